@@ -1,0 +1,483 @@
+//! The contract between the portable half of Carrot and the drivers that reach a broker.
+//!
+//! Three traits, from the outside in:
+//!
+//! 1. A [`Connector`] reaches one broker. A [`Connection`](crate::Connection) holds one and shares it among all its publishers and
+//!    consumers.
+//! 2. [`Connector::open`] makes a [`Backend`]: one channel, the unit of acknowledgement and of failure.
+//! 3. [`Backend::consume`] makes a [`Subscription`]: the stream of deliveries of one queue.
+//!
+//! # What a driver does, and what it does not
+//!
+//! A driver does one thing, once, and classifies the error. It never retries, never reconnects, never redeclares, never starts a thread
+//! for the user's work, never looks into a body: codecs, retries, worker threads and deadlines of composite calls live in `carrot-core`,
+//! once for all drivers.
+//!
+//! # Order of calls
+//!
+//! 1. `open`.
+//! 2. `declare`, `delete`, `get`, `publish`, `consume` in any order and from any thread.
+//! 3. For each `publish` on a channel with confirms, `confirm` until it is answered.
+//! 4. For each delivery taken with [`Acknowledgement::Manual`], one `ack` or `reject`, on the channel that made it, from any thread.
+//! 5. `close`, or drop.
+//!
+//! # Deadlines
+//!
+//! `open`, `confirm`, `next` and `close` take a timeout. Every other call is bounded by the *call deadline* that the driver was configured
+//! with, and gives [`Error::Timeout`] when it passes; what happened at the broker is then unknown, so the driver closes the channel. No
+//! call waits longer than its bound by more than a scheduling delay. Dropping any of the three never waits for the broker.
+//!
+//! # Validation
+//!
+//! Each method first calls the `validate` method of its argument, where there is one, and gives back its [`Error::Invalid`] with nothing
+//! sent and the channel unharmed. A driver may add limits of its own in the same way.
+//!
+//! # Failure of a channel
+//!
+//! A refused operation (AMQP 403, 404, 405, 406) closes the channel: its unsettled deliveries return to their queues, its consumers end.
+//! The call that was refused gives the typed error ([`Error::is_channel_error`]). `publish`, `ack` and `reject` do not wait for the
+//! broker, so what it refuses about *them* is told by whatever waits next. From then on, and for ever:
+//!
+//! * `declare`, `delete`, `publish`, `confirm`, `get`, `consume` and `next` give that first error again;
+//! * `ack` and `reject` give [`Error::Stale`], with the first error as its cause;
+//! * `close` gives `Ok`.
+//!
+//! After the loss of the whole connection it is the same, with [`Error::Disconnected`] as the first error; after `close`, with
+//! [`Error::Closed`]. Only outcomes that were already known are still told by `confirm`.
+
+use std::fmt::Debug;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::{Binding, Exchange, Headers, Properties, Queue, Result};
+
+#[cfg(doc)]
+use crate::Error;
+
+/// Reaches one broker; shared by every publisher and consumer of a [`Connection`](crate::Connection).
+///
+/// All methods may be called from any thread, several at once.
+pub trait Connector: Debug + Send + Sync + 'static {
+    /// Opens one more channel, and the connection below it if there is no live one.
+    ///
+    /// One attempt: a failure is told, not retried. A connection that was lost is not repaired; the next `open` makes a new one, and
+    /// channels of the old one stay dead. A driver may keep separate connections for the two [`Role`]s.
+    ///
+    /// Blocks until the channel is open, `timeout` at most.
+    ///
+    /// # Errors
+    /// [`Error::Connect`], [`Error::Authentication`], [`Error::Timeout`], [`Error::Disconnected`]; [`Error::Closed`] after `close`.
+    fn open(&self, options: &ChannelOptions, timeout: Duration) -> Result<Arc<dyn Backend>>;
+
+    /// Ends all connections of this connector, with every channel and subscription on them. Unsettled deliveries return to their queues.
+    ///
+    /// Blocks until the broker has been told, `timeout` at most; then the connections are cut. In either case everything has ended when
+    /// it returns. A second call does nothing.
+    ///
+    /// # Errors
+    /// [`Error::Timeout`] if the connections had to be cut.
+    fn close(&self, timeout: Duration) -> Result<()>;
+}
+
+/// One channel: the unit of acknowledgement and of failure.
+///
+/// All methods may be called from any thread, several at once; a call that waits for the broker does not keep `publish`, `confirm`, `ack`
+/// or `reject` of another thread waiting for the same answer.
+///
+/// Dropping the last handle closes the channel without waiting: unsettled deliveries return to their queues soon after. A
+/// [`Subscription`] keeps its channel alive.
+pub trait Backend: Debug + Send + Sync + 'static {
+    /// Declares an exchange, a queue or a binding; or, with `passive` set in it, only checks that it exists.
+    ///
+    /// Declaring what exists with equal properties changes nothing. Blocks for one round trip.
+    ///
+    /// # Errors
+    /// [`Error::Precondition`] if it exists with other properties, or an argument is invalid; [`Error::NotFound`] for a passive
+    /// declaration of what does not exist, or a binding between what does not; [`Error::AccessRefused`] for a reserved name or the
+    /// default exchange; [`Error::Locked`] for another connection's exclusive queue; [`Error::Disconnected`] for an exchange type that
+    /// the broker does not know, since RabbitMQ closes the connection over it.
+    fn declare(&self, entity: Declare<'_>) -> Result<Declared>;
+
+    /// Deletes an exchange, a queue or a binding, or purges a queue. Deleting what does not exist is no error.
+    ///
+    /// Blocks for one round trip.
+    ///
+    /// # Errors
+    /// [`Error::Precondition`] if it is in use or not empty and that was asked for; [`Error::NotFound`] for purging a queue that does
+    /// not exist; [`Error::AccessRefused`], [`Error::Locked`] as for `declare`.
+    fn delete(&self, entity: Delete<'_>) -> Result<Deleted>;
+
+    /// Hands a message over to the broker, and does not wait for its answer.
+    ///
+    /// The tags of one channel count up from 1 in the order in which messages leave. Blocks only while the way to the broker is
+    /// congested, up to the call deadline; the number of unconfirmed messages is the caller's to limit.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`]; the channel's first error. A missing exchange is told by `confirm`.
+    fn publish(&self, publication: &Publication<'_>) -> Result<PublishTag>;
+
+    /// Waits for the broker's answer to one `publish` of this channel.
+    ///
+    /// Each tag is answered once, to one caller; after that, or for a tag never given, the answer is not defined. Several threads may
+    /// wait for different tags at once, in any order. A [`Outcome::Returned`] stands for the whole answer: the broker's confirm that
+    /// follows a return is not told again.
+    ///
+    /// # Errors
+    /// [`Error::Timeout`] if no answer came in time: it may still come, and be asked for again. The channel's first error: whether the
+    /// broker has the message is then unknown. [`Error::Invalid`] on a channel without confirms.
+    fn confirm(&self, tag: PublishTag, timeout: Duration) -> Result<Outcome>;
+
+    /// Takes the message at the head of a queue, if there is one; never waits for one to come. Prefetch does not count here.
+    ///
+    /// Blocks for one round trip.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`], [`Error::Locked`], [`Error::AccessRefused`] (the queue has an exclusive consumer).
+    fn get(&self, queue: &str, acknowledgement: Acknowledgement) -> Result<Option<Delivery>>;
+
+    /// Starts a consumer on a queue. Deliveries arrive from now on, up to the prefetch; [`Subscription::next`] takes them.
+    ///
+    /// A channel can hold several subscriptions, each with its own prefetch. Blocks for two round trips.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`], [`Error::Locked`], [`Error::AccessRefused`] (an exclusive consumer there, or wanted where there are others).
+    fn consume(&self, queue: &str, options: &ConsumeOptions) -> Result<Box<dyn Subscription>>;
+
+    /// Acknowledges a delivery of this channel; with [`Extent::UpTo`], also every unsettled one before it. Tag zero with `UpTo` means
+    /// every unsettled one.
+    ///
+    /// Does not wait for the broker. A driver may hold an acknowledgement back for at most a millisecond, to send several as one.
+    ///
+    /// # Errors
+    /// [`Error::Stale`] on a dead channel. A tag that is unknown or already settled makes the broker close the channel with
+    /// [`Error::Precondition`].
+    fn ack(&self, tag: DeliveryTag, extent: Extent) -> Result<()>;
+
+    /// Refuses a delivery of this channel; with [`Extent::UpTo`], also every unsettled one before it. See [`Rejection`].
+    ///
+    /// Does not wait for the broker.
+    ///
+    /// # Errors
+    /// As [`ack`](Backend::ack).
+    fn reject(&self, tag: DeliveryTag, rejection: Rejection, extent: Extent) -> Result<()>;
+
+    /// Closes the channel: what was published and settled before goes out first, unsettled deliveries return to their queues in their
+    /// old order, and its subscriptions end.
+    ///
+    /// Blocks until the broker has done so, `timeout` at most. A second call does nothing.
+    ///
+    /// # Errors
+    /// [`Error::Timeout`]; the channel is gone all the same.
+    fn close(&self, timeout: Duration) -> Result<()>;
+}
+
+/// The deliveries of one consumer.
+///
+/// Several threads may wait on it at once: each delivery goes to one of them. Dropping it cancels the consumer without waiting, and
+/// returns what it had not handed out; what it handed out stays with the channel.
+pub trait Subscription: Debug + Send + Sync + 'static {
+    /// The next delivery, in the order of the queue; `Ok(None)` if none came within `timeout`.
+    ///
+    /// A timeout of zero takes what has already arrived. Waits without polling.
+    ///
+    /// # Errors
+    /// [`Error::Cancelled`] after `cancel`, or after the broker cancelled it because its queue is gone, once everything that had arrived
+    /// before was handed out. The channel's first error when the channel is gone: what had arrived but was not handed out is then
+    /// dropped, since it could not be settled. Each thread that waits is told, and each later call.
+    fn next(&self, timeout: Duration) -> Result<Option<Delivery>>;
+
+    /// Tells the broker to send no more. What has arrived can still be taken with `next`, and be settled; threads that wait in `next`
+    /// wake up.
+    ///
+    /// Blocks for one round trip. A second call does nothing.
+    ///
+    /// # Errors
+    /// The channel's first error, or [`Error::Timeout`].
+    fn cancel(&self) -> Result<()>;
+}
+
+/// What a channel is opened for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Role {
+    /// Mostly to publish. A broker under an alarm stops reading from connections that publish, so they are kept apart.
+    Publish,
+    /// Mostly to consume.
+    Consume,
+}
+
+/// How a channel is to be opened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ChannelOptions {
+    /// What it is for. Every verb works in either role.
+    pub role: Role,
+    /// Whether the broker confirms each message published on it. If not, `confirm` is not to be called.
+    pub confirms: bool,
+}
+
+impl ChannelOptions {
+    /// A channel to publish on, with confirms.
+    pub fn publish() -> ChannelOptions {
+        ChannelOptions { role: Role::Publish, confirms: true }
+    }
+
+    /// A channel to consume on, without confirms.
+    pub fn consume() -> ChannelOptions {
+        ChannelOptions { role: Role::Consume, confirms: false }
+    }
+
+    /// The same, without confirms.
+    #[must_use]
+    pub fn without_confirms(mut self) -> ChannelOptions {
+        self.confirms = false;
+        self
+    }
+
+    /// The same, with confirms.
+    #[must_use]
+    pub fn with_confirms(mut self) -> ChannelOptions {
+        self.confirms = true;
+        self
+    }
+}
+
+/// What to declare.
+#[derive(Debug, Clone, Copy)]
+pub enum Declare<'a> {
+    /// An exchange. The default exchange is refused with [`Error::AccessRefused`], as RabbitMQ does.
+    Exchange(&'a Exchange),
+    /// A queue. If its name is empty, the broker makes one up.
+    Queue(&'a Queue),
+    /// A binding. There is no passive form.
+    Binding(&'a Binding),
+}
+
+/// What came of a declaration.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub struct Declared {
+    /// The name of the queue or exchange: the one asked for, or the one the broker made up. Empty for a binding.
+    pub name: String,
+    /// For a queue, how many messages are ready in it; otherwise 0.
+    pub message_count: u32,
+    /// For a queue, how many consumers it has; otherwise 0.
+    pub consumer_count: u32,
+}
+
+impl Declared {
+    /// An exchange or queue of this name.
+    pub fn new(name: impl Into<String>, message_count: u32, consumer_count: u32) -> Declared {
+        Declared { name: name.into(), message_count, consumer_count }
+    }
+}
+
+/// What to delete.
+#[derive(Debug, Clone, Copy)]
+pub enum Delete<'a> {
+    /// An exchange, and every binding from or to it.
+    Exchange {
+        /// Its name.
+        name: &'a str,
+        /// On what condition; [`Condition::unempty`](Condition) does not apply.
+        condition: Condition,
+    },
+    /// A queue, with its messages and bindings.
+    Queue {
+        /// Its name.
+        name: &'a str,
+        /// On what condition.
+        condition: Condition,
+    },
+    /// One binding: the one with the same ends, routing key and arguments.
+    Binding(&'a Binding),
+    /// The ready messages of a queue; unsettled ones stay.
+    Messages {
+        /// The queue.
+        queue: &'a str,
+    },
+}
+
+/// On what condition something is deleted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Hash)]
+#[non_exhaustive]
+pub struct Condition {
+    /// Only if nothing uses it: no consumer of the queue, no binding from the exchange.
+    pub if_unused: bool,
+    /// Only if the queue holds no ready message.
+    pub if_empty: bool,
+}
+
+impl Condition {
+    /// In any case.
+    pub const ALWAYS: Condition = Condition { if_unused: false, if_empty: false };
+    /// Only if nothing uses it.
+    pub const IF_UNUSED: Condition = Condition { if_unused: true, if_empty: false };
+    /// Only if it is empty.
+    pub const IF_EMPTY: Condition = Condition { if_unused: false, if_empty: true };
+    /// Only if nothing uses it and it is empty.
+    pub const IF_UNUSED_AND_EMPTY: Condition = Condition { if_unused: true, if_empty: true };
+}
+
+/// What came of a deletion.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub struct Deleted {
+    /// How many ready messages went with it; 0 for an exchange or binding.
+    pub message_count: u32,
+}
+
+impl Deleted {
+    /// So many messages went with it.
+    pub fn new(message_count: u32) -> Deleted {
+        Deleted { message_count }
+    }
+}
+
+/// What travels through a broker: a body, and all that its publisher says of it.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Content {
+    /// The exchange it is, or was, published to; empty for the default exchange. At most 255 bytes.
+    pub exchange: Arc<str>,
+    /// The routing key it is, or was, published with. At most 255 bytes.
+    pub routing_key: Arc<str>,
+    /// Its properties.
+    pub properties: Properties,
+    /// Its body.
+    pub body: Vec<u8>,
+}
+
+impl Content {
+    /// A body for an exchange and routing key, with no properties.
+    pub fn new(exchange: impl Into<Arc<str>>, routing_key: impl Into<Arc<str>>, body: impl Into<Vec<u8>>) -> Content {
+        Content { exchange: exchange.into(), routing_key: routing_key.into(), properties: Properties::new(), body: body.into() }
+    }
+
+    /// The same with other properties.
+    #[must_use]
+    pub fn with_properties(mut self, properties: Properties) -> Content {
+        self.properties = properties;
+        self
+    }
+}
+
+/// A message on its way to the broker. The content is shared, so that a publisher can keep it until it is confirmed, and a broker in the
+/// same process can keep it without a copy.
+#[derive(Debug, Clone, Copy)]
+pub struct Publication<'a> {
+    /// What to publish.
+    pub content: &'a Arc<Content>,
+    /// Whether the broker is to return the message if it fits no queue.
+    pub mandatory: bool,
+}
+
+/// The number of a publication on its channel, from 1.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct PublishTag(pub u64);
+
+/// The broker's answer to a publication.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// The broker has taken responsibility (basic.ack): for a persistent message in a durable queue, it is on disk.
+    Accepted,
+    /// The broker could not take it (basic.nack).
+    Refused,
+    /// It was mandatory and fitted no queue (basic.return).
+    Returned {
+        /// The reply code, 312 for "no route".
+        code: u16,
+        /// The broker's words.
+        text: String,
+    },
+}
+
+/// A message on its way from the broker.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Delivery {
+    /// Its number on the channel that delivered it, from 1.
+    pub tag: DeliveryTag,
+    /// Whether it was, or may have been, delivered before.
+    pub redelivered: bool,
+    /// What was published.
+    pub content: Arc<Content>,
+}
+
+/// The number of a delivery on its channel, from 1.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct DeliveryTag(pub u64);
+
+/// Whether deliveries wait for their settlement.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum Acknowledgement {
+    /// Each delivery stays with the broker until it is acknowledged or rejected.
+    #[default]
+    Manual,
+    /// The broker forgets a delivery as soon as it is sent: a crash loses it. Prefetch does not limit it, and it must not be settled.
+    Automatic,
+}
+
+/// How a consumer is to be started.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct ConsumeOptions {
+    /// How many unsettled deliveries this consumer may hold; 0 for no limit.
+    pub prefetch: u16,
+    /// Whether deliveries wait for their settlement.
+    pub acknowledgement: Acknowledgement,
+    /// Whether it must be the only consumer of the queue.
+    pub exclusive: bool,
+    /// Further arguments, such as `x-priority`.
+    pub arguments: Headers,
+}
+
+impl Default for ConsumeOptions {
+    /// Prefetch 32, manual acknowledgement, shared, no arguments.
+    fn default() -> ConsumeOptions {
+        ConsumeOptions { prefetch: 32, acknowledgement: Acknowledgement::Manual, exclusive: false, arguments: Headers::new() }
+    }
+}
+
+impl ConsumeOptions {
+    /// The defaults with another prefetch; 0 for no limit.
+    pub fn prefetch(prefetch: u16) -> ConsumeOptions {
+        ConsumeOptions { prefetch, ..ConsumeOptions::default() }
+    }
+
+    /// The same with automatic acknowledgement.
+    #[must_use]
+    pub fn automatic(mut self) -> ConsumeOptions {
+        self.acknowledgement = Acknowledgement::Automatic;
+        self
+    }
+
+    /// The same as the queue's only consumer.
+    #[must_use]
+    pub fn exclusive(mut self) -> ConsumeOptions {
+        self.exclusive = true;
+        self
+    }
+
+    /// The same with one more argument.
+    #[must_use]
+    pub fn argument(mut self, name: impl Into<String>, value: impl Into<crate::Value>) -> ConsumeOptions {
+        self.arguments.insert(name, value);
+        self
+    }
+}
+
+/// Which deliveries a settlement covers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Extent {
+    /// The named delivery alone.
+    One,
+    /// The named delivery and every unsettled one before it on the same channel (AMQP's `multiple`).
+    UpTo,
+}
+
+/// What becomes of a rejected delivery.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Rejection {
+    /// It returns to its queue, to its old place if that is still there, and will be marked as redelivered.
+    Requeue,
+    /// It leaves its queue: to the dead-letter exchange if the queue has one, else for good.
+    Discard,
+}

@@ -1,0 +1,311 @@
+use std::borrow::Cow;
+use std::error::Error as StdError;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// What every fallible call of Carrot gives.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// The underlying error of another library, shared so that one failure can be told to every call it fails.
+pub type Cause = Arc<dyn StdError + Send + Sync + 'static>;
+
+/// Everything that can go wrong, cut by what the caller can do about it.
+///
+/// `Display` never repeats what [`source`](StdError::source) says, and no error holds a password.
+///
+/// | wish | ask |
+/// |---|---|
+/// | may the same call work later? | [`is_retryable`](Error::is_retryable) |
+/// | was a connection or channel lost? | [`is_disconnected`](Error::is_disconnected) |
+#[derive(Debug, Clone, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// A URL, environment variable or builder holds something unusable. Given by connecting; correct the named option.
+    #[error("invalid configuration: {option}: {reason}")]
+    Config {
+        /// The option, URL part or environment variable.
+        option: Cow<'static, str>,
+        /// What is wrong with it, and what would be right.
+        reason: String,
+    },
+
+    /// No connection could be made: the address does not resolve, refuses, does not answer, or TLS failed. Given by whatever opens a
+    /// connection. Check the address; the broker may be starting.
+    #[error("could not connect to {endpoint}: {reason}")]
+    Connect {
+        /// The host and port, or several.
+        endpoint: String,
+        /// Which step failed.
+        reason: String,
+        /// The operating system's or TLS library's own error.
+        #[source]
+        source: Option<Cause>,
+    },
+
+    /// The broker refused the user's credentials, or the virtual host. Trying again with the same ones is no use.
+    #[error("the broker at {endpoint} refused user {user:?}: {reason}")]
+    Authentication {
+        /// The host and port.
+        endpoint: String,
+        /// The user name.
+        user: String,
+        /// The broker's words.
+        reason: String,
+    },
+
+    /// The connection was lost. What was not yet confirmed may or may not have reached the broker; what was not yet settled will be
+    /// delivered again.
+    #[error("the connection to the broker was lost: {reason}")]
+    Disconnected {
+        /// How it was lost, with the broker's words where it had any.
+        reason: String,
+        /// The driver's error.
+        #[source]
+        source: Option<Cause>,
+    },
+
+    /// The deadline of a call passed. A message whose confirm did not come in time may or may not have reached the broker.
+    #[error("{operation} did not finish within {after:?}")]
+    Timeout {
+        /// What was waited for.
+        operation: Cow<'static, str>,
+        /// How long.
+        after: Duration,
+    },
+
+    /// The broker has stopped taking messages (a memory or disk alarm), and the deadline passed before it went on.
+    #[error("the broker has blocked publishing: {reason}")]
+    Blocked {
+        /// The broker's words.
+        reason: String,
+    },
+
+    /// The exchange, queue or virtual host does not exist (AMQP 404). Declare it first.
+    #[error("not found: {reason}")]
+    NotFound {
+        /// The broker's words, which name it.
+        reason: String,
+    },
+
+    /// The broker forbids it (AMQP 403): a permission, a reserved name, an exclusive consumer.
+    #[error("access refused: {reason}")]
+    AccessRefused {
+        /// The broker's words.
+        reason: String,
+    },
+
+    /// The queue is exclusive to another connection (AMQP 405).
+    #[error("locked: {reason}")]
+    Locked {
+        /// The broker's words.
+        reason: String,
+    },
+
+    /// It exists with other properties, is in use, is not empty, or an argument or a delivery tag is not valid (AMQP 406).
+    #[error("precondition failed: {reason}")]
+    Precondition {
+        /// The broker's words.
+        reason: String,
+    },
+
+    /// A mandatory message fitted no queue. It is not lost: it is here.
+    #[error("message to exchange {:?} with routing key {:?} was returned: {} {}", returned.exchange, returned.routing_key, returned.code, returned.text)]
+    Unroutable {
+        /// The message, and the broker's words.
+        returned: Box<Returned>,
+    },
+
+    /// The broker refused to take responsibility for the message (a nack): a full queue that rejects, or an internal fault. It may be
+    /// sent again.
+    #[error("the broker refused the message (basic.nack)")]
+    Refused,
+
+    /// The message belongs to a channel that is gone. Nothing was sent; the broker delivers the message again, unless it was settled
+    /// or taken without acknowledgement.
+    #[error("the channel that delivered this message is gone, so it can no longer be settled on it")]
+    Stale {
+        /// Why the channel is gone, where that is known.
+        #[source]
+        cause: Option<Arc<Error>>,
+    },
+
+    /// The consumer was cancelled: by a stop, or by the broker because its queue went away.
+    #[error("the consumer of queue {queue:?} was cancelled: {reason}")]
+    Cancelled {
+        /// The queue.
+        queue: String,
+        /// Who cancelled it.
+        reason: Cow<'static, str>,
+    },
+
+    /// A value could not be turned into a body. Nothing was sent.
+    #[error("could not encode the value as {content_type}")]
+    Encode {
+        /// The codec's content type.
+        content_type: String,
+        /// The codec's error.
+        #[source]
+        source: Cause,
+    },
+
+    /// A body could not be turned into the wanted type. The message is still there to be settled.
+    #[error("could not decode the body as {content_type}")]
+    Decode {
+        /// The codec's content type.
+        content_type: String,
+        /// The codec's error.
+        #[source]
+        source: Cause,
+    },
+
+    /// No codec, or none that the consumer accepts, reads this content type. The message is still there to be settled.
+    #[error("content type {content_type:?} (encoding {content_encoding:?}) is not among the accepted ones: {accepted}")]
+    ContentType {
+        /// What the message says it is; empty if it does not say.
+        content_type: String,
+        /// Its content encoding; empty if it does not say.
+        content_encoding: String,
+        /// What would have been accepted.
+        accepted: String,
+    },
+
+    /// An argument is out of its limits. Nothing was sent, and the connection is unharmed.
+    #[error("invalid {field}: {value}: {limit}")]
+    Invalid {
+        /// The argument.
+        field: Cow<'static, str>,
+        /// What it was, shortened if it is long.
+        value: String,
+        /// The limit that it breaks.
+        limit: Cow<'static, str>,
+    },
+
+    /// Some of the messages of one [`send_all`](crate::Publisher::send_all) were not confirmed; all the others were.
+    #[error("{} of {} messages were not confirmed; the first is number {}", failures.len(), confirmed + failures.len(), failures.first().map_or(0, |(index, _)| *index))]
+    Batch {
+        /// How many were confirmed.
+        confirmed: usize,
+        /// The index, from zero, of each message that was not, and why.
+        failures: Vec<(usize, Error)>,
+    },
+
+    /// This connection, publisher or consumer was closed by this program.
+    #[error("the {what} is closed")]
+    Closed {
+        /// What was closed.
+        what: Cow<'static, str>,
+    },
+
+    /// Anything else that a backend has to say.
+    #[error("{reason}")]
+    Backend {
+        /// The backend's words.
+        reason: String,
+        /// The driver's error.
+        #[source]
+        source: Option<Cause>,
+    },
+}
+
+/// A mandatory message that fitted no queue.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Returned {
+    /// The reply code, 312 for "no route".
+    pub code: u16,
+    /// The broker's words.
+    pub text: String,
+    /// The exchange that it was published to.
+    pub exchange: String,
+    /// The routing key that it was published with.
+    pub routing_key: String,
+    /// Its message id.
+    pub message_id: Option<String>,
+    /// Its body.
+    pub body: Vec<u8>,
+}
+
+impl Returned {
+    /// Puts a returned message together; for whoever writes a publisher.
+    pub fn new(code: u16, text: impl Into<String>, exchange: &str, routing_key: &str, message_id: Option<&str>, body: &[u8]) -> Returned {
+        Returned {
+            code,
+            text: text.into(),
+            exchange: exchange.into(),
+            routing_key: routing_key.into(),
+            message_id: message_id.map(Into::into),
+            body: body.into(),
+        }
+    }
+}
+
+impl Error {
+    /// Whether the same call may succeed if it is made again later, with nothing corrected in between.
+    pub fn is_retryable(&self) -> bool {
+        matches!(
+            self,
+            Error::Connect { .. } | Error::Disconnected { .. } | Error::Timeout { .. } | Error::Blocked { .. } | Error::Refused
+        )
+    }
+
+    /// Whether it says that a connection or channel is gone, through no fault of the call.
+    pub fn is_disconnected(&self) -> bool {
+        matches!(self, Error::Disconnected { .. } | Error::Stale { .. })
+    }
+
+    /// Whether the broker refused an operation and closed the channel over it (AMQP 403, 404, 405, 406).
+    pub fn is_channel_error(&self) -> bool {
+        matches!(
+            self,
+            Error::NotFound { .. } | Error::AccessRefused { .. } | Error::Locked { .. } | Error::Precondition { .. }
+        )
+    }
+
+    /// An [`Error::Invalid`] about `field`; a long `value` is shortened.
+    pub fn invalid(field: impl Into<Cow<'static, str>>, value: &str, limit: impl Into<Cow<'static, str>>) -> Error {
+        const SHOWN: usize = 60;
+        let value = match value.char_indices().nth(SHOWN) {
+            Some((cut, _)) => format!("{:?}... ({} bytes)", &value[..cut], value.len()),
+            None => format!("{value:?}"),
+        };
+        Error::Invalid { field: field.into(), value, limit: limit.into() }
+    }
+
+    /// An [`Error::Config`] about `option`.
+    pub fn config(option: impl Into<Cow<'static, str>>, reason: impl Into<String>) -> Error {
+        Error::Config { option: option.into(), reason: reason.into() }
+    }
+
+    /// An [`Error::Timeout`] of `operation`.
+    pub fn timeout(operation: impl Into<Cow<'static, str>>, after: Duration) -> Error {
+        Error::Timeout { operation: operation.into(), after }
+    }
+
+    /// An [`Error::Closed`] of `what`.
+    pub fn closed(what: impl Into<Cow<'static, str>>) -> Error {
+        Error::Closed { what: what.into() }
+    }
+
+    /// An [`Error::Disconnected`] for `reason`, with nothing underneath.
+    pub fn disconnected(reason: impl Into<String>) -> Error {
+        Error::Disconnected { reason: reason.into(), source: None }
+    }
+
+    /// The error for an AMQP reply code that closes a channel; `None` for a code that does not.
+    pub fn from_channel_close(code: u16, text: &str) -> Option<Error> {
+        let reason = text.to_string();
+        Some(match code {
+            403 => Error::AccessRefused { reason },
+            404 => Error::NotFound { reason },
+            405 => Error::Locked { reason },
+            406 => Error::Precondition { reason },
+            _ => return None,
+        })
+    }
+}
+
+impl From<std::convert::Infallible> for Error {
+    fn from(never: std::convert::Infallible) -> Error {
+        match never {}
+    }
+}

@@ -1,0 +1,230 @@
+use crate::Headers;
+
+/// Whether a message outlives a restart of its broker.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum DeliveryMode {
+    /// Kept in memory only: faster, gone with the broker (AMQP delivery mode 1).
+    Transient,
+    /// Written to disk in a durable queue (AMQP delivery mode 2).
+    Persistent,
+    /// A number that AMQP does not define; brokers treat it as transient and pass it on.
+    Other(u8),
+}
+
+impl From<u8> for DeliveryMode {
+    fn from(mode: u8) -> DeliveryMode {
+        match mode {
+            1 => DeliveryMode::Transient,
+            2 => DeliveryMode::Persistent,
+            other => DeliveryMode::Other(other),
+        }
+    }
+}
+
+impl From<DeliveryMode> for u8 {
+    fn from(mode: DeliveryMode) -> u8 {
+        match mode {
+            DeliveryMode::Transient => 1,
+            DeliveryMode::Persistent => 2,
+            DeliveryMode::Other(other) => other,
+        }
+    }
+}
+
+/// The fourteen properties that AMQP 0-9-1 lets travel with a message (class `basic` of the specification); each is optional.
+///
+/// A broker hands them on unchanged. Every string is at most 255 bytes of UTF-8; a longer one is refused when the message is published,
+/// with [`Error::Invalid`](crate::Error::Invalid).
+///
+/// ```
+/// use carrot_core::{DeliveryMode, Properties};
+///
+/// let properties = Properties::new()
+///     .with_content_type("text/plain")
+///     .with_correlation_id("request-7")
+///     .with_delivery_mode(DeliveryMode::Persistent);
+/// assert_eq!(properties.correlation_id(), Some("request-7"));
+/// assert_eq!(properties.reply_to(), None);
+/// ```
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Properties {
+    content_type: Option<Box<str>>,
+    content_encoding: Option<Box<str>>,
+    message_id: Option<Box<str>>,
+    headers: Option<Box<Headers>>,
+    timestamp: Option<u64>,
+    delivery_mode: Option<DeliveryMode>,
+    priority: Option<u8>,
+    // Most messages set none of these, and a broker in memory may hold millions of messages.
+    rare: Option<Box<Rare>>,
+}
+
+#[derive(Debug, Clone, PartialEq, Default)]
+struct Rare {
+    correlation_id: Option<Box<str>>,
+    reply_to: Option<Box<str>>,
+    expiration: Option<Box<str>>,
+    kind: Option<Box<str>>,
+    user_id: Option<Box<str>>,
+    app_id: Option<Box<str>>,
+    cluster_id: Option<Box<str>>,
+}
+
+macro_rules! common {
+    ($($(#[$doc:meta])* $name:ident, $with:ident;)*) => {$(
+        $(#[$doc])*
+        pub fn $name(&self) -> Option<&str> {
+            self.$name.as_deref()
+        }
+
+        #[doc = concat!("Sets [`", stringify!($name), "`](Properties::", stringify!($name), ").")]
+        #[must_use]
+        pub fn $with(mut self, value: impl Into<Box<str>>) -> Properties {
+            self.$name = Some(value.into());
+            self
+        }
+    )*};
+}
+
+macro_rules! rare {
+    ($($(#[$doc:meta])* $name:ident, $with:ident;)*) => {$(
+        $(#[$doc])*
+        pub fn $name(&self) -> Option<&str> {
+            self.rare.as_ref()?.$name.as_deref()
+        }
+
+        #[doc = concat!("Sets [`", stringify!($name), "`](Properties::", stringify!($name), ").")]
+        #[must_use]
+        pub fn $with(mut self, value: impl Into<Box<str>>) -> Properties {
+            self.rare.get_or_insert_default().$name = Some(value.into());
+            self
+        }
+    )*};
+}
+
+impl Properties {
+    /// No property set.
+    pub fn new() -> Properties {
+        Properties::default()
+    }
+
+    common! {
+        /// The MIME type of the body, such as `application/json`; picks the decoder.
+        content_type, with_content_type;
+        /// The character set or compression of the body, such as `utf-8`.
+        content_encoding, with_content_encoding;
+        /// An identifier of this message, chosen by its publisher.
+        message_id, with_message_id;
+    }
+
+    rare! {
+        /// The request that this message answers.
+        correlation_id, with_correlation_id;
+        /// Where an answer is to go: by convention the name of a queue.
+        reply_to, with_reply_to;
+        /// How many milliseconds the message may wait in a queue before it is dropped or dead-lettered, in decimal digits.
+        expiration, with_expiration;
+        /// The application's name for the type of the message (AMQP calls the property `type`).
+        kind, with_kind;
+        /// The user who published the message. RabbitMQ refuses a message whose user is not the connection's.
+        user_id, with_user_id;
+        /// The application that published the message.
+        app_id, with_app_id;
+        /// Deprecated in AMQP 0-9-1; carried for completeness.
+        cluster_id, with_cluster_id;
+    }
+
+    /// The headers, if the message has a header table at all.
+    pub fn headers(&self) -> Option<&Headers> {
+        self.headers.as_deref()
+    }
+
+    /// The value of one header, if it is set.
+    pub fn header(&self, name: &str) -> Option<&crate::Value> {
+        self.headers.as_ref()?.get(name)
+    }
+
+    /// Sets the whole header table.
+    #[must_use]
+    pub fn with_headers(mut self, headers: impl Into<Headers>) -> Properties {
+        self.headers = Some(Box::new(headers.into()));
+        self
+    }
+
+    /// Sets one header, and keeps the others.
+    #[must_use]
+    pub fn with_header(mut self, name: impl Into<String>, value: impl Into<crate::Value>) -> Properties {
+        self.headers.get_or_insert_default().insert(name, value);
+        self
+    }
+
+    /// When the message was made, in seconds since the Unix epoch, by its publisher's clock.
+    pub fn timestamp(&self) -> Option<u64> {
+        self.timestamp
+    }
+
+    /// Sets [`timestamp`](Properties::timestamp).
+    #[must_use]
+    pub fn with_timestamp(mut self, seconds: u64) -> Properties {
+        self.timestamp = Some(seconds);
+        self
+    }
+
+    /// Whether the message outlives a restart of the broker.
+    pub fn delivery_mode(&self) -> Option<DeliveryMode> {
+        self.delivery_mode
+    }
+
+    /// Sets [`delivery_mode`](Properties::delivery_mode).
+    #[must_use]
+    pub fn with_delivery_mode(mut self, mode: DeliveryMode) -> Properties {
+        self.delivery_mode = Some(mode);
+        self
+    }
+
+    /// The priority of the message in a queue declared with a maximum priority; higher comes first.
+    pub fn priority(&self) -> Option<u8> {
+        self.priority
+    }
+
+    /// Sets [`priority`](Properties::priority).
+    #[must_use]
+    pub fn with_priority(mut self, priority: u8) -> Properties {
+        self.priority = Some(priority);
+        self
+    }
+
+    /// Takes [`expiration`](Properties::expiration) away, as a broker does when it dead-letters the message.
+    #[must_use]
+    pub fn without_expiration(mut self) -> Properties {
+        if let Some(rare) = &mut self.rare {
+            rare.expiration = None;
+        }
+        self
+    }
+
+    /// Takes the header table away.
+    #[must_use]
+    pub fn without_headers(mut self) -> Properties {
+        self.headers = None;
+        self
+    }
+
+    /// Every string property that is set, with its AMQP name.
+    pub fn strings(&self) -> impl Iterator<Item = (&'static str, &str)> {
+        [
+            ("content-type", self.content_type()),
+            ("content-encoding", self.content_encoding()),
+            ("message-id", self.message_id()),
+            ("correlation-id", self.correlation_id()),
+            ("reply-to", self.reply_to()),
+            ("expiration", self.expiration()),
+            ("type", self.kind()),
+            ("user-id", self.user_id()),
+            ("app-id", self.app_id()),
+            ("cluster-id", self.cluster_id()),
+        ]
+        .into_iter()
+        .filter_map(|(name, value)| Some((name, value?)))
+    }
+}
