@@ -14,3 +14,6 @@ pub use value::{Headers, Value};
 
 mod config;
 pub use config::{ConnectionOptions, Credentials, Host, Pem, Scheme, Secret, TlsOptions};
+
+mod codec;
+pub use codec::{BodyReader, Codec, Codecs, Encodable, Format, FormatError};
