@@ -1,19 +1,56 @@
-//! The portable half of Carrot.
+//! The portable half of Carrot, a blocking AMQP messaging library: publishers, consumers, and the contract with the drivers that carry
+//! their messages.
+//!
+//! Programs use the crate `carrot`, which re-exports this one together with the drivers; drivers implement [`backend`].
+//!
+//! A [`Connection`] makes a [`Publisher`], which sends to an [`Exchange`], and a [`Consumer`], which owns a [`Queue`] and hands out each
+//! [`Message`]; a [`Codec`] stands between values and bodies.
+
+#[macro_use]
+mod settings;
+
+mod codec;
+mod config;
+mod connection;
+mod consumer;
+mod consumer_builder;
 mod error;
+mod handler;
+mod in_flight;
+mod intake;
+mod message;
+mod messages;
+mod outgoing;
 mod properties;
+mod publisher;
+mod publisher_builder;
+mod receipt;
+mod report;
+mod session;
 mod topology;
 mod value;
+mod window;
+mod workers;
 
 pub mod backend;
 pub mod validate;
 
+pub use codec::{BodyReader, Codec, Codecs, Encodable, Format, FormatError};
+pub use config::{ConnectionOptions, Credentials, Host, Pem, Scheme, Secret, TlsOptions};
+pub use connection::Connection;
+pub use consumer::Consumer;
+pub use consumer_builder::{ConsumerBuilder, ConsumerDefinition};
 pub use error::{Cause, Error, Result, Returned};
+pub use handler::{Handler, HandlerError, IntoSettlement};
+pub use intake::StopHandle;
+pub use message::{Message, Settlement};
+pub use messages::{Drain, Messages};
+pub use outgoing::Outgoing;
 pub use properties::{DeliveryMode, Properties};
+pub use publisher::Publisher;
+pub use publisher_builder::{PublisherBuilder, PublisherDefinition};
+pub use receipt::Receipt;
+pub use report::Report;
 pub use topology::{Binding, Destination, Exchange, ExchangeKind, Overflow, Queue};
 pub use value::{Headers, Value};
-
-mod config;
-pub use config::{ConnectionOptions, Credentials, Host, Pem, Scheme, Secret, TlsOptions};
-
-mod codec;
-pub use codec::{BodyReader, Codec, Codecs, Encodable, Format, FormatError};
+pub use workers::{Workers, WorkersBuilder};

@@ -1,0 +1,193 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::backend::{Backend, ChannelOptions, Condition, Connector, Declare, Declared, Delete};
+use crate::session::Session;
+use crate::{
+    Binding, ConnectionOptions, ConsumerBuilder, ConsumerDefinition, Exchange, PublisherBuilder, PublisherDefinition, Queue, Result,
+};
+
+#[cfg(doc)]
+use crate::Error;
+
+/// A way to one broker, through whichever backend is configured; makes publishers and consumers.
+///
+/// It is a cheap handle: clones share the same connection, from any thread. Its publishers and consumers each have a channel of their own
+/// on it. The backend is reached when the first of them opens.
+///
+/// Dropping the last handle, with all publishers and consumers, ends the connection without waiting; [`close`](Connection::close) waits.
+///
+/// ```
+/// use carrot_core::{Connection, Queue, Result};
+///
+/// fn set_up(connection: &Connection) -> Result<()> {
+///     connection.declare_queue(Queue::new("jobs").dead_letter_exchange("failed-jobs"))?;
+///     let publisher = connection.publisher().routing_key("jobs").build()?;
+///     publisher.send("the first job")
+/// }
+/// ```
+#[derive(Debug, Clone)]
+pub struct Connection {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    connector: Arc<dyn Connector>,
+    connect_timeout: Duration,
+    call_timeout: Duration,
+    administration: Session<()>,
+}
+
+impl Connection {
+    /// A connection through any connector, with default deadlines; for backends that bring their own, and for tests.
+    pub fn new(connector: Arc<dyn Connector>) -> Connection {
+        Connection::with_options(connector, &ConnectionOptions::default())
+    }
+
+    /// A connection through any connector, with the deadlines of `options`.
+    pub fn with_options(connector: Arc<dyn Connector>, options: &ConnectionOptions) -> Connection {
+        let session = Session::new(
+            Arc::clone(&connector),
+            ChannelOptions::consume(),
+            options.connect_timeout,
+            "connection",
+            |_: &dyn Backend| Ok(()),
+        );
+        Connection {
+            shared: Arc::new(Shared {
+                connector,
+                connect_timeout: options.connect_timeout,
+                call_timeout: options.call_timeout,
+                administration: session,
+            }),
+        }
+    }
+
+    /// Connects now rather than with the first publisher or consumer, so that a wrong address or password shows at once. Does nothing if
+    /// it is connected.
+    ///
+    /// Blocks until connected, the connect timeout at most.
+    ///
+    /// # Errors
+    /// [`Error::Connect`], [`Error::Authentication`], [`Error::Timeout`], [`Error::Disconnected`].
+    pub fn open(&self) -> Result<()> {
+        self.shared.administration.channel().map(drop)
+    }
+
+    /// Starts the definition of a publisher on this connection.
+    pub fn publisher(&self) -> PublisherBuilder {
+        PublisherDefinition::new().on(self)
+    }
+
+    /// Starts the definition of a consumer of `queue` on this connection. A string stands for a durable queue of that name.
+    pub fn consumer(&self, queue: impl Into<Queue>) -> ConsumerBuilder {
+        ConsumerDefinition::new(queue).on(self)
+    }
+
+    /// Declares an exchange, or checks that it exists if it is [`Exchange::existing`].
+    ///
+    /// Blocks for one round trip, the call timeout at most.
+    ///
+    /// # Errors
+    /// [`Error::Precondition`] if it exists with other properties, [`Error::NotFound`] if it was to exist and does not,
+    /// [`Error::AccessRefused`] for a reserved name; what connecting gives.
+    pub fn declare_exchange(&self, exchange: impl Into<Exchange>) -> Result<()> {
+        self.declare(Declare::Exchange(&exchange.into())).map(drop)
+    }
+
+    /// Declares a queue, or checks that it exists if it is [`Queue::existing`]; tells its name and how many messages and consumers it has.
+    ///
+    /// Blocks for one round trip, the call timeout at most.
+    ///
+    /// # Errors
+    /// As [`declare_exchange`](Connection::declare_exchange); [`Error::Locked`] if it is exclusive to another connection.
+    pub fn declare_queue(&self, queue: impl Into<Queue>) -> Result<Declared> {
+        self.declare(Declare::Queue(&queue.into()))
+    }
+
+    /// Binds a queue or exchange to an exchange. Binding twice is no error.
+    ///
+    /// Blocks for one round trip, the call timeout at most.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] if either end does not exist, [`Error::AccessRefused`] for the default exchange; what connecting gives.
+    pub fn bind(&self, binding: &Binding) -> Result<()> {
+        self.declare(Declare::Binding(binding)).map(drop)
+    }
+
+    /// Undoes a binding with the same ends, routing key and arguments. Undoing what is not there is no error.
+    ///
+    /// Blocks for one round trip, the call timeout at most.
+    ///
+    /// # Errors
+    /// As [`bind`](Connection::bind).
+    pub fn unbind(&self, binding: &Binding) -> Result<()> {
+        self.delete(Delete::Binding(binding)).map(drop)
+    }
+
+    /// Deletes an exchange. Deleting what does not exist is no error.
+    ///
+    /// Blocks for one round trip, the call timeout at most.
+    ///
+    /// # Errors
+    /// [`Error::Precondition`] if it is in use and `condition` forbids that; [`Error::AccessRefused`] for a reserved name; what connecting
+    /// gives.
+    pub fn delete_exchange(&self, name: &str, condition: Condition) -> Result<()> {
+        self.delete(Delete::Exchange { name, condition }).map(drop)
+    }
+
+    /// Deletes a queue; tells how many ready messages went with it. Deleting what does not exist is no error.
+    ///
+    /// Blocks for one round trip, the call timeout at most.
+    ///
+    /// # Errors
+    /// [`Error::Precondition`] if it is in use or not empty and `condition` forbids that; [`Error::Locked`] if it is exclusive to another
+    /// connection; what connecting gives.
+    pub fn delete_queue(&self, name: &str, condition: Condition) -> Result<u32> {
+        self.delete(Delete::Queue { name, condition })
+    }
+
+    /// Deletes the ready messages of a queue; tells how many. Messages that wait for their settlement stay.
+    ///
+    /// Blocks for one round trip, the call timeout at most.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`], [`Error::Locked`]; what connecting gives.
+    pub fn purge(&self, queue: &str) -> Result<u32> {
+        self.delete(Delete::Messages { queue })
+    }
+
+    /// Ends the connection, with every publisher and consumer on it: their calls give [`Error::Closed`] from now on. Messages that were
+    /// not settled return to their queues. Close publishers first, to wait for their confirms.
+    ///
+    /// Blocks until the broker has answered, the call timeout at most. A second call does nothing.
+    ///
+    /// # Errors
+    /// [`Error::Timeout`] if the connection had to be cut.
+    pub fn close(&self) -> Result<()> {
+        self.shared.administration.shut();
+        self.shared.connector.close(self.shared.call_timeout)
+    }
+
+    pub(crate) fn session<S: Clone>(
+        &self,
+        options: ChannelOptions,
+        what: &'static str,
+        set_up: impl Fn(&dyn Backend) -> Result<S> + Send + Sync + 'static,
+    ) -> Session<S> {
+        Session::new(Arc::clone(&self.shared.connector), options, self.shared.connect_timeout, what, set_up)
+    }
+
+    pub(crate) fn call_timeout(&self) -> Duration {
+        self.shared.call_timeout
+    }
+
+    fn declare(&self, entity: Declare<'_>) -> Result<Declared> {
+        self.shared.administration.with_channel(|opened| opened.channel.declare(entity))
+    }
+
+    fn delete(&self, entity: Delete<'_>) -> Result<u32> {
+        self.shared.administration.with_channel(|opened| opened.channel.delete(entity)).map(|deleted| deleted.message_count)
+    }
+}

@@ -1,0 +1,189 @@
+use crate::backend::{Acknowledgement, Backend, ConsumeOptions, Declare};
+use crate::{Binding, Codecs, Connection, Consumer, Error, Exchange, Headers, Queue, Result, Value};
+use std::sync::Arc;
+
+/// What a consumer is to be, as plain data: its queue, where that is bound, and how messages are taken from it.
+///
+/// It can be kept, cloned, and opened on any connection; together with a [`Handler`](crate::Handler) it is what a sub-class of `Consumer`
+/// is in carrot for Python. [`Connection::consumer`] gives the same settings bound to a connection.
+///
+/// ```
+/// use carrot_core::{Connection, Consumer, ConsumerDefinition, Exchange, Result};
+///
+/// fn price_consumer(connection: &Connection) -> Result<Consumer> {
+///     ConsumerDefinition::new("usd-prices")
+///         .exchange(Exchange::topic("prices"))
+///         .routing_key("usd.#")
+///         .routing_key("*.usd")
+///         .prefetch(100)
+///         .open(connection)
+/// }
+/// ```
+#[derive(Debug, Clone)]
+pub struct ConsumerDefinition {
+    pub(crate) options: ConsumeOptions,
+    pub(crate) codecs: Codecs,
+    queue: Queue,
+    sources: Vec<Source>,
+}
+
+/// An exchange, and the bindings from it to the queue.
+#[derive(Debug, Clone)]
+struct Source {
+    exchange: Exchange,
+    bindings: Vec<(String, Headers)>,
+}
+
+settings! {
+    ConsumerDefinition, ConsumerBuilder;
+
+    /// An exchange to bind the queue to. It is declared when the consumer opens; a string stands for a durable direct exchange of that
+    /// name, and [`Exchange::existing`] is not declared but checked. The routing keys and bindings that follow belong to it; without any,
+    /// the queue is bound with the empty routing key. It can be called several times. Defaults to none: every queue is reached by its
+    /// name through the default exchange.
+    fn exchange(mut self, exchange: impl Into<Exchange>) {
+        self.sources.push(Source { exchange: exchange.into(), bindings: Vec::new() });
+        self
+    }
+
+    /// One more routing key, or pattern, to bind the queue with, at most 255 bytes. Belongs to the exchange named last; an exchange has to
+    /// be named. Defaults to the empty key.
+    fn routing_key(mut self, routing_key: impl Into<String>) {
+        self.bind(routing_key.into(), Headers::new());
+        self
+    }
+
+    /// One more binding by arguments: for a headers exchange, what messages have to carry, and `x-match` for `all` (the default) or
+    /// `any` of it. Belongs to the exchange named last; an exchange has to be named. Defaults to none.
+    fn binding_arguments(mut self, arguments: impl Into<Headers>) {
+        self.bind(String::new(), arguments.into());
+        self
+    }
+
+    /// How many unsettled messages the broker sends ahead to this consumer, 1 to 65,535; shared by all its worker threads. Defaults to 32.
+    fn prefetch(mut self, messages: u16) {
+        self.options.prefetch = messages;
+        self
+    }
+
+    /// Has the broker forget each message as soon as it is sent: faster, and whatever is in memory is lost with a crash. Settling does
+    /// nothing, and prefetch limits nothing. Defaults to manual acknowledgement.
+    fn automatic_acknowledgement(mut self) {
+        self.options.acknowledgement = Acknowledgement::Automatic;
+        self
+    }
+
+    /// Demands to be the queue's only consumer. Defaults to sharing it.
+    fn exclusive(mut self) {
+        self.options.exclusive = true;
+        self
+    }
+
+    /// The priority among the queue's consumers (`x-priority`): those with higher ones are served first. Defaults to 0.
+    fn priority(mut self, priority: i32) {
+        self.options.arguments.insert("x-priority", priority);
+        self
+    }
+
+    /// One more consumer argument. Defaults to none.
+    fn argument(mut self, name: impl Into<String>, value: impl Into<Value>) {
+        self.options.arguments.insert(name, value);
+        self
+    }
+
+    /// Which content types are decoded, and how. Defaults to every codec of this crate, with JSON for messages that name no content type.
+    fn codecs(mut self, codecs: impl Into<Codecs>) {
+        self.codecs = codecs.into();
+        self
+    }
+}
+
+impl ConsumerDefinition {
+    /// The defaults, for one queue. A string stands for a durable queue of that name.
+    pub fn new(queue: impl Into<Queue>) -> ConsumerDefinition {
+        ConsumerDefinition { options: ConsumeOptions::default(), codecs: Codecs::default(), queue: queue.into(), sources: Vec::new() }
+    }
+
+    /// Binds the definition to a connection, for further settings.
+    pub fn on(&self, connection: &Connection) -> ConsumerBuilder {
+        ConsumerBuilder { connection: connection.clone(), definition: self.clone() }
+    }
+
+    /// Opens a consumer on a connection; as [`ConsumerBuilder::build`].
+    ///
+    /// # Errors
+    /// As [`ConsumerBuilder::build`].
+    pub fn open(&self, connection: &Connection) -> Result<Consumer> {
+        self.on(connection).build()
+    }
+
+    fn bind(&mut self, routing_key: String, arguments: Headers) {
+        if self.sources.is_empty() {
+            self.sources.push(Source { exchange: Exchange::default_exchange(), bindings: Vec::new() });
+        }
+        if let Some(source) = self.sources.last_mut() {
+            source.bindings.push((routing_key, arguments));
+        }
+    }
+
+    fn validate(&self) -> Result<()> {
+        if self.options.prefetch == 0 {
+            return Err(Error::invalid("prefetch", "0", "1 to 65535; 0 would let the broker send without limit"));
+        }
+        if let Some(source) = self.sources.iter().find(|source| source.exchange.is_default() && !source.bindings.is_empty()) {
+            let (routing_key, _) = &source.bindings[0];
+            return Err(Error::invalid("routing key", routing_key, "an exchange to bind to has to be named before it"));
+        }
+        self.options.validate()?;
+        Declare::Queue(&self.queue).validate()?;
+        self.sources.iter().try_for_each(|source| Declare::Exchange(&source.exchange).validate())?;
+        self.bindings(&self.queue.name).try_for_each(|binding| Declare::Binding(&binding).validate())
+    }
+
+    /// Declares the exchanges, the queue and its bindings; gives the queue's name.
+    pub(crate) fn declare(&self, channel: &dyn Backend) -> Result<Arc<str>> {
+        for source in self.sources.iter().filter(|source| !source.exchange.is_default()) {
+            channel.declare(Declare::Exchange(&source.exchange))?;
+        }
+        let queue = channel.declare(Declare::Queue(&self.queue))?.name;
+        for binding in self.bindings(&queue) {
+            channel.declare(Declare::Binding(&binding))?;
+        }
+        Ok(queue.into())
+    }
+
+    fn bindings(&self, queue: &str) -> impl Iterator<Item = Binding> {
+        let empty = (String::new(), Headers::new());
+        self.sources.iter().filter(|source| !source.exchange.is_default()).flat_map(move |Source { exchange, bindings }| {
+            let bindings = if bindings.is_empty() { vec![empty.clone()] } else { bindings.clone() };
+            bindings.into_iter().map(move |(routing_key, arguments)| {
+                let binding = Binding::queue(&exchange.name, queue, routing_key);
+                arguments.into_iter().fold(binding, |binding, (name, value)| binding.argument(name, value))
+            })
+        })
+    }
+}
+
+/// A [`ConsumerDefinition`] bound to a connection; made by [`Connection::consumer`].
+#[derive(Debug, Clone)]
+#[must_use = "a consumer is only opened by `build`"]
+pub struct ConsumerBuilder {
+    connection: Connection,
+    definition: ConsumerDefinition,
+}
+
+impl ConsumerBuilder {
+    /// Opens the consumer: a channel, its exchanges, its queue and the bindings between them. No message is taken yet.
+    ///
+    /// Blocks for a few round trips, for connecting if need be, and at most for the connection's deadlines.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] for a setting out of its limits. [`Error::Connect`], [`Error::Authentication`], [`Error::Timeout`],
+    /// [`Error::Disconnected`] from connecting. [`Error::Precondition`] if the queue or exchange exists with other properties,
+    /// [`Error::NotFound`] if one was to exist and does not, [`Error::Locked`] if the queue is exclusive to another connection,
+    /// [`Error::AccessRefused`] for a reserved name.
+    pub fn build(self) -> Result<Consumer> {
+        self.definition.validate()?;
+        Consumer::open(&self.connection, self.definition)
+    }
+}

@@ -1,0 +1,173 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::Serialize;
+
+use crate::backend::Content;
+use crate::publisher::Sender;
+use crate::{DeliveryMode, Headers, Properties, Receipt, Result, Value};
+
+/// One message on its way out, with what sets it apart from its publisher's others. Made by
+/// [`Publisher::message`](crate::Publisher::message).
+///
+/// ```
+/// use std::time::Duration;
+///
+/// # fn example(publisher: &carrot_core::Publisher) -> carrot_core::Result<()> {
+/// publisher
+///     .message()
+///     .routing_key("usd.stock")
+///     .header("source", "nasdaq")
+///     .expiration(Duration::from_secs(30))
+///     .mandatory()
+///     .send("IBM 83.1")?;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug, Clone)]
+#[must_use = "a message is only sent by `send`, `publish`, `send_bytes` or `publish_bytes`"]
+pub struct Outgoing<'a> {
+    sender: &'a Arc<Sender>,
+    routing_key: Arc<str>,
+    properties: Properties,
+    mandatory: bool,
+}
+
+impl<'a> Outgoing<'a> {
+    pub(crate) fn new(sender: &'a Arc<Sender>) -> Outgoing<'a> {
+        Outgoing {
+            sender,
+            routing_key: Arc::clone(sender.routing_key()),
+            properties: sender.properties().clone(),
+            mandatory: sender.definition().mandatory,
+        }
+    }
+
+    /// The routing key, at most 255 bytes. Defaults to the publisher's.
+    pub fn routing_key(mut self, routing_key: impl Into<Arc<str>>) -> Self {
+        self.routing_key = routing_key.into();
+        self
+    }
+
+    /// Adds a header; its name is at most 255 bytes. Defaults to the publisher's headers.
+    pub fn header(self, name: impl Into<String>, value: impl Into<Value>) -> Self {
+        self.properties(|properties| properties.with_header(name, value))
+    }
+
+    /// Replaces all headers. Defaults to the publisher's headers.
+    pub fn headers(self, headers: impl Into<Headers>) -> Self {
+        self.properties(|properties| properties.with_headers(headers))
+    }
+
+    /// The priority, for a queue with a maximum priority; higher comes first. Defaults to the publisher's.
+    pub fn priority(self, priority: u8) -> Self {
+        self.properties(|properties| properties.with_priority(priority))
+    }
+
+    /// How long the message may wait in a queue, in whole milliseconds, before it is dropped or dead-lettered. Defaults to the
+    /// publisher's.
+    pub fn expiration(self, expiration: Duration) -> Self {
+        self.properties(|properties| properties.with_expiration(expiration.as_millis().to_string()))
+    }
+
+    /// The request that this message answers, at most 255 bytes. Defaults to none.
+    pub fn correlation_id(self, id: impl Into<Box<str>>) -> Self {
+        self.properties(|properties| properties.with_correlation_id(id))
+    }
+
+    /// The queue where an answer is to go, at most 255 bytes. Defaults to none.
+    pub fn reply_to(self, queue: impl Into<Box<str>>) -> Self {
+        self.properties(|properties| properties.with_reply_to(queue))
+    }
+
+    /// The identifier of this message, at most 255 bytes. Defaults to a random one.
+    pub fn message_id(self, id: impl Into<Box<str>>) -> Self {
+        self.properties(|properties| properties.with_message_id(id))
+    }
+
+    /// When the message was made, in seconds since the Unix epoch. Defaults to none.
+    pub fn timestamp(self, seconds: u64) -> Self {
+        self.properties(|properties| properties.with_timestamp(seconds))
+    }
+
+    /// Lets the message go with a restart of the broker. Defaults to the publisher's delivery mode, persistent.
+    pub fn transient(self) -> Self {
+        self.properties(|properties| properties.with_delivery_mode(DeliveryMode::Transient))
+    }
+
+    /// Lets the message outlive a restart of the broker, in a durable queue. Defaults to the publisher's delivery mode, persistent.
+    pub fn persistent(self) -> Self {
+        self.properties(|properties| properties.with_delivery_mode(DeliveryMode::Persistent))
+    }
+
+    /// Has the message returned, as [`Error::Unroutable`](crate::Error::Unroutable), if it fits no queue. Defaults to the publisher's
+    /// setting, off.
+    pub fn mandatory(mut self) -> Self {
+        self.mandatory = true;
+        self
+    }
+
+    /// Changes any of the properties.
+    ///
+    /// ```
+    /// # fn example(publisher: &carrot_core::Publisher) -> carrot_core::Result<()> {
+    /// publisher.message().properties(|properties| properties.with_kind("feed.added")).send("...")?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn properties(mut self, change: impl FnOnce(Properties) -> Properties) -> Self {
+        self.properties = change(self.properties);
+        self
+    }
+
+    /// Sends a value and waits for the confirm, as [`Publisher::send`](crate::Publisher::send).
+    ///
+    /// # Errors
+    /// As [`Publisher::send`](crate::Publisher::send).
+    pub fn send<T: Serialize + ?Sized>(self, value: &T) -> Result<()> {
+        self.publish(value)?.wait()
+    }
+
+    /// Sends a value without waiting for the confirm, as [`Publisher::publish`](crate::Publisher::publish).
+    ///
+    /// # Errors
+    /// As [`Publisher::publish`](crate::Publisher::publish).
+    pub fn publish<T: Serialize + ?Sized>(mut self, value: &T) -> Result<Receipt> {
+        let codec = &self.sender.definition().codec;
+        let body = codec.encode(value)?;
+        if self.properties.content_type().is_none() {
+            self.properties = self.properties.with_content_type(codec.content_type());
+            if let Some(encoding) = codec.content_encoding() {
+                self.properties = self.properties.with_content_encoding(encoding);
+            }
+        }
+        self.publish_bytes(body)
+    }
+
+    /// Sends bytes as they are and waits for the confirm. The codec is not asked: set a content type with
+    /// [`properties`](Outgoing::properties), or none is sent.
+    ///
+    /// # Errors
+    /// As [`Publisher::send`](crate::Publisher::send).
+    pub fn send_bytes(self, body: impl Into<Vec<u8>>) -> Result<()> {
+        self.publish_bytes(body)?.wait()
+    }
+
+    /// Sends bytes as they are, without waiting for the confirm; see [`send_bytes`](Outgoing::send_bytes).
+    ///
+    /// # Errors
+    /// As [`Publisher::publish`](crate::Publisher::publish).
+    pub fn publish_bytes(mut self, body: impl Into<Vec<u8>>) -> Result<Receipt> {
+        if self.properties.message_id().is_none() {
+            self.properties = self.properties.with_message_id(format!("{:032x}", fastrand::u128(..)));
+        }
+        let content = Content {
+            exchange: Arc::clone(self.sender.exchange()),
+            routing_key: self.routing_key,
+            properties: self.properties,
+            body: body.into(),
+        };
+        let message = self.sender.hand_over(content, self.mandatory)?;
+        Ok(Receipt::new(message, Arc::clone(self.sender)))
+    }
+}

@@ -1,0 +1,227 @@
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, RecvTimeoutError, bounded};
+use serde::de::DeserializeOwned;
+
+use crate::consumer::Shared;
+use crate::handler::{self, Verdict};
+use crate::intake::{FOREVER, Intake};
+use crate::{Error, Handler, IntoSettlement, Message, Report, Result, StopHandle};
+
+/// The least time that the broker is given to take the channel back when workers stop.
+const CLOSING: Duration = Duration::from_secs(1);
+
+/// Worker threads to be started; made by [`Consumer::workers`](crate::Consumer::workers).
+#[derive(Debug)]
+#[must_use = "no worker runs before it is spawned"]
+pub struct WorkersBuilder<'a> {
+    shared: &'a Arc<Shared>,
+    threads: usize,
+}
+
+impl<'a> WorkersBuilder<'a> {
+    pub(crate) fn new(shared: &'a Arc<Shared>, threads: usize) -> WorkersBuilder<'a> {
+        WorkersBuilder { shared, threads }
+    }
+
+    /// Starts the threads, each handing messages to the closure; how a message is settled: see [`Handler`].
+    ///
+    /// All share one subscription: a free worker takes the next message. Blocks for two round trips.
+    ///
+    /// # Errors
+    /// As [`Consumer::messages`](crate::Consumer::messages); [`Error::Invalid`] for no threads; [`Error::Backend`] if the system gives
+    /// no thread.
+    pub fn spawn<T, R>(self, handler: impl Fn(T, &Message) -> R + Send + Sync + 'static) -> Result<Workers>
+    where
+        T: DeserializeOwned,
+        R: IntoSettlement,
+    {
+        self.start(move |message| Some(handler::handle(message, |payload, message| handler(payload, message).into_settlement())))
+    }
+
+    /// Starts the threads, each handing messages to the same [`Handler`]; as [`spawn`](WorkersBuilder::spawn).
+    ///
+    /// # Errors
+    /// As [`spawn`](WorkersBuilder::spawn).
+    pub fn spawn_handler<H: Handler>(self, handler: H) -> Result<Workers> {
+        self.spawn(move |payload, message: &Message| handler.receive(payload, message))
+    }
+
+    /// Starts the threads, each handing whole messages to the closure, which settles them itself, now or later, on any thread.
+    ///
+    /// A message that it drops unsettled, or loses in a panic, is requeued and so comes again at once: mind the hot loop. They are not
+    /// counted in the [`Report`], since they may be settled anywhere. Otherwise as [`spawn`](WorkersBuilder::spawn).
+    ///
+    /// # Errors
+    /// As [`spawn`](WorkersBuilder::spawn).
+    pub fn spawn_raw(self, handler: impl Fn(Message) + Send + Sync + 'static) -> Result<Workers> {
+        self.start(move |message| {
+            handler::guard(|| handler(message));
+            None
+        })
+    }
+
+    fn start(self, handle: impl Fn(Message) -> Option<Verdict> + Send + Sync + 'static) -> Result<Workers> {
+        if self.threads == 0 {
+            return Err(Error::invalid("worker threads", "0", "at least 1"));
+        }
+        let intake = Arc::new(Intake::start(self.shared, &self.shared.options)?);
+        let (ended_sender, ended) = bounded(self.threads);
+        let team = Arc::new(Team { intake, tally: Mutex::default(), error: Mutex::default() });
+        let handle = Arc::new(handle);
+        let workers = Workers { team, ended, running: self.threads, stopping: false };
+        for number in 1..=self.threads {
+            let (team, handle, ended) = (Arc::clone(&workers.team), Arc::clone(&handle), ended_sender.clone());
+            thread::Builder::new()
+                .name(format!("{} {number}", workers.team.intake.queue()))
+                .spawn(move || {
+                    team.work(&*handle);
+                    drop(team);
+                    drop(handle);
+                    let _ = ended.send(());
+                })
+                .map_err(|error| Error::Backend { reason: "a worker thread could not be started".into(), source: Some(Arc::new(error)) })?;
+        }
+        Ok(workers)
+    }
+}
+
+/// What the threads of one `spawn` share.
+#[derive(Debug)]
+struct Team {
+    intake: Arc<Intake>,
+    tally: Mutex<Report>,
+    error: Mutex<Option<Error>>,
+}
+
+impl Team {
+    fn work(&self, handle: &dyn Fn(Message) -> Option<Verdict>) {
+        loop {
+            match self.intake.next(FOREVER) {
+                Ok(Some(message)) => handle(message).into_iter().for_each(|verdict| self.tally().count(verdict)),
+                Ok(None) if self.intake.is_stopped() => return,
+                Ok(None) => {}
+                Err(error) => {
+                    log::warn!("a worker of queue {:?} ends: {error}", self.intake.queue());
+                    self.error.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
+                    return;
+                }
+            }
+        }
+    }
+
+    fn tally(&self) -> MutexGuard<'_, Report> {
+        self.tally.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Running worker threads; made by [`WorkersBuilder::spawn`].
+///
+/// They run until they are stopped here or by the consumer's [`StopHandle`], or until the consumer fails: the queue is deleted, or the
+/// connection is lost. A handler that fails or panics does not end its worker.
+///
+/// Dropping it stops the intake and does not wait: handlers that are running finish in the background.
+#[derive(Debug)]
+#[must_use = "dropping it stops the workers"]
+pub struct Workers {
+    team: Arc<Team>,
+    ended: Receiver<()>,
+    running: usize,
+    stopping: bool,
+}
+
+impl Workers {
+    /// Stops gracefully: takes no more messages, lets running handlers finish, gives the rest back to the queue, and sees to it that all
+    /// settlements have reached the broker; tells how it went. The consumer stays stopped.
+    ///
+    /// Blocks until the handlers have finished, `timeout` at most, and up to a second more for the broker's answer. A handler that
+    /// takes longer goes on in its thread, but its message is given back to the queue now: settling it will be
+    /// [`Stale`](Error::Stale).
+    ///
+    /// Do not call it from a handler, which would wait for itself until the timeout; use a [`StopHandle`] there.
+    ///
+    /// # Errors
+    /// What ended a worker before it was stopped; [`Error::Timeout`] or [`Error::Disconnected`] if the broker did not answer the closing.
+    pub fn stop(mut self, timeout: Duration) -> Result<Report> {
+        let deadline = Instant::now() + timeout;
+        self.stop_in_background();
+        self.await_ends(Some(deadline));
+        self.finish(deadline)
+    }
+
+    /// Waits until all workers have ended: after a [`StopHandle::stop`], or a failure of the consumer. Then finishes like
+    /// [`stop`](Workers::stop).
+    ///
+    /// Blocks without limit.
+    ///
+    /// # Errors
+    /// As [`stop`](Workers::stop).
+    pub fn join(mut self) -> Result<Report> {
+        self.await_ends(None);
+        self.finish(Instant::now())
+    }
+
+    /// A handle that stops the consumer from wherever it is used.
+    pub fn stop_handle(&self) -> StopHandle {
+        StopHandle { stop: Arc::clone(self.team.intake.stop()) }
+    }
+
+    /// Whether every worker has ended.
+    pub fn is_finished(&self) -> bool {
+        self.ended.len() >= self.running
+    }
+
+    /// How it went so far.
+    pub fn report(&self) -> Report {
+        Report { given_back: self.team.intake.stop().given_back(), ..*self.team.tally() }
+    }
+
+    fn await_ends(&mut self, deadline: Option<Instant>) {
+        while self.running > 0 {
+            let ended = match deadline {
+                Some(deadline) => self.ended.recv_deadline(deadline),
+                None => self.ended.recv().map_err(RecvTimeoutError::from),
+            };
+            match ended {
+                Ok(()) => self.running -= 1,
+                Err(RecvTimeoutError::Timeout) => return,
+                Err(RecvTimeoutError::Disconnected) => self.running = 0,
+            }
+        }
+    }
+
+    fn finish(mut self, deadline: Instant) -> Result<Report> {
+        self.stopping = true;
+        let left = deadline.saturating_duration_since(Instant::now());
+        let closed = self.team.intake.discard(left.max(CLOSING));
+        let report = Report { unfinished: self.running, ..self.report() };
+        let failed = self.team.error.lock().unwrap_or_else(PoisonError::into_inner).take();
+        failed.map_or(Ok(()), Err).and(closed)?;
+        Ok(report)
+    }
+
+    /// Cancelling waits for the broker, and this thread may have a nearer deadline.
+    fn stop_in_background(&mut self) {
+        self.stopping = true;
+        let stop = Arc::clone(self.team.intake.stop());
+        stop.mark();
+        let cancel = move || {
+            if let Err(error) = stop.stop() {
+                log::debug!("cancelling a consumer failed: {error}");
+            }
+        };
+        if let Err(error) = thread::Builder::new().name("carrot stop".into()).spawn(cancel) {
+            log::warn!("a consumer could not be cancelled: {error}");
+        }
+    }
+}
+
+impl Drop for Workers {
+    fn drop(&mut self) {
+        if !self.stopping && !self.is_finished() {
+            self.stop_in_background();
+        }
+    }
+}
