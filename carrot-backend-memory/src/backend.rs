@@ -112,11 +112,11 @@ impl Handle {
 
     fn declare_queue(&self, declared: &carrot_core::Queue) -> Result<Declared> {
         let mut name = declared.name.clone();
+        if name == reply_to::PSEUDO_QUEUE || name.starts_with(reply_to::PREFIX) {
+            self.core().check_reply(&name)?;
+            return Ok(Declared::new(name, 0, 1));
+        }
         if declared.passive {
-            if name.starts_with(reply_to::PSEUDO_QUEUE) {
-                self.core().check_reply(&name)?;
-                return Ok(Declared::new(name, 0, 1));
-            }
             let queue = self.queue(&name)?;
             return self.declared(&queue);
         }

@@ -158,3 +158,102 @@ impl<T: Default> PatternTrie<T> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use std::collections::BTreeMap;
+    use std::time::{Duration, Instant};
+
+    use super::*;
+
+    /// The definition of a match, word by word.
+    fn reference(pattern: &[&str], key: &[&str]) -> bool {
+        match (pattern, key) {
+            ([], []) => true,
+            (["#", rest @ ..], _) => reference(rest, key) || (!key.is_empty() && reference(pattern, &key[1..])),
+            (["*", rest @ ..], [_, others @ ..]) => reference(rest, others),
+            ([word, rest @ ..], [other, others @ ..]) => word == other && reference(rest, others),
+            _ => false,
+        }
+    }
+
+    fn found(trie: &PatternTrie<Vec<String>>, key: &str) -> Vec<String> {
+        let mut found = Vec::new();
+        trie.matches(key, |values| found.extend(values.iter().cloned()));
+        found.sort();
+        found
+    }
+
+    fn text(words: &'static [&'static str], most: usize) -> impl Strategy<Value = String> {
+        prop::collection::vec(prop::sample::select(words), 0..=most).prop_map(|words| words.join("."))
+    }
+
+    proptest! {
+        #[test]
+        fn it_matches_as_defined(
+            patterns in prop::collection::vec(text(&["a", "b", "", "*", "#"], 5), 0..12),
+            removed in prop::collection::vec(any::<bool>(), 12),
+            keys in prop::collection::vec(text(&["a", "b", "c", "", "*", "#"], 6), 1..8),
+        ) {
+            let mut trie = PatternTrie::<Vec<String>>::default();
+            let mut kept = BTreeMap::new();
+            for pattern in &patterns {
+                trie.entry(pattern).push(pattern.clone());
+                *kept.entry(pattern.clone()).or_insert(0) += 1;
+            }
+            for (pattern, _) in patterns.iter().zip(&removed).filter(|(_, removed)| **removed) {
+                trie.update(pattern, |values| {
+                    values.clear();
+                    true
+                });
+                kept.remove(pattern);
+            }
+            for key in &keys {
+                let key_words: Vec<&str> = words(key).collect();
+                let expected: Vec<String> = kept
+                    .iter()
+                    .filter(|(pattern, _)| reference(&words(pattern).collect::<Vec<_>>(), &key_words))
+                    .flat_map(|(pattern, count)| std::iter::repeat_n(pattern.clone(), *count))
+                    .collect();
+                prop_assert_eq!(found(&trie, key), expected, "{:?}", key);
+            }
+        }
+    }
+
+    #[test]
+    fn empty_words_and_the_empty_key_are_as_on_rabbitmq() {
+        let mut trie = PatternTrie::<Vec<String>>::default();
+        for pattern in ["", "*", "#", ".", "*.*", "a."] {
+            trie.entry(pattern).push(pattern.into());
+        }
+        assert_eq!(found(&trie, ""), ["", "#"]);
+        assert_eq!(found(&trie, "."), ["#", "*.*", "."]);
+        assert_eq!(found(&trie, "a."), ["#", "*.*", "a."]);
+        assert_eq!(found(&trie, "*"), ["#", "*"]);
+    }
+
+    #[test]
+    fn many_hashes_take_no_exponential_time() {
+        let mut trie = PatternTrie::<Vec<String>>::default();
+        let pattern = ["#"; 60].join(".a.") + ".never";
+        trie.entry(&pattern).push(pattern.clone());
+        let started = Instant::now();
+        assert_eq!(found(&trie, &["a"; 120].join(".")), Vec::<String>::new());
+        assert!(started.elapsed() < Duration::from_secs(10));
+    }
+
+    #[test]
+    fn what_is_removed_leaves_no_nodes_behind() {
+        let mut trie = PatternTrie::<Vec<String>>::default();
+        for round in 0..3 {
+            for number in 0..10 {
+                trie.entry(&format!("a.{number}.#")).push(String::new());
+            }
+            for number in 0..10 {
+                trie.update(&format!("a.{number}.#"), |_| true);
+            }
+            assert_eq!((trie.nodes.len(), trie.free.len()), (22, 21), "{round}");
+        }
+    }
+}

@@ -302,7 +302,7 @@ impl Queue {
             return Err(refusal::precondition(format_args!("queue '{}' in vhost '/' in use", self.name)));
         }
         if condition.if_empty && !state.ready.is_empty() {
-            return Err(refusal::precondition(format_args!("queue '{}' in vhost '/' is not empty", self.name)));
+            return Err(refusal::precondition(format_args!("queue '{}' in vhost '/' not empty", self.name)));
         }
         Ok(Some(self.leave(&mut state)))
     }

@@ -2,12 +2,13 @@
 
 use std::sync::{Arc, Weak};
 
-use carrot_core::{Error, Result};
+use carrot_core::Result;
 
 use crate::broker::Core;
 use crate::channel::Channel;
 use crate::clock::NEVER;
 use crate::ready::{Entry, Parcel};
+use crate::refusal;
 use crate::sync::lock;
 
 /// The queue that stands for "this channel, directly".
@@ -45,11 +46,11 @@ impl Core {
         }
     }
 
-    /// What a passive declaration of such a name finds.
+    /// Whether a declaration of such a name finds somebody.
     pub(crate) fn check_reply(&self, name: &str) -> Result<()> {
         if name == PSEUDO_QUEUE || lock(&self.replies).contains_key(name) {
             return Ok(());
         }
-        Err(Error::NotFound { reason: format!("NOT_FOUND - no queue '{name}' in vhost '/'") })
+        Err(refusal::no_queue(name))
     }
 }
