@@ -1,0 +1,335 @@
+//! One open channel, as the broker sees it.
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Condvar, Mutex};
+use std::time::Duration;
+
+use carrot_core::backend::{Delivery, DeliveryTag, Outcome};
+use carrot_core::{Error, Result};
+
+use crate::consumers::ConsumerKey;
+use crate::queue::Queue;
+use crate::ready::Entry;
+use crate::refusal;
+use crate::sync::{Deadline, lock};
+use crate::unacked::{Unacked, UnackedByTag};
+
+/// A channel: delivery tags, unsettled deliveries, inboxes of its subscriptions, answers to its publications, its first error.
+#[derive(Debug)]
+pub(crate) struct Channel {
+    pub(crate) id: u64,
+    pub(crate) confirms: bool,
+    dead: AtomicBool,
+    state: Mutex<State>,
+    pub(crate) publishing: Mutex<Publishing>,
+    answered: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    failure: Option<Error>,
+    last_tag: u64,
+    unacked: UnackedByTag,
+    streams: Vec<Stream>,
+    last_stream: u64,
+    last_queue: Option<Arc<str>>,
+    reply_to: Option<Arc<str>>,
+}
+
+#[derive(Debug)]
+struct Stream {
+    id: u64,
+    source: Option<(Arc<Queue>, ConsumerKey)>,
+    inbox: VecDeque<Delivery>,
+    arrived: Arc<Condvar>,
+    waiting: usize,
+    ended: Option<Error>,
+}
+
+/// What became of the publications of a channel, by tag.
+#[derive(Debug, Default)]
+pub(crate) struct Publishing {
+    pub(crate) count: u64,
+    answers: VecDeque<Answer>,
+}
+
+/// The broker's answer to one publication.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Answer {
+    Accepted,
+    Refused,
+    Unroutable,
+    /// It never comes.
+    Lost,
+    /// It was told.
+    Told,
+}
+
+impl Publishing {
+    pub(crate) fn answer(&mut self, answer: Answer) {
+        self.answers.push_back(answer);
+    }
+
+    fn take(&mut self, tag: u64) -> Option<Outcome> {
+        let first = self.count - self.answers.len() as u64;
+        let index = usize::try_from(tag.checked_sub(first + 1)?).ok()?;
+        let answer = self.answers.get_mut(index)?;
+        let outcome = match *answer {
+            Answer::Lost | Answer::Told => return None,
+            Answer::Accepted => Outcome::Accepted,
+            Answer::Refused => Outcome::Refused,
+            Answer::Unroutable => Outcome::Returned { code: 312, text: "NO_ROUTE".into() },
+        };
+        *answer = Answer::Told;
+        while self.answers.front() == Some(&Answer::Told) {
+            self.answers.pop_front();
+        }
+        Some(outcome)
+    }
+}
+
+/// What a dead channel leaves behind for its queues to take back.
+#[derive(Debug)]
+pub(crate) struct Remains {
+    pub(crate) consumers: Vec<(Arc<Queue>, ConsumerKey)>,
+    pub(crate) unacked: Vec<Unacked>,
+    pub(crate) reply_to: Option<Arc<str>>,
+}
+
+impl Channel {
+    pub(crate) fn new(id: u64, confirms: bool) -> Channel {
+        Channel {
+            id,
+            confirms,
+            dead: AtomicBool::new(false),
+            state: Mutex::default(),
+            publishing: Mutex::default(),
+            answered: Condvar::new(),
+        }
+    }
+
+    /// The channel's first error, if it is dead.
+    pub(crate) fn check(&self) -> Result<()> {
+        if !self.dead.load(Ordering::Acquire) {
+            return Ok(());
+        }
+        lock(&self.state).failure.clone().map_or(Ok(()), Err)
+    }
+
+    /// Ends the channel; nothing if it had ended before.
+    pub(crate) fn fail(&self, error: Error) -> Option<Remains> {
+        let mut state = lock(&self.state);
+        if state.failure.is_some() {
+            return None;
+        }
+        state.failure = Some(error);
+        self.dead.store(true, Ordering::Release);
+        let unacked = state.unacked.take_all();
+        let mut consumers = Vec::new();
+        for stream in &mut state.streams {
+            consumers.extend(stream.source.take());
+            stream.inbox = VecDeque::new();
+            stream.arrived.notify_all();
+        }
+        let reply_to = state.reply_to.take();
+        drop(state);
+        drop(lock(&self.publishing));
+        self.answered.notify_all();
+        Some(Remains { consumers, unacked, reply_to })
+    }
+
+    /// Waits for the answer to one publication.
+    pub(crate) fn confirm(&self, tag: u64, timeout: Duration) -> Result<Outcome> {
+        let deadline = Deadline::after(timeout);
+        let mut publishing = lock(&self.publishing);
+        loop {
+            if let Some(outcome) = publishing.take(tag) {
+                return Ok(outcome);
+            }
+            if self.dead.load(Ordering::Acquire) {
+                drop(publishing);
+                self.check()?;
+                return Err(Error::closed("channel"));
+            }
+            let passed;
+            (publishing, passed) = deadline.wait(&self.answered, publishing);
+            if passed {
+                return Err(Error::timeout("confirm", timeout));
+            }
+        }
+    }
+
+    /// Hands a message that a `get` took to its caller.
+    pub(crate) fn hand_over(&self, entry: Entry, queue: Option<&Arc<Queue>>) -> Result<Delivery, (Entry, Error)> {
+        let mut state = lock(&self.state);
+        if let Some(failure) = &state.failure {
+            let failure = failure.clone();
+            return Err((entry, failure));
+        }
+        Ok(state.deliver(entry, queue.map(|queue| (queue, ConsumerKey::NONE))))
+    }
+
+    /// Puts a message into the inbox of a subscription; gives it back if that is gone.
+    pub(crate) fn deliver(&self, stream: u64, entry: Entry, source: Option<(&Arc<Queue>, ConsumerKey)>) -> Result<(), Entry> {
+        let mut state = lock(&self.state);
+        if state.failure.is_some() {
+            return Err(entry);
+        }
+        let Some(index) = state.find(stream) else { return Err(entry) };
+        let delivery = state.deliver(entry, source);
+        let stream = &mut state.streams[index];
+        stream.inbox.push_back(delivery);
+        if stream.waiting > 0 {
+            stream.arrived.notify_one();
+        }
+        Ok(())
+    }
+
+    /// Takes a delivery out for settlement. The channel is to be failed if there is none of that tag.
+    pub(crate) fn take(&self, tag: DeliveryTag) -> Result<Option<Unacked>> {
+        let mut state = lock(&self.state);
+        match &state.failure {
+            Some(failure) => Err(failure.clone()),
+            None => Ok(state.unacked.take(tag.0)),
+        }
+    }
+
+    /// Takes a delivery and all before it out for settlement, as [`take`](Channel::take).
+    pub(crate) fn take_up_to(&self, tag: DeliveryTag) -> Result<Option<Vec<Unacked>>> {
+        let mut state = lock(&self.state);
+        match &state.failure {
+            Some(failure) => Err(failure.clone()),
+            None => Ok(state.unacked.take_up_to(tag.0)),
+        }
+    }
+
+    /// Makes room for one more subscription.
+    pub(crate) fn open_stream(&self) -> Result<(u64, Arc<Condvar>)> {
+        let mut state = lock(&self.state);
+        if let Some(failure) = &state.failure {
+            return Err(failure.clone());
+        }
+        state.last_stream += 1;
+        let id = state.last_stream;
+        let arrived = Arc::new(Condvar::new());
+        state.streams.push(Stream { id, source: None, inbox: VecDeque::new(), arrived: Arc::clone(&arrived), waiting: 0, ended: None });
+        Ok((id, arrived))
+    }
+
+    /// Notes which consumer feeds a subscription.
+    pub(crate) fn attach_stream(&self, stream: u64, queue: &Arc<Queue>, consumer: ConsumerKey) -> Result<()> {
+        let mut state = lock(&self.state);
+        if let Some(failure) = &state.failure {
+            return Err(failure.clone());
+        }
+        if let Some(index) = state.find(stream) {
+            state.streams[index].source = Some((Arc::clone(queue), consumer));
+        }
+        Ok(())
+    }
+
+    /// Ends a subscription: what is in its inbox can still be taken. Which consumer fed it, if it had not ended before.
+    pub(crate) fn end_stream(&self, stream: u64, reason: &'static str, queue: &str) -> Option<(Arc<Queue>, ConsumerKey)> {
+        let mut state = lock(&self.state);
+        let index = state.find(stream)?;
+        let stream = &mut state.streams[index];
+        stream.ended.get_or_insert_with(|| Error::Cancelled { queue: queue.into(), reason: reason.into() });
+        stream.arrived.notify_all();
+        stream.source.take()
+    }
+
+    /// Forgets a subscription; gives back what it had not handed out.
+    pub(crate) fn drop_stream(&self, stream: u64) -> Vec<Unacked> {
+        let mut state = lock(&self.state);
+        let Some(index) = state.find(stream) else { return Vec::new() };
+        let stream = state.streams.remove(index);
+        stream.inbox.iter().filter_map(|delivery| state.unacked.take(delivery.tag.0)).collect()
+    }
+
+    /// Waits for the next delivery of a subscription.
+    pub(crate) fn next(&self, stream: u64, arrived: &Condvar, timeout: Duration) -> Result<Option<Delivery>> {
+        let mut deadline = None;
+        let mut state = lock(&self.state);
+        loop {
+            if let Some(failure) = &state.failure {
+                return Err(failure.clone());
+            }
+            let Some(index) = state.find(stream) else { return Err(Error::closed("subscription")) };
+            let found = &mut state.streams[index];
+            if let Some(delivery) = found.inbox.pop_front() {
+                return Ok(Some(delivery));
+            }
+            if let Some(ended) = &found.ended {
+                return Err(ended.clone());
+            }
+            if timeout.is_zero() {
+                return Ok(None);
+            }
+            let deadline = *deadline.get_or_insert_with(|| Deadline::after(timeout));
+            found.waiting += 1;
+            let passed;
+            (state, passed) = deadline.wait(arrived, state);
+            if let Some(index) = state.find(stream) {
+                state.streams[index].waiting -= 1;
+            }
+            if passed {
+                return Ok(None);
+            }
+        }
+    }
+
+    /// The queue that an empty name stands for: the one declared last on this channel.
+    pub(crate) fn last_queue(&self) -> Result<Arc<str>> {
+        let last = lock(&self.state).last_queue.clone();
+        last.ok_or_else(|| Error::NotFound { reason: "NOT_FOUND - no previously declared queue".into() })
+    }
+
+    pub(crate) fn set_last_queue(&self, name: &str) {
+        let mut state = lock(&self.state);
+        if state.last_queue.as_deref() != Some(name) {
+            state.last_queue = Some(name.into());
+        }
+    }
+
+    /// The name under which answers reach this channel directly, if it consumes them.
+    pub(crate) fn reply_to(&self) -> Option<Arc<str>> {
+        lock(&self.state).reply_to.clone()
+    }
+
+    /// Sets or clears [`reply_to`](Channel::reply_to).
+    pub(crate) fn set_reply_to(&self, name: Option<Arc<str>>) -> Result<()> {
+        let mut state = lock(&self.state);
+        if name.is_some() && state.reply_to.is_some() {
+            return Err(refusal::precondition("reply consumer already set"));
+        }
+        state.reply_to = name;
+        Ok(())
+    }
+
+    /// Calls `each` with the unsettled deliveries.
+    pub(crate) fn each_unacked(&self, mut each: impl FnMut(DeliveryTag, &Unacked)) {
+        lock(&self.state).unacked.iter().for_each(|(tag, unacked)| each(DeliveryTag(tag), unacked));
+    }
+}
+
+impl State {
+    fn find(&self, stream: u64) -> Option<usize> {
+        self.streams.binary_search_by_key(&stream, |stream| stream.id).ok()
+    }
+
+    fn deliver(&mut self, entry: Entry, source: Option<(&Arc<Queue>, ConsumerKey)>) -> Delivery {
+        self.last_tag += 1;
+        let tag = self.last_tag;
+        let redelivered = entry.redelivered();
+        let content = match source {
+            Some((queue, consumer)) => {
+                let content = Arc::clone(&entry.parcel.content);
+                self.unacked.push(tag, Unacked { queue: Arc::clone(queue), consumer, entry });
+                content
+            }
+            None => entry.parcel.content,
+        };
+        Delivery { tag: DeliveryTag(tag), redelivered, content }
+    }
+}

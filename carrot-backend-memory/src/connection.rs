@@ -1,0 +1,112 @@
+//! One open connection: its channels, its user, its exclusive queues.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, Weak};
+
+use carrot_core::backend::Condition;
+use carrot_core::{Error, Result};
+
+use crate::broker::Core;
+use crate::channel::Channel;
+use crate::sync::{lock, read};
+
+/// A connection. It ends when it is failed, or when nothing uses it any more.
+#[derive(Debug)]
+pub(crate) struct Connection {
+    pub(crate) core: Arc<Core>,
+    pub(crate) id: u64,
+    pub(crate) user: Arc<str>,
+    pub(crate) name: Arc<str>,
+    /// Whether it ever declared an exclusive queue.
+    owns: AtomicBool,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    failure: Option<Error>,
+    channels: Vec<Weak<Channel>>,
+}
+
+impl Connection {
+    pub(crate) fn open(core: &Arc<Core>, user: &Arc<str>, name: &Arc<str>) -> Arc<Connection> {
+        let connection = Arc::new(Connection {
+            core: Arc::clone(core),
+            id: core.next_id(),
+            user: Arc::clone(user),
+            name: Arc::clone(name),
+            owns: AtomicBool::new(false),
+            state: Mutex::default(),
+        });
+        let mut connections = lock(&core.connections);
+        connections.retain(|other| other.strong_count() > 0);
+        connections.push(Arc::downgrade(&connection));
+        connection
+    }
+
+    pub(crate) fn is_open(&self) -> bool {
+        lock(&self.state).failure.is_none()
+    }
+
+    pub(crate) fn open_channel(&self, confirms: bool) -> Result<Arc<Channel>> {
+        let mut state = lock(&self.state);
+        if let Some(failure) = &state.failure {
+            return Err(failure.clone());
+        }
+        let channel = Arc::new(Channel::new(self.core.next_id(), confirms));
+        if state.channels.len() == state.channels.capacity() {
+            state.channels.retain(|channel| channel.strong_count() > 0);
+        }
+        state.channels.push(Arc::downgrade(&channel));
+        Ok(channel)
+    }
+
+    /// Ends the connection: its channels first, then its exclusive queues. Nothing if it had ended before.
+    pub(crate) fn fail(&self, error: Error) {
+        let mut state = lock(&self.state);
+        if state.failure.is_some() {
+            return;
+        }
+        state.failure = Some(error.clone());
+        let channels = std::mem::take(&mut state.channels);
+        drop(state);
+        for channel in channels.iter().filter_map(Weak::upgrade) {
+            if let Some(remains) = channel.fail(error.clone()) {
+                self.core.bury_channel(remains);
+            }
+        }
+        self.delete_exclusive_queues();
+    }
+
+    /// Notes that a queue is exclusive to it. If it ended meanwhile, the queue goes at once.
+    pub(crate) fn adopt(&self) {
+        self.owns.store(true, Ordering::SeqCst);
+        if !self.is_open() {
+            self.delete_exclusive_queues();
+        }
+    }
+
+    fn delete_exclusive_queues(&self) {
+        if !self.owns.load(Ordering::SeqCst) {
+            return;
+        }
+        let owned: Vec<_> = read(&self.core.topology).queues.values().filter(|queue| queue.owner == Some(self.id)).cloned().collect();
+        for queue in owned {
+            let mut dead = Vec::new();
+            if let Ok(Some(estate)) = queue.delete(&self.core, Condition::ALWAYS, &mut dead) {
+                self.core.settle_estate(&queue, estate);
+            }
+            self.core.send_dead_letters(dead);
+        }
+    }
+
+    pub(crate) fn channels(&self) -> Vec<Arc<Channel>> {
+        lock(&self.state).channels.iter().filter_map(Weak::upgrade).collect()
+    }
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        self.fail(Error::closed("connection"));
+    }
+}

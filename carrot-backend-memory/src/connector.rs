@@ -1,0 +1,100 @@
+//! How a program reaches the broker.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use carrot_core::backend::{Backend, ChannelOptions, Connector};
+use carrot_core::{ConnectionOptions, Credentials, Error, Result};
+
+use crate::backend::MemoryBackend;
+use crate::broker::{Broker, Core};
+use crate::connection::Connection;
+use crate::sync::lock;
+
+const CALL_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Makes channels to one [`Broker`], and holds it alive.
+///
+/// A connector has one connection at a time, for both roles: exclusive queues belong to it, and go with it. [`Broker::connector`] makes
+/// one; opening never blocks, unless a fault says so.
+#[derive(Debug)]
+pub struct MemoryConnector {
+    core: Arc<Core>,
+    user: Arc<str>,
+    name: Arc<str>,
+    call_timeout: Duration,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    connection: Option<Arc<Connection>>,
+    closed: bool,
+}
+
+impl MemoryConnector {
+    /// A connector of user `guest`, with a call deadline of 30 seconds.
+    pub fn new(broker: &Broker) -> MemoryConnector {
+        MemoryConnector {
+            core: Arc::clone(&broker.core),
+            user: "guest".into(),
+            name: "".into(),
+            call_timeout: CALL_TIMEOUT,
+            state: Mutex::default(),
+        }
+    }
+
+    /// A connector with the user, the call deadline and the name of `options`.
+    ///
+    /// # Errors
+    /// [`Error::Authentication`] if the virtual host is another than `/`.
+    pub fn with_options(broker: &Broker, options: &ConnectionOptions) -> Result<MemoryConnector> {
+        let user = match &options.credentials {
+            Credentials::Plain { user, .. } => user.as_str(),
+            Credentials::External => "guest",
+        };
+        if options.vhost != "/" {
+            return Err(Error::Authentication {
+                endpoint: format!("memory://{}", broker.name().unwrap_or_default()),
+                user: user.into(),
+                reason: format!("the memory broker has no virtual host {:?}, only \"/\"", options.vhost),
+            });
+        }
+        let plain = MemoryConnector::new(broker);
+        Ok(MemoryConnector { user: user.into(), name: options.name.as_str().into(), call_timeout: options.call_timeout, ..plain })
+    }
+
+    fn connection(&self) -> Result<Arc<Connection>> {
+        let mut state = lock(&self.state);
+        if state.closed {
+            return Err(Error::closed("connection"));
+        }
+        if let Some(connection) = state.connection.as_ref().filter(|connection| connection.is_open()) {
+            return Ok(Arc::clone(connection));
+        }
+        let connection = Connection::open(&self.core, &self.user, &self.name);
+        let lost = state.connection.replace(Arc::clone(&connection));
+        drop(state);
+        drop(lost);
+        Ok(connection)
+    }
+}
+
+impl Connector for MemoryConnector {
+    fn open(&self, options: &ChannelOptions, _timeout: Duration) -> Result<Arc<dyn Backend>> {
+        let connection = self.connection()?;
+        let channel = connection.open_channel(options.confirms)?;
+        Ok(Arc::new(MemoryBackend::new(connection, channel, self.call_timeout)))
+    }
+
+    fn close(&self, _timeout: Duration) -> Result<()> {
+        let mut state = lock(&self.state);
+        state.closed = true;
+        let connection = state.connection.take();
+        drop(state);
+        if let Some(connection) = connection {
+            connection.fail(Error::closed("connection"));
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,146 @@
+//! Messages that leave a queue unwanted, and where they go.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use carrot_core::backend::Content;
+use carrot_core::{Headers, Value};
+
+use crate::broker::Core;
+use crate::queue::Queue;
+use crate::ready::Parcel;
+use crate::routing::{Origin, array_of_strings};
+
+/// Why a message was dead-lettered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Reason {
+    Rejected,
+    Expired,
+    MaxLength,
+}
+
+impl Reason {
+    fn as_str(self) -> &'static str {
+        match self {
+            Reason::Rejected => "rejected",
+            Reason::Expired => "expired",
+            Reason::MaxLength => "maxlen",
+        }
+    }
+}
+
+/// A message on its way from a queue to that queue's dead-letter exchange.
+#[derive(Debug)]
+pub(crate) struct DeadLetter {
+    pub(crate) parcel: Parcel,
+    pub(crate) reason: Reason,
+    pub(crate) queue: Arc<Queue>,
+}
+
+impl Core {
+    /// Sends dead letters on, and those that this makes. To be called with no lock held.
+    pub(crate) fn send_dead_letters(self: &Arc<Core>, dead: Vec<DeadLetter>) {
+        if dead.is_empty() {
+            return;
+        }
+        let mut waiting = VecDeque::from(dead);
+        while let Some(letter) = waiting.pop_front() {
+            let mut more = Vec::new();
+            self.send_dead_letter(&letter, &mut more);
+            waiting.extend(more);
+            self.dead_letter_sent();
+        }
+    }
+
+    fn send_dead_letter(self: &Arc<Core>, letter: &DeadLetter, more: &mut Vec<DeadLetter>) {
+        let Some(exchange) = &letter.queue.rules.dead_letter_exchange else { return };
+        let parcel = readdress(letter, exchange, self.clock.timestamp());
+        let Ok(routes) = self.route(&parcel, Origin::Broker) else {
+            log::debug!("a message from queue {:?} is lost: its dead-letter exchange {exchange:?} does not exist", letter.queue.name);
+            return;
+        };
+        let deaths = parcel.content.properties.header("x-death").and_then(Value::as_array).unwrap_or_default();
+        for queue in routes.iter() {
+            if letter.reason != Reason::Rejected && is_cycle(&queue.name, deaths) {
+                log::debug!("a message is dropped: it has come back to queue {:?} with nobody having rejected it", queue.name);
+                continue;
+            }
+            queue.enqueue(self, parcel.clone(), None, more);
+        }
+    }
+}
+
+/// Whether a message that died as these records say, the latest first, is back in `queue` without anybody having rejected it since.
+fn is_cycle(queue: &str, deaths: &[Value]) -> bool {
+    let field = |death: &Value, name: &str| death.as_table().and_then(|table| table.get(name)).and_then(Value::as_str).map(String::from);
+    let Some(back) = deaths.iter().position(|death| field(death, "queue").as_deref() == Some(queue)) else { return false };
+    deaths[..=back].iter().all(|death| field(death, "reason").as_deref() != Some("rejected"))
+}
+
+/// The message as it leaves the queue: with a record of its death, without its expiration, with its new exchange and routing key.
+fn readdress(letter: &DeadLetter, exchange: &Arc<str>, timestamp: u64) -> Parcel {
+    let content = &letter.parcel.content;
+    let properties = &content.properties;
+    let mut headers = properties.headers().cloned().unwrap_or_default();
+    let queue = &*letter.queue.name;
+    let reason = letter.reason.as_str();
+
+    let carbon_copies = headers.get("CC").map(array_of_strings).unwrap_or_default();
+    let keys = std::iter::once(&*content.routing_key).chain(carbon_copies.iter().copied()).map(Value::from).collect::<Vec<Value>>();
+    let mut record: Headers = [
+        ("count", Value::I64(1)),
+        ("reason", reason.into()),
+        ("queue", queue.into()),
+        ("time", Value::Timestamp(timestamp)),
+        ("exchange", (&*content.exchange).into()),
+        ("routing-keys", keys.into()),
+    ]
+    .into();
+    if let Some(expiration) = properties.expiration() {
+        record.insert("original-expiration", expiration);
+    }
+    note_death(&mut headers, record, queue, reason, &content.exchange);
+
+    let key = letter.queue.rules.dead_letter_key.clone();
+    if key.is_some() {
+        headers.remove("CC");
+    }
+    let hidden = if key.is_some() { None } else { letter.parcel.hidden.clone() };
+    let content = Content {
+        exchange: Arc::clone(exchange),
+        routing_key: key.unwrap_or_else(|| Arc::clone(&content.routing_key)),
+        properties: properties.clone().without_expiration().with_headers(headers),
+        body: content.body.clone(),
+    };
+    Parcel { content: Arc::new(content), hidden }
+}
+
+/// Adds a record to `x-death`, in front; one of the same queue and reason is counted up and moved there instead.
+fn note_death(headers: &mut Headers, record: Headers, queue: &str, reason: &str, exchange: &str) {
+    let mut deaths = match headers.remove("x-death") {
+        Some(Value::Array(deaths)) => deaths,
+        _ => {
+            headers.insert("x-first-death-reason", reason);
+            headers.insert("x-first-death-queue", queue);
+            headers.insert("x-first-death-exchange", exchange);
+            Vec::new()
+        }
+    };
+    let text = |table: &Headers, name: &str| table.get(name).and_then(Value::as_str).map(String::from);
+    let same = |death: &Value| {
+        death
+            .as_table()
+            .is_some_and(|table| text(table, "queue").as_deref() == Some(queue) && text(table, "reason").as_deref() == Some(reason))
+    };
+    let latest = match deaths.iter().position(same) {
+        Some(index) => {
+            let Value::Table(mut table) = deaths.remove(index) else { return };
+            let count = table.get("count").and_then(Value::as_i64).unwrap_or(0);
+            table.insert("count", count + 1);
+            table
+        }
+        None => record,
+    };
+    deaths.insert(0, latest.into());
+    headers.insert("x-death", deaths);
+}

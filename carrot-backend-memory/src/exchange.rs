@@ -1,0 +1,213 @@
+//! One exchange: its bindings, and which of them a message fits.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use carrot_core::{Binding, Destination, ExchangeKind, Headers, Result};
+
+use crate::headers::HeaderMatch;
+use crate::pattern::PatternTrie;
+use crate::queue::Queue;
+
+/// Where a binding leads.
+#[derive(Debug, Clone)]
+pub(crate) enum Target {
+    Queue(Arc<Queue>),
+    Exchange { id: u64, name: Arc<str> },
+}
+
+impl Target {
+    pub(crate) fn id(&self) -> u64 {
+        match self {
+            Target::Queue(queue) => queue.id,
+            Target::Exchange { id, .. } => *id,
+        }
+    }
+
+    fn destination(&self) -> Destination {
+        match self {
+            Target::Queue(queue) => Destination::Queue(queue.name.to_string()),
+            Target::Exchange { name, .. } => Destination::Exchange(name.to_string()),
+        }
+    }
+}
+
+/// An exchange, with the bindings that start at it.
+#[derive(Debug)]
+pub(crate) struct Exchange {
+    pub(crate) id: u64,
+    pub(crate) name: Arc<str>,
+    pub(crate) kind: ExchangeKind,
+    pub(crate) durable: bool,
+    pub(crate) auto_delete: bool,
+    pub(crate) internal: bool,
+    pub(crate) arguments: Headers,
+    pub(crate) alternate: Option<Arc<str>>,
+    bindings: HashMap<u64, Bound>,
+    router: Router,
+}
+
+/// The bindings to one target, by routing key; several of one key differ in their arguments.
+#[derive(Debug)]
+struct Bound {
+    target: Target,
+    keys: BTreeMap<Arc<str>, Vec<Headers>>,
+}
+
+#[derive(Debug)]
+enum Router {
+    Direct(HashMap<Arc<str>, Vec<Target>>),
+    /// All there is in `bindings`.
+    Fanout,
+    Topic(PatternTrie<Vec<Target>>),
+    Headers(Vec<HeaderBinding>),
+}
+
+#[derive(Debug)]
+struct HeaderBinding {
+    key: Arc<str>,
+    arguments: Headers,
+    wanted: HeaderMatch,
+    target: Target,
+}
+
+impl Exchange {
+    /// An exchange without bindings. It routes as a `behaviour`, which is one of the four standard kinds.
+    pub(crate) fn new(id: u64, declared: &carrot_core::Exchange, behaviour: &ExchangeKind, alternate: Option<Arc<str>>) -> Exchange {
+        let router = match behaviour {
+            ExchangeKind::Fanout => Router::Fanout,
+            ExchangeKind::Topic => Router::Topic(PatternTrie::default()),
+            ExchangeKind::Headers => Router::Headers(Vec::new()),
+            ExchangeKind::Direct | ExchangeKind::Custom(_) => Router::Direct(HashMap::new()),
+        };
+        Exchange {
+            id,
+            name: declared.name.as_str().into(),
+            kind: declared.kind.clone(),
+            durable: declared.durable,
+            auto_delete: declared.auto_delete,
+            internal: declared.internal,
+            arguments: declared.arguments.clone(),
+            alternate,
+            bindings: HashMap::new(),
+            router,
+        }
+    }
+
+    pub(crate) fn has_bindings(&self) -> bool {
+        !self.bindings.is_empty()
+    }
+
+    /// Whether a binding leads to the target of this id.
+    pub(crate) fn leads_to(&self, target: u64) -> bool {
+        self.bindings.contains_key(&target)
+    }
+
+    /// Adds a binding; nothing if it is there.
+    ///
+    /// # Errors
+    /// [`Error::Precondition`](carrot_core::Error::Precondition) if this is a headers exchange and the arguments are not for one.
+    pub(crate) fn bind(&mut self, target: Target, key: &str, arguments: &Headers) -> Result<()> {
+        let wanted = match self.router {
+            Router::Headers(_) => Some(HeaderMatch::new(arguments)?),
+            _ => None,
+        };
+        let bound = self.bindings.entry(target.id()).or_insert_with(|| Bound { target: target.clone(), keys: BTreeMap::new() });
+        let (key, first) = match bound.keys.get_key_value(key) {
+            Some((_, all)) if all.contains(arguments) => return Ok(()),
+            Some((key, _)) => (Arc::clone(key), false),
+            None => (Arc::from(key), true),
+        };
+        bound.keys.entry(Arc::clone(&key)).or_default().push(arguments.clone());
+        match &mut self.router {
+            Router::Direct(targets) if first => targets.entry(key).or_default().push(target),
+            Router::Topic(patterns) if first => patterns.entry(&key).push(target),
+            Router::Headers(all) => {
+                all.extend(wanted.map(|wanted| HeaderBinding { key, arguments: arguments.clone(), wanted, target }));
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// Takes a binding away; whether it was there.
+    pub(crate) fn unbind(&mut self, target: u64, key: &str, arguments: &Headers) -> bool {
+        let Some(bound) = self.bindings.get_mut(&target) else { return false };
+        let Some(all) = bound.keys.get_mut(key) else { return false };
+        let Some(index) = all.iter().position(|other| other == arguments) else { return false };
+        all.remove(index);
+        let last = all.is_empty();
+        if last {
+            bound.keys.remove(key);
+            if bound.keys.is_empty() {
+                self.bindings.remove(&target);
+            }
+        }
+        match &mut self.router {
+            Router::Direct(targets) if last => {
+                if let Some(here) = targets.get_mut(key) {
+                    here.retain(|other| other.id() != target);
+                    if here.is_empty() {
+                        targets.remove(key);
+                    }
+                }
+            }
+            Router::Topic(patterns) if last => patterns.update(key, |here| {
+                here.retain(|other| other.id() != target);
+                here.is_empty()
+            }),
+            Router::Headers(all) => {
+                all.retain(|other| other.target.id() != target || *other.key != *key || other.arguments != *arguments);
+            }
+            _ => {}
+        }
+        true
+    }
+
+    /// Takes every binding to a target away.
+    pub(crate) fn unbind_all(&mut self, target: u64) {
+        let Some(bound) = self.bindings.get(&target) else { return };
+        let all: Vec<(Arc<str>, Headers)> =
+            bound.keys.iter().flat_map(|(key, all)| all.iter().map(|arguments| (Arc::clone(key), arguments.clone()))).collect();
+        for (key, arguments) in all {
+            self.unbind(target, &key, &arguments);
+        }
+    }
+
+    /// Calls `found` with each target of a message, possibly more than once.
+    pub(crate) fn route<'a>(&'a self, key: &str, headers: Option<&Headers>, mut found: impl FnMut(&'a Target)) {
+        match &self.router {
+            Router::Direct(targets) => {
+                if let Some(here) = targets.get(key) {
+                    here.iter().for_each(found);
+                }
+            }
+            Router::Fanout => self.bindings.values().for_each(|bound| found(&bound.target)),
+            Router::Topic(patterns) => patterns.matches(key, |here| here.iter().for_each(&mut found)),
+            Router::Headers(all) => {
+                all.iter().filter(|binding| binding.wanted.matches(headers)).for_each(|binding| found(&binding.target));
+            }
+        }
+    }
+
+    /// All targets.
+    pub(crate) fn targets(&self) -> impl Iterator<Item = &Target> {
+        self.bindings.values().map(|bound| &bound.target)
+    }
+
+    /// All bindings as plain data.
+    pub(crate) fn bindings(&self) -> impl Iterator<Item = Binding> {
+        self.bindings.values().flat_map(move |bound| {
+            bound.keys.iter().flat_map(move |(key, all)| {
+                all.iter().map(move |arguments| {
+                    let mut binding = match bound.target.destination() {
+                        Destination::Queue(queue) => Binding::queue(&*self.name, queue, &**key),
+                        Destination::Exchange(exchange) => Binding::exchange(&*self.name, exchange, &**key),
+                    };
+                    binding.arguments = arguments.clone();
+                    binding
+                })
+            })
+        })
+    }
+}

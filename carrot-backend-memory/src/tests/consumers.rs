@@ -1,0 +1,124 @@
+use carrot_core::backend::{Condition, ConsumeOptions, Delete, Extent};
+use carrot_core::{Error, Queue};
+
+use super::{Fixture, SOON, arrived, body};
+
+#[test]
+fn consumers_with_room_are_served_in_turn() {
+    let fixture = Fixture::with_queue(&Queue::new("q"));
+    let wide = fixture.consume("q", &ConsumeOptions::prefetch(10));
+    let narrow = fixture.consume("q", &ConsumeOptions::prefetch(1));
+    for number in 0..6 {
+        fixture.send("", "q", &number.to_string());
+    }
+    assert_eq!(arrived(&*wide), ["0", "2", "3", "4", "5"]);
+    let first = narrow.next(SOON).unwrap().unwrap();
+    assert_eq!(body(&first), "1");
+    fixture.channel.ack(first.tag, Extent::One).unwrap();
+    for number in 6..8 {
+        fixture.send("", "q", &number.to_string());
+    }
+    assert_eq!((arrived(&*wide), arrived(&*narrow)), (vec!["6".into()], vec!["7".into()]));
+}
+
+#[test]
+fn prefetch_is_a_limit_for_each_consumer_and_gets_do_not_count() {
+    let fixture = Fixture::with_queue(&Queue::new("q"));
+    let first = fixture.consume("q", &ConsumeOptions::prefetch(2));
+    let second = fixture.consume("q", &ConsumeOptions::prefetch(1));
+    for number in 0..6 {
+        fixture.send("", "q", &number.to_string());
+    }
+    assert_eq!((arrived(&*first).len(), arrived(&*second).len()), (2, 1));
+    assert_eq!(body(&fixture.get("q")), "3");
+    assert_eq!(body(&fixture.get("q")), "4");
+    assert_eq!(fixture.ready("q"), ["5"]);
+}
+
+#[test]
+fn prefetch_zero_and_automatic_acknowledgement_have_no_limit() {
+    let fixture = Fixture::with_queue(&Queue::new("q"));
+    for number in 0..100 {
+        fixture.send("", "q", &number.to_string());
+    }
+    let automatic = fixture.consume("q", &ConsumeOptions::prefetch(1).automatic());
+    assert_eq!(arrived(&*automatic).len(), 100);
+    fixture.broker.settled(SOON).unwrap();
+    drop(automatic);
+    for number in 0..100 {
+        fixture.send("", "q", &number.to_string());
+    }
+    assert_eq!(arrived(&*fixture.consume("q", &ConsumeOptions::prefetch(0))).len(), 100);
+}
+
+#[test]
+fn a_higher_priority_is_served_first_while_it_has_room() {
+    let fixture = Fixture::with_queue(&Queue::new("q"));
+    let low = fixture.consume("q", &ConsumeOptions::prefetch(10));
+    let high = fixture.consume("q", &ConsumeOptions::prefetch(2).argument("x-priority", 10));
+    for number in 0..4 {
+        fixture.send("", "q", &number.to_string());
+    }
+    assert_eq!(arrived(&*high), ["0", "1"]);
+    assert_eq!(arrived(&*low), ["2", "3"]);
+}
+
+#[test]
+fn an_exclusive_consumer_is_alone() {
+    let fixture = Fixture::with_queue(&Queue::new("q"));
+    let first = fixture.consume("q", &ConsumeOptions::default());
+    let refused = |options: &ConsumeOptions| {
+        assert!(matches!(fixture.open().consume("q", options), Err(Error::AccessRefused { .. })));
+    };
+    refused(&ConsumeOptions::default().exclusive());
+    drop(first);
+    let alone = fixture.consume("q", &ConsumeOptions::default().exclusive());
+    refused(&ConsumeOptions::default());
+    fixture.open().get("q", carrot_core::backend::Acknowledgement::Manual).unwrap();
+    alone.cancel().unwrap();
+    fixture.consume("q", &ConsumeOptions::default());
+}
+
+#[test]
+fn a_single_active_consumer_is_followed_by_the_next() {
+    let fixture = Fixture::with_queue(&Queue::new("q").argument("x-single-active-consumer", true));
+    let exclusive = fixture.open().consume("q", &ConsumeOptions::default().exclusive());
+    assert!(matches!(exclusive, Err(Error::AccessRefused { .. })));
+    let channel = fixture.open();
+    let first = channel.consume("q", &ConsumeOptions::prefetch(1)).unwrap();
+    let second = fixture.consume("q", &ConsumeOptions::default());
+    for number in 0..3 {
+        fixture.send("", "q", &number.to_string());
+    }
+    assert_eq!(arrived(&*first), ["0"]);
+    assert_eq!(arrived(&*second), Vec::<String>::new());
+    let active: Vec<bool> = fixture.broker.queue("q").unwrap().consumers.iter().map(|consumer| consumer.active).collect();
+    assert_eq!(active, [true, false]);
+    channel.close(SOON).unwrap();
+    assert_eq!(arrived(&*second), ["0", "1", "2"]);
+}
+
+#[test]
+fn consumers_are_told_when_their_queue_goes() {
+    let fixture = Fixture::with_queue(&Queue::new("q"));
+    let subscription = fixture.open().consume("q", &ConsumeOptions::default()).unwrap();
+    fixture.send("", "q", "last");
+    fixture.channel.delete(Delete::Queue { name: "q", condition: Condition::ALWAYS }).unwrap();
+    assert_eq!(body(&subscription.next(SOON).unwrap().unwrap()), "last");
+    assert!(matches!(subscription.next(SOON), Err(Error::Cancelled { queue, .. }) if queue == "q"));
+    assert!(matches!(subscription.next(SOON), Err(Error::Cancelled { .. })));
+}
+
+#[test]
+fn a_priority_queue_gives_out_the_most_urgent_first() {
+    let fixture = Fixture::with_queue(&Queue::new("q").argument("x-max-priority", 5));
+    for (body, priority) in [("low", Some(1)), ("none", None), ("over", Some(9)), ("five", Some(5)), ("low too", Some(1))] {
+        let properties = priority.map_or(carrot_core::Properties::new(), |priority| carrot_core::Properties::new().with_priority(priority));
+        fixture.send_with("", "q", body, properties);
+    }
+    let first = fixture.get("q");
+    let second = fixture.get("q");
+    assert_eq!((body(&first), body(&second)), ("over".into(), "five".into()));
+    fixture.channel.reject(first.tag, carrot_core::backend::Rejection::Requeue, Extent::One).unwrap();
+    assert_eq!(fixture.drain("q"), ["over", "low", "low too", "none"]);
+}

@@ -1,0 +1,123 @@
+//! One file per subject; each test is one behaviour of RabbitMQ.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on is to fail")]
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use carrot_core::backend::{
+    Acknowledgement, Backend, ChannelOptions, Connector, ConsumeOptions, Content, Declare, Declared, Delete, Delivery, Outcome,
+    Publication, Subscription,
+};
+use carrot_core::{Binding, Exchange, Properties, Queue, Result};
+
+use crate::{Broker, ManualClock};
+
+mod basics;
+mod consumers;
+mod dead_letters;
+mod limits;
+mod reply_to;
+mod routing;
+mod settlement;
+mod threads;
+mod topology;
+
+pub(crate) const SOON: Duration = Duration::from_secs(10);
+
+/// A broker with one connection and one channel that confirms, and short words for what tests do all the time.
+pub(crate) struct Fixture {
+    pub(crate) broker: Broker,
+    pub(crate) clock: ManualClock,
+    pub(crate) connector: Arc<dyn Connector>,
+    pub(crate) channel: Arc<dyn Backend>,
+}
+
+impl Fixture {
+    pub(crate) fn new() -> Fixture {
+        let clock = ManualClock::new();
+        let broker = Broker::with_clock(&clock);
+        let connector = broker.connector();
+        let channel = open(&*connector);
+        Fixture { broker, clock, connector, channel }
+    }
+
+    pub(crate) fn with_queue(queue: &Queue) -> Fixture {
+        let fixture = Fixture::new();
+        fixture.queue(queue);
+        fixture
+    }
+
+    /// Another channel of the same connection.
+    pub(crate) fn open(&self) -> Arc<dyn Backend> {
+        open(&*self.connector)
+    }
+
+    /// A channel of another connection.
+    pub(crate) fn stranger(&self) -> Arc<dyn Backend> {
+        open(&*self.broker.connector())
+    }
+
+    pub(crate) fn queue(&self, queue: &Queue) -> Declared {
+        self.channel.declare(Declare::Queue(queue)).unwrap()
+    }
+
+    pub(crate) fn exchange(&self, exchange: &Exchange) {
+        self.channel.declare(Declare::Exchange(exchange)).unwrap();
+    }
+
+    pub(crate) fn bind(&self, binding: &Binding) {
+        self.channel.declare(Declare::Binding(binding)).unwrap();
+    }
+
+    pub(crate) fn send(&self, exchange: &str, key: &str, body: &str) -> Outcome {
+        send(&*self.channel, Content::new(exchange, key, body)).unwrap()
+    }
+
+    pub(crate) fn send_with(&self, exchange: &str, key: &str, body: &str, properties: Properties) -> Outcome {
+        send(&*self.channel, Content::new(exchange, key, body).with_properties(properties)).unwrap()
+    }
+
+    /// Takes everything from a queue for good; the bodies.
+    pub(crate) fn drain(&self, queue: &str) -> Vec<String> {
+        std::iter::from_fn(|| self.channel.get(queue, Acknowledgement::Automatic).unwrap()).map(|delivery| body(&delivery)).collect()
+    }
+
+    pub(crate) fn get(&self, queue: &str) -> Delivery {
+        self.channel.get(queue, Acknowledgement::Manual).unwrap().unwrap()
+    }
+
+    pub(crate) fn ready(&self, queue: &str) -> Vec<String> {
+        self.broker.queue(queue).unwrap().ready.iter().map(|content| String::from_utf8(content.body.clone()).unwrap()).collect()
+    }
+
+    pub(crate) fn purge(&self, queue: &str) -> u32 {
+        self.channel.delete(Delete::Messages { queue }).unwrap().message_count
+    }
+
+    pub(crate) fn consume(&self, queue: &str, options: &ConsumeOptions) -> Box<dyn Subscription> {
+        self.channel.consume(queue, options).unwrap()
+    }
+}
+
+pub(crate) fn open(connector: &dyn Connector) -> Arc<dyn Backend> {
+    connector.open(&ChannelOptions::publish(), SOON).unwrap()
+}
+
+/// Publishes as mandatory and waits for the answer.
+pub(crate) fn send(channel: &dyn Backend, content: Content) -> Result<Outcome> {
+    let tag = channel.publish(&Publication { content: &Arc::new(content), mandatory: true })?;
+    channel.confirm(tag, SOON)
+}
+
+pub(crate) fn returned() -> Outcome {
+    Outcome::Returned { code: 312, text: "NO_ROUTE".into() }
+}
+
+pub(crate) fn body(delivery: &Delivery) -> String {
+    String::from_utf8(delivery.content.body.clone()).unwrap()
+}
+
+/// What has arrived at a subscription.
+pub(crate) fn arrived(subscription: &dyn Subscription) -> Vec<String> {
+    std::iter::from_fn(|| subscription.next(Duration::ZERO).unwrap()).map(|delivery| body(&delivery)).collect()
+}

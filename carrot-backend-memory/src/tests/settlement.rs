@@ -1,0 +1,159 @@
+use carrot_core::backend::{Acknowledgement, ConsumeOptions, DeliveryTag, Extent, Rejection};
+use carrot_core::{Error, Queue};
+
+use super::{Fixture, SOON, arrived, body};
+
+fn filled(bodies: &[&str]) -> Fixture {
+    let fixture = Fixture::with_queue(&Queue::new("q"));
+    for body in bodies {
+        fixture.send("", "q", body);
+    }
+    fixture
+}
+
+#[test]
+fn a_requeued_message_returns_to_its_old_place() {
+    let fixture = filled(&["a", "b", "c", "d"]);
+    let [a, b, c] = [fixture.get("q"), fixture.get("q"), fixture.get("q")];
+    fixture.channel.reject(b.tag, Rejection::Requeue, Extent::One).unwrap();
+    assert_eq!(fixture.ready("q"), ["b", "d"]);
+    fixture.channel.reject(c.tag, Rejection::Requeue, Extent::One).unwrap();
+    fixture.channel.reject(a.tag, Rejection::Requeue, Extent::One).unwrap();
+    assert_eq!(fixture.ready("q"), ["a", "b", "c", "d"]);
+    let again = fixture.get("q");
+    assert!(again.redelivered);
+    assert_eq!(again.tag, DeliveryTag(4));
+}
+
+#[test]
+fn several_settlements_at_once_cover_all_before() {
+    let fixture = filled(&["a", "b", "c", "d", "e"]);
+    let tags: Vec<DeliveryTag> = (0..5).map(|_| fixture.get("q").tag).collect();
+    fixture.channel.ack(tags[0], Extent::One).unwrap();
+    fixture.channel.ack(tags[2], Extent::UpTo).unwrap();
+    fixture.channel.reject(DeliveryTag(0), Rejection::Requeue, Extent::UpTo).unwrap();
+    assert_eq!(fixture.drain("q"), ["d", "e"]);
+    fixture.channel.ack(DeliveryTag(0), Extent::UpTo).unwrap();
+    fixture.broker.settled(SOON).unwrap();
+}
+
+#[test]
+fn an_unknown_tag_closes_the_channel_and_gives_back_what_it_held() {
+    let settled_twice = |fixture: &Fixture| {
+        let tag = fixture.get("q").tag;
+        fixture.channel.ack(tag, Extent::One).unwrap();
+        fixture.channel.ack(tag, Extent::One)
+    };
+    let settled_between = |fixture: &Fixture| {
+        let tag = fixture.get("q").tag;
+        fixture.get("q");
+        fixture.channel.ack(tag, Extent::One).unwrap();
+        fixture.channel.ack(tag, Extent::UpTo)
+    };
+    let never_given = |fixture: &Fixture| fixture.channel.reject(DeliveryTag(77), Rejection::Requeue, Extent::UpTo);
+    let zero = |fixture: &Fixture| fixture.channel.ack(DeliveryTag(0), Extent::One);
+    let automatic = |fixture: &Fixture| {
+        let delivery = fixture.channel.get("q", Acknowledgement::Automatic).unwrap().unwrap();
+        fixture.channel.ack(delivery.tag, Extent::One)
+    };
+    type Misdeed<'a> = &'a dyn Fn(&Fixture) -> carrot_core::Result<()>;
+    let misdeeds: [Misdeed<'_>; 5] = [&settled_twice, &settled_between, &never_given, &zero, &automatic];
+    for (number, misdeed) in misdeeds.iter().enumerate() {
+        let fixture = filled(&["a", "b", "c", "d"]);
+        let held = fixture.get("q");
+        misdeed(&fixture).unwrap();
+        assert!(matches!(fixture.channel.get("q", Acknowledgement::Manual), Err(Error::Precondition { .. })), "{number}");
+        assert!(matches!(fixture.channel.ack(held.tag, Extent::One), Err(Error::Stale { .. })), "{number}");
+        assert_eq!(fixture.ready("q")[0], "a", "{number}");
+        assert!(fixture.open().get("q", Acknowledgement::Manual).unwrap().unwrap().redelivered, "{number}");
+    }
+}
+
+#[test]
+fn closing_a_channel_gives_back_what_it_held_in_order() {
+    let fixture = filled(&["a", "b", "c", "d"]);
+    let channel = fixture.open();
+    let subscription = channel.consume("q", &ConsumeOptions::prefetch(2)).unwrap();
+    assert_eq!(body(&subscription.next(SOON).unwrap().unwrap()), "a");
+    let other = fixture.get("q");
+    assert_eq!(body(&other), "c");
+    drop(channel);
+    assert_eq!(fixture.ready("q"), ["d"]);
+    drop(subscription);
+    assert_eq!(fixture.ready("q"), ["a", "b", "d"]);
+    let flags: Vec<bool> = (0..3).map(|_| fixture.get("q").redelivered).collect();
+    assert_eq!(flags, [true, true, false]);
+}
+
+#[test]
+fn cancelling_does_not_requeue_and_what_arrived_can_be_taken() {
+    let fixture = filled(&["a", "b", "c"]);
+    let subscription = fixture.consume("q", &ConsumeOptions::prefetch(2));
+    subscription.cancel().unwrap();
+    subscription.cancel().unwrap();
+    assert_eq!(fixture.ready("q"), ["c"]);
+    let tag = subscription.next(SOON).unwrap().unwrap().tag;
+    assert_eq!(body(&subscription.next(SOON).unwrap().unwrap()), "b");
+    assert!(matches!(subscription.next(SOON), Err(Error::Cancelled { .. })));
+    fixture.channel.ack(tag, Extent::One).unwrap();
+    assert_eq!(fixture.broker.queue("q").unwrap().unacked.len(), 1);
+}
+
+#[test]
+fn dropping_a_subscription_gives_back_what_it_had_not_handed_out() {
+    let fixture = filled(&["a", "b", "c"]);
+    let subscription = fixture.consume("q", &ConsumeOptions::default());
+    let first = subscription.next(SOON).unwrap().unwrap();
+    drop(subscription);
+    assert_eq!(fixture.ready("q"), ["b", "c"]);
+    fixture.channel.ack(first.tag, Extent::One).unwrap();
+    assert_eq!(fixture.drain("q"), ["b", "c"]);
+}
+
+#[test]
+fn purging_leaves_what_is_unsettled() {
+    let fixture = filled(&["a", "b", "c"]);
+    let held = fixture.get("q");
+    assert_eq!(fixture.purge("q"), 2);
+    fixture.channel.reject(held.tag, Rejection::Requeue, Extent::One).unwrap();
+    let back = fixture.get("q");
+    assert_eq!((body(&back).as_str(), back.redelivered), ("a", true));
+}
+
+#[test]
+fn a_message_requeued_by_the_only_consumer_comes_straight_back() {
+    let fixture = filled(&["a", "b"]);
+    let subscription = fixture.consume("q", &ConsumeOptions::prefetch(1));
+    let first = subscription.next(SOON).unwrap().unwrap();
+    fixture.channel.reject(first.tag, Rejection::Requeue, Extent::One).unwrap();
+    let again = subscription.next(SOON).unwrap().unwrap();
+    assert_eq!((body(&again).as_str(), again.redelivered), ("a", true));
+}
+
+#[test]
+fn a_delivery_can_be_settled_after_its_queue_went() {
+    let fixture = filled(&["a"]);
+    let held = fixture.get("q");
+    let condition = carrot_core::backend::Condition::ALWAYS;
+    fixture.channel.delete(carrot_core::backend::Delete::Queue { name: "q", condition }).unwrap();
+    fixture.queue(&Queue::new("q"));
+    fixture.channel.reject(held.tag, Rejection::Requeue, Extent::One).unwrap();
+    assert_eq!(fixture.drain("q"), Vec::<String>::new());
+}
+
+#[test]
+fn many_messages_come_back_in_order_among_those_that_stayed() {
+    let fixture = Fixture::with_queue(&Queue::new("q"));
+    for number in 0..1000 {
+        fixture.send("", "q", &format!("{number:04}"));
+    }
+    let (one, two) = (fixture.open(), fixture.open());
+    let subscriptions =
+        [one.consume("q", &ConsumeOptions::prefetch(100)).unwrap(), two.consume("q", &ConsumeOptions::prefetch(100)).unwrap()];
+    assert_eq!(subscriptions.iter().map(|subscription| arrived(&**subscription).len()).sum::<usize>(), 200);
+    one.close(SOON).unwrap();
+    two.close(SOON).unwrap();
+    let ready = fixture.ready("q");
+    assert_eq!(ready.len(), 1000);
+    assert!(ready.is_sorted());
+}

@@ -1,0 +1,322 @@
+use std::time::Duration;
+
+use carrot_core::backend::{Acknowledgement, Condition, ConsumeOptions, Declare, Declared, Delete, Deleted};
+use carrot_core::{Binding, Error, Exchange, ExchangeKind, Queue, Result, Value};
+
+use super::{Fixture, SOON, send};
+
+fn kind<T: std::fmt::Debug>(result: Result<T>) -> &'static str {
+    match result {
+        Ok(_) => "ok",
+        Err(Error::NotFound { .. }) => "not found",
+        Err(Error::AccessRefused { .. }) => "access refused",
+        Err(Error::Precondition { .. }) => "precondition",
+        Err(Error::Locked { .. }) => "locked",
+        Err(Error::Disconnected { .. }) => "disconnected",
+        Err(Error::Invalid { .. }) => "invalid",
+        Err(other) => panic!("{other:?}"),
+    }
+}
+
+impl Fixture {
+    fn declare(&self, entity: Declare<'_>) -> &'static str {
+        kind(self.open().declare(entity))
+    }
+
+    fn delete(&self, entity: Delete<'_>) -> &'static str {
+        kind(self.open().delete(entity))
+    }
+}
+
+#[test]
+fn an_equal_declaration_changes_nothing_and_a_different_one_is_refused() {
+    let fixture = Fixture::with_queue(&Queue::new("q").argument("x-message-ttl", 5));
+    fixture.broker.put("q", carrot_core::backend::Content::new("", "q", "m")).unwrap();
+    assert_eq!(fixture.queue(&Queue::new("q").argument("x-message-ttl", 5_i64).argument("x-other", 1)), Declared::new("q", 1, 0));
+    for other in [
+        Queue::new("q"),
+        Queue::new("q").argument("x-message-ttl", 6),
+        Queue::new("q").argument("x-message-ttl", "5"),
+        Queue::new("q").argument("x-message-ttl", 5).max_length(1),
+        Queue::new("q").argument("x-message-ttl", 5).transient(),
+        Queue::new("q").argument("x-message-ttl", 5).auto_delete(),
+    ] {
+        assert_eq!(fixture.declare(Declare::Queue(&other)), "precondition", "{other:?}");
+    }
+    assert_eq!(fixture.declare(Declare::Queue(&Queue::new("q").argument("x-message-ttl", 5).argument("x-queue-type", "classic"))), "ok");
+
+    fixture.exchange(&Exchange::direct("x").alternate_exchange("a"));
+    fixture.exchange(&Exchange::direct("x").alternate_exchange("a").argument("other", 1));
+    for other in [
+        Exchange::direct("x"),
+        Exchange::fanout("x").alternate_exchange("a"),
+        Exchange::direct("x").alternate_exchange("b"),
+        Exchange::direct("x").alternate_exchange("a").transient(),
+        Exchange::direct("x").alternate_exchange("a").internal(),
+        Exchange::direct("x").alternate_exchange("a").auto_delete(),
+    ] {
+        assert_eq!(fixture.declare(Declare::Exchange(&other)), "precondition", "{other:?}");
+    }
+}
+
+#[test]
+fn a_passive_declaration_only_asks_for_the_name() {
+    let fixture = Fixture::with_queue(&Queue::new("q").transient());
+    assert_eq!(fixture.declare(Declare::Queue(&Queue::existing("q"))), "ok");
+    assert_eq!(fixture.declare(Declare::Queue(&Queue::existing("missing"))), "not found");
+    assert_eq!(fixture.declare(Declare::Exchange(&Exchange::existing("amq.topic"))), "ok");
+    assert_eq!(fixture.declare(Declare::Exchange(&Exchange::existing("missing"))), "not found");
+    assert_eq!(fixture.declare(Declare::Exchange(&Exchange::existing(""))), "access refused");
+}
+
+#[test]
+fn the_broker_makes_up_a_name_that_nobody_may_declare() {
+    let fixture = Fixture::new();
+    let name = fixture.queue(&Queue::server_named()).name;
+    assert!(name.starts_with("amq.gen-") && name.len() == 30, "{name}");
+    assert_ne!(fixture.queue(&Queue::server_named()).name, name);
+    assert_eq!(fixture.declare(Declare::Queue(&Queue::new(name.clone()).transient().exclusive())), "access refused");
+    assert_eq!(fixture.declare(Declare::Queue(&Queue::existing(name))), "ok");
+}
+
+#[test]
+fn an_empty_queue_name_means_the_one_declared_last() {
+    let fixture = Fixture::new();
+    assert_eq!(fixture.declare(Declare::Binding(&Binding::queue("amq.direct", "", "k"))), "not found");
+    assert_eq!(kind(fixture.open().get("", Acknowledgement::Manual)), "not found");
+    let name = fixture.queue(&Queue::server_named()).name;
+    fixture.bind(&Binding::queue("amq.direct", "", ""));
+    fixture.send("amq.direct", &name, "m");
+    assert_eq!(fixture.drain(""), ["m"]);
+}
+
+#[test]
+fn reserved_names_and_the_default_exchange_are_refused() {
+    let fixture = Fixture::with_queue(&Queue::new("q"));
+    assert_eq!(fixture.declare(Declare::Queue(&Queue::new("amq.mine"))), "access refused");
+    assert_eq!(fixture.declare(Declare::Queue(&Queue::existing("amq.mine"))), "not found");
+    assert_eq!(fixture.declare(Declare::Exchange(&Exchange::direct("amq.mine"))), "access refused");
+    assert_eq!(fixture.declare(Declare::Exchange(&Exchange::direct("amq.direct"))), "ok");
+    assert_eq!(fixture.declare(Declare::Exchange(&Exchange::direct("amq.direct").transient())), "precondition");
+    assert_eq!(fixture.declare(Declare::Exchange(&Exchange::default_exchange())), "access refused");
+    assert_eq!(fixture.declare(Declare::Binding(&Binding::queue("", "q", "k"))), "access refused");
+    assert_eq!(fixture.declare(Declare::Binding(&Binding::exchange("amq.direct", "", "k"))), "access refused");
+    assert_eq!(fixture.delete(Delete::Binding(&Binding::queue("", "q", "q"))), "access refused");
+    for name in ["", "amq.direct", "amq.missing"] {
+        assert_eq!(fixture.delete(Delete::Exchange { name, condition: Condition::ALWAYS }), "access refused", "{name:?}");
+    }
+    for name in ["amq.direct", "amq.fanout", "amq.topic", "amq.headers", "amq.match", "amq.rabbitmq.trace"] {
+        assert!(fixture.broker.exchange(name).is_some(), "{name}");
+    }
+}
+
+#[test]
+fn what_is_not_there_can_be_deleted_but_not_bound_or_purged() {
+    let fixture = Fixture::with_queue(&Queue::new("q"));
+    for binding in [
+        Binding::queue("missing", "missing", "k"),
+        Binding::queue("amq.direct", "missing", "k"),
+        Binding::queue("amq.direct", "q", "k"),
+        Binding::exchange("amq.direct", "missing", "k"),
+    ] {
+        assert_eq!(fixture.delete(Delete::Binding(&binding)), "ok");
+    }
+    assert_eq!(fixture.delete(Delete::Queue { name: "missing", condition: Condition::IF_UNUSED_AND_EMPTY }), "ok");
+    assert_eq!(fixture.delete(Delete::Exchange { name: "missing", condition: Condition::IF_UNUSED }), "ok");
+    assert_eq!(fixture.delete(Delete::Messages { queue: "missing" }), "not found");
+    assert_eq!(fixture.declare(Declare::Binding(&Binding::queue("amq.direct", "missing", "k"))), "not found");
+    assert_eq!(fixture.declare(Declare::Binding(&Binding::queue("missing", "q", "k"))), "not found");
+    assert_eq!(fixture.declare(Declare::Binding(&Binding::exchange("amq.direct", "missing", "k"))), "not found");
+    assert_eq!(kind(fixture.open().consume("missing", &ConsumeOptions::default())), "not found");
+}
+
+#[test]
+fn conditions_of_a_deletion_are_kept() {
+    let fixture = Fixture::with_queue(&Queue::new("q"));
+    fixture.send("", "q", "m");
+    assert_eq!(fixture.delete(Delete::Queue { name: "q", condition: Condition::IF_EMPTY }), "precondition");
+    let held = fixture.get("q");
+    let subscription = fixture.consume("q", &ConsumeOptions::default());
+    assert_eq!(fixture.delete(Delete::Queue { name: "q", condition: Condition::IF_UNUSED }), "precondition");
+    subscription.cancel().unwrap();
+    let deleted = fixture.channel.delete(Delete::Queue { name: "q", condition: Condition::IF_UNUSED_AND_EMPTY }).unwrap();
+    assert_eq!(deleted, Deleted::new(0));
+    fixture.channel.ack(held.tag, carrot_core::backend::Extent::One).unwrap();
+
+    fixture.exchange(&Exchange::fanout("source"));
+    fixture.exchange(&Exchange::fanout("destination"));
+    fixture.bind(&Binding::exchange("source", "destination", ""));
+    assert_eq!(fixture.delete(Delete::Exchange { name: "source", condition: Condition::IF_UNUSED }), "precondition");
+    assert_eq!(fixture.delete(Delete::Exchange { name: "destination", condition: Condition::IF_UNUSED }), "ok");
+    assert_eq!(fixture.broker.bindings("source"), []);
+}
+
+#[test]
+fn deleting_a_queue_counts_its_ready_messages_and_takes_its_bindings() {
+    let fixture = Fixture::with_queue(&Queue::new("q"));
+    fixture.bind(&Binding::queue("amq.topic", "q", "#"));
+    for body in ["a", "b", "c"] {
+        fixture.send("", "q", body);
+    }
+    fixture.get("q");
+    let deleted = fixture.channel.delete(Delete::Queue { name: "q", condition: Condition::ALWAYS }).unwrap();
+    assert_eq!(deleted.message_count, 2);
+    fixture.queue(&Queue::new("q"));
+    assert_eq!(fixture.send("amq.topic", "k", "lost"), super::returned());
+}
+
+#[test]
+fn an_exclusive_queue_is_locked_to_others_and_goes_with_its_connection() {
+    let fixture = Fixture::with_queue(&Queue::new("mine").exclusive());
+    let locked = |result| assert_eq!(kind::<()>(result), "locked");
+    let stranger = || fixture.stranger();
+    locked(stranger().declare(Declare::Queue(&Queue::new("mine").exclusive())).map(drop));
+    locked(stranger().declare(Declare::Queue(&Queue::existing("mine"))).map(drop));
+    locked(stranger().get("mine", Acknowledgement::Manual).map(drop));
+    locked(stranger().consume("mine", &ConsumeOptions::default()).map(drop));
+    locked(stranger().delete(Delete::Messages { queue: "mine" }).map(drop));
+    locked(stranger().delete(Delete::Queue { name: "mine", condition: Condition::ALWAYS }).map(drop));
+    locked(stranger().declare(Declare::Binding(&Binding::queue("amq.direct", "mine", "k"))).map(drop));
+    send(&*stranger(), carrot_core::backend::Content::new("", "mine", "m")).unwrap();
+    assert_eq!(fixture.open().get("mine", Acknowledgement::Automatic).unwrap().unwrap().content.body, b"m");
+    assert_eq!(fixture.declare(Declare::Queue(&Queue::new("mine").auto_delete())), "locked");
+    assert_eq!(fixture.declare(Declare::Queue(&Queue::new("mine").exclusive().transient())), "ok");
+    fixture.connector.close(SOON).unwrap();
+    assert_eq!(fixture.broker.queue("mine"), None);
+}
+
+#[test]
+fn an_auto_delete_queue_goes_with_its_last_consumer() {
+    let fixture = Fixture::with_queue(&Queue::new("q").auto_delete());
+    fixture.drain("q");
+    let one = fixture.consume("q", &ConsumeOptions::default());
+    let two = fixture.open().consume("q", &ConsumeOptions::default()).unwrap();
+    one.cancel().unwrap();
+    assert!(fixture.broker.queue("q").is_some());
+    drop(two);
+    assert!(fixture.broker.queue("q").is_none());
+}
+
+#[test]
+fn auto_delete_exchanges_go_in_a_cascade() {
+    let fixture = Fixture::with_queue(&Queue::new("q"));
+    fixture.exchange(&Exchange::fanout("one").auto_delete());
+    fixture.exchange(&Exchange::fanout("two").auto_delete());
+    fixture.bind(&Binding::exchange("one", "two", ""));
+    fixture.bind(&Binding::queue("two", "q", ""));
+    fixture.channel.delete(Delete::Queue { name: "q", condition: Condition::ALWAYS }).unwrap();
+    assert_eq!((fixture.broker.exchange("one"), fixture.broker.exchange("two")), (None, None));
+}
+
+#[test]
+fn an_auto_delete_exchange_goes_with_its_last_binding_only() {
+    let fixture = Fixture::with_queue(&Queue::new("q"));
+    fixture.exchange(&Exchange::topic("x").auto_delete());
+    fixture.bind(&Binding::queue("x", "q", "a"));
+    fixture.bind(&Binding::queue("x", "q", "b"));
+    fixture.delete(Delete::Binding(&Binding::queue("x", "q", "a")));
+    assert!(fixture.broker.exchange("x").is_some());
+    fixture.delete(Delete::Binding(&Binding::queue("x", "q", "b")));
+    assert!(fixture.broker.exchange("x").is_none());
+}
+
+#[test]
+fn an_unused_queue_expires() {
+    let fixture = Fixture::with_queue(&Queue::new("q").expires(Duration::from_secs(10)));
+    let second = Duration::from_secs(1);
+    fixture.clock.advance(9 * second);
+    fixture.queue(&Queue::existing("q"));
+    fixture.clock.advance(9 * second);
+    fixture.drain("q");
+    fixture.clock.advance(9 * second);
+    let subscription = fixture.consume("q", &ConsumeOptions::default());
+    fixture.clock.advance(90 * second);
+    subscription.cancel().unwrap();
+    fixture.clock.advance(9 * second);
+    assert!(fixture.broker.queue("q").is_some());
+    fixture.send("", "q", "a message is no use");
+    fixture.clock.advance(second);
+    assert!(fixture.broker.queue("q").is_none());
+}
+
+#[test]
+fn an_unknown_exchange_type_costs_the_connection_unless_it_was_registered() {
+    let fixture = Fixture::with_queue(&Queue::new("q"));
+    let vendor = Exchange::new("x", ExchangeKind::from("x-vendor"));
+    let other = fixture.open();
+    assert_eq!(kind(fixture.channel.declare(Declare::Exchange(&vendor))), "disconnected");
+    assert_eq!(kind(other.get("q", Acknowledgement::Manual)), "disconnected");
+    fixture.broker.register_exchange_type("x-vendor", ExchangeKind::Fanout).unwrap();
+    assert_eq!(fixture.declare(Declare::Exchange(&vendor)), "ok");
+    assert_eq!(fixture.declare(Declare::Binding(&Binding::queue("x", "q", ""))), "ok");
+    send(&*fixture.open(), carrot_core::backend::Content::new("x", "any", "m")).unwrap();
+    assert_eq!(fixture.ready("q"), ["m"]);
+    assert_eq!(kind(fixture.broker.register_exchange_type("topic", ExchangeKind::Fanout)), "invalid");
+}
+
+#[test]
+fn invalid_arguments_are_refused() {
+    let fixture = Fixture::new();
+    let valid: &[(&str, Value)] = &[
+        ("x-expires", 315_360_000_000_i64.into()),
+        ("x-message-ttl", 0.into()),
+        ("x-message-ttl", 7_u8.into()),
+        ("x-max-length", 0.into()),
+        ("x-max-length", (1_i64 << 62).into()),
+        ("x-max-priority", 0.into()),
+        ("x-max-priority", 255.into()),
+        ("x-overflow", "reject-publish-dlx".into()),
+        ("x-queue-mode", "lazy".into()),
+        ("x-queue-type", "classic".into()),
+        ("x-queue-version", 2.into()),
+        ("x-single-active-consumer", true.into()),
+        ("x-anything", "at all".into()),
+    ];
+    let invalid: &[(&str, Value)] = &[
+        ("x-expires", 0.into()),
+        ("x-expires", (-1).into()),
+        ("x-expires", "5".into()),
+        ("x-expires", true.into()),
+        ("x-expires", 5.0.into()),
+        ("x-expires", 315_360_000_001_i64.into()),
+        ("x-message-ttl", (-1).into()),
+        ("x-message-ttl", 315_360_000_001_i64.into()),
+        ("x-max-length", (-1).into()),
+        ("x-max-length-bytes", (-1).into()),
+        ("x-max-priority", 256.into()),
+        ("x-max-priority", (-1).into()),
+        ("x-dead-letter-exchange", 5.into()),
+        ("x-dead-letter-routing-key", "k".into()),
+        ("x-dead-letter-routing-key", 5.into()),
+        ("x-overflow", "no".into()),
+        ("x-overflow", 5.into()),
+        ("x-queue-mode", "eager".into()),
+        ("x-queue-type", "no".into()),
+        ("x-queue-type", "quorum".into()),
+        ("x-queue-version", 3.into()),
+        ("x-single-active-consumer", 1.into()),
+        ("x-delivery-limit", 3.into()),
+        ("x-max-age", "1D".into()),
+    ];
+    for (expected, table) in [("ok", valid), ("precondition", invalid)] {
+        for (name, value) in table {
+            assert_eq!(fixture.declare(Declare::Queue(&Queue::new("q").argument(*name, value.clone()))), expected, "{name} {value:?}");
+            fixture.delete(Delete::Queue { name: "q", condition: Condition::ALWAYS });
+        }
+    }
+    assert_eq!(fixture.declare(Declare::Exchange(&Exchange::direct("x").argument("alternate-exchange", 5))), "precondition");
+    fixture.queue(&Queue::new("q"));
+    for value in [Value::from("some"), Value::from(5)] {
+        let binding = Binding::queue("amq.headers", "q", "").argument("x-match", value);
+        assert_eq!(fixture.declare(Declare::Binding(&binding)), "precondition");
+    }
+    assert_eq!(kind(fixture.open().consume("q", &ConsumeOptions::default().argument("x-priority", "high"))), "precondition");
+}
+
+#[test]
+fn a_name_over_255_bytes_harms_nothing() {
+    let fixture = Fixture::with_queue(&Queue::new("q"));
+    assert_eq!(kind(fixture.channel.declare(Declare::Queue(&Queue::new("q".repeat(300))))), "invalid");
+    assert_eq!(kind(fixture.channel.get(&"q".repeat(300), Acknowledgement::Manual)), "invalid");
+    fixture.drain("q");
+}
