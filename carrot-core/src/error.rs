@@ -242,10 +242,7 @@ impl Returned {
 impl Error {
     /// Whether the same call may succeed if it is made again later, with nothing corrected in between.
     pub fn is_retryable(&self) -> bool {
-        matches!(
-            self,
-            Error::Connect { .. } | Error::Disconnected { .. } | Error::Timeout { .. } | Error::Blocked { .. } | Error::Refused
-        )
+        matches!(self, Error::Connect { .. } | Error::Disconnected { .. } | Error::Timeout { .. } | Error::Blocked { .. } | Error::Refused)
     }
 
     /// Whether it says that a connection or channel is gone, through no fault of the call.
@@ -255,10 +252,7 @@ impl Error {
 
     /// Whether the broker refused an operation and closed the channel over it (AMQP 403, 404, 405, 406).
     pub fn is_channel_error(&self) -> bool {
-        matches!(
-            self,
-            Error::NotFound { .. } | Error::AccessRefused { .. } | Error::Locked { .. } | Error::Precondition { .. }
-        )
+        matches!(self, Error::NotFound { .. } | Error::AccessRefused { .. } | Error::Locked { .. } | Error::Precondition { .. })
     }
 
     /// An [`Error::Invalid`] about `field`; a long `value` is shortened.

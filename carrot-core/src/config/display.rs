@@ -1,0 +1,96 @@
+//! URLs, from options to text.
+
+use std::fmt::{self, Write};
+
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+
+use super::{ConnectionOptions, Credentials, Pem, Scheme, Secret, TlsOptions};
+
+const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+
+/// The URL, with stars for the password. Certificates given as text are left out.
+impl fmt::Display for ConnectionOptions {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write_url(self, |_| "***".to_string(), formatter)
+    }
+}
+
+pub(super) fn write_url(options: &ConnectionOptions, password_as: impl Fn(&Secret) -> String, out: &mut impl Write) -> fmt::Result {
+    let defaults = ConnectionOptions::default();
+    write!(out, "{}://", options.scheme)?;
+    if options.scheme != Scheme::Memory
+        && let Credentials::Plain { user, password } = &options.credentials
+    {
+        write!(out, "{}:{}@", escape(user), password_as(password))?;
+    }
+    for (index, host) in options.hosts.iter().enumerate() {
+        let separator = if index == 0 { "" } else { "," };
+        match host.name.split_once('%').unwrap_or((&host.name, "")) {
+            (address, "") if address.contains(':') && options.scheme != Scheme::Memory => write!(out, "{separator}[{address}]")?,
+            (address, zone) if address.contains(':') && options.scheme != Scheme::Memory => {
+                write!(out, "{separator}[{address}%25{}]", escape(zone))?;
+            }
+            _ => write!(out, "{separator}{}", escape(&host.name))?,
+        }
+        if let Some(port) = host.port {
+            write!(out, ":{port}")?;
+        }
+    }
+    if options.scheme != Scheme::Memory {
+        write!(out, "/{}", escape(&options.vhost))?;
+    }
+
+    let mut query = Query { out, separator: '?' };
+    query.write_unless("heartbeat", options.heartbeat.as_secs(), defaults.heartbeat.as_secs())?;
+    query.write_unless("connection_timeout", options.connect_timeout.as_millis(), defaults.connect_timeout.as_millis())?;
+    query.write_unless("call_timeout", options.call_timeout.as_millis(), defaults.call_timeout.as_millis())?;
+    query.write_unless("channel_max", options.channel_max, defaults.channel_max)?;
+    query.write_unless("frame_max", options.frame_max, defaults.frame_max)?;
+    query.write_unless("name", &options.name, &defaults.name)?;
+    if options.credentials == Credentials::External {
+        query.write("auth_mechanism", "external")?;
+    }
+    write_tls(&mut query, &options.tls)
+}
+
+fn write_tls(query: &mut Query<'_, impl Write>, tls: &TlsOptions) -> fmt::Result {
+    for authority in &tls.authorities {
+        query.write_file("cacertfile", authority)?;
+    }
+    if let Some((certificates, key)) = &tls.identity {
+        query.write_file("certfile", certificates)?;
+        query.write_file("keyfile", key)?;
+    }
+    match &tls.server_name {
+        Some(name) => query.write("server_name_indication", name),
+        None => Ok(()),
+    }
+}
+
+struct Query<'a, W> {
+    out: &'a mut W,
+    separator: char,
+}
+
+impl<W: Write> Query<'_, W> {
+    fn write(&mut self, name: &str, value: impl ToString) -> fmt::Result {
+        write!(self.out, "{}{name}={}", self.separator, escape(&value.to_string()))?;
+        self.separator = '&';
+        Ok(())
+    }
+
+    fn write_unless<V: ToString + PartialEq>(&mut self, name: &str, value: V, default: V) -> fmt::Result {
+        if value == default { Ok(()) } else { self.write(name, value) }
+    }
+
+    fn write_file(&mut self, name: &str, pem: &Pem) -> fmt::Result {
+        match pem {
+            Pem::File(path) => self.write(name, path.display()),
+            Pem::Text(_) => Ok(()),
+        }
+    }
+}
+
+pub(super) fn escape(text: &str) -> impl fmt::Display {
+    utf8_percent_encode(text, ESCAPED)
+}

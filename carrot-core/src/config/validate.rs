@@ -1,0 +1,105 @@
+use std::time::Duration;
+
+use super::{ConnectionOptions, Credentials, Scheme, TlsOptions};
+use crate::{Error, Result};
+
+const LONGEST_STRING: usize = 255;
+const LONGEST_HEARTBEAT: u64 = 65_535;
+const SMALLEST_FRAME: u32 = 4096;
+/// Far from where adding it to an instant overflows.
+const LONGEST_TIMEOUT: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+
+impl ConnectionOptions {
+    /// Checks every limit. Connecting does it too; to call it early finds a mistake early.
+    ///
+    /// # Errors
+    /// [`Error::Config`] naming the option and its limit. It never holds the password.
+    pub fn validate(&self) -> Result<()> {
+        self.validate_hosts()?;
+        self.validate_credentials()?;
+        string("vhost", &self.vhost)?;
+        string("name", &self.name)?;
+        if self.heartbeat.subsec_nanos() != 0 || self.heartbeat.as_secs() > LONGEST_HEARTBEAT {
+            return Err(Error::config("heartbeat", format!("{:?} must be whole seconds, at most {LONGEST_HEARTBEAT}", self.heartbeat)));
+        }
+        timeout("connection_timeout", self.connect_timeout)?;
+        timeout("call_timeout", self.call_timeout)?;
+        if self.frame_max < SMALLEST_FRAME {
+            return Err(Error::config("frame_max", format!("{} must be at least {SMALLEST_FRAME} bytes", self.frame_max)));
+        }
+        if self.scheme == Scheme::Memory && self.vhost != "/" {
+            return Err(Error::config("vhost", "the memory broker has no vhosts"));
+        }
+        if self.scheme != Scheme::Amqps && self.tls != TlsOptions::default() {
+            return Err(Error::config("tls", format!("the scheme {} has no TLS; amqps has", self.scheme)));
+        }
+        Ok(())
+    }
+
+    fn validate_hosts(&self) -> Result<()> {
+        match self.scheme {
+            Scheme::Memory if self.hosts.len() > 1 => return Err(Error::config("host", "the memory broker has one name")),
+            Scheme::Memory => {
+                let host = self.hosts.first();
+                if host.is_some_and(|host| host.port.is_some()) {
+                    return Err(Error::config("port", "the memory broker has no port"));
+                }
+                if host.is_some_and(|host| host.name.is_empty()) {
+                    return Err(Error::config("host", "the name of the memory broker is empty"));
+                }
+                return host.map_or(Ok(()), |host| string("host", &host.name));
+            }
+            Scheme::Amqp | Scheme::Amqps if self.hosts.is_empty() => return Err(Error::config("host", "there is no address")),
+            Scheme::Amqp | Scheme::Amqps => {}
+        }
+        for host in &self.hosts {
+            string("host", &host.name)?;
+            let (bare, _zone) = host.name.split_once('%').unwrap_or((&host.name, ""));
+            let address = bare.parse::<std::net::Ipv6Addr>().is_ok();
+            if host.name.is_empty() || !address && host.name.contains(|character: char| !is_of_a_name(character)) {
+                return Err(Error::config("host", "must be a name, an IPv4 address or an IPv6 address, without port"));
+            }
+            if host.port == Some(0) {
+                return Err(Error::config("port", "must be a number from 1 to 65535"));
+            }
+        }
+        Ok(())
+    }
+
+    fn validate_credentials(&self) -> Result<()> {
+        match &self.credentials {
+            credentials if self.scheme == Scheme::Memory && *credentials != Credentials::default() => {
+                Err(Error::config("user", "the memory broker has no users"))
+            }
+            Credentials::Plain { user, password } => {
+                string("user", user)?;
+                string("password", password.reveal())
+            }
+            Credentials::External if self.scheme != Scheme::Amqps || self.tls.identity.is_none() => {
+                Err(Error::config("auth_mechanism", "external needs amqps:// and a client certificate (certfile and keyfile)"))
+            }
+            Credentials::External => Ok(()),
+        }
+    }
+}
+
+fn is_of_a_name(character: char) -> bool {
+    character.is_alphanumeric() || matches!(character, '-' | '.' | '_')
+}
+
+fn string(option: &'static str, value: &str) -> Result<()> {
+    if value.len() > LONGEST_STRING {
+        return Err(Error::config(option, format!("has {} bytes; at most {LONGEST_STRING} are allowed", value.len())));
+    }
+    if value.contains('\0') {
+        return Err(Error::config(option, "holds a NUL character"));
+    }
+    Ok(())
+}
+
+fn timeout(option: &'static str, timeout: Duration) -> Result<()> {
+    if timeout.is_zero() || timeout > LONGEST_TIMEOUT {
+        return Err(Error::config(option, format!("{timeout:?} must be more than zero and at most a year")));
+    }
+    Ok(())
+}
