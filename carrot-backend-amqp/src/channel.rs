@@ -1,0 +1,312 @@
+//! One channel.
+
+use std::fmt;
+use std::sync::{Arc, Weak};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use amiquip::QueueDeleteOptions;
+use carrot_core::backend::{
+    Acknowledgement, Backend, ConsumeOptions, Declare, Declared, Delete, Deleted, Delivery, DeliveryTag, Extent, Outcome, Publication,
+    PublishTag, Rejection, Subscription,
+};
+use carrot_core::{Destination, Error, Result, validate};
+use crossbeam_channel::{Receiver, RecvTimeoutError, bounded};
+
+use crate::confirms::NoOutcome;
+use crate::convert;
+use crate::core::{Core, Outgoing};
+use crate::desk::{Desk, Turn};
+use crate::ledger::{UnknownTag, Verdict};
+use crate::limits;
+use crate::owner::Job;
+use crate::subscription::AmqpSubscription;
+use crate::time::deadline_after;
+
+/// By how much an answer may come later than its deadline, when the owner of a channel gives it.
+const GRACE: Duration = Duration::from_secs(1);
+
+/// An open channel, held by its users and by the subscriptions made on it.
+pub(crate) struct Channel {
+    me: Weak<Channel>,
+    core: Arc<Core>,
+    desk: Desk,
+    subscriptions: AtomicU64,
+}
+
+impl Channel {
+    pub(crate) fn new(core: Core, channel: amiquip::Channel) -> Arc<Channel> {
+        Arc::new_cyclic(|me| Channel {
+            me: Weak::clone(me),
+            core: Arc::new(core),
+            desk: Desk::new(channel),
+            subscriptions: AtomicU64::new(0),
+        })
+    }
+
+    pub(crate) fn core(&self) -> &Arc<Core> {
+        &self.core
+    }
+
+    fn deadline(&self) -> Instant {
+        deadline_after(self.core.call_timeout())
+    }
+
+    fn frame_max(&self) -> usize {
+        self.core.life().wire.frame_max()
+    }
+
+    /// Makes a round trip: on this thread, or on the owner's if there is one.
+    fn call<T: Send + 'static>(
+        &self,
+        operation: &'static str,
+        call: impl FnOnce(&amiquip::Channel) -> amiquip::Result<T> + Send + 'static,
+    ) -> Result<T> {
+        self.core.check()?;
+        let deadline = self.deadline();
+        match self.desk.turn(&self.core, operation, deadline)? {
+            Turn::Yours(channel) => {
+                let result = self.core.check().and_then(|()| self.core.call(operation, deadline, || call(&channel)));
+                self.desk.give_back(&self.core, channel);
+                result
+            }
+            Turn::Owners(owner) => {
+                let (reply, answer) = bounded(1);
+                let core = Arc::clone(&self.core);
+                let job = Job::Call(Box::new(move |channel| {
+                    let _ = reply.send(core.check().and_then(|()| core.call(operation, deadline, || call(channel))));
+                }));
+                owner.send(job).map_err(|_| self.core.gone())?;
+                self.answer(&answer, operation, deadline)
+            }
+            Turn::Nobodys(_) => Err(self.core.gone()),
+        }
+    }
+
+    /// Waits for the owner's answer. The owner is under the same deadline, and is late only if the machine is.
+    fn answer<T>(&self, answer: &Receiver<Result<T>>, operation: &'static str, deadline: Instant) -> Result<T> {
+        match answer.recv_deadline(deadline + GRACE) {
+            Ok(result) => result,
+            Err(RecvTimeoutError::Timeout) => {
+                self.core.life().kill.trip(format!("it was cut, since {operation} did not finish in time"));
+                Err(self.core.fail(self.core.life().overdue(operation, self.core.call_timeout())))
+            }
+            Err(RecvTimeoutError::Disconnected) => Err(self.core.gone()),
+        }
+    }
+
+    pub(crate) fn cancel(&self, id: u64) -> Result<()> {
+        const OPERATION: &str = "cancelling a consumer";
+        self.core.check()?;
+        let deadline = self.deadline();
+        let (reply, answer) = bounded(1);
+        let owner = self.desk.owner(&self.core, OPERATION, deadline)?;
+        owner.send(Job::Cancel { id, deadline, reply }).map_err(|_| self.core.gone())?;
+        self.answer(&answer, OPERATION, deadline)
+    }
+
+    pub(crate) fn release(&self, id: u64, automatic: bool) {
+        self.desk.release(id, automatic);
+    }
+
+    /// Takes the content out of a delivery, and keeps what it takes to settle it.
+    pub(crate) fn hand_out(&self, mut delivery: Box<amiquip::Delivery>, acknowledgement: Acknowledgement) -> Delivery {
+        let tag = delivery.delivery_tag();
+        let redelivered = delivery.redelivered;
+        let content = Arc::new(convert::take_content(&mut delivery));
+        match acknowledgement {
+            Acknowledgement::Manual => self.core.ledger.hand_out(tag, delivery),
+            Acknowledgement::Automatic => self.core.ledger.pass(tag),
+        }
+        Delivery { tag: DeliveryTag(tag), redelivered, content }
+    }
+
+    fn settle(&self, verdict: Verdict, tag: DeliveryTag, extent: Extent) -> Result<()> {
+        if let Some(failure) = self.core.failure() {
+            return Err(Error::Stale { cause: Some(Arc::new(failure)) });
+        }
+        match self.core.ledger.decide(verdict, tag.0, extent) {
+            Ok(first) => self.desk.settle(&self.core, first),
+            Err(UnknownTag) => {
+                // amiquip cannot send such a tag. The broker would close the channel over it, so the driver does.
+                self.core.fail(Error::Precondition { reason: format!("PRECONDITION_FAILED - unknown delivery tag {}", tag.0) });
+                self.desk.abandon(&self.core);
+            }
+        }
+        Ok(())
+    }
+
+    /// The first error of a channel that was seen to have ended.
+    pub(crate) fn first_error(&self) -> Error {
+        // The broker's words wait in the channel for the next call on it; this one sends nothing.
+        let asked = self.call("asking why the channel ended", |channel| channel.listen_for_returns().map(drop));
+        asked.err().unwrap_or_else(|| self.core.gone())
+    }
+
+    /// Fails the channel with `reason`, and begins to close it.
+    pub(crate) fn begin_closing(&self, reason: Error, deadline: Instant) -> Result<Option<Receiver<()>>> {
+        if !self.core.has_failed() && self.core.fail_first(reason) {
+            return self.desk.close(&self.core, deadline).map(Some);
+        }
+        Ok(None)
+    }
+}
+
+impl Backend for Channel {
+    fn declare(&self, entity: Declare<'_>) -> Result<Declared> {
+        limits::check_declare(&entity, self.frame_max())?;
+        match entity {
+            Declare::Exchange(exchange) => {
+                let name = exchange.name.clone();
+                if exchange.passive {
+                    self.call("checking an exchange", move |channel| channel.exchange_declare_passive(name).map(drop))?;
+                } else {
+                    let (kind, options) = convert::to_exchange(exchange);
+                    self.call("declaring an exchange", move |channel| channel.exchange_declare(kind, name, options).map(drop))?;
+                }
+                Ok(Declared::new(exchange.name.as_str(), 0, 0))
+            }
+            Declare::Queue(queue) => {
+                let name = queue.name.clone();
+                let options = if queue.passive { None } else { Some(convert::to_queue(queue)) };
+                self.call("declaring a queue", move |channel| {
+                    let queue = match options {
+                        Some(options) => channel.queue_declare(name, options)?,
+                        None => channel.queue_declare_passive(name)?,
+                    };
+                    let count = |count: Option<u32>| count.unwrap_or_default();
+                    Ok(Declared::new(queue.name(), count(queue.declared_message_count()), count(queue.declared_consumer_count())))
+                })
+            }
+            Declare::Binding(binding) => {
+                let (source, key) = (binding.source.clone(), binding.routing_key.clone());
+                let (destination, arguments) = (binding.destination.clone(), convert::to_table(&binding.arguments));
+                self.call("binding", move |channel| match destination {
+                    Destination::Queue(queue) => channel.queue_bind(queue, source, key, arguments),
+                    Destination::Exchange(exchange) => channel.exchange_bind(exchange, source, key, arguments),
+                })?;
+                Ok(Declared::default())
+            }
+        }
+    }
+
+    fn delete(&self, entity: Delete<'_>) -> Result<Deleted> {
+        limits::check_delete(&entity, self.frame_max())?;
+        match entity {
+            Delete::Exchange { name, condition } => {
+                let name = name.to_string();
+                self.call("deleting an exchange", move |channel| channel.exchange_delete(name, condition.if_unused))?;
+                Ok(Deleted::default())
+            }
+            Delete::Queue { name, condition } => {
+                let name = name.to_string();
+                let options = QueueDeleteOptions { if_unused: condition.if_unused, if_empty: condition.if_empty };
+                self.call("deleting a queue", move |channel| channel.queue_delete(name, options)).map(Deleted::new)
+            }
+            Delete::Messages { queue } => {
+                let queue = queue.to_string();
+                self.call("purging a queue", move |channel| channel.queue_purge(queue)).map(Deleted::new)
+            }
+            Delete::Binding(binding) => {
+                let (source, key) = (binding.source.clone(), binding.routing_key.clone());
+                let (destination, arguments) = (binding.destination.clone(), convert::to_table(&binding.arguments));
+                self.call("unbinding", move |channel| match destination {
+                    Destination::Queue(queue) => channel.queue_unbind(queue, source, key, arguments),
+                    Destination::Exchange(exchange) => channel.exchange_unbind(exchange, source, key, arguments),
+                })?;
+                Ok(Deleted::default())
+            }
+        }
+    }
+
+    fn publish(&self, publication: &Publication<'_>) -> Result<PublishTag> {
+        const OPERATION: &str = "handing over a message";
+        let size = limits::check_publication(publication, self.frame_max())?;
+        self.core.check()?;
+        if !self.core.life().wire.flow.enter(size, self.deadline()) {
+            return Err(self.core.failure().unwrap_or_else(|| self.core.life().overdue(OPERATION, self.core.call_timeout())));
+        }
+        self.core.confirms.tidy();
+        let content = publication.content;
+        let outgoing = Outgoing {
+            properties: convert::to_properties(&content.properties),
+            content: Arc::clone(content),
+            mandatory: publication.mandatory,
+        };
+        self.desk.publish(&self.core, outgoing).map(PublishTag)
+    }
+
+    fn confirm(&self, tag: PublishTag, timeout: Duration) -> Result<Outcome> {
+        if !self.core.confirming {
+            return Err(Error::invalid("channel", "without confirms", "only a channel opened with confirms can be asked for them"));
+        }
+        self.core.confirms.wait(tag.0, deadline_after(timeout)).map_err(|none| match none {
+            NoOutcome::Late => self.core.failure().unwrap_or_else(|| self.core.life().overdue("waiting for a confirm", timeout)),
+            NoOutcome::ChannelGone => self.first_error(),
+            NoOutcome::Forgotten => Error::Backend {
+                reason: format!("the answer to publication {} was not asked for in time and is no longer known", tag.0),
+                source: None,
+            },
+        })
+    }
+
+    fn get(&self, queue: &str, acknowledgement: Acknowledgement) -> Result<Option<Delivery>> {
+        validate::short_string("queue", queue)?;
+        let queue = queue.to_string();
+        let automatic = acknowledgement == Acknowledgement::Automatic;
+        let got = self.call("getting a message", move |channel| channel.basic_get(queue, automatic))?;
+        Ok(got.map(|got| self.hand_out(Box::new(got.delivery), acknowledgement)))
+    }
+
+    fn consume(&self, queue: &str, options: &ConsumeOptions) -> Result<Box<dyn Subscription>> {
+        const OPERATION: &str = "starting a consumer";
+        limits::check_consume(queue, options, self.frame_max())?;
+        self.core.check()?;
+        let channel = self.me.upgrade().ok_or_else(|| Error::closed("channel"))?;
+        let deadline = self.deadline();
+        let owner = self.desk.owner(&self.core, OPERATION, deadline)?;
+        let id = self.subscriptions.fetch_add(1, Ordering::Relaxed);
+        let (reply, answer) = bounded(1);
+        let (prefetch, consumer) = (options.prefetch, convert::to_consumer(options));
+        let job = Job::Consume { id, queue: queue.to_string(), prefetch, options: consumer, deadline, reply };
+        owner.send(job).map_err(|_| self.core.gone())?;
+        let deliveries = self.answer(&answer, OPERATION, deadline)?;
+        Ok(Box::new(AmqpSubscription::new(channel, id, queue, options.acknowledgement, deliveries)))
+    }
+
+    fn ack(&self, tag: DeliveryTag, extent: Extent) -> Result<()> {
+        self.settle(Verdict::Ack, tag, extent)
+    }
+
+    fn reject(&self, tag: DeliveryTag, rejection: Rejection, extent: Extent) -> Result<()> {
+        self.settle(Verdict::Reject(rejection), tag, extent)
+    }
+
+    fn close(&self, timeout: Duration) -> Result<()> {
+        let deadline = deadline_after(timeout);
+        let late = || Error::timeout("closing a channel", timeout);
+        let Some(closed) = self.begin_closing(Error::closed("channel"), deadline).map_err(|_| late())? else { return Ok(()) };
+        match closed.recv_deadline(deadline) {
+            Err(RecvTimeoutError::Timeout) => Err(late()),
+            _ => Ok(()),
+        }
+    }
+}
+
+impl Drop for Channel {
+    fn drop(&mut self) {
+        self.core.fail_first(Error::closed("channel"));
+        self.desk.abandon(&self.core);
+    }
+}
+
+impl fmt::Debug for Channel {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("AmqpChannel")
+            .field("endpoint", &self.core.life().endpoint())
+            .field("place", &self.desk)
+            .field("failed", &self.core.has_failed())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,298 @@
+//! One live connection: its channels' common fate.
+
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use amiquip::ConnectionBlockedNotification;
+use carrot_core::{ConnectionOptions, Error, Result};
+use crossbeam_channel::{Receiver, at, bounded, never, select};
+use log::{debug, info, warn};
+
+use crate::dial::{self, Attempt};
+use crate::error::{self, Fault};
+use crate::lending::{Absent, Lending};
+use crate::stream::Wire;
+use crate::time::deadline_after;
+use crate::watchdog::{KillSwitch, Watchdog};
+
+/// How long the end of a connection may take to be explained, once it is known to have ended.
+const EXPLANATION: Duration = Duration::from_secs(1);
+
+/// One connection to the broker. It ends when it is closed, lost, or when nobody holds it any more.
+#[derive(Debug)]
+pub(crate) struct Connection {
+    life: Arc<Life>,
+}
+
+/// What the connection, its keeper and its channels know in common.
+#[derive(Debug)]
+pub(crate) struct Life {
+    name: String,
+    endpoint: String,
+    amqp: Lending<amiquip::Connection>,
+    pub(crate) kill: KillSwitch,
+    pub(crate) watchdog: Watchdog,
+    pub(crate) wire: Arc<Wire>,
+    pub(crate) call_timeout: Duration,
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// Whether it has ended, for whatever reason.
+    ended: bool,
+    /// Whether this side is closing it.
+    closing: bool,
+    death: Option<Error>,
+    blocked: Option<String>,
+}
+
+impl Connection {
+    /// Connects, and starts the keeper.
+    pub(crate) fn open(options: &Arc<ConnectionOptions>, name: String, attempt: &Arc<Attempt>, deadline: Instant) -> Result<Arc<Connection>> {
+        let mut dialed = dial::dial(options, name.clone(), attempt, deadline)?;
+        let (watchdog, woken) = Watchdog::new();
+        let notifications = dialed.amqp.listen_for_connection_blocked();
+        let life = Arc::new(Life {
+            name,
+            endpoint: dialed.endpoint,
+            amqp: Lending::new(dialed.amqp),
+            kill: dialed.kill,
+            watchdog,
+            wire: dialed.wire,
+            call_timeout: options.call_timeout,
+            state: Mutex::default(),
+            changed: Condvar::new(),
+        });
+        let connection = Arc::new(Connection { life: Arc::clone(&life) });
+        let notifications = notifications.map_err(|error| error::death(Err(error)))?;
+        info!("{} connected to {}", life.name, life.endpoint);
+        thread::Builder::new().name("carrot-keeper".to_string()).spawn(move || life.keep(&notifications, &woken)).map_err(|error| {
+            Error::Backend { reason: "no thread could be started".to_string(), source: Some(Arc::new(error)) }
+        })?;
+        Ok(connection)
+    }
+
+    pub(crate) fn life(&self) -> &Arc<Life> {
+        &self.life
+    }
+
+    /// Opens a channel, and does with it what its opening takes.
+    pub(crate) fn open_channel<T>(
+        &self,
+        deadline: Instant,
+        prepare: impl FnOnce(amiquip::Channel) -> amiquip::Result<T>,
+    ) -> Result<T> {
+        const OPERATION: &str = "opening a channel";
+        let started = Instant::now();
+        let life = &self.life;
+        let overdue = || life.overdue(OPERATION, deadline.saturating_duration_since(started));
+        let mut amqp = match life.amqp.take(deadline) {
+            Ok(amqp) => amqp,
+            Err(Absent::Late) => return Err(overdue()),
+            Err(Absent::Gone) => return Err(life.death()),
+        };
+        let guard = life.watchdog.guard(OPERATION, deadline);
+        let opened = amqp.open_channel(None);
+        life.amqp.put_back(amqp);
+        let result = opened.and_then(prepare);
+        let expired = guard.expired();
+        drop(guard);
+        result.map_err(|error| match error::fault(error) {
+            _ if expired => overdue(),
+            Fault::Channel(error) | Fault::Call(error) => error,
+            Fault::Connection(error) => {
+                life.explain(error);
+                life.death()
+            }
+            Fault::Unexplained => life.death(),
+        })
+    }
+
+    /// Ends the connection: tells the broker, and cuts it at the deadline.
+    pub(crate) fn close(&self, deadline: Instant) -> Result<()> {
+        const OPERATION: &str = "closing the connection";
+        let started = Instant::now();
+        let life = &self.life;
+        if !life.begin_closing() {
+            return Ok(());
+        }
+        let closer = Arc::clone(life);
+        let spawned = thread::Builder::new().name("carrot-close".to_string()).spawn(move || closer.say_goodbye(deadline));
+        if spawned.is_ok() && life.wait_for_death(deadline) {
+            return Ok(());
+        }
+        life.kill.trip(format!("{OPERATION} did not finish in time"));
+        life.wait_for_death(Instant::now() + EXPLANATION);
+        life.end();
+        Err(Error::timeout(OPERATION, deadline.saturating_duration_since(started)))
+    }
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        let life = Arc::clone(&self.life);
+        if !life.begin_closing() {
+            return;
+        }
+        let deadline = deadline_after(life.call_timeout);
+        if thread::Builder::new().name("carrot-close".to_string()).spawn(move || life.say_goodbye(deadline)).is_err() {
+            self.life.kill.trip("no thread could be started to close it");
+        }
+    }
+}
+
+impl Life {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn endpoint(&self) -> &str {
+        &self.endpoint
+    }
+
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    pub(crate) fn is_alive(&self) -> bool {
+        let state = self.lock();
+        !state.ended && !state.closing
+    }
+
+    pub(crate) fn is_running(&self) -> bool {
+        !self.lock().ended
+    }
+
+    /// Why it ended, if it has.
+    pub(crate) fn failure(&self) -> Option<Error> {
+        if self.lock().ended { Some(self.death()) } else { None }
+    }
+
+    /// Why it ended; waits a moment for the explanation. To be called when it is known to have ended.
+    pub(crate) fn death(&self) -> Error {
+        self.wait_for_death(Instant::now() + EXPLANATION * 3);
+        let death = self.lock().death.clone();
+        death.unwrap_or_else(|| Error::disconnected("the driver's I/O thread has ended"))
+    }
+
+    fn wait_for_death(&self, deadline: Instant) -> bool {
+        let mut state = self.lock();
+        while state.death.is_none() {
+            let now = Instant::now();
+            if now >= deadline {
+                return false;
+            }
+            state = self.changed.wait_timeout(state, deadline - now).unwrap_or_else(PoisonError::into_inner).0;
+        }
+        true
+    }
+
+    /// The error of a call whose deadline has passed.
+    pub(crate) fn overdue(&self, operation: &'static str, after: Duration) -> Error {
+        match self.lock().blocked.clone() {
+            Some(reason) => Error::Blocked { reason },
+            None => Error::timeout(operation, after),
+        }
+    }
+
+    /// Says why it ended, if that is not known yet.
+    pub(crate) fn explain(&self, error: Error) {
+        let mut state = self.lock();
+        state.ended = true;
+        if state.death.is_none() {
+            let error = match self.kill.reason() {
+                _ if state.closing => Error::closed("connection"),
+                Some(reason) => Error::disconnected(reason),
+                None => error,
+            };
+            match &error {
+                Error::Closed { .. } => info!("{} closed its connection to {}", self.name, self.endpoint),
+                lost => warn!("{} at {}: {lost}", self.name, self.endpoint),
+            }
+            state.death = Some(error);
+        }
+        drop(state);
+        self.changed.notify_all();
+        self.wire.flow.close();
+    }
+
+    fn end(&self) {
+        self.lock().ended = true;
+        self.wire.flow.close();
+    }
+
+    fn begin_closing(&self) -> bool {
+        let mut state = self.lock();
+        let first = !state.closing && !state.ended;
+        state.closing |= first;
+        first
+    }
+
+    /// Closes amiquip's connection, which gives the reason of its end if it has ended already.
+    fn say_goodbye(&self, deadline: Instant) {
+        if let Ok(amqp) = self.amqp.take_for_good(deadline) {
+            let guard = self.watchdog.guard("closing the connection", deadline);
+            let result = amqp.close();
+            drop(guard);
+            self.explain(error::death(result));
+        }
+    }
+
+    /// The keeper's work: deadlines, alarms, and the end.
+    fn keep(self: &Arc<Life>, notifications: &Receiver<ConnectionBlockedNotification>, woken: &Receiver<()>) {
+        loop {
+            let now = Instant::now();
+            let blocked = self.lock().blocked.is_some();
+            let (expired, next) = self.watchdog.expire(now, blocked, deadline_after(self.call_timeout));
+            if let Some(operation) = expired {
+                warn!("{} cuts its connection to {}: {operation} did not finish in time", self.name, self.endpoint);
+                self.kill.trip(format!("it was cut, since {operation} did not finish in time"));
+            }
+            let alarm = next.map_or_else(never, at);
+            select! {
+                recv(notifications) -> notification => match notification {
+                    Ok(notification) => self.note(notification),
+                    Err(_) => break,
+                },
+                recv(woken) -> _ => {},
+                recv(alarm) -> _ => {},
+            }
+        }
+        self.end();
+        self.find_cause();
+    }
+
+    fn note(&self, notification: ConnectionBlockedNotification) {
+        match notification {
+            ConnectionBlockedNotification::Blocked(reason) => {
+                warn!("{}: {} has blocked publishing: {reason}", self.name, self.endpoint);
+                self.lock().blocked = Some(reason);
+            }
+            ConnectionBlockedNotification::Unblocked => {
+                info!("{}: {} has unblocked publishing", self.name, self.endpoint);
+                self.lock().blocked = None;
+            }
+        }
+    }
+
+    /// Asks amiquip's connection how it ended. It has, or is about to once its last words are written; if it waits for that, it is cut.
+    fn find_cause(self: &Arc<Life>) {
+        let Ok(amqp) = self.amqp.take_for_good(Instant::now() + EXPLANATION) else { return };
+        let (done, result) = bounded(1);
+        let spawned = thread::Builder::new().name("carrot-close".to_string()).spawn(move || {
+            let _ = done.send(amqp.close());
+        });
+        if spawned.is_err() {
+            return self.explain(Error::disconnected("the driver's I/O thread has ended"));
+        }
+        let result = result.recv_timeout(EXPLANATION / 2).or_else(|_| {
+            self.kill.trip("its end could not be told to the broker");
+            result.recv_timeout(EXPLANATION / 2)
+        });
+        debug!("{}: the I/O thread of {} ended: {result:?}", self.name, self.endpoint);
+        self.explain(result.map_or_else(|_| Error::disconnected("the driver's I/O thread hangs"), error::death));
+    }
+}

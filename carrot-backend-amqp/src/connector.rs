@@ -1,0 +1,223 @@
+//! The way to one broker.
+
+use std::fmt;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::{Duration, Instant};
+
+use carrot_core::backend::{Backend, ChannelOptions, Connector, Role};
+use carrot_core::{ConnectionOptions, Error, Result, Scheme};
+
+use crate::channel::Channel;
+use crate::confirms::Confirms;
+use crate::connection::Connection;
+use crate::core::Core;
+use crate::dial::Attempt;
+use crate::time::deadline_after;
+
+/// Reaches RabbitMQ, or another broker that speaks AMQP 0-9-1.
+///
+/// It holds two connections at most, one for channels that publish and one for channels that consume, since a broker under an alarm stops
+/// reading from connections that publish. Each is made when its first channel is opened, and made again by the next
+/// [`open`](Connector::open) after it was lost.
+///
+/// Dropping it never waits. A connection ends when neither the connector nor a channel on it is left.
+///
+/// ```no_run
+/// use std::time::Duration;
+///
+/// use carrot_backend_amqp::AmqpConnector;
+/// use carrot_core::backend::{ChannelOptions, Connector, Declare};
+/// use carrot_core::{ConnectionOptions, Queue};
+///
+/// # fn main() -> carrot_core::Result<()> {
+/// let connector = AmqpConnector::new(&ConnectionOptions::new().host("localhost"))?;
+/// let channel = connector.open(&ChannelOptions::publish(), Duration::from_secs(10))?;
+/// channel.declare(Declare::Queue(&Queue::new("jobs")))?;
+/// connector.close(Duration::from_secs(10))
+/// # }
+/// ```
+pub struct AmqpConnector {
+    options: Arc<ConnectionOptions>,
+    publishing: Lane,
+    consuming: Lane,
+}
+
+impl AmqpConnector {
+    /// Checks the options, and connects to nothing yet.
+    ///
+    /// # Errors
+    /// [`Error::Config`] as [`ConnectionOptions::validate`] says, and for a scheme that this driver does not serve: the memory broker's,
+    /// or `amqps` without the feature `tls`.
+    pub fn new(options: &ConnectionOptions) -> Result<AmqpConnector> {
+        options.validate()?;
+        match options.scheme {
+            Scheme::Amqp => {}
+            Scheme::Amqps if cfg!(feature = "tls") => {}
+            Scheme::Amqps => return Err(Error::config("scheme", "amqps needs the feature `tls` of carrot-backend-amqp")),
+            Scheme::Memory => return Err(Error::config("scheme", "memory is not reached through AMQP; amqp and amqps are")),
+        }
+        Ok(AmqpConnector { options: Arc::new(options.clone()), publishing: Lane::new("publish"), consuming: Lane::new("consume") })
+    }
+
+    fn lane(&self, role: Role) -> &Lane {
+        match role {
+            Role::Publish => &self.publishing,
+            Role::Consume => &self.consuming,
+        }
+    }
+}
+
+impl Connector for AmqpConnector {
+    /// As the contract says. The whole is bounded by `timeout`, and making a connection by
+    /// [`connect_timeout`](ConnectionOptions::connect_timeout) as well.
+    fn open(&self, options: &ChannelOptions, timeout: Duration) -> Result<Arc<dyn Backend>> {
+        let deadline = deadline_after(timeout);
+        let lane = self.lane(options.role);
+        let (connection, fresh) = lane.connection(&self.options, deadline)?;
+        match open_channel(&connection, options, deadline) {
+            // It had died, and nobody had noticed.
+            Err(error) if !fresh && error.is_disconnected() && !connection.life().is_alive() => {
+                let (connection, _) = lane.connection(&self.options, deadline)?;
+                lane.keep(open_channel(&connection, options, deadline)?)
+            }
+            result => lane.keep(result?),
+        }
+    }
+
+    fn close(&self, timeout: Duration) -> Result<()> {
+        let deadline = deadline_after(timeout);
+        let ends = [self.publishing.end(), self.consuming.end()];
+        let mut closing = Vec::new();
+        for channel in ends.iter().flat_map(|(_, channels)| channels) {
+            closing.extend(channel.begin_closing(Error::closed("connection"), deadline).ok().flatten());
+        }
+        for closed in closing {
+            let _ = closed.recv_deadline(deadline);
+        }
+        let results = ends.each_ref().map(|(connection, _)| connection.as_ref().map_or(Ok(()), |connection| connection.close(deadline)));
+        results.into_iter().collect()
+    }
+}
+
+impl fmt::Debug for AmqpConnector {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("AmqpConnector").field("options", &self.options.to_string()).finish_non_exhaustive()
+    }
+}
+
+fn open_channel(connection: &Arc<Connection>, options: &ChannelOptions, deadline: Instant) -> Result<Arc<Channel>> {
+    let confirming = options.confirms;
+    let (channel, confirms) = connection.open_channel(deadline, |channel| {
+        let confirms = Confirms::new(channel.listen_for_publisher_confirms()?, channel.listen_for_returns()?);
+        if confirming {
+            channel.enable_publisher_confirms()?;
+        }
+        Ok((channel, confirms))
+    })?;
+    Ok(Channel::new(Core::new(Arc::clone(connection), confirms, confirming), channel))
+}
+
+/// At most one connection, and the channels on it.
+struct Lane {
+    purpose: &'static str,
+    state: Mutex<LaneState>,
+    changed: Condvar,
+}
+
+struct LaneState {
+    place: Place,
+    channels: Vec<Weak<Channel>>,
+}
+
+enum Place {
+    Empty,
+    Opening(Arc<Attempt>),
+    Open(Arc<Connection>),
+    Closed,
+}
+
+impl Lane {
+    fn new(purpose: &'static str) -> Lane {
+        Lane { purpose, state: Mutex::new(LaneState { place: Place::Empty, channels: Vec::new() }), changed: Condvar::new() }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, LaneState> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The live connection, or a new one; and whether it is new. One thread makes it, the others wait for it.
+    fn connection(&self, options: &Arc<ConnectionOptions>, deadline: Instant) -> Result<(Arc<Connection>, bool)> {
+        let started = Instant::now();
+        let mut state = self.lock();
+        loop {
+            match &state.place {
+                Place::Open(connection) if connection.life().is_alive() => return Ok((Arc::clone(connection), false)),
+                Place::Closed => return Err(Error::closed("connection")),
+                Place::Empty | Place::Open(_) => break,
+                Place::Opening(_) => {}
+            }
+            let now = Instant::now();
+            if now >= deadline {
+                return Err(Error::timeout("opening a connection", deadline.saturating_duration_since(started)));
+            }
+            state = self.changed.wait_timeout(state, deadline - now).unwrap_or_else(PoisonError::into_inner).0;
+        }
+        let attempt = Arc::new(Attempt::default());
+        let dead = std::mem::replace(&mut state.place, Place::Opening(Arc::clone(&attempt)));
+        state.channels.clear();
+        drop(state);
+        drop(dead);
+
+        let name = format!("{} ({})", options.name, self.purpose);
+        let deadline = deadline.min(deadline_after(options.connect_timeout));
+        let opened = Connection::open(options, name, &attempt, deadline);
+
+        let mut state = self.lock();
+        let result = match (&state.place, opened) {
+            (Place::Closed, opened) => {
+                drop(state);
+                drop(opened);
+                return Err(Error::closed("connection"));
+            }
+            (_, Ok(connection)) => {
+                state.place = Place::Open(Arc::clone(&connection));
+                Ok((connection, true))
+            }
+            (_, Err(error)) => {
+                state.place = Place::Empty;
+                Err(error)
+            }
+        };
+        drop(state);
+        self.changed.notify_all();
+        result
+    }
+
+    fn keep(&self, channel: Arc<Channel>) -> Result<Arc<dyn Backend>> {
+        let mut state = self.lock();
+        if matches!(state.place, Place::Closed) {
+            return Err(Error::closed("connection"));
+        }
+        state.channels.retain(|channel| channel.strong_count() > 0);
+        state.channels.push(Arc::downgrade(&channel));
+        Ok(channel)
+    }
+
+    /// Ends it for good; gives what was there.
+    fn end(&self) -> (Option<Arc<Connection>>, Vec<Arc<Channel>>) {
+        let mut state = self.lock();
+        let place = std::mem::replace(&mut state.place, Place::Closed);
+        let channels = std::mem::take(&mut state.channels);
+        drop(state);
+        self.changed.notify_all();
+        let connection = match place {
+            Place::Open(connection) => Some(connection),
+            Place::Opening(attempt) => {
+                attempt.abandon();
+                None
+            }
+            Place::Empty | Place::Closed => None,
+        };
+        (connection, channels.iter().filter_map(Weak::upgrade).collect())
+    }
+}

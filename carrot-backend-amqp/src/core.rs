@@ -1,0 +1,138 @@
+//! What everybody who works on one channel knows in common.
+
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
+
+use carrot_core::backend::{Content, Rejection};
+use carrot_core::{Error, Result};
+use log::warn;
+
+use crate::confirms::Confirms;
+use crate::connection::{Connection, Life};
+use crate::error::{self, Fault};
+use crate::ledger::{Ledger, Verdict};
+
+/// The failure, the confirms and the unsettled deliveries of one channel, and the connection it lives on.
+#[derive(Debug)]
+pub(crate) struct Core {
+    /// Kept alive by its channels.
+    pub(crate) connection: Arc<Connection>,
+    pub(crate) confirms: Confirms,
+    pub(crate) confirming: bool,
+    pub(crate) ledger: Ledger<Box<amiquip::Delivery>>,
+    first_error: OnceLock<Error>,
+}
+
+impl Core {
+    pub(crate) fn new(connection: Arc<Connection>, confirms: Confirms, confirming: bool) -> Core {
+        Core { connection, confirms, confirming, ledger: Ledger::new(), first_error: OnceLock::new() }
+    }
+
+    pub(crate) fn life(&self) -> &Arc<Life> {
+        self.connection.life()
+    }
+
+    pub(crate) fn call_timeout(&self) -> Duration {
+        self.life().call_timeout
+    }
+
+    /// The first error of the channel, if it has failed or was closed.
+    pub(crate) fn failure(&self) -> Option<Error> {
+        self.first_error.get().cloned().or_else(|| self.life().failure().map(|death| self.fail(death)))
+    }
+
+    /// Whether the channel has failed or was closed; does not wait for an explanation.
+    pub(crate) fn has_failed(&self) -> bool {
+        self.first_error.get().is_some() || !self.life().is_running()
+    }
+
+    /// Gives the first error, or nothing.
+    pub(crate) fn check(&self) -> Result<()> {
+        self.failure().map_or(Ok(()), Err)
+    }
+
+    /// Makes this the channel's first error, unless there is one; gives the first error.
+    pub(crate) fn fail(&self, error: Error) -> Error {
+        self.first_error.get_or_init(|| error).clone()
+    }
+
+    /// The same, and whether it was the first.
+    pub(crate) fn fail_first(&self, error: Error) -> bool {
+        self.first_error.set(error).is_ok()
+    }
+
+    /// The error of a channel that is known to be gone.
+    pub(crate) fn gone(&self) -> Error {
+        self.failure().unwrap_or_else(|| self.fail(self.life().death()))
+    }
+
+    /// What an error of amiquip's means on this channel. It may fail the channel.
+    pub(crate) fn judge(&self, error: amiquip::Error) -> Error {
+        match error::fault(error) {
+            Fault::Call(error) => error,
+            Fault::Channel(error) => self.fail(error),
+            Fault::Connection(error) => {
+                self.life().explain(error);
+                self.gone()
+            }
+            Fault::Unexplained => self.gone(),
+        }
+    }
+
+    /// Makes one blocking call of amiquip's, within a deadline.
+    pub(crate) fn call<T>(&self, operation: &'static str, deadline: Instant, call: impl FnOnce() -> amiquip::Result<T>) -> Result<T> {
+        let started = Instant::now();
+        let guard = self.life().watchdog.guard(operation, deadline);
+        let result = call();
+        let expired = guard.expired();
+        drop(guard);
+        result.map_err(|error| {
+            if expired {
+                let after = deadline.saturating_duration_since(started);
+                return self.fail(self.life().overdue(operation, after));
+            }
+            self.judge(error)
+        })
+    }
+
+    /// Sends the verdicts that wait for it.
+    pub(crate) fn flush(&self, channel: &amiquip::Channel) -> amiquip::Result<()> {
+        for settlement in self.ledger.drain() {
+            let delivery = *settlement.stub;
+            match (settlement.verdict, settlement.multiple) {
+                (Verdict::Ack, false) => delivery.ack(channel)?,
+                (Verdict::Ack, true) => delivery.ack_multiple(channel)?,
+                (Verdict::Reject(rejection), false) => delivery.reject(channel, rejection == Rejection::Requeue)?,
+                (Verdict::Reject(rejection), true) => delivery.nack_multiple(channel, rejection == Rejection::Requeue)?,
+            }
+        }
+        Ok(())
+    }
+
+    /// Fails the channel over an error of something that nobody waits for.
+    pub(crate) fn note(&self, result: amiquip::Result<()>) {
+        if let Err(error) = result {
+            let error = self.judge(error);
+            if error.is_channel_error() {
+                warn!("{} at {}: channel closed: {error}", self.life().name(), self.life().endpoint());
+            }
+        }
+    }
+}
+
+/// A message, converted, that is ready to leave.
+#[derive(Debug)]
+pub(crate) struct Outgoing {
+    pub(crate) content: Arc<Content>,
+    pub(crate) properties: amiquip::AmqpProperties,
+    pub(crate) mandatory: bool,
+}
+
+impl Outgoing {
+    pub(crate) fn send(self, channel: &amiquip::Channel) -> amiquip::Result<()> {
+        let content = &self.content;
+        let mut publish = amiquip::Publish::with_properties(&content.body, &*content.routing_key, self.properties);
+        publish.mandatory = self.mandatory;
+        channel.basic_publish(&*content.exchange, publish)
+    }
+}

@@ -1,0 +1,260 @@
+//! Where a channel is when nobody uses it, and what waits for it when somebody does.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::mem;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::thread;
+use std::time::Instant;
+
+use carrot_core::{Error, Result};
+use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
+
+use crate::core::{Core, Outgoing};
+use crate::owner::{self, Job};
+use crate::time::deadline_after;
+
+/// amiquip's channel can be used by one thread at a time. As long as nobody consumes, that is whoever needs it: it lies on the desk, and
+/// for the length of a round trip somebody has it. A consumer of amiquip's borrows the channel, so the first one moves it to a thread of
+/// its own for good.
+pub(crate) struct Desk {
+    state: Mutex<State>,
+    changed: Condvar,
+    owner: OnceLock<Sender<Job>>,
+}
+
+struct State {
+    place: Place,
+    /// What was published while somebody had the channel.
+    outbox: VecDeque<Outgoing>,
+    next_tag: u64,
+}
+
+enum Place {
+    Here(amiquip::Channel),
+    Lent,
+    Owned,
+    /// The receiver ends when it is closed.
+    Gone(Receiver<()>),
+}
+
+/// Who is to do what needs the channel.
+pub(crate) enum Turn<'a> {
+    /// The caller, who gives it back with [`Desk::give_back`].
+    Yours(amiquip::Channel),
+    /// The channel's owner.
+    Owners(&'a Sender<Job>),
+    /// The channel is being closed, or was: then the receiver has ended.
+    Nobodys(Receiver<()>),
+}
+
+impl Desk {
+    pub(crate) fn new(channel: amiquip::Channel) -> Desk {
+        let state = State { place: Place::Here(channel), outbox: VecDeque::new(), next_tag: 0 };
+        Desk { state: Mutex::new(state), changed: Condvar::new(), owner: OnceLock::new() }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits for the channel.
+    pub(crate) fn turn(&self, core: &Core, operation: &'static str, deadline: Instant) -> Result<Turn<'_>> {
+        let started = Instant::now();
+        let mut state = self.lock();
+        loop {
+            match mem::replace(&mut state.place, Place::Lent) {
+                Place::Here(channel) => return Ok(Turn::Yours(channel)),
+                Place::Gone(closed) => {
+                    state.place = Place::Gone(closed.clone());
+                    return Ok(Turn::Nobodys(closed));
+                }
+                Place::Owned => {
+                    state.place = Place::Owned;
+                    drop(state);
+                    return self.owner.get().map(Turn::Owners).ok_or_else(|| core.gone());
+                }
+                Place::Lent => {}
+            }
+            let now = Instant::now();
+            if now >= deadline {
+                return Err(core.life().overdue(operation, deadline.saturating_duration_since(started)));
+            }
+            state = self.changed.wait_timeout(state, deadline - now).unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+
+    /// Puts the channel back, once everything that waits for it has left.
+    pub(crate) fn give_back(&self, core: &Arc<Core>, channel: amiquip::Channel) {
+        let mut state = self.lock();
+        loop {
+            let waiting = mem::take(&mut state.outbox);
+            if waiting.is_empty() && !core.ledger.has_decided() {
+                break;
+            }
+            drop(state);
+            core.note(core.flush(&channel));
+            for outgoing in waiting {
+                core.note(outgoing.send(&channel));
+            }
+            state = self.lock();
+        }
+        let failed = core.has_failed();
+        state.place = if failed { Place::Gone(dispose(channel, core)) } else { Place::Here(channel) };
+        drop(state);
+        self.changed.notify_all();
+    }
+
+    /// Hands a message over, now or as soon as the channel is free, and gives its tag.
+    pub(crate) fn publish(&self, core: &Core, outgoing: Outgoing) -> Result<u64> {
+        let mut state = self.lock();
+        if matches!(state.place, Place::Gone(_)) {
+            drop(state);
+            return Err(core.gone());
+        }
+        state.next_tag += 1;
+        let tag = state.next_tag;
+        if outgoing.mandatory && core.confirming {
+            core.confirms.expect_return(tag, &outgoing.content);
+        }
+        let sent = match &state.place {
+            Place::Here(channel) => outgoing.send(channel),
+            Place::Owned => {
+                let job = Job::Publish(outgoing);
+                self.owner.get().map_or(Ok(()), |owner| owner.send(job).map_err(|_| amiquip::Error::EventLoopDropped))
+            }
+            Place::Lent | Place::Gone(_) => {
+                state.outbox.push_back(outgoing);
+                Ok(())
+            }
+        };
+        drop(state);
+        sent.map_err(|error| core.judge(error))?;
+        Ok(tag)
+    }
+
+    /// Sees to it that the verdicts in the ledger leave; `first` if they are the first that wait.
+    pub(crate) fn settle(&self, core: &Core, first: bool) {
+        if let Some(owner) = self.owner.get() {
+            if first {
+                let _ = owner.send(Job::Settle);
+            }
+            return;
+        }
+        let state = self.lock();
+        let result = match &state.place {
+            Place::Here(channel) => core.flush(channel),
+            Place::Owned => {
+                if let Some(owner) = self.owner.get() {
+                    let _ = owner.send(Job::Settle);
+                }
+                Ok(())
+            }
+            Place::Lent | Place::Gone(_) => Ok(()),
+        };
+        drop(state);
+        core.note(result);
+    }
+
+    /// The owner of the channel; makes one if there is none.
+    pub(crate) fn owner(&self, core: &Arc<Core>, operation: &'static str, deadline: Instant) -> Result<&Sender<Job>> {
+        let channel = match self.turn(core, operation, deadline)? {
+            Turn::Owners(owner) => return Ok(owner),
+            Turn::Nobodys(_) => return Err(core.gone()),
+            Turn::Yours(channel) => channel,
+        };
+        let (jobs, queue) = unbounded();
+        let (hand_over, taken) = bounded::<amiquip::Channel>(1);
+        let owners_core = Arc::clone(core);
+        let spawned = thread::Builder::new().name("carrot-channel".to_string()).spawn(move || {
+            if let Ok(channel) = taken.recv() {
+                owner::own(channel, &owners_core, &queue);
+            }
+        });
+        if let Err(error) = spawned {
+            self.give_back(core, channel);
+            return Err(Error::Backend { reason: "no thread could be started for a consumer".to_string(), source: Some(Arc::new(error)) });
+        }
+        let mut state = self.lock();
+        let owner = self.owner.get_or_init(|| jobs);
+        let _ = hand_over.send(channel);
+        let _ = owner.send(Job::Settle);
+        for outgoing in mem::take(&mut state.outbox) {
+            let _ = owner.send(Job::Publish(outgoing));
+        }
+        state.place = Place::Owned;
+        drop(state);
+        self.changed.notify_all();
+        Ok(owner)
+    }
+
+    /// Says that nobody takes the deliveries of a consumer any more.
+    pub(crate) fn release(&self, id: u64, automatic: bool) {
+        if let Some(owner) = self.owner.get() {
+            let _ = owner.send(Job::Release { id, automatic });
+        }
+    }
+
+    /// Begins to close the channel, once nobody has it any more. The receiver ends when it is closed.
+    pub(crate) fn close(&self, core: &Arc<Core>, deadline: Instant) -> Result<Receiver<()>> {
+        match self.turn(core, "closing a channel", deadline)? {
+            Turn::Yours(channel) => {
+                let closed = dispose(channel, core);
+                self.lock().place = Place::Gone(closed.clone());
+                self.changed.notify_all();
+                Ok(closed)
+            }
+            Turn::Nobodys(closed) => Ok(closed),
+            Turn::Owners(owner) => {
+                let (done, closed) = bounded(0);
+                let _ = owner.send(Job::Close(done));
+                Ok(closed)
+            }
+        }
+    }
+
+    /// Closes a failed channel in the background: now, or when whoever has it gives it back.
+    pub(crate) fn abandon(&self, core: &Arc<Core>) {
+        let _ = self.close(core, Instant::now());
+    }
+}
+
+impl fmt::Debug for Desk {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self.lock().place {
+            Place::Here(_) => "Here",
+            Place::Lent => "Lent",
+            Place::Owned => "Owned",
+            Place::Gone(_) => "Gone",
+        })
+    }
+}
+
+/// Closes a channel on a thread of its own: it takes a round trip, and nobody is to wait for it.
+fn dispose(channel: amiquip::Channel, core: &Arc<Core>) -> Receiver<()> {
+    let (done, closed) = bounded(0);
+    let (hand_over, taken) = bounded::<amiquip::Channel>(1);
+    let closers_core = Arc::clone(core);
+    let spawned = thread::Builder::new().name("carrot-close".to_string()).spawn(move || {
+        let _done: Sender<()> = done;
+        if let Ok(channel) = taken.recv() {
+            close(channel, &closers_core);
+        }
+    });
+    if spawned.is_err() {
+        core.life().kill.trip("no thread could be started to close a channel");
+    }
+    let _ = hand_over.send(channel);
+    closed
+}
+
+/// Closes a channel, and waits for it as long as the connection's patience goes.
+pub(crate) fn close(channel: amiquip::Channel, core: &Core) {
+    let life = core.life();
+    let guard = life.watchdog.patient_guard("closing a channel", deadline_after(life.call_timeout));
+    let result = channel.close();
+    drop(guard);
+    if let Err(error) = result {
+        log::debug!("{}: closing a channel: {error}", life.name());
+    }
+}

@@ -1,0 +1,166 @@
+//! What amiquip's errors mean for a channel, a connection and a handshake; pure.
+
+use std::sync::Arc;
+
+use amiquip::Error as AmqpError;
+use carrot_core::{Cause, Error};
+
+/// What a failed call on a channel says.
+#[derive(Debug)]
+pub(crate) enum Fault {
+    /// The broker closed this channel; the connection lives on.
+    Channel(Error),
+    /// The connection is gone, for this reason.
+    Connection(Error),
+    /// The connection is gone, and the reason is to be had from the connection only.
+    Unexplained,
+    /// Nothing is lost but the call.
+    Call(Error),
+}
+
+pub(crate) fn fault(error: AmqpError) -> Fault {
+    match error {
+        AmqpError::ServerClosedChannel { code, message, .. } => Fault::Channel(channel_closed(code, &message)),
+        AmqpError::ServerClosedConnection { code, message } => Fault::Connection(connection_closed(code, &message)),
+        AmqpError::ExhaustedChannelIds => {
+            Fault::Call(Error::Backend { reason: "the connection has no channel left; see the option channel_max".to_string(), source: None })
+        }
+        _ => Fault::Unexplained,
+    }
+}
+
+fn channel_closed(code: u16, text: &str) -> Error {
+    Error::from_channel_close(code, text)
+        .unwrap_or_else(|| Error::Backend { reason: format!("the broker closed the channel: {code} {text}"), source: None })
+}
+
+fn connection_closed(code: u16, text: &str) -> Error {
+    Error::disconnected(format!("the broker closed the connection: {code} {text}"))
+}
+
+/// Why an open connection ended, by what closing it gave.
+pub(crate) fn death(result: Result<(), AmqpError>) -> Error {
+    let error = match result {
+        Ok(()) | Err(AmqpError::ClientClosedConnection) => return Error::closed("connection"),
+        Err(AmqpError::ServerClosedConnection { code, message }) => return connection_closed(code, &message),
+        Err(error) => error,
+    };
+    let (reason, source) = explain(error);
+    Error::Disconnected { reason: reason.to_string(), source }
+}
+
+fn explain(error: AmqpError) -> (&'static str, Option<Cause>) {
+    match error {
+        AmqpError::UnexpectedSocketClose => ("the broker closed the socket without a word", None),
+        AmqpError::IoErrorReadingSocket { source } => ("reading from the socket failed", cause(source)),
+        AmqpError::IoErrorWritingSocket { source } => ("writing to the socket failed", cause(source)),
+        AmqpError::MissedServerHeartbeats => ("nothing came from the broker for two heartbeat intervals", None),
+        AmqpError::MalformedFrame => {
+            ("the broker sent a frame that cannot be read (a routing key or property that is not UTF-8 is the usual cause)", None)
+        }
+        AmqpError::IoThreadPanic => ("the driver's I/O thread panicked", None),
+        other => ("the driver gave up", cause(other)),
+    }
+}
+
+fn cause(error: impl std::error::Error + Send + Sync + 'static) -> Option<Cause> {
+    Some(Arc::new(error))
+}
+
+/// What is known of a connection attempt besides its error.
+#[derive(Debug)]
+pub(crate) struct Attempted<'a> {
+    pub(crate) endpoint: &'a str,
+    pub(crate) user: &'a str,
+    pub(crate) vhost: &'a str,
+    /// Whether the peer ended the conversation, rather than this side.
+    pub(crate) ended_by_peer: bool,
+}
+
+/// Why a handshake failed; `None` if the peer did not answer in time.
+pub(crate) fn handshake(error: AmqpError, attempted: &Attempted<'_>) -> Option<Error> {
+    let refused = |reason: String| Error::Authentication {
+        endpoint: attempted.endpoint.to_string(),
+        user: attempted.user.to_string(),
+        reason,
+    };
+    let connect =
+        |reason: String, source: Option<Cause>| Error::Connect { endpoint: attempted.endpoint.to_string(), reason, source };
+    Some(match error {
+        AmqpError::ConnectionTimeout => return None,
+        AmqpError::InvalidCredentials | AmqpError::IoThreadPanic if !attempted.ended_by_peer => return None,
+        AmqpError::InvalidCredentials => refused("it closed the connection when it saw the credentials".to_string()),
+        AmqpError::ServerClosedConnection { code: code @ (403 | 530), message } => {
+            refused(format!("vhost {:?}: {code} {message}", attempted.vhost))
+        }
+        AmqpError::ServerClosedConnection { code, message } => connect(format!("the broker closed the connection: {code} {message}"), None),
+        AmqpError::UnsupportedAuthMechanism { available, requested } => {
+            refused(format!("it does not offer the mechanism {requested}, only {available}"))
+        }
+        AmqpError::MalformedFrame => connect("the peer does not speak AMQP 0-9-1".to_string(), None),
+        AmqpError::FrameMaxTooSmall { min, requested } => {
+            connect(format!("the peer allows frames of {requested} bytes only; AMQP asks for {min}"), None)
+        }
+        other => {
+            let (reason, source) = explain(other);
+            connect(reason.to_string(), source)
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::error::Error as _;
+    use std::io;
+
+    use super::*;
+
+    fn closed_channel(code: u16) -> Fault {
+        fault(AmqpError::ServerClosedChannel { channel_id: 1, code, message: "WORDS".into() })
+    }
+
+    #[test]
+    fn a_channel_error_is_typed_by_its_code() {
+        assert!(matches!(closed_channel(403), Fault::Channel(Error::AccessRefused { .. })));
+        assert!(matches!(closed_channel(404), Fault::Channel(Error::NotFound { .. })));
+        assert!(matches!(closed_channel(405), Fault::Channel(Error::Locked { .. })));
+        assert!(matches!(closed_channel(406), Fault::Channel(Error::Precondition { .. })));
+        assert!(matches!(closed_channel(311), Fault::Channel(Error::Backend { reason, .. }) if reason.contains("311 WORDS")));
+    }
+
+    #[test]
+    fn a_connection_error_carries_the_words_of_the_broker() {
+        let closed = AmqpError::ServerClosedConnection { code: 540, message: "NOT_IMPLEMENTED".into() };
+        let Fault::Connection(error) = fault(closed) else { panic!() };
+        assert!(error.to_string().contains("540 NOT_IMPLEMENTED") && error.is_retryable(), "{error}");
+        assert!(matches!(fault(AmqpError::EventLoopDropped), Fault::Unexplained));
+    }
+
+    #[test]
+    fn every_death_but_our_own_is_retryable() {
+        let io_error = || io::Error::from(io::ErrorKind::ConnectionReset);
+        for error in [
+            AmqpError::UnexpectedSocketClose,
+            AmqpError::IoErrorReadingSocket { source: io_error() },
+            AmqpError::MissedServerHeartbeats,
+            AmqpError::MalformedFrame,
+            AmqpError::IoThreadPanic,
+            AmqpError::FrameUnexpected,
+        ] {
+            assert!(matches!(death(Err(error)), Error::Disconnected { .. }));
+        }
+        assert!(matches!(death(Ok(())), Error::Closed { .. }));
+        let reset = death(Err(AmqpError::IoErrorReadingSocket { source: io_error() }));
+        assert!(reset.source().is_some_and(|source| source.to_string().contains("reset")));
+    }
+
+    #[test]
+    fn credentials_are_refused_by_the_peer_only() {
+        let by = |ended_by_peer| Attempted { endpoint: "h:1", user: "u", vhost: "/", ended_by_peer };
+        assert!(matches!(handshake(AmqpError::InvalidCredentials, &by(true)), Some(Error::Authentication { .. })));
+        assert!(handshake(AmqpError::InvalidCredentials, &by(false)).is_none());
+        assert!(handshake(AmqpError::ConnectionTimeout, &by(false)).is_none());
+        let vhost = AmqpError::ServerClosedConnection { code: 530, message: "NOT_ALLOWED - vhost x not found".into() };
+        assert!(matches!(handshake(vhost, &by(true)), Some(Error::Authentication { reason, .. }) if reason.contains("not found")));
+    }
+}

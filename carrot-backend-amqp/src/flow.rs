@@ -1,0 +1,126 @@
+//! How much was handed to the I/O thread and has not left yet.
+
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Condvar, Mutex, PoisonError};
+use std::time::Instant;
+
+/// The most bytes on their way to the socket: enough to keep it busy, little enough to hold in memory. One larger message may go alone.
+const LIMIT: u64 = 8 << 20;
+
+/// A gate before the driver's own queue, which would grow without bound while the broker does not read.
+#[derive(Debug, Default)]
+pub(crate) struct Flow {
+    handed: AtomicU64,
+    left: AtomicU64,
+    waiting: AtomicUsize,
+    closed: Mutex<bool>,
+    moved: Condvar,
+}
+
+impl Flow {
+    /// Waits until `bytes` more fit, and counts them. Gives false if they did not fit before the deadline; once closed, all fit.
+    pub(crate) fn enter(&self, bytes: usize, deadline: Instant) -> bool {
+        if self.try_enter(bytes as u64) {
+            return true;
+        }
+        let mut closed = self.closed.lock().unwrap_or_else(PoisonError::into_inner);
+        self.waiting.fetch_add(1, Ordering::SeqCst);
+        let entered = loop {
+            if *closed || self.try_enter(bytes as u64) {
+                break true;
+            }
+            let now = Instant::now();
+            if now >= deadline {
+                break false;
+            }
+            closed = self.moved.wait_timeout(closed, deadline - now).unwrap_or_else(PoisonError::into_inner).0;
+        };
+        self.waiting.fetch_sub(1, Ordering::SeqCst);
+        entered
+    }
+
+    fn try_enter(&self, bytes: u64) -> bool {
+        let mut handed = self.handed.load(Ordering::SeqCst);
+        loop {
+            // Acknowledgements and calls leave too, and are not counted on entry: what has left may exceed what was handed over.
+            let start = handed.max(self.left.load(Ordering::SeqCst));
+            let backlog = start - self.left.load(Ordering::SeqCst).min(start);
+            if backlog > 0 && backlog + bytes > LIMIT {
+                return false;
+            }
+            match self.handed.compare_exchange_weak(handed, start + bytes, Ordering::SeqCst, Ordering::SeqCst) {
+                Ok(_) => return true,
+                Err(current) => handed = current,
+            }
+        }
+    }
+
+    /// Counts what has left.
+    pub(crate) fn left(&self, bytes: usize) {
+        self.left.fetch_add(bytes as u64, Ordering::SeqCst);
+        if self.waiting.load(Ordering::SeqCst) > 0 {
+            drop(self.closed.lock().unwrap_or_else(PoisonError::into_inner));
+            self.moved.notify_all();
+        }
+    }
+
+    /// Lets everybody through: what they hand over fails by itself.
+    pub(crate) fn close(&self) {
+        *self.closed.lock().unwrap_or_else(PoisonError::into_inner) = true;
+        self.moved.notify_all();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    fn soon() -> Instant {
+        Instant::now() + Duration::from_millis(20)
+    }
+
+    #[test]
+    fn the_limit_holds_until_bytes_leave() {
+        let flow = Flow::default();
+        assert!(flow.enter(LIMIT as usize, soon()));
+        assert!(!flow.enter(1, soon()));
+        flow.left(1);
+        assert!(flow.enter(1, soon()));
+        assert!(!flow.enter(1, soon()));
+    }
+
+    #[test]
+    fn a_larger_message_goes_alone() {
+        let flow = Flow::default();
+        assert!(flow.enter(LIMIT as usize * 2, soon()));
+        assert!(!flow.enter(1, soon()));
+        flow.left(LIMIT as usize * 2);
+        assert!(flow.enter(LIMIT as usize * 2, soon()));
+    }
+
+    #[test]
+    fn uncounted_traffic_gives_no_credit() {
+        let flow = Flow::default();
+        flow.left(LIMIT as usize * 5);
+        assert!(flow.enter(LIMIT as usize, soon()));
+        assert!(!flow.enter(1, soon()));
+    }
+
+    #[test]
+    fn a_waiter_wakes_when_bytes_leave_and_when_closed() {
+        let flow = Flow::default();
+        assert!(flow.enter(LIMIT as usize, soon()));
+        let late = Instant::now() + Duration::from_secs(10);
+        std::thread::scope(|scope| {
+            let first = scope.spawn(|| flow.enter(10, late));
+            flow.left(10);
+            assert!(first.join().is_ok_and(|entered| entered));
+            let second = scope.spawn(|| flow.enter(10, late));
+            flow.close();
+            assert!(second.join().is_ok_and(|entered| entered));
+        });
+        assert!(Instant::now() < late);
+    }
+}

@@ -1,0 +1,94 @@
+//! Sets of tags that are full but for a few holes.
+
+use std::collections::BTreeMap;
+
+/// A set of numbers from 1, kept as ranges: its size is the number of holes, not of numbers.
+#[derive(Debug, Default)]
+pub(crate) struct Ranges {
+    /// Everything up to here is in the set.
+    first: u64,
+    /// First and last of each range above, which neither touch nor overlap.
+    above: BTreeMap<u64, u64>,
+}
+
+impl Ranges {
+    /// The last number of the unbroken range from 1; zero if 1 is not in the set.
+    pub(crate) fn end_of_first(&self) -> u64 {
+        self.first
+    }
+
+    pub(crate) fn contains(&self, number: u64) -> bool {
+        number <= self.first || self.above.range(..=number).next_back().is_some_and(|(_, &last)| number <= last)
+    }
+
+    /// Puts `from..=to` into the set.
+    pub(crate) fn insert(&mut self, from: u64, to: u64) {
+        let (mut from, mut to) = (from.max(self.first + 1), to);
+        if from > to {
+            return;
+        }
+        if self.above.is_empty() && from == self.first + 1 {
+            self.first = to;
+            return;
+        }
+        if let Some((&start, &end)) = self.above.range(..=from).next_back()
+            && end + 1 >= from
+        {
+            from = start;
+            to = to.max(end);
+            self.above.remove(&start);
+        }
+        while let Some((&start, &end)) = self.above.range(from..).next()
+            && start <= to + 1
+        {
+            to = to.max(end);
+            self.above.remove(&start);
+        }
+        if from == self.first + 1 {
+            self.first = to;
+        } else {
+            self.above.insert(from, to);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn any_order_of_insertion_gives_the_same_set() {
+        let mut seed = 1_u64;
+        let mut random = |below: u64| {
+            seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (seed >> 33) % below
+        };
+        for _ in 0..500 {
+            let (mut ranges, mut model) = (Ranges::default(), BTreeSet::new());
+            for _ in 0..random(30) {
+                let from = 1 + random(40);
+                let to = from + random(4);
+                ranges.insert(from, to);
+                model.extend(from..=to);
+                for number in 1..50 {
+                    assert_eq!(ranges.contains(number), model.contains(&number), "{number} in {ranges:?}");
+                }
+                let unbroken = (1..).take_while(|number| model.contains(number)).count() as u64;
+                assert_eq!(ranges.end_of_first(), unbroken, "{ranges:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn holes_take_room_and_numbers_do_not() {
+        let mut ranges = Ranges::default();
+        for number in 2..10_000 {
+            ranges.insert(number, number);
+        }
+        assert_eq!(ranges.above.len(), 1);
+        ranges.insert(1, 1);
+        assert_eq!((ranges.end_of_first(), ranges.above.len()), (9999, 0));
+    }
+}

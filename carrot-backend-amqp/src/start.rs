@@ -1,0 +1,226 @@
+//! The client's part of the AMQP handshake.
+//!
+//! amiquip writes it and logs it, password included. So amiquip is given a placeholder, and what it writes is completed on its way to the
+//! socket: with the credentials, and with client properties of our own. The answer to the broker's tuning passes here too, and tells the
+//! size of frames, which amiquip keeps to itself.
+
+use std::fmt;
+
+use carrot_core::{Credentials, Secret};
+
+/// Stands for the credentials wherever amiquip can see them.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Placeholder {
+    pub(crate) mechanism: &'static str,
+}
+
+impl amiquip::Sasl for Placeholder {
+    fn mechanism(&self) -> String {
+        self.mechanism.to_string()
+    }
+
+    fn response(&self) -> String {
+        "***".to_string()
+    }
+}
+
+const PROTOCOL_HEADER: usize = 8;
+const FRAME_HEADER: usize = 7;
+const FRAME_END: u8 = 0xCE;
+const START_OK: [u8; 4] = [0, 10, 0, 11];
+const TUNE_OK: [u8; 4] = [0, 10, 0, 31];
+
+/// The bytes of a handshake on their way out.
+pub(crate) struct Handshake {
+    start_ok: Vec<u8>,
+    pending: Vec<u8>,
+    sent: usize,
+    /// How much of what amiquip wants to write `pending` stands for.
+    accepted: usize,
+    header_seen: bool,
+    frame_max: Option<u32>,
+}
+
+impl fmt::Debug for Handshake {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Handshake").field("frame_max", &self.frame_max).finish_non_exhaustive()
+    }
+}
+
+impl Handshake {
+    pub(crate) fn new(credentials: &Credentials, connection_name: &str) -> Handshake {
+        Handshake {
+            start_ok: start_ok(credentials, connection_name),
+            pending: Vec::new(),
+            sent: 0,
+            accepted: 0,
+            header_seen: false,
+            frame_max: None,
+        }
+    }
+
+    /// Takes what amiquip wants to write, unless it is a repetition of what is still pending; gives how much that is.
+    pub(crate) fn accept(&mut self, bytes: &[u8]) -> usize {
+        if self.pending().is_empty() {
+            self.pending.clear();
+            self.sent = 0;
+            self.accepted = bytes.len();
+            let mut rest = bytes;
+            while !rest.is_empty() {
+                rest = self.accept_unit(rest);
+            }
+        }
+        self.accepted
+    }
+
+    fn accept_unit<'a>(&mut self, bytes: &'a [u8]) -> &'a [u8] {
+        let length = if self.header_seen { frame_length(bytes) } else { PROTOCOL_HEADER };
+        self.header_seen = true;
+        let (unit, rest) = bytes.split_at(length.min(bytes.len()));
+        match unit.get(FRAME_HEADER..FRAME_HEADER + 4) {
+            Some(method) if method == START_OK => self.pending.append(&mut self.start_ok),
+            Some(method) if method == TUNE_OK => {
+                self.frame_max = unit.get(13..17).and_then(|bytes| bytes.try_into().ok()).map(u32::from_be_bytes);
+                self.pending.extend_from_slice(unit);
+            }
+            _ => self.pending.extend_from_slice(unit),
+        }
+        rest
+    }
+
+    /// What is to be sent next.
+    pub(crate) fn pending(&self) -> &[u8] {
+        &self.pending[self.sent..]
+    }
+
+    pub(crate) fn advance(&mut self, sent: usize) {
+        self.sent += sent;
+    }
+
+    /// The negotiated size of frames; with it, this part of the handshake is over.
+    pub(crate) fn frame_max(&self) -> Option<u32> {
+        self.frame_max
+    }
+}
+
+fn frame_length(bytes: &[u8]) -> usize {
+    let size = bytes.get(3..FRAME_HEADER).and_then(|size| size.try_into().ok()).map_or(0, u32::from_be_bytes);
+    FRAME_HEADER + size as usize + 1
+}
+
+pub(crate) fn mechanism(credentials: &Credentials) -> &'static str {
+    match credentials {
+        Credentials::Plain { .. } => "PLAIN",
+        Credentials::External => "EXTERNAL",
+    }
+}
+
+fn start_ok(credentials: &Credentials, connection_name: &str) -> Vec<u8> {
+    let response = match credentials {
+        Credentials::Plain { user, password } => format!("\0{user}\0{}", Secret::reveal(password)),
+        Credentials::External => String::new(),
+    };
+    let mut capabilities = Vec::new();
+    for capability in ["consumer_cancel_notify", "connection.blocked", "basic.nack", "publisher_confirms", "exchange_exchange_bindings"] {
+        short_string(&mut capabilities, capability);
+        capabilities.extend([b't', 1]);
+    }
+    let mut properties = Vec::new();
+    for (name, value) in [
+        ("product", "carrot"),
+        ("version", env!("CARGO_PKG_VERSION")),
+        ("platform", concat!("Rust, amiquip")),
+        ("connection_name", connection_name),
+    ] {
+        short_string(&mut properties, name);
+        properties.push(b'S');
+        long_string(&mut properties, value.as_bytes());
+    }
+    short_string(&mut properties, "capabilities");
+    properties.push(b'F');
+    long_string(&mut properties, &capabilities);
+
+    let mut payload = START_OK.to_vec();
+    long_string(&mut payload, &properties);
+    short_string(&mut payload, mechanism(credentials));
+    long_string(&mut payload, response.as_bytes());
+    short_string(&mut payload, "en_US");
+
+    let mut frame = vec![1, 0, 0];
+    long_string(&mut frame, &payload);
+    frame.push(FRAME_END);
+    frame
+}
+
+fn short_string(out: &mut Vec<u8>, text: &str) {
+    let length = text.len().min(255);
+    out.push(length as u8);
+    out.extend_from_slice(&text.as_bytes()[..length]);
+}
+
+fn long_string(out: &mut Vec<u8>, bytes: &[u8]) {
+    out.extend((bytes.len() as u32).to_be_bytes());
+    out.extend_from_slice(bytes);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn frame(method: [u8; 4], rest: &[u8]) -> Vec<u8> {
+        let mut payload = method.to_vec();
+        payload.extend_from_slice(rest);
+        let mut frame = vec![1, 0, 0];
+        long_string(&mut frame, &payload);
+        frame.push(FRAME_END);
+        frame
+    }
+
+    fn sent(handshake: &mut Handshake, bytes: &[u8]) -> Vec<u8> {
+        assert_eq!(handshake.accept(bytes), bytes.len());
+        let sent = handshake.pending().to_vec();
+        handshake.advance(sent.len());
+        sent
+    }
+
+    fn contains(bytes: &[u8], text: &str) -> bool {
+        bytes.windows(text.len()).any(|window| window == text.as_bytes())
+    }
+
+    #[test]
+    fn the_credentials_take_the_place_of_the_placeholder() {
+        let mut handshake = Handshake::new(&Credentials::plain("scott", "tiger"), "importer");
+        assert_eq!(sent(&mut handshake, b"AMQP\0\0\x09\x01"), b"AMQP\0\0\x09\x01");
+        let start_ok = sent(&mut handshake, &frame(START_OK, b"***"));
+        assert!(contains(&start_ok, "\0scott\0tiger") && contains(&start_ok, "importer") && !contains(&start_ok, "***"));
+        assert_eq!(frame_length(&start_ok), start_ok.len());
+        assert_eq!(handshake.frame_max(), None);
+    }
+
+    #[test]
+    fn the_size_of_frames_is_read_and_what_comes_with_it_passes() {
+        let mut handshake = Handshake::new(&Credentials::default(), "");
+        sent(&mut handshake, b"AMQP\0\0\x09\x01");
+        let mut tune_and_open = frame(TUNE_OK, &[0x07, 0xFF, 0, 2, 0, 0, 0, 10]);
+        tune_and_open.extend(frame([0, 10, 0, 40], b"\x01/"));
+        assert_eq!(sent(&mut handshake, &tune_and_open), tune_and_open);
+        assert_eq!(handshake.frame_max(), Some(131_072));
+    }
+
+    #[test]
+    fn what_is_pending_is_not_taken_twice() {
+        let mut handshake = Handshake::new(&Credentials::default(), "");
+        assert_eq!(handshake.accept(b"AMQP\0\0\x09\x01"), 8);
+        handshake.advance(3);
+        assert_eq!(handshake.accept(b"AMQP\0\0\x09\x01"), 8);
+        assert_eq!(handshake.pending(), b"P\0\0\x09\x01");
+    }
+
+    #[test]
+    fn no_secret_is_shown() {
+        let handshake = Handshake::new(&Credentials::plain("scott", "tiger"), "importer");
+        assert!(!format!("{handshake:?}").contains("tiger"));
+        let secret = amiquip::Sasl::response(&Placeholder { mechanism: "PLAIN" });
+        assert_eq!(secret, "***");
+    }
+}
