@@ -47,10 +47,6 @@ macro_rules! conformance_tests {
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __conformance_tests {
-    ($attributes:tt $harness:expr, $($tier:ident)+) => {
-        $crate::__conformance_tests! { @summary $attributes $harness, $($tier)+ }
-        $($crate::__conformance_tests! { @tier $tier $attributes $harness })+
-    };
     (@summary [$($attribute:tt)*] $harness:expr, $($tier:ident)+) => {
         #[test]
         $($attribute)*
@@ -63,16 +59,15 @@ macro_rules! __conformance_tests {
     (@tier Routing $attributes:tt $harness:expr) => { mod routing { $crate::__routing! { __conformance_test $attributes $harness } } };
     (@tier Limits $attributes:tt $harness:expr) => { mod limits { $crate::__limits! { __conformance_test $attributes $harness } } };
     (@tier Failure $attributes:tt $harness:expr) => { mod failure { $crate::__failure! { __conformance_test $attributes $harness } } };
+    ($attributes:tt $harness:expr, $($tier:ident)+) => {
+        $crate::__conformance_tests! { @summary $attributes $harness, $($tier)+ }
+        $($crate::__conformance_tests! { @tier $tier $attributes $harness })+
+    };
 }
 
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __conformance_test {
-    ($attributes:tt $harness:expr; $($file:ident { $($name:ident $(needs $($feature:ident),+)?;)* })*) => {
-        #[allow(unused_imports)]
-        use super::*;
-        $($crate::__conformance_test! { @each $attributes $harness, $($name)* })*
-    };
     (@each $attributes:tt $harness:expr, $($name:ident)*) => {
         $($crate::__conformance_test! { @one $attributes $harness, $name })*
     };
@@ -82,5 +77,10 @@ macro_rules! __conformance_test {
         fn $name() {
             $crate::run_as_test(&$harness, stringify!($name));
         }
+    };
+    ($attributes:tt $harness:expr; $($file:ident { $($name:ident $(needs $($feature:ident),+)?;)* })*) => {
+        #[allow(unused_imports)]
+        use super::*;
+        $($crate::__conformance_test! { @each $attributes $harness, $($name)* })*
     };
 }
