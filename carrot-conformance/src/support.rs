@@ -33,6 +33,7 @@ pub(crate) struct Stage<'harness> {
 }
 
 impl<'harness> Stage<'harness> {
+    #[track_caller]
     pub(crate) fn new(harness: &'harness dyn Harness) -> Stage<'harness> {
         let connector = harness.connect();
         let channel = open(&*connector);
@@ -40,6 +41,7 @@ impl<'harness> Stage<'harness> {
     }
 
     /// One more channel on the same connection.
+    #[track_caller]
     pub(crate) fn open(&self) -> Arc<dyn Backend> {
         open(&*self.connector)
     }
@@ -52,6 +54,7 @@ impl<'harness> Stage<'harness> {
     }
 
     /// A channel on a connection of its own.
+    #[track_caller]
     pub(crate) fn elsewhere(&self) -> Arc<dyn Backend> {
         open(&*self.connect())
     }
@@ -71,47 +74,57 @@ impl<'harness> Stage<'harness> {
     }
 
     /// A new, plain queue.
+    #[track_caller]
     pub(crate) fn queue(&self) -> String {
         self.queue_with(|queue| queue)
     }
 
+    #[track_caller]
     pub(crate) fn queue_with(&self, adjust: impl FnOnce(Queue) -> Queue) -> String {
         let queue = adjust(Queue::new(self.queue_name()));
-        self.channel.declare(Declare::Queue(&queue)).unwrap_or_else(|error| panic!("declare a queue: {error:?}"));
+        self.channel.declare(Declare::Queue(&queue)).expect("declare a queue");
         queue.name
     }
 
+    #[track_caller]
     pub(crate) fn direct(&self) -> String {
         self.exchange_with(Exchange::direct)
     }
 
+    #[track_caller]
     pub(crate) fn fanout(&self) -> String {
         self.exchange_with(Exchange::fanout)
     }
 
+    #[track_caller]
     pub(crate) fn topic(&self) -> String {
         self.exchange_with(Exchange::topic)
     }
 
+    #[track_caller]
     pub(crate) fn headers(&self) -> String {
         self.exchange_with(Exchange::headers)
     }
 
+    #[track_caller]
     pub(crate) fn exchange_with(&self, make: impl FnOnce(String) -> Exchange) -> String {
         let exchange = make(self.exchange_name());
-        self.channel.declare(Declare::Exchange(&exchange)).unwrap_or_else(|error| panic!("declare an exchange: {error:?}"));
+        self.channel.declare(Declare::Exchange(&exchange)).expect("declare an exchange");
         exchange.name
     }
 
+    #[track_caller]
     pub(crate) fn bind(&self, exchange: &str, queue: &str, routing_key: &str) {
         self.bind_as(&Binding::queue(exchange, queue, routing_key));
     }
 
+    #[track_caller]
     pub(crate) fn bind_as(&self, binding: &Binding) {
-        self.channel.declare(Declare::Binding(binding)).unwrap_or_else(|error| panic!("bind: {error:?}"));
+        self.channel.declare(Declare::Binding(binding)).expect("bind");
     }
 
     /// A new queue bound to an exchange.
+    #[track_caller]
     pub(crate) fn bound(&self, exchange: &str, routing_key: &str) -> String {
         let queue = self.queue();
         self.bind(exchange, &queue, routing_key);
@@ -159,8 +172,9 @@ pub(crate) fn unique(what: &str) -> String {
     format!("carrot-conformance.{what}.{:016x}{:016x}", random(), random())
 }
 
+#[track_caller]
 pub(crate) fn open(connector: &dyn Connector) -> Arc<dyn Backend> {
-    connector.open(&ChannelOptions::publish(), DEADLINE).unwrap_or_else(|error| panic!("open a channel: {error:?}"))
+    connector.open(&ChannelOptions::publish(), DEADLINE).expect("open a channel")
 }
 
 /// What a case does with a channel, in fewer words.
@@ -168,36 +182,38 @@ pub(crate) trait Steps {
     fn this(&self) -> &dyn Backend;
 
     /// Publishes and does not wait.
+    #[track_caller]
     fn post(&self, content: Content) -> PublishTag {
-        self.this()
-            .publish(&Publication { content: &Arc::new(content), mandatory: false })
-            .unwrap_or_else(|error| panic!("publish: {error:?}"))
+        self.this().publish(&Publication { content: &Arc::new(content), mandatory: false }).expect("publish")
     }
 
     /// Publishes as mandatory and does not wait.
+    #[track_caller]
     fn post_mandatory(&self, content: Content) -> PublishTag {
-        self.this()
-            .publish(&Publication { content: &Arc::new(content), mandatory: true })
-            .unwrap_or_else(|error| panic!("publish: {error:?}"))
+        self.this().publish(&Publication { content: &Arc::new(content), mandatory: true }).expect("publish")
     }
 
     /// The broker's answer to a publication.
+    #[track_caller]
     fn outcome(&self, tag: PublishTag) -> Outcome {
-        self.this().confirm(tag, DEADLINE).unwrap_or_else(|error| panic!("confirm of {tag:?}: {error:?}"))
+        self.this().confirm(tag, DEADLINE).expect("confirm")
     }
 
     /// Publishes and waits until the broker has accepted it.
+    #[track_caller]
     fn send_content(&self, content: Content) {
         let tag = self.post(content);
         assert_eq!(self.outcome(tag), Outcome::Accepted, "the broker's answer to a publication");
     }
 
     /// Publishes and waits until the broker has accepted it.
+    #[track_caller]
     fn send(&self, exchange: &str, routing_key: &str, body: &str) {
         self.send_content(Content::new(exchange, routing_key, body));
     }
 
     /// Puts messages into a queue, each with its own word from the broker.
+    #[track_caller]
     fn put<const COUNT: usize>(&self, queue: &str, bodies: [&str; COUNT]) {
         let tags = bodies.map(|body| self.post(Content::new("", queue, body)));
         for tag in tags {
@@ -206,11 +222,13 @@ pub(crate) trait Steps {
     }
 
     /// Puts a message with properties into a queue.
+    #[track_caller]
     fn put_with(&self, queue: &str, body: &str, properties: Properties) {
         self.send_content(Content::new("", queue, body).with_properties(properties));
     }
 
     /// Publishes what is to be refused, and gives the error that its confirm tells.
+    #[track_caller]
     fn refused_publication(&self, content: Content) -> Error {
         let tag = self.post(content);
         match self.this().confirm(tag, DEADLINE) {
@@ -220,20 +238,23 @@ pub(crate) trait Steps {
     }
 
     /// Takes the next message by a get, waiting for it.
+    #[track_caller]
     fn take(&self, queue: &str) -> Delivery {
         self.take_as(queue, Acknowledgement::Manual)
     }
 
+    #[track_caller]
     fn take_as(&self, queue: &str, acknowledgement: Acknowledgement) -> Delivery {
         let mut taken = None;
         eventually("a message to get", || {
-            taken = self.this().get(queue, acknowledgement).unwrap_or_else(|error| panic!("get: {error:?}"));
+            taken = self.this().get(queue, acknowledgement).expect("get");
             taken.is_some()
         });
         taken.expect("eventually returned")
     }
 
     /// Asserts that exactly these messages come out of a queue, in this order; waits for those that are still on their way.
+    #[track_caller]
     fn drain<const COUNT: usize>(&self, queue: &str, bodies: [&str; COUNT]) {
         let mut drained = Vec::new();
         while drained.len() < COUNT {
@@ -244,12 +265,14 @@ pub(crate) trait Steps {
     }
 
     /// Asserts that a queue has nothing ready now.
+    #[track_caller]
     fn empty(&self, queue: &str) {
-        let got = self.this().get(queue, Acknowledgement::Automatic).unwrap_or_else(|error| panic!("get: {error:?}"));
+        let got = self.this().get(queue, Acknowledgement::Automatic).expect("get");
         assert_eq!(got, None, "the queue is to have nothing ready");
     }
 
     /// Asserts that a queue has nothing ready, and gets nothing for a while.
+    #[track_caller]
     fn stays_empty(&self, queue: &str) {
         let until = Instant::now() + QUIET;
         while Instant::now() < until {
@@ -259,50 +282,61 @@ pub(crate) trait Steps {
     }
 
     /// How many messages are ready, by a passive declaration.
+    #[track_caller]
     fn ready(&self, queue: &str) -> u32 {
         self.inspect(queue).message_count
     }
 
+    #[track_caller]
     fn inspect(&self, queue: &str) -> Declared {
-        self.this().declare(Declare::Queue(&Queue::existing(queue))).unwrap_or_else(|error| panic!("declare a queue passively: {error:?}"))
+        self.this().declare(Declare::Queue(&Queue::existing(queue))).expect("declare a queue passively")
     }
 
     /// Waits until so many messages are ready.
+    #[track_caller]
     fn expect_ready(&self, queue: &str, count: u32) {
         eventually(&format!("{count} ready messages"), || self.ready(queue) == count);
     }
 
     /// Waits until so many consumers are there.
+    #[track_caller]
     fn expect_consumers(&self, queue: &str, count: u32) {
         eventually(&format!("{count} consumers"), || self.inspect(queue).consumer_count == count);
     }
 
+    #[track_caller]
     fn subscribe(&self, queue: &str) -> Box<dyn Subscription> {
         self.subscribe_as(queue, &ConsumeOptions::default())
     }
 
+    #[track_caller]
     fn subscribe_as(&self, queue: &str, options: &ConsumeOptions) -> Box<dyn Subscription> {
-        self.this().consume(queue, options).unwrap_or_else(|error| panic!("consume: {error:?}"))
+        self.this().consume(queue, options).expect("consume")
     }
 
+    #[track_caller]
     fn accept(&self, delivery: &Delivery) {
-        self.this().ack(delivery.tag, Extent::One).unwrap_or_else(|error| panic!("ack: {error:?}"));
+        self.this().ack(delivery.tag, Extent::One).expect("ack");
     }
 
+    #[track_caller]
     fn requeue(&self, delivery: &Delivery) {
-        self.this().reject(delivery.tag, Rejection::Requeue, Extent::One).unwrap_or_else(|error| panic!("requeue: {error:?}"));
+        self.this().reject(delivery.tag, Rejection::Requeue, Extent::One).expect("requeue");
     }
 
+    #[track_caller]
     fn discard(&self, delivery: &Delivery) {
-        self.this().reject(delivery.tag, Rejection::Discard, Extent::One).unwrap_or_else(|error| panic!("discard: {error:?}"));
+        self.this().reject(delivery.tag, Rejection::Discard, Extent::One).expect("discard");
     }
 
     /// Waits for the broker once, so that all that was sent before on this channel has been done.
+    #[track_caller]
     fn round_trip(&self, queue: &str) {
         self.inspect(queue);
     }
 
     /// Waits until the channel is dead, by calls that wait for the broker; gives its first error.
+    #[track_caller]
     fn death(&self, queue: &str) -> Error {
         let mut told = None;
         eventually("the channel to die", || {
@@ -328,12 +362,14 @@ pub(crate) trait Steps {
         self.declare_exchange(&Exchange::existing(exchange))
     }
 
+    #[track_caller]
     fn bind(&self, binding: &Binding) -> Result<Declared> {
         self.this().declare(Declare::Binding(binding))
     }
 
+    #[track_caller]
     fn unbind(&self, binding: &Binding) {
-        self.this().delete(Delete::Binding(binding)).unwrap_or_else(|error| panic!("unbind: {error:?}"));
+        self.this().delete(Delete::Binding(binding)).expect("unbind");
     }
 
     /// Deletes a queue on a condition; gives back how many messages went with it.
@@ -349,8 +385,9 @@ pub(crate) trait Steps {
         self.this().delete(Delete::Messages { queue }).map(|deleted| deleted.message_count)
     }
 
+    #[track_caller]
     fn shut(&self) {
-        self.this().close(DEADLINE).unwrap_or_else(|error| panic!("close a channel: {error:?}"));
+        self.this().close(DEADLINE).expect("close a channel");
     }
 }
 
@@ -365,6 +402,7 @@ pub(crate) trait Taking {
     fn this(&self) -> &dyn Subscription;
 
     /// Waits for the next delivery.
+    #[track_caller]
     fn take(&self) -> Delivery {
         match self.this().next(DEADLINE) {
             Ok(Some(delivery)) => delivery,
@@ -374,6 +412,7 @@ pub(crate) trait Taking {
     }
 
     /// Waits for the next delivery and asserts its body.
+    #[track_caller]
     fn expect(&self, wanted: &str) -> Delivery {
         let delivery = self.take();
         assert_eq!(body(&delivery), wanted, "the body of the next delivery");
@@ -381,6 +420,7 @@ pub(crate) trait Taking {
     }
 
     /// Waits for several deliveries in this order.
+    #[track_caller]
     fn expect_all<const COUNT: usize>(&self, wanted: [&str; COUNT]) {
         for body in wanted {
             self.expect(body);
@@ -388,6 +428,7 @@ pub(crate) trait Taking {
     }
 
     /// Asserts that nothing comes for a while.
+    #[track_caller]
     fn quiet(&self) {
         match self.this().next(QUIET) {
             Ok(None) => {}
@@ -412,6 +453,7 @@ pub(crate) fn milliseconds(milliseconds: u64) -> Duration {
 }
 
 /// Waits until a condition holds.
+#[track_caller]
 pub(crate) fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
     let until = Instant::now() + DEADLINE;
     while !holds() {
