@@ -178,7 +178,7 @@ macro_rules! __settlement {
                 a_queue_may_be_got_from_and_consumed_at_once;
                 an_exclusive_consumer_keeps_others_out needs ExclusiveConsumers;
                 a_consumer_cannot_be_exclusive_beside_others needs ExclusiveConsumers;
-                a_get_beside_an_exclusive_consumer_is_refused needs ExclusiveConsumers;
+                a_get_beside_an_exclusive_consumer_is_allowed needs ExclusiveConsumers;
                 a_cancelled_exclusive_consumer_lets_others_in needs ExclusiveConsumers;
                 of_single_active_consumers_only_the_first_receives needs SingleActiveConsumer;
                 the_next_consumer_takes_over_from_a_single_active_one needs SingleActiveConsumer;
@@ -252,7 +252,10 @@ macro_rules! __routing {
                 a_message_without_a_header_table_has_no_headers needs HeadersExchange;
                 a_void_argument_wants_the_header_to_be_present needs HeadersExchange;
                 header_types_matter needs HeadersExchange;
-                integer_widths_do_not_matter_in_headers needs HeadersExchange;
+                header_numbers_are_compared_by_value needs HeadersExchange;
+                a_header_that_is_a_fraction_matches_integers_of_its_value needs HeadersExchange;
+                header_bytes_and_strings_are_alike needs HeadersExchange;
+                header_lists_and_tables_are_compared_with_the_types_of_their_elements needs HeadersExchange;
                 header_values_are_compared_exactly needs HeadersExchange;
                 x_headers_do_not_count needs HeadersExchange;
                 x_match_all_with_x_counts_x_headers needs HeadersExchange;
@@ -334,7 +337,7 @@ macro_rules! __routing {
                 unknown_queue_arguments_do_not_count;
                 a_passive_declaration_does_not_compare needs LengthLimits;
                 an_unnamed_queue_gets_a_name needs ServerNamedQueues;
-                a_made_up_name_can_be_declared_again needs ServerNamedQueues;
+                a_made_up_name_can_be_found_but_not_declared_again needs ServerNamedQueues;
                 reserved_queue_names_are_refused needs ReservedNames;
                 a_queue_in_use_is_not_deleted_if_that_was_asked;
                 a_queue_that_is_not_empty_is_not_deleted_if_that_was_asked;
@@ -417,7 +420,7 @@ macro_rules! __limits {
                 a_priority_beyond_the_highest_counts_as_the_highest needs MessagePriorities;
                 a_plain_queue_ignores_priorities;
                 a_requeued_message_keeps_its_place_within_its_priority needs MessagePriorities;
-                a_full_priority_queue_drops_the_least_important needs MessagePriorities, LengthLimits;
+                a_full_priority_queue_drops_from_its_head_the_most_important needs MessagePriorities, LengthLimits;
             }
             dead_letters {
                 a_discarded_message_goes_to_the_dead_letter_exchange needs DeadLetters;

@@ -90,15 +90,41 @@ pub(crate) fn header_types_matter(harness: &dyn Harness) {
     bound.routes([("pages", 3.into())]);
     bound.drops([("pages", "3".into())]);
     bound.drops([("pages", true.into())]);
-    bound.drops([("pages", 3.0_f64.into())]);
+    bound.drops([("pages", Value::Decimal { scale: 0, value: 3 })]);
+    bound.drops([("pages", vec![Value::from(3)].into())]);
 }
 
-pub(crate) fn integer_widths_do_not_matter_in_headers(harness: &dyn Harness) {
+pub(crate) fn header_numbers_are_compared_by_value(harness: &dyn Harness) {
     let bound = bound(harness, [("pages", Value::I32(3))]);
-    for value in [Value::I8(3), Value::U8(3), Value::I16(3), Value::U16(3), Value::U32(3), Value::I64(3)] {
+    for value in [Value::I8(3), Value::U8(3), Value::I16(3), Value::U16(3), Value::I32(3), Value::U32(3), Value::I64(3)] {
         bound.routes([("pages", value)]);
     }
-    bound.drops([("pages", Value::I64(4))]);
+    for value in [Value::F32(3.0), Value::F64(3.0), Value::Timestamp(3)] {
+        bound.routes([("pages", value)]);
+    }
+    for value in [Value::I64(4), Value::F64(3.5)] {
+        bound.drops([("pages", value)]);
+    }
+}
+
+pub(crate) fn a_header_that_is_a_fraction_matches_integers_of_its_value(harness: &dyn Harness) {
+    let bound = bound(harness, [("ratio", Value::F64(2.0))]);
+    bound.routes([("ratio", Value::I32(2))]);
+    bound.routes([("ratio", Value::F32(2.0))]);
+    bound.drops([("ratio", Value::I32(3))]);
+}
+
+pub(crate) fn header_bytes_and_strings_are_alike(harness: &dyn Harness) {
+    let bound = bound(harness, [("format", "pdf".into())]);
+    bound.routes([("format", Value::Bytes(b"pdf".to_vec()))]);
+    bound.drops([("format", Value::Bytes(b"zip".to_vec()))]);
+}
+
+pub(crate) fn header_lists_and_tables_are_compared_with_the_types_of_their_elements(harness: &dyn Harness) {
+    let bound = bound(harness, [("sizes", vec![Value::I32(1)].into()), ("nested", Headers::from([("a", 1)]).into())]);
+    bound.routes([("sizes", vec![Value::I32(1)].into()), ("nested", Headers::from([("a", 1)]).into())]);
+    bound.drops([("sizes", vec![Value::I64(1)].into()), ("nested", Headers::from([("a", 1)]).into())]);
+    bound.drops([("sizes", vec![Value::I32(1)].into()), ("nested", Headers::from([("a", 1_i64)]).into())]);
 }
 
 pub(crate) fn header_values_are_compared_exactly(harness: &dyn Harness) {

@@ -65,11 +65,11 @@ pub(crate) fn a_requeued_message_keeps_its_place_within_its_priority(harness: &d
     stage.channel.drain(&queue, ["A", "B", "a", "b"]);
 }
 
-pub(crate) fn a_full_priority_queue_drops_the_least_important(harness: &dyn Harness) {
+pub(crate) fn a_full_priority_queue_drops_from_its_head_the_most_important(harness: &dyn Harness) {
     let stage = Stage::new(harness);
     let queue = stage.queue_with(|queue| queue.max_priority(10).max_length(2));
     stage.channel.put_with(&queue, "high", priority(9));
     stage.channel.put_with(&queue, "low", priority(1));
     stage.channel.put_with(&queue, "middle", priority(5));
-    stage.channel.drain(&queue, ["high", "middle"]);
+    stage.channel.drain(&queue, ["middle", "low"]);
 }

@@ -52,12 +52,13 @@ pub(crate) fn an_unnamed_queue_gets_a_name(harness: &dyn Harness) {
     stage.channel.empty(&second);
 }
 
-pub(crate) fn a_made_up_name_can_be_declared_again(harness: &dyn Harness) {
+pub(crate) fn a_made_up_name_can_be_found_but_not_declared_again(harness: &dyn Harness) {
     let stage = Stage::new(harness);
     let mut queue = Queue::server_named();
     let name = stage.channel.declare_queue(&queue).expect("declare").name;
     queue.name.clone_from(&name);
-    assert_eq!(stage.channel.declare_queue(&queue).expect("declare again").name, name);
+    assert_eq!(stage.channel.find_queue(&name).expect("find").name, name);
+    assert_error!(stage.open().declare_queue(&queue), Error::AccessRefused { .. });
 }
 
 pub(crate) fn reserved_queue_names_are_refused(harness: &dyn Harness) {

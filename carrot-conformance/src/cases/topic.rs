@@ -112,11 +112,12 @@ pub(crate) fn an_unbound_pattern_leaves_the_overlapping_one(harness: &dyn Harnes
 pub(crate) fn many_hashes_against_a_long_key_do_not_take_for_ever(harness: &dyn Harness) {
     let stage = Stage::new(harness);
     let exchange = stage.topic();
-    let pattern = ["#"; 12].join(".a.");
+    // RabbitMQ itself takes very long from about six on.
+    let pattern = ["#"; 4].join(".a.");
     let queue = stage.bound(&exchange, &pattern);
     let start = Instant::now();
-    stage.channel.send(&exchange, &["a"; 60].join("."), "matches");
-    stage.channel.send(&exchange, &["b"; 60].join("."), "does not");
+    stage.channel.send(&exchange, &["a"; 20].join("."), "matches");
+    stage.channel.send(&exchange, &["b"; 20].join("."), "does not");
     assert!(start.elapsed() < Duration::from_secs(5), "routing took {:?}", start.elapsed());
     stage.channel.drain(&queue, ["matches"]);
 }
