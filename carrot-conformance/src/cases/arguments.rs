@@ -1,0 +1,51 @@
+//! Arguments of queues that make no sense.
+
+use crate::support::*;
+
+fn refused<const COUNT: usize>(harness: &dyn Harness, name: &str, values: [Value; COUNT]) {
+    let stage = Stage::new(harness);
+    for value in values {
+        let queue = Queue::new(stage.queue_name()).argument(name, value.clone());
+        match stage.open().declare_queue(&queue) {
+            Err(Error::Precondition { .. }) => {}
+            other => panic!("{name} = {value:?} was to be refused, and gave {other:?}"),
+        }
+    }
+}
+
+pub(crate) fn a_message_ttl_that_is_no_natural_number_is_refused(harness: &dyn Harness) {
+    refused(harness, "x-message-ttl", [Value::from(-1), "100".into(), true.into(), 1.5.into(), Value::Void]);
+}
+
+pub(crate) fn a_queue_expiry_that_is_not_positive_is_refused(harness: &dyn Harness) {
+    refused(harness, "x-expires", [Value::from(0), (-1).into(), "100".into()]);
+}
+
+pub(crate) fn a_length_limit_that_is_no_natural_number_is_refused(harness: &dyn Harness) {
+    refused(harness, "x-max-length", [Value::from(-1), "10".into()]);
+    refused(harness, "x-max-length-bytes", [Value::from(-1), "10".into()]);
+}
+
+pub(crate) fn an_unknown_overflow_is_refused(harness: &dyn Harness) {
+    refused(harness, "x-overflow", [Value::from("drop-tail"), 1.into()]);
+}
+
+pub(crate) fn a_dead_letter_exchange_that_is_no_name_is_refused(harness: &dyn Harness) {
+    refused(harness, "x-dead-letter-exchange", [Value::from(1), true.into()]);
+}
+
+pub(crate) fn a_dead_letter_routing_key_without_an_exchange_is_refused(harness: &dyn Harness) {
+    refused(harness, "x-dead-letter-routing-key", [Value::from("key")]);
+}
+
+pub(crate) fn a_highest_priority_out_of_range_is_refused(harness: &dyn Harness) {
+    refused(harness, "x-max-priority", [Value::from(-1), 256.into(), "5".into()]);
+}
+
+pub(crate) fn a_single_active_consumer_that_is_no_boolean_is_refused(harness: &dyn Harness) {
+    refused(harness, "x-single-active-consumer", [Value::from("yes"), 1.into()]);
+}
+
+pub(crate) fn an_unknown_queue_type_is_refused(harness: &dyn Harness) {
+    refused(harness, "x-queue-type", [Value::from("no-such-type")]);
+}

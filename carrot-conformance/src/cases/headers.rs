@@ -1,0 +1,180 @@
+//! Headers exchanges.
+
+use crate::support::*;
+
+struct Fixture<'harness> {
+    stage: Stage<'harness>,
+    exchange: String,
+    queue: String,
+}
+
+/// A queue bound to a headers exchange with these arguments.
+fn bound<'harness, const COUNT: usize>(harness: &'harness dyn Harness, arguments: [(&str, Value); COUNT]) -> Fixture<'harness> {
+    let stage = Stage::new(harness);
+    let (exchange, queue) = (stage.headers(), stage.queue());
+    let mut binding = Binding::queue(&exchange, &queue, "");
+    binding.arguments = Headers::from(arguments);
+    stage.bind_as(&binding);
+    Fixture { stage, exchange, queue }
+}
+
+impl Fixture<'_> {
+    #[track_caller]
+    fn routes<const COUNT: usize>(&self, headers: [(&str, Value); COUNT]) {
+        assert!(self.arrives(headers.clone()), "{headers:?} was to match");
+    }
+
+    #[track_caller]
+    fn drops<const COUNT: usize>(&self, headers: [(&str, Value); COUNT]) {
+        assert!(!self.arrives(headers.clone()), "{headers:?} was not to match");
+    }
+
+    fn arrives<const COUNT: usize>(&self, headers: [(&str, Value); COUNT]) -> bool {
+        let properties = Properties::new().with_headers(headers);
+        self.stage.channel.send_content(Content::new(&*self.exchange, "any key", "x").with_properties(properties));
+        self.stage.channel.get(&self.queue, Acknowledgement::Automatic).expect("get").is_some()
+    }
+}
+
+pub(crate) fn x_match_all_wants_every_header(harness: &dyn Harness) {
+    let bound = bound(harness, [("x-match", "all".into()), ("format", "pdf".into()), ("pages", 3.into())]);
+    bound.routes([("format", "pdf".into()), ("pages", 3.into())]);
+    bound.routes([("format", "pdf".into()), ("pages", 3.into()), ("more", true.into())]);
+    bound.drops([("format", "pdf".into())]);
+    bound.drops([("format", "pdf".into()), ("pages", 4.into())]);
+    bound.drops([]);
+}
+
+pub(crate) fn x_match_any_wants_one_header(harness: &dyn Harness) {
+    let bound = bound(harness, [("x-match", "any".into()), ("format", "pdf".into()), ("pages", 3.into())]);
+    bound.routes([("format", "pdf".into())]);
+    bound.routes([("format", "zip".into()), ("pages", 3.into())]);
+    bound.drops([("format", "zip".into())]);
+    bound.drops([]);
+}
+
+pub(crate) fn without_x_match_all_headers_are_wanted(harness: &dyn Harness) {
+    let bound = bound(harness, [("format", "pdf".into()), ("pages", 3.into())]);
+    bound.routes([("format", "pdf".into()), ("pages", 3.into())]);
+    bound.drops([("format", "pdf".into())]);
+}
+
+pub(crate) fn an_empty_all_binding_matches_everything(harness: &dyn Harness) {
+    let bound = bound(harness, [("x-match", "all".into())]);
+    bound.routes([]);
+    bound.routes([("format", "pdf".into())]);
+}
+
+pub(crate) fn an_empty_any_binding_matches_nothing(harness: &dyn Harness) {
+    let bound = bound(harness, [("x-match", "any".into())]);
+    bound.drops([]);
+    bound.drops([("format", "pdf".into())]);
+}
+
+pub(crate) fn a_message_without_a_header_table_has_no_headers(harness: &dyn Harness) {
+    let bound = bound(harness, [("x-match", "all".into()), ("format", "pdf".into())]);
+    bound.stage.channel.send(&bound.exchange, "", "x");
+    bound.stage.channel.empty(&bound.queue);
+}
+
+pub(crate) fn a_void_argument_wants_the_header_to_be_present(harness: &dyn Harness) {
+    let bound = bound(harness, [("format", Value::Void)]);
+    bound.routes([("format", "pdf".into())]);
+    bound.routes([("format", 7.into())]);
+    bound.routes([("format", Value::Void)]);
+    bound.drops([("other", "pdf".into())]);
+}
+
+pub(crate) fn header_types_matter(harness: &dyn Harness) {
+    let bound = bound(harness, [("pages", 3.into())]);
+    bound.routes([("pages", 3.into())]);
+    bound.drops([("pages", "3".into())]);
+    bound.drops([("pages", true.into())]);
+    bound.drops([("pages", Value::Decimal { scale: 0, value: 3 })]);
+    bound.drops([("pages", vec![Value::from(3)].into())]);
+}
+
+pub(crate) fn header_numbers_are_compared_by_value(harness: &dyn Harness) {
+    let bound = bound(harness, [("pages", Value::I32(3))]);
+    for value in [Value::I8(3), Value::U8(3), Value::I16(3), Value::U16(3), Value::I32(3), Value::U32(3), Value::I64(3)] {
+        bound.routes([("pages", value)]);
+    }
+    for value in [Value::F32(3.0), Value::F64(3.0), Value::Timestamp(3)] {
+        bound.routes([("pages", value)]);
+    }
+    for value in [Value::I64(4), Value::F64(3.5)] {
+        bound.drops([("pages", value)]);
+    }
+}
+
+pub(crate) fn a_header_that_is_a_fraction_matches_integers_of_its_value(harness: &dyn Harness) {
+    let bound = bound(harness, [("ratio", Value::F64(2.0))]);
+    bound.routes([("ratio", Value::I32(2))]);
+    bound.routes([("ratio", Value::F32(2.0))]);
+    bound.drops([("ratio", Value::I32(3))]);
+}
+
+pub(crate) fn header_bytes_and_strings_are_alike(harness: &dyn Harness) {
+    let bound = bound(harness, [("format", "pdf".into())]);
+    bound.routes([("format", Value::Bytes(b"pdf".to_vec()))]);
+    bound.drops([("format", Value::Bytes(b"zip".to_vec()))]);
+}
+
+pub(crate) fn header_lists_and_tables_are_compared_with_the_types_of_their_elements(harness: &dyn Harness) {
+    let bound = bound(harness, [("sizes", vec![Value::I32(1)].into()), ("nested", Headers::from([("a", 1)]).into())]);
+    bound.routes([("sizes", vec![Value::I32(1)].into()), ("nested", Headers::from([("a", 1)]).into())]);
+    bound.drops([("sizes", vec![Value::I64(1)].into()), ("nested", Headers::from([("a", 1)]).into())]);
+    bound.drops([("sizes", vec![Value::I32(1)].into()), ("nested", Headers::from([("a", 1_i64)]).into())]);
+}
+
+pub(crate) fn header_values_are_compared_exactly(harness: &dyn Harness) {
+    let bound = bound(harness, [("format", "pdf".into())]);
+    bound.drops([("format", "PDF".into())]);
+    bound.drops([("format", "pdf ".into())]);
+    bound.drops([("Format", "pdf".into())]);
+}
+
+pub(crate) fn x_headers_do_not_count(harness: &dyn Harness) {
+    let bound = bound(harness, [("x-match", "all".into()), ("x-tenant", "acme".into()), ("format", "pdf".into())]);
+    bound.routes([("format", "pdf".into())]);
+    bound.routes([("format", "pdf".into()), ("x-tenant", "other".into())]);
+}
+
+pub(crate) fn x_match_all_with_x_counts_x_headers(harness: &dyn Harness) {
+    let bound = bound(harness, [("x-match", "all-with-x".into()), ("x-tenant", "acme".into()), ("format", "pdf".into())]);
+    bound.routes([("format", "pdf".into()), ("x-tenant", "acme".into())]);
+    bound.drops([("format", "pdf".into())]);
+}
+
+pub(crate) fn x_match_any_with_x_counts_x_headers(harness: &dyn Harness) {
+    let bound = bound(harness, [("x-match", "any-with-x".into()), ("x-tenant", "acme".into()), ("format", "pdf".into())]);
+    bound.routes([("x-tenant", "acme".into())]);
+    bound.drops([("x-tenant", "other".into())]);
+}
+
+pub(crate) fn an_unknown_x_match_is_refused(harness: &dyn Harness) {
+    let stage = Stage::new(harness);
+    let (exchange, queue) = (stage.headers(), stage.queue());
+    for value in [Value::from("some"), Value::from(1)] {
+        let binding = Binding::queue(&exchange, &queue, "").argument("x-match", value);
+        assert_error!(stage.open().bind(&binding), Error::Precondition { .. });
+    }
+}
+
+pub(crate) fn a_headers_exchange_ignores_the_routing_key(harness: &dyn Harness) {
+    let bound = bound(harness, [("format", "pdf".into())]);
+    let properties = Properties::new().with_header("format", "pdf");
+    for key in ["", "one", "two.words"] {
+        bound.stage.channel.send_content(Content::new(&*bound.exchange, key, key).with_properties(properties.clone()));
+    }
+    bound.stage.channel.drain(&bound.queue, ["", "one", "two.words"]);
+}
+
+pub(crate) fn bindings_with_other_arguments_are_other_bindings(harness: &dyn Harness) {
+    let bound = bound(harness, [("format", "pdf".into())]);
+    bound.stage.bind_as(&Binding::queue(&bound.exchange, &bound.queue, "").argument("format", "zip"));
+    bound.routes([("format", "zip".into())]);
+    bound.stage.channel.unbind(&Binding::queue(&bound.exchange, &bound.queue, "").argument("format", "pdf"));
+    bound.drops([("format", "pdf".into())]);
+    bound.routes([("format", "zip".into())]);
+}

@@ -1,0 +1,57 @@
+//! Every conformance case on a real broker, at the address in `CARROT_TEST_AMQP_URL`.
+#![cfg(feature = "amqp")]
+
+mod proxy;
+
+use std::env;
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
+
+use carrot_backend_amqp::AmqpConnector;
+use carrot_conformance::{Breakable, Feature, Features, Harness};
+use carrot_core::ConnectionOptions;
+use carrot_core::backend::Connector;
+
+use self::proxy::Proxy;
+
+struct Amqp(ConnectionOptions);
+
+impl Amqp {
+    fn new() -> Amqp {
+        let url = env::var("CARROT_TEST_AMQP_URL").expect("CARROT_TEST_AMQP_URL names the broker to test against");
+        Amqp(url.parse().expect("CARROT_TEST_AMQP_URL is a valid URL"))
+    }
+}
+
+fn connector(options: &ConnectionOptions) -> Arc<dyn Connector> {
+    Arc::new(AmqpConnector::new(options).expect("the options are valid"))
+}
+
+impl Harness for Amqp {
+    fn name(&self) -> &str {
+        "amqp"
+    }
+
+    fn features(&self) -> Features {
+        Features::rabbitmq().with(Feature::CutConnection)
+    }
+
+    fn connect(&self) -> Arc<dyn Connector> {
+        connector(&self.0)
+    }
+
+    fn pass(&self, duration: Duration) {
+        thread::sleep(duration);
+    }
+
+    fn breakable(&self) -> Option<Breakable> {
+        let (host, port) = self.0.addresses().next().expect("at least one address");
+        let proxy = Proxy::new((host.to_string(), port));
+        let address = proxy.address();
+        let options = self.0.clone().host(address.ip().to_string()).port(address.port());
+        Some(Breakable { connector: connector(&options), cut: Box::new(move || proxy.cut()) })
+    }
+}
+
+carrot_conformance::conformance_tests!(ignored: "needs a broker: run ./scripts/test", Amqp::new());

@@ -1,0 +1,272 @@
+//! The conformance kit itself: each case named here fails on a broker that is wrong in the way it is about.
+#![cfg(feature = "memory")]
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
+
+use carrot_backend_memory::Broker;
+use carrot_conformance::{Feature, Features, Harness, Tier, Verdict, cases, matrix};
+use carrot_core::backend::{
+    Acknowledgement, Backend, ChannelOptions, Connector, ConsumeOptions, Content, Declare, Declared, Delete, Deleted, Delivery,
+    DeliveryTag, Extent, Outcome, Publication, PublishTag, Rejection, Subscription,
+};
+use carrot_core::{Error, Result};
+
+/// One way to be wrong.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Fault {
+    None,
+    AckDoesNothing,
+    AckCoversOneOnly,
+    RequeueDiscards,
+    DiscardRequeues,
+    NeverRedelivered,
+    PrefetchIgnored,
+    MandatoryIgnored,
+    RefusalsHidden,
+    BodyShortened,
+    PropertiesLost,
+    PurgeDoesNothing,
+    PassiveDeclarationCreates,
+    ConditionsIgnored,
+    ArgumentsIgnored,
+    WrongErrorKind,
+    CloseDoesNothing,
+    TagsFromZero,
+    CancelDoesNothing,
+}
+
+#[derive(Debug)]
+struct Wrong<T: ?Sized> {
+    fault: Fault,
+    inner: T,
+}
+
+struct WrongBroker {
+    fault: Fault,
+    broker: Broker,
+}
+
+impl Harness for WrongBroker {
+    fn name(&self) -> &str {
+        "wrong"
+    }
+
+    fn features(&self) -> Features {
+        Features::rabbitmq()
+    }
+
+    fn connect(&self) -> Arc<dyn Connector> {
+        Arc::new(Wrong { fault: self.fault, inner: self.broker.connector() })
+    }
+
+    fn pass(&self, duration: Duration) {
+        thread::sleep(duration);
+    }
+}
+
+impl Connector for Wrong<Arc<dyn Connector>> {
+    fn open(&self, options: &ChannelOptions, timeout: Duration) -> Result<Arc<dyn Backend>> {
+        Ok(Arc::new(Wrong { fault: self.fault, inner: self.inner.open(options, timeout)? }))
+    }
+
+    fn close(&self, timeout: Duration) -> Result<()> {
+        self.inner.close(timeout)
+    }
+}
+
+impl<T> Wrong<T> {
+    fn has(&self, fault: Fault) -> bool {
+        self.fault == fault
+    }
+
+    fn error<R>(&self, result: Result<R>) -> Result<R> {
+        match result {
+            Err(Error::NotFound { reason }) if self.has(Fault::WrongErrorKind) => Err(Error::Precondition { reason }),
+            other => other,
+        }
+    }
+
+    fn delivery(&self, mut delivery: Delivery) -> Delivery {
+        match self.fault {
+            Fault::NeverRedelivered => delivery.redelivered = false,
+            Fault::TagsFromZero => delivery.tag.0 -= 1,
+            _ => {}
+        }
+        delivery
+    }
+}
+
+impl Backend for Wrong<Arc<dyn Backend>> {
+    fn declare(&self, entity: Declare<'_>) -> Result<Declared> {
+        if let Declare::Queue(queue) = entity {
+            let mut queue = queue.clone();
+            if self.has(Fault::PassiveDeclarationCreates) {
+                queue.passive = false;
+            }
+            if self.has(Fault::ArgumentsIgnored) {
+                queue.arguments = Default::default();
+            }
+            return self.error(self.inner.declare(Declare::Queue(&queue)));
+        }
+        self.error(self.inner.declare(entity))
+    }
+
+    fn delete(&self, entity: Delete<'_>) -> Result<Deleted> {
+        match entity {
+            Delete::Messages { .. } if self.has(Fault::PurgeDoesNothing) => Ok(Deleted::default()),
+            Delete::Queue { name, .. } if self.has(Fault::ConditionsIgnored) => {
+                self.inner.delete(Delete::Queue { name, condition: Default::default() })
+            }
+            entity => self.error(self.inner.delete(entity)),
+        }
+    }
+
+    fn publish(&self, publication: &Publication<'_>) -> Result<PublishTag> {
+        let mut content = Content::clone(publication.content);
+        match self.fault {
+            Fault::BodyShortened => content.body.truncate(1000),
+            Fault::PropertiesLost => content.properties = Default::default(),
+            _ => {}
+        }
+        let mandatory = publication.mandatory && !self.has(Fault::MandatoryIgnored);
+        self.inner.publish(&Publication { content: &Arc::new(content), mandatory })
+    }
+
+    fn confirm(&self, tag: PublishTag, timeout: Duration) -> Result<Outcome> {
+        match self.error(self.inner.confirm(tag, timeout)) {
+            Ok(Outcome::Refused) if self.has(Fault::RefusalsHidden) => Ok(Outcome::Accepted),
+            other => other,
+        }
+    }
+
+    fn get(&self, queue: &str, acknowledgement: Acknowledgement) -> Result<Option<Delivery>> {
+        Ok(self.error(self.inner.get(queue, acknowledgement))?.map(|delivery| self.delivery(delivery)))
+    }
+
+    fn consume(&self, queue: &str, options: &ConsumeOptions) -> Result<Box<dyn Subscription>> {
+        let mut options = options.clone();
+        if self.has(Fault::PrefetchIgnored) {
+            options.prefetch = 0;
+        }
+        Ok(Box::new(Wrong { fault: self.fault, inner: self.error(self.inner.consume(queue, &options))? }))
+    }
+
+    fn ack(&self, tag: DeliveryTag, extent: Extent) -> Result<()> {
+        match self.fault {
+            Fault::AckDoesNothing => Ok(()),
+            Fault::AckCoversOneOnly => self.inner.ack(tag, Extent::One),
+            _ => self.inner.ack(tag, extent),
+        }
+    }
+
+    fn reject(&self, tag: DeliveryTag, rejection: Rejection, extent: Extent) -> Result<()> {
+        let rejection = match self.fault {
+            Fault::RequeueDiscards => Rejection::Discard,
+            Fault::DiscardRequeues => Rejection::Requeue,
+            _ => rejection,
+        };
+        self.inner.reject(tag, rejection, extent)
+    }
+
+    fn close(&self, timeout: Duration) -> Result<()> {
+        if self.has(Fault::CloseDoesNothing) {
+            return Ok(());
+        }
+        self.inner.close(timeout)
+    }
+}
+
+impl Subscription for Wrong<Box<dyn Subscription>> {
+    fn next(&self, timeout: Duration) -> Result<Option<Delivery>> {
+        Ok(self.inner.next(timeout)?.map(|delivery| self.delivery(delivery)))
+    }
+
+    fn cancel(&self) -> Result<()> {
+        if self.has(Fault::CancelDoesNothing) {
+            return Ok(());
+        }
+        self.inner.cancel()
+    }
+}
+
+fn fails(name: &str, fault: Fault) -> bool {
+    let case = cases().iter().find(|case| case.name == name).unwrap_or_else(|| panic!("there is no case {name}"));
+    catch_unwind(AssertUnwindSafe(|| case.run(&WrongBroker { fault, broker: Broker::new() }))).is_err()
+}
+
+macro_rules! caught {
+    ($($test:ident: $fault:ident by $case:ident;)*) => {$(
+        #[test]
+        fn $test() {
+            assert!(!fails(stringify!($case), Fault::None), "the case fails without a fault");
+            assert!(fails(stringify!($case), Fault::$fault), "the case passes in spite of the fault");
+        }
+    )*};
+}
+
+caught! {
+    an_ack_that_does_nothing_is_caught: AckDoesNothing by an_acknowledged_message_is_gone;
+    an_ack_of_too_little_is_caught: AckCoversOneOnly by an_ack_up_to_a_tag_settles_all_before_it;
+    a_requeue_that_discards_is_caught: RequeueDiscards by a_requeued_message_returns_to_its_old_place;
+    a_discard_that_requeues_is_caught: DiscardRequeues by a_discarded_message_is_gone;
+    a_missing_redelivered_flag_is_caught: NeverRedelivered by a_requeued_message_comes_back_redelivered;
+    an_ignored_prefetch_is_caught: PrefetchIgnored by a_consumer_holds_no_more_than_its_prefetch;
+    an_ignored_mandatory_flag_is_caught: MandatoryIgnored by a_mandatory_message_that_fits_no_queue_is_returned;
+    a_hidden_refusal_is_caught: RefusalsHidden by a_full_queue_that_rejects_refuses_new_messages;
+    a_shortened_body_is_caught: BodyShortened by a_body_larger_than_a_frame_survives;
+    lost_properties_are_caught: PropertiesLost by properties_survive;
+    a_purge_that_does_nothing_is_caught: PurgeDoesNothing by purging_drops_and_counts_the_ready_messages;
+    a_passive_declaration_that_creates_is_caught: PassiveDeclarationCreates by a_passive_declaration_of_a_missing_queue_is_not_found;
+    ignored_conditions_are_caught: ConditionsIgnored by a_queue_in_use_is_not_deleted_if_that_was_asked;
+    ignored_arguments_are_caught: ArgumentsIgnored by a_full_queue_drops_its_oldest_messages;
+    a_wrong_kind_of_error_is_caught: WrongErrorKind by getting_from_a_missing_queue_is_not_found;
+    a_close_that_does_nothing_is_caught: CloseDoesNothing by every_verb_of_a_closed_channel_says_closed;
+    wrong_tags_are_caught: TagsFromZero by delivery_tags_count_up_from_one;
+    a_cancel_that_does_nothing_is_caught: CancelDoesNothing by a_cancelled_consumer_gets_no_more;
+}
+
+#[test]
+fn case_names_are_unique() {
+    let mut names: Vec<_> = cases().iter().map(|case| case.name).collect();
+    names.sort_unstable();
+    names.dedup();
+    assert_eq!(names.len(), cases().len());
+}
+
+/// A harness that cannot even connect, and has one feature.
+struct Dead;
+
+impl Harness for Dead {
+    fn name(&self) -> &str {
+        "dead"
+    }
+
+    fn features(&self) -> Features {
+        Features::none().with(Feature::Returns)
+    }
+
+    fn connect(&self) -> Arc<dyn Connector> {
+        panic!("no broker");
+    }
+
+    fn pass(&self, _: Duration) {}
+}
+
+#[test]
+fn the_matrix_tells_passed_failed_and_unsupported_apart() {
+    let good = WrongBroker { fault: Fault::None, broker: Broker::new() };
+    let matrix = matrix(&[&good, &Dead], &[Tier::Failure, Tier::Basics]);
+    assert!(!matrix.passed());
+    for (case, verdicts) in matrix.rows() {
+        match case.lacks(&Dead) {
+            Some(feature) => assert_eq!(verdicts[1], Verdict::Unsupported(feature)),
+            None => assert_eq!(verdicts, [Verdict::Passed, Verdict::Failed("no broker".into())], "{}", case.name),
+        }
+    }
+    let table = matrix.to_string();
+    assert!(table.contains("FAILED dead: basics::a_publication_is_confirmed\n    no broker"), "{table}");
+    assert!(table.contains("wrong: 8"), "{table}");
+}
