@@ -1,1 +1,140 @@
-//! To be filled.
+//! Carrot is a blocking messaging library for plain synchronous programs: RabbitMQ without an async runtime, and an in-process broker that
+//! behaves like it for unit tests.
+//!
+//! A [`Connection`] makes a [`Publisher`], which sends values to an [`Exchange`], and a [`Consumer`], which owns a [`Queue`] and hands each
+//! [`Message`] to your code, on your thread or on worker threads. Which *backend* carries the messages is decided by one URL.
+//!
+//! ```
+//! use carrot::Message;
+//!
+//! # fn main() -> carrot::Result<()> {
+//! let connection = carrot::connect("memory://")?; // or "amqp://user:password@localhost:5672/vhost"
+//!
+//! let consumer = connection.consumer("feed").exchange("feed").routing_key("importer").build()?;
+//! let publisher = connection.publisher().exchange("feed").routing_key("importer").build()?;
+//!
+//! publisher.send("http://cnn.com/rss/edition.rss")?; // JSON, persistent, confirmed by the broker
+//!
+//! if let Some(message) = consumer.fetch()? {
+//!     let url: String = message.decode()?;
+//!     assert_eq!(url, "http://cnn.com/rss/edition.rss");
+//!     message.ack()?;
+//! }
+//!
+//! let workers = consumer.workers(4).spawn(|url: String, _message: &Message| println!("importing {url}"))?;
+//! publisher.send_all(["http://one", "http://two"])?;
+//! let report = workers.stop(std::time::Duration::from_secs(30))?;
+//! # assert_eq!(report.failed, 0);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # Connecting
+//!
+//! [`connect`] takes a URL or [`ConnectionOptions`]; [`connect_from_env`] reads `CARROT_URL`, or the five variables of the original carrot.
+//! `memory://` is a fresh broker in this process, `memory://name` one that is shared under that name.
+//!
+//! # Guarantees
+//!
+//! * [`Publisher::send`] gives `Ok` only once the broker has confirmed the message. With durable queues (the default) and persistent messages
+//!   (the default) it is then on disk.
+//! * A message is delivered at least once: whatever is not acknowledged when its channel, connection or process ends is delivered again,
+//!   marked as [redelivered](Message::is_redelivered). Handlers have to cope with a message that comes twice.
+//! * No call hangs: each has a deadline, and a typed [`Error`] when it passes. The few that wait without limit say so.
+//! * Messages of one publisher, sent from one thread through one exchange to one queue, keep their order; workers share them, and a requeued
+//!   one is out of order by nature.
+//!
+//! # Errors
+//!
+//! All calls give one [`Error`], cut by what you can do about it. No error, log line or `Debug` output holds a password.
+//!
+//! # Threads
+//!
+//! Nothing runs on a thread of its own but the workers that you spawn and what the driver needs: for AMQP an I/O thread per connection, and
+//! one thread per consuming channel. Publishers and consumers share a connection from any number of threads.
+//!
+//! # Testing
+//!
+//! The [`memory`] backend routes, acknowledges, limits and dead-letters as RabbitMQ does, and is checked against it by the same list of cases.
+//! Give your code a `carrot::connect("memory://")?` in its unit tests.
+//!
+//! # Features
+//!
+//! | feature | what | default |
+//! |---|---|---|
+//! | `memory` | the in-process broker | on |
+//! | `amqp` | RabbitMQ | on |
+//! | `tls` | `amqps://`, through rustls | on |
+//! | `bincode` | the [`Codec::bincode`] codec | on |
+//!
+//! # Log levels
+//!
+//! Through the `log` crate. *error*: nothing. *warn*: a message may be lost to you (a handler failed, a confirm did not come and nobody
+//! waits for it), a connection was lost. *info*: connections opened and closed. *debug*: channels, messages dropped unsettled. The `amiquip`
+//! crate below logs the login response at *debug*: keep the target `amiquip` at *info*.
+
+use std::sync::Arc;
+
+pub use carrot_core::{
+    Binding, BodyReader, Cause, Codec, Codecs, Connection, ConnectionOptions, Consumer, ConsumerBuilder, ConsumerDefinition, Credentials,
+    DeliveryMode, Destination, Drain, Encodable, Error, Exchange, ExchangeKind, Format, FormatError, Handler, HandlerError, Headers, Host,
+    IntoSettlement, Message, Messages, Outgoing, Overflow, Pem, Properties, Publisher, PublisherBuilder, PublisherDefinition, Queue,
+    Receipt, Report, Result, Returned, Scheme, Secret, Settlement, StopHandle, TlsOptions, Value, Workers, WorkersBuilder, backend,
+};
+
+#[cfg(feature = "memory")]
+pub use carrot_backend_memory as memory;
+
+#[cfg(feature = "amqp")]
+pub use carrot_backend_amqp as amqp;
+
+use carrot_core::backend::Connector;
+
+/// Connects to a broker: by a URL (`amqp://`, `amqps://`, `memory://`), or by [`ConnectionOptions`].
+///
+/// Blocks until connected, the connect timeout of the options at most (10 s unless set otherwise).
+///
+/// # Errors
+/// [`Error::Config`] if an option is unusable, or asks for a feature that is not compiled in. [`Error::Connect`], [`Error::Authentication`],
+/// [`Error::Timeout`].
+///
+/// ```
+/// use carrot::ConnectionOptions;
+///
+/// let by_url = carrot::connect("memory://orders")?;
+/// let by_options = carrot::connect(ConnectionOptions::memory_named("orders"))?;
+/// # Ok::<(), carrot::Error>(())
+/// ```
+pub fn connect<O>(options: O) -> Result<Connection>
+where
+    O: TryInto<ConnectionOptions>,
+    O::Error: Into<Error>,
+{
+    let options = options.try_into().map_err(Into::into)?;
+    let connection = Connection::with_options(connector(&options)?, &options);
+    connection.open()?;
+    Ok(connection)
+}
+
+/// Connects as the environment says: to `CARROT_URL`; else to `AMQP_SERVER` or `AMQP_HOST`, with `AMQP_PORT`, `AMQP_USER`, `AMQP_PASSWORD` and
+/// `AMQP_VHOST`, each optional.
+///
+/// # Errors
+/// As [`connect`]; [`Error::Config`] names the variable.
+pub fn connect_from_env() -> Result<Connection> {
+    connect(ConnectionOptions::from_env()?)
+}
+
+fn connector(options: &ConnectionOptions) -> Result<Arc<dyn Connector>> {
+    match options.scheme {
+        #[cfg(feature = "memory")]
+        Scheme::Memory => {
+            let broker = options.hosts.first().map_or_else(memory::Broker::new, |host| memory::Broker::named(&host.name));
+            broker.connector_with(options)
+        }
+        #[cfg(feature = "amqp")]
+        Scheme::Amqp | Scheme::Amqps => Ok(Arc::new(amqp::AmqpConnector::new(options)?)),
+        #[allow(unreachable_patterns, reason = "what is left depends on the features")]
+        scheme => Err(Error::config("URL scheme", format!("{scheme}:// needs a feature of carrot that is not compiled in"))),
+    }
+}

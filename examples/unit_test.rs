@@ -1,0 +1,110 @@
+//! A small service, and its unit test on the in-process broker: `cargo test --example unit_test`.
+//!
+//! The service takes a [`Connection`] and does not care which backend it is.
+
+use std::error::Error;
+use std::time::Duration;
+
+use carrot::{Connection, Exchange, Message, Publisher, Queue, Settlement, Workers};
+use serde::{Deserialize, Serialize};
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+struct Order {
+    id: u32,
+    pence: i64,
+}
+
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
+struct Invoice {
+    order: u32,
+    total: String,
+}
+
+/// Turns orders into invoices; refuses those that cost less than nothing.
+fn serve(connection: &Connection) -> carrot::Result<Workers> {
+    let invoices: Publisher = connection.publisher().exchange("invoices").routing_key("new").build()?;
+    let orders = Queue::new("orders").dead_letter_exchange("refused-orders");
+    connection.consumer(orders).build()?.workers(2).spawn(move |order: Order, _message: &Message| {
+        if order.pence < 0 {
+            return Ok(Settlement::Reject);
+        }
+        let total = format!("{}.{:02} GBP", order.pence / 100, order.pence % 100);
+        invoices.send(&Invoice { order: order.id, total })?;
+        Ok::<_, carrot::Error>(Settlement::Ack)
+    })
+}
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let url = std::env::var("CARROT_URL").unwrap_or_else(|_| "memory://".into());
+    let connection = carrot::connect(url)?;
+    let world = World::new(&connection)?;
+
+    world.orders.send(&Order { id: 1, pence: 1999 })?;
+    world.orders.send(&Order { id: 2, pence: -5 })?;
+    println!("invoice: {:?}", world.invoice()?);
+    println!("refused: {:?}", world.refused()?);
+
+    let report = world.service.stop(Duration::from_secs(10))?;
+    println!("{} order acknowledged, {} rejected", report.acknowledged, report.rejected);
+    for queue in ["orders", "all-invoices", "all-refused"] {
+        connection.delete_queue(queue, carrot::backend::Condition::ALWAYS)?;
+    }
+    connection.close()?;
+    Ok(())
+}
+
+/// What is around the service: who sends orders, and who waits for its results.
+struct World {
+    orders: Publisher,
+    invoices: carrot::Consumer,
+    refused: carrot::Consumer,
+    service: Workers,
+}
+
+impl World {
+    fn new(connection: &Connection) -> carrot::Result<World> {
+        Ok(World {
+            invoices: connection.consumer("all-invoices").exchange("invoices").routing_key("new").build()?,
+            refused: connection.consumer("all-refused").exchange(Exchange::fanout("refused-orders")).build()?,
+            service: serve(connection)?,
+            orders: connection.publisher().routing_key("orders").build()?,
+        })
+    }
+
+    fn invoice(&self) -> Result<Invoice, Box<dyn Error>> {
+        next(&self.invoices)
+    }
+
+    fn refused(&self) -> Result<Order, Box<dyn Error>> {
+        next(&self.refused)
+    }
+}
+
+fn next<T: serde::de::DeserializeOwned>(consumer: &carrot::Consumer) -> Result<T, Box<dyn Error>> {
+    let message = consumer.messages()?.timeout(Duration::from_secs(5)).next().ok_or("nothing came in five seconds")??;
+    let value = message.decode()?;
+    message.ack()?;
+    Ok(value)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_order_becomes_an_invoice() -> Result<(), Box<dyn Error>> {
+        let world = World::new(&carrot::connect("memory://")?)?;
+        world.orders.send(&Order { id: 7, pence: 1205 })?;
+        assert_eq!(world.invoice()?, Invoice { order: 7, total: "12.05 GBP".into() });
+        Ok(())
+    }
+
+    #[test]
+    fn an_order_below_nothing_is_refused() -> Result<(), Box<dyn Error>> {
+        let world = World::new(&carrot::connect("memory://")?)?;
+        let order = Order { id: 8, pence: -1 };
+        world.orders.send(&order)?;
+        assert_eq!(world.refused()?, order);
+        Ok(())
+    }
+}

@@ -1,0 +1,51 @@
+//! A work queue: four threads share the jobs, each takes the next one when it is free. Ctrl-C stops it gracefully: running jobs are
+//! finished, the rest stays in the queue.
+//!
+//! Without Ctrl-C it ends when all jobs are done. `JOBS` sets how many there are.
+
+use std::error::Error;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use carrot::Message;
+use carrot::backend::Condition;
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let jobs: usize = std::env::var("JOBS").map_or(Ok(20), |jobs| jobs.parse())?;
+    let url = std::env::var("CARROT_URL").unwrap_or_else(|_| "memory://".into());
+    let connection = carrot::connect(url)?;
+    let consumer = connection.consumer("work_queue").prefetch(8).build()?;
+
+    let publisher = connection.publisher().routing_key("work_queue").build()?;
+    publisher.send_all((1..=jobs).map(|job| format!("job {job}")))?;
+    println!("{jobs} jobs sent");
+
+    let stop = consumer.stop_handle();
+    ctrlc::set_handler(move || {
+        println!("stopping");
+        if let Err(error) = stop.stop() {
+            eprintln!("the broker was not told: {error}");
+        }
+    })?;
+
+    let left = Arc::new(AtomicUsize::new(jobs));
+    let all_done = consumer.stop_handle();
+    let workers = consumer.workers(4).spawn(move |job: String, _message: &Message| {
+        thread::sleep(Duration::from_millis(20)); // the work
+        println!("  {job} done by {:?}", thread::current().name().unwrap_or_default());
+        if left.fetch_sub(1, Ordering::Relaxed) == 1 {
+            all_done.stop()?;
+        }
+        Ok::<(), carrot::Error>(())
+    })?;
+
+    let report = workers.join()?;
+    println!("{} jobs done, {} given back", report.acknowledged, report.given_back);
+    if connection.declare_queue("work_queue")?.message_count == 0 {
+        connection.delete_queue("work_queue", Condition::ALWAYS)?;
+    }
+    connection.close()?;
+    Ok(())
+}

@@ -1,0 +1,155 @@
+use std::time::{Duration, Instant};
+
+use carrot::backend::Condition;
+use carrot::{Binding, ConnectionOptions, Error, Exchange, Queue};
+
+use crate::support::{SOON, queue, rabbitmq_url, ready, unique};
+
+on_both_backends! {
+    fn topology_can_be_managed_without_publisher_or_consumer(connection: &Connection) {
+        let (exchange, queue) = (Exchange::topic(unique("exchange")), queue());
+        connection.declare_exchange(&exchange).unwrap();
+        let declared = connection.declare_queue(&queue).unwrap();
+        assert_eq!((&*declared.name, declared.message_count, declared.consumer_count), (&*queue.name, 0, 0));
+        let binding = Binding::queue(&*exchange.name, &*queue.name, "a.#");
+        connection.bind(&binding).unwrap();
+        let publisher = connection.publisher().exchange(&exchange).routing_key("a.b").mandatory().build().unwrap();
+        publisher.send("routed").unwrap();
+        connection.unbind(&binding).unwrap();
+        assert!(matches!(publisher.send("unrouted"), Err(Error::Unroutable { .. })));
+
+        assert_eq!(connection.purge(&queue.name).unwrap(), 1);
+        connection.publisher().routing_key(&*queue.name).build().unwrap().send("x").unwrap();
+        assert!(matches!(connection.delete_queue(&queue.name, Condition::IF_EMPTY), Err(Error::Precondition { .. })));
+        assert_eq!(connection.delete_queue(&queue.name, Condition::ALWAYS).unwrap(), 1);
+        assert_eq!(connection.delete_queue(&queue.name, Condition::ALWAYS).unwrap(), 0);
+        connection.delete_exchange(&exchange.name, Condition::IF_UNUSED).unwrap();
+        connection.delete_exchange(&exchange.name, Condition::ALWAYS).unwrap();
+    }
+
+    fn a_refused_call_costs_nobody_else_anything(connection: &Connection) {
+        let queue = queue();
+        let consumer = connection.consumer(&queue).build().unwrap();
+        let publisher = connection.publisher().routing_key(&*queue.name).build().unwrap();
+        assert!(matches!(connection.purge(&unique("queue")), Err(Error::NotFound { .. })));
+        assert!(matches!(connection.bind(&Binding::queue("amq.direct", unique("queue"), "x")), Err(Error::NotFound { .. })));
+        publisher.send("x").unwrap();
+        consumer.fetch().unwrap().unwrap().ack().unwrap();
+        connection.declare_queue(&queue).unwrap();
+    }
+
+    fn an_exclusive_queue_is_locked_to_other_connections(connection: &Connection) {
+        let queue = Queue::new(unique("queue")).exclusive();
+        let consumer = connection.consumer(&queue).build().unwrap();
+        connection.consumer(&queue).build().unwrap();
+        drop(consumer);
+    }
+
+    fn a_closed_connection_closes_everything_on_it(connection: &Connection) {
+        let queue = queue();
+        let consumer = connection.consumer(&queue).build().unwrap();
+        let publisher = connection.publisher().routing_key(&*queue.name).build().unwrap();
+        publisher.send("x").unwrap();
+        let message = consumer.fetch().unwrap().unwrap();
+        connection.close().unwrap();
+        connection.close().unwrap();
+        assert!(matches!(publisher.send("x"), Err(Error::Closed { .. })));
+        assert!(matches!(consumer.fetch(), Err(Error::Closed { .. })));
+        assert!(matches!(message.ack(), Err(Error::Stale { .. })));
+        assert!(matches!(connection.declare_queue(&queue), Err(Error::Closed { .. })));
+        assert!(matches!(connection.publisher().build(), Err(Error::Closed { .. })));
+    }
+
+    fn closing_wakes_whoever_waits(connection: &Connection) {
+        let consumer = connection.consumer(Queue::server_named()).build().unwrap();
+        let mut messages = consumer.messages().unwrap();
+        let waiting = std::thread::spawn(move || messages.next());
+        connection.close().unwrap();
+        assert!(!matches!(waiting.join().unwrap(), Some(Ok(_))));
+    }
+}
+
+#[test]
+fn a_named_memory_broker_is_shared_and_a_nameless_one_is_not() {
+    let name = unique("broker");
+    let one = carrot::connect(format!("memory://{name}")).unwrap();
+    let other = carrot::connect(ConnectionOptions::memory_named(&*name)).unwrap();
+    one.declare_queue("shared").unwrap();
+    other.publisher().routing_key("shared").build().unwrap().send("x").unwrap();
+    assert_eq!(ready(&one, "shared"), 1);
+    let private = carrot::connect("memory://").unwrap();
+    assert!(matches!(private.declare_queue(Queue::existing("shared")), Err(Error::NotFound { .. })));
+
+    drop((one, other));
+    let fresh = carrot::connect(format!("memory://{name}")).unwrap();
+    assert!(matches!(fresh.declare_queue(Queue::existing("shared")), Err(Error::NotFound { .. })));
+}
+
+#[test]
+fn unusable_urls_are_refused_without_showing_the_password() {
+    for (url, option) in [
+        ("http://user:secret-word@localhost", "scheme"),
+        ("amqp://user:secret-word@localhost:99999", "port"),
+        ("amqp://user:secret-word@localhost/v?no_such_option=1", "no_such_option"),
+        ("amqp://user:secret-word@localhost/v?heartbeat=fast", "heartbeat"),
+    ] {
+        match carrot::connect(url) {
+            Err(error @ Error::Config { .. }) => {
+                assert!(error.to_string().contains(option), "{error}");
+                assert!(!format!("{error} {error:?}").contains("secret-word"), "{error}");
+            }
+            other => panic!("{url}: {other:?}"),
+        }
+    }
+}
+
+#[test]
+fn a_refused_port_and_a_wrong_host_are_told_in_time() {
+    let refused = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    for url in [format!("amqp://user:secret-word@127.0.0.1:{refused}"), "amqp://user:secret-word@no-such-host.invalid".into()] {
+        let started = Instant::now();
+        let error = carrot::connect(&*url).unwrap_err();
+        assert!(matches!(error, Error::Connect { .. } | Error::Timeout { .. }), "{error}");
+        assert!(!format!("{error} {error:?}").contains("secret-word"), "{error:?}");
+        assert!(started.elapsed() < Duration::from_secs(11));
+    }
+}
+
+#[test]
+#[ignore = "needs RabbitMQ: run ./scripts/test"]
+fn wrong_credentials_and_virtual_hosts_are_told() {
+    let options: ConnectionOptions = rabbitmq_url().parse().unwrap();
+    let wrong_password = options.clone().credentials("guest", "secret-word");
+    let wrong_vhost = options.vhost("no-such-vhost");
+    for options in [wrong_password, wrong_vhost] {
+        let error = carrot::connect(options).unwrap_err();
+        assert!(matches!(error, Error::Authentication { .. }), "{error}");
+        assert!(!format!("{error} {error:?}").contains("secret-word"), "{error:?}");
+    }
+}
+
+#[test]
+#[ignore = "needs RabbitMQ: run ./scripts/test"]
+fn two_connections_see_each_others_exclusive_queues_as_locked() {
+    let (one, other) = (crate::support::rabbitmq(), crate::support::rabbitmq());
+    let queue = Queue::new(unique("queue")).exclusive();
+    let _consumer = one.consumer(&queue).build().unwrap();
+    let error = other.consumer(&queue).build().unwrap_err();
+    assert!(matches!(error, Error::Locked { .. }), "{error}");
+}
+
+#[test]
+#[ignore = "needs RabbitMQ: run ./scripts/test"]
+fn tls_with_the_authority_of_the_broker_works_and_without_it_is_refused() {
+    let url = std::env::var("CARROT_TEST_AMQPS_URL").expect("CARROT_TEST_AMQPS_URL has to name a TLS listener; ./scripts/test starts one");
+    let authority = std::env::var("CARROT_TEST_CA_FILE").expect("CARROT_TEST_CA_FILE");
+    let options: ConnectionOptions = url.parse().unwrap();
+    let trusting = options.clone().tls(carrot::TlsOptions::new().authority(carrot::Pem::file(authority)));
+    let connection = carrot::connect(trusting).unwrap();
+    let consumer = connection.consumer(queue()).build().unwrap();
+    connection.publisher().routing_key(consumer.queue().unwrap()).build().unwrap().send("secret").unwrap();
+    consumer.messages().unwrap().timeout(SOON).next().unwrap().unwrap().ack().unwrap();
+
+    let error = carrot::connect(options.tls(carrot::TlsOptions::new())).unwrap_err();
+    assert!(matches!(error, Error::Connect { .. }), "{error}");
+}

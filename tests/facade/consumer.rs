@@ -1,0 +1,307 @@
+use std::sync::mpsc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use carrot::{Consumer, ConsumerDefinition, Error, Exchange, ExchangeKind, Handler, HandlerError, Message, Queue, Settlement};
+
+use crate::support::{A_MOMENT, SOON, eventually, exchange, next, queue, ready, unique};
+
+fn send_numbers(connection: &carrot::Connection, queue: &Queue, count: u32) {
+    connection.publisher().routing_key(&*queue.name).build().unwrap().send_all(0..count).unwrap();
+}
+
+fn numbers(consumer: &Consumer) -> Vec<u32> {
+    consumer
+        .drain()
+        .map(|message| {
+            let message = message.unwrap();
+            let number = message.decode().unwrap();
+            message.ack().unwrap();
+            number
+        })
+        .collect()
+}
+
+on_both_backends! {
+    fn fetching_from_an_empty_queue_gives_none(connection: &Connection) {
+        let consumer = connection.consumer(Queue::server_named()).build().unwrap();
+        assert!(consumer.fetch().unwrap().is_none());
+    }
+
+    fn messages_are_fetched_in_order(connection: &Connection) {
+        let queue = queue();
+        let consumer = connection.consumer(&queue).build().unwrap();
+        send_numbers(connection, &queue, 10);
+        assert_eq!(numbers(&consumer), (0..10).collect::<Vec<_>>());
+    }
+
+    fn the_broker_names_a_queue_without_a_name(connection: &Connection) {
+        let one = connection.consumer(Queue::server_named()).build().unwrap();
+        let other = connection.consumer(Queue::server_named()).build().unwrap();
+        assert!(!one.queue().unwrap().is_empty());
+        assert_ne!(one.queue().unwrap(), other.queue().unwrap());
+    }
+
+    fn a_queue_has_as_many_bindings_as_wanted(connection: &Connection) {
+        let (direct, fanout) = (exchange(ExchangeKind::Direct), exchange(ExchangeKind::Fanout));
+        let consumer = connection
+            .consumer(Queue::server_named())
+            .exchange(&direct).routing_key("one").routing_key("two")
+            .exchange(&fanout)
+            .build()
+            .unwrap();
+        let publisher = connection.publisher().exchange(&direct).build().unwrap();
+        for (number, key) in ["one", "two", "three"].into_iter().enumerate() {
+            publisher.message().routing_key(key).send(&number).unwrap();
+        }
+        connection.publisher().exchange(&fanout).build().unwrap().send(&7).unwrap();
+        assert_eq!(numbers(&consumer), [0, 1, 7]);
+    }
+
+    fn a_queue_that_has_to_exist_and_does_not_is_not_found(connection: &Connection) {
+        let error = connection.consumer(Queue::existing(unique("queue"))).build().unwrap_err();
+        assert!(matches!(error, Error::NotFound { .. }), "{error}");
+    }
+
+    fn a_queue_that_exists_can_be_used_without_knowing_its_properties(connection: &Connection) {
+        let queue = queue().max_length(10);
+        connection.declare_queue(&queue).unwrap();
+        send_numbers(connection, &queue, 1);
+        let consumer = connection.consumer(Queue::existing(&*queue.name)).build().unwrap();
+        assert_eq!(numbers(&consumer), [0]);
+        let error = connection.consumer(&*queue.name).build().unwrap_err();
+        assert!(matches!(error, Error::Precondition { .. }), "{error}");
+    }
+
+    fn a_queue_that_goes_away_ends_the_iterator_with_an_error(connection: &Connection) {
+        let queue = queue();
+        let consumer = connection.consumer(&queue).build().unwrap();
+        let mut messages = consumer.messages().unwrap();
+        connection.delete_queue(&queue.name, carrot::backend::Condition::ALWAYS).unwrap();
+        let error = messages.next().unwrap().unwrap_err();
+        assert!(matches!(error, Error::Cancelled { .. }), "{error}");
+        assert!(messages.next().is_none());
+    }
+
+    fn an_iterator_waits_for_the_next_message(connection: &Connection) {
+        let queue = queue();
+        let consumer = connection.consumer(&queue).build().unwrap();
+        let messages = consumer.messages().unwrap();
+        let (sender, received) = mpsc::channel();
+        let reader = thread::spawn(move || {
+            for message in messages.take(2) {
+                let message = message.unwrap();
+                sender.send(message.decode::<u32>().unwrap()).unwrap();
+                message.ack().unwrap();
+            }
+        });
+        assert!(received.recv_timeout(A_MOMENT).is_err());
+        send_numbers(connection, &queue, 2);
+        assert_eq!((received.recv_timeout(SOON), received.recv_timeout(SOON)), (Ok(0), Ok(1)));
+        reader.join().unwrap();
+    }
+
+    fn an_iterator_ends_when_nothing_comes_in_time(connection: &Connection) {
+        let queue = queue();
+        let consumer = connection.consumer(&queue).build().unwrap();
+        send_numbers(connection, &queue, 3);
+        let started = Instant::now();
+        let taken = consumer.messages().unwrap().timeout(Duration::from_millis(300)).map(|message| message.unwrap().ack().unwrap()).count();
+        assert_eq!(taken, 3);
+        assert!(started.elapsed() >= Duration::from_millis(300) && started.elapsed() < SOON);
+    }
+
+    fn a_dropped_iterator_gives_back_what_it_did_not_hand_out(connection: &Connection) {
+        let queue = queue();
+        let consumer = connection.consumer(&queue).build().unwrap();
+        send_numbers(connection, &queue, 5);
+        let mut messages = consumer.messages().unwrap();
+        let first = messages.next().unwrap().unwrap();
+        drop(messages);
+        eventually("the rest is back", || ready(connection, &queue.name) == 4);
+        first.ack().unwrap();
+        assert_eq!(numbers(&consumer), [1, 2, 3, 4]);
+    }
+
+    fn a_stop_from_another_thread_ends_the_iterator(connection: &Connection) {
+        let queue = queue();
+        let consumer = connection.consumer(&queue).build().unwrap();
+        let messages = consumer.messages().unwrap();
+        let reader = thread::spawn(move || messages.map(Result::unwrap).count());
+        let stop = consumer.stop_handle();
+        stop.stop().unwrap();
+        assert_eq!(reader.join().unwrap(), 0);
+        assert!(stop.is_stopped());
+        assert_eq!(consumer.messages().unwrap().count(), 0);
+    }
+
+    fn callbacks_are_called_in_order_until_one_decides_otherwise(connection: &Connection) {
+        let queue = queue();
+        let mut consumer = connection.consumer(&queue).build().unwrap();
+        send_numbers(connection, &queue, 3);
+        let (sender, calls) = mpsc::channel();
+        let second = sender.clone();
+        consumer.register_callback(move |number: u32, _message: &Message| {
+            sender.send(("first", number)).unwrap();
+            if number == 1 { Settlement::Reject } else { Settlement::Ack }
+        });
+        consumer.register_callback(move |number: u32, _message: &Message| second.send(("second", number)));
+        let report = consumer.wait_for(3).unwrap();
+        assert_eq!((report.acknowledged, report.rejected), (2, 1));
+        drop(consumer);
+        assert_eq!(calls.iter().collect::<Vec<_>>(), [("first", 0), ("second", 0), ("first", 1), ("first", 2), ("second", 2)]);
+    }
+
+    fn waiting_for_some_messages_takes_no_more(connection: &Connection) {
+        let queue = queue();
+        let mut consumer = connection.consumer(&queue).build().unwrap();
+        send_numbers(connection, &queue, 10);
+        consumer.register_callback(|_number: u32, _message: &Message| ());
+        consumer.wait_for(4).unwrap();
+        assert_eq!(consumer.wait_for(0).unwrap().acknowledged, 0);
+        for number in 4..10 {
+            let message = consumer.fetch().unwrap().unwrap();
+            assert_eq!((message.decode::<u32>().unwrap(), message.is_redelivered()), (number, false));
+            message.ack().unwrap();
+        }
+    }
+
+    fn waiting_ends_when_it_is_stopped(connection: &Connection) {
+        let queue = queue();
+        let mut consumer = connection.consumer(&queue).build().unwrap();
+        send_numbers(connection, &queue, 5);
+        let stop = consumer.stop_handle();
+        let mut seen = 0;
+        consumer.register_callback(move |_number: u32, _message: &Message| {
+            seen += 1;
+            if seen == 3 { stop.stop() } else { Ok(()) }
+        });
+        let report = consumer.wait().unwrap();
+        assert_eq!((report.acknowledged, report.given_back), (3, 0));
+        assert_eq!(consumer.wait().unwrap().acknowledged, 0);
+        eventually("the rest is back", || ready(connection, &queue.name) == 2);
+    }
+
+    fn waiting_without_a_callback_is_an_error(connection: &Connection) {
+        let mut consumer = connection.consumer(Queue::server_named()).build().unwrap();
+        assert!(matches!(consumer.wait(), Err(Error::Invalid { .. })));
+    }
+
+    fn a_failing_callback_is_tried_twice_and_then_rejected(connection: &Connection) {
+        let dead = exchange(ExchangeKind::Fanout);
+        let queue = queue().dead_letter_exchange(&*dead.name);
+        let graveyard = connection.consumer(crate::support::queue()).exchange(&dead).build().unwrap();
+        let mut consumer = connection.consumer(&queue).build().unwrap();
+        let publisher = connection.publisher().routing_key(&*queue.name).build().unwrap();
+        publisher.send_all(["error", "panic"]).unwrap();
+        publisher.send(&17).unwrap();
+        consumer.register_callback(|what: String, _message: &Message| match &*what {
+            "panic" => panic!("a handler that panics"),
+            _ => Err::<(), _>("a handler that fails"),
+        });
+        let report = consumer.wait_for(5).unwrap();
+        assert_eq!((report.failed, report.undecodable), (4, 1));
+        let mut dead: Vec<String> = (0..3).map(|_| next(&graveyard)).map(|message| {
+            let text = message.text().unwrap().to_string();
+            message.ack().unwrap();
+            text
+        }).collect();
+        dead.sort();
+        assert_eq!(dead, ["\"error\"", "\"panic\"", "17"]);
+    }
+
+    fn a_definition_and_a_handler_make_a_consumer_of_ones_own(connection: &Connection) {
+        struct Sum(mpsc::Sender<u32>);
+        impl Handler for Sum {
+            type Payload = Vec<u32>;
+            fn receive(&self, numbers: Vec<u32>, _message: &Message) -> Result<Settlement, HandlerError> {
+                self.0.send(numbers.iter().sum())?;
+                Ok(Settlement::Ack)
+            }
+        }
+        let queue = queue();
+        let definition = ConsumerDefinition::new(&queue).prefetch(3);
+        let mut consumer = definition.open(connection).unwrap();
+        connection.publisher().routing_key(&*queue.name).build().unwrap().send(&[1, 2, 3]).unwrap();
+        let (sender, sums) = mpsc::channel();
+        consumer.register_handler(Sum(sender));
+        consumer.wait_for(1).unwrap();
+        assert_eq!(sums.recv(), Ok(6));
+    }
+
+    fn draining_ends_with_the_queue_and_purging_counts(connection: &Connection) {
+        let queue = queue();
+        let consumer = connection.consumer(&queue).build().unwrap();
+        send_numbers(connection, &queue, 4);
+        assert_eq!(numbers(&consumer).len(), 4);
+        send_numbers(connection, &queue, 3);
+        let held = consumer.fetch().unwrap().unwrap();
+        assert_eq!(consumer.purge().unwrap(), 2);
+        held.ack().unwrap();
+        assert!(consumer.fetch().unwrap().is_none());
+    }
+
+    fn an_exclusive_consumer_shuts_others_out(connection: &Connection) {
+        let queue = queue();
+        let exclusive = connection.consumer(&queue).exclusive().build().unwrap();
+        let _messages = exclusive.messages().unwrap();
+        let other = connection.consumer(&queue).build().unwrap();
+        let error = other.messages().unwrap_err();
+        assert!(matches!(error, Error::AccessRefused { .. }), "{error}");
+    }
+
+    fn automatic_acknowledgement_needs_no_settling(connection: &Connection) {
+        let queue = queue();
+        let consumer = connection.consumer(&queue).automatic_acknowledgement().build().unwrap();
+        send_numbers(connection, &queue, 3);
+        drop(consumer.fetch().unwrap().unwrap());
+        let messages: Vec<_> = consumer.messages().unwrap().take(2).map(Result::unwrap).collect();
+        for message in messages {
+            message.ack().unwrap();
+        }
+        consumer.close().unwrap();
+        assert_eq!(ready(connection, &queue.name), 0);
+    }
+
+    fn prefetch_limits_what_is_out(connection: &Connection) {
+        let queue = queue();
+        let consumer = connection.consumer(&queue).prefetch(3).build().unwrap();
+        send_numbers(connection, &queue, 10);
+        let mut messages = consumer.messages().unwrap().timeout(Duration::from_millis(300));
+        let held: Vec<_> = messages.by_ref().map(Result::unwrap).collect();
+        assert_eq!(held.len(), 3);
+        assert_eq!(ready(connection, &queue.name), 7);
+    }
+
+    fn impossible_consumers_are_refused(connection: &Connection) {
+        for (builder, field) in [
+            (connection.consumer("queue").prefetch(0), "prefetch"),
+            (connection.consumer("q".repeat(300)), "queue"),
+            (connection.consumer("queue").exchange("e".repeat(256)), "exchange"),
+            (connection.consumer("queue").exchange("exchange").routing_key("k".repeat(256)), "routing key"),
+            (connection.consumer("queue").routing_key("with no exchange"), "routing key"),
+            (connection.consumer("queue").argument("a".repeat(256), 1), "consumer arguments"),
+        ] {
+            match builder.build() {
+                Err(Error::Invalid { field: named, .. }) => assert_eq!(named, field),
+                other => panic!("{field}: {other:?}"),
+            }
+        }
+        connection.consumer(Queue::server_named()).build().unwrap();
+    }
+
+    fn reserved_names_are_refused(connection: &Connection) {
+        let error = connection.consumer("amq.mine").build().unwrap_err();
+        assert!(matches!(error, Error::AccessRefused { .. }), "{error}");
+        let error = connection.publisher().exchange(Exchange::direct("amq.mine")).build().unwrap_err();
+        assert!(matches!(error, Error::AccessRefused { .. }), "{error}");
+    }
+
+    fn a_closed_consumer_says_so(connection: &Connection) {
+        let consumer = connection.consumer(Queue::server_named()).build().unwrap();
+        consumer.close().unwrap();
+        consumer.close().unwrap();
+        assert!(matches!(consumer.fetch(), Err(Error::Closed { .. })));
+        assert!(matches!(consumer.messages(), Err(Error::Closed { .. })));
+    }
+}

@@ -1,0 +1,17 @@
+//! The library as its users see it, on both backends.
+//!
+//! Every test of [`on_both_backends`] runs on the in-process broker, and on RabbitMQ where `CARROT_TEST_AMQP_URL` says; `./scripts/test`
+//! provides one.
+
+#![allow(clippy::unwrap_used, unreachable_pub, reason = "tests")]
+
+#[macro_use]
+mod support;
+
+mod connection;
+mod consumer;
+mod examples;
+mod load;
+mod message;
+mod publisher;
+mod workers;

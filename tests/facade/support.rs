@@ -1,0 +1,80 @@
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+
+use carrot::{Connection, Consumer, Exchange, ExchangeKind, Message, Queue};
+
+/// Long enough for anything that is going to happen.
+pub const SOON: Duration = Duration::from_secs(10);
+/// Long enough to notice most of what ought not to happen.
+pub const A_MOMENT: Duration = Duration::from_millis(100);
+
+pub fn memory() -> Connection {
+    carrot::connect("memory://").unwrap()
+}
+
+pub fn rabbitmq() -> Connection {
+    carrot::connect(rabbitmq_url()).unwrap()
+}
+
+pub fn rabbitmq_url() -> String {
+    std::env::var("CARROT_TEST_AMQP_URL").expect("CARROT_TEST_AMQP_URL has to name a broker; ./scripts/test starts one")
+}
+
+/// Makes each function a test on the in-process broker and one on RabbitMQ.
+macro_rules! on_both_backends {
+    ($(fn $name:ident($connection:ident: &Connection) $body:block)*) => {
+        $(fn $name($connection: &carrot::Connection) $body)*
+
+        mod memory {
+            $(#[test]
+            fn $name() {
+                super::$name(&crate::support::memory());
+            })*
+        }
+
+        mod rabbitmq {
+            $(#[test]
+            #[ignore = "needs RabbitMQ: run ./scripts/test"]
+            fn $name() {
+                super::$name(&crate::support::rabbitmq());
+            })*
+        }
+    };
+}
+
+/// A name that no other test, and no other run, uses.
+pub fn unique(name: &str) -> String {
+    static NUMBER: AtomicU32 = AtomicU32::new(0);
+    let nanoseconds = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().subsec_nanos();
+    format!("carrot-test-{name}-{}-{}-{nanoseconds}", std::process::id(), NUMBER.fetch_add(1, Ordering::Relaxed))
+}
+
+/// A queue that goes by itself if the test does not delete it.
+pub fn queue() -> Queue {
+    Queue::new(unique("queue")).expires(Duration::from_secs(300))
+}
+
+/// An exchange that goes with its last binding.
+pub fn exchange(kind: ExchangeKind) -> Exchange {
+    Exchange::new(unique("exchange"), kind).auto_delete()
+}
+
+/// The next message, which has to come soon.
+pub fn next(consumer: &Consumer) -> Message {
+    consumer.messages().unwrap().timeout(SOON).next().expect("a message soon").unwrap()
+}
+
+/// Waits until `condition` holds, which has to be soon.
+#[track_caller]
+pub fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
+    let deadline = Instant::now() + SOON;
+    while !condition() {
+        assert!(Instant::now() < deadline, "{what} did not happen in {SOON:?}");
+        std::thread::sleep(Duration::from_millis(2));
+    }
+}
+
+/// How many ready messages a queue has.
+pub fn ready(connection: &Connection, queue: &str) -> u32 {
+    connection.declare_queue(Queue::existing(queue)).unwrap().message_count
+}
