@@ -6,14 +6,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
 /// Passes bytes between its clients and one server, until it is told to cut them off. Its thread ends with the process.
-pub struct Proxy {
+pub(crate) struct Proxy {
     address: SocketAddr,
     streams: Arc<Mutex<Vec<TcpStream>>>,
 }
 
 impl Proxy {
     /// A proxy on a free local port, in front of `server`.
-    pub fn new(server: (String, u16)) -> Proxy {
+    pub(crate) fn new(server: (String, u16)) -> Proxy {
         let listener = TcpListener::bind("127.0.0.1:0").expect("bind a local port");
         let address = listener.local_addr().expect("the address of a bound socket");
         let streams = Arc::new(Mutex::new(Vec::new()));
@@ -33,12 +33,12 @@ impl Proxy {
     }
 
     /// Where to connect to instead of the server.
-    pub fn address(&self) -> SocketAddr {
+    pub(crate) fn address(&self) -> SocketAddr {
         self.address
     }
 
     /// Ends every connection made so far, on both sides. New ones can be made.
-    pub fn cut(&self) {
+    pub(crate) fn cut(&self) {
         for stream in self.streams.lock().unwrap_or_else(PoisonError::into_inner).drain(..) {
             let _ = stream.shutdown(Shutdown::Both);
         }

@@ -4,15 +4,31 @@ use std::time::{Duration, Instant};
 
 use crate::support::*;
 
+/// Unblocks the broker when it goes, also when the case fails.
+struct Blocked<'harness>(&'harness dyn Harness);
+
+impl<'harness> Blocked<'harness> {
+    fn new(harness: &'harness dyn Harness) -> Blocked<'harness> {
+        assert!(harness.block(true), "a harness with BlockBroker blocks");
+        Blocked(harness)
+    }
+}
+
+impl Drop for Blocked<'_> {
+    fn drop(&mut self) {
+        self.0.block(false);
+    }
+}
+
 pub(crate) fn a_confirm_is_late_while_the_broker_is_blocked(harness: &dyn Harness) {
     let stage = Stage::new(harness);
     let queue = stage.queue();
-    assert!(stage.harness.block(true), "a harness with BlockBroker blocks");
+    let blocked = Blocked::new(harness);
     // The alarm shows at the first publication after it.
     let tag = stage.channel.post(Content::new("", &*queue, "x"));
     let start = Instant::now();
     let waited = stage.channel.confirm(tag, milliseconds(300));
-    stage.harness.block(false);
+    drop(blocked);
     assert_error!(waited, Error::Timeout { .. } | Error::Blocked { .. });
     assert!(start.elapsed() < Duration::from_secs(5), "the deadline was missed: {:?}", start.elapsed());
     assert_eq!(stage.channel.outcome(tag), Outcome::Accepted);
@@ -25,8 +41,8 @@ pub(crate) fn a_blocked_broker_still_serves_consumers(harness: &dyn Harness) {
     stage.channel.put(&queue, ["a"]);
     let channel = stage.connector.open(&ChannelOptions::consume(), DEADLINE).expect("open");
     let subscription = channel.subscribe(&queue);
-    assert!(stage.harness.block(true), "a harness with BlockBroker blocks");
+    let blocked = Blocked::new(harness);
     let served = subscription.next(DEADLINE);
-    stage.harness.block(false);
+    drop(blocked);
     assert!(matches!(served, Ok(Some(_))), "next gave {served:?}");
 }
