@@ -39,7 +39,7 @@ impl Format for PrettyJson {
 fn main() -> Result<(), Box<dyn Error>> {
     let url = std::env::var("CARROT_URL").unwrap_or_else(|_| "memory://".into());
     let connection = carrot::connect(url)?;
-    let consumer = connection.consumer("codecs").codecs(Codecs::default().with(PrettyJson)).build()?;
+    let consumer = connection.consumer("codecs").codecs(Codecs::default().with(Codec::bincode()).with(PrettyJson)).build()?;
 
     let reading = Reading { sensor: 7, celsius: 21.5 };
     for codec in [Codec::json(), Codec::bincode(), Codec::new(PrettyJson)] {
@@ -54,7 +54,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         message.ack()?;
     }
 
-    let strict = connection.consumer("codecs").codecs(Codecs::only(Codec::json())).build()?;
+    let strict = connection.consumer("codecs").build()?; // bincode has to be asked for
     connection.publisher().routing_key("codecs").codec(Codec::bincode()).build()?.send(&reading)?;
     if let Some(message) = strict.fetch()? {
         if let Err(error) = message.decode::<Reading>() {

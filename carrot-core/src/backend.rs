@@ -123,8 +123,9 @@ pub trait Backend: Debug + Send + Sync + 'static {
     /// follows a return is not told again.
     ///
     /// # Errors
-    /// [`Error::Timeout`] if no answer came in time: it may still come, and be asked for again. The channel's first error: whether the
-    /// broker has the message is then unknown. [`Error::Invalid`] on a channel without confirms.
+    /// [`Error::Timeout`] if no answer came in time, or [`Error::Blocked`] if the broker is known to have blocked publishing: the answer may
+    /// still come, and be asked for again. The channel's first error: whether the broker has the message is then unknown.
+    /// [`Error::Invalid`] on a channel without confirms.
     fn confirm(&self, tag: PublishTag, timeout: Duration) -> Result<Outcome>;
 
     /// Takes the message at the head of a queue, if there is one; never waits for one to come. Prefetch does not count here.
@@ -132,7 +133,7 @@ pub trait Backend: Debug + Send + Sync + 'static {
     /// Blocks for one round trip.
     ///
     /// # Errors
-    /// [`Error::NotFound`], [`Error::Locked`], [`Error::AccessRefused`] (the queue has an exclusive consumer).
+    /// [`Error::NotFound`], [`Error::Locked`]. An exclusive consumer of the queue does not keep others from getting.
     fn get(&self, queue: &str, acknowledgement: Acknowledgement) -> Result<Option<Delivery>>;
 
     /// Starts a consumer on a queue. Deliveries arrive from now on, up to the prefetch; [`Subscription::next`] takes them.
@@ -197,6 +198,9 @@ pub trait Subscription: Debug + Send + Sync + 'static {
 }
 
 /// What a channel is opened for.
+///
+/// Exclusive queues belong to a connection, so they are to be declared and used in one role: a driver that keeps a connection for each gives
+/// [`Error::Locked`] in the other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Role {
     /// Mostly to publish. A broker under an alarm stops reading from connections that publish, so they are kept apart.
@@ -278,7 +282,7 @@ pub enum Delete<'a> {
     Exchange {
         /// Its name.
         name: &'a str,
-        /// On what condition; [`Condition::unempty`](Condition) does not apply.
+        /// On what condition; `if_empty` does not apply.
         condition: Condition,
     },
     /// A queue, with its messages and bindings.

@@ -90,8 +90,7 @@ impl Consumer {
     /// Blocks for one round trip, the call timeout at most. To take many messages, the other ways are much faster.
     ///
     /// # Errors
-    /// [`Error::NotFound`](crate::Error::NotFound) if the queue is gone, [`Error::AccessRefused`](crate::Error::AccessRefused) if another
-    /// consumer has it exclusively, [`Error::Disconnected`](crate::Error::Disconnected).
+    /// [`Error::NotFound`](crate::Error::NotFound) if the queue is gone, [`Error::Disconnected`](crate::Error::Disconnected).
     pub fn fetch(&self) -> Result<Option<Message>> {
         self.shared.session.with_channel(|opened| {
             let delivery = opened.channel.get(&opened.state, self.shared.options.acknowledgement)?;

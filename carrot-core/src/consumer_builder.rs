@@ -91,7 +91,8 @@ settings! {
         self
     }
 
-    /// Which content types are decoded, and how. Defaults to every codec of this crate, with JSON for messages that name no content type.
+    /// Which content types are decoded, and how. Defaults to [`Codecs::default`]: JSON,
+    /// which also reads messages that name no content type, text, and raw bytes; not bincode.
     fn codecs(mut self, codecs: impl Into<Codecs>) {
         self.codecs = codecs.into();
         self

@@ -7,6 +7,17 @@ use std::time::Duration;
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// The underlying error of another library, shared so that one failure can be told to every call it fails.
+///
+/// [`source`](StdError::source) gives it in this wrapping, so a look at the error inside takes two steps:
+///
+/// ```
+/// use std::error::Error;
+/// use carrot_core::{Cause, Codec};
+///
+/// let error = Codec::json().decode::<Vec<u32>>(b"[1,").unwrap_err();
+/// let cause = error.source().and_then(|source| source.downcast_ref::<Cause>()).unwrap();
+/// assert!(cause.downcast_ref::<serde_json::Error>().unwrap().is_eof());
+/// ```
 pub type Cause = Arc<dyn StdError + Send + Sync + 'static>;
 
 /// Everything that can go wrong, cut by what the caller can do about it.

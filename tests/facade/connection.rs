@@ -38,7 +38,7 @@ on_both_backends! {
         connection.declare_queue(&queue).unwrap();
     }
 
-    fn an_exclusive_queue_is_locked_to_other_connections(connection: &Connection) {
+    fn an_exclusive_queue_is_open_to_all_of_its_own_connection(connection: &Connection) {
         let queue = Queue::new(unique("queue")).exclusive();
         let consumer = connection.consumer(&queue).build().unwrap();
         connection.consumer(&queue).build().unwrap();

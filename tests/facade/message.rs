@@ -1,4 +1,4 @@
-use carrot::{Codec, Codecs, Error, ExchangeKind, Queue};
+use carrot::{Codec, Codecs, Error, ExchangeKind};
 
 use crate::support::{eventually, exchange, next, queue, ready};
 
@@ -92,7 +92,7 @@ on_both_backends! {
 
     fn undecodable_bodies_are_told_and_can_still_be_settled(connection: &Connection) {
         let queue = queue();
-        let consumer = connection.consumer(&queue).build().unwrap();
+        let consumer = connection.consumer(&queue).codecs(Codecs::default().with(Codec::bincode())).build().unwrap();
         let publisher = connection.publisher().routing_key(&*queue.name).build().unwrap();
         publisher.message().send_bytes("{not json").unwrap();
         publisher.message().properties(|properties| properties.with_content_type("application/x-bincode"))
@@ -115,7 +115,7 @@ on_both_backends! {
 
     fn the_content_type_picks_the_decoder(connection: &Connection) {
         let queue = queue();
-        let consumer = connection.consumer(&queue).build().unwrap();
+        let consumer = connection.consumer(&queue).codecs(Codecs::default().with(Codec::bincode())).build().unwrap();
         for codec in [Codec::json(), Codec::text(), Codec::bincode()] {
             connection.publisher().routing_key(&*queue.name).codec(codec).build().unwrap().send("the same").unwrap();
         }
@@ -128,6 +128,15 @@ on_both_backends! {
         let raw = consumer.fetch().unwrap().unwrap();
         assert_eq!((raw.decode::<Vec<u8>>().unwrap(), raw.text()), (b"bytes".to_vec(), Some("bytes")));
         raw.ack().unwrap();
+    }
+
+    fn bincode_is_only_read_where_it_is_asked_for(connection: &Connection) {
+        let queue = queue();
+        let consumer = connection.consumer(&queue).build().unwrap();
+        connection.publisher().routing_key(&*queue.name).codec(Codec::bincode()).build().unwrap().send("x").unwrap();
+        let message = consumer.fetch().unwrap().unwrap();
+        assert!(matches!(message.decode::<String>(), Err(Error::ContentType { .. })));
+        message.ack().unwrap();
     }
 
     fn a_consumer_can_restrict_what_it_accepts(connection: &Connection) {
