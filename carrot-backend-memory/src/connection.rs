@@ -76,6 +76,7 @@ impl Connection {
             }
         }
         self.delete_exclusive_queues();
+        self.core.faults.wake();
     }
 
     /// Notes that a queue is exclusive to it. If it ended meanwhile, the queue goes at once.
@@ -92,11 +93,10 @@ impl Connection {
         }
         let owned: Vec<_> = read(&self.core.topology).queues.values().filter(|queue| queue.owner == Some(self.id)).cloned().collect();
         for queue in owned {
-            let mut dead = Vec::new();
-            if let Ok(Some(estate)) = queue.delete(&self.core, Condition::ALWAYS, &mut dead) {
+            if let Ok(Some(estate)) = queue.delete(&self.core, Condition::ALWAYS) {
                 self.core.settle_estate(&queue, estate);
             }
-            self.core.send_dead_letters(dead);
+            self.core.send_dead_letters();
         }
     }
 
