@@ -1,8 +1,8 @@
 //! One channel.
 
 use std::fmt;
-use std::sync::{Arc, Weak};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use amiquip::QueueDeleteOptions;

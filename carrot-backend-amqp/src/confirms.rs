@@ -71,6 +71,7 @@ impl Confirms {
 
     pub(crate) fn wait(&self, tag: u64, deadline: Instant) -> Result<Outcome, NoOutcome> {
         let mut state = self.lock();
+        let mut looked = false;
         loop {
             if let Some(answer) = state.answers.take(tag) {
                 state.waiting.remove(&tag);
@@ -81,7 +82,7 @@ impl Confirms {
                 return Err(NoOutcome::ChannelGone);
             }
             let now = Instant::now();
-            if now >= deadline && (state.reading || self.confirms.is_empty()) {
+            if now >= deadline && (state.reading || looked) {
                 state.waiting.remove(&tag);
                 pass_on(state);
                 return Err(NoOutcome::Late);
@@ -100,7 +101,7 @@ impl Confirms {
                 state.reading = false;
                 match first {
                     Ok(first) => self.read(&mut state, Some(first)),
-                    Err(RecvTimeoutError::Timeout) => {}
+                    Err(RecvTimeoutError::Timeout) => looked = true,
                     Err(RecvTimeoutError::Disconnected) => {
                         state.ended = true;
                         self.read(&mut state, None);

@@ -51,7 +51,12 @@ struct State {
 
 impl Connection {
     /// Connects, and starts the keeper.
-    pub(crate) fn open(options: &Arc<ConnectionOptions>, name: String, attempt: &Arc<Attempt>, deadline: Instant) -> Result<Arc<Connection>> {
+    pub(crate) fn open(
+        options: &Arc<ConnectionOptions>,
+        name: String,
+        attempt: &Arc<Attempt>,
+        deadline: Instant,
+    ) -> Result<Arc<Connection>> {
         let mut dialed = dial::dial(options, name.clone(), attempt, deadline)?;
         let (watchdog, woken) = Watchdog::new();
         let notifications = dialed.amqp.listen_for_connection_blocked();
@@ -69,9 +74,10 @@ impl Connection {
         let connection = Arc::new(Connection { life: Arc::clone(&life) });
         let notifications = notifications.map_err(|error| error::death(Err(error)))?;
         info!("{} connected to {}", life.name, life.endpoint);
-        thread::Builder::new().name("carrot-keeper".to_string()).spawn(move || life.keep(&notifications, &woken)).map_err(|error| {
-            Error::Backend { reason: "no thread could be started".to_string(), source: Some(Arc::new(error)) }
-        })?;
+        thread::Builder::new()
+            .name("carrot-keeper".to_string())
+            .spawn(move || life.keep(&notifications, &woken))
+            .map_err(|error| Error::Backend { reason: "no thread could be started".to_string(), source: Some(Arc::new(error)) })?;
         Ok(connection)
     }
 
@@ -80,11 +86,7 @@ impl Connection {
     }
 
     /// Opens a channel, and does with it what its opening takes.
-    pub(crate) fn open_channel<T>(
-        &self,
-        deadline: Instant,
-        prepare: impl FnOnce(amiquip::Channel) -> amiquip::Result<T>,
-    ) -> Result<T> {
+    pub(crate) fn open_channel<T>(&self, deadline: Instant, prepare: impl FnOnce(amiquip::Channel) -> amiquip::Result<T>) -> Result<T> {
         const OPERATION: &str = "opening a channel";
         let started = Instant::now();
         let life = &self.life;

@@ -120,7 +120,7 @@ impl Desk {
         let sent = match &state.place {
             Place::Here(channel) => outgoing.send(channel),
             Place::Owned => {
-                let job = Job::Publish(outgoing);
+                let job = Job::Publish(Box::new(outgoing));
                 self.owner.get().map_or(Ok(()), |owner| owner.send(job).map_err(|_| amiquip::Error::EventLoopDropped))
             }
             Place::Lent | Place::Gone(_) => {
@@ -180,7 +180,7 @@ impl Desk {
         let _ = hand_over.send(channel);
         let _ = owner.send(Job::Settle);
         for outgoing in mem::take(&mut state.outbox) {
-            let _ = owner.send(Job::Publish(outgoing));
+            let _ = owner.send(Job::Publish(Box::new(outgoing)));
         }
         state.place = Place::Owned;
         drop(state);

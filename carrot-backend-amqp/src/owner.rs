@@ -15,12 +15,26 @@ use crate::time::deadline_after;
 pub(crate) enum Job {
     /// Verdicts wait in the ledger.
     Settle,
-    Publish(Outgoing),
+    Publish(Box<Outgoing>),
     Call(Box<dyn FnOnce(&amiquip::Channel) + Send>),
-    Consume { id: u64, queue: String, prefetch: u16, options: ConsumerOptions, deadline: Instant, reply: Sender<Result<Receiver<ConsumerMessage>>> },
-    Cancel { id: u64, deadline: Instant, reply: Sender<Result<()>> },
+    Consume {
+        id: u64,
+        queue: String,
+        prefetch: u16,
+        options: ConsumerOptions,
+        deadline: Instant,
+        reply: Sender<Result<Receiver<ConsumerMessage>>>,
+    },
+    Cancel {
+        id: u64,
+        deadline: Instant,
+        reply: Sender<Result<()>>,
+    },
     /// Nobody takes the deliveries of this consumer any more.
-    Release { id: u64, automatic: bool },
+    Release {
+        id: u64,
+        automatic: bool,
+    },
     /// The sender is dropped when it is done.
     Close(Sender<()>),
 }
