@@ -26,7 +26,6 @@ struct State {
     place: Place,
     /// What was published while somebody had the channel.
     outbox: VecDeque<Outgoing>,
-    next_tag: u64,
 }
 
 enum Place {
@@ -49,7 +48,7 @@ pub(crate) enum Turn<'a> {
 
 impl Desk {
     pub(crate) fn new(channel: amiquip::Channel) -> Desk {
-        let state = State { place: Place::Here(channel), outbox: VecDeque::new(), next_tag: 0 };
+        let state = State { place: Place::Here(channel), outbox: VecDeque::new() };
         Desk { state: Mutex::new(state), changed: Condvar::new(), owner: OnceLock::new() }
     }
 
@@ -110,11 +109,7 @@ impl Desk {
             drop(state);
             return Err(core.gone());
         }
-        state.next_tag += 1;
-        let tag = state.next_tag;
-        if outgoing.mandatory && core.confirming {
-            core.confirms.expect_return(tag, &outgoing.content);
-        }
+        let tag = core.confirms.issue(&outgoing.content, outgoing.mandatory && core.confirming);
         let sent = match &state.place {
             Place::Here(channel) => outgoing.send(channel),
             Place::Owned => {
