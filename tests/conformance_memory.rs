@@ -50,7 +50,11 @@ impl Harness for Manual {
 
     fn block(&self, blocked: bool) -> bool {
         let faults = self.broker.faults();
-        if blocked { faults.block_publishers("low on memory") } else { faults.unblock_publishers() };
+        if blocked {
+            faults.block_publishers("low on memory")
+        } else {
+            faults.unblock_publishers()
+        };
         true
     }
 }

@@ -63,7 +63,10 @@ fn are_alike(wanted: &Value, found: &Value) -> bool {
         }
         (Value::Table(wanted), Value::Table(found)) => {
             wanted.len() == found.len()
-                && wanted.iter().zip(found.iter()).all(|((name, wanted), (other, found))| name == other && are_alike_in_type_too(wanted, found))
+                && wanted
+                    .iter()
+                    .zip(found.iter())
+                    .all(|((name, wanted), (other, found))| name == other && are_alike_in_type_too(wanted, found))
         }
         _ => match (octets(wanted), octets(found), Number::of(wanted), Number::of(found)) {
             (Some(wanted), Some(found), ..) => wanted == found,

@@ -25,6 +25,7 @@ mod properties;
 mod publisher;
 mod publisher_builder;
 mod receipt;
+mod redial;
 mod report;
 mod session;
 mod topology;

@@ -68,7 +68,8 @@ examples! {
 
 /// Stops the work queue in the middle; gives how many jobs were done, and how many given back.
 fn interrupt_the_work_queue(jobs: u32, url: Option<&str>) -> (u32, u32) {
-    let mut child = command("work_queue", url).env("JOBS", jobs.to_string()).env("QUEUE", "interrupted_work").stdout(Stdio::piped()).spawn().unwrap();
+    let mut child =
+        command("work_queue", url).env("JOBS", jobs.to_string()).env("QUEUE", "interrupted_work").stdout(Stdio::piped()).spawn().unwrap();
     let mut printed = BufReader::new(child.stdout.take().unwrap());
     let mut line = String::new();
     while !line.contains(" done by ") {
