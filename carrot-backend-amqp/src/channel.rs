@@ -18,10 +18,10 @@ use crate::convert;
 use crate::core::{Core, Outgoing};
 use crate::desk::{Desk, Turn};
 use crate::ledger::{UnknownTag, Verdict};
-use crate::limits;
 use crate::owner::Job;
 use crate::subscription::AmqpSubscription;
 use crate::time::deadline_after;
+use carrot_core::limits;
 
 /// By how much an answer may come later than its deadline, when the owner of a channel gives it.
 const GRACE: Duration = Duration::from_secs(1);

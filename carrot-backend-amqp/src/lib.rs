@@ -70,7 +70,6 @@ mod error;
 mod flow;
 mod ledger;
 mod lending;
-mod limits;
 mod owner;
 mod ranges;
 mod start;

@@ -34,6 +34,7 @@ mod window;
 mod workers;
 
 pub mod backend;
+pub mod limits;
 pub mod validate;
 
 pub use codec::{BodyReader, Codec, Codecs, Encodable, Format, FormatError};
