@@ -105,12 +105,8 @@ impl Sender {
                         return Ok(());
                     }
                 }
-                Err(error) => {
-                    self.session.failed(&channel, &error);
-                    if !is_of_the_channel(&error) || Instant::now() >= message.deadline {
-                        return Err(error);
-                    }
-                }
+                Err(error) if is_of_the_channel(&error) && Instant::now() < message.deadline => self.session.failed(&channel, &error),
+                Err(error) => return Err(error),
             }
             opened = self.session.recover(message.deadline);
             if opened.as_ref().is_ok_and(|opened| message.is_resolved() || message.is_on(&opened.channel)) {
@@ -166,8 +162,11 @@ impl Sender {
     fn send_again(&self, message: &InFlight, lost: &Attempt, until: Instant) -> Result<()> {
         let channel = self.session.recover(until)?.channel;
         if message.is_on(&lost.channel) {
-            let tag = channel.publish(&message.publication()).inspect_err(|error| self.session.failed(&channel, error))?;
-            message.sent(Attempt { channel, tag });
+            match channel.publish(&message.publication()) {
+                Ok(tag) => message.sent(Attempt { channel, tag }),
+                Err(error) if is_of_the_channel(&error) => self.session.failed(&channel, &error),
+                Err(error) => return Err(error),
+            }
         }
         Ok(())
     }
@@ -240,7 +239,8 @@ impl Unclaimed {
     }
 }
 
-/// Whether a failure to publish says nothing of the message itself: the channel had ended before.
+/// Whether a failure to publish says that the channel had ended before, and nothing of the message itself. A way to the broker that is
+/// congested is another matter: the channel, and what is unconfirmed on it, are well.
 fn is_of_the_channel(error: &Error) -> bool {
     error.is_disconnected() || error.is_channel_error()
 }
