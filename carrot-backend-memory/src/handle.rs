@@ -48,7 +48,7 @@ impl Handle {
     pub(crate) fn judge<T>(&self, result: Result<T>) -> Result<T> {
         if let Err(error) = &result {
             match error {
-                Error::Disconnected { .. } => self.connection.fail(error.clone()),
+                Error::Disconnected { .. } | Error::Unreadable { .. } => self.connection.fail(error.clone()),
                 Error::Timeout { .. } => self.end(error.clone()),
                 error if error.is_channel_error() => self.end(error.clone()),
                 _ => {}

@@ -75,6 +75,7 @@ mod faults;
 mod handle;
 mod headers;
 mod inspect;
+mod observers;
 mod pattern;
 mod queue;
 mod queue_state;
