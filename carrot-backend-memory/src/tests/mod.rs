@@ -19,6 +19,7 @@ mod dead_letters;
 mod faults;
 mod limits;
 mod observers;
+mod quorum;
 mod reply_to;
 mod routing;
 mod settlement;
