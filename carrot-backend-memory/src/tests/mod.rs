@@ -13,6 +13,7 @@ use carrot_core::{Binding, Exchange, Properties, Queue, Result};
 use crate::{Broker, ManualClock};
 
 mod alarms;
+mod bad_input;
 mod basics;
 mod consumers;
 mod dead_letters;
