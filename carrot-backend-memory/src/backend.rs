@@ -1,7 +1,7 @@
 //! One open channel, and the deliveries of one consumer, as the contract wants them.
 
 use std::sync::{Arc, Condvar};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use carrot_core::backend::{
     Acknowledgement, Backend, ConsumeOptions, Declare, Declared, Delete, Deleted, Delivery, DeliveryTag, Extent, Outcome, Publication,
@@ -11,10 +11,11 @@ use carrot_core::{Binding, Destination, Error, Exchange, Result};
 
 use crate::arguments::{Rules, compare_queue, consumer_priority};
 use crate::broker::{Core, token};
-use crate::channel::Channel;
+use crate::channel::{Answer, Channel};
 use crate::connection::Connection;
 use crate::consumers::Consumer;
 use crate::dead_letter::DeadLetter;
+use crate::faults::{Operation, Verdict};
 use crate::queue::{Queue, Settlement};
 use crate::refusal;
 use crate::reply_to;
@@ -57,11 +58,33 @@ impl Handle {
         if let Err(error) = &result {
             match error {
                 Error::Disconnected { .. } => self.connection.fail(error.clone()),
+                Error::Timeout { .. } => self.end(error.clone()),
                 error if error.is_channel_error() => self.end(error.clone()),
                 _ => {}
             }
         }
         result
+    }
+
+    /// Lets what was ordered for an operation happen; the channel's first error if it is dead.
+    fn begin(&self, operation: Operation) -> Result<Verdict> {
+        self.channel.check()?;
+        if !self.core().faults.is_armed() {
+            return Ok(Verdict::Proceed);
+        }
+        self.judge(self.core().meet(operation, Some(&self.channel), self.call_timeout))
+    }
+
+    /// As [`begin`](Handle::begin), for what only waits: what is left of its timeout. Running out of it closes nothing.
+    fn begin_wait(&self, operation: Operation, timeout: Duration) -> Result<Duration> {
+        if !self.core().faults.is_armed() {
+            return Ok(timeout);
+        }
+        let started = Instant::now();
+        match self.core().meet(operation, Some(&self.channel), timeout) {
+            Err(error @ Error::Timeout { .. }) => Err(error),
+            verdict => self.judge(verdict).map(|_| timeout.saturating_sub(started.elapsed())),
+        }
     }
 
     fn queue(&self, name: &str) -> Result<Arc<Queue>> {
@@ -260,6 +283,15 @@ impl Handle {
 
     fn settle(&self, tag: DeliveryTag, extent: Extent, settlement: Settlement) -> Result<()> {
         let stale = |error| Error::Stale { cause: Some(Arc::new(error)) };
+        let operation = if settlement == Settlement::Ack { Operation::Ack } else { Operation::Reject };
+        self.channel.check().map_err(stale)?;
+        if let Err(error) = self.begin(operation) {
+            return match self.channel.check() {
+                Err(_) if error.is_channel_error() => Ok(()),
+                Err(failure) => Err(stale(failure)),
+                Ok(()) => Err(error),
+            };
+        }
         match extent {
             Extent::One => match self.channel.take(tag).map_err(stale)? {
                 Some(unacked) => {
@@ -300,7 +332,7 @@ impl Backend for MemoryBackend {
     fn declare(&self, entity: Declare<'_>) -> Result<Declared> {
         entity.validate()?;
         let handle = &self.handle;
-        handle.channel.check()?;
+        handle.begin(Operation::Declare)?;
         handle.judge(match entity {
             Declare::Exchange(exchange) => handle.declare_exchange(exchange),
             Declare::Queue(queue) => handle.declare_queue(queue),
@@ -315,7 +347,7 @@ impl Backend for MemoryBackend {
     fn delete(&self, entity: Delete<'_>) -> Result<Deleted> {
         entity.validate()?;
         let handle = &self.handle;
-        handle.channel.check()?;
+        handle.begin(Operation::Delete)?;
         handle.judge(match entity {
             Delete::Exchange { name, condition } => handle.delete_exchange(name, condition),
             Delete::Queue { name, condition } => handle.delete_queue(name, condition),
@@ -334,11 +366,21 @@ impl Backend for MemoryBackend {
     fn publish(&self, publication: &Publication<'_>) -> Result<PublishTag> {
         publication.validate()?;
         let handle = &*self.handle;
+        handle.channel.check()?;
+        let verdict = match handle.begin(Operation::Publish) {
+            // What the broker refuses is told by `confirm`, here under a tag that is never answered.
+            Err(error) if error.is_channel_error() => return Ok(PublishTag(u64::MAX)),
+            verdict => verdict?,
+        };
         let mut publishing = lock(&handle.channel.publishing);
         handle.channel.check()?;
         publishing.count += 1;
         let tag = PublishTag(publishing.count);
-        let answer = handle.core().publish(&handle.channel, &handle.connection.user, publication.content, publication.mandatory);
+        let answer = match verdict {
+            Verdict::Nack => Ok(Answer::Refused),
+            _ => handle.core().publish(&handle.channel, &handle.connection.user, publication.content, publication.mandatory),
+        };
+        let answer = if verdict == Verdict::LoseConfirm { answer.map(|_| Answer::Lost) } else { answer };
         match answer {
             Ok(answer) => {
                 if handle.channel.confirms {
@@ -358,13 +400,14 @@ impl Backend for MemoryBackend {
         if !self.handle.channel.confirms {
             return Err(Error::invalid("channel", "without confirms", "only a channel opened with confirms can be asked for them"));
         }
-        self.handle.channel.confirm(tag.0, timeout)
+        let left = self.handle.begin_wait(Operation::Confirm, timeout)?;
+        self.handle.channel.confirm(tag.0, left)
     }
 
     fn get(&self, queue: &str, acknowledgement: Acknowledgement) -> Result<Option<Delivery>> {
         let handle = &self.handle;
         carrot_core::validate::short_string("queue", queue)?;
-        handle.channel.check()?;
+        handle.begin(Operation::Get)?;
         let manual = acknowledgement == Acknowledgement::Manual;
         handle.judge(handle.queue(queue).and_then(|queue| handle.with_dead(|dead| queue.get(handle.core(), &handle.channel, manual, dead))))
     }
@@ -373,7 +416,7 @@ impl Backend for MemoryBackend {
         carrot_core::validate::short_string("queue", queue)?;
         options.validate()?;
         let handle = &self.handle;
-        handle.channel.check()?;
+        handle.begin(Operation::Consume)?;
         Ok(Box::new(handle.judge(handle.consume(queue, options))?))
     }
 
@@ -422,7 +465,10 @@ impl MemorySubscription {
 
 impl Subscription for MemorySubscription {
     fn next(&self, timeout: Duration) -> Result<Option<Delivery>> {
-        self.handle.channel.next(self.stream, &self.arrived, timeout)
+        match self.handle.begin_wait(Operation::Next, timeout) {
+            Err(Error::Timeout { .. }) => Ok(None),
+            left => self.handle.channel.next(self.stream, &self.arrived, left?),
+        }
     }
 
     fn cancel(&self) -> Result<()> {

@@ -12,7 +12,9 @@ use crate::channel::Remains;
 use crate::clock::{Clock, ManualClock, Timers};
 use crate::connection::Connection;
 use crate::connector::MemoryConnector;
+use crate::faults::FaultPlan;
 use crate::queue::{Estate, Fate, Queue};
+use crate::recording::Recordings;
 use crate::reply_to::ReplyStream;
 use crate::sync::{lock, write};
 use crate::topology::Topology;
@@ -152,6 +154,8 @@ pub(crate) struct Core {
     pub(crate) topology: RwLock<Topology>,
     pub(crate) connections: Mutex<Vec<Weak<Connection>>>,
     pub(crate) replies: Mutex<HashMap<Arc<str>, ReplyStream>>,
+    pub(crate) faults: FaultPlan,
+    pub(crate) recordings: Recordings,
     last_id: AtomicU64,
     /// Dead letters that have left one queue and not arrived in the next.
     pub(crate) in_flight: AtomicUsize,
@@ -175,6 +179,8 @@ impl Core {
             topology: RwLock::new(Topology::new()),
             connections: Mutex::default(),
             replies: Mutex::default(),
+            faults: FaultPlan::default(),
+            recordings: Recordings::default(),
             last_id: AtomicU64::new(0),
             in_flight: AtomicUsize::new(0),
             idle: Idle::default(),

@@ -76,6 +76,7 @@ impl ManualClock {
             }
         }
         self.0.now.store(end, Ordering::SeqCst);
+        brokers.iter().for_each(|broker| broker.faults.wake());
     }
 
     /// How far it has been turned.

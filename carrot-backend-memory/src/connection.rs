@@ -76,6 +76,7 @@ impl Connection {
             }
         }
         self.delete_exclusive_queues();
+        self.core.faults.wake();
     }
 
     /// Notes that a queue is exclusive to it. If it ended meanwhile, the queue goes at once.

@@ -9,6 +9,7 @@ use carrot_core::{ConnectionOptions, Credentials, Error, Result};
 use crate::backend::MemoryBackend;
 use crate::broker::{Broker, Core};
 use crate::connection::Connection;
+use crate::faults::Operation;
 use crate::sync::lock;
 
 const CALL_TIMEOUT: Duration = Duration::from_secs(30);
@@ -64,13 +65,28 @@ impl MemoryConnector {
         Ok(MemoryConnector { user: user.into(), name: options.name.as_str().into(), call_timeout: options.call_timeout, ..plain })
     }
 
-    fn connection(&self) -> Result<Arc<Connection>> {
-        let mut state = lock(&self.state);
+    /// Changes the deadline of calls on channels opened from now on. Defaults to 30 seconds.
+    pub fn set_call_timeout(&mut self, timeout: Duration) {
+        self.call_timeout = timeout;
+    }
+
+    /// The connection that there is, if it is open.
+    fn live(&self, state: &State) -> Result<Option<Arc<Connection>>> {
         if state.closed {
             return Err(Error::closed("connection"));
         }
-        if let Some(connection) = state.connection.as_ref().filter(|connection| connection.is_open()) {
-            return Ok(Arc::clone(connection));
+        Ok(state.connection.as_ref().filter(|connection| connection.is_open()).cloned())
+    }
+
+    fn connection(&self, timeout: Duration) -> Result<Arc<Connection>> {
+        let live = self.live(&lock(&self.state))?;
+        if let Some(connection) = live {
+            return Ok(connection);
+        }
+        self.core.meet(Operation::Connect, None, timeout)?;
+        let mut state = lock(&self.state);
+        if let Some(connection) = self.live(&state)? {
+            return Ok(connection);
         }
         let connection = Connection::open(&self.core, &self.user, &self.name);
         let lost = state.connection.replace(Arc::clone(&connection));
@@ -81,8 +97,9 @@ impl MemoryConnector {
 }
 
 impl Connector for MemoryConnector {
-    fn open(&self, options: &ChannelOptions, _timeout: Duration) -> Result<Arc<dyn Backend>> {
-        let connection = self.connection()?;
+    fn open(&self, options: &ChannelOptions, timeout: Duration) -> Result<Arc<dyn Backend>> {
+        let connection = self.connection(timeout)?;
+        self.core.meet(Operation::Open, None, timeout)?;
         let channel = connection.open_channel(options.confirms)?;
         Ok(Arc::new(MemoryBackend::new(connection, channel, self.call_timeout)))
     }

@@ -230,9 +230,6 @@ impl Core {
             }
         }
     }
-
-    /// Takes note of a message for whoever records its exchange.
-    pub(crate) fn record(&self, _content: &Arc<Content>) {}
 }
 
 fn definition(exchange: &crate::exchange::Exchange) -> Exchange {

@@ -11,11 +11,13 @@ mod connector;
 mod consumers;
 mod dead_letter;
 mod exchange;
+mod faults;
 mod headers;
 mod inspect;
 mod pattern;
 mod queue;
 mod ready;
+mod recording;
 mod refusal;
 mod reply_to;
 mod routing;
@@ -26,7 +28,9 @@ mod unacked;
 pub use broker::Broker;
 pub use clock::ManualClock;
 pub use connector::MemoryConnector;
+pub use faults::{Faults, Operation};
 pub use inspect::{ConsumerView, QueueView, UnackedView};
+pub use recording::Recording;
 
 #[cfg(test)]
 mod tests;

@@ -15,6 +15,7 @@ use crate::{Broker, ManualClock};
 mod basics;
 mod consumers;
 mod dead_letters;
+mod faults;
 mod limits;
 mod reply_to;
 mod routing;

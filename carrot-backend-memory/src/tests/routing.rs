@@ -48,7 +48,8 @@ fn two_patterns_of_one_queue_make_one_copy() {
 
 #[test]
 fn a_headers_exchange_compares_headers_by_type_and_value() {
-    let table: &[(&[(&str, Value)], &[usize])] = &[
+    type Row<'a> = (&'a [(&'a str, Value)], &'a [usize]);
+    let table: &[Row<'_>] = &[
         (&[], &[0, 1, 2, 3, 4, 5, 6]),
         (&[("x-match", "any".into())], &[]),
         (&[("x-match", "any".into()), ("a", Value::Void)], &[2, 3, 4, 6]),

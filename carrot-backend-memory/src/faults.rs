@@ -1,0 +1,354 @@
+//! Failures on command.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use carrot_core::{Error, Result};
+
+use crate::broker::{Broker, Core};
+use crate::channel::Channel;
+use crate::clock::Clock;
+use crate::connection::Connection;
+use crate::sync::lock;
+
+/// What a fault strikes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Operation {
+    /// [`Connector::open`](carrot_core::backend::Connector::open) when it makes a new connection.
+    Connect,
+    /// [`Connector::open`](carrot_core::backend::Connector::open), also on a connection that there is.
+    Open,
+    /// [`Backend::declare`](carrot_core::backend::Backend::declare).
+    Declare,
+    /// [`Backend::delete`](carrot_core::backend::Backend::delete).
+    Delete,
+    /// [`Backend::publish`](carrot_core::backend::Backend::publish).
+    Publish,
+    /// [`Backend::confirm`](carrot_core::backend::Backend::confirm), before it looks for the answer.
+    Confirm,
+    /// [`Backend::get`](carrot_core::backend::Backend::get).
+    Get,
+    /// [`Backend::consume`](carrot_core::backend::Backend::consume).
+    Consume,
+    /// [`Subscription::next`](carrot_core::backend::Subscription::next), before it looks for a delivery.
+    Next,
+    /// [`Backend::ack`](carrot_core::backend::Backend::ack).
+    Ack,
+    /// [`Backend::reject`](carrot_core::backend::Backend::reject).
+    Reject,
+    /// Any of these on an open channel, except those that only wait, `Confirm` and `Next`, whose number depends on chance.
+    Any,
+}
+
+impl Operation {
+    fn covers(self, other: Operation) -> bool {
+        match self {
+            Operation::Any => !matches!(other, Operation::Connect | Operation::Open | Operation::Confirm | Operation::Next),
+            operation => operation == other,
+        }
+    }
+}
+
+/// Failures that a test orders from one [`Broker`]; made by [`Broker::faults`].
+///
+/// Orders are kept in the order in which they were given, for all connections of the broker together, and each strikes as often as was
+/// said. Delays of one operation add up; of the others one strikes at a time. Nothing is left to chance, so a test that uses one thread
+/// always sees the same. A broker with no order outstanding spends one load of a flag on each operation.
+///
+/// ```
+/// use std::time::Duration;
+/// use carrot_backend_memory::{Broker, Operation};
+/// use carrot_core::Error;
+/// use carrot_core::backend::{ChannelOptions, Connector, Declare};
+/// use carrot_core::Queue;
+///
+/// let broker = Broker::new();
+/// let connector = broker.connector();
+/// broker.faults().refuse_connects(1).drop_connections_at(Operation::Declare, 2);
+///
+/// let refused = connector.open(&ChannelOptions::publish(), Duration::from_secs(1));
+/// assert!(matches!(refused, Err(Error::Connect { .. })));
+///
+/// let channel = connector.open(&ChannelOptions::publish(), Duration::from_secs(1))?;
+/// channel.declare(Declare::Queue(&Queue::new("first")))?;
+/// let lost = channel.declare(Declare::Queue(&Queue::new("second")));
+/// assert!(matches!(lost, Err(Error::Disconnected { .. })));
+/// # Ok::<(), carrot_core::Error>(())
+/// ```
+#[derive(Debug, Clone)]
+pub struct Faults {
+    broker: Broker,
+}
+
+impl Broker {
+    /// Orders failures from it.
+    pub fn faults(&self) -> Faults {
+        Faults { broker: self.clone() }
+    }
+}
+
+impl Faults {
+    /// Cuts every connection, now. What was unsettled returns to its queues, exclusive queues go, and every call on their channels gives
+    /// [`Error::Disconnected`]. New connections can be made at once.
+    pub fn drop_connections(&self) -> &Faults {
+        self.broker.core.drop_connections(|_| true);
+        self
+    }
+
+    /// Cuts the connections of this name, now; see [`drop_connections`](Faults::drop_connections).
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] if there is no open connection of that name.
+    pub fn drop_connections_named(&self, name: &str) -> Result<&Faults> {
+        match self.broker.core.drop_connections(|connection| &*connection.name == name) {
+            0 => Err(Error::NotFound { reason: format!("no open connection is named {name:?}") }),
+            _ => Ok(self),
+        }
+    }
+
+    /// Cuts every connection at the `nth` such operation from now, counted from 1, which does nothing and is the first to be told. With
+    /// `nth` zero, nothing is ordered.
+    pub fn drop_connections_at(&self, operation: Operation, nth: u32) -> &Faults {
+        if let Some(skip) = nth.checked_sub(1) {
+            self.order(operation, skip, 1, Action::DropConnections);
+        }
+        self
+    }
+
+    /// Lets the next `count` new connections fail with [`Error::Connect`].
+    pub fn refuse_connects(&self, count: u32) -> &Faults {
+        let endpoint = format!("memory://{}", self.broker.name().unwrap_or_default());
+        let refused = Error::Connect { endpoint, reason: "connection refused, as ordered".into(), source: None };
+        self.order(Operation::Connect, 0, count, Action::Fail(refused))
+    }
+
+    /// Refuses the next `count` publications (a nack): they reach no queue.
+    pub fn nack_publishes(&self, count: u32) -> &Faults {
+        self.order(Operation::Publish, 0, count, Action::Nack)
+    }
+
+    /// Takes the next `count` publications as always, and never confirms them.
+    pub fn lose_confirms(&self, count: u32) -> &Faults {
+        self.order(Operation::Publish, 0, count, Action::LoseConfirm)
+    }
+
+    /// Lets the next such operation fail with this error, and do nothing else.
+    ///
+    /// An error that closes a channel or a connection closes it. Where the broker's refusal is told by a later call (`publish`, `ack`,
+    /// `reject`), so it is here.
+    pub fn fail_next(&self, operation: Operation, error: Error) -> &Faults {
+        self.order(operation, 0, 1, Action::Fail(error))
+    }
+
+    /// Makes the next `count` such operations take so much longer, by the clock of the broker. One that would take longer than the call
+    /// deadline, in real time, gives [`Error::Timeout`] and closes its channel.
+    pub fn delay(&self, operation: Operation, by: Duration, count: u32) -> &Faults {
+        self.order(operation, 0, count, Action::Delay(by))
+    }
+
+    /// Makes every `publish` wait, as a memory alarm does, until [`unblock_publishers`](Faults::unblock_publishers); at its call
+    /// deadline it gives [`Error::Blocked`], and the channel is unharmed.
+    pub fn block_publishers(&self, reason: &str) -> &Faults {
+        let plan = &self.broker.core.faults;
+        let mut state = lock(&plan.state);
+        state.blocked = Some(reason.to_string());
+        plan.arm(&state);
+        self
+    }
+
+    /// Lets publishers go on.
+    pub fn unblock_publishers(&self) -> &Faults {
+        let plan = &self.broker.core.faults;
+        let mut state = lock(&plan.state);
+        state.blocked = None;
+        plan.arm(&state);
+        drop(state);
+        plan.wake();
+        self
+    }
+
+    /// Takes back all that was ordered and has not happened; publishers go on, and delays end.
+    pub fn clear(&self) -> &Faults {
+        let plan = &self.broker.core.faults;
+        let mut state = lock(&plan.state);
+        *state = State { cleared: state.cleared + 1, ..State::default() };
+        plan.arm(&state);
+        drop(state);
+        plan.wake();
+        self
+    }
+
+    /// How many orders have not been carried out in full; a test can make sure that what it ordered did happen.
+    pub fn outstanding(&self) -> usize {
+        lock(&self.broker.core.faults.state).rules.len()
+    }
+
+    fn order(&self, operation: Operation, skip: u32, times: u32, action: Action) -> &Faults {
+        if times > 0 {
+            let plan = &self.broker.core.faults;
+            let mut state = lock(&plan.state);
+            state.rules.push(Rule { operation, skip, times, action });
+            plan.arm(&state);
+        }
+        self
+    }
+}
+
+/// The faults ordered from one broker.
+#[derive(Debug, Default)]
+pub(crate) struct FaultPlan {
+    armed: AtomicBool,
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    rules: Vec<Rule>,
+    blocked: Option<String>,
+    cleared: u64,
+}
+
+#[derive(Debug)]
+struct Rule {
+    operation: Operation,
+    skip: u32,
+    times: u32,
+    action: Action,
+}
+
+#[derive(Debug, Clone)]
+enum Action {
+    DropConnections,
+    Fail(Error),
+    Delay(Duration),
+    Nack,
+    LoseConfirm,
+}
+
+/// How an operation is to go on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    Proceed,
+    Nack,
+    LoseConfirm,
+}
+
+impl FaultPlan {
+    /// Whether anything is ordered.
+    pub(crate) fn is_armed(&self) -> bool {
+        self.armed.load(Ordering::Relaxed)
+    }
+
+    fn arm(&self, state: &State) {
+        self.armed.store(!state.rules.is_empty() || state.blocked.is_some(), Ordering::Relaxed);
+    }
+
+    /// Lets whoever is held up look again.
+    pub(crate) fn wake(&self) {
+        drop(lock(&self.state));
+        self.changed.notify_all();
+    }
+
+    /// Counts an operation: how long it is held up, and what strikes it.
+    fn count(&self, operation: Operation) -> (Duration, Option<Action>) {
+        let mut state = lock(&self.state);
+        let mut delay = Duration::ZERO;
+        let mut struck = None;
+        state.rules.retain_mut(|rule| {
+            if !rule.operation.covers(operation) {
+                return true;
+            }
+            if rule.skip > 0 {
+                rule.skip -= 1;
+                return true;
+            }
+            match &rule.action {
+                Action::Delay(by) => delay = delay.saturating_add(*by),
+                _ if struck.is_some() => return true,
+                action => struck = Some(action.clone()),
+            }
+            rule.times -= 1;
+            rule.times > 0
+        });
+        self.arm(&state);
+        (delay, struck)
+    }
+
+    /// Holds an operation up until its time has come by the broker's clock; false if the call deadline passed before.
+    fn hold(&self, clock: &Clock, delay: Duration, channel: Option<&Channel>, call_timeout: Duration) -> bool {
+        let due = clock.now().saturating_add(u64::try_from(delay.as_micros()).unwrap_or(u64::MAX));
+        let deadline = Instant::now().checked_add(call_timeout);
+        let mut state = lock(&self.state);
+        let cleared = state.cleared;
+        while clock.now() < due && state.cleared == cleared && channel.is_none_or(|channel| channel.check().is_ok()) {
+            let mut wait = deadline.map_or(Duration::MAX, |deadline| deadline.saturating_duration_since(Instant::now()));
+            if wait.is_zero() {
+                return false;
+            }
+            if clock.is_real() {
+                wait = wait.min(Duration::from_micros(due - clock.now().min(due)));
+            }
+            state = self.wait(state, wait);
+        }
+        true
+    }
+
+    /// Holds a publisher up while publishers are blocked.
+    fn wait_unblocked(&self, channel: &Channel, call_timeout: Duration) -> Result<()> {
+        let deadline = Instant::now().checked_add(call_timeout);
+        let mut state = lock(&self.state);
+        loop {
+            let Some(reason) = state.blocked.clone() else { return Ok(()) };
+            let wait = deadline.map_or(Duration::MAX, |deadline| deadline.saturating_duration_since(Instant::now()));
+            if wait.is_zero() {
+                return Err(Error::Blocked { reason });
+            }
+            channel.check()?;
+            state = self.wait(state, wait);
+        }
+    }
+
+    fn wait<'a>(&self, state: MutexGuard<'a, State>, most: Duration) -> MutexGuard<'a, State> {
+        self.changed.wait_timeout(state, most).unwrap_or_else(PoisonError::into_inner).0
+    }
+}
+
+impl Core {
+    /// Lets what was ordered for an operation happen. An error is the operation's own; what it closes is still open.
+    pub(crate) fn meet(&self, operation: Operation, channel: Option<&Channel>, call_timeout: Duration) -> Result<Verdict> {
+        if !self.faults.is_armed() {
+            return Ok(Verdict::Proceed);
+        }
+        let (delay, struck) = self.faults.count(operation);
+        if !delay.is_zero() && !self.faults.hold(&self.clock, delay, channel, call_timeout) {
+            return Err(Error::timeout(format!("{operation:?}").to_lowercase(), call_timeout));
+        }
+        match struck {
+            None => {}
+            Some(Action::DropConnections) => {
+                self.drop_connections(|_| true);
+            }
+            Some(Action::Fail(error)) => return Err(error),
+            Some(Action::Nack) => return Ok(Verdict::Nack),
+            Some(Action::LoseConfirm) => return Ok(Verdict::LoseConfirm),
+            Some(Action::Delay(_)) => {}
+        }
+        if let Some(channel) = channel {
+            channel.check()?;
+            if operation == Operation::Publish {
+                self.faults.wait_unblocked(channel, call_timeout)?;
+            }
+        }
+        Ok(Verdict::Proceed)
+    }
+
+    /// Cuts the connections that `which` picks; how many were open.
+    pub(crate) fn drop_connections(&self, which: impl Fn(&Connection) -> bool) -> usize {
+        let connections: Vec<Arc<Connection>> = lock(&self.connections).iter().filter_map(|connection| connection.upgrade()).collect();
+        let picked = connections.iter().filter(|connection| connection.is_open() && which(connection));
+        picked.inspect(|connection| connection.fail(Error::disconnected("the connection was cut, as ordered"))).count()
+    }
+}

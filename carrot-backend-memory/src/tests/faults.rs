@@ -1,0 +1,192 @@
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
+
+use carrot_core::backend::{Acknowledgement, ChannelOptions, ConsumeOptions, Content, Declare, Extent, Outcome, Publication};
+use carrot_core::{Error, Queue};
+
+use super::{Fixture, SOON, arrived, send};
+use crate::{MemoryConnector, Operation};
+
+const MOMENT: Duration = Duration::from_millis(10);
+
+fn message(body: &str) -> Content {
+    Content::new("", "q", body)
+}
+
+#[test]
+fn a_cut_connection_gives_back_what_it_held_and_the_next_open_makes_another() {
+    let fixture = Fixture::with_queue(&Queue::new("q"));
+    fixture.queue(&Queue::new("mine").exclusive());
+    fixture.send("", "q", "m");
+    let subscription = fixture.consume("q", &ConsumeOptions::default());
+    let delivery = subscription.next(SOON).unwrap().unwrap();
+    fixture.broker.faults().drop_connections();
+    assert!(matches!(subscription.next(SOON), Err(Error::Disconnected { .. })));
+    assert!(matches!(fixture.channel.ack(delivery.tag, Extent::One), Err(Error::Stale { cause: Some(_) })));
+    assert!(matches!(send(&*fixture.channel, message("x")), Err(Error::Disconnected { .. })));
+    assert!(fixture.broker.queue("mine").is_none());
+    assert!(fixture.open().get("q", Acknowledgement::Manual).unwrap().unwrap().redelivered);
+}
+
+#[test]
+fn connections_can_be_cut_at_the_nth_operation() {
+    let fixture = Fixture::with_queue(&Queue::new("q"));
+    fixture.broker.faults().drop_connections_at(Operation::Any, 3);
+    assert_eq!(fixture.send("", "q", "1"), Outcome::Accepted);
+    assert_eq!(fixture.send("", "q", "2"), Outcome::Accepted);
+    assert!(matches!(send(&*fixture.channel, message("3")), Err(Error::Disconnected { .. })));
+    assert_eq!(fixture.ready("q"), ["1", "2"]);
+    assert_eq!(fixture.broker.faults().outstanding(), 0);
+}
+
+#[test]
+fn a_connection_cut_at_the_confirm_has_taken_the_message() {
+    let fixture = Fixture::with_queue(&Queue::new("q"));
+    fixture.broker.faults().drop_connections_at(Operation::Confirm, 1);
+    assert!(matches!(send(&*fixture.channel, message("m")), Err(Error::Disconnected { .. })));
+    assert_eq!(fixture.ready("q"), ["m"]);
+}
+
+#[test]
+fn one_connection_can_be_cut_by_its_name() {
+    let fixture = Fixture::with_queue(&Queue::new("q"));
+    let faults = fixture.broker.faults();
+    assert!(matches!(faults.drop_connections_named("missing"), Err(Error::NotFound { .. })));
+    faults.drop_connections_named("").unwrap();
+    assert!(fixture.channel.get("q", Acknowledgement::Manual).is_err());
+}
+
+#[test]
+fn connects_are_refused_as_often_as_ordered() {
+    let fixture = Fixture::new();
+    fixture.broker.faults().refuse_connects(2);
+    fixture.open();
+    let connector = fixture.broker.connector();
+    for _ in 0..2 {
+        let refused = connector.open(&ChannelOptions::publish(), SOON).unwrap_err();
+        assert!(matches!(refused, Error::Connect { .. }) && refused.is_retryable());
+    }
+    connector.open(&ChannelOptions::publish(), SOON).unwrap();
+}
+
+#[test]
+fn publications_are_refused_as_often_as_ordered() {
+    let fixture = Fixture::with_queue(&Queue::new("q"));
+    fixture.broker.faults().nack_publishes(2);
+    let outcomes: Vec<Outcome> = (0..3).map(|_| fixture.send("", "q", "m")).collect();
+    assert_eq!(outcomes, [Outcome::Refused, Outcome::Refused, Outcome::Accepted]);
+    assert_eq!(fixture.ready("q").len(), 1);
+}
+
+#[test]
+fn a_lost_confirm_never_comes_though_the_message_did() {
+    let fixture = Fixture::with_queue(&Queue::new("q"));
+    fixture.broker.faults().lose_confirms(1);
+    let content = Arc::new(message("m"));
+    let tag = fixture.channel.publish(&Publication { content: &content, mandatory: false }).unwrap();
+    assert!(matches!(fixture.channel.confirm(tag, MOMENT), Err(Error::Timeout { .. })));
+    assert_eq!(fixture.send("", "q", "next"), Outcome::Accepted);
+    assert_eq!(fixture.ready("q"), ["m", "next"]);
+    thread::scope(|scope| {
+        let waiting = scope.spawn(|| fixture.channel.confirm(tag, SOON));
+        fixture.channel.close(SOON).unwrap();
+        assert!(matches!(waiting.join().unwrap(), Err(Error::Closed { .. })));
+    });
+}
+
+#[test]
+fn an_operation_fails_with_the_error_ordered_for_it() {
+    let fixture = Fixture::with_queue(&Queue::new("q"));
+    let faults = fixture.broker.faults();
+    let refusal = || Error::AccessRefused { reason: "as ordered".into() };
+    let odd = || Error::Backend { reason: "as ordered".into(), source: None };
+
+    faults.fail_next(Operation::Declare, odd());
+    assert!(matches!(fixture.channel.declare(Declare::Queue(&Queue::new("other"))), Err(Error::Backend { .. })));
+    assert!(fixture.broker.queue("other").is_none());
+    fixture.queue(&Queue::new("other"));
+
+    faults.fail_next(Operation::Publish, refusal());
+    assert!(matches!(send(&*fixture.channel, message("m")), Err(Error::AccessRefused { .. })));
+    assert!(matches!(fixture.channel.get("q", Acknowledgement::Manual), Err(Error::AccessRefused { .. })));
+
+    let channel = fixture.open();
+    faults.fail_next(Operation::Ack, refusal());
+    fixture.broker.put("q", message("m")).unwrap();
+    let delivery = channel.get("q", Acknowledgement::Manual).unwrap().unwrap();
+    channel.ack(delivery.tag, Extent::One).unwrap();
+    assert!(matches!(channel.get("q", Acknowledgement::Manual), Err(Error::AccessRefused { .. })));
+    assert!(matches!(channel.ack(delivery.tag, Extent::One), Err(Error::Stale { .. })));
+}
+
+#[test]
+fn blocked_publishers_wait_until_their_deadline_or_the_end_of_it() {
+    let fixture = Fixture::with_queue(&Queue::new("q"));
+    let mut options = MemoryConnector::new(&fixture.broker);
+    options.set_call_timeout(MOMENT);
+    let impatient = super::open(&options);
+    let faults = fixture.broker.faults();
+    faults.block_publishers("low on memory");
+    let subscription = fixture.consume("q", &ConsumeOptions::default());
+    assert!(matches!(send(&*impatient, message("m")), Err(Error::Blocked { reason }) if reason == "low on memory"));
+    thread::scope(|scope| {
+        let waiting = scope.spawn(|| fixture.send("", "q", "patient"));
+        faults.unblock_publishers();
+        assert_eq!(waiting.join().unwrap(), Outcome::Accepted);
+    });
+    assert_eq!(send(&*impatient, message("m")).unwrap(), Outcome::Accepted);
+    assert_eq!(arrived(&*subscription), ["patient", "m"]);
+}
+
+#[test]
+fn a_delay_goes_by_the_clock_of_the_broker_and_ends_at_the_call_deadline() {
+    let fixture = Fixture::with_queue(&Queue::new("q"));
+    let faults = fixture.broker.faults();
+    faults.delay(Operation::Get, Duration::from_secs(3600), 1);
+    thread::scope(|scope| {
+        let waiting = scope.spawn(|| fixture.channel.get("q", Acknowledgement::Manual));
+        while faults.outstanding() > 0 {
+            thread::yield_now();
+        }
+        while !waiting.is_finished() {
+            fixture.clock.advance(Duration::from_secs(3600));
+            thread::yield_now();
+        }
+        assert_eq!(waiting.join().unwrap().unwrap(), None);
+    });
+
+    let mut options = MemoryConnector::new(&fixture.broker);
+    options.set_call_timeout(MOMENT);
+    let impatient = super::open(&options);
+    faults.delay(Operation::Get, Duration::from_secs(3600), 1);
+    assert!(matches!(impatient.get("q", Acknowledgement::Manual), Err(Error::Timeout { .. })));
+    assert!(matches!(impatient.get("q", Acknowledgement::Manual), Err(Error::Timeout { .. })));
+
+    let subscription = fixture.consume("q", &ConsumeOptions::default());
+    faults.delay(Operation::Next, Duration::from_secs(3600), 1);
+    fixture.send("", "q", "m");
+    assert_eq!(subscription.next(MOMENT).unwrap(), None);
+    assert_eq!(arrived(&*subscription), ["m"]);
+}
+
+#[test]
+fn orders_can_be_taken_back() {
+    let fixture = Fixture::with_queue(&Queue::new("q"));
+    let faults = fixture.broker.faults();
+    faults.nack_publishes(5).drop_connections_at(Operation::Any, 1).block_publishers("never").drop_connections_at(Operation::Any, 0);
+    assert_eq!(faults.outstanding(), 2);
+    faults.clear();
+    assert_eq!(fixture.send("", "q", "m"), Outcome::Accepted);
+}
+
+#[test]
+fn a_recording_keeps_what_was_published_to_its_exchange() {
+    let fixture = Fixture::with_queue(&Queue::new("q"));
+    let recording = fixture.broker.record("amq.fanout");
+    fixture.send("amq.fanout", "", "unrouted");
+    fixture.send("", "q", "elsewhere");
+    let bodies: Vec<Vec<u8>> = recording.take().iter().map(|content| content.body.clone()).collect();
+    assert_eq!(bodies, [b"unrouted"]);
+    assert!(recording.messages().is_empty());
+}
