@@ -1,7 +1,7 @@
 //! A work queue: four threads share the jobs, each takes the next one when it is free. Ctrl-C stops it gracefully: running jobs are
 //! finished, the rest stays in the queue.
 //!
-//! Without Ctrl-C it ends when all jobs are done. `JOBS` sets how many there are.
+//! Without Ctrl-C it ends when all jobs are done. `JOBS` sets how many there are, `QUEUE` the queue.
 
 use std::error::Error;
 use std::sync::Arc;
@@ -14,11 +14,12 @@ use carrot::backend::Condition;
 
 fn main() -> Result<(), Box<dyn Error>> {
     let jobs: usize = std::env::var("JOBS").map_or(Ok(20), |jobs| jobs.parse())?;
+    let queue = std::env::var("QUEUE").unwrap_or_else(|_| "work_queue".into());
     let url = std::env::var("CARROT_URL").unwrap_or_else(|_| "memory://".into());
     let connection = carrot::connect(url)?;
-    let consumer = connection.consumer("work_queue").prefetch(8).build()?;
+    let consumer = connection.consumer(&*queue).prefetch(8).build()?;
 
-    let publisher = connection.publisher().routing_key("work_queue").build()?;
+    let publisher = connection.publisher().routing_key(&*queue).build()?;
     publisher.send_all((1..=jobs).map(|job| format!("job {job}")))?;
     println!("{jobs} jobs sent");
 
@@ -43,8 +44,8 @@ fn main() -> Result<(), Box<dyn Error>> {
 
     let report = workers.join()?;
     println!("{} jobs done, {} given back", report.acknowledged, report.given_back);
-    if connection.declare_queue("work_queue")?.message_count == 0 {
-        connection.delete_queue("work_queue", Condition::ALWAYS)?;
+    if connection.declare_queue(&*queue)?.message_count == 0 {
+        connection.delete_queue(&queue, Condition::ALWAYS)?;
     }
     connection.close()?;
     Ok(())

@@ -6,7 +6,8 @@ use std::thread;
 use std::time::Duration;
 
 use carrot_backend_memory::{Broker, ManualClock};
-use carrot_conformance::{Feature, Features, Harness};
+use carrot_conformance::{Breakable, Feature, Features, Harness};
+use carrot_core::ConnectionOptions;
 use carrot_core::backend::Connector;
 
 struct Manual {
@@ -27,7 +28,7 @@ impl Harness for Manual {
     }
 
     fn features(&self) -> Features {
-        Features::rabbitmq().with(Feature::ManualClock)
+        Features::rabbitmq().with(Feature::ManualClock).with(Feature::CutConnection).with(Feature::BlockBroker)
     }
 
     fn connect(&self) -> Arc<dyn Connector> {
@@ -36,6 +37,25 @@ impl Harness for Manual {
 
     fn pass(&self, duration: Duration) {
         self.clock.advance(duration);
+    }
+
+    fn breakable(&self) -> Option<Breakable> {
+        let options = ConnectionOptions::memory().name("breakable");
+        let broker = self.broker.clone();
+        let cut = move || {
+            broker.faults().drop_connections_named("breakable").map(drop).unwrap_or_default();
+        };
+        Some(Breakable { connector: self.broker.connector_with(&options).ok()?, cut: Box::new(cut) })
+    }
+
+    fn block(&self, blocked: bool) -> bool {
+        let faults = self.broker.faults();
+        if blocked {
+            faults.block_publishers("low on memory")
+        } else {
+            faults.unblock_publishers()
+        };
+        true
     }
 }
 

@@ -1,8 +1,8 @@
 //! One channel.
 
 use std::fmt;
-use std::sync::{Arc, Weak};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use amiquip::QueueDeleteOptions;
@@ -18,10 +18,10 @@ use crate::convert;
 use crate::core::{Core, Outgoing};
 use crate::desk::{Desk, Turn};
 use crate::ledger::{UnknownTag, Verdict};
-use crate::limits;
 use crate::owner::Job;
 use crate::subscription::AmqpSubscription;
 use crate::time::deadline_after;
+use carrot_core::limits;
 
 /// By how much an answer may come later than its deadline, when the owner of a channel gives it.
 const GRACE: Duration = Duration::from_secs(1);
@@ -126,7 +126,7 @@ impl Channel {
             return Err(Error::Stale { cause: Some(Arc::new(failure)) });
         }
         match self.core.ledger.decide(verdict, tag.0, extent) {
-            Ok(first) => self.desk.settle(&self.core, first),
+            Ok(tell) => self.desk.settle(&self.core, tell),
             Err(UnknownTag) => {
                 // amiquip cannot send such a tag. The broker would close the channel over it, so the driver does.
                 self.core.fail(Error::Precondition { reason: format!("PRECONDITION_FAILED - unknown delivery tag {}", tag.0) });

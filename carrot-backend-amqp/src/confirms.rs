@@ -1,6 +1,7 @@
 //! The broker's answers to publications: multiple, out of order, with nacks and returns in between.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, Thread};
 use std::time::Instant;
@@ -33,6 +34,8 @@ pub(crate) enum NoOutcome {
 pub(crate) struct Confirms {
     confirms: Receiver<Confirm>,
     returns: Receiver<Return>,
+    /// The last tag that was given.
+    issued: AtomicU64,
     state: Mutex<State>,
 }
 
@@ -46,16 +49,20 @@ struct State {
 
 impl Confirms {
     pub(crate) fn new(confirms: Receiver<Confirm>, returns: Receiver<Return>) -> Confirms {
-        Confirms { confirms, returns, state: Mutex::default() }
+        Confirms { confirms, returns, issued: AtomicU64::new(0), state: Mutex::default() }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Notes that this mandatory message leaves under this tag. To be called in the order of tags.
-    pub(crate) fn expect_return(&self, tag: u64, content: &Arc<Content>) {
-        self.lock().answers.mandatory.push_back((tag, Arc::clone(content)));
+    /// Gives the tag of the message that leaves next, and keeps it if it may come back. To be called in the order of leaving.
+    pub(crate) fn issue(&self, content: &Arc<Content>, mandatory: bool) -> u64 {
+        let tag = self.issued.fetch_add(1, Ordering::SeqCst) + 1;
+        if mandatory {
+            self.lock().answers.mandatory.push_back((tag, Arc::clone(content)));
+        }
+        tag
     }
 
     /// Reads what has come, if much has come and nobody reads: otherwise it would pile up while nobody asks.
@@ -71,6 +78,7 @@ impl Confirms {
 
     pub(crate) fn wait(&self, tag: u64, deadline: Instant) -> Result<Outcome, NoOutcome> {
         let mut state = self.lock();
+        let mut looked = false;
         loop {
             if let Some(answer) = state.answers.take(tag) {
                 state.waiting.remove(&tag);
@@ -81,7 +89,7 @@ impl Confirms {
                 return Err(NoOutcome::ChannelGone);
             }
             let now = Instant::now();
-            if now >= deadline && (state.reading || self.confirms.is_empty()) {
+            if now >= deadline && (state.reading || looked) {
                 state.waiting.remove(&tag);
                 pass_on(state);
                 return Err(NoOutcome::Late);
@@ -100,7 +108,7 @@ impl Confirms {
                 state.reading = false;
                 match first {
                     Ok(first) => self.read(&mut state, Some(first)),
-                    Err(RecvTimeoutError::Timeout) => {}
+                    Err(RecvTimeoutError::Timeout) => looked = true,
                     Err(RecvTimeoutError::Disconnected) => {
                         state.ended = true;
                         self.read(&mut state, None);
@@ -123,7 +131,12 @@ impl Confirms {
                 Confirm::Ack(payload) => (payload, false),
                 Confirm::Nack(payload) => (payload, true),
             };
-            state.answers.confirm(payload.delivery_tag, payload.multiple, refused);
+            let issued = self.issued.load(Ordering::SeqCst);
+            match payload.delivery_tag {
+                0 => state.answers.confirm(issued, payload.multiple, refused),
+                tag if tag <= issued => state.answers.confirm(tag, payload.multiple, refused),
+                tag => warn!("the broker confirmed publication {tag}, which there is not"),
+            }
         }
         if !state.waiting.is_empty() {
             let State { answers, waiting, .. } = state;

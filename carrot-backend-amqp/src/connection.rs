@@ -6,9 +6,10 @@ use std::time::{Duration, Instant};
 
 use amiquip::ConnectionBlockedNotification;
 use carrot_core::{ConnectionOptions, Error, Result};
-use crossbeam_channel::{Receiver, at, bounded, never, select};
+use crossbeam_channel::{Receiver, RecvTimeoutError, SendError, at, bounded, never, select};
 use log::{debug, info, warn};
 
+use crate::confirms::Confirms;
 use crate::dial::{self, Attempt};
 use crate::error::{self, Fault};
 use crate::lending::{Absent, Lending};
@@ -51,8 +52,14 @@ struct State {
 
 impl Connection {
     /// Connects, and starts the keeper.
-    pub(crate) fn open(options: &Arc<ConnectionOptions>, name: String, attempt: &Arc<Attempt>, deadline: Instant) -> Result<Arc<Connection>> {
-        let mut dialed = dial::dial(options, name.clone(), attempt, deadline)?;
+    pub(crate) fn open(
+        options: &Arc<ConnectionOptions>,
+        name: String,
+        attempt: &Arc<Attempt>,
+        timeout: Duration,
+        deadline: Instant,
+    ) -> Result<Arc<Connection>> {
+        let mut dialed = dial::dial(options, name.clone(), attempt, timeout, deadline)?;
         let (watchdog, woken) = Watchdog::new();
         let notifications = dialed.amqp.listen_for_connection_blocked();
         let life = Arc::new(Life {
@@ -69,9 +76,10 @@ impl Connection {
         let connection = Arc::new(Connection { life: Arc::clone(&life) });
         let notifications = notifications.map_err(|error| error::death(Err(error)))?;
         info!("{} connected to {}", life.name, life.endpoint);
-        thread::Builder::new().name("carrot-keeper".to_string()).spawn(move || life.keep(&notifications, &woken)).map_err(|error| {
-            Error::Backend { reason: "no thread could be started".to_string(), source: Some(Arc::new(error)) }
-        })?;
+        thread::Builder::new()
+            .name("carrot-keeper".to_string())
+            .spawn(move || life.keep(&notifications, &woken))
+            .map_err(|error| Error::Backend { reason: "no thread could be started".to_string(), source: Some(Arc::new(error)) })?;
         Ok(connection)
     }
 
@@ -79,42 +87,31 @@ impl Connection {
         &self.life
     }
 
-    /// Opens a channel, and does with it what its opening takes.
-    pub(crate) fn open_channel<T>(
-        &self,
-        deadline: Instant,
-        prepare: impl FnOnce(amiquip::Channel) -> amiquip::Result<T>,
-    ) -> Result<T> {
+    /// Opens a channel, and prepares it for confirms.
+    ///
+    /// The round trips are made on a thread of their own: an alarm must not cost the connection because somebody opened a channel
+    /// meanwhile and could not wait.
+    pub(crate) fn open_channel(&self, confirming: bool, timeout: Duration, deadline: Instant) -> Result<(amiquip::Channel, Confirms)> {
         const OPERATION: &str = "opening a channel";
-        let started = Instant::now();
-        let life = &self.life;
-        let overdue = || life.overdue(OPERATION, deadline.saturating_duration_since(started));
-        let mut amqp = match life.amqp.take(deadline) {
-            Ok(amqp) => amqp,
-            Err(Absent::Late) => return Err(overdue()),
-            Err(Absent::Gone) => return Err(life.death()),
-        };
-        let guard = life.watchdog.guard(OPERATION, deadline);
-        let opened = amqp.open_channel(None);
-        life.amqp.put_back(amqp);
-        let result = opened.and_then(prepare);
-        let expired = guard.expired();
-        drop(guard);
-        result.map_err(|error| match error::fault(error) {
-            _ if expired => overdue(),
-            Fault::Channel(error) | Fault::Call(error) => error,
-            Fault::Connection(error) => {
-                life.explain(error);
-                life.death()
+        let (done, opened) = bounded(1);
+        let opener = Arc::clone(&self.life);
+        let spawned = thread::Builder::new().name("carrot-open".to_string()).spawn(move || {
+            let channel = opener.open_channel(OPERATION, confirming, timeout, deadline);
+            if let Err(SendError(Ok((unwanted, _)))) = done.send(channel) {
+                opener.close_channel(unwanted);
             }
-            Fault::Unexplained => life.death(),
-        })
+        });
+        spawned.map_err(no_thread)?;
+        match opened.recv_deadline(deadline) {
+            Ok(result) => result,
+            Err(RecvTimeoutError::Timeout) => Err(self.life.overdue(OPERATION, timeout)),
+            Err(RecvTimeoutError::Disconnected) => Err(self.life.death()),
+        }
     }
 
     /// Ends the connection: tells the broker, and cuts it at the deadline.
-    pub(crate) fn close(&self, deadline: Instant) -> Result<()> {
+    pub(crate) fn close(&self, timeout: Duration, deadline: Instant) -> Result<()> {
         const OPERATION: &str = "closing the connection";
-        let started = Instant::now();
         let life = &self.life;
         if !life.begin_closing() {
             return Ok(());
@@ -127,8 +124,12 @@ impl Connection {
         life.kill.trip(format!("{OPERATION} did not finish in time"));
         life.wait_for_death(Instant::now() + EXPLANATION);
         life.end();
-        Err(Error::timeout(OPERATION, deadline.saturating_duration_since(started)))
+        Err(Error::timeout(OPERATION, timeout))
     }
+}
+
+fn no_thread(error: std::io::Error) -> Error {
+    Error::Backend { reason: "no thread could be started".to_string(), source: Some(Arc::new(error)) }
 }
 
 impl Drop for Connection {
@@ -217,6 +218,49 @@ impl Life {
         drop(state);
         self.changed.notify_all();
         self.wire.flow.close();
+    }
+
+    fn open_channel(
+        &self,
+        operation: &'static str,
+        confirming: bool,
+        timeout: Duration,
+        deadline: Instant,
+    ) -> Result<(amiquip::Channel, Confirms)> {
+        let mut amqp = match self.amqp.take(deadline) {
+            Ok(amqp) => amqp,
+            Err(Absent::Late) => return Err(self.overdue(operation, timeout)),
+            Err(Absent::Gone) => return Err(self.death()),
+        };
+        let guard = self.watchdog.patient_guard(operation, deadline);
+        let opened = amqp.open_channel(None);
+        self.amqp.put_back(amqp);
+        let result = opened.and_then(|channel| {
+            let confirms = Confirms::new(channel.listen_for_publisher_confirms()?, channel.listen_for_returns()?);
+            if confirming {
+                channel.enable_publisher_confirms()?;
+            }
+            Ok((channel, confirms))
+        });
+        drop(guard);
+        result.map_err(|error| match error::fault(error) {
+            Fault::Channel(error) | Fault::Call(error) => error,
+            Fault::Connection(error) => {
+                self.explain(error);
+                self.death()
+            }
+            Fault::Unexplained => self.death(),
+        })
+    }
+
+    /// Closes a channel, however long it takes: the watchdog bounds it, but for an alarm.
+    pub(crate) fn close_channel(&self, channel: amiquip::Channel) {
+        let guard = self.watchdog.patient_guard("closing a channel", deadline_after(self.call_timeout));
+        let result = channel.close();
+        drop(guard);
+        if let Err(error) = result {
+            debug!("{}: closing a channel: {error}", self.name);
+        }
     }
 
     fn end(&self) {

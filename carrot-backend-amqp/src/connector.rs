@@ -8,7 +8,6 @@ use carrot_core::backend::{Backend, ChannelOptions, Connector, Role};
 use carrot_core::{ConnectionOptions, Error, Result, Scheme};
 
 use crate::channel::Channel;
-use crate::confirms::Confirms;
 use crate::connection::Connection;
 use crate::core::Core;
 use crate::dial::Attempt;
@@ -73,12 +72,12 @@ impl Connector for AmqpConnector {
     fn open(&self, options: &ChannelOptions, timeout: Duration) -> Result<Arc<dyn Backend>> {
         let deadline = deadline_after(timeout);
         let lane = self.lane(options.role);
-        let (connection, fresh) = lane.connection(&self.options, deadline)?;
-        match open_channel(&connection, options, deadline) {
+        let (connection, fresh) = lane.connection(&self.options, timeout, deadline)?;
+        match open_channel(&connection, options, timeout, deadline) {
             // It had died, and nobody had noticed.
             Err(error) if !fresh && error.is_disconnected() && !connection.life().is_alive() => {
-                let (connection, _) = lane.connection(&self.options, deadline)?;
-                lane.keep(open_channel(&connection, options, deadline)?)
+                let (connection, _) = lane.connection(&self.options, timeout, deadline)?;
+                lane.keep(open_channel(&connection, options, timeout, deadline)?)
             }
             result => lane.keep(result?),
         }
@@ -94,7 +93,8 @@ impl Connector for AmqpConnector {
         for closed in closing {
             let _ = closed.recv_deadline(deadline);
         }
-        let results = ends.each_ref().map(|(connection, _)| connection.as_ref().map_or(Ok(()), |connection| connection.close(deadline)));
+        let results =
+            ends.each_ref().map(|(connection, _)| connection.as_ref().map_or(Ok(()), |connection| connection.close(timeout, deadline)));
         results.into_iter().collect()
     }
 }
@@ -105,16 +105,9 @@ impl fmt::Debug for AmqpConnector {
     }
 }
 
-fn open_channel(connection: &Arc<Connection>, options: &ChannelOptions, deadline: Instant) -> Result<Arc<Channel>> {
-    let confirming = options.confirms;
-    let (channel, confirms) = connection.open_channel(deadline, |channel| {
-        let confirms = Confirms::new(channel.listen_for_publisher_confirms()?, channel.listen_for_returns()?);
-        if confirming {
-            channel.enable_publisher_confirms()?;
-        }
-        Ok((channel, confirms))
-    })?;
-    Ok(Channel::new(Core::new(Arc::clone(connection), confirms, confirming), channel))
+fn open_channel(connection: &Arc<Connection>, options: &ChannelOptions, timeout: Duration, deadline: Instant) -> Result<Arc<Channel>> {
+    let (channel, confirms) = connection.open_channel(options.confirms, timeout, deadline)?;
+    Ok(Channel::new(Core::new(Arc::clone(connection), confirms, options.confirms), channel))
 }
 
 /// At most one connection, and the channels on it.
@@ -146,8 +139,7 @@ impl Lane {
     }
 
     /// The live connection, or a new one; and whether it is new. One thread makes it, the others wait for it.
-    fn connection(&self, options: &Arc<ConnectionOptions>, deadline: Instant) -> Result<(Arc<Connection>, bool)> {
-        let started = Instant::now();
+    fn connection(&self, options: &Arc<ConnectionOptions>, timeout: Duration, deadline: Instant) -> Result<(Arc<Connection>, bool)> {
         let mut state = self.lock();
         loop {
             match &state.place {
@@ -158,7 +150,7 @@ impl Lane {
             }
             let now = Instant::now();
             if now >= deadline {
-                return Err(Error::timeout("opening a connection", deadline.saturating_duration_since(started)));
+                return Err(Error::timeout("opening a connection", timeout));
             }
             state = self.changed.wait_timeout(state, deadline - now).unwrap_or_else(PoisonError::into_inner).0;
         }
@@ -169,8 +161,8 @@ impl Lane {
         drop(dead);
 
         let name = format!("{} ({})", options.name, self.purpose);
-        let deadline = deadline.min(deadline_after(options.connect_timeout));
-        let opened = Connection::open(options, name, &attempt, deadline);
+        let timeout = timeout.min(options.connect_timeout);
+        let opened = Connection::open(options, name, &attempt, timeout, deadline.min(deadline_after(timeout)));
 
         let mut state = self.lock();
         let result = match (&state.place, opened) {

@@ -79,17 +79,15 @@ impl Core {
         }
     }
 
-    /// Makes one blocking call of amiquip's, within a deadline.
+    /// Makes one blocking call of amiquip's, within a deadline that comes of the call timeout.
     pub(crate) fn call<T>(&self, operation: &'static str, deadline: Instant, call: impl FnOnce() -> amiquip::Result<T>) -> Result<T> {
-        let started = Instant::now();
         let guard = self.life().watchdog.guard(operation, deadline);
         let result = call();
         let expired = guard.expired();
         drop(guard);
         result.map_err(|error| {
             if expired {
-                let after = deadline.saturating_duration_since(started);
-                return self.fail(self.life().overdue(operation, after));
+                return self.fail(self.life().overdue(operation, self.call_timeout()));
             }
             self.judge(error)
         })

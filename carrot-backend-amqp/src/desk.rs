@@ -12,7 +12,6 @@ use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
 
 use crate::core::{Core, Outgoing};
 use crate::owner::{self, Job};
-use crate::time::deadline_after;
 
 /// amiquip's channel can be used by one thread at a time. As long as nobody consumes, that is whoever needs it: it lies on the desk, and
 /// for the length of a round trip somebody has it. A consumer of amiquip's borrows the channel, so the first one moves it to a thread of
@@ -27,7 +26,6 @@ struct State {
     place: Place,
     /// What was published while somebody had the channel.
     outbox: VecDeque<Outgoing>,
-    next_tag: u64,
 }
 
 enum Place {
@@ -50,7 +48,7 @@ pub(crate) enum Turn<'a> {
 
 impl Desk {
     pub(crate) fn new(channel: amiquip::Channel) -> Desk {
-        let state = State { place: Place::Here(channel), outbox: VecDeque::new(), next_tag: 0 };
+        let state = State { place: Place::Here(channel), outbox: VecDeque::new() };
         Desk { state: Mutex::new(state), changed: Condvar::new(), owner: OnceLock::new() }
     }
 
@@ -60,7 +58,6 @@ impl Desk {
 
     /// Waits for the channel.
     pub(crate) fn turn(&self, core: &Core, operation: &'static str, deadline: Instant) -> Result<Turn<'_>> {
-        let started = Instant::now();
         let mut state = self.lock();
         loop {
             match mem::replace(&mut state.place, Place::Lent) {
@@ -78,7 +75,7 @@ impl Desk {
             }
             let now = Instant::now();
             if now >= deadline {
-                return Err(core.life().overdue(operation, deadline.saturating_duration_since(started)));
+                return Err(core.life().overdue(operation, core.call_timeout()));
             }
             state = self.changed.wait_timeout(state, deadline - now).unwrap_or_else(PoisonError::into_inner).0;
         }
@@ -112,15 +109,11 @@ impl Desk {
             drop(state);
             return Err(core.gone());
         }
-        state.next_tag += 1;
-        let tag = state.next_tag;
-        if outgoing.mandatory && core.confirming {
-            core.confirms.expect_return(tag, &outgoing.content);
-        }
+        let tag = core.confirms.issue(&outgoing.content, outgoing.mandatory && core.confirming);
         let sent = match &state.place {
             Place::Here(channel) => outgoing.send(channel),
             Place::Owned => {
-                let job = Job::Publish(outgoing);
+                let job = Job::Publish(Box::new(outgoing));
                 self.owner.get().map_or(Ok(()), |owner| owner.send(job).map_err(|_| amiquip::Error::EventLoopDropped))
             }
             Place::Lent | Place::Gone(_) => {
@@ -133,10 +126,10 @@ impl Desk {
         Ok(tag)
     }
 
-    /// Sees to it that the verdicts in the ledger leave; `first` if they are the first that wait.
-    pub(crate) fn settle(&self, core: &Core, first: bool) {
+    /// Sees to it that the verdicts in the ledger leave; `tell` if the owner does not know of them.
+    pub(crate) fn settle(&self, core: &Core, tell: bool) {
         if let Some(owner) = self.owner.get() {
-            if first {
+            if tell {
                 let _ = owner.send(Job::Settle);
             }
             return;
@@ -180,7 +173,7 @@ impl Desk {
         let _ = hand_over.send(channel);
         let _ = owner.send(Job::Settle);
         for outgoing in mem::take(&mut state.outbox) {
-            let _ = owner.send(Job::Publish(outgoing));
+            let _ = owner.send(Job::Publish(Box::new(outgoing)));
         }
         state.place = Place::Owned;
         drop(state);
@@ -238,7 +231,7 @@ fn dispose(channel: amiquip::Channel, core: &Arc<Core>) -> Receiver<()> {
     let spawned = thread::Builder::new().name("carrot-close".to_string()).spawn(move || {
         let _done: Sender<()> = done;
         if let Ok(channel) = taken.recv() {
-            close(channel, &closers_core);
+            closers_core.life().close_channel(channel);
         }
     });
     if spawned.is_err() {
@@ -246,15 +239,4 @@ fn dispose(channel: amiquip::Channel, core: &Arc<Core>) -> Receiver<()> {
     }
     let _ = hand_over.send(channel);
     closed
-}
-
-/// Closes a channel, and waits for it as long as the connection's patience goes.
-pub(crate) fn close(channel: amiquip::Channel, core: &Core) {
-    let life = core.life();
-    let guard = life.watchdog.patient_guard("closing a channel", deadline_after(life.call_timeout));
-    let result = channel.close();
-    drop(guard);
-    if let Err(error) = result {
-        log::debug!("{}: closing a channel: {error}", life.name());
-    }
 }

@@ -79,15 +79,20 @@ impl Attempt {
 
 /// Connects to the first address that answers. The work is done on a thread of its own, since resolving a name and shaking hands cannot
 /// be bounded from within.
-pub(crate) fn dial(options: &Arc<ConnectionOptions>, name: String, attempt: &Arc<Attempt>, deadline: Instant) -> Result<Dialed> {
-    let started = Instant::now();
+pub(crate) fn dial(
+    options: &Arc<ConnectionOptions>,
+    name: String,
+    attempt: &Arc<Attempt>,
+    timeout: Duration,
+    deadline: Instant,
+) -> Result<Dialed> {
     let (done, result) = bounded(1);
     let worker = (Arc::clone(options), Arc::clone(attempt));
     thread::Builder::new()
         .name("carrot-dial".to_string())
         .spawn(move || {
             let (options, attempt) = worker;
-            let dialed = Dialer { options: &options, name: &name, attempt: &attempt, deadline }.run();
+            let dialed = Dialer { options: &options, name: &name, attempt: &attempt, timeout, deadline }.run();
             if let Err(unwanted) = done.send(dialed)
                 && let Ok(dialed) = unwanted.0
             {
@@ -100,14 +105,14 @@ pub(crate) fn dial(options: &Arc<ConnectionOptions>, name: String, attempt: &Arc
         Err(RecvTimeoutError::Timeout) => {
             attempt.abandon();
             let step = attempt.lock().step.clone();
-            Err(timeout(&step, started, deadline))
+            Err(overdue(&step, timeout))
         }
         Err(RecvTimeoutError::Disconnected) => Err(connect_error(&endpoints(options), "the driver panicked", None)),
     }
 }
 
-fn timeout(step: &str, started: Instant, deadline: Instant) -> Error {
-    Error::timeout(format!("opening a connection ({step})"), deadline.saturating_duration_since(started))
+fn overdue(step: &str, after: Duration) -> Error {
+    Error::timeout(format!("opening a connection ({step})"), after)
 }
 
 fn endpoints(options: &ConnectionOptions) -> String {
@@ -137,12 +142,12 @@ struct Dialer<'a> {
     options: &'a ConnectionOptions,
     name: &'a str,
     attempt: &'a Attempt,
+    timeout: Duration,
     deadline: Instant,
 }
 
 impl Dialer<'_> {
     fn run(&self) -> Result<Dialed> {
-        let started = Instant::now();
         let (addresses, mut failures) = self.resolve();
         let count = addresses.len();
         for (index, (name, address)) in addresses.into_iter().enumerate() {
@@ -163,7 +168,7 @@ impl Dialer<'_> {
                     debug!("connecting to {endpoint} ({address}) took too long");
                     let step = self.attempt.lock().step.clone();
                     if Instant::now() + SLACK >= self.deadline {
-                        return Err(timeout(&step, started, self.deadline));
+                        return Err(overdue(&step, self.timeout));
                     }
                     failures.push(connect_error(&endpoint, &format!("no answer in time ({step})"), None));
                 }

@@ -22,9 +22,10 @@ pub(crate) fn fault(error: AmqpError) -> Fault {
     match error {
         AmqpError::ServerClosedChannel { code, message, .. } => Fault::Channel(channel_closed(code, &message)),
         AmqpError::ServerClosedConnection { code, message } => Fault::Connection(connection_closed(code, &message)),
-        AmqpError::ExhaustedChannelIds => {
-            Fault::Call(Error::Backend { reason: "the connection has no channel left; see the option channel_max".to_string(), source: None })
-        }
+        AmqpError::ExhaustedChannelIds => Fault::Call(Error::Backend {
+            reason: "the connection has no channel left; see the option channel_max".to_string(),
+            source: None,
+        }),
         _ => Fault::Unexplained,
     }
 }
@@ -79,13 +80,9 @@ pub(crate) struct Attempted<'a> {
 
 /// Why a handshake failed; `None` if the peer did not answer in time.
 pub(crate) fn handshake(error: AmqpError, attempted: &Attempted<'_>) -> Option<Error> {
-    let refused = |reason: String| Error::Authentication {
-        endpoint: attempted.endpoint.to_string(),
-        user: attempted.user.to_string(),
-        reason,
-    };
-    let connect =
-        |reason: String, source: Option<Cause>| Error::Connect { endpoint: attempted.endpoint.to_string(), reason, source };
+    let refused =
+        |reason: String| Error::Authentication { endpoint: attempted.endpoint.to_string(), user: attempted.user.to_string(), reason };
+    let connect = |reason: String, source: Option<Cause>| Error::Connect { endpoint: attempted.endpoint.to_string(), reason, source };
     Some(match error {
         AmqpError::ConnectionTimeout => return None,
         AmqpError::InvalidCredentials | AmqpError::IoThreadPanic if !attempted.ended_by_peer => return None,

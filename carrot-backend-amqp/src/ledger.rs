@@ -5,6 +5,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use carrot_core::backend::{Extent, Rejection};
 
+use crate::owner::MOST_HELD;
 use crate::ranges::Ranges;
 
 /// What becomes of a delivery.
@@ -39,17 +40,31 @@ struct State<S> {
     unsettled: BTreeMap<u64, S>,
     /// In the order of their verdicts.
     decided: Vec<(Verdict, u64, S)>,
+    /// How many verdicts are enough to leave without waiting for more.
+    batch: usize,
     /// What the broker does not wait for a settlement of, as far as it was told.
     settled: Ranges,
 }
 
 impl<S> Ledger<S> {
     pub(crate) fn new() -> Ledger<S> {
-        Ledger { state: Mutex::new(State { unsettled: BTreeMap::new(), decided: Vec::new(), settled: Ranges::default() }) }
+        let state = State { unsettled: BTreeMap::new(), decided: Vec::new(), batch: MOST_HELD, settled: Ranges::default() };
+        Ledger { state: Mutex::new(state) }
     }
 
     fn lock(&self) -> MutexGuard<'_, State<S>> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Lets no more than so many verdicts wait for others; the least limit holds.
+    pub(crate) fn limit_batch(&self, verdicts: usize) {
+        let mut state = self.lock();
+        state.batch = state.batch.min(verdicts).max(1);
+    }
+
+    pub(crate) fn is_batch_full(&self) -> bool {
+        let state = self.lock();
+        state.decided.len() >= state.batch
     }
 
     /// A delivery was handed out.
@@ -62,12 +77,13 @@ impl<S> Ledger<S> {
         self.lock().settled.insert(tag, tag);
     }
 
-    /// Notes a verdict. Gives whether it is the first since the last [`drain`](Ledger::drain), so that somebody has to be told.
+    /// Notes a verdict. Gives whether somebody has to be told: of the first since the last [`drain`](Ledger::drain), and of the one that
+    /// makes the batch full.
     ///
     /// [`Extent::UpTo`] covers what was handed out. What the broker has sent and nobody has seen yet is not settled unseen.
     pub(crate) fn decide(&self, verdict: Verdict, tag: u64, extent: Extent) -> Result<bool, UnknownTag> {
         let mut state = self.lock();
-        let first = state.decided.is_empty();
+        let before = state.decided.len();
         let State { unsettled, decided, .. } = &mut *state;
         match extent {
             Extent::One => {
@@ -81,7 +97,8 @@ impl<S> Ledger<S> {
                 decided.extend(covered.into_iter().map(|(tag, stub)| (verdict, tag, stub)));
             }
         }
-        Ok(first && !state.decided.is_empty())
+        let now = state.decided.len();
+        Ok(now > before && (before == 0 || (before < state.batch && now >= state.batch)))
     }
 
     pub(crate) fn has_decided(&self) -> bool {
@@ -199,7 +216,14 @@ mod tests {
     }
 
     #[test]
-    fn only_the_first_verdict_has_to_be_told() {
+    fn the_first_verdict_and_a_full_batch_have_to_be_told() {
+        let ledger = handed_out(1..=9);
+        ledger.limit_batch(3);
+        ledger.limit_batch(7);
+        let told: Vec<_> = (1..=5).map(|tag| ledger.decide(Verdict::Ack, tag, Extent::One).unwrap()).collect();
+        assert_eq!(told, [true, false, true, false, false]);
+        assert!(ledger.is_batch_full());
+
         let ledger = handed_out(1..=3);
         assert_eq!(ledger.decide(Verdict::Ack, 1, Extent::One), Ok(true));
         assert_eq!(ledger.decide(Verdict::Ack, 2, Extent::One), Ok(false));

@@ -1,5 +1,62 @@
 //! RabbitMQ for Carrot, and other brokers that speak AMQP 0-9-1, through amiquip.
-#![cfg_attr(docsrs, feature(doc_cfg))]
+//!
+//! [`AmqpConnector`] implements the contract of [`carrot_core::backend`]; it is the only name here. Programs use it through the crate
+//! `carrot`, which makes one for every `amqp://` and `amqps://` URL.
+//!
+//! # Connections
+//!
+//! A connector holds one connection for publishing and one for consuming, each made when it is first needed and made anew after it was
+//! lost. All addresses of all hosts are tried, each within its share of the one deadline. Sockets have `TCP_NODELAY` and keep-alive set.
+//! The name of a connection in RabbitMQ's management pages is [`ConnectionOptions::name`](carrot_core::ConnectionOptions::name) with its
+//! purpose.
+//!
+//! # Deadlines
+//!
+//! Every call ends by its deadline, whatever the broker does. amiquip's calls have none, so a watchdog shuts the socket down under a call
+//! that overruns: the call gives [`Error::Timeout`](carrot_core::Error::Timeout), and **all** channels of that connection are lost with
+//! [`Error::Disconnected`](carrot_core::Error::Disconnected), which says so. Waiting for a confirm, for a delivery, for the way to the
+//! broker, for a channel to open or to close costs nobody anything. While the broker has told of an alarm,
+//! [`Error::Blocked`](carrot_core::Error::Blocked) stands for the timeout.
+//!
+//! Dropping a connector, a channel or a subscription never waits: what there is to say to the broker is said in the background.
+//!
+//! # Threads
+//!
+//! | thread | of | does |
+//! |---|---|---|
+//! | `amiquip-io` and a timer (named after its parent, `carrot-dial`) | each connection | amiquip's: the socket and the heartbeats |
+//! | `carrot-keeper` | each connection | sleeps until a deadline, an alarm or the end |
+//! | `carrot-channel` | each channel with a consumer | owns the channel; sends acknowledgements |
+//! | `carrot-dial`, `carrot-open`, `carrot-close` | | while a connection or channel is opened or closed |
+//!
+//! Publishing, and waiting for confirms and deliveries, happens on the threads that ask for it. None of the threads polls.
+//!
+//! # Memory
+//!
+//! At most 8 MiB of messages, or one larger one, are on their way to the socket of one connection; `publish` waits for room. What a
+//! consumer has not handed out is bounded by its prefetch, and by nothing if that is zero or acknowledgement is automatic.
+//!
+//! # Acknowledgements
+//!
+//! On a consuming channel acknowledgements may wait up to half a millisecond for others, while deliveries wait for their workers, and then
+//! leave as one. `Extent::UpTo` covers what was handed out, and never what only the driver has seen.
+//!
+//! # Log levels
+//!
+//! `info`: connections made and closed, publishing unblocked. `warn`: connections lost, with the cause; calls cut; publishing blocked;
+//! channels closed over something that nobody waits for. `debug`: each address that failed. No level holds a password: amiquip itself,
+//! which logs its handshake at `debug`, never gets to see it. amiquip has a target of its own, `amiquip`; at `trace` it logs whole
+//! messages. A filter such as `info,amiquip=off` silences it.
+//!
+//! # Limits
+//!
+//! * A delivery whose routing key or other short string is not UTF-8 ends the connection, and again at each redelivery. A header value
+//!   that is not UTF-8 is dropped, with the headers after it.
+//! * A method or the properties of a message larger than a frame are refused with [`Error::Invalid`](carrot_core::Error::Invalid).
+//! * No transactions, no global prefetch, no chosen consumer tags.
+//! * The I/O thread can panic when the broker closes a connection at an unlucky moment. That is a lost connection like any other, but its
+//!   message goes to standard error.
+//! * A broker that goes away just after it saw the credentials cannot be told from one that refused them.
 
 mod channel;
 mod confirms;
@@ -13,7 +70,6 @@ mod error;
 mod flow;
 mod ledger;
 mod lending;
-mod limits;
 mod owner;
 mod ranges;
 mod start;

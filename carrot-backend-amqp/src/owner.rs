@@ -1,26 +1,44 @@
 //! The thread that a consuming channel lives on.
 
 use std::collections::HashMap;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use amiquip::{Consumer, ConsumerMessage, ConsumerOptions};
 use carrot_core::Result;
-use crossbeam_channel::{Receiver, Sender};
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 
 use crate::core::{Core, Outgoing};
-use crate::desk;
 use crate::time::deadline_after;
+
+/// How long a verdict may wait for others to go with it.
+const HOLD: Duration = Duration::from_micros(500);
+/// How many verdicts wait at most. With a small prefetch it is fewer, or the broker would wait for them.
+pub(crate) const MOST_HELD: usize = 64;
 
 /// Something to do on the channel.
 pub(crate) enum Job {
     /// Verdicts wait in the ledger.
     Settle,
-    Publish(Outgoing),
+    Publish(Box<Outgoing>),
     Call(Box<dyn FnOnce(&amiquip::Channel) + Send>),
-    Consume { id: u64, queue: String, prefetch: u16, options: ConsumerOptions, deadline: Instant, reply: Sender<Result<Receiver<ConsumerMessage>>> },
-    Cancel { id: u64, deadline: Instant, reply: Sender<Result<()>> },
+    Consume {
+        id: u64,
+        queue: String,
+        prefetch: u16,
+        options: ConsumerOptions,
+        deadline: Instant,
+        reply: Sender<Result<Receiver<ConsumerMessage>>>,
+    },
+    Cancel {
+        id: u64,
+        deadline: Instant,
+        reply: Sender<Result<()>>,
+    },
     /// Nobody takes the deliveries of this consumer any more.
-    Release { id: u64, automatic: bool },
+    Release {
+        id: u64,
+        automatic: bool,
+    },
     /// The sender is dropped when it is done.
     Close(Sender<()>),
 }
@@ -28,7 +46,7 @@ pub(crate) enum Job {
 /// Works until the channel is to be closed, or nobody is left to ask for it.
 pub(crate) fn own(channel: amiquip::Channel, core: &Core, jobs: &Receiver<Job>) {
     let done = Owner { channel: &channel, core, consumers: HashMap::new() }.work(jobs);
-    desk::close(channel, core);
+    core.life().close_channel(channel);
     drop(done);
 }
 
@@ -40,32 +58,44 @@ struct Owner<'a> {
 
 impl Owner<'_> {
     fn work(mut self, jobs: &Receiver<Job>) -> Option<Sender<()>> {
-        let closing = jobs.iter().find_map(|job| self.take(job));
+        let closing = loop {
+            let Ok(mut job) = jobs.recv() else { break None };
+            if matches!(job, Job::Settle) && self.more_will_come() {
+                job = match jobs.recv_timeout(HOLD) {
+                    Ok(job) => job,
+                    Err(RecvTimeoutError::Timeout) => Job::Settle,
+                    Err(RecvTimeoutError::Disconnected) => break None,
+                };
+            }
+            self.flush();
+            match job {
+                Job::Close(done) => break Some(done),
+                job => self.take(job),
+            }
+        };
         self.flush();
         self.end_consumers();
         closing
     }
 
-    fn take(&mut self, job: Job) -> Option<Sender<()>> {
+    /// Whether verdicts may wait a moment for others: somebody is at work, and deliveries wait for him.
+    fn more_will_come(&self) -> bool {
+        !self.core.ledger.is_batch_full() && self.consumers.values().any(|consumer| !consumer.receiver().is_empty())
+    }
+
+    fn take(&mut self, job: Job) {
         match job {
-            Job::Settle => self.flush(),
+            Job::Settle | Job::Close(_) => {}
             Job::Publish(outgoing) => self.core.note(outgoing.send(self.channel)),
-            Job::Call(call) => {
-                self.flush();
-                call(self.channel);
-            }
+            Job::Call(call) => call(self.channel),
             Job::Consume { id, queue, prefetch, options, deadline, reply } => {
-                self.flush();
                 let _ = reply.send(self.consume(id, queue, prefetch, options, deadline));
             }
             Job::Cancel { id, deadline, reply } => {
-                self.flush();
                 let _ = reply.send(self.cancel(id, deadline));
             }
             Job::Release { id, automatic } => self.release(id, automatic),
-            Job::Close(done) => return Some(done),
         }
-        None
     }
 
     fn flush(&self) {
@@ -87,6 +117,7 @@ impl Owner<'_> {
             channel.basic_consume(queue, options)
         })?;
         let receiver = consumer.receiver().clone();
+        self.core.ledger.limit_batch(if prefetch == 0 { MOST_HELD } else { usize::from(prefetch) / 4 });
         self.consumers.insert(id, consumer);
         Ok(receiver)
     }

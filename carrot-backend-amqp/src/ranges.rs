@@ -23,28 +23,28 @@ impl Ranges {
 
     /// Puts `from..=to` into the set.
     pub(crate) fn insert(&mut self, from: u64, to: u64) {
-        let (mut from, mut to) = (from.max(self.first + 1), to);
-        if from > to {
+        let (mut from, mut to) = (from.max(self.first.saturating_add(1)), to);
+        if from > to || self.contains(to) && from == to {
             return;
         }
-        if self.above.is_empty() && from == self.first + 1 {
+        if self.above.is_empty() && from == self.first.saturating_add(1) {
             self.first = to;
             return;
         }
         if let Some((&start, &end)) = self.above.range(..=from).next_back()
-            && end + 1 >= from
+            && end.saturating_add(1) >= from
         {
             from = start;
             to = to.max(end);
             self.above.remove(&start);
         }
         while let Some((&start, &end)) = self.above.range(from..).next()
-            && start <= to + 1
+            && start <= to.saturating_add(1)
         {
             to = to.max(end);
             self.above.remove(&start);
         }
-        if from == self.first + 1 {
+        if from == self.first.saturating_add(1) {
             self.first = to;
         } else {
             self.above.insert(from, to);

@@ -126,12 +126,9 @@ fn start_ok(credentials: &Credentials, connection_name: &str) -> Vec<u8> {
         capabilities.extend([b't', 1]);
     }
     let mut properties = Vec::new();
-    for (name, value) in [
-        ("product", "carrot"),
-        ("version", env!("CARGO_PKG_VERSION")),
-        ("platform", concat!("Rust, amiquip")),
-        ("connection_name", connection_name),
-    ] {
+    for (name, value) in
+        [("product", "carrot"), ("version", env!("CARGO_PKG_VERSION")), ("platform", "Rust, amiquip"), ("connection_name", connection_name)]
+    {
         short_string(&mut properties, name);
         properties.push(b'S');
         long_string(&mut properties, value.as_bytes());

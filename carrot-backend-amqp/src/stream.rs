@@ -10,6 +10,9 @@ use mio::{Evented, Poll, PollOpt, Ready, Token};
 use crate::flow::Flow;
 use crate::start::Handshake;
 
+/// The first octet of every broker's greeting.
+const METHOD_FRAME: u8 = 1;
+
 /// What the two ends of a [`Stream`], the driver's I/O thread and everyone else, know in common.
 #[derive(Debug, Default)]
 pub(crate) struct Wire {
@@ -69,12 +72,13 @@ impl Transport {
 pub(crate) struct Stream {
     transport: Transport,
     handshake: Option<Handshake>,
+    greeted: bool,
     wire: Arc<Wire>,
 }
 
 impl Stream {
     pub(crate) fn new(transport: Transport, handshake: Handshake, wire: Arc<Wire>) -> Stream {
-        Stream { transport, handshake: Some(handshake), wire }
+        Stream { transport, handshake: Some(handshake), greeted: false, wire }
     }
 
     /// Sends the completed form of `bytes`. Until all of it has left none of it counts as written, so that amiquip asks to be told when
@@ -103,6 +107,13 @@ impl Read for Stream {
         };
         if ended {
             self.wire.ended_by_peer.store(true, Ordering::Release);
+        }
+        if let (false, Ok(1..)) = (self.greeted, &result) {
+            self.greeted = true;
+            // amiquip would take whatever this is for the head of a large frame, and wait for the rest.
+            if buffer.first() != Some(&METHOD_FRAME) {
+                return Err(io::Error::new(io::ErrorKind::InvalidData, "the peer does not speak AMQP 0-9-1"));
+            }
         }
         result
     }

@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 
 use carrot_backend_amqp::AmqpConnector;
 use carrot_core::backend::{
-    Acknowledgement, Backend, ChannelOptions, Condition, Connector, ConsumeOptions, Content, Declare, Delete, Delivery, DeliveryTag, Extent,
-    Outcome, Publication, PublishTag, Rejection, Subscription,
+    Acknowledgement, Backend, ChannelOptions, Condition, Connector, ConsumeOptions, Content, Declare, Delete, Delivery, DeliveryTag,
+    Extent, Outcome, Publication, PublishTag, Rejection, Subscription,
 };
 use carrot_core::{Binding, Error, Exchange, ExchangeKind, Headers, Properties, Queue, Value};
 use support::{broker_options, unique};
@@ -375,8 +375,7 @@ fn several_subscriptions_and_gets_share_a_channel() {
     for queue in &queues {
         fill(&*publisher, queue, &["1", "2", "3", "4"]);
     }
-    let subscriptions: Vec<_> =
-        queues[..2].iter().map(|queue| channel.consume(queue, &ConsumeOptions::prefetch(2)).unwrap()).collect();
+    let subscriptions: Vec<_> = queues[..2].iter().map(|queue| channel.consume(queue, &ConsumeOptions::prefetch(2)).unwrap()).collect();
     let mut tags = BTreeSet::new();
     for _ in 0..4 {
         for subscription in subscriptions.iter().rev() {

@@ -12,6 +12,7 @@ use crate::channel::Remains;
 use crate::clock::{Clock, ManualClock, Timers};
 use crate::connection::Connection;
 use crate::connector::MemoryConnector;
+use crate::dead_letter::Outbox;
 use crate::faults::FaultPlan;
 use crate::queue::{Estate, Fate, Queue};
 use crate::recording::Recordings;
@@ -157,8 +158,7 @@ pub(crate) struct Core {
     pub(crate) faults: FaultPlan,
     pub(crate) recordings: Recordings,
     last_id: AtomicU64,
-    /// Dead letters that have left one queue and not arrived in the next.
-    pub(crate) in_flight: AtomicUsize,
+    pub(crate) outbox: Outbox,
     pub(crate) idle: Idle,
 }
 
@@ -182,7 +182,7 @@ impl Core {
             faults: FaultPlan::default(),
             recordings: Recordings::default(),
             last_id: AtomicU64::new(0),
-            in_flight: AtomicUsize::new(0),
+            outbox: Outbox::default(),
             idle: Idle::default(),
         })
     }
@@ -193,10 +193,9 @@ impl Core {
 
     /// Does what a timer of a queue was set for.
     pub(crate) fn fire(self: &Arc<Core>, queue: &Arc<Queue>, due: u64) {
-        let mut dead = Vec::new();
-        let fate = queue.fire(self, due, &mut dead);
+        let fate = queue.fire(self, due);
         self.conclude(queue, fate);
-        self.send_dead_letters(dead);
+        self.send_dead_letters();
     }
 
     /// Takes a queue out of the topology, if it went away with its last consumer or its time.
@@ -235,22 +234,11 @@ impl Core {
         for unacked in remains.unacked {
             part(&mut parts, &Arc::clone(&unacked.queue)).2.push(unacked);
         }
-        let mut dead = Vec::new();
         for (queue, consumers, unacked) in parts {
-            let fate = queue.channel_died(self, &consumers, unacked, &mut dead);
+            let fate = queue.channel_died(self, &consumers, unacked);
             self.conclude(&queue, fate);
         }
-        self.send_dead_letters(dead);
-    }
-
-    pub(crate) fn dead_letter_pending(&self) {
-        self.in_flight.fetch_add(1, Ordering::SeqCst);
-    }
-
-    pub(crate) fn dead_letter_sent(&self) {
-        if self.in_flight.fetch_sub(1, Ordering::SeqCst) == 1 {
-            self.note_idle();
-        }
+        self.send_dead_letters();
     }
 
     /// Wakes whoever waits for queues to run empty.

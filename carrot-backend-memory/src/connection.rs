@@ -3,11 +3,12 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, Weak};
 
-use carrot_core::backend::Condition;
+use carrot_core::backend::{Condition, Event};
 use carrot_core::{Error, Result};
 
 use crate::broker::Core;
 use crate::channel::Channel;
+use crate::observers::Observers;
 use crate::sync::{lock, read};
 
 /// A connection. It ends when it is failed, or when nothing uses it any more.
@@ -19,6 +20,8 @@ pub(crate) struct Connection {
     pub(crate) name: Arc<str>,
     /// Whether it ever declared an exclusive queue.
     owns: AtomicBool,
+    /// The observers of its connector, as long as that lives.
+    observers: Weak<Observers>,
     state: Mutex<State>,
 }
 
@@ -29,13 +32,16 @@ struct State {
 }
 
 impl Connection {
-    pub(crate) fn open(core: &Arc<Core>, user: &Arc<str>, name: &Arc<str>) -> Arc<Connection> {
+    /// Opens one. Its observers are to be told once no lock is held.
+    pub(crate) fn open(core: &Arc<Core>, user: &Arc<str>, name: &Arc<str>, observers: &Arc<Observers>) -> Arc<Connection> {
+        observers.note(Event::Connected);
         let connection = Arc::new(Connection {
             core: Arc::clone(core),
             id: core.next_id(),
             user: Arc::clone(user),
             name: Arc::clone(name),
             owns: AtomicBool::new(false),
+            observers: Arc::downgrade(observers),
             state: Mutex::default(),
         });
         let mut connections = lock(&core.connections);
@@ -61,7 +67,8 @@ impl Connection {
         Ok(channel)
     }
 
-    /// Ends the connection: its channels first, then its exclusive queues. Nothing if it had ended before.
+    /// Ends the connection: its channels first, then its exclusive queues; then tells its observers, unless this program closed it.
+    /// Nothing if it had ended before. To be called with no lock held.
     pub(crate) fn fail(&self, error: Error) {
         let mut state = lock(&self.state);
         if state.failure.is_some() {
@@ -70,6 +77,10 @@ impl Connection {
         state.failure = Some(error.clone());
         let channels = std::mem::take(&mut state.channels);
         drop(state);
+        let observers = self.observers.upgrade().filter(|_| !matches!(error, Error::Closed { .. }));
+        if let Some(observers) = &observers {
+            observers.note(Event::Disconnected(error.clone()));
+        }
         for channel in channels.iter().filter_map(Weak::upgrade) {
             if let Some(remains) = channel.fail(error.clone()) {
                 self.core.bury_channel(remains);
@@ -77,6 +88,9 @@ impl Connection {
         }
         self.delete_exclusive_queues();
         self.core.faults.wake();
+        if let Some(observers) = observers {
+            observers.tell();
+        }
     }
 
     /// Notes that a queue is exclusive to it. If it ended meanwhile, the queue goes at once.
@@ -93,11 +107,10 @@ impl Connection {
         }
         let owned: Vec<_> = read(&self.core.topology).queues.values().filter(|queue| queue.owner == Some(self.id)).cloned().collect();
         for queue in owned {
-            let mut dead = Vec::new();
-            if let Ok(Some(estate)) = queue.delete(&self.core, Condition::ALWAYS, &mut dead) {
+            if let Ok(Some(estate)) = queue.delete(&self.core, Condition::ALWAYS) {
                 self.core.settle_estate(&queue, estate);
             }
-            self.core.send_dead_letters(dead);
+            self.core.send_dead_letters();
         }
     }
 

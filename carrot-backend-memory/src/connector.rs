@@ -3,13 +3,14 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use carrot_core::backend::{Backend, ChannelOptions, Connector};
+use carrot_core::backend::{Backend, ChannelOptions, Connector, Event, Status};
 use carrot_core::{ConnectionOptions, Credentials, Error, Result};
 
 use crate::backend::MemoryBackend;
 use crate::broker::{Broker, Core};
 use crate::connection::Connection;
 use crate::faults::Operation;
+use crate::observers::Observers;
 use crate::sync::lock;
 
 const CALL_TIMEOUT: Duration = Duration::from_secs(30);
@@ -17,13 +18,14 @@ const CALL_TIMEOUT: Duration = Duration::from_secs(30);
 /// Makes channels to one [`Broker`], and holds it alive.
 ///
 /// A connector has one connection at a time, for both roles: exclusive queues belong to it, and go with it. [`Broker::connector`] makes
-/// one; opening never blocks, unless a fault says so.
+/// one; opening never blocks, unless a fault says so. Dropping it leaves the channels that it opened open.
 #[derive(Debug)]
 pub struct MemoryConnector {
     core: Arc<Core>,
     user: Arc<str>,
     name: Arc<str>,
     call_timeout: Duration,
+    observers: Arc<Observers>,
     state: Mutex<State>,
 }
 
@@ -41,6 +43,7 @@ impl MemoryConnector {
             user: "guest".into(),
             name: "".into(),
             call_timeout: CALL_TIMEOUT,
+            observers: Arc::default(),
             state: Mutex::default(),
         }
     }
@@ -88,10 +91,11 @@ impl MemoryConnector {
         if let Some(connection) = self.live(&state)? {
             return Ok(connection);
         }
-        let connection = Connection::open(&self.core, &self.user, &self.name);
+        let connection = Connection::open(&self.core, &self.user, &self.name, &self.observers);
         let lost = state.connection.replace(Arc::clone(&connection));
         drop(state);
         drop(lost);
+        self.observers.tell();
         Ok(connection)
     }
 }
@@ -113,5 +117,14 @@ impl Connector for MemoryConnector {
             connection.fail(Error::closed("connection"));
         }
         Ok(())
+    }
+
+    fn status(&self) -> Status {
+        let open = self.live(&lock(&self.state)).ok().flatten();
+        Status::new(open.is_some(), open.and_then(|_| self.core.faults.blocked()))
+    }
+
+    fn observe(&self, observer: Arc<dyn Fn(&Event) + Send + Sync>) {
+        self.observers.add(observer);
     }
 }

@@ -6,10 +6,10 @@ use std::sync::Arc;
 use crate::channel::Channel;
 
 /// Names one consumer of one queue, also after another took its slot.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct ConsumerKey {
-    slot: u32,
     serial: u32,
+    slot: u32,
 }
 
 impl ConsumerKey {

@@ -1,7 +1,8 @@
 //! Messages that leave a queue unwanted, and where they go.
 
 use std::collections::VecDeque;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 
 use carrot_core::backend::Content;
 use carrot_core::{Headers, Value};
@@ -10,6 +11,7 @@ use crate::broker::Core;
 use crate::queue::Queue;
 use crate::ready::Parcel;
 use crate::routing::{Origin, array_of_strings};
+use crate::sync::lock;
 
 /// Why a message was dead-lettered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,22 +39,46 @@ pub(crate) struct DeadLetter {
     pub(crate) queue: Arc<Queue>,
 }
 
-impl Core {
-    /// Sends dead letters on, and those that this makes. To be called with no lock held.
-    pub(crate) fn send_dead_letters(self: &Arc<Core>, dead: Vec<DeadLetter>) {
-        if dead.is_empty() {
-            return;
-        }
-        let mut waiting = VecDeque::from(dead);
-        while let Some(letter) = waiting.pop_front() {
-            let mut more = Vec::new();
-            self.send_dead_letter(&letter, &mut more);
-            waiting.extend(more);
-            self.dead_letter_sent();
-        }
+/// Dead letters that have left one queue and not yet arrived in the next, in the order of their deaths.
+///
+/// A queue puts them in under its lock; whoever had it locked sends them on after it let go.
+#[derive(Debug, Default)]
+pub(crate) struct Outbox {
+    /// How many there are, the one that is being sent among them.
+    count: AtomicUsize,
+    letters: Mutex<VecDeque<DeadLetter>>,
+    sending: Mutex<()>,
+}
+
+impl Outbox {
+    pub(crate) fn push(&self, letter: DeadLetter) {
+        self.count.fetch_add(1, Ordering::SeqCst);
+        lock(&self.letters).push_back(letter);
     }
 
-    fn send_dead_letter(self: &Arc<Core>, letter: &DeadLetter, more: &mut Vec<DeadLetter>) {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.count.load(Ordering::SeqCst) == 0
+    }
+}
+
+impl Core {
+    /// Sends the dead letters on that there are, and those that this makes. To be called with no queue or channel locked, after whatever
+    /// may have made some; when it returns, those have arrived.
+    pub(crate) fn send_dead_letters(self: &Arc<Core>) {
+        if self.outbox.is_empty() {
+            return;
+        }
+        let sending = lock(&self.outbox.sending);
+        loop {
+            let Some(letter) = lock(&self.outbox.letters).pop_front() else { break };
+            self.send_dead_letter(&letter);
+            self.outbox.count.fetch_sub(1, Ordering::SeqCst);
+        }
+        drop(sending);
+        self.note_idle();
+    }
+
+    fn send_dead_letter(self: &Arc<Core>, letter: &DeadLetter) {
         let Some(exchange) = &letter.queue.rules.dead_letter_exchange else { return };
         let parcel = readdress(letter, exchange, self.clock.timestamp());
         let Ok(routes) = self.route(&parcel, Origin::Broker) else {
@@ -65,7 +91,7 @@ impl Core {
                 log::debug!("a message is dropped: it has come back to queue {:?} with nobody having rejected it", queue.name);
                 continue;
             }
-            queue.enqueue(self, parcel.clone(), None, more);
+            queue.enqueue(self, parcel.clone(), None);
         }
     }
 }
@@ -119,7 +145,8 @@ fn readdress(letter: &DeadLetter, exchange: &Arc<str>, timestamp: u64) -> Parcel
 fn note_death(headers: &mut Headers, record: Headers, queue: &str, reason: &str, exchange: &str) {
     let mut deaths = match headers.remove("x-death") {
         Some(Value::Array(deaths)) => deaths,
-        _ => {
+        Some(_) => Vec::new(),
+        None => {
             headers.insert("x-first-death-reason", reason);
             headers.insert("x-first-death-queue", queue);
             headers.insert("x-first-death-exchange", exchange);

@@ -242,6 +242,11 @@ impl FaultPlan {
         self.armed.load(Ordering::Relaxed)
     }
 
+    /// Why publishers are blocked, if they are.
+    pub(crate) fn blocked(&self) -> Option<String> {
+        lock(&self.state).blocked.clone()
+    }
+
     fn arm(&self, state: &State) {
         self.armed.store(!state.rules.is_empty() || state.blocked.is_some(), Ordering::Relaxed);
     }

@@ -43,13 +43,74 @@ impl HeaderMatch {
         Ok(HeaderMatch { all, wanted })
     }
 
-    /// Whether a message with these headers fits. The types of two values must be the same, integer widths included.
+    /// Whether a message with these headers fits.
     pub(crate) fn matches(&self, headers: Option<&Headers>) -> bool {
         let fits = |(name, wanted): &(Box<str>, Value)| match headers.and_then(|headers| headers.get(name)) {
             None => false,
             Some(_) if *wanted == Value::Void => true,
-            Some(found) => found == wanted,
+            Some(found) => are_alike(wanted, found),
         };
         if self.all { self.wanted.iter().all(fits) } else { self.wanted.iter().any(fits) }
+    }
+}
+
+/// Whether two values match as RabbitMQ compares them: numbers by value, whatever their types; bytes and strings alike; all else only if
+/// the types are the same too, and so what lists and tables hold.
+fn are_alike(wanted: &Value, found: &Value) -> bool {
+    match (wanted, found) {
+        (Value::Array(wanted), Value::Array(found)) => {
+            wanted.len() == found.len() && wanted.iter().zip(found).all(|(wanted, found)| are_alike_in_type_too(wanted, found))
+        }
+        (Value::Table(wanted), Value::Table(found)) => {
+            wanted.len() == found.len()
+                && wanted
+                    .iter()
+                    .zip(found.iter())
+                    .all(|((name, wanted), (other, found))| name == other && are_alike_in_type_too(wanted, found))
+        }
+        _ => match (octets(wanted), octets(found), Number::of(wanted), Number::of(found)) {
+            (Some(wanted), Some(found), ..) => wanted == found,
+            (_, _, Some(wanted), Some(found)) => wanted.equals(found),
+            _ => wanted == found,
+        },
+    }
+}
+
+fn are_alike_in_type_too(wanted: &Value, found: &Value) -> bool {
+    std::mem::discriminant(wanted) == std::mem::discriminant(found) && are_alike(wanted, found)
+}
+
+fn octets(value: &Value) -> Option<&[u8]> {
+    match value {
+        Value::String(text) => Some(text.as_bytes()),
+        Value::Bytes(bytes) => Some(bytes),
+        _ => None,
+    }
+}
+
+#[derive(Clone, Copy)]
+enum Number {
+    Whole(i128),
+    Fraction(f64),
+}
+
+impl Number {
+    fn of(value: &Value) -> Option<Number> {
+        match *value {
+            Value::Timestamp(seconds) => Some(Number::Whole(seconds.into())),
+            Value::F32(number) => Some(Number::Fraction(number.into())),
+            Value::F64(number) => Some(Number::Fraction(number)),
+            ref value => value.as_i64().map(|number| Number::Whole(number.into())),
+        }
+    }
+
+    fn equals(self, other: Number) -> bool {
+        match (self, other) {
+            (Number::Whole(one), Number::Whole(other)) => one == other,
+            (Number::Fraction(one), Number::Fraction(other)) => one == other,
+            (Number::Whole(whole), Number::Fraction(fraction)) | (Number::Fraction(fraction), Number::Whole(whole)) => {
+                fraction.fract() == 0.0 && fraction.abs() < 1e30 && fraction as i128 == whole
+            }
+        }
     }
 }

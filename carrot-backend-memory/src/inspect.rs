@@ -115,9 +115,8 @@ impl Broker {
         let content = content.into();
         let found = read(&self.core.topology).queue(queue).cloned().ok_or_else(|| refusal::no_queue(queue))?;
         let expiration = content.properties.expiration().map(arguments::expiration).transpose()?;
-        let mut dead = Vec::new();
-        let accepted = found.enqueue(&self.core, Parcel::new(content), expiration, &mut dead);
-        self.core.send_dead_letters(dead);
+        let accepted = found.enqueue(&self.core, Parcel::new(content), expiration);
+        self.core.send_dead_letters();
         if accepted { Ok(()) } else { Err(Error::Refused) }
     }
 
@@ -145,7 +144,7 @@ impl Broker {
             let seen = *generation;
             drop(generation);
             let busy = self.busy();
-            if busy.is_empty() && self.core.in_flight.load(Ordering::SeqCst) == 0 {
+            if busy.is_empty() && self.core.outbox.is_empty() {
                 break Ok(());
             }
             generation = lock(&idle.generation);
@@ -167,9 +166,8 @@ impl Broker {
         let mut busy: Vec<String> = queues
             .iter()
             .filter_map(|queue| {
-                let mut dead = Vec::new();
-                let (ready, unacked) = queue.look(&self.core, &mut dead, |ready, unacked, _| (ready.len(), unacked));
-                self.core.send_dead_letters(dead);
+                let (ready, unacked) = queue.look(&self.core, |ready, unacked, _| (ready.len(), unacked));
+                self.core.send_dead_letters();
                 if ready == 0 && unacked == 0 {
                     return None;
                 }
@@ -187,8 +185,7 @@ impl Broker {
 
 impl Core {
     fn view(self: &Arc<Core>, queue: &Arc<Queue>) -> QueueView {
-        let mut dead = Vec::new();
-        let (ready, consumers) = queue.look(self, &mut dead, |ready, _, consumers| {
+        let (ready, consumers) = queue.look(self, |ready, _, consumers| {
             let ready = ready.iter().map(|entry| Arc::clone(&entry.parcel.content)).collect();
             let consumers = consumers
                 .iter()
@@ -202,7 +199,7 @@ impl Core {
                 .collect();
             (ready, consumers)
         });
-        self.send_dead_letters(dead);
+        self.send_dead_letters();
         let mut unacked = Vec::new();
         self.each_unacked(queue, |view| unacked.push(view));
         let mut definition = QueueDefinition::new(&*queue.name);

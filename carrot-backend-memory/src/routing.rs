@@ -97,12 +97,11 @@ impl Core {
         if routes.is_empty() {
             return Ok(if mandatory { Answer::Unroutable } else { Answer::Accepted });
         }
-        let mut dead = Vec::new();
         let mut accepted = true;
         for queue in routes.iter() {
-            accepted &= queue.enqueue(self, parcel.clone(), expiration, &mut dead);
+            accepted &= queue.enqueue(self, parcel.clone(), expiration);
         }
-        self.send_dead_letters(dead);
+        self.send_dead_letters();
         Ok(if accepted { Answer::Accepted } else { Answer::Refused })
     }
 

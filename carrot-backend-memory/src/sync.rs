@@ -6,13 +6,14 @@
 //!
 //! 1. a connector's current connection
 //! 2. a channel's publishing lock: keeps the order of one channel's publications
-//! 3. one queue's state
-//! 4. one channel's state: tags, unacked deliveries, inboxes
-//! 5. leaves, under which no other lock is taken: the timers, a recording, the fault plan, a connection's channels
+//! 3. the right to send dead letters on: keeps their order
+//! 4. one queue's state
+//! 5. one channel's state: tags, unacked deliveries, inboxes
+//! 6. leaves, under which no other lock is taken: the timers, the outbox, recordings, the fault plan, a connection's channels
 //!
 //! The topology lock stands apart: nothing else is locked while it is held, and it is not taken while a queue's or channel's state is.
-//! No two queues, and no two channels, are ever locked at once; what one queue sends to another (dead letters) is collected under the
-//! first one's lock and sent after it is released.
+//! No two queues, and no two channels, are ever locked at once; what one queue sends to another (dead letters) is put into the outbox
+//! under the first one's lock and sent after it is released.
 
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::{Duration, Instant};

@@ -25,7 +25,8 @@
 //!
 //! `open`, `confirm`, `next` and `close` take a timeout. Every other call is bounded by the *call deadline* that the driver was configured
 //! with, and gives [`Error::Timeout`] when it passes; what happened at the broker is then unknown, so the driver closes the channel. No
-//! call waits longer than its bound by more than a scheduling delay. Dropping any of the three never waits for the broker.
+//! call waits longer than its bound by more than a scheduling delay. A `publish` that times out because the way to the broker is congested
+//! has sent nothing, and leaves the channel usable. Dropping any of the three never waits for the broker.
 //!
 //! # Validation
 //!
@@ -77,6 +78,46 @@ pub trait Connector: Debug + Send + Sync + 'static {
     /// # Errors
     /// [`Error::Timeout`] if the connections had to be cut.
     fn close(&self, timeout: Duration) -> Result<()>;
+
+    /// Whether a connection is open now, and whether the broker has blocked publishing on it. Does not ask the broker, and never blocks.
+    fn status(&self) -> Status;
+
+    /// Has every later [`Event`] told to `observer`, in addition to those set before; for as long as the connector lives.
+    ///
+    /// It is called on a thread of the driver or of whoever caused the event, with no lock held, in the order of the events of one
+    /// connection; calls of this connector from within it are allowed.
+    fn observe(&self, observer: Arc<dyn Fn(&Event) + Send + Sync>);
+}
+
+/// How a connector stands with its broker.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub struct Status {
+    /// Whether a connection is open; for a driver that keeps one for each [`Role`], whether every one that was opened still is.
+    pub connected: bool,
+    /// Why the broker has blocked publishing, in its own words; `None` if it has not.
+    pub blocked: Option<String>,
+}
+
+impl Status {
+    /// A status.
+    pub fn new(connected: bool, blocked: Option<String>) -> Status {
+        Status { connected, blocked }
+    }
+}
+
+/// What happens to a connection by itself. A connection that this program closes tells nothing.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub enum Event {
+    /// A connection was opened: the first, or another after a loss.
+    Connected,
+    /// A connection was lost, for this reason.
+    Disconnected(crate::Error),
+    /// The broker has stopped taking messages, for this reason.
+    Blocked(String),
+    /// The broker takes messages again.
+    Unblocked,
 }
 
 /// One channel: the unit of acknowledgement and of failure.
@@ -175,7 +216,7 @@ pub trait Backend: Debug + Send + Sync + 'static {
 /// The deliveries of one consumer.
 ///
 /// Several threads may wait on it at once: each delivery goes to one of them. Dropping it cancels the consumer without waiting, and
-/// returns what it had not handed out; what it handed out stays with the channel.
+/// returns what it had not handed out (what was acknowledged automatically is lost); what it handed out stays with the channel.
 pub trait Subscription: Debug + Send + Sync + 'static {
     /// The next delivery, in the order of the queue; `Ok(None)` if none came within `timeout`.
     ///
@@ -473,7 +514,8 @@ impl ConsumeOptions {
 pub enum Extent {
     /// The named delivery alone.
     One,
-    /// The named delivery and every unsettled one before it on the same channel (AMQP's `multiple`).
+    /// The named delivery and every unsettled one before it on the same channel (AMQP's `multiple`), as far as they have been handed out:
+    /// what a subscription has not given to anybody yet is not settled with them.
     UpTo,
 }
 

@@ -1,8 +1,8 @@
 use std::sync::Arc;
-use std::time::Duration;
 
 use crate::backend::{Backend, ChannelOptions, Condition, Connector, Declare, Declared, Delete};
-use crate::session::Session;
+use crate::redial::Redial;
+use crate::session::{Line, Session};
 use crate::{
     Binding, ConnectionOptions, ConsumerBuilder, ConsumerDefinition, Exchange, PublisherBuilder, PublisherDefinition, Queue, Result,
 };
@@ -33,9 +33,7 @@ pub struct Connection {
 
 #[derive(Debug)]
 struct Shared {
-    connector: Arc<dyn Connector>,
-    connect_timeout: Duration,
-    call_timeout: Duration,
+    line: Line,
     administration: Session<()>,
 }
 
@@ -47,21 +45,10 @@ impl Connection {
 
     /// A connection through any connector, with the deadlines of `options`.
     pub fn with_options(connector: Arc<dyn Connector>, options: &ConnectionOptions) -> Connection {
-        let session = Session::new(
-            Arc::clone(&connector),
-            ChannelOptions::consume(),
-            options.connect_timeout,
-            "connection",
-            |_: &dyn Backend| Ok(()),
-        );
-        Connection {
-            shared: Arc::new(Shared {
-                connector,
-                connect_timeout: options.connect_timeout,
-                call_timeout: options.call_timeout,
-                administration: session,
-            }),
-        }
+        let redial = Arc::new(Redial::default());
+        let line = Line { connector, redial, connect_timeout: options.connect_timeout, call_timeout: options.call_timeout };
+        let administration = Session::new(line.clone(), ChannelOptions::consume(), "connection", |_| Ok(()));
+        Connection { shared: Arc::new(Shared { line, administration }) }
     }
 
     /// Connects now rather than with the first publisher or consumer, so that a wrong address or password shows at once. Does nothing if
@@ -166,28 +153,25 @@ impl Connection {
     /// # Errors
     /// [`Error::Timeout`] if the connection had to be cut.
     pub fn close(&self) -> Result<()> {
+        self.shared.line.redial.close();
         self.shared.administration.shut();
-        self.shared.connector.close(self.shared.call_timeout)
+        self.shared.line.connector.close(self.shared.line.call_timeout)
     }
 
     pub(crate) fn session<S: Clone>(
         &self,
         options: ChannelOptions,
         what: &'static str,
-        set_up: impl Fn(&dyn Backend) -> Result<S> + Send + Sync + 'static,
+        set_up: impl Fn(&Arc<dyn Backend>) -> Result<S> + Send + Sync + 'static,
     ) -> Session<S> {
-        Session::new(Arc::clone(&self.shared.connector), options, self.shared.connect_timeout, what, set_up)
-    }
-
-    pub(crate) fn call_timeout(&self) -> Duration {
-        self.shared.call_timeout
+        Session::new(self.shared.line.clone(), options, what, set_up)
     }
 
     fn declare(&self, entity: Declare<'_>) -> Result<Declared> {
-        self.shared.administration.with_channel(|opened| opened.channel.declare(entity))
+        self.shared.administration.call(|opened| opened.channel.declare(entity))
     }
 
     fn delete(&self, entity: Delete<'_>) -> Result<u32> {
-        self.shared.administration.with_channel(|opened| opened.channel.delete(entity)).map(|deleted| deleted.message_count)
+        self.shared.administration.call(|opened| opened.channel.delete(entity)).map(|deleted| deleted.message_count)
     }
 }

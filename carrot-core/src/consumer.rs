@@ -44,8 +44,9 @@ pub(crate) struct Shared {
     pub(crate) session: Session<Arc<str>>,
     pub(crate) stop: Arc<Stop>,
     pub(crate) options: ConsumeOptions,
+    pub(crate) give_up_after: Option<Duration>,
+    pub(crate) redeclares: bool,
     codecs: Arc<Codecs>,
-    call_timeout: Duration,
 }
 
 impl Shared {
@@ -59,7 +60,7 @@ impl Drop for Shared {
     fn drop(&mut self) {
         if let Some(opened) = self.session.shut()
             && Arc::strong_count(&opened.channel) == 1
-            && let Err(error) = opened.channel.close(self.call_timeout)
+            && let Err(error) = opened.channel.close(self.session.line().call_timeout)
         {
             log::warn!("the channel of a consumer could not be closed: {error}");
         }
@@ -68,12 +69,12 @@ impl Drop for Shared {
 
 impl Consumer {
     pub(crate) fn open(connection: &Connection, definition: ConsumerDefinition) -> Result<Consumer> {
-        let options = definition.options.clone();
-        let codecs = Arc::new(definition.codecs.clone());
-        let session = connection.session(ChannelOptions::consume(), "consumer", move |channel| definition.declare(channel));
+        let ConsumerDefinition { options, codecs, give_up_after, redeclares, .. } = definition.clone();
+        let codecs = Arc::new(codecs);
+        let session = connection.session(ChannelOptions::consume(), "consumer", move |channel| definition.declare(&**channel));
         session.channel()?;
-        let stop = Arc::new(Stop::default());
-        let shared = Arc::new(Shared { session, stop, options, codecs, call_timeout: connection.call_timeout() });
+        let stop = Arc::new(Stop::new(&session.line().redial));
+        let shared = Arc::new(Shared { session, stop, options, give_up_after, redeclares, codecs });
         Ok(Consumer { shared, callbacks: Mutex::default() })
     }
 
@@ -92,7 +93,7 @@ impl Consumer {
     /// # Errors
     /// [`Error::NotFound`](crate::Error::NotFound) if the queue is gone, [`Error::Disconnected`](crate::Error::Disconnected).
     pub fn fetch(&self) -> Result<Option<Message>> {
-        self.shared.session.with_channel(|opened| {
+        self.shared.session.call(|opened| {
             let delivery = opened.channel.get(&opened.state, self.shared.options.acknowledgement)?;
             Ok(delivery.map(|delivery| self.shared.message(delivery, &opened.channel, &opened.state)))
         })
@@ -255,7 +256,7 @@ impl Consumer {
     pub fn purge(&self) -> Result<u32> {
         self.shared
             .session
-            .with_channel(|opened| opened.channel.delete(Delete::Messages { queue: &opened.state }))
+            .call(|opened| opened.channel.delete(Delete::Messages { queue: &opened.state }))
             .map(|deleted| deleted.message_count)
     }
 
@@ -269,7 +270,7 @@ impl Consumer {
     /// [`Error::Timeout`](crate::Error::Timeout), [`Error::Disconnected`](crate::Error::Disconnected).
     pub fn close(&self) -> Result<()> {
         let stopped = self.shared.stop.stop();
-        let closed = self.shared.session.close(self.shared.call_timeout);
+        let closed = self.shared.session.close(self.shared.session.line().call_timeout);
         closed.and(stopped)
     }
 }

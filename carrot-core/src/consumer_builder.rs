@@ -1,6 +1,7 @@
 use crate::backend::{Acknowledgement, Backend, ConsumeOptions, Declare};
 use crate::{Binding, Codecs, Connection, Consumer, Error, Exchange, Headers, Queue, Result, Value};
 use std::sync::Arc;
+use std::time::Duration;
 
 /// What a consumer is to be, as plain data: its queue, where that is bound, and how messages are taken from it.
 ///
@@ -23,6 +24,8 @@ use std::sync::Arc;
 pub struct ConsumerDefinition {
     pub(crate) options: ConsumeOptions,
     pub(crate) codecs: Codecs,
+    pub(crate) give_up_after: Option<Duration>,
+    pub(crate) redeclares: bool,
     queue: Queue,
     sources: Vec<Source>,
 }
@@ -91,6 +94,20 @@ settings! {
         self
     }
 
+    /// Ends a run, with the cause as its error, when its connection was lost and could not be made again for so long. Defaults to going on
+    /// for ever.
+    fn give_up_after(mut self, outage: Duration) {
+        self.give_up_after = Some(outage);
+        self
+    }
+
+    /// Declares the queue and its bindings again if somebody deletes the queue during a run, and goes on. Defaults to ending the run with
+    /// [`Error::Cancelled`].
+    fn redeclare_if_deleted(mut self) {
+        self.redeclares = true;
+        self
+    }
+
     /// Which content types are decoded, and how. Defaults to [`Codecs::default`]: JSON,
     /// which also reads messages that name no content type, text, and raw bytes; not bincode.
     fn codecs(mut self, codecs: impl Into<Codecs>) {
@@ -102,7 +119,14 @@ settings! {
 impl ConsumerDefinition {
     /// The defaults, for one queue. A string stands for a durable queue of that name.
     pub fn new(queue: impl Into<Queue>) -> ConsumerDefinition {
-        ConsumerDefinition { options: ConsumeOptions::default(), codecs: Codecs::default(), queue: queue.into(), sources: Vec::new() }
+        ConsumerDefinition {
+            options: ConsumeOptions::default(),
+            codecs: Codecs::default(),
+            give_up_after: None,
+            redeclares: false,
+            queue: queue.into(),
+            sources: Vec::new(),
+        }
     }
 
     /// Binds the definition to a connection, for further settings.

@@ -75,6 +75,15 @@ pub enum Error {
         source: Option<Cause>,
     },
 
+    /// The broker sent something that the driver cannot read, such as a routing key that is not UTF-8; the connection is lost with it, again
+    /// each time the broker sends it. The consumers of the connection subscribe again one by one, and the one whose queue holds the
+    /// message gives up with this error. Take the message out of its queue with another client, or purge the queue.
+    #[error("the broker sent what cannot be read, and the connection was lost with it: {reason}")]
+    Unreadable {
+        /// What could not be read, as far as the driver knows, and where it came from.
+        reason: String,
+    },
+
     /// The deadline of a call passed. A message whose confirm did not come in time may or may not have reached the broker.
     #[error("{operation} did not finish within {after:?}")]
     Timeout {
@@ -253,12 +262,20 @@ impl Returned {
 impl Error {
     /// Whether the same call may succeed if it is made again later, with nothing corrected in between.
     pub fn is_retryable(&self) -> bool {
-        matches!(self, Error::Connect { .. } | Error::Disconnected { .. } | Error::Timeout { .. } | Error::Blocked { .. } | Error::Refused)
+        matches!(
+            self,
+            Error::Connect { .. }
+                | Error::Disconnected { .. }
+                | Error::Unreadable { .. }
+                | Error::Timeout { .. }
+                | Error::Blocked { .. }
+                | Error::Refused
+        )
     }
 
     /// Whether it says that a connection or channel is gone, through no fault of the call.
     pub fn is_disconnected(&self) -> bool {
-        matches!(self, Error::Disconnected { .. } | Error::Stale { .. })
+        matches!(self, Error::Disconnected { .. } | Error::Unreadable { .. } | Error::Stale { .. })
     }
 
     /// Whether the broker refused an operation and closed the channel over it (AMQP 403, 404, 405, 406).

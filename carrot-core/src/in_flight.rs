@@ -3,13 +3,14 @@
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::backend::{Backend, Content, Outcome, PublishTag};
+use crate::backend::{Backend, Content, Outcome, Publication, PublishTag};
 use crate::{Error, Result, Returned};
 
 /// One message until its fate is known. Whoever needs its fate first waits for the broker; the others wait for that thread.
 #[derive(Debug)]
 pub(crate) struct InFlight {
     pub(crate) content: Arc<Content>,
+    pub(crate) mandatory: bool,
     pub(crate) deadline: Instant,
     pub(crate) timeout: Duration,
     /// Its place in the order of sending.
@@ -18,9 +19,15 @@ pub(crate) struct InFlight {
     changed: Condvar,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Inside {
-    state: State,
+    /// Where it was handed over last.
+    attempt: Option<Attempt>,
+    /// Whether a thread is asking there.
+    asking: bool,
+    fate: Option<Result<()>>,
+    /// Whether somebody was told its fate, or need not be.
+    reported: bool,
     /// Whether the receipt is gone, so that a failure has to be told elsewhere.
     abandoned: bool,
 }
@@ -32,45 +39,50 @@ pub(crate) struct Attempt {
     pub(crate) tag: PublishTag,
 }
 
-#[derive(Debug)]
-enum State {
-    /// Not handed over yet.
-    New,
-    /// Handed over; nobody is asking.
-    Sent(Attempt),
-    /// Handed over; a thread is asking.
-    Asking,
-    /// Its fate is known. `reported` once somebody was told.
-    Resolved { fate: Result<()>, reported: bool },
+impl Attempt {
+    fn is(&self, other: &Attempt) -> bool {
+        Arc::ptr_eq(&self.channel, &other.channel) && self.tag == other.tag
+    }
 }
 
 impl InFlight {
-    pub(crate) fn new(content: Arc<Content>, timeout: Duration, deadline: Instant, sequence: u64) -> InFlight {
-        let inside = Mutex::new(Inside { state: State::New, abandoned: false });
-        InFlight { content, timeout, deadline, sequence, inside, changed: Condvar::new() }
+    pub(crate) fn new(content: Arc<Content>, mandatory: bool, timeout: Duration, deadline: Instant, sequence: u64) -> InFlight {
+        InFlight { content, mandatory, timeout, deadline, sequence, inside: Mutex::default(), changed: Condvar::new() }
+    }
+
+    pub(crate) fn publication(&self) -> Publication<'_> {
+        Publication { content: &self.content, mandatory: self.mandatory }
     }
 
     pub(crate) fn is_resolved(&self) -> bool {
-        matches!(self.lock().state, State::Resolved { .. })
+        self.lock().fate.is_some()
     }
 
     pub(crate) fn sent(&self, attempt: Attempt) {
-        let mut inside = self.lock();
-        if !matches!(inside.state, State::Resolved { .. }) {
-            inside.state = State::Sent(attempt);
-        }
-        drop(inside);
+        self.lock().attempt = Some(attempt);
         self.changed.notify_all();
+    }
+
+    /// Whether it was handed over, but to a channel other than `channel`, and has no answer yet.
+    pub(crate) fn is_elsewhere_than(&self, channel: &Arc<dyn Backend>) -> bool {
+        self.lock().attempt.as_ref().is_some_and(|attempt| !Arc::ptr_eq(&attempt.channel, channel))
+    }
+
+    /// Whether it was handed over to `channel` last, and has no answer yet.
+    pub(crate) fn is_on(&self, channel: &Arc<dyn Backend>) -> bool {
+        self.lock().attempt.as_ref().is_some_and(|attempt| Arc::ptr_eq(&attempt.channel, channel))
     }
 
     /// Settles its fate. `None` if it was settled before; else a failure that nobody is left to ask for.
     pub(crate) fn resolve(&self, fate: Result<()>) -> Option<Result<()>> {
         let mut inside = self.lock();
-        if matches!(inside.state, State::Resolved { .. }) {
+        if inside.fate.is_some() {
             return None;
         }
         let unclaimed = if inside.abandoned { fate.clone() } else { Ok(()) };
-        inside.state = State::Resolved { fate, reported: inside.abandoned };
+        inside.reported = inside.abandoned;
+        inside.fate = Some(fate);
+        inside.attempt = None;
         drop(inside);
         self.changed.notify_all();
         Some(unclaimed)
@@ -79,34 +91,46 @@ impl InFlight {
     /// Waits until `until` for its fate. Gives what the broker, or the channel, said; that is not recorded yet: the caller decides
     /// whether it is final and calls [`resolve`](InFlight::resolve) or [`sent`](InFlight::sent).
     pub(crate) fn ask(&self, until: Instant) -> Answer {
+        loop {
+            let attempt = match self.await_turn(until) {
+                Ok(attempt) => attempt,
+                Err(answer) => return answer,
+            };
+            let left = until.saturating_duration_since(Instant::now());
+            let error = match attempt.channel.confirm(attempt.tag, left) {
+                Ok(outcome) => return Answer::Final(self.fate(outcome)),
+                Err(error) => error,
+            };
+            let mut inside = self.lock();
+            inside.asking = false;
+            let sent_again = inside.attempt.as_ref().is_none_or(|current| !current.is(&attempt));
+            drop(inside);
+            self.changed.notify_all();
+            match error {
+                Error::Timeout { .. } => return Answer::None,
+                Error::Blocked { .. } => return Answer::Blocked(error),
+                _ if sent_again => {}
+                error => return Answer::Lost(attempt, error),
+            }
+        }
+    }
+
+    /// Waits until nobody else is asking; then this thread is.
+    fn await_turn(&self, until: Instant) -> Result<Attempt, Answer> {
         let mut inside = self.lock();
-        let attempt = loop {
-            match std::mem::replace(&mut inside.state, State::Asking) {
-                State::Sent(attempt) => break attempt,
-                State::Resolved { fate, reported } => {
-                    inside.state = State::Resolved { fate: fate.clone(), reported };
-                    return Answer::Known(fate);
-                }
-                other @ (State::New | State::Asking) => inside.state = other,
+        loop {
+            if let Some(fate) = &inside.fate {
+                return Err(Answer::Known(fate.clone()));
+            }
+            if let Some(attempt) = inside.attempt.clone().filter(|_| !inside.asking) {
+                inside.asking = true;
+                return Ok(attempt);
             }
             let left = until.saturating_duration_since(Instant::now());
             if left.is_zero() {
-                return Answer::None;
+                return Err(Answer::None);
             }
             inside = self.changed.wait_timeout(inside, left).unwrap_or_else(PoisonError::into_inner).0;
-        };
-        drop(inside);
-        match attempt.channel.confirm(attempt.tag, until.saturating_duration_since(Instant::now())) {
-            Ok(outcome) => Answer::Final(self.fate(outcome)),
-            Err(Error::Timeout { .. }) => {
-                self.sent(attempt);
-                Answer::None
-            }
-            Err(error @ Error::Blocked { .. }) => {
-                self.sent(attempt);
-                Answer::Blocked(error)
-            }
-            Err(error) => Answer::Lost(attempt, error),
         }
     }
 
@@ -124,26 +148,19 @@ impl InFlight {
 
     /// What became of it, if that is known; marks it as told.
     pub(crate) fn report(&self) -> Option<Result<()>> {
-        match &mut self.lock().state {
-            State::Resolved { fate, reported } => {
-                *reported = true;
-                Some(fate.clone())
-            }
-            _ => None,
-        }
+        let mut inside = self.lock();
+        inside.reported |= inside.fate.is_some();
+        inside.fate.clone()
     }
 
     /// Says that its receipt is gone; gives its failure, if it failed and nobody was told.
     pub(crate) fn abandon(&self) -> Result<()> {
         let mut inside = self.lock();
         inside.abandoned = true;
-        match &mut inside.state {
-            State::Resolved { fate, reported: reported @ false } => {
-                *reported = true;
-                fate.clone()
-            }
-            _ => Ok(()),
+        if inside.fate.is_none() || std::mem::replace(&mut inside.reported, true) {
+            return Ok(());
         }
+        inside.fate.clone().unwrap_or(Ok(()))
     }
 
     fn lock(&self) -> MutexGuard<'_, Inside> {

@@ -1,20 +1,40 @@
 //! One run of a consumer: its subscription, and how it ends.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use crate::backend::{Backend, ConsumeOptions, Subscription};
 use crate::consumer::Shared;
+use crate::redial::Redial;
+use crate::session::{Opened, ends_channel, may_pass};
 use crate::{Error, Message, Result, Settlement};
 
 /// So long that it is never reached, and short enough to be added to any point in time.
 pub(crate) const FOREVER: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
-/// A running subscription of a consumer, shared by the threads that take messages from it.
+/// A run of a consumer, shared by the threads that take messages from it. It subscribes again when its connection is lost.
 #[derive(Debug)]
 pub(crate) struct Intake {
     shared: Arc<Shared>,
+    options: ConsumeOptions,
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+#[derive(Debug)]
+struct State {
+    subscribed: Arc<Subscribed>,
+    /// Whether a thread is subscribing again.
+    renewing: bool,
+    /// When the subscription was lost, until a message came through a new one.
+    lost_at: Option<Instant>,
+    /// What ended it for good.
+    ended: Option<Error>,
+}
+
+#[derive(Debug)]
+struct Subscribed {
     channel: Arc<dyn Backend>,
     subscription: Arc<dyn Subscription>,
     queue: Arc<str>,
@@ -22,35 +42,108 @@ pub(crate) struct Intake {
 
 impl Intake {
     pub(crate) fn start(shared: &Arc<Shared>, options: &ConsumeOptions) -> Result<Intake> {
-        let (channel, queue, subscription) = shared.session.with_channel(|opened| {
-            let subscription = opened.channel.consume(&opened.state, options)?;
-            Ok((Arc::clone(&opened.channel), Arc::clone(&opened.state), subscription))
-        })?;
-        let subscription: Arc<dyn Subscription> = Arc::from(subscription);
-        shared.stop.watch(&subscription);
-        Ok(Intake { shared: Arc::clone(shared), channel, subscription, queue })
+        let until = Instant::now() + shared.session.line().call_timeout;
+        let attempts = Attempts { until, given_up: &|| false, retried: Error::is_disconnected };
+        let subscribed = Arc::new(subscribe(shared, options, &attempts)?);
+        let state = Mutex::new(State { subscribed, renewing: false, lost_at: None, ended: None });
+        Ok(Intake { shared: Arc::clone(shared), options: options.clone(), state, changed: Condvar::new() })
     }
 
     /// The next message; `Ok(None)` if none came in time, or the consumer was stopped. What arrives after the stop goes back.
     pub(crate) fn next(&self, timeout: Duration) -> Result<Option<Message>> {
         let deadline = Instant::now() + timeout;
         loop {
-            let left = deadline.saturating_duration_since(Instant::now());
-            match self.subscription.next(left) {
+            let subscribed = self.subscribed()?;
+            match subscribed.subscription.next(deadline.saturating_duration_since(Instant::now())) {
                 Ok(Some(delivery)) => {
-                    let message = self.shared.message(delivery, &self.channel, &self.queue);
+                    let message = self.shared.message(delivery, &subscribed.channel, &subscribed.queue);
                     if !self.is_stopped() {
                         return Ok(Some(message));
                     }
                     self.give_back(message);
                 }
                 Ok(None) => return Ok(None),
-                Err(Error::Cancelled { .. }) if self.is_stopped() => return Ok(None),
+                Err(_) if self.is_stopped() => return Ok(None),
                 Err(error) => {
-                    self.shared.session.failed(&self.channel, &error);
-                    return Err(error);
+                    let channel = &subscribed.channel;
+                    match &error {
+                        Error::Cancelled { .. } if self.shared.redeclares => {
+                            let _ = self.shared.session.discard(channel, self.shared.session.line().call_timeout);
+                        }
+                        error => self.shared.session.failed(channel, error),
+                    }
+                    if !self.renew(&subscribed, error, deadline)? {
+                        return Ok(None);
+                    }
                 }
             }
+        }
+    }
+
+    fn subscribed(&self) -> Result<Arc<Subscribed>> {
+        let state = self.lock();
+        state.ended.clone().map_or_else(|| Ok(Arc::clone(&state.subscribed)), Err)
+    }
+
+    /// Subscribes again, or waits for the thread that does; whether that came about before `deadline`.
+    fn renew(&self, lost: &Arc<Subscribed>, error: Error, deadline: Instant) -> Result<bool> {
+        let mut state = self.lock();
+        loop {
+            if let Some(error) = &state.ended {
+                return Err(error.clone());
+            }
+            if !Arc::ptr_eq(&state.subscribed, lost) || self.is_stopped() {
+                return Ok(true);
+            }
+            if !state.renewing {
+                break;
+            }
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return Ok(false);
+            }
+            state = self.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
+        }
+        if !self.is_worth_renewing(&error) {
+            state.ended = Some(error.clone());
+            return Err(error);
+        }
+        log::warn!("the consumer of queue {:?} lost its channel and subscribes again: {error}", lost.queue);
+        let lost_at = *state.lost_at.get_or_insert_with(Instant::now);
+        state.renewing = true;
+        drop(state);
+
+        let give_up_at = lost_at + self.shared.give_up_after.unwrap_or(FOREVER).min(FOREVER);
+        let attempts = Attempts { until: deadline.min(give_up_at), given_up: &|| self.is_stopped(), retried: may_pass };
+        let renewed = subscribe(&self.shared, &self.options, &attempts);
+
+        let mut state = self.lock();
+        state.renewing = false;
+        let result = match renewed {
+            Ok(subscribed) => {
+                log::info!("the consumer of queue {:?} has subscribed again after {:?}", subscribed.queue, lost_at.elapsed());
+                state.subscribed = Arc::new(subscribed);
+                state.lost_at = None;
+                Ok(true)
+            }
+            Err(_) if self.is_stopped() => Ok(true),
+            Err(error) if may_pass(&error) && Instant::now() < give_up_at => Ok(false),
+            Err(error) => {
+                state.ended = Some(error.clone());
+                Err(error)
+            }
+        };
+        drop(state);
+        self.changed.notify_all();
+        result
+    }
+
+    fn is_worth_renewing(&self, error: &Error) -> bool {
+        match error {
+            Error::Cancelled { .. } => self.shared.redeclares,
+            Error::Closed { .. } | Error::Authentication { .. } | Error::Backend { .. } => false,
+            // Among them: the broker closes a channel whose messages were not settled in time (406).
+            error => ends_channel(error),
         }
     }
 
@@ -58,8 +151,8 @@ impl Intake {
         self.shared.stop.is_stopped()
     }
 
-    pub(crate) fn queue(&self) -> &Arc<str> {
-        &self.queue
+    pub(crate) fn queue(&self) -> Arc<str> {
+        Arc::clone(&self.lock().subscribed.queue)
     }
 
     pub(crate) fn stop(&self) -> &Arc<Stop> {
@@ -69,21 +162,24 @@ impl Intake {
     /// Closes the channel, so that every settlement has reached the broker and everything else goes back; the consumer opens another if
     /// it is used again.
     pub(crate) fn discard(&self, timeout: Duration) -> Result<()> {
-        self.shared.session.discard(&self.channel, timeout)
+        let channel = Arc::clone(&self.lock().subscribed.channel);
+        self.shared.session.discard(&channel, timeout)
     }
 
     /// Tells the broker to send no more; what has arrived can still be taken.
     pub(crate) fn cancel(&self) -> Result<()> {
-        self.subscription.cancel()
+        let subscription = Arc::clone(&self.lock().subscribed.subscription);
+        subscription.cancel()
     }
 
     /// Gives back whatever arrived and was not taken, after [`cancel`](Intake::cancel).
     pub(crate) fn give_back_rest(&self) -> Result<()> {
-        while let Some(delivery) = match self.subscription.next(Duration::ZERO) {
+        let subscribed = self.subscribed()?;
+        while let Some(delivery) = match subscribed.subscription.next(Duration::ZERO) {
             Err(Error::Cancelled { .. }) => Ok(None),
             other => other,
         }? {
-            self.give_back(self.shared.message(delivery, &self.channel, &self.queue));
+            self.give_back(self.shared.message(delivery, &subscribed.channel, &subscribed.queue));
         }
         Ok(())
     }
@@ -91,20 +187,57 @@ impl Intake {
     fn give_back(&self, mut message: Message) {
         self.shared.stop.given_back.fetch_add(1, Ordering::Relaxed);
         if let Err(error) = message.settle(Settlement::Requeue) {
-            log::debug!("a message of queue {:?} was not given back, the broker does it: {error}", self.queue);
+            log::debug!("a message of queue {:?} was not given back, the broker does it: {error}", message.queue());
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// How long, and after which errors, to try to subscribe.
+struct Attempts<'a> {
+    until: Instant,
+    given_up: &'a dyn Fn() -> bool,
+    retried: fn(&Error) -> bool,
+}
+
+/// Subscribes on the consumer's channel, or on new ones.
+fn subscribe(shared: &Shared, options: &ConsumeOptions, attempts: &Attempts<'_>) -> Result<Subscribed> {
+    loop {
+        let Opened { channel, state: queue } = shared.session.recover_unless(attempts.until, attempts.given_up)?;
+        match channel.consume(&queue, options) {
+            Ok(subscription) => {
+                let subscription: Arc<dyn Subscription> = Arc::from(subscription);
+                shared.stop.watch(&subscription);
+                return Ok(Subscribed { channel, subscription, queue });
+            }
+            Err(error) => {
+                shared.session.failed(&channel, &error);
+                if !(attempts.retried)(&error) || Instant::now() >= attempts.until {
+                    return Err(error);
+                }
+                shared.session.line().redial.failed(&error);
+            }
         }
     }
 }
 
 /// What stops the runs of a consumer.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Stop {
+    redial: Arc<Redial>,
     stopped: AtomicBool,
     subscriptions: Mutex<Vec<Weak<dyn Subscription>>>,
     given_back: AtomicU64,
 }
 
 impl Stop {
+    pub(crate) fn new(redial: &Arc<Redial>) -> Stop {
+        Stop { redial: Arc::clone(redial), stopped: AtomicBool::new(false), subscriptions: Mutex::default(), given_back: AtomicU64::new(0) }
+    }
+
     pub(crate) fn is_stopped(&self) -> bool {
         self.stopped.load(Ordering::Acquire)
     }
@@ -116,6 +249,7 @@ impl Stop {
     /// Marks the consumer as stopped; its subscriptions have to be cancelled yet.
     pub(crate) fn mark(&self) {
         self.stopped.store(true, Ordering::Release);
+        self.redial.wake();
     }
 
     /// Marks the consumer as stopped, and cancels every subscription; the first error is told, but all are cancelled.

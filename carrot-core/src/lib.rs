@@ -25,6 +25,7 @@ mod properties;
 mod publisher;
 mod publisher_builder;
 mod receipt;
+mod redial;
 mod report;
 mod session;
 mod topology;
@@ -33,6 +34,7 @@ mod window;
 mod workers;
 
 pub mod backend;
+pub mod limits;
 pub mod validate;
 
 pub use codec::{BodyReader, Codec, Codecs, Encodable, Format, FormatError};

@@ -50,7 +50,7 @@ impl std::iter::FusedIterator for Messages {}
 
 impl fmt::Debug for Messages {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_struct("Messages").field("queue", self.intake.queue()).field("timeout", &self.timeout).finish_non_exhaustive()
+        formatter.debug_struct("Messages").field("queue", &self.intake.queue()).field("timeout", &self.timeout).finish_non_exhaustive()
     }
 }
 

@@ -1,12 +1,12 @@
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
-use crate::backend::{ChannelOptions, Content, Declare, Publication};
+use crate::backend::{Backend, ChannelOptions, Content, Declare, Publication};
 use crate::in_flight::{Answer, Attempt, InFlight};
-use crate::session::Session;
+use crate::session::{Session, may_pass};
 use crate::window::Window;
 use crate::{Connection, Error, Outgoing, Properties, PublisherDefinition, Receipt, Result};
 
@@ -62,18 +62,22 @@ impl Drop for Handle {
 impl Publisher {
     pub(crate) fn open(connection: &Connection, definition: PublisherDefinition) -> Result<Publisher> {
         let exchange = definition.exchange.clone();
-        let declared = exchange.clone();
+        let name: Arc<str> = exchange.name.as_str().into();
+        let window = Arc::new(Window::new(definition.max_in_flight, definition.max_bytes_in_flight));
+        let unclaimed = Arc::new(Unclaimed::default());
         let options = if definition.confirms { ChannelOptions::publish() } else { ChannelOptions::publish().without_confirms() };
-        let session = connection.session(options, "publisher", move |channel| match declared.is_default() {
-            true => Ok(()),
-            false => channel.declare(Declare::Exchange(&declared)).map(drop),
+        let backlog = Backlog { window: Arc::clone(&window), unclaimed: Arc::clone(&unclaimed) };
+        let session = connection.session(options, "publisher", move |channel| {
+            if !exchange.is_default() {
+                channel.declare(Declare::Exchange(&exchange))?;
+            }
+            backlog.send_again(channel)
         });
         let sender = Sender {
-            exchange: exchange.name.as_str().into(),
+            exchange: name,
             routing_key: definition.routing_key.as_str().into(),
             properties: definition.template(),
-            window: Window::new(definition.max_in_flight, definition.max_bytes_in_flight),
-            unclaimed: Mutex::default(),
+            backlog: Backlog { window, unclaimed },
             session,
             definition,
         };
@@ -185,8 +189,7 @@ pub(crate) struct Sender {
     routing_key: Arc<str>,
     properties: Properties,
     session: Session<()>,
-    window: Window,
-    unclaimed: Mutex<Vec<Error>>,
+    backlog: Backlog,
 }
 
 impl Sender {
@@ -209,21 +212,20 @@ impl Sender {
     /// Hands a message over, once there is room for it.
     pub(crate) fn hand_over(&self, content: Content, mandatory: bool) -> Result<Arc<InFlight>> {
         let content = Arc::new(content);
-        let publication = Publication { content: &content, mandatory };
-        publication.validate()?;
+        Publication { content: &content, mandatory }.validate()?;
         let timeout = self.definition.send_timeout;
         let deadline = Instant::now() + timeout;
         let message = loop {
-            match self.window.enter(&content, timeout, deadline) {
+            match self.backlog.window.enter(&content, mandatory, timeout, deadline) {
                 Ok(message) => break message,
                 Err(oldest) => self.make_room(&oldest, deadline, timeout)?,
             }
         };
-        match self.send_once(&publication) {
-            Ok(attempt) if self.definition.confirms => message.sent(attempt),
-            Ok(_) => self.resolve(&message, Ok(())),
+        match self.send_until_gone(&message) {
+            Ok(()) if self.definition.confirms => {}
+            Ok(()) => self.backlog.resolve(&message, Ok(())),
             Err(error) => {
-                self.resolve(&message, Err(error.clone()));
+                self.backlog.resolve(&message, Err(error.clone()));
                 message.report();
                 return Err(error);
             }
@@ -231,11 +233,35 @@ impl Sender {
         Ok(message)
     }
 
-    fn send_once(&self, publication: &Publication<'_>) -> Result<Attempt> {
-        self.session.with_channel(|opened| {
-            let tag = opened.channel.publish(publication)?;
-            Ok(Attempt { channel: Arc::clone(&opened.channel), tag })
-        })
+    /// Publishes on the channel of the moment; once more if that was replaced meanwhile, since whoever replaced it may not have known of
+    /// this message.
+    fn send_until_gone(&self, message: &InFlight) -> Result<()> {
+        let mut opened = self.session.channel();
+        loop {
+            let channel = match opened {
+                Ok(opened) => opened.channel,
+                Err(error) if !may_pass(&error) => return Err(error),
+                Err(_) => self.session.recover(message.deadline)?.channel,
+            };
+            match channel.publish(&message.publication()) {
+                Ok(tag) => {
+                    message.sent(Attempt { channel: Arc::clone(&channel), tag });
+                    if !self.definition.confirms || self.session.is_current(&channel) {
+                        return Ok(());
+                    }
+                }
+                Err(error) => {
+                    self.session.failed(&channel, &error);
+                    if !is_of_the_channel(&error) || Instant::now() >= message.deadline {
+                        return Err(error);
+                    }
+                }
+            }
+            opened = self.session.recover(message.deadline);
+            if opened.as_ref().is_ok_and(|opened| message.is_resolved() || message.is_on(&opened.channel)) {
+                return Ok(());
+            }
+        }
     }
 
     fn make_room(&self, oldest: &InFlight, deadline: Instant, timeout: Duration) -> Result<()> {
@@ -246,55 +272,63 @@ impl Sender {
         }
     }
 
-    /// Waits until `until` for the fate of a message, and records it. At the message's own deadline its fate is to be unknown.
+    /// Waits until `until` for the fate of a message, and records it. If its channel is lost, it is sent again on another. At the
+    /// message's own deadline its fate is to be unknown.
     pub(crate) fn wait(&self, message: &InFlight, until: Instant) -> Result<()> {
-        let overdue = match message.ask(until.min(message.deadline)) {
-            Answer::Known(fate) => return fate,
-            Answer::Final(fate) => {
-                self.resolve(message, fate.clone());
-                return fate;
+        let until = until.min(message.deadline);
+        let unknown = loop {
+            match message.ask(until) {
+                Answer::Known(fate) => return fate,
+                Answer::Final(fate) => {
+                    self.backlog.resolve(message, fate.clone());
+                    return fate;
+                }
+                Answer::Lost(lost, error) => {
+                    self.session.failed(&lost.channel, &error);
+                    if !error.is_disconnected() {
+                        self.backlog.resolve(message, Err(error.clone()));
+                        return Err(error);
+                    }
+                    if let Err(error) = self.send_again(message, &lost, until) {
+                        if !may_pass(&error) {
+                            self.backlog.resolve(message, Err(error.clone()));
+                            return Err(error);
+                        }
+                        break error;
+                    }
+                }
+                Answer::Blocked(error) => break error,
+                Answer::None => break Error::timeout("the broker's confirm of a message", message.timeout),
             }
-            Answer::Lost(attempt, error) => {
-                self.session.failed(&attempt.channel, &error);
-                self.resolve(message, Err(error.clone()));
-                return Err(error);
-            }
-            Answer::Blocked(error) => error,
-            Answer::None => Error::timeout("the broker's confirm of a message", message.timeout),
         };
         if Instant::now() >= message.deadline {
-            self.resolve(message, Err(overdue.clone()));
+            self.backlog.resolve(message, Err(unknown.clone()));
         }
-        Err(overdue)
+        Err(unknown)
     }
 
-    fn resolve(&self, message: &InFlight, fate: Result<()>) {
-        if let Some(unclaimed) = message.resolve(fate) {
-            self.window.leave(message);
-            self.keep(unclaimed);
+    /// Sees to it that a message whose channel is lost is on another: opening that has sent it again, unless it was opened before.
+    fn send_again(&self, message: &InFlight, lost: &Attempt, until: Instant) -> Result<()> {
+        let channel = self.session.recover(until)?.channel;
+        if message.is_on(&lost.channel) {
+            let tag = channel.publish(&message.publication()).inspect_err(|error| self.session.failed(&channel, error))?;
+            message.sent(Attempt { channel, tag });
         }
+        Ok(())
     }
 
     /// Says that the receipt of a message is gone.
     pub(crate) fn abandon(&self, message: &InFlight) {
-        self.keep(message.abandon());
-    }
-
-    /// Keeps the failure of a message whose receipt is gone, for the next flush to tell.
-    fn keep(&self, unclaimed: Result<()>) {
-        if let Err(error) = unclaimed {
-            log::warn!("a message whose receipt was dropped was not confirmed: {error}");
-            self.unclaimed.lock().unwrap_or_else(PoisonError::into_inner).push(error);
-        }
+        self.backlog.unclaimed.keep(message.abandon());
     }
 
     fn flush(&self) -> Result<()> {
         let mut batch = BatchReport::default();
-        for message in self.window.messages() {
+        for message in self.backlog.window.messages() {
             let fate = self.wait(&message, message.deadline);
             batch.confirmed += usize::from(fate.is_ok());
         }
-        let unclaimed = std::mem::take(&mut *self.unclaimed.lock().unwrap_or_else(PoisonError::into_inner));
+        let unclaimed = std::mem::take(&mut *self.backlog.unclaimed.lock());
         unclaimed.into_iter().enumerate().for_each(|(index, error)| batch.failed(index, error));
         batch.finish()
     }
@@ -303,6 +337,51 @@ impl Sender {
         let flushed = self.flush();
         let closed = self.session.close(self.definition.send_timeout);
         flushed.and(closed)
+    }
+}
+
+/// The messages that are not confirmed, and the failures that nobody was told.
+#[derive(Debug)]
+struct Backlog {
+    window: Arc<Window>,
+    unclaimed: Arc<Unclaimed>,
+}
+
+impl Backlog {
+    fn resolve(&self, message: &InFlight, fate: Result<()>) {
+        if let Some(unclaimed) = message.resolve(fate) {
+            self.window.leave(message);
+            self.unclaimed.keep(unclaimed);
+        }
+    }
+
+    /// Sends what was on a channel before `channel` and has no answer, in the old order, before anything new can be sent.
+    fn send_again(&self, channel: &Arc<dyn Backend>) -> Result<()> {
+        for message in self.window.messages().iter().filter(|message| message.is_elsewhere_than(channel)) {
+            match channel.publish(&message.publication()) {
+                Ok(tag) => message.sent(Attempt { channel: Arc::clone(channel), tag }),
+                Err(error @ Error::Invalid { .. }) => self.resolve(message, Err(error)),
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Failures of messages whose receipt is gone, for the next flush to tell.
+#[derive(Debug, Default)]
+struct Unclaimed(Mutex<Vec<Error>>);
+
+impl Unclaimed {
+    fn keep(&self, unclaimed: Result<()>) {
+        if let Err(error) = unclaimed {
+            log::warn!("a message whose receipt was dropped was not confirmed: {error}");
+            self.lock().push(error);
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<Error>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -332,6 +411,11 @@ impl BatchReport {
         self.failures.sort_by_key(|(index, _)| *index);
         Err(Error::Batch { confirmed: self.confirmed, failures: self.failures })
     }
+}
+
+/// Whether a failure to publish says nothing of the message itself: the channel had ended before.
+fn is_of_the_channel(error: &Error) -> bool {
+    error.is_disconnected() || error.is_channel_error()
 }
 
 /// Whether a failure concerns more than the one message.

@@ -5,16 +5,25 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::backend::{Backend, ChannelOptions, Connector};
+use crate::redial::Redial;
 use crate::{Error, Result};
 
-/// Declares what a publisher or consumer needs on a fresh channel.
-type SetUp<S> = dyn Fn(&dyn Backend) -> Result<S> + Send + Sync;
+/// Prepares a fresh channel for its publisher or consumer: declarations, and what has to be sent again.
+type SetUp<S> = dyn Fn(&Arc<dyn Backend>) -> Result<S> + Send + Sync;
 
-/// Owns the current channel of a publisher or consumer, and whatever `set_up` makes of each new one (its declarations).
+/// What the sessions of one connection share.
+#[derive(Debug, Clone)]
+pub(crate) struct Line {
+    pub(crate) connector: Arc<dyn Connector>,
+    pub(crate) redial: Arc<Redial>,
+    pub(crate) connect_timeout: Duration,
+    pub(crate) call_timeout: Duration,
+}
+
+/// Owns the current channel of a publisher or consumer, and whatever `set_up` makes of each new one.
 pub(crate) struct Session<S> {
-    connector: Arc<dyn Connector>,
+    line: Line,
     options: ChannelOptions,
-    open_timeout: Duration,
     set_up: Box<SetUp<S>>,
     slot: Mutex<Slot<S>>,
     changed: Condvar,
@@ -24,9 +33,12 @@ pub(crate) struct Session<S> {
 enum Slot<S> {
     Empty,
     Opening,
-    Open(Opened<S>),
+    Open { opened: Opened<S>, since: Instant },
     Closed,
 }
+
+/// A channel that is lost sooner than this counts as a failed attempt, so that a connection that dies at once is not made again at once.
+const YOUNG: Duration = Duration::from_secs(1);
 
 /// A live channel, with what its set-up gave.
 pub(crate) struct Opened<S> {
@@ -42,28 +54,50 @@ impl<S: Clone> Clone for Opened<S> {
 
 impl<S: Clone> Session<S> {
     pub(crate) fn new(
-        connector: Arc<dyn Connector>,
+        line: Line,
         options: ChannelOptions,
-        open_timeout: Duration,
         what: &'static str,
-        set_up: impl Fn(&dyn Backend) -> Result<S> + Send + Sync + 'static,
+        set_up: impl Fn(&Arc<dyn Backend>) -> Result<S> + Send + Sync + 'static,
     ) -> Session<S> {
-        Session { connector, options, open_timeout, set_up: Box::new(set_up), slot: Mutex::new(Slot::Empty), changed: Condvar::new(), what }
+        Session { line, options, set_up: Box::new(set_up), slot: Mutex::new(Slot::Empty), changed: Condvar::new(), what }
+    }
+
+    /// The live channel; opens one if there is none, in one attempt.
+    pub(crate) fn channel(&self) -> Result<Opened<S>> {
+        self.open_once(Instant::now() + self.line.connect_timeout, &|| false)
+    }
+
+    /// The live channel; opens one if there is none, in as many attempts as fit before `deadline`, or until the session is closed.
+    pub(crate) fn recover(&self, deadline: Instant) -> Result<Opened<S>> {
+        self.recover_unless(deadline, &|| false)
+    }
+
+    /// The same, until `given_up` says so; it is asked again after [`Redial::wake`].
+    pub(crate) fn recover_unless(&self, deadline: Instant, given_up: &dyn Fn() -> bool) -> Result<Opened<S>> {
+        loop {
+            let attempt = deadline.min(Instant::now() + self.line.connect_timeout);
+            match self.open_once(attempt, given_up) {
+                Err(error) if may_pass(&error) && Instant::now() < deadline => {
+                    log::debug!("a {} is not connected yet: {error}", self.what);
+                }
+                result => return result,
+            }
+        }
     }
 
     /// The live channel; opens one if there is none. One thread opens, the others wait for it.
-    pub(crate) fn channel(&self) -> Result<Opened<S>> {
-        let deadline = Instant::now() + self.open_timeout;
+    fn open_once(&self, deadline: Instant, given_up: &dyn Fn() -> bool) -> Result<Opened<S>> {
+        let started = Instant::now();
         let mut slot = self.lock();
         loop {
             match &*slot {
-                Slot::Open(opened) => return Ok(opened.clone()),
+                Slot::Open { opened, .. } => return Ok(opened.clone()),
                 Slot::Closed => return Err(Error::closed(self.what)),
                 Slot::Empty => break,
                 Slot::Opening => {
                     let left = deadline.saturating_duration_since(Instant::now());
                     if left.is_zero() {
-                        return Err(Error::timeout("opening a channel", self.open_timeout));
+                        return Err(Error::timeout("opening a channel", started.elapsed()));
                     }
                     slot = self.changed.wait_timeout(slot, left).unwrap_or_else(PoisonError::into_inner).0;
                 }
@@ -71,21 +105,27 @@ impl<S: Clone> Session<S> {
         }
         *slot = Slot::Opening;
         drop(slot);
-        let opening = OpeningGuard { session: self };
-        let opened = self.open(deadline)?;
-        opening.finish(opened)
-    }
-
-    fn open(&self, deadline: Instant) -> Result<Opened<S>> {
-        let channel = self.connector.open(&self.options, deadline.saturating_duration_since(Instant::now()))?;
-        let state = (self.set_up)(&*channel)?;
-        Ok(Opened { channel, state })
+        let opening = Opening { session: self };
+        let given_up = || given_up() || matches!(*self.lock(), Slot::Closed);
+        let channel = self.line.redial.attempt(deadline, &given_up, |timeout| self.line.connector.open(&self.options, timeout))?;
+        let state = (self.set_up)(&channel).inspect_err(|error| {
+            if may_pass(error) {
+                self.line.redial.failed(error);
+            }
+        })?;
+        opening.finish(Opened { channel, state })
     }
 
     /// Forgets `channel` if `error` says that it is gone, so that the next call opens another.
     pub(crate) fn failed(&self, channel: &Arc<dyn Backend>, error: &Error) {
-        if ends_channel(error) && self.forget(channel) {
-            log::debug!("the channel of a {} is gone: {error}", self.what);
+        if !ends_channel(error) {
+            return;
+        }
+        if let Some(age) = self.forget(channel) {
+            log::debug!("the channel of a {} is gone after {age:?}: {error}", self.what);
+            if age < YOUNG && error.is_disconnected() {
+                self.line.redial.failed(error);
+            }
         }
     }
 
@@ -95,37 +135,64 @@ impl<S: Clone> Session<S> {
         channel.close(timeout)
     }
 
-    fn forget(&self, channel: &Arc<dyn Backend>) -> bool {
+    /// Gives how long it was open, if it is the one that calls use now.
+    fn forget(&self, channel: &Arc<dyn Backend>) -> Option<Duration> {
         let mut slot = self.lock();
-        let current = matches!(&*slot, Slot::Open(opened) if Arc::ptr_eq(&opened.channel, channel));
-        if current {
-            *slot = Slot::Empty;
+        match &*slot {
+            Slot::Open { opened, since } if Arc::ptr_eq(&opened.channel, channel) => {
+                let age = since.elapsed();
+                *slot = Slot::Empty;
+                Some(age)
+            }
+            _ => None,
         }
-        current
     }
 
-    /// Runs `call` on the live channel, and forgets the channel if the call says that it is gone.
-    pub(crate) fn with_channel<T>(&self, call: impl FnOnce(&Opened<S>) -> Result<T>) -> Result<T> {
-        let opened = self.channel()?;
-        call(&opened).inspect_err(|error| self.failed(&opened.channel, error))
+    /// Whether `channel` is the one that calls use now, or there will be no other.
+    pub(crate) fn is_current(&self, channel: &Arc<dyn Backend>) -> bool {
+        match &*self.lock() {
+            Slot::Open { opened, .. } => Arc::ptr_eq(&opened.channel, channel),
+            Slot::Closed => true,
+            Slot::Empty | Slot::Opening => false,
+        }
+    }
+
+    /// Makes a call that may be made twice; if the connection is lost, on another channel, until the call timeout has passed.
+    pub(crate) fn call<T>(&self, call: impl Fn(&Opened<S>) -> Result<T>) -> Result<T> {
+        let deadline = Instant::now() + self.line.call_timeout;
+        let mut opened = self.channel();
+        loop {
+            let channel = match opened {
+                Ok(channel) => channel,
+                Err(error) if !may_pass(&error) || Instant::now() >= deadline => return Err(error),
+                Err(_) => self.recover(deadline)?,
+            };
+            match call(&channel) {
+                Err(error) if error.is_disconnected() && Instant::now() < deadline => self.failed(&channel.channel, &error),
+                result => return result.inspect_err(|error| self.failed(&channel.channel, error)),
+            }
+            opened = self.recover(deadline);
+        }
     }
 
     /// Refuses further calls, and closes the channel.
     pub(crate) fn close(&self, timeout: Duration) -> Result<()> {
-        match self.shut() {
-            Some(opened) => opened.channel.close(timeout),
-            None => Ok(()),
-        }
+        self.shut().map_or(Ok(()), |opened| opened.channel.close(timeout))
     }
 
     /// Refuses further calls, and gives back the channel, if there is one.
     pub(crate) fn shut(&self) -> Option<Opened<S>> {
         let before = std::mem::replace(&mut *self.lock(), Slot::Closed);
         self.changed.notify_all();
+        self.line.redial.wake();
         match before {
-            Slot::Open(opened) => Some(opened),
+            Slot::Open { opened, .. } => Some(opened),
             _ => None,
         }
+    }
+
+    pub(crate) fn line(&self) -> &Line {
+        &self.line
     }
 
     fn lock(&self) -> MutexGuard<'_, Slot<S>> {
@@ -135,27 +202,27 @@ impl<S: Clone> Session<S> {
 
 impl<S> fmt::Debug for Session<S> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_struct("Session").field("what", &self.what).field("connector", &self.connector).finish_non_exhaustive()
+        formatter.debug_struct("Session").field("what", &self.what).field("connector", &self.line.connector).finish_non_exhaustive()
     }
 }
 
-/// Leaves `Opening` also when the set-up fails or panics.
-struct OpeningGuard<'a, S: Clone> {
+/// Leaves `Opening` also when the opening or the set-up fails or panics.
+struct Opening<'a, S: Clone> {
     session: &'a Session<S>,
 }
 
-impl<S: Clone> OpeningGuard<'_, S> {
+impl<S: Clone> Opening<'_, S> {
     fn finish(self, opened: Opened<S>) -> Result<Opened<S>> {
         let mut slot = self.session.lock();
         if matches!(*slot, Slot::Closed) {
             return Err(Error::closed(self.session.what));
         }
-        *slot = Slot::Open(opened.clone());
+        *slot = Slot::Open { opened: opened.clone(), since: Instant::now() };
         Ok(opened)
     }
 }
 
-impl<S: Clone> Drop for OpeningGuard<'_, S> {
+impl<S: Clone> Drop for Opening<'_, S> {
     fn drop(&mut self) {
         let mut slot = self.session.lock();
         if matches!(*slot, Slot::Opening) {
@@ -167,8 +234,19 @@ impl<S: Clone> Drop for OpeningGuard<'_, S> {
 }
 
 /// Whether a channel that gave this error is of no more use. A call that timed out makes the driver close the channel.
-fn ends_channel(error: &Error) -> bool {
+pub(crate) fn ends_channel(error: &Error) -> bool {
     error.is_channel_error()
         || error.is_disconnected()
         || matches!(error, Error::Timeout { .. } | Error::Closed { .. } | Error::Backend { .. } | Error::Authentication { .. })
+}
+
+/// Whether another attempt to open may do better with nothing changed on our side. A queue can be held by a connection of our own that
+/// the broker has not found dead yet, or be on a node that is about to come back.
+pub(crate) fn may_pass(error: &Error) -> bool {
+    match error {
+        Error::NotFound { reason } => reason.contains("is down or inaccessible"),
+        Error::AccessRefused { reason } => reason.contains("in exclusive use"),
+        Error::Locked { .. } | Error::Connect { .. } | Error::Timeout { .. } => true,
+        error => error.is_disconnected(),
+    }
 }

@@ -28,7 +28,13 @@ impl Window {
     }
 
     /// Lets a message in if there is room, or else names the oldest message in the way. One message always fits.
-    pub(crate) fn enter(&self, content: &Arc<Content>, timeout: Duration, deadline: Instant) -> Result<Arc<InFlight>, Arc<InFlight>> {
+    pub(crate) fn enter(
+        &self,
+        content: &Arc<Content>,
+        mandatory: bool,
+        timeout: Duration,
+        deadline: Instant,
+    ) -> Result<Arc<InFlight>, Arc<InFlight>> {
         let mut waiting = self.lock();
         let bytes = content.body.len();
         let fits = waiting.messages.len() < self.max_messages && waiting.bytes.saturating_add(bytes) <= self.max_bytes;
@@ -39,7 +45,7 @@ impl Window {
         }
         waiting.bytes += bytes;
         waiting.sequence += 1;
-        let message = Arc::new(InFlight::new(Arc::clone(content), timeout, deadline, waiting.sequence));
+        let message = Arc::new(InFlight::new(Arc::clone(content), mandatory, timeout, deadline, waiting.sequence));
         waiting.messages.insert(message.sequence, Arc::clone(&message));
         Ok(message)
     }

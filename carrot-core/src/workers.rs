@@ -1,3 +1,4 @@
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -69,7 +70,7 @@ impl<'a> WorkersBuilder<'a> {
         }
         let intake = Arc::new(Intake::start(self.shared, &self.shared.options)?);
         let (ended_sender, ended) = bounded(self.threads);
-        let team = Arc::new(Team { intake, tally: Mutex::default(), error: Mutex::default() });
+        let team = Arc::new(Team { intake, tally: Mutex::default(), busy: AtomicUsize::new(0), error: Mutex::default() });
         let handle = Arc::new(handle);
         let workers = Workers { team, ended, running: self.threads, stopping: false };
         for number in 1..=self.threads {
@@ -93,6 +94,8 @@ impl<'a> WorkersBuilder<'a> {
 struct Team {
     intake: Arc<Intake>,
     tally: Mutex<Report>,
+    /// How many handlers are running.
+    busy: AtomicUsize,
     error: Mutex<Option<Error>>,
 }
 
@@ -100,7 +103,12 @@ impl Team {
     fn work(&self, handle: &dyn Fn(Message) -> Option<Verdict>) {
         loop {
             match self.intake.next(FOREVER) {
-                Ok(Some(message)) => handle(message).into_iter().for_each(|verdict| self.tally().count(verdict)),
+                Ok(Some(message)) => {
+                    self.busy.fetch_add(1, Ordering::AcqRel);
+                    let verdict = handle(message);
+                    self.busy.fetch_sub(1, Ordering::AcqRel);
+                    verdict.into_iter().for_each(|verdict| self.tally().count(verdict));
+                }
                 Ok(None) if self.intake.is_stopped() => return,
                 Ok(None) => {}
                 Err(error) => {
@@ -195,8 +203,9 @@ impl Workers {
     fn finish(mut self, deadline: Instant) -> Result<Report> {
         self.stopping = true;
         let left = deadline.saturating_duration_since(Instant::now());
+        let unfinished = self.team.busy.load(Ordering::Acquire);
         let closed = self.team.intake.discard(left.max(CLOSING));
-        let report = Report { unfinished: self.running, ..self.report() };
+        let report = Report { unfinished, ..self.report() };
         let failed = self.team.error.lock().unwrap_or_else(PoisonError::into_inner).take();
         failed.map_or(Ok(()), Err).and(closed)?;
         Ok(report)

@@ -1,10 +1,12 @@
 //! Every example runs on its own, on the in-process broker and on RabbitMQ, and says what it says it says.
 
-use std::process::Command;
+use std::io::{BufRead, BufReader, Read};
+use std::process::{Command, Stdio};
 use std::sync::Once;
 
-/// Runs an example; gives what it printed.
-fn run(name: &str, url: Option<&str>) -> String {
+use crate::support::eventually;
+
+fn command(name: &str, url: Option<&str>) -> Command {
     static BUILT: Once = Once::new();
     BUILT.call_once(|| {
         // `cargo test` builds them too, but not when it is told to run one test binary alone.
@@ -20,7 +22,12 @@ fn run(name: &str, url: Option<&str>) -> String {
         Some(url) => command.env("CARROT_URL", url),
         None => command.env_remove("CARROT_URL"),
     };
-    let output = command.output().unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    command
+}
+
+/// Runs an example; gives what it printed.
+fn run(name: &str, url: Option<&str>) -> String {
+    let output = command(name, url).output().unwrap();
     let printed = String::from_utf8_lossy(&output.stdout).into_owned();
     assert!(output.status.success(), "{name}: {}\n{printed}{}", output.status, String::from_utf8_lossy(&output.stderr));
     printed
@@ -57,4 +64,43 @@ examples! {
     codecs: "refused: content type \"application/x-bincode\"";
     unit_test: "1 order acknowledged, 1 rejected";
     custom_backend: "all cases passed";
+}
+
+/// Stops the work queue in the middle; gives how many jobs were done, and how many given back.
+fn interrupt_the_work_queue(jobs: u32, url: Option<&str>) -> (u32, u32) {
+    let mut child =
+        command("work_queue", url).env("JOBS", jobs.to_string()).env("QUEUE", "interrupted_work").stdout(Stdio::piped()).spawn().unwrap();
+    let mut printed = BufReader::new(child.stdout.take().unwrap());
+    let mut line = String::new();
+    while !line.contains(" done by ") {
+        line.clear();
+        assert_ne!(printed.read_line(&mut line).unwrap(), 0, "it ended before a job was done");
+    }
+    assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
+    let mut rest = String::new();
+    printed.read_to_string(&mut rest).unwrap();
+    let mut status = None;
+    eventually("the exit", || {
+        status = child.try_wait().unwrap();
+        status.is_some()
+    });
+    assert!(status.unwrap().success(), "{rest}");
+    let report = rest.lines().last().unwrap();
+    let numbers: Vec<u32> = report.split(|letter: char| !letter.is_ascii_digit()).filter_map(|number| number.parse().ok()).collect();
+    let [done, given_back] = numbers[..] else { panic!("{report}") };
+    assert!(done > 0 && done < jobs, "{report}");
+    (done, given_back)
+}
+
+#[test]
+fn an_interrupted_work_queue_ends_gracefully() {
+    interrupt_the_work_queue(5000, None);
+}
+
+#[test]
+#[ignore = "needs RabbitMQ: run ./scripts/test"]
+fn an_interrupted_work_queue_leaves_what_it_did_not_do_on_rabbitmq() {
+    let connection = crate::support::rabbitmq();
+    let (done, _) = interrupt_the_work_queue(5000, Some(&crate::support::rabbitmq_url()));
+    assert_eq!(connection.delete_queue("interrupted_work", carrot::backend::Condition::ALWAYS).unwrap(), 5000 - done);
 }

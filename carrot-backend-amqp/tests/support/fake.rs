@@ -1,1 +1,210 @@
-//! A scripted peer.
+//! A scripted peer: enough of an AMQP broker to shake hands, and to misbehave then.
+
+use std::io::{self, Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+/// What the peer does with each connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Script {
+    /// Accepts, and says nothing.
+    Mute,
+    /// Greets, and says nothing more.
+    Greets,
+    /// Greets a byte at a time, and never comes to an end.
+    Trickles,
+    /// Answers with something that is not AMQP.
+    SpeaksHttp,
+    /// Shakes hands and opens channels; from then on it sends heartbeats and nothing else.
+    OpensChannels,
+    /// The same, and reads nothing more from the socket.
+    StopsReading,
+    /// Shakes hands and opens channels, and closes the socket at the next method.
+    HangsUp,
+    /// Shakes hands and opens channels, and closes the connection with words at the next method.
+    Dismisses,
+    /// Shakes hands and opens channels; tells of an alarm at the next method, and answers nothing.
+    Blocks,
+}
+
+const BEAT: Duration = Duration::from_millis(100);
+
+pub(crate) struct Fake {
+    address: SocketAddr,
+    stopping: Arc<AtomicBool>,
+    accepting: Option<JoinHandle<()>>,
+}
+
+impl Fake {
+    pub(crate) fn start(script: Script) -> Fake {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let stopping = Arc::new(AtomicBool::new(false));
+        let stop = Arc::clone(&stopping);
+        let accepting = thread::spawn(move || {
+            thread::scope(|scope| {
+                for socket in listener.incoming() {
+                    if stop.load(Ordering::SeqCst) {
+                        return;
+                    }
+                    let stop = &stop;
+                    scope.spawn(move || Peer { socket: socket.unwrap(), script, stop }.play());
+                }
+            });
+        });
+        Fake { address, stopping, accepting: Some(accepting) }
+    }
+
+    pub(crate) fn port(&self) -> u16 {
+        self.address.port()
+    }
+}
+
+impl Drop for Fake {
+    fn drop(&mut self) {
+        self.stopping.store(true, Ordering::SeqCst);
+        drop(TcpStream::connect(self.address));
+        if let Some(accepting) = self.accepting.take() {
+            accepting.join().unwrap();
+        }
+    }
+}
+
+struct Peer<'a> {
+    socket: TcpStream,
+    script: Script,
+    stop: &'a AtomicBool,
+}
+
+impl Peer<'_> {
+    fn play(mut self) {
+        self.socket.set_read_timeout(Some(BEAT)).unwrap();
+        // An end of file, or a stop, is how each script ends.
+        let _ = self.perform();
+    }
+
+    fn perform(&mut self) -> io::Result<()> {
+        match self.script {
+            Script::Mute => self.wait(),
+            Script::SpeaksHttp => {
+                self.socket.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n")?;
+                self.wait()
+            }
+            Script::Greets => {
+                self.socket.write_all(&start())?;
+                self.wait()
+            }
+            Script::Trickles => {
+                let long = method(0, 10, 10, &[b'x'; 60_000]);
+                for byte in long {
+                    self.socket.write_all(&[byte])?;
+                    self.pause(Duration::from_millis(20))?;
+                }
+                self.wait()
+            }
+            _ => self.serve(),
+        }
+    }
+
+    fn serve(&mut self) -> io::Result<()> {
+        self.read(8, false)?;
+        self.socket.write_all(&start())?;
+        loop {
+            let header = self.read(7, true)?;
+            let size = u32::from_be_bytes(header[3..7].try_into().unwrap()) as usize;
+            let payload = self.read(size + 1, true)?;
+            if header[0] != 1 {
+                continue;
+            }
+            let channel = u16::from_be_bytes(header[1..3].try_into().unwrap());
+            let number = |at: usize| u16::from_be_bytes(payload[at..at + 2].try_into().unwrap());
+            match (number(0), number(2)) {
+                (10, 11) => self.socket.write_all(&method(0, 10, 30, &[0x07, 0xFF, 0, 2, 0, 0, 0, 1]))?,
+                (10, 31) => {}
+                (10, 40) => self.socket.write_all(&method(0, 10, 41, &[0]))?,
+                (20, 10) => self.socket.write_all(&method(channel, 20, 11, &[0, 0, 0, 0]))?,
+                (85, 10) => self.socket.write_all(&method(channel, 85, 11, &[]))?,
+                _ => match self.script {
+                    Script::HangsUp => return Ok(()),
+                    Script::Dismisses => {
+                        let words = b"CONNECTION_FORCED - go away";
+                        let mut close = vec![1, 64, u8::try_from(words.len()).unwrap()];
+                        close.extend_from_slice(words);
+                        close.extend([0, 0, 0, 0]);
+                        self.socket.write_all(&method(0, 10, 50, &close))?;
+                    }
+                    Script::Blocks => self.socket.write_all(&method(0, 10, 60, b"\x0alow memory"))?,
+                    Script::StopsReading => loop {
+                        self.pause(BEAT)?;
+                        self.socket.write_all(&HEARTBEAT)?;
+                    },
+                    _ => {}
+                },
+            }
+        }
+    }
+
+    /// Reads exactly so much, and meanwhile sends heartbeats.
+    fn read(&mut self, size: usize, heartbeats: bool) -> io::Result<Vec<u8>> {
+        let mut bytes = vec![0; size];
+        let mut filled = 0;
+        while filled < size {
+            match self.socket.read(&mut bytes[filled..]) {
+                Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+                Ok(count) => filled += count,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    self.check()?;
+                    if heartbeats {
+                        self.socket.write_all(&HEARTBEAT)?;
+                    }
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(bytes)
+    }
+
+    fn wait(&mut self) -> io::Result<()> {
+        loop {
+            self.read(1, false)?;
+        }
+    }
+
+    fn pause(&self, duration: Duration) -> io::Result<()> {
+        let until = Instant::now() + duration;
+        while Instant::now() < until {
+            self.check()?;
+            thread::park_timeout(until.saturating_duration_since(Instant::now()).min(BEAT));
+        }
+        Ok(())
+    }
+
+    fn check(&self) -> io::Result<()> {
+        if self.stop.load(Ordering::SeqCst) { Err(io::ErrorKind::Interrupted.into()) } else { Ok(()) }
+    }
+}
+
+const HEARTBEAT: [u8; 8] = [8, 0, 0, 0, 0, 0, 0, 0xCE];
+
+fn start() -> Vec<u8> {
+    let mut arguments = vec![0, 9, 0, 0, 0, 0];
+    arguments.extend([0, 0, 0, 5]);
+    arguments.extend(b"PLAIN");
+    arguments.extend([0, 0, 0, 5]);
+    arguments.extend(b"en_US");
+    method(0, 10, 10, &arguments)
+}
+
+fn method(channel: u16, class: u16, number: u16, arguments: &[u8]) -> Vec<u8> {
+    let mut frame = vec![1];
+    frame.extend(channel.to_be_bytes());
+    frame.extend(u32::try_from(4 + arguments.len()).unwrap().to_be_bytes());
+    frame.extend(class.to_be_bytes());
+    frame.extend(number.to_be_bytes());
+    frame.extend(arguments);
+    frame.push(0xCE);
+    frame
+}

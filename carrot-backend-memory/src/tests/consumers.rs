@@ -122,3 +122,15 @@ fn a_priority_queue_gives_out_the_most_urgent_first() {
     fixture.channel.reject(first.tag, carrot_core::backend::Rejection::Requeue, Extent::One).unwrap();
     assert_eq!(fixture.drain("q"), ["over", "low", "low too", "none"]);
 }
+
+#[test]
+fn settling_several_at_once_serves_one_consumer_after_the_other() {
+    let fixture = Fixture::with_queue(&Queue::new("q"));
+    let subscriptions = [0; 2].map(|_| fixture.consume("q", &ConsumeOptions::prefetch(2)));
+    for number in 0..8 {
+        fixture.send("", "q", &number.to_string());
+    }
+    assert_eq!(subscriptions.each_ref().map(|subscription| arrived(&**subscription).concat()), ["02", "13"]);
+    fixture.channel.ack(carrot_core::backend::DeliveryTag(4), Extent::UpTo).unwrap();
+    assert_eq!(subscriptions.each_ref().map(|subscription| arrived(&**subscription).concat()), ["45", "67"]);
+}

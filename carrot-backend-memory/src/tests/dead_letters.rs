@@ -150,3 +150,40 @@ fn a_dead_letter_reaches_a_waiting_consumer() {
     fixture.clock.advance(Duration::from_millis(1));
     assert_eq!(arrived(&*subscription), ["m"]);
 }
+
+#[test]
+fn records_that_somebody_else_made_are_taken_as_on_rabbitmq() {
+    let fixture = Fixture::new();
+    dying(Queue::new("q"), &fixture);
+    let record = |count: Option<i64>| {
+        let mut record = Headers::from([("queue", "q"), ("reason", "rejected")]);
+        count.map(|count| record.insert("count", count));
+        Value::from(vec![Value::from(record)])
+    };
+    for (header, count, first) in [
+        (("x-death", Value::from("nonsense")), 1, None),
+        (("x-death", Value::from(Vec::<Value>::new())), 1, None),
+        (("x-death", record(None)), 1, None),
+        (("x-death", record(Some(7))), 8, None),
+        (("x-first-death-reason", Value::from("mine")), 1, Some("rejected")),
+    ] {
+        fixture.send_with("", "q", "m", Properties::new().with_header(header.0, header.1.clone()));
+        reject(&fixture, "q");
+        let properties = fixture.get("dead").content.properties.clone();
+        let deaths = properties.header("x-death").unwrap().as_array().unwrap();
+        assert_eq!(deaths[0].as_table().unwrap().get("count"), Some(&Value::I64(count)), "{header:?}");
+        assert_eq!(properties.header("x-first-death-reason").and_then(Value::as_str), first, "{header:?}");
+    }
+}
+
+#[test]
+fn several_rejected_at_once_die_in_order() {
+    let fixture = Fixture::new();
+    dying(Queue::new("q"), &fixture);
+    for body in ["a", "b", "c"] {
+        fixture.send("", "q", body);
+        fixture.get("q");
+    }
+    fixture.channel.reject(carrot_core::backend::DeliveryTag(0), Rejection::Discard, Extent::UpTo).unwrap();
+    assert_eq!(fixture.ready("dead"), ["a", "b", "c"]);
+}

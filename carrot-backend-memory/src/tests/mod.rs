@@ -17,6 +17,7 @@ mod consumers;
 mod dead_letters;
 mod faults;
 mod limits;
+mod observers;
 mod reply_to;
 mod routing;
 mod settlement;

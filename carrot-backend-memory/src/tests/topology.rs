@@ -88,6 +88,12 @@ fn an_empty_queue_name_means_the_one_declared_last() {
     fixture.bind(&Binding::queue("amq.direct", "", ""));
     fixture.send("amq.direct", &name, "m");
     assert_eq!(fixture.drain(""), ["m"]);
+    let passive = fixture.open();
+    passive.declare(Declare::Queue(&Queue::existing(&*name))).unwrap();
+    assert_eq!(passive.delete(Delete::Queue { name: "", condition: Condition::ALWAYS }).unwrap(), Deleted::new(0));
+    assert_eq!(fixture.broker.queue(&name), None);
+    assert_eq!(kind(passive.delete(Delete::Queue { name: "", condition: Condition::ALWAYS })), "ok");
+    assert_eq!(kind(passive.declare(Declare::Queue(&Queue::existing("")))), "not found");
 }
 
 #[test]

@@ -1,12 +1,13 @@
-//! How large things are on the wire, and what is too large for a frame; pure.
+//! How large things are as AMQP 0-9-1 frames, and what is too large for one; pure.
 //!
-//! A method or header that does not fit one frame makes the broker close the connection, so it is refused before it leaves.
+//! A method or content header has to fit one frame. RabbitMQ closes the connection over one that does not, so drivers refuse it before it
+//! leaves; bodies are split over as many frames as they take.
 
-use carrot_core::backend::{ConsumeOptions, Declare, Delete, Publication};
-use carrot_core::{Binding, Destination, Error, Headers, Properties, Result, Value};
+use crate::backend::{ConsumeOptions, Declare, Delete, Publication};
+use crate::{Binding, Destination, Error, Headers, Properties, Result, Value};
 
 /// What surrounds the payload of each frame: type, channel, size and end.
-pub(crate) const FRAME_OVERHEAD: usize = 8;
+pub const FRAME_OVERHEAD: usize = 8;
 /// Class and method number, the reserved short, and at most two octets of flags.
 const METHOD: usize = 4 + 2 + 2;
 /// Class, weight, body size and property flags.
@@ -55,8 +56,11 @@ fn fits(field: &'static str, payload: usize, frame_max: usize) -> Result<()> {
     Ok(())
 }
 
-/// Checks a publication, and tells how many bytes it takes on the wire.
-pub(crate) fn check_publication(publication: &Publication<'_>, frame_max: usize) -> Result<usize> {
+/// Checks a publication, as [`Publication::validate`] and for the size of its header; tells how many bytes it takes on the wire.
+///
+/// # Errors
+/// [`Error::Invalid`] naming the field; `headers` if the properties together do not fit a frame of `frame_max` bytes.
+pub fn check_publication(publication: &Publication<'_>, frame_max: usize) -> Result<usize> {
     publication.validate()?;
     let content = publication.content;
     let header = HEADER + properties_size(&content.properties);
@@ -66,7 +70,11 @@ pub(crate) fn check_publication(publication: &Publication<'_>, frame_max: usize)
     Ok(method + header + content.body.len() + FRAME_OVERHEAD * (2 + body_frames))
 }
 
-pub(crate) fn check_declare(entity: &Declare<'_>, frame_max: usize) -> Result<()> {
+/// Checks a declaration, as [`Declare::validate`] and for the size of its arguments.
+///
+/// # Errors
+/// [`Error::Invalid`] naming the field.
+pub fn check_declare(entity: &Declare<'_>, frame_max: usize) -> Result<()> {
     entity.validate()?;
     match entity {
         Declare::Exchange(exchange) => {
@@ -78,7 +86,11 @@ pub(crate) fn check_declare(entity: &Declare<'_>, frame_max: usize) -> Result<()
     }
 }
 
-pub(crate) fn check_delete(entity: &Delete<'_>, frame_max: usize) -> Result<()> {
+/// Checks a deletion, as [`Delete::validate`] and for the size of its arguments.
+///
+/// # Errors
+/// [`Error::Invalid`] naming the field.
+pub fn check_delete(entity: &Delete<'_>, frame_max: usize) -> Result<()> {
     entity.validate()?;
     match entity {
         Delete::Binding(binding) => check_binding(binding, frame_max),
@@ -86,8 +98,12 @@ pub(crate) fn check_delete(entity: &Delete<'_>, frame_max: usize) -> Result<()> 
     }
 }
 
-pub(crate) fn check_consume(queue: &str, options: &ConsumeOptions, frame_max: usize) -> Result<()> {
-    carrot_core::validate::short_string("queue", queue)?;
+/// Checks a consumer, as [`ConsumeOptions::validate`] and for the size of its arguments.
+///
+/// # Errors
+/// [`Error::Invalid`] naming the field.
+pub fn check_consume(queue: &str, options: &ConsumeOptions, frame_max: usize) -> Result<()> {
+    crate::validate::short_string("queue", queue)?;
     options.validate()?;
     fits("consumer arguments", METHOD + short(queue) + short("") + table_size(&options.arguments), frame_max)
 }
@@ -104,8 +120,8 @@ mod tests {
 
     use std::sync::Arc;
 
-    use carrot_core::backend::Content;
-    use carrot_core::{DeliveryMode, Queue};
+    use crate::backend::Content;
+    use crate::{DeliveryMode, Queue};
 
     use super::*;
 

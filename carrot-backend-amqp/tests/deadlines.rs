@@ -1,0 +1,297 @@
+//! No call outlives its deadline, whatever the peer does.
+#![allow(clippy::unwrap_used, reason = "a test may fail by panicking")]
+
+mod support;
+
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use carrot_backend_amqp::AmqpConnector;
+use carrot_core::backend::{
+    Acknowledgement, Backend, ChannelOptions, Condition, Connector, ConsumeOptions, Content, Declare, Delete, DeliveryTag, Extent,
+    Publication, PublishTag,
+};
+use carrot_core::{ConnectionOptions, Error, Queue, Result};
+use support::fake::{Fake, Script};
+
+/// The deadline of what is tested.
+const DEADLINE: Duration = Duration::from_millis(400);
+/// What the machine may take on top.
+const SLACK: Duration = Duration::from_millis(1500);
+/// A deadline that is not to be reached.
+const LONG: Duration = Duration::from_secs(60);
+
+fn options(port: u16) -> ConnectionOptions {
+    ConnectionOptions::new().host("127.0.0.1").port(port).call_timeout(DEADLINE).heartbeat(Duration::from_secs(1))
+}
+
+fn connector(port: u16) -> AmqpConnector {
+    AmqpConnector::new(&options(port)).unwrap()
+}
+
+/// Runs it, and checks that it came back in time.
+fn in_time<T>(call: impl FnOnce() -> T) -> T {
+    let started = Instant::now();
+    let result = call();
+    let took = started.elapsed();
+    assert!(took < DEADLINE + SLACK, "took {took:?}");
+    result
+}
+
+fn at_once<T>(call: impl FnOnce() -> T) -> T {
+    let started = Instant::now();
+    let result = call();
+    let took = started.elapsed();
+    assert!(took < DEADLINE / 2, "took {took:?}");
+    result
+}
+
+fn open(connector: &AmqpConnector) -> Result<Arc<dyn Backend>> {
+    connector.open(&ChannelOptions::publish(), DEADLINE)
+}
+
+fn opened(script: Script) -> (Fake, AmqpConnector, Arc<dyn Backend>) {
+    let fake = Fake::start(script);
+    let connector = connector(fake.port());
+    let channel = connector.open(&ChannelOptions::publish(), LONG).unwrap();
+    (fake, connector, channel)
+}
+
+fn declare(channel: &dyn Backend) -> Result<()> {
+    channel.declare(Declare::Queue(&Queue::new("q"))).map(drop)
+}
+
+fn publish(channel: &dyn Backend, size: usize) -> Result<PublishTag> {
+    let content = Arc::new(Content::new("", "q", vec![0; size]));
+    channel.publish(&Publication { content: &content, mandatory: false })
+}
+
+fn assert_timeout(error: &Error) {
+    assert!(matches!(error, Error::Timeout { .. }), "{error:?}");
+}
+
+fn assert_disconnected(error: &Error) {
+    assert!(matches!(error, Error::Disconnected { .. }), "{error:?}");
+}
+
+#[test]
+fn a_peer_that_never_finishes_the_handshake_is_a_timeout() {
+    for script in [Script::Mute, Script::Greets, Script::Trickles] {
+        let fake = Fake::start(script);
+        let connector = connector(fake.port());
+        let error = in_time(|| open(&connector)).unwrap_err();
+        assert!(matches!(&error, Error::Timeout { after, .. } if *after <= DEADLINE), "{script:?}: {error:?}");
+        assert!(error.to_string().contains("127.0.0.1"), "{error}");
+        at_once(|| drop(connector));
+    }
+}
+
+#[test]
+fn the_connect_timeout_holds_within_a_longer_one() {
+    let fake = Fake::start(Script::Mute);
+    let connector = AmqpConnector::new(&options(fake.port()).connect_timeout(DEADLINE)).unwrap();
+    assert_timeout(&in_time(|| connector.open(&ChannelOptions::consume(), LONG)).unwrap_err());
+}
+
+#[test]
+#[cfg(feature = "tls")]
+fn a_peer_that_never_finishes_the_tls_handshake_is_a_timeout() {
+    for script in [Script::Mute, Script::SpeaksHttp] {
+        let fake = Fake::start(script);
+        let connector = AmqpConnector::new(&options(fake.port()).tls(carrot_core::TlsOptions::new())).unwrap();
+        let error = in_time(|| open(&connector)).unwrap_err();
+        match script {
+            Script::Mute => assert_timeout(&error),
+            _ => assert!(matches!(error, Error::Connect { .. }), "{error:?}"),
+        }
+    }
+}
+
+#[test]
+fn a_peer_that_is_no_broker_is_told_apart() {
+    let fake = Fake::start(Script::SpeaksHttp);
+    let error = in_time(|| open(&connector(fake.port()))).unwrap_err();
+    assert!(matches!(error, Error::Connect { .. }), "{error:?}");
+}
+
+#[test]
+fn a_refused_port_is_told_at_once() {
+    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let error = at_once(|| open(&connector(port))).unwrap_err();
+    assert!(matches!(&error, Error::Connect { endpoint, .. } if endpoint.ends_with(&port.to_string())), "{error:?}");
+    assert!(error.is_retryable());
+}
+
+#[test]
+fn a_name_that_does_not_exist_is_told() {
+    let options = ConnectionOptions::new().host("no-such-host.invalid");
+    let error = AmqpConnector::new(&options).unwrap().open(&ChannelOptions::publish(), LONG).unwrap_err();
+    assert!(matches!(&error, Error::Connect { endpoint, .. } if endpoint == "no-such-host.invalid:5672"), "{error:?}");
+}
+
+/// A listener whose backlog is full drops what asks to connect, like a route to nowhere.
+fn black_hole() -> (socket2::Socket, Vec<TcpStream>, SocketAddr) {
+    let listener = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+    listener.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
+    listener.listen(0).unwrap();
+    let address = listener.local_addr().unwrap().as_socket().unwrap();
+    let mut filling = Vec::new();
+    while let Ok(socket) = TcpStream::connect_timeout(&address, Duration::from_millis(100)) {
+        filling.push(socket);
+        assert!(filling.len() < 64, "the backlog has no end");
+    }
+    (listener, filling, address)
+}
+
+#[test]
+fn an_address_that_does_not_answer_is_a_timeout() {
+    let (_listener, _filling, address) = black_hole();
+    assert_timeout(&in_time(|| open(&connector(address.port()))).unwrap_err());
+}
+
+#[test]
+fn a_dead_address_leaves_time_for_the_next() {
+    let (_listener, _filling, dead) = black_hole();
+    let mute = Fake::start(Script::Mute);
+    let fake = Fake::start(Script::OpensChannels);
+    let options = options(dead.port()).add_host(("127.0.0.1", mute.port())).add_host(("127.0.0.1", fake.port()));
+    let connector = AmqpConnector::new(&options).unwrap();
+    connector.open(&ChannelOptions::publish(), Duration::from_secs(3)).unwrap();
+}
+
+#[test]
+fn a_silent_broker_ends_every_call_at_its_deadline() {
+    type Call = fn(&dyn Backend) -> Result<()>;
+    let calls: [Call; 5] = [
+        declare,
+        |channel| channel.delete(Delete::Queue { name: "q", condition: Condition::ALWAYS }).map(drop),
+        |channel| channel.get("q", Acknowledgement::Manual).map(drop),
+        |channel| channel.consume("q", &ConsumeOptions::default()).map(drop),
+        |channel| {
+            // On a thread of its own the channel behaves the same.
+            assert_timeout(&channel.consume("q", &ConsumeOptions::default()).unwrap_err());
+            declare(channel)
+        },
+    ];
+    for call in calls {
+        let (_fake, connector, channel) = opened(Script::OpensChannels);
+        assert_timeout(&in_time(|| call(&*channel)).unwrap_err());
+        assert_timeout(&at_once(|| declare(&*channel)).unwrap_err());
+        assert_timeout(&at_once(|| channel.confirm(PublishTag(1), LONG)).unwrap_err());
+        assert!(matches!(at_once(|| channel.ack(DeliveryTag(1), Extent::One)).unwrap_err(), Error::Stale { cause: Some(_) }));
+        at_once(|| channel.close(LONG)).unwrap();
+        at_once(|| drop(channel));
+        at_once(|| drop(connector));
+    }
+}
+
+#[test]
+fn a_call_that_is_cut_takes_its_neighbours_along_and_says_why() {
+    let (_fake, connector, channel) = opened(Script::OpensChannels);
+    let neighbour = connector.open(&ChannelOptions::publish(), LONG).unwrap();
+    assert_timeout(&in_time(|| declare(&*channel)).unwrap_err());
+    let error = in_time(|| neighbour.confirm(PublishTag(1), LONG)).unwrap_err();
+    assert!(matches!(&error, Error::Disconnected { reason, .. } if reason.contains("declaring a queue")), "{error:?}");
+    connector.open(&ChannelOptions::publish(), LONG).unwrap();
+}
+
+#[test]
+fn a_confirm_that_does_not_come_is_a_timeout_and_can_be_asked_for_again() {
+    let (_fake, _connector, channel) = opened(Script::OpensChannels);
+    let tag = publish(&*channel, 10).unwrap();
+    thread::scope(|scope| {
+        for _ in 0..3 {
+            scope.spawn(|| assert_timeout(&in_time(|| channel.confirm(tag, DEADLINE)).unwrap_err()));
+        }
+    });
+    assert_eq!(publish(&*channel, 10).unwrap(), PublishTag(2));
+}
+
+#[test]
+fn closing_and_dropping_do_not_wait_for_a_silent_broker() {
+    let (_fake, connector, channel) = opened(Script::OpensChannels);
+    let other = connector.open(&ChannelOptions::consume(), LONG).unwrap();
+    assert_timeout(&in_time(|| channel.close(DEADLINE)).unwrap_err());
+    assert!(matches!(declare(&*channel).unwrap_err(), Error::Closed { .. }));
+    at_once(|| channel.close(LONG)).unwrap();
+    at_once(|| drop(channel));
+    assert_timeout(&in_time(|| connector.close(DEADLINE)).unwrap_err());
+    assert!(matches!(at_once(|| declare(&*other)).unwrap_err(), Error::Closed { .. }));
+    at_once(|| connector.close(LONG)).unwrap();
+}
+
+#[test]
+fn dropping_everything_at_once_does_not_wait() {
+    let (_fake, connector, channel) = opened(Script::OpensChannels);
+    let tag = publish(&*channel, 10).unwrap();
+    assert_timeout(&channel.confirm(tag, Duration::ZERO).unwrap_err());
+    at_once(|| drop((connector, channel)));
+}
+
+#[test]
+fn closing_interrupts_an_open_under_way() {
+    let fake = Fake::start(Script::Mute);
+    let connector = connector(fake.port());
+    thread::scope(|scope| {
+        let opening = scope.spawn(|| connector.open(&ChannelOptions::publish(), LONG));
+        let deadline = Instant::now() + Duration::from_secs(5);
+        while !opening.is_finished() {
+            // Whether it finds the attempt or comes before it, the attempt is over.
+            connector.close(LONG).unwrap();
+            assert!(Instant::now() < deadline);
+            thread::yield_now();
+        }
+        assert!(matches!(opening.join().unwrap().unwrap_err(), Error::Closed { .. }));
+    });
+}
+
+#[test]
+fn a_broker_that_stops_reading_stops_publishers_within_bounds() {
+    const SIZE: usize = 100_000;
+    let (_fake, connector, channel) = opened(Script::StopsReading);
+    let mut handed_over = 0;
+    let error = loop {
+        match in_time(|| publish(&*channel, SIZE)) {
+            Ok(_) => handed_over += SIZE,
+            Err(error) => break error,
+        }
+        assert!(handed_over < 64 << 20, "memory has no bound");
+    };
+    assert_timeout(&error);
+    at_once(|| drop((channel, connector)));
+}
+
+#[test]
+fn a_hang_up_is_told_to_every_call_with_its_cause() {
+    let (_fake, connector, channel) = opened(Script::HangsUp);
+    let neighbour = connector.open(&ChannelOptions::publish(), LONG).unwrap();
+    thread::scope(|scope| {
+        let waiting = scope.spawn(|| neighbour.confirm(PublishTag(1), LONG));
+        assert_disconnected(&in_time(|| declare(&*channel)).unwrap_err());
+        assert_disconnected(&in_time(|| waiting.join().unwrap()).unwrap_err());
+    });
+    assert_disconnected(&at_once(|| declare(&*channel)).unwrap_err());
+    assert_disconnected(&at_once(|| publish(&*channel, 1)).unwrap_err());
+}
+
+#[test]
+fn the_words_of_a_broker_that_closes_are_kept() {
+    let (_fake, connector, channel) = opened(Script::Dismisses);
+    let neighbour = connector.open(&ChannelOptions::publish(), LONG).unwrap();
+    for channel in [&channel, &neighbour] {
+        let error = in_time(|| declare(&**channel)).unwrap_err();
+        assert!(matches!(&error, Error::Disconnected { reason, .. } if reason.contains("320 CONNECTION_FORCED - go away")), "{error:?}");
+    }
+}
+
+#[test]
+fn an_alarm_is_told_instead_of_a_timeout() {
+    let (_fake, _connector, channel) = opened(Script::Blocks);
+    let tag = publish(&*channel, 10).unwrap();
+    let error = in_time(|| channel.confirm(tag, DEADLINE)).unwrap_err();
+    assert!(matches!(&error, Error::Blocked { reason } if reason == "low memory"), "{error:?}");
+    let error = in_time(|| declare(&*channel)).unwrap_err();
+    assert!(matches!(&error, Error::Blocked { .. }), "{error:?}");
+}

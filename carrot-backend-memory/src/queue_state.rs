@@ -1,0 +1,142 @@
+//! What changes of a queue, under its lock: who is served, what comes back, what is dropped.
+
+use std::sync::Arc;
+
+use carrot_core::Overflow;
+
+use crate::arguments::Rules;
+use crate::broker::Core;
+use crate::clock::NEVER;
+use crate::consumers::Consumers;
+use crate::dead_letter::Reason;
+use crate::queue::Queue;
+use crate::ready::{Entry, Parcel, Ready};
+use crate::unacked::Unacked;
+
+/// What changes of a queue. Every method is to be followed by sending dead letters on, once the lock is released.
+#[derive(Debug)]
+pub(crate) struct QueueState {
+    pub(crate) ready: Ready,
+    pub(crate) unacked: usize,
+    pub(crate) last_number: u64,
+    pub(crate) consumers: Consumers,
+    pub(crate) last_used: u64,
+    /// When the earliest timer of this queue is due.
+    pub(crate) timer: u64,
+    pub(crate) gone: bool,
+}
+
+impl QueueState {
+    pub(crate) fn new(rules: &Rules, now: u64) -> QueueState {
+        QueueState {
+            ready: Ready::new(rules.max_priority),
+            unacked: 0,
+            last_number: 0,
+            consumers: Consumers::new(rules.single_active),
+            last_used: now,
+            timer: NEVER,
+            gone: false,
+        }
+    }
+
+    /// Offers a message to whoever is next; gives it back if nobody has room.
+    pub(crate) fn offer(&mut self, queue: &Arc<Queue>, mut entry: Entry) -> Option<Entry> {
+        while let Some(key) = self.consumers.next() {
+            let Some(consumer) = self.consumers.get(key) else { return Some(entry) };
+            let manual = consumer.manual;
+            match consumer.channel.deliver(consumer.stream, entry, manual.then_some((queue, key))) {
+                Ok(()) => {
+                    self.unacked += usize::from(manual);
+                    self.consumers.served(key);
+                    return None;
+                }
+                Err(back) => entry = back,
+            }
+            if !self.consumers.skip(key) {
+                break;
+            }
+        }
+        Some(entry)
+    }
+
+    /// Serves consumers as long as there are messages and room.
+    pub(crate) fn serve(&mut self, queue: &Arc<Queue>, core: &Arc<Core>) {
+        if self.ready.is_empty() || self.consumers.is_empty() {
+            return;
+        }
+        let now = if self.ready.has_expiring() { core.clock.now() } else { 0 };
+        while self.consumers.next().is_some() {
+            self.expire(queue, core, now);
+            let Some(entry) = self.ready.pop() else { break };
+            if let Some(back) = self.offer(queue, entry) {
+                self.ready.put_back_one(back);
+                break;
+            }
+        }
+        self.arm(queue, core);
+    }
+
+    /// Puts messages back to their old places, marked as redelivered, and serves consumers.
+    pub(crate) fn put_back(&mut self, queue: &Arc<Queue>, core: &Arc<Core>, unacked: Vec<Unacked>) {
+        let entries = unacked.into_iter().map(|unacked| {
+            let mut entry = unacked.entry;
+            entry.mark_redelivered();
+            entry
+        });
+        self.ready.put_back(entries.collect());
+        self.drop_head(queue, core);
+        self.expire_now(queue, core);
+        self.serve(queue, core);
+        self.arm(queue, core);
+    }
+
+    pub(crate) fn would_overflow(&self, rules: &Rules, parcel: &Parcel) -> bool {
+        let size = parcel.content.body.len() as u64;
+        rules.max_length.is_some_and(|most| self.ready.len() as u64 + 1 > most)
+            || rules.max_bytes.is_some_and(|most| self.ready.bytes() + size > most)
+    }
+
+    pub(crate) fn drop_head(&mut self, queue: &Arc<Queue>, core: &Core) {
+        let rules = &queue.rules;
+        if rules.overflow != Overflow::DropHead || !rules.limits_length() {
+            return;
+        }
+        while rules.max_length.is_some_and(|most| self.ready.len() as u64 > most)
+            || rules.max_bytes.is_some_and(|most| self.ready.bytes() > most)
+        {
+            let Some(entry) = self.ready.pop() else { return };
+            queue.bury(core, entry.parcel, Reason::MaxLength);
+        }
+    }
+
+    pub(crate) fn expire_now(&mut self, queue: &Arc<Queue>, core: &Core) {
+        if self.ready.has_expiring() {
+            self.expire(queue, core, core.clock.now());
+        }
+    }
+
+    /// Drops what has expired from the head; what has expired behind a message that has not stays.
+    pub(crate) fn expire(&mut self, queue: &Arc<Queue>, core: &Core, now: u64) {
+        while self.ready.has_expiring() && self.ready.head().is_some_and(|head| head.expires <= now) {
+            let Some(entry) = self.ready.pop() else { return };
+            queue.bury(core, entry.parcel, Reason::Expired);
+        }
+    }
+
+    /// Sets a timer for what happens next, unless one is set for that time or before.
+    pub(crate) fn arm(&mut self, queue: &Arc<Queue>, core: &Arc<Core>) {
+        let mut due = match self.ready.has_expiring() {
+            true => self.ready.head().map_or(NEVER, |head| head.expires),
+            false => NEVER,
+        };
+        if let Some(expires) = queue.rules.expires
+            && self.consumers.is_empty()
+        {
+            due = due.min(self.last_used.saturating_add(expires));
+        }
+        if due < self.timer {
+            self.timer = due;
+            core.timers.schedule(due, queue, core);
+        }
+    }
+}

@@ -1,0 +1,195 @@
+//! The pace at which a connection is made again: one attempt at a time, with longer and longer pauses.
+
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use crate::{Error, Result};
+
+const FIRST_PAUSE: Duration = Duration::from_millis(50);
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+/// After so long without a failure, the next pause is the first again.
+const FORGETTING: Duration = Duration::from_secs(15);
+
+/// Shared by everything that opens channels on one connection.
+#[derive(Debug, Default)]
+pub(crate) struct Redial {
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    dialing: bool,
+    closed: bool,
+    failures: u32,
+    /// When the last pause ends, or ended.
+    not_before: Option<Instant>,
+    last_error: Option<Error>,
+}
+
+impl Redial {
+    /// Makes one attempt when it is its turn and the pause after the last failure has passed.
+    ///
+    /// # Errors
+    /// What the attempt gives. If no turn comes before `deadline`: the error of the last failure, or else a timeout. `Closed` if
+    /// `given_up` says so; it is asked again after [`wake`](Redial::wake).
+    pub(crate) fn attempt<T>(&self, deadline: Instant, given_up: &dyn Fn() -> bool, dial: impl FnOnce(Duration) -> Result<T>) -> Result<T> {
+        let started = Instant::now();
+        let turn = self.turn(started, deadline, given_up)?;
+        let result = dial(deadline.saturating_duration_since(Instant::now()));
+        if let Err(error) = &result {
+            self.failed(error);
+        }
+        drop(turn);
+        result
+    }
+
+    fn turn(&self, started: Instant, deadline: Instant, given_up: &dyn Fn() -> bool) -> Result<Turn<'_>> {
+        let mut state = self.lock();
+        loop {
+            let now = Instant::now();
+            if state.closed {
+                return Err(Error::closed("connection"));
+            }
+            if given_up() {
+                return Err(Error::closed("publisher or consumer"));
+            }
+            let ready_at = state.not_before.filter(|not_before| *not_before > now);
+            if !state.dialing && ready_at.is_none() {
+                state.dialing = true;
+                return Ok(Turn(self));
+            }
+            if now >= deadline {
+                return Err(state.last_error.clone().unwrap_or_else(|| Error::timeout("waiting to connect", now - started)));
+            }
+            let until = ready_at.filter(|_| !state.dialing).map_or(deadline, |ready_at| ready_at.min(deadline));
+            state = self.changed.wait_timeout(state, until - now).unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+
+    /// Makes the next attempt wait, also if it was not the dialing that failed but what came right after it. During a pause, it is
+    /// taken for a part of the same failure.
+    pub(crate) fn failed(&self, error: &Error) {
+        let now = Instant::now();
+        let mut state = self.lock();
+        state.last_error = Some(error.clone());
+        match state.not_before {
+            Some(not_before) if now < not_before => return,
+            Some(not_before) if now > not_before + FORGETTING => state.failures = 0,
+            _ => {}
+        }
+        let pause = FIRST_PAUSE.saturating_mul(1 << state.failures.min(16)).min(LONGEST_PAUSE).mul_f64(0.5 + fastrand::f64() / 2.0);
+        state.failures += 1;
+        state.not_before = Some(now + pause);
+        log::debug!("the next attempt to connect is in {pause:?} ({} failed): {error}", state.failures);
+    }
+
+    /// Has everybody who waits ask again whether to give up.
+    pub(crate) fn wake(&self) {
+        drop(self.lock());
+        self.changed.notify_all();
+    }
+
+    /// Refuses all further attempts.
+    pub(crate) fn close(&self) {
+        self.lock().closed = true;
+        self.changed.notify_all();
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The right to dial; others wait until it is dropped.
+struct Turn<'a>(&'a Redial);
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        self.0.lock().dialing = false;
+        self.0.changed.notify_all();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::thread;
+
+    use super::*;
+
+    const NEVER: &dyn Fn() -> bool = &|| false;
+
+    fn soon() -> Instant {
+        Instant::now() + Duration::from_secs(10)
+    }
+
+    #[test]
+    fn one_thread_dials_at_a_time() {
+        let (redial, dialing, most) = (Redial::default(), AtomicUsize::new(0), AtomicUsize::new(0));
+        thread::scope(|scope| {
+            for _ in 0..8 {
+                scope.spawn(|| {
+                    redial.attempt(soon(), NEVER, |_| {
+                        most.fetch_max(dialing.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+                        thread::yield_now();
+                        dialing.fetch_sub(1, Ordering::SeqCst);
+                        Ok(())
+                    })
+                });
+            }
+        });
+        assert_eq!(most.load(Ordering::SeqCst), 1);
+    }
+
+    #[test]
+    fn pauses_grow_and_are_forgotten_after_a_while() {
+        let redial = Redial::default();
+        let pause = |redial: &Redial, since_last_pause: Duration| {
+            redial.lock().not_before = Instant::now().checked_sub(since_last_pause);
+            let before = Instant::now();
+            redial.failed(&Error::disconnected("test"));
+            redial.lock().not_before.map_or(Duration::ZERO, |not_before| not_before - before)
+        };
+        let slack = Duration::from_millis(20);
+        let pauses: Vec<_> = (0..20).map(|_| pause(&redial, Duration::from_secs(1))).collect();
+        assert!(pauses[0] >= FIRST_PAUSE / 2 && pauses[0] <= FIRST_PAUSE + slack, "{pauses:?}");
+        assert!(pauses[19] >= LONGEST_PAUSE / 2 && pauses.iter().all(|pause| *pause <= LONGEST_PAUSE + slack), "{pauses:?}");
+        assert!(pause(&redial, FORGETTING * 2) <= FIRST_PAUSE + slack);
+    }
+
+    #[test]
+    fn failures_during_a_pause_do_not_lengthen_it() {
+        let redial = Redial::default();
+        for _ in 0..100 {
+            redial.failed(&Error::disconnected("test"));
+        }
+        assert_eq!(redial.lock().failures, 1);
+    }
+
+    #[test]
+    fn a_turn_that_comes_too_late_tells_the_last_failure() {
+        let redial = Redial::default();
+        redial.failed(&Error::disconnected("test"));
+        let result = redial.attempt(Instant::now() + Duration::from_millis(1), NEVER, |_| Ok(()));
+        assert!(matches!(result, Err(Error::Disconnected { .. })), "{result:?}");
+    }
+
+    #[test]
+    fn who_waits_is_woken_when_it_gives_up_or_all_is_closed() {
+        for close in [false, true] {
+            let (redial, given_up) = (Redial::default(), AtomicUsize::new(0));
+            redial.lock().not_before = Some(soon());
+            thread::scope(|scope| {
+                let waiting = scope.spawn(|| redial.attempt(soon(), &|| given_up.load(Ordering::SeqCst) == 1, |_| Ok(())));
+                if close {
+                    redial.close();
+                } else {
+                    given_up.store(1, Ordering::SeqCst);
+                    redial.wake();
+                }
+                assert!(matches!(waiting.join(), Ok(Err(Error::Closed { .. }))));
+            });
+        }
+    }
+}
