@@ -115,15 +115,6 @@ impl Handle {
         Ok(binding)
     }
 
-    pub(crate) fn check_destination(&self, binding: &Binding) -> Result<()> {
-        if let Destination::Queue(name) = &binding.destination
-            && let Some(queue) = read(&self.core().topology).queue(name)
-        {
-            return self.check_owner(queue);
-        }
-        Ok(())
-    }
-
     pub(crate) fn delete_exchange(&self, name: &str, condition: Condition) -> Result<Deleted> {
         if name.is_empty() {
             return Err(refusal::default_exchange());
