@@ -77,6 +77,7 @@ fn pick(pick: Pick) -> String {
 fn queue_name(name: &QueueName) -> String {
     match name {
         QueueName::Slot(slot) => format!("\"q{slot}\""),
+        QueueName::Known(number) => format!("known_queues[{number}]"),
         QueueName::Server(back) => format!("server_named[{back}]"),
         QueueName::Empty => "\"\"".into(),
         QueueName::Reserved => "\"amq.reserved\"".into(),
@@ -87,6 +88,7 @@ fn queue_name(name: &QueueName) -> String {
 fn exchange_name(name: &ExchangeName) -> String {
     match name {
         ExchangeName::Slot(slot) => format!("\"x{slot}\""),
+        ExchangeName::Known(number) => format!("known_exchanges[{number}]"),
         ExchangeName::Default => "\"\"".into(),
         ExchangeName::Amq(kind) => format!("\"amq.{kind}\""),
         ExchangeName::TooLong => "TOO_LONG".into(),

@@ -187,14 +187,14 @@ impl Coverage {
 
     fn queue_name(&mut self, name: &QueueName) {
         match name {
-            QueueName::Slot(_) => {}
+            QueueName::Slot(_) | QueueName::Known(_) => {}
             other => self.add("name", format!("queue {other:?}")),
         }
     }
 
     fn exchange_name(&mut self, name: &ExchangeName) {
         match name {
-            ExchangeName::Slot(_) => {}
+            ExchangeName::Slot(_) | ExchangeName::Known(_) => {}
             other => self.add("name", format!("exchange {other:?}")),
         }
     }

@@ -44,7 +44,7 @@ pub fn programs() -> BoxedStrategy<Program> {
 fn programs_of(timed: bool) -> BoxedStrategy<Program> {
     let exchanges = setup(exchange_spec(false).prop_map(Action::DeclareExchange), 1..=4);
     let queues = setup(queue_spec(timed, false).prop_map(Action::DeclareQueue), 2..=6);
-    let bindings = setup(binding_spec(false).prop_map(Action::Bind), 2..=8);
+    let bindings = setup(setup_binding().prop_map(Action::Bind), 2..=8);
     let rest = prop::collection::vec(operations(timed), 15..=42);
     (exchanges, queues, bindings, rest)
         .prop_map(|(exchanges, queues, bindings, rest)| Program {
@@ -107,10 +107,11 @@ fn actions(timed: bool) -> BoxedStrategy<Action> {
 fn queue_name(odd: bool) -> BoxedStrategy<QueueName> {
     let slot = (0..QUEUES).prop_map(QueueName::Slot).boxed();
     if !odd {
-        return Union::new_weighted(vec![(24, slot), (1, Just(QueueName::Empty).boxed())]).boxed();
+        return Union::new_weighted(vec![(16, slot), (1, Just(QueueName::Empty).boxed())]).boxed();
     }
     Union::new_weighted(vec![
-        (180, slot),
+        (60, slot),
+        (120, (0..QUEUES).prop_map(QueueName::Known).boxed()),
         (8, (0..2u8).prop_map(QueueName::Server).boxed()),
         (6, Just(QueueName::Empty).boxed()),
         (1, Just(QueueName::Reserved).boxed()),
@@ -126,7 +127,8 @@ fn exchange_name(odd: bool) -> BoxedStrategy<ExchangeName> {
     }
     let amq = select(vec!["direct", "fanout", "topic", "headers", "match", "reserved", "rabbitmq.trace"]);
     Union::new_weighted(vec![
-        (60, slot),
+        (20, slot),
+        (40, (0..EXCHANGES).prop_map(ExchangeName::Known).boxed()),
         (3, amq.prop_map(|kind| ExchangeName::Amq(kind.into())).boxed()),
         (2, Just(ExchangeName::Default).boxed()),
         (1, Just(ExchangeName::TooLong).boxed()),
@@ -302,7 +304,7 @@ fn invalid_queue_argument() -> BoxedStrategy<Table> {
 fn binding_spec(odd: bool) -> BoxedStrategy<BindingSpec> {
     let target = prop_oneof![
         8 => queue_name(odd).prop_map(Target::Queue),
-        2 => (0..EXCHANGES).prop_map(ExchangeName::Slot).prop_map(Target::Exchange),
+        2 => (0..EXCHANGES).prop_map(ExchangeName::Known).prop_map(Target::Exchange),
         1 => if odd { exchange_name(true) } else { exchange_name(false) }.prop_map(Target::Exchange),
     ];
     let amq = select(vec!["direct", "fanout", "topic", "headers", "match"]);
@@ -316,6 +318,15 @@ fn binding_spec(odd: bool) -> BoxedStrategy<BindingSpec> {
             };
             BindingSpec { from, to, key, arguments }
         })
+        .boxed()
+}
+
+fn setup_binding() -> BoxedStrategy<BindingSpec> {
+    let known = || (0..EXCHANGES).prop_map(ExchangeName::Known);
+    let amq = select(vec!["direct", "fanout", "topic", "headers", "match"]).prop_map(|kind| ExchangeName::Amq(kind.into()));
+    let target = prop_oneof![5 => (0..QUEUES).prop_map(QueueName::Known).prop_map(Target::Queue), 1 => known().prop_map(Target::Exchange)];
+    (prop_oneof![8 => known(), 1 => amq], target, pattern(), binding_arguments())
+        .prop_map(|(from, to, key, arguments)| BindingSpec { from, to, key, arguments })
         .boxed()
 }
 
@@ -373,7 +384,7 @@ fn binding_arguments() -> BoxedStrategy<Table> {
 fn publish_spec(timed: bool) -> BoxedStrategy<PublishSpec> {
     let target = prop_oneof![
         4 => (exchange_name(true), key()),
-        4 => (Just(ExchangeName::Default), (0..QUEUES).prop_map(|slot| Key::Queue(QueueName::Slot(slot)))),
+        4 => (Just(ExchangeName::Default), (0..QUEUES).prop_map(|slot| Key::Queue(QueueName::Known(slot)))),
         1 => (Just(ExchangeName::Default), key()),
         1 => (select(vec!["direct", "fanout", "topic", "headers", "match"]).prop_map(|kind| ExchangeName::Amq(kind.into())), key()),
     ];
@@ -424,7 +435,7 @@ fn properties(timed: bool) -> BoxedStrategy<PropertiesSpec> {
     (
         expiration,
         prop::option::weighted(0.25, select(vec![0u8, 1, 2, 3, 4, 5, 9, 255])),
-        prop::option::weighted(0.3, select(vec![1u8, 2, 2, 7])),
+        prop::option::weighted(0.3, prop_oneof![10 => Just(1u8), 20 => Just(2), 1 => select(vec![0, 3, 255])]),
         headers,
         user,
         flag(0.08),

@@ -9,12 +9,14 @@ use crate::program::{Data, ExchangeName, Key, QueueName, Table};
 pub struct Names {
     prefix: String,
     server: Vec<String>,
+    queues: Vec<String>,
+    exchanges: Vec<String>,
 }
 
 impl Names {
     /// Names that begin with a prefix nobody else has.
     pub fn new(prefix: impl Into<String>) -> Names {
-        Names { prefix: prefix.into(), server: Vec::new() }
+        Names { prefix: prefix.into(), server: Vec::new(), queues: Vec::new(), exchanges: Vec::new() }
     }
 
     /// Takes note of a queue that the broker named.
@@ -24,10 +26,24 @@ impl Names {
         }
     }
 
+    /// Takes note of the queues that there are.
+    pub fn know_queues(&mut self, names: impl Iterator<Item = String>) {
+        self.queues = names.collect();
+    }
+
+    /// Takes note of an exchange that was declared.
+    pub fn know_exchange(&mut self, name: &str) {
+        if !self.exchanges.iter().any(|known| known == name) {
+            self.exchanges.push(name.to_string());
+        }
+    }
+
     /// What a queue is called.
     pub fn queue(&self, name: &QueueName) -> String {
         match name {
             QueueName::Slot(slot) => format!("{}q{slot}", self.prefix),
+            QueueName::Known(number) if !self.queues.is_empty() => self.queues[usize::from(*number) % self.queues.len()].clone(),
+            QueueName::Known(number) => format!("{}q{number}", self.prefix),
             QueueName::Server(back) => {
                 self.server.iter().rev().nth(usize::from(*back)).cloned().unwrap_or_else(|| format!("{}unnamed", self.prefix))
             }
@@ -41,6 +57,10 @@ impl Names {
     pub fn exchange(&self, name: &ExchangeName) -> String {
         match name {
             ExchangeName::Slot(slot) => format!("{}x{slot}", self.prefix),
+            ExchangeName::Known(number) if !self.exchanges.is_empty() => {
+                self.exchanges[usize::from(*number) % self.exchanges.len()].clone()
+            }
+            ExchangeName::Known(number) => format!("{}x{number}", self.prefix),
             ExchangeName::Default => String::new(),
             ExchangeName::Amq(kind) => format!("amq.{kind}"),
             ExchangeName::TooLong => "x".repeat(256),

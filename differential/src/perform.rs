@@ -10,7 +10,7 @@ use carrot_core::{Binding, DeliveryMode, Destination, Exchange, ExchangeKind, Pr
 use crate::names::Names;
 use crate::open;
 use crate::program::{
-    Action, BindingSpec, ConsumeSpec, ExchangeSpec, Operation, Pick, PropertiesSpec, PublishSpec, QueueName, QueueSpec, Target,
+    Action, BindingSpec, CHANNELS, ConsumeSpec, ExchangeSpec, Operation, Pick, PropertiesSpec, PublishSpec, QueueName, QueueSpec, Target,
     UNCONFIRMED, connection_of,
 };
 use crate::run::{DEADLINE, Held, Runner, Subscriber};
@@ -34,7 +34,12 @@ impl Done {
 
 impl Runner<'_> {
     pub(crate) fn perform(&mut self, operation: &Operation) -> Done {
-        let slot = operation.channel;
+        let mut slot = operation.channel;
+        if let Action::Ack { delivery: Pick::Unsettled(_), .. } | Action::Reject { delivery: Pick::Unsettled(_), .. } = &operation.action
+            && !operation.even_if_dead
+        {
+            slot = self.channel_with_unsettled(slot);
+        }
         match &operation.action {
             Action::Wait => {
                 self.side.pass(open::WAIT);
@@ -120,6 +125,7 @@ impl Runner<'_> {
         let exchange = exchange(&self.names, spec);
         let declared = channel.declare(Declare::Exchange(&exchange))?;
         if !exchange.name.starts_with("amq.") {
+            self.names.know_exchange(&exchange.name);
             self.log.made.exchanges.insert(exchange.name);
         }
         Ok(format!("ok {}", declared.name))
@@ -237,6 +243,15 @@ impl Runner<'_> {
         let Some(index) = self.pick_subscriber(number) else { return Done::nothing("no consumer") };
         self.subscribers[index].subscription = None;
         Done { lines: vec![format!("dropped consumer {index}")], look: true, taking: None }
+    }
+
+    /// This channel, or the next that is open and has something to settle.
+    fn channel_with_unsettled(&self, slot: u8) -> u8 {
+        let has_some = |slot: &u8| {
+            let channel = self.channels[usize::from(*slot)].as_ref().filter(|channel| !channel.dead);
+            channel.is_some_and(|channel| channel.held.iter().any(|held| !held.settled))
+        };
+        (slot..CHANNELS).chain(0..slot).find(has_some).unwrap_or(slot)
     }
 
     fn settle(&mut self, slot: u8, channel: &dyn Backend, pick: Pick, rejection: Option<Rejection>, multiple: bool) -> Done {

@@ -155,6 +155,9 @@ pub enum QueueName {
     /// One of the pool.
     #[serde(rename = "q")]
     Slot(u8),
+    /// One of those that are there, modulo their number.
+    #[serde(rename = "known_q")]
+    Known(u8),
     /// One that the broker named: the n-th last.
     Server(u8),
     /// Empty: to be named by the broker, or the one last declared on the channel.
@@ -172,6 +175,9 @@ pub enum ExchangeName {
     /// One of the pool.
     #[serde(rename = "x")]
     Slot(u8),
+    /// One of those that were declared, modulo their number.
+    #[serde(rename = "known_x")]
+    Known(u8),
     /// The default exchange.
     Default,
     /// A predeclared one, such as `amq.topic`.
@@ -353,7 +359,8 @@ pub struct ConsumeSpec {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Pick {
-    /// One of those that the channel handed out and nobody settled, modulo their number, the oldest first.
+    /// One of those that the channel handed out and nobody settled, modulo their number, the oldest first; if it has none, of the next
+    /// channel that has some.
     Unsettled(u8),
     /// One of those that the channel handed out and that were settled.
     Settled(u8),

@@ -265,6 +265,7 @@ impl<'a> Runner<'a> {
         self.log.made.queues.insert(name.to_string());
         if !self.queues.iter().any(|queue| queue.name == name) {
             self.queues.push(KnownQueue { name: name.to_string(), owner });
+            self.names.know_queues(self.queues.iter().map(|queue| queue.name.clone()));
         }
     }
 
@@ -397,6 +398,7 @@ impl<'a> Runner<'a> {
             }
         }
         self.queues.retain(|queue| !view.vanished.contains(&queue.name));
+        self.names.know_queues(self.queues.iter().map(|queue| queue.name.clone()));
     }
 
     /// Makes a round trip that changes nothing, so that what was sent before is done.
