@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use carrot::backend::{
     Acknowledgement, Backend, ChannelOptions, Connector, ConsumeOptions, Content, Declare, Declared, Delete, Deleted, Delivery,
-    DeliveryTag, Extent, Outcome, Publication, PublishTag, Rejection, Subscription,
+    DeliveryTag, Extent, Outcome, Publication, PublishTag, Rejection, Status, Subscription,
 };
 use carrot::{Connection, Error, Result};
 use carrot_conformance::{Features, Harness, Tier, matrix};
@@ -208,6 +208,13 @@ impl Connector for ShelfConnector {
         self.shelf.settle(state);
         Ok(())
     }
+
+    fn status(&self) -> Status {
+        Status::new(!*self.closed.lock().expect("no code panics with this lock held"), None)
+    }
+
+    // Nothing happens to a connection that is none.
+    fn observe(&self, _observer: Arc<dyn Fn(&Event) + Send + Sync>) {}
 }
 
 /// An open channel; closes when the last of its owners, the channel and its subscriptions, goes.

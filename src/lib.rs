@@ -40,6 +40,8 @@
 //!   (the default) it is then on disk.
 //! * A message is delivered at least once: whatever is not acknowledged when its channel, connection or process ends is delivered again,
 //!   marked as [redelivered](Message::is_redelivered). Handlers have to cope with a message that comes twice.
+//! * A connection that is lost comes back by itself: publishers send again what was not confirmed, consumers subscribe again, and
+//!   [hooks](Connection::on_disconnect) tell of it. Wrong credentials and refused declarations are told at once instead.
 //! * No call hangs: each has a deadline, and a typed [`Error`] when it passes. The few that wait without limit say so.
 //! * Messages of one publisher, sent from one thread through one exchange to one queue, keep their order; workers share them, and a requeued
 //!   one is out of order by nature.
@@ -138,3 +140,8 @@ fn connector(options: &ConnectionOptions) -> Result<Arc<dyn Connector>> {
         scheme => Err(Error::config("URL scheme", format!("{scheme}:// needs a feature of carrot that is not compiled in"))),
     }
 }
+
+/// The examples of the readme, as tests.
+#[cfg(all(doctest, feature = "memory"))]
+#[doc = include_str!("../README.md")]
+struct Readme;

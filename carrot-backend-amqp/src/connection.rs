@@ -1,10 +1,11 @@
 //! One live connection: its channels' common fate.
 
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use amiquip::ConnectionBlockedNotification;
+use carrot_core::backend::Event;
 use carrot_core::{ConnectionOptions, Error, Result};
 use crossbeam_channel::{Receiver, RecvTimeoutError, SendError, at, bounded, never, select};
 use log::{debug, info, warn};
@@ -12,6 +13,7 @@ use log::{debug, info, warn};
 use crate::confirms::Confirms;
 use crate::dial::{self, Attempt};
 use crate::error::{self, Fault};
+use crate::events::Events;
 use crate::lending::{Absent, Lending};
 use crate::stream::Wire;
 use crate::time::deadline_after;
@@ -36,6 +38,8 @@ pub(crate) struct Life {
     pub(crate) watchdog: Watchdog,
     pub(crate) wire: Arc<Wire>,
     pub(crate) call_timeout: Duration,
+    /// Gone with the connector.
+    events: Weak<Events>,
     state: Mutex<State>,
     changed: Condvar,
 }
@@ -48,6 +52,20 @@ struct State {
     closing: bool,
     death: Option<Error>,
     blocked: Option<String>,
+    telling: Telling,
+}
+
+#[derive(Debug)]
+enum Telling {
+    /// Nothing, since nobody can use the connection yet; this is what has happened meanwhile.
+    Later(Vec<Event>),
+    Now,
+}
+
+impl Default for Telling {
+    fn default() -> Telling {
+        Telling::Later(Vec::new())
+    }
 }
 
 impl Connection {
@@ -56,6 +74,7 @@ impl Connection {
         options: &Arc<ConnectionOptions>,
         name: String,
         attempt: &Arc<Attempt>,
+        events: &Arc<Events>,
         timeout: Duration,
         deadline: Instant,
     ) -> Result<Arc<Connection>> {
@@ -70,6 +89,7 @@ impl Connection {
             watchdog,
             wire: dialed.wire,
             call_timeout: options.call_timeout,
+            events: Arc::downgrade(events),
             state: Mutex::default(),
             changed: Condvar::new(),
         });
@@ -167,6 +187,38 @@ impl Life {
         !self.lock().ended
     }
 
+    /// Why the broker has blocked publishing, if it has.
+    pub(crate) fn blocked(&self) -> Option<String> {
+        let state = self.lock();
+        if state.ended { None } else { state.blocked.clone() }
+    }
+
+    /// Tells that it is connected, and from now on whatever happens to it.
+    pub(crate) fn announce(&self) {
+        let mut state = self.lock();
+        if let Telling::Later(early) = std::mem::replace(&mut state.telling, Telling::Now)
+            && let Some(events) = self.events.upgrade()
+        {
+            events.push(Event::Connected);
+            early.into_iter().for_each(|event| events.push(event));
+            drop(state);
+            events.tell();
+        }
+    }
+
+    fn tell(&self, mut state: MutexGuard<'_, State>, event: Event) {
+        match &mut state.telling {
+            Telling::Later(early) => early.push(event),
+            Telling::Now => {
+                if let Some(events) = self.events.upgrade() {
+                    events.push(event);
+                    drop(state);
+                    events.tell();
+                }
+            }
+        }
+    }
+
     /// Why it ended, if it has.
     pub(crate) fn failure(&self) -> Option<Error> {
         if self.lock().ended { Some(self.death()) } else { None }
@@ -213,9 +265,14 @@ impl Life {
                 Error::Closed { .. } => info!("{} closed its connection to {}", self.name, self.endpoint),
                 lost => warn!("{} at {}: {lost}", self.name, self.endpoint),
             }
-            state.death = Some(error);
+            state.death = Some(error.clone());
+            match error {
+                Error::Closed { .. } => drop(state),
+                lost => self.tell(state, Event::Disconnected(lost)),
+            }
+        } else {
+            drop(state);
         }
-        drop(state);
         self.changed.notify_all();
         self.wire.flow.close();
     }
@@ -313,24 +370,33 @@ impl Life {
         match notification {
             ConnectionBlockedNotification::Blocked(reason) => {
                 warn!("{}: {} has blocked publishing: {reason}", self.name, self.endpoint);
-                self.lock().blocked = Some(reason);
+                let mut state = self.lock();
+                state.blocked = Some(reason.clone());
+                self.tell(state, Event::Blocked(reason));
             }
             ConnectionBlockedNotification::Unblocked => {
                 info!("{}: {} has unblocked publishing", self.name, self.endpoint);
-                self.lock().blocked = None;
+                let mut state = self.lock();
+                state.blocked = None;
+                self.tell(state, Event::Unblocked);
             }
         }
     }
 
     /// Asks amiquip's connection how it ended. It has, or is about to once its last words are written; if it waits for that, it is cut.
     fn find_cause(self: &Arc<Life>) {
-        let Ok(amqp) = self.amqp.take_for_good(Instant::now() + EXPLANATION) else { return };
+        let unexplained = || Error::disconnected("the driver's I/O thread has ended");
+        let amqp = match self.amqp.take_for_good(Instant::now() + EXPLANATION) {
+            Ok(amqp) => amqp,
+            Err(Absent::Late) => return self.explain(unexplained()),
+            Err(Absent::Gone) => return,
+        };
         let (done, result) = bounded(1);
         let spawned = thread::Builder::new().name("carrot-close".to_string()).spawn(move || {
             let _ = done.send(amqp.close());
         });
         if spawned.is_err() {
-            return self.explain(Error::disconnected("the driver's I/O thread has ended"));
+            return self.explain(unexplained());
         }
         let result = result.recv_timeout(EXPLANATION / 2).or_else(|_| {
             self.kill.trip("its end could not be told to the broker");

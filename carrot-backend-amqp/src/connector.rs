@@ -4,13 +4,14 @@ use std::fmt;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
-use carrot_core::backend::{Backend, ChannelOptions, Connector, Role};
+use carrot_core::backend::{Backend, ChannelOptions, Connector, Role, Status};
 use carrot_core::{ConnectionOptions, Error, Result, Scheme};
 
 use crate::channel::Channel;
 use crate::connection::Connection;
 use crate::core::Core;
 use crate::dial::Attempt;
+use crate::events::{Events, Observer};
 use crate::time::deadline_after;
 
 /// Reaches RabbitMQ, or another broker that speaks AMQP 0-9-1.
@@ -37,6 +38,7 @@ use crate::time::deadline_after;
 /// ```
 pub struct AmqpConnector {
     options: Arc<ConnectionOptions>,
+    events: Arc<Events>,
     publishing: Lane,
     consuming: Lane,
 }
@@ -55,7 +57,16 @@ impl AmqpConnector {
             Scheme::Amqps => return Err(Error::config("scheme", "amqps needs the feature `tls` of carrot-backend-amqp")),
             Scheme::Memory => return Err(Error::config("scheme", "memory is not reached through AMQP; amqp and amqps are")),
         }
-        Ok(AmqpConnector { options: Arc::new(options.clone()), publishing: Lane::new("publish"), consuming: Lane::new("consume") })
+        Ok(AmqpConnector {
+            options: Arc::new(options.clone()),
+            events: Arc::default(),
+            publishing: Lane::new("publish"),
+            consuming: Lane::new("consume"),
+        })
+    }
+
+    fn connection(&self, role: Role, timeout: Duration, deadline: Instant) -> Result<(Arc<Connection>, bool)> {
+        self.lane(role).connection(&self.options, &self.events, timeout, deadline)
     }
 
     fn lane(&self, role: Role) -> &Lane {
@@ -72,11 +83,11 @@ impl Connector for AmqpConnector {
     fn open(&self, options: &ChannelOptions, timeout: Duration) -> Result<Arc<dyn Backend>> {
         let deadline = deadline_after(timeout);
         let lane = self.lane(options.role);
-        let (connection, fresh) = lane.connection(&self.options, timeout, deadline)?;
+        let (connection, fresh) = self.connection(options.role, timeout, deadline)?;
         match open_channel(&connection, options, timeout, deadline) {
             // It had died, and nobody had noticed.
             Err(error) if !fresh && error.is_disconnected() && !connection.life().is_alive() => {
-                let (connection, _) = lane.connection(&self.options, timeout, deadline)?;
+                let (connection, _) = self.connection(options.role, timeout, deadline)?;
                 lane.keep(open_channel(&connection, options, timeout, deadline)?)
             }
             result => lane.keep(result?),
@@ -96,6 +107,17 @@ impl Connector for AmqpConnector {
         let results =
             ends.each_ref().map(|(connection, _)| connection.as_ref().map_or(Ok(()), |connection| connection.close(timeout, deadline)));
         results.into_iter().collect()
+    }
+
+    fn status(&self) -> Status {
+        let opened: Vec<_> = [&self.publishing, &self.consuming].into_iter().filter_map(Lane::status).collect();
+        let connected = !opened.is_empty() && opened.iter().all(|status| status.connected);
+        Status::new(connected, opened.into_iter().find_map(|status| status.blocked))
+    }
+
+    /// As the contract says, on a thread of its own, for as long as the observers take.
+    fn observe(&self, observer: Observer) {
+        self.events.observe(observer);
     }
 }
 
@@ -119,6 +141,8 @@ struct Lane {
 
 struct LaneState {
     place: Place,
+    /// Whether there has been a connection.
+    opened: bool,
     channels: Vec<Weak<Channel>>,
 }
 
@@ -131,15 +155,31 @@ enum Place {
 
 impl Lane {
     fn new(purpose: &'static str) -> Lane {
-        Lane { purpose, state: Mutex::new(LaneState { place: Place::Empty, channels: Vec::new() }), changed: Condvar::new() }
+        let state = LaneState { place: Place::Empty, opened: false, channels: Vec::new() };
+        Lane { purpose, state: Mutex::new(state), changed: Condvar::new() }
     }
 
     fn lock(&self) -> MutexGuard<'_, LaneState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// How it stands, if there has been a connection.
+    fn status(&self) -> Option<Status> {
+        let state = self.lock();
+        state.opened.then(|| match &state.place {
+            Place::Open(connection) => Status::new(connection.life().is_alive(), connection.life().blocked()),
+            Place::Empty | Place::Opening(_) | Place::Closed => Status::default(),
+        })
+    }
+
     /// The live connection, or a new one; and whether it is new. One thread makes it, the others wait for it.
-    fn connection(&self, options: &Arc<ConnectionOptions>, timeout: Duration, deadline: Instant) -> Result<(Arc<Connection>, bool)> {
+    fn connection(
+        &self,
+        options: &Arc<ConnectionOptions>,
+        events: &Arc<Events>,
+        timeout: Duration,
+        deadline: Instant,
+    ) -> Result<(Arc<Connection>, bool)> {
         let mut state = self.lock();
         loop {
             match &state.place {
@@ -162,7 +202,7 @@ impl Lane {
 
         let name = format!("{} ({})", options.name, self.purpose);
         let timeout = timeout.min(options.connect_timeout);
-        let opened = Connection::open(options, name, &attempt, timeout, deadline.min(deadline_after(timeout)));
+        let opened = Connection::open(options, name, &attempt, events, timeout, deadline.min(deadline_after(timeout)));
 
         let mut state = self.lock();
         let result = match (&state.place, opened) {
@@ -173,6 +213,7 @@ impl Lane {
             }
             (_, Ok(connection)) => {
                 state.place = Place::Open(Arc::clone(&connection));
+                state.opened = true;
                 Ok((connection, true))
             }
             (_, Err(error)) => {
@@ -182,6 +223,9 @@ impl Lane {
         };
         drop(state);
         self.changed.notify_all();
+        if let Ok((connection, _)) = &result {
+            connection.life().announce();
+        }
         result
     }
 

@@ -28,6 +28,7 @@
 //! | `carrot-keeper` | each connection | sleeps until a deadline, an alarm or the end |
 //! | `carrot-channel` | each channel with a consumer | owns the channel; sends acknowledgements |
 //! | `carrot-dial`, `carrot-open`, `carrot-close` | | while a connection or channel is opened or closed |
+//! | `carrot-events` | the connector | while observers are told of something |
 //!
 //! Publishing, and waiting for confirms and deliveries, happens on the threads that ask for it. None of the threads polls.
 //!
@@ -67,6 +68,7 @@ mod core;
 mod desk;
 mod dial;
 mod error;
+mod events;
 mod flow;
 mod ledger;
 mod lending;

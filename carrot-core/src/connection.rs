@@ -1,14 +1,13 @@
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
-use crate::backend::{Backend, ChannelOptions, Condition, Connector, Declare, Declared, Delete};
+use crate::backend::{Backend, ChannelOptions, Condition, Connector, Declare, Declared, Delete, Event};
+use crate::probation::Probation;
 use crate::redial::Redial;
 use crate::session::{Line, Session};
 use crate::{
-    Binding, ConnectionOptions, ConsumerBuilder, ConsumerDefinition, Exchange, PublisherBuilder, PublisherDefinition, Queue, Result,
+    Binding, ConnectionOptions, ConsumerBuilder, ConsumerDefinition, Error, Exchange, PublisherBuilder, PublisherDefinition, Queue, Result,
 };
-
-#[cfg(doc)]
-use crate::Error;
 
 /// A way to one broker, through whichever backend is configured; makes publishers and consumers.
 ///
@@ -45,8 +44,8 @@ impl Connection {
 
     /// A connection through any connector, with the deadlines of `options`.
     pub fn with_options(connector: Arc<dyn Connector>, options: &ConnectionOptions) -> Connection {
-        let redial = Arc::new(Redial::default());
-        let line = Line { connector, redial, connect_timeout: options.connect_timeout, call_timeout: options.call_timeout };
+        let (redial, probation) = (Arc::new(Redial::default()), Arc::new(Probation::default()));
+        let line = Line { connector, redial, probation, connect_timeout: options.connect_timeout, call_timeout: options.call_timeout };
         let administration = Session::new(line.clone(), ChannelOptions::consume(), "connection", |_| Ok(()));
         Connection { shared: Arc::new(Shared { line, administration }) }
     }
@@ -143,6 +142,70 @@ impl Connection {
     /// [`Error::NotFound`], [`Error::Locked`]; what connecting gives.
     pub fn purge(&self, queue: &str) -> Result<u32> {
         self.delete(Delete::Messages { queue })
+    }
+
+    /// Whether the connection is open now. It says nothing of the next moment: a call is the only sure way to find out.
+    pub fn is_connected(&self) -> bool {
+        self.shared.line.connector.status().connected
+    }
+
+    /// Whether the broker has blocked publishing, for want of memory or disk. A broker tells so only once something is published.
+    pub fn is_blocked(&self) -> bool {
+        self.shared.line.connector.status().blocked.is_some()
+    }
+
+    /// Has `hook` called, with the reason, each time the connection is lost; not when this program closes it.
+    ///
+    /// All hooks are called on a thread of the driver, with no lock held. They should return soon: what is known about the connection
+    /// waits for them. They are kept for as long as the connection, and several can be set.
+    ///
+    /// ```
+    /// # fn example(connection: &carrot_core::Connection) {
+    /// connection.on_disconnect(|error| eprintln!("connection lost: {error}"));
+    /// connection.on_reconnect(|| eprintln!("connected again"));
+    /// connection.on_blocked(|reason| eprintln!("the broker takes no messages: {reason}"));
+    /// connection.on_unblocked(|| eprintln!("the broker takes messages again"));
+    /// # }
+    /// ```
+    pub fn on_disconnect(&self, hook: impl Fn(&Error) + Send + Sync + 'static) {
+        self.observe(move |event| {
+            if let Event::Disconnected(error) = event {
+                hook(error);
+            }
+        });
+    }
+
+    /// Has `hook` called each time a lost connection is open again; see [`on_disconnect`](Connection::on_disconnect).
+    pub fn on_reconnect(&self, hook: impl Fn() + Send + Sync + 'static) {
+        let lost = AtomicUsize::new(0);
+        self.observe(move |event| match event {
+            Event::Disconnected(_) => drop(lost.fetch_add(1, Ordering::AcqRel)),
+            Event::Connected if lost.fetch_update(Ordering::AcqRel, Ordering::Acquire, |lost| lost.checked_sub(1)).is_ok() => hook(),
+            _ => {}
+        });
+    }
+
+    /// Has `hook` called, with the broker's reason, each time it stops taking messages; see
+    /// [`on_disconnect`](Connection::on_disconnect).
+    pub fn on_blocked(&self, hook: impl Fn(&str) + Send + Sync + 'static) {
+        self.observe(move |event| {
+            if let Event::Blocked(reason) = event {
+                hook(reason);
+            }
+        });
+    }
+
+    /// Has `hook` called each time the broker takes messages again; see [`on_disconnect`](Connection::on_disconnect).
+    pub fn on_unblocked(&self, hook: impl Fn() + Send + Sync + 'static) {
+        self.observe(move |event| {
+            if let Event::Unblocked = event {
+                hook();
+            }
+        });
+    }
+
+    fn observe(&self, observer: impl Fn(&Event) + Send + Sync + 'static) {
+        self.shared.line.connector.observe(Arc::new(observer));
     }
 
     /// Ends the connection, with every publisher and consumer on it: their calls give [`Error::Closed`] from now on. Messages that were

@@ -6,8 +6,9 @@ use serde::de::DeserializeOwned;
 
 use crate::backend::{Backend, ChannelOptions, ConsumeOptions, Delete, Delivery};
 use crate::handler::{self, Verdict};
-use crate::intake::{FOREVER, Intake, Stop};
+use crate::intake::{FOREVER, Intake};
 use crate::session::Session;
+use crate::stop::Stop;
 use crate::{
     Codecs, Connection, ConsumerDefinition, Drain, Handler, IntoSettlement, Message, Messages, Report, Result, Settlement, StopHandle,
     WorkersBuilder,
@@ -73,7 +74,7 @@ impl Consumer {
         let codecs = Arc::new(codecs);
         let session = connection.session(ChannelOptions::consume(), "consumer", move |channel| definition.declare(&**channel));
         session.channel()?;
-        let stop = Arc::new(Stop::new(&session.line().redial));
+        let stop = Arc::new(Stop::new(session.line()));
         let shared = Arc::new(Shared { session, stop, options, give_up_after, redeclares, codecs });
         Ok(Consumer { shared, callbacks: Mutex::default() })
     }

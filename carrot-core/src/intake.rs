@@ -1,13 +1,14 @@
 //! One run of a consumer: its subscription, and how it ends.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::backend::{Backend, ConsumeOptions, Subscription};
 use crate::consumer::Shared;
-use crate::redial::Redial;
+use crate::probation::Suspicion;
 use crate::session::{Opened, ends_channel, may_pass};
+use crate::stop::Stop;
 use crate::{Error, Message, Result, Settlement};
 
 /// So long that it is never reached, and short enough to be added to any point in time.
@@ -27,8 +28,9 @@ struct State {
     subscribed: Arc<Subscribed>,
     /// Whether a thread is subscribing again.
     renewing: bool,
-    /// When the subscription was lost, until a message came through a new one.
+    /// When the subscription was lost, while there is none.
     lost_at: Option<Instant>,
+    suspicion: Suspicion,
     /// What ended it for good.
     ended: Option<Error>,
 }
@@ -38,6 +40,10 @@ struct Subscribed {
     channel: Arc<dyn Backend>,
     subscription: Arc<dyn Subscription>,
     queue: Arc<str>,
+    /// Whether it gave a message.
+    gave: AtomicBool,
+    /// Until when it is the only suspect that is subscribed.
+    on_trial_until: Option<Instant>,
 }
 
 impl Intake {
@@ -45,7 +51,7 @@ impl Intake {
         let until = Instant::now() + shared.session.line().call_timeout;
         let attempts = Attempts { until, given_up: &|| false, retried: Error::is_disconnected };
         let subscribed = Arc::new(subscribe(shared, options, &attempts)?);
-        let state = Mutex::new(State { subscribed, renewing: false, lost_at: None, ended: None });
+        let state = Mutex::new(State { subscribed, renewing: false, lost_at: None, suspicion: Suspicion::default(), ended: None });
         Ok(Intake { shared: Arc::clone(shared), options: options.clone(), state, changed: Condvar::new() })
     }
 
@@ -57,6 +63,7 @@ impl Intake {
             match subscribed.subscription.next(deadline.saturating_duration_since(Instant::now())) {
                 Ok(Some(delivery)) => {
                     let message = self.shared.message(delivery, &subscribed.channel, &subscribed.queue);
+                    subscribed.gave.store(true, Ordering::Release);
                     if !self.is_stopped() {
                         return Ok(Some(message));
                     }
@@ -104,18 +111,20 @@ impl Intake {
             }
             state = self.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
         }
-        if !self.is_worth_renewing(&error) {
+        state.suspicion.note(&error, lost.gave.load(Ordering::Acquire), lost.on_trial_until);
+        if !self.is_worth_renewing(&error) || state.suspicion.is_guilty() {
             state.ended = Some(error.clone());
             return Err(error);
         }
         log::warn!("the consumer of queue {:?} lost its channel and subscribes again: {error}", lost.queue);
         let lost_at = *state.lost_at.get_or_insert_with(Instant::now);
         state.renewing = true;
+        let suspect = state.suspicion.is_suspect();
         drop(state);
 
         let give_up_at = lost_at + self.shared.give_up_after.unwrap_or(FOREVER).min(FOREVER);
         let attempts = Attempts { until: deadline.min(give_up_at), given_up: &|| self.is_stopped(), retried: may_pass };
-        let renewed = subscribe(&self.shared, &self.options, &attempts);
+        let renewed = if suspect { self.subscribe_alone(&attempts) } else { subscribe(&self.shared, &self.options, &attempts) };
 
         let mut state = self.lock();
         state.renewing = false;
@@ -136,6 +145,15 @@ impl Intake {
         drop(state);
         self.changed.notify_all();
         result
+    }
+
+    /// Subscribes while no other suspect does.
+    fn subscribe_alone(&self, attempts: &Attempts<'_>) -> Result<Subscribed> {
+        let probation = &self.shared.session.line().probation;
+        let suspect = probation.enter(attempts.until, attempts.given_up);
+        let suspect = suspect.ok_or_else(|| Error::timeout("waiting for other consumers to subscribe", FOREVER))?;
+        let subscribed = subscribe(&self.shared, &self.options, attempts)?;
+        Ok(Subscribed { on_trial_until: Some(suspect.subscribed()), ..subscribed })
     }
 
     fn is_worth_renewing(&self, error: &Error) -> bool {
@@ -185,7 +203,7 @@ impl Intake {
     }
 
     fn give_back(&self, mut message: Message) {
-        self.shared.stop.given_back.fetch_add(1, Ordering::Relaxed);
+        self.shared.stop.count_given_back();
         if let Err(error) = message.settle(Settlement::Requeue) {
             log::debug!("a message of queue {:?} was not given back, the broker does it: {error}", message.queue());
         }
@@ -211,7 +229,7 @@ fn subscribe(shared: &Shared, options: &ConsumeOptions, attempts: &Attempts<'_>)
             Ok(subscription) => {
                 let subscription: Arc<dyn Subscription> = Arc::from(subscription);
                 shared.stop.watch(&subscription);
-                return Ok(Subscribed { channel, subscription, queue });
+                return Ok(Subscribed { channel, subscription, queue, gave: AtomicBool::new(false), on_trial_until: None });
             }
             Err(error) => {
                 shared.session.failed(&channel, &error);
@@ -221,97 +239,5 @@ fn subscribe(shared: &Shared, options: &ConsumeOptions, attempts: &Attempts<'_>)
                 shared.session.line().redial.failed(&error);
             }
         }
-    }
-}
-
-/// What stops the runs of a consumer.
-#[derive(Debug)]
-pub(crate) struct Stop {
-    redial: Arc<Redial>,
-    stopped: AtomicBool,
-    subscriptions: Mutex<Vec<Weak<dyn Subscription>>>,
-    given_back: AtomicU64,
-}
-
-impl Stop {
-    pub(crate) fn new(redial: &Arc<Redial>) -> Stop {
-        Stop { redial: Arc::clone(redial), stopped: AtomicBool::new(false), subscriptions: Mutex::default(), given_back: AtomicU64::new(0) }
-    }
-
-    pub(crate) fn is_stopped(&self) -> bool {
-        self.stopped.load(Ordering::Acquire)
-    }
-
-    pub(crate) fn given_back(&self) -> u64 {
-        self.given_back.load(Ordering::Relaxed)
-    }
-
-    /// Marks the consumer as stopped; its subscriptions have to be cancelled yet.
-    pub(crate) fn mark(&self) {
-        self.stopped.store(true, Ordering::Release);
-        self.redial.wake();
-    }
-
-    /// Marks the consumer as stopped, and cancels every subscription; the first error is told, but all are cancelled.
-    pub(crate) fn stop(&self) -> Result<()> {
-        self.mark();
-        let subscriptions: Vec<_> = self.lock().drain(..).filter_map(|subscription| subscription.upgrade()).collect();
-        subscriptions.iter().map(|subscription| subscription.cancel()).fold(Ok(()), Result::and)
-    }
-
-    /// Has a subscription cancelled by the stop, at once if that came before.
-    fn watch(&self, subscription: &Arc<dyn Subscription>) {
-        {
-            let mut subscriptions = self.lock();
-            subscriptions.retain(|subscription| subscription.strong_count() > 0);
-            subscriptions.push(Arc::downgrade(subscription));
-        }
-        if self.is_stopped()
-            && let Err(error) = subscription.cancel()
-        {
-            log::debug!("a consumer that was stopped before it started was not cancelled: {error}");
-        }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Vec<Weak<dyn Subscription>>> {
-        self.subscriptions.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// Stops a consumer from anywhere: another thread, a handler, a signal handler's thread. Made by
-/// [`Consumer::stop_handle`](crate::Consumer::stop_handle); clones stop the same consumer.
-///
-/// ```no_run
-/// # fn example(mut consumer: carrot_core::Consumer) -> carrot_core::Result<()> {
-/// let stop = consumer.stop_handle();
-/// std::thread::spawn(move || {
-///     std::thread::sleep(std::time::Duration::from_secs(60));
-///     stop.stop()
-/// });
-/// consumer.wait()?; // returns after a minute
-/// # Ok(())
-/// # }
-/// ```
-#[derive(Debug, Clone)]
-pub struct StopHandle {
-    pub(crate) stop: Arc<Stop>,
-}
-
-impl StopHandle {
-    /// Ends every run of the consumer: [`wait`](crate::Consumer::wait) returns, [`messages`](crate::Consumer::messages) ends, workers
-    /// end. What is being handled is finished; what has arrived and was not yet handed out goes back to the queue. The consumer stays
-    /// stopped: a later run ends at once.
-    ///
-    /// Blocks for one round trip, the connection's call timeout at most; not until the runs have ended. A second call does nothing.
-    ///
-    /// # Errors
-    /// The broker's answer to the cancelling: [`Error::Timeout`], [`Error::Disconnected`]. The runs end all the same.
-    pub fn stop(&self) -> Result<()> {
-        self.stop.stop()
-    }
-
-    /// Whether the consumer was stopped.
-    pub fn is_stopped(&self) -> bool {
-        self.stop.is_stopped()
     }
 }

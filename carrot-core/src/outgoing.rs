@@ -4,7 +4,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use crate::backend::Content;
-use crate::publisher::Sender;
+use crate::sender::Sender;
 use crate::{DeliveryMode, Headers, Properties, Receipt, Result, Value};
 
 /// One message on its way out, with what sets it apart from its publisher's others. Made by

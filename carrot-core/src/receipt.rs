@@ -3,7 +3,7 @@ use std::time::{Duration, Instant};
 
 use crate::Result;
 use crate::in_flight::InFlight;
-use crate::publisher::Sender;
+use crate::sender::Sender;
 
 /// The promise of a confirm, given by [`Publisher::publish`](crate::Publisher::publish).
 ///

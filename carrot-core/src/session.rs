@@ -5,6 +5,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::backend::{Backend, ChannelOptions, Connector};
+use crate::probation::Probation;
 use crate::redial::Redial;
 use crate::{Error, Result};
 
@@ -16,8 +17,17 @@ type SetUp<S> = dyn Fn(&Arc<dyn Backend>) -> Result<S> + Send + Sync;
 pub(crate) struct Line {
     pub(crate) connector: Arc<dyn Connector>,
     pub(crate) redial: Arc<Redial>,
+    pub(crate) probation: Arc<Probation>,
     pub(crate) connect_timeout: Duration,
     pub(crate) call_timeout: Duration,
+}
+
+impl Line {
+    /// Has everybody who waits for a connection ask again whether to give up.
+    pub(crate) fn wake(&self) {
+        self.redial.wake();
+        self.probation.wake();
+    }
 }
 
 /// Owns the current channel of a publisher or consumer, and whatever `set_up` makes of each new one.
@@ -184,7 +194,7 @@ impl<S: Clone> Session<S> {
     pub(crate) fn shut(&self) -> Option<Opened<S>> {
         let before = std::mem::replace(&mut *self.lock(), Slot::Closed);
         self.changed.notify_all();
-        self.line.redial.wake();
+        self.line.wake();
         match before {
             Slot::Open { opened, .. } => Some(opened),
             _ => None,

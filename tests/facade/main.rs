@@ -14,4 +14,5 @@ mod examples;
 mod load;
 mod message;
 mod publisher;
+mod recovery;
 mod workers;

@@ -28,6 +28,8 @@ pub(crate) enum Script {
     Dismisses,
     /// Shakes hands and opens channels; tells of an alarm at the next method, and answers nothing.
     Blocks,
+    /// The same, and ends the alarm at the method after it.
+    BlocksAndUnblocks,
 }
 
 const BEAT: Duration = Duration::from_millis(100);
@@ -51,7 +53,7 @@ impl Fake {
                         return;
                     }
                     let stop = &stop;
-                    scope.spawn(move || Peer { socket: socket.unwrap(), script, stop }.play());
+                    scope.spawn(move || Peer { socket: socket.unwrap(), script, stop, blocked: false }.play());
                 }
             });
         });
@@ -77,6 +79,7 @@ struct Peer<'a> {
     socket: TcpStream,
     script: Script,
     stop: &'a AtomicBool,
+    blocked: bool,
 }
 
 impl Peer<'_> {
@@ -136,7 +139,11 @@ impl Peer<'_> {
                         close.extend([0, 0, 0, 0]);
                         self.socket.write_all(&method(0, 10, 50, &close))?;
                     }
-                    Script::Blocks => self.socket.write_all(&method(0, 10, 60, b"\x0alow memory"))?,
+                    Script::BlocksAndUnblocks if self.blocked => self.socket.write_all(&method(0, 10, 61, &[]))?,
+                    Script::Blocks | Script::BlocksAndUnblocks => {
+                        self.blocked = true;
+                        self.socket.write_all(&method(0, 10, 60, b"\x0alow memory"))?;
+                    }
                     Script::StopsReading => loop {
                         self.pause(BEAT)?;
                         self.socket.write_all(&HEARTBEAT)?;

@@ -1,0 +1,246 @@
+//! The working part of a publisher.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use crate::backend::{Backend, ChannelOptions, Content, Declare, Publication};
+use crate::batch::BatchReport;
+use crate::in_flight::{Answer, Attempt, InFlight};
+use crate::session::{Session, may_pass};
+use crate::window::Window;
+use crate::{Connection, Error, Properties, PublisherDefinition, Result};
+
+/// The working part of a publisher; receipts keep it alive.
+#[derive(Debug)]
+pub(crate) struct Sender {
+    definition: PublisherDefinition,
+    exchange: Arc<str>,
+    routing_key: Arc<str>,
+    properties: Properties,
+    session: Session<()>,
+    backlog: Backlog,
+}
+
+impl Sender {
+    /// Opens its channel, and declares its exchange.
+    pub(crate) fn open(connection: &Connection, definition: PublisherDefinition) -> Result<Sender> {
+        let exchange = definition.exchange.clone();
+        let name: Arc<str> = exchange.name.as_str().into();
+        let window = Arc::new(Window::new(definition.max_in_flight, definition.max_bytes_in_flight));
+        let unclaimed = Arc::new(Unclaimed::default());
+        let options = if definition.confirms { ChannelOptions::publish() } else { ChannelOptions::publish().without_confirms() };
+        let backlog = Backlog { window: Arc::clone(&window), unclaimed: Arc::clone(&unclaimed) };
+        let session = connection.session(options, "publisher", move |channel| {
+            if !exchange.is_default() {
+                channel.declare(Declare::Exchange(&exchange))?;
+            }
+            backlog.send_again(channel)
+        });
+        let sender = Sender {
+            exchange: name,
+            routing_key: definition.routing_key.as_str().into(),
+            properties: definition.template(),
+            backlog: Backlog { window, unclaimed },
+            session,
+            definition,
+        };
+        sender.session.channel()?;
+        Ok(sender)
+    }
+
+    pub(crate) fn definition(&self) -> &PublisherDefinition {
+        &self.definition
+    }
+
+    pub(crate) fn exchange(&self) -> &Arc<str> {
+        &self.exchange
+    }
+
+    pub(crate) fn routing_key(&self) -> &Arc<str> {
+        &self.routing_key
+    }
+
+    pub(crate) fn properties(&self) -> &Properties {
+        &self.properties
+    }
+
+    /// Hands a message over, once there is room for it.
+    pub(crate) fn hand_over(&self, content: Content, mandatory: bool) -> Result<Arc<InFlight>> {
+        let content = Arc::new(content);
+        Publication { content: &content, mandatory }.validate()?;
+        let timeout = self.definition.send_timeout;
+        let deadline = Instant::now() + timeout;
+        let message = loop {
+            match self.backlog.window.enter(&content, mandatory, timeout, deadline) {
+                Ok(message) => break message,
+                Err(oldest) => self.make_room(&oldest, deadline, timeout)?,
+            }
+        };
+        match self.send_until_gone(&message) {
+            Ok(()) if self.definition.confirms => {}
+            Ok(()) => self.backlog.resolve(&message, Ok(())),
+            Err(error) => {
+                self.backlog.resolve(&message, Err(error.clone()));
+                message.report();
+                return Err(error);
+            }
+        }
+        Ok(message)
+    }
+
+    /// Publishes on the channel of the moment; once more if that was replaced meanwhile, since whoever replaced it may not have known of
+    /// this message.
+    fn send_until_gone(&self, message: &InFlight) -> Result<()> {
+        let mut opened = self.session.channel();
+        loop {
+            let channel = match opened {
+                Ok(opened) => opened.channel,
+                Err(error) if !may_pass(&error) => return Err(error),
+                Err(_) => self.session.recover(message.deadline)?.channel,
+            };
+            match channel.publish(&message.publication()) {
+                Ok(tag) => {
+                    message.sent(Attempt { channel: Arc::clone(&channel), tag });
+                    if !self.definition.confirms || self.session.is_current(&channel) {
+                        return Ok(());
+                    }
+                }
+                Err(error) if is_of_the_channel(&error) && Instant::now() < message.deadline => self.session.failed(&channel, &error),
+                Err(error) => return Err(error),
+            }
+            opened = self.session.recover(message.deadline);
+            if opened.as_ref().is_ok_and(|opened| message.is_resolved() || message.is_on(&opened.channel)) {
+                return Ok(());
+            }
+        }
+    }
+
+    fn make_room(&self, oldest: &InFlight, deadline: Instant, timeout: Duration) -> Result<()> {
+        match self.wait(oldest, deadline.min(oldest.deadline)) {
+            Err(error @ Error::Blocked { .. }) if Instant::now() >= deadline => Err(error),
+            _ if Instant::now() >= deadline => Err(Error::timeout("waiting for room among the unconfirmed messages", timeout)),
+            _ => Ok(()),
+        }
+    }
+
+    /// Waits until `until` for the fate of a message, and records it. If its channel is lost, it is sent again on another. At the
+    /// message's own deadline its fate is to be unknown.
+    pub(crate) fn wait(&self, message: &InFlight, until: Instant) -> Result<()> {
+        let until = until.min(message.deadline);
+        let unknown = loop {
+            match message.ask(until) {
+                Answer::Known(fate) => return fate,
+                Answer::Final(fate) => {
+                    self.backlog.resolve(message, fate.clone());
+                    return fate;
+                }
+                Answer::Lost(lost, error) => {
+                    self.session.failed(&lost.channel, &error);
+                    if !error.is_disconnected() {
+                        self.backlog.resolve(message, Err(error.clone()));
+                        return Err(error);
+                    }
+                    if let Err(error) = self.send_again(message, &lost, until) {
+                        if !may_pass(&error) {
+                            self.backlog.resolve(message, Err(error.clone()));
+                            return Err(error);
+                        }
+                        break error;
+                    }
+                }
+                Answer::Blocked(error) => break error,
+                Answer::None => break Error::timeout("the broker's confirm of a message", message.timeout),
+            }
+        };
+        if Instant::now() >= message.deadline {
+            self.backlog.resolve(message, Err(unknown.clone()));
+        }
+        Err(unknown)
+    }
+
+    /// Sees to it that a message whose channel is lost is on another: opening that has sent it again, unless it was opened before.
+    fn send_again(&self, message: &InFlight, lost: &Attempt, until: Instant) -> Result<()> {
+        let channel = self.session.recover(until)?.channel;
+        if message.is_on(&lost.channel) {
+            match channel.publish(&message.publication()) {
+                Ok(tag) => message.sent(Attempt { channel, tag }),
+                Err(error) if is_of_the_channel(&error) => self.session.failed(&channel, &error),
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    /// Says that the receipt of a message is gone.
+    pub(crate) fn abandon(&self, message: &InFlight) {
+        self.backlog.unclaimed.keep(message.abandon());
+    }
+
+    pub(crate) fn flush(&self) -> Result<()> {
+        let mut batch = BatchReport::default();
+        for message in self.backlog.window.messages() {
+            let fate = self.wait(&message, message.deadline);
+            batch.confirmed += usize::from(fate.is_ok());
+        }
+        let unclaimed = std::mem::take(&mut *self.backlog.unclaimed.lock());
+        unclaimed.into_iter().enumerate().for_each(|(index, error)| batch.failed(index, error));
+        batch.finish()
+    }
+
+    pub(crate) fn close(&self) -> Result<()> {
+        let flushed = self.flush();
+        let closed = self.session.close(self.definition.send_timeout);
+        flushed.and(closed)
+    }
+}
+
+/// The messages that are not confirmed, and the failures that nobody was told.
+#[derive(Debug)]
+struct Backlog {
+    window: Arc<Window>,
+    unclaimed: Arc<Unclaimed>,
+}
+
+impl Backlog {
+    fn resolve(&self, message: &InFlight, fate: Result<()>) {
+        if let Some(unclaimed) = message.resolve(fate) {
+            self.window.leave(message);
+            self.unclaimed.keep(unclaimed);
+        }
+    }
+
+    /// Sends what was on a channel before `channel` and has no answer, in the old order, before anything new can be sent.
+    fn send_again(&self, channel: &Arc<dyn Backend>) -> Result<()> {
+        for message in self.window.messages().iter().filter(|message| message.is_elsewhere_than(channel)) {
+            match channel.publish(&message.publication()) {
+                Ok(tag) => message.sent(Attempt { channel: Arc::clone(channel), tag }),
+                Err(error @ Error::Invalid { .. }) => self.resolve(message, Err(error)),
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Failures of messages whose receipt is gone, for the next flush to tell.
+#[derive(Debug, Default)]
+struct Unclaimed(Mutex<Vec<Error>>);
+
+impl Unclaimed {
+    fn keep(&self, unclaimed: Result<()>) {
+        if let Err(error) = unclaimed {
+            log::warn!("a message whose receipt was dropped was not confirmed: {error}");
+            self.lock().push(error);
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<Error>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Whether a failure to publish says that the channel had ended before, and nothing of the message itself. A way to the broker that is
+/// congested is another matter: the channel, and what is unconfirmed on it, are well.
+fn is_of_the_channel(error: &Error) -> bool {
+    error.is_disconnected() || error.is_channel_error()
+}
