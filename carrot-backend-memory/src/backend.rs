@@ -9,12 +9,12 @@ use carrot_core::backend::{
 };
 use carrot_core::{Error, Result};
 
-use crate::channel::{Answer, Channel};
+use crate::channel::Channel;
 use crate::connection::Connection;
-use crate::faults::{Operation, Verdict};
+use crate::faults::Operation;
 use crate::handle::Handle;
 use crate::queue::Settlement;
-use crate::sync::{lock, write};
+use crate::sync::{Deadline, lock, write};
 
 /// One channel of the memory broker.
 #[derive(Debug)]
@@ -74,23 +74,7 @@ impl Backend for MemoryBackend {
         handle.channel.check()?;
         publishing.count += 1;
         let tag = PublishTag(publishing.count);
-        let answer = match verdict {
-            Verdict::Nack => Ok(Answer::Refused),
-            _ => handle.core().publish(&handle.channel, &handle.connection.user, publication.content, publication.mandatory),
-        };
-        let answer = if verdict == Verdict::LoseConfirm { answer.map(|_| Answer::Lost) } else { answer };
-        match answer {
-            Ok(answer) => {
-                if handle.channel.confirms {
-                    publishing.answer(answer);
-                }
-            }
-            Err(error) => {
-                publishing.count -= 1;
-                drop(publishing);
-                handle.end(error);
-            }
-        }
+        handle.connection.publish(&handle.channel, publishing, publication.content, publication.mandatory, verdict);
         Ok(tag)
     }
 
@@ -99,7 +83,10 @@ impl Backend for MemoryBackend {
             return Err(Error::invalid("channel", "without confirms", "only a channel opened with confirms can be asked for them"));
         }
         let left = self.handle.begin_wait(Operation::Confirm, timeout)?;
-        self.handle.channel.confirm(tag.0, left)
+        self.handle.channel.confirm(tag.0, left).map_err(|error| match (error, self.handle.connection.throttle.blocked()) {
+            (Error::Timeout { .. }, Some(reason)) => Error::Blocked { reason },
+            (error, _) => error,
+        })
     }
 
     fn get(&self, queue: &str, acknowledgement: Acknowledgement) -> Result<Option<Delivery>> {
@@ -130,8 +117,9 @@ impl Backend for MemoryBackend {
         self.handle.settle(tag, extent, settlement)
     }
 
-    fn close(&self, _timeout: Duration) -> Result<()> {
+    fn close(&self, timeout: Duration) -> Result<()> {
+        let read = self.handle.connection.throttle.wait_read(Some(&self.handle.channel), Deadline::after(timeout));
         self.handle.end(Error::closed("channel"));
-        Ok(())
+        if read { Ok(()) } else { Err(Error::timeout("close", timeout)) }
     }
 }

@@ -156,6 +156,8 @@ pub(crate) struct Core {
     pub(crate) connections: Mutex<Vec<Weak<Connection>>>,
     pub(crate) replies: Mutex<HashMap<Arc<str>, ReplyStream>>,
     pub(crate) faults: FaultPlan,
+    /// Why publishers are blocked, if they are.
+    pub(crate) alarm: Mutex<Option<Arc<str>>>,
     pub(crate) recordings: Recordings,
     last_id: AtomicU64,
     pub(crate) outbox: Outbox,
@@ -180,6 +182,7 @@ impl Core {
             connections: Mutex::default(),
             replies: Mutex::default(),
             faults: FaultPlan::default(),
+            alarm: Mutex::default(),
             recordings: Recordings::default(),
             last_id: AtomicU64::new(0),
             outbox: Outbox::default(),

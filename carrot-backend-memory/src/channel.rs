@@ -52,6 +52,8 @@ struct Stream {
 pub(crate) struct Publishing {
     pub(crate) count: u64,
     answers: VecDeque<Answer>,
+    /// How many answers were told, and are not kept any more.
+    told: u64,
 }
 
 /// The broker's answer to one publication.
@@ -72,8 +74,7 @@ impl Publishing {
     }
 
     fn take(&mut self, tag: u64) -> Option<Outcome> {
-        let first = self.count - self.answers.len() as u64;
-        let index = usize::try_from(tag.checked_sub(first + 1)?).ok()?;
+        let index = usize::try_from(tag.checked_sub(self.told + 1)?).ok()?;
         let answer = self.answers.get_mut(index)?;
         let outcome = match *answer {
             Answer::Lost | Answer::Told => return None,
@@ -84,6 +85,7 @@ impl Publishing {
         *answer = Answer::Told;
         while self.answers.front() == Some(&Answer::Told) {
             self.answers.pop_front();
+            self.told += 1;
         }
         Some(outcome)
     }
@@ -137,6 +139,11 @@ impl Channel {
         drop(lock(&self.publishing));
         self.answered.notify_all();
         Some(Remains { consumers, unacked, reply_to })
+    }
+
+    /// Wakes whoever waits for an answer that came late.
+    pub(crate) fn wake_publishers(&self) {
+        self.answered.notify_all();
     }
 
     /// Waits for the answer to one publication.

@@ -1,15 +1,17 @@
 //! One open connection: its channels, its user, its exclusive queues.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, Weak};
 
-use carrot_core::backend::{Condition, Event};
+use carrot_core::backend::{Condition, Content, Event};
 use carrot_core::{Error, Result};
 
 use crate::broker::Core;
-use crate::channel::Channel;
+use crate::channel::{Answer, Channel, Publishing};
+use crate::faults::Verdict;
 use crate::observers::Observers;
 use crate::sync::{lock, read};
+use crate::throttle::{Parked, Throttle};
 
 /// A connection. It ends when it is failed, or when nothing uses it any more.
 #[derive(Debug)]
@@ -22,6 +24,7 @@ pub(crate) struct Connection {
     owns: AtomicBool,
     /// The observers of its connector, as long as that lives.
     observers: Weak<Observers>,
+    pub(crate) throttle: Throttle,
     state: Mutex<State>,
 }
 
@@ -42,11 +45,18 @@ impl Connection {
             name: Arc::clone(name),
             owns: AtomicBool::new(false),
             observers: Arc::downgrade(observers),
+            throttle: Throttle::default(),
             state: Mutex::default(),
         });
+        let alarm = lock(&core.alarm);
         let mut connections = lock(&core.connections);
         connections.retain(|other| other.strong_count() > 0);
         connections.push(Arc::downgrade(&connection));
+        drop(connections);
+        if let Some(reason) = &*alarm {
+            connection.throttle.hold(reason);
+        }
+        drop(alarm);
         connection
     }
 
@@ -78,9 +88,7 @@ impl Connection {
         let channels = std::mem::take(&mut state.channels);
         drop(state);
         let observers = self.observers.upgrade().filter(|_| !matches!(error, Error::Closed { .. }));
-        if let Some(observers) = &observers {
-            observers.note(Event::Disconnected(error.clone()));
-        }
+        self.throttle.lose(observers.as_deref().map(|observers| (observers, Event::Disconnected(error.clone()))));
         for channel in channels.iter().filter_map(Weak::upgrade) {
             if let Some(remains) = channel.fail(error.clone()) {
                 self.core.bury_channel(remains);
@@ -90,6 +98,75 @@ impl Connection {
         self.core.faults.wake();
         if let Some(observers) = observers {
             observers.tell();
+        }
+    }
+
+    /// Publishes a message of a channel, which `publishing` belongs to, or leaves it unread while the broker is blocked.
+    pub(crate) fn publish(
+        &self,
+        channel: &Arc<Channel>,
+        publishing: MutexGuard<'_, Publishing>,
+        content: &Arc<Content>,
+        mandatory: bool,
+        verdict: Verdict,
+    ) {
+        if !self.throttle.is_held() {
+            return self.read(channel, publishing, content, mandatory, verdict);
+        }
+        let parked = Parked { channel: Arc::clone(channel), content: Arc::clone(content), mandatory, verdict };
+        let observers = self.observers.upgrade();
+        match self.throttle.park(parked, observers.as_deref()) {
+            Some(_) => self.read(channel, publishing, content, mandatory, verdict),
+            None => drop(publishing),
+        }
+        if let Some(observers) = observers {
+            observers.tell();
+        }
+    }
+
+    /// Takes what was left unread, in its order; the observers are to be told once no lock is held. Only one thread at a time may do so.
+    pub(crate) fn release(&self) {
+        let observers = self.observers.upgrade();
+        while let Some(Parked { channel, content, mandatory, verdict }) = self.throttle.release(observers.as_deref()) {
+            let refused = channel.check().is_err_and(|error| error.is_channel_error());
+            if !refused {
+                self.read(&channel, lock(&channel.publishing), &content, mandatory, verdict);
+                channel.wake_publishers();
+            }
+        }
+    }
+
+    pub(crate) fn tell_observers(&self) {
+        if let Some(observers) = self.observers.upgrade() {
+            observers.tell();
+        }
+    }
+
+    fn read(
+        &self,
+        channel: &Arc<Channel>,
+        mut publishing: MutexGuard<'_, Publishing>,
+        content: &Arc<Content>,
+        mandatory: bool,
+        verdict: Verdict,
+    ) {
+        let answer = match verdict {
+            Verdict::Nack => Ok(Answer::Refused),
+            Verdict::LoseConfirm => self.core.publish(channel, &self.user, content, mandatory).map(|_| Answer::Lost),
+            Verdict::Proceed => self.core.publish(channel, &self.user, content, mandatory),
+        };
+        match answer {
+            Ok(answer) => {
+                if channel.confirms {
+                    publishing.answer(answer);
+                }
+            }
+            Err(error) => {
+                drop(publishing);
+                if let Some(remains) = channel.fail(error) {
+                    self.core.bury_channel(remains);
+                }
+            }
         }
     }
 

@@ -11,7 +11,7 @@ use crate::broker::{Broker, Core};
 use crate::connection::Connection;
 use crate::faults::Operation;
 use crate::observers::Observers;
-use crate::sync::lock;
+use crate::sync::{Deadline, lock};
 
 const CALL_TIMEOUT: Duration = Duration::from_secs(30);
 
@@ -108,20 +108,20 @@ impl Connector for MemoryConnector {
         Ok(Arc::new(MemoryBackend::new(connection, channel, self.call_timeout)))
     }
 
-    fn close(&self, _timeout: Duration) -> Result<()> {
+    fn close(&self, timeout: Duration) -> Result<()> {
         let mut state = lock(&self.state);
         state.closed = true;
         let connection = state.connection.take();
         drop(state);
-        if let Some(connection) = connection {
-            connection.fail(Error::closed("connection"));
-        }
-        Ok(())
+        let Some(connection) = connection else { return Ok(()) };
+        let read = connection.throttle.wait_read(None, Deadline::after(timeout));
+        connection.fail(Error::closed("connection"));
+        if read { Ok(()) } else { Err(Error::timeout("close", timeout)) }
     }
 
     fn status(&self) -> Status {
         let open = self.live(&lock(&self.state)).ok().flatten();
-        Status::new(open.is_some(), open.and_then(|_| self.core.faults.blocked()))
+        Status::new(open.is_some(), open.and_then(|connection| connection.throttle.blocked()))
     }
 
     fn observe(&self, observer: Arc<dyn Fn(&Event) + Send + Sync>) {

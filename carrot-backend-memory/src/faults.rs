@@ -148,28 +148,62 @@ impl Faults {
         self.order(operation, 0, count, Action::Delay(by))
     }
 
-    /// Makes every `publish` wait, as a memory alarm does, until [`unblock_publishers`](Faults::unblock_publishers); at its call
-    /// deadline it gives [`Error::Blocked`], and the channel is unharmed.
+    /// Stops reading what is published, as RabbitMQ does under a memory or disk alarm, until
+    /// [`unblock_publishers`](Faults::unblock_publishers) or [`clear`](Faults::clear).
+    ///
+    /// Each connection learns of it by its next publication: it tells its observers
+    /// [`Event::Blocked`](carrot_core::backend::Event::Blocked). That publication and those after it wait unread: `publish` gives a tag,
+    /// and `confirm` gives [`Error::Blocked`] at its timeout. A connection that is cut or dropped meanwhile loses them, and closing it or
+    /// the channel waits for them. As on RabbitMQ, the publication by which a connection learns of it is still taken if its body is empty.
+    ///
+    /// Everything else goes on. On RabbitMQ, nothing at all is read from a connection that was blocked: there, keep publishing and
+    /// consuming on different connections, as carrot's AMQP driver does.
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    /// use std::time::Duration;
+    /// use carrot_backend_memory::Broker;
+    /// use carrot_core::backend::{ChannelOptions, Connector, Content, Outcome, Publication};
+    /// use carrot_core::Error;
+    ///
+    /// let broker = Broker::new();
+    /// let channel = broker.connector().open(&ChannelOptions::publish(), Duration::from_secs(1))?;
+    /// broker.faults().block_publishers("low on memory");
+    ///
+    /// let content = Arc::new(Content::new("amq.fanout", "", "news"));
+    /// let tag = channel.publish(&Publication { content: &content, mandatory: false })?;
+    /// assert!(matches!(channel.confirm(tag, Duration::ZERO), Err(Error::Blocked { .. })));
+    ///
+    /// broker.faults().unblock_publishers();
+    /// assert_eq!(channel.confirm(tag, Duration::from_secs(1))?, Outcome::Accepted);
+    /// # Ok::<(), carrot_core::Error>(())
+    /// ```
     pub fn block_publishers(&self, reason: &str) -> &Faults {
-        let plan = &self.broker.core.faults;
-        let mut state = lock(&plan.state);
-        state.blocked = Some(reason.to_string());
-        plan.arm(&state);
+        let core = &self.broker.core;
+        let mut alarm = lock(&core.alarm);
+        let reason: Arc<str> = reason.into();
+        for connection in core.connections() {
+            connection.throttle.hold(&reason);
+        }
+        *alarm = Some(reason);
         self
     }
 
-    /// Lets publishers go on.
+    /// Reads again what is published: first, before it returns, what was published meanwhile, in the order of each connection.
     pub fn unblock_publishers(&self) -> &Faults {
-        let plan = &self.broker.core.faults;
-        let mut state = lock(&plan.state);
-        state.blocked = None;
-        plan.arm(&state);
-        drop(state);
-        plan.wake();
+        let core = &self.broker.core;
+        let mut alarm = lock(&core.alarm);
+        if alarm.take().is_none() {
+            return self;
+        }
+        let connections = core.connections();
+        connections.iter().for_each(|connection| connection.release());
+        drop(alarm);
+        connections.iter().for_each(|connection| connection.tell_observers());
         self
     }
 
-    /// Takes back all that was ordered and has not happened; publishers go on, and delays end.
+    /// Takes back all that was ordered and has not happened; publishers are unblocked, and delays end.
     pub fn clear(&self) -> &Faults {
         let plan = &self.broker.core.faults;
         let mut state = lock(&plan.state);
@@ -177,7 +211,7 @@ impl Faults {
         plan.arm(&state);
         drop(state);
         plan.wake();
-        self
+        self.unblock_publishers()
     }
 
     /// How many orders have not been carried out in full; a test can make sure that what it ordered did happen.
@@ -207,7 +241,6 @@ pub(crate) struct FaultPlan {
 #[derive(Debug, Default)]
 struct State {
     rules: Vec<Rule>,
-    blocked: Option<String>,
     cleared: u64,
 }
 
@@ -242,13 +275,8 @@ impl FaultPlan {
         self.armed.load(Ordering::Relaxed)
     }
 
-    /// Why publishers are blocked, if they are.
-    pub(crate) fn blocked(&self) -> Option<String> {
-        lock(&self.state).blocked.clone()
-    }
-
     fn arm(&self, state: &State) {
-        self.armed.store(!state.rules.is_empty() || state.blocked.is_some(), Ordering::Relaxed);
+        self.armed.store(!state.rules.is_empty(), Ordering::Relaxed);
     }
 
     /// Lets whoever is held up look again.
@@ -301,21 +329,6 @@ impl FaultPlan {
         true
     }
 
-    /// Holds a publisher up while publishers are blocked.
-    fn wait_unblocked(&self, channel: &Channel, call_timeout: Duration) -> Result<()> {
-        let deadline = Instant::now().checked_add(call_timeout);
-        let mut state = lock(&self.state);
-        loop {
-            let Some(reason) = state.blocked.clone() else { return Ok(()) };
-            let wait = deadline.map_or(Duration::MAX, |deadline| deadline.saturating_duration_since(Instant::now()));
-            if wait.is_zero() {
-                return Err(Error::Blocked { reason });
-            }
-            channel.check()?;
-            state = self.wait(state, wait);
-        }
-    }
-
     fn wait<'a>(&self, state: MutexGuard<'a, State>, most: Duration) -> MutexGuard<'a, State> {
         self.changed.wait_timeout(state, most).unwrap_or_else(PoisonError::into_inner).0
     }
@@ -343,16 +356,17 @@ impl Core {
         }
         if let Some(channel) = channel {
             channel.check()?;
-            if operation == Operation::Publish {
-                self.faults.wait_unblocked(channel, call_timeout)?;
-            }
         }
         Ok(Verdict::Proceed)
     }
 
+    pub(crate) fn connections(&self) -> Vec<Arc<Connection>> {
+        lock(&self.connections).iter().filter_map(|connection| connection.upgrade()).collect()
+    }
+
     /// Cuts the connections that `which` picks; how many were open.
     pub(crate) fn drop_connections(&self, which: impl Fn(&Connection) -> bool) -> usize {
-        let connections: Vec<Arc<Connection>> = lock(&self.connections).iter().filter_map(|connection| connection.upgrade()).collect();
+        let connections = self.connections();
         let picked = connections.iter().filter(|connection| connection.is_open() && which(connection));
         picked.inspect(|connection| connection.fail(Error::disconnected("the connection was cut, as ordered"))).count()
     }

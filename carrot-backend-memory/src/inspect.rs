@@ -10,7 +10,6 @@ use carrot_core::{Binding, Error, Exchange, Queue as QueueDefinition, Result};
 
 use crate::arguments;
 use crate::broker::{Broker, Core};
-use crate::connection::Connection;
 use crate::queue::Queue;
 use crate::ready::Parcel;
 use crate::refusal;
@@ -211,8 +210,7 @@ impl Core {
     }
 
     fn each_unacked(&self, queue: &Arc<Queue>, mut each: impl FnMut(UnackedView)) {
-        let connections: Vec<Arc<Connection>> = lock(&self.connections).iter().filter_map(|connection| connection.upgrade()).collect();
-        for connection in connections {
+        for connection in self.connections() {
             for channel in connection.channels() {
                 channel.each_unacked(|tag, unacked| {
                     if Arc::ptr_eq(&unacked.queue, queue) {

@@ -86,6 +86,7 @@ mod reply_to;
 mod routing;
 mod subscription;
 mod sync;
+mod throttle;
 mod topology;
 mod unacked;
 

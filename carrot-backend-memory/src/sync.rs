@@ -5,11 +5,14 @@
 //! From the outside in; a thread that holds one takes only those further down:
 //!
 //! 1. a connector's current connection
-//! 2. a channel's publishing lock: keeps the order of one channel's publications
-//! 3. the right to send dead letters on: keeps their order
-//! 4. one queue's state
-//! 5. one channel's state: tags, unacked deliveries, inboxes
-//! 6. leaves, under which no other lock is taken: the timers, the outbox, recordings, the fault plan, a connection's channels
+//! 2. the alarm: whoever holds it may block and unblock publishers
+//! 3. a channel's publishing lock: keeps the order of one channel's publications
+//! 4. the right to send dead letters on: keeps their order
+//! 5. one queue's state
+//! 6. one channel's state: tags, unacked deliveries, inboxes
+//! 7. a connection's throttle: what a blocked broker has not read
+//! 8. leaves, under which no other lock is taken: the timers, the outbox, recordings, the fault plan, the connections, a connection's
+//!    channels, a connector's observers
 //!
 //! The topology lock stands apart: nothing else is locked while it is held, and it is not taken while a queue's or channel's state is.
 //! No two queues, and no two channels, are ever locked at once; what one queue sends to another (dead letters) is put into the outbox

@@ -121,25 +121,6 @@ fn an_operation_fails_with_the_error_ordered_for_it() {
 }
 
 #[test]
-fn blocked_publishers_wait_until_their_deadline_or_the_end_of_it() {
-    let fixture = Fixture::with_queue(&Queue::new("q"));
-    let mut options = MemoryConnector::new(&fixture.broker);
-    options.set_call_timeout(MOMENT);
-    let impatient = super::open(&options);
-    let faults = fixture.broker.faults();
-    faults.block_publishers("low on memory");
-    let subscription = fixture.consume("q", &ConsumeOptions::default());
-    assert!(matches!(send(&*impatient, message("m")), Err(Error::Blocked { reason }) if reason == "low on memory"));
-    thread::scope(|scope| {
-        let waiting = scope.spawn(|| fixture.send("", "q", "patient"));
-        faults.unblock_publishers();
-        assert_eq!(waiting.join().unwrap(), Outcome::Accepted);
-    });
-    assert_eq!(send(&*impatient, message("m")).unwrap(), Outcome::Accepted);
-    assert_eq!(arrived(&*subscription), ["patient", "m"]);
-}
-
-#[test]
 fn a_delay_goes_by_the_clock_of_the_broker_and_ends_at_the_call_deadline() {
     let fixture = Fixture::with_queue(&Queue::new("q"));
     let faults = fixture.broker.faults();

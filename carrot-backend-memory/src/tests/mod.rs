@@ -6,12 +6,13 @@ use std::time::Duration;
 
 use carrot_core::backend::{
     Acknowledgement, Backend, ChannelOptions, Connector, ConsumeOptions, Content, Declare, Declared, Delete, Delivery, Outcome,
-    Publication, Subscription,
+    Publication, PublishTag, Subscription,
 };
 use carrot_core::{Binding, Exchange, Properties, Queue, Result};
 
 use crate::{Broker, ManualClock};
 
+mod alarms;
 mod basics;
 mod consumers;
 mod dead_letters;
@@ -122,4 +123,9 @@ pub(crate) fn body(delivery: &Delivery) -> String {
 /// What has arrived at a subscription.
 pub(crate) fn arrived(subscription: &dyn Subscription) -> Vec<String> {
     std::iter::from_fn(|| subscription.next(Duration::ZERO).unwrap()).map(|delivery| body(&delivery)).collect()
+}
+
+/// Publishes and does not wait.
+pub(crate) fn post(channel: &dyn Backend, content: Content) -> PublishTag {
+    channel.publish(&Publication { content: &Arc::new(content), mandatory: true }).unwrap()
 }
