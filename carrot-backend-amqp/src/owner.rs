@@ -127,19 +127,19 @@ impl Owner<'_> {
         self.consumers.get(&id).map_or(Ok(()), |consumer| self.core.call("cancelling a consumer", deadline, || consumer.cancel()))
     }
 
-    /// Cancels a consumer, and requeues what had arrived for it. Until the broker has confirmed the cancel its receiver has to stay, since
-    /// amiquip ends the connection over a delivery that nobody receives.
+    /// Cancels a consumer, and requeues what had arrived for it. amiquip ends the connection over a message that nobody receives, and
+    /// tells consumers of their end after it has answered the call that ends them, so a receiver has to stay until its sender is gone.
     fn release(&mut self, id: u64, automatic: bool) {
         if self.core.has_failed() {
             return;
         }
-        let cancelled = self.cancel(id, deadline_after(self.core.call_timeout()));
+        let deadline = deadline_after(self.core.call_timeout());
+        let cancelled = self.cancel(id, deadline).is_ok();
         let Some(consumer) = self.consumers.remove(&id) else { return };
-        if cancelled.is_err() {
-            return;
-        }
-        for message in consumer.receiver().try_iter() {
-            if let ConsumerMessage::Delivery(delivery) = message {
+        while let Ok(message) = consumer.receiver().recv_deadline(deadline) {
+            if let ConsumerMessage::Delivery(delivery) = message
+                && cancelled
+            {
                 self.core.ledger.pass(delivery.delivery_tag());
                 if !automatic {
                     self.core.note(delivery.reject(self.channel, true));
@@ -150,7 +150,16 @@ impl Owner<'_> {
 
     fn end_consumers(&mut self) {
         let life = self.core.life();
-        let guard = life.watchdog.patient_guard("cancelling consumers", deadline_after(life.call_timeout));
+        let deadline = deadline_after(life.call_timeout);
+        let guard = life.watchdog.patient_guard("cancelling consumers", deadline);
+        for consumer in self.consumers.values() {
+            if let Err(error) = consumer.cancel() {
+                log::debug!("{}: cancelling a consumer: {error}", life.name());
+            }
+        }
+        for consumer in self.consumers.values() {
+            while consumer.receiver().recv_deadline(deadline).is_ok() {}
+        }
         self.consumers.clear();
         drop(guard);
     }
