@@ -121,6 +121,18 @@ impl Rules {
     }
 }
 
+/// Whether the broker can make a name up for a queue of its type. RabbitMQ stumbles over types that it does not know.
+///
+/// # Errors
+/// [`Error::Disconnected`] for a type that does not exist.
+pub(crate) fn check_type_of_server_named(arguments: &Headers) -> Result<()> {
+    match arguments.get("x-queue-type") {
+        None => Ok(()),
+        Some(kind) if matches!(kind.as_str(), Some("classic" | "quorum" | "stream")) => Ok(()),
+        Some(_) => Err(Error::disconnected("INTERNAL_ERROR")),
+    }
+}
+
 struct Reader<'a> {
     queue: &'a str,
     arguments: &'a Headers,
