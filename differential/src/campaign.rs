@@ -151,6 +151,26 @@ impl Campaign {
         Examined { verdict, divergence: Some(divergence), coverage }
     }
 
+    /// What both brokers show of one program, step by step; where they differ, that of each.
+    pub fn replay(&self, program: &Program) -> String {
+        let mut text = String::new();
+        for host in self.virtual_hosts().into_iter().take(1) {
+            let mut corner = Corner::new(host);
+            let (verdict, memory) = corner.compare(program, open::SETTLE);
+            for (index, line) in code::program(program).lines().chain(["// the end"]).enumerate() {
+                text += &format!("{line}\n");
+                for line in memory.steps.get(index).into_iter().flatten() {
+                    text += &format!("             {line}\n");
+                }
+            }
+            text += &match verdict {
+                Verdict::Divergence(difference) => Divergence { number: 0, program: program.clone(), difference, times: 1 }.to_string(),
+                other => format!("{other:?}\n"),
+            };
+        }
+        text
+    }
+
     /// A virtual host for each thread, so that what is predeclared is not shared.
     fn virtual_hosts(&self) -> Vec<ConnectionOptions> {
         let Some(rabbitmqctl) = &self.rabbitmqctl else { return vec![self.options.clone()] };
@@ -190,6 +210,9 @@ impl fmt::Display for Divergence {
             for line in step {
                 writeln!(formatter, "    {side:8} {line}")?;
             }
+        }
+        for note in &self.difference.notes {
+            writeln!(formatter, "    note     {note}")?;
         }
         writeln!(formatter, "to keep: {}", serde_json::to_string(&self.program).unwrap_or_default())
     }

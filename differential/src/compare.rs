@@ -35,6 +35,8 @@ pub struct Difference {
     pub memory: Step,
     /// What RabbitMQ showed.
     pub rabbitmq: Step,
+    /// The last errors of RabbitMQ in full.
+    pub notes: Vec<String>,
 }
 
 /// A corner of RabbitMQ for one thread, cleaned after each program.
@@ -70,7 +72,8 @@ impl Corner {
             return (Verdict::Slow, memory);
         }
         let of = |steps: &[Step]| steps.get(step).cloned().unwrap_or_default();
-        (Verdict::Divergence(Difference { step, memory: of(&memory.steps), rabbitmq: of(&rabbitmq.steps) }), memory)
+        let notes = rabbitmq.notes.into_iter().rev().take(3).collect();
+        (Verdict::Divergence(Difference { step, memory: of(&memory.steps), rabbitmq: of(&rabbitmq.steps), notes }), memory)
     }
 
     /// What RabbitMQ alone shows, given time to come to `expected`.

@@ -402,7 +402,7 @@ fn publish_spec(timed: bool) -> BoxedStrategy<PublishSpec> {
 
 fn properties(timed: bool) -> BoxedStrategy<PropertiesSpec> {
     let good = if timed { vec![shortly().to_string(), shortly().to_string(), "0".to_string()] } else { vec!["0".into(), LONG.to_string()] };
-    let bad: Vec<String> = ["", "-1", "1.5", "soon", " 1", "+1", "00", "315360000001", "99999999999999999999"].map(String::from).into();
+    let bad: Vec<String> = ["", "-1", "1.5", "soon", " 1", "+3600000", "00", "315360000001", "99999999999999999999"].map(String::from).into();
     let expiration =
         prop_oneof![(if timed { 5 } else { 1 }) => select(good).prop_map(Some), 15 => Just(None), 1 => select(bad).prop_map(Some)];
     let routing = || {

@@ -32,6 +32,8 @@ pub struct Log {
     pub open: Option<(usize, String)>,
     /// Whether so much time passed that the run is no evidence.
     pub slow: bool,
+    /// Every error in full, and at which step; not compared.
+    pub notes: Vec<String>,
     /// The queues and exchanges that it made.
     pub made: Made,
 }
@@ -228,6 +230,7 @@ impl<'a> Runner<'a> {
 
     /// Takes note of what an error means for a channel and its connection.
     pub(crate) fn fail(&mut self, slot: u8, error: &Error) {
+        self.log.notes.push(format!("operation {}: {error:?}", self.index));
         let dead = error.is_channel_error() || error.is_disconnected() || matches!(error, Error::Timeout { .. } | Error::Closed { .. });
         if !dead {
             return;
