@@ -64,7 +64,8 @@ impl QueueState {
         if self.ready.is_empty() || self.consumers.is_empty() {
             return;
         }
-        while self.consumers.next().is_some() {
+        // Whether a consumer has room is asked only when there is a message for it: who has none loses its place in the line.
+        while !self.ready.is_empty() && self.consumers.next().is_some() {
             let Some(entry) = self.ready.pop() else { break };
             if let Some(back) = self.offer(queue, entry) {
                 self.ready.put_back_one(back);
