@@ -21,6 +21,8 @@ use crate::shrink::shrink;
 
 /// While a program is shrunk, RabbitMQ is given less time, since most of it is spent on what never comes.
 const SHRINKING_PATIENCE: Duration = Duration::from_millis(400);
+/// With nothing to compare with, how long RabbitMQ is given after each operation.
+const WATCHING_PATIENCE: Duration = Duration::from_millis(100);
 const ATTEMPTS: usize = 3;
 
 /// What to run, and where.
@@ -151,24 +153,22 @@ impl Campaign {
         Examined { verdict, divergence: Some(divergence), coverage }
     }
 
-    /// What both brokers show of one program, step by step; where they differ, that of each.
+    /// What both brokers show of one program, step by step, and how the comparison judges it.
     pub fn replay(&self, program: &Program) -> String {
+        let Some(host) = self.virtual_hosts().into_iter().next() else { return String::new() };
+        let mut corner = Corner::new(host);
+        let (verdict, memory) = corner.compare(program, open::SETTLE);
+        let rabbitmq = corner.watch(program, WATCHING_PATIENCE);
         let mut text = String::new();
-        for host in self.virtual_hosts().into_iter().take(1) {
-            let mut corner = Corner::new(host);
-            let (verdict, memory) = corner.compare(program, open::SETTLE);
-            for (index, line) in code::program(program).lines().chain(["// the end"]).enumerate() {
-                text += &format!("{line}\n");
-                for line in memory.steps.get(index).into_iter().flatten() {
-                    text += &format!("             {line}\n");
-                }
+        for (index, line) in code::program(program).lines().chain(["the end"]).enumerate() {
+            text += &format!("{line}\n");
+            let [memory, rabbitmq] = [&memory, &rabbitmq].map(|log| log.steps.get(index).cloned().unwrap_or_default());
+            let both = if memory == rabbitmq { [("", memory), ("", vec![])] } else { [("memory", memory), ("rabbitmq", rabbitmq)] };
+            for (side, lines) in both {
+                text.extend(lines.iter().map(|line| format!("    {side:8} {line}\n")));
             }
-            text += &match verdict {
-                Verdict::Divergence(difference) => Divergence { number: 0, program: program.clone(), difference, times: 1 }.to_string(),
-                other => format!("{other:?}\n"),
-            };
         }
-        text
+        text + &format!("{verdict:?}\n")
     }
 
     /// A virtual host for each thread, so that what is predeclared is not shared.

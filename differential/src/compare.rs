@@ -8,7 +8,7 @@ use carrot_core::ConnectionOptions;
 use carrot_core::backend::{Backend, ChannelOptions, Condition, Connector, Delete};
 
 use crate::program::Program;
-use crate::run::{Log, Made, Step, run};
+use crate::run::{Log, Made, Step, run, watch};
 use crate::side::{Memory, RabbitMq, Side};
 
 const DEADLINE: Duration = Duration::from_secs(20);
@@ -76,11 +76,11 @@ impl Corner {
         (Verdict::Divergence(Difference { step, memory: of(&memory.steps), rabbitmq: of(&rabbitmq.steps), notes }), memory)
     }
 
-    /// What RabbitMQ alone shows, given time to come to `expected`.
-    pub fn record(&mut self, program: &Program, expected: &[Step], patience: Duration) -> Vec<Step> {
-        let log = run(program, &self.side, &prefix(), Some((expected, patience)));
+    /// What RabbitMQ alone shows, if it is given so much time after each operation.
+    pub fn watch(&mut self, program: &Program, patience: Duration) -> Log {
+        let log = watch(program, &self.side, &prefix(), patience);
         self.clean(&log.made);
-        log.steps
+        log
     }
 
     fn clean(&mut self, made: &Made) {

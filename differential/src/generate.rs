@@ -274,7 +274,7 @@ fn invalid_queue_argument() -> BoxedStrategy<Table> {
         Data::Timestamp(10),
         Data::Bytes(vec![1]),
         Data::Array(vec![Data::I32(1)]),
-        Data::I32(256),
+        Data::I32(3_600_000),
         Data::I32(0),
     ]);
     let strings = select(vec![
@@ -402,7 +402,8 @@ fn publish_spec(timed: bool) -> BoxedStrategy<PublishSpec> {
 
 fn properties(timed: bool) -> BoxedStrategy<PropertiesSpec> {
     let good = if timed { vec![shortly().to_string(), shortly().to_string(), "0".to_string()] } else { vec!["0".into(), LONG.to_string()] };
-    let bad: Vec<String> = ["", "-1", "1.5", "soon", " 1", "+3600000", "00", "315360000001", "99999999999999999999"].map(String::from).into();
+    let bad: Vec<String> =
+        ["", "-1", "1.5", "soon", " 1", "+3600000", "00", "315360000001", "99999999999999999999"].map(String::from).into();
     let expiration =
         prop_oneof![(if timed { 5 } else { 1 }) => select(good).prop_map(Some), 15 => Just(None), 1 => select(bad).prop_map(Some)];
     let routing = || {

@@ -20,5 +20,5 @@ mod shrink;
 pub mod side;
 mod text;
 
-pub use run::{Log, Made, Step, run};
+pub use run::{Log, Made, Step, run, watch};
 pub use shrink::shrink;

@@ -24,6 +24,9 @@
 //! * Messages that arrive in one queue by different ways (published, or dead-lettered by different queues) after one operation: each queue
 //!   is a process of its own, and sends on its own. See [`Arrivals`].
 //! * A settlement of several deliveries on a channel that has deliveries of several queues: which tags lie below is a race.
+//! * A consumer of a queue with `x-single-active-consumer` is cancelled. RabbitMQ 3.10 makes the next one active and does not serve it what
+//!   is ready; over the next publication, the process of the queue crashes, and what is transient in it is lost. The memory broker
+//!   serves it.
 //! * A connection with several busy channels ends while somebody on another connection takes messages: the channels end one by one.
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -137,6 +137,9 @@ impl Runner<'_> {
         if spec.name == QueueName::Empty && !spec.passive {
             self.names.learn(&declared.name);
         }
+        if queue.arguments.get("x-single-active-consumer").and_then(Value::as_bool) == Some(true) {
+            self.single_active.insert(declared.name.clone());
+        }
         let owner = (spec.exclusive && !spec.passive).then_some(connection_of(slot));
         self.know_queue(&declared.name, owner);
         Ok(format!("ok {} ready={} consumers={}", declared.name, declared.message_count, declared.consumer_count))
@@ -231,8 +234,17 @@ impl Runner<'_> {
         }
     }
 
+    /// Takes note of a cancel that RabbitMQ is not up to.
+    fn before_cancel(&mut self, index: usize) {
+        let queue = self.subscribers[index].queue.clone();
+        if self.single_active.contains(&queue) {
+            self.leave_open("a consumer of a queue with a single active consumer was cancelled");
+        }
+    }
+
     fn cancel(&mut self, number: u8) -> Done {
         let Some(index) = self.pick_subscriber(number) else { return Done::nothing("no consumer") };
+        self.before_cancel(index);
         let slot = self.subscribers[index].channel;
         let result = self.subscribers[index].subscription.as_ref().map_or(Ok(()), |subscription| subscription.cancel());
         let line = self.line(slot, result.map(|()| format!("cancelled consumer {index}")));
@@ -241,6 +253,7 @@ impl Runner<'_> {
 
     fn drop_subscription(&mut self, number: u8) -> Done {
         let Some(index) = self.pick_subscriber(number) else { return Done::nothing("no consumer") };
+        self.before_cancel(index);
         self.subscribers[index].subscription = None;
         Done { lines: vec![format!("dropped consumer {index}")], look: true, taking: None }
     }

@@ -72,6 +72,19 @@ pub fn run(program: &Program, side: &dyn Side, prefix: &str, expected: Option<(&
     runner.finish()
 }
 
+/// Runs a program with nothing to compare it with, and waits so long after each operation for what it brings about.
+pub fn watch(program: &Program, side: &dyn Side, prefix: &str, patience: Duration) -> Log {
+    let mut runner = Runner::new(side, prefix);
+    runner.patience = patience;
+    for (index, operation) in program.operations.iter().enumerate() {
+        let step = runner.step(index, operation, None);
+        runner.log.steps.push(step);
+    }
+    let step = runner.end(program.operations.len(), None);
+    runner.log.steps.push(step);
+    runner.finish()
+}
+
 pub(crate) struct Runner<'a> {
     pub(crate) side: &'a dyn Side,
     pub(crate) names: Names,
@@ -80,6 +93,8 @@ pub(crate) struct Runner<'a> {
     pub(crate) channels: [Option<Channel>; CHANNELS as usize],
     pub(crate) subscribers: Vec<Subscriber>,
     queues: Vec<KnownQueue>,
+    /// The queues that were declared with a single active consumer.
+    pub(crate) single_active: BTreeSet<String>,
     pub(crate) published: u32,
     arrivals: Arrivals,
     pub(crate) last_wait: Instant,
@@ -138,6 +153,7 @@ impl<'a> Runner<'a> {
             channels: Default::default(),
             subscribers: Vec::new(),
             queues: Vec::new(),
+            single_active: BTreeSet::new(),
             published: 0,
             arrivals: Arrivals::default(),
             last_wait: Instant::now(),
@@ -307,7 +323,13 @@ impl<'a> Runner<'a> {
             self.count(&mut view);
             lines.truncate(known);
             self.describe(&view, lines);
-            let Some(expected) = expected else { break };
+            let Some(expected) = expected else {
+                if Instant::now() >= deadline {
+                    break;
+                }
+                thread::sleep(PAUSE);
+                continue;
+            };
             let matches = expected.get(..lines.len()) == Some(lines) && (thoroughly || expected.len() == lines.len());
             if matches && !again {
                 break;
