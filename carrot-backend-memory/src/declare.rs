@@ -56,6 +56,9 @@ impl Handle {
         }
         let rules = Rules::new(&name, &declared.arguments)?;
         let owner = declared.exclusive.then_some(self.connection.id);
+        if owner.is_none() {
+            Rules::check_locator(&declared.arguments)?;
+        }
         let mut topology = write(&self.core().topology);
         if let Some(gone) = topology.queues.get(name.as_str()).filter(|queue| queue.is_gone()).cloned() {
             topology.remove_queue(&gone);
