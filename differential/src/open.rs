@@ -39,8 +39,9 @@ use carrot_core::backend::Content;
 pub const SHORTLY: Duration = Duration::from_millis(600);
 /// How long a wait is.
 pub const WAIT: Duration = Duration::from_millis(900);
-/// A run that takes so long without a wait is no evidence.
-pub const SLOW: Duration = Duration::from_millis(550);
+/// A run that takes so long without a wait is no evidence: a message that was dead-lettered during a wait, and expires [`SHORTLY`]
+/// after that, may be gone.
+pub const SLOW: Duration = Duration::from_millis(250);
 /// How long RabbitMQ may take to come to what is expected of it.
 pub const SETTLE: Duration = Duration::from_millis(1500);
 

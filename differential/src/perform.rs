@@ -5,7 +5,7 @@ use std::sync::Arc;
 use carrot_core::backend::{
     Acknowledgement, Backend, Condition, ConsumeOptions, Content, Declare, Delete, DeliveryTag, Extent, Publication, Rejection,
 };
-use carrot_core::{Binding, DeliveryMode, Destination, Exchange, ExchangeKind, Properties, Queue, Result};
+use carrot_core::{Binding, DeliveryMode, Destination, Exchange, ExchangeKind, Properties, Queue, Result, Value};
 
 use crate::names::Names;
 use crate::open;
