@@ -5,6 +5,9 @@ use std::sync::Arc;
 use amiquip::Error as AmqpError;
 use carrot_core::{Cause, Error};
 
+const MALFORMED: &str = "a frame that cannot be parsed: as a rule the delivery of a message whose routing key, exchange or other short \
+                         property is not UTF-8; the message stays in its queue";
+
 /// What a failed call on a channel says.
 #[derive(Debug)]
 pub(crate) enum Fault {
@@ -44,6 +47,7 @@ pub(crate) fn death(result: Result<(), AmqpError>) -> Error {
     let error = match result {
         Ok(()) | Err(AmqpError::ClientClosedConnection) => return Error::closed("connection"),
         Err(AmqpError::ServerClosedConnection { code, message }) => return connection_closed(code, &message),
+        Err(AmqpError::MalformedFrame) => return Error::Unreadable { reason: MALFORMED.to_string() },
         Err(error) => error,
     };
     let (reason, source) = explain(error);
@@ -56,9 +60,6 @@ fn explain(error: AmqpError) -> (&'static str, Option<Cause>) {
         AmqpError::IoErrorReadingSocket { source } => ("reading from the socket failed", cause(source)),
         AmqpError::IoErrorWritingSocket { source } => ("writing to the socket failed", cause(source)),
         AmqpError::MissedServerHeartbeats => ("nothing came from the broker for two heartbeat intervals", None),
-        AmqpError::MalformedFrame => {
-            ("the broker sent a frame that cannot be read (a routing key or property that is not UTF-8 is the usual cause)", None)
-        }
         AmqpError::IoThreadPanic => ("the driver's I/O thread panicked", None),
         other => ("the driver gave up", cause(other)),
     }
@@ -140,12 +141,14 @@ mod tests {
             AmqpError::UnexpectedSocketClose,
             AmqpError::IoErrorReadingSocket { source: io_error() },
             AmqpError::MissedServerHeartbeats,
-            AmqpError::MalformedFrame,
             AmqpError::IoThreadPanic,
             AmqpError::FrameUnexpected,
         ] {
-            assert!(matches!(death(Err(error)), Error::Disconnected { .. }));
+            let death = death(Err(error));
+            assert!(matches!(death, Error::Disconnected { .. }) && death.is_retryable());
         }
+        let unreadable = death(Err(AmqpError::MalformedFrame));
+        assert!(matches!(&unreadable, Error::Unreadable { reason } if reason.contains("UTF-8")) && unreadable.is_retryable());
         assert!(matches!(death(Ok(())), Error::Closed { .. }));
         let reset = death(Err(AmqpError::IoErrorReadingSocket { source: io_error() }));
         assert!(reset.source().is_some_and(|source| source.to_string().contains("reset")));

@@ -51,8 +51,9 @@
 //!
 //! # Limits
 //!
-//! * A delivery whose routing key or other short string is not UTF-8 ends the connection, and again at each redelivery. A header value
-//!   that is not UTF-8 is dropped, with the headers after it.
+//! * A delivery whose routing key or other short string is not UTF-8 ends the connection with
+//!   [`Error::Unreadable`](carrot_core::Error::Unreadable), and again at each redelivery. A header value that is not UTF-8 is dropped,
+//!   with the headers after it.
 //! * A method or the properties of a message larger than a frame are refused with [`Error::Invalid`](carrot_core::Error::Invalid).
 //! * No transactions, no global prefetch, no chosen consumer tags.
 //! * The I/O thread can panic when the broker closes a connection at an unlucky moment. That is a lost connection like any other, but its

@@ -15,6 +15,9 @@ const HOLD: Duration = Duration::from_micros(500);
 /// How many verdicts wait at most. With a small prefetch it is fewer, or the broker would wait for them.
 pub(crate) const MOST_HELD: usize = 64;
 
+/// How long amiquip may take from the answer to a cancel to the end of the consumer: a few instructions of its I/O thread.
+const LAST_MESSAGE: Duration = Duration::from_secs(1);
+
 /// Something to do on the channel.
 pub(crate) enum Job {
     /// Verdicts wait in the ledger.
@@ -127,40 +130,39 @@ impl Owner<'_> {
         self.consumers.get(&id).map_or(Ok(()), |consumer| self.core.call("cancelling a consumer", deadline, || consumer.cancel()))
     }
 
-    /// Cancels a consumer, and requeues what had arrived for it. amiquip ends the connection over a message that nobody receives, and
-    /// tells consumers of their end after it has answered the call that ends them, so a receiver has to stay until its sender is gone.
+    /// Cancels a consumer, and requeues what had arrived for it.
     fn release(&mut self, id: u64, automatic: bool) {
         if self.core.has_failed() {
             return;
         }
-        let deadline = deadline_after(self.core.call_timeout());
-        let cancelled = self.cancel(id, deadline).is_ok();
+        let _ = self.cancel(id, deadline_after(self.core.call_timeout()));
         let Some(consumer) = self.consumers.remove(&id) else { return };
-        while let Ok(message) = consumer.receiver().recv_deadline(deadline) {
-            if let ConsumerMessage::Delivery(delivery) = message
-                && cancelled
-            {
-                self.core.ledger.pass(delivery.delivery_tag());
-                if !automatic {
-                    self.core.note(delivery.reject(self.channel, true));
-                }
+        see_out(&consumer, |delivery| {
+            self.core.ledger.pass(delivery.delivery_tag());
+            if !automatic {
+                self.core.note(delivery.reject(self.channel, true));
             }
-        }
+        });
     }
 
     fn end_consumers(&mut self) {
         let life = self.core.life();
-        let deadline = deadline_after(life.call_timeout);
-        let guard = life.watchdog.patient_guard("cancelling consumers", deadline);
-        for consumer in self.consumers.values() {
-            if let Err(error) = consumer.cancel() {
-                log::debug!("{}: cancelling a consumer: {error}", life.name());
-            }
+        let guard = life.watchdog.patient_guard("cancelling consumers", deadline_after(life.call_timeout));
+        for (_, consumer) in self.consumers.drain() {
+            let _ = consumer.cancel();
+            see_out(&consumer, drop);
         }
-        for consumer in self.consumers.values() {
-            while consumer.receiver().recv_deadline(deadline).is_ok() {}
-        }
-        self.consumers.clear();
         drop(guard);
+    }
+}
+
+/// Takes the last messages of a consumer that was cancelled, or whose channel is gone. amiquip ends the connection if nobody receives one
+/// of them, and the very last comes after the cancel has been answered.
+fn see_out(consumer: &Consumer<'_>, mut take: impl FnMut(amiquip::Delivery)) {
+    let deadline = Instant::now() + LAST_MESSAGE;
+    while let Ok(message) = consumer.receiver().recv_deadline(deadline) {
+        if let ConsumerMessage::Delivery(delivery) = message {
+            take(delivery);
+        }
     }
 }

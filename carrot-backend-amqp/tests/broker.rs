@@ -571,3 +571,48 @@ fn the_negotiated_frame_size_is_kept() {
     assert!(matches!(&error, Error::Invalid { limit, .. } if limit.contains("4088")), "{error}");
     fill(&*channel, &queue, &["x".repeat(10_000).as_str()]);
 }
+
+#[test]
+#[ignore = "needs a broker: set CARROT_TEST_AMQP_URL"]
+fn consumers_come_and_go_without_harm_to_the_connection() {
+    const ROUNDS: usize = 1000;
+    let connector = connector();
+    let channel = consuming(&connector);
+    let queue = declare(&*channel);
+    let publisher = publishing(&connector);
+    let total = ROUNDS + 20;
+    fill(&*publisher, &queue, &vec!["x"; total]);
+    for round in 0..ROUNDS {
+        let subscription = channel.consume(&queue, &ConsumeOptions::prefetch(8)).unwrap();
+        let delivery = take(&*subscription);
+        drop(subscription);
+        channel.ack(delivery.tag, Extent::One).unwrap_or_else(|error| panic!("round {round}: {error}"));
+    }
+    eventually("all but the acknowledged ones are back", || {
+        let left = publisher.declare(Declare::Queue(&Queue::existing(&*queue))).unwrap();
+        left.message_count as usize == total - ROUNDS && left.consumer_count == 0
+    });
+    assert!(channel.get(&queue, Acknowledgement::Manual).unwrap().is_some());
+}
+
+#[test]
+#[ignore = "needs a broker: set CARROT_TEST_AMQP_URL"]
+fn channels_close_under_their_consumers_without_harm_to_the_connection() {
+    let connector = connector();
+    let publisher = publishing(&connector);
+    let queue = declare(&*publisher);
+    fill(&*publisher, &queue, &["x"; 50]);
+    let keeps = consuming(&connector);
+    for round in 0..1000 {
+        let channel = consuming(&connector);
+        let subscription = channel.consume(&queue, &ConsumeOptions::prefetch(8)).unwrap();
+        match round % 4 {
+            0 => channel.close(LONG).unwrap(),
+            1 => drop(subscription),
+            2 => subscription.cancel().unwrap(),
+            _ => assert!(channel.ack(DeliveryTag(1000), Extent::One).is_ok()),
+        }
+    }
+    assert!(keeps.declare(Declare::Queue(&Queue::existing(&*queue))).is_ok());
+    eventually("all are back", || publisher.declare(Declare::Queue(&Queue::existing(&*queue))).unwrap().message_count == 50);
+}

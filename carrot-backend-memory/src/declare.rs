@@ -5,7 +5,7 @@ use std::sync::Arc;
 use carrot_core::backend::{Condition, Declared, Deleted};
 use carrot_core::{Binding, Destination, Error, Exchange, Result};
 
-use crate::arguments::{Rules, check_type_of_server_named, compare_queue};
+use crate::arguments::{Kind, Rules, check_type_of_server_named, compare_queue};
 use crate::broker::token;
 use crate::handle::Handle;
 use crate::queue::Queue;
@@ -55,6 +55,9 @@ impl Handle {
             return self.declared(&queue);
         }
         let rules = Rules::new(&name, &declared.arguments)?;
+        if rules.kind != Kind::Classic {
+            check_quorum(&name, declared)?;
+        }
         let owner = declared.exclusive.then_some(self.connection.id);
         if owner.is_none() {
             Rules::check_locator(&declared.arguments)?;
@@ -149,5 +152,14 @@ impl Handle {
         let count = estate.ready;
         self.core().settle_estate(&queue, estate);
         Ok(Deleted::new(u32::try_from(count).unwrap_or(u32::MAX)))
+    }
+}
+
+/// Refuses a quorum queue that would not be durable and shared.
+fn check_quorum(name: &str, declared: &carrot_core::Queue) -> Result<()> {
+    let wrong = [(declared.exclusive, "exclusive-owner"), (declared.auto_delete, "auto-delete"), (!declared.durable, "non-durable")];
+    match wrong.iter().find(|(wrong, _)| *wrong) {
+        Some((_, property)) => Err(refusal::precondition(format_args!("invalid property '{property}' for queue '{name}' in vhost '/'"))),
+        None => Ok(()),
     }
 }

@@ -3,10 +3,10 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use carrot_core::backend::{Condition, Delivery};
+use carrot_core::backend::{Condition, Content, Delivery};
 use carrot_core::{Headers, Overflow, Result};
 
-use crate::arguments::Rules;
+use crate::arguments::{Kind, Rules};
 use crate::broker::Core;
 use crate::channel::Channel;
 use crate::clock::NEVER;
@@ -102,14 +102,15 @@ impl Queue {
                 Some(back) => entry = back,
             }
         }
-        if self.rules.message_ttl == Some(0) && self.rules.dead_letter_exchange.is_none() {
+        let classic = self.rules.kind == Kind::Classic;
+        if classic && self.rules.message_ttl == Some(0) && self.rules.dead_letter_exchange.is_none() {
             return true;
         }
         state.ready.push(entry);
         let dropped = state.drop_head(self, core);
-        // Nobody looks whether the head has expired unless this made another message the head, as far as RabbitMQ can tell cheaply.
+        // A classic queue looks whether its head has expired only if this made another message the head, as far as it can tell cheaply.
         let alone = state.ready.len() == 1;
-        if (dropped || alone) && !(dropped && alone && expires == NEVER) {
+        if !classic || ((dropped || alone) && !(dropped && alone && expires == NEVER)) {
             state.expire_head(self, core);
         }
         true
@@ -119,7 +120,8 @@ impl Queue {
     pub(crate) fn get(self: &Arc<Queue>, core: &Arc<Core>, channel: &Channel, manual: bool) -> Result<Option<Delivery>> {
         let mut state = self.used(core)?;
         let Some(entry) = state.ready.pop() else { return Ok(None) };
-        match channel.hand_over(entry, manual.then_some(self)) {
+        let shown = self.shown(&entry, true);
+        match channel.hand_over(entry, shown, manual.then_some(self)) {
             Ok(delivery) => {
                 state.unacked += usize::from(manual);
                 state.expire_head(self, core);
@@ -184,7 +186,7 @@ impl Queue {
             self.leave(&mut state);
             return Fate::Goes;
         }
-        state.put_back(self, core, unacked);
+        state.put_back(self, core, unacked, false);
         if departed { self.after_departure(core, state) } else { Fate::Stays }
     }
 
@@ -226,7 +228,7 @@ impl Queue {
             state.serve(self, core);
         } else {
             state.unacked -= back.len();
-            state.put_back(self, core, back);
+            state.put_back(self, core, back, true);
         }
         self.note(core, &state);
     }
@@ -247,6 +249,9 @@ impl Queue {
         let mut state = lock(&self.state);
         if state.gone {
             return Ok(None);
+        }
+        if let (Kind::Quorum { .. }, true) = (self.rules.kind, condition != Condition::ALWAYS) {
+            return Err(refusal::conditional_delete(&self.name, condition));
         }
         if condition.if_unused && !state.consumers.is_empty() {
             return Err(refusal::precondition(format_args!("queue '{}' in vhost '/' in use", self.name)));
@@ -287,6 +292,17 @@ impl Queue {
     pub(crate) fn look<T>(&self, view: impl FnOnce(&Ready, usize, &Consumers) -> T) -> T {
         let state = lock(&self.state);
         view(&state.ready, state.unacked, &state.consumers)
+    }
+
+    /// What a receiver sees of a message, if that is not what was published: a quorum queue tells how often it came back, always with `got`,
+    /// else once it has.
+    pub(crate) fn shown(&self, entry: &Entry, got: bool) -> Option<Arc<Content>> {
+        if self.rules.kind == Kind::Classic || !(got || entry.redelivered()) {
+            return None;
+        }
+        let mut content = Content::clone(&entry.parcel.content);
+        content.properties = content.properties.with_header("x-delivery-count", i64::from(entry.returns));
+        Some(Arc::new(content))
     }
 
     fn leave(&self, state: &mut QueueState) -> Estate {

@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use carrot_core::Overflow;
 
-use crate::arguments::Rules;
+use crate::arguments::{Kind, Rules};
 use crate::broker::Core;
 use crate::clock::NEVER;
 use crate::consumers::Consumers;
 use crate::dead_letter::Reason;
 use crate::queue::Queue;
-use crate::ready::{Entry, Parcel, Ready};
+use crate::ready::{Entry, Parcel, Precedence, Ready};
 use crate::unacked::Unacked;
 
 /// What changes of a queue. Every method is to be followed by sending dead letters on, once the lock is released.
@@ -29,7 +29,11 @@ pub(crate) struct QueueState {
 impl QueueState {
     pub(crate) fn new(rules: &Rules, now: u64) -> QueueState {
         QueueState {
-            ready: Ready::new(rules.max_priority),
+            ready: Ready::new(match (rules.kind, rules.max_priority) {
+                (Kind::Quorum { .. }, _) => Precedence::First,
+                (Kind::Classic, Some(highest)) => Precedence::Priority(highest),
+                (Kind::Classic, None) => Precedence::None,
+            }),
             unacked: 0,
             last_number: 0,
             consumers: Consumers::new(rules.single_active),
@@ -44,7 +48,8 @@ impl QueueState {
         while let Some(key) = self.consumers.next() {
             let Some(consumer) = self.consumers.get(key) else { return Some(entry) };
             let manual = consumer.manual;
-            match consumer.channel.deliver(consumer.stream, entry, manual.then_some((queue, key))) {
+            let shown = queue.shown(&entry, false);
+            match consumer.channel.deliver(consumer.stream, entry, shown, manual.then_some((queue, key))) {
                 Ok(()) => {
                     self.unacked += usize::from(manual);
                     self.consumers.served(key);
@@ -75,14 +80,24 @@ impl QueueState {
         }
     }
 
-    /// Puts messages back to their old places, marked as redelivered, and serves consumers.
-    pub(crate) fn put_back(&mut self, queue: &Arc<Queue>, core: &Arc<Core>, unacked: Vec<Unacked>) {
-        let entries = unacked.into_iter().map(|unacked| {
-            let mut entry = unacked.entry;
-            entry.mark_redelivered();
-            entry
-        });
-        self.ready.put_back(entries.collect());
+    /// Puts messages back, marked as redelivered, and serves consumers: to their old places; in a quorum queue to the front in the order of
+    /// their return, or to the end if they were `refused` and nothing limits how often that happens.
+    pub(crate) fn put_back(&mut self, queue: &Arc<Queue>, core: &Arc<Core>, unacked: Vec<Unacked>, refused: bool) {
+        let mut entries = Vec::with_capacity(unacked.len());
+        for mut entry in unacked.into_iter().map(|unacked| unacked.entry) {
+            entry.count_return();
+            if let Kind::Quorum { delivery_limit } = queue.rules.kind {
+                if delivery_limit.is_some_and(|limit| entry.returns > limit) {
+                    queue.bury(core, entry.parcel, Reason::DeliveryLimit);
+                    continue;
+                }
+                self.last_number += 1;
+                entry.number = self.last_number;
+                entry.first = delivery_limit.is_some() || !refused;
+            }
+            entries.push(entry);
+        }
+        self.ready.put_back(entries);
         self.drop_head(queue, core);
         self.expire_head(queue, core);
         self.serve(queue, core);

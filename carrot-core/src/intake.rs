@@ -64,6 +64,7 @@ impl Intake {
                 Ok(Some(delivery)) => {
                     let message = self.shared.message(delivery, &subscribed.channel, &subscribed.queue);
                     subscribed.gave.store(true, Ordering::Release);
+                    self.shared.session.prove();
                     if !self.is_stopped() {
                         return Ok(Some(message));
                     }

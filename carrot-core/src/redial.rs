@@ -84,6 +84,11 @@ impl Redial {
         log::debug!("the next attempt to connect is in {pause:?} ({} failed): {error}", state.failures);
     }
 
+    /// Makes the next pause the first again.
+    pub(crate) fn settled(&self) {
+        self.lock().failures = 0;
+    }
+
     /// Has everybody who waits ask again whether to give up.
     pub(crate) fn wake(&self) {
         drop(self.lock());

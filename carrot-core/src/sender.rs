@@ -131,6 +131,7 @@ impl Sender {
             match message.ask(until) {
                 Answer::Known(fate) => return fate,
                 Answer::Final(fate) => {
+                    self.session.prove();
                     self.backlog.resolve(message, fate.clone());
                     return fate;
                 }

@@ -1,6 +1,7 @@
 //! One channel that is opened when it is first needed, and opened again after it was lost.
 
 use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -37,6 +38,8 @@ pub(crate) struct Session<S> {
     set_up: Box<SetUp<S>>,
     slot: Mutex<Slot<S>>,
     changed: Condvar,
+    /// Whether the current channel has done what it is for.
+    proved: AtomicBool,
     what: &'static str,
 }
 
@@ -47,7 +50,8 @@ enum Slot<S> {
     Closed,
 }
 
-/// A channel that is lost sooner than this counts as a failed attempt, so that a connection that dies at once is not made again at once.
+/// A channel that is lost sooner than this, before it did what it is for, counts as a failed attempt: a connection that dies at once is not
+/// to be made again at once.
 const YOUNG: Duration = Duration::from_secs(1);
 
 /// A live channel, with what its set-up gave.
@@ -69,7 +73,15 @@ impl<S: Clone> Session<S> {
         what: &'static str,
         set_up: impl Fn(&Arc<dyn Backend>) -> Result<S> + Send + Sync + 'static,
     ) -> Session<S> {
-        Session { line, options, set_up: Box::new(set_up), slot: Mutex::new(Slot::Empty), changed: Condvar::new(), what }
+        Session {
+            line,
+            options,
+            set_up: Box::new(set_up),
+            slot: Mutex::new(Slot::Empty),
+            changed: Condvar::new(),
+            proved: AtomicBool::new(false),
+            what,
+        }
     }
 
     /// The live channel; opens one if there is none, in one attempt.
@@ -126,6 +138,13 @@ impl<S: Clone> Session<S> {
         opening.finish(Opened { channel, state })
     }
 
+    /// Notes that a message went through the channel, so that the next loss is not taken for a part of an earlier one.
+    pub(crate) fn prove(&self) {
+        if !self.proved.load(Ordering::Relaxed) && !self.proved.swap(true, Ordering::AcqRel) {
+            self.line.redial.settled();
+        }
+    }
+
     /// Forgets `channel` if `error` says that it is gone, so that the next call opens another.
     pub(crate) fn failed(&self, channel: &Arc<dyn Backend>, error: &Error) {
         if !ends_channel(error) {
@@ -133,7 +152,7 @@ impl<S: Clone> Session<S> {
         }
         if let Some(age) = self.forget(channel) {
             log::debug!("the channel of a {} is gone after {age:?}: {error}", self.what);
-            if age < YOUNG && error.is_disconnected() {
+            if age < YOUNG && error.is_disconnected() && !self.proved.load(Ordering::Acquire) {
                 self.line.redial.failed(error);
             }
         }
@@ -227,6 +246,7 @@ impl<S: Clone> Opening<'_, S> {
         if matches!(*slot, Slot::Closed) {
             return Err(Error::closed(self.session.what));
         }
+        self.session.proved.store(false, Ordering::Release);
         *slot = Slot::Open { opened: opened.clone(), since: Instant::now() };
         Ok(opened)
     }

@@ -362,7 +362,9 @@ fn hooks_are_told_and_the_state_can_be_asked() {
     let (losses, returns, blocks, unblocks) = <(Arc<AtomicUsize>, Arc<AtomicUsize>, Arc<AtomicUsize>, Arc<AtomicUsize>)>::default();
     let count = |counter: &Arc<AtomicUsize>| {
         let counter = Arc::clone(counter);
-        move || drop(counter.fetch_add(1, Ordering::SeqCst))
+        move || {
+            counter.fetch_add(1, Ordering::SeqCst);
+        }
     };
     let (lost, back, blocked, unblocked) = (count(&losses), count(&returns), count(&blocks), count(&unblocks));
     connection.on_disconnect(move |_error| lost());
@@ -382,10 +384,13 @@ fn hooks_are_told_and_the_state_can_be_asked() {
     eventually("the return is told", || returns.load(Ordering::SeqCst) == 1);
     assert!(connection.is_connected());
 
+    // As on RabbitMQ, a connection learns of it at its next publication.
     broker.faults().block_publishers("low on memory");
+    let receipt = publisher.publish("meanwhile").unwrap();
     eventually("the block is told", || blocks.load(Ordering::SeqCst) == 1);
     assert!(connection.is_blocked());
     broker.faults().unblock_publishers();
+    receipt.wait().unwrap();
     eventually("the unblock is told", || unblocks.load(Ordering::SeqCst) == 1);
     assert!(!connection.is_blocked());
     assert_eq!((losses.load(Ordering::SeqCst), returns.load(Ordering::SeqCst)), (1, 1));

@@ -30,6 +30,8 @@ pub(crate) enum Script {
     Blocks,
     /// The same, and ends the alarm at the method after it.
     BlocksAndUnblocks,
+    /// Shakes hands, opens channels and consumers; what it delivers has a routing key that is not UTF-8.
+    Garbles,
 }
 
 const BEAT: Duration = Duration::from_millis(100);
@@ -130,6 +132,18 @@ impl Peer<'_> {
                 (10, 40) => self.socket.write_all(&method(0, 10, 41, &[0]))?,
                 (20, 10) => self.socket.write_all(&method(channel, 20, 11, &[0, 0, 0, 0]))?,
                 (85, 10) => self.socket.write_all(&method(channel, 85, 11, &[]))?,
+                (60, 10) if self.script == Script::Garbles => self.socket.write_all(&method(channel, 60, 11, &[]))?,
+                (60, 20) if self.script == Script::Garbles => {
+                    self.socket.write_all(&method(channel, 60, 21, b"\x01c"))?;
+                    let mut deliver = b"\x01c".to_vec();
+                    deliver.extend([0, 0, 0, 0, 0, 0, 0, 1, 0]);
+                    deliver.extend(b"\x00\x02\xff\xfe");
+                    self.socket.write_all(&method(channel, 60, 60, &deliver))?;
+                }
+                (60, 70) if self.script == Script::Garbles => {
+                    let got = b"\0\0\0\0\0\0\0\x01\0\0\x02\xff\xfe\0\0\0\0";
+                    self.socket.write_all(&method(channel, 60, 71, got))?;
+                }
                 _ => match self.script {
                     Script::HangsUp => return Ok(()),
                     Script::Dismisses => {
