@@ -36,8 +36,7 @@ impl Backend for MemoryBackend {
             Declare::Exchange(exchange) => handle.declare_exchange(exchange),
             Declare::Queue(queue) => handle.declare_queue(queue),
             Declare::Binding(binding) => handle.resolve(binding).and_then(|binding| {
-                handle.check_destination(&binding)?;
-                write(&handle.core().topology).bind(&binding)?;
+                write(&handle.core().topology).bind(&binding, handle.connection.id)?;
                 Ok(Declared::default())
             }),
         })
@@ -51,8 +50,7 @@ impl Backend for MemoryBackend {
             Delete::Exchange { name, condition } => handle.delete_exchange(name, condition),
             Delete::Queue { name, condition } => handle.delete_queue(name, condition),
             Delete::Binding(binding) => handle.resolve(binding).and_then(|binding| {
-                handle.check_destination(&binding)?;
-                write(&handle.core().topology).unbind(&binding);
+                write(&handle.core().topology).unbind(&binding, handle.connection.id)?;
                 Ok(Deleted::default())
             }),
             Delete::Messages { queue } => handle.queue(queue).and_then(|queue| {

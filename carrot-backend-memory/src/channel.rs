@@ -213,13 +213,16 @@ impl Channel {
         }
     }
 
-    /// Takes a delivery and all before it out for settlement, as [`take`](Channel::take).
+    /// Takes a delivery and all before it that were handed out for settlement, as [`take`](Channel::take). What lies in the inbox of a
+    /// subscription is not settled unseen.
     pub(crate) fn take_up_to(&self, tag: DeliveryTag) -> Result<Option<Vec<Unacked>>> {
         let mut state = lock(&self.state);
-        match &state.failure {
-            Some(failure) => Err(failure.clone()),
-            None => Ok(state.unacked.take_up_to(tag.0)),
+        if let Some(failure) = &state.failure {
+            return Err(failure.clone());
         }
+        let mut unseen: Vec<u64> = state.streams.iter().flat_map(|stream| &stream.inbox).map(|delivery| delivery.tag.0).collect();
+        unseen.sort_unstable();
+        Ok(state.unacked.take_up_to(tag.0, &unseen))
     }
 
     /// Makes room for one more subscription.

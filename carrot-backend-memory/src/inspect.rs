@@ -165,7 +165,7 @@ impl Broker {
         let mut busy: Vec<String> = queues
             .iter()
             .filter_map(|queue| {
-                let (ready, unacked) = queue.look(&self.core, |ready, unacked, _| (ready.len(), unacked));
+                let (ready, unacked) = queue.look(|ready, unacked, _| (ready.len(), unacked));
                 self.core.send_dead_letters();
                 if ready == 0 && unacked == 0 {
                     return None;
@@ -184,7 +184,7 @@ impl Broker {
 
 impl Core {
     fn view(self: &Arc<Core>, queue: &Arc<Queue>) -> QueueView {
-        let (ready, consumers) = queue.look(self, |ready, _, consumers| {
+        let (ready, consumers) = queue.look(|ready, _, consumers| {
             let ready = ready.iter().map(|entry| Arc::clone(&entry.parcel.content)).collect();
             let consumers = consumers
                 .iter()

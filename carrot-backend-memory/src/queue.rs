@@ -87,8 +87,6 @@ impl Queue {
             (Some(queue), Some(message)) => Some(queue.min(message)),
             (queue, message) => queue.or(message),
         };
-        let now = if ttl.is_some() || state.ready.has_expiring() { core.clock.now() } else { 0 };
-        state.expire(self, core, now);
         if self.rules.overflow != Overflow::DropHead && state.would_overflow(&self.rules, &parcel) {
             if self.rules.overflow == Overflow::RejectPublishDeadLetter {
                 self.bury(core, parcel, Reason::MaxLength);
@@ -96,7 +94,7 @@ impl Queue {
             return false;
         }
         state.last_number += 1;
-        let expires = ttl.map_or(NEVER, |ttl| now.saturating_add(ttl).min(NEVER - 1));
+        let expires = ttl.map_or(NEVER, |ttl| core.clock.now().saturating_add(ttl).min(NEVER - 1));
         let mut entry = Entry::new(parcel, expires, state.last_number);
         if state.ready.is_empty() {
             match state.offer(self, entry) {
@@ -104,11 +102,16 @@ impl Queue {
                 Some(back) => entry = back,
             }
         }
+        let classic = self.rules.kind == Kind::Classic;
+        if classic && self.rules.message_ttl == Some(0) && self.rules.dead_letter_exchange.is_none() {
+            return true;
+        }
         state.ready.push(entry);
-        state.drop_head(self, core);
-        if expires != NEVER {
-            state.expire(self, core, now);
-            state.arm(self, core);
+        let dropped = state.drop_head(self, core);
+        // A classic queue looks whether its head has expired only if this made another message the head, as far as it can tell cheaply.
+        let alone = state.ready.len() == 1;
+        if !classic || ((dropped || alone) && !(dropped && alone && expires == NEVER)) {
+            state.expire_head(self, core);
         }
         true
     }
@@ -121,7 +124,7 @@ impl Queue {
         match channel.hand_over(entry, shown, manual.then_some(self)) {
             Ok(delivery) => {
                 state.unacked += usize::from(manual);
-                state.arm(self, core);
+                state.expire_head(self, core);
                 self.note(core, &state);
                 Ok(Some(delivery))
             }
@@ -144,10 +147,8 @@ impl Queue {
         if state.gone {
             return Err(refusal::no_queue(&self.name));
         }
-        if self.rules.expires.is_some() || state.ready.has_expiring() {
-            let now = core.clock.now();
-            state.last_used = now;
-            state.expire(self, core, now);
+        if self.rules.expires.is_some() {
+            state.last_used = core.clock.now();
         }
         Ok(state)
     }
@@ -238,19 +239,17 @@ impl Queue {
         if state.gone {
             return Err(refusal::no_queue(&self.name));
         }
-        state.expire_now(self, core);
         let count = state.ready.clear();
         self.note(core, &state);
         Ok(count)
     }
 
     /// Marks it as deleted, if `condition` holds; it is to be taken out of the topology. `None` if it was deleted before.
-    pub(crate) fn delete(self: &Arc<Queue>, core: &Arc<Core>, condition: Condition) -> Result<Option<Estate>> {
+    pub(crate) fn delete(&self, condition: Condition) -> Result<Option<Estate>> {
         let mut state = lock(&self.state);
         if state.gone {
             return Ok(None);
         }
-        state.expire_now(self, core);
         if let (Kind::Quorum { .. }, true) = (self.rules.kind, condition != Condition::ALWAYS) {
             return Err(refusal::conditional_delete(&self.name, condition));
         }
@@ -271,7 +270,7 @@ impl Queue {
         }
         state.timer = NEVER;
         let now = core.clock.now();
-        state.expire(self, core, now);
+        state.expire_head(self, core);
         let expired = self.rules.expires.is_some_and(|expires| state.last_used.saturating_add(expires) <= now);
         if expired && state.consumers.is_empty() {
             self.leave(&mut state);
@@ -290,11 +289,8 @@ impl Queue {
     }
 
     /// What is in it, for whoever looks: ready messages, the number of unsettled ones, and the consumers with whether each is served.
-    pub(crate) fn look<T>(self: &Arc<Queue>, core: &Arc<Core>, view: impl FnOnce(&Ready, usize, &Consumers) -> T) -> T {
-        let mut state = lock(&self.state);
-        if !state.gone {
-            state.expire_now(self, core);
-        }
+    pub(crate) fn look<T>(&self, view: impl FnOnce(&Ready, usize, &Consumers) -> T) -> T {
+        let state = lock(&self.state);
         view(&state.ready, state.unacked, &state.consumers)
     }
 

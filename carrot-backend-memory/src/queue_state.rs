@@ -69,16 +69,15 @@ impl QueueState {
         if self.ready.is_empty() || self.consumers.is_empty() {
             return;
         }
-        let now = if self.ready.has_expiring() { core.clock.now() } else { 0 };
-        while self.consumers.next().is_some() {
-            self.expire(queue, core, now);
+        // Whether a consumer has room is asked only when there is a message for it: who has none loses its place in the line.
+        while !self.ready.is_empty() && self.consumers.next().is_some() {
             let Some(entry) = self.ready.pop() else { break };
             if let Some(back) = self.offer(queue, entry) {
                 self.ready.put_back_one(back);
                 break;
             }
+            self.expire_head(queue, core);
         }
-        self.arm(queue, core);
     }
 
     /// Puts messages back, marked as redelivered, and serves consumers: to their old places; in a quorum queue to the front in the order of
@@ -100,9 +99,8 @@ impl QueueState {
         }
         self.ready.put_back(entries);
         self.drop_head(queue, core);
-        self.expire_now(queue, core);
+        self.expire_head(queue, core);
         self.serve(queue, core);
-        self.arm(queue, core);
     }
 
     pub(crate) fn would_overflow(&self, rules: &Rules, parcel: &Parcel) -> bool {
@@ -111,31 +109,34 @@ impl QueueState {
             || rules.max_bytes.is_some_and(|most| self.ready.bytes() + size > most)
     }
 
-    pub(crate) fn drop_head(&mut self, queue: &Arc<Queue>, core: &Core) {
+    /// Drops what exceeds the limits; whether there was any such.
+    pub(crate) fn drop_head(&mut self, queue: &Arc<Queue>, core: &Core) -> bool {
         let rules = &queue.rules;
         if rules.overflow != Overflow::DropHead || !rules.limits_length() {
-            return;
+            return false;
         }
+        let mut dropped = false;
         while rules.max_length.is_some_and(|most| self.ready.len() as u64 > most)
             || rules.max_bytes.is_some_and(|most| self.ready.bytes() > most)
         {
-            let Some(entry) = self.ready.pop() else { return };
+            let Some(entry) = self.ready.pop() else { break };
             queue.bury(core, entry.parcel, Reason::MaxLength);
+            dropped = true;
         }
+        dropped
     }
 
-    pub(crate) fn expire_now(&mut self, queue: &Arc<Queue>, core: &Core) {
-        if self.ready.has_expiring() {
-            self.expire(queue, core, core.clock.now());
+    /// Drops what has expired from the head, and sets a timer for the next; what has expired behind a message that has not stays.
+    pub(crate) fn expire_head(&mut self, queue: &Arc<Queue>, core: &Arc<Core>) {
+        if !self.ready.has_expiring() {
+            return;
         }
-    }
-
-    /// Drops what has expired from the head; what has expired behind a message that has not stays.
-    pub(crate) fn expire(&mut self, queue: &Arc<Queue>, core: &Core, now: u64) {
-        while self.ready.has_expiring() && self.ready.head().is_some_and(|head| head.expires <= now) {
+        let now = core.clock.now();
+        while self.ready.head().is_some_and(|head| head.expires <= now) {
             let Some(entry) = self.ready.pop() else { return };
             queue.bury(core, entry.parcel, Reason::Expired);
         }
+        self.arm(queue, core);
     }
 
     /// Sets a timer for what happens next, unless one is set for that time or before.
