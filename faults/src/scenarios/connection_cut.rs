@@ -5,24 +5,30 @@ use super::run::Run;
 use crate::{Direction, LoadOptions, Outcome, Proxy, Result};
 
 const RESUMED_WITHIN: Duration = Duration::from_secs(30);
-/// How far ahead a cut is at most.
-const BYTES: u64 = 20_000;
+/// How far ahead a cut is at most: what goes to the server is more than what comes from it.
+const BYTES_TO_SERVER: u64 = 20_000;
+const BYTES_TO_CLIENT: u64 = 4_000;
 
 /// Cuts connections at random bytes, in either direction, while messages flow.
 pub(super) fn run(context: &mut Context) -> Result<Outcome> {
     let cuts = context.pick(1_000, 15);
     context.with_node(|context, node| {
+        let proxy = Proxy::new("127.0.0.1", node.port())?;
         let mut run = Run::new(context);
         let mut random = context.random();
-        let proxy = Proxy::new("127.0.0.1", node.port())?;
         let through = node.options().port(proxy.address().port());
         let load = run.load(LoadOptions { rate: Some(500), ..LoadOptions::new(through, &*run.queue) })?;
         for cut in 1..=cuts {
             if !run.expect_progress(&load, 20, RESUMED_WITHIN, &format!("before cut {cut}")) {
                 break;
             }
-            let direction = random.choice(Direction::ALL).unwrap_or(Direction::ToServer);
-            proxy.cut_after(direction, random.u64(0..BYTES));
+            if cut % 100 == 0 {
+                run.say(&format!("cut {cut}"));
+            }
+            match random.bool() {
+                true => proxy.cut_after(Direction::ToServer, random.u64(0..BYTES_TO_SERVER)),
+                false => proxy.cut_after(Direction::ToClient, random.u64(0..BYTES_TO_CLIENT)),
+            }
             if !proxy.wait_for_cut(RESUMED_WITHIN) {
                 run.outcome.failures.push(format!("cut {cut} found nothing to cut within {RESUMED_WITHIN:?}"));
                 break;

@@ -20,6 +20,7 @@ pub(super) fn run(context: &mut Context) -> Result<Outcome> {
             if !run.expect_progress(&load, 100, RESUMED_WITHIN, &format!("before freeze {time}")) {
                 break;
             }
+            run.say(&format!("freeze {time}"));
             frozen(node, &run.ledger, &options)?;
         }
         run.expect_progress(&load, 100, RESUMED_WITHIN, "after the last freeze");

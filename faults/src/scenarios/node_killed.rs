@@ -18,6 +18,7 @@ pub(super) fn run(context: &mut Context) -> Result<Outcome> {
             if !run.ledger.wait_for_confirmed(messages * kill / (KILLS + 1), RESUMED_WITHIN) {
                 run.outcome.failures.push(format!("kill {kill} came too early: messages do not flow"));
             }
+            run.say(&format!("kill {kill}"));
             node.kill()?;
             node.restart()?;
         }

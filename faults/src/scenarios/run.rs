@@ -1,15 +1,19 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use carrot::ConnectionOptions;
+use carrot::backend::Condition;
+use carrot::{ConnectionOptions, Queue};
 
 use super::Context;
-use crate::{Ledger, Load, LoadOptions, Outcome, Result, Usage, Watch, unique};
+use crate::{Ledger, Load, LoadOptions, Outcome, Result, Usage, Watch, eventually, unique};
 
 /// How long messages may stay away before the rest is taken for left behind.
 const PATIENCE: Duration = Duration::from_secs(15);
 /// How long threads and sockets may take to end after everything was closed.
 const TIDY_WITHIN: Duration = Duration::from_secs(10);
+/// How long the broker may take to notice that a consumer is gone.
+const GONE_WITHIN: Duration = Duration::from_secs(60);
+const DELIVERED_WITHIN: Duration = Duration::from_secs(10);
 
 /// One run of a scenario with a load: its ledger, its watch and its outcome.
 pub(super) struct Run {
@@ -22,6 +26,11 @@ pub(super) struct Run {
 impl Run {
     pub(super) fn new(context: &Context) -> Run {
         Run { ledger: context.ledger(), watch: Watch::start(), outcome: Outcome::default(), queue: unique("queue") }
+    }
+
+    /// Tells whoever watches how far it is.
+    pub(super) fn say(&self, what: &str) {
+        eprintln!("  {:7.1} s  {what}", self.ledger.age().as_secs_f64());
     }
 
     pub(super) fn load(&self, options: LoadOptions) -> Result<Load> {
@@ -45,7 +54,9 @@ impl Run {
 
     /// Ends the load, takes what is left in the queue over a connection of its own, and looks at what came of everything.
     pub(super) fn finish(mut self, load: Load, direct: &ConnectionOptions) -> Result<Outcome> {
+        self.say("closing");
         self.outcome.failures.extend(load.finish(PATIENCE));
+        self.say("draining");
         let left = drain(&self.ledger, direct, &self.queue)?;
         if left > 0 {
             self.outcome.notes.push(format!("{left} messages were still in the queue at the end"));
@@ -65,20 +76,28 @@ impl Run {
     }
 }
 
-/// Consumes what is left in a queue, and deletes it; tells how much that was.
+/// Consumes what is left in a queue that nobody uses any more, and deletes it; tells how much that was.
 pub(super) fn drain(ledger: &Ledger, options: &ConnectionOptions, queue: &str) -> Result<u64> {
     let connection = carrot::connect(options)?;
-    let consumer = connection.consumer(carrot::Queue::existing(queue)).build()?;
+    let state = || connection.declare_queue(Queue::existing(queue));
+    // What a consumer held comes back when the broker takes note that it is gone.
+    if !eventually(GONE_WITHIN, || state().is_ok_and(|state| state.consumer_count == 0)) {
+        return Err(format!("the broker believes in consumers of {queue} {GONE_WITHIN:?} after all were closed").into());
+    }
+    let consumer = connection.consumer(Queue::existing(queue)).prefetch(500).build()?;
     let mut left = 0;
-    for message in consumer.drain() {
-        let message = message?;
-        let (id, _): (u64, String) = message.decode()?;
-        ledger.consume(id);
-        message.ack()?;
-        left += 1;
+    while let ready @ 1.. = state()?.message_count {
+        let mut messages = consumer.messages()?.timeout(DELIVERED_WITHIN);
+        for _ in 0..ready {
+            let message = messages.next().ok_or("messages in the queue are not delivered")??;
+            let (id, _): (u64, String) = message.decode()?;
+            ledger.consume(id);
+            message.ack()?;
+            left += 1;
+        }
     }
     consumer.close()?;
-    connection.delete_queue(queue, carrot::backend::Condition::ALWAYS)?;
+    connection.delete_queue(queue, Condition::ALWAYS)?;
     connection.close()?;
     Ok(left)
 }

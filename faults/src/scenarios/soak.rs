@@ -33,9 +33,9 @@ const SLOW: [Fault; 7] = [Fault::HalfClose, Fault::BlackHole, Fault::Stall, Faul
 pub(super) fn run(context: &mut Context) -> Result<Outcome> {
     let lasts = context.pick(Duration::from_secs(30 * 60), Duration::from_secs(15));
     context.with_node(|context, node| {
+        let proxy = Proxy::new("127.0.0.1", node.port())?;
         let mut run = Run::new(context);
         let mut random = context.random();
-        let proxy = Proxy::new("127.0.0.1", node.port())?;
         let through = node.options().port(proxy.address().port()).heartbeat(HEARTBEAT);
         let load = run.load(LoadOptions { rate: Some(250), ..LoadOptions::new(through, &*run.queue) })?;
         let started = Instant::now();
@@ -48,7 +48,7 @@ pub(super) fn run(context: &mut Context) -> Result<Outcome> {
             // At small size there is time for no more than one slow one.
             let slow = context.pick(random.u8(..4) == 0, faults == 3);
             let fault = if slow { random.choice(SLOW) } else { random.choice(QUICK) }.unwrap_or(Fault::Cut);
-            log::info!("fault {faults}: {fault:?}");
+            run.say(&format!("fault {faults}: {fault:?}"));
             happen(fault, node, &proxy, &mut random)?;
             proxy.heal()?;
         }
