@@ -12,7 +12,7 @@ const RESUMED_WITHIN: Duration = Duration::from_secs(60);
 
 /// Kills the leader of a quorum queue, several times; publishers and workers know all three nodes.
 pub(super) fn run(context: &mut Context) -> Result<Outcome> {
-    let (messages, kills) = context.pick((20_000, 3), (2_000, 1));
+    let (messages, kills) = context.pick((20_000, 3), (4_000, 1));
     let cluster = Cluster::start()?;
     let mut run = Run::new(context);
     let queue = Queue::new(&*run.queue).quorum();
