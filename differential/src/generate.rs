@@ -36,9 +36,11 @@ pub fn program(seed: u64, number: u64) -> Program {
     }
 }
 
-/// Programs of 20 to 60 operations; three of ten have to do with time.
+/// Programs of 20 to 60 operations; three of ten have to do with time. Half are about everything, with many mistakes; the other half are
+/// about messages on their way through few, sound queues.
 pub fn programs() -> BoxedStrategy<Program> {
-    Union::new_weighted(vec![(7, programs_of(false)), (3, programs_of(true))]).boxed()
+    let kinds = vec![(7, programs_of(false)), (3, programs_of(true)), (7, message_programs_of(false)), (3, message_programs_of(true))];
+    Union::new_weighted(kinds).boxed()
 }
 
 fn programs_of(timed: bool) -> BoxedStrategy<Program> {
@@ -49,6 +51,119 @@ fn programs_of(timed: bool) -> BoxedStrategy<Program> {
     (exchanges, queues, bindings, rest)
         .prop_map(|(exchanges, queues, bindings, rest)| Program {
             operations: exchanges.into_iter().chain(queues).chain(bindings).chain(rest).collect(),
+        })
+        .boxed()
+}
+
+fn message_programs_of(timed: bool) -> BoxedStrategy<Program> {
+    let exchanges = setup(exchange_spec(false).prop_map(Action::DeclareExchange), 0..=2);
+    let queues: Vec<BoxedStrategy<Operation>> = (0..QUEUES - 1)
+        .map(|slot| {
+            let declare = sound_queue(timed).prop_map(move |arguments| {
+                Action::DeclareQueue(QueueSpec {
+                    name: QueueName::Slot(slot),
+                    transient: false,
+                    exclusive: false,
+                    auto_delete: false,
+                    passive: false,
+                    arguments,
+                })
+            });
+            (0..8u8, declare)
+                .prop_map(|(channel, action)| Operation { channel: channel / 7 * (CHANNELS - 1), even_if_dead: false, action })
+                .boxed()
+        })
+        .collect();
+    let bindings = setup(setup_binding().prop_map(Action::Bind), 0..=4);
+    let channel = prop_oneof![8 => Just(0), 2 => Just(1), 1 => Just(2), 2 => Just(CHANNELS - 1)];
+    let operation = (channel, message_actions(timed)).prop_map(|(channel, action)| Operation { channel, even_if_dead: false, action });
+    let rest = prop::collection::vec(operation, 18..=50);
+    (exchanges, queues, bindings, rest)
+        .prop_map(|(exchanges, queues, bindings, rest)| Program {
+            operations: exchanges.into_iter().chain(queues).chain(bindings).chain(rest).collect(),
+        })
+        .boxed()
+}
+
+fn message_actions(timed: bool) -> BoxedStrategy<Action> {
+    let queue = || (0..QUEUES - 1).prop_map(QueueName::Known);
+    let unsettled = || prop_oneof![20 => (0..6u8).prop_map(Pick::Unsettled), 1 => Just(Pick::Zero)];
+    let subscription = any::<u8>;
+    let mut choices = vec![
+        (30, message_publication(timed).prop_map(Action::Publish).boxed()),
+        (1, Just(Action::Confirm).boxed()),
+        (10, (queue(), flag(0.2)).prop_map(|(queue, automatic)| Action::Get { queue, automatic }).boxed()),
+        (8, (queue(), consume_spec(false)).prop_map(|(queue, spec)| Action::Consume(ConsumeSpec { queue, ..spec })).boxed()),
+        (4, (subscription(), 1..4u8).prop_map(|(subscription, most)| Action::Take { subscription, most }).boxed()),
+        (2, subscription().prop_map(|subscription| Action::Cancel { subscription }).boxed()),
+        (2, subscription().prop_map(|subscription| Action::DropSubscription { subscription }).boxed()),
+        (
+            6,
+            (unsettled(), flag(0.25))
+                // Tag zero alone is a mistake.
+                .prop_map(|(delivery, multiple)| Action::Ack { delivery, multiple: multiple || delivery == Pick::Zero })
+                .boxed(),
+        ),
+        (
+            16,
+            (unsettled(), flag(0.4), flag(0.25))
+                .prop_map(|(delivery, requeue, multiple)| Action::Reject {
+                    delivery,
+                    requeue,
+                    multiple: multiple || delivery == Pick::Zero,
+                })
+                .boxed(),
+        ),
+        (1, queue().prop_map(Action::Purge).boxed()),
+        (1, Just(Action::CloseChannel).boxed()),
+        (1, Just(Action::DropChannel).boxed()),
+    ];
+    if timed {
+        choices.push((6, Just(Action::Wait).boxed()));
+    }
+    Union::new_weighted(choices).boxed()
+}
+
+fn message_publication(timed: bool) -> BoxedStrategy<PublishSpec> {
+    let target = prop_oneof![
+        6 => (Just(ExchangeName::Default), (0..QUEUES - 1).prop_map(QueueName::Known).prop_map(Key::Queue)),
+        2 => ((0..2u8).prop_map(ExchangeName::Known), key()),
+    ];
+    (target, publish_spec(timed))
+        .prop_map(|((exchange, key), mut spec)| {
+            spec.properties.user_id = None;
+            spec.properties.delivery_mode = spec.properties.delivery_mode.map(|mode| mode.clamp(1, 2));
+            if spec.properties.expiration.as_ref().is_some_and(|expiration| expiration.parse::<u32>().is_err()) {
+                spec.properties.expiration = None;
+            }
+            PublishSpec { exchange, key, ..spec }
+        })
+        .boxed()
+}
+
+fn sound_queue(timed: bool) -> BoxedStrategy<Table> {
+    let ttl = if timed { vec![shortly(), shortly(), 0] } else { vec![0, LONG] };
+    let overflow = select(vec![text("drop-head"), text("reject-publish"), text("reject-publish-dlx")]);
+    let length = prop_oneof![
+        3 => (0..4i64).prop_map(|most| ("x-max-length", most)),
+        1 => select(vec![0i64, 2, 5, 30]).prop_map(|most| ("x-max-length-bytes", most)),
+    ];
+    let limits = (length, prop::option::weighted(0.6, overflow)).prop_map(|((name, most), overflow)| {
+        let mut table = vec![(name.to_string(), Data::I64(most))];
+        table.extend(overflow.map(|overflow| ("x-overflow".to_string(), overflow)));
+        table
+    });
+    let some = |probability: f64, group: BoxedStrategy<Table>| prop::option::weighted(probability, group);
+    (
+        some(0.6, dead_letters()),
+        some(0.35, limits.boxed()),
+        some(if timed { 0.5 } else { 0.15 }, one("x-message-ttl", select(ttl).prop_map(Data::I64))),
+        some(0.2, one("x-max-priority", select(vec![Data::I32(1), Data::I32(4)]))),
+        some(0.08, one("x-single-active-consumer", Just(Data::Bool(true)))),
+        some(if timed { 0.15 } else { 0.05 }, one("x-expires", Just(Data::I64(if timed { shortly() } else { LONG })))),
+    )
+        .prop_map(|(dead_letters, limits, ttl, priority, single, expires)| {
+            [dead_letters, limits, ttl, priority, single, expires].into_iter().flatten().flatten().collect()
         })
         .boxed()
 }
@@ -83,7 +198,7 @@ fn actions(timed: bool) -> BoxedStrategy<Action> {
         (34, publish_spec(timed).prop_map(Action::Publish).boxed()),
         (2, Just(Action::Confirm).boxed()),
         (10, (queue_name(true), prop::bool::weighted(0.25)).prop_map(|(queue, automatic)| Action::Get { queue, automatic }).boxed()),
-        (10, consume_spec().prop_map(Action::Consume).boxed()),
+        (10, consume_spec(true).prop_map(Action::Consume).boxed()),
         (4, (any::<u8>(), 1..4u8).prop_map(|(subscription, most)| Action::Take { subscription, most }).boxed()),
         (3, any::<u8>().prop_map(|subscription| Action::Cancel { subscription }).boxed()),
         (2, any::<u8>().prop_map(|subscription| Action::DropSubscription { subscription }).boxed()),
@@ -110,8 +225,8 @@ fn queue_name(odd: bool) -> BoxedStrategy<QueueName> {
         return Union::new_weighted(vec![(16, slot), (1, Just(QueueName::Empty).boxed())]).boxed();
     }
     Union::new_weighted(vec![
-        (60, slot),
-        (120, (0..QUEUES).prop_map(QueueName::Known).boxed()),
+        (20, slot),
+        (160, (0..QUEUES).prop_map(QueueName::Known).boxed()),
         (8, (0..2u8).prop_map(QueueName::Server).boxed()),
         (6, Just(QueueName::Empty).boxed()),
         (1, Just(QueueName::Reserved).boxed()),
@@ -228,7 +343,26 @@ fn queue_arguments(timed: bool) -> BoxedStrategy<Table> {
     } else {
         (vec![Data::I64(0), Data::I64(LONG), Data::I32(0)], vec![Data::I64(LONG), Data::I32(3_600_000)])
     };
-    let dead_letters = (
+    Union::new_weighted(vec![
+        (if timed { 10 } else { 3 }, one("x-message-ttl", select(ttl))),
+        (if timed { 5 } else { 1 }, one("x-expires", select(expires))),
+        (6, one("x-max-length", select(vec![Data::I64(0), Data::I64(1), Data::I64(2), Data::I32(2), Data::I64(3)]))),
+        (3, one("x-max-length-bytes", select(vec![Data::I64(0), Data::I64(2), Data::I64(5), Data::I64(30), Data::I64(300)]))),
+        (4, one("x-overflow", select(vec![text("drop-head"), text("reject-publish"), text("reject-publish-dlx")]))),
+        (14, dead_letters()),
+        (4, one("x-max-priority", select(vec![Data::I32(1), Data::I32(4), Data::U8(4), Data::I32(255), Data::I32(0)]))),
+        (3, one("x-single-active-consumer", any::<bool>().prop_map(Data::Bool))),
+        (1, one("x-queue-mode", select(vec![text("lazy"), text("default")]))),
+        (1, one("x-queue-type", select(vec![text("classic"), text("classic"), text("nonsense")]))),
+        (1, one("x-queue-version", select(vec![Data::I32(1), Data::I32(2), Data::I32(3)]))),
+        (1, one("x-custom", select(vec![text("anything"), Data::Void, Data::Table(vec![("x".into(), Data::F64(0.5))])]))),
+        (2, invalid_queue_argument()),
+    ])
+    .boxed()
+}
+
+fn dead_letters() -> BoxedStrategy<Table> {
+    (
         prop_oneof![6 => exchange_name(false), 5 => Just(ExchangeName::Default), 1 => Just(ExchangeName::Amq("fanout".into()))],
         prop::option::weighted(
             0.7,
@@ -240,23 +374,7 @@ fn queue_arguments(timed: bool) -> BoxedStrategy<Table> {
             table.extend(key.map(|key| ("x-dead-letter-routing-key".to_string(), key)));
             table
         })
-        .boxed();
-    Union::new_weighted(vec![
-        (if timed { 10 } else { 3 }, one("x-message-ttl", select(ttl))),
-        (if timed { 5 } else { 1 }, one("x-expires", select(expires))),
-        (6, one("x-max-length", select(vec![Data::I64(0), Data::I64(1), Data::I64(2), Data::I32(2), Data::I64(3)]))),
-        (3, one("x-max-length-bytes", select(vec![Data::I64(0), Data::I64(2), Data::I64(5), Data::I64(30), Data::I64(300)]))),
-        (4, one("x-overflow", select(vec![text("drop-head"), text("reject-publish"), text("reject-publish-dlx")]))),
-        (14, dead_letters),
-        (4, one("x-max-priority", select(vec![Data::I32(1), Data::I32(4), Data::U8(4), Data::I32(255), Data::I32(0)]))),
-        (3, one("x-single-active-consumer", any::<bool>().prop_map(Data::Bool))),
-        (1, one("x-queue-mode", select(vec![text("lazy"), text("default")]))),
-        (1, one("x-queue-type", select(vec![text("classic"), text("classic"), text("nonsense")]))),
-        (1, one("x-queue-version", select(vec![Data::I32(1), Data::I32(2), Data::I32(3)]))),
-        (1, one("x-custom", select(vec![text("anything"), Data::Void, Data::Table(vec![("x".into(), Data::F64(0.5))])]))),
-        (2, invalid_queue_argument()),
-    ])
-    .boxed()
+        .boxed()
 }
 
 fn invalid_queue_argument() -> BoxedStrategy<Table> {
@@ -452,13 +570,15 @@ fn properties(timed: bool) -> BoxedStrategy<PropertiesSpec> {
         .boxed()
 }
 
-fn consume_spec() -> BoxedStrategy<ConsumeSpec> {
-    let arguments = prop_oneof![
-        20 => Just(Table::new()),
-        5 => select(vec![Data::I32(1), Data::I32(5), Data::I32(-1), Data::I64(5)]).prop_map(|value| vec![("x-priority".to_string(), value)]),
-        1 => select(vec![text("high"), Data::F64(1.0), Data::Void, Data::Bool(true)]).prop_map(|value| vec![("x-priority".to_string(), value)]),
-        1 => select(vec![Data::Bool(true), text("no")]).prop_map(|value| vec![("x-cancel-on-ha-failover".to_string(), value)]),
-    ];
+fn consume_spec(odd: bool) -> BoxedStrategy<ConsumeSpec> {
+    let priority = |values| select(values).prop_map(|value| vec![("x-priority".to_string(), value)]).boxed();
+    let failover = select(vec![Data::Bool(true), text("no")]).prop_map(|value| vec![("x-cancel-on-ha-failover".to_string(), value)]);
+    let mut choices = vec![(20, Just(Table::new()).boxed()), (5, priority(vec![Data::I32(1), Data::I32(5), Data::I32(-1), Data::I64(5)]))];
+    if odd {
+        choices.push((1, priority(vec![text("high"), Data::F64(1.0), Data::Void, Data::Bool(true)])));
+        choices.push((1, failover.boxed()));
+    }
+    let arguments = Union::new_weighted(choices);
     (queue_name(true), select(vec![0u16, 1, 1, 2, 3, 10]), flag(0.15), flag(0.08), flag(0.25), arguments)
         .prop_map(|(queue, prefetch, automatic, exclusive, lazy, arguments)| ConsumeSpec {
             queue,

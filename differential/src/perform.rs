@@ -1,5 +1,6 @@
 //! What each action does with the contract.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use carrot_core::backend::{
@@ -50,6 +51,10 @@ impl Runner<'_> {
             Action::Cancel { subscription } => return self.cancel(*subscription),
             Action::DropSubscription { subscription } => return self.drop_subscription(*subscription),
             Action::DropChannel => {
+                let mut live = self.subscribers.iter().filter(|other| other.channel == slot && other.subscription.is_some());
+                if live.clone().count() > 1 && live.any(|subscriber| subscriber.lazy) {
+                    self.leave_open("a channel was dropped, and its subscriptions one by one");
+                }
                 self.drop_channel(slot);
                 return Done { lines: vec!["dropped".into()], look: true, taking: None };
             }
@@ -197,7 +202,7 @@ impl Runner<'_> {
         if let Some(channel) = &mut self.channels[usize::from(slot)] {
             with_tag = channel.sources.len() <= 1;
             if !automatic {
-                channel.held.push(Held { tag: delivery.tag, settled: false });
+                channel.held.push(Held { tag: delivery.tag, consumer: None, settled: false });
             }
         }
         Ok(self.delivery(&delivery, with_tag))
@@ -281,11 +286,18 @@ impl Runner<'_> {
         };
         let Some(tag) = picked else { return Done::nothing("nothing to settle") };
         let several = state.sources.len() > 1;
+        let mut consumers = BTreeSet::new();
         for held in &mut state.held {
-            held.settled |= if multiple { held.tag <= tag || tag.0 == 0 } else { held.tag == tag };
+            if !held.settled && if multiple { held.tag <= tag || tag.0 == 0 } else { held.tag == tag } {
+                held.settled = true;
+                consumers.insert(held.consumer);
+            }
         }
         if several && multiple && tag.0 != 0 {
             self.leave_open("a settlement of several deliveries on a channel that consumes from several queues");
+        }
+        if consumers.len() > 1 {
+            self.leave_open("a settlement of deliveries to several consumers");
         }
         let extent = if multiple { Extent::UpTo } else { Extent::One };
         let result = match rejection {
