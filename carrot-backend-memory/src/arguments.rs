@@ -78,6 +78,8 @@ pub(crate) struct Rules {
     pub(crate) dead_letter_key: Option<Arc<str>>,
     pub(crate) max_priority: Option<u8>,
     pub(crate) single_active: bool,
+    /// Whether it keeps its messages on disk.
+    pub(crate) lazy: bool,
 }
 
 impl Rules {
@@ -141,6 +143,7 @@ impl Rules {
             dead_letter_key,
             max_priority,
             single_active,
+            lazy: arguments.get("x-queue-mode").and_then(Value::as_str) == Some("lazy"),
         })
     }
 

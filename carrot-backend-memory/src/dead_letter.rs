@@ -136,7 +136,8 @@ fn readdress(letter: &DeadLetter, exchange: &Arc<str>, timestamp: u64) -> Parcel
         ("routing-keys", keys.into()),
     ]
     .into();
-    if let Some(expiration) = properties.expiration() {
+    // RabbitMQ does not see the expiration of a message that it has read back from disk.
+    if let Some(expiration) = properties.expiration().filter(|_| !letter.queue.rules.lazy) {
         record.insert("original-expiration", expiration);
     }
     note_death(&mut headers, record, queue, reason, &content.exchange);
