@@ -6,7 +6,7 @@ mod support;
 use std::time::Duration;
 
 use carrot_backend_memory::Broker;
-use carrot_core::backend::{Acknowledgement, Backend, ChannelOptions, Connector, ConsumeOptions, Declare, Extent, Outcome, Publication};
+use carrot_core::backend::{Acknowledgement, Backend, ChannelOptions, ConsumeOptions, Declare, Extent, Outcome, Publication};
 use carrot_core::{Binding, Exchange, Queue};
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use carrot_backend_memory::Broker;
 use carrot_core::Queue;
-use carrot_core::backend::{Backend, ChannelOptions, Connector, Content, Declare, Publication};
+use carrot_core::backend::{Backend, ChannelOptions, Content, Declare, Publication};
 
 pub(crate) const BODY: [u8; 100] = [7; 100];
 pub(crate) const SOON: Duration = Duration::from_secs(30);
