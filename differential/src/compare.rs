@@ -21,7 +21,7 @@ pub enum Verdict {
     Same,
     /// They differ.
     Divergence(Difference),
-    /// They differ, after something whose order is open: see [`open`](crate::open).
+    /// They differ, after something whose order is open: see [`open`].
     Open(String),
     /// They differ, and the run on RabbitMQ took too long to be evidence.
     Slow,
