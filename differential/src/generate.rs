@@ -14,7 +14,7 @@ use proptest::prelude::*;
 use proptest::strategy::{Union, ValueTree};
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 
-use self::messages::{consume_spec, message_publication, pick, publish_spec};
+use self::messages::{consume_answers, consume_spec, message_publication, pick, publish_spec};
 use self::pools::{QUEUES, exchange_name, flag, queue_name};
 use self::topology::{binding_spec, exchange_spec, queue_spec, setup_binding, sound_queue};
 use crate::program::{Action, CHANNELS, ConsumeSpec, Operation, Pick, Program, QueueName, QueueSpec};
@@ -114,6 +114,7 @@ fn actions(timed: bool) -> BoxedStrategy<Action> {
         (2, Just(Action::Confirm).boxed()),
         (10, (queue_name(true), prop::bool::weighted(0.25)).prop_map(|(queue, automatic)| Action::Get { queue, automatic }).boxed()),
         (10, consume_spec(true).prop_map(Action::Consume).boxed()),
+        (1, consume_answers().prop_map(Action::Consume).boxed()),
         (4, (any::<u8>(), 1..4u8).prop_map(|(subscription, most)| Action::Take { subscription, most }).boxed()),
         (3, any::<u8>().prop_map(|subscription| Action::Cancel { subscription }).boxed()),
         (2, any::<u8>().prop_map(|subscription| Action::DropSubscription { subscription }).boxed()),
@@ -142,6 +143,7 @@ fn message_actions(timed: bool) -> BoxedStrategy<Action> {
         (30, message_publication(timed).prop_map(Action::Publish).boxed()),
         (1, Just(Action::Confirm).boxed()),
         (10, (queue(), flag(0.2)).prop_map(|(queue, automatic)| Action::Get { queue, automatic }).boxed()),
+        (1, consume_answers().prop_map(Action::Consume).boxed()),
         (8, (queue(), consume_spec(false)).prop_map(|(queue, spec)| Action::Consume(ConsumeSpec { queue, ..spec })).boxed()),
         (4, (subscription(), 1..4u8).prop_map(|(subscription, most)| Action::Take { subscription, most }).boxed()),
         (2, subscription().prop_map(|subscription| Action::Cancel { subscription }).boxed()),

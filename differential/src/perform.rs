@@ -8,7 +8,7 @@ use carrot_core::backend::{
 };
 use carrot_core::{Binding, DeliveryMode, Destination, Exchange, ExchangeKind, Properties, Queue, Result, Value};
 
-use crate::names::Names;
+use crate::names::{Names, REPLY_TO};
 use crate::open;
 use crate::program::{
     Action, BindingSpec, CHANNELS, ConsumeSpec, ExchangeSpec, Operation, Pick, PropertiesSpec, PublishSpec, QueueName, QueueSpec, Target,
@@ -145,6 +145,9 @@ impl Runner<'_> {
         if queue.arguments.get("x-single-active-consumer").and_then(Value::as_bool) == Some(true) {
             self.single_active.insert(declared.name.clone());
         }
+        if spec.name == QueueName::ReplyTo {
+            return Ok(format!("ok ready={} consumers={}", declared.message_count, declared.consumer_count));
+        }
         let owner = (spec.exclusive && !spec.passive).then_some(connection_of(slot));
         self.know_queue(&declared.name, owner);
         Ok(format!("ok {} ready={} consumers={}", declared.name, declared.message_count, declared.consumer_count))
@@ -198,6 +201,7 @@ impl Runner<'_> {
         let queue = self.names.queue(queue);
         let acknowledgement = if automatic { Acknowledgement::Automatic } else { Acknowledgement::Manual };
         let Some(delivery) = channel.get(&queue, acknowledgement)? else { return Ok("nothing".into()) };
+        self.names.learn_answer(delivery.content.properties.reply_to());
         let mut with_tag = false;
         if let Some(channel) = &mut self.channels[usize::from(slot)] {
             with_tag = channel.sources.len() <= 1;
@@ -395,6 +399,9 @@ fn properties(names: &Names, spec: &PropertiesSpec, number: u32) -> Properties {
             .with_app_id("app")
             .with_cluster_id("cluster")
             .with_timestamp(u64::from(number));
+    }
+    if spec.answer_here {
+        properties = properties.with_reply_to(REPLY_TO);
     }
     properties
 }

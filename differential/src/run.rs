@@ -187,7 +187,10 @@ impl<'a> Runner<'a> {
             loop {
                 let got = self.watch(owner, |watcher| watcher.get(&name, Acknowledgement::Automatic));
                 let line = match got {
-                    Ok(Some(delivery)) => format!("{name} holds {} redelivered={}", text::content(&delivery.content), delivery.redelivered),
+                    Ok(Some(delivery)) => {
+                        self.names.learn_answer(delivery.content.properties.reply_to());
+                        format!("{name} holds {} redelivered={}", text::content(&delivery.content), delivery.redelivered)
+                    }
                     Ok(None) => break,
                     Err(error) => format!("{name} cannot be read: {}", text::error(&error)),
                 };
@@ -356,7 +359,10 @@ impl<'a> Runner<'a> {
                 && let Some(subscription) = &subscriber.subscription
             {
                 match subscription.next(Duration::ZERO) {
-                    Ok(Some(delivery)) => view.taken[index].push(delivery),
+                    Ok(Some(delivery)) => {
+                        self.names.learn_answer(delivery.content.properties.reply_to());
+                        view.taken[index].push(delivery);
+                    }
                     Ok(None) => break,
                     Err(error) => {
                         view.ended[index] = Some(text::error(&error));

@@ -12,6 +12,7 @@ pub(super) fn publish_spec(timed: bool) -> BoxedStrategy<PublishSpec> {
         4 => (exchange_name(true), key()),
         4 => (Just(ExchangeName::Default), (0..QUEUES).prop_map(|slot| Key::Queue(QueueName::Known(slot)))),
         1 => (Just(ExchangeName::Default), key()),
+        1 => (Just(ExchangeName::Default), prop_oneof![Just(Key::Answer), Just(Key::Queue(QueueName::ReplyTo))]),
         1 => (select(vec!["direct", "fanout", "topic", "headers", "match"]).prop_map(|kind| ExchangeName::Amq(kind.into())), key()),
     ];
     (target, flag(0.2), flag(0.1), prop_oneof![4 => Just(0), 1 => 1..40u8], properties(timed))
@@ -30,6 +31,7 @@ pub(super) fn message_publication(timed: bool) -> BoxedStrategy<PublishSpec> {
     let target = prop_oneof![
         6 => (Just(ExchangeName::Default), (0..QUEUES - 1).prop_map(QueueName::Known).prop_map(Key::Queue)),
         2 => ((0..2u8).prop_map(ExchangeName::Known), key()),
+        1 => (Just(ExchangeName::Default), Just(Key::Answer)),
     ];
     (target, publish_spec(timed))
         .prop_map(|((exchange, key), mut spec)| {
@@ -83,14 +85,16 @@ pub(super) fn properties(timed: bool) -> BoxedStrategy<PropertiesSpec> {
         headers,
         user,
         flag(0.08),
+        flag(0.03),
     )
-        .prop_map(|(expiration, priority, delivery_mode, headers, user_id, descriptive)| PropertiesSpec {
+        .prop_map(|(expiration, priority, delivery_mode, headers, user_id, descriptive, answer_here)| PropertiesSpec {
             expiration,
             priority,
             delivery_mode,
             headers,
             user_id,
             descriptive,
+            answer_here,
         })
         .boxed()
 }
@@ -112,6 +116,20 @@ pub(super) fn consume_spec(odd: bool) -> BoxedStrategy<ConsumeSpec> {
             exclusive,
             lazy,
             arguments,
+        })
+        .boxed()
+}
+
+/// A consumer of direct answers.
+pub(super) fn consume_answers() -> BoxedStrategy<ConsumeSpec> {
+    (flag(0.9), flag(0.1))
+        .prop_map(|(automatic, exclusive)| ConsumeSpec {
+            queue: QueueName::ReplyTo,
+            prefetch: 0,
+            automatic,
+            exclusive,
+            lazy: false,
+            arguments: Table::new(),
         })
         .boxed()
 }

@@ -22,6 +22,7 @@ pub(super) fn queue_name(odd: bool) -> BoxedStrategy<QueueName> {
         (8, (0..2u8).prop_map(QueueName::Server).boxed()),
         (6, Just(QueueName::Empty).boxed()),
         (1, Just(QueueName::Reserved).boxed()),
+        (1, Just(QueueName::ReplyTo).boxed()),
         (1, Just(QueueName::TooLong).boxed()),
     ])
     .boxed()
@@ -45,8 +46,8 @@ pub(super) fn exchange_name(odd: bool) -> BoxedStrategy<ExchangeName> {
 
 pub(super) fn key() -> BoxedStrategy<Key> {
     let words = select(vec!["", "a", "b", "a.b", "a.b.c", "b.a", "a.", ".", "*", "#"]).prop_map(|words| Key::Words(words.into()));
-    Union::new_weighted(vec![(60, words.boxed()), (20, queue_name(true).prop_map(Key::Queue).boxed()), (1, Just(Key::TooLong).boxed())])
-        .boxed()
+    let queue = queue_name(true).prop_map(Key::Queue).boxed();
+    Union::new_weighted(vec![(60, words.boxed()), (20, queue), (1, Just(Key::Answer).boxed()), (1, Just(Key::TooLong).boxed())]).boxed()
 }
 
 pub(super) fn pattern() -> BoxedStrategy<Key> {
