@@ -78,6 +78,8 @@ pub(crate) struct Rules {
     pub(crate) dead_letter_key: Option<Arc<str>>,
     pub(crate) max_priority: Option<u8>,
     pub(crate) single_active: bool,
+    /// Whether it keeps its messages on disk.
+    pub(crate) lazy: bool,
 }
 
 impl Rules {
@@ -141,6 +143,7 @@ impl Rules {
             dead_letter_key,
             max_priority,
             single_active,
+            lazy: arguments.get("x-queue-mode").and_then(Value::as_str) == Some("lazy"),
         })
     }
 
@@ -301,7 +304,11 @@ pub(crate) fn consumer_priority(queue: &str, arguments: &Headers) -> Result<i64>
 /// Compares the arguments of a queue with those of a second declaration.
 pub(crate) fn compare_queue(queue: &str, current: &Headers, wanted: &Headers) -> Result<()> {
     let classic = Value::from("classic");
-    COMPARED.iter().try_for_each(|name| {
+    let foreign: &[&str] = match current.get("x-queue-type").and_then(Value::as_str) {
+        Some("quorum") => &NOT_FOR_QUORUM,
+        _ => &NOT_FOR_CLASSIC,
+    };
+    COMPARED.iter().filter(|name| !foreign.contains(name)).try_for_each(|name| {
         let default = (*name == "x-queue-type").then_some(&classic);
         compare(name, "queue", queue, current.get(name).or(default), wanted.get(name).or(default))
     })

@@ -211,18 +211,22 @@ impl Queue {
             return;
         }
         let mut back = Vec::new();
+        let mut discarded = Vec::new();
         for unacked in deliveries {
             state.unacked -= 1;
             state.consumers.restore(unacked.consumer);
             match settlement {
                 Settlement::Ack => {}
-                Settlement::Discard => self.bury(core, unacked.entry.parcel, Reason::Rejected),
+                Settlement::Discard if self.rules.dead_letter_exchange.is_some() => discarded.push(unacked.entry),
+                Settlement::Discard => {}
                 Settlement::Requeue => {
                     state.unacked += 1;
                     back.push(unacked);
                 }
             }
         }
+        state.ready.sort_by_precedence(&mut discarded);
+        discarded.into_iter().for_each(|entry| self.bury(core, entry.parcel, Reason::Rejected));
         state.consumers.unblock();
         if back.is_empty() {
             state.serve(self, core);

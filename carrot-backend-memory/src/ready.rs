@@ -169,6 +169,13 @@ impl Ready {
         self.expiring += usize::from(entry.expires != NEVER);
     }
 
+    /// Puts messages that leave together in the order in which they would be taken, as far as priorities tell.
+    pub(crate) fn sort_by_precedence(&self, entries: &mut [Entry]) {
+        if matches!(self.precedence, Precedence::Priority(_)) {
+            entries.sort_by_key(|entry| std::cmp::Reverse(self.level(entry)));
+        }
+    }
+
     fn level(&self, entry: &Entry) -> usize {
         match self.precedence {
             Precedence::None => 0,

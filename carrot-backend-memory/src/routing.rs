@@ -72,7 +72,9 @@ impl Core {
             )));
         }
         let strange_mode = properties.delivery_mode().map(u8::from).filter(|mode| !(1..=2).contains(mode));
-        if properties.user_id().is_some() || properties.expiration().is_some() || properties.headers().is_some() || strange_mode.is_some() {
+        let asks_for_answer = properties.reply_to() == Some(reply_to::PSEUDO_QUEUE);
+        let may_be_refused = properties.user_id().is_some() || properties.expiration().is_some() || properties.headers().is_some();
+        if may_be_refused || strange_mode.is_some() || asks_for_answer {
             self.check_exchange(&content.exchange)?;
         }
         if let Some(claimed) = properties.user_id()

@@ -1,6 +1,7 @@
 //! Many programs, on several threads.
 
 use std::fmt;
+use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::Command;
 use std::sync::Mutex;
@@ -17,6 +18,7 @@ use crate::coverage::Coverage;
 use crate::generate;
 use crate::open;
 use crate::program::Program;
+use crate::regression::Regression;
 use crate::shrink::shrink;
 
 /// While a program is shrunk, RabbitMQ is given less time, since most of it is spent on what never comes.
@@ -169,6 +171,16 @@ impl Campaign {
             }
         }
         text + &format!("{verdict:?}\n")
+    }
+
+    /// Writes down what RabbitMQ shows of a program, among the regressions.
+    ///
+    /// # Errors
+    /// If the file cannot be written.
+    pub fn keep(&self, name: &str, program: &Program) -> io::Result<()> {
+        let Some(host) = self.virtual_hosts().into_iter().next() else { return Ok(()) };
+        let rabbitmq = Corner::new(host).watch(program, WATCHING_PATIENCE).steps;
+        Regression { name: name.into(), program: program.clone(), rabbitmq }.keep()
     }
 
     /// A virtual host for each thread, so that what is predeclared is not shared.

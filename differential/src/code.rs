@@ -81,6 +81,7 @@ fn queue_name(name: &QueueName) -> String {
         QueueName::Server(back) => format!("server_named[{back}]"),
         QueueName::Empty => "\"\"".into(),
         QueueName::Reserved => "\"amq.reserved\"".into(),
+        QueueName::ReplyTo => "\"amq.rabbitmq.reply-to\"".into(),
         QueueName::TooLong => "TOO_LONG".into(),
     }
 }
@@ -99,6 +100,7 @@ fn key(key: &Key) -> String {
     match key {
         Key::Words(words) => format!("{words:?}"),
         Key::Queue(name) => queue_name(name),
+        Key::Answer => "last_answer_address".into(),
         Key::TooLong => "TOO_LONG".into(),
     }
 }
@@ -183,6 +185,9 @@ fn publication(spec: &PublishSpec, number: u32) -> String {
     }
     if properties.descriptive {
         text += ".descriptive_properties()";
+    }
+    if properties.answer_here {
+        text += ".reply_to(\"amq.rabbitmq.reply-to\")";
     }
     match properties.headers.as_deref() {
         None => {}

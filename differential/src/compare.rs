@@ -7,6 +7,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use carrot_core::ConnectionOptions;
 use carrot_core::backend::{Backend, ChannelOptions, Condition, Connector, Delete};
 
+use crate::open;
 use crate::program::Program;
 use crate::run::{Log, Made, Step, run, watch};
 use crate::side::{Memory, RabbitMq, Side};
@@ -20,7 +21,7 @@ pub enum Verdict {
     Same,
     /// They differ.
     Divergence(Difference),
-    /// They differ, after something whose order is open: see [`open`](crate::open).
+    /// They differ, after something whose order is open: see [`open`].
     Open(String),
     /// They differ, and the run on RabbitMQ took too long to be evidence.
     Slow,
@@ -67,6 +68,9 @@ impl Corner {
             && *at <= step
         {
             return (Verdict::Open(why.clone()), memory);
+        }
+        if [&memory, &rabbitmq].iter().filter_map(|log| log.steps.get(step)).flatten().any(|line| open::is_endless(line)) {
+            return (Verdict::Open("dead letters go round for ever".into()), memory);
         }
         if rabbitmq.slow {
             return (Verdict::Slow, memory);

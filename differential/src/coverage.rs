@@ -107,6 +107,7 @@ impl Coverage {
             }
             Action::Get { automatic: true, .. } => "get automatic",
             Action::Consume(spec) => {
+                self.queue_name(&spec.queue);
                 self.add("consume", format!("prefetch {}", spec.prefetch));
                 self.flags("consume", &[("automatic", spec.automatic), ("exclusive", spec.exclusive), ("lazy", spec.lazy)]);
                 self.table("consume", &spec.arguments);
@@ -148,7 +149,11 @@ impl Coverage {
                 ("descriptive properties", spec.properties.descriptive),
             ],
         );
+        if spec.key == Key::Answer {
+            self.add("publish", "a direct answer");
+        }
         let properties = &spec.properties;
+        self.flags("publish", &[("asks for a direct answer", properties.answer_here)]);
         if let Some(expiration) = &properties.expiration {
             self.add("publish", format!("expiration {expiration:?}"));
         }

@@ -4,6 +4,10 @@ use carrot_core::{Headers, Value};
 
 use crate::program::{Data, ExchangeName, Key, QueueName, Table};
 
+/// The pseudo-queue of direct answers.
+pub(crate) const REPLY_TO: &str = "amq.rabbitmq.reply-to";
+const DIRECT_ANSWER: &str = "amq.rabbitmq.reply-to.";
+
 /// The names of one run of a program.
 #[derive(Debug)]
 pub struct Names {
@@ -11,18 +15,28 @@ pub struct Names {
     server: Vec<String>,
     queues: Vec<String>,
     exchanges: Vec<String>,
+    answers: Vec<String>,
 }
 
 impl Names {
     /// Names that begin with a prefix nobody else has.
     pub fn new(prefix: impl Into<String>) -> Names {
-        Names { prefix: prefix.into(), server: Vec::new(), queues: Vec::new(), exchanges: Vec::new() }
+        Names { prefix: prefix.into(), server: Vec::new(), queues: Vec::new(), exchanges: Vec::new(), answers: Vec::new() }
     }
 
     /// Takes note of a queue that the broker named.
     pub fn learn(&mut self, name: &str) {
         if !self.server.iter().any(|known| known == name) {
             self.server.push(name.to_string());
+        }
+    }
+
+    /// Takes note of where a message wants its answer, if that is a direct way.
+    pub fn learn_answer(&mut self, reply_to: Option<&str>) {
+        if let Some(name) = reply_to.filter(|name| name.starts_with(DIRECT_ANSWER))
+            && !self.answers.iter().any(|known| known == name)
+        {
+            self.answers.push(name.to_string());
         }
     }
 
@@ -49,6 +63,7 @@ impl Names {
             }
             QueueName::Empty => String::new(),
             QueueName::Reserved => format!("amq.{}reserved", self.prefix),
+            QueueName::ReplyTo => REPLY_TO.into(),
             QueueName::TooLong => "q".repeat(256),
         }
     }
@@ -72,6 +87,7 @@ impl Names {
         match key {
             Key::Words(words) => words.clone(),
             Key::Queue(queue) => self.queue(queue),
+            Key::Answer => self.answers.last().cloned().unwrap_or_else(|| format!("{DIRECT_ANSWER}nobody")),
             Key::TooLong => "k".repeat(256),
         }
     }
@@ -110,6 +126,9 @@ impl Names {
         let mut text = text.replace(&self.prefix, "");
         for (index, name) in self.server.iter().enumerate() {
             text = text.replace(name.as_str(), &format!("server{index}"));
+        }
+        for (index, name) in self.answers.iter().enumerate() {
+            text = text.replace(name.as_str(), &format!("answer{index}"));
         }
         text
     }

@@ -27,6 +27,8 @@
 //! * A consumer of a queue with `x-single-active-consumer` is cancelled. RabbitMQ 3.10 makes the next one active and does not serve it what
 //!   is ready; over the next publication, the process of the queue crashes, and what is transient in it is lost. The memory broker
 //!   serves it.
+//! * Messages that have been dead-lettered [`ENDLESS`] times: RabbitMQ does not notice some cycles, and goes round in them for ever. The
+//!   memory broker stops after some thousand rounds.
 //! * A connection with several busy channels ends while somebody on another connection takes messages: the channels end one by one.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -44,6 +46,14 @@ pub const WAIT: Duration = Duration::from_millis(900);
 pub const SLOW: Duration = Duration::from_millis(250);
 /// How long RabbitMQ may take to come to what is expected of it.
 pub const SETTLE: Duration = Duration::from_millis(1500);
+
+/// Who has been dead-lettered so often is on a way without end.
+pub const ENDLESS: i64 = 50;
+
+/// Whether a line of a log tells of a message on a way without end.
+pub fn is_endless(line: &str) -> bool {
+    line.split("count: I64(").skip(1).filter_map(|rest| rest.split(')').next()?.parse::<i64>().ok()).any(|count| count >= ENDLESS)
+}
 
 /// What is in each queue, ready or unsettled, to see what arrived there.
 #[derive(Debug, Default)]

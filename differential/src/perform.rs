@@ -1,5 +1,6 @@
 //! What each action does with the contract.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use carrot_core::backend::{
@@ -7,7 +8,7 @@ use carrot_core::backend::{
 };
 use carrot_core::{Binding, DeliveryMode, Destination, Exchange, ExchangeKind, Properties, Queue, Result, Value};
 
-use crate::names::Names;
+use crate::names::{Names, REPLY_TO};
 use crate::open;
 use crate::program::{
     Action, BindingSpec, CHANNELS, ConsumeSpec, ExchangeSpec, Operation, Pick, PropertiesSpec, PublishSpec, QueueName, QueueSpec, Target,
@@ -50,6 +51,10 @@ impl Runner<'_> {
             Action::Cancel { subscription } => return self.cancel(*subscription),
             Action::DropSubscription { subscription } => return self.drop_subscription(*subscription),
             Action::DropChannel => {
+                let mut live = self.subscribers.iter().filter(|other| other.channel == slot && other.subscription.is_some());
+                if live.clone().count() > 1 && live.any(|subscriber| subscriber.lazy) {
+                    self.leave_open("a channel was dropped, and its subscriptions one by one");
+                }
                 self.drop_channel(slot);
                 return Done { lines: vec!["dropped".into()], look: true, taking: None };
             }
@@ -140,6 +145,9 @@ impl Runner<'_> {
         if queue.arguments.get("x-single-active-consumer").and_then(Value::as_bool) == Some(true) {
             self.single_active.insert(declared.name.clone());
         }
+        if spec.name == QueueName::ReplyTo {
+            return Ok(format!("ok ready={} consumers={}", declared.message_count, declared.consumer_count));
+        }
         let owner = (spec.exclusive && !spec.passive).then_some(connection_of(slot));
         self.know_queue(&declared.name, owner);
         Ok(format!("ok {} ready={} consumers={}", declared.name, declared.message_count, declared.consumer_count))
@@ -193,11 +201,12 @@ impl Runner<'_> {
         let queue = self.names.queue(queue);
         let acknowledgement = if automatic { Acknowledgement::Automatic } else { Acknowledgement::Manual };
         let Some(delivery) = channel.get(&queue, acknowledgement)? else { return Ok("nothing".into()) };
+        self.names.learn_answer(delivery.content.properties.reply_to());
         let mut with_tag = false;
         if let Some(channel) = &mut self.channels[usize::from(slot)] {
             with_tag = channel.sources.len() <= 1;
             if !automatic {
-                channel.held.push(Held { tag: delivery.tag, settled: false });
+                channel.held.push(Held { tag: delivery.tag, consumer: None, settled: false });
             }
         }
         Ok(self.delivery(&delivery, with_tag))
@@ -281,11 +290,18 @@ impl Runner<'_> {
         };
         let Some(tag) = picked else { return Done::nothing("nothing to settle") };
         let several = state.sources.len() > 1;
+        let mut consumers = BTreeSet::new();
         for held in &mut state.held {
-            held.settled |= if multiple { held.tag <= tag || tag.0 == 0 } else { held.tag == tag };
+            if !held.settled && if multiple { held.tag <= tag || tag.0 == 0 } else { held.tag == tag } {
+                held.settled = true;
+                consumers.insert(held.consumer);
+            }
         }
         if several && multiple && tag.0 != 0 {
             self.leave_open("a settlement of several deliveries on a channel that consumes from several queues");
+        }
+        if consumers.len() > 1 {
+            self.leave_open("a settlement of deliveries to several consumers");
         }
         let extent = if multiple { Extent::UpTo } else { Extent::One };
         let result = match rejection {
@@ -383,6 +399,9 @@ fn properties(names: &Names, spec: &PropertiesSpec, number: u32) -> Properties {
             .with_app_id("app")
             .with_cluster_id("cluster")
             .with_timestamp(u64::from(number));
+    }
+    if spec.answer_here {
+        properties = properties.with_reply_to(REPLY_TO);
     }
     properties
 }

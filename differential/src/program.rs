@@ -164,6 +164,8 @@ pub enum QueueName {
     Empty,
     /// One that begins with `amq.`.
     Reserved,
+    /// The pseudo-queue of direct answers, `amq.rabbitmq.reply-to`.
+    ReplyTo,
     /// Over 255 bytes.
     TooLong,
 }
@@ -195,6 +197,8 @@ pub enum Key {
     Words(String),
     /// The name of a queue.
     Queue(QueueName),
+    /// Where the message that was last seen with a direct way to answer wants its answer.
+    Answer,
     /// Over 255 bytes.
     TooLong,
 }
@@ -325,6 +329,9 @@ pub struct PropertiesSpec {
     /// Content type, content encoding, correlation id, message id, type, app id, cluster id, reply-to and timestamp, or none of them.
     #[serde(skip_serializing_if = "is_false")]
     pub descriptive: bool,
+    /// Whether it asks for a direct answer.
+    #[serde(skip_serializing_if = "is_false")]
+    pub answer_here: bool,
 }
 
 impl PropertiesSpec {

@@ -1,5 +1,9 @@
 //! Minimal programs that once showed a difference, with what RabbitMQ showed.
 
+use std::fs;
+use std::io;
+use std::path::Path;
+
 use serde::{Deserialize, Serialize};
 
 use crate::program::Program;
@@ -27,6 +31,32 @@ impl Regression {
             Ok(regressions) => regressions,
             Err(error) => panic!("regressions.json is broken: {error}"),
         }
+    }
+
+    /// Adds it to those that are kept, in place of one of the same name.
+    ///
+    /// # Errors
+    /// If the file cannot be written.
+    pub fn keep(self) -> io::Result<()> {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("regressions.json");
+        let mut all: Vec<Regression> = serde_json::from_str(&fs::read_to_string(&path)?)?;
+        all.retain(|other| other.name != self.name);
+        all.push(self);
+        let mut text = String::from("[");
+        for (index, regression) in all.iter().enumerate() {
+            // A line for each operation and each observation, so that changes are easy to see.
+            let lines = |values: Vec<String>| values.join(",\n    ");
+            let operations = regression.program.operations.iter().map(serde_json::to_string).collect::<Result<_, _>>()?;
+            let steps = regression.rabbitmq.iter().map(serde_json::to_string).collect::<Result<_, _>>()?;
+            text += if index == 0 { "\n" } else { ",\n" };
+            text += &format!(
+                "{{\n  \"name\": {},\n  \"program\": [\n    {}\n  ],\n  \"rabbitmq\": [\n    {}\n  ]\n}}",
+                serde_json::to_string(&regression.name)?,
+                lines(operations),
+                lines(steps)
+            );
+        }
+        fs::write(path, text + "\n]\n")
     }
 
     /// The first step at which the memory broker differs from what RabbitMQ showed, and what it shows there.

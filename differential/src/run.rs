@@ -116,6 +116,8 @@ pub(crate) struct Channel {
 /// A delivery that was handed out.
 pub(crate) struct Held {
     pub(crate) tag: DeliveryTag,
+    /// The consumer that it was delivered to; none if it was got.
+    pub(crate) consumer: Option<usize>,
     pub(crate) settled: bool,
 }
 
@@ -185,7 +187,10 @@ impl<'a> Runner<'a> {
             loop {
                 let got = self.watch(owner, |watcher| watcher.get(&name, Acknowledgement::Automatic));
                 let line = match got {
-                    Ok(Some(delivery)) => format!("{name} holds {} redelivered={}", text::content(&delivery.content), delivery.redelivered),
+                    Ok(Some(delivery)) => {
+                        self.names.learn_answer(delivery.content.properties.reply_to());
+                        format!("{name} holds {} redelivered={}", text::content(&delivery.content), delivery.redelivered)
+                    }
                     Ok(None) => break,
                     Err(error) => format!("{name} cannot be read: {}", text::error(&error)),
                 };
@@ -354,7 +359,10 @@ impl<'a> Runner<'a> {
                 && let Some(subscription) = &subscriber.subscription
             {
                 match subscription.next(Duration::ZERO) {
-                    Ok(Some(delivery)) => view.taken[index].push(delivery),
+                    Ok(Some(delivery)) => {
+                        self.names.learn_answer(delivery.content.properties.reply_to());
+                        view.taken[index].push(delivery);
+                    }
                     Ok(None) => break,
                     Err(error) => {
                         view.ended[index] = Some(text::error(&error));
@@ -407,10 +415,14 @@ impl<'a> Runner<'a> {
     /// Keeps what was taken, for settling; in the order of consumers, whatever the order of arrival.
     fn hold(&mut self, view: View) {
         let mut gone: Vec<(String, Vec<Arc<Content>>)> = Vec::new();
-        for (subscriber, taken) in self.subscribers.iter().zip(view.taken) {
+        for (index, (subscriber, taken)) in self.subscribers.iter().zip(view.taken).enumerate() {
             match (subscriber.acknowledgement, &mut self.channels[usize::from(subscriber.channel)]) {
                 (Acknowledgement::Manual, Some(channel)) => {
-                    channel.held.extend(taken.into_iter().map(|delivery| Held { tag: delivery.tag, settled: false }));
+                    channel.held.extend(taken.into_iter().map(|delivery| Held {
+                        tag: delivery.tag,
+                        consumer: Some(index),
+                        settled: false,
+                    }));
                 }
                 _ => gone.push((subscriber.queue.clone(), taken.into_iter().map(|delivery| delivery.content).collect())),
             }

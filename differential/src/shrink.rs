@@ -110,7 +110,7 @@ fn simpler_actions(action: &Action) -> Vec<Action> {
                     }
                 )*};
             }
-            without!(expiration, priority, delivery_mode, headers, user_id, descriptive);
+            without!(expiration, priority, delivery_mode, headers, user_id, descriptive, answer_here);
             shorter(properties.headers.as_ref().unwrap_or(&Table::new()), |headers| {
                 with(PropertiesSpec { headers: Some(headers), ..properties.clone() });
             });
