@@ -1,14 +1,11 @@
 //! How much was handed to the I/O thread and has not left yet.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Condvar, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 /// The most bytes on their way to the socket: enough to keep it busy, little enough to hold in memory. One larger message may go alone.
 const LIMIT: u64 = 8 << 20;
-/// When nothing has left for so long, although the socket would have taken it, nothing is on its way: what was counted went down with a
-/// channel that the broker closed.
-const IDLE: Duration = Duration::from_millis(250);
 
 /// A gate before the driver's own queue, which would grow without bound while the broker does not read.
 #[derive(Debug, Default)]
@@ -16,8 +13,6 @@ pub(crate) struct Flow {
     handed: AtomicU64,
     left: AtomicU64,
     waiting: AtomicUsize,
-    /// Whether the socket takes no more for now.
-    congested: AtomicBool,
     closed: Mutex<bool>,
     moved: Condvar,
 }
@@ -30,7 +25,6 @@ impl Flow {
         }
         let mut closed = self.closed.lock().unwrap_or_else(PoisonError::into_inner);
         self.waiting.fetch_add(1, Ordering::SeqCst);
-        let mut left = self.left.load(Ordering::SeqCst);
         let entered = loop {
             if *closed || self.try_enter(bytes as u64) {
                 break true;
@@ -39,12 +33,7 @@ impl Flow {
             if now >= deadline {
                 break false;
             }
-            let (guard, waited) = self.moved.wait_timeout(closed, (deadline - now).min(IDLE)).unwrap_or_else(PoisonError::into_inner);
-            closed = guard;
-            let left_before = std::mem::replace(&mut left, self.left.load(Ordering::SeqCst));
-            if waited.timed_out() && now.elapsed() >= IDLE && left == left_before && !self.congested.load(Ordering::SeqCst) {
-                self.handed.store(left, Ordering::SeqCst);
-            }
+            closed = self.moved.wait_timeout(closed, deadline - now).unwrap_or_else(PoisonError::into_inner).0;
         };
         self.waiting.fetch_sub(1, Ordering::SeqCst);
         entered
@@ -69,16 +58,10 @@ impl Flow {
     /// Counts what has left.
     pub(crate) fn left(&self, bytes: usize) {
         self.left.fetch_add(bytes as u64, Ordering::SeqCst);
-        self.congested.store(false, Ordering::SeqCst);
         if self.waiting.load(Ordering::SeqCst) > 0 {
             drop(self.closed.lock().unwrap_or_else(PoisonError::into_inner));
             self.moved.notify_all();
         }
-    }
-
-    /// The socket takes no more, until something leaves again.
-    pub(crate) fn congest(&self) {
-        self.congested.store(true, Ordering::SeqCst);
     }
 
     /// Lets everybody through: what they hand over fails by itself.
@@ -134,26 +117,10 @@ mod tests {
             let first = scope.spawn(|| flow.enter(10, late));
             flow.left(10);
             assert!(first.join().is_ok_and(|entered| entered));
-            flow.congest();
-            let second = scope.spawn(|| flow.enter(LIMIT as usize, late));
+            let second = scope.spawn(|| flow.enter(10, late));
             flow.close();
             assert!(second.join().is_ok_and(|entered| entered));
         });
         assert!(Instant::now() < late);
-    }
-
-    #[test]
-    fn what_was_lost_does_not_count_for_ever() {
-        let flow = Flow::default();
-        assert!(flow.enter(LIMIT as usize, soon()));
-        assert!(flow.enter(1, Instant::now() + IDLE * 20));
-    }
-
-    #[test]
-    fn a_congested_socket_gives_no_room() {
-        let flow = Flow::default();
-        assert!(flow.enter(LIMIT as usize, soon()));
-        flow.congest();
-        assert!(!flow.enter(1, Instant::now() + IDLE * 3));
     }
 }

@@ -124,13 +124,9 @@ impl Write for Stream {
         if self.handshake.is_some() {
             return self.write_handshake(bytes);
         }
-        let result = self.transport.write(bytes);
-        match &result {
-            Ok(written) => self.wire.flow.left(*written),
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.wire.flow.congest(),
-            Err(_) => {}
-        }
-        result
+        let written = self.transport.write(bytes)?;
+        self.wire.flow.left(written);
+        Ok(written)
     }
 
     fn flush(&mut self) -> io::Result<()> {
