@@ -44,7 +44,7 @@ impl Runner<'_> {
         match &operation.action {
             Action::Wait => {
                 self.side.pass(open::WAIT);
-                self.last_wait = std::time::Instant::now();
+                self.pace.waited();
                 return Done { lines: vec!["waited".into()], look: true, taking: None };
             }
             Action::Take { subscription, most } => return self.take_lazily(*subscription, *most),
