@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use carrot_core::backend::{Content, DeliveryTag};
-use carrot_core::{Binding, Error, Exchange, Queue as QueueDefinition, Result};
+use carrot_core::{Binding, Error, Exchange, Queue as QueueDefinition, Result, Workers};
 
 use crate::arguments;
 use crate::broker::{Broker, Core};
@@ -158,6 +158,23 @@ impl Broker {
         };
         idle.watchers.fetch_sub(1, Ordering::SeqCst);
         result
+    }
+
+    /// Waits as [`settled`](Broker::settled), and tells a failure of the workers' handlers too: for a test of a service that is to handle
+    /// everything.
+    ///
+    /// Blocks until then, `timeout` at most.
+    ///
+    /// # Errors
+    /// [`Error::Backend`] with the reason of the first handler that failed, also if messages are left; else as
+    /// [`settled`](Broker::settled).
+    pub fn settled_by(&self, workers: &Workers, timeout: Duration) -> Result<()> {
+        let settled = self.settled(timeout);
+        match (workers.first_failure(), settled) {
+            (None, settled) => settled,
+            (Some(failure), Ok(())) => Err(Error::Backend { reason: format!("a handler failed: {failure}"), source: None }),
+            (Some(failure), Err(left)) => Err(Error::Backend { reason: format!("a handler failed: {failure}; {left}"), source: None }),
+        }
     }
 
     fn busy(&self) -> Vec<String> {

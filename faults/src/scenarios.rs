@@ -18,6 +18,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use crate::outcome::with_sources;
 use crate::{Ledger, Node, Outcome, Result};
 
 /// How much is done.
@@ -136,7 +137,7 @@ impl Context {
                 self.node = node;
                 match outcome {
                     Ok(outcome) => return Outcome { scenario: scenario.name, took: started.elapsed(), ..outcome },
-                    Err(error) => format!("it broke off: {error}"),
+                    Err(error) => format!("it broke off: {}", with_sources(&*error)),
                 }
             }
             Ok(Err(_)) => format!("it did not end within {limit:?}"),

@@ -45,7 +45,7 @@ fn frozen(node: &Node, ledger: &Ledger, options: &carrot::ConnectionOptions) -> 
             std::thread::sleep(HEARTBEAT * 3);
             node.thaw()
         });
-        let _ = ledger.try_call("declare", opening, || connection.declare_queue(&*queue));
+        let _ = ledger.try_call("declare", opening, || connection.declare_queue(carrot::Queue::existing(&*queue)));
         scope.spawn(|| ledger.try_call("connect", DEADLINE, || carrot::connect(options)).map(drop));
         scope.spawn(|| ledger.try_call("fetch", opening, || consumer.fetch()).map(drop));
         scope.spawn(|| ledger.try_call("send", DEADLINE, || publisher.send("frozen")));

@@ -1,4 +1,3 @@
-use std::error::Error as _;
 use std::fs;
 use std::path::Path;
 use std::time::Duration;
@@ -6,6 +5,7 @@ use std::time::Duration;
 use carrot::{ConnectionOptions, Error, Pem, TlsOptions};
 
 use super::Context;
+use crate::outcome::with_sources;
 use crate::{Authority, Ledger, Node, Outcome, Result, Watch};
 
 const DEADLINE: Duration = Duration::from_secs(5);
@@ -79,16 +79,6 @@ impl Cases<'_> {
             }
         }
     }
-}
-
-fn with_sources(error: &Error) -> String {
-    let mut text = error.to_string();
-    let mut next = error.source();
-    while let Some(source) = next {
-        text = format!("{text}: {source}");
-        next = source.source();
-    }
-    text
 }
 
 fn with_expired_certificate(node: &Node, authority: &Authority, act: impl FnOnce()) -> Result<()> {
