@@ -11,7 +11,7 @@ use carrot_core::backend::{
 use carrot_core::{Error, Exchange, Queue, Result};
 
 use crate::names::Names;
-use crate::open::{self, Arrivals, Pace};
+use crate::open::{Arrivals, Pace};
 use crate::program::{CHANNELS, CONNECTIONS, Program, UNCONFIRMED, connection_of};
 use crate::side::Side;
 use crate::text;
