@@ -30,7 +30,7 @@
 //!   serves it.
 //! * Messages that have been dead-lettered [`ENDLESS`] times: RabbitMQ does not notice some cycles, and goes round in them for ever. The
 //!   memory broker stops after some thousand rounds.
-//! * A connection with several busy channels ends while somebody on another connection takes messages: the channels end one by one.
+//! * A connection with several busy channels ends: its channels end one by one, and what one gives back, another may get.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::{Duration, Instant};

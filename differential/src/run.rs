@@ -273,8 +273,7 @@ impl<'a> Runner<'a> {
             let holds = self.channels[usize::from(*slot)].as_ref().is_some_and(|channel| channel.held.iter().any(|held| !held.settled));
             holds || self.subscribers.iter().any(|subscriber| subscriber.channel == *slot && live(subscriber))
         });
-        let others = self.subscribers.iter().any(|subscriber| connection_of(subscriber.channel) != connection && live(subscriber));
-        if busy.count() > 1 && others {
+        if busy.count() > 1 {
             self.leave_open("a connection with several busy channels ended");
         }
         for slot in (0..CHANNELS).filter(|slot| connection_of(*slot) == connection) {
