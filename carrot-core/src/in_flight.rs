@@ -25,6 +25,8 @@ struct Inside {
     attempt: Option<Attempt>,
     /// Whether a thread is asking there.
     asking: bool,
+    /// How many threads wait for a change. Waking nobody would take a system call.
+    waiting: usize,
     fate: Option<Result<()>>,
     /// Whether somebody was told its fate, or need not be.
     reported: bool,
@@ -59,8 +61,9 @@ impl InFlight {
     }
 
     pub(crate) fn sent(&self, attempt: Attempt) {
-        self.lock().attempt = Some(attempt);
-        self.changed.notify_all();
+        let mut inside = self.lock();
+        inside.attempt = Some(attempt);
+        self.tell(inside);
     }
 
     /// Whether it was handed over, but to a channel other than `channel`, and has no answer yet.
@@ -83,8 +86,7 @@ impl InFlight {
         inside.reported = inside.abandoned;
         inside.fate = Some(fate);
         inside.attempt = None;
-        drop(inside);
-        self.changed.notify_all();
+        self.tell(inside);
         Some(unclaimed)
     }
 
@@ -104,8 +106,7 @@ impl InFlight {
             let mut inside = self.lock();
             inside.asking = false;
             let sent_again = inside.attempt.as_ref().is_none_or(|current| !current.is(&attempt));
-            drop(inside);
-            self.changed.notify_all();
+            self.tell(inside);
             match error {
                 Error::Timeout { .. } => return Answer::None,
                 Error::Blocked { .. } => return Answer::Blocked(error),
@@ -130,7 +131,9 @@ impl InFlight {
             if left.is_zero() {
                 return Err(Answer::None);
             }
+            inside.waiting += 1;
             inside = self.changed.wait_timeout(inside, left).unwrap_or_else(PoisonError::into_inner).0;
+            inside.waiting -= 1;
         }
     }
 
@@ -161,6 +164,15 @@ impl InFlight {
             return Ok(());
         }
         inside.fate.clone().unwrap_or(Ok(()))
+    }
+
+    /// Lets the others look at what this thread has changed.
+    fn tell(&self, inside: MutexGuard<'_, Inside>) {
+        let somebody_waits = inside.waiting > 0;
+        drop(inside);
+        if somebody_waits {
+            self.changed.notify_all();
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, Inside> {

@@ -1,0 +1,76 @@
+//! The results as a table in Markdown.
+
+use std::fmt::Write;
+
+use crate::peers::Measured;
+use crate::results::Results;
+use crate::works::Work;
+
+pub fn peers(results: &Results) -> Vec<&'static str> {
+    let order = ["carrot", "rabbitmq-c", "amiquip", "lapin", "amqprs", "pika", "kombu"];
+    order.into_iter().filter(|peer| results.peers.contains_key(peer)).collect()
+}
+
+/// A number with as many digits as mean something.
+pub fn rounded(value: f64) -> String {
+    match value {
+        10_000.0.. => format!("{:.1}k", value / 1000.0),
+        100.0.. => format!("{value:.0}"),
+        10.0.. => format!("{value:.1}"),
+        _ => format!("{value:.2}"),
+    }
+}
+
+pub fn write(results: &Results, works: &[Work]) -> String {
+    let mut text = String::new();
+    let machine = &results.machine;
+    let versions: Vec<String> = results.peers.iter().map(|(peer, version)| format!("{peer} {version}")).collect();
+    let _ = writeln!(
+        text,
+        "{} cores, {} GiB, {}; {} on the same machine, {} queue; load {:.1} before, {:.1} after; {:.0} s.\n{}.\n",
+        machine.cores,
+        machine.memory_gib,
+        machine.system,
+        machine.broker,
+        machine.queue,
+        machine.load.0,
+        machine.load.1,
+        machine.seconds,
+        versions.join(", ")
+    );
+    for work in works {
+        let rounds = results.of(work, "carrot").count();
+        let _ = writeln!(text, "**{}**: {} ({} messages, {rounds} rounds)\n", work.name, work.title(), work.messages);
+        let _ =
+            writeln!(text, "| client | msg/s | least - greatest | CPU us/msg | p50 us | p99 us | RSS MB | Carrot's speed | Carrot's CPU |");
+        let _ = writeln!(text, "|---|---:|---:|---:|---:|---:|---:|---:|---:|");
+        for peer in peers(results) {
+            let Some(rate) = results.spread(work, peer, |measured| Some(measured.rate())) else { continue };
+            let median = |value: &dyn Fn(&Measured) -> Option<f64>| {
+                results.spread(work, peer, value).map_or_else(String::new, |spread| rounded(spread.median))
+            };
+            let ratio = |value: &dyn Fn(&Measured) -> f64| match peer {
+                "carrot" => String::new(),
+                _ => results.ratio(work, peer, value).map_or_else(String::new, |ratio| format!("{ratio:.2} x")),
+            };
+            let _ = writeln!(
+                text,
+                "| {peer} | {} | {} - {} | {} | {} | {} | {} | {} | {} |",
+                rounded(rate.median),
+                rounded(rate.least),
+                rounded(rate.greatest),
+                median(&|measured| Some(measured.cpu())),
+                median(&|measured| measured.p50_us),
+                median(&|measured| measured.p99_us),
+                median(&|measured| measured.rss_kb.map(|kib| kib as f64 / 1024.0)),
+                ratio(&Measured::rate),
+                ratio(&Measured::cpu),
+            );
+        }
+        text.push('\n');
+    }
+    for failure in &results.failures {
+        let _ = writeln!(text, "FAILED: {failure}");
+    }
+    text
+}

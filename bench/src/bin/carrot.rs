@@ -1,0 +1,176 @@
+//! Carrot, as its users write it: the facade, a publisher, a consumer and its workers.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc;
+use std::time::{Duration, Instant};
+
+use carrot::{Codec, Codecs, Connection, ConnectionOptions, Message, Publisher, Result, TlsOptions};
+use carrot_bench::job::Job;
+use carrot_bench::meter::Meter;
+use carrot_bench::order::Order;
+
+const LONG: Duration = Duration::from_secs(60);
+
+fn main() -> Result<()> {
+    let job = Job::from_arguments();
+    match job.work() {
+        "publish" => publish(&job),
+        "window" => window(&job),
+        "each" => each(&job),
+        "consume" => consume(&job),
+        "ping-pong" => ping_pong(&job),
+        "send" => send(&job),
+        "receive" => receive(&job),
+        "memory" => memory(&job),
+        _ => job.unsupported(),
+    }
+}
+
+fn connect(job: &Job) -> Result<Connection> {
+    if job.work() == "memory" {
+        return carrot::connect("memory://");
+    }
+    let mut options: ConnectionOptions = job.url().parse()?;
+    if job.is_tls() {
+        options = options.tls(TlsOptions::new().authority(carrot::Pem::File(job.text("ca").into())));
+    }
+    carrot::connect(options)
+}
+
+fn publish(job: &Job) -> Result<()> {
+    let publisher = connect(job)?.publisher().routing_key(job.queue()).transient().without_confirms().build()?;
+    let body = job.body();
+    let meter = Meter::start();
+    for _ in 0..job.messages() {
+        publisher.message().send_bytes(body.as_slice())?;
+    }
+    publisher.close()?;
+    meter.finish(job.messages(), Vec::new())
+}
+
+fn confirmed(job: &Job, connection: &Connection) -> Result<Publisher> {
+    connection.publisher().routing_key(job.queue()).max_in_flight(job.window()).build()
+}
+
+fn window(job: &Job) -> Result<()> {
+    let publisher = confirmed(job, &connect(job)?)?;
+    let body = job.body();
+    let meter = Meter::start();
+    for _ in 0..job.messages() {
+        drop(publisher.message().publish_bytes(body.as_slice())?);
+    }
+    publisher.flush()?;
+    meter.finish(job.messages(), Vec::new())
+}
+
+fn each(job: &Job) -> Result<()> {
+    let publisher = confirmed(job, &connect(job)?)?;
+    let body = job.body();
+    publisher.message().send_bytes(body.as_slice())?;
+    let meter = Meter::start();
+    let work = || -> Result<Vec<Duration>> {
+        (0..job.messages() / job.threads())
+            .map(|_| {
+                let started = Instant::now();
+                publisher.message().send_bytes(body.as_slice())?;
+                Ok(started.elapsed())
+            })
+            .collect()
+    };
+    let latencies: Result<Vec<Vec<Duration>>> = std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..job.threads()).map(|_| scope.spawn(work)).collect();
+        threads.into_iter().map(|thread| thread.join().expect("no thread panics")).collect()
+    });
+    let latencies = latencies?.concat();
+    meter.finish(latencies.len(), latencies)
+}
+
+fn consume(job: &Job) -> Result<()> {
+    let consumer = connect(job)?.consumer(job.queue()).prefetch(job.prefetch()).build()?;
+    let (left, (done, all_done)) = (AtomicUsize::new(job.messages()), mpsc::channel());
+    let meter = Meter::start();
+    let workers = consumer.workers(job.threads()).spawn_raw(move |message| {
+        message.ack().expect("the connection stays");
+        if left.fetch_sub(1, Ordering::Relaxed) == 1 {
+            let _ = done.send(());
+        }
+    })?;
+    all_done.recv_timeout(LONG).expect("the queue is full");
+    workers.stop(LONG)?;
+    meter.finish(job.messages(), Vec::new())
+}
+
+fn ping_pong(job: &Job) -> Result<()> {
+    let connection = connect(job)?;
+    let publisher = connection.publisher().routing_key(job.queue()).transient().without_confirms().build()?;
+    let consumer = connection.consumer(job.queue()).automatic_acknowledgement().build()?;
+    let mut messages = consumer.messages()?.timeout(LONG);
+    let body = job.body();
+    let mut round = || -> Result<()> {
+        publisher.message().send_bytes(body.as_slice())?;
+        messages.next().expect("the message comes back").map(drop)
+    };
+    for _ in 0..100 {
+        round()?;
+    }
+    let meter = Meter::start();
+    let latencies: Result<Vec<Duration>> = (0..job.messages())
+        .map(|_| {
+            let started = Instant::now();
+            round()?;
+            Ok(started.elapsed())
+        })
+        .collect();
+    meter.finish(job.messages(), latencies?)
+}
+
+fn codec(job: &Job) -> Codec {
+    if job.text("codec") == "bincode" { Codec::bincode() } else { Codec::json() }
+}
+
+fn send(job: &Job) -> Result<()> {
+    let connection = connect(job)?;
+    let publisher = connection.publisher().routing_key(job.queue()).codec(codec(job)).max_in_flight(job.window()).build()?;
+    let order = Order::typical(1);
+    let meter = Meter::start();
+    publisher.send_all((0..job.messages()).map(|_| &order))?;
+    meter.finish(job.messages(), Vec::new())
+}
+
+fn receive(job: &Job) -> Result<()> {
+    let codecs = Codecs::only(codec(job));
+    let consumer = connect(job)?.consumer(job.queue()).prefetch(job.prefetch()).codecs(codecs).build()?;
+    let (left, (done, all_done)) = (AtomicUsize::new(job.messages()), mpsc::channel());
+    let meter = Meter::start();
+    let workers = consumer.workers(job.threads()).spawn(move |order: Order, _message: &Message| {
+        assert_eq!(order.lines.len(), 4);
+        if left.fetch_sub(1, Ordering::Relaxed) == 1 {
+            let _ = done.send(());
+        }
+    })?;
+    all_done.recv_timeout(LONG).expect("the queue is full");
+    workers.stop(LONG)?;
+    meter.finish(job.messages(), Vec::new())
+}
+
+/// Each thread sends to one queue, takes from it and acknowledges.
+fn memory(job: &Job) -> Result<()> {
+    let connection = connect(job)?;
+    let consumer = connection.consumer(job.queue()).prefetch(100).build()?;
+    let publisher = connection.publisher().routing_key(job.queue()).transient().without_confirms().build()?;
+    let body = job.body();
+    let meter = Meter::start();
+    let work = || -> Result<()> {
+        let mut messages = consumer.messages()?.timeout(LONG);
+        for _ in 0..job.messages() / job.threads() {
+            publisher.message().send_bytes(body.as_slice())?;
+            messages.next().expect("a message is there")?.ack()?;
+        }
+        Ok(())
+    };
+    std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..job.threads()).map(|_| scope.spawn(work)).collect();
+        threads.into_iter().try_for_each(|thread| thread.join().expect("no thread panics"))
+    })?;
+    meter.finish(job.messages(), Vec::new())
+}
