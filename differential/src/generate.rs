@@ -142,7 +142,7 @@ fn message_actions(timed: bool) -> BoxedStrategy<Action> {
     let mut choices = vec![
         (30, message_publication(timed).prop_map(Action::Publish).boxed()),
         (1, Just(Action::Confirm).boxed()),
-        (10, (queue(), flag(0.2)).prop_map(|(queue, automatic)| Action::Get { queue, automatic }).boxed()),
+        (14, (queue(), flag(0.15)).prop_map(|(queue, automatic)| Action::Get { queue, automatic }).boxed()),
         (1, consume_answers().prop_map(Action::Consume).boxed()),
         (8, (queue(), consume_spec(false)).prop_map(|(queue, spec)| Action::Consume(ConsumeSpec { queue, ..spec })).boxed()),
         (4, (subscription(), 1..4u8).prop_map(|(subscription, most)| Action::Take { subscription, most }).boxed()),
@@ -156,8 +156,8 @@ fn message_actions(timed: bool) -> BoxedStrategy<Action> {
                 .boxed(),
         ),
         (
-            16,
-            (unsettled(), flag(0.4), flag(0.25))
+            14,
+            (unsettled(), flag(0.35), flag(0.25))
                 .prop_map(|(delivery, requeue, multiple)| Action::Reject {
                     delivery,
                     requeue,

@@ -7,7 +7,8 @@
 //! * **What a channel has done.** `publish`, `ack` and `reject` do not wait for the broker. After each of them the run waits for the
 //!   confirm, or makes a round trip on the same channel that changes nothing (the passive declaration of `amq.direct`).
 //! * **Time.** What is due after a while is due after [`SHORTLY`], and `Wait` is [`WAIT`] long: on RabbitMQ by waiting, on the memory
-//!   broker by its clock. A run on RabbitMQ in which more than [`SLOW`] pass between two waits is no evidence, and is made again.
+//!   broker by its clock. A run on RabbitMQ in which more than [`SLOW`] pass beside the waits is no evidence of a difference, and is made
+//!   again.
 //! * **Names made up by the broker, and times of death,** are replaced by placeholders.
 //!
 //! # Not compared
@@ -29,10 +30,10 @@
 //!   serves it.
 //! * Messages that have been dead-lettered [`ENDLESS`] times: RabbitMQ does not notice some cycles, and goes round in them for ever. The
 //!   memory broker stops after some thousand rounds.
-//! * A connection with several busy channels ends while somebody on another connection takes messages: the channels end one by one.
+//! * A connection with several busy channels ends: its channels end one by one, and what one gives back, another may get.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::time::{Duration, Instant};
 
 use carrot_core::Value;
 use carrot_core::backend::Content;
@@ -41,11 +42,44 @@ use carrot_core::backend::Content;
 pub const SHORTLY: Duration = Duration::from_millis(600);
 /// How long a wait is.
 pub const WAIT: Duration = Duration::from_millis(900);
-/// A run that takes so long without a wait is no evidence: a message that was dead-lettered during a wait, and expires [`SHORTLY`]
-/// after that, may be gone.
+/// A run in which so much time passes beside the waits is no evidence.
 pub const SLOW: Duration = Duration::from_millis(250);
 /// How long RabbitMQ may take to come to what is expected of it.
 pub const SETTLE: Duration = Duration::from_millis(1500);
+
+/// How much time passes beside the waits.
+///
+/// A message that is dead-lettered in the middle of a wait, and expires [`SHORTLY`] after that, has `2 * SHORTLY - WAIT` left when the
+/// wait is over, less what passed between its publication and the wait.
+#[derive(Debug)]
+pub struct Pace {
+    since: Instant,
+    /// The time before each of the last waits.
+    before: VecDeque<Duration>,
+}
+
+impl Pace {
+    /// Begins now.
+    #[allow(clippy::new_without_default, reason = "it is no neutral value")]
+    pub fn new() -> Pace {
+        Pace { since: Instant::now(), before: VecDeque::new() }
+    }
+
+    /// A wait is over. What it took longer than it was to counts as time beside it.
+    pub fn waited(&mut self) {
+        let now = Instant::now();
+        self.before.push_back(now.duration_since(self.since).saturating_sub(WAIT));
+        if self.before.len() > 2 {
+            self.before.pop_front();
+        }
+        self.since = now;
+    }
+
+    /// Whether so much time has passed that what is due, and what is not yet, is no longer certain.
+    pub fn is_slow(&self) -> bool {
+        self.since.elapsed() + self.before.iter().sum::<Duration>() > SLOW
+    }
+}
 
 /// Who has been dead-lettered so often is on a way without end.
 pub const ENDLESS: i64 = 50;

@@ -44,17 +44,20 @@ impl Runner<'_> {
         match &operation.action {
             Action::Wait => {
                 self.side.pass(open::WAIT);
-                self.last_wait = std::time::Instant::now();
+                self.pace.waited();
                 return Done { lines: vec!["waited".into()], look: true, taking: None };
             }
             Action::Take { subscription, most } => return self.take_lazily(*subscription, *most),
             Action::Cancel { subscription } => return self.cancel(*subscription),
             Action::DropSubscription { subscription } => return self.drop_subscription(*subscription),
             Action::DropChannel => {
-                let mut live = self.subscribers.iter().filter(|other| other.channel == slot && other.subscription.is_some());
-                if live.clone().count() > 1 && live.any(|subscriber| subscriber.lazy) {
+                let live: Vec<usize> = (0..self.subscribers.len())
+                    .filter(|index| self.subscribers[*index].channel == slot && self.subscribers[*index].subscription.is_some())
+                    .collect();
+                if live.len() > 1 && live.iter().any(|index| self.subscribers[*index].lazy) {
                     self.leave_open("a channel was dropped, and its subscriptions one by one");
                 }
+                live.into_iter().for_each(|index| self.before_cancel(index));
                 self.drop_channel(slot);
                 return Done { lines: vec!["dropped".into()], look: true, taking: None };
             }

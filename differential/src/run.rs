@@ -11,7 +11,7 @@ use carrot_core::backend::{
 use carrot_core::{Error, Exchange, Queue, Result};
 
 use crate::names::Names;
-use crate::open::{self, Arrivals};
+use crate::open::{Arrivals, Pace};
 use crate::program::{CHANNELS, CONNECTIONS, Program, UNCONFIRMED, connection_of};
 use crate::side::Side;
 use crate::text;
@@ -59,9 +59,7 @@ pub fn run(program: &Program, side: &dyn Side, prefix: &str, expected: Option<(&
         let step = runner.step(index, operation, expected_step);
         let differs = expected_step.is_some_and(|expected| expected != step);
         runner.log.steps.push(step);
-        if program.is_timed() && runner.last_wait.elapsed() > open::SLOW {
-            runner.log.slow = true;
-        }
+        runner.log.slow |= program.is_timed() && runner.pace.is_slow();
         if differs {
             return runner.finish();
         }
@@ -97,7 +95,7 @@ pub(crate) struct Runner<'a> {
     pub(crate) single_active: BTreeSet<String>,
     pub(crate) published: u32,
     arrivals: Arrivals,
-    pub(crate) last_wait: Instant,
+    pub(crate) pace: Pace,
     index: usize,
     patience: Duration,
     pub(crate) log: Log,
@@ -158,7 +156,7 @@ impl<'a> Runner<'a> {
             single_active: BTreeSet::new(),
             published: 0,
             arrivals: Arrivals::default(),
-            last_wait: Instant::now(),
+            pace: Pace::new(),
             index: 0,
             patience: Duration::ZERO,
             log: Log::default(),
@@ -275,8 +273,7 @@ impl<'a> Runner<'a> {
             let holds = self.channels[usize::from(*slot)].as_ref().is_some_and(|channel| channel.held.iter().any(|held| !held.settled));
             holds || self.subscribers.iter().any(|subscriber| subscriber.channel == *slot && live(subscriber))
         });
-        let others = self.subscribers.iter().any(|subscriber| connection_of(subscriber.channel) != connection && live(subscriber));
-        if busy.count() > 1 && others {
+        if busy.count() > 1 {
             self.leave_open("a connection with several busy channels ended");
         }
         for slot in (0..CHANNELS).filter(|slot| connection_of(*slot) == connection) {
