@@ -159,7 +159,7 @@ impl<'a> Outgoing<'a> {
     /// As [`Publisher::publish`](crate::Publisher::publish).
     pub fn publish_bytes(mut self, body: impl Into<Vec<u8>>) -> Result<Receipt> {
         if self.properties.message_id().is_none() {
-            self.properties = self.properties.with_message_id(format!("{:032x}", fastrand::u128(..)));
+            self.properties = self.properties.with_message_id(random_id());
         }
         let content = Content {
             exchange: Arc::clone(self.sender.exchange()),
@@ -169,5 +169,32 @@ impl<'a> Outgoing<'a> {
         };
         let message = self.sender.hand_over(content, self.mandatory)?;
         Ok(Receipt::new(message, Arc::clone(self.sender)))
+    }
+}
+
+/// 128 random bits in hexadecimal digits.
+fn random_id() -> String {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let mut id = vec![b'0'; 32];
+    for half in id.chunks_exact_mut(16) {
+        let mut bits = fastrand::u64(..);
+        for digit in half {
+            *digit = DIGITS[(bits & 0xf) as usize];
+            bits >>= 4;
+        }
+    }
+    String::from_utf8(id).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn random_ids_are_32_hexadecimal_digits_and_differ() {
+        let (one, other) = (random_id(), random_id());
+        assert_eq!(one.len(), 32);
+        assert!(one.bytes().all(|digit| digit.is_ascii_digit() || (b'a'..=b'f').contains(&digit)), "{one}");
+        assert_ne!(one, other);
     }
 }
