@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use carrot::backend::{
     Acknowledgement, Backend, ChannelOptions, Connector, ConsumeOptions, Content, Declare, Declared, Delete, Deleted, Delivery,
-    DeliveryTag, Extent, Outcome, Publication, PublishTag, Rejection, Status, Subscription,
+    DeliveryTag, Event, Extent, Outcome, Publication, PublishTag, Rejection, Status, Subscription,
 };
 use carrot::{Connection, Error, Result};
 use carrot_conformance::{Features, Harness, Tier, matrix};

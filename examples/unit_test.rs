@@ -20,15 +20,22 @@ struct Invoice {
     total: String,
 }
 
-/// Turns orders into invoices; refuses those that cost less than nothing.
+const MONTH: Duration = Duration::from_secs(30 * 24 * 3600);
+
+/// Turns orders into invoices, with a reminder a month later; refuses those that cost less than nothing.
 fn serve(connection: &Connection) -> carrot::Result<Workers> {
     let invoices: Publisher = connection.publisher().exchange("invoices").routing_key("new").build()?;
     let orders = Queue::new("orders").dead_letter_exchange("refused-orders");
+    connection.declare_queue("reminders")?;
+    connection
+        .declare_queue(Queue::new("reminders-later").message_ttl(MONTH).dead_letter_exchange("").dead_letter_routing_key("reminders"))?;
+    let reminders = connection.publisher().routing_key("reminders-later").build()?;
     connection.consumer(orders).build()?.workers(2).spawn(move |order: Order, _message: &Message| {
         if order.pence < 0 {
             return Ok(Settlement::Reject);
         }
         let total = format!("{}.{:02} GBP", order.pence / 100, order.pence % 100);
+        reminders.send(&order)?;
         invoices.send(&Invoice { order: order.id, total })?;
         Ok::<_, carrot::Error>(Settlement::Ack)
     })
@@ -46,7 +53,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 
     let report = world.service.stop(Duration::from_secs(10))?;
     println!("{} order acknowledged, {} rejected", report.acknowledged, report.rejected);
-    for queue in ["orders", "all-invoices", "all-refused"] {
+    for queue in ["orders", "all-invoices", "all-refused", "reminders", "reminders-later"] {
         connection.delete_queue(queue, carrot::backend::Condition::ALWAYS)?;
     }
     connection.close()?;
@@ -89,7 +96,11 @@ fn next<T: serde::de::DeserializeOwned>(consumer: &carrot::Consumer) -> Result<T
 
 #[cfg(test)]
 mod tests {
+    use carrot::memory::{Broker, ManualClock, Operation};
+
     use super::*;
+
+    const SOON: Duration = Duration::from_secs(10);
 
     #[test]
     fn an_order_becomes_an_invoice() -> Result<(), Box<dyn Error>> {
@@ -105,6 +116,47 @@ mod tests {
         let order = Order { id: 8, pence: -1 };
         world.orders.send(&order)?;
         assert_eq!(world.refused()?, order);
+        Ok(())
+    }
+
+    #[test]
+    fn a_reminder_comes_after_a_month() -> Result<(), Box<dyn Error>> {
+        let clock = ManualClock::new();
+        let broker = Broker::with_clock(&clock);
+        let world = World::new(&Connection::new(broker.connector()))?;
+        world.orders.send(&Order { id: 9, pence: 500 })?;
+        world.invoice()?;
+
+        let waiting = || broker.queue("reminders").map_or(0, |queue| queue.ready.len());
+        clock.advance(MONTH - Duration::from_secs(1));
+        assert_eq!(waiting(), 0);
+        clock.advance(Duration::from_secs(1));
+        assert_eq!(waiting(), 1);
+        Ok(())
+    }
+
+    #[test]
+    fn an_order_survives_a_lost_connection() -> Result<(), Box<dyn Error>> {
+        let broker = Broker::new();
+        let world = World::new(&Connection::new(broker.connector()))?;
+        broker.faults().drop_connections_at(Operation::Publish, 2);
+        world.orders.send(&Order { id: 10, pence: 1 })?;
+        assert_eq!(world.invoice()?.order, 10);
+        assert_eq!(broker.faults().outstanding(), 0);
+        Ok(())
+    }
+
+    #[test]
+    fn a_refused_order_makes_no_invoice() -> Result<(), Box<dyn Error>> {
+        let broker = Broker::new();
+        let connection = Connection::new(broker.connector());
+        let invoices = broker.record("invoices");
+        let service = serve(&connection)?;
+        connection.publisher().routing_key("orders").build()?.send(&Order { id: 11, pence: -1 })?;
+
+        broker.settled(SOON)?;
+        assert!(invoices.messages().is_empty());
+        assert_eq!(service.stop(SOON)?.rejected, 1);
         Ok(())
     }
 }

@@ -58,7 +58,8 @@
 //! # Testing
 //!
 //! The [`memory`] backend routes, acknowledges, limits and dead-letters as RabbitMQ does, and is checked against it by the same list of cases.
-//! Give your code a `carrot::connect("memory://")?` in its unit tests.
+//! Give your code a `carrot::connect("memory://")?` in its unit tests, or a [`memory::Broker`] of your own to turn its clock, order failures
+//! and look inside; the guide `docs/testing.md` shows how.
 //!
 //! # Features
 //!

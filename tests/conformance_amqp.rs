@@ -1,8 +1,6 @@
 //! Every conformance case on a real broker, at the address in `CARROT_TEST_AMQP_URL`.
 #![cfg(feature = "amqp")]
 
-mod proxy;
-
 use std::env;
 use std::sync::Arc;
 use std::thread;
@@ -12,8 +10,7 @@ use carrot_backend_amqp::AmqpConnector;
 use carrot_conformance::{Breakable, Feature, Features, Harness};
 use carrot_core::ConnectionOptions;
 use carrot_core::backend::Connector;
-
-use self::proxy::Proxy;
+use carrot_faults::Proxy;
 
 struct Amqp(ConnectionOptions);
 
@@ -47,7 +44,7 @@ impl Harness for Amqp {
 
     fn breakable(&self) -> Option<Breakable> {
         let (host, port) = self.0.addresses().next().expect("at least one address");
-        let proxy = Proxy::new((host.to_string(), port));
+        let proxy = Proxy::new(host, port).expect("a free local port");
         let address = proxy.address();
         let options = self.0.clone().host(address.ip().to_string()).port(address.port());
         Some(Breakable { connector: connector(&options), cut: Box::new(move || proxy.cut()) })

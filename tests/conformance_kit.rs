@@ -10,7 +10,7 @@ use carrot_backend_memory::Broker;
 use carrot_conformance::{Feature, Features, Harness, Tier, Verdict, cases, matrix};
 use carrot_core::backend::{
     Acknowledgement, Backend, ChannelOptions, Connector, ConsumeOptions, Content, Declare, Declared, Delete, Deleted, Delivery,
-    DeliveryTag, Extent, Outcome, Publication, PublishTag, Rejection, Subscription,
+    DeliveryTag, Event, Extent, Outcome, Publication, PublishTag, Rejection, Status, Subscription,
 };
 use carrot_core::{Error, Result};
 
@@ -74,6 +74,14 @@ impl Connector for Wrong<Arc<dyn Connector>> {
 
     fn close(&self, timeout: Duration) -> Result<()> {
         self.inner.close(timeout)
+    }
+
+    fn status(&self) -> Status {
+        self.inner.status()
+    }
+
+    fn observe(&self, observer: Arc<dyn Fn(&Event) + Send + Sync>) {
+        self.inner.observe(observer);
     }
 }
 

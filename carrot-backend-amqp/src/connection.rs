@@ -338,6 +338,7 @@ impl Life {
             let guard = self.watchdog.guard("closing the connection", deadline);
             let result = amqp.close();
             drop(guard);
+            self.kill.hang_up();
             self.explain(error::death(result));
         }
     }
@@ -388,7 +389,10 @@ impl Life {
         let unexplained = || Error::disconnected("the driver's I/O thread has ended");
         let amqp = match self.amqp.take_for_good(Instant::now() + EXPLANATION) {
             Ok(amqp) => amqp,
-            Err(Absent::Late) => return self.explain(unexplained()),
+            Err(Absent::Late) => {
+                self.kill.hang_up();
+                return self.explain(unexplained());
+            }
             Err(Absent::Gone) => return,
         };
         let (done, result) = bounded(1);
@@ -396,12 +400,14 @@ impl Life {
             let _ = done.send(amqp.close());
         });
         if spawned.is_err() {
+            self.kill.hang_up();
             return self.explain(unexplained());
         }
         let result = result.recv_timeout(EXPLANATION / 2).or_else(|_| {
             self.kill.trip("its end could not be told to the broker");
             result.recv_timeout(EXPLANATION / 2)
         });
+        self.kill.hang_up();
         debug!("{}: the I/O thread of {} ended: {result:?}", self.name, self.endpoint);
         self.explain(result.map_or_else(|_| Error::disconnected("the driver's I/O thread hangs"), error::death));
     }

@@ -23,6 +23,12 @@ impl KillSwitch {
     /// Cuts the connection; the first reason is kept.
     pub(crate) fn trip(&self, reason: impl Into<String>) {
         let _ = self.reason.set(reason.into());
+        self.hang_up();
+    }
+
+    /// Ends the connection in the eyes of the broker, once the I/O thread has no more use for it. The I/O thread's end does not, since this
+    /// holds the socket open.
+    pub(crate) fn hang_up(&self) {
         let _ = self.socket.shutdown(Shutdown::Both);
     }
 

@@ -299,7 +299,7 @@ fn an_alarm_is_told_instead_of_a_timeout() {
 #[test]
 fn what_cannot_be_read_ends_the_connection_and_is_told_apart() {
     let is_unreadable = |error: &Error| matches!(error, Error::Unreadable { reason } if reason.contains("not UTF-8"));
-    let (_fake, connector, channel) = opened(Script::Garbles);
+    let (fake, connector, channel) = opened(Script::Garbles);
     let neighbour = connector.open(&ChannelOptions::publish(), LONG).unwrap();
     let subscription = channel.consume("q", &ConsumeOptions::default()).unwrap();
     for error in [subscription.next(LONG).unwrap_err(), declare(&*channel).unwrap_err(), declare(&*neighbour).unwrap_err()] {
@@ -307,6 +307,13 @@ fn what_cannot_be_read_ends_the_connection_and_is_told_apart() {
     }
     let stale = channel.ack(DeliveryTag(1), Extent::One).unwrap_err();
     assert!(matches!(&stale, Error::Stale { cause: Some(cause) } if is_unreadable(cause)), "{stale:?}");
+    // The broker can deliver the message to somebody else, though the channel is still held.
+    let deadline = Instant::now() + Duration::from_secs(5);
+    while fake.ended() == 0 {
+        assert!(Instant::now() < deadline, "the socket is still open");
+        thread::yield_now();
+    }
+    drop(channel);
     let channel = connector.open(&ChannelOptions::publish(), LONG).unwrap();
     let error = in_time(|| channel.get("q", Acknowledgement::Manual)).unwrap_err();
     assert!(is_unreadable(&error), "{error:?}");

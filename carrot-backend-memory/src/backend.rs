@@ -7,10 +7,9 @@ use carrot_core::backend::{
     Acknowledgement, Backend, ConsumeOptions, Declare, Declared, Delete, Deleted, Delivery, DeliveryTag, Extent, Outcome, Publication,
     PublishTag, Rejection, Subscription,
 };
+use carrot_core::limits::{check_consume, check_declare, check_delete, check_publication};
 use carrot_core::{Error, Result};
 
-use crate::channel::Channel;
-use crate::connection::Connection;
 use crate::faults::Operation;
 use crate::handle::Handle;
 use crate::queue::Settlement;
@@ -23,37 +22,35 @@ pub(crate) struct MemoryBackend {
 }
 
 impl MemoryBackend {
-    pub(crate) fn new(connection: Arc<Connection>, channel: Arc<Channel>, call_timeout: Duration) -> MemoryBackend {
-        MemoryBackend { handle: Arc::new(Handle { connection, channel, call_timeout }) }
+    pub(crate) fn new(handle: Handle) -> MemoryBackend {
+        MemoryBackend { handle: Arc::new(handle) }
     }
 }
 
 impl Backend for MemoryBackend {
     fn declare(&self, entity: Declare<'_>) -> Result<Declared> {
-        entity.validate()?;
         let handle = &self.handle;
+        check_declare(&entity, handle.frame_max)?;
         handle.begin(Operation::Declare)?;
         handle.judge(match entity {
             Declare::Exchange(exchange) => handle.declare_exchange(exchange),
             Declare::Queue(queue) => handle.declare_queue(queue),
             Declare::Binding(binding) => handle.resolve(binding).and_then(|binding| {
-                handle.check_destination(&binding)?;
-                write(&handle.core().topology).bind(&binding)?;
+                write(&handle.core().topology).bind(&binding, handle.connection.id)?;
                 Ok(Declared::default())
             }),
         })
     }
 
     fn delete(&self, entity: Delete<'_>) -> Result<Deleted> {
-        entity.validate()?;
         let handle = &self.handle;
+        check_delete(&entity, handle.frame_max)?;
         handle.begin(Operation::Delete)?;
         handle.judge(match entity {
             Delete::Exchange { name, condition } => handle.delete_exchange(name, condition),
             Delete::Queue { name, condition } => handle.delete_queue(name, condition),
             Delete::Binding(binding) => handle.resolve(binding).and_then(|binding| {
-                handle.check_destination(&binding)?;
-                write(&handle.core().topology).unbind(&binding);
+                write(&handle.core().topology).unbind(&binding, handle.connection.id)?;
                 Ok(Deleted::default())
             }),
             Delete::Messages { queue } => handle.queue(queue).and_then(|queue| {
@@ -64,8 +61,8 @@ impl Backend for MemoryBackend {
     }
 
     fn publish(&self, publication: &Publication<'_>) -> Result<PublishTag> {
-        publication.validate()?;
         let handle = &*self.handle;
+        check_publication(publication, handle.frame_max)?;
         handle.channel.check()?;
         let verdict = match handle.begin(Operation::Publish) {
             // What the broker refuses is told by `confirm`, here under a tag that is never answered.
@@ -100,9 +97,8 @@ impl Backend for MemoryBackend {
     }
 
     fn consume(&self, queue: &str, options: &ConsumeOptions) -> Result<Box<dyn Subscription>> {
-        carrot_core::validate::short_string("queue", queue)?;
-        options.validate()?;
         let handle = &self.handle;
+        check_consume(queue, options, handle.frame_max)?;
         handle.begin(Operation::Consume)?;
         Ok(Box::new(handle.judge(handle.consume(queue, options))?))
     }

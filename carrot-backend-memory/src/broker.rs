@@ -23,7 +23,7 @@ use crate::topology::Topology;
 /// The brokers that have a name. This is the one thing in the crate that the whole process shares; it holds none of them alive.
 static NAMED: LazyLock<Mutex<HashMap<String, Weak<Core>>>> = LazyLock::new(Mutex::default);
 
-/// A message broker in this process, which behaves like RabbitMQ 3.10 with one virtual host and classic queues.
+/// A message broker in this process, which behaves like RabbitMQ 3.10 with one virtual host.
 ///
 /// It is a handle: clones are the same broker, which lives as long as a clone, a connector or a channel does. Making one takes
 /// microseconds, so each test can have its own; nothing is shared between two.
@@ -99,7 +99,7 @@ impl Broker {
         Arc::new(MemoryConnector::new(self))
     }
 
-    /// A new connector with the user, the call deadline and the name of `options`.
+    /// A new connector with the user, the call deadline, the frame size and the name of `options`.
     ///
     /// # Errors
     /// [`Error::Authentication`] if the virtual host is another than `/`, the only one there is.

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
-use carrot_core::backend::{Delivery, DeliveryTag, Outcome};
+use carrot_core::backend::{Content, Delivery, DeliveryTag, Outcome};
 use carrot_core::{Error, Result};
 
 use crate::consumers::ConsumerKey;
@@ -167,24 +167,35 @@ impl Channel {
         }
     }
 
-    /// Hands a message that a `get` took to its caller.
-    pub(crate) fn hand_over(&self, entry: Entry, queue: Option<&Arc<Queue>>) -> Result<Delivery, (Entry, Error)> {
+    /// Hands a message that a `get` took to its caller, who sees it as `shown`, if that is something else.
+    pub(crate) fn hand_over(
+        &self,
+        entry: Entry,
+        shown: Option<Arc<Content>>,
+        queue: Option<&Arc<Queue>>,
+    ) -> Result<Delivery, (Entry, Error)> {
         let mut state = lock(&self.state);
         if let Some(failure) = &state.failure {
             let failure = failure.clone();
             return Err((entry, failure));
         }
-        Ok(state.deliver(entry, queue.map(|queue| (queue, ConsumerKey::NONE))))
+        Ok(state.deliver(entry, shown, queue.map(|queue| (queue, ConsumerKey::NONE))))
     }
 
     /// Puts a message into the inbox of a subscription; gives it back if that is gone.
-    pub(crate) fn deliver(&self, stream: u64, entry: Entry, source: Option<(&Arc<Queue>, ConsumerKey)>) -> Result<(), Entry> {
+    pub(crate) fn deliver(
+        &self,
+        stream: u64,
+        entry: Entry,
+        shown: Option<Arc<Content>>,
+        source: Option<(&Arc<Queue>, ConsumerKey)>,
+    ) -> Result<(), Entry> {
         let mut state = lock(&self.state);
         if state.failure.is_some() {
             return Err(entry);
         }
         let Some(index) = state.find(stream) else { return Err(entry) };
-        let delivery = state.deliver(entry, source);
+        let delivery = state.deliver(entry, shown, source);
         let stream = &mut state.streams[index];
         stream.inbox.push_back(delivery);
         if stream.waiting > 0 {
@@ -202,13 +213,16 @@ impl Channel {
         }
     }
 
-    /// Takes a delivery and all before it out for settlement, as [`take`](Channel::take).
+    /// Takes a delivery and all before it that were handed out for settlement, as [`take`](Channel::take). What lies in the inbox of a
+    /// subscription is not settled unseen.
     pub(crate) fn take_up_to(&self, tag: DeliveryTag) -> Result<Option<Vec<Unacked>>> {
         let mut state = lock(&self.state);
-        match &state.failure {
-            Some(failure) => Err(failure.clone()),
-            None => Ok(state.unacked.take_up_to(tag.0)),
+        if let Some(failure) = &state.failure {
+            return Err(failure.clone());
         }
+        let mut unseen: Vec<u64> = state.streams.iter().flat_map(|stream| &stream.inbox).map(|delivery| delivery.tag.0).collect();
+        unseen.sort_unstable();
+        Ok(state.unacked.take_up_to(tag.0, &unseen))
     }
 
     /// Makes room for one more subscription.
@@ -325,17 +339,17 @@ impl State {
         self.streams.binary_search_by_key(&stream, |stream| stream.id).ok()
     }
 
-    fn deliver(&mut self, entry: Entry, source: Option<(&Arc<Queue>, ConsumerKey)>) -> Delivery {
+    fn deliver(&mut self, entry: Entry, shown: Option<Arc<Content>>, source: Option<(&Arc<Queue>, ConsumerKey)>) -> Delivery {
         self.last_tag += 1;
         let tag = self.last_tag;
         let redelivered = entry.redelivered();
         let content = match source {
             Some((queue, consumer)) => {
-                let content = Arc::clone(&entry.parcel.content);
+                let content = shown.unwrap_or_else(|| Arc::clone(&entry.parcel.content));
                 self.unacked.push(tag, Unacked { queue: Arc::clone(queue), consumer, entry });
                 content
             }
-            None => entry.parcel.content,
+            None => shown.unwrap_or(entry.parcel.content),
         };
         Delivery { tag: DeliveryTag(tag), redelivered, content }
     }

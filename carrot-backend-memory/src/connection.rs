@@ -184,7 +184,7 @@ impl Connection {
         }
         let owned: Vec<_> = read(&self.core.topology).queues.values().filter(|queue| queue.owner == Some(self.id)).cloned().collect();
         for queue in owned {
-            if let Ok(Some(estate)) = queue.delete(&self.core, Condition::ALWAYS) {
+            if let Ok(Some(estate)) = queue.delete(Condition::ALWAYS) {
                 self.core.settle_estate(&queue, estate);
             }
             self.core.send_dead_letters();

@@ -10,10 +10,14 @@ use crate::backend::MemoryBackend;
 use crate::broker::{Broker, Core};
 use crate::connection::Connection;
 use crate::faults::Operation;
+use crate::handle::Handle;
 use crate::observers::Observers;
 use crate::sync::{Deadline, lock};
 
 const CALL_TIMEOUT: Duration = Duration::from_secs(30);
+/// The largest frame that RabbitMQ agrees to, and the smallest that AMQP does.
+const FRAME_MAX: usize = 131_072;
+const FRAME_MIN: usize = 4096;
 
 /// Makes channels to one [`Broker`], and holds it alive.
 ///
@@ -25,6 +29,7 @@ pub struct MemoryConnector {
     user: Arc<str>,
     name: Arc<str>,
     call_timeout: Duration,
+    frame_max: usize,
     observers: Arc<Observers>,
     state: Mutex<State>,
 }
@@ -43,12 +48,14 @@ impl MemoryConnector {
             user: "guest".into(),
             name: "".into(),
             call_timeout: CALL_TIMEOUT,
+            frame_max: FRAME_MAX,
             observers: Arc::default(),
             state: Mutex::default(),
         }
     }
 
-    /// A connector with the user, the call deadline and the name of `options`.
+    /// A connector with the user, the call deadline, the frame size and the name of `options`. There are no frames here, but what would
+    /// not fit one on its way to RabbitMQ is refused in the same way.
     ///
     /// # Errors
     /// [`Error::Authentication`] if the virtual host is another than `/`.
@@ -65,7 +72,12 @@ impl MemoryConnector {
             });
         }
         let plain = MemoryConnector::new(broker);
-        Ok(MemoryConnector { user: user.into(), name: options.name.as_str().into(), call_timeout: options.call_timeout, ..plain })
+        let frame_max = match usize::try_from(options.frame_max) {
+            Ok(0) | Err(_) => FRAME_MAX,
+            Ok(bytes) => bytes.clamp(FRAME_MIN, FRAME_MAX),
+        };
+        let name = options.name.as_str().into();
+        Ok(MemoryConnector { user: user.into(), name, call_timeout: options.call_timeout, frame_max, ..plain })
     }
 
     /// Changes the deadline of calls on channels opened from now on. Defaults to 30 seconds.
@@ -105,7 +117,8 @@ impl Connector for MemoryConnector {
         let connection = self.connection(timeout)?;
         self.core.meet(Operation::Open, None, timeout)?;
         let channel = connection.open_channel(options.confirms)?;
-        Ok(Arc::new(MemoryBackend::new(connection, channel, self.call_timeout)))
+        let handle = Handle { connection, channel, call_timeout: self.call_timeout, frame_max: self.frame_max };
+        Ok(Arc::new(MemoryBackend::new(handle)))
     }
 
     fn close(&self, timeout: Duration) -> Result<()> {

@@ -1,7 +1,7 @@
 //! Messages that leave a queue unwanted, and where they go.
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use carrot_core::backend::Content;
@@ -19,6 +19,7 @@ pub(crate) enum Reason {
     Rejected,
     Expired,
     MaxLength,
+    DeliveryLimit,
 }
 
 impl Reason {
@@ -27,6 +28,7 @@ impl Reason {
             Reason::Rejected => "rejected",
             Reason::Expired => "expired",
             Reason::MaxLength => "maxlen",
+            Reason::DeliveryLimit => "delivery_limit",
         }
     }
 }
@@ -39,6 +41,10 @@ pub(crate) struct DeadLetter {
     pub(crate) queue: Arc<Queue>,
 }
 
+/// How often dead letters may make dead letters before nobody has touched any of them. RabbitMQ misses some cycles, and then goes round
+/// for ever.
+const MOST_GENERATIONS: u32 = 5000;
+
 /// Dead letters that have left one queue and not yet arrived in the next, in the order of their deaths.
 ///
 /// A queue puts them in under its lock; whoever had it locked sends them on after it let go.
@@ -46,14 +52,16 @@ pub(crate) struct DeadLetter {
 pub(crate) struct Outbox {
     /// How many there are, the one that is being sent among them.
     count: AtomicUsize,
-    letters: Mutex<VecDeque<DeadLetter>>,
+    letters: Mutex<VecDeque<(DeadLetter, u32)>>,
+    /// How many dead letters led to those that are made now.
+    generation: AtomicU32,
     sending: Mutex<()>,
 }
 
 impl Outbox {
     pub(crate) fn push(&self, letter: DeadLetter) {
         self.count.fetch_add(1, Ordering::SeqCst);
-        lock(&self.letters).push_back(letter);
+        lock(&self.letters).push_back((letter, self.generation.load(Ordering::Relaxed)));
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -70,10 +78,16 @@ impl Core {
         }
         let sending = lock(&self.outbox.sending);
         loop {
-            let Some(letter) = lock(&self.outbox.letters).pop_front() else { break };
-            self.send_dead_letter(&letter);
+            let Some((letter, generation)) = lock(&self.outbox.letters).pop_front() else { break };
+            self.outbox.generation.store(generation + 1, Ordering::Relaxed);
+            if generation < MOST_GENERATIONS {
+                self.send_dead_letter(&letter);
+            } else {
+                log::warn!("a message from queue {:?} is dropped: dead letters go round for ever", letter.queue.name);
+            }
             self.outbox.count.fetch_sub(1, Ordering::SeqCst);
         }
+        self.outbox.generation.store(0, Ordering::Relaxed);
         drop(sending);
         self.note_idle();
     }
@@ -100,7 +114,7 @@ impl Core {
 fn is_cycle(queue: &str, deaths: &[Value]) -> bool {
     let field = |death: &Value, name: &str| death.as_table().and_then(|table| table.get(name)).and_then(Value::as_str).map(String::from);
     let Some(back) = deaths.iter().position(|death| field(death, "queue").as_deref() == Some(queue)) else { return false };
-    deaths[..=back].iter().all(|death| field(death, "reason").as_deref() != Some("rejected"))
+    deaths[..=back].iter().all(|death| death.as_table().is_some() && field(death, "reason").as_deref() != Some("rejected"))
 }
 
 /// The message as it leaves the queue: with a record of its death, without its expiration, with its new exchange and routing key.
@@ -122,7 +136,8 @@ fn readdress(letter: &DeadLetter, exchange: &Arc<str>, timestamp: u64) -> Parcel
         ("routing-keys", keys.into()),
     ]
     .into();
-    if let Some(expiration) = properties.expiration() {
+    // RabbitMQ does not see the expiration of a message that it has read back from disk.
+    if let Some(expiration) = properties.expiration().filter(|_| !letter.queue.rules.lazy) {
         record.insert("original-expiration", expiration);
     }
     note_death(&mut headers, record, queue, reason, &content.exchange);
@@ -153,6 +168,10 @@ fn note_death(headers: &mut Headers, record: Headers, queue: &str, reason: &str,
             Vec::new()
         }
     };
+    if deaths.len() > 1 {
+        // RabbitMQ turns the older records round each time it looks for duplicates among them.
+        deaths.reverse();
+    }
     let text = |table: &Headers, name: &str| table.get(name).and_then(Value::as_str).map(String::from);
     let same = |death: &Value| {
         death

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use carrot_core::backend::{Condition, Declared, Deleted};
 use carrot_core::{Binding, Destination, Error, Exchange, Result};
 
-use crate::arguments::{Rules, compare_queue};
+use crate::arguments::{Kind, Rules, check_type_of_server_named, compare_queue};
 use crate::broker::token;
 use crate::handle::Handle;
 use crate::queue::Queue;
@@ -16,6 +16,10 @@ use crate::sync::{read, write};
 impl Handle {
     pub(crate) fn declare_exchange(&self, declared: &Exchange) -> Result<Declared> {
         let name = &declared.name;
+        let behaviour = read(&self.core().topology).behaviour(&declared.kind);
+        if behaviour.is_none() && !declared.passive {
+            return Err(Error::disconnected(format!("COMMAND_INVALID - unknown exchange type '{}'", declared.kind)));
+        }
         if declared.is_default() {
             return Err(refusal::default_exchange());
         }
@@ -25,11 +29,7 @@ impl Handle {
                 false => Err(refusal::no_exchange(name)),
             };
         }
-        let mut topology = write(&self.core().topology);
-        let behaviour = topology
-            .behaviour(&declared.kind)
-            .ok_or_else(|| Error::disconnected(format!("COMMAND_INVALID - unknown exchange type '{}'", declared.kind)))?;
-        topology.declare_exchange(declared, &behaviour)?;
+        write(&self.core().topology).declare_exchange(declared, &behaviour.unwrap_or_default())?;
         Ok(Declared::new(name, 0, 0))
     }
 
@@ -44,6 +44,7 @@ impl Handle {
             return self.declared(&queue);
         }
         if name.is_empty() {
+            check_type_of_server_named(&declared.arguments)?;
             name = format!("amq.gen-{}", token());
         } else if name.starts_with("amq.") {
             return Err(refusal::reserved("queue", &name));
@@ -54,7 +55,13 @@ impl Handle {
             return self.declared(&queue);
         }
         let rules = Rules::new(&name, &declared.arguments)?;
+        if rules.kind != Kind::Classic {
+            check_quorum(&name, declared)?;
+        }
         let owner = declared.exclusive.then_some(self.connection.id);
+        if owner.is_none() {
+            Rules::check_locator(&declared.arguments)?;
+        }
         let mut topology = write(&self.core().topology);
         if let Some(gone) = topology.queues.get(name.as_str()).filter(|queue| queue.is_gone()).cloned() {
             topology.remove_queue(&gone);
@@ -115,15 +122,6 @@ impl Handle {
         Ok(binding)
     }
 
-    pub(crate) fn check_destination(&self, binding: &Binding) -> Result<()> {
-        if let Destination::Queue(name) = &binding.destination
-            && let Some(queue) = read(&self.core().topology).queue(name)
-        {
-            return self.check_owner(queue);
-        }
-        Ok(())
-    }
-
     pub(crate) fn delete_exchange(&self, name: &str, condition: Condition) -> Result<Deleted> {
         if name.is_empty() {
             return Err(refusal::default_exchange());
@@ -148,11 +146,20 @@ impl Handle {
             Err(Error::NotFound { .. }) => return Ok(Deleted::default()),
             Err(error) => return Err(error),
         };
-        let Some(estate) = self.and_bury(|| queue.delete(self.core(), condition))? else {
+        let Some(estate) = self.and_bury(|| queue.delete(condition))? else {
             return Ok(Deleted::default());
         };
         let count = estate.ready;
         self.core().settle_estate(&queue, estate);
         Ok(Deleted::new(u32::try_from(count).unwrap_or(u32::MAX)))
+    }
+}
+
+/// Refuses a quorum queue that would not be durable and shared.
+fn check_quorum(name: &str, declared: &carrot_core::Queue) -> Result<()> {
+    let wrong = [(declared.exclusive, "exclusive-owner"), (declared.auto_delete, "auto-delete"), (!declared.durable, "non-durable")];
+    match wrong.iter().find(|(wrong, _)| *wrong) {
+        Some((_, property)) => Err(refusal::precondition(format_args!("invalid property '{property}' for queue '{name}' in vhost '/'"))),
+        None => Ok(()),
     }
 }

@@ -103,15 +103,32 @@ impl Exchange {
         self.bindings.contains_key(&target)
     }
 
+    /// Checks the arguments of a binding.
+    ///
+    /// # Errors
+    /// As [`bind`](Exchange::bind).
+    pub(crate) fn check_arguments(&self, arguments: &Headers) -> Result<()> {
+        self.wanted(arguments).map(drop)
+    }
+
+    fn wanted(&self, arguments: &Headers) -> Result<Option<HeaderMatch>> {
+        match self.router {
+            Router::Headers(_) => HeaderMatch::new(arguments).map(Some),
+            _ => Ok(None),
+        }
+    }
+
+    /// Whether there is this very binding.
+    pub(crate) fn has_binding(&self, target: u64, key: &str, arguments: &Headers) -> bool {
+        self.bindings.get(&target).and_then(|bound| bound.keys.get(key)).is_some_and(|all| all.contains(arguments))
+    }
+
     /// Adds a binding; nothing if it is there.
     ///
     /// # Errors
     /// [`Error::Precondition`](carrot_core::Error::Precondition) if this is a headers exchange and the arguments are not for one.
     pub(crate) fn bind(&mut self, target: Target, key: &str, arguments: &Headers) -> Result<()> {
-        let wanted = match self.router {
-            Router::Headers(_) => Some(HeaderMatch::new(arguments)?),
-            _ => None,
-        };
+        let wanted = self.wanted(arguments)?;
         let bound = self.bindings.entry(target.id()).or_insert_with(|| Bound { target: target.clone(), keys: BTreeMap::new() });
         let (key, first) = match bound.keys.get_key_value(key) {
             Some((_, all)) if all.contains(arguments) => return Ok(()),

@@ -25,6 +25,8 @@ pub(crate) struct Handle {
     pub(crate) connection: Arc<Connection>,
     pub(crate) channel: Arc<Channel>,
     pub(crate) call_timeout: Duration,
+    /// The largest frame that RabbitMQ would take.
+    pub(crate) frame_max: usize,
 }
 
 impl Drop for Handle {

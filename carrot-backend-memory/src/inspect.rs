@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use carrot_core::backend::{Content, DeliveryTag};
-use carrot_core::{Binding, Error, Exchange, Queue as QueueDefinition, Result};
+use carrot_core::{Binding, Error, Exchange, Queue as QueueDefinition, Result, Workers};
 
 use crate::arguments;
 use crate::broker::{Broker, Core};
@@ -160,12 +160,29 @@ impl Broker {
         result
     }
 
+    /// Waits as [`settled`](Broker::settled), and tells a failure of the workers' handlers too: for a test of a service that is to handle
+    /// everything.
+    ///
+    /// Blocks until then, `timeout` at most.
+    ///
+    /// # Errors
+    /// [`Error::Backend`] with the reason of the first handler that failed, also if messages are left; else as
+    /// [`settled`](Broker::settled).
+    pub fn settled_by(&self, workers: &Workers, timeout: Duration) -> Result<()> {
+        let settled = self.settled(timeout);
+        match (workers.first_failure(), settled) {
+            (None, settled) => settled,
+            (Some(failure), Ok(())) => Err(Error::Backend { reason: format!("a handler failed: {failure}"), source: None }),
+            (Some(failure), Err(left)) => Err(Error::Backend { reason: format!("a handler failed: {failure}; {left}"), source: None }),
+        }
+    }
+
     fn busy(&self) -> Vec<String> {
         let queues: Vec<Arc<Queue>> = read(&self.core.topology).queues.values().cloned().collect();
         let mut busy: Vec<String> = queues
             .iter()
             .filter_map(|queue| {
-                let (ready, unacked) = queue.look(&self.core, |ready, unacked, _| (ready.len(), unacked));
+                let (ready, unacked) = queue.look(|ready, unacked, _| (ready.len(), unacked));
                 self.core.send_dead_letters();
                 if ready == 0 && unacked == 0 {
                     return None;
@@ -184,7 +201,7 @@ impl Broker {
 
 impl Core {
     fn view(self: &Arc<Core>, queue: &Arc<Queue>) -> QueueView {
-        let (ready, consumers) = queue.look(self, |ready, _, consumers| {
+        let (ready, consumers) = queue.look(|ready, _, consumers| {
             let ready = ready.iter().map(|entry| Arc::clone(&entry.parcel.content)).collect();
             let consumers = consumers
                 .iter()

@@ -30,15 +30,22 @@
 //!
 //! # What is modelled
 //!
-//! One virtual host, `/`, of RabbitMQ 3.10 with classic queues: the four exchange types and the default exchange, exchange-to-exchange
+//! One virtual host, `/`, of RabbitMQ 3.10 with classic and quorum queues: the four exchange types and the default exchange, exchange-to-exchange
 //! bindings, alternate exchanges, `CC` and `BCC`; exclusive, auto-delete, expiring, server-named queues; delivery tags, prefetch, requeue
 //! to the old place, consumer priorities, exclusive and single active consumers; confirms, returns, nacks of full queues; TTLs, length
 //! limits, dead-lettering with its records, priority queues; direct reply-to; the user-id check. What RabbitMQ refuses is refused with
 //! the same kind of error, and closes the channel or the connection in the same way.
 //!
+//! A quorum queue is a durable queue with the rules of its type: what it takes as arguments, where requeued messages go, delivery limits
+//! and the `x-delivery-count` header, no priorities, no conditional deletion.
+//!
 //! # What is not
 //!
-//! * Quorum and stream queues: declaring one is refused with [`Error::Precondition`](carrot_core::Error::Precondition).
+//! * Stream queues: declaring one is refused with [`Error::Precondition`](carrot_core::Error::Precondition).
+//! * What makes a quorum queue replicated: groups, leaders, and that it takes longer. With `x-overflow=reject-publish`, RabbitMQ lets a few
+//!   messages too many into one, and then refuses until a fifth of it is free; here it is refused exactly what does not fit. Its
+//!   dead letters arrive at most once, whatever its `x-dead-letter-strategy`.
+//! * A blocked connection: RabbitMQ reads nothing more from one, this broker only no publications; see [`Faults::block_publishers`].
 //! * Passwords, permissions, policies: any user may do anything, under any password.
 //! * Persistence: a broker goes with its last handle. Durability is kept only to compare declarations.
 //! * The flow between broker and client: a delivery is with its consumer at once. On RabbitMQ, an unconfirmed publication or a dead letter

@@ -3,10 +3,10 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use carrot_core::backend::{Condition, Delivery};
+use carrot_core::backend::{Condition, Content, Delivery};
 use carrot_core::{Headers, Overflow, Result};
 
-use crate::arguments::Rules;
+use crate::arguments::{Kind, Rules};
 use crate::broker::Core;
 use crate::channel::Channel;
 use crate::clock::NEVER;
@@ -87,8 +87,6 @@ impl Queue {
             (Some(queue), Some(message)) => Some(queue.min(message)),
             (queue, message) => queue.or(message),
         };
-        let now = if ttl.is_some() || state.ready.has_expiring() { core.clock.now() } else { 0 };
-        state.expire(self, core, now);
         if self.rules.overflow != Overflow::DropHead && state.would_overflow(&self.rules, &parcel) {
             if self.rules.overflow == Overflow::RejectPublishDeadLetter {
                 self.bury(core, parcel, Reason::MaxLength);
@@ -96,7 +94,7 @@ impl Queue {
             return false;
         }
         state.last_number += 1;
-        let expires = ttl.map_or(NEVER, |ttl| now.saturating_add(ttl).min(NEVER - 1));
+        let expires = ttl.map_or(NEVER, |ttl| core.clock.now().saturating_add(ttl).min(NEVER - 1));
         let mut entry = Entry::new(parcel, expires, state.last_number);
         if state.ready.is_empty() {
             match state.offer(self, entry) {
@@ -104,11 +102,16 @@ impl Queue {
                 Some(back) => entry = back,
             }
         }
+        let classic = self.rules.kind == Kind::Classic;
+        if classic && self.rules.message_ttl == Some(0) && self.rules.dead_letter_exchange.is_none() {
+            return true;
+        }
         state.ready.push(entry);
-        state.drop_head(self, core);
-        if expires != NEVER {
-            state.expire(self, core, now);
-            state.arm(self, core);
+        let dropped = state.drop_head(self, core);
+        // A classic queue looks whether its head has expired only if this made another message the head, as far as it can tell cheaply.
+        let alone = state.ready.len() == 1;
+        if !classic || ((dropped || alone) && !(dropped && alone && expires == NEVER)) {
+            state.expire_head(self, core);
         }
         true
     }
@@ -117,10 +120,11 @@ impl Queue {
     pub(crate) fn get(self: &Arc<Queue>, core: &Arc<Core>, channel: &Channel, manual: bool) -> Result<Option<Delivery>> {
         let mut state = self.used(core)?;
         let Some(entry) = state.ready.pop() else { return Ok(None) };
-        match channel.hand_over(entry, manual.then_some(self)) {
+        let shown = self.shown(&entry, true);
+        match channel.hand_over(entry, shown, manual.then_some(self)) {
             Ok(delivery) => {
                 state.unacked += usize::from(manual);
-                state.arm(self, core);
+                state.expire_head(self, core);
                 self.note(core, &state);
                 Ok(Some(delivery))
             }
@@ -143,10 +147,8 @@ impl Queue {
         if state.gone {
             return Err(refusal::no_queue(&self.name));
         }
-        if self.rules.expires.is_some() || state.ready.has_expiring() {
-            let now = core.clock.now();
-            state.last_used = now;
-            state.expire(self, core, now);
+        if self.rules.expires.is_some() {
+            state.last_used = core.clock.now();
         }
         Ok(state)
     }
@@ -184,7 +186,7 @@ impl Queue {
             self.leave(&mut state);
             return Fate::Goes;
         }
-        state.put_back(self, core, unacked);
+        state.put_back(self, core, unacked, false);
         if departed { self.after_departure(core, state) } else { Fate::Stays }
     }
 
@@ -209,24 +211,28 @@ impl Queue {
             return;
         }
         let mut back = Vec::new();
+        let mut discarded = Vec::new();
         for unacked in deliveries {
             state.unacked -= 1;
             state.consumers.restore(unacked.consumer);
             match settlement {
                 Settlement::Ack => {}
-                Settlement::Discard => self.bury(core, unacked.entry.parcel, Reason::Rejected),
+                Settlement::Discard if self.rules.dead_letter_exchange.is_some() => discarded.push(unacked.entry),
+                Settlement::Discard => {}
                 Settlement::Requeue => {
                     state.unacked += 1;
                     back.push(unacked);
                 }
             }
         }
+        state.ready.sort_by_precedence(&mut discarded);
+        discarded.into_iter().for_each(|entry| self.bury(core, entry.parcel, Reason::Rejected));
         state.consumers.unblock();
         if back.is_empty() {
             state.serve(self, core);
         } else {
             state.unacked -= back.len();
-            state.put_back(self, core, back);
+            state.put_back(self, core, back, true);
         }
         self.note(core, &state);
     }
@@ -237,19 +243,20 @@ impl Queue {
         if state.gone {
             return Err(refusal::no_queue(&self.name));
         }
-        state.expire_now(self, core);
         let count = state.ready.clear();
         self.note(core, &state);
         Ok(count)
     }
 
     /// Marks it as deleted, if `condition` holds; it is to be taken out of the topology. `None` if it was deleted before.
-    pub(crate) fn delete(self: &Arc<Queue>, core: &Arc<Core>, condition: Condition) -> Result<Option<Estate>> {
+    pub(crate) fn delete(&self, condition: Condition) -> Result<Option<Estate>> {
         let mut state = lock(&self.state);
         if state.gone {
             return Ok(None);
         }
-        state.expire_now(self, core);
+        if let (Kind::Quorum { .. }, true) = (self.rules.kind, condition != Condition::ALWAYS) {
+            return Err(refusal::conditional_delete(&self.name, condition));
+        }
         if condition.if_unused && !state.consumers.is_empty() {
             return Err(refusal::precondition(format_args!("queue '{}' in vhost '/' in use", self.name)));
         }
@@ -267,7 +274,7 @@ impl Queue {
         }
         state.timer = NEVER;
         let now = core.clock.now();
-        state.expire(self, core, now);
+        state.expire_head(self, core);
         let expired = self.rules.expires.is_some_and(|expires| state.last_used.saturating_add(expires) <= now);
         if expired && state.consumers.is_empty() {
             self.leave(&mut state);
@@ -286,12 +293,20 @@ impl Queue {
     }
 
     /// What is in it, for whoever looks: ready messages, the number of unsettled ones, and the consumers with whether each is served.
-    pub(crate) fn look<T>(self: &Arc<Queue>, core: &Arc<Core>, view: impl FnOnce(&Ready, usize, &Consumers) -> T) -> T {
-        let mut state = lock(&self.state);
-        if !state.gone {
-            state.expire_now(self, core);
-        }
+    pub(crate) fn look<T>(&self, view: impl FnOnce(&Ready, usize, &Consumers) -> T) -> T {
+        let state = lock(&self.state);
         view(&state.ready, state.unacked, &state.consumers)
+    }
+
+    /// What a receiver sees of a message, if that is not what was published: a quorum queue tells how often it came back, always with `got`,
+    /// else once it has.
+    pub(crate) fn shown(&self, entry: &Entry, got: bool) -> Option<Arc<Content>> {
+        if self.rules.kind == Kind::Classic || !(got || entry.redelivered()) {
+            return None;
+        }
+        let mut content = Content::clone(&entry.parcel.content);
+        content.properties = content.properties.with_header("x-delivery-count", i64::from(entry.returns));
+        Some(Arc::new(content))
     }
 
     fn leave(&self, state: &mut QueueState) -> Estate {

@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use carrot_core::Overflow;
 
-use crate::arguments::Rules;
+use crate::arguments::{Kind, Rules};
 use crate::broker::Core;
 use crate::clock::NEVER;
 use crate::consumers::Consumers;
 use crate::dead_letter::Reason;
 use crate::queue::Queue;
-use crate::ready::{Entry, Parcel, Ready};
+use crate::ready::{Entry, Parcel, Precedence, Ready};
 use crate::unacked::Unacked;
 
 /// What changes of a queue. Every method is to be followed by sending dead letters on, once the lock is released.
@@ -29,7 +29,11 @@ pub(crate) struct QueueState {
 impl QueueState {
     pub(crate) fn new(rules: &Rules, now: u64) -> QueueState {
         QueueState {
-            ready: Ready::new(rules.max_priority),
+            ready: Ready::new(match (rules.kind, rules.max_priority) {
+                (Kind::Quorum { .. }, _) => Precedence::First,
+                (Kind::Classic, Some(highest)) => Precedence::Priority(highest),
+                (Kind::Classic, None) => Precedence::None,
+            }),
             unacked: 0,
             last_number: 0,
             consumers: Consumers::new(rules.single_active),
@@ -44,7 +48,8 @@ impl QueueState {
         while let Some(key) = self.consumers.next() {
             let Some(consumer) = self.consumers.get(key) else { return Some(entry) };
             let manual = consumer.manual;
-            match consumer.channel.deliver(consumer.stream, entry, manual.then_some((queue, key))) {
+            let shown = queue.shown(&entry, false);
+            match consumer.channel.deliver(consumer.stream, entry, shown, manual.then_some((queue, key))) {
                 Ok(()) => {
                     self.unacked += usize::from(manual);
                     self.consumers.served(key);
@@ -64,30 +69,38 @@ impl QueueState {
         if self.ready.is_empty() || self.consumers.is_empty() {
             return;
         }
-        let now = if self.ready.has_expiring() { core.clock.now() } else { 0 };
-        while self.consumers.next().is_some() {
-            self.expire(queue, core, now);
+        // Whether a consumer has room is asked only when there is a message for it: who has none loses its place in the line.
+        while !self.ready.is_empty() && self.consumers.next().is_some() {
             let Some(entry) = self.ready.pop() else { break };
             if let Some(back) = self.offer(queue, entry) {
                 self.ready.put_back_one(back);
                 break;
             }
+            self.expire_head(queue, core);
         }
-        self.arm(queue, core);
     }
 
-    /// Puts messages back to their old places, marked as redelivered, and serves consumers.
-    pub(crate) fn put_back(&mut self, queue: &Arc<Queue>, core: &Arc<Core>, unacked: Vec<Unacked>) {
-        let entries = unacked.into_iter().map(|unacked| {
-            let mut entry = unacked.entry;
-            entry.mark_redelivered();
-            entry
-        });
-        self.ready.put_back(entries.collect());
+    /// Puts messages back, marked as redelivered, and serves consumers: to their old places; in a quorum queue to the front in the order of
+    /// their return, or to the end if they were `refused` and nothing limits how often that happens.
+    pub(crate) fn put_back(&mut self, queue: &Arc<Queue>, core: &Arc<Core>, unacked: Vec<Unacked>, refused: bool) {
+        let mut entries = Vec::with_capacity(unacked.len());
+        for mut entry in unacked.into_iter().map(|unacked| unacked.entry) {
+            entry.count_return();
+            if let Kind::Quorum { delivery_limit } = queue.rules.kind {
+                if delivery_limit.is_some_and(|limit| entry.returns > limit) {
+                    queue.bury(core, entry.parcel, Reason::DeliveryLimit);
+                    continue;
+                }
+                self.last_number += 1;
+                entry.number = self.last_number;
+                entry.first = delivery_limit.is_some() || !refused;
+            }
+            entries.push(entry);
+        }
+        self.ready.put_back(entries);
         self.drop_head(queue, core);
-        self.expire_now(queue, core);
+        self.expire_head(queue, core);
         self.serve(queue, core);
-        self.arm(queue, core);
     }
 
     pub(crate) fn would_overflow(&self, rules: &Rules, parcel: &Parcel) -> bool {
@@ -96,31 +109,34 @@ impl QueueState {
             || rules.max_bytes.is_some_and(|most| self.ready.bytes() + size > most)
     }
 
-    pub(crate) fn drop_head(&mut self, queue: &Arc<Queue>, core: &Core) {
+    /// Drops what exceeds the limits; whether there was any such.
+    pub(crate) fn drop_head(&mut self, queue: &Arc<Queue>, core: &Core) -> bool {
         let rules = &queue.rules;
         if rules.overflow != Overflow::DropHead || !rules.limits_length() {
-            return;
+            return false;
         }
+        let mut dropped = false;
         while rules.max_length.is_some_and(|most| self.ready.len() as u64 > most)
             || rules.max_bytes.is_some_and(|most| self.ready.bytes() > most)
         {
-            let Some(entry) = self.ready.pop() else { return };
+            let Some(entry) = self.ready.pop() else { break };
             queue.bury(core, entry.parcel, Reason::MaxLength);
+            dropped = true;
         }
+        dropped
     }
 
-    pub(crate) fn expire_now(&mut self, queue: &Arc<Queue>, core: &Core) {
-        if self.ready.has_expiring() {
-            self.expire(queue, core, core.clock.now());
+    /// Drops what has expired from the head, and sets a timer for the next; what has expired behind a message that has not stays.
+    pub(crate) fn expire_head(&mut self, queue: &Arc<Queue>, core: &Arc<Core>) {
+        if !self.ready.has_expiring() {
+            return;
         }
-    }
-
-    /// Drops what has expired from the head; what has expired behind a message that has not stays.
-    pub(crate) fn expire(&mut self, queue: &Arc<Queue>, core: &Core, now: u64) {
-        while self.ready.has_expiring() && self.ready.head().is_some_and(|head| head.expires <= now) {
+        let now = core.clock.now();
+        while self.ready.head().is_some_and(|head| head.expires <= now) {
             let Some(entry) = self.ready.pop() else { return };
             queue.bury(core, entry.parcel, Reason::Expired);
         }
+        self.arm(queue, core);
     }
 
     /// Sets a timer for what happens next, unless one is set for that time or before.

@@ -25,31 +25,31 @@ impl Parcel {
     }
 }
 
-/// A message in a queue, or taken from it and not yet settled. A million of them are to fit into little, hence the packing.
+/// A message in a queue, or taken from it and not yet settled.
 #[derive(Debug)]
 pub(crate) struct Entry {
     pub(crate) parcel: Parcel,
     /// When it expires; [`NEVER`] if it does not.
     pub(crate) expires: u64,
-    /// Twice its number in the queue, plus one if it was delivered before.
-    place: u64,
+    /// Its place in its queue.
+    pub(crate) number: u64,
+    /// How often it came back to its queue.
+    pub(crate) returns: u32,
+    /// Whether it goes before all that do not, in a queue that has such.
+    pub(crate) first: bool,
 }
 
 impl Entry {
     pub(crate) fn new(parcel: Parcel, expires: u64, number: u64) -> Entry {
-        Entry { parcel, expires, place: number << 1 }
+        Entry { parcel, expires, number, returns: 0, first: false }
     }
 
     pub(crate) fn redelivered(&self) -> bool {
-        self.place & 1 == 1
+        self.returns > 0
     }
 
-    pub(crate) fn mark_redelivered(&mut self) {
-        self.place |= 1;
-    }
-
-    fn number(&self) -> u64 {
-        self.place >> 1
+    pub(crate) fn count_return(&mut self) {
+        self.returns = self.returns.saturating_add(1);
     }
 
     fn size(&self) -> u64 {
@@ -57,9 +57,21 @@ impl Entry {
     }
 }
 
-/// The ready messages: first by priority, if the queue has priorities, then by number.
+/// What goes before what, whatever its number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Precedence {
+    /// Nothing.
+    None,
+    /// Messages of higher priority, up to this one.
+    Priority(u8),
+    /// Messages that are marked as [`first`](Entry::first).
+    First,
+}
+
+/// The ready messages: by precedence, then by number.
 #[derive(Debug)]
 pub(crate) struct Ready {
+    precedence: Precedence,
     levels: Box<[VecDeque<Entry>]>,
     length: usize,
     bytes: u64,
@@ -67,9 +79,13 @@ pub(crate) struct Ready {
 }
 
 impl Ready {
-    pub(crate) fn new(max_priority: Option<u8>) -> Ready {
-        let levels = (0..=max_priority.unwrap_or(0)).map(|_| VecDeque::new()).collect();
-        Ready { levels, length: 0, bytes: 0, expiring: 0 }
+    pub(crate) fn new(precedence: Precedence) -> Ready {
+        let highest = match precedence {
+            Precedence::None => 0,
+            Precedence::Priority(highest) => highest,
+            Precedence::First => 1,
+        };
+        Ready { precedence, levels: (0..=highest).map(|_| VecDeque::new()).collect(), length: 0, bytes: 0, expiring: 0 }
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -120,7 +136,7 @@ impl Ready {
             self.put_back_one(entry);
             return;
         }
-        entries.sort_unstable_by_key(Entry::number);
+        entries.sort_unstable_by_key(|entry| entry.number);
         for level in 0..self.levels.len() {
             let (here, rest): (Vec<Entry>, Vec<Entry>) = entries.into_iter().partition(|entry| self.level(entry) == level);
             here.iter().for_each(|entry| self.count(entry));
@@ -136,14 +152,14 @@ impl Ready {
         self.count(&entry);
         let level = self.level(&entry);
         let queue = &mut self.levels[level];
-        let position = queue.partition_point(|other| other.number() < entry.number());
+        let position = queue.partition_point(|other| other.number < entry.number);
         queue.insert(position, entry);
     }
 
     /// Empties it; how many there were.
     pub(crate) fn clear(&mut self) -> usize {
         let count = self.length;
-        *self = Ready { levels: self.levels.iter().map(|_| VecDeque::new()).collect(), length: 0, bytes: 0, expiring: 0 };
+        *self = Ready::new(self.precedence);
         count
     }
 
@@ -153,10 +169,18 @@ impl Ready {
         self.expiring += usize::from(entry.expires != NEVER);
     }
 
+    /// Puts messages that leave together in the order in which they would be taken, as far as priorities tell.
+    pub(crate) fn sort_by_precedence(&self, entries: &mut [Entry]) {
+        if matches!(self.precedence, Precedence::Priority(_)) {
+            entries.sort_by_key(|entry| std::cmp::Reverse(self.level(entry)));
+        }
+    }
+
     fn level(&self, entry: &Entry) -> usize {
-        match self.levels.len() {
-            1 => 0,
-            levels => usize::from(entry.parcel.content.properties.priority().unwrap_or(0)).min(levels - 1),
+        match self.precedence {
+            Precedence::None => 0,
+            Precedence::Priority(highest) => usize::from(entry.parcel.content.properties.priority().unwrap_or(0).min(highest)),
+            Precedence::First => usize::from(entry.first),
         }
     }
 }
@@ -164,10 +188,10 @@ impl Ready {
 /// Merges `entries`, which are sorted, into `queue`; touches only what lies before the last of them.
 fn merge_front(queue: &mut VecDeque<Entry>, mut entries: Vec<Entry>) {
     let Some(last) = entries.last() else { return };
-    let before = queue.partition_point(|other| other.number() < last.number());
+    let before = queue.partition_point(|other| other.number < last.number);
     let mut overtaken: Vec<Entry> = queue.drain(..before).collect();
     while let Some(entry) = entries.pop() {
-        while let Some(other) = overtaken.pop_if(|other| other.number() > entry.number()) {
+        while let Some(other) = overtaken.pop_if(|other| other.number > entry.number) {
             queue.push_front(other);
         }
         queue.push_front(entry);

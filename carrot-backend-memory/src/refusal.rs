@@ -3,6 +3,7 @@
 use std::fmt::Display;
 
 use carrot_core::Error;
+use carrot_core::backend::Condition;
 
 pub(crate) fn no_queue(name: &str) -> Error {
     Error::NotFound { reason: format!("NOT_FOUND - no queue '{name}' in vhost '/'") }
@@ -43,6 +44,15 @@ pub(crate) fn precondition(reason: impl Display) -> Error {
 
 pub(crate) fn unknown_tag(tag: u64) -> Error {
     precondition(format_args!("unknown delivery tag {tag}"))
+}
+
+/// RabbitMQ closes the connection over a quorum queue that is to be deleted on a condition.
+pub(crate) fn conditional_delete(queue: &str, condition: Condition) -> Error {
+    let flag = if condition.if_unused { "if-unused" } else { "if-empty" };
+    Error::disconnected(format!(
+        "NOT_IMPLEMENTED - cannot delete queue '{queue}' in vhost '/'. queue.delete operations with {flag} flag set are not supported by \
+         quorum queues"
+    ))
 }
 
 /// A field on which a declaration differs from what exists.

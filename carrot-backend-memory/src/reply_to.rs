@@ -42,7 +42,7 @@ impl Core {
         if let Some((channel, stream)) = found
             && let Some(channel) = channel.upgrade()
         {
-            let _ = channel.deliver(stream, Entry::new(parcel.clone(), NEVER, 0), None);
+            let _ = channel.deliver(stream, Entry::new(parcel.clone(), NEVER, 0), None, None);
         }
     }
 

@@ -71,7 +71,10 @@ impl Core {
                 content.body.len()
             )));
         }
-        if properties.user_id().is_some() || properties.expiration().is_some() || properties.headers().is_some() {
+        let strange_mode = properties.delivery_mode().map(u8::from).filter(|mode| !(1..=2).contains(mode));
+        let asks_for_answer = properties.reply_to() == Some(reply_to::PSEUDO_QUEUE);
+        let may_be_refused = properties.user_id().is_some() || properties.expiration().is_some() || properties.headers().is_some();
+        if may_be_refused || strange_mode.is_some() || asks_for_answer {
             self.check_exchange(&content.exchange)?;
         }
         if let Some(claimed) = properties.user_id()
@@ -80,6 +83,9 @@ impl Core {
             return Err(refusal::precondition(format_args!("user_id property set to '{claimed}' but authenticated user was '{user}'")));
         }
         let expiration = properties.expiration().map(arguments::expiration).transpose()?;
+        if let Some(mode) = strange_mode {
+            return Err(refusal::precondition(format_args!("invalid message: {{delivery_mode_unknown,{mode}}}")));
+        }
         let parcel = match properties.reply_to() {
             Some(reply_to::PSEUDO_QUEUE) => {
                 let name = channel.reply_to().ok_or_else(|| refusal::precondition("fast reply consumer does not exist"))?;

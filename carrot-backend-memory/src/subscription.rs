@@ -55,6 +55,9 @@ impl Drop for MemorySubscription {
     fn drop(&mut self) {
         self.stop();
         let unseen = self.handle.channel.drop_stream(self.stream);
-        self.handle.settle_all(unseen, Settlement::Requeue);
+        // One by one, as a driver does that learns of them one by one: a queue with a limit then loses none that somebody can take.
+        for unacked in unseen {
+            self.handle.settle_all(vec![unacked], Settlement::Requeue);
+        }
     }
 }

@@ -150,7 +150,8 @@ impl Topology {
         }
     }
 
-    pub(crate) fn bind(&mut self, binding: &Binding) -> Result<()> {
+    /// Binds, for a connection. What it may not use is told after what does not exist or is not valid.
+    pub(crate) fn bind(&mut self, binding: &Binding, connection: u64) -> Result<()> {
         if !self.exchanges.contains_key(binding.source.as_str()) {
             return Err(refusal::no_exchange(&binding.source));
         }
@@ -159,6 +160,8 @@ impl Topology {
         let Some(source) = self.exchanges.get_mut(binding.source.as_str()) else {
             return Err(refusal::no_exchange(&binding.source));
         };
+        source.check_arguments(&binding.arguments)?;
+        check_owner(&target, connection)?;
         let known = source.leads_to(id);
         source.bind(target, &binding.routing_key, &binding.arguments)?;
         if !known {
@@ -168,13 +171,15 @@ impl Topology {
         Ok(())
     }
 
-    /// Takes a binding away, and its source with it if that deletes itself. Nothing if it is not there.
-    pub(crate) fn unbind(&mut self, binding: &Binding) {
-        let Ok(target) = self.target(&binding.destination) else { return };
-        let Some(source) = self.exchanges.get_mut(binding.source.as_str()) else { return };
-        if !source.unbind(target.id(), &binding.routing_key, &binding.arguments) {
-            return;
+    /// Takes a binding away for a connection, and its source with it if that deletes itself. Nothing if it is not there.
+    pub(crate) fn unbind(&mut self, binding: &Binding, connection: u64) -> Result<()> {
+        let Ok(target) = self.target(&binding.destination) else { return Ok(()) };
+        let Some(source) = self.exchanges.get_mut(binding.source.as_str()) else { return Ok(()) };
+        if !source.has_binding(target.id(), &binding.routing_key, &binding.arguments) {
+            return Ok(());
         }
+        check_owner(&target, connection)?;
+        source.unbind(target.id(), &binding.routing_key, &binding.arguments);
         if !source.leads_to(target.id()) {
             let doomed = source.auto_delete && !source.has_bindings();
             self.forget_source(target.id(), &binding.source);
@@ -182,6 +187,14 @@ impl Topology {
                 self.remove_exchange(&binding.source);
             }
         }
+        Ok(())
+    }
+}
+
+fn check_owner(target: &Target, connection: u64) -> Result<()> {
+    match target {
+        Target::Queue(queue) if queue.owner.is_some_and(|owner| owner != connection) => Err(refusal::locked(&queue.name)),
+        _ => Ok(()),
     }
 }
 

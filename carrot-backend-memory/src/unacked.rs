@@ -36,14 +36,23 @@ impl UnackedByTag {
         Some(taken)
     }
 
-    /// Takes `tag` and all before it, in order; all there are for tag zero. Nothing if `tag` itself is not there.
-    pub(crate) fn take_up_to(&mut self, tag: u64) -> Option<Vec<Unacked>> {
-        if tag == 0 {
-            return Some(self.take_all());
-        }
-        let index = self.find(tag)?;
-        self.slots[index].1.as_ref()?;
-        let taken: Vec<Unacked> = self.slots.drain(..=index).filter_map(|(_, unacked)| unacked).collect();
+    /// Takes `tag` and all before it, in order; all there are for tag zero; but none of `unseen`, which is sorted. Nothing if `tag`
+    /// itself is not there.
+    pub(crate) fn take_up_to(&mut self, tag: u64, unseen: &[u64]) -> Option<Vec<Unacked>> {
+        let end = match tag {
+            0 => self.slots.len(),
+            _ => {
+                let index = self.find(tag)?;
+                self.slots[index].1.as_ref().filter(|_| unseen.binary_search(&tag).is_err())?;
+                index + 1
+            }
+        };
+        let taken: Vec<Unacked> = if unseen.is_empty() {
+            self.slots.drain(..end).filter_map(|(_, unacked)| unacked).collect()
+        } else {
+            let seen = self.slots.iter_mut().take(end).filter(|(tag, _)| unseen.binary_search(tag).is_err());
+            seen.filter_map(|(_, unacked)| unacked.take()).collect()
+        };
         self.live -= taken.len();
         self.tidy();
         Some(taken)

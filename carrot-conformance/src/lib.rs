@@ -18,13 +18,15 @@
 //! # mod mybroker {
 //! #     use std::time::Duration;
 //! #     use carrot_core::{Error, Result};
-//! #     use carrot_core::backend::{Backend, ChannelOptions, Connector};
+//! #     use carrot_core::backend::{Event, Status, Backend, ChannelOptions, Connector};
 //! #     #[derive(Debug)]
 //! #     pub struct MyConnector;
 //! #     impl MyConnector { pub fn new(_address: &str) -> MyConnector { MyConnector } }
 //! #     impl Connector for MyConnector {
 //! #         fn open(&self, _: &ChannelOptions, _: Duration) -> Result<std::sync::Arc<dyn Backend>> { Err(Error::closed("connector")) }
 //! #         fn close(&self, _: Duration) -> Result<()> { Ok(()) }
+//! #         fn status(&self) -> Status { Status::default() }
+//! #         fn observe(&self, _: std::sync::Arc<dyn Fn(&Event) + Send + Sync>) {}
 //! #     }
 //! # }
 //!

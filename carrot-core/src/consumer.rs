@@ -208,8 +208,8 @@ impl Consumer {
             if number == limit {
                 intake.cancel()?;
             }
-            handler::settle(&mut message, verdict);
-            report.count(verdict);
+            handler::settle(&mut message, &verdict);
+            report.count(&verdict);
             if number == limit {
                 break;
             }

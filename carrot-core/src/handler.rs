@@ -1,5 +1,6 @@
 use std::error::Error as StdError;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 
 use serde::de::DeserializeOwned;
 
@@ -80,21 +81,13 @@ impl<R: IntoSettlement, E: Into<HandlerError>> IntoSettlement for Result<R, E> {
 }
 
 /// How one message went.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Verdict {
     Handled(Settlement),
-    Failed(Settlement),
-    Undecodable,
-}
-
-/// Decodes `message`, lets `receive` handle it, and settles it by the rules in the doc of [`Handler`].
-pub(crate) fn handle<T: DeserializeOwned>(
-    mut message: Message,
-    receive: impl FnOnce(T, &Message) -> Result<Settlement, HandlerError>,
-) -> Verdict {
-    let verdict = judge(&message, receive);
-    settle(&mut message, verdict);
-    verdict
+    /// The handler failed, for this reason.
+    Failed(Settlement, Arc<str>),
+    /// The body could not be decoded, for this reason.
+    Undecodable(Arc<str>),
 }
 
 /// Runs a handler that settles by itself; survives its panic.
@@ -104,6 +97,7 @@ pub(crate) fn guard(receive: impl FnOnce()) {
     }
 }
 
+/// Decodes `message`, and lets `receive` handle it; [`settle`] then does what the verdict says, by the rules in the doc of [`Handler`].
 pub(crate) fn judge<T: DeserializeOwned>(
     message: &Message,
     receive: impl FnOnce(T, &Message) -> Result<Settlement, HandlerError>,
@@ -111,8 +105,9 @@ pub(crate) fn judge<T: DeserializeOwned>(
     let payload = match message.decode() {
         Ok(payload) => payload,
         Err(error) => {
-            log::warn!("message {} of queue {:?} is rejected: {}", message.delivery_tag(), message.queue(), with_sources(&error));
-            return Verdict::Undecodable;
+            let reason = with_sources(&error);
+            log::warn!("message {} of queue {:?} is rejected: {reason}", message.delivery_tag(), message.queue());
+            return Verdict::Undecodable(reason.into());
         }
     };
     let reason = match catch_unwind(AssertUnwindSafe(|| receive(payload, message))) {
@@ -122,13 +117,13 @@ pub(crate) fn judge<T: DeserializeOwned>(
     };
     let settlement = if message.is_redelivered() { Settlement::Reject } else { Settlement::Requeue };
     log::warn!("handling message {} of queue {:?} failed ({settlement:?}): {reason}", message.delivery_tag(), message.queue());
-    Verdict::Failed(settlement)
+    Verdict::Failed(settlement, reason.into())
 }
 
-pub(crate) fn settle(message: &mut Message, verdict: Verdict) {
-    let settlement = match verdict {
-        Verdict::Handled(settlement) | Verdict::Failed(settlement) => settlement,
-        Verdict::Undecodable => Settlement::Reject,
+pub(crate) fn settle(message: &mut Message, verdict: &Verdict) {
+    let settlement = match *verdict {
+        Verdict::Handled(settlement) | Verdict::Failed(settlement, _) => settlement,
+        Verdict::Undecodable(_) => Settlement::Reject,
     };
     if let Err(error) = message.settle(settlement) {
         log::debug!("message {} of queue {:?} could not be settled: {error}", message.delivery_tag(), message.queue());

@@ -22,13 +22,13 @@ pub struct Report {
 }
 
 impl Report {
-    pub(crate) fn count(&mut self, verdict: Verdict) {
+    pub(crate) fn count(&mut self, verdict: &Verdict) {
         *match verdict {
             Verdict::Handled(Settlement::Ack) => &mut self.acknowledged,
             Verdict::Handled(Settlement::Reject) => &mut self.rejected,
             Verdict::Handled(Settlement::Requeue) => &mut self.requeued,
-            Verdict::Failed(_) => &mut self.failed,
-            Verdict::Undecodable => &mut self.undecodable,
+            Verdict::Failed(..) => &mut self.failed,
+            Verdict::Undecodable(_) => &mut self.undecodable,
         } += 1;
     }
 }

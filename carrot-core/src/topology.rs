@@ -330,6 +330,13 @@ impl Queue {
         self.argument("x-queue-type", "quorum")
     }
 
+    /// How often a message of a quorum queue may be delivered again before it is dropped or dead-lettered (`x-delivery-limit`). Defaults to no
+    /// limit.
+    #[must_use]
+    pub fn delivery_limit(self, deliveries: u32) -> Queue {
+        self.argument("x-delivery-limit", i64::from(deliveries))
+    }
+
     /// Sets one more argument. Defaults to none.
     #[must_use]
     pub fn argument(mut self, name: impl Into<String>, value: impl Into<Value>) -> Queue {

@@ -39,7 +39,11 @@ impl<'a> WorkersBuilder<'a> {
         T: DeserializeOwned,
         R: IntoSettlement,
     {
-        self.start(move |message| Some(handler::handle(message, |payload, message| handler(payload, message).into_settlement())))
+        self.start(move |team, mut message| {
+            let verdict = handler::judge(&message, |payload, message| handler(payload, message).into_settlement());
+            team.note(&verdict);
+            handler::settle(&mut message, &verdict);
+        })
     }
 
     /// Starts the threads, each handing messages to the same [`Handler`]; as [`spawn`](WorkersBuilder::spawn).
@@ -58,19 +62,22 @@ impl<'a> WorkersBuilder<'a> {
     /// # Errors
     /// As [`spawn`](WorkersBuilder::spawn).
     pub fn spawn_raw(self, handler: impl Fn(Message) + Send + Sync + 'static) -> Result<Workers> {
-        self.start(move |message| {
-            handler::guard(|| handler(message));
-            None
-        })
+        self.start(move |_team, message| handler::guard(|| handler(message)))
     }
 
-    fn start(self, handle: impl Fn(Message) -> Option<Verdict> + Send + Sync + 'static) -> Result<Workers> {
+    fn start(self, handle: impl Fn(&Team, Message) + Send + Sync + 'static) -> Result<Workers> {
         if self.threads == 0 {
             return Err(Error::invalid("worker threads", "0", "at least 1"));
         }
         let intake = Arc::new(Intake::start(self.shared, &self.shared.options)?);
         let (ended_sender, ended) = bounded(self.threads);
-        let team = Arc::new(Team { intake, tally: Mutex::default(), busy: AtomicUsize::new(0), error: Mutex::default() });
+        let team = Arc::new(Team {
+            intake,
+            tally: Mutex::default(),
+            busy: AtomicUsize::new(0),
+            first_failure: Mutex::default(),
+            error: Mutex::default(),
+        });
         let handle = Arc::new(handle);
         let workers = Workers { team, ended, running: self.threads, stopping: false };
         for number in 1..=self.threads {
@@ -96,18 +103,18 @@ struct Team {
     tally: Mutex<Report>,
     /// How many handlers are running.
     busy: AtomicUsize,
+    first_failure: Mutex<Option<Arc<str>>>,
     error: Mutex<Option<Error>>,
 }
 
 impl Team {
-    fn work(&self, handle: &dyn Fn(Message) -> Option<Verdict>) {
+    fn work(&self, handle: &dyn Fn(&Team, Message)) {
         loop {
             match self.intake.next(FOREVER) {
                 Ok(Some(message)) => {
                     self.busy.fetch_add(1, Ordering::AcqRel);
-                    let verdict = handle(message);
+                    handle(self, message);
                     self.busy.fetch_sub(1, Ordering::AcqRel);
-                    verdict.into_iter().for_each(|verdict| self.tally().count(verdict));
                 }
                 Ok(None) if self.intake.is_stopped() => return,
                 Ok(None) => {}
@@ -118,6 +125,14 @@ impl Team {
                 }
             }
         }
+    }
+
+    /// Before the message is settled, so that whoever sees it gone finds it counted.
+    fn note(&self, verdict: &Verdict) {
+        if let Verdict::Failed(_, reason) | Verdict::Undecodable(reason) = verdict {
+            self.first_failure.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert_with(|| Arc::clone(reason));
+        }
+        self.tally().count(verdict);
     }
 
     fn tally(&self) -> MutexGuard<'_, Report> {
@@ -184,6 +199,12 @@ impl Workers {
     /// How it went so far.
     pub fn report(&self) -> Report {
         Report { given_back: self.team.intake.stop().given_back(), ..*self.team.tally() }
+    }
+
+    /// Why the first message that failed did so: what its handler gave, its panic, or why its body could not be decoded. It is known before
+    /// the message is settled.
+    pub fn first_failure(&self) -> Option<String> {
+        self.team.first_failure.lock().unwrap_or_else(PoisonError::into_inner).as_deref().map(str::to_string)
     }
 
     fn await_ends(&mut self, deadline: Option<Instant>) {

@@ -362,7 +362,9 @@ fn hooks_are_told_and_the_state_can_be_asked() {
     let (losses, returns, blocks, unblocks) = <(Arc<AtomicUsize>, Arc<AtomicUsize>, Arc<AtomicUsize>, Arc<AtomicUsize>)>::default();
     let count = |counter: &Arc<AtomicUsize>| {
         let counter = Arc::clone(counter);
-        move || drop(counter.fetch_add(1, Ordering::SeqCst))
+        move || {
+            counter.fetch_add(1, Ordering::SeqCst);
+        }
     };
     let (lost, back, blocked, unblocked) = (count(&losses), count(&returns), count(&blocks), count(&unblocks));
     connection.on_disconnect(move |_error| lost());

@@ -165,3 +165,21 @@ on_both_backends! {
         assert_eq!(workers.stop(SOON).unwrap().acknowledged, 200);
     }
 }
+
+#[test]
+fn a_test_learns_of_the_first_failure_of_a_handler() {
+    let broker = carrot::memory::Broker::new();
+    let connection = carrot::Connection::new(broker.connector());
+    let consumer = connection.consumer("queue").build().unwrap();
+    let workers = consumer
+        .workers(2)
+        .spawn(|number: u32, _message: &Message| if number == 2 { Err(format!("{number} is not liked")) } else { Ok(()) })
+        .unwrap();
+    let publisher = connection.publisher().routing_key("queue").build().unwrap();
+    publisher.send(&1).unwrap();
+    broker.settled_by(&workers, SOON).unwrap();
+    publisher.send_all([2, 3]).unwrap();
+    let error = broker.settled_by(&workers, SOON).unwrap_err();
+    assert!(error.to_string().contains("2 is not liked"), "{error}");
+    assert_eq!(workers.stop(SOON).unwrap().acknowledged, 2);
+}

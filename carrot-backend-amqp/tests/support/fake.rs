@@ -3,7 +3,7 @@
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -39,6 +39,7 @@ const BEAT: Duration = Duration::from_millis(100);
 pub(crate) struct Fake {
     address: SocketAddr,
     stopping: Arc<AtomicBool>,
+    ended: Arc<AtomicUsize>,
     accepting: Option<JoinHandle<()>>,
 }
 
@@ -47,23 +48,32 @@ impl Fake {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let stopping = Arc::new(AtomicBool::new(false));
-        let stop = Arc::clone(&stopping);
+        let ended = Arc::new(AtomicUsize::new(0));
+        let (stop, end) = (Arc::clone(&stopping), Arc::clone(&ended));
         let accepting = thread::spawn(move || {
             thread::scope(|scope| {
                 for socket in listener.incoming() {
                     if stop.load(Ordering::SeqCst) {
                         return;
                     }
-                    let stop = &stop;
-                    scope.spawn(move || Peer { socket: socket.unwrap(), script, stop, blocked: false }.play());
+                    let (stop, end) = (&stop, &end);
+                    scope.spawn(move || {
+                        Peer { socket: socket.unwrap(), script, stop, blocked: false }.play();
+                        end.fetch_add(1, Ordering::SeqCst);
+                    });
                 }
             });
         });
-        Fake { address, stopping, accepting: Some(accepting) }
+        Fake { address, stopping, ended, accepting: Some(accepting) }
     }
 
     pub(crate) fn port(&self) -> u16 {
         self.address.port()
+    }
+
+    /// How many of its connections have ended.
+    pub(crate) fn ended(&self) -> usize {
+        self.ended.load(Ordering::SeqCst)
     }
 }
 

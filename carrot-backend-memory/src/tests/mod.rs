@@ -13,12 +13,14 @@ use carrot_core::{Binding, Exchange, Properties, Queue, Result};
 use crate::{Broker, ManualClock};
 
 mod alarms;
+mod bad_input;
 mod basics;
 mod consumers;
 mod dead_letters;
 mod faults;
 mod limits;
 mod observers;
+mod quorum;
 mod reply_to;
 mod routing;
 mod settlement;

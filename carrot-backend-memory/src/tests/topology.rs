@@ -298,7 +298,7 @@ fn invalid_arguments_are_refused() {
         ("x-overflow", 5.into()),
         ("x-queue-mode", "eager".into()),
         ("x-queue-type", "no".into()),
-        ("x-queue-type", "quorum".into()),
+        ("x-queue-type", "stream".into()),
         ("x-queue-version", 3.into()),
         ("x-single-active-consumer", 1.into()),
         ("x-delivery-limit", 3.into()),

@@ -1,0 +1,38 @@
+//! Prints how much a message takes while it waits in a queue, and while it waits for its settlement.
+#![allow(missing_docs, reason = "a bench has no readers of its API")]
+
+mod support;
+
+use carrot_backend_memory::Broker;
+use carrot_core::Queue;
+use carrot_core::backend::ConsumeOptions;
+
+use support::{Address, declare, open};
+
+const MESSAGES: u64 = 1_000_000;
+
+/// The memory of this process in bytes, as far as the system tells.
+fn resident() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+    Some(line.trim().strip_suffix(" kB")?.parse::<u64>().ok()? * 1024)
+}
+
+fn report(what: &str, before: Option<u64>) {
+    match before.zip(resident()) {
+        Some((before, after)) => println!("{what}: {} bytes per message of 100 bytes", after.saturating_sub(before) / MESSAGES),
+        None => println!("{what}: this system does not tell"),
+    }
+}
+
+fn main() {
+    let broker = Broker::new();
+    let channel = open(&broker);
+    declare(&*channel, &Queue::new("q"));
+    let address = Address::new("", "q");
+    let before = resident();
+    (0..MESSAGES).for_each(|_| address.publish(&*channel));
+    report("ready", before);
+    let _subscription = channel.consume("q", &ConsumeOptions::prefetch(0)).expect("a consumer");
+    report("delivered and unsettled", before);
+}

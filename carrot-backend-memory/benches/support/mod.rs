@@ -1,0 +1,42 @@
+//! What the benches share.
+#![allow(dead_code, reason = "each bench uses what it needs")]
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use carrot_backend_memory::Broker;
+use carrot_core::Queue;
+use carrot_core::backend::{Backend, ChannelOptions, Content, Declare, Publication};
+
+pub(crate) const BODY: [u8; 100] = [7; 100];
+pub(crate) const SOON: Duration = Duration::from_secs(30);
+
+/// A channel without confirms, on a connection of its own.
+pub(crate) fn open(broker: &Broker) -> Arc<dyn Backend> {
+    broker.connector().open(&ChannelOptions::publish().without_confirms(), SOON).expect("a channel")
+}
+
+pub(crate) fn declare(channel: &dyn Backend, queue: &Queue) {
+    channel.declare(Declare::Queue(queue)).expect("a queue");
+}
+
+/// Where messages go; each is a content of its own, with a body of its own.
+#[derive(Clone)]
+pub(crate) struct Address {
+    exchange: Arc<str>,
+    routing_key: Arc<str>,
+}
+
+impl Address {
+    pub(crate) fn new(exchange: &str, routing_key: &str) -> Address {
+        Address { exchange: exchange.into(), routing_key: routing_key.into() }
+    }
+
+    pub(crate) fn message(&self) -> Arc<Content> {
+        Arc::new(Content::new(Arc::clone(&self.exchange), Arc::clone(&self.routing_key), BODY))
+    }
+
+    pub(crate) fn publish(&self, channel: &dyn Backend) {
+        channel.publish(&Publication { content: &self.message(), mandatory: false }).expect("published");
+    }
+}

@@ -1,0 +1,218 @@
+//! What is declared.
+
+use proptest::prelude::*;
+use proptest::sample::select;
+use proptest::strategy::Union;
+
+use super::pools::{EXCHANGES, LONG, QUEUES, distinct, exchange_name, flag, header, one, pattern, queue_name, shortly, text};
+use crate::program::{BindingSpec, Data, ExchangeName, ExchangeSpec, QueueName, QueueSpec, Table, Target};
+
+pub(super) fn exchange_spec(odd: bool) -> BoxedStrategy<ExchangeSpec> {
+    let kind = select(vec!["direct", "fanout", "topic", "headers"]);
+    let kind = if odd { prop_oneof![40 => kind, 1 => Just("x-unknown")].boxed() } else { kind.boxed() };
+    let alternate = prop_oneof![
+        8 => exchange_name(false).prop_map(Data::ExchangeName),
+        1 => Just(Data::String("missing".into())),
+        1 => Just(Data::I32(7)),
+    ];
+    let arguments = prop_oneof![
+        7 => Just(Table::new()),
+        3 => alternate.prop_map(|value| vec![("alternate-exchange".to_string(), value)]),
+        1 => Just(vec![("x-custom".to_string(), Data::Bool(true))]),
+    ];
+    (exchange_name(odd), kind, flag(0.1), flag(0.15), flag(0.08), flag(if odd { 0.2 } else { 0.0 }), arguments)
+        .prop_map(|(name, kind, transient, auto_delete, internal, passive, arguments)| ExchangeSpec {
+            name,
+            kind: kind.into(),
+            transient,
+            auto_delete,
+            internal,
+            passive,
+            arguments,
+        })
+        .boxed()
+}
+
+pub(super) fn queue_spec(timed: bool, odd: bool) -> BoxedStrategy<QueueSpec> {
+    let plain = queue_name(odd).prop_map(|name| QueueSpec {
+        name,
+        transient: false,
+        exclusive: false,
+        auto_delete: false,
+        passive: false,
+        arguments: Table::new(),
+    });
+    let arguments = prop::collection::vec(queue_arguments(timed), 0..=3).prop_map(|groups| {
+        let mut arguments = Table::new();
+        for (name, value) in groups.into_iter().flatten() {
+            if !arguments.iter().any(|(other, _)| *other == name) {
+                arguments.push((name, value));
+            }
+        }
+        arguments
+    });
+    let special = (queue_name(odd), flag(0.2), flag(0.12), flag(0.2), flag(if odd { 0.15 } else { 0.0 }), arguments).prop_map(
+        |(name, transient, exclusive, auto_delete, passive, arguments)| QueueSpec {
+            name,
+            transient,
+            exclusive,
+            auto_delete,
+            passive,
+            arguments,
+        },
+    );
+    prop_oneof![3 => plain, 7 => special].boxed()
+}
+
+pub(super) fn queue_arguments(timed: bool) -> BoxedStrategy<Table> {
+    let (ttl, expires) = if timed {
+        (vec![Data::I64(shortly()), Data::I64(shortly()), Data::I64(0)], vec![Data::I64(shortly())])
+    } else {
+        (vec![Data::I64(0), Data::I64(LONG), Data::I32(0)], vec![Data::I64(LONG), Data::I32(3_600_000)])
+    };
+    Union::new_weighted(vec![
+        (if timed { 10 } else { 3 }, one("x-message-ttl", select(ttl))),
+        (if timed { 5 } else { 1 }, one("x-expires", select(expires))),
+        (6, one("x-max-length", select(vec![Data::I64(0), Data::I64(1), Data::I64(2), Data::I32(2), Data::I64(3)]))),
+        (3, one("x-max-length-bytes", select(vec![Data::I64(0), Data::I64(2), Data::I64(5), Data::I64(30), Data::I64(300)]))),
+        (4, one("x-overflow", select(vec![text("drop-head"), text("reject-publish"), text("reject-publish-dlx")]))),
+        (14, dead_letters()),
+        (4, one("x-max-priority", select(vec![Data::I32(1), Data::I32(4), Data::U8(4), Data::I32(255), Data::I32(0)]))),
+        (3, one("x-single-active-consumer", any::<bool>().prop_map(Data::Bool))),
+        (1, one("x-queue-mode", select(vec![text("lazy"), text("default")]))),
+        (1, one("x-queue-type", select(vec![text("classic"), text("classic"), text("nonsense")]))),
+        (1, one("x-queue-version", select(vec![Data::I32(1), Data::I32(2), Data::I32(3)]))),
+        (1, one("x-custom", select(vec![text("anything"), Data::Void, Data::Table(vec![("x".into(), Data::F64(0.5))])]))),
+        (2, invalid_queue_argument()),
+    ])
+    .boxed()
+}
+
+pub(super) fn sound_queue(timed: bool) -> BoxedStrategy<Table> {
+    let ttl = if timed { vec![shortly(), shortly(), 0] } else { vec![0, LONG] };
+    let overflow = select(vec![text("drop-head"), text("reject-publish"), text("reject-publish-dlx")]);
+    let length = prop_oneof![
+        3 => (0..4i64).prop_map(|most| ("x-max-length", most)),
+        1 => select(vec![0i64, 2, 5, 30]).prop_map(|most| ("x-max-length-bytes", most)),
+    ];
+    let limits = (length, prop::option::weighted(0.6, overflow)).prop_map(|((name, most), overflow)| {
+        let mut table = vec![(name.to_string(), Data::I64(most))];
+        table.extend(overflow.map(|overflow| ("x-overflow".to_string(), overflow)));
+        table
+    });
+    let some = |probability: f64, group: BoxedStrategy<Table>| prop::option::weighted(probability, group);
+    (
+        some(0.6, dead_letters()),
+        some(0.35, limits.boxed()),
+        some(if timed { 0.5 } else { 0.15 }, one("x-message-ttl", select(ttl).prop_map(Data::I64))),
+        some(0.2, one("x-max-priority", select(vec![Data::I32(1), Data::I32(4)]))),
+        some(0.08, one("x-single-active-consumer", Just(Data::Bool(true)))),
+        some(if timed { 0.15 } else { 0.05 }, one("x-expires", Just(Data::I64(if timed { shortly() } else { LONG })))),
+    )
+        .prop_map(|(dead_letters, limits, ttl, priority, single, expires)| {
+            [dead_letters, limits, ttl, priority, single, expires].into_iter().flatten().flatten().collect()
+        })
+        .boxed()
+}
+
+pub(super) fn dead_letters() -> BoxedStrategy<Table> {
+    (
+        prop_oneof![6 => exchange_name(false), 5 => Just(ExchangeName::Default), 1 => Just(ExchangeName::Amq("fanout".into()))],
+        prop::option::weighted(
+            0.7,
+            prop_oneof![5 => (0..QUEUES).prop_map(QueueName::Slot).prop_map(Data::QueueName), 2 => Just(text("a"))],
+        ),
+    )
+        .prop_map(|(exchange, key)| {
+            let mut table = vec![("x-dead-letter-exchange".to_string(), Data::ExchangeName(exchange))];
+            table.extend(key.map(|key| ("x-dead-letter-routing-key".to_string(), key)));
+            table
+        })
+        .boxed()
+}
+
+pub(super) fn invalid_queue_argument() -> BoxedStrategy<Table> {
+    let numbers = select(vec!["x-message-ttl", "x-expires", "x-max-length", "x-max-length-bytes", "x-max-priority", "x-queue-version"]);
+    let no_numbers = select(vec![
+        text("10"),
+        Data::Bool(true),
+        Data::F64(1.5),
+        Data::F32(1.0),
+        Data::I64(-1),
+        Data::I64(i64::MAX),
+        Data::I64(315_360_000_001),
+        Data::Void,
+        Data::Decimal(1, 10),
+        Data::Timestamp(10),
+        Data::Bytes(vec![1]),
+        Data::Array(vec![Data::I32(1)]),
+        Data::I32(3_600_000),
+        Data::I32(0),
+    ]);
+    let strings = select(vec![
+        "x-overflow",
+        "x-dead-letter-exchange",
+        "x-dead-letter-routing-key",
+        "x-queue-mode",
+        "x-queue-type",
+        "x-single-active-consumer",
+    ]);
+    let no_strings = select(vec![text("nonsense"), text(""), Data::I32(1), Data::Bool(false), Data::Void, Data::Array(vec![])]);
+    let strange = select(vec![
+        ("x-queue-master-locator", text("client-local")),
+        ("x-queue-master-locator", text("nonsense")),
+        ("x-max-in-memory-length", Data::I32(1)),
+        ("x-delivery-limit", Data::I32(1)),
+        ("x-max-age", text("1D")),
+    ]);
+    prop_oneof![
+        5 => (numbers, no_numbers).prop_map(|(name, value)| vec![(name.to_string(), value)]),
+        4 => (strings, no_strings).prop_map(|(name, value)| vec![(name.to_string(), value)]),
+        1 => strange.prop_map(|(name, value)| vec![(name.to_string(), value)]),
+    ]
+    .boxed()
+}
+
+pub(super) fn binding_spec(odd: bool) -> BoxedStrategy<BindingSpec> {
+    let target = prop_oneof![
+        8 => queue_name(odd).prop_map(Target::Queue),
+        2 => (0..EXCHANGES).prop_map(ExchangeName::Known).prop_map(Target::Exchange),
+        1 => if odd { exchange_name(true) } else { exchange_name(false) }.prop_map(Target::Exchange),
+    ];
+    let amq = select(vec!["direct", "fanout", "topic", "headers", "match"]);
+    let from = Union::new_weighted(vec![(12, exchange_name(odd)), (2, amq.prop_map(|kind| ExchangeName::Amq(kind.into())).boxed())]);
+    (from, target, pattern(), binding_arguments())
+        .prop_map(|(from, to, key, arguments)| {
+            // What binds two predeclared exchanges would outlive the program.
+            let to = match (&from, to) {
+                (ExchangeName::Amq(_), Target::Exchange(ExchangeName::Amq(_))) => Target::Exchange(ExchangeName::Slot(0)),
+                (_, to) => to,
+            };
+            BindingSpec { from, to, key, arguments }
+        })
+        .boxed()
+}
+
+pub(super) fn setup_binding() -> BoxedStrategy<BindingSpec> {
+    let known = || (0..EXCHANGES).prop_map(ExchangeName::Known);
+    let amq = select(vec!["direct", "fanout", "topic", "headers", "match"]).prop_map(|kind| ExchangeName::Amq(kind.into()));
+    let target = prop_oneof![5 => (0..QUEUES).prop_map(QueueName::Known).prop_map(Target::Queue), 1 => known().prop_map(Target::Exchange)];
+    (prop_oneof![8 => known(), 1 => amq], target, pattern(), binding_arguments())
+        .prop_map(|(from, to, key, arguments)| BindingSpec { from, to, key, arguments })
+        .boxed()
+}
+
+pub(super) fn binding_arguments() -> BoxedStrategy<Table> {
+    let matching = prop_oneof![
+        3 => select(vec![text("all"), text("any"), text("all-with-x"), text("any-with-x")]).prop_map(Some),
+        2 => Just(None),
+    ];
+    let odd_matching = select(vec![text("nonsense"), Data::I32(1), Data::Void]).prop_map(Some);
+    let headers = prop::collection::vec(header(), 0..=2);
+    let some = (prop_oneof![30 => matching, 1 => odd_matching], headers).prop_map(|(matching, headers)| {
+        let mut table = distinct(headers);
+        table.extend(matching.map(|matching| ("x-match".to_string(), matching)));
+        table
+    });
+    prop_oneof![1 => Just(Table::new()), 1 => some].boxed()
+}

@@ -1,0 +1,445 @@
+//! Runs a program on one broker, and writes down what is observed.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use carrot_core::backend::{
+    Acknowledgement, Backend, ChannelOptions, Connector, Content, Declare, Delivery, DeliveryTag, PublishTag, Subscription,
+};
+use carrot_core::{Error, Exchange, Queue, Result};
+
+use crate::names::Names;
+use crate::open::{self, Arrivals};
+use crate::program::{CHANNELS, CONNECTIONS, Program, UNCONFIRMED, connection_of};
+use crate::side::Side;
+use crate::text;
+
+/// The bound of every call.
+pub(crate) const DEADLINE: Duration = Duration::from_secs(20);
+const PAUSE: Duration = Duration::from_millis(1);
+
+/// What one operation showed, line by line.
+pub type Step = Vec<String>;
+
+/// What a run showed.
+#[derive(Debug, Clone, Default)]
+pub struct Log {
+    /// A step for each operation, and one for what is there in the end. Ends with the first step that is not as expected.
+    pub steps: Vec<Step>,
+    /// Whether the order of something was open, from which step on, and why.
+    pub open: Option<(usize, String)>,
+    /// Whether so much time passed that the run is no evidence.
+    pub slow: bool,
+    /// Every error in full, and at which step; not compared.
+    pub notes: Vec<String>,
+    /// The queues and exchanges that it made.
+    pub made: Made,
+}
+
+/// What a run leaves behind.
+#[derive(Debug, Clone, Default)]
+pub struct Made {
+    /// Queues, by their names at the broker.
+    pub queues: BTreeSet<String>,
+    /// Exchanges, by their names at the broker.
+    pub exchanges: BTreeSet<String>,
+}
+
+/// Runs a program. With `expected`, gives the broker so much time to come to it at each step, and stops at the first step that differs.
+pub fn run(program: &Program, side: &dyn Side, prefix: &str, expected: Option<(&[Step], Duration)>) -> Log {
+    let mut runner = Runner::new(side, prefix);
+    let expected = expected.map(|(steps, patience)| {
+        runner.patience = patience;
+        steps
+    });
+    for (index, operation) in program.operations.iter().enumerate() {
+        let expected_step = expected.map(|steps| steps.get(index).map_or(&[][..], Vec::as_slice));
+        let step = runner.step(index, operation, expected_step);
+        let differs = expected_step.is_some_and(|expected| expected != step);
+        runner.log.steps.push(step);
+        if program.is_timed() && runner.last_wait.elapsed() > open::SLOW {
+            runner.log.slow = true;
+        }
+        if differs {
+            return runner.finish();
+        }
+    }
+    let last = program.operations.len();
+    let step = runner.end(last, expected.map(|steps| steps.get(last).map_or(&[][..], Vec::as_slice)));
+    runner.log.steps.push(step);
+    runner.finish()
+}
+
+/// Runs a program with nothing to compare it with, and waits so long after each operation for what it brings about.
+pub fn watch(program: &Program, side: &dyn Side, prefix: &str, patience: Duration) -> Log {
+    let mut runner = Runner::new(side, prefix);
+    runner.patience = patience;
+    for (index, operation) in program.operations.iter().enumerate() {
+        let step = runner.step(index, operation, None);
+        runner.log.steps.push(step);
+    }
+    let step = runner.end(program.operations.len(), None);
+    runner.log.steps.push(step);
+    runner.finish()
+}
+
+pub(crate) struct Runner<'a> {
+    pub(crate) side: &'a dyn Side,
+    pub(crate) names: Names,
+    pub(crate) connections: [Option<Arc<dyn Connector>>; CONNECTIONS],
+    watchers: [Option<Arc<dyn Backend>>; CONNECTIONS],
+    pub(crate) channels: [Option<Channel>; CHANNELS as usize],
+    pub(crate) subscribers: Vec<Subscriber>,
+    queues: Vec<KnownQueue>,
+    /// The queues that were declared with a single active consumer.
+    pub(crate) single_active: BTreeSet<String>,
+    pub(crate) published: u32,
+    arrivals: Arrivals,
+    pub(crate) last_wait: Instant,
+    index: usize,
+    patience: Duration,
+    pub(crate) log: Log,
+}
+
+/// An open or dead channel.
+pub(crate) struct Channel {
+    pub(crate) backend: Arc<dyn Backend>,
+    pub(crate) dead: bool,
+    pub(crate) held: Vec<Held>,
+    pub(crate) owed: Vec<(u32, PublishTag)>,
+    /// The queues that it has, or had, consumers of.
+    pub(crate) sources: BTreeSet<String>,
+}
+
+/// A delivery that was handed out.
+pub(crate) struct Held {
+    pub(crate) tag: DeliveryTag,
+    /// The consumer that it was delivered to; none if it was got.
+    pub(crate) consumer: Option<usize>,
+    pub(crate) settled: bool,
+}
+
+pub(crate) struct Subscriber {
+    pub(crate) channel: u8,
+    /// Gone once it has ended or was dropped.
+    pub(crate) subscription: Option<Box<dyn Subscription>>,
+    pub(crate) queue: String,
+    pub(crate) acknowledgement: Acknowledgement,
+    pub(crate) lazy: bool,
+}
+
+struct KnownQueue {
+    name: String,
+    /// The connection that it is exclusive to.
+    owner: Option<usize>,
+}
+
+/// What a look at subscriptions and queues shows.
+#[derive(Default)]
+struct View {
+    taken: Vec<Vec<Delivery>>,
+    ended: Vec<Option<String>>,
+    counts: Vec<String>,
+    vanished: BTreeSet<String>,
+}
+
+impl<'a> Runner<'a> {
+    fn new(side: &'a dyn Side, prefix: &str) -> Runner<'a> {
+        Runner {
+            side,
+            names: Names::new(prefix),
+            connections: Default::default(),
+            watchers: Default::default(),
+            channels: Default::default(),
+            subscribers: Vec::new(),
+            queues: Vec::new(),
+            single_active: BTreeSet::new(),
+            published: 0,
+            arrivals: Arrivals::default(),
+            last_wait: Instant::now(),
+            index: 0,
+            patience: Duration::ZERO,
+            log: Log::default(),
+        }
+    }
+
+    fn step(&mut self, index: usize, operation: &crate::program::Operation, expected: Option<&[String]>) -> Step {
+        self.index = index;
+        let done = self.perform(operation);
+        let mut lines: Vec<String> = done.lines.iter().map(|line| self.names.symbolic(line)).collect();
+        if done.look {
+            self.look(&mut lines, done.taking, expected, false);
+        }
+        lines
+    }
+
+    /// Takes everything that is left, and looks at what each queue holds.
+    fn end(&mut self, index: usize, expected: Option<&[String]>) -> Step {
+        self.index = index;
+        self.subscribers.iter_mut().for_each(|subscriber| subscriber.lazy = false);
+        let mut lines = vec!["end".to_string()];
+        self.look(&mut lines, None, expected, true);
+        for index in 0..self.queues.len() {
+            let KnownQueue { name, owner } = &self.queues[index];
+            let (name, owner) = (name.clone(), *owner);
+            loop {
+                let got = self.watch(owner, |watcher| watcher.get(&name, Acknowledgement::Automatic));
+                let line = match got {
+                    Ok(Some(delivery)) => {
+                        self.names.learn_answer(delivery.content.properties.reply_to());
+                        format!("{name} holds {} redelivered={}", text::content(&delivery.content), delivery.redelivered)
+                    }
+                    Ok(None) => break,
+                    Err(error) => format!("{name} cannot be read: {}", text::error(&error)),
+                };
+                let failed = line.contains("cannot be read");
+                lines.push(self.names.symbolic(&line));
+                if failed {
+                    break;
+                }
+            }
+        }
+        lines
+    }
+
+    fn finish(mut self) -> Log {
+        self.subscribers.clear();
+        self.channels = Default::default();
+        self.watchers = Default::default();
+        for connector in self.connections.iter_mut().filter_map(Option::take) {
+            let _ = connector.close(DEADLINE);
+        }
+        self.log
+    }
+
+    pub(crate) fn leave_open(&mut self, why: &str) {
+        let index = self.index;
+        self.log.open.get_or_insert_with(|| (index, why.to_string()));
+    }
+
+    /// The connector of a connection slot.
+    pub(crate) fn connection(&mut self, slot: usize) -> &Arc<dyn Connector> {
+        let side = self.side;
+        self.connections[slot].get_or_insert_with(|| side.connect())
+    }
+
+    /// The channel of a slot; opened if it is not open, or dead and not wanted so.
+    pub(crate) fn channel(&mut self, slot: u8, even_if_dead: bool) -> Result<Arc<dyn Backend>> {
+        match &self.channels[usize::from(slot)] {
+            Some(channel) if even_if_dead || !channel.dead => return Ok(Arc::clone(&channel.backend)),
+            _ => {}
+        }
+        self.drop_channel(slot);
+        let options = match slot {
+            UNCONFIRMED => ChannelOptions::publish().without_confirms(),
+            _ => ChannelOptions::publish(),
+        };
+        let backend = self.connection(connection_of(slot)).open(&options, DEADLINE)?;
+        let channel = Channel { backend: Arc::clone(&backend), dead: false, held: Vec::new(), owed: Vec::new(), sources: BTreeSet::new() };
+        self.channels[usize::from(slot)] = Some(channel);
+        Ok(backend)
+    }
+
+    pub(crate) fn drop_channel(&mut self, slot: u8) {
+        for subscriber in self.subscribers.iter_mut().filter(|subscriber| subscriber.channel == slot) {
+            subscriber.subscription = None;
+        }
+        self.channels[usize::from(slot)] = None;
+    }
+
+    /// Takes note of what an error means for a channel and its connection.
+    pub(crate) fn fail(&mut self, slot: u8, error: &Error) {
+        self.log.notes.push(format!("operation {}: {error:?}", self.index));
+        let dead = error.is_channel_error() || error.is_disconnected() || matches!(error, Error::Timeout { .. } | Error::Closed { .. });
+        if !dead {
+            return;
+        }
+        self.bury(slot);
+        if matches!(error, Error::Disconnected { .. }) {
+            self.connection_ended(connection_of(slot));
+        }
+    }
+
+    pub(crate) fn bury(&mut self, slot: u8) {
+        if let Some(channel) = &mut self.channels[usize::from(slot)] {
+            channel.dead = true;
+            channel.owed.clear();
+        }
+    }
+
+    pub(crate) fn connection_ended(&mut self, connection: usize) {
+        let live = |subscriber: &Subscriber| subscriber.subscription.is_some();
+        let busy = (0..CHANNELS).filter(|slot| connection_of(*slot) == connection).filter(|slot| {
+            let holds = self.channels[usize::from(*slot)].as_ref().is_some_and(|channel| channel.held.iter().any(|held| !held.settled));
+            holds || self.subscribers.iter().any(|subscriber| subscriber.channel == *slot && live(subscriber))
+        });
+        let others = self.subscribers.iter().any(|subscriber| connection_of(subscriber.channel) != connection && live(subscriber));
+        if busy.count() > 1 && others {
+            self.leave_open("a connection with several busy channels ended");
+        }
+        for slot in (0..CHANNELS).filter(|slot| connection_of(*slot) == connection) {
+            self.bury(slot);
+        }
+        self.watchers[connection] = None;
+    }
+
+    pub(crate) fn know_queue(&mut self, name: &str, owner: Option<usize>) {
+        self.log.made.queues.insert(name.to_string());
+        if !self.queues.iter().any(|queue| queue.name == name) {
+            self.queues.push(KnownQueue { name: name.to_string(), owner });
+            self.names.know_queues(self.queues.iter().map(|queue| queue.name.clone()));
+        }
+    }
+
+    /// Makes a call on a channel that no operation uses.
+    fn watch<T>(&mut self, owner: Option<usize>, call: impl Fn(&dyn Backend) -> Result<T>) -> Result<T> {
+        let slot = owner.filter(|slot| self.connections[*slot].is_some()).unwrap_or(0);
+        let mut attempts = 3;
+        loop {
+            let watcher = match &self.watchers[slot] {
+                Some(watcher) => Arc::clone(watcher),
+                None => {
+                    let watcher = self.connection(slot).open(&ChannelOptions::publish().without_confirms(), DEADLINE)?;
+                    Arc::clone(self.watchers[slot].insert(watcher))
+                }
+            };
+            let result = call(&*watcher);
+            let Err(error) = &result else { return result };
+            self.watchers[slot] = None;
+            attempts -= 1;
+            if attempts == 0 || error.is_channel_error() {
+                return result;
+            }
+        }
+    }
+
+    /// Takes what was delivered, and counts what is in the queues, until it is as expected or time is up.
+    fn look(&mut self, lines: &mut Step, taking: Option<(usize, u8)>, expected: Option<&[String]>, thoroughly: bool) {
+        let deadline = Instant::now() + self.patience;
+        let mut view = View { taken: vec![], ended: vec![], ..View::default() };
+        view.taken.resize_with(self.subscribers.len(), Vec::new);
+        view.ended.resize(self.subscribers.len(), None);
+        let known = lines.len();
+        let mut again = thoroughly && expected.is_some();
+        loop {
+            self.take(&mut view, taking);
+            self.count(&mut view);
+            lines.truncate(known);
+            self.describe(&view, lines);
+            let Some(expected) = expected else {
+                if Instant::now() >= deadline {
+                    break;
+                }
+                thread::sleep(PAUSE);
+                continue;
+            };
+            let matches = expected.get(..lines.len()) == Some(lines) && (thoroughly || expected.len() == lines.len());
+            if matches && !again {
+                break;
+            }
+            if Instant::now() >= deadline || expected.get(..known) != Some(&lines[..known]) {
+                break;
+            }
+            again &= !matches;
+            thread::sleep(PAUSE);
+        }
+        self.hold(view);
+    }
+
+    fn take(&mut self, view: &mut View, taking: Option<(usize, u8)>) {
+        for (index, subscriber) in self.subscribers.iter_mut().enumerate() {
+            let most = match taking {
+                Some((taken, most)) if taken == index && subscriber.lazy => usize::from(most),
+                _ if subscriber.lazy => 0,
+                _ => usize::MAX,
+            };
+            while view.taken[index].len() < most
+                && let Some(subscription) = &subscriber.subscription
+            {
+                match subscription.next(Duration::ZERO) {
+                    Ok(Some(delivery)) => {
+                        self.names.learn_answer(delivery.content.properties.reply_to());
+                        view.taken[index].push(delivery);
+                    }
+                    Ok(None) => break,
+                    Err(error) => {
+                        view.ended[index] = Some(text::error(&error));
+                        subscriber.subscription = None;
+                    }
+                }
+            }
+        }
+    }
+
+    fn count(&mut self, view: &mut View) {
+        view.counts.clear();
+        view.vanished.clear();
+        for index in 0..self.queues.len() {
+            let KnownQueue { name, owner } = &self.queues[index];
+            let (name, owner) = (name.clone(), *owner);
+            let line = match self.watch(owner, |watcher| watcher.declare(Declare::Queue(&Queue::existing(&name)))) {
+                Ok(declared) => format!("{name}: ready={} consumers={}", declared.message_count, declared.consumer_count),
+                Err(error) => {
+                    if matches!(error, Error::NotFound { .. }) {
+                        view.vanished.insert(name.clone());
+                    }
+                    format!("{name}: {}", text::error(&error))
+                }
+            };
+            view.counts.push(self.names.symbolic(&line));
+        }
+    }
+
+    fn describe(&self, view: &View, lines: &mut Step) {
+        for (index, (taken, ended)) in view.taken.iter().zip(&view.ended).enumerate() {
+            let subscriber = &self.subscribers[index];
+            let with_tags = self.channels[usize::from(subscriber.channel)].as_ref().is_some_and(|channel| channel.sources.len() <= 1);
+            for delivery in taken {
+                lines.push(format!("consumer {index} takes {}", self.delivery(delivery, with_tags)));
+            }
+            if let Some(error) = ended {
+                lines.push(format!("consumer {index} ends: {error}"));
+            }
+        }
+        lines.extend(view.counts.iter().cloned());
+    }
+
+    pub(crate) fn delivery(&self, delivery: &Delivery, with_tag: bool) -> String {
+        let tag = if with_tag { format!("tag={} ", delivery.tag.0) } else { String::new() };
+        let text = format!("{tag}redelivered={} {}", delivery.redelivered, text::content(&delivery.content));
+        self.names.symbolic(&text)
+    }
+
+    /// Keeps what was taken, for settling; in the order of consumers, whatever the order of arrival.
+    fn hold(&mut self, view: View) {
+        let mut gone: Vec<(String, Vec<Arc<Content>>)> = Vec::new();
+        for (index, (subscriber, taken)) in self.subscribers.iter().zip(view.taken).enumerate() {
+            match (subscriber.acknowledgement, &mut self.channels[usize::from(subscriber.channel)]) {
+                (Acknowledgement::Manual, Some(channel)) => {
+                    channel.held.extend(taken.into_iter().map(|delivery| Held {
+                        tag: delivery.tag,
+                        consumer: Some(index),
+                        settled: false,
+                    }));
+                }
+                _ => gone.push((subscriber.queue.clone(), taken.into_iter().map(|delivery| delivery.content).collect())),
+            }
+        }
+        for queue in self.queues.iter().map(|queue| queue.name.clone()).collect::<Vec<_>>() {
+            let Some(present) = self.side.contents(&queue) else { continue };
+            let passed = gone.iter().filter(|(other, _)| *other == queue).flat_map(|(_, contents)| contents);
+            if self.arrivals.note(&queue, present.iter().chain(passed).map(|content| &**content)) {
+                self.leave_open("messages arrived in a queue by different ways");
+            }
+        }
+        self.queues.retain(|queue| !view.vanished.contains(&queue.name));
+        self.names.know_queues(self.queues.iter().map(|queue| queue.name.clone()));
+    }
+
+    /// Makes a round trip that changes nothing, so that what was sent before is done.
+    pub(crate) fn synchronise(channel: &dyn Backend) -> Result<()> {
+        channel.declare(Declare::Exchange(&Exchange::existing("amq.direct"))).map(drop)
+    }
+}

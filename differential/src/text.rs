@@ -1,0 +1,91 @@
+//! What is observed, as text: the same on every run of a program.
+
+use std::fmt::Write;
+
+use carrot_core::backend::{Content, Outcome};
+use carrot_core::{Error, Headers, Value};
+
+/// The kind of an error; its words are the broker's own business.
+pub(crate) fn error(error: &Error) -> String {
+    match error {
+        Error::Config { .. } => "Config".into(),
+        Error::Connect { .. } => "Connect".into(),
+        Error::Authentication { .. } => "Authentication".into(),
+        Error::Disconnected { .. } => "Disconnected".into(),
+        Error::Timeout { operation, .. } => format!("Timeout({operation})"),
+        Error::Blocked { .. } => "Blocked".into(),
+        Error::NotFound { .. } => "NotFound".into(),
+        Error::AccessRefused { .. } => "AccessRefused".into(),
+        Error::Locked { .. } => "Locked".into(),
+        Error::Precondition { .. } => "Precondition".into(),
+        Error::Refused => "Refused".into(),
+        Error::Stale { cause } => format!("Stale({})", cause.as_deref().map(self::error).unwrap_or_default()),
+        Error::Cancelled { .. } => "Cancelled".into(),
+        Error::Invalid { field, .. } => format!("Invalid({field})"),
+        Error::Closed { what } => format!("Closed({what})"),
+        other => format!("{other:?}"),
+    }
+}
+
+/// The broker's answer to a publication.
+pub(crate) fn outcome(outcome: &Outcome) -> String {
+    match outcome {
+        Outcome::Accepted => "accepted".into(),
+        Outcome::Refused => "refused".into(),
+        Outcome::Returned { code, text } => format!("returned {code} {text}"),
+    }
+}
+
+/// A message: its body, where it was sent to, and its properties.
+pub(crate) fn content(content: &Content) -> String {
+    let mut text = format!("{} exchange={:?} key={:?}", body(content), content.exchange, content.routing_key);
+    let properties = &content.properties;
+    for (name, value) in properties.strings() {
+        let _ = write!(text, " {name}={value:?}");
+    }
+    if let Some(mode) = properties.delivery_mode() {
+        let _ = write!(text, " mode={}", u8::from(mode));
+    }
+    if let Some(priority) = properties.priority() {
+        let _ = write!(text, " priority={priority}");
+    }
+    if let Some(timestamp) = properties.timestamp() {
+        let _ = write!(text, " timestamp={timestamp}");
+    }
+    if let Some(headers) = properties.headers() {
+        let _ = write!(text, " headers={}", table(headers));
+    }
+    text
+}
+
+/// The number of a message in its program, and the length of its body.
+pub(crate) fn body(content: &Content) -> String {
+    let text = String::from_utf8_lossy(&content.body);
+    let number = text.trim_end_matches('.');
+    match text.len() - number.len() {
+        0 => number.to_string(),
+        padding => format!("{number}+{padding}"),
+    }
+}
+
+fn table(headers: &Headers) -> String {
+    let pairs: Vec<String> = headers.iter().map(|(name, value)| format!("{name}: {}", named_value(name, value))).collect();
+    format!("{{{}}}", pairs.join(", "))
+}
+
+/// The time of a death is the broker's.
+fn named_value(name: &str, value: &Value) -> String {
+    match value {
+        Value::Timestamp(_) if name == "time" => "_".into(),
+        value => self::value(value),
+    }
+}
+
+fn value(value: &Value) -> String {
+    match value {
+        Value::Array(values) => format!("[{}]", values.iter().map(self::value).collect::<Vec<_>>().join(", ")),
+        Value::Table(headers) => table(headers),
+        Value::String(text) => format!("{text:?}"),
+        other => format!("{other:?}"),
+    }
+}

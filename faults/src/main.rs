@@ -1,0 +1,68 @@
+//! Runs fault scenarios and prints a table; see `scripts/faults`.
+
+use std::process::ExitCode;
+
+use carrot_faults::scenarios::{self, Context, Scenario, Size};
+use carrot_faults::{Outcome, Result, Table, worker};
+
+const USAGE: &str = "usage: carrot-faults [--small] [--seed NUMBER] [SCENARIO...]";
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let result = match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        ["worker", url, queue] => worker::run(url, queue).map(|()| true),
+        _ => Options::parse(&arguments).and_then(|options| run(&options)),
+    };
+    match result {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("{error}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+struct Options {
+    size: Size,
+    seed: u64,
+    scenarios: Vec<&'static Scenario>,
+}
+
+impl Options {
+    fn parse(arguments: &[String]) -> Result<Options> {
+        let mut options = Options { size: Size::Full, seed: fastrand::u64(..1_000_000), scenarios: Vec::new() };
+        let mut arguments = arguments.iter();
+        while let Some(argument) = arguments.next() {
+            match argument.as_str() {
+                "--small" => options.size = Size::Small,
+                "--seed" => options.seed = arguments.next().ok_or(USAGE)?.parse()?,
+                "--help" => return Err(help().into()),
+                name => options.scenarios.push(scenarios::named(name).ok_or_else(|| format!("no scenario {name}\n{}", help()))?),
+            }
+        }
+        if options.scenarios.is_empty() {
+            options.scenarios.extend(scenarios::ALL);
+        }
+        Ok(options)
+    }
+}
+
+fn help() -> String {
+    let scenarios = scenarios::ALL.iter().map(|scenario| format!("\n  {:<18} {}", scenario.name, scenario.about));
+    format!("{USAGE}\n{}", scenarios.collect::<String>())
+}
+
+fn run(options: &Options) -> Result<bool> {
+    let mut context = Context::new(options.size, options.seed, std::env::current_exe()?);
+    eprintln!("seed {}", options.seed);
+    let mut outcomes = Vec::new();
+    for scenario in &options.scenarios {
+        eprintln!("{}: {}", scenario.name, scenario.about);
+        let outcome = context.run(scenario);
+        outcome.failures.iter().for_each(|failure| eprintln!("  FAILED {failure}"));
+        outcomes.push(outcome);
+    }
+    println!("\n{}", Table(&outcomes));
+    Ok(outcomes.iter().all(Outcome::passed))
+}
