@@ -174,17 +174,24 @@ impl<'a> Outgoing<'a> {
 
 /// 128 random bits in hexadecimal digits.
 fn random_id() -> String {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    let mut id = vec![b'0'; 32];
-    for half in id.chunks_exact_mut(16) {
-        let mut bits = fastrand::u64(..);
-        for digit in half {
-            *digit = DIGITS[(bits & 0xf) as usize];
-            bits >>= 4;
-        }
+    let mut id = vec![0; 32];
+    for (digits, byte) in id.chunks_exact_mut(2).zip(fastrand::u128(..).to_ne_bytes()) {
+        digits.copy_from_slice(&PAIRS[usize::from(byte)]);
     }
     String::from_utf8(id).unwrap_or_default()
 }
+
+/// The two hexadecimal digits of every byte.
+static PAIRS: [[u8; 2]; 256] = {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let mut pairs = [[0; 2]; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        pairs[byte] = [DIGITS[byte >> 4], DIGITS[byte & 0xf]];
+        byte += 1;
+    }
+    pairs
+};
 
 #[cfg(test)]
 mod tests {
