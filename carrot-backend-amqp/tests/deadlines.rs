@@ -211,7 +211,10 @@ fn a_confirm_that_does_not_come_is_a_timeout_and_can_be_asked_for_again() {
 
 #[test]
 fn closing_and_dropping_do_not_wait_for_a_silent_broker() {
-    let (_fake, connector, channel) = opened(Script::OpensChannels);
+    let fake = Fake::start(Script::OpensChannels);
+    // With a call timeout as short as the deadline, the watchdog and the deadline would race for who cuts the connection.
+    let connector = AmqpConnector::new(&options(fake.port()).call_timeout(LONG).heartbeat(LONG)).unwrap();
+    let channel = connector.open(&ChannelOptions::publish(), LONG).unwrap();
     let other = connector.open(&ChannelOptions::consume(), LONG).unwrap();
     assert_timeout(&in_time(|| channel.close(DEADLINE)).unwrap_err());
     assert!(matches!(declare(&*channel).unwrap_err(), Error::Closed { .. }));
