@@ -34,6 +34,7 @@ pub(super) fn run(context: &mut Context) -> Result<Outcome> {
             let told = errors(&run.ledger, is_blocked);
             run.say(&format!("alarm {time}"));
             node.alarm(true)?;
+            run.say("in force");
             let raised = Instant::now();
             let others = errors(&run.ledger, |error| !is_blocked(error));
             let all_told = eventually(DEADLINE * 5, || errors(&run.ledger, is_blocked) >= told + 4);
