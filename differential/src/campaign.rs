@@ -1,5 +1,6 @@
 //! Many programs, on several threads.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -16,7 +17,7 @@ use crate::code;
 use crate::compare::{Corner, Difference, Verdict};
 use crate::coverage::Coverage;
 use crate::generate;
-use crate::open;
+use crate::open::{self, Freedom};
 use crate::program::Program;
 use crate::regression::Regression;
 use crate::shrink::shrink;
@@ -56,7 +57,7 @@ pub struct Report {
     /// How many operations they had.
     pub operations: u64,
     /// Programs that differ after something whose order is open.
-    pub open: u64,
+    pub open: BTreeMap<Freedom, u64>,
     /// Programs that took too long to be evidence, several times.
     pub slow: u64,
     /// Programs that differ.
@@ -108,7 +109,7 @@ impl Campaign {
                                 report.coverage.merge(coverage);
                                 match verdict {
                                     Verdict::Same => {}
-                                    Verdict::Open(_) => report.open += 1,
+                                    Verdict::Open(freedom) => *report.open.entry(freedom).or_default() += 1,
                                     Verdict::Slow => report.slow += 1,
                                     Verdict::Divergence(_) => {}
                                 }
@@ -233,13 +234,16 @@ impl fmt::Display for Divergence {
 impl fmt::Display for Report {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(formatter, "{}", self.coverage)?;
+        if !self.open.is_empty() {
+            writeln!(formatter, "open: {:?}", self.open)?;
+        }
         writeln!(
             formatter,
             "{} programs, {} operations, {} divergences, {} open, {} too slow; seed {}; {:.0} s, {:.1} programs/s",
             self.programs,
             self.operations,
             self.divergences.len(),
-            self.open,
+            self.open.values().sum::<u64>(),
             self.slow,
             self.seed,
             self.took.as_secs_f64(),

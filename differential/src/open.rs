@@ -19,24 +19,39 @@
 //!
 //! # Left open
 //!
-//! In these cases both brokers go on being compared, since they mostly agree. If they do differ later, the program is counted as *open*
-//! and not as a divergence:
-//!
-//! * Messages that arrive in one queue by different ways (published, or dead-lettered by different queues) after one operation: each queue
-//!   is a process of its own, and sends on its own. See [`Arrivals`].
-//! * A settlement of several deliveries on a channel that has deliveries of several queues: which tags lie below is a race.
-//! * A consumer of a queue with `x-single-active-consumer` is cancelled. RabbitMQ 3.10 makes the next one active and does not serve it what
-//!   is ready; over the next publication, the process of the queue crashes, and what is transient in it is lost. The memory broker
-//!   serves it.
-//! * Messages that have been dead-lettered [`ENDLESS`] times: RabbitMQ does not notice some cycles, and goes round in them for ever. The
-//!   memory broker stops after some thousand rounds.
-//! * A connection with several busy channels ends: its channels end one by one, and what one gives back, another may get.
+//! After what a [`Freedom`] tells of, both brokers go on being compared, since they mostly agree. If they do differ later, the program is
+//! counted as *open* and not as a divergence.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::{Duration, Instant};
 
 use carrot_core::Value;
 use carrot_core::backend::Content;
+
+/// Something that brokers may do one way or another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Freedom {
+    /// Messages arrived in one queue by different ways after one operation: published, or dead-lettered by different queues. Each queue is
+    /// a process of its own, and sends on its own. See [`Arrivals`].
+    DifferentWays,
+    /// Several deliveries were settled at once on a channel that consumes from several queues: which tags lie below is a race.
+    TagsOfSeveralQueues,
+    /// Deliveries to several consumers were settled at once: RabbitMQ tells the queue consumer by consumer, in the order of their random
+    /// tags.
+    SeveralConsumers,
+    /// A channel was dropped with several subscriptions, of which one had not handed out all it got: while one is dropped, another may get
+    /// it.
+    DroppedChannel,
+    /// A connection with several busy channels ended: its channels end one by one, and what one gives back, another may get.
+    BusyConnection,
+    /// A consumer of a queue with `x-single-active-consumer` was cancelled. RabbitMQ 3.10 makes the next one active and does not serve it
+    /// what is ready; over the next publication the process of the queue crashes, and what is transient in it is lost. The memory broker
+    /// serves it.
+    SingleActiveConsumer,
+    /// A message was dead-lettered [`ENDLESS`] times. RabbitMQ does not notice some cycles, and goes round in them for ever; the memory
+    /// broker stops after some thousand rounds.
+    EndlessRound,
+}
 
 /// The time-to-live and the expiry that programs use: long for a program without waits.
 pub const SHORTLY: Duration = Duration::from_millis(600);
