@@ -25,6 +25,8 @@ pub enum Verdict {
     Open(Freedom),
     /// They differ, and the run on RabbitMQ took too long to be evidence.
     Slow,
+    /// They differ, and the AMQP driver lost a connection of its own accord.
+    GaveUp,
 }
 
 /// Where two runs differ.
@@ -71,6 +73,9 @@ impl Corner {
         }
         if [&memory, &rabbitmq].iter().filter_map(|log| log.steps.get(step)).flatten().any(|line| open::is_endless(line)) {
             return (Verdict::Open(Freedom::EndlessRound), memory);
+        }
+        if rabbitmq.notes.iter().any(|note| note.contains(open::GAVE_UP)) {
+            return (Verdict::GaveUp, memory);
         }
         if rabbitmq.slow {
             return (Verdict::Slow, memory);

@@ -9,6 +9,8 @@
 //! * **Time.** What is due after a while is due after [`SHORTLY`], and `Wait` is [`WAIT`] long: on RabbitMQ by waiting, on the memory
 //!   broker by its clock. A run on RabbitMQ in which more than [`SLOW`] pass beside the waits is no evidence of a difference, and is made
 //!   again.
+//! * **The driver.** amiquip ends a connection over some races, such as a frame on a channel that the broker has just closed. A run in
+//!   which the driver says that it [gave up](GAVE_UP) is made again, and counted.
 //! * **Names made up by the broker, and times of death,** are replaced by placeholders.
 //!
 //! # Not compared
@@ -59,6 +61,8 @@ pub const SHORTLY: Duration = Duration::from_millis(600);
 pub const WAIT: Duration = Duration::from_millis(900);
 /// A run in which so much time passes beside the waits is no evidence.
 pub const SLOW: Duration = Duration::from_millis(250);
+/// What the AMQP driver says when it loses a connection of its own accord.
+pub const GAVE_UP: &str = "the driver gave up";
 /// How long RabbitMQ may take to come to what is expected of it.
 pub const SETTLE: Duration = Duration::from_millis(1500);
 
