@@ -89,7 +89,7 @@ impl Channel {
             Ok(result) => result,
             Err(RecvTimeoutError::Timeout) => {
                 self.core.life().kill.trip(format!("it was cut, since {operation} did not finish in time"));
-                Err(self.core.fail(self.core.life().overdue(operation, self.core.call_timeout())))
+                Err(self.core.cut(operation))
             }
             Err(RecvTimeoutError::Disconnected) => Err(self.core.gone()),
         }

@@ -66,6 +66,13 @@ impl Core {
         self.failure().unwrap_or_else(|| self.fail(self.life().death()))
     }
 
+    /// Fails the channel over a call for which its connection was cut. An alarm explains the call, but is not what became of the channel:
+    /// that is gone for good, and the alarm will pass.
+    pub(crate) fn cut(&self, operation: &'static str) -> Error {
+        self.fail(Error::timeout(operation, self.call_timeout()));
+        self.life().overdue(operation, self.call_timeout())
+    }
+
     /// What an error of amiquip's means on this channel. It may fail the channel.
     pub(crate) fn judge(&self, error: amiquip::Error) -> Error {
         match error::fault(error) {
@@ -87,7 +94,7 @@ impl Core {
         drop(guard);
         result.map_err(|error| {
             if expired {
-                return self.fail(self.life().overdue(operation, self.call_timeout()));
+                return self.cut(operation);
             }
             self.judge(error)
         })

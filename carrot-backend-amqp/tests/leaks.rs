@@ -5,7 +5,7 @@
 mod support;
 
 use std::fs;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -17,10 +17,14 @@ use support::{broker_options, unique};
 
 const LONG: Duration = Duration::from_secs(60);
 
+/// The tests count what the whole process has, so each needs it to itself, from beginning to end.
+fn alone() -> MutexGuard<'static, ()> {
+    static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+    ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 /// Runs `work` a few times, and then `rounds` times; checks that the latter leave no thread and no file descriptor behind.
 fn leaves_nothing(rounds: usize, mut work: impl FnMut()) {
-    static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
-    let _alone = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
     (0..3).for_each(|_| work());
     let before = settled(Instant::now() + Duration::from_secs(2), |_| false);
     (0..rounds).for_each(|_| work());
@@ -51,6 +55,7 @@ fn lose(script: Script) {
 
 #[test]
 fn connections_that_are_lost_leave_nothing() {
+    let _alone = alone();
     for (script, rounds) in [(Script::HangsUp, 100), (Script::Dismisses, 100), (Script::Garbles, 20), (Script::OpensChannels, 20)] {
         leaves_nothing(rounds, || lose(script));
     }
@@ -58,6 +63,7 @@ fn connections_that_are_lost_leave_nothing() {
 
 #[test]
 fn attempts_to_connect_leave_nothing() {
+    let _alone = alone();
     leaves_nothing(20, || {
         let fake = Fake::start(Script::Greets);
         let connector = AmqpConnector::new(&ConnectionOptions::new().host("127.0.0.1").port(fake.port())).unwrap();
@@ -69,6 +75,7 @@ fn attempts_to_connect_leave_nothing() {
 #[test]
 #[ignore = "needs a broker: set CARROT_TEST_AMQP_URL"]
 fn connections_that_are_closed_leave_nothing() {
+    let _alone = alone();
     leaves_nothing(500, || {
         let connector = AmqpConnector::new(&broker_options()).unwrap();
         connector.observe(Arc::new(|_| {}));
@@ -82,6 +89,7 @@ fn connections_that_are_closed_leave_nothing() {
 #[test]
 #[ignore = "needs a broker: set CARROT_TEST_AMQP_URL"]
 fn connections_that_are_dropped_leave_nothing() {
+    let _alone = alone();
     leaves_nothing(500, || {
         let connector = AmqpConnector::new(&broker_options()).unwrap();
         let channel = connector.open(&ChannelOptions::publish(), LONG).unwrap();
@@ -93,6 +101,7 @@ fn connections_that_are_dropped_leave_nothing() {
 #[test]
 #[ignore = "needs a broker: set CARROT_TEST_AMQP_URL"]
 fn channels_and_consumers_leave_nothing() {
+    let _alone = alone();
     let connector = AmqpConnector::new(&broker_options()).unwrap();
     let publisher = connector.open(&ChannelOptions::publish(), LONG).unwrap();
     let queue = publisher.declare(Declare::Queue(&Queue::new(unique("queue")).argument("x-expires", 60_000))).unwrap().name;

@@ -58,9 +58,10 @@ impl Intake {
     /// The next message; `Ok(None)` if none came in time, or the consumer was stopped. What arrives after the stop goes back.
     pub(crate) fn next(&self, timeout: Duration) -> Result<Option<Message>> {
         let deadline = Instant::now() + timeout;
+        let mut left = timeout;
         loop {
             let subscribed = self.subscribed()?;
-            match subscribed.subscription.next(deadline.saturating_duration_since(Instant::now())) {
+            match subscribed.subscription.next(left) {
                 Ok(Some(delivery)) => {
                     let message = self.shared.message(delivery, &subscribed.channel, &subscribed.queue);
                     subscribed.gave.store(true, Ordering::Release);
@@ -85,6 +86,7 @@ impl Intake {
                     }
                 }
             }
+            left = deadline.saturating_duration_since(Instant::now());
         }
     }
 

@@ -159,7 +159,7 @@ impl<'a> Outgoing<'a> {
     /// As [`Publisher::publish`](crate::Publisher::publish).
     pub fn publish_bytes(mut self, body: impl Into<Vec<u8>>) -> Result<Receipt> {
         if self.properties.message_id().is_none() {
-            self.properties = self.properties.with_message_id(format!("{:032x}", fastrand::u128(..)));
+            self.properties = self.properties.with_message_id(random_id());
         }
         let content = Content {
             exchange: Arc::clone(self.sender.exchange()),
@@ -169,5 +169,39 @@ impl<'a> Outgoing<'a> {
         };
         let message = self.sender.hand_over(content, self.mandatory)?;
         Ok(Receipt::new(message, Arc::clone(self.sender)))
+    }
+}
+
+/// 128 random bits in hexadecimal digits.
+fn random_id() -> String {
+    let mut id = vec![0; 32];
+    for (digits, byte) in id.chunks_exact_mut(2).zip(fastrand::u128(..).to_ne_bytes()) {
+        digits.copy_from_slice(&PAIRS[usize::from(byte)]);
+    }
+    String::from_utf8(id).unwrap_or_default()
+}
+
+/// The two hexadecimal digits of every byte.
+static PAIRS: [[u8; 2]; 256] = {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let mut pairs = [[0; 2]; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        pairs[byte] = [DIGITS[byte >> 4], DIGITS[byte & 0xf]];
+        byte += 1;
+    }
+    pairs
+};
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn random_ids_are_32_hexadecimal_digits_and_differ() {
+        let (one, other) = (random_id(), random_id());
+        assert_eq!(one.len(), 32);
+        assert!(one.bytes().all(|digit| digit.is_ascii_digit() || (b'a'..=b'f').contains(&digit)), "{one}");
+        assert_ne!(one, other);
     }
 }

@@ -212,19 +212,19 @@ impl Properties {
 
     /// Every string property that is set, with its AMQP name.
     pub fn strings(&self) -> impl Iterator<Item = (&'static str, &str)> {
-        [
-            ("content-type", self.content_type()),
-            ("content-encoding", self.content_encoding()),
-            ("message-id", self.message_id()),
-            ("correlation-id", self.correlation_id()),
-            ("reply-to", self.reply_to()),
-            ("expiration", self.expiration()),
-            ("type", self.kind()),
-            ("user-id", self.user_id()),
-            ("app-id", self.app_id()),
-            ("cluster-id", self.cluster_id()),
-        ]
-        .into_iter()
-        .filter_map(|(name, value)| Some((name, value?)))
+        let common =
+            [("content-type", self.content_type()), ("content-encoding", self.content_encoding()), ("message-id", self.message_id())];
+        let rare = self.rare.iter().flat_map(|rare| {
+            [
+                ("correlation-id", rare.correlation_id.as_deref()),
+                ("reply-to", rare.reply_to.as_deref()),
+                ("expiration", rare.expiration.as_deref()),
+                ("type", rare.kind.as_deref()),
+                ("user-id", rare.user_id.as_deref()),
+                ("app-id", rare.app_id.as_deref()),
+                ("cluster-id", rare.cluster_id.as_deref()),
+            ]
+        });
+        common.into_iter().chain(rare).filter_map(|(name, value)| Some((name, value?)))
     }
 }

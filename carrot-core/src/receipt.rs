@@ -60,6 +60,9 @@ impl Receipt {
     }
 
     fn wait_until(&self, until: Instant) -> Result<()> {
+        if let Some(known) = self.message.report() {
+            return known;
+        }
         let fate = self.sender.wait(&self.message, until);
         self.message.report().unwrap_or(fate)
     }

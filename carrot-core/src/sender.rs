@@ -70,20 +70,22 @@ impl Sender {
         Publication { content: &content, mandatory }.validate()?;
         let timeout = self.definition.send_timeout;
         let deadline = Instant::now() + timeout;
+        if !self.definition.confirms {
+            let message = InFlight::new(content, mandatory, timeout, deadline, 0);
+            self.send_until_gone(&message)?;
+            message.resolve(Ok(()));
+            return Ok(Arc::new(message));
+        }
         let message = loop {
             match self.backlog.window.enter(&content, mandatory, timeout, deadline) {
                 Ok(message) => break message,
                 Err(oldest) => self.make_room(&oldest, deadline, timeout)?,
             }
         };
-        match self.send_until_gone(&message) {
-            Ok(()) if self.definition.confirms => {}
-            Ok(()) => self.backlog.resolve(&message, Ok(())),
-            Err(error) => {
-                self.backlog.resolve(&message, Err(error.clone()));
-                message.report();
-                return Err(error);
-            }
+        if let Err(error) = self.send_until_gone(&message) {
+            self.backlog.resolve(&message, Err(error.clone()));
+            message.report();
+            return Err(error);
         }
         Ok(message)
     }
@@ -99,9 +101,10 @@ impl Sender {
                 Err(_) => self.session.recover(message.deadline)?.channel,
             };
             match channel.publish(&message.publication()) {
+                Ok(_) if !self.definition.confirms => return Ok(()),
                 Ok(tag) => {
                     message.sent(Attempt { channel: Arc::clone(&channel), tag });
-                    if !self.definition.confirms || self.session.is_current(&channel) {
+                    if self.session.is_current(&channel) {
                         return Ok(());
                     }
                 }

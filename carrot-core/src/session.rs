@@ -86,6 +86,9 @@ impl<S: Clone> Session<S> {
 
     /// The live channel; opens one if there is none, in one attempt.
     pub(crate) fn channel(&self) -> Result<Opened<S>> {
+        if let Slot::Open { opened, .. } = &*self.lock() {
+            return Ok(opened.clone());
+        }
         self.open_once(Instant::now() + self.line.connect_timeout, &|| false)
     }
 

@@ -64,6 +64,7 @@ examples! {
     codecs: "refused: content type \"application/x-bincode\"";
     unit_test: "1 order acknowledged, 1 rejected";
     custom_backend: "all cases passed";
+    conformance_matrix: "passed, 0 failed";
 }
 
 /// Stops the work queue in the middle; gives how many jobs were done, and how many given back.
