@@ -1,5 +1,6 @@
 //! Many programs, on several threads.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -16,7 +17,7 @@ use crate::code;
 use crate::compare::{Corner, Difference, Verdict};
 use crate::coverage::Coverage;
 use crate::generate;
-use crate::open;
+use crate::open::{self, Freedom};
 use crate::program::Program;
 use crate::regression::Regression;
 use crate::shrink::shrink;
@@ -56,9 +57,13 @@ pub struct Report {
     /// How many operations they had.
     pub operations: u64,
     /// Programs that differ after something whose order is open.
-    pub open: u64,
+    pub open: BTreeMap<Freedom, u64>,
     /// Programs that took too long to be evidence, several times.
     pub slow: u64,
+    /// Runs that ended with the AMQP driver losing a connection of its own accord.
+    pub gave_up: u64,
+    /// Programs over which something panicked, or the driver gave up each time.
+    pub failures: u64,
     /// Programs that differ.
     pub divergences: Vec<Divergence>,
     /// What the programs reached.
@@ -104,11 +109,19 @@ impl Campaign {
                         report.programs += 1;
                         report.operations += program.operations.len() as u64;
                         match found {
-                            Ok(Examined { verdict, divergence, coverage }) => {
+                            Ok(Examined { verdict, gave_up, divergence, coverage }) => {
+                                report.gave_up += gave_up;
                                 report.coverage.merge(coverage);
                                 match verdict {
                                     Verdict::Same => {}
-                                    Verdict::Open(_) => report.open += 1,
+                                    Verdict::GaveUp => {
+                                        report.failures += 1;
+                                        progress(&format!(
+                                            "the driver gave up each time in program {number}:\n{}",
+                                            code::program(&program)
+                                        ));
+                                    }
+                                    Verdict::Open(freedom) => *report.open.entry(freedom).or_default() += 1,
                                     Verdict::Slow => report.slow += 1,
                                     Verdict::Divergence(_) => {}
                                 }
@@ -117,7 +130,10 @@ impl Campaign {
                                     report.divergences.push(divergence);
                                 }
                             }
-                            Err(_) => progress(&format!("program {number} panicked:\n{}", code::program(&program))),
+                            Err(_) => {
+                                report.failures += 1;
+                                progress(&format!("program {number} panicked:\n{}", code::program(&program)));
+                            }
                         }
                         if report.programs.is_multiple_of(500) {
                             let rate = report.programs as f64 / started.elapsed().as_secs_f64();
@@ -136,12 +152,14 @@ impl Campaign {
         let mut coverage = Coverage::default();
         let (mut verdict, memory) = corner.compare(program, open::SETTLE);
         coverage.note(program, &memory.steps);
+        let mut gave_up = 0;
         for _ in 1..ATTEMPTS {
-            if verdict == Verdict::Slow {
+            gave_up += u64::from(verdict == Verdict::GaveUp);
+            if matches!(verdict, Verdict::Slow | Verdict::GaveUp) {
                 verdict = corner.compare(program, open::SETTLE).0;
             }
         }
-        let Verdict::Divergence(difference) = &verdict else { return Examined { verdict, divergence: None, coverage } };
+        let Verdict::Divergence(difference) = &verdict else { return Examined { verdict, gave_up, divergence: None, coverage } };
         let again = (1..ATTEMPTS).filter(|_| matches!(corner.compare(program, open::SETTLE).0, Verdict::Divergence(_))).count();
         let mut divergence = Divergence { number, program: program.clone(), difference: difference.clone(), times: again + 1 };
         if divergence.times == ATTEMPTS {
@@ -152,7 +170,7 @@ impl Campaign {
                 divergence.difference = difference;
             }
         }
-        Examined { verdict, divergence: Some(divergence), coverage }
+        Examined { verdict, gave_up, divergence: Some(divergence), coverage }
     }
 
     /// What both brokers show of one program, step by step, and how the comparison judges it.
@@ -202,14 +220,15 @@ impl Campaign {
 
 struct Examined {
     verdict: Verdict,
+    gave_up: u64,
     divergence: Option<Divergence>,
     coverage: Coverage,
 }
 
 impl Report {
-    /// Whether nothing differed.
+    /// Whether nothing differed, and nothing failed.
     pub fn is_clean(&self) -> bool {
-        self.divergences.is_empty()
+        self.divergences.is_empty() && self.failures == 0
     }
 }
 
@@ -233,14 +252,19 @@ impl fmt::Display for Divergence {
 impl fmt::Display for Report {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(formatter, "{}", self.coverage)?;
+        if !self.open.is_empty() {
+            writeln!(formatter, "open: {:?}", self.open)?;
+        }
         writeln!(
             formatter,
-            "{} programs, {} operations, {} divergences, {} open, {} too slow; seed {}; {:.0} s, {:.1} programs/s",
+            "{} programs, {} operations, {} divergences, {} failures, {} open, {} too slow, {} given up by the driver; seed {}; {:.0} s, {:.1} programs/s",
             self.programs,
             self.operations,
             self.divergences.len(),
-            self.open,
+            self.failures,
+            self.open.values().sum::<u64>(),
             self.slow,
+            self.gave_up,
             self.seed,
             self.took.as_secs_f64(),
             self.programs as f64 / self.took.as_secs_f64()

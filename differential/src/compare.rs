@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use carrot_core::ConnectionOptions;
 use carrot_core::backend::{Backend, ChannelOptions, Condition, Connector, Delete};
 
-use crate::open;
+use crate::open::{self, Freedom};
 use crate::program::Program;
 use crate::run::{Log, Made, Step, run, watch};
 use crate::side::{Memory, RabbitMq, Side};
@@ -21,10 +21,12 @@ pub enum Verdict {
     Same,
     /// They differ.
     Divergence(Difference),
-    /// They differ, after something whose order is open: see [`open`].
-    Open(String),
+    /// They differ, after something that is open.
+    Open(Freedom),
     /// They differ, and the run on RabbitMQ took too long to be evidence.
     Slow,
+    /// They differ, and the AMQP driver lost a connection of its own accord.
+    GaveUp,
 }
 
 /// Where two runs differ.
@@ -67,10 +69,13 @@ impl Corner {
         if let Some((at, why)) = &memory.open
             && *at <= step
         {
-            return (Verdict::Open(why.clone()), memory);
+            return (Verdict::Open(*why), memory);
         }
         if [&memory, &rabbitmq].iter().filter_map(|log| log.steps.get(step)).flatten().any(|line| open::is_endless(line)) {
-            return (Verdict::Open("dead letters go round for ever".into()), memory);
+            return (Verdict::Open(Freedom::EndlessRound), memory);
+        }
+        if rabbitmq.notes.iter().any(|note| note.contains(open::GAVE_UP)) {
+            return (Verdict::GaveUp, memory);
         }
         if rabbitmq.slow {
             return (Verdict::Slow, memory);

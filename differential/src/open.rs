@@ -9,6 +9,8 @@
 //! * **Time.** What is due after a while is due after [`SHORTLY`], and `Wait` is [`WAIT`] long: on RabbitMQ by waiting, on the memory
 //!   broker by its clock. A run on RabbitMQ in which more than [`SLOW`] pass beside the waits is no evidence of a difference, and is made
 //!   again.
+//! * **The driver.** amiquip ends a connection over some races, such as a frame on a channel that the broker has just closed. A run in
+//!   which the driver says that it [gave up](GAVE_UP) is made again, and counted.
 //! * **Names made up by the broker, and times of death,** are replaced by placeholders.
 //!
 //! # Not compared
@@ -19,18 +21,8 @@
 //!
 //! # Left open
 //!
-//! In these cases both brokers go on being compared, since they mostly agree. If they do differ later, the program is counted as *open*
-//! and not as a divergence:
-//!
-//! * Messages that arrive in one queue by different ways (published, or dead-lettered by different queues) after one operation: each queue
-//!   is a process of its own, and sends on its own. See [`Arrivals`].
-//! * A settlement of several deliveries on a channel that has deliveries of several queues: which tags lie below is a race.
-//! * A consumer of a queue with `x-single-active-consumer` is cancelled. RabbitMQ 3.10 makes the next one active and does not serve it what
-//!   is ready; over the next publication, the process of the queue crashes, and what is transient in it is lost. The memory broker
-//!   serves it.
-//! * Messages that have been dead-lettered [`ENDLESS`] times: RabbitMQ does not notice some cycles, and goes round in them for ever. The
-//!   memory broker stops after some thousand rounds.
-//! * A connection with several busy channels ends: its channels end one by one, and what one gives back, another may get.
+//! After what a [`Freedom`] tells of, both brokers go on being compared, since they mostly agree. If they do differ later, the program is
+//! counted as *open* and not as a divergence.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::{Duration, Instant};
@@ -38,12 +30,39 @@ use std::time::{Duration, Instant};
 use carrot_core::Value;
 use carrot_core::backend::Content;
 
+/// Something that brokers may do one way or another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Freedom {
+    /// Messages arrived in one queue by different ways after one operation: published, or dead-lettered by different queues. Each queue is
+    /// a process of its own, and sends on its own. See [`Arrivals`].
+    DifferentWays,
+    /// Several deliveries were settled at once on a channel that consumes from several queues: which tags lie below is a race.
+    TagsOfSeveralQueues,
+    /// Deliveries to several consumers were settled at once: RabbitMQ tells the queue consumer by consumer, in the order of their random
+    /// tags.
+    SeveralConsumers,
+    /// A channel was dropped with several subscriptions, of which one had not handed out all it got: while one is dropped, another may get
+    /// it.
+    DroppedChannel,
+    /// A connection with several busy channels ended: its channels end one by one, and what one gives back, another may get.
+    BusyConnection,
+    /// A consumer of a queue with `x-single-active-consumer` was cancelled. RabbitMQ 3.10 makes the next one active and does not serve it
+    /// what is ready; over the next publication the process of the queue crashes, and what is transient in it is lost. The memory broker
+    /// serves it.
+    SingleActiveConsumer,
+    /// A message was dead-lettered [`ENDLESS`] times. RabbitMQ does not notice some cycles, and goes round in them for ever; the memory
+    /// broker stops after some thousand rounds.
+    EndlessRound,
+}
+
 /// The time-to-live and the expiry that programs use: long for a program without waits.
 pub const SHORTLY: Duration = Duration::from_millis(600);
 /// How long a wait is.
 pub const WAIT: Duration = Duration::from_millis(900);
 /// A run in which so much time passes beside the waits is no evidence.
 pub const SLOW: Duration = Duration::from_millis(250);
+/// What the AMQP driver says when it loses a connection of its own accord.
+pub const GAVE_UP: &str = "the driver gave up";
 /// How long RabbitMQ may take to come to what is expected of it.
 pub const SETTLE: Duration = Duration::from_millis(1500);
 

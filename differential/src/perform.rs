@@ -9,7 +9,7 @@ use carrot_core::backend::{
 use carrot_core::{Binding, DeliveryMode, Destination, Exchange, ExchangeKind, Properties, Queue, Result, Value};
 
 use crate::names::{Names, REPLY_TO};
-use crate::open;
+use crate::open::{self, Freedom};
 use crate::program::{
     Action, BindingSpec, CHANNELS, ConsumeSpec, ExchangeSpec, Operation, Pick, PropertiesSpec, PublishSpec, QueueName, QueueSpec, Target,
     UNCONFIRMED, connection_of,
@@ -55,7 +55,7 @@ impl Runner<'_> {
                     .filter(|index| self.subscribers[*index].channel == slot && self.subscribers[*index].subscription.is_some())
                     .collect();
                 if live.len() > 1 && live.iter().any(|index| self.subscribers[*index].lazy) {
-                    self.leave_open("a channel was dropped, and its subscriptions one by one");
+                    self.leave_open(Freedom::DroppedChannel);
                 }
                 live.into_iter().for_each(|index| self.before_cancel(index));
                 self.drop_channel(slot);
@@ -250,7 +250,7 @@ impl Runner<'_> {
     fn before_cancel(&mut self, index: usize) {
         let queue = self.subscribers[index].queue.clone();
         if self.single_active.contains(&queue) {
-            self.leave_open("a consumer of a queue with a single active consumer was cancelled");
+            self.leave_open(Freedom::SingleActiveConsumer);
         }
     }
 
@@ -301,10 +301,10 @@ impl Runner<'_> {
             }
         }
         if several && multiple && tag.0 != 0 {
-            self.leave_open("a settlement of several deliveries on a channel that consumes from several queues");
+            self.leave_open(Freedom::TagsOfSeveralQueues);
         }
         if consumers.len() > 1 {
-            self.leave_open("a settlement of deliveries to several consumers");
+            self.leave_open(Freedom::SeveralConsumers);
         }
         let extent = if multiple { Extent::UpTo } else { Extent::One };
         let result = match rejection {

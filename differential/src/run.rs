@@ -11,7 +11,7 @@ use carrot_core::backend::{
 use carrot_core::{Error, Exchange, Queue, Result};
 
 use crate::names::Names;
-use crate::open::{Arrivals, Pace};
+use crate::open::{Arrivals, Freedom, Pace};
 use crate::program::{CHANNELS, CONNECTIONS, Program, UNCONFIRMED, connection_of};
 use crate::side::Side;
 use crate::text;
@@ -29,7 +29,7 @@ pub struct Log {
     /// A step for each operation, and one for what is there in the end. Ends with the first step that is not as expected.
     pub steps: Vec<Step>,
     /// Whether the order of something was open, from which step on, and why.
-    pub open: Option<(usize, String)>,
+    pub open: Option<(usize, Freedom)>,
     /// Whether so much time passed that the run is no evidence.
     pub slow: bool,
     /// Every error in full, and at which step; not compared.
@@ -212,9 +212,9 @@ impl<'a> Runner<'a> {
         self.log
     }
 
-    pub(crate) fn leave_open(&mut self, why: &str) {
+    pub(crate) fn leave_open(&mut self, freedom: Freedom) {
         let index = self.index;
-        self.log.open.get_or_insert_with(|| (index, why.to_string()));
+        self.log.open.get_or_insert((index, freedom));
     }
 
     /// The connector of a connection slot.
@@ -274,7 +274,7 @@ impl<'a> Runner<'a> {
             holds || self.subscribers.iter().any(|subscriber| subscriber.channel == *slot && live(subscriber))
         });
         if busy.count() > 1 {
-            self.leave_open("a connection with several busy channels ended");
+            self.leave_open(Freedom::BusyConnection);
         }
         for slot in (0..CHANNELS).filter(|slot| connection_of(*slot) == connection) {
             self.bury(slot);
@@ -428,7 +428,7 @@ impl<'a> Runner<'a> {
             let Some(present) = self.side.contents(&queue) else { continue };
             let passed = gone.iter().filter(|(other, _)| *other == queue).flat_map(|(_, contents)| contents);
             if self.arrivals.note(&queue, present.iter().chain(passed).map(|content| &**content)) {
-                self.leave_open("messages arrived in a queue by different ways");
+                self.leave_open(Freedom::DifferentWays);
             }
         }
         self.queues.retain(|queue| !view.vanished.contains(&queue.name));

@@ -31,7 +31,7 @@ fn campaign(programs: u64, seed: u64) {
     };
     let report = campaign.run(|line| println!("{line}"));
     println!("{report}");
-    assert!(report.is_clean(), "{} divergences, seed {seed}", report.divergences.len());
+    assert!(report.is_clean(), "{} divergences, {} failures, seed {seed}", report.divergences.len(), report.failures);
 }
 
 #[test]
