@@ -33,6 +33,9 @@ impl Wire {
     }
 }
 
+/// How a TLS server answers to who does not speak it: an alert, of any version 3.
+const TLS_ALERT: [u8; 2] = [21, 3];
+
 #[derive(Debug)]
 pub(crate) enum Transport {
     Plain(TcpStream),
@@ -100,7 +103,14 @@ impl Stream {
 
 impl Read for Stream {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let result = self.transport.read(buffer);
+        let mut result = self.transport.read(buffer);
+        if self.handshake.is_some()
+            && matches!(self.transport, Transport::Plain(_))
+            && matches!(result, Ok(2..))
+            && buffer.starts_with(&TLS_ALERT)
+        {
+            result = Err(io::Error::new(io::ErrorKind::InvalidData, "the peer speaks TLS: the URL for it is amqps://"));
+        }
         let ended = match &result {
             Ok(count) => *count == 0 && !buffer.is_empty(),
             Err(error) => !matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted),

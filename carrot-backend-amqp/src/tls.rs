@@ -133,9 +133,22 @@ impl TlsStream {
 
     fn send_records(&mut self) -> io::Result<()> {
         while self.session.wants_write() {
-            self.session.write_tls(&mut self.socket)?;
+            if let Err(error) = self.session.write_tls(&mut self.socket) {
+                let full = matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted);
+                return Err(if full { error } else { self.last_words().unwrap_or(error) });
+            }
         }
         Ok(())
+    }
+
+    /// A peer that refuses this side says so before it hangs up: its alert may be there though writing fails already.
+    fn last_words(&mut self) -> Option<io::Error> {
+        while matches!(self.session.read_tls(&mut self.socket), Ok(1..)) {
+            if let Err(error) = self.session.process_new_packets() {
+                return Some(io::Error::new(io::ErrorKind::InvalidData, error));
+            }
+        }
+        None
     }
 }
 
