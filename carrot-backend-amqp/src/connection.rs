@@ -129,22 +129,20 @@ impl Connection {
         }
     }
 
-    /// Ends the connection: tells the broker, and cuts it at the deadline.
+    /// Ends the connection: tells the broker, and cuts it at the deadline. If it was cut meanwhile, that is a timeout too.
     pub(crate) fn close(&self, timeout: Duration, deadline: Instant) -> Result<()> {
         const OPERATION: &str = "closing the connection";
         let life = &self.life;
-        if !life.begin_closing() {
-            return Ok(());
+        if life.begin_closing() {
+            let closer = Arc::clone(life);
+            let spawned = thread::Builder::new().name("carrot-close".to_string()).spawn(move || closer.say_goodbye(deadline));
+            if spawned.is_err() || !life.wait_for_death(deadline) {
+                life.kill.trip(format!("{OPERATION} did not finish in time"));
+                life.wait_for_death(Instant::now() + EXPLANATION);
+                life.end();
+            }
         }
-        let closer = Arc::clone(life);
-        let spawned = thread::Builder::new().name("carrot-close".to_string()).spawn(move || closer.say_goodbye(deadline));
-        if spawned.is_ok() && life.wait_for_death(deadline) {
-            return Ok(());
-        }
-        life.kill.trip(format!("{OPERATION} did not finish in time"));
-        life.wait_for_death(Instant::now() + EXPLANATION);
-        life.end();
-        Err(Error::timeout(OPERATION, timeout))
+        if life.kill.reason().is_some() { Err(Error::timeout(OPERATION, timeout)) } else { Ok(()) }
     }
 }
 

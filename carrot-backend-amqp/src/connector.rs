@@ -97,6 +97,7 @@ impl Connector for AmqpConnector {
     fn close(&self, timeout: Duration) -> Result<()> {
         let deadline = deadline_after(timeout);
         let ends = [self.publishing.end(), self.consuming.end()];
+        let alive: Vec<_> = ends.iter().filter_map(|(connection, _)| connection.as_ref()).filter(|open| open.life().is_alive()).collect();
         let mut closing = Vec::new();
         for channel in ends.iter().flat_map(|(_, channels)| channels) {
             closing.extend(channel.begin_closing(Error::closed("connection"), deadline).ok().flatten());
@@ -104,8 +105,7 @@ impl Connector for AmqpConnector {
         for closed in closing {
             let _ = closed.recv_deadline(deadline);
         }
-        let results =
-            ends.each_ref().map(|(connection, _)| connection.as_ref().map_or(Ok(()), |connection| connection.close(timeout, deadline)));
+        let results: Vec<_> = alive.into_iter().map(|connection| connection.close(timeout, deadline)).collect();
         results.into_iter().collect()
     }
 
