@@ -170,12 +170,13 @@ impl<S: Clone> Session<S> {
     /// Gives how long it was open, if it is the one that calls use now.
     fn forget(&self, channel: &Arc<dyn Backend>) -> Option<Duration> {
         let mut slot = self.lock();
-        match &*slot {
-            Slot::Open { opened, since } if Arc::ptr_eq(&opened.channel, channel) => {
-                let age = since.elapsed();
-                *slot = Slot::Empty;
-                Some(age)
-            }
+        if !matches!(&*slot, Slot::Open { opened, .. } if Arc::ptr_eq(&opened.channel, channel)) {
+            return None;
+        }
+        let forgotten = std::mem::replace(&mut *slot, Slot::Empty);
+        drop(slot);
+        match forgotten {
+            Slot::Open { since, .. } => Some(since.elapsed()),
             _ => None,
         }
     }
@@ -279,7 +280,7 @@ pub(crate) fn may_pass(error: &Error) -> bool {
     match error {
         Error::NotFound { reason } => reason.contains("is down or inaccessible"),
         Error::AccessRefused { reason } => reason.contains("in exclusive use"),
-        Error::Locked { .. } | Error::Connect { .. } | Error::Timeout { .. } => true,
+        Error::Locked { .. } | Error::Connect { .. } | Error::Timeout { .. } | Error::Blocked { .. } => true,
         error => error.is_disconnected(),
     }
 }
