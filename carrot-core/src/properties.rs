@@ -7,7 +7,7 @@ pub enum DeliveryMode {
     Transient,
     /// Written to disk in a durable queue (AMQP delivery mode 2).
     Persistent,
-    /// A number that AMQP does not define; brokers treat it as transient and pass it on.
+    /// A number that AMQP does not define. RabbitMQ refuses to publish it, with [`Error::Precondition`](crate::Error::Precondition).
     Other(u8),
 }
 

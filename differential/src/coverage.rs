@@ -31,6 +31,11 @@ impl Coverage {
         }
     }
 
+    /// How often something of a group occurred.
+    pub fn count(&self, group: &'static str, what: &str) -> u64 {
+        self.counts.get(&(group, what.to_string())).copied().unwrap_or_default()
+    }
+
     /// How many different things occurred.
     pub fn len(&self) -> usize {
         self.counts.len()

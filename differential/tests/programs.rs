@@ -8,10 +8,12 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use carrot_core::ConnectionOptions;
 use carrot_differential::campaign::Campaign;
 use carrot_differential::compare::{Corner, Verdict};
-use carrot_differential::generate;
+use carrot_differential::coverage::Coverage;
 use carrot_differential::open::SETTLE;
+use carrot_differential::program::{Action, Operation, Program, PropertiesSpec};
 use carrot_differential::regression::Regression;
 use carrot_differential::side::Memory;
+use carrot_differential::{code, generate, shrink};
 
 const MOMENT: Duration = Duration::from_millis(100);
 
@@ -78,10 +80,85 @@ fn a_program_shows_the_same_again_on_the_memory_broker() {
 }
 
 #[test]
+fn the_generator_reaches_what_is_to_be_compared() {
+    let mut coverage = Coverage::default();
+    for number in 0..600 {
+        let program = generate::program(1, number);
+        coverage.note(&program, &carrot_differential::run(&program, &Memory::new(), "reach.", None).steps);
+    }
+    let wanted = [
+        ("event", "dead letter: expired"),
+        ("event", "dead letter: rejected"),
+        ("event", "dead letter: maxlen"),
+        ("event", "dead letter twice"),
+        ("event", "delivered again"),
+        ("event", "consumer takes"),
+        ("event", "consumer cancelled"),
+        ("event", "consumer ended with its channel"),
+        ("event", "queue gone"),
+        ("publish", "accepted"),
+        ("publish", "refused"),
+        ("publish", "returned"),
+        ("publish", "NotFound"),
+        ("publish", "AccessRefused"),
+        ("publish", "Precondition"),
+        ("publish", "a direct answer"),
+        ("publish", "later NotFound"),
+        ("consume", "ok"),
+        ("consume", "NotFound"),
+        ("consume", "AccessRefused"),
+        ("consume", "Locked"),
+        ("consume", "Precondition"),
+        ("get", "a message"),
+        ("get", "Locked"),
+        ("declare queue", "ok"),
+        ("declare queue", "Precondition"),
+        ("declare queue", "AccessRefused"),
+        ("declare queue", "Locked"),
+        ("declare queue", "NotFound"),
+        ("declare exchange", "Disconnected"),
+        ("delete queue if empty", "Precondition"),
+        ("delete queue if unused", "Precondition"),
+        ("delete exchange if unused", "Precondition"),
+        ("bind exchange", "ok"),
+        ("unbind queue", "ok"),
+        ("ack", "ok"),
+        ("ack multiple", "ok"),
+        ("requeue multiple", "ok"),
+        ("reject multiple", "ok"),
+        ("settle", "unknown tag"),
+        ("take", "taking"),
+        ("purge", "ok"),
+        ("close connection", "closed"),
+        ("wait", "waited"),
+    ];
+    let missing: Vec<_> = wanted.into_iter().filter(|(group, what)| coverage.count(group, what) == 0).collect();
+    assert!(missing.is_empty(), "never reached: {missing:?}\n{coverage}");
+}
+
+#[test]
+fn a_program_is_shrunk_to_what_fails() {
+    let fails = |program: &Program| {
+        let is_purge = |operation: &Operation| matches!(operation.action, Action::Purge(_));
+        let is_mandatory = |operation: &Operation| matches!(&operation.action, Action::Publish(publish) if publish.mandatory);
+        program.operations.iter().any(is_mandatory) && program.operations.iter().any(is_purge)
+    };
+    let program = (0..).map(|number| generate::program(3, number)).find(fails).unwrap();
+    let smallest = shrink(&program, fails);
+    assert_eq!(smallest.operations.len(), 2, "{}", code::program(&smallest));
+    let Action::Publish(publish) =
+        &smallest.operations.iter().find(|operation| matches!(operation.action, Action::Publish(_))).unwrap().action
+    else {
+        unreachable!()
+    };
+    assert_eq!(publish.properties, PropertiesSpec::default());
+}
+
+#[test]
 fn a_program_survives_being_written_and_read() {
     for number in 0..50 {
         let program = generate::program(2, number);
         let text = serde_json::to_string(&program).unwrap();
-        assert_eq!(serde_json::from_str::<carrot_differential::program::Program>(&text).unwrap(), program, "program {number}");
+        assert_eq!(serde_json::from_str::<Program>(&text).unwrap(), program, "program {number}");
     }
 }
