@@ -62,7 +62,10 @@ pub struct Report {
     pub slow: u64,
     /// Runs that ended with the AMQP driver losing a connection of its own accord.
     pub gave_up: u64,
-    /// Programs over which something panicked, or the driver gave up each time.
+    /// Programs in which the AMQP driver lost its connection of its own accord each time, so that they show nothing of either broker. They are
+    /// the driver's to mend.
+    pub undriven: u64,
+    /// Programs over which something panicked.
     pub failures: u64,
     /// Programs that differ.
     pub divergences: Vec<Divergence>,
@@ -115,7 +118,7 @@ impl Campaign {
                                 match verdict {
                                     Verdict::Same => {}
                                     Verdict::GaveUp => {
-                                        report.failures += 1;
+                                        report.undriven += 1;
                                         progress(&format!(
                                             "the driver gave up each time in program {number}:\n{}",
                                             code::program(&program)
@@ -226,9 +229,9 @@ struct Examined {
 }
 
 impl Report {
-    /// Whether nothing differed, and nothing failed.
+    /// Whether nothing differed, nothing failed, and the driver carried all programs but one in a hundred, and one more.
     pub fn is_clean(&self) -> bool {
-        self.divergences.is_empty() && self.failures == 0
+        self.divergences.is_empty() && self.failures == 0 && self.undriven <= 1 + self.programs / 100
     }
 }
 
@@ -257,7 +260,7 @@ impl fmt::Display for Report {
         }
         writeln!(
             formatter,
-            "{} programs, {} operations, {} divergences, {} failures, {} open, {} too slow, {} given up by the driver; seed {}; {:.0} s, {:.1} programs/s",
+            "{} programs, {} operations, {} divergences, {} failures, {} open, {} too slow, {} given up by the driver ({} each time); seed {}; {:.0} s, {:.1} programs/s",
             self.programs,
             self.operations,
             self.divergences.len(),
@@ -265,6 +268,7 @@ impl fmt::Display for Report {
             self.open.values().sum::<u64>(),
             self.slow,
             self.gave_up,
+            self.undriven,
             self.seed,
             self.took.as_secs_f64(),
             self.programs as f64 / self.took.as_secs_f64()
