@@ -112,17 +112,15 @@ impl Campaign {
                         report.programs += 1;
                         report.operations += program.operations.len() as u64;
                         match found {
-                            Ok(Examined { verdict, gave_up, divergence, coverage }) => {
+                            Ok(Examined { verdict, gave_up, divergence, note, coverage }) => {
+                                note.into_iter().for_each(|note| progress(&note));
                                 report.gave_up += gave_up;
                                 report.coverage.merge(coverage);
                                 match verdict {
                                     Verdict::Same => {}
                                     Verdict::GaveUp => {
                                         report.undriven += 1;
-                                        progress(&format!(
-                                            "the driver gave up each time in program {number}:\n{}",
-                                            code::program(&program)
-                                        ));
+                                        progress(&format!("the driver gave up each time in program {number}"));
                                     }
                                     Verdict::Open(freedom) => *report.open.entry(freedom).or_default() += 1,
                                     Verdict::Slow => report.slow += 1,
@@ -162,7 +160,14 @@ impl Campaign {
                 verdict = corner.compare(program, open::SETTLE).0;
             }
         }
-        let Verdict::Divergence(difference) = &verdict else { return Examined { verdict, gave_up, divergence: None, coverage } };
+        if verdict == Verdict::GaveUp {
+            let smallest = shrink(program, |candidate| corner.compare(candidate, SHRINKING_PATIENCE).0 == Verdict::GaveUp);
+            let note = format!("the driver gives up over\n{}to see: {}", code::program(&smallest), json(&smallest));
+            return Examined { verdict, gave_up, divergence: None, note: Some(note), coverage };
+        }
+        let Verdict::Divergence(difference) = &verdict else {
+            return Examined { verdict, gave_up, divergence: None, note: None, coverage };
+        };
         let again = (1..ATTEMPTS).filter(|_| matches!(corner.compare(program, open::SETTLE).0, Verdict::Divergence(_))).count();
         let mut divergence = Divergence { number, program: program.clone(), difference: difference.clone(), times: again + 1 };
         if divergence.times == ATTEMPTS {
@@ -173,7 +178,7 @@ impl Campaign {
                 divergence.difference = difference;
             }
         }
-        Examined { verdict, gave_up, divergence: Some(divergence), coverage }
+        Examined { verdict, gave_up, divergence: Some(divergence), note: None, coverage }
     }
 
     /// What both brokers show of one program, step by step, and how the comparison judges it.
@@ -191,6 +196,7 @@ impl Campaign {
                 text.extend(lines.iter().map(|line| format!("    {side:8} {line}\n")));
             }
         }
+        text.extend(rabbitmq.notes.iter().map(|note| format!("note: {note}\n")));
         text + &format!("{verdict:?}\n")
     }
 
@@ -221,10 +227,16 @@ impl Campaign {
     }
 }
 
+fn json(program: &Program) -> String {
+    serde_json::to_string(program).unwrap_or_default()
+}
+
 struct Examined {
     verdict: Verdict,
     gave_up: u64,
     divergence: Option<Divergence>,
+    /// What else is to be told.
+    note: Option<String>,
     coverage: Coverage,
 }
 
@@ -248,7 +260,7 @@ impl fmt::Display for Divergence {
         for note in &self.difference.notes {
             writeln!(formatter, "    note     {note}")?;
         }
-        writeln!(formatter, "to keep: {}", serde_json::to_string(&self.program).unwrap_or_default())
+        writeln!(formatter, "to keep: {}", json(&self.program))
     }
 }
 
