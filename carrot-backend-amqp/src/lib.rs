@@ -56,9 +56,6 @@
 //!   with the headers after it.
 //! * A method or the properties of a message larger than a frame are refused with [`Error::Invalid`](carrot_core::Error::Invalid).
 //! * No transactions, no global prefetch, no chosen consumer tags.
-//! * When the broker closes a channel over one message while the next is leaving, amiquip may answer in the middle of that, and the broker
-//!   closes the connection (505). A publisher that does not wait for confirms and whose exchange is deleted can see that instead of
-//!   [`Error::NotFound`](carrot_core::Error::NotFound).
 //! * The I/O thread can panic when the broker closes a connection at an unlucky moment. That is a lost connection like any other, but its
 //!   message goes to standard error.
 //! * A broker that goes away just after it saw the credentials cannot be told from one that refused them.
@@ -69,11 +66,14 @@ mod connection;
 mod connector;
 mod convert;
 mod core;
+mod departing;
 mod desk;
 mod dial;
 mod error;
 mod events;
 mod flow;
+mod frame;
+mod incoming;
 mod ledger;
 mod lending;
 mod owner;

@@ -7,11 +7,11 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use mio::net::TcpStream;
 use mio::{Evented, Poll, PollOpt, Ready, Token};
 
+use crate::departing::{Departing, Next};
 use crate::flow::Flow;
+use crate::frame;
+use crate::incoming::Incoming;
 use crate::start::Handshake;
-
-/// The first octet of every broker's greeting.
-const METHOD_FRAME: u8 = 1;
 
 /// What the two ends of a [`Stream`], the driver's I/O thread and everyone else, know in common.
 #[derive(Debug, Default)]
@@ -69,19 +69,22 @@ impl Transport {
     }
 }
 
-/// A connected socket, with or without TLS. It completes the client's part of the handshake, which amiquip does not let one choose, and
-/// counts what leaves.
+/// A connected socket, with or without TLS. It completes the client's part of the handshake, which amiquip does not let one choose, mends
+/// what comes and goes when the broker closes a channel, and counts what leaves.
 #[derive(Debug)]
 pub(crate) struct Stream {
     transport: Transport,
     handshake: Option<Handshake>,
     greeted: bool,
+    incoming: Incoming,
+    departing: Departing,
     wire: Arc<Wire>,
 }
 
 impl Stream {
     pub(crate) fn new(transport: Transport, handshake: Handshake, wire: Arc<Wire>) -> Stream {
-        Stream { transport, handshake: Some(handshake), greeted: false, wire }
+        let (incoming, departing) = Default::default();
+        Stream { transport, handshake: Some(handshake), greeted: false, incoming, departing, wire }
     }
 
     /// Sends the completed form of `bytes`. Until all of it has left none of it counts as written, so that amiquip asks to be told when
@@ -99,10 +102,9 @@ impl Stream {
         }
         Ok(accepted)
     }
-}
 
-impl Read for Stream {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+    /// Reads from the socket, and finds out whether the peer speaks AMQP at all, and when it has ended.
+    fn read_transport(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let mut result = self.transport.read(buffer);
         if self.handshake.is_some()
             && matches!(self.transport, Transport::Plain(_))
@@ -121,11 +123,30 @@ impl Read for Stream {
         if let (false, Ok(1..)) = (self.greeted, &result) {
             self.greeted = true;
             // amiquip would take whatever this is for the head of a large frame, and wait for the rest.
-            if buffer.first() != Some(&METHOD_FRAME) {
+            if buffer.first() != Some(&frame::METHOD) {
                 return Err(io::Error::new(io::ErrorKind::InvalidData, "the peer does not speak AMQP 0-9-1"));
             }
         }
         result
+    }
+}
+
+impl Read for Stream {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        loop {
+            let held = self.incoming.held();
+            let (before, free) = buffer.split_at_mut_checked(held.len()).ok_or(io::ErrorKind::InvalidInput)?;
+            before.copy_from_slice(held);
+            let length = before.len();
+            let count = self.read_transport(free)?;
+            if count == 0 {
+                return Ok(0);
+            }
+            let passed = self.incoming.pass(&mut buffer[..length + count]);
+            if passed > 0 {
+                return Ok(passed);
+            }
+        }
     }
 }
 
@@ -134,9 +155,23 @@ impl Write for Stream {
         if self.handshake.is_some() {
             return self.write_handshake(bytes);
         }
-        let written = self.transport.write(bytes)?;
-        self.wire.flow.left(written);
-        Ok(written)
+        loop {
+            match self.departing.next(bytes) {
+                Next::Theirs(length) => {
+                    let written = self.transport.write(&bytes[..length])?;
+                    self.departing.left(written);
+                    self.wire.flow.left(written);
+                    return Ok(written);
+                }
+                Next::Filler(filler) => {
+                    let written = self.transport.write(filler)?;
+                    self.departing.filled(written);
+                    if written == 0 {
+                        return Ok(0);
+                    }
+                }
+            }
+        }
     }
 
     fn flush(&mut self) -> io::Result<()> {

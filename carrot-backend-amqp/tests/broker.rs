@@ -6,70 +6,15 @@ mod support;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::thread;
-use std::time::{Duration, Instant};
 
 use carrot_backend_amqp::AmqpConnector;
 use carrot_core::backend::{
-    Acknowledgement, Backend, ChannelOptions, Condition, Connector, ConsumeOptions, Content, Declare, Delete, Delivery, DeliveryTag,
-    Extent, Outcome, Publication, PublishTag, Rejection, Subscription,
+    Acknowledgement, ChannelOptions, Condition, Connector, ConsumeOptions, Content, Declare, Delete, DeliveryTag, Extent, Outcome,
+    Publication, PublishTag, Rejection,
 };
 use carrot_core::{Binding, Error, Exchange, ExchangeKind, Headers, Properties, Queue, Value};
+use support::channels::*;
 use support::{broker_options, unique};
-
-const LONG: Duration = Duration::from_secs(20);
-const SHORT: Duration = Duration::from_millis(200);
-
-fn connector() -> AmqpConnector {
-    AmqpConnector::new(&broker_options()).unwrap()
-}
-
-fn publishing(connector: &AmqpConnector) -> Arc<dyn Backend> {
-    connector.open(&ChannelOptions::publish(), LONG).unwrap()
-}
-
-fn consuming(connector: &AmqpConnector) -> Arc<dyn Backend> {
-    connector.open(&ChannelOptions::consume(), LONG).unwrap()
-}
-
-fn declare(backend: &dyn Backend) -> String {
-    let name = unique("queue");
-    backend.declare(Declare::Queue(&Queue::new(&*name).argument("x-expires", 60_000))).unwrap().name
-}
-
-fn message(queue: &str, body: &str) -> Arc<Content> {
-    Arc::new(Content::new("", queue, body).with_properties(Properties::new().with_message_id(unique("id"))))
-}
-
-fn publish(backend: &dyn Backend, content: &Arc<Content>) -> PublishTag {
-    backend.publish(&Publication { content, mandatory: false }).unwrap()
-}
-
-fn publish_mandatory(backend: &dyn Backend, content: &Arc<Content>) -> PublishTag {
-    backend.publish(&Publication { content, mandatory: true }).unwrap()
-}
-
-fn fill(backend: &dyn Backend, queue: &str, bodies: &[&str]) {
-    let tags: Vec<_> = bodies.iter().map(|body| publish(backend, &message(queue, body))).collect();
-    for tag in tags {
-        assert_eq!(backend.confirm(tag, LONG).unwrap(), Outcome::Accepted);
-    }
-}
-
-fn body(delivery: &Delivery) -> &str {
-    std::str::from_utf8(&delivery.content.body).unwrap()
-}
-
-fn take(subscription: &dyn Subscription) -> Delivery {
-    subscription.next(LONG).unwrap().expect("a delivery in time")
-}
-
-fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
-    let deadline = Instant::now() + LONG;
-    while !condition() {
-        assert!(Instant::now() < deadline, "not in time: {what}");
-        thread::yield_now();
-    }
-}
 
 #[test]
 #[ignore = "needs a broker: set CARROT_TEST_AMQP_URL"]
@@ -148,77 +93,6 @@ fn topology_is_declared_checked_and_deleted() {
 
 #[test]
 #[ignore = "needs a broker: set CARROT_TEST_AMQP_URL"]
-fn the_first_error_of_a_channel_stays_and_the_connection_lives() {
-    let connector = connector();
-    let queue = unique("missing");
-    let channel = publishing(&connector);
-    let neighbour = publishing(&connector);
-    let error = channel.declare(Declare::Queue(&Queue::existing(&*queue))).unwrap_err();
-    assert!(matches!(&error, Error::NotFound { reason } if reason.contains(&queue)), "{error}");
-    let not_found = |error: Error| assert!(matches!(error, Error::NotFound { .. }), "{error}");
-    not_found(channel.declare(Declare::Queue(&Queue::new(&*queue))).unwrap_err());
-    not_found(channel.delete(Delete::Messages { queue: &queue }).unwrap_err());
-    not_found(channel.publish(&Publication { content: &message(&queue, "x"), mandatory: false }).unwrap_err());
-    not_found(channel.confirm(PublishTag(1), LONG).unwrap_err());
-    not_found(channel.get(&queue, Acknowledgement::Manual).unwrap_err());
-    not_found(channel.consume(&queue, &ConsumeOptions::default()).unwrap_err());
-    let stale = channel.ack(DeliveryTag(1), Extent::One).unwrap_err();
-    assert!(matches!(&stale, Error::Stale { cause: Some(cause) } if matches!(**cause, Error::NotFound { .. })), "{stale:?}");
-    channel.close(LONG).unwrap();
-    declare(&*neighbour);
-}
-
-#[test]
-#[ignore = "needs a broker: set CARROT_TEST_AMQP_URL"]
-fn each_refusal_has_its_own_error() {
-    let connector = connector();
-    let queue = declare(&*publishing(&connector));
-    let refused = |entity: Declare<'_>| publishing(&connector).declare(entity).unwrap_err();
-    let other = Queue::new(&*queue).transient();
-    assert!(matches!(refused(Declare::Queue(&other)), Error::Precondition { .. }));
-    assert!(matches!(refused(Declare::Queue(&Queue::new("amq.mine"))), Error::AccessRefused { .. }));
-    assert!(matches!(refused(Declare::Exchange(&Exchange::default_exchange())), Error::AccessRefused { .. }));
-    let private = consuming(&connector).declare(Declare::Queue(&Queue::server_named())).unwrap().name;
-    assert!(matches!(refused(Declare::Queue(&Queue::existing(private))), Error::Locked { .. }));
-    let error = consuming(&connector).consume(&unique("missing"), &ConsumeOptions::default()).unwrap_err();
-    assert!(matches!(error, Error::NotFound { .. }), "{error}");
-}
-
-#[test]
-#[ignore = "needs a broker: set CARROT_TEST_AMQP_URL"]
-fn an_unknown_exchange_type_costs_the_connection_and_the_next_open_makes_another() {
-    let connector = connector();
-    let channel = publishing(&connector);
-    let neighbour = publishing(&connector);
-    let odd = Exchange::new(unique("odd"), ExchangeKind::Custom("x-odd".into()));
-    let error = channel.declare(Declare::Exchange(&odd)).unwrap_err();
-    assert!(matches!(&error, Error::Disconnected { reason, .. } if reason.contains("503") && reason.contains("x-odd")), "{error}");
-    let error = neighbour.declare(Declare::Queue(&Queue::new("x"))).unwrap_err();
-    assert!(matches!(&error, Error::Disconnected { reason, .. } if reason.contains("503")), "{error}");
-    declare(&*publishing(&connector));
-}
-
-#[test]
-#[ignore = "needs a broker: set CARROT_TEST_AMQP_URL"]
-fn a_missing_exchange_is_told_by_confirm_to_every_thread_that_waits() {
-    let connector = connector();
-    let channel = publishing(&connector);
-    let content = Arc::new(Content::new(unique("nowhere"), "k", "x"));
-    let tags: Vec<_> = (0..4).filter_map(|_| channel.publish(&Publication { content: &content, mandatory: false }).ok()).collect();
-    assert!(!tags.is_empty());
-    thread::scope(|scope| {
-        for tag in tags {
-            let channel = &channel;
-            scope.spawn(move || {
-                let error = channel.confirm(tag, LONG).unwrap_err();
-                assert!(matches!(error, Error::NotFound { .. }), "{error}");
-            });
-        }
-    });
-}
-
-#[test]
-#[ignore = "needs a broker: set CARROT_TEST_AMQP_URL"]
 fn returns_meet_their_messages() {
     let connector = connector();
     let channel = publishing(&connector);
@@ -283,27 +157,6 @@ fn settling_out_of_order_settles_what_was_named() {
 
 #[test]
 #[ignore = "needs a broker: set CARROT_TEST_AMQP_URL"]
-fn an_unknown_tag_closes_the_channel_and_the_rest_comes_back() {
-    let connector = connector();
-    let channel = consuming(&connector);
-    let queue = declare(&*channel);
-    fill(&*publishing(&connector), &queue, &["a", "b"]);
-    let first = channel.get(&queue, Acknowledgement::Manual).unwrap().unwrap();
-    let subscription = channel.consume(&queue, &ConsumeOptions::default()).unwrap();
-    assert_eq!(body(&take(&*subscription)), "b");
-    channel.ack(first.tag, Extent::One).unwrap();
-    channel.ack(first.tag, Extent::One).unwrap();
-    let error = subscription.next(LONG).unwrap_err();
-    assert!(matches!(&error, Error::Precondition { reason } if reason.contains("unknown delivery tag 1")), "{error}");
-    assert!(matches!(channel.ack(DeliveryTag(2), Extent::One).unwrap_err(), Error::Stale { cause: Some(_) }));
-    let other = consuming(&connector);
-    eventually("b is back", || {
-        other.get(&queue, Acknowledgement::Automatic).unwrap().is_some_and(|delivery| delivery.redelivered && body(&delivery) == "b")
-    });
-}
-
-#[test]
-#[ignore = "needs a broker: set CARROT_TEST_AMQP_URL"]
 fn what_arrived_before_a_cancel_can_be_taken_and_settled() {
     let connector = connector();
     let channel = consuming(&connector);
@@ -346,23 +199,6 @@ fn a_dropped_subscription_returns_what_it_had_not_handed_out() {
     assert_eq!(back, ["b", "c"]);
     channel.ack(first.tag, Extent::One).unwrap();
     assert_eq!(channel.declare(Declare::Queue(&Queue::existing(&*queue))).unwrap().consumer_count, 0);
-}
-
-#[test]
-#[ignore = "needs a broker: set CARROT_TEST_AMQP_URL"]
-fn a_deleted_queue_cancels_its_consumers_and_every_waiting_thread_hears_it() {
-    let connector = connector();
-    let channel = consuming(&connector);
-    let queue = declare(&*channel);
-    let subscription = channel.consume(&queue, &ConsumeOptions::default()).unwrap();
-    thread::scope(|scope| {
-        let waiting: Vec<_> = (0..4).map(|_| scope.spawn(|| subscription.next(LONG))).collect();
-        publishing(&connector).delete(Delete::Queue { name: &queue, condition: Condition::ALWAYS }).unwrap();
-        for waiter in waiting {
-            assert!(matches!(waiter.join().unwrap().unwrap_err(), Error::Cancelled { .. }));
-        }
-    });
-    declare(&*channel);
 }
 
 #[test]
@@ -593,26 +429,4 @@ fn consumers_come_and_go_without_harm_to_the_connection() {
         left.message_count as usize == total - ROUNDS && left.consumer_count == 0
     });
     assert!(channel.get(&queue, Acknowledgement::Manual).unwrap().is_some());
-}
-
-#[test]
-#[ignore = "needs a broker: set CARROT_TEST_AMQP_URL"]
-fn channels_close_under_their_consumers_without_harm_to_the_connection() {
-    let connector = connector();
-    let publisher = publishing(&connector);
-    let queue = declare(&*publisher);
-    fill(&*publisher, &queue, &["x"; 50]);
-    let keeps = consuming(&connector);
-    for round in 0..1000 {
-        let channel = consuming(&connector);
-        let subscription = channel.consume(&queue, &ConsumeOptions::prefetch(8)).unwrap();
-        match round % 4 {
-            0 => channel.close(LONG).unwrap(),
-            1 => drop(subscription),
-            2 => subscription.cancel().unwrap(),
-            _ => assert!(channel.ack(DeliveryTag(1000), Extent::One).is_ok()),
-        }
-    }
-    assert!(keeps.declare(Declare::Queue(&Queue::existing(&*queue))).is_ok());
-    eventually("all are back", || publisher.declare(Declare::Queue(&Queue::existing(&*queue))).unwrap().message_count == 50);
 }

@@ -2,6 +2,7 @@
 #![allow(dead_code, reason = "each test binary uses a part of this")]
 #![allow(clippy::unwrap_used, reason = "a test may fail by panicking")]
 
+pub(crate) mod channels;
 pub(crate) mod fake;
 
 use std::sync::atomic::{AtomicU32, Ordering};

@@ -1,0 +1,92 @@
+//! The head of an AMQP frame, and the methods that open and close channels.
+
+/// The octets before the payload: type, channel, size.
+const PREFIX: usize = 7;
+/// The prefix, and class and number of a method.
+pub(crate) const HEAD: usize = PREFIX + 4;
+/// Where the head of a content gives the size of the body, behind class and weight.
+const BODY_SIZE: std::ops::Range<usize> = PREFIX + 4..PREFIX + 12;
+pub(crate) const END: u8 = 0xCE;
+
+pub(crate) const METHOD: u8 = 1;
+pub(crate) const CONTENT_HEADER: u8 = 2;
+pub(crate) const CONTENT_BODY: u8 = 3;
+
+pub(crate) const CHANNEL_OPEN_OK: (u16, u16) = (20, 11);
+pub(crate) const CHANNEL_CLOSE: (u16, u16) = (20, 40);
+pub(crate) const CHANNEL_CLOSE_OK: (u16, u16) = (20, 41);
+pub(crate) const BASIC_PUBLISH: (u16, u16) = (60, 40);
+
+/// What the first octets of a frame say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Head {
+    pub(crate) kind: u8,
+    pub(crate) channel: u16,
+    /// Without head and end.
+    pub(crate) payload: usize,
+    /// Class and number, if it is a method.
+    pub(crate) method: Option<(u16, u16)>,
+}
+
+impl Head {
+    /// The head of the frame that `bytes` begin with; `None` until enough of it is there.
+    pub(crate) fn parse(bytes: &[u8]) -> Option<Head> {
+        let number = |at: usize| bytes.get(at..at + 2).and_then(|two| two.try_into().ok()).map(u16::from_be_bytes);
+        let size = bytes.get(3..PREFIX).and_then(|four| four.try_into().ok()).map(u32::from_be_bytes)?;
+        let head = Head { kind: bytes[0], channel: number(1)?, payload: size as usize, method: None };
+        if head.kind != METHOD || head.payload < HEAD - PREFIX {
+            return Some(head);
+        }
+        Some(Head { method: Some((number(PREFIX)?, number(PREFIX + 2)?)), ..head })
+    }
+
+    /// With head and end.
+    pub(crate) fn whole(&self) -> usize {
+        PREFIX + self.payload + 1
+    }
+}
+
+/// The size of the body that the head of a content announces.
+pub(crate) fn body_size(frame: &[u8]) -> Option<u64> {
+    frame.get(BODY_SIZE).and_then(|eight| eight.try_into().ok()).map(u64::from_be_bytes)
+}
+
+/// Appends a frame.
+pub(crate) fn write(out: &mut Vec<u8>, kind: u8, channel: u16, payload: &[u8]) {
+    out.push(kind);
+    out.extend(channel.to_be_bytes());
+    out.extend((payload.len() as u32).to_be_bytes());
+    out.extend_from_slice(payload);
+    out.push(END);
+}
+
+/// A frame with a method.
+#[cfg(test)]
+pub(crate) fn method(channel: u16, (class, number): (u16, u16), arguments: &[u8]) -> Vec<u8> {
+    let mut payload = [class.to_be_bytes(), number.to_be_bytes()].concat();
+    payload.extend_from_slice(arguments);
+    let mut frame = Vec::new();
+    write(&mut frame, METHOD, channel, &payload);
+    frame
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_head_is_read_once_it_is_there() {
+        let close = method(7, CHANNEL_CLOSE, b"words");
+        let head = Head { kind: METHOD, channel: 7, payload: 9, method: Some(CHANNEL_CLOSE) };
+        assert_eq!(Head::parse(&close), Some(head));
+        assert_eq!(Head::parse(&close[..HEAD]), Some(head));
+        assert!((0..HEAD).all(|length| Head::parse(&close[..length]).is_none()));
+        assert_eq!(head.whole(), close.len());
+    }
+
+    #[test]
+    fn what_is_no_method_needs_the_prefix_only() {
+        let heartbeat = [8, 0, 0, 0, 0, 0, 0, END];
+        assert_eq!(Head::parse(&heartbeat[..PREFIX]), Some(Head { kind: 8, channel: 0, payload: 0, method: None }));
+    }
+}
