@@ -44,6 +44,9 @@ pub enum Freedom {
     /// A channel was dropped with several subscriptions, of which one had not handed out all it got: while one is dropped, another may get
     /// it.
     DroppedChannel,
+    /// A channel ended that consumed from one queue and had something unsettled of another. Each queue learns of the end on its own: what
+    /// one dead-letters when it gets it back, the other may still send to the dead consumer, and so mark it as redelivered.
+    ChannelOfSeveralQueues,
     /// A connection with several busy channels ended: its channels end one by one, and what one gives back, another may get.
     BusyConnection,
     /// A consumer of a queue with `x-single-active-consumer` was cancelled. RabbitMQ 3.10 makes the next one active and does not serve it

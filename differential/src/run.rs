@@ -241,6 +241,7 @@ impl<'a> Runner<'a> {
     }
 
     pub(crate) fn drop_channel(&mut self, slot: u8) {
+        self.before_end(slot);
         for subscriber in self.subscribers.iter_mut().filter(|subscriber| subscriber.channel == slot) {
             subscriber.subscription = None;
         }
@@ -261,9 +262,23 @@ impl<'a> Runner<'a> {
     }
 
     pub(crate) fn bury(&mut self, slot: u8) {
+        self.before_end(slot);
         if let Some(channel) = &mut self.channels[usize::from(slot)] {
             channel.dead = true;
             channel.owed.clear();
+        }
+    }
+
+    /// Takes note of a channel that ends with something to give back to one queue, and a consumer of another.
+    fn before_end(&mut self, slot: u8) {
+        let Some(channel) = self.channels[usize::from(slot)].as_ref().filter(|channel| !channel.dead) else { return };
+        let live = |subscriber: &&Subscriber| subscriber.channel == slot && subscriber.subscription.is_some();
+        let held = channel.held.iter().filter(|held| !held.settled);
+        let mut gives_back: Vec<Option<&str>> = held.map(|held| held.consumer.map(|index| &*self.subscribers[index].queue)).collect();
+        gives_back.extend(self.subscribers.iter().filter(live).filter(|live| live.lazy).map(|lazy| Some(&*lazy.queue)));
+        let mut consumed = self.subscribers.iter().filter(live);
+        if consumed.any(|consumer| gives_back.iter().any(|queue| *queue != Some(&*consumer.queue))) {
+            self.leave_open(Freedom::ChannelOfSeveralQueues);
         }
     }
 
