@@ -197,6 +197,9 @@ pub trait Backend: Debug + Send + Sync + 'static {
 
     /// Refuses a delivery of this channel; with [`Extent::UpTo`], also every unsettled one before it. See [`Rejection`].
     ///
+    /// To requeue up to tag zero gives back all that was handed out and is unsettled: what AMQP's `basic.recover` does, which has no verb
+    /// of its own here.
+    ///
     /// Does not wait for the broker.
     ///
     /// # Errors
