@@ -113,10 +113,12 @@ impl Channel {
     pub(crate) fn hand_out(&self, mut delivery: Box<amiquip::Delivery>, acknowledgement: Acknowledgement) -> Delivery {
         let tag = delivery.delivery_tag();
         let redelivered = delivery.redelivered;
+        if acknowledgement == Acknowledgement::Automatic {
+            self.core.pass(&delivery);
+        }
         let content = Arc::new(convert::take_content(&mut delivery));
-        match acknowledgement {
-            Acknowledgement::Manual => self.core.ledger.hand_out(tag, delivery),
-            Acknowledgement::Automatic => self.core.ledger.pass(tag),
+        if acknowledgement == Acknowledgement::Manual {
+            self.core.ledger.hand_out(tag, delivery);
         }
         Delivery { tag: DeliveryTag(tag), redelivered, content }
     }

@@ -12,6 +12,9 @@ use crate::connection::{Connection, Life};
 use crate::error::{self, Fault};
 use crate::ledger::{Ledger, Verdict};
 
+/// How the routing key of an answer begins that RabbitMQ delivers without a queue.
+const DIRECT_ANSWER: &str = "amq.rabbitmq.reply-to.";
+
 /// The failure, the confirms and the unsettled deliveries of one channel, and the connection it lives on.
 #[derive(Debug)]
 pub(crate) struct Core {
@@ -98,6 +101,13 @@ impl Core {
             }
             self.judge(error)
         })
+    }
+
+    /// Says that a delivery needs no verdict. A direct answer has the tag of the delivery that comes after it, which may need one.
+    pub(crate) fn pass(&self, delivery: &amiquip::Delivery) {
+        if !(delivery.exchange.is_empty() && delivery.routing_key.starts_with(DIRECT_ANSWER)) {
+            self.ledger.pass(delivery.delivery_tag());
+        }
     }
 
     /// Sends the verdicts that wait for it.

@@ -138,7 +138,7 @@ impl Owner<'_> {
         let _ = self.cancel(id, deadline_after(self.core.call_timeout()));
         let Some(consumer) = self.consumers.remove(&id) else { return };
         see_out(&consumer, |delivery| {
-            self.core.ledger.pass(delivery.delivery_tag());
+            self.core.pass(&delivery);
             if !automatic {
                 self.core.note(delivery.reject(self.channel, true));
             }

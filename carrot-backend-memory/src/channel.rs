@@ -42,9 +42,25 @@ struct Stream {
     id: u64,
     source: Option<(Arc<Queue>, ConsumerKey)>,
     inbox: VecDeque<Delivery>,
+    /// Whether it takes direct answers, whose tags are those of other deliveries.
+    answers: bool,
     arrived: Arc<Condvar>,
     waiting: usize,
     ended: Option<Error>,
+}
+
+impl Stream {
+    fn receive(&mut self, delivery: Delivery) {
+        self.inbox.push_back(delivery);
+        if self.waiting > 0 {
+            self.arrived.notify_one();
+        }
+    }
+
+    /// The tags of what nobody has taken.
+    fn unseen(&self) -> impl Iterator<Item = u64> {
+        self.inbox.iter().filter(|_| !self.answers).map(|delivery| delivery.tag.0)
+    }
 }
 
 /// What became of the publications of a channel, by tag.
@@ -196,12 +212,20 @@ impl Channel {
         }
         let Some(index) = state.find(stream) else { return Err(entry) };
         let delivery = state.deliver(entry, shown, source);
-        let stream = &mut state.streams[index];
-        stream.inbox.push_back(delivery);
-        if stream.waiting > 0 {
-            stream.arrived.notify_one();
-        }
+        state.streams[index].receive(delivery);
         Ok(())
+    }
+
+    /// Puts a direct answer into the inbox of a subscription, if that is there. Like RabbitMQ, it gives it the tag of the delivery that
+    /// will come next.
+    pub(crate) fn deliver_answer(&self, stream: u64, content: Arc<Content>) {
+        let mut state = lock(&self.state);
+        if state.failure.is_none()
+            && let Some(index) = state.find(stream)
+        {
+            let delivery = Delivery { tag: DeliveryTag(state.last_tag + 1), redelivered: false, content };
+            state.streams[index].receive(delivery);
+        }
     }
 
     /// Takes a delivery out for settlement. The channel is to be failed if there is none of that tag.
@@ -220,13 +244,13 @@ impl Channel {
         if let Some(failure) = &state.failure {
             return Err(failure.clone());
         }
-        let mut unseen: Vec<u64> = state.streams.iter().flat_map(|stream| &stream.inbox).map(|delivery| delivery.tag.0).collect();
+        let mut unseen: Vec<u64> = state.streams.iter().flat_map(Stream::unseen).collect();
         unseen.sort_unstable();
         Ok(state.unacked.take_up_to(tag.0, &unseen))
     }
 
-    /// Makes room for one more subscription.
-    pub(crate) fn open_stream(&self) -> Result<(u64, Arc<Condvar>)> {
+    /// Makes room for one more subscription: of a queue, or of direct answers.
+    pub(crate) fn open_stream(&self, answers: bool) -> Result<(u64, Arc<Condvar>)> {
         let mut state = lock(&self.state);
         if let Some(failure) = &state.failure {
             return Err(failure.clone());
@@ -234,7 +258,8 @@ impl Channel {
         state.last_stream += 1;
         let id = state.last_stream;
         let arrived = Arc::new(Condvar::new());
-        state.streams.push(Stream { id, source: None, inbox: VecDeque::new(), arrived: Arc::clone(&arrived), waiting: 0, ended: None });
+        let inbox = VecDeque::new();
+        state.streams.push(Stream { id, source: None, inbox, answers, arrived: Arc::clone(&arrived), waiting: 0, ended: None });
         Ok((id, arrived))
     }
 
@@ -265,7 +290,7 @@ impl Channel {
         let mut state = lock(&self.state);
         let Some(index) = state.find(stream) else { return Vec::new() };
         let stream = state.streams.remove(index);
-        stream.inbox.iter().filter_map(|delivery| state.unacked.take(delivery.tag.0)).collect()
+        stream.unseen().filter_map(|tag| state.unacked.take(tag)).collect()
     }
 
     /// Waits for the next delivery of a subscription.

@@ -37,6 +37,7 @@ impl Handle {
         let mut name = declared.name.clone();
         if name == reply_to::PSEUDO_QUEUE || name.starts_with(reply_to::PREFIX) {
             self.core().check_reply(&name)?;
+            self.channel.set_last_queue(&name);
             return Ok(Declared::new(name, 0, 1));
         }
         if declared.passive {

@@ -110,18 +110,20 @@ impl Handle {
 
     pub(crate) fn consume(self: &Arc<Handle>, name: &str, options: &ConsumeOptions) -> Result<MemorySubscription> {
         let manual = options.acknowledgement == Acknowledgement::Manual;
+        let last = if name.is_empty() { self.channel.last_queue().ok() } else { None };
+        let name = last.as_deref().unwrap_or(name);
         if name == reply_to::PSEUDO_QUEUE {
             if manual {
                 return Err(refusal::precondition("reply consumer cannot acknowledge"));
             }
-            let (stream, arrived) = self.channel.open_stream()?;
+            let (stream, arrived) = self.channel.open_stream(true)?;
             let subscription = MemorySubscription { handle: Arc::clone(self), queue: name.into(), stream, arrived };
             self.core().open_reply(&self.channel, stream)?;
             return Ok(subscription);
         }
         let queue = self.queue(name)?;
         let priority = consumer_priority(&queue.name, &options.arguments)?;
-        let (stream, arrived) = self.channel.open_stream()?;
+        let (stream, arrived) = self.channel.open_stream(false)?;
         let subscription = MemorySubscription { handle: Arc::clone(self), queue: Arc::clone(&queue.name), stream, arrived };
         let consumer = Consumer {
             channel: Arc::clone(&self.channel),

@@ -6,8 +6,7 @@ use carrot_core::Result;
 
 use crate::broker::Core;
 use crate::channel::Channel;
-use crate::clock::NEVER;
-use crate::ready::{Entry, Parcel};
+use crate::ready::Parcel;
 use crate::refusal;
 use crate::sync::lock;
 
@@ -42,7 +41,7 @@ impl Core {
         if let Some((channel, stream)) = found
             && let Some(channel) = channel.upgrade()
         {
-            let _ = channel.deliver(stream, Entry::new(parcel.clone(), NEVER, 0), None, None);
+            channel.deliver_answer(stream, Arc::clone(&parcel.content));
         }
     }
 

@@ -463,6 +463,9 @@ macro_rules! __limits {
                 a_request_without_a_direct_reply_consumer_is_refused needs DirectReplyTo;
                 an_answer_to_a_requester_that_left_is_returned needs DirectReplyTo, Returns;
                 other_reply_addresses_are_left_alone needs DirectReplyTo;
+                an_answer_has_the_tag_of_the_delivery_that_comes_next needs DirectReplyTo;
+                acks_beside_an_answer_settle_only_what_they_name needs DirectReplyTo;
+                a_reply_consumer_that_leaves_an_answer_gives_nothing_else_back needs DirectReplyTo;
             }
             arguments {
                 a_message_ttl_that_is_no_natural_number_is_refused needs MessageTtl;
