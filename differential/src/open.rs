@@ -4,6 +4,8 @@
 //!
 //! * **When things happen.** A broker does some things after it has answered: it delivers, requeues, dead-letters, deletes what nobody
 //!   uses. After each operation the run on RabbitMQ is given [`SETTLE`] to come to what the memory broker came to; only then it differs.
+//! * **What a channel gives back.** It does so a moment after its end, and if a consumer gets it that takes nothing yet, nothing shows.
+//!   Where that can be, the run waits for [`GIVING_BACK`].
 //! * **What a channel has done.** `publish`, `ack` and `reject` do not wait for the broker. After each of them the run waits for the
 //!   confirm, or makes a round trip on the same channel that changes nothing (the passive declaration of `amq.direct`).
 //! * **Time.** What is due after a while is due after [`SHORTLY`], and `Wait` is [`WAIT`] long: on RabbitMQ by waiting, on the memory
@@ -66,6 +68,8 @@ pub const WAIT: Duration = Duration::from_millis(900);
 pub const SLOW: Duration = Duration::from_millis(250);
 /// What the AMQP driver says when it loses a connection of its own accord.
 pub const GAVE_UP: &str = "the driver gave up";
+/// How long RabbitMQ may take to give back what a channel held that has ended.
+pub const GIVING_BACK: Duration = Duration::from_millis(50);
 /// How long RabbitMQ may take to come to what is expected of it.
 pub const SETTLE: Duration = Duration::from_millis(1500);
 

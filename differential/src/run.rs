@@ -11,7 +11,7 @@ use carrot_core::backend::{
 use carrot_core::{Error, Exchange, Queue, Result};
 
 use crate::names::Names;
-use crate::open::{Arrivals, Freedom, Pace};
+use crate::open::{Arrivals, Freedom, GIVING_BACK, Pace};
 use crate::program::{CHANNELS, CONNECTIONS, Program, UNCONFIRMED, connection_of};
 use crate::side::Side;
 use crate::text;
@@ -98,6 +98,8 @@ pub(crate) struct Runner<'a> {
     pub(crate) pace: Pace,
     index: usize,
     patience: Duration,
+    /// Whether a channel gives something back, and who gets it may not show.
+    giving_back: bool,
     pub(crate) log: Log,
 }
 
@@ -159,6 +161,7 @@ impl<'a> Runner<'a> {
             pace: Pace::new(),
             index: 0,
             patience: Duration::ZERO,
+            giving_back: false,
             log: Log::default(),
         }
     }
@@ -269,13 +272,14 @@ impl<'a> Runner<'a> {
         }
     }
 
-    /// Takes note of a channel that ends with something to give back to one queue, and a consumer of another.
+    /// Takes note of a channel that ends with something to give back, be it to a queue other than one that it consumes from.
     fn before_end(&mut self, slot: u8) {
         let Some(channel) = self.channels[usize::from(slot)].as_ref().filter(|channel| !channel.dead) else { return };
         let live = |subscriber: &&Subscriber| subscriber.channel == slot && subscriber.subscription.is_some();
         let held = channel.held.iter().filter(|held| !held.settled);
         let mut gives_back: Vec<Option<&str>> = held.map(|held| held.consumer.map(|index| &*self.subscribers[index].queue)).collect();
         gives_back.extend(self.subscribers.iter().filter(live).filter(|live| live.lazy).map(|lazy| Some(&*lazy.queue)));
+        self.giving_back |= !gives_back.is_empty() && self.subscribers.iter().any(|other| other.lazy && other.subscription.is_some());
         let mut consumed = self.subscribers.iter().filter(live);
         if consumed.any(|consumer| gives_back.iter().any(|queue| *queue != Some(&*consumer.queue))) {
             self.leave_open(Freedom::ChannelOfSeveralQueues);
@@ -329,6 +333,9 @@ impl<'a> Runner<'a> {
 
     /// Takes what was delivered, and counts what is in the queues, until it is as expected or time is up.
     fn look(&mut self, lines: &mut Step, taking: Option<(usize, u8)>, expected: Option<&[String]>, thoroughly: bool) {
+        if std::mem::take(&mut self.giving_back) && expected.is_some() {
+            thread::sleep(GIVING_BACK);
+        }
         let deadline = Instant::now() + self.patience;
         let mut view = View { taken: vec![], ended: vec![], ..View::default() };
         view.taken.resize_with(self.subscribers.len(), Vec::new);
