@@ -13,6 +13,7 @@ use log::debug;
 use socket2::{SockRef, TcpKeepalive};
 
 use crate::error::{self, Attempted};
+use crate::inspected::Inspected;
 use crate::start::{self, Handshake, Placeholder};
 use crate::stream::{Stream, Transport, Wire};
 use crate::watchdog::KillSwitch;
@@ -230,7 +231,7 @@ impl Dialer<'_> {
         self.attempt.step(format!("AMQP handshake with {address}"));
         let wire = Arc::new(Wire::default());
         let handshake = Handshake::new(&self.options.credentials, self.name);
-        let stream = Stream::new(transport, handshake, Arc::clone(&wire));
+        let stream = Inspected::new(Stream::new(transport, handshake, Arc::clone(&wire)));
         let left = given_up_at.saturating_duration_since(Instant::now()).max(Duration::from_millis(1));
         let tuning = ConnectionTuning::default()
             .mem_channel_bound(QUEUE_BOUND)

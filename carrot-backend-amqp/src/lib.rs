@@ -54,6 +54,8 @@
 //! * A delivery whose routing key or other short string is not UTF-8 ends the connection with
 //!   [`Error::Unreadable`](carrot_core::Error::Unreadable), and again at each redelivery. A header value that is not UTF-8 is dropped,
 //!   with the headers after it.
+//! * A delivery whose headers are nested over 128 deep, or whose body is over 512 MiB, ends the connection in the same way: amiquip would
+//!   take the process down with it.
 //! * A method or the properties of a message larger than a frame are refused with [`Error::Invalid`](carrot_core::Error::Invalid).
 //! * No transactions, no global prefetch, no chosen consumer tags.
 //! * When the broker closes a channel over one message while the next is leaving, amiquip may answer in the middle of that, and the broker
@@ -74,6 +76,8 @@ mod dial;
 mod error;
 mod events;
 mod flow;
+mod inspected;
+mod inspector;
 mod ledger;
 mod lending;
 mod owner;

@@ -10,12 +10,10 @@ use std::collections::BTreeSet;
 use libfuzzer_sys::fuzz_target;
 use pattern::PatternTrie;
 
-const MOST_WORDS: usize = 12;
-
 fuzz_target!(|text: &str| {
     let mut trie = PatternTrie::<Option<String>>::default();
     let mut filed = BTreeSet::new();
-    for line in text.split('\n').filter(|line| line.split('.').count() <= MOST_WORDS) {
+    for line in text.split('\n') {
         if let Some(key) = line.strip_prefix('?') {
             let mut found = Vec::new();
             trie.matches(key, |pattern| found.extend(pattern.clone()));
@@ -40,12 +38,21 @@ fn words(text: &str) -> Vec<&str> {
     if text.is_empty() { Vec::new() } else { text.split('.').collect() }
 }
 
+/// By a table of which beginnings match which, lest many `#` take for ever.
 fn matches(pattern: &[&str], key: &[&str]) -> bool {
-    match (pattern, key) {
-        ([], []) => true,
-        (["#", rest @ ..], _) => matches(rest, key) || (!key.is_empty() && matches(pattern, &key[1..])),
-        (["*", rest @ ..], [_, others @ ..]) => matches(rest, others),
-        ([word, rest @ ..], [other, others @ ..]) => word == other && matches(rest, others),
-        _ => false,
+    let mut row = vec![false; key.len() + 1];
+    row[0] = true;
+    for word in pattern {
+        let mut next = vec![false; key.len() + 1];
+        next[0] = *word == "#" && row[0];
+        for (index, other) in key.iter().enumerate() {
+            next[index + 1] = match *word {
+                "#" => row[index + 1] || next[index],
+                "*" => row[index],
+                word => row[index] && word == *other,
+            };
+        }
+        row = next;
     }
+    row[key.len()]
 }
