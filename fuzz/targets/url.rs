@@ -11,7 +11,9 @@ fuzz_target!(|text: &str| {
             Err(error) => assert!(matches!(error, Error::Config { .. }), "{error:?}"),
         }
     }
-    hides_its_password(&format!("amqp://user:HUNTER{text}SECRET@localhost/vhost"));
+    if !text.contains("HUNTER") && !text.contains("SECRET") {
+        hides_its_password(&format!("amqp://user:HUNTER{text}SECRET@localhost/vhost"));
+    }
 });
 
 fn comes_back(options: &ConnectionOptions) {

@@ -154,8 +154,8 @@ impl Peer<'_> {
                     deliver.extend(if self.script == Script::Garbles { b"\x00\x02\xff\xfe" } else { b"\x00\x02ke" });
                     self.socket.write_all(&method(channel, 60, 60, &deliver))?;
                     match self.script {
-                        Script::Nests => self.socket.write_all(&header(channel, 1, &nested(20_000)))?,
-                        Script::Exaggerates => self.socket.write_all(&header(channel, 1 << 46, &nested(1)))?,
+                        Script::Nests => self.socket.write_all(&content_header(channel, 1, &nested(20_000)))?,
+                        Script::Exaggerates => self.socket.write_all(&content_header(channel, 1 << 46, &nested(1)))?,
                         _ => {}
                     }
                 }
@@ -247,7 +247,7 @@ fn method(channel: u16, class: u16, number: u16, arguments: &[u8]) -> Vec<u8> {
 }
 
 /// The header of a message that has a header table and no other property.
-fn header(channel: u16, body_size: u64, table: &[u8]) -> Vec<u8> {
+fn content_header(channel: u16, body_size: u64, table: &[u8]) -> Vec<u8> {
     frame(2, channel, &[&[0, 60, 0, 0], &body_size.to_be_bytes()[..], &[0x20, 0], table].concat())
 }
 
