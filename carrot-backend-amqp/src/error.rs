@@ -1,9 +1,12 @@
 //! What amiquip's errors mean for a channel, a connection and a handshake; pure.
 
+use std::io;
 use std::sync::Arc;
 
 use amiquip::Error as AmqpError;
 use carrot_core::{Cause, Error};
+
+use crate::inspector::Refused;
 
 const MALFORMED: &str = "a frame that cannot be parsed: as a rule the delivery of a message whose routing key, exchange or other short \
                          property is not UTF-8; the message stays in its queue";
@@ -48,10 +51,17 @@ pub(crate) fn death(result: Result<(), AmqpError>) -> Error {
         Ok(()) | Err(AmqpError::ClientClosedConnection) => return Error::closed("connection"),
         Err(AmqpError::ServerClosedConnection { code, message }) => return connection_closed(code, &message),
         Err(AmqpError::MalformedFrame) => return Error::Unreadable { reason: MALFORMED.to_string() },
+        Err(AmqpError::IoErrorReadingSocket { source }) if is_refused(&source) => {
+            return Error::Unreadable { reason: format!("the delivery of {source}; the message stays in its queue") };
+        }
         Err(error) => error,
     };
     let (reason, source) = explain(error);
     Error::Disconnected { reason: reason.to_string(), source }
+}
+
+fn is_refused(error: &io::Error) -> bool {
+    error.get_ref().is_some_and(|inner| inner.is::<Refused>())
 }
 
 fn explain(error: AmqpError) -> (&'static str, Option<Cause>) {
@@ -108,10 +118,8 @@ pub(crate) fn handshake(error: AmqpError, attempted: &Attempted<'_>) -> Option<E
 
 #[cfg(test)]
 mod tests {
-    use std::error::Error as _;
-    use std::io;
-
     use super::*;
+    use std::error::Error as _;
 
     fn closed_channel(code: u16) -> Fault {
         fault(AmqpError::ServerClosedChannel { channel_id: 1, code, message: "WORDS".into() })
@@ -149,6 +157,9 @@ mod tests {
         }
         let unreadable = death(Err(AmqpError::MalformedFrame));
         assert!(matches!(&unreadable, Error::Unreadable { reason } if reason.contains("UTF-8")) && unreadable.is_retryable());
+        let refused = io::Error::new(io::ErrorKind::InvalidData, Refused::Large(u64::MAX));
+        let refused = death(Err(AmqpError::IoErrorReadingSocket { source: refused }));
+        assert!(matches!(&refused, Error::Unreadable { reason } if reason.contains("18446744073709551615 bytes")), "{refused}");
         assert!(matches!(death(Ok(())), Error::Closed { .. }));
         let reset = death(Err(AmqpError::IoErrorReadingSocket { source: io_error() }));
         assert!(reset.source().is_some_and(|source| source.to_string().contains("reset")));

@@ -44,6 +44,11 @@ impl Head {
     pub(crate) fn whole(&self) -> usize {
         PREFIX + self.payload + 1
     }
+
+    /// The payload of a whole frame with this head.
+    pub(crate) fn payload_of<'a>(&self, frame: &'a [u8]) -> &'a [u8] {
+        frame.get(PREFIX..PREFIX + self.payload).unwrap_or_default()
+    }
 }
 
 /// The size of the body that the head of a content announces.

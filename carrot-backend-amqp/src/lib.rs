@@ -54,6 +54,8 @@
 //! * A delivery whose routing key or other short string is not UTF-8 ends the connection with
 //!   [`Error::Unreadable`](carrot_core::Error::Unreadable), and again at each redelivery. A header value that is not UTF-8 is dropped,
 //!   with the headers after it.
+//! * A delivery whose headers are nested over 128 deep, or whose body is over 512 MiB, ends the connection in the same way: amiquip would
+//!   take the process down with it.
 //! * A method or the properties of a message larger than a frame are refused with [`Error::Invalid`](carrot_core::Error::Invalid).
 //! * No transactions, no global prefetch, no chosen consumer tags.
 //! * The I/O thread can panic when the broker closes a connection at an unlucky moment. That is a lost connection like any other, but its
@@ -74,6 +76,7 @@ mod events;
 mod flow;
 mod frame;
 mod incoming;
+mod inspector;
 mod ledger;
 mod lending;
 mod owner;

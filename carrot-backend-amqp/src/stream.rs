@@ -143,6 +143,7 @@ impl Read for Stream {
                 return Ok(0);
             }
             let passed = self.incoming.pass(&mut buffer[..length + count]);
+            let passed = passed.map_err(|refused| io::Error::new(io::ErrorKind::InvalidData, refused))?;
             if passed > 0 {
                 return Ok(passed);
             }

@@ -76,7 +76,7 @@ fn attempts_to_connect_leave_nothing() {
 #[ignore = "needs a broker: set CARROT_TEST_AMQP_URL"]
 fn connections_that_are_closed_leave_nothing() {
     let _alone = alone();
-    leaves_nothing(500, || {
+    leaves_nothing(1000, || {
         let connector = AmqpConnector::new(&broker_options()).unwrap();
         connector.observe(Arc::new(|_| {}));
         let channel = connector.open(&ChannelOptions::publish(), LONG).unwrap();
@@ -90,7 +90,7 @@ fn connections_that_are_closed_leave_nothing() {
 #[ignore = "needs a broker: set CARROT_TEST_AMQP_URL"]
 fn connections_that_are_dropped_leave_nothing() {
     let _alone = alone();
-    leaves_nothing(500, || {
+    leaves_nothing(1000, || {
         let connector = AmqpConnector::new(&broker_options()).unwrap();
         let channel = connector.open(&ChannelOptions::publish(), LONG).unwrap();
         drop(connector);

@@ -161,6 +161,7 @@ impl Default for Credentials {
 /// | `call_timeout` | [`call_timeout`](Self::call_timeout), in milliseconds |
 /// | `channel_max` | [`channel_max`](Self::channel_max) |
 /// | `frame_max` | [`frame_max`](Self::frame_max), in bytes |
+/// | `max_message_size` | [`max_message_size`](Self::max_message_size), in bytes |
 /// | `name` | [`name`](Self::name) |
 /// | `auth_mechanism` | `plain`, or `external` for the client certificate |
 /// | `cacertfile` | [`TlsOptions::authority`], a file; may be given several times |
@@ -192,6 +193,8 @@ pub struct ConnectionOptions {
     pub channel_max: u16,
     /// The largest frame, in bytes, that either side sends; what the broker allows may be less.
     pub frame_max: u32,
+    /// The largest body, in bytes, that a publisher sends.
+    pub max_message_size: u64,
     /// A name for logs and threads.
     pub name: String,
 }
@@ -210,6 +213,7 @@ impl Default for ConnectionOptions {
             call_timeout: Duration::from_secs(30),
             channel_max: 0,
             frame_max: 131_072,
+            max_message_size: 134_217_728,
             name: "carrot".into(),
         }
     }
@@ -323,6 +327,15 @@ impl ConnectionOptions {
     #[must_use]
     pub fn frame_max(mut self, bytes: u32) -> ConnectionOptions {
         self.frame_max = bytes;
+        self
+    }
+
+    /// Sets the largest body, in bytes, that a publisher sends; a larger one is [`Error::Invalid`](crate::Error::Invalid), and nothing
+    /// leaves. RabbitMQ has a limit of the same name, and closes the channel over a larger body, so this one should be at most that. Zero
+    /// allows empty bodies only. Defaults to 134217728 (128 MiB), as RabbitMQ.
+    #[must_use]
+    pub fn max_message_size(mut self, bytes: u64) -> ConnectionOptions {
+        self.max_message_size = bytes;
         self
     }
 

@@ -33,6 +33,7 @@ pub struct Connection {
 #[derive(Debug)]
 struct Shared {
     line: Line,
+    max_message_size: u64,
     administration: Session<()>,
 }
 
@@ -42,12 +43,12 @@ impl Connection {
         Connection::with_options(connector, &ConnectionOptions::default())
     }
 
-    /// A connection through any connector, with the deadlines of `options`.
+    /// A connection through any connector, with the deadlines and the largest message of `options`.
     pub fn with_options(connector: Arc<dyn Connector>, options: &ConnectionOptions) -> Connection {
         let (redial, probation) = (Arc::new(Redial::default()), Arc::new(Probation::default()));
         let line = Line { connector, redial, probation, connect_timeout: options.connect_timeout, call_timeout: options.call_timeout };
         let administration = Session::new(line.clone(), ChannelOptions::consume(), "connection", |_| Ok(()));
-        Connection { shared: Arc::new(Shared { line, administration }) }
+        Connection { shared: Arc::new(Shared { line, max_message_size: options.max_message_size, administration }) }
     }
 
     /// Connects now rather than with the first publisher or consumer, so that a wrong address or password shows at once. Does nothing if
@@ -219,6 +220,11 @@ impl Connection {
         self.shared.line.redial.close();
         self.shared.administration.shut();
         self.shared.line.connector.close(self.shared.line.call_timeout)
+    }
+
+    /// The largest body that a publisher may send, in bytes.
+    pub(crate) fn max_message_size(&self) -> u64 {
+        self.shared.max_message_size
     }
 
     pub(crate) fn session<S: Clone>(

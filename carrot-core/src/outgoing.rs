@@ -137,7 +137,7 @@ impl<'a> Outgoing<'a> {
         let body = codec.encode(value)?;
         if self.properties.content_type().is_none() {
             self.properties = self.properties.with_content_type(codec.content_type());
-            if let Some(encoding) = codec.content_encoding() {
+            if let Some(encoding) = codec.content_encoding().filter(|_| self.properties.content_encoding().is_none()) {
                 self.properties = self.properties.with_content_encoding(encoding);
             }
         }

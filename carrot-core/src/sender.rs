@@ -8,7 +8,7 @@ use crate::batch::BatchReport;
 use crate::in_flight::{Answer, Attempt, InFlight};
 use crate::session::{Session, may_pass};
 use crate::window::Window;
-use crate::{Connection, Error, Properties, PublisherDefinition, Result};
+use crate::{Connection, Error, Properties, PublisherDefinition, Result, validate};
 
 /// The working part of a publisher; receipts keep it alive.
 #[derive(Debug)]
@@ -17,6 +17,7 @@ pub(crate) struct Sender {
     exchange: Arc<str>,
     routing_key: Arc<str>,
     properties: Properties,
+    max_message_size: u64,
     session: Session<()>,
     backlog: Backlog,
 }
@@ -40,6 +41,7 @@ impl Sender {
             exchange: name,
             routing_key: definition.routing_key.as_str().into(),
             properties: definition.template(),
+            max_message_size: connection.max_message_size(),
             backlog: Backlog { window, unclaimed },
             session,
             definition,
@@ -68,6 +70,7 @@ impl Sender {
     pub(crate) fn hand_over(&self, content: Content, mandatory: bool) -> Result<Arc<InFlight>> {
         let content = Arc::new(content);
         Publication { content: &content, mandatory }.validate()?;
+        validate::body(&content.body, self.max_message_size)?;
         let timeout = self.definition.send_timeout;
         let deadline = Instant::now() + timeout;
         if !self.definition.confirms {

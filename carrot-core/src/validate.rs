@@ -19,7 +19,22 @@ pub fn short_string(field: &'static str, value: &str) -> Result<()> {
     Ok(())
 }
 
-/// Refuses a table with a name of no or over 255 bytes, or nested over 32 deep.
+/// Refuses a body of more than `most` bytes.
+///
+/// # Errors
+/// [`Error::Invalid`] naming the body.
+pub fn body(body: &[u8], most: u64) -> Result<()> {
+    if body.len() as u64 > most {
+        return Err(Error::Invalid {
+            field: "body".into(),
+            value: format!("{} bytes", body.len()),
+            limit: format!("at most {most} bytes, the option max_message_size").into(),
+        });
+    }
+    Ok(())
+}
+
+/// Refuses a table with a name of over 255 bytes, or nested over 32 deep.
 ///
 /// # Errors
 /// [`Error::Invalid`] naming `field`.

@@ -124,7 +124,7 @@ from! {
 
 /// A table of named values: the headers of a message, or the arguments of a queue, exchange, binding or consumer.
 ///
-/// Names are unique and kept in alphabetical order. A name is 1 to 255 bytes of UTF-8; RabbitMQ reserves the prefixes `x-` (arguments,
+/// Names are unique and kept in alphabetical order. A name is at most 255 bytes of UTF-8; RabbitMQ reserves the prefixes `x-` (arguments,
 /// death records) for itself by convention.
 ///
 /// ```

@@ -11,6 +11,8 @@ mod support;
 mod connection;
 mod consumer;
 mod examples;
+mod handlers;
+mod limits;
 mod load;
 mod message;
 mod publisher;

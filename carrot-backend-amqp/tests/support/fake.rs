@@ -32,6 +32,10 @@ pub(crate) enum Script {
     BlocksAndUnblocks,
     /// Shakes hands, opens channels and consumers; what it delivers has a routing key that is not UTF-8.
     Garbles,
+    /// Shakes hands, opens channels and consumers; what it delivers has headers nested deeper than any stack.
+    Nests,
+    /// The same; what it delivers says that its body is larger than any memory.
+    Exaggerates,
 }
 
 const BEAT: Duration = Duration::from_millis(100);
@@ -142,13 +146,18 @@ impl Peer<'_> {
                 (10, 40) => self.socket.write_all(&method(0, 10, 41, &[0]))?,
                 (20, 10) => self.socket.write_all(&method(channel, 20, 11, &[0, 0, 0, 0]))?,
                 (85, 10) => self.socket.write_all(&method(channel, 85, 11, &[]))?,
-                (60, 10) if self.script == Script::Garbles => self.socket.write_all(&method(channel, 60, 11, &[]))?,
-                (60, 20) if self.script == Script::Garbles => {
+                (60, 10) if self.delivers() => self.socket.write_all(&method(channel, 60, 11, &[]))?,
+                (60, 20) if self.delivers() => {
                     self.socket.write_all(&method(channel, 60, 21, b"\x01c"))?;
                     let mut deliver = b"\x01c".to_vec();
                     deliver.extend([0, 0, 0, 0, 0, 0, 0, 1, 0]);
-                    deliver.extend(b"\x00\x02\xff\xfe");
+                    deliver.extend(if self.script == Script::Garbles { b"\x00\x02\xff\xfe" } else { b"\x00\x02ke" });
                     self.socket.write_all(&method(channel, 60, 60, &deliver))?;
+                    match self.script {
+                        Script::Nests => self.socket.write_all(&content_header(channel, 1, &nested(20_000)))?,
+                        Script::Exaggerates => self.socket.write_all(&content_header(channel, 1 << 46, &nested(1)))?,
+                        _ => {}
+                    }
                 }
                 (60, 70) if self.script == Script::Garbles => {
                     let got = b"\0\0\0\0\0\0\0\x01\0\0\x02\xff\xfe\0\0\0\0";
@@ -176,6 +185,10 @@ impl Peer<'_> {
                 },
             }
         }
+    }
+
+    fn delivers(&self) -> bool {
+        matches!(self.script, Script::Garbles | Script::Nests | Script::Exaggerates)
     }
 
     /// Reads exactly so much, and meanwhile sends heartbeats.
@@ -230,12 +243,28 @@ fn start() -> Vec<u8> {
 }
 
 fn method(channel: u16, class: u16, number: u16, arguments: &[u8]) -> Vec<u8> {
-    let mut frame = vec![1];
+    frame(1, channel, &[&class.to_be_bytes(), &number.to_be_bytes(), arguments].concat())
+}
+
+/// The header of a message that has a header table and no other property.
+fn content_header(channel: u16, body_size: u64, table: &[u8]) -> Vec<u8> {
+    frame(2, channel, &[&[0, 60, 0, 0], &body_size.to_be_bytes()[..], &[0x20, 0], table].concat())
+}
+
+/// A table of so many levels.
+fn nested(levels: usize) -> Vec<u8> {
+    let mut inner = Vec::new();
+    for _ in 1..levels {
+        inner = [&[0, b'F'], &u32::try_from(inner.len()).unwrap().to_be_bytes()[..], &inner].concat();
+    }
+    [&u32::try_from(inner.len()).unwrap().to_be_bytes()[..], &inner].concat()
+}
+
+fn frame(kind: u8, channel: u16, payload: &[u8]) -> Vec<u8> {
+    let mut frame = vec![kind];
     frame.extend(channel.to_be_bytes());
-    frame.extend(u32::try_from(4 + arguments.len()).unwrap().to_be_bytes());
-    frame.extend(class.to_be_bytes());
-    frame.extend(number.to_be_bytes());
-    frame.extend(arguments);
+    frame.extend(u32::try_from(payload.len()).unwrap().to_be_bytes());
+    frame.extend(payload);
     frame.push(0xCE);
     frame
 }

@@ -85,6 +85,17 @@ fn structures_survive() {
     assert_eq!(Codec::json().encode("a\"b").unwrap(), br#""a\"b""#);
 }
 
+/// Found by fuzzing: serde_json reads some numbers as their neighbours unless it is asked not to.
+#[test]
+fn floating_point_numbers_come_back_to_the_last_bit() {
+    for number in [4.5000000000000005e300_f64, 0.1 + 0.2, f64::MIN_POSITIVE, 5e-324, f64::MAX] {
+        for codec in structured() {
+            let back = codec.decode::<f64>(&codec.encode(&number).unwrap()).unwrap();
+            assert_eq!(back.to_bits(), number.to_bits(), "{codec:?} {number:e}");
+        }
+    }
+}
+
 #[test]
 fn unsized_values_are_encoded() {
     for codec in structured() {

@@ -46,6 +46,7 @@ pub(super) fn write_url(options: &ConnectionOptions, password_as: impl Fn(&Secre
     query.write_unless("call_timeout", options.call_timeout.as_millis(), defaults.call_timeout.as_millis())?;
     query.write_unless("channel_max", options.channel_max, defaults.channel_max)?;
     query.write_unless("frame_max", options.frame_max, defaults.frame_max)?;
+    query.write_unless("max_message_size", options.max_message_size, defaults.max_message_size)?;
     query.write_unless("name", &options.name, &defaults.name)?;
     if options.credentials == Credentials::External {
         query.write("auth_mechanism", "external")?;

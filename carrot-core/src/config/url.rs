@@ -15,7 +15,7 @@ use super::{ConnectionOptions, Credentials, Host, Pem, Scheme};
 use crate::{Error, Result};
 
 const OPTIONS: &str = "auth_mechanism, cacertfile, call_timeout, certfile, channel_max, connection_timeout, frame_max, heartbeat, keyfile, \
-                       name, server_name_indication, verify";
+                       max_message_size, name, server_name_indication, verify";
 const TLS_OPTIONS: [&str; 5] = ["cacertfile", "certfile", "keyfile", "server_name_indication", "verify"];
 
 impl FromStr for ConnectionOptions {
@@ -212,6 +212,7 @@ fn apply_query(options: &mut ConnectionOptions, query: &str) -> Result<()> {
             "call_timeout" => options.call_timeout = Duration::from_millis(number(option, &value)?),
             "channel_max" => options.channel_max = number(option, &value)?,
             "frame_max" => options.frame_max = number(option, &value)?,
+            "max_message_size" => options.max_message_size = number(option, &value)?,
             "name" => options.name = value,
             "cacertfile" => options.tls.authorities.push(Pem::file(value)),
             "certfile" => certificates = Some(Pem::file(value)),

@@ -62,7 +62,7 @@ fn the_memory_broker_has_a_name_and_nothing_else() {
 #[test]
 fn every_option() {
     let options = parse(
-        "amqps://mq/?heartbeat=0&connection_timeout=1500&call_timeout=2500&channel_max=7&frame_max=4096&name=shop%20one&verify=verify_peer\
+        "amqps://mq/?heartbeat=0&connection_timeout=1500&call_timeout=2500&channel_max=7&frame_max=4096&max_message_size=1000&name=shop%20one&verify=verify_peer\
          &cacertfile=%2Fetc%2Fca.pem&cacertfile=other.pem&certfile=c.pem&keyfile=k.pem&server_name_indication=mq.example&auth_mechanism=EXTERNAL",
     );
     let tls = TlsOptions::new()
@@ -79,6 +79,7 @@ fn every_option() {
         .call_timeout(Duration::from_millis(2500))
         .channel_max(7)
         .frame_max(4096)
+        .max_message_size(1000)
         .name("shop one");
     assert_eq!(options, expected);
     assert_eq!(parse("amqp://u:p@mq?auth_mechanism=plain").credentials, Credentials::plain("u", "p"));

@@ -1,0 +1,67 @@
+//! Any body under any content type: it is decoded or refused, and what was decoded survives a second way there and back.
+#![no_main]
+
+use std::collections::BTreeMap;
+use std::fmt::Debug;
+
+use carrot_core::{Codec, Codecs, Error};
+use libfuzzer_sys::fuzz_target;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+#[derive(Debug, Serialize, Deserialize)]
+struct Order {
+    id: u64,
+    customer: String,
+    lines: Vec<Line>,
+    note: Option<String>,
+    price: f64,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+enum Line {
+    Item { sku: String, quantity: i32 },
+    Gift(bool),
+    Blank,
+}
+
+fuzz_target!(|data: &[u8]| {
+    let mut parts = data.splitn(3, |byte| *byte == b'\n');
+    let mut text = || parts.next().and_then(|part| std::str::from_utf8(part).ok());
+    let (content_type, content_encoding) = (text(), text());
+    let body = parts.next().unwrap_or(data);
+    let codecs = Codecs::default().with(Codec::bincode());
+    match codecs.find(content_type, content_encoding) {
+        Ok(codec) => decode_all(codec, body),
+        Err(error) => assert!(matches!(error, Error::ContentType { .. }), "{error:?}"),
+    }
+    for codec in [Codec::json(), Codec::text(), Codec::raw(), Codec::bincode(), Codec::bincode_with_limit(u64::MAX)] {
+        decode_all(&codec, body);
+    }
+    assert_eq!(Codec::raw().decode::<Vec<u8>>(body).expect("bytes are bytes"), body);
+});
+
+fn decode_all(codec: &Codec, body: &[u8]) {
+    decode::<Order>(codec, body);
+    decode::<Vec<String>>(codec, body);
+    decode::<BTreeMap<String, Vec<u8>>>(codec, body);
+    decode::<Vec<[u64; 32]>>(codec, body);
+    decode::<(i8, u16, char, Option<bool>, ())>(codec, body);
+    decode::<String>(codec, body);
+    if codec.content_type() == "application/json" {
+        decode::<serde_json::Value>(codec, body);
+    }
+}
+
+fn decode<T: DeserializeOwned + Serialize + Debug>(codec: &Codec, body: &[u8]) {
+    match codec.decode::<T>(body) {
+        // Text and bytes take nothing but text and bytes.
+        Ok(value) if codec.content_type() == "application/json" || codec.content_type() == "application/x-bincode" => {
+            let again = codec.encode(&value).unwrap_or_else(|error| panic!("{value:?}: {error}"));
+            let again = codec.decode::<T>(&again).unwrap_or_else(|error| panic!("{value:?}: {error}"));
+            assert_eq!(format!("{again:?}"), format!("{value:?}"));
+        }
+        Ok(_) => {}
+        Err(error) => assert!(matches!(error, Error::Decode { .. }), "{error:?}"),
+    }
+}

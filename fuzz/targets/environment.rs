@@ -1,0 +1,39 @@
+//! Any variables: they are read or refused, and no error holds the password.
+#![no_main]
+
+use std::env::VarError;
+use std::ffi::OsString;
+use std::os::unix::ffi::OsStringExt;
+
+use carrot_core::{ConnectionOptions, Error};
+use libfuzzer_sys::fuzz_target;
+
+const VARIABLES: [&str; 7] = ["CARROT_URL", "AMQP_SERVER", "AMQP_HOST", "AMQP_PORT", "AMQP_USER", "AMQP_PASSWORD", "AMQP_VHOST"];
+
+/// Stands in the password, and nowhere else.
+const MARK: &str = "HUNTER";
+
+fuzz_target!(|data: &[u8]| {
+    if data.windows(MARK.len()).any(|part| part.eq_ignore_ascii_case(MARK.as_bytes())) {
+        return;
+    }
+    let values: Vec<&[u8]> = data.split(|byte| *byte == b'\n').collect();
+    let read = ConnectionOptions::from_variables(|name| {
+        let index = VARIABLES.iter().position(|variable| *variable == name).expect("only these are asked for");
+        let mut value = values.get(index).ok_or(VarError::NotPresent)?.to_vec();
+        if name == "AMQP_PASSWORD" {
+            value.splice(0..0, MARK.bytes());
+        }
+        OsString::from_vec(value).into_string().map_err(VarError::NotUnicode)
+    });
+    match read {
+        Ok(options) => {
+            options.validate().expect("what was read is valid");
+            assert!(!format!("{options} {options:?}").contains(MARK));
+        }
+        Err(error) => {
+            assert!(matches!(error, Error::Config { .. }), "{error:?}");
+            assert!(!format!("{error} {error:?}").contains(MARK), "{error}");
+        }
+    }
+});

@@ -1,0 +1,41 @@
+//! Any bytes as the header frame of a message: what amiquip makes of them survives the way to Carrot's types and back to the wire.
+#![no_main]
+
+#[allow(dead_code)]
+#[path = "../../carrot-backend-amqp/src/convert.rs"]
+mod convert;
+#[path = "../support/frame.rs"]
+mod frame;
+#[allow(dead_code)]
+#[path = "../../carrot-backend-amqp/src/inspector.rs"]
+mod inspector;
+
+use libfuzzer_sys::fuzz_target;
+
+use amq_protocol::types::parsing::parse_field_table;
+use carrot_core::{Headers, Value};
+
+fuzz_target!(|payload: &[u8]| {
+    if let Ok((_, table)) = parse_field_table(payload) {
+        let (read, told) = (1 + depth_of(&convert::from_table(&table)), inspector::depth(payload));
+        assert!(read <= told, "amiquip goes {read} deep, the inspector says {told}");
+    }
+    let Some(amqp) = frame::read_properties(payload) else { return };
+    let properties = convert::from_properties(&amqp);
+    let shown = format!("{properties:?}");
+    let again = convert::to_properties(&properties);
+    assert_eq!(format!("{:?}", convert::from_properties(&again)), shown);
+    frame::survives(&properties);
+});
+
+fn depth_of(headers: &Headers) -> usize {
+    headers.iter().map(|(_, value)| depth_of_value(value)).max().unwrap_or(0)
+}
+
+fn depth_of_value(value: &Value) -> usize {
+    match value {
+        Value::Table(table) => 1 + depth_of(table),
+        Value::Array(values) => 1 + values.iter().map(depth_of_value).max().unwrap_or(0),
+        _ => 0,
+    }
+}

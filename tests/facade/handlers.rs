@@ -1,0 +1,222 @@
+use std::sync::{Arc, Mutex, mpsc};
+use std::thread;
+use std::time::Duration;
+
+use carrot::{Connection, ConnectionOptions, Consumer, Error, Message, Publisher, Queue, Report, Workers};
+
+use crate::support::{SOON, eventually, queue, rabbitmq_url, unique};
+
+const THREADS: usize = 4;
+
+/// Makes each function a test on a named in-process broker and one on RabbitMQ; it makes connections of its own.
+macro_rules! on_both_urls {
+    ($(fn $name:ident($options:ident: &ConnectionOptions) $body:block)*) => {
+        $(fn $name($options: &ConnectionOptions) $body)*
+
+        mod memory {
+            $(#[test]
+            fn $name() {
+                super::$name(&super::ConnectionOptions::memory_named(super::unique("broker")));
+            })*
+        }
+
+        mod rabbitmq {
+            $(#[test]
+            #[ignore = "needs RabbitMQ: run ./scripts/test"]
+            fn $name() {
+                super::$name(&super::rabbitmq_url().parse().unwrap());
+            })*
+        }
+    };
+}
+
+/// As small as it gets.
+fn smallest(options: &ConnectionOptions) -> ConnectionOptions {
+    options.clone().frame_max(4096).call_timeout(SOON)
+}
+
+/// What `work` gives, which has to be soon.
+#[track_caller]
+fn soon<T: Send + 'static>(what: &str, work: impl FnOnce() -> T + Send + 'static) -> T {
+    let (sender, done) = mpsc::channel();
+    thread::spawn(move || sender.send(work()));
+    done.recv_timeout(SOON).unwrap_or_else(|_| panic!("{what} is not done in {SOON:?}"))
+}
+
+fn join(workers: Workers) -> carrot::Result<Report> {
+    soon("joining the workers", || workers.join())
+}
+
+on_both_urls! {
+    fn publishing_from_all_workers_with_the_smallest_buffers_does_not_dead_lock(options: &ConnectionOptions) {
+        const HOPS: u32 = 25;
+        const MESSAGES: u32 = 8;
+        let connection = carrot::connect(smallest(options)).unwrap();
+        let queue = queue();
+        let consumer = connection.consumer(&queue).prefetch(1).build().unwrap();
+        let publisher =
+            connection.publisher().routing_key(&*queue.name).max_in_flight(1).max_bytes_in_flight(1).send_timeout(SOON).build().unwrap();
+        let (sender, arrived) = mpsc::channel();
+        let again = publisher.clone();
+        // Each message goes round, with a body of several frames, through the queue that its worker is at.
+        let workers = consumer.workers(THREADS).spawn(move |(hops, padding): (u32, String), _message: &Message| {
+            if hops == 0 { sender.send(()).map_err(|error| error.to_string()) } else { again.send(&(hops - 1, padding)).map_err(|error| error.to_string()) }
+        }).unwrap();
+        for _ in 0..MESSAGES {
+            publisher.send(&(HOPS, "x".repeat(10_000))).unwrap();
+        }
+        for _ in 0..MESSAGES {
+            arrived.recv_timeout(SOON).unwrap();
+        }
+        let report = workers.stop(SOON).unwrap();
+        assert_eq!((report.acknowledged, report.failed), (u64::from(MESSAGES * (HOPS + 1)), 0));
+    }
+
+    fn receipts_from_all_workers_with_the_smallest_window_do_not_dead_lock(options: &ConnectionOptions) {
+        let connection = carrot::connect(smallest(options)).unwrap();
+        let (from, to) = (queue(), queue());
+        connection.declare_queue(&to).unwrap();
+        let consumer = connection.consumer(&from).prefetch(1).build().unwrap();
+        let publisher = connection.publisher().routing_key(&*to.name).max_in_flight(1).max_bytes_in_flight(1).send_timeout(SOON).build().unwrap();
+        let held = Arc::new(Mutex::new(Vec::new()));
+        let receipts = Arc::clone(&held);
+        let (sender, handled) = mpsc::channel();
+        let workers = consumer.workers(THREADS).spawn(move |number: u32, _message: &Message| {
+            let receipt = publisher.publish(&number).unwrap();
+            receipts.lock().unwrap().push(receipt);
+            publisher.flush().unwrap();
+            sender.send(()).unwrap();
+        }).unwrap();
+        connection.publisher().routing_key(&*from.name).build().unwrap().send_all(0..100).unwrap();
+        for _ in 0..100 {
+            handled.recv_timeout(SOON).unwrap();
+        }
+        for receipt in held.lock().unwrap().drain(..) {
+            receipt.wait().unwrap();
+        }
+        assert_eq!(workers.stop(SOON).unwrap().acknowledged, 100);
+    }
+
+    fn closing_the_connection_from_all_handlers_does_not_dead_lock(options: &ConnectionOptions) {
+        let keeper = carrot::connect(options.clone()).unwrap();
+        let queue = queue();
+        keeper.declare_queue(&queue).unwrap();
+        keeper.publisher().routing_key(&*queue.name).build().unwrap().send_all(0..20).unwrap();
+        let connection = carrot::connect(smallest(options)).unwrap();
+        let consumer = connection.consumer(&queue).prefetch(1).build().unwrap();
+        let publisher = connection.publisher().routing_key("nobody").max_in_flight(1).build().unwrap();
+        let (sender, closed) = mpsc::channel();
+        let closing = connection.clone();
+        let workers = consumer.workers(THREADS).spawn(move |_number: u32, _message: &Message| {
+            let result = closing.close();
+            sender.send((result, publisher.send("x"))).unwrap();
+        }).unwrap();
+        let (result, sent) = closed.recv_timeout(SOON).unwrap();
+        result.unwrap();
+        assert!(matches!(sent, Err(Error::Closed { .. })), "{sent:?}");
+        let ended = join(workers);
+        assert!(matches!(ended, Ok(_) | Err(Error::Closed { .. })), "{ended:?}");
+        assert!(matches!(connection.open(), Err(Error::Closed { .. })));
+        eventually("all messages are back", || {
+            let queue = keeper.declare_queue(Queue::existing(&*queue.name)).unwrap();
+            (queue.message_count, queue.consumer_count) == (20, 0)
+        });
+    }
+
+    fn closing_consumer_and_publisher_from_a_handler_does_not_dead_lock(options: &ConnectionOptions) {
+        let connection = carrot::connect(smallest(options)).unwrap();
+        let queue = queue();
+        let consumer = Arc::new(connection.consumer(&queue).prefetch(1).build().unwrap());
+        let publisher = connection.publisher().routing_key(&*queue.name).max_in_flight(1).build().unwrap();
+        publisher.send_all(0..20).unwrap();
+        let (sender, closed) = mpsc::channel();
+        let own = Arc::clone(&consumer);
+        let workers = consumer.workers(THREADS).spawn(move |_number: u32, _message: &Message| {
+            let results = [publisher.flush(), publisher.close(), own.cancel(), own.close()];
+            sender.send(results).unwrap();
+        }).unwrap();
+        let results = closed.recv_timeout(SOON).unwrap();
+        assert!(results.iter().all(|result| matches!(result, Ok(()) | Err(Error::Closed { .. }))), "{results:?}");
+        let ended = join(workers);
+        assert!(matches!(ended, Ok(_) | Err(Error::Closed { .. })), "{ended:?}");
+        eventually("the consumer is gone", || connection.declare_queue(Queue::existing(&*queue.name)).unwrap().consumer_count == 0);
+    }
+
+    fn dropping_the_last_handle_of_everything_in_a_handler_does_not_dead_lock(options: &ConnectionOptions) {
+        let keeper = carrot::connect(options.clone()).unwrap();
+        for order in 0..3 {
+            let queue = queue();
+            keeper.declare_queue(&queue).unwrap();
+            keeper.publisher().routing_key(&*queue.name).build().unwrap().send_all(0..20).unwrap();
+            let connection = carrot::connect(smallest(options)).unwrap();
+            let consumer = connection.consumer(&queue).prefetch(1).build().unwrap();
+            let publisher = connection.publisher().routing_key("nobody").max_in_flight(1).build().unwrap();
+            let handles = Arc::new(Mutex::new(None::<(Connection, Consumer, Publisher, Workers)>));
+            let last = Arc::clone(&handles);
+            let (go, gate) = mpsc::channel::<()>();
+            let gate = Mutex::new(gate);
+            let (sender, dropped) = mpsc::channel();
+            let workers = consumer.workers(THREADS).spawn(move |_number: u32, _message: &Message| {
+                let _ = gate.lock().unwrap().recv();
+                let Some((connection, consumer, publisher, workers)) = last.lock().unwrap().take() else { return };
+                drop(publisher.publish("unconfirmed"));
+                match order {
+                    0 => drop((workers, consumer, publisher, connection)),
+                    1 => drop((connection, publisher, consumer, workers)),
+                    _ => drop((consumer, connection, workers, publisher)),
+                }
+                sender.send(()).unwrap();
+            }).unwrap();
+            *handles.lock().unwrap() = Some((connection, consumer, publisher, workers));
+            drop(go);
+            dropped.recv_timeout(SOON).unwrap();
+            eventually("the consumer is gone", || {
+                let queue = keeper.declare_queue(Queue::existing(&*queue.name)).unwrap();
+                queue.consumer_count == 0 && queue.message_count > 0
+            });
+        }
+    }
+
+    fn dropping_handles_one_by_one_in_handlers_does_not_dead_lock(options: &ConnectionOptions) {
+        let keeper = carrot::connect(options.clone()).unwrap();
+        let queue = queue();
+        let mut consumer = keeper.consumer(&queue).prefetch(1).build().unwrap();
+        let publisher = keeper.publisher().routing_key(&*queue.name).build().unwrap();
+        let own = smallest(options);
+        // Each call opens a connection with all that it makes, and drops it, on the thread of a handler.
+        consumer.register_callback(move |number: u32, _message: &Message| {
+            let connection = carrot::connect(own.clone()).unwrap();
+            let inner = connection.consumer(Queue::server_named()).prefetch(1).build().unwrap();
+            let publisher = connection.publisher().routing_key(inner.queue().unwrap()).max_in_flight(1).build().unwrap();
+            let workers = inner.workers(1).spawn(|_: u32, _message: &Message| ()).unwrap();
+            publisher.send(&number).unwrap();
+            drop(inner);
+            drop(connection);
+            publisher.send(&number).unwrap();
+            drop(workers);
+        });
+        publisher.send_all(0..10).unwrap();
+        let report = soon("waiting for ten messages", move || consumer.wait_for(10)).unwrap();
+        assert_eq!(report.acknowledged, 10);
+    }
+}
+
+#[test]
+fn a_stop_from_its_own_handler_comes_back_at_its_timeout() {
+    let connection = carrot::connect("memory://").unwrap();
+    let consumer = connection.consumer("queue").build().unwrap();
+    let handles = Arc::new(Mutex::new(None));
+    let own = Arc::clone(&handles);
+    let (sender, stopped) = mpsc::channel();
+    let (go, gate) = mpsc::channel::<()>();
+    let gate = Mutex::new(gate);
+    let workers = consumer.workers(1).spawn(move |_: u32, _message: &Message| {
+        let _ = gate.lock().unwrap().recv();
+        let workers: Workers = own.lock().unwrap().take().unwrap();
+        sender.send(workers.stop(Duration::from_millis(50))).unwrap();
+    });
+    *handles.lock().unwrap() = Some(workers.unwrap());
+    connection.publisher().routing_key("queue").build().unwrap().send(&1).unwrap();
+    drop(go);
+    assert_eq!(stopped.recv_timeout(SOON).unwrap().unwrap().unfinished, 1);
+}
