@@ -8,6 +8,7 @@ mod memory_alarm;
 mod node_frozen;
 mod node_killed;
 mod run;
+mod slow_handler;
 mod soak;
 mod tls;
 
@@ -64,6 +65,12 @@ pub const ALL: &[Scenario] = &[
         run: entities_deleted::run,
     },
     Scenario { name: "graceful-stop", about: "workers and processes are stopped under load", limit: minutes(20), run: graceful_stop::run },
+    Scenario {
+        name: "slow-handler",
+        about: "handlers take longer than heartbeats, and than the broker waits for them",
+        limit: minutes(15),
+        run: slow_handler::run,
+    },
     Scenario { name: "soak", about: "faults at random, for half an hour", limit: minutes(60), run: soak::run },
 ];
 

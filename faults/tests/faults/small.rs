@@ -50,5 +50,6 @@ scenarios! {
     a_killed_leader_costs_nothing: "cluster";
     deleted_queues_and_exchanges_harm_nobody_else: "entities-deleted";
     a_graceful_stop_adds_up: "graceful-stop";
+    slow_handlers_are_waited_for: "slow-handler";
     faults_at_random_cost_nothing: "soak";
 }
