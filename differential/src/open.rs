@@ -43,8 +43,8 @@ pub enum Freedom {
     /// Deliveries to several consumers were settled at once: RabbitMQ tells the queue consumer by consumer, in the order of their random
     /// tags.
     SeveralConsumers,
-    /// A channel was dropped with several subscriptions, of which one had not handed out all it got: while one is dropped, another may get
-    /// it.
+    /// A channel was dropped with a subscription that had not handed out all it got, and another, or something unsettled. Whether all of
+    /// it is given back at once or one after the other is a race, and so is who gets it meanwhile.
     DroppedChannel,
     /// A channel ended that consumed from one queue and had something unsettled of another. Each queue learns of the end on its own: what
     /// one dead-letters when it gets it back, the other may still send to the dead consumer, and so mark it as redelivered.

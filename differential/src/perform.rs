@@ -14,7 +14,7 @@ use crate::program::{
     Action, BindingSpec, CHANNELS, ConsumeSpec, ExchangeSpec, Operation, Pick, PropertiesSpec, PublishSpec, QueueName, QueueSpec, Target,
     UNCONFIRMED, connection_of,
 };
-use crate::run::{DEADLINE, Held, Runner, Subscriber};
+use crate::run::{Channel, DEADLINE, Held, Runner, Subscriber};
 use crate::text;
 
 /// What an action came to.
@@ -54,7 +54,9 @@ impl Runner<'_> {
                 let live: Vec<usize> = (0..self.subscribers.len())
                     .filter(|index| self.subscribers[*index].channel == slot && self.subscribers[*index].subscription.is_some())
                     .collect();
-                if live.len() > 1 && live.iter().any(|index| self.subscribers[*index].lazy) {
+                let holds = |channel: &Channel| channel.held.iter().any(|held| !held.settled);
+                let more = live.len() > 1 || self.channels[usize::from(slot)].as_ref().is_some_and(holds);
+                if more && live.iter().any(|index| self.subscribers[*index].lazy) {
                     self.leave_open(Freedom::DroppedChannel);
                 }
                 live.into_iter().for_each(|index| self.before_cancel(index));
