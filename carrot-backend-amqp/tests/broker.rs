@@ -41,11 +41,11 @@ fn message(queue: &str, body: &str) -> Arc<Content> {
 }
 
 fn publish(backend: &dyn Backend, content: &Arc<Content>) -> PublishTag {
-    backend.publish(&Publication { content, mandatory: false }).unwrap()
+    backend.publish(&Publication { content, mandatory: false }, LONG).unwrap()
 }
 
 fn publish_mandatory(backend: &dyn Backend, content: &Arc<Content>) -> PublishTag {
-    backend.publish(&Publication { content, mandatory: true }).unwrap()
+    backend.publish(&Publication { content, mandatory: true }, LONG).unwrap()
 }
 
 fn fill(backend: &dyn Backend, queue: &str, bodies: &[&str]) {
@@ -158,7 +158,7 @@ fn the_first_error_of_a_channel_stays_and_the_connection_lives() {
     let not_found = |error: Error| assert!(matches!(error, Error::NotFound { .. }), "{error}");
     not_found(channel.declare(Declare::Queue(&Queue::new(&*queue))).unwrap_err());
     not_found(channel.delete(Delete::Messages { queue: &queue }).unwrap_err());
-    not_found(channel.publish(&Publication { content: &message(&queue, "x"), mandatory: false }).unwrap_err());
+    not_found(channel.publish(&Publication { content: &message(&queue, "x"), mandatory: false }, LONG).unwrap_err());
     not_found(channel.confirm(PublishTag(1), LONG).unwrap_err());
     not_found(channel.get(&queue, Acknowledgement::Manual).unwrap_err());
     not_found(channel.consume(&queue, &ConsumeOptions::default()).unwrap_err());
@@ -204,7 +204,7 @@ fn a_missing_exchange_is_told_by_confirm_to_every_thread_that_waits() {
     let connector = connector();
     let channel = publishing(&connector);
     let content = Arc::new(Content::new(unique("nowhere"), "k", "x"));
-    let tags: Vec<_> = (0..4).filter_map(|_| channel.publish(&Publication { content: &content, mandatory: false }).ok()).collect();
+    let tags: Vec<_> = (0..4).filter_map(|_| channel.publish(&Publication { content: &content, mandatory: false }, LONG).ok()).collect();
     assert!(!tags.is_empty());
     thread::scope(|scope| {
         for tag in tags {
@@ -481,10 +481,10 @@ fn what_is_too_large_or_too_long_is_refused_and_harms_nothing() {
     invalid(channel.get(&long, Acknowledgement::Manual).unwrap_err(), "queue");
     invalid(channel.consume(&long, &ConsumeOptions::default()).unwrap_err(), "queue");
     let content = Arc::new(Content::new("", &*long, "x"));
-    invalid(channel.publish(&Publication { content: &content, mandatory: false }).unwrap_err(), "routing key");
+    invalid(channel.publish(&Publication { content: &content, mandatory: false }, LONG).unwrap_err(), "routing key");
     let headers: Headers = (0..200).map(|index| (format!("h{index}"), "x".repeat(1000))).collect();
     let content = Arc::new(Content::new("", &*queue, "x").with_properties(Properties::new().with_headers(headers)));
-    invalid(channel.publish(&Publication { content: &content, mandatory: false }).unwrap_err(), "headers");
+    invalid(channel.publish(&Publication { content: &content, mandatory: false }, LONG).unwrap_err(), "headers");
     let large = Queue::new(unique("large")).argument("x", "y".repeat(140_000));
     invalid(channel.declare(Declare::Queue(&large)).unwrap_err(), "queue arguments");
 
@@ -567,7 +567,7 @@ fn the_negotiated_frame_size_is_kept() {
     let queue = declare(&*channel);
     let large = Properties::new().with_header("h", "x".repeat(4096));
     let content = Arc::new(Content::new("", &*queue, "x").with_properties(large));
-    let error = channel.publish(&Publication { content: &content, mandatory: false }).unwrap_err();
+    let error = channel.publish(&Publication { content: &content, mandatory: false }, LONG).unwrap_err();
     assert!(matches!(&error, Error::Invalid { limit, .. } if limit.contains("4088")), "{error}");
     fill(&*channel, &queue, &["x".repeat(10_000).as_str()]);
 }

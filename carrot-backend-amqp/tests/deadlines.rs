@@ -65,7 +65,7 @@ fn declare(channel: &dyn Backend) -> Result<()> {
 
 fn publish(channel: &dyn Backend, size: usize) -> Result<PublishTag> {
     let content = Arc::new(Content::new("", "q", vec![0; size]));
-    channel.publish(&Publication { content: &content, mandatory: false })
+    channel.publish(&Publication { content: &content, mandatory: false }, LONG)
 }
 
 fn assert_timeout(error: &Error) {

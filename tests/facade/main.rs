@@ -10,9 +10,11 @@ mod support;
 
 mod connection;
 mod consumer;
+mod deadlines;
 mod examples;
 mod load;
 mod message;
 mod publisher;
 mod recovery;
+mod refusals;
 mod workers;
