@@ -107,7 +107,9 @@ impl Sender {
                         return Ok(());
                     }
                 }
-                Err(error) if is_of_the_channel(&error) && Instant::now() < message.deadline => self.session.failed(&channel, &error),
+                Err(error) if (is_of_the_channel(&error) || self.was_retired(&error)) && Instant::now() < message.deadline => {
+                    self.session.failed(&channel, &error);
+                }
                 Err(error) => return Err(error),
             }
             opened = self.session.recover(message.deadline);
