@@ -262,7 +262,7 @@ impl Backend for ShelfChannel {
         Ok(Deleted::new(count as u32))
     }
 
-    fn publish(&self, publication: &Publication<'_>) -> Result<PublishTag> {
+    fn publish(&self, publication: &Publication<'_>, _timeout: Duration) -> Result<PublishTag> {
         publication.validate()?;
         let mut state = self.0.shelf.lock();
         let content = publication.content;

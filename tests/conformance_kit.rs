@@ -132,7 +132,7 @@ impl Backend for Wrong<Arc<dyn Backend>> {
         }
     }
 
-    fn publish(&self, publication: &Publication<'_>) -> Result<PublishTag> {
+    fn publish(&self, publication: &Publication<'_>, timeout: Duration) -> Result<PublishTag> {
         let mut content = Content::clone(publication.content);
         match self.fault {
             Fault::BodyShortened => content.body.truncate(1000),
@@ -140,7 +140,7 @@ impl Backend for Wrong<Arc<dyn Backend>> {
             _ => {}
         }
         let mandatory = publication.mandatory && !self.has(Fault::MandatoryIgnored);
-        self.inner.publish(&Publication { content: &Arc::new(content), mandatory })
+        self.inner.publish(&Publication { content: &Arc::new(content), mandatory }, timeout)
     }
 
     fn confirm(&self, tag: PublishTag, timeout: Duration) -> Result<Outcome> {

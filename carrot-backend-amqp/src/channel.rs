@@ -221,12 +221,12 @@ impl Backend for Channel {
         }
     }
 
-    fn publish(&self, publication: &Publication<'_>) -> Result<PublishTag> {
+    fn publish(&self, publication: &Publication<'_>, timeout: Duration) -> Result<PublishTag> {
         const OPERATION: &str = "handing over a message";
         let size = limits::check_publication(publication, self.frame_max())?;
         self.core.check()?;
-        if !self.core.life().wire.flow.enter(size, self.deadline()) {
-            return Err(self.core.failure().unwrap_or_else(|| self.core.life().overdue(OPERATION, self.core.call_timeout())));
+        if !self.core.life().wire.flow.enter(size, timeout) {
+            return Err(self.core.failure().unwrap_or_else(|| self.core.life().overdue(OPERATION, timeout)));
         }
         self.core.confirms.tidy();
         let content = publication.content;

@@ -194,7 +194,7 @@ impl Lane {
             }
             state = self.changed.wait_timeout(state, deadline - now).unwrap_or_else(PoisonError::into_inner).0;
         }
-        let attempt = Arc::new(Attempt::default());
+        let attempt = Arc::new(Attempt::new(state.opened));
         let dead = std::mem::replace(&mut state.place, Place::Opening(Arc::clone(&attempt)));
         state.channels.clear();
         drop(state);

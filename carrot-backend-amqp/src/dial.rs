@@ -33,6 +33,8 @@ pub(crate) struct Dialed {
 /// One attempt to connect, as seen by who waits for it.
 #[derive(Debug, Default)]
 pub(crate) struct Attempt {
+    /// Whether the credentials were accepted before.
+    accepted_before: bool,
     state: Mutex<AttemptState>,
 }
 
@@ -44,6 +46,10 @@ struct AttemptState {
 }
 
 impl Attempt {
+    pub(crate) fn new(accepted_before: bool) -> Attempt {
+        Attempt { accepted_before, state: Mutex::default() }
+    }
+
     fn lock(&self) -> MutexGuard<'_, AttemptState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -248,7 +254,8 @@ impl Dialer<'_> {
             Credentials::External => "(client certificate)",
         };
         let ended_by_peer = ended_by_peer && !self.attempt.is_abandoned();
-        let attempted = Attempted { endpoint, user, vhost: &self.options.vhost, ended_by_peer };
+        let attempted =
+            Attempted { endpoint, user, vhost: &self.options.vhost, ended_by_peer, accepted_before: self.attempt.accepted_before };
         match error::handshake(error, &attempted) {
             None => Failure::Slow,
             Some(error @ Error::Authentication { .. }) => Failure::Final(error),

@@ -87,6 +87,8 @@ pub(crate) struct Attempted<'a> {
     pub(crate) vhost: &'a str,
     /// Whether the peer ended the conversation, rather than this side.
     pub(crate) ended_by_peer: bool,
+    /// Whether the credentials were accepted before. Then a connection that ends just after they were sent is taken for lost, not refused.
+    pub(crate) accepted_before: bool,
 }
 
 /// Why a handshake failed; `None` if the peer did not answer in time.
@@ -97,6 +99,9 @@ pub(crate) fn handshake(error: AmqpError, attempted: &Attempted<'_>) -> Option<E
     Some(match error {
         AmqpError::ConnectionTimeout => return None,
         AmqpError::InvalidCredentials | AmqpError::IoThreadPanic if !attempted.ended_by_peer => return None,
+        AmqpError::InvalidCredentials if attempted.accepted_before => {
+            connect("it closed the connection when it saw the credentials, which it accepted before".to_string(), None)
+        }
         AmqpError::InvalidCredentials => refused("it closed the connection when it saw the credentials".to_string()),
         AmqpError::ServerClosedConnection { code: code @ (403 | 530), message } => {
             refused(format!("vhost {:?}: {code} {message}", attempted.vhost))
@@ -167,9 +172,11 @@ mod tests {
 
     #[test]
     fn credentials_are_refused_by_the_peer_only() {
-        let by = |ended_by_peer| Attempted { endpoint: "h:1", user: "u", vhost: "/", ended_by_peer };
+        let by = |ended_by_peer| Attempted { endpoint: "h:1", user: "u", vhost: "/", ended_by_peer, accepted_before: false };
         assert!(matches!(handshake(AmqpError::InvalidCredentials, &by(true)), Some(Error::Authentication { .. })));
         assert!(handshake(AmqpError::InvalidCredentials, &by(false)).is_none());
+        let cut = Attempted { accepted_before: true, ..by(true) };
+        assert!(matches!(handshake(AmqpError::InvalidCredentials, &cut), Some(Error::Connect { .. })));
         assert!(handshake(AmqpError::ConnectionTimeout, &by(false)).is_none());
         let vhost = AmqpError::ServerClosedConnection { code: 530, message: "NOT_ALLOWED - vhost x not found".into() };
         assert!(matches!(handshake(vhost, &by(true)), Some(Error::Authentication { reason, .. }) if reason.contains("not found")));

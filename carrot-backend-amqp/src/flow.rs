@@ -2,7 +2,9 @@
 
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Condvar, Mutex, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
+
+use crate::time::deadline_after;
 
 /// The most bytes on their way to the socket: enough to keep it busy, little enough to hold in memory. One larger message may go alone.
 const LIMIT: u64 = 8 << 20;
@@ -18,11 +20,12 @@ pub(crate) struct Flow {
 }
 
 impl Flow {
-    /// Waits until `bytes` more fit, and counts them. Gives false if they did not fit before the deadline; once closed, all fit.
-    pub(crate) fn enter(&self, bytes: usize, deadline: Instant) -> bool {
+    /// Waits until `bytes` more fit, and counts them. Gives false if they did not fit in time; once closed, all fit.
+    pub(crate) fn enter(&self, bytes: usize, timeout: Duration) -> bool {
         if self.try_enter(bytes as u64) {
             return true;
         }
+        let deadline = deadline_after(timeout);
         let mut closed = self.closed.lock().unwrap_or_else(PoisonError::into_inner);
         self.waiting.fetch_add(1, Ordering::SeqCst);
         let entered = loop {
@@ -73,54 +76,51 @@ impl Flow {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
-    fn soon() -> Instant {
-        Instant::now() + Duration::from_millis(20)
-    }
+    const A_MOMENT: Duration = Duration::from_millis(20);
+    const LONG: Duration = Duration::from_secs(10);
 
     #[test]
     fn the_limit_holds_until_bytes_leave() {
         let flow = Flow::default();
-        assert!(flow.enter(LIMIT as usize, soon()));
-        assert!(!flow.enter(1, soon()));
+        assert!(flow.enter(LIMIT as usize, A_MOMENT));
+        assert!(!flow.enter(1, A_MOMENT));
         flow.left(1);
-        assert!(flow.enter(1, soon()));
-        assert!(!flow.enter(1, soon()));
+        assert!(flow.enter(1, A_MOMENT));
+        assert!(!flow.enter(1, A_MOMENT));
     }
 
     #[test]
     fn a_larger_message_goes_alone() {
         let flow = Flow::default();
-        assert!(flow.enter(LIMIT as usize * 2, soon()));
-        assert!(!flow.enter(1, soon()));
+        assert!(flow.enter(LIMIT as usize * 2, A_MOMENT));
+        assert!(!flow.enter(1, A_MOMENT));
         flow.left(LIMIT as usize * 2);
-        assert!(flow.enter(LIMIT as usize * 2, soon()));
+        assert!(flow.enter(LIMIT as usize * 2, A_MOMENT));
     }
 
     #[test]
     fn uncounted_traffic_gives_no_credit() {
         let flow = Flow::default();
         flow.left(LIMIT as usize * 5);
-        assert!(flow.enter(LIMIT as usize, soon()));
-        assert!(!flow.enter(1, soon()));
+        assert!(flow.enter(LIMIT as usize, A_MOMENT));
+        assert!(!flow.enter(1, A_MOMENT));
     }
 
     #[test]
     fn a_waiter_wakes_when_bytes_leave_and_when_closed() {
         let flow = Flow::default();
-        assert!(flow.enter(LIMIT as usize, soon()));
-        let late = Instant::now() + Duration::from_secs(10);
+        assert!(flow.enter(LIMIT as usize, A_MOMENT));
+        let started = Instant::now();
         std::thread::scope(|scope| {
-            let first = scope.spawn(|| flow.enter(10, late));
+            let first = scope.spawn(|| flow.enter(10, LONG));
             flow.left(10);
             assert!(first.join().is_ok_and(|entered| entered));
-            let second = scope.spawn(|| flow.enter(10, late));
+            let second = scope.spawn(|| flow.enter(10, LONG));
             flow.close();
             assert!(second.join().is_ok_and(|entered| entered));
         });
-        assert!(Instant::now() < late);
+        assert!(started.elapsed() < LONG);
     }
 }

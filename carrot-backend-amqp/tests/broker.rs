@@ -317,10 +317,10 @@ fn what_is_too_large_or_too_long_is_refused_and_harms_nothing() {
     invalid(channel.get(&long, Acknowledgement::Manual).unwrap_err(), "queue");
     invalid(channel.consume(&long, &ConsumeOptions::default()).unwrap_err(), "queue");
     let content = Arc::new(Content::new("", &*long, "x"));
-    invalid(channel.publish(&Publication { content: &content, mandatory: false }).unwrap_err(), "routing key");
+    invalid(channel.publish(&Publication { content: &content, mandatory: false }, LONG).unwrap_err(), "routing key");
     let headers: Headers = (0..200).map(|index| (format!("h{index}"), "x".repeat(1000))).collect();
     let content = Arc::new(Content::new("", &*queue, "x").with_properties(Properties::new().with_headers(headers)));
-    invalid(channel.publish(&Publication { content: &content, mandatory: false }).unwrap_err(), "headers");
+    invalid(channel.publish(&Publication { content: &content, mandatory: false }, LONG).unwrap_err(), "headers");
     let large = Queue::new(unique("large")).argument("x", "y".repeat(140_000));
     invalid(channel.declare(Declare::Queue(&large)).unwrap_err(), "queue arguments");
 
@@ -403,7 +403,7 @@ fn the_negotiated_frame_size_is_kept() {
     let queue = declare(&*channel);
     let large = Properties::new().with_header("h", "x".repeat(4096));
     let content = Arc::new(Content::new("", &*queue, "x").with_properties(large));
-    let error = channel.publish(&Publication { content: &content, mandatory: false }).unwrap_err();
+    let error = channel.publish(&Publication { content: &content, mandatory: false }, LONG).unwrap_err();
     assert!(matches!(&error, Error::Invalid { limit, .. } if limit.contains("4088")), "{error}");
     fill(&*channel, &queue, &["x".repeat(10_000).as_str()]);
 }

@@ -65,7 +65,7 @@ fn declare(channel: &dyn Backend) -> Result<()> {
 
 fn publish(channel: &dyn Backend, size: usize) -> Result<PublishTag> {
     let content = Arc::new(Content::new("", "q", vec![0; size]));
-    channel.publish(&Publication { content: &content, mandatory: false })
+    channel.publish(&Publication { content: &content, mandatory: false }, DEADLINE)
 }
 
 fn assert_timeout(error: &Error) {
@@ -253,7 +253,10 @@ fn closing_interrupts_an_open_under_way() {
 #[test]
 fn a_broker_that_stops_reading_stops_publishers_within_bounds() {
     const SIZE: usize = 100_000;
-    let (_fake, connector, channel) = opened(Script::StopsReading);
+    let fake = Fake::start(Script::StopsReading);
+    // How long a message may wait is its own affair.
+    let connector = AmqpConnector::new(&options(fake.port()).call_timeout(LONG).heartbeat(LONG)).unwrap();
+    let channel = connector.open(&ChannelOptions::publish(), LONG).unwrap();
     let mut handed_over = 0;
     let error = loop {
         match in_time(|| publish(&*channel, SIZE)) {
@@ -263,6 +266,7 @@ fn a_broker_that_stops_reading_stops_publishers_within_bounds() {
         assert!(handed_over < 64 << 20, "memory has no bound");
     };
     assert_timeout(&error);
+    assert_timeout(&in_time(|| publish(&*channel, SIZE)).unwrap_err());
     at_once(|| drop((channel, connector)));
 }
 

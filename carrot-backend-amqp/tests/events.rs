@@ -32,7 +32,7 @@ fn open(connector: &AmqpConnector) -> Arc<dyn Backend> {
 /// Makes the peer act. It may do so before the whole message has left, and then this fails.
 fn publish(channel: &dyn Backend) {
     let content = Arc::new(Content::new("", "q", "x"));
-    let _ = channel.publish(&Publication { content: &content, mandatory: false });
+    let _ = channel.publish(&Publication { content: &content, mandatory: false }, LONG);
 }
 
 fn next(events: &Receiver<Event>) -> Event {

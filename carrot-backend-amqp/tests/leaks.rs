@@ -108,7 +108,7 @@ fn channels_and_consumers_leave_nothing() {
     let content = Arc::new(Content::new("", &*queue, "x"));
     let keeps = connector.open(&ChannelOptions::consume(), LONG).unwrap();
     leaves_nothing(1000, || {
-        let tag = publisher.publish(&Publication { content: &content, mandatory: false }).unwrap();
+        let tag = publisher.publish(&Publication { content: &content, mandatory: false }, LONG).unwrap();
         assert_eq!(publisher.confirm(tag, LONG).unwrap(), Outcome::Accepted);
         let channel = connector.open(&ChannelOptions::consume(), LONG).unwrap();
         for channel in [&channel, &keeps] {

@@ -35,7 +35,7 @@ fn round_trips(criterion: &mut Criterion) {
     let confirming = broker.connector().open(&ChannelOptions::publish(), SOON).expect("a channel");
     group.bench_function("publish_confirm_get_ack", |bencher| {
         bencher.iter(|| {
-            let tag = confirming.publish(&Publication { content: &address.message(), mandatory: true }).expect("published");
+            let tag = confirming.publish(&Publication { content: &address.message(), mandatory: true }, SOON).expect("published");
             assert_eq!(confirming.confirm(tag, SOON).expect("confirmed"), Outcome::Accepted);
             get_and_ack(&*confirming, "q");
         });

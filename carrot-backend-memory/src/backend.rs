@@ -60,15 +60,18 @@ impl Backend for MemoryBackend {
         })
     }
 
-    fn publish(&self, publication: &Publication<'_>) -> Result<PublishTag> {
+    fn publish(&self, publication: &Publication<'_>, timeout: Duration) -> Result<PublishTag> {
         let handle = &*self.handle;
         check_publication(publication, handle.frame_max)?;
         handle.channel.check()?;
-        let verdict = match handle.begin(Operation::Publish) {
+        let verdict = match handle.begin_publish(timeout) {
             // What the broker refuses is told by `confirm`, here under a tag that is never answered.
             Err(error) if error.is_channel_error() => return Ok(PublishTag(u64::MAX)),
             verdict => verdict?,
         };
+        if !handle.connection.throttle.wait_for_room(publication.content.body.len(), Deadline::after(timeout)) {
+            return Err(handle.explain(Error::timeout("publish", timeout)));
+        }
         let mut publishing = lock(&handle.channel.publishing);
         handle.channel.check()?;
         publishing.count += 1;
@@ -82,10 +85,7 @@ impl Backend for MemoryBackend {
             return Err(Error::invalid("channel", "without confirms", "only a channel opened with confirms can be asked for them"));
         }
         let left = self.handle.begin_wait(Operation::Confirm, timeout)?;
-        self.handle.channel.confirm(tag.0, left).map_err(|error| match (error, self.handle.connection.throttle.blocked()) {
-            (Error::Timeout { .. }, Some(reason)) => Error::Blocked { reason },
-            (error, _) => error,
-        })
+        self.handle.channel.confirm(tag.0, left).map_err(|error| self.handle.explain(error))
     }
 
     fn get(&self, queue: &str, acknowledgement: Acknowledgement) -> Result<Option<Delivery>> {

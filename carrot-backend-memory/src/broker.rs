@@ -40,7 +40,7 @@ static NAMED: LazyLock<Mutex<HashMap<String, Weak<Core>>>> = LazyLock::new(Mutex
 /// channel.declare(Declare::Queue(&Queue::new("feed")))?;
 ///
 /// let content = Arc::new(Content::new("", "feed", "hello"));
-/// let tag = channel.publish(&Publication { content: &content, mandatory: true })?;
+/// let tag = channel.publish(&Publication { content: &content, mandatory: true }, Duration::from_secs(1))?;
 /// assert_eq!(channel.confirm(tag, Duration::from_secs(1))?, Outcome::Accepted);
 ///
 /// let delivery = channel.get("feed", Acknowledgement::Manual)?.expect("a message");

@@ -143,7 +143,8 @@ impl Faults {
     }
 
     /// Makes the next `count` such operations take so much longer, by the clock of the broker. One that would take longer than the call
-    /// deadline, in real time, gives [`Error::Timeout`] and closes its channel.
+    /// deadline, in real time, gives [`Error::Timeout`] and closes its channel; but for what has a timeout of its own, which is held up
+    /// until then, and harmed by nothing.
     pub fn delay(&self, operation: Operation, by: Duration, count: u32) -> &Faults {
         self.order(operation, 0, count, Action::Delay(by))
     }
@@ -153,7 +154,7 @@ impl Faults {
     ///
     /// Each connection learns of it by its next publication: it tells its observers
     /// [`Event::Blocked`](carrot_core::backend::Event::Blocked). That publication and those after it wait unread: `publish` gives a tag,
-    /// and `confirm` gives [`Error::Blocked`] at its timeout. A connection that is cut or dropped meanwhile loses them, and closing it or
+    /// and `confirm` gives [`Error::Blocked`] at its timeout; beyond 8 MiB of bodies so does `publish`. A connection that is cut or dropped meanwhile loses them, and closing it or
     /// the channel waits for them. As on RabbitMQ, the publication by which a connection learns of it is still taken if its body is empty.
     ///
     /// Everything else goes on. On RabbitMQ, nothing at all is read from a connection that was blocked: there, keep publishing and
@@ -171,7 +172,7 @@ impl Faults {
     /// broker.faults().block_publishers("low on memory");
     ///
     /// let content = Arc::new(Content::new("amq.fanout", "", "news"));
-    /// let tag = channel.publish(&Publication { content: &content, mandatory: false })?;
+    /// let tag = channel.publish(&Publication { content: &content, mandatory: false }, Duration::from_secs(1))?;
     /// assert!(matches!(channel.confirm(tag, Duration::ZERO), Err(Error::Blocked { .. })));
     ///
     /// broker.faults().unblock_publishers();

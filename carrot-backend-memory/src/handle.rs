@@ -68,15 +68,36 @@ impl Handle {
         self.judge(self.core().meet(operation, Some(&self.channel), self.call_timeout))
     }
 
+    /// As [`begin`](Handle::begin), for a publication, which is held up as by a congested way. Running out of its timeout closes nothing.
+    pub(crate) fn begin_publish(&self, timeout: Duration) -> Result<Verdict> {
+        self.channel.check()?;
+        if !self.core().faults.is_armed() {
+            return Ok(Verdict::Proceed);
+        }
+        self.meet_within(Operation::Publish, timeout)
+    }
+
     /// As [`begin`](Handle::begin), for what only waits: what is left of its timeout. Running out of it closes nothing.
     pub(crate) fn begin_wait(&self, operation: Operation, timeout: Duration) -> Result<Duration> {
         if !self.core().faults.is_armed() {
             return Ok(timeout);
         }
         let started = Instant::now();
+        self.meet_within(operation, timeout).map(|_| timeout.saturating_sub(started.elapsed()))
+    }
+
+    fn meet_within(&self, operation: Operation, timeout: Duration) -> Result<Verdict> {
         match self.core().meet(operation, Some(&self.channel), timeout) {
-            Err(error @ Error::Timeout { .. }) => Err(error),
-            verdict => self.judge(verdict).map(|_| timeout.saturating_sub(started.elapsed())),
+            Err(error @ Error::Timeout { .. }) => Err(self.explain(error)),
+            verdict => self.judge(verdict),
+        }
+    }
+
+    /// Tells of an alarm instead of a timeout.
+    pub(crate) fn explain(&self, error: Error) -> Error {
+        match (error, self.connection.throttle.blocked()) {
+            (Error::Timeout { .. }, Some(reason)) => Error::Blocked { reason },
+            (error, _) => error,
         }
     }
 

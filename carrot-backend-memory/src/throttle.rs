@@ -11,6 +11,9 @@ use crate::faults::Verdict;
 use crate::observers::Observers;
 use crate::sync::{Deadline, lock};
 
+/// The most bytes that are left unread, but for the last message: what the AMQP driver holds at most of what has not left.
+const ROOM: usize = 8 << 20;
+
 /// A publication that waits to be read.
 #[derive(Debug)]
 pub(crate) struct Parked {
@@ -35,6 +38,8 @@ struct State {
     alarm: Option<Arc<str>>,
     told: bool,
     parked: VecDeque<Parked>,
+    /// How large their bodies are.
+    bytes: usize,
     gone: bool,
 }
 
@@ -70,14 +75,33 @@ impl Throttle {
         if first && parked.content.body.is_empty() {
             return Some(parked);
         }
+        state.bytes += parked.content.body.len();
         state.parked.push_back(parked);
         None
+    }
+
+    /// Waits until there is room for `bytes` more that may have to be left unread; false if the deadline came before. One message always
+    /// fits.
+    pub(crate) fn wait_for_room(&self, bytes: usize, deadline: Deadline) -> bool {
+        if !self.is_held() {
+            return true;
+        }
+        let mut state = lock(&self.state);
+        while state.bytes > 0 && state.bytes + bytes > ROOM {
+            let passed;
+            (state, passed) = deadline.wait(&self.read, state);
+            if passed {
+                return false;
+            }
+        }
+        true
     }
 
     /// What was published first of what was not read. With nothing left, everything is read again.
     pub(crate) fn release(&self, observers: Option<&Observers>) -> Option<Parked> {
         let mut state = lock(&self.state);
         if let Some(parked) = state.parked.pop_front() {
+            state.bytes -= parked.content.body.len();
             return Some(parked);
         }
         state.alarm = None;

@@ -503,6 +503,7 @@ macro_rules! __failure {
             }
             alarms {
                 a_confirm_is_late_while_the_broker_is_blocked needs BlockBroker;
+                a_blocked_publisher_is_stopped_within_bounds_and_goes_on_afterwards needs BlockBroker;
                 a_blocked_broker_still_serves_consumers needs BlockBroker;
             }
             restarts {

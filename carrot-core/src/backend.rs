@@ -23,7 +23,7 @@
 //!
 //! # Deadlines
 //!
-//! `open`, `confirm`, `next` and `close` take a timeout. Every other call is bounded by the *call deadline* that the driver was configured
+//! `open`, `publish`, `confirm`, `next` and `close` take a timeout. Every other call is bounded by the *call deadline* that the driver was configured
 //! with, and gives [`Error::Timeout`] when it passes; what happened at the broker is then unknown, so the driver closes the channel. No
 //! call waits longer than its bound by more than a scheduling delay. A `publish` that times out because the way to the broker is congested
 //! has sent nothing, and leaves the channel usable. Dropping any of the three never waits for the broker.
@@ -151,11 +151,14 @@ pub trait Backend: Debug + Send + Sync + 'static {
     /// Hands a message over to the broker, and does not wait for its answer.
     ///
     /// The tags of one channel count up from 1 in the order in which messages leave. Blocks only while the way to the broker is
-    /// congested, up to the call deadline; the number of unconfirmed messages is the caller's to limit.
+    /// congested, `timeout` at most; the number of unconfirmed messages is the caller's to limit, but a driver holds no more than a few
+    /// MiB that have not left, and one message.
     ///
     /// # Errors
-    /// [`Error::Invalid`]; the channel's first error. A missing exchange is told by `confirm`.
-    fn publish(&self, publication: &Publication<'_>) -> Result<PublishTag>;
+    /// [`Error::Invalid`]; the channel's first error. [`Error::Timeout`] if the way stayed congested, or [`Error::Blocked`] if the broker
+    /// is known to have blocked publishing: nothing was sent, no tag was taken, and the channel is well. A missing exchange is told by
+    /// `confirm`.
+    fn publish(&self, publication: &Publication<'_>, timeout: Duration) -> Result<PublishTag>;
 
     /// Waits for the broker's answer to one `publish` of this channel.
     ///

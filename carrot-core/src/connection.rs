@@ -1,9 +1,8 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
 
 use crate::backend::{Backend, ChannelOptions, Condition, Connector, Declare, Declared, Delete, Event};
-use crate::probation::Probation;
-use crate::redial::Redial;
 use crate::session::{Line, Session};
 use crate::{
     Binding, ConnectionOptions, ConsumerBuilder, ConsumerDefinition, Error, Exchange, PublisherBuilder, PublisherDefinition, Queue, Result,
@@ -45,9 +44,8 @@ impl Connection {
 
     /// A connection through any connector, with the deadlines and the largest message of `options`.
     pub fn with_options(connector: Arc<dyn Connector>, options: &ConnectionOptions) -> Connection {
-        let (redial, probation) = (Arc::new(Redial::default()), Arc::new(Probation::default()));
-        let line = Line { connector, redial, probation, connect_timeout: options.connect_timeout, call_timeout: options.call_timeout };
-        let administration = Session::new(line.clone(), ChannelOptions::consume(), "connection", |_| Ok(()));
+        let line = Line::new(connector, options);
+        let administration = Session::new(line.clone(), ChannelOptions::consume(), "connection", |_, _| Ok(()));
         Connection { shared: Arc::new(Shared { line, max_message_size: options.max_message_size, administration }) }
     }
 
@@ -217,7 +215,7 @@ impl Connection {
     /// # Errors
     /// [`Error::Timeout`] if the connection had to be cut.
     pub fn close(&self) -> Result<()> {
-        self.shared.line.redial.close();
+        self.shared.line.close();
         self.shared.administration.shut();
         self.shared.line.connector.close(self.shared.line.call_timeout)
     }
@@ -227,11 +225,15 @@ impl Connection {
         self.shared.max_message_size
     }
 
+    pub(crate) fn call_timeout(&self) -> Duration {
+        self.shared.line.call_timeout
+    }
+
     pub(crate) fn session<S: Clone>(
         &self,
         options: ChannelOptions,
         what: &'static str,
-        set_up: impl Fn(&Arc<dyn Backend>) -> Result<S> + Send + Sync + 'static,
+        set_up: impl Fn(&Arc<dyn Backend>, Instant) -> Result<S> + Send + Sync + 'static,
     ) -> Session<S> {
         Session::new(self.shared.line.clone(), options, what, set_up)
     }

@@ -72,7 +72,7 @@ impl Consumer {
     pub(crate) fn open(connection: &Connection, definition: ConsumerDefinition) -> Result<Consumer> {
         let ConsumerDefinition { options, codecs, give_up_after, redeclares, .. } = definition.clone();
         let codecs = Arc::new(codecs);
-        let session = connection.session(ChannelOptions::consume(), "consumer", move |channel| definition.declare(&**channel));
+        let session = connection.session(ChannelOptions::consume(), "consumer", move |channel, _| definition.declare(&**channel));
         session.channel()?;
         let stop = Arc::new(Stop::new(session.line()));
         let shared = Arc::new(Shared { session, stop, options, give_up_after, redeclares, codecs });

@@ -23,6 +23,8 @@ pub(crate) struct InFlight {
 struct Inside {
     /// Where it was handed over last.
     attempt: Option<Attempt>,
+    /// Whether a channel refused it that is not to be believed, so that it has to be sent again.
+    refused: bool,
     /// Whether a thread is asking there.
     asking: bool,
     /// How many threads wait for a change. Waking nobody would take a system call.
@@ -63,12 +65,24 @@ impl InFlight {
     pub(crate) fn sent(&self, attempt: Attempt) {
         let mut inside = self.lock();
         inside.attempt = Some(attempt);
+        inside.refused = false;
         self.tell(inside);
     }
 
-    /// Whether it was handed over, but to a channel other than `channel`, and has no answer yet.
+    /// How long there is until its deadline.
+    pub(crate) fn left(&self) -> Duration {
+        self.deadline.saturating_duration_since(Instant::now())
+    }
+
+    /// Whether it was handed over, but to a channel other than `channel`, and has no answer yet that counts.
     pub(crate) fn is_elsewhere_than(&self, channel: &Arc<dyn Backend>) -> bool {
-        self.lock().attempt.as_ref().is_some_and(|attempt| !Arc::ptr_eq(&attempt.channel, channel))
+        let inside = self.lock();
+        inside.refused || inside.attempt.as_ref().is_some_and(|attempt| !Arc::ptr_eq(&attempt.channel, channel))
+    }
+
+    /// Whether a channel refused it that is not to be believed, and it was not sent again since.
+    pub(crate) fn is_refused(&self) -> bool {
+        self.lock().refused
     }
 
     /// Whether it was handed over to `channel` last, and has no answer yet.
@@ -91,8 +105,9 @@ impl InFlight {
     }
 
     /// Waits until `until` for its fate. Gives what the broker, or the channel, said; that is not recorded yet: the caller decides
-    /// whether it is final and calls [`resolve`](InFlight::resolve) or [`sent`](InFlight::sent).
-    pub(crate) fn ask(&self, until: Instant) -> Answer {
+    /// whether it is final and calls [`resolve`](InFlight::resolve) or [`sent`](InFlight::sent). A refusal is not believed if `excuses`
+    /// says so.
+    pub(crate) fn ask(&self, until: Instant, excuses: impl Fn() -> bool) -> Answer {
         loop {
             let attempt = match self.await_turn(until) {
                 Ok(attempt) => attempt,
@@ -100,7 +115,11 @@ impl InFlight {
             };
             let left = until.saturating_duration_since(Instant::now());
             let error = match attempt.channel.confirm(attempt.tag, left) {
-                Ok(outcome) => return Answer::Final(self.fate(outcome)),
+                Ok(Outcome::Refused) => match self.refused(attempt, excuses()) {
+                    Some(answer) => return answer,
+                    None => continue,
+                },
+                Ok(outcome) => return Answer::Final(attempt.channel, self.fate(outcome)),
                 Err(error) => error,
             };
             let mut inside = self.lock();
@@ -116,12 +135,31 @@ impl InFlight {
         }
     }
 
+    /// What a refusal comes to: nothing if the message was sent again meanwhile.
+    fn refused(&self, attempt: Attempt, excused: bool) -> Option<Answer> {
+        let mut inside = self.lock();
+        if inside.attempt.as_ref().is_some_and(|current| current.is(&attempt)) {
+            inside.attempt = None;
+            if !excused {
+                return Some(Answer::Final(attempt.channel, Err(Error::Refused)));
+            }
+            inside.refused = true;
+        }
+        inside.asking = false;
+        let answer = inside.refused.then_some(Answer::Refused(Some(attempt.channel)));
+        self.tell(inside);
+        answer
+    }
+
     /// Waits until nobody else is asking; then this thread is.
     fn await_turn(&self, until: Instant) -> Result<Attempt, Answer> {
         let mut inside = self.lock();
         loop {
             if let Some(fate) = &inside.fate {
                 return Err(Answer::Known(fate.clone()));
+            }
+            if inside.refused {
+                return Err(Answer::Refused(None));
             }
             if let Some(attempt) = inside.attempt.clone().filter(|_| !inside.asking) {
                 inside.asking = true;
@@ -184,8 +222,10 @@ impl InFlight {
 pub(crate) enum Answer {
     /// It was known already.
     Known(Result<()>),
-    /// The broker has spoken; this thread has to record it.
-    Final(Result<()>),
+    /// The broker has spoken, on this channel; this thread has to record it.
+    Final(Arc<dyn Backend>, Result<()>),
+    /// It was refused, now by this channel, or before; this thread has to send it again, or to resolve it.
+    Refused(Option<Arc<dyn Backend>>),
     /// No answer yet.
     None,
     /// No answer yet, since the broker has blocked publishing.

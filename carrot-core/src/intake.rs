@@ -65,7 +65,7 @@ impl Intake {
                 Ok(Some(delivery)) => {
                     let message = self.shared.message(delivery, &subscribed.channel, &subscribed.queue);
                     subscribed.gave.store(true, Ordering::Release);
-                    self.shared.session.prove();
+                    self.shared.session.prove(&subscribed.channel);
                     if !self.is_stopped() {
                         return Ok(Some(message));
                     }
@@ -239,7 +239,7 @@ fn subscribe(shared: &Shared, options: &ConsumeOptions, attempts: &Attempts<'_>)
                 if !(attempts.retried)(&error) || Instant::now() >= attempts.until {
                     return Err(error);
                 }
-                shared.session.line().redial.failed(&error);
+                shared.session.postpone(&error);
             }
         }
     }

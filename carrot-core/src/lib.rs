@@ -33,8 +33,10 @@ mod sender;
 mod session;
 mod stop;
 mod topology;
+mod trial;
 mod value;
 mod window;
+mod within;
 mod workers;
 
 pub mod backend;

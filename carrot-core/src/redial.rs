@@ -10,7 +10,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 /// After so long without a failure, the next pause is the first again.
 const FORGETTING: Duration = Duration::from_secs(15);
 
-/// Shared by everything that opens channels on one connection.
+/// Shared by everything that opens channels in one role on one connection.
 #[derive(Debug, Default)]
 pub(crate) struct Redial {
     state: Mutex<State>,

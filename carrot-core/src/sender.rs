@@ -8,6 +8,7 @@ use crate::batch::BatchReport;
 use crate::in_flight::{Answer, Attempt, InFlight};
 use crate::session::{Session, may_pass};
 use crate::window::Window;
+use crate::within::within;
 use crate::{Connection, Error, Properties, PublisherDefinition, Result, validate};
 
 /// The working part of a publisher; receipts keep it alive.
@@ -31,11 +32,13 @@ impl Sender {
         let unclaimed = Arc::new(Unclaimed::default());
         let options = if definition.confirms { ChannelOptions::publish() } else { ChannelOptions::publish().without_confirms() };
         let backlog = Backlog { window: Arc::clone(&window), unclaimed: Arc::clone(&unclaimed) };
-        let session = connection.session(options, "publisher", move |channel| {
+        let limit = connection.call_timeout();
+        let session = connection.session(options, "publisher", move |channel, until| {
             if !exchange.is_default() {
-                channel.declare(Declare::Exchange(&exchange))?;
+                let (channel, exchange) = (Arc::clone(channel), exchange.clone());
+                within(until, limit, "declaring an exchange", move || channel.declare(Declare::Exchange(&exchange)))?;
             }
-            backlog.send_again(channel)
+            backlog.send_again(channel, until)
         });
         let sender = Sender {
             exchange: name,
@@ -96,14 +99,10 @@ impl Sender {
     /// Publishes on the channel of the moment; once more if that was replaced meanwhile, since whoever replaced it may not have known of
     /// this message.
     fn send_until_gone(&self, message: &InFlight) -> Result<()> {
-        let mut opened = self.session.channel();
+        let mut opened = self.session.current().map_or_else(|| self.session.recover(message.deadline), Ok);
         loop {
-            let channel = match opened {
-                Ok(opened) => opened.channel,
-                Err(error) if !may_pass(&error) => return Err(error),
-                Err(_) => self.session.recover(message.deadline)?.channel,
-            };
-            match channel.publish(&message.publication()) {
+            let channel = opened?.channel;
+            match channel.publish(&message.publication(), message.left()) {
                 Ok(_) if !self.definition.confirms => return Ok(()),
                 Ok(tag) => {
                     message.sent(Attempt { channel: Arc::clone(&channel), tag });
@@ -111,7 +110,9 @@ impl Sender {
                         return Ok(());
                     }
                 }
-                Err(error) if is_of_the_channel(&error) && Instant::now() < message.deadline => self.session.failed(&channel, &error),
+                Err(error) if (is_of_the_channel(&error) || self.was_retired(&error)) && Instant::now() < message.deadline => {
+                    self.session.failed(&channel, &error);
+                }
                 Err(error) => return Err(error),
             }
             opened = self.session.recover(message.deadline);
@@ -134,25 +135,37 @@ impl Sender {
     pub(crate) fn wait(&self, message: &InFlight, until: Instant) -> Result<()> {
         let until = until.min(message.deadline);
         let unknown = loop {
-            match message.ask(until) {
+            match message.ask(until, || self.session.excuses_refusals()) {
                 Answer::Known(fate) => return fate,
-                Answer::Final(fate) => {
-                    self.session.prove();
-                    self.backlog.resolve(message, fate.clone());
-                    return fate;
+                Answer::Final(channel, fate) => {
+                    if !matches!(fate, Err(Error::Refused)) {
+                        self.session.prove(&channel);
+                    }
+                    return self.resolve(message, fate);
+                }
+                Answer::Refused(channel) => {
+                    if let Some(channel) = channel {
+                        self.session.retire(&channel, "it was opened after a loss and refuses messages");
+                    }
+                    match self.send_again(message, || message.is_refused(), until) {
+                        Err(error) if !may_pass(&error) => return self.resolve(message, Err(error)),
+                        Err(_) if Instant::now() >= message.deadline => break Error::Refused,
+                        Err(error) => break error,
+                        Ok(()) => {}
+                    }
                 }
                 Answer::Lost(lost, error) => {
                     self.session.failed(&lost.channel, &error);
-                    if !error.is_disconnected() {
-                        self.backlog.resolve(message, Err(error.clone()));
-                        return Err(error);
-                    }
-                    if let Err(error) = self.send_again(message, &lost, until) {
-                        if !may_pass(&error) {
-                            self.backlog.resolve(message, Err(error.clone()));
-                            return Err(error);
-                        }
+                    if Instant::now() >= message.deadline {
                         break error;
+                    }
+                    if !error.is_disconnected() && !self.was_retired(&error) {
+                        return self.resolve(message, Err(error));
+                    }
+                    match self.send_again(message, || message.is_on(&lost.channel), until) {
+                        Err(error) if !may_pass(&error) => return self.resolve(message, Err(error)),
+                        Err(error) => break error,
+                        Ok(()) => {}
                     }
                 }
                 Answer::Blocked(error) => break error,
@@ -165,11 +178,21 @@ impl Sender {
         Err(unknown)
     }
 
-    /// Sees to it that a message whose channel is lost is on another: opening that has sent it again, unless it was opened before.
-    fn send_again(&self, message: &InFlight, lost: &Attempt, until: Instant) -> Result<()> {
+    fn resolve(&self, message: &InFlight, fate: Result<()>) -> Result<()> {
+        self.backlog.resolve(message, fate.clone());
+        fate
+    }
+
+    /// Whether a channel ended since this publisher closed it for another.
+    fn was_retired(&self, error: &Error) -> bool {
+        matches!(error, Error::Closed { .. }) && !self.session.is_closed()
+    }
+
+    /// Sees to it that a message is on another channel: opening that has sent it again, unless it was opened before, as `is_left` tells.
+    fn send_again(&self, message: &InFlight, is_left: impl Fn() -> bool, until: Instant) -> Result<()> {
         let channel = self.session.recover(until)?.channel;
-        if message.is_on(&lost.channel) {
-            match channel.publish(&message.publication()) {
+        if is_left() {
+            match channel.publish(&message.publication(), until.saturating_duration_since(Instant::now())) {
                 Ok(tag) => message.sent(Attempt { channel, tag }),
                 Err(error) if is_of_the_channel(&error) => self.session.failed(&channel, &error),
                 Err(error) => return Err(error),
@@ -216,10 +239,15 @@ impl Backlog {
         }
     }
 
-    /// Sends what was on a channel before `channel` and has no answer, in the old order, before anything new can be sent.
-    fn send_again(&self, channel: &Arc<dyn Backend>) -> Result<()> {
+    /// Sends what was on a channel before `channel` and has no answer, in the old order, before anything new can be sent. What is past its
+    /// deadline is not sent any more.
+    fn send_again(&self, channel: &Arc<dyn Backend>, until: Instant) -> Result<()> {
         for message in self.window.messages().iter().filter(|message| message.is_elsewhere_than(channel)) {
-            match channel.publish(&message.publication()) {
+            let now = Instant::now();
+            if now >= message.deadline {
+                continue;
+            }
+            match channel.publish(&message.publication(), until.saturating_duration_since(now)) {
                 Ok(tag) => message.sent(Attempt { channel: Arc::clone(channel), tag }),
                 Err(error @ Error::Invalid { .. }) => self.resolve(message, Err(error)),
                 Err(error) => return Err(error),

@@ -1,32 +1,61 @@
 //! One channel that is opened when it is first needed, and opened again after it was lost.
 
 use std::fmt;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::backend::{Backend, ChannelOptions, Connector};
+use crate::backend::{Backend, ChannelOptions, Connector, Role};
 use crate::probation::Probation;
 use crate::redial::Redial;
-use crate::{Error, Result};
+use crate::trial::Trial;
+use crate::{ConnectionOptions, Error, Result};
 
-/// Prepares a fresh channel for its publisher or consumer: declarations, and what has to be sent again.
-type SetUp<S> = dyn Fn(&Arc<dyn Backend>) -> Result<S> + Send + Sync;
+/// Prepares a fresh channel for its publisher or consumer: declarations, and what has to be sent again. Nobody waits for it beyond the point
+/// in time.
+type SetUp<S> = dyn Fn(&Arc<dyn Backend>, Instant) -> Result<S> + Send + Sync;
 
 /// What the sessions of one connection share.
 #[derive(Debug, Clone)]
 pub(crate) struct Line {
     pub(crate) connector: Arc<dyn Connector>,
-    pub(crate) redial: Arc<Redial>,
+    /// For the channels that publish. Each role may have a connection of its own: what keeps one from being opened, such as an alarm, is
+    /// not to hold up the other.
+    publishing: Arc<Redial>,
+    consuming: Arc<Redial>,
     pub(crate) probation: Arc<Probation>,
     pub(crate) connect_timeout: Duration,
     pub(crate) call_timeout: Duration,
 }
 
 impl Line {
+    pub(crate) fn new(connector: Arc<dyn Connector>, options: &ConnectionOptions) -> Line {
+        Line {
+            connector,
+            publishing: Arc::default(),
+            consuming: Arc::default(),
+            probation: Arc::default(),
+            connect_timeout: options.connect_timeout,
+            call_timeout: options.call_timeout,
+        }
+    }
+
+    fn redial(&self, role: Role) -> &Redial {
+        match role {
+            Role::Publish => &self.publishing,
+            Role::Consume => &self.consuming,
+        }
+    }
+
+    /// Refuses all further attempts to open a channel.
+    pub(crate) fn close(&self) {
+        self.publishing.close();
+        self.consuming.close();
+    }
+
     /// Has everybody who waits for a connection ask again whether to give up.
     pub(crate) fn wake(&self) {
-        self.redial.wake();
+        self.publishing.wake();
+        self.consuming.wake();
         self.probation.wake();
     }
 }
@@ -38,8 +67,7 @@ pub(crate) struct Session<S> {
     set_up: Box<SetUp<S>>,
     slot: Mutex<Slot<S>>,
     changed: Condvar,
-    /// Whether the current channel has done what it is for.
-    proved: AtomicBool,
+    trial: Trial,
     what: &'static str,
 }
 
@@ -71,7 +99,7 @@ impl<S: Clone> Session<S> {
         line: Line,
         options: ChannelOptions,
         what: &'static str,
-        set_up: impl Fn(&Arc<dyn Backend>) -> Result<S> + Send + Sync + 'static,
+        set_up: impl Fn(&Arc<dyn Backend>, Instant) -> Result<S> + Send + Sync + 'static,
     ) -> Session<S> {
         Session {
             line,
@@ -79,17 +107,26 @@ impl<S: Clone> Session<S> {
             set_up: Box::new(set_up),
             slot: Mutex::new(Slot::Empty),
             changed: Condvar::new(),
-            proved: AtomicBool::new(false),
+            trial: Trial::default(),
             what,
         }
     }
 
     /// The live channel; opens one if there is none, in one attempt.
     pub(crate) fn channel(&self) -> Result<Opened<S>> {
-        if let Slot::Open { opened, .. } = &*self.lock() {
-            return Ok(opened.clone());
+        if let Some(opened) = self.current() {
+            return Ok(opened);
         }
-        self.open_once(Instant::now() + self.line.connect_timeout, &|| false)
+        let deadline = Instant::now() + self.line.connect_timeout;
+        self.open_once(deadline, deadline + self.line.call_timeout, &|| false)
+    }
+
+    /// The live channel, if there is one.
+    pub(crate) fn current(&self) -> Option<Opened<S>> {
+        match &*self.lock() {
+            Slot::Open { opened, .. } => Some(opened.clone()),
+            Slot::Empty | Slot::Opening | Slot::Closed => None,
+        }
     }
 
     /// The live channel; opens one if there is none, in as many attempts as fit before `deadline`, or until the session is closed.
@@ -101,7 +138,7 @@ impl<S: Clone> Session<S> {
     pub(crate) fn recover_unless(&self, deadline: Instant, given_up: &dyn Fn() -> bool) -> Result<Opened<S>> {
         loop {
             let attempt = deadline.min(Instant::now() + self.line.connect_timeout);
-            match self.open_once(attempt, given_up) {
+            match self.open_once(attempt, deadline, given_up) {
                 Err(error) if may_pass(&error) && Instant::now() < deadline => {
                     log::debug!("a {} is not connected yet: {error}", self.what);
                 }
@@ -110,8 +147,13 @@ impl<S: Clone> Session<S> {
         }
     }
 
-    /// The live channel; opens one if there is none. One thread opens, the others wait for it.
-    fn open_once(&self, deadline: Instant, given_up: &dyn Fn() -> bool) -> Result<Opened<S>> {
+    /// The live channel; opens one before `deadline` if there is none, and sets it up before `until`. One thread does so, the others wait for
+    /// it.
+    fn open_once(&self, deadline: Instant, until: Instant, given_up: &dyn Fn() -> bool) -> Result<Opened<S>> {
+        self.open_in_turn(deadline, until, given_up).map_err(|error| self.explain(error))
+    }
+
+    fn open_in_turn(&self, deadline: Instant, until: Instant, given_up: &dyn Fn() -> bool) -> Result<Opened<S>> {
         let started = Instant::now();
         let mut slot = self.lock();
         loop {
@@ -132,20 +174,44 @@ impl<S: Clone> Session<S> {
         drop(slot);
         let opening = Opening { session: self };
         let given_up = || given_up() || matches!(*self.lock(), Slot::Closed);
-        let channel = self.line.redial.attempt(deadline, &given_up, |timeout| self.line.connector.open(&self.options, timeout))?;
-        let state = (self.set_up)(&channel).inspect_err(|error| {
+        let channel = self.redial().attempt(deadline, &given_up, |timeout| self.line.connector.open(&self.options, timeout))?;
+        let state = (self.set_up)(&channel, until).inspect_err(|error| {
             if may_pass(error) {
-                self.line.redial.failed(error);
+                self.redial().failed(error);
             }
         })?;
         opening.finish(Opened { channel, state })
     }
 
-    /// Notes that a message went through the channel, so that the next loss is not taken for a part of an earlier one.
-    pub(crate) fn prove(&self) {
-        if !self.proved.load(Ordering::Relaxed) && !self.proved.swap(true, Ordering::AcqRel) {
-            self.line.redial.settled();
+    /// Tells of an alarm instead of a timeout.
+    fn explain(&self, error: Error) -> Error {
+        match error {
+            Error::Timeout { .. } if self.options.role == Role::Publish => {
+                self.line.connector.status().blocked.map_or(error, |reason| Error::Blocked { reason })
+            }
+            error => error,
         }
+    }
+
+    /// Makes the next attempt to open a channel wait, after a failure right after the last.
+    pub(crate) fn postpone(&self, error: &Error) {
+        self.redial().failed(error);
+    }
+
+    fn redial(&self) -> &Redial {
+        self.line.redial(self.options.role)
+    }
+
+    /// Notes that a message went through `channel`, so that the next loss is not taken for a part of an earlier one.
+    pub(crate) fn prove(&self, channel: &Arc<dyn Backend>) {
+        if !self.trial.is_proved() && self.is_current(channel) && self.trial.prove() {
+            self.redial().settled();
+        }
+    }
+
+    /// Whether a refusal may be the fault of a channel, so that another may do better.
+    pub(crate) fn excuses_refusals(&self) -> bool {
+        self.trial.excuses()
     }
 
     /// Forgets `channel` if `error` says that it is gone, so that the next call opens another.
@@ -155,9 +221,21 @@ impl<S: Clone> Session<S> {
         }
         if let Some(age) = self.forget(channel) {
             log::debug!("the channel of a {} is gone after {age:?}: {error}", self.what);
-            if age < YOUNG && error.is_disconnected() && !self.proved.load(Ordering::Acquire) {
-                self.line.redial.failed(error);
+            if error.is_disconnected() {
+                if age < YOUNG && !self.trial.is_proved() {
+                    self.postpone(error);
+                }
+                self.trial.lost();
             }
+        }
+    }
+
+    /// Closes `channel`, which is open and of no use, if it is the one that calls use now; the next call opens another after a pause.
+    pub(crate) fn retire(&self, channel: &Arc<dyn Backend>, reason: &str) {
+        if self.forget(channel).is_some() {
+            log::info!("a {} tries another channel: {reason}", self.what);
+            self.postpone(&Error::disconnected(reason));
+            let _ = channel.close(Duration::ZERO);
         }
     }
 
@@ -188,6 +266,11 @@ impl<S: Clone> Session<S> {
             Slot::Closed => true,
             Slot::Empty | Slot::Opening => false,
         }
+    }
+
+    /// Whether there will be no other channel.
+    pub(crate) fn is_closed(&self) -> bool {
+        matches!(*self.lock(), Slot::Closed)
     }
 
     /// Makes a call that may be made twice; if the connection is lost, on another channel, until the call timeout has passed.
@@ -250,7 +333,7 @@ impl<S: Clone> Opening<'_, S> {
         if matches!(*slot, Slot::Closed) {
             return Err(Error::closed(self.session.what));
         }
-        self.session.proved.store(false, Ordering::Release);
+        self.session.trial.opened();
         *slot = Slot::Open { opened: opened.clone(), since: Instant::now() };
         Ok(opened)
     }

@@ -4,6 +4,8 @@ use std::time::{Duration, Instant};
 
 use carrot::Error;
 
+use crate::outcome::with_sources;
+
 /// How much later than its deadline a call may come back on a busy machine.
 const SLACK: Duration = Duration::from_secs(1);
 /// How many complaints are kept.
@@ -28,6 +30,7 @@ struct State {
     totals: Totals,
     progress: Progress,
     errors: BTreeMap<String, u64>,
+    words: BTreeMap<String, String>,
     calls: Calls,
     strangers: Vec<u64>,
 }
@@ -139,6 +142,8 @@ pub struct Audit {
     pub longest_pause: Duration,
     /// How often each kind of error was seen, by call and kind.
     pub errors: BTreeMap<String, u64>,
+    /// What the first error of each kind said.
+    pub words: BTreeMap<String, String>,
 }
 
 impl Default for Ledger {
@@ -254,7 +259,10 @@ impl Ledger {
 
     /// Notes an error.
     pub fn error(&self, call: &str, error: &Error) {
-        *self.lock().errors.entry(format!("{call}: {}", kind(error))).or_default() += 1;
+        let key = format!("{call}: {}", kind(error));
+        let mut state = self.lock();
+        state.words.entry(key.clone()).or_insert_with(|| with_sources(error));
+        *state.errors.entry(key).or_default() += 1;
     }
 
     /// How many messages were confirmed so far.
@@ -330,6 +338,7 @@ impl Ledger {
             slowest_delivery: state.totals.slowest_delivery,
             longest_pause: state.progress.longest_pause,
             errors: state.errors.clone(),
+            words: state.words.clone(),
         }
     }
 

@@ -106,7 +106,10 @@ impl fmt::Display for Table<'_> {
             }
             outcome.failures.iter().try_for_each(|failure| writeln!(formatter, "  FAILED {failure}"))?;
             outcome.notes.iter().try_for_each(|note| writeln!(formatter, "  {note}"))?;
-            outcome.audit.errors.iter().try_for_each(|(error, times)| writeln!(formatter, "  {times} x {error}"))?;
+            for (error, times) in &outcome.audit.errors {
+                let words = outcome.audit.words.get(error).map_or("", String::as_str);
+                writeln!(formatter, "  {times} x {error}, first: {words}")?;
+            }
         }
         Ok(())
     }

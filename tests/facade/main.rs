@@ -10,6 +10,7 @@ mod support;
 
 mod connection;
 mod consumer;
+mod deadlines;
 mod examples;
 mod handlers;
 mod limits;
@@ -17,4 +18,5 @@ mod load;
 mod message;
 mod publisher;
 mod recovery;
+mod refusals;
 mod workers;

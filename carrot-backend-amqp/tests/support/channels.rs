@@ -37,11 +37,11 @@ pub(crate) fn message(queue: &str, body: &str) -> Arc<Content> {
 }
 
 pub(crate) fn publish(backend: &dyn Backend, content: &Arc<Content>) -> PublishTag {
-    backend.publish(&Publication { content, mandatory: false }).unwrap()
+    backend.publish(&Publication { content, mandatory: false }, LONG).unwrap()
 }
 
 pub(crate) fn publish_mandatory(backend: &dyn Backend, content: &Arc<Content>) -> PublishTag {
-    backend.publish(&Publication { content, mandatory: true }).unwrap()
+    backend.publish(&Publication { content, mandatory: true }, LONG).unwrap()
 }
 
 pub(crate) fn fill(backend: &dyn Backend, queue: &str, bodies: &[&str]) {

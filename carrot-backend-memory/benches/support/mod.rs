@@ -37,6 +37,6 @@ impl Address {
     }
 
     pub(crate) fn publish(&self, channel: &dyn Backend) {
-        channel.publish(&Publication { content: &self.message(), mandatory: false }).expect("published");
+        channel.publish(&Publication { content: &self.message(), mandatory: false }, SOON).expect("published");
     }
 }

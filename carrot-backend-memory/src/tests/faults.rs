@@ -84,7 +84,7 @@ fn a_lost_confirm_never_comes_though_the_message_did() {
     let fixture = Fixture::with_queue(&Queue::new("q"));
     fixture.broker.faults().lose_confirms(1);
     let content = Arc::new(message("m"));
-    let tag = fixture.channel.publish(&Publication { content: &content, mandatory: false }).unwrap();
+    let tag = fixture.channel.publish(&Publication { content: &content, mandatory: false }, SOON).unwrap();
     assert!(matches!(fixture.channel.confirm(tag, MOMENT), Err(Error::Timeout { .. })));
     assert_eq!(fixture.send("", "q", "next"), Outcome::Accepted);
     assert_eq!(fixture.ready("q"), ["m", "next"]);

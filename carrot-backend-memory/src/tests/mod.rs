@@ -110,7 +110,7 @@ pub(crate) fn open(connector: &dyn Connector) -> Arc<dyn Backend> {
 
 /// Publishes as mandatory and waits for the answer.
 pub(crate) fn send(channel: &dyn Backend, content: Content) -> Result<Outcome> {
-    let tag = channel.publish(&Publication { content: &Arc::new(content), mandatory: true })?;
+    let tag = channel.publish(&Publication { content: &Arc::new(content), mandatory: true }, SOON)?;
     channel.confirm(tag, SOON)
 }
 
@@ -129,5 +129,5 @@ pub(crate) fn arrived(subscription: &dyn Subscription) -> Vec<String> {
 
 /// Publishes and does not wait.
 pub(crate) fn post(channel: &dyn Backend, content: Content) -> PublishTag {
-    channel.publish(&Publication { content: &Arc::new(content), mandatory: true }).unwrap()
+    channel.publish(&Publication { content: &Arc::new(content), mandatory: true }, SOON).unwrap()
 }

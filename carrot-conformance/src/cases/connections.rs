@@ -41,7 +41,7 @@ pub(crate) fn a_lost_connection_is_told_by_every_verb(harness: &dyn Harness) {
     let content = Arc::new(Content::new("", &*queue, "x"));
     assert_error!(channel.find_queue(&queue), Error::Disconnected { .. });
     assert_error!(channel.purge(&queue), Error::Disconnected { .. });
-    assert_error!(channel.publish(&Publication { content: &content, mandatory: false }), Error::Disconnected { .. });
+    assert_error!(channel.publish(&Publication { content: &content, mandatory: false }, DEADLINE), Error::Disconnected { .. });
     assert_error!(channel.confirm(PublishTag(1), DEADLINE), Error::Disconnected { .. });
     assert_error!(channel.get(&queue, Acknowledgement::Manual), Error::Disconnected { .. });
     assert_error!(channel.consume(&queue, &ConsumeOptions::default()), Error::Disconnected { .. });

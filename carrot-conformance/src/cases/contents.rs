@@ -139,7 +139,7 @@ pub(crate) fn a_string_of_more_than_255_bytes_in_a_property_is_invalid(harness: 
         Properties::new().with_header(&*long, 1),
     ] {
         let content = std::sync::Arc::new(Content::new("", &*queue, "x").with_properties(properties));
-        assert_error!(stage.channel.publish(&Publication { content: &content, mandatory: false }), Error::Invalid { .. });
+        assert_error!(stage.channel.publish(&Publication { content: &content, mandatory: false }, DEADLINE), Error::Invalid { .. });
     }
     stage.channel.empty(&queue);
 }

@@ -20,7 +20,7 @@ pub(crate) fn every_verb_of_a_dead_channel_gives_its_first_error(harness: &dyn H
     for _ in 0..2 {
         assert_error!(channel.find_queue(&queue), Error::NotFound { .. });
         assert_error!(channel.purge(&queue), Error::NotFound { .. });
-        assert_error!(channel.publish(&Publication { content: &content, mandatory: false }), Error::NotFound { .. });
+        assert_error!(channel.publish(&Publication { content: &content, mandatory: false }, DEADLINE), Error::NotFound { .. });
         assert_error!(channel.confirm(PublishTag(1), DEADLINE), Error::NotFound { .. });
         assert_error!(channel.get(&queue, Acknowledgement::Manual), Error::NotFound { .. });
         assert_error!(channel.consume(&queue, &ConsumeOptions::default()), Error::NotFound { .. });

@@ -16,7 +16,7 @@ pub(crate) fn a_header_table_larger_than_a_frame_is_refused_as_invalid_or_delive
     let stage = Stage::new(harness);
     let queue = stage.queue();
     let content = Content::new("", &*queue, "x").with_properties(Properties::new().with_header("large", "h".repeat(300_000).as_str()));
-    match stage.channel.publish(&Publication { content: &Arc::new(content.clone()), mandatory: false }) {
+    match stage.channel.publish(&Publication { content: &Arc::new(content.clone()), mandatory: false }, DEADLINE) {
         Ok(tag) => {
             assert_eq!(stage.channel.outcome(tag), Outcome::Accepted);
             assert!(*stage.channel.take(&queue).content == content, "the header changed");
@@ -34,7 +34,7 @@ pub(crate) fn a_header_table_nested_too_deep_is_invalid(harness: &dyn Harness) {
         headers = Headers::from([("inner", headers)]);
     }
     let content = Arc::new(Content::new("", &*queue, "x").with_properties(Properties::new().with_headers(headers)));
-    assert_error!(stage.channel.publish(&Publication { content: &content, mandatory: false }), Error::Invalid { .. });
+    assert_error!(stage.channel.publish(&Publication { content: &content, mandatory: false }, DEADLINE), Error::Invalid { .. });
     stage.channel.round_trip(&queue);
 }
 

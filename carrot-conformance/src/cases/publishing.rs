@@ -105,7 +105,7 @@ pub(crate) fn a_routing_key_of_256_bytes_is_invalid_and_harms_nothing(harness: &
     let stage = Stage::new(harness);
     let queue = stage.queue();
     let content = Arc::new(Content::new("", "k".repeat(256), "x"));
-    assert_error!(stage.channel.publish(&Publication { content: &content, mandatory: false }), Error::Invalid { .. });
+    assert_error!(stage.channel.publish(&Publication { content: &content, mandatory: false }, DEADLINE), Error::Invalid { .. });
     stage.channel.put(&queue, ["still fine"]);
     stage.channel.drain(&queue, ["still fine"]);
 }
@@ -114,7 +114,7 @@ pub(crate) fn an_invalid_publication_takes_no_tag(harness: &dyn Harness) {
     let stage = Stage::new(harness);
     let queue = stage.queue();
     let content = Arc::new(Content::new("", &*queue, "x").with_properties(Properties::new().with_message_id("m".repeat(256))));
-    assert_error!(stage.channel.publish(&Publication { content: &content, mandatory: false }), Error::Invalid { .. });
+    assert_error!(stage.channel.publish(&Publication { content: &content, mandatory: false }, DEADLINE), Error::Invalid { .. });
     assert_eq!(stage.channel.post(Content::new("", &*queue, "x")), PublishTag(1));
     assert_eq!(stage.channel.outcome(PublishTag(1)), Outcome::Accepted);
 }

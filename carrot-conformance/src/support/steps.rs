@@ -11,13 +11,13 @@ pub(crate) trait Steps {
     /// Publishes and does not wait.
     #[track_caller]
     fn post(&self, content: Content) -> PublishTag {
-        self.this().publish(&Publication { content: &Arc::new(content), mandatory: false }).expect("publish")
+        self.this().publish(&Publication { content: &Arc::new(content), mandatory: false }, DEADLINE).expect("publish")
     }
 
     /// Publishes as mandatory and does not wait.
     #[track_caller]
     fn post_mandatory(&self, content: Content) -> PublishTag {
-        self.this().publish(&Publication { content: &Arc::new(content), mandatory: true }).expect("publish")
+        self.this().publish(&Publication { content: &Arc::new(content), mandatory: true }, DEADLINE).expect("publish")
     }
 
     /// The broker's answer to a publication.

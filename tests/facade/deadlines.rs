@@ -1,0 +1,118 @@
+//! That calls of publishers and consumers come back by their own deadlines, whatever else goes on: on the in-process broker, which fails on
+//! command.
+
+use std::thread;
+use std::time::{Duration, Instant};
+
+use carrot::memory::{Broker, Operation};
+use carrot::{Connection, ConnectionOptions, Error, Publisher, PublisherDefinition, Result};
+
+use crate::support::{SOON, ready};
+
+/// Much less than what else there is to wait for.
+const DEADLINE: Duration = Duration::from_millis(200);
+/// Longer than any test.
+const AGES: Duration = Duration::from_secs(3600);
+
+fn broker() -> (Broker, Connection) {
+    let broker = Broker::new();
+    let patient = ConnectionOptions::default().connect_timeout(AGES).call_timeout(AGES);
+    let connection = Connection::with_options(broker.connector_with(&patient).unwrap(), &patient);
+    connection.declare_queue("queue").unwrap();
+    (broker, connection)
+}
+
+fn publisher(connection: &Connection, definition: PublisherDefinition) -> Publisher {
+    definition.routing_key("queue").send_timeout(DEADLINE).on(connection).build().unwrap()
+}
+
+/// Makes a call that is to fail at the deadline.
+#[track_caller]
+fn late<T>(call: impl FnOnce() -> Result<T>) -> Error {
+    let started = Instant::now();
+    let error = call().err().expect("a failure");
+    let took = started.elapsed();
+    assert!(took >= DEADLINE / 2 && took < DEADLINE + SOON / 2, "{took:?}: {error}");
+    error
+}
+
+#[test]
+fn a_blocked_broker_takes_no_more_than_a_few_mebibytes_and_the_reason_is_told() {
+    let (broker, connection) = broker();
+    let publisher = publisher(&connection, PublisherDefinition::new().max_bytes_in_flight(usize::MAX));
+    broker.faults().block_publishers("low on memory");
+    let body = vec![0; 1 << 20];
+    let mut receipts = Vec::new();
+    let error = loop {
+        match publisher.message().publish_bytes(body.clone()) {
+            Ok(receipt) => receipts.push(receipt),
+            Err(error) => break error,
+        }
+        assert!(receipts.len() < 64, "memory has no bound");
+    };
+    assert!(matches!(&error, Error::Blocked { reason } if reason == "low on memory"), "{error}");
+    let error = late(|| publisher.message().publish_bytes(body));
+    assert!(matches!(error, Error::Blocked { .. }), "{error}");
+    broker.faults().unblock_publishers();
+    publisher.send("after").unwrap();
+}
+
+#[test]
+fn a_congested_way_is_told_at_the_deadline_of_the_message() {
+    let (broker, connection) = broker();
+    let publisher = publisher(&connection, PublisherDefinition::new());
+    broker.faults().delay(Operation::Publish, AGES, 1);
+    let error = late(|| publisher.send("x"));
+    assert!(matches!(error, Error::Timeout { .. }), "{error}");
+    publisher.send("y").unwrap();
+    assert_eq!(ready(&connection, "queue"), 1);
+}
+
+#[test]
+fn opening_another_channel_takes_no_longer_than_the_message_may() {
+    for slow in [Operation::Connect, Operation::Declare, Operation::Publish] {
+        let (broker, connection) = broker();
+        let exchange = carrot::Exchange::fanout("exchange");
+        let publisher = publisher(&connection, PublisherDefinition::new().exchange(exchange));
+        publisher.send("before").unwrap();
+        broker.faults().drop_connections().delay(slow, AGES, 1);
+        let error = late(|| publisher.send("meanwhile"));
+        assert!(matches!(error, Error::Timeout { .. }), "{slow:?}: {error}");
+        assert_eq!(broker.faults().outstanding(), 0, "{slow:?}");
+        broker.faults().clear();
+        publisher.send("after").unwrap();
+    }
+}
+
+#[test]
+fn what_is_past_its_deadline_is_not_sent_again() {
+    let (broker, connection) = broker();
+    let publisher = publisher(&connection, PublisherDefinition::new());
+    broker.faults().lose_confirms(1);
+    let receipt = publisher.publish("before").unwrap();
+    thread::sleep(DEADLINE);
+    broker.faults().drop_connections();
+    publisher.send("after").unwrap();
+    let error = receipt.wait().unwrap_err();
+    assert!(error.is_retryable(), "{error}");
+    assert_eq!(ready(&connection, "queue"), 2);
+}
+
+#[test]
+fn a_publisher_that_cannot_open_does_not_hold_a_consumer_up() {
+    let (broker, connection) = broker();
+    let publisher = publisher(&connection, PublisherDefinition::new());
+    let consumer = connection.consumer("queue").build().unwrap();
+    publisher.send("x").unwrap();
+    broker.faults().drop_connections().delay(Operation::Open, AGES, 1);
+    thread::scope(|scope| {
+        let sending = scope.spawn(|| publisher.send("y"));
+        crate::support::eventually("the publisher opens", || broker.faults().outstanding() == 0);
+        let started = Instant::now();
+        let message = consumer.fetch().unwrap().unwrap();
+        assert!(!sending.is_finished(), "the consumer waited for the publisher, {:?}", started.elapsed());
+        message.ack().unwrap();
+        broker.faults().clear();
+        sending.join().unwrap().unwrap();
+    });
+}
