@@ -6,14 +6,14 @@ mod support;
 use std::time::Duration;
 
 use carrot_backend_memory::Broker;
-use carrot_core::backend::{Acknowledgement, ChannelOptions, ConsumeOptions, Declare, Extent, Outcome, Publication};
+use carrot_core::backend::{Acknowledgement, ConsumeOptions, Declare, Extent};
 use carrot_core::{Binding, Connection, Exchange, Queue};
 
 use support::{Address, BODY, SOON, bind_others, declare, open};
 
 const PATHS: [(&str, fn(u64)); 8] = [
     ("publish-get-ack", get),
-    ("publish-confirm-get-ack", confirm),
+    ("publisher-confirm-fetch-ack", confirm),
     ("publish-consume-ack", consume),
     ("publisher-consumer-ack", whole),
     ("fanout-to-100-queues", fanout),
@@ -42,15 +42,14 @@ fn get(messages: u64) {
     }
 }
 
+/// What a program does that sends safely, and takes one by one.
 fn confirm(messages: u64) {
-    let channel = Broker::new().connector().open(&ChannelOptions::publish(), SOON).expect("a channel");
-    declare(&*channel, &Queue::new("q"));
-    let address = Address::new("", "q");
+    let connection = Connection::new(Broker::new().connector());
+    let consumer = connection.consumer("q").build().expect("a consumer");
+    let publisher = connection.publisher().routing_key("q").mandatory().build().expect("a publisher");
     for _ in 0..messages {
-        let tag = channel.publish(&Publication { content: &address.message(), mandatory: true }).expect("published");
-        assert_eq!(channel.confirm(tag, SOON).expect("confirmed"), Outcome::Accepted);
-        let delivery = channel.get("q", Acknowledgement::Manual).expect("got").expect("a message");
-        channel.ack(delivery.tag, Extent::One).expect("acknowledged");
+        publisher.message().send_bytes(BODY).expect("confirmed");
+        consumer.fetch().expect("fetched").expect("a message").ack().expect("acknowledged");
     }
 }
 

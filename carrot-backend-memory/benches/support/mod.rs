@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use carrot_backend_memory::Broker;
-use carrot_core::{Binding, Queue};
 use carrot_core::backend::{Backend, ChannelOptions, Content, Declare, Publication};
+use carrot_core::{Binding, Queue};
 
 pub(crate) const BODY: [u8; 100] = [7; 100];
 pub(crate) const SOON: Duration = Duration::from_secs(30);
