@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
+use std::thread;
 use std::time::Duration;
 
 use carrot_core::backend::{Content, Delivery, DeliveryTag, Outcome};
@@ -14,6 +15,9 @@ use crate::ready::Entry;
 use crate::refusal;
 use crate::sync::{Deadline, lock};
 use crate::unacked::{Unacked, UnackedByTag};
+
+/// How often whoever waits for a delivery lets other threads run before it sleeps: to wake it takes a publisher longer than to publish.
+const YIELDS: u32 = 8;
 
 /// A channel: delivery tags, unsettled deliveries, inboxes of its subscriptions, answers to its publications, its first error.
 #[derive(Debug)]
@@ -198,8 +202,10 @@ impl Channel {
         let delivery = state.deliver(entry, shown, source);
         let stream = &mut state.streams[index];
         stream.inbox.push_back(delivery);
-        if stream.waiting > 0 {
-            stream.arrived.notify_one();
+        let waiter = (stream.waiting > 0).then(|| Arc::clone(&stream.arrived));
+        drop(state);
+        if let Some(arrived) = waiter {
+            arrived.notify_one();
         }
         Ok(())
     }
@@ -271,6 +277,7 @@ impl Channel {
     /// Waits for the next delivery of a subscription.
     pub(crate) fn next(&self, stream: u64, arrived: &Condvar, timeout: Duration) -> Result<Option<Delivery>> {
         let mut deadline = None;
+        let mut yielded = 0;
         let mut state = lock(&self.state);
         loop {
             if let Some(failure) = &state.failure {
@@ -286,6 +293,13 @@ impl Channel {
             }
             if timeout.is_zero() {
                 return Ok(None);
+            }
+            if yielded < YIELDS {
+                yielded += 1;
+                drop(state);
+                thread::yield_now();
+                state = lock(&self.state);
+                continue;
             }
             let deadline = *deadline.get_or_insert_with(|| Deadline::after(timeout));
             found.waiting += 1;
