@@ -3,6 +3,9 @@
 use std::collections::HashMap;
 use std::str::FromStr;
 
+use crate::order::Order;
+use crate::payload::Payload;
+
 /// What travels as the message id of peers that make none up.
 pub const MESSAGE_ID: &str = "0123456789abcdef0123456789abcdef";
 
@@ -44,6 +47,14 @@ impl Job {
 
     pub fn body(&self) -> Vec<u8> {
         vec![b'x'; self.number("size")]
+    }
+
+    pub fn payload(&self) -> Payload {
+        match self.text("codec") {
+            "json" => Payload::Json(Order::typical(1)),
+            "bincode" => Payload::Bincode(Order::typical(1)),
+            _ => Payload::Bytes(self.body()),
+        }
     }
 
     pub fn threads(&self) -> usize {

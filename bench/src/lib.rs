@@ -5,3 +5,4 @@
 pub mod job;
 pub mod meter;
 pub mod order;
+pub mod payload;

@@ -30,10 +30,19 @@ impl Meter {
         Meter { before: usage(), started: Instant::now() }
     }
 
+    /// Does nothing for so many seconds, each of which counts as a message, once what was started before has come to rest.
+    pub fn idle(seconds: usize) -> ! {
+        std::thread::sleep(Duration::from_secs(1));
+        let meter = Meter::start();
+        std::thread::sleep(Duration::from_secs(seconds as u64));
+        meter.finish(seconds, Vec::new())
+    }
+
     /// Prints what it took, as one line of JSON. Ends the process, since shutting down is no part of the work.
     pub fn finish(self, messages: usize, mut latencies: Vec<Duration>) -> ! {
         let took = self.started.elapsed().as_secs_f64();
         let after = usage();
+        let threads = std::fs::read_dir("/proc/self/task").map(Iterator::count).ok();
         latencies.sort_unstable();
         let percentile = |percent: usize| match latencies.len() {
             0 => serde_json::Value::Null,
@@ -47,6 +56,7 @@ impl Meter {
             "p50_us": percentile(50),
             "p99_us": percentile(99),
             "rss_kb": peak_kib(),
+            "threads": threads,
         });
         println!("{line}");
         std::process::exit(0)

@@ -10,7 +10,7 @@ use carrot_core::backend::{Acknowledgement, Backend, ChannelOptions, ConsumeOpti
 use carrot_core::{Binding, Exchange, Queue};
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 
-use support::{Address, SOON, declare, open};
+use support::{Address, SOON, bind_others, declare, open};
 
 fn get_and_ack(channel: &dyn Backend, queue: &str) {
     let delivery = channel.get(queue, Acknowledgement::Manual).expect("got").expect("a message");
@@ -86,18 +86,9 @@ fn topic(criterion: &mut Criterion) {
     for others in [100, 10_000, 100_000] {
         let broker = Broker::new();
         let channel = open(&broker);
-        declare(&*channel, &Queue::new("other"));
         declare(&*channel, &Queue::new("q").max_length(10));
         channel.declare(Declare::Exchange(&Exchange::topic("x"))).expect("an exchange");
-        for number in 0..others {
-            let pattern = match number % 4 {
-                0 => format!("region{number}.stock.#"),
-                1 => format!("*.stock{number}.nyse"),
-                2 => format!("usd.stock.venue{number}"),
-                _ => format!("usd.#.end{number}"),
-            };
-            channel.declare(Declare::Binding(&Binding::queue("x", "other", pattern))).expect("a binding");
-        }
+        bind_others(&*channel, others);
         channel.declare(Declare::Binding(&Binding::queue("x", "q", "usd.stock.*"))).expect("a binding");
         let address = Address::new("x", "usd.stock.nyse");
         group.bench_function(format!("{others}_other_bindings"), |bencher| bencher.iter(|| address.publish(&*channel)));

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
+use std::thread;
 use std::time::Duration;
 
 use carrot_core::backend::{Content, Delivery, DeliveryTag, Outcome};
@@ -14,6 +15,9 @@ use crate::ready::Entry;
 use crate::refusal;
 use crate::sync::{Deadline, lock};
 use crate::unacked::{Unacked, UnackedByTag};
+
+/// How often whoever waits for a delivery lets other threads run before it sleeps: to wake it takes a publisher longer than to publish.
+const YIELDS: u32 = 8;
 
 /// A channel: delivery tags, unsettled deliveries, inboxes of its subscriptions, answers to its publications, its first error.
 #[derive(Debug)]
@@ -50,11 +54,11 @@ struct Stream {
 }
 
 impl Stream {
-    fn receive(&mut self, delivery: Delivery) {
+    /// Gives whom to wake, once no lock is held.
+    #[must_use]
+    fn receive(&mut self, delivery: Delivery) -> Option<Arc<Condvar>> {
         self.inbox.push_back(delivery);
-        if self.waiting > 0 {
-            self.arrived.notify_one();
-        }
+        (self.waiting > 0).then(|| Arc::clone(&self.arrived))
     }
 
     /// The tags of what nobody has taken.
@@ -212,7 +216,9 @@ impl Channel {
         }
         let Some(index) = state.find(stream) else { return Err(entry) };
         let delivery = state.deliver(entry, shown, source);
-        state.streams[index].receive(delivery);
+        let waiter = state.streams[index].receive(delivery);
+        drop(state);
+        waiter.inspect(|arrived| arrived.notify_one());
         Ok(())
     }
 
@@ -224,7 +230,9 @@ impl Channel {
             && let Some(index) = state.find(stream)
         {
             let delivery = Delivery { tag: DeliveryTag(state.last_tag + 1), redelivered: false, content };
-            state.streams[index].receive(delivery);
+            let waiter = state.streams[index].receive(delivery);
+            drop(state);
+            waiter.inspect(|arrived| arrived.notify_one());
         }
     }
 
@@ -296,6 +304,7 @@ impl Channel {
     /// Waits for the next delivery of a subscription.
     pub(crate) fn next(&self, stream: u64, arrived: &Condvar, timeout: Duration) -> Result<Option<Delivery>> {
         let mut deadline = None;
+        let mut yielded = 0;
         let mut state = lock(&self.state);
         loop {
             if let Some(failure) = &state.failure {
@@ -311,6 +320,13 @@ impl Channel {
             }
             if timeout.is_zero() {
                 return Ok(None);
+            }
+            if yielded < YIELDS {
+                yielded += 1;
+                drop(state);
+                thread::yield_now();
+                state = lock(&self.state);
+                continue;
             }
             let deadline = *deadline.get_or_insert_with(|| Deadline::after(timeout));
             found.waiting += 1;

@@ -4,6 +4,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use crate::backend::Content;
+use crate::in_flight::InFlight;
 use crate::sender::Sender;
 use crate::{DeliveryMode, Headers, Properties, Receipt, Result, Value};
 
@@ -125,14 +126,20 @@ impl<'a> Outgoing<'a> {
     /// # Errors
     /// As [`Publisher::send`](crate::Publisher::send).
     pub fn send<T: Serialize + ?Sized>(self, value: &T) -> Result<()> {
-        self.publish(value)?.wait()
+        let (message, body) = self.encode(value)?;
+        message.send_bytes(body)
     }
 
     /// Sends a value without waiting for the confirm, as [`Publisher::publish`](crate::Publisher::publish).
     ///
     /// # Errors
     /// As [`Publisher::publish`](crate::Publisher::publish).
-    pub fn publish<T: Serialize + ?Sized>(mut self, value: &T) -> Result<Receipt> {
+    pub fn publish<T: Serialize + ?Sized>(self, value: &T) -> Result<Receipt> {
+        let (message, body) = self.encode(value)?;
+        message.publish_bytes(body)
+    }
+
+    fn encode<T: Serialize + ?Sized>(mut self, value: &T) -> Result<(Outgoing<'a>, Vec<u8>)> {
         let codec = &self.sender.definition().codec;
         let body = codec.encode(value)?;
         if self.properties.content_type().is_none() {
@@ -141,7 +148,7 @@ impl<'a> Outgoing<'a> {
                 self.properties = self.properties.with_content_encoding(encoding);
             }
         }
-        self.publish_bytes(body)
+        Ok((self, body))
     }
 
     /// Sends bytes as they are and waits for the confirm. The codec is not asked: set a content type with
@@ -150,35 +157,41 @@ impl<'a> Outgoing<'a> {
     /// # Errors
     /// As [`Publisher::send`](crate::Publisher::send).
     pub fn send_bytes(self, body: impl Into<Vec<u8>>) -> Result<()> {
-        self.publish_bytes(body)?.wait()
+        let sender = self.sender;
+        let message = self.hand_over(body.into())?;
+        if !sender.definition().confirms {
+            return Ok(());
+        }
+        Receipt::new(message, Arc::clone(sender)).wait()
     }
 
     /// Sends bytes as they are, without waiting for the confirm; see [`send_bytes`](Outgoing::send_bytes).
     ///
     /// # Errors
     /// As [`Publisher::publish`](crate::Publisher::publish).
-    pub fn publish_bytes(mut self, body: impl Into<Vec<u8>>) -> Result<Receipt> {
+    pub fn publish_bytes(self, body: impl Into<Vec<u8>>) -> Result<Receipt> {
+        let sender = self.sender;
+        let message = self.hand_over(body.into())?;
+        Ok(Receipt::new(message, Arc::clone(sender)))
+    }
+
+    fn hand_over(mut self, body: Vec<u8>) -> Result<Arc<InFlight>> {
         if self.properties.message_id().is_none() {
             self.properties = self.properties.with_message_id(random_id());
         }
-        let content = Content {
-            exchange: Arc::clone(self.sender.exchange()),
-            routing_key: self.routing_key,
-            properties: self.properties,
-            body: body.into(),
-        };
-        let message = self.sender.hand_over(content, self.mandatory)?;
-        Ok(Receipt::new(message, Arc::clone(self.sender)))
+        let content =
+            Content { exchange: Arc::clone(self.sender.exchange()), routing_key: self.routing_key, properties: self.properties, body };
+        self.sender.hand_over(content, self.mandatory)
     }
 }
 
 /// 128 random bits in hexadecimal digits.
-fn random_id() -> String {
-    let mut id = vec![0; 32];
+fn random_id() -> Box<str> {
+    let mut id = [0; 32];
     for (digits, byte) in id.chunks_exact_mut(2).zip(fastrand::u128(..).to_ne_bytes()) {
         digits.copy_from_slice(&PAIRS[usize::from(byte)]);
     }
-    String::from_utf8(id).unwrap_or_default()
+    str::from_utf8(&id).unwrap_or_default().into()
 }
 
 /// The two hexadecimal digits of every byte.

@@ -212,19 +212,22 @@ impl Properties {
 
     /// Every string property that is set, with its AMQP name.
     pub fn strings(&self) -> impl Iterator<Item = (&'static str, &str)> {
-        let common =
-            [("content-type", self.content_type()), ("content-encoding", self.content_encoding()), ("message-id", self.message_id())];
-        let rare = self.rare.iter().flat_map(|rare| {
-            [
-                ("correlation-id", rare.correlation_id.as_deref()),
-                ("reply-to", rare.reply_to.as_deref()),
-                ("expiration", rare.expiration.as_deref()),
-                ("type", rare.kind.as_deref()),
-                ("user-id", rare.user_id.as_deref()),
-                ("app-id", rare.app_id.as_deref()),
-                ("cluster-id", rare.cluster_id.as_deref()),
-            ]
-        });
-        common.into_iter().chain(rare).filter_map(|(name, value)| Some((name, value?)))
+        let common = [("content-type", &self.content_type), ("content-encoding", &self.content_encoding), ("message-id", &self.message_id)];
+        let rare = self.rare.as_deref().map_or([].as_slice(), |_| &RARE);
+        let rare = rare.iter().filter_map(|(name, get)| Some((*name, get(self)?)));
+        common.into_iter().filter_map(|(name, value)| Some((name, value.as_deref()?))).chain(rare)
     }
 }
+
+type Getter = fn(&Properties) -> Option<&str>;
+
+/// The string properties that few messages have.
+static RARE: [(&str, Getter); 7] = [
+    ("correlation-id", Properties::correlation_id),
+    ("reply-to", Properties::reply_to),
+    ("expiration", Properties::expiration),
+    ("type", Properties::kind),
+    ("user-id", Properties::user_id),
+    ("app-id", Properties::app_id),
+    ("cluster-id", Properties::cluster_id),
+];

@@ -55,10 +55,11 @@ fn main() -> Result<()> {
     }
     match job.work() {
         "publish" => publish(&job),
-        "window" => window(&job),
+        "window" | "send" => window(&job),
         "each" => each(&job),
-        "consume" => consume(&job),
+        "consume" | "receive" => consume(&job),
         "ping-pong" => ping_pong(&job),
+        "idle" => idle(&job),
         _ => job.unsupported(),
     }
 }
@@ -101,11 +102,11 @@ fn window(job: &Job) -> Result<()> {
     let channel = connection.open_channel(None)?;
     let confirms = channel.listen_for_publisher_confirms()?;
     channel.enable_publisher_confirms()?;
-    let body = job.body();
+    let payload = job.payload();
     let meter = Meter::start();
     let mut confirmed = 0;
     for sent in 1..=job.messages() as u64 {
-        send(&channel, job, &body, 2)?;
+        send(&channel, job, &payload.body(), 2)?;
         while sent - confirmed >= job.window() as u64 {
             confirmed = confirmed.max(up_to(confirms.recv().expect("the broker confirms")));
         }
@@ -167,16 +168,17 @@ fn consume(job: &Job) -> Result<()> {
     if prefetch == 0 {
         job.unsupported();
     }
-    let left = AtomicUsize::new(job.messages());
+    let (left, payload) = (AtomicUsize::new(job.messages()), job.payload());
     let (done, all_done) = mpsc::channel();
     let meter = Meter::start();
     std::thread::scope(|scope| {
         for channel in channels? {
-            let (left, done) = (&left, done.clone());
+            let (left, payload, done) = (&left, &payload, done.clone());
             scope.spawn(move || -> Result<()> {
                 channel.qos(0, prefetch, false)?;
                 let consumer = channel.basic_consume(job.queue(), ConsumerOptions::default())?;
                 while let Some(delivery) = take(&consumer) {
+                    payload.take(&delivery.body);
                     consumer.ack(delivery)?;
                     if left.fetch_sub(1, Ordering::Relaxed) == 1 {
                         let _ = done.send(());
@@ -213,4 +215,15 @@ fn ping_pong(job: &Job) -> Result<()> {
         })
         .collect();
     meter.finish(job.messages(), latencies?)
+}
+
+fn idle(job: &Job) -> Result<()> {
+    let mut connection = connect(job)?;
+    let channel = connection.open_channel(None)?;
+    let consumer = channel.basic_consume(job.queue(), ConsumerOptions::default())?;
+    std::thread::scope(|scope| {
+        let messages = consumer.receiver();
+        scope.spawn(move || messages.recv());
+        Meter::idle(job.messages())
+    })
 }

@@ -25,9 +25,9 @@ async fn main() -> Result<()> {
     }
     match job.work() {
         "publish" => publish(&job).await,
-        "window" => window(&job).await,
+        "window" | "send" => window(&job).await,
         "each" if job.threads() == 1 => each(&job).await,
-        "consume" => consume(&job).await,
+        "consume" | "receive" => consume(&job).await,
         "ping-pong" => ping_pong(&job).await,
         _ => job.unsupported(),
     }
@@ -92,11 +92,11 @@ async fn confirming(connection: &Connection) -> Result<(Channel, UnboundedReceiv
 async fn window(job: &Job) -> Result<()> {
     let connection = connect(job).await?;
     let (channel, mut confirms) = confirming(&connection).await?;
-    let body = job.body();
+    let payload = job.payload();
     let meter = Meter::start();
     let mut confirmed = 0;
     for sent in 1..=job.messages() as u64 {
-        send(&channel, job, &body, 2).await?;
+        send(&channel, job, &payload.body(), 2).await?;
         while sent - confirmed >= job.window() as u64 {
             confirmed = confirmed.max(confirms.recv().await.expect("the broker confirms"));
         }
@@ -141,14 +141,15 @@ async fn consume(job: &Arc<Job>) -> Result<()> {
         channel.basic_qos(BasicQosArguments::new(0, prefetch, false)).await?;
         channels.push(channel);
     }
-    let left = Arc::new(AtomicUsize::new(job.messages()));
+    let (left, payload) = (Arc::new(AtomicUsize::new(job.messages())), Arc::new(job.payload()));
     let (done, mut all_done) = unbounded_channel();
     let meter = Meter::start();
     for channel in channels {
-        let (left, done) = (Arc::clone(&left), done.clone());
+        let (left, payload, done) = (Arc::clone(&left), Arc::clone(&payload), done.clone());
         let mut messages = start(&channel, job, false).await?;
         tokio::spawn(async move {
             while let Some(message) = messages.recv().await {
+                payload.take(message.content.as_deref().unwrap_or_default());
                 let tag = message.deliver.expect("a delivery").delivery_tag();
                 channel.basic_ack(BasicAckArguments::new(tag, false)).await?;
                 if left.fetch_sub(1, Ordering::Relaxed) == 1 {

@@ -22,12 +22,14 @@ fn main() -> Result<()> {
         "send" => send(&job),
         "receive" => receive(&job),
         "memory" => memory(&job),
+        "memory-pairs" => memory_pairs(&job),
+        "idle" => idle(&job),
         _ => job.unsupported(),
     }
 }
 
 fn connect(job: &Job) -> Result<Connection> {
-    if job.work() == "memory" {
+    if job.work().starts_with("memory") {
         return carrot::connect("memory://");
     }
     let mut options: ConnectionOptions = job.url().parse()?;
@@ -150,6 +152,35 @@ fn receive(job: &Job) -> Result<()> {
     })?;
     all_done.recv_timeout(LONG).expect("the queue is full");
     workers.stop(LONG)?;
+    meter.finish(job.messages(), Vec::new())
+}
+
+fn idle(job: &Job) -> Result<()> {
+    let consumer = connect(job)?.consumer(job.queue()).build()?;
+    let _workers = consumer.workers(1).spawn_raw(drop)?;
+    Meter::idle(job.messages())
+}
+
+/// So many threads send to a queue, and as many take from it and acknowledge.
+fn memory_pairs(job: &Job) -> Result<()> {
+    let connection = connect(job)?;
+    let consumer = connection.consumer(job.queue()).prefetch(1000).build()?;
+    let publisher = connection.publisher().routing_key(job.queue()).transient().without_confirms().build()?;
+    let body = job.body();
+    let (left, (done, all_done)) = (AtomicUsize::new(job.messages()), mpsc::channel());
+    let meter = Meter::start();
+    let _workers = consumer.workers(job.threads()).spawn_raw(move |message| {
+        message.ack().expect("the broker stays");
+        if left.fetch_sub(1, Ordering::Relaxed) == 1 {
+            let _ = done.send(());
+        }
+    })?;
+    let send = || (0..job.messages() / job.threads()).try_for_each(|_| publisher.message().send_bytes(body.as_slice()));
+    std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..job.threads()).map(|_| scope.spawn(send)).collect();
+        threads.into_iter().try_for_each(|thread| thread.join().expect("no thread panics"))
+    })?;
+    all_done.recv_timeout(LONG).expect("everything is taken");
     meter.finish(job.messages(), Vec::new())
 }
 

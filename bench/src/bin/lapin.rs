@@ -18,10 +18,11 @@ async fn main() -> Result<()> {
     let job = Arc::new(Job::from_arguments());
     match job.work() {
         "publish" => publish(&job).await,
-        "window" => window(&job).await,
+        "window" | "send" => window(&job).await,
         "each" => each(&job).await,
-        "consume" => consume(&job).await,
+        "consume" | "receive" => consume(&job).await,
         "ping-pong" => ping_pong(&job).await,
+        "idle" => idle(&job).await,
         _ => job.unsupported(),
     }
 }
@@ -56,7 +57,7 @@ async fn window(job: &Job) -> Result<()> {
     let connection = connect(job).await?;
     let channel = connection.create_channel().await?;
     channel.confirm_select(ConfirmSelectOptions::default()).await?;
-    let body = job.body();
+    let payload = job.payload();
     let meter = Meter::start();
     let mut waiting = std::collections::VecDeque::with_capacity(job.window());
     for _ in 0..job.messages() {
@@ -66,7 +67,7 @@ async fn window(job: &Job) -> Result<()> {
             let oldest: PublisherConfirm = oldest;
             oldest.await?;
         }
-        waiting.push_back(send(&channel, job, &body, 2).await?);
+        waiting.push_back(send(&channel, job, &payload.body(), 2).await?);
     }
     for confirm in waiting {
         confirm.await?;
@@ -114,16 +115,18 @@ async fn consume(job: &Arc<Job>) -> Result<()> {
         channel.basic_qos(prefetch, BasicQosOptions::default()).await?;
         channels.push(channel);
     }
-    let left = Arc::new(AtomicUsize::new(job.messages()));
+    let (left, payload) = (Arc::new(AtomicUsize::new(job.messages())), Arc::new(job.payload()));
     let (done, mut all_done) = tokio::sync::mpsc::unbounded_channel();
     let meter = Meter::start();
     for channel in channels {
-        let (left, done) = (Arc::clone(&left), done.clone());
+        let (left, payload, done) = (Arc::clone(&left), Arc::clone(&payload), done.clone());
         let options = BasicConsumeOptions::default();
         let mut consumer = channel.basic_consume(job.queue().into(), "".into(), options, FieldTable::default()).await?;
         tokio::spawn(async move {
             while let Some(delivery) = consumer.next().await {
-                delivery?.ack(BasicAckOptions::default()).await?;
+                let delivery = delivery?;
+                payload.take(&delivery.data);
+                delivery.ack(BasicAckOptions::default()).await?;
                 if left.fetch_sub(1, Ordering::Relaxed) == 1 {
                     let _ = done.send(());
                 }
@@ -155,4 +158,14 @@ async fn ping_pong(job: &Job) -> Result<()> {
         latencies.push(started.elapsed());
     }
     meter.finish(job.messages(), latencies)
+}
+
+async fn idle(job: &Arc<Job>) -> Result<()> {
+    let connection = connect(job).await?;
+    let channel = connection.create_channel().await?;
+    let options = BasicConsumeOptions::default();
+    let mut consumer = channel.basic_consume(job.queue().into(), "".into(), options, FieldTable::default()).await?;
+    tokio::spawn(async move { consumer.next().await.is_some() });
+    let seconds = job.messages();
+    tokio::task::spawn_blocking(move || Meter::idle(seconds)).await.expect("no task panics")
 }

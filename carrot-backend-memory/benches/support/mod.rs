@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use carrot_backend_memory::Broker;
-use carrot_core::Queue;
 use carrot_core::backend::{Backend, ChannelOptions, Content, Declare, Publication};
+use carrot_core::{Binding, Queue};
 
 pub(crate) const BODY: [u8; 100] = [7; 100];
 pub(crate) const SOON: Duration = Duration::from_secs(30);
@@ -18,6 +18,20 @@ pub(crate) fn open(broker: &Broker) -> Arc<dyn Backend> {
 
 pub(crate) fn declare(channel: &dyn Backend, queue: &Queue) {
     channel.declare(Declare::Queue(queue)).expect("a queue");
+}
+
+/// Binds a queue `other` to the exchange `x`, by so many patterns of several kinds.
+pub(crate) fn bind_others(channel: &dyn Backend, bindings: usize) {
+    declare(channel, &Queue::new("other"));
+    for number in 0..bindings {
+        let pattern = match number % 4 {
+            0 => format!("region{number}.stock.#"),
+            1 => format!("*.stock{number}.nyse"),
+            2 => format!("usd.stock.venue{number}"),
+            _ => format!("usd.#.end{number}"),
+        };
+        channel.declare(Declare::Binding(&Binding::queue("x", "other", pattern))).expect("a binding");
+    }
 }
 
 /// Where messages go; each is a content of its own, with a body of its own.

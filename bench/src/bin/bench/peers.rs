@@ -7,6 +7,8 @@ use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
+use crate::works::Work;
+
 /// After this long, a peer has failed.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -35,6 +37,8 @@ pub struct Measured {
     pub p99_us: Option<f64>,
     #[serde(default)]
     pub rss_kb: Option<u64>,
+    #[serde(default)]
+    pub threads: Option<usize>,
 }
 
 impl Measured {
@@ -63,8 +67,11 @@ enum Line {
 }
 
 impl Peer {
-    pub fn share(&self, messages: usize) -> usize {
-        (messages / self.part).max(10)
+    pub fn share(&self, work: &Work) -> usize {
+        if work.kind == "idle" {
+            return work.messages;
+        }
+        (work.messages / self.part).max(10)
     }
 
     pub fn run(&self, arguments: &[String]) -> Result<Ran, Box<dyn Error>> {
@@ -107,7 +114,14 @@ pub fn all() -> Result<Vec<Peer>, Box<dyn Error>> {
             part: 1,
         })
     };
-    let mut peers = vec![rust("carrot", true)?, rust("amiquip", true)?, rust("lapin", true)?, rust("amqprs", false)?];
+    let mut peers = vec![rust("carrot", true)?, rust("amiquip", true)?];
+    for (name, quick) in [("lapin", true), ("amqprs", false)] {
+        let peer = rust(name, quick)?;
+        match peer.program.exists() {
+            true => peers.push(peer),
+            false => eprintln!("bench: {name} is skipped: it was not built"),
+        }
+    }
     let program = folder.join("rabbitmq_c");
     if program.exists() {
         let version = std::env::var("RABBITMQ_C_VERSION").unwrap_or_default();

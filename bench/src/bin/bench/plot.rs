@@ -33,7 +33,7 @@ pub fn draw(results: &Results, works: &[Work]) -> String {
         let _ = writeln!(body, r#"<text x="{}" y="22">{peer}</text>"#, left + 17);
     }
     let mut top = TOP;
-    for work in works {
+    for work in works.iter().filter(|work| work.kind != "idle") {
         let rates = peers.iter().filter_map(|peer| Some((*peer, results.spread(work, peer, |measured| Some(measured.rate()))?)));
         let rates: Vec<_> = rates.collect();
         let Some(fastest) = rates.iter().map(|(_, rate)| rate.median).reduce(f64::max) else { continue };

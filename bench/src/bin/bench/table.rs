@@ -41,9 +41,11 @@ pub fn write(results: &Results, works: &[Work]) -> String {
     for work in works {
         let rounds = results.of(work, "carrot").count();
         let _ = writeln!(text, "**{}**: {} ({} messages, {rounds} rounds)\n", work.name, work.title(), work.messages);
-        let _ =
-            writeln!(text, "| client | msg/s | least - greatest | CPU us/msg | p50 us | p99 us | RSS MB | Carrot's speed | Carrot's CPU |");
-        let _ = writeln!(text, "|---|---:|---:|---:|---:|---:|---:|---:|---:|");
+        let _ = writeln!(
+            text,
+            "| client | msg/s | least - greatest | CPU us/msg | p50 us | p99 us | RSS MB | threads | Carrot's speed | Carrot's CPU |"
+        );
+        let _ = writeln!(text, "|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|");
         for peer in peers(results) {
             let Some(rate) = results.spread(work, peer, |measured| Some(measured.rate())) else { continue };
             let median = |value: &dyn Fn(&Measured) -> Option<f64>| {
@@ -55,7 +57,7 @@ pub fn write(results: &Results, works: &[Work]) -> String {
             };
             let _ = writeln!(
                 text,
-                "| {peer} | {} | {} - {} | {} | {} | {} | {} | {} | {} |",
+                "| {peer} | {} | {} - {} | {} | {} | {} | {} | {} | {} | {} |",
                 rounded(rate.median),
                 rounded(rate.least),
                 rounded(rate.greatest),
@@ -63,6 +65,9 @@ pub fn write(results: &Results, works: &[Work]) -> String {
                 median(&|measured| measured.p50_us),
                 median(&|measured| measured.p99_us),
                 median(&|measured| measured.rss_kb.map(|kib| kib as f64 / 1024.0)),
+                results
+                    .spread(work, peer, |measured| Some(measured.threads? as f64))
+                    .map_or_else(String::new, |spread| format!("{:.0}", spread.median)),
                 ratio(&Measured::rate),
                 ratio(&Measured::cpu),
             );

@@ -37,6 +37,10 @@ impl Work {
         Work { name, what, kind, size, messages, threads, prefetch, window, codec: "", tls: false, fill, quick: false }
     }
 
+    fn kind(self, kind: &'static str) -> Work {
+        Work { kind, ..self }
+    }
+
     fn size(self, size: usize) -> Work {
         Work { size, ..self }
     }
@@ -77,8 +81,11 @@ impl Work {
             "publish" => parts.push("transient, no confirms".into()),
             "window" | "send" => parts.push(format!("persistent, confirms, window {}", self.window)),
             "each" => parts.push(format!("persistent, confirms, {} thread(s)", self.threads)),
-            "consume" | "receive" => parts.push(format!("prefetch {}, {} worker(s)", self.prefetch, self.threads)),
+            "consume" => parts.push(format!("transient, prefetch {}, {} worker(s)", self.prefetch, self.threads)),
+            "receive" => parts.push(format!("prefetch {}, {} worker(s)", self.prefetch, self.threads)),
             "ping-pong" => parts.push("transient, no confirms, no acknowledgement".into()),
+            "idle" => parts.push("one message stands for one second".into()),
+            "memory-pairs" => parts.push(format!("transient, no confirms, {0} senders and {0} workers", self.threads)),
             _ => parts.push(format!("transient, no confirms, {} thread(s)", self.threads)),
         }
         if self.tls {
@@ -125,6 +132,7 @@ pub fn all() -> Vec<Work> {
         receive("json-receive", "json"),
         receive("bincode-receive", "bincode"),
         memory("memory-1").quick(),
-        memory("memory-4").threads(4),
+        memory("memory-4x4").threads(4).kind("memory-pairs").quick(),
+        Work::new("idle", "wait for messages that do not come", "idle", 5),
     ]
 }

@@ -1,0 +1,99 @@
+//! One hot path, so many times over; `scripts/instructions` counts what that takes.
+#![allow(missing_docs, reason = "a bench has no readers of its API")]
+
+mod support;
+
+use std::time::Duration;
+
+use carrot_backend_memory::Broker;
+use carrot_core::backend::{Acknowledgement, ConsumeOptions, Declare, Extent};
+use carrot_core::{Binding, Connection, Exchange, Queue};
+
+use support::{Address, BODY, SOON, bind_others, declare, open};
+
+const PATHS: [(&str, fn(u64)); 8] = [
+    ("publish-get-ack", get),
+    ("publisher-confirm-fetch-ack", confirm),
+    ("publish-consume-ack", consume),
+    ("publisher-consumer-ack", whole),
+    ("fanout-to-100-queues", fanout),
+    ("topic-with-100-bindings", |messages| topic(messages, 100)),
+    ("topic-with-10000-bindings", |messages| topic(messages, 10_000)),
+    ("topic-with-100000-bindings", |messages| topic(messages, 100_000)),
+];
+
+fn main() {
+    let arguments: Vec<String> = std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
+    let path = arguments.first().and_then(|name| PATHS.iter().find(|(path, _)| path == name));
+    match (path, arguments.get(1).and_then(|messages| messages.parse().ok())) {
+        (Some((_, path)), Some(messages)) => path(messages),
+        _ => PATHS.iter().for_each(|(name, _)| println!("{name}")),
+    }
+}
+
+fn get(messages: u64) {
+    let channel = open(&Broker::new());
+    declare(&*channel, &Queue::new("q"));
+    let address = Address::new("", "q");
+    for _ in 0..messages {
+        address.publish(&*channel);
+        let delivery = channel.get("q", Acknowledgement::Manual).expect("got").expect("a message");
+        channel.ack(delivery.tag, Extent::One).expect("acknowledged");
+    }
+}
+
+/// What a program does that sends safely, and takes one by one.
+fn confirm(messages: u64) {
+    let connection = Connection::new(Broker::new().connector());
+    let consumer = connection.consumer("q").build().expect("a consumer");
+    let publisher = connection.publisher().routing_key("q").mandatory().build().expect("a publisher");
+    for _ in 0..messages {
+        publisher.message().send_bytes(BODY).expect("confirmed");
+        consumer.fetch().expect("fetched").expect("a message").ack().expect("acknowledged");
+    }
+}
+
+fn consume(messages: u64) {
+    let channel = open(&Broker::new());
+    declare(&*channel, &Queue::new("q"));
+    let subscription = channel.consume("q", &ConsumeOptions::prefetch(100)).expect("a consumer");
+    let address = Address::new("", "q");
+    for _ in 0..messages {
+        address.publish(&*channel);
+        let delivery = subscription.next(Duration::ZERO).expect("next").expect("a message");
+        channel.ack(delivery.tag, Extent::One).expect("acknowledged");
+    }
+}
+
+/// The same as a program does it, with a publisher and a consumer.
+fn whole(messages: u64) {
+    let connection = Connection::new(Broker::new().connector());
+    let consumer = connection.consumer("q").prefetch(100).build().expect("a consumer");
+    let publisher = connection.publisher().routing_key("q").transient().without_confirms().build().expect("a publisher");
+    let mut taken = consumer.messages().expect("subscribed").timeout(SOON);
+    for _ in 0..messages {
+        publisher.message().send_bytes(BODY).expect("sent");
+        taken.next().expect("a message").expect("next").ack().expect("acknowledged");
+    }
+}
+
+fn fanout(messages: u64) {
+    let channel = open(&Broker::new());
+    for number in 0..100 {
+        let name = format!("q{number}");
+        declare(&*channel, &Queue::new(name.as_str()).max_length(10));
+        channel.declare(Declare::Binding(&Binding::queue("amq.fanout", name, ""))).expect("a binding");
+    }
+    let address = Address::new("amq.fanout", "");
+    (0..messages).for_each(|_| address.publish(&*channel));
+}
+
+fn topic(messages: u64, others: usize) {
+    let channel = open(&Broker::new());
+    declare(&*channel, &Queue::new("q").max_length(10));
+    channel.declare(Declare::Exchange(&Exchange::topic("x"))).expect("an exchange");
+    bind_others(&*channel, others);
+    channel.declare(Declare::Binding(&Binding::queue("x", "q", "usd.stock.*"))).expect("a binding");
+    let address = Address::new("x", "usd.stock.nyse");
+    (0..messages).for_each(|_| address.publish(&*channel));
+}
