@@ -11,7 +11,10 @@ use carrot_core::{Binding, Connection, Exchange, Queue};
 
 use support::{Address, BODY, SOON, bind_others, declare, open};
 
-const PATHS: [(&str, fn(u64)); 8] = [
+/// What does one path, so many times over.
+type Path = fn(u64);
+
+const PATHS: [(&str, Path); 8] = [
     ("publish-get-ack", get),
     ("publisher-confirm-fetch-ack", confirm),
     ("publish-consume-ack", consume),

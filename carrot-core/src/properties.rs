@@ -219,8 +219,10 @@ impl Properties {
     }
 }
 
+type Text = fn(&Properties) -> Option<&str>;
+
 /// The string properties that few messages have.
-static RARE: [(&str, fn(&Properties) -> Option<&str>); 7] = [
+static RARE: [(&str, Text); 7] = [
     ("correlation-id", Properties::correlation_id),
     ("reply-to", Properties::reply_to),
     ("expiration", Properties::expiration),
