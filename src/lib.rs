@@ -73,8 +73,8 @@
 //! # Log levels
 //!
 //! Through the `log` crate. *error*: nothing. *warn*: a message may be lost to you (a handler failed, a confirm did not come and nobody
-//! waits for it), a connection was lost. *info*: connections opened and closed. *debug*: channels, messages dropped unsettled. The `amiquip`
-//! crate below logs the login response at *debug*: keep the target `amiquip` at *info*.
+//! waits for it), a connection was lost. *info*: connections opened and closed. *debug*: channels, messages dropped unsettled. The crate
+//! `amiquip` below logs under its own name, and never sees the password.
 
 use std::sync::Arc;
 
