@@ -11,11 +11,7 @@ use carrot_core::{Binding, Connection, Exchange, Queue};
 
 use support::{Address, BODY, SOON, bind_others, declare, open};
 
-<<<<<<< HEAD
 /// Goes a path so many times.
-=======
-/// What does one path, so many times over.
->>>>>>> perf
 type Path = fn(u64);
 
 const PATHS: [(&str, Path); 8] = [
