@@ -15,7 +15,7 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, bounded};
 
 use crate::confirms::NoOutcome;
 use crate::convert;
-use crate::core::{Core, Outgoing};
+use crate::core::Core;
 use crate::desk::{Desk, Turn};
 use crate::ledger::{UnknownTag, Verdict};
 use crate::owner::Job;
@@ -110,7 +110,7 @@ impl Channel {
     }
 
     /// Takes the content out of a delivery, and keeps what it takes to settle it.
-    pub(crate) fn hand_out(&self, mut delivery: Box<amiquip::Delivery>, acknowledgement: Acknowledgement) -> Delivery {
+    pub(crate) fn hand_out(&self, mut delivery: amiquip::Delivery, acknowledgement: Acknowledgement) -> Delivery {
         let tag = delivery.delivery_tag();
         let redelivered = delivery.redelivered;
         if acknowledgement == Acknowledgement::Automatic {
@@ -118,7 +118,7 @@ impl Channel {
         }
         let content = Arc::new(convert::take_content(&mut delivery));
         if acknowledgement == Acknowledgement::Manual {
-            self.core.ledger.hand_out(tag, delivery);
+            self.core.ledger.hand_out(tag);
         }
         Delivery { tag: DeliveryTag(tag), redelivered, content }
     }
@@ -130,7 +130,7 @@ impl Channel {
         match self.core.ledger.decide(verdict, tag.0, extent) {
             Ok(tell) => self.desk.settle(&self.core, tell),
             Err(UnknownTag) => {
-                // amiquip cannot send such a tag. The broker would close the channel over it, so the driver does.
+                // The broker would close the channel over it, so the driver does.
                 self.core.fail(Error::Precondition { reason: format!("PRECONDITION_FAILED - unknown delivery tag {}", tag.0) });
                 self.desk.abandon(&self.core);
             }
@@ -225,17 +225,11 @@ impl Backend for Channel {
         const OPERATION: &str = "handing over a message";
         let size = limits::check_publication(publication, self.frame_max())?;
         self.core.check()?;
-        if !self.core.life().wire.flow.enter(size, timeout) {
+        if !self.core.life().wire.outlet.flow.enter(size, timeout) {
             return Err(self.core.failure().unwrap_or_else(|| self.core.life().overdue(OPERATION, timeout)));
         }
         self.core.confirms.tidy();
-        let content = publication.content;
-        let outgoing = Outgoing {
-            properties: convert::to_properties(&content.properties),
-            content: Arc::clone(content),
-            mandatory: publication.mandatory,
-        };
-        self.desk.publish(&self.core, outgoing).map(PublishTag)
+        self.core.publish(publication.content, publication.mandatory, size).map(PublishTag).ok_or_else(|| self.first_error())
     }
 
     fn confirm(&self, tag: PublishTag, timeout: Duration) -> Result<Outcome> {
@@ -257,7 +251,7 @@ impl Backend for Channel {
         let queue = queue.to_string();
         let automatic = acknowledgement == Acknowledgement::Automatic;
         let got = self.call("getting a message", move |channel| channel.basic_get(queue, automatic))?;
-        Ok(got.map(|got| self.hand_out(Box::new(got.delivery), acknowledgement)))
+        Ok(got.map(|got| self.hand_out(got.delivery, acknowledgement)))
     }
 
     fn consume(&self, queue: &str, options: &ConsumeOptions) -> Result<Box<dyn Subscription>> {

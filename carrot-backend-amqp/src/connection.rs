@@ -15,6 +15,7 @@ use crate::dial::{self, Attempt};
 use crate::error::{self, Fault};
 use crate::events::Events;
 use crate::lending::{Absent, Lending};
+use crate::outlet::Opening;
 use crate::stream::Wire;
 use crate::time::deadline_after;
 use crate::watchdog::{KillSwitch, Watchdog};
@@ -26,6 +27,13 @@ const EXPLANATION: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub(crate) struct Connection {
     life: Arc<Life>,
+}
+
+/// A channel that was opened.
+pub(crate) struct Open {
+    pub(crate) channel: amiquip::Channel,
+    pub(crate) opening: Opening,
+    pub(crate) confirms: Confirms,
 }
 
 /// What the connection, its keeper and its channels know in common.
@@ -111,14 +119,14 @@ impl Connection {
     ///
     /// The round trips are made on a thread of their own: an alarm must not cost the connection because somebody opened a channel
     /// meanwhile and could not wait.
-    pub(crate) fn open_channel(&self, confirming: bool, timeout: Duration, deadline: Instant) -> Result<(amiquip::Channel, Confirms)> {
+    pub(crate) fn open_channel(&self, confirming: bool, timeout: Duration, deadline: Instant) -> Result<Open> {
         const OPERATION: &str = "opening a channel";
         let (done, opened) = bounded(1);
         let opener = Arc::clone(&self.life);
         let spawned = thread::Builder::new().name("carrot-open".to_string()).spawn(move || {
             let channel = opener.open_channel(OPERATION, confirming, timeout, deadline);
-            if let Err(SendError(Ok((unwanted, _)))) = done.send(channel) {
-                opener.close_channel(unwanted);
+            if let Err(SendError(Ok(unwanted))) = done.send(channel) {
+                opener.close_channel(unwanted.channel);
             }
         });
         spawned.map_err(no_thread)?;
@@ -170,10 +178,6 @@ impl Life {
 
     pub(crate) fn endpoint(&self) -> &str {
         &self.endpoint
-    }
-
-    pub(crate) fn name(&self) -> &str {
-        &self.name
     }
 
     pub(crate) fn is_alive(&self) -> bool {
@@ -272,16 +276,10 @@ impl Life {
             drop(state);
         }
         self.changed.notify_all();
-        self.wire.flow.close();
+        self.wire.outlet.flow.close();
     }
 
-    fn open_channel(
-        &self,
-        operation: &'static str,
-        confirming: bool,
-        timeout: Duration,
-        deadline: Instant,
-    ) -> Result<(amiquip::Channel, Confirms)> {
+    fn open_channel(&self, operation: &'static str, confirming: bool, timeout: Duration, deadline: Instant) -> Result<Open> {
         let mut amqp = match self.amqp.take(deadline) {
             Ok(amqp) => amqp,
             Err(Absent::Late) => return Err(self.overdue(operation, timeout)),
@@ -298,14 +296,17 @@ impl Life {
             Ok((channel, confirms))
         });
         drop(guard);
-        result.map_err(|error| match error::fault(error) {
+        let (channel, confirms) = result.map_err(|error| match error::fault(error) {
             Fault::Channel(error) | Fault::Call(error) => error,
             Fault::Connection(error) => {
                 self.explain(error);
                 self.death()
             }
             Fault::Unexplained => self.death(),
-        })
+        })?;
+        let opening = self.wire.outlet.opening(channel.channel_id());
+        let opening = opening.ok_or_else(|| Error::disconnected("the channel ended as it was opened"))?;
+        Ok(Open { channel, opening, confirms })
     }
 
     /// Closes a channel, however long it takes: the watchdog bounds it, but for an alarm.
@@ -320,7 +321,7 @@ impl Life {
 
     fn end(&self) {
         self.lock().ended = true;
-        self.wire.flow.close();
+        self.wire.outlet.flow.close();
     }
 
     fn begin_closing(&self) -> bool {

@@ -128,8 +128,8 @@ impl fmt::Debug for AmqpConnector {
 }
 
 fn open_channel(connection: &Arc<Connection>, options: &ChannelOptions, timeout: Duration, deadline: Instant) -> Result<Arc<Channel>> {
-    let (channel, confirms) = connection.open_channel(options.confirms, timeout, deadline)?;
-    Ok(Channel::new(Core::new(Arc::clone(connection), confirms, options.confirms), channel))
+    let open = connection.open_channel(options.confirms, timeout, deadline)?;
+    Ok(Channel::new(Core::new(Arc::clone(connection), open.opening, open.confirms, options.confirms), open.channel))
 }
 
 /// At most one connection, and the channels on it.

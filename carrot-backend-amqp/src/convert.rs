@@ -59,60 +59,26 @@ fn from_value(value: &AmqpValue) -> Value {
     }
 }
 
-macro_rules! strings {
-    ($do:ident) => {
-        $do!(content_type => with_content_type => with_content_type);
-        $do!(content_encoding => with_content_encoding => with_content_encoding);
-        $do!(correlation_id => with_correlation_id => with_correlation_id);
-        $do!(reply_to => with_reply_to => with_reply_to);
-        $do!(expiration => with_expiration => with_expiration);
-        $do!(message_id => with_message_id => with_message_id);
-        $do!(user_id => with_user_id => with_user_id);
-        $do!(app_id => with_app_id => with_app_id);
-        $do!(cluster_id => with_cluster_id => with_cluster_id);
-    };
-}
-
-pub(crate) fn to_properties(properties: &Properties) -> AmqpProperties {
-    let mut amqp = AmqpProperties::default();
-    macro_rules! copy {
-        ($get:ident => $with:ident => $other:ident) => {
-            if let Some(text) = properties.$get() {
-                amqp = amqp.$with(text.to_string());
-            }
-        };
-    }
-    strings!(copy);
-    if let Some(kind) = properties.kind() {
-        amqp = amqp.with_type_(kind.to_string());
-    }
-    if let Some(headers) = properties.headers() {
-        amqp = amqp.with_headers(to_table(headers));
-    }
-    if let Some(mode) = properties.delivery_mode() {
-        amqp = amqp.with_delivery_mode(mode.into());
-    }
-    if let Some(priority) = properties.priority() {
-        amqp = amqp.with_priority(priority);
-    }
-    if let Some(seconds) = properties.timestamp() {
-        amqp = amqp.with_timestamp(seconds);
-    }
-    amqp
-}
-
 pub(crate) fn from_properties(amqp: &AmqpProperties) -> Properties {
     let mut properties = Properties::new();
     macro_rules! copy {
-        ($get:ident => $other:ident => $with:ident) => {
+        ($($get:ident => $with:ident;)*) => {$(
             if let Some(text) = amqp.$get() {
                 properties = properties.$with(text.as_str());
             }
-        };
+        )*};
     }
-    strings!(copy);
-    if let Some(kind) = amqp.type_() {
-        properties = properties.with_kind(kind.as_str());
+    copy! {
+        content_type => with_content_type;
+        content_encoding => with_content_encoding;
+        correlation_id => with_correlation_id;
+        reply_to => with_reply_to;
+        expiration => with_expiration;
+        message_id => with_message_id;
+        type_ => with_kind;
+        user_id => with_user_id;
+        app_id => with_app_id;
+        cluster_id => with_cluster_id;
     }
     if let Some(table) = amqp.headers() {
         properties = properties.with_headers(from_table(table));
@@ -176,10 +142,10 @@ pub(crate) fn to_consumer(options: &ConsumeOptions) -> ConsumerOptions {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
 
-    fn every_value() -> Headers {
+    pub(crate) fn every_value() -> Headers {
         let nested: Headers = [("deep", Value::Array(vec![Value::Void, Value::from("x"), Value::Table(Headers::new())]))].into();
         [
             ("void", Value::Void),
@@ -207,36 +173,6 @@ mod tests {
     fn every_header_value_survives_both_ways() {
         let headers = every_value();
         assert_eq!(from_table(&to_table(&headers)), headers);
-    }
-
-    #[test]
-    fn every_property_survives_both_ways() {
-        let properties = Properties::new()
-            .with_content_type("a")
-            .with_content_encoding("b")
-            .with_correlation_id("c")
-            .with_reply_to("d")
-            .with_expiration("5")
-            .with_message_id("f")
-            .with_kind("g")
-            .with_user_id("h")
-            .with_app_id("i")
-            .with_cluster_id("j")
-            .with_headers(every_value())
-            .with_delivery_mode(DeliveryMode::Other(7))
-            .with_priority(255)
-            .with_timestamp(u64::MAX);
-        let amqp = to_properties(&properties);
-        assert_eq!(amqp.bitmask(), 0b1111_1111_1111_1100, "all fourteen are set");
-        assert_eq!(from_properties(&amqp), properties);
-    }
-
-    #[test]
-    fn absent_properties_stay_absent() {
-        assert_eq!(to_properties(&Properties::new()).bitmask(), 0);
-        assert_eq!(from_properties(&AmqpProperties::default()), Properties::new());
-        let empty_table = Properties::new().with_headers(Headers::new());
-        assert_eq!(from_properties(&to_properties(&empty_table)), empty_table);
     }
 
     #[test]

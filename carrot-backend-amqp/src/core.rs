@@ -5,13 +5,16 @@ use std::time::{Duration, Instant};
 
 use carrot_core::backend::{Content, Rejection};
 use carrot_core::{Error, Result};
-use log::warn;
 
 use crate::confirms::Confirms;
 use crate::connection::{Connection, Life};
+use crate::encode;
 use crate::error::{self, Fault};
 use crate::ledger::{Ledger, Verdict};
+use crate::outlet::{Exit, Opening};
 
+/// Up to this size a body is gathered with what comes before it; the pieces of a larger one are sent from where they are.
+const SMALL: usize = 16 << 10;
 /// How the routing key of an answer begins that RabbitMQ delivers without a queue.
 const DIRECT_ANSWER: &str = "amq.rabbitmq.reply-to.";
 
@@ -22,13 +25,14 @@ pub(crate) struct Core {
     pub(crate) connection: Arc<Connection>,
     pub(crate) confirms: Confirms,
     pub(crate) confirming: bool,
-    pub(crate) ledger: Ledger<Box<amiquip::Delivery>>,
+    pub(crate) ledger: Ledger,
+    opening: Opening,
     first_error: OnceLock<Error>,
 }
 
 impl Core {
-    pub(crate) fn new(connection: Arc<Connection>, confirms: Confirms, confirming: bool) -> Core {
-        Core { connection, confirms, confirming, ledger: Ledger::new(), first_error: OnceLock::new() }
+    pub(crate) fn new(connection: Arc<Connection>, opening: Opening, confirms: Confirms, confirming: bool) -> Core {
+        Core { connection, confirms, confirming, ledger: Ledger::new(), opening, first_error: OnceLock::new() }
     }
 
     pub(crate) fn life(&self) -> &Arc<Life> {
@@ -110,44 +114,53 @@ impl Core {
         }
     }
 
-    /// Sends the verdicts that wait for it.
-    pub(crate) fn flush(&self, channel: &amiquip::Channel) -> amiquip::Result<()> {
+    /// Lets the channel send; `None` if it is closed, or the connection is.
+    fn enter(&self) -> Option<Exit<'_>> {
+        self.life().wire.outlet.enter(self.opening)
+    }
+
+    /// Sends a message, and gives its tag; `None` if the channel is closed.
+    pub(crate) fn publish(&self, content: &Arc<Content>, mandatory: bool, size: usize) -> Option<u64> {
+        let whole = content.body.len() <= SMALL;
+        let mut head = Vec::with_capacity(if whole { size } else { size - content.body.len() });
+        let channel = self.opening.channel;
+        encode::publish(&mut head, channel, content, mandatory);
+        let frame_max = self.life().wire.frame_max();
+        let mut gathered = Vec::new();
+        if whole {
+            gathered.reserve_exact(size);
+            encode::body(&mut head, channel, &content.body, frame_max, |piece| gathered.extend_from_slice(piece));
+        }
+        let mut exit = self.enter()?;
+        let tag = self.confirms.issue(content, mandatory && self.confirming);
+        if whole {
+            exit.push(&gathered);
+        } else {
+            encode::body(&mut head, channel, &content.body, frame_max, |piece| exit.push(piece));
+        }
+        Some(tag)
+    }
+
+    /// Sends the verdicts that wait for it. They leave in the order in which they were taken from the ledger.
+    pub(crate) fn flush(&self) {
+        let Some(mut exit) = self.enter() else { return };
+        let mut frames = Vec::new();
         for settlement in self.ledger.drain() {
-            let delivery = *settlement.stub;
-            match (settlement.verdict, settlement.multiple) {
-                (Verdict::Ack, false) => delivery.ack(channel)?,
-                (Verdict::Ack, true) => delivery.ack_multiple(channel)?,
-                (Verdict::Reject(rejection), false) => delivery.reject(channel, rejection == Rejection::Requeue)?,
-                (Verdict::Reject(rejection), true) => delivery.nack_multiple(channel, rejection == Rejection::Requeue)?,
-            }
+            encode::settlement(&mut frames, self.opening.channel, settlement.verdict, settlement.tag, settlement.multiple);
         }
-        Ok(())
-    }
-
-    /// Fails the channel over an error of something that nobody waits for.
-    pub(crate) fn note(&self, result: amiquip::Result<()>) {
-        if let Err(error) = result {
-            let error = self.judge(error);
-            if error.is_channel_error() {
-                warn!("{} at {}: channel closed: {error}", self.life().name(), self.life().endpoint());
-            }
+        if !frames.is_empty() {
+            exit.push(&frames);
         }
     }
-}
 
-/// A message, converted, that is ready to leave.
-#[derive(Debug)]
-pub(crate) struct Outgoing {
-    pub(crate) content: Arc<Content>,
-    pub(crate) properties: amiquip::AmqpProperties,
-    pub(crate) mandatory: bool,
-}
-
-impl Outgoing {
-    pub(crate) fn send(self, channel: &amiquip::Channel) -> amiquip::Result<()> {
-        let content = &self.content;
-        let mut publish = amiquip::Publish::with_properties(&content.body, &*content.routing_key, self.properties);
-        publish.mandatory = self.mandatory;
-        channel.basic_publish(&*content.exchange, publish)
+    /// Requeues a delivery that nobody will be handed.
+    pub(crate) fn give_back(&self, delivery: &amiquip::Delivery) {
+        let mut frame = Vec::new();
+        let verdict = Verdict::Reject(Rejection::Requeue);
+        encode::settlement(&mut frame, self.opening.channel, verdict, delivery.delivery_tag(), false);
+        if let Some(mut exit) = self.enter() {
+            exit.push(&frame);
+        }
+        self.pass(delivery);
     }
 }

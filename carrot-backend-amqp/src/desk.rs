@@ -1,6 +1,5 @@
 //! Where a channel is when nobody uses it, and what waits for it when somebody does.
 
-use std::collections::VecDeque;
 use std::fmt;
 use std::mem;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -10,22 +9,16 @@ use std::time::Instant;
 use carrot_core::{Error, Result};
 use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
 
-use crate::core::{Core, Outgoing};
+use crate::core::Core;
 use crate::owner::{self, Job};
 
 /// amiquip's channel can be used by one thread at a time. As long as nobody consumes, that is whoever needs it: it lies on the desk, and
 /// for the length of a round trip somebody has it. A consumer of amiquip's borrows the channel, so the first one moves it to a thread of
 /// its own for good.
 pub(crate) struct Desk {
-    state: Mutex<State>,
+    place: Mutex<Place>,
     changed: Condvar,
     owner: OnceLock<Sender<Job>>,
-}
-
-struct State {
-    place: Place,
-    /// What was published while somebody had the channel.
-    outbox: VecDeque<Outgoing>,
 }
 
 enum Place {
@@ -48,27 +41,26 @@ pub(crate) enum Turn<'a> {
 
 impl Desk {
     pub(crate) fn new(channel: amiquip::Channel) -> Desk {
-        let state = State { place: Place::Here(channel), outbox: VecDeque::new() };
-        Desk { state: Mutex::new(state), changed: Condvar::new(), owner: OnceLock::new() }
+        Desk { place: Mutex::new(Place::Here(channel)), changed: Condvar::new(), owner: OnceLock::new() }
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Place> {
+        self.place.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Waits for the channel.
     pub(crate) fn turn(&self, core: &Core, operation: &'static str, deadline: Instant) -> Result<Turn<'_>> {
-        let mut state = self.lock();
+        let mut place = self.lock();
         loop {
-            match mem::replace(&mut state.place, Place::Lent) {
+            match mem::replace(&mut *place, Place::Lent) {
                 Place::Here(channel) => return Ok(Turn::Yours(channel)),
                 Place::Gone(closed) => {
-                    state.place = Place::Gone(closed.clone());
+                    *place = Place::Gone(closed.clone());
                     return Ok(Turn::Nobodys(closed));
                 }
                 Place::Owned => {
-                    state.place = Place::Owned;
-                    drop(state);
+                    *place = Place::Owned;
+                    drop(place);
                     return self.owner.get().map(Turn::Owners).ok_or_else(|| core.gone());
                 }
                 Place::Lent => {}
@@ -77,76 +69,25 @@ impl Desk {
             if now >= deadline {
                 return Err(core.life().overdue(operation, core.call_timeout()));
             }
-            state = self.changed.wait_timeout(state, deadline - now).unwrap_or_else(PoisonError::into_inner).0;
+            place = self.changed.wait_timeout(place, deadline - now).unwrap_or_else(PoisonError::into_inner).0;
         }
     }
 
-    /// Puts the channel back, once everything that waits for it has left.
+    /// Puts the channel back.
     pub(crate) fn give_back(&self, core: &Arc<Core>, channel: amiquip::Channel) {
-        let mut state = self.lock();
-        loop {
-            let waiting = mem::take(&mut state.outbox);
-            if waiting.is_empty() && !core.ledger.has_decided() {
-                break;
-            }
-            drop(state);
-            core.note(core.flush(&channel));
-            for outgoing in waiting {
-                core.note(outgoing.send(&channel));
-            }
-            state = self.lock();
-        }
-        let failed = core.has_failed();
-        state.place = if failed { Place::Gone(dispose(channel, core)) } else { Place::Here(channel) };
-        drop(state);
+        let place = if core.has_failed() { Place::Gone(dispose(channel, core)) } else { Place::Here(channel) };
+        *self.lock() = place;
         self.changed.notify_all();
     }
 
-    /// Hands a message over, now or as soon as the channel is free, and gives its tag.
-    pub(crate) fn publish(&self, core: &Core, outgoing: Outgoing) -> Result<u64> {
-        let mut state = self.lock();
-        if matches!(state.place, Place::Gone(_)) {
-            drop(state);
-            return Err(core.gone());
-        }
-        let tag = core.confirms.issue(&outgoing.content, outgoing.mandatory && core.confirming);
-        let sent = match &state.place {
-            Place::Here(channel) => outgoing.send(channel),
-            Place::Owned => {
-                let job = Job::Publish(Box::new(outgoing));
-                self.owner.get().map_or(Ok(()), |owner| owner.send(job).map_err(|_| amiquip::Error::EventLoopDropped))
-            }
-            Place::Lent | Place::Gone(_) => {
-                state.outbox.push_back(outgoing);
-                Ok(())
-            }
-        };
-        drop(state);
-        sent.map_err(|error| core.judge(error))?;
-        Ok(tag)
-    }
-
-    /// Sees to it that the verdicts in the ledger leave; `tell` if the owner does not know of them.
+    /// Sees to it that the verdicts in the ledger leave; `tell` if nobody has been told of them. If there is an owner, they may wait for
+    /// others there, unless there are enough already.
     pub(crate) fn settle(&self, core: &Core, tell: bool) {
-        if let Some(owner) = self.owner.get() {
-            if tell {
-                let _ = owner.send(Job::Settle);
-            }
-            return;
+        match self.owner.get() {
+            Some(_) if !tell => {}
+            Some(owner) if !core.ledger.is_batch_full() => drop(owner.send(Job::Settle)),
+            _ => core.flush(),
         }
-        let state = self.lock();
-        let result = match &state.place {
-            Place::Here(channel) => core.flush(channel),
-            Place::Owned => {
-                if let Some(owner) = self.owner.get() {
-                    let _ = owner.send(Job::Settle);
-                }
-                Ok(())
-            }
-            Place::Lent | Place::Gone(_) => Ok(()),
-        };
-        drop(state);
-        core.note(result);
     }
 
     /// The owner of the channel; makes one if there is none.
@@ -168,15 +109,9 @@ impl Desk {
             self.give_back(core, channel);
             return Err(Error::Backend { reason: "no thread could be started for a consumer".to_string(), source: Some(Arc::new(error)) });
         }
-        let mut state = self.lock();
         let owner = self.owner.get_or_init(|| jobs);
         let _ = hand_over.send(channel);
-        let _ = owner.send(Job::Settle);
-        for outgoing in mem::take(&mut state.outbox) {
-            let _ = owner.send(Job::Publish(Box::new(outgoing)));
-        }
-        state.place = Place::Owned;
-        drop(state);
+        *self.lock() = Place::Owned;
         self.changed.notify_all();
         Ok(owner)
     }
@@ -193,7 +128,7 @@ impl Desk {
         match self.turn(core, "closing a channel", deadline)? {
             Turn::Yours(channel) => {
                 let closed = dispose(channel, core);
-                self.lock().place = Place::Gone(closed.clone());
+                *self.lock() = Place::Gone(closed.clone());
                 self.changed.notify_all();
                 Ok(closed)
             }
@@ -214,7 +149,7 @@ impl Desk {
 
 impl fmt::Debug for Desk {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(match self.lock().place {
+        formatter.write_str(match *self.lock() {
             Place::Here(_) => "Here",
             Place::Lent => "Lent",
             Place::Owned => "Owned",

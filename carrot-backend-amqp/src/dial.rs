@@ -13,8 +13,9 @@ use log::debug;
 use socket2::{SockRef, TcpKeepalive};
 
 use crate::error::{self, Attempted};
+use crate::outlet::{Outlet, Sink};
 use crate::start::{self, Handshake, Placeholder};
-use crate::stream::{Stream, Transport, Wire};
+use crate::stream::{Source, Stream, Wire};
 use crate::watchdog::KillSwitch;
 
 /// Messages on their way to the I/O thread; a publication takes three or more.
@@ -232,11 +233,13 @@ impl Dialer<'_> {
         self.prepare(&socket).map_err(|error| failed("setting socket options failed", error))?;
         let kill = KillSwitch::new(socket.try_clone().map_err(|error| failed("copying the socket failed", error))?);
 
-        let transport = self.secure(socket, host, &endpoint, given_up_at)?;
+        let outgoing = socket.try_clone().map_err(|error| failed("copying the socket failed", error))?;
+
+        let (source, sink) = self.secure(socket, host, &endpoint, given_up_at)?;
         self.attempt.step(format!("AMQP handshake with {address}"));
-        let wire = Arc::new(Wire::default());
+        let wire = Arc::new(Wire::new(Outlet::new(outgoing, sink)));
         let handshake = Handshake::new(&self.options.credentials, self.name);
-        let stream = Stream::new(transport, handshake, Arc::clone(&wire));
+        let stream = Stream::new(source, handshake, Arc::clone(&wire));
         let left = given_up_at.saturating_duration_since(Instant::now()).max(Duration::from_millis(1));
         let tuning = ConnectionTuning::default()
             .mem_channel_bound(QUEUE_BOUND)
@@ -279,17 +282,17 @@ impl Dialer<'_> {
             .connection_timeout(Some(silence))
     }
 
-    fn secure(&self, socket: TcpStream, host: &str, endpoint: &str, given_up_at: Instant) -> Result<Transport, Failure> {
+    fn secure(&self, socket: TcpStream, host: &str, endpoint: &str, given_up_at: Instant) -> Result<(Source, Sink), Failure> {
         if self.options.scheme == Scheme::Amqps {
             return self.secure_with_tls(socket, host, endpoint, given_up_at);
         }
         let socket = mio::net::TcpStream::from_stream(socket)
             .map_err(|error| Failure::Failed(connect_error(endpoint, "setting socket options failed", Some(error))))?;
-        Ok(Transport::Plain(socket))
+        Ok((Source::Plain(socket), Sink::Plain))
     }
 
     #[cfg(feature = "tls")]
-    fn secure_with_tls(&self, socket: TcpStream, host: &str, endpoint: &str, given_up_at: Instant) -> Result<Transport, Failure> {
+    fn secure_with_tls(&self, socket: TcpStream, host: &str, endpoint: &str, given_up_at: Instant) -> Result<(Source, Sink), Failure> {
         use crate::tls;
 
         self.attempt.step(format!("TLS handshake with {endpoint}"));
@@ -299,16 +302,20 @@ impl Dialer<'_> {
         let connected = socket
             .set_read_timeout(Some(left))
             .and_then(|()| socket.set_write_timeout(Some(left)))
-            .and_then(|()| tls::TlsStream::connect(socket, config, name));
+            .and_then(|()| tls::TlsStream::connect(socket, config, name))
+            .and_then(|stream| Ok((stream.socket().try_clone()?, stream)));
         match connected {
-            Ok(stream) => Ok(Transport::Tls(Box::new(stream))),
+            Ok((socket, stream)) => {
+                let stream = Arc::new(Mutex::new(stream));
+                Ok((Source::Tls { socket, stream: Arc::clone(&stream) }, Sink::Tls(stream)))
+            }
             Err(error) if matches!(error.kind(), io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock) => Err(Failure::Slow),
             Err(error) => Err(Failure::Failed(connect_error(endpoint, "the TLS handshake failed", Some(error)))),
         }
     }
 
     #[cfg(not(feature = "tls"))]
-    fn secure_with_tls(&self, _: TcpStream, _: &str, _: &str, _: Instant) -> Result<Transport, Failure> {
+    fn secure_with_tls(&self, _: TcpStream, _: &str, _: &str, _: Instant) -> Result<(Source, Sink), Failure> {
         Err(Failure::Final(Error::config("scheme", "amqps needs the feature `tls` of this crate")))
     }
 }

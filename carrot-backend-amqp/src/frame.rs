@@ -4,18 +4,24 @@
 const PREFIX: usize = 7;
 /// The prefix, and class and number of a method.
 pub(crate) const HEAD: usize = PREFIX + 4;
-/// Where the head of a content gives the size of the body, behind class and weight.
-const BODY_SIZE: std::ops::Range<usize> = PREFIX + 4..PREFIX + 12;
+/// What a frame takes beside its payload.
+pub(crate) const OVERHEAD: usize = PREFIX + 1;
 pub(crate) const END: u8 = 0xCE;
 
 pub(crate) const METHOD: u8 = 1;
 pub(crate) const CONTENT_HEADER: u8 = 2;
 pub(crate) const CONTENT_BODY: u8 = 3;
 
+pub(crate) const CONNECTION_CLOSE: (u16, u16) = (10, 50);
+pub(crate) const CONNECTION_CLOSE_OK: (u16, u16) = (10, 51);
+pub(crate) const CHANNEL_OPEN: (u16, u16) = (20, 10);
 pub(crate) const CHANNEL_OPEN_OK: (u16, u16) = (20, 11);
 pub(crate) const CHANNEL_CLOSE: (u16, u16) = (20, 40);
 pub(crate) const CHANNEL_CLOSE_OK: (u16, u16) = (20, 41);
 pub(crate) const BASIC_PUBLISH: (u16, u16) = (60, 40);
+pub(crate) const BASIC_ACK: (u16, u16) = (60, 80);
+pub(crate) const BASIC_REJECT: (u16, u16) = (60, 90);
+pub(crate) const BASIC_NACK: (u16, u16) = (60, 120);
 
 /// What the first octets of a frame say.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,27 +57,35 @@ impl Head {
     }
 }
 
-/// The size of the body that the head of a content announces.
-pub(crate) fn body_size(frame: &[u8]) -> Option<u64> {
-    frame.get(BODY_SIZE).and_then(|eight| eight.try_into().ok()).map(u64::from_be_bytes)
+/// Appends a frame whose payload is appended by `payload`.
+pub(crate) fn begin(out: &mut Vec<u8>, kind: u8, channel: u16, payload: impl FnOnce(&mut Vec<u8>)) {
+    let at = out.len();
+    prefix(out, kind, channel, 0);
+    payload(out);
+    let size = (out.len() - at - PREFIX) as u32;
+    out[at + 3..at + PREFIX].copy_from_slice(&size.to_be_bytes());
+    out.push(END);
 }
 
-/// Appends a frame.
-pub(crate) fn write(out: &mut Vec<u8>, kind: u8, channel: u16, payload: &[u8]) {
+/// Appends what comes before a payload of so many bytes.
+pub(crate) fn prefix(out: &mut Vec<u8>, kind: u8, channel: u16, size: usize) {
     out.push(kind);
     out.extend(channel.to_be_bytes());
-    out.extend((payload.len() as u32).to_be_bytes());
-    out.extend_from_slice(payload);
-    out.push(END);
+    out.extend((size as u32).to_be_bytes());
 }
 
 /// A frame with a method.
 #[cfg(test)]
 pub(crate) fn method(channel: u16, (class, number): (u16, u16), arguments: &[u8]) -> Vec<u8> {
-    let mut payload = [class.to_be_bytes(), number.to_be_bytes()].concat();
-    payload.extend_from_slice(arguments);
+    let payload = [&class.to_be_bytes()[..], &number.to_be_bytes(), arguments].concat();
+    whole(METHOD, channel, &payload)
+}
+
+/// A frame.
+#[cfg(test)]
+pub(crate) fn whole(kind: u8, channel: u16, payload: &[u8]) -> Vec<u8> {
     let mut frame = Vec::new();
-    write(&mut frame, METHOD, channel, &payload);
+    begin(&mut frame, kind, channel, |out| out.extend_from_slice(payload));
     frame
 }
 

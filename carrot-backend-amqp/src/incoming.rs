@@ -87,9 +87,7 @@ mod tests {
     const DELIVER: (u16, u16) = (60, 60);
 
     fn body(channel: u16, payload: &[u8]) -> Vec<u8> {
-        let mut frame = Vec::new();
-        frame::write(&mut frame, CONTENT_BODY, channel, payload);
-        frame
+        frame::whole(CONTENT_BODY, channel, payload)
     }
 
     /// What passes of a stream that arrives in pieces of such a size.
@@ -126,11 +124,7 @@ mod tests {
 
     #[test]
     fn what_amiquip_would_not_survive_is_refused_however_it_is_cut() {
-        let header = |size: u64| {
-            let mut frame = Vec::new();
-            frame::write(&mut frame, CONTENT_HEADER, 1, &[&[0, 60, 0, 0][..], &size.to_be_bytes(), &[0, 0]].concat());
-            frame
-        };
+        let header = |size: u64| frame::whole(CONTENT_HEADER, 1, &[&[0, 60, 0, 0][..], &size.to_be_bytes(), &[0, 0]].concat());
         let good = [frame::method(1, DELIVER, b"m1"), header(5), body(1, b"hello")].concat();
         let absurd = [good.clone(), header(u64::MAX)].concat();
         let late = [frame::method(1, CHANNEL_CLOSE, b""), header(u64::MAX), good.clone()].concat();

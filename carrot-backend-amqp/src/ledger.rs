@@ -1,6 +1,6 @@
 //! The unsettled deliveries of one channel, and how their settlements go out.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use carrot_core::backend::{Extent, Rejection};
@@ -17,9 +17,9 @@ pub(crate) enum Verdict {
 
 /// One frame: a verdict on one delivery, or on it and all before it.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Settlement<S> {
+pub(crate) struct Settlement {
     pub(crate) verdict: Verdict,
-    pub(crate) stub: S,
+    pub(crate) tag: u64,
     pub(crate) multiple: bool,
 }
 
@@ -28,31 +28,29 @@ pub(crate) struct Settlement<S> {
 pub(crate) struct UnknownTag;
 
 /// The unsettled deliveries that were handed out, by tag; and verdicts on their way to the broker.
-///
-/// `S` is what it takes to settle a delivery.
 #[derive(Debug)]
-pub(crate) struct Ledger<S> {
-    state: Mutex<State<S>>,
+pub(crate) struct Ledger {
+    state: Mutex<State>,
 }
 
 #[derive(Debug)]
-struct State<S> {
-    unsettled: BTreeMap<u64, S>,
+struct State {
+    unsettled: BTreeSet<u64>,
     /// In the order of their verdicts.
-    decided: Vec<(Verdict, u64, S)>,
+    decided: Vec<(Verdict, u64)>,
     /// How many verdicts are enough to leave without waiting for more.
     batch: usize,
     /// What the broker does not wait for a settlement of, as far as it was told.
     settled: Ranges,
 }
 
-impl<S> Ledger<S> {
-    pub(crate) fn new() -> Ledger<S> {
-        let state = State { unsettled: BTreeMap::new(), decided: Vec::new(), batch: MOST_HELD, settled: Ranges::default() };
+impl Ledger {
+    pub(crate) fn new() -> Ledger {
+        let state = State { unsettled: BTreeSet::new(), decided: Vec::new(), batch: MOST_HELD, settled: Ranges::default() };
         Ledger { state: Mutex::new(state) }
     }
 
-    fn lock(&self) -> MutexGuard<'_, State<S>> {
+    fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -68,8 +66,8 @@ impl<S> Ledger<S> {
     }
 
     /// A delivery was handed out.
-    pub(crate) fn hand_out(&self, tag: u64, stub: S) {
-        self.lock().unsettled.insert(tag, stub);
+    pub(crate) fn hand_out(&self, tag: u64) {
+        self.lock().unsettled.insert(tag);
     }
 
     /// A delivery needs no verdict: it was taken without acknowledgement, or settled by other means.
@@ -87,50 +85,48 @@ impl<S> Ledger<S> {
         let State { unsettled, decided, .. } = &mut *state;
         match extent {
             Extent::One => {
-                let stub = unsettled.remove(&tag).ok_or(UnknownTag)?;
-                decided.push((verdict, tag, stub));
+                if !unsettled.remove(&tag) {
+                    return Err(UnknownTag);
+                }
+                decided.push((verdict, tag));
             }
-            Extent::UpTo if tag != 0 && !unsettled.contains_key(&tag) => return Err(UnknownTag),
+            Extent::UpTo if tag != 0 && !unsettled.contains(&tag) => return Err(UnknownTag),
             Extent::UpTo => {
-                let later = if tag == 0 { BTreeMap::new() } else { unsettled.split_off(&(tag + 1)) };
+                let later = if tag == 0 { BTreeSet::new() } else { unsettled.split_off(&(tag + 1)) };
                 let covered = std::mem::replace(unsettled, later);
-                decided.extend(covered.into_iter().map(|(tag, stub)| (verdict, tag, stub)));
+                decided.extend(covered.into_iter().map(|tag| (verdict, tag)));
             }
         }
         let now = state.decided.len();
         Ok(now > before && (before == 0 || (before < state.batch && now >= state.batch)))
     }
 
-    pub(crate) fn has_decided(&self) -> bool {
-        !self.lock().decided.is_empty()
-    }
-
     /// Takes all verdicts as the fewest frames: of each run of equal verdicts, those that leave no hole before them go as one.
-    pub(crate) fn drain(&self) -> Vec<Settlement<S>> {
+    pub(crate) fn drain(&self) -> Vec<Settlement> {
         let mut state = self.lock();
         let decided = std::mem::take(&mut state.decided);
         let mut frames = Vec::new();
-        let mut run: Vec<(u64, S)> = Vec::new();
+        let mut run: Vec<u64> = Vec::new();
         let mut run_verdict = Verdict::Ack;
-        for (verdict, tag, stub) in decided {
+        for (verdict, tag) in decided {
             if verdict != run_verdict {
                 push_frames(&mut frames, run_verdict, std::mem::take(&mut run), &mut state.settled);
                 run_verdict = verdict;
             }
-            run.push((tag, stub));
+            run.push(tag);
         }
         push_frames(&mut frames, run_verdict, run, &mut state.settled);
         frames
     }
 }
 
-fn push_frames<S>(frames: &mut Vec<Settlement<S>>, verdict: Verdict, mut run: Vec<(u64, S)>, settled: &mut Ranges) {
-    run.sort_unstable_by_key(|(tag, _)| *tag);
-    run.iter().for_each(|(tag, _)| settled.insert(*tag, *tag));
+fn push_frames(frames: &mut Vec<Settlement>, verdict: Verdict, mut run: Vec<u64>, settled: &mut Ranges) {
+    run.sort_unstable();
+    run.iter().for_each(|tag| settled.insert(*tag, *tag));
     let covered = settled.end_of_first();
-    let without_hole = run.iter().take_while(|(tag, _)| *tag <= covered).count();
+    let without_hole = run.iter().take_while(|tag| **tag <= covered).count();
     let skipped = without_hole.saturating_sub(1);
-    let frame = |(index, (_, stub))| Settlement { verdict, stub, multiple: index == 0 && skipped > 0 };
+    let frame = |(index, tag)| Settlement { verdict, tag, multiple: index == 0 && skipped > 0 };
     frames.extend(run.into_iter().skip(skipped).enumerate().map(frame));
 }
 
@@ -140,18 +136,18 @@ mod tests {
 
     use super::*;
 
-    fn handed_out(tags: impl IntoIterator<Item = u64>) -> Ledger<u64> {
+    fn handed_out(tags: impl IntoIterator<Item = u64>) -> Ledger {
         let ledger = Ledger::new();
-        tags.into_iter().for_each(|tag| ledger.hand_out(tag, tag));
+        tags.into_iter().for_each(|tag| ledger.hand_out(tag));
         ledger
     }
 
-    fn ack(ledger: &Ledger<u64>, tag: u64) {
+    fn ack(ledger: &Ledger, tag: u64) {
         ledger.decide(Verdict::Ack, tag, Extent::One).unwrap();
     }
 
-    fn frames(ledger: &Ledger<u64>) -> Vec<(Verdict, u64, bool)> {
-        ledger.drain().into_iter().map(|frame| (frame.verdict, frame.stub, frame.multiple)).collect()
+    fn frames(ledger: &Ledger) -> Vec<(Verdict, u64, bool)> {
+        ledger.drain().into_iter().map(|frame| (frame.verdict, frame.tag, frame.multiple)).collect()
     }
 
     const REQUEUE: Verdict = Verdict::Reject(Rejection::Requeue);
@@ -180,8 +176,8 @@ mod tests {
         ledger.decide(Verdict::Ack, 0, Extent::UpTo).unwrap();
         assert_eq!(frames(&ledger), [(Verdict::Ack, 1, false), (Verdict::Ack, 3, false)]);
         ledger.pass(2);
-        ledger.hand_out(4, 4);
-        ledger.hand_out(5, 5);
+        ledger.hand_out(4);
+        ledger.hand_out(5);
         ledger.decide(Verdict::Ack, 5, Extent::UpTo).unwrap();
         assert_eq!(frames(&ledger), [(Verdict::Ack, 5, true)]);
     }

@@ -24,28 +24,30 @@
 //!
 //! | thread | of | does |
 //! |---|---|---|
-//! | `amiquip-io` and a timer (named after its parent, `carrot-dial`) | each connection | amiquip's: the socket and the heartbeats |
+//! | `amiquip-io` and a timer (named after its parent, `carrot-dial`) | each connection | amiquip's: what the broker sends, calls, and heartbeats |
+//! | `carrot-writer` | each connection whose socket was full once | writes on when there is room again |
 //! | `carrot-keeper` | each connection | sleeps until a deadline, an alarm or the end |
-//! | `carrot-channel` | each channel with a consumer | owns the channel; sends acknowledgements |
+//! | `carrot-channel` | each channel with a consumer | owns the channel; sends acknowledgements that have waited for others |
 //! | `carrot-dial`, `carrot-open`, `carrot-close` | | while a connection or channel is opened or closed |
 //! | `carrot-events` | the connector | while observers are told of something |
 //!
-//! Publishing, and waiting for confirms and deliveries, happens on the threads that ask for it. None of the threads polls.
+//! Publishing, and waiting for confirms and deliveries, happens on the threads that ask for it: who publishes writes to the socket, in calls
+//! that do not wait. None of the threads polls.
 //!
 //! # Memory
 //!
-//! At most 8 MiB of messages, or one larger one, are on their way to the socket of one connection; `publish` waits for room. What a
+//! At most 8 MiB of messages, or one larger one, wait for the socket of one connection; `publish` waits for room. What a
 //! consumer has not handed out is bounded by its prefetch, and by nothing if that is zero or acknowledgement is automatic.
 //!
 //! # Acknowledgements
 //!
 //! On a consuming channel acknowledgements may wait up to half a millisecond for others, while deliveries wait for their workers, and then
-//! leave as one. `Extent::UpTo` covers what was handed out, and never what only the driver has seen.
+//! leave as one; those that make up a batch leave at once. `Extent::UpTo` covers what was handed out, and never what only the driver has seen.
 //!
 //! # Log levels
 //!
-//! `info`: connections made and closed, publishing unblocked. `warn`: connections lost, with the cause; calls cut; publishing blocked;
-//! channels closed over something that nobody waits for. `debug`: each address that failed. No level holds a password: amiquip itself,
+//! `info`: connections made and closed, publishing unblocked. `warn`: connections lost, with the cause; calls cut; publishing blocked.
+//! `debug`: each address that failed. No level holds a password: amiquip itself,
 //! which logs its handshake at `debug`, never gets to see it. amiquip has a target of its own, `amiquip`; at `trace` it logs whole
 //! messages. A filter such as `info,amiquip=off` silences it.
 //!
@@ -68,9 +70,9 @@ mod connection;
 mod connector;
 mod convert;
 mod core;
-mod departing;
 mod desk;
 mod dial;
+mod encode;
 mod error;
 mod events;
 mod flow;
@@ -79,6 +81,7 @@ mod incoming;
 mod inspector;
 mod ledger;
 mod lending;
+mod outlet;
 mod owner;
 mod ranges;
 mod start;
@@ -88,5 +91,6 @@ mod time;
 #[cfg(feature = "tls")]
 mod tls;
 mod watchdog;
+mod wire_format;
 
 pub use connector::AmqpConnector;

@@ -7,7 +7,7 @@ use amiquip::{Consumer, ConsumerMessage, ConsumerOptions};
 use carrot_core::Result;
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 
-use crate::core::{Core, Outgoing};
+use crate::core::Core;
 use crate::time::deadline_after;
 
 /// How long a verdict may wait for others to go with it.
@@ -22,7 +22,6 @@ const LAST_MESSAGE: Duration = Duration::from_secs(1);
 pub(crate) enum Job {
     /// Verdicts wait in the ledger.
     Settle,
-    Publish(Box<Outgoing>),
     Call(Box<dyn FnOnce(&amiquip::Channel) + Send>),
     Consume {
         id: u64,
@@ -70,13 +69,13 @@ impl Owner<'_> {
                     Err(RecvTimeoutError::Disconnected) => break None,
                 };
             }
-            self.flush();
+            self.core.flush();
             match job {
                 Job::Close(done) => break Some(done),
                 job => self.take(job),
             }
         };
-        self.flush();
+        self.core.flush();
         self.end_consumers();
         closing
     }
@@ -89,7 +88,6 @@ impl Owner<'_> {
     fn take(&mut self, job: Job) {
         match job {
             Job::Settle | Job::Close(_) => {}
-            Job::Publish(outgoing) => self.core.note(outgoing.send(self.channel)),
             Job::Call(call) => call(self.channel),
             Job::Consume { id, queue, prefetch, options, deadline, reply } => {
                 let _ = reply.send(self.consume(id, queue, prefetch, options, deadline));
@@ -99,10 +97,6 @@ impl Owner<'_> {
             }
             Job::Release { id, automatic } => self.release(id, automatic),
         }
-    }
-
-    fn flush(&self) {
-        self.core.note(self.core.flush(self.channel));
     }
 
     fn consume(
@@ -137,11 +131,9 @@ impl Owner<'_> {
         }
         let _ = self.cancel(id, deadline_after(self.core.call_timeout()));
         let Some(consumer) = self.consumers.remove(&id) else { return };
-        see_out(&consumer, |delivery| {
-            self.core.pass(&delivery);
-            if !automatic {
-                self.core.note(delivery.reject(self.channel, true));
-            }
+        see_out(&consumer, |delivery| match automatic {
+            true => self.core.pass(&delivery),
+            false => self.core.give_back(&delivery),
         });
     }
 

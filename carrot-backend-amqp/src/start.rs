@@ -24,20 +24,16 @@ impl amiquip::Sasl for Placeholder {
     }
 }
 
+const PROTOCOL: &[u8] = b"AMQP";
 const PROTOCOL_HEADER: usize = 8;
 const FRAME_HEADER: usize = 7;
 const FRAME_END: u8 = 0xCE;
 const START_OK: [u8; 4] = [0, 10, 0, 11];
 const TUNE_OK: [u8; 4] = [0, 10, 0, 31];
 
-/// The bytes of a handshake on their way out.
+/// What completes a handshake on its way out.
 pub(crate) struct Handshake {
     start_ok: Vec<u8>,
-    pending: Vec<u8>,
-    sent: usize,
-    /// How much of what amiquip wants to write `pending` stands for.
-    accepted: usize,
-    header_seen: bool,
     frame_max: Option<u32>,
 }
 
@@ -49,52 +45,26 @@ impl fmt::Debug for Handshake {
 
 impl Handshake {
     pub(crate) fn new(credentials: &Credentials, connection_name: &str) -> Handshake {
-        Handshake {
-            start_ok: start_ok(credentials, connection_name),
-            pending: Vec::new(),
-            sent: 0,
-            accepted: 0,
-            header_seen: false,
-            frame_max: None,
-        }
+        Handshake { start_ok: start_ok(credentials, connection_name), frame_max: None }
     }
 
-    /// Takes what amiquip wants to write, unless it is a repetition of what is still pending; gives how much that is.
-    pub(crate) fn accept(&mut self, bytes: &[u8]) -> usize {
-        if self.pending().is_empty() {
-            self.pending.clear();
-            self.sent = 0;
-            self.accepted = bytes.len();
-            let mut rest = bytes;
-            while !rest.is_empty() {
-                rest = self.accept_unit(rest);
+    /// The completed form of what amiquip wants to write.
+    pub(crate) fn complete(&mut self, mut bytes: &[u8]) -> Vec<u8> {
+        let mut completed = Vec::new();
+        while !bytes.is_empty() {
+            let length = if bytes.starts_with(PROTOCOL) { PROTOCOL_HEADER } else { frame_length(bytes) };
+            let (unit, rest) = bytes.split_at(length.min(bytes.len()));
+            match unit.get(FRAME_HEADER..FRAME_HEADER + 4) {
+                Some(method) if method == START_OK => completed.extend_from_slice(&self.start_ok),
+                Some(method) if method == TUNE_OK => {
+                    self.frame_max = unit.get(13..17).and_then(|bytes| bytes.try_into().ok()).map(u32::from_be_bytes);
+                    completed.extend_from_slice(unit);
+                }
+                _ => completed.extend_from_slice(unit),
             }
+            bytes = rest;
         }
-        self.accepted
-    }
-
-    fn accept_unit<'a>(&mut self, bytes: &'a [u8]) -> &'a [u8] {
-        let length = if self.header_seen { frame_length(bytes) } else { PROTOCOL_HEADER };
-        self.header_seen = true;
-        let (unit, rest) = bytes.split_at(length.min(bytes.len()));
-        match unit.get(FRAME_HEADER..FRAME_HEADER + 4) {
-            Some(method) if method == START_OK => self.pending.append(&mut self.start_ok),
-            Some(method) if method == TUNE_OK => {
-                self.frame_max = unit.get(13..17).and_then(|bytes| bytes.try_into().ok()).map(u32::from_be_bytes);
-                self.pending.extend_from_slice(unit);
-            }
-            _ => self.pending.extend_from_slice(unit),
-        }
-        rest
-    }
-
-    /// What is to be sent next.
-    pub(crate) fn pending(&self) -> &[u8] {
-        &self.pending[self.sent..]
-    }
-
-    pub(crate) fn advance(&mut self, sent: usize) {
-        self.sent += sent;
+        completed
     }
 
     /// The negotiated size of frames; with it, this part of the handshake is over.
@@ -173,13 +143,6 @@ mod tests {
         frame
     }
 
-    fn sent(handshake: &mut Handshake, bytes: &[u8]) -> Vec<u8> {
-        assert_eq!(handshake.accept(bytes), bytes.len());
-        let sent = handshake.pending().to_vec();
-        handshake.advance(sent.len());
-        sent
-    }
-
     fn contains(bytes: &[u8], text: &str) -> bool {
         bytes.windows(text.len()).any(|window| window == text.as_bytes())
     }
@@ -187,8 +150,8 @@ mod tests {
     #[test]
     fn the_credentials_take_the_place_of_the_placeholder() {
         let mut handshake = Handshake::new(&Credentials::plain("scott", "tiger"), "importer");
-        assert_eq!(sent(&mut handshake, b"AMQP\0\0\x09\x01"), b"AMQP\0\0\x09\x01");
-        let start_ok = sent(&mut handshake, &frame(START_OK, b"***"));
+        assert_eq!(handshake.complete(b"AMQP\0\0\x09\x01"), b"AMQP\0\0\x09\x01");
+        let start_ok = handshake.complete(&frame(START_OK, b"***"));
         assert!(contains(&start_ok, "\0scott\0tiger") && contains(&start_ok, "importer") && !contains(&start_ok, "***"));
         assert_eq!(frame_length(&start_ok), start_ok.len());
         assert_eq!(handshake.frame_max(), None);
@@ -197,20 +160,19 @@ mod tests {
     #[test]
     fn the_size_of_frames_is_read_and_what_comes_with_it_passes() {
         let mut handshake = Handshake::new(&Credentials::default(), "");
-        sent(&mut handshake, b"AMQP\0\0\x09\x01");
+        handshake.complete(b"AMQP\0\0\x09\x01");
         let mut tune_and_open = frame(TUNE_OK, &[0x07, 0xFF, 0, 2, 0, 0, 0, 10]);
         tune_and_open.extend(frame([0, 10, 0, 40], b"\x01/"));
-        assert_eq!(sent(&mut handshake, &tune_and_open), tune_and_open);
+        assert_eq!(handshake.complete(&tune_and_open), tune_and_open);
         assert_eq!(handshake.frame_max(), Some(131_072));
     }
 
     #[test]
-    fn what_is_pending_is_not_taken_twice() {
-        let mut handshake = Handshake::new(&Credentials::default(), "");
-        assert_eq!(handshake.accept(b"AMQP\0\0\x09\x01"), 8);
-        handshake.advance(3);
-        assert_eq!(handshake.accept(b"AMQP\0\0\x09\x01"), 8);
-        assert_eq!(handshake.pending(), b"P\0\0\x09\x01");
+    fn it_can_be_completed_again() {
+        let mut handshake = Handshake::new(&Credentials::plain("scott", "tiger"), "importer");
+        for bytes in [b"AMQP\0\0\x09\x01".to_vec(), frame(START_OK, b"***")] {
+            assert_eq!(handshake.complete(&bytes), handshake.complete(&bytes));
+        }
     }
 
     #[test]

@@ -3,25 +3,30 @@
 use std::io::{self, Read, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+#[cfg(feature = "tls")]
+use std::sync::{Mutex, PoisonError};
 
 use mio::net::TcpStream;
 use mio::{Evented, Poll, PollOpt, Ready, Token};
 
-use crate::departing::{Departing, Next};
-use crate::flow::Flow;
 use crate::frame;
 use crate::incoming::Incoming;
+use crate::outlet::Outlet;
 use crate::start::Handshake;
 
 /// What the two ends of a [`Stream`], the driver's I/O thread and everyone else, know in common.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Wire {
-    pub(crate) flow: Flow,
+    pub(crate) outlet: Arc<Outlet>,
     frame_max: AtomicU32,
     ended_by_peer: AtomicBool,
 }
 
 impl Wire {
+    pub(crate) fn new(outlet: Outlet) -> Wire {
+        Wire { outlet: Arc::new(outlet), frame_max: AtomicU32::new(0), ended_by_peer: AtomicBool::new(false) }
+    }
+
     /// The largest frame, as negotiated; zero before that.
     pub(crate) fn frame_max(&self) -> usize {
         self.frame_max.load(Ordering::Acquire) as usize
@@ -36,35 +41,31 @@ impl Wire {
 /// How a TLS server answers to who does not speak it: an alert, of any version 3.
 const TLS_ALERT: [u8; 2] = [21, 3];
 
+/// Where bytes come from.
 #[derive(Debug)]
-pub(crate) enum Transport {
+pub(crate) enum Source {
     Plain(TcpStream),
     #[cfg(feature = "tls")]
-    Tls(Box<crate::tls::TlsStream>),
+    Tls {
+        socket: TcpStream,
+        stream: Arc<Mutex<crate::tls::TlsStream>>,
+    },
 }
 
-impl Transport {
+impl Source {
     fn socket(&self) -> &TcpStream {
         match self {
-            Transport::Plain(socket) => socket,
+            Source::Plain(socket) => socket,
             #[cfg(feature = "tls")]
-            Transport::Tls(stream) => stream.socket(),
+            Source::Tls { socket, .. } => socket,
         }
     }
 
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         match self {
-            Transport::Plain(socket) => socket.read(buffer),
+            Source::Plain(socket) => socket.read(buffer),
             #[cfg(feature = "tls")]
-            Transport::Tls(stream) => stream.read(buffer),
-        }
-    }
-
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        match self {
-            Transport::Plain(socket) => socket.write(bytes),
-            #[cfg(feature = "tls")]
-            Transport::Tls(stream) => stream.write(bytes),
+            Source::Tls { stream, .. } => stream.lock().unwrap_or_else(PoisonError::into_inner).read(buffer),
         }
     }
 }
@@ -73,41 +74,23 @@ impl Transport {
 /// what comes and goes when the broker closes a channel, and counts what leaves.
 #[derive(Debug)]
 pub(crate) struct Stream {
-    transport: Transport,
+    source: Source,
     handshake: Option<Handshake>,
     greeted: bool,
     incoming: Incoming,
-    departing: Departing,
     wire: Arc<Wire>,
 }
 
 impl Stream {
-    pub(crate) fn new(transport: Transport, handshake: Handshake, wire: Arc<Wire>) -> Stream {
-        let (incoming, departing) = Default::default();
-        Stream { transport, handshake: Some(handshake), greeted: false, incoming, departing, wire }
-    }
-
-    /// Sends the completed form of `bytes`. Until all of it has left none of it counts as written, so that amiquip asks to be told when
-    /// the socket takes more.
-    fn write_handshake(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let Some(handshake) = &mut self.handshake else { return Ok(0) };
-        let accepted = handshake.accept(bytes);
-        while !handshake.pending().is_empty() {
-            let written = self.transport.write(handshake.pending())?;
-            handshake.advance(written);
-        }
-        if let Some(frame_max) = handshake.frame_max() {
-            self.wire.frame_max.store(frame_max, Ordering::Release);
-            self.handshake = None;
-        }
-        Ok(accepted)
+    pub(crate) fn new(source: Source, handshake: Handshake, wire: Arc<Wire>) -> Stream {
+        Stream { source, handshake: Some(handshake), greeted: false, incoming: Incoming::default(), wire }
     }
 
     /// Reads from the socket, and finds out whether the peer speaks AMQP at all, and when it has ended.
-    fn read_transport(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let mut result = self.transport.read(buffer);
+    fn read_source(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let mut result = self.source.read(buffer);
         if self.handshake.is_some()
-            && matches!(self.transport, Transport::Plain(_))
+            && matches!(self.source, Source::Plain(_))
             && matches!(result, Ok(2..))
             && buffer.starts_with(&TLS_ALERT)
         {
@@ -138,7 +121,7 @@ impl Read for Stream {
             let (before, free) = buffer.split_at_mut_checked(held.len()).ok_or(io::ErrorKind::InvalidInput)?;
             before.copy_from_slice(held);
             let length = before.len();
-            let count = self.read_transport(free)?;
+            let count = self.read_source(free)?;
             if count == 0 {
                 return Ok(0);
             }
@@ -153,26 +136,17 @@ impl Read for Stream {
 
 impl Write for Stream {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        if self.handshake.is_some() {
-            return self.write_handshake(bytes);
-        }
-        loop {
-            match self.departing.next(bytes) {
-                Next::Theirs(length) => {
-                    let written = self.transport.write(&bytes[..length])?;
-                    self.departing.left(written);
-                    self.wire.flow.left(written);
-                    return Ok(written);
-                }
-                Next::Filler(filler) => {
-                    let written = self.transport.write(filler)?;
-                    self.departing.filled(written);
-                    if written == 0 {
-                        return Ok(0);
-                    }
+        match &mut self.handshake {
+            None => self.wire.outlet.write(bytes)?,
+            Some(handshake) => {
+                self.wire.outlet.write(&handshake.complete(bytes))?;
+                if let Some(frame_max) = handshake.frame_max() {
+                    self.wire.frame_max.store(frame_max, Ordering::Release);
+                    self.handshake = None;
                 }
             }
         }
+        Ok(bytes.len())
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -180,17 +154,23 @@ impl Write for Stream {
     }
 }
 
+impl Drop for Stream {
+    fn drop(&mut self) {
+        self.wire.outlet.end();
+    }
+}
+
 impl Evented for Stream {
     fn register(&self, poll: &Poll, token: Token, interest: Ready, options: PollOpt) -> io::Result<()> {
-        self.transport.socket().register(poll, token, interest, options)
+        self.source.socket().register(poll, token, interest, options)
     }
 
     fn reregister(&self, poll: &Poll, token: Token, interest: Ready, options: PollOpt) -> io::Result<()> {
-        self.transport.socket().reregister(poll, token, interest, options)
+        self.source.socket().reregister(poll, token, interest, options)
     }
 
     fn deregister(&self, poll: &Poll) -> io::Result<()> {
-        self.transport.socket().deregister(poll)
+        self.source.socket().deregister(poll)
     }
 }
 

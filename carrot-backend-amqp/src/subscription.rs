@@ -80,7 +80,7 @@ impl Subscription for AmqpSubscription {
     fn next(&self, timeout: Duration) -> Result<Option<Delivery>> {
         self.channel.core().check()?;
         match self.deliveries.recv_timeout(timeout) {
-            Ok(ConsumerMessage::Delivery(delivery)) => Ok(Some(self.channel.hand_out(Box::new(delivery), self.acknowledgement))),
+            Ok(ConsumerMessage::Delivery(delivery)) => Ok(Some(self.channel.hand_out(delivery, self.acknowledgement))),
             Ok(ConsumerMessage::ClientCancelled) => Err(self.end(BY_PROGRAM)),
             Ok(ConsumerMessage::ServerCancelled) => Err(self.end(BY_BROKER)),
             Ok(ConsumerMessage::ServerClosedChannel(error) | ConsumerMessage::ServerClosedConnection(error)) => {

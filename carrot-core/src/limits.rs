@@ -10,6 +10,8 @@ use crate::{Binding, Destination, Error, Headers, Properties, Result, Value};
 pub const FRAME_OVERHEAD: usize = 8;
 /// Class and method number, the reserved short, and at most two octets of flags.
 const METHOD: usize = 4 + 2 + 2;
+/// The same for a publication, which has one.
+const PUBLISH: usize = METHOD - 1;
 /// Class, weight, body size and property flags.
 const HEADER: usize = 2 + 2 + 8 + 2;
 
@@ -65,7 +67,7 @@ pub fn check_publication(publication: &Publication<'_>, frame_max: usize) -> Res
     let content = publication.content;
     let header = HEADER + properties_size(&content.properties);
     fits("headers", header, frame_max)?;
-    let method = METHOD + short(&content.exchange) + short(&content.routing_key);
+    let method = PUBLISH + short(&content.exchange) + short(&content.routing_key);
     let body_frames = content.body.len().div_ceil(frame_max - FRAME_OVERHEAD);
     Ok(method + header + content.body.len() + FRAME_OVERHEAD * (2 + body_frames))
 }
@@ -168,6 +170,6 @@ mod tests {
     fn a_body_is_counted_with_its_frames() {
         let content = Arc::new(Content::new("e", "k", vec![0; FRAME_MAX * 2]));
         let size = check_publication(&Publication { content: &content, mandatory: false }, FRAME_MAX).unwrap();
-        assert_eq!(size, METHOD + 2 + 2 + HEADER + FRAME_MAX * 2 + FRAME_OVERHEAD * (2 + 3));
+        assert_eq!(size, PUBLISH + 2 + 2 + HEADER + FRAME_MAX * 2 + FRAME_OVERHEAD * (2 + 3));
     }
 }

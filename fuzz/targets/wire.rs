@@ -4,6 +4,8 @@
 #[allow(dead_code)]
 #[path = "../../carrot-backend-amqp/src/convert.rs"]
 mod convert;
+#[path = "../../carrot-backend-amqp/src/wire_format.rs"]
+mod wire_format;
 #[path = "../support/frame.rs"]
 mod frame;
 #[allow(dead_code)]
@@ -22,9 +24,6 @@ fuzz_target!(|payload: &[u8]| {
     }
     let Some(amqp) = frame::read_properties(payload) else { return };
     let properties = convert::from_properties(&amqp);
-    let shown = format!("{properties:?}");
-    let again = convert::to_properties(&properties);
-    assert_eq!(format!("{:?}", convert::from_properties(&again)), shown);
     frame::survives(&properties);
 });
 
