@@ -5,6 +5,7 @@ mod support;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
 use carrot_backend_amqp::AmqpConnector;
@@ -271,6 +272,30 @@ fn many_threads_publish_and_confirm_on_one_channel() {
         });
     });
     assert_eq!(channel.declare(Declare::Queue(&Queue::existing(&*queue))).unwrap().message_count, 3200);
+}
+
+#[test]
+#[ignore = "needs a broker: set CARROT_TEST_AMQP_URL"]
+fn calls_get_through_while_messages_flood_the_socket() {
+    let connector = connector();
+    let caller = publishing(&connector);
+    let flooding = AtomicBool::new(true);
+    thread::scope(|scope| {
+        for _ in 0..2 {
+            let channel = connector.open(&ChannelOptions::publish().without_confirms(), LONG).unwrap();
+            let flooding = &flooding;
+            scope.spawn(move || {
+                let content = Arc::new(Content::new("", unique("nowhere"), vec![b'x'; 200_000]));
+                while flooding.load(Ordering::Relaxed) {
+                    channel.publish(&Publication { content: &content, mandatory: false }, LONG).unwrap();
+                }
+            });
+        }
+        for _ in 0..50 {
+            caller.declare(Declare::Exchange(&Exchange::existing("amq.direct"))).unwrap();
+        }
+        flooding.store(false, Ordering::Relaxed);
+    });
 }
 
 #[test]
