@@ -158,10 +158,11 @@ impl<'a> Outgoing<'a> {
     /// As [`Publisher::send`](crate::Publisher::send).
     pub fn send_bytes(self, body: impl Into<Vec<u8>>) -> Result<()> {
         let sender = self.sender;
-        let message = self.hand_over(body.into())?;
         if !sender.definition().confirms {
-            return Ok(());
+            let mandatory = self.mandatory;
+            return sender.hand_over_unconfirmed(&Arc::new(self.into_content(body.into())), mandatory);
         }
+        let message = self.hand_over(body.into())?;
         Receipt::new(message, Arc::clone(sender)).wait()
     }
 
@@ -175,13 +176,16 @@ impl<'a> Outgoing<'a> {
         Ok(Receipt::new(message, Arc::clone(sender)))
     }
 
-    fn hand_over(mut self, body: Vec<u8>) -> Result<Arc<InFlight>> {
+    fn hand_over(self, body: Vec<u8>) -> Result<Arc<InFlight>> {
+        let (sender, mandatory) = (self.sender, self.mandatory);
+        sender.hand_over(self.into_content(body), mandatory)
+    }
+
+    fn into_content(mut self, body: Vec<u8>) -> Content {
         if self.properties.message_id().is_none() {
             self.properties = self.properties.with_message_id(random_id());
         }
-        let content =
-            Content { exchange: Arc::clone(self.sender.exchange()), routing_key: self.routing_key, properties: self.properties, body };
-        self.sender.hand_over(content, self.mandatory)
+        Content { exchange: Arc::clone(self.sender.exchange()), routing_key: self.routing_key, properties: self.properties, body }
     }
 }
 

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use crate::backend::{Backend, ChannelOptions, Content, Declare, Publication};
 use crate::batch::BatchReport;
 use crate::in_flight::{Answer, Attempt, InFlight};
-use crate::session::{Session, may_pass};
+use crate::session::{Opened, Session, may_pass};
 use crate::window::Window;
 use crate::within::within;
 use crate::{Connection, Error, Properties, PublisherDefinition, Result, validate};
@@ -69,19 +69,35 @@ impl Sender {
         &self.properties
     }
 
+    /// Hands over a message whose fate nobody will know, in a publisher without confirms.
+    pub(crate) fn hand_over_unconfirmed(&self, content: &Arc<Content>, mandatory: bool) -> Result<()> {
+        let publication = Publication { content, mandatory };
+        publication.validate()?;
+        validate::body(&content.body, self.max_message_size)?;
+        let timeout = self.definition.send_timeout;
+        if let Some(Opened { channel, .. }) = self.session.current() {
+            match channel.publish(&publication, timeout) {
+                Err(error) if is_of_the_channel(&error) || self.was_retired(&error) => self.session.failed(&channel, &error),
+                result => return result.map(drop),
+            }
+        }
+        self.send_until_gone(&InFlight::new(Arc::clone(content), mandatory, timeout, Instant::now() + timeout, 0))
+    }
+
     /// Hands a message over, once there is room for it.
     pub(crate) fn hand_over(&self, content: Content, mandatory: bool) -> Result<Arc<InFlight>> {
         let content = Arc::new(content);
+        if !self.definition.confirms {
+            self.hand_over_unconfirmed(&content, mandatory)?;
+            let timeout = self.definition.send_timeout;
+            let message = InFlight::new(content, mandatory, timeout, Instant::now() + timeout, 0);
+            message.resolve(Ok(()));
+            return Ok(Arc::new(message));
+        }
         Publication { content: &content, mandatory }.validate()?;
         validate::body(&content.body, self.max_message_size)?;
         let timeout = self.definition.send_timeout;
         let deadline = Instant::now() + timeout;
-        if !self.definition.confirms {
-            let message = InFlight::new(content, mandatory, timeout, deadline, 0);
-            self.send_until_gone(&message)?;
-            message.resolve(Ok(()));
-            return Ok(Arc::new(message));
-        }
         let message = loop {
             match self.backlog.window.enter(&content, mandatory, timeout, deadline) {
                 Ok(message) => break message,
