@@ -1,6 +1,6 @@
 //! The frames that are sent most, as bytes; pure.
 //!
-//! amiquip could make them, too, but takes ten times the instructions, and three messages to its I/O thread for each.
+//! amiquip could make them, too, but takes many times the instructions, and three messages to its I/O thread for each publication.
 
 use carrot_core::backend::{Content, Rejection};
 
