@@ -52,8 +52,8 @@
 //!
 //! # Threads
 //!
-//! Nothing runs on a thread of its own but the workers that you spawn and what the driver needs: for AMQP an I/O thread per connection, and
-//! one thread per consuming channel. Publishers and consumers share a connection from any number of threads.
+//! Nothing runs on a thread of its own but the workers that you spawn and what the driver needs: for AMQP two threads and a timer per
+//! connection, one more once its socket was full, and one per consuming channel. Publishers and consumers share a connection from any number of threads.
 //!
 //! # Testing
 //!
