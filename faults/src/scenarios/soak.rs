@@ -7,6 +7,9 @@ use crate::{Direction, Flow, LoadOptions, Node, Outcome, Proxy, Result, Usage};
 
 const HEARTBEAT: Duration = Duration::from_secs(2);
 const RESUMED_WITHIN: Duration = Duration::from_secs(60);
+/// How long a message has: two slow faults can follow each other with little between them, and a node that was killed takes its time to come
+/// back on a busy machine.
+const DEADLINE: Duration = Duration::from_secs(120);
 /// How much more memory the last third of the time may need than the first.
 const GROWTH: u64 = 16 * 1024 * 1024;
 
@@ -37,7 +40,7 @@ pub(super) fn run(context: &mut Context) -> Result<Outcome> {
         let mut run = Run::new(context);
         let mut random = context.random();
         let through = node.options().port(proxy.address().port()).heartbeat(HEARTBEAT);
-        let load = run.load(LoadOptions { rate: Some(250), ..LoadOptions::new(through, &*run.queue) })?;
+        let load = run.load(LoadOptions { rate: Some(250), send_timeout: DEADLINE, ..LoadOptions::new(through, &*run.queue) })?;
         let started = Instant::now();
         let mut faults = 0;
         while started.elapsed() < lasts {
