@@ -10,11 +10,10 @@ use crate::confirms::Confirms;
 use crate::connection::{Connection, Life};
 use crate::encode;
 use crate::error::{self, Fault};
+use crate::frames::Frames;
 use crate::ledger::{Ledger, Verdict};
-use crate::outlet::{Exit, Opening};
+use crate::outlet::Opening;
 
-/// Up to this size a body is gathered with what comes before it; the pieces of a larger one are sent from where they are.
-const SMALL: usize = 16 << 10;
 /// How the routing key of an answer begins that RabbitMQ delivers without a queue.
 const DIRECT_ANSWER: &str = "amq.rabbitmq.reply-to.";
 
@@ -114,43 +113,26 @@ impl Core {
         }
     }
 
-    /// Lets the channel send; `None` if it is closed, or the connection is.
-    fn enter(&self) -> Option<Exit<'_>> {
-        self.life().wire.outlet.enter(self.opening)
+    /// Sends frames that are made in the order of leaving; `None` if the channel is closed, or the connection is.
+    fn send<T>(&self, make: impl FnOnce() -> (Frames, T)) -> Option<T> {
+        self.life().wire.outlet.send(self.opening, make)
     }
 
     /// Sends a message, and gives its tag; `None` if the channel is closed.
     pub(crate) fn publish(&self, content: &Arc<Content>, mandatory: bool, size: usize) -> Option<u64> {
-        let whole = content.body.len() <= SMALL;
-        let mut head = Vec::with_capacity(if whole { size } else { size - content.body.len() });
-        let channel = self.opening.channel;
-        encode::publish(&mut head, channel, content, mandatory);
-        let frame_max = self.life().wire.frame_max();
-        let mut gathered = Vec::new();
-        if whole {
-            gathered.reserve_exact(size);
-            encode::body(&mut head, channel, &content.body, frame_max, |piece| gathered.extend_from_slice(piece));
-        }
-        let mut exit = self.enter()?;
-        let tag = self.confirms.issue(content, mandatory && self.confirming);
-        if whole {
-            exit.push(&gathered);
-        } else {
-            encode::body(&mut head, channel, &content.body, frame_max, |piece| exit.push(piece));
-        }
-        Some(tag)
+        let frames = encode::publication(self.opening.channel, content, mandatory, size, self.life().wire.frame_max());
+        self.send(|| (frames, self.confirms.issue(content, mandatory && self.confirming)))
     }
 
     /// Sends the verdicts that wait for it. They leave in the order in which they were taken from the ledger.
     pub(crate) fn flush(&self) {
-        let Some(mut exit) = self.enter() else { return };
-        let mut frames = Vec::new();
-        for settlement in self.ledger.drain() {
-            encode::settlement(&mut frames, self.opening.channel, settlement.verdict, settlement.tag, settlement.multiple);
-        }
-        if !frames.is_empty() {
-            exit.push(&frames);
-        }
+        self.send(|| {
+            let mut frames = Vec::new();
+            for settlement in self.ledger.drain() {
+                encode::settlement(&mut frames, self.opening.channel, settlement.verdict, settlement.tag, settlement.multiple);
+            }
+            (Frames::from(frames), ())
+        });
     }
 
     /// Requeues a delivery that nobody will be handed.
@@ -158,9 +140,7 @@ impl Core {
         let mut frame = Vec::new();
         let verdict = Verdict::Reject(Rejection::Requeue);
         encode::settlement(&mut frame, self.opening.channel, verdict, delivery.delivery_tag(), false);
-        if let Some(mut exit) = self.enter() {
-            exit.push(&frame);
-        }
+        self.send(|| (Frames::from(frame), ()));
         self.pass(delivery);
     }
 }

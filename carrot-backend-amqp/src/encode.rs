@@ -2,19 +2,51 @@
 //!
 //! amiquip could make them, too, but takes many times the instructions, and three messages to its I/O thread for each publication.
 
+use std::mem;
+use std::sync::Arc;
+
 use carrot_core::backend::{Content, Rejection};
 
 use crate::frame::{self, BASIC_ACK, BASIC_NACK, BASIC_PUBLISH, BASIC_REJECT, CONTENT_BODY, CONTENT_HEADER, METHOD};
+use crate::frames::{Frames, Piece};
 use crate::ledger::Verdict;
 use crate::wire_format::{properties, short_string};
 
+/// Up to this size a body is gathered with what comes before it; a larger one is sent from where it is.
+const SMALL: usize = 16 << 10;
 const BASIC: u16 = 60;
 const MANDATORY: u8 = 1;
 const MULTIPLE: u8 = 1;
 const REQUEUE: u8 = 2;
 
-/// The method and the header of a publication. What is too long was refused before.
-pub(crate) fn publish(out: &mut Vec<u8>, channel: u16, content: &Content, mandatory: bool) {
+/// The frames of a publication, each of at most `frame_max` bytes, together of `size`. What is too long was refused before.
+pub(crate) fn publication(channel: u16, content: &Arc<Content>, mandatory: bool, size: usize, frame_max: usize) -> Frames {
+    let body = &content.body;
+    let is_small = body.len() <= SMALL;
+    let mut bytes = Vec::with_capacity(if is_small { size } else { size - body.len() });
+    publish(&mut bytes, channel, content, mandatory);
+    if is_small {
+        for chunk in body.chunks(frame_max - frame::OVERHEAD) {
+            frame::begin(&mut bytes, CONTENT_BODY, channel, |out| out.extend_from_slice(chunk));
+        }
+        return Frames::from(bytes);
+    }
+    let mut frames = Frames::default();
+    let mut at = 0;
+    while at < body.len() {
+        let next = body.len().min(at + frame_max - frame::OVERHEAD);
+        frame::prefix(&mut bytes, CONTENT_BODY, channel, next - at);
+        frames.push(Piece::Bytes(mem::take(&mut bytes)));
+        frames.push(Piece::Body(Arc::clone(content), at..next));
+        bytes.push(frame::END);
+        at = next;
+    }
+    frames.push(Piece::Bytes(bytes));
+    frames
+}
+
+/// The method and the header.
+fn publish(out: &mut Vec<u8>, channel: u16, content: &Content, mandatory: bool) {
     frame::begin(out, METHOD, channel, |out| {
         method(out, BASIC_PUBLISH);
         out.extend([0, 0]);
@@ -28,24 +60,6 @@ pub(crate) fn publish(out: &mut Vec<u8>, channel: u16, content: &Content, mandat
         out.extend((content.body.len() as u64).to_be_bytes());
         properties(out, &content.properties);
     });
-}
-
-/// The frames of a body, each of at most `frame_max` bytes, as pieces to be sent one after the other; the first goes to the end of `head`.
-pub(crate) fn body(head: &mut Vec<u8>, channel: u16, body: &[u8], frame_max: usize, mut piece: impl FnMut(&[u8])) {
-    let mut chunks = body.chunks(frame_max - frame::OVERHEAD).peekable();
-    if let Some(first) = chunks.peek() {
-        frame::prefix(head, CONTENT_BODY, channel, first.len());
-    }
-    piece(head);
-    while let Some(chunk) = chunks.next() {
-        piece(chunk);
-        head.clear();
-        head.push(frame::END);
-        if let Some(next) = chunks.peek() {
-            frame::prefix(head, CONTENT_BODY, channel, next.len());
-        }
-        piece(head);
-    }
 }
 
 pub(crate) fn settlement(out: &mut Vec<u8>, channel: u16, verdict: Verdict, tag: u64, multiple: bool) {
@@ -72,8 +86,6 @@ fn method(out: &mut Vec<u8>, (class, number): (u16, u16)) {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, reason = "a test may fail by panicking")]
-
-    use std::sync::Arc;
 
     use amq_protocol::frame::{AMQPFrame, parse_frame};
     use amq_protocol::protocol::AMQPClass;
@@ -116,10 +128,14 @@ mod tests {
         frames
     }
 
-    fn published(content: &Content, mandatory: bool) -> Vec<u8> {
-        let (mut head, mut bytes) = (Vec::new(), Vec::new());
-        publish(&mut head, 7, content, mandatory);
-        body(&mut head, 7, &content.body, FRAME_MAX, |piece| bytes.extend_from_slice(piece));
+    fn published(content: &Arc<Content>, mandatory: bool, size: usize) -> Vec<u8> {
+        let mut frames = publication(7, content, mandatory, size, FRAME_MAX);
+        let mut bytes = Vec::new();
+        while !frames.is_empty() {
+            let foremost = frames.foremost();
+            bytes.extend_from_slice(foremost);
+            frames.advance(foremost.len());
+        }
         bytes
     }
 
@@ -138,12 +154,12 @@ mod tests {
 
     #[test]
     fn a_publication_is_a_method_a_header_and_a_body_in_frames_and_as_large_as_was_reckoned() {
-        for size in [0, 1, FRAME_MAX - 8, FRAME_MAX - 7, 3 * FRAME_MAX] {
+        for size in [0, 1, FRAME_MAX - 8, FRAME_MAX - 7, 3 * FRAME_MAX, SMALL, SMALL + 1, SMALL * 2] {
             let bytes: Vec<u8> = (0..size).map(|index| index as u8).collect();
             let content = Arc::new(Content::new("exchange", "routing.key", bytes.clone()).with_properties(every_property()));
-            let sent = published(&content, size == 1);
-            let publication = Publication { content: &content, mandatory: false };
-            assert_eq!(sent.len(), check_publication(&publication, FRAME_MAX).unwrap(), "{size}");
+            let reckoned = check_publication(&Publication { content: &content, mandatory: false }, FRAME_MAX).unwrap();
+            let sent = published(&content, size == 1, reckoned);
+            assert_eq!(sent.len(), reckoned, "{size}");
             let mut frames = read(&sent).into_iter();
             let Some(AMQPFrame::Method(7, AMQPClass::Basic(AMQPMethod::Publish(publish)))) = frames.next() else { panic!("{size}") };
             assert_eq!((&*publish.exchange, &*publish.routing_key), ("exchange", "routing.key"));

@@ -77,6 +77,7 @@ mod error;
 mod events;
 mod flow;
 mod frame;
+mod frames;
 mod incoming;
 mod inspector;
 mod ledger;

@@ -3,18 +3,23 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::io::{self, Write};
+use std::mem;
 use std::net::TcpStream;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
+use std::time::Duration;
 
 use log::{debug, warn};
 use mio::{Events, Poll, PollOpt, Ready, Token};
 
 use crate::flow::Flow;
 use crate::frame::{CHANNEL_CLOSE, CHANNEL_CLOSE_OK, CHANNEL_OPEN, CONNECTION_CLOSE, CONNECTION_CLOSE_OK, Head};
+use crate::frames::Frames;
 
-/// How large the buffer of what is pending may stay while nothing is.
-const KEPT: usize = 1 << 20;
+/// How often a thread that sends writes what others have sent meanwhile, before it leaves that to the writer.
+const ROUNDS: usize = 16;
+/// How long the writer waits for the socket before it looks whether the outlet has ended.
+const LOOK_UP: Duration = Duration::from_secs(1);
 
 /// Where bytes go.
 pub(crate) enum Sink {
@@ -24,25 +29,30 @@ pub(crate) enum Sink {
 }
 
 /// Where all bytes leave, whoever sends them: amiquip's I/O thread, and the threads that publish and settle, which do without it. Who sends
-/// also writes, as far as the socket takes it at once. The rest is written by a thread that starts when that happens first.
+/// also writes, as far as the socket takes it at once, and with it what others send meanwhile. The rest is written by a thread that starts
+/// when that happens first.
 ///
 /// Frames are never mixed up: whatever is sent is whole frames, and leaves in the order of sending.
 pub(crate) struct Outlet {
     socket: TcpStream,
+    sink: Sink,
     state: Mutex<State>,
     congested: Condvar,
     pub(crate) flow: Flow,
 }
 
+#[derive(Default)]
 struct State {
-    sink: Sink,
-    /// What was sent; it has left up to `left`.
-    pending: Vec<u8>,
-    left: usize,
+    /// What was sent and nobody has begun to write, or what the socket did not take.
+    pending: Frames,
+    /// Whether somebody is writing, and will see to what is pending.
+    writing: bool,
+    /// Whether that is the writer.
+    congested: bool,
+    has_writer: bool,
     /// The channels that are open as far as the broker will know, each with the number of its opening.
     open: HashMap<u16, u64>,
     openings: u64,
-    has_writer: bool,
     ended: bool,
 }
 
@@ -55,8 +65,7 @@ pub(crate) struct Opening {
 
 impl Outlet {
     pub(crate) fn new(socket: TcpStream, sink: Sink) -> Outlet {
-        let state = State { sink, pending: Vec::new(), left: 0, open: HashMap::new(), openings: 0, has_writer: false, ended: false };
-        Outlet { socket, state: Mutex::new(state), congested: Condvar::new(), flow: Flow::default() }
+        Outlet { socket, sink, state: Mutex::default(), congested: Condvar::new(), flow: Flow::default() }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -66,9 +75,12 @@ impl Outlet {
     /// Sends whole frames of amiquip's. It takes them also while the socket is full: they are few, and to wait until nothing else is
     /// pending might take for ever.
     pub(crate) fn write(self: &Arc<Outlet>, bytes: &[u8]) -> io::Result<()> {
-        let mut exit = Exit { outlet: self, state: self.lock() };
-        exit.state.note(bytes);
-        exit.try_push(bytes)
+        let mut state = self.lock();
+        if state.ended {
+            return Err(io::ErrorKind::BrokenPipe.into());
+        }
+        state.note(bytes);
+        self.dispatch(state, Frames::from(bytes.to_vec()))
     }
 
     /// The latest opening of a channel; to be asked for once the channel is open.
@@ -76,25 +88,88 @@ impl Outlet {
         self.lock().open.get(&channel).map(|number| Opening { channel, number: *number })
     }
 
-    /// Lets a channel send; `None` if it is closed. Nobody else sends until the exit is dropped.
-    pub(crate) fn enter(self: &Arc<Outlet>, opening: Opening) -> Option<Exit<'_>> {
+    /// Sends whole frames of a channel, which `make` makes in the order of leaving; `None` if the channel is closed. If the connection turns
+    /// out to be dead they are dropped: everybody will hear of that.
+    pub(crate) fn send<T>(self: &Arc<Outlet>, opening: Opening, make: impl FnOnce() -> (Frames, T)) -> Option<T> {
         let state = self.lock();
-        let is_open = !state.ended && state.open.get(&opening.channel) == Some(&opening.number);
-        is_open.then_some(Exit { outlet: self, state })
+        if state.ended || state.open.get(&opening.channel) != Some(&opening.number) {
+            return None;
+        }
+        let (frames, made) = make();
+        if let Err(error) = self.dispatch(state, frames) {
+            debug!("writing to the socket failed: {error}");
+        }
+        Some(made)
     }
 
-    /// Says that nothing leaves any more.
+    /// Says that nothing is sent any more. What the socket takes at once still leaves.
     pub(crate) fn end(self: &Arc<Outlet>) {
-        let mut exit = Exit { outlet: self, state: self.lock() };
-        let _ = exit.flush();
-        let mut state = exit.state;
+        let mut state = self.lock();
         state.ended = true;
         state.open.clear();
-        state.pending = Vec::new();
-        state.left = 0;
-        drop(state);
+        if !state.writing {
+            state.writing = true;
+            drop(state);
+            let _ = self.write_for_all(Frames::default());
+        } else {
+            drop(state);
+        }
         self.congested.notify_all();
         self.flow.close();
+    }
+
+    fn dispatch(self: &Arc<Outlet>, mut state: MutexGuard<'_, State>, frames: Frames) -> io::Result<()> {
+        if state.writing {
+            state.pending.append(frames);
+            return Ok(());
+        }
+        if frames.is_empty() {
+            return Ok(());
+        }
+        state.writing = true;
+        drop(state);
+        self.write_for_all(frames)
+    }
+
+    /// Writes frames, and then what is pending, until nothing is, or the writer has to go on.
+    fn write_for_all(self: &Arc<Outlet>, mut frames: Frames) -> io::Result<()> {
+        for _ in 0..ROUNDS {
+            let result = self.write_out(&mut frames);
+            let mut state = self.lock();
+            match result {
+                Ok(()) if state.pending.is_empty() => {
+                    state.writing = false;
+                    return Ok(());
+                }
+                Ok(()) => frames = mem::take(&mut state.pending),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                Err(error) => {
+                    state.fail();
+                    return Err(error);
+                }
+            }
+        }
+        self.leave_to_writer(frames)
+    }
+
+    fn leave_to_writer(self: &Arc<Outlet>, frames: Frames) -> io::Result<()> {
+        let mut state = self.lock();
+        state.keep_before(frames);
+        if state.ended {
+            state.fail();
+            return Ok(());
+        }
+        state.congested = true;
+        let has_writer = mem::replace(&mut state.has_writer, true);
+        drop(state);
+        if has_writer {
+            self.congested.notify_one();
+            return Ok(());
+        }
+        self.start_writer().inspect_err(|error| {
+            warn!("no thread could be started that writes: {error}");
+            self.lock().fail();
+        })
     }
 
     /// Writes on whenever the socket takes more.
@@ -102,17 +177,26 @@ impl Outlet {
         let mut events = Events::with_capacity(1);
         loop {
             let mut state = self.lock();
-            while state.pending.is_empty() && !state.ended {
+            while !state.congested && !state.ended {
                 state = self.congested.wait(state).unwrap_or_else(PoisonError::into_inner);
             }
-            if state.ended {
+            if !state.congested {
                 return Ok(());
             }
-            let mut exit = Exit { outlet: self, state };
-            let flushed = exit.flush();
-            drop(exit);
-            match flushed {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => drop(poll.poll(&mut events, None)?),
+            if state.pending.is_empty() {
+                (state.congested, state.writing) = (false, false);
+                continue;
+            }
+            let mut frames = mem::take(&mut state.pending);
+            drop(state);
+            let result = self.write_out(&mut frames);
+            let mut state = self.lock();
+            state.keep_before(frames);
+            match result {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock && !state.ended => {
+                    drop(state);
+                    poll.poll(&mut events, Some(LOOK_UP))?;
+                }
                 result => result?,
             }
         }
@@ -127,9 +211,35 @@ impl Outlet {
             let _registered = socket;
             if let Err(error) = outlet.write_on(&poll) {
                 debug!("writing to the socket failed: {error}");
-                outlet.end();
+                outlet.lock().fail();
+                outlet.flow.close();
             }
         })?;
+        Ok(())
+    }
+
+    /// Writes until all has left; an error if that is not at once.
+    fn write_out(&self, frames: &mut Frames) -> io::Result<()> {
+        while !frames.is_empty() {
+            let result = match &self.sink {
+                Sink::Plain if frames.is_one_piece() => (&self.socket).write(frames.foremost()),
+                Sink::Plain => {
+                    let (slices, count) = frames.slices();
+                    (&self.socket).write_vectored(&slices[..count])
+                }
+                #[cfg(feature = "tls")]
+                Sink::Tls(stream) => stream.lock().unwrap_or_else(PoisonError::into_inner).write(frames.foremost()),
+            };
+            match result {
+                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                Ok(written) => {
+                    frames.advance(written);
+                    self.flow.left(written);
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
         Ok(())
     }
 }
@@ -137,8 +247,7 @@ impl Outlet {
 impl fmt::Debug for Outlet {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let state = self.lock();
-        let waiting = state.pending.len() - state.left;
-        formatter.debug_struct("Outlet").field("waiting", &waiting).field("ended", &state.ended).finish_non_exhaustive()
+        formatter.debug_struct("Outlet").field("pending", &state.pending.len()).field("ended", &state.ended).finish_non_exhaustive()
     }
 }
 
@@ -159,81 +268,18 @@ impl State {
         }
     }
 
-    /// Keeps bytes until the socket takes them, in place of those that have left.
-    fn keep(&mut self, bytes: &[u8]) {
-        if self.left > self.pending.len() / 2 {
-            self.pending.drain(..self.left);
-            self.left = 0;
-        }
-        self.pending.extend_from_slice(bytes);
-    }
-}
-
-/// The right to send, for whole frames.
-pub(crate) struct Exit<'a> {
-    outlet: &'a Arc<Outlet>,
-    state: MutexGuard<'a, State>,
-}
-
-impl Exit<'_> {
-    /// Sends bytes. If the connection turns out to be dead they are dropped: everybody will hear of that.
-    pub(crate) fn push(&mut self, bytes: &[u8]) {
-        if let Err(error) = self.try_push(bytes) {
-            debug!("writing to the socket failed: {error}");
-            self.state.ended = true;
-        }
+    /// Keeps what was not written, before what was sent after it.
+    fn keep_before(&mut self, mut frames: Frames) {
+        frames.append(mem::take(&mut self.pending));
+        self.pending = frames;
     }
 
-    fn try_push(&mut self, mut bytes: &[u8]) -> io::Result<()> {
-        while self.state.pending.is_empty() && !bytes.is_empty() {
-            match self.write_some(bytes) {
-                Ok(written) => bytes = &bytes[written..],
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
-                Err(error) => return Err(error),
-            }
-        }
-        if !bytes.is_empty() {
-            self.state.keep(bytes);
-            if !self.state.has_writer {
-                self.state.has_writer = true;
-                self.outlet.start_writer().inspect_err(|error| warn!("no thread could be started that writes: {error}"))?;
-            }
-            self.outlet.congested.notify_one();
-        }
-        Ok(())
-    }
-
-    /// Writes what is pending; an error if it does not all leave.
-    fn flush(&mut self) -> io::Result<()> {
-        while self.state.left < self.state.pending.len() {
-            let pending = std::mem::take(&mut self.state.pending);
-            let result = self.write_some(&pending[self.state.left..]);
-            self.state.pending = pending;
-            self.state.left += result?;
-        }
-        self.state.left = 0;
-        self.state.pending.clear();
-        if self.state.pending.capacity() > KEPT {
-            self.state.pending = Vec::new();
-        }
-        Ok(())
-    }
-
-    fn write_some(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let result = match &self.state.sink {
-            Sink::Plain => (&self.outlet.socket).write(bytes),
-            #[cfg(feature = "tls")]
-            Sink::Tls(stream) => stream.lock().unwrap_or_else(PoisonError::into_inner).write(bytes),
-        };
-        match result {
-            Ok(0) => Err(io::ErrorKind::WriteZero.into()),
-            Ok(written) => {
-                self.outlet.flow.left(written);
-                Ok(written)
-            }
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => Ok(0),
-            Err(error) => Err(error),
-        }
+    /// Gives up: nothing leaves any more.
+    fn fail(&mut self) {
+        self.ended = true;
+        self.writing = false;
+        self.congested = false;
+        self.pending = Frames::default();
     }
 }
 
@@ -245,8 +291,11 @@ mod tests {
     use std::net::TcpListener;
     use std::time::Duration;
 
+    use carrot_core::backend::Content;
+
     use super::*;
     use crate::frame::{self, CONTENT_BODY, METHOD};
+    use crate::frames::Piece;
 
     /// An outlet, and the other end of its socket.
     fn connected() -> (Arc<Outlet>, TcpStream) {
@@ -286,16 +335,27 @@ mod tests {
         let (outlet, _peer) = connected();
         assert_eq!(outlet.opening(1), None);
         let first = opened(&outlet, 1);
-        assert!(outlet.enter(first).is_some());
+        let is_let_through = |opening| outlet.send(opening, || (Frames::default(), ())).is_some();
+        assert!(is_let_through(first));
         outlet.write(&[frame::method(2, CHANNEL_OPEN, b""), frame::method(1, CHANNEL_CLOSE_OK, b"")].concat()).unwrap();
-        assert!(outlet.enter(first).is_none());
+        assert!(!is_let_through(first));
         let second = opened(&outlet, 1);
-        assert!(outlet.enter(first).is_none() && outlet.enter(second).is_some());
+        assert!(!is_let_through(first) && is_let_through(second));
         outlet.write(&frame::method(1, CHANNEL_CLOSE, b"")).unwrap();
-        assert!(outlet.enter(second).is_none());
+        assert!(!is_let_through(second));
         let other = outlet.opening(2).unwrap();
         outlet.write(&frame::method(0, CONNECTION_CLOSE, b"")).unwrap();
-        assert!(outlet.enter(other).is_none());
+        assert!(!is_let_through(other));
+    }
+
+    /// A frame in pieces, as large bodies are.
+    fn in_pieces(channel: u16, payload: Vec<u8>) -> Frames {
+        let (mut prefix, length) = (Vec::new(), payload.len());
+        frame::prefix(&mut prefix, CONTENT_BODY, channel, length);
+        let mut frames = Frames::from(prefix);
+        frames.push(Piece::Body(Arc::new(Content::new("", "", payload)), 0..length));
+        frames.push(Piece::Bytes(vec![frame::END]));
+        frames
     }
 
     #[test]
@@ -310,10 +370,7 @@ mod tests {
                     for number in 0..EACH {
                         let mut payload = vec![channel as u8; 10_000];
                         payload[..4].copy_from_slice(&number.to_be_bytes());
-                        let mut exit = outlet.enter(opening).unwrap();
-                        // In pieces, as large bodies are.
-                        let whole = frame::whole(CONTENT_BODY, channel, &payload);
-                        whole.chunks(3_000).for_each(|piece| exit.push(piece));
+                        outlet.send(opening, || (in_pieces(channel, payload), ())).unwrap();
                     }
                 });
             }
@@ -335,27 +392,13 @@ mod tests {
     }
 
     #[test]
-    fn what_has_left_takes_no_room() {
-        let (outlet, _peer) = connected();
-        let mut state = outlet.lock();
-        let mut most = 0;
-        for _ in 0..1_000 {
-            state.keep(&[0; 1_000]);
-            state.left = state.pending.len().saturating_sub(1_500);
-            most = most.max(state.pending.len());
-        }
-        assert!(most < 10_000, "{most}");
-    }
-
-    #[test]
     fn a_dead_socket_ends_it() {
         let (outlet, peer) = connected();
         let opening = opened(&outlet, 1);
         drop(peer);
         let deadline = std::time::Instant::now() + Duration::from_secs(10);
-        while let Some(mut exit) = outlet.enter(opening) {
+        while outlet.send(opening, || (Frames::from(frame::whole(8, 0, b"")), ())).is_some() {
             assert!(std::time::Instant::now() < deadline);
-            exit.push(&frame::whole(8, 0, b""));
         }
         assert_eq!(outlet.opening(1), Some(opening), "nobody has closed it");
         outlet.end();
