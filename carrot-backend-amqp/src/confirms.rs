@@ -1,21 +1,22 @@
 //! The broker's answers to publications: multiple, out of order, with nacks and returns in between.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::mem;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, Thread};
 use std::time::Instant;
 
-use amiquip::{Confirm, Return};
+use amiquip::Return;
 use carrot_core::backend::{Content, Outcome};
-use crossbeam_channel::{Receiver, RecvTimeoutError};
+use crossbeam_channel::Receiver;
 use log::{debug, warn};
 
 use crate::ranges::Ranges;
 
 /// How many refusals and returns are kept that nobody has asked for.
 const KEPT: usize = 65_536;
-/// How many unread confirms make a publisher stop and read them.
+/// How many unread returns make a publisher stop and read them.
 const UNREAD: usize = 4096;
 
 /// Why [`Confirms::wait`] gave no outcome.
@@ -29,10 +30,19 @@ pub(crate) enum NoOutcome {
     Forgotten,
 }
 
-/// The confirms of one channel. Of the threads that wait, one reads, and wakes the others when their answers come.
+/// What the broker says of the publications up to a tag, or of one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Confirm {
+    /// Zero for the last one that there was.
+    pub(crate) tag: u64,
+    /// Whether it is said of all before it, too.
+    pub(crate) multiple: bool,
+    pub(crate) refused: bool,
+}
+
+/// The confirms of one channel. The driver's I/O thread brings the answers, and wakes whom they concern.
 #[derive(Debug)]
 pub(crate) struct Confirms {
-    confirms: Receiver<Confirm>,
     returns: Receiver<Return>,
     /// The last tag that was given.
     issued: AtomicU64,
@@ -42,14 +52,13 @@ pub(crate) struct Confirms {
 #[derive(Debug, Default)]
 struct State {
     answers: Answers,
-    reading: bool,
     ended: bool,
     waiting: HashMap<u64, Thread>,
 }
 
 impl Confirms {
-    pub(crate) fn new(confirms: Receiver<Confirm>, returns: Receiver<Return>) -> Confirms {
-        Confirms { confirms, returns, issued: AtomicU64::new(0), state: Mutex::default() }
+    pub(crate) fn new(returns: Receiver<Return>) -> Confirms {
+        Confirms { returns, issued: AtomicU64::new(0), state: Mutex::default() }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -65,100 +74,60 @@ impl Confirms {
         tag
     }
 
-    /// Reads what has come, if much has come and nobody reads: otherwise it would pile up while nobody asks.
+    /// Reads the returns, if there are many: on a channel without confirms nobody asks for them, and they would pile up.
     pub(crate) fn tidy(&self) {
-        if self.confirms.len() < UNREAD && self.returns.len() < UNREAD {
-            return;
-        }
-        let mut state = self.lock();
-        if !state.reading {
-            self.read(&mut state, None);
+        if self.returns.len() >= UNREAD {
+            let mut state = self.lock();
+            self.returns.try_iter().for_each(|returned| state.answers.returned(returned));
         }
     }
 
     pub(crate) fn wait(&self, tag: u64, deadline: Instant) -> Result<Outcome, NoOutcome> {
         let mut state = self.lock();
-        let mut looked = false;
         loop {
             if let Some(answer) = state.answers.take(tag) {
-                state.waiting.remove(&tag);
-                pass_on(state);
                 return answer;
             }
             if state.ended {
                 return Err(NoOutcome::ChannelGone);
             }
             let now = Instant::now();
-            if now >= deadline && (state.reading || looked) {
-                state.waiting.remove(&tag);
-                pass_on(state);
+            if now >= deadline {
                 return Err(NoOutcome::Late);
             }
-            if state.reading {
-                state.waiting.insert(tag, thread::current());
-                drop(state);
-                thread::park_timeout(deadline.saturating_duration_since(now));
-                state = self.lock();
-                state.waiting.remove(&tag);
-            } else {
-                state.reading = true;
-                drop(state);
-                let first = self.confirms.recv_deadline(deadline);
-                state = self.lock();
-                state.reading = false;
-                match first {
-                    Ok(first) => self.read(&mut state, Some(first)),
-                    Err(RecvTimeoutError::Timeout) => looked = true,
-                    Err(RecvTimeoutError::Disconnected) => {
-                        state.ended = true;
-                        self.read(&mut state, None);
-                        state.waiting.drain().for_each(|(_, waiter)| waiter.unpark());
-                    }
-                }
-            }
+            state.waiting.insert(tag, thread::current());
+            drop(state);
+            thread::park_timeout(deadline - now);
+            state = self.lock();
+            state.waiting.remove(&tag);
         }
     }
 
-    /// Applies all that has come, and wakes who waits for it. The I/O thread hands a return over before its confirm, so all returns are
-    /// taken after the confirms, and applied before them.
-    fn read(&self, state: &mut State, first: Option<Confirm>) {
-        let confirms: Vec<Confirm> = first.into_iter().chain(self.confirms.try_iter()).collect();
-        for returned in self.returns.try_iter() {
-            state.answers.returned(returned);
-        }
-        for confirm in confirms {
-            let (payload, refused) = match confirm {
-                Confirm::Ack(payload) => (payload, false),
-                Confirm::Nack(payload) => (payload, true),
-            };
+    /// Takes answers, in the order in which they came, after the returns that came before them.
+    pub(crate) fn take(&self, confirms: impl IntoIterator<Item = Confirm>) {
+        let mut state = self.lock();
+        let State { answers, waiting, .. } = &mut *state;
+        self.returns.try_iter().for_each(|returned| answers.returned(returned));
+        for Confirm { tag, multiple, refused } in confirms {
             let issued = self.issued.load(Ordering::SeqCst);
-            match payload.delivery_tag {
-                0 => state.answers.confirm(issued, payload.multiple, refused),
-                tag if tag <= issued => state.answers.confirm(tag, payload.multiple, refused),
+            match tag {
+                0 => answers.confirm(issued, multiple, refused),
+                tag if tag <= issued => answers.confirm(tag, multiple, refused),
                 tag => warn!("the broker confirmed publication {tag}, which there is not"),
             }
         }
-        if !state.waiting.is_empty() {
-            let State { answers, waiting, .. } = state;
-            waiting.retain(|tag, waiter| {
-                let answered = answers.is_answered(*tag);
-                if answered {
-                    waiter.unpark();
-                }
-                !answered
-            });
-        }
-    }
-}
-
-/// Lets another waiting thread read, if nobody does.
-fn pass_on(mut state: MutexGuard<'_, State>) {
-    if !state.reading
-        && let Some(tag) = state.waiting.keys().next().copied()
-        && let Some(next) = state.waiting.remove(&tag)
-    {
+        let answered: Vec<_> = waiting.extract_if(|tag, _| answers.is_answered(*tag)).collect();
         drop(state);
-        next.unpark();
+        answered.into_iter().for_each(|(_, waiter)| waiter.unpark());
+    }
+
+    /// Says that no more answers come.
+    pub(crate) fn end(&self) {
+        let mut state = self.lock();
+        state.ended = true;
+        let waiting = mem::take(&mut state.waiting);
+        drop(state);
+        waiting.into_values().for_each(|waiter| waiter.unpark());
     }
 }
 

@@ -33,7 +33,7 @@ pub(crate) struct Connection {
 pub(crate) struct Open {
     pub(crate) channel: amiquip::Channel,
     pub(crate) opening: Opening,
-    pub(crate) confirms: Confirms,
+    pub(crate) confirms: Arc<Confirms>,
 }
 
 /// What the connection, its keeper and its channels know in common.
@@ -289,8 +289,9 @@ impl Life {
         let opened = amqp.open_channel(None);
         self.amqp.put_back(amqp);
         let result = opened.and_then(|channel| {
-            let confirms = Confirms::new(channel.listen_for_publisher_confirms()?, channel.listen_for_returns()?);
+            let confirms = Arc::new(Confirms::new(channel.listen_for_returns()?));
             if confirming {
+                self.wire.publishers.add(channel.channel_id(), &confirms);
                 channel.enable_publisher_confirms()?;
             }
             Ok((channel, confirms))

@@ -22,7 +22,7 @@ const DIRECT_ANSWER: &str = "amq.rabbitmq.reply-to.";
 pub(crate) struct Core {
     /// Kept alive by its channels.
     pub(crate) connection: Arc<Connection>,
-    pub(crate) confirms: Confirms,
+    pub(crate) confirms: Arc<Confirms>,
     pub(crate) confirming: bool,
     pub(crate) ledger: Ledger,
     opening: Opening,
@@ -30,7 +30,7 @@ pub(crate) struct Core {
 }
 
 impl Core {
-    pub(crate) fn new(connection: Arc<Connection>, opening: Opening, confirms: Confirms, confirming: bool) -> Core {
+    pub(crate) fn new(connection: Arc<Connection>, opening: Opening, confirms: Arc<Confirms>, confirming: bool) -> Core {
         Core { connection, confirms, confirming, ledger: Ledger::new(), opening, first_error: OnceLock::new() }
     }
 

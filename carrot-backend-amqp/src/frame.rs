@@ -8,6 +8,9 @@ pub(crate) const HEAD: usize = PREFIX + 4;
 pub(crate) const OVERHEAD: usize = PREFIX + 1;
 pub(crate) const END: u8 = 0xCE;
 
+/// A whole heartbeat.
+pub(crate) const HEARTBEAT: [u8; OVERHEAD] = [8, 0, 0, 0, 0, 0, 0, END];
+
 pub(crate) const METHOD: u8 = 1;
 pub(crate) const CONTENT_HEADER: u8 = 2;
 pub(crate) const CONTENT_BODY: u8 = 3;

@@ -1,10 +1,18 @@
-//! What the broker sends, less what amiquip is not up to.
+//! What the broker sends, less what amiquip is not up to, and what is not for it.
 
-use crate::frame::{CHANNEL_CLOSE, CHANNEL_OPEN_OK, HEAD, Head};
+use std::mem;
+
+use crate::confirms::Confirm;
+use crate::frame::{BASIC_ACK, BASIC_NACK, CHANNEL_CLOSE, CHANNEL_CLOSE_OK, CHANNEL_OPEN_OK, HEAD, Head};
 use crate::inspector::{self, Refused};
 
+/// The payload of an answer to publications: class and number, tag, flags.
+const ANSWER: usize = 4 + 8 + 1;
+const MULTIPLE: u8 = 1;
+
 /// Takes out of the stream what comes on a channel after the broker has closed it: the broker's threads are not that strict, and amiquip
-/// would end the connection over it. Refuses what amiquip would not survive.
+/// would end the connection over it. Refuses what amiquip would not survive. Keeps the answers to publications for whom they concern, which
+/// amiquip would hand over to yet another thread.
 #[derive(Debug, Default)]
 pub(crate) struct Incoming {
     /// Closed by the broker, and not opened again.
@@ -13,15 +21,42 @@ pub(crate) struct Incoming {
     held: Vec<u8>,
     /// How much of the frame under way is still to come.
     remaining: usize,
-    dropping: bool,
+    way: Way,
     /// As much as there is of a frame that has to be looked at as a whole.
-    suspect: Option<(Head, Vec<u8>)>,
+    gathered: Option<(Head, Vec<u8>)>,
+    news: News,
+}
+
+/// What becomes of a frame.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+enum Way {
+    #[default]
+    Pass,
+    /// It passes, and is looked at.
+    Inspect,
+    /// It does not pass, and is looked at.
+    Keep,
+    Drop,
+}
+
+/// What has come that concerns others than amiquip.
+#[derive(Debug, Default)]
+pub(crate) struct News {
+    /// Answers to publications, with their channels, in the order in which they came.
+    pub(crate) confirms: Vec<(u16, Confirm)>,
+    /// Channels that are closed, by whichever side.
+    pub(crate) ended: Vec<u16>,
 }
 
 impl Incoming {
     /// How much was held back, and goes before what is read next.
     pub(crate) fn held(&self) -> &[u8] {
         &self.held
+    }
+
+    /// What has come since this was asked for last.
+    pub(crate) fn news(&mut self) -> News {
+        mem::take(&mut self.news)
     }
 
     /// Takes what was read, with what was held before it; leaves at the beginning of `bytes` what may pass, and gives how much that is.
@@ -37,18 +72,18 @@ impl Incoming {
                     break;
                 };
                 self.begin(&head);
-                if !self.dropping && inspector::is_suspect(head.kind, head.channel) {
+                if matches!(self.way, Way::Inspect | Way::Keep) {
                     match bytes.get(at..at + head.whole()) {
-                        Some(frame) => inspector::check(head.kind, head.payload_of(frame))?,
-                        None => self.suspect = Some((head, Vec::new())),
+                        Some(frame) => self.look_at(&head, frame)?,
+                        None => self.gathered = Some((head, Vec::new())),
                     }
                 }
             }
             let length = self.remaining.min(bytes.len() - at);
-            if let Some((_, frame)) = &mut self.suspect {
+            if let Some((_, frame)) = &mut self.gathered {
                 frame.extend_from_slice(&bytes[at..at + length]);
             }
-            if !self.dropping {
+            if matches!(self.way, Way::Pass | Way::Inspect) {
                 if passed < at {
                     bytes.copy_within(at..at + length, passed);
                 }
@@ -57,9 +92,9 @@ impl Incoming {
             at += length;
             self.remaining -= length;
             if self.remaining == 0
-                && let Some((head, frame)) = self.suspect.take()
+                && let Some((head, frame)) = self.gathered.take()
             {
-                inspector::check(head.kind, head.payload_of(&frame))?;
+                self.look_at(&head, &frame)?;
             }
         }
         Ok(passed)
@@ -70,10 +105,34 @@ impl Incoming {
         if head.method == Some(CHANNEL_OPEN_OK) {
             self.closed.retain(|channel| *channel != head.channel);
         }
-        self.dropping = self.closed.contains(&head.channel);
-        if head.method == Some(CHANNEL_CLOSE) && !self.dropping {
+        self.way = match head.method {
+            _ if self.closed.contains(&head.channel) => Way::Drop,
+            Some(BASIC_ACK | BASIC_NACK) if head.payload == ANSWER => Way::Keep,
+            Some(CHANNEL_CLOSE | CHANNEL_CLOSE_OK) => Way::Inspect,
+            _ if inspector::is_suspect(head.kind, head.channel) => Way::Inspect,
+            _ => Way::Pass,
+        };
+        if head.method == Some(CHANNEL_CLOSE) && self.way != Way::Drop {
             self.closed.push(head.channel);
         }
+    }
+
+    /// Looks at a whole frame.
+    fn look_at(&mut self, head: &Head, frame: &[u8]) -> Result<(), Refused> {
+        let payload = head.payload_of(frame);
+        match head.method {
+            Some(CHANNEL_CLOSE | CHANNEL_CLOSE_OK) => self.news.ended.push(head.channel),
+            Some(method @ (BASIC_ACK | BASIC_NACK)) => {
+                if let [_, _, _, _, tag @ .., flags] = payload
+                    && let Ok(tag) = tag.try_into()
+                {
+                    let confirm = Confirm { tag: u64::from_be_bytes(tag), multiple: flags & MULTIPLE != 0, refused: method == BASIC_NACK };
+                    self.news.confirms.push((head.channel, confirm));
+                }
+            }
+            _ => inspector::check(head.kind, payload)?,
+        }
+        Ok(())
     }
 }
 
@@ -113,6 +172,44 @@ mod tests {
         let expected = [&other[..], &close, &other, &opened, &other].concat();
         for piece in 1..=stream.len() {
             assert_eq!(passed(&stream, piece).unwrap(), expected, "in pieces of {piece}");
+        }
+    }
+
+    #[test]
+    fn answers_to_publications_are_kept_however_they_are_cut() {
+        let answer = |channel, method, tag: u64, flags| frame::method(channel, method, &[&tag.to_be_bytes()[..], &[flags]].concat());
+        let close = frame::method(1, CHANNEL_CLOSE, b"\x01\x94 and words");
+        let others = [frame::method(2, DELIVER, b"m1"), body(2, b"one"), close];
+        let stream = [
+            &answer(1, BASIC_ACK, 1, 0)[..],
+            &answer(1, BASIC_ACK, 5, 1),
+            &others[0],
+            &answer(2, BASIC_NACK, 1 << 40, 3),
+            &others[1],
+            &others[2],
+            &answer(1, BASIC_ACK, 6, 0),
+            &frame::method(2, CHANNEL_CLOSE_OK, b""),
+        ]
+        .concat();
+        let passes = [&others.concat()[..], &frame::method(2, CHANNEL_CLOSE_OK, b"")].concat();
+        let confirm = |tag, multiple, refused| Confirm { tag, multiple, refused };
+        for piece in 1..=stream.len() {
+            let mut incoming = Incoming::default();
+            let (mut passed, mut news) = (Vec::new(), News::default());
+            for bytes in stream.chunks(piece) {
+                let mut bytes = [incoming.held(), bytes].concat();
+                let length = incoming.pass(&mut bytes).unwrap();
+                passed.extend_from_slice(&bytes[..length]);
+                let more = incoming.news();
+                // Nobody hears of an end before amiquip could.
+                let by_then = [0, others.concat().len(), passes.len()];
+                assert!(more.ended.iter().all(|channel| passed.len() >= by_then[usize::from(*channel)]), "in pieces of {piece}");
+                news.confirms.extend(more.confirms);
+                news.ended.extend(more.ended);
+            }
+            assert_eq!(passed, passes, "in pieces of {piece}");
+            let expected = [(1, confirm(1, false, false)), (1, confirm(5, true, false)), (2, confirm(1 << 40, true, true))];
+            assert_eq!((&news.confirms[..], &news.ended[..]), (&expected[..], &[1, 2][..]), "in pieces of {piece}");
         }
     }
 

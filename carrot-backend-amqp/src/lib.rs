@@ -84,6 +84,7 @@ mod ledger;
 mod lending;
 mod outlet;
 mod owner;
+mod publishers;
 mod ranges;
 mod start;
 mod stream;

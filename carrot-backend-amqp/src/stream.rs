@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 #[cfg(feature = "tls")]
 use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use mio::net::TcpStream;
 use mio::{Evented, Poll, PollOpt, Ready, Token};
@@ -12,19 +13,26 @@ use mio::{Evented, Poll, PollOpt, Ready, Token};
 use crate::frame;
 use crate::incoming::Incoming;
 use crate::outlet::Outlet;
+use crate::publishers::Publishers;
 use crate::start::Handshake;
 
 /// What the two ends of a [`Stream`], the driver's I/O thread and everyone else, know in common.
 #[derive(Debug)]
 pub(crate) struct Wire {
     pub(crate) outlet: Arc<Outlet>,
+    pub(crate) publishers: Publishers,
     frame_max: AtomicU32,
     ended_by_peer: AtomicBool,
 }
 
 impl Wire {
     pub(crate) fn new(outlet: Outlet) -> Wire {
-        Wire { outlet: Arc::new(outlet), frame_max: AtomicU32::new(0), ended_by_peer: AtomicBool::new(false) }
+        Wire {
+            outlet: Arc::new(outlet),
+            publishers: Publishers::default(),
+            frame_max: AtomicU32::new(0),
+            ended_by_peer: AtomicBool::new(false),
+        }
     }
 
     /// The largest frame, as negotiated; zero before that.
@@ -38,6 +46,8 @@ impl Wire {
     }
 }
 
+/// How often amiquip is shown that the broker lives; at least twice within the shortest heartbeat, of a second.
+const SIGN_OF_LIFE: Duration = Duration::from_millis(400);
 /// How a TLS server answers to who does not speak it: an alert, of any version 3.
 const TLS_ALERT: [u8; 2] = [21, 3];
 
@@ -78,12 +88,14 @@ pub(crate) struct Stream {
     handshake: Option<Handshake>,
     greeted: bool,
     incoming: Incoming,
+    /// When amiquip was last shown that the broker lives, though what came was not for it.
+    sign_of_life: Option<Instant>,
     wire: Arc<Wire>,
 }
 
 impl Stream {
     pub(crate) fn new(source: Source, handshake: Handshake, wire: Arc<Wire>) -> Stream {
-        Stream { source, handshake: Some(handshake), greeted: false, incoming: Incoming::default(), wire }
+        Stream { source, handshake: Some(handshake), greeted: false, incoming: Incoming::default(), sign_of_life: None, wire }
     }
 
     /// Reads from the socket, and finds out whether the peer speaks AMQP at all, and when it has ended.
@@ -112,11 +124,24 @@ impl Stream {
         }
         result
     }
+
+    /// Whether amiquip is to be given a heartbeat in place of what was not for it, since it has had none for a while. It is between two frames:
+    /// it has got every byte of the last one that was for it.
+    fn is_to_show_life(&mut self) -> bool {
+        let now = Instant::now();
+        let is_due = self.sign_of_life.is_none_or(|last| now - last > SIGN_OF_LIFE);
+        if is_due {
+            self.sign_of_life = Some(now);
+        }
+        is_due
+    }
 }
 
 impl Read for Stream {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         loop {
+            // By now amiquip has done with all that it was given before.
+            self.wire.publishers.tell(self.incoming.news());
             let held = self.incoming.held();
             let (before, free) = buffer.split_at_mut_checked(held.len()).ok_or(io::ErrorKind::InvalidInput)?;
             before.copy_from_slice(held);
@@ -126,9 +151,14 @@ impl Read for Stream {
                 return Ok(0);
             }
             let passed = self.incoming.pass(&mut buffer[..length + count]);
-            let passed = passed.map_err(|refused| io::Error::new(io::ErrorKind::InvalidData, refused))?;
-            if passed > 0 {
-                return Ok(passed);
+            match passed.map_err(|refused| io::Error::new(io::ErrorKind::InvalidData, refused))? {
+                0 if self.is_to_show_life() => {
+                    let shown = buffer.get_mut(..frame::HEARTBEAT.len()).ok_or(io::ErrorKind::InvalidInput)?;
+                    shown.copy_from_slice(&frame::HEARTBEAT);
+                    return Ok(shown.len());
+                }
+                0 => {}
+                passed => return Ok(passed),
             }
         }
     }
@@ -156,7 +186,9 @@ impl Write for Stream {
 
 impl Drop for Stream {
     fn drop(&mut self) {
+        self.wire.publishers.tell(self.incoming.news());
         self.wire.outlet.end();
+        self.wire.publishers.end();
     }
 }
 
