@@ -116,11 +116,12 @@ impl Channel {
         if acknowledgement == Acknowledgement::Automatic {
             self.core.pass(&delivery);
         }
-        let content = Arc::new(convert::take_content(&mut delivery));
+        let mut content = convert::take_content(&mut delivery);
+        content.body = self.core.inbox.bodies.claim(content.body);
         if acknowledgement == Acknowledgement::Manual {
             self.core.ledger.hand_out(tag);
         }
-        Delivery { tag: DeliveryTag(tag), redelivered, content }
+        Delivery { tag: DeliveryTag(tag), redelivered, content: Arc::new(content) }
     }
 
     fn settle(&self, verdict: Verdict, tag: DeliveryTag, extent: Extent) -> Result<()> {
@@ -228,7 +229,7 @@ impl Backend for Channel {
         if !self.core.life().wire.outlet.flow.enter(size, timeout) {
             return Err(self.core.failure().unwrap_or_else(|| self.core.life().overdue(OPERATION, timeout)));
         }
-        self.core.confirms.tidy();
+        self.core.inbox.confirms.tidy();
         self.core.publish(publication.content, publication.mandatory, size).map(PublishTag).ok_or_else(|| self.first_error())
     }
 
@@ -236,7 +237,7 @@ impl Backend for Channel {
         if !self.core.confirming {
             return Err(Error::invalid("channel", "without confirms", "only a channel opened with confirms can be asked for them"));
         }
-        self.core.confirms.wait(tag.0, deadline_after(timeout)).map_err(|none| match none {
+        self.core.inbox.confirms.wait(tag.0, deadline_after(timeout)).map_err(|none| match none {
             NoOutcome::Late => self.core.failure().unwrap_or_else(|| self.core.life().overdue("waiting for a confirm", timeout)),
             NoOutcome::ChannelGone => self.first_error(),
             NoOutcome::Forgotten => Error::Backend {
@@ -302,6 +303,7 @@ impl fmt::Debug for Channel {
             .field("endpoint", &self.core.life().endpoint())
             .field("place", &self.desk)
             .field("failed", &self.core.has_failed())
+            .field("bodies", &self.core.inbox.bodies)
             .finish_non_exhaustive()
     }
 }

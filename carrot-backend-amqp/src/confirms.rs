@@ -12,6 +12,7 @@ use carrot_core::backend::{Content, Outcome};
 use crossbeam_channel::Receiver;
 use log::{debug, warn};
 
+use crate::large_bodies::LargeBodies;
 use crate::ranges::Ranges;
 
 /// How many refusals and returns are kept that nobody has asked for.
@@ -44,6 +45,7 @@ pub(crate) struct Confirm {
 #[derive(Debug)]
 pub(crate) struct Confirms {
     returns: Receiver<Return>,
+    bodies: Arc<LargeBodies>,
     /// The last tag that was given.
     issued: AtomicU64,
     state: Mutex<State>,
@@ -57,8 +59,8 @@ struct State {
 }
 
 impl Confirms {
-    pub(crate) fn new(returns: Receiver<Return>) -> Confirms {
-        Confirms { returns, issued: AtomicU64::new(0), state: Mutex::default() }
+    pub(crate) fn new(returns: Receiver<Return>, bodies: Arc<LargeBodies>) -> Confirms {
+        Confirms { returns, bodies, issued: AtomicU64::new(0), state: Mutex::default() }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -78,7 +80,14 @@ impl Confirms {
     pub(crate) fn tidy(&self) {
         if self.returns.len() >= UNREAD {
             let mut state = self.lock();
-            self.returns.try_iter().for_each(|returned| state.answers.returned(returned));
+            self.read_returns(&mut state.answers);
+        }
+    }
+
+    fn read_returns(&self, answers: &mut Answers) {
+        for mut returned in self.returns.try_iter() {
+            returned.content = self.bodies.claim(returned.content);
+            answers.returned(returned);
         }
     }
 
@@ -107,7 +116,7 @@ impl Confirms {
     pub(crate) fn take(&self, confirms: impl IntoIterator<Item = Confirm>) {
         let mut state = self.lock();
         let State { answers, waiting, .. } = &mut *state;
-        self.returns.try_iter().for_each(|returned| answers.returned(returned));
+        self.read_returns(answers);
         for Confirm { tag, multiple, refused } in confirms {
             let issued = self.issued.load(Ordering::SeqCst);
             match tag {

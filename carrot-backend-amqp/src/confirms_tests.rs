@@ -42,7 +42,7 @@ impl Broker {
 
 fn pair() -> (Broker, Arc<Confirms>) {
     let (returns, returned) = unbounded();
-    let confirms = Arc::new(Confirms::new(returned));
+    let confirms = Arc::new(Confirms::new(returned, Arc::default()));
     confirms.issued.store(1_000_000, Ordering::SeqCst);
     (Broker { confirms: Arc::clone(&confirms), returns }, confirms)
 }

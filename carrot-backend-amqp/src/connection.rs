@@ -10,10 +10,10 @@ use carrot_core::{ConnectionOptions, Error, Result};
 use crossbeam_channel::{Receiver, RecvTimeoutError, SendError, at, bounded, never, select};
 use log::{debug, info, warn};
 
-use crate::confirms::Confirms;
 use crate::dial::{self, Attempt};
 use crate::error::{self, Fault};
 use crate::events::Events;
+use crate::inboxes::Inbox;
 use crate::lending::{Absent, Lending};
 use crate::outlet::Opening;
 use crate::stream::Wire;
@@ -33,7 +33,7 @@ pub(crate) struct Connection {
 pub(crate) struct Open {
     pub(crate) channel: amiquip::Channel,
     pub(crate) opening: Opening,
-    pub(crate) confirms: Arc<Confirms>,
+    pub(crate) inbox: Arc<Inbox>,
 }
 
 /// What the connection, its keeper and its channels know in common.
@@ -289,15 +289,15 @@ impl Life {
         let opened = amqp.open_channel(None);
         self.amqp.put_back(amqp);
         let result = opened.and_then(|channel| {
-            let confirms = Arc::new(Confirms::new(channel.listen_for_returns()?));
+            let inbox = Arc::new(Inbox::new(channel.listen_for_returns()?));
+            self.wire.inboxes.add(channel.channel_id(), &inbox);
             if confirming {
-                self.wire.publishers.add(channel.channel_id(), &confirms);
                 channel.enable_publisher_confirms()?;
             }
-            Ok((channel, confirms))
+            Ok((channel, inbox))
         });
         drop(guard);
-        let (channel, confirms) = result.map_err(|error| match error::fault(error) {
+        let (channel, inbox) = result.map_err(|error| match error::fault(error) {
             Fault::Channel(error) | Fault::Call(error) => error,
             Fault::Connection(error) => {
                 self.explain(error);
@@ -307,7 +307,7 @@ impl Life {
         })?;
         let opening = self.wire.outlet.opening(channel.channel_id());
         let opening = opening.ok_or_else(|| Error::disconnected("the channel ended as it was opened"))?;
-        Ok(Open { channel, opening, confirms })
+        Ok(Open { channel, opening, inbox })
     }
 
     /// Closes a channel, however long it takes: the watchdog bounds it, but for an alarm.

@@ -129,7 +129,7 @@ impl fmt::Debug for AmqpConnector {
 
 fn open_channel(connection: &Arc<Connection>, options: &ChannelOptions, timeout: Duration, deadline: Instant) -> Result<Arc<Channel>> {
     let open = connection.open_channel(options.confirms, timeout, deadline)?;
-    Ok(Channel::new(Core::new(Arc::clone(connection), open.opening, open.confirms, options.confirms), open.channel))
+    Ok(Channel::new(Core::new(Arc::clone(connection), open.opening, open.inbox, options.confirms), open.channel))
 }
 
 /// At most one connection, and the channels on it.

@@ -6,11 +6,11 @@ use std::time::{Duration, Instant};
 use carrot_core::backend::{Content, Rejection};
 use carrot_core::{Error, Result};
 
-use crate::confirms::Confirms;
 use crate::connection::{Connection, Life};
 use crate::encode;
 use crate::error::{self, Fault};
 use crate::frames::Frames;
+use crate::inboxes::Inbox;
 use crate::ledger::{Ledger, Verdict};
 use crate::outlet::Opening;
 
@@ -22,7 +22,7 @@ const DIRECT_ANSWER: &str = "amq.rabbitmq.reply-to.";
 pub(crate) struct Core {
     /// Kept alive by its channels.
     pub(crate) connection: Arc<Connection>,
-    pub(crate) confirms: Arc<Confirms>,
+    pub(crate) inbox: Arc<Inbox>,
     pub(crate) confirming: bool,
     pub(crate) ledger: Ledger,
     opening: Opening,
@@ -30,8 +30,8 @@ pub(crate) struct Core {
 }
 
 impl Core {
-    pub(crate) fn new(connection: Arc<Connection>, opening: Opening, confirms: Arc<Confirms>, confirming: bool) -> Core {
-        Core { connection, confirms, confirming, ledger: Ledger::new(), opening, first_error: OnceLock::new() }
+    pub(crate) fn new(connection: Arc<Connection>, opening: Opening, inbox: Arc<Inbox>, confirming: bool) -> Core {
+        Core { connection, inbox, confirming, ledger: Ledger::new(), opening, first_error: OnceLock::new() }
     }
 
     pub(crate) fn life(&self) -> &Arc<Life> {
@@ -121,7 +121,7 @@ impl Core {
     /// Sends a message, and gives its tag; `None` if the channel is closed.
     pub(crate) fn publish(&self, content: &Arc<Content>, mandatory: bool, size: usize) -> Option<u64> {
         let frames = encode::publication(self.opening.channel, content, mandatory, size, self.life().wire.frame_max());
-        self.send(|| (frames, self.confirms.issue(content, mandatory && self.confirming)))
+        self.send(|| (frames, self.inbox.confirms.issue(content, mandatory && self.confirming)))
     }
 
     /// Sends the verdicts that wait for it. They leave in the order in which they were taken from the ledger.
@@ -141,6 +141,7 @@ impl Core {
         let verdict = Verdict::Reject(Rejection::Requeue);
         encode::settlement(&mut frame, self.opening.channel, verdict, delivery.delivery_tag(), false);
         self.send(|| (Frames::from(frame), ()));
+        self.inbox.bodies.discard(&delivery.body);
         self.pass(delivery);
     }
 }

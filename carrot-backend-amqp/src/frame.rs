@@ -1,7 +1,9 @@
 //! The head of an AMQP frame, and the methods that open and close channels.
 
+use std::ops::Range;
+
 /// The octets before the payload: type, channel, size.
-const PREFIX: usize = 7;
+pub(crate) const PREFIX: usize = 7;
 /// The prefix, and class and number of a method.
 pub(crate) const HEAD: usize = PREFIX + 4;
 /// What a frame takes beside its payload.
@@ -58,6 +60,28 @@ impl Head {
     pub(crate) fn payload_of<'a>(&self, frame: &'a [u8]) -> &'a [u8] {
         frame.get(PREFIX..PREFIX + self.payload).unwrap_or_default()
     }
+
+    /// What of the payload is in a part of the frame that begins at `at`.
+    pub(crate) fn payload_in<'a>(&self, at: usize, part: &'a [u8]) -> &'a [u8] {
+        let begin = PREFIX.saturating_sub(at);
+        let end = (PREFIX + self.payload).saturating_sub(at).min(part.len());
+        part.get(begin..end).unwrap_or_default()
+    }
+}
+
+/// Where the payload of a content header says how large the body is.
+const BODY_SIZE: Range<usize> = 4..12;
+
+/// How large a body is, as the payload of its header says.
+pub(crate) fn body_size(header: &[u8]) -> Option<u64> {
+    header.get(BODY_SIZE).and_then(|size| size.try_into().ok()).map(u64::from_be_bytes)
+}
+
+/// Makes a content header, a whole frame, say that the body is of this size.
+pub(crate) fn set_body_size(frame: &mut [u8], size: usize) {
+    if let Some(field) = frame.get_mut(PREFIX + BODY_SIZE.start..PREFIX + BODY_SIZE.end) {
+        field.copy_from_slice(&(size as u64).to_be_bytes());
+    }
 }
 
 /// Appends a frame whose payload is appended by `payload`.
@@ -104,6 +128,17 @@ mod tests {
         assert_eq!(Head::parse(&close[..HEAD]), Some(head));
         assert!((0..HEAD).all(|length| Head::parse(&close[..length]).is_none()));
         assert_eq!(head.whole(), close.len());
+    }
+
+    #[test]
+    fn the_payload_is_found_in_parts() {
+        let frame = whole(CONTENT_BODY, 1, b"payload");
+        let head = Head::parse(&frame);
+        for piece in 1..=frame.len() {
+            let parts = frame.chunks(piece).enumerate();
+            let payload = parts.flat_map(|(index, part)| head.map(|head| head.payload_in(index * piece, part)));
+            assert_eq!(payload.collect::<Vec<_>>().concat(), b"payload", "in pieces of {piece}");
+        }
     }
 
     #[test]

@@ -15,12 +15,14 @@ const START: [u8; 4] = [0, 10, 0, 10];
 pub(crate) enum Refused {
     Nested,
     Large(u64),
+    Overlong,
 }
 
 impl std::fmt::Display for Refused {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Refused::Nested => write!(formatter, "headers nested over {DEEPEST} deep"),
+            Refused::Overlong => formatter.write_str("a body larger than its header says"),
             Refused::Large(size) => write!(formatter, "a body of {size} bytes, more than the {LARGEST} that RabbitMQ ever takes"),
         }
     }

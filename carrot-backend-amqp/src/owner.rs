@@ -132,7 +132,10 @@ impl Owner<'_> {
         let _ = self.cancel(id, deadline_after(self.core.call_timeout()));
         let Some(consumer) = self.consumers.remove(&id) else { return };
         see_out(&consumer, |delivery| match automatic {
-            true => self.core.pass(&delivery),
+            true => {
+                self.core.inbox.bodies.discard(&delivery.body);
+                self.core.pass(&delivery);
+            }
             false => self.core.give_back(&delivery),
         });
     }

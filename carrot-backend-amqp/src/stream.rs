@@ -11,28 +11,23 @@ use mio::net::TcpStream;
 use mio::{Evented, Poll, PollOpt, Ready, Token};
 
 use crate::frame;
+use crate::inboxes::Inboxes;
 use crate::incoming::Incoming;
 use crate::outlet::Outlet;
-use crate::publishers::Publishers;
 use crate::start::Handshake;
 
 /// What the two ends of a [`Stream`], the driver's I/O thread and everyone else, know in common.
 #[derive(Debug)]
 pub(crate) struct Wire {
     pub(crate) outlet: Arc<Outlet>,
-    pub(crate) publishers: Publishers,
+    pub(crate) inboxes: Inboxes,
     frame_max: AtomicU32,
     ended_by_peer: AtomicBool,
 }
 
 impl Wire {
     pub(crate) fn new(outlet: Outlet) -> Wire {
-        Wire {
-            outlet: Arc::new(outlet),
-            publishers: Publishers::default(),
-            frame_max: AtomicU32::new(0),
-            ended_by_peer: AtomicBool::new(false),
-        }
+        Wire { outlet: Arc::new(outlet), inboxes: Inboxes::default(), frame_max: AtomicU32::new(0), ended_by_peer: AtomicBool::new(false) }
     }
 
     /// The largest frame, as negotiated; zero before that.
@@ -46,6 +41,8 @@ impl Wire {
     }
 }
 
+/// How much is read at once.
+const INPUT: usize = 128 << 10;
 /// How often amiquip is shown that the broker lives; at least twice within the shortest heartbeat, of a second.
 const SIGN_OF_LIFE: Duration = Duration::from_millis(400);
 /// How a TLS server answers to who does not speak it: an alert, of any version 3.
@@ -87,7 +84,12 @@ pub(crate) struct Stream {
     source: Source,
     handshake: Option<Handshake>,
     greeted: bool,
+    /// Where bytes are read to.
+    input: Vec<u8>,
     incoming: Incoming,
+    /// What amiquip may have of what was read, and how much of it it has been given.
+    output: Vec<u8>,
+    given: usize,
     /// When amiquip was last shown that the broker lives, though what came was not for it.
     sign_of_life: Option<Instant>,
     wire: Arc<Wire>,
@@ -95,21 +97,31 @@ pub(crate) struct Stream {
 
 impl Stream {
     pub(crate) fn new(source: Source, handshake: Handshake, wire: Arc<Wire>) -> Stream {
-        Stream { source, handshake: Some(handshake), greeted: false, incoming: Incoming::default(), sign_of_life: None, wire }
+        Stream {
+            source,
+            handshake: Some(handshake),
+            greeted: false,
+            input: vec![0; INPUT],
+            incoming: Incoming::default(),
+            output: Vec::new(),
+            given: 0,
+            sign_of_life: None,
+            wire,
+        }
     }
 
     /// Reads from the socket, and finds out whether the peer speaks AMQP at all, and when it has ended.
-    fn read_source(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let mut result = self.source.read(buffer);
+    fn read_source(&mut self) -> io::Result<usize> {
+        let mut result = self.source.read(&mut self.input);
         if self.handshake.is_some()
             && matches!(self.source, Source::Plain(_))
             && matches!(result, Ok(2..))
-            && buffer.starts_with(&TLS_ALERT)
+            && self.input.starts_with(&TLS_ALERT)
         {
             result = Err(io::Error::new(io::ErrorKind::InvalidData, "the peer speaks TLS: the URL for it is amqps://"));
         }
         let ended = match &result {
-            Ok(count) => *count == 0 && !buffer.is_empty(),
+            Ok(count) => *count == 0,
             Err(error) => !matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted),
         };
         if ended {
@@ -118,7 +130,7 @@ impl Stream {
         if let (false, Ok(1..)) = (self.greeted, &result) {
             self.greeted = true;
             // amiquip would take whatever this is for the head of a large frame, and wait for the rest.
-            if buffer.first() != Some(&frame::METHOD) {
+            if self.input.first() != Some(&frame::METHOD) {
                 return Err(io::Error::new(io::ErrorKind::InvalidData, "the peer does not speak AMQP 0-9-1"));
             }
         }
@@ -139,28 +151,27 @@ impl Stream {
 
 impl Read for Stream {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        loop {
+        while self.given == self.output.len() {
             // By now amiquip has done with all that it was given before.
-            self.wire.publishers.tell(self.incoming.news());
-            let held = self.incoming.held();
-            let (before, free) = buffer.split_at_mut_checked(held.len()).ok_or(io::ErrorKind::InvalidInput)?;
-            before.copy_from_slice(held);
-            let length = before.len();
-            let count = self.read_source(free)?;
+            self.wire.inboxes.tell(self.incoming.news());
+            self.output.clear();
+            self.given = 0;
+            let count = self.read_source()?;
             if count == 0 {
                 return Ok(0);
             }
-            let passed = self.incoming.pass(&mut buffer[..length + count]);
-            match passed.map_err(|refused| io::Error::new(io::ErrorKind::InvalidData, refused))? {
-                0 if self.is_to_show_life() => {
-                    let shown = buffer.get_mut(..frame::HEARTBEAT.len()).ok_or(io::ErrorKind::InvalidInput)?;
-                    shown.copy_from_slice(&frame::HEARTBEAT);
-                    return Ok(shown.len());
-                }
-                0 => {}
-                passed => return Ok(passed),
+            let passed = self.incoming.pass(&self.input[..count], &mut self.output);
+            passed.map_err(|refused| io::Error::new(io::ErrorKind::InvalidData, refused))?;
+            self.wire.inboxes.put(self.incoming.news());
+            if self.output.is_empty() && self.is_to_show_life() {
+                self.output.extend_from_slice(&frame::HEARTBEAT);
             }
         }
+        let next = &self.output[self.given..];
+        let length = next.len().min(buffer.len());
+        buffer[..length].copy_from_slice(&next[..length]);
+        self.given += length;
+        Ok(length)
     }
 }
 
@@ -186,9 +197,9 @@ impl Write for Stream {
 
 impl Drop for Stream {
     fn drop(&mut self) {
-        self.wire.publishers.tell(self.incoming.news());
+        self.wire.inboxes.tell(self.incoming.news());
         self.wire.outlet.end();
-        self.wire.publishers.end();
+        self.wire.inboxes.end();
     }
 }
 

@@ -143,6 +143,8 @@ fn expect_flat(outcome: &mut Outcome, samples: &[Usage]) {
         files(early),
         files(late)
     ));
+    let course: Vec<_> = samples.chunks(samples.len().div_ceil(10)).map(|tenth| (memory(tenth) / 1024).to_string()).collect();
+    outcome.notes.push(format!("memory in each tenth of the time: {} KiB", course.join(", ")));
     outcome.expect(memory(late) <= memory(early) + GROWTH, || "memory grows".into());
     outcome.expect(threads(late) <= threads(early) + 5, || "threads pile up".into());
     outcome.expect(files(late) <= files(early) + 10, || "open files pile up".into());
