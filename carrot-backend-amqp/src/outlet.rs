@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::io::{self, Write};
 use std::mem;
-use std::net::TcpStream;
+use std::net::{Shutdown, TcpStream};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
@@ -144,7 +144,8 @@ impl Outlet {
                 Ok(()) => frames = mem::take(&mut state.pending),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
                 Err(error) => {
-                    state.fail();
+                    drop(state);
+                    self.give_up();
                     return Err(error);
                 }
             }
@@ -156,7 +157,8 @@ impl Outlet {
         let mut state = self.lock();
         state.keep_before(frames);
         if state.ended {
-            state.fail();
+            drop(state);
+            self.give_up();
             return Ok(());
         }
         state.congested = true;
@@ -168,7 +170,7 @@ impl Outlet {
         }
         self.start_writer().inspect_err(|error| {
             warn!("no thread could be started that writes: {error}");
-            self.lock().fail();
+            self.give_up();
         })
     }
 
@@ -202,6 +204,19 @@ impl Outlet {
         }
     }
 
+    /// Drops what is pending, and hangs up, so that everybody hears of it.
+    fn give_up(&self) {
+        let mut state = self.lock();
+        state.ended = true;
+        state.writing = false;
+        state.congested = false;
+        let dropped = mem::take(&mut state.pending);
+        drop(state);
+        drop(dropped);
+        let _ = self.socket.shutdown(Shutdown::Both);
+        self.flow.close();
+    }
+
     fn start_writer(self: &Arc<Outlet>) -> io::Result<()> {
         let socket = mio::net::TcpStream::from_stream(self.socket.try_clone()?)?;
         let poll = Poll::new()?;
@@ -211,8 +226,7 @@ impl Outlet {
             let _registered = socket;
             if let Err(error) = outlet.write_on(&poll) {
                 debug!("writing to the socket failed: {error}");
-                outlet.lock().fail();
-                outlet.flow.close();
+                outlet.give_up();
             }
         })?;
         Ok(())
@@ -272,14 +286,6 @@ impl State {
     fn keep_before(&mut self, mut frames: Frames) {
         frames.append(mem::take(&mut self.pending));
         self.pending = frames;
-    }
-
-    /// Gives up: nothing leaves any more.
-    fn fail(&mut self) {
-        self.ended = true;
-        self.writing = false;
-        self.congested = false;
-        self.pending = Frames::default();
     }
 }
 
