@@ -67,6 +67,12 @@ pub(crate) struct News {
     pub(crate) ended: Vec<u16>,
 }
 
+impl News {
+    pub(crate) fn concerns_publishers(&self) -> bool {
+        !self.confirms.is_empty() || !self.ended.is_empty()
+    }
+}
+
 impl Incoming {
     /// What has come since this was asked for last.
     pub(crate) fn news(&mut self) -> &mut News {

@@ -118,6 +118,15 @@ impl Outlet {
         self.flow.close();
     }
 
+    /// Writes what others send while `work` is done as one, right after it. To be done where threads are woken that are likely to send.
+    pub(crate) fn gather(self: &Arc<Outlet>, work: impl FnOnce()) {
+        let others_write = mem::replace(&mut self.lock().writing, true);
+        work();
+        if !others_write && let Err(error) = self.write_for_all(Frames::default()) {
+            debug!("writing to the socket failed: {error}");
+        }
+    }
+
     fn dispatch(self: &Arc<Outlet>, mut state: MutexGuard<'_, State>, frames: Frames) -> io::Result<()> {
         if state.writing {
             state.pending.append(frames);
@@ -395,6 +404,23 @@ mod tests {
         assert_eq!(next[1..], [EACH; THREADS as usize]);
         assert_eq!(frames.iter().filter(|(head, _)| head.kind == METHOD).count(), usize::from(THREADS));
         outlet.end();
+    }
+
+    #[test]
+    fn what_is_sent_meanwhile_leaves_after_the_work() {
+        let (outlet, mut peer) = connected();
+        let opening = opened(&outlet, 1);
+        read_frames(&mut peer, 1);
+        peer.set_nonblocking(true).unwrap();
+        outlet.gather(|| {
+            for channel in [1, 0] {
+                outlet.send(opening, || (Frames::from(frame::whole(8, channel, b"")), ())).unwrap();
+            }
+            assert_eq!(peer.read(&mut [0]).unwrap_err().kind(), io::ErrorKind::WouldBlock);
+        });
+        peer.set_nonblocking(false).unwrap();
+        let channels: Vec<_> = read_frames(&mut peer, 2).iter().map(|(head, _)| head.channel).collect();
+        assert_eq!(channels, [1, 0]);
     }
 
     #[test]

@@ -153,7 +153,10 @@ impl Read for Stream {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         while self.given == self.output.len() {
             // By now amiquip has done with all that it was given before.
-            self.wire.inboxes.tell(self.incoming.news());
+            let news = self.incoming.news();
+            if news.concerns_publishers() {
+                self.wire.outlet.gather(|| self.wire.inboxes.tell(news));
+            }
             self.output.clear();
             self.given = 0;
             let count = self.read_source()?;
