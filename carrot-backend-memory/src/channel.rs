@@ -13,6 +13,7 @@ use crate::consumers::ConsumerKey;
 use crate::queue::Queue;
 use crate::ready::Entry;
 use crate::refusal;
+use crate::routes::LastRoutes;
 use crate::sync::{Deadline, lock};
 use crate::unacked::{Unacked, UnackedByTag};
 
@@ -71,6 +72,7 @@ impl Stream {
 #[derive(Debug, Default)]
 pub(crate) struct Publishing {
     pub(crate) count: u64,
+    pub(crate) last_routes: LastRoutes,
     answers: VecDeque<Answer>,
     /// How many answers were told, and are not kept any more.
     told: u64,

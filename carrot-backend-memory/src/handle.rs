@@ -16,7 +16,6 @@ use crate::queue::{Queue, Settlement};
 use crate::refusal;
 use crate::reply_to;
 use crate::subscription::MemorySubscription;
-use crate::sync::read;
 use crate::unacked::Unacked;
 
 /// Holds a channel open; the channel closes when the last of its backend and subscriptions lets go.
@@ -110,7 +109,7 @@ impl Handle {
     }
 
     pub(crate) fn queue_named(&self, name: &str) -> Result<Arc<Queue>> {
-        let queue = read(&self.core().topology).queue(name).cloned().ok_or_else(|| refusal::no_queue(name))?;
+        let queue = self.core().topology.read().queue(name).cloned().ok_or_else(|| refusal::no_queue(name))?;
         self.check_owner(&queue)?;
         Ok(queue)
     }

@@ -90,6 +90,7 @@ mod ready;
 mod recording;
 mod refusal;
 mod reply_to;
+mod routes;
 mod routing;
 mod subscription;
 mod sync;
