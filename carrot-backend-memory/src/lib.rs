@@ -68,6 +68,7 @@
 //! watches the clock could not be started. Nothing else, and never a body.
 
 mod arguments;
+mod arrivals;
 mod backend;
 mod broker;
 mod channel;

@@ -7,6 +7,7 @@ use carrot_core::backend::{Condition, Content, Delivery};
 use carrot_core::{Headers, Overflow, Result};
 
 use crate::arguments::{Kind, Rules};
+use crate::arrivals::Arrivals;
 use crate::broker::Core;
 use crate::channel::Channel;
 use crate::clock::NEVER;
@@ -30,6 +31,7 @@ pub(crate) struct Queue {
     pub(crate) arguments: Headers,
     pub(crate) rules: Rules,
     gone: AtomicBool,
+    pub(crate) arrivals: Arrivals,
     state: Mutex<QueueState>,
 }
 
@@ -68,6 +70,7 @@ impl Queue {
             arguments: declared.arguments.clone(),
             rules,
             gone: AtomicBool::new(false),
+            arrivals: Arrivals::default(),
             state: Mutex::new(state),
         }
     }
@@ -78,8 +81,14 @@ impl Queue {
     }
 
     /// Takes a message in; whether it did not refuse it.
-    pub(crate) fn enqueue(self: &Arc<Queue>, core: &Arc<Core>, parcel: Parcel, expiration: Option<u64>) -> bool {
-        let mut state = lock(&self.state);
+    pub(crate) fn enqueue(self: &Arc<Queue>, core: &Arc<Core>, mut parcel: Parcel, expiration: Option<u64>) -> bool {
+        if expiration.is_none() {
+            match self.arrivals.leave(parcel) {
+                None => return true,
+                Some(back) => parcel = back,
+            }
+        }
+        let mut state = self.lock();
         if state.gone {
             return true;
         }
@@ -107,6 +116,9 @@ impl Queue {
             return true;
         }
         state.ready.push(entry);
+        if self.rules.is_plain() {
+            self.arrivals.open();
+        }
         let dropped = state.drop_head(self, core);
         // A classic queue looks whether its head has expired only if this made another message the head, as far as it can tell cheaply.
         let alone = state.ready.len() == 1;
@@ -124,6 +136,7 @@ impl Queue {
         match channel.hand_over(entry, shown, manual.then_some(self)) {
             Ok(delivery) => {
                 state.unacked += usize::from(manual);
+                state.has_ready(self);
                 state.expire_head(self, core);
                 self.note(core, &state);
                 Ok(Some(delivery))
@@ -141,9 +154,16 @@ impl Queue {
         Ok((state.ready.len(), state.consumers.len()))
     }
 
+    /// Locks it, with all in it that has arrived.
+    fn lock(&self) -> MutexGuard<'_, QueueState> {
+        let mut state = lock(&self.state);
+        state.fetch(&self.arrivals, false);
+        state
+    }
+
     /// Locks it for a use that keeps it from expiring.
     fn used(self: &Arc<Queue>, core: &Arc<Core>) -> Result<MutexGuard<'_, QueueState>> {
-        let mut state = lock(&self.state);
+        let mut state = self.lock();
         if state.gone {
             return Err(refusal::no_queue(&self.name));
         }
@@ -167,7 +187,7 @@ impl Queue {
 
     /// Takes a consumer out; its deliveries stay with its channel.
     pub(crate) fn remove_consumer(self: &Arc<Queue>, core: &Arc<Core>, key: ConsumerKey) -> Fate {
-        let mut state = lock(&self.state);
+        let mut state = self.lock();
         if state.gone || state.consumers.remove(key).is_none() {
             return Fate::Stays;
         }
@@ -176,7 +196,7 @@ impl Queue {
 
     /// Takes the consumers of a dead channel out, and its unsettled messages, in the order of their delivery, back in.
     pub(crate) fn channel_died(self: &Arc<Queue>, core: &Arc<Core>, consumers: &[ConsumerKey], unacked: Vec<Unacked>) -> Fate {
-        let mut state = lock(&self.state);
+        let mut state = self.lock();
         if state.gone {
             return Fate::Stays;
         }
@@ -239,18 +259,19 @@ impl Queue {
 
     /// Drops the ready messages; how many there were.
     pub(crate) fn purge(self: &Arc<Queue>, core: &Arc<Core>) -> Result<usize> {
-        let mut state = lock(&self.state);
+        let mut state = self.lock();
         if state.gone {
             return Err(refusal::no_queue(&self.name));
         }
         let count = state.ready.clear();
+        state.has_ready(self);
         self.note(core, &state);
         Ok(count)
     }
 
     /// Marks it as deleted, if `condition` holds; it is to be taken out of the topology. `None` if it was deleted before.
     pub(crate) fn delete(&self, condition: Condition) -> Result<Option<Estate>> {
-        let mut state = lock(&self.state);
+        let mut state = self.lock();
         if state.gone {
             return Ok(None);
         }
@@ -268,7 +289,7 @@ impl Queue {
 
     /// Does what a timer was set for.
     pub(crate) fn fire(self: &Arc<Queue>, core: &Arc<Core>, due: u64) -> Fate {
-        let mut state = lock(&self.state);
+        let mut state = self.lock();
         if state.gone || due != state.timer {
             return Fate::Stays;
         }
@@ -288,13 +309,13 @@ impl Queue {
     /// Sets the timer of a queue just made.
     pub(crate) fn start(self: &Arc<Queue>, core: &Arc<Core>) {
         if self.rules.expires.is_some() {
-            lock(&self.state).arm(self, core);
+            self.lock().arm(self, core);
         }
     }
 
     /// What is in it, for whoever looks: ready messages, the number of unsettled ones, and the consumers with whether each is served.
     pub(crate) fn look<T>(&self, view: impl FnOnce(&Ready, usize, &Consumers) -> T) -> T {
-        let state = lock(&self.state);
+        let state = self.lock();
         view(&state.ready, state.unacked, &state.consumers)
     }
 
@@ -313,7 +334,11 @@ impl Queue {
         state.gone = true;
         self.gone.store(true, Ordering::Release);
         state.unacked = 0;
-        Estate { ready: state.ready.clear(), consumers: state.consumers.clear() }
+        let mut ready = state.ready.clear();
+        while state.has_ready(self) {
+            ready += state.ready.clear();
+        }
+        Estate { ready, consumers: state.consumers.clear() }
     }
 
     pub(crate) fn bury(self: &Arc<Queue>, core: &Core, parcel: Parcel, reason: Reason) {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use carrot_core::Overflow;
 
 use crate::arguments::{Kind, Rules};
+use crate::arrivals::Arrivals;
 use crate::broker::Core;
 use crate::clock::NEVER;
 use crate::consumers::Consumers;
@@ -24,6 +25,8 @@ pub(crate) struct QueueState {
     /// When the earliest timer of this queue is due.
     pub(crate) timer: u64,
     pub(crate) gone: bool,
+    /// Room for what arrives; empty.
+    fetched: Vec<Parcel>,
 }
 
 impl QueueState {
@@ -40,6 +43,24 @@ impl QueueState {
             last_used: now,
             timer: NEVER,
             gone: false,
+            fetched: Vec::new(),
+        }
+    }
+
+    /// Takes in what has arrived. To be asked whenever `ready` may have become empty, since it says to publishers whether it has.
+    pub(crate) fn has_ready(&mut self, queue: &Queue) -> bool {
+        if self.ready.is_empty() {
+            self.fetch(&queue.arrivals, true);
+        }
+        !self.ready.is_empty()
+    }
+
+    /// Takes in what has arrived; if that is nothing, and `last` says so, nothing more arrives but through the lock.
+    pub(crate) fn fetch(&mut self, arrivals: &Arrivals, last: bool) {
+        arrivals.fetch(&mut self.fetched, last);
+        for parcel in self.fetched.drain(..) {
+            self.last_number += 1;
+            self.ready.push(Entry::new(parcel, NEVER, self.last_number));
         }
     }
 
@@ -66,11 +87,11 @@ impl QueueState {
 
     /// Serves consumers as long as there are messages and room.
     pub(crate) fn serve(&mut self, queue: &Arc<Queue>, core: &Arc<Core>) {
-        if self.ready.is_empty() || self.consumers.is_empty() {
+        if self.consumers.is_empty() {
             return;
         }
         // Whether a consumer has room is asked only when there is a message for it: who has none loses its place in the line.
-        while !self.ready.is_empty() && self.consumers.next().is_some() {
+        while self.has_ready(queue) && self.consumers.next().is_some() {
             let Some(entry) = self.ready.pop() else { break };
             if let Some(back) = self.offer(queue, entry) {
                 self.ready.put_back_one(back);
@@ -136,6 +157,7 @@ impl QueueState {
             let Some(entry) = self.ready.pop() else { return };
             queue.bury(core, entry.parcel, Reason::Expired);
         }
+        self.has_ready(queue);
         self.arm(queue, core);
     }
 
