@@ -382,13 +382,13 @@ impl State {
         self.streams.binary_search_by_key(&stream, |stream| stream.id).ok()
     }
 
-    fn deliver(&mut self, entry: Entry, shown: Option<Arc<Content>>, source: Option<(&Arc<Queue>, ConsumerKey)>) -> Delivery {
+    fn deliver(&mut self, mut entry: Entry, shown: Option<Arc<Content>>, source: Option<(&Arc<Queue>, ConsumerKey)>) -> Delivery {
         self.last_tag += 1;
         let tag = self.last_tag;
         let redelivered = entry.redelivered();
         let content = match source {
             Some((queue, consumer)) => {
-                let content = shown.unwrap_or_else(|| Arc::clone(&entry.parcel.content));
+                let content = shown.unwrap_or_else(|| entry.parcel.handle());
                 self.unacked.push(tag, Unacked { queue: Arc::clone(queue), consumer, entry });
                 content
             }

@@ -175,6 +175,9 @@ impl Handle {
         }
         match extent {
             Extent::One => match self.channel.take(tag).map_err(stale)? {
+                Some(unacked) if settlement == Settlement::Ack => {
+                    self.and_bury(|| unacked.queue.acknowledge(self.core(), unacked.consumer));
+                }
                 Some(unacked) => {
                     let queue = Arc::clone(&unacked.queue);
                     self.and_bury(|| queue.settle(self.core(), [unacked], settlement));

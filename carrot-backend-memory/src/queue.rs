@@ -224,6 +224,19 @@ impl Queue {
         Fate::Stays
     }
 
+    /// Takes note of one delivery's acknowledgement; what was delivered is the caller's to drop.
+    pub(crate) fn acknowledge(self: &Arc<Queue>, core: &Arc<Core>, consumer: ConsumerKey) {
+        let mut state = lock(&self.state);
+        if state.gone {
+            return;
+        }
+        state.unacked -= 1;
+        state.consumers.restore(consumer);
+        state.consumers.unblock();
+        state.serve(self, core);
+        self.note(core, &state);
+    }
+
     /// Settles deliveries of this queue that one channel gave out.
     pub(crate) fn settle(self: &Arc<Queue>, core: &Arc<Core>, deliveries: impl IntoIterator<Item = Unacked>, settlement: Settlement) {
         let mut state = lock(&self.state);

@@ -193,7 +193,7 @@ fn without_blind_copies(content: Arc<Content>) -> Result<Parcel> {
         properties: Properties::clone(&content.properties).with_headers(headers),
         body: content.body.clone(),
     };
-    Ok(Parcel { content: Arc::new(content), hidden: Some(Arc::new(Hidden { keys })) })
+    Ok(Parcel::with_hidden(Arc::new(content), Some(Arc::new(Hidden { keys }))))
 }
 
 pub(crate) fn array_of_strings(value: &Value) -> Vec<&str> {
