@@ -231,8 +231,8 @@ impl Core {
             });
             &mut parts[index]
         }
-        for (queue, key) in remains.consumers {
-            part(&mut parts, &queue).1.push(key);
+        for (queue, departed) in remains.consumers {
+            part(&mut parts, &queue).1.push(departed);
         }
         for unacked in remains.unacked {
             part(&mut parts, &Arc::clone(&unacked.queue)).2.push(unacked);

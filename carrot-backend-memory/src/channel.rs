@@ -10,7 +10,7 @@ use carrot_core::backend::{Content, Delivery, DeliveryTag, Outcome};
 use carrot_core::{Error, Result};
 
 use crate::consumers::ConsumerKey;
-use crate::queue::Queue;
+use crate::queue::{Departed, Queue};
 use crate::ready::Entry;
 use crate::refusal;
 use crate::routes::LastRoutes;
@@ -19,6 +19,9 @@ use crate::unacked::{Unacked, UnackedByTag};
 
 /// How often whoever waits for a delivery lets other threads run before it sleeps: to wake it takes a publisher longer than to publish.
 const YIELDS: u32 = 8;
+
+/// So many acknowledgements a queue may not know of.
+const MOST_OWED: u32 = 32;
 
 /// A channel: delivery tags, unsettled deliveries, inboxes of its subscriptions, answers to its publications, its first error.
 #[derive(Debug)]
@@ -51,6 +54,8 @@ struct Stream {
     answers: bool,
     arrived: Arc<Condvar>,
     waiting: usize,
+    /// How many acknowledgements its queue has not been told of yet. Only while something is in the inbox: the queue then has time.
+    owed: u32,
     ended: Option<Error>,
 }
 
@@ -66,6 +71,14 @@ impl Stream {
     fn unseen(&self) -> impl Iterator<Item = u64> {
         self.inbox.iter().filter(|_| !self.answers).map(|delivery| delivery.tag.0)
     }
+}
+
+/// A delivery that is acknowledged.
+#[derive(Debug)]
+pub(crate) struct Acknowledged {
+    pub(crate) unacked: Unacked,
+    /// If its queue is to be told at once: how many more it has not been told of.
+    pub(crate) owed: Option<u32>,
 }
 
 /// What became of the publications of a channel, by tag.
@@ -116,7 +129,7 @@ impl Publishing {
 /// What a dead channel leaves behind for its queues to take back.
 #[derive(Debug)]
 pub(crate) struct Remains {
-    pub(crate) consumers: Vec<(Arc<Queue>, ConsumerKey)>,
+    pub(crate) consumers: Vec<(Arc<Queue>, Departed)>,
     pub(crate) unacked: Vec<Unacked>,
     pub(crate) reply_to: Option<Arc<str>>,
 }
@@ -152,7 +165,9 @@ impl Channel {
         let unacked = state.unacked.take_all();
         let mut consumers = Vec::new();
         for stream in &mut state.streams {
-            consumers.extend(stream.source.take());
+            if let Some((queue, key)) = stream.source.take() {
+                consumers.push((queue, Departed { key, owed: std::mem::take(&mut stream.owed) }));
+            }
             stream.inbox = VecDeque::new();
             stream.arrived.notify_all();
         }
@@ -224,6 +239,32 @@ impl Channel {
         Ok(())
     }
 
+    /// Puts messages into the inbox of a subscription as long as `next` gives some, `most` at most; how many. None if it is gone.
+    pub(crate) fn deliver_all(
+        &self,
+        stream: u64,
+        most: u32,
+        mut next: impl FnMut() -> Option<Entry>,
+        source: Option<(&Arc<Queue>, ConsumerKey)>,
+    ) -> u32 {
+        let mut state = lock(&self.state);
+        let Some(index) = state.find(stream).filter(|_| state.failure.is_none()) else { return 0 };
+        let mut count = 0;
+        while count < most
+            && let Some(entry) = next()
+        {
+            let delivery = state.deliver(entry, None, source);
+            state.streams[index].inbox.push_back(delivery);
+            count += 1;
+        }
+        let found = &state.streams[index];
+        let woken = found.waiting.min(count as usize);
+        let arrived = (woken > 0).then(|| Arc::clone(&found.arrived));
+        drop(state);
+        (0..woken).for_each(|_| arrived.iter().for_each(|arrived| arrived.notify_one()));
+        count
+    }
+
     /// Puts a direct answer into the inbox of a subscription, if that is there. Like RabbitMQ, it gives it the tag of the delivery that
     /// will come next.
     pub(crate) fn deliver_answer(&self, stream: u64, content: Arc<Content>) {
@@ -245,6 +286,30 @@ impl Channel {
             Some(failure) => Err(failure.clone()),
             None => Ok(state.unacked.take(tag.0)),
         }
+    }
+
+    /// Takes a delivery out that is acknowledged, as [`take`](Channel::take). If its queue need not know at once, that is put down as owed.
+    pub(crate) fn acknowledge(&self, tag: DeliveryTag) -> Result<Option<Acknowledged>> {
+        let mut state = lock(&self.state);
+        if let Some(failure) = &state.failure {
+            return Err(failure.clone());
+        }
+        let Some(unacked) = state.unacked.take(tag.0) else { return Ok(None) };
+        let from = |stream: &&mut Stream| {
+            stream.source.as_ref().is_some_and(|(queue, key)| *key == unacked.consumer && Arc::ptr_eq(queue, &unacked.queue))
+        };
+        let Some(stream) = state.streams.iter_mut().find(from) else { return Ok(Some(Acknowledged { unacked, owed: Some(0) })) };
+        if stream.owed < MOST_OWED && !stream.inbox.is_empty() && unacked.queue.can_wait() {
+            stream.owed += 1;
+            return Ok(Some(Acknowledged { unacked, owed: None }));
+        }
+        Ok(Some(Acknowledged { unacked, owed: Some(stream.owed) }))
+    }
+
+    /// The acknowledgements of a subscription that its queue has not been told of; now it is. To be called with the queue locked.
+    pub(crate) fn collect(&self, stream: u64) -> u32 {
+        let mut state = lock(&self.state);
+        state.find(stream).map_or(0, |index| std::mem::take(&mut state.streams[index].owed))
     }
 
     /// Takes a delivery and all before it that were handed out for settlement, as [`take`](Channel::take). What lies in the inbox of a
@@ -269,7 +334,7 @@ impl Channel {
         let id = state.last_stream;
         let arrived = Arc::new(Condvar::new());
         let inbox = VecDeque::new();
-        state.streams.push(Stream { id, source: None, inbox, answers, arrived: Arc::clone(&arrived), waiting: 0, ended: None });
+        state.streams.push(Stream { id, source: None, inbox, answers, arrived: Arc::clone(&arrived), waiting: 0, owed: 0, ended: None });
         Ok((id, arrived))
     }
 
@@ -303,8 +368,9 @@ impl Channel {
         stream.unseen().filter_map(|tag| state.unacked.take(tag)).collect()
     }
 
-    /// Waits for the next delivery of a subscription.
-    pub(crate) fn next(&self, stream: u64, arrived: &Condvar, timeout: Duration) -> Result<Option<Delivery>> {
+    /// Waits for the next delivery of a subscription. With the last one in the inbox comes the queue, if that is now to be told of
+    /// acknowledgements.
+    pub(crate) fn next(&self, stream: u64, arrived: &Condvar, timeout: Duration) -> Result<Option<(Delivery, Option<Arc<Queue>>)>> {
         let mut deadline = None;
         let mut yielded = 0;
         let mut state = lock(&self.state);
@@ -315,7 +381,9 @@ impl Channel {
             let Some(index) = state.find(stream) else { return Err(Error::closed("subscription")) };
             let found = &mut state.streams[index];
             if let Some(delivery) = found.inbox.pop_front() {
-                return Ok(Some(delivery));
+                let owing = found.owed > 0 && found.inbox.is_empty();
+                let queue = found.source.as_ref().filter(|_| owing).map(|(queue, _)| Arc::clone(queue));
+                return Ok(Some((delivery, queue)));
             }
             if let Some(ended) = &found.ended {
                 return Err(ended.clone());

@@ -8,7 +8,7 @@ use carrot_core::{Error, Result};
 
 use crate::arguments::consumer_priority;
 use crate::broker::Core;
-use crate::channel::Channel;
+use crate::channel::{Acknowledged, Channel};
 use crate::connection::Connection;
 use crate::consumers::{Consumer, ConsumerKey};
 use crate::faults::{Operation, Verdict};
@@ -174,10 +174,14 @@ impl Handle {
             };
         }
         match extent {
-            Extent::One => match self.channel.take(tag).map_err(stale)? {
-                Some(unacked) if settlement == Settlement::Ack => {
-                    self.and_bury(|| unacked.queue.acknowledge(self.core(), unacked.consumer));
+            Extent::One if settlement == Settlement::Ack => match self.channel.acknowledge(tag).map_err(stale)? {
+                Some(Acknowledged { owed: None, .. }) => {}
+                Some(Acknowledged { unacked, owed: Some(owed) }) => {
+                    self.and_bury(|| unacked.queue.acknowledge(self.core(), unacked.consumer, owed > 0));
                 }
+                None => self.end(refusal::unknown_tag(tag.0)),
+            },
+            Extent::One => match self.channel.take(tag).map_err(stale)? {
                 Some(unacked) => {
                     let queue = Arc::clone(&unacked.queue);
                     self.and_bury(|| queue.settle(self.core(), [unacked], settlement));

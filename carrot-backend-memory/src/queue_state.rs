@@ -90,6 +90,9 @@ impl QueueState {
         if self.consumers.is_empty() {
             return;
         }
+        if queue.can_wait() {
+            self.serve_alone(queue);
+        }
         // Whether a consumer has room is asked only when there is a message for it: who has none loses its place in the line.
         while self.has_ready(queue) && self.consumers.next().is_some() {
             let Some(entry) = self.ready.pop() else { break };
@@ -98,6 +101,35 @@ impl QueueState {
                 break;
             }
             self.expire_head(queue, core);
+        }
+    }
+
+    /// Gives the only consumer room again for what it has acknowledged and not told of.
+    pub(crate) fn collect(&mut self, queue: &Arc<Queue>) {
+        let Some((key, consumer)) = self.consumers.alone() else { return };
+        let owed = consumer.channel.collect(consumer.stream);
+        if owed > 0 {
+            self.unacked -= owed as usize;
+            self.consumers.restore(key, owed);
+            self.consumers.unblock();
+            self.serve_alone(queue);
+        }
+    }
+
+    /// Serves the only consumer, if there is nothing but its room to mind.
+    fn serve_alone(&mut self, queue: &Arc<Queue>) {
+        while self.has_ready(queue)
+            && let Some((key, consumer)) = self.consumers.alone()
+            && consumer.room() > 0
+        {
+            let (manual, most) = (consumer.manual, consumer.room());
+            let ready = &mut self.ready;
+            let delivered = consumer.channel.deliver_all(consumer.stream, most, || ready.pop(), manual.then_some((queue, key)));
+            if delivered == 0 {
+                break;
+            }
+            self.consumers.served_alone(key, delivered);
+            self.unacked += if manual { delivered as usize } else { 0 };
         }
     }
 

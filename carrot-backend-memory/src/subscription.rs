@@ -40,7 +40,10 @@ impl Subscription for MemorySubscription {
     fn next(&self, timeout: Duration) -> Result<Option<Delivery>> {
         match self.handle.begin_wait(Operation::Next, timeout) {
             Err(Error::Timeout { .. }) => Ok(None),
-            left => self.handle.channel.next(self.stream, &self.arrived, left?),
+            left => Ok(self.handle.channel.next(self.stream, &self.arrived, left?)?.map(|(delivery, owing)| {
+                owing.inspect(|queue| queue.collect(self.handle.core()));
+                delivery
+            })),
         }
     }
 
