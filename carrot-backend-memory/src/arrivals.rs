@@ -36,9 +36,14 @@ impl Arrivals {
         None
     }
 
+    /// Whether anything can be here. To be asked with the queue locked.
+    pub(crate) fn is_open(&self) -> bool {
+        self.open.load(Ordering::Relaxed)
+    }
+
     /// Lets publishers leave messages from now on. To be called with the queue locked.
     pub(crate) fn open(&self) {
-        if !self.open.load(Ordering::Relaxed) {
+        if !self.is_open() {
             let _parcels = lock(&self.parcels);
             self.open.store(true, Ordering::Release);
         }
@@ -47,9 +52,6 @@ impl Arrivals {
     /// Puts what is here into `fetched`, which is empty; if there is nothing, and `last` says so, no more can be left. To be called with the
     /// queue locked.
     pub(crate) fn fetch(&self, fetched: &mut Vec<Parcel>, last: bool) {
-        if !self.open.load(Ordering::Relaxed) {
-            return;
-        }
         let mut parcels = lock(&self.parcels);
         mem::swap(&mut *parcels, fetched);
         if fetched.is_empty() && last {

@@ -147,10 +147,13 @@ impl Channel {
     }
 
     /// The channel's first error, if it is dead.
+    #[inline]
     pub(crate) fn check(&self) -> Result<()> {
-        if !self.dead.load(Ordering::Acquire) {
-            return Ok(());
-        }
+        if self.dead.load(Ordering::Acquire) { self.failure() } else { Ok(()) }
+    }
+
+    #[cold]
+    fn failure(&self) -> Result<()> {
         lock(&self.state).failure.clone().map_or(Ok(()), Err)
     }
 

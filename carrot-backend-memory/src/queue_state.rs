@@ -57,6 +57,9 @@ impl QueueState {
 
     /// Takes in what has arrived; if that is nothing, and `last` says so, nothing more arrives but through the lock.
     pub(crate) fn fetch(&mut self, arrivals: &Arrivals, last: bool) {
+        if !arrivals.is_open() {
+            return;
+        }
         arrivals.fetch(&mut self.fetched, last);
         for parcel in self.fetched.drain(..) {
             self.last_number += 1;
@@ -87,7 +90,7 @@ impl QueueState {
 
     /// Serves consumers as long as there are messages and room.
     pub(crate) fn serve(&mut self, queue: &Arc<Queue>, core: &Arc<Core>) {
-        if self.consumers.is_empty() {
+        if self.consumers.is_empty() || !self.has_ready(queue) {
             return;
         }
         if queue.can_wait() {
