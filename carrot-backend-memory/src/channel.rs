@@ -53,18 +53,28 @@ struct Stream {
     /// Whether it takes direct answers, whose tags are those of other deliveries.
     answers: bool,
     arrived: Arc<Condvar>,
+    /// How many threads sleep until something arrives; those that were woken count until they run.
     waiting: usize,
+    /// How many of them were woken.
+    woken: usize,
+    /// Whether a thread that found nothing is about to look again.
+    searching: bool,
     /// How many acknowledgements its queue has not been told of yet. Only while something is in the inbox: the queue then has time.
     owed: u32,
     ended: Option<Error>,
 }
 
 impl Stream {
-    /// Gives whom to wake, once no lock is held.
+    /// Gives whom to wake, once no lock is held, after something has arrived or been taken.
+    ///
+    /// One is enough, and nobody while another is on its way: who comes takes a message, and has the next one woken if there are more.
     #[must_use]
-    fn receive(&mut self, delivery: Delivery) -> Option<Arc<Condvar>> {
-        self.inbox.push_back(delivery);
-        (self.waiting > 0).then(|| Arc::clone(&self.arrived))
+    fn to_wake(&mut self) -> Option<Arc<Condvar>> {
+        if self.waiting == 0 || self.woken > 0 || self.searching || self.inbox.is_empty() {
+            return None;
+        }
+        self.woken = 1;
+        Some(Arc::clone(&self.arrived))
     }
 
     /// The tags of what nobody has taken.
@@ -236,7 +246,9 @@ impl Channel {
         }
         let Some(index) = state.find(stream) else { return Err(entry) };
         let delivery = state.deliver(entry, shown, source);
-        let waiter = state.streams[index].receive(delivery);
+        let stream = &mut state.streams[index];
+        stream.inbox.push_back(delivery);
+        let waiter = stream.to_wake();
         drop(state);
         waiter.inspect(|arrived| arrived.notify_one());
         Ok(())
@@ -260,11 +272,9 @@ impl Channel {
             state.streams[index].inbox.push_back(delivery);
             count += 1;
         }
-        let found = &state.streams[index];
-        let woken = found.waiting.min(count as usize);
-        let arrived = (woken > 0).then(|| Arc::clone(&found.arrived));
+        let waiter = state.streams[index].to_wake();
         drop(state);
-        (0..woken).for_each(|_| arrived.iter().for_each(|arrived| arrived.notify_one()));
+        waiter.inspect(|arrived| arrived.notify_one());
         count
     }
 
@@ -276,7 +286,9 @@ impl Channel {
             && let Some(index) = state.find(stream)
         {
             let delivery = Delivery { tag: DeliveryTag(state.last_tag + 1), redelivered: false, content };
-            let waiter = state.streams[index].receive(delivery);
+            let stream = &mut state.streams[index];
+            stream.inbox.push_back(delivery);
+            let waiter = stream.to_wake();
             drop(state);
             waiter.inspect(|arrived| arrived.notify_one());
         }
@@ -337,7 +349,18 @@ impl Channel {
         let id = state.last_stream;
         let arrived = Arc::new(Condvar::new());
         let inbox = VecDeque::new();
-        state.streams.push(Stream { id, source: None, inbox, answers, arrived: Arc::clone(&arrived), waiting: 0, owed: 0, ended: None });
+        state.streams.push(Stream {
+            id,
+            source: None,
+            inbox,
+            answers,
+            arrived: Arc::clone(&arrived),
+            waiting: 0,
+            woken: 0,
+            searching: false,
+            owed: 0,
+            ended: None,
+        });
         Ok((id, arrived))
     }
 
@@ -386,6 +409,9 @@ impl Channel {
             if let Some(delivery) = found.inbox.pop_front() {
                 let owing = found.owed > 0 && found.inbox.is_empty();
                 let queue = found.source.as_ref().filter(|_| owing).map(|(queue, _)| Arc::clone(queue));
+                let waiter = found.to_wake();
+                drop(state);
+                waiter.inspect(|arrived| arrived.notify_one());
                 return Ok(Some((delivery, queue)));
             }
             if let Some(ended) = &found.ended {
@@ -394,11 +420,15 @@ impl Channel {
             if timeout.is_zero() {
                 return Ok(None);
             }
-            if yielded < YIELDS {
+            if yielded < YIELDS && !found.searching {
                 yielded += 1;
+                found.searching = true;
                 drop(state);
                 thread::yield_now();
                 state = lock(&self.state);
+                if let Some(index) = state.find(stream) {
+                    state.streams[index].searching = false;
+                }
                 continue;
             }
             let deadline = *deadline.get_or_insert_with(|| Deadline::after(timeout));
@@ -406,7 +436,9 @@ impl Channel {
             let passed;
             (state, passed) = deadline.wait(arrived, state);
             if let Some(index) = state.find(stream) {
-                state.streams[index].waiting -= 1;
+                let found = &mut state.streams[index];
+                found.waiting -= 1;
+                found.woken = found.woken.saturating_sub(1);
             }
             if passed {
                 return Ok(None);
