@@ -17,7 +17,8 @@ const MOST: usize = 256;
 #[derive(Debug, Default)]
 #[repr(align(128))]
 pub(crate) struct Arrivals {
-    /// Changes only under both locks, this one's and the queue's. While it is set and the queue is not locked, messages are ready in it.
+    /// Changes only under both locks, this one's and the queue's. While it is set and the queue is not locked, messages are ready in it, or its
+    /// only consumer has some at hand and asks for more.
     open: AtomicBool,
     parcels: Mutex<Vec<Parcel>>,
 }

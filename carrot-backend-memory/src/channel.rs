@@ -23,6 +23,9 @@ const YIELDS: u32 = 8;
 /// So many acknowledgements a queue may not know of.
 const MOST_OWED: u32 = 32;
 
+/// With so many deliveries at hand, a subscription has enough for now.
+const ENOUGH: usize = 8;
+
 /// A channel: delivery tags, unsettled deliveries, inboxes of its subscriptions, answers to its publications, its first error.
 #[derive(Debug)]
 pub(crate) struct Channel {
@@ -75,6 +78,23 @@ impl Stream {
         }
         self.woken = 1;
         Some(Arc::clone(&self.arrived))
+    }
+
+    /// Lets its queue keep the next messages, until it is asked for them, if enough is at hand.
+    fn let_wait(&mut self) -> bool {
+        match &self.source {
+            Some((queue, _)) if self.inbox.len() >= ENOUGH && queue.can_wait() => {
+                queue.arrivals.open();
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// Its queue, if that has to be asked now whether it has more.
+    fn to_ask(&self) -> Option<Arc<Queue>> {
+        let (queue, _) = self.source.as_ref().filter(|_| self.inbox.is_empty())?;
+        (queue.can_wait() && (self.owed > 0 || queue.arrivals.is_open())).then(|| Arc::clone(queue))
     }
 
     /// The tags of what nobody has taken.
@@ -248,22 +268,24 @@ impl Channel {
         let delivery = state.deliver(entry, shown, source);
         let stream = &mut state.streams[index];
         stream.inbox.push_back(delivery);
+        stream.let_wait();
         let waiter = stream.to_wake();
         drop(state);
         waiter.inspect(|arrived| arrived.notify_one());
         Ok(())
     }
 
-    /// Puts messages into the inbox of a subscription as long as `next` gives some, `most` at most; how many. None if it is gone.
+    /// Puts messages into the inbox of a subscription as long as `next` gives some, `most` at most; how many, none if it is gone,
+    /// and whether it has enough at hand.
     pub(crate) fn deliver_all(
         &self,
         stream: u64,
         most: u32,
         mut next: impl FnMut() -> Option<Entry>,
         source: Option<(&Arc<Queue>, ConsumerKey)>,
-    ) -> u32 {
+    ) -> (u32, bool) {
         let mut state = lock(&self.state);
-        let Some(index) = state.find(stream).filter(|_| state.failure.is_none()) else { return 0 };
+        let Some(index) = state.find(stream).filter(|_| state.failure.is_none()) else { return (0, false) };
         let mut count = 0;
         while count < most
             && let Some(entry) = next()
@@ -272,10 +294,11 @@ impl Channel {
             state.streams[index].inbox.push_back(delivery);
             count += 1;
         }
+        let busy = state.streams[index].let_wait();
         let waiter = state.streams[index].to_wake();
         drop(state);
         waiter.inspect(|arrived| arrived.notify_one());
-        count
+        (count, busy)
     }
 
     /// Puts a direct answer into the inbox of a subscription, if that is there. Like RabbitMQ, it gives it the tag of the delivery that
@@ -394,11 +417,11 @@ impl Channel {
         stream.unseen().filter_map(|tag| state.unacked.take(tag)).collect()
     }
 
-    /// Waits for the next delivery of a subscription. With the last one in the inbox comes the queue, if that is now to be told of
-    /// acknowledgements.
-    pub(crate) fn next(&self, stream: u64, arrived: &Condvar, timeout: Duration) -> Result<Option<(Delivery, Option<Arc<Queue>>)>> {
+    /// Waits for the next delivery of a subscription.
+    pub(crate) fn next(&self, stream: u64, arrived: &Condvar, timeout: Duration) -> Result<Option<Delivery>> {
         let mut deadline = None;
         let mut yielded = 0;
+        let mut asked = false;
         let mut state = lock(&self.state);
         loop {
             if let Some(failure) = &state.failure {
@@ -407,12 +430,19 @@ impl Channel {
             let Some(index) = state.find(stream) else { return Err(Error::closed("subscription")) };
             let found = &mut state.streams[index];
             if let Some(delivery) = found.inbox.pop_front() {
-                let owing = found.owed > 0 && found.inbox.is_empty();
-                let queue = found.source.as_ref().filter(|_| owing).map(|(queue, _)| Arc::clone(queue));
+                let queue = found.to_ask();
                 let waiter = found.to_wake();
                 drop(state);
                 waiter.inspect(|arrived| arrived.notify_one());
-                return Ok(Some((delivery, queue)));
+                queue.inspect(|queue| queue.collect());
+                return Ok(Some(delivery));
+            }
+            if !asked && let Some(queue) = found.to_ask() {
+                asked = true;
+                drop(state);
+                queue.collect();
+                state = lock(&self.state);
+                continue;
             }
             if let Some(ended) = &found.ended {
                 return Err(ended.clone());

@@ -101,7 +101,12 @@ impl Queue {
         if state.gone {
             return true;
         }
-        state.fetch(&self.arrivals, false);
+        if self.arrivals.is_open() {
+            state.fetch(&self.arrivals, false);
+            if self.can_wait() {
+                state.serve_alone(self);
+            }
+        }
         let ttl = match (self.rules.message_ttl, expiration) {
             (Some(queue), Some(message)) => Some(queue.min(message)),
             (queue, message) => queue.or(message),
@@ -195,10 +200,9 @@ impl Queue {
         self.can_wait.store(can_wait, Ordering::Release);
     }
 
-    /// Takes in the acknowledgements that it has not been told of.
-    pub(crate) fn collect(self: &Arc<Queue>, core: &Core) {
-        let state = self.lock();
-        self.note(core, &state);
+    /// Takes in what it has not looked at yet, and serves its only consumer.
+    pub(crate) fn collect(self: &Arc<Queue>) {
+        drop(self.lock());
     }
 
     /// Notes a use that keeps it from expiring.

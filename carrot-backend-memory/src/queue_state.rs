@@ -90,11 +90,11 @@ impl QueueState {
 
     /// Serves consumers as long as there are messages and room.
     pub(crate) fn serve(&mut self, queue: &Arc<Queue>, core: &Arc<Core>) {
-        if self.consumers.is_empty() || !self.has_ready(queue) {
+        if self.consumers.is_empty() {
             return;
         }
         if queue.can_wait() {
-            self.serve_alone(queue);
+            return self.serve_alone(queue);
         }
         // Whether a consumer has room is asked only when there is a message for it: who has none loses its place in the line.
         while self.has_ready(queue) && self.consumers.next().is_some() {
@@ -111,25 +111,29 @@ impl QueueState {
     pub(crate) fn collect(&mut self, queue: &Arc<Queue>) {
         let Some((key, consumer)) = self.consumers.alone() else { return };
         let owed = consumer.channel.collect(consumer.stream);
-        if owed > 0 {
-            self.unacked -= owed as usize;
-            self.consumers.restore(key, owed);
-            self.consumers.unblock();
-            self.serve_alone(queue);
-        }
+        self.unacked -= owed as usize;
+        self.consumers.restore(key, owed);
+        self.consumers.unblock();
+        self.serve_alone(queue);
     }
 
     /// Serves the only consumer, if there is nothing but its room to mind.
-    fn serve_alone(&mut self, queue: &Arc<Queue>) {
-        while self.has_ready(queue)
-            && let Some((key, consumer)) = self.consumers.alone()
-            && consumer.room() > 0
-        {
+    pub(crate) fn serve_alone(&mut self, queue: &Arc<Queue>) {
+        let mut busy = false;
+        loop {
+            if self.ready.is_empty() {
+                self.fetch(&queue.arrivals, !(busy && queue.can_wait()));
+            }
+            let Some((key, consumer)) = self.consumers.alone().filter(|(_, consumer)| consumer.room() > 0) else { return };
+            if self.ready.is_empty() {
+                return;
+            }
             let (manual, most) = (consumer.manual, consumer.room());
             let ready = &mut self.ready;
-            let delivered = consumer.channel.deliver_all(consumer.stream, most, || ready.pop(), manual.then_some((queue, key)));
+            let delivered;
+            (delivered, busy) = consumer.channel.deliver_all(consumer.stream, most, || ready.pop(), manual.then_some((queue, key)));
             if delivered == 0 {
-                break;
+                return;
             }
             self.consumers.served_alone(key, delivered);
             self.unacked += if manual { delivered as usize } else { 0 };

@@ -40,10 +40,7 @@ impl Subscription for MemorySubscription {
     fn next(&self, timeout: Duration) -> Result<Option<Delivery>> {
         match self.handle.begin_wait(Operation::Next, timeout) {
             Err(Error::Timeout { .. }) => Ok(None),
-            left => Ok(self.handle.channel.next(self.stream, &self.arrived, left?)?.map(|(delivery, owing)| {
-                owing.inspect(|queue| queue.collect(self.handle.core()));
-                delivery
-            })),
+            left => self.handle.channel.next(self.stream, &self.arrived, left?),
         }
     }
 
