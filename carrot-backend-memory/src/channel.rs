@@ -72,7 +72,7 @@ impl Stream {
     ///
     /// One is enough, and nobody while another is on its way: who comes takes a message, and has the next one woken if there are more.
     #[must_use]
-    fn to_wake(&mut self) -> Option<Arc<Condvar>> {
+    fn waiter(&mut self) -> Option<Arc<Condvar>> {
         if self.waiting == 0 || self.woken > 0 || self.searching || self.inbox.is_empty() {
             return None;
         }
@@ -93,7 +93,12 @@ impl Stream {
 
     /// Its queue, if that has to be asked now whether it has more.
     fn to_ask(&self) -> Option<Arc<Queue>> {
-        let (queue, _) = self.source.as_ref().filter(|_| self.inbox.is_empty())?;
+        if self.inbox.is_empty() { self.feeds() } else { None }
+    }
+
+    /// Its queue, if that has put something off for it.
+    fn feeds(&self) -> Option<Arc<Queue>> {
+        let (queue, _) = self.source.as_ref()?;
         (queue.can_wait() && (self.owed > 0 || queue.arrivals.is_open())).then(|| Arc::clone(queue))
     }
 
@@ -187,8 +192,10 @@ impl Channel {
         lock(&self.state).failure.clone().map_or(Ok(()), Err)
     }
 
-    /// Ends the channel; nothing if it had ended before.
+    /// Ends the channel; nothing if it had ended before. To be called with no lock held.
     pub(crate) fn fail(&self, error: Error) -> Option<Remains> {
+        let feeding: Vec<Arc<Queue>> = lock(&self.state).streams.iter().filter_map(Stream::feeds).collect();
+        feeding.iter().for_each(Queue::collect);
         let mut state = lock(&self.state);
         if state.failure.is_some() {
             return None;
@@ -243,11 +250,11 @@ impl Channel {
         entry: Entry,
         shown: Option<Arc<Content>>,
         queue: Option<&Arc<Queue>>,
-    ) -> Result<Delivery, (Entry, Error)> {
+    ) -> Result<Delivery, Box<(Entry, Error)>> {
         let mut state = lock(&self.state);
         if let Some(failure) = &state.failure {
             let failure = failure.clone();
-            return Err((entry, failure));
+            return Err(Box::new((entry, failure)));
         }
         Ok(state.deliver(entry, shown, queue.map(|queue| (queue, ConsumerKey::NONE))))
     }
@@ -269,7 +276,7 @@ impl Channel {
         let stream = &mut state.streams[index];
         stream.inbox.push_back(delivery);
         stream.let_wait();
-        let waiter = stream.to_wake();
+        let waiter = stream.waiter();
         drop(state);
         waiter.inspect(|arrived| arrived.notify_one());
         Ok(())
@@ -295,7 +302,7 @@ impl Channel {
             count += 1;
         }
         let busy = state.streams[index].let_wait();
-        let waiter = state.streams[index].to_wake();
+        let waiter = state.streams[index].waiter();
         drop(state);
         waiter.inspect(|arrived| arrived.notify_one());
         (count, busy)
@@ -311,7 +318,7 @@ impl Channel {
             let delivery = Delivery { tag: DeliveryTag(state.last_tag + 1), redelivered: false, content };
             let stream = &mut state.streams[index];
             stream.inbox.push_back(delivery);
-            let waiter = stream.to_wake();
+            let waiter = stream.waiter();
             drop(state);
             waiter.inspect(|arrived| arrived.notify_one());
         }
@@ -431,7 +438,7 @@ impl Channel {
             let found = &mut state.streams[index];
             if let Some(delivery) = found.inbox.pop_front() {
                 let queue = found.to_ask();
-                let waiter = found.to_wake();
+                let waiter = found.waiter();
                 drop(state);
                 waiter.inspect(|arrived| arrived.notify_one());
                 queue.inspect(|queue| queue.collect());

@@ -156,7 +156,8 @@ impl Queue {
                 self.note(core, &state);
                 Ok(Some(delivery))
             }
-            Err((entry, failure)) => {
+            Err(returned) => {
+                let (entry, failure) = *returned;
                 state.ready.put_back_one(entry);
                 Err(failure)
             }
