@@ -10,10 +10,11 @@ use carrot_core::backend::{Content, Delivery, DeliveryTag, Outcome};
 use carrot_core::{Error, Result};
 
 use crate::consumers::ConsumerKey;
+use crate::publishing::Publishing;
 use crate::queue::{Departed, Queue};
 use crate::ready::Entry;
 use crate::refusal;
-use crate::routes::LastRoutes;
+use crate::stream::Stream;
 use crate::sync::{Deadline, lock};
 use crate::unacked::{Unacked, UnackedByTag};
 
@@ -22,9 +23,6 @@ const YIELDS: u32 = 8;
 
 /// So many acknowledgements a queue may not know of.
 const MOST_OWED: u32 = 32;
-
-/// With so many deliveries at hand, a subscription has enough for now.
-const ENOUGH: usize = 8;
 
 /// A channel: delivery tags, unsettled deliveries, inboxes of its subscriptions, answers to its publications, its first error.
 #[derive(Debug)]
@@ -48,117 +46,12 @@ struct State {
     reply_to: Option<Arc<str>>,
 }
 
-#[derive(Debug)]
-struct Stream {
-    id: u64,
-    source: Option<(Arc<Queue>, ConsumerKey)>,
-    inbox: VecDeque<Delivery>,
-    /// Whether it takes direct answers, whose tags are those of other deliveries.
-    answers: bool,
-    arrived: Arc<Condvar>,
-    /// How many threads sleep until something arrives; those that were woken count until they run.
-    waiting: usize,
-    /// How many of them were woken.
-    woken: usize,
-    /// Whether a thread that found nothing is about to look again.
-    searching: bool,
-    /// How many acknowledgements its queue has not been told of yet. Only while something is in the inbox: the queue then has time.
-    owed: u32,
-    ended: Option<Error>,
-}
-
-impl Stream {
-    /// Gives whom to wake, once no lock is held, after something has arrived or been taken.
-    ///
-    /// One is enough, and nobody while another is on its way: who comes takes a message, and has the next one woken if there are more.
-    #[must_use]
-    fn waiter(&mut self) -> Option<Arc<Condvar>> {
-        if self.waiting == 0 || self.woken > 0 || self.searching || self.inbox.is_empty() {
-            return None;
-        }
-        self.woken = 1;
-        Some(Arc::clone(&self.arrived))
-    }
-
-    /// Lets its queue keep the next messages, until it is asked for them, if enough is at hand.
-    fn let_wait(&mut self) -> bool {
-        match &self.source {
-            Some((queue, _)) if self.inbox.len() >= ENOUGH && queue.can_wait() => {
-                queue.arrivals.open();
-                true
-            }
-            _ => false,
-        }
-    }
-
-    /// Its queue, if that has to be asked now whether it has more.
-    fn to_ask(&self) -> Option<Arc<Queue>> {
-        if self.inbox.is_empty() { self.feeds() } else { None }
-    }
-
-    /// Its queue, if that has put something off for it.
-    fn feeds(&self) -> Option<Arc<Queue>> {
-        let (queue, _) = self.source.as_ref()?;
-        (queue.can_wait() && (self.owed > 0 || queue.arrivals.is_open())).then(|| Arc::clone(queue))
-    }
-
-    /// The tags of what nobody has taken.
-    fn unseen(&self) -> impl Iterator<Item = u64> {
-        self.inbox.iter().filter(|_| !self.answers).map(|delivery| delivery.tag.0)
-    }
-}
-
 /// A delivery that is acknowledged.
 #[derive(Debug)]
 pub(crate) struct Acknowledged {
     pub(crate) unacked: Unacked,
     /// If its queue is to be told at once: how many more it has not been told of.
     pub(crate) owed: Option<u32>,
-}
-
-/// What became of the publications of a channel, by tag.
-#[derive(Debug, Default)]
-pub(crate) struct Publishing {
-    pub(crate) count: u64,
-    pub(crate) last_routes: LastRoutes,
-    answers: VecDeque<Answer>,
-    /// How many answers were told, and are not kept any more.
-    told: u64,
-}
-
-/// The broker's answer to one publication.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Answer {
-    Accepted,
-    Refused,
-    Unroutable,
-    /// It never comes.
-    Lost,
-    /// It was told.
-    Told,
-}
-
-impl Publishing {
-    pub(crate) fn answer(&mut self, answer: Answer) {
-        self.answers.push_back(answer);
-    }
-
-    fn take(&mut self, tag: u64) -> Option<Outcome> {
-        let index = usize::try_from(tag.checked_sub(self.told + 1)?).ok()?;
-        let answer = self.answers.get_mut(index)?;
-        let outcome = match *answer {
-            Answer::Lost | Answer::Told => return None,
-            Answer::Accepted => Outcome::Accepted,
-            Answer::Refused => Outcome::Refused,
-            Answer::Unroutable => Outcome::Returned { code: 312, text: "NO_ROUTE".into() },
-        };
-        *answer = Answer::Told;
-        while self.answers.front() == Some(&Answer::Told) {
-            self.answers.pop_front();
-            self.told += 1;
-        }
-        Some(outcome)
-    }
 }
 
 /// What a dead channel leaves behind for its queues to take back.
@@ -378,19 +271,7 @@ impl Channel {
         state.last_stream += 1;
         let id = state.last_stream;
         let arrived = Arc::new(Condvar::new());
-        let inbox = VecDeque::new();
-        state.streams.push(Stream {
-            id,
-            source: None,
-            inbox,
-            answers,
-            arrived: Arc::clone(&arrived),
-            waiting: 0,
-            woken: 0,
-            searching: false,
-            owed: 0,
-            ended: None,
-        });
+        state.streams.push(Stream::new(id, answers, Arc::clone(&arrived)));
         Ok((id, arrived))
     }
 

@@ -7,9 +7,10 @@ use carrot_core::backend::{Condition, Content, Event};
 use carrot_core::{Error, Result};
 
 use crate::broker::Core;
-use crate::channel::{Answer, Channel, Publishing};
+use crate::channel::Channel;
 use crate::faults::Verdict;
 use crate::observers::Observers;
+use crate::publishing::{Answer, Publishing};
 use crate::sync::lock;
 use crate::throttle::{Parked, Throttle};
 

@@ -8,8 +8,9 @@ use carrot_core::{Properties, Result, Value};
 
 use crate::arguments;
 use crate::broker::Core;
-use crate::channel::{Answer, Channel};
+use crate::channel::Channel;
 use crate::exchange::{Exchange, Target};
+use crate::publishing::Answer;
 use crate::ready::{Hidden, Parcel};
 use crate::refusal;
 use crate::reply_to;
