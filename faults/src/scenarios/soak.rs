@@ -52,10 +52,7 @@ pub(super) fn run(context: &mut Context) -> Result<Outcome> {
             let slow = context.pick(random.u8(..4) == 0, faults == 3);
             let fault = if slow { random.choice(SLOW) } else { random.choice(QUICK) }.unwrap_or(Fault::Cut);
             let so_far = run.ledger.audit();
-            run.say(&format!(
-                "fault {faults}: {fault:?} (slowest confirm so far {:.1?}, unknown {})",
-                so_far.slowest_confirm, so_far.unknown
-            ));
+            run.say(&format!("fault {faults}: {fault:?} (slowest confirm so far {:.1?}, unknown {})", so_far.slowest_confirm, so_far.unknown));
             happen(fault, node, &proxy, &mut random)?;
             proxy.heal()?;
         }
