@@ -83,6 +83,11 @@ pub(crate) struct Rules {
 }
 
 impl Rules {
+    /// Whether a message that finds others ready can only queue up behind them.
+    pub(crate) fn is_plain(&self) -> bool {
+        self.kind == Kind::Classic && self.message_ttl.is_none() && self.max_priority.is_none() && !self.limits_length()
+    }
+
     /// Reads and checks the arguments of a queue that is to be made.
     ///
     /// # Errors

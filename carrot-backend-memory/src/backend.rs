@@ -13,7 +13,7 @@ use carrot_core::{Error, Result};
 use crate::faults::Operation;
 use crate::handle::Handle;
 use crate::queue::Settlement;
-use crate::sync::{Deadline, lock, write};
+use crate::sync::{Deadline, lock};
 
 /// One channel of the memory broker.
 #[derive(Debug)]
@@ -36,7 +36,7 @@ impl Backend for MemoryBackend {
             Declare::Exchange(exchange) => handle.declare_exchange(exchange),
             Declare::Queue(queue) => handle.declare_queue(queue),
             Declare::Binding(binding) => handle.resolve(binding).and_then(|binding| {
-                write(&handle.core().topology).bind(&binding, handle.connection.id)?;
+                handle.core().topology.write().bind(&binding, handle.connection.id)?;
                 Ok(Declared::default())
             }),
         })
@@ -50,7 +50,7 @@ impl Backend for MemoryBackend {
             Delete::Exchange { name, condition } => handle.delete_exchange(name, condition),
             Delete::Queue { name, condition } => handle.delete_queue(name, condition),
             Delete::Binding(binding) => handle.resolve(binding).and_then(|binding| {
-                write(&handle.core().topology).unbind(&binding, handle.connection.id)?;
+                handle.core().topology.write().unbind(&binding, handle.connection.id)?;
                 Ok(Deleted::default())
             }),
             Delete::Messages { queue } => handle.queue(queue).and_then(|queue| {
@@ -69,7 +69,7 @@ impl Backend for MemoryBackend {
             Err(error) if error.is_channel_error() => return Ok(PublishTag(u64::MAX)),
             verdict => verdict?,
         };
-        if !handle.connection.throttle.wait_for_room(publication.content.body.len(), Deadline::after(timeout)) {
+        if !handle.connection.throttle.wait_for_room(publication.content.body.len(), timeout) {
             return Err(handle.explain(Error::timeout("publish", timeout)));
         }
         let mut publishing = lock(&handle.channel.publishing);

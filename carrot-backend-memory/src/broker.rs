@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Condvar, LazyLock, Mutex, RwLock, Weak};
+use std::sync::{Arc, Condvar, LazyLock, Mutex, Weak};
 
 use carrot_core::backend::Connector;
 use carrot_core::{ConnectionOptions, Error, ExchangeKind, Result};
@@ -17,8 +17,8 @@ use crate::faults::FaultPlan;
 use crate::queue::{Estate, Fate, Queue};
 use crate::recording::Recordings;
 use crate::reply_to::ReplyStream;
-use crate::sync::{lock, write};
-use crate::topology::Topology;
+use crate::sync::lock;
+use crate::topology::SharedTopology;
 
 /// The brokers that have a name. This is the one thing in the crate that the whole process shares; it holds none of them alive.
 static NAMED: LazyLock<Mutex<HashMap<String, Weak<Core>>>> = LazyLock::new(Mutex::default);
@@ -120,7 +120,7 @@ impl Broker {
         if !matches!(ExchangeKind::from(name), ExchangeKind::Custom(_)) {
             return Err(Error::invalid("exchange type", name, "a name that no standard type has"));
         }
-        write(&self.core.topology).register_kind(name, behaviour);
+        self.core.topology.write().register_kind(name, behaviour);
         Ok(())
     }
 }
@@ -152,7 +152,7 @@ pub(crate) struct Core {
     name: Option<String>,
     pub(crate) clock: Clock,
     pub(crate) timers: Arc<Timers>,
-    pub(crate) topology: RwLock<Topology>,
+    pub(crate) topology: SharedTopology,
     pub(crate) connections: Mutex<Vec<Weak<Connection>>>,
     pub(crate) replies: Mutex<HashMap<Arc<str>, ReplyStream>>,
     pub(crate) faults: FaultPlan,
@@ -178,7 +178,7 @@ impl Core {
             name: name.map(String::from),
             clock,
             timers: Arc::default(),
-            topology: RwLock::new(Topology::new()),
+            topology: SharedTopology::new(),
             connections: Mutex::default(),
             replies: Mutex::default(),
             faults: FaultPlan::default(),
@@ -204,14 +204,14 @@ impl Core {
     /// Takes a queue out of the topology, if it went away with its last consumer or its time.
     pub(crate) fn conclude(&self, queue: &Arc<Queue>, fate: Fate) {
         if fate == Fate::Goes {
-            write(&self.topology).remove_queue(queue);
+            self.topology.write().remove_queue(queue);
             self.note_idle();
         }
     }
 
     /// Takes a deleted queue out of the topology, and tells its consumers.
     pub(crate) fn settle_estate(&self, queue: &Arc<Queue>, estate: Estate) {
-        write(&self.topology).remove_queue(queue);
+        self.topology.write().remove_queue(queue);
         for consumer in estate.consumers {
             consumer.channel.end_stream(consumer.stream, "the broker cancelled it, since its queue is gone", &queue.name);
         }
@@ -231,8 +231,8 @@ impl Core {
             });
             &mut parts[index]
         }
-        for (queue, key) in remains.consumers {
-            part(&mut parts, &queue).1.push(key);
+        for (queue, departed) in remains.consumers {
+            part(&mut parts, &queue).1.push(departed);
         }
         for unacked in remains.unacked {
             part(&mut parts, &Arc::clone(&unacked.queue)).2.push(unacked);

@@ -10,14 +10,19 @@ use carrot_core::backend::{Content, Delivery, DeliveryTag, Outcome};
 use carrot_core::{Error, Result};
 
 use crate::consumers::ConsumerKey;
-use crate::queue::Queue;
+use crate::publishing::Publishing;
+use crate::queue::{Departed, Queue};
 use crate::ready::Entry;
 use crate::refusal;
+use crate::stream::Stream;
 use crate::sync::{Deadline, lock};
 use crate::unacked::{Unacked, UnackedByTag};
 
 /// How often whoever waits for a delivery lets other threads run before it sleeps: to wake it takes a publisher longer than to publish.
 const YIELDS: u32 = 8;
+
+/// So many acknowledgements a queue may not know of.
+const MOST_OWED: u32 = 32;
 
 /// A channel: delivery tags, unsettled deliveries, inboxes of its subscriptions, answers to its publications, its first error.
 #[derive(Debug)]
@@ -41,80 +46,18 @@ struct State {
     reply_to: Option<Arc<str>>,
 }
 
+/// A delivery that is acknowledged.
 #[derive(Debug)]
-struct Stream {
-    id: u64,
-    source: Option<(Arc<Queue>, ConsumerKey)>,
-    inbox: VecDeque<Delivery>,
-    /// Whether it takes direct answers, whose tags are those of other deliveries.
-    answers: bool,
-    arrived: Arc<Condvar>,
-    waiting: usize,
-    ended: Option<Error>,
-}
-
-impl Stream {
-    /// Gives whom to wake, once no lock is held.
-    #[must_use]
-    fn receive(&mut self, delivery: Delivery) -> Option<Arc<Condvar>> {
-        self.inbox.push_back(delivery);
-        (self.waiting > 0).then(|| Arc::clone(&self.arrived))
-    }
-
-    /// The tags of what nobody has taken.
-    fn unseen(&self) -> impl Iterator<Item = u64> {
-        self.inbox.iter().filter(|_| !self.answers).map(|delivery| delivery.tag.0)
-    }
-}
-
-/// What became of the publications of a channel, by tag.
-#[derive(Debug, Default)]
-pub(crate) struct Publishing {
-    pub(crate) count: u64,
-    answers: VecDeque<Answer>,
-    /// How many answers were told, and are not kept any more.
-    told: u64,
-}
-
-/// The broker's answer to one publication.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Answer {
-    Accepted,
-    Refused,
-    Unroutable,
-    /// It never comes.
-    Lost,
-    /// It was told.
-    Told,
-}
-
-impl Publishing {
-    pub(crate) fn answer(&mut self, answer: Answer) {
-        self.answers.push_back(answer);
-    }
-
-    fn take(&mut self, tag: u64) -> Option<Outcome> {
-        let index = usize::try_from(tag.checked_sub(self.told + 1)?).ok()?;
-        let answer = self.answers.get_mut(index)?;
-        let outcome = match *answer {
-            Answer::Lost | Answer::Told => return None,
-            Answer::Accepted => Outcome::Accepted,
-            Answer::Refused => Outcome::Refused,
-            Answer::Unroutable => Outcome::Returned { code: 312, text: "NO_ROUTE".into() },
-        };
-        *answer = Answer::Told;
-        while self.answers.front() == Some(&Answer::Told) {
-            self.answers.pop_front();
-            self.told += 1;
-        }
-        Some(outcome)
-    }
+pub(crate) struct Acknowledged {
+    pub(crate) unacked: Unacked,
+    /// If its queue is to be told at once: how many more it has not been told of.
+    pub(crate) owed: Option<u32>,
 }
 
 /// What a dead channel leaves behind for its queues to take back.
 #[derive(Debug)]
 pub(crate) struct Remains {
-    pub(crate) consumers: Vec<(Arc<Queue>, ConsumerKey)>,
+    pub(crate) consumers: Vec<(Arc<Queue>, Departed)>,
     pub(crate) unacked: Vec<Unacked>,
     pub(crate) reply_to: Option<Arc<str>>,
 }
@@ -132,15 +75,20 @@ impl Channel {
     }
 
     /// The channel's first error, if it is dead.
+    #[inline]
     pub(crate) fn check(&self) -> Result<()> {
-        if !self.dead.load(Ordering::Acquire) {
-            return Ok(());
-        }
+        if self.dead.load(Ordering::Acquire) { self.failure() } else { Ok(()) }
+    }
+
+    #[cold]
+    fn failure(&self) -> Result<()> {
         lock(&self.state).failure.clone().map_or(Ok(()), Err)
     }
 
-    /// Ends the channel; nothing if it had ended before.
+    /// Ends the channel; nothing if it had ended before. To be called with no lock held.
     pub(crate) fn fail(&self, error: Error) -> Option<Remains> {
+        let feeding: Vec<Arc<Queue>> = lock(&self.state).streams.iter().filter_map(Stream::feeds).collect();
+        feeding.iter().for_each(Queue::collect);
         let mut state = lock(&self.state);
         if state.failure.is_some() {
             return None;
@@ -150,7 +98,9 @@ impl Channel {
         let unacked = state.unacked.take_all();
         let mut consumers = Vec::new();
         for stream in &mut state.streams {
-            consumers.extend(stream.source.take());
+            if let Some((queue, key)) = stream.source.take() {
+                consumers.push((queue, Departed { key, owed: std::mem::take(&mut stream.owed) }));
+            }
             stream.inbox = VecDeque::new();
             stream.arrived.notify_all();
         }
@@ -193,11 +143,11 @@ impl Channel {
         entry: Entry,
         shown: Option<Arc<Content>>,
         queue: Option<&Arc<Queue>>,
-    ) -> Result<Delivery, (Entry, Error)> {
+    ) -> Result<Delivery, Box<(Entry, Error)>> {
         let mut state = lock(&self.state);
         if let Some(failure) = &state.failure {
             let failure = failure.clone();
-            return Err((entry, failure));
+            return Err(Box::new((entry, failure)));
         }
         Ok(state.deliver(entry, shown, queue.map(|queue| (queue, ConsumerKey::NONE))))
     }
@@ -216,10 +166,39 @@ impl Channel {
         }
         let Some(index) = state.find(stream) else { return Err(entry) };
         let delivery = state.deliver(entry, shown, source);
-        let waiter = state.streams[index].receive(delivery);
+        let stream = &mut state.streams[index];
+        stream.inbox.push_back(delivery);
+        stream.let_wait();
+        let waiter = stream.waiter();
         drop(state);
         waiter.inspect(|arrived| arrived.notify_one());
         Ok(())
+    }
+
+    /// Puts messages into the inbox of a subscription as long as `next` gives some, `most` at most; how many, none if it is gone,
+    /// and whether it has enough at hand.
+    pub(crate) fn deliver_all(
+        &self,
+        stream: u64,
+        most: u32,
+        mut next: impl FnMut() -> Option<Entry>,
+        source: Option<(&Arc<Queue>, ConsumerKey)>,
+    ) -> (u32, bool) {
+        let mut state = lock(&self.state);
+        let Some(index) = state.find(stream).filter(|_| state.failure.is_none()) else { return (0, false) };
+        let mut count = 0;
+        while count < most
+            && let Some(entry) = next()
+        {
+            let delivery = state.deliver(entry, None, source);
+            state.streams[index].inbox.push_back(delivery);
+            count += 1;
+        }
+        let busy = state.streams[index].let_wait();
+        let waiter = state.streams[index].waiter();
+        drop(state);
+        waiter.inspect(|arrived| arrived.notify_one());
+        (count, busy)
     }
 
     /// Puts a direct answer into the inbox of a subscription, if that is there. Like RabbitMQ, it gives it the tag of the delivery that
@@ -230,7 +209,9 @@ impl Channel {
             && let Some(index) = state.find(stream)
         {
             let delivery = Delivery { tag: DeliveryTag(state.last_tag + 1), redelivered: false, content };
-            let waiter = state.streams[index].receive(delivery);
+            let stream = &mut state.streams[index];
+            stream.inbox.push_back(delivery);
+            let waiter = stream.waiter();
             drop(state);
             waiter.inspect(|arrived| arrived.notify_one());
         }
@@ -243,6 +224,30 @@ impl Channel {
             Some(failure) => Err(failure.clone()),
             None => Ok(state.unacked.take(tag.0)),
         }
+    }
+
+    /// Takes a delivery out that is acknowledged, as [`take`](Channel::take). If its queue need not know at once, that is put down as owed.
+    pub(crate) fn acknowledge(&self, tag: DeliveryTag) -> Result<Option<Acknowledged>> {
+        let mut state = lock(&self.state);
+        if let Some(failure) = &state.failure {
+            return Err(failure.clone());
+        }
+        let Some(unacked) = state.unacked.take(tag.0) else { return Ok(None) };
+        let from = |stream: &&mut Stream| {
+            stream.source.as_ref().is_some_and(|(queue, key)| *key == unacked.consumer && Arc::ptr_eq(queue, &unacked.queue))
+        };
+        let Some(stream) = state.streams.iter_mut().find(from) else { return Ok(Some(Acknowledged { unacked, owed: Some(0) })) };
+        if stream.owed < MOST_OWED && !stream.inbox.is_empty() && unacked.queue.can_wait() {
+            stream.owed += 1;
+            return Ok(Some(Acknowledged { unacked, owed: None }));
+        }
+        Ok(Some(Acknowledged { unacked, owed: Some(stream.owed) }))
+    }
+
+    /// The acknowledgements of a subscription that its queue has not been told of; now it is. To be called with the queue locked.
+    pub(crate) fn collect(&self, stream: u64) -> u32 {
+        let mut state = lock(&self.state);
+        state.find(stream).map_or(0, |index| std::mem::take(&mut state.streams[index].owed))
     }
 
     /// Takes a delivery and all before it that were handed out for settlement, as [`take`](Channel::take). What lies in the inbox of a
@@ -266,8 +271,7 @@ impl Channel {
         state.last_stream += 1;
         let id = state.last_stream;
         let arrived = Arc::new(Condvar::new());
-        let inbox = VecDeque::new();
-        state.streams.push(Stream { id, source: None, inbox, answers, arrived: Arc::clone(&arrived), waiting: 0, ended: None });
+        state.streams.push(Stream::new(id, answers, Arc::clone(&arrived)));
         Ok((id, arrived))
     }
 
@@ -305,6 +309,7 @@ impl Channel {
     pub(crate) fn next(&self, stream: u64, arrived: &Condvar, timeout: Duration) -> Result<Option<Delivery>> {
         let mut deadline = None;
         let mut yielded = 0;
+        let mut asked = false;
         let mut state = lock(&self.state);
         loop {
             if let Some(failure) = &state.failure {
@@ -313,7 +318,19 @@ impl Channel {
             let Some(index) = state.find(stream) else { return Err(Error::closed("subscription")) };
             let found = &mut state.streams[index];
             if let Some(delivery) = found.inbox.pop_front() {
+                let queue = found.to_ask();
+                let waiter = found.waiter();
+                drop(state);
+                waiter.inspect(|arrived| arrived.notify_one());
+                queue.inspect(|queue| queue.collect());
                 return Ok(Some(delivery));
+            }
+            if !asked && let Some(queue) = found.to_ask() {
+                asked = true;
+                drop(state);
+                queue.collect();
+                state = lock(&self.state);
+                continue;
             }
             if let Some(ended) = &found.ended {
                 return Err(ended.clone());
@@ -321,11 +338,15 @@ impl Channel {
             if timeout.is_zero() {
                 return Ok(None);
             }
-            if yielded < YIELDS {
+            if yielded < YIELDS && !found.searching {
                 yielded += 1;
+                found.searching = true;
                 drop(state);
                 thread::yield_now();
                 state = lock(&self.state);
+                if let Some(index) = state.find(stream) {
+                    state.streams[index].searching = false;
+                }
                 continue;
             }
             let deadline = *deadline.get_or_insert_with(|| Deadline::after(timeout));
@@ -333,7 +354,9 @@ impl Channel {
             let passed;
             (state, passed) = deadline.wait(arrived, state);
             if let Some(index) = state.find(stream) {
-                state.streams[index].waiting -= 1;
+                let found = &mut state.streams[index];
+                found.waiting -= 1;
+                found.woken = found.woken.saturating_sub(1);
             }
             if passed {
                 return Ok(None);
@@ -380,13 +403,13 @@ impl State {
         self.streams.binary_search_by_key(&stream, |stream| stream.id).ok()
     }
 
-    fn deliver(&mut self, entry: Entry, shown: Option<Arc<Content>>, source: Option<(&Arc<Queue>, ConsumerKey)>) -> Delivery {
+    fn deliver(&mut self, mut entry: Entry, shown: Option<Arc<Content>>, source: Option<(&Arc<Queue>, ConsumerKey)>) -> Delivery {
         self.last_tag += 1;
         let tag = self.last_tag;
         let redelivered = entry.redelivered();
         let content = match source {
             Some((queue, consumer)) => {
-                let content = shown.unwrap_or_else(|| Arc::clone(&entry.parcel.content));
+                let content = shown.unwrap_or_else(|| entry.parcel.handle());
                 self.unacked.push(tag, Unacked { queue: Arc::clone(queue), consumer, entry });
                 content
             }

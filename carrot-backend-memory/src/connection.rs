@@ -7,10 +7,11 @@ use carrot_core::backend::{Condition, Content, Event};
 use carrot_core::{Error, Result};
 
 use crate::broker::Core;
-use crate::channel::{Answer, Channel, Publishing};
+use crate::channel::Channel;
 use crate::faults::Verdict;
 use crate::observers::Observers;
-use crate::sync::{lock, read};
+use crate::publishing::{Answer, Publishing};
+use crate::sync::lock;
 use crate::throttle::{Parked, Throttle};
 
 /// A connection. It ends when it is failed, or when nothing uses it any more.
@@ -150,10 +151,11 @@ impl Connection {
         mandatory: bool,
         verdict: Verdict,
     ) {
+        let last = &mut publishing.last_routes;
         let answer = match verdict {
             Verdict::Nack => Ok(Answer::Refused),
-            Verdict::LoseConfirm => self.core.publish(channel, &self.user, content, mandatory).map(|_| Answer::Lost),
-            Verdict::Proceed => self.core.publish(channel, &self.user, content, mandatory),
+            Verdict::LoseConfirm => self.core.publish(channel, last, &self.user, content, mandatory).map(|_| Answer::Lost),
+            Verdict::Proceed => self.core.publish(channel, last, &self.user, content, mandatory),
         };
         match answer {
             Ok(answer) => {
@@ -182,7 +184,7 @@ impl Connection {
         if !self.owns.load(Ordering::SeqCst) {
             return;
         }
-        let owned: Vec<_> = read(&self.core.topology).queues.values().filter(|queue| queue.owner == Some(self.id)).cloned().collect();
+        let owned: Vec<_> = self.core.topology.read().queues.values().filter(|queue| queue.owner == Some(self.id)).cloned().collect();
         for queue in owned {
             if let Ok(Some(estate)) = queue.delete(Condition::ALWAYS) {
                 self.core.settle_estate(&queue, estate);

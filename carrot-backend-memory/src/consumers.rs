@@ -30,6 +30,13 @@ pub(crate) struct Consumer {
     pub(crate) exclusive: bool,
 }
 
+impl Consumer {
+    /// How many deliveries it can take now.
+    pub(crate) fn room(&self) -> u32 {
+        self.credit.filter(|_| self.manual).unwrap_or(u32::MAX)
+    }
+}
+
 #[derive(Debug)]
 struct Slot {
     serial: u32,
@@ -128,6 +135,16 @@ impl Consumers {
         self.slots.get(key.slot as usize)?.as_ref().filter(|slot| slot.serial == key.serial).map(|slot| &slot.consumer)
     }
 
+    /// The only one there is, if there is one alone.
+    pub(crate) fn alone(&self) -> Option<(ConsumerKey, &Consumer)> {
+        if self.count != 1 {
+            return None;
+        }
+        let slot = self.line.iter().find_map(|(_, line)| line.front()).or(self.blocked.first())?;
+        let key = self.key(*slot)?;
+        self.get(key).map(|consumer| (key, consumer))
+    }
+
     /// Who is served next, if anybody has room.
     pub(crate) fn next(&mut self) -> Option<ConsumerKey> {
         if self.single_active {
@@ -162,6 +179,16 @@ impl Consumers {
         }
     }
 
+    /// Takes note that `key` got so many deliveries, and gave room for others back.
+    pub(crate) fn served_alone(&mut self, key: ConsumerKey, deliveries: u32) {
+        if let Some(Some(slot)) = self.slots.get_mut(key.slot as usize)
+            && slot.consumer.manual
+            && let Some(credit) = &mut slot.consumer.credit
+        {
+            *credit -= deliveries;
+        }
+    }
+
     /// Takes `key`, which was next, out of the line, since its channel is gone; whether another may be next.
     pub(crate) fn skip(&mut self, key: ConsumerKey) -> bool {
         if self.single_active {
@@ -172,13 +199,13 @@ impl Consumers {
         true
     }
 
-    /// Gives room for one more delivery back to a consumer.
-    pub(crate) fn restore(&mut self, key: ConsumerKey) {
+    /// Gives room for so many more deliveries back to a consumer.
+    pub(crate) fn restore(&mut self, key: ConsumerKey, deliveries: u32) {
         if let Some(Some(slot)) = self.slots.get_mut(key.slot as usize)
             && slot.serial == key.serial
             && let Some(credit) = &mut slot.consumer.credit
         {
-            *credit += 1;
+            *credit += deliveries;
         }
     }
 
@@ -206,7 +233,7 @@ impl Consumers {
 
     fn has_room(&self, slot: u32) -> bool {
         let Some(Some(found)) = self.slots.get(slot as usize) else { return false };
-        !found.consumer.manual || found.consumer.credit != Some(0)
+        found.consumer.room() > 0
     }
 
     fn join(&mut self, priority: i64, slot: u32) {

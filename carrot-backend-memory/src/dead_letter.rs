@@ -153,7 +153,7 @@ fn readdress(letter: &DeadLetter, exchange: &Arc<str>, timestamp: u64) -> Parcel
         properties: properties.clone().without_expiration().with_headers(headers),
         body: content.body.clone(),
     };
-    Parcel { content: Arc::new(content), hidden }
+    Parcel::with_hidden(Arc::new(content), hidden)
 }
 
 /// Adds a record to `x-death`, in front; one of the same queue and reason is counted up and moved there instead.

@@ -11,12 +11,11 @@ use crate::handle::Handle;
 use crate::queue::Queue;
 use crate::refusal;
 use crate::reply_to;
-use crate::sync::{read, write};
 
 impl Handle {
     pub(crate) fn declare_exchange(&self, declared: &Exchange) -> Result<Declared> {
         let name = &declared.name;
-        let behaviour = read(&self.core().topology).behaviour(&declared.kind);
+        let behaviour = self.core().topology.read().behaviour(&declared.kind);
         if behaviour.is_none() && !declared.passive {
             return Err(Error::disconnected(format!("COMMAND_INVALID - unknown exchange type '{}'", declared.kind)));
         }
@@ -24,12 +23,12 @@ impl Handle {
             return Err(refusal::default_exchange());
         }
         if declared.passive {
-            return match read(&self.core().topology).exchanges.contains_key(name.as_str()) {
+            return match self.core().topology.read().exchanges.contains_key(name.as_str()) {
                 true => Ok(Declared::new(name, 0, 0)),
                 false => Err(refusal::no_exchange(name)),
             };
         }
-        write(&self.core().topology).declare_exchange(declared, &behaviour.unwrap_or_default())?;
+        self.core().topology.write().declare_exchange(declared, &behaviour.unwrap_or_default())?;
         Ok(Declared::new(name, 0, 0))
     }
 
@@ -50,7 +49,7 @@ impl Handle {
         } else if name.starts_with("amq.") {
             return Err(refusal::reserved("queue", &name));
         }
-        let existing = read(&self.core().topology).queue(&name).cloned();
+        let existing = self.core().topology.read().queue(&name).cloned();
         if let Some(queue) = existing {
             self.assert_equal(&queue, declared)?;
             return self.declared(&queue);
@@ -63,7 +62,7 @@ impl Handle {
         if owner.is_none() {
             Rules::check_locator(&declared.arguments)?;
         }
-        let mut topology = write(&self.core().topology);
+        let mut topology = self.core().topology.write();
         if let Some(gone) = topology.queues.get(name.as_str()).filter(|queue| queue.is_gone()).cloned() {
             topology.remove_queue(&gone);
         }
@@ -130,7 +129,7 @@ impl Handle {
         if name.starts_with("amq.") {
             return Err(refusal::access(format_args!("deletion of system exchange '{name}' in vhost '/' not allowed")));
         }
-        write(&self.core().topology).delete_exchange(name, condition)?;
+        self.core().topology.write().delete_exchange(name, condition)?;
         Ok(Deleted::default())
     }
 

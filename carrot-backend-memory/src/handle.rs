@@ -8,7 +8,7 @@ use carrot_core::{Error, Result};
 
 use crate::arguments::consumer_priority;
 use crate::broker::Core;
-use crate::channel::Channel;
+use crate::channel::{Acknowledged, Channel};
 use crate::connection::Connection;
 use crate::consumers::{Consumer, ConsumerKey};
 use crate::faults::{Operation, Verdict};
@@ -16,7 +16,6 @@ use crate::queue::{Queue, Settlement};
 use crate::refusal;
 use crate::reply_to;
 use crate::subscription::MemorySubscription;
-use crate::sync::read;
 use crate::unacked::Unacked;
 
 /// Holds a channel open; the channel closes when the last of its backend and subscriptions lets go.
@@ -110,7 +109,7 @@ impl Handle {
     }
 
     pub(crate) fn queue_named(&self, name: &str) -> Result<Arc<Queue>> {
-        let queue = read(&self.core().topology).queue(name).cloned().ok_or_else(|| refusal::no_queue(name))?;
+        let queue = self.core().topology.read().queue(name).cloned().ok_or_else(|| refusal::no_queue(name))?;
         self.check_owner(&queue)?;
         Ok(queue)
     }
@@ -175,6 +174,13 @@ impl Handle {
             };
         }
         match extent {
+            Extent::One if settlement == Settlement::Ack => match self.channel.acknowledge(tag).map_err(stale)? {
+                Some(Acknowledged { owed: None, .. }) => {}
+                Some(Acknowledged { unacked, owed: Some(owed) }) => {
+                    self.and_bury(|| unacked.queue.acknowledge(self.core(), unacked.consumer, owed > 0));
+                }
+                None => self.end(refusal::unknown_tag(tag.0)),
+            },
             Extent::One => match self.channel.take(tag).map_err(stale)? {
                 Some(unacked) => {
                     let queue = Arc::clone(&unacked.queue);

@@ -13,7 +13,7 @@ use crate::broker::{Broker, Core};
 use crate::queue::Queue;
 use crate::ready::Parcel;
 use crate::refusal;
-use crate::sync::{Deadline, lock, read};
+use crate::sync::{Deadline, lock};
 
 /// What is in one queue, at one moment.
 #[derive(Debug, Clone, PartialEq)]
@@ -69,26 +69,26 @@ pub struct ConsumerView {
 impl Broker {
     /// What is in a queue; `None` if there is none of that name.
     pub fn queue(&self, name: &str) -> Option<QueueView> {
-        let queue = read(&self.core.topology).queue(name).cloned()?;
+        let queue = self.core.topology.read().queue(name).cloned()?;
         Some(self.core.view(&queue))
     }
 
     /// The names of all queues, in alphabetical order.
     pub fn queues(&self) -> Vec<String> {
         let mut names: Vec<String> =
-            read(&self.core.topology).queues.values().filter(|queue| !queue.is_gone()).map(|queue| queue.name.to_string()).collect();
+            self.core.topology.read().queues.values().filter(|queue| !queue.is_gone()).map(|queue| queue.name.to_string()).collect();
         names.sort_unstable();
         names
     }
 
     /// What an exchange was declared as; `None` if there is none of that name.
     pub fn exchange(&self, name: &str) -> Option<Exchange> {
-        read(&self.core.topology).exchanges.get(name).map(definition)
+        self.core.topology.read().exchanges.get(name).map(definition)
     }
 
     /// The names of all exchanges, the predeclared ones among them, in alphabetical order.
     pub fn exchanges(&self) -> Vec<String> {
-        let mut names: Vec<String> = read(&self.core.topology).exchanges.keys().map(|name| name.to_string()).collect();
+        let mut names: Vec<String> = self.core.topology.read().exchanges.keys().map(|name| name.to_string()).collect();
         names.sort_unstable();
         names
     }
@@ -96,7 +96,7 @@ impl Broker {
     /// All bindings that start at an exchange, by routing key; none if there is no such exchange.
     pub fn bindings(&self, exchange: &str) -> Vec<Binding> {
         let mut bindings: Vec<Binding> =
-            read(&self.core.topology).exchanges.get(exchange).into_iter().flat_map(|exchange| exchange.bindings()).collect();
+            self.core.topology.read().exchanges.get(exchange).into_iter().flat_map(|exchange| exchange.bindings()).collect();
         bindings.sort_by(|one, other| {
             let key = |binding: &Binding| (binding.routing_key.clone(), format!("{:?}", binding.destination));
             key(one).cmp(&key(other))
@@ -112,7 +112,7 @@ impl Broker {
     /// queue rejects what exceeds its limits.
     pub fn put(&self, queue: &str, content: impl Into<Arc<Content>>) -> Result<()> {
         let content = content.into();
-        let found = read(&self.core.topology).queue(queue).cloned().ok_or_else(|| refusal::no_queue(queue))?;
+        let found = self.core.topology.read().queue(queue).cloned().ok_or_else(|| refusal::no_queue(queue))?;
         let expiration = content.properties.expiration().map(arguments::expiration).transpose()?;
         let accepted = found.enqueue(&self.core, Parcel::new(content), expiration);
         self.core.send_dead_letters();
@@ -178,7 +178,7 @@ impl Broker {
     }
 
     fn busy(&self) -> Vec<String> {
-        let queues: Vec<Arc<Queue>> = read(&self.core.topology).queues.values().cloned().collect();
+        let queues: Vec<Arc<Queue>> = self.core.topology.read().queues.values().cloned().collect();
         let mut busy: Vec<String> = queues
             .iter()
             .filter_map(|queue| {

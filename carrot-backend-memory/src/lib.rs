@@ -57,8 +57,10 @@
 //!
 //! # Threads and time
 //!
-//! Everything is done by the thread that calls, under short locks: publishing routes under a read lock of the topology, and each queue
-//! has a lock of its own. Waiting is on condition variables, never by polling. A broker has no thread, but for one that watches the clock:
+//! Everything is done by the thread that calls, under short locks: publishing routes under a read lock of the topology, unless the
+//! channel's last message went the same way, and each queue has a lock of its own. A queue without limits, expiry and priorities puts off
+//! what nobody can see the difference of: messages that find others ready, and acknowledgements of its only consumer as long as that has
+//! messages at hand. Whoever looks at the queue, or runs out of messages, has it catch up first. Waiting is on condition variables, never by polling. A broker has no thread, but for one that watches the clock:
 //! it starts with the first TTL or expiry on a broker with the real clock, and ends with the broker. A broker with a [`ManualClock`] never
 //! has one.
 //!
@@ -68,6 +70,7 @@
 //! watches the clock could not be started. Nothing else, and never a body.
 
 mod arguments;
+mod arrivals;
 mod backend;
 mod broker;
 mod channel;
@@ -84,13 +87,16 @@ mod headers;
 mod inspect;
 mod observers;
 mod pattern;
+mod publishing;
 mod queue;
 mod queue_state;
 mod ready;
 mod recording;
 mod refusal;
 mod reply_to;
+mod routes;
 mod routing;
+mod stream;
 mod subscription;
 mod sync;
 mod throttle;

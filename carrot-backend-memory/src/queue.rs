@@ -7,6 +7,7 @@ use carrot_core::backend::{Condition, Content, Delivery};
 use carrot_core::{Headers, Overflow, Result};
 
 use crate::arguments::{Kind, Rules};
+use crate::arrivals::Arrivals;
 use crate::broker::Core;
 use crate::channel::Channel;
 use crate::clock::NEVER;
@@ -30,7 +31,16 @@ pub(crate) struct Queue {
     pub(crate) arguments: Headers,
     pub(crate) rules: Rules,
     gone: AtomicBool,
+    can_wait: AtomicBool,
+    pub(crate) arrivals: Arrivals,
     state: Mutex<QueueState>,
+}
+
+/// A consumer whose channel died, and how many acknowledgements of it the queue has not been told of.
+#[derive(Debug)]
+pub(crate) struct Departed {
+    pub(crate) key: ConsumerKey,
+    pub(crate) owed: u32,
 }
 
 /// How a delivery is settled.
@@ -68,6 +78,8 @@ impl Queue {
             arguments: declared.arguments.clone(),
             rules,
             gone: AtomicBool::new(false),
+            can_wait: AtomicBool::new(false),
+            arrivals: Arrivals::default(),
             state: Mutex::new(state),
         }
     }
@@ -78,10 +90,22 @@ impl Queue {
     }
 
     /// Takes a message in; whether it did not refuse it.
-    pub(crate) fn enqueue(self: &Arc<Queue>, core: &Arc<Core>, parcel: Parcel, expiration: Option<u64>) -> bool {
-        let mut state = lock(&self.state);
+    pub(crate) fn enqueue(self: &Arc<Queue>, core: &Arc<Core>, mut parcel: Parcel, expiration: Option<u64>) -> bool {
+        if expiration.is_none() {
+            match self.arrivals.leave(parcel) {
+                None => return true,
+                Some(back) => parcel = back,
+            }
+        }
+        let mut state = if expiration.is_some() { self.lock_exactly() } else { lock(&self.state) };
         if state.gone {
             return true;
+        }
+        if self.arrivals.is_open() {
+            state.fetch(&self.arrivals, false);
+            if self.can_wait() {
+                state.serve_alone(self);
+            }
         }
         let ttl = match (self.rules.message_ttl, expiration) {
             (Some(queue), Some(message)) => Some(queue.min(message)),
@@ -107,6 +131,9 @@ impl Queue {
             return true;
         }
         state.ready.push(entry);
+        if self.rules.is_plain() {
+            self.arrivals.open();
+        }
         let dropped = state.drop_head(self, core);
         // A classic queue looks whether its head has expired only if this made another message the head, as far as it can tell cheaply.
         let alone = state.ready.len() == 1;
@@ -118,17 +145,19 @@ impl Queue {
 
     /// Takes the message at the head out, for `channel`.
     pub(crate) fn get(self: &Arc<Queue>, core: &Arc<Core>, channel: &Channel, manual: bool) -> Result<Option<Delivery>> {
-        let mut state = self.used(core)?;
+        let mut state = self.used(core, self.lock())?;
         let Some(entry) = state.ready.pop() else { return Ok(None) };
         let shown = self.shown(&entry, true);
         match channel.hand_over(entry, shown, manual.then_some(self)) {
             Ok(delivery) => {
                 state.unacked += usize::from(manual);
+                state.has_ready(self);
                 state.expire_head(self, core);
                 self.note(core, &state);
                 Ok(Some(delivery))
             }
-            Err((entry, failure)) => {
+            Err(returned) => {
+                let (entry, failure) = *returned;
                 state.ready.put_back_one(entry);
                 Err(failure)
             }
@@ -137,13 +166,48 @@ impl Queue {
 
     /// How many messages are ready, and how many consumers there are.
     pub(crate) fn counts(self: &Arc<Queue>, core: &Arc<Core>) -> Result<(usize, usize)> {
-        let state = self.used(core)?;
+        let state = self.used(core, self.lock())?;
         Ok((state.ready.len(), state.consumers.len()))
     }
 
-    /// Locks it for a use that keeps it from expiring.
-    fn used(self: &Arc<Queue>, core: &Arc<Core>) -> Result<MutexGuard<'_, QueueState>> {
+    /// Locks it, with all in it that has arrived, and with all acknowledgements.
+    fn lock(self: &Arc<Queue>) -> MutexGuard<'_, QueueState> {
         let mut state = lock(&self.state);
+        state.fetch(&self.arrivals, false);
+        if self.can_wait() {
+            state.collect(self);
+        }
+        state
+    }
+
+    /// Locks it to change something about its consumers or the kind of its messages: until that is done, acknowledgements are told at once.
+    fn lock_exactly(self: &Arc<Queue>) -> MutexGuard<'_, QueueState> {
+        let mut state = lock(&self.state);
+        state.fetch(&self.arrivals, false);
+        if self.can_wait.swap(false, Ordering::AcqRel) {
+            state.collect(self);
+        }
+        state
+    }
+
+    /// Whether it can wait to be told of acknowledgements: nobody but its only consumer could see the difference.
+    pub(crate) fn can_wait(&self) -> bool {
+        self.can_wait.load(Ordering::Acquire)
+    }
+
+    /// Finds out whether it [`can_wait`](Queue::can_wait) now.
+    fn review(&self, state: &QueueState) {
+        let can_wait = !state.gone && self.rules.is_plain() && !state.ready.has_expiring() && state.consumers.len() == 1;
+        self.can_wait.store(can_wait, Ordering::Release);
+    }
+
+    /// Takes in what it has not looked at yet, and serves its only consumer.
+    pub(crate) fn collect(self: &Arc<Queue>) {
+        drop(self.lock());
+    }
+
+    /// Notes a use that keeps it from expiring.
+    fn used<'a>(&self, core: &Core, mut state: MutexGuard<'a, QueueState>) -> Result<MutexGuard<'a, QueueState>> {
         if state.gone {
             return Err(refusal::no_queue(&self.name));
         }
@@ -155,11 +219,13 @@ impl Queue {
 
     /// Adds a consumer, and serves it.
     pub(crate) fn add_consumer(self: &Arc<Queue>, core: &Arc<Core>, consumer: Consumer) -> Result<ConsumerKey> {
-        let mut state = self.used(core)?;
+        let mut state = self.used(core, self.lock_exactly())?;
         if !state.consumers.admits(consumer.exclusive) {
+            self.review(&state);
             return Err(refusal::exclusive_use(&self.name));
         }
         let key = state.consumers.add(consumer);
+        self.review(&state);
         state.serve(self, core);
         self.note(core, &state);
         Ok(key)
@@ -167,27 +233,32 @@ impl Queue {
 
     /// Takes a consumer out; its deliveries stay with its channel.
     pub(crate) fn remove_consumer(self: &Arc<Queue>, core: &Arc<Core>, key: ConsumerKey) -> Fate {
-        let mut state = lock(&self.state);
+        let mut state = self.lock_exactly();
         if state.gone || state.consumers.remove(key).is_none() {
+            self.review(&state);
             return Fate::Stays;
         }
         self.after_departure(core, state)
     }
 
     /// Takes the consumers of a dead channel out, and its unsettled messages, in the order of their delivery, back in.
-    pub(crate) fn channel_died(self: &Arc<Queue>, core: &Arc<Core>, consumers: &[ConsumerKey], unacked: Vec<Unacked>) -> Fate {
-        let mut state = lock(&self.state);
+    pub(crate) fn channel_died(self: &Arc<Queue>, core: &Arc<Core>, consumers: &[Departed], unacked: Vec<Unacked>) -> Fate {
+        let mut state = self.lock_exactly();
         if state.gone {
             return Fate::Stays;
         }
-        let departed = consumers.iter().filter(|key| state.consumers.remove(**key).is_some()).count() > 0;
-        state.unacked -= unacked.len();
+        let departed = consumers.iter().filter(|departed| state.consumers.remove(departed.key).is_some()).count() > 0;
+        state.unacked -= unacked.len() + consumers.iter().map(|departed| departed.owed as usize).sum::<usize>();
         if departed && self.auto_delete && state.consumers.is_empty() {
             self.leave(&mut state);
             return Fate::Goes;
         }
         state.put_back(self, core, unacked, false);
-        if departed { self.after_departure(core, state) } else { Fate::Stays }
+        if departed {
+            return self.after_departure(core, state);
+        }
+        self.review(&state);
+        Fate::Stays
     }
 
     fn after_departure(self: &Arc<Queue>, core: &Arc<Core>, mut state: MutexGuard<'_, QueueState>) -> Fate {
@@ -199,14 +270,33 @@ impl Queue {
             state.last_used = core.clock.now();
             state.arm(self, core);
         }
+        self.review(&state);
         state.serve(self, core);
         self.note(core, &state);
         Fate::Stays
     }
 
+    /// Takes note of one delivery's acknowledgement; what was delivered is the caller's to drop.
+    ///
+    /// With `others`, there are more that it has not been told of.
+    pub(crate) fn acknowledge(self: &Arc<Queue>, core: &Arc<Core>, consumer: ConsumerKey, others: bool) {
+        let mut state = lock(&self.state);
+        if state.gone {
+            return;
+        }
+        state.unacked -= 1;
+        state.consumers.restore(consumer, 1);
+        if others && self.can_wait() {
+            state.collect(self);
+        }
+        state.consumers.unblock();
+        state.serve(self, core);
+        self.note(core, &state);
+    }
+
     /// Settles deliveries of this queue that one channel gave out.
     pub(crate) fn settle(self: &Arc<Queue>, core: &Arc<Core>, deliveries: impl IntoIterator<Item = Unacked>, settlement: Settlement) {
-        let mut state = lock(&self.state);
+        let mut state = self.lock_exactly();
         if state.gone {
             return;
         }
@@ -214,7 +304,7 @@ impl Queue {
         let mut discarded = Vec::new();
         for unacked in deliveries {
             state.unacked -= 1;
-            state.consumers.restore(unacked.consumer);
+            state.consumers.restore(unacked.consumer, 1);
             match settlement {
                 Settlement::Ack => {}
                 Settlement::Discard if self.rules.dead_letter_exchange.is_some() => discarded.push(unacked.entry),
@@ -234,23 +324,25 @@ impl Queue {
             state.unacked -= back.len();
             state.put_back(self, core, back, true);
         }
+        self.review(&state);
         self.note(core, &state);
     }
 
     /// Drops the ready messages; how many there were.
     pub(crate) fn purge(self: &Arc<Queue>, core: &Arc<Core>) -> Result<usize> {
-        let mut state = lock(&self.state);
+        let mut state = self.lock();
         if state.gone {
             return Err(refusal::no_queue(&self.name));
         }
         let count = state.ready.clear();
+        state.has_ready(self);
         self.note(core, &state);
         Ok(count)
     }
 
     /// Marks it as deleted, if `condition` holds; it is to be taken out of the topology. `None` if it was deleted before.
-    pub(crate) fn delete(&self, condition: Condition) -> Result<Option<Estate>> {
-        let mut state = lock(&self.state);
+    pub(crate) fn delete(self: &Arc<Queue>, condition: Condition) -> Result<Option<Estate>> {
+        let mut state = self.lock();
         if state.gone {
             return Ok(None);
         }
@@ -268,7 +360,7 @@ impl Queue {
 
     /// Does what a timer was set for.
     pub(crate) fn fire(self: &Arc<Queue>, core: &Arc<Core>, due: u64) -> Fate {
-        let mut state = lock(&self.state);
+        let mut state = self.lock();
         if state.gone || due != state.timer {
             return Fate::Stays;
         }
@@ -288,13 +380,13 @@ impl Queue {
     /// Sets the timer of a queue just made.
     pub(crate) fn start(self: &Arc<Queue>, core: &Arc<Core>) {
         if self.rules.expires.is_some() {
-            lock(&self.state).arm(self, core);
+            self.lock().arm(self, core);
         }
     }
 
     /// What is in it, for whoever looks: ready messages, the number of unsettled ones, and the consumers with whether each is served.
-    pub(crate) fn look<T>(&self, view: impl FnOnce(&Ready, usize, &Consumers) -> T) -> T {
-        let state = lock(&self.state);
+    pub(crate) fn look<T>(self: &Arc<Queue>, view: impl FnOnce(&Ready, usize, &Consumers) -> T) -> T {
+        let state = self.lock();
         view(&state.ready, state.unacked, &state.consumers)
     }
 
@@ -312,8 +404,13 @@ impl Queue {
     fn leave(&self, state: &mut QueueState) -> Estate {
         state.gone = true;
         self.gone.store(true, Ordering::Release);
+        self.can_wait.store(false, Ordering::Release);
         state.unacked = 0;
-        Estate { ready: state.ready.clear(), consumers: state.consumers.clear() }
+        let mut ready = state.ready.clear();
+        while state.has_ready(self) {
+            ready += state.ready.clear();
+        }
+        Estate { ready, consumers: state.consumers.clear() }
     }
 
     pub(crate) fn bury(self: &Arc<Queue>, core: &Core, parcel: Parcel, reason: Reason) {

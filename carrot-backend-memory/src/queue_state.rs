@@ -5,6 +5,7 @@ use std::sync::Arc;
 use carrot_core::Overflow;
 
 use crate::arguments::{Kind, Rules};
+use crate::arrivals::Arrivals;
 use crate::broker::Core;
 use crate::clock::NEVER;
 use crate::consumers::Consumers;
@@ -24,6 +25,8 @@ pub(crate) struct QueueState {
     /// When the earliest timer of this queue is due.
     pub(crate) timer: u64,
     pub(crate) gone: bool,
+    /// Room for what arrives; empty.
+    fetched: Vec<Parcel>,
 }
 
 impl QueueState {
@@ -40,6 +43,27 @@ impl QueueState {
             last_used: now,
             timer: NEVER,
             gone: false,
+            fetched: Vec::new(),
+        }
+    }
+
+    /// Takes in what has arrived. To be asked whenever `ready` may have become empty, since it says to publishers whether it has.
+    pub(crate) fn has_ready(&mut self, queue: &Queue) -> bool {
+        if self.ready.is_empty() {
+            self.fetch(&queue.arrivals, true);
+        }
+        !self.ready.is_empty()
+    }
+
+    /// Takes in what has arrived; if that is nothing, and `last` says so, nothing more arrives but through the lock.
+    pub(crate) fn fetch(&mut self, arrivals: &Arrivals, last: bool) {
+        if !arrivals.is_open() {
+            return;
+        }
+        arrivals.fetch(&mut self.fetched, last);
+        for parcel in self.fetched.drain(..) {
+            self.last_number += 1;
+            self.ready.push(Entry::new(parcel, NEVER, self.last_number));
         }
     }
 
@@ -66,17 +90,53 @@ impl QueueState {
 
     /// Serves consumers as long as there are messages and room.
     pub(crate) fn serve(&mut self, queue: &Arc<Queue>, core: &Arc<Core>) {
-        if self.ready.is_empty() || self.consumers.is_empty() {
+        if self.consumers.is_empty() {
             return;
         }
+        if queue.can_wait() {
+            return self.serve_alone(queue);
+        }
         // Whether a consumer has room is asked only when there is a message for it: who has none loses its place in the line.
-        while !self.ready.is_empty() && self.consumers.next().is_some() {
+        while self.has_ready(queue) && self.consumers.next().is_some() {
             let Some(entry) = self.ready.pop() else { break };
             if let Some(back) = self.offer(queue, entry) {
                 self.ready.put_back_one(back);
                 break;
             }
             self.expire_head(queue, core);
+        }
+    }
+
+    /// Gives the only consumer room again for what it has acknowledged and not told of.
+    pub(crate) fn collect(&mut self, queue: &Arc<Queue>) {
+        let Some((key, consumer)) = self.consumers.alone() else { return };
+        let owed = consumer.channel.collect(consumer.stream);
+        self.unacked -= owed as usize;
+        self.consumers.restore(key, owed);
+        self.consumers.unblock();
+        self.serve_alone(queue);
+    }
+
+    /// Serves the only consumer, if there is nothing but its room to mind.
+    pub(crate) fn serve_alone(&mut self, queue: &Arc<Queue>) {
+        let mut busy = false;
+        loop {
+            if self.ready.is_empty() {
+                self.fetch(&queue.arrivals, !(busy && queue.can_wait()));
+            }
+            let Some((key, consumer)) = self.consumers.alone().filter(|(_, consumer)| consumer.room() > 0) else { return };
+            if self.ready.is_empty() {
+                return;
+            }
+            let (manual, most) = (consumer.manual, consumer.room());
+            let ready = &mut self.ready;
+            let delivered;
+            (delivered, busy) = consumer.channel.deliver_all(consumer.stream, most, || ready.pop(), manual.then_some((queue, key)));
+            if delivered == 0 {
+                return;
+            }
+            self.consumers.served_alone(key, delivered);
+            self.unacked += if manual { delivered as usize } else { 0 };
         }
     }
 
@@ -136,6 +196,7 @@ impl QueueState {
             let Some(entry) = self.ready.pop() else { return };
             queue.bury(core, entry.parcel, Reason::Expired);
         }
+        self.has_ready(queue);
         self.arm(queue, core);
     }
 

@@ -12,6 +12,10 @@ use crate::clock::NEVER;
 pub(crate) struct Parcel {
     pub(crate) content: Arc<Content>,
     pub(crate) hidden: Option<Arc<Hidden>>,
+    /// For whoever receives it first, so that the broker need not touch the content then: another processor core has it at hand.
+    handle: Option<Arc<Content>>,
+    /// How large the body is, for the same reason.
+    size: u32,
 }
 
 #[derive(Debug)]
@@ -21,7 +25,18 @@ pub(crate) struct Hidden {
 
 impl Parcel {
     pub(crate) fn new(content: Arc<Content>) -> Parcel {
-        Parcel { content, hidden: None }
+        Parcel::with_hidden(content, None)
+    }
+
+    pub(crate) fn with_hidden(content: Arc<Content>, hidden: Option<Arc<Hidden>>) -> Parcel {
+        let handle = Some(Arc::clone(&content));
+        let size = u32::try_from(content.body.len()).unwrap_or(u32::MAX);
+        Parcel { content, hidden, handle, size }
+    }
+
+    /// The content for one who receives it.
+    pub(crate) fn handle(&mut self) -> Arc<Content> {
+        self.handle.take().unwrap_or_else(|| Arc::clone(&self.content))
     }
 }
 
@@ -53,7 +68,7 @@ impl Entry {
     }
 
     fn size(&self) -> u64 {
-        self.parcel.content.body.len() as u64
+        self.parcel.size.into()
     }
 }
 

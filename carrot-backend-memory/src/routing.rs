@@ -8,51 +8,17 @@ use carrot_core::{Properties, Result, Value};
 
 use crate::arguments;
 use crate::broker::Core;
-use crate::channel::{Answer, Channel};
+use crate::channel::Channel;
 use crate::exchange::{Exchange, Target};
-use crate::queue::Queue;
+use crate::publishing::Answer;
 use crate::ready::{Hidden, Parcel};
 use crate::refusal;
 use crate::reply_to;
-use crate::sync::read;
+use crate::routes::{LastRoutes, Routes};
 use crate::topology::Topology;
 
 /// RabbitMQ's limit on the body of a message.
 const LARGEST_BODY: usize = 134_217_728;
-
-/// The queues that a message goes to, each once. The first is kept apart since most messages go to one, which then costs no allocation.
-#[derive(Debug, Default)]
-pub(crate) struct Routes {
-    first: Option<Arc<Queue>>,
-    others: Vec<Arc<Queue>>,
-}
-
-impl Routes {
-    fn add(&mut self, queue: &Arc<Queue>) {
-        if queue.is_gone() || self.first.as_ref().is_some_and(|first| Arc::ptr_eq(first, queue)) {
-            return;
-        }
-        match self.first {
-            None => self.first = Some(Arc::clone(queue)),
-            Some(_) => self.others.push(Arc::clone(queue)),
-        }
-    }
-
-    fn tidy(&mut self) {
-        if self.others.len() > 1 {
-            self.others.sort_unstable_by_key(|queue| queue.id);
-            self.others.dedup_by_key(|queue| queue.id);
-        }
-    }
-
-    pub(crate) fn is_empty(&self) -> bool {
-        self.first.is_none()
-    }
-
-    pub(crate) fn iter(&self) -> impl Iterator<Item = &Arc<Queue>> {
-        self.first.iter().chain(&self.others)
-    }
-}
 
 /// Where a message comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -63,7 +29,14 @@ pub(crate) enum Origin {
 
 impl Core {
     /// Publishes a message of a client, in the order of RabbitMQ's checks.
-    pub(crate) fn publish(self: &Arc<Core>, channel: &Channel, user: &str, content: &Arc<Content>, mandatory: bool) -> Result<Answer> {
+    pub(crate) fn publish(
+        self: &Arc<Core>,
+        channel: &Channel,
+        last_routes: &mut LastRoutes,
+        user: &str,
+        content: &Arc<Content>,
+        mandatory: bool,
+    ) -> Result<Answer> {
         let properties = &content.properties;
         if content.body.len() > LARGEST_BODY {
             return Err(refusal::precondition(format_args!(
@@ -98,15 +71,16 @@ impl Core {
             }
             _ => without_blind_copies(Arc::clone(content))?,
         };
-        let routes = self.route(&parcel, Origin::Client)?;
+        let routes = last_routes.or_route(self, &parcel)?;
         self.record(content);
-        if routes.is_empty() {
+        let Some((others, last)) = routes.split_last() else {
             return Ok(if mandatory { Answer::Unroutable } else { Answer::Accepted });
-        }
+        };
         let mut accepted = true;
-        for queue in routes.iter() {
+        for queue in others {
             accepted &= queue.enqueue(self, parcel.clone(), expiration);
         }
+        accepted &= last.enqueue(self, parcel, expiration);
         self.send_dead_letters();
         Ok(if accepted { Answer::Accepted } else { Answer::Refused })
     }
@@ -115,7 +89,7 @@ impl Core {
         if name.is_empty() {
             return Ok(());
         }
-        find_exchange(&read(&self.topology), name, Origin::Client).map(|_| ())
+        find_exchange(&self.topology.read(), name, Origin::Client).map(|_| ())
     }
 
     /// The queues that a message goes to.
@@ -140,7 +114,7 @@ impl Core {
                     self.deliver_reply(key, parcel);
                     continue;
                 }
-                if let Some(queue) = read(&self.topology).queues.get(key) {
+                if let Some(queue) = self.topology.read().queues.get(key) {
                     routes.add(queue);
                 }
             }
@@ -148,7 +122,7 @@ impl Core {
             return Ok(routes);
         }
 
-        let topology = read(&self.topology);
+        let topology = self.topology.read();
         let mut exchange = find_exchange(&topology, &content.exchange, origin)?;
         let mut seen: HashSet<u64> = HashSet::new();
         let mut waiting: Vec<&Arc<str>> = Vec::new();
@@ -220,7 +194,7 @@ fn without_blind_copies(content: Arc<Content>) -> Result<Parcel> {
         properties: Properties::clone(&content.properties).with_headers(headers),
         body: content.body.clone(),
     };
-    Ok(Parcel { content: Arc::new(content), hidden: Some(Arc::new(Hidden { keys })) })
+    Ok(Parcel::with_hidden(Arc::new(content), Some(Arc::new(Hidden { keys }))))
 }
 
 pub(crate) fn array_of_strings(value: &Value) -> Vec<&str> {

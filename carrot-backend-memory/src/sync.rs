@@ -11,8 +11,8 @@
 //! 5. one queue's state
 //! 6. one channel's state: tags, unacked deliveries, inboxes
 //! 7. a connection's throttle: what a blocked broker has not read
-//! 8. leaves, under which no other lock is taken: the timers, the outbox, recordings, the fault plan, the connections, a connection's
-//!    channels, a connector's observers
+//! 8. leaves, under which no other lock is taken: a queue's arrivals, the timers, the outbox, recordings, the fault plan, the connections, a
+//!    connection's channels, a connector's observers
 //!
 //! The topology lock stands apart: nothing else is locked while it is held, and it is not taken while a queue's or channel's state is.
 //! No two queues, and no two channels, are ever locked at once; what one queue sends to another (dead letters) is put into the outbox

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
+use std::time::Duration;
 
 use carrot_core::backend::{Content, Event};
 
@@ -80,12 +81,13 @@ impl Throttle {
         None
     }
 
-    /// Waits until there is room for `bytes` more that may have to be left unread; false if the deadline came before. One message always
-    /// fits.
-    pub(crate) fn wait_for_room(&self, bytes: usize, deadline: Deadline) -> bool {
+    /// Waits until there is room for `bytes` more that may have to be left unread; false if that took longer than `timeout`. One message
+    /// always fits.
+    pub(crate) fn wait_for_room(&self, bytes: usize, timeout: Duration) -> bool {
         if !self.is_held() {
             return true;
         }
+        let deadline = Deadline::after(timeout);
         let mut state = lock(&self.state);
         while state.bytes > 0 && state.bytes + bytes > ROOM {
             let passed;

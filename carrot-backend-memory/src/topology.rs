@@ -1,7 +1,8 @@
 //! The exchanges, queues and bindings of one broker.
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use carrot_core::backend::Condition;
 use carrot_core::{Binding, Destination, ExchangeKind, Result};
@@ -10,6 +11,7 @@ use crate::arguments::{compare, exchange_argument};
 use crate::exchange::{Exchange, Target};
 use crate::queue::Queue;
 use crate::refusal;
+use crate::sync::{read, write};
 
 const PREDECLARED: [(&str, ExchangeKind); 6] = [
     ("amq.direct", ExchangeKind::Direct),
@@ -19,6 +21,34 @@ const PREDECLARED: [(&str, ExchangeKind); 6] = [
     ("amq.match", ExchangeKind::Headers),
     ("amq.rabbitmq.trace", ExchangeKind::Topic),
 ];
+
+/// The topology under its lock, with a version that tells those who remember something of it whether that still holds.
+#[derive(Debug)]
+pub(crate) struct SharedTopology {
+    topology: RwLock<Topology>,
+    version: AtomicU64,
+}
+
+impl SharedTopology {
+    pub(crate) fn new() -> SharedTopology {
+        SharedTopology { topology: RwLock::new(Topology::new()), version: AtomicU64::new(0) }
+    }
+
+    pub(crate) fn read(&self) -> RwLockReadGuard<'_, Topology> {
+        read(&self.topology)
+    }
+
+    pub(crate) fn write(&self) -> RwLockWriteGuard<'_, Topology> {
+        let topology = write(&self.topology);
+        self.version.fetch_add(1, Ordering::Release);
+        topology
+    }
+
+    /// Differs after each change. What is read under the lock after this was asked is at least as new.
+    pub(crate) fn version(&self) -> u64 {
+        self.version.load(Ordering::Acquire)
+    }
+}
 
 /// All there is in a broker by name. Deleting keeps it whole: no binding leads from or to what is gone.
 #[derive(Debug)]

@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use serde::de::DeserializeOwned;
 
-use crate::backend::{Backend, ChannelOptions, ConsumeOptions, Delete, Delivery};
+use crate::backend::{Backend, ChannelOptions, ConsumeOptions, Delete};
 use crate::handler::{self, Verdict};
-use crate::intake::{FOREVER, Intake};
+use crate::intake::{FOREVER, Intake, View};
+use crate::message::Origin;
 use crate::session::Session;
 use crate::stop::Stop;
 use crate::{
@@ -51,8 +52,9 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
-    pub(crate) fn message(&self, delivery: Delivery, channel: &Arc<dyn Backend>, queue: &Arc<str>) -> Message {
-        Message::new(delivery, Arc::clone(channel), Arc::clone(&self.codecs), Arc::clone(queue), self.options.acknowledgement)
+    pub(crate) fn origin(&self, channel: &Arc<dyn Backend>, queue: &Arc<str>) -> Arc<Origin> {
+        let (channel, codecs, queue) = (Arc::clone(channel), Arc::clone(&self.codecs), Arc::clone(queue));
+        Arc::new(Origin { channel, codecs, queue, acknowledgement: self.options.acknowledgement })
     }
 }
 
@@ -96,7 +98,7 @@ impl Consumer {
     pub fn fetch(&self) -> Result<Option<Message>> {
         self.shared.session.call(|opened| {
             let delivery = opened.channel.get(&opened.state, self.shared.options.acknowledgement)?;
-            Ok(delivery.map(|delivery| self.shared.message(delivery, &opened.channel, &opened.state)))
+            Ok(delivery.map(|delivery| Message::new(delivery, self.shared.origin(&opened.channel, &opened.state))))
         })
     }
 
@@ -202,8 +204,9 @@ impl Consumer {
             return Ok(report);
         }
         let intake = Intake::start(&self.shared, options)?;
+        let mut view = View::default();
         for number in 1.. {
-            let Some(mut message) = next(&intake)? else { break };
+            let Some(mut message) = next(&intake, &mut view)? else { break };
             let verdict = judge_all(callbacks, &message);
             if number == limit {
                 intake.cancel()?;
@@ -283,9 +286,9 @@ impl fmt::Debug for Consumer {
 }
 
 /// The next message; `None` once the consumer was stopped.
-fn next(intake: &Intake) -> Result<Option<Message>> {
+fn next(intake: &Intake, view: &mut View) -> Result<Option<Message>> {
     loop {
-        match intake.next(FOREVER)? {
+        match intake.next(view, FOREVER)? {
             None if !intake.is_stopped() => {}
             message => return Ok(message),
         }

@@ -1,11 +1,12 @@
 //! One run of a consumer: its subscription, and how it ends.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::backend::{Backend, ConsumeOptions, Subscription};
 use crate::consumer::Shared;
+use crate::message::Origin;
 use crate::probation::Suspicion;
 use crate::session::{Opened, ends_channel, may_pass};
 use crate::stop::Stop;
@@ -20,6 +21,8 @@ pub(crate) struct Intake {
     shared: Arc<Shared>,
     options: ConsumeOptions,
     state: Mutex<State>,
+    /// Counts the changes of what a [`View`] shows.
+    version: AtomicU64,
     changed: Condvar,
 }
 
@@ -33,6 +36,18 @@ struct State {
     suspicion: Suspicion,
     /// What ended it for good.
     ended: Option<Error>,
+}
+
+/// What one thread knows of the subscription, so that it need not ask for it, under a lock that all share, for each message.
+#[derive(Debug, Default)]
+pub(crate) struct View(Option<Seen>);
+
+#[derive(Debug)]
+struct Seen {
+    version: u64,
+    subscribed: Arc<Subscribed>,
+    /// Shared by the messages of this thread alone.
+    origin: Arc<Origin>,
 }
 
 #[derive(Debug)]
@@ -52,19 +67,22 @@ impl Intake {
         let attempts = Attempts { until, given_up: &|| false, retried: Error::is_disconnected };
         let subscribed = Arc::new(subscribe(shared, options, &attempts)?);
         let state = Mutex::new(State { subscribed, renewing: false, lost_at: None, suspicion: Suspicion::default(), ended: None });
-        Ok(Intake { shared: Arc::clone(shared), options: options.clone(), state, changed: Condvar::new() })
+        Ok(Intake { shared: Arc::clone(shared), options: options.clone(), state, version: AtomicU64::new(0), changed: Condvar::new() })
     }
 
     /// The next message; `Ok(None)` if none came in time, or the consumer was stopped. What arrives after the stop goes back.
-    pub(crate) fn next(&self, timeout: Duration) -> Result<Option<Message>> {
-        let deadline = Instant::now() + timeout;
+    pub(crate) fn next(&self, view: &mut View, timeout: Duration) -> Result<Option<Message>> {
+        // The clock is asked for it only if it can come.
+        let mut deadline = (timeout < FOREVER).then(|| Instant::now() + timeout);
         let mut left = timeout;
         loop {
-            let subscribed = self.subscribed()?;
+            let Seen { subscribed, origin, .. } = self.look(view)?;
             match subscribed.subscription.next(left) {
                 Ok(Some(delivery)) => {
-                    let message = self.shared.message(delivery, &subscribed.channel, &subscribed.queue);
-                    subscribed.gave.store(true, Ordering::Release);
+                    let message = Message::new(delivery, Arc::clone(origin));
+                    if !subscribed.gave.load(Ordering::Relaxed) {
+                        subscribed.gave.store(true, Ordering::Release);
+                    }
                     self.shared.session.prove(&subscribed.channel);
                     if !self.is_stopped() {
                         return Ok(Some(message));
@@ -81,13 +99,28 @@ impl Intake {
                         }
                         error => self.shared.session.failed(channel, error),
                     }
-                    if !self.renew(&subscribed, error, deadline)? {
+                    let deadline = *deadline.get_or_insert_with(|| Instant::now() + timeout);
+                    if !self.renew(subscribed, error, deadline)? {
                         return Ok(None);
                     }
                 }
             }
-            left = deadline.saturating_duration_since(Instant::now());
+            left = deadline.map_or(timeout, |deadline| deadline.saturating_duration_since(Instant::now()));
         }
+    }
+
+    /// Brings a view up to date.
+    fn look<'a>(&self, View(seen): &'a mut View) -> Result<&'a Seen> {
+        let version = self.version.load(Ordering::Acquire);
+        let current = match seen.take().filter(|seen| seen.version == version) {
+            Some(current) => current,
+            None => {
+                let subscribed = self.subscribed()?;
+                let origin = self.shared.origin(&subscribed.channel, &subscribed.queue);
+                Seen { version, subscribed, origin }
+            }
+        };
+        Ok(seen.insert(current))
     }
 
     fn subscribed(&self) -> Result<Arc<Subscribed>> {
@@ -116,7 +149,7 @@ impl Intake {
         }
         state.suspicion.note(&error, lost.gave.load(Ordering::Acquire), lost.on_trial_until);
         if !self.is_worth_renewing(&error) || state.suspicion.is_guilty() {
-            state.ended = Some(error.clone());
+            self.end(&mut state, &error);
             return Err(error);
         }
         log::warn!("the consumer of queue {:?} lost its channel and subscribes again: {error}", lost.queue);
@@ -135,19 +168,25 @@ impl Intake {
             Ok(subscribed) => {
                 log::info!("the consumer of queue {:?} has subscribed again after {:?}", subscribed.queue, lost_at.elapsed());
                 state.subscribed = Arc::new(subscribed);
+                self.version.fetch_add(1, Ordering::Release);
                 state.lost_at = None;
                 Ok(true)
             }
             Err(_) if self.is_stopped() => Ok(true),
             Err(error) if may_pass(&error) && Instant::now() < give_up_at => Ok(false),
             Err(error) => {
-                state.ended = Some(error.clone());
+                self.end(&mut state, &error);
                 Err(error)
             }
         };
         drop(state);
         self.changed.notify_all();
         result
+    }
+
+    fn end(&self, state: &mut State, error: &Error) {
+        state.ended = Some(error.clone());
+        self.version.fetch_add(1, Ordering::Release);
     }
 
     /// Subscribes while no other suspect does.
@@ -200,7 +239,7 @@ impl Intake {
             Err(Error::Cancelled { .. }) => Ok(None),
             other => other,
         }? {
-            self.give_back(self.shared.message(delivery, &subscribed.channel, &subscribed.queue));
+            self.give_back(Message::new(delivery, self.shared.origin(&subscribed.channel, &subscribed.queue)));
         }
         Ok(())
     }

@@ -33,21 +33,23 @@ use crate::{Codecs, Headers, Properties, Result, Value};
 #[must_use = "a message that is dropped goes back to its queue"]
 pub struct Message {
     delivery: Delivery,
-    channel: Arc<dyn Backend>,
-    codecs: Arc<Codecs>,
-    queue: Arc<str>,
+    origin: Arc<Origin>,
     unsettled: bool,
 }
 
+/// Where messages come from, and what reads them.
+#[derive(Debug)]
+pub(crate) struct Origin {
+    pub(crate) channel: Arc<dyn Backend>,
+    pub(crate) codecs: Arc<Codecs>,
+    pub(crate) queue: Arc<str>,
+    pub(crate) acknowledgement: Acknowledgement,
+}
+
 impl Message {
-    pub(crate) fn new(
-        delivery: Delivery,
-        channel: Arc<dyn Backend>,
-        codecs: Arc<Codecs>,
-        queue: Arc<str>,
-        acknowledgement: Acknowledgement,
-    ) -> Message {
-        Message { delivery, channel, codecs, queue, unsettled: acknowledgement == Acknowledgement::Manual }
+    pub(crate) fn new(delivery: Delivery, origin: Arc<Origin>) -> Message {
+        let unsettled = origin.acknowledgement == Acknowledgement::Manual;
+        Message { delivery, origin, unsettled }
     }
 
     /// Turns the body into a value, by the codec that the message's content type and encoding name.
@@ -60,7 +62,7 @@ impl Message {
     /// the body does not fit.
     pub fn decode<T: DeserializeOwned>(&self) -> Result<T> {
         let properties = self.properties();
-        self.codecs.find(properties.content_type(), properties.content_encoding())?.decode(self.body())
+        self.origin.codecs.find(properties.content_type(), properties.content_encoding())?.decode(self.body())
     }
 
     /// The body as it came.
@@ -100,7 +102,7 @@ impl Message {
 
     /// The queue it was taken from.
     pub fn queue(&self) -> &str {
-        &self.queue
+        &self.origin.queue
     }
 
     /// Whether it was, or may have been, delivered before.
@@ -155,9 +157,9 @@ impl Message {
         }
         let tag = self.delivery.tag;
         match settlement {
-            Settlement::Ack => self.channel.ack(tag, Extent::One),
-            Settlement::Reject => self.channel.reject(tag, Rejection::Discard, Extent::One),
-            Settlement::Requeue => self.channel.reject(tag, Rejection::Requeue, Extent::One),
+            Settlement::Ack => self.origin.channel.ack(tag, Extent::One),
+            Settlement::Reject => self.origin.channel.reject(tag, Rejection::Discard, Extent::One),
+            Settlement::Requeue => self.origin.channel.reject(tag, Rejection::Requeue, Extent::One),
         }
     }
 }
@@ -165,7 +167,7 @@ impl Message {
 impl Drop for Message {
     fn drop(&mut self) {
         if self.unsettled {
-            log::debug!("message {} of queue {:?} was dropped unsettled and is requeued", self.delivery_tag(), self.queue);
+            log::debug!("message {} of queue {:?} was dropped unsettled and is requeued", self.delivery_tag(), self.queue());
             if let Err(error) = self.settle(Settlement::Requeue) {
                 log::debug!("it could not be requeued: {error}");
             }
@@ -177,7 +179,7 @@ impl fmt::Debug for Message {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter
             .debug_struct("Message")
-            .field("queue", &self.queue)
+            .field("queue", &self.queue())
             .field("exchange", &self.exchange())
             .field("routing_key", &self.routing_key())
             .field("delivery_tag", &self.delivery_tag())

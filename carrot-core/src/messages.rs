@@ -1,7 +1,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use crate::intake::{FOREVER, Intake};
+use crate::intake::{FOREVER, Intake, View};
 use crate::{Consumer, Message, Result};
 
 /// Every message of a consumer as it comes; made by [`Consumer::messages`].
@@ -12,13 +12,14 @@ use crate::{Consumer, Message, Result};
 #[must_use = "an iterator does nothing until it is asked"]
 pub struct Messages {
     intake: Intake,
+    view: View,
     timeout: Option<Duration>,
     ended: bool,
 }
 
 impl Messages {
     pub(crate) fn new(intake: Intake) -> Messages {
-        Messages { intake, timeout: None, ended: false }
+        Messages { intake, view: View::default(), timeout: None, ended: false }
     }
 
     /// Ends the iterator once no message came for so long. Zero takes what has arrived already. Defaults to waiting for ever.
@@ -33,7 +34,7 @@ impl Iterator for Messages {
 
     fn next(&mut self) -> Option<Result<Message>> {
         while !self.ended {
-            match self.intake.next(self.timeout.unwrap_or(FOREVER).min(FOREVER)) {
+            match self.intake.next(&mut self.view, self.timeout.unwrap_or(FOREVER).min(FOREVER)) {
                 Ok(Some(message)) => return Some(Ok(message)),
                 Ok(None) => self.ended = self.timeout.is_some() || self.intake.is_stopped(),
                 Err(error) => {

@@ -1,4 +1,4 @@
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -8,7 +8,7 @@ use serde::de::DeserializeOwned;
 
 use crate::consumer::Shared;
 use crate::handler::{self, Verdict};
-use crate::intake::{FOREVER, Intake};
+use crate::intake::{FOREVER, Intake, View};
 use crate::{Error, Handler, IntoSettlement, Message, Report, Result, StopHandle};
 
 /// The least time that the broker is given to take the channel back when workers stop.
@@ -74,18 +74,18 @@ impl<'a> WorkersBuilder<'a> {
         let team = Arc::new(Team {
             intake,
             tally: Mutex::default(),
-            busy: AtomicUsize::new(0),
+            busy: (0..self.threads).map(|_| Flag::default()).collect(),
             first_failure: Mutex::default(),
             error: Mutex::default(),
         });
         let handle = Arc::new(handle);
         let workers = Workers { team, ended, running: self.threads, stopping: false };
-        for number in 1..=self.threads {
+        for worker in 0..self.threads {
             let (team, handle, ended) = (Arc::clone(&workers.team), Arc::clone(&handle), ended_sender.clone());
             thread::Builder::new()
-                .name(format!("{} {number}", workers.team.intake.queue()))
+                .name(format!("{} {}", workers.team.intake.queue(), worker + 1))
                 .spawn(move || {
-                    team.work(&*handle);
+                    team.work(worker, &*handle);
                     drop(team);
                     drop(handle);
                     let _ = ended.send(());
@@ -96,25 +96,32 @@ impl<'a> WorkersBuilder<'a> {
     }
 }
 
+/// Apart from what other threads write, since to share that is as slow as a lock.
+#[derive(Debug, Default)]
+#[repr(align(128))]
+struct Flag(AtomicBool);
+
 /// What the threads of one `spawn` share.
 #[derive(Debug)]
 struct Team {
     intake: Arc<Intake>,
     tally: Mutex<Report>,
-    /// How many handlers are running.
-    busy: AtomicUsize,
+    /// Which workers run a handler.
+    busy: Vec<Flag>,
     first_failure: Mutex<Option<Arc<str>>>,
     error: Mutex<Option<Error>>,
 }
 
 impl Team {
-    fn work(&self, handle: &dyn Fn(&Team, Message)) {
+    fn work(&self, worker: usize, handle: &dyn Fn(&Team, Message)) {
+        let Flag(busy) = &self.busy[worker];
+        let mut view = View::default();
         loop {
-            match self.intake.next(FOREVER) {
+            match self.intake.next(&mut view, FOREVER) {
                 Ok(Some(message)) => {
-                    self.busy.fetch_add(1, Ordering::AcqRel);
+                    busy.store(true, Ordering::Release);
                     handle(self, message);
-                    self.busy.fetch_sub(1, Ordering::AcqRel);
+                    busy.store(false, Ordering::Release);
                 }
                 Ok(None) if self.intake.is_stopped() => return,
                 Ok(None) => {}
@@ -224,7 +231,7 @@ impl Workers {
     fn finish(mut self, deadline: Instant) -> Result<Report> {
         self.stopping = true;
         let left = deadline.saturating_duration_since(Instant::now());
-        let unfinished = self.team.busy.load(Ordering::Acquire);
+        let unfinished = self.team.busy.iter().filter(|Flag(busy)| busy.load(Ordering::Acquire)).count();
         let closed = self.team.intake.discard(left.max(CLOSING));
         let report = Report { unfinished, ..self.report() };
         let failed = self.team.error.lock().unwrap_or_else(PoisonError::into_inner).take();

@@ -24,6 +24,7 @@ mod quorum;
 mod reply_to;
 mod routing;
 mod settlement;
+mod shortcuts;
 mod threads;
 mod topology;
 
