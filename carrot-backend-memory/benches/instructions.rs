@@ -97,6 +97,6 @@ fn topic(messages: u64, others: usize) {
     channel.declare(Declare::Exchange(&Exchange::topic("x"))).expect("an exchange");
     bind_others(&*channel, others);
     channel.declare(Declare::Binding(&Binding::queue("x", "q", "usd.stock.*"))).expect("a binding");
-    let address = Address::new("x", "usd.stock.nyse");
-    (0..messages).for_each(|_| address.publish(&*channel));
+    let addresses = Address::in_turn();
+    (0..messages).zip(addresses.iter().cycle()).for_each(|(_, address)| address.publish(&*channel));
 }
