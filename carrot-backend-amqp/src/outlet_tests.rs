@@ -122,6 +122,24 @@ fn what_is_sent_meanwhile_leaves_after_the_work() {
 }
 
 #[test]
+fn amiquips_frames_are_taken_at_once_though_the_socket_is_full() {
+    const HEARTBEATS: usize = 3;
+    let (outlet, mut peer) = connected();
+    let opening = opened(&outlet, 1);
+    outlet.send(opening, || (in_pieces(1, vec![1; 32 << 20]), ())).unwrap();
+    assert!(!outlet.lock().pending.is_empty() || outlet.lock().congested, "the socket took it all");
+    let (taken, all_taken) = std::sync::mpsc::channel();
+    let sender = Arc::clone(&outlet);
+    thread::spawn(move || {
+        (0..HEARTBEATS).for_each(|_| sender.write(&frame::HEARTBEAT).unwrap());
+        taken.send(()).unwrap();
+    });
+    all_taken.recv_timeout(Duration::from_secs(10)).unwrap();
+    let kinds: Vec<u8> = read_frames(&mut peer, 2 + HEARTBEATS).iter().map(|(head, _)| head.kind).collect();
+    assert_eq!(kinds, [METHOD, CONTENT_BODY, 8, 8, 8]);
+}
+
+#[test]
 fn a_dead_socket_ends_it() {
     let (outlet, peer) = connected();
     let opening = opened(&outlet, 1);
