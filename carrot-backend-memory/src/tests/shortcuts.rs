@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Barrier};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use carrot_core::backend::{
     Acknowledgement, Backend, Condition, ConsumeOptions, Content, Delete, Delivery, DeliveryTag, Extent, Outcome, Rejection, Subscription,
@@ -12,6 +12,7 @@ use carrot_core::{Binding, Properties, Queue};
 use super::{Fixture, SOON, body, post, returned, send};
 
 const NOW: Duration = Duration::ZERO;
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// One that takes from the queue, on a channel of its own.
 struct Taker {
@@ -140,6 +141,36 @@ fn a_queue_that_puts_things_off_does_as_one_that_cannot() {
     }
 }
 
+/// The next delivery, for which nobody waits to the end.
+fn woken(subscription: &dyn Subscription) -> Delivery {
+    let asked = Instant::now();
+    let delivery = subscription.next(PATIENCE).unwrap().unwrap();
+    assert!(asked.elapsed() < PATIENCE, "found, but not woken for");
+    delivery
+}
+
+#[test]
+fn who_waits_is_woken_for_a_single_message() {
+    let fixture = Fixture::with_queue(&Queue::new("q"));
+    let subscription = fixture.consume("q", &ConsumeOptions::prefetch(100));
+    let (taken, tokens) = std::sync::mpsc::channel();
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            for _ in 0..200 {
+                let delivery = woken(&*subscription);
+                fixture.channel.ack(delivery.tag, Extent::One).unwrap();
+                taken.send(()).unwrap();
+            }
+        });
+        for number in 0..200 {
+            // Mostly, but not always, it sleeps by then.
+            thread::sleep(Duration::from_micros(number % 10 * 20));
+            fixture.send("", "q", "x");
+            tokens.recv().unwrap();
+        }
+    });
+}
+
 #[test]
 fn every_thread_that_waits_is_woken_if_there_is_a_message_for_it() {
     const THREADS: usize = 4;
@@ -151,7 +182,7 @@ fn every_thread_that_waits_is_woken_if_there_is_a_message_for_it() {
         for _ in 0..THREADS {
             scope.spawn(|| {
                 for _ in 0..500 {
-                    let delivery = subscription.next(SOON).unwrap().unwrap();
+                    let delivery = woken(&*subscription);
                     barrier.wait();
                     fixture.channel.ack(delivery.tag, Extent::One).unwrap();
                 }
