@@ -166,7 +166,7 @@ fn who_waits_is_woken_for_a_single_message() {
             // Mostly, but not always, it sleeps by then.
             thread::sleep(Duration::from_micros(number % 10 * 20));
             fixture.send("", "q", "x");
-            tokens.recv().unwrap();
+            tokens.recv_timeout(PATIENCE * 2).unwrap();
         }
     });
 }
