@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::io::{self, Write};
+use std::io::{self, IoSlice, Write};
 use std::mem;
 use std::net::{Shutdown, TcpStream};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -248,7 +248,7 @@ impl Outlet {
                 Sink::Plain if frames.is_one_piece() => (&self.socket).write(frames.foremost()),
                 Sink::Plain => {
                     let (slices, count) = frames.slices();
-                    (&self.socket).write_vectored(&slices[..count])
+                    write_vectored(&self.socket, &slices[..count])
                 }
                 #[cfg(feature = "tls")]
                 Sink::Tls(stream) => stream.lock().unwrap_or_else(PoisonError::into_inner).write(frames.foremost()),
@@ -265,6 +265,20 @@ impl Outlet {
         }
         Ok(())
     }
+}
+
+/// Writes several pieces. The standard library would do that without the flag by which a socket that is dead gives an error, and no signal: one
+/// that ends the process, if that has it as systems have it by default.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+fn write_vectored(socket: &TcpStream, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
+    const MSG_NOSIGNAL: i32 = 0x4000;
+    socket2::SockRef::from(socket).send_vectored_with_flags(pieces, MSG_NOSIGNAL)
+}
+
+/// Writes the first of several pieces.
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+fn write_vectored(mut socket: &TcpStream, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
+    socket.write(pieces.first().map_or(&[], |first| &**first))
 }
 
 impl fmt::Debug for Outlet {
