@@ -141,11 +141,11 @@ impl Owner<'_> {
     }
 
     fn end_consumers(&mut self) {
-        let life = self.core.life();
+        let (life, bodies) = (self.core.life(), &self.core.inbox.bodies);
         let guard = life.watchdog.patient_guard("cancelling consumers", deadline_after(life.call_timeout));
         for (_, consumer) in self.consumers.drain() {
             let _ = consumer.cancel();
-            see_out(&consumer, drop);
+            see_out(&consumer, |delivery| bodies.discard(&delivery.body));
         }
         drop(guard);
     }
