@@ -141,8 +141,8 @@ impl Channel {
 
     /// The first error of a channel that was seen to have ended.
     pub(crate) fn first_error(&self) -> Error {
-        // The broker's words wait in the channel for the next call on it; this one sends nothing.
-        let asked = self.call("asking why the channel ended", |channel| channel.listen_for_returns().map(drop));
+        // The broker's words wait in the channel for the next call on it; this one sends nothing, and nothing comes to whom it replaces.
+        let asked = self.call("asking why the channel ended", |channel| channel.listen_for_publisher_confirms().map(drop));
         asked.err().unwrap_or_else(|| self.core.gone())
     }
 
@@ -229,7 +229,6 @@ impl Backend for Channel {
         if !self.core.life().wire.outlet.flow.enter(size, timeout) {
             return Err(self.core.failure().unwrap_or_else(|| self.core.life().overdue(OPERATION, timeout)));
         }
-        self.core.inbox.confirms.tidy();
         self.core.publish(publication.content, publication.mandatory, size).map(PublishTag).ok_or_else(|| self.first_error())
     }
 

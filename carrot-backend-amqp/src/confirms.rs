@@ -17,8 +17,6 @@ use crate::ranges::Ranges;
 
 /// How many refusals and returns are kept that nobody has asked for.
 const KEPT: usize = 65_536;
-/// How many unread returns make a publisher stop and read them.
-const UNREAD: usize = 4096;
 
 /// Why [`Confirms::wait`] gave no outcome.
 #[derive(Debug, PartialEq, Eq)]
@@ -31,10 +29,17 @@ pub(crate) enum NoOutcome {
     Forgotten,
 }
 
+/// What the broker answers to publications.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Answer {
+    Confirm(Confirm),
+    /// One comes back: amiquip hands it over by the time of the confirm that follows.
+    Return,
+}
+
 /// What the broker says of the publications up to a tag, or of one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Confirm {
-    /// Zero for the last one that there was.
     pub(crate) tag: u64,
     /// Whether it is said of all before it, too.
     pub(crate) multiple: bool,
@@ -44,6 +49,7 @@ pub(crate) struct Confirm {
 /// The confirms of one channel. The driver's I/O thread brings the answers, and wakes whom they concern.
 #[derive(Debug)]
 pub(crate) struct Confirms {
+    confirming: bool,
     returns: Receiver<Return>,
     bodies: Arc<LargeBodies>,
     /// The last tag that was given.
@@ -54,13 +60,15 @@ pub(crate) struct Confirms {
 #[derive(Debug, Default)]
 struct State {
     answers: Answers,
+    /// How many messages have come back since the last confirm.
+    returns_due: usize,
     ended: bool,
     waiting: HashMap<u64, Thread>,
 }
 
 impl Confirms {
-    pub(crate) fn new(returns: Receiver<Return>, bodies: Arc<LargeBodies>) -> Confirms {
-        Confirms { returns, bodies, issued: AtomicU64::new(0), state: Mutex::default() }
+    pub(crate) fn new(confirming: bool, returns: Receiver<Return>, bodies: Arc<LargeBodies>) -> Confirms {
+        Confirms { confirming, returns, bodies, issued: AtomicU64::new(0), state: Mutex::default() }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -76,16 +84,9 @@ impl Confirms {
         tag
     }
 
-    /// Reads the returns, if there are many: on a channel without confirms nobody asks for them, and they would pile up.
-    pub(crate) fn tidy(&self) {
-        if self.returns.len() >= UNREAD {
-            let mut state = self.lock();
-            self.read_returns(&mut state.answers);
-        }
-    }
-
-    fn read_returns(&self, answers: &mut Answers) {
-        for mut returned in self.returns.try_iter() {
+    /// Takes so many returns. The broker returns a message before it confirms it, so those that are due are there.
+    fn read_returns(&self, count: usize, answers: &mut Answers) {
+        for mut returned in self.returns.try_iter().take(count) {
             returned.content = self.bodies.claim(returned.content);
             answers.returned(returned);
         }
@@ -112,17 +113,22 @@ impl Confirms {
         }
     }
 
-    /// Takes answers, in the order in which they came, after the returns that came before them.
-    pub(crate) fn take(&self, confirms: impl IntoIterator<Item = Confirm>) {
+    /// Takes answers, in the order in which they came.
+    pub(crate) fn take(&self, news: impl IntoIterator<Item = Answer>) {
         let mut state = self.lock();
-        let State { answers, waiting, .. } = &mut *state;
-        self.read_returns(answers);
-        for Confirm { tag, multiple, refused } in confirms {
-            let issued = self.issued.load(Ordering::SeqCst);
-            match tag {
-                0 => answers.confirm(issued, multiple, refused),
-                tag if tag <= issued => answers.confirm(tag, multiple, refused),
-                tag => warn!("the broker confirmed publication {tag}, which there is not"),
+        let State { answers, waiting, returns_due, .. } = &mut *state;
+        for answer in news {
+            match answer {
+                Answer::Return if self.confirming => *returns_due += 1,
+                // Nobody asks for them, and they would pile up.
+                Answer::Return => self.read_returns(usize::MAX, answers),
+                Answer::Confirm(Confirm { tag, multiple, refused }) => {
+                    self.read_returns(mem::take(returns_due), answers);
+                    match self.issued.load(Ordering::SeqCst) {
+                        issued if (1..=issued).contains(&tag) => answers.confirm(tag, multiple, refused),
+                        _ => warn!("the broker confirmed publication {tag}, which there is not"),
+                    }
+                }
             }
         }
         let answered: Vec<_> = waiting.extract_if(|tag, _| answers.is_answered(*tag)).collect();

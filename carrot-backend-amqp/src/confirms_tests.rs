@@ -16,33 +16,41 @@ struct Broker {
 
 impl Broker {
     fn ack(&self, tag: u64, multiple: bool) {
-        self.confirms.take([Confirm { tag, multiple, refused: false }]);
+        self.confirms.take([Answer::Confirm(Confirm { tag, multiple, refused: false })]);
     }
 
     fn nack(&self, tag: u64, multiple: bool) {
-        self.confirms.take([Confirm { tag, multiple, refused: true }]);
+        self.confirms.take([Answer::Confirm(Confirm { tag, multiple, refused: true })]);
     }
 
     fn give_back(&self, content: &Content) {
-        let mut properties = AmqpProperties::default();
-        if let Some(id) = content.properties.message_id() {
-            properties = properties.with_message_id(id.to_string());
-        }
-        let returned = Return {
-            reply_code: 312,
-            reply_text: "NO_ROUTE".into(),
-            exchange: content.exchange.to_string(),
-            routing_key: content.routing_key.to_string(),
-            content: content.body.clone(),
-            properties,
-        };
-        self.returns.send(returned).unwrap();
+        self.returns.send(give_back(content)).unwrap();
+        self.confirms.take([Answer::Return]);
+    }
+}
+
+fn give_back(content: &Content) -> Return {
+    let mut properties = AmqpProperties::default();
+    if let Some(id) = content.properties.message_id() {
+        properties = properties.with_message_id(id.to_string());
+    }
+    Return {
+        reply_code: 312,
+        reply_text: "NO_ROUTE".into(),
+        exchange: content.exchange.to_string(),
+        routing_key: content.routing_key.to_string(),
+        content: content.body.clone(),
+        properties,
     }
 }
 
 fn pair() -> (Broker, Arc<Confirms>) {
+    channel(true)
+}
+
+fn channel(confirming: bool) -> (Broker, Arc<Confirms>) {
     let (returns, returned) = unbounded();
-    let confirms = Arc::new(Confirms::new(returned, Arc::default()));
+    let confirms = Arc::new(Confirms::new(confirming, returned, Arc::default()));
     confirms.issued.store(1_000_000, Ordering::SeqCst);
     (Broker { confirms: Arc::clone(&confirms), returns }, confirms)
 }
@@ -82,7 +90,7 @@ fn answers_to_what_was_never_asked_do_no_harm() {
     confirms.issued.store(2, Ordering::SeqCst);
     broker.nack(u64::MAX, true);
     broker.ack(0, true);
-    assert_eq!(now(&confirms, 2), Ok(Outcome::Accepted));
+    assert_eq!(now(&confirms, 2), Err(NoOutcome::Late));
     assert_eq!(now(&confirms, 3), Err(NoOutcome::Late));
 }
 
@@ -198,11 +206,24 @@ fn answers_that_nobody_asks_for_take_bounded_room_and_are_never_taken_for_accept
 }
 
 #[test]
-fn returns_that_nobody_asks_for_take_bounded_room() {
-    let (broker, confirms) = pair();
-    for _ in 0..3 * UNREAD {
+fn returns_that_nobody_asks_for_take_no_room() {
+    let (broker, confirms) = channel(false);
+    for _ in 0..10 {
         broker.give_back(&Content::new("e", "k", "x"));
-        confirms.tidy();
+        assert!(confirms.returns.is_empty());
     }
-    assert!(confirms.returns.len() <= UNREAD);
+}
+
+#[test]
+fn a_return_is_not_taken_for_one_that_was_confirmed_before_it() {
+    let (broker, confirms) = pair();
+    confirms.issued.store(0, Ordering::SeqCst);
+    let content = Arc::new(Content::new("e", "k", "x"));
+    assert_eq!([1, 2].map(|_| confirms.issue(&content, true)), [1, 2]);
+    let confirm = |tag| Answer::Confirm(Confirm { tag, multiple: false, refused: false });
+    // All of it is read, and handed over, before any of it is told.
+    broker.returns.send(give_back(&content)).unwrap();
+    confirms.take([confirm(1), Answer::Return, confirm(2)]);
+    assert_eq!(now(&confirms, 1), Ok(Outcome::Accepted));
+    assert_eq!(now(&confirms, 2), returned());
 }

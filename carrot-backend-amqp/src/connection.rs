@@ -289,7 +289,7 @@ impl Life {
         let opened = amqp.open_channel(None);
         self.amqp.put_back(amqp);
         let result = opened.and_then(|channel| {
-            let inbox = Arc::new(Inbox::new(channel.listen_for_returns()?));
+            let inbox = Arc::new(Inbox::new(confirming, channel.listen_for_returns()?));
             self.wire.inboxes.add(channel.channel_id(), &inbox);
             if confirming {
                 channel.enable_publisher_confirms()?;

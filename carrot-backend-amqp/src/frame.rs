@@ -24,6 +24,7 @@ pub(crate) const CHANNEL_OPEN_OK: (u16, u16) = (20, 11);
 pub(crate) const CHANNEL_CLOSE: (u16, u16) = (20, 40);
 pub(crate) const CHANNEL_CLOSE_OK: (u16, u16) = (20, 41);
 pub(crate) const BASIC_PUBLISH: (u16, u16) = (60, 40);
+pub(crate) const BASIC_RETURN: (u16, u16) = (60, 50);
 pub(crate) const BASIC_ACK: (u16, u16) = (60, 80);
 pub(crate) const BASIC_REJECT: (u16, u16) = (60, 90);
 pub(crate) const BASIC_NACK: (u16, u16) = (60, 120);

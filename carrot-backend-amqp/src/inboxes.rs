@@ -19,9 +19,9 @@ pub(crate) struct Inbox {
 }
 
 impl Inbox {
-    pub(crate) fn new(returns: Receiver<Return>) -> Inbox {
+    pub(crate) fn new(confirming: bool, returns: Receiver<Return>) -> Inbox {
         let bodies = Arc::<LargeBodies>::default();
-        Inbox { confirms: Confirms::new(returns, Arc::clone(&bodies)), bodies }
+        Inbox { confirms: Confirms::new(confirming, returns, Arc::clone(&bodies)), bodies }
     }
 }
 
@@ -65,12 +65,12 @@ impl Inboxes {
 
     /// Tells the answers that have come, and the ends.
     pub(crate) fn tell(&self, news: &mut News) {
-        for answers in news.confirms.chunk_by(|(one, _), (other, _)| one == other) {
+        for answers in news.answers.chunk_by(|(one, _), (other, _)| one == other) {
             if let Some(inbox) = answers.first().and_then(|(channel, _)| self.of(*channel)) {
                 inbox.confirms.take(answers.iter().map(|(_, answer)| *answer));
             }
         }
-        news.confirms.clear();
+        news.answers.clear();
         for channel in news.ended.drain(..) {
             let inbox = self.lock().open.remove(&channel);
             if let Some(inbox) = inbox {
@@ -97,12 +97,12 @@ mod tests {
     use crossbeam_channel::unbounded;
 
     use super::*;
-    use crate::confirms::{Confirm, NoOutcome};
+    use crate::confirms::{Answer, Confirm, NoOutcome};
     use crate::large_bodies::Tickets;
 
     /// The inbox of a channel on which two messages were published.
     fn inbox() -> Arc<Inbox> {
-        let inbox = Arc::new(Inbox::new(unbounded().1));
+        let inbox = Arc::new(Inbox::new(true, unbounded().1));
         let content = Arc::new(Content::new("", "", ""));
         assert_eq!([1, 2].map(|_| inbox.confirms.issue(&content, false)), [1, 2]);
         inbox
@@ -118,14 +118,14 @@ mod tests {
         let (one, other) = (inbox(), inbox());
         inboxes.add(1, &one);
         inboxes.add(2, &other);
-        let answer = |tag, refused| Confirm { tag, multiple: false, refused };
-        let confirms = vec![(1, answer(1, false)), (2, answer(2, true)), (1, answer(2, true)), (3, answer(1, false))];
+        let answer = |tag, refused| Answer::Confirm(Confirm { tag, multiple: false, refused });
+        let answers = vec![(1, answer(1, false)), (2, answer(2, true)), (1, answer(2, true)), (3, answer(1, false))];
         let mut tickets = Tickets::default();
         let bodies: Vec<_> = (1..=3).map(|channel| (channel, tickets.next(), vec![channel as u8])).collect();
-        let mut news = News { bodies: bodies.clone(), confirms, ended: vec![2, 3] };
+        let mut news = News { bodies: bodies.clone(), answers, ended: vec![2, 3] };
         inboxes.put(&mut news);
         inboxes.tell(&mut news);
-        assert!(news.bodies.is_empty() && news.confirms.is_empty() && news.ended.is_empty());
+        assert!(news.bodies.is_empty() && news.answers.is_empty() && news.ended.is_empty());
         assert_eq!(outcomes(&one), [Ok(Outcome::Accepted), Ok(Outcome::Refused)]);
         assert_eq!(outcomes(&other), [Err(NoOutcome::ChannelGone), Ok(Outcome::Refused)]);
         for (inbox, (_, ticket, body)) in [&one, &other].into_iter().zip(bodies) {

@@ -3,8 +3,10 @@
 use std::collections::HashMap;
 use std::mem;
 
-use crate::confirms::Confirm;
-use crate::frame::{self, BASIC_ACK, BASIC_NACK, CHANNEL_CLOSE, CHANNEL_CLOSE_OK, CHANNEL_OPEN_OK, CONTENT_BODY, CONTENT_HEADER, Head};
+use crate::confirms::{Answer, Confirm};
+use crate::frame::{
+    self, BASIC_ACK, BASIC_NACK, BASIC_RETURN, CHANNEL_CLOSE, CHANNEL_CLOSE_OK, CHANNEL_OPEN_OK, CONTENT_BODY, CONTENT_HEADER, Head,
+};
 use crate::inspector::{self, Refused};
 use crate::large_bodies::{LARGE, Ticket, Tickets};
 
@@ -62,14 +64,14 @@ pub(crate) struct News {
     pub(crate) bodies: Vec<(u16, Ticket, Vec<u8>)>,
     /// Answers to publications, with their channels, in the order in which they came. To be told once amiquip has done with what came
     /// before.
-    pub(crate) confirms: Vec<(u16, Confirm)>,
-    /// Channels that are closed, by whichever side. As the confirms.
+    pub(crate) answers: Vec<(u16, Answer)>,
+    /// Channels that are closed, by whichever side. As the answers.
     pub(crate) ended: Vec<u16>,
 }
 
 impl News {
     pub(crate) fn concerns_publishers(&self) -> bool {
-        !self.confirms.is_empty() || !self.ended.is_empty()
+        !self.answers.is_empty() || !self.ended.is_empty()
     }
 }
 
@@ -122,8 +124,11 @@ impl Incoming {
             _ if head.kind == CONTENT_BODY && self.large.contains_key(&head.channel) => Way::Collect,
             _ => Way::Pass,
         };
-        if head.method == Some(CHANNEL_CLOSE) && self.way != Way::Drop {
-            self.closed.push(head.channel);
+        match head.method {
+            _ if self.way == Way::Drop => {}
+            Some(CHANNEL_CLOSE) => self.closed.push(head.channel),
+            Some(BASIC_RETURN) => self.news.answers.push((head.channel, Answer::Return)),
+            _ => {}
         }
         self.head = Some(head);
     }
@@ -165,7 +170,7 @@ impl Incoming {
             (Some(method @ (BASIC_ACK | BASIC_NACK)), [_, _, _, _, tag @ .., flags]) => {
                 let tag = tag.try_into().map_or(0, u64::from_be_bytes);
                 let confirm = Confirm { tag, multiple: flags & MULTIPLE != 0, refused: method == BASIC_NACK };
-                self.news.confirms.push((head.channel, confirm));
+                self.news.answers.push((head.channel, Answer::Confirm(confirm)));
                 return Ok(());
             }
             (Some(CHANNEL_CLOSE | CHANNEL_CLOSE_OK), _) => {
@@ -244,33 +249,38 @@ mod tests {
         let answer = |channel, method, tag: u64, flags| frame::method(channel, method, &[&tag.to_be_bytes()[..], &[flags]].concat());
         let close = frame::method(1, CHANNEL_CLOSE, b"\x01\x94 and words");
         let others = [frame::method(2, DELIVER, b"m1"), body(2, b"one"), close];
+        let returned = frame::method(1, BASIC_RETURN, b"words");
         let stream = [
             &answer(1, BASIC_ACK, 1, 0)[..],
             &answer(1, BASIC_ACK, 5, 1),
             &others[0],
             &answer(2, BASIC_NACK, 1 << 40, 3),
             &others[1],
+            &returned,
             &others[2],
             &answer(1, BASIC_ACK, 6, 0),
+            &frame::method(1, BASIC_RETURN, b"late"),
             &frame::method(2, CHANNEL_CLOSE_OK, b""),
         ]
         .concat();
-        let passes = [&others.concat()[..], &frame::method(2, CHANNEL_CLOSE_OK, b"")].concat();
-        let confirm = |tag, multiple, refused| Confirm { tag, multiple, refused };
+        let before_the_close = [&others[0][..], &others[1], &returned].concat();
+        let passes = [&before_the_close[..], &others[2], &frame::method(2, CHANNEL_CLOSE_OK, b"")].concat();
+        let confirm = |tag, multiple, refused| Answer::Confirm(Confirm { tag, multiple, refused });
         for piece in 1..=stream.len() {
             let mut incoming = Incoming::default();
             let mut passed = Vec::new();
             for bytes in stream.chunks(piece) {
                 incoming.pass(bytes, &mut passed).unwrap();
                 // Nobody hears of an end before amiquip could.
-                let by_then = [0, others.concat().len(), passes.len()];
+                let by_then = [0, before_the_close.len() + others[2].len(), passes.len()];
                 let ended = &incoming.news().ended;
                 assert!(ended.iter().all(|channel| passed.len() >= by_then[usize::from(*channel)]), "in pieces of {piece}");
             }
             assert_eq!(passed, passes, "in pieces of {piece}");
-            let News { confirms, ended, .. } = incoming.news();
-            let expected = [(1, confirm(1, false, false)), (1, confirm(5, true, false)), (2, confirm(1 << 40, true, true))];
-            assert_eq!((&confirms[..], &ended[..]), (&expected[..], &[1, 2][..]), "in pieces of {piece}");
+            let News { answers, ended, .. } = incoming.news();
+            let expected =
+                [(1, confirm(1, false, false)), (1, confirm(5, true, false)), (2, confirm(1 << 40, true, true)), (1, Answer::Return)];
+            assert_eq!((&answers[..], &ended[..]), (&expected[..], &[1, 2][..]), "in pieces of {piece}");
         }
     }
 

@@ -200,7 +200,7 @@ impl Write for Stream {
 
 impl Drop for Stream {
     fn drop(&mut self) {
-        self.wire.inboxes.tell(self.incoming.news());
+        // What is still to be told stays untold: amiquip may not have got the returns that came before it.
         self.wire.outlet.end();
         self.wire.inboxes.end();
     }
@@ -221,3 +221,75 @@ impl Evented for Stream {
 }
 
 impl amiquip::IoStream for Stream {}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test may fail by panicking")]
+
+    use std::net::{TcpListener, TcpStream};
+
+    use carrot_core::Credentials;
+    use carrot_core::backend::{Content, Outcome};
+
+    use super::*;
+    use crate::confirms::NoOutcome;
+    use crate::frame::{BASIC_ACK, BASIC_RETURN, CHANNEL_OPEN_OK, CONTENT_HEADER};
+    use crate::inboxes::Inbox;
+    use crate::outlet::Sink;
+
+    /// A stream, the other end of its socket, and the inbox of a channel on which one message was published.
+    fn connected() -> (Stream, TcpStream, Arc<Inbox>) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let socket = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let peer = listener.accept().unwrap().0;
+        let wire = Arc::new(Wire::new(Outlet::new(socket.try_clone().unwrap(), Sink::Plain)));
+        let inbox = Arc::new(Inbox::new(true, crossbeam_channel::unbounded().1));
+        wire.inboxes.add(1, &inbox);
+        assert_eq!(inbox.confirms.issue(&Arc::new(Content::new("", "", "")), false), 1);
+        let source = Source::Plain(mio::net::TcpStream::from_stream(socket).unwrap());
+        (Stream::new(source, Handshake::new(&Credentials::default(), ""), wire), peer, inbox)
+    }
+
+    fn read(stream: &mut Stream) -> io::Result<usize> {
+        let deadline = Instant::now() + Duration::from_secs(10);
+        loop {
+            match stream.read(&mut [0; 4096]) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock && Instant::now() < deadline => {}
+                result => return result,
+            }
+        }
+    }
+
+    fn ack() -> Vec<u8> {
+        frame::method(1, BASIC_ACK, &[0, 0, 0, 0, 0, 0, 0, 1, 0])
+    }
+
+    #[test]
+    fn an_answer_is_told_once_amiquip_has_done_with_what_came_before() {
+        let (mut stream, mut peer, inbox) = connected();
+        let opened = frame::method(2, CHANNEL_OPEN_OK, b"\0\0\0\0");
+        peer.write_all(&[&opened[..], &ack()].concat()).unwrap();
+        assert_eq!(read(&mut stream).unwrap(), opened.len());
+        assert_eq!(inbox.confirms.wait(1, Instant::now()), Err(NoOutcome::Late));
+        peer.write_all(&frame::HEARTBEAT).unwrap();
+        read(&mut stream).unwrap();
+        assert_eq!(inbox.confirms.wait(1, Instant::now()), Ok(Outcome::Accepted));
+    }
+
+    #[test]
+    fn an_answer_is_not_told_if_amiquip_never_got_the_return_before_it() {
+        let (mut stream, mut peer, inbox) = connected();
+        let absurd = frame::whole(CONTENT_HEADER, 2, &[&[0, 60, 0, 0][..], &u64::MAX.to_be_bytes(), &[0, 0]].concat());
+        peer.write_all(&[&frame::method(1, BASIC_RETURN, b"words")[..], &ack(), &absurd].concat()).unwrap();
+        assert_eq!(read(&mut stream).unwrap_err().kind(), io::ErrorKind::InvalidData);
+        drop(stream);
+        assert_eq!(inbox.confirms.wait(1, Instant::now()), Err(NoOutcome::ChannelGone));
+    }
+
+    #[test]
+    fn amiquip_sees_a_sign_of_life_though_nothing_is_for_it() {
+        let (mut stream, mut peer, _inbox) = connected();
+        peer.write_all(&ack()).unwrap();
+        assert_eq!(read(&mut stream).unwrap(), frame::HEARTBEAT.len());
+    }
+}
