@@ -196,19 +196,22 @@ impl Handle {
         Ok(())
     }
 
-    /// Settles deliveries queue by queue, and consumer by consumer, each as one step, as RabbitMQ does.
+    /// Settles deliveries queue by queue as RabbitMQ does: first what was got, one by one, then consumer by consumer, each as one step.
     pub(crate) fn settle_all(&self, all: Vec<Unacked>, settlement: Settlement) {
         let mut parts: Vec<(Arc<Queue>, ConsumerKey, Vec<Unacked>)> = Vec::new();
         for unacked in all {
             let same = |(queue, consumer, _): &&mut (Arc<Queue>, ConsumerKey, Vec<Unacked>)| {
-                *consumer == unacked.consumer && Arc::ptr_eq(queue, &unacked.queue)
+                *consumer == unacked.consumer && *consumer != ConsumerKey::NONE && Arc::ptr_eq(queue, &unacked.queue)
             };
             match parts.iter_mut().find(same) {
                 Some((_, _, part)) => part.push(unacked),
                 None => parts.push((Arc::clone(&unacked.queue), unacked.consumer, vec![unacked])),
             }
         }
-        parts.sort_by(|(one, first, _), (other, second, _)| (&one.name, first).cmp(&(&other.name, second)));
+        parts.sort_by(|(one, first, _), (other, second, _)| {
+            let is_consumed = |consumer: &ConsumerKey| *consumer != ConsumerKey::NONE;
+            (&one.name, is_consumed(first), first).cmp(&(&other.name, is_consumed(second), second))
+        });
         for (queue, _, part) in parts {
             self.and_bury(|| queue.settle(self.core(), part, settlement));
         }

@@ -145,6 +145,8 @@ macro_rules! __settlement {
                 a_requeued_message_returns_to_the_head;
                 a_requeued_message_returns_to_its_old_place;
                 messages_requeued_out_of_order_come_back_in_order;
+                messages_that_were_got_are_requeued_one_by_one_in_the_order_of_their_tags;
+                what_was_got_is_requeued_before_what_was_consumed;
                 a_requeued_message_comes_before_what_was_published_since;
                 only_what_was_delivered_is_marked_as_redelivered;
                 a_closed_channel_gives_back_its_messages_in_order_and_redelivered;

@@ -31,6 +31,35 @@ pub(crate) fn messages_requeued_out_of_order_come_back_in_order(harness: &dyn Ha
     stage.channel.drain(&queue, ["a", "b", "c", "d"]);
 }
 
+pub(crate) fn messages_that_were_got_are_requeued_one_by_one_in_the_order_of_their_tags(harness: &dyn Harness) {
+    let stage = Stage::new(harness);
+    let queue = stage.queue();
+    stage.channel.put(&queue, ["a", "b"]);
+    let [a, _b] = [stage.channel.take(&queue), stage.channel.take(&queue)];
+    stage.channel.requeue(&a);
+    stage.channel.take(&queue);
+    let subscription = stage.channel.subscribe(&queue);
+    stage.channel.reject(DeliveryTag(0), Rejection::Requeue, Extent::UpTo).expect("requeue");
+    // The consumer takes each as it comes.
+    subscription.expect("b");
+    subscription.expect("a");
+}
+
+pub(crate) fn what_was_got_is_requeued_before_what_was_consumed(harness: &dyn Harness) {
+    let stage = Stage::new(harness);
+    let queue = stage.queue();
+    stage.channel.put(&queue, ["a", "b", "c"]);
+    let channel = stage.open();
+    let consumed = channel.subscribe_as(&queue, &ConsumeOptions::prefetch(1));
+    consumed.expect("a");
+    channel.take(&queue);
+    channel.take(&queue);
+    let other = stage.channel.subscribe(&queue);
+    channel.reject(DeliveryTag(0), Rejection::Requeue, Extent::UpTo).expect("requeue");
+    other.expect("b");
+    other.expect("c");
+}
+
 pub(crate) fn a_requeued_message_comes_before_what_was_published_since(harness: &dyn Harness) {
     let stage = Stage::new(harness);
     let queue = stage.queue();
