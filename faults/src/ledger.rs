@@ -1,5 +1,6 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::{self, ThreadId};
 use std::time::{Duration, Instant};
 
 use carrot::Error;
@@ -38,6 +39,8 @@ struct State {
 #[derive(Debug, Clone, Copy)]
 struct Entry {
     sent: Instant,
+    sender: ThreadId,
+    told: Option<Instant>,
     fate: Option<Fate>,
     consumed: bool,
 }
@@ -126,6 +129,8 @@ pub struct Audit {
     pub consumed: u64,
     /// Those that were confirmed and not consumed; once everything was consumed, they are lost.
     pub missing: Vec<u64>,
+    /// When each of those was sent and confirmed, from the beginning, and by which thread.
+    pub moments: Vec<(Duration, Duration, ThreadId)>,
     /// How often a message was consumed that had been consumed before.
     pub duplicates: u64,
     /// Numbers that were consumed though nobody sent them.
@@ -168,7 +173,7 @@ impl Ledger {
         let mut state = self.lock();
         let id = state.next;
         state.next += 1;
-        state.open.insert(id, Entry { sent: Instant::now(), fate: None, consumed: false });
+        state.open.insert(id, Entry { sent: Instant::now(), sender: thread::current().id(), told: None, fate: None, consumed: false });
         id
     }
 
@@ -178,6 +183,7 @@ impl Ledger {
         let now = Instant::now();
         let Some(entry) = state.open.get_mut(&id) else { return };
         let again = entry.fate.replace(fate).is_some();
+        entry.told = Some(now);
         let entry = *entry;
         if fate == Fate::Confirmed {
             if entry.consumed {
@@ -318,6 +324,11 @@ impl Ledger {
         let missing = state.open.iter().filter(|(_, entry)| entry.fate == Some(Fate::Confirmed) && !entry.consumed);
         let mut missing: Vec<u64> = missing.map(|(id, _)| *id).collect();
         missing.sort_unstable();
+        let moment = |id| {
+            let entry: &Entry = state.open.get(id)?;
+            Some((entry.sent - self.started, entry.told? - self.started, entry.sender))
+        };
+        let moments = missing.iter().filter_map(moment).collect();
         let running =
             state.calls.running.values().map(|&(name, started, deadline)| SlowestCall { name, took: started.elapsed(), deadline });
         let running: Vec<_> = running.collect();
@@ -330,6 +341,7 @@ impl Ledger {
             pending: count(None),
             consumed: state.totals.consumed,
             missing,
+            moments,
             duplicates: state.totals.duplicates,
             strangers: state.strangers.clone(),
             slowest: state.calls.slowest.into_iter().chain(running.iter().copied()).max_by_key(|call| call.took),

@@ -37,8 +37,13 @@ impl Outcome {
     /// What has to hold wherever messages are sent: none that was confirmed is lost, none came that nobody sent, no call is late.
     pub fn expect_nothing_lost(&mut self) {
         let audit = self.audit.clone();
-        let first: Vec<_> = audit.missing.iter().take(5).collect();
-        self.expect(audit.missing.is_empty(), || format!("{} confirmed messages are lost, the first {first:?}", audit.missing.len()));
+        self.expect(audit.missing.is_empty(), || {
+            let first: Vec<_> = audit.missing.iter().zip(&audit.moments).take(10).collect();
+            format!(
+                "{} confirmed messages are lost; the first, when they were sent and confirmed, and by whom: {first:?}",
+                audit.missing.len()
+            )
+        });
         self.expect(audit.strangers.is_empty(), || format!("messages came that nobody sent: {:?}", audit.strangers));
         self.expect(audit.pending == 0, || format!("the fate of {} messages was never told", audit.pending));
         self.expect_no_late_call();
