@@ -175,6 +175,15 @@ impl Node {
         if told.trim() == "done" { Ok(()) } else { Err(format!("the memory alarm did not change: {told}").into()) }
     }
 
+    /// Has what was declared written to disk, which a node on a busy machine does some time after it has answered: killed before, it knows
+    /// nothing of a durable queue, and confirms and drops what is sent to it.
+    ///
+    /// # Errors
+    /// If the node does not do it.
+    pub fn write_declarations(&self) -> Result<()> {
+        self.control(["eval", "mnesia:sync_log()."]).map(drop)
+    }
+
     /// Runs `rabbitmqctl` with these arguments, and gives what it printed. At most a minute; do not ask a node that is frozen.
     ///
     /// # Errors

@@ -13,6 +13,7 @@ pub(super) fn run(context: &mut Context) -> Result<Outcome> {
     let messages = context.pick(50_000, 3_000);
     context.with_node(|context, node| {
         let mut run = Run::new(context);
+        run.declare_for_good(node)?;
         let load = run.load(LoadOptions { messages: Some(messages), ..LoadOptions::new(node.options(), &*run.queue) })?;
         for kill in 1..=KILLS {
             if !run.ledger.wait_for_confirmed(messages * kill / (KILLS + 1), RESUMED_WITHIN) {

@@ -5,7 +5,7 @@ use carrot::backend::Condition;
 use carrot::{ConnectionOptions, Queue};
 
 use super::Context;
-use crate::{Ledger, Load, LoadOptions, Outcome, Result, Usage, Watch, eventually, unique};
+use crate::{Ledger, Load, LoadOptions, Node, Outcome, Result, Usage, Watch, eventually, unique};
 
 /// How long messages may stay away before the rest is taken for left behind.
 const PATIENCE: Duration = Duration::from_secs(15);
@@ -31,6 +31,14 @@ impl Run {
     /// Tells whoever watches how far it is.
     pub(super) fn say(&self, what: &str) {
         eprintln!("  {:7.1} s  {what}", self.ledger.age().as_secs_f64());
+    }
+
+    /// Declares the queue, on disk, before a node is killed that may have been told of it a moment ago.
+    pub(super) fn declare_for_good(&self, node: &Node) -> Result<()> {
+        let connection = carrot::connect(node.options())?;
+        connection.declare_queue(Queue::new(&*self.queue))?;
+        connection.close()?;
+        node.write_declarations()
     }
 
     pub(super) fn load(&self, options: LoadOptions) -> Result<Load> {

@@ -38,6 +38,7 @@ pub(super) fn run(context: &mut Context) -> Result<Outcome> {
     context.with_node(|context, node| {
         let proxy = Proxy::new("127.0.0.1", node.port())?;
         let mut run = Run::new(context);
+        run.declare_for_good(node)?;
         let mut random = context.random();
         let through = node.options().port(proxy.address().port()).heartbeat(HEARTBEAT);
         let load = run.load(LoadOptions { rate: Some(250), send_timeout: DEADLINE, ..LoadOptions::new(through, &*run.queue) })?;
