@@ -1,4 +1,4 @@
-//! How much was handed to the I/O thread and has not left yet.
+//! How much was handed over for sending and has not left yet.
 
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Condvar, Mutex, PoisonError};
@@ -9,7 +9,7 @@ use crate::time::deadline_after;
 /// The most bytes on their way to the socket: enough to keep it busy, little enough to hold in memory. One larger message may go alone.
 const LIMIT: u64 = 8 << 20;
 
-/// A gate before the driver's own queue, which would grow without bound while the broker does not read.
+/// A gate before the outlet, which would keep more and more while the broker does not read.
 #[derive(Debug, Default)]
 pub(crate) struct Flow {
     handed: AtomicU64,

@@ -78,7 +78,7 @@ impl Source {
 }
 
 /// A connected socket, with or without TLS. It completes the client's part of the handshake, which amiquip does not let one choose, mends
-/// what comes and goes when the broker closes a channel, and counts what leaves.
+/// what comes and goes when the broker closes a channel, and keeps from amiquip what goes around it.
 #[derive(Debug)]
 pub(crate) struct Stream {
     source: Source,
