@@ -118,10 +118,11 @@ impl Core {
         self.life().wire.outlet.send(self.opening, make)
     }
 
-    /// Sends a message, and gives its tag; `None` if the channel is closed.
+    /// Sends a message that was let in, as so many bytes, and gives its tag; `None` if the channel is closed.
     pub(crate) fn publish(&self, content: &Arc<Content>, mandatory: bool, size: usize) -> Option<u64> {
-        let frames = encode::publication(self.opening.channel, content, mandatory, size, self.life().wire.frame_max());
-        self.send(|| (frames, self.inbox.confirms.issue(content, mandatory && self.confirming)))
+        let wire = &self.life().wire;
+        let frames = encode::publication(self.opening.channel, content, mandatory, size, wire.frame_max());
+        wire.outlet.send_let_in(self.opening, size, || (frames, self.inbox.confirms.issue(content, mandatory && self.confirming)))
     }
 
     /// Sends the verdicts that wait for it. They leave in the order in which they were taken from the ledger.

@@ -102,6 +102,15 @@ impl Outlet {
         Some(made)
     }
 
+    /// Sends frames as [`send`](Outlet::send) does that were let in by the flow, as so many bytes. If they do not leave they no longer count.
+    pub(crate) fn send_let_in<T>(self: &Arc<Outlet>, opening: Opening, bytes: usize, make: impl FnOnce() -> (Frames, T)) -> Option<T> {
+        let made = self.send(opening, make);
+        if made.is_none() {
+            self.flow.left(bytes);
+        }
+        made
+    }
+
     /// Says that nothing is sent any more. What the socket takes at once still leaves.
     pub(crate) fn end(self: &Arc<Outlet>) {
         let mut state = self.lock();

@@ -44,6 +44,17 @@ fn read_frames(peer: &mut TcpStream, count: usize) -> Vec<(Head, Vec<u8>)> {
 }
 
 #[test]
+fn what_a_closed_channel_does_not_send_takes_no_room() {
+    let (outlet, _peer) = connected();
+    let opening = opened(&outlet, 1);
+    outlet.write(&frame::method(1, CHANNEL_CLOSE_OK, b"")).unwrap();
+    for _ in 0..10 {
+        assert!(outlet.flow.enter(1 << 20, Duration::ZERO));
+        assert!(outlet.send_let_in(opening, 1 << 20, || (Frames::default(), ())).is_none());
+    }
+}
+
+#[test]
 fn only_an_open_channel_sends_and_only_as_it_was_opened() {
     let (outlet, _peer) = connected();
     assert_eq!(outlet.opening(1), None);
