@@ -6,8 +6,8 @@ mod support;
 use std::sync::Arc;
 use std::thread;
 
-use carrot_core::Properties;
-use carrot_core::backend::{Acknowledgement, Backend, ConsumeOptions, Content, Extent, Outcome, Rejection};
+use carrot_core::backend::{Acknowledgement, Backend, ConsumeOptions, Content, Declare, Extent, Outcome, Rejection};
+use carrot_core::{Properties, Queue};
 use support::channels::*;
 
 /// Around the size from which on they do, and around a frame and several.
@@ -71,13 +71,11 @@ fn those_that_nobody_took_are_let_go_and_come_again_whole() {
     consumer.reject(first.tag, Rejection::Requeue, Extent::One).unwrap();
     drop(subscription);
     assert_none_is_kept(&*consumer);
+    let existing = Queue::existing(&*queue);
+    eventually("all are back", || channel.declare(Declare::Queue(&existing)).unwrap().message_count as usize == SIZES.len());
     for size in SIZES {
-        let mut got = None;
-        eventually("it has come back", || {
-            got = channel.get(&queue, Acknowledgement::Automatic).unwrap();
-            got.is_some()
-        });
-        assert!(got.unwrap().content.body == body(size), "{size} bytes");
+        let got = channel.get(&queue, Acknowledgement::Automatic).unwrap().unwrap().content;
+        assert!(got.body == body(size), "{size} bytes: {} came, of {:?}", got.body.len(), got.properties.message_id());
     }
     assert_none_is_kept(&*channel);
 }
