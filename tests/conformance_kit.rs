@@ -135,7 +135,7 @@ impl Backend for Wrong<Arc<dyn Backend>> {
     fn publish(&self, publication: &Publication<'_>, timeout: Duration) -> Result<PublishTag> {
         let mut content = Content::clone(publication.content);
         match self.fault {
-            Fault::BodyShortened => content.body.truncate(1000),
+            Fault::BodyShortened => content.body = content.body[..content.body.len().min(1000)].into(),
             Fault::PropertiesLost => content.properties = Default::default(),
             _ => {}
         }

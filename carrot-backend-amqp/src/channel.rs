@@ -116,8 +116,8 @@ impl Channel {
         if acknowledgement == Acknowledgement::Automatic {
             self.core.pass(&delivery);
         }
-        let mut content = convert::take_content(&mut delivery);
-        content.body = self.core.inbox.bodies.claim(content.body);
+        let body = self.core.inbox.bodies.claim(std::mem::take(&mut delivery.body));
+        let content = convert::take_content(&mut delivery, body);
         if acknowledgement == Acknowledgement::Manual {
             self.core.ledger.hand_out(tag);
         }

@@ -8,7 +8,7 @@ use std::thread::{self, Thread};
 use std::time::Instant;
 
 use amiquip::Return;
-use carrot_core::backend::{Content, Outcome};
+use carrot_core::backend::{Body, Content, Outcome};
 use crossbeam_channel::Receiver;
 use log::{debug, warn};
 
@@ -87,8 +87,8 @@ impl Confirms {
     /// Takes so many returns. The broker returns a message before it confirms it, so those that are due are there.
     fn read_returns(&self, count: usize, answers: &mut Answers) {
         for mut returned in self.returns.try_iter().take(count) {
-            returned.content = self.bodies.claim(returned.content);
-            answers.returned(returned);
+            let body = self.bodies.claim(mem::take(&mut returned.content));
+            answers.returned(returned, &body);
         }
     }
 
@@ -200,13 +200,13 @@ impl Answers {
     }
 
     /// The broker returns in the order in which it routes, so the first message that looks the same is the one.
-    fn returned(&mut self, returned: Return) {
+    fn returned(&mut self, returned: Return, body: &Body) {
         let position = self.mandatory.iter().position(|(tag, content)| {
             !self.answered.contains(*tag)
                 && content.properties.message_id() == returned.properties.message_id().as_deref()
                 && *content.exchange == *returned.exchange
                 && *content.routing_key == *returned.routing_key
-                && content.body == returned.content
+                && content.body == *body
         });
         let Some((tag, _)) = position.and_then(|position| self.mandatory.remove(position)) else {
             debug!("a message was returned that nobody waits for: {} {}", returned.reply_code, returned.reply_text);

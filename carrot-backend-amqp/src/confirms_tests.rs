@@ -39,7 +39,7 @@ fn give_back(content: &Content) -> Return {
         reply_text: "NO_ROUTE".into(),
         exchange: content.exchange.to_string(),
         routing_key: content.routing_key.to_string(),
-        content: content.body.clone(),
+        content: content.body.to_vec(),
         properties,
     }
 }

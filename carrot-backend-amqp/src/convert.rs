@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use amiquip::{AmqpProperties, AmqpValue, ConsumerOptions, ExchangeDeclareOptions, ExchangeType, FieldTable, QueueDeclareOptions};
 use amq_protocol_types::DecimalValue;
-use carrot_core::backend::{Acknowledgement, ConsumeOptions, Content};
+use carrot_core::backend::{Acknowledgement, Body, ConsumeOptions, Content};
 use carrot_core::{DeliveryMode, Exchange, ExchangeKind, Headers, Properties, Queue, Value};
 
 pub(crate) fn to_table(headers: &Headers) -> FieldTable {
@@ -95,14 +95,14 @@ pub(crate) fn from_properties(amqp: &AmqpProperties) -> Properties {
     properties
 }
 
-/// Takes the message out of a delivery, and leaves of it what is needed to settle it.
-pub(crate) fn take_content(delivery: &mut amiquip::Delivery) -> Content {
+/// Takes all but the body out of a delivery, and leaves of it what is needed to settle it.
+pub(crate) fn take_content(delivery: &mut amiquip::Delivery, body: Body) -> Content {
     let properties = std::mem::take(&mut delivery.properties);
     Content {
         exchange: Arc::from(std::mem::take(&mut delivery.exchange)),
         routing_key: Arc::from(std::mem::take(&mut delivery.routing_key)),
         properties: from_properties(&properties),
-        body: std::mem::take(&mut delivery.body),
+        body,
     }
 }
 

@@ -93,7 +93,7 @@ impl Inboxes {
 mod tests {
     use std::time::Instant;
 
-    use carrot_core::backend::{Content, Outcome};
+    use carrot_core::backend::{Body, Content, Outcome};
     use crossbeam_channel::unbounded;
 
     use super::*;
@@ -121,7 +121,7 @@ mod tests {
         let answer = |tag, refused| Answer::Confirm(Confirm { tag, multiple: false, refused });
         let answers = vec![(1, answer(1, false)), (2, answer(2, true)), (1, answer(2, true)), (3, answer(1, false))];
         let mut tickets = Tickets::default();
-        let bodies: Vec<_> = (1..=3).map(|channel| (channel, tickets.next(), vec![channel as u8])).collect();
+        let bodies: Vec<_> = (1..=3).map(|channel| (channel, tickets.next(), Body::from([channel as u8]))).collect();
         let mut news = News { bodies: bodies.clone(), answers, ended: vec![2, 3] };
         inboxes.put(&mut news);
         inboxes.tell(&mut news);

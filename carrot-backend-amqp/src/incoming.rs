@@ -1,8 +1,11 @@
 //! What the broker sends, less what amiquip is not up to, and what is not for it.
 
-use std::collections::HashMap;
 use std::mem;
+use std::sync::Arc;
 
+use carrot_core::backend::{Body, Buffers};
+
+use crate::collected::Collected;
 use crate::confirms::{Answer, Confirm};
 use crate::frame::{
     self, BASIC_ACK, BASIC_NACK, BASIC_RETURN, CHANNEL_CLOSE, CHANNEL_CLOSE_OK, CHANNEL_OPEN_OK, CONTENT_BODY, CONTENT_HEADER, Head,
@@ -13,8 +16,10 @@ use crate::large_bodies::{LARGE, Ticket, Tickets};
 /// The payload of an answer to publications: class and number, tag, flags.
 const ANSWER: usize = 4 + 8 + 1;
 const MULTIPLE: u8 = 1;
-/// As much memory as is set aside for a body because its header says so.
-const TRUSTED: u64 = 32 << 20;
+/// From how many bytes on it pays to read to where they belong.
+const WORTH_A_READ: usize = 16 << 10;
+/// How much is read behind a large body: enough to see whether another one follows, and little of it.
+const FIRST_LOOK: usize = 2 << 10;
 
 /// Takes out of the stream what comes on a channel after the broker has closed it: the broker's threads are not that strict, and amiquip
 /// would end the connection over it. Refuses what amiquip would not survive. Keeps the answers to publications for whom they concern, which
@@ -32,7 +37,8 @@ pub(crate) struct Incoming {
     /// As much as there is of a frame that has to be looked at as a whole.
     gathered: Vec<u8>,
     /// The large bodies under way, by channel.
-    large: HashMap<u16, Large>,
+    large: Vec<(u16, Collected)>,
+    buffers: Arc<Buffers>,
     tickets: Tickets,
     news: News,
 }
@@ -48,20 +54,11 @@ enum Way {
     Drop,
 }
 
-/// A large body under way.
-#[derive(Debug)]
-struct Large {
-    /// The frame that announced it.
-    header: Vec<u8>,
-    size: u64,
-    body: Vec<u8>,
-}
-
 /// What has come that concerns others than amiquip.
 #[derive(Debug, Default)]
 pub(crate) struct News {
     /// Large bodies with their channels. To be put away before amiquip gets what came with them.
-    pub(crate) bodies: Vec<(u16, Ticket, Vec<u8>)>,
+    pub(crate) bodies: Vec<(u16, Ticket, Body)>,
     /// Answers to publications, with their channels, in the order in which they came. To be told once amiquip has done with what came
     /// before.
     pub(crate) answers: Vec<(u16, Answer)>,
@@ -75,20 +72,61 @@ impl News {
     }
 }
 
+/// A place to read to.
+pub(crate) enum Destination<'a> {
+    /// Straight to where it belongs. What was read is then told to [`Incoming::read`].
+    Body(&'a mut [u8]),
+    /// Anywhere, but no more than so many bytes. What was read is then given to [`Incoming::pass`].
+    Buffer(usize),
+}
+
 impl Incoming {
     /// What has come since this was asked for last.
     pub(crate) fn news(&mut self) -> &mut News {
         &mut self.news
     }
 
+    /// Where to read to next.
+    pub(crate) fn destination(&mut self) -> Destination<'_> {
+        let is_between = self.remaining == 1;
+        let payload = self.remaining.saturating_sub(1);
+        match self.collected() {
+            Some(large) if payload >= WORTH_A_READ => Destination::Body(large.room(payload)),
+            // Once it is known what frame comes next, its payload can be read to where it belongs.
+            Some(large) if is_between && large.missing() >= WORTH_A_READ as u64 => Destination::Buffer(1 + frame::PREFIX),
+            // What follows a large body is often another.
+            Some(large) if is_between && large.missing() == 0 => Destination::Buffer(FIRST_LOOK),
+            _ => Destination::Buffer(usize::MAX),
+        }
+    }
+
+    /// The large body of which the frame under way is part.
+    fn collected(&mut self) -> Option<&mut Collected> {
+        let head = self.head.filter(|_| self.way == Way::Collect)?;
+        self.large.iter_mut().find(|(channel, _)| *channel == head.channel).map(|(_, large)| large)
+    }
+
+    /// Takes note that so many bytes were read to where they belong.
+    pub(crate) fn read(&mut self, count: usize) {
+        if let Some(large) = self.collected() {
+            large.put(count);
+            self.remaining -= count;
+        }
+    }
+
     /// Takes what was read, and appends to `out` what may pass.
     pub(crate) fn pass(&mut self, mut bytes: &[u8], out: &mut Vec<u8>) -> Result<(), Refused> {
         while !bytes.is_empty() {
             if self.remaining == 0 {
-                let Some(head) = self.next_head(&mut bytes) else { break };
-                self.begin(head);
-                let begun = mem::take(&mut self.begun);
-                self.take(&begun, out)?;
+                match Head::parse(bytes).filter(|_| self.begun.is_empty()) {
+                    Some(head) => self.begin(head)?,
+                    None => {
+                        let Some(head) = self.next_head(&mut bytes) else { break };
+                        self.begin(head)?;
+                        let begun = mem::take(&mut self.begun);
+                        self.take(&begun, out)?;
+                    }
+                }
             }
             let (part, rest) = bytes.split_at(self.remaining.min(bytes.len()));
             self.take(part, out)?;
@@ -111,19 +149,23 @@ impl Incoming {
         }
     }
 
-    fn begin(&mut self, head: Head) {
+    fn begin(&mut self, head: Head) -> Result<(), Refused> {
         self.remaining = head.whole();
         if head.method == Some(CHANNEL_OPEN_OK) {
             self.closed.retain(|channel| *channel != head.channel);
         }
+        let large = self.large.iter().find(|(channel, _)| *channel == head.channel);
         self.way = match head.method {
             _ if self.closed.contains(&head.channel) => Way::Drop,
             Some(BASIC_ACK | BASIC_NACK) if head.payload == ANSWER => Way::Gather,
             Some(CHANNEL_CLOSE | CHANNEL_CLOSE_OK) => Way::Gather,
             _ if inspector::is_suspect(head.kind, head.channel) => Way::Gather,
-            _ if head.kind == CONTENT_BODY && self.large.contains_key(&head.channel) => Way::Collect,
+            _ if head.kind == CONTENT_BODY && large.is_some() => Way::Collect,
             _ => Way::Pass,
         };
+        if self.way == Way::Collect && large.is_some_and(|(_, large)| head.payload as u64 > large.missing()) {
+            return Err(Refused::Overlong);
+        }
         match head.method {
             _ if self.way == Way::Drop => {}
             Some(CHANNEL_CLOSE) => self.closed.push(head.channel),
@@ -131,17 +173,21 @@ impl Incoming {
             _ => {}
         }
         self.head = Some(head);
+        Ok(())
     }
 
     /// Takes part of the frame under way.
     fn take(&mut self, part: &[u8], out: &mut Vec<u8>) -> Result<(), Refused> {
         let Some(head) = self.head else { return Ok(()) };
+        let is_whole = part.len() == head.whole();
         match self.way {
             Way::Pass => out.extend_from_slice(part),
+            Way::Gather if is_whole => {}
             Way::Gather => self.gathered.extend_from_slice(part),
             Way::Collect => {
-                if let Some(large) = self.large.get_mut(&head.channel) {
-                    large.body.extend_from_slice(head.payload_in(head.whole() - self.remaining, part));
+                let payload = head.payload_in(head.whole() - self.remaining, part);
+                if let Some(large) = self.collected() {
+                    large.add(payload);
                 }
             }
             Way::Drop => {}
@@ -151,6 +197,7 @@ impl Incoming {
             return Ok(());
         }
         match self.way {
+            Way::Gather if is_whole => self.look_at(&head, part, out),
             Way::Gather => {
                 let frame = mem::take(&mut self.gathered);
                 let result = self.look_at(&head, &frame, out);
@@ -158,7 +205,10 @@ impl Incoming {
                 self.gathered.clear();
                 result
             }
-            Way::Collect => self.complete(head.channel, out),
+            Way::Collect => {
+                self.complete(head.channel, out);
+                Ok(())
+            }
             Way::Pass | Way::Drop => Ok(()),
         }
     }
@@ -174,7 +224,7 @@ impl Incoming {
                 return Ok(());
             }
             (Some(CHANNEL_CLOSE | CHANNEL_CLOSE_OK), _) => {
-                self.large.remove(&head.channel);
+                self.large.retain(|(channel, _)| *channel != head.channel);
                 self.news.ended.push(head.channel);
             }
             _ => inspector::check(head.kind, payload)?,
@@ -182,8 +232,8 @@ impl Incoming {
         let size = if head.kind == CONTENT_HEADER { frame::body_size(payload) } else { None };
         match size {
             Some(size @ LARGE..) => {
-                let large = Large { header: frame.to_vec(), size, body: Vec::with_capacity(size.min(TRUSTED) as usize) };
-                self.large.insert(head.channel, large);
+                self.large.retain(|(channel, _)| *channel != head.channel);
+                self.large.push((head.channel, Collected::new(frame.to_vec(), size, &self.buffers)));
             }
             _ => out.extend_from_slice(frame),
         }
@@ -191,23 +241,15 @@ impl Incoming {
     }
 
     /// Gives amiquip a ticket in place of a large body, once that is there.
-    fn complete(&mut self, channel: u16, out: &mut Vec<u8>) -> Result<(), Refused> {
-        let Some(large) = self.large.get(&channel) else { return Ok(()) };
-        let length = large.body.len() as u64;
-        if length < large.size {
-            return Ok(());
-        }
-        if length > large.size {
-            return Err(Refused::Overlong);
-        }
-        if let Some(Large { mut header, body, .. }) = self.large.remove(&channel) {
-            let ticket = self.tickets.next();
-            frame::set_body_size(&mut header, ticket.bytes().len());
-            out.extend_from_slice(&header);
-            frame::begin(out, CONTENT_BODY, channel, |out| out.extend_from_slice(ticket.bytes()));
-            self.news.bodies.push((channel, ticket, body));
-        }
-        Ok(())
+    fn complete(&mut self, channel: u16, out: &mut Vec<u8>) {
+        let is_complete = |(of, large): &(u16, Collected)| *of == channel && large.missing() == 0;
+        let Some(position) = self.large.iter().position(is_complete) else { return };
+        let (mut header, body) = self.large.swap_remove(position).1.finish(&self.buffers);
+        let ticket = self.tickets.next();
+        frame::set_body_size(&mut header, ticket.bytes().len());
+        out.extend_from_slice(&header);
+        frame::begin(out, CONTENT_BODY, channel, |out| out.extend_from_slice(ticket.bytes()));
+        self.news.bodies.push((channel, ticket, body));
     }
 }
 
@@ -308,23 +350,64 @@ mod tests {
         frame::whole(CONTENT_HEADER, channel, &payload)
     }
 
+    /// Reads a stream that arrives in pieces of such a size, as it is asked to; gives what passes, and how much was read in place.
+    fn read(incoming: &mut Incoming, mut stream: &[u8], piece: usize) -> (Vec<u8>, usize) {
+        let (mut passed, mut in_place) = (Vec::new(), 0);
+        while !stream.is_empty() {
+            let next = &stream[..piece.min(stream.len())];
+            let count = match incoming.destination() {
+                Destination::Body(room) => {
+                    let count = room.len().min(next.len());
+                    room[..count].copy_from_slice(&next[..count]);
+                    incoming.read(count);
+                    in_place += count;
+                    count
+                }
+                Destination::Buffer(most) => {
+                    let count = most.min(next.len());
+                    incoming.pass(&next[..count], &mut passed).unwrap();
+                    count
+                }
+            };
+            stream = &stream[count..];
+        }
+        (passed, in_place)
+    }
+
     #[test]
     fn a_large_body_is_kept_and_a_ticket_passes_however_it_is_cut() {
-        let large: Vec<u8> = (0..LARGE).map(|at| at as u8).collect();
-        let (first, second) = large.split_at(1_000);
-        let small = [frame::method(1, DELIVER, b"m0"), header(1, LARGE - 1), body(1, &large[1..])].concat();
-        let deliver = frame::method(1, DELIVER, b"m1");
-        // Another channel's frames come in between.
-        let other = [frame::method(2, DELIVER, b"m2"), header(2, 3), body(2, b"two")].concat();
-        let stream = [&small[..], &deliver, &header(1, LARGE), &body(1, first), &other, &body(1, second), &small].concat();
-        for piece in (1..100).chain([1_000, 4_000, stream.len()]) {
-            let (mut incoming, mut passed) = (Incoming::default(), Vec::new());
-            stream.chunks(piece).for_each(|piece| incoming.pass(piece, &mut passed).unwrap());
-            let [(1, ticket, kept)] = &incoming.news().bodies[..] else { panic!("in pieces of {piece}") };
-            assert!(*kept == large);
-            let ticket = ticket.bytes();
-            let replaced = [header(1, ticket.len() as u64), body(1, ticket)].concat();
-            assert!(passed == [&small[..], &deliver, &other, &replaced, &small].concat(), "in pieces of {piece}");
+        for size in [LARGE, 70_000] {
+            let large: Vec<u8> = (0..size).map(|at| (at % 251) as u8).collect();
+            let (first, second) = large.split_at(1_000);
+            let small = [frame::method(1, DELIVER, b"m0"), header(1, LARGE - 1), body(1, &large[1..LARGE as usize])].concat();
+            let deliver = frame::method(1, DELIVER, b"m1");
+            // Another channel's frames come in between.
+            let other = [frame::method(2, DELIVER, b"m2"), header(2, 3), body(2, b"two")].concat();
+            let stream = [&small[..], &deliver, &header(1, size), &body(1, first), &other, &body(1, second), &small].concat();
+            for piece in (1..100).chain([1_000, 4_000, 30_000, stream.len()]) {
+                let mut incoming = Incoming::default();
+                let (passed, _) = read(&mut incoming, &stream, piece);
+                let [(1, ticket, kept)] = &incoming.news().bodies[..] else { panic!("in pieces of {piece}") };
+                assert!(*kept == large, "in pieces of {piece}");
+                let ticket = ticket.bytes();
+                let replaced = [header(1, ticket.len() as u64), body(1, ticket)].concat();
+                assert!(passed == [&small[..], &deliver, &other, &replaced, &small].concat(), "in pieces of {piece}");
+            }
+        }
+    }
+
+    #[test]
+    fn nearly_all_of_very_large_bodies_is_read_in_place() {
+        let frames: Vec<Vec<u8>> = (1..=4).map(|byte| body(1, &[byte; 100_000])).collect();
+        let message = [&frame::method(1, DELIVER, b"m1")[..], &header(1, 400_000), &frames.concat()].concat();
+        let mut incoming = Incoming::default();
+        // The first piece ends in the first frame of the first body.
+        let (_, first) = read(&mut incoming, &message[..70_000], 70_000);
+        let (_, second) = read(&mut incoming, &[&message[70_000..], &message[..]].concat(), 128 << 10);
+        assert!(first == 0 && second > 725_000, "{first}, {second}");
+        assert_eq!(incoming.news().bodies.len(), 2);
+        for (_, _, kept) in &incoming.news().bodies {
+            assert!(kept.len() == 400_000 && kept.chunks(100_000).zip(1..).all(|(part, byte)| *part == [byte; 100_000]));
         }
     }
 

@@ -5,6 +5,8 @@ use std::fmt;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use carrot_core::backend::Body;
+
 /// From this size on a body goes around.
 pub(crate) const LARGE: u64 = 4096;
 
@@ -55,20 +57,20 @@ impl Tickets {
 
 /// The large bodies of one channel, from when they have come until their messages are handed out or given back.
 #[derive(Default)]
-pub(crate) struct LargeBodies(Mutex<HashMap<Ticket, Vec<u8>>>);
+pub(crate) struct LargeBodies(Mutex<HashMap<Ticket, Body>>);
 
 impl LargeBodies {
-    fn lock(&self) -> MutexGuard<'_, HashMap<Ticket, Vec<u8>>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<Ticket, Body>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(crate) fn put(&self, ticket: Ticket, body: Vec<u8>) {
+    pub(crate) fn put(&self, ticket: Ticket, body: Body) {
         self.lock().insert(ticket, body);
     }
 
     /// The body that amiquip's stands for: another one, if it is a ticket.
-    pub(crate) fn claim(&self, body: Vec<u8>) -> Vec<u8> {
-        self.remove(&body).unwrap_or(body)
+    pub(crate) fn claim(&self, body: Vec<u8>) -> Body {
+        self.remove(&body).unwrap_or_else(|| body.into())
     }
 
     /// Lets go of the body that amiquip's stands for.
@@ -76,7 +78,7 @@ impl LargeBodies {
         drop(self.remove(body));
     }
 
-    fn remove(&self, body: &[u8]) -> Option<Vec<u8>> {
+    fn remove(&self, body: &[u8]) -> Option<Body> {
         let ticket = Ticket(body.try_into().ok()?);
         self.lock().remove(&ticket)
     }
@@ -96,8 +98,8 @@ mod tests {
     fn a_ticket_is_worth_its_body_once() {
         let (mut tickets, bodies) = (Tickets::default(), LargeBodies::default());
         let [one, other] = [tickets.next(), tickets.next()];
-        bodies.put(one, vec![1; 10]);
-        bodies.put(other, vec![2; 10]);
+        bodies.put(one, vec![1; 10].into());
+        bodies.put(other, vec![2; 10].into());
         assert_eq!(bodies.claim(other.bytes().to_vec()), vec![2; 10]);
         assert_eq!(bodies.claim(other.bytes().to_vec()), other.bytes());
         bodies.discard(one.bytes());
@@ -107,7 +109,7 @@ mod tests {
     #[test]
     fn what_is_no_ticket_stays_as_it_is() {
         let (mut tickets, bodies) = (Tickets::default(), LargeBodies::default());
-        bodies.put(tickets.next(), vec![1; 10]);
+        bodies.put(tickets.next(), vec![1; 10].into());
         for body in [vec![], vec![0; SECRET + 8], Tickets::default().next().bytes().to_vec()] {
             assert_eq!(bodies.claim(body.clone()), body);
         }

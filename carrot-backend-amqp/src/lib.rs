@@ -65,6 +65,7 @@
 //! * A broker that goes away just after it saw the credentials cannot be told from one that refused them.
 
 mod channel;
+mod collected;
 mod confirms;
 mod connection;
 mod connector;

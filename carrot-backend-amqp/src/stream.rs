@@ -12,7 +12,7 @@ use mio::{Evented, Poll, PollOpt, Ready, Token};
 
 use crate::frame;
 use crate::inboxes::Inboxes;
-use crate::incoming::Incoming;
+use crate::incoming::{Destination, Incoming};
 use crate::outlet::Outlet;
 use crate::start::Handshake;
 
@@ -110,16 +110,12 @@ impl Stream {
         }
     }
 
-    /// Reads from the socket, and finds out whether the peer speaks AMQP at all, and when it has ended.
-    fn read_source(&mut self) -> io::Result<usize> {
-        let mut result = self.source.read(&mut self.input);
-        if self.handshake.is_some()
-            && matches!(self.source, Source::Plain(_))
-            && matches!(result, Ok(2..))
-            && self.input.starts_with(&TLS_ALERT)
-        {
-            result = Err(io::Error::new(io::ErrorKind::InvalidData, "the peer speaks TLS: the URL for it is amqps://"));
-        }
+    /// Reads from the socket, and takes in what has come; `false` at its end.
+    fn read_source(&mut self) -> io::Result<bool> {
+        let (result, is_in_place) = match self.incoming.destination() {
+            Destination::Body(room) => (self.source.read(room), true),
+            Destination::Buffer(most) => (self.source.read(&mut self.input[..most.min(INPUT)]), false),
+        };
         let ended = match &result {
             Ok(count) => *count == 0,
             Err(error) => !matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted),
@@ -127,14 +123,33 @@ impl Stream {
         if ended {
             self.wire.ended_by_peer.store(true, Ordering::Release);
         }
-        if let (false, Ok(1..)) = (self.greeted, &result) {
+        let count = result?;
+        if is_in_place {
+            self.incoming.read(count);
+        } else {
+            self.meet(count)?;
+            let passed = self.incoming.pass(&self.input[..count], &mut self.output);
+            passed.map_err(|refused| io::Error::new(io::ErrorKind::InvalidData, refused))?;
+        }
+        Ok(count > 0)
+    }
+
+    /// Finds out from what was read first whether the peer speaks AMQP at all.
+    fn meet(&mut self, count: usize) -> io::Result<()> {
+        let first = &self.input[..count];
+        let is_plain = matches!(self.source, Source::Plain(_));
+        if self.handshake.is_some() && is_plain && first.starts_with(&TLS_ALERT) {
+            self.wire.ended_by_peer.store(true, Ordering::Release);
+            return Err(io::Error::new(io::ErrorKind::InvalidData, "the peer speaks TLS: the URL for it is amqps://"));
+        }
+        if !self.greeted && !first.is_empty() {
             self.greeted = true;
             // amiquip would take whatever this is for the head of a large frame, and wait for the rest.
-            if self.input.first() != Some(&frame::METHOD) {
+            if first.first() != Some(&frame::METHOD) {
                 return Err(io::Error::new(io::ErrorKind::InvalidData, "the peer does not speak AMQP 0-9-1"));
             }
         }
-        result
+        Ok(())
     }
 
     /// Whether amiquip is to be given a heartbeat in place of what was not for it, since it has had none for a while. It is between two frames:
@@ -159,12 +174,9 @@ impl Read for Stream {
             }
             self.output.clear();
             self.given = 0;
-            let count = self.read_source()?;
-            if count == 0 {
+            if !self.read_source()? {
                 return Ok(0);
             }
-            let passed = self.incoming.pass(&self.input[..count], &mut self.output);
-            passed.map_err(|refused| io::Error::new(io::ErrorKind::InvalidData, refused))?;
             self.wire.inboxes.put(self.incoming.news());
             if self.output.is_empty() && self.is_to_show_life() {
                 self.output.extend_from_slice(&frame::HEARTBEAT);

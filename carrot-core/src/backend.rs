@@ -52,6 +52,9 @@ use std::time::Duration;
 
 use crate::{Binding, Exchange, Headers, Properties, Queue, Result};
 
+pub use crate::body::Body;
+pub use crate::buffers::Buffers;
+
 #[cfg(doc)]
 use crate::Error;
 
@@ -394,12 +397,12 @@ pub struct Content {
     /// Its properties.
     pub properties: Properties,
     /// Its body.
-    pub body: Vec<u8>,
+    pub body: Body,
 }
 
 impl Content {
     /// A body for an exchange and routing key, with no properties.
-    pub fn new(exchange: impl Into<Arc<str>>, routing_key: impl Into<Arc<str>>, body: impl Into<Vec<u8>>) -> Content {
+    pub fn new(exchange: impl Into<Arc<str>>, routing_key: impl Into<Arc<str>>, body: impl Into<Body>) -> Content {
         Content { exchange: exchange.into(), routing_key: routing_key.into(), properties: Properties::new(), body: body.into() }
     }
 

@@ -10,6 +10,8 @@
 mod settings;
 
 mod batch;
+mod body;
+mod buffers;
 mod codec;
 mod config;
 mod connection;
@@ -43,6 +45,7 @@ pub mod backend;
 pub mod limits;
 pub mod validate;
 
+pub use body::IntoBody;
 pub use codec::{BodyReader, Codec, Codecs, Encodable, Format, FormatError};
 pub use config::{ConnectionOptions, Credentials, Host, Pem, Scheme, Secret, TlsOptions};
 pub use connection::Connection;

@@ -6,7 +6,7 @@ use serde::Serialize;
 use crate::backend::Content;
 use crate::in_flight::InFlight;
 use crate::sender::Sender;
-use crate::{DeliveryMode, Headers, Properties, Receipt, Result, Value};
+use crate::{DeliveryMode, Headers, IntoBody, Properties, Receipt, Result, Value};
 
 /// One message on its way out, with what sets it apart from its publisher's others. Made by
 /// [`Publisher::message`](crate::Publisher::message).
@@ -152,17 +152,25 @@ impl<'a> Outgoing<'a> {
     }
 
     /// Sends bytes as they are and waits for the confirm. The codec is not asked: set a content type with
-    /// [`properties`](Outgoing::properties), or none is sent.
+    /// [`properties`](Outgoing::properties), or none is sent. [`IntoBody`] says what can be sent, and what of it is copied.
+    ///
+    /// ```
+    /// # fn example(publisher: &carrot_core::Publisher) -> carrot_core::Result<()> {
+    /// let picture: Vec<u8> = vec![0; 500_000];
+    /// publisher.message().properties(|properties| properties.with_content_type("image/png")).send_bytes(picture)?;
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// As [`Publisher::send`](crate::Publisher::send).
-    pub fn send_bytes(self, body: impl Into<Vec<u8>>) -> Result<()> {
+    pub fn send_bytes(self, body: impl IntoBody) -> Result<()> {
         let sender = self.sender;
         if !sender.definition().confirms {
             let mandatory = self.mandatory;
-            return sender.hand_over_unconfirmed(&Arc::new(self.into_content(body.into())), mandatory);
+            return sender.hand_over_unconfirmed(&Arc::new(self.into_content(body)), mandatory);
         }
-        let message = self.hand_over(body.into())?;
+        let message = self.hand_over(body)?;
         Receipt::new(message, Arc::clone(sender)).wait()
     }
 
@@ -170,21 +178,22 @@ impl<'a> Outgoing<'a> {
     ///
     /// # Errors
     /// As [`Publisher::publish`](crate::Publisher::publish).
-    pub fn publish_bytes(self, body: impl Into<Vec<u8>>) -> Result<Receipt> {
+    pub fn publish_bytes(self, body: impl IntoBody) -> Result<Receipt> {
         let sender = self.sender;
-        let message = self.hand_over(body.into())?;
+        let message = self.hand_over(body)?;
         Ok(Receipt::new(message, Arc::clone(sender)))
     }
 
-    fn hand_over(self, body: Vec<u8>) -> Result<Arc<InFlight>> {
+    fn hand_over(self, body: impl IntoBody) -> Result<Arc<InFlight>> {
         let (sender, mandatory) = (self.sender, self.mandatory);
         sender.hand_over(self.into_content(body), mandatory)
     }
 
-    fn into_content(mut self, body: Vec<u8>) -> Content {
+    fn into_content(mut self, body: impl IntoBody) -> Content {
         if self.properties.message_id().is_none() {
             self.properties = self.properties.with_message_id(random_id());
         }
+        let body = body.into_body(self.sender.buffers());
         Content { exchange: Arc::clone(self.sender.exchange()), routing_key: self.routing_key, properties: self.properties, body }
     }
 }

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use crate::backend::{Backend, ChannelOptions, Content, Declare, Publication};
 use crate::batch::BatchReport;
+use crate::buffers::Buffers;
 use crate::in_flight::{Answer, Attempt, InFlight};
 use crate::session::{Opened, Session, may_pass};
 use crate::window::Window;
@@ -19,6 +20,8 @@ pub(crate) struct Sender {
     routing_key: Arc<str>,
     properties: Properties,
     max_message_size: u64,
+    /// For bodies that have to be copied.
+    buffers: Arc<Buffers>,
     session: Session<()>,
     backlog: Backlog,
 }
@@ -45,6 +48,7 @@ impl Sender {
             routing_key: definition.routing_key.as_str().into(),
             properties: definition.template(),
             max_message_size: connection.max_message_size(),
+            buffers: Arc::default(),
             backlog: Backlog { window, unclaimed },
             session,
             definition,
@@ -63,6 +67,10 @@ impl Sender {
 
     pub(crate) fn routing_key(&self) -> &Arc<str> {
         &self.routing_key
+    }
+
+    pub(crate) fn buffers(&self) -> &Arc<Buffers> {
+        &self.buffers
     }
 
     pub(crate) fn properties(&self) -> &Properties {

@@ -135,7 +135,7 @@ impl Message {
             let queue = death.get("queue").and_then(Value::as_str).unwrap_or_default();
             (queue.to_string(), death.get("count").and_then(Value::as_i64).unwrap_or_default())
         });
-        Message { body: content.body.clone(), way: way.collect() }
+        Message { body: content.body.to_vec(), way: way.collect() }
     }
 }
 

@@ -167,7 +167,7 @@ fn a_recording_keeps_what_was_published_to_its_exchange() {
     let recording = fixture.broker.record("amq.fanout");
     fixture.send("amq.fanout", "", "unrouted");
     fixture.send("", "q", "elsewhere");
-    let bodies: Vec<Vec<u8>> = recording.take().iter().map(|content| content.body.clone()).collect();
+    let bodies: Vec<Vec<u8>> = recording.take().iter().map(|content| content.body.to_vec()).collect();
     assert_eq!(bodies, [b"unrouted"]);
     assert!(recording.messages().is_empty());
 }

@@ -93,7 +93,7 @@ impl Fixture {
     }
 
     pub(crate) fn ready(&self, queue: &str) -> Vec<String> {
-        self.broker.queue(queue).unwrap().ready.iter().map(|content| String::from_utf8(content.body.clone()).unwrap()).collect()
+        self.broker.queue(queue).unwrap().ready.iter().map(|content| String::from_utf8(content.body.to_vec()).unwrap()).collect()
     }
 
     pub(crate) fn purge(&self, queue: &str) -> u32 {
@@ -120,7 +120,7 @@ pub(crate) fn returned() -> Outcome {
 }
 
 pub(crate) fn body(delivery: &Delivery) -> String {
-    String::from_utf8(delivery.content.body.clone()).unwrap()
+    String::from_utf8(delivery.content.body.to_vec()).unwrap()
 }
 
 /// What has arrived at a subscription.

@@ -28,7 +28,7 @@ fn many_threads_on_one_channel_lose_and_repeat_nothing() {
                 for _ in 0..EACH {
                     let delivery = subscription.next(SOON).unwrap().unwrap();
                     fixture.channel.ack(delivery.tag, Extent::One).unwrap();
-                    assert!(seen.lock().unwrap().insert(delivery.content.body.clone()));
+                    assert!(seen.lock().unwrap().insert(delivery.content.body.to_vec()));
                 }
             });
         }

@@ -1,0 +1,241 @@
+use std::borrow::Cow;
+use std::fmt;
+use std::hash::{Hash, Hasher};
+use std::mem;
+use std::ops::{Deref, DerefMut};
+use std::sync::Arc;
+
+use crate::buffers::Buffers;
+
+/// The body of a message: its bytes, which [`Deref`] gives.
+///
+/// It is made of what owns bytes without a copy, and of a slice with one. `==` compares the bytes with those of whatever else holds some.
+///
+/// ```
+/// use carrot_core::backend::Body;
+///
+/// let body = Body::from("hello");
+/// assert_eq!(body, b"hello");
+/// assert_eq!(body.len(), 5);
+/// assert_eq!(body.into_vec(), b"hello");
+/// ```
+#[derive(Default)]
+pub struct Body {
+    bytes: Vec<u8>,
+    /// Where its memory goes afterwards, if it is not simply freed.
+    home: Option<Arc<Buffers>>,
+}
+
+impl Body {
+    /// A body whose memory goes back to `home` when it is dropped, to be used for another.
+    pub fn in_buffer(bytes: Vec<u8>, home: &Arc<Buffers>) -> Body {
+        Body { bytes, home: Some(Arc::clone(home)) }
+    }
+
+    /// A copy of bytes, in memory of `home` if it is large.
+    pub fn copied(bytes: &[u8], home: &Arc<Buffers>) -> Body {
+        if bytes.len() < Buffers::SMALLEST {
+            return Body::from(bytes);
+        }
+        let mut buffer = home.take(bytes.len());
+        buffer.clear();
+        buffer.extend_from_slice(bytes);
+        Body::in_buffer(buffer, home)
+    }
+
+    /// The bytes, to be kept or changed; they are not copied.
+    pub fn into_vec(mut self) -> Vec<u8> {
+        mem::take(&mut self.bytes)
+    }
+}
+
+impl Drop for Body {
+    fn drop(&mut self) {
+        if let Some(home) = &self.home {
+            home.give(mem::take(&mut self.bytes));
+        }
+    }
+}
+
+impl Deref for Body {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+impl DerefMut for Body {
+    fn deref_mut(&mut self) -> &mut [u8] {
+        &mut self.bytes
+    }
+}
+
+impl AsRef<[u8]> for Body {
+    fn as_ref(&self) -> &[u8] {
+        self
+    }
+}
+
+impl Clone for Body {
+    fn clone(&self) -> Body {
+        self.home.as_ref().map_or_else(|| Body::from(&**self), |home| Body::copied(self, home))
+    }
+}
+
+impl fmt::Debug for Body {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.bytes.fmt(formatter)
+    }
+}
+
+impl<T: AsRef<[u8]> + ?Sized> PartialEq<T> for Body {
+    fn eq(&self, other: &T) -> bool {
+        **self == *other.as_ref()
+    }
+}
+
+impl Eq for Body {}
+
+impl Hash for Body {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.bytes.hash(state);
+    }
+}
+
+impl From<Body> for Vec<u8> {
+    fn from(body: Body) -> Vec<u8> {
+        body.into_vec()
+    }
+}
+
+/// What [`Outgoing::send_bytes`](crate::Outgoing::send_bytes) takes: bytes or text, owned or borrowed.
+///
+/// What is owned (`Vec<u8>`, `String`, `Box<[u8]>`, [`Body`]) is sent from where it is. What is borrowed (`&[u8]`, `&str`, and references to
+/// arrays and to the owned ones) is copied once, into memory that the publisher uses again for its next large message.
+pub trait IntoBody {
+    /// The body; if it has to be copied, and is large, in memory of `buffers`.
+    fn into_body(self, buffers: &Arc<Buffers>) -> Body;
+}
+
+impl IntoBody for Body {
+    fn into_body(self, _: &Arc<Buffers>) -> Body {
+        self
+    }
+}
+
+macro_rules! owned {
+    ($($type:ty),*) => {$(
+        impl From<$type> for Body {
+            fn from(bytes: $type) -> Body {
+                Body { bytes: bytes.into(), home: None }
+            }
+        }
+
+        impl IntoBody for $type {
+            fn into_body(self, _: &Arc<Buffers>) -> Body {
+                self.into()
+            }
+        }
+    )*};
+}
+
+macro_rules! borrowed {
+    ($([$($constant:tt)*] $type:ty),*) => {$(
+        impl<$($constant)*> From<&$type> for Body {
+            fn from(bytes: &$type) -> Body {
+                let bytes: &[u8] = bytes.as_ref();
+                bytes.to_vec().into()
+            }
+        }
+
+        impl<$($constant)*> IntoBody for &$type {
+            fn into_body(self, buffers: &Arc<Buffers>) -> Body {
+                Body::copied(self.as_ref(), buffers)
+            }
+        }
+    )*};
+}
+
+owned!(Vec<u8>, String, Box<[u8]>);
+borrowed!([] [u8], [] str, [] Vec<u8>, [] String, [const N: usize] [u8; N]);
+
+impl<const N: usize> From<[u8; N]> for Body {
+    fn from(bytes: [u8; N]) -> Body {
+        bytes.to_vec().into()
+    }
+}
+
+impl<const N: usize> IntoBody for [u8; N] {
+    fn into_body(self, buffers: &Arc<Buffers>) -> Body {
+        Body::copied(&self, buffers)
+    }
+}
+
+macro_rules! either {
+    ($($type:ty),*) => {$(
+        impl IntoBody for Cow<'_, $type> {
+            fn into_body(self, buffers: &Arc<Buffers>) -> Body {
+                match self {
+                    Cow::Borrowed(bytes) => bytes.into_body(buffers),
+                    Cow::Owned(bytes) => bytes.into_body(buffers),
+                }
+            }
+        }
+    )*};
+}
+
+either!([u8], str);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_owned_stays_where_it_is() {
+        let buffers = Arc::new(Buffers::new());
+        let bytes = vec![7; 10_000];
+        let address = bytes.as_ptr();
+        let body = bytes.into_body(&buffers);
+        assert_eq!(body.as_ptr(), address);
+        let body = body.into_body(&buffers);
+        let bytes = body.into_vec();
+        assert_eq!(bytes.as_ptr(), address);
+        assert_eq!(Cow::<[u8]>::Owned(vec![1, 2]).into_body(&buffers), [1, 2]);
+        assert_eq!(String::from("text").into_body(&buffers), "text");
+        assert_eq!(format!("{buffers:?}"), "Buffers { count: 0, bytes: 0 }");
+    }
+
+    #[test]
+    fn what_is_borrowed_is_copied_to_memory_that_is_used_again() {
+        let buffers = Arc::new(Buffers::new());
+        let bytes = vec![7; 10_000];
+        let first = (&bytes).into_body(&buffers);
+        let address = first.as_ptr();
+        drop(first);
+        let second = [8; 9_999].into_body(&buffers);
+        assert_eq!((second.as_ptr(), second.len()), (address, 9_999));
+        assert_eq!(second, [8; 9_999]);
+        let copy = second.clone();
+        assert_eq!(copy, second);
+        drop((second, copy));
+        assert_eq!(format!("{buffers:?}"), "Buffers { count: 2, bytes: 19999 }");
+    }
+
+    #[test]
+    fn what_is_small_does_without() {
+        let buffers = Arc::new(Buffers::new());
+        drop("small".into_body(&buffers));
+        drop([0; 100].into_body(&buffers));
+        drop(Cow::Borrowed("small").into_body(&buffers));
+        assert_eq!(format!("{buffers:?}"), "Buffers { count: 0, bytes: 0 }");
+    }
+
+    #[test]
+    fn what_is_taken_out_does_not_come_back() {
+        let buffers = Arc::new(Buffers::new());
+        let bytes = Body::copied(&[7; 10_000], &buffers).into_vec();
+        assert_eq!(bytes.len(), 10_000);
+        assert_eq!(format!("{buffers:?}"), "Buffers { count: 0, bytes: 0 }");
+    }
+}

@@ -1,0 +1,135 @@
+use std::collections::VecDeque;
+use std::fmt;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// Memory for large bodies that is used again, rather than taken from the system and given back for each message, which costs more than
+/// to copy the body.
+///
+/// A driver has one for each connection, and a publisher one of its own. What [`Body::in_buffer`](crate::backend::Body::in_buffer) puts into a body
+/// comes back by itself when that is dropped.
+///
+/// At most [`KEPT`](Buffers::KEPT) bytes are kept that nobody uses, and nothing smaller than [`SMALLEST`](Buffers::SMALLEST), since
+/// allocators are good at that. No method blocks.
+///
+/// ```
+/// use std::sync::Arc;
+/// use carrot_core::backend::{Body, Buffers};
+///
+/// let buffers = Arc::new(Buffers::new());
+/// let mut buffer = buffers.take(10_000);
+/// let address = buffer.as_ptr();
+/// buffer.resize(10_000, 7);
+/// drop(Body::in_buffer(buffer, &buffers));
+/// assert_eq!(buffers.take(9_000).as_ptr(), address);
+/// ```
+#[derive(Default)]
+pub struct Buffers(Mutex<Kept>);
+
+/// Those that nobody uses, the latest last.
+#[derive(Default)]
+struct Kept {
+    buffers: VecDeque<Vec<u8>>,
+    bytes: usize,
+}
+
+/// How many of the latest are looked at for one that fits.
+const LOOKED_AT: usize = 8;
+
+impl Buffers {
+    /// The smallest buffer that is kept, in bytes.
+    pub const SMALLEST: usize = 4 << 10;
+    /// The most bytes that are kept.
+    pub const KEPT: usize = 8 << 20;
+
+    /// None yet.
+    pub fn new() -> Buffers {
+        Buffers::default()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Kept> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A buffer with room for so many bytes, and for no more than twice as many unless it is new. It holds what it held last, at most `size` bytes of
+    /// it: to be overwritten, or cleared.
+    pub fn take(&self, size: usize) -> Vec<u8> {
+        if size < Buffers::SMALLEST {
+            return Vec::with_capacity(size);
+        }
+        let mut kept = self.lock();
+        let latest = kept.buffers.len().saturating_sub(LOOKED_AT);
+        let fits = |buffer: &Vec<u8>| buffer.capacity() >= size && buffer.capacity() / 2 <= size;
+        let position = kept.buffers.range(latest..).rposition(fits);
+        let found = position.and_then(|position| kept.buffers.remove(latest + position));
+        kept.bytes -= found.as_ref().map_or(0, Vec::capacity);
+        drop(kept);
+        let mut buffer = found.unwrap_or_else(|| Vec::with_capacity(size));
+        buffer.truncate(size);
+        buffer
+    }
+
+    /// Takes a buffer back. The oldest are let go if that makes it too many.
+    pub fn give(&self, buffer: Vec<u8>) {
+        let size = buffer.capacity();
+        if !(Buffers::SMALLEST..=Buffers::KEPT).contains(&size) {
+            return;
+        }
+        let mut too_many = Vec::new();
+        let mut kept = self.lock();
+        kept.bytes += size;
+        kept.buffers.push_back(buffer);
+        while kept.bytes > Buffers::KEPT {
+            let Some(oldest) = kept.buffers.pop_front() else { break };
+            kept.bytes -= oldest.capacity();
+            too_many.push(oldest);
+        }
+        drop(kept);
+        drop(too_many);
+    }
+}
+
+impl fmt::Debug for Buffers {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let kept = self.lock();
+        formatter.debug_struct("Buffers").field("count", &kept.buffers.len()).field("bytes", &kept.bytes).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn count(buffers: &Buffers) -> (usize, usize) {
+        let kept = buffers.lock();
+        assert_eq!(kept.bytes, kept.buffers.iter().map(Vec::capacity).sum::<usize>());
+        (kept.buffers.len(), kept.bytes)
+    }
+
+    #[test]
+    fn one_that_fits_is_used_again() {
+        let buffers = Buffers::new();
+        for size in [5_000, 50_000, 500_000] {
+            buffers.give(vec![1; size]);
+        }
+        assert_eq!(buffers.take(30_000), [1; 30_000]);
+        assert_eq!(buffers.take(30_000), [0; 0], "there is no other");
+        assert_eq!(buffers.take(6_000), [0; 0], "none is too small");
+        assert_eq!(buffers.take(200_000), [0; 0], "none is much too large");
+        assert_eq!(buffers.take(5_000).len(), 5_000);
+        assert_eq!(count(&buffers), (1, 500_000));
+    }
+
+    #[test]
+    fn only_so_much_is_kept() {
+        let buffers = Buffers::new();
+        buffers.give(vec![1; 10_000]);
+        for _ in 0..20 {
+            buffers.give(vec![1; 1 << 20]);
+        }
+        assert_eq!(count(&buffers), (8, Buffers::KEPT));
+        buffers.give(vec![1; Buffers::KEPT + 1]);
+        buffers.give(vec![1; Buffers::SMALLEST - 1]);
+        assert_eq!(count(&buffers), (8, Buffers::KEPT));
+        assert_eq!(buffers.take(10).capacity(), 10);
+    }
+}
