@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use crate::time::deadline_after;
 
 /// The most bytes on their way to the socket: enough to keep it busy, little enough to hold in memory. One larger message may go alone.
-const LIMIT: u64 = 8 << 20;
+const LIMIT: u64 = 1 << 20;
 
 /// A gate before the outlet, which would keep more and more while the broker does not read.
 #[derive(Debug, Default)]

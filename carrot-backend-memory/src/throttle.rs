@@ -13,7 +13,7 @@ use crate::observers::Observers;
 use crate::sync::{Deadline, lock};
 
 /// The most bytes that are left unread, but for the last message: what the AMQP driver holds at most of what has not left.
-const ROOM: usize = 8 << 20;
+const ROOM: usize = 1 << 20;
 
 /// A publication that waits to be read.
 #[derive(Debug)]
