@@ -7,9 +7,14 @@ use std::sync::Arc;
 
 use crate::buffers::Buffers;
 
+/// So many bytes lie in the body itself: a message then is one piece of memory, which matters most where one thread takes it and another
+/// gives it back.
+const INLINE: usize = 110;
+
 /// The body of a message: its bytes, which [`Deref`] gives.
 ///
-/// It is made of what owns bytes without a copy, and of a slice with one. `==` compares the bytes with those of whatever else holds some.
+/// It is made of what owns bytes without a copy, unless they are fewer than some hundred, and of a slice with one. `==` compares the bytes
+/// with those of whatever else holds some.
 ///
 /// ```
 /// use carrot_core::backend::Body;
@@ -19,8 +24,14 @@ use crate::buffers::Buffers;
 /// assert_eq!(body.len(), 5);
 /// assert_eq!(body.into_vec(), b"hello");
 /// ```
-#[derive(Default)]
-pub struct Body {
+pub struct Body(Bytes);
+
+enum Bytes {
+    Inline { length: u8, bytes: [u8; INLINE] },
+    Heap(Heap),
+}
+
+struct Heap {
     bytes: Vec<u8>,
     /// Where its memory goes afterwards, if it is not simply freed.
     home: Option<Arc<Buffers>>,
@@ -29,7 +40,7 @@ pub struct Body {
 impl Body {
     /// A body whose memory goes back to `home` when it is dropped, to be used for another.
     pub fn in_buffer(bytes: Vec<u8>, home: &Arc<Buffers>) -> Body {
-        Body { bytes, home: Some(Arc::clone(home)) }
+        Body(Bytes::Heap(Heap { bytes, home: Some(Arc::clone(home)) }))
     }
 
     /// A copy of bytes, in memory of `home` if it is large.
@@ -43,13 +54,29 @@ impl Body {
         Body::in_buffer(buffer, home)
     }
 
-    /// The bytes, to be kept or changed; they are not copied.
-    pub fn into_vec(mut self) -> Vec<u8> {
-        mem::take(&mut self.bytes)
+    /// The bytes in the body itself, if they are few enough.
+    fn inline(bytes: &[u8]) -> Option<Body> {
+        let mut inline = [0; INLINE];
+        inline.get_mut(..bytes.len())?.copy_from_slice(bytes);
+        Some(Body(Bytes::Inline { length: bytes.len() as u8, bytes: inline }))
+    }
+
+    /// The bytes, to be kept or changed; they are not copied if they are many.
+    pub fn into_vec(self) -> Vec<u8> {
+        match self.0 {
+            Bytes::Inline { .. } => self.to_vec(),
+            Bytes::Heap(mut heap) => mem::take(&mut heap.bytes),
+        }
     }
 }
 
-impl Drop for Body {
+impl Default for Body {
+    fn default() -> Body {
+        Body(Bytes::Inline { length: 0, bytes: [0; INLINE] })
+    }
+}
+
+impl Drop for Heap {
     fn drop(&mut self) {
         if let Some(home) = &self.home {
             home.give(mem::take(&mut self.bytes));
@@ -61,13 +88,19 @@ impl Deref for Body {
     type Target = [u8];
 
     fn deref(&self) -> &[u8] {
-        &self.bytes
+        match &self.0 {
+            Bytes::Inline { length, bytes } => bytes.get(..usize::from(*length)).unwrap_or_default(),
+            Bytes::Heap(heap) => &heap.bytes,
+        }
     }
 }
 
 impl DerefMut for Body {
     fn deref_mut(&mut self) -> &mut [u8] {
-        &mut self.bytes
+        match &mut self.0 {
+            Bytes::Inline { length, bytes } => bytes.get_mut(..usize::from(*length)).unwrap_or_default(),
+            Bytes::Heap(heap) => &mut heap.bytes,
+        }
     }
 }
 
@@ -79,13 +112,16 @@ impl AsRef<[u8]> for Body {
 
 impl Clone for Body {
     fn clone(&self) -> Body {
-        self.home.as_ref().map_or_else(|| Body::from(&**self), |home| Body::copied(self, home))
+        match &self.0 {
+            Bytes::Heap(Heap { home: Some(home), .. }) => Body::copied(self, home),
+            _ => Body::from(&**self),
+        }
     }
 }
 
 impl fmt::Debug for Body {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.bytes.fmt(formatter)
+        (**self).fmt(formatter)
     }
 }
 
@@ -99,7 +135,7 @@ impl Eq for Body {}
 
 impl Hash for Body {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        self.bytes.hash(state);
+        (**self).hash(state);
     }
 }
 
@@ -128,7 +164,8 @@ macro_rules! owned {
     ($($type:ty),*) => {$(
         impl From<$type> for Body {
             fn from(bytes: $type) -> Body {
-                Body { bytes: bytes.into(), home: None }
+                let bytes: Vec<u8> = bytes.into();
+                Body::inline(&bytes).unwrap_or(Body(Bytes::Heap(Heap { bytes, home: None })))
             }
         }
 
@@ -145,7 +182,7 @@ macro_rules! borrowed {
         impl<$($constant)*> From<&$type> for Body {
             fn from(bytes: &$type) -> Body {
                 let bytes: &[u8] = bytes.as_ref();
-                bytes.to_vec().into()
+                Body::inline(bytes).unwrap_or_else(|| Body(Bytes::Heap(Heap { bytes: bytes.to_vec(), home: None })))
             }
         }
 
@@ -162,7 +199,7 @@ borrowed!([] [u8], [] str, [] Vec<u8>, [] String, [const N: usize] [u8; N]);
 
 impl<const N: usize> From<[u8; N]> for Body {
     fn from(bytes: [u8; N]) -> Body {
-        bytes.to_vec().into()
+        Body::from(&bytes)
     }
 }
 
