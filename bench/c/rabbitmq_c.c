@@ -97,7 +97,7 @@ static void send_one(amqp_connection_state_t connection, amqp_bytes_t queue, amq
   amqp_basic_properties_t properties;
   properties._flags = AMQP_BASIC_DELIVERY_MODE_FLAG | AMQP_BASIC_MESSAGE_ID_FLAG;
   properties.delivery_mode = mode;
-  properties.message_id = amqp_cstring_bytes("0123456789abcdef0123456789abcdef");
+  properties.message_id = amqp_cstring_bytes("0123456789abcdefghijkl");
   demand(amqp_basic_publish(connection, 1, amqp_empty_bytes, queue, 0, 0, &properties, body) == AMQP_STATUS_OK, "publishing");
 }
 

@@ -6,7 +6,7 @@ import ssl
 import sys
 import time
 
-MESSAGE_ID = "0123456789abcdef0123456789abcdef"
+MESSAGE_ID = "0123456789abcdefghijkl"
 
 
 def peak_kib():

@@ -7,7 +7,7 @@ use crate::order::Order;
 use crate::payload::Payload;
 
 /// What travels as the message id of peers that make none up.
-pub const MESSAGE_ID: &str = "0123456789abcdef0123456789abcdef";
+pub const MESSAGE_ID: &str = "0123456789abcdefghijkl";
 
 /// What a peer is asked to do.
 #[derive(Debug, Clone)]

@@ -1,7 +1,5 @@
 //! Carrot's data types to amiquip's and back; pure.
 
-use std::sync::Arc;
-
 use amiquip::{AmqpProperties, AmqpValue, ConsumerOptions, ExchangeDeclareOptions, ExchangeType, FieldTable, QueueDeclareOptions};
 use amq_protocol_types::DecimalValue;
 use carrot_core::backend::{Acknowledgement, Body, ConsumeOptions, Content};
@@ -99,8 +97,8 @@ pub(crate) fn from_properties(amqp: &AmqpProperties) -> Properties {
 pub(crate) fn take_content(delivery: &mut amiquip::Delivery, body: Body) -> Content {
     let properties = std::mem::take(&mut delivery.properties);
     Content {
-        exchange: Arc::from(std::mem::take(&mut delivery.exchange)),
-        routing_key: Arc::from(std::mem::take(&mut delivery.routing_key)),
+        exchange: std::mem::take(&mut delivery.exchange).into(),
+        routing_key: std::mem::take(&mut delivery.routing_key).into(),
         properties: from_properties(&properties),
         body,
     }

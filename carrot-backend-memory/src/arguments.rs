@@ -1,7 +1,6 @@
 //! The arguments of queues, exchanges and consumers: which RabbitMQ refuses, which it compares, and what they mean.
 
-use std::sync::Arc;
-
+use carrot_core::backend::ShortString;
 use carrot_core::{Error, Headers, Overflow, Result, Value};
 
 use crate::refusal::{different, precondition};
@@ -74,8 +73,8 @@ pub(crate) struct Rules {
     pub(crate) max_length: Option<u64>,
     pub(crate) max_bytes: Option<u64>,
     pub(crate) overflow: Overflow,
-    pub(crate) dead_letter_exchange: Option<Arc<str>>,
-    pub(crate) dead_letter_key: Option<Arc<str>>,
+    pub(crate) dead_letter_exchange: Option<ShortString>,
+    pub(crate) dead_letter_key: Option<ShortString>,
     pub(crate) max_priority: Option<u8>,
     pub(crate) single_active: bool,
     /// Whether it keeps its messages on disk.
@@ -264,7 +263,7 @@ impl Reader<'_> {
         }
     }
 
-    fn string(&self, name: &str) -> Result<Option<Arc<str>>> {
+    fn string(&self, name: &str) -> Result<Option<ShortString>> {
         match self.arguments.get(name) {
             None => Ok(None),
             Some(Value::String(text)) => Ok(Some(text.as_str().into())),
@@ -272,7 +271,7 @@ impl Reader<'_> {
         }
     }
 
-    fn exchange(&self, name: &str) -> Result<Option<Arc<str>>> {
+    fn exchange(&self, name: &str) -> Result<Option<ShortString>> {
         exchange_argument(self.arguments, name, "queue", self.queue)
     }
 
@@ -285,7 +284,7 @@ impl Reader<'_> {
 }
 
 /// An argument that names an exchange.
-pub(crate) fn exchange_argument(arguments: &Headers, argument: &str, kind: &str, name: &str) -> Result<Option<Arc<str>>> {
+pub(crate) fn exchange_argument(arguments: &Headers, argument: &str, kind: &str, name: &str) -> Result<Option<ShortString>> {
     match arguments.get(argument) {
         None => Ok(None),
         Some(Value::String(text)) => Ok(Some(text.as_str().into())),

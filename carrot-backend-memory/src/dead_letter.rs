@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
-use carrot_core::backend::Content;
+use carrot_core::backend::{Content, ShortString};
 use carrot_core::{Headers, Value};
 
 use crate::broker::Core;
@@ -118,7 +118,7 @@ fn is_cycle(queue: &str, deaths: &[Value]) -> bool {
 }
 
 /// The message as it leaves the queue: with a record of its death, without its expiration, with its new exchange and routing key.
-fn readdress(letter: &DeadLetter, exchange: &Arc<str>, timestamp: u64) -> Parcel {
+fn readdress(letter: &DeadLetter, exchange: &ShortString, timestamp: u64) -> Parcel {
     let content = &letter.parcel.content;
     let properties = &content.properties;
     let mut headers = properties.headers().cloned().unwrap_or_default();
@@ -148,8 +148,8 @@ fn readdress(letter: &DeadLetter, exchange: &Arc<str>, timestamp: u64) -> Parcel
     }
     let hidden = if key.is_some() { None } else { letter.parcel.hidden.clone() };
     let content = Content {
-        exchange: Arc::clone(exchange),
-        routing_key: key.unwrap_or_else(|| Arc::clone(&content.routing_key)),
+        exchange: exchange.clone(),
+        routing_key: key.unwrap_or_else(|| content.routing_key.clone()),
         properties: properties.clone().without_expiration().with_headers(headers),
         body: content.body.clone(),
     };

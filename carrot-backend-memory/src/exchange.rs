@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
+use carrot_core::backend::ShortString;
 use carrot_core::{Binding, Destination, ExchangeKind, Headers, Result};
 
 use crate::headers::HeaderMatch;
@@ -42,7 +43,7 @@ pub(crate) struct Exchange {
     pub(crate) auto_delete: bool,
     pub(crate) internal: bool,
     pub(crate) arguments: Headers,
-    pub(crate) alternate: Option<Arc<str>>,
+    pub(crate) alternate: Option<ShortString>,
     bindings: HashMap<u64, Bound>,
     router: Router,
 }
@@ -73,7 +74,7 @@ struct HeaderBinding {
 
 impl Exchange {
     /// An exchange without bindings. It routes as a `behaviour`, which is one of the four standard kinds.
-    pub(crate) fn new(id: u64, declared: &carrot_core::Exchange, behaviour: &ExchangeKind, alternate: Option<Arc<str>>) -> Exchange {
+    pub(crate) fn new(id: u64, declared: &carrot_core::Exchange, behaviour: &ExchangeKind, alternate: Option<ShortString>) -> Exchange {
         let router = match behaviour {
             ExchangeKind::Fanout => Router::Fanout,
             ExchangeKind::Topic => Router::Topic(PatternTrie::default()),

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use carrot_core::Result;
+use carrot_core::backend::ShortString;
 
 use crate::broker::Core;
 use crate::queue::Queue;
@@ -62,8 +63,8 @@ pub(crate) struct LastRoutes {
 #[derive(Debug)]
 struct Address {
     version: u64,
-    exchange: Arc<str>,
-    routing_key: Arc<str>,
+    exchange: ShortString,
+    routing_key: ShortString,
 }
 
 impl LastRoutes {
@@ -73,15 +74,15 @@ impl LastRoutes {
         let content = &*parcel.content;
         let is_simple = content.properties.headers().is_none();
         let is_same = |address: &Address| {
-            address.version == version && *address.routing_key == *content.routing_key && *address.exchange == *content.exchange
+            address.version == version && address.routing_key == content.routing_key && address.exchange == content.exchange
         };
         if !(is_simple && self.address.as_ref().is_some_and(is_same)) {
             self.address = None;
             self.routes = core.route(parcel, Origin::Client)?;
             self.address = (is_simple && !content.routing_key.starts_with(reply_to::PREFIX)).then(|| Address {
                 version,
-                exchange: Arc::clone(&content.exchange),
-                routing_key: Arc::clone(&content.routing_key),
+                exchange: content.exchange.clone(),
+                routing_key: content.routing_key.clone(),
             });
         }
         Ok(&self.routes)

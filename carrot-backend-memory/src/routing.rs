@@ -63,8 +63,8 @@ impl Core {
             Some(reply_to::PSEUDO_QUEUE) => {
                 let name = channel.reply_to().ok_or_else(|| refusal::precondition("fast reply consumer does not exist"))?;
                 without_blind_copies(Arc::new(Content {
-                    exchange: Arc::clone(&content.exchange),
-                    routing_key: Arc::clone(&content.routing_key),
+                    exchange: content.exchange.clone(),
+                    routing_key: content.routing_key.clone(),
                     properties: properties.clone().with_reply_to(&*name),
                     body: content.body.clone(),
                 }))?
@@ -125,7 +125,7 @@ impl Core {
         let topology = self.topology.read();
         let mut exchange = find_exchange(&topology, &content.exchange, origin)?;
         let mut seen: HashSet<u64> = HashSet::new();
-        let mut waiting: Vec<&Arc<str>> = Vec::new();
+        let mut waiting: Vec<&str> = Vec::new();
         loop {
             let mut fits = false;
             for key in keys() {
@@ -138,7 +138,7 @@ impl Core {
                 });
             }
             if !fits {
-                waiting.extend(&exchange.alternate);
+                waiting.extend(exchange.alternate.as_deref());
             }
             if waiting.is_empty() {
                 break;
@@ -189,8 +189,8 @@ fn without_blind_copies(content: Arc<Content>) -> Result<Parcel> {
     let mut headers = headers.clone();
     headers.remove("BCC");
     let content = Content {
-        exchange: Arc::clone(&content.exchange),
-        routing_key: Arc::clone(&content.routing_key),
+        exchange: content.exchange.clone(),
+        routing_key: content.routing_key.clone(),
         properties: Properties::clone(&content.properties).with_headers(headers),
         body: content.body.clone(),
     };

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-use carrot_core::backend::Condition;
+use carrot_core::backend::{Condition, ShortString};
 use carrot_core::{Binding, Destination, ExchangeKind, Result};
 
 use crate::arguments::{compare, exchange_argument};
@@ -109,7 +109,7 @@ impl Topology {
         Ok(())
     }
 
-    fn add_exchange(&mut self, declared: &carrot_core::Exchange, behaviour: &ExchangeKind, alternate: Option<Arc<str>>) {
+    fn add_exchange(&mut self, declared: &carrot_core::Exchange, behaviour: &ExchangeKind, alternate: Option<ShortString>) {
         let exchange = Exchange::new(self.next_id(), declared, behaviour, alternate);
         self.exchanges.insert(Arc::clone(&exchange.name), exchange);
     }

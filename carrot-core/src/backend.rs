@@ -54,6 +54,7 @@ use crate::{Binding, Exchange, Headers, Properties, Queue, Result};
 
 pub use crate::body::Body;
 pub use crate::buffers::Buffers;
+pub use crate::short_string::ShortString;
 
 #[cfg(doc)]
 use crate::Error;
@@ -391,9 +392,9 @@ impl Deleted {
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Content {
     /// The exchange it is, or was, published to; empty for the default exchange. At most 255 bytes.
-    pub exchange: Arc<str>,
+    pub exchange: ShortString,
     /// The routing key it is, or was, published with. At most 255 bytes.
-    pub routing_key: Arc<str>,
+    pub routing_key: ShortString,
     /// Its properties.
     pub properties: Properties,
     /// Its body.
@@ -402,7 +403,7 @@ pub struct Content {
 
 impl Content {
     /// A body for an exchange and routing key, with no properties.
-    pub fn new(exchange: impl Into<Arc<str>>, routing_key: impl Into<Arc<str>>, body: impl Into<Body>) -> Content {
+    pub fn new(exchange: impl Into<ShortString>, routing_key: impl Into<ShortString>, body: impl Into<Body>) -> Content {
         Content { exchange: exchange.into(), routing_key: routing_key.into(), properties: Properties::new(), body: body.into() }
     }
 

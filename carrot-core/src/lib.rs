@@ -33,6 +33,7 @@ mod redial;
 mod report;
 mod sender;
 mod session;
+mod short_string;
 mod stop;
 mod topology;
 mod trial;

@@ -3,6 +3,8 @@
 //! A method or content header has to fit one frame. RabbitMQ closes the connection over one that does not, so drivers refuse it before it
 //! leaves; bodies are split over as many frames as they take.
 
+use std::convert::Infallible;
+
 use crate::backend::{ConsumeOptions, Declare, Delete, Publication};
 use crate::{Binding, Destination, Error, Headers, Properties, Result, Value};
 
@@ -39,7 +41,12 @@ fn value_size(value: &Value) -> usize {
 }
 
 fn properties_size(properties: &Properties) -> usize {
-    properties.strings().map(|(_, text)| short(text)).sum::<usize>()
+    let mut strings = 0;
+    let Ok(()) = properties.try_each_string(|_, text| -> std::result::Result<(), Infallible> {
+        strings += short(text);
+        Ok(())
+    });
+    strings
         + properties.headers().map_or(0, table_size)
         + properties.delivery_mode().map_or(0, |_| 1)
         + properties.priority().map_or(0, |_| 1)

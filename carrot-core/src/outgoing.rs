@@ -3,7 +3,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use crate::backend::Content;
+use crate::backend::{Content, ShortString};
 use crate::in_flight::InFlight;
 use crate::sender::Sender;
 use crate::{DeliveryMode, Headers, IntoBody, Properties, Receipt, Result, Value};
@@ -29,7 +29,7 @@ use crate::{DeliveryMode, Headers, IntoBody, Properties, Receipt, Result, Value}
 #[must_use = "a message is only sent by `send`, `publish`, `send_bytes` or `publish_bytes`"]
 pub struct Outgoing<'a> {
     sender: &'a Arc<Sender>,
-    routing_key: Arc<str>,
+    routing_key: ShortString,
     properties: Properties,
     mandatory: bool,
 }
@@ -38,14 +38,14 @@ impl<'a> Outgoing<'a> {
     pub(crate) fn new(sender: &'a Arc<Sender>) -> Outgoing<'a> {
         Outgoing {
             sender,
-            routing_key: Arc::clone(sender.routing_key()),
+            routing_key: sender.routing_key().clone(),
             properties: sender.properties().clone(),
             mandatory: sender.definition().mandatory,
         }
     }
 
     /// The routing key, at most 255 bytes. Defaults to the publisher's.
-    pub fn routing_key(mut self, routing_key: impl Into<Arc<str>>) -> Self {
+    pub fn routing_key(mut self, routing_key: impl Into<ShortString>) -> Self {
         self.routing_key = routing_key.into();
         self
     }
@@ -72,17 +72,17 @@ impl<'a> Outgoing<'a> {
     }
 
     /// The request that this message answers, at most 255 bytes. Defaults to none.
-    pub fn correlation_id(self, id: impl Into<Box<str>>) -> Self {
+    pub fn correlation_id(self, id: impl Into<ShortString>) -> Self {
         self.properties(|properties| properties.with_correlation_id(id))
     }
 
     /// The queue where an answer is to go, at most 255 bytes. Defaults to none.
-    pub fn reply_to(self, queue: impl Into<Box<str>>) -> Self {
+    pub fn reply_to(self, queue: impl Into<ShortString>) -> Self {
         self.properties(|properties| properties.with_reply_to(queue))
     }
 
     /// The identifier of this message, at most 255 bytes. Defaults to a random one.
-    pub fn message_id(self, id: impl Into<Box<str>>) -> Self {
+    pub fn message_id(self, id: impl Into<ShortString>) -> Self {
         self.properties(|properties| properties.with_message_id(id))
     }
 
@@ -190,44 +190,36 @@ impl<'a> Outgoing<'a> {
     }
 
     fn into_content(mut self, body: impl IntoBody) -> Content {
-        if self.properties.message_id().is_none() {
-            self.properties = self.properties.with_message_id(random_id());
-        }
+        self.properties.ensure_message_id(random_id);
         let body = body.into_body(self.sender.buffers());
-        Content { exchange: Arc::clone(self.sender.exchange()), routing_key: self.routing_key, properties: self.properties, body }
+        Content { exchange: self.sender.exchange().clone(), routing_key: self.routing_key, properties: self.properties, body }
     }
 }
 
-/// 128 random bits in hexadecimal digits.
-fn random_id() -> Box<str> {
-    let mut id = [0; 32];
-    for (digits, byte) in id.chunks_exact_mut(2).zip(fastrand::u128(..).to_ne_bytes()) {
-        digits.copy_from_slice(&PAIRS[usize::from(byte)]);
-    }
-    str::from_utf8(&id).unwrap_or_default().into()
+/// 128 random bits, as base64 for URLs has them.
+fn random_id() -> ShortString {
+    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+    let mut bits = fastrand::u128(..);
+    let id: [u8; 22] = std::array::from_fn(|_| {
+        let digit = DIGITS[(bits & 0x3f) as usize];
+        bits >>= 6;
+        digit
+    });
+    ShortString::inline(str::from_utf8(&id).unwrap_or_default())
 }
-
-/// The two hexadecimal digits of every byte.
-static PAIRS: [[u8; 2]; 256] = {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    let mut pairs = [[0; 2]; 256];
-    let mut byte = 0;
-    while byte < 256 {
-        pairs[byte] = [DIGITS[byte >> 4], DIGITS[byte & 0xf]];
-        byte += 1;
-    }
-    pairs
-};
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashSet;
+
     use super::*;
 
     #[test]
-    fn random_ids_are_32_hexadecimal_digits_and_differ() {
-        let (one, other) = (random_id(), random_id());
-        assert_eq!(one.len(), 32);
-        assert!(one.bytes().all(|digit| digit.is_ascii_digit() || (b'a'..=b'f').contains(&digit)), "{one}");
-        assert_ne!(one, other);
+    fn random_ids_are_22_digits_and_differ() {
+        let ids: Vec<ShortString> = (0..1000).map(|_| random_id()).collect();
+        assert!(ids.iter().all(|id| id.len() == 22 && id.bytes().all(|digit| digit.is_ascii_alphanumeric() || b"-_".contains(&digit))));
+        assert_eq!(ids.iter().collect::<HashSet<_>>().len(), ids.len());
+        // Every digit but the last, which holds two bits, is any of 64.
+        assert!((0..21).all(|at| ids.iter().map(|id| id.as_bytes()[at]).collect::<HashSet<_>>().len() > 60));
     }
 }

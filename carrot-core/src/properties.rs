@@ -1,4 +1,7 @@
+use std::convert::Infallible;
+
 use crate::Headers;
+use crate::short_string::ShortString;
 
 /// Whether a message outlives a restart of its broker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -48,9 +51,8 @@ impl From<DeliveryMode> for u8 {
 /// ```
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Properties {
-    // A message as a whole then fits what allocators pass between threads without a lock: 120 bytes.
     format: Option<Box<Format>>,
-    message_id: Option<Box<str>>,
+    message_id: Option<ShortString>,
     headers: Option<Box<Headers>>,
     delivery_mode: Option<DeliveryMode>,
     priority: Option<u8>,
@@ -60,20 +62,20 @@ pub struct Properties {
 
 #[derive(Debug, Clone, PartialEq, Default)]
 struct Format {
-    content_type: Option<Box<str>>,
-    content_encoding: Option<Box<str>>,
+    content_type: Option<ShortString>,
+    content_encoding: Option<ShortString>,
 }
 
 #[derive(Debug, Clone, PartialEq, Default)]
 struct Rare {
     timestamp: Option<u64>,
-    correlation_id: Option<Box<str>>,
-    reply_to: Option<Box<str>>,
-    expiration: Option<Box<str>>,
-    kind: Option<Box<str>>,
-    user_id: Option<Box<str>>,
-    app_id: Option<Box<str>>,
-    cluster_id: Option<Box<str>>,
+    correlation_id: Option<ShortString>,
+    reply_to: Option<ShortString>,
+    expiration: Option<ShortString>,
+    kind: Option<ShortString>,
+    user_id: Option<ShortString>,
+    app_id: Option<ShortString>,
+    cluster_id: Option<ShortString>,
 }
 
 macro_rules! strings {
@@ -85,7 +87,7 @@ macro_rules! strings {
 
         #[doc = concat!("Sets [`", stringify!($name), "`](Properties::", stringify!($name), ").")]
         #[must_use]
-        pub fn $with(mut self, value: impl Into<Box<str>>) -> Properties {
+        pub fn $with(mut self, value: impl Into<ShortString>) -> Properties {
             self.$group.get_or_insert_default().$name = Some(value.into());
             self
         }
@@ -112,7 +114,7 @@ impl Properties {
 
     /// Sets [`message_id`](Properties::message_id).
     #[must_use]
-    pub fn with_message_id(mut self, value: impl Into<Box<str>>) -> Properties {
+    pub fn with_message_id(mut self, value: impl Into<ShortString>) -> Properties {
         self.message_id = Some(value.into());
         self
     }
@@ -212,11 +214,32 @@ impl Properties {
 
     /// Every string property that is set, with its AMQP name.
     pub fn strings(&self) -> impl Iterator<Item = (&'static str, &str)> {
-        let common =
-            [("content-type", self.content_type()), ("content-encoding", self.content_encoding()), ("message-id", self.message_id())];
-        let rare = self.rare.as_deref().map_or([].as_slice(), |_| &RARE);
-        let rare = rare.iter().filter_map(|(name, get)| Some((*name, get(self)?)));
-        common.into_iter().filter_map(|(name, value)| Some((name, value?))).chain(rare)
+        let mut strings = Vec::new();
+        let Ok(()) = self.try_each_string(|name, value| -> Result<(), Infallible> {
+            strings.push((name, value));
+            Ok(())
+        });
+        strings.into_iter()
+    }
+
+    /// Calls `visit` with every string property that is set, and its AMQP name, until one fails.
+    pub(crate) fn try_each_string<'a, E>(&'a self, mut visit: impl FnMut(&'static str, &'a str) -> Result<(), E>) -> Result<(), E> {
+        if self.format.is_some() {
+            self.content_type().map_or(Ok(()), |text| visit("content-type", text))?;
+            self.content_encoding().map_or(Ok(()), |text| visit("content-encoding", text))?;
+        }
+        self.message_id().map_or(Ok(()), |text| visit("message-id", text))?;
+        if self.rare.is_some() {
+            for (name, get) in &RARE {
+                get(self).map_or(Ok(()), |text| visit(name, text))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Sets the message id if there is none.
+    pub(crate) fn ensure_message_id(&mut self, make: impl FnOnce() -> ShortString) {
+        self.message_id.get_or_insert_with(make);
     }
 }
 

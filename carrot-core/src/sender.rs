@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::backend::{Backend, ChannelOptions, Content, Declare, Publication};
+use crate::backend::{Backend, ChannelOptions, Content, Declare, Publication, ShortString};
 use crate::batch::BatchReport;
 use crate::buffers::Buffers;
 use crate::in_flight::{Answer, Attempt, InFlight};
@@ -16,8 +16,8 @@ use crate::{Connection, Error, Properties, PublisherDefinition, Result, validate
 #[derive(Debug)]
 pub(crate) struct Sender {
     definition: PublisherDefinition,
-    exchange: Arc<str>,
-    routing_key: Arc<str>,
+    exchange: ShortString,
+    routing_key: ShortString,
     properties: Properties,
     max_message_size: u64,
     /// For bodies that have to be copied.
@@ -30,7 +30,7 @@ impl Sender {
     /// Opens its channel, and declares its exchange.
     pub(crate) fn open(connection: &Connection, definition: PublisherDefinition) -> Result<Sender> {
         let exchange = definition.exchange.clone();
-        let name: Arc<str> = exchange.name.as_str().into();
+        let name = ShortString::from(&exchange.name);
         let window = Arc::new(Window::new(definition.max_in_flight, definition.max_bytes_in_flight));
         let unclaimed = Arc::new(Unclaimed::default());
         let options = if definition.confirms { ChannelOptions::publish() } else { ChannelOptions::publish().without_confirms() };
@@ -61,11 +61,11 @@ impl Sender {
         &self.definition
     }
 
-    pub(crate) fn exchange(&self) -> &Arc<str> {
+    pub(crate) fn exchange(&self) -> &ShortString {
         &self.exchange
     }
 
-    pub(crate) fn routing_key(&self) -> &Arc<str> {
+    pub(crate) fn routing_key(&self) -> &ShortString {
         &self.routing_key
     }
 

@@ -72,7 +72,7 @@ impl Publication<'_> {
         short_string("exchange", &self.content.exchange)?;
         short_string("routing key", &self.content.routing_key)?;
         let properties = &self.content.properties;
-        properties.strings().try_for_each(|(name, value)| short_string(name, value))?;
+        properties.try_each_string(short_string)?;
         properties.headers().map_or(Ok(()), |headers| table("headers", headers))
     }
 }

@@ -18,7 +18,7 @@ on_both_backends! {
         assert_eq!(message.properties().content_type(), Some("application/json"));
         assert_eq!(message.properties().content_encoding(), Some("utf-8"));
         assert_eq!(message.properties().delivery_mode(), Some(DeliveryMode::Persistent));
-        assert_eq!(message.properties().message_id().map(str::len), Some(32));
+        assert_eq!(message.properties().message_id().map(str::len), Some(22));
         assert_eq!((message.exchange(), message.routing_key()), ("", &*queue.name));
         assert!(!message.is_redelivered());
         message.ack().unwrap();
