@@ -57,6 +57,10 @@ impl Work {
         Work { codec, ..self }
     }
 
+    fn window(self, window: usize) -> Work {
+        Work { window, ..self }
+    }
+
     fn tls(self) -> Work {
         Work { tls: true, ..self }
     }
@@ -106,9 +110,10 @@ pub fn all() -> Vec<Work> {
     vec![
         publish("publish-100", 100_000).quick(),
         publish("publish-10k", 30_000).size(10_000),
-        publish("publish-1M", 600).size(1_000_000).quick(),
+        publish("publish-1M", 1_500).size(1_000_000).quick(),
         Work::new("window-100", "publish", "window", 50_000).quick(),
         Work::new("window-10k", "publish", "window", 20_000).size(10_000),
+        Work::new("window-8", "publish", "window", 20_000).window(8),
         each("each-1", 5_000).quick(),
         each("each-2", 10_000).threads(2),
         each("each-8", 20_000).threads(8).quick(),
@@ -122,7 +127,7 @@ pub fn all() -> Vec<Work> {
         consume("consume-100x4", 60_000).prefetch(100).threads(4),
         consume("consume-1000x4", 80_000).prefetch(1000).threads(4),
         consume("consume-10k", 30_000).size(10_000),
-        consume("consume-1M", 500).size(1_000_000).prefetch(10),
+        consume("consume-1M", 1_500).size(1_000_000).prefetch(10),
         Work::new("ping-pong", "publish and get it back", "ping-pong", 15_000).quick(),
         publish("tls-publish", 100_000).tls(),
         consume("tls-consume", 60_000).tls(),
