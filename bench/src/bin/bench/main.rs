@@ -23,7 +23,7 @@ Runs Carrot and its peers at the same work, interleaved, in several rounds.
 
   scripts/bench [--quick] [--check] [--record] [--write-docs] [--rounds N] [--minutes N] [--out DIR] [--peers A,B] [WORK ...]
 
-  WORK       works to run, by the beginnings of their names; all without any
+  WORK       works to run, by their names or the beginnings of some; all without any
   --quick    fewer works, peers and rounds: about a minute
   --check    fails if Carrot, compared to raw amiquip, is less than half as fast as recorded in bench/recorded.json
   --record   writes bench/recorded.json
@@ -82,9 +82,11 @@ fn options() -> Result<Option<Options>, Box<dyn Error>> {
     if let Some(unknown) = names.iter().find(|name| !works.iter().any(|work| work.name.starts_with(&***name))) {
         return Err(format!("no work is named {unknown}; --list lists them").into());
     }
+    let whole: Vec<&str> = works.iter().map(|work| work.name).collect();
+    let is_meant = |work: &Work, name: &str| work.name == name || (work.name.starts_with(name) && !whole.contains(&name));
     works.retain(|work| match names.is_empty() {
         true => work.quick || !quick,
-        false => names.iter().any(|name| work.name.starts_with(&**name)),
+        false => names.iter().any(|name| is_meant(work, name)),
     });
     let rounds = rounds.unwrap_or(if quick { 3 } else { 5 });
     let limit = Duration::from_secs_f64(60.0 * minutes.unwrap_or(if quick { 1.0 } else { 14.0 }));
