@@ -10,8 +10,6 @@
 mod settings;
 
 mod batch;
-mod body;
-mod buffers;
 mod codec;
 mod config;
 mod connection;
@@ -33,7 +31,6 @@ mod redial;
 mod report;
 mod sender;
 mod session;
-mod short_string;
 mod stop;
 mod topology;
 mod trial;
@@ -46,7 +43,7 @@ pub mod backend;
 pub mod limits;
 pub mod validate;
 
-pub use body::IntoBody;
+pub use backend::IntoBody;
 pub use codec::{BodyReader, Codec, Codecs, Encodable, Format, FormatError};
 pub use config::{ConnectionOptions, Credentials, Host, Pem, Scheme, Secret, TlsOptions};
 pub use connection::Connection;

@@ -1,7 +1,7 @@
 use std::convert::Infallible;
 
 use crate::Headers;
-use crate::short_string::ShortString;
+use crate::backend::ShortString;
 
 /// Whether a message outlives a restart of its broker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

@@ -3,9 +3,9 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use crate::backend::Buffers;
 use crate::backend::{Backend, ChannelOptions, Content, Declare, Publication, ShortString};
 use crate::batch::BatchReport;
-use crate::buffers::Buffers;
 use crate::in_flight::{Answer, Attempt, InFlight};
 use crate::session::{Opened, Session, may_pass};
 use crate::window::Window;

@@ -5,7 +5,7 @@ use std::mem;
 use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 
-use crate::buffers::Buffers;
+use super::Buffers;
 
 /// So many bytes lie in the body itself: a message then is one piece of memory, which matters most where one thread takes it and another
 /// gives it back.
