@@ -124,10 +124,11 @@ impl QueueState {
             if self.ready.is_empty() {
                 self.fetch(&queue.arrivals, !(busy && queue.can_wait()));
             }
-            let Some((key, consumer)) = self.consumers.alone().filter(|(_, consumer)| consumer.room() > 0) else { return };
             if self.ready.is_empty() {
                 return;
             }
+            // A message for which it has no room costs it its place in the line, should another come.
+            let Some((key, consumer)) = self.consumers.next().and_then(|_| self.consumers.alone()) else { return };
             let (manual, most) = (consumer.manual, consumer.room());
             let ready = &mut self.ready;
             let delivered;

@@ -175,6 +175,7 @@ macro_rules! __settlement {
                 consumers_on_different_connections_take_turns;
                 each_message_goes_to_one_consumer_only;
                 a_consumer_without_room_is_passed_over;
+                a_consumer_that_had_no_room_for_a_message_stands_behind_later_ones;
                 a_cancelled_consumer_leaves_its_share_to_the_others;
                 what_a_closed_channel_held_goes_to_the_other_consumers;
                 a_queue_may_be_got_from_and_consumed_at_once;

@@ -57,6 +57,18 @@ pub(crate) fn a_consumer_without_room_is_passed_over(harness: &dyn Harness) {
     full.quiet();
 }
 
+pub(crate) fn a_consumer_that_had_no_room_for_a_message_stands_behind_later_ones(harness: &dyn Harness) {
+    let stage = Stage::new(harness);
+    let queue = stage.queue();
+    stage.channel.put(&queue, ["a", "b"]);
+    let full = stage.channel.subscribe_as(&queue, &ConsumeOptions::prefetch(1));
+    let held = full.expect("a");
+    assert_eq!(body(&stage.channel.take(&queue)), "b");
+    let later = stage.channel.subscribe_as(&queue, &ConsumeOptions::prefetch(0));
+    stage.channel.requeue(&held);
+    later.expect("a");
+}
+
 pub(crate) fn a_cancelled_consumer_leaves_its_share_to_the_others(harness: &dyn Harness) {
     let stage = Stage::new(harness);
     let queue = stage.queue();
