@@ -147,8 +147,9 @@ impl From<Body> for Vec<u8> {
 
 /// What [`Outgoing::send_bytes`](crate::Outgoing::send_bytes) takes: bytes or text, owned or borrowed.
 ///
-/// What is owned (`Vec<u8>`, `String`, `Box<[u8]>`, [`Body`]) is sent from where it is. What is borrowed (`&[u8]`, `&str`, and references to
-/// arrays and to the owned ones) is copied once, into memory that the publisher uses again for its next large message.
+/// What is owned (`Vec<u8>`, `String`, `Box<[u8]>`, [`Body`], an owned [`Cow`]) is sent from where it is, unless it is small. What is borrowed
+/// (`&[u8]`, `&str`, and references to arrays and to the owned ones) or shared (`Arc<[u8]>`) is copied once, into memory that the
+/// publisher uses again for its next large message. Of anything else that dereferences to bytes pass that: `&*bytes`.
 pub trait IntoBody {
     /// The body; if it has to be copied, and is large, in memory of `buffers`.
     fn into_body(self, buffers: &Arc<Buffers>) -> Body;
@@ -194,23 +195,40 @@ macro_rules! borrowed {
     )*};
 }
 
+/// Those that are copied though they are given.
+macro_rules! copied {
+    ($([$($constant:tt)*] $type:ty),*) => {$(
+        impl<$($constant)*> From<$type> for Body {
+            fn from(bytes: $type) -> Body {
+                let bytes: &[u8] = bytes.as_ref();
+                bytes.into()
+            }
+        }
+
+        impl<$($constant)*> IntoBody for $type {
+            fn into_body(self, buffers: &Arc<Buffers>) -> Body {
+                let bytes: &[u8] = self.as_ref();
+                Body::copied(bytes, buffers)
+            }
+        }
+    )*};
+}
+
 owned!(Vec<u8>, String, Box<[u8]>);
-borrowed!([] [u8], [] str, [] Vec<u8>, [] String, [const N: usize] [u8; N]);
-
-impl<const N: usize> From<[u8; N]> for Body {
-    fn from(bytes: [u8; N]) -> Body {
-        Body::from(&bytes)
-    }
-}
-
-impl<const N: usize> IntoBody for [u8; N] {
-    fn into_body(self, buffers: &Arc<Buffers>) -> Body {
-        Body::copied(&self, buffers)
-    }
-}
+borrowed!([] [u8], [] str, [] Vec<u8>, [] String, [] Box<[u8]>, [] Arc<[u8]>, [] Body, [const N: usize] [u8; N]);
+copied!([] Arc<[u8]>, [] &mut [u8], [const N: usize] [u8; N]);
 
 macro_rules! either {
     ($($type:ty),*) => {$(
+        impl From<Cow<'_, $type>> for Body {
+            fn from(bytes: Cow<'_, $type>) -> Body {
+                match bytes {
+                    Cow::Borrowed(bytes) => bytes.into(),
+                    Cow::Owned(bytes) => bytes.into(),
+                }
+            }
+        }
+
         impl IntoBody for Cow<'_, $type> {
             fn into_body(self, buffers: &Arc<Buffers>) -> Body {
                 match self {
@@ -240,6 +258,7 @@ mod tests {
         assert_eq!(bytes.as_ptr(), address);
         assert_eq!(Cow::<[u8]>::Owned(vec![1, 2]).into_body(&buffers), [1, 2]);
         assert_eq!(String::from("text").into_body(&buffers), "text");
+        assert_eq!(Body::from(Cow::Borrowed("text")), "text");
         assert_eq!(format!("{buffers:?}"), "Buffers { count: 0, bytes: 0 }");
     }
 
@@ -265,6 +284,10 @@ mod tests {
         drop("small".into_body(&buffers));
         drop([0; 100].into_body(&buffers));
         drop(Cow::Borrowed("small").into_body(&buffers));
+        let shared: Arc<[u8]> = Arc::from([1, 2]);
+        for body in [(&shared).into_body(&buffers), shared.into_body(&buffers), [1, 2].as_mut_slice().into_body(&buffers)] {
+            assert_eq!((&body).into_body(&buffers), body);
+        }
         assert_eq!(format!("{buffers:?}"), "Buffers { count: 0, bytes: 0 }");
     }
 

@@ -50,7 +50,7 @@ impl Buffers {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A buffer with room for so many bytes, and for no more than twice as many unless it is new. It holds what it held last, at most `size` bytes of
+    /// A buffer with room for so many bytes, and for no more than about twice as many. It holds what it held last, at most `size` bytes of
     /// it: to be overwritten, or cleared.
     pub fn take(&self, size: usize) -> Vec<u8> {
         if size < Buffers::SMALLEST {
