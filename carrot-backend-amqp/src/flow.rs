@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 
 use crate::time::deadline_after;
 
-/// The most bytes on their way to the socket: enough to keep it busy, little enough to hold in memory. One larger message may go alone.
-const LIMIT: u64 = 1 << 20;
+/// With so many bytes on their way to the socket no other message is let in: enough to keep it busy, little enough to hold in memory.
+const LIMIT: u64 = 512 << 10;
 
 /// A gate before the outlet, which would keep more and more while the broker does not read.
 #[derive(Debug, Default)]
@@ -48,7 +48,8 @@ impl Flow {
             // Acknowledgements and calls leave too, and are not counted on entry: what has left may exceed what was handed over.
             let start = handed.max(self.left.load(Ordering::SeqCst));
             let backlog = start - self.left.load(Ordering::SeqCst).min(start);
-            if backlog > 0 && backlog + bytes > LIMIT {
+            // Whatever its size: a large message would else never find the gap that small ones slip into.
+            if backlog >= LIMIT {
                 return false;
             }
             match self.handed.compare_exchange_weak(handed, start + bytes, Ordering::SeqCst, Ordering::SeqCst) {
@@ -92,8 +93,9 @@ mod tests {
     }
 
     #[test]
-    fn a_larger_message_goes_alone() {
+    fn a_message_is_let_in_where_a_smaller_one_would_be() {
         let flow = Flow::default();
+        assert!(flow.enter(LIMIT as usize - 1, A_MOMENT));
         assert!(flow.enter(LIMIT as usize * 2, A_MOMENT));
         assert!(!flow.enter(1, A_MOMENT));
         flow.left(LIMIT as usize * 2);

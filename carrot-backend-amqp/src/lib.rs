@@ -36,7 +36,7 @@
 //!
 //! # Memory
 //!
-//! At most 1 MiB of messages, or one larger one, wait for the socket of one connection; `publish` waits for room. What a
+//! Less than 512 KiB of messages, and one more, wait for the socket of one connection; `publish` waits for room. What a
 //! consumer has not handed out is bounded by its prefetch, and by nothing if that is zero or acknowledgement is automatic.
 //!
 //! # Acknowledgements

@@ -69,7 +69,7 @@ impl Backend for MemoryBackend {
             Err(error) if error.is_channel_error() => return Ok(PublishTag(u64::MAX)),
             verdict => verdict?,
         };
-        if !handle.connection.throttle.wait_for_room(publication.content.body.len(), timeout) {
+        if !handle.connection.throttle.wait_for_room(timeout) {
             return Err(handle.explain(Error::timeout("publish", timeout)));
         }
         let mut publishing = lock(&handle.channel.publishing);

@@ -13,7 +13,7 @@ use crate::observers::Observers;
 use crate::sync::{Deadline, lock};
 
 /// The most bytes that are left unread, but for the last message: what the AMQP driver holds at most of what has not left.
-const ROOM: usize = 1 << 20;
+const ROOM: usize = 512 << 10;
 
 /// A publication that waits to be read.
 #[derive(Debug)]
@@ -81,15 +81,14 @@ impl Throttle {
         None
     }
 
-    /// Waits until there is room for `bytes` more that may have to be left unread; false if that took longer than `timeout`. One message
-    /// always fits.
-    pub(crate) fn wait_for_room(&self, bytes: usize, timeout: Duration) -> bool {
+    /// Waits until there is room for one more message, of any size, that may have to be left unread; false if that took longer than `timeout`.
+    pub(crate) fn wait_for_room(&self, timeout: Duration) -> bool {
         if !self.is_held() {
             return true;
         }
         let deadline = Deadline::after(timeout);
         let mut state = lock(&self.state);
-        while state.bytes > 0 && state.bytes + bytes > ROOM {
+        while state.bytes >= ROOM {
             let passed;
             (state, passed) = deadline.wait(&self.read, state);
             if passed {
