@@ -88,15 +88,17 @@ impl Incoming {
 
     /// Where to read to next.
     pub(crate) fn destination(&mut self) -> Destination<'_> {
-        let is_between = self.remaining == 1;
-        let payload = self.remaining.saturating_sub(1);
+        if self.way != Way::Collect || self.head.is_none_or(|head| head.payload < WORTH_A_READ) {
+            return Destination::Buffer(usize::MAX);
+        }
+        let remaining = self.remaining;
+        let payload = remaining.saturating_sub(1);
         match self.collected() {
             Some(large) if payload >= WORTH_A_READ => Destination::Body(large.room(payload)),
             // Once it is known what frame comes next, its payload can be read to where it belongs.
-            Some(large) if is_between && large.missing() >= WORTH_A_READ as u64 => Destination::Buffer(1 + frame::PREFIX),
+            Some(large) if large.missing() > payload as u64 => Destination::Buffer(remaining + frame::PREFIX),
             // What follows a large body is often another.
-            Some(large) if is_between && large.missing() == 0 => Destination::Buffer(FIRST_LOOK),
-            _ => Destination::Buffer(usize::MAX),
+            _ => Destination::Buffer(remaining + FIRST_LOOK),
         }
     }
 
