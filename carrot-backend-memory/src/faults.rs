@@ -154,8 +154,9 @@ impl Faults {
     ///
     /// Each connection learns of it by its next publication: it tells its observers
     /// [`Event::Blocked`](carrot_core::backend::Event::Blocked). That publication and those after it wait unread: `publish` gives a tag,
-    /// and `confirm` gives [`Error::Blocked`] at its timeout; with 512 KiB of bodies waiting so does `publish`. A connection that is cut or dropped meanwhile loses them, and closing it or
-    /// the channel waits for them. As on RabbitMQ, the publication by which a connection learns of it is still taken if its body is empty.
+    /// and `confirm` gives [`Error::Blocked`] at its timeout; with 512 KiB of bodies waiting so does `publish`. A connection that is cut
+    /// or dropped meanwhile loses them, and closing it or the channel waits for them. As on RabbitMQ, the publication by
+    /// which a connection learns of it is still taken if its body is empty.
     ///
     /// Everything else goes on. On RabbitMQ, nothing at all is read from a connection that was blocked: there, keep publishing and
     /// consuming on different connections, as carrot's AMQP driver does.

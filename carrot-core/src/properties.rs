@@ -224,10 +224,8 @@ impl Properties {
 
     /// Calls `visit` with every string property that is set, and its AMQP name, until one fails.
     pub(crate) fn try_each_string<'a, E>(&'a self, mut visit: impl FnMut(&'static str, &'a str) -> Result<(), E>) -> Result<(), E> {
-        if self.format.is_some() {
-            self.content_type().map_or(Ok(()), |text| visit("content-type", text))?;
-            self.content_encoding().map_or(Ok(()), |text| visit("content-encoding", text))?;
-        }
+        self.content_type().map_or(Ok(()), |text| visit("content-type", text))?;
+        self.content_encoding().map_or(Ok(()), |text| visit("content-encoding", text))?;
         self.message_id().map_or(Ok(()), |text| visit("message-id", text))?;
         if self.rare.is_some() {
             for (name, get) in &RARE {

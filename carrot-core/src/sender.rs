@@ -3,8 +3,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::backend::Buffers;
-use crate::backend::{Backend, ChannelOptions, Content, Declare, Publication, ShortString};
+use crate::backend::{Backend, Buffers, ChannelOptions, Content, Declare, Publication, ShortString};
 use crate::batch::BatchReport;
 use crate::in_flight::{Answer, Attempt, InFlight};
 use crate::session::{Opened, Session, may_pass};

@@ -13,8 +13,8 @@ const INLINE: usize = 110;
 
 /// The body of a message: its bytes, which [`Deref`] gives.
 ///
-/// It is made of what owns bytes without a copy, unless they are fewer than some hundred, and of a slice with one. `==` compares the bytes
-/// with those of whatever else holds some.
+/// It is made of what owns bytes without a copy, unless they are at most 110, and of a slice with one. `==` compares the bytes with those
+/// of whatever else holds some. To drop it frees memory or gives it back to its [`Buffers`], and never blocks.
 ///
 /// ```
 /// use carrot_core::backend::Body;
@@ -61,7 +61,7 @@ impl Body {
         Some(Body(Bytes::Inline { length: bytes.len() as u8, bytes: inline }))
     }
 
-    /// The bytes, to be kept or changed; they are not copied if they are many.
+    /// The bytes, to be kept or changed; they are copied only if they are at most 110. Memory of a [`Buffers`] does not come back to it then.
     pub fn into_vec(self) -> Vec<u8> {
         match self.0 {
             Bytes::Inline { .. } => self.to_vec(),
@@ -147,9 +147,19 @@ impl From<Body> for Vec<u8> {
 
 /// What [`Outgoing::send_bytes`](crate::Outgoing::send_bytes) takes: bytes or text, owned or borrowed.
 ///
-/// What is owned (`Vec<u8>`, `String`, `Box<[u8]>`, [`Body`], an owned [`Cow`]) is sent from where it is, unless it is small. What is borrowed
+/// What is owned (`Vec<u8>`, `String`, `Box<[u8]>`, [`Body`], an owned [`Cow`]) is sent from where it is, unless it is at most 110
+/// bytes. What is borrowed
 /// (`&[u8]`, `&str`, and references to arrays and to the owned ones) or shared (`Arc<[u8]>`) is copied once, into memory that the
 /// publisher uses again for its next large message. Of anything else that dereferences to bytes pass that: `&*bytes`.
+///
+/// ```
+/// use std::sync::Arc;
+/// use carrot_core::{IntoBody, backend::Buffers};
+///
+/// let buffers = Arc::new(Buffers::new());
+/// assert_eq!("text".into_body(&buffers), b"text");
+/// assert_eq!(vec![1, 2].into_body(&buffers), [1, 2]);
+/// ```
 pub trait IntoBody {
     /// The body; if it has to be copied, and is large, in memory of `buffers`.
     fn into_body(self, buffers: &Arc<Buffers>) -> Body;
@@ -178,16 +188,16 @@ macro_rules! owned {
     )*};
 }
 
-macro_rules! borrowed {
-    ($([$($constant:tt)*] $type:ty),*) => {$(
-        impl<$($constant)*> From<&$type> for Body {
-            fn from(bytes: &$type) -> Body {
+macro_rules! copied {
+    ($([$($generic:tt)*] $type:ty),*) => {$(
+        impl<$($generic)*> From<$type> for Body {
+            fn from(bytes: $type) -> Body {
                 let bytes: &[u8] = bytes.as_ref();
                 Body::inline(bytes).unwrap_or_else(|| Body(Bytes::Heap(Heap { bytes: bytes.to_vec(), home: None })))
             }
         }
 
-        impl<$($constant)*> IntoBody for &$type {
+        impl<$($generic)*> IntoBody for $type {
             fn into_body(self, buffers: &Arc<Buffers>) -> Body {
                 Body::copied(self.as_ref(), buffers)
             }
@@ -195,28 +205,9 @@ macro_rules! borrowed {
     )*};
 }
 
-/// Those that are copied though they are given.
-macro_rules! copied {
-    ($([$($constant:tt)*] $type:ty),*) => {$(
-        impl<$($constant)*> From<$type> for Body {
-            fn from(bytes: $type) -> Body {
-                let bytes: &[u8] = bytes.as_ref();
-                bytes.into()
-            }
-        }
-
-        impl<$($constant)*> IntoBody for $type {
-            fn into_body(self, buffers: &Arc<Buffers>) -> Body {
-                let bytes: &[u8] = self.as_ref();
-                Body::copied(bytes, buffers)
-            }
-        }
-    )*};
-}
-
 owned!(Vec<u8>, String, Box<[u8]>);
-borrowed!([] [u8], [] str, [] Vec<u8>, [] String, [] Box<[u8]>, [] Arc<[u8]>, [] Body, [const N: usize] [u8; N]);
-copied!([] Arc<[u8]>, [] &mut [u8], [const N: usize] [u8; N]);
+copied!([] &[u8], [] &mut [u8], [] &str, [] &Vec<u8>, [] &String, [] &Box<[u8]>, [] &Arc<[u8]>, [] Arc<[u8]>, [] &Body);
+copied!([const N: usize] &[u8; N], [const N: usize] [u8; N]);
 
 macro_rules! either {
     ($($type:ty),*) => {$(

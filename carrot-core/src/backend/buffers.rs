@@ -5,8 +5,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 /// Memory for large bodies that is used again, rather than taken from the system and given back for each message, which costs more than
 /// to copy the body.
 ///
-/// A driver has one for each connection, and a publisher one of its own. What [`Body::in_buffer`](crate::backend::Body::in_buffer) puts into a body
-/// comes back by itself when that is dropped.
+/// A driver has one for each connection, and a publisher one of its own. What [`Body::in_buffer`](crate::backend::Body::in_buffer) puts
+/// into a body comes back by itself when that is dropped.
 ///
 /// At most [`KEPT`](Buffers::KEPT) bytes are kept that nobody uses, and nothing smaller than [`SMALLEST`](Buffers::SMALLEST), since
 /// allocators are good at that. No method blocks.
