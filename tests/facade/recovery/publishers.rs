@@ -1,0 +1,143 @@
+//! Publishers whose connection is lost.
+
+use std::thread;
+use std::time::{Duration, Instant};
+
+use carrot::Error;
+use carrot::memory::Operation;
+
+use crate::support::ready;
+
+use super::{broker, distinct};
+
+#[test]
+fn a_publisher_goes_on_after_its_connection_was_cut() {
+    let (broker, connection) = broker();
+    connection.declare_queue("queue").unwrap();
+    let publisher = connection.publisher().routing_key("queue").build().unwrap();
+    for number in 0..3 {
+        publisher.send(&number).unwrap();
+        broker.faults().drop_connections();
+    }
+    assert_eq!(ready(&connection, "queue"), 3);
+}
+
+#[test]
+fn a_message_whose_confirm_is_lost_with_the_connection_is_sent_again_under_the_same_id() {
+    let (broker, connection) = broker();
+    let consumer = connection.consumer("queue").build().unwrap();
+    let publisher = connection.publisher().routing_key("queue").build().unwrap();
+    broker.faults().drop_connections_at(Operation::Confirm, 1);
+
+    publisher.message().message_id("the-one").send("x").unwrap();
+
+    let ids: Vec<_> = consumer
+        .drain()
+        .map(|message| {
+            let message = message.unwrap();
+            let id = message.properties().message_id().map(str::to_string);
+            message.ack().unwrap();
+            id
+        })
+        .collect();
+    assert_eq!(ids, [Some("the-one".to_string()), Some("the-one".to_string())]);
+}
+
+#[test]
+fn a_publisher_tries_to_connect_until_it_works() {
+    let (broker, connection) = broker();
+    connection.declare_queue("queue").unwrap();
+    let publisher = connection.publisher().routing_key("queue").build().unwrap();
+    broker.faults().drop_connections();
+    broker.faults().refuse_connects(3);
+    publisher.send("x").unwrap();
+    assert_eq!(broker.faults().outstanding(), 0);
+    assert_eq!(ready(&connection, "queue"), 1);
+}
+
+#[test]
+fn a_publisher_gives_up_at_its_deadline_and_tells_the_cause() {
+    let (broker, connection) = broker();
+    let publisher = connection.publisher().routing_key("queue").send_timeout(Duration::from_millis(200)).build().unwrap();
+    let receipt = publisher.publish("before").unwrap();
+    broker.faults().drop_connections();
+    broker.faults().refuse_connects(1_000_000);
+    let started = Instant::now();
+    let error = publisher.send("after").unwrap_err();
+    assert!(matches!(error, Error::Connect { .. }), "{error}");
+    assert!(started.elapsed() >= Duration::from_millis(150) && started.elapsed() < Duration::from_secs(2), "{:?}", started.elapsed());
+    // It may have been confirmed before the cut, but nobody had asked.
+    let error = receipt.wait().unwrap_err();
+    assert!(error.is_retryable(), "{error}");
+}
+
+#[test]
+fn a_confirm_that_never_comes_is_told_at_the_deadline() {
+    let (broker, connection) = broker();
+    let publisher = connection.publisher().routing_key("queue").send_timeout(Duration::from_millis(100)).build().unwrap();
+    broker.faults().lose_confirms(1);
+    assert!(matches!(publisher.send("x"), Err(Error::Timeout { .. })));
+    publisher.send("y").unwrap();
+}
+
+#[test]
+fn what_is_sent_again_keeps_its_order() {
+    for nth in [1, 2, 50, 99] {
+        let (broker, connection) = broker();
+        let consumer = connection.consumer("queue").build().unwrap();
+        let publisher = connection.publisher().routing_key("queue").max_in_flight(10).build().unwrap();
+        broker.faults().drop_connections_at(Operation::Publish, nth);
+        publisher.send_all(0..100).unwrap();
+        assert_eq!(distinct(&consumer), (0..100).collect::<Vec<_>>(), "cut at publish {nth}");
+    }
+}
+
+#[test]
+fn receipts_resolve_once_whatever_happens_in_between() {
+    let (broker, connection) = broker();
+    let consumer = connection.consumer("queue").build().unwrap();
+    let publisher = connection.publisher().routing_key("queue").build().unwrap();
+    let receipts: Vec<_> = (0..100).map(|number| publisher.publish(&number).unwrap()).collect();
+    broker.faults().drop_connections_at(Operation::Confirm, 30).drop_connections_at(Operation::Confirm, 60);
+    for receipt in receipts {
+        receipt.wait().unwrap();
+    }
+    assert_eq!(distinct(&consumer), (0..100).collect::<Vec<_>>());
+}
+
+#[test]
+fn many_threads_on_one_publisher_lose_nothing_to_many_cuts() {
+    let (broker, connection) = broker();
+    let consumer = connection.consumer("queue").build().unwrap();
+    let publisher = connection.publisher().routing_key("queue").max_in_flight(20).build().unwrap();
+    for cut in 1..=20 {
+        broker.faults().drop_connections_at(Operation::Publish, cut * 37);
+    }
+    thread::scope(|scope| {
+        for first in 0..8_u32 {
+            let publisher = &publisher;
+            scope.spawn(move || {
+                for number in (first..1600).step_by(8) {
+                    publisher.send(&number).unwrap();
+                }
+            });
+        }
+    });
+    let mut numbers = distinct(&consumer);
+    numbers.sort_unstable();
+    assert_eq!(numbers, (0..1600).collect::<Vec<_>>());
+}
+
+#[test]
+fn a_blocked_publisher_waits_until_its_deadline_and_tells_the_reason() {
+    let (broker, connection) = broker();
+    let consumer = connection.consumer("queue").build().unwrap();
+    let publisher = connection.publisher().routing_key("queue").send_timeout(Duration::from_millis(150)).build().unwrap();
+    publisher.send("before").unwrap();
+    broker.faults().block_publishers("low on memory");
+    let error = publisher.send("meanwhile").unwrap_err();
+    assert!(matches!(&error, Error::Blocked { reason } if reason == "low on memory"), "{error}");
+    consumer.fetch().unwrap().unwrap().ack().unwrap();
+    broker.faults().unblock_publishers();
+    publisher.send("after").unwrap();
+}
