@@ -53,9 +53,8 @@ impl Collected {
         self.filled += count;
     }
 
-    /// The frame that announced it, and the body.
-    pub(crate) fn finish(mut self, buffers: &Arc<Buffers>) -> (Vec<u8>, Body) {
-        self.buffer.truncate(self.filled);
+    /// The frame that announced it, and the body, once nothing is missing.
+    pub(crate) fn finish(self, buffers: &Arc<Buffers>) -> (Vec<u8>, Body) {
         (self.header, Body::in_buffer(self.buffer, buffers))
     }
 }
