@@ -82,7 +82,7 @@ mod tests {
                 rest = &behind[count..];
             }
             let (header, body) = collected.finish(&buffers);
-            assert!((header, &body) == (vec![1], &body));
+            assert_eq!(header, [1]);
             assert!(body == bytes, "{used} bytes used before");
         }
     }
