@@ -3,7 +3,6 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 use std::fs;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -13,10 +12,11 @@ use carrot::{Connection, ConnectionOptions, Message, Queue};
 const ROUNDS: usize = 3000;
 const SOON: Duration = Duration::from_secs(60);
 
-/// The tests count what the whole process has, so each needs it to itself.
-fn alone() -> MutexGuard<'static, ()> {
-    static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
-    ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner)
+/// One test, since the threads of the test harness are counted too, and those come and go with its tests.
+#[test]
+fn whatever_is_closed_or_dropped_leaves_nothing() {
+    connections();
+    consumers_and_workers();
 }
 
 /// Threads, file descriptors, queues, and exchanges.
@@ -48,9 +48,7 @@ fn least(one: [usize; 4], other: [usize; 4]) -> [usize; 4] {
     std::array::from_fn(|index| one[index].min(other[index]))
 }
 
-#[test]
-fn connections_that_are_closed_or_dropped_leave_nothing() {
-    let _alone = alone();
+fn connections() {
     let broker = Broker::named("leaks");
     leaves_nothing(&broker, |round| {
         let connection = carrot::connect(ConnectionOptions::memory_named("leaks")).unwrap();
@@ -69,9 +67,7 @@ fn connections_that_are_closed_or_dropped_leave_nothing() {
     });
 }
 
-#[test]
-fn consumers_and_workers_leave_nothing() {
-    let _alone = alone();
+fn consumers_and_workers() {
     let broker = Broker::new();
     let connection = Connection::new(broker.connector());
     let publisher = connection.publisher().routing_key("jobs").build().unwrap();

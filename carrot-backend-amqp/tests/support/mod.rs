@@ -4,6 +4,8 @@
 
 pub(crate) mod channels;
 pub(crate) mod fake;
+#[cfg(target_os = "linux")]
+pub(crate) mod leaks;
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
