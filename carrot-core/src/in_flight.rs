@@ -90,18 +90,18 @@ impl InFlight {
         self.lock().attempt.as_ref().is_some_and(|attempt| Arc::ptr_eq(&attempt.channel, channel))
     }
 
-    /// Settles its fate. `None` if it was settled before; else a failure that nobody is left to ask for.
-    pub(crate) fn resolve(&self, fate: Result<()>) -> Option<Result<()>> {
+    /// Settles its fate, unless it was settled before. Before anybody can see it, `first` is called, with the failure if nobody is left to
+    /// ask for that.
+    pub(crate) fn resolve(&self, fate: Result<()>, first: impl FnOnce(Option<&Error>)) {
         let mut inside = self.lock();
         if inside.fate.is_some() {
-            return None;
+            return;
         }
-        let unclaimed = if inside.abandoned { fate.clone() } else { Ok(()) };
+        first(fate.as_ref().err().filter(|_| inside.abandoned));
         inside.reported = inside.abandoned;
         inside.fate = Some(fate);
         inside.attempt = None;
         self.tell(inside);
-        Some(unclaimed)
     }
 
     /// Waits until `until` for its fate. Gives what the broker, or the channel, said; that is not recorded yet: the caller decides

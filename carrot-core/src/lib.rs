@@ -9,6 +9,7 @@
 #[macro_use]
 mod settings;
 
+mod backlog;
 mod batch;
 mod codec;
 mod config;
@@ -19,6 +20,7 @@ mod error;
 mod handler;
 mod in_flight;
 mod intake;
+mod line;
 mod message;
 mod messages;
 mod outgoing;

@@ -127,7 +127,7 @@ impl Publisher {
     ///
     /// At most [`max_in_flight`](crate::PublisherBuilder::max_in_flight) messages and
     /// [`max_bytes_in_flight`](crate::PublisherBuilder::max_bytes_in_flight) bytes are unconfirmed at once; beyond that it blocks until
-    /// the oldest is confirmed, the send timeout at most.
+    /// the oldest is confirmed, the send timeout at most. Threads that wait for room are served in the order in which they came.
     ///
     /// # Errors
     /// As [`send`](Publisher::send), as far as it is known yet.

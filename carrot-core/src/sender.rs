@@ -1,9 +1,10 @@
 //! The working part of a publisher.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::backend::{Backend, Buffers, ChannelOptions, Content, Declare, Publication, ShortString};
+use crate::backend::{Buffers, ChannelOptions, Content, Declare, Publication, ShortString};
+use crate::backlog::Backlog;
 use crate::batch::BatchReport;
 use crate::in_flight::{Answer, Attempt, InFlight};
 use crate::session::{Opened, Session, may_pass};
@@ -22,7 +23,7 @@ pub(crate) struct Sender {
     /// For bodies that have to be copied.
     buffers: Arc<Buffers>,
     session: Session<()>,
-    backlog: Backlog,
+    backlog: Arc<Backlog>,
 }
 
 impl Sender {
@@ -30,17 +31,16 @@ impl Sender {
     pub(crate) fn open(connection: &Connection, definition: PublisherDefinition) -> Result<Sender> {
         let exchange = definition.exchange.clone();
         let name = ShortString::from(&exchange.name);
-        let window = Arc::new(Window::new(definition.max_in_flight, definition.max_bytes_in_flight));
-        let unclaimed = Arc::new(Unclaimed::default());
+        let backlog = Arc::new(Backlog::new(Window::new(definition.max_in_flight, definition.max_bytes_in_flight)));
         let options = if definition.confirms { ChannelOptions::publish() } else { ChannelOptions::publish().without_confirms() };
-        let backlog = Backlog { window: Arc::clone(&window), unclaimed: Arc::clone(&unclaimed) };
+        let unanswered = Arc::clone(&backlog);
         let limit = connection.call_timeout();
         let session = connection.session(options, "publisher", move |channel, until| {
             if !exchange.is_default() {
                 let (channel, exchange) = (Arc::clone(channel), exchange.clone());
                 within(until, limit, "declaring an exchange", move || channel.declare(Declare::Exchange(&exchange)))?;
             }
-            backlog.send_again(channel, until)
+            unanswered.send_again(channel, until)
         });
         let sender = Sender {
             exchange: name,
@@ -48,7 +48,7 @@ impl Sender {
             properties: definition.template(),
             max_message_size: connection.max_message_size(),
             buffers: Arc::default(),
-            backlog: Backlog { window, unclaimed },
+            backlog,
             session,
             definition,
         };
@@ -98,25 +98,37 @@ impl Sender {
             self.hand_over_unconfirmed(&content, mandatory)?;
             let timeout = self.definition.send_timeout;
             let message = InFlight::new(content, mandatory, timeout, Instant::now() + timeout, 0);
-            message.resolve(Ok(()));
+            message.resolve(Ok(()), |_| {});
             return Ok(Arc::new(message));
         }
         Publication { content: &content, mandatory }.validate()?;
         validate::body(&content.body, self.max_message_size)?;
-        let timeout = self.definition.send_timeout;
-        let deadline = Instant::now() + timeout;
-        let message = loop {
-            match self.backlog.window.enter(&content, mandatory, timeout, deadline) {
-                Ok(message) => break message,
-                Err(oldest) => self.make_room(&oldest, deadline, timeout)?,
-            }
-        };
+        let message = self.let_in(&content, mandatory)?;
         if let Err(error) = self.send_until_gone(&message) {
             self.backlog.resolve(&message, Err(error.clone()));
             message.report();
             return Err(error);
         }
         Ok(message)
+    }
+
+    /// Waits until there is room for a message.
+    fn let_in(&self, content: &Arc<Content>, mandatory: bool) -> Result<Arc<InFlight>> {
+        let window = &self.backlog.window;
+        let timeout = self.definition.send_timeout;
+        let deadline = Instant::now() + timeout;
+        let bytes = content.body.len();
+        let message = |sequence| InFlight::new(Arc::clone(content), mandatory, timeout, deadline, sequence);
+        if let Some(message) = window.enter(bytes, message) {
+            return Ok(message);
+        }
+        let turn = window.line.turn(deadline).ok_or_else(|| no_room(timeout))?;
+        loop {
+            match window.enter_in_turn(&turn, bytes, message) {
+                Ok(message) => return Ok(message),
+                Err(oldest) => self.make_room(&oldest, deadline, timeout)?,
+            }
+        }
     }
 
     /// Publishes on the channel of the moment; once more if that was replaced meanwhile, since whoever replaced it may not have known of
@@ -148,7 +160,7 @@ impl Sender {
     fn make_room(&self, oldest: &InFlight, deadline: Instant, timeout: Duration) -> Result<()> {
         match self.wait(oldest, deadline.min(oldest.deadline)) {
             Err(error @ Error::Blocked { .. }) if Instant::now() >= deadline => Err(error),
-            _ if Instant::now() >= deadline => Err(Error::timeout("waiting for room among the unconfirmed messages", timeout)),
+            _ if Instant::now() >= deadline => Err(no_room(timeout)),
             _ => Ok(()),
         }
     }
@@ -226,7 +238,7 @@ impl Sender {
 
     /// Says that the receipt of a message is gone.
     pub(crate) fn abandon(&self, message: &InFlight) {
-        self.backlog.unclaimed.keep(message.abandon());
+        self.backlog.abandon(message);
     }
 
     pub(crate) fn flush(&self) -> Result<()> {
@@ -235,8 +247,7 @@ impl Sender {
             let fate = self.wait(&message, message.deadline);
             batch.confirmed += usize::from(fate.is_ok());
         }
-        let unclaimed = std::mem::take(&mut *self.backlog.unclaimed.lock());
-        unclaimed.into_iter().enumerate().for_each(|(index, error)| batch.failed(index, error));
+        self.backlog.take_unclaimed().into_iter().enumerate().for_each(|(index, error)| batch.failed(index, error));
         batch.finish()
     }
 
@@ -247,54 +258,8 @@ impl Sender {
     }
 }
 
-/// The messages that are not confirmed, and the failures that nobody was told.
-#[derive(Debug)]
-struct Backlog {
-    window: Arc<Window>,
-    unclaimed: Arc<Unclaimed>,
-}
-
-impl Backlog {
-    fn resolve(&self, message: &InFlight, fate: Result<()>) {
-        if let Some(unclaimed) = message.resolve(fate) {
-            self.window.leave(message);
-            self.unclaimed.keep(unclaimed);
-        }
-    }
-
-    /// Sends what was on a channel before `channel` and has no answer, in the old order, before anything new can be sent. What is past its
-    /// deadline is not sent any more.
-    fn send_again(&self, channel: &Arc<dyn Backend>, until: Instant) -> Result<()> {
-        for message in self.window.messages().iter().filter(|message| message.is_elsewhere_than(channel)) {
-            let now = Instant::now();
-            if now >= message.deadline {
-                continue;
-            }
-            match channel.publish(&message.publication(), until.saturating_duration_since(now)) {
-                Ok(tag) => message.sent(Attempt { channel: Arc::clone(channel), tag }),
-                Err(error @ Error::Invalid { .. }) => self.resolve(message, Err(error)),
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(())
-    }
-}
-
-/// Failures of messages whose receipt is gone, for the next flush to tell.
-#[derive(Debug, Default)]
-struct Unclaimed(Mutex<Vec<Error>>);
-
-impl Unclaimed {
-    fn keep(&self, unclaimed: Result<()>) {
-        if let Err(error) = unclaimed {
-            log::warn!("a message whose receipt was dropped was not confirmed: {error}");
-            self.lock().push(error);
-        }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Vec<Error>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
+fn no_room(timeout: Duration) -> Error {
+    Error::timeout("waiting for room among the unconfirmed messages", timeout)
 }
 
 /// Whether a failure to publish says that the channel had ended before, and nothing of the message itself. A way to the broker that is

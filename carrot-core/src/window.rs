@@ -2,21 +2,22 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
 
-use crate::backend::Content;
 use crate::in_flight::InFlight;
+use crate::line::{Line, Turn};
 
 /// Limits how many messages, and how many bytes, are in flight at once.
 #[derive(Debug)]
 pub(crate) struct Window {
     max_messages: usize,
     max_bytes: usize,
-    waiting: Mutex<Waiting>,
+    inside: Mutex<Inside>,
+    /// Where threads wait for room: one of them sees to it, the others to being the next.
+    pub(crate) line: Line,
 }
 
 #[derive(Debug, Default)]
-struct Waiting {
+struct Inside {
     bytes: usize,
     sequence: u64,
     messages: BTreeMap<u64, Arc<InFlight>>,
@@ -24,37 +25,49 @@ struct Waiting {
 
 impl Window {
     pub(crate) fn new(max_messages: usize, max_bytes: usize) -> Window {
-        Window { max_messages, max_bytes, waiting: Mutex::default() }
+        Window { max_messages, max_bytes, inside: Mutex::default(), line: Line::default() }
     }
 
-    /// Lets a message in if there is room, or else names the oldest message in the way. One message always fits.
-    pub(crate) fn enter(
+    /// Lets in what `message` makes of its place in the order of sending, with a body of so many bytes, if there is room and nobody waits
+    /// for that.
+    pub(crate) fn enter(&self, bytes: usize, message: impl FnOnce(u64) -> InFlight) -> Option<Arc<InFlight>> {
+        if !self.line.is_empty() {
+            return None;
+        }
+        self.admit(bytes, message).ok()
+    }
+
+    /// Lets a message in as [`enter`](Window::enter) does, when it is its turn; or else names the oldest message in the way. One message
+    /// always fits.
+    pub(crate) fn enter_in_turn(
         &self,
-        content: &Arc<Content>,
-        mandatory: bool,
-        timeout: Duration,
-        deadline: Instant,
+        _turn: &Turn<'_>,
+        bytes: usize,
+        message: impl FnOnce(u64) -> InFlight,
     ) -> Result<Arc<InFlight>, Arc<InFlight>> {
-        let mut waiting = self.lock();
-        let bytes = content.body.len();
-        let fits = waiting.messages.len() < self.max_messages && waiting.bytes.saturating_add(bytes) <= self.max_bytes;
-        if let Some((_, oldest)) = waiting.messages.first_key_value()
+        self.admit(bytes, message)
+    }
+
+    fn admit(&self, bytes: usize, message: impl FnOnce(u64) -> InFlight) -> Result<Arc<InFlight>, Arc<InFlight>> {
+        let mut inside = self.lock();
+        let fits = inside.messages.len() < self.max_messages && inside.bytes.saturating_add(bytes) <= self.max_bytes;
+        if let Some((_, oldest)) = inside.messages.first_key_value()
             && !fits
         {
             return Err(Arc::clone(oldest));
         }
-        waiting.bytes += bytes;
-        waiting.sequence += 1;
-        let message = Arc::new(InFlight::new(Arc::clone(content), mandatory, timeout, deadline, waiting.sequence));
-        waiting.messages.insert(message.sequence, Arc::clone(&message));
+        inside.bytes += bytes;
+        inside.sequence += 1;
+        let message = Arc::new(message(inside.sequence));
+        inside.messages.insert(message.sequence, Arc::clone(&message));
         Ok(message)
     }
 
-    /// Lets a resolved message out.
+    /// Lets a message out.
     pub(crate) fn leave(&self, message: &InFlight) {
-        let mut waiting = self.lock();
-        if waiting.messages.remove(&message.sequence).is_some() {
-            waiting.bytes -= message.content.body.len();
+        let mut inside = self.lock();
+        if inside.messages.remove(&message.sequence).is_some() {
+            inside.bytes -= message.content.body.len();
         }
     }
 
@@ -63,7 +76,7 @@ impl Window {
         self.lock().messages.values().cloned().collect()
     }
 
-    fn lock(&self) -> MutexGuard<'_, Waiting> {
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Inside> {
+        self.inside.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -16,7 +16,7 @@ fn main() -> Result<()> {
     match job.work() {
         "publish" => publish(&job),
         "window" => window(&job),
-        "each" => each(&job),
+        "each" | "full-window" => each(&job),
         "consume" => consume(&job),
         "ping-pong" => ping_pong(&job),
         "send" => send(&job),

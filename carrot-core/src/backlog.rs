@@ -1,0 +1,138 @@
+//! What a publisher has not heard of yet, and what nobody has been told.
+
+use std::mem;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use crate::backend::Backend;
+use crate::in_flight::{Attempt, InFlight};
+use crate::window::Window;
+use crate::{Error, Result};
+
+/// The messages that have no answer yet, and the failures that nobody was told.
+#[derive(Debug)]
+pub(crate) struct Backlog {
+    pub(crate) window: Window,
+    /// Failures of messages whose receipt is gone.
+    unclaimed: Mutex<Vec<Error>>,
+}
+
+impl Backlog {
+    pub(crate) fn new(window: Window) -> Backlog {
+        Backlog { window, unclaimed: Mutex::default() }
+    }
+
+    /// Records the fate of a message. Whoever sees it finds that there is room in its place, and its failure where it belongs.
+    pub(crate) fn resolve(&self, message: &InFlight, fate: Result<()>) {
+        let mut unclaimed = None;
+        message.resolve(fate, |failure| {
+            self.window.leave(message);
+            unclaimed = failure.cloned();
+            self.unclaimed().extend(unclaimed.clone());
+        });
+        if let Some(error) = unclaimed {
+            warn(&error);
+        }
+    }
+
+    /// Says that the receipt of a message is gone.
+    pub(crate) fn abandon(&self, message: &InFlight) {
+        if let Err(error) = message.abandon() {
+            warn(&error);
+            self.unclaimed().push(error);
+        }
+    }
+
+    /// The failures of messages whose receipt is gone, for somebody to be told at last.
+    pub(crate) fn take_unclaimed(&self) -> Vec<Error> {
+        mem::take(&mut *self.unclaimed())
+    }
+
+    fn unclaimed(&self) -> MutexGuard<'_, Vec<Error>> {
+        self.unclaimed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Sends what was on a channel before `channel` and has no answer, in the old order, before anything new can be sent. What is past its
+    /// deadline is not sent any more.
+    pub(crate) fn send_again(&self, channel: &Arc<dyn Backend>, until: Instant) -> Result<()> {
+        for message in self.window.messages().iter().filter(|message| message.is_elsewhere_than(channel)) {
+            let now = Instant::now();
+            if now >= message.deadline {
+                continue;
+            }
+            match channel.publish(&message.publication(), until.saturating_duration_since(now)) {
+                Ok(tag) => message.sent(Attempt { channel: Arc::clone(channel), tag }),
+                Err(error @ Error::Invalid { .. }) => self.resolve(message, Err(error)),
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+}
+
+fn warn(unclaimed: &Error) {
+    log::warn!("a message whose receipt was dropped was not confirmed: {unclaimed}");
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+    use std::thread;
+    use std::time::Duration;
+
+    use super::*;
+    use crate::backend::Content;
+
+    fn backlog_of(messages: usize, bytes: usize) -> Backlog {
+        Backlog::new(Window::new(messages, bytes))
+    }
+
+    fn message(bytes: usize, sequence: u64) -> InFlight {
+        let timeout = Duration::from_secs(20);
+        let content = Arc::new(Content::new("", "", vec![0; bytes]));
+        InFlight::new(content, false, timeout, Instant::now() + timeout, sequence)
+    }
+
+    fn enter(backlog: &Backlog, bytes: usize) -> Option<Arc<InFlight>> {
+        backlog.window.enter(bytes, |sequence| message(bytes, sequence))
+    }
+
+    #[test]
+    fn who_sees_a_message_resolved_finds_room_and_its_failure() {
+        let backlog = backlog_of(1, 1);
+        for _ in 0..20_000 {
+            let first = enter(&backlog, 1).unwrap();
+            assert!(enter(&backlog, 1).is_none());
+            backlog.abandon(&first);
+            thread::scope(|scope| {
+                let seer = scope.spawn(|| {
+                    while !first.is_resolved() {
+                        std::hint::spin_loop();
+                    }
+                    (enter(&backlog, 1), backlog.take_unclaimed().len())
+                });
+                backlog.resolve(&first, Err(Error::Refused));
+                let (second, failures) = seer.join().unwrap();
+                assert_eq!(failures, 1);
+                backlog.resolve(&second.unwrap(), Ok(()));
+            });
+        }
+    }
+
+    #[test]
+    fn a_large_message_does_not_starve_behind_small_ones() {
+        let backlog = backlog_of(10, 100);
+        let oldest = enter(&backlog, 60).unwrap();
+        assert!(enter(&backlog, 50).is_none());
+        let turn = backlog.window.line.turn(Instant::now()).unwrap();
+        assert!(enter(&backlog, 1).is_none(), "it would fit, but another one waits");
+        let in_the_way = backlog.window.enter_in_turn(&turn, 50, |sequence| message(50, sequence)).unwrap_err();
+        assert!(Arc::ptr_eq(&in_the_way, &oldest));
+        backlog.resolve(&oldest, Ok(()));
+        backlog.window.enter_in_turn(&turn, 50, |sequence| message(50, sequence)).unwrap();
+        drop(turn);
+        assert!(enter(&backlog, 50).is_some());
+        assert!(enter(&backlog, 1).is_none(), "full");
+    }
+}
