@@ -113,10 +113,12 @@ impl Confirms {
         }
     }
 
-    /// Takes answers, in the order in which they came.
-    pub(crate) fn take(&self, news: impl IntoIterator<Item = Answer>) {
+    /// Takes answers, in the order in which they came. Gives for how many messages there is room now, if somebody has waited for that and
+    /// is likely to send as many.
+    pub(crate) fn take(&self, news: impl IntoIterator<Item = Answer>) -> usize {
         let mut state = self.lock();
         let State { answers, waiting, returns_due, .. } = &mut *state;
+        let mut answered = 0;
         for answer in news {
             match answer {
                 Answer::Return if self.confirming => *returns_due += 1,
@@ -125,15 +127,17 @@ impl Confirms {
                 Answer::Confirm(Confirm { tag, multiple, refused }) => {
                     self.read_returns(mem::take(returns_due), answers);
                     match self.issued.load(Ordering::SeqCst) {
-                        issued if (1..=issued).contains(&tag) => answers.confirm(tag, multiple, refused),
+                        issued if (1..=issued).contains(&tag) => answered += answers.confirm(tag, multiple, refused),
                         _ => warn!("the broker confirmed publication {tag}, which there is not"),
                     }
                 }
             }
         }
-        let answered: Vec<_> = waiting.extract_if(|tag, _| answers.is_answered(*tag)).collect();
+        let woken: Vec<_> = waiting.extract_if(|tag, _| answers.is_answered(*tag)).collect();
         drop(state);
-        answered.into_iter().for_each(|(_, waiter)| waiter.unpark());
+        let expected = if woken.is_empty() { 0 } else { answered };
+        woken.into_iter().for_each(|(_, waiter)| waiter.unpark());
+        usize::try_from(expected).unwrap_or(usize::MAX)
     }
 
     /// Says that no more answers come.
@@ -174,7 +178,8 @@ impl Answers {
         })
     }
 
-    fn confirm(&mut self, tag: u64, multiple: bool, refused: bool) {
+    /// Gives how many messages are answered by this.
+    fn confirm(&mut self, tag: u64, multiple: bool, refused: bool) -> u64 {
         let first = if multiple { self.answered.end_of_first() + 1 } else { tag };
         if refused {
             for tag in first..=tag {
@@ -183,10 +188,11 @@ impl Answers {
                 }
             }
         }
-        self.answered.insert(first, tag);
+        let answered = self.answered.insert(first, tag);
         while self.mandatory.front().is_some_and(|(tag, _)| self.answered.contains(*tag)) {
             self.mandatory.pop_front();
         }
+        answered
     }
 
     fn keep(&mut self, tag: u64, outcome: Outcome) {

@@ -165,6 +165,22 @@ fn each_of_many_threads_gets_its_own_answer() {
 }
 
 #[test]
+fn who_waited_is_likely_to_send_as_much_as_was_answered() {
+    let (_broker, confirms) = pair();
+    let confirm = |tag, multiple| confirms.take([Answer::Confirm(Confirm { tag, multiple, refused: false })]);
+    assert_eq!(confirm(10, true), 0, "nobody waits");
+    thread::scope(|scope| {
+        let waiter = scope.spawn(|| confirms.wait(15, Instant::now() + LONG));
+        while confirms.lock().waiting.is_empty() {
+            thread::yield_now();
+        }
+        assert_eq!(confirm(14, false), 0, "nobody waits for this one");
+        assert_eq!(confirm(20, true), 9, "11 to 20, of which 14 is known");
+        waiter.join().unwrap().unwrap();
+    });
+}
+
+#[test]
 fn waiting_threads_all_hear_of_the_end() {
     let (_broker, confirms) = pair();
     let late = Instant::now() + LONG;

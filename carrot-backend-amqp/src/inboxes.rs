@@ -63,11 +63,12 @@ impl Inboxes {
         }
     }
 
-    /// Tells the answers that have come, and the ends.
-    pub(crate) fn tell(&self, news: &mut News) {
+    /// Tells the answers that have come, and the ends. Gives how many messages are likely to be sent at once for that.
+    pub(crate) fn tell(&self, news: &mut News) -> usize {
+        let mut expected = 0_usize;
         for answers in news.answers.chunk_by(|(one, _), (other, _)| one == other) {
             if let Some(inbox) = answers.first().and_then(|(channel, _)| self.of(*channel)) {
-                inbox.confirms.take(answers.iter().map(|(_, answer)| *answer));
+                expected = expected.saturating_add(inbox.confirms.take(answers.iter().map(|(_, answer)| *answer)));
             }
         }
         news.answers.clear();
@@ -77,6 +78,7 @@ impl Inboxes {
                 inbox.confirms.end();
             }
         }
+        expected
     }
 
     /// Says that nothing comes any more.

@@ -122,7 +122,9 @@ impl Ledger {
 
 fn push_frames(frames: &mut Vec<Settlement>, verdict: Verdict, mut run: Vec<u64>, settled: &mut Ranges) {
     run.sort_unstable();
-    run.iter().for_each(|tag| settled.insert(*tag, *tag));
+    for tag in &run {
+        settled.insert(*tag, *tag);
+    }
     let covered = settled.end_of_first();
     let without_hole = run.iter().take_while(|tag| **tag <= covered).count();
     let skipped = without_hole.saturating_sub(1);

@@ -79,6 +79,7 @@ mod events;
 mod flow;
 mod frame;
 mod frames;
+mod gathering;
 mod inboxes;
 mod incoming;
 mod inspector;

@@ -15,9 +15,12 @@ use mio::{Events, Poll, PollOpt, Ready, Token};
 use crate::flow::Flow;
 use crate::frame::{CHANNEL_CLOSE, CHANNEL_CLOSE_OK, CHANNEL_OPEN, CONNECTION_CLOSE, CONNECTION_CLOSE_OK, Head};
 use crate::frames::Frames;
+use crate::gathering::Gathering;
 
 /// How often a thread that sends writes what others have sent meanwhile, before it leaves that to the writer.
 const ROUNDS: usize = 16;
+/// How long what was sent waits for what is likely to follow. Most often a fifth of it is enough.
+const LONGEST_WAIT: Duration = Duration::from_micros(100);
 /// How long the writer waits for the socket before it looks whether the outlet has ended.
 const LOOK_UP: Duration = Duration::from_secs(1);
 
@@ -38,6 +41,7 @@ pub(crate) struct Outlet {
     sink: Sink,
     state: Mutex<State>,
     congested: Condvar,
+    gathering: Gathering,
     pub(crate) flow: Flow,
 }
 
@@ -65,7 +69,7 @@ pub(crate) struct Opening {
 
 impl Outlet {
     pub(crate) fn new(socket: TcpStream, sink: Sink) -> Outlet {
-        Outlet { socket, sink, state: Mutex::default(), congested: Condvar::new(), flow: Flow::default() }
+        Outlet { socket, sink, state: Mutex::default(), congested: Condvar::new(), gathering: Gathering::default(), flow: Flow::default() }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -127,11 +131,17 @@ impl Outlet {
         self.flow.close();
     }
 
-    /// Writes what others send while `work` is done as one, right after it. To be done where threads are woken that are likely to send.
-    pub(crate) fn gather(self: &Arc<Outlet>, work: impl FnOnce()) {
+    /// Writes what others send while `work` is done as one, right after it. To be done where threads are woken that are likely to send:
+    /// `work` gives how much, and that is waited for a moment. The broker takes one large piece in less time than many small ones.
+    pub(crate) fn gather(self: &Arc<Outlet>, work: impl FnOnce() -> usize) {
+        self.gathering.begin();
         let others_write = mem::replace(&mut self.lock().writing, true);
-        work();
-        if !others_write && let Err(error) = self.write_for_all(Frames::default()) {
+        let expected = work();
+        if others_write {
+            return;
+        }
+        self.gathering.wait_for(expected, LONGEST_WAIT);
+        if let Err(error) = self.write_for_all(Frames::default()) {
             debug!("writing to the socket failed: {error}");
         }
     }
@@ -139,6 +149,7 @@ impl Outlet {
     fn dispatch(self: &Arc<Outlet>, mut state: MutexGuard<'_, State>, frames: Frames) -> io::Result<()> {
         if state.writing {
             state.pending.append(frames);
+            self.gathering.sent(state.pending.len());
             return Ok(());
         }
         if frames.is_empty() {

@@ -126,6 +126,7 @@ fn what_is_sent_meanwhile_leaves_after_the_work() {
             outlet.send(opening, || (Frames::from(frame::whole(8, channel, b"")), ())).unwrap();
         }
         assert_eq!(peer.read(&mut [0]).unwrap_err().kind(), io::ErrorKind::WouldBlock);
+        2
     });
     peer.set_nonblocking(false).unwrap();
     let channels: Vec<_> = read_frames(&mut peer, 2).iter().map(|(head, _)| head.channel).collect();

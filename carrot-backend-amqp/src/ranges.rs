@@ -21,34 +21,36 @@ impl Ranges {
         number <= self.first || self.above.range(..=number).next_back().is_some_and(|(_, &last)| number <= last)
     }
 
-    /// Puts `from..=to` into the set.
-    pub(crate) fn insert(&mut self, from: u64, to: u64) {
-        let (mut from, mut to) = (from.max(self.first.saturating_add(1)), to);
-        if from > to || self.contains(to) && from == to {
-            return;
+    /// Puts `from..=to` into the set; gives how many of them were not in it.
+    pub(crate) fn insert(&mut self, from: u64, to: u64) -> u64 {
+        let from = from.max(self.first.saturating_add(1));
+        if from > to {
+            return 0;
         }
-        if self.above.is_empty() && from == self.first.saturating_add(1) {
-            self.first = to;
-            return;
-        }
-        if let Some((&start, &end)) = self.above.range(..=from).next_back()
-            && end.saturating_add(1) >= from
+        let mut added = (to - from).saturating_add(1);
+        // The range that they become part of.
+        let (mut start, mut end) = (from, to);
+        if let Some((&before, &last)) = self.above.range(..=from).next_back()
+            && last.saturating_add(1) >= from
         {
-            from = start;
-            to = to.max(end);
-            self.above.remove(&start);
+            added -= last.min(to).saturating_add(1) - from;
+            start = before;
+            end = end.max(last);
+            self.above.remove(&before);
         }
-        while let Some((&start, &end)) = self.above.range(from..).next()
-            && start <= to.saturating_add(1)
+        while let Some((&next, &last)) = self.above.range(from..).next()
+            && next <= end.saturating_add(1)
         {
-            to = to.max(end);
-            self.above.remove(&start);
+            added -= last.min(to).saturating_add(1).saturating_sub(next);
+            end = end.max(last);
+            self.above.remove(&next);
         }
-        if from == self.first.saturating_add(1) {
-            self.first = to;
+        if start == self.first.saturating_add(1) {
+            self.first = end;
         } else {
-            self.above.insert(from, to);
+            self.above.insert(start, end);
         }
+        added
     }
 }
 
@@ -70,8 +72,9 @@ mod tests {
             for _ in 0..random(30) {
                 let from = 1 + random(40);
                 let to = from + random(4);
-                ranges.insert(from, to);
+                let before = model.len();
                 model.extend(from..=to);
+                assert_eq!(ranges.insert(from, to), (model.len() - before) as u64, "{from} to {to}: {ranges:?}");
                 for number in 1..50 {
                     assert_eq!(ranges.contains(number), model.contains(&number), "{number} in {ranges:?}");
                 }

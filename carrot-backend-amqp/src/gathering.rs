@@ -1,0 +1,133 @@
+//! Waiting a moment for what others are about to send, so that it leaves as one.
+
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// How many bytes are not waited with for more.
+const ENOUGH: usize = 16 << 10;
+/// How often, at most, nothing is waited for because it was in vain before.
+const LONGEST_PAUSE: u32 = 64;
+
+/// Counts what is sent, for one thread that waits for so much of it. That waits less and less often if not even half of what it expects
+/// comes.
+#[derive(Debug, Default)]
+pub(crate) struct Gathering {
+    /// What was sent since it began; the most there can be once that is enough to be written.
+    sent: AtomicUsize,
+    /// For how many times not to wait.
+    pause: AtomicU32,
+    /// For how many times not to wait after the last time in vain; zero if it was not.
+    last_pause: AtomicU32,
+}
+
+impl Gathering {
+    pub(crate) fn begin(&self) {
+        self.sent.store(0, Ordering::Release);
+    }
+
+    /// Says that something was sent, after which so many bytes are pending.
+    pub(crate) fn sent(&self, pending: usize) {
+        let count = if pending < ENOUGH { 1 } else { usize::MAX };
+        let _ = self.sent.fetch_update(Ordering::AcqRel, Ordering::Acquire, |sent| Some(sent.saturating_add(count)));
+    }
+
+    /// Waits until so much was sent since it began, `longest` at most.
+    pub(crate) fn wait_for(&self, expected: usize, longest: Duration) {
+        // A single one is written as soon by who sends it.
+        if expected > 1 && !self.pauses() {
+            let sent = self.wait(expected, longest);
+            self.learn(sent >= expected.div_ceil(2));
+        }
+    }
+
+    /// Whether not to wait this time.
+    fn pauses(&self) -> bool {
+        self.pause.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |pause| pause.checked_sub(1)).is_ok()
+    }
+
+    /// Takes note whether it paid to wait.
+    fn learn(&self, it_paid: bool) {
+        let pause = if it_paid { 0 } else { (2 * self.last_pause.load(Ordering::Relaxed)).clamp(1, LONGEST_PAUSE) };
+        self.last_pause.store(pause, Ordering::Relaxed);
+        self.pause.store(pause, Ordering::Relaxed);
+    }
+
+    /// To sleep, and to be woken, would take as long as those need who are to send; they may run on this very processor.
+    fn wait(&self, expected: usize, longest: Duration) -> usize {
+        let started = Instant::now();
+        loop {
+            let sent = self.sent.load(Ordering::Acquire);
+            if sent >= expected || started.elapsed() >= longest {
+                return sent;
+            }
+            thread::yield_now();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LONG: Duration = Duration::from_secs(20);
+
+    /// Waits for what is expected; that is to be over soon.
+    fn wait_for(expected: usize, gathering: &Gathering) {
+        let started = Instant::now();
+        gathering.wait_for(expected, LONG);
+        assert!(started.elapsed() < LONG);
+    }
+
+    #[test]
+    fn all_that_is_expected_is_waited_for() {
+        let gathering = Gathering::default();
+        gathering.sent(100);
+        gathering.begin();
+        thread::scope(|scope| {
+            for _ in 0..8 {
+                scope.spawn(|| gathering.sent(100));
+            }
+            wait_for(8, &gathering);
+            assert_eq!(gathering.sent.load(Ordering::Acquire), 8);
+        });
+    }
+
+    #[test]
+    fn what_may_as_well_be_written_by_itself_is_not_waited_for() {
+        wait_for(1, &Gathering::default());
+    }
+
+    #[test]
+    fn what_is_enough_to_be_written_does_not_wait_for_more() {
+        let gathering = Gathering::default();
+        gathering.sent(ENOUGH);
+        gathering.sent(1);
+        wait_for(1000, &gathering);
+    }
+
+    #[test]
+    fn who_waits_in_vain_waits_less_and_less_often() {
+        let gathering = Gathering::default();
+        for pause in [1, 2, 4, 8, 16, 32, 64, 64] {
+            assert!(!gathering.pauses());
+            gathering.learn(false);
+            assert!((0..pause).all(|_| gathering.pauses()), "{pause}");
+        }
+        assert!(!gathering.pauses());
+        gathering.learn(true);
+        assert!(!gathering.pauses());
+        gathering.learn(false);
+        assert!(gathering.pauses() && !gathering.pauses());
+    }
+
+    #[test]
+    fn half_of_what_is_expected_is_worth_it() {
+        for (sent, in_vain) in [(4, true), (5, false)] {
+            let gathering = Gathering::default();
+            (0..sent).for_each(|_| gathering.sent(100));
+            gathering.wait_for(9, Duration::ZERO);
+            assert_eq!(gathering.pauses(), in_vain, "{sent} of 9");
+        }
+    }
+}
