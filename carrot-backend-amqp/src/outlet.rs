@@ -134,8 +134,10 @@ impl Outlet {
     /// Writes what others send while `work` is done as one, right after it. To be done where threads are woken that are likely to send:
     /// `work` gives how much, and that is waited for a moment. The broker takes one large piece in less time than many small ones.
     pub(crate) fn gather(self: &Arc<Outlet>, work: impl FnOnce() -> usize) {
+        let mut state = self.lock();
         self.gathering.begin();
-        let others_write = mem::replace(&mut self.lock().writing, true);
+        let others_write = mem::replace(&mut state.writing, true);
+        drop(state);
         let expected = work();
         if others_write {
             return;

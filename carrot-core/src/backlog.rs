@@ -26,9 +26,10 @@ impl Backlog {
     pub(crate) fn resolve(&self, message: &InFlight, fate: Result<()>) {
         let mut unclaimed = None;
         message.resolve(fate, |failure| {
-            self.window.leave(message);
+            // In this order: a flush that finds it gone takes the failure.
             unclaimed = failure.cloned();
             self.unclaimed().extend(unclaimed.clone());
+            self.window.leave(message);
         });
         if let Some(error) = unclaimed {
             warn(&error);
@@ -101,14 +102,14 @@ mod tests {
     #[test]
     fn who_sees_a_message_resolved_finds_room_and_its_failure() {
         let backlog = backlog_of(1, 1);
-        for _ in 0..20_000 {
+        for _ in 0..5_000 {
             let first = enter(&backlog, 1).unwrap();
             assert!(enter(&backlog, 1).is_none());
             backlog.abandon(&first);
             thread::scope(|scope| {
                 let seer = scope.spawn(|| {
                     while !first.is_resolved() {
-                        std::hint::spin_loop();
+                        thread::yield_now();
                     }
                     (enter(&backlog, 1), backlog.take_unclaimed().len())
                 });
@@ -121,6 +122,25 @@ mod tests {
     }
 
     #[test]
+    fn who_finds_that_a_message_has_left_finds_its_failure() {
+        let backlog = backlog_of(1, 1);
+        for _ in 0..5_000 {
+            let message = enter(&backlog, 1).unwrap();
+            backlog.abandon(&message);
+            thread::scope(|scope| {
+                let seer = scope.spawn(|| {
+                    while !backlog.window.messages().is_empty() {
+                        thread::yield_now();
+                    }
+                    backlog.take_unclaimed().len()
+                });
+                backlog.resolve(&message, Err(Error::Refused));
+                assert_eq!(seer.join().unwrap(), 1);
+            });
+        }
+    }
+
+    #[test]
     fn a_large_message_does_not_starve_behind_small_ones() {
         let backlog = backlog_of(10, 100);
         let oldest = enter(&backlog, 60).unwrap();
@@ -128,7 +148,7 @@ mod tests {
         let turn = backlog.window.line.turn(Instant::now()).unwrap();
         assert!(enter(&backlog, 1).is_none(), "it would fit, but another one waits");
         let in_the_way = backlog.window.enter_in_turn(&turn, 50, |sequence| message(50, sequence)).unwrap_err();
-        assert!(Arc::ptr_eq(&in_the_way, &oldest));
+        assert!(Arc::ptr_eq(&in_the_way.oldest, &oldest));
         backlog.resolve(&oldest, Ok(()));
         backlog.window.enter_in_turn(&turn, 50, |sequence| message(50, sequence)).unwrap();
         drop(turn);

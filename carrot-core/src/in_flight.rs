@@ -85,6 +85,12 @@ impl InFlight {
         self.lock().refused
     }
 
+    /// Whether another thread is sending it, or waits for its fate.
+    pub(crate) fn is_seen_to(&self) -> bool {
+        let inside = self.lock();
+        inside.fate.is_none() && !inside.refused && (inside.asking || inside.attempt.is_none())
+    }
+
     /// Whether it was handed over to `channel` last, and has no answer yet.
     pub(crate) fn is_on(&self, channel: &Arc<dyn Backend>) -> bool {
         self.lock().attempt.as_ref().is_some_and(|attempt| Arc::ptr_eq(&attempt.channel, channel))

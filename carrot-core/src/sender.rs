@@ -8,9 +8,12 @@ use crate::backlog::Backlog;
 use crate::batch::BatchReport;
 use crate::in_flight::{Answer, Attempt, InFlight};
 use crate::session::{Opened, Session, may_pass};
-use crate::window::Window;
+use crate::window::{InTheWay, Window};
 use crate::within::within;
 use crate::{Connection, Error, Properties, PublisherDefinition, Result, validate};
+
+/// How long whoever waits for room asks for one message, before it looks whether there is room without it.
+const LOOK_AGAIN: Duration = Duration::from_millis(50);
 
 /// The working part of a publisher; receipts keep it alive.
 #[derive(Debug)]
@@ -122,11 +125,11 @@ impl Sender {
         if let Some(message) = window.enter(bytes, message) {
             return Ok(message);
         }
-        let turn = window.line.turn(deadline).ok_or_else(|| no_room(timeout))?;
+        let turn = window.line.turn(deadline).ok_or_else(|| self.no_room(timeout))?;
         loop {
             match window.enter_in_turn(&turn, bytes, message) {
                 Ok(message) => return Ok(message),
-                Err(oldest) => self.make_room(&oldest, deadline, timeout)?,
+                Err(in_the_way) => self.make_room(&in_the_way, deadline, timeout)?,
             }
         }
     }
@@ -157,20 +160,34 @@ impl Sender {
         }
     }
 
-    fn make_room(&self, oldest: &InFlight, deadline: Instant, timeout: Duration) -> Result<()> {
-        match self.wait(oldest, deadline.min(oldest.deadline)) {
-            Err(error @ Error::Blocked { .. }) if Instant::now() >= deadline => Err(error),
-            _ if Instant::now() >= deadline => Err(no_room(timeout)),
-            _ => Ok(()),
+    /// Waits for the fate of the oldest message, or until there may be room without it.
+    fn make_room(&self, in_the_way: &InTheWay, deadline: Instant, timeout: Duration) -> Result<()> {
+        let oldest = &in_the_way.oldest;
+        let look_again = Instant::now() + LOOK_AGAIN;
+        if oldest.is_seen_to() {
+            self.backlog.window.wait_for_departure(in_the_way, deadline.min(look_again));
+        } else {
+            // Its fate is recorded, whatever it is, and is for others to hear.
+            let _ = self.wait_until(oldest, deadline.min(oldest.deadline), look_again);
         }
+        if Instant::now() >= deadline { Err(self.no_room(timeout)) } else { Ok(()) }
+    }
+
+    fn no_room(&self, timeout: Duration) -> Error {
+        self.session.explain(Error::timeout("waiting for room among the unconfirmed messages", timeout))
     }
 
     /// Waits until `until` for the fate of a message, and records it. If its channel is lost, it is sent again on another. At the
     /// message's own deadline its fate is to be unknown.
     pub(crate) fn wait(&self, message: &InFlight, until: Instant) -> Result<()> {
+        self.wait_until(message, until, until)
+    }
+
+    /// Waits as [`wait`](Sender::wait) does, but for the broker's answer only until `look_again`.
+    fn wait_until(&self, message: &InFlight, until: Instant, look_again: Instant) -> Result<()> {
         let until = until.min(message.deadline);
         let unknown = loop {
-            match message.ask(until, || self.session.excuses_refusals()) {
+            match message.ask(until.min(look_again), || self.session.excuses_refusals()) {
                 Answer::Known(fate) => return fate,
                 Answer::Final(channel, fate) => {
                     if !matches!(fate, Err(Error::Refused)) {
@@ -256,10 +273,6 @@ impl Sender {
         let closed = self.session.close(self.definition.send_timeout);
         flushed.and(closed)
     }
-}
-
-fn no_room(timeout: Duration) -> Error {
-    Error::timeout("waiting for room among the unconfirmed messages", timeout)
 }
 
 /// Whether a failure to publish says that the channel had ended before, and nothing of the message itself. A way to the broker that is

@@ -184,7 +184,7 @@ impl<S: Clone> Session<S> {
     }
 
     /// Tells of an alarm instead of a timeout.
-    fn explain(&self, error: Error) -> Error {
+    pub(crate) fn explain(&self, error: Error) -> Error {
         match error {
             Error::Timeout { .. } if self.options.role == Role::Publish => {
                 self.line.connector.status().blocked.map_or(error, |reason| Error::Blocked { reason })

@@ -1,7 +1,8 @@
 //! How much a publisher may have in flight.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
 use crate::in_flight::InFlight;
 use crate::line::{Line, Turn};
@@ -12,6 +13,7 @@ pub(crate) struct Window {
     max_messages: usize,
     max_bytes: usize,
     inside: Mutex<Inside>,
+    left: Condvar,
     /// Where threads wait for room: one of them sees to it, the others to being the next.
     pub(crate) line: Line,
 }
@@ -21,11 +23,20 @@ struct Inside {
     bytes: usize,
     sequence: u64,
     messages: BTreeMap<u64, Arc<InFlight>>,
+    /// How many have left.
+    departures: u64,
+}
+
+/// Why there is no room.
+#[derive(Debug)]
+pub(crate) struct InTheWay {
+    pub(crate) oldest: Arc<InFlight>,
+    departures: u64,
 }
 
 impl Window {
     pub(crate) fn new(max_messages: usize, max_bytes: usize) -> Window {
-        Window { max_messages, max_bytes, inside: Mutex::default(), line: Line::default() }
+        Window { max_messages, max_bytes, inside: Mutex::default(), left: Condvar::new(), line: Line::default() }
     }
 
     /// Lets in what `message` makes of its place in the order of sending, with a body of so many bytes, if there is room and nobody waits
@@ -44,17 +55,17 @@ impl Window {
         _turn: &Turn<'_>,
         bytes: usize,
         message: impl FnOnce(u64) -> InFlight,
-    ) -> Result<Arc<InFlight>, Arc<InFlight>> {
+    ) -> Result<Arc<InFlight>, InTheWay> {
         self.admit(bytes, message)
     }
 
-    fn admit(&self, bytes: usize, message: impl FnOnce(u64) -> InFlight) -> Result<Arc<InFlight>, Arc<InFlight>> {
+    fn admit(&self, bytes: usize, message: impl FnOnce(u64) -> InFlight) -> Result<Arc<InFlight>, InTheWay> {
         let mut inside = self.lock();
         let fits = inside.messages.len() < self.max_messages && inside.bytes.saturating_add(bytes) <= self.max_bytes;
         if let Some((_, oldest)) = inside.messages.first_key_value()
             && !fits
         {
-            return Err(Arc::clone(oldest));
+            return Err(InTheWay { oldest: Arc::clone(oldest), departures: inside.departures });
         }
         inside.bytes += bytes;
         inside.sequence += 1;
@@ -68,6 +79,21 @@ impl Window {
         let mut inside = self.lock();
         if inside.messages.remove(&message.sequence).is_some() {
             inside.bytes -= message.content.body.len();
+            inside.departures += 1;
+            drop(inside);
+            self.left.notify_all();
+        }
+    }
+
+    /// Waits until a message has left since there was no room, `until` at most.
+    pub(crate) fn wait_for_departure(&self, since: &InTheWay, until: Instant) {
+        let mut inside = self.lock();
+        while inside.departures == since.departures {
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return;
+            }
+            inside = self.left.wait_timeout(inside, left).unwrap_or_else(PoisonError::into_inner).0;
         }
     }
 

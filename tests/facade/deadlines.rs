@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use carrot::memory::{Broker, Operation};
 use carrot::{Connection, ConnectionOptions, Error, Publisher, PublisherDefinition, Result};
 
-use crate::support::{SOON, ready};
+use crate::support::{SOON, eventually, ready};
 
 /// Much less than what else there is to wait for.
 const DEADLINE: Duration = Duration::from_millis(200);
@@ -115,4 +115,55 @@ fn a_publisher_that_cannot_open_does_not_hold_a_consumer_up() {
         broker.faults().clear();
         sending.join().unwrap().unwrap();
     });
+}
+
+#[test]
+fn room_is_used_though_the_oldest_message_has_no_answer() {
+    let (broker, connection) = broker();
+    let publisher = connection.publisher().routing_key("queue").max_in_flight(2).send_timeout(10 * SOON).build().unwrap();
+    broker.faults().delay(Operation::Confirm, AGES, 1);
+    let started = Instant::now();
+    thread::scope(|scope| {
+        scope.spawn(|| publisher.send("the oldest"));
+        eventually("the oldest is on its way", || ready(&connection, "queue") == 1);
+        let others: Vec<_> = (0..3).map(|_| scope.spawn(|| (0..20).try_for_each(|number| publisher.send(&number)))).collect();
+        for other in others {
+            other.join().unwrap().unwrap();
+        }
+        assert!(started.elapsed() < SOON, "{:?}", started.elapsed());
+        connection.close().unwrap();
+    });
+}
+
+#[test]
+fn threads_that_wait_for_room_hear_of_an_alarm_at_their_deadline() {
+    let (broker, connection) = broker();
+    let publisher = publisher(&connection, PublisherDefinition::new().max_in_flight(1));
+    broker.faults().block_publishers("low on memory");
+    thread::scope(|scope| {
+        for _ in 0..8 {
+            scope.spawn(|| {
+                let error = late(|| publisher.send("x"));
+                assert!(matches!(error, Error::Blocked { .. }), "{error}");
+            });
+        }
+    });
+}
+
+#[test]
+fn threads_that_wait_for_room_hear_of_the_end_at_once() {
+    let (broker, connection) = broker();
+    let publisher = connection.publisher().routing_key("queue").max_in_flight(1).send_timeout(10 * SOON).build().unwrap();
+    broker.faults().delay(Operation::Confirm, AGES, 1);
+    let started = Instant::now();
+    thread::scope(|scope| {
+        let waiting: Vec<_> = (0..8).map(|_| scope.spawn(|| publisher.send("x"))).collect();
+        eventually("one is on its way", || ready(&connection, "queue") == 1);
+        connection.close().unwrap();
+        for thread in waiting {
+            let error = thread.join().unwrap().unwrap_err();
+            assert!(matches!(error, Error::Closed { .. }), "{error}");
+        }
+    });
+    assert!(started.elapsed() < SOON, "{:?}", started.elapsed());
 }
