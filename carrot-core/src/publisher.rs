@@ -127,10 +127,11 @@ impl Publisher {
     ///
     /// At most [`max_in_flight`](crate::PublisherBuilder::max_in_flight) messages and
     /// [`max_bytes_in_flight`](crate::PublisherBuilder::max_bytes_in_flight) bytes are unconfirmed at once; beyond that it blocks until
-    /// the oldest is confirmed, the send timeout at most. Threads that wait for room are served in the order in which they came.
+    /// there is room, the send timeout at most. Threads that wait for room are served in the order in which they came.
     ///
     /// # Errors
-    /// As [`send`](Publisher::send), as far as it is known yet.
+    /// As [`send`](Publisher::send), as far as it is known yet. Also [`Error::Timeout`] if there was no room in time, or
+    /// [`Error::Blocked`] if that is since the broker has blocked publishing: then nothing was sent.
     pub fn publish<T: Serialize + ?Sized>(&self, value: &T) -> Result<Receipt> {
         self.message().publish(value)
     }

@@ -167,7 +167,7 @@ impl Sender {
         if oldest.is_seen_to() {
             self.backlog.window.wait_for_departure(in_the_way, deadline.min(look_again));
         } else {
-            // Its fate is recorded, whatever it is, and is for others to hear.
+            // What becomes of it is recorded, and is for others to hear; here it matters whether there is room.
             let _ = self.wait_until(oldest, deadline.min(oldest.deadline), look_again);
         }
         if Instant::now() >= deadline { Err(self.no_room(timeout)) } else { Ok(()) }

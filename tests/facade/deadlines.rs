@@ -117,11 +117,17 @@ fn a_publisher_that_cannot_open_does_not_hold_a_consumer_up() {
     });
 }
 
+/// A patient publisher whose first message has no answer, and room for so many at once.
+fn unanswered(max_in_flight: usize) -> (Connection, Publisher) {
+    let (broker, connection) = broker();
+    let publisher = connection.publisher().routing_key("queue").max_in_flight(max_in_flight).send_timeout(10 * SOON).build().unwrap();
+    broker.faults().delay(Operation::Confirm, AGES, 1);
+    (connection, publisher)
+}
+
 #[test]
 fn room_is_used_though_the_oldest_message_has_no_answer() {
-    let (broker, connection) = broker();
-    let publisher = connection.publisher().routing_key("queue").max_in_flight(2).send_timeout(10 * SOON).build().unwrap();
-    broker.faults().delay(Operation::Confirm, AGES, 1);
+    let (connection, publisher) = unanswered(2);
     let started = Instant::now();
     thread::scope(|scope| {
         scope.spawn(|| publisher.send("the oldest"));
@@ -152,9 +158,7 @@ fn threads_that_wait_for_room_hear_of_an_alarm_at_their_deadline() {
 
 #[test]
 fn threads_that_wait_for_room_hear_of_the_end_at_once() {
-    let (broker, connection) = broker();
-    let publisher = connection.publisher().routing_key("queue").max_in_flight(1).send_timeout(10 * SOON).build().unwrap();
-    broker.faults().delay(Operation::Confirm, AGES, 1);
+    let (connection, publisher) = unanswered(1);
     let started = Instant::now();
     thread::scope(|scope| {
         let waiting: Vec<_> = (0..8).map(|_| scope.spawn(|| publisher.send("x"))).collect();
