@@ -7,8 +7,8 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use carrot::backend::{
-    Acknowledgement, Backend, ChannelOptions, Connector, ConsumeOptions, Content, Declare, Declared, Delete, Deleted, Delivery,
-    DeliveryTag, Event, Extent, Outcome, Publication, PublishTag, Rejection, Status, Subscription,
+    Acknowledgement, Backend, Capabilities, ChannelOptions, Clock, Connector, ConsumeOptions, Content, Declare, Declared, Delete, Deleted,
+    Delivery, DeliveryTag, Event, Extent, Outcome, Publication, PublishTag, Rejection, Status, Subscription,
 };
 use carrot::{Connection, Error, Result};
 use carrot_conformance::{Features, Harness, Tier, matrix};
@@ -177,13 +177,14 @@ impl Shelf {
 struct ShelfConnector {
     shelf: Arc<Shelf>,
     id: u64,
+    clock: Clock,
     closed: Mutex<bool>,
 }
 
 impl ShelfConnector {
     fn new(shelf: &Arc<Shelf>) -> Arc<ShelfConnector> {
         let id = shelf.lock().number();
-        Arc::new(ShelfConnector { shelf: Arc::clone(shelf), id, closed: Mutex::default() })
+        Arc::new(ShelfConnector { shelf: Arc::clone(shelf), id, clock: Clock::real(), closed: Mutex::default() })
     }
 }
 
@@ -211,6 +212,14 @@ impl Connector for ShelfConnector {
 
     fn status(&self) -> Status {
         Status::new(!*self.closed.lock().expect("no code panics with this lock held"), None)
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        Capabilities::default()
+    }
+
+    fn clock(&self) -> Clock {
+        self.clock.clone()
     }
 
     // Nothing happens to a connection that is none.
@@ -322,11 +331,15 @@ impl Backend for ShelfChannel {
     fn reject(&self, tag: DeliveryTag, rejection: Rejection, extent: Extent) -> Result<()> {
         let mut state = self.0.shelf.lock();
         let settled = state.settle(self.0.id, tag, extent)?;
-        if rejection == Rejection::Requeue {
+        if rejection != Rejection::Discard {
             settled.into_iter().for_each(|unsettled| state.give_back(unsettled));
         }
         self.0.shelf.settle(state);
         Ok(())
+    }
+
+    fn check(&self) -> Result<()> {
+        self.0.shelf.lock().channel(self.0.id).map(drop)
     }
 
     fn close(&self, _timeout: Duration) -> Result<()> {

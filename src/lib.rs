@@ -80,9 +80,10 @@ use std::sync::Arc;
 
 pub use carrot_core::{
     Binding, BodyReader, Cause, Codec, Codecs, Connection, ConnectionOptions, Consumer, ConsumerBuilder, ConsumerDefinition, Credentials,
-    DeliveryMode, Destination, Drain, Encodable, Error, Exchange, ExchangeKind, Format, FormatError, Handler, HandlerError, Headers, Host,
-    IntoBody, IntoSettlement, Message, Messages, Outgoing, Overflow, Pem, Properties, Publisher, PublisherBuilder, PublisherDefinition,
-    Queue, Receipt, Report, Result, Returned, Scheme, Secret, Settlement, StopHandle, TlsOptions, Value, Workers, WorkersBuilder, backend,
+    Death, DeliveryMode, Destination, Drain, Encodable, Error, Exchange, ExchangeKind, Format, FormatError, Handler, HandlerError, Headers,
+    Host, IntoBody, IntoSettlement, Message, Messages, Outgoing, Overflow, Pem, Properties, Publisher, PublisherBuilder,
+    PublisherDefinition, Queue, Receipt, Report, Result, Retry, Returned, Scheme, Secret, Settlement, StopHandle, TlsOptions, Value,
+    Workers, WorkersBuilder, backend,
 };
 
 #[cfg(feature = "memory")]

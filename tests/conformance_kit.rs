@@ -9,8 +9,8 @@ use std::time::Duration;
 use carrot_backend_memory::Broker;
 use carrot_conformance::{Feature, Features, Harness, Tier, Verdict, cases, matrix};
 use carrot_core::backend::{
-    Acknowledgement, Backend, ChannelOptions, Connector, ConsumeOptions, Content, Declare, Declared, Delete, Deleted, Delivery,
-    DeliveryTag, Event, Extent, Outcome, Publication, PublishTag, Rejection, Status, Subscription,
+    Acknowledgement, Backend, Capabilities, ChannelOptions, Clock, Connector, ConsumeOptions, Content, Declare, Declared, Delete, Deleted,
+    Delivery, DeliveryTag, Event, Extent, Outcome, Publication, PublishTag, Rejection, Status, Subscription,
 };
 use carrot_core::{Error, Result};
 
@@ -78,6 +78,14 @@ impl Connector for Wrong<Arc<dyn Connector>> {
 
     fn status(&self) -> Status {
         self.inner.status()
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        self.inner.capabilities()
+    }
+
+    fn clock(&self) -> Clock {
+        self.inner.clock()
     }
 
     fn observe(&self, observer: Arc<dyn Fn(&Event) + Send + Sync>) {
@@ -177,6 +185,10 @@ impl Backend for Wrong<Arc<dyn Backend>> {
             _ => rejection,
         };
         self.inner.reject(tag, rejection, extent)
+    }
+
+    fn check(&self) -> Result<()> {
+        self.inner.check()
     }
 
     fn close(&self, timeout: Duration) -> Result<()> {

@@ -119,6 +119,7 @@ impl Channel {
         let body = self.core.inbox.bodies.claim(std::mem::take(&mut delivery.body));
         let content = convert::take_content(&mut delivery, body);
         if acknowledgement == Acknowledgement::Manual {
+            self.core.delivers();
             self.core.ledger.hand_out(tag);
         }
         Delivery { tag: DeliveryTag(tag), redelivered, content: Arc::new(content) }
@@ -262,6 +263,9 @@ impl Backend for Channel {
         let deadline = self.deadline();
         let owner = self.desk.owner(&self.core, OPERATION, deadline)?;
         let id = self.subscriptions.fetch_add(1, Ordering::Relaxed);
+        if options.acknowledgement == Acknowledgement::Manual {
+            self.core.delivers();
+        }
         let (reply, answer) = bounded(1);
         let (prefetch, consumer) = (options.prefetch, convert::to_consumer(options));
         let job = Job::Consume { id, queue: queue.to_string(), prefetch, options: consumer, deadline, reply };
@@ -276,6 +280,10 @@ impl Backend for Channel {
 
     fn reject(&self, tag: DeliveryTag, rejection: Rejection, extent: Extent) -> Result<()> {
         self.settle(Verdict::Reject(rejection), tag, extent)
+    }
+
+    fn check(&self) -> Result<()> {
+        self.core.known_failure().map_or(Ok(()), Err)
     }
 
     fn close(&self, timeout: Duration) -> Result<()> {

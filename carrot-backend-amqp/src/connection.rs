@@ -5,11 +5,12 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use amiquip::ConnectionBlockedNotification;
-use carrot_core::backend::Event;
+use carrot_core::backend::{Capabilities, Event};
 use carrot_core::{ConnectionOptions, Error, Result};
 use crossbeam_channel::{Receiver, RecvTimeoutError, SendError, at, bounded, never, select};
 use log::{debug, info, warn};
 
+use crate::capabilities;
 use crate::dial::{self, Attempt};
 use crate::error::{self, Fault};
 use crate::events::Events;
@@ -46,6 +47,7 @@ pub(crate) struct Life {
     pub(crate) watchdog: Watchdog,
     pub(crate) wire: Arc<Wire>,
     pub(crate) call_timeout: Duration,
+    pub(crate) capabilities: Capabilities,
     /// Gone with the connector.
     events: Weak<Events>,
     state: Mutex<State>,
@@ -92,6 +94,7 @@ impl Connection {
         let life = Arc::new(Life {
             name,
             endpoint: dialed.endpoint,
+            capabilities: capabilities::read(dialed.amqp.server_properties()),
             amqp: Lending::new(dialed.amqp),
             kill: dialed.kill,
             watchdog,
@@ -224,6 +227,13 @@ impl Life {
     /// Why it ended, if it has.
     pub(crate) fn failure(&self) -> Option<Error> {
         if self.lock().ended { Some(self.death()) } else { None }
+    }
+
+    /// Why it ended, if it has, as far as that is known.
+    pub(crate) fn known_death(&self) -> Option<Error> {
+        let state = self.lock();
+        let ended = state.ended.then(|| Error::disconnected("the connection has ended"));
+        state.death.clone().or(ended)
     }
 
     /// Why it ended; waits a moment for the explanation. To be called when it is known to have ended.

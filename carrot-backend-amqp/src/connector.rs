@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
-use carrot_core::backend::{Backend, ChannelOptions, Connector, Role, Status};
+use carrot_core::backend::{Backend, Capabilities, ChannelOptions, Clock, Connector, Role, Status};
 use carrot_core::{ConnectionOptions, Error, Result, Scheme};
 
 use crate::channel::Channel;
@@ -39,6 +39,7 @@ use crate::time::deadline_after;
 pub struct AmqpConnector {
     options: Arc<ConnectionOptions>,
     events: Arc<Events>,
+    clock: Clock,
     publishing: Lane,
     consuming: Lane,
 }
@@ -60,6 +61,7 @@ impl AmqpConnector {
         Ok(AmqpConnector {
             options: Arc::new(options.clone()),
             events: Arc::default(),
+            clock: Clock::real(),
             publishing: Lane::new("publish"),
             consuming: Lane::new("consume"),
         })
@@ -115,6 +117,14 @@ impl Connector for AmqpConnector {
         Status::new(connected, opened.into_iter().find_map(|status| status.blocked))
     }
 
+    fn capabilities(&self) -> Capabilities {
+        self.consuming.capabilities().or_else(|| self.publishing.capabilities()).unwrap_or_default()
+    }
+
+    fn clock(&self) -> Clock {
+        self.clock.clone()
+    }
+
     /// As the contract says, on a thread of its own, for as long as the observers take.
     fn observe(&self, observer: Observer) {
         self.events.observe(observer);
@@ -143,6 +153,8 @@ struct LaneState {
     place: Place,
     /// Whether there has been a connection.
     opened: bool,
+    /// Of the last connection.
+    capabilities: Option<Capabilities>,
     channels: Vec<Weak<Channel>>,
 }
 
@@ -155,7 +167,7 @@ enum Place {
 
 impl Lane {
     fn new(purpose: &'static str) -> Lane {
-        let state = LaneState { place: Place::Empty, opened: false, channels: Vec::new() };
+        let state = LaneState { place: Place::Empty, opened: false, capabilities: None, channels: Vec::new() };
         Lane { purpose, state: Mutex::new(state), changed: Condvar::new() }
     }
 
@@ -214,6 +226,7 @@ impl Lane {
             (_, Ok(connection)) => {
                 state.place = Place::Open(Arc::clone(&connection));
                 state.opened = true;
+                state.capabilities = Some(connection.life().capabilities);
                 Ok((connection, true))
             }
             (_, Err(error)) => {
@@ -227,6 +240,10 @@ impl Lane {
             connection.life().announce();
         }
         result
+    }
+
+    fn capabilities(&self) -> Option<Capabilities> {
+        self.lock().capabilities
     }
 
     fn keep(&self, channel: Arc<Channel>) -> Result<Arc<dyn Backend>> {

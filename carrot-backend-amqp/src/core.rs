@@ -1,5 +1,6 @@
 //! What everybody who works on one channel knows in common.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
@@ -27,11 +28,21 @@ pub(crate) struct Core {
     pub(crate) ledger: Ledger,
     opening: Opening,
     first_error: OnceLock<Error>,
+    /// Whether deliveries of it have to be settled.
+    delivers: AtomicBool,
 }
 
 impl Core {
     pub(crate) fn new(connection: Arc<Connection>, opening: Opening, inbox: Arc<Inbox>, confirming: bool) -> Core {
-        Core { connection, inbox, confirming, ledger: Ledger::new(), opening, first_error: OnceLock::new() }
+        Core {
+            connection,
+            inbox,
+            confirming,
+            ledger: Ledger::new(),
+            opening,
+            first_error: OnceLock::new(),
+            delivers: AtomicBool::new(false),
+        }
     }
 
     pub(crate) fn life(&self) -> &Arc<Life> {
@@ -50,6 +61,12 @@ impl Core {
     /// Whether the channel has failed or was closed; does not wait for an explanation.
     pub(crate) fn has_failed(&self) -> bool {
         self.first_error.get().is_some() || !self.life().is_running()
+    }
+
+    /// The first error, as far as it is known without waiting for an explanation.
+    pub(crate) fn known_failure(&self) -> Option<Error> {
+        let known = || self.life().known_death();
+        self.first_error.get().cloned().or_else(known)
     }
 
     /// Gives the first error, or nothing.
@@ -134,6 +151,22 @@ impl Core {
             }
             (Frames::from(frames), ())
         });
+    }
+
+    /// Notes that the broker waits for the settlement of what it delivers.
+    pub(crate) fn delivers(&self) {
+        self.delivers.store(true, Ordering::Relaxed);
+    }
+
+    /// Gives back everything that is unsettled, before the channel is closed: RabbitMQ 4.3 counts what a closed channel held as failed
+    /// deliveries.
+    pub(crate) fn give_all_back(&self) {
+        if !self.delivers.load(Ordering::Relaxed) {
+            return;
+        }
+        let mut frame = Vec::new();
+        encode::settlement(&mut frame, self.opening.channel, Verdict::Reject(Rejection::Requeue), 0, true);
+        self.send(|| (Frames::from(frame), ()));
     }
 
     /// Requeues a delivery that nobody will be handed.

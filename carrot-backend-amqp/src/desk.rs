@@ -166,6 +166,7 @@ fn dispose(channel: amiquip::Channel, core: &Arc<Core>) -> Receiver<()> {
     let spawned = thread::Builder::new().name("carrot-close".to_string()).spawn(move || {
         let _done: Sender<()> = done;
         if let Ok(channel) = taken.recv() {
+            closers_core.give_all_back();
             closers_core.life().close_channel(channel);
         }
     });

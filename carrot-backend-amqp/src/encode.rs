@@ -66,10 +66,11 @@ pub(crate) fn settlement(out: &mut Vec<u8>, channel: u16, verdict: Verdict, tag:
     let several = if multiple { MULTIPLE } else { 0 };
     let (kind, flags) = match verdict {
         Verdict::Ack => (BASIC_ACK, several),
-        Verdict::Reject(Rejection::Requeue) if multiple => (BASIC_NACK, several | REQUEUE),
-        Verdict::Reject(_) if multiple => (BASIC_NACK, several),
-        Verdict::Reject(Rejection::Requeue) => (BASIC_REJECT, 1),
-        Verdict::Reject(_) => (BASIC_REJECT, 0),
+        Verdict::Reject(Rejection::Requeue) => (BASIC_NACK, several | REQUEUE),
+        // RabbitMQ 4.3 counts a reject as a failed delivery, and a nack not.
+        Verdict::Reject(Rejection::RequeueFailed) => (BASIC_REJECT, 1),
+        Verdict::Reject(Rejection::Discard) if multiple => (BASIC_NACK, several),
+        Verdict::Reject(Rejection::Discard) => (BASIC_REJECT, 0),
     };
     frame::begin(out, METHOD, channel, |out| {
         method(out, kind);
@@ -185,15 +186,16 @@ mod tests {
             let Some(AMQPFrame::Method(3, AMQPClass::Basic(method))) = read(&bytes).pop() else { panic!("no method") };
             method
         };
-        let (discard, requeue) = (Verdict::Reject(Rejection::Discard), Verdict::Reject(Rejection::Requeue));
+        let reject = Verdict::Reject;
         for multiple in [false, true] {
             assert!(
                 matches!(sent(Verdict::Ack, multiple), AMQPMethod::Ack(ack) if ack.delivery_tag == 1 << 40 && ack.multiple == multiple)
             );
+            let returned = sent(reject(Rejection::Requeue), multiple);
+            assert!(matches!(&returned, AMQPMethod::Nack(nack) if nack.multiple == multiple && nack.requeue), "{returned:?}");
         }
-        for (verdict, requeue) in [(discard, false), (requeue, true)] {
-            assert!(matches!(sent(verdict, false), AMQPMethod::Reject(one) if one.delivery_tag == 1 << 40 && one.requeue == requeue));
-            assert!(matches!(sent(verdict, true), AMQPMethod::Nack(several) if several.multiple && several.requeue == requeue));
-        }
+        assert!(matches!(sent(reject(Rejection::Discard), false), AMQPMethod::Reject(one) if one.delivery_tag == 1 << 40 && !one.requeue));
+        assert!(matches!(sent(reject(Rejection::Discard), true), AMQPMethod::Nack(several) if several.multiple && !several.requeue));
+        assert!(matches!(sent(reject(Rejection::RequeueFailed), false), AMQPMethod::Reject(one) if one.requeue));
     }
 }

@@ -127,7 +127,8 @@ fn push_frames(frames: &mut Vec<Settlement>, verdict: Verdict, mut run: Vec<u64>
     }
     let covered = settled.end_of_first();
     let without_hole = run.iter().take_while(|tag| **tag <= covered).count();
-    let skipped = without_hole.saturating_sub(1);
+    // There is no method that fails several at once.
+    let skipped = if verdict == Verdict::Reject(Rejection::RequeueFailed) { 0 } else { without_hole.saturating_sub(1) };
     let frame = |(index, tag)| Settlement { verdict, tag, multiple: index == 0 && skipped > 0 };
     frames.extend(run.into_iter().skip(skipped).enumerate().map(frame));
 }
@@ -192,6 +193,15 @@ mod tests {
         ack(&ledger, 3);
         ack(&ledger, 4);
         assert_eq!(frames(&ledger), [(Verdict::Ack, 1, false), (REQUEUE, 2, false), (Verdict::Ack, 4, true)]);
+    }
+
+    #[test]
+    fn failed_deliveries_go_one_by_one() {
+        let failed = Verdict::Reject(Rejection::RequeueFailed);
+        let ledger = handed_out(1..=4);
+        ledger.decide(failed, 3, Extent::UpTo).unwrap();
+        ack(&ledger, 4);
+        assert_eq!(frames(&ledger), [(failed, 1, false), (failed, 2, false), (failed, 3, false), (Verdict::Ack, 4, false)]);
     }
 
     #[test]

@@ -64,6 +64,7 @@
 //!   message goes to standard error.
 //! * A broker that goes away just after it saw the credentials cannot be told from one that refused them.
 
+mod capabilities;
 mod channel;
 mod collected;
 mod confirms;

@@ -77,6 +77,7 @@ impl Owner<'_> {
         };
         self.core.flush();
         self.end_consumers();
+        self.core.give_all_back();
         closing
     }
 

@@ -109,10 +109,14 @@ impl Backend for MemoryBackend {
 
     fn reject(&self, tag: DeliveryTag, rejection: Rejection, extent: Extent) -> Result<()> {
         let settlement = match rejection {
-            Rejection::Requeue => Settlement::Requeue,
+            Rejection::Requeue | Rejection::RequeueFailed => Settlement::Requeue,
             Rejection::Discard => Settlement::Discard,
         };
         self.handle.settle(tag, extent, settlement)
+    }
+
+    fn check(&self) -> Result<()> {
+        self.handle.channel.check()
     }
 
     fn close(&self, timeout: Duration) -> Result<()> {

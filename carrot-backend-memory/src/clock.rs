@@ -17,8 +17,8 @@ pub(crate) const NEVER: u64 = u64::MAX;
 
 /// A clock that stands still until a test turns it.
 ///
-/// A [`Broker`](crate::Broker) made [with it](crate::Broker::with_clock) measures message TTLs, queue expiry and the times in death
-/// records by it. The deadlines of calls (`timeout` arguments, call deadlines) are always real time, so that no call hangs because
+/// A [`Broker`](crate::Broker) made [with it](crate::Broker::with_clock) measures message TTLs, queue expiry, the times in death records,
+/// and the pauses between attempts at a message by it. The deadlines of calls (`timeout` arguments, call deadlines) are always real time, so that no call hangs because
 /// nobody turns the clock.
 ///
 /// Clones turn the same clock, and one clock can serve several brokers.
@@ -47,7 +47,18 @@ pub struct ManualClock(Arc<Manual>);
 #[derive(Default)]
 struct Manual {
     now: AtomicU64,
+    /// The same time, for who pauses.
+    pauses: Pauses,
     turning: Mutex<Vec<Weak<Core>>>,
+}
+
+/// The clock by which pauses pass that consumers make in the process.
+struct Pauses(carrot_core::backend::Clock);
+
+impl Default for Pauses {
+    fn default() -> Pauses {
+        Pauses(carrot_core::backend::Clock::manual())
+    }
 }
 
 impl ManualClock {
@@ -76,6 +87,7 @@ impl ManualClock {
             }
         }
         self.0.now.store(end, Ordering::SeqCst);
+        self.0.pauses.0.set(Duration::from_micros(end));
         brokers.iter().for_each(|broker| broker.faults.wake());
     }
 
@@ -104,13 +116,21 @@ pub(crate) struct Clock {
 
 #[derive(Debug)]
 enum Source {
-    Real(Instant),
+    Real(Instant, carrot_core::backend::Clock),
     Manual(ManualClock),
 }
 
 impl Clock {
     pub(crate) fn real() -> Clock {
-        Clock { source: Source::Real(Instant::now()), wall: wall() }
+        Clock { source: Source::Real(Instant::now(), carrot_core::backend::Clock::real()), wall: wall() }
+    }
+
+    /// The clock by which consumers pause.
+    pub(crate) fn pauses(&self) -> carrot_core::backend::Clock {
+        match &self.source {
+            Source::Real(_, pauses) => pauses.clone(),
+            Source::Manual(clock) => clock.0.pauses.0.clone(),
+        }
     }
 
     pub(crate) fn manual(clock: &ManualClock) -> Clock {
@@ -119,7 +139,7 @@ impl Clock {
 
     pub(crate) fn now(&self) -> u64 {
         match &self.source {
-            Source::Real(start) => u64::try_from(start.elapsed().as_micros()).unwrap_or(NEVER - 1),
+            Source::Real(start, _) => u64::try_from(start.elapsed().as_micros()).unwrap_or(NEVER - 1),
             Source::Manual(clock) => clock.0.now.load(Ordering::SeqCst),
         }
     }
@@ -130,7 +150,7 @@ impl Clock {
     }
 
     pub(crate) fn is_real(&self) -> bool {
-        matches!(self.source, Source::Real(_))
+        matches!(self.source, Source::Real(..))
     }
 }
 

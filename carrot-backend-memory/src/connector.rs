@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use carrot_core::backend::{Backend, ChannelOptions, Connector, Event, Status};
+use carrot_core::backend::{Backend, Capabilities, ChannelOptions, Clock, Connector, Event, Status};
 use carrot_core::{ConnectionOptions, Credentials, Error, Result};
 
 use crate::backend::MemoryBackend;
@@ -135,6 +135,14 @@ impl Connector for MemoryConnector {
     fn status(&self) -> Status {
         let open = self.live(&lock(&self.state)).ok().flatten();
         Status::new(open.is_some(), open.and_then(|connection| connection.throttle.blocked()))
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        Capabilities { waiting_queues: true, quorum_queues: true, default_delivery_limit: false }
+    }
+
+    fn clock(&self) -> Clock {
+        self.core.clock.pauses()
     }
 
     fn observe(&self, observer: Arc<dyn Fn(&Event) + Send + Sync>) {

@@ -54,16 +54,20 @@ use crate::Result;
 
 mod body;
 mod buffers;
+mod clock;
 mod content;
 mod delivery;
 mod entities;
+mod printable;
 mod short_string;
 
 pub use body::{Body, IntoBody};
 pub use buffers::Buffers;
+pub use clock::Clock;
 pub use content::{Content, Outcome, Publication, PublishTag};
 pub use delivery::{Acknowledgement, ConsumeOptions, Delivery, DeliveryTag, Extent, Rejection};
 pub use entities::{Condition, Declare, Declared, Delete, Deleted};
+pub use printable::{Printable, printable};
 pub use short_string::ShortString;
 
 #[cfg(doc)]
@@ -96,6 +100,12 @@ pub trait Connector: Debug + Send + Sync + 'static {
     /// Whether a connection is open now, and whether the broker has blocked publishing on it. Does not ask the broker, and never blocks.
     fn status(&self) -> Status;
 
+    /// What the broker offers, as far as is known from the last connection. Never blocks.
+    fn capabilities(&self) -> Capabilities;
+
+    /// The clock by which pauses are measured that pass in the process: real time, unless the broker is one whose clock a test turns.
+    fn clock(&self) -> Clock;
+
     /// Has every later [`Event`] told to `observer`, in addition to those set before; for as long as the connector lives.
     ///
     /// It is called on a thread of the driver or of whoever caused the event, with no lock held, in the order of the events of one
@@ -118,6 +128,18 @@ impl Status {
     pub fn new(connected: bool, blocked: Option<String>) -> Status {
         Status { connected, blocked }
     }
+}
+
+/// What a broker offers beyond what every one does. All `false` is a safe answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[allow(clippy::exhaustive_structs, reason = "a driver has to say all of it")]
+pub struct Capabilities {
+    /// Whether a queue can hold a message for a time and then send it on to another queue: a message TTL with a dead-letter exchange.
+    pub waiting_queues: bool,
+    /// Whether there are quorum queues that take a message TTL and dead-letter at least once (RabbitMQ 3.10 and newer).
+    pub quorum_queues: bool,
+    /// Whether a quorum queue drops a message after a number of deliveries unless its arguments say otherwise (RabbitMQ 4.0 and newer).
+    pub default_delivery_limit: bool,
 }
 
 /// What happens to a connection by itself. A connection that this program closes tells nothing.
@@ -223,8 +245,14 @@ pub trait Backend: Debug + Send + Sync + 'static {
     /// As [`ack`](Backend::ack).
     fn reject(&self, tag: DeliveryTag, rejection: Rejection, extent: Extent) -> Result<()>;
 
+    /// The channel's first error, if it is known to have ended. Does not ask the broker, and never blocks.
+    ///
+    /// # Errors
+    /// The channel's first error.
+    fn check(&self) -> Result<()>;
+
     /// Closes the channel: what was published and settled before goes out first, unsettled deliveries return to their queues in their
-    /// old order, and its subscriptions end.
+    /// old order, and its subscriptions end. They return as with [`Rejection::Requeue`], not as failed ones.
     ///
     /// Blocks until the broker has done so, `timeout` at most. A second call does nothing.
     ///

@@ -3,6 +3,7 @@
 mod bytes;
 mod format;
 
+use std::fmt::Write as _;
 use std::sync::Arc;
 
 #[cfg(feature = "bincode")]
@@ -10,6 +11,8 @@ use bincode::Options;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use crate::backend::printable;
+use crate::guard::guard;
 use crate::{Cause, Error, Result};
 
 pub use format::{BodyReader, Encodable, Format, FormatError};
@@ -161,6 +164,8 @@ impl Codec {
 
     /// Whether it reads bodies of this type and encoding.
     ///
+    /// JSON reads every type that ends in `+json` (RFC 6839), and `text/json`.
+    ///
     /// Case and parameters (`; version=1`) do not matter, except for a `charset`. No encoding, `utf-8`, `us-ascii`, `binary` and `identity` are
     /// as good as each other, since publishers use them so; any other, such as `gzip` or `latin-1`, has to be the codec's own.
     pub fn accepts(&self, content_type: &str, content_encoding: Option<&str>) -> bool {
@@ -170,7 +175,17 @@ impl Codec {
             let (name, value) = parameter.split_once('=')?;
             name.trim().eq_ignore_ascii_case("charset").then(|| value.trim().trim_matches('"'))
         });
-        self.is_of_type(media_type) && self.accepts_encoding(charset) && self.accepts_encoding(content_encoding)
+        (self.is_of_type(media_type) || self.is_json_of(media_type))
+            && self.accepts_encoding(charset)
+            && self.accepts_encoding(content_encoding)
+    }
+
+    /// Whether it is JSON, and the type is a kind of it.
+    fn is_json_of(&self, media_type: &str) -> bool {
+        const SUFFIX: &str = "+json";
+        let end = media_type.len().checked_sub(SUFFIX.len()).and_then(|start| media_type.get(start..));
+        matches!(self.0, Kind::Json)
+            && (media_type.eq_ignore_ascii_case("text/json") || end.is_some_and(|end| end.eq_ignore_ascii_case(SUFFIX)))
     }
 
     fn is_of_type(&self, media_type: &str) -> bool {
@@ -218,7 +233,7 @@ impl Codec {
             Kind::Bincode { limit } => decode_bincode(body, *limit).map_err(cause),
             Kind::Custom(format) => format::decode(&**format, body).map_err(Cause::from),
         };
-        decoded.map_err(|source| Error::Decode { content_type: self.content_type().to_string(), source })
+        decoded.map_err(|source| Error::Decode { content_type: self.content_type().to_string(), source: fit_to_show(source) })
     }
 }
 
@@ -246,6 +261,34 @@ fn encode_text<T: Serialize + ?Sized>(value: &T) -> Result<Vec<u8>, Cause> {
 fn decode_text<T: DeserializeOwned>(body: &[u8]) -> Result<T, Cause> {
     let text = std::str::from_utf8(body).map_err(cause)?;
     serde_json::from_value(serde_json::Value::String(text.to_string())).map_err(cause)
+}
+
+/// A decoder may quote the body, which a stranger wrote: a text that is long, or holds control characters, is cut and escaped, and stands
+/// in place of the error.
+fn fit_to_show(source: Cause) -> Cause {
+    const LONGEST: usize = 1000;
+    match guard(|| {
+        let shown = printable(LONGEST, &source);
+        let mut comparing = Comparing { rest: &shown };
+        let is_same = write!(comparing, "{source}").is_ok() && comparing.rest.is_empty();
+        (!is_same).then_some(shown)
+    }) {
+        Ok(None) => source,
+        Ok(Some(shown)) => Cause::from(FormatError::from(shown)),
+        Err(panic) => Cause::from(FormatError::from(format!("an error whose Display panics ({panic})"))),
+    }
+}
+
+/// Fails once it is given another text than it has.
+struct Comparing<'a> {
+    rest: &'a str,
+}
+
+impl std::fmt::Write for Comparing<'_> {
+    fn write_str(&mut self, text: &str) -> std::fmt::Result {
+        self.rest = self.rest.strip_prefix(text).ok_or(std::fmt::Error)?;
+        Ok(())
+    }
 }
 
 fn cause(error: impl std::error::Error + Send + Sync + 'static) -> Cause {
@@ -308,7 +351,12 @@ impl Codecs {
     /// [`Error::ContentType`]: there is none; the error names those that there are.
     pub fn find(&self, content_type: Option<&str>, content_encoding: Option<&str>) -> Result<&Codec> {
         let found = match content_type.map(str::trim).filter(|content_type| !content_type.is_empty()) {
-            Some(content_type) => self.0.iter().find(|codec| codec.accepts(content_type, content_encoding)),
+            Some(content_type) => {
+                let media_type = content_type.split(';').next().unwrap_or_default().trim();
+                let mut accepting = self.0.iter().filter(|codec| codec.accepts(content_type, content_encoding));
+                // A codec for just this type comes before JSON, which reads many.
+                accepting.clone().find(|codec| codec.is_of_type(media_type)).or_else(|| accepting.next())
+            }
             None => self.0.first().filter(|codec| codec.accepts_encoding(content_encoding)),
         };
         found.ok_or_else(|| Error::ContentType {

@@ -3,6 +3,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::backend::{Backend, ChannelOptions, Condition, Connector, Declare, Declared, Delete, Event};
+use crate::guard::guard;
 use crate::session::{Line, Session};
 use crate::{
     Binding, ConnectionOptions, ConsumerBuilder, ConsumerDefinition, Error, Exchange, PublisherBuilder, PublisherDefinition, Queue, Result,
@@ -155,7 +156,7 @@ impl Connection {
 
     /// Has `hook` called, with the reason, each time the connection is lost; not when this program closes it.
     ///
-    /// All hooks are called on a thread of the driver, with no lock held. They should return soon: what is known about the connection
+    /// All hooks are called on a thread of the driver, with no lock held. A panic in one is logged at error level. They should return soon: what is known about the connection
     /// waits for them. They are kept for as long as the connection, and several can be set.
     ///
     /// ```
@@ -204,7 +205,11 @@ impl Connection {
     }
 
     fn observe(&self, observer: impl Fn(&Event) + Send + Sync + 'static) {
-        self.shared.line.connector.observe(Arc::new(observer));
+        self.shared.line.connector.observe(Arc::new(move |event| {
+            if let Err(panic) = guard(|| observer(event)) {
+                log::error!("a hook of a connection failed: {panic}");
+            }
+        }));
     }
 
     /// Ends the connection, with every publisher and consumer on it: their calls give [`Error::Closed`] from now on. Messages that were

@@ -5,9 +5,11 @@ use std::time::Duration;
 use serde::de::DeserializeOwned;
 
 use crate::backend::{Backend, ChannelOptions, ConsumeOptions, Delete};
-use crate::handler::{self, Verdict};
+use crate::failure::FailurePolicy;
+use crate::handler::{self, Outcome};
 use crate::intake::{FOREVER, Intake, View};
 use crate::message::Origin;
+use crate::process::{Tally, process};
 use crate::session::Session;
 use crate::stop::Stop;
 use crate::{
@@ -38,7 +40,7 @@ pub struct Consumer {
     callbacks: Mutex<Vec<Callback>>,
 }
 
-type Callback = Box<dyn FnMut(&Message) -> Verdict + Send>;
+type Callback = Box<dyn FnMut(&Message, &FailurePolicy) -> Outcome + Send>;
 
 /// What a consumer and its runs share.
 #[derive(Debug)]
@@ -48,19 +50,21 @@ pub(crate) struct Shared {
     pub(crate) options: ConsumeOptions,
     pub(crate) give_up_after: Option<Duration>,
     pub(crate) redeclares: bool,
+    pub(crate) policy: Arc<FailurePolicy>,
     codecs: Arc<Codecs>,
 }
 
 impl Shared {
     pub(crate) fn origin(&self, channel: &Arc<dyn Backend>, queue: &Arc<str>) -> Arc<Origin> {
         let (channel, codecs, queue) = (Arc::clone(channel), Arc::clone(&self.codecs), Arc::clone(queue));
-        Arc::new(Origin { channel, codecs, queue, acknowledgement: self.options.acknowledgement })
+        Arc::new(Origin { channel, codecs, queue, acknowledgement: self.options.acknowledgement, policy: Arc::clone(&self.policy) })
     }
 }
 
 impl Drop for Shared {
     /// Sees to it that the last acknowledgements leave, unless a message that is still held needs the channel.
     fn drop(&mut self) {
+        self.policy.release();
         if let Some(opened) = self.session.shut()
             && Arc::strong_count(&opened.channel) == 1
             && let Err(error) = opened.channel.close(self.session.line().call_timeout)
@@ -72,12 +76,13 @@ impl Drop for Shared {
 
 impl Consumer {
     pub(crate) fn open(connection: &Connection, definition: ConsumerDefinition) -> Result<Consumer> {
-        let ConsumerDefinition { options, codecs, give_up_after, redeclares, .. } = definition.clone();
+        let ConsumerDefinition { options, codecs, give_up_after, redeclares, queue, failures, .. } = definition.clone();
         let codecs = Arc::new(codecs);
+        let policy = Arc::new(FailurePolicy::new(connection, &queue, &options, &failures));
         let session = connection.session(ChannelOptions::consume(), "consumer", move |channel, _| definition.declare(&**channel));
         session.channel()?;
-        let stop = Arc::new(Stop::new(session.line()));
-        let shared = Arc::new(Shared { session, stop, options, give_up_after, redeclares, codecs });
+        let stop = Arc::new(Stop::new(session.line(), &policy));
+        let shared = Arc::new(Shared { session, stop, options, give_up_after, redeclares, policy, codecs });
         Ok(Consumer { shared, callbacks: Mutex::default() })
     }
 
@@ -161,15 +166,15 @@ impl Consumer {
         T: DeserializeOwned,
         R: IntoSettlement,
     {
-        self.add(move |message| handler::judge(message, |payload, message| callback(payload, message).into_settlement()));
+        self.add(move |message, policy| handler::handle(message, policy, |payload, message| callback(payload, message).into_settlement()));
     }
 
     /// Adds a [`Handler`] as a callback; see [`register_callback`](Consumer::register_callback).
     pub fn register_handler<H: Handler>(&mut self, handler: H) {
-        self.add(move |message| handler::judge(message, |payload, message| handler.receive(payload, message)));
+        self.add(move |message, policy| handler::handle(message, policy, |payload, message| handler.receive(payload, message)));
     }
 
-    fn add(&mut self, callback: impl FnMut(&Message) -> Verdict + Send + 'static) {
+    fn add(&mut self, callback: impl FnMut(&Message, &FailurePolicy) -> Outcome + Send + 'static) {
         self.callbacks.get_mut().unwrap_or_else(PoisonError::into_inner).push(Box::new(callback));
     }
 
@@ -199,26 +204,28 @@ impl Consumer {
         if callbacks.is_empty() {
             return Err(crate::Error::invalid("callbacks", "none", "at least one has to be registered before waiting"));
         }
-        let mut report = Report::default();
         if limit == 0 {
-            return Ok(report);
+            return Ok(Report::default());
         }
         let intake = Intake::start(&self.shared, options)?;
+        let (policy, stopped) = (intake.policy(), || intake.is_stopped());
+        policy.prepare(&intake.queue());
+        let tally = Tally::new(policy);
         let mut view = View::default();
-        for number in 1.. {
-            let Some(mut message) = next(&intake, &mut view)? else { break };
-            let verdict = judge_all(callbacks, &message);
-            if number == limit {
-                intake.cancel()?;
-            }
-            handler::settle(&mut message, &verdict);
-            report.count(&verdict);
-            if number == limit {
-                break;
-            }
+        for number in 1..=limit {
+            tally.wait_for_breaker(&stopped);
+            let Some(message) = next(&intake, &mut view)? else { break };
+            let mut cancelled = Ok(());
+            let mut cancel_last = || {
+                if number == limit {
+                    cancelled = intake.cancel();
+                }
+            };
+            process(message, &intake, &tally, &mut |message| handle_all(callbacks, message, policy), &mut cancel_last);
+            cancelled?;
         }
-        intake.give_back_rest()?;
-        Ok(report)
+        intake.cancel()?;
+        Ok(intake.report(&tally))
     }
 
     /// Starts the definition of worker threads that share this consumer's messages.
@@ -295,13 +302,13 @@ fn next(intake: &Intake, view: &mut View) -> Result<Option<Message>> {
     }
 }
 
-fn judge_all(callbacks: &mut [Callback], message: &Message) -> Verdict {
-    let mut verdict = Verdict::Handled(Settlement::Ack);
+fn handle_all(callbacks: &mut [Callback], message: &Message, policy: &FailurePolicy) -> Outcome {
+    let mut outcome = Outcome::Settled(Settlement::Ack);
     for callback in callbacks {
-        verdict = callback(message);
-        if verdict != Verdict::Handled(Settlement::Ack) {
+        outcome = callback(message, policy);
+        if outcome != Outcome::Settled(Settlement::Ack) {
             break;
         }
     }
-    verdict
+    outcome
 }

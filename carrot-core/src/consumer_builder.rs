@@ -1,5 +1,8 @@
 use crate::backend::{Acknowledgement, Backend, ConsumeOptions, Declare};
-use crate::{Binding, Codecs, Connection, Consumer, Error, Exchange, Headers, Queue, Result, Value};
+use crate::failure::{Afterwards, FailureSettings, UndecodableHandler};
+use crate::{
+    Binding, Codecs, Connection, Consumer, Error, Exchange, HandlerError, Headers, Message, Queue, Result, Retry, Settlement, Value,
+};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -26,7 +29,8 @@ pub struct ConsumerDefinition {
     pub(crate) codecs: Codecs,
     pub(crate) give_up_after: Option<Duration>,
     pub(crate) redeclares: bool,
-    queue: Queue,
+    pub(crate) failures: FailureSettings,
+    pub(crate) queue: Queue,
     sources: Vec<Source>,
 }
 
@@ -108,6 +112,58 @@ settings! {
         self
     }
 
+    /// How often a message is tried at which a handler fails, and after which pauses; see [`Handler`](crate::Handler). Defaults to five
+    /// attempts, after pauses of 1, 2, 4 and 8 s. [`Retry::never`] parks at the first failure.
+    fn retry(mut self, retry: Retry) {
+        self.failures.retry = Some(retry);
+        self
+    }
+
+    /// The name of the queue in which messages are parked after their last attempt. A queue of that name that exists serves as it is;
+    /// otherwise it is declared when a run with handlers starts: durable, and a quorum queue where the broker has them. Defaults to the
+    /// name of the consumer's queue with `.failed` behind it.
+    fn park(mut self, queue: impl Into<String>) {
+        self.failures.afterwards = Some(Afterwards::ParkIn(queue.into()));
+        self
+    }
+
+    /// The same with a definition of the queue, for limits on what is parked. Mind that a queue that is full drops or refuses messages.
+    fn park_with(mut self, queue: impl Into<Queue>) {
+        self.failures.afterwards = Some(Afterwards::ParkWith(Box::new(queue.into())));
+        self
+    }
+
+    /// Rejects a message after its last attempt, in place of parking it: it goes to the queue's dead-letter exchange if it has one, else
+    /// it is **lost**. Defaults to parking.
+    fn discard_failed(mut self) {
+        self.failures.afterwards = Some(Afterwards::Discard);
+        self
+    }
+
+    /// Puts a failed message back at once with `basic.reject`, and leaves it to the broker to count: for quorum queues with a delivery
+    /// limit *and* a dead-letter exchange, or with RabbitMQ's own delayed retry. On any other queue a message that always fails comes
+    /// back for ever, without a pause. A quorum queue without a dead-letter exchange **drops** a message at its limit, which is 20 unless
+    /// set otherwise since RabbitMQ 4.0. Defaults to retries and parking by Carrot.
+    fn requeue_failed(mut self) {
+        self.failures.requeues = true;
+        self
+    }
+
+    /// Pauses the whole consumer after so many failures in a row, for 1 s and then, as long as every attempt after a pause fails, for 2 s,
+    /// 4 s and so on, 60 s at most; for a handler that depends on something which may be down. Each run counts on its own. A line is
+    /// logged at warn level. Defaults to no pause.
+    fn pause_after_failures(mut self, failures: u32) {
+        self.failures.pause_after = Some(failures);
+        self
+    }
+
+    /// Has `handler` decide about messages whose body cannot be decoded. `Err` fails the message, as without a handler. Defaults to failing
+    /// them: a newer version of the program may be able to read what this one cannot.
+    fn on_undecodable(mut self, handler: impl Fn(&Message, &Error) -> Result<Settlement, HandlerError> + Send + Sync + 'static) {
+        self.failures.on_undecodable = Some(UndecodableHandler(Arc::new(handler)));
+        self
+    }
+
     /// Which content types are decoded, and how. Defaults to [`Codecs::default`]: JSON,
     /// which also reads messages that name no content type, text, and raw bytes; not bincode.
     fn codecs(mut self, codecs: impl Into<Codecs>) {
@@ -124,6 +180,7 @@ impl ConsumerDefinition {
             codecs: Codecs::default(),
             give_up_after: None,
             redeclares: false,
+            failures: FailureSettings::default(),
             queue: queue.into(),
             sources: Vec::new(),
         }
@@ -160,6 +217,7 @@ impl ConsumerDefinition {
             return Err(Error::invalid("routing key", routing_key, "an exchange to bind to has to be named before it"));
         }
         self.options.validate()?;
+        self.failures.validate(&self.options)?;
         Declare::Queue(&self.queue).validate()?;
         self.sources.iter().try_for_each(|source| Declare::Exchange(&source.exchange).validate())?;
         self.bindings(&self.queue.name).try_for_each(|binding| Declare::Binding(&binding).validate())

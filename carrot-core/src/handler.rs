@@ -1,13 +1,89 @@
 use std::error::Error as StdError;
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
+use std::fmt;
 
 use serde::de::DeserializeOwned;
 
-use crate::{Message, Settlement};
+use crate::backend::printable;
+use crate::failure::{Failure, FailurePolicy};
+use crate::guard::{describe, drop_guarded, guard};
+use crate::{Error, Message, Settlement};
+
+/// How many bytes are kept of the reason for which a handler parks a message.
+const LONGEST_REASON: usize = 1000;
 
 /// Why a handler failed: any error, or a string, by `?` or `.into()`.
-pub type HandlerError = Box<dyn StdError + Send + Sync + 'static>;
+///
+/// [`permanent`](HandlerError::permanent) says that trying again is no use. Any other failed message is tried again; see [`Handler`].
+///
+/// ```
+/// use carrot_core::HandlerError;
+///
+/// fn quantity(text: &str) -> Result<u32, HandlerError> {
+///     if text.is_empty() {
+///         return Err(HandlerError::permanent("an order without a quantity"));
+///     }
+///     Ok(text.parse()?)
+/// }
+///
+/// assert!(quantity("").unwrap_err().is_permanent());
+/// assert!(!quantity("many").unwrap_err().is_permanent());
+/// ```
+pub struct HandlerError {
+    error: Box<dyn StdError + Send + Sync + 'static>,
+    permanent: bool,
+}
+
+impl HandlerError {
+    /// A failure that may pass: the message is tried again.
+    pub fn new(error: impl Into<Box<dyn StdError + Send + Sync + 'static>>) -> HandlerError {
+        HandlerError { error: error.into(), permanent: false }
+    }
+
+    /// A failure that will not pass: the message is parked at once, or rejected if the consumer discards failed messages.
+    pub fn permanent(error: impl Into<Box<dyn StdError + Send + Sync + 'static>>) -> HandlerError {
+        HandlerError { permanent: true, ..HandlerError::new(error) }
+    }
+
+    /// Whether trying again is no use.
+    pub fn is_permanent(&self) -> bool {
+        self.permanent
+    }
+
+    /// The error itself.
+    pub fn get_ref(&self) -> &(dyn StdError + Send + Sync + 'static) {
+        &*self.error
+    }
+
+    /// The error itself.
+    pub fn into_inner(self) -> Box<dyn StdError + Send + Sync + 'static> {
+        self.error
+    }
+
+    /// What is known of the failure; survives a `Display` or `Drop` of the error that panics.
+    pub(crate) fn into_failure(self) -> Failure {
+        let failure = Failure { permanent: self.permanent, ..Failure::new(describe(&*self.error)) };
+        drop_guarded(self.error);
+        failure
+    }
+}
+
+impl<E: Into<Box<dyn StdError + Send + Sync + 'static>>> From<E> for HandlerError {
+    fn from(error: E) -> HandlerError {
+        HandlerError::new(error)
+    }
+}
+
+impl fmt::Display for HandlerError {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&self.error, formatter)
+    }
+}
+
+impl fmt::Debug for HandlerError {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("HandlerError").field("error", &self.error).field("permanent", &self.permanent).finish()
+    }
+}
 
 /// A type that handles the messages of a consumer, with state of its own; what a sub-class of `Consumer` is in carrot for Python.
 ///
@@ -15,11 +91,26 @@ pub type HandlerError = Box<dyn StdError + Send + Sync + 'static>;
 ///
 /// | `receive` | the message is |
 /// |---|---|
-/// | gives `Ok(settlement)` | acknowledged, rejected or requeued, as it says |
-/// | gives `Err`, or panics | requeued the first time; rejected if it had been delivered before |
-/// | is not called, since the body cannot be decoded | rejected |
+/// | returns `Ok(settlement)` | acknowledged, rejected, requeued, retried or parked, as the [`Settlement`] says |
+/// | returns `Err`, or panics | *failed* |
+/// | returns `Err` of [`HandlerError::permanent`] | parked at once |
+/// | is not called, because the body cannot be decoded | *failed* |
 ///
-/// So a message that always fails is tried twice and then goes to the queue's dead-letter exchange, if it has one: it never circles.
+/// A failed message is never dropped, unless the program says so. It is tried again after a pause: 1, 2, 4 and 8 s, unless
+/// [`retry`](crate::ConsumerBuilder::retry) says otherwise. After the fifth failure it is *parked* in the queue `<queue>.failed`
+/// ([`park`](crate::ConsumerBuilder::park)), with the error and the number of attempts in its headers. Other messages go on meanwhile.
+///
+/// A message that was only prefetched, given back, or delivered again because its connection was lost has not failed, whatever
+/// [`is_redelivered`](Message::is_redelivered) says. Each failure is logged at warn level.
+///
+/// # How it waits
+///
+/// A copy of the message waits in a queue of its own at the broker, `<queue>.retry.v1.<seconds>s`. The original is acknowledged once the
+/// broker has confirmed the copy. A crash in between doubles the message, and never loses it. While no copy can be sent, the original
+/// stays unacknowledged in the process for the pause, and then goes back to its queue.
+///
+/// A queue that is server-named, exclusive, auto-delete, transient or has a single active consumer gets no copies: its worker waits, and
+/// tries the same message again. With automatic acknowledgement, a failed message is lost.
 ///
 /// ```
 /// use carrot_core::{Handler, HandlerError, Message, Settlement};
@@ -36,7 +127,7 @@ pub type HandlerError = Box<dyn StdError + Send + Sync + 'static>;
 ///
 ///     fn receive(&self, feed: Feed, _message: &Message) -> Result<Settlement, HandlerError> {
 ///         if feed.url.is_empty() {
-///             return Ok(Settlement::Reject);
+///             return Err(HandlerError::permanent("a feed without a URL"));
 ///         }
 ///         Ok(Settlement::Ack)
 ///     }
@@ -49,7 +140,7 @@ pub trait Handler: Send + Sync + 'static {
     /// Handles one message. Called from several threads at once if there are several workers.
     ///
     /// # Errors
-    /// Whatever makes the message fail; it is logged at warn level.
+    /// Whatever makes the message fail.
     fn receive(&self, payload: Self::Payload, message: &Message) -> Result<Settlement, HandlerError>;
 }
 
@@ -80,67 +171,60 @@ impl<R: IntoSettlement, E: Into<HandlerError>> IntoSettlement for Result<R, E> {
     }
 }
 
-/// How one message went.
+/// How the handling of one message went.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Verdict {
-    Handled(Settlement),
-    /// The handler failed, for this reason.
-    Failed(Settlement, Arc<str>),
-    /// The body could not be decoded, for this reason.
-    Undecodable(Arc<str>),
+pub(crate) enum Outcome {
+    Settled(Settlement),
+    Failed(Failure),
 }
 
-/// Runs a handler that settles by itself; survives its panic.
-pub(crate) fn guard(receive: impl FnOnce()) {
-    if let Err(panic) = catch_unwind(AssertUnwindSafe(receive)) {
-        log::warn!("handling a message failed: {}", panic_text(&*panic));
-    }
-}
-
-/// Decodes `message`, and lets `receive` handle it; [`settle`] then does what the verdict says, by the rules in the doc of [`Handler`].
-pub(crate) fn judge<T: DeserializeOwned>(
+/// Decodes `message`, and has `receive` handle it. No panic of the program's code gets out.
+pub(crate) fn handle<T: DeserializeOwned>(
     message: &Message,
+    policy: &FailurePolicy,
     receive: impl FnOnce(T, &Message) -> Result<Settlement, HandlerError>,
-) -> Verdict {
-    let payload = match message.decode() {
-        Ok(payload) => payload,
-        Err(error) => {
-            let reason = with_sources(&error);
-            log::warn!("message {} of queue {:?} is rejected: {reason}", message.delivery_tag(), message.queue());
-            return Verdict::Undecodable(reason.into());
+) -> Outcome {
+    let payload = match guard(|| message.decode()) {
+        Ok(Ok(payload)) => payload,
+        Ok(Err(error)) => return undecodable(message, policy, error),
+        Err(panic) => {
+            let error = Error::Decode {
+                content_type: message.properties().content_type().unwrap_or_default().to_string(),
+                source: std::sync::Arc::new(Panicked(panic)),
+            };
+            return undecodable(message, policy, error);
         }
     };
-    let reason = match catch_unwind(AssertUnwindSafe(|| receive(payload, message))) {
-        Ok(Ok(settlement)) => return Verdict::Handled(settlement),
-        Ok(Err(error)) => with_sources(&*error),
-        Err(panic) => panic_text(&*panic),
-    };
-    let settlement = if message.is_redelivered() { Settlement::Reject } else { Settlement::Requeue };
-    log::warn!("handling message {} of queue {:?} failed ({settlement:?}): {reason}", message.delivery_tag(), message.queue());
-    Verdict::Failed(settlement, reason.into())
+    outcome(guard(|| receive(payload, message)))
 }
 
-pub(crate) fn settle(message: &mut Message, verdict: &Verdict) {
-    let settlement = match *verdict {
-        Verdict::Handled(settlement) | Verdict::Failed(settlement, _) => settlement,
-        Verdict::Undecodable(_) => Settlement::Reject,
+/// A panic of a `Deserialize`, as an error.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+struct Panicked(String);
+
+/// Asks the program what to do with a message whose body cannot be decoded, if it wants to be asked.
+fn undecodable(message: &Message, policy: &FailurePolicy, error: Error) -> Outcome {
+    let failed = match &policy.settings().on_undecodable {
+        Some(handler) => outcome(guard(|| (handler.0)(message, &error))),
+        None => Outcome::Failed(Failure::new(describe(&error))),
     };
-    if let Err(error) = message.settle(settlement) {
-        log::debug!("message {} of queue {:?} could not be settled: {error}", message.delivery_tag(), message.queue());
+    drop_guarded(error);
+    match failed {
+        Outcome::Failed(failure) => Outcome::Failed(Failure { undecodable: true, ..failure }),
+        settled => settled,
     }
 }
 
-fn with_sources(error: &dyn StdError) -> String {
-    let mut text = error.to_string();
-    let mut next = error.source();
-    while let Some(source) = next {
-        text = format!("{text}: {source}");
-        next = source.source();
+fn outcome(result: Result<Result<Settlement, HandlerError>, String>) -> Outcome {
+    let chosen = |reason: String| Failure { chosen: true, ..Failure::new(reason) };
+    match result {
+        Ok(Ok(Settlement::RetryAfter(pause))) => {
+            Outcome::Failed(Failure { pause: Some(pause), ..chosen(format!("another attempt in {pause:?}")) })
+        }
+        Ok(Ok(Settlement::Park(reason))) => Outcome::Failed(Failure { permanent: true, ..chosen(printable(LONGEST_REASON, reason)) }),
+        Ok(Ok(settlement)) => Outcome::Settled(settlement),
+        Ok(Err(error)) => Outcome::Failed(error.into_failure()),
+        Err(panic) => Outcome::Failed(Failure::new(panic)),
     }
-    text
-}
-
-fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
-    let text = panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
-    format!("panic: {}", text.unwrap_or("of an unknown kind"))
 }

@@ -1,16 +1,19 @@
 //! One run of a consumer: its subscription, and how it ends.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::backend::{Backend, ConsumeOptions, Subscription};
+use crate::backend::{Acknowledgement, ConsumeOptions, DeliveryTag, Extent, Rejection, Subscription};
 use crate::consumer::Shared;
+use crate::failure::FailurePolicy;
 use crate::message::Origin;
 use crate::probation::Suspicion;
+use crate::process::Tally;
 use crate::session::{Opened, ends_channel, may_pass};
 use crate::stop::Stop;
-use crate::{Error, Message, Result, Settlement};
+use crate::subscribed::{Subscribed, Unhandled};
+use crate::{Error, Message, Report, Result};
 
 /// So long that it is never reached, and short enough to be added to any point in time.
 pub(crate) const FOREVER: Duration = Duration::from_secs(365 * 24 * 60 * 60);
@@ -20,6 +23,7 @@ pub(crate) const FOREVER: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 pub(crate) struct Intake {
     shared: Arc<Shared>,
     options: ConsumeOptions,
+    unhandled: Arc<Unhandled>,
     state: Mutex<State>,
     /// Counts the changes of what a [`View`] shows.
     version: AtomicU64,
@@ -50,24 +54,22 @@ struct Seen {
     origin: Arc<Origin>,
 }
 
-#[derive(Debug)]
-struct Subscribed {
-    channel: Arc<dyn Backend>,
-    subscription: Arc<dyn Subscription>,
-    queue: Arc<str>,
-    /// Whether it gave a message.
-    gave: AtomicBool,
-    /// Until when it is the only suspect that is subscribed.
-    on_trial_until: Option<Instant>,
-}
-
 impl Intake {
     pub(crate) fn start(shared: &Arc<Shared>, options: &ConsumeOptions) -> Result<Intake> {
         let until = Instant::now() + shared.session.line().call_timeout;
         let attempts = Attempts { until, given_up: &|| false, retried: Error::is_disconnected };
-        let subscribed = Arc::new(subscribe(shared, options, &attempts)?);
+        let unhandled = Arc::default();
+        let subscribed = Arc::new(subscribe(shared, options, &unhandled, &attempts)?);
+        shared.stop.watch(&subscribed);
         let state = Mutex::new(State { subscribed, renewing: false, lost_at: None, suspicion: Suspicion::default(), ended: None });
-        Ok(Intake { shared: Arc::clone(shared), options: options.clone(), state, version: AtomicU64::new(0), changed: Condvar::new() })
+        Ok(Intake {
+            shared: Arc::clone(shared),
+            options: options.clone(),
+            unhandled,
+            state,
+            version: AtomicU64::new(0),
+            changed: Condvar::new(),
+        })
     }
 
     /// The next message; `Ok(None)` if none came in time, or the consumer was stopped. What arrives after the stop goes back.
@@ -87,7 +89,8 @@ impl Intake {
                     if !self.is_stopped() {
                         return Ok(Some(message));
                     }
-                    self.give_back(message);
+                    subscribed.take_back(message);
+                    return Ok(None);
                 }
                 Ok(None) => return Ok(None),
                 Err(_) if self.is_stopped() => return Ok(None),
@@ -160,17 +163,22 @@ impl Intake {
 
         let give_up_at = lost_at + self.shared.give_up_after.unwrap_or(FOREVER).min(FOREVER);
         let attempts = Attempts { until: deadline.min(give_up_at), given_up: &|| self.is_stopped(), retried: may_pass };
-        let renewed = if suspect { self.subscribe_alone(&attempts) } else { subscribe(&self.shared, &self.options, &attempts) };
+        let renewed =
+            if suspect { self.subscribe_alone(&attempts) } else { subscribe(&self.shared, &self.options, &self.unhandled, &attempts) };
 
         let mut state = self.lock();
         state.renewing = false;
         let result = match renewed {
             Ok(subscribed) => {
                 log::info!("the consumer of queue {:?} has subscribed again after {:?}", subscribed.queue, lost_at.elapsed());
-                state.subscribed = Arc::new(subscribed);
+                let subscribed = Arc::new(subscribed);
+                state.subscribed = Arc::clone(&subscribed);
                 self.version.fetch_add(1, Ordering::Release);
                 state.lost_at = None;
-                Ok(true)
+                drop(state);
+                self.changed.notify_all();
+                self.shared.stop.watch(&subscribed);
+                return Ok(true);
             }
             Err(_) if self.is_stopped() => Ok(true),
             Err(error) if may_pass(&error) && Instant::now() < give_up_at => Ok(false),
@@ -194,8 +202,9 @@ impl Intake {
         let probation = &self.shared.session.line().probation;
         let suspect = probation.enter(attempts.until, attempts.given_up);
         let suspect = suspect.ok_or_else(|| Error::timeout("waiting for other consumers to subscribe", FOREVER))?;
-        let subscribed = subscribe(&self.shared, &self.options, attempts)?;
-        Ok(Subscribed { on_trial_until: Some(suspect.subscribed()), ..subscribed })
+        let mut subscribed = subscribe(&self.shared, &self.options, &self.unhandled, attempts)?;
+        subscribed.on_trial_until = Some(suspect.subscribed());
+        Ok(subscribed)
     }
 
     fn is_worth_renewing(&self, error: &Error) -> bool {
@@ -226,29 +235,44 @@ impl Intake {
         self.shared.session.discard(&channel, timeout)
     }
 
-    /// Tells the broker to send no more; what has arrived can still be taken.
+    /// Tells the broker to send no more, and gives back whatever has arrived and was not taken.
     pub(crate) fn cancel(&self) -> Result<()> {
-        let subscription = Arc::clone(&self.lock().subscribed.subscription);
-        subscription.cancel()
+        let subscribed = Arc::clone(&self.lock().subscribed);
+        subscribed.cancel()
     }
 
-    /// Gives back whatever arrived and was not taken, after [`cancel`](Intake::cancel).
-    pub(crate) fn give_back_rest(&self) -> Result<()> {
-        let subscribed = self.subscribed()?;
-        while let Some(delivery) = match subscribed.subscription.next(Duration::ZERO) {
-            Err(Error::Cancelled { .. }) => Ok(None),
-            other => other,
-        }? {
-            self.give_back(Message::new(delivery, self.shared.origin(&subscribed.channel, &subscribed.queue)));
-        }
-        Ok(())
+    /// Takes a message that a worker cannot go on with because of a stop, to give it back once the broker sends no more.
+    pub(crate) fn take_back(&self, message: Message) {
+        let subscribed = Arc::clone(&self.lock().subscribed);
+        subscribed.take_back(message);
     }
 
-    fn give_back(&self, mut message: Message) {
-        self.shared.stop.count_given_back();
-        if let Err(error) = message.settle(Settlement::Requeue) {
-            log::debug!("a message of queue {:?} was not given back, the broker does it: {error}", message.queue());
+    /// After a stop: waits until everything that nobody has handled has gone back.
+    pub(crate) fn wait_until_returned(&self, deadline: Instant) -> bool {
+        let subscribed = Arc::clone(&self.lock().subscribed);
+        subscribed.wait_until_returned(deadline)
+    }
+
+    /// Gives back what was handed out and is not settled, because its handler has not finished.
+    pub(crate) fn give_back_unfinished(&self) {
+        let channel = Arc::clone(&self.lock().subscribed.channel);
+        if self.options.acknowledgement == Acknowledgement::Manual
+            && let Err(error) = channel.reject(DeliveryTag(0), Rejection::Requeue, Extent::UpTo)
+        {
+            log::debug!("what is still being handled was not given back, the broker does it: {error}");
         }
+    }
+
+    /// How the messages of the run went so far, those included that nobody handled.
+    pub(crate) fn report(&self, tally: &Tally) -> Report {
+        let mut report = tally.report();
+        report.given_back += self.unhandled.given_back() + self.shared.stop.released();
+        report.lost += self.unhandled.lost();
+        report
+    }
+
+    pub(crate) fn policy(&self) -> &Arc<FailurePolicy> {
+        &self.shared.policy
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -264,14 +288,13 @@ struct Attempts<'a> {
 }
 
 /// Subscribes on the consumer's channel, or on new ones.
-fn subscribe(shared: &Shared, options: &ConsumeOptions, attempts: &Attempts<'_>) -> Result<Subscribed> {
+fn subscribe(shared: &Shared, options: &ConsumeOptions, unhandled: &Arc<Unhandled>, attempts: &Attempts<'_>) -> Result<Subscribed> {
     loop {
         let Opened { channel, state: queue } = shared.session.recover_unless(attempts.until, attempts.given_up)?;
         match channel.consume(&queue, options) {
             Ok(subscription) => {
                 let subscription: Arc<dyn Subscription> = Arc::from(subscription);
-                shared.stop.watch(&subscription);
-                return Ok(Subscribed { channel, subscription, queue, gave: AtomicBool::new(false), on_trial_until: None });
+                return Ok(Subscribed::new(shared.origin(&channel, &queue), subscription, Arc::clone(unhandled)));
             }
             Err(error) => {
                 shared.session.failed(&channel, &error);

@@ -1,15 +1,17 @@
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde::de::DeserializeOwned;
 
 use crate::backend::{Acknowledgement, Backend, Content, Delivery, Extent, Rejection};
-use crate::{Codecs, Headers, Properties, Result, Value};
+use crate::failure::{Failure, FailurePolicy, Fate, Original, deaths};
+use crate::{Codecs, HandlerError, Headers, Properties, Result, Value};
 
 /// A message taken from a queue.
 ///
-/// It stays with the broker until it is settled, by exactly one of [`ack`](Message::ack), [`reject`](Message::reject) and
-/// [`requeue`](Message::requeue). They take the message by value, so it cannot be settled twice; they work from any thread and do not wait
+/// It stays with the broker until it is settled, by exactly one of [`ack`](Message::ack), [`reject`](Message::reject),
+/// [`requeue`](Message::requeue) and [`fail`](Message::fail). They take the message by value, so it cannot be settled twice; they work from any thread and do not wait
 /// for the broker. A message that is dropped unsettled is requeued, like a transaction that was not committed, and a line is logged at
 /// debug level.
 ///
@@ -35,6 +37,8 @@ pub struct Message {
     delivery: Delivery,
     origin: Arc<Origin>,
     unsettled: bool,
+    /// Attempts that were made in this process, without a copy that carries their number.
+    attempts_here: u32,
 }
 
 /// Where messages come from, and what reads them.
@@ -44,12 +48,24 @@ pub(crate) struct Origin {
     pub(crate) codecs: Arc<Codecs>,
     pub(crate) queue: Arc<str>,
     pub(crate) acknowledgement: Acknowledgement,
+    pub(crate) policy: Arc<FailurePolicy>,
+}
+
+/// What is to be told to the broker about a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Disposition {
+    Ack,
+    Reject,
+    /// Back to the queue, uncounted.
+    Return,
+    /// Back to the queue as a failed delivery.
+    Fail,
 }
 
 impl Message {
     pub(crate) fn new(delivery: Delivery, origin: Arc<Origin>) -> Message {
         let unsettled = origin.acknowledgement == Acknowledgement::Manual;
-        Message { delivery, origin, unsettled }
+        Message { delivery, origin, unsettled, attempts_here: 0 }
     }
 
     /// Turns the body into a value, by the codec that the message's content type and encoding name.
@@ -90,14 +106,39 @@ impl Message {
         self.properties().header(name)
     }
 
-    /// The exchange it was published to; empty for the default exchange.
-    pub fn exchange(&self) -> &str {
-        &self.delivery.content.exchange
+    /// Its message id, if its publisher set one. Carrot's publishers set a random one unless told otherwise.
+    pub fn id(&self) -> Option<&str> {
+        self.properties().message_id()
     }
 
-    /// The routing key it was published with.
+    /// The exchange it was published to; empty for the default exchange.
+    ///
+    /// A message that was tried before came through a waiting queue. For it, this is what the header `carrot-exchange` says, which any
+    /// producer can write.
+    pub fn exchange(&self) -> &str {
+        Original::new(self.properties()).exchange().unwrap_or(&self.delivery.content.exchange)
+    }
+
+    /// The routing key it was published with; after another attempt, what the header `carrot-routing-key` says, which any producer can
+    /// write.
     pub fn routing_key(&self) -> &str {
-        &self.delivery.content.routing_key
+        Original::new(self.properties()).routing_key().unwrap_or(&self.delivery.content.routing_key)
+    }
+
+    /// Which attempt this is to handle the message, from 1: one more than the number of times that a handler failed at it.
+    ///
+    /// It is the value of the header `carrot-attempt`, which any producer can write. It does not count deliveries at which no handler
+    /// failed, as [`is_redelivered`](Message::is_redelivered) does, nor attempts that ended the process.
+    pub fn attempt(&self) -> u32 {
+        let sent = self.origin.policy.counted(self.id()).unwrap_or_else(|| Original::new(self.properties()).attempt());
+        sent.saturating_add(self.attempts_here)
+    }
+
+    /// The deaths of the message that the broker recorded (`x-death`): where it was dead-lettered, why and how often, the latest first.
+    /// Those before a failed attempt, which its copy carries as `carrot-x-death`, are among them; the pauses between attempts are not.
+    /// Empty if there are none, or if the headers are of another form.
+    pub fn deaths(&self) -> Vec<Death> {
+        deaths(self.properties(), self.queue()).filter_map(Death::read).collect()
     }
 
     /// The queue it was taken from.
@@ -127,7 +168,7 @@ impl Message {
     /// # Errors
     /// [`Error::Stale`](crate::Error::Stale) if its channel is gone.
     pub fn ack(mut self) -> Result<()> {
-        self.settle(Settlement::Ack)
+        self.settle(Disposition::Ack)
     }
 
     /// Refuses the message for good: it goes to the queue's dead-letter exchange, if it has one, else it is dropped.
@@ -137,29 +178,94 @@ impl Message {
     /// # Errors
     /// [`Error::Stale`](crate::Error::Stale) if its channel is gone.
     pub fn reject(mut self) -> Result<()> {
-        self.settle(Settlement::Reject)
+        self.settle(Disposition::Reject)
     }
 
     /// Puts the message back to its old place in the queue, marked as redelivered. If this consumer is the only one, it comes straight
-    /// back.
+    /// back. It counts neither as an attempt nor, on RabbitMQ 4.3 and newer, towards the delivery limit of a quorum queue.
     ///
     /// Does not block. With automatic acknowledgement it does nothing.
     ///
     /// # Errors
     /// [`Error::Stale`](crate::Error::Stale) if its channel is gone.
     pub fn requeue(mut self) -> Result<()> {
-        self.settle(Settlement::Requeue)
+        self.settle(Disposition::Return)
     }
 
-    pub(crate) fn settle(&mut self, settlement: Settlement) -> Result<()> {
+    /// Says that the message could not be handled: tries it again later, or parks it, as a failed handler does; see
+    /// [`Handler`](crate::Handler). For messages of [`fetch`](crate::Consumer::fetch) and [`messages`](crate::Consumer::messages).
+    ///
+    /// Blocks until the broker has confirmed the copy that waits, the call timeout at most. If it cannot be sent, or the consumer's queue
+    /// gets no copies, the message stays in this process for the pause, and then goes back to its queue.
+    ///
+    /// # Errors
+    /// [`Error::Stale`](crate::Error::Stale) if its channel is gone: the broker delivers it again.
+    ///
+    /// ```
+    /// # fn import(_: &str) -> Result<(), std::io::Error> { Ok(()) }
+    /// # fn example(consumer: &carrot_core::Consumer) -> carrot_core::Result<()> {
+    /// if let Some(message) = consumer.fetch()? {
+    ///     match import(message.text().unwrap_or_default()) {
+    ///         Ok(()) => message.ack()?,
+    ///         Err(error) => message.fail(error)?,
+    ///     }
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn fail(self, error: impl Into<HandlerError>) -> Result<()> {
+        self.fail_with(error.into().into_failure())
+    }
+
+    /// Tries the message again after `pause`, as [`Settlement::RetryAfter`]; otherwise as [`fail`](Message::fail).
+    ///
+    /// # Errors
+    /// As [`fail`](Message::fail).
+    pub fn retry_after(self, pause: Duration) -> Result<()> {
+        self.fail_with(Failure { chosen: true, pause: Some(pause), ..Failure::new(format!("another attempt in {pause:?}")) })
+    }
+
+    fn fail_with(self, failure: Failure) -> Result<()> {
+        let policy = Arc::clone(&self.origin.policy);
+        match policy.fail_alone(self, &failure) {
+            Fate::Stale => Err(crate::Error::Stale { cause: None }),
+            _ => Ok(()),
+        }
+    }
+
+    /// Sends a parked message back to the queue where its handler failed, with all attempts before it, and takes it out of this one. The
+    /// consumer that calls it reads the parking queue, such as `orders.failed`.
+    ///
+    /// Blocks until the broker has confirmed it there, the call timeout at most. A crash in between doubles the message.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`](crate::Error::Invalid) if the header `carrot-queue` does not name a queue;
+    /// [`Error::Backend`](crate::Error::Backend) if that queue is gone; what publishing gives. The message is then requeued.
+    pub fn forward(mut self) -> Result<()> {
+        self.origin.policy.forward(&self)?;
+        self.settle(Disposition::Ack)
+    }
+
+    /// Whether its channel still is there.
+    pub(crate) fn check(&self) -> Result<()> {
+        self.origin.channel.check()
+    }
+
+    /// One more attempt begins in this process.
+    pub(crate) fn next_attempt(&mut self) {
+        self.attempts_here = self.attempts_here.saturating_add(1);
+    }
+
+    pub(crate) fn settle(&mut self, disposition: Disposition) -> Result<()> {
         if !std::mem::take(&mut self.unsettled) {
             return Ok(());
         }
-        let tag = self.delivery.tag;
-        match settlement {
-            Settlement::Ack => self.origin.channel.ack(tag, Extent::One),
-            Settlement::Reject => self.origin.channel.reject(tag, Rejection::Discard, Extent::One),
-            Settlement::Requeue => self.origin.channel.reject(tag, Rejection::Requeue, Extent::One),
+        let (channel, tag) = (&self.origin.channel, self.delivery.tag);
+        match disposition {
+            Disposition::Ack => channel.ack(tag, Extent::One),
+            Disposition::Reject => channel.reject(tag, Rejection::Discard, Extent::One),
+            Disposition::Return => channel.reject(tag, Rejection::Requeue, Extent::One),
+            Disposition::Fail => channel.reject(tag, Rejection::RequeueFailed, Extent::One),
         }
     }
 }
@@ -168,7 +274,7 @@ impl Drop for Message {
     fn drop(&mut self) {
         if self.unsettled {
             log::debug!("message {} of queue {:?} was dropped unsettled and is requeued", self.delivery_tag(), self.queue());
-            if let Err(error) = self.settle(Settlement::Requeue) {
+            if let Err(error) = self.settle(Disposition::Return) {
                 log::debug!("it could not be requeued: {error}");
             }
         }
@@ -184,6 +290,7 @@ impl fmt::Debug for Message {
             .field("routing_key", &self.routing_key())
             .field("delivery_tag", &self.delivery_tag())
             .field("redelivered", &self.is_redelivered())
+            .field("attempt", &self.attempt())
             .field("properties", self.properties())
             .field("body_bytes", &self.body().len())
             .finish_non_exhaustive()
@@ -191,12 +298,54 @@ impl fmt::Debug for Message {
 }
 
 /// What becomes of a message.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Settlement {
     /// Done with: [`Message::ack`].
     Ack,
     /// Refused for good: [`Message::reject`].
     Reject,
-    /// Back to the queue: [`Message::requeue`].
+    /// Back to the queue, at once and uncounted: [`Message::requeue`].
     Requeue,
+    /// Tried again after this long, rounded up to a power of two of seconds, 131,072 s at most. It counts as an attempt: after the last
+    /// one, the message is parked.
+    RetryAfter(Duration),
+    /// Parked now, for this reason, which the header `carrot-error` will hold. Rejected if the consumer discards failed messages.
+    Park(String),
+}
+
+/// One record of the broker about the death of a message: it was dead-lettered from a queue.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Death {
+    /// The queue that it left.
+    pub queue: String,
+    /// Why: `rejected`, `expired`, `maxlen` or `delivery_limit`.
+    pub reason: String,
+    /// How often it left that queue for that reason.
+    pub count: u64,
+    /// The exchange it had been published to.
+    pub exchange: String,
+    /// The routing keys it had been published with.
+    pub routing_keys: Vec<String>,
+    /// When it left the queue for the first time, in seconds since the Unix epoch, by the broker's clock.
+    pub time: Option<u64>,
+}
+
+impl Death {
+    fn read(table: &Headers) -> Option<Death> {
+        let text = |name| table.get(name).and_then(Value::as_str).map(str::to_string);
+        let keys = table.get("routing-keys").and_then(Value::as_array).unwrap_or_default();
+        Some(Death {
+            queue: text("queue")?,
+            reason: text("reason")?,
+            count: table.get("count").and_then(Value::as_i64).and_then(|count| u64::try_from(count).ok()).unwrap_or(1),
+            exchange: text("exchange").unwrap_or_default(),
+            routing_keys: keys.iter().filter_map(Value::as_str).map(str::to_string).collect(),
+            time: match table.get("time") {
+                Some(Value::Timestamp(seconds)) => Some(*seconds),
+                _ => None,
+            },
+        })
+    }
 }

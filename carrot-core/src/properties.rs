@@ -205,6 +205,15 @@ impl Properties {
         self
     }
 
+    /// Takes [`user_id`](Properties::user_id) away; a broker refuses it from any other user.
+    #[must_use]
+    pub fn without_user_id(mut self) -> Properties {
+        if let Some(rare) = &mut self.rare {
+            rare.user_id = None;
+        }
+        self
+    }
+
     /// Takes the header table away.
     #[must_use]
     pub fn without_headers(mut self) -> Properties {

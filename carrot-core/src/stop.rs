@@ -2,8 +2,9 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use crate::Result;
-use crate::backend::Subscription;
+use crate::failure::FailurePolicy;
 use crate::session::Line;
+use crate::subscribed::Subscribed;
 
 #[cfg(doc)]
 use crate::Error;
@@ -12,43 +13,52 @@ use crate::Error;
 #[derive(Debug)]
 pub(crate) struct Stop {
     line: Line,
+    policy: Arc<FailurePolicy>,
     stopped: AtomicBool,
-    subscriptions: Mutex<Vec<Weak<dyn Subscription>>>,
-    given_back: AtomicU64,
+    subscriptions: Mutex<Vec<Weak<Subscribed>>>,
+    /// How many messages paused in the process when it stopped.
+    released: AtomicU64,
 }
 
 impl Stop {
-    pub(crate) fn new(line: &Line) -> Stop {
-        Stop { line: line.clone(), stopped: AtomicBool::new(false), subscriptions: Mutex::default(), given_back: AtomicU64::new(0) }
+    pub(crate) fn new(line: &Line, policy: &Arc<FailurePolicy>) -> Stop {
+        Stop {
+            line: line.clone(),
+            policy: Arc::clone(policy),
+            stopped: AtomicBool::new(false),
+            subscriptions: Mutex::default(),
+            released: AtomicU64::new(0),
+        }
     }
 
     pub(crate) fn is_stopped(&self) -> bool {
         self.stopped.load(Ordering::Acquire)
     }
 
-    pub(crate) fn given_back(&self) -> u64 {
-        self.given_back.load(Ordering::Relaxed)
-    }
-
-    pub(crate) fn count_given_back(&self) {
-        self.given_back.fetch_add(1, Ordering::Relaxed);
+    pub(crate) fn released(&self) -> u64 {
+        self.released.load(Ordering::Acquire)
     }
 
     /// Marks the consumer as stopped; its subscriptions have to be cancelled yet.
     pub(crate) fn mark(&self) {
         self.stopped.store(true, Ordering::Release);
         self.line.wake();
+        self.policy.clock().wake();
     }
 
-    /// Marks the consumer as stopped, and cancels every subscription; the first error is told, but all are cancelled.
+    /// Marks the consumer as stopped, cancels every subscription, and gives back what nobody has handled. Returns the first error, but
+    /// cancels all.
     pub(crate) fn stop(&self) -> Result<()> {
         self.mark();
         let subscriptions: Vec<_> = self.lock().drain(..).filter_map(|subscription| subscription.upgrade()).collect();
-        subscriptions.iter().map(|subscription| subscription.cancel()).fold(Ok(()), Result::and)
+        let cancelled = subscriptions.iter().map(|subscription| subscription.cancel()).fold(Ok(()), Result::and);
+        // After the cancelling: the broker must not send to this consumer again what goes back now.
+        self.released.fetch_add(self.policy.release() as u64, Ordering::AcqRel);
+        cancelled
     }
 
     /// Has a subscription cancelled by the stop, at once if that came before.
-    pub(crate) fn watch(&self, subscription: &Arc<dyn Subscription>) {
+    pub(crate) fn watch(&self, subscription: &Arc<Subscribed>) {
         {
             let mut subscriptions = self.lock();
             subscriptions.retain(|subscription| subscription.strong_count() > 0);
@@ -61,7 +71,7 @@ impl Stop {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Vec<Weak<dyn Subscription>>> {
+    fn lock(&self) -> MutexGuard<'_, Vec<Weak<Subscribed>>> {
         self.subscriptions.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

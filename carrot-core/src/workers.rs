@@ -1,14 +1,16 @@
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, RecvTimeoutError, bounded};
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use serde::de::DeserializeOwned;
 
 use crate::consumer::Shared;
-use crate::handler::{self, Verdict};
+use crate::guard::{drop_guarded, guard};
+use crate::handler;
 use crate::intake::{FOREVER, Intake, View};
+use crate::process::{Tally, process};
 use crate::{Error, Handler, IntoSettlement, Message, Report, Result, StopHandle};
 
 /// The least time that the broker is given to take the channel back when workers stop.
@@ -39,11 +41,13 @@ impl<'a> WorkersBuilder<'a> {
         T: DeserializeOwned,
         R: IntoSettlement,
     {
-        self.start(move |team, mut message| {
-            let verdict = handler::judge(&message, |payload, message| handler(payload, message).into_settlement());
-            team.note(&verdict);
-            handler::settle(&mut message, &verdict);
-        })
+        let workers = self.start(true, move |team, message| {
+            let policy = team.intake.policy();
+            let mut handle =
+                |message: &Message| handler::handle(message, policy, |payload, message| handler(payload, message).into_settlement());
+            process(message, &team.intake, &team.tally, &mut handle, &mut || {});
+        })?;
+        Ok(workers)
     }
 
     /// Starts the threads, each handing messages to the same [`Handler`]; as [`spawn`](WorkersBuilder::spawn).
@@ -62,20 +66,26 @@ impl<'a> WorkersBuilder<'a> {
     /// # Errors
     /// As [`spawn`](WorkersBuilder::spawn).
     pub fn spawn_raw(self, handler: impl Fn(Message) + Send + Sync + 'static) -> Result<Workers> {
-        self.start(move |_team, message| handler::guard(|| handler(message)))
+        self.start(false, move |team, message| {
+            if let Err(panic) = guard(|| handler(message)) {
+                log::warn!("handling a message of queue {:?} failed: {panic}", team.intake.queue());
+            }
+        })
     }
 
-    fn start(self, handle: impl Fn(&Team, Message) + Send + Sync + 'static) -> Result<Workers> {
+    fn start(self, settles: bool, handle: impl Fn(&Team, Message) + Send + Sync + 'static) -> Result<Workers> {
         if self.threads == 0 {
             return Err(Error::invalid("worker threads", "0", "at least 1"));
         }
         let intake = Arc::new(Intake::start(self.shared, &self.shared.options)?);
+        if settles {
+            intake.policy().prepare(&intake.queue());
+        }
         let (ended_sender, ended) = bounded(self.threads);
         let team = Arc::new(Team {
+            tally: Tally::new(intake.policy()),
             intake,
-            tally: Mutex::default(),
             busy: (0..self.threads).map(|_| Flag::default()).collect(),
-            first_failure: Mutex::default(),
             error: Mutex::default(),
         });
         let handle = Arc::new(handle);
@@ -85,14 +95,27 @@ impl<'a> WorkersBuilder<'a> {
             thread::Builder::new()
                 .name(format!("{} {}", workers.team.intake.queue(), worker + 1))
                 .spawn(move || {
-                    team.work(worker, &*handle);
+                    let ended = Ended(ended);
+                    if let Err(panic) = guard(|| team.work(worker, &*handle)) {
+                        log::error!("a worker of queue {:?} ends: {panic}", team.intake.queue());
+                        team.ended_by(Error::Backend { reason: format!("a worker ended: {panic}"), source: None });
+                    }
                     drop(team);
-                    drop(handle);
-                    let _ = ended.send(());
+                    drop_guarded(handle);
+                    drop(ended);
                 })
                 .map_err(|error| Error::Backend { reason: "a worker thread could not be started".into(), source: Some(Arc::new(error)) })?;
         }
         Ok(workers)
+    }
+}
+
+/// Tells of the end of a worker, however it comes.
+struct Ended(Sender<()>);
+
+impl Drop for Ended {
+    fn drop(&mut self) {
+        let _ = self.0.send(());
     }
 }
 
@@ -105,10 +128,10 @@ struct Flag(AtomicBool);
 #[derive(Debug)]
 struct Team {
     intake: Arc<Intake>,
-    tally: Mutex<Report>,
+    tally: Tally,
     /// Which workers run a handler.
     busy: Vec<Flag>,
-    first_failure: Mutex<Option<Arc<str>>>,
+    /// What ended a worker.
     error: Mutex<Option<Error>>,
 }
 
@@ -117,6 +140,7 @@ impl Team {
         let Flag(busy) = &self.busy[worker];
         let mut view = View::default();
         loop {
+            self.tally.wait_for_breaker(&|| self.intake.is_stopped());
             match self.intake.next(&mut view, FOREVER) {
                 Ok(Some(message)) => {
                     busy.store(true, Ordering::Release);
@@ -127,23 +151,14 @@ impl Team {
                 Ok(None) => {}
                 Err(error) => {
                     log::warn!("a worker of queue {:?} ends: {error}", self.intake.queue());
-                    self.error.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
-                    return;
+                    return self.ended_by(error);
                 }
             }
         }
     }
 
-    /// Before the message is settled, so that whoever sees it gone finds it counted.
-    fn note(&self, verdict: &Verdict) {
-        if let Verdict::Failed(_, reason) | Verdict::Undecodable(reason) = verdict {
-            self.first_failure.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert_with(|| Arc::clone(reason));
-        }
-        self.tally().count(verdict);
-    }
-
-    fn tally(&self) -> MutexGuard<'_, Report> {
-        self.tally.lock().unwrap_or_else(PoisonError::into_inner)
+    fn ended_by(&self, error: Error) {
+        self.error.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
     }
 }
 
@@ -205,13 +220,13 @@ impl Workers {
 
     /// How it went so far.
     pub fn report(&self) -> Report {
-        Report { given_back: self.team.intake.stop().given_back(), ..*self.team.tally() }
+        self.team.intake.report(&self.team.tally)
     }
 
     /// Why the first message that failed did so: what its handler gave, its panic, or why its body could not be decoded. It is known before
     /// the message is settled.
     pub fn first_failure(&self) -> Option<String> {
-        self.team.first_failure.lock().unwrap_or_else(PoisonError::into_inner).as_deref().map(str::to_string)
+        self.team.tally.first_failure()
     }
 
     fn await_ends(&mut self, deadline: Option<Instant>) {
@@ -232,7 +247,12 @@ impl Workers {
         self.stopping = true;
         let left = deadline.saturating_duration_since(Instant::now());
         let unfinished = self.team.busy.iter().filter(|Flag(busy)| busy.load(Ordering::Acquire)).count();
-        let closed = self.team.intake.discard(left.max(CLOSING));
+        let closing = Instant::now() + left.max(CLOSING);
+        if self.team.intake.is_stopped() {
+            self.team.intake.wait_until_returned(closing);
+            self.team.intake.give_back_unfinished();
+        }
+        let closed = self.team.intake.discard(closing.saturating_duration_since(Instant::now()));
         let report = Report { unfinished, ..self.report() };
         let failed = self.team.error.lock().unwrap_or_else(PoisonError::into_inner).take();
         failed.map_or(Ok(()), Err).and(closed)?;

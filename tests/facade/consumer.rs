@@ -2,7 +2,7 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use carrot::{Consumer, ConsumerDefinition, Error, Exchange, ExchangeKind, Handler, HandlerError, Message, Queue, Settlement};
+use carrot::{Consumer, ConsumerDefinition, Error, Exchange, ExchangeKind, Handler, HandlerError, Message, Queue, Retry, Settlement};
 
 use crate::support::{A_MOMENT, SOON, eventually, exchange, next, queue, ready, unique};
 
@@ -177,7 +177,8 @@ on_both_backends! {
             if seen == 3 { stop.stop() } else { Ok(()) }
         });
         let report = consumer.wait().unwrap();
-        assert_eq!((report.acknowledged, report.given_back), (3, 0));
+        // What had arrived by then goes back; the rest has never left.
+        assert!(report.acknowledged == 3 && report.given_back <= 2, "{report:?}");
         assert_eq!(consumer.wait().unwrap().acknowledged, 0);
         eventually("the rest is back", || ready(connection, &queue.name) == 2);
     }
@@ -187,11 +188,11 @@ on_both_backends! {
         assert!(matches!(consumer.wait(), Err(Error::Invalid { .. })));
     }
 
-    fn a_failing_callback_is_tried_twice_and_then_rejected(connection: &Connection) {
+    fn a_failing_callback_has_its_message_rejected_if_the_program_says_so(connection: &Connection) {
         let dead = exchange(ExchangeKind::Fanout);
         let queue = queue().dead_letter_exchange(&*dead.name);
         let graveyard = connection.consumer(crate::support::queue()).exchange(&dead).build().unwrap();
-        let mut consumer = connection.consumer(&queue).build().unwrap();
+        let mut consumer = connection.consumer(&queue).retry(Retry::never()).discard_failed().build().unwrap();
         let publisher = connection.publisher().routing_key(&*queue.name).build().unwrap();
         publisher.send_all(["error", "panic"]).unwrap();
         publisher.send(&17).unwrap();
@@ -199,8 +200,8 @@ on_both_backends! {
             "panic" => panic!("a handler that panics"),
             _ => Err::<(), _>("a handler that fails"),
         });
-        let report = consumer.wait_for(5).unwrap();
-        assert_eq!((report.failed, report.undecodable), (4, 1));
+        let report = consumer.wait_for(3).unwrap();
+        assert_eq!((report.failed, report.undecodable, report.discarded), (2, 1, 3));
         let mut dead: Vec<String> = (0..3).map(|_| next(&graveyard)).map(|message| {
             let text = message.text().unwrap().to_string();
             message.ack().unwrap();

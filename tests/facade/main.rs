@@ -12,6 +12,7 @@ mod connection;
 mod consumer;
 mod deadlines;
 mod examples;
+mod failures;
 mod handlers;
 mod limits;
 mod load;

@@ -92,8 +92,12 @@ pub enum Extent {
 /// What becomes of a rejected delivery.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Rejection {
-    /// It returns to its queue, to its old place if that is still there, and will be marked as redelivered.
+    /// It returns to its queue, to its old place if that is still there, and will be marked as redelivered. Nobody has failed to handle
+    /// it: a broker that counts failed deliveries does not count this one (basic.nack, on RabbitMQ 4.3 and newer).
     Requeue,
+    /// It returns as with `Requeue`, as one that could not be handled: a broker that counts failed deliveries counts this one
+    /// (basic.reject), and may discard it at its limit.
+    RequeueFailed,
     /// It leaves its queue: to the dead-letter exchange if the queue has one, else for good.
     Discard,
 }

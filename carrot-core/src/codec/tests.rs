@@ -319,3 +319,44 @@ proptest! {
         let _ = Codecs::default().find(content_type.as_deref(), content_encoding.as_deref());
     }
 }
+
+#[test]
+fn json_reads_every_kind_of_json_and_leaves_those_that_another_codec_is_for() {
+    #[derive(Debug)]
+    struct Vendor;
+    impl Format for Vendor {
+        fn content_type(&self) -> &str {
+            "application/vnd.acme+json"
+        }
+        fn content_encoding(&self) -> Option<&str> {
+            None
+        }
+        fn encode(&self, _: Encodable<'_>) -> Result<Vec<u8>, FormatError> {
+            Ok(Vec::new())
+        }
+        fn decode(&self, _: &[u8], _: BodyReader<'_>) -> Result<(), FormatError> {
+            Err("not read".into())
+        }
+    }
+    let codecs = Codecs::default();
+    for name in ["application/vnd.acme+json", "application/cloudevents+json; charset=utf-8", "TEXT/JSON", "a/b+JSON"] {
+        assert_eq!(codecs.find(Some(name), None).unwrap().content_type(), "application/json", "{name}");
+    }
+    for name in ["application/json+xml", "json", "+json2", "\u{e4}"] {
+        assert!(codecs.find(Some(name), None).is_err(), "{name}");
+    }
+    let with_vendor = codecs.with(Vendor);
+    assert_eq!(with_vendor.find(Some("application/vnd.acme+json"), None).unwrap().content_type(), "application/vnd.acme+json");
+    assert_eq!(with_vendor.find(Some("application/vnd.other+json"), None).unwrap().content_type(), "application/json");
+}
+
+#[test]
+fn what_a_decoder_quotes_of_a_body_is_cut_and_escaped() {
+    let body = format!("\"{}\u{1b}[31m\"", "x".repeat(10_000_000));
+    let error = Codec::json().decode::<bool>(serde_json::to_string(&body).unwrap().as_bytes()).unwrap_err();
+    let source = std::error::Error::source(&error).unwrap().to_string();
+    assert!(source.len() < 1100 && source.starts_with("invalid type: string"), "{} bytes", source.len());
+    let error = Codec::json().decode::<bool>(b"\"a\\u001b[31m\\n\"").unwrap_err();
+    let source = std::error::Error::source(&error).unwrap().to_string();
+    assert!(!source.chars().any(char::is_control), "{source:?}");
+}

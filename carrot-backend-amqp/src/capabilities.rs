@@ -1,0 +1,45 @@
+//! What a broker offers, by what it says of itself; pure.
+
+use amiquip::{AmqpValue, FieldTable};
+use carrot_core::backend::Capabilities;
+
+/// Reads the server properties of a connection.
+pub(crate) fn read(properties: &FieldTable) -> Capabilities {
+    let text = |name: &str| match properties.get(name) {
+        Some(AmqpValue::LongString(text)) => text.as_str(),
+        _ => "",
+    };
+    of(text("product"), text("version"))
+}
+
+/// What a product offers in a version. What is not RabbitMQ is trusted with what AMQP brokers have in common.
+fn of(product: &str, version: &str) -> Capabilities {
+    let mut numbers = version.split(|letter: char| !letter.is_ascii_digit()).map(|number| number.parse::<u32>().unwrap_or(0));
+    let version = (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0));
+    let is_rabbitmq = product == "RabbitMQ";
+    Capabilities {
+        waiting_queues: true,
+        quorum_queues: is_rabbitmq && version >= (3, 10),
+        default_delivery_limit: is_rabbitmq && version >= (4, 0),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn releases_are_told_apart() {
+        let said = |product, version| {
+            let Capabilities { quorum_queues, default_delivery_limit, .. } = of(product, version);
+            (quorum_queues, default_delivery_limit)
+        };
+        assert_eq!(said("RabbitMQ", "3.9.29"), (false, false));
+        assert_eq!(said("RabbitMQ", "3.10.8"), (true, false));
+        assert_eq!(said("RabbitMQ", "3.13.7+beta"), (true, false));
+        assert_eq!(said("RabbitMQ", "4.0.5"), (true, true));
+        assert_eq!(said("RabbitMQ", "10.0"), (true, true));
+        assert_eq!(said("LavinMQ", "4.0.0"), (false, false));
+        assert_eq!(said("RabbitMQ", "4294967296.x"), (false, false));
+    }
+}

@@ -1,0 +1,139 @@
+//! The time by which pauses pass.
+
+use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+/// The clock of a backend, by which the pauses between the attempts at a message are measured.
+///
+/// The deadlines of calls are always real time. Clones are the same clock.
+///
+/// ```
+/// use std::time::Duration;
+/// use carrot_core::backend::Clock;
+///
+/// let clock = Clock::manual();
+/// clock.set(Duration::from_secs(86_400));
+/// assert_eq!(clock.now(), Duration::from_secs(86_400));
+/// ```
+#[derive(Clone)]
+pub struct Clock(Arc<Inner>);
+
+struct Inner {
+    source: Source,
+    sleeping: Mutex<()>,
+    changed: Condvar,
+}
+
+enum Source {
+    Real(Instant),
+    /// Microseconds.
+    Manual(AtomicU64),
+}
+
+impl Clock {
+    /// A clock that runs with real time, from zero.
+    pub fn real() -> Clock {
+        Clock::from(Source::Real(Instant::now()))
+    }
+
+    /// A clock that stands at zero until [`set`](Clock::set) moves it; for backends that imitate a broker in tests.
+    pub fn manual() -> Clock {
+        Clock::from(Source::Manual(AtomicU64::new(0)))
+    }
+
+    fn from(source: Source) -> Clock {
+        Clock(Arc::new(Inner { source, sleeping: Mutex::new(()), changed: Condvar::new() }))
+    }
+
+    /// How long the clock has been running.
+    pub fn now(&self) -> Duration {
+        match &self.0.source {
+            Source::Real(start) => start.elapsed(),
+            Source::Manual(now) => Duration::from_micros(now.load(Ordering::SeqCst)),
+        }
+    }
+
+    /// Moves a manual clock forward, and wakes every pause that is over. A clock never goes back, and a real one cannot be moved.
+    pub fn set(&self, now: Duration) {
+        if let Source::Manual(stands_at) = &self.0.source {
+            stands_at.fetch_max(u64::try_from(now.as_micros()).unwrap_or(u64::MAX), Ordering::SeqCst);
+            self.wake();
+        }
+    }
+
+    /// Blocks until `due`, or until `given_up` holds, which is asked again after each [`wake`](Clock::wake); returns whether `due` came.
+    pub(crate) fn sleep_until(&self, due: Duration, given_up: &dyn Fn() -> bool) -> bool {
+        let mut sleeping = self.0.sleeping.lock().unwrap_or_else(PoisonError::into_inner);
+        loop {
+            if given_up() {
+                return false;
+            }
+            let left = due.saturating_sub(self.now());
+            if left.is_zero() {
+                return true;
+            }
+            sleeping = match self.0.source {
+                Source::Real(_) => self.0.changed.wait_timeout(sleeping, left).unwrap_or_else(PoisonError::into_inner).0,
+                Source::Manual(_) => self.0.changed.wait(sleeping).unwrap_or_else(PoisonError::into_inner),
+            };
+        }
+    }
+
+    /// Has everybody who sleeps ask again whether to give up.
+    pub(crate) fn wake(&self) {
+        drop(self.0.sleeping.lock().unwrap_or_else(PoisonError::into_inner));
+        self.0.changed.notify_all();
+    }
+}
+
+impl fmt::Debug for Clock {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_tuple("Clock").field(&self.now()).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test may fail by panicking")]
+
+    use std::sync::atomic::AtomicBool;
+    use std::thread;
+
+    use super::*;
+
+    const NEVER: &dyn Fn() -> bool = &|| false;
+
+    #[test]
+    fn a_real_clock_runs() {
+        let clock = Clock::real();
+        let due = clock.now() + Duration::from_millis(5);
+        assert!(clock.sleep_until(due, NEVER));
+        assert!(clock.now() >= due);
+    }
+
+    #[test]
+    fn a_manual_clock_wakes_who_sleeps_and_never_goes_back() {
+        let clock = Clock::manual();
+        let day = Duration::from_secs(86_400);
+        thread::scope(|scope| {
+            let sleeper = scope.spawn(|| clock.sleep_until(day, NEVER));
+            clock.set(day);
+            assert!(sleeper.join().unwrap());
+        });
+        clock.set(Duration::ZERO);
+        assert_eq!(clock.now(), day);
+    }
+
+    #[test]
+    fn a_sleeper_that_gives_up_is_woken() {
+        let (clock, given_up) = (Clock::manual(), AtomicBool::new(false));
+        thread::scope(|scope| {
+            let sleeper = scope.spawn(|| clock.sleep_until(Duration::from_secs(1), &|| given_up.load(Ordering::SeqCst)));
+            given_up.store(true, Ordering::SeqCst);
+            clock.wake();
+            assert!(!sleeper.join().unwrap());
+        });
+    }
+}

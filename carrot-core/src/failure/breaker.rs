@@ -1,0 +1,123 @@
+//! Pauses a whole consumer while its handler fails every time.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use crate::backend::Clock;
+
+const FIRST_PAUSE: Duration = Duration::from_secs(1);
+const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+
+/// Counts failures in a row over all workers of a run, and pauses them for a growing while from a number on.
+#[derive(Debug)]
+pub(crate) struct Breaker {
+    /// From how many failures on; `None` for never.
+    limit: Option<u32>,
+    clock: Clock,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    failures: u32,
+    pauses: u32,
+    /// When the pause ends; only set while there is one.
+    until: Option<Duration>,
+}
+
+impl Breaker {
+    pub(crate) fn new(limit: Option<u32>, clock: Clock) -> Breaker {
+        Breaker { limit, clock, state: Mutex::default() }
+    }
+
+    /// Notes how a handler did. After a pause, the first failure starts the next one.
+    pub(crate) fn note(&self, failed: bool, queue: &str) {
+        let Some(limit) = self.limit else { return };
+        let mut state = self.lock();
+        if !failed {
+            let before = std::mem::take(&mut *state);
+            drop(state);
+            if before.pauses > 0 {
+                log::info!("the consumer of queue {queue:?} goes on: its handler succeeds again");
+            }
+            return;
+        }
+        state.failures += 1;
+        if state.until.is_some() || state.failures < if state.pauses == 0 { limit } else { 1 } {
+            return;
+        }
+        let pause = FIRST_PAUSE.saturating_mul(1 << state.pauses.min(16)).min(LONGEST_PAUSE);
+        let failures = state.failures;
+        state.until = Some(self.clock.now() + pause);
+        state.pauses += 1;
+        state.failures = 0;
+        drop(state);
+        log::warn!("the consumer of queue {queue:?} pauses for {pause:?}: its handler failed {failures} times in a row");
+    }
+
+    /// Blocks until no pause is on, or `given_up` holds.
+    pub(crate) fn wait(&self, given_up: &dyn Fn() -> bool) {
+        if self.limit.is_none() {
+            return;
+        }
+        let Some(until) = self.lock().until else { return };
+        if self.clock.sleep_until(until, given_up) {
+            let mut state = self.lock();
+            if state.until == Some(until) {
+                state.until = None;
+            }
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pause(breaker: &Breaker) -> Option<Duration> {
+        breaker.lock().until.map(|until| until - breaker.clock.now())
+    }
+
+    fn fail(breaker: &Breaker, times: u32) {
+        (0..times).for_each(|_| breaker.note(true, "q"));
+    }
+
+    #[test]
+    fn pauses_grow_while_the_handler_goes_on_failing() {
+        let clock = Clock::manual();
+        let breaker = Breaker::new(Some(3), clock.clone());
+        fail(&breaker, 2);
+        assert_eq!(pause(&breaker), None);
+        fail(&breaker, 1);
+        for seconds in [1, 2, 4, 8, 16, 32, 60, 60] {
+            assert_eq!(pause(&breaker), Some(Duration::from_secs(seconds)));
+            clock.set(clock.now() + Duration::from_secs(seconds));
+            breaker.wait(&|| false);
+            assert_eq!(pause(&breaker), None);
+            fail(&breaker, 1);
+        }
+    }
+
+    #[test]
+    fn a_success_starts_the_count_anew() {
+        let breaker = Breaker::new(Some(2), Clock::manual());
+        for _ in 0..3 {
+            fail(&breaker, 1);
+            breaker.note(false, "q");
+        }
+        assert_eq!(pause(&breaker), None);
+        Breaker::new(None, Clock::manual()).wait(&|| false);
+    }
+
+    #[test]
+    fn a_stopped_consumer_does_not_wait_for_the_end_of_the_pause() {
+        let breaker = Breaker::new(Some(1), Clock::manual());
+        fail(&breaker, 1);
+        breaker.wait(&|| true);
+        assert!(pause(&breaker).is_some());
+    }
+}

@@ -1,0 +1,332 @@
+//! Decides what becomes of a failed message, and sees to it.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use super::channel::{CopyChannel, Target};
+use super::ladder::Step;
+use super::paused::Paused;
+use super::{FailureSettings, Retry, copy};
+use crate::backend::{Acknowledgement, Capabilities, Clock, ConsumeOptions};
+use crate::guard::describe;
+use crate::message::Disposition;
+use crate::{Connection, Error, Message, Queue, Result};
+
+/// How long a message may pause in the process: a broker ends a channel that leaves a message unacknowledged for too long, after
+/// 30 minutes unless set otherwise.
+const LONGEST_IN_PROCESS: Duration = Duration::from_secs(15 * 60);
+/// How often a failure to copy is logged at most.
+const COMPLAINT_EVERY: Duration = Duration::from_secs(60);
+/// Of how many messages the attempts are kept that only this process counts.
+const MOST_COUNTED: usize = 1000;
+
+/// That a handler failed, or could not be called.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Failure {
+    pub(crate) reason: Arc<str>,
+    /// Whether trying again is no use.
+    pub(crate) permanent: bool,
+    /// Whether the body could not be decoded.
+    pub(crate) undecodable: bool,
+    /// Whether the handler decided so, rather than failed.
+    pub(crate) chosen: bool,
+    /// The pause that the handler chose.
+    pub(crate) pause: Option<Duration>,
+}
+
+impl Failure {
+    pub(crate) fn new(reason: impl Into<Arc<str>>) -> Failure {
+        Failure { reason: reason.into(), permanent: false, undecodable: false, chosen: false, pause: None }
+    }
+}
+
+/// What became of a failed message.
+#[derive(Debug)]
+pub(crate) enum Fate {
+    /// A copy waits for the next attempt.
+    Retried,
+    Parked,
+    /// Rejected after its last attempt, as the program chose.
+    Discarded,
+    /// Put back at once for the broker to count, as the program chose.
+    Requeued,
+    /// Neither copied nor parked: it pauses in the process, and then goes back.
+    Paused,
+    /// The same, but the caller has to wait, and to give it back.
+    PauseHere(Message, Duration),
+    /// The caller has to wait, and to try again.
+    TryAgainHere(Message, Duration),
+    /// The broker forgot it when it was delivered.
+    Lost,
+    /// Its channel is gone, so that the broker delivers it again.
+    Stale,
+}
+
+/// Where the pauses of a consumer pass.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Place {
+    /// In waiting queues.
+    Broker,
+    /// In the process, because the queue goes with its connection or its consumer, or its order matters.
+    Process,
+    /// Nowhere: messages are acknowledged before they are handled.
+    Nowhere,
+}
+
+/// What becomes of the failed messages of one consumer.
+pub(crate) struct FailurePolicy {
+    settings: FailureSettings,
+    retry: Retry,
+    place: Place,
+    /// Whether the queue outlives its connection and its consumers.
+    lasts: bool,
+    copies: CopyChannel,
+    paused: Arc<Paused>,
+    most_paused: usize,
+    complaint: Mutex<Complaint>,
+    /// The attempts at messages that were failed without a handler, by message id, where no copy carries them.
+    counted: Mutex<HashMap<String, u32>>,
+    counts: AtomicBool,
+}
+
+#[derive(Debug, Default)]
+struct Complaint {
+    last: Option<Instant>,
+    held_back: u64,
+}
+
+impl FailurePolicy {
+    pub(crate) fn new(connection: &Connection, queue: &Queue, options: &ConsumeOptions, settings: &FailureSettings) -> FailurePolicy {
+        let copies = CopyChannel::new(connection);
+        let clock = copies.line().connector.clock();
+        FailurePolicy {
+            retry: settings.retry.clone().unwrap_or_default(),
+            place: place(queue, options),
+            lasts: lasts(queue) && options.acknowledgement == Acknowledgement::Manual,
+            copies,
+            paused: Arc::new(Paused::new(clock)),
+            most_paused: usize::from(options.prefetch / 2).max(1),
+            complaint: Mutex::default(),
+            counted: Mutex::default(),
+            counts: AtomicBool::new(false),
+            settings: settings.clone(),
+        }
+    }
+
+    pub(crate) fn settings(&self) -> &FailureSettings {
+        &self.settings
+    }
+
+    pub(crate) fn clock(&self) -> &Clock {
+        self.paused.clock()
+    }
+
+    /// Makes sure that the parking queue exists, when a run with handlers starts. A refusal is logged: the messages are kept in any case.
+    ///
+    /// A queue that goes with its connection or its consumer gets one at its first need: each would leave a parking queue behind.
+    pub(crate) fn prepare(&self, queue: &str) {
+        if self.place != Place::Broker && !self.lasts {
+            return;
+        }
+        if let Some(parking) = self.settings.parking(queue, self.capabilities())
+            && let Err(error) = self.copies.ensure(Target::Parking(&parking))
+        {
+            let (name, error) = (&parking.name, describe(&error));
+            log::warn!("the queue {name:?} for messages that fail for good is not there; they stay in queue {queue:?}: {error}");
+        }
+    }
+
+    /// The attempts at a message that no header carries.
+    pub(crate) fn counted(&self, message_id: Option<&str>) -> Option<u32> {
+        if !self.counts.load(Ordering::Relaxed) {
+            return None;
+        }
+        self.counts_lock().get(message_id?).copied()
+    }
+
+    /// Does with a failed message what the consumer's policy says. `given_up` ends the waiting for a broker that is away.
+    pub(crate) fn fail(&self, message: Message, failure: &Failure, given_up: &dyn Fn() -> bool) -> Fate {
+        let attempt = message.attempt();
+        if self.place == Place::Nowhere {
+            self.tell(&message, failure, "lost: the broker forgot it when it was delivered");
+            return Fate::Lost;
+        }
+        if let Err(error) = message.check() {
+            log::debug!("a failed message of queue {:?} is the broker's again: {error}", message.queue());
+            return Fate::Stale;
+        }
+        if self.settings.requeues {
+            self.tell(&message, failure, "requeued for the broker to count");
+            return settled(message, Disposition::Fail, Fate::Requeued);
+        }
+        if failure.permanent || !self.retry.allows_another(attempt) {
+            return self.give_up(message, attempt, failure, given_up);
+        }
+        let pause = failure.pause.unwrap_or_else(|| self.retry.pause(attempt));
+        if self.place == Place::Process || !self.capabilities().waiting_queues {
+            self.tell(&message, failure, format_args!("tried again in {:?}, in this process", pause.min(LONGEST_IN_PROCESS)));
+            return Fate::TryAgainHere(message, pause.min(LONGEST_IN_PROCESS));
+        }
+        let step = Step::at_least(pause);
+        self.tell(&message, failure, format_args!("tried again in {:?}", step.pause()));
+        let waiting = step.queue(message.queue(), self.capabilities());
+        let copy = copy::waiting(message.content(), message.queue(), &waiting.name, attempt.saturating_add(1));
+        match self.copies.send(&Arc::new(copy), Target::Waiting(&waiting), given_up) {
+            Ok(()) => settled(message, Disposition::Ack, Fate::Retried),
+            Err(error) => self.keep(message, pause, &waiting, &error),
+        }
+    }
+
+    /// After the last attempt.
+    fn give_up(&self, message: Message, attempt: u32, failure: &Failure, given_up: &dyn Fn() -> bool) -> Fate {
+        let Some(parking) = self.settings.parking(message.queue(), self.capabilities()) else {
+            self.tell(&message, failure, "rejected, as the consumer's policy says");
+            return settled(message, Disposition::Reject, Fate::Discarded);
+        };
+        self.tell(&message, failure, format_args!("parked in queue {:?}", parking.name));
+        let parked = |brief| Arc::new(copy::parked(message.content(), message.queue(), &parking.name, attempt, &failure.reason, brief));
+        let target = Target::Parking(&parking);
+        let sent = match self.copies.send(&parked(false), target, given_up) {
+            Err(Error::Invalid { .. }) => self.copies.send(&parked(true), target, given_up),
+            sent => sent,
+        };
+        match sent {
+            Ok(()) => settled(message, Disposition::Ack, Fate::Parked),
+            Err(error) => self.keep(message, self.retry.pause(attempt), &parking, &error),
+        }
+    }
+
+    /// Keeps a message that could be neither copied nor parked.
+    fn keep(&self, message: Message, pause: Duration, target: &Queue, error: &Error) -> Fate {
+        let pause = pause.min(LONGEST_IN_PROCESS);
+        self.complain(&message, pause, target, error);
+        if self.paused.count() >= self.most_paused {
+            return Fate::PauseHere(message, pause);
+        }
+        self.paused.keep(message, pause);
+        Fate::Paused
+    }
+
+    /// Fails a message that no handler of a run has, so that there is nobody to wait.
+    pub(crate) fn fail_alone(&self, message: Message, failure: &Failure) -> Fate {
+        let attempt = message.attempt();
+        let id = message.id().map(str::to_string);
+        match self.fail(message, failure, &|| self.paused.is_released()) {
+            Fate::TryAgainHere(message, pause) => {
+                if let Some(id) = id {
+                    let mut counted = self.counts_lock();
+                    if counted.len() >= MOST_COUNTED {
+                        counted.clear();
+                    }
+                    counted.insert(id, attempt.saturating_add(1));
+                    self.counts.store(true, Ordering::Relaxed);
+                }
+                self.paused.keep(message, pause);
+                Fate::Paused
+            }
+            Fate::PauseHere(message, pause) => {
+                self.paused.keep(message, pause);
+                Fate::Paused
+            }
+            fate => fate,
+        }
+    }
+
+    /// Sends a parked message back to the queue where it failed, and takes it out of this one.
+    pub(crate) fn forward(&self, message: &Message) -> Result<()> {
+        let copy = Arc::new(copy::forwarded(message.content())?);
+        let queue = Queue::existing(&*copy.routing_key);
+        self.copies.send(&copy, Target::Existing(&queue), &|| false)
+    }
+
+    /// Waits in a worker for the end of a pause; returns whether it came, rather than the end of the run.
+    pub(crate) fn pause(&self, pause: Duration, given_up: &dyn Fn() -> bool) -> bool {
+        self.clock().sleep_until(self.clock().now() + pause, given_up)
+    }
+
+    /// Gives back what pauses in the process, now and from now on; returns how many there were.
+    pub(crate) fn release(&self) -> usize {
+        self.paused.release()
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        self.copies.line().connector.capabilities()
+    }
+
+    fn tell(&self, message: &Message, failure: &Failure, becomes: impl fmt::Display) {
+        let (level, what) = match failure {
+            Failure { chosen: true, .. } => (log::Level::Info, "a handler put a message off"),
+            Failure { undecodable: true, .. } => (log::Level::Warn, "decoding a message failed"),
+            _ => (log::Level::Warn, "handling a message failed"),
+        };
+        log::log!(
+            level,
+            "{what}: {} queue={:?} message_id={:?} attempt={} of={} then={:?}",
+            failure.reason,
+            message.queue(),
+            message.id().unwrap_or_default(),
+            message.attempt(),
+            self.retry.number_of_attempts(),
+            becomes.to_string(),
+        );
+    }
+
+    /// Logs that a message could not be copied, at most once a minute.
+    fn complain(&self, message: &Message, pause: Duration, target: &Queue, error: &Error) {
+        let held_back = {
+            let mut complaint = self.complaint.lock().unwrap_or_else(PoisonError::into_inner);
+            if complaint.last.is_some_and(|last| last.elapsed() < COMPLAINT_EVERY) {
+                complaint.held_back += 1;
+                return;
+            }
+            complaint.last = Some(Instant::now());
+            std::mem::take(&mut complaint.held_back)
+        };
+        log::error!(
+            "a failed message could not be sent to queue {:?}, so it stays in this process for {pause:?} and then goes back to its queue: {} \
+             queue={:?} in_process={} lines_held_back={held_back}",
+            target.name,
+            describe(error),
+            message.queue(),
+            self.paused.count() + 1,
+        );
+    }
+
+    fn counts_lock(&self) -> MutexGuard<'_, HashMap<String, u32>> {
+        self.counted.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for FailurePolicy {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("FailurePolicy").field("settings", &self.settings).field("place", &self.place).finish_non_exhaustive()
+    }
+}
+
+/// Settles the original of a message that was seen to.
+fn settled(mut message: Message, disposition: Disposition, fate: Fate) -> Fate {
+    match message.settle(disposition) {
+        Ok(()) => fate,
+        Err(error) => {
+            log::debug!("a failed message of queue {:?} will be delivered once more: {error}", message.queue());
+            // What was copied is copied; of what was to be put back or rejected, nothing has come.
+            if disposition == Disposition::Ack { fate } else { Fate::Stale }
+        }
+    }
+}
+
+fn place(queue: &Queue, options: &ConsumeOptions) -> Place {
+    if options.acknowledgement == Acknowledgement::Automatic {
+        return Place::Nowhere;
+    }
+    let is_set = |name| queue.arguments.get(name).and_then(crate::Value::as_bool) == Some(true);
+    let is_stream = queue.arguments.get("x-queue-type").and_then(crate::Value::as_str) == Some("stream");
+    if lasts(queue) && !is_set("x-single-active-consumer") && !is_stream { Place::Broker } else { Place::Process }
+}
+
+fn lasts(queue: &Queue) -> bool {
+    !queue.name.is_empty() && (queue.passive || (queue.durable && !queue.exclusive && !queue.auto_delete))
+}

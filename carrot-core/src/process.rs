@@ -1,0 +1,146 @@
+//! Has one message of a run handled, and settles it.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use crate::failure::{Breaker, Failure, FailurePolicy, Fate};
+use crate::handler::Outcome;
+use crate::intake::Intake;
+use crate::message::Disposition;
+use crate::{Message, Report, Settlement};
+
+/// How the messages of one run went so far.
+#[derive(Debug)]
+pub(crate) struct Tally {
+    report: Mutex<Report>,
+    first_failure: Mutex<Option<Arc<str>>>,
+    breaker: Breaker,
+}
+
+impl Tally {
+    pub(crate) fn new(policy: &FailurePolicy) -> Tally {
+        let breaker = Breaker::new(policy.settings().pause_after, policy.clock().clone());
+        Tally { report: Mutex::default(), first_failure: Mutex::default(), breaker }
+    }
+
+    pub(crate) fn report(&self) -> Report {
+        *self.lock()
+    }
+
+    pub(crate) fn first_failure(&self) -> Option<String> {
+        self.first_failure.lock().unwrap_or_else(PoisonError::into_inner).as_deref().map(str::to_string)
+    }
+
+    /// Blocks while the handler is given a pause, or until `given_up` holds.
+    pub(crate) fn wait_for_breaker(&self, given_up: &dyn Fn() -> bool) {
+        self.breaker.wait(given_up);
+    }
+
+    /// Before the message is settled, so that whoever sees it gone finds it counted.
+    fn note_failure(&self, failure: &Failure, queue: &str) {
+        if failure.chosen {
+            return;
+        }
+        self.first_failure.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert_with(|| Arc::clone(&failure.reason));
+        let mut report = self.lock();
+        *if failure.undecodable { &mut report.undecodable } else { &mut report.failed } += 1;
+        drop(report);
+        self.breaker.note(true, queue);
+    }
+
+    fn note_success(&self, queue: &str) {
+        self.breaker.note(false, queue);
+    }
+
+    fn count(&self, field: impl FnOnce(&mut Report) -> &mut u64) {
+        *field(&mut self.lock()) += 1;
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Report> {
+        self.report.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Has `handle` called with the message, again after a pause if that passes in the process, and settles it. `before_settling` is called
+/// after each attempt.
+pub(crate) fn process(
+    mut message: Message,
+    run: &Intake,
+    tally: &Tally,
+    handle: &mut dyn FnMut(&Message) -> Outcome,
+    before_settling: &mut dyn FnMut(),
+) {
+    let policy = run.policy();
+    let stopped = || run.is_stopped();
+    loop {
+        let outcome = handle(&message);
+        before_settling();
+        let failure = match outcome {
+            Outcome::Settled(settlement) => {
+                tally.note_success(message.queue());
+                return settle(message, &settlement, tally);
+            }
+            Outcome::Failed(failure) => failure,
+        };
+        tally.note_failure(&failure, message.queue());
+        match policy.fail(message, &failure, &stopped) {
+            Fate::TryAgainHere(same, pause) => {
+                message = same;
+                if !policy.pause(pause, &stopped) {
+                    return run.take_back(message);
+                }
+                message.next_attempt();
+                tally.count(|report| &mut report.retried);
+            }
+            Fate::PauseHere(message, pause) => {
+                tally.count(|report| &mut report.paused);
+                if !policy.pause(pause, &stopped) {
+                    return run.take_back(message);
+                }
+                return give_back(message);
+            }
+            fate => return count_fate(tally, &fate),
+        }
+    }
+}
+
+fn count_fate(tally: &Tally, fate: &Fate) {
+    tally.count(|report| match fate {
+        Fate::Retried => &mut report.retried,
+        Fate::Parked => &mut report.parked,
+        Fate::Discarded => &mut report.discarded,
+        Fate::Requeued => &mut report.requeued,
+        Fate::Lost => &mut report.lost,
+        Fate::Stale => &mut report.stale,
+        Fate::Paused | Fate::PauseHere(..) | Fate::TryAgainHere(..) => &mut report.paused,
+    });
+}
+
+/// Counts the settlement first, so that whoever sees the message gone finds it counted.
+fn settle(mut message: Message, settlement: &Settlement, tally: &Tally) {
+    fn counter<'a>(report: &'a mut Report, settlement: &Settlement) -> &'a mut u64 {
+        match settlement {
+            Settlement::Reject => &mut report.rejected,
+            Settlement::Requeue => &mut report.requeued,
+            _ => &mut report.acknowledged,
+        }
+    }
+    let disposition = match settlement {
+        Settlement::Reject => Disposition::Reject,
+        Settlement::Requeue => Disposition::Return,
+        _ => Disposition::Ack,
+    };
+    tally.count(|report| counter(report, settlement));
+    if let Err(error) = message.settle(disposition) {
+        let mut report = tally.lock();
+        *counter(&mut report, settlement) -= 1;
+        report.stale += 1;
+        drop(report);
+        log::debug!("message {} of queue {:?} could not be settled: {error}", message.delivery_tag(), message.queue());
+    }
+}
+
+fn give_back(mut message: Message) {
+    if let Err(error) = message.settle(Disposition::Return) {
+        log::debug!("a failed message of queue {:?} was not given back, the broker does it: {error}", message.queue());
+    }
+}
