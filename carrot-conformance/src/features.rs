@@ -66,6 +66,8 @@ features! {
     RejectPublish => "reject-publish overflow",
     /// The `x-dead-letter-exchange` argument.
     DeadLetters => "dead letters",
+    /// Queues of the type `quorum`, with a message TTL and dead letters that arrive at least once.
+    QuorumQueues => "quorum queues",
     /// The pseudo-queue `amq.rabbitmq.reply-to`.
     DirectReplyTo => "direct reply-to",
     /// A message that claims to be of another user is refused.

@@ -1,5 +1,6 @@
 //! Messages at which a handler fails: tried again, then parked, never dropped unless the program says so.
 
+mod broker_limits;
 mod panics;
 mod paused;
 mod policies;

@@ -34,6 +34,17 @@ pub(crate) fn a_dead_channel_can_be_closed(harness: &dyn Harness) {
     channel.shut();
 }
 
+pub(crate) fn a_channel_says_whether_it_has_ended(harness: &dyn Harness) {
+    let stage = Stage::new(harness);
+    let channel = stage.open();
+    channel.check().expect("an open channel");
+    assert_error!(channel.find_queue(&stage.queue_name()), Error::NotFound { .. });
+    assert_error!(channel.check(), Error::NotFound { .. });
+    let closed = stage.open();
+    closed.shut();
+    assert_error!(closed.check(), Error::Closed { .. });
+}
+
 pub(crate) fn a_delivery_of_a_dead_channel_is_stale_with_the_first_error_as_cause(harness: &dyn Harness) {
     let stage = Stage::new(harness);
     let queue = stage.queue();

@@ -1,5 +1,7 @@
 //! Where messages go that nobody could use.
 
+use std::time::Duration;
+
 use crate::support::*;
 
 struct Fixture<'harness> {
@@ -265,4 +267,34 @@ pub(crate) fn a_dead_letter_loses_its_cc_when_its_key_is_replaced(harness: &dyn 
     assert_eq!(letter.content.properties.header("CC"), None);
     let keys = Value::from(vec![Value::from(&*queue), Value::from("elsewhere")]);
     assert_eq!(deaths(&letter)[0].get("routing-keys"), Some(&keys));
+}
+
+/// Puts a message into a queue where it waits for a second, and expects it in the queue to which it returns.
+fn returns_from(stage: &Stage<'_>, waiting: impl FnOnce(Queue) -> Queue) {
+    let target = stage.queue();
+    let waiting = stage
+        .queue_with(|queue| waiting(queue.message_ttl(Duration::from_secs(1)).dead_letter_exchange("").dead_letter_routing_key(&*target)));
+    stage.channel.put_with(&waiting, "later", Properties::new().with_message_id("id").with_header("tenant", "acme"));
+    stage.pass_ms(500);
+    stage.channel.empty(&target);
+    stage.pass_ms(600);
+    let returned = stage.channel.take(&target);
+    assert!(!returned.redelivered, "{returned:?}");
+    let content = &returned.content;
+    assert_eq!((&*content.exchange, &*content.routing_key, content.properties.message_id()), ("", &*target, Some("id")));
+    assert_eq!(content.properties.header("tenant").and_then(Value::as_str), Some("acme"));
+    stage.channel.ack(returned.tag, Extent::One).expect("ack");
+    stage.channel.expect_ready(&waiting, 0);
+}
+
+pub(crate) fn a_message_waits_in_a_queue_and_returns_to_another_unmarked(harness: &dyn Harness) {
+    returns_from(&Stage::new(harness), |queue| queue);
+}
+
+pub(crate) fn a_waiting_queue_of_the_quorum_type_returns_its_messages_too(harness: &dyn Harness) {
+    let stage = Stage::new(harness);
+    assert!(stage.connector.capabilities().quorum_queues, "the driver does not know that the broker has quorum queues");
+    returns_from(&stage, |queue| {
+        queue.quorum().argument("x-dead-letter-strategy", "at-least-once").argument("x-overflow", "reject-publish")
+    });
 }

@@ -268,3 +268,32 @@ pub(crate) fn settling_a_delivery_of_a_deleted_queue_is_no_error(harness: &dyn H
     stage.channel.requeue(&second);
     stage.channel.round_trip(&other);
 }
+
+pub(crate) fn a_requeue_up_to_tag_zero_with_nothing_unsettled_is_no_error(harness: &dyn Harness) {
+    let stage = Stage::new(harness);
+    let queue = stage.queue();
+    stage.channel.reject(DeliveryTag(0), Rejection::Requeue, Extent::UpTo).expect("requeue");
+    stage.channel.put(&queue, ["a"]);
+    stage.channel.drain(&queue, ["a"]);
+}
+
+pub(crate) fn a_failed_delivery_is_requeued_like_any_other(harness: &dyn Harness) {
+    let stage = Stage::new(harness);
+    let queue = stage.queue();
+    stage.channel.put(&queue, ["a", "b"]);
+    let failed = stage.channel.take(&queue);
+    stage.channel.reject(failed.tag, Rejection::RequeueFailed, Extent::One).expect("requeue");
+    let again = stage.channel.take(&queue);
+    assert!(again.redelivered && again.content.body == b"a", "{again:?}");
+    stage.channel.ack(again.tag, Extent::One).expect("ack");
+    stage.channel.drain(&queue, ["b"]);
+}
+
+pub(crate) fn failed_deliveries_up_to_a_tag_are_requeued_and_no_later_one(harness: &dyn Harness) {
+    let stage = Stage::new(harness);
+    let queue = stage.queue();
+    let [_, second, third] = take_three(&stage, &*stage.channel, &queue);
+    stage.channel.reject(second.tag, Rejection::RequeueFailed, Extent::UpTo).expect("requeue");
+    stage.channel.drain(&queue, ["a", "b"]);
+    stage.channel.ack(third.tag, Extent::One).expect("ack");
+}

@@ -67,6 +67,8 @@ macro_rules! __limits {
                 a_dead_letter_takes_the_routing_key_of_its_queue needs DeadLetters;
                 the_default_exchange_can_take_dead_letters needs DeadLetters;
                 a_missing_dead_letter_exchange_drops needs DeadLetters;
+                a_message_waits_in_a_queue_and_returns_to_another_unmarked needs DeadLetters, MessageTtl;
+                a_waiting_queue_of_the_quorum_type_returns_its_messages_too needs QuorumQueues;
                 the_death_record_tells_of_a_rejection needs DeadLetters, TopicExchange;
                 the_first_death_is_noted_apart needs DeadLetters;
                 the_death_record_tells_of_an_expiry needs DeadLetters, MessageTtl;

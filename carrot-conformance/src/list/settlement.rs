@@ -18,6 +18,9 @@ macro_rules! __settlement {
                 an_ack_up_to_tag_zero_with_nothing_unsettled_is_no_error;
                 a_requeue_up_to_a_tag_covers_all_before_it;
                 a_requeue_up_to_tag_zero_covers_everything;
+                a_requeue_up_to_tag_zero_with_nothing_unsettled_is_no_error;
+                a_failed_delivery_is_requeued_like_any_other;
+                failed_deliveries_up_to_a_tag_are_requeued_and_no_later_one;
                 a_discard_up_to_a_tag_covers_all_before_it;
                 an_ack_up_to_a_tag_passes_over_what_is_settled;
                 an_ack_up_to_a_tag_covers_every_queue_of_the_channel;
@@ -86,6 +89,7 @@ macro_rules! __settlement {
             dead_channels {
                 every_verb_of_a_dead_channel_gives_its_first_error;
                 a_dead_channel_can_be_closed;
+                a_channel_says_whether_it_has_ended;
                 a_delivery_of_a_dead_channel_is_stale_with_the_first_error_as_cause;
                 a_dead_channel_gives_back_what_it_held;
                 a_refused_operation_leaves_other_channels_alone;

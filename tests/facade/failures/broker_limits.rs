@@ -1,0 +1,138 @@
+//! What only a RabbitMQ node can show: delivery limits and permissions.
+
+use std::process::Command;
+use std::sync::mpsc;
+use std::time::Duration;
+
+use carrot::{Connection, ConnectionOptions, Message, Queue, Retry};
+
+use crate::support::{SOON, eventually, rabbitmq_url, ready, unique};
+
+fn release() -> (u32, u32) {
+    let version = std::env::var("CARROT_TEST_RABBITMQ_VERSION").expect("CARROT_TEST_RABBITMQ_VERSION has to name the broker's release");
+    let mut numbers = version.split('.').map(|number| number.parse::<u32>().unwrap_or(0));
+    (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0))
+}
+
+fn rabbitmqctl(arguments: &[&str]) {
+    let command = std::env::var("CARROT_TEST_RABBITMQCTL").expect("CARROT_TEST_RABBITMQCTL has to name a command");
+    let output = Command::new(command).arg("-q").args(arguments).output().unwrap();
+    assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+}
+
+/// Starts a consumer at the default prefetch, waits until it holds every message, and ends it in one of four ways.
+fn start_and_stop(queue: &Queue, messages: u32, way: u32) {
+    let connection = carrot::connect(rabbitmq_url()).unwrap();
+    let consumer = connection.consumer(queue).build().unwrap();
+    let holds_all = || eventually("it holds every message", || ready(&connection, &queue.name) == 0);
+    let (go, gate) = mpsc::channel::<()>();
+    let gate = std::sync::Mutex::new(gate);
+    let (sender, started) = mpsc::channel();
+    let handle = move |_: u32, _message: &Message| {
+        sender.send(()).unwrap();
+        drop(gate.lock().unwrap().recv());
+    };
+    match way % 4 {
+        // One message is being handled when it stops, and is given back with the others at the deadline.
+        0 => {
+            let workers = consumer.workers(1).spawn(handle).unwrap();
+            started.recv_timeout(SOON).unwrap();
+            holds_all();
+            let report = workers.stop(Duration::from_millis(50)).unwrap();
+            assert_eq!((report.given_back, report.unfinished), (u64::from(messages) - 1, 1));
+        }
+        1 => {
+            let iterator = consumer.messages().unwrap();
+            holds_all();
+            drop(iterator);
+        }
+        2 => {
+            let _iterator = consumer.messages().unwrap();
+            holds_all();
+            consumer.close().unwrap();
+        }
+        _ => {
+            let _workers = consumer.workers(1).spawn(handle).unwrap();
+            started.recv_timeout(SOON).unwrap();
+            holds_all();
+            connection.close().unwrap();
+        }
+    }
+    drop(go);
+}
+
+#[test]
+#[ignore = "needs RabbitMQ: run ./scripts/test"]
+fn starts_and_stops_of_a_consumer_count_no_failed_delivery_on_a_quorum_queue() {
+    const MESSAGES: u32 = 3;
+    const LIMIT: u32 = 3;
+    let connection = carrot::connect(rabbitmq_url()).unwrap();
+    let queue = Queue::new(unique("quorum")).quorum().delivery_limit(LIMIT);
+    connection.declare_queue(&queue).unwrap();
+    connection.publisher().routing_key(&*queue.name).build().unwrap().send_all(0..MESSAGES).unwrap();
+    let there = || ready(&connection, &queue.name);
+    if release() >= (4, 3) {
+        for round in 0..100 {
+            start_and_stop(&queue, MESSAGES, round);
+            eventually("every message is back", || there() == MESSAGES);
+        }
+    } else {
+        // RabbitMQ before 4.3 counts every delivery, whatever the client does. This is recorded in docs/guarantees.md.
+        for round in 0..LIMIT {
+            start_and_stop(&queue, MESSAGES, round);
+            eventually("every message is back", || there() == MESSAGES);
+        }
+        start_and_stop(&queue, MESSAGES, 0);
+        eventually("the broker has dropped them", || there() == 0);
+    }
+    connection.delete_queue(&queue.name, carrot::backend::Condition::ALWAYS).unwrap();
+}
+
+#[test]
+#[ignore = "needs RabbitMQ: run ./scripts/test"]
+fn failures_left_to_the_broker_count_towards_the_delivery_limit() {
+    let connection = carrot::connect(rabbitmq_url()).unwrap();
+    let dead = Queue::new(unique("dead")).expires(Duration::from_secs(300));
+    connection.declare_queue(&dead).unwrap();
+    let queue = Queue::new(unique("quorum")).quorum().delivery_limit(2).dead_letter_exchange("").dead_letter_routing_key(&*dead.name);
+    let consumer = connection.consumer(&queue).requeue_failed().build().unwrap();
+    connection.publisher().routing_key(&*queue.name).build().unwrap().send("x").unwrap();
+    let workers = consumer.workers(1).spawn(|_: String, _message: &Message| Err::<(), _>("no")).unwrap();
+    eventually("the broker dead-letters it", || ready(&connection, &dead.name) == 1);
+    let report = workers.stop(SOON).unwrap();
+    assert_eq!((report.failed, report.requeued), (3, 3));
+    connection.delete_queue(&queue.name, carrot::backend::Condition::ALWAYS).unwrap();
+}
+
+#[test]
+#[ignore = "needs RabbitMQ: run ./scripts/test"]
+fn without_permission_to_declare_a_failed_message_is_kept_and_never_dropped() {
+    let owner = carrot::connect(rabbitmq_url()).unwrap();
+    let queue = Queue::new(unique("queue")).expires(Duration::from_secs(300));
+    owner.declare_queue(&queue).unwrap();
+    let user = unique("user");
+    rabbitmqctl(&["add_user", &user, "password"]);
+    rabbitmqctl(&["set_permissions", &user, "^$", ".*", ".*"]);
+    let options: ConnectionOptions = rabbitmq_url().parse().unwrap();
+    let connection = carrot::connect(options.credentials(&*user, "password")).unwrap();
+    let consumer =
+        connection.consumer(Queue::existing(&*queue.name)).retry(Retry::fixed(Duration::from_secs(1)).attempts(2)).build().unwrap();
+    let (sender, handled) = mpsc::channel();
+    let workers = consumer.workers(1).spawn(move |_: String, message: &Message| {
+        sender.send(message.attempt()).unwrap();
+        Err::<(), _>("no")
+    });
+    let workers = workers.unwrap();
+    owner.publisher().routing_key(&*queue.name).build().unwrap().send("x").unwrap();
+    for _ in 0..2 {
+        assert_eq!(handled.recv_timeout(SOON), Ok(1), "a message that could not be copied has not used up an attempt");
+    }
+    assert!(workers.report().paused >= 1 && !workers.is_finished(), "{:?}", workers.report());
+
+    // With the permission, it waits for its second attempt at the broker, and is parked.
+    rabbitmqctl(&["set_permissions", &user, ".*", ".*", ".*"]);
+    eventually("it is parked", || workers.report().parked == 1);
+    workers.stop(SOON).unwrap();
+    assert_eq!((ready(&owner, &queue.name), ready(&owner, &format!("{}.failed", queue.name))), (0, 1));
+    rabbitmqctl(&["delete_user", &user]);
+}
