@@ -58,6 +58,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     consumer.close()?;
 
     connection.delete_queue("feed", Condition::ALWAYS)?;
+    connection.delete_queue("feed.failed", Condition::ALWAYS)?;
     connection.delete_exchange("feed", Condition::ALWAYS)?;
     connection.close()?;
     Ok(())

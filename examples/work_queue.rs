@@ -46,6 +46,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     println!("{} jobs done, {} given back", report.acknowledged, report.given_back);
     if connection.declare_queue(&*queue)?.message_count == 0 {
         connection.delete_queue(&queue, Condition::ALWAYS)?;
+        connection.delete_queue(&format!("{queue}.failed"), Condition::ALWAYS)?;
     }
     connection.close()?;
     Ok(())

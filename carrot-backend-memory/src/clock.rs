@@ -91,6 +91,32 @@ impl ManualClock {
         brokers.iter().for_each(|broker| broker.faults.wake());
     }
 
+    /// Turns the clock on to the next moment at which a message or a queue falls due on a broker that goes by it, and returns how far that
+    /// was; `None`, and nothing, if nothing falls due.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use carrot_backend_memory::{Broker, ManualClock};
+    /// use carrot_core::{Connection, Queue};
+    ///
+    /// let clock = ManualClock::new();
+    /// let broker = Broker::with_clock(&clock);
+    /// let connection = Connection::new(broker.connector());
+    /// connection.declare_queue(Queue::new("slow").message_ttl(Duration::from_secs(3600)))?;
+    /// connection.publisher().routing_key("slow").build()?.send("nobody comes")?;
+    ///
+    /// assert_eq!(clock.advance_to_next(), Some(Duration::from_secs(3600)));
+    /// assert_eq!(clock.advance_to_next(), None);
+    /// # Ok::<(), carrot_core::Error>(())
+    /// ```
+    pub fn advance_to_next(&self) -> Option<Duration> {
+        let brokers: Vec<Arc<Core>> = lock(&self.0.turning).iter().filter_map(Weak::upgrade).collect();
+        let due = brokers.iter().map(|broker| broker.timers.next_due()).min().filter(|due| *due < NEVER)?;
+        let by = Duration::from_micros(due).saturating_sub(self.elapsed());
+        self.advance(by);
+        Some(by)
+    }
+
     /// How far it has been turned.
     pub fn elapsed(&self) -> Duration {
         Duration::from_micros(self.0.now.load(Ordering::SeqCst))

@@ -135,6 +135,11 @@ impl Broker {
     /// # Errors
     /// [`Error::Timeout`], which names the queues that still hold messages, how many, and who holds the unsettled ones.
     pub fn settled(&self, timeout: Duration) -> Result<()> {
+        self.wait_until_idle(timeout, &|| false)
+    }
+
+    /// Waits until everything is settled, or `given_up` holds, which is asked again whenever a queue runs empty.
+    fn wait_until_idle(&self, timeout: Duration, given_up: &dyn Fn() -> bool) -> Result<()> {
         let idle = &self.core.idle;
         let deadline = Deadline::after(timeout);
         idle.watchers.fetch_add(1, Ordering::SeqCst);
@@ -143,7 +148,7 @@ impl Broker {
             let seen = *generation;
             drop(generation);
             let busy = self.busy();
-            if busy.is_empty() && self.core.outbox.is_empty() {
+            if given_up() || (busy.is_empty() && self.core.outbox.is_empty()) {
                 break Ok(());
             }
             generation = lock(&idle.generation);
@@ -160,20 +165,18 @@ impl Broker {
         result
     }
 
-    /// Waits as [`settled`](Broker::settled), and tells a failure of the workers' handlers too: for a test of a service that is to handle
+    /// Waits as [`settled`](Broker::settled), or until a handler of the workers has failed: for a test of a service that is to handle
     /// everything.
     ///
-    /// Blocks until then, `timeout` at most.
+    /// Blocks until then, `timeout` at most. A failed message waits for its next attempt, so it does not wait for the end of that.
     ///
     /// # Errors
-    /// [`Error::Backend`] with the reason of the first handler that failed, also if messages are left; else as
-    /// [`settled`](Broker::settled).
+    /// [`Error::Backend`] with the reason of the first handler that failed; else as [`settled`](Broker::settled).
     pub fn settled_by(&self, workers: &Workers, timeout: Duration) -> Result<()> {
-        let settled = self.settled(timeout);
-        match (workers.first_failure(), settled) {
-            (None, settled) => settled,
-            (Some(failure), Ok(())) => Err(Error::Backend { reason: format!("a handler failed: {failure}"), source: None }),
-            (Some(failure), Err(left)) => Err(Error::Backend { reason: format!("a handler failed: {failure}; {left}"), source: None }),
+        let settled = self.wait_until_idle(timeout, &|| workers.first_failure().is_some());
+        match workers.first_failure() {
+            None => settled,
+            Some(failure) => Err(Error::Backend { reason: format!("a handler failed: {failure}"), source: None }),
         }
     }
 

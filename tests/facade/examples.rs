@@ -67,6 +67,16 @@ examples! {
     conformance_matrix: "passed, 0 failed";
 }
 
+#[test]
+fn retries_take_a_day_and_no_time() {
+    let printed = run("retries", None);
+    for line in
+        ["00:00:00  attempt 1 at order 17", "18:08:00  attempt 9", "36:20:16  attempt 10", "36:20:16  parked: order 17", "carrot-error"]
+    {
+        assert!(printed.contains(line), "{line}: {printed}");
+    }
+}
+
 /// Stops the work queue in the middle; gives how many jobs were done, and how many given back.
 fn interrupt_the_work_queue(jobs: u32, url: Option<&str>) -> (u32, u32) {
     let mut child =
