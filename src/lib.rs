@@ -40,6 +40,8 @@
 //!   (the default) it is then on disk.
 //! * A message is delivered at least once: whatever is not acknowledged when its channel, connection or process ends is delivered again,
 //!   marked as [redelivered](Message::is_redelivered). Handlers have to cope with a message that comes twice.
+//! * A message at which a handler fails is tried again after a growing pause, and then parked in the queue `<queue>.failed`, with the error in
+//!   its headers; see [`Handler`]. It is never dropped, unless the program says so.
 //! * A connection that is lost comes back by itself: publishers send again what was not confirmed, consumers subscribe again, and
 //!   [hooks](Connection::on_disconnect) tell of it. Wrong credentials and refused declarations are told at once instead.
 //! * No call hangs: each has a deadline, and a typed [`Error`] when it passes. The few that wait without limit say so.
@@ -72,8 +74,9 @@
 //!
 //! # Log levels
 //!
-//! Through the `log` crate. *error*: nothing. *warn*: a message may be lost to you (a handler failed, a confirm did not come and nobody
-//! waits for it), a connection was lost. *info*: connections opened and closed. *debug*: channels, messages dropped unsettled. The crate
+//! Through the `log` crate. *error*: a failed message can be neither copied nor parked and stays in the process (at most a line a minute for
+//! each consumer), a hook panicked, a worker ended. *warn*: a handler failed, a consumer pauses because its handler fails, a confirm did not
+//! come and nobody waits for it, a connection was lost. *info*: connections opened and closed. *debug*: channels, messages dropped unsettled. The crate
 //! `amiquip` below logs under its own name, and never sees the password.
 
 use std::sync::Arc;

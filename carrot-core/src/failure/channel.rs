@@ -94,19 +94,28 @@ impl CopyChannel {
         if self.declared().contains(&queue.name) {
             return Ok(false);
         }
-        let exists = match target {
+        match target {
             Target::Existing(_) => return Ok(true),
-            Target::Waiting(_) => false,
-            Target::Parking(_) => match self.connection.declare_queue(Queue::existing(&queue.name)) {
-                Err(Error::NotFound { .. }) => false,
-                found => found.map(|_| true)?,
+            Target::Waiting(_) => self.declare_or_find(queue)?,
+            Target::Parking(_) => match self.find(queue) {
+                Err(Error::NotFound { .. }) => self.declare_or_find(queue)?,
+                found => found?,
             },
-        };
-        if !exists {
-            self.connection.declare_queue(queue)?;
         }
         self.declared().insert(queue.name.clone());
         Ok(true)
+    }
+
+    /// Declares a queue; without permission to do so, one that somebody else has declared serves.
+    fn declare_or_find(&self, queue: &Queue) -> Result<()> {
+        match self.connection.declare_queue(queue) {
+            Err(refused @ Error::AccessRefused { .. }) => self.find(queue).map_err(|_| refused),
+            declared => declared.map(drop),
+        }
+    }
+
+    fn find(&self, queue: &Queue) -> Result<()> {
+        self.connection.declare_queue(Queue::existing(&queue.name)).map(drop)
     }
 
     fn forget(&self, target: Target<'_>) {

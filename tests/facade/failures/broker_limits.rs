@@ -112,7 +112,8 @@ fn without_permission_to_declare_a_failed_message_is_kept_and_never_dropped() {
     owner.declare_queue(&queue).unwrap();
     let user = unique("user");
     rabbitmqctl(&["add_user", &user, "password"]);
-    rabbitmqctl(&["set_permissions", &user, "^$", ".*", ".*"]);
+    let name = &*queue.name;
+    rabbitmqctl(&["set_permissions", &user, "^$", r"^amq\.default$", &format!("^{name}$")]);
     let options: ConnectionOptions = rabbitmq_url().parse().unwrap();
     let connection = carrot::connect(options.credentials(&*user, "password")).unwrap();
     let consumer =
@@ -129,10 +130,27 @@ fn without_permission_to_declare_a_failed_message_is_kept_and_never_dropped() {
     }
     assert!(workers.report().paused >= 1 && !workers.is_finished(), "{:?}", workers.report());
 
-    // With the permission, it waits for its second attempt at the broker, and is parked.
-    rabbitmqctl(&["set_permissions", &user, ".*", ".*", ".*"]);
+    // Queues that somebody with the permission has declared, as docs/guarantees.md says, serve as well.
+    let waiting = Queue::new(format!("{}.retry.v1.1s", queue.name))
+        .message_ttl(Duration::from_secs(1))
+        .dead_letter_exchange("")
+        .dead_letter_routing_key(&*queue.name)
+        .quorum()
+        .argument("x-dead-letter-strategy", "at-least-once")
+        .argument("x-overflow", "reject-publish");
+    owner.declare_queue(&waiting).unwrap();
+    let parking = Queue::new(format!("{}.failed", queue.name)).expires(Duration::from_secs(300));
+    owner.declare_queue(&parking).unwrap();
     eventually("it is parked", || workers.report().parked == 1);
+    assert_eq!(workers.report().retried, 1);
+
+    // With the permissions that the page names, they are made again where they are missing.
+    owner.delete_queue(&waiting.name, carrot::backend::Condition::ALWAYS).unwrap();
+    let (configure, read) = (format!(r"^{name}\.(retry\.v1\..*|failed)$"), format!(r"^{name}(\.retry\.v1\..*)?$"));
+    rabbitmqctl(&["set_permissions", &user, &configure, r"^amq\.default$", &read]);
+    owner.publisher().routing_key(name).build().unwrap().send("y").unwrap();
+    eventually("both are parked", || workers.report().parked == 2);
     workers.stop(SOON).unwrap();
-    assert_eq!((ready(&owner, &queue.name), ready(&owner, &format!("{}.failed", queue.name))), (0, 1));
+    assert_eq!((ready(&owner, &queue.name), ready(&owner, &parking.name)), (0, 2));
     rabbitmqctl(&["delete_user", &user]);
 }
