@@ -29,6 +29,16 @@ impl<'a> Target<'a> {
     }
 }
 
+/// What is known of a queue before a copy is sent to it.
+#[derive(Debug)]
+pub(super) enum Presence {
+    /// It was there when it was used before.
+    Assumed,
+    Declared,
+    /// The program may not declare it. Somebody else may have done so: a copy that is mandatory finds out.
+    Refused(Error),
+}
+
 /// Sends copies to queues that it declares when they are needed for the first time.
 pub(super) struct CopyChannel {
     /// For declarations, which can end a channel.
@@ -59,19 +69,22 @@ impl CopyChannel {
             return Err(Error::Blocked { reason });
         }
         let deadline = Instant::now() + self.line().call_timeout;
-        let mut is_new = self.ensure(target)?;
+        let mut presence = self.ensure(target)?;
         loop {
             let channel = self.session.recover_unless(deadline, given_up)?.channel;
             match publish(&*channel, copy, deadline) {
                 Ok(Outcome::Accepted) => return Ok(()),
                 Ok(Outcome::Refused) => return Err(Error::Refused),
-                // Somebody has deleted the queue.
-                Ok(Outcome::Returned { .. }) if !is_new => {
-                    self.forget(target);
-                    is_new = self.ensure(target)?;
-                }
                 Ok(Outcome::Returned { code, text }) => {
-                    return Err(Error::Backend { reason: format!("the copy was returned: {code} {text}"), source: None });
+                    self.declared().remove(&target.queue().name);
+                    presence = match presence {
+                        // Somebody has deleted the queue.
+                        Presence::Assumed => self.ensure(target)?,
+                        Presence::Declared => {
+                            return Err(Error::Backend { reason: format!("the copy was returned: {code} {text}"), source: None });
+                        }
+                        Presence::Refused(error) => return Err(error),
+                    };
                 }
                 Err(error) => {
                     if ends_channel(&error) {
@@ -85,41 +98,33 @@ impl CopyChannel {
         }
     }
 
-    /// Makes sure that the queue exists, unless this was done before; returns whether it was done now.
+    /// Makes sure that the queue exists, unless this was done before.
     ///
     /// # Errors
-    /// What the declaration gives.
-    pub(super) fn ensure(&self, target: Target<'_>) -> Result<bool> {
+    /// What the declaration gives, but for a missing permission.
+    pub(super) fn ensure(&self, target: Target<'_>) -> Result<Presence> {
         let queue = target.queue();
         if self.declared().contains(&queue.name) {
-            return Ok(false);
+            return Ok(Presence::Assumed);
         }
-        match target {
-            Target::Existing(_) => return Ok(true),
-            Target::Waiting(_) => self.declare_or_find(queue)?,
-            Target::Parking(_) => match self.find(queue) {
-                Err(Error::NotFound { .. }) => self.declare_or_find(queue)?,
-                found => found?,
+        let found = match target {
+            Target::Existing(_) => return Ok(Presence::Declared),
+            Target::Waiting(_) => false,
+            Target::Parking(_) => match self.connection.declare_queue(Queue::existing(&queue.name)) {
+                Ok(_) => true,
+                // RabbitMQ 4.3 asks for a permission here, too.
+                Err(Error::NotFound { .. } | Error::AccessRefused { .. }) => false,
+                Err(error) => return Err(error),
             },
-        }
+        };
+        let declared = if found { Ok(()) } else { self.connection.declare_queue(queue).map(drop) };
+        let presence = match declared {
+            Ok(()) => Presence::Declared,
+            Err(error @ Error::AccessRefused { .. }) => Presence::Refused(error),
+            Err(error) => return Err(error),
+        };
         self.declared().insert(queue.name.clone());
-        Ok(true)
-    }
-
-    /// Declares a queue; without permission to do so, one that somebody else has declared serves.
-    fn declare_or_find(&self, queue: &Queue) -> Result<()> {
-        match self.connection.declare_queue(queue) {
-            Err(refused @ Error::AccessRefused { .. }) => self.find(queue).map_err(|_| refused),
-            declared => declared.map(drop),
-        }
-    }
-
-    fn find(&self, queue: &Queue) -> Result<()> {
-        self.connection.declare_queue(Queue::existing(&queue.name)).map(drop)
-    }
-
-    fn forget(&self, target: Target<'_>) {
-        self.declared().remove(&target.queue().name);
+        Ok(presence)
     }
 
     fn declared(&self) -> std::sync::MutexGuard<'_, HashSet<String>> {

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::channel::{CopyChannel, Target};
+use super::channel::{CopyChannel, Presence, Target};
 use super::ladder::Step;
 use super::paused::Paused;
 use super::{FailureSettings, Retry, copy};
@@ -131,11 +131,13 @@ impl FailurePolicy {
         if self.place != Place::Broker && !self.lasts {
             return;
         }
-        if let Some(parking) = self.settings.parking(queue, self.capabilities())
-            && let Err(error) = self.copies.ensure(Target::Parking(&parking))
-        {
-            let (name, error) = (&parking.name, describe(&error));
-            log::warn!("the queue {name:?} for messages that fail for good is not there; they stay in queue {queue:?}: {error}");
+        let Some(parking) = self.settings.parking(queue, self.capabilities()) else { return };
+        if let Ok(Presence::Refused(error)) | Err(error) = self.copies.ensure(Target::Parking(&parking)) {
+            log::warn!(
+                "the queue {:?} for messages that fail for good may be missing; without it they stay in their queue: {} queue={queue:?}",
+                parking.name,
+                describe(&error),
+            );
         }
     }
 

@@ -87,8 +87,8 @@ fn no_more_than_half_of_the_prefetch_pauses_beside_the_workers() {
 fn a_message_that_cannot_be_parked_stays() {
     let world = world();
     let consumer = world.connection.consumer("orders").retry(Retry::never()).build().unwrap();
-    // The first refusal meets the start of the run, the second the parking.
-    refuse_declarations(&world.broker, 2);
+    // The start of the run and the parking each look for the queue, and then try to declare it.
+    refuse_declarations(&world.broker, 4);
     let (sender, handled) = mpsc::channel();
     let workers = consumer.workers(1).spawn(move |_: String, message: &Message| {
         sender.send(message.attempt()).unwrap();

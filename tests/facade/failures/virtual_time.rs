@@ -110,10 +110,10 @@ fn a_pause_in_the_process_goes_by_the_clock_too() {
     for attempt in 1..=3 {
         assert_eq!(attempts.recv_timeout(SOON), Ok(attempt));
         if attempt < 3 {
-            // The worker notes when its pause ends after this; a turn that comes too early only makes the next one end it.
+            // The worker may begin its pause after a turn of the clock; the next turn ends it then.
             eventually("the pause is over", || {
                 world.clock.advance(Duration::from_secs(600));
-                workers.report().retried == u64::from(attempt)
+                workers.report().retried >= u64::from(attempt)
             });
         }
     }
