@@ -1,6 +1,7 @@
 //! Messages at which a handler fails: tried again, then parked, never dropped unless the program says so.
 
 mod broker_limits;
+mod cuts;
 mod panics;
 mod paused;
 mod policies;
