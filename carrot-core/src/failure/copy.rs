@@ -173,12 +173,13 @@ fn move_deaths(headers: &mut Headers, properties: &Properties, queue: &str) {
             kept.push(death);
         }
     }
-    if kept.is_empty() {
-        headers.remove(DEATHS);
-    } else {
-        headers.insert(DEATHS, kept.into_iter().cloned().map(Value::Table).collect::<Vec<_>>());
+    let kept: Vec<Value> = kept.into_iter().cloned().map(Value::Table).collect();
+    let as_it_is = headers.remove("x-death").filter(|value| !matches!(value, Value::Array(_)));
+    match as_it_is {
+        _ if !kept.is_empty() => drop(headers.insert(DEATHS, kept)),
+        Some(value) => drop(headers.insert(DEATHS, value)),
+        None => {}
     }
-    headers.remove("x-death");
     for name in DEATH_RECORDS {
         let prefix = name.trim_end_matches(|letter| letter != '-');
         let of_queue = properties.header(&format!("{prefix}queue")).and_then(Value::as_str);
@@ -289,6 +290,20 @@ mod tests {
         assert_eq!((original.attempt(), original.exchange()), (1, Some("shop")));
         assert_eq!((header(&back, "carrot-error"), header(&back, "carrot-queue")), (None, None));
         assert!(matches!(forwarded(&message()), Err(Error::Invalid { .. })));
+    }
+
+    #[test]
+    fn a_death_record_of_another_form_is_kept_out_of_the_brokers_sight() {
+        for record in [Value::from("text"), Value::Array(vec!["a".into()]), Value::Array(vec![Value::Table(Headers::new())])] {
+            let content = Content::new("", "orders", "x").with_properties(Properties::new().with_header("x-death", record.clone()));
+            let copy = waiting(&content, "orders", "orders.retry.v1.1s", 2);
+            assert_eq!(header(&copy, "x-death"), None);
+            let again = waiting(&copy, "orders", "orders.retry.v1.1s", 3);
+            assert_eq!(header(&again, "carrot-x-death"), header(&copy, "carrot-x-death"));
+            if record == Value::from("text") {
+                assert_eq!(header(&copy, "carrot-x-death"), Some(&record));
+            }
+        }
     }
 
     #[test]
