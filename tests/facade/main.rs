@@ -13,6 +13,7 @@ mod consumer;
 mod deadlines;
 mod examples;
 mod handlers;
+mod hard_errors;
 mod limits;
 mod load;
 mod message;
