@@ -46,6 +46,8 @@ features! {
     ServerNamedQueues => "server-named queues",
     /// Queues of one connection alone.
     ExclusiveQueues => "exclusive queues",
+    /// The queue type `quorum`, which RabbitMQ deletes on no condition.
+    QuorumQueues => "quorum queues",
     /// Queues and exchanges that go once they are no longer used.
     AutoDelete => "auto-delete",
     /// Consumers that are the only one of their queue.
