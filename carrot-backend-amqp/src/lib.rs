@@ -64,6 +64,7 @@
 //!   message goes to standard error.
 //! * A broker that goes away just after it saw the credentials cannot be told from one that refused them.
 
+mod calls;
 mod channel;
 mod collected;
 mod confirms;
@@ -73,6 +74,7 @@ mod convert;
 mod core;
 mod desk;
 mod dial;
+mod dismissal;
 mod encode;
 mod error;
 mod events;
@@ -95,6 +97,7 @@ mod subscription;
 mod time;
 #[cfg(feature = "tls")]
 mod tls;
+mod turns;
 mod watchdog;
 mod wire_format;
 
