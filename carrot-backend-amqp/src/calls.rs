@@ -106,16 +106,17 @@ impl Calls {
             return;
         }
         let mut state = self.lock();
-        let by_message = unconfirmed.iter().filter(|_| dismissal.may_be_over(BASIC_PUBLISH)).map(|(party, count)| (*party, *count));
+        let has_messages = |(_, count): &&(Party, u64)| *count > 0 && dismissal.may_be_over(BASIC_PUBLISH);
+        let publishing: Vec<(Party, u64)> = unconfirmed.iter().filter(has_messages).copied().collect();
         let is_suspect = |entry: &&Entry| entry.methods.iter().any(|method| dismissal.may_be_over(*method));
-        let by_call = state.in_flight.iter().filter(is_suspect).map(|entry| (entry.party, 1));
-        let suspects: Vec<(Party, u64)> = by_message.chain(by_call).filter(|(_, count)| *count > 0).collect();
-        let count = suspects.iter().map(|(_, count)| *count).sum::<u64>();
-        let close = dismissal.hard_close(usize::try_from(count).unwrap_or(usize::MAX));
+        let calling: Vec<Party> = state.in_flight.iter().filter(is_suspect).map(|entry| entry.party).collect();
+        let messages = publishing.iter().map(|(_, count)| *count).sum::<u64>();
+        let close = dismissal.hard_close().among(usize::try_from(messages).unwrap_or(usize::MAX), calling.len());
+        let suspects: Vec<Party> = publishing.iter().map(|(party, _)| *party).chain(calling).collect();
         let (verdict, several) = match suspects[..] {
             [] => return,
-            [(party, 1)] if close.names_method() => (Verdict::Guilty(party, close), false),
-            _ => (Verdict::Suspects(suspects.iter().map(|(party, _)| *party).collect(), close), true),
+            [party] if messages <= 1 && close.names_method() => (Verdict::Guilty(party, close), false),
+            _ => (Verdict::Suspects(suspects, close), true),
         };
         state.verdict.get_or_insert(verdict);
         drop(state);

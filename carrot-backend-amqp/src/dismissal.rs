@@ -36,9 +36,9 @@ impl Dismissal {
         self.method.is_none_or(|named| named == method)
     }
 
-    pub(crate) fn hard_close(&self, suspects: usize) -> HardClose {
+    pub(crate) fn hard_close(&self) -> HardClose {
         let (class, method) = self.method.unwrap_or_default();
-        HardClose::new(self.code, &*self.text, class, method, suspects)
+        HardClose::new(self.code, &*self.text, class, method)
     }
 }
 

@@ -65,12 +65,13 @@ pub(crate) fn unknown_exchange_type(kind: impl Display) -> Error {
 
 /// RabbitMQ stumbles, and closes the connection without naming a method.
 pub(crate) fn internal_error() -> Error {
-    unsure(541, "INTERNAL_ERROR", 1)
+    unsure(541, "INTERNAL_ERROR", 0)
 }
 
-/// The first error of a channel with some of the operations that may be why the broker closed the connection.
-pub(crate) fn unsure(code: u16, text: &str, suspects: usize) -> Error {
-    Error::Disconnected { reason: closed(code, text), source: Some(Arc::new(HardClose::new(code, text, 0, 0, suspects))) }
+/// The first error of a channel whose call, or one of whose messages, is why the broker closed the connection.
+pub(crate) fn unsure(code: u16, text: &str, messages: usize) -> Error {
+    let close = HardClose::new(code, text, 0, 0).among(messages, usize::from(messages == 0));
+    Error::Disconnected { reason: closed(code, text), source: Some(Arc::new(close)) }
 }
 
 /// The first error of the other channels of a connection that ended with `error`.

@@ -85,7 +85,11 @@ impl Backlog {
                 continue;
             }
             if message.is_suspect() {
-                let trials = trials.get_or_insert_with(|| self.isolation.begin());
+                let trials = trials.get_or_insert_with(|| {
+                    let trials = self.isolation.begin();
+                    self.isolation.wait_for_answers(self, until);
+                    trials
+                });
                 self.send_alone(trials, message, channel, until)?;
                 continue;
             }

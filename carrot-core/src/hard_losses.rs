@@ -7,7 +7,7 @@ use std::sync::Arc;
 use crate::backend::HardClose;
 use crate::{Error, Result};
 
-/// The hard closes in a row that one call was in flight on.
+/// The hard closes that one call, or the declarations of one renewal of a run, were in flight on.
 #[derive(Debug)]
 pub(crate) struct HardLosses {
     strikes: u32,
@@ -36,19 +36,17 @@ impl HardLosses {
 
     /// Notes how an attempt failed. Returns the error to fail with, if the call is the cause.
     pub(crate) fn note(&mut self, error: &Error) -> Option<Error> {
-        let Some(close) = error.hard_close() else {
-            self.strikes = 0;
-            return None;
-        };
+        // Other losses in between say nothing of the call.
+        let close = error.hard_close()?;
         self.strikes += 1;
         let enough = if close.names_method() { true } else { self.strikes >= self.unnamed };
-        (enough && is_the_cause(self.strikes, close)).then(|| hard_error(close))
+        (enough && is_the_cause(self.strikes, close.calls <= 1 && close.messages == 0)).then(|| hard_error(close))
     }
 }
 
-/// Whether an operation that was in flight on so many hard closes, the last of which is `close`, caused them.
-pub(crate) fn is_the_cause(strikes: u32, close: &HardClose) -> bool {
-    strikes >= CONVICTING_AMONG_OTHERS || (strikes >= CONVICTING && close.suspects <= 1)
+/// Whether an operation that was in flight on so many hard closes caused them. `alone` tells whether it was the only suspect of the last.
+pub(crate) fn is_the_cause(strikes: u32, alone: bool) -> bool {
+    strikes >= CONVICTING_AMONG_OTHERS || (strikes >= CONVICTING && alone)
 }
 
 /// The error of the operation that caused a hard close.
@@ -84,8 +82,8 @@ pub(crate) fn is_cause_removed(error: &Error) -> bool {
 mod tests {
     use super::*;
 
-    fn lost(class_id: u16, suspects: usize) -> Error {
-        let close = HardClose::new(541, "INTERNAL_ERROR", class_id, 40, suspects);
+    fn lost(class_id: u16, calls: usize) -> Error {
+        let close = HardClose::new(541, "INTERNAL_ERROR", class_id, 40).among(0, calls);
         Error::Disconnected { reason: "lost".into(), source: Some(Arc::new(close)) }
     }
 
@@ -98,25 +96,26 @@ mod tests {
     }
 
     #[test]
-    fn the_second_hard_close_in_a_row_convicts_the_only_suspect() {
-        let mut losses = HardLosses::default();
-        assert!(!convicts(&mut losses, &lost(60, 9)));
-        assert!(!convicts(&mut losses, &Error::disconnected("in between")));
-        assert!(!convicts(&mut losses, &lost(0, 1)));
-        assert!(convicts(&mut losses, &lost(0, 1)));
+    fn the_second_hard_close_convicts_the_only_suspect() {
+        for first in [lost(0, 1), lost(60, 9)] {
+            let mut losses = HardLosses::default();
+            assert!(!convicts(&mut losses, &first));
+            assert!(!convicts(&mut losses, &Error::disconnected("in between")));
+            assert!(convicts(&mut losses, &lost(0, 1)));
+        }
     }
 
     #[test]
     fn the_third_convicts_among_others() {
         let mut losses = HardLosses::default();
-        assert_eq!([9, 9, 9].map(|suspects| convicts(&mut losses, &lost(60, suspects))), [false, false, true]);
+        assert_eq!([9, 9, 9].map(|calls| convicts(&mut losses, &lost(60, calls))), [false, false, true]);
     }
 
     #[test]
     fn a_run_outlives_hard_closes_that_name_no_method_for_longer() {
         let mut losses = HardLosses::of_a_run();
-        assert_eq!([1; 5].map(|suspects| convicts(&mut losses, &lost(0, suspects))), [false, false, false, false, true]);
+        assert_eq!([1; 5].map(|calls| convicts(&mut losses, &lost(0, calls))), [false, false, false, false, true]);
         let mut losses = HardLosses::of_a_run();
-        assert_eq!([1; 2].map(|suspects| convicts(&mut losses, &lost(40, suspects))), [false, true]);
+        assert_eq!([1; 2].map(|calls| convicts(&mut losses, &lost(40, calls))), [false, true]);
     }
 }

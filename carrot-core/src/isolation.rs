@@ -2,8 +2,10 @@
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
+
+use crate::backlog::Backlog;
 
 /// How long one suspect may keep the others waiting.
 const LONGEST_TURN: Duration = Duration::from_secs(5);
@@ -17,6 +19,8 @@ pub(crate) struct Isolation {
     trials: AtomicUsize,
     state: Mutex<State>,
     changed: Condvar,
+    /// What the publishers have in flight.
+    backlogs: Mutex<Vec<Weak<Backlog>>>,
 }
 
 #[derive(Debug, Default)]
@@ -30,6 +34,23 @@ struct State {
 }
 
 impl Isolation {
+    /// Adds a publisher.
+    pub(crate) fn add(&self, backlog: &Arc<Backlog>) {
+        let mut backlogs = self.backlogs.lock().unwrap_or_else(PoisonError::into_inner);
+        backlogs.retain(|backlog| backlog.strong_count() > 0);
+        backlogs.push(Arc::downgrade(backlog));
+    }
+
+    /// Waits for the answers to what other publishers have in flight, so that a suspect is alone. For one second, or until `deadline`, at
+    /// most.
+    pub(crate) fn wait_for_answers(&self, mine: &Backlog, deadline: Instant) {
+        let deadline = deadline.min(Instant::now() + LONGEST_WAIT);
+        let backlogs = self.backlogs.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        for backlog in backlogs.iter().filter_map(Weak::upgrade).filter(|backlog| !std::ptr::eq(&**backlog, mine)) {
+            backlog.take_answers(deadline);
+        }
+    }
+
     /// Announces that a publisher is about to send suspects. Other messages wait until this is dropped.
     pub(crate) fn begin(&self) -> Trials<'_> {
         self.trials.fetch_add(1, Ordering::SeqCst);

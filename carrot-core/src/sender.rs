@@ -38,6 +38,7 @@ impl Sender {
         let window = Window::new(definition.max_in_flight, definition.max_bytes_in_flight);
         let backlog = Arc::new(Backlog::new(window, connection.isolation()));
         let options = if definition.confirms { ChannelOptions::publish() } else { ChannelOptions::publish().without_confirms() };
+        backlog.isolation.add(&backlog);
         let unanswered = Arc::clone(&backlog);
         let limit = connection.call_timeout();
         let session = connection.session(options, "publisher", move |channel, until| {

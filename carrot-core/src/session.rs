@@ -117,13 +117,26 @@ impl<S: Clone> Session<S> {
         }
     }
 
-    /// The live channel; opens one if there is none, in one attempt.
+    /// The live channel; opens one if there is none, in one attempt. Another follows if the broker closed the connection meanwhile, over this
+    /// set-up or over something else.
     pub(crate) fn channel(&self) -> Result<Opened<S>> {
         if let Some(opened) = self.current() {
             return Ok(opened);
         }
         let deadline = Instant::now() + self.line.connect_timeout;
-        self.open_once(deadline, deadline + self.line.call_timeout, &|| false)
+        let mut losses = HardLosses::default();
+        loop {
+            let error = match self.open_once(deadline, deadline + self.line.call_timeout, &|| false) {
+                Ok(opened) => return Ok(opened),
+                Err(error) => error,
+            };
+            if let Some(refused) = losses.note(&error) {
+                return Err(refused);
+            }
+            if error.hard_close().is_none() || Instant::now() >= deadline {
+                return Err(error);
+            }
+        }
     }
 
     /// The live channel, if there is one.

@@ -56,6 +56,16 @@ impl Backlog {
         }
     }
 
+    /// Waits for the answers to what is in flight, and records them; until `until` at most. What is refused is sent again by its owner, who
+    /// knows whether to believe that.
+    pub(crate) fn take_answers(&self, until: Instant) {
+        for message in self.window.messages().iter().filter(|message| message.tag().is_some()) {
+            if let Answer::Final(_, fate) = message.ask(until, || true) {
+                self.resolve(message, fate);
+            }
+        }
+    }
+
     /// Records the answers that the broker gave before the channel was lost.
     fn take_last_answers(&self, in_flight: &[Arc<InFlight>], excuses: &dyn Fn() -> bool) {
         let until = Instant::now() + LAST_ANSWERS;
@@ -107,7 +117,7 @@ impl Backlog {
     /// Decides whether a message that was sent alone is the cause of the loss of its channel.
     fn judge(&self, message: &InFlight, channel: &Arc<dyn Backend>, error: Error) -> Result<()> {
         self.note_loss(channel, &error, &|| true);
-        if let Some(close) = error.hard_close().filter(|close| is_the_cause(message.strikes(), close)) {
+        if let Some(close) = error.hard_close().filter(|close| is_the_cause(message.strikes(), close.messages <= 1)) {
             self.resolve(message, Err(hard_error(close)));
         }
         if message.is_resolved() {

@@ -19,7 +19,7 @@ fn hard_error() -> Error {
 }
 
 fn unsure() -> Error {
-    let close = HardClose::new(541, "INTERNAL_ERROR", 0, 0, 1);
+    let close = HardClose::new(541, "INTERNAL_ERROR", 0, 0);
     Error::Disconnected { reason: "the broker closed the connection".into(), source: Some(Arc::new(close)) }
 }
 

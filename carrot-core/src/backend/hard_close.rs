@@ -14,7 +14,7 @@ use std::fmt;
 /// use carrot_core::Error;
 /// use carrot_core::backend::HardClose;
 ///
-/// let close = HardClose::new(541, "INTERNAL_ERROR", 60, 40, 3);
+/// let close = HardClose::new(541, "INTERNAL_ERROR", 60, 40).among(3, 0);
 /// let error = Error::Disconnected { reason: "541 INTERNAL_ERROR".into(), source: Some(Arc::new(close)) };
 /// assert_eq!(error.hard_close().map(|close| close.code), Some(541));
 /// ```
@@ -29,14 +29,22 @@ pub struct HardClose {
     pub class_id: u16,
     /// The method that the broker refused, within its class; zero if it named none.
     pub method_id: u16,
-    /// How many operations in flight on the connection may have caused it, as far as the driver knows.
-    pub suspects: usize,
+    /// How many messages without an answer may have caused it, on all channels of the connection; zero if the driver does not know.
+    pub messages: usize,
+    /// How many calls in flight may have caused it, on all channels of the connection; zero if the driver does not know.
+    pub calls: usize,
 }
 
 impl HardClose {
-    /// A hard error that one of `suspects` operations caused.
-    pub fn new(code: u16, text: impl Into<String>, class_id: u16, method_id: u16, suspects: usize) -> HardClose {
-        HardClose { code, text: text.into(), class_id, method_id, suspects }
+    /// A hard error of which nothing more is known.
+    pub fn new(code: u16, text: impl Into<String>, class_id: u16, method_id: u16) -> HardClose {
+        HardClose { code, text: text.into(), class_id, method_id, messages: 0, calls: 0 }
+    }
+
+    /// The same, caused by one of so many messages and calls.
+    #[must_use]
+    pub fn among(self, messages: usize, calls: usize) -> HardClose {
+        HardClose { messages, calls, ..self }
     }
 
     /// Whether the broker named the method that it refused.
