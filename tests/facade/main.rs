@@ -20,4 +20,5 @@ mod message;
 mod publisher;
 mod recovery;
 mod refusals;
+mod refused_operations;
 mod workers;
