@@ -13,14 +13,16 @@ use carrot_core::backend::{
 use carrot_core::{Destination, Error, Result, validate};
 use crossbeam_channel::{Receiver, RecvTimeoutError, bounded};
 
+use crate::calls::{self, Call};
 use crate::confirms::NoOutcome;
 use crate::convert;
 use crate::core::Core;
-use crate::desk::{Desk, Turn};
+use crate::desk::{self, Desk};
 use crate::ledger::{UnknownTag, Verdict};
 use crate::owner::Job;
 use crate::subscription::AmqpSubscription;
 use crate::time::deadline_after;
+use crate::turns::Turn;
 use carrot_core::limits;
 
 /// By how much an answer may come later than its deadline, when the owner of a channel gives it.
@@ -56,31 +58,39 @@ impl Channel {
         self.core.life().wire.frame_max()
     }
 
-    /// Makes a round trip: on this thread, or on the owner's if there is one.
+    /// Makes a round trip: on this thread, or on the owner's if there is one. If the broker has just closed the connection over a call
+    /// like this, other such calls are waited for.
     fn call<T: Send + 'static>(
         &self,
-        operation: &'static str,
+        kind: Call,
         call: impl FnOnce(&amiquip::Channel) -> amiquip::Result<T> + Send + 'static,
     ) -> Result<T> {
         self.core.check()?;
-        let deadline = self.deadline();
+        let (operation, deadline) = (kind.operation, self.deadline());
+        let _turn = self.turn(kind, deadline)?;
         match self.desk.turn(&self.core, operation, deadline)? {
-            Turn::Yours(channel) => {
-                let result = self.core.check().and_then(|()| self.core.call(operation, deadline, || call(&channel)));
+            desk::Turn::Yours(channel) => {
+                let result = self.core.check().and_then(|()| self.core.call(kind, deadline, || call(&channel)));
                 self.desk.give_back(&self.core, channel);
                 result
             }
-            Turn::Owners(owner) => {
+            desk::Turn::Owners(owner) => {
                 let (reply, answer) = bounded(1);
                 let core = Arc::clone(&self.core);
                 let job = Job::Call(Box::new(move |channel| {
-                    let _ = reply.send(core.check().and_then(|()| core.call(operation, deadline, || call(channel))));
+                    let _ = reply.send(core.check().and_then(|()| core.call(kind, deadline, || call(channel))));
                 }));
                 owner.send(job).map_err(|_| self.core.gone())?;
                 self.answer(&answer, operation, deadline)
             }
-            Turn::Nobodys(_) => Err(self.core.gone()),
+            desk::Turn::Nobodys(_) => Err(self.core.gone()),
         }
+    }
+
+    /// Waits until a call may be made. Its channel may be lost by then.
+    fn turn(&self, kind: Call, deadline: Instant) -> Result<Turn<'_>> {
+        let turn = self.core.life().turns.enter(kind, deadline);
+        turn.ok_or_else(|| self.core.life().overdue(kind.operation, self.core.call_timeout()))
     }
 
     /// Waits for the owner's answer. The owner is under the same deadline, and is late only if the machine is.
@@ -96,7 +106,7 @@ impl Channel {
     }
 
     pub(crate) fn cancel(&self, id: u64) -> Result<()> {
-        const OPERATION: &str = "cancelling a consumer";
+        const OPERATION: &str = calls::CANCEL.operation;
         self.core.check()?;
         let deadline = self.deadline();
         let (reply, answer) = bounded(1);
@@ -143,7 +153,7 @@ impl Channel {
     /// The first error of a channel that was seen to have ended.
     pub(crate) fn first_error(&self) -> Error {
         // The broker's words wait in the channel for the next call on it; this one sends nothing, and nothing comes to whom it replaces.
-        let asked = self.call("asking why the channel ended", |channel| channel.listen_for_publisher_confirms().map(drop));
+        let asked = self.call(calls::ASK_WHY, |channel| channel.listen_for_publisher_confirms().map(drop));
         asked.err().unwrap_or_else(|| self.core.gone())
     }
 
@@ -163,17 +173,17 @@ impl Backend for Channel {
             Declare::Exchange(exchange) => {
                 let name = exchange.name.clone();
                 if exchange.passive {
-                    self.call("checking an exchange", move |channel| channel.exchange_declare_passive(name).map(drop))?;
+                    self.call(calls::CHECK_EXCHANGE, move |channel| channel.exchange_declare_passive(name).map(drop))?;
                 } else {
                     let (kind, options) = convert::to_exchange(exchange);
-                    self.call("declaring an exchange", move |channel| channel.exchange_declare(kind, name, options).map(drop))?;
+                    self.call(calls::DECLARE_EXCHANGE, move |channel| channel.exchange_declare(kind, name, options).map(drop))?;
                 }
                 Ok(Declared::new(exchange.name.as_str(), 0, 0))
             }
             Declare::Queue(queue) => {
                 let name = queue.name.clone();
                 let options = if queue.passive { None } else { Some(convert::to_queue(queue)) };
-                self.call("declaring a queue", move |channel| {
+                self.call(calls::DECLARE_QUEUE, move |channel| {
                     let queue = match options {
                         Some(options) => channel.queue_declare(name, options)?,
                         None => channel.queue_declare_passive(name)?,
@@ -185,10 +195,14 @@ impl Backend for Channel {
             Declare::Binding(binding) => {
                 let (source, key) = (binding.source.clone(), binding.routing_key.clone());
                 let (destination, arguments) = (binding.destination.clone(), convert::to_table(&binding.arguments));
-                self.call("binding", move |channel| match destination {
-                    Destination::Queue(queue) => channel.queue_bind(queue, source, key, arguments),
-                    Destination::Exchange(exchange) => channel.exchange_bind(exchange, source, key, arguments),
-                })?;
+                match destination {
+                    Destination::Queue(queue) => {
+                        self.call(calls::BIND_QUEUE, move |channel| channel.queue_bind(queue, source, key, arguments))?;
+                    }
+                    Destination::Exchange(exchange) => {
+                        self.call(calls::BIND_EXCHANGE, move |channel| channel.exchange_bind(exchange, source, key, arguments))?;
+                    }
+                }
                 Ok(Declared::default())
             }
         }
@@ -199,25 +213,29 @@ impl Backend for Channel {
         match entity {
             Delete::Exchange { name, condition } => {
                 let name = name.to_string();
-                self.call("deleting an exchange", move |channel| channel.exchange_delete(name, condition.if_unused))?;
+                self.call(calls::DELETE_EXCHANGE, move |channel| channel.exchange_delete(name, condition.if_unused))?;
                 Ok(Deleted::default())
             }
             Delete::Queue { name, condition } => {
                 let name = name.to_string();
                 let options = QueueDeleteOptions { if_unused: condition.if_unused, if_empty: condition.if_empty };
-                self.call("deleting a queue", move |channel| channel.queue_delete(name, options)).map(Deleted::new)
+                self.call(calls::DELETE_QUEUE, move |channel| channel.queue_delete(name, options)).map(Deleted::new)
             }
             Delete::Messages { queue } => {
                 let queue = queue.to_string();
-                self.call("purging a queue", move |channel| channel.queue_purge(queue)).map(Deleted::new)
+                self.call(calls::PURGE_QUEUE, move |channel| channel.queue_purge(queue)).map(Deleted::new)
             }
             Delete::Binding(binding) => {
                 let (source, key) = (binding.source.clone(), binding.routing_key.clone());
                 let (destination, arguments) = (binding.destination.clone(), convert::to_table(&binding.arguments));
-                self.call("unbinding", move |channel| match destination {
-                    Destination::Queue(queue) => channel.queue_unbind(queue, source, key, arguments),
-                    Destination::Exchange(exchange) => channel.exchange_unbind(exchange, source, key, arguments),
-                })?;
+                match destination {
+                    Destination::Queue(queue) => {
+                        self.call(calls::UNBIND_QUEUE, move |channel| channel.queue_unbind(queue, source, key, arguments))?;
+                    }
+                    Destination::Exchange(exchange) => {
+                        self.call(calls::UNBIND_EXCHANGE, move |channel| channel.exchange_unbind(exchange, source, key, arguments))?;
+                    }
+                }
                 Ok(Deleted::default())
             }
         }
@@ -251,16 +269,17 @@ impl Backend for Channel {
         validate::short_string("queue", queue)?;
         let queue = queue.to_string();
         let automatic = acknowledgement == Acknowledgement::Automatic;
-        let got = self.call("getting a message", move |channel| channel.basic_get(queue, automatic))?;
+        let got = self.call(calls::GET, move |channel| channel.basic_get(queue, automatic))?;
         Ok(got.map(|got| self.hand_out(got.delivery, acknowledgement)))
     }
 
     fn consume(&self, queue: &str, options: &ConsumeOptions) -> Result<Box<dyn Subscription>> {
-        const OPERATION: &str = "starting a consumer";
+        const OPERATION: &str = calls::CONSUME.operation;
         limits::check_consume(queue, options, self.frame_max())?;
         self.core.check()?;
         let channel = self.me.upgrade().ok_or_else(|| Error::closed("channel"))?;
         let deadline = self.deadline();
+        let _turn = self.turn(calls::CONSUME, deadline)?;
         let owner = self.desk.owner(&self.core, OPERATION, deadline)?;
         let id = self.subscriptions.fetch_add(1, Ordering::Relaxed);
         if options.acknowledgement == Acknowledgement::Manual {

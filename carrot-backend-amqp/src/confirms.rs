@@ -60,6 +60,8 @@ pub(crate) struct Confirms {
 #[derive(Debug, Default)]
 struct State {
     answers: Answers,
+    /// How many messages were answered.
+    answered: u64,
     /// How many messages have come back since the last confirm.
     returns_due: usize,
     ended: bool,
@@ -117,7 +119,7 @@ impl Confirms {
     /// is likely to send as many.
     pub(crate) fn take(&self, news: impl IntoIterator<Item = Answer>) -> usize {
         let mut state = self.lock();
-        let State { answers, waiting, returns_due, .. } = &mut *state;
+        let State { answers, answered: total, waiting, returns_due, .. } = &mut *state;
         let mut answered = 0;
         for answer in news {
             match answer {
@@ -133,11 +135,18 @@ impl Confirms {
                 }
             }
         }
+        *total += answered;
         let woken: Vec<_> = waiting.extract_if(|tag, _| answers.is_answered(*tag)).collect();
         drop(state);
         let expected = if woken.is_empty() { 0 } else { answered };
         woken.into_iter().for_each(|(_, waiter)| waiter.unpark());
         usize::try_from(expected).unwrap_or(usize::MAX)
+    }
+
+    /// How many messages have no answer; on a channel without confirms, one if there was any.
+    pub(crate) fn unconfirmed(&self) -> u64 {
+        let issued = self.issued.load(Ordering::SeqCst);
+        if self.confirming { issued.saturating_sub(self.lock().answered) } else { issued.min(1) }
     }
 
     /// Says that no more answers come.

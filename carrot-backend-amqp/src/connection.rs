@@ -10,6 +10,7 @@ use carrot_core::{ConnectionOptions, Error, Result};
 use crossbeam_channel::{Receiver, RecvTimeoutError, SendError, at, bounded, never, select};
 use log::{debug, info, warn};
 
+use crate::calls::{OPEN_CHANNEL, Party};
 use crate::capabilities;
 use crate::dial::{self, Attempt};
 use crate::error::{self, Fault};
@@ -19,6 +20,7 @@ use crate::lending::{Absent, Lending};
 use crate::outlet::Opening;
 use crate::stream::Wire;
 use crate::time::deadline_after;
+use crate::turns::Turns;
 use crate::watchdog::{KillSwitch, Watchdog};
 
 /// How long the end of a connection may take to be explained, once it is known to have ended.
@@ -46,6 +48,7 @@ pub(crate) struct Life {
     pub(crate) kill: KillSwitch,
     pub(crate) watchdog: Watchdog,
     pub(crate) wire: Arc<Wire>,
+    pub(crate) turns: Arc<Turns>,
     pub(crate) call_timeout: Duration,
     pub(crate) capabilities: Capabilities,
     /// Gone with the connector.
@@ -85,12 +88,14 @@ impl Connection {
         name: String,
         attempt: &Arc<Attempt>,
         events: &Arc<Events>,
+        turns: &Arc<Turns>,
         timeout: Duration,
         deadline: Instant,
     ) -> Result<Arc<Connection>> {
         let mut dialed = dial::dial(options, name.clone(), attempt, timeout, deadline)?;
         let (watchdog, woken) = Watchdog::new();
         let notifications = dialed.amqp.listen_for_connection_blocked();
+        dialed.wire.calls.take_turns(turns);
         let life = Arc::new(Life {
             name,
             endpoint: dialed.endpoint,
@@ -99,6 +104,7 @@ impl Connection {
             kill: dialed.kill,
             watchdog,
             wire: dialed.wire,
+            turns: Arc::clone(turns),
             call_timeout: options.call_timeout,
             events: Arc::downgrade(events),
             state: Mutex::default(),
@@ -123,7 +129,9 @@ impl Connection {
     /// The round trips are made on a thread of their own: an alarm must not cost the connection because somebody opened a channel
     /// meanwhile and could not wait.
     pub(crate) fn open_channel(&self, confirming: bool, timeout: Duration, deadline: Instant) -> Result<Open> {
-        const OPERATION: &str = "opening a channel";
+        const OPERATION: &str = OPEN_CHANNEL.operation;
+        let turn = self.life.turns.enter(OPEN_CHANNEL, deadline);
+        let _turn = turn.ok_or_else(|| self.life.overdue(OPERATION, timeout))?;
         let (done, opened) = bounded(1);
         let opener = Arc::clone(&self.life);
         let spawned = thread::Builder::new().name("carrot-open".to_string()).spawn(move || {
@@ -296,24 +304,27 @@ impl Life {
             Err(Absent::Gone) => return Err(self.death()),
         };
         let guard = self.watchdog.patient_guard(operation, deadline);
+        let party = Party::next();
+        let in_flight = self.wire.calls.enter(party, OPEN_CHANNEL);
         let opened = amqp.open_channel(None);
         self.amqp.put_back(amqp);
         let result = opened.and_then(|channel| {
-            let inbox = Arc::new(Inbox::new(confirming, channel.listen_for_returns()?));
+            let inbox = Arc::new(Inbox::new(party, confirming, channel.listen_for_returns()?));
             self.wire.inboxes.add(channel.channel_id(), &inbox);
             if confirming {
                 channel.enable_publisher_confirms()?;
             }
             Ok((channel, inbox))
         });
+        drop(in_flight);
         drop(guard);
         let (channel, inbox) = result.map_err(|error| match error::fault(error) {
             Fault::Channel(error) | Fault::Call(error) => error,
             Fault::Connection(error) => {
                 self.explain(error);
-                self.death()
+                self.wire.calls.first_error(party, self.death())
             }
-            Fault::Unexplained => self.death(),
+            Fault::Unexplained => self.wire.calls.first_error(party, self.death()),
         })?;
         let opening = self.wire.outlet.opening(channel.channel_id());
         let opening = opening.ok_or_else(|| Error::disconnected("the channel ended as it was opened"))?;

@@ -13,6 +13,7 @@ use crate::core::Core;
 use crate::dial::Attempt;
 use crate::events::{Events, Observer};
 use crate::time::deadline_after;
+use crate::turns::Turns;
 
 /// Reaches RabbitMQ, or another broker that speaks AMQP 0-9-1.
 ///
@@ -147,6 +148,7 @@ struct Lane {
     purpose: &'static str,
     state: Mutex<LaneState>,
     changed: Condvar,
+    turns: Arc<Turns>,
 }
 
 struct LaneState {
@@ -168,7 +170,7 @@ enum Place {
 impl Lane {
     fn new(purpose: &'static str) -> Lane {
         let state = LaneState { place: Place::Empty, opened: false, capabilities: None, channels: Vec::new() };
-        Lane { purpose, state: Mutex::new(state), changed: Condvar::new() }
+        Lane { purpose, state: Mutex::new(state), changed: Condvar::new(), turns: Arc::default() }
     }
 
     fn lock(&self) -> MutexGuard<'_, LaneState> {
@@ -214,7 +216,7 @@ impl Lane {
 
         let name = format!("{} ({})", options.name, self.purpose);
         let timeout = timeout.min(options.connect_timeout);
-        let opened = Connection::open(options, name, &attempt, events, timeout, deadline.min(deadline_after(timeout)));
+        let opened = Connection::open(options, name, &attempt, events, &self.turns, timeout, deadline.min(deadline_after(timeout)));
 
         let mut state = self.lock();
         let result = match (&state.place, opened) {

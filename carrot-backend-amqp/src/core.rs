@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use carrot_core::backend::{Content, Rejection};
 use carrot_core::{Error, Result};
 
+use crate::calls::Call;
 use crate::connection::{Connection, Life};
 use crate::encode;
 use crate::error::{self, Fault};
@@ -55,7 +56,7 @@ impl Core {
 
     /// The first error of the channel, if it has failed or was closed.
     pub(crate) fn failure(&self) -> Option<Error> {
-        self.first_error.get().cloned().or_else(|| self.life().failure().map(|death| self.fail(death)))
+        self.first_error.get().cloned().or_else(|| self.life().failure().map(|death| self.die(death)))
     }
 
     /// Whether the channel has failed or was closed; does not wait for an explanation.
@@ -86,7 +87,12 @@ impl Core {
 
     /// The error of a channel that is known to be gone.
     pub(crate) fn gone(&self) -> Error {
-        self.failure().unwrap_or_else(|| self.fail(self.life().death()))
+        self.failure().unwrap_or_else(|| self.die(self.life().death()))
+    }
+
+    /// Fails with the connection: over an operation of this channel, if that is why the broker closed it.
+    fn die(&self, death: Error) -> Error {
+        self.fail(self.life().wire.calls.first_error(self.inbox.party, death))
     }
 
     /// Fails the channel over a call for which its connection was cut. An alarm explains the call, but is not what became of the channel:
@@ -110,9 +116,12 @@ impl Core {
     }
 
     /// Makes one blocking call of amiquip's, within a deadline that comes of the call timeout.
-    pub(crate) fn call<T>(&self, operation: &'static str, deadline: Instant, call: impl FnOnce() -> amiquip::Result<T>) -> Result<T> {
+    pub(crate) fn call<T>(&self, kind: Call, deadline: Instant, call: impl FnOnce() -> amiquip::Result<T>) -> Result<T> {
+        let operation = kind.operation;
         let guard = self.life().watchdog.guard(operation, deadline);
+        let in_flight = self.life().wire.calls.enter(self.inbox.party, kind);
         let result = call();
+        drop(in_flight);
         let expired = guard.expired();
         drop(guard);
         result.map_err(|error| {

@@ -36,7 +36,14 @@ pub(crate) fn fault(error: AmqpError) -> Fault {
     }
 }
 
+/// RabbitMQ uses one code for several conditions, which its words tell apart.
 fn channel_closed(code: u16, text: &str) -> Error {
+    let reason = text.to_string();
+    match code {
+        404 if text.contains("is down or inaccessible") => return Error::Unavailable { reason },
+        403 if text.contains("in exclusive use") => return Error::Locked { reason },
+        _ => {}
+    }
     Error::from_channel_close(code, text)
         .unwrap_or_else(|| Error::Backend { reason: format!("the broker closed the channel: {code} {text}"), source: None })
 }
@@ -125,6 +132,24 @@ pub(crate) fn handshake(error: AmqpError, attempted: &Attempted<'_>) -> Option<E
 mod tests {
     use super::*;
     use std::error::Error as _;
+
+    fn closed_with(code: u16, message: &str) -> Error {
+        match fault(AmqpError::ServerClosedChannel { channel_id: 1, code, message: message.into() }) {
+            Fault::Channel(error) => error,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn what_may_pass_is_told_apart_by_the_words_of_the_broker() {
+        let down = "NOT_FOUND - queue 'q' in vhost '/' process is stopped by supervisor, is down or inaccessible";
+        let error = closed_with(404, down);
+        assert!(matches!(error, Error::Unavailable { .. }) && error.is_retryable() && error.is_channel_error());
+        let used = "ACCESS_REFUSED - queue 'q' in vhost '/' in exclusive use";
+        assert!(matches!(closed_with(403, used), Error::Locked { reason } if reason == used));
+        assert!(matches!(closed_with(404, "NOT_FOUND - no queue 'q' in vhost '/'"), Error::NotFound { .. }));
+        assert!(matches!(closed_with(406, used), Error::Precondition { .. }));
+    }
 
     fn closed_channel(code: u16) -> Fault {
         fault(AmqpError::ServerClosedChannel { channel_id: 1, code, message: "WORDS".into() })

@@ -17,17 +17,20 @@ pub(crate) const METHOD: u8 = 1;
 pub(crate) const CONTENT_HEADER: u8 = 2;
 pub(crate) const CONTENT_BODY: u8 = 3;
 
-pub(crate) const CONNECTION_CLOSE: (u16, u16) = (10, 50);
-pub(crate) const CONNECTION_CLOSE_OK: (u16, u16) = (10, 51);
-pub(crate) const CHANNEL_OPEN: (u16, u16) = (20, 10);
-pub(crate) const CHANNEL_OPEN_OK: (u16, u16) = (20, 11);
-pub(crate) const CHANNEL_CLOSE: (u16, u16) = (20, 40);
-pub(crate) const CHANNEL_CLOSE_OK: (u16, u16) = (20, 41);
-pub(crate) const BASIC_PUBLISH: (u16, u16) = (60, 40);
-pub(crate) const BASIC_RETURN: (u16, u16) = (60, 50);
-pub(crate) const BASIC_ACK: (u16, u16) = (60, 80);
-pub(crate) const BASIC_REJECT: (u16, u16) = (60, 90);
-pub(crate) const BASIC_NACK: (u16, u16) = (60, 120);
+/// Class and number.
+pub(crate) type Method = (u16, u16);
+
+pub(crate) const CONNECTION_CLOSE: Method = (10, 50);
+pub(crate) const CONNECTION_CLOSE_OK: Method = (10, 51);
+pub(crate) const CHANNEL_OPEN: Method = (20, 10);
+pub(crate) const CHANNEL_OPEN_OK: Method = (20, 11);
+pub(crate) const CHANNEL_CLOSE: Method = (20, 40);
+pub(crate) const CHANNEL_CLOSE_OK: Method = (20, 41);
+pub(crate) const BASIC_PUBLISH: Method = (60, 40);
+pub(crate) const BASIC_RETURN: Method = (60, 50);
+pub(crate) const BASIC_ACK: Method = (60, 80);
+pub(crate) const BASIC_REJECT: Method = (60, 90);
+pub(crate) const BASIC_NACK: Method = (60, 120);
 
 /// What the first octets of a frame say.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,7 +40,7 @@ pub(crate) struct Head {
     /// Without head and end.
     pub(crate) payload: usize,
     /// Class and number, if it is a method.
-    pub(crate) method: Option<(u16, u16)>,
+    pub(crate) method: Option<Method>,
 }
 
 impl Head {

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use amiquip::Return;
 use crossbeam_channel::Receiver;
 
+use crate::calls::Party;
 use crate::confirms::Confirms;
 use crate::incoming::News;
 use crate::large_bodies::LargeBodies;
@@ -14,14 +15,15 @@ use crate::large_bodies::LargeBodies;
 /// What comes for one channel.
 #[derive(Debug)]
 pub(crate) struct Inbox {
+    pub(crate) party: Party,
     pub(crate) confirms: Confirms,
     pub(crate) bodies: Arc<LargeBodies>,
 }
 
 impl Inbox {
-    pub(crate) fn new(confirming: bool, returns: Receiver<Return>) -> Inbox {
+    pub(crate) fn new(party: Party, confirming: bool, returns: Receiver<Return>) -> Inbox {
         let bodies = Arc::<LargeBodies>::default();
-        Inbox { confirms: Confirms::new(confirming, returns, Arc::clone(&bodies)), bodies }
+        Inbox { party, confirms: Confirms::new(confirming, returns, Arc::clone(&bodies)), bodies }
     }
 }
 
@@ -81,6 +83,11 @@ impl Inboxes {
         expected
     }
 
+    /// How many messages of each channel have no answer.
+    pub(crate) fn unconfirmed(&self) -> Vec<(Party, u64)> {
+        self.lock().open.values().map(|inbox| (inbox.party, inbox.confirms.unconfirmed())).collect()
+    }
+
     /// Says that nothing comes any more.
     pub(crate) fn end(&self) {
         let mut state = self.lock();
@@ -104,7 +111,7 @@ mod tests {
 
     /// The inbox of a channel on which two messages were published.
     fn inbox() -> Arc<Inbox> {
-        let inbox = Arc::new(Inbox::new(true, unbounded().1));
+        let inbox = Arc::new(Inbox::new(Party::next(), true, unbounded().1));
         let content = Arc::new(Content::new("", "", ""));
         assert_eq!([1, 2].map(|_| inbox.confirms.issue(&content, false)), [1, 2]);
         inbox
@@ -124,7 +131,7 @@ mod tests {
         let answers = vec![(1, answer(1, false)), (2, answer(2, true)), (1, answer(2, true)), (3, answer(1, false))];
         let mut tickets = Tickets::default();
         let bodies: Vec<_> = (1..=3).map(|channel| (channel, tickets.next(), Body::from([channel as u8]))).collect();
-        let mut news = News { bodies: bodies.clone(), answers, ended: vec![2, 3] };
+        let mut news = News { bodies: bodies.clone(), answers, ended: vec![2, 3], dismissal: None };
         inboxes.put(&mut news);
         inboxes.tell(&mut news);
         assert!(news.bodies.is_empty() && news.answers.is_empty() && news.ended.is_empty());

@@ -7,8 +7,10 @@ use carrot_core::backend::{Body, Buffers};
 
 use crate::collected::Collected;
 use crate::confirms::{Answer, Confirm};
+use crate::dismissal::Dismissal;
 use crate::frame::{
-    self, BASIC_ACK, BASIC_NACK, BASIC_RETURN, CHANNEL_CLOSE, CHANNEL_CLOSE_OK, CHANNEL_OPEN_OK, CONTENT_BODY, CONTENT_HEADER, Head,
+    self, BASIC_ACK, BASIC_NACK, BASIC_RETURN, CHANNEL_CLOSE, CHANNEL_CLOSE_OK, CHANNEL_OPEN_OK, CONNECTION_CLOSE, CONTENT_BODY,
+    CONTENT_HEADER, Head,
 };
 use crate::inspector::{self, Refused};
 use crate::large_bodies::{LARGE, Ticket, Tickets};
@@ -64,11 +66,18 @@ pub(crate) struct News {
     pub(crate) answers: Vec<(u16, Answer)>,
     /// Channels that are closed, by whichever side. As the answers.
     pub(crate) ended: Vec<u16>,
+    /// Why the broker closes the connection. To be told before amiquip gets it.
+    pub(crate) dismissal: Option<Dismissal>,
 }
 
 impl News {
     pub(crate) fn concerns_publishers(&self) -> bool {
         !self.answers.is_empty() || !self.ended.is_empty()
+    }
+
+    /// Whether a message has come back, which amiquip hands over before its answer may be told.
+    pub(crate) fn has_returns(&self) -> bool {
+        self.answers.iter().any(|(_, answer)| *answer == Answer::Return)
     }
 }
 
@@ -229,6 +238,7 @@ impl Incoming {
                 self.large.retain(|(channel, _)| *channel != head.channel);
                 self.news.ended.push(head.channel);
             }
+            (Some(CONNECTION_CLOSE), _) if head.channel == 0 => self.news.dismissal = Dismissal::parse(payload),
             _ => inspector::check(head.kind, payload)?,
         }
         let size = if head.kind == CONTENT_HEADER { frame::body_size(payload) } else { None };

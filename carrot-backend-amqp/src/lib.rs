@@ -64,6 +64,7 @@
 //!   message goes to standard error.
 //! * A broker that goes away just after it saw the credentials cannot be told from one that refused them.
 
+mod calls;
 mod capabilities;
 mod channel;
 mod collected;
@@ -74,6 +75,7 @@ mod convert;
 mod core;
 mod desk;
 mod dial;
+mod dismissal;
 mod encode;
 mod error;
 mod events;
@@ -96,6 +98,7 @@ mod subscription;
 mod time;
 #[cfg(feature = "tls")]
 mod tls;
+mod turns;
 mod watchdog;
 mod wire_format;
 

@@ -7,6 +7,7 @@ use amiquip::{Consumer, ConsumerMessage, ConsumerOptions};
 use carrot_core::Result;
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 
+use crate::calls;
 use crate::core::Core;
 use crate::time::deadline_after;
 
@@ -110,7 +111,7 @@ impl Owner<'_> {
     ) -> Result<Receiver<ConsumerMessage>> {
         self.core.check()?;
         let channel = self.channel;
-        let consumer = self.core.call("starting a consumer", deadline, || {
+        let consumer = self.core.call(calls::CONSUME, deadline, || {
             channel.qos(0, prefetch, false)?;
             channel.basic_consume(queue, options)
         })?;
@@ -122,7 +123,7 @@ impl Owner<'_> {
 
     fn cancel(&self, id: u64, deadline: Instant) -> Result<()> {
         self.core.check()?;
-        self.consumers.get(&id).map_or(Ok(()), |consumer| self.core.call("cancelling a consumer", deadline, || consumer.cancel()))
+        self.consumers.get(&id).map_or(Ok(()), |consumer| self.core.call(calls::CANCEL, deadline, || consumer.cancel()))
     }
 
     /// Cancels a consumer, and requeues what had arrived for it.

@@ -10,6 +10,8 @@ use std::time::{Duration, Instant};
 use mio::net::TcpStream;
 use mio::{Evented, Poll, PollOpt, Ready, Token};
 
+use crate::calls::Calls;
+use crate::dismissal::Dismissal;
 use crate::frame;
 use crate::inboxes::Inboxes;
 use crate::incoming::{Destination, Incoming};
@@ -21,13 +23,20 @@ use crate::start::Handshake;
 pub(crate) struct Wire {
     pub(crate) outlet: Arc<Outlet>,
     pub(crate) inboxes: Inboxes,
+    pub(crate) calls: Calls,
     frame_max: AtomicU32,
     ended_by_peer: AtomicBool,
 }
 
 impl Wire {
     pub(crate) fn new(outlet: Outlet) -> Wire {
-        Wire { outlet: Arc::new(outlet), inboxes: Inboxes::default(), frame_max: AtomicU32::new(0), ended_by_peer: AtomicBool::new(false) }
+        Wire {
+            outlet: Arc::new(outlet),
+            inboxes: Inboxes::default(),
+            calls: Calls::default(),
+            frame_max: AtomicU32::new(0),
+            ended_by_peer: AtomicBool::new(false),
+        }
     }
 
     /// The largest frame, as negotiated; zero before that.
@@ -152,6 +161,16 @@ impl Stream {
         Ok(())
     }
 
+    /// Notes why the broker closes the connection, before anybody can hear that it does. Messages that were answered just before are not
+    /// among those that may be the reason.
+    fn note(&mut self, dismissal: &Dismissal) {
+        let news = self.incoming.news();
+        if !news.has_returns() {
+            self.wire.inboxes.tell(news);
+        }
+        self.wire.calls.dismissed(dismissal, &self.wire.inboxes.unconfirmed());
+    }
+
     /// Whether amiquip is to be given a heartbeat in place of what was not for it, since it has had none for a while. It is between two frames:
     /// it has got every byte of the last one that was for it.
     fn is_to_show_life(&mut self) -> bool {
@@ -178,6 +197,9 @@ impl Read for Stream {
                 return Ok(0);
             }
             self.wire.inboxes.put(self.incoming.news());
+            if let Some(dismissal) = self.incoming.news().dismissal.take() {
+                self.note(&dismissal);
+            }
             if self.output.is_empty() && self.is_to_show_life() {
                 self.output.extend_from_slice(&frame::HEARTBEAT);
             }
@@ -244,8 +266,9 @@ mod tests {
     use carrot_core::backend::{Content, Outcome};
 
     use super::*;
+    use crate::calls::Party;
     use crate::confirms::NoOutcome;
-    use crate::frame::{BASIC_ACK, BASIC_RETURN, CHANNEL_OPEN_OK, CONTENT_HEADER};
+    use crate::frame::{BASIC_ACK, BASIC_RETURN, CHANNEL_OPEN_OK, CONNECTION_CLOSE, CONTENT_HEADER};
     use crate::inboxes::Inbox;
     use crate::outlet::Sink;
 
@@ -255,7 +278,7 @@ mod tests {
         let socket = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
         let peer = listener.accept().unwrap().0;
         let wire = Arc::new(Wire::new(Outlet::new(socket.try_clone().unwrap(), Sink::Plain)));
-        let inbox = Arc::new(Inbox::new(true, crossbeam_channel::unbounded().1));
+        let inbox = Arc::new(Inbox::new(Party::next(), true, crossbeam_channel::unbounded().1));
         wire.inboxes.add(1, &inbox);
         assert_eq!(inbox.confirms.issue(&Arc::new(Content::new("", "", "")), false), 1);
         let source = Source::Plain(mio::net::TcpStream::from_stream(socket).unwrap());
@@ -296,6 +319,18 @@ mod tests {
         assert_eq!(read(&mut stream).unwrap_err().kind(), io::ErrorKind::InvalidData);
         drop(stream);
         assert_eq!(inbox.confirms.wait(1, Instant::now()), Err(NoOutcome::ChannelGone));
+    }
+
+    #[test]
+    fn an_answer_before_the_end_counts_before_the_reason_is_looked_for() {
+        let (mut stream, mut peer, inbox) = connected();
+        assert_eq!(inbox.confirms.issue(&Arc::new(Content::new("", "", "")), false), 2);
+        let close = frame::method(0, CONNECTION_CLOSE, b"\x02\x1d\x05WORDS\0\x3c\0\x28");
+        peer.write_all(&[&ack()[..], &close].concat()).unwrap();
+        read(&mut stream).unwrap();
+        assert_eq!(inbox.confirms.wait(1, Instant::now()), Ok(Outcome::Accepted));
+        let error = stream.wire.calls.first_error(inbox.party, carrot_core::Error::disconnected("lost"));
+        assert!(matches!(&error, carrot_core::Error::HardError { code: 541, reason } if reason == "WORDS"), "{error:?}");
     }
 
     #[test]

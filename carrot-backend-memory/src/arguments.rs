@@ -3,6 +3,7 @@
 use carrot_core::backend::ShortString;
 use carrot_core::{Error, Headers, Overflow, Result, Value};
 
+use crate::refusal;
 use crate::refusal::{different, precondition};
 
 /// Ten years, in milliseconds: the longest time that RabbitMQ takes.
@@ -157,9 +158,7 @@ impl Rules {
     /// [`Error::Disconnected`] for a way of finding a node that does not exist.
     pub(crate) fn check_locator(arguments: &Headers) -> Result<()> {
         match arguments.get("x-queue-master-locator") {
-            Some(locator) if !matches!(locator.as_str(), Some("min-masters" | "client-local" | "random")) => {
-                Err(Error::disconnected("INTERNAL_ERROR"))
-            }
+            Some(locator) if !matches!(locator.as_str(), Some("min-masters" | "client-local" | "random")) => Err(refusal::internal_error()),
             _ => Ok(()),
         }
     }
@@ -178,7 +177,7 @@ pub(crate) fn check_type_of_server_named(arguments: &Headers) -> Result<()> {
     match arguments.get("x-queue-type") {
         None => Ok(()),
         Some(kind) if matches!(kind.as_str(), Some("classic" | "quorum" | "stream")) => Ok(()),
-        Some(_) => Err(Error::disconnected("INTERNAL_ERROR")),
+        Some(_) => Err(refusal::internal_error()),
     }
 }
 
@@ -333,7 +332,7 @@ pub(crate) fn compare(name: &str, kind: &str, of: &str, current: Option<&Value>,
     }
     if let (Some(_), Some(Value::Decimal { .. })) | (Some(Value::Decimal { .. }), Some(_)) = (current, wanted) {
         // RabbitMQ stumbles over a decimal number when it wants to show the difference.
-        return Err(Error::disconnected("INTERNAL_ERROR"));
+        return Err(refusal::internal_error());
     }
     let show = |value: Option<&Value>| value.map_or("none".to_string(), |value| format!("{value:?}"));
     Err(different(name, kind, of, show(wanted), show(current)))

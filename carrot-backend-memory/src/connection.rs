@@ -11,6 +11,7 @@ use crate::channel::Channel;
 use crate::faults::Verdict;
 use crate::observers::Observers;
 use crate::publishing::{Answer, Publishing};
+use crate::refusal;
 use crate::sync::lock;
 use crate::throttle::{Parked, Throttle};
 
@@ -81,6 +82,12 @@ impl Connection {
     /// Ends the connection: its channels first, then its exclusive queues; then tells its observers, unless this program closed it.
     /// Nothing if it had ended before. To be called with no lock held.
     pub(crate) fn fail(&self, error: Error) {
+        self.fail_over(None, &error);
+    }
+
+    /// The same, over an operation of a channel, which alone is told that it was the cause.
+    pub(crate) fn fail_over(&self, culprit: Option<&Arc<Channel>>, cause: &Error) {
+        let error = refusal::of_others(cause);
         let mut state = lock(&self.state);
         if state.failure.is_some() {
             return;
@@ -91,7 +98,8 @@ impl Connection {
         let observers = self.observers.upgrade().filter(|_| !matches!(error, Error::Closed { .. }));
         self.throttle.lose(observers.as_deref().map(|observers| (observers, Event::Disconnected(error.clone()))));
         for channel in channels.iter().filter_map(Weak::upgrade) {
-            if let Some(remains) = channel.fail(error.clone()) {
+            let is_culprit = culprit.is_some_and(|culprit| Arc::ptr_eq(culprit, &channel));
+            if let Some(remains) = channel.fail(if is_culprit { cause } else { &error }.clone()) {
                 self.core.bury_channel(remains);
             }
         }

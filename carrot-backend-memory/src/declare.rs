@@ -17,7 +17,7 @@ impl Handle {
         let name = &declared.name;
         let behaviour = self.core().topology.read().behaviour(&declared.kind);
         if behaviour.is_none() && !declared.passive {
-            return Err(Error::disconnected(format!("COMMAND_INVALID - unknown exchange type '{}'", declared.kind)));
+            return Err(refusal::unknown_exchange_type(&declared.kind));
         }
         if declared.is_default() {
             return Err(refusal::default_exchange());

@@ -1,9 +1,11 @@
 //! Failures on command.
 
+use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use carrot_core::backend::Content;
 use carrot_core::{Error, Result};
 
 use crate::broker::{Broker, Core};
@@ -114,6 +116,57 @@ impl Faults {
         if let Some(skip) = nth.checked_sub(1) {
             self.order(operation, skip, 1, Action::DropConnections);
         }
+        self
+    }
+
+    /// Closes the connection over the `nth` such operation from now, counted from 1, as RabbitMQ does with a hard error of AMQP. The
+    /// operation does nothing and fails with [`Error::HardError`]; the other channels of its connection fail with
+    /// [`Error::Disconnected`]. Whatever waits next tells the error of a publication. With `nth` zero, nothing is ordered.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use carrot_backend_memory::{Broker, Operation};
+    /// use carrot_core::backend::{ChannelOptions, Connector, Declare};
+    /// use carrot_core::{Error, Queue};
+    ///
+    /// let broker = Broker::new();
+    /// let channel = broker.connector().open(&ChannelOptions::consume(), Duration::from_secs(1))?;
+    /// broker.faults().close_connection_at(Operation::Declare, 1, 540, "NOT_IMPLEMENTED");
+    /// let refused = channel.declare(Declare::Queue(&Queue::new("first")));
+    /// assert!(matches!(refused, Err(Error::HardError { code: 540, .. })));
+    /// # Ok::<(), carrot_core::Error>(())
+    /// ```
+    pub fn close_connection_at(&self, operation: Operation, nth: u32, code: u16, text: &str) -> &Faults {
+        if let Some(skip) = nth.checked_sub(1) {
+            self.order(operation, skip, 1, Action::Fail(Error::HardError { code, reason: text.into() }));
+        }
+        self
+    }
+
+    /// Refuses every message that `which` picks, until [`clear`](Faults::clear). It reaches no queue, and `error` closes what such an
+    /// error closes: the channel, or with [`Error::HardError`] the connection. Whatever waits next tells the error.
+    ///
+    /// ```
+    /// use carrot_backend_memory::Broker;
+    /// use carrot_core::{Connection, Error};
+    ///
+    /// let broker = Broker::new();
+    /// let unreadable = Error::HardError { code: 541, reason: "INTERNAL_ERROR".into() };
+    /// broker.faults().refuse_messages(unreadable, |content| content.body == b"poison");
+    ///
+    /// let connection = Connection::new(broker.connector());
+    /// let publisher = connection.publisher().exchange("feed").build()?;
+    /// let receipts: Vec<_> = ["good", "poison", "fine"].map(|body| publisher.message().publish_bytes(body)).into_iter().collect();
+    /// let fates: Vec<_> = receipts.into_iter().map(|receipt| receipt?.wait()).collect();
+    /// assert!(matches!(fates[..], [Ok(()), Err(Error::HardError { code: 541, .. }), Ok(())]));
+    /// # Ok::<(), carrot_core::Error>(())
+    /// ```
+    pub fn refuse_messages(&self, error: Error, which: impl Fn(&Content) -> bool + Send + Sync + 'static) -> &Faults {
+        let plan = &self.broker.core.faults;
+        let mut state = lock(&plan.state);
+        state.refusals.push(Refusal { error, which: Arc::new(which) });
+        plan.arm(&state);
+        drop(state);
         self
     }
 
@@ -243,6 +296,7 @@ pub(crate) struct FaultPlan {
 #[derive(Debug, Default)]
 struct State {
     rules: Vec<Rule>,
+    refusals: Vec<Refusal>,
     cleared: u64,
 }
 
@@ -252,6 +306,19 @@ struct Rule {
     skip: u32,
     times: u32,
     action: Action,
+}
+
+/// Messages that are refused whenever they come.
+#[derive(Clone)]
+struct Refusal {
+    error: Error,
+    which: Arc<dyn Fn(&Content) -> bool + Send + Sync>,
+}
+
+impl fmt::Debug for Refusal {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Refusal").field("error", &self.error).finish_non_exhaustive()
+    }
 }
 
 #[derive(Debug, Clone)]
@@ -278,7 +345,13 @@ impl FaultPlan {
     }
 
     fn arm(&self, state: &State) {
-        self.armed.store(!state.rules.is_empty(), Ordering::Relaxed);
+        self.armed.store(!state.rules.is_empty() || !state.refusals.is_empty(), Ordering::Relaxed);
+    }
+
+    /// The error over which a message is refused, if it is.
+    pub(crate) fn check(&self, content: &Content) -> Result<()> {
+        let refusals = lock(&self.state).refusals.clone();
+        refusals.into_iter().find(|refusal| (refusal.which)(content)).map_or(Ok(()), |refusal| Err(refusal.error))
     }
 
     /// Lets whoever is held up look again.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use carrot_core::backend::{Acknowledgement, ConsumeOptions, DeliveryTag, Extent};
+use carrot_core::backend::{Acknowledgement, ConsumeOptions, Content, DeliveryTag, Extent};
 use carrot_core::{Error, Result};
 
 use crate::arguments::consumer_priority;
@@ -16,6 +16,7 @@ use crate::queue::{Queue, Settlement};
 use crate::refusal;
 use crate::reply_to;
 use crate::subscription::MemorySubscription;
+use crate::sync::lock;
 use crate::unacked::Unacked;
 
 /// Holds a channel open; the channel closes when the last of its backend and subscriptions lets go.
@@ -49,7 +50,9 @@ impl Handle {
     pub(crate) fn judge<T>(&self, result: Result<T>) -> Result<T> {
         if let Err(error) = &result {
             match error {
-                Error::Disconnected { .. } | Error::Unreadable { .. } => self.connection.fail(error.clone()),
+                Error::Disconnected { .. } | Error::Unreadable { .. } | Error::HardError { .. } => {
+                    self.connection.fail_over(Some(&self.channel), error);
+                }
                 Error::Timeout { .. } => self.end(error.clone()),
                 error if error.is_channel_error() => self.end(error.clone()),
                 _ => {}
@@ -68,17 +71,36 @@ impl Handle {
     }
 
     /// As [`begin`](Handle::begin), for a publication, which is held up as by a congested way. Running out of its timeout closes nothing.
-    pub(crate) fn begin_publish(&self, timeout: Duration) -> Result<Verdict> {
+    /// `None` if the broker has closed the channel or the connection over it, which whatever waits next tells.
+    pub(crate) fn begin_publish(&self, content: &Content, timeout: Duration) -> Result<Option<Verdict>> {
         self.channel.check()?;
         if !self.core().faults.is_armed() {
-            return Ok(Verdict::Proceed);
+            return Ok(Some(Verdict::Proceed));
         }
-        self.meet_within(Operation::Publish, timeout)
+        let verdict = match self.core().meet(Operation::Publish, Some(&self.channel), timeout) {
+            Err(error @ Error::Timeout { .. }) => return Err(self.explain(error)),
+            Ok(verdict) => self.core().faults.check(content).map(|()| verdict),
+            Err(error) => Err(error),
+        };
+        match self.judge(verdict.map_err(|error| self.doubt(error))) {
+            Ok(verdict) => Ok(Some(verdict)),
+            Err(error) if error.is_channel_error() || error.hard_close().is_some() || matches!(error, Error::HardError { .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
-    /// As [`begin`](Handle::begin), for what only waits: what is left of its timeout. Running out of it closes nothing.
+    /// A hard error over a publication is not certain to be that of the oldest one, if the broker owes answers to others.
+    fn doubt(&self, error: Error) -> Error {
+        match (&error, lock(&self.channel.publishing).unanswered()) {
+            (Error::HardError { code, reason }, others @ 1..) => refusal::unsure(*code, reason, others + 1),
+            _ => error,
+        }
+    }
+
+    /// As [`begin`](Handle::begin), for what only waits: what is left of its timeout. Running out of it closes nothing. On a dead channel
+    /// nothing is left to happen, and what was known before can still be told.
     pub(crate) fn begin_wait(&self, operation: Operation, timeout: Duration) -> Result<Duration> {
-        if !self.core().faults.is_armed() {
+        if !self.core().faults.is_armed() || self.channel.check().is_err() {
             return Ok(timeout);
         }
         let started = Instant::now();

@@ -33,6 +33,11 @@ impl Publishing {
         self.answers.push_back(answer);
     }
 
+    /// How many answers never come.
+    pub(crate) fn unanswered(&self) -> usize {
+        self.answers.iter().filter(|answer| **answer == Answer::Lost).count()
+    }
+
     pub(crate) fn take(&mut self, tag: u64) -> Option<Outcome> {
         let index = usize::try_from(tag.checked_sub(self.told + 1)?).ok()?;
         let answer = self.answers.get_mut(index)?;

@@ -2,8 +2,10 @@
 
 use std::fmt::Display;
 
+use std::sync::Arc;
+
 use carrot_core::Error;
-use carrot_core::backend::Condition;
+use carrot_core::backend::{Condition, HardClose};
 
 pub(crate) fn no_queue(name: &str) -> Error {
     Error::NotFound { reason: format!("NOT_FOUND - no queue '{name}' in vhost '/'") }
@@ -26,7 +28,7 @@ pub(crate) fn reserved(kind: &str, name: &str) -> Error {
 }
 
 pub(crate) fn exclusive_use(queue: &str) -> Error {
-    access(format_args!("queue '{queue}' in vhost '/' in exclusive use"))
+    Error::Locked { reason: format!("ACCESS_REFUSED - queue '{queue}' in vhost '/' in exclusive use") }
 }
 
 pub(crate) fn locked(queue: &str) -> Error {
@@ -49,10 +51,40 @@ pub(crate) fn unknown_tag(tag: u64) -> Error {
 /// RabbitMQ closes the connection over a quorum queue that is to be deleted on a condition.
 pub(crate) fn conditional_delete(queue: &str, condition: Condition) -> Error {
     let flag = if condition.if_unused { "if-unused" } else { "if-empty" };
-    Error::disconnected(format!(
+    let reason = format!(
         "NOT_IMPLEMENTED - cannot delete queue '{queue}' in vhost '/'. queue.delete operations with {flag} flag set are not supported by \
          quorum queues"
-    ))
+    );
+    Error::HardError { code: 540, reason }
+}
+
+/// RabbitMQ before 4.0 closes the connection over an exchange type that it does not know.
+pub(crate) fn unknown_exchange_type(kind: impl Display) -> Error {
+    Error::HardError { code: 503, reason: format!("COMMAND_INVALID - unknown exchange type '{kind}'") }
+}
+
+/// RabbitMQ stumbles, and closes the connection without naming a method.
+pub(crate) fn internal_error() -> Error {
+    unsure(541, "INTERNAL_ERROR", 0)
+}
+
+/// The first error of a channel whose call, or one of whose messages, is why the broker closed the connection.
+pub(crate) fn unsure(code: u16, text: &str, messages: usize) -> Error {
+    let close = HardClose::new(code, text, 0, 0).among(messages, usize::from(messages == 0));
+    Error::Disconnected { reason: closed(code, text), source: Some(Arc::new(close)) }
+}
+
+/// The first error of the other channels of a connection that ended with `error`.
+pub(crate) fn of_others(error: &Error) -> Error {
+    match error {
+        Error::HardError { code, reason } => Error::disconnected(closed(*code, reason)),
+        Error::Disconnected { reason, .. } if error.hard_close().is_some() => Error::disconnected(reason),
+        error => error.clone(),
+    }
+}
+
+fn closed(code: u16, text: &str) -> String {
+    format!("the broker closed the connection: {code} {text}")
 }
 
 /// A field on which a declaration differs from what exists.

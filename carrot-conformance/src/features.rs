@@ -46,6 +46,8 @@ features! {
     ServerNamedQueues => "server-named queues",
     /// Queues of one connection alone.
     ExclusiveQueues => "exclusive queues",
+    /// Queues of the type `quorum`, with a message TTL and dead letters that arrive at least once.
+    QuorumQueues => "quorum queues",
     /// Queues and exchanges that go once they are no longer used.
     AutoDelete => "auto-delete",
     /// Consumers that are the only one of their queue.
@@ -66,8 +68,6 @@ features! {
     RejectPublish => "reject-publish overflow",
     /// The `x-dead-letter-exchange` argument.
     DeadLetters => "dead letters",
-    /// Queues of the type `quorum`, with a message TTL and dead letters that arrive at least once.
-    QuorumQueues => "quorum queues",
     /// The pseudo-queue `amq.rabbitmq.reply-to`.
     DirectReplyTo => "direct reply-to",
     /// A message that claims to be of another user is refused.

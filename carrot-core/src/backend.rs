@@ -36,8 +36,9 @@
 //! # Failure of a channel
 //!
 //! A refused operation (AMQP 403, 404, 405, 406) closes the channel: its unsettled deliveries return to their queues, its consumers end.
-//! The call that was refused gives the typed error ([`Error::is_channel_error`]). `publish`, `ack` and `reject` do not wait for the
-//! broker, so what it refuses about *them* is told by whatever waits next. From then on, and for ever:
+//! The call that was refused gives the typed error ([`Error::is_channel_error`]). The driver chooses the variant by the reply code, and
+//! by the broker's words where one code stands for several conditions: core never looks at the words. `publish`, `ack` and `reject` do
+//! not wait for the broker, so what it refuses about *them* is told by whatever waits next. From then on, and for ever:
 //!
 //! * `declare`, `delete`, `publish`, `confirm`, `get`, `consume` and `next` give that first error again;
 //! * `ack` and `reject` give [`Error::Stale`], with the first error as its cause;
@@ -45,6 +46,21 @@
 //!
 //! After the loss of the whole connection it is the same, with [`Error::Disconnected`] as the first error; after `close`, with
 //! [`Error::Closed`]. Only outcomes that were already known are still told by `confirm`.
+//!
+//! # Hard errors
+//!
+//! A broker closes the whole connection over some operations (AMQP hard errors: 501 to 506, 530, 540, 541), and may name the method that
+//! it refused. The driver compares that with what was in flight on the connection:
+//!
+//! * If exactly one operation in flight can be the cause, the first error of its channel is [`Error::HardError`]. An operation is a call,
+//!   or a message without an answer from the broker. For a message, the cause is the oldest one on the channel without an answer.
+//! * If several can be, the first error of their channels is [`Error::Disconnected`] with a [`HardClose`] as its source. Core makes the
+//!   calls again, and sends the messages again one at a time. For a while the driver then makes one such call at a time, so that the
+//!   next loss finds the guilty one alone.
+//! * If the broker names no method, every operation in flight can be the cause, and the driver is never certain.
+//! * The first error of every other channel is a plain [`Error::Disconnected`].
+//!
+//! AMQP's 320 (the operator closed the connection) is a plain loss for every channel.
 
 use std::fmt::Debug;
 use std::sync::Arc;
@@ -58,6 +74,7 @@ mod clock;
 mod content;
 mod delivery;
 mod entities;
+mod hard_close;
 mod printable;
 mod short_string;
 
@@ -67,6 +84,7 @@ pub use clock::Clock;
 pub use content::{Content, Outcome, Publication, PublishTag};
 pub use delivery::{Acknowledgement, ConsumeOptions, Delivery, DeliveryTag, Extent, Rejection};
 pub use entities::{Condition, Declare, Declared, Delete, Deleted};
+pub use hard_close::HardClose;
 pub use printable::{Printable, printable};
 pub use short_string::ShortString;
 
@@ -171,8 +189,9 @@ pub trait Backend: Debug + Send + Sync + 'static {
     /// # Errors
     /// [`Error::Precondition`] if it exists with other properties, or an argument is invalid; [`Error::NotFound`] for a passive
     /// declaration of what does not exist, or a binding between what does not; [`Error::AccessRefused`] for a reserved name or the
-    /// default exchange; [`Error::Locked`] for another connection's exclusive queue; [`Error::Disconnected`] for an exchange type that
-    /// the broker does not know, since RabbitMQ closes the connection over it.
+    /// default exchange; [`Error::Locked`] for another connection's exclusive queue; [`Error::Unavailable`] if the node of the queue is
+    /// down; [`Error::HardError`] for an exchange type that the broker does not know, because RabbitMQ before 4.0 closes the connection
+    /// over it (later releases: [`Error::Precondition`]).
     fn declare(&self, entity: Declare<'_>) -> Result<Declared>;
 
     /// Deletes an exchange, a queue or a binding, or purges a queue. Deleting what does not exist is no error.
@@ -181,7 +200,8 @@ pub trait Backend: Debug + Send + Sync + 'static {
     ///
     /// # Errors
     /// [`Error::Precondition`] if it is in use or not empty and that was asked for; [`Error::NotFound`] for purging a queue that does
-    /// not exist; [`Error::AccessRefused`], [`Error::Locked`] as for `declare`.
+    /// not exist; [`Error::AccessRefused`], [`Error::Locked`], [`Error::Unavailable`] as for `declare`; [`Error::HardError`] for what
+    /// RabbitMQ closes the connection over, such as deleting a quorum queue on a condition.
     fn delete(&self, entity: Delete<'_>) -> Result<Deleted>;
 
     /// Hands a message over to the broker, and does not wait for its answer.
@@ -213,7 +233,8 @@ pub trait Backend: Debug + Send + Sync + 'static {
     /// Blocks for one round trip.
     ///
     /// # Errors
-    /// [`Error::NotFound`], [`Error::Locked`]. An exclusive consumer of the queue does not keep others from getting.
+    /// [`Error::NotFound`], [`Error::Locked`], [`Error::Unavailable`]. An exclusive consumer of the queue does not keep others from
+    /// getting.
     fn get(&self, queue: &str, acknowledgement: Acknowledgement) -> Result<Option<Delivery>>;
 
     /// Starts a consumer on a queue. Deliveries arrive from now on, up to the prefetch; [`Subscription::next`] takes them.
@@ -221,7 +242,8 @@ pub trait Backend: Debug + Send + Sync + 'static {
     /// A channel can hold several subscriptions, each with its own prefetch. Blocks for two round trips.
     ///
     /// # Errors
-    /// [`Error::NotFound`], [`Error::Locked`], [`Error::AccessRefused`] (an exclusive consumer there, or wanted where there are others).
+    /// [`Error::NotFound`], [`Error::Unavailable`]; [`Error::Locked`] for another connection's exclusive queue, for a queue that has an
+    /// exclusive consumer, and for an exclusive consumer of a queue that has others.
     fn consume(&self, queue: &str, options: &ConsumeOptions) -> Result<Box<dyn Subscription>>;
 
     /// Acknowledges a delivery of this channel; with [`Extent::UpTo`], also every unsettled one before it. Tag zero with `UpTo` means

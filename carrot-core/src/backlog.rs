@@ -1,11 +1,13 @@
 //! What a publisher has not heard of yet, and what nobody has been told.
 
 use std::mem;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Instant;
 
 use crate::backend::Backend;
 use crate::in_flight::{Attempt, InFlight};
+use crate::isolation::Isolation;
+use crate::suspects::has_a_cause;
 use crate::window::Window;
 use crate::{Error, Result};
 
@@ -15,11 +17,31 @@ pub(crate) struct Backlog {
     pub(crate) window: Window,
     /// Failures of messages whose receipt is gone.
     unclaimed: Mutex<Vec<Error>>,
+    /// The last loss that one of the messages may have caused.
+    pub(crate) last_loss: Mutex<Option<Loss>>,
+    pub(crate) isolation: Arc<Isolation>,
+}
+
+/// The loss of a channel.
+#[derive(Debug)]
+pub(crate) struct Loss {
+    channel: Weak<dyn Backend>,
+    pub(crate) error: Error,
+}
+
+impl Loss {
+    pub(crate) fn new(channel: &Arc<dyn Backend>, error: &Error) -> Loss {
+        Loss { channel: Arc::downgrade(channel), error: error.clone() }
+    }
+
+    pub(crate) fn is_of(&self, channel: &Arc<dyn Backend>) -> bool {
+        std::ptr::addr_eq(self.channel.as_ptr(), Arc::as_ptr(channel))
+    }
 }
 
 impl Backlog {
-    pub(crate) fn new(window: Window) -> Backlog {
-        Backlog { window, unclaimed: Mutex::default() }
+    pub(crate) fn new(window: Window, isolation: Arc<Isolation>) -> Backlog {
+        Backlog { window, unclaimed: Mutex::default(), last_loss: Mutex::default(), isolation }
     }
 
     /// Records the fate of a message. Whoever sees it finds that there is room in its place, and its failure where it belongs.
@@ -53,17 +75,32 @@ impl Backlog {
         self.unclaimed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Sends what was on a channel before `channel` and has no answer, in the old order, before anything new can be sent. What is past its
-    /// deadline is not sent any more.
+    /// Sends what was on a channel before `channel` and has no answer, in the old order, before anything new can be sent. Messages that may
+    /// have caused the loss of a channel are the oldest; each is sent alone. What is past its deadline is not sent any more.
     pub(crate) fn send_again(&self, channel: &Arc<dyn Backend>, until: Instant) -> Result<()> {
+        let mut trials = None;
         for message in self.window.messages().iter().filter(|message| message.is_elsewhere_than(channel)) {
             let now = Instant::now();
             if now >= message.deadline {
                 continue;
             }
+            if message.is_suspect() {
+                let trials = trials.get_or_insert_with(|| {
+                    let trials = self.isolation.begin();
+                    self.isolation.wait_for_answers(self, until);
+                    trials
+                });
+                self.send_alone(trials, message, channel, until)?;
+                continue;
+            }
             match channel.publish(&message.publication(), until.saturating_duration_since(now)) {
                 Ok(tag) => message.sent(Attempt { channel: Arc::clone(channel), tag }),
                 Err(error @ Error::Invalid { .. }) => self.resolve(message, Err(error)),
+                // What was just sent is the cause, not the set-up.
+                Err(error) if has_a_cause(&error) => {
+                    self.note_loss(channel, &error, &|| true);
+                    return Err(Error::disconnected(error.to_string()));
+                }
                 Err(error) => return Err(error),
             }
         }
@@ -86,7 +123,7 @@ mod tests {
     use crate::backend::Content;
 
     fn backlog_of(messages: usize, bytes: usize) -> Backlog {
-        Backlog::new(Window::new(messages, bytes))
+        Backlog::new(Window::new(messages, bytes), Arc::default())
     }
 
     fn message(bytes: usize, sequence: u64) -> InFlight {

@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use crate::backend::{Backend, ChannelOptions, Condition, Connector, Declare, Declared, Delete, Event};
 use crate::guard::guard;
+use crate::isolation::Isolation;
 use crate::session::{Line, Session};
 use crate::{
     Binding, ConnectionOptions, ConsumerBuilder, ConsumerDefinition, Error, Exchange, PublisherBuilder, PublisherDefinition, Queue, Result,
@@ -77,7 +78,8 @@ impl Connection {
     ///
     /// # Errors
     /// [`Error::Precondition`] if it exists with other properties, [`Error::NotFound`] if it was to exist and does not,
-    /// [`Error::AccessRefused`] for a reserved name; what connecting gives.
+    /// [`Error::AccessRefused`] for a reserved name, [`Error::HardError`] or (RabbitMQ 4.0 and later) [`Error::Precondition`] for an exchange
+    /// type that the broker does not know; what connecting gives.
     pub fn declare_exchange(&self, exchange: impl Into<Exchange>) -> Result<()> {
         self.declare(Declare::Exchange(&exchange.into())).map(drop)
     }
@@ -129,7 +131,7 @@ impl Connection {
     ///
     /// # Errors
     /// [`Error::Precondition`] if it is in use or not empty and `condition` forbids that; [`Error::Locked`] if it is exclusive to another
-    /// connection; what connecting gives.
+    /// connection; [`Error::HardError`] for a condition on a quorum queue, which RabbitMQ does not know; what connecting gives.
     pub fn delete_queue(&self, name: &str, condition: Condition) -> Result<u32> {
         self.delete(Delete::Queue { name, condition })
     }
@@ -232,6 +234,10 @@ impl Connection {
 
     pub(crate) fn call_timeout(&self) -> Duration {
         self.shared.line.call_timeout
+    }
+
+    pub(crate) fn isolation(&self) -> Arc<Isolation> {
+        Arc::clone(&self.shared.line.isolation)
     }
 
     pub(crate) fn session<S: Clone>(

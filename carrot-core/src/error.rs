@@ -3,6 +3,8 @@ use std::error::Error as StdError;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::backend::HardClose;
+
 /// What every fallible call of Carrot gives.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -100,6 +102,25 @@ pub enum Error {
         reason: String,
     },
 
+    /// The broker refused the operation and closed the whole connection over it: an AMQP hard error, such as 503 for an exchange type that
+    /// the broker does not know. The same operation will be refused again. Correct the call, or install the plug-in that it needs.
+    ///
+    /// Every other channel of the connection fails with [`Error::Disconnected`].
+    #[error("the broker refused the operation and closed the connection: {code} {reason}")]
+    HardError {
+        /// The reply code: 501 to 506, 530, 540 or 541.
+        code: u16,
+        /// The broker's words.
+        reason: String,
+    },
+
+    /// The queue exists, but the node that holds it, or its leader, is down (a form of AMQP 404). The same call may work later.
+    #[error("unavailable: {reason}")]
+    Unavailable {
+        /// The broker's words, which name the queue.
+        reason: String,
+    },
+
     /// The exchange, queue or virtual host does not exist (AMQP 404). Declare it first.
     #[error("not found: {reason}")]
     NotFound {
@@ -107,14 +128,15 @@ pub enum Error {
         reason: String,
     },
 
-    /// The broker forbids it (AMQP 403): a permission, a reserved name, an exclusive consumer.
+    /// The broker forbids it (AMQP 403): a permission, a reserved name.
     #[error("access refused: {reason}")]
     AccessRefused {
         /// The broker's words.
         reason: String,
     },
 
-    /// The queue is exclusive to another connection (AMQP 405).
+    /// The queue is exclusive to another connection (AMQP 405), or has an exclusive consumer, or was to get one beside others (a form of
+    /// AMQP 403).
     #[error("locked: {reason}")]
     Locked {
         /// The broker's words.
@@ -269,6 +291,7 @@ impl Error {
                 | Error::Unreadable { .. }
                 | Error::Timeout { .. }
                 | Error::Blocked { .. }
+                | Error::Unavailable { .. }
                 | Error::Refused
         )
     }
@@ -280,7 +303,23 @@ impl Error {
 
     /// Whether the broker refused an operation and closed the channel over it (AMQP 403, 404, 405, 406).
     pub fn is_channel_error(&self) -> bool {
-        matches!(self, Error::NotFound { .. } | Error::AccessRefused { .. } | Error::Locked { .. } | Error::Precondition { .. })
+        matches!(
+            self,
+            Error::NotFound { .. }
+                | Error::Unavailable { .. }
+                | Error::AccessRefused { .. }
+                | Error::Locked { .. }
+                | Error::Precondition { .. }
+        )
+    }
+
+    /// The hard error that ended the connection, if this is an [`Error::Disconnected`] and an operation of the failed channel may have
+    /// caused that error. `None` on channels that had nothing in flight which could be the cause.
+    pub fn hard_close(&self) -> Option<&HardClose> {
+        match self {
+            Error::Disconnected { source: Some(source), .. } => source.downcast_ref(),
+            _ => None,
+        }
     }
 
     /// An [`Error::Invalid`] about `field`; a long `value` is shortened.
@@ -313,7 +352,8 @@ impl Error {
         Error::Disconnected { reason: reason.into(), source: None }
     }
 
-    /// The error for an AMQP reply code that closes a channel; `None` for a code that does not.
+    /// The error for an AMQP reply code that closes a channel; `None` for a code that does not. Only the code counts: a driver looks at
+    /// the broker's words before this, where the same code stands for several conditions.
     pub fn from_channel_close(code: u16, text: &str) -> Option<Error> {
         let reason = text.to_string();
         Some(match code {

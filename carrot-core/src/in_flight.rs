@@ -29,6 +29,12 @@ struct Inside {
     asking: bool,
     /// How many threads wait for a change. Waking nobody would take a system call.
     waiting: usize,
+    /// Whether it may have caused the loss of a channel, so that it is to be sent again alone.
+    suspect: bool,
+    /// How many hard closes of the connection it was in flight on.
+    strikes: u32,
+    /// Whether the loss of the channel where it was handed over last counts already.
+    counted: bool,
     fate: Option<Result<()>>,
     /// Whether somebody was told its fate, or need not be.
     reported: bool,
@@ -66,7 +72,44 @@ impl InFlight {
         let mut inside = self.lock();
         inside.attempt = Some(attempt);
         inside.refused = false;
+        inside.counted = false;
         self.tell(inside);
+    }
+
+    /// Makes it a suspect of the loss of `channel`, if it was handed over there last. Counts each loss once.
+    pub(crate) fn suspect(&self, channel: &Arc<dyn Backend>, error: &Error) {
+        let mut inside = self.lock();
+        let is_there = inside.attempt.as_ref().is_some_and(|attempt| Arc::ptr_eq(&attempt.channel, channel));
+        // A hard error is that of one message, which is known.
+        if is_there && !inside.counted && !matches!(error, Error::HardError { .. }) {
+            inside.counted = true;
+            inside.suspect = true;
+            inside.strikes += u32::from(error.hard_close().is_some());
+        }
+    }
+
+    /// Makes it no suspect any more.
+    pub(crate) fn acquit(&self) {
+        self.lock().suspect = false;
+    }
+
+    pub(crate) fn is_suspect(&self) -> bool {
+        self.lock().suspect
+    }
+
+    /// How many hard closes of the connection it was in flight on.
+    pub(crate) fn strikes(&self) -> u32 {
+        self.lock().strikes
+    }
+
+    /// Its tag on the channel where it was handed over last.
+    pub(crate) fn tag(&self) -> Option<PublishTag> {
+        self.lock().attempt.as_ref().map(|attempt| attempt.tag)
+    }
+
+    /// Its fate, if that is known; does not count as telling it.
+    pub(crate) fn known(&self) -> Option<Result<()>> {
+        self.lock().fate.clone()
     }
 
     /// How long there is until its deadline.

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use crate::backend::{Acknowledgement, ConsumeOptions, DeliveryTag, Extent, Rejection, Subscription};
 use crate::consumer::Shared;
 use crate::failure::FailurePolicy;
+use crate::hard_losses::HardLosses;
 use crate::message::Origin;
 use crate::probation::Suspicion;
 use crate::process::Tally;
@@ -38,6 +39,8 @@ struct State {
     /// When the subscription was lost, while there is none.
     lost_at: Option<Instant>,
     suspicion: Suspicion,
+    /// The losses since the last subscription that its declarations may have caused.
+    losses: HardLosses,
     /// What ended it for good.
     ended: Option<Error>,
 }
@@ -59,9 +62,16 @@ impl Intake {
         let until = Instant::now() + shared.session.line().call_timeout;
         let attempts = Attempts { until, given_up: &|| false, retried: Error::is_disconnected };
         let unhandled = Arc::default();
-        let subscribed = Arc::new(subscribe(shared, options, &unhandled, &attempts)?);
+        let subscribed = Arc::new(subscribe(shared, options, &unhandled, &attempts, &mut HardLosses::default())?);
         shared.stop.watch(&subscribed);
-        let state = Mutex::new(State { subscribed, renewing: false, lost_at: None, suspicion: Suspicion::default(), ended: None });
+        let state = Mutex::new(State {
+            subscribed,
+            renewing: false,
+            lost_at: None,
+            suspicion: Suspicion::default(),
+            losses: HardLosses::of_a_run(),
+            ended: None,
+        });
         Ok(Intake {
             shared: Arc::clone(shared),
             options: options.clone(),
@@ -159,12 +169,15 @@ impl Intake {
         let lost_at = *state.lost_at.get_or_insert_with(Instant::now);
         state.renewing = true;
         let suspect = state.suspicion.is_suspect();
+        let mut losses = std::mem::replace(&mut state.losses, HardLosses::of_a_run());
         drop(state);
 
         let give_up_at = lost_at + self.shared.give_up_after.unwrap_or(FOREVER).min(FOREVER);
         let attempts = Attempts { until: deadline.min(give_up_at), given_up: &|| self.is_stopped(), retried: may_pass };
-        let renewed =
-            if suspect { self.subscribe_alone(&attempts) } else { subscribe(&self.shared, &self.options, &self.unhandled, &attempts) };
+        let renewed = match suspect {
+            true => self.subscribe_alone(&attempts, &mut losses),
+            false => subscribe(&self.shared, &self.options, &self.unhandled, &attempts, &mut losses),
+        };
 
         let mut state = self.lock();
         state.renewing = false;
@@ -181,7 +194,10 @@ impl Intake {
                 return Ok(true);
             }
             Err(_) if self.is_stopped() => Ok(true),
-            Err(error) if may_pass(&error) && Instant::now() < give_up_at => Ok(false),
+            Err(error) if may_pass(&error) && Instant::now() < give_up_at => {
+                state.losses = losses;
+                Ok(false)
+            }
             Err(error) => {
                 self.end(&mut state, &error);
                 Err(error)
@@ -198,11 +214,11 @@ impl Intake {
     }
 
     /// Subscribes while no other suspect does.
-    fn subscribe_alone(&self, attempts: &Attempts<'_>) -> Result<Subscribed> {
+    fn subscribe_alone(&self, attempts: &Attempts<'_>, losses: &mut HardLosses) -> Result<Subscribed> {
         let probation = &self.shared.session.line().probation;
         let suspect = probation.enter(attempts.until, attempts.given_up);
         let suspect = suspect.ok_or_else(|| Error::timeout("waiting for other consumers to subscribe", FOREVER))?;
-        let mut subscribed = subscribe(&self.shared, &self.options, &self.unhandled, attempts)?;
+        let mut subscribed = subscribe(&self.shared, &self.options, &self.unhandled, attempts, losses)?;
         subscribed.on_trial_until = Some(suspect.subscribed());
         Ok(subscribed)
     }
@@ -210,7 +226,7 @@ impl Intake {
     fn is_worth_renewing(&self, error: &Error) -> bool {
         match error {
             Error::Cancelled { .. } => self.shared.redeclares,
-            Error::Closed { .. } | Error::Authentication { .. } | Error::Backend { .. } => false,
+            Error::Closed { .. } | Error::Authentication { .. } | Error::Backend { .. } | Error::HardError { .. } => false,
             // Among them: the broker closes a channel whose messages were not settled in time (406).
             error => ends_channel(error),
         }
@@ -288,9 +304,18 @@ struct Attempts<'a> {
 }
 
 /// Subscribes on the consumer's channel, or on new ones.
-fn subscribe(shared: &Shared, options: &ConsumeOptions, unhandled: &Arc<Unhandled>, attempts: &Attempts<'_>) -> Result<Subscribed> {
+///
+/// # Errors
+/// The last attempt's; [`Error::HardError`] if `losses` says that the declarations or the subscription make the broker close the connection.
+fn subscribe(
+    shared: &Shared,
+    options: &ConsumeOptions,
+    unhandled: &Arc<Unhandled>,
+    attempts: &Attempts<'_>,
+    losses: &mut HardLosses,
+) -> Result<Subscribed> {
     loop {
-        let Opened { channel, state: queue } = shared.session.recover_unless(attempts.until, attempts.given_up)?;
+        let Opened { channel, state: queue } = shared.session.recover_unless(attempts.until, attempts.given_up, losses)?;
         match channel.consume(&queue, options) {
             Ok(subscription) => {
                 let subscription: Arc<dyn Subscription> = Arc::from(subscription);
@@ -298,6 +323,9 @@ fn subscribe(shared: &Shared, options: &ConsumeOptions, unhandled: &Arc<Unhandle
             }
             Err(error) => {
                 shared.session.failed(&channel, &error);
+                if let Some(refused) = losses.note(&error) {
+                    return Err(refused);
+                }
                 if !(attempts.retried)(&error) || Instant::now() >= attempts.until {
                     return Err(error);
                 }

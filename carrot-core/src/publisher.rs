@@ -27,8 +27,13 @@ use crate::{Connection, Error, Outgoing, PublisherDefinition, Receipt, Result};
 /// broker may then have it twice. When the time has passed, the message is reported with the last error, [`Error::Timeout`],
 /// [`Error::Blocked`] or what connecting gave: the broker may have it or not.
 ///
-/// A channel that the broker closes over one message (an exchange that is gone, a user id that is not ours) fails every message that is
-/// unconfirmed on it; the next ones go through another channel.
+/// # Messages that the broker refuses
+///
+/// A broker closes the channel over a message that it cannot take (a user id that is not ours, an expiration that is no number), and the
+/// whole connection over one that it cannot read. Whatever was unconfirmed is then sent again one message at a time, each confirmed before
+/// the next, and the message that is refused again fails alone, with [`Error::Precondition`] or [`Error::HardError`]. Messages of other
+/// publishers of the connection wait for that, for one second at most. An exchange that is gone, or forbidden, concerns all: every message
+/// that is unconfirmed on the channel fails, and the next ones go through another channel.
 ///
 /// # Closing
 ///
@@ -73,7 +78,8 @@ impl Publisher {
     ///
     /// # Errors
     /// [`Error::Encode`], [`Error::Invalid`]: nothing was sent. [`Error::NotFound`]: the exchange is gone. [`Error::Unroutable`]: it was
-    /// mandatory and fitted no queue. [`Error::Refused`]: the broker would not take it. [`Error::Timeout`], [`Error::Blocked`],
+    /// mandatory and fitted no queue. [`Error::Refused`]: the broker would not take it. [`Error::Precondition`], [`Error::HardError`]: the
+    /// broker refuses this message; or, for the latter, the declaration of the exchange. [`Error::Timeout`], [`Error::Blocked`],
     /// [`Error::Disconnected`]: it is unknown whether the broker has it.
     pub fn send<T: Serialize + ?Sized>(&self, value: &T) -> Result<()> {
         self.message().send(value)

@@ -3,11 +3,12 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::backend::{Buffers, ChannelOptions, Content, Declare, Publication, ShortString};
+use crate::backend::{Backend, Buffers, ChannelOptions, Content, Declare, Publication, ShortString};
 use crate::backlog::Backlog;
 use crate::batch::BatchReport;
 use crate::in_flight::{Answer, Attempt, InFlight};
 use crate::session::{Opened, Session, may_pass};
+use crate::suspects::has_a_cause;
 use crate::window::{InTheWay, Window};
 use crate::within::within;
 use crate::{Connection, Error, Properties, PublisherDefinition, Result, validate};
@@ -34,8 +35,10 @@ impl Sender {
     pub(crate) fn open(connection: &Connection, definition: PublisherDefinition) -> Result<Sender> {
         let exchange = definition.exchange.clone();
         let name = ShortString::from(&exchange.name);
-        let backlog = Arc::new(Backlog::new(Window::new(definition.max_in_flight, definition.max_bytes_in_flight)));
+        let window = Window::new(definition.max_in_flight, definition.max_bytes_in_flight);
+        let backlog = Arc::new(Backlog::new(window, connection.isolation()));
         let options = if definition.confirms { ChannelOptions::publish() } else { ChannelOptions::publish().without_confirms() };
+        backlog.isolation.add(&backlog);
         let unanswered = Arc::clone(&backlog);
         let limit = connection.call_timeout();
         let session = connection.session(options, "publisher", move |channel, until| {
@@ -85,13 +88,15 @@ impl Sender {
         publication.validate()?;
         validate::body(&content.body, self.max_message_size)?;
         let timeout = self.definition.send_timeout;
+        let deadline = Instant::now() + timeout;
         if let Some(Opened { channel, .. }) = self.session.current() {
-            match channel.publish(&publication, timeout) {
-                Err(error) if is_of_the_channel(&error) || self.was_retired(&error) => self.session.failed(&channel, &error),
+            self.backlog.isolation.wait(deadline);
+            match channel.publish(&publication, deadline.saturating_duration_since(Instant::now())) {
+                Err(error) if is_of_the_channel(&error) || self.was_retired(&error) => self.lost(&channel, &error),
                 result => return result.map(drop),
             }
         }
-        self.send_until_gone(&InFlight::new(Arc::clone(content), mandatory, timeout, Instant::now() + timeout, 0))
+        self.send_until_gone(&InFlight::new(Arc::clone(content), mandatory, timeout, deadline, 0))
     }
 
     /// Hands a message over, once there is room for it.
@@ -137,9 +142,10 @@ impl Sender {
     /// Publishes on the channel of the moment; once more if that was replaced meanwhile, since whoever replaced it may not have known of
     /// this message.
     fn send_until_gone(&self, message: &InFlight) -> Result<()> {
-        let mut opened = self.session.current().map_or_else(|| self.session.recover(message.deadline), Ok);
+        let mut opened = self.session.current().map_or_else(|| self.recover(message.deadline), Ok);
         loop {
             let channel = opened?.channel;
+            self.backlog.isolation.wait(message.deadline);
             match channel.publish(&message.publication(), message.left()) {
                 Ok(_) if !self.definition.confirms => return Ok(()),
                 Ok(tag) => {
@@ -147,13 +153,14 @@ impl Sender {
                     if self.session.is_current(&channel) {
                         return Ok(());
                     }
+                    self.backlog.note_loss_for(message, &channel);
                 }
                 Err(error) if (is_of_the_channel(&error) || self.was_retired(&error)) && Instant::now() < message.deadline => {
-                    self.session.failed(&channel, &error);
+                    self.lost(&channel, &error);
                 }
                 Err(error) => return Err(error),
             }
-            opened = self.session.recover(message.deadline);
+            opened = self.recover(message.deadline);
             if opened.as_ref().is_ok_and(|opened| message.is_resolved() || message.is_on(&opened.channel)) {
                 return Ok(());
             }
@@ -207,11 +214,14 @@ impl Sender {
                     }
                 }
                 Answer::Lost(lost, error) => {
-                    self.session.failed(&lost.channel, &error);
+                    self.lost(&lost.channel, &error);
+                    if message.is_resolved() {
+                        continue;
+                    }
                     if Instant::now() >= message.deadline {
                         break error;
                     }
-                    if !error.is_disconnected() && !self.was_retired(&error) {
+                    if !error.is_disconnected() && !has_a_cause(&error) && !self.was_retired(&error) {
                         return self.resolve(message, Err(error));
                     }
                     match self.send_again(message, || message.is_on(&lost.channel), until) {
@@ -227,7 +237,29 @@ impl Sender {
         if Instant::now() >= message.deadline {
             self.backlog.resolve(message, Err(unknown.clone()));
         }
-        Err(unknown)
+        message.known().unwrap_or(Err(unknown))
+    }
+
+    /// Notes that a channel is gone, and which messages may be the reason.
+    fn lost(&self, channel: &Arc<dyn Backend>, error: &Error) {
+        if self.backlog.note_loss(channel, error, &|| self.session.excuses_refusals()) {
+            self.session.settled();
+        }
+        self.session.failed(channel, error);
+    }
+
+    /// The live channel, or another. If the broker closes the connection over the set-up, no message can be sent, so all that are in
+    /// flight fail at once: each further attempt would cost the connection.
+    fn recover(&self, until: Instant) -> Result<Opened<()>> {
+        let recovered = self.session.recover(until);
+        if let Err(error @ Error::HardError { .. }) = &recovered
+            && self.session.current().is_none()
+        {
+            for message in self.backlog.window.messages().iter().filter(|message| message.tag().is_some()) {
+                self.backlog.resolve(message, Err(error.clone()));
+            }
+        }
+        recovered
     }
 
     fn resolve(&self, message: &InFlight, fate: Result<()>) -> Result<()> {
@@ -242,11 +274,11 @@ impl Sender {
 
     /// Sees to it that a message is on another channel: opening that has sent it again, unless it was opened before, as `is_left` tells.
     fn send_again(&self, message: &InFlight, is_left: impl Fn() -> bool, until: Instant) -> Result<()> {
-        let channel = self.session.recover(until)?.channel;
+        let channel = self.recover(until)?.channel;
         if is_left() {
             match channel.publish(&message.publication(), until.saturating_duration_since(Instant::now())) {
                 Ok(tag) => message.sent(Attempt { channel, tag }),
-                Err(error) if is_of_the_channel(&error) => self.session.failed(&channel, &error),
+                Err(error) if is_of_the_channel(&error) => self.lost(&channel, &error),
                 Err(error) => return Err(error),
             }
         }
@@ -278,5 +310,5 @@ impl Sender {
 /// Whether a failure to publish says that the channel had ended before, and nothing of the message itself. A way to the broker that is
 /// congested is another matter: the channel, and what is unconfirmed on it, are well.
 fn is_of_the_channel(error: &Error) -> bool {
-    error.is_disconnected() || error.is_channel_error()
+    error.is_disconnected() || error.is_channel_error() || matches!(error, Error::HardError { .. })
 }

@@ -5,6 +5,8 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::backend::{Backend, ChannelOptions, Connector, Role};
+use crate::hard_losses::{HardLosses, is_cause_removed};
+use crate::isolation::Isolation;
 use crate::probation::Probation;
 use crate::redial::Redial;
 use crate::trial::Trial;
@@ -23,6 +25,7 @@ pub(crate) struct Line {
     publishing: Arc<Redial>,
     consuming: Arc<Redial>,
     pub(crate) probation: Arc<Probation>,
+    pub(crate) isolation: Arc<Isolation>,
     pub(crate) connect_timeout: Duration,
     pub(crate) call_timeout: Duration,
 }
@@ -34,6 +37,7 @@ impl Line {
             publishing: Arc::default(),
             consuming: Arc::default(),
             probation: Arc::default(),
+            isolation: Arc::default(),
             connect_timeout: options.connect_timeout,
             call_timeout: options.call_timeout,
         }
@@ -50,6 +54,7 @@ impl Line {
     pub(crate) fn close(&self) {
         self.publishing.close();
         self.consuming.close();
+        self.isolation.close();
     }
 
     /// Has everybody who waits for a connection ask again whether to give up.
@@ -112,13 +117,26 @@ impl<S: Clone> Session<S> {
         }
     }
 
-    /// The live channel; opens one if there is none, in one attempt.
+    /// The live channel; opens one if there is none, in one attempt. Another follows if the broker closed the connection meanwhile, over this
+    /// set-up or over something else.
     pub(crate) fn channel(&self) -> Result<Opened<S>> {
         if let Some(opened) = self.current() {
             return Ok(opened);
         }
         let deadline = Instant::now() + self.line.connect_timeout;
-        self.open_once(deadline, deadline + self.line.call_timeout, &|| false)
+        let mut losses = HardLosses::default();
+        loop {
+            let error = match self.open_once(deadline, deadline + self.line.call_timeout, &|| false) {
+                Ok(opened) => return Ok(opened),
+                Err(error) => error,
+            };
+            if let Some(refused) = losses.note(&error) {
+                return Err(refused);
+            }
+            if error.hard_close().is_none() || Instant::now() >= deadline {
+                return Err(error);
+            }
+        }
     }
 
     /// The live channel, if there is one.
@@ -131,19 +149,25 @@ impl<S: Clone> Session<S> {
 
     /// The live channel; opens one if there is none, in as many attempts as fit before `deadline`, or until the session is closed.
     pub(crate) fn recover(&self, deadline: Instant) -> Result<Opened<S>> {
-        self.recover_unless(deadline, &|| false)
+        self.recover_unless(deadline, &|| false, &mut HardLosses::default())
     }
 
-    /// The same, until `given_up` says so; it is asked again after [`Redial::wake`].
-    pub(crate) fn recover_unless(&self, deadline: Instant, given_up: &dyn Fn() -> bool) -> Result<Opened<S>> {
+    /// The same, until `given_up` says so, which is asked again after [`Redial::wake`]; or until `losses` says that the set-up is why the
+    /// broker closes the connection.
+    pub(crate) fn recover_unless(&self, deadline: Instant, given_up: &dyn Fn() -> bool, losses: &mut HardLosses) -> Result<Opened<S>> {
         loop {
             let attempt = deadline.min(Instant::now() + self.line.connect_timeout);
-            match self.open_once(attempt, deadline, given_up) {
-                Err(error) if may_pass(&error) && Instant::now() < deadline => {
-                    log::debug!("a {} is not connected yet: {error}", self.what);
-                }
-                result => return result,
+            let error = match self.open_once(attempt, deadline, given_up) {
+                Ok(opened) => return Ok(opened),
+                Err(error) => error,
+            };
+            if let Some(refused) = losses.note(&error) {
+                return Err(refused);
             }
+            if !may_pass(&error) || Instant::now() >= deadline {
+                return Err(error);
+            }
+            log::debug!("a {} is not connected yet: {error}", self.what);
         }
     }
 
@@ -176,7 +200,10 @@ impl<S: Clone> Session<S> {
         let given_up = || given_up() || matches!(*self.lock(), Slot::Closed);
         let channel = self.redial().attempt(deadline, &given_up, |timeout| self.line.connector.open(&self.options, timeout))?;
         let state = (self.set_up)(&channel, until).inspect_err(|error| {
-            if may_pass(error) {
+            if is_cause_removed(error) {
+                self.redial().settled();
+            }
+            if may_pass(error) || ends_connection(error) {
                 self.redial().failed(error);
             }
         })?;
@@ -196,6 +223,11 @@ impl<S: Clone> Session<S> {
     /// Makes the next attempt to open a channel wait, after a failure right after the last.
     pub(crate) fn postpone(&self, error: &Error) {
         self.redial().failed(error);
+    }
+
+    /// Makes the next pause short again, because the cause of the failures is found.
+    pub(crate) fn settled(&self) {
+        self.redial().settled();
     }
 
     fn redial(&self) -> &Redial {
@@ -221,7 +253,7 @@ impl<S: Clone> Session<S> {
         }
         if let Some(age) = self.forget(channel) {
             log::debug!("the channel of a {} is gone after {age:?}: {error}", self.what);
-            if error.is_disconnected() {
+            if ends_connection(error) {
                 if age < YOUNG && !self.trial.is_proved() {
                     self.postpone(error);
                 }
@@ -273,9 +305,11 @@ impl<S: Clone> Session<S> {
         matches!(*self.lock(), Slot::Closed)
     }
 
-    /// Makes a call that may be made twice; if the connection is lost, on another channel, until the call timeout has passed.
+    /// Makes a call that may be made twice; if the connection is lost, on another channel, until the call timeout has passed. If the call
+    /// itself makes the broker close the connection, it is not made again for long.
     pub(crate) fn call<T>(&self, call: impl Fn(&Opened<S>) -> Result<T>) -> Result<T> {
         let deadline = Instant::now() + self.line.call_timeout;
+        let mut losses = HardLosses::default();
         let mut opened = self.channel();
         loop {
             let channel = match opened {
@@ -284,7 +318,12 @@ impl<S: Clone> Session<S> {
                 Err(_) => self.recover(deadline)?,
             };
             match call(&channel) {
-                Err(error) if error.is_disconnected() && Instant::now() < deadline => self.failed(&channel.channel, &error),
+                Err(error) if error.is_disconnected() && Instant::now() < deadline => {
+                    self.failed(&channel.channel, &error);
+                    if let Some(refused) = losses.note(&error) {
+                        return Err(refused);
+                    }
+                }
                 result => return result.inspect_err(|error| self.failed(&channel.channel, error)),
             }
             opened = self.recover(deadline);
@@ -353,17 +392,21 @@ impl<S: Clone> Drop for Opening<'_, S> {
 /// Whether a channel that gave this error is of no more use. A call that timed out makes the driver close the channel.
 pub(crate) fn ends_channel(error: &Error) -> bool {
     error.is_channel_error()
-        || error.is_disconnected()
+        || ends_connection(error)
         || matches!(error, Error::Timeout { .. } | Error::Closed { .. } | Error::Backend { .. } | Error::Authentication { .. })
+}
+
+/// Whether the connection below a channel that gave this error was lost.
+fn ends_connection(error: &Error) -> bool {
+    error.is_disconnected() || matches!(error, Error::HardError { .. })
 }
 
 /// Whether another attempt to open may do better with nothing changed on our side. A queue can be held by a connection of our own that
 /// the broker has not found dead yet, or be on a node that is about to come back.
 pub(crate) fn may_pass(error: &Error) -> bool {
     match error {
-        Error::NotFound { reason } => reason.contains("is down or inaccessible"),
-        Error::AccessRefused { reason } => reason.contains("in exclusive use"),
-        Error::Locked { .. } | Error::Connect { .. } | Error::Timeout { .. } | Error::Blocked { .. } => true,
+        Error::Unavailable { .. } | Error::Locked { .. } => true,
+        Error::Connect { .. } | Error::Timeout { .. } | Error::Blocked { .. } => true,
         error => error.is_disconnected(),
     }
 }

@@ -243,12 +243,14 @@ impl<'a> Runner<'a> {
     /// Takes note of what an error means for a channel and its connection.
     pub(crate) fn fail(&mut self, slot: u8, error: &Error) {
         self.log.notes.push(format!("operation {}: {error:?}", self.index));
-        let dead = error.is_channel_error() || error.is_disconnected() || matches!(error, Error::Timeout { .. } | Error::Closed { .. });
+        let lost = matches!(error, Error::Disconnected { .. } | Error::HardError { .. });
+        let dead =
+            error.is_channel_error() || error.is_disconnected() || lost || matches!(error, Error::Timeout { .. } | Error::Closed { .. });
         if !dead {
             return;
         }
         self.bury(slot);
-        if matches!(error, Error::Disconnected { .. }) {
+        if lost {
             self.connection_ended(connection_of(slot));
         }
     }

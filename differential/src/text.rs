@@ -14,6 +14,8 @@ pub(crate) fn error(error: &Error) -> String {
         Error::Disconnected { .. } => "Disconnected".into(),
         Error::Timeout { operation, .. } => format!("Timeout({operation})"),
         Error::Blocked { .. } => "Blocked".into(),
+        Error::HardError { .. } => "HardError".into(),
+        Error::Unavailable { .. } => "Unavailable".into(),
         Error::NotFound { .. } => "NotFound".into(),
         Error::AccessRefused { .. } => "AccessRefused".into(),
         Error::Locked { .. } => "Locked".into(),

@@ -94,6 +94,8 @@ impl Fate {
             | Error::NotFound { .. }
             | Error::AccessRefused { .. }
             | Error::Locked { .. }
+            | Error::Unavailable { .. }
+            | Error::HardError { .. }
             | Error::Precondition { .. } => Fate::Failed,
             _ => Fate::Unknown,
         }

@@ -248,7 +248,7 @@ on_both_backends! {
         let _messages = exclusive.messages().unwrap();
         let other = connection.consumer(&queue).build().unwrap();
         let error = other.messages().unwrap_err();
-        assert!(matches!(error, Error::AccessRefused { .. }), "{error}");
+        assert!(matches!(error, Error::Locked { .. }), "{error}");
     }
 
     fn automatic_acknowledgement_needs_no_settling(connection: &Connection) {

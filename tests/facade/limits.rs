@@ -28,6 +28,40 @@ fn arrays(levels: usize) -> Headers {
 }
 
 on_both_backends! {
+    fn numbers_that_are_not_finite_are_refused_with_their_path(connection: &Connection) {
+        let queue = queue();
+        connection.declare_queue(&queue).unwrap();
+        let publisher = connection.publisher().routing_key(&*queue.name).build().unwrap();
+        for (number, shown) in [(f64::NAN, "NaN"), (f64::INFINITY, "inf"), (f64::NEG_INFINITY, "-inf")] {
+            let refused = |result: carrot::Result<()>, field: &str| assert_invalid(result, field, shown, "finite");
+            for value in [Value::F64(number), Value::F32(number as f32)] {
+                let nested = Headers::from([("ratio", value.clone())]);
+                let list = vec![Value::Void, Value::from(nested.clone())];
+                refused(publisher.message().header("ratio", value.clone()).send("x"), "headers.ratio");
+                refused(publisher.message().headers(nested.clone()).send("x"), "headers.ratio");
+                refused(publisher.message().header("outer", nested).send_bytes("x"), "headers.outer.ratio");
+                refused(publisher.message().header("list", list).publish("x").map(drop), "headers.list[1].ratio");
+                let set = |properties: carrot::Properties| properties.with_header("ratio", value.clone());
+                refused(publisher.message().properties(set).publish_bytes("x").map(drop), "headers.ratio");
+                let template = connection.publisher().routing_key(&*queue.name).header("ratio", value.clone()).build();
+                refused(template.and_then(|publisher| publisher.send("x")), "headers.ratio");
+                let template = connection.publisher().without_confirms().header("ratio", value.clone()).build();
+                refused(template.and_then(|publisher| publisher.send("x")), "headers.ratio");
+                let exchange = Exchange::direct("e").argument("ratio", value.clone());
+                refused(connection.declare_exchange(exchange), "exchange arguments.ratio");
+                let argued = queue.clone().argument("ratio", value.clone());
+                refused(connection.declare_queue(argued).map(drop), "queue arguments.ratio");
+                let binding = Binding::queue("amq.direct", &*queue.name, "key").argument("ratio", value.clone());
+                refused(connection.bind(&binding), "binding arguments.ratio");
+                refused(connection.unbind(&binding), "binding arguments.ratio");
+                let consumer = connection.consumer(&queue).argument("ratio", value).build();
+                refused(consumer.and_then(|consumer| consumer.messages().map(drop)), "consumer arguments.ratio");
+            }
+        }
+        publisher.send("x").unwrap();
+        assert_eq!(ready(connection, &queue.name), 1);
+    }
+
     fn every_string_over_its_limit_is_refused_by_name(connection: &Connection) {
         let queue = queue();
         connection.declare_queue(&queue).unwrap();
@@ -54,8 +88,8 @@ on_both_backends! {
         }
         refused(publisher.message().routing_key(text).send("x"), "routing key");
         refused(publisher.message().header(text, 1).send("x"), "headers");
-        refused(publisher.message().header("h", Headers::from([(text, 1)])).send("x"), "headers");
-        refused(publisher.message().header("h", vec![Value::Table(Headers::from([(text, 1)]))]).send("x"), "headers");
+        refused(publisher.message().header("h", Headers::from([(text, 1)])).send("x"), "headers.h");
+        refused(publisher.message().header("h", vec![Value::Table(Headers::from([(text, 1)]))]).send("x"), "headers.h[0]");
 
         refused(connection.declare_exchange(Exchange::direct(text)), "exchange");
         refused(connection.declare_exchange(Exchange::direct("e").argument(text, 1)), "exchange arguments");

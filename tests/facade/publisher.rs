@@ -348,6 +348,6 @@ on_both_backends! {
         }
         let unknown = Exchange::new(unique("exchange"), ExchangeKind::Custom("x-no-such-type".into()));
         let error = connection.publisher().exchange(unknown).build().unwrap_err();
-        assert!(matches!(error, Error::Disconnected { .. } | Error::Precondition { .. }), "{error}");
+        assert!(matches!(error, Error::HardError { code: 503, .. } | Error::Precondition { .. }), "{error}");
     }
 }

@@ -7,6 +7,8 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
+use super::refusing::Ledger;
+
 /// What the peer does with each connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Script {
@@ -36,9 +38,14 @@ pub(crate) enum Script {
     Nests,
     /// The same; what it delivers says that its body is larger than any memory.
     Exaggerates,
+    /// Does what a publisher asks for, and closes the connection over [`POISON`](super::refusing::POISON), with or without the name of the
+    /// method.
+    Refuses { names_method: bool },
 }
 
 const BEAT: Duration = Duration::from_millis(100);
+/// After so long without a frame, a peer that refuses confirms what has come.
+const IDLE: Duration = Duration::from_millis(2);
 
 pub(crate) struct Fake {
     address: SocketAddr,
@@ -55,14 +62,16 @@ impl Fake {
         let ended = Arc::new(AtomicUsize::new(0));
         let (stop, end) = (Arc::clone(&stopping), Arc::clone(&ended));
         let accepting = thread::spawn(move || {
+            let taken = AtomicBool::new(false);
             thread::scope(|scope| {
                 for socket in listener.incoming() {
                     if stop.load(Ordering::SeqCst) {
                         return;
                     }
-                    let (stop, end) = (&stop, &end);
+                    let (stop, end, taken) = (&stop, &end, &taken);
                     scope.spawn(move || {
-                        Peer { socket: socket.unwrap(), script, stop, blocked: false }.play();
+                        Peer { socket: socket.unwrap(), script, stop, taken, blocked: false, last_beat: None, ledger: Ledger::default() }
+                            .play();
                         end.fetch_add(1, Ordering::SeqCst);
                     });
                 }
@@ -91,16 +100,21 @@ impl Drop for Fake {
     }
 }
 
-struct Peer<'a> {
-    socket: TcpStream,
-    script: Script,
+pub(crate) struct Peer<'a> {
+    pub(crate) socket: TcpStream,
+    pub(crate) script: Script,
     stop: &'a AtomicBool,
+    /// Whether what is taken once was, on whatever connection.
+    pub(crate) taken: &'a AtomicBool,
     blocked: bool,
+    last_beat: Option<Instant>,
+    pub(crate) ledger: Ledger,
 }
 
 impl Peer<'_> {
     fn play(mut self) {
-        self.socket.set_read_timeout(Some(BEAT)).unwrap();
+        self.socket.set_nodelay(true).unwrap();
+        self.socket.set_read_timeout(Some(if self.refuses() { IDLE } else { BEAT })).unwrap();
         // An end of file, or a stop, is how each script ends.
         let _ = self.perform();
     }
@@ -135,10 +149,13 @@ impl Peer<'_> {
             let header = self.read(7, true)?;
             let size = u32::from_be_bytes(header[3..7].try_into().unwrap()) as usize;
             let payload = self.read(size + 1, true)?;
+            let channel = u16::from_be_bytes(header[1..3].try_into().unwrap());
             if header[0] != 1 {
+                if self.refuses() {
+                    self.take_content(header[0], channel, &payload)?;
+                }
                 continue;
             }
-            let channel = u16::from_be_bytes(header[1..3].try_into().unwrap());
             let number = |at: usize| u16::from_be_bytes(payload[at..at + 2].try_into().unwrap());
             match (number(0), number(2)) {
                 (10, 11) => self.socket.write_all(&method(0, 10, 30, &[0x07, 0xFF, 0, 2, 0, 0, 0, 1]))?,
@@ -163,6 +180,7 @@ impl Peer<'_> {
                     let got = b"\0\0\0\0\0\0\0\x01\0\0\x02\xff\xfe\0\0\0\0";
                     self.socket.write_all(&method(channel, 60, 71, got))?;
                 }
+                named if self.refuses() => self.answer(channel, named, &payload[4..])?,
                 _ => match self.script {
                     Script::HangsUp => return Ok(()),
                     Script::Dismisses => {
@@ -187,6 +205,10 @@ impl Peer<'_> {
         }
     }
 
+    fn refuses(&self) -> bool {
+        matches!(self.script, Script::Refuses { .. })
+    }
+
     fn delivers(&self) -> bool {
         matches!(self.script, Script::Garbles | Script::Nests | Script::Exaggerates)
     }
@@ -201,7 +223,11 @@ impl Peer<'_> {
                 Ok(count) => filled += count,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     self.check()?;
-                    if heartbeats {
+                    if self.refuses() {
+                        self.confirm_all()?;
+                    }
+                    if heartbeats && self.last_beat.is_none_or(|last| last.elapsed() >= BEAT) {
+                        self.last_beat = Some(Instant::now());
                         self.socket.write_all(&HEARTBEAT)?;
                     }
                 }
@@ -242,7 +268,7 @@ fn start() -> Vec<u8> {
     method(0, 10, 10, &arguments)
 }
 
-fn method(channel: u16, class: u16, number: u16, arguments: &[u8]) -> Vec<u8> {
+pub(crate) fn method(channel: u16, class: u16, number: u16, arguments: &[u8]) -> Vec<u8> {
     frame(1, channel, &[&class.to_be_bytes(), &number.to_be_bytes(), arguments].concat())
 }
 

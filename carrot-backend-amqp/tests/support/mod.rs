@@ -6,6 +6,7 @@ pub(crate) mod channels;
 pub(crate) mod fake;
 #[cfg(target_os = "linux")]
 pub(crate) mod leaks;
+pub(crate) mod refusing;
 
 use std::sync::atomic::{AtomicU32, Ordering};
 

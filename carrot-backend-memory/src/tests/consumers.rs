@@ -68,7 +68,7 @@ fn an_exclusive_consumer_is_alone() {
     let fixture = Fixture::with_queue(&Queue::new("q"));
     let first = fixture.consume("q", &ConsumeOptions::default());
     let refused = |options: &ConsumeOptions| {
-        assert!(matches!(fixture.open().consume("q", options), Err(Error::AccessRefused { .. })));
+        assert!(matches!(fixture.open().consume("q", options), Err(Error::Locked { .. })));
     };
     refused(&ConsumeOptions::default().exclusive());
     drop(first);
@@ -83,7 +83,7 @@ fn an_exclusive_consumer_is_alone() {
 fn a_single_active_consumer_is_followed_by_the_next() {
     let fixture = Fixture::with_queue(&Queue::new("q").argument("x-single-active-consumer", true));
     let exclusive = fixture.open().consume("q", &ConsumeOptions::default().exclusive());
-    assert!(matches!(exclusive, Err(Error::AccessRefused { .. })));
+    assert!(matches!(exclusive, Err(Error::Locked { .. })));
     let channel = fixture.open();
     let first = channel.consume("q", &ConsumeOptions::prefetch(1)).unwrap();
     let second = fixture.consume("q", &ConsumeOptions::default());

@@ -204,7 +204,7 @@ fn deleting_a_quorum_queue_on_a_condition_closes_the_connection() {
     for condition in [Condition::IF_UNUSED, Condition::IF_EMPTY] {
         let fixture = Fixture::with_queue(&queue());
         let result = fixture.channel.delete(Delete::Queue { name: "q", condition });
-        assert!(matches!(result, Err(Error::Disconnected { .. })), "{condition:?}: {result:?}");
+        assert!(matches!(result, Err(Error::HardError { code: 540, .. })), "{condition:?}: {result:?}");
         assert!(!fixture.connector.status().connected);
     }
     let fixture = fixture(&queue(), &["m"]);

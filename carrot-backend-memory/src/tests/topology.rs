@@ -13,6 +13,7 @@ fn kind<T: std::fmt::Debug>(result: Result<T>) -> &'static str {
         Err(Error::Precondition { .. }) => "precondition",
         Err(Error::Locked { .. }) => "locked",
         Err(Error::Disconnected { .. }) => "disconnected",
+        Err(Error::HardError { .. }) => "hard error",
         Err(Error::Invalid { .. }) => "invalid",
         Err(other) => panic!("{other:?}"),
     }
@@ -250,7 +251,7 @@ fn an_unknown_exchange_type_costs_the_connection_unless_it_was_registered() {
     let fixture = Fixture::with_queue(&Queue::new("q"));
     let vendor = Exchange::new("x", ExchangeKind::from("x-vendor"));
     let other = fixture.open();
-    assert_eq!(kind(fixture.channel.declare(Declare::Exchange(&vendor))), "disconnected");
+    assert_eq!(kind(fixture.channel.declare(Declare::Exchange(&vendor))), "hard error");
     assert_eq!(kind(other.get("q", Acknowledgement::Manual)), "disconnected");
     fixture.broker.register_exchange_type("x-vendor", ExchangeKind::Fanout).unwrap();
     assert_eq!(fixture.declare(Declare::Exchange(&vendor)), "ok");

@@ -38,6 +38,18 @@ pub(crate) fn a_header_table_nested_too_deep_is_invalid(harness: &dyn Harness) {
     stage.channel.round_trip(&queue);
 }
 
+pub(crate) fn a_header_that_is_not_finite_is_invalid(harness: &dyn Harness) {
+    let stage = Stage::new(harness);
+    let queue = stage.queue();
+    for number in [Value::F64(f64::NAN), Value::F64(f64::INFINITY), Value::F32(f32::NAN), Value::F32(f32::NEG_INFINITY)] {
+        for value in [number.clone(), vec![number.clone()].into(), Headers::from([("inner", number)]).into()] {
+            let content = Arc::new(Content::new("", &*queue, "x").with_properties(Properties::new().with_header("ratio", value)));
+            assert_error!(stage.channel.publish(&Publication { content: &content, mandatory: false }, DEADLINE), Error::Invalid { .. });
+        }
+    }
+    stage.channel.round_trip(&queue);
+}
+
 pub(crate) fn a_header_table_of_a_thousand_entries_survives(harness: &dyn Harness) {
     let stage = Stage::new(harness);
     let queue = stage.queue();

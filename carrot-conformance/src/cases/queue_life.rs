@@ -100,6 +100,20 @@ pub(crate) fn a_missing_queue_is_deleted_on_any_condition(harness: &dyn Harness)
     stage.channel.delete_queue(&stage.queue_name(), Condition::IF_UNUSED_AND_EMPTY).expect("delete");
 }
 
+pub(crate) fn a_quorum_queue_is_not_deleted_on_a_condition(harness: &dyn Harness) {
+    let stage = Stage::new(harness);
+    let queue = stage.queue_with(|queue| queue.argument("x-queue-type", "quorum"));
+    for condition in [Condition::IF_UNUSED, Condition::IF_EMPTY] {
+        let connector = stage.connect();
+        let (channel, other) = (open(&*connector), open(&*connector));
+        assert_error!(channel.delete_queue(&queue, condition), Error::HardError { code: 540, .. });
+        assert_error!(channel.find_queue(&queue), Error::HardError { code: 540, .. });
+        assert_error!(other.find_queue(&queue), Error::Disconnected { .. });
+        open(&*connector).find_queue(&queue).expect("find it on the next connection");
+    }
+    stage.channel.delete_queue(&queue, Condition::ALWAYS).expect("delete");
+}
+
 pub(crate) fn an_auto_delete_queue_goes_with_its_last_consumer(harness: &dyn Harness) {
     let stage = Stage::new(harness);
     let queue = stage.queue_with(Queue::auto_delete);

@@ -84,6 +84,7 @@ macro_rules! __limits {
                 a_body_of_sixteen_mebibytes_survives needs LargeBodies;
                 a_header_table_larger_than_a_frame_is_refused_as_invalid_or_delivered;
                 a_header_table_nested_too_deep_is_invalid;
+                a_header_that_is_not_finite_is_invalid;
                 a_header_table_of_a_thousand_entries_survives;
                 bodies_of_every_size_around_a_frame_survive;
             }
@@ -108,6 +109,7 @@ macro_rules! __limits {
                 a_highest_priority_out_of_range_is_refused needs MessagePriorities;
                 a_single_active_consumer_that_is_no_boolean_is_refused needs SingleActiveConsumer;
                 an_unknown_queue_type_is_refused;
+                an_argument_that_is_not_finite_is_invalid;
             }
         }
     };

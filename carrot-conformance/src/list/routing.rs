@@ -102,7 +102,7 @@ macro_rules! __routing {
                 unknown_exchange_arguments_do_not_count;
                 a_passive_declaration_finds_an_exchange needs TopicExchange;
                 a_passive_declaration_of_a_missing_exchange_is_not_found;
-                an_unknown_exchange_type_loses_the_connection;
+                an_unknown_exchange_type_is_refused;
                 the_default_exchange_cannot_be_declared;
                 the_default_exchange_cannot_be_deleted;
                 reserved_exchange_names_are_refused needs ReservedNames;
@@ -139,6 +139,7 @@ macro_rules! __routing {
                 a_queue_that_is_not_empty_is_not_deleted_if_that_was_asked;
                 a_queue_with_unsettled_messages_only_counts_as_empty;
                 a_missing_queue_is_deleted_on_any_condition;
+                a_quorum_queue_is_not_deleted_on_a_condition needs QuorumQueues;
                 an_auto_delete_queue_goes_with_its_last_consumer needs AutoDelete;
                 an_auto_delete_queue_goes_when_its_consumers_channel_closes needs AutoDelete;
                 an_auto_delete_queue_stays_until_it_had_a_consumer needs AutoDelete;

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::backend::{Backend, ChannelOptions, Content, Outcome, Publication};
+use crate::hard_losses::HardLosses;
 use crate::session::{Line, Session, ends_channel};
 use crate::{Connection, Error, Queue, Result};
 
@@ -70,8 +71,9 @@ impl CopyChannel {
         }
         let deadline = Instant::now() + self.line().call_timeout;
         let mut presence = self.ensure(target)?;
+        let mut losses = HardLosses::default();
         loop {
-            let channel = self.session.recover_unless(deadline, given_up)?.channel;
+            let channel = self.session.recover_unless(deadline, given_up, &mut losses)?.channel;
             match publish(&*channel, copy, deadline) {
                 Ok(Outcome::Accepted) => return Ok(()),
                 Ok(Outcome::Refused) => return Err(Error::Refused),
@@ -89,6 +91,9 @@ impl CopyChannel {
                 Err(error) => {
                     if ends_channel(&error) {
                         self.session.failed(&channel, &error);
+                    }
+                    if let Some(refused) = losses.note(&error) {
+                        return Err(refused);
                     }
                     if !error.is_disconnected() || Instant::now() >= deadline {
                         return Err(error);
