@@ -4,7 +4,7 @@ use std::process::Command;
 use std::sync::mpsc;
 use std::time::Duration;
 
-use carrot::{Connection, ConnectionOptions, Message, Queue, Retry};
+use carrot::{ConnectionOptions, Message, Queue, Retry};
 
 use crate::support::{SOON, eventually, rabbitmq_url, ready, unique};
 
@@ -30,7 +30,7 @@ fn start_and_stop(queue: &Queue, messages: u32, way: u32) {
     let (sender, started) = mpsc::channel();
     let handle = move |_: u32, _message: &Message| {
         sender.send(()).unwrap();
-        drop(gate.lock().unwrap().recv());
+        let _ = gate.lock().unwrap().recv();
     };
     match way % 4 {
         // One message is being handled when it stops, and is given back with the others at the deadline.

@@ -22,7 +22,9 @@ fn on_memory() -> Cuttable {
     let name = unique("cut");
     let connection = Connection::new(broker.connector_with(&ConnectionOptions::new().name(&*name)).unwrap());
     let onlooker = Connection::new(broker.connector());
-    let cut = Box::new(move || drop(broker.faults().drop_connections_named(&name).unwrap()));
+    let cut = Box::new(move || {
+        broker.faults().drop_connections_named(&name).unwrap();
+    });
     Cuttable { connection, onlooker, cut }
 }
 

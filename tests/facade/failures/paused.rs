@@ -46,8 +46,8 @@ fn a_message_that_cannot_be_copied_pauses_in_the_process_and_goes_back() {
     assert_eq!(handled.recv_timeout(SOON), Ok(("bad".into(), 1, false)));
     assert_eq!(handled.recv_timeout(SOON), Ok(("good".into(), 1, false)), "its worker goes on");
     eventually("it is kept", || workers.report().paused == 1);
-    let view = world.broker.queue("orders").unwrap();
-    assert_eq!((view.ready.len(), view.unacked.len()), (0, 1));
+    eventually("the other is acknowledged", || world.broker.queue("orders").unwrap().unacked.len() == 1);
+    assert_eq!(world.broker.queue("orders").unwrap().ready.len(), 0);
     world.clock.advance(Duration::from_secs(63));
     assert_eq!(world.broker.queue("orders").unwrap().unacked.len(), 1);
     // The pause is over: it goes back, uncounted, and can be copied this time.
@@ -148,9 +148,12 @@ fn a_copy_that_the_broker_refuses_returns_or_blocks_costs_nothing() {
             workers.report().parked == 1
         });
         let report = workers.stop(SOON).unwrap();
-        // What was published under an alarm may arrive when that is over, and is then doubled.
-        let doubled = u64::from(fault == "blocked");
-        assert!((1..=1 + doubled).contains(&report.parked) && (1..=1 + doubled).contains(&report.retried), "{fault}: {report:?}");
+        if fault == "blocked" {
+            // What was published under an alarm may arrive when that is over, and is then doubled.
+            assert!(report.parked >= 1, "{fault}: {report:?}");
+        } else {
+            assert_eq!((report.retried, report.parked), (1, 1), "{fault}");
+        }
     }
 }
 
