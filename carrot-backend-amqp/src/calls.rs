@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use carrot_core::Error;
 use carrot_core::backend::HardClose;
 
-use crate::dismissal::Dismissal;
+use crate::connection_close::ConnectionClose;
 use crate::frame::{BASIC_PUBLISH, Method};
 use crate::turns::{Suspected, Turns};
 
@@ -101,17 +101,17 @@ impl Calls {
 
     /// Finds the channels whose operations the broker may have closed the connection over. `unconfirmed` says how many messages of each
     /// channel have no answer. To be called before anybody can know that the connection has ended.
-    pub(crate) fn dismissed(&self, dismissal: &Dismissal, unconfirmed: &[(Party, u64)]) {
-        if !dismissal.is_hard() {
+    pub(crate) fn closed_by_broker(&self, connection_close: &ConnectionClose, unconfirmed: &[(Party, u64)]) {
+        if !connection_close.is_hard() {
             return;
         }
         let mut state = self.lock();
-        let has_messages = |(_, count): &&(Party, u64)| *count > 0 && dismissal.may_be_over(BASIC_PUBLISH);
+        let has_messages = |(_, count): &&(Party, u64)| *count > 0 && connection_close.may_be_over(BASIC_PUBLISH);
         let publishing: Vec<(Party, u64)> = unconfirmed.iter().filter(has_messages).copied().collect();
-        let is_suspect = |entry: &&Entry| entry.methods.iter().any(|method| dismissal.may_be_over(*method));
+        let is_suspect = |entry: &&Entry| entry.methods.iter().any(|method| connection_close.may_be_over(*method));
         let calling: Vec<Party> = state.in_flight.iter().filter(is_suspect).map(|entry| entry.party).collect();
         let messages = publishing.iter().map(|(_, count)| *count).sum::<u64>();
-        let close = dismissal.hard_close().among(usize::try_from(messages).unwrap_or(usize::MAX), calling.len());
+        let close = connection_close.hard_close().among(usize::try_from(messages).unwrap_or(usize::MAX), calling.len());
         let suspects: Vec<Party> = publishing.iter().map(|(party, _)| *party).chain(calling).collect();
         let (verdict, several) = match suspects[..] {
             [] => return,
@@ -121,7 +121,7 @@ impl Calls {
         state.verdict.get_or_insert(verdict);
         drop(state);
         if let Some(turns) = self.turns.get().filter(|_| several) {
-            turns.begin(dismissal.method.map_or(Suspected::All, Suspected::Method));
+            turns.begin(connection_close.method.map_or(Suspected::All, Suspected::Method));
         }
     }
 
@@ -162,8 +162,8 @@ impl Drop for InFlight<'_> {
 mod tests {
     use super::*;
 
-    fn dismissal(code: u16, method: Option<Method>) -> Dismissal {
-        Dismissal { code, text: "WORDS".into(), method }
+    fn connection_close(code: u16, method: Option<Method>) -> ConnectionClose {
+        ConnectionClose { code, text: "WORDS".into(), method }
     }
 
     fn error(calls: &Calls, party: Party) -> &'static str {
@@ -177,27 +177,27 @@ mod tests {
 
     /// What three channels are told: the first declares an exchange and has published, the second consumes and has published, the third
     /// declares a queue.
-    fn told(close: &Dismissal, published: [u64; 2]) -> [&'static str; 3] {
+    fn told(close: &ConnectionClose, published: [u64; 2]) -> [&'static str; 3] {
         let calls = Calls::default();
         let parties = [(); 3].map(|()| Party::next());
         let done = calls.enter(parties[1], DECLARE_EXCHANGE);
         let started = [DECLARE_EXCHANGE, CONSUME, DECLARE_QUEUE].into_iter().zip(parties);
         let _in_flight: Vec<_> = started.map(|(call, party)| calls.enter(party, call)).collect();
         drop(done);
-        calls.dismissed(close, &[(parties[0], published[0]), (parties[1], published[1])]);
+        calls.closed_by_broker(close, &[(parties[0], published[0]), (parties[1], published[1])]);
         parties.map(|party| error(&calls, party))
     }
 
     #[test]
     fn the_only_call_of_the_method_that_the_broker_names_is_guilty() {
-        assert_eq!(told(&dismissal(503, Some((40, 10))), [5, 5]), ["guilty", "lost", "lost"]);
-        assert_eq!(told(&dismissal(503, Some((60, 20))), [5, 5]), ["lost", "guilty", "lost"]);
-        assert_eq!(told(&dismissal(503, Some((50, 40))), [5, 5]), ["lost", "lost", "lost"]);
+        assert_eq!(told(&connection_close(503, Some((40, 10))), [5, 5]), ["guilty", "lost", "lost"]);
+        assert_eq!(told(&connection_close(503, Some((60, 20))), [5, 5]), ["lost", "guilty", "lost"]);
+        assert_eq!(told(&connection_close(503, Some((50, 40))), [5, 5]), ["lost", "lost", "lost"]);
     }
 
     #[test]
     fn the_only_message_without_an_answer_is_guilty() {
-        let over_a_message = dismissal(503, Some((60, 40)));
+        let over_a_message = connection_close(503, Some((60, 40)));
         assert_eq!(told(&over_a_message, [0, 1]), ["lost", "guilty", "lost"]);
         assert_eq!(told(&over_a_message, [0, 2]), ["lost", "suspect", "lost"]);
         assert_eq!(told(&over_a_message, [1, 1]), ["suspect", "suspect", "lost"]);
@@ -206,18 +206,18 @@ mod tests {
 
     #[test]
     fn everything_is_suspect_if_the_broker_names_no_method() {
-        assert_eq!(told(&dismissal(541, None), [0, 0]), ["suspect", "suspect", "suspect"]);
+        assert_eq!(told(&connection_close(541, None), [0, 0]), ["suspect", "suspect", "suspect"]);
         let calls = Calls::default();
         let (alone, idle) = (Party::next(), Party::next());
         let _in_flight = calls.enter(alone, GET);
-        calls.dismissed(&dismissal(541, None), &[]);
+        calls.closed_by_broker(&connection_close(541, None), &[]);
         assert_eq!([alone, idle].map(|party| error(&calls, party)), ["suspect", "lost"]);
     }
 
     #[test]
     fn what_is_no_hard_error_is_a_plain_loss() {
-        assert_eq!(told(&dismissal(320, Some((40, 10))), [1, 1]), ["lost"; 3]);
-        assert_eq!(told(&dismissal(320, None), [1, 1]), ["lost"; 3]);
+        assert_eq!(told(&connection_close(320, Some((40, 10))), [1, 1]), ["lost"; 3]);
+        assert_eq!(told(&connection_close(320, None), [1, 1]), ["lost"; 3]);
     }
 
     #[test]
@@ -225,7 +225,7 @@ mod tests {
         let calls = Calls::default();
         let party = Party::next();
         let _in_flight = calls.enter(party, GET);
-        calls.dismissed(&dismissal(503, Some((60, 70))), &[]);
+        calls.closed_by_broker(&connection_close(503, Some((60, 70))), &[]);
         assert!(matches!(calls.first_error(party, Error::closed("connection")), Error::Closed { .. }));
     }
 }

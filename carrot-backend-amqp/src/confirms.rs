@@ -12,6 +12,7 @@ use carrot_core::backend::{Body, Content, Outcome};
 use crossbeam_channel::Receiver;
 use log::{debug, warn};
 
+use crate::error::words;
 use crate::large_bodies::LargeBodies;
 use crate::ranges::Ranges;
 
@@ -224,10 +225,10 @@ impl Answers {
                 && content.body == *body
         });
         let Some((tag, _)) = position.and_then(|position| self.mandatory.remove(position)) else {
-            debug!("a message was returned that nobody waits for: {} {}", returned.reply_code, returned.reply_text);
+            debug!("a message was returned that nobody waits for: {} {}", returned.reply_code, words(&returned.reply_text));
             return;
         };
-        self.keep(tag, Outcome::Returned { code: returned.reply_code, text: returned.reply_text });
+        self.keep(tag, Outcome::Returned { code: returned.reply_code, text: words(&returned.reply_text) });
     }
 }
 

@@ -391,6 +391,7 @@ impl Life {
     fn note(&self, notification: ConnectionBlockedNotification) {
         match notification {
             ConnectionBlockedNotification::Blocked(reason) => {
+                let reason = error::words(&reason);
                 warn!("{}: {} has blocked publishing: {reason}", self.name, self.endpoint);
                 let mut state = self.lock();
                 state.blocked = Some(reason.clone());

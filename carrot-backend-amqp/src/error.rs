@@ -4,6 +4,7 @@ use std::io;
 use std::sync::Arc;
 
 use amiquip::Error as AmqpError;
+use carrot_core::backend::printable;
 use carrot_core::{Cause, Error};
 
 use crate::inspector::Refused;
@@ -37,8 +38,15 @@ pub(crate) fn fault(error: AmqpError) -> Fault {
 }
 
 /// RabbitMQ uses one code for several conditions, which its words tell apart.
+/// The broker's words, which may hold names that a stranger chose, fit for logs and errors.
+pub(crate) fn words(text: &str) -> String {
+    const LONGEST: usize = 1000;
+    printable(LONGEST, text)
+}
+
 fn channel_closed(code: u16, text: &str) -> Error {
-    let reason = text.to_string();
+    let reason = words(text);
+    let text = &*reason;
     match code {
         404 if text.contains("is down or inaccessible") => return Error::Unavailable { reason },
         403 if text.contains("in exclusive use") => return Error::Locked { reason },
@@ -49,7 +57,7 @@ fn channel_closed(code: u16, text: &str) -> Error {
 }
 
 fn connection_closed(code: u16, text: &str) -> Error {
-    Error::disconnected(format!("the broker closed the connection: {code} {text}"))
+    Error::disconnected(format!("the broker closed the connection: {code} {}", words(text)))
 }
 
 /// Why an open connection ended, by what closing it gave.
@@ -111,11 +119,13 @@ pub(crate) fn handshake(error: AmqpError, attempted: &Attempted<'_>) -> Option<E
         }
         AmqpError::InvalidCredentials => refused("it closed the connection when it saw the credentials".to_string()),
         AmqpError::ServerClosedConnection { code: code @ (403 | 530), message } => {
-            refused(format!("vhost {:?}: {code} {message}", attempted.vhost))
+            refused(format!("vhost {:?}: {code} {}", attempted.vhost, words(&message)))
         }
-        AmqpError::ServerClosedConnection { code, message } => connect(format!("the broker closed the connection: {code} {message}"), None),
+        AmqpError::ServerClosedConnection { code, message } => {
+            connect(format!("the broker closed the connection: {code} {}", words(&message)), None)
+        }
         AmqpError::UnsupportedAuthMechanism { available, requested } => {
-            refused(format!("it does not offer the mechanism {requested}, only {available}"))
+            refused(format!("it does not offer the mechanism {requested}, only {}", words(&available)))
         }
         AmqpError::MalformedFrame => connect("the peer does not speak AMQP 0-9-1".to_string(), None),
         AmqpError::FrameMaxTooSmall { min, requested } => {
@@ -162,6 +172,16 @@ mod tests {
         assert!(matches!(closed_channel(405), Fault::Channel(Error::Locked { .. })));
         assert!(matches!(closed_channel(406), Fault::Channel(Error::Precondition { .. })));
         assert!(matches!(closed_channel(311), Fault::Channel(Error::Backend { reason, .. }) if reason.contains("311 WORDS")));
+    }
+
+    #[test]
+    fn the_words_of_the_broker_are_escaped() {
+        let text = "NOT_FOUND - no queue 'a\u{1b}[31m\nb'";
+        let closed = AmqpError::ServerClosedChannel { channel_id: 1, code: 404, message: text.into() };
+        let Fault::Channel(Error::NotFound { reason }) = fault(closed) else { panic!() };
+        assert_eq!(reason, "NOT_FOUND - no queue 'a\\u{1b}[31m\\nb'");
+        let Fault::Connection(error) = fault(AmqpError::ServerClosedConnection { code: 320, message: text.into() }) else { panic!() };
+        assert!(!error.to_string().chars().any(char::is_control), "{error}");
     }
 
     #[test]

@@ -131,7 +131,7 @@ mod tests {
         let answers = vec![(1, answer(1, false)), (2, answer(2, true)), (1, answer(2, true)), (3, answer(1, false))];
         let mut tickets = Tickets::default();
         let bodies: Vec<_> = (1..=3).map(|channel| (channel, tickets.next(), Body::from([channel as u8]))).collect();
-        let mut news = News { bodies: bodies.clone(), answers, ended: vec![2, 3], dismissal: None };
+        let mut news = News { bodies: bodies.clone(), answers, ended: vec![2, 3], connection_close: None };
         inboxes.put(&mut news);
         inboxes.tell(&mut news);
         assert!(news.bodies.is_empty() && news.answers.is_empty() && news.ended.is_empty());

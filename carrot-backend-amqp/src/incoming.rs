@@ -7,7 +7,7 @@ use carrot_core::backend::{Body, Buffers};
 
 use crate::collected::Collected;
 use crate::confirms::{Answer, Confirm};
-use crate::dismissal::Dismissal;
+use crate::connection_close::ConnectionClose;
 use crate::frame::{
     self, BASIC_ACK, BASIC_NACK, BASIC_RETURN, CHANNEL_CLOSE, CHANNEL_CLOSE_OK, CHANNEL_OPEN_OK, CONNECTION_CLOSE, CONTENT_BODY,
     CONTENT_HEADER, Head,
@@ -67,7 +67,7 @@ pub(crate) struct News {
     /// Channels that are closed, by whichever side. As the answers.
     pub(crate) ended: Vec<u16>,
     /// Why the broker closes the connection. To be told before amiquip gets it.
-    pub(crate) dismissal: Option<Dismissal>,
+    pub(crate) connection_close: Option<ConnectionClose>,
 }
 
 impl News {
@@ -238,7 +238,7 @@ impl Incoming {
                 self.large.retain(|(channel, _)| *channel != head.channel);
                 self.news.ended.push(head.channel);
             }
-            (Some(CONNECTION_CLOSE), _) if head.channel == 0 => self.news.dismissal = Dismissal::parse(payload),
+            (Some(CONNECTION_CLOSE), _) if head.channel == 0 => self.news.connection_close = ConnectionClose::parse(payload),
             _ => inspector::check(head.kind, payload)?,
         }
         let size = if head.kind == CONTENT_HEADER { frame::body_size(payload) } else { None };

@@ -11,7 +11,7 @@ use mio::net::TcpStream;
 use mio::{Evented, Poll, PollOpt, Ready, Token};
 
 use crate::calls::Calls;
-use crate::dismissal::Dismissal;
+use crate::connection_close::ConnectionClose;
 use crate::frame;
 use crate::inboxes::Inboxes;
 use crate::incoming::{Destination, Incoming};
@@ -163,12 +163,12 @@ impl Stream {
 
     /// Notes why the broker closes the connection, before anybody can hear that it does. Messages that were answered just before are not
     /// among those that may be the reason.
-    fn note(&mut self, dismissal: &Dismissal) {
+    fn note(&mut self, connection_close: &ConnectionClose) {
         let news = self.incoming.news();
         if !news.has_returns() {
             self.wire.inboxes.tell(news);
         }
-        self.wire.calls.dismissed(dismissal, &self.wire.inboxes.unconfirmed());
+        self.wire.calls.closed_by_broker(connection_close, &self.wire.inboxes.unconfirmed());
     }
 
     /// Whether amiquip is to be given a heartbeat in place of what was not for it, since it has had none for a while. It is between two frames:
@@ -197,8 +197,8 @@ impl Read for Stream {
                 return Ok(0);
             }
             self.wire.inboxes.put(self.incoming.news());
-            if let Some(dismissal) = self.incoming.news().dismissal.take() {
-                self.note(&dismissal);
+            if let Some(connection_close) = self.incoming.news().connection_close.take() {
+                self.note(&connection_close);
             }
             if self.output.is_empty() && self.is_to_show_life() {
                 self.output.extend_from_slice(&frame::HEARTBEAT);
