@@ -133,7 +133,8 @@ impl State {
         let channel = self.channel(channel)?;
         channel.delivered += 1;
         let tag = channel.delivered;
-        let delivery = Delivery { tag: DeliveryTag(tag), redelivered: item.redelivered, content: Arc::clone(&item.content) };
+        let delivery =
+            Delivery { tag: DeliveryTag(tag), redelivered: item.redelivered, is_whole: true, content: Arc::clone(&item.content) };
         if acknowledgement == Acknowledgement::Manual {
             channel.unsettled.insert(tag, Unsettled { queue: queue.to_string(), position, item, consumer });
         }

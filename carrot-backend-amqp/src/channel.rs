@@ -18,6 +18,7 @@ use crate::confirms::NoOutcome;
 use crate::convert;
 use crate::core::Core;
 use crate::desk::{self, Desk};
+use crate::large_bodies::Around;
 use crate::ledger::{UnknownTag, Verdict};
 use crate::owner::Job;
 use crate::subscription::AmqpSubscription;
@@ -126,13 +127,13 @@ impl Channel {
         if acknowledgement == Acknowledgement::Automatic {
             self.core.pass(&delivery);
         }
-        let body = self.core.inbox.bodies.claim(std::mem::take(&mut delivery.body));
+        let Around { body, is_whole } = self.core.inbox.bodies.claim(std::mem::take(&mut delivery.body));
         let content = convert::take_content(&mut delivery, body);
         if acknowledgement == Acknowledgement::Manual {
             self.core.delivers();
             self.core.ledger.hand_out(tag);
         }
-        Delivery { tag: DeliveryTag(tag), redelivered, content: Arc::new(content) }
+        Delivery { tag: DeliveryTag(tag), redelivered, is_whole, content: Arc::new(content) }
     }
 
     fn settle(&self, verdict: Verdict, tag: DeliveryTag, extent: Extent) -> Result<()> {

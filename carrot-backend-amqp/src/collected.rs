@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use carrot_core::backend::{Body, Buffers};
 
+use crate::large_bodies::Around;
+
 /// As much memory as is set aside for a body because its header says so.
 const TRUSTED: u64 = 32 << 20;
 /// How much room is made at once to read to.
@@ -15,6 +17,8 @@ pub(crate) struct Collected {
     /// The frame that announced it.
     header: Vec<u8>,
     size: u64,
+    /// Whether amiquip can read all that the header says.
+    is_whole: bool,
     /// Longer than what is there, if it was used before.
     buffer: Vec<u8>,
     filled: usize,
@@ -22,8 +26,8 @@ pub(crate) struct Collected {
 
 impl Collected {
     /// Nothing yet, of a body of so many bytes.
-    pub(crate) fn new(header: Vec<u8>, size: u64, buffers: &Buffers) -> Collected {
-        Collected { header, size, buffer: buffers.take(size.min(TRUSTED) as usize), filled: 0 }
+    pub(crate) fn new(header: Vec<u8>, size: u64, is_whole: bool, buffers: &Buffers) -> Collected {
+        Collected { header, size, is_whole, buffer: buffers.take(size.min(TRUSTED) as usize), filled: 0 }
     }
 
     /// How much is to come.
@@ -54,8 +58,8 @@ impl Collected {
     }
 
     /// The frame that announced it, and the body, once nothing is missing.
-    pub(crate) fn finish(self, buffers: &Arc<Buffers>) -> (Vec<u8>, Body) {
-        (self.header, Body::in_buffer(self.buffer, buffers))
+    pub(crate) fn finish(self, buffers: &Arc<Buffers>) -> (Vec<u8>, Around) {
+        (self.header, Around { body: Body::in_buffer(self.buffer, buffers), is_whole: self.is_whole })
     }
 }
 
@@ -69,7 +73,7 @@ mod tests {
         let buffers = Arc::new(Buffers::new());
         for used in [0, 1, 200_000, 300_000, 400_000] {
             buffers.give(vec![255; used]);
-            let mut collected = Collected::new(vec![1], bytes.len() as u64, &buffers);
+            let mut collected = Collected::new(vec![1], bytes.len() as u64, true, &buffers);
             let mut rest = &bytes[..];
             while !rest.is_empty() {
                 let (added, behind) = rest.split_at(rest.len().min(50_000));
@@ -81,7 +85,7 @@ mod tests {
                 collected.put(count);
                 rest = &behind[count..];
             }
-            let (header, body) = collected.finish(&buffers);
+            let (header, Around { body, .. }) = collected.finish(&buffers);
             assert_eq!(header, [1]);
             assert!(body == bytes, "{used} bytes used before");
         }
@@ -90,7 +94,7 @@ mod tests {
     #[test]
     fn a_size_is_not_trusted_without_limit() {
         let buffers = Buffers::new();
-        let mut collected = Collected::new(Vec::new(), 1 << 40, &buffers);
+        let mut collected = Collected::new(Vec::new(), 1 << 40, true, &buffers);
         assert!(collected.buffer.capacity() <= 64 << 20);
         assert_eq!(collected.room(1 << 30).len(), ROOM);
     }

@@ -90,7 +90,7 @@ impl Confirms {
     /// Takes so many returns. The broker returns a message before it confirms it, so those that are due are there.
     fn read_returns(&self, count: usize, answers: &mut Answers) {
         for mut returned in self.returns.try_iter().take(count) {
-            let body = self.bodies.claim(mem::take(&mut returned.content));
+            let body = self.bodies.claim(mem::take(&mut returned.content)).body;
             answers.returned(returned, &body);
         }
     }

@@ -102,11 +102,12 @@ impl Inboxes {
 mod tests {
     use std::time::Instant;
 
-    use carrot_core::backend::{Body, Content, Outcome};
+    use carrot_core::backend::{Content, Outcome};
     use crossbeam_channel::unbounded;
 
     use super::*;
     use crate::confirms::{Answer, Confirm, NoOutcome};
+    use crate::large_bodies::Around;
     use crate::large_bodies::Tickets;
 
     /// The inbox of a channel on which two messages were published.
@@ -130,15 +131,17 @@ mod tests {
         let answer = |tag, refused| Answer::Confirm(Confirm { tag, multiple: false, refused });
         let answers = vec![(1, answer(1, false)), (2, answer(2, true)), (1, answer(2, true)), (3, answer(1, false))];
         let mut tickets = Tickets::default();
-        let bodies: Vec<_> = (1..=3).map(|channel| (channel, tickets.next(), Body::from([channel as u8]))).collect();
+        let bodies: Vec<_> =
+            (1..=3).map(|channel| (channel, tickets.next(), Around { body: [channel as u8].into(), is_whole: channel == 1 })).collect();
         let mut news = News { bodies: bodies.clone(), answers, ended: vec![2, 3], connection_close: None };
         inboxes.put(&mut news);
         inboxes.tell(&mut news);
         assert!(news.bodies.is_empty() && news.answers.is_empty() && news.ended.is_empty());
         assert_eq!(outcomes(&one), [Ok(Outcome::Accepted), Ok(Outcome::Refused)]);
         assert_eq!(outcomes(&other), [Err(NoOutcome::ChannelGone), Ok(Outcome::Refused)]);
-        for (inbox, (_, ticket, body)) in [&one, &other].into_iter().zip(bodies) {
-            assert_eq!(inbox.bodies.claim(ticket.bytes().to_vec()), body, "also after the end");
+        for (inbox, (_, ticket, around)) in [&one, &other].into_iter().zip(bodies) {
+            let claimed = inbox.bodies.claim(ticket.bytes().to_vec());
+            assert_eq!((claimed.body, claimed.is_whole), (around.body, around.is_whole), "also after the end");
         }
     }
 

@@ -3,7 +3,7 @@
 use std::mem;
 use std::sync::Arc;
 
-use carrot_core::backend::{Body, Buffers};
+use carrot_core::backend::Buffers;
 
 use crate::collected::Collected;
 use crate::confirms::{Answer, Confirm};
@@ -13,7 +13,7 @@ use crate::frame::{
     CONTENT_HEADER, Head,
 };
 use crate::inspector::{self, Refused};
-use crate::large_bodies::{LARGE, Ticket, Tickets};
+use crate::large_bodies::{Around, LARGE, Ticket, Tickets};
 
 /// The payload of an answer to publications: class and number, tag, flags.
 const ANSWER: usize = 4 + 8 + 1;
@@ -60,7 +60,7 @@ enum Way {
 #[derive(Debug, Default)]
 pub(crate) struct News {
     /// Large bodies with their channels. To be put away before amiquip gets what came with them.
-    pub(crate) bodies: Vec<(u16, Ticket, Body)>,
+    pub(crate) bodies: Vec<(u16, Ticket, Around)>,
     /// Answers to publications, with their channels, in the order in which they came. To be told once amiquip has done with what came
     /// before.
     pub(crate) answers: Vec<(u16, Answer)>,
@@ -242,10 +242,13 @@ impl Incoming {
             _ => inspector::check(head.kind, payload)?,
         }
         let size = if head.kind == CONTENT_HEADER { frame::body_size(payload) } else { None };
-        match size {
-            Some(size @ LARGE..) => {
+        match size.map(|size| (size, inspector::is_whole(payload))) {
+            Some((size, is_whole)) if size >= LARGE || !is_whole => {
                 self.large.retain(|(channel, _)| *channel != head.channel);
-                self.large.push((head.channel, Collected::new(frame.to_vec(), size, &self.buffers)));
+                self.large.push((head.channel, Collected::new(frame.to_vec(), size, is_whole, &self.buffers)));
+                if size == 0 {
+                    self.complete(head.channel, out);
+                }
             }
             _ => out.extend_from_slice(frame),
         }

@@ -131,7 +131,7 @@ fn a_large_body_is_kept_and_a_ticket_passes_however_it_is_cut() {
             let mut incoming = Incoming::default();
             let (passed, _) = read(&mut incoming, &stream, piece);
             let [(1, ticket, kept)] = &incoming.news().bodies[..] else { panic!("in pieces of {piece}") };
-            assert!(*kept == large, "in pieces of {piece}");
+            assert!(kept.body == large && kept.is_whole, "in pieces of {piece}");
             let ticket = ticket.bytes();
             let replaced = [header(1, ticket.len() as u64), body(1, ticket)].concat();
             assert!(passed == [&small[..], &deliver, &other, &replaced, &small].concat(), "in pieces of {piece}");
@@ -149,7 +149,7 @@ fn nearly_all_of_very_large_bodies_is_read_in_place() {
     let (_, second) = read(&mut incoming, &[&message[70_000..], &message[..]].concat(), 128 << 10);
     assert!(first == 0 && second > 725_000, "{first}, {second}");
     assert_eq!(incoming.news().bodies.len(), 2);
-    for (_, _, kept) in &incoming.news().bodies {
+    for (_, _, Around { body: kept, .. }) in &incoming.news().bodies {
         assert!(kept.len() == 400_000 && kept.chunks(100_000).zip(1..).all(|(part, byte)| *part == [byte; 100_000]));
     }
 }
@@ -256,7 +256,7 @@ fn what_comes_of_a_stream_does_not_depend_on_how_it_is_cut() {
             let (passed, news) = outcome(&stream, piece);
             assert!(passed == expected, "seed {seed}, in pieces of {piece}");
             assert_eq!((news.answers, news.ended), (expected_news.answers.clone(), expected_news.ended.clone()), "seed {seed}");
-            let bodies = |news: &News| news.bodies.iter().map(|(channel, _, body)| (*channel, body.to_vec())).collect::<Vec<_>>();
+            let bodies = |news: &News| news.bodies.iter().map(|(channel, _, around)| (*channel, around.body.to_vec())).collect::<Vec<_>>();
             assert!(
                 bodies(&News { bodies: news.bodies, ..News::default() }) == bodies(&expected_news),
                 "seed {seed}, in pieces of {piece}"

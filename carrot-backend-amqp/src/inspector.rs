@@ -55,6 +55,75 @@ pub(crate) fn check(kind: u8, payload: &[u8]) -> Result<(), Refused> {
     }
 }
 
+/// Whether amiquip reads all properties and headers of a message as they are. It leaves out, or takes for another, what follows a text that is
+/// not UTF-8, or a type that it does not know.
+pub(crate) fn is_whole(payload: &[u8]) -> bool {
+    read_properties(payload).is_some()
+}
+
+/// The first property has the highest bit. Three of them are no strings, and one is a table.
+fn read_properties(payload: &[u8]) -> Option<()> {
+    const HEADERS: u16 = 1 << 13;
+    const DELIVERY_MODE: u16 = 1 << 12;
+    const PRIORITY: u16 = 1 << 11;
+    const TIMESTAMP: u16 = 1 << 6;
+    let flags = u16::from_be_bytes(payload.get(12..14)?.try_into().ok()?);
+    let mut rest = payload.get(14..)?;
+    for bit in (2..16).rev().map(|bit| 1 << bit).filter(|bit| flags & bit != 0) {
+        rest = match bit {
+            HEADERS => read_table(rest)?,
+            DELIVERY_MODE | PRIORITY => rest.get(1..)?,
+            TIMESTAMP => rest.get(8..)?,
+            _ => read_short_string(rest)?,
+        };
+    }
+    (rest.is_empty() && flags & 0b11 == 0).then_some(())
+}
+
+fn read_short_string(bytes: &[u8]) -> Option<&[u8]> {
+    let end = 1 + usize::from(*bytes.first()?);
+    std::str::from_utf8(bytes.get(1..end)?).ok()?;
+    bytes.get(end..)
+}
+
+/// What stands behind a length, and what follows it.
+fn with_length(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
+    let end = 4_usize.checked_add(number(bytes.get(..4)?, 0))?;
+    Some((bytes.get(4..end)?, bytes.get(end..)?))
+}
+
+/// Calls itself for each level, of which there are no more than [`DEEPEST`].
+fn read_table(bytes: &[u8]) -> Option<&[u8]> {
+    let (mut entries, rest) = with_length(bytes)?;
+    while !entries.is_empty() {
+        entries = read_value(read_short_string(entries)?)?;
+    }
+    Some(rest)
+}
+
+fn read_value(bytes: &[u8]) -> Option<&[u8]> {
+    let (kind, rest) = bytes.split_first()?;
+    match kind {
+        b'V' => Some(rest),
+        b't' | b'b' | b'B' => rest.get(1..),
+        b's' | b'u' | b'U' => rest.get(2..),
+        b'I' | b'i' | b'f' => rest.get(4..),
+        b'D' => rest.get(5..),
+        b'l' | b'L' | b'T' | b'd' => rest.get(8..),
+        b'x' => with_length(rest).map(|(_, rest)| rest),
+        b'S' => with_length(rest).and_then(|(text, rest)| std::str::from_utf8(text).ok().map(|_| rest)),
+        b'F' => read_table(rest),
+        b'A' => {
+            let (mut values, rest) = with_length(rest)?;
+            while !values.is_empty() {
+                values = read_value(values)?;
+            }
+            Some(rest)
+        }
+        _ => None,
+    }
+}
+
 /// From where the header table of a message begins, if it has one: content type and encoding come before it.
 fn headers(payload: &[u8]) -> Option<&[u8]> {
     let flags = *payload.get(12)?;
@@ -169,6 +238,38 @@ mod tests {
         assert!(matches!(check(METHOD, &greeting(DEEPEST + 1)), Err(Refused::Nested)));
         assert!(check(HEADER, &header(5, &nested(DEEPEST, true))).is_ok());
         assert!(matches!(check(HEADER, &header(5, &nested(DEEPEST + 1, false))), Err(Refused::Nested)));
+    }
+
+    #[test]
+    fn what_cannot_be_read_whole_is_found() {
+        let content = |table: &[u8]| header(5, &[&u32::try_from(table.len()).unwrap_or_default().to_be_bytes()[..], table].concat());
+        for table in [
+            &b""[..],
+            b"\x01aV",
+            b"\x01at\x01\x01bS\0\0\0\x03abc",
+            b"\x01ax\0\0\0\x02\xff\xfe",
+            b"\x01aA\0\0\0\x02t\x00\x01bF\0\0\0\x03\x01cV",
+        ] {
+            assert!(is_whole(&content(table)), "{table:?}");
+        }
+        for table in [
+            &b"\x01aS\0\0\0\x04caf\xe9"[..],
+            b"\x01\xe9V",
+            b"\x01a?",
+            b"\x01aS\0\0\0\x09abc",
+            b"\x01aA\0\0\0\x06S\0\0\0\x01\xff",
+            b"\x01aF\0\0\0\x03\x01\xe9V",
+            b"\x05a",
+        ] {
+            assert!(!is_whole(&content(table)), "{table:?}");
+        }
+        let mut property = header(5, &[0, 0, 0, 0]);
+        assert!(is_whole(&property));
+        property[15] = 0xff;
+        assert!(!is_whole(&property), "a content type that is not UTF-8");
+        property[15] = b't';
+        property.push(0);
+        assert!(!is_whole(&property), "bytes that belong to no property");
     }
 
     #[test]

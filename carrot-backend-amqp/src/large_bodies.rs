@@ -57,20 +57,28 @@ impl Tickets {
 
 /// The large bodies of one channel, from when they have come until their messages are handed out or given back.
 #[derive(Default)]
-pub(crate) struct LargeBodies(Mutex<HashMap<Ticket, Body>>);
+pub(crate) struct LargeBodies(Mutex<HashMap<Ticket, Around>>);
+
+/// A body that went around amiquip.
+#[derive(Debug, Clone)]
+pub(crate) struct Around {
+    pub(crate) body: Body,
+    /// Whether amiquip can read all that its header says.
+    pub(crate) is_whole: bool,
+}
 
 impl LargeBodies {
-    fn lock(&self) -> MutexGuard<'_, HashMap<Ticket, Body>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<Ticket, Around>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(crate) fn put(&self, ticket: Ticket, body: Body) {
-        self.lock().insert(ticket, body);
+    pub(crate) fn put(&self, ticket: Ticket, around: Around) {
+        self.lock().insert(ticket, around);
     }
 
     /// The body that amiquip's stands for: another one, if it is a ticket.
-    pub(crate) fn claim(&self, body: Vec<u8>) -> Body {
-        self.remove(&body).unwrap_or_else(|| body.into())
+    pub(crate) fn claim(&self, body: Vec<u8>) -> Around {
+        self.remove(&body).unwrap_or_else(|| Around { body: body.into(), is_whole: true })
     }
 
     /// Lets go of the body that amiquip's stands for.
@@ -78,7 +86,7 @@ impl LargeBodies {
         drop(self.remove(body));
     }
 
-    fn remove(&self, body: &[u8]) -> Option<Body> {
+    fn remove(&self, body: &[u8]) -> Option<Around> {
         let ticket = Ticket(body.try_into().ok()?);
         self.lock().remove(&ticket)
     }
@@ -94,14 +102,18 @@ impl fmt::Debug for LargeBodies {
 mod tests {
     use super::*;
 
+    fn around(byte: u8) -> Around {
+        Around { body: vec![byte; 10].into(), is_whole: true }
+    }
+
     #[test]
     fn a_ticket_is_worth_its_body_once() {
         let (mut tickets, bodies) = (Tickets::default(), LargeBodies::default());
         let [one, other] = [tickets.next(), tickets.next()];
-        bodies.put(one, vec![1; 10].into());
-        bodies.put(other, vec![2; 10].into());
-        assert_eq!(bodies.claim(other.bytes().to_vec()), vec![2; 10]);
-        assert_eq!(bodies.claim(other.bytes().to_vec()), other.bytes());
+        bodies.put(one, around(1));
+        bodies.put(other, around(2));
+        assert_eq!(bodies.claim(other.bytes().to_vec()).body, vec![2; 10]);
+        assert_eq!(bodies.claim(other.bytes().to_vec()).body, other.bytes());
         bodies.discard(one.bytes());
         assert!(bodies.lock().is_empty());
     }
@@ -109,9 +121,9 @@ mod tests {
     #[test]
     fn what_is_no_ticket_stays_as_it_is() {
         let (mut tickets, bodies) = (Tickets::default(), LargeBodies::default());
-        bodies.put(tickets.next(), vec![1; 10].into());
+        bodies.put(tickets.next(), around(1));
         for body in [vec![], vec![0; SECRET + 8], Tickets::default().next().bytes().to_vec()] {
-            assert_eq!(bodies.claim(body.clone()), body);
+            assert_eq!(bodies.claim(body.clone()).body, body);
         }
     }
 }

@@ -208,7 +208,7 @@ impl Channel {
         if state.failure.is_none()
             && let Some(index) = state.find(stream)
         {
-            let delivery = Delivery { tag: DeliveryTag(state.last_tag + 1), redelivered: false, content };
+            let delivery = Delivery { tag: DeliveryTag(state.last_tag + 1), redelivered: false, is_whole: true, content };
             let stream = &mut state.streams[index];
             stream.inbox.push_back(delivery);
             let waiter = stream.waiter();
@@ -415,6 +415,6 @@ impl State {
             }
             None => shown.unwrap_or(entry.parcel.content),
         };
-        Delivery { tag: DeliveryTag(tag), redelivered, content }
+        Delivery { tag: DeliveryTag(tag), redelivered, is_whole: true, content }
     }
 }

@@ -251,6 +251,11 @@ impl Message {
         self.origin.channel.check()
     }
 
+    /// Whether all of it was read.
+    pub(crate) fn is_whole(&self) -> bool {
+        self.delivery.is_whole
+    }
+
     /// One more attempt begins in this process.
     pub(crate) fn next_attempt(&mut self) {
         self.attempts_here = self.attempts_here.saturating_add(1);

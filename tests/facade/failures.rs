@@ -6,6 +6,7 @@ mod panics;
 mod paused;
 mod policies;
 mod reports;
+mod unreadable;
 mod virtual_time;
 
 use std::collections::{BTreeMap, BTreeSet};

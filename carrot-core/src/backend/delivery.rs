@@ -12,6 +12,9 @@ pub struct Delivery {
     pub tag: DeliveryTag,
     /// Whether it was, or may have been, delivered before.
     pub redelivered: bool,
+    /// Whether `content` is all that was published. A driver that cannot read a part of a message says so here, and the message is then not
+    /// copied, since the copy would lose that part.
+    pub is_whole: bool,
     /// What was published.
     pub content: Arc<Content>,
 }

@@ -10,7 +10,7 @@ use super::channel::{CopyChannel, Presence, Target};
 use super::ladder::Step;
 use super::paused::Paused;
 use super::{FailureSettings, Retry, copy};
-use crate::backend::{Acknowledgement, Capabilities, Clock, ConsumeOptions};
+use crate::backend::{Acknowledgement, Capabilities, Clock, ConsumeOptions, Content};
 use crate::guard::describe;
 use crate::message::Disposition;
 use crate::{Connection, Error, Message, Queue, Result};
@@ -176,7 +176,7 @@ impl FailurePolicy {
         self.tell(&message, failure, format_args!("tried again in {:?}", step.pause()));
         let waiting = step.queue(message.queue(), self.capabilities());
         let copy = copy::waiting(message.content(), message.queue(), &waiting.name, attempt.saturating_add(1));
-        match self.copies.send(&Arc::new(copy), Target::Waiting(&waiting), given_up) {
+        match self.send(&message, copy, Target::Waiting(&waiting), given_up) {
             Ok(()) => settled(message, Disposition::Ack, Fate::Retried),
             Err(error) => self.keep(message, pause, &waiting, &error),
         }
@@ -189,16 +189,25 @@ impl FailurePolicy {
             return settled(message, Disposition::Reject, Fate::Discarded);
         };
         self.tell(&message, failure, format_args!("parked in queue {:?}", parking.name));
-        let parked = |brief| Arc::new(copy::parked(message.content(), message.queue(), &parking.name, attempt, &failure.reason, brief));
+        let parked = |brief| copy::parked(message.content(), message.queue(), &parking.name, attempt, &failure.reason, brief);
         let target = Target::Parking(&parking);
-        let sent = match self.copies.send(&parked(false), target, given_up) {
-            Err(Error::Invalid { .. }) => self.copies.send(&parked(true), target, given_up),
+        let sent = match self.send(&message, parked(false), target, given_up) {
+            Err(Error::Invalid { .. }) => self.send(&message, parked(true), target, given_up),
             sent => sent,
         };
         match sent {
             Ok(()) => settled(message, Disposition::Ack, Fate::Parked),
             Err(error) => self.keep(message, self.retry.pause(attempt), &parking, &error),
         }
+    }
+
+    /// Sends a copy of a message that can be copied unchanged.
+    fn send(&self, message: &Message, copy: Content, target: Target<'_>, given_up: &dyn Fn() -> bool) -> Result<()> {
+        if !message.is_whole() {
+            let reason = "the message holds properties or headers that could not be read, and a copy would lose them";
+            return Err(Error::Backend { reason: reason.into(), source: None });
+        }
+        self.copies.send(&Arc::new(copy), target, given_up)
     }
 
     /// Keeps a message that could be neither copied nor parked.
@@ -239,9 +248,9 @@ impl FailurePolicy {
 
     /// Sends a parked message back to the queue where it failed, and takes it out of this one.
     pub(crate) fn forward(&self, message: &Message) -> Result<()> {
-        let copy = Arc::new(copy::forwarded(message.content())?);
+        let copy = copy::forwarded(message.content())?;
         let queue = Queue::existing(&*copy.routing_key);
-        self.copies.send(&copy, Target::Existing(&queue), &|| false)
+        self.send(message, copy, Target::Existing(&queue), &|| false)
     }
 
     /// Waits in a worker for the end of a pause; returns whether it came, rather than the end of the run.
