@@ -128,3 +128,7 @@ impl Subscribed {
         self.returning.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+#[cfg(test)]
+#[path = "subscribed_tests.rs"]
+mod tests;

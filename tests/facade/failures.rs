@@ -208,7 +208,8 @@ on_both_backends! {
         connection.delete_queue(&parking, carrot::backend::Condition::ALWAYS).unwrap();
         connection.publisher().routing_key(&*queue.name).build().unwrap().send("x").unwrap();
         eventually("it is parked", || matches!(connection.declare_queue(Queue::existing(&*parking)), Ok(found) if found.message_count == 1));
-        assert_eq!(workers.stop(SOON).unwrap().parked, 1);
+        let report = workers.stop(SOON).unwrap();
+        assert_eq!((report.parked, report.paused), (1, 0));
     }
 
     fn a_consumer_that_only_fetches_makes_no_parking_queue(connection: &Connection) {
