@@ -243,3 +243,20 @@ fn a_return_is_not_taken_for_one_that_was_confirmed_before_it() {
     assert_eq!(now(&confirms, 1), Ok(Outcome::Accepted));
     assert_eq!(now(&confirms, 2), returned());
 }
+
+#[test]
+fn what_has_no_answer_is_counted() {
+    let (broker, confirms) = pair();
+    confirms.issued.store(9, Ordering::SeqCst);
+    broker.ack(3, true);
+    broker.nack(6, false);
+    broker.ack(6, true);
+    assert_eq!(confirms.unconfirmed(), 3);
+    broker.ack(9, true);
+    assert_eq!(confirms.unconfirmed(), 0);
+    // Without confirms nobody knows, so any message may be the one that was refused.
+    let (_broker, silent) = channel(false);
+    assert_eq!(silent.unconfirmed(), 1);
+    silent.issued.store(0, Ordering::SeqCst);
+    assert_eq!(silent.unconfirmed(), 0);
+}

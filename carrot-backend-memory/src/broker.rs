@@ -13,7 +13,7 @@ use crate::clock::{Clock, ManualClock, Timers};
 use crate::connection::Connection;
 use crate::connector::MemoryConnector;
 use crate::dead_letter::Outbox;
-use crate::faults::FaultPlan;
+use crate::fault_plan::FaultPlan;
 use crate::queue::{Estate, Fate, Queue};
 use crate::recording::Recordings;
 use crate::reply_to::ReplyStream;

@@ -8,7 +8,7 @@ use carrot_core::{Error, Result};
 
 use crate::broker::Core;
 use crate::channel::Channel;
-use crate::faults::Verdict;
+use crate::fault_plan::Verdict;
 use crate::observers::Observers;
 use crate::publishing::{Answer, Publishing};
 use crate::refusal;

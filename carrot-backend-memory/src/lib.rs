@@ -81,6 +81,7 @@ mod consumers;
 mod dead_letter;
 mod declare;
 mod exchange;
+mod fault_plan;
 mod faults;
 mod handle;
 mod headers;

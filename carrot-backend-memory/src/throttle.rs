@@ -8,7 +8,7 @@ use std::time::Duration;
 use carrot_core::backend::{Content, Event};
 
 use crate::channel::Channel;
-use crate::faults::Verdict;
+use crate::fault_plan::Verdict;
 use crate::observers::Observers;
 use crate::sync::{Deadline, lock};
 

@@ -5,6 +5,8 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::backend::{Backend, ChannelOptions, Connector, Role};
+use crate::effects::ends_connection;
+pub(crate) use crate::effects::{ends_channel, may_pass};
 use crate::hard_losses::{HardLosses, is_cause_removed};
 use crate::isolation::Isolation;
 use crate::probation::Probation;
@@ -386,27 +388,5 @@ impl<S: Clone> Drop for Opening<'_, S> {
         }
         drop(slot);
         self.session.changed.notify_all();
-    }
-}
-
-/// Whether a channel that gave this error is of no more use. A call that timed out makes the driver close the channel.
-pub(crate) fn ends_channel(error: &Error) -> bool {
-    error.is_channel_error()
-        || ends_connection(error)
-        || matches!(error, Error::Timeout { .. } | Error::Closed { .. } | Error::Backend { .. } | Error::Authentication { .. })
-}
-
-/// Whether the connection below a channel that gave this error was lost.
-fn ends_connection(error: &Error) -> bool {
-    error.is_disconnected() || matches!(error, Error::HardError { .. })
-}
-
-/// Whether another attempt to open may do better with nothing changed on our side. A queue can be held by a connection of our own that
-/// the broker has not found dead yet, or be on a node that is about to come back.
-pub(crate) fn may_pass(error: &Error) -> bool {
-    match error {
-        Error::Unavailable { .. } | Error::Locked { .. } => true,
-        Error::Connect { .. } | Error::Timeout { .. } | Error::Blocked { .. } => true,
-        error => error.is_disconnected(),
     }
 }

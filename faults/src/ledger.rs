@@ -95,7 +95,6 @@ impl Fate {
             | Error::AccessRefused { .. }
             | Error::Locked { .. }
             | Error::Unavailable { .. }
-            | Error::HardError { .. }
             | Error::Precondition { .. } => Fate::Failed,
             _ => Fate::Unknown,
         }

@@ -117,6 +117,7 @@ fn each_of_several_refused_messages_fails() {
         let publisher = fixture.publisher();
         let bodies: Vec<_> =
             (0..60).map(|number| if number % 3 == 0 { POISON.to_vec() } else { number.to_string().into_bytes() }).collect();
+        let started = Instant::now();
         fixture.broker.faults().lose_confirms(1);
         let first = publisher.message().publish_bytes("1000").unwrap();
         let receipts: Vec<_> = bodies.iter().map(|body| publisher.message().publish_bytes(body.clone()).unwrap()).collect();
@@ -125,6 +126,7 @@ fn each_of_several_refused_messages_fails() {
             assert_eq!(receipt.wait().is_err(), number % 3 == 0, "{number}");
         }
         assert!(fixture.lost() <= 41, "{} lost", fixture.lost());
+        assert!(started.elapsed() < SOON, "the pauses grow: {:?}", started.elapsed());
     }
 }
 
