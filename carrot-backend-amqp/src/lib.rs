@@ -44,6 +44,12 @@
 //! On a consuming channel acknowledgements may wait up to half a millisecond for others, while deliveries wait for their workers, and then
 //! leave as one; those that make up a batch leave at once. `Extent::UpTo` covers what was handed out, and never what only the driver has seen.
 //!
+//! # Hard errors
+//!
+//! The driver reads connection.close itself, and compares the method that the broker names with the calls and messages in flight; see
+//! [`carrot_core::backend`]. For ten seconds after a close that several calls may have caused, calls of that method are made one at a time
+//! on each of the two connections. A channel without confirms counts as one message without an answer, once it has published.
+//!
 //! # Log levels
 //!
 //! `info`: connections made and closed, publishing unblocked. `warn`: connections lost, with the cause; calls cut; publishing blocked.
