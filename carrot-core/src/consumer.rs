@@ -126,7 +126,7 @@ impl Consumer {
     /// Each call starts a subscription of its own, with the consumer's prefetch. Blocks for two round trips.
     ///
     /// # Errors
-    /// [`Error::NotFound`](crate::Error::NotFound), [`Error::AccessRefused`](crate::Error::AccessRefused),
+    /// [`Error::NotFound`](crate::Error::NotFound), [`Error::Locked`](crate::Error::Locked),
     /// [`Error::Disconnected`](crate::Error::Disconnected).
     ///
     /// ```
