@@ -1,6 +1,5 @@
 //! The round trips of one connection, and which of them the broker may have closed it over.
 
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use carrot_core::Error;
@@ -44,13 +43,6 @@ pub(crate) const ASK_WHY: Call = Call::new("asking why the channel ended", &[]);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct Party(u64);
 
-impl Party {
-    pub(crate) fn next() -> Party {
-        static LAST: AtomicU64 = AtomicU64::new(0);
-        Party(LAST.fetch_add(1, Ordering::Relaxed) + 1)
-    }
-}
-
 /// The calls in flight on one connection; after the broker has closed it, what that means for each channel.
 #[derive(Debug, Default)]
 pub(crate) struct Calls {
@@ -62,6 +54,7 @@ pub(crate) struct Calls {
 #[derive(Debug, Default)]
 struct State {
     last: u64,
+    last_party: u64,
     in_flight: Vec<Entry>,
     verdict: Option<Verdict>,
 }
@@ -86,6 +79,13 @@ impl Calls {
     /// Sets where calls wait for each other after a hard error. To be called before the first of them.
     pub(crate) fn take_turns(&self, turns: &Arc<Turns>) {
         let _ = self.turns.set(Arc::clone(turns));
+    }
+
+    /// A channel that is about to be opened.
+    pub(crate) fn party(&self) -> Party {
+        let mut state = self.lock();
+        state.last_party += 1;
+        Party(state.last_party)
     }
 
     /// Notes that a call is in flight, until the result is dropped.
@@ -179,7 +179,7 @@ mod tests {
     /// declares a queue.
     fn told(close: &ConnectionClose, published: [u64; 2]) -> [&'static str; 3] {
         let calls = Calls::default();
-        let parties = [(); 3].map(|()| Party::next());
+        let parties = [1, 2, 3].map(Party);
         let done = calls.enter(parties[1], DECLARE_EXCHANGE);
         let started = [DECLARE_EXCHANGE, CONSUME, DECLARE_QUEUE].into_iter().zip(parties);
         let _in_flight: Vec<_> = started.map(|(call, party)| calls.enter(party, call)).collect();
@@ -208,7 +208,7 @@ mod tests {
     fn everything_is_suspect_if_the_broker_names_no_method() {
         assert_eq!(told(&connection_close(541, None), [0, 0]), ["suspect", "suspect", "suspect"]);
         let calls = Calls::default();
-        let (alone, idle) = (Party::next(), Party::next());
+        let (alone, idle) = (Party(1), Party(2));
         let _in_flight = calls.enter(alone, GET);
         calls.closed_by_broker(&connection_close(541, None), &[]);
         assert_eq!([alone, idle].map(|party| error(&calls, party)), ["suspect", "lost"]);
@@ -223,7 +223,7 @@ mod tests {
     #[test]
     fn a_connection_that_this_program_closed_stays_closed() {
         let calls = Calls::default();
-        let party = Party::next();
+        let party = Party(1);
         let _in_flight = calls.enter(party, GET);
         calls.closed_by_broker(&connection_close(503, Some((60, 70))), &[]);
         assert!(matches!(calls.first_error(party, Error::closed("connection")), Error::Closed { .. }));

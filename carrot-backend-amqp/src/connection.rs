@@ -10,7 +10,7 @@ use carrot_core::{ConnectionOptions, Error, Result};
 use crossbeam_channel::{Receiver, RecvTimeoutError, SendError, at, bounded, never, select};
 use log::{debug, info, warn};
 
-use crate::calls::{OPEN_CHANNEL, Party};
+use crate::calls::OPEN_CHANNEL;
 use crate::capabilities;
 use crate::dial::{self, Attempt};
 use crate::error::{self, Fault};
@@ -304,7 +304,7 @@ impl Life {
             Err(Absent::Gone) => return Err(self.death()),
         };
         let guard = self.watchdog.patient_guard(operation, deadline);
-        let party = Party::next();
+        let party = self.wire.calls.party();
         let in_flight = self.wire.calls.enter(party, OPEN_CHANNEL);
         let opened = amqp.open_channel(None);
         self.amqp.put_back(amqp);

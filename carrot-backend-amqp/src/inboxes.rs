@@ -112,7 +112,7 @@ mod tests {
 
     /// The inbox of a channel on which two messages were published.
     fn inbox() -> Arc<Inbox> {
-        let inbox = Arc::new(Inbox::new(Party::next(), true, unbounded().1));
+        let inbox = Arc::new(Inbox::new(crate::calls::Calls::default().party(), true, unbounded().1));
         let content = Arc::new(Content::new("", "", ""));
         assert_eq!([1, 2].map(|_| inbox.confirms.issue(&content, false)), [1, 2]);
         inbox

@@ -95,10 +95,15 @@ fn with_length(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
 /// Calls itself for each level, of which there are no more than [`DEEPEST`].
 fn read_table(bytes: &[u8]) -> Option<&[u8]> {
     let (mut entries, rest) = with_length(bytes)?;
+    let mut names = Vec::new();
     while !entries.is_empty() {
-        entries = read_value(read_short_string(entries)?)?;
+        let value = read_short_string(entries)?;
+        names.push(&entries[..entries.len() - value.len()]);
+        entries = read_value(value)?;
     }
-    Some(rest)
+    names.sort_unstable();
+    // Of two of the same name, one is lost.
+    names.windows(2).all(|two| two[0] != two[1]).then_some(rest)
 }
 
 fn read_value(bytes: &[u8]) -> Option<&[u8]> {
@@ -260,6 +265,7 @@ mod tests {
             b"\x01aA\0\0\0\x06S\0\0\0\x01\xff",
             b"\x01aF\0\0\0\x03\x01\xe9V",
             b"\x05a",
+            b"\x01aV\x01bV\x01aV",
         ] {
             assert!(!is_whole(&content(table)), "{table:?}");
         }

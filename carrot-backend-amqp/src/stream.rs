@@ -266,7 +266,6 @@ mod tests {
     use carrot_core::backend::{Content, Outcome};
 
     use super::*;
-    use crate::calls::Party;
     use crate::confirms::NoOutcome;
     use crate::frame::{BASIC_ACK, BASIC_RETURN, CHANNEL_OPEN_OK, CONNECTION_CLOSE, CONTENT_HEADER};
     use crate::inboxes::Inbox;
@@ -278,7 +277,7 @@ mod tests {
         let socket = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
         let peer = listener.accept().unwrap().0;
         let wire = Arc::new(Wire::new(Outlet::new(socket.try_clone().unwrap(), Sink::Plain)));
-        let inbox = Arc::new(Inbox::new(Party::next(), true, crossbeam_channel::unbounded().1));
+        let inbox = Arc::new(Inbox::new(crate::calls::Calls::default().party(), true, crossbeam_channel::unbounded().1));
         wire.inboxes.add(1, &inbox);
         assert_eq!(inbox.confirms.issue(&Arc::new(Content::new("", "", "")), false), 1);
         let source = Source::Plain(mio::net::TcpStream::from_stream(socket).unwrap());

@@ -217,7 +217,7 @@ impl ConsumerDefinition {
             return Err(Error::invalid("routing key", routing_key, "an exchange to bind to has to be named before it"));
         }
         self.options.validate()?;
-        self.failures.validate(&self.options)?;
+        self.failures.validate(&self.queue.name, &self.options)?;
         Declare::Queue(&self.queue).validate()?;
         self.sources.iter().try_for_each(|source| Declare::Exchange(&source.exchange).validate())?;
         self.bindings(&self.queue.name).try_for_each(|binding| Declare::Binding(&binding).validate())

@@ -38,6 +38,10 @@ impl HardLosses {
     pub(crate) fn note(&mut self, error: &Error) -> Option<Error> {
         // Other losses in between say nothing of the call.
         let close = error.hard_close()?;
+        // Nor does a close that names no method while messages were in flight, one of which is more likely the cause.
+        if !close.names_method() && close.messages > 0 {
+            return None;
+        }
         self.strikes += 1;
         let enough = if close.names_method() { true } else { self.strikes >= self.unnamed };
         (enough && is_the_cause(self.strikes, close.calls <= 1 && close.messages == 0)).then(|| hard_error(close))
@@ -103,6 +107,14 @@ mod tests {
             assert!(!convicts(&mut losses, &Error::disconnected("in between")));
             assert!(convicts(&mut losses, &lost(0, 1)));
         }
+    }
+
+    #[test]
+    fn closes_that_a_message_may_have_caused_convict_no_call() {
+        let close = HardClose::new(541, "INTERNAL_ERROR", 0, 0).among(3, 1);
+        let lost = Error::Disconnected { reason: "lost".into(), source: Some(Arc::new(close)) };
+        let mut losses = HardLosses::default();
+        assert!((0..10).all(|_| !convicts(&mut losses, &lost)));
     }
 
     #[test]

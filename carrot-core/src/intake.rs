@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::backend::{Acknowledgement, ConsumeOptions, DeliveryTag, Extent, Rejection, Subscription};
+use crate::backend::{ConsumeOptions, Subscription};
 use crate::consumer::Shared;
 use crate::failure::FailurePolicy;
 use crate::hard_losses::HardLosses;
@@ -165,12 +165,14 @@ impl Intake {
             self.end(&mut state, &error);
             return Err(error);
         }
-        log::warn!("the consumer of queue {:?} lost its channel and subscribes again: {error}", lost.queue);
         let lost_at = *state.lost_at.get_or_insert_with(Instant::now);
         state.renewing = true;
         let suspect = state.suspicion.is_suspect();
         let mut losses = std::mem::replace(&mut state.losses, HardLosses::of_a_run());
         drop(state);
+        log::warn!("the consumer of queue {:?} lost its channel and subscribes again: {error}", lost.queue);
+        // Workers that wait with a message of the lost channel need not wait for it.
+        self.policy().clock().wake();
 
         let give_up_at = lost_at + self.shared.give_up_after.unwrap_or(FOREVER).min(FOREVER);
         let attempts = Attempts { until: deadline.min(give_up_at), given_up: &|| self.is_stopped(), retried: may_pass };
@@ -183,13 +185,13 @@ impl Intake {
         state.renewing = false;
         let result = match renewed {
             Ok(subscribed) => {
-                log::info!("the consumer of queue {:?} has subscribed again after {:?}", subscribed.queue, lost_at.elapsed());
                 let subscribed = Arc::new(subscribed);
                 state.subscribed = Arc::clone(&subscribed);
                 self.version.fetch_add(1, Ordering::Release);
                 state.lost_at = None;
                 drop(state);
                 self.changed.notify_all();
+                log::info!("the consumer of queue {:?} has subscribed again after {:?}", subscribed.queue, lost_at.elapsed());
                 self.shared.stop.watch(&subscribed);
                 return Ok(true);
             }
@@ -211,6 +213,7 @@ impl Intake {
     fn end(&self, state: &mut State, error: &Error) {
         state.ended = Some(error.clone());
         self.version.fetch_add(1, Ordering::Release);
+        self.policy().clock().wake();
     }
 
     /// Subscribes while no other suspect does.
@@ -230,6 +233,11 @@ impl Intake {
             // Among them: the broker closes a channel whose messages were not settled in time (406).
             error => ends_channel(error),
         }
+    }
+
+    /// Whether an error has ended the run.
+    pub(crate) fn has_ended(&self) -> bool {
+        self.lock().ended.is_some()
     }
 
     pub(crate) fn is_stopped(&self) -> bool {
@@ -263,28 +271,16 @@ impl Intake {
         subscribed.take_back(message);
     }
 
-    /// After a stop: waits until everything that nobody has handled has gone back.
-    pub(crate) fn wait_until_returned(&self, deadline: Instant) -> bool {
-        let subscribed = Arc::clone(&self.lock().subscribed);
-        subscribed.wait_until_returned(deadline)
-    }
-
-    /// Gives back what was handed out and is not settled, because its handler has not finished.
-    pub(crate) fn give_back_unfinished(&self) {
-        let channel = Arc::clone(&self.lock().subscribed.channel);
-        if self.options.acknowledgement == Acknowledgement::Manual
-            && let Err(error) = channel.reject(DeliveryTag(0), Rejection::Requeue, Extent::UpTo)
-        {
-            log::debug!("what is still being handled was not given back, the broker does it: {error}");
-        }
-    }
-
     /// How the messages of the run went so far, those included that nobody handled.
     pub(crate) fn report(&self, tally: &Tally) -> Report {
         let mut report = tally.report();
-        report.given_back += self.unhandled.given_back() + self.shared.stop.released();
+        report.given_back += self.unhandled.given_back();
         report.lost += self.unhandled.lost();
         report
+    }
+
+    pub(crate) fn unhandled(&self) -> &Arc<Unhandled> {
+        &self.unhandled
     }
 
     pub(crate) fn policy(&self) -> &Arc<FailurePolicy> {

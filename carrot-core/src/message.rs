@@ -127,10 +127,11 @@ impl Message {
 
     /// Which attempt this is to handle the message, from 1: one more than the number of times that a handler failed at it.
     ///
-    /// It is the value of the header `carrot-attempt`, which any producer can write. It does not count deliveries at which no handler
-    /// failed, as [`is_redelivered`](Message::is_redelivered) does, nor attempts that ended the process.
+    /// It is the value of the header `carrot-attempt`, which any producer can write; where no copy could be sent, this process counts, by the
+    /// message id. It does not count deliveries at which no handler failed, as [`is_redelivered`](Message::is_redelivered) does, nor attempts
+    /// that ended the process.
     pub fn attempt(&self) -> u32 {
-        let sent = self.origin.policy.counted(self.id()).unwrap_or_else(|| Original::new(self.properties()).attempt());
+        let sent = self.origin.policy.counted().get(self.id()).unwrap_or_else(|| Original::new(self.properties()).attempt());
         sent.saturating_add(self.attempts_here)
     }
 
@@ -242,6 +243,7 @@ impl Message {
     /// [`Error::Invalid`](crate::Error::Invalid) if the header `carrot-queue` does not name a queue;
     /// [`Error::Backend`](crate::Error::Backend) if that queue is gone; what publishing gives. The message is then requeued.
     pub fn forward(mut self) -> Result<()> {
+        self.check()?;
         self.origin.policy.forward(&self)?;
         self.settle(Disposition::Ack)
     }
@@ -266,6 +268,9 @@ impl Message {
             return Ok(());
         }
         let (channel, tag) = (&self.origin.channel, self.delivery.tag);
+        if matches!(disposition, Disposition::Ack | Disposition::Reject) {
+            self.origin.policy.counted().forget(self.id());
+        }
         match disposition {
             Disposition::Ack => channel.ack(tag, Extent::One),
             Disposition::Reject => channel.reject(tag, Rejection::Discard, Extent::One),

@@ -1,12 +1,17 @@
 //! Has one message of a run handled, and settles it.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use crate::failure::{Breaker, Failure, FailurePolicy, Fate};
 use crate::handler::Outcome;
 use crate::intake::Intake;
 use crate::message::Disposition;
 use crate::{Message, Report, Settlement};
+
+/// How long a worker keeps a message over several attempts, before it gives the message back: a broker ends a channel that leaves one
+/// unacknowledged for too long. With the longest pause, it is twice as long at most.
+const LONGEST_HELD: Duration = Duration::from_secs(10 * 60);
 
 /// How the messages of one run went so far.
 #[derive(Debug)]
@@ -44,7 +49,10 @@ impl Tally {
         let mut report = self.lock();
         *if failure.undecodable { &mut report.undecodable } else { &mut report.failed } += 1;
         drop(report);
-        self.breaker.note(true, queue);
+        // What is the message's own fault says nothing of what the handler depends on.
+        if !failure.undecodable && !failure.permanent {
+            self.breaker.note(true, queue);
+        }
     }
 
     fn note_success(&self, queue: &str) {
@@ -71,6 +79,7 @@ pub(crate) fn process(
 ) {
     let policy = run.policy();
     let stopped = || run.is_stopped();
+    let mut held = Duration::ZERO;
     loop {
         let outcome = handle(&message);
         before_settling();
@@ -82,24 +91,49 @@ pub(crate) fn process(
             Outcome::Failed(failure) => failure,
         };
         tally.note_failure(&failure, message.queue());
-        match policy.fail(message, &failure, &stopped) {
+        match policy.fail(message, &failure, Some(run.unhandled()), &stopped) {
             Fate::TryAgainHere(same, pause) => {
                 message = same;
-                if !policy.pause(pause, &stopped) {
-                    return run.take_back(message);
+                match wait(pause, &message, run) {
+                    Waited::Stopped => return run.take_back(message),
+                    Waited::Lost => return tally.count(|report| &mut report.stale),
+                    Waited::Whole => tally.count(|report| &mut report.retried),
+                }
+                held += pause;
+                if held >= LONGEST_HELD {
+                    policy.count(&message, message.attempt());
+                    return give_back(message);
                 }
                 message.next_attempt();
-                tally.count(|report| &mut report.retried);
             }
             Fate::PauseHere(message, pause) => {
                 tally.count(|report| &mut report.paused);
-                if !policy.pause(pause, &stopped) {
-                    return run.take_back(message);
-                }
-                return give_back(message);
+                return match wait(pause, &message, run) {
+                    Waited::Stopped => run.take_back(message),
+                    Waited::Lost | Waited::Whole => give_back(message),
+                };
             }
             fate => return count_fate(tally, &fate),
         }
+    }
+}
+
+/// How a pause in a worker ended.
+enum Waited {
+    Whole,
+    /// The consumer was stopped.
+    Stopped,
+    /// The message is no longer this worker's, or the run has ended.
+    Lost,
+}
+
+fn wait(pause: Duration, message: &Message, run: &Intake) -> Waited {
+    let lost = || run.has_ended() || message.check().is_err();
+    run.policy().pause(pause, &|| run.is_stopped() || lost());
+    match () {
+        () if run.is_stopped() => Waited::Stopped,
+        () if lost() => Waited::Lost,
+        () => Waited::Whole,
     }
 }
 

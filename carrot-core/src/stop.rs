@@ -1,5 +1,6 @@
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Instant;
 
 use crate::Result;
 use crate::failure::FailurePolicy;
@@ -16,8 +17,9 @@ pub(crate) struct Stop {
     policy: Arc<FailurePolicy>,
     stopped: AtomicBool,
     subscriptions: Mutex<Vec<Weak<Subscribed>>>,
-    /// How many messages paused in the process when it stopped.
-    released: AtomicU64,
+    /// Whether everything that nobody has handled has gone back.
+    returned: Mutex<bool>,
+    changed: Condvar,
 }
 
 impl Stop {
@@ -27,7 +29,8 @@ impl Stop {
             policy: Arc::clone(policy),
             stopped: AtomicBool::new(false),
             subscriptions: Mutex::default(),
-            released: AtomicU64::new(0),
+            returned: Mutex::new(false),
+            changed: Condvar::new(),
         }
     }
 
@@ -35,8 +38,17 @@ impl Stop {
         self.stopped.load(Ordering::Acquire)
     }
 
-    pub(crate) fn released(&self) -> u64 {
-        self.released.load(Ordering::Acquire)
+    /// After a stop: waits until everything that nobody has handled has gone back; whether it has before `deadline`.
+    pub(crate) fn wait_until_returned(&self, deadline: Instant) -> bool {
+        let mut returned = self.returned.lock().unwrap_or_else(PoisonError::into_inner);
+        while !*returned {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return false;
+            }
+            returned = self.changed.wait_timeout(returned, left).unwrap_or_else(PoisonError::into_inner).0;
+        }
+        true
     }
 
     /// Marks the consumer as stopped; its subscriptions have to be cancelled yet.
@@ -53,7 +65,9 @@ impl Stop {
         let subscriptions: Vec<_> = self.lock().drain(..).filter_map(|subscription| subscription.upgrade()).collect();
         let cancelled = subscriptions.iter().map(|subscription| subscription.cancel()).fold(Ok(()), Result::and);
         // After the cancelling: the broker must not send to this consumer again what goes back now.
-        self.released.fetch_add(self.policy.release() as u64, Ordering::AcqRel);
+        self.policy.release();
+        *self.returned.lock().unwrap_or_else(PoisonError::into_inner) = true;
+        self.changed.notify_all();
         cancelled
     }
 

@@ -1,7 +1,7 @@
 //! One subscription of a run, and how it ends: what nobody has handled goes back before the channel closes.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::backend::{Acknowledgement, Backend, Subscription};
@@ -18,6 +18,10 @@ pub(crate) struct Unhandled {
 impl Unhandled {
     pub(crate) fn given_back(&self) -> u64 {
         self.given_back.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn count_given_back(&self) {
+        self.given_back.fetch_add(1, Ordering::AcqRel);
     }
 
     /// With automatic acknowledgement.
@@ -38,7 +42,6 @@ pub(crate) struct Subscribed {
     origin: Arc<Origin>,
     unhandled: Arc<Unhandled>,
     returning: Mutex<Returning>,
-    returned: Condvar,
 }
 
 #[derive(Debug, Default)]
@@ -60,7 +63,6 @@ impl Subscribed {
             origin,
             unhandled,
             returning: Mutex::default(),
-            returned: Condvar::new(),
         }
     }
 
@@ -76,6 +78,8 @@ impl Subscribed {
             let taken = std::mem::take(&mut self.lock().taken);
             taken.into_iter().for_each(|message| self.give_back(message));
             match self.subscription.next(Duration::ZERO) {
+                // What goes back to a consumer that could not be cancelled would come again.
+                Ok(Some(_)) if cancelled.is_err() => break,
                 Ok(Some(delivery)) => self.give_back(Message::new(delivery, Arc::clone(&self.origin))),
                 Ok(None) | Err(_) => break,
             }
@@ -85,7 +89,6 @@ impl Subscribed {
         let taken = std::mem::take(&mut returning.taken);
         drop(returning);
         taken.into_iter().for_each(|message| self.give_back(message));
-        self.returned.notify_all();
         cancelled
     }
 
@@ -98,19 +101,6 @@ impl Subscribed {
         } else {
             returning.taken.push(message);
         }
-    }
-
-    /// Waits until everything has gone back after a stop; whether it has before `deadline`.
-    pub(crate) fn wait_until_returned(&self, deadline: Instant) -> bool {
-        let mut returning = self.lock();
-        while !returning.done {
-            let left = deadline.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                return false;
-            }
-            returning = self.returned.wait_timeout(returning, left).unwrap_or_else(PoisonError::into_inner).0;
-        }
-        true
     }
 
     fn give_back(&self, mut message: Message) {

@@ -120,10 +120,8 @@ fn what_is_taken_after_a_stop_goes_back_once_the_broker_sends_no_more() {
         subscribed.take_back(Message::new(delivery(tag), Arc::clone(&origin)));
     }
     assert!(backend.0.lock().unwrap().is_empty(), "the broker would send them to this consumer again");
-    assert!(!subscribed.wait_until_returned(Instant::now()));
     answer.send(()).unwrap();
     stop.join().unwrap().unwrap();
-    assert!(subscribed.wait_until_returned(Instant::now()));
     assert_eq!(*backend.0.lock().unwrap(), [1, 2, 3, 4].map(|tag| (tag, Rejection::Requeue)));
     subscribed.take_back(Message::new(delivery(5), origin));
     assert_eq!((backend.0.lock().unwrap().len(), unhandled.given_back()), (5, 5));

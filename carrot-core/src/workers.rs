@@ -249,8 +249,8 @@ impl Workers {
         let unfinished = self.team.busy.iter().filter(|Flag(busy)| busy.load(Ordering::Acquire)).count();
         let closing = Instant::now() + left.max(CLOSING);
         if self.team.intake.is_stopped() {
-            self.team.intake.wait_until_returned(closing);
-            self.team.intake.give_back_unfinished();
+            // Before the channel closes: what a closed channel held may count as failed deliveries.
+            self.team.intake.stop().wait_until_returned(closing);
         }
         let closed = self.team.intake.discard(closing.saturating_duration_since(Instant::now()));
         let report = Report { unfinished, ..self.report() };

@@ -2,6 +2,7 @@
 
 mod broker_limits;
 mod cuts;
+mod edges;
 mod panics;
 mod paused;
 mod policies;

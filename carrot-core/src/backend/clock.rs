@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 /// The clock of a backend, by which the pauses between the attempts at a message are measured.
@@ -22,7 +22,8 @@ pub struct Clock(Arc<Inner>);
 
 struct Inner {
     source: Source,
-    sleeping: Mutex<()>,
+    /// Counts how often the sleepers were woken.
+    woken: Mutex<u64>,
     changed: Condvar,
 }
 
@@ -44,7 +45,7 @@ impl Clock {
     }
 
     fn from(source: Source) -> Clock {
-        Clock(Arc::new(Inner { source, sleeping: Mutex::new(()), changed: Condvar::new() }))
+        Clock(Arc::new(Inner { source, woken: Mutex::new(0), changed: Condvar::new() }))
     }
 
     /// How long the clock has been running.
@@ -65,8 +66,8 @@ impl Clock {
 
     /// Blocks until `due`, or until `given_up` holds, which is asked again after each [`wake`](Clock::wake); returns whether `due` came.
     pub(crate) fn sleep_until(&self, due: Duration, given_up: &dyn Fn() -> bool) -> bool {
-        let mut sleeping = self.0.sleeping.lock().unwrap_or_else(PoisonError::into_inner);
         loop {
+            let seen = *self.woken();
             if given_up() {
                 return false;
             }
@@ -74,17 +75,25 @@ impl Clock {
             if left.is_zero() {
                 return true;
             }
-            sleeping = match self.0.source {
-                Source::Real(_) => self.0.changed.wait_timeout(sleeping, left).unwrap_or_else(PoisonError::into_inner).0,
-                Source::Manual(_) => self.0.changed.wait(sleeping).unwrap_or_else(PoisonError::into_inner),
-            };
+            let woken = self.woken();
+            if *woken != seen {
+                continue;
+            }
+            match self.0.source {
+                Source::Real(_) => drop(self.0.changed.wait_timeout(woken, left)),
+                Source::Manual(_) => drop(self.0.changed.wait(woken)),
+            }
         }
     }
 
     /// Has everybody who sleeps ask again whether to give up.
     pub(crate) fn wake(&self) {
-        drop(self.0.sleeping.lock().unwrap_or_else(PoisonError::into_inner));
+        *self.woken() += 1;
         self.0.changed.notify_all();
+    }
+
+    fn woken(&self) -> MutexGuard<'_, u64> {
+        self.0.woken.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

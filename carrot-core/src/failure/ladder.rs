@@ -49,8 +49,8 @@ impl Step {
 pub(super) fn is_step_of(name: &str, queue: &str) -> bool {
     let Some((stem, rest)) = name.rsplit_once(".retry.v") else { return false };
     let seconds = rest.split_once('.').and_then(|(version, step)| version.parse::<u32>().ok().and(step.strip_suffix('s')));
-    seconds.is_some_and(|seconds| seconds.parse::<u64>().is_ok())
-        && (stem == queue || stem.rsplit_once('~').is_some_and(|(cut, _)| queue.starts_with(cut)))
+    let is_cut = |(cut, hash): (&str, &str)| queue.starts_with(cut) && hash == format!("{:016x}", fnv1a(queue.as_bytes()));
+    seconds.is_some_and(|seconds| seconds.parse::<u64>().is_ok()) && (stem == queue || stem.rsplit_once('~').is_some_and(is_cut))
 }
 
 /// The name of the queue in which messages of `queue` are parked unless another one was chosen. Queues that the broker named share one:
@@ -148,7 +148,15 @@ mod tests {
         for name in ["orders.retry.v1.4s", "orders.retry.v2.7s"] {
             assert!(is_step_of(name, "orders"), "{name}");
         }
-        for name in ["orders", "orders.failed", "orders.retry.v1.4", "orders.retry.vx.4s", "orders.retry.v1.xs", "other.retry.v1.4s"] {
+        for name in [
+            "orders",
+            "orders.failed",
+            "orders.retry.v1.4",
+            "orders.retry.vx.4s",
+            "orders.retry.v1.xs",
+            "other.retry.v1.4s",
+            "orders~eu.retry.v1.4s",
+        ] {
             assert!(!is_step_of(name, "orders"), "{name}");
         }
         let long = "x".repeat(255);

@@ -7,6 +7,7 @@
 //! | `copy.rs` | what a copy that waits, or is parked, looks like; pure |
 //! | `settings.rs` | what a program chose for a consumer |
 //! | `channel.rs` | the channel on which copies are sent |
+//! | `counted.rs` | attempts that no header carries |
 //! | `paused.rs` | messages that pause in the process |
 //! | `policy.rs` | the decision, and its execution |
 //! | `breaker.rs` | the pause of a whole consumer after failures in a row |
@@ -14,6 +15,7 @@
 mod breaker;
 mod channel;
 mod copy;
+mod counted;
 mod ladder;
 mod paused;
 mod policy;

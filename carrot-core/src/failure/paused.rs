@@ -10,6 +10,7 @@ use std::time::Duration;
 use crate::Message;
 use crate::backend::Clock;
 use crate::message::Disposition;
+use crate::subscribed::Unhandled;
 
 /// The messages of one consumer that pause. A thread gives each back when its pause is over; it runs only while there are any.
 #[derive(Debug)]
@@ -36,6 +37,8 @@ struct Entry {
     due: Duration,
     sequence: u64,
     message: Message,
+    /// What counts the message if it goes back before its time.
+    unhandled: Option<Arc<Unhandled>>,
 }
 
 impl PartialEq for Entry {
@@ -82,25 +85,24 @@ impl Paused {
     }
 
     /// Keeps a message for `pause`, and then gives it back; gives it back at once after [`release`](Paused::release).
-    pub(super) fn keep(self: &Arc<Paused>, message: Message, pause: Duration) {
+    pub(super) fn keep(self: &Arc<Paused>, message: Message, pause: Duration, unhandled: Option<Arc<Unhandled>>) {
         let mut state = self.lock();
         if self.is_released() {
             drop(state);
-            return give_back(message);
+            return give_back_early(message, unhandled);
         }
         let due = self.clock.now() + pause;
         state.sequence += 1;
         let sequence = state.sequence;
         let is_first = state.heap.peek().is_none_or(|Reverse(next)| due < next.due);
-        state.heap.push(Reverse(Entry { due, sequence, message }));
+        state.heap.push(Reverse(Entry { due, sequence, message, unhandled }));
         self.count.fetch_add(1, Ordering::AcqRel);
         let start = !std::mem::replace(&mut state.running, true);
         drop(state);
         if start {
-            let paused = Arc::clone(self);
-            if let Err(error) = thread::Builder::new().name("carrot-pause".into()).spawn(move || paused.run()) {
+            let running = Running { paused: Arc::clone(self), finished: false };
+            if let Err(error) = thread::Builder::new().name("carrot-pause".into()).spawn(move || running.work()) {
                 log::error!("no thread for the pauses of failed messages, which go back at once: {error}");
-                self.give_all_back();
             }
         } else if is_first {
             self.earlier.fetch_add(1, Ordering::AcqRel);
@@ -108,27 +110,23 @@ impl Paused {
         }
     }
 
-    /// Gives all messages back now, and from now on each at once; returns how many there were.
-    pub(super) fn release(&self) -> usize {
+    /// Gives all messages back now, and from now on each at once.
+    pub(super) fn release(&self) {
         self.released.store(true, Ordering::Release);
-        let count = self.give_all_back();
+        self.give_all_back();
         self.clock.wake();
-        count
     }
 
-    fn give_all_back(&self) -> usize {
-        let mut state = self.lock();
-        let entries = std::mem::take(&mut state.heap);
-        drop(state);
-        let count = entries.len();
-        self.count.fetch_sub(count, Ordering::AcqRel);
-        entries.into_sorted_vec().into_iter().rev().for_each(|Reverse(entry)| give_back(entry.message));
-        count
+    fn give_all_back(&self) {
+        let entries = std::mem::take(&mut self.lock().heap);
+        self.count.fetch_sub(entries.len(), Ordering::AcqRel);
+        entries.into_sorted_vec().into_iter().rev().for_each(|Reverse(entry)| give_back_early(entry.message, entry.unhandled));
     }
 
     fn run(&self) {
         loop {
             let mut state = self.lock();
+            // Whoever adds a message from now on starts another thread.
             let Some(Reverse(next)) = state.heap.peek() else {
                 state.running = false;
                 return;
@@ -156,6 +154,36 @@ impl Paused {
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Held by the thread that runs. Without a thread, no message is kept: also if it cannot be started, or ends by a panic.
+struct Running {
+    paused: Arc<Paused>,
+    /// Whether it ended because nothing was left.
+    finished: bool,
+}
+
+impl Running {
+    fn work(mut self) {
+        self.paused.run();
+        self.finished = true;
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if !self.finished {
+            self.paused.lock().running = false;
+            self.paused.give_all_back();
+        }
+    }
+}
+
+fn give_back_early(message: Message, unhandled: Option<Arc<Unhandled>>) {
+    if let Some(unhandled) = unhandled {
+        unhandled.count_given_back();
+    }
+    give_back(message);
 }
 
 /// By nack, which counts as no failed delivery.

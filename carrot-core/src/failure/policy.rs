@@ -1,27 +1,25 @@
 //! Decides what becomes of a failed message, and sees to it.
 
-use std::collections::HashMap;
 use std::fmt;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::channel::{CopyChannel, Presence, Target};
+use super::counted::CountedAttempts;
 use super::ladder::Step;
 use super::paused::Paused;
 use super::{FailureSettings, Retry, copy};
 use crate::backend::{Acknowledgement, Capabilities, Clock, ConsumeOptions, Content};
 use crate::guard::describe;
 use crate::message::Disposition;
+use crate::subscribed::Unhandled;
 use crate::{Connection, Error, Message, Queue, Result};
 
 /// How long a message may pause in the process: a broker ends a channel that leaves a message unacknowledged for too long, after
 /// 30 minutes unless set otherwise.
-const LONGEST_IN_PROCESS: Duration = Duration::from_secs(15 * 60);
+const LONGEST_IN_PROCESS: Duration = Duration::from_secs(10 * 60);
 /// How often a failure to copy is logged at most.
 const COMPLAINT_EVERY: Duration = Duration::from_secs(60);
-/// Of how many messages the attempts are kept that only this process counts.
-const MOST_COUNTED: usize = 1000;
 
 /// That a handler failed, or could not be called.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -87,9 +85,7 @@ pub(crate) struct FailurePolicy {
     paused: Arc<Paused>,
     most_paused: usize,
     complaint: Mutex<Complaint>,
-    /// The attempts at messages that were failed without a handler, by message id, where no copy carries them.
-    counted: Mutex<HashMap<String, u32>>,
-    counts: AtomicBool,
+    counted: CountedAttempts,
 }
 
 #[derive(Debug, Default)]
@@ -110,8 +106,7 @@ impl FailurePolicy {
             paused: Arc::new(Paused::new(clock)),
             most_paused: usize::from(options.prefetch / 2).max(1),
             complaint: Mutex::default(),
-            counted: Mutex::default(),
-            counts: AtomicBool::new(false),
+            counted: CountedAttempts::default(),
             settings: settings.clone(),
         }
     }
@@ -141,16 +136,15 @@ impl FailurePolicy {
         }
     }
 
-    /// The attempts at a message that no header carries.
-    pub(crate) fn counted(&self, message_id: Option<&str>) -> Option<u32> {
-        if !self.counts.load(Ordering::Relaxed) {
-            return None;
-        }
-        self.counts_lock().get(message_id?).copied()
-    }
-
-    /// Does with a failed message what the consumer's policy says. `given_up` ends the waiting for a broker that is away.
-    pub(crate) fn fail(&self, message: Message, failure: &Failure, given_up: &dyn Fn() -> bool) -> Fate {
+    /// Does with a failed message what the consumer's policy says. `unhandled` counts the messages that go back early because the run ends;
+    /// `given_up` ends the waiting for a broker that is away.
+    pub(crate) fn fail(
+        &self,
+        message: Message,
+        failure: &Failure,
+        unhandled: Option<&Arc<Unhandled>>,
+        given_up: &dyn Fn() -> bool,
+    ) -> Fate {
         let attempt = message.attempt();
         if self.place == Place::Nowhere {
             self.tell(&message, failure, "lost: the broker forgot it when it was delivered");
@@ -165,25 +159,32 @@ impl FailurePolicy {
             return settled(message, Disposition::Fail, Fate::Requeued);
         }
         if failure.permanent || !self.retry.allows_another(attempt) {
-            return self.give_up(message, attempt, failure, given_up);
+            return self.give_up(message, attempt, failure, unhandled, given_up);
         }
-        let pause = failure.pause.unwrap_or_else(|| self.retry.pause(attempt));
+        let step = Step::at_least(failure.pause.unwrap_or_else(|| self.retry.pause(attempt)));
         if self.place == Place::Process || !self.capabilities().waiting_queues {
-            self.tell(&message, failure, format_args!("tried again in {:?}, in this process", pause.min(LONGEST_IN_PROCESS)));
-            return Fate::TryAgainHere(message, pause.min(LONGEST_IN_PROCESS));
+            let pause = step.pause().min(LONGEST_IN_PROCESS);
+            self.tell(&message, failure, format_args!("tried again in {pause:?}, in this process"));
+            return Fate::TryAgainHere(message, pause);
         }
-        let step = Step::at_least(pause);
         self.tell(&message, failure, format_args!("tried again in {:?}", step.pause()));
         let waiting = step.queue(message.queue(), self.capabilities());
         let copy = copy::waiting(message.content(), message.queue(), &waiting.name, attempt.saturating_add(1));
         match self.send(&message, copy, Target::Waiting(&waiting), given_up) {
             Ok(()) => settled(message, Disposition::Ack, Fate::Retried),
-            Err(error) => self.keep(message, pause, &waiting, &error),
+            Err(error) => self.keep(message, step, &waiting, &error, unhandled),
         }
     }
 
     /// After the last attempt.
-    fn give_up(&self, message: Message, attempt: u32, failure: &Failure, given_up: &dyn Fn() -> bool) -> Fate {
+    fn give_up(
+        &self,
+        message: Message,
+        attempt: u32,
+        failure: &Failure,
+        unhandled: Option<&Arc<Unhandled>>,
+        given_up: &dyn Fn() -> bool,
+    ) -> Fate {
         let Some(parking) = self.settings.parking(message.queue(), self.capabilities()) else {
             self.tell(&message, failure, "rejected, as the consumer's policy says");
             return settled(message, Disposition::Reject, Fate::Discarded);
@@ -197,7 +198,7 @@ impl FailurePolicy {
         };
         match sent {
             Ok(()) => settled(message, Disposition::Ack, Fate::Parked),
-            Err(error) => self.keep(message, self.retry.pause(attempt), &parking, &error),
+            Err(error) => self.keep(message, Step::at_least(self.retry.pause(attempt)), &parking, &error, unhandled),
         }
     }
 
@@ -210,40 +211,47 @@ impl FailurePolicy {
         self.copies.send(&Arc::new(copy), target, given_up)
     }
 
-    /// Keeps a message that could be neither copied nor parked.
-    fn keep(&self, message: Message, pause: Duration, target: &Queue, error: &Error) -> Fate {
-        let pause = pause.min(LONGEST_IN_PROCESS);
+    /// Keeps a message that could be neither copied nor parked. Its attempt is counted here, so that its pauses grow, and its last comes.
+    fn keep(&self, message: Message, step: Step, target: &Queue, error: &Error, unhandled: Option<&Arc<Unhandled>>) -> Fate {
+        let pause = match error {
+            // Each attempt to copy it costs connections.
+            Error::HardError { .. } => LONGEST_IN_PROCESS,
+            _ => step.pause().min(LONGEST_IN_PROCESS),
+        };
+        self.count(&message, message.attempt());
         self.complain(&message, pause, target, error);
         if self.paused.count() >= self.most_paused {
             return Fate::PauseHere(message, pause);
         }
-        self.paused.keep(message, pause);
+        self.paused.keep(message, pause, unhandled.cloned());
         Fate::Paused
     }
 
     /// Fails a message that no handler of a run has, so that there is nobody to wait.
     pub(crate) fn fail_alone(&self, message: Message, failure: &Failure) -> Fate {
         let attempt = message.attempt();
-        let id = message.id().map(str::to_string);
-        match self.fail(message, failure, &|| self.paused.is_released()) {
+        match self.fail(message, failure, None, &|| self.paused.is_released()) {
             Fate::TryAgainHere(message, pause) => {
-                if let Some(id) = id {
-                    let mut counted = self.counts_lock();
-                    if counted.len() >= MOST_COUNTED {
-                        counted.clear();
-                    }
-                    counted.insert(id, attempt.saturating_add(1));
-                    self.counts.store(true, Ordering::Relaxed);
-                }
-                self.paused.keep(message, pause);
+                self.count(&message, attempt);
+                self.paused.keep(message, pause, None);
                 Fate::Paused
             }
             Fate::PauseHere(message, pause) => {
-                self.paused.keep(message, pause);
+                self.paused.keep(message, pause, None);
                 Fate::Paused
             }
             fate => fate,
         }
+    }
+
+    /// Notes that attempt number `attempt` has failed at a message that goes back as it is.
+    pub(crate) fn count(&self, message: &Message, attempt: u32) {
+        self.counted.set(message.id(), attempt.saturating_add(1));
+    }
+
+    /// The attempts at a message that no header carries.
+    pub(crate) fn counted(&self) -> &CountedAttempts {
+        &self.counted
     }
 
     /// Sends a parked message back to the queue where it failed, and takes it out of this one.
@@ -258,9 +266,9 @@ impl FailurePolicy {
         self.clock().sleep_until(self.clock().now() + pause, given_up)
     }
 
-    /// Gives back what pauses in the process, now and from now on; returns how many there were.
-    pub(crate) fn release(&self) -> usize {
-        self.paused.release()
+    /// Gives back what pauses in the process, now and from now on.
+    pub(crate) fn release(&self) {
+        self.paused.release();
     }
 
     fn capabilities(&self) -> Capabilities {
@@ -304,10 +312,6 @@ impl FailurePolicy {
             message.queue(),
             self.paused.count() + 1,
         );
-    }
-
-    fn counts_lock(&self) -> MutexGuard<'_, HashMap<String, u32>> {
-        self.counted.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

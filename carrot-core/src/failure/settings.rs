@@ -44,7 +44,7 @@ pub(crate) struct FailureSettings {
 }
 
 impl FailureSettings {
-    pub(crate) fn validate(&self, options: &ConsumeOptions) -> Result<()> {
+    pub(crate) fn validate(&self, queue: &str, options: &ConsumeOptions) -> Result<()> {
         if options.acknowledgement == crate::backend::Acknowledgement::Automatic {
             let set =
                 [("retry", self.retry.is_some()), ("park or discard_failed", self.afterwards.is_some()), ("requeue_failed", self.requeues)];
@@ -68,8 +68,8 @@ impl FailureSettings {
             retry.validate()?;
         }
         match &self.afterwards {
-            Some(Afterwards::ParkIn(name)) => validate_parking(&Queue::new(name)),
-            Some(Afterwards::ParkWith(queue)) => validate_parking(queue),
+            Some(Afterwards::ParkIn(name)) => validate_parking(&Queue::new(name), queue),
+            Some(Afterwards::ParkWith(parking)) => validate_parking(parking, queue),
             _ => Ok(()),
         }
     }
@@ -88,9 +88,17 @@ impl FailureSettings {
     }
 }
 
-fn validate_parking(queue: &Queue) -> Result<()> {
-    if queue.name.is_empty() {
+fn validate_parking(parking: &Queue, queue: &str) -> Result<()> {
+    let name = &*parking.name;
+    if name.is_empty() {
         return Err(Error::invalid("parking queue", "", "a name of 1 to 255 bytes"));
     }
-    Declare::Queue(queue).validate()
+    if name == queue || ladder::is_step_of(name, queue) {
+        return Err(Error::invalid(
+            "parking queue",
+            name,
+            "another queue than the one whose messages are parked, and than those in which they wait",
+        ));
+    }
+    Declare::Queue(parking).validate()
 }

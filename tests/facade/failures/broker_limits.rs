@@ -125,8 +125,9 @@ fn without_permission_to_declare_a_failed_message_is_kept_and_never_dropped() {
     });
     let workers = workers.unwrap();
     owner.publisher().routing_key(&*queue.name).build().unwrap().send("x").unwrap();
-    for _ in 0..2 {
-        assert_eq!(handled.recv_timeout(SOON), Ok(1), "a message that could not be copied has not used up an attempt");
+    for attempt in 1..=3 {
+        // After the second it would be parked, but cannot be.
+        assert_eq!(handled.recv_timeout(SOON), Ok(attempt));
     }
     assert!(workers.report().paused >= 1 && !workers.is_finished(), "{:?}", workers.report());
 
@@ -142,15 +143,17 @@ fn without_permission_to_declare_a_failed_message_is_kept_and_never_dropped() {
     let parking = Queue::new(format!("{}.failed", queue.name)).expires(Duration::from_secs(300));
     owner.declare_queue(&parking).unwrap();
     eventually("it is parked", || workers.report().parked == 1);
+    owner.publisher().routing_key(name).build().unwrap().send("y").unwrap();
+    eventually("the next one waits, and is parked", || workers.report().parked == 2);
     assert_eq!(workers.report().retried, 1);
 
     // With the permissions that the page names, they are made again where they are missing.
     owner.delete_queue(&waiting.name, carrot::backend::Condition::ALWAYS).unwrap();
     let (configure, read) = (format!(r"^{name}\.(retry\.v1\..*|failed)$"), format!(r"^{name}(\.retry\.v1\..*)?$"));
     rabbitmqctl(&["set_permissions", &user, &configure, r"^amq\.default$", &read]);
-    owner.publisher().routing_key(name).build().unwrap().send("y").unwrap();
-    eventually("both are parked", || workers.report().parked == 2);
+    owner.publisher().routing_key(name).build().unwrap().send("z").unwrap();
+    eventually("all are parked", || workers.report().parked == 3);
     workers.stop(SOON).unwrap();
-    assert_eq!((ready(&owner, &queue.name), ready(&owner, &parking.name)), (0, 2));
+    assert_eq!((ready(&owner, &queue.name), ready(&owner, &parking.name)), (0, 3));
     rabbitmqctl(&["delete_user", &user]);
 }

@@ -156,6 +156,8 @@ fn settings_that_exclude_each_other_are_refused() {
         consumer().retry(Retry::exponential(Duration::from_secs(4), Duration::from_secs(2))),
         consumer().pause_after_failures(0),
         consumer().park(""),
+        consumer().park("queue"),
+        consumer().park("queue.retry.v1.4s"),
         consumer().park("x".repeat(256)),
     ] {
         let error = builder.build().unwrap_err();

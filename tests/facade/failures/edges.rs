@@ -1,0 +1,175 @@
+//! Failed messages at the edges: stops, cuts, two runs, parked messages sent back.
+
+use std::sync::{Arc, Mutex, mpsc};
+use std::time::Duration;
+
+use carrot::memory::{Broker, ManualClock, Operation};
+use carrot::{Connection, Error, Message, Queue, Retry, Settlement};
+
+use crate::support::{SOON, eventually};
+
+fn world() -> (ManualClock, Broker, Connection) {
+    let clock = ManualClock::new();
+    let broker = Broker::with_clock(&clock);
+    let connection = Connection::new(broker.connector());
+    (clock, broker, connection)
+}
+
+fn refuse_declarations(broker: &Broker, times: usize) {
+    for _ in 0..times {
+        broker.faults().fail_next(Operation::Declare, Error::AccessRefused { reason: "no permission".into() });
+    }
+}
+
+fn always_fails(_: u32, _: &Message) -> Result<(), &'static str> {
+    Err("no")
+}
+
+#[test]
+fn a_stop_waits_until_what_pauses_is_back_and_counted() {
+    for _ in 0..50 {
+        let (_clock, broker, connection) = world();
+        let consumer = connection.consumer("orders").prefetch(100).retry(Retry::fixed(Duration::from_secs(64))).build().unwrap();
+        let workers = consumer.workers(1).spawn(always_fails).unwrap();
+        refuse_declarations(&broker, 40);
+        connection.publisher().routing_key("orders").build().unwrap().send_all(0..20_u32).unwrap();
+        eventually("all pause", || workers.report().paused == 20);
+        let report = workers.stop(SOON).unwrap();
+        assert_eq!((report.given_back, broker.queue("orders").unwrap().ready.len()), (20, 20), "{report:?}");
+    }
+}
+
+#[test]
+fn two_runs_of_a_consumer_count_their_own_messages() {
+    let (_clock, broker, connection) = world();
+    let consumer = connection.consumer("orders").prefetch(100).retry(Retry::fixed(Duration::from_secs(64))).build().unwrap();
+    let (one, other) = (consumer.workers(1).spawn(always_fails).unwrap(), consumer.workers(1).spawn(always_fails).unwrap());
+    refuse_declarations(&broker, 40);
+    connection.publisher().routing_key("orders").build().unwrap().send_all(0..10_u32).unwrap();
+    eventually("all pause", || one.report().paused + other.report().paused == 10);
+    let (paused_by_one, paused_by_other) = (one.report().paused, other.report().paused);
+    consumer.cancel().unwrap();
+    assert_eq!((one.join().unwrap().given_back, other.join().unwrap().given_back), (paused_by_one, paused_by_other));
+}
+
+#[test]
+fn a_pause_of_no_length_is_no_busy_loop() {
+    let (_clock, broker, connection) = world();
+    let consumer = connection.consumer("orders").build().unwrap();
+    let (sender, handled) = mpsc::channel();
+    let workers = consumer
+        .workers(1)
+        .spawn(move |_: u32, _: &Message| {
+            sender.send(()).unwrap();
+            Settlement::RetryAfter(Duration::ZERO)
+        })
+        .unwrap();
+    refuse_declarations(&broker, 1000);
+    connection.publisher().routing_key("orders").build().unwrap().send(&1_u32).unwrap();
+    handled.recv_timeout(SOON).unwrap();
+    // The clock stands still, and with it the pause of a second.
+    assert!(handled.recv_timeout(Duration::from_millis(100)).is_err());
+    workers.stop(SOON).unwrap();
+}
+
+#[test]
+fn attempts_are_counted_where_no_copy_can_be_sent_and_the_last_one_comes() {
+    let (clock, broker, connection) = world();
+    let consumer = connection.consumer("orders").retry(Retry::fixed(Duration::from_secs(1)).attempts(3)).discard_failed().build().unwrap();
+    connection.declare_queue("orders.retry.v1.1s").unwrap();
+    let (sender, attempts) = mpsc::channel();
+    let workers = consumer
+        .workers(1)
+        .spawn(move |_: u32, message: &Message| {
+            sender.send(message.attempt()).unwrap();
+            Err::<(), _>("no")
+        })
+        .unwrap();
+    connection.publisher().routing_key("orders").build().unwrap().send(&1_u32).unwrap();
+    eventually("it is discarded", || {
+        clock.advance(Duration::from_secs(1));
+        workers.report().discarded == 1
+    });
+    assert_eq!(attempts.try_iter().collect::<Vec<_>>(), [1, 2, 3]);
+    let report = workers.stop(SOON).unwrap();
+    assert_eq!((report.failed, report.paused), (3, 2));
+    assert!(broker.queue("orders").unwrap().is_idle());
+}
+
+#[test]
+fn a_parked_message_that_is_sent_back_has_all_its_attempts_again() {
+    let (clock, broker, connection) = world();
+    let queue = Queue::new("orders").single_active_consumer();
+    let consumer = connection.consumer(queue).retry(Retry::fixed(Duration::from_secs(1)).attempts(2)).build().unwrap();
+    connection.publisher().routing_key("orders").build().unwrap().send(&1_u32).unwrap();
+    let parked = || broker.queue("orders.failed").map_or(0, |queue| queue.ready.len());
+    let fail = |expected: u32| {
+        let mut taken = None;
+        eventually("the message is there", || {
+            clock.advance(Duration::from_secs(1));
+            taken = consumer.fetch().unwrap();
+            taken.is_some()
+        });
+        let message = taken.unwrap();
+        assert_eq!(message.attempt(), expected);
+        message.fail("no").unwrap();
+    };
+    for _ in 0..2 {
+        fail(1);
+        assert_eq!(parked(), 0);
+        fail(2);
+        assert_eq!(parked(), 1);
+        let parking = connection.consumer(Queue::existing("orders.failed")).build().unwrap();
+        parking.fetch().unwrap().unwrap().forward().unwrap();
+    }
+}
+
+#[test]
+fn a_worker_does_not_go_on_with_a_message_that_was_lost_in_its_pause() {
+    let (clock, broker, connection) = world();
+    let queue = Queue::new("orders").single_active_consumer();
+    let consumer = connection.consumer(queue).retry(Retry::fixed(Duration::from_secs(4)).attempts(3)).build().unwrap();
+    let calls: Arc<Mutex<Vec<(u32, bool)>>> = Arc::default();
+    let seen = Arc::clone(&calls);
+    let workers = consumer
+        .workers(2)
+        .spawn(move |_: u32, message: &Message| {
+            seen.lock().unwrap().push((message.attempt(), message.is_redelivered()));
+            Err::<(), _>("no")
+        })
+        .unwrap();
+    connection.publisher().routing_key("orders").build().unwrap().send(&1_u32).unwrap();
+    eventually("it has failed", || calls.lock().unwrap().len() == 1);
+    broker.faults().drop_connections();
+    eventually("it has failed again", || calls.lock().unwrap().len() == 2);
+    eventually("the first worker has let go of it", || workers.report().stale == 1);
+    eventually("it is tried a second time", || {
+        clock.advance(Duration::from_secs(4));
+        calls.lock().unwrap().len() == 3
+    });
+    assert_eq!(*calls.lock().unwrap(), [(1, false), (1, true), (2, true)]);
+    workers.stop(SOON).unwrap();
+}
+
+#[test]
+fn an_acknowledgement_after_the_stop_has_given_up_is_not_counted() {
+    let broker = Broker::new();
+    let connection = Connection::new(broker.connector());
+    let consumer = connection.consumer("orders").build().unwrap();
+    let (sender, started) = mpsc::channel();
+    let (go, gate) = mpsc::channel::<()>();
+    let gate = Mutex::new(gate);
+    let workers = consumer
+        .workers(1)
+        .spawn(move |_: u32, _: &Message| {
+            sender.send(()).unwrap();
+            let _ = gate.lock().unwrap().recv();
+        })
+        .unwrap();
+    connection.publisher().routing_key("orders").build().unwrap().send(&1_u32).unwrap();
+    started.recv_timeout(SOON).unwrap();
+    let report = workers.stop(Duration::from_millis(20)).unwrap();
+    drop(go);
+    assert_eq!((report.acknowledged, report.unfinished), (0, 1));
+    assert_eq!(broker.queue("orders").unwrap().ready.len(), 1);
+}
