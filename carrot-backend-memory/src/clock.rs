@@ -92,7 +92,8 @@ impl ManualClock {
     }
 
     /// Turns the clock on to the next moment at which a message or a queue falls due on a broker that goes by it, and returns how far that
-    /// was; `None`, and nothing, if nothing falls due.
+    /// was; `None`, and nothing, if nothing falls due. A failed message that pauses in a worker, rather than in a queue of the broker, is
+    /// no such moment; [`advance`](ManualClock::advance) ends its pause, on the worker's own thread.
     ///
     /// ```
     /// use std::time::Duration;

@@ -150,8 +150,8 @@ settings! {
     }
 
     /// Pauses the whole consumer after so many failures in a row, for 1 s and then, as long as every attempt after a pause fails, for 2 s,
-    /// 4 s and so on, 60 s at most; for a handler that depends on something which may be down. Each run counts on its own. A line is
-    /// logged at warn level. Defaults to no pause.
+    /// 4 s and so on, 60 s at most; for a handler that depends on something which may be down. Permanent failures and bodies that cannot
+    /// be decoded do not count. Each run counts on its own. A line is logged at warn level. Defaults to no pause.
     fn pause_after_failures(mut self, failures: u32) {
         self.failures.pause_after = Some(failures);
         self

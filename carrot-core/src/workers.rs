@@ -31,7 +31,8 @@ impl<'a> WorkersBuilder<'a> {
 
     /// Starts the threads, each handing messages to the closure; how a message is settled: see [`Handler`].
     ///
-    /// All share one subscription: a free worker takes the next message. Blocks for two round trips.
+    /// All share one subscription: a free worker takes the next message. Blocks for two round trips, and for one to three more if the queue
+    /// for parked messages has to be looked for and declared.
     ///
     /// # Errors
     /// As [`Consumer::messages`](crate::Consumer::messages); [`Error::Invalid`] for no threads; [`Error::Backend`] if the system gives
