@@ -15,6 +15,7 @@
 
 mod certificates;
 mod cluster;
+pub mod failing_worker;
 mod guardian;
 mod ledger;
 mod load;

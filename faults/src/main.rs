@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use carrot_faults::scenarios::{self, Context, Scenario, Size};
-use carrot_faults::{Outcome, Result, Table, worker};
+use carrot_faults::{Outcome, Result, Table, failing_worker, worker};
 
 const USAGE: &str = "usage: carrot-faults [--small] [--seed NUMBER] [SCENARIO...]";
 
@@ -11,6 +11,7 @@ fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let result = match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         ["worker", url, queue] => worker::run(url, queue).map(|()| true),
+        ["failing-worker", url, queue, record, seed] => failing_work(url, queue, record, seed).map(|()| true),
         _ => Options::parse(&arguments).and_then(|options| run(&options)),
     };
     match result {
@@ -21,6 +22,10 @@ fn main() -> ExitCode {
             ExitCode::from(2)
         }
     }
+}
+
+fn failing_work(url: &str, queue: &str, record: &str, seed: &str) -> Result<()> {
+    failing_worker::run(url, queue, record.as_ref(), seed.parse()?)
 }
 
 struct Options {

@@ -3,6 +3,7 @@
 mod cluster;
 mod connection_cut;
 mod entities_deleted;
+mod failing_handlers;
 mod graceful_stop;
 mod memory_alarm;
 mod node_frozen;
@@ -70,6 +71,12 @@ pub const ALL: &[Scenario] = &[
         about: "handlers take longer than heartbeats, and than the broker waits for them",
         limit: minutes(15),
         run: slow_handler::run,
+    },
+    Scenario {
+        name: "failing-handlers",
+        about: "handlers fail while their process and the node are killed",
+        limit: minutes(15),
+        run: failing_handlers::run,
     },
     Scenario { name: "soak", about: "faults at random, for half an hour", limit: minutes(60), run: soak::run },
 ];

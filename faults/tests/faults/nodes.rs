@@ -54,6 +54,29 @@ fn a_node_does_what_it_is_told() {
     assert!(!folder.exists());
 }
 
+#[test]
+#[ignore = "needs RabbitMQ: run ./scripts/test"]
+fn written_declarations_outlive_a_kill() {
+    let _alone = alone();
+    let node = Node::start().unwrap();
+    let queues = [Queue::new(unique("classic")), Queue::new(unique("quorum")).quorum()];
+    let connection = carrot::connect(node.options()).unwrap();
+    queues.iter().for_each(|queue| drop(connection.declare_queue(queue).unwrap()));
+    node.write_declarations().unwrap();
+    for queue in &queues {
+        connection.publisher().routing_key(&*queue.name).build().unwrap().message().mandatory().send("kept").unwrap();
+    }
+    node.kill().unwrap();
+    node.restart().unwrap();
+    let connection = carrot::connect(node.options()).unwrap();
+    for queue in &queues {
+        let consumer = connection.consumer(Queue::existing(&*queue.name)).build().unwrap();
+        let message = consumer.messages().unwrap().timeout(SOON).next().unwrap().unwrap();
+        assert_eq!(message.decode::<String>().unwrap(), "kept");
+        message.ack().unwrap();
+    }
+}
+
 /// Started by the test below, as a process to be killed.
 #[test]
 #[ignore = "part of another test"]

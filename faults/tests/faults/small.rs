@@ -51,5 +51,6 @@ scenarios! {
     deleted_queues_and_exchanges_harm_nobody_else: "entities-deleted";
     a_graceful_stop_adds_up: "graceful-stop";
     slow_handlers_are_waited_for: "slow-handler";
+    failing_handlers_lose_nothing: "failing-handlers";
     faults_at_random_cost_nothing: "soak";
 }
