@@ -138,7 +138,7 @@ impl Connector for MemoryConnector {
     }
 
     fn capabilities(&self) -> Capabilities {
-        Capabilities { waiting_queues: true, quorum_queues: true, default_delivery_limit: false }
+        Capabilities { waiting_queues: true, quorum_queues: true, default_delivery_limit: false, declarations_settle_in: Duration::ZERO }
     }
 
     fn clock(&self) -> Clock {

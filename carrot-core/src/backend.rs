@@ -158,6 +158,8 @@ pub struct Capabilities {
     pub quorum_queues: bool,
     /// Whether a quorum queue drops a message after a number of deliveries unless its arguments say otherwise (RabbitMQ 4.0 and newer).
     pub default_delivery_limit: bool,
+    /// How long after the declaration of a durable queue the broker may forget the queue if it is killed, with what it has confirmed since.
+    pub declarations_settle_in: Duration,
 }
 
 /// What happens to a connection by itself. A connection that this program closes tells nothing.

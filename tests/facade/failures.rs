@@ -177,7 +177,7 @@ on_both_backends! {
 
     fn a_message_taken_without_a_handler_can_be_failed(connection: &Connection) {
         let (queue, parking) = with_parking();
-        let consumer = connection.consumer(&queue).retry(Retry::fixed(SHORTEST).attempts(2)).build().unwrap();
+        let consumer = connection.consumer(&queue).retry(Retry::fixed(4 * SHORTEST).attempts(2)).build().unwrap();
         connection.publisher().routing_key(&*queue.name).build().unwrap().send("a job").unwrap();
         let first = consumer.fetch().unwrap().unwrap();
         assert_eq!(first.attempt(), 1);

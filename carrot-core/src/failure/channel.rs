@@ -1,7 +1,8 @@
 //! The channel on which copies of failed messages are sent.
 
-use std::collections::HashSet;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::backend::{Backend, ChannelOptions, Content, Outcome, Publication};
@@ -11,6 +12,21 @@ use crate::{Connection, Error, Queue, Result};
 
 /// How long a copy waits for the broker before it looks whether there is an alarm.
 const SLICE: Duration = Duration::from_millis(200);
+
+/// How long a copy waits for its confirm at most: a quorum queue has found another leader by then.
+const LONGEST_ANSWER: Duration = Duration::from_secs(5);
+/// How often a queue is declared again that is being deleted.
+const DECLARATIONS: u32 = 5;
+/// How long no copy is sent to a queue that gave no answer.
+const LEFT_ALONE: Duration = Duration::from_secs(15);
+
+/// What is known of a queue.
+#[derive(Debug, Default)]
+struct Known {
+    /// When it was declared here, if it was.
+    declared_at: Option<Instant>,
+    silent_until: Option<Instant>,
+}
 
 /// Where a copy goes.
 #[derive(Debug, Clone, Copy)]
@@ -45,22 +61,23 @@ pub(super) struct CopyChannel {
     /// For declarations, which can end a channel.
     connection: Connection,
     session: Session<()>,
-    declared: Mutex<HashSet<String>>,
+    /// The queues that were there when they were needed last, by name.
+    queues: Mutex<HashMap<String, Known>>,
 }
 
 impl CopyChannel {
     pub(super) fn new(connection: &Connection) -> CopyChannel {
         let session = connection.session(ChannelOptions::publish(), "consumer's copies", |_, _| Ok(()));
-        CopyChannel { connection: connection.clone(), session, declared: Mutex::default() }
+        CopyChannel { connection: connection.clone(), session, queues: Mutex::default() }
     }
 
     pub(super) fn line(&self) -> &Line {
         self.session.line()
     }
 
-    /// Sends `copy` to `target`, mandatory and confirmed. Returns once the broker has accepted it.
+    /// Sends `copy` to `target`, mandatory and confirmed. Returns once the broker has accepted it, and will have it also if it is killed.
     ///
-    /// Blocks for a round trip, the call timeout at most.
+    /// Blocks for a round trip, five seconds or the call timeout at most; and for a second more if the queue was declared just before.
     ///
     /// # Errors
     /// Whatever kept the broker from accepting it.
@@ -69,16 +86,24 @@ impl CopyChannel {
         if let Some(reason) = self.line().connector.status().blocked {
             return Err(Error::Blocked { reason });
         }
-        let deadline = Instant::now() + self.line().call_timeout;
+        let name = &*target.queue().name;
+        let limit = self.line().call_timeout.min(LONGEST_ANSWER);
+        if self.queues().get(name).is_some_and(|known| known.silent_until.is_some_and(|until| Instant::now() < until)) {
+            return Err(Error::timeout(format!("an answer of queue {name:?}, which gave none before,"), limit));
+        }
         let mut presence = self.ensure(target)?;
+        let deadline = Instant::now() + limit;
         let mut losses = HardLosses::default();
         loop {
             let channel = self.session.recover_unless(deadline, given_up, &mut losses)?.channel;
             match publish(&*channel, copy, deadline) {
-                Ok(Outcome::Accepted) => return Ok(()),
+                Ok(Outcome::Accepted) => {
+                    self.wait_until_settled(name);
+                    return Ok(());
+                }
                 Ok(Outcome::Refused) => return Err(Error::Refused),
                 Ok(Outcome::Returned { code, text }) => {
-                    self.declared().remove(&target.queue().name);
+                    self.queues().remove(name);
                     presence = match presence {
                         // Somebody has deleted the queue.
                         Presence::Assumed => self.ensure(target)?,
@@ -88,14 +113,21 @@ impl CopyChannel {
                         Presence::Refused(error) => return Err(error),
                     };
                 }
+                Err(error @ Error::Timeout { .. }) => {
+                    // A quorum queue without a leader answers nothing, and holds up all others on its channel.
+                    self.queues().entry(name.to_string()).or_default().silent_until = Some(Instant::now() + LEFT_ALONE);
+                    self.session.retire(&channel, "a queue for copies of failed messages does not answer");
+                    return Err(error);
+                }
                 Err(error) => {
+                    let was_retired = matches!(error, Error::Closed { .. }) && !self.session.is_closed();
                     if ends_channel(&error) {
                         self.session.failed(&channel, &error);
                     }
                     if let Some(refused) = losses.note(&error) {
                         return Err(refused);
                     }
-                    if !error.is_disconnected() || Instant::now() >= deadline {
+                    if !(error.is_disconnected() || was_retired) || Instant::now() >= deadline || given_up() {
                         return Err(error);
                     }
                 }
@@ -109,7 +141,7 @@ impl CopyChannel {
     /// What the declaration gives, but for a missing permission.
     pub(super) fn ensure(&self, target: Target<'_>) -> Result<Presence> {
         let queue = target.queue();
-        if self.declared().contains(&queue.name) {
+        if self.queues().contains_key(&queue.name) {
             return Ok(Presence::Assumed);
         }
         let found = match target {
@@ -122,18 +154,39 @@ impl CopyChannel {
                 Err(error) => return Err(error),
             },
         };
-        let declared = if found { Ok(()) } else { self.connection.declare_queue(queue).map(drop) };
+        let declared = if found { Ok(()) } else { self.declare(queue) };
         let presence = match declared {
             Ok(()) => Presence::Declared,
             Err(error @ Error::AccessRefused { .. }) => Presence::Refused(error),
             Err(error) => return Err(error),
         };
-        self.declared().insert(queue.name.clone());
+        let declared_at = (!found).then(Instant::now);
+        self.queues().insert(queue.name.clone(), Known { declared_at, silent_until: None });
         Ok(presence)
     }
 
-    fn declared(&self) -> std::sync::MutexGuard<'_, HashSet<String>> {
-        self.declared.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Declares a queue. RabbitMQ may say that there is none while a quorum queue of the name is still being deleted.
+    fn declare(&self, queue: &Queue) -> Result<()> {
+        for _ in 0..DECLARATIONS {
+            match self.connection.declare_queue(queue) {
+                Err(Error::NotFound { .. }) => thread::sleep(SLICE),
+                declared => return declared.map(drop),
+            }
+        }
+        self.connection.declare_queue(queue).map(drop)
+    }
+
+    /// Waits until the broker will not forget a queue any more that was declared just before, with the copy in it.
+    fn wait_until_settled(&self, name: &str) {
+        let declared_at = self.queues().get(name).and_then(|known| known.declared_at);
+        let settle_in = self.line().connector.capabilities().declarations_settle_in;
+        if let Some(left) = declared_at.and_then(|declared_at| settle_in.checked_sub(declared_at.elapsed())) {
+            thread::sleep(left);
+        }
+    }
+
+    fn queues(&self) -> MutexGuard<'_, HashMap<String, Known>> {
+        self.queues.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -93,8 +93,10 @@ mod tests {
     use super::*;
     use crate::{Headers, Value};
 
-    const QUORUM: Capabilities = Capabilities { waiting_queues: true, quorum_queues: true, default_delivery_limit: false };
-    const CLASSIC: Capabilities = Capabilities { waiting_queues: true, quorum_queues: false, default_delivery_limit: false };
+    const QUORUM: Capabilities =
+        Capabilities { waiting_queues: true, quorum_queues: true, default_delivery_limit: false, declarations_settle_in: Duration::ZERO };
+    const CLASSIC: Capabilities =
+        Capabilities { waiting_queues: true, quorum_queues: false, default_delivery_limit: false, declarations_settle_in: Duration::ZERO };
 
     fn at_least(milliseconds: u64) -> u64 {
         Step::at_least(Duration::from_millis(milliseconds)).pause().as_secs()

@@ -208,11 +208,15 @@ impl FailurePolicy {
             let reason = "the message holds properties or headers that could not be read, and a copy would lose them";
             return Err(Error::Backend { reason: reason.into(), source: None });
         }
-        self.copies.send(&Arc::new(copy), target, given_up)
+        // Once the original is the broker's again, a copy would only double it.
+        self.copies.send(&Arc::new(copy), target, &|| given_up() || message.check().is_err())
     }
 
     /// Keeps a message that could be neither copied nor parked. Its attempt is counted here, so that its pauses grow, and its last comes.
     fn keep(&self, message: Message, step: Step, target: &Queue, error: &Error, unhandled: Option<&Arc<Unhandled>>) -> Fate {
+        if message.check().is_err() {
+            return Fate::Stale;
+        }
         let pause = match error {
             // Each attempt to copy it costs connections.
             Error::HardError { .. } => LONGEST_IN_PROCESS,

@@ -3,8 +3,9 @@
 use std::sync::mpsc;
 use std::time::Duration;
 
+use carrot::backend::Content;
 use carrot::memory::{Broker, ManualClock, Operation};
-use carrot::{Connection, Error, Message, Queue, Retry};
+use carrot::{Connection, ConnectionOptions, Error, HandlerError, Message, Queue, Retry};
 
 use crate::support::{SOON, eventually};
 
@@ -157,6 +158,31 @@ fn a_copy_that_the_broker_refuses_returns_or_blocks_costs_nothing() {
             assert_eq!((report.retried, report.parked), (copied, 1), "{fault}");
         }
     }
+}
+
+#[test]
+fn a_waiting_queue_that_does_not_answer_holds_up_no_other_message() {
+    let broker = Broker::new();
+    let options = ConnectionOptions::memory().call_timeout(Duration::from_millis(300));
+    let connection = Connection::with_options(broker.connector_with(&options).unwrap(), &options);
+    let consumer = connection.consumer("orders").retry(Retry::fixed(Duration::from_secs(64))).build().unwrap();
+    let workers = consumer.workers(1).spawn(|text: String, _message: &Message| match &*text {
+        "bad" => Err::<(), _>(HandlerError::new("no")),
+        _ => Err(HandlerError::permanent("never")),
+    });
+    let workers = workers.unwrap();
+    let put = |text: &str| broker.put("orders", Content::new("", "orders", format!("{text:?}"))).unwrap();
+    broker.faults().lose_confirms(1);
+    put("bad");
+    eventually("it is kept, since its copy had no answer", || workers.report().paused == 1);
+    put("bad");
+    put("worse");
+    eventually("the next one is kept at once, and others are parked", || {
+        let report = workers.report();
+        (report.paused, report.parked) == (2, 1)
+    });
+    assert_eq!(broker.queue("orders.retry.v1.64s").unwrap().ready.len(), 1, "nothing more was sent to it");
+    workers.stop(SOON).unwrap();
 }
 
 #[test]
