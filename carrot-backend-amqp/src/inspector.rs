@@ -80,10 +80,14 @@ fn read_properties(payload: &[u8]) -> Option<()> {
     (rest.is_empty() && flags & 0b11 == 0).then_some(())
 }
 
+fn is_text(bytes: &[u8]) -> bool {
+    // Most texts are ASCII, which is found out faster.
+    bytes.is_ascii() || std::str::from_utf8(bytes).is_ok()
+}
+
 fn read_short_string(bytes: &[u8]) -> Option<&[u8]> {
     let end = 1 + usize::from(*bytes.first()?);
-    std::str::from_utf8(bytes.get(1..end)?).ok()?;
-    bytes.get(end..)
+    is_text(bytes.get(1..end)?).then_some(bytes.get(end..)?)
 }
 
 /// What stands behind a length, and what follows it.
@@ -116,7 +120,7 @@ fn read_value(bytes: &[u8]) -> Option<&[u8]> {
         b'D' => rest.get(5..),
         b'l' | b'L' | b'T' | b'd' => rest.get(8..),
         b'x' => with_length(rest).map(|(_, rest)| rest),
-        b'S' => with_length(rest).and_then(|(text, rest)| std::str::from_utf8(text).ok().map(|_| rest)),
+        b'S' => with_length(rest).and_then(|(text, rest)| is_text(text).then_some(rest)),
         b'F' => read_table(rest),
         b'A' => {
             let (mut values, rest) = with_length(rest)?;

@@ -76,6 +76,16 @@ enum Kind {
     Custom(Arc<dyn Format>),
 }
 
+/// How well a codec fits a content type.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Fit {
+    /// It is the codec's own type.
+    Own,
+    /// It is a type that the codec reads among others.
+    Kind,
+    None,
+}
+
 impl Default for Codec {
     /// [`Codec::json`].
     fn default() -> Codec {
@@ -169,15 +179,22 @@ impl Codec {
     /// Case and parameters (`; version=1`) do not matter, except for a `charset`. No encoding, `utf-8`, `us-ascii`, `binary` and `identity` are
     /// as good as each other, since publishers use them so; any other, such as `gzip` or `latin-1`, has to be the codec's own.
     pub fn accepts(&self, content_type: &str, content_encoding: Option<&str>) -> bool {
+        self.fit(content_type, content_encoding) != Fit::None
+    }
+
+    fn fit(&self, content_type: &str, content_encoding: Option<&str>) -> Fit {
         let mut parts = content_type.split(';').map(str::trim);
         let media_type = parts.next().unwrap_or_default();
         let charset = parts.find_map(|parameter| {
             let (name, value) = parameter.split_once('=')?;
             name.trim().eq_ignore_ascii_case("charset").then(|| value.trim().trim_matches('"'))
         });
-        (self.is_of_type(media_type) || self.is_json_of(media_type))
-            && self.accepts_encoding(charset)
-            && self.accepts_encoding(content_encoding)
+        let fit = match () {
+            () if self.is_of_type(media_type) => Fit::Own,
+            () if self.is_json_of(media_type) => Fit::Kind,
+            () => return Fit::None,
+        };
+        if self.accepts_encoding(charset) && self.accepts_encoding(content_encoding) { fit } else { Fit::None }
     }
 
     /// Whether it is JSON, and the type is a kind of it.
@@ -351,12 +368,7 @@ impl Codecs {
     /// [`Error::ContentType`]: there is none; the error names those that there are.
     pub fn find(&self, content_type: Option<&str>, content_encoding: Option<&str>) -> Result<&Codec> {
         let found = match content_type.map(str::trim).filter(|content_type| !content_type.is_empty()) {
-            Some(content_type) => {
-                let media_type = content_type.split(';').next().unwrap_or_default().trim();
-                let mut accepting = self.0.iter().filter(|codec| codec.accepts(content_type, content_encoding));
-                // A codec for just this type comes before JSON, which reads many.
-                accepting.clone().find(|codec| codec.is_of_type(media_type)).or_else(|| accepting.next())
-            }
+            Some(content_type) => self.fitting(content_type, content_encoding),
             None => self.0.first().filter(|codec| codec.accepts_encoding(content_encoding)),
         };
         found.ok_or_else(|| Error::ContentType {
@@ -364,6 +376,21 @@ impl Codecs {
             content_encoding: content_encoding.unwrap_or_default().to_string(),
             accepted: self.to_string(),
         })
+    }
+}
+
+impl Codecs {
+    /// A codec for just this type comes before JSON, which reads many.
+    fn fitting(&self, content_type: &str, content_encoding: Option<&str>) -> Option<&Codec> {
+        let mut of_its_kind = None;
+        for codec in &self.0 {
+            match codec.fit(content_type, content_encoding) {
+                Fit::Own => return Some(codec),
+                Fit::Kind => of_its_kind = of_its_kind.or(Some(codec)),
+                Fit::None => {}
+            }
+        }
+        of_its_kind
     }
 }
 

@@ -64,6 +64,16 @@ impl Isolation {
         }
     }
 
+    /// The same within `timeout`. Returns what is left of it.
+    pub(crate) fn wait_within(&self, timeout: Duration) -> Duration {
+        if self.trials.load(Ordering::Relaxed) == 0 {
+            return timeout;
+        }
+        let started = Instant::now();
+        self.wait_for_suspects(started + timeout.min(LONGEST_WAIT));
+        timeout.saturating_sub(started.elapsed())
+    }
+
     #[cold]
     fn wait_for_suspects(&self, deadline: Instant) {
         let mut state = self.lock();

@@ -268,7 +268,7 @@ impl Message {
             return Ok(());
         }
         let (channel, tag) = (&self.origin.channel, self.delivery.tag);
-        if matches!(disposition, Disposition::Ack | Disposition::Reject) {
+        if !self.origin.policy.counted().is_empty() && matches!(disposition, Disposition::Ack | Disposition::Reject) {
             self.origin.policy.counted().forget(self.id());
         }
         match disposition {

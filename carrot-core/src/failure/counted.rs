@@ -25,7 +25,7 @@ struct State {
 impl CountedAttempts {
     /// Which attempt the next delivery of a message is, if it was counted here.
     pub(crate) fn get(&self, id: Option<&str>) -> Option<u32> {
-        if self.holds_some.load(Ordering::Relaxed) { self.lock().attempts.get(id?).copied() } else { None }
+        if self.is_empty() { None } else { self.lock().attempts.get(id?).copied() }
     }
 
     pub(super) fn set(&self, id: Option<&str>, attempt: u32) {
@@ -42,17 +42,21 @@ impl CountedAttempts {
         self.holds_some.store(true, Ordering::Relaxed);
     }
 
+    /// Whether any message was counted that is not settled yet.
+    #[inline]
+    pub(crate) fn is_empty(&self) -> bool {
+        !self.holds_some.load(Ordering::Relaxed)
+    }
+
     /// The message is settled.
+    #[cold]
     pub(crate) fn forget(&self, id: Option<&str>) {
-        if let Some(id) = id
-            && self.holds_some.load(Ordering::Relaxed)
-        {
-            let mut state = self.lock();
-            if state.attempts.remove(id).is_some() {
-                state.order.retain(|other| other != id);
-            }
-            self.holds_some.store(!state.attempts.is_empty(), Ordering::Relaxed);
+        let Some(id) = id else { return };
+        let mut state = self.lock();
+        if state.attempts.remove(id).is_some() {
+            state.order.retain(|other| other != id);
         }
+        self.holds_some.store(!state.attempts.is_empty(), Ordering::Relaxed);
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
