@@ -130,7 +130,6 @@ impl Channel {
         let Around { body, is_whole } = self.core.inbox.bodies.claim(std::mem::take(&mut delivery.body));
         let content = convert::take_content(&mut delivery, body);
         if acknowledgement == Acknowledgement::Manual {
-            self.core.delivers();
             self.core.ledger.hand_out(tag);
         }
         Delivery { tag: DeliveryTag(tag), redelivered, is_whole, content: Arc::new(content) }
@@ -270,6 +269,9 @@ impl Backend for Channel {
         validate::short_string("queue", queue)?;
         let queue = queue.to_string();
         let automatic = acknowledgement == Acknowledgement::Automatic;
+        if !automatic {
+            self.core.delivers();
+        }
         let got = self.call(calls::GET, move |channel| channel.basic_get(queue, automatic))?;
         Ok(got.map(|got| self.hand_out(got.delivery, acknowledgement)))
     }

@@ -73,11 +73,17 @@ impl Handle {
 
     /// As [`begin`](Handle::begin), for a publication, which is held up as by a congested way. Running out of its timeout closes nothing.
     /// `None` if the broker has closed the channel or the connection over it, which whatever waits next tells.
+    #[inline]
     pub(crate) fn begin_publish(&self, content: &Content, timeout: Duration) -> Result<Option<Verdict>> {
         self.channel.check()?;
         if !self.core().faults.is_armed() {
             return Ok(Some(Verdict::Proceed));
         }
+        self.meet_publish(content, timeout)
+    }
+
+    #[cold]
+    fn meet_publish(&self, content: &Content, timeout: Duration) -> Result<Option<Verdict>> {
         let verdict = match self.core().meet(Operation::Publish, Some(&self.channel), timeout) {
             Err(error @ Error::Timeout { .. }) => return Err(self.explain(error)),
             Ok(verdict) => self.core().faults.check(content).map(|()| verdict),
