@@ -58,12 +58,18 @@ pub(crate) fn check(kind: u8, payload: &[u8]) -> Result<(), Refused> {
 /// Whether amiquip reads all properties and headers of a message as they are. It leaves out, or takes for another, what follows a text that is
 /// not UTF-8, or a type that it does not know.
 pub(crate) fn is_whole(payload: &[u8]) -> bool {
-    read_properties(payload).is_some()
+    let flags = payload.get(12..14).map_or(u16::MAX, |flags| u16::from_be_bytes([flags[0], flags[1]]));
+    // Without headers, ASCII is enough: all else that is in there are lengths and numbers.
+    let is_plain = flags & (HEADERS | MORE_FLAGS) == 0 && payload.get(14..).is_some_and(<[u8]>::is_ascii);
+    is_plain || read_properties(payload).is_some()
 }
+
+const HEADERS: u16 = 1 << 13;
+/// Further flags follow, or a bit that means nothing.
+const MORE_FLAGS: u16 = 0b11;
 
 /// The first property has the highest bit. Three of them are no strings, and one is a table.
 fn read_properties(payload: &[u8]) -> Option<()> {
-    const HEADERS: u16 = 1 << 13;
     const DELIVERY_MODE: u16 = 1 << 12;
     const PRIORITY: u16 = 1 << 11;
     const TIMESTAMP: u16 = 1 << 6;
@@ -77,7 +83,7 @@ fn read_properties(payload: &[u8]) -> Option<()> {
             _ => read_short_string(rest)?,
         };
     }
-    (rest.is_empty() && flags & 0b11 == 0).then_some(())
+    (rest.is_empty() && flags & MORE_FLAGS == 0).then_some(())
 }
 
 fn is_text(bytes: &[u8]) -> bool {
