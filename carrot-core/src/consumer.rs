@@ -6,7 +6,7 @@ use serde::de::DeserializeOwned;
 
 use crate::backend::{Backend, ChannelOptions, ConsumeOptions, Delete};
 use crate::failure::FailurePolicy;
-use crate::handler::{self, Outcome};
+use crate::handler::{self, Handled};
 use crate::intake::{FOREVER, Intake, View};
 use crate::message::Origin;
 use crate::process::{Tally, process};
@@ -40,7 +40,7 @@ pub struct Consumer {
     callbacks: Mutex<Vec<Callback>>,
 }
 
-type Callback = Box<dyn FnMut(&Message, &FailurePolicy) -> Outcome + Send>;
+type Callback = Box<dyn FnMut(&Message, &FailurePolicy) -> Handled + Send>;
 
 /// What a consumer and its runs share.
 #[derive(Debug)]
@@ -174,7 +174,7 @@ impl Consumer {
         self.add(move |message, policy| handler::handle(message, policy, |payload, message| handler.receive(payload, message)));
     }
 
-    fn add(&mut self, callback: impl FnMut(&Message, &FailurePolicy) -> Outcome + Send + 'static) {
+    fn add(&mut self, callback: impl FnMut(&Message, &FailurePolicy) -> Handled + Send + 'static) {
         self.callbacks.get_mut().unwrap_or_else(PoisonError::into_inner).push(Box::new(callback));
     }
 
@@ -303,11 +303,11 @@ fn next(intake: &Intake, view: &mut View) -> Result<Option<Message>> {
     }
 }
 
-fn handle_all(callbacks: &mut [Callback], message: &Message, policy: &FailurePolicy) -> Outcome {
-    let mut outcome = Outcome::Settled(Settlement::Ack);
+fn handle_all(callbacks: &mut [Callback], message: &Message, policy: &FailurePolicy) -> Handled {
+    let mut outcome = Handled::Settled(Settlement::Ack);
     for callback in callbacks {
         outcome = callback(message, policy);
-        if outcome != Outcome::Settled(Settlement::Ack) {
+        if outcome != Handled::Settled(Settlement::Ack) {
             break;
         }
     }

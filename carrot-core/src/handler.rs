@@ -173,7 +173,7 @@ impl<R: IntoSettlement, E: Into<HandlerError>> IntoSettlement for Result<R, E> {
 
 /// How the handling of one message went.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Outcome {
+pub(crate) enum Handled {
     Settled(Settlement),
     Failed(Failure),
 }
@@ -183,7 +183,7 @@ pub(crate) fn handle<T: DeserializeOwned>(
     message: &Message,
     policy: &FailurePolicy,
     receive: impl FnOnce(T, &Message) -> Result<Settlement, HandlerError>,
-) -> Outcome {
+) -> Handled {
     let payload = match guard(|| message.decode()) {
         Ok(Ok(payload)) => payload,
         Ok(Err(error)) => return undecodable(message, policy, error),
@@ -204,27 +204,27 @@ pub(crate) fn handle<T: DeserializeOwned>(
 struct Panicked(String);
 
 /// Asks the program what to do with a message whose body cannot be decoded, if it wants to be asked.
-fn undecodable(message: &Message, policy: &FailurePolicy, error: Error) -> Outcome {
+fn undecodable(message: &Message, policy: &FailurePolicy, error: Error) -> Handled {
     let failed = match &policy.settings().on_undecodable {
         Some(handler) => outcome(guard(|| (handler.0)(message, &error))),
-        None => Outcome::Failed(Failure::new(describe(&error))),
+        None => Handled::Failed(Failure::new(describe(&error))),
     };
     drop_guarded(error);
     match failed {
-        Outcome::Failed(failure) => Outcome::Failed(Failure { undecodable: true, ..failure }),
+        Handled::Failed(failure) => Handled::Failed(Failure { undecodable: true, ..failure }),
         settled => settled,
     }
 }
 
-fn outcome(result: Result<Result<Settlement, HandlerError>, String>) -> Outcome {
+fn outcome(result: Result<Result<Settlement, HandlerError>, String>) -> Handled {
     let chosen = |reason: String| Failure { chosen: true, ..Failure::new(reason) };
     match result {
         Ok(Ok(Settlement::RetryAfter(pause))) => {
-            Outcome::Failed(Failure { pause: Some(pause), ..chosen(format!("another attempt in {pause:?}")) })
+            Handled::Failed(Failure { pause: Some(pause), ..chosen(format!("another attempt in {pause:?}")) })
         }
-        Ok(Ok(Settlement::Park(reason))) => Outcome::Failed(Failure { permanent: true, ..chosen(printable(LONGEST_REASON, reason)) }),
-        Ok(Ok(settlement)) => Outcome::Settled(settlement),
-        Ok(Err(error)) => Outcome::Failed(error.into_failure()),
-        Err(panic) => Outcome::Failed(Failure::new(panic)),
+        Ok(Ok(Settlement::Park(reason))) => Handled::Failed(Failure { permanent: true, ..chosen(printable(LONGEST_REASON, reason)) }),
+        Ok(Ok(settlement)) => Handled::Settled(settlement),
+        Ok(Err(error)) => Handled::Failed(error.into_failure()),
+        Err(panic) => Handled::Failed(Failure::new(panic)),
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::de::DeserializeOwned;
 
 use crate::backend::{Acknowledgement, Backend, Content, Delivery, Extent, Rejection};
-use crate::failure::{Failure, FailurePolicy, Fate, Original, deaths};
+use crate::failure::{Failure, FailureOutcome, FailurePolicy, Original, deaths};
 use crate::{Codecs, HandlerError, Headers, Properties, Result, Value};
 
 /// A message taken from a queue.
@@ -229,7 +229,7 @@ impl Message {
     fn fail_with(self, failure: Failure) -> Result<()> {
         let policy = Arc::clone(&self.origin.policy);
         match policy.fail_alone(self, &failure) {
-            Fate::Stale => Err(crate::Error::Stale { cause: None }),
+            FailureOutcome::Stale => Err(crate::Error::Stale { cause: None }),
             _ => Ok(()),
         }
     }

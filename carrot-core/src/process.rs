@@ -3,8 +3,8 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use crate::failure::{Breaker, Failure, FailurePolicy, Fate};
-use crate::handler::Outcome;
+use crate::failure::{Breaker, Failure, FailureOutcome, FailurePolicy};
+use crate::handler::Handled;
 use crate::intake::Intake;
 use crate::message::Disposition;
 use crate::{Message, Report, Settlement};
@@ -74,7 +74,7 @@ pub(crate) fn process(
     mut message: Message,
     run: &Intake,
     tally: &Tally,
-    handle: &mut dyn FnMut(&Message) -> Outcome,
+    handle: &mut dyn FnMut(&Message) -> Handled,
     before_settling: &mut dyn FnMut(),
 ) {
     let policy = run.policy();
@@ -84,15 +84,15 @@ pub(crate) fn process(
         let outcome = handle(&message);
         before_settling();
         let failure = match outcome {
-            Outcome::Settled(settlement) => {
+            Handled::Settled(settlement) => {
                 tally.note_success(message.queue());
                 return settle(message, &settlement, tally);
             }
-            Outcome::Failed(failure) => failure,
+            Handled::Failed(failure) => failure,
         };
         tally.note_failure(&failure, message.queue());
         match policy.fail(message, &failure, Some(run.unhandled()), &stopped) {
-            Fate::TryAgainHere(same, pause) => {
+            FailureOutcome::TryAgainHere(same, pause) => {
                 message = same;
                 match wait(pause, &message, run) {
                     Waited::Stopped => return run.take_back(message),
@@ -106,14 +106,14 @@ pub(crate) fn process(
                 }
                 message.next_attempt();
             }
-            Fate::PauseHere(message, pause) => {
+            FailureOutcome::PauseHere(message, pause) => {
                 tally.count(|report| &mut report.paused);
                 return match wait(pause, &message, run) {
                     Waited::Stopped => run.take_back(message),
                     Waited::Lost | Waited::Whole => give_back(message),
                 };
             }
-            fate => return count_fate(tally, &fate),
+            outcome => return count_outcome(tally, &outcome),
         }
     }
 }
@@ -137,15 +137,15 @@ fn wait(pause: Duration, message: &Message, run: &Intake) -> Waited {
     }
 }
 
-fn count_fate(tally: &Tally, fate: &Fate) {
-    tally.count(|report| match fate {
-        Fate::Retried => &mut report.retried,
-        Fate::Parked => &mut report.parked,
-        Fate::Discarded => &mut report.discarded,
-        Fate::Requeued => &mut report.requeued,
-        Fate::Lost => &mut report.lost,
-        Fate::Stale => &mut report.stale,
-        Fate::Paused | Fate::PauseHere(..) | Fate::TryAgainHere(..) => &mut report.paused,
+fn count_outcome(tally: &Tally, outcome: &FailureOutcome) {
+    tally.count(|report| match outcome {
+        FailureOutcome::Retried => &mut report.retried,
+        FailureOutcome::Parked => &mut report.parked,
+        FailureOutcome::Discarded => &mut report.discarded,
+        FailureOutcome::Requeued => &mut report.requeued,
+        FailureOutcome::Lost => &mut report.lost,
+        FailureOutcome::Stale => &mut report.stale,
+        FailureOutcome::Paused | FailureOutcome::PauseHere(..) | FailureOutcome::TryAgainHere(..) => &mut report.paused,
     });
 }
 

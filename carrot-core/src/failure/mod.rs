@@ -26,5 +26,5 @@ pub use retry::Retry;
 
 pub(crate) use breaker::Breaker;
 pub(crate) use copy::{Original, deaths};
-pub(crate) use policy::{Failure, FailurePolicy, Fate};
+pub(crate) use policy::{Failure, FailureOutcome, FailurePolicy};
 pub(crate) use settings::{Afterwards, FailureSettings, UndecodableHandler};

@@ -27,13 +27,13 @@ pub(super) struct Paused {
 
 #[derive(Debug, Default)]
 struct State {
-    heap: BinaryHeap<Reverse<Entry>>,
+    heap: BinaryHeap<Reverse<PausedMessage>>,
     sequence: u64,
     running: bool,
 }
 
 #[derive(Debug)]
-struct Entry {
+struct PausedMessage {
     due: Duration,
     sequence: u64,
     message: Message,
@@ -41,22 +41,22 @@ struct Entry {
     unhandled: Option<Arc<Unhandled>>,
 }
 
-impl PartialEq for Entry {
-    fn eq(&self, other: &Entry) -> bool {
+impl PartialEq for PausedMessage {
+    fn eq(&self, other: &PausedMessage) -> bool {
         self.cmp(other).is_eq()
     }
 }
 
-impl Eq for Entry {}
+impl Eq for PausedMessage {}
 
-impl PartialOrd for Entry {
-    fn partial_cmp(&self, other: &Entry) -> Option<std::cmp::Ordering> {
+impl PartialOrd for PausedMessage {
+    fn partial_cmp(&self, other: &PausedMessage) -> Option<std::cmp::Ordering> {
         Some(self.cmp(other))
     }
 }
 
-impl Ord for Entry {
-    fn cmp(&self, other: &Entry) -> std::cmp::Ordering {
+impl Ord for PausedMessage {
+    fn cmp(&self, other: &PausedMessage) -> std::cmp::Ordering {
         (self.due, self.sequence).cmp(&(other.due, other.sequence))
     }
 }
@@ -95,7 +95,7 @@ impl Paused {
         state.sequence += 1;
         let sequence = state.sequence;
         let is_first = state.heap.peek().is_none_or(|Reverse(next)| due < next.due);
-        state.heap.push(Reverse(Entry { due, sequence, message, unhandled }));
+        state.heap.push(Reverse(PausedMessage { due, sequence, message, unhandled }));
         self.count.fetch_add(1, Ordering::AcqRel);
         let start = !std::mem::replace(&mut state.running, true);
         drop(state);

@@ -43,7 +43,7 @@ impl Failure {
 
 /// What became of a failed message.
 #[derive(Debug)]
-pub(crate) enum Fate {
+pub(crate) enum FailureOutcome {
     /// A copy waits for the next attempt.
     Retried,
     Parked,
@@ -65,7 +65,7 @@ pub(crate) enum Fate {
 
 /// Where the pauses of a consumer pass.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Place {
+enum PausePlace {
     /// In waiting queues.
     Broker,
     /// In the process, because the queue goes with its connection or its consumer, or its order matters.
@@ -78,7 +78,7 @@ enum Place {
 pub(crate) struct FailurePolicy {
     settings: FailureSettings,
     retry: Retry,
-    place: Place,
+    place: PausePlace,
     /// Whether the queue outlives its connection and its consumers.
     lasts: bool,
     copies: CopyChannel,
@@ -123,7 +123,7 @@ impl FailurePolicy {
     ///
     /// A queue that goes with its connection or its consumer gets one at its first need: each would leave a parking queue behind.
     pub(crate) fn prepare(&self, queue: &str) {
-        if self.place != Place::Broker && !self.lasts {
+        if self.place != PausePlace::Broker && !self.lasts {
             return;
         }
         let Some(parking) = self.settings.parking(queue, self.capabilities()) else { return };
@@ -144,34 +144,34 @@ impl FailurePolicy {
         failure: &Failure,
         unhandled: Option<&Arc<Unhandled>>,
         given_up: &dyn Fn() -> bool,
-    ) -> Fate {
+    ) -> FailureOutcome {
         let attempt = message.attempt();
-        if self.place == Place::Nowhere {
+        if self.place == PausePlace::Nowhere {
             self.tell(&message, failure, "lost: the broker forgot it when it was delivered");
-            return Fate::Lost;
+            return FailureOutcome::Lost;
         }
         if let Err(error) = message.check() {
             log::debug!("a failed message of queue {:?} is the broker's again: {error}", message.queue());
-            return Fate::Stale;
+            return FailureOutcome::Stale;
         }
         if self.settings.requeues {
             self.tell(&message, failure, "requeued for the broker to count");
-            return settled(message, Disposition::Fail, Fate::Requeued);
+            return settled(message, Disposition::Fail, FailureOutcome::Requeued);
         }
         if failure.permanent || !self.retry.allows_another(attempt) {
             return self.give_up(message, attempt, failure, unhandled, given_up);
         }
         let step = Step::at_least(failure.pause.unwrap_or_else(|| self.retry.pause(attempt)));
-        if self.place == Place::Process || !self.capabilities().waiting_queues {
+        if self.place == PausePlace::Process || !self.capabilities().waiting_queues {
             let pause = step.pause().min(LONGEST_IN_PROCESS);
             self.tell(&message, failure, format_args!("tried again in {pause:?}, in this process"));
-            return Fate::TryAgainHere(message, pause);
+            return FailureOutcome::TryAgainHere(message, pause);
         }
         self.tell(&message, failure, format_args!("tried again in {:?}", step.pause()));
         let waiting = step.queue(message.queue(), self.capabilities());
         let copy = copy::waiting(message.content(), message.queue(), &waiting.name, attempt.saturating_add(1));
         match self.send(&message, copy, Target::Waiting(&waiting), given_up) {
-            Ok(()) => settled(message, Disposition::Ack, Fate::Retried),
+            Ok(()) => settled(message, Disposition::Ack, FailureOutcome::Retried),
             Err(error) => self.keep(message, step, &waiting, &error, unhandled),
         }
     }
@@ -184,10 +184,10 @@ impl FailurePolicy {
         failure: &Failure,
         unhandled: Option<&Arc<Unhandled>>,
         given_up: &dyn Fn() -> bool,
-    ) -> Fate {
+    ) -> FailureOutcome {
         let Some(parking) = self.settings.parking(message.queue(), self.capabilities()) else {
             self.tell(&message, failure, "rejected, as the consumer's policy says");
-            return settled(message, Disposition::Reject, Fate::Discarded);
+            return settled(message, Disposition::Reject, FailureOutcome::Discarded);
         };
         self.tell(&message, failure, format_args!("parked in queue {:?}", parking.name));
         let parked = |brief| copy::parked(message.content(), message.queue(), &parking.name, attempt, &failure.reason, brief);
@@ -197,7 +197,7 @@ impl FailurePolicy {
             sent => sent,
         };
         match sent {
-            Ok(()) => settled(message, Disposition::Ack, Fate::Parked),
+            Ok(()) => settled(message, Disposition::Ack, FailureOutcome::Parked),
             Err(error) => self.keep(message, Step::at_least(self.retry.pause(attempt)), &parking, &error, unhandled),
         }
     }
@@ -213,9 +213,9 @@ impl FailurePolicy {
     }
 
     /// Keeps a message that could be neither copied nor parked. Its attempt is counted here, so that its pauses grow, and its last comes.
-    fn keep(&self, message: Message, step: Step, target: &Queue, error: &Error, unhandled: Option<&Arc<Unhandled>>) -> Fate {
+    fn keep(&self, message: Message, step: Step, target: &Queue, error: &Error, unhandled: Option<&Arc<Unhandled>>) -> FailureOutcome {
         if message.check().is_err() {
-            return Fate::Stale;
+            return FailureOutcome::Stale;
         }
         let pause = match error {
             // Each attempt to copy it costs connections.
@@ -225,26 +225,26 @@ impl FailurePolicy {
         self.count(&message, message.attempt());
         self.complain(&message, pause, target, error);
         if self.paused.count() >= self.most_paused {
-            return Fate::PauseHere(message, pause);
+            return FailureOutcome::PauseHere(message, pause);
         }
         self.paused.keep(message, pause, unhandled.cloned());
-        Fate::Paused
+        FailureOutcome::Paused
     }
 
     /// Fails a message that no handler of a run has, so that there is nobody to wait.
-    pub(crate) fn fail_alone(&self, message: Message, failure: &Failure) -> Fate {
+    pub(crate) fn fail_alone(&self, message: Message, failure: &Failure) -> FailureOutcome {
         let attempt = message.attempt();
         match self.fail(message, failure, None, &|| self.paused.is_released()) {
-            Fate::TryAgainHere(message, pause) => {
+            FailureOutcome::TryAgainHere(message, pause) => {
                 self.count(&message, attempt);
                 self.paused.keep(message, pause, None);
-                Fate::Paused
+                FailureOutcome::Paused
             }
-            Fate::PauseHere(message, pause) => {
+            FailureOutcome::PauseHere(message, pause) => {
                 self.paused.keep(message, pause, None);
-                Fate::Paused
+                FailureOutcome::Paused
             }
-            fate => fate,
+            outcome => outcome,
         }
     }
 
@@ -326,24 +326,24 @@ impl fmt::Debug for FailurePolicy {
 }
 
 /// Settles the original of a message that was seen to.
-fn settled(mut message: Message, disposition: Disposition, fate: Fate) -> Fate {
+fn settled(mut message: Message, disposition: Disposition, outcome: FailureOutcome) -> FailureOutcome {
     match message.settle(disposition) {
-        Ok(()) => fate,
+        Ok(()) => outcome,
         Err(error) => {
             log::debug!("a failed message of queue {:?} will be delivered once more: {error}", message.queue());
             // What was copied is copied; of what was to be put back or rejected, nothing has come.
-            if disposition == Disposition::Ack { fate } else { Fate::Stale }
+            if disposition == Disposition::Ack { outcome } else { FailureOutcome::Stale }
         }
     }
 }
 
-fn place(queue: &Queue, options: &ConsumeOptions) -> Place {
+fn place(queue: &Queue, options: &ConsumeOptions) -> PausePlace {
     if options.acknowledgement == Acknowledgement::Automatic {
-        return Place::Nowhere;
+        return PausePlace::Nowhere;
     }
     let is_set = |name| queue.arguments.get(name).and_then(crate::Value::as_bool) == Some(true);
     let is_stream = queue.arguments.get("x-queue-type").and_then(crate::Value::as_str) == Some("stream");
-    if lasts(queue) && !is_set("x-single-active-consumer") && !is_stream { Place::Broker } else { Place::Process }
+    if lasts(queue) && !is_set("x-single-active-consumer") && !is_stream { PausePlace::Broker } else { PausePlace::Process }
 }
 
 fn lasts(queue: &Queue) -> bool {
