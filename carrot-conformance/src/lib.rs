@@ -18,7 +18,7 @@
 //! # mod mybroker {
 //! #     use std::time::Duration;
 //! #     use carrot_core::{Error, Result};
-//! #     use carrot_core::backend::{Event, Status, Backend, ChannelOptions, Connector};
+//! #     use carrot_core::backend::{Backend, Capabilities, ChannelOptions, Clock, Connector, Event, Status};
 //! #     #[derive(Debug)]
 //! #     pub struct MyConnector;
 //! #     impl MyConnector { pub fn new(_address: &str) -> MyConnector { MyConnector } }
@@ -26,6 +26,8 @@
 //! #         fn open(&self, _: &ChannelOptions, _: Duration) -> Result<std::sync::Arc<dyn Backend>> { Err(Error::closed("connector")) }
 //! #         fn close(&self, _: Duration) -> Result<()> { Ok(()) }
 //! #         fn status(&self) -> Status { Status::default() }
+//! #         fn capabilities(&self) -> Capabilities { Capabilities::default() }
+//! #         fn clock(&self) -> Clock { Clock::real() }
 //! #         fn observe(&self, _: std::sync::Arc<dyn Fn(&Event) + Send + Sync>) {}
 //! #     }
 //! # }
