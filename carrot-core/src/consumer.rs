@@ -189,7 +189,7 @@ impl Consumer {
         self.run(u64::MAX, &self.shared.options.clone())
     }
 
-    /// Like [`wait`](Consumer::wait), but for so many messages: exactly these are taken, none is taken ahead. A failed message that waits at
+    /// Like [`wait`](Consumer::wait), but for this number of messages: exactly these are taken, none is taken ahead. A failed message that waits at
     /// the broker and comes again counts again.
     ///
     /// # Errors

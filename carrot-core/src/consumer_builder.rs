@@ -140,7 +140,7 @@ settings! {
         self
     }
 
-    /// Puts a failed message back at once with `basic.reject`, and leaves it to the broker to count: for quorum queues with a delivery
+    /// Requeues a failed message at once by `basic.reject`, and leaves the counting to the broker: for quorum queues with a delivery
     /// limit *and* a dead-letter exchange, or with RabbitMQ's own delayed retry. On any other queue a message that always fails comes
     /// back for ever, without a pause. A quorum queue without a dead-letter exchange **drops** a message at its limit, which is 20 unless
     /// set otherwise since RabbitMQ 4.0. Defaults to retries and parking by Carrot.
@@ -149,8 +149,8 @@ settings! {
         self
     }
 
-    /// Pauses the whole consumer after so many failures in a row, for 1 s and then, as long as every attempt after a pause fails, for 2 s,
-    /// 4 s and so on, 60 s at most; for a handler that depends on something which may be down. Permanent failures and bodies that cannot
+    /// Pauses the whole consumer after this number of failures in a row, for 1 s. While the first attempt after each pause fails, the next
+    /// pauses are 2 s, 4 s and so on, 60 s at most. For a handler that depends on a service which may be down. Permanent failures and bodies that cannot
     /// be decoded do not count. Each run counts on its own. A line is logged at warn level. Defaults to no pause.
     fn pause_after_failures(mut self, failures: u32) {
         self.failures.pause_after = Some(failures);

@@ -178,7 +178,7 @@ pub(crate) enum Handled {
     Failed(Failure),
 }
 
-/// Decodes `message`, and has `receive` handle it. No panic of the program's code gets out.
+/// Decodes `message`, and calls `receive` with the value. Catches every panic of the program's code.
 pub(crate) fn handle<T: DeserializeOwned>(
     message: &Message,
     policy: &FailurePolicy,

@@ -265,7 +265,7 @@ impl Intake {
         subscribed.cancel()
     }
 
-    /// Takes a message that a worker cannot go on with because of a stop, to give it back once the broker sends no more.
+    /// Takes a message that a worker had when the consumer was stopped, and requeues it once the broker sends no more.
     pub(crate) fn take_back(&self, message: Message) {
         let subscribed = Arc::clone(&self.lock().subscribed);
         subscribed.take_back(message);

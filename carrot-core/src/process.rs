@@ -1,4 +1,4 @@
-//! Has one message of a run handled, and settles it.
+//! Handles one message of a run, and settles it.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -68,7 +68,7 @@ impl Tally {
     }
 }
 
-/// Has `handle` called with the message, again after a pause if that passes in the process, and settles it. `before_settling` is called
+/// Calls `handle` with the message, again after each pause that passes in the process, and settles the message. Calls `before_settling`
 /// after each attempt.
 pub(crate) fn process(
     mut message: Message,

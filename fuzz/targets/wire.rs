@@ -17,10 +17,16 @@ use libfuzzer_sys::fuzz_target;
 use amq_protocol::types::parsing::parse_field_table;
 use carrot_core::{Headers, Value};
 
+/// The type of a frame that describes a message.
+const HEADER: u8 = 2;
+
 fuzz_target!(|payload: &[u8]| {
     if let Ok((_, table)) = parse_field_table(payload) {
         let (read, told) = (1 + depth_of(&convert::from_table(&table)), inspector::depth(payload));
         assert!(read <= told, "amiquip goes {read} deep, the inspector says {told}");
+    }
+    if inspector::check(HEADER, payload).is_ok() {
+        let _ = inspector::is_whole(payload);
     }
     let Some(amqp) = frame::read_properties(payload) else { return };
     let properties = convert::from_properties(&amqp);

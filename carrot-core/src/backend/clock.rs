@@ -86,7 +86,7 @@ impl Clock {
         }
     }
 
-    /// Has everybody who sleeps ask again whether to give up.
+    /// Makes every sleeper ask again whether to give up.
     pub(crate) fn wake(&self) {
         *self.woken() += 1;
         self.0.changed.notify_all();

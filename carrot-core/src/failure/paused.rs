@@ -84,7 +84,7 @@ impl Paused {
         self.released.load(Ordering::Acquire)
     }
 
-    /// Keeps a message for `pause`, and then gives it back; gives it back at once after [`release`](Paused::release).
+    /// Keeps a message for `pause`, and then requeues the message; at once after [`release`](Paused::release).
     pub(super) fn keep(self: &Arc<Paused>, message: Message, pause: Duration, unhandled: Option<Arc<Unhandled>>) {
         let mut state = self.lock();
         if self.is_released() {
@@ -126,7 +126,7 @@ impl Paused {
     fn run(&self) {
         loop {
             let mut state = self.lock();
-            // Whoever adds a message from now on starts another thread.
+            // The next message starts another thread.
             let Some(Reverse(next)) = state.heap.peek() else {
                 state.running = false;
                 return;

@@ -53,9 +53,9 @@ pub(crate) enum FailureOutcome {
     Requeued,
     /// Neither copied nor parked: it pauses in the process, and then goes back.
     Paused,
-    /// The same, but the caller has to wait, and to give it back.
+    /// Neither copied nor parked: the caller has to wait for the pause, and to requeue the message.
     PauseHere(Message, Duration),
-    /// The caller has to wait, and to try again.
+    /// The caller has to wait for the pause, and to try the message again.
     TryAgainHere(Message, Duration),
     /// The broker forgot it when it was delivered.
     Lost,
