@@ -81,6 +81,44 @@ on_both_backends! {
         assert_eq!((report.failed, report.parked, report.acknowledged), (3, 3, 1));
     }
 
+    fn a_payload_whose_drop_or_a_source_whose_display_panics_fails_its_message_alone(connection: &Connection) {
+        #[derive(Debug, Deserialize)]
+        struct Fragile(u32);
+        impl Drop for Fragile {
+            fn drop(&mut self) {
+                assert!(self.0 != 1 || std::thread::panicking(), "a payload whose Drop panics");
+            }
+        }
+        #[derive(Debug)]
+        struct Outer(Bomb);
+        impl fmt::Display for Outer {
+            fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+                formatter.write_str("outer")
+            }
+        }
+        impl StdError for Outer {
+            fn source(&self) -> Option<&(dyn StdError + 'static)> {
+                Some(&self.0)
+            }
+        }
+        let (queue, parking) = with_parking();
+        let consumer = connection.consumer(&queue).retry(Retry::never()).build().unwrap();
+        let (sender, handled) = mpsc::channel();
+        let workers = consumer.workers(1).spawn(move |payload: Fragile, _message: &Message| match payload.0 {
+            2 => Err(Outer(Bomb { shown: true })),
+            number => {
+                sender.send(number).unwrap();
+                Ok(())
+            }
+        }).unwrap();
+        connection.publisher().routing_key(&*queue.name).build().unwrap().send_all([1, 2, 3]).unwrap();
+        assert_eq!((handled.recv_timeout(SOON), handled.recv_timeout(SOON)), (Ok(1), Ok(3)));
+        eventually("the others are parked", || ready(connection, &parking) == 2);
+        assert!(!workers.is_finished());
+        let report = workers.stop(SOON).unwrap();
+        assert_eq!((report.failed, report.parked, report.acknowledged), (2, 2, 1));
+    }
+
     fn an_on_undecodable_that_panics_fails_its_message_alone(connection: &Connection) {
         let (queue, parking) = with_parking();
         let consumer = connection.consumer(&queue).retry(Retry::never()).on_undecodable(|_, _| panic!("a hook that panics")).build().unwrap();
