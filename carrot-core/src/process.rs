@@ -9,8 +9,8 @@ use crate::intake::Intake;
 use crate::message::Disposition;
 use crate::{Message, Report, Settlement};
 
-/// How long a worker keeps a message over several attempts, before it gives the message back: a broker ends a channel that leaves one
-/// unacknowledged for too long. With the longest pause, it is twice as long at most.
+/// The longest time for which a worker keeps one message over several attempts, before it requeues the message. A broker closes a channel
+/// that leaves a message unacknowledged for too long. One more pause can follow, so twice this is the most.
 const LONGEST_HELD: Duration = Duration::from_secs(10 * 60);
 
 /// How the messages of one run went so far.
@@ -40,7 +40,7 @@ impl Tally {
         self.breaker.wait(given_up);
     }
 
-    /// Before the message is settled, so that whoever sees it gone finds it counted.
+    /// Called before the message is settled, because a test that sees it gone reads the report.
     fn note_failure(&self, failure: &Failure, queue: &str) {
         if failure.chosen {
             return;
@@ -149,7 +149,7 @@ fn count_outcome(tally: &Tally, outcome: &FailureOutcome) {
     });
 }
 
-/// Counts the settlement first, so that whoever sees the message gone finds it counted.
+/// Counts the settlement first, because a test that sees the message gone reads the report.
 fn settle(mut message: Message, settlement: &Settlement, tally: &Tally) {
     fn counter<'a>(report: &'a mut Report, settlement: &Settlement) -> &'a mut u64 {
         match settlement {

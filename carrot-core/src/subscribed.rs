@@ -92,7 +92,7 @@ impl Subscribed {
         cancelled
     }
 
-    /// Takes a message that arrived after the stop, to give it back once the broker sends no more.
+    /// Takes a message that arrived after the stop, and requeues it once the broker sends no more.
     pub(crate) fn take_back(&self, message: Message) {
         let mut returning = self.lock();
         if returning.done {

@@ -111,7 +111,7 @@ impl<'a> WorkersBuilder<'a> {
     }
 }
 
-/// Tells of the end of a worker, however it comes.
+/// Announces the end of a worker, also of one that panics.
 struct Ended(Sender<()>);
 
 impl Drop for Ended {
