@@ -3,6 +3,7 @@
 mod broker_limits;
 mod cuts;
 mod edges;
+mod manual_clock;
 mod panics;
 mod paused;
 mod policies;

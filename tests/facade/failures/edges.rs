@@ -3,23 +3,11 @@
 use std::sync::{Arc, Mutex, mpsc};
 use std::time::Duration;
 
-use carrot::memory::{Broker, ManualClock, Operation};
-use carrot::{Connection, Error, Message, Queue, Retry, Settlement};
+use carrot::memory::Broker;
+use carrot::{Connection, Message, Queue, Retry, Settlement};
 
+use super::manual_clock::{Setup, refuse_declarations, setup};
 use crate::support::{SOON, eventually};
-
-fn world() -> (ManualClock, Broker, Connection) {
-    let clock = ManualClock::new();
-    let broker = Broker::with_clock(&clock);
-    let connection = Connection::new(broker.connector());
-    (clock, broker, connection)
-}
-
-fn refuse_declarations(broker: &Broker, times: usize) {
-    for _ in 0..times {
-        broker.faults().fail_next(Operation::Declare, Error::AccessRefused { reason: "no permission".into() });
-    }
-}
 
 fn always_fails(_: u32, _: &Message) -> Result<(), &'static str> {
     Err("no")
@@ -28,7 +16,7 @@ fn always_fails(_: u32, _: &Message) -> Result<(), &'static str> {
 #[test]
 fn a_stop_waits_until_what_pauses_is_back_and_counted() {
     for _ in 0..50 {
-        let (_clock, broker, connection) = world();
+        let Setup { broker, connection, .. } = setup();
         let consumer = connection.consumer("orders").prefetch(100).retry(Retry::fixed(Duration::from_secs(64))).build().unwrap();
         let workers = consumer.workers(1).spawn(always_fails).unwrap();
         refuse_declarations(&broker, 40);
@@ -41,7 +29,7 @@ fn a_stop_waits_until_what_pauses_is_back_and_counted() {
 
 #[test]
 fn two_runs_of_a_consumer_count_their_own_messages() {
-    let (_clock, broker, connection) = world();
+    let Setup { broker, connection, .. } = setup();
     let consumer = connection.consumer("orders").prefetch(100).retry(Retry::fixed(Duration::from_secs(64))).build().unwrap();
     let (one, other) = (consumer.workers(1).spawn(always_fails).unwrap(), consumer.workers(1).spawn(always_fails).unwrap());
     refuse_declarations(&broker, 40);
@@ -54,7 +42,7 @@ fn two_runs_of_a_consumer_count_their_own_messages() {
 
 #[test]
 fn a_pause_of_no_length_is_no_busy_loop() {
-    let (_clock, broker, connection) = world();
+    let Setup { broker, connection, .. } = setup();
     let consumer = connection.consumer("orders").build().unwrap();
     let (sender, handled) = mpsc::channel();
     let workers = consumer
@@ -74,7 +62,7 @@ fn a_pause_of_no_length_is_no_busy_loop() {
 
 #[test]
 fn attempts_are_counted_where_no_copy_can_be_sent_and_the_last_one_comes() {
-    let (clock, broker, connection) = world();
+    let Setup { clock, broker, connection } = setup();
     let consumer = connection.consumer("orders").retry(Retry::fixed(Duration::from_secs(1)).attempts(3)).discard_failed().build().unwrap();
     connection.declare_queue("orders.retry.v1.1s").unwrap();
     let (sender, attempts) = mpsc::channel();
@@ -98,7 +86,7 @@ fn attempts_are_counted_where_no_copy_can_be_sent_and_the_last_one_comes() {
 
 #[test]
 fn a_parked_message_that_is_sent_back_has_all_its_attempts_again() {
-    let (clock, broker, connection) = world();
+    let Setup { clock, broker, connection } = setup();
     let queue = Queue::new("orders").single_active_consumer();
     let consumer = connection.consumer(queue).retry(Retry::fixed(Duration::from_secs(1)).attempts(2)).build().unwrap();
     connection.publisher().routing_key("orders").build().unwrap().send(&1_u32).unwrap();
@@ -126,7 +114,7 @@ fn a_parked_message_that_is_sent_back_has_all_its_attempts_again() {
 
 #[test]
 fn a_worker_does_not_go_on_with_a_message_that_was_lost_in_its_pause() {
-    let (clock, broker, connection) = world();
+    let Setup { clock, broker, connection } = setup();
     let queue = Queue::new("orders").single_active_consumer();
     let consumer = connection.consumer(queue).retry(Retry::fixed(Duration::from_secs(4)).attempts(3)).build().unwrap();
     let calls: Arc<Mutex<Vec<(u32, bool)>>> = Arc::default();

@@ -4,124 +4,105 @@ use std::sync::mpsc;
 use std::time::Duration;
 
 use carrot::backend::Content;
-use carrot::memory::{Broker, ManualClock, Operation};
-use carrot::{Connection, ConnectionOptions, Error, HandlerError, Message, Queue, Retry};
+use carrot::memory::Broker;
+use carrot::{Connection, ConnectionOptions, HandlerError, Message, Queue, Retry};
 
+use super::manual_clock::{refuse_declarations, setup};
 use crate::support::{SOON, eventually};
-
-struct World {
-    clock: ManualClock,
-    broker: Broker,
-    connection: Connection,
-}
-
-fn world() -> World {
-    let clock = ManualClock::new();
-    let broker = Broker::with_clock(&clock);
-    let connection = Connection::new(broker.connector());
-    World { clock, broker, connection }
-}
-
-/// Has every declaration of a waiting queue refused, as by a broker that gives no permission.
-fn refuse_declarations(broker: &Broker, times: usize) {
-    for _ in 0..times {
-        broker.faults().fail_next(Operation::Declare, Error::AccessRefused { reason: "no permission".into() });
-    }
-}
 
 #[test]
 fn a_message_that_cannot_be_copied_pauses_in_the_process_and_goes_back() {
-    let world = world();
-    let consumer = world.connection.consumer("orders").retry(Retry::fixed(Duration::from_secs(64))).build().unwrap();
+    let setup = setup();
+    let consumer = setup.connection.consumer("orders").retry(Retry::fixed(Duration::from_secs(64))).build().unwrap();
     let (sender, handled) = mpsc::channel();
     let workers = consumer.workers(1).spawn(move |text: String, message: &Message| {
         sender.send((text.clone(), message.attempt(), message.is_redelivered())).unwrap();
         if text == "bad" { Err("no") } else { Ok(()) }
     });
     let workers = workers.unwrap();
-    refuse_declarations(&world.broker, 1);
-    let publisher = world.connection.publisher().routing_key("orders").build();
+    refuse_declarations(&setup.broker, 1);
+    let publisher = setup.connection.publisher().routing_key("orders").build();
     // The publisher opens without a declaration, since it uses the default exchange.
     let publisher = publisher.unwrap();
     publisher.send_all(["bad", "good"]).unwrap();
     assert_eq!(handled.recv_timeout(SOON), Ok(("bad".into(), 1, false)));
     assert_eq!(handled.recv_timeout(SOON), Ok(("good".into(), 1, false)), "its worker goes on");
     eventually("it is kept", || workers.report().paused == 1);
-    eventually("the other is acknowledged", || world.broker.queue("orders").unwrap().unacked.len() == 1);
-    assert_eq!(world.broker.queue("orders").unwrap().ready.len(), 0);
-    world.clock.advance(Duration::from_secs(63));
-    assert_eq!(world.broker.queue("orders").unwrap().unacked.len(), 1);
+    eventually("the other is acknowledged", || setup.broker.queue("orders").unwrap().unacked.len() == 1);
+    assert_eq!(setup.broker.queue("orders").unwrap().ready.len(), 0);
+    setup.clock.advance(Duration::from_secs(63));
+    assert_eq!(setup.broker.queue("orders").unwrap().unacked.len(), 1);
     // The pause is over: it goes back, and can be copied this time.
     eventually("it came back", || {
-        world.clock.advance(Duration::from_secs(1));
+        setup.clock.advance(Duration::from_secs(1));
         workers.report().retried == 1
     });
     assert_eq!(handled.recv_timeout(SOON), Ok(("bad".into(), 2, true)));
-    assert_eq!(world.broker.queue("orders.retry.v1.64s").unwrap().ready.len(), 1);
+    assert_eq!(setup.broker.queue("orders.retry.v1.64s").unwrap().ready.len(), 1);
     workers.stop(SOON).unwrap();
 }
 
 #[test]
 fn no_more_than_half_of_the_prefetch_pauses_beside_the_workers() {
-    let world = world();
-    let consumer = world.connection.consumer("orders").prefetch(4).retry(Retry::fixed(Duration::from_secs(64))).build().unwrap();
+    let setup = setup();
+    let consumer = setup.connection.consumer("orders").prefetch(4).retry(Retry::fixed(Duration::from_secs(64))).build().unwrap();
     let (sender, handled) = mpsc::channel();
     let workers = consumer.workers(1).spawn(move |number: u32, _message: &Message| {
         sender.send(number).unwrap();
         Err::<(), _>("no")
     });
     let workers = workers.unwrap();
-    refuse_declarations(&world.broker, 3);
-    world.connection.publisher().routing_key("orders").build().unwrap().send_all(0..10_u32).unwrap();
+    refuse_declarations(&setup.broker, 3);
+    setup.connection.publisher().routing_key("orders").build().unwrap().send_all(0..10_u32).unwrap();
     for number in 0..3 {
         assert_eq!(handled.recv_timeout(SOON), Ok(number));
     }
     assert!(handled.recv_timeout(Duration::from_millis(50)).is_err(), "the worker waits itself with the third");
     let report = workers.stop(SOON).unwrap();
     assert_eq!(report.failed, 3);
-    let view = world.broker.queue("orders").unwrap();
+    let view = setup.broker.queue("orders").unwrap();
     assert_eq!((view.ready.len(), view.unacked.len()), (10, 0), "a stop gives back what pauses");
     assert_eq!((report.paused, report.given_back), (3, 4), "three that failed, and one that was prefetched: {report:?}");
 }
 
 #[test]
 fn a_message_that_cannot_be_parked_stays() {
-    let world = world();
-    let consumer = world.connection.consumer("orders").retry(Retry::never()).build().unwrap();
+    let setup = setup();
+    let consumer = setup.connection.consumer("orders").retry(Retry::never()).build().unwrap();
     // The start of the run and the parking each look for the queue, and then try to declare it.
-    refuse_declarations(&world.broker, 4);
+    refuse_declarations(&setup.broker, 4);
     let (sender, handled) = mpsc::channel();
     let workers = consumer.workers(1).spawn(move |_: String, message: &Message| {
         sender.send(message.attempt()).unwrap();
         Err::<(), _>("no")
     });
     let workers = workers.unwrap();
-    world.connection.publisher().routing_key("orders").build().unwrap().send("x").unwrap();
+    setup.connection.publisher().routing_key("orders").build().unwrap().send("x").unwrap();
     assert_eq!(handled.recv_timeout(SOON), Ok(1));
     eventually("it is kept", || workers.report().paused == 1);
     eventually("it is parked at last", || {
-        world.clock.advance(Duration::from_secs(1));
+        setup.clock.advance(Duration::from_secs(1));
         workers.report().parked == 1
     });
-    assert_eq!(world.broker.queue("orders.failed").unwrap().ready.len(), 1);
+    assert_eq!(setup.broker.queue("orders.failed").unwrap().ready.len(), 1);
     workers.stop(SOON).unwrap();
 }
 
 #[test]
 fn a_copy_that_the_broker_refuses_returns_or_blocks_costs_nothing() {
     for fault in ["nack", "returned", "blocked", "full", "other arguments"] {
-        let world = world();
+        let setup = setup();
         let waiting = "orders.retry.v1.64s";
-        let consumer = world.connection.consumer("orders").retry(Retry::fixed(Duration::from_secs(64)).attempts(2)).build().unwrap();
-        let publisher = world.connection.publisher().routing_key("orders").build().unwrap();
+        let consumer = setup.connection.consumer("orders").retry(Retry::fixed(Duration::from_secs(64)).attempts(2)).build().unwrap();
+        let publisher = setup.connection.publisher().routing_key("orders").build().unwrap();
         publisher.send("x").unwrap();
         match fault {
-            "nack" => drop(world.broker.faults().nack_publishes(1)),
-            "blocked" => drop(world.broker.faults().block_publishers("memory")),
-            "other arguments" => drop(world.connection.declare_queue(waiting).unwrap()),
+            "nack" => drop(setup.broker.faults().nack_publishes(1)),
+            "blocked" => drop(setup.broker.faults().block_publishers("memory")),
+            "other arguments" => drop(setup.connection.declare_queue(waiting).unwrap()),
             _ => {}
         }
-        let other = world.connection.clone();
+        let other = setup.connection.clone();
         let (sender, handled) = mpsc::channel();
         let workers = consumer.workers(1).spawn(move |_: String, message: &Message| {
             if fault == "returned" {
@@ -137,15 +118,15 @@ fn a_copy_that_the_broker_refuses_returns_or_blocks_costs_nothing() {
             "returned" | "full" => eventually("it was copied", || workers.report().retried == 1),
             _ => {
                 eventually("it is kept", || workers.report().paused == 1);
-                assert_eq!(world.broker.queue("orders").unwrap().unacked.len(), 1, "{fault}");
+                assert_eq!(setup.broker.queue("orders").unwrap().unacked.len(), 1, "{fault}");
             }
         }
-        world.broker.faults().unblock_publishers();
+        setup.broker.faults().unblock_publishers();
         if fault == "other arguments" {
-            world.connection.delete_queue(waiting, carrot::backend::Condition::ALWAYS).unwrap();
+            setup.connection.delete_queue(waiting, carrot::backend::Condition::ALWAYS).unwrap();
         }
         eventually("it is parked in the end", || {
-            world.clock.advance(Duration::from_secs(64));
+            setup.clock.advance(Duration::from_secs(64));
             workers.report().parked == 1
         });
         let report = workers.stop(SOON).unwrap();
@@ -187,19 +168,19 @@ fn a_waiting_queue_that_does_not_answer_holds_up_no_other_message() {
 
 #[test]
 fn stopping_gives_back_what_pauses_in_a_worker() {
-    let world = world();
+    let setup = setup();
     let queue = Queue::new("orders").single_active_consumer();
-    let consumer = world.connection.consumer(queue).retry(Retry::fixed(Duration::from_secs(600))).build().unwrap();
+    let consumer = setup.connection.consumer(queue).retry(Retry::fixed(Duration::from_secs(600))).build().unwrap();
     let (sender, handled) = mpsc::channel();
     let workers = consumer.workers(1).spawn(move |_: u32, _message: &Message| {
         sender.send(()).unwrap();
         Err::<(), _>("no")
     });
     let workers = workers.unwrap();
-    world.connection.publisher().routing_key("orders").build().unwrap().send_all(0..3_u32).unwrap();
+    setup.connection.publisher().routing_key("orders").build().unwrap().send_all(0..3_u32).unwrap();
     handled.recv_timeout(SOON).unwrap();
     let report = workers.stop(SOON).unwrap();
     assert_eq!((report.failed, report.given_back, report.unfinished), (1, 3, 0));
-    let view = world.broker.queue("orders").unwrap();
+    let view = setup.broker.queue("orders").unwrap();
     assert_eq!((view.ready.len(), view.unacked.len()), (3, 0));
 }
