@@ -1,5 +1,6 @@
 //! Handles one message of a run, and settles it.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -7,7 +8,7 @@ use crate::failure::{Breaker, Failure, FailureOutcome, FailurePolicy};
 use crate::handler::Handled;
 use crate::intake::Intake;
 use crate::message::Disposition;
-use crate::{Message, Report, Settlement};
+use crate::{Error, Message, Report, Settlement};
 
 /// The longest time for which a worker keeps one message over several attempts, before it requeues the message. A broker closes a channel
 /// that leaves a message unacknowledged for too long. One more pause can follow, so twice this is the most.
@@ -16,7 +17,10 @@ const LONGEST_HELD: Duration = Duration::from_secs(10 * 60);
 /// How the messages of one run went so far.
 #[derive(Debug)]
 pub(crate) struct Tally {
+    /// All but [`acknowledged`](Tally::acknowledged).
     report: Mutex<Report>,
+    /// Counted without the lock, which all workers share.
+    acknowledged: AtomicU64,
     first_failure: Mutex<Option<Arc<str>>>,
     breaker: Breaker,
 }
@@ -24,11 +28,13 @@ pub(crate) struct Tally {
 impl Tally {
     pub(crate) fn new(policy: &FailurePolicy) -> Tally {
         let breaker = Breaker::new(policy.settings().pause_after, policy.clock().clone());
-        Tally { report: Mutex::default(), first_failure: Mutex::default(), breaker }
+        Tally { report: Mutex::default(), acknowledged: AtomicU64::new(0), first_failure: Mutex::default(), breaker }
     }
 
     pub(crate) fn report(&self) -> Report {
-        *self.lock()
+        let mut report = *self.lock();
+        report.acknowledged = self.acknowledged.load(Ordering::Acquire);
+        report
     }
 
     pub(crate) fn first_failure(&self) -> Option<String> {
@@ -151,26 +157,32 @@ fn count_outcome(tally: &Tally, outcome: &FailureOutcome) {
 
 /// Counts the settlement first, because a test that sees the message gone reads the report.
 fn settle(mut message: Message, settlement: &Settlement, tally: &Tally) {
-    fn counter<'a>(report: &'a mut Report, settlement: &Settlement) -> &'a mut u64 {
-        match settlement {
-            Settlement::Reject => &mut report.rejected,
-            Settlement::Requeue => &mut report.requeued,
-            _ => &mut report.acknowledged,
-        }
-    }
-    let disposition = match settlement {
-        Settlement::Reject => Disposition::Reject,
-        Settlement::Requeue => Disposition::Return,
-        _ => Disposition::Ack,
+    let (disposition, counter): (_, fn(&mut Report) -> &mut u64) = match settlement {
+        Settlement::Reject => (Disposition::Reject, |report| &mut report.rejected),
+        Settlement::Requeue => (Disposition::Return, |report| &mut report.requeued),
+        _ => return acknowledge(message, tally),
     };
-    tally.count(|report| counter(report, settlement));
+    tally.count(counter);
     if let Err(error) = message.settle(disposition) {
         let mut report = tally.lock();
-        *counter(&mut report, settlement) -= 1;
+        *counter(&mut report) -= 1;
         report.stale += 1;
         drop(report);
-        log::debug!("message {} of queue {:?} could not be settled: {error}", message.delivery_tag(), message.queue());
+        log_stale(&message, &error);
     }
+}
+
+fn acknowledge(mut message: Message, tally: &Tally) {
+    tally.acknowledged.fetch_add(1, Ordering::AcqRel);
+    if let Err(error) = message.settle(Disposition::Ack) {
+        tally.acknowledged.fetch_sub(1, Ordering::AcqRel);
+        tally.count(|report| &mut report.stale);
+        log_stale(&message, &error);
+    }
+}
+
+fn log_stale(message: &Message, error: &Error) {
+    log::debug!("message {} of queue {:?} could not be settled: {error}", message.delivery_tag(), message.queue());
 }
 
 fn give_back(mut message: Message) {

@@ -1,5 +1,6 @@
 //! Pauses a whole consumer while its handler fails every time.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -15,6 +16,8 @@ pub(crate) struct Breaker {
     limit: Option<u32>,
     clock: Clock,
     state: Mutex<State>,
+    /// Whether the handler failed since its last success. For workers that ask without the lock, which all share.
+    failing: AtomicBool,
 }
 
 #[derive(Debug, Default)]
@@ -27,13 +30,17 @@ struct State {
 
 impl Breaker {
     pub(crate) fn new(limit: Option<u32>, clock: Clock) -> Breaker {
-        Breaker { limit, clock, state: Mutex::default() }
+        Breaker { limit, clock, state: Mutex::default(), failing: AtomicBool::new(false) }
     }
 
     /// Notes how a handler did. After a pause, the first failure starts the next one.
     pub(crate) fn note(&self, failed: bool, queue: &str) {
         let Some(limit) = self.limit else { return };
+        if !failed && !self.failing.load(Ordering::Acquire) {
+            return;
+        }
         let mut state = self.lock();
+        self.failing.store(failed, Ordering::Release);
         if !failed {
             let before = std::mem::take(&mut *state);
             drop(state);
@@ -57,7 +64,7 @@ impl Breaker {
 
     /// Blocks until no pause is on, or `given_up` holds.
     pub(crate) fn wait(&self, given_up: &dyn Fn() -> bool) {
-        if self.limit.is_none() {
+        if !self.failing.load(Ordering::Acquire) {
             return;
         }
         let Some(until) = self.lock().until else { return };
