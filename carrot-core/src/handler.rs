@@ -1,5 +1,7 @@
+use std::cell::Cell;
 use std::error::Error as StdError;
 use std::fmt;
+use std::sync::Arc;
 
 use serde::de::DeserializeOwned;
 
@@ -184,18 +186,21 @@ pub(crate) fn handle<T: DeserializeOwned>(
     policy: &FailurePolicy,
     receive: impl FnOnce(T, &Message) -> Result<Settlement, HandlerError>,
 ) -> Handled {
-    let payload = match guard(|| message.decode()) {
-        Ok(Ok(payload)) => payload,
-        Ok(Err(error)) => return undecodable(message, policy, error),
+    let decoded = Cell::new(false);
+    let result = guard(|| {
+        let payload = message.decode()?;
+        decoded.set(true);
+        Ok(receive(payload, message))
+    });
+    match result {
+        Ok(Ok(result)) => outcome(Ok(result)),
+        Ok(Err(error)) => undecodable(message, policy, error),
+        Err(panic) if decoded.get() => outcome(Err(panic)),
         Err(panic) => {
-            let error = Error::Decode {
-                content_type: message.properties().content_type().unwrap_or_default().to_string(),
-                source: std::sync::Arc::new(Panicked(panic)),
-            };
-            return undecodable(message, policy, error);
+            let content_type = message.properties().content_type().unwrap_or_default().to_string();
+            undecodable(message, policy, Error::Decode { content_type, source: Arc::new(Panicked(panic)) })
         }
-    };
-    outcome(guard(|| receive(payload, message)))
+    }
 }
 
 /// A panic of a `Deserialize`, as an error.

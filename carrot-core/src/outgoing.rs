@@ -196,16 +196,21 @@ impl<'a> Outgoing<'a> {
     }
 }
 
+/// Whole blocks at aligned addresses, which are checked for UTF-8 many bytes at a time.
+#[repr(align(16))]
+struct Digits([u8; 32]);
+
 /// 128 random bits, as base64 for URLs has them.
 fn random_id() -> ShortString {
+    const LENGTH: usize = 22;
     const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
     let mut bits = fastrand::u128(..);
-    let id: [u8; 22] = std::array::from_fn(|_| {
-        let digit = DIGITS[(bits & 0x3f) as usize];
+    let mut id = Digits([b'-'; 32]);
+    for place in &mut id.0[..LENGTH] {
+        *place = DIGITS[(bits & 0x3f) as usize];
         bits >>= 6;
-        digit
-    });
-    ShortString::inline(str::from_utf8(&id).unwrap_or_default())
+    }
+    ShortString::inline(str::from_utf8(&id.0).ok().and_then(|text| text.get(..LENGTH)).unwrap_or_default())
 }
 
 #[cfg(test)]
