@@ -3,8 +3,6 @@
 //! A method or content header has to fit one frame. RabbitMQ closes the connection over one that does not, so drivers refuse it before it
 //! leaves; bodies are split over as many frames as they take.
 
-use std::convert::Infallible;
-
 use crate::backend::{ConsumeOptions, Declare, Delete, Publication};
 use crate::{Binding, Destination, Error, Headers, Properties, Result, Value};
 
@@ -40,13 +38,8 @@ fn value_size(value: &Value) -> usize {
     }
 }
 
-fn properties_size(properties: &Properties) -> usize {
-    let mut strings = 0;
-    let Ok(()) = properties.try_each_string(|_, text| -> std::result::Result<(), Infallible> {
-        strings += short(text);
-        Ok(())
-    });
-    strings
+fn properties_size(properties: &Properties, string_bytes: usize) -> usize {
+    string_bytes
         + properties.headers().map_or(0, table_size)
         + properties.delivery_mode().map_or(0, |_| 1)
         + properties.priority().map_or(0, |_| 1)
@@ -70,9 +63,10 @@ fn fits(field: &'static str, payload: usize, frame_max: usize) -> Result<()> {
 /// # Errors
 /// [`Error::Invalid`] naming the field; `headers` if the properties together do not fit a frame of `frame_max` bytes.
 pub fn check_publication(publication: &Publication<'_>, frame_max: usize) -> Result<usize> {
-    publication.validate()?;
     let content = publication.content;
-    let header = HEADER + properties_size(&content.properties);
+    let string_bytes = content.properties.string_bytes();
+    publication.validate_with(string_bytes)?;
+    let header = HEADER + properties_size(&content.properties, string_bytes);
     fits("headers", header, frame_max)?;
     let method = PUBLISH + short(&content.exchange) + short(&content.routing_key);
     let body_frames = content.body.len().div_ceil(frame_max - FRAME_OVERHEAD);
@@ -155,7 +149,7 @@ mod tests {
     #[test]
     fn other_properties_count_towards_the_header_frame() {
         let properties = Properties::new().with_delivery_mode(DeliveryMode::Persistent).with_timestamp(1).with_priority(1).with_kind("abc");
-        assert_eq!(properties_size(&properties), 1 + 8 + 1 + 4);
+        assert_eq!(properties_size(&properties, properties.string_bytes()), 1 + 8 + 1 + 4);
     }
 
     #[test]

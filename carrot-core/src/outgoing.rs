@@ -196,21 +196,19 @@ impl<'a> Outgoing<'a> {
     }
 }
 
-/// Whole blocks at aligned addresses, which are checked for UTF-8 many bytes at a time.
-#[repr(align(16))]
-struct Digits([u8; 32]);
-
 /// 128 random bits, as base64 for URLs has them.
 fn random_id() -> ShortString {
-    const LENGTH: usize = 22;
     const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
     let mut bits = fastrand::u128(..);
-    let mut id = Digits([b'-'; 32]);
-    for place in &mut id.0[..LENGTH] {
-        *place = DIGITS[(bits & 0x3f) as usize];
-        bits >>= 6;
-    }
-    ShortString::inline(str::from_utf8(&id.0).ok().and_then(|text| text.get(..LENGTH)).unwrap_or_default())
+    let words: [u64; 3] = std::array::from_fn(|_| {
+        (0..64).step_by(8).fold(0, |word, shift| {
+            let digit = DIGITS[(bits & 0x3f) as usize];
+            bits >>= 6;
+            word | u64::from(digit) << shift
+        })
+    });
+    let digits = words.map(u64::to_le_bytes);
+    ShortString::inline(str::from_utf8(&digits.as_flattened()[..22]).unwrap_or_default())
 }
 
 #[cfg(test)]

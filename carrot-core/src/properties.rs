@@ -244,6 +244,16 @@ impl Properties {
         Ok(())
     }
 
+    /// How many bytes the strings take as AMQP short strings, their lengths included.
+    pub(crate) fn string_bytes(&self) -> usize {
+        let mut bytes = 0;
+        let Ok(()) = self.try_each_string(|_, text| -> Result<(), Infallible> {
+            bytes += 1 + text.len();
+            Ok(())
+        });
+        bytes
+    }
+
     /// Sets the message id if there is none.
     pub(crate) fn ensure_message_id(&mut self, make: impl FnOnce() -> ShortString) {
         self.message_id.get_or_insert_with(make);

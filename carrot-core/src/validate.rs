@@ -111,10 +111,17 @@ impl Publication<'_> {
     /// # Errors
     /// [`Error::Invalid`]: the exchange, the routing key or a string property of over 255 bytes; a header table as [`table`] refuses it.
     pub fn validate(&self) -> Result<()> {
+        self.validate_with(self.content.properties.string_bytes())
+    }
+
+    /// As [`validate`](Publication::validate), for who knows how many bytes the string properties have together.
+    pub(crate) fn validate_with(&self, string_bytes: usize) -> Result<()> {
         short_string("exchange", &self.content.exchange)?;
         short_string("routing key", &self.content.routing_key)?;
         let properties = &self.content.properties;
-        properties.try_each_string(short_string)?;
+        if string_bytes > SHORT_STRING {
+            properties.try_each_string(short_string)?;
+        }
         properties.headers().map_or(Ok(()), |headers| table("headers", headers))
     }
 }
