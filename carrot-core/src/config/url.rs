@@ -149,7 +149,7 @@ fn parse_host(text: &str, several: bool) -> Result<Host> {
                 return Err(Error::config("host", "a '[' without its ']'"));
             };
             let address = decode("host", address)?;
-            let (bare, _zone) = address.split_once('%').unwrap_or((&address, ""));
+            let bare = address.split_once('%').map_or(&*address, |(bare, _zone)| bare);
             if bare.parse::<Ipv6Addr>().is_err() {
                 return Err(Error::config("host", "what stands in brackets is not an IPv6 address"));
             }

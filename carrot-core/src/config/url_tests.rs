@@ -100,6 +100,7 @@ fn mistakes_are_named() {
         ("amqp://h:", "port"),
         ("amqp://::1", "host"),
         ("amqp://[::1", "host"),
+        ("amqp://[::%25]", "host"),
         ("amqp://[::1]x", "host"),
         ("amqp://[nonsense]", "host"),
         ("amqp://foo[::1]", "host"),

@@ -54,7 +54,10 @@ impl ConnectionOptions {
         }
         for host in &self.hosts {
             string("host", &host.name)?;
-            let (bare, _zone) = host.name.split_once('%').unwrap_or((&host.name, ""));
+            let bare = host.name.split_once('%').map_or(&*host.name, |(bare, _zone)| bare);
+            if host.name.ends_with('%') {
+                return Err(Error::config("host", "the zone after the % of an IPv6 address is empty"));
+            }
             let address = bare.parse::<std::net::Ipv6Addr>().is_ok();
             if host.name.is_empty() || !address && host.name.contains(|character: char| !is_of_a_name(character)) {
                 return Err(Error::config("host", "must be a name, an IPv4 address or an IPv6 address, without port"));
