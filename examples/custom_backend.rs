@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use carrot::backend::{
     Acknowledgement, Backend, Capabilities, ChannelOptions, Clock, Connector, ConsumeOptions, Content, Declare, Declared, Delete, Deleted,
-    Delivery, DeliveryTag, Event, Extent, Outcome, Publication, PublishTag, Rejection, Status, Subscription,
+    Delivery, DeliveryTag, Event, Extent, Outcome, Publication, PublishTag, Rejection, Role, Status, Subscription,
 };
 use carrot::{Connection, Error, Result};
 use carrot_conformance::{Features, Harness, Tier, matrix};
@@ -211,7 +211,15 @@ impl Connector for ShelfConnector {
         Ok(())
     }
 
-    fn status(&self) -> Status {
+    fn connect(&self, _role: Role, _timeout: Duration) -> Result<()> {
+        if *self.closed.lock().expect("no code panics with this lock held") { Err(Error::closed("connection")) } else { Ok(()) }
+    }
+
+    fn endpoint(&self) -> String {
+        "a shelf in this process".into()
+    }
+
+    fn status(&self, _role: Role) -> Status {
         Status::new(!*self.closed.lock().expect("no code panics with this lock held"), None)
     }
 

@@ -84,9 +84,9 @@ use std::sync::Arc;
 pub use carrot_core::{
     Binding, BodyReader, Cause, Codec, Codecs, Connection, ConnectionOptions, Consumer, ConsumerBuilder, ConsumerDefinition, Credentials,
     Death, DeliveryMode, Destination, Drain, Encodable, Error, Exchange, ExchangeKind, Format, FormatError, Handler, HandlerError, Headers,
-    Host, IntoBody, IntoSettlement, Message, Messages, Outgoing, Overflow, Pem, Properties, Publisher, PublisherBuilder,
-    PublisherDefinition, Queue, Receipt, Report, Result, Retry, Returned, Scheme, Secret, Settlement, StopHandle, TlsOptions, Value,
-    Workers, WorkersBuilder, backend,
+    Host, IntoBody, IntoHandlerError, IntoSettlement, Message, Messages, Outgoing, Overflow, Pem, Properties, Publisher, PublisherBuilder,
+    PublisherDefinition, Queue, Receipt, Report, Result, Retry, Returned, Role, Scheme, Secret, Settlement, StopHandle, Timestamp,
+    TlsOptions, Value, Workers, WorkersBuilder, backend,
 };
 
 #[cfg(feature = "memory")]
@@ -121,6 +121,53 @@ where
     let connection = Connection::with_options(connector(&options)?, &options);
     connection.open()?;
     Ok(connection)
+}
+
+/// Connects as [`connect`], and waits for a broker that is not up yet: programs start before brokers.
+///
+/// Blocks until connected, `duration` at most.
+///
+/// # Errors
+/// As [`connect`]. [`Error::Connect`] names the address, how long it was tried, and the last failure. [`Error::Config`] and
+/// [`Error::Authentication`] are told at once.
+///
+/// ```no_run
+/// use std::time::Duration;
+///
+/// let connection = carrot::connect_within("amqp://mq.example", Duration::from_secs(60))?;
+/// # Ok::<(), carrot::Error>(())
+/// ```
+pub fn connect_within<O>(options: O, duration: std::time::Duration) -> Result<Connection>
+where
+    O: TryInto<ConnectionOptions>,
+    O::Error: Into<Error>,
+{
+    let options = options.try_into().map_err(Into::into)?;
+    let connection = Connection::with_options(connector(&options)?, &options);
+    connection.open_within(duration)?;
+    Ok(connection)
+}
+
+/// Makes a connection without a broker: its publishers and consumers can be built while the broker is away.
+///
+/// Does not block. Each publisher and consumer connects in the background, and again whenever its connection is lost. What is wrong with the
+/// address, the password or a declaration is told by the first call that needs the broker.
+///
+/// # Errors
+/// [`Error::Config`] if an option is unusable, or asks for a feature that is not compiled in.
+///
+/// ```no_run
+/// let connection = carrot::connect_lazily("amqp://mq.example")?;
+/// let publisher = connection.publisher().queue("orders").build()?; // no broker needed yet
+/// # Ok::<(), carrot::Error>(())
+/// ```
+pub fn connect_lazily<O>(options: O) -> Result<Connection>
+where
+    O: TryInto<ConnectionOptions>,
+    O::Error: Into<Error>,
+{
+    let options = options.try_into().map_err(Into::into)?;
+    Ok(Connection::lazy(connector(&options)?, &options))
 }
 
 /// Connects as the environment says: to `CARROT_URL`; else to `AMQP_SERVER` or `AMQP_HOST`, with `AMQP_PORT`, `AMQP_USER`, `AMQP_PASSWORD` and

@@ -1,5 +1,4 @@
 //! Every conformance case on a real broker, at the address in `CARROT_TEST_AMQP_URL`.
-#![cfg(feature = "amqp")]
 
 use std::env;
 use std::sync::Arc;

@@ -1,5 +1,4 @@
 //! The conformance kit itself: each case named here fails on a broker that is wrong in the way it is about.
-#![cfg(feature = "memory")]
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -10,7 +9,7 @@ use carrot_backend_memory::Broker;
 use carrot_conformance::{Feature, Features, Harness, Tier, Verdict, cases, matrix};
 use carrot_core::backend::{
     Acknowledgement, Backend, Capabilities, ChannelOptions, Clock, Connector, ConsumeOptions, Content, Declare, Declared, Delete, Deleted,
-    Delivery, DeliveryTag, Event, Extent, Outcome, Publication, PublishTag, Rejection, Status, Subscription,
+    Delivery, DeliveryTag, Event, Extent, Outcome, Publication, PublishTag, Rejection, Role, Status, Subscription,
 };
 use carrot_core::{Error, Result};
 
@@ -76,8 +75,16 @@ impl Connector for Wrong<Arc<dyn Connector>> {
         self.inner.close(timeout)
     }
 
-    fn status(&self) -> Status {
-        self.inner.status()
+    fn connect(&self, role: Role, timeout: Duration) -> Result<()> {
+        self.inner.connect(role, timeout)
+    }
+
+    fn endpoint(&self) -> String {
+        self.inner.endpoint()
+    }
+
+    fn status(&self, role: Role) -> Status {
+        self.inner.status(role)
     }
 
     fn capabilities(&self) -> Capabilities {

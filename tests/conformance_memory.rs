@@ -1,5 +1,4 @@
 //! Every conformance case on the memory broker: with a clock that the tests turn, and with the real one.
-#![cfg(feature = "memory")]
 
 use std::sync::Arc;
 use std::thread;

@@ -1,6 +1,5 @@
 //! What is logged of failed messages: one line each, and nothing in it as a stranger wrote it.
 
-#![cfg(feature = "memory")]
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 use std::sync::{Mutex, mpsc};

@@ -1,5 +1,5 @@
 //! Threads, file descriptors and queues return to where they were, on the memory broker; the AMQP backend has a test of its own.
-#![cfg(all(target_os = "linux", feature = "memory"))]
+#![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 use std::fs;
@@ -52,7 +52,7 @@ fn connections() {
     let broker = Broker::named("leaks");
     leaves_nothing(&broker, |round| {
         let connection = carrot::connect(ConnectionOptions::memory_named("leaks")).unwrap();
-        connection.on_disconnect(|_| ());
+        connection.on_disconnect(|_, _| ());
         let consumer = connection.consumer(Queue::server_named()).build().unwrap();
         let publisher = connection.publisher().routing_key(consumer.queue().unwrap()).build().unwrap();
         publisher.send(&round).unwrap();

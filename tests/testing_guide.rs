@@ -1,5 +1,4 @@
 //! The tests of the example that docs/testing.md explains, and that the page shows what the example says.
-#![cfg(feature = "memory")]
 
 #[path = "../examples/unit_test.rs"]
 #[allow(dead_code, reason = "its main function is for running it")]

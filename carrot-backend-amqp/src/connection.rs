@@ -5,7 +5,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use amiquip::ConnectionBlockedNotification;
-use carrot_core::backend::{Capabilities, Event};
+use carrot_core::backend::{Capabilities, Event, Role};
 use carrot_core::{ConnectionOptions, Error, Result};
 use crossbeam_channel::{Receiver, RecvTimeoutError, SendError, at, bounded, never, select};
 use log::{debug, info, warn};
@@ -42,6 +42,7 @@ pub(crate) struct Open {
 /// What the connection, its keeper and its channels know in common.
 #[derive(Debug)]
 pub(crate) struct Life {
+    role: Role,
     name: String,
     endpoint: String,
     amqp: Lending<amiquip::Connection>,
@@ -85,18 +86,20 @@ impl Connection {
     /// Connects, and starts the keeper.
     pub(crate) fn open(
         options: &Arc<ConnectionOptions>,
-        name: String,
+        role: Role,
         attempt: &Arc<Attempt>,
         events: &Arc<Events>,
         turns: &Arc<Turns>,
         timeout: Duration,
         deadline: Instant,
     ) -> Result<Arc<Connection>> {
+        let name = format!("{} ({role})", options.name);
         let mut dialed = dial::dial(options, name.clone(), attempt, timeout, deadline)?;
         let (watchdog, woken) = Watchdog::new();
         let notifications = dialed.amqp.listen_for_connection_blocked();
         dialed.wire.calls.take_turns(turns);
         let life = Arc::new(Life {
+            role,
             name,
             endpoint: dialed.endpoint,
             capabilities: capabilities::read(dialed.amqp.server_properties()),
@@ -212,7 +215,7 @@ impl Life {
         if let Telling::Later(early) = std::mem::replace(&mut state.telling, Telling::Now)
             && let Some(events) = self.events.upgrade()
         {
-            events.push(Event::Connected);
+            events.push(Event::Connected { role: self.role });
             early.into_iter().for_each(|event| events.push(event));
             drop(state);
             events.tell();
@@ -281,14 +284,18 @@ impl Life {
                 Some(reason) => Error::disconnected(reason),
                 None => error,
             };
+            let error = match error {
+                Error::Disconnected { reason, source } => Error::Disconnected { reason: format!("{}: {reason}", self.endpoint), source },
+                other => other,
+            };
             match &error {
                 Error::Closed { .. } => info!("{} closed its connection to {}", self.name, self.endpoint),
-                lost => warn!("{} at {}: {lost}", self.name, self.endpoint),
+                lost => warn!("{}: {lost}", self.name),
             }
             state.death = Some(error.clone());
             match error {
                 Error::Closed { .. } => drop(state),
-                lost => self.tell(state, Event::Disconnected(lost)),
+                error => self.tell(state, Event::Disconnected { role: self.role, error }),
             }
         } else {
             drop(state);

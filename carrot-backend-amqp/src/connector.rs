@@ -10,7 +10,7 @@ use carrot_core::{ConnectionOptions, Error, Result, Scheme};
 use crate::channel::Channel;
 use crate::connection::Connection;
 use crate::core::Core;
-use crate::dial::Attempt;
+use crate::dial::{self, Attempt};
 use crate::events::{Events, Observer};
 use crate::time::deadline_after;
 use crate::turns::Turns;
@@ -26,11 +26,11 @@ use crate::turns::Turns;
 /// ```no_run
 /// use std::time::Duration;
 ///
-/// use carrot_backend_amqp::AmqpConnector;
-/// use carrot_core::backend::{ChannelOptions, Connector, Declare};
-/// use carrot_core::{ConnectionOptions, Queue};
+/// use carrot::amqp::AmqpConnector;
+/// use carrot::backend::{ChannelOptions, Connector, Declare};
+/// use carrot::{ConnectionOptions, Queue};
 ///
-/// # fn main() -> carrot_core::Result<()> {
+/// # fn main() -> carrot::Result<()> {
 /// let connector = AmqpConnector::new(&ConnectionOptions::new().host("localhost"))?;
 /// let channel = connector.open(&ChannelOptions::publish(), Duration::from_secs(10))?;
 /// channel.declare(Declare::Queue(&Queue::new("jobs")))?;
@@ -63,8 +63,8 @@ impl AmqpConnector {
             options: Arc::new(options.clone()),
             events: Arc::default(),
             clock: Clock::real(),
-            publishing: Lane::new("publish"),
-            consuming: Lane::new("consume"),
+            publishing: Lane::new(Role::Publish),
+            consuming: Lane::new(Role::Consume),
         })
     }
 
@@ -97,6 +97,14 @@ impl Connector for AmqpConnector {
         }
     }
 
+    fn connect(&self, role: Role, timeout: Duration) -> Result<()> {
+        self.connection(role, timeout, deadline_after(timeout)).map(drop)
+    }
+
+    fn endpoint(&self) -> String {
+        dial::endpoints(&self.options)
+    }
+
     fn close(&self, timeout: Duration) -> Result<()> {
         let deadline = deadline_after(timeout);
         let ends = [self.publishing.end(), self.consuming.end()];
@@ -112,10 +120,8 @@ impl Connector for AmqpConnector {
         results.into_iter().collect()
     }
 
-    fn status(&self) -> Status {
-        let opened: Vec<_> = [&self.publishing, &self.consuming].into_iter().filter_map(Lane::status).collect();
-        let connected = !opened.is_empty() && opened.iter().all(|status| status.connected);
-        Status::new(connected, opened.into_iter().find_map(|status| status.blocked))
+    fn status(&self, role: Role) -> Status {
+        self.lane(role).status()
     }
 
     fn capabilities(&self) -> Capabilities {
@@ -145,7 +151,7 @@ fn open_channel(connection: &Arc<Connection>, options: &ChannelOptions, timeout:
 
 /// At most one connection, and the channels on it.
 struct Lane {
-    purpose: &'static str,
+    role: Role,
     state: Mutex<LaneState>,
     changed: Condvar,
     turns: Arc<Turns>,
@@ -168,22 +174,20 @@ enum Place {
 }
 
 impl Lane {
-    fn new(purpose: &'static str) -> Lane {
+    fn new(role: Role) -> Lane {
         let state = LaneState { place: Place::Empty, opened: false, capabilities: None, channels: Vec::new() };
-        Lane { purpose, state: Mutex::new(state), changed: Condvar::new(), turns: Arc::default() }
+        Lane { role, state: Mutex::new(state), changed: Condvar::new(), turns: Arc::default() }
     }
 
     fn lock(&self) -> MutexGuard<'_, LaneState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// How it stands, if there has been a connection.
-    fn status(&self) -> Option<Status> {
-        let state = self.lock();
-        state.opened.then(|| match &state.place {
+    fn status(&self) -> Status {
+        match &self.lock().place {
             Place::Open(connection) => Status::new(connection.life().is_alive(), connection.life().blocked()),
             Place::Empty | Place::Opening(_) | Place::Closed => Status::default(),
-        })
+        }
     }
 
     /// The live connection, or a new one; and whether it is new. One thread makes it, the others wait for it.
@@ -214,9 +218,8 @@ impl Lane {
         drop(state);
         drop(dead);
 
-        let name = format!("{} ({})", options.name, self.purpose);
         let timeout = timeout.min(options.connect_timeout);
-        let opened = Connection::open(options, name, &attempt, events, &self.turns, timeout, deadline.min(deadline_after(timeout)));
+        let opened = Connection::open(options, self.role, &attempt, events, &self.turns, timeout, deadline.min(deadline_after(timeout)));
 
         let mut state = self.lock();
         let result = match (&state.place, opened) {

@@ -93,6 +93,7 @@ pub(crate) fn dial(
     timeout: Duration,
     deadline: Instant,
 ) -> Result<Dialed> {
+    let started = Instant::now();
     let (done, result) = bounded(1);
     let worker = (Arc::clone(options), Arc::clone(attempt));
     thread::Builder::new()
@@ -107,7 +108,7 @@ pub(crate) fn dial(
             }
         })
         .map_err(|error| connect_error(&endpoints(options), "no thread could be started", Some(error)))?;
-    match result.recv_deadline(deadline) {
+    let dialed = match result.recv_deadline(deadline) {
         Ok(dialed) => dialed,
         Err(RecvTimeoutError::Timeout) => {
             attempt.abandon();
@@ -115,14 +116,18 @@ pub(crate) fn dial(
             Err(overdue(&step, timeout))
         }
         Err(RecvTimeoutError::Disconnected) => Err(connect_error(&endpoints(options), "the driver panicked", None)),
-    }
+    };
+    dialed.map_err(|error| match error {
+        Error::Connect { endpoint, reason, source, .. } => Error::Connect { endpoint, reason, tried: started.elapsed(), source },
+        other => other,
+    })
 }
 
 fn overdue(step: &str, after: Duration) -> Error {
     Error::timeout(format!("opening a connection ({step})"), after)
 }
 
-fn endpoints(options: &ConnectionOptions) -> String {
+pub(crate) fn endpoints(options: &ConnectionOptions) -> String {
     options.addresses().map(|(name, port)| endpoint(name, port)).collect::<Vec<_>>().join(", ")
 }
 
@@ -132,7 +137,7 @@ fn endpoint(name: &str, port: u16) -> String {
 
 fn connect_error(endpoint: &str, reason: &str, source: Option<io::Error>) -> Error {
     let source = source.map(|error| Arc::new(error) as carrot_core::Cause);
-    Error::Connect { endpoint: endpoint.to_string(), reason: reason.to_string(), source }
+    Error::connect(endpoint, reason, Duration::ZERO, source)
 }
 
 /// Why one address was given up.
@@ -202,19 +207,14 @@ impl Dialer<'_> {
             0 => connect_error(&endpoints(self.options), "the name has no address", None),
             1 => failures.remove(0),
             _ => {
-                let mut source = None;
                 let reasons: Vec<String> = failures
                     .into_iter()
                     .map(|failure| match failure {
-                        Error::Connect { endpoint, reason, source: cause } => {
-                            let text = cause.as_ref().map_or_else(String::new, |cause| format!(": {cause}"));
-                            source = source.take().or(cause);
-                            format!("{endpoint}: {reason}{text}")
-                        }
+                        Error::Connect { endpoint, reason, .. } => format!("{endpoint}: {reason}"),
                         other => other.to_string(),
                     })
                     .collect();
-                Error::Connect { endpoint: endpoints(self.options), reason: reasons.join("; "), source: None }
+                connect_error(&endpoints(self.options), &reasons.join("; "), None)
             }
         }
     }

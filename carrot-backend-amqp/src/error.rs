@@ -2,6 +2,7 @@
 
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
 use amiquip::Error as AmqpError;
 use carrot_core::backend::printable;
@@ -72,7 +73,8 @@ pub(crate) fn death(result: Result<(), AmqpError>) -> Error {
         Err(error) => error,
     };
     let (reason, source) = explain(error);
-    Error::Disconnected { reason: reason.to_string(), source }
+    let reason = source.as_ref().map_or_else(|| reason.to_string(), |source| format!("{reason}: {source}"));
+    Error::Disconnected { reason, source }
 }
 
 fn is_refused(error: &io::Error) -> bool {
@@ -110,7 +112,7 @@ pub(crate) struct Attempted<'a> {
 pub(crate) fn handshake(error: AmqpError, attempted: &Attempted<'_>) -> Option<Error> {
     let refused =
         |reason: String| Error::Authentication { endpoint: attempted.endpoint.to_string(), user: attempted.user.to_string(), reason };
-    let connect = |reason: String, source: Option<Cause>| Error::Connect { endpoint: attempted.endpoint.to_string(), reason, source };
+    let connect = |reason: String, source: Option<Cause>| Error::connect(attempted.endpoint, reason, Duration::ZERO, source);
     Some(match error {
         AmqpError::ConnectionTimeout => return None,
         AmqpError::InvalidCredentials | AmqpError::IoThreadPanic if !attempted.ended_by_peer => return None,

@@ -89,6 +89,7 @@ impl fmt::Debug for Events {
 mod tests {
     use std::time::Duration;
 
+    use carrot_core::backend::Role;
     use crossbeam_channel::unbounded;
 
     use super::*;
@@ -100,7 +101,7 @@ mod tests {
         let events = Arc::new(Events::default());
         let (heard, told) = unbounded();
         let early = heard.clone();
-        events.push(Event::Connected);
+        events.push(Event::Connected { role: Role::Publish });
         events.observe(Arc::new(move |event: &Event| early.send(("early", format!("{event:?}"))).unwrap_or_default()));
         events.push(Event::Blocked("alarm".into()));
         events.observe(Arc::new(move |event: &Event| heard.send(("late", format!("{event:?}"))).unwrap_or_default()));
@@ -118,7 +119,7 @@ mod tests {
         events.observe(Arc::new(|_: &Event| panic!("an observer panics; this is part of the test")));
         events.observe(Arc::new(move |_: &Event| heard.send(()).unwrap_or_default()));
         for _ in 0..2 {
-            events.push(Event::Connected);
+            events.push(Event::Connected { role: Role::Publish });
             events.tell();
             assert!(told.recv_timeout(LONG).is_ok());
         }

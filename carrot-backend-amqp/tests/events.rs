@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use carrot_backend_amqp::AmqpConnector;
-use carrot_core::backend::{Backend, ChannelOptions, Connector, Content, Declare, Event, Publication, Status};
+use carrot_core::backend::{Backend, ChannelOptions, Connector, Content, Declare, Event, Publication, Role, Status};
 use carrot_core::{ConnectionOptions, Error, Queue};
 use crossbeam_channel::{Receiver, unbounded};
 use support::fake::{Fake, Script};
@@ -54,15 +54,15 @@ fn a_loss_is_told_with_its_cause_and_so_is_the_next_connection() {
     let fake = Fake::start(Script::HangsUp);
     let connector = connector(&fake);
     let events = observe(&connector);
-    assert_eq!(connector.status(), Status::default());
+    assert_eq!(connector.status(Role::Publish), Status::default());
     for _ in 0..2 {
         let channel = open(&connector);
-        assert!(matches!(next(&events), Event::Connected));
-        assert_eq!(connector.status(), connected());
+        assert!(matches!(next(&events), Event::Connected { .. }));
+        assert_eq!(connector.status(Role::Publish), connected());
         let error = channel.declare(Declare::Queue(&Queue::new("q"))).unwrap_err();
-        let Event::Disconnected(told) = next(&events) else { panic!() };
+        let Event::Disconnected { role: Role::Publish, error: told } = next(&events) else { panic!() };
         assert_eq!(told.to_string(), error.to_string());
-        assert_eq!(connector.status(), Status::default());
+        assert_eq!(connector.status(Role::Publish), Status::default());
     }
     assert_no_more(&events, connector);
 }
@@ -74,14 +74,15 @@ fn a_connection_that_is_lost_beside_a_living_one_shows() {
     let events = observe(&connector);
     let publishing = open(&connector);
     let consuming = connector.open(&ChannelOptions::consume(), LONG).unwrap();
-    assert_eq!(connector.status(), connected());
+    assert_eq!(connector.status(Role::Publish), connected());
     publish(&*consuming);
-    assert!(matches!((next(&events), next(&events)), (Event::Connected, Event::Connected)));
-    assert!(matches!(next(&events), Event::Disconnected(_)));
-    assert!(!connector.status().connected);
+    assert!(matches!((next(&events), next(&events)), (Event::Connected { .. }, Event::Connected { .. })));
+    assert!(matches!(next(&events), Event::Disconnected { role: Role::Consume, .. }));
+    assert!(!connector.status(Role::Consume).connected);
+    assert_eq!(connector.status(Role::Publish), connected());
     drop(consuming);
     let _consuming = connector.open(&ChannelOptions::consume(), LONG).unwrap();
-    assert_eq!(connector.status(), connected());
+    assert_eq!(connector.status(Role::Consume), connected());
     drop(publishing);
 }
 
@@ -91,10 +92,10 @@ fn what_this_program_closes_is_not_told() {
     let connector = connector(&fake);
     let events = observe(&connector);
     let channel = open(&connector);
-    assert!(matches!(next(&events), Event::Connected));
+    assert!(matches!(next(&events), Event::Connected { .. }));
     // The peer does not answer, so the connection has to be cut.
     assert!(matches!(connector.close(Duration::from_millis(200)), Err(Error::Timeout { .. })));
-    assert_eq!(connector.status(), Status::default());
+    assert_eq!(connector.status(Role::Publish), Status::default());
     drop(channel);
     assert_no_more(&events, connector);
 }
@@ -105,13 +106,13 @@ fn an_alarm_and_its_end_are_told() {
     let connector = connector(&fake);
     let events = observe(&connector);
     let channel = open(&connector);
-    assert!(matches!(next(&events), Event::Connected));
+    assert!(matches!(next(&events), Event::Connected { .. }));
     publish(&*channel);
     assert!(matches!(next(&events), Event::Blocked(reason) if reason == "low memory"));
-    assert_eq!(connector.status(), Status::new(true, Some("low memory".into())));
+    assert_eq!(connector.status(Role::Publish), Status::new(true, Some("low memory".into())));
     publish(&*channel);
     assert!(matches!(next(&events), Event::Unblocked));
-    assert_eq!(connector.status(), connected());
+    assert_eq!(connector.status(Role::Publish), connected());
 }
 
 #[test]
@@ -123,21 +124,21 @@ fn an_observer_may_panic_and_may_call_the_connector() {
     let again = Arc::downgrade(&connector);
     connector.observe(Arc::new(move |event: &Event| {
         let Some(connector) = again.upgrade() else { return };
-        let status = connector.status();
+        let status = connector.status(Role::Publish);
         let opened = connector.open(&ChannelOptions::publish(), LONG);
         connector.observe(Arc::new(|_: &Event| {}));
         heard.send((event.clone(), status, opened)).unwrap();
     }));
     let channel = open(&connector);
     let (event, status, opened) = events.recv_timeout(LONG).unwrap();
-    assert!(matches!(event, Event::Connected) && opened.is_ok());
+    assert!(matches!(event, Event::Connected { .. }) && opened.is_ok());
     assert_eq!(status, connected());
     publish(&*channel);
     let (event, status, opened) = events.recv_timeout(LONG).unwrap();
-    assert!(matches!(event, Event::Disconnected(_)) && opened.is_ok(), "{opened:?}");
+    assert!(matches!(event, Event::Disconnected { .. }) && opened.is_ok(), "{opened:?}");
     assert_eq!(status, Status::default());
     let (event, ..) = events.recv_timeout(LONG).unwrap();
-    assert!(matches!(event, Event::Connected));
+    assert!(matches!(event, Event::Connected { .. }));
     connector.close(Duration::from_millis(200)).unwrap_or_default();
 }
 

@@ -32,7 +32,7 @@ fn fixture(names_method: bool) -> Fixture {
     let connection = Connection::with_options(Arc::new(AmqpConnector::new(&options).unwrap()), &options);
     let lost = Arc::new(AtomicUsize::new(0));
     let count = Arc::clone(&lost);
-    connection.on_disconnect(move |_| {
+    connection.on_disconnect(move |_, _| {
         count.fetch_add(1, Ordering::SeqCst);
     });
     Fixture { connection, lost, _fake: fake }
@@ -171,7 +171,7 @@ fn of_declarations_at_the_same_time_the_refused_one_fails() {
     let lost = Arc::new(AtomicUsize::new(0));
     let count = Arc::clone(&lost);
     connector.observe(Arc::new(move |event| {
-        count.fetch_add(usize::from(matches!(event, carrot_core::backend::Event::Disconnected(_))), Ordering::SeqCst);
+        count.fetch_add(usize::from(matches!(event, carrot_core::backend::Event::Disconnected { .. })), Ordering::SeqCst);
     }));
     // Each on a channel of its own, as several consumers would be.
     let suspects = AtomicUsize::new(0);

@@ -30,9 +30,9 @@ static NAMED: LazyLock<Mutex<HashMap<String, Weak<Core>>>> = LazyLock::new(Mutex
 ///
 /// ```
 /// use std::time::Duration;
-/// use carrot_backend_memory::Broker;
-/// use carrot_core::Queue;
-/// use carrot_core::backend::{Acknowledgement, ChannelOptions, Connector, Content, Declare, Extent, Outcome, Publication};
+/// use carrot::memory::Broker;
+/// use carrot::Queue;
+/// use carrot::backend::{Acknowledgement, ChannelOptions, Connector, Content, Declare, Extent, Outcome, Publication};
 /// use std::sync::Arc;
 ///
 /// let broker = Broker::new();
@@ -47,7 +47,7 @@ static NAMED: LazyLock<Mutex<HashMap<String, Weak<Core>>>> = LazyLock::new(Mutex
 /// assert_eq!(delivery.content.body, b"hello");
 /// channel.ack(delivery.tag, Extent::One)?;
 /// assert!(broker.queue("feed").expect("a queue").is_idle());
-/// # Ok::<(), carrot_core::Error>(())
+/// # Ok::<(), carrot::Error>(())
 /// ```
 #[derive(Clone)]
 pub struct Broker {
@@ -65,7 +65,7 @@ impl Broker {
     /// A named broker goes, with all that is in it, once nobody holds it any more.
     ///
     /// ```
-    /// use carrot_backend_memory::Broker;
+    /// use carrot::memory::Broker;
     ///
     /// let one = Broker::named("orders");
     /// assert_eq!(one, Broker::named("orders"));
@@ -173,6 +173,11 @@ pub(crate) struct Idle {
 }
 
 impl Core {
+    /// Where it is reached, for errors.
+    pub(crate) fn endpoint(&self) -> String {
+        format!("memory://{}", self.name.as_deref().unwrap_or_default())
+    }
+
     fn new(name: Option<&str>, clock: Clock) -> Arc<Core> {
         Arc::new(Core {
             name: name.map(String::from),

@@ -25,9 +25,9 @@ pub(crate) const NEVER: u64 = u64::MAX;
 ///
 /// ```
 /// use std::time::Duration;
-/// use carrot_backend_memory::{Broker, ManualClock};
-/// use carrot_core::backend::{ChannelOptions, Connector, Content, Declare};
-/// use carrot_core::Queue;
+/// use carrot::memory::{Broker, ManualClock};
+/// use carrot::backend::{ChannelOptions, Connector, Content, Declare};
+/// use carrot::Queue;
 ///
 /// let clock = ManualClock::new();
 /// let broker = Broker::with_clock(&clock);
@@ -39,7 +39,7 @@ pub(crate) const NEVER: u64 = u64::MAX;
 /// assert_eq!(broker.queue("jobs").expect("a queue").ready.len(), 1);
 /// clock.advance(Duration::from_secs(1));
 /// assert_eq!(broker.queue("jobs").expect("a queue").ready.len(), 0);
-/// # Ok::<(), carrot_core::Error>(())
+/// # Ok::<(), carrot::Error>(())
 /// ```
 #[derive(Clone, Default)]
 pub struct ManualClock(Arc<Manual>);
@@ -97,8 +97,8 @@ impl ManualClock {
     ///
     /// ```
     /// use std::time::Duration;
-    /// use carrot_backend_memory::{Broker, ManualClock};
-    /// use carrot_core::{Connection, Queue};
+    /// use carrot::memory::{Broker, ManualClock};
+    /// use carrot::{Connection, Queue};
     ///
     /// let clock = ManualClock::new();
     /// let broker = Broker::with_clock(&clock);
@@ -108,7 +108,7 @@ impl ManualClock {
     ///
     /// assert_eq!(clock.advance_to_next(), Some(Duration::from_secs(3600)));
     /// assert_eq!(clock.advance_to_next(), None);
-    /// # Ok::<(), carrot_core::Error>(())
+    /// # Ok::<(), carrot::Error>(())
     /// ```
     pub fn advance_to_next(&self) -> Option<Duration> {
         let brokers: Vec<Arc<Core>> = lock(&self.0.turning).iter().filter_map(Weak::upgrade).collect();

@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, Weak};
 
-use carrot_core::backend::{Condition, Content, Event};
+use carrot_core::backend::{Condition, Content, Event, Role};
 use carrot_core::{Error, Result};
 
 use crate::broker::Core;
@@ -20,6 +20,7 @@ use crate::throttle::{Parked, Throttle};
 pub(crate) struct Connection {
     pub(crate) core: Arc<Core>,
     pub(crate) id: u64,
+    role: Role,
     pub(crate) user: Arc<str>,
     pub(crate) name: Arc<str>,
     /// Whether it ever declared an exclusive queue.
@@ -38,11 +39,12 @@ struct State {
 
 impl Connection {
     /// Opens one. Its observers are to be told once no lock is held.
-    pub(crate) fn open(core: &Arc<Core>, user: &Arc<str>, name: &Arc<str>, observers: &Arc<Observers>) -> Arc<Connection> {
-        observers.note(Event::Connected);
+    pub(crate) fn open(core: &Arc<Core>, role: Role, user: &Arc<str>, name: &Arc<str>, observers: &Arc<Observers>) -> Arc<Connection> {
+        observers.note(Event::Connected { role });
         let connection = Arc::new(Connection {
             core: Arc::clone(core),
             id: core.next_id(),
+            role,
             user: Arc::clone(user),
             name: Arc::clone(name),
             owns: AtomicBool::new(false),
@@ -96,7 +98,8 @@ impl Connection {
         let channels = std::mem::take(&mut state.channels);
         drop(state);
         let observers = self.observers.upgrade().filter(|_| !matches!(error, Error::Closed { .. }));
-        self.throttle.lose(observers.as_deref().map(|observers| (observers, Event::Disconnected(error.clone()))));
+        self.throttle
+            .lose(observers.as_deref().map(|observers| (observers, Event::Disconnected { role: self.role, error: error.clone() })));
         for channel in channels.iter().filter_map(Weak::upgrade) {
             let is_culprit = culprit.is_some_and(|culprit| Arc::ptr_eq(culprit, &channel));
             if let Some(remains) = channel.fail(if is_culprit { cause } else { &error }.clone()) {

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use carrot_core::backend::{Backend, Capabilities, ChannelOptions, Clock, Connector, Event, Status};
+use carrot_core::backend::{Backend, Capabilities, ChannelOptions, Clock, Connector, Event, Role, Status};
 use carrot_core::{ConnectionOptions, Credentials, Error, Result};
 
 use crate::backend::MemoryBackend;
@@ -21,8 +21,8 @@ const FRAME_MIN: usize = 4096;
 
 /// Makes channels to one [`Broker`], and holds it alive.
 ///
-/// A connector has one connection at a time, for both roles: exclusive queues belong to it, and go with it. [`Broker::connector`] makes
-/// one; opening never blocks, unless a fault says so. Dropping it leaves the channels that it opened open.
+/// A connector has one connection at a time for each role, as a driver that reaches a broker has: exclusive queues belong to it, and go with it.
+/// [`Broker::connector`] makes one; opening never blocks, unless a fault says so. Dropping it leaves the channels that it opened open.
 #[derive(Debug)]
 pub struct MemoryConnector {
     core: Arc<Core>,
@@ -36,8 +36,26 @@ pub struct MemoryConnector {
 
 #[derive(Debug, Default)]
 struct State {
-    connection: Option<Arc<Connection>>,
+    publishing: Option<Arc<Connection>>,
+    consuming: Option<Arc<Connection>>,
     closed: bool,
+}
+
+impl State {
+    fn connection(&mut self, role: Role) -> &mut Option<Arc<Connection>> {
+        match role {
+            Role::Publish => &mut self.publishing,
+            Role::Consume => &mut self.consuming,
+        }
+    }
+
+    /// The connection that there is, if it is open.
+    fn live(&mut self, role: Role) -> Result<Option<Arc<Connection>>> {
+        if self.closed {
+            return Err(Error::closed("connection"));
+        }
+        Ok(self.connection(role).as_ref().filter(|connection| connection.is_open()).cloned())
+    }
 }
 
 impl MemoryConnector {
@@ -66,7 +84,7 @@ impl MemoryConnector {
         };
         if options.vhost != "/" {
             return Err(Error::Authentication {
-                endpoint: format!("memory://{}", broker.name().unwrap_or_default()),
+                endpoint: broker.core.endpoint(),
                 user: user.into(),
                 reason: format!("the memory broker has no virtual host {:?}, only \"/\"", options.vhost),
             });
@@ -85,26 +103,18 @@ impl MemoryConnector {
         self.call_timeout = timeout;
     }
 
-    /// The connection that there is, if it is open.
-    fn live(&self, state: &State) -> Result<Option<Arc<Connection>>> {
-        if state.closed {
-            return Err(Error::closed("connection"));
-        }
-        Ok(state.connection.as_ref().filter(|connection| connection.is_open()).cloned())
-    }
-
-    fn connection(&self, timeout: Duration) -> Result<Arc<Connection>> {
-        let live = self.live(&lock(&self.state))?;
+    fn connection(&self, role: Role, timeout: Duration) -> Result<Arc<Connection>> {
+        let live = lock(&self.state).live(role)?;
         if let Some(connection) = live {
             return Ok(connection);
         }
         self.core.meet(Operation::Connect, None, timeout)?;
         let mut state = lock(&self.state);
-        if let Some(connection) = self.live(&state)? {
+        if let Some(connection) = state.live(role)? {
             return Ok(connection);
         }
-        let connection = Connection::open(&self.core, &self.user, &self.name, &self.observers);
-        let lost = state.connection.replace(Arc::clone(&connection));
+        let connection = Connection::open(&self.core, role, &self.user, &self.name, &self.observers);
+        let lost = state.connection(role).replace(Arc::clone(&connection));
         drop(state);
         drop(lost);
         self.observers.tell();
@@ -114,26 +124,37 @@ impl MemoryConnector {
 
 impl Connector for MemoryConnector {
     fn open(&self, options: &ChannelOptions, timeout: Duration) -> Result<Arc<dyn Backend>> {
-        let connection = self.connection(timeout)?;
+        let connection = self.connection(options.role, timeout)?;
         self.core.meet(Operation::Open, None, timeout)?;
         let channel = connection.open_channel(options.confirms)?;
         let handle = Handle { connection, channel, call_timeout: self.call_timeout, frame_max: self.frame_max };
         Ok(Arc::new(MemoryBackend::new(handle)))
     }
 
+    fn connect(&self, role: Role, timeout: Duration) -> Result<()> {
+        self.connection(role, timeout).map(drop)
+    }
+
+    fn endpoint(&self) -> String {
+        self.core.endpoint()
+    }
+
     fn close(&self, timeout: Duration) -> Result<()> {
+        let deadline = Deadline::after(timeout);
         let mut state = lock(&self.state);
         state.closed = true;
-        let connection = state.connection.take();
+        let connections = [state.publishing.take(), state.consuming.take()];
         drop(state);
-        let Some(connection) = connection else { return Ok(()) };
-        let read = connection.throttle.wait_read(None, Deadline::after(timeout));
-        connection.fail(Error::closed("connection"));
+        let mut read = true;
+        for connection in connections.into_iter().flatten() {
+            read &= connection.throttle.wait_read(None, deadline);
+            connection.fail(Error::closed("connection"));
+        }
         if read { Ok(()) } else { Err(Error::timeout("close", timeout)) }
     }
 
-    fn status(&self) -> Status {
-        let open = self.live(&lock(&self.state)).ok().flatten();
+    fn status(&self, role: Role) -> Status {
+        let open = lock(&self.state).live(role).ok().flatten();
         Status::new(open.is_some(), open.and_then(|connection| connection.throttle.blocked()))
     }
 

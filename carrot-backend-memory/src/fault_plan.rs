@@ -173,6 +173,7 @@ impl Core {
     pub(crate) fn drop_connections(&self, which: impl Fn(&Connection) -> bool) -> usize {
         let connections = self.connections();
         let picked = connections.iter().filter(|connection| connection.is_open() && which(connection));
-        picked.inspect(|connection| connection.fail(Error::disconnected("the connection was cut, as ordered"))).count()
+        let cut = || Error::disconnected(format!("{}: the connection was cut, as ordered", self.endpoint()));
+        picked.inspect(|connection| connection.fail(cut())).count()
     }
 }

@@ -14,27 +14,27 @@ use crate::sync::lock;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Operation {
-    /// [`Connector::open`](carrot_core::backend::Connector::open) when it makes a new connection.
+    /// [`Connector::open`](carrot::backend::Connector::open) when it makes a new connection.
     Connect,
-    /// [`Connector::open`](carrot_core::backend::Connector::open), also on a connection that there is.
+    /// [`Connector::open`](carrot::backend::Connector::open), also on a connection that there is.
     Open,
-    /// [`Backend::declare`](carrot_core::backend::Backend::declare).
+    /// [`Backend::declare`](carrot::backend::Backend::declare).
     Declare,
-    /// [`Backend::delete`](carrot_core::backend::Backend::delete).
+    /// [`Backend::delete`](carrot::backend::Backend::delete).
     Delete,
-    /// [`Backend::publish`](carrot_core::backend::Backend::publish).
+    /// [`Backend::publish`](carrot::backend::Backend::publish).
     Publish,
-    /// [`Backend::confirm`](carrot_core::backend::Backend::confirm), before it looks for the answer.
+    /// [`Backend::confirm`](carrot::backend::Backend::confirm), before it looks for the answer.
     Confirm,
-    /// [`Backend::get`](carrot_core::backend::Backend::get).
+    /// [`Backend::get`](carrot::backend::Backend::get).
     Get,
-    /// [`Backend::consume`](carrot_core::backend::Backend::consume).
+    /// [`Backend::consume`](carrot::backend::Backend::consume).
     Consume,
-    /// [`Subscription::next`](carrot_core::backend::Subscription::next), before it looks for a delivery.
+    /// [`Subscription::next`](carrot::backend::Subscription::next), before it looks for a delivery.
     Next,
-    /// [`Backend::ack`](carrot_core::backend::Backend::ack).
+    /// [`Backend::ack`](carrot::backend::Backend::ack).
     Ack,
-    /// [`Backend::reject`](carrot_core::backend::Backend::reject).
+    /// [`Backend::reject`](carrot::backend::Backend::reject).
     Reject,
     /// Any of these on an open channel, except those that only wait, `Confirm` and `Next`, whose number depends on chance.
     Any,
@@ -57,10 +57,10 @@ impl Operation {
 ///
 /// ```
 /// use std::time::Duration;
-/// use carrot_backend_memory::{Broker, Operation};
-/// use carrot_core::Error;
-/// use carrot_core::backend::{ChannelOptions, Connector, Declare};
-/// use carrot_core::Queue;
+/// use carrot::memory::{Broker, Operation};
+/// use carrot::Error;
+/// use carrot::backend::{ChannelOptions, Connector, Declare};
+/// use carrot::Queue;
 ///
 /// let broker = Broker::new();
 /// let connector = broker.connector();
@@ -73,7 +73,7 @@ impl Operation {
 /// channel.declare(Declare::Queue(&Queue::new("first")))?;
 /// let lost = channel.declare(Declare::Queue(&Queue::new("second")));
 /// assert!(matches!(lost, Err(Error::Disconnected { .. })));
-/// # Ok::<(), carrot_core::Error>(())
+/// # Ok::<(), carrot::Error>(())
 /// ```
 #[derive(Debug, Clone)]
 pub struct Faults {
@@ -121,16 +121,16 @@ impl Faults {
     ///
     /// ```
     /// use std::time::Duration;
-    /// use carrot_backend_memory::{Broker, Operation};
-    /// use carrot_core::backend::{ChannelOptions, Connector, Declare};
-    /// use carrot_core::{Error, Queue};
+    /// use carrot::memory::{Broker, Operation};
+    /// use carrot::backend::{ChannelOptions, Connector, Declare};
+    /// use carrot::{Error, Queue};
     ///
     /// let broker = Broker::new();
     /// let channel = broker.connector().open(&ChannelOptions::consume(), Duration::from_secs(1))?;
     /// broker.faults().close_connection_at(Operation::Declare, 1, 540, "NOT_IMPLEMENTED");
     /// let refused = channel.declare(Declare::Queue(&Queue::new("first")));
     /// assert!(matches!(refused, Err(Error::HardError { code: 540, .. })));
-    /// # Ok::<(), carrot_core::Error>(())
+    /// # Ok::<(), carrot::Error>(())
     /// ```
     pub fn close_connection_at(&self, operation: Operation, nth: u32, code: u16, text: &str) -> &Faults {
         if let Some(skip) = nth.checked_sub(1) {
@@ -143,8 +143,8 @@ impl Faults {
     /// error closes: the channel, or with [`Error::HardError`] the connection. Whatever waits next tells the error.
     ///
     /// ```
-    /// use carrot_backend_memory::Broker;
-    /// use carrot_core::{Connection, Error};
+    /// use carrot::memory::Broker;
+    /// use carrot::{Connection, Error};
     ///
     /// let broker = Broker::new();
     /// let unreadable = Error::HardError { code: 541, reason: "INTERNAL_ERROR".into() };
@@ -155,7 +155,7 @@ impl Faults {
     /// let receipts: Vec<_> = ["good", "poison", "fine"].map(|body| publisher.message().publish_bytes(body)).into_iter().collect();
     /// let fates: Vec<_> = receipts.into_iter().map(|receipt| receipt?.wait()).collect();
     /// assert!(matches!(fates[..], [Ok(()), Err(Error::HardError { code: 541, .. }), Ok(())]));
-    /// # Ok::<(), carrot_core::Error>(())
+    /// # Ok::<(), carrot::Error>(())
     /// ```
     pub fn refuse_messages(&self, error: Error, which: impl Fn(&Content) -> bool + Send + Sync + 'static) -> &Faults {
         let plan = &self.broker.core.faults;
@@ -168,8 +168,8 @@ impl Faults {
 
     /// Lets the next `count` new connections fail with [`Error::Connect`].
     pub fn refuse_connects(&self, count: u32) -> &Faults {
-        let endpoint = format!("memory://{}", self.broker.name().unwrap_or_default());
-        let refused = Error::Connect { endpoint, reason: "connection refused, as ordered".into(), source: None };
+        let endpoint = self.broker.core.endpoint();
+        let refused = Error::connect(endpoint, "connection refused, as ordered", Duration::ZERO, None);
         self.order(Operation::Connect, 0, count, Action::Fail(refused))
     }
 
@@ -202,7 +202,7 @@ impl Faults {
     /// [`unblock_publishers`](Faults::unblock_publishers) or [`clear`](Faults::clear).
     ///
     /// Each connection learns of it by its next publication: it tells its observers
-    /// [`Event::Blocked`](carrot_core::backend::Event::Blocked). That publication and those after it wait unread: `publish` gives a tag,
+    /// [`Event::Blocked`](carrot::backend::Event::Blocked). That publication and those after it wait unread: `publish` gives a tag,
     /// and `confirm` gives [`Error::Blocked`] at its timeout; with 512 KiB of bodies waiting so does `publish`. A connection that is cut
     /// or dropped meanwhile loses them, and closing it or the channel waits for them. As on RabbitMQ, the publication by
     /// which a connection learns of it is still taken if its body is empty.
@@ -213,9 +213,9 @@ impl Faults {
     /// ```
     /// use std::sync::Arc;
     /// use std::time::Duration;
-    /// use carrot_backend_memory::Broker;
-    /// use carrot_core::backend::{ChannelOptions, Connector, Content, Outcome, Publication};
-    /// use carrot_core::Error;
+    /// use carrot::memory::Broker;
+    /// use carrot::backend::{ChannelOptions, Connector, Content, Outcome, Publication};
+    /// use carrot::Error;
     ///
     /// let broker = Broker::new();
     /// let channel = broker.connector().open(&ChannelOptions::publish(), Duration::from_secs(1))?;
@@ -227,7 +227,7 @@ impl Faults {
     ///
     /// broker.faults().unblock_publishers();
     /// assert_eq!(channel.confirm(tag, Duration::from_secs(1))?, Outcome::Accepted);
-    /// # Ok::<(), carrot_core::Error>(())
+    /// # Ok::<(), carrot::Error>(())
     /// ```
     pub fn block_publishers(&self, reason: &str) -> &Faults {
         let core = &self.broker.core;

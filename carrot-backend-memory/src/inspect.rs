@@ -42,7 +42,7 @@ impl QueueView {
 pub struct UnackedView {
     /// The message.
     pub content: Arc<Content>,
-    /// The name of the connection that holds it, as in [`ConnectionOptions`](carrot_core::ConnectionOptions).
+    /// The name of the connection that holds it, as in [`ConnectionOptions`](carrot::ConnectionOptions).
     pub connection: String,
     /// The number of the channel that holds it, unique in its broker.
     pub channel: u64,
@@ -126,10 +126,10 @@ impl Broker {
     ///
     /// ```
     /// use std::time::Duration;
-    /// use carrot_backend_memory::Broker;
+    /// use carrot::memory::Broker;
     ///
     /// Broker::new().settled(Duration::from_secs(1))?;
-    /// # Ok::<(), carrot_core::Error>(())
+    /// # Ok::<(), carrot::Error>(())
     /// ```
     ///
     /// # Errors

@@ -9,9 +9,9 @@
 //!
 //! ```
 //! use std::time::Duration;
-//! use carrot_backend_memory::{Broker, ManualClock};
-//! use carrot_core::backend::{ChannelOptions, Connector, ConsumeOptions, Content, Declare};
-//! use carrot_core::{Queue, Value};
+//! use carrot::memory::{Broker, ManualClock};
+//! use carrot::backend::{ChannelOptions, Connector, ConsumeOptions, Content, Declare};
+//! use carrot::{Queue, Value};
 //!
 //! let clock = ManualClock::new();
 //! let broker = Broker::with_clock(&clock);
@@ -25,7 +25,7 @@
 //!
 //! let late = channel.consume("late", &ConsumeOptions::default())?.next(Duration::ZERO)?.expect("a dead letter");
 //! assert_eq!(late.content.properties.header("x-first-death-reason"), Some(&Value::from("expired")));
-//! # Ok::<(), carrot_core::Error>(())
+//! # Ok::<(), carrot::Error>(())
 //! ```
 //!
 //! # What is modelled
@@ -41,7 +41,7 @@
 //!
 //! # What is not
 //!
-//! * Stream queues: declaring one is refused with [`Error::Precondition`](carrot_core::Error::Precondition).
+//! * Stream queues: declaring one is refused with [`Error::Precondition`](carrot::Error::Precondition).
 //! * What makes a quorum queue replicated: groups, leaders, and that it takes longer. With `x-overflow=reject-publish`, RabbitMQ lets a few
 //!   messages too many into one, and then refuses until a fifth of it is free; here it is refused exactly what does not fit. Its
 //!   dead letters arrive at most once, whatever its `x-dead-letter-strategy`.

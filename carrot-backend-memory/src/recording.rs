@@ -17,15 +17,15 @@ use crate::sync::lock;
 /// ```
 /// use std::sync::Arc;
 /// use std::time::Duration;
-/// use carrot_backend_memory::Broker;
-/// use carrot_core::backend::{ChannelOptions, Connector, Content, Publication};
+/// use carrot::memory::Broker;
+/// use carrot::backend::{ChannelOptions, Connector, Content, Publication};
 ///
 /// let broker = Broker::new();
 /// let published = broker.record("amq.fanout");
 /// let channel = broker.connector().open(&ChannelOptions::publish(), Duration::from_secs(1))?;
 /// channel.publish(&Publication { content: &Arc::new(Content::new("amq.fanout", "", "news")), mandatory: false }, Duration::from_secs(1))?;
 /// assert_eq!(published.messages()[0].body, b"news");
-/// # Ok::<(), carrot_core::Error>(())
+/// # Ok::<(), carrot::Error>(())
 /// ```
 #[must_use = "it records until it is dropped"]
 pub struct Recording {

@@ -1,6 +1,6 @@
 //! The cases that every backend of Carrot must pass.
 //!
-//! The contract between `carrot-core` and a driver is the prose of [`carrot_core::backend`]. This crate is the same contract as
+//! The contract between `carrot-core` and a driver is the prose of [`carrot::backend`]. This crate is the same contract as
 //! behaviour: a list of [`Case`]s, each a function with a sentence for a name, written over the three traits of the contract and nothing
 //! else. A backend that passes them can be put in the place of any other. RabbitMQ is the judge of what they expect.
 //!
@@ -14,18 +14,20 @@
 //! use std::time::Duration;
 //!
 //! use carrot_conformance::{Feature, Features, Harness};
-//! use carrot_core::backend::Connector;
+//! use carrot::backend::Connector;
 //! # mod mybroker {
 //! #     use std::time::Duration;
-//! #     use carrot_core::{Error, Result};
-//! #     use carrot_core::backend::{Backend, Capabilities, ChannelOptions, Clock, Connector, Event, Status};
+//! #     use carrot::{Error, Result};
+//! #     use carrot::backend::{Backend, Capabilities, ChannelOptions, Clock, Connector, Event, Role, Status};
 //! #     #[derive(Debug)]
 //! #     pub struct MyConnector;
 //! #     impl MyConnector { pub fn new(_address: &str) -> MyConnector { MyConnector } }
 //! #     impl Connector for MyConnector {
 //! #         fn open(&self, _: &ChannelOptions, _: Duration) -> Result<std::sync::Arc<dyn Backend>> { Err(Error::closed("connector")) }
 //! #         fn close(&self, _: Duration) -> Result<()> { Ok(()) }
-//! #         fn status(&self) -> Status { Status::default() }
+//! #         fn connect(&self, _: Role, _: Duration) -> Result<()> { Err(Error::closed("connector")) }
+//! #         fn endpoint(&self) -> String { String::new() }
+//! #         fn status(&self, _: Role) -> Status { Status::default() }
 //! #         fn capabilities(&self) -> Capabilities { Capabilities::default() }
 //! #         fn clock(&self) -> Clock { Clock::real() }
 //! #         fn observe(&self, _: std::sync::Arc<dyn Fn(&Event) + Send + Sync>) {}

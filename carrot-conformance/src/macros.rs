@@ -14,7 +14,7 @@
 /// # impl Harness for MyHarness {
 /// #     fn name(&self) -> &str { "mine" }
 /// #     fn features(&self) -> Features { Features::none() }
-/// #     fn connect(&self) -> Arc<dyn carrot_core::backend::Connector> { unimplemented!() }
+/// #     fn connect(&self) -> Arc<dyn carrot::backend::Connector> { unimplemented!() }
 /// #     fn pass(&self, duration: Duration) { std::thread::sleep(duration) }
 /// # }
 /// mod smallest_tier {

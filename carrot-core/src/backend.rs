@@ -78,6 +78,7 @@ mod hard_close;
 mod printable;
 mod short_string;
 
+pub(crate) use body::Shown;
 pub use body::{Body, IntoBody};
 pub use buffers::Buffers;
 pub use clock::Clock;
@@ -106,6 +107,18 @@ pub trait Connector: Debug + Send + Sync + 'static {
     /// [`Error::Connect`], [`Error::Authentication`], [`Error::Timeout`], [`Error::Disconnected`]; [`Error::Closed`] after `close`.
     fn open(&self, options: &ChannelOptions, timeout: Duration) -> Result<Arc<dyn Backend>>;
 
+    /// Makes the connection for channels of `role`, unless it is open.
+    ///
+    /// One attempt, as [`open`](Connector::open). Blocks until connected, `timeout` at most.
+    ///
+    /// # Errors
+    /// As [`open`](Connector::open).
+    fn connect(&self, role: Role, timeout: Duration) -> Result<()>;
+
+    /// Where it connects to, for errors and logs: `mq.example:5672`, several addresses with commas between them, or `memory://orders`. Holds
+    /// no password.
+    fn endpoint(&self) -> String;
+
     /// Ends all connections of this connector, with every channel and subscription on them. Unsettled deliveries return to their queues.
     ///
     /// Blocks until the broker has been told, `timeout` at most; then the connections are cut. In either case everything has ended when
@@ -115,8 +128,9 @@ pub trait Connector: Debug + Send + Sync + 'static {
     /// [`Error::Timeout`] if the connections had to be cut.
     fn close(&self, timeout: Duration) -> Result<()>;
 
-    /// Whether a connection is open now, and whether the broker has blocked publishing on it. Does not ask the broker, and never blocks.
-    fn status(&self) -> Status;
+    /// Whether the connection for channels of `role` is open now, and whether the broker has blocked publishing on it. Does not ask the
+    /// broker, and never blocks. A driver with one connection for both roles gives the same for both.
+    fn status(&self, role: Role) -> Status;
 
     /// What the broker offers, as far as is known from the last connection. Never blocks.
     fn capabilities(&self) -> Capabilities;
@@ -131,11 +145,11 @@ pub trait Connector: Debug + Send + Sync + 'static {
     fn observe(&self, observer: Arc<dyn Fn(&Event) + Send + Sync>);
 }
 
-/// How a connector stands with its broker.
+/// How a connector stands with its broker, in one [`Role`].
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct Status {
-    /// Whether a connection is open; for a driver that keeps one for each [`Role`], whether every one that was opened still is.
+    /// Whether the connection is open.
     pub connected: bool,
     /// Why the broker has blocked publishing, in its own words; `None` if it has not.
     pub blocked: Option<String>,
@@ -167,9 +181,17 @@ pub struct Capabilities {
 #[non_exhaustive]
 pub enum Event {
     /// A connection was opened: the first, or another after a loss.
-    Connected,
-    /// A connection was lost, for this reason.
-    Disconnected(crate::Error),
+    Connected {
+        /// For which channels.
+        role: Role,
+    },
+    /// A connection was lost.
+    Disconnected {
+        /// For which channels.
+        role: Role,
+        /// Why.
+        error: crate::Error,
+    },
     /// The broker has stopped taking messages, for this reason.
     Blocked(String),
     /// The broker takes messages again.
@@ -312,14 +334,23 @@ pub trait Subscription: Debug + Send + Sync + 'static {
 
 /// What a channel is opened for.
 ///
-/// Exclusive queues belong to a connection, so they are to be declared and used in one role: a driver that keeps a connection for each gives
-/// [`Error::Locked`] in the other.
+/// A driver keeps a connection for each. Exclusive queues belong to a connection, so they are to be declared and used in one role: in the other
+/// they are [`Error::Locked`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Role {
     /// Mostly to publish. A broker under an alarm stops reading from connections that publish, so they are kept apart.
     Publish,
     /// Mostly to consume.
     Consume,
+}
+
+impl std::fmt::Display for Role {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str(match self {
+            Role::Publish => "publish",
+            Role::Consume => "consume",
+        })
+    }
 }
 
 /// How a channel is to be opened.

@@ -1,3 +1,5 @@
+use std::sync::Arc;
+
 use crate::{Error, Result};
 
 /// Collects how the messages of a batch went.
@@ -20,10 +22,9 @@ impl BatchReport {
     }
 
     pub(crate) fn finish(mut self) -> Result<()> {
-        if self.failures.is_empty() {
-            return Ok(());
-        }
         self.failures.sort_by_key(|(index, _)| *index);
-        Err(Error::Batch { confirmed: self.confirmed, failures: self.failures })
+        let Some((_, first)) = self.failures.first() else { return Ok(()) };
+        let source = Arc::new(first.clone());
+        Err(Error::Batch { confirmed: self.confirmed, failures: self.failures, source })
     }
 }

@@ -47,7 +47,7 @@ const PLAIN_ENCODINGS: [&str; 7] = [UTF_8, "utf8", "us-ascii", "ascii", BINARY, 
 /// codec cannot take is [`Error::Encode`], never a body that means something else.
 ///
 /// ```
-/// use carrot_core::Codec;
+/// use carrot::Codec;
 ///
 /// let body = Codec::json().encode(&("GBP", 3))?;
 /// assert_eq!(body, br#"["GBP",3]"#);
@@ -56,7 +56,7 @@ const PLAIN_ENCODINGS: [&str; 7] = [UTF_8, "utf8", "us-ascii", "ascii", BINARY, 
 ///
 /// assert_eq!(Codec::raw().encode(&[1_u8, 2])?, [1, 2]);
 /// assert!(Codec::raw().encode(&3.5).is_err());
-/// # Ok::<(), carrot_core::Error>(())
+/// # Ok::<(), carrot::Error>(())
 /// ```
 ///
 /// The built-in codecs are called directly, with the value's type known to the compiler; only a [`Format`] goes through `dyn`.
@@ -318,7 +318,7 @@ fn cause(error: impl std::error::Error + Send + Sync + 'static) -> Cause {
 /// first of all.
 ///
 /// ```
-/// use carrot_core::{Codec, Codecs, Error};
+/// use carrot::{Codec, Codecs, Error};
 ///
 /// let every = Codecs::default();
 /// assert_eq!(every.find(Some("text/plain; charset=UTF-8"), None)?.content_type(), "text/plain");
@@ -326,7 +326,7 @@ fn cause(error: impl std::error::Error + Send + Sync + 'static) -> Cause {
 ///
 /// let only_json = Codecs::only(Codec::json());
 /// assert!(matches!(only_json.find(Some("text/plain"), None), Err(Error::ContentType { .. })));
-/// # Ok::<(), carrot_core::Error>(())
+/// # Ok::<(), carrot::Error>(())
 /// ```
 #[derive(Debug, Clone)]
 pub struct Codecs(Vec<Codec>);

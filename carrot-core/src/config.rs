@@ -82,6 +82,13 @@ impl From<String> for Host {
     }
 }
 
+/// A name or an address alone; a port in it is not understood.
+impl From<&String> for Host {
+    fn from(name: &String) -> Host {
+        Host::new(name)
+    }
+}
+
 impl From<IpAddr> for Host {
     fn from(address: IpAddr) -> Host {
         Host::new(address.to_string())
@@ -126,13 +133,13 @@ impl Default for Credentials {
 ///
 /// ```
 /// use std::time::Duration;
-/// use carrot_core::ConnectionOptions;
+/// use carrot::ConnectionOptions;
 ///
 /// let built = ConnectionOptions::new().host("mq.example").credentials("shop", "s3cret").vhost("/").heartbeat(Duration::from_secs(20));
 /// let parsed: ConnectionOptions = "amqp://shop:s3cret@mq.example/%2f?heartbeat=20".parse()?;
 /// assert_eq!(built, parsed);
 /// assert_eq!(built.to_string(), "amqp://shop:***@mq.example/%2F?heartbeat=20");
-/// # Ok::<(), carrot_core::Error>(())
+/// # Ok::<(), carrot::Error>(())
 /// ```
 ///
 /// # URLs
@@ -252,7 +259,7 @@ impl ConnectionOptions {
     /// Adds one more address of the same cluster, tried when those before it fail. Defaults to none.
     ///
     /// ```
-    /// use carrot_core::ConnectionOptions;
+    /// use carrot::ConnectionOptions;
     ///
     /// let options = ConnectionOptions::new().host("mq1").add_host("mq2").add_host(("mq3", 5673));
     /// assert_eq!(options.addresses().collect::<Vec<_>>(), [("mq1", 5672), ("mq2", 5672), ("mq3", 5673)]);
@@ -260,6 +267,20 @@ impl ConnectionOptions {
     #[must_use]
     pub fn add_host(mut self, host: impl Into<Host>) -> ConnectionOptions {
         self.hosts.push(host.into());
+        self
+    }
+
+    /// Sets all addresses, of one cluster, in the order in which they are tried. Takes the place of those set before. Defaults to `localhost`.
+    ///
+    /// ```
+    /// use carrot::ConnectionOptions;
+    ///
+    /// let options = ConnectionOptions::new().hosts(["mq1", "mq2", "mq3"]);
+    /// assert_eq!(options.addresses().collect::<Vec<_>>(), [("mq1", 5672), ("mq2", 5672), ("mq3", 5672)]);
+    /// ```
+    #[must_use]
+    pub fn hosts<H: Into<Host>>(mut self, hosts: impl IntoIterator<Item = H>) -> ConnectionOptions {
+        self.hosts = hosts.into_iter().map(Into::into).collect();
         self
     }
 

@@ -1,11 +1,12 @@
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use crate::backend::{Backend, ChannelOptions, Condition, Connector, Declare, Declared, Delete, Event};
+use crate::backend::{Backend, ChannelOptions, Condition, Connector, Declare, Declared, Delete, Event, Role};
 use crate::guard::guard;
 use crate::isolation::Isolation;
-use crate::session::{Line, Session};
+use crate::link::Link;
+use crate::session::{Declarations, Session};
 use crate::{
     Binding, ConnectionOptions, ConsumerBuilder, ConsumerDefinition, Error, Exchange, PublisherBuilder, PublisherDefinition, Queue, Result,
 };
@@ -18,7 +19,7 @@ use crate::{
 /// Dropping the last handle, with all publishers and consumers, ends the connection without waiting; [`close`](Connection::close) waits.
 ///
 /// ```
-/// use carrot_core::{Connection, Queue, Result};
+/// use carrot::{Connection, Queue, Result};
 ///
 /// fn set_up(connection: &Connection) -> Result<()> {
 ///     connection.declare_queue(Queue::new("jobs").dead_letter_exchange("failed-jobs"))?;
@@ -33,9 +34,11 @@ pub struct Connection {
 
 #[derive(Debug)]
 struct Shared {
-    line: Line,
+    link: Link,
     max_message_size: u64,
     administration: Session<()>,
+    /// Whether publishers and consumers open with their first use.
+    lazy: bool,
 }
 
 impl Connection {
@@ -46,9 +49,19 @@ impl Connection {
 
     /// A connection through any connector, with the deadlines and the largest message of `options`.
     pub fn with_options(connector: Arc<dyn Connector>, options: &ConnectionOptions) -> Connection {
-        let line = Line::new(connector, options);
-        let administration = Session::new(line.clone(), ChannelOptions::consume(), "connection", |_, _| Ok(()));
-        Connection { shared: Arc::new(Shared { line, max_message_size: options.max_message_size, administration }) }
+        Connection::start(connector, options, false)
+    }
+
+    /// The same, with publishers and consumers that can be built while the broker is away: they connect in the background, and what is wrong
+    /// with their declarations is told by the first call that needs the broker.
+    pub fn lazy(connector: Arc<dyn Connector>, options: &ConnectionOptions) -> Connection {
+        Connection::start(connector, options, true)
+    }
+
+    fn start(connector: Arc<dyn Connector>, options: &ConnectionOptions, lazy: bool) -> Connection {
+        let link = Link::new(connector, options);
+        let administration = Session::new(link.clone(), ChannelOptions::consume(), "connection", |_, _, _| Ok(()));
+        Connection { shared: Arc::new(Shared { link, max_message_size: options.max_message_size, administration, lazy }) }
     }
 
     /// Connects now rather than with the first publisher or consumer, so that a wrong address or password shows at once. Does nothing if
@@ -60,6 +73,16 @@ impl Connection {
     /// [`Error::Connect`], [`Error::Authentication`], [`Error::Timeout`], [`Error::Disconnected`].
     pub fn open(&self) -> Result<()> {
         self.shared.administration.channel().map(drop)
+    }
+
+    /// As [`open`](Connection::open), and waits for a broker that is not up yet: tries until `duration` has passed.
+    ///
+    /// Blocks until connected, `duration` at most.
+    ///
+    /// # Errors
+    /// As [`open`](Connection::open); [`Error::Authentication`] and what else does not pass by itself at once.
+    pub fn open_within(&self, duration: Duration) -> Result<()> {
+        self.shared.administration.recover(deadline_after(duration)).map(drop)
     }
 
     /// Starts the definition of a publisher on this connection.
@@ -146,43 +169,70 @@ impl Connection {
         self.delete(Delete::Messages { queue })
     }
 
-    /// Whether the connection is open now. It says nothing of the next moment: a call is the only sure way to find out.
+    /// Whether a message that is sent now is tried on a live connection: whether the connection for publishers is open, or, if no publisher was
+    /// built yet, the one for consumers and declarations.
+    ///
+    /// A lost connection is made again in the background, also while nothing uses it, within two seconds of the broker's return. Suits a
+    /// readiness probe and a circuit breaker. Never blocks.
+    ///
+    /// ```
+    /// # fn example(connection: &carrot::Connection, publisher: &carrot::Publisher) -> Result<(), u16> {
+    /// if !connection.is_connected() {
+    ///     return Err(503);
+    /// }
+    /// publisher.try_publish("an order").map_err(|_| 503_u16)?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn is_connected(&self) -> bool {
-        self.shared.line.connector.status().connected
+        self.shared.link.is_connected()
+    }
+
+    /// Whether the connection of one role is open. Never blocks.
+    pub fn is_connected_to(&self, role: Role) -> bool {
+        self.shared.link.connector.status(role).connected
     }
 
     /// Whether the broker has blocked publishing, for want of memory or disk. A broker tells so only once something is published.
     pub fn is_blocked(&self) -> bool {
-        self.shared.line.connector.status().blocked.is_some()
+        self.shared.link.blocked().is_some()
     }
 
-    /// Has `hook` called, with the reason, each time the connection is lost; not when this program closes it.
+    /// Calls `hook` each time a connection is lost, with its role and the reason; not when this program closes it.
     ///
-    /// All hooks are called on a thread of the driver, with no lock held. A panic in one is logged at error level. They should return soon: what is known about the connection
-    /// waits for them. They are kept for as long as the connection, and several can be set.
+    /// Publishers share one connection to the broker, consumers and declarations another. An outage calls the hook once for each of the two that
+    /// was open, and [`on_reconnect`](Connection::on_reconnect) once for each when it is back.
+    ///
+    /// All hooks are called on a thread of the driver, with no lock held. A panic in one is logged at error level. They should return soon: what
+    /// is known about the connection waits for them. They are kept for as long as the connection, and several can be set.
     ///
     /// ```
-    /// # fn example(connection: &carrot_core::Connection) {
-    /// connection.on_disconnect(|error| eprintln!("connection lost: {error}"));
-    /// connection.on_reconnect(|| eprintln!("connected again"));
+    /// # fn example(connection: &carrot::Connection) {
+    /// connection.on_disconnect(|role, error| eprintln!("{role} connection: {error}"));
+    /// connection.on_reconnect(|role| eprintln!("{role} connection: open again"));
     /// connection.on_blocked(|reason| eprintln!("the broker takes no messages: {reason}"));
     /// connection.on_unblocked(|| eprintln!("the broker takes messages again"));
     /// # }
     /// ```
-    pub fn on_disconnect(&self, hook: impl Fn(&Error) + Send + Sync + 'static) {
+    pub fn on_disconnect(&self, hook: impl Fn(Role, &Error) + Send + Sync + 'static) {
         self.observe(move |event| {
-            if let Event::Disconnected(error) = event {
-                hook(error);
+            if let Event::Disconnected { role, error } = event {
+                hook(*role, error);
             }
         });
     }
 
-    /// Has `hook` called each time a lost connection is open again; see [`on_disconnect`](Connection::on_disconnect).
-    pub fn on_reconnect(&self, hook: impl Fn() + Send + Sync + 'static) {
-        let lost = AtomicUsize::new(0);
+    /// Calls `hook` each time a lost connection is open again, with its role; see [`on_disconnect`](Connection::on_disconnect).
+    pub fn on_reconnect(&self, hook: impl Fn(Role) + Send + Sync + 'static) {
+        let lost = [AtomicBool::new(false), AtomicBool::new(false)];
+        let flag = move |role: Role, now_lost: bool| {
+            let [publishing, consuming] = &lost;
+            let flag = if role == Role::Publish { publishing } else { consuming };
+            flag.swap(now_lost, Ordering::AcqRel)
+        };
         self.observe(move |event| match event {
-            Event::Disconnected(_) => drop(lost.fetch_add(1, Ordering::AcqRel)),
-            Event::Connected if lost.fetch_update(Ordering::AcqRel, Ordering::Acquire, |lost| lost.checked_sub(1)).is_ok() => hook(),
+            Event::Disconnected { role, .. } => drop(flag(*role, true)),
+            Event::Connected { role } if flag(*role, false) => hook(*role),
             _ => {}
         });
     }
@@ -207,7 +257,7 @@ impl Connection {
     }
 
     fn observe(&self, observer: impl Fn(&Event) + Send + Sync + 'static) {
-        self.shared.line.connector.observe(Arc::new(move |event| {
+        self.shared.link.connector.observe(Arc::new(move |event| {
             if let Err(panic) = guard(|| observer(event)) {
                 log::error!("a hook of a connection failed: {panic}");
             }
@@ -222,9 +272,9 @@ impl Connection {
     /// # Errors
     /// [`Error::Timeout`] if the connection had to be cut.
     pub fn close(&self) -> Result<()> {
-        self.shared.line.close();
+        self.shared.link.close();
         self.shared.administration.shut();
-        self.shared.line.connector.close(self.shared.line.call_timeout)
+        self.shared.link.connector.close(self.shared.link.call_timeout)
     }
 
     /// The largest body that a publisher may send, in bytes.
@@ -232,21 +282,25 @@ impl Connection {
         self.shared.max_message_size
     }
 
+    pub(crate) fn is_lazy(&self) -> bool {
+        self.shared.lazy
+    }
+
     pub(crate) fn call_timeout(&self) -> Duration {
-        self.shared.line.call_timeout
+        self.shared.link.call_timeout
     }
 
     pub(crate) fn isolation(&self) -> Arc<Isolation> {
-        Arc::clone(&self.shared.line.isolation)
+        Arc::clone(&self.shared.link.isolation)
     }
 
     pub(crate) fn session<S: Clone>(
         &self,
         options: ChannelOptions,
         what: &'static str,
-        set_up: impl Fn(&Arc<dyn Backend>, Instant) -> Result<S> + Send + Sync + 'static,
+        set_up: impl Fn(&Arc<dyn Backend>, Instant, Declarations) -> Result<S> + Send + Sync + 'static,
     ) -> Session<S> {
-        Session::new(self.shared.line.clone(), options, what, set_up)
+        Session::new(self.shared.link.clone(), options, what, set_up)
     }
 
     fn declare(&self, entity: Declare<'_>) -> Result<Declared> {
@@ -256,4 +310,10 @@ impl Connection {
     fn delete(&self, entity: Delete<'_>) -> Result<u32> {
         self.shared.administration.call(|opened| opened.channel.delete(entity)).map(|deleted| deleted.message_count)
     }
+}
+
+/// The point in time after `duration`; one that is too far to be told is a year away.
+fn deadline_after(duration: Duration) -> Instant {
+    let now = Instant::now();
+    now.checked_add(duration).unwrap_or(now + Duration::from_secs(365 * 24 * 60 * 60))
 }

@@ -1,16 +1,17 @@
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde::de::DeserializeOwned;
 
-use crate::backend::{Backend, ChannelOptions, ConsumeOptions, Delete};
+use crate::backend::{Backend, ChannelOptions, ConsumeOptions, Delete, Role};
 use crate::failure::FailurePolicy;
 use crate::handler::{self, Handled};
 use crate::intake::{FOREVER, Intake, View};
 use crate::message::Origin;
 use crate::process::{Tally, process};
-use crate::session::Session;
+use crate::reconnecting::Reopen;
+use crate::session::{Declarations, Session};
 use crate::stop::Stop;
 use crate::{
     Codecs, Connection, ConsumerDefinition, Drain, Handler, IntoSettlement, Message, Messages, Report, Result, Settlement, StopHandle,
@@ -61,13 +62,21 @@ impl Shared {
     }
 }
 
+impl Reopen for Shared {
+    fn reopen(&self, deadline: Instant) {
+        if !self.stop.is_stopped() {
+            let _ = self.session.reopen(deadline);
+        }
+    }
+}
+
 impl Drop for Shared {
     /// Sees to it that the last acknowledgements leave, unless a message that is still held needs the channel.
     fn drop(&mut self) {
         self.policy.release();
         if let Some(opened) = self.session.shut()
             && Arc::strong_count(&opened.channel) == 1
-            && let Err(error) = opened.channel.close(self.session.line().call_timeout)
+            && let Err(error) = opened.channel.close(self.session.link().call_timeout)
         {
             log::warn!("the channel of a consumer could not be closed: {error}");
         }
@@ -79,10 +88,26 @@ impl Consumer {
         let ConsumerDefinition { options, codecs, give_up_after, redeclares, queue, failures, .. } = definition.clone();
         let codecs = Arc::new(codecs);
         let policy = Arc::new(FailurePolicy::new(connection, &queue, &options, &failures));
-        let session = connection.session(ChannelOptions::consume(), "consumer", move |channel, _| definition.declare(&**channel));
-        session.channel()?;
-        let stop = Arc::new(Stop::new(session.line(), &policy));
+        let last_name = Mutex::new(None);
+        let session = connection.session(ChannelOptions::consume(), "consumer", move |channel, _, declarations| {
+            let last = || last_name.lock().unwrap_or_else(PoisonError::into_inner);
+            let name = match declarations {
+                Declarations::Checked if !redeclares => definition.check(&**channel, last().clone().as_ref()),
+                _ => definition.declare(&**channel),
+            }?;
+            *last() = Some(Arc::clone(&name));
+            Ok(name)
+        });
+        if !connection.is_lazy() {
+            session.channel()?;
+        }
+        let stop = Arc::new(Stop::new(session.link(), &policy));
         let shared = Arc::new(Shared { session, stop, options, give_up_after, redeclares, policy, codecs });
+        let reopened: Arc<dyn Reopen> = Arc::clone(&shared) as Arc<dyn Reopen>;
+        shared.session.link().reopen_after_loss(Role::Consume, &reopened);
+        if connection.is_lazy() {
+            shared.session.link().reconnect(Role::Consume);
+        }
         Ok(Consumer { shared, callbacks: Mutex::default() })
     }
 
@@ -110,7 +135,7 @@ impl Consumer {
     /// What is in the queue now, message by message, until it is empty. A message that is requeued meanwhile comes again.
     ///
     /// ```
-    /// # fn example(consumer: &carrot_core::Consumer) -> carrot_core::Result<()> {
+    /// # fn example(consumer: &carrot::Consumer) -> carrot::Result<()> {
     /// for message in consumer.drain().take(100) {
     ///     message?.ack()?;
     /// }
@@ -132,7 +157,7 @@ impl Consumer {
     /// ```
     /// use std::time::Duration;
     ///
-    /// # fn example(consumer: &carrot_core::Consumer) -> carrot_core::Result<()> {
+    /// # fn example(consumer: &carrot::Consumer) -> carrot::Result<()> {
     /// for message in consumer.messages()?.timeout(Duration::from_secs(5)) {
     ///     let message = message?;
     ///     println!("{:?}", message.text());
@@ -151,8 +176,8 @@ impl Consumer {
     /// is settled: see [`Handler`].
     ///
     /// ```
-    /// # fn example(mut consumer: carrot_core::Consumer) -> carrot_core::Result<()> {
-    /// use carrot_core::{Message, Settlement};
+    /// # fn example(mut consumer: carrot::Consumer) -> carrot::Result<()> {
+    /// use carrot::{Message, Settlement};
     ///
     /// consumer.register_callback(|url: String, _message: &Message| {
     ///     if url.starts_with("http") { Settlement::Ack } else { Settlement::Reject }
@@ -232,9 +257,9 @@ impl Consumer {
     /// Starts the definition of worker threads that share this consumer's messages.
     ///
     /// ```
-    /// # fn example(consumer: &carrot_core::Consumer) -> carrot_core::Result<()> {
+    /// # fn example(consumer: &carrot::Consumer) -> carrot::Result<()> {
     /// use std::time::Duration;
-    /// use carrot_core::Message;
+    /// use carrot::Message;
     ///
     /// let workers = consumer.workers(4).spawn(|url: String, _message: &Message| println!("importing {url}"))?;
     /// let report = workers.stop(Duration::from_secs(30))?;
@@ -282,7 +307,7 @@ impl Consumer {
     /// [`Error::Timeout`](crate::Error::Timeout), [`Error::Disconnected`](crate::Error::Disconnected).
     pub fn close(&self) -> Result<()> {
         let stopped = self.shared.stop.stop();
-        let closed = self.shared.session.close(self.shared.session.line().call_timeout);
+        let closed = self.shared.session.close(self.shared.session.link().call_timeout);
         closed.and(stopped)
     }
 }

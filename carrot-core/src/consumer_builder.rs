@@ -12,7 +12,7 @@ use std::time::Duration;
 /// is in carrot for Python. [`Connection::consumer`] gives the same settings bound to a connection.
 ///
 /// ```
-/// use carrot_core::{Connection, Consumer, ConsumerDefinition, Exchange, Result};
+/// use carrot::{Connection, Consumer, ConsumerDefinition, Exchange, Result};
 ///
 /// fn price_consumer(connection: &Connection) -> Result<Consumer> {
 ///     ConsumerDefinition::new("usd-prices")
@@ -233,6 +233,12 @@ impl ConsumerDefinition {
             channel.declare(Declare::Binding(&binding))?;
         }
         Ok(queue.into())
+    }
+
+    /// Checks that the queue exists; gives its name. `last` is the name that the broker made up, if the queue is server-named.
+    pub(crate) fn check(&self, channel: &dyn Backend, last: Option<&Arc<str>>) -> Result<Arc<str>> {
+        let name = last.map_or(&*self.queue.name, |last| last);
+        Ok(channel.declare(Declare::Queue(&Queue::existing(name)))?.name.into())
     }
 
     fn bindings(&self, queue: &str) -> impl Iterator<Item = Binding> {

@@ -3,7 +3,7 @@ use std::error::Error as StdError;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::backend::HardClose;
+use crate::backend::{HardClose, Shown};
 
 /// What every fallible call of Carrot gives.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -14,7 +14,7 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 ///
 /// ```
 /// use std::error::Error;
-/// use carrot_core::{Cause, Codec};
+/// use carrot::{Cause, Codec};
 ///
 /// let error = Codec::json().decode::<Vec<u32>>(b"[1,").unwrap_err();
 /// let cause = error.source().and_then(|source| source.downcast_ref::<Cause>()).unwrap();
@@ -24,7 +24,8 @@ pub type Cause = Arc<dyn StdError + Send + Sync + 'static>;
 
 /// Everything that can go wrong, cut by what the caller can do about it.
 ///
-/// `Display` never repeats what [`source`](StdError::source) says, and no error holds a password.
+/// No error holds a password. `Display` does not repeat [`source`](StdError::source), except for [`Connect`](Error::Connect),
+/// [`Disconnected`](Error::Disconnected) and [`Batch`](Error::Batch), so that one line of a log names the cause.
 ///
 /// | wish | ask |
 /// |---|---|
@@ -44,12 +45,14 @@ pub enum Error {
 
     /// No connection could be made: the address does not resolve, refuses, does not answer, or TLS failed. Given by whatever opens a
     /// connection. Check the address; the broker may be starting.
-    #[error("could not connect to {endpoint}: {reason}")]
+    #[error("could not connect to {endpoint} within {tried:.1?}: {reason}")]
     Connect {
         /// The host and port, or several.
         endpoint: String,
-        /// Which step failed.
+        /// Which step failed, and the operating system's or TLS library's words.
         reason: String,
+        /// How long the call tried, in one attempt or in many.
+        tried: Duration,
         /// The operating system's or TLS library's own error.
         #[source]
         source: Option<Cause>,
@@ -70,7 +73,7 @@ pub enum Error {
     /// delivered again.
     #[error("the connection to the broker was lost: {reason}")]
     Disconnected {
-        /// How it was lost, with the broker's words where it had any.
+        /// The address, and how it was lost: the operating system's words, or the broker's.
         reason: String,
         /// The driver's error.
         #[source]
@@ -223,12 +226,15 @@ pub enum Error {
     },
 
     /// Some of the messages of one [`send_all`](crate::Publisher::send_all) were not confirmed; all the others were.
-    #[error("{} of {} messages were not confirmed; the first is number {}", failures.len(), confirmed + failures.len(), failures.first().map_or(0, |(index, _)| *index))]
+    #[error("{} of {} messages were not confirmed; the first is number {}", failures.len(), confirmed + failures.len(), First(failures))]
     Batch {
         /// How many were confirmed.
         confirmed: usize,
         /// The index, from zero, of each message that was not, and why.
         failures: Vec<(usize, Error)>,
+        /// The first of the failures.
+        #[source]
+        source: Arc<Error>,
     },
 
     /// This connection, publisher or consumer was closed by this program.
@@ -249,8 +255,20 @@ pub enum Error {
     },
 }
 
+/// The first failure of a batch, for its message.
+struct First<'a>(&'a [(usize, Error)]);
+
+impl std::fmt::Display for First<'_> {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.0.first() {
+            Some((index, error)) => write!(formatter, "{index}: {error}"),
+            None => formatter.write_str("none"),
+        }
+    }
+}
+
 /// A mandatory message that fitted no queue.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Returned {
     /// The reply code, 312 for "no route".
@@ -265,6 +283,20 @@ pub struct Returned {
     pub message_id: Option<String>,
     /// Its body.
     pub body: Vec<u8>,
+}
+
+impl std::fmt::Debug for Returned {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter
+            .debug_struct("Returned")
+            .field("code", &self.code)
+            .field("text", &self.text)
+            .field("exchange", &self.exchange)
+            .field("routing_key", &self.routing_key)
+            .field("message_id", &self.message_id)
+            .field("body", &Shown(&self.body))
+            .finish()
+    }
 }
 
 impl Returned {
@@ -340,6 +372,15 @@ impl Error {
     /// An [`Error::Timeout`] of `operation`.
     pub fn timeout(operation: impl Into<Cow<'static, str>>, after: Duration) -> Error {
         Error::Timeout { operation: operation.into(), after }
+    }
+
+    /// An [`Error::Connect`] after one attempt, with the words of `source` in its reason.
+    pub fn connect(endpoint: impl Into<String>, reason: impl Into<String>, tried: Duration, source: Option<Cause>) -> Error {
+        let mut reason = reason.into();
+        if let Some(source) = &source {
+            reason = format!("{reason}: {source}");
+        }
+        Error::Connect { endpoint: endpoint.into(), reason, tried, source }
     }
 
     /// An [`Error::Closed`] of `what`.

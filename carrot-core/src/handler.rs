@@ -18,7 +18,7 @@ const LONGEST_REASON: usize = 1000;
 /// [`permanent`](HandlerError::permanent) says that trying again is no use. Any other failed message is tried again; see [`Handler`].
 ///
 /// ```
-/// use carrot_core::HandlerError;
+/// use carrot::HandlerError;
 ///
 /// fn quantity(text: &str) -> Result<u32, HandlerError> {
 ///     if text.is_empty() {
@@ -115,7 +115,7 @@ impl fmt::Debug for HandlerError {
 /// tries the same message again. With automatic acknowledgement, a failed message is lost.
 ///
 /// ```
-/// use carrot_core::{Handler, HandlerError, Message, Settlement};
+/// use carrot::{Handler, HandlerError, Message, Settlement};
 ///
 /// #[derive(serde::Deserialize)]
 /// struct Feed {
@@ -147,6 +147,11 @@ pub trait Handler: Send + Sync + 'static {
 }
 
 /// What a handler closure may return: nothing, a [`Settlement`], or a `Result` of either.
+#[diagnostic::on_unimplemented(
+    message = "a handler cannot return `{Self}`",
+    label = "this handler returns `{Self}`",
+    note = "a handler returns `()`, a `carrot::Settlement`, or a `Result` of one of them, and an error"
+)]
 pub trait IntoSettlement {
     /// The settlement that it stands for.
     ///
@@ -167,9 +172,35 @@ impl IntoSettlement for Settlement {
     }
 }
 
-impl<R: IntoSettlement, E: Into<HandlerError>> IntoSettlement for Result<R, E> {
+impl<R: IntoSettlement, E: IntoHandlerError> IntoSettlement for Result<R, E> {
     fn into_settlement(self) -> Result<Settlement, HandlerError> {
-        self.map_err(Into::into)?.into_settlement()
+        self.map_err(E::into_handler_error)?.into_settlement()
+    }
+}
+
+/// What a handler may fail with: any error that threads can share, a string, or a [`HandlerError`].
+#[diagnostic::on_unimplemented(
+    message = "a handler cannot fail with `{Self}`",
+    label = "this error cannot be a handler's",
+    note = "a handler fails with an error that is `Send + Sync + 'static`, such as `Box<dyn std::error::Error + Send + Sync>`, with a \
+            string, or with a `carrot::HandlerError`",
+    note = "of a `Box<dyn std::error::Error>`, `error.to_string()` will do"
+)]
+pub trait IntoHandlerError {
+    /// The failure that it stands for; it may pass, unless it is a [`HandlerError`] that says otherwise.
+    fn into_handler_error(self) -> HandlerError;
+}
+
+#[diagnostic::do_not_recommend]
+impl<E: Into<Box<dyn StdError + Send + Sync + 'static>>> IntoHandlerError for E {
+    fn into_handler_error(self) -> HandlerError {
+        HandlerError::new(self)
+    }
+}
+
+impl IntoHandlerError for HandlerError {
+    fn into_handler_error(self) -> HandlerError {
+        self
     }
 }
 

@@ -59,7 +59,7 @@ struct Seen {
 
 impl Intake {
     pub(crate) fn start(shared: &Arc<Shared>, options: &ConsumeOptions) -> Result<Intake> {
-        let until = Instant::now() + shared.session.line().call_timeout;
+        let until = Instant::now() + shared.session.link().call_timeout;
         let attempts = Attempts { until, given_up: &|| false, retried: Error::is_disconnected };
         let unhandled = Arc::default();
         let subscribed = Arc::new(subscribe(shared, options, &unhandled, &attempts, &mut HardLosses::default())?);
@@ -108,7 +108,7 @@ impl Intake {
                     let channel = &subscribed.channel;
                     match &error {
                         Error::Cancelled { .. } if self.shared.redeclares => {
-                            let _ = self.shared.session.discard(channel, self.shared.session.line().call_timeout);
+                            let _ = self.shared.session.discard(channel, self.shared.session.link().call_timeout);
                         }
                         error => self.shared.session.failed(channel, error),
                     }
@@ -176,10 +176,10 @@ impl Intake {
 
         let give_up_at = lost_at + self.shared.give_up_after.unwrap_or(FOREVER).min(FOREVER);
         let attempts = Attempts { until: deadline.min(give_up_at), given_up: &|| self.is_stopped(), retried: may_pass };
-        let renewed = match suspect {
+        let renewed = self.ensure_queue(&error, lost, &attempts).and_then(|()| match suspect {
             true => self.subscribe_alone(&attempts, &mut losses),
             false => subscribe(&self.shared, &self.options, &self.unhandled, &attempts, &mut losses),
-        };
+        });
 
         let mut state = self.lock();
         state.renewing = false;
@@ -200,7 +200,9 @@ impl Intake {
                 state.losses = losses;
                 Ok(false)
             }
-            Err(error) => {
+            Err(renewal) => {
+                // The queue is gone, which is why the broker cancelled the consumer.
+                let error = if matches!((&error, &renewal), (Error::Cancelled { .. }, Error::NotFound { .. })) { error } else { renewal };
                 self.end(&mut state, &error);
                 Err(error)
             }
@@ -208,6 +210,32 @@ impl Intake {
         drop(state);
         self.changed.notify_all();
         result
+    }
+
+    /// After a cancel by the broker: finds out whether the queue is gone, or its node or leader is on its way.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] if it is gone; the last failure if it cannot be found out in time.
+    fn ensure_queue(&self, error: &Error, lost: &Subscribed, attempts: &Attempts<'_>) -> Result<()> {
+        if !matches!(error, Error::Cancelled { .. }) || self.shared.redeclares {
+            return Ok(());
+        }
+        let session = &self.shared.session;
+        loop {
+            match session.look_for(&lost.queue, attempts.until, attempts.given_up) {
+                // Without a permission to look for it, subscribing tells.
+                Ok(()) | Err(Error::AccessRefused { .. }) => return Ok(()),
+                Err(error) => {
+                    if matches!(error, Error::NotFound { .. }) {
+                        session.expect_nothing();
+                    }
+                    if !(attempts.retried)(&error) || Instant::now() >= attempts.until || (attempts.given_up)() {
+                        return Err(error);
+                    }
+                    session.postpone(&error);
+                }
+            }
+        }
     }
 
     fn end(&self, state: &mut State, error: &Error) {
@@ -218,7 +246,7 @@ impl Intake {
 
     /// Subscribes while no other suspect does.
     fn subscribe_alone(&self, attempts: &Attempts<'_>, losses: &mut HardLosses) -> Result<Subscribed> {
-        let probation = &self.shared.session.line().probation;
+        let probation = &self.shared.session.link().probation;
         let suspect = probation.enter(attempts.until, attempts.given_up);
         let suspect = suspect.ok_or_else(|| Error::timeout("waiting for other consumers to subscribe", FOREVER))?;
         let mut subscribed = subscribe(&self.shared, &self.options, &self.unhandled, attempts, losses)?;
@@ -228,7 +256,7 @@ impl Intake {
 
     fn is_worth_renewing(&self, error: &Error) -> bool {
         match error {
-            Error::Cancelled { .. } => self.shared.redeclares,
+            Error::Cancelled { .. } => true,
             Error::Closed { .. } | Error::Authentication { .. } | Error::Backend { .. } | Error::HardError { .. } => false,
             // Among them: the broker closes a channel whose messages were not settled in time (406).
             error => ends_channel(error),

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use serde::de::DeserializeOwned;
 
-use crate::backend::{Acknowledgement, Backend, Content, Delivery, Extent, Rejection};
+use crate::backend::{Acknowledgement, Backend, Content, Delivery, Extent, Rejection, printable};
 use crate::failure::{Failure, FailureOutcome, FailurePolicy, Original, deaths};
-use crate::{Codecs, HandlerError, Headers, Properties, Result, Value};
+use crate::{Codecs, Error, Headers, IntoHandlerError, Properties, Result, Value};
 
 /// A message taken from a queue.
 ///
@@ -20,7 +20,7 @@ use crate::{Codecs, HandlerError, Headers, Properties, Result, Value};
 ///
 /// ```
 /// # fn import(_: &str) -> bool { true }
-/// # fn example(consumer: &carrot_core::Consumer) -> carrot_core::Result<()> {
+/// # fn example(consumer: &carrot::Consumer) -> carrot::Result<()> {
 /// if let Some(message) = consumer.fetch()? {
 ///     let url: String = message.decode()?;
 ///     if import(&url) {
@@ -39,6 +39,19 @@ pub struct Message {
     unsettled: bool,
     /// Attempts that were made in this process, without a copy that carries their number.
     attempts_here: u32,
+}
+
+/// Where kombu and celery say how they compressed the body.
+const COMPRESSION: &str = "compression";
+/// How many bytes are kept of what a header says.
+const LONGEST_NAME: usize = 100;
+
+fn compressed(properties: &Properties, compression: &str) -> Error {
+    Error::ContentType {
+        content_type: properties.content_type().unwrap_or_default().into(),
+        content_encoding: printable(LONGEST_NAME, compression),
+        accepted: "bodies that are not compressed (this one is, as its header \"compression\" says)".into(),
+    }
 }
 
 /// Where messages come from, and what reads them.
@@ -74,10 +87,13 @@ impl Message {
     /// unsettled in any case.
     ///
     /// # Errors
-    /// [`Error::ContentType`](crate::Error::ContentType) if no codec of the consumer reads it, [`Error::Decode`](crate::Error::Decode) if
-    /// the body does not fit.
+    /// [`Error::ContentType`](crate::Error::ContentType) if no codec of the consumer reads it, or if its header `compression` says that kombu
+    /// or celery compressed it; [`Error::Decode`](crate::Error::Decode) if the body does not fit.
     pub fn decode<T: DeserializeOwned>(&self) -> Result<T> {
         let properties = self.properties();
+        if let Some(compression) = properties.header(COMPRESSION).and_then(Value::as_str) {
+            return Err(compressed(properties, compression));
+        }
         self.origin.codecs.find(properties.content_type(), properties.content_encoding())?.decode(self.body())
     }
 
@@ -204,7 +220,7 @@ impl Message {
     ///
     /// ```
     /// # fn import(_: &str) -> Result<(), std::io::Error> { Ok(()) }
-    /// # fn example(consumer: &carrot_core::Consumer) -> carrot_core::Result<()> {
+    /// # fn example(consumer: &carrot::Consumer) -> carrot::Result<()> {
     /// if let Some(message) = consumer.fetch()? {
     ///     match import(message.text().unwrap_or_default()) {
     ///         Ok(()) => message.ack()?,
@@ -214,8 +230,8 @@ impl Message {
     /// # Ok(())
     /// # }
     /// ```
-    pub fn fail(self, error: impl Into<HandlerError>) -> Result<()> {
-        self.fail_with(error.into().into_failure())
+    pub fn fail(self, error: impl IntoHandlerError) -> Result<()> {
+        self.fail_with(error.into_handler_error().into_failure())
     }
 
     /// Tries the message again after `pause`, as [`Settlement::RetryAfter`]; otherwise as [`fail`](Message::fail).
@@ -229,7 +245,7 @@ impl Message {
     fn fail_with(self, failure: Failure) -> Result<()> {
         let policy = Arc::clone(&self.origin.policy);
         match policy.fail_alone(self, &failure) {
-            FailureOutcome::Stale => Err(crate::Error::Stale { cause: None }),
+            FailureOutcome::Stale => Err(Error::Stale { cause: None }),
             _ => Ok(()),
         }
     }
@@ -302,7 +318,7 @@ impl fmt::Debug for Message {
             .field("redelivered", &self.is_redelivered())
             .field("attempt", &self.attempt())
             .field("properties", self.properties())
-            .field("body_bytes", &self.body().len())
+            .field("body", &self.delivery.content.body)
             .finish_non_exhaustive()
     }
 }

@@ -6,7 +6,7 @@ use serde::Serialize;
 use crate::backend::{Content, ShortString};
 use crate::in_flight::InFlight;
 use crate::sender::Sender;
-use crate::{DeliveryMode, Headers, IntoBody, Properties, Receipt, Result, Value};
+use crate::{DeliveryMode, Error, Headers, IntoBody, Properties, Receipt, Result, Timestamp, Value};
 
 /// One message on its way out, with what sets it apart from its publisher's others. Made by
 /// [`Publisher::message`](crate::Publisher::message).
@@ -14,7 +14,7 @@ use crate::{DeliveryMode, Headers, IntoBody, Properties, Receipt, Result, Value}
 /// ```
 /// use std::time::Duration;
 ///
-/// # fn example(publisher: &carrot_core::Publisher) -> carrot_core::Result<()> {
+/// # fn example(publisher: &carrot::Publisher) -> carrot::Result<()> {
 /// publisher
 ///     .message()
 ///     .routing_key("usd.stock")
@@ -32,6 +32,7 @@ pub struct Outgoing<'a> {
     routing_key: ShortString,
     properties: Properties,
     mandatory: bool,
+    timeout: Duration,
 }
 
 impl<'a> Outgoing<'a> {
@@ -40,7 +41,8 @@ impl<'a> Outgoing<'a> {
             sender,
             routing_key: sender.routing_key().clone(),
             properties: sender.properties().clone(),
-            mandatory: sender.definition().mandatory,
+            mandatory: sender.definition().is_mandatory(),
+            timeout: sender.definition().send_timeout,
         }
     }
 
@@ -86,9 +88,9 @@ impl<'a> Outgoing<'a> {
         self.properties(|properties| properties.with_message_id(id))
     }
 
-    /// When the message was made, in seconds since the Unix epoch. Defaults to none.
-    pub fn timestamp(self, seconds: u64) -> Self {
-        self.properties(|properties| properties.with_timestamp(seconds))
+    /// When the message was made: a `SystemTime`, or seconds since the Unix epoch. Defaults to none.
+    pub fn timestamp(self, time: impl Into<Timestamp>) -> Self {
+        self.properties(|properties| properties.with_timestamp(time))
     }
 
     /// Lets the message go with a restart of the broker. Defaults to the publisher's delivery mode, persistent.
@@ -102,16 +104,39 @@ impl<'a> Outgoing<'a> {
     }
 
     /// Has the message returned, as [`Error::Unroutable`](crate::Error::Unroutable), if it fits no queue. Defaults to the publisher's
-    /// setting, off.
+    /// setting.
     pub fn mandatory(mut self) -> Self {
         self.mandatory = true;
+        self
+    }
+
+    /// Takes it for no error if the message fits no queue: the broker drops it. Defaults to the publisher's setting.
+    pub fn not_mandatory(mut self) -> Self {
+        self.mandatory = false;
+        self
+    }
+
+    /// Bounds everything that sending this message takes: room among the unconfirmed messages, connecting again, and the broker's confirm. Not
+    /// zero. Defaults to the publisher's [`send_timeout`](crate::PublisherBuilder::send_timeout), 30 s.
+    ///
+    /// ```
+    /// # fn example(publisher: &carrot::Publisher) -> carrot::Result<()> {
+    /// use std::time::Duration;
+    ///
+    /// // A web handler: answers after two seconds at most, whatever the broker does.
+    /// publisher.message().timeout(Duration::from_secs(2)).send("an order")?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = timeout;
         self
     }
 
     /// Changes any of the properties.
     ///
     /// ```
-    /// # fn example(publisher: &carrot_core::Publisher) -> carrot_core::Result<()> {
+    /// # fn example(publisher: &carrot::Publisher) -> carrot::Result<()> {
     /// publisher.message().properties(|properties| properties.with_kind("feed.added")).send("...")?;
     /// # Ok(())
     /// # }
@@ -139,6 +164,15 @@ impl<'a> Outgoing<'a> {
         message.publish_bytes(body)
     }
 
+    /// Sends a value without waiting for anything, as [`Publisher::try_publish`](crate::Publisher::try_publish).
+    ///
+    /// # Errors
+    /// As [`Publisher::try_publish`](crate::Publisher::try_publish).
+    pub fn try_publish<T: Serialize + ?Sized>(self, value: &T) -> Result<Receipt> {
+        let (message, body) = self.encode(value)?;
+        message.try_publish_bytes(body)
+    }
+
     fn encode<T: Serialize + ?Sized>(mut self, value: &T) -> Result<(Outgoing<'a>, Vec<u8>)> {
         let codec = &self.sender.definition().codec;
         let body = codec.encode(value)?;
@@ -155,7 +189,7 @@ impl<'a> Outgoing<'a> {
     /// [`properties`](Outgoing::properties), or none is sent. [`IntoBody`] says what can be sent, and what of it is copied.
     ///
     /// ```
-    /// # fn example(publisher: &carrot_core::Publisher) -> carrot_core::Result<()> {
+    /// # fn example(publisher: &carrot::Publisher) -> carrot::Result<()> {
     /// let picture: Vec<u8> = vec![0; 500_000];
     /// publisher.message().properties(|properties| properties.with_content_type("image/png")).send_bytes(picture)?;
     /// # Ok(())
@@ -167,8 +201,8 @@ impl<'a> Outgoing<'a> {
     pub fn send_bytes(self, body: impl IntoBody) -> Result<()> {
         let sender = self.sender;
         if !sender.definition().confirms {
-            let mandatory = self.mandatory;
-            return sender.hand_over_unconfirmed(&Arc::new(self.into_content(body)), mandatory);
+            let (mandatory, timeout) = (self.mandatory, self.checked_timeout()?);
+            return sender.hand_over_unconfirmed(&Arc::new(self.into_content(body)), mandatory, timeout);
         }
         let message = self.hand_over(body)?;
         Receipt::new(message, Arc::clone(sender)).wait()
@@ -184,9 +218,23 @@ impl<'a> Outgoing<'a> {
         Ok(Receipt::new(message, Arc::clone(sender)))
     }
 
+    /// Sends bytes as they are, without waiting for anything; see [`try_publish`](Outgoing::try_publish).
+    ///
+    /// # Errors
+    /// As [`Publisher::try_publish`](crate::Publisher::try_publish).
+    pub fn try_publish_bytes(self, body: impl IntoBody) -> Result<Receipt> {
+        let (sender, mandatory, timeout) = (self.sender, self.mandatory, self.checked_timeout()?);
+        let message = sender.try_hand_over(self.into_content(body), mandatory, timeout)?;
+        Ok(Receipt::new(message, Arc::clone(sender)))
+    }
+
     fn hand_over(self, body: impl IntoBody) -> Result<Arc<InFlight>> {
-        let (sender, mandatory) = (self.sender, self.mandatory);
-        sender.hand_over(self.into_content(body), mandatory)
+        let (sender, mandatory, timeout) = (self.sender, self.mandatory, self.checked_timeout()?);
+        sender.hand_over(self.into_content(body), mandatory, timeout)
+    }
+
+    fn checked_timeout(&self) -> Result<Duration> {
+        if self.timeout.is_zero() { Err(Error::invalid("timeout of a message", "0", "more than zero")) } else { Ok(self.timeout) }
     }
 
     fn into_content(mut self, body: impl IntoBody) -> Content {

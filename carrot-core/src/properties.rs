@@ -1,7 +1,7 @@
 use std::convert::Infallible;
 
-use crate::Headers;
 use crate::backend::ShortString;
+use crate::{Headers, Timestamp};
 
 /// Whether a message outlives a restart of its broker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -40,7 +40,7 @@ impl From<DeliveryMode> for u8 {
 /// with [`Error::Invalid`](crate::Error::Invalid).
 ///
 /// ```
-/// use carrot_core::{DeliveryMode, Properties};
+/// use carrot::{DeliveryMode, Properties};
 ///
 /// let properties = Properties::new()
 ///     .with_content_type("text/plain")
@@ -167,8 +167,8 @@ impl Properties {
 
     /// Sets [`timestamp`](Properties::timestamp).
     #[must_use]
-    pub fn with_timestamp(mut self, seconds: u64) -> Properties {
-        self.rare.get_or_insert_default().timestamp = Some(seconds);
+    pub fn with_timestamp(mut self, time: impl Into<Timestamp>) -> Properties {
+        self.rare.get_or_insert_default().timestamp = Some(time.into().0);
         self
     }
 

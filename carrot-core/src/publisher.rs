@@ -40,7 +40,7 @@ use crate::{Connection, Error, Outgoing, PublisherDefinition, Receipt, Result};
 /// [`close`](Publisher::close), and dropping the last handle, wait for what is still in flight, each message until its own deadline.
 ///
 /// ```
-/// # fn example(connection: &carrot_core::Connection) -> carrot_core::Result<()> {
+/// # fn example(connection: &carrot::Connection) -> carrot::Result<()> {
 /// let publisher = connection.publisher().exchange("feed").routing_key("importer").build()?;
 /// publisher.send("http://cnn.com/rss/edition.rss")?;
 /// publisher.message().header("attempt", 2).send("http://cnn.com/rss/edition.rss")?;
@@ -69,7 +69,7 @@ impl Drop for Handle {
 impl Publisher {
     pub(crate) fn open(connection: &Connection, definition: PublisherDefinition) -> Result<Publisher> {
         let sender = Sender::open(connection, definition)?;
-        Ok(Publisher { handle: Arc::new(Handle { sender: Arc::new(sender) }) })
+        Ok(Publisher { handle: Arc::new(Handle { sender }) })
     }
 
     /// Sends one value and waits until the broker has taken responsibility for it.
@@ -95,7 +95,7 @@ impl Publisher {
     /// [`Error::Batch`], with the index and the error of each value that was not confirmed.
     ///
     /// ```
-    /// # fn example(publisher: &carrot_core::Publisher) -> carrot_core::Result<()> {
+    /// # fn example(publisher: &carrot::Publisher) -> carrot::Result<()> {
     /// publisher.send_all(["one", "two", "three"])?;
     /// publisher.send_all((0..10_000).map(|number| format!("job {number}")))?;
     /// # Ok(())
@@ -140,6 +140,28 @@ impl Publisher {
     /// [`Error::Blocked`] if that is since the broker has blocked publishing: then nothing was sent.
     pub fn publish<T: Serialize + ?Sized>(&self, value: &T) -> Result<Receipt> {
         self.message().publish(value)
+    }
+
+    /// Sends one value without waiting for anything, not even for a connection: fails at once where [`publish`](Publisher::publish) would
+    /// wait. The receipt tells whether the broker confirmed it.
+    ///
+    /// Never blocks. While the connection is lost, it is made again in the background.
+    ///
+    /// # Errors
+    /// As [`publish`](Publisher::publish), and nothing was sent: [`Error::Connect`] while there is no connection, with the reason;
+    /// [`Error::Blocked`] under an alarm; [`Error::Timeout`] without room among the unconfirmed messages, or if the way to the broker is
+    /// congested.
+    ///
+    /// ```
+    /// # fn example(publisher: &carrot::Publisher) {
+    /// match publisher.try_publish("a page was viewed") {
+    ///     Ok(_receipt) => {}
+    ///     Err(error) => log::debug!("not counted: {error}"),
+    /// }
+    /// # }
+    /// ```
+    pub fn try_publish<T: Serialize + ?Sized>(&self, value: &T) -> Result<Receipt> {
+        self.message().try_publish(value)
     }
 
     /// Starts one message that differs from the others: its own routing key, headers, priority, and so on.

@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use crate::{Codec, Connection, DeliveryMode, Error, Exchange, Headers, Properties, Publisher, Result, Value};
+use crate::{Codec, Connection, DeliveryMode, Error, Exchange, Headers, Properties, Publisher, Queue, Result, Value};
 
 /// What a publisher is to be, as plain data: where it sends to, and what its messages have in common.
 ///
@@ -8,7 +8,7 @@ use crate::{Codec, Connection, DeliveryMode, Error, Exchange, Headers, Propertie
 /// [`Connection::publisher`] gives the same settings bound to a connection.
 ///
 /// ```
-/// use carrot_core::{Connection, Publisher, PublisherDefinition, Result};
+/// use carrot::{Connection, Publisher, PublisherDefinition, Result};
 ///
 /// fn feed_publisher(connection: &Connection) -> Result<Publisher> {
 ///     PublisherDefinition::new().exchange("feed").routing_key("importer").open(connection)
@@ -18,7 +18,10 @@ use crate::{Codec, Connection, DeliveryMode, Error, Exchange, Headers, Propertie
 pub struct PublisherDefinition {
     pub(crate) exchange: Exchange,
     pub(crate) routing_key: String,
-    pub(crate) mandatory: bool,
+    /// `None` for the default, which depends on the exchange.
+    mandatory: Option<bool>,
+    /// What the publisher declares besides its exchange.
+    pub(crate) queue: Option<Queue>,
     pub(crate) confirms: bool,
     pub(crate) send_timeout: Duration,
     pub(crate) max_in_flight: usize,
@@ -32,7 +35,8 @@ impl Default for PublisherDefinition {
         PublisherDefinition {
             exchange: Exchange::default_exchange(),
             routing_key: String::new(),
-            mandatory: false,
+            mandatory: None,
+            queue: None,
             confirms: true,
             send_timeout: Duration::from_secs(30),
             max_in_flight: 1000,
@@ -54,6 +58,17 @@ settings! {
         self
     }
 
+    /// The queue to feed, through the default exchange: it is declared when the publisher opens, so that messages wait for a consumer that
+    /// starts later. A string stands for a durable queue of that name, and [`Queue::existing`] is not declared but checked. Takes the place of
+    /// [`exchange`](Self::exchange) and [`routing_key`](Self::routing_key). Defaults to none.
+    fn queue(mut self, queue: impl Into<Queue>) {
+        let queue = queue.into();
+        self.exchange = Exchange::default_exchange();
+        self.routing_key.clone_from(&queue.name);
+        self.queue = Some(queue);
+        self
+    }
+
     /// The routing key of messages that bring none of their own, at most 255 bytes. Defaults to the empty key.
     fn routing_key(mut self, routing_key: impl Into<String>) {
         self.routing_key = routing_key.into();
@@ -66,10 +81,16 @@ settings! {
         self
     }
 
-    /// Has every message that fits no queue returned, as [`Error::Unroutable`]. Defaults to off: an exchange nobody listens to is no
-    /// error.
+    /// Has every message that fits no queue returned, as [`Error::Unroutable`]. Defaults to on for the default exchange, which is to reach
+    /// one queue, and to off for others: an exchange nobody listens to is no error.
     fn mandatory(mut self) {
-        self.mandatory = true;
+        self.mandatory = Some(true);
+        self
+    }
+
+    /// Takes it for no error if a message fits no queue: the broker drops it. See [`mandatory`](Self::mandatory).
+    fn not_mandatory(mut self) {
+        self.mandatory = Some(false);
         self
     }
 
@@ -143,6 +164,11 @@ impl PublisherDefinition {
         self.on(connection).build()
     }
 
+    /// Whether messages are mandatory unless they say otherwise. Without confirms, nobody would hear of a return.
+    pub(crate) fn is_mandatory(&self) -> bool {
+        self.mandatory.unwrap_or(self.exchange.is_default() && self.confirms)
+    }
+
     /// What every message starts with.
     pub(crate) fn template(&self) -> Properties {
         match self.properties.delivery_mode() {
@@ -157,6 +183,12 @@ impl PublisherDefinition {
         }
         if self.max_in_flight == 0 || self.max_bytes_in_flight == 0 {
             return Err(Error::invalid("messages and bytes in flight", "0", "at least 1"));
+        }
+        if self.queue.as_ref().is_some_and(|queue| queue.name.is_empty()) {
+            return Err(Error::invalid("queue", "", "a name, because a publisher has to know where to send"));
+        }
+        if self.queue.is_some() && !self.exchange.is_default() {
+            return Err(Error::invalid("exchange", &self.exchange.name, "the default exchange, because a queue was named to feed"));
         }
         crate::validate::short_string("exchange", &self.exchange.name)?;
         crate::validate::short_string("routing key", &self.routing_key)

@@ -12,7 +12,7 @@ use crate::sender::Sender;
 /// [`close`](crate::Publisher::close).
 ///
 /// ```
-/// # fn example(publisher: &carrot_core::Publisher) -> carrot_core::Result<()> {
+/// # fn example(publisher: &carrot::Publisher) -> carrot::Result<()> {
 /// let receipt = publisher.publish("a message")?;
 /// // ... other work ...
 /// receipt.wait()?;

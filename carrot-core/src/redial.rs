@@ -1,18 +1,24 @@
 //! The pace at which a connection is made again: one attempt at a time, with longer and longer pauses.
 
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::{Error, Result};
 
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
-const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+/// A program is connected again within two seconds of the broker's return.
+const LONGEST_PAUSE: Duration = Duration::from_millis(1500);
 /// After so long without a failure, the next pause is the first again.
 const FORGETTING: Duration = Duration::from_secs(15);
 
 /// Shared by everything that opens channels in one role on one connection.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Redial {
+    endpoint: String,
+    /// Whether a connection in either role was made before. Then a certificate file or a password that is refused may be in the middle of
+    /// being replaced.
+    reached: Arc<AtomicBool>,
     state: Mutex<State>,
     changed: Condvar,
 }
@@ -24,10 +30,17 @@ struct State {
     failures: u32,
     /// When the last pause ends, or ended.
     not_before: Option<Instant>,
+    /// Since the last success.
     last_error: Option<Error>,
+    /// When the first failure since the last success was.
+    failing_since: Option<Instant>,
 }
 
 impl Redial {
+    pub(crate) fn new(endpoint: String, reached: &Arc<AtomicBool>) -> Redial {
+        Redial { endpoint, reached: Arc::clone(reached), state: Mutex::default(), changed: Condvar::new() }
+    }
+
     /// Makes one attempt when it is its turn and the pause after the last failure has passed.
     ///
     /// # Errors
@@ -36,12 +49,68 @@ impl Redial {
     pub(crate) fn attempt<T>(&self, deadline: Instant, given_up: &dyn Fn() -> bool, dial: impl FnOnce(Duration) -> Result<T>) -> Result<T> {
         let started = Instant::now();
         let turn = self.turn(started, deadline, given_up)?;
-        let result = dial(deadline.saturating_duration_since(Instant::now()));
-        if let Err(error) = &result {
-            self.failed(error);
+        let result = dial(deadline.saturating_duration_since(Instant::now())).map_err(|error| self.after_success(error));
+        match &result {
+            Ok(_) => self.succeeded(),
+            Err(error) => self.failed(error),
         }
         drop(turn);
         result
+    }
+
+    fn succeeded(&self) {
+        self.reached.store(true, Ordering::Release);
+        let mut state = self.lock();
+        state.last_error = None;
+        state.failing_since = None;
+    }
+
+    /// What was accepted before, and is refused now, may be accepted again.
+    fn after_success(&self, error: Error) -> Error {
+        match error {
+            Error::Authentication { .. } | Error::Config { .. } if self.reached.load(Ordering::Acquire) => Error::Connect {
+                endpoint: self.endpoint.clone(),
+                reason: error.to_string(),
+                tried: Duration::ZERO,
+                source: Some(Arc::new(error)),
+            },
+            error => error,
+        }
+    }
+
+    /// The error of a call that tried to connect for `tried`, in vain: names the address, and the last failure.
+    pub(crate) fn outage(&self, error: Error, tried: Duration) -> Error {
+        let cause = match error {
+            Error::Timeout { .. } => self.lock().last_error.clone().unwrap_or(error),
+            error => error,
+        };
+        match cause {
+            Error::Connect { endpoint, reason, source, .. } => Error::Connect { endpoint, reason, tried, source },
+            Error::Disconnected { reason, source } => {
+                Error::Connect { endpoint: self.endpoint.clone(), reason: format!("the connection was lost: {reason}"), tried, source }
+            }
+            Error::Timeout { operation, .. } => Error::Connect {
+                endpoint: self.endpoint.clone(),
+                reason: format!("{operation} did not finish in time"),
+                tried,
+                source: None,
+            },
+            other => other,
+        }
+    }
+
+    /// Whether the last attempt failed, or the connection was lost since.
+    pub(crate) fn is_failing(&self) -> bool {
+        self.lock().last_error.is_some()
+    }
+
+    /// Why there is no connection, and for how long.
+    pub(crate) fn absence(&self) -> Error {
+        let state = self.lock();
+        let since = state.failing_since.map_or(Duration::ZERO, |since| since.elapsed());
+        let cause = state.last_error.clone();
+        drop(state);
+        self.outage(cause.unwrap_or_else(|| Error::disconnected("it is not connected yet")), since)
     }
 
     fn turn(&self, started: Instant, deadline: Instant, given_up: &dyn Fn() -> bool) -> Result<Turn<'_>> {
@@ -67,12 +136,20 @@ impl Redial {
         }
     }
 
+    /// Notes why there is no connection, without a pause.
+    pub(crate) fn note(&self, error: &Error) {
+        let mut state = self.lock();
+        state.last_error = Some(error.clone());
+        state.failing_since.get_or_insert_with(Instant::now);
+    }
+
     /// Makes the next attempt wait, also if it was not the dialing that failed but what came right after it. During a pause, it is
     /// taken for a part of the same failure.
     pub(crate) fn failed(&self, error: &Error) {
         let now = Instant::now();
         let mut state = self.lock();
         state.last_error = Some(error.clone());
+        state.failing_since.get_or_insert(now);
         match state.not_before {
             Some(not_before) if now < not_before => return,
             Some(not_before) if now > not_before + FORGETTING => state.failures = 0,
@@ -123,6 +200,10 @@ mod tests {
 
     use super::*;
 
+    fn redial() -> Redial {
+        Redial::new("here".into(), &Arc::default())
+    }
+
     const NEVER: &dyn Fn() -> bool = &|| false;
 
     fn soon() -> Instant {
@@ -131,7 +212,7 @@ mod tests {
 
     #[test]
     fn one_thread_dials_at_a_time() {
-        let (redial, dialing, most) = (Redial::default(), AtomicUsize::new(0), AtomicUsize::new(0));
+        let (redial, dialing, most) = (redial(), AtomicUsize::new(0), AtomicUsize::new(0));
         thread::scope(|scope| {
             for _ in 0..8 {
                 scope.spawn(|| {
@@ -149,7 +230,7 @@ mod tests {
 
     #[test]
     fn pauses_grow_and_are_forgotten_after_a_while() {
-        let redial = Redial::default();
+        let redial = redial();
         let pause = |redial: &Redial, since_last_pause: Duration| {
             redial.lock().not_before = Instant::now().checked_sub(since_last_pause);
             let before = Instant::now();
@@ -165,7 +246,7 @@ mod tests {
 
     #[test]
     fn failures_during_a_pause_do_not_lengthen_it() {
-        let redial = Redial::default();
+        let redial = redial();
         for _ in 0..100 {
             redial.failed(&Error::disconnected("test"));
         }
@@ -174,7 +255,7 @@ mod tests {
 
     #[test]
     fn a_turn_that_comes_too_late_tells_the_last_failure() {
-        let redial = Redial::default();
+        let redial = redial();
         redial.failed(&Error::disconnected("test"));
         let result = redial.attempt(Instant::now() + Duration::from_millis(1), NEVER, |_| Ok(()));
         assert!(matches!(result, Err(Error::Disconnected { .. })), "{result:?}");
@@ -183,7 +264,7 @@ mod tests {
     #[test]
     fn who_waits_is_woken_when_it_gives_up_or_all_is_closed() {
         for close in [false, true] {
-            let (redial, given_up) = (Redial::default(), AtomicUsize::new(0));
+            let (redial, given_up) = (redial(), AtomicUsize::new(0));
             redial.lock().not_before = Some(soon());
             thread::scope(|scope| {
                 let waiting = scope.spawn(|| redial.attempt(soon(), &|| given_up.load(Ordering::SeqCst) == 1, |_| Ok(())));
@@ -196,5 +277,25 @@ mod tests {
                 assert!(matches!(waiting.join(), Ok(Err(Error::Closed { .. }))));
             });
         }
+    }
+
+    #[test]
+    fn an_outage_names_the_address_the_time_and_the_last_failure() {
+        let redial = redial();
+        let waited = || redial.outage(Error::timeout("opening a channel", Duration::ZERO), Duration::from_secs(5)).to_string();
+        assert_eq!(waited(), "could not connect to here within 5.0s: opening a channel did not finish in time");
+        redial.failed(&Error::connect("there", "TCP failed", Duration::ZERO, Some(Arc::new(std::io::Error::other("refused")))));
+        assert_eq!(waited(), "could not connect to there within 5.0s: TCP failed: refused");
+        assert!(redial.attempt(soon(), NEVER, |_| Ok(())).is_ok());
+        assert!(!waited().contains("refused"));
+    }
+
+    #[test]
+    fn what_was_accepted_before_may_pass() {
+        let redial = redial();
+        let refuse = || redial.attempt(soon(), NEVER, |_| Err::<(), _>(Error::config("tls", "half a file"))).err();
+        assert!(refuse().is_some_and(|error| !error.is_retryable()));
+        assert!(redial.attempt(soon(), NEVER, |_| Ok(())).is_ok());
+        assert!(refuse().is_some_and(|error| error.is_retryable() && error.to_string().contains("half a file")));
     }
 }

@@ -3,15 +3,16 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::backend::{Backend, Buffers, ChannelOptions, Content, Declare, Publication, ShortString};
+use crate::backend::{Backend, Buffers, ChannelOptions, Content, Declare, Publication, Role, ShortString};
 use crate::backlog::Backlog;
 use crate::batch::BatchReport;
 use crate::in_flight::{Answer, Attempt, InFlight};
-use crate::session::{Opened, Session, may_pass};
+use crate::reconnecting::Reopen;
+use crate::session::{Declarations, Opened, Session, may_pass};
 use crate::suspects::has_a_cause;
 use crate::window::{InTheWay, Window};
 use crate::within::within;
-use crate::{Connection, Error, Properties, PublisherDefinition, Result, validate};
+use crate::{Connection, Error, Exchange, Properties, PublisherDefinition, Queue, Result, validate};
 
 /// How long whoever waits for room asks for one message, before it looks whether there is room without it.
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
@@ -30,10 +31,18 @@ pub(crate) struct Sender {
     backlog: Arc<Backlog>,
 }
 
+impl Reopen for Sender {
+    fn reopen(&self, deadline: Instant) {
+        if let Err(error @ Error::HardError { .. }) = self.session.reopen(deadline) {
+            self.fail_all(&error);
+        }
+    }
+}
+
 impl Sender {
     /// Opens its channel, and declares its exchange.
-    pub(crate) fn open(connection: &Connection, definition: PublisherDefinition) -> Result<Sender> {
-        let exchange = definition.exchange.clone();
+    pub(crate) fn open(connection: &Connection, definition: PublisherDefinition) -> Result<Arc<Sender>> {
+        let (exchange, queue) = (definition.exchange.clone(), definition.queue.clone());
         let name = ShortString::from(&exchange.name);
         let window = Window::new(definition.max_in_flight, definition.max_bytes_in_flight);
         let backlog = Arc::new(Backlog::new(window, connection.isolation()));
@@ -41,10 +50,22 @@ impl Sender {
         backlog.isolation.add(&backlog);
         let unanswered = Arc::clone(&backlog);
         let limit = connection.call_timeout();
-        let session = connection.session(options, "publisher", move |channel, until| {
+        let session = connection.session(options, "publisher", move |channel, until, declarations| {
             if !exchange.is_default() {
-                let (channel, exchange) = (Arc::clone(channel), exchange.clone());
+                let exchange = match declarations {
+                    Declarations::Made => exchange.clone(),
+                    Declarations::Checked => Exchange::existing(&exchange.name),
+                };
+                let channel = Arc::clone(channel);
                 within(until, limit, "declaring an exchange", move || channel.declare(Declare::Exchange(&exchange)))?;
+            }
+            if let Some(queue) = &queue {
+                let queue = match declarations {
+                    Declarations::Made => queue.clone(),
+                    Declarations::Checked => Queue::existing(&queue.name),
+                };
+                let channel = Arc::clone(channel);
+                within(until, limit, "declaring a queue", move || channel.declare(Declare::Queue(&queue)))?;
             }
             unanswered.send_again(channel, until)
         });
@@ -58,7 +79,15 @@ impl Sender {
             session,
             definition,
         };
-        sender.session.channel()?;
+        if !connection.is_lazy() {
+            sender.session.channel()?;
+        }
+        let sender = Arc::new(sender);
+        let reopened: Arc<dyn Reopen> = Arc::clone(&sender) as Arc<dyn Reopen>;
+        sender.session.link().reopen_after_loss(Role::Publish, &reopened);
+        if connection.is_lazy() {
+            sender.session.link().reconnect(Role::Publish);
+        }
         Ok(sender)
     }
 
@@ -83,11 +112,10 @@ impl Sender {
     }
 
     /// Hands over a message whose fate nobody will know, in a publisher without confirms.
-    pub(crate) fn hand_over_unconfirmed(&self, content: &Arc<Content>, mandatory: bool) -> Result<()> {
+    pub(crate) fn hand_over_unconfirmed(&self, content: &Arc<Content>, mandatory: bool, timeout: Duration) -> Result<()> {
         let publication = Publication { content, mandatory };
         publication.validate()?;
         validate::body(&content.body, self.max_message_size)?;
-        let timeout = self.definition.send_timeout;
         if let Some(Opened { channel, .. }) = self.session.current() {
             // No clock is asked, which would take as long as a tenth of the rest.
             let left = self.backlog.isolation.wait_within(timeout);
@@ -99,20 +127,56 @@ impl Sender {
         self.send_until_gone(&InFlight::new(Arc::clone(content), mandatory, timeout, Instant::now() + timeout, 0))
     }
 
-    /// Hands a message over, once there is room for it.
-    pub(crate) fn hand_over(&self, content: Content, mandatory: bool) -> Result<Arc<InFlight>> {
+    /// Hands a message over, once there is room for it. Its fate is known within `timeout`.
+    pub(crate) fn hand_over(&self, content: Content, mandatory: bool, timeout: Duration) -> Result<Arc<InFlight>> {
         let content = Arc::new(content);
         if !self.definition.confirms {
-            self.hand_over_unconfirmed(&content, mandatory)?;
-            let timeout = self.definition.send_timeout;
-            let message = InFlight::new(content, mandatory, timeout, Instant::now() + timeout, 0);
-            message.resolve(Ok(()), |_| {});
-            return Ok(Arc::new(message));
+            self.hand_over_unconfirmed(&content, mandatory, timeout)?;
+            return Ok(unconfirmed(content, mandatory, timeout));
         }
         Publication { content: &content, mandatory }.validate()?;
         validate::body(&content.body, self.max_message_size)?;
-        let message = self.let_in(&content, mandatory)?;
-        if let Err(error) = self.send_until_gone(&message) {
+        let message = self.let_in(&content, mandatory, timeout)?;
+        self.finish_handing_over(message, |message| self.send_until_gone(message))
+    }
+
+    /// Hands a message over now, or fails: without a connection, under an alarm, without room, or if the way to the broker is congested.
+    pub(crate) fn try_hand_over(&self, content: Content, mandatory: bool, timeout: Duration) -> Result<Arc<InFlight>> {
+        let content = Arc::new(content);
+        Publication { content: &content, mandatory }.validate()?;
+        validate::body(&content.body, self.max_message_size)?;
+        let link = self.session.link();
+        if let Some(reason) = link.blocked() {
+            return Err(Error::Blocked { reason });
+        }
+        let opened = self.session.current().filter(|_| link.connector.status(Role::Publish).connected);
+        let channel = opened.ok_or_else(|| self.session.absence())?.channel;
+        let publish = |publication: &Publication<'_>| {
+            channel.publish(publication, Duration::ZERO).inspect_err(|error| {
+                if is_of_the_channel(error) {
+                    self.lost(&channel, error);
+                }
+            })
+        };
+        if !self.definition.confirms {
+            publish(&Publication { content: &content, mandatory })?;
+            return Ok(unconfirmed(content, mandatory, timeout));
+        }
+        let deadline = Instant::now() + timeout;
+        let new = |sequence| InFlight::new(Arc::clone(&content), mandatory, timeout, deadline, sequence);
+        let message = self.backlog.window.enter(content.body.len(), new).ok_or_else(|| self.no_room(Duration::ZERO))?;
+        self.finish_handing_over(message, |message| {
+            let tag = publish(&message.publication())?;
+            message.sent(Attempt { channel: Arc::clone(&channel), tag });
+            if !self.session.is_current(&channel) {
+                self.backlog.note_loss_for(message, &channel);
+            }
+            Ok(())
+        })
+    }
+
+    fn finish_handing_over(&self, message: Arc<InFlight>, send: impl FnOnce(&InFlight) -> Result<()>) -> Result<Arc<InFlight>> {
+        if let Err(error) = send(&message) {
             self.backlog.resolve(&message, Err(error.clone()));
             message.report();
             return Err(error);
@@ -121,9 +185,8 @@ impl Sender {
     }
 
     /// Waits until there is room for a message.
-    fn let_in(&self, content: &Arc<Content>, mandatory: bool) -> Result<Arc<InFlight>> {
+    fn let_in(&self, content: &Arc<Content>, mandatory: bool, timeout: Duration) -> Result<Arc<InFlight>> {
         let window = &self.backlog.window;
-        let timeout = self.definition.send_timeout;
         let deadline = Instant::now() + timeout;
         let bytes = content.body.len();
         let message = |sequence| InFlight::new(Arc::clone(content), mandatory, timeout, deadline, sequence);
@@ -255,11 +318,16 @@ impl Sender {
         if let Err(error @ Error::HardError { .. }) = &recovered
             && self.session.current().is_none()
         {
-            for message in self.backlog.window.messages().iter().filter(|message| message.tag().is_some()) {
-                self.backlog.resolve(message, Err(error.clone()));
-            }
+            self.fail_all(error);
         }
         recovered
+    }
+
+    /// Fails what was handed over and has no answer.
+    fn fail_all(&self, error: &Error) {
+        for message in self.backlog.window.messages().iter().filter(|message| message.tag().is_some()) {
+            self.backlog.resolve(message, Err(error.clone()));
+        }
     }
 
     fn resolve(&self, message: &InFlight, fate: Result<()>) -> Result<()> {
@@ -305,6 +373,13 @@ impl Sender {
         let closed = self.session.close(self.definition.send_timeout);
         flushed.and(closed)
     }
+}
+
+/// A message that was handed over, and about which nothing more will be known.
+fn unconfirmed(content: Arc<Content>, mandatory: bool, timeout: Duration) -> Arc<InFlight> {
+    let message = InFlight::new(content, mandatory, timeout, Instant::now() + timeout, 0);
+    message.resolve(Ok(()), |_| {});
+    Arc::new(message)
 }
 
 /// Whether a failure to publish says that the channel had ended before, and nothing of the message itself. A way to the broker that is

@@ -1,80 +1,44 @@
 //! One channel that is opened when it is first needed, and opened again after it was lost.
 
 use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::backend::{Backend, ChannelOptions, Connector, Role};
+use crate::backend::{Backend, ChannelOptions, Declare, Role};
 use crate::effects::ends_connection;
 pub(crate) use crate::effects::{ends_channel, may_pass};
 use crate::hard_losses::{HardLosses, is_cause_removed};
-use crate::isolation::Isolation;
-use crate::probation::Probation;
+use crate::link::Link;
 use crate::redial::Redial;
 use crate::trial::Trial;
-use crate::{ConnectionOptions, Error, Result};
+use crate::{Error, Queue, Result};
 
 /// Prepares a fresh channel for its publisher or consumer: declarations, and what has to be sent again. Nobody waits for it beyond the point
 /// in time.
-type SetUp<S> = dyn Fn(&Arc<dyn Backend>, Instant) -> Result<S> + Send + Sync;
+type SetUp<S> = dyn Fn(&Arc<dyn Backend>, Instant, Declarations) -> Result<S> + Send + Sync;
 
-/// What the sessions of one connection share.
-#[derive(Debug, Clone)]
-pub(crate) struct Line {
-    pub(crate) connector: Arc<dyn Connector>,
-    /// For the channels that publish. Each role may have a connection of its own: what keeps one from being opened, such as an alarm, is
-    /// not to hold up the other.
-    publishing: Arc<Redial>,
-    consuming: Arc<Redial>,
-    pub(crate) probation: Arc<Probation>,
-    pub(crate) isolation: Arc<Isolation>,
-    pub(crate) connect_timeout: Duration,
-    pub(crate) call_timeout: Duration,
-}
-
-impl Line {
-    pub(crate) fn new(connector: Arc<dyn Connector>, options: &ConnectionOptions) -> Line {
-        Line {
-            connector,
-            publishing: Arc::default(),
-            consuming: Arc::default(),
-            probation: Arc::default(),
-            isolation: Arc::default(),
-            connect_timeout: options.connect_timeout,
-            call_timeout: options.call_timeout,
-        }
-    }
-
-    fn redial(&self, role: Role) -> &Redial {
-        match role {
-            Role::Publish => &self.publishing,
-            Role::Consume => &self.consuming,
-        }
-    }
-
-    /// Refuses all further attempts to open a channel.
-    pub(crate) fn close(&self) {
-        self.publishing.close();
-        self.consuming.close();
-        self.isolation.close();
-    }
-
-    /// Has everybody who waits for a connection ask again whether to give up.
-    pub(crate) fn wake(&self) {
-        self.publishing.wake();
-        self.consuming.wake();
-        self.probation.wake();
-    }
+/// What becomes of the exchanges and queues of a publisher or consumer when it opens a channel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Declarations {
+    /// They are declared.
+    Made,
+    /// They are looked for only: the broker said that one of them is gone, and whoever deleted it meant that.
+    Checked,
 }
 
 /// Owns the current channel of a publisher or consumer, and whatever `set_up` makes of each new one.
 pub(crate) struct Session<S> {
-    line: Line,
+    link: Link,
     options: ChannelOptions,
     set_up: Box<SetUp<S>>,
     slot: Mutex<Slot<S>>,
     changed: Condvar,
     trial: Trial,
+    /// Whether the broker refused the last attempt to open it in the background.
+    needs_a_call: AtomicBool,
+    /// Whether the broker said that an exchange or a queue is gone, which was there when it was declared.
+    deleted: AtomicBool,
     what: &'static str,
 }
 
@@ -103,18 +67,20 @@ impl<S: Clone> Clone for Opened<S> {
 
 impl<S: Clone> Session<S> {
     pub(crate) fn new(
-        line: Line,
+        link: Link,
         options: ChannelOptions,
         what: &'static str,
-        set_up: impl Fn(&Arc<dyn Backend>, Instant) -> Result<S> + Send + Sync + 'static,
+        set_up: impl Fn(&Arc<dyn Backend>, Instant, Declarations) -> Result<S> + Send + Sync + 'static,
     ) -> Session<S> {
         Session {
-            line,
+            link,
             options,
             set_up: Box::new(set_up),
             slot: Mutex::new(Slot::Empty),
             changed: Condvar::new(),
             trial: Trial::default(),
+            needs_a_call: AtomicBool::new(false),
+            deleted: AtomicBool::new(false),
             what,
         }
     }
@@ -125,10 +91,10 @@ impl<S: Clone> Session<S> {
         if let Some(opened) = self.current() {
             return Ok(opened);
         }
-        let deadline = Instant::now() + self.line.connect_timeout;
+        let deadline = Instant::now() + self.link.connect_timeout;
         let mut losses = HardLosses::default();
         loop {
-            let error = match self.open_once(deadline, deadline + self.line.call_timeout, &|| false) {
+            let error = match self.open_once(deadline, deadline + self.link.call_timeout, &|| false) {
                 Ok(opened) => return Ok(opened),
                 Err(error) => error,
             };
@@ -157,8 +123,9 @@ impl<S: Clone> Session<S> {
     /// The same, until `given_up` says so, which is asked again after [`Redial::wake`]; or until `losses` says that the set-up is why the
     /// broker closes the connection.
     pub(crate) fn recover_unless(&self, deadline: Instant, given_up: &dyn Fn() -> bool, losses: &mut HardLosses) -> Result<Opened<S>> {
+        let started = Instant::now();
         loop {
-            let attempt = deadline.min(Instant::now() + self.line.connect_timeout);
+            let attempt = deadline.min(Instant::now() + self.link.connect_timeout);
             let error = match self.open_once(attempt, deadline, given_up) {
                 Ok(opened) => return Ok(opened),
                 Err(error) => error,
@@ -166,8 +133,11 @@ impl<S: Clone> Session<S> {
             if let Some(refused) = losses.note(&error) {
                 return Err(refused);
             }
-            if !may_pass(&error) || Instant::now() >= deadline {
+            if !may_pass(&error) {
                 return Err(error);
+            }
+            if Instant::now() >= deadline {
+                return Err(self.redial().outage(error, started.elapsed()));
             }
             log::debug!("a {} is not connected yet: {error}", self.what);
         }
@@ -190,7 +160,10 @@ impl<S: Clone> Session<S> {
                 Slot::Opening => {
                     let left = deadline.saturating_duration_since(Instant::now());
                     if left.is_zero() {
-                        return Err(Error::timeout("opening a channel", started.elapsed()));
+                        drop(slot);
+                        let tried = started.elapsed();
+                        let error = Error::timeout("opening a channel", tried);
+                        return Err(if self.redial().is_failing() { self.redial().outage(error, tried) } else { error });
                     }
                     slot = self.changed.wait_timeout(slot, left).unwrap_or_else(PoisonError::into_inner).0;
                 }
@@ -200,8 +173,9 @@ impl<S: Clone> Session<S> {
         drop(slot);
         let opening = Opening { session: self };
         let given_up = || given_up() || matches!(*self.lock(), Slot::Closed);
-        let channel = self.redial().attempt(deadline, &given_up, |timeout| self.line.connector.open(&self.options, timeout))?;
-        let state = (self.set_up)(&channel, until).inspect_err(|error| {
+        let channel = self.redial().attempt(deadline, &given_up, |timeout| self.link.connector.open(&self.options, timeout))?;
+        let declarations = if self.deleted.load(Ordering::Acquire) { Declarations::Checked } else { Declarations::Made };
+        let state = (self.set_up)(&channel, until, declarations).inspect_err(|error| {
             if is_cause_removed(error) {
                 self.redial().settled();
             }
@@ -209,17 +183,49 @@ impl<S: Clone> Session<S> {
                 self.redial().failed(error);
             }
         })?;
+        self.deleted.store(false, Ordering::Release);
+        self.needs_a_call.store(false, Ordering::Release);
         opening.finish(Opened { channel, state })
     }
 
-    /// Tells of an alarm instead of a timeout.
+    /// Tells of an alarm, or of the reason why there is no connection, instead of a timeout.
     pub(crate) fn explain(&self, error: Error) -> Error {
-        match error {
-            Error::Timeout { .. } if self.options.role == Role::Publish => {
-                self.line.connector.status().blocked.map_or(error, |reason| Error::Blocked { reason })
-            }
-            error => error,
+        let Error::Timeout { after, .. } = error else { return error };
+        if self.options.role == Role::Publish
+            && let Some(reason) = self.link.blocked()
+        {
+            return Error::Blocked { reason };
         }
+        if self.redial().is_failing() { self.redial().outage(error, after) } else { error }
+    }
+
+    /// Opens a channel if there is none, in the background: nobody waits for it. If the broker refuses the declarations, or closes the
+    /// connection, the next attempt is that of a call which can be told so.
+    ///
+    /// # Errors
+    /// The last attempt's.
+    pub(crate) fn reopen(&self, deadline: Instant) -> Result<()> {
+        while matches!(*self.lock(), Slot::Empty) && !self.needs_a_call.load(Ordering::Acquire) {
+            let Err(error) = self.open_once(deadline, deadline, &|| false) else { break };
+            log::debug!("a {} could not be opened again in the background: {error}", self.what);
+            let refused = !may_pass(&error) || error.hard_close().is_some() || is_cause_removed(&error);
+            if refused {
+                self.needs_a_call.store(true, Ordering::Release);
+            }
+            if refused || Instant::now() >= deadline {
+                return Err(error);
+            }
+        }
+        Ok(())
+    }
+
+    /// Why a call that is not to wait cannot be made now: there is no connection, or no channel yet.
+    pub(crate) fn absence(&self) -> Error {
+        if self.is_closed() {
+            return Error::closed(self.what);
+        }
+        self.link.reconnect(self.options.role);
+        self.redial().absence()
     }
 
     /// Makes the next attempt to open a channel wait, after a failure right after the last.
@@ -233,7 +239,7 @@ impl<S: Clone> Session<S> {
     }
 
     fn redial(&self) -> &Redial {
-        self.line.redial(self.options.role)
+        self.link.redial(self.options.role)
     }
 
     /// Notes that a message went through `channel`, so that the next loss is not taken for a part of an earlier one.
@@ -253,6 +259,9 @@ impl<S: Clone> Session<S> {
         if !ends_channel(error) {
             return;
         }
+        if matches!(error, Error::NotFound { .. }) {
+            self.expect_nothing();
+        }
         if let Some(age) = self.forget(channel) {
             log::debug!("the channel of a {} is gone after {age:?}: {error}", self.what);
             if ends_connection(error) {
@@ -262,6 +271,20 @@ impl<S: Clone> Session<S> {
                 self.trial.lost();
             }
         }
+    }
+
+    /// Notes that an exchange or a queue was deleted, so that it is not declared again until somebody else has done so.
+    pub(crate) fn expect_nothing(&self) {
+        self.deleted.store(true, Ordering::Release);
+    }
+
+    /// Looks for a queue, on a channel of its own, since a refusal ends the channel.
+    pub(crate) fn look_for(&self, queue: &str, deadline: Instant, given_up: &dyn Fn() -> bool) -> Result<()> {
+        let open = |timeout| self.link.connector.open(&self.options, timeout);
+        let channel = self.redial().attempt(deadline, given_up, open)?;
+        let found = channel.declare(Declare::Queue(&Queue::existing(queue)));
+        let _ = channel.close(Duration::ZERO);
+        found.map(drop)
     }
 
     /// Closes `channel`, which is open and of no use, if it is the one that calls use now; the next call opens another after a pause.
@@ -310,7 +333,7 @@ impl<S: Clone> Session<S> {
     /// Makes a call that may be made twice; if the connection is lost, on another channel, until the call timeout has passed. If the call
     /// itself makes the broker close the connection, it is not made again for long.
     pub(crate) fn call<T>(&self, call: impl Fn(&Opened<S>) -> Result<T>) -> Result<T> {
-        let deadline = Instant::now() + self.line.call_timeout;
+        let deadline = Instant::now() + self.link.call_timeout;
         let mut losses = HardLosses::default();
         let mut opened = self.channel();
         loop {
@@ -341,15 +364,15 @@ impl<S: Clone> Session<S> {
     pub(crate) fn shut(&self) -> Option<Opened<S>> {
         let before = std::mem::replace(&mut *self.lock(), Slot::Closed);
         self.changed.notify_all();
-        self.line.wake();
+        self.link.wake();
         match before {
             Slot::Open { opened, .. } => Some(opened),
             _ => None,
         }
     }
 
-    pub(crate) fn line(&self) -> &Line {
-        &self.line
+    pub(crate) fn link(&self) -> &Link {
+        &self.link
     }
 
     fn lock(&self) -> MutexGuard<'_, Slot<S>> {
@@ -359,7 +382,7 @@ impl<S: Clone> Session<S> {
 
 impl<S> fmt::Debug for Session<S> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_struct("Session").field("what", &self.what).field("connector", &self.line.connector).finish_non_exhaustive()
+        formatter.debug_struct("Session").field("what", &self.what).field("connector", &self.link.connector).finish_non_exhaustive()
     }
 }
 

@@ -3,8 +3,9 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Instant;
 
 use crate::Result;
+use crate::effects::ends_connection;
 use crate::failure::FailurePolicy;
-use crate::session::Line;
+use crate::link::Link;
 use crate::subscribed::Subscribed;
 
 #[cfg(doc)]
@@ -13,7 +14,7 @@ use crate::Error;
 /// What stops the runs of a consumer.
 #[derive(Debug)]
 pub(crate) struct Stop {
-    line: Line,
+    link: Link,
     policy: Arc<FailurePolicy>,
     stopped: AtomicBool,
     subscriptions: Mutex<Vec<Weak<Subscribed>>>,
@@ -23,9 +24,9 @@ pub(crate) struct Stop {
 }
 
 impl Stop {
-    pub(crate) fn new(line: &Line, policy: &Arc<FailurePolicy>) -> Stop {
+    pub(crate) fn new(link: &Link, policy: &Arc<FailurePolicy>) -> Stop {
         Stop {
-            line: line.clone(),
+            link: link.clone(),
             policy: Arc::clone(policy),
             stopped: AtomicBool::new(false),
             subscriptions: Mutex::default(),
@@ -54,7 +55,7 @@ impl Stop {
     /// Marks the consumer as stopped; its subscriptions have to be cancelled yet.
     pub(crate) fn mark(&self) {
         self.stopped.store(true, Ordering::Release);
-        self.line.wake();
+        self.link.wake();
         self.policy.clock().wake();
     }
 
@@ -64,6 +65,8 @@ impl Stop {
         self.mark();
         let subscriptions: Vec<_> = self.lock().drain(..).filter_map(|subscription| subscription.upgrade()).collect();
         let cancelled = subscriptions.iter().map(|subscription| subscription.cancel()).fold(Ok(()), Result::and);
+        // With its connection, a consumer has ended at the broker too.
+        let cancelled = cancelled.or_else(|error| if ends_connection(&error) { Ok(()) } else { Err(error) });
         // After the cancelling: the broker must not send to this consumer again what goes back now.
         self.policy.release();
         *self.returned.lock().unwrap_or_else(PoisonError::into_inner) = true;
@@ -94,7 +97,7 @@ impl Stop {
 /// [`Consumer::stop_handle`](crate::Consumer::stop_handle); clones stop the same consumer.
 ///
 /// ```no_run
-/// # fn example(mut consumer: carrot_core::Consumer) -> carrot_core::Result<()> {
+/// # fn example(mut consumer: carrot::Consumer) -> carrot::Result<()> {
 /// let stop = consumer.stop_handle();
 /// std::thread::spawn(move || {
 ///     std::thread::sleep(std::time::Duration::from_secs(60));
@@ -117,7 +120,8 @@ impl StopHandle {
     /// Blocks for one round trip, the connection's call timeout at most; not until the runs have ended. A second call does nothing.
     ///
     /// # Errors
-    /// The broker's answer to the cancelling: [`Error::Timeout`], [`Error::Disconnected`]. The runs end all the same.
+    /// [`Error::Timeout`] if the broker did not answer the cancelling. The runs end all the same. A connection that is lost is no error: the
+    /// consumer has ended with it.
     pub fn stop(&self) -> Result<()> {
         self.stop.stop()
     }

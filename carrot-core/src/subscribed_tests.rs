@@ -7,7 +7,7 @@ use std::thread;
 use super::*;
 use crate::backend::{
     Capabilities, ChannelOptions, Clock, Connector, ConsumeOptions, Content, Declare, Declared, Delete, Deleted, Delivery, DeliveryTag,
-    Event, Extent, Outcome, Publication, PublishTag, Rejection, Status,
+    Event, Extent, Outcome, Publication, PublishTag, Rejection, Role, Status,
 };
 use crate::failure::{FailurePolicy, FailureSettings};
 use crate::{Codecs, Connection, Error, Queue};
@@ -64,7 +64,13 @@ impl Connector for Nowhere {
     fn close(&self, _: Duration) -> Result<()> {
         Ok(())
     }
-    fn status(&self) -> Status {
+    fn connect(&self, _: Role, _: Duration) -> Result<()> {
+        Err(no())
+    }
+    fn endpoint(&self) -> String {
+        "nowhere".into()
+    }
+    fn status(&self, _: Role) -> Status {
         Status::default()
     }
     fn capabilities(&self) -> Capabilities {

@@ -55,7 +55,7 @@ impl fmt::Display for ExchangeKind {
 /// An exchange to declare: where publishers send to.
 ///
 /// ```
-/// use carrot_core::{Exchange, ExchangeKind};
+/// use carrot::{Exchange, ExchangeKind};
 ///
 /// let exchange = Exchange::topic("prices").alternate_exchange("unrouted");
 /// assert_eq!(exchange.kind, ExchangeKind::Topic);
@@ -171,6 +171,13 @@ impl From<String> for Exchange {
     }
 }
 
+/// A string is a durable direct exchange of that name.
+impl From<&String> for Exchange {
+    fn from(name: &String) -> Exchange {
+        Exchange::direct(name)
+    }
+}
+
 impl From<&Exchange> for Exchange {
     fn from(exchange: &Exchange) -> Exchange {
         exchange.clone()
@@ -204,7 +211,7 @@ impl Overflow {
 ///
 /// ```
 /// use std::time::Duration;
-/// use carrot_core::{Queue, Value};
+/// use carrot::{Queue, Value};
 ///
 /// let queue = Queue::new("jobs").message_ttl(Duration::from_secs(60)).dead_letter_exchange("failed");
 /// assert_eq!(queue.arguments.get("x-message-ttl"), Some(&Value::I64(60_000)));
@@ -363,6 +370,13 @@ impl From<String> for Queue {
     }
 }
 
+/// A string is a durable queue of that name.
+impl From<&String> for Queue {
+    fn from(name: &String) -> Queue {
+        Queue::new(name)
+    }
+}
+
 impl From<&Queue> for Queue {
     fn from(queue: &Queue) -> Queue {
         queue.clone()
@@ -381,7 +395,7 @@ pub enum Destination {
 /// A way from an exchange to a queue, or to another exchange.
 ///
 /// ```
-/// use carrot_core::{Binding, Destination};
+/// use carrot::{Binding, Destination};
 ///
 /// let binding = Binding::queue("prices", "usd-prices", "usd.#");
 /// assert_eq!(binding.destination, Destination::Queue("usd-prices".into()));

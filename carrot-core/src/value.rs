@@ -1,5 +1,6 @@
 use std::collections::BTreeMap;
 use std::collections::btree_map;
+use std::time::SystemTime;
 
 /// One AMQP field value: what a header or an argument can hold.
 ///
@@ -9,7 +10,7 @@ use std::collections::btree_map;
 /// Numbers, strings, booleans, byte vectors, vectors of values and tables convert with [`From`]:
 ///
 /// ```
-/// use carrot_core::{Headers, Value};
+/// use carrot::{Headers, Value};
 ///
 /// let headers: Headers = [("format", Value::from("pdf")), ("pages", Value::from(3))].into_iter().collect();
 /// assert_eq!(headers.get("format").and_then(Value::as_str), Some("pdf"));
@@ -117,6 +118,58 @@ macro_rules! from {
     )*};
 }
 
+impl From<&String> for Value {
+    fn from(text: &String) -> Value {
+        Value::String(text.clone())
+    }
+}
+
+/// The number, or its decimal digits as text if it is more than the largest signed 64-bit integer: AMQP has no larger one.
+impl From<u64> for Value {
+    fn from(number: u64) -> Value {
+        i64::try_from(number).map_or_else(|_| Value::String(number.to_string()), Value::I64)
+    }
+}
+
+/// As from `u64`.
+impl From<usize> for Value {
+    fn from(number: usize) -> Value {
+        Value::from(number as u64)
+    }
+}
+
+/// In whole seconds. A time before 1970 becomes zero.
+impl From<SystemTime> for Value {
+    fn from(time: SystemTime) -> Value {
+        Value::Timestamp(Timestamp::from(time).0)
+    }
+}
+
+/// A point in time as AMQP has it: whole seconds since the Unix epoch. Made from a number of seconds, or from [`SystemTime`].
+///
+/// ```
+/// use std::time::{Duration, SystemTime};
+/// use carrot::Timestamp;
+///
+/// assert_eq!(Timestamp::from(SystemTime::UNIX_EPOCH + Duration::from_millis(7_900)), Timestamp(7));
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[allow(clippy::exhaustive_structs, reason = "a number of seconds is all that there is")]
+pub struct Timestamp(pub u64);
+
+impl From<u64> for Timestamp {
+    fn from(seconds: u64) -> Timestamp {
+        Timestamp(seconds)
+    }
+}
+
+/// A time before 1970 becomes zero.
+impl From<SystemTime> for Timestamp {
+    fn from(time: SystemTime) -> Timestamp {
+        Timestamp(time.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs()))
+    }
+}
+
 from! {
     bool => Bool, i8 => I8, u8 => U8, i16 => I16, u16 => U16, i32 => I32, u32 => U32, i64 => I64, f32 => F32, f64 => F64,
     String => String, &str => String, Vec<u8> => Bytes, &[u8] => Bytes, Vec<Value> => Array, Headers => Table,
@@ -128,7 +181,7 @@ from! {
 /// death records) for itself by convention.
 ///
 /// ```
-/// use carrot_core::{Headers, Value};
+/// use carrot::{Headers, Value};
 ///
 /// let mut headers = Headers::new();
 /// headers.insert("attempt", 2);
@@ -190,6 +243,12 @@ impl<N: Into<String>, V: Into<Value>> FromIterator<(N, V)> for Headers {
 impl<N: Into<String>, V: Into<Value>, const LENGTH: usize> From<[(N, V); LENGTH]> for Headers {
     fn from(pairs: [(N, V); LENGTH]) -> Headers {
         pairs.into_iter().collect()
+    }
+}
+
+impl<N: Into<String>, V: Into<Value>> Extend<(N, V)> for Headers {
+    fn extend<I: IntoIterator<Item = (N, V)>>(&mut self, pairs: I) {
+        self.0.extend(pairs.into_iter().map(|(name, value)| (name.into(), value.into())));
     }
 }
 

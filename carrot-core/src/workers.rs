@@ -209,6 +209,29 @@ impl Workers {
         self.finish(Instant::now())
     }
 
+    /// Waits as [`join`](Workers::join), for at most `timeout`; gives the workers back if one of them still runs then.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # fn example(mut workers: carrot::Workers) -> carrot::Result<()> {
+    /// loop {
+    ///     match workers.join_timeout(Duration::from_secs(60)) {
+    ///         Ok(ended) => break println!("{:?}", ended?),
+    ///         Err(running) => workers = running,
+    ///     }
+    ///     println!("still at work: {:?}", workers.report());
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// The workers, if one of them has not ended; inside, as [`stop`](Workers::stop).
+    pub fn join_timeout(mut self, timeout: Duration) -> std::result::Result<Result<Report>, Workers> {
+        self.await_ends(Instant::now().checked_add(timeout));
+        if self.running > 0 { Err(self) } else { Ok(self.finish(Instant::now())) }
+    }
+
     /// A handle that stops the consumer from wherever it is used.
     pub fn stop_handle(&self) -> StopHandle {
         StopHandle { stop: Arc::clone(self.team.intake.stop()) }

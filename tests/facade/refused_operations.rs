@@ -21,7 +21,7 @@ fn costs_a_consumer_one_reconnect(connection: &Connection, most_lost: usize, ref
     publisher.send_all(0..MESSAGES).unwrap();
     let lost = Arc::new(AtomicUsize::new(0));
     let count = Arc::clone(&lost);
-    connection.on_disconnect(move |_| {
+    connection.on_disconnect(move |_, _| {
         count.fetch_add(1, Ordering::SeqCst);
     });
     let handled = Arc::new(Mutex::new(BTreeSet::new()));

@@ -1,7 +1,7 @@
 use std::thread;
 use std::time::Duration;
 
-use carrot_core::backend::{Backend, ChannelOptions, ConsumeOptions, Content, Outcome, PublishTag};
+use carrot_core::backend::{Backend, ChannelOptions, ConsumeOptions, Content, Outcome, PublishTag, Role};
 use carrot_core::{Error, Queue};
 
 use super::observers::Heard;
@@ -50,14 +50,14 @@ fn what_is_published_while_blocked_is_taken_and_confirmed_in_order_afterwards() 
 fn a_connection_learns_of_the_alarm_by_its_next_publication() {
     let fixture = blocked();
     let heard = Heard::of(&*fixture.connector);
-    assert_eq!(fixture.connector.status().blocked, None);
+    assert_eq!(fixture.connector.status(Role::Publish).blocked, None);
     let tag = post(&*fixture.channel, message("m"));
     post(&*fixture.channel, message("m"));
     assert_eq!(heard.take(), ["blocked: low on memory"]);
-    assert_eq!(fixture.connector.status().blocked.as_deref(), Some("low on memory"));
+    assert_eq!(fixture.connector.status(Role::Publish).blocked.as_deref(), Some("low on memory"));
     fixture.broker.faults().clear();
     assert_eq!(heard.take(), ["unblocked"]);
-    assert_eq!(fixture.connector.status().blocked, None);
+    assert_eq!(fixture.connector.status(Role::Publish).blocked, None);
     assert_eq!(confirmed(&*fixture.channel, tag), Outcome::Accepted);
 }
 

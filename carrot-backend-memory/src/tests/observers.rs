@@ -1,7 +1,7 @@
 use std::sync::{Arc, Mutex};
 
 use carrot_core::Error;
-use carrot_core::backend::{ChannelOptions, Connector, Event, Status};
+use carrot_core::backend::{ChannelOptions, Connector, Event, Role, Status};
 
 use super::{Fixture, SOON, open};
 use crate::Broker;
@@ -20,8 +20,8 @@ impl Heard {
 
     fn note(&self, event: &Event) {
         let word = match event {
-            Event::Connected => "connected".into(),
-            Event::Disconnected(Error::Disconnected { .. }) => "disconnected".into(),
+            Event::Connected { .. } => "connected".into(),
+            Event::Disconnected { error: Error::Disconnected { .. }, .. } => "disconnected".into(),
             Event::Blocked(reason) => format!("blocked: {reason}"),
             Event::Unblocked => "unblocked".into(),
             other => format!("{other:?}"),
@@ -39,14 +39,14 @@ fn observers_hear_of_connections_that_come_and_are_lost() {
     let broker = Broker::new();
     let connector = broker.connector();
     let heard = Heard::of(&*connector);
-    assert_eq!(connector.status(), Status::new(false, None));
+    assert_eq!(connector.status(Role::Publish), Status::new(false, None));
     let channel = open(&*connector);
     open(&*connector);
     assert_eq!(heard.take(), ["connected"]);
-    assert!(connector.status().connected);
+    assert!(connector.status(Role::Publish).connected);
 
     broker.faults().drop_connections();
-    assert!(!connector.status().connected);
+    assert!(!connector.status(Role::Publish).connected);
     assert_eq!(heard.take(), ["disconnected"]);
     assert!(matches!(channel.close(SOON), Ok(())));
 
@@ -63,7 +63,7 @@ fn a_connection_that_the_program_closes_tells_nothing() {
     connector.close(SOON).unwrap();
     broker.faults().drop_connections();
     assert!(heard.take().is_empty());
-    assert_eq!(connector.status(), Status::default());
+    assert_eq!(connector.status(Role::Publish), Status::default());
 }
 
 #[test]
@@ -82,9 +82,9 @@ fn observers_may_use_their_connector_and_hear_of_what_that_does_in_order() {
     let reopened = Arc::new(Mutex::new(Vec::new()));
     let (weak, kept) = (Arc::downgrade(&connector), Arc::clone(&reopened));
     connector.observe(Arc::new(move |event| {
-        if let (Event::Disconnected(_), Some(connector)) = (event, weak.upgrade()) {
+        if let (Event::Disconnected { .. }, Some(connector)) = (event, weak.upgrade()) {
             let channel = connector.open(&ChannelOptions::consume(), SOON).unwrap();
-            assert!(connector.status().connected);
+            assert!(connector.status(Role::Consume).connected);
             kept.lock().unwrap().push(channel);
         }
     }));

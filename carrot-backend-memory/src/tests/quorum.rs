@@ -1,6 +1,8 @@
 //! What RabbitMQ 3.10 does with quorum queues, seen on a node of it.
 
-use carrot_core::backend::{Acknowledgement, Condition, ConsumeOptions, Content, Declare, Delete, Delivery, Extent, Outcome, Rejection};
+use carrot_core::backend::{
+    Acknowledgement, Condition, ConsumeOptions, Content, Declare, Delete, Delivery, Extent, Outcome, Rejection, Role,
+};
 use carrot_core::{Error, Properties, Queue, Value};
 
 use super::{Fixture, SOON, body, open};
@@ -205,7 +207,7 @@ fn deleting_a_quorum_queue_on_a_condition_closes_the_connection() {
         let fixture = Fixture::with_queue(&queue());
         let result = fixture.channel.delete(Delete::Queue { name: "q", condition });
         assert!(matches!(result, Err(Error::HardError { code: 540, .. })), "{condition:?}: {result:?}");
-        assert!(!fixture.connector.status().connected);
+        assert!(!fixture.connector.status(Role::Publish).connected);
     }
     let fixture = fixture(&queue(), &["m"]);
     let deleted = fixture.channel.delete(Delete::Queue { name: "q", condition: Condition::ALWAYS }).unwrap();

@@ -17,7 +17,7 @@ const INLINE: usize = 110;
 /// of whatever else holds some. To drop it frees memory or gives it back to its [`Buffers`], and never blocks.
 ///
 /// ```
-/// use carrot_core::backend::Body;
+/// use carrot::backend::Body;
 ///
 /// let body = Body::from("hello");
 /// assert_eq!(body, b"hello");
@@ -119,9 +119,36 @@ impl Clone for Body {
     }
 }
 
+/// The text, or the bytes in hexadecimal digits, as far as they fit a line; and how many bytes there are, if that is not all.
 impl fmt::Debug for Body {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        (**self).fmt(formatter)
+        Shown(self).fmt(formatter)
+    }
+}
+
+/// Bytes, for people.
+pub(crate) struct Shown<'a>(pub(crate) &'a [u8]);
+
+impl fmt::Debug for Shown<'_> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const MOST: usize = 120;
+        let Shown(bytes) = self;
+        let start = bytes.get(..MOST).unwrap_or(bytes);
+        let text = match std::str::from_utf8(start) {
+            Ok(text) => Some(text),
+            // A character may be cut at the end.
+            Err(error) if error.error_len().is_none() => start.get(..error.valid_up_to()).and_then(|whole| std::str::from_utf8(whole).ok()),
+            Err(_) => None,
+        };
+        match text {
+            Some(text) => write!(formatter, "{text:?}")?,
+            None => {
+                formatter.write_str("0x")?;
+                start.iter().take(MOST / 2).try_for_each(|byte| write!(formatter, "{byte:02x}"))?;
+            }
+        }
+        let is_whole = if text.is_some() { bytes.len() <= MOST } else { bytes.len() <= MOST / 2 };
+        if is_whole { Ok(()) } else { write!(formatter, "... ({} bytes)", bytes.len()) }
     }
 }
 
@@ -154,7 +181,7 @@ impl From<Body> for Vec<u8> {
 ///
 /// ```
 /// use std::sync::Arc;
-/// use carrot_core::{IntoBody, backend::Buffers};
+/// use carrot::{IntoBody, backend::Buffers};
 ///
 /// let buffers = Arc::new(Buffers::new());
 /// assert_eq!("text".into_body(&buffers), b"text");

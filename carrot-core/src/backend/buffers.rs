@@ -13,7 +13,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 ///
 /// ```
 /// use std::sync::Arc;
-/// use carrot_core::backend::{Body, Buffers};
+/// use carrot::backend::{Body, Buffers};
 ///
 /// let buffers = Arc::new(Buffers::new());
 /// let mut buffer = buffers.take(10_000);

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 ///
 /// ```
 /// use std::time::Duration;
-/// use carrot_core::backend::Clock;
+/// use carrot::backend::Clock;
 ///
 /// let clock = Clock::manual();
 /// clock.set(Duration::from_secs(86_400));

@@ -11,8 +11,8 @@ use std::fmt;
 /// ```
 /// use std::sync::Arc;
 ///
-/// use carrot_core::Error;
-/// use carrot_core::backend::HardClose;
+/// use carrot::Error;
+/// use carrot::backend::HardClose;
 ///
 /// let close = HardClose::new(541, "INTERNAL_ERROR", 60, 40).among(3, 0);
 /// let error = Error::Disconnected { reason: "541 INTERNAL_ERROR".into(), source: Some(Arc::new(close)) };

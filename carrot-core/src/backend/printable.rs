@@ -9,7 +9,7 @@ use std::fmt::{self, Display, Write};
 /// `\n` or `\u{1b}`; the rest stays as it is. What follows after `most` bytes is not even formatted.
 ///
 /// ```
-/// use carrot_core::backend::Printable;
+/// use carrot::backend::Printable;
 ///
 /// assert_eq!(Printable::new(20, "no\nline").to_string(), "no\\nline");
 /// assert_eq!(Printable::new(4, "longer").to_string(), "long... (cut)");

@@ -11,7 +11,7 @@ use smol_str::SmolStr;
 /// once also.
 ///
 /// ```
-/// use carrot_core::backend::ShortString;
+/// use carrot::backend::ShortString;
 ///
 /// let key = ShortString::from("usd.stock");
 /// assert_eq!(key, "usd.stock");

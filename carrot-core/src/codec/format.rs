@@ -11,7 +11,7 @@ pub type FormatError = Box<dyn std::error::Error + Send + Sync>;
 /// Any serde format fits, in one line each way:
 ///
 /// ```
-/// use carrot_core::{BodyReader, Codec, Encodable, Format, FormatError};
+/// use carrot::{BodyReader, Codec, Encodable, Format, FormatError};
 ///
 /// /// JSON that people like to read.
 /// #[derive(Debug)]
@@ -41,7 +41,7 @@ pub type FormatError = Box<dyn std::error::Error + Send + Sync>;
 /// assert_eq!(body, b"[\n  1,\n  2\n]");
 /// let numbers: Vec<u32> = Codec::new(Pretty).decode(&body)?;
 /// assert_eq!(numbers, [1, 2]);
-/// # Ok::<(), carrot_core::Error>(())
+/// # Ok::<(), carrot::Error>(())
 /// ```
 ///
 /// Its methods are called from several threads at once. A body comes from outside: `decode` has to bound what it allocates and how deep it

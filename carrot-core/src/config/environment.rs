@@ -28,14 +28,14 @@ impl ConnectionOptions {
     ///
     /// ```
     /// use std::env::VarError;
-    /// use carrot_core::ConnectionOptions;
+    /// use carrot::ConnectionOptions;
     ///
     /// let options = ConnectionOptions::from_variables(|name| match name {
     ///     "AMQP_SERVER" => Ok("mq.example".into()),
     ///     _ => Err(VarError::NotPresent),
     /// })?;
     /// assert_eq!(options, ConnectionOptions::new().host("mq.example"));
-    /// # Ok::<(), carrot_core::Error>(())
+    /// # Ok::<(), carrot::Error>(())
     /// ```
     ///
     /// # Errors

@@ -36,6 +36,12 @@ impl From<String> for Secret {
     }
 }
 
+impl From<&String> for Secret {
+    fn from(secret: &String) -> Secret {
+        Secret::new(secret.as_str())
+    }
+}
+
 /// Certificates or a key in PEM form.
 #[derive(Clone, PartialEq, Eq)]
 pub enum Pem {

@@ -3,7 +3,7 @@ use super::Pem;
 /// How TLS checks the broker, and shows the client. The broker's certificate is always verified.
 ///
 /// ```
-/// use carrot_core::{ConnectionOptions, Pem, TlsOptions};
+/// use carrot::{ConnectionOptions, Pem, TlsOptions};
 ///
 /// let tls = TlsOptions::new()
 ///     .authority(Pem::file("/etc/shop/ca.pem"))

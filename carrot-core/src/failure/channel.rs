@@ -7,7 +7,8 @@ use std::time::{Duration, Instant};
 
 use crate::backend::{Backend, ChannelOptions, Content, Outcome, Publication};
 use crate::hard_losses::HardLosses;
-use crate::session::{Line, Session, ends_channel};
+use crate::link::Link;
+use crate::session::{Session, ends_channel};
 use crate::{Connection, Error, Queue, Result};
 
 /// How long a copy waits for the broker before it looks whether there is an alarm.
@@ -67,12 +68,12 @@ pub(super) struct CopyChannel {
 
 impl CopyChannel {
     pub(super) fn new(connection: &Connection) -> CopyChannel {
-        let session = connection.session(ChannelOptions::publish(), "consumer's copies", |_, _| Ok(()));
+        let session = connection.session(ChannelOptions::publish(), "consumer's copies", |_, _, _| Ok(()));
         CopyChannel { connection: connection.clone(), session, queues: Mutex::default() }
     }
 
-    pub(super) fn line(&self) -> &Line {
-        self.session.line()
+    pub(super) fn link(&self) -> &Link {
+        self.session.link()
     }
 
     /// Sends `copy` to `target`, mandatory and confirmed. Returns once the broker has accepted it, and will have it also if it is killed.
@@ -83,11 +84,11 @@ impl CopyChannel {
     /// Whatever kept the broker from accepting it.
     pub(super) fn send(&self, copy: &Arc<Content>, target: Target<'_>, given_up: &dyn Fn() -> bool) -> Result<()> {
         // Under an alarm it would wait for its whole deadline.
-        if let Some(reason) = self.line().connector.status().blocked {
+        if let Some(reason) = self.link().blocked() {
             return Err(Error::Blocked { reason });
         }
         let name = &*target.queue().name;
-        let limit = self.line().call_timeout.min(LONGEST_ANSWER);
+        let limit = self.link().call_timeout.min(LONGEST_ANSWER);
         if self.queues().get(name).is_some_and(|known| known.silent_until.is_some_and(|until| Instant::now() < until)) {
             return Err(Error::timeout(format!("an answer of queue {name:?}, which gave none before,"), limit));
         }
@@ -179,7 +180,7 @@ impl CopyChannel {
     /// Waits until the broker will not forget a queue any more that was declared just before, with the copy in it.
     fn wait_until_settled(&self, name: &str) {
         let declared_at = self.queues().get(name).and_then(|known| known.declared_at);
-        let settle_in = self.line().connector.capabilities().declarations_settle_in;
+        let settle_in = self.link().connector.capabilities().declarations_settle_in;
         if let Some(left) = declared_at.and_then(|declared_at| settle_in.checked_sub(declared_at.elapsed())) {
             thread::sleep(left);
         }

@@ -97,7 +97,7 @@ struct Complaint {
 impl FailurePolicy {
     pub(crate) fn new(connection: &Connection, queue: &Queue, options: &ConsumeOptions, settings: &FailureSettings) -> FailurePolicy {
         let copies = CopyChannel::new(connection);
-        let clock = copies.line().connector.clock();
+        let clock = copies.link().connector.clock();
         FailurePolicy {
             retry: settings.retry.clone().unwrap_or_default(),
             place: place(queue, options),
@@ -276,7 +276,7 @@ impl FailurePolicy {
     }
 
     fn capabilities(&self) -> Capabilities {
-        self.copies.line().connector.capabilities()
+        self.copies.link().connector.capabilities()
     }
 
     fn tell(&self, message: &Message, failure: &Failure, becomes: impl fmt::Display) {

@@ -46,7 +46,7 @@ fn outlasts_heartbeats(options: &ConnectionOptions) -> Result<Result<(), String>
     let connection = carrot::connect(options)?;
     let lost = Arc::new(AtomicU64::new(0));
     let counter = Arc::clone(&lost);
-    connection.on_disconnect(move |_| {
+    connection.on_disconnect(move |_, _| {
         counter.fetch_add(1, Ordering::Relaxed);
     });
     let handled = handle_one(&connection, 1, |_| SLOW)?;

@@ -159,8 +159,8 @@ fn hooks_that_panic_keep_no_other_from_being_called() {
     let broker = Broker::new();
     let connection = Connection::new(broker.connector());
     let (sender, told) = mpsc::channel();
-    connection.on_disconnect(|_| panic!("a hook that panics"));
-    connection.on_disconnect(move |error| sender.send(error.to_string()).unwrap());
+    connection.on_disconnect(|_, _| panic!("a hook that panics"));
+    connection.on_disconnect(move |_, error| sender.send(error.to_string()).unwrap());
     connection.open().unwrap();
     broker.faults().drop_connections();
     told.recv_timeout(SOON).unwrap();

@@ -48,8 +48,7 @@ fn a_publisher_tries_to_connect_until_it_works() {
     let (broker, connection) = broker();
     connection.declare_queue("queue").unwrap();
     let publisher = connection.publisher().routing_key("queue").build().unwrap();
-    broker.faults().drop_connections();
-    broker.faults().refuse_connects(3);
+    broker.faults().refuse_connects(3).drop_connections();
     publisher.send("x").unwrap();
     assert_eq!(broker.faults().outstanding(), 0);
     assert_eq!(ready(&connection, "queue"), 1);
@@ -61,8 +60,7 @@ fn a_publisher_gives_up_at_its_deadline_and_tells_the_cause() {
     let publisher = connection.publisher().routing_key("queue").send_timeout(Duration::from_millis(200)).build().unwrap();
     broker.faults().lose_confirms(1);
     let receipt = publisher.publish("before").unwrap();
-    broker.faults().drop_connections();
-    broker.faults().refuse_connects(1_000_000);
+    broker.faults().refuse_connects(1_000_000).drop_connections();
     let started = Instant::now();
     let error = publisher.send("after").unwrap_err();
     assert!(matches!(error, Error::Connect { .. }), "{error}");
@@ -74,7 +72,7 @@ fn a_publisher_gives_up_at_its_deadline_and_tells_the_cause() {
 #[test]
 fn a_confirm_that_never_comes_is_told_at_the_deadline() {
     let (broker, connection) = broker();
-    let publisher = connection.publisher().routing_key("queue").send_timeout(Duration::from_millis(100)).build().unwrap();
+    let publisher = connection.publisher().queue("queue").send_timeout(Duration::from_millis(100)).build().unwrap();
     broker.faults().lose_confirms(1);
     assert!(matches!(publisher.send("x"), Err(Error::Timeout { .. })));
     publisher.send("y").unwrap();
