@@ -45,7 +45,7 @@ pub enum Error {
 
     /// No connection could be made: the address does not resolve, refuses, does not answer, or TLS failed. Given by whatever opens a
     /// connection. Check the address; the broker may be starting.
-    #[error("could not connect to {endpoint} within {tried:.1?}: {reason}")]
+    #[error("could not connect to {endpoint} within {:.1} s: {reason}", tried.as_secs_f64())]
     Connect {
         /// The host and port, or several.
         endpoint: String,

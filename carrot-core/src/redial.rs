@@ -283,9 +283,9 @@ mod tests {
     fn an_outage_names_the_address_the_time_and_the_last_failure() {
         let redial = redial();
         let waited = || redial.outage(Error::timeout("opening a channel", Duration::ZERO), Duration::from_secs(5)).to_string();
-        assert_eq!(waited(), "could not connect to here within 5.0s: opening a channel did not finish in time");
+        assert_eq!(waited(), "could not connect to here within 5.0 s: opening a channel did not finish in time");
         redial.failed(&Error::connect("there", "TCP failed", Duration::ZERO, Some(Arc::new(std::io::Error::other("refused")))));
-        assert_eq!(waited(), "could not connect to there within 5.0s: TCP failed: refused");
+        assert_eq!(waited(), "could not connect to there within 5.0 s: TCP failed: refused");
         assert!(redial.attempt(soon(), NEVER, |_| Ok(())).is_ok());
         assert!(!waited().contains("refused"));
     }

@@ -6,6 +6,8 @@
 #![allow(clippy::unwrap_used, unreachable_pub, reason = "tests")]
 
 #[macro_use]
+mod breakable;
+#[macro_use]
 mod support;
 
 mod connection;
@@ -18,6 +20,7 @@ mod hard_errors;
 mod limits;
 mod load;
 mod message;
+mod outages;
 mod publisher;
 mod recovery;
 mod refusals;

@@ -3,72 +3,23 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
-use carrot::memory::Broker;
-use carrot::{Connection, ConnectionOptions, Message, Retry};
-use carrot_faults::Proxy;
+use carrot::{Message, Retry};
 
 use super::{SHORTEST, with_parking};
-use crate::support::{SOON, eventually, rabbitmq_url, ready, unique};
+use crate::breakable::Breakable;
+use crate::support::{SOON, eventually, ready};
 
-/// A connection that can be cut, and another to look on.
-struct Cuttable {
-    connection: Connection,
-    onlooker: Connection,
-    cut: Box<dyn Fn() + Send + Sync>,
-}
-
-fn on_memory() -> Cuttable {
-    let broker = Broker::new();
-    let name = unique("cut");
-    let connection = Connection::new(broker.connector_with(&ConnectionOptions::new().name(&*name)).unwrap());
-    let onlooker = Connection::new(broker.connector());
-    let cut = Box::new(move || {
-        broker.faults().drop_connections_named(&name).unwrap();
-    });
-    Cuttable { connection, onlooker, cut }
-}
-
-fn on_rabbitmq() -> Cuttable {
-    let options: ConnectionOptions = rabbitmq_url().parse().unwrap();
-    let (host, port) = options.addresses().next().unwrap();
-    let proxy = Proxy::new(host, port).unwrap();
-    let address = proxy.address();
-    let through = options.clone().host(address.ip().to_string()).port(address.port());
-    let connection = carrot::connect(through).unwrap();
-    Cuttable { connection, onlooker: carrot::connect(options).unwrap(), cut: Box::new(move || proxy.cut()) }
-}
-
-macro_rules! on_both {
-    ($(fn $name:ident($world:ident: Cuttable) $body:block)*) => {
-        $(fn $name($world: Cuttable) $body)*
-
-        mod memory {
-            $(#[test]
-            fn $name() {
-                super::$name(super::on_memory());
-            })*
-        }
-
-        mod rabbitmq {
-            $(#[test]
-            #[ignore = "needs RabbitMQ: run ./scripts/test"]
-            fn $name() {
-                super::$name(super::on_rabbitmq());
-            })*
-        }
-    };
-}
-
-on_both! {
-    fn a_cut_connection_costs_no_attempt(world: Cuttable) {
+on_both_breakable! {
+    fn a_cut_connection_costs_no_attempt(broker: Breakable) {
         const MESSAGES: u32 = 30;
-        let Cuttable { connection, onlooker, cut } = world;
+        let broker = Arc::new(broker);
+        let (connection, onlooker) = (broker.connection.clone(), broker.onlooker.clone());
         let (queue, parking) = with_parking();
         let consumer = connection.consumer(&queue).retry(Retry::fixed(SHORTEST).attempts(2)).build().unwrap();
         onlooker.publisher().routing_key(&*queue.name).build().unwrap().send_all(0..MESSAGES).unwrap();
         // The first message is being handled when the connection is cut; after that, each message fails once.
         let handled: Arc<Mutex<BTreeMap<u32, Vec<u32>>>> = Arc::default();
-        let attempts = Arc::clone(&handled);
+        let (attempts, breaking) = (Arc::clone(&handled), Arc::clone(&broker));
         let workers = consumer.workers(2).spawn(move |number: u32, message: &Message| {
             let first_of_all = {
                 let mut attempts = attempts.lock().unwrap();
@@ -77,7 +28,7 @@ on_both! {
                 first_of_all
             };
             if first_of_all {
-                cut();
+                breaking.cut();
                 eventually("the loss is known", || message.is_redelivered() || cut_is_known(message));
                 return Ok(());
             }

@@ -1,0 +1,98 @@
+//! Brokers whose connections a test cuts, and which it takes away for a while.
+
+use carrot::memory::Broker;
+use carrot::{Connection, ConnectionOptions};
+use carrot_faults::Proxy;
+
+use crate::support::{rabbitmq_url, unique};
+
+/// A broker that can be lost.
+pub struct Breakable {
+    /// How to reach it on the way that can be broken.
+    pub options: ConnectionOptions,
+    /// A connection on that way.
+    pub connection: Connection,
+    /// A connection on another way, which is never broken.
+    pub onlooker: Connection,
+    way: Way,
+}
+
+enum Way {
+    Memory { broker: Broker, name: String },
+    Proxy(Proxy),
+}
+
+impl Breakable {
+    pub fn on_memory() -> Breakable {
+        let name = unique("broker");
+        let broker = Broker::named(&name);
+        let options = ConnectionOptions::memory_named(&*name).name(&*name);
+        let onlooker = Connection::new(broker.connector());
+        Breakable { connection: carrot::connect(&options).unwrap(), options, onlooker, way: Way::Memory { broker, name } }
+    }
+
+    pub fn on_rabbitmq() -> Breakable {
+        let direct: ConnectionOptions = rabbitmq_url().parse().unwrap();
+        let (host, port) = direct.addresses().next().unwrap();
+        let proxy = Proxy::new(host, port).unwrap();
+        let options = direct.clone().host(proxy.address().ip().to_string()).port(proxy.address().port());
+        let onlooker = carrot::connect(&direct).unwrap();
+        Breakable { connection: carrot::connect(&options).unwrap(), options, onlooker, way: Way::Proxy(proxy) }
+    }
+
+    /// Cuts every connection; the next one can be made at once.
+    pub fn cut(&self) {
+        match &self.way {
+            // There may be none left.
+            Way::Memory { broker, name } => drop(broker.faults().drop_connections_named(name)),
+            Way::Proxy(proxy) => proxy.cut(),
+        }
+    }
+
+    /// Cuts every connection, and refuses new ones.
+    pub fn take_away(&self) {
+        match &self.way {
+            Way::Memory { broker, .. } => drop(broker.faults().refuse_connects(u32::MAX)),
+            Way::Proxy(proxy) => proxy.refuse(true).unwrap(),
+        }
+        self.cut();
+    }
+
+    /// Lets new connections through again.
+    pub fn bring_back(&self) {
+        match &self.way {
+            Way::Memory { broker, .. } => drop(broker.faults().clear()),
+            Way::Proxy(proxy) => proxy.heal().unwrap(),
+        }
+    }
+
+    /// Where errors say that the broker is.
+    pub fn endpoint(&self) -> String {
+        match &self.way {
+            Way::Memory { name, .. } => format!("memory://{name}"),
+            Way::Proxy(proxy) => proxy.address().to_string(),
+        }
+    }
+}
+
+/// Makes each function a test on the memory broker, and one on RabbitMQ behind a proxy.
+macro_rules! on_both_breakable {
+    ($(fn $name:ident($broker:ident: Breakable) $body:block)*) => {
+        $(fn $name($broker: $crate::breakable::Breakable) $body)*
+
+        mod memory {
+            $(#[test]
+            fn $name() {
+                super::$name($crate::breakable::Breakable::on_memory());
+            })*
+        }
+
+        mod rabbitmq {
+            $(#[test]
+            #[ignore = "needs RabbitMQ: run ./scripts/test"]
+            fn $name() {
+                super::$name($crate::breakable::Breakable::on_rabbitmq());
+            })*
+        }
+    };
+}

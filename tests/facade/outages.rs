@@ -1,0 +1,217 @@
+//! Losing the broker, and finding it again.
+
+use std::sync::{Arc, Barrier, Mutex, mpsc};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use carrot::backend::Condition;
+use carrot::{Connection, Error, Queue, Role};
+
+use crate::breakable::Breakable;
+use crate::support::{SOON, eventually, queue, ready};
+
+/// What "at once" is on a busy machine.
+const AT_ONCE: Duration = Duration::from_millis(500);
+
+/// What the hooks of a connection were told.
+fn heard(connection: &Connection) -> Arc<Mutex<Vec<String>>> {
+    let heard: Arc<Mutex<Vec<String>>> = Arc::default();
+    let (lost, back) = (Arc::clone(&heard), Arc::clone(&heard));
+    connection.on_disconnect(move |role, _| lost.lock().unwrap().push(format!("{role} lost")));
+    connection.on_reconnect(move |role| back.lock().unwrap().push(format!("{role} back")));
+    heard
+}
+
+on_both_breakable! {
+    fn what_is_idle_is_connected_again_in_the_background(broker: Breakable) {
+        let heard = heard(&broker.connection);
+        let queue = queue();
+        let _consumer = broker.connection.consumer(&queue).build().unwrap();
+        let publisher = broker.connection.publisher().queue(&queue).build().unwrap();
+        assert!(broker.connection.is_connected());
+        broker.take_away();
+        eventually("the loss shows", || !broker.connection.is_connected());
+        eventually("both roles are lost", || heard.lock().unwrap().len() == 2);
+        broker.bring_back();
+        let back = Instant::now();
+        eventually("it is connected, though nobody sends", || broker.connection.is_connected());
+        // A pause of 1.5 s at most, and the time to connect.
+        assert!(back.elapsed() < Duration::from_secs(3), "{:?}", back.elapsed());
+        eventually("both roles are back", || heard.lock().unwrap().len() == 4);
+        assert!([Role::Publish, Role::Consume].iter().all(|role| broker.connection.is_connected_to(*role)));
+        let mut heard = heard.lock().unwrap().clone();
+        heard[..2].sort();
+        heard[2..].sort();
+        assert_eq!(heard, ["consume lost", "publish lost", "consume back", "publish back"]);
+        publisher.send("x").unwrap();
+    }
+
+    fn a_breaker_on_the_state_of_the_connection_closes_again(broker: Breakable) {
+        let publisher = broker.connection.publisher().queue(queue()).build().unwrap();
+        let send = || if broker.connection.is_connected() { publisher.try_publish("x").is_ok() } else { false };
+        assert!(send());
+        broker.take_away();
+        eventually("the breaker opens", || !send());
+        broker.bring_back();
+        eventually("the breaker closes", send);
+    }
+
+    fn what_was_published_is_sent_again_though_nobody_waits(broker: Breakable) {
+        let queue = queue();
+        let publisher = broker.connection.publisher().queue(&queue).build().unwrap();
+        broker.take_away();
+        // The channel may not know yet that it is lost: what it takes now never arrives.
+        let _receipts: Vec<_> = (0..10).filter_map(|number: u32| publisher.message().timeout(SOON).try_publish(&number).ok()).collect();
+        broker.bring_back();
+        let deadline = Instant::now() + SOON;
+        while ready(&broker.onlooker, &queue.name) < _receipts.len() as u32 {
+            assert!(Instant::now() < deadline, "{} of {} arrived", ready(&broker.onlooker, &queue.name), _receipts.len());
+            thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    fn every_waiting_thread_is_told_where_how_long_and_why(broker: Breakable) {
+        const THREADS: usize = 24;
+        let publisher = broker.connection.publisher().queue(queue()).build().unwrap();
+        broker.take_away();
+        let started = Barrier::new(THREADS);
+        let errors: Vec<Error> = thread::scope(|scope| {
+            let threads: Vec<_> = (0..THREADS)
+                .map(|number| {
+                    let (publisher, started) = (&publisher, &started);
+                    scope.spawn(move || {
+                        started.wait();
+                        publisher.message().timeout(Duration::from_secs(1)).send(&number).unwrap_err()
+                    })
+                })
+                .collect();
+            threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+        });
+        for error in errors {
+            let text = error.to_string();
+            assert!(error.is_retryable(), "{text}");
+            assert!(text.contains(&broker.endpoint()), "{text}");
+            assert!(text.contains("within 1.") || text.contains("within 0.9"), "{text}");
+            assert!(text.contains("refused"), "{text}");
+        }
+    }
+
+    fn a_message_has_its_own_time_connecting_included(broker: Breakable) {
+        let publisher = broker.connection.publisher().queue(queue()).build().unwrap();
+        assert!(matches!(publisher.message().timeout(Duration::ZERO).send("x"), Err(Error::Invalid { .. })));
+        publisher.message().timeout(SOON).send("x").unwrap();
+        broker.take_away();
+        for send in [true, false] {
+            let started = Instant::now();
+            let message = publisher.message().timeout(Duration::from_millis(300));
+            let result = if send { message.send("x") } else { message.publish("x").and_then(carrot::Receipt::wait) };
+            assert!(result.is_err());
+            assert!(started.elapsed() < Duration::from_millis(300) + AT_ONCE, "{:?}", started.elapsed());
+        }
+        broker.bring_back();
+        publisher.send("x").unwrap();
+    }
+
+    fn sending_without_waiting_fails_at_once_while_there_is_no_connection(broker: Breakable) {
+        let queue = queue();
+        let publisher = broker.connection.publisher().queue(&queue).build().unwrap();
+        publisher.try_publish("x").unwrap().wait().unwrap();
+        broker.take_away();
+        eventually("the loss shows", || !broker.connection.is_connected());
+        for _ in 0..100 {
+            let started = Instant::now();
+            let error = publisher.try_publish("x").unwrap_err();
+            assert!(started.elapsed() < AT_ONCE, "{:?}", started.elapsed());
+            assert!(matches!(error, Error::Connect { .. }) && error.to_string().contains(&broker.endpoint()), "{error}");
+        }
+        broker.bring_back();
+        eventually("it can send again", || publisher.try_publish("y").is_ok_and(|receipt| receipt.wait().is_ok()));
+        assert_eq!(ready(&broker.onlooker, &queue.name), 2);
+    }
+
+    fn a_service_answers_every_request_in_time(broker: Breakable) {
+        const BOUND: Duration = Duration::from_secs(2);
+        let publisher = broker.connection.publisher().queue(queue()).build().unwrap();
+        let answers = Mutex::new(Vec::new());
+        thread::scope(|scope| {
+            for _ in 0..8 {
+                scope.spawn(|| {
+                    for number in 0..3 {
+                        let started = Instant::now();
+                        let sent = publisher.message().timeout(BOUND).send(&number).is_ok();
+                        answers.lock().unwrap().push((started.elapsed(), sent));
+                        if number == 0 {
+                            broker.take_away();
+                        }
+                    }
+                });
+            }
+        });
+        let answers = answers.into_inner().unwrap();
+        assert_eq!(answers.len(), 24);
+        assert!(answers.iter().all(|(took, _)| *took < BOUND + AT_ONCE), "{answers:?}");
+        assert!(answers.iter().any(|(_, sent)| !sent), "{answers:?}");
+    }
+
+    fn a_program_may_start_before_its_broker(broker: Breakable) {
+        broker.take_away();
+        let started = Instant::now();
+        let error = carrot::connect_within(&broker.options, Duration::from_millis(600)).unwrap_err();
+        assert!(matches!(error, Error::Connect { .. }) && error.to_string().contains(&broker.endpoint()), "{error}");
+        assert!(started.elapsed() >= Duration::from_millis(500) && started.elapsed() < Duration::from_millis(600) + AT_ONCE);
+
+        let queue = queue();
+        let lazy = carrot::connect_lazily(&broker.options).unwrap();
+        let publisher = lazy.publisher().queue(&queue).build().unwrap();
+        let consumer = lazy.consumer(&queue).build().unwrap();
+        assert!(!lazy.is_connected());
+        assert!(publisher.try_publish("x").is_err());
+        thread::scope(|scope| {
+            let waiting = scope.spawn(|| carrot::connect_within(&broker.options, SOON).map(drop));
+            broker.bring_back();
+            waiting.join().unwrap().unwrap();
+        });
+        eventually("it is connected", || lazy.is_connected());
+        publisher.send("x").unwrap();
+        assert!(consumer.fetch().unwrap().is_some());
+    }
+
+    fn what_was_deleted_stays_deleted(broker: Breakable) {
+        let queue = queue();
+        let consumer = broker.connection.consumer(&queue).build().unwrap();
+        assert!(consumer.fetch().unwrap().is_none());
+        broker.onlooker.delete_queue(&queue.name, Condition::ALWAYS).unwrap();
+        for _ in 0..3 {
+            assert!(matches!(consumer.fetch(), Err(Error::NotFound { .. })));
+        }
+        assert!(matches!(broker.onlooker.declare_queue(Queue::existing(&*queue.name)), Err(Error::NotFound { .. })));
+        broker.onlooker.declare_queue(&queue).unwrap();
+        assert!(consumer.fetch().unwrap().is_none());
+
+        // A run ends, and leaves it so.
+        let workers = consumer.workers(1).spawn(|_: String, _message: &carrot::Message| ()).unwrap();
+        broker.onlooker.delete_queue(&queue.name, Condition::ALWAYS).unwrap();
+        let ended = workers.join_timeout(SOON).expect("the run ends");
+        assert!(matches!(ended, Err(Error::Cancelled { .. })));
+        assert!(matches!(consumer.fetch(), Err(Error::NotFound { .. })));
+    }
+
+    fn stopping_while_the_broker_is_away_is_no_error(broker: Breakable) {
+        let consumer = broker.connection.consumer(queue()).build().unwrap();
+        let workers = consumer.workers(1).spawn(|_: String, _message: &carrot::Message| ()).unwrap();
+        let workers = workers.join_timeout(Duration::from_millis(50)).expect_err("they go on");
+        broker.take_away();
+        eventually("the loss shows", || !broker.connection.is_connected_to(Role::Consume));
+        consumer.stop_handle().stop().unwrap();
+        workers.join_timeout(SOON).expect("they end").unwrap();
+    }
+
+    fn a_hook_and_an_error_name_the_address_and_the_cause(broker: Breakable) {
+        let (sender, told) = mpsc::channel();
+        broker.connection.on_disconnect(move |_, error| drop(sender.send(error.to_string())));
+        broker.cut();
+        let text = told.recv_timeout(SOON).unwrap();
+        assert!(text.contains(&broker.endpoint()), "{text}");
+        assert!(["cut", "closed", "reset", "os error"].iter().any(|cause| text.contains(cause)), "{text}");
+    }
+}
