@@ -64,9 +64,13 @@ impl Shared {
 
 impl Reopen for Shared {
     fn reopen(&self, deadline: Instant) {
-        if !self.stop.is_stopped() {
-            let _ = self.session.reopen(deadline);
+        if self.stop.is_stopped() {
+            return;
         }
+        if let Some((channel, error)) = self.session.ended() {
+            self.session.failed(&channel, &error);
+        }
+        let _ = self.session.reopen(deadline);
     }
 }
 

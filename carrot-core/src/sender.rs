@@ -33,6 +33,9 @@ pub(crate) struct Sender {
 
 impl Reopen for Sender {
     fn reopen(&self, deadline: Instant) {
+        if let Some((channel, error)) = self.session.ended() {
+            self.lost(&channel, &error);
+        }
         if let Err(error @ Error::HardError { .. }) = self.session.reopen(deadline) {
             self.fail_all(&error);
         }

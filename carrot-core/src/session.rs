@@ -199,6 +199,12 @@ impl<S: Clone> Session<S> {
         if self.redial().is_failing() { self.redial().outage(error, after) } else { error }
     }
 
+    /// The channel that calls use now, if it has ended, and why: nobody may have used it since.
+    pub(crate) fn ended(&self) -> Option<(Arc<dyn Backend>, Error)> {
+        let channel = self.current()?.channel;
+        channel.check().err().map(|error| (channel, error))
+    }
+
     /// Opens a channel if there is none, in the background: nobody waits for it. If the broker refuses the declarations, or closes the
     /// connection, the next attempt is that of a call which can be told so.
     ///

@@ -49,6 +49,14 @@ impl Breakable {
         }
     }
 
+    /// Lets no confirm of the next `count` messages come back.
+    pub fn lose_confirms(&self, count: u32) {
+        match &self.way {
+            Way::Memory { broker, .. } => drop(broker.faults().lose_confirms(count)),
+            Way::Proxy(proxy) => proxy.black_hole(),
+        }
+    }
+
     /// Cuts every connection, and refuses new ones.
     pub fn take_away(&self) {
         match &self.way {
