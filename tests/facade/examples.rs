@@ -10,7 +10,7 @@ fn command(name: &str, url: Option<&str>) -> Command {
     static BUILT: Once = Once::new();
     BUILT.call_once(|| {
         // `cargo test` builds them too, but not when it is told to run one test binary alone.
-        let status = Command::new(env!("CARGO")).args(["build", "--quiet", "--examples"]).status().unwrap();
+        let status = Command::new(env!("CARGO")).args(["build", "--quiet", "--package", "carrot", "--examples"]).status().unwrap();
         assert!(status.success(), "cargo build --examples: {status}");
     });
     let mut path = std::env::current_exe().unwrap();
@@ -64,7 +64,21 @@ examples! {
     codecs: "refused: content type \"application/x-bincode\"";
     unit_test: "1 order acknowledged, 1 rejected";
     custom_backend: "all cases passed";
+    web_service: "/order: HTTP/1.1 202 Accepted";
     conformance_matrix: "passed, 0 failed";
+}
+
+#[test]
+fn the_web_service_answers_in_time_while_the_broker_is_away() {
+    let printed = run("web_service", None);
+    for line in [
+        "/order: HTTP/1.1 503 Service Unavailable",
+        "all answered in time",
+        "/ready: HTTP/1.1 503",
+        "the broker is back\n  /order: HTTP/1.1 202",
+    ] {
+        assert!(printed.contains(line), "{line}: {printed}");
+    }
 }
 
 #[test]
@@ -78,7 +92,7 @@ fn retries_take_a_day_and_no_time() {
 }
 
 /// Stops the work queue in the middle; gives how many jobs were done, and how many given back.
-fn interrupt_the_work_queue(jobs: u32, url: Option<&str>) -> (u32, u32) {
+fn interrupt_the_work_queue(signal: &str, jobs: u32, url: Option<&str>) -> (u32, u32) {
     let mut child =
         command("work_queue", url).env("JOBS", jobs.to_string()).env("QUEUE", "interrupted_work").stdout(Stdio::piped()).spawn().unwrap();
     let mut printed = BufReader::new(child.stdout.take().unwrap());
@@ -87,7 +101,7 @@ fn interrupt_the_work_queue(jobs: u32, url: Option<&str>) -> (u32, u32) {
         line.clear();
         assert_ne!(printed.read_line(&mut line).unwrap(), 0, "it ended before a job was done");
     }
-    assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
+    assert!(Command::new("kill").args([signal, &child.id().to_string()]).status().unwrap().success());
     let mut rest = String::new();
     printed.read_to_string(&mut rest).unwrap();
     let mut status = None;
@@ -105,13 +119,15 @@ fn interrupt_the_work_queue(jobs: u32, url: Option<&str>) -> (u32, u32) {
 
 #[test]
 fn an_interrupted_work_queue_ends_gracefully() {
-    interrupt_the_work_queue(5000, None);
+    for signal in ["-INT", "-TERM"] {
+        interrupt_the_work_queue(signal, 5000, None);
+    }
 }
 
 #[test]
 #[ignore = "needs RabbitMQ: run ./scripts/test"]
 fn an_interrupted_work_queue_leaves_what_it_did_not_do_on_rabbitmq() {
     let connection = crate::support::rabbitmq();
-    let (done, _) = interrupt_the_work_queue(5000, Some(&crate::support::rabbitmq_url()));
+    let (done, _) = interrupt_the_work_queue("-TERM", 5000, Some(&crate::support::rabbitmq_url()));
     assert_eq!(connection.delete_queue("interrupted_work", carrot::backend::Condition::ALWAYS).unwrap(), 5000 - done);
 }
