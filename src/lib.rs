@@ -29,9 +29,21 @@
 //! # }
 //! ```
 //!
+//! # Installing
+//!
+//! ```toml
+//! [dependencies]
+//! carrot = "0.1"
+//! serde = { version = "1", features = ["derive"] } # for types of your own
+//!
+//! # Or without TLS and its dependencies:
+//! # carrot = { version = "0.1", default-features = false, features = ["memory", "amqp"] }
+//! ```
+//!
 //! # Connecting
 //!
 //! [`connect`] takes a URL or [`ConnectionOptions`]; [`connect_from_env`] reads `CARROT_URL`, or the five variables of the original carrot.
+//! [`connect_within`] waits for a broker that is not up yet, and [`connect_lazily`] connects in the background.
 //! `memory://` is a fresh broker in this process, `memory://name` one that is shared under that name.
 //!
 //! # Guarantees
@@ -42,8 +54,9 @@
 //!   marked as [redelivered](Message::is_redelivered). Handlers have to cope with a message that comes twice.
 //! * A message at which a handler fails is tried again after a growing pause, and then parked in the queue `<queue>.failed`, with the error in
 //!   its headers; see [`Handler`]. It is never dropped, unless the program says so.
-//! * A connection that is lost comes back by itself: publishers send again what was not confirmed, consumers subscribe again, and
-//!   [hooks](Connection::on_disconnect) tell of it. Wrong credentials and refused declarations are told at once instead.
+//! * A connection that is lost comes back by itself, also while nothing uses it: publishers send again what was not confirmed, consumers
+//!   subscribe again, and [hooks](Connection::on_disconnect) tell of it. Wrong credentials at the first contact, and refused declarations, are told
+//!   at once instead.
 //! * No call hangs: each has a deadline, and a typed [`Error`] when it passes. The few that wait without limit say so.
 //! * Messages of one publisher, sent from one thread through one exchange to one queue, keep their order; workers share them, and a requeued
 //!   one is out of order by nature.
@@ -55,7 +68,7 @@
 //! # Threads
 //!
 //! Nothing runs on a thread of its own but the workers that you spawn and what the driver needs: for AMQP two threads and a timer per
-//! connection, one more once its socket was full, and one per consuming channel. Publishers and consumers share a connection from any number of threads.
+//! connection, one more once its socket was full, and one per consuming channel; and, for as long as a connection is lost, one that makes it again. Publishers and consumers share a connection from any number of threads.
 //!
 //! # Testing
 //!
