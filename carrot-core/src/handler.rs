@@ -179,6 +179,28 @@ impl<R: IntoSettlement, E: IntoHandlerError> IntoSettlement for Result<R, E> {
 }
 
 /// What a handler may fail with: any error that threads can share, a string, or a [`HandlerError`].
+///
+/// A `Box<dyn Error>` cannot be sent to another thread, so a handler cannot fail with it; `Box<dyn Error + Send + Sync>` can:
+///
+/// ```compile_fail,E0277
+/// # fn example(consumer: &carrot::Consumer) -> carrot::Result<()> {
+/// use std::error::Error;
+/// use carrot::Message;
+///
+/// let _workers = consumer.workers(1).spawn(|_: u32, _: &Message| -> Result<(), Box<dyn Error>> { Ok(()) })?;
+/// # Ok(())
+/// # }
+/// ```
+///
+/// ```
+/// # fn example(consumer: &carrot::Consumer) -> carrot::Result<()> {
+/// use std::error::Error;
+/// use carrot::Message;
+///
+/// let _workers = consumer.workers(1).spawn(|_: u32, _: &Message| -> Result<(), Box<dyn Error + Send + Sync>> { Ok(()) })?;
+/// # Ok(())
+/// # }
+/// ```
 #[diagnostic::on_unimplemented(
     message = "a handler cannot fail with `{Self}`",
     label = "this error cannot be a handler's",
