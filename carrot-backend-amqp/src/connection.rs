@@ -240,11 +240,14 @@ impl Life {
         if self.lock().ended { Some(self.death()) } else { None }
     }
 
-    /// Why it ended, if it has, as far as that is known.
+    /// Why it ended, if that is known.
     pub(crate) fn known_death(&self) -> Option<Error> {
-        let state = self.lock();
-        let ended = state.ended.then(|| Error::disconnected("the connection has ended"));
-        state.death.clone().or(ended)
+        self.lock().death.clone()
+    }
+
+    /// Waits a moment until it is known, and told, why it ended.
+    pub(crate) fn wait_until_told(&self) {
+        self.wait_for_death(Instant::now() + EXPLANATION);
     }
 
     /// Why it ended; waits a moment for the explanation. To be called when it is known to have ended.

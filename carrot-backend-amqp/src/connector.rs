@@ -216,7 +216,10 @@ impl Lane {
         let dead = std::mem::replace(&mut state.place, Place::Opening(Arc::clone(&attempt)));
         state.channels.clear();
         drop(state);
-        drop(dead);
+        let dead = match dead {
+            Place::Open(connection) => Some(Arc::clone(connection.life())),
+            Place::Empty | Place::Opening(_) | Place::Closed => None,
+        };
 
         let timeout = timeout.min(options.connect_timeout);
         let opened = Connection::open(options, self.role, &attempt, events, &self.turns, timeout, deadline.min(deadline_after(timeout)));
@@ -242,6 +245,8 @@ impl Lane {
         drop(state);
         self.changed.notify_all();
         if let Ok((connection, _)) = &result {
+            // The loss is to be told before the return.
+            dead.iter().for_each(|life| life.wait_until_told());
             connection.life().announce();
         }
         result

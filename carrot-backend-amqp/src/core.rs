@@ -66,8 +66,9 @@ impl Core {
 
     /// The first error, as far as it is known without waiting for an explanation.
     pub(crate) fn known_failure(&self) -> Option<Error> {
-        let known = || self.life().known_death();
-        self.first_error.get().cloned().or_else(known)
+        let explained = || self.life().known_death().map(|death| self.die(death));
+        let unexplained = || (!self.life().is_running()).then(|| Error::disconnected("the connection has ended"));
+        self.first_error.get().cloned().or_else(explained).or_else(unexplained)
     }
 
     /// Gives the first error, or nothing.

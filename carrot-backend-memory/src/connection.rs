@@ -96,10 +96,11 @@ impl Connection {
         }
         state.failure = Some(error.clone());
         let channels = std::mem::take(&mut state.channels);
-        drop(state);
         let observers = self.observers.upgrade().filter(|_| !matches!(error, Error::Closed { .. }));
+        // Before anybody can see that it has ended, and open the next one: its loss is to be told first.
         self.throttle
             .lose(observers.as_deref().map(|observers| (observers, Event::Disconnected { role: self.role, error: error.clone() })));
+        drop(state);
         for channel in channels.iter().filter_map(Weak::upgrade) {
             let is_culprit = culprit.is_some_and(|culprit| Arc::ptr_eq(culprit, &channel));
             if let Some(remains) = channel.fail(if is_culprit { cause } else { &error }.clone()) {

@@ -317,7 +317,7 @@ pub trait Subscription: Debug + Send + Sync + 'static {
     /// A timeout of zero takes what has already arrived. Waits without polling.
     ///
     /// # Errors
-    /// [`Error::Cancelled`] after `cancel`, or after the broker cancelled it because its queue is gone, once everything that had arrived
+    /// [`Error::Cancelled`] after `cancel`, or after the broker cancelled it, because its queue is gone or moves to another node, once everything that had arrived
     /// before was handed out. The channel's first error when the channel is gone: what had arrived but was not handed out is then
     /// dropped, since it could not be settled. Each thread that waits is told, and each later call.
     fn next(&self, timeout: Duration) -> Result<Option<Delivery>>;

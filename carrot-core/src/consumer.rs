@@ -11,7 +11,7 @@ use crate::intake::{FOREVER, Intake, View};
 use crate::message::Origin;
 use crate::process::{Tally, process};
 use crate::reconnecting::Reopen;
-use crate::session::{Declarations, Session};
+use crate::session::{Declarations, Session, is_worth_another};
 use crate::stop::Stop;
 use crate::{
     Codecs, Connection, ConsumerDefinition, Drain, Handler, IntoSettlement, Message, Messages, Report, Result, Settlement, StopHandle,
@@ -51,6 +51,8 @@ pub(crate) struct Shared {
     pub(crate) options: ConsumeOptions,
     pub(crate) give_up_after: Option<Duration>,
     pub(crate) redeclares: bool,
+    /// Whether its queue belongs to its connection.
+    pub(crate) is_exclusive: bool,
     pub(crate) policy: Arc<FailurePolicy>,
     codecs: Arc<Codecs>,
 }
@@ -63,14 +65,14 @@ impl Shared {
 }
 
 impl Reopen for Shared {
-    fn reopen(&self, deadline: Instant) {
+    fn reopen(&self, deadline: Instant) -> bool {
         if self.stop.is_stopped() {
-            return;
+            return false;
         }
         if let Some((channel, error)) = self.session.ended() {
             self.session.failed(&channel, &error);
         }
-        let _ = self.session.reopen(deadline);
+        self.session.reopen(deadline).is_err_and(|error| is_worth_another(&error))
     }
 }
 
@@ -93,10 +95,11 @@ impl Consumer {
         let codecs = Arc::new(codecs);
         let policy = Arc::new(FailurePolicy::new(connection, &queue, &options, &failures));
         let last_name = Mutex::new(None);
+        let (made_again, is_exclusive) = (redeclares || queue.goes_by_itself(), queue.exclusive);
         let session = connection.session(ChannelOptions::consume(), "consumer", move |channel, _, declarations| {
             let last = || last_name.lock().unwrap_or_else(PoisonError::into_inner);
             let name = match declarations {
-                Declarations::Checked if !redeclares => definition.check(&**channel, last().clone().as_ref()),
+                Declarations::Checked if !made_again => definition.check(&**channel, last().clone().as_ref()),
                 _ => definition.declare(&**channel),
             }?;
             *last() = Some(Arc::clone(&name));
@@ -106,7 +109,7 @@ impl Consumer {
             session.channel()?;
         }
         let stop = Arc::new(Stop::new(session.link(), &policy));
-        let shared = Arc::new(Shared { session, stop, options, give_up_after, redeclares, policy, codecs });
+        let shared = Arc::new(Shared { session, stop, options, give_up_after, redeclares, is_exclusive, policy, codecs });
         let reopened: Arc<dyn Reopen> = Arc::clone(&shared) as Arc<dyn Reopen>;
         shared.session.link().reopen_after_loss(Role::Consume, &reopened);
         if connection.is_lazy() {

@@ -6,12 +6,13 @@ use std::time::{Duration, Instant};
 
 use crate::backend::{ConsumeOptions, Subscription};
 use crate::consumer::Shared;
+use crate::effects::ends_connection;
 use crate::failure::FailurePolicy;
 use crate::hard_losses::HardLosses;
 use crate::message::Origin;
 use crate::probation::Suspicion;
 use crate::process::Tally;
-use crate::session::{Opened, ends_channel, may_pass};
+use crate::session::{Opened, YOUNG, ends_channel, may_pass};
 use crate::stop::Stop;
 use crate::subscribed::{Subscribed, Unhandled};
 use crate::{Error, Message, Report, Result};
@@ -170,7 +171,7 @@ impl Intake {
         let suspect = state.suspicion.is_suspect();
         let mut losses = std::mem::replace(&mut state.losses, HardLosses::of_a_run());
         drop(state);
-        log::warn!("the consumer of queue {:?} lost its channel and subscribes again: {error}", lost.queue);
+        log::warn!("the consumer of queue {:?} lost its subscription and subscribes again: {error}", lost.queue);
         // Workers that wait with a message of the lost channel need not wait for it.
         self.policy().clock().wake();
 
@@ -221,10 +222,16 @@ impl Intake {
             return Ok(());
         }
         let session = &self.shared.session;
+        if lost.since.elapsed() < YOUNG {
+            // A broker that cancels at once, again and again, is not to be asked without a pause.
+            session.postpone(error);
+        }
         loop {
             match session.look_for(&lost.queue, attempts.until, attempts.given_up) {
                 // Without a permission to look for it, subscribing tells.
                 Ok(()) | Err(Error::AccessRefused { .. }) => return Ok(()),
+                // Its queue went with its connection, and comes back with the next.
+                Err(Error::NotFound { .. }) if self.shared.is_exclusive && is_lost(lost) => return Ok(()),
                 Err(error) => {
                     if matches!(error, Error::NotFound { .. }) {
                         session.expect_nothing();
@@ -318,6 +325,10 @@ impl Intake {
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn is_lost(subscribed: &Subscribed) -> bool {
+    subscribed.channel.check().is_err_and(|error| ends_connection(&error))
 }
 
 /// How long, and after which errors, to try to subscribe.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::de::DeserializeOwned;
 
-use crate::backend::{Acknowledgement, Backend, Content, Delivery, Extent, Rejection, printable};
+use crate::backend::{Acknowledgement, Backend, Content, Delivery, Extent, Rejection};
 use crate::failure::{Failure, FailureOutcome, FailurePolicy, Original, deaths};
 use crate::{Codecs, Error, Headers, IntoHandlerError, Properties, Result, Value};
 
@@ -43,14 +43,25 @@ pub struct Message {
 
 /// Where kombu and celery say how they compressed the body.
 const COMPRESSION: &str = "compression";
-/// How many bytes are kept of what a header says.
-const LONGEST_NAME: usize = 100;
+/// What they say there. Other programs may mean other things by this header.
+const KOMBU_COMPRESSIONS: [&str; 10] = [
+    "application/x-gzip",
+    "application/x-bz2",
+    "application/x-lzma",
+    "application/x-brotli",
+    "application/zstd",
+    "zlib",
+    "gzip",
+    "bzip2",
+    "lzma",
+    "zstd",
+];
 
 fn compressed(properties: &Properties, compression: &str) -> Error {
     Error::ContentType {
         content_type: properties.content_type().unwrap_or_default().into(),
-        content_encoding: printable(LONGEST_NAME, compression),
-        accepted: "bodies that are not compressed (this one is, as its header \"compression\" says)".into(),
+        content_encoding: properties.content_encoding().unwrap_or_default().into(),
+        accepted: format!("bodies that are not compressed; this one is, by {compression}, as its header \"compression\" says"),
     }
 }
 
@@ -91,7 +102,9 @@ impl Message {
     /// or celery compressed it; [`Error::Decode`](crate::Error::Decode) if the body does not fit.
     pub fn decode<T: DeserializeOwned>(&self) -> Result<T> {
         let properties = self.properties();
-        if let Some(compression) = properties.header(COMPRESSION).and_then(Value::as_str) {
+        if let Some(compression) = properties.header(COMPRESSION).and_then(Value::as_str)
+            && KOMBU_COMPRESSIONS.contains(&compression)
+        {
             return Err(compressed(properties, compression));
         }
         self.origin.codecs.find(properties.content_type(), properties.content_encoding())?.decode(self.body())

@@ -1,5 +1,6 @@
 use std::time::Duration;
 
+use crate::backend::Declare;
 use crate::{Codec, Connection, DeliveryMode, Error, Exchange, Headers, Properties, Publisher, Queue, Result, Value};
 
 /// What a publisher is to be, as plain data: where it sends to, and what its messages have in common.
@@ -59,11 +60,10 @@ settings! {
     }
 
     /// The queue to feed, through the default exchange: it is declared when the publisher opens, so that messages wait for a consumer that
-    /// starts later. A string stands for a durable queue of that name, and [`Queue::existing`] is not declared but checked. Takes the place of
-    /// [`exchange`](Self::exchange) and [`routing_key`](Self::routing_key). Defaults to none.
+    /// starts later. A string stands for a durable queue of that name, and [`Queue::existing`] is not declared but checked. The routing key is its
+    /// name; an [`exchange`](Self::exchange) or another [`routing_key`](Self::routing_key) beside it is refused. Defaults to none.
     fn queue(mut self, queue: impl Into<Queue>) {
         let queue = queue.into();
-        self.exchange = Exchange::default_exchange();
         self.routing_key.clone_from(&queue.name);
         self.queue = Some(queue);
         self
@@ -164,6 +164,22 @@ impl PublisherDefinition {
         self.on(connection).build()
     }
 
+    fn validate_queue(&self, queue: &Queue) -> Result<()> {
+        if queue.name.is_empty() {
+            return Err(Error::invalid("queue", "", "a name, because a publisher has to know where to send"));
+        }
+        if queue.exclusive {
+            return Err(Error::invalid("queue", &queue.name, "a queue that is not exclusive, because consumers have another connection"));
+        }
+        if !self.exchange.is_default() {
+            return Err(Error::invalid("exchange", &self.exchange.name, "the default exchange, because a queue was named to feed"));
+        }
+        if self.routing_key != queue.name {
+            return Err(Error::invalid("routing key", &self.routing_key, "the name of the queue that was named to feed"));
+        }
+        Declare::Queue(queue).validate()
+    }
+
     /// Whether messages are mandatory unless they say otherwise. Without confirms, nobody would hear of a return.
     pub(crate) fn is_mandatory(&self) -> bool {
         self.mandatory.unwrap_or(self.exchange.is_default() && self.confirms)
@@ -184,11 +200,8 @@ impl PublisherDefinition {
         if self.max_in_flight == 0 || self.max_bytes_in_flight == 0 {
             return Err(Error::invalid("messages and bytes in flight", "0", "at least 1"));
         }
-        if self.queue.as_ref().is_some_and(|queue| queue.name.is_empty()) {
-            return Err(Error::invalid("queue", "", "a name, because a publisher has to know where to send"));
-        }
-        if self.queue.is_some() && !self.exchange.is_default() {
-            return Err(Error::invalid("exchange", &self.exchange.name, "the default exchange, because a queue was named to feed"));
+        if let Some(queue) = &self.queue {
+            self.validate_queue(queue)?;
         }
         crate::validate::short_string("exchange", &self.exchange.name)?;
         crate::validate::short_string("routing key", &self.routing_key)

@@ -5,13 +5,22 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::backend::{Connector, Role};
+use crate::effects::may_pass;
 use crate::redial::Redial;
+use crate::session::YOUNG;
 use crate::{Error, Result};
+
+/// A connection whose timeout was never checked may have none.
+const SHORTEST_TIMEOUT: Duration = Duration::from_millis(1);
+/// How long every other attempt to connect takes at most.
+const SHORT_ATTEMPT: Duration = Duration::from_secs(2);
+/// How long it may be until it is the turn of the thread. It waits again after that.
+const LONGEST_WAIT: Duration = Duration::from_secs(60);
 
 /// What has a channel of its own.
 pub(crate) trait Reopen: Send + Sync {
-    /// Opens the channel again if it is lost, before `deadline`.
-    fn reopen(&self, deadline: Instant);
+    /// Opens the channel again if it is lost, before `deadline`. Returns whether it is still lost, and another attempt may do better.
+    fn reopen(&self, deadline: Instant) -> bool;
 }
 
 /// The connection of one role.
@@ -33,6 +42,16 @@ struct State {
     running: bool,
     /// Whether the thread has to look once more.
     again: bool,
+    /// To connect, since the last success.
+    attempts: u32,
+}
+
+impl State {
+    fn next_attempt(&mut self) -> u32 {
+        let attempt = self.attempts;
+        self.attempts = attempt.wrapping_add(1);
+        attempt
+    }
 }
 
 impl std::fmt::Debug for State {
@@ -43,7 +62,13 @@ impl std::fmt::Debug for State {
 
 impl Reconnecting {
     pub(crate) fn new(role: Role, connector: &Arc<dyn Connector>, redial: Arc<Redial>, connect_timeout: Duration) -> Reconnecting {
-        Reconnecting { role, connector: Arc::downgrade(connector), redial, connect_timeout, state: Mutex::default() }
+        Reconnecting {
+            role,
+            connector: Arc::downgrade(connector),
+            redial,
+            connect_timeout: connect_timeout.max(SHORTEST_TIMEOUT),
+            state: Mutex::default(),
+        }
     }
 
     pub(crate) fn add(&self, channel: &Arc<dyn Reopen>) {
@@ -61,6 +86,10 @@ impl Reconnecting {
     /// The connection was lost.
     pub(crate) fn lost(self: &Arc<Reconnecting>, error: &Error) {
         self.redial.note(error);
+        if self.redial.is_younger_than(YOUNG) && self.lock().channels.is_empty() {
+            // With channels, they see to it that a connection which dies at once is not made again at once.
+            self.redial.failed(error);
+        }
         self.start();
     }
 
@@ -81,39 +110,74 @@ impl Reconnecting {
     }
 
     fn run(&self) {
+        let running = Running(self);
+        self.redial.set_in_background(true);
         loop {
-            match self.connect() {
+            let again = match self.connect() {
                 Ok(()) => self.reopen(),
-                Err(Error::Closed { .. }) => return,
-                Err(error) => {
-                    log::debug!("the {} connection is not open yet: {error}", self.role);
-                    continue;
+                Err(Error::Closed { .. }) => {
+                    self.lock().running = false;
+                    break;
                 }
-            }
+                Err(error) if may_pass(&error) => {
+                    log::debug!("the {} connection is not open yet: {error}", self.role);
+                    true
+                }
+                Err(error) => {
+                    log::warn!("the {} connection is not tried again in the background: {error}", self.role);
+                    self.lock().running = false;
+                    break;
+                }
+            };
             let mut state = self.lock();
-            if !std::mem::take(&mut state.again) {
+            if !std::mem::take(&mut state.again) && !again {
+                // Under the lock: whoever comes later starts another thread.
                 state.running = false;
-                return;
+                break;
             }
         }
+        drop(running);
     }
 
     fn connect(&self) -> Result<()> {
-        let deadline = Instant::now() + self.connect_timeout;
-        self.redial.attempt(deadline, &|| false, |timeout| match self.connector.upgrade() {
+        // The first attempts are short: a broker that comes up again may have taken the first packet and forgotten it.
+        let attempt = self.lock().next_attempt();
+        let timeout = if attempt.is_multiple_of(2) { SHORT_ATTEMPT.min(self.connect_timeout) } else { self.connect_timeout };
+        let result = self.redial.attempt(Instant::now() + LONGEST_WAIT + timeout, &|| false, |_| match self.connector.upgrade() {
             Some(connector) => connector.connect(self.role, timeout),
             None => Err(Error::closed("connection")),
-        })
+        });
+        if result.is_ok() {
+            self.lock().attempts = 0;
+        }
+        result
     }
 
-    fn reopen(&self) {
-        let channels: Vec<_> = self.lock().channels.iter().filter_map(Weak::upgrade).collect();
+    /// Returns whether another attempt is worth it.
+    fn reopen(&self) -> bool {
+        let channels = self.lock().channels.clone();
+        let mut again = false;
         for channel in channels {
-            channel.reopen(Instant::now() + self.connect_timeout);
+            if let Some(channel) = channel.upgrade() {
+                again |= channel.reopen(Instant::now() + self.connect_timeout);
+            }
         }
+        again
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The thread that connects. Also if it panics, another can be started.
+struct Running<'a>(&'a Reconnecting);
+
+impl Drop for Running<'_> {
+    fn drop(&mut self) {
+        self.0.redial.set_in_background(false);
+        if thread::panicking() {
+            self.0.lock().running = false;
+        }
     }
 }

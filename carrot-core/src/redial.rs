@@ -9,6 +9,8 @@ use crate::{Error, Result};
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 /// A program is connected again within two seconds of the broker's return.
 const LONGEST_PAUSE: Duration = Duration::from_millis(1500);
+/// A call that has less time than this does not dial while a thread does so in the background: an attempt that is cut short helps nobody.
+const SHORT: Duration = Duration::from_secs(2);
 /// After so long without a failure, the next pause is the first again.
 const FORGETTING: Duration = Duration::from_secs(15);
 
@@ -30,10 +32,13 @@ struct State {
     failures: u32,
     /// When the last pause ends, or ended.
     not_before: Option<Instant>,
-    /// Since the last success.
-    last_error: Option<Error>,
-    /// When the first failure since the last success was.
+    /// Why there is no connection: its loss, or the last failure to make it since.
+    cause: Option<Error>,
+    /// Since when there is none.
     failing_since: Option<Instant>,
+    /// Whether a thread connects in the background, with more time than a call may have.
+    in_background: bool,
+    connected_at: Option<Instant>,
 }
 
 impl Redial {
@@ -52,17 +57,35 @@ impl Redial {
         let result = dial(deadline.saturating_duration_since(Instant::now())).map_err(|error| self.after_success(error));
         match &result {
             Ok(_) => self.succeeded(),
-            Err(error) => self.failed(error),
+            Err(error) => {
+                self.note(error);
+                self.failed(error);
+            }
         }
         drop(turn);
-        result
+        result.map_err(|error| match error {
+            Error::Connect { endpoint, reason, source, .. } => Error::Connect { endpoint, reason, source, tried: started.elapsed() },
+            other => other,
+        })
     }
 
     fn succeeded(&self) {
         self.reached.store(true, Ordering::Release);
         let mut state = self.lock();
-        state.last_error = None;
+        state.cause = None;
         state.failing_since = None;
+        state.connected_at = Some(Instant::now());
+    }
+
+    /// Whether it was connected less than `age` ago.
+    pub(crate) fn is_younger_than(&self, age: Duration) -> bool {
+        self.lock().connected_at.is_some_and(|connected_at| connected_at.elapsed() < age)
+    }
+
+    /// Says whether a thread connects in the background. A call with little time leaves the dialing to that then.
+    pub(crate) fn set_in_background(&self, in_background: bool) {
+        self.lock().in_background = in_background;
+        self.changed.notify_all();
     }
 
     /// What was accepted before, and is refused now, may be accepted again.
@@ -81,10 +104,12 @@ impl Redial {
     /// The error of a call that tried to connect for `tried`, in vain: names the address, and the last failure.
     pub(crate) fn outage(&self, error: Error, tried: Duration) -> Error {
         let cause = match error {
-            Error::Timeout { .. } => self.lock().last_error.clone().unwrap_or(error),
+            Error::Timeout { .. } => self.lock().cause.clone().unwrap_or(error),
             error => error,
         };
         match cause {
+            // The blame for a hard close is for who looks for its cause.
+            error if error.hard_close().is_some() => error,
             Error::Connect { endpoint, reason, source, .. } => Error::Connect { endpoint, reason, tried, source },
             Error::Disconnected { reason, source } => {
                 Error::Connect { endpoint: self.endpoint.clone(), reason: format!("the connection was lost: {reason}"), tried, source }
@@ -101,16 +126,17 @@ impl Redial {
 
     /// Whether the last attempt failed, or the connection was lost since.
     pub(crate) fn is_failing(&self) -> bool {
-        self.lock().last_error.is_some()
+        self.lock().cause.is_some()
     }
 
     /// Why there is no connection, and for how long.
     pub(crate) fn absence(&self) -> Error {
         let state = self.lock();
         let since = state.failing_since.map_or(Duration::ZERO, |since| since.elapsed());
-        let cause = state.last_error.clone();
+        let cause = state.cause.clone();
         drop(state);
-        self.outage(cause.unwrap_or_else(|| Error::disconnected("it is not connected yet")), since)
+        let opening = || Error::connect(&self.endpoint, "the channel is not open yet", since, None);
+        self.outage(cause.unwrap_or_else(opening), since)
     }
 
     fn turn(&self, started: Instant, deadline: Instant, given_up: &dyn Fn() -> bool) -> Result<Turn<'_>> {
@@ -124,14 +150,17 @@ impl Redial {
                 return Err(Error::closed("publisher or consumer"));
             }
             let ready_at = state.not_before.filter(|not_before| *not_before > now);
-            if !state.dialing && ready_at.is_none() {
+            let left_to_the_background = state.in_background && state.cause.is_some() && deadline < now + SHORT;
+            if !state.dialing && ready_at.is_none() && !left_to_the_background {
                 state.dialing = true;
                 return Ok(Turn(self));
             }
             if now >= deadline {
-                return Err(state.last_error.clone().unwrap_or_else(|| Error::timeout("waiting to connect", now - started)));
+                let error = state.cause.clone().unwrap_or_else(|| Error::timeout("waiting to connect", now - started));
+                drop(state);
+                return Err(self.outage(error, now - started));
             }
-            let until = ready_at.filter(|_| !state.dialing).map_or(deadline, |ready_at| ready_at.min(deadline));
+            let until = ready_at.filter(|_| !state.dialing && !left_to_the_background).map_or(deadline, |ready_at| ready_at.min(deadline));
             state = self.changed.wait_timeout(state, until - now).unwrap_or_else(PoisonError::into_inner).0;
         }
     }
@@ -139,7 +168,7 @@ impl Redial {
     /// Notes why there is no connection, without a pause.
     pub(crate) fn note(&self, error: &Error) {
         let mut state = self.lock();
-        state.last_error = Some(error.clone());
+        state.cause = Some(error.clone());
         state.failing_since.get_or_insert_with(Instant::now);
     }
 
@@ -148,8 +177,6 @@ impl Redial {
     pub(crate) fn failed(&self, error: &Error) {
         let now = Instant::now();
         let mut state = self.lock();
-        state.last_error = Some(error.clone());
-        state.failing_since.get_or_insert(now);
         match state.not_before {
             Some(not_before) if now < not_before => return,
             Some(not_before) if now > not_before + FORGETTING => state.failures = 0,
@@ -254,11 +281,29 @@ mod tests {
     }
 
     #[test]
-    fn a_turn_that_comes_too_late_tells_the_last_failure() {
+    fn a_turn_that_comes_too_late_tells_why_there_is_no_connection() {
         let redial = redial();
-        redial.failed(&Error::disconnected("test"));
+        redial.note(&Error::disconnected("test"));
+        redial.failed(&Error::disconnected("of somebody's declaration"));
         let result = redial.attempt(Instant::now() + Duration::from_millis(1), NEVER, |_| Ok(()));
-        assert!(matches!(result, Err(Error::Disconnected { .. })), "{result:?}");
+        assert!(matches!(&result, Err(Error::Connect { reason, .. }) if reason.contains("test")), "{result:?}");
+    }
+
+    #[test]
+    fn a_call_with_little_time_leaves_the_dialing_to_the_background() {
+        let redial = redial();
+        redial.note(&Error::disconnected("test"));
+        redial.set_in_background(true);
+        let dialed = AtomicUsize::new(0);
+        let dial = |_| Ok(dialed.fetch_add(1, Ordering::SeqCst));
+        assert!(redial.attempt(Instant::now() + Duration::from_millis(20), NEVER, dial).is_err());
+        assert_eq!(dialed.load(Ordering::SeqCst), 0);
+        thread::scope(|scope| {
+            let waiting = scope.spawn(|| redial.attempt(Instant::now() + SHORT / 2, NEVER, dial));
+            assert!(redial.attempt(soon(), NEVER, |_| Ok(())).is_ok());
+            assert!(waiting.join().is_ok_and(|opened| opened.is_ok()));
+        });
+        assert_eq!(dialed.load(Ordering::SeqCst), 1);
     }
 
     #[test]
@@ -284,7 +329,7 @@ mod tests {
         let redial = redial();
         let waited = || redial.outage(Error::timeout("opening a channel", Duration::ZERO), Duration::from_secs(5)).to_string();
         assert_eq!(waited(), "could not connect to here within 5.0 s: opening a channel did not finish in time");
-        redial.failed(&Error::connect("there", "TCP failed", Duration::ZERO, Some(Arc::new(std::io::Error::other("refused")))));
+        redial.note(&Error::connect("there", "TCP failed", Duration::ZERO, Some(Arc::new(std::io::Error::other("refused")))));
         assert_eq!(waited(), "could not connect to there within 5.0 s: TCP failed: refused");
         assert!(redial.attempt(soon(), NEVER, |_| Ok(())).is_ok());
         assert!(!waited().contains("refused"));

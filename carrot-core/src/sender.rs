@@ -8,7 +8,7 @@ use crate::backlog::Backlog;
 use crate::batch::BatchReport;
 use crate::in_flight::{Answer, Attempt, InFlight};
 use crate::reconnecting::Reopen;
-use crate::session::{Declarations, Opened, Session, may_pass};
+use crate::session::{Declarations, Opened, Session, is_worth_another, may_pass};
 use crate::suspects::has_a_cause;
 use crate::window::{InTheWay, Window};
 use crate::within::within;
@@ -32,13 +32,15 @@ pub(crate) struct Sender {
 }
 
 impl Reopen for Sender {
-    fn reopen(&self, deadline: Instant) {
+    fn reopen(&self, deadline: Instant) -> bool {
         if let Some((channel, error)) = self.session.ended() {
             self.lost(&channel, &error);
         }
-        if let Err(error @ Error::HardError { .. }) = self.session.reopen(deadline) {
-            self.fail_all(&error);
+        let reopened = self.session.reopen(deadline);
+        if let Err(error @ Error::HardError { .. }) = &reopened {
+            self.fail_all(error);
         }
+        reopened.is_err_and(|error| is_worth_another(&error))
     }
 }
 
@@ -46,6 +48,7 @@ impl Sender {
     /// Opens its channel, and declares its exchange.
     pub(crate) fn open(connection: &Connection, definition: PublisherDefinition) -> Result<Arc<Sender>> {
         let (exchange, queue) = (definition.exchange.clone(), definition.queue.clone());
+        let made_again = exchange.auto_delete || queue.as_ref().is_some_and(Queue::goes_by_itself);
         let name = ShortString::from(&exchange.name);
         let window = Window::new(definition.max_in_flight, definition.max_bytes_in_flight);
         let backlog = Arc::new(Backlog::new(window, connection.isolation()));
@@ -54,6 +57,7 @@ impl Sender {
         let unanswered = Arc::clone(&backlog);
         let limit = connection.call_timeout();
         let session = connection.session(options, "publisher", move |channel, until, declarations| {
+            let declarations = if made_again { Declarations::Made } else { declarations };
             if !exchange.is_default() {
                 let exchange = match declarations {
                     Declarations::Made => exchange.clone(),
@@ -152,13 +156,13 @@ impl Sender {
         if let Some(reason) = link.blocked() {
             return Err(Error::Blocked { reason });
         }
-        let opened = self.session.current().filter(|_| link.connector.status(Role::Publish).connected);
-        let channel = opened.ok_or_else(|| self.session.absence())?.channel;
+        let is_open = |opened: &Opened<()>| link.connector.status(Role::Publish).connected && opened.channel.check().is_ok();
+        let channel = self.session.current().filter(is_open).ok_or_else(|| self.session.absence())?.channel;
+        // What a lost channel leaves is seen to in the background.
         let publish = |publication: &Publication<'_>| {
-            channel.publish(publication, Duration::ZERO).inspect_err(|error| {
-                if is_of_the_channel(error) {
-                    self.lost(&channel, error);
-                }
+            channel.publish(publication, Duration::ZERO).map_err(|error| {
+                let is_gone = is_of_the_channel(&error) || self.was_retired(&error);
+                if is_gone { self.session.absence() } else { error }
             })
         };
         if !self.definition.confirms {
@@ -173,6 +177,7 @@ impl Sender {
             message.sent(Attempt { channel: Arc::clone(&channel), tag });
             if !self.session.is_current(&channel) {
                 self.backlog.note_loss_for(message, &channel);
+                self.session.link().reconnect(Role::Publish);
             }
             Ok(())
         })

@@ -35,8 +35,8 @@ pub(crate) struct Session<S> {
     slot: Mutex<Slot<S>>,
     changed: Condvar,
     trial: Trial,
-    /// Whether the broker refused the last attempt to open it in the background.
-    needs_a_call: AtomicBool,
+    /// What the broker refused at the last attempt in the background, and when. There is no other until a call asks.
+    refusal: Mutex<Option<(Error, Instant)>>,
     /// Whether the broker said that an exchange or a queue is gone, which was there when it was declared.
     deleted: AtomicBool,
     what: &'static str,
@@ -51,7 +51,12 @@ enum Slot<S> {
 
 /// A channel that is lost sooner than this, before it did what it is for, counts as a failed attempt: a connection that dies at once is not
 /// to be made again at once.
-const YOUNG: Duration = Duration::from_secs(1);
+pub(crate) const YOUNG: Duration = Duration::from_secs(1);
+
+/// Whether a channel that could not be opened in the background is to be tried there again.
+pub(crate) fn is_worth_another(error: &Error) -> bool {
+    may_pass(error) && error.hard_close().is_none()
+}
 
 /// A live channel, with what its set-up gave.
 pub(crate) struct Opened<S> {
@@ -79,7 +84,7 @@ impl<S: Clone> Session<S> {
             slot: Mutex::new(Slot::Empty),
             changed: Condvar::new(),
             trial: Trial::default(),
-            needs_a_call: AtomicBool::new(false),
+            refusal: Mutex::default(),
             deleted: AtomicBool::new(false),
             what,
         }
@@ -124,6 +129,7 @@ impl<S: Clone> Session<S> {
     /// broker closes the connection.
     pub(crate) fn recover_unless(&self, deadline: Instant, given_up: &dyn Fn() -> bool, losses: &mut HardLosses) -> Result<Opened<S>> {
         let started = Instant::now();
+        let mut refused_with = None;
         loop {
             let attempt = deadline.min(Instant::now() + self.link.connect_timeout);
             let error = match self.open_once(attempt, deadline, given_up) {
@@ -137,9 +143,13 @@ impl<S: Clone> Session<S> {
                 return Err(error);
             }
             if Instant::now() >= deadline {
+                let error = if matches!(error, Error::Timeout { .. }) { refused_with.unwrap_or(error) } else { error };
                 return Err(self.redial().outage(error, started.elapsed()));
             }
             log::debug!("a {} is not connected yet: {error}", self.what);
+            if !matches!(error, Error::Timeout { .. }) {
+                refused_with = Some(error);
+            }
         }
     }
 
@@ -184,7 +194,7 @@ impl<S: Clone> Session<S> {
             }
         })?;
         self.deleted.store(false, Ordering::Release);
-        self.needs_a_call.store(false, Ordering::Release);
+        *self.refusal() = None;
         opening.finish(Opened { channel, state })
     }
 
@@ -211,27 +221,43 @@ impl<S: Clone> Session<S> {
     /// # Errors
     /// The last attempt's.
     pub(crate) fn reopen(&self, deadline: Instant) -> Result<()> {
-        while matches!(*self.lock(), Slot::Empty) && !self.needs_a_call.load(Ordering::Acquire) {
+        while matches!(*self.lock(), Slot::Empty) && self.refusal().is_none() {
             let Err(error) = self.open_once(deadline, deadline, &|| false) else { break };
             log::debug!("a {} could not be opened again in the background: {error}", self.what);
-            let refused = !may_pass(&error) || error.hard_close().is_some() || is_cause_removed(&error);
-            if refused {
-                self.needs_a_call.store(true, Ordering::Release);
+            if is_cause_removed(&error) && Instant::now() < deadline {
+                continue;
             }
-            if refused || Instant::now() >= deadline {
+            if !is_worth_another(&error) {
+                *self.refusal() = Some((error.clone(), Instant::now()));
+                return Err(error);
+            }
+            if Instant::now() >= deadline {
                 return Err(error);
             }
         }
         Ok(())
     }
 
+    fn refusal(&self) -> MutexGuard<'_, Option<(Error, Instant)>> {
+        self.refusal.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Why a call that is not to wait cannot be made now: there is no connection, or no channel yet.
     pub(crate) fn absence(&self) -> Error {
-        if self.is_closed() {
-            return Error::closed(self.what);
+        match &*self.lock() {
+            Slot::Closed => return Error::closed(self.what),
+            Slot::Opening => return self.redial().absence(),
+            Slot::Empty | Slot::Open { .. } => {}
         }
-        self.link.reconnect(self.options.role);
-        self.redial().absence()
+        let mut refusal = self.refusal();
+        let refused = refusal.clone();
+        // The call counts as an attempt, which is made in the background.
+        if refused.as_ref().is_none_or(|(_, since)| since.elapsed() >= YOUNG) {
+            *refusal = None;
+            drop(refusal);
+            self.link.reconnect(self.options.role);
+        }
+        refused.map_or_else(|| self.redial().absence(), |(error, _)| error)
     }
 
     /// Makes the next attempt to open a channel wait, after a failure right after the last.
@@ -265,10 +291,10 @@ impl<S: Clone> Session<S> {
         if !ends_channel(error) {
             return;
         }
-        if matches!(error, Error::NotFound { .. }) {
-            self.expect_nothing();
-        }
         if let Some(age) = self.forget(channel) {
+            if matches!(error, Error::NotFound { .. }) {
+                self.expect_nothing();
+            }
             log::debug!("the channel of a {} is gone after {age:?}: {error}", self.what);
             if ends_connection(error) {
                 if age < YOUNG && !self.trial.is_proved() {

@@ -64,9 +64,11 @@ impl Stop {
     pub(crate) fn stop(&self) -> Result<()> {
         self.mark();
         let subscriptions: Vec<_> = self.lock().drain(..).filter_map(|subscription| subscription.upgrade()).collect();
-        let cancelled = subscriptions.iter().map(|subscription| subscription.cancel()).fold(Ok(()), Result::and);
         // With its connection, a consumer has ended at the broker too.
-        let cancelled = cancelled.or_else(|error| if ends_connection(&error) { Ok(()) } else { Err(error) });
+        let cancel = |subscription: &Arc<Subscribed>| {
+            subscription.cancel().or_else(|error| if ends_connection(&error) { Ok(()) } else { Err(error) })
+        };
+        let cancelled = subscriptions.iter().map(cancel).fold(Ok(()), Result::and);
         // After the cancelling: the broker must not send to this consumer again what goes back now.
         self.policy.release();
         *self.returned.lock().unwrap_or_else(PoisonError::into_inner) = true;

@@ -252,6 +252,11 @@ impl Queue {
         Queue { passive: true, ..Queue::new(name) }
     }
 
+    /// Whether the broker deletes it when it is no longer used, or its connection ends.
+    pub(crate) fn goes_by_itself(&self) -> bool {
+        self.exclusive || self.auto_delete || self.name.is_empty() || self.arguments.contains("x-expires")
+    }
+
     /// Lets it go with a restart of the broker. Defaults to durable.
     #[must_use]
     pub fn transient(mut self) -> Queue {

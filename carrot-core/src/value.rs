@@ -7,7 +7,8 @@ use std::time::SystemTime;
 /// The set is that of AMQP 0-9-1 as RabbitMQ speaks it (section 4.2.5.5 of the specification, with RabbitMQ's errata). It has no
 /// unsigned 64-bit integer.
 ///
-/// Numbers, strings, booleans, byte vectors, vectors of values and tables convert with [`From`]:
+/// Numbers, strings, booleans, byte vectors, vectors of values and tables convert with [`From`]. An unsigned integer becomes the next larger
+/// signed one: the readers of some clients (bunny, Java 5) end at the unsigned types, which are there for who asks for them by name.
 ///
 /// ```
 /// use carrot::{Headers, Value};
@@ -171,7 +172,7 @@ impl From<SystemTime> for Timestamp {
 }
 
 from! {
-    bool => Bool, i8 => I8, u8 => U8, i16 => I16, u16 => U16, i32 => I32, u32 => U32, i64 => I64, f32 => F32, f64 => F64,
+    bool => Bool, i8 => I8, i16 => I16, i32 => I32, i64 => I64, u8 => I16, u16 => I32, u32 => I64, f32 => F32, f64 => F64,
     String => String, &str => String, Vec<u8> => Bytes, &[u8] => Bytes, Vec<Value> => Array, Headers => Table,
 }
 

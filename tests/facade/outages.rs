@@ -7,8 +7,7 @@ use std::time::{Duration, Instant};
 use carrot::backend::Condition;
 use carrot::{Connection, Error, Queue, Role};
 
-use crate::breakable::Breakable;
-use crate::support::{SOON, eventually, queue, ready};
+use crate::support::{SOON, eventually, queue, ready, unique};
 
 /// What "at once" is on a busy machine.
 const AT_ONCE: Duration = Duration::from_millis(500);
@@ -176,7 +175,7 @@ on_both_breakable! {
     }
 
     fn what_was_deleted_stays_deleted(broker: Breakable) {
-        let queue = queue();
+        let queue = Queue::new(unique("queue"));
         let consumer = broker.connection.consumer(&queue).build().unwrap();
         assert!(consumer.fetch().unwrap().is_none());
         broker.onlooker.delete_queue(&queue.name, Condition::ALWAYS).unwrap();

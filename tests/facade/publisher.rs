@@ -140,7 +140,7 @@ on_both_backends! {
         let (name, now) = (unique("queue"), std::time::SystemTime::now());
         let seconds = now.duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
         let consumer = connection.consumer(&name).build().unwrap();
-        let publisher = connection.publisher().exchange(&String::new()).routing_key(&name).build().unwrap();
+        let publisher = connection.publisher().exchange(String::new()).routing_key(&name).build().unwrap();
         let message = publisher.message().header(&name, &name).header("u64", u64::MAX).header("usize", 7_usize).header("time", now);
         message.timestamp(now).correlation_id(&name).send(&name).unwrap();
         let message = next(&consumer);
@@ -162,7 +162,15 @@ on_both_backends! {
         publisher.send("waits for a consumer").unwrap();
         assert_eq!(ready(connection, &queue.name), 1);
         assert!(matches!(connection.publisher().queue("").build(), Err(Error::Invalid { .. })));
-        assert!(matches!(connection.publisher().queue("q").exchange("e").build(), Err(Error::Invalid { .. })));
+        for builder in [
+            connection.publisher().queue("q").exchange("e"),
+            connection.publisher().exchange("e").queue("q"),
+            connection.publisher().queue("q").routing_key("k"),
+            connection.publisher().queue(Queue::new("q").exclusive()),
+            connection.publisher().queue("q".repeat(256)),
+        ] {
+            assert!(matches!(builder.build(), Err(Error::Invalid { .. })));
+        }
     }
 
     fn a_message_to_nobody_is_told_on_the_default_exchange(connection: &Connection) {
@@ -183,7 +191,8 @@ on_both_backends! {
         publisher.message().header("compression", "application/x-gzip").send(&[31_u8, 139, 8][..]).unwrap();
         let message = next(&consumer);
         let error = message.decode::<Vec<u8>>().unwrap_err();
-        assert!(matches!(&error, Error::ContentType { content_encoding, .. } if content_encoding == "application/x-gzip"), "{error}");
+        assert!(matches!(&error, Error::ContentType { content_encoding, .. } if content_encoding == "binary"), "{error}");
+        assert!(error.to_string().contains("application/x-gzip"), "{error}");
         assert_eq!(message.body(), [31, 139, 8]);
         message.ack().unwrap();
     }

@@ -50,7 +50,9 @@ fn credentials_that_were_accepted_before_are_tried_again() {
     let (broker, connection) = broker();
     let publisher = connection.publisher().queue("queue").build().unwrap();
     let refused = Error::Authentication { endpoint: "here".into(), user: "guest".into(), reason: "changed".into() };
-    (0..3).for_each(|_| drop(broker.faults().fail_next(Operation::Connect, refused.clone())));
+    for _ in 0..3 {
+        broker.faults().fail_next(Operation::Connect, refused.clone());
+    }
     broker.faults().drop_connections();
     publisher.send("x").unwrap();
     assert_eq!(broker.faults().outstanding(), 0);

@@ -137,7 +137,9 @@ impl fmt::Debug for Shown<'_> {
         let text = match std::str::from_utf8(start) {
             Ok(text) => Some(text),
             // A character may be cut at the end.
-            Err(error) if error.error_len().is_none() => start.get(..error.valid_up_to()).and_then(|whole| std::str::from_utf8(whole).ok()),
+            Err(error) if error.error_len().is_none() && bytes.len() > MOST => {
+                start.get(..error.valid_up_to()).and_then(|whole| std::str::from_utf8(whole).ok())
+            }
             Err(_) => None,
         };
         match text {

@@ -6,7 +6,6 @@ use std::sync::{Arc, Mutex};
 use carrot::{Message, Retry};
 
 use super::{SHORTEST, with_parking};
-use crate::breakable::Breakable;
 use crate::support::{SOON, eventually, ready};
 
 on_both_breakable! {
