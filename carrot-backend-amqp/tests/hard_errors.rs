@@ -85,6 +85,22 @@ fn only_the_poison_fails(receipts: Vec<Receipt>, poison: Option<usize>) {
 }
 
 #[test]
+fn a_refused_message_is_found_though_nobody_waits_for_its_receipt() {
+    for names_method in [true, false] {
+        let fixture = fixture(names_method);
+        let publisher = fixture.publisher();
+        let receipts = publish(&publisher, 20, Some(7));
+        // Once with others, and once alone, unless the first loss is enough.
+        let least = if names_method { 1 } else { 2 };
+        fixture.has_lost(least, 3);
+        // Long enough for several more, if the message were sent again and again.
+        thread::sleep(Duration::from_secs(2));
+        fixture.has_lost(least, 3);
+        only_the_poison_fails(receipts, Some(7));
+    }
+}
+
+#[test]
 fn one_message_of_a_hundred_fails_alone() {
     for names_method in [true, false] {
         for poison in [0, 50, 99] {
