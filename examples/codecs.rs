@@ -2,7 +2,7 @@
 
 use std::error::Error;
 
-use carrot::backend::Condition;
+use carrot::Condition;
 use carrot::{BodyReader, Codec, Codecs, Encodable, Format, FormatError};
 use serde::{Deserialize, Serialize};
 

@@ -4,7 +4,7 @@
 use std::error::Error;
 use std::time::Duration;
 
-use carrot::backend::Condition;
+use carrot::Condition;
 use carrot::{Exchange, Queue};
 
 fn main() -> Result<(), Box<dyn Error>> {

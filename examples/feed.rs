@@ -3,7 +3,7 @@
 
 use std::error::Error;
 
-use carrot::backend::Condition;
+use carrot::Condition;
 use carrot::{Connection, ConsumerDefinition, Handler, HandlerError, Message, Publisher, PublisherDefinition, Settlement};
 use serde::{Deserialize, Serialize};
 

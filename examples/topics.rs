@@ -2,7 +2,7 @@
 
 use std::error::Error;
 
-use carrot::backend::Condition;
+use carrot::Condition;
 use carrot::{Exchange, Queue};
 
 fn main() -> Result<(), Box<dyn Error>> {

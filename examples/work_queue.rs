@@ -9,8 +9,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
 
+use carrot::Condition;
 use carrot::Message;
-use carrot::backend::Condition;
 
 fn main() -> Result<(), Box<dyn Error>> {
     let jobs: usize = std::env::var("JOBS").map_or(Ok(20), |jobs| jobs.parse())?;

@@ -95,11 +95,11 @@
 use std::sync::Arc;
 
 pub use carrot_core::{
-    Binding, BodyReader, Cause, Codec, Codecs, Connection, ConnectionOptions, Consumer, ConsumerBuilder, ConsumerDefinition, Credentials,
-    Death, DeliveryMode, Destination, Drain, Encodable, Error, Exchange, ExchangeKind, Format, FormatError, Handler, HandlerError, Headers,
-    Host, IntoBody, IntoHandlerError, IntoSettlement, Message, Messages, Outgoing, Overflow, Pem, Properties, Publisher, PublisherBuilder,
-    PublisherDefinition, Queue, Receipt, Report, Result, Retry, Returned, Role, Scheme, Secret, Settlement, StopHandle, Timestamp,
-    TlsOptions, Value, Workers, WorkersBuilder, backend,
+    Binding, BodyReader, Cause, Codec, Codecs, Condition, Connection, ConnectionOptions, Consumer, ConsumerBuilder, ConsumerDefinition,
+    Credentials, Death, Declared, DeliveryMode, Destination, Drain, Encodable, Error, Exchange, ExchangeKind, Format, FormatError, Handler,
+    HandlerError, Headers, Host, IntoBody, IntoHandlerError, IntoSettlement, Message, Messages, Outgoing, Overflow, Pem, Properties,
+    Publisher, PublisherBuilder, PublisherDefinition, Queue, Receipt, Report, Result, Retry, Returned, Role, Scheme, Secret, Settlement,
+    StopHandle, Timestamp, TlsOptions, Value, Workers, WorkersBuilder, backend,
 };
 
 #[cfg(feature = "memory")]
@@ -164,7 +164,7 @@ where
 /// Makes a connection without a broker: its publishers and consumers can be built while the broker is away.
 ///
 /// Does not block. Each publisher and consumer connects in the background, and again whenever its connection is lost. What is wrong with the
-/// address, the password or a declaration is told by the first call that needs the broker.
+/// address, the password or a declaration is told by the first call that needs the broker, and logged.
 ///
 /// # Errors
 /// [`Error::Config`] if an option is unusable, or asks for a feature that is not compiled in.

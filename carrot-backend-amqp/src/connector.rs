@@ -18,8 +18,8 @@ use crate::turns::Turns;
 /// Reaches RabbitMQ, or another broker that speaks AMQP 0-9-1.
 ///
 /// It holds two connections at most, one for channels that publish and one for channels that consume, since a broker under an alarm stops
-/// reading from connections that publish. Each is made when its first channel is opened, and made again by the next
-/// [`open`](Connector::open) after it was lost.
+/// reading from connections that publish. Each is made by the first [`open`](Connector::open) or
+/// [`connect`](Connector::connect) that needs it, and made again by the next one after it was lost.
 ///
 /// Dropping it never waits. A connection ends when neither the connector nor a channel on it is left.
 ///

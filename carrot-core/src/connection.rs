@@ -204,7 +204,7 @@ impl Connection {
     /// was open, and [`on_reconnect`](Connection::on_reconnect) once for each when it is back.
     ///
     /// All hooks are called on a thread of the driver, with no lock held. A panic in one is logged at error level. They should return soon: what
-    /// is known about the connection waits for them. They are kept for as long as the connection, and several can be set.
+    /// happens to either connection later is told, and mended in the background, only after them. They are kept for as long as the connection, and several can be set.
     ///
     /// ```
     /// # fn example(connection: &carrot::Connection) {

@@ -43,8 +43,9 @@ pub enum Error {
         reason: String,
     },
 
-    /// No connection could be made: the address does not resolve, refuses, does not answer, or TLS failed. Given by whatever opens a
-    /// connection. Check the address; the broker may be starting.
+    /// No connection could be made, or none could be made again before the deadline of the call: the address does not resolve, refuses, does not
+    /// answer, or TLS failed. A message that was sent before the connection was lost may have reached the broker. Check the address; the broker
+    /// may be starting.
     #[error("could not connect to {endpoint} within {:.1} s: {reason}", tried.as_secs_f64())]
     Connect {
         /// The host and port, or several.
@@ -58,7 +59,8 @@ pub enum Error {
         source: Option<Cause>,
     },
 
-    /// The broker refused the user's credentials, or the virtual host. Trying again with the same ones is no use.
+    /// The broker refused the user's credentials, or the virtual host, at the first contact. Trying again with the same ones is no use. What was
+    /// accepted before, and is refused now, is an [`Error::Connect`].
     #[error("the broker at {endpoint} refused user {user:?}: {reason}")]
     Authentication {
         /// The host and port.
@@ -174,7 +176,7 @@ pub enum Error {
         cause: Option<Arc<Error>>,
     },
 
-    /// The consumer was cancelled: by a stop, or by the broker because its queue went away.
+    /// The consumer was cancelled: by a stop, or by the broker, and its queue is gone.
     #[error("the consumer of queue {queue:?} was cancelled: {reason}")]
     Cancelled {
         /// The queue.

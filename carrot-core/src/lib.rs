@@ -55,7 +55,7 @@ pub mod backend;
 pub mod limits;
 pub mod validate;
 
-pub use backend::{IntoBody, Role};
+pub use backend::{Condition, Declared, IntoBody, Role};
 pub use codec::{BodyReader, Codec, Codecs, Encodable, Format, FormatError};
 pub use config::{ConnectionOptions, Credentials, Host, Pem, Scheme, Secret, TlsOptions};
 pub use connection::Connection;

@@ -80,7 +80,8 @@ impl Publisher {
     /// [`Error::Encode`], [`Error::Invalid`]: nothing was sent. [`Error::NotFound`]: the exchange is gone. [`Error::Unroutable`]: it was
     /// mandatory and fitted no queue. [`Error::Refused`]: the broker would not take it. [`Error::Precondition`], [`Error::HardError`]: the
     /// broker refuses this message; or, for the latter, the declaration of the exchange. [`Error::Timeout`], [`Error::Blocked`],
-    /// [`Error::Disconnected`]: it is unknown whether the broker has it.
+    /// [`Error::Connect`], [`Error::Disconnected`]: it is unknown whether the broker has it. [`Error::Connect`] names the address, how long it
+    /// was tried, and why there is no connection.
     pub fn send<T: Serialize + ?Sized>(&self, value: &T) -> Result<()> {
         self.message().send(value)
     }

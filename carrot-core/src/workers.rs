@@ -166,7 +166,7 @@ impl Team {
 /// Running worker threads; made by [`WorkersBuilder::spawn`].
 ///
 /// They run until they are stopped here or by the consumer's [`StopHandle`], or until the consumer fails: the queue is deleted, or the
-/// connection is lost. A handler that fails or panics does not end its worker.
+/// connection could not be made again in the time of `give_up_after`. A handler that fails or panics does not end its worker.
 ///
 /// Dropping it stops the intake and does not wait: handlers that are running finish in the background.
 #[derive(Debug)]

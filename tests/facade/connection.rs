@@ -1,6 +1,6 @@
 use std::time::{Duration, Instant};
 
-use carrot::backend::Condition;
+use carrot::Condition;
 use carrot::{Binding, ConnectionOptions, Error, Exchange, Queue};
 
 use crate::support::{SOON, queue, rabbitmq_url, ready, unique};

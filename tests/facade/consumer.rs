@@ -77,7 +77,7 @@ on_both_backends! {
         let queue = queue();
         let consumer = connection.consumer(&queue).build().unwrap();
         let mut messages = consumer.messages().unwrap();
-        connection.delete_queue(&queue.name, carrot::backend::Condition::ALWAYS).unwrap();
+        connection.delete_queue(&queue.name, carrot::Condition::ALWAYS).unwrap();
         let error = messages.next().unwrap().unwrap_err();
         assert!(matches!(error, Error::Cancelled { .. }), "{error}");
         assert!(messages.next().is_none());

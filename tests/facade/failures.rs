@@ -207,7 +207,7 @@ on_both_backends! {
         let (queue, parking) = with_parking();
         let consumer = connection.consumer(&queue).retry(Retry::never()).build().unwrap();
         let workers = consumer.workers(1).spawn(|_: String, _message: &Message| Err::<(), _>("no")).unwrap();
-        connection.delete_queue(&parking, carrot::backend::Condition::ALWAYS).unwrap();
+        connection.delete_queue(&parking, carrot::Condition::ALWAYS).unwrap();
         connection.publisher().routing_key(&*queue.name).build().unwrap().send("x").unwrap();
         eventually("it is parked", || matches!(connection.declare_queue(Queue::existing(&*parking)), Ok(found) if found.message_count == 1));
         let report = workers.stop(SOON).unwrap();

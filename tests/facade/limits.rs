@@ -1,6 +1,6 @@
 use std::collections::BTreeMap;
 
-use carrot::backend::Condition;
+use carrot::Condition;
 use carrot::{Binding, Codec, Codecs, ConnectionOptions, Error, Exchange, Headers, Outgoing, Queue, Value};
 
 use crate::support::{next, queue, rabbitmq_url, ready};

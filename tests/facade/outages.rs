@@ -4,7 +4,7 @@ use std::sync::{Arc, Barrier, Mutex, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use carrot::backend::Condition;
+use carrot::Condition;
 use carrot::{Connection, Error, Queue, Role};
 
 use crate::support::{SOON, eventually, queue, ready, unique};

@@ -109,7 +109,7 @@ on_both_backends! {
 
         assert_eq!((returned.code, &*returned.exchange, &*returned.routing_key), (312, &*exchange.name, "nowhere"));
         assert_eq!((returned.message_id.as_deref(), &*returned.body), (Some("id"), &b"\"lost?\""[..]));
-        connection.delete_exchange(&exchange.name, carrot::backend::Condition::ALWAYS).unwrap();
+        connection.delete_exchange(&exchange.name, carrot::Condition::ALWAYS).unwrap();
     }
 
     fn many_mandatory_messages_each_learn_their_own_fate(connection: &Connection) {
@@ -133,7 +133,7 @@ on_both_backends! {
     fn without_mandatory_an_unroutable_message_is_no_error(connection: &Connection) {
         let publisher = connection.publisher().exchange(Exchange::fanout(unique("exchange"))).build().unwrap();
         publisher.send("nobody listens").unwrap();
-        connection.delete_exchange(publisher.exchange(), carrot::backend::Condition::ALWAYS).unwrap();
+        connection.delete_exchange(publisher.exchange(), carrot::Condition::ALWAYS).unwrap();
     }
 
     fn names_numbers_and_times_are_taken_as_programs_have_them(connection: &Connection) {
@@ -153,7 +153,7 @@ on_both_backends! {
         let shown = format!("{message:?}");
         assert!(shown.contains(&format!("body: \"\\\"{name}\\\"\"")), "{shown}");
         message.ack().unwrap();
-        connection.delete_queue(&name, carrot::backend::Condition::ALWAYS).unwrap();
+        connection.delete_queue(&name, carrot::Condition::ALWAYS).unwrap();
     }
 
     fn a_publisher_declares_the_queue_that_it_feeds(connection: &Connection) {
@@ -201,7 +201,7 @@ on_both_backends! {
         let (exchange, queue) = (Exchange::fanout(unique("exchange")), queue());
         let publisher = connection.publisher().exchange(&exchange).build().unwrap();
         let other = connection.publisher().queue(&queue).build().unwrap();
-        connection.delete_exchange(&exchange.name, carrot::backend::Condition::ALWAYS).unwrap();
+        connection.delete_exchange(&exchange.name, carrot::Condition::ALWAYS).unwrap();
 
         let error = publisher.send("x").unwrap_err();
         assert!(matches!(error, Error::NotFound { .. }), "{error}");
@@ -214,7 +214,7 @@ on_both_backends! {
         }
         connection.declare_exchange(&exchange).unwrap();
         publisher.send("somebody declared it again").unwrap();
-        connection.delete_exchange(&exchange.name, carrot::backend::Condition::ALWAYS).unwrap();
+        connection.delete_exchange(&exchange.name, carrot::Condition::ALWAYS).unwrap();
     }
 
     fn publishing_to_what_has_to_exist_and_does_not_is_not_found(connection: &Connection) {
@@ -227,7 +227,7 @@ on_both_backends! {
         connection.declare_exchange(&exchange).unwrap();
         let error = connection.publisher().exchange(Exchange::direct(&*exchange.name)).build().unwrap_err();
         assert!(matches!(error, Error::Precondition { .. }), "{error}");
-        connection.delete_exchange(&exchange.name, carrot::backend::Condition::ALWAYS).unwrap();
+        connection.delete_exchange(&exchange.name, carrot::Condition::ALWAYS).unwrap();
     }
 
     fn a_batch_arrives_in_order(connection: &Connection) {

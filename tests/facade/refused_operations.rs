@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
-use carrot::backend::Condition;
+use carrot::Condition;
 use carrot::{Binding, Connection, Error, Exchange, ExchangeKind, Message, Queue, Value};
 
 use crate::support::{SOON, eventually, queue, ready, unique};

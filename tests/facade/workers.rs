@@ -137,7 +137,7 @@ on_both_backends! {
         let queue = queue();
         let consumer = connection.consumer(&queue).build().unwrap();
         let workers = consumer.workers(2).spawn(|_: u32, _message: &Message| ()).unwrap();
-        connection.delete_queue(&queue.name, carrot::backend::Condition::ALWAYS).unwrap();
+        connection.delete_queue(&queue.name, carrot::Condition::ALWAYS).unwrap();
         eventually("the workers end", || workers.is_finished());
         let error = workers.join().unwrap_err();
         assert!(matches!(error, Error::Cancelled { .. }), "{error}");

@@ -1,6 +1,6 @@
 //! Connections that are lost.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
@@ -121,6 +121,46 @@ pub(crate) fn a_lost_connector_can_be_opened_again(harness: &dyn Harness) {
     again.put(&queue, ["back again"]);
     again.drain(&queue, ["back again"]);
     assert_error!(fragile.channel.find_queue(&queue), Error::Disconnected { .. });
+}
+
+pub(crate) fn a_loss_is_told_with_its_role_and_the_next_connection_after_it(harness: &dyn Harness) {
+    let stage = Stage::new(harness);
+    let fragile = Fragile::new(&stage);
+    let connector = &fragile.breakable.connector;
+    for role in [Role::Publish, Role::Consume] {
+        connector.connect(role, DEADLINE).expect("a connection");
+        connector.connect(role, DEADLINE).expect("connecting again does nothing");
+        assert!(connector.status(role).connected, "{role}");
+    }
+    let told: Arc<Mutex<Vec<(Role, bool)>>> = Arc::default();
+    let notes = Arc::clone(&told);
+    connector.observe(Arc::new(move |event: &Event| {
+        let note = match event {
+            Event::Connected { role } => (*role, true),
+            Event::Disconnected { role, .. } => (*role, false),
+            _ => return,
+        };
+        notes.lock().expect("no code panics with this lock held").push(note);
+    }));
+    fragile.cut();
+    for role in [Role::Publish, Role::Consume] {
+        eventually("the loss shows", || !connector.status(role).connected);
+        connector.connect(role, DEADLINE).expect("a connection after the loss");
+    }
+    eventually("all is told", || told.lock().expect("no code panics with this lock held").len() == 4);
+    let told = told.lock().expect("no code panics with this lock held").clone();
+    for role in [Role::Publish, Role::Consume] {
+        let of_role: Vec<bool> = told.iter().filter(|(told, _)| *told == role).map(|(_, connected)| *connected).collect();
+        assert_eq!(of_role, [false, true], "{role}: {told:?}");
+    }
+}
+
+pub(crate) fn a_connector_tells_where_it_connects_to(harness: &dyn Harness) {
+    let connector = harness.connect();
+    assert!(!connector.endpoint().is_empty());
+    connector.close(DEADLINE).expect("the closing");
+    assert_error!(connector.connect(Role::Publish, DEADLINE), Error::Closed { .. });
+    assert!(!connector.status(Role::Publish).connected);
 }
 
 pub(crate) fn an_old_delivery_cannot_be_settled_on_a_new_channel(harness: &dyn Harness) {

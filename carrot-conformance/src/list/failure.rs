@@ -13,6 +13,8 @@ macro_rules! __failure {
                 every_channel_of_a_lost_connection_is_dead needs CutConnection;
                 a_lost_connection_leaves_the_others_alone needs CutConnection;
                 a_lost_connector_can_be_opened_again needs CutConnection;
+                a_loss_is_told_with_its_role_and_the_next_connection_after_it needs CutConnection;
+                a_connector_tells_where_it_connects_to;
                 an_old_delivery_cannot_be_settled_on_a_new_channel needs CutConnection;
                 a_channel_of_a_lost_connection_can_be_closed needs CutConnection;
                 a_lost_connector_can_be_closed needs CutConnection;

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 pub(crate) use carrot_core::backend::{
     Acknowledgement, Backend, ChannelOptions, Condition, Connector, ConsumeOptions, Content, Declare, Declared, Delete, Delivery,
-    DeliveryTag, Extent, Outcome, Publication, PublishTag, Rejection, Subscription,
+    DeliveryTag, Event, Extent, Outcome, Publication, PublishTag, Rejection, Role, Subscription,
 };
 pub(crate) use carrot_core::{Binding, DeliveryMode, Error, Exchange, ExchangeKind, Headers, Overflow, Properties, Queue, Result, Value};
 

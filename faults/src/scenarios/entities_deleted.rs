@@ -3,7 +3,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use carrot::backend::Condition;
+use carrot::Condition;
 use carrot::{Connection, Error, Exchange, Message, Publisher, Queue};
 
 use super::Context;

@@ -7,7 +7,7 @@ use std::process::{Child, Command, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use carrot::backend::Condition;
+use carrot::Condition;
 use carrot::{Connection, Consumer, Message, Queue};
 use tempfile::TempDir;
 

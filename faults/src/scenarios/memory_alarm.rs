@@ -59,7 +59,7 @@ pub(super) fn run(context: &mut Context) -> Result<Outcome> {
         outcome.expect(grown <= MEMORY, || format!("the process grew by {} MiB", grown / (1024 * 1024)));
         outcome.notes.push(format!("the process grew by {} MiB", grown / (1024 * 1024)));
         outcome.expect_no_duplicate();
-        reader.delete_queue(&backlog, carrot::backend::Condition::ALWAYS)?;
+        reader.delete_queue(&backlog, carrot::Condition::ALWAYS)?;
         Ok(outcome)
     })
 }

@@ -1,7 +1,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use carrot::backend::Condition;
+use carrot::Condition;
 use carrot::{ConnectionOptions, Queue};
 
 use super::Context;

@@ -3,7 +3,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use carrot::backend::Condition;
+use carrot::Condition;
 use carrot::{Connection, ConnectionOptions, Message, Queue};
 
 use super::Context;

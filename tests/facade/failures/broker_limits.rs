@@ -85,7 +85,7 @@ fn starts_and_stops_of_a_consumer_count_no_failed_delivery_on_a_quorum_queue() {
         start_and_stop(&queue, MESSAGES, 0);
         eventually("the broker has dropped them", || there() == 0);
     }
-    connection.delete_queue(&queue.name, carrot::backend::Condition::ALWAYS).unwrap();
+    connection.delete_queue(&queue.name, carrot::Condition::ALWAYS).unwrap();
 }
 
 #[test]
@@ -101,7 +101,7 @@ fn failures_left_to_the_broker_count_towards_the_delivery_limit() {
     eventually("the broker dead-letters it", || ready(&connection, &dead.name) == 1);
     let report = workers.stop(SOON).unwrap();
     assert_eq!((report.failed, report.requeued), (3, 3));
-    connection.delete_queue(&queue.name, carrot::backend::Condition::ALWAYS).unwrap();
+    connection.delete_queue(&queue.name, carrot::Condition::ALWAYS).unwrap();
 }
 
 #[test]
@@ -148,7 +148,7 @@ fn without_permission_to_declare_a_failed_message_is_kept_and_never_dropped() {
     assert_eq!(workers.report().retried, 1);
 
     // With the permissions that the page names, they are made again where they are missing.
-    owner.delete_queue(&waiting.name, carrot::backend::Condition::ALWAYS).unwrap();
+    owner.delete_queue(&waiting.name, carrot::Condition::ALWAYS).unwrap();
     let (configure, read) = (format!(r"^{name}\.(retry\.v1\..*|failed)$"), format!(r"^{name}(\.retry\.v1\..*)?$"));
     rabbitmqctl(&["set_permissions", &user, &configure, r"^amq\.default$", &read]);
     owner.publisher().routing_key(name).build().unwrap().send("z").unwrap();

@@ -107,7 +107,7 @@ fn a_copy_that_the_broker_refuses_returns_or_blocks_costs_nothing() {
         let workers = consumer.workers(1).spawn(move |_: String, message: &Message| {
             if fault == "returned" {
                 // A queue that is there, as far as the consumer knows, and is not.
-                let _ = other.delete_queue(waiting, carrot::backend::Condition::ALWAYS);
+                let _ = other.delete_queue(waiting, carrot::Condition::ALWAYS);
             }
             sender.send(message.attempt()).unwrap();
             Err::<(), _>("no")
@@ -123,7 +123,7 @@ fn a_copy_that_the_broker_refuses_returns_or_blocks_costs_nothing() {
         }
         setup.broker.faults().unblock_publishers();
         if fault == "other arguments" {
-            setup.connection.delete_queue(waiting, carrot::backend::Condition::ALWAYS).unwrap();
+            setup.connection.delete_queue(waiting, carrot::Condition::ALWAYS).unwrap();
         }
         eventually("it is parked in the end", || {
             setup.clock.advance(Duration::from_secs(64));

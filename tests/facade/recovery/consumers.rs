@@ -5,7 +5,7 @@ use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use carrot::backend::Condition;
+use carrot::Condition;
 use carrot::memory::{Broker, Operation};
 use carrot::{Connection, ConnectionOptions, Error, Message, Queue};
 
