@@ -10,6 +10,7 @@ mod breakable;
 #[macro_use]
 mod support;
 
+mod changing_secrets;
 mod connection;
 mod consumer;
 mod deadlines;

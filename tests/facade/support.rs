@@ -20,6 +20,13 @@ pub fn rabbitmq_url() -> String {
     std::env::var("CARROT_TEST_AMQP_URL").expect("CARROT_TEST_AMQP_URL has to name a broker; ./scripts/test starts one")
 }
 
+/// Runs a command of the broker's own tool.
+pub fn rabbitmqctl(arguments: &[&str]) {
+    let command = std::env::var("CARROT_TEST_RABBITMQCTL").expect("CARROT_TEST_RABBITMQCTL has to name a command");
+    let output = std::process::Command::new(command).arg("-q").args(arguments).output().unwrap();
+    assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+}
+
 /// Makes each function a test on the in-process broker and one on RabbitMQ.
 macro_rules! on_both_backends {
     ($(fn $name:ident($connection:ident: &Connection) $body:block)*) => {

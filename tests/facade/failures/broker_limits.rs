@@ -1,23 +1,16 @@
 //! What only a RabbitMQ node can show: delivery limits and permissions.
 
-use std::process::Command;
 use std::sync::mpsc;
 use std::time::Duration;
 
 use carrot::{ConnectionOptions, Message, Queue, Retry};
 
-use crate::support::{SOON, eventually, rabbitmq_url, ready, unique};
+use crate::support::{SOON, eventually, rabbitmq_url, rabbitmqctl, ready, unique};
 
 fn release() -> (u32, u32) {
     let version = std::env::var("CARROT_TEST_RABBITMQ_VERSION").expect("CARROT_TEST_RABBITMQ_VERSION has to name the broker's release");
     let mut numbers = version.split('.').map(|number| number.parse::<u32>().unwrap_or(0));
     (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0))
-}
-
-fn rabbitmqctl(arguments: &[&str]) {
-    let command = std::env::var("CARROT_TEST_RABBITMQCTL").expect("CARROT_TEST_RABBITMQCTL has to name a command");
-    let output = Command::new(command).arg("-q").args(arguments).output().unwrap();
-    assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
 }
 
 /// Starts a consumer at the default prefetch, waits until it holds every message, and ends it in one of four ways.
