@@ -7,16 +7,16 @@
 //!
 //! A connector holds one connection for publishing and one for consuming, each made when it is first needed and made anew after it was
 //! lost. All addresses of all hosts are tried, each within its share of the one deadline. Sockets have `TCP_NODELAY` and keep-alive set.
-//! The name of a connection in RabbitMQ's management pages is [`ConnectionOptions::name`](carrot::ConnectionOptions::name) with its
+//! The name of a connection in RabbitMQ's management pages is [`ConnectionOptions::name`](carrot_core::ConnectionOptions::name) with its
 //! purpose.
 //!
 //! # Deadlines
 //!
 //! Every call ends by its deadline, whatever the broker does. amiquip's calls have none, so a watchdog shuts the socket down under a call
-//! that overruns: the call gives [`Error::Timeout`](carrot::Error::Timeout), and **all** channels of that connection are lost with
-//! [`Error::Disconnected`](carrot::Error::Disconnected), which says so. Waiting for a confirm, for a delivery, for the way to the
+//! that overruns: the call gives [`Error::Timeout`](carrot_core::Error::Timeout), and **all** channels of that connection are lost with
+//! [`Error::Disconnected`](carrot_core::Error::Disconnected), which says so. Waiting for a confirm, for a delivery, for the way to the
 //! broker, for a channel to open or to close costs nobody anything. While the broker has told of an alarm,
-//! [`Error::Blocked`](carrot::Error::Blocked) stands for the timeout.
+//! [`Error::Blocked`](carrot_core::Error::Blocked) stands for the timeout.
 //!
 //! Dropping a connector, a channel or a subscription never waits: what there is to say to the broker is said in the background.
 //!
@@ -60,11 +60,11 @@
 //! # Limits
 //!
 //! * A delivery whose routing key or other short string is not UTF-8 ends the connection with
-//!   [`Error::Unreadable`](carrot::Error::Unreadable), and again at each redelivery. A header value that is not UTF-8 is dropped,
+//!   [`Error::Unreadable`](carrot_core::Error::Unreadable), and again at each redelivery. A header value that is not UTF-8 is dropped,
 //!   with the headers after it.
 //! * A delivery whose headers are nested over 128 deep, or whose body is over 512 MiB, ends the connection in the same way: amiquip would
 //!   take the process down with it.
-//! * A method or the properties of a message larger than a frame are refused with [`Error::Invalid`](carrot::Error::Invalid).
+//! * A method or the properties of a message larger than a frame are refused with [`Error::Invalid`](carrot_core::Error::Invalid).
 //! * No transactions, no global prefetch, no chosen consumer tags.
 //! * The I/O thread can panic when the broker closes a connection at an unlucky moment. That is a lost connection like any other, but its
 //!   message goes to standard error.

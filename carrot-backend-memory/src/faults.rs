@@ -14,27 +14,27 @@ use crate::sync::lock;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Operation {
-    /// [`Connector::open`](carrot::backend::Connector::open) when it makes a new connection.
+    /// [`Connector::open`](carrot_core::backend::Connector::open) when it makes a new connection.
     Connect,
-    /// [`Connector::open`](carrot::backend::Connector::open), also on a connection that there is.
+    /// [`Connector::open`](carrot_core::backend::Connector::open), also on a connection that there is.
     Open,
-    /// [`Backend::declare`](carrot::backend::Backend::declare).
+    /// [`Backend::declare`](carrot_core::backend::Backend::declare).
     Declare,
-    /// [`Backend::delete`](carrot::backend::Backend::delete).
+    /// [`Backend::delete`](carrot_core::backend::Backend::delete).
     Delete,
-    /// [`Backend::publish`](carrot::backend::Backend::publish).
+    /// [`Backend::publish`](carrot_core::backend::Backend::publish).
     Publish,
-    /// [`Backend::confirm`](carrot::backend::Backend::confirm), before it looks for the answer.
+    /// [`Backend::confirm`](carrot_core::backend::Backend::confirm), before it looks for the answer.
     Confirm,
-    /// [`Backend::get`](carrot::backend::Backend::get).
+    /// [`Backend::get`](carrot_core::backend::Backend::get).
     Get,
-    /// [`Backend::consume`](carrot::backend::Backend::consume).
+    /// [`Backend::consume`](carrot_core::backend::Backend::consume).
     Consume,
-    /// [`Subscription::next`](carrot::backend::Subscription::next), before it looks for a delivery.
+    /// [`Subscription::next`](carrot_core::backend::Subscription::next), before it looks for a delivery.
     Next,
-    /// [`Backend::ack`](carrot::backend::Backend::ack).
+    /// [`Backend::ack`](carrot_core::backend::Backend::ack).
     Ack,
-    /// [`Backend::reject`](carrot::backend::Backend::reject).
+    /// [`Backend::reject`](carrot_core::backend::Backend::reject).
     Reject,
     /// Any of these on an open channel, except those that only wait, `Confirm` and `Next`, whose number depends on chance.
     Any,
@@ -202,7 +202,7 @@ impl Faults {
     /// [`unblock_publishers`](Faults::unblock_publishers) or [`clear`](Faults::clear).
     ///
     /// Each connection learns of it by its next publication: it tells its observers
-    /// [`Event::Blocked`](carrot::backend::Event::Blocked). That publication and those after it wait unread: `publish` gives a tag,
+    /// [`Event::Blocked`](carrot_core::backend::Event::Blocked). That publication and those after it wait unread: `publish` gives a tag,
     /// and `confirm` gives [`Error::Blocked`] at its timeout; with 512 KiB of bodies waiting so does `publish`. A connection that is cut
     /// or dropped meanwhile loses them, and closing it or the channel waits for them. As on RabbitMQ, the publication by
     /// which a connection learns of it is still taken if its body is empty.

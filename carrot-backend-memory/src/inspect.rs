@@ -42,7 +42,7 @@ impl QueueView {
 pub struct UnackedView {
     /// The message.
     pub content: Arc<Content>,
-    /// The name of the connection that holds it, as in [`ConnectionOptions`](carrot::ConnectionOptions).
+    /// The name of the connection that holds it, as in [`ConnectionOptions`](carrot_core::ConnectionOptions).
     pub connection: String,
     /// The number of the channel that holds it, unique in its broker.
     pub channel: u64,

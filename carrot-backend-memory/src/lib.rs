@@ -41,7 +41,7 @@
 //!
 //! # What is not
 //!
-//! * Stream queues: declaring one is refused with [`Error::Precondition`](carrot::Error::Precondition).
+//! * Stream queues: declaring one is refused with [`Error::Precondition`](carrot_core::Error::Precondition).
 //! * What makes a quorum queue replicated: groups, leaders, and that it takes longer. With `x-overflow=reject-publish`, RabbitMQ lets a few
 //!   messages too many into one, and then refuses until a fifth of it is free; here it is refused exactly what does not fit. Its
 //!   dead letters arrive at most once, whatever its `x-dead-letter-strategy`.

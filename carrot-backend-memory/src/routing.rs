@@ -95,8 +95,8 @@ impl Core {
     /// The queues that a message goes to.
     ///
     /// # Errors
-    /// [`Error::NotFound`](carrot::Error::NotFound) if its exchange does not exist; for a client's message
-    /// [`Error::AccessRefused`](carrot::Error::AccessRefused) if it is internal.
+    /// [`Error::NotFound`](carrot_core::Error::NotFound) if its exchange does not exist; for a client's message
+    /// [`Error::AccessRefused`](carrot_core::Error::AccessRefused) if it is internal.
     pub(crate) fn route(&self, parcel: &Parcel, origin: Origin) -> Result<Routes> {
         let content = &*parcel.content;
         let headers = content.properties.headers();
@@ -171,7 +171,7 @@ fn find_exchange<'a>(topology: &'a Topology, name: &str, origin: Origin) -> Resu
 /// Takes the `BCC` header out of a message, and keeps its routing keys.
 ///
 /// # Errors
-/// [`Error::Precondition`](carrot::Error::Precondition) if `CC` or `BCC` is no list.
+/// [`Error::Precondition`](carrot_core::Error::Precondition) if `CC` or `BCC` is no list.
 fn without_blind_copies(content: Arc<Content>) -> Result<Parcel> {
     let Some(headers) = content.properties.headers() else { return Ok(Parcel::new(content)) };
     for name in ["CC", "BCC"] {

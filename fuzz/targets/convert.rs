@@ -49,7 +49,7 @@ fn properties(data: &mut Unstructured<'_>) -> Result<Properties> {
         properties = properties.with_priority(data.arbitrary()?);
     }
     if data.arbitrary()? {
-        properties = properties.with_timestamp(data.arbitrary()?);
+        properties = properties.with_timestamp(data.arbitrary::<u64>()?);
     }
     if data.arbitrary()? {
         properties = properties.with_delivery_mode(DeliveryMode::from(data.arbitrary::<u8>()?));
