@@ -1,6 +1,6 @@
 //! RabbitMQ for Carrot, and other brokers that speak AMQP 0-9-1, through amiquip.
 //!
-//! [`AmqpConnector`] implements the contract of [`carrot::backend`]; it is the only name here. Programs use it through the crate
+//! [`AmqpConnector`] implements the contract of [`carrot::backend`](carrot_core::backend); it is the only name here. Programs use it through the crate
 //! `carrot`, which makes one for every `amqp://` and `amqps://` URL.
 //!
 //! # Connections
@@ -47,7 +47,7 @@
 //! # Hard errors
 //!
 //! The driver reads connection.close itself, and compares the method that the broker names with the calls and messages in flight; see
-//! [`carrot::backend`]. For ten seconds after a close that several calls may have caused, calls of that method are made one at a time
+//! [`carrot::backend`](carrot_core::backend). For ten seconds after a close that several calls may have caused, calls of that method are made one at a time
 //! on each of the two connections. A channel without confirms counts as one message without an answer, once it has published.
 //!
 //! # Log levels

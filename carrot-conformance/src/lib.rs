@@ -1,6 +1,6 @@
 //! The cases that every backend of Carrot must pass.
 //!
-//! The contract between `carrot-core` and a driver is the prose of [`carrot::backend`]. This crate is the same contract as
+//! The contract between `carrot-core` and a driver is the prose of [`carrot::backend`](carrot_core::backend). This crate is the same contract as
 //! behaviour: a list of [`Case`]s, each a function with a sentence for a name, written over the three traits of the contract and nothing
 //! else. A backend that passes them can be put in the place of any other. RabbitMQ is the judge of what they expect.
 //!
