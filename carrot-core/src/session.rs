@@ -244,10 +244,12 @@ impl<S: Clone> Session<S> {
 
     /// Why a call that is not to wait cannot be made now: there is no connection, or no channel yet.
     pub(crate) fn absence(&self) -> Error {
-        match &*self.lock() {
-            Slot::Closed => return Error::closed(self.what),
-            Slot::Opening => return self.redial().absence(),
-            Slot::Empty | Slot::Open { .. } => {}
+        if self.is_closed() {
+            return Error::closed(self.what);
+        }
+        let is_opening = matches!(*self.lock(), Slot::Opening);
+        if is_opening {
+            return self.redial().absence();
         }
         let mut refusal = self.refusal();
         let refused = refusal.clone();
