@@ -20,6 +20,10 @@ use crate::{Error, Message, Report, Result};
 /// So long that it is never reached, and short enough to be added to any point in time.
 pub(crate) const FOREVER: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
+/// How often a run subscribes once more after the broker has cancelled it and then refused its subscription by closing the connection.
+/// RabbitMQ 4.3 does so while a quorum queue is being deleted: it cancels the consumers some milliseconds before the queue is gone.
+const LOOKS_WHILE_GOING: u32 = 2;
+
 /// A run of a consumer, shared by the threads that take messages from it. It subscribes again when its connection is lost.
 #[derive(Debug)]
 pub(crate) struct Intake {
@@ -166,6 +170,7 @@ impl Intake {
             self.end(&mut state, &error);
             return Err(error);
         }
+        let is_first = state.lost_at.is_none();
         let lost_at = *state.lost_at.get_or_insert_with(Instant::now);
         state.renewing = true;
         let suspect = state.suspicion.is_suspect();
@@ -177,15 +182,33 @@ impl Intake {
 
         let give_up_at = lost_at + self.shared.give_up_after.unwrap_or(FOREVER).min(FOREVER);
         let attempts = Attempts { until: deadline.min(give_up_at), given_up: &|| self.is_stopped(), retried: may_pass };
-        let renewed = self.ensure_queue(&error, lost, &attempts).and_then(|()| match suspect {
-            true => self.subscribe_alone(&attempts, &mut losses),
-            false => subscribe(&self.shared, &self.options, &self.unhandled, &attempts, &mut losses),
-        });
+        let is_cancelled = matches!(error, Error::Cancelled { .. });
+        if is_cancelled && is_first {
+            self.postpone(&error);
+        }
+        let mut going = 0..LOOKS_WHILE_GOING;
+        let renewed = loop {
+            if is_cancelled {
+                // In time for whoever opens the next channel, should the subscription cost this one.
+                self.shared.session.expect_nothing();
+            }
+            let renewed = self.ensure_queue(&error, lost, &attempts).and_then(|()| match suspect {
+                true => self.subscribe_alone(&attempts, &mut losses),
+                false => subscribe(&self.shared, &self.options, &self.unhandled, &attempts, &mut losses),
+            });
+            match renewed {
+                Err(refused @ Error::HardError { .. }) if is_cancelled && going.next().is_some() => self.postpone(&refused),
+                renewed => break renewed,
+            }
+        };
 
         let mut state = self.lock();
         state.renewing = false;
         let result = match renewed {
             Ok(subscribed) => {
+                if is_cancelled {
+                    self.shared.session.expect_all();
+                }
                 let subscribed = Arc::new(subscribed);
                 state.subscribed = Arc::clone(&subscribed);
                 self.version.fetch_add(1, Ordering::Release);
@@ -243,6 +266,12 @@ impl Intake {
                 }
             }
         }
+    }
+
+    /// Makes the next look for the queue wait, because the queue may be on its way out.
+    fn postpone(&self, error: &Error) {
+        // Of the kind that may pass: it is what a look that finds no time gives.
+        self.shared.session.postpone(&Error::Unavailable { reason: error.to_string() });
     }
 
     fn end(&self, state: &mut State, error: &Error) {

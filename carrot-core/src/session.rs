@@ -312,6 +312,11 @@ impl<S: Clone> Session<S> {
         self.deleted.store(true, Ordering::Release);
     }
 
+    /// Notes that nothing was deleted after all.
+    pub(crate) fn expect_all(&self) {
+        self.deleted.store(false, Ordering::Release);
+    }
+
     /// Looks for a queue, on a channel of its own, since a refusal ends the channel.
     pub(crate) fn look_for(&self, queue: &str, deadline: Instant, given_up: &dyn Fn() -> bool) -> Result<()> {
         let open = |timeout| self.link.connector.open(&self.options, timeout);

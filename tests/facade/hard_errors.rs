@@ -5,9 +5,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use carrot::backend::HardClose;
+use carrot::backend::{Condition, HardClose};
 use carrot::memory::{Broker, Operation};
-use carrot::{Connection, Error, Publisher, Receipt};
+use carrot::{Connection, Error, Message, Publisher, Queue, Receipt};
 
 use crate::support::{SOON, eventually, ready};
 
@@ -239,6 +239,53 @@ fn a_run_outlives_a_broker_that_stumbles() {
     fixture.publisher().send(&7).unwrap();
     assert_eq!(messages.next().unwrap().unwrap().decode::<u32>().unwrap(), 7);
     assert_eq!(faults.outstanding(), 0);
+}
+
+#[test]
+fn a_run_whose_queue_is_still_being_deleted_ends_once_it_is_gone() {
+    let fixture = fixture(hard_error());
+    let other = Connection::new(fixture.broker.connector());
+    let consumer = fixture.connection.consumer("queue").build().unwrap();
+    let workers = consumer.workers(1).spawn(|_: u32, _: &Message| ()).unwrap();
+    let deleting = other.clone();
+    fixture.connection.on_disconnect(move |_, _| {
+        deleting.delete_queue("queue", Condition::ALWAYS).unwrap();
+    });
+    let faults = fixture.broker.faults();
+    faults.close_connection_at(Operation::Consume, 1, 541, "INTERNAL_ERROR");
+    cancel(&other);
+    let ended = workers.join_timeout(SOON).unwrap();
+    assert!(matches!(ended, Err(Error::Cancelled { .. })), "{ended:?}");
+    assert_eq!((faults.outstanding(), fixture.lost()), (0, 1));
+    let fetched = consumer.fetch().map(drop);
+    assert!(matches!(fetched, Err(Error::NotFound { .. })), "{fetched:?}");
+    let found = other.declare_queue(Queue::existing("queue"));
+    assert!(matches!(found, Err(Error::NotFound { .. })), "{found:?}");
+}
+
+#[test]
+fn a_run_goes_on_if_its_subscription_is_refused_after_a_cancel() {
+    let fixture = fixture(hard_error());
+    let other = Connection::new(fixture.broker.connector());
+    let faults = fixture.broker.faults();
+    for redeclares in [false, true] {
+        let consumer = fixture.connection.consumer("queue");
+        let consumer = if redeclares { consumer.redeclare_if_deleted() } else { consumer }.build().unwrap();
+        let mut messages = consumer.messages().unwrap().timeout(SOON);
+        faults.close_connection_at(Operation::Consume, 1, 541, "INTERNAL_ERROR");
+        cancel(&other);
+        fixture.publisher().send(&7).unwrap();
+        let message = messages.next().unwrap().unwrap();
+        assert_eq!(message.decode::<u32>().unwrap(), 7);
+        message.ack().unwrap();
+        assert_eq!(faults.outstanding(), 0);
+    }
+}
+
+/// Has the broker cancel the consumers of the queue, which is there when they look for it.
+fn cancel(connection: &Connection) {
+    connection.delete_queue("queue", Condition::ALWAYS).unwrap();
+    connection.declare_queue("queue").unwrap();
 }
 
 #[test]
