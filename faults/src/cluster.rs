@@ -61,6 +61,26 @@ impl Cluster {
         Err(format!("{name}, which leads {queue}, is not running").into())
     }
 
+    /// The node that a classic queue is on.
+    ///
+    /// # Errors
+    /// If no node answers, or there is no such queue.
+    pub fn home(&self, queue: &str) -> Result<&Node> {
+        let asked = self.nodes.iter().find(|node| node.is_running()).ok_or("no node is running")?;
+        // No list of queues that can be parsed has it in RabbitMQ 3.10.
+        let found = asked.control([
+            "eval",
+            &format!("{{ok, Queue}} = rabbit_amqqueue:lookup(rabbit_misc:r(<<\"/\">>, queue, <<\"{queue}\">>)), amqqueue:qnode(Queue)."),
+        ])?;
+        let name = found.trim().trim_matches('\'');
+        for node in &self.nodes {
+            if node.name()? == name {
+                return Ok(node);
+            }
+        }
+        Err(format!("{name}, which has {queue}, is none of the nodes").into())
+    }
+
     /// Waits until every running node has a member of the quorum queue that answers.
     ///
     /// # Errors

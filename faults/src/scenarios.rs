@@ -2,6 +2,7 @@
 
 mod cluster;
 mod connection_cut;
+mod consumer_cancelled;
 mod entities_deleted;
 mod failing_handlers;
 mod graceful_stop;
@@ -58,6 +59,12 @@ pub const ALL: &[Scenario] = &[
         about: "the leader of a quorum queue is killed, in a cluster of three",
         limit: minutes(20),
         run: cluster::run,
+    },
+    Scenario {
+        name: "consumer-cancelled",
+        about: "the home of queues is killed, and queues are deleted, while consumers are on another node",
+        limit: minutes(15),
+        run: consumer_cancelled::run,
     },
     Scenario {
         name: "entities-deleted",

@@ -48,6 +48,7 @@ scenarios! {
     a_frozen_node_hangs_nobody: "node-frozen";
     a_memory_alarm_is_told_and_outlived: "memory-alarm";
     a_killed_leader_costs_nothing: "cluster";
+    cancelled_consumers_go_on_unless_their_queue_is_deleted: "consumer-cancelled";
     deleted_queues_and_exchanges_harm_nobody_else: "entities-deleted";
     a_graceful_stop_adds_up: "graceful-stop";
     slow_handlers_are_waited_for: "slow-handler";
