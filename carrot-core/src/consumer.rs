@@ -1,4 +1,5 @@
 use std::fmt;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -54,6 +55,8 @@ pub(crate) struct Shared {
     /// Whether its queue belongs to its connection.
     pub(crate) is_exclusive: bool,
     pub(crate) policy: Arc<FailurePolicy>,
+    /// How many runs there are.
+    pub(crate) runs: AtomicUsize,
     codecs: Arc<Codecs>,
 }
 
@@ -66,7 +69,8 @@ impl Shared {
 
 impl Reopen for Shared {
     fn reopen(&self, deadline: Instant) -> bool {
-        if self.stop.is_stopped() {
+        // A run sees to its channel itself, and counts what that costs.
+        if self.stop.is_stopped() || self.runs.load(Ordering::Acquire) > 0 {
             return false;
         }
         if let Some((channel, error)) = self.session.ended() {
@@ -109,7 +113,7 @@ impl Consumer {
             session.channel()?;
         }
         let stop = Arc::new(Stop::new(session.link(), &policy));
-        let shared = Arc::new(Shared { session, stop, options, give_up_after, redeclares, is_exclusive, policy, codecs });
+        let shared = Arc::new(Shared { session, stop, options, give_up_after, redeclares, is_exclusive, policy, runs: AtomicUsize::new(0), codecs });
         let reopened: Arc<dyn Reopen> = Arc::clone(&shared) as Arc<dyn Reopen>;
         shared.session.link().reopen_after_loss(Role::Consume, &reopened);
         if connection.is_lazy() {

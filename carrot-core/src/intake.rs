@@ -28,12 +28,30 @@ const LOOKS_WHILE_GOING: u32 = 2;
 #[derive(Debug)]
 pub(crate) struct Intake {
     shared: Arc<Shared>,
+    _counted: Counted,
     options: ConsumeOptions,
     unhandled: Arc<Unhandled>,
     state: Mutex<State>,
     /// Counts the changes of what a [`View`] shows.
     version: AtomicU64,
     changed: Condvar,
+}
+
+/// Counts a run for as long as it lives.
+#[derive(Debug)]
+struct Counted(Arc<Shared>);
+
+impl Counted {
+    fn new(shared: &Arc<Shared>) -> Counted {
+        shared.runs.fetch_add(1, Ordering::AcqRel);
+        Counted(Arc::clone(shared))
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.runs.fetch_sub(1, Ordering::AcqRel);
+    }
 }
 
 #[derive(Debug)]
@@ -64,6 +82,7 @@ struct Seen {
 
 impl Intake {
     pub(crate) fn start(shared: &Arc<Shared>, options: &ConsumeOptions) -> Result<Intake> {
+        let counted = Counted::new(shared);
         let until = Instant::now() + shared.session.link().call_timeout;
         let attempts = Attempts { until, given_up: &|| false, retried: Error::is_disconnected };
         let unhandled = Arc::default();
@@ -79,6 +98,7 @@ impl Intake {
         });
         Ok(Intake {
             shared: Arc::clone(shared),
+            _counted: counted,
             options: options.clone(),
             unhandled,
             state,
