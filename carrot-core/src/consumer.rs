@@ -113,7 +113,8 @@ impl Consumer {
             session.channel()?;
         }
         let stop = Arc::new(Stop::new(session.link(), &policy));
-        let shared = Arc::new(Shared { session, stop, options, give_up_after, redeclares, is_exclusive, policy, runs: AtomicUsize::new(0), codecs });
+        let shared =
+            Arc::new(Shared { session, stop, options, give_up_after, redeclares, is_exclusive, policy, runs: AtomicUsize::new(0), codecs });
         let reopened: Arc<dyn Reopen> = Arc::clone(&shared) as Arc<dyn Reopen>;
         shared.session.link().reopen_after_loss(Role::Consume, &reopened);
         if connection.is_lazy() {
