@@ -77,26 +77,34 @@ fn delete_queue(connection: &Connection, other: &Connection, ledger: &Ledger) ->
     }))
 }
 
-/// Deletes an exchange under its publisher, whose messages are mandatory; sends fail with an error that says so, and the publisher recovers:
-/// it declares the exchange again, so that its messages are returned, since nothing is bound there.
+/// Deletes an exchange under its publisher, whose messages are mandatory; sends fail with an error that says so, and go on to do so: nobody
+/// declares the exchange again without its bindings. Once an operator has done so, messages arrive.
 fn delete_exchange(connection: &Connection, other: &Connection, ledger: &Ledger) -> Result<Result<(), String>> {
     let exchange = Exchange::direct(unique("victim"));
     let publisher = connection.publisher().exchange(exchange.clone()).mandatory().send_timeout(DEADLINE).build()?;
     let queue = Queue::new(unique("victim")).auto_delete();
     let consumer = connection.consumer(queue.clone()).exchange(exchange.clone()).build()?;
     while_sending(&publisher, ledger, || Ok(other.delete_exchange(&exchange.name, Condition::ALWAYS)?))?;
+    let mut told = (0..3).map(|_| publisher.send(&0));
+    let stays_gone = told.all(|sent| matches!(sent, Err(Error::NotFound { .. })));
+    let again = connection.consumer(queue.clone()).exchange(exchange.clone()).build()?;
     let mut last = String::new();
     let recovered = eventually(SOON, || match publisher.send(&0) {
-        Ok(()) | Err(Error::Unroutable { .. }) => true,
+        Ok(()) => true,
         Err(error) => {
             last = error.to_string();
             false
         }
     });
+    again.close()?;
     consumer.close()?;
     other.delete_queue(&queue.name, Condition::ALWAYS)?;
     other.delete_exchange(&exchange.name, Condition::ALWAYS)?;
-    Ok(if recovered { Ok(()) } else { Err(format!("the publisher did not recover: {last}")) })
+    Ok(match (stays_gone, recovered) {
+        (true, true) => Ok(()),
+        (false, _) => Err("the deleted exchange came back by itself".into()),
+        (true, false) => Err(format!("the publisher did not recover: {last}")),
+    })
 }
 
 /// Does something while a thread sends; every error of a send is counted, and has to tell of what is gone.
