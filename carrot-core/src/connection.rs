@@ -3,6 +3,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::backend::{Backend, ChannelOptions, Condition, Connector, Declare, Declared, Delete, Event, Role};
+use crate::deadline;
 use crate::guard::guard;
 use crate::isolation::Isolation;
 use crate::link::Link;
@@ -52,8 +53,8 @@ impl Connection {
         Connection::start(connector, options, false)
     }
 
-    /// The same, with publishers and consumers that can be built while the broker is away: they connect in the background, and what is wrong
-    /// with their declarations is told by the first call that needs the broker.
+    /// The same, with publishers and consumers that can be built while the broker is away. They connect in the background. A refused
+    /// declaration fails the first call that needs the broker.
     pub fn lazy(connector: Arc<dyn Connector>, options: &ConnectionOptions) -> Connection {
         Connection::start(connector, options, true)
     }
@@ -75,14 +76,14 @@ impl Connection {
         self.shared.administration.channel().map(drop)
     }
 
-    /// As [`open`](Connection::open), and waits for a broker that is not up yet: tries until `duration` has passed.
+    /// Connects as [`open`](Connection::open), and waits for a broker that is not up yet.
     ///
     /// Blocks until connected, `duration` at most.
     ///
     /// # Errors
-    /// As [`open`](Connection::open); [`Error::Authentication`] and what else does not pass by itself at once.
+    /// As [`open`](Connection::open). Errors that do not pass by themselves, such as [`Error::Authentication`], are returned at once.
     pub fn open_within(&self, duration: Duration) -> Result<()> {
-        self.shared.administration.recover(deadline_after(duration)).map(drop)
+        self.shared.administration.recover(deadline::after(duration)).map(drop)
     }
 
     /// Starts the definition of a publisher on this connection.
@@ -169,11 +170,11 @@ impl Connection {
         self.delete(Delete::Messages { queue })
     }
 
-    /// Whether a message that is sent now is tried on a live connection: whether the connection for publishers is open, or, if no publisher was
-    /// built yet, the one for consumers and declarations.
+    /// Whether a message would be sent on a live connection now: the connection for publishers, or, if no publisher was built yet, the one for
+    /// consumers and declarations.
     ///
-    /// A lost connection is made again in the background, also while nothing uses it, within two seconds of the broker's return. Suits a
-    /// readiness probe and a circuit breaker. Never blocks.
+    /// Carrot makes a lost connection again in the background, within two seconds of the broker's return, also while nothing uses it. Suits a
+    /// readiness probe and a circuit breaker. Does not block.
     ///
     /// ```
     /// # fn example(connection: &carrot::Connection, publisher: &carrot::Publisher) -> Result<(), u16> {
@@ -203,8 +204,8 @@ impl Connection {
     /// Publishers share one connection to the broker, consumers and declarations another. An outage calls the hook once for each of the two that
     /// was open, and [`on_reconnect`](Connection::on_reconnect) once for each when it is back.
     ///
-    /// All hooks are called on a thread of the driver, with no lock held. A panic in one is logged at error level. They should return soon: what
-    /// happens to either connection later is told, and mended in the background, only after them. They are kept for as long as the connection, and several can be set.
+    /// All hooks are called on a thread of the driver, with no lock held. A panic in one is logged at error level. They should return soon:
+    /// later events wait for them, and so does reconnecting. Hooks stay for as long as the connection, and several can be set.
     ///
     /// ```
     /// # fn example(connection: &carrot::Connection) {
@@ -310,10 +311,4 @@ impl Connection {
     fn delete(&self, entity: Delete<'_>) -> Result<u32> {
         self.shared.administration.call(|opened| opened.channel.delete(entity)).map(|deleted| deleted.message_count)
     }
-}
-
-/// The point in time after `duration`; one that is too far to be told is a year away.
-fn deadline_after(duration: Duration) -> Instant {
-    let now = Instant::now();
-    now.checked_add(duration).unwrap_or(now + Duration::from_secs(365 * 24 * 60 * 60))
 }

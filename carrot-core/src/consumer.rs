@@ -6,9 +6,10 @@ use std::time::{Duration, Instant};
 use serde::de::DeserializeOwned;
 
 use crate::backend::{Backend, ChannelOptions, ConsumeOptions, Delete, Role};
+use crate::deadline::FOREVER;
 use crate::failure::FailurePolicy;
 use crate::handler::{self, Handled};
-use crate::intake::{FOREVER, Intake, View};
+use crate::intake::{Intake, View};
 use crate::message::Origin;
 use crate::process::{Tally, process};
 use crate::reconnecting::Reopen;

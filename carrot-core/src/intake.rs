@@ -1,24 +1,23 @@
 //! One run of a consumer: its subscription, and how it ends.
 
+mod cancelled;
+
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::backend::{ConsumeOptions, Subscription};
 use crate::consumer::Shared;
-use crate::effects::ends_connection;
+use crate::deadline::{self, FOREVER};
 use crate::failure::FailurePolicy;
 use crate::hard_losses::HardLosses;
 use crate::message::Origin;
 use crate::probation::Suspicion;
 use crate::process::Tally;
-use crate::session::{Opened, YOUNG, ends_channel, may_pass};
+use crate::session::{Opened, ends_channel, may_pass};
 use crate::stop::Stop;
 use crate::subscribed::{Subscribed, Unhandled};
 use crate::{Error, Message, Report, Result};
-
-/// So long that it is never reached, and short enough to be added to any point in time.
-pub(crate) const FOREVER: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
 /// How often a run subscribes once more after the broker has cancelled it and then refused its subscription by closing the connection.
 /// RabbitMQ 4.3 does so while a quorum queue is being deleted: it cancels the consumers some milliseconds before the queue is gone.
@@ -28,7 +27,7 @@ const LOOKS_WHILE_GOING: u32 = 2;
 #[derive(Debug)]
 pub(crate) struct Intake {
     shared: Arc<Shared>,
-    _counted: Counted,
+    _guard: RunGuard,
     options: ConsumeOptions,
     unhandled: Arc<Unhandled>,
     state: Mutex<State>,
@@ -39,16 +38,16 @@ pub(crate) struct Intake {
 
 /// Counts a run for as long as it lives.
 #[derive(Debug)]
-struct Counted(Arc<Shared>);
+struct RunGuard(Arc<Shared>);
 
-impl Counted {
-    fn new(shared: &Arc<Shared>) -> Counted {
+impl RunGuard {
+    fn new(shared: &Arc<Shared>) -> RunGuard {
         shared.runs.fetch_add(1, Ordering::AcqRel);
-        Counted(Arc::clone(shared))
+        RunGuard(Arc::clone(shared))
     }
 }
 
-impl Drop for Counted {
+impl Drop for RunGuard {
     fn drop(&mut self) {
         self.0.runs.fetch_sub(1, Ordering::AcqRel);
     }
@@ -82,8 +81,8 @@ struct Seen {
 
 impl Intake {
     pub(crate) fn start(shared: &Arc<Shared>, options: &ConsumeOptions) -> Result<Intake> {
-        let counted = Counted::new(shared);
-        let until = Instant::now() + shared.session.link().call_timeout;
+        let guard = RunGuard::new(shared);
+        let until = deadline::after(shared.session.link().call_timeout);
         let attempts = Attempts { until, given_up: &|| false, retried: Error::is_disconnected };
         let unhandled = Arc::default();
         let subscribed = Arc::new(subscribe(shared, options, &unhandled, &attempts, &mut HardLosses::default())?);
@@ -98,7 +97,7 @@ impl Intake {
         });
         Ok(Intake {
             shared: Arc::clone(shared),
-            _counted: counted,
+            _guard: guard,
             options: options.clone(),
             unhandled,
             state,
@@ -110,7 +109,7 @@ impl Intake {
     /// The next message; `Ok(None)` if none came in time, or the consumer was stopped. What arrives after the stop goes back.
     pub(crate) fn next(&self, view: &mut View, timeout: Duration) -> Result<Option<Message>> {
         // The clock is asked for it only if it can come.
-        let mut deadline = (timeout < FOREVER).then(|| Instant::now() + timeout);
+        let mut deadline = (timeout < FOREVER).then(|| deadline::after(timeout));
         let mut left = timeout;
         loop {
             let Seen { subscribed, origin, .. } = self.look(view)?;
@@ -137,7 +136,7 @@ impl Intake {
                         }
                         error => self.shared.session.failed(channel, error),
                     }
-                    let deadline = *deadline.get_or_insert_with(|| Instant::now() + timeout);
+                    let deadline = *deadline.get_or_insert_with(|| deadline::after(timeout));
                     if !self.renew(subscribed, error, deadline)? {
                         return Ok(None);
                     }
@@ -209,8 +208,8 @@ impl Intake {
         let mut going = 0..LOOKS_WHILE_GOING;
         let renewed = loop {
             if is_cancelled {
-                // In time for whoever opens the next channel, should the subscription cost this one.
-                self.shared.session.expect_nothing();
+                // Before the subscription, which can cost the channel: any thread may open the next one.
+                self.shared.session.mark_deleted();
             }
             let renewed = self.ensure_queue(&error, lost, &attempts).and_then(|()| match suspect {
                 true => self.subscribe_alone(&attempts, &mut losses),
@@ -227,7 +226,7 @@ impl Intake {
         let result = match renewed {
             Ok(subscribed) => {
                 if is_cancelled {
-                    self.shared.session.expect_all();
+                    self.shared.session.unmark_deleted();
                 }
                 let subscribed = Arc::new(subscribed);
                 state.subscribed = Arc::clone(&subscribed);
@@ -254,44 +253,6 @@ impl Intake {
         drop(state);
         self.changed.notify_all();
         result
-    }
-
-    /// After a cancel by the broker: finds out whether the queue is gone, or its node or leader is on its way.
-    ///
-    /// # Errors
-    /// [`Error::NotFound`] if it is gone; the last failure if it cannot be found out in time.
-    fn ensure_queue(&self, error: &Error, lost: &Subscribed, attempts: &Attempts<'_>) -> Result<()> {
-        if !matches!(error, Error::Cancelled { .. }) || self.shared.redeclares {
-            return Ok(());
-        }
-        let session = &self.shared.session;
-        if lost.since.elapsed() < YOUNG {
-            // A broker that cancels at once, again and again, is not to be asked without a pause.
-            session.postpone(error);
-        }
-        loop {
-            match session.look_for(&lost.queue, attempts.until, attempts.given_up) {
-                // Without a permission to look for it, subscribing tells.
-                Ok(()) | Err(Error::AccessRefused { .. }) => return Ok(()),
-                // Its queue went with its connection, and comes back with the next.
-                Err(Error::NotFound { .. }) if self.shared.is_exclusive && is_lost(lost) => return Ok(()),
-                Err(error) => {
-                    if matches!(error, Error::NotFound { .. }) {
-                        session.expect_nothing();
-                    }
-                    if !(attempts.retried)(&error) || Instant::now() >= attempts.until || (attempts.given_up)() {
-                        return Err(error);
-                    }
-                    session.postpone(&error);
-                }
-            }
-        }
-    }
-
-    /// Makes the next look for the queue wait, because the queue may be on its way out.
-    fn postpone(&self, error: &Error) {
-        // Of the kind that may pass: it is what a look that finds no time gives.
-        self.shared.session.postpone(&Error::Unavailable { reason: error.to_string() });
     }
 
     fn end(&self, state: &mut State, error: &Error) {
@@ -374,10 +335,6 @@ impl Intake {
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-fn is_lost(subscribed: &Subscribed) -> bool {
-    subscribed.channel.check().is_err_and(|error| ends_connection(&error))
 }
 
 /// How long, and after which errors, to try to subscribe.

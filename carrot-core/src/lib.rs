@@ -16,6 +16,7 @@ mod config;
 mod connection;
 mod consumer;
 mod consumer_builder;
+mod deadline;
 mod effects;
 mod error;
 mod failure;

@@ -1,7 +1,8 @@
 use std::fmt;
 use std::time::Duration;
 
-use crate::intake::{FOREVER, Intake, View};
+use crate::deadline::FOREVER;
+use crate::intake::{Intake, View};
 use crate::{Consumer, Message, Result};
 
 /// Every message of a consumer as it comes; made by [`Consumer::messages`].

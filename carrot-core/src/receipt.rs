@@ -2,6 +2,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::Result;
+use crate::deadline;
 use crate::in_flight::InFlight;
 use crate::sender::Sender;
 
@@ -46,7 +47,7 @@ impl Receipt {
     /// # Errors
     /// As [`Publisher::send`](crate::Publisher::send); [`Error::Timeout`](crate::Error::Timeout) if there is no answer yet.
     pub fn wait_timeout(&self, timeout: Duration) -> Result<()> {
-        self.wait_until(Instant::now() + timeout)
+        self.wait_until(deadline::after(timeout))
     }
 
     /// Whether the fate of the message is known already; does not ask the broker.

@@ -5,6 +5,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::backend::{Connector, Role};
+use crate::deadline;
 use crate::effects::may_pass;
 use crate::redial::Redial;
 use crate::session::YOUNG;
@@ -131,7 +132,7 @@ impl Reconnecting {
             };
             let mut state = self.lock();
             if !std::mem::take(&mut state.again) && !again {
-                // Under the lock: whoever comes later starts another thread.
+                // Cleared under the lock, so that a later `start` starts another thread.
                 state.running = false;
                 break;
             }
@@ -143,7 +144,7 @@ impl Reconnecting {
         // The first attempts are short: a broker that comes up again may have taken the first packet and forgotten it.
         let attempt = self.lock().next_attempt();
         let timeout = if attempt.is_multiple_of(2) { SHORT_ATTEMPT.min(self.connect_timeout) } else { self.connect_timeout };
-        let result = self.redial.attempt(Instant::now() + LONGEST_WAIT + timeout, &|| false, |_| match self.connector.upgrade() {
+        let result = self.redial.attempt(deadline::after(timeout) + LONGEST_WAIT, &|| false, |_| match self.connector.upgrade() {
             Some(connector) => connector.connect(self.role, timeout),
             None => Err(Error::closed("connection")),
         });
@@ -159,7 +160,7 @@ impl Reconnecting {
         let mut again = false;
         for channel in channels {
             if let Some(channel) = channel.upgrade() {
-                again |= channel.reopen(Instant::now() + self.connect_timeout);
+                again |= channel.reopen(deadline::after(self.connect_timeout));
             }
         }
         again

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use crate::backend::{Backend, Buffers, ChannelOptions, Content, Declare, Publication, Role, ShortString};
 use crate::backlog::Backlog;
 use crate::batch::BatchReport;
+use crate::deadline;
 use crate::in_flight::{Answer, Attempt, InFlight};
 use crate::reconnecting::Reopen;
 use crate::session::{Declarations, Opened, Session, is_worth_another, may_pass};
@@ -131,7 +132,7 @@ impl Sender {
                 result => return result.map(drop),
             }
         }
-        self.send_until_gone(&InFlight::new(Arc::clone(content), mandatory, timeout, Instant::now() + timeout, 0))
+        self.send_until_gone(&InFlight::new(Arc::clone(content), mandatory, timeout, deadline::after(timeout), 0))
     }
 
     /// Hands a message over, once there is room for it. Its fate is known within `timeout`.
@@ -147,7 +148,7 @@ impl Sender {
         self.finish_handing_over(message, |message| self.send_until_gone(message))
     }
 
-    /// Hands a message over now, or fails: without a connection, under an alarm, without room, or if the way to the broker is congested.
+    /// Publishes a message without waiting. Fails without a connection, under an alarm, with a full window, or with a full socket buffer.
     pub(crate) fn try_hand_over(&self, content: Content, mandatory: bool, timeout: Duration) -> Result<Arc<InFlight>> {
         let content = Arc::new(content);
         Publication { content: &content, mandatory }.validate()?;
@@ -169,7 +170,7 @@ impl Sender {
             publish(&Publication { content: &content, mandatory })?;
             return Ok(unconfirmed(content, mandatory, timeout));
         }
-        let deadline = Instant::now() + timeout;
+        let deadline = deadline::after(timeout);
         let new = |sequence| InFlight::new(Arc::clone(&content), mandatory, timeout, deadline, sequence);
         let message = self.backlog.window.enter(content.body.len(), new).ok_or_else(|| self.no_room(Duration::ZERO))?;
         self.finish_handing_over(message, |message| {
@@ -195,7 +196,7 @@ impl Sender {
     /// Waits until there is room for a message.
     fn let_in(&self, content: &Arc<Content>, mandatory: bool, timeout: Duration) -> Result<Arc<InFlight>> {
         let window = &self.backlog.window;
-        let deadline = Instant::now() + timeout;
+        let deadline = deadline::after(timeout);
         let bytes = content.body.len();
         let message = |sequence| InFlight::new(Arc::clone(content), mandatory, timeout, deadline, sequence);
         if let Some(message) = window.enter(bytes, message) {
@@ -385,7 +386,7 @@ impl Sender {
 
 /// A message that was handed over, and about which nothing more will be known.
 fn unconfirmed(content: Arc<Content>, mandatory: bool, timeout: Duration) -> Arc<InFlight> {
-    let message = InFlight::new(content, mandatory, timeout, Instant::now() + timeout, 0);
+    let message = InFlight::new(content, mandatory, timeout, deadline::after(timeout), 0);
     message.resolve(Ok(()), |_| {});
     Arc::new(message)
 }

@@ -1,11 +1,15 @@
 //! One channel that is opened when it is first needed, and opened again after it was lost.
 
+mod background;
+
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+pub(crate) use self::background::is_worth_another;
 use crate::backend::{Backend, ChannelOptions, Declare, Role};
+use crate::deadline::{self, FOREVER};
 use crate::effects::ends_connection;
 pub(crate) use crate::effects::{ends_channel, may_pass};
 use crate::hard_losses::{HardLosses, is_cause_removed};
@@ -23,7 +27,7 @@ type SetUp<S> = dyn Fn(&Arc<dyn Backend>, Instant, Declarations) -> Result<S> + 
 pub(crate) enum Declarations {
     /// They are declared.
     Made,
-    /// They are looked for only: the broker said that one of them is gone, and whoever deleted it meant that.
+    /// They are only checked, because the broker reported that one of them was deleted.
     Checked,
 }
 
@@ -52,11 +56,6 @@ enum Slot<S> {
 /// A channel that is lost sooner than this, before it did what it is for, counts as a failed attempt: a connection that dies at once is not
 /// to be made again at once.
 pub(crate) const YOUNG: Duration = Duration::from_secs(1);
-
-/// Whether a channel that could not be opened in the background is to be tried there again.
-pub(crate) fn is_worth_another(error: &Error) -> bool {
-    may_pass(error) && error.hard_close().is_none()
-}
 
 /// A live channel, with what its set-up gave.
 pub(crate) struct Opened<S> {
@@ -96,10 +95,10 @@ impl<S: Clone> Session<S> {
         if let Some(opened) = self.current() {
             return Ok(opened);
         }
-        let deadline = Instant::now() + self.link.connect_timeout;
+        let deadline = deadline::after(self.link.connect_timeout);
         let mut losses = HardLosses::default();
         loop {
-            let error = match self.open_once(deadline, deadline + self.link.call_timeout, &|| false) {
+            let error = match self.open_once(deadline, deadline + self.link.call_timeout.min(FOREVER), &|| false) {
                 Ok(opened) => return Ok(opened),
                 Err(error) => error,
             };
@@ -131,7 +130,7 @@ impl<S: Clone> Session<S> {
         let started = Instant::now();
         let mut refused_with = None;
         loop {
-            let attempt = deadline.min(Instant::now() + self.link.connect_timeout);
+            let attempt = deadline.min(deadline::after(self.link.connect_timeout));
             let error = match self.open_once(attempt, deadline, given_up) {
                 Ok(opened) => return Ok(opened),
                 Err(error) => error,
@@ -198,7 +197,7 @@ impl<S: Clone> Session<S> {
         opening.finish(Opened { channel, state })
     }
 
-    /// Tells of an alarm, or of the reason why there is no connection, instead of a timeout.
+    /// Replaces a timeout by its reason: an alarm, or a lost connection.
     pub(crate) fn explain(&self, error: Error) -> Error {
         let Error::Timeout { after, .. } = error else { return error };
         if self.options.role == Role::Publish
@@ -207,59 +206,6 @@ impl<S: Clone> Session<S> {
             return Error::Blocked { reason };
         }
         if self.redial().is_failing() { self.redial().outage(error, after) } else { error }
-    }
-
-    /// The channel that calls use now, if it has ended, and why: nobody may have used it since.
-    pub(crate) fn ended(&self) -> Option<(Arc<dyn Backend>, Error)> {
-        let channel = self.current()?.channel;
-        channel.check().err().map(|error| (channel, error))
-    }
-
-    /// Opens a channel if there is none, in the background: nobody waits for it. If the broker refuses the declarations, or closes the
-    /// connection, the next attempt is that of a call which can be told so.
-    ///
-    /// # Errors
-    /// The last attempt's.
-    pub(crate) fn reopen(&self, deadline: Instant) -> Result<()> {
-        while matches!(*self.lock(), Slot::Empty) && self.refusal().is_none() {
-            let Err(error) = self.open_once(deadline, deadline, &|| false) else { break };
-            log::debug!("a {} could not be opened again in the background: {error}", self.what);
-            if is_cause_removed(&error) && Instant::now() < deadline {
-                continue;
-            }
-            if !is_worth_another(&error) {
-                *self.refusal() = Some((error.clone(), Instant::now()));
-                return Err(error);
-            }
-            if Instant::now() >= deadline {
-                return Err(error);
-            }
-        }
-        Ok(())
-    }
-
-    fn refusal(&self) -> MutexGuard<'_, Option<(Error, Instant)>> {
-        self.refusal.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Why a call that is not to wait cannot be made now: there is no connection, or no channel yet.
-    pub(crate) fn absence(&self) -> Error {
-        if self.is_closed() {
-            return Error::closed(self.what);
-        }
-        let is_opening = matches!(*self.lock(), Slot::Opening);
-        if is_opening {
-            return self.redial().absence();
-        }
-        let mut refusal = self.refusal();
-        let refused = refusal.clone();
-        // The call counts as an attempt, which is made in the background.
-        if refused.as_ref().is_none_or(|(_, since)| since.elapsed() >= YOUNG) {
-            *refusal = None;
-            drop(refusal);
-            self.link.reconnect(self.options.role);
-        }
-        refused.map_or_else(|| self.redial().absence(), |(error, _)| error)
     }
 
     /// Makes the next attempt to open a channel wait, after a failure right after the last.
@@ -295,7 +241,7 @@ impl<S: Clone> Session<S> {
         }
         if let Some(age) = self.forget(channel) {
             if matches!(error, Error::NotFound { .. }) {
-                self.expect_nothing();
+                self.mark_deleted();
             }
             log::debug!("the channel of a {} is gone after {age:?}: {error}", self.what);
             if ends_connection(error) {
@@ -307,13 +253,13 @@ impl<S: Clone> Session<S> {
         }
     }
 
-    /// Notes that an exchange or a queue was deleted, so that it is not declared again until somebody else has done so.
-    pub(crate) fn expect_nothing(&self) {
+    /// Marks the entities of the session as deleted: they are only checked until somebody else has declared them.
+    pub(crate) fn mark_deleted(&self) {
         self.deleted.store(true, Ordering::Release);
     }
 
-    /// Notes that nothing was deleted after all.
-    pub(crate) fn expect_all(&self) {
+    /// Takes the mark of [`mark_deleted`](Session::mark_deleted) away.
+    pub(crate) fn unmark_deleted(&self) {
         self.deleted.store(false, Ordering::Release);
     }
 
@@ -372,7 +318,7 @@ impl<S: Clone> Session<S> {
     /// Makes a call that may be made twice; if the connection is lost, on another channel, until the call timeout has passed. If the call
     /// itself makes the broker close the connection, it is not made again for long.
     pub(crate) fn call<T>(&self, call: impl Fn(&Opened<S>) -> Result<T>) -> Result<T> {
-        let deadline = Instant::now() + self.link.call_timeout;
+        let deadline = deadline::after(self.link.call_timeout);
         let mut losses = HardLosses::default();
         let mut opened = self.channel();
         loop {

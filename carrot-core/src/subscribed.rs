@@ -35,7 +35,6 @@ pub(crate) struct Subscribed {
     pub(crate) channel: Arc<dyn Backend>,
     pub(crate) subscription: Arc<dyn Subscription>,
     pub(crate) queue: Arc<str>,
-    pub(crate) since: Instant,
     /// Whether it gave a message.
     pub(crate) gave: AtomicBool,
     /// Until when it is the only suspect that is subscribed.
@@ -59,7 +58,6 @@ impl Subscribed {
             channel: Arc::clone(&origin.channel),
             queue: Arc::clone(&origin.queue),
             subscription,
-            since: Instant::now(),
             gave: AtomicBool::new(false),
             on_trial_until: None,
             origin,

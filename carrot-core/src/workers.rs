@@ -7,9 +7,10 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use serde::de::DeserializeOwned;
 
 use crate::consumer::Shared;
+use crate::deadline::{self, FOREVER};
 use crate::guard::{drop_guarded, guard};
 use crate::handler;
-use crate::intake::{FOREVER, Intake, View};
+use crate::intake::{Intake, View};
 use crate::process::{Tally, process};
 use crate::{Error, Handler, IntoSettlement, Message, Report, Result, StopHandle};
 
@@ -191,7 +192,7 @@ impl Workers {
     /// # Errors
     /// What ended a worker before it was stopped; [`Error::Timeout`] or [`Error::Disconnected`] if the broker did not answer the closing.
     pub fn stop(mut self, timeout: Duration) -> Result<Report> {
-        let deadline = Instant::now() + timeout;
+        let deadline = deadline::after(timeout);
         self.stop_in_background();
         self.await_ends(Some(deadline));
         self.finish(deadline)
@@ -209,7 +210,7 @@ impl Workers {
         self.finish(Instant::now())
     }
 
-    /// Waits as [`join`](Workers::join), for at most `timeout`; gives the workers back if one of them still runs then.
+    /// Waits as [`join`](Workers::join), for at most `timeout`. Returns the workers if one of them still runs then.
     ///
     /// ```
     /// # use std::time::Duration;
@@ -228,7 +229,7 @@ impl Workers {
     /// # Errors
     /// The workers, if one of them has not ended; inside, as [`stop`](Workers::stop).
     pub fn join_timeout(mut self, timeout: Duration) -> std::result::Result<Result<Report>, Workers> {
-        self.await_ends(Instant::now().checked_add(timeout));
+        self.await_ends(Some(deadline::after(timeout)));
         if self.running > 0 { Err(self) } else { Ok(self.finish(Instant::now())) }
     }
 
