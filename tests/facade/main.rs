@@ -16,6 +16,7 @@ mod consumer;
 mod deadlines;
 mod examples;
 mod failures;
+mod first_contact;
 mod handlers;
 mod hard_errors;
 mod limits;

@@ -194,6 +194,34 @@ on_both_breakable! {
         assert!(matches!(consumer.fetch(), Err(Error::NotFound { .. })));
     }
 
+    fn a_publisher_that_only_tries_learns_of_the_deletion_and_of_the_return(broker: Breakable) {
+        let exchange = carrot::Exchange::fanout(unique("exchange"));
+        let publisher = broker.connection.publisher().exchange(&exchange).build().unwrap();
+        publisher.try_publish("x").unwrap().wait().unwrap();
+        broker.onlooker.delete_exchange(&exchange.name, Condition::ALWAYS).unwrap();
+        eventually("the deletion is told", || match publisher.try_publish("x").and_then(carrot::Receipt::wait) {
+            Ok(()) => false,
+            Err(error) => matches!(error, Error::NotFound { .. }),
+        });
+        assert!(publisher.try_publish("x").is_err(), "it stays deleted");
+        broker.onlooker.declare_exchange(&exchange).unwrap();
+        eventually("it works again", || publisher.try_publish("x").is_ok_and(|receipt| receipt.wait().is_ok()));
+        broker.onlooker.delete_exchange(&exchange.name, Condition::ALWAYS).unwrap();
+    }
+
+    fn a_lazy_connection_tells_what_is_wrong_with_a_declaration(broker: Breakable) {
+        let queue = queue();
+        broker.onlooker.declare_queue(&queue).unwrap();
+        let lazy = carrot::connect_lazily(&broker.options).unwrap();
+        let other = Queue::new(&queue.name).max_length(7);
+        let publisher = lazy.publisher().queue(&other).build().unwrap();
+        assert!(matches!(publisher.send("x"), Err(Error::Precondition { .. })));
+        eventually("a call that does not wait is told", || matches!(publisher.try_publish("x"), Err(Error::Precondition { .. })));
+        let consumer = lazy.consumer(&other).build().unwrap();
+        assert!(matches!(consumer.fetch(), Err(Error::Precondition { .. })));
+        assert!(lazy.is_connected());
+    }
+
     fn stopping_while_the_broker_is_away_is_no_error(broker: Breakable) {
         let consumer = broker.connection.consumer(queue()).build().unwrap();
         let workers = consumer.workers(1).spawn(|_: String, _message: &carrot::Message| ()).unwrap();

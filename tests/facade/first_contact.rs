@@ -1,0 +1,102 @@
+//! What a newcomer writes first: names and values of the types at hand, a publisher before its consumer, another client's message.
+
+use std::time::Duration;
+
+use carrot::{Error, Message, Queue, Value};
+
+use crate::support::{SOON, next, queue, ready, unique};
+
+on_both_backends! {
+    fn names_numbers_and_times_are_taken_as_programs_have_them(connection: &Connection) {
+        let (name, now) = (unique("queue"), std::time::SystemTime::now());
+        let seconds = now.duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
+        let consumer = connection.consumer(&name).build().unwrap();
+        let publisher = connection.publisher().exchange(String::new()).routing_key(&name).build().unwrap();
+        let message = publisher.message().header(&name, &name).header("u64", u64::MAX).header("usize", 7_usize).header("time", now);
+        message.timestamp(now).correlation_id(&name).send(&name).unwrap();
+        let message = next(&consumer);
+        assert_eq!(message.decode::<String>().unwrap(), name);
+        assert_eq!(message.header(&name), Some(&Value::from(&name)));
+        assert_eq!(message.header("u64").and_then(Value::as_str), Some("18446744073709551615"));
+        assert_eq!(message.header("usize").and_then(Value::as_i64), Some(7));
+        assert_eq!(message.header("time"), Some(&Value::Timestamp(seconds)));
+        assert_eq!(message.properties().timestamp(), Some(seconds));
+        let shown = format!("{message:?}");
+        assert!(shown.contains(&format!("body: \"\\\"{name}\\\"\"")), "{shown}");
+        message.ack().unwrap();
+        connection.delete_queue(&name, carrot::Condition::ALWAYS).unwrap();
+    }
+
+    fn a_publisher_declares_the_queue_that_it_feeds(connection: &Connection) {
+        let queue = queue();
+        let publisher = connection.publisher().queue(&queue).build().unwrap();
+        publisher.send("waits for a consumer").unwrap();
+        assert_eq!(ready(connection, &queue.name), 1);
+        assert!(matches!(connection.publisher().queue("").build(), Err(Error::Invalid { .. })));
+        for builder in [
+            connection.publisher().queue("q").exchange("e"),
+            connection.publisher().exchange("e").queue("q"),
+            connection.publisher().queue("q").routing_key("k"),
+            connection.publisher().queue(Queue::new("q").exclusive()),
+            connection.publisher().queue("q".repeat(256)),
+        ] {
+            assert!(matches!(builder.build(), Err(Error::Invalid { .. })));
+        }
+    }
+
+    fn a_message_to_nobody_is_told_on_the_default_exchange(connection: &Connection) {
+        let nobody = connection.publisher().routing_key(unique("nobody")).build().unwrap();
+        let error = nobody.send("x").unwrap_err();
+        assert!(matches!(error, Error::Unroutable { .. }), "{error}");
+        nobody.message().not_mandatory().send("x").unwrap();
+        connection.publisher().routing_key(unique("nobody")).not_mandatory().build().unwrap().send("x").unwrap();
+        let error = nobody.send_all(["a", "b"]).unwrap_err();
+        assert!(error.to_string().contains("2 of 2") && error.to_string().contains("NO_ROUTE"), "{error}");
+        assert!(std::error::Error::source(&error).is_some_and(|source| source.to_string().contains("NO_ROUTE")));
+    }
+
+    fn a_compressed_body_is_named(connection: &Connection) {
+        let queue = queue();
+        let consumer = connection.consumer(&queue).codecs(carrot::Codecs::only(carrot::Codec::raw())).build().unwrap();
+        let publisher = connection.publisher().queue(&queue).codec(carrot::Codec::raw()).build().unwrap();
+        publisher.message().header("compression", "application/x-gzip").send(&[31_u8, 139, 8][..]).unwrap();
+        let message = next(&consumer);
+        let error = message.decode::<Vec<u8>>().unwrap_err();
+        assert!(matches!(&error, Error::ContentType { content_encoding, .. } if content_encoding == "binary"), "{error}");
+        assert!(error.to_string().contains("application/x-gzip"), "{error}");
+        assert_eq!(message.body(), [31, 139, 8]);
+        message.ack().unwrap();
+    }
+
+    fn any_duration_is_taken(connection: &Connection) {
+        let queue = queue();
+        let publisher = connection.publisher().queue(&queue).send_timeout(Duration::MAX).build().unwrap();
+        publisher.send("x").unwrap();
+        publisher.message().timeout(Duration::MAX).send("x").unwrap();
+        publisher.try_publish("x").unwrap().wait_timeout(Duration::MAX).unwrap();
+        connection.open_within(Duration::MAX).unwrap();
+        let consumer = connection.consumer(&queue).give_up_after(Duration::MAX).build().unwrap();
+        assert!(consumer.messages().unwrap().timeout(Duration::MAX).take(1).all(|message| message.unwrap().ack().is_ok()));
+        let stop = consumer.stop_handle();
+        let workers = consumer.workers(1).spawn(move |_: String, _message: &Message| stop.stop()).unwrap();
+        workers.join_timeout(Duration::MAX).unwrap().unwrap();
+        let workers = connection.consumer(&queue).build().unwrap().workers(1).spawn(|_: String, _message: &Message| ()).unwrap();
+        workers.stop(Duration::MAX).unwrap();
+    }
+
+    fn an_auto_delete_queue_is_declared_again_for_each_run(connection: &Connection) {
+        let queue = Queue::new(unique("queue")).auto_delete();
+        let consumer = connection.consumer(&queue).build().unwrap();
+        let publisher = connection.publisher().routing_key(&queue.name).build().unwrap();
+        for _ in 0..4 {
+            // The queue went with the last run, which one call is told.
+            let started = consumer.messages().or_else(|error| {
+                assert!(matches!(error, Error::NotFound { .. }), "{error}");
+                consumer.messages()
+            });
+            let mut messages = started.unwrap().timeout(SOON);
+            publisher.send("x").unwrap();
+            messages.next().unwrap().unwrap().ack().unwrap();
+        }
+    }
+}
