@@ -55,8 +55,8 @@
 //! * A message at which a handler fails is tried again after a growing pause, and then parked in the queue `<queue>.failed`, with the error in
 //!   its headers; see [`Handler`]. It is never dropped, unless the program says so.
 //! * A connection that is lost comes back by itself, also while nothing uses it: publishers send again what was not confirmed, consumers
-//!   subscribe again, and [hooks](Connection::on_disconnect) tell of it. Wrong credentials at the first contact, and refused declarations, are told
-//!   at once instead.
+//!   subscribe again, and [hooks](Connection::on_disconnect) report it. Wrong credentials at the first contact, and refused declarations, fail at
+//!   once.
 //! * No call hangs: each has a deadline, and a typed [`Error`] when it passes. The few that wait without limit say so.
 //! * Messages of one publisher, sent from one thread through one exchange to one queue, keep their order; workers share them, and a requeued
 //!   one is out of order by nature.
@@ -136,13 +136,13 @@ where
     Ok(connection)
 }
 
-/// Connects as [`connect`], and waits for a broker that is not up yet: programs start before brokers.
+/// Connects as [`connect`], and waits for a broker that is not up yet.
 ///
 /// Blocks until connected, `duration` at most.
 ///
 /// # Errors
-/// As [`connect`]. [`Error::Connect`] names the address, how long it was tried, and the last failure. [`Error::Config`] and
-/// [`Error::Authentication`] are told at once.
+/// As [`connect`]. [`Error::Connect`] names the address, the time and the last failure. [`Error::Config`] and [`Error::Authentication`] are
+/// returned at once.
 ///
 /// ```no_run
 /// use std::time::Duration;
@@ -161,10 +161,10 @@ where
     Ok(connection)
 }
 
-/// Makes a connection without a broker: its publishers and consumers can be built while the broker is away.
+/// Makes a connection that needs no broker yet: its publishers and consumers can be built while the broker is away.
 ///
-/// Does not block. Each publisher and consumer connects in the background, and again whenever its connection is lost. What is wrong with the
-/// address, the password or a declaration is told by the first call that needs the broker, and logged.
+/// Does not block. Publishers and consumers connect in the background. A wrong address, a wrong password or a refused declaration fails the
+/// first call that needs the broker, and is logged.
 ///
 /// # Errors
 /// [`Error::Config`] if an option is unusable, or asks for a feature that is not compiled in.

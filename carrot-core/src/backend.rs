@@ -129,8 +129,8 @@ pub trait Connector: Debug + Send + Sync + 'static {
     fn close(&self, timeout: Duration) -> Result<()>;
 
     /// Whether the connection for channels of `role` is open now, and whether the broker has blocked publishing on it. Does not ask the
-    /// broker, and never blocks. A driver with one connection for both roles gives the same for both, and tells each [`Event`] of it twice, once for
-    /// each role that was used.
+    /// broker, and never blocks. A driver with one connection for both roles returns the same for both. It reports each [`Event`] of that connection
+    /// once for each role that was used.
     fn status(&self, role: Role) -> Status;
 
     /// What the broker offers, as far as is known from the last connection. Never blocks.

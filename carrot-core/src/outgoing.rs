@@ -110,14 +110,13 @@ impl<'a> Outgoing<'a> {
         self
     }
 
-    /// Takes it for no error if the message fits no queue: the broker drops it. Defaults to the publisher's setting.
+    /// Has the broker drop the message if no queue takes it. Defaults to the publisher's setting.
     pub fn not_mandatory(mut self) -> Self {
         self.mandatory = false;
         self
     }
 
-    /// Bounds everything that sending this message takes: room among the unconfirmed messages, connecting again, and the broker's confirm. Not
-    /// zero. Defaults to the publisher's [`send_timeout`](crate::PublisherBuilder::send_timeout), 30 s.
+    /// Bounds sending this message: the wait for room in the window, for a connection, and for the broker's confirm. More than zero. Defaults to the publisher's [`send_timeout`](crate::PublisherBuilder::send_timeout), 30 s.
     ///
     /// ```
     /// # fn example(publisher: &carrot::Publisher) -> carrot::Result<()> {

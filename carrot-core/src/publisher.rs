@@ -143,15 +143,15 @@ impl Publisher {
         self.message().publish(value)
     }
 
-    /// Sends one value without waiting for anything, not even for a connection: fails at once where [`publish`](Publisher::publish) would
-    /// wait. The receipt tells whether the broker confirmed it.
+    /// Publishes one value without waiting. Fails at once where [`publish`](Publisher::publish) would wait. The receipt reports the broker's
+    /// confirm.
     ///
-    /// Never blocks. While the connection is lost, it is made again in the background.
+    /// Does not block. Carrot makes a lost connection again in the background.
     ///
     /// # Errors
-    /// As [`publish`](Publisher::publish), and nothing was sent: [`Error::Connect`] while there is no connection, with the reason;
-    /// [`Error::Blocked`] under an alarm; [`Error::Timeout`] without room among the unconfirmed messages, or if the way to the broker is
-    /// congested.
+    /// As [`publish`](Publisher::publish); nothing was sent. [`Error::Connect`] without a connection, with the reason. [`Error::Blocked`]
+    /// under an alarm. [`Error::Timeout`] if the window of unconfirmed messages or the socket buffer is full. What the broker refused when the
+    /// publisher was opened again, such as [`Error::NotFound`] for a deleted exchange.
     ///
     /// ```
     /// # fn example(publisher: &carrot::Publisher) {

@@ -59,9 +59,9 @@ settings! {
         self
     }
 
-    /// The queue to feed, through the default exchange: it is declared when the publisher opens, so that messages wait for a consumer that
-    /// starts later. A string stands for a durable queue of that name, and [`Queue::existing`] is not declared but checked. The routing key is its
-    /// name; an [`exchange`](Self::exchange) or another [`routing_key`](Self::routing_key) beside it is refused. Defaults to none.
+    /// The queue to publish to, through the default exchange. The publisher declares it when it opens, so messages wait for a consumer that
+    /// starts later. A string stands for a durable queue of that name; [`Queue::existing`] is only checked. Its name becomes the routing key.
+    /// Excludes [`exchange`](Self::exchange), another [`routing_key`](Self::routing_key) and exclusive queues. Defaults to none.
     fn queue(mut self, queue: impl Into<Queue>) {
         let queue = queue.into();
         self.routing_key.clone_from(&queue.name);
@@ -81,14 +81,14 @@ settings! {
         self
     }
 
-    /// Has every message that fits no queue returned, as [`Error::Unroutable`]. Defaults to on for the default exchange, which is to reach
-    /// one queue, and to off for others: an exchange nobody listens to is no error.
+    /// Has the broker return every message that no queue takes, as [`Error::Unroutable`]. Defaults to on for the default exchange with
+    /// confirms, and to off otherwise.
     fn mandatory(mut self) {
         self.mandatory = Some(true);
         self
     }
 
-    /// Takes it for no error if a message fits no queue: the broker drops it. See [`mandatory`](Self::mandatory).
+    /// Has the broker drop a message that no queue takes. See [`mandatory`](Self::mandatory).
     fn not_mandatory(mut self) {
         self.mandatory = Some(false);
         self

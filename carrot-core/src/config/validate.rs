@@ -55,7 +55,7 @@ impl ConnectionOptions {
         for host in &self.hosts {
             string("host", &host.name)?;
             let bare = host.name.split_once('%').map_or(&*host.name, |(bare, _zone)| bare);
-            if host.name.ends_with('%') {
+            if host.name.split_once('%').is_some_and(|(_, zone)| zone.is_empty()) {
                 return Err(Error::config("host", "the zone after the % of an IPv6 address is empty"));
             }
             let address = bare.parse::<std::net::Ipv6Addr>().is_ok();

@@ -142,7 +142,7 @@ impl Consuming {
         let deleted = Instant::now();
         let failure = match self.workers.join_timeout(ENDED_WITHIN) {
             Ok(Err(Error::Cancelled { .. })) => None,
-            Ok(Err(error)) => Some(format!("the run ended with an error that does not tell of the queue: {error}")),
+            Ok(Err(error)) => Some(format!("the run ended with an error that does not name the queue: {error}")),
             Ok(Ok(report)) => Some(format!("the run ended, and says that all went well: {report:?}")),
             Err(_) => Some(format!("the run goes on {ENDED_WITHIN:?} after its queue was deleted")),
         };
