@@ -245,9 +245,9 @@ impl Life {
         self.lock().death.clone()
     }
 
-    /// Waits a moment until it is known, and told, why it ended.
-    pub(crate) fn wait_until_told(&self) {
-        self.wait_for_death(Instant::now() + EXPLANATION);
+    /// Waits until observers were told why it ended: a second at most, and not beyond `deadline`.
+    pub(crate) fn wait_until_told(&self, deadline: Instant) {
+        self.wait_for_death(deadline.min(Instant::now() + EXPLANATION));
     }
 
     /// Why it ended; waits a moment for the explanation. To be called when it is known to have ended.

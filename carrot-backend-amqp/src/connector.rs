@@ -245,8 +245,8 @@ impl Lane {
         drop(state);
         self.changed.notify_all();
         if let Ok((connection, _)) = &result {
-            // The loss is to be told before the return.
-            dead.iter().for_each(|life| life.wait_until_told());
+            // Observers hear of the loss before they hear of the next connection.
+            dead.iter().for_each(|life| life.wait_until_told(deadline));
             connection.life().announce();
         }
         result

@@ -15,7 +15,7 @@ use crate::channel::Channel;
 const MOMENT: Duration = Duration::from_secs(1);
 
 const BY_PROGRAM: &str = "this program cancelled it";
-const BY_BROKER: &str = "by the broker, whose queue was deleted or is moving";
+const BY_BROKER: &str = "the broker cancelled it, because the queue was deleted or is moving";
 
 /// A consumer's deliveries. The threads that wait read amiquip's own channel, with nothing in between.
 pub(crate) struct AmqpSubscription {

@@ -218,7 +218,11 @@ impl Core {
     pub(crate) fn settle_estate(&self, queue: &Arc<Queue>, estate: Estate) {
         self.topology.write().remove_queue(queue);
         for consumer in estate.consumers {
-            consumer.channel.end_stream(consumer.stream, "by the broker, whose queue was deleted or is moving", &queue.name);
+            consumer.channel.end_stream(
+                consumer.stream,
+                "the broker cancelled it, because the queue was deleted or is moving",
+                &queue.name,
+            );
         }
         self.note_idle();
     }

@@ -97,7 +97,7 @@ impl Connection {
         state.failure = Some(error.clone());
         let channels = std::mem::take(&mut state.channels);
         let observers = self.observers.upgrade().filter(|_| !matches!(error, Error::Closed { .. }));
-        // Before anybody can see that it has ended, and open the next one: its loss is to be told first.
+        // Under the lock: observers hear of the loss before they hear of the next connection.
         self.throttle
             .lose(observers.as_deref().map(|observers| (observers, Event::Disconnected { role: self.role, error: error.clone() })));
         drop(state);
