@@ -200,12 +200,21 @@ impl IntoBody for Body {
     }
 }
 
+/// Gives memory back that a large body does not fill: limits on what is kept count the bytes of bodies, and an encoder may have reserved twice
+/// as much.
+fn trimmed(mut bytes: Vec<u8>) -> Vec<u8> {
+    if bytes.len() >= Buffers::SMALLEST && bytes.capacity() - bytes.len() > bytes.len() / 4 {
+        bytes.shrink_to_fit();
+    }
+    bytes
+}
+
 macro_rules! owned {
     ($($type:ty),*) => {$(
         impl From<$type> for Body {
             fn from(bytes: $type) -> Body {
                 let bytes: Vec<u8> = bytes.into();
-                Body::inline(&bytes).unwrap_or(Body(Bytes::Heap(Heap { bytes, home: None })))
+                Body::inline(&bytes).unwrap_or_else(|| Body(Bytes::Heap(Heap { bytes: trimmed(bytes), home: None })))
             }
         }
 
@@ -280,6 +289,17 @@ mod tests {
         assert_eq!(String::from("text").into_body(&buffers), "text");
         assert_eq!(Body::from(Cow::Borrowed("text")), "text");
         assert_eq!(format!("{buffers:?}"), "Buffers { count: 0, bytes: 0 }");
+    }
+
+    #[test]
+    fn a_large_body_keeps_at_most_a_quarter_more_memory_than_it_fills() {
+        for (length, capacity, kept) in [(40_000, 80_000, 50_000), (40_000, 41_000, 41_000), (200, 1_000, 1_000)] {
+            let mut bytes = Vec::with_capacity(capacity);
+            bytes.resize(length, 7);
+            let bytes = Body::from(bytes).into_vec();
+            assert!(bytes.capacity() <= kept, "{} of {length} in {capacity}", bytes.capacity());
+            assert_eq!(bytes, vec![7; length]);
+        }
     }
 
     #[test]
