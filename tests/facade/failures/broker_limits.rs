@@ -81,6 +81,42 @@ fn starts_and_stops_of_a_consumer_count_no_failed_delivery_on_a_quorum_queue() {
     connection.delete_queue(&queue.name, carrot::Condition::ALWAYS).unwrap();
 }
 
+/// RabbitMQ before 4.3 closes the channel instead, and looks for it once a minute.
+#[test]
+#[ignore = "needs RabbitMQ: run ./scripts/test"]
+fn a_consumer_that_the_broker_cancels_because_it_held_a_message_too_long_subscribes_again() {
+    if release() < (4, 3) {
+        return;
+    }
+    let connection = carrot::connect(rabbitmq_url()).unwrap();
+    let queue = Queue::new(unique("quorum")).quorum().argument("x-consumer-timeout", 1000);
+    let publisher = connection.publisher().queue(&queue).build().unwrap();
+    let consumer = connection.consumer(&queue).prefetch(1).build().unwrap();
+    let (sender, handled) = mpsc::channel();
+    let (release, gate) = mpsc::channel::<()>();
+    let gate = std::sync::Mutex::new(gate);
+    let handle = move |number: u32, message: &Message| {
+        if number == 1 && !message.is_redelivered() {
+            let _ = gate.lock().unwrap().recv();
+        }
+        sender.send((number, message.is_redelivered())).unwrap();
+    };
+    let workers = consumer.workers(2).spawn(handle).unwrap();
+    publisher.send_all(1..=3).unwrap();
+    // While the first is held, the others are handled, and then the first, which the broker has taken back.
+    let mut others: Vec<_> = (0..3).map(|_| handled.recv_timeout(SOON * 3).unwrap()).collect();
+    others.sort_unstable();
+    assert_eq!(others, [(1, true), (2, false), (3, false)]);
+    drop(release);
+    assert_eq!(handled.recv_timeout(SOON), Ok((1, false)));
+    publisher.send(&4).unwrap();
+    assert_eq!(handled.recv_timeout(SOON), Ok((4, false)));
+    let report = workers.stop(SOON).unwrap();
+    // Whether its channel is still there decides what becomes of the late acknowledgement.
+    assert_eq!((report.acknowledged + report.stale, report.failed), (5, 0), "{report:?}");
+    connection.delete_queue(&queue.name, carrot::Condition::ALWAYS).unwrap();
+}
+
 #[test]
 #[ignore = "needs RabbitMQ: run ./scripts/test"]
 fn failures_left_to_the_broker_count_towards_the_delivery_limit() {
