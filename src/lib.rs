@@ -95,11 +95,11 @@
 use std::sync::Arc;
 
 pub use carrot_core::{
-    Binding, BodyReader, Cause, Codec, Codecs, Condition, Connection, ConnectionOptions, Consumer, ConsumerBuilder, ConsumerDefinition,
-    Credentials, Death, Declared, DeliveryMode, Destination, Drain, Encodable, Error, Exchange, ExchangeKind, Format, FormatError, Handler,
-    HandlerError, Headers, Host, IntoBody, IntoHandlerError, IntoSettlement, Message, Messages, Outgoing, Overflow, Pem, Properties,
-    Publisher, PublisherBuilder, PublisherDefinition, Queue, Receipt, Report, Result, Retry, Returned, Role, Scheme, Secret, Settlement,
-    StopHandle, Timestamp, TlsOptions, Value, Workers, WorkersBuilder, backend,
+    Binding, BodyReader, Cause, Codec, Codecs, Condition, Connection, ConnectionOptions, Consumer, ConsumerDefinition, Credentials, Death,
+    Declared, DeliveryMode, Destination, Drain, Encodable, Error, Exchange, ExchangeKind, Format, FormatError, Handler, HandlerError,
+    Headers, Host, IntoBody, IntoHandlerError, IntoSettlement, Message, Messages, Outgoing, Overflow, Pem, Properties, Publisher,
+    PublisherDefinition, Queue, Receipt, Report, Result, Retry, Returned, Role, Scheme, Secret, Settlement, StopHandle, Timestamp,
+    TlsOptions, Value, Workers, WorkersBuilder, backend,
 };
 
 #[cfg(feature = "memory")]

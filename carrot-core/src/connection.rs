@@ -1,16 +1,18 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use crate::backend::{Backend, ChannelOptions, Condition, Connector, Declare, Declared, Delete, Event, Role};
+use crate::backend::{Condition, Connector, Declare, Declared, Delete, Event, Role};
+use crate::config::ConnectionOptions;
+use crate::consumer::Consumer;
+use crate::consumer::definition::ConsumerDefinition;
 use crate::deadline;
+use crate::error::{Error, Result};
 use crate::guard::guard;
-use crate::isolation::Isolation;
-use crate::link::Link;
-use crate::session::{Declarations, Session};
-use crate::{
-    Binding, ConnectionOptions, ConsumerBuilder, ConsumerDefinition, Error, Exchange, PublisherBuilder, PublisherDefinition, Queue, Result,
-};
+use crate::model::{Binding, Exchange, Queue};
+use crate::publisher::Publisher;
+use crate::publisher::definition::PublisherDefinition;
+use crate::recovery::handle::ConnectionHandle;
 
 /// A way to one broker, through whichever backend is configured; makes publishers and consumers.
 ///
@@ -30,16 +32,7 @@ use crate::{
 /// ```
 #[derive(Debug, Clone)]
 pub struct Connection {
-    shared: Arc<Shared>,
-}
-
-#[derive(Debug)]
-struct Shared {
-    link: Link,
-    max_message_size: u64,
-    administration: Session<()>,
-    /// Whether publishers and consumers open with their first use.
-    lazy: bool,
+    handle: Arc<ConnectionHandle>,
 }
 
 impl Connection {
@@ -60,9 +53,7 @@ impl Connection {
     }
 
     fn start(connector: Arc<dyn Connector>, options: &ConnectionOptions, lazy: bool) -> Connection {
-        let link = Link::new(connector, options);
-        let administration = Session::new(link.clone(), ChannelOptions::consume(), "connection", |_, _, _| Ok(()));
-        Connection { shared: Arc::new(Shared { link, max_message_size: options.max_message_size, administration, lazy }) }
+        Connection { handle: Arc::new(ConnectionHandle::new(connector, options, lazy)) }
     }
 
     /// Connects now rather than with the first publisher or consumer, so that a wrong address or password shows at once. Does nothing if
@@ -73,7 +64,7 @@ impl Connection {
     /// # Errors
     /// [`Error::Connect`], [`Error::Authentication`], [`Error::Timeout`], [`Error::Disconnected`].
     pub fn open(&self) -> Result<()> {
-        self.shared.administration.channel().map(drop)
+        self.handle.open()
     }
 
     /// Connects as [`open`](Connection::open), and waits for a broker that is not up yet.
@@ -83,16 +74,16 @@ impl Connection {
     /// # Errors
     /// As [`open`](Connection::open). Errors that do not pass by themselves, such as [`Error::Authentication`], are returned at once.
     pub fn open_within(&self, duration: Duration) -> Result<()> {
-        self.shared.administration.recover(deadline::after(duration)).map(drop)
+        self.handle.open_before(deadline::after(duration))
     }
 
     /// Starts the definition of a publisher on this connection.
-    pub fn publisher(&self) -> PublisherBuilder {
+    pub fn publisher(&self) -> PublisherDefinition<Connection> {
         PublisherDefinition::new().on(self)
     }
 
     /// Starts the definition of a consumer of `queue` on this connection. A string stands for a durable queue of that name.
-    pub fn consumer(&self, queue: impl Into<Queue>) -> ConsumerBuilder {
+    pub fn consumer(&self, queue: impl Into<Queue>) -> ConsumerDefinition<Connection> {
         ConsumerDefinition::new(queue).on(self)
     }
 
@@ -105,7 +96,7 @@ impl Connection {
     /// [`Error::AccessRefused`] for a reserved name, [`Error::HardError`] or (RabbitMQ 4.0 and later) [`Error::Precondition`] for an exchange
     /// type that the broker does not know; what connecting gives.
     pub fn declare_exchange(&self, exchange: impl Into<Exchange>) -> Result<()> {
-        self.declare(Declare::Exchange(&exchange.into())).map(drop)
+        self.handle.declare(Declare::Exchange(&exchange.into())).map(drop)
     }
 
     /// Declares a queue, or checks that it exists if it is [`Queue::existing`]; tells its name and how many messages and consumers it has.
@@ -115,7 +106,7 @@ impl Connection {
     /// # Errors
     /// As [`declare_exchange`](Connection::declare_exchange); [`Error::Locked`] if it is exclusive to another connection.
     pub fn declare_queue(&self, queue: impl Into<Queue>) -> Result<Declared> {
-        self.declare(Declare::Queue(&queue.into()))
+        self.handle.declare(Declare::Queue(&queue.into()))
     }
 
     /// Binds a queue or exchange to an exchange. Binding twice is no error.
@@ -125,7 +116,7 @@ impl Connection {
     /// # Errors
     /// [`Error::NotFound`] if either end does not exist, [`Error::AccessRefused`] for the default exchange; what connecting gives.
     pub fn bind(&self, binding: &Binding) -> Result<()> {
-        self.declare(Declare::Binding(binding)).map(drop)
+        self.handle.declare(Declare::Binding(binding)).map(drop)
     }
 
     /// Undoes a binding with the same ends, routing key and arguments. Undoing what is not there is no error.
@@ -135,7 +126,7 @@ impl Connection {
     /// # Errors
     /// As [`bind`](Connection::bind).
     pub fn unbind(&self, binding: &Binding) -> Result<()> {
-        self.delete(Delete::Binding(binding)).map(drop)
+        self.handle.delete(Delete::Binding(binding)).map(drop)
     }
 
     /// Deletes an exchange. Deleting what does not exist is no error.
@@ -146,7 +137,7 @@ impl Connection {
     /// [`Error::Precondition`] if it is in use and `condition` forbids that; [`Error::AccessRefused`] for a reserved name; what connecting
     /// gives.
     pub fn delete_exchange(&self, name: &str, condition: Condition) -> Result<()> {
-        self.delete(Delete::Exchange { name, condition }).map(drop)
+        self.handle.delete(Delete::Exchange { name, condition }).map(drop)
     }
 
     /// Deletes a queue; tells how many ready messages went with it. Deleting what does not exist is no error.
@@ -157,7 +148,7 @@ impl Connection {
     /// [`Error::Precondition`] if it is in use or not empty and `condition` forbids that; [`Error::Locked`] if it is exclusive to another
     /// connection; [`Error::HardError`] for a condition on a quorum queue, which RabbitMQ does not know; what connecting gives.
     pub fn delete_queue(&self, name: &str, condition: Condition) -> Result<u32> {
-        self.delete(Delete::Queue { name, condition })
+        self.handle.delete(Delete::Queue { name, condition })
     }
 
     /// Deletes the ready messages of a queue; tells how many. Messages that wait for their settlement stay.
@@ -167,7 +158,7 @@ impl Connection {
     /// # Errors
     /// [`Error::NotFound`], [`Error::Locked`]; what connecting gives.
     pub fn purge(&self, queue: &str) -> Result<u32> {
-        self.delete(Delete::Messages { queue })
+        self.handle.delete(Delete::Messages { queue })
     }
 
     /// Whether a message would be sent on a live connection now: the connection for publishers, or, if no publisher was built yet, the one for
@@ -186,17 +177,17 @@ impl Connection {
     /// # }
     /// ```
     pub fn is_connected(&self) -> bool {
-        self.shared.link.is_connected()
+        self.handle.link.is_connected()
     }
 
     /// Whether the connection of one role is open. Never blocks.
     pub fn is_connected_to(&self, role: Role) -> bool {
-        self.shared.link.connector.status(role).connected
+        self.handle.link.connector.status(role).connected
     }
 
     /// Whether the broker has blocked publishing, for want of memory or disk. A broker tells so only once something is published.
     pub fn is_blocked(&self) -> bool {
-        self.shared.link.blocked().is_some()
+        self.handle.link.blocked().is_some()
     }
 
     /// Calls `hook` each time a connection is lost, with its role and the reason; not when this program closes it.
@@ -258,7 +249,7 @@ impl Connection {
     }
 
     fn observe(&self, observer: impl Fn(&Event) + Send + Sync + 'static) {
-        self.shared.link.connector.observe(Arc::new(move |event| {
+        self.handle.link.connector.observe(Arc::new(move |event| {
             if let Err(panic) = guard(|| observer(event)) {
                 log::error!("a hook of a connection failed: {panic}");
             }
@@ -273,42 +264,65 @@ impl Connection {
     /// # Errors
     /// [`Error::Timeout`] if the connection had to be cut.
     pub fn close(&self) -> Result<()> {
-        self.shared.link.close();
-        self.shared.administration.shut();
-        self.shared.link.connector.close(self.shared.link.call_timeout)
+        self.handle.close()
+    }
+}
+
+impl PublisherDefinition {
+    /// Binds the definition to a connection, for further settings.
+    pub fn on(&self, connection: &Connection) -> PublisherDefinition<Connection> {
+        PublisherDefinition { connection: connection.clone(), settings: self.settings.clone() }
     }
 
-    /// The largest body that a publisher may send, in bytes.
-    pub(crate) fn max_message_size(&self) -> u64 {
-        self.shared.max_message_size
+    /// Opens a publisher on a connection; as [`build`](PublisherDefinition::build).
+    ///
+    /// # Errors
+    /// As [`build`](PublisherDefinition::build).
+    pub fn open(&self, connection: &Connection) -> Result<Publisher> {
+        Publisher::open(&connection.handle, self.settings.clone())
+    }
+}
+
+impl PublisherDefinition<Connection> {
+    /// Opens the publisher: a channel, and its exchange.
+    ///
+    /// Blocks for a few round trips, for connecting if need be, and at most for the connection's deadlines.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] for a setting out of its limits. [`Error::Connect`], [`Error::Authentication`], [`Error::Timeout`],
+    /// [`Error::Disconnected`] from connecting. [`Error::Precondition`] if the exchange exists with other properties,
+    /// [`Error::NotFound`] if it was to exist and does not, [`Error::AccessRefused`] if its name is reserved.
+    pub fn build(self) -> Result<Publisher> {
+        Publisher::open(&self.connection.handle, self.settings)
+    }
+}
+
+impl ConsumerDefinition {
+    /// Binds the definition to a connection, for further settings.
+    pub fn on(&self, connection: &Connection) -> ConsumerDefinition<Connection> {
+        ConsumerDefinition { connection: connection.clone(), settings: self.settings.clone() }
     }
 
-    pub(crate) fn is_lazy(&self) -> bool {
-        self.shared.lazy
+    /// Opens a consumer on a connection; as [`build`](ConsumerDefinition::build).
+    ///
+    /// # Errors
+    /// As [`build`](ConsumerDefinition::build).
+    pub fn open(&self, connection: &Connection) -> Result<Consumer> {
+        Consumer::open(&connection.handle, self.settings.clone())
     }
+}
 
-    pub(crate) fn call_timeout(&self) -> Duration {
-        self.shared.link.call_timeout
-    }
-
-    pub(crate) fn isolation(&self) -> Arc<Isolation> {
-        Arc::clone(&self.shared.link.isolation)
-    }
-
-    pub(crate) fn session<S: Clone>(
-        &self,
-        options: ChannelOptions,
-        what: &'static str,
-        set_up: impl Fn(&Arc<dyn Backend>, Instant, Declarations) -> Result<S> + Send + Sync + 'static,
-    ) -> Session<S> {
-        Session::new(self.shared.link.clone(), options, what, set_up)
-    }
-
-    fn declare(&self, entity: Declare<'_>) -> Result<Declared> {
-        self.shared.administration.call(|opened| opened.channel.declare(entity))
-    }
-
-    fn delete(&self, entity: Delete<'_>) -> Result<u32> {
-        self.shared.administration.call(|opened| opened.channel.delete(entity)).map(|deleted| deleted.message_count)
+impl ConsumerDefinition<Connection> {
+    /// Opens the consumer: a channel, its exchanges, its queue and the bindings between them. No message is taken yet.
+    ///
+    /// Blocks for a few round trips, for connecting if need be, and at most for the connection's deadlines.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] for a setting out of its limits. [`Error::Connect`], [`Error::Authentication`], [`Error::Timeout`],
+    /// [`Error::Disconnected`] from connecting. [`Error::Precondition`] if the queue or exchange exists with other properties,
+    /// [`Error::NotFound`] if one was to exist and does not, [`Error::Locked`] if the queue is exclusive to another connection,
+    /// [`Error::AccessRefused`] for a reserved name.
+    pub fn build(self) -> Result<Consumer> {
+        Consumer::open(&self.connection.handle, self.settings)
     }
 }

@@ -6,7 +6,7 @@ use std::fmt::Display;
 use std::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use crate::backend::{Printable, printable};
+use crate::printable::{Printable, printable};
 
 /// How many bytes of an error's text are kept.
 const LONGEST_TEXT: usize = 1000;

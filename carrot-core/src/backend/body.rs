@@ -5,7 +5,8 @@ use std::mem;
 use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 
-use super::Buffers;
+use crate::backend::buffer_pool::Buffers;
+use crate::printable::Shown;
 
 /// So many bytes lie in the body itself: a message then is one piece of memory, which matters most where one thread takes it and another
 /// gives it back.
@@ -123,34 +124,6 @@ impl Clone for Body {
 impl fmt::Debug for Body {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         Shown(self).fmt(formatter)
-    }
-}
-
-/// Bytes, for people.
-pub(crate) struct Shown<'a>(pub(crate) &'a [u8]);
-
-impl fmt::Debug for Shown<'_> {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        const MOST: usize = 120;
-        let Shown(bytes) = self;
-        let start = bytes.get(..MOST).unwrap_or(bytes);
-        let text = match std::str::from_utf8(start) {
-            Ok(text) => Some(text),
-            // A character may be cut at the end.
-            Err(error) if error.error_len().is_none() && bytes.len() > MOST => {
-                start.get(..error.valid_up_to()).and_then(|whole| std::str::from_utf8(whole).ok())
-            }
-            Err(_) => None,
-        };
-        match text {
-            Some(text) => write!(formatter, "{text:?}")?,
-            None => {
-                formatter.write_str("0x")?;
-                start.iter().take(MOST / 2).try_for_each(|byte| write!(formatter, "{byte:02x}"))?;
-            }
-        }
-        let is_whole = if text.is_some() { bytes.len() <= MOST } else { bytes.len() <= MOST / 2 };
-        if is_whole { Ok(()) } else { write!(formatter, "... ({} bytes)", bytes.len()) }
     }
 }
 

@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
-use super::{Body, ShortString};
-use crate::Properties;
+use crate::backend::body::Body;
+use crate::model::Properties;
+use crate::model::ShortString;
 
 /// What travels through a broker: a body, and all that its publisher says of it.
 #[derive(Debug, Clone, PartialEq, Default)]

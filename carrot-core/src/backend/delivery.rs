@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use super::Content;
-use crate::Headers;
+use crate::backend::content::Content;
+use crate::model::Headers;
 
 /// A message on its way from the broker.
 #[derive(Debug, Clone, PartialEq)]

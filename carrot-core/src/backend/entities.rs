@@ -1,9 +1,9 @@
 //! What is declared and deleted.
 
-use crate::{Binding, Exchange, Queue};
+use crate::model::{Binding, Exchange, Queue};
 
 #[cfg(doc)]
-use crate::Error;
+use crate::error::Error;
 
 /// What to declare.
 #[derive(Debug, Clone, Copy)]

@@ -4,7 +4,11 @@ use std::fmt::{self, Write};
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
-use super::{ConnectionOptions, Credentials, Pem, Scheme, Secret, TlsOptions};
+use crate::config::credentials::Credentials;
+use crate::config::options::ConnectionOptions;
+use crate::config::scheme::Scheme;
+use crate::config::secret::{Pem, Secret};
+use crate::config::tls::TlsOptions;
 
 const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 

@@ -1,8 +1,9 @@
 use std::env::VarError;
 
-use super::url::parse_port;
-use super::{ConnectionOptions, Credentials};
-use crate::{Error, Result};
+use crate::config::credentials::Credentials;
+use crate::config::options::ConnectionOptions;
+use crate::config::url::parse_port;
+use crate::error::{Error, Result};
 
 impl ConnectionOptions {
     /// Reads the environment: `CARROT_URL`, and if that is not set the five variables of the original carrot, each of them optional.

@@ -1,4 +1,4 @@
-use super::Pem;
+use crate::config::secret::Pem;
 
 /// How TLS checks the broker, and shows the client. The broker's certificate is always verified.
 ///

@@ -11,8 +11,12 @@ use std::time::Duration;
 
 use percent_encoding::percent_decode_str;
 
-use super::{ConnectionOptions, Credentials, Host, Pem, Scheme};
-use crate::{Error, Result};
+use crate::config::credentials::Credentials;
+use crate::config::host::Host;
+use crate::config::options::ConnectionOptions;
+use crate::config::scheme::Scheme;
+use crate::config::secret::Pem;
+use crate::error::{Error, Result};
 
 const OPTIONS: &str = "auth_mechanism, cacertfile, call_timeout, certfile, channel_max, connection_timeout, frame_max, heartbeat, keyfile, \
                        max_message_size, name, server_name_indication, verify";

@@ -3,8 +3,8 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::TlsOptions;
 use crate::config::display::{escape, write_url};
+use crate::config::tls::TlsOptions;
 
 fn parse(url: &str) -> ConnectionOptions {
     url.parse().unwrap_or_else(|error| panic!("{url}: {error}"))

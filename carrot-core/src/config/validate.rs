@@ -1,7 +1,10 @@
 use std::time::Duration;
 
-use super::{ConnectionOptions, Credentials, Scheme, TlsOptions};
-use crate::{Error, Result};
+use crate::config::credentials::Credentials;
+use crate::config::options::ConnectionOptions;
+use crate::config::scheme::Scheme;
+use crate::config::tls::TlsOptions;
+use crate::error::{Error, Result};
 
 const LONGEST_STRING: usize = 255;
 const LONGEST_HEARTBEAT: u64 = 65_535;

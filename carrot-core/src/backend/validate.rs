@@ -1,0 +1,235 @@
+//! The limits of AMQP 0-9-1 that hold for every broker, checked before anything leaves.
+
+use crate::backend::content::Publication;
+use crate::backend::delivery::ConsumeOptions;
+use crate::backend::entities::{Declare, Delete};
+use crate::error::{Error, Result};
+use crate::model::{Binding, Destination, Exchange, ExchangeKind, Headers, Queue, Value};
+
+const SHORT_STRING: usize = 255;
+const SHORT_STRING_LIMIT: &str = "at most 255 bytes";
+/// Deeper tables overflow the stack of naive decoders, and mean a mistake.
+const DEPTH: usize = 32;
+const DEPTH_LIMIT: &str = "at most 32 levels of nesting";
+
+/// Refuses a string of over 255 bytes, the most that an AMQP short string holds.
+///
+/// # Errors
+/// [`Error::Invalid`] naming `field`.
+pub fn short_string(field: &'static str, value: &str) -> Result<()> {
+    if value.len() > SHORT_STRING {
+        return Err(Error::invalid(field, value, SHORT_STRING_LIMIT));
+    }
+    Ok(())
+}
+
+/// Refuses a body of more than `most` bytes.
+///
+/// # Errors
+/// [`Error::Invalid`] naming the body.
+pub fn body(body: &[u8], most: u64) -> Result<()> {
+    if body.len() as u64 > most {
+        return Err(Error::Invalid {
+            field: "body".into(),
+            value: format!("{} bytes", body.len()),
+            limit: format!("at most {most} bytes, the option max_message_size").into(),
+        });
+    }
+    Ok(())
+}
+
+/// Refuses a table with a name of over 255 bytes, a number that is not finite, or nested over 32 deep.
+///
+/// RabbitMQ closes the whole connection over NaN and infinity in a table.
+///
+/// # Errors
+/// [`Error::Invalid`] naming `field`, with the path of the value inside it, such as `headers.trace[2].ratio`.
+pub fn table(field: &'static str, headers: &Headers) -> Result<()> {
+    table_at(headers, 1).map_err(|Flaw { path, value, limit }| {
+        let separator = if path.is_empty() || path.starts_with('[') { "" } else { "." };
+        Error::Invalid { field: format!("{field}{separator}{path}").into(), value, limit: limit.into() }
+    })
+}
+
+/// What is wrong with a value in a table.
+struct Flaw {
+    /// Where it is, from the table that was looked at.
+    path: String,
+    value: String,
+    limit: &'static str,
+}
+
+impl Flaw {
+    /// A flaw of the value itself that was looked at.
+    fn here(value: &str, limit: &'static str) -> Flaw {
+        match Error::invalid("", value, limit) {
+            Error::Invalid { value, .. } => Flaw { path: String::new(), value, limit },
+            _ => Flaw { path: String::new(), value: value.into(), limit },
+        }
+    }
+
+    /// The same, seen from what the value is in.
+    fn inside(self, step: &str) -> Flaw {
+        let separator = if self.path.is_empty() || self.path.starts_with('[') { "" } else { "." };
+        Flaw { path: format!("{step}{separator}{}", self.path), ..self }
+    }
+}
+
+fn table_at(headers: &Headers, depth: usize) -> Result<(), Flaw> {
+    if depth > DEPTH {
+        return Err(Flaw::here("nested table", DEPTH_LIMIT));
+    }
+    headers.iter().try_for_each(|(name, value)| {
+        if name.len() > SHORT_STRING {
+            return Err(Flaw::here(name, "names of at most 255 bytes"));
+        }
+        value_at(value, depth).map_err(|flaw| if flaw.limit == DEPTH_LIMIT { flaw } else { flaw.inside(name) })
+    })
+}
+
+fn value_at(value: &Value, depth: usize) -> Result<(), Flaw> {
+    match value {
+        Value::Table(table) => table_at(table, depth + 1),
+        Value::Array(_) if depth >= DEPTH => Err(Flaw::here("nested array", DEPTH_LIMIT)),
+        Value::Array(values) => values.iter().enumerate().try_for_each(|(index, value)| {
+            let inside = |flaw: Flaw| if flaw.limit == DEPTH_LIMIT { flaw } else { flaw.inside(&format!("[{index}]")) };
+            value_at(value, depth + 1).map_err(inside)
+        }),
+        Value::F32(number) => finite(f64::from(*number)),
+        Value::F64(number) => finite(*number),
+        _ => Ok(()),
+    }
+}
+
+fn finite(number: f64) -> Result<(), Flaw> {
+    if number.is_finite() {
+        return Ok(());
+    }
+    Err(Flaw { path: String::new(), value: number.to_string(), limit: "a finite number, because brokers refuse NaN and infinity" })
+}
+
+impl Publication<'_> {
+    /// Checks every limit that holds for all brokers.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`]: the exchange, the routing key or a string property of over 255 bytes; a header table as [`table`] refuses it.
+    pub fn validate(&self) -> Result<()> {
+        self.validate_with(self.content.properties.string_bytes())
+    }
+
+    /// As [`validate`](Publication::validate), for who knows how many bytes the string properties have together.
+    pub(crate) fn validate_with(&self, string_bytes: usize) -> Result<()> {
+        short_string("exchange", &self.content.exchange)?;
+        short_string("routing key", &self.content.routing_key)?;
+        let properties = &self.content.properties;
+        if string_bytes > SHORT_STRING {
+            properties.try_each_string(short_string)?;
+        }
+        properties.headers().map_or(Ok(()), |headers| table("headers", headers))
+    }
+}
+
+impl Declare<'_> {
+    /// Checks every limit that holds for all brokers.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`]: a name or routing key of over 255 bytes; an argument table as [`table`] refuses it.
+    pub fn validate(&self) -> Result<()> {
+        match self {
+            Declare::Exchange(Exchange { name, kind, arguments, .. }) => {
+                short_string("exchange", name)?;
+                if let ExchangeKind::Custom(kind) = kind {
+                    short_string("exchange type", kind)?;
+                }
+                table("exchange arguments", arguments)
+            }
+            Declare::Queue(Queue { name, arguments, .. }) => {
+                short_string("queue", name)?;
+                table("queue arguments", arguments)
+            }
+            Declare::Binding(binding) => validate_binding(binding),
+        }
+    }
+}
+
+impl Delete<'_> {
+    /// Checks every limit that holds for all brokers.
+    ///
+    /// # Errors
+    /// As [`Declare::validate`].
+    pub fn validate(&self) -> Result<()> {
+        match self {
+            Delete::Exchange { name, .. } => short_string("exchange", name),
+            Delete::Queue { name, .. } | Delete::Messages { queue: name } => short_string("queue", name),
+            Delete::Binding(binding) => validate_binding(binding),
+        }
+    }
+}
+
+impl ConsumeOptions {
+    /// Checks every limit that holds for all brokers.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`]: an argument table as [`table`] refuses it.
+    pub fn validate(&self) -> Result<()> {
+        table("consumer arguments", &self.arguments)
+    }
+}
+
+fn validate_binding(binding: &Binding) -> Result<()> {
+    short_string("exchange", &binding.source)?;
+    match &binding.destination {
+        Destination::Queue(name) => short_string("queue", name)?,
+        Destination::Exchange(name) => short_string("exchange", name)?,
+    }
+    short_string("routing key", &binding.routing_key)?;
+    table("binding arguments", &binding.arguments)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn flaw(headers: &Headers) -> Option<(String, String)> {
+        match table("headers", headers) {
+            Ok(()) => None,
+            Err(Error::Invalid { field, value, .. }) => Some((field.into_owned(), value)),
+            Err(other) => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn numbers_that_are_not_finite_are_refused_wherever_they_are() {
+        let infinite: [(Value, &str); 4] =
+            [(f64::NAN.into(), "NaN"), (f32::NAN.into(), "NaN"), (f64::INFINITY.into(), "inf"), (f32::NEG_INFINITY.into(), "-inf")];
+        for (value, shown) in infinite {
+            let at = |path: &str| Some((path.to_string(), shown.to_string()));
+            assert_eq!(flaw(&[("ratio", value.clone())].into()), at("headers.ratio"));
+            let inner = Headers::from([("ratio", value)]);
+            let list = Value::Array(vec![1.into(), Value::Array(vec![inner.clone().into()])]);
+            assert_eq!(flaw(&[("list", list)].into()), at("headers.list[1][0].ratio"));
+            assert_eq!(flaw(&[("outer", inner)].into()), at("headers.outer.ratio"));
+        }
+        assert_eq!(flaw(&[("most", f64::MAX), ("least", f64::MIN_POSITIVE), ("zero", -0.0)].into()), None);
+        assert_eq!(flaw(&[("most", f32::MAX), ("least", f32::MIN)].into()), None);
+    }
+
+    #[test]
+    fn every_table_is_checked() {
+        let nan = || Value::from(f32::NAN);
+        let named = |result: Result<()>| match result {
+            Err(Error::Invalid { field, .. }) => field.into_owned(),
+            other => panic!("{other:?}"),
+        };
+        let exchange = Exchange::direct("e").argument("a", nan());
+        assert_eq!(named(Declare::Exchange(&exchange).validate()), "exchange arguments.a");
+        assert_eq!(named(Declare::Queue(&Queue::new("q").argument("a", nan())).validate()), "queue arguments.a");
+        let binding = Binding::queue("e", "q", "k").argument("a", nan());
+        assert_eq!(named(Declare::Binding(&binding).validate()), "binding arguments.a");
+        assert_eq!(named(Delete::Binding(&binding).validate()), "binding arguments.a");
+        assert_eq!(named(ConsumeOptions::default().argument("a", nan()).validate()), "consumer arguments.a");
+        let properties = crate::Properties::new().with_header("a", nan());
+        let content = std::sync::Arc::new(crate::backend::Content::new("", "q", "").with_properties(properties));
+        assert_eq!(named(Publication { content: &content, mandatory: false }.validate()), "headers.a");
+    }
+}

@@ -1,0 +1,50 @@
+use std::net::IpAddr;
+
+/// One address of a broker.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Host {
+    /// A name, an IPv4 address, or an IPv6 address without brackets.
+    pub name: String,
+    /// The port; `None` for the scheme's own, 5672 or 5671.
+    pub port: Option<u16>,
+}
+
+impl Host {
+    /// An address at the scheme's own port.
+    pub fn new(name: impl Into<String>) -> Host {
+        Host { name: name.into(), port: None }
+    }
+}
+
+/// A name or an address alone; a port in it is not understood.
+impl From<&str> for Host {
+    fn from(name: &str) -> Host {
+        Host::new(name)
+    }
+}
+
+/// A name or an address alone; a port in it is not understood.
+impl From<String> for Host {
+    fn from(name: String) -> Host {
+        Host::new(name)
+    }
+}
+
+/// A name or an address alone; a port in it is not understood.
+impl From<&String> for Host {
+    fn from(name: &String) -> Host {
+        Host::new(name)
+    }
+}
+
+impl From<IpAddr> for Host {
+    fn from(address: IpAddr) -> Host {
+        Host::new(address.to_string())
+    }
+}
+
+impl<N: Into<String>> From<(N, u16)> for Host {
+    fn from((name, port): (N, u16)) -> Host {
+        Host { name: name.into(), port: Some(port) }
+    }
+}

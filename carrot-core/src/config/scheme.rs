@@ -1,0 +1,39 @@
+use std::fmt;
+
+/// Which backend a connection uses, and how.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum Scheme {
+    /// AMQP over TCP, `amqp://`.
+    #[default]
+    Amqp,
+    /// AMQP over TLS, `amqps://`.
+    Amqps,
+    /// The in-process broker, `memory://`.
+    Memory,
+}
+
+impl Scheme {
+    /// The scheme as a URL writes it, without `://`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Scheme::Amqp => "amqp",
+            Scheme::Amqps => "amqps",
+            Scheme::Memory => "memory",
+        }
+    }
+
+    /// The port of an address that names none: 5672, or 5671 with TLS; 0 for the memory broker, which has no port.
+    pub fn default_port(self) -> u16 {
+        match self {
+            Scheme::Amqp => 5672,
+            Scheme::Amqps => 5671,
+            Scheme::Memory => 0,
+        }
+    }
+}
+
+impl fmt::Display for Scheme {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(self.as_str())
+    }
+}

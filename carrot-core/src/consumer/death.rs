@@ -1,0 +1,37 @@
+use crate::model::{Headers, Value};
+
+/// One record of the broker about the death of a message: it was dead-lettered from a queue.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Death {
+    /// The queue that it left.
+    pub queue: String,
+    /// Why: `rejected`, `expired`, `maxlen` or `delivery_limit`.
+    pub reason: String,
+    /// How often it left that queue for that reason.
+    pub count: u64,
+    /// The exchange it had been published to.
+    pub exchange: String,
+    /// The routing keys it had been published with.
+    pub routing_keys: Vec<String>,
+    /// When it left the queue for the first time, in seconds since the Unix epoch, by the broker's clock.
+    pub time: Option<u64>,
+}
+
+impl Death {
+    pub(super) fn read(table: &Headers) -> Option<Death> {
+        let text = |name| table.get(name).and_then(Value::as_str).map(str::to_string);
+        let keys = table.get("routing-keys").and_then(Value::as_array).unwrap_or_default();
+        Some(Death {
+            queue: text("queue")?,
+            reason: text("reason")?,
+            count: table.get("count").and_then(Value::as_i64).and_then(|count| u64::try_from(count).ok()).unwrap_or(1),
+            exchange: text("exchange").unwrap_or_default(),
+            routing_keys: keys.iter().filter_map(Value::as_str).map(str::to_string).collect(),
+            time: match table.get("time") {
+                Some(Value::Timestamp(seconds)) => Some(*seconds),
+                _ => None,
+            },
+        })
+    }
+}

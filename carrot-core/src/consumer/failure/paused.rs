@@ -1,0 +1,194 @@
+//! Failed messages that pause in the process, unacknowledged, and then go back to their queue.
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::Duration;
+
+use crate::backend::Clock;
+use crate::consumer::message::Disposition;
+use crate::consumer::message::Message;
+use crate::consumer::subscribed::Unhandled;
+
+/// The messages of one consumer that pause. A thread gives each back when its pause is over; it runs only while there are any.
+#[derive(Debug)]
+pub(super) struct Paused {
+    clock: Clock,
+    state: Mutex<State>,
+    /// How many there are; kept apart, since messages are dropped with no lock held.
+    count: AtomicUsize,
+    /// Whether the consumer has stopped, so that nothing pauses any more.
+    released: AtomicBool,
+    /// Counts the arrivals of messages that are due before all others.
+    earlier: AtomicUsize,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    heap: BinaryHeap<Reverse<PausedMessage>>,
+    sequence: u64,
+    running: bool,
+}
+
+#[derive(Debug)]
+struct PausedMessage {
+    due: Duration,
+    sequence: u64,
+    message: Message,
+    /// What counts the message if it goes back before its time.
+    unhandled: Option<Arc<Unhandled>>,
+}
+
+impl PartialEq for PausedMessage {
+    fn eq(&self, other: &PausedMessage) -> bool {
+        self.cmp(other).is_eq()
+    }
+}
+
+impl Eq for PausedMessage {}
+
+impl PartialOrd for PausedMessage {
+    fn partial_cmp(&self, other: &PausedMessage) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for PausedMessage {
+    fn cmp(&self, other: &PausedMessage) -> std::cmp::Ordering {
+        (self.due, self.sequence).cmp(&(other.due, other.sequence))
+    }
+}
+
+impl Paused {
+    pub(super) fn new(clock: Clock) -> Paused {
+        Paused {
+            clock,
+            state: Mutex::default(),
+            count: AtomicUsize::new(0),
+            released: AtomicBool::new(false),
+            earlier: AtomicUsize::new(0),
+        }
+    }
+
+    pub(super) fn clock(&self) -> &Clock {
+        &self.clock
+    }
+
+    pub(super) fn count(&self) -> usize {
+        self.count.load(Ordering::Acquire)
+    }
+
+    pub(super) fn is_released(&self) -> bool {
+        self.released.load(Ordering::Acquire)
+    }
+
+    /// Keeps a message for `pause`, and then requeues the message; at once after [`release`](Paused::release).
+    pub(super) fn keep(self: &Arc<Paused>, message: Message, pause: Duration, unhandled: Option<Arc<Unhandled>>) {
+        let mut state = self.lock();
+        if self.is_released() {
+            drop(state);
+            return give_back_early(message, unhandled);
+        }
+        let due = self.clock.now() + pause;
+        state.sequence += 1;
+        let sequence = state.sequence;
+        let is_first = state.heap.peek().is_none_or(|Reverse(next)| due < next.due);
+        state.heap.push(Reverse(PausedMessage { due, sequence, message, unhandled }));
+        self.count.fetch_add(1, Ordering::AcqRel);
+        let start = !std::mem::replace(&mut state.running, true);
+        drop(state);
+        if start {
+            let running = Running { paused: Arc::clone(self), finished: false };
+            if let Err(error) = thread::Builder::new().name("carrot-pause".into()).spawn(move || running.work()) {
+                log::error!("no thread for the pauses of failed messages, which go back at once: {error}");
+            }
+        } else if is_first {
+            self.earlier.fetch_add(1, Ordering::AcqRel);
+            self.clock.wake();
+        }
+    }
+
+    /// Gives all messages back now, and from now on each at once.
+    pub(super) fn release(&self) {
+        self.released.store(true, Ordering::Release);
+        self.give_all_back();
+        self.clock.wake();
+    }
+
+    fn give_all_back(&self) {
+        let entries = std::mem::take(&mut self.lock().heap);
+        self.count.fetch_sub(entries.len(), Ordering::AcqRel);
+        entries.into_sorted_vec().into_iter().rev().for_each(|Reverse(entry)| give_back_early(entry.message, entry.unhandled));
+    }
+
+    fn run(&self) {
+        loop {
+            let mut state = self.lock();
+            // The next message starts another thread.
+            let Some(Reverse(next)) = state.heap.peek() else {
+                state.running = false;
+                return;
+            };
+            let due = next.due;
+            let earlier = self.earlier.load(Ordering::Acquire);
+            let is_due = due <= self.clock.now();
+            let entry = if is_due { state.heap.pop() } else { None };
+            drop(state);
+            match entry {
+                Some(Reverse(entry)) => {
+                    self.count.fetch_sub(1, Ordering::AcqRel);
+                    give_back(entry.message);
+                }
+                None => {
+                    self.clock.sleep_until(due, &|| self.is_released() || self.earlier.load(Ordering::Acquire) != earlier);
+                    if self.is_released() {
+                        self.give_all_back();
+                    }
+                }
+            }
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Held by the thread that runs. Without a thread, no message is kept: also if it cannot be started, or ends by a panic.
+struct Running {
+    paused: Arc<Paused>,
+    /// Whether it ended because nothing was left.
+    finished: bool,
+}
+
+impl Running {
+    fn work(mut self) {
+        self.paused.run();
+        self.finished = true;
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if !self.finished {
+            self.paused.lock().running = false;
+            self.paused.give_all_back();
+        }
+    }
+}
+
+fn give_back_early(message: Message, unhandled: Option<Arc<Unhandled>>) {
+    if let Some(unhandled) = unhandled {
+        unhandled.count_given_back();
+    }
+    give_back(message);
+}
+
+/// By nack, which counts as no failed delivery.
+fn give_back(mut message: Message) {
+    if let Err(error) = message.settle(Disposition::Return) {
+        log::debug!("a message of queue {:?} whose pause is over was not given back, the broker does it: {error}", message.queue());
+    }
+}

@@ -1,0 +1,339 @@
+//! Decides what becomes of a failed message, and sees to it.
+
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use crate::backend::{Acknowledgement, Capabilities, Clock, ConsumeOptions, Content};
+use crate::consumer::failure::copy;
+use crate::consumer::failure::copy_channel::{CopyChannel, Presence, Target};
+use crate::consumer::failure::failed::Failure;
+use crate::consumer::failure::local_attempts::CountedAttempts;
+use crate::consumer::failure::paused::Paused;
+use crate::consumer::failure::retry::Retry;
+use crate::consumer::failure::retry_queues::Step;
+use crate::consumer::failure::settings::FailureSettings;
+use crate::consumer::message::Message;
+use crate::consumer::message::{Disposition, FailedMessages};
+use crate::consumer::subscribed::Unhandled;
+use crate::error::{Error, Result};
+use crate::guard::describe;
+use crate::model::{Queue, Value};
+use crate::recovery::handle::ConnectionHandle;
+
+/// How long a message may pause in the process: a broker ends a channel that leaves a message unacknowledged for too long, after
+/// 30 minutes unless set otherwise.
+const LONGEST_IN_PROCESS: Duration = Duration::from_secs(10 * 60);
+/// How often a failure to copy is logged at most.
+const COMPLAINT_EVERY: Duration = Duration::from_secs(60);
+
+/// What became of a failed message.
+#[derive(Debug)]
+pub(crate) enum FailureOutcome {
+    /// A copy waits for the next attempt.
+    Retried,
+    Parked,
+    /// Rejected after its last attempt, as the program chose.
+    Discarded,
+    /// Put back at once for the broker to count, as the program chose.
+    Requeued,
+    /// Neither copied nor parked: it pauses in the process, and then goes back.
+    Paused,
+    /// Neither copied nor parked: the caller has to wait for the pause, and to requeue the message.
+    PauseHere(Message, Duration),
+    /// The caller has to wait for the pause, and to try the message again.
+    TryAgainHere(Message, Duration),
+    /// The broker forgot it when it was delivered.
+    Lost,
+    /// Its channel is gone, so that the broker delivers it again.
+    Stale,
+}
+
+/// Where the pauses of a consumer pass.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum PausePlace {
+    /// In waiting queues.
+    Broker,
+    /// In the process, because the queue goes with its connection or its consumer, or its order matters.
+    Process,
+    /// Nowhere: messages are acknowledged before they are handled.
+    Nowhere,
+}
+
+/// What becomes of the failed messages of one consumer.
+pub(crate) struct FailurePolicy {
+    settings: FailureSettings,
+    retry: Retry,
+    place: PausePlace,
+    /// Whether the queue outlives its connection and its consumers.
+    lasts: bool,
+    copies: CopyChannel,
+    paused: Arc<Paused>,
+    most_paused: usize,
+    complaint: Mutex<Complaint>,
+    counted: CountedAttempts,
+}
+
+#[derive(Debug, Default)]
+struct Complaint {
+    last: Option<Instant>,
+    held_back: u64,
+}
+
+impl FailurePolicy {
+    pub(crate) fn new(
+        connection: &Arc<ConnectionHandle>,
+        queue: &Queue,
+        options: &ConsumeOptions,
+        settings: &FailureSettings,
+    ) -> FailurePolicy {
+        let copies = CopyChannel::new(connection);
+        let clock = copies.link().connector.clock();
+        FailurePolicy {
+            retry: settings.retry.clone().unwrap_or_default(),
+            place: place(queue, options),
+            lasts: lasts(queue) && options.acknowledgement == Acknowledgement::Manual,
+            copies,
+            paused: Arc::new(Paused::new(clock)),
+            most_paused: usize::from(options.prefetch / 2).max(1),
+            complaint: Mutex::default(),
+            counted: CountedAttempts::default(),
+            settings: settings.clone(),
+        }
+    }
+
+    pub(crate) fn settings(&self) -> &FailureSettings {
+        &self.settings
+    }
+
+    pub(crate) fn clock(&self) -> &Clock {
+        self.paused.clock()
+    }
+
+    /// Makes sure that the parking queue exists, when a run with handlers starts. A refusal is logged: the messages are kept in any case.
+    ///
+    /// A queue that goes with its connection or its consumer gets one at its first need: each would leave a parking queue behind.
+    pub(crate) fn prepare(&self, queue: &str) {
+        if self.place != PausePlace::Broker && !self.lasts {
+            return;
+        }
+        let Some(parking) = self.settings.parking(queue, self.capabilities()) else { return };
+        if let Ok(Presence::Refused(error)) | Err(error) = self.copies.ensure(Target::Parking(&parking)) {
+            log::warn!(
+                "the queue {:?} for messages that fail for good may be missing; without it they stay in their queue: {} queue={queue:?}",
+                parking.name,
+                describe(&error),
+            );
+        }
+    }
+
+    /// Does with a failed message what the consumer's policy says. `unhandled` counts the messages that go back early because the run ends;
+    /// `given_up` ends the waiting for a broker that is away.
+    pub(crate) fn fail(
+        &self,
+        message: Message,
+        failure: &Failure,
+        unhandled: Option<&Arc<Unhandled>>,
+        given_up: &dyn Fn() -> bool,
+    ) -> FailureOutcome {
+        let attempt = message.attempt();
+        if self.place == PausePlace::Nowhere {
+            self.tell(&message, failure, "lost: the broker forgot it when it was delivered");
+            return FailureOutcome::Lost;
+        }
+        if let Err(error) = message.check() {
+            log::debug!("a failed message of queue {:?} is the broker's again: {error}", message.queue());
+            return FailureOutcome::Stale;
+        }
+        if self.settings.requeues {
+            self.tell(&message, failure, "requeued for the broker to count");
+            return settled(message, Disposition::Fail, FailureOutcome::Requeued);
+        }
+        if failure.permanent || !self.retry.allows_another(attempt) {
+            return self.give_up(message, attempt, failure, unhandled, given_up);
+        }
+        let step = Step::at_least(failure.pause.unwrap_or_else(|| self.retry.pause(attempt)));
+        if self.place == PausePlace::Process || !self.capabilities().waiting_queues {
+            let pause = step.pause().min(LONGEST_IN_PROCESS);
+            self.tell(&message, failure, format_args!("tried again in {pause:?}, in this process"));
+            return FailureOutcome::TryAgainHere(message, pause);
+        }
+        self.tell(&message, failure, format_args!("tried again in {:?}", step.pause()));
+        let waiting = step.queue(message.queue(), self.capabilities());
+        let copy = copy::waiting(message.content(), message.queue(), &waiting.name, attempt.saturating_add(1));
+        match self.send(&message, copy, Target::Waiting(&waiting), given_up) {
+            Ok(()) => settled(message, Disposition::Ack, FailureOutcome::Retried),
+            Err(error) => self.keep(message, step, &waiting, &error, unhandled),
+        }
+    }
+
+    /// After the last attempt.
+    fn give_up(
+        &self,
+        message: Message,
+        attempt: u32,
+        failure: &Failure,
+        unhandled: Option<&Arc<Unhandled>>,
+        given_up: &dyn Fn() -> bool,
+    ) -> FailureOutcome {
+        let Some(parking) = self.settings.parking(message.queue(), self.capabilities()) else {
+            self.tell(&message, failure, "rejected, as the consumer's policy says");
+            return settled(message, Disposition::Reject, FailureOutcome::Discarded);
+        };
+        self.tell(&message, failure, format_args!("parked in queue {:?}", parking.name));
+        let parked = |brief| copy::parked(message.content(), message.queue(), &parking.name, attempt, &failure.reason, brief);
+        let target = Target::Parking(&parking);
+        let sent = match self.send(&message, parked(false), target, given_up) {
+            Err(Error::Invalid { .. }) => self.send(&message, parked(true), target, given_up),
+            sent => sent,
+        };
+        match sent {
+            Ok(()) => settled(message, Disposition::Ack, FailureOutcome::Parked),
+            Err(error) => self.keep(message, Step::at_least(self.retry.pause(attempt)), &parking, &error, unhandled),
+        }
+    }
+
+    /// Sends a copy of a message that can be copied unchanged.
+    fn send(&self, message: &Message, copy: Content, target: Target<'_>, given_up: &dyn Fn() -> bool) -> Result<()> {
+        if !message.is_whole() {
+            let reason = "the message holds properties or headers that could not be read, and a copy would lose them";
+            return Err(Error::Backend { reason: reason.into(), source: None });
+        }
+        // Once the original is the broker's again, a copy would only double it.
+        self.copies.send(&Arc::new(copy), target, &|| given_up() || message.check().is_err())
+    }
+
+    /// Keeps a message that could be neither copied nor parked. Its attempt is counted here, so that its pauses grow, and its last comes.
+    fn keep(&self, message: Message, step: Step, target: &Queue, error: &Error, unhandled: Option<&Arc<Unhandled>>) -> FailureOutcome {
+        if message.check().is_err() {
+            return FailureOutcome::Stale;
+        }
+        let pause = match error {
+            // Each attempt to copy it costs connections.
+            Error::HardError { .. } => LONGEST_IN_PROCESS,
+            _ => step.pause().min(LONGEST_IN_PROCESS),
+        };
+        self.count(&message, message.attempt());
+        self.complain(&message, pause, target, error);
+        if self.paused.count() >= self.most_paused {
+            return FailureOutcome::PauseHere(message, pause);
+        }
+        self.paused.keep(message, pause, unhandled.cloned());
+        FailureOutcome::Paused
+    }
+
+    /// Notes that attempt number `attempt` has failed at a message that goes back as it is.
+    pub(crate) fn count(&self, message: &Message, attempt: u32) {
+        self.counted.set(message.id(), attempt.saturating_add(1));
+    }
+
+    /// Waits in a worker for the end of a pause; returns whether it came, rather than the end of the run.
+    pub(crate) fn pause(&self, pause: Duration, given_up: &dyn Fn() -> bool) -> bool {
+        self.clock().sleep_until(self.clock().now() + pause, given_up)
+    }
+
+    /// Gives back what pauses in the process, now and from now on.
+    pub(crate) fn release(&self) {
+        self.paused.release();
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        self.copies.link().connector.capabilities()
+    }
+
+    fn tell(&self, message: &Message, failure: &Failure, becomes: impl fmt::Display) {
+        let (level, what) = match failure {
+            Failure { chosen: true, .. } => (log::Level::Info, "a handler put a message off"),
+            Failure { undecodable: true, .. } => (log::Level::Warn, "decoding a message failed"),
+            _ => (log::Level::Warn, "handling a message failed"),
+        };
+        log::log!(
+            level,
+            "{what}: {} queue={:?} message_id={:?} attempt={} of={} then={:?}",
+            failure.reason,
+            message.queue(),
+            message.id().unwrap_or_default(),
+            message.attempt(),
+            self.retry.number_of_attempts(),
+            becomes.to_string(),
+        );
+    }
+
+    /// Logs that a message could not be copied, at most once a minute.
+    fn complain(&self, message: &Message, pause: Duration, target: &Queue, error: &Error) {
+        let held_back = {
+            let mut complaint = self.complaint.lock().unwrap_or_else(PoisonError::into_inner);
+            if complaint.last.is_some_and(|last| last.elapsed() < COMPLAINT_EVERY) {
+                complaint.held_back += 1;
+                return;
+            }
+            complaint.last = Some(Instant::now());
+            std::mem::take(&mut complaint.held_back)
+        };
+        log::error!(
+            "a failed message could not be sent to queue {:?}, so it stays in this process for {pause:?} and then goes back to its queue: {} \
+             queue={:?} in_process={} lines_held_back={held_back}",
+            target.name,
+            describe(error),
+            message.queue(),
+            self.paused.count() + 1,
+        );
+    }
+}
+
+impl FailedMessages for FailurePolicy {
+    fn fail(&self, message: Message, failure: &Failure) -> Result<()> {
+        let attempt = message.attempt();
+        match self.fail(message, failure, None, &|| self.paused.is_released()) {
+            FailureOutcome::TryAgainHere(message, pause) => {
+                self.count(&message, attempt);
+                self.paused.keep(message, pause, None);
+            }
+            FailureOutcome::PauseHere(message, pause) => self.paused.keep(message, pause, None),
+            FailureOutcome::Stale => return Err(Error::Stale { cause: None }),
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn forward(&self, message: &Message) -> Result<()> {
+        let copy = copy::forwarded(message.content())?;
+        let queue = Queue::existing(&*copy.routing_key);
+        self.send(message, copy, Target::Existing(&queue), &|| false)
+    }
+
+    fn counted(&self) -> &CountedAttempts {
+        &self.counted
+    }
+}
+
+impl fmt::Debug for FailurePolicy {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("FailurePolicy").field("settings", &self.settings).field("place", &self.place).finish_non_exhaustive()
+    }
+}
+
+/// Settles the original of a message that was seen to.
+fn settled(mut message: Message, disposition: Disposition, outcome: FailureOutcome) -> FailureOutcome {
+    match message.settle(disposition) {
+        Ok(()) => outcome,
+        Err(error) => {
+            log::debug!("a failed message of queue {:?} will be delivered once more: {error}", message.queue());
+            // What was copied is copied; of what was to be put back or rejected, nothing has come.
+            if disposition == Disposition::Ack { outcome } else { FailureOutcome::Stale }
+        }
+    }
+}
+
+fn place(queue: &Queue, options: &ConsumeOptions) -> PausePlace {
+    if options.acknowledgement == Acknowledgement::Automatic {
+        return PausePlace::Nowhere;
+    }
+    let is_set = |name| queue.arguments.get(name).and_then(Value::as_bool) == Some(true);
+    let is_stream = queue.arguments.get("x-queue-type").and_then(Value::as_str) == Some("stream");
+    if lasts(queue) && !is_set("x-single-active-consumer") && !is_stream { PausePlace::Broker } else { PausePlace::Process }
+}
+
+fn lasts(queue: &Queue) -> bool {
+    !queue.name.is_empty() && (queue.passive || (queue.durable && !queue.exclusive && !queue.auto_delete))
+}

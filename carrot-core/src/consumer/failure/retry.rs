@@ -1,0 +1,147 @@
+use std::time::Duration;
+
+use crate::consumer::failure::retry_queues;
+use crate::error::{Error, Result};
+
+/// How often a failed message is tried, and after which pauses.
+///
+/// Set by [`ConsumerDefinition::retry`](crate::ConsumerDefinition::retry). Pauses are rounded up to a power of two of seconds, from 1 s to
+/// 131,072 s (36.4 h), since each length is a queue of its own at the broker.
+///
+/// ```
+/// use std::time::Duration;
+/// use carrot::Retry;
+///
+/// // Eight attempts, after pauses of 1, 2, 4, 8, 16, 32 and 64 s.
+/// let retry = Retry::exponential(Duration::from_secs(1), Duration::from_secs(600)).attempts(8);
+/// # let _ = retry;
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Retry {
+    first: Duration,
+    longest: Duration,
+    attempts: u32,
+    jitter: bool,
+}
+
+impl Default for Retry {
+    /// Five attempts, after pauses of 1, 2, 4 and 8 s; no jitter.
+    fn default() -> Retry {
+        Retry::exponential(Duration::from_secs(1), Duration::from_secs(8)).without_jitter()
+    }
+}
+
+impl Retry {
+    /// Pauses that double from `first` to `longest`, with jitter: a pause takes the next longer step half of the time, up to the step of
+    /// `longest`, so that messages that failed together do not all come back together. Five attempts.
+    pub fn exponential(first: Duration, longest: Duration) -> Retry {
+        Retry { first, longest, attempts: 5, jitter: true }
+    }
+
+    /// Pauses of one length, without jitter. Five attempts.
+    pub fn fixed(pause: Duration) -> Retry {
+        Retry { first: pause, longest: pause, attempts: 5, jitter: false }
+    }
+
+    /// No second attempt: a message is parked when its handler fails for the first time.
+    pub fn never() -> Retry {
+        Retry::default().attempts(1)
+    }
+
+    /// How often a message is handed to the handler before it is parked, the first time included; at least 1. Defaults to 5.
+    #[must_use]
+    pub fn attempts(mut self, attempts: u32) -> Retry {
+        self.attempts = attempts;
+        self
+    }
+
+    /// Takes the jitter away, so that the pauses are always the same.
+    #[must_use]
+    pub fn without_jitter(mut self) -> Retry {
+        self.jitter = false;
+        self
+    }
+
+    pub(crate) fn validate(&self) -> Result<()> {
+        let refuse = |field: &'static str, value: String, limit: &'static str| {
+            Err(Error::Invalid { field: field.into(), value, limit: limit.into() })
+        };
+        if self.attempts == 0 {
+            return refuse("retry attempts", "0".into(), "at least 1, the first attempt included");
+        }
+        if self.first.is_zero() || self.longest > retry_queues::LONGEST {
+            return refuse("retry pause", format!("{:?} to {:?}", self.first, self.longest), "more than zero, and at most 131072 s");
+        }
+        if self.longest < self.first {
+            return refuse("longest retry pause", format!("{:?}", self.longest), "not shorter than the first pause");
+        }
+        Ok(())
+    }
+
+    /// Whether a message is tried again after its attempt number `attempt` failed.
+    pub(super) fn allows_another(&self, attempt: u32) -> bool {
+        attempt < self.attempts
+    }
+
+    pub(super) fn number_of_attempts(&self) -> u32 {
+        self.attempts
+    }
+
+    /// The pause after attempt number `attempt`, from 1.
+    pub(super) fn pause(&self, attempt: u32) -> Duration {
+        let doublings = attempt.saturating_sub(1).min(31);
+        let pause = self.first.saturating_mul(1 << doublings).min(self.longest);
+        if !self.jitter {
+            return pause;
+        }
+        let step = retry_queues::Step::at_least(pause).pause();
+        let longest = retry_queues::Step::at_least(self.longest).pause();
+        if fastrand::bool() { step } else { (step * 2).min(longest) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test may fail by panicking")]
+
+    use super::*;
+
+    fn seconds(seconds: u64) -> Duration {
+        Duration::from_secs(seconds)
+    }
+
+    #[test]
+    fn the_default_is_five_attempts_with_pauses_that_double() {
+        let retry = Retry::default();
+        assert_eq!((1..=4).map(|attempt| retry.pause(attempt).as_secs()).collect::<Vec<_>>(), [1, 2, 4, 8]);
+        assert!(retry.allows_another(4) && !retry.allows_another(5) && !retry.allows_another(u32::MAX));
+        assert!(!Retry::never().allows_another(1));
+    }
+
+    #[test]
+    fn a_pause_is_never_longer_than_the_longest_step() {
+        let retry = Retry::exponential(seconds(1), seconds(600));
+        for attempt in [1, 2, 9, 10] {
+            let pauses: Vec<_> = (0..200).map(|_| retry.pause(attempt)).collect();
+            assert!(pauses.iter().all(|pause| *pause >= seconds(1) && *pause <= seconds(1024)), "{attempt}: {pauses:?}");
+            let (least, most) = (pauses.iter().min().unwrap(), pauses.iter().max().unwrap());
+            assert_eq!(*most, *least * 2, "jitter chooses between two neighbouring steps");
+            assert!(*least >= retry.clone().without_jitter().pause(attempt), "no pause is shorter than asked for");
+        }
+        assert!([11, 1000, u32::MAX].iter().all(|attempt| retry.pause(*attempt) == seconds(1024)));
+    }
+
+    #[test]
+    fn settings_out_of_their_limits_are_refused() {
+        Retry::exponential(seconds(1), seconds(131_072)).attempts(1).validate().unwrap();
+        for (retry, named) in [
+            (Retry::default().attempts(0), "retry attempts"),
+            (Retry::fixed(Duration::ZERO), "retry pause"),
+            (Retry::fixed(seconds(131_073)), "retry pause"),
+            (Retry::exponential(seconds(2), seconds(1)), "longest retry pause"),
+        ] {
+            let error = retry.validate().unwrap_err();
+            assert!(matches!(&error, Error::Invalid { field, .. } if field == named), "{error}");
+        }
+    }
+}

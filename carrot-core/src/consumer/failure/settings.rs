@@ -1,0 +1,109 @@
+//! What a program chose for the failed messages of a consumer.
+
+use std::fmt;
+use std::sync::Arc;
+
+use crate::backend::{Capabilities, ConsumeOptions, Declare};
+use crate::consumer::failure::retry::Retry;
+use crate::consumer::failure::retry_queues;
+use crate::consumer::handler_error::HandlerError;
+use crate::consumer::message::Message;
+use crate::consumer::settlement::Settlement;
+use crate::error::{Error, Result};
+use crate::model::Queue;
+
+/// What becomes of a message after its last attempt.
+#[derive(Debug, Clone, Default)]
+pub(crate) enum Afterwards {
+    /// Parked in `<queue>.failed`.
+    #[default]
+    Park,
+    /// Parked in the queue of this name, which is declared like that of `Park`.
+    ParkIn(String),
+    /// Parked in a queue that is declared as it is here.
+    ParkWith(Box<Queue>),
+    /// Rejected: to the dead-letter exchange, or dropped.
+    Discard,
+}
+
+type HandleUndecodable = dyn Fn(&Message, &Error) -> Result<Settlement, HandlerError> + Send + Sync;
+
+/// A function of the program for messages whose body cannot be decoded.
+#[derive(Clone)]
+pub(crate) struct UndecodableHandler(pub(crate) Arc<HandleUndecodable>);
+
+impl fmt::Debug for UndecodableHandler {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("UndecodableHandler(..)")
+    }
+}
+
+#[derive(Debug, Clone, Default)]
+pub(crate) struct FailureSettings {
+    pub(crate) retry: Option<Retry>,
+    pub(crate) afterwards: Option<Afterwards>,
+    /// Whether failed messages go straight back, for the broker to count.
+    pub(crate) requeues: bool,
+    pub(crate) pause_after: Option<u32>,
+    pub(crate) on_undecodable: Option<UndecodableHandler>,
+}
+
+impl FailureSettings {
+    pub(crate) fn validate(&self, queue: &str, options: &ConsumeOptions) -> Result<()> {
+        if options.acknowledgement == crate::backend::Acknowledgement::Automatic {
+            let set =
+                [("retry", self.retry.is_some()), ("park or discard_failed", self.afterwards.is_some()), ("requeue_failed", self.requeues)];
+            if let Some((option, _)) = set.into_iter().find(|(_, is_set)| *is_set) {
+                return Err(Error::config(
+                    option,
+                    "needs manual acknowledgement: with automatic acknowledgement the broker has forgotten a message before its handler fails",
+                ));
+            }
+        }
+        if self.requeues && (self.retry.is_some() || self.afterwards.is_some()) {
+            return Err(Error::config(
+                "requeue_failed",
+                "leaves retries and their end to the broker, so it excludes retry, park and discard_failed",
+            ));
+        }
+        if self.pause_after == Some(0) {
+            return Err(Error::invalid("pause_after_failures", "0", "at least 1"));
+        }
+        if let Some(retry) = &self.retry {
+            retry.validate()?;
+        }
+        match &self.afterwards {
+            Some(Afterwards::ParkIn(name)) => validate_parking(&Queue::new(name), queue),
+            Some(Afterwards::ParkWith(parking)) => validate_parking(parking, queue),
+            _ => Ok(()),
+        }
+    }
+
+    /// The parking queue of a consumer of `queue`; `None` if failed messages are not parked.
+    pub(super) fn parking(&self, queue: &str, capabilities: Capabilities) -> Option<Queue> {
+        if self.requeues {
+            return None;
+        }
+        match self.afterwards.as_ref().unwrap_or(&Afterwards::Park) {
+            Afterwards::Park => Some(retry_queues::parking(&retry_queues::parking_name(queue), capabilities)),
+            Afterwards::ParkIn(name) => Some(retry_queues::parking(name, capabilities)),
+            Afterwards::ParkWith(queue) => Some((**queue).clone()),
+            Afterwards::Discard => None,
+        }
+    }
+}
+
+fn validate_parking(parking: &Queue, queue: &str) -> Result<()> {
+    let name = &*parking.name;
+    if name.is_empty() {
+        return Err(Error::invalid("parking queue", "", "a name of 1 to 255 bytes"));
+    }
+    if name == queue || retry_queues::is_step_of(name, queue) {
+        return Err(Error::invalid(
+            "parking queue",
+            name,
+            "another queue than the one whose messages are parked, and than those in which they wait",
+        ));
+    }
+    Declare::Queue(parking).validate()
+}

@@ -1,0 +1,89 @@
+use std::fmt;
+use std::time::Duration;
+
+use crate::consumer::run::{Intake, View};
+use crate::consumer::shared::Shared;
+use crate::deadline::FOREVER;
+
+#[cfg(doc)]
+use crate::consumer::Consumer;
+use crate::consumer::message::Message;
+use crate::error::Result;
+
+/// Every message of a consumer as it comes; made by [`Consumer::messages`].
+///
+/// The iterator blocks until the next message. It ends when the consumer is stopped, or when nothing came for the
+/// [`timeout`](Messages::timeout) if one is set; after an error it ends too. Dropping it gives back what had arrived and was not taken,
+/// without waiting for the broker; messages that were taken can still be settled.
+#[must_use = "an iterator does nothing until it is asked"]
+pub struct Messages {
+    intake: Intake,
+    view: View,
+    timeout: Option<Duration>,
+    ended: bool,
+}
+
+impl Messages {
+    pub(crate) fn new(intake: Intake) -> Messages {
+        Messages { intake, view: View::default(), timeout: None, ended: false }
+    }
+
+    /// Ends the iterator once no message came for so long. Zero takes what has arrived already. Defaults to waiting for ever.
+    pub fn timeout(mut self, timeout: Duration) -> Messages {
+        self.timeout = Some(timeout);
+        self
+    }
+}
+
+impl Iterator for Messages {
+    type Item = Result<Message>;
+
+    fn next(&mut self) -> Option<Result<Message>> {
+        while !self.ended {
+            match self.intake.next(&mut self.view, self.timeout.unwrap_or(FOREVER).min(FOREVER)) {
+                Ok(Some(message)) => return Some(Ok(message)),
+                Ok(None) => self.ended = self.timeout.is_some() || self.intake.is_stopped(),
+                Err(error) => {
+                    self.ended = true;
+                    return Some(Err(error));
+                }
+            }
+        }
+        None
+    }
+}
+
+impl std::iter::FusedIterator for Messages {}
+
+impl fmt::Debug for Messages {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Messages").field("queue", &self.intake.queue()).field("timeout", &self.timeout).finish_non_exhaustive()
+    }
+}
+
+/// What is in a queue now; made by [`Consumer::drain`]. It ends when the queue is empty, or after an error.
+#[derive(Debug)]
+#[must_use = "an iterator does nothing until it is asked"]
+pub struct Drain<'a> {
+    consumer: Option<&'a Shared>,
+}
+
+impl<'a> Drain<'a> {
+    pub(crate) fn new(consumer: &'a Shared) -> Drain<'a> {
+        Drain { consumer: Some(consumer) }
+    }
+}
+
+impl Iterator for Drain<'_> {
+    type Item = Result<Message>;
+
+    fn next(&mut self) -> Option<Result<Message>> {
+        let fetched = self.consumer?.fetch().transpose();
+        if !matches!(fetched, Some(Ok(_))) {
+            self.consumer = None;
+        }
+        fetched
+    }
+}
+
+impl std::iter::FusedIterator for Drain<'_> {}

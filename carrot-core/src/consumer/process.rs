@@ -1,0 +1,135 @@
+//! Handles one message of a run, and settles it.
+
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use crate::consumer::dispatch::Handled;
+use crate::consumer::failure::FailureOutcome;
+use crate::consumer::message::Disposition;
+use crate::consumer::message::Message;
+use crate::consumer::report::Report;
+use crate::consumer::run::Intake;
+use crate::consumer::settlement::Settlement;
+use crate::consumer::tally::Tally;
+use crate::error::Error;
+
+/// The longest time for which a worker keeps one message over several attempts, before it requeues the message. A broker closes a channel
+/// that leaves a message unacknowledged for too long. One more pause can follow, so twice this is the most.
+const LONGEST_HELD: Duration = Duration::from_secs(10 * 60);
+
+/// Calls `handle` with the message, again after each pause that passes in the process, and settles the message. Calls `before_settling`
+/// after each attempt.
+pub(crate) fn process(
+    mut message: Message,
+    run: &Intake,
+    tally: &Tally,
+    handle: &mut dyn FnMut(&Message) -> Handled,
+    before_settling: &mut dyn FnMut(),
+) {
+    let policy = run.policy();
+    let stopped = || run.is_stopped();
+    let mut held = Duration::ZERO;
+    loop {
+        let outcome = handle(&message);
+        before_settling();
+        let failure = match outcome {
+            Handled::Settled(settlement) => {
+                tally.note_success(message.queue());
+                return settle(message, &settlement, tally);
+            }
+            Handled::Failed(failure) => failure,
+        };
+        tally.note_failure(&failure, message.queue());
+        match policy.fail(message, &failure, Some(run.unhandled()), &stopped) {
+            FailureOutcome::TryAgainHere(same, pause) => {
+                message = same;
+                match wait(pause, &message, run) {
+                    Waited::Stopped => return run.take_back(message),
+                    Waited::Lost => return tally.count(|report| &mut report.stale),
+                    Waited::Whole => tally.count(|report| &mut report.retried),
+                }
+                held += pause;
+                if held >= LONGEST_HELD {
+                    policy.count(&message, message.attempt());
+                    return give_back(message);
+                }
+                message.next_attempt();
+            }
+            FailureOutcome::PauseHere(message, pause) => {
+                tally.count(|report| &mut report.paused);
+                return match wait(pause, &message, run) {
+                    Waited::Stopped => run.take_back(message),
+                    Waited::Lost | Waited::Whole => give_back(message),
+                };
+            }
+            outcome => return count_outcome(tally, &outcome),
+        }
+    }
+}
+
+/// How a pause in a worker ended.
+enum Waited {
+    Whole,
+    /// The consumer was stopped.
+    Stopped,
+    /// The message is no longer this worker's, or the run has ended.
+    Lost,
+}
+
+fn wait(pause: Duration, message: &Message, run: &Intake) -> Waited {
+    let lost = || run.has_ended() || message.check().is_err();
+    run.policy().pause(pause, &|| run.is_stopped() || lost());
+    match () {
+        () if run.is_stopped() => Waited::Stopped,
+        () if lost() => Waited::Lost,
+        () => Waited::Whole,
+    }
+}
+
+fn count_outcome(tally: &Tally, outcome: &FailureOutcome) {
+    tally.count(|report| match outcome {
+        FailureOutcome::Retried => &mut report.retried,
+        FailureOutcome::Parked => &mut report.parked,
+        FailureOutcome::Discarded => &mut report.discarded,
+        FailureOutcome::Requeued => &mut report.requeued,
+        FailureOutcome::Lost => &mut report.lost,
+        FailureOutcome::Stale => &mut report.stale,
+        FailureOutcome::Paused | FailureOutcome::PauseHere(..) | FailureOutcome::TryAgainHere(..) => &mut report.paused,
+    });
+}
+
+/// Counts the settlement first, because a test that sees the message gone reads the report.
+fn settle(mut message: Message, settlement: &Settlement, tally: &Tally) {
+    let (disposition, counter): (_, fn(&mut Report) -> &mut u64) = match settlement {
+        Settlement::Reject => (Disposition::Reject, |report| &mut report.rejected),
+        Settlement::Requeue => (Disposition::Return, |report| &mut report.requeued),
+        _ => return acknowledge(message, tally),
+    };
+    tally.count(counter);
+    if let Err(error) = message.settle(disposition) {
+        let mut report = tally.lock();
+        *counter(&mut report) -= 1;
+        report.stale += 1;
+        drop(report);
+        log_stale(&message, &error);
+    }
+}
+
+fn acknowledge(mut message: Message, tally: &Tally) {
+    tally.acknowledged.fetch_add(1, Ordering::AcqRel);
+    if let Err(error) = message.settle(Disposition::Ack) {
+        tally.acknowledged.fetch_sub(1, Ordering::AcqRel);
+        tally.count(|report| &mut report.stale);
+        log_stale(&message, &error);
+    }
+}
+
+fn log_stale(message: &Message, error: &Error) {
+    log::debug!("message {} of queue {:?} could not be settled: {error}", message.delivery_tag(), message.queue());
+}
+
+fn give_back(mut message: Message) {
+    if let Err(error) = message.settle(Disposition::Return) {
+        log::debug!("a failed message of queue {:?} was not given back, the broker does it: {error}", message.queue());
+    }
+}

@@ -1,0 +1,96 @@
+//! What a program chose for a consumer.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::backend::{Backend, ConsumeOptions, Declare};
+use crate::codec::Codecs;
+use crate::consumer::failure::FailureSettings;
+use crate::error::{Error, Result};
+use crate::model::{Binding, Exchange, Headers, Queue};
+
+/// The settings of a consumer, as plain data.
+#[derive(Debug, Clone)]
+pub(crate) struct ConsumerSettings {
+    pub(crate) options: ConsumeOptions,
+    pub(crate) codecs: Codecs,
+    pub(crate) give_up_after: Option<Duration>,
+    pub(crate) redeclares: bool,
+    pub(crate) failures: FailureSettings,
+    pub(crate) queue: Queue,
+    pub(crate) sources: Vec<Source>,
+}
+
+/// An exchange, and the bindings from it to the queue.
+#[derive(Debug, Clone)]
+pub(crate) struct Source {
+    pub(crate) exchange: Exchange,
+    pub(crate) bindings: Vec<(String, Headers)>,
+}
+
+impl ConsumerSettings {
+    pub(crate) fn new(queue: Queue) -> ConsumerSettings {
+        ConsumerSettings {
+            options: ConsumeOptions::default(),
+            codecs: Codecs::default(),
+            give_up_after: None,
+            redeclares: false,
+            failures: FailureSettings::default(),
+            queue,
+            sources: Vec::new(),
+        }
+    }
+
+    pub(crate) fn bind(&mut self, routing_key: String, arguments: Headers) {
+        if self.sources.is_empty() {
+            self.sources.push(Source { exchange: Exchange::default_exchange(), bindings: Vec::new() });
+        }
+        if let Some(source) = self.sources.last_mut() {
+            source.bindings.push((routing_key, arguments));
+        }
+    }
+
+    pub(crate) fn validate(&self) -> Result<()> {
+        if self.options.prefetch == 0 {
+            return Err(Error::invalid("prefetch", "0", "1 to 65535; 0 would let the broker send without limit"));
+        }
+        if let Some(source) = self.sources.iter().find(|source| source.exchange.is_default() && !source.bindings.is_empty()) {
+            let (routing_key, _) = &source.bindings[0];
+            return Err(Error::invalid("routing key", routing_key, "an exchange to bind to has to be named before it"));
+        }
+        self.options.validate()?;
+        self.failures.validate(&self.queue.name, &self.options)?;
+        Declare::Queue(&self.queue).validate()?;
+        self.sources.iter().try_for_each(|source| Declare::Exchange(&source.exchange).validate())?;
+        self.bindings(&self.queue.name).try_for_each(|binding| Declare::Binding(&binding).validate())
+    }
+
+    /// Declares the exchanges, the queue and its bindings; gives the queue's name.
+    pub(crate) fn declare(&self, channel: &dyn Backend) -> Result<Arc<str>> {
+        for source in self.sources.iter().filter(|source| !source.exchange.is_default()) {
+            channel.declare(Declare::Exchange(&source.exchange))?;
+        }
+        let queue = channel.declare(Declare::Queue(&self.queue))?.name;
+        for binding in self.bindings(&queue) {
+            channel.declare(Declare::Binding(&binding))?;
+        }
+        Ok(queue.into())
+    }
+
+    /// Checks that the queue exists; gives its name. `last` is the name that the broker made up, if the queue is server-named.
+    pub(crate) fn check(&self, channel: &dyn Backend, last: Option<&Arc<str>>) -> Result<Arc<str>> {
+        let name = last.map_or(&*self.queue.name, |last| last);
+        Ok(channel.declare(Declare::Queue(&Queue::existing(name)))?.name.into())
+    }
+
+    fn bindings(&self, queue: &str) -> impl Iterator<Item = Binding> {
+        let empty = (String::new(), Headers::new());
+        self.sources.iter().filter(|source| !source.exchange.is_default()).flat_map(move |Source { exchange, bindings }| {
+            let bindings = if bindings.is_empty() { vec![empty.clone()] } else { bindings.clone() };
+            bindings.into_iter().map(move |(routing_key, arguments)| {
+                let binding = Binding::queue(&exchange.name, queue, routing_key);
+                arguments.into_iter().fold(binding, |binding, (name, value)| binding.argument(name, value))
+            })
+        })
+    }
+}

@@ -1,0 +1,73 @@
+//! What a consumer and its runs share.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use crate::backend::{Backend, ConsumeOptions};
+use crate::codec::Codecs;
+use crate::consumer::failure::FailurePolicy;
+use crate::consumer::message::{FailedMessages, Message, Origin};
+use crate::consumer::stop::Stop;
+use crate::error::Result;
+use crate::recovery::channel::Session;
+use crate::recovery::effects::is_worth_another;
+use crate::recovery::reconnecting::Reopen;
+
+/// What a consumer and its runs share.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) session: Session<Arc<str>>,
+    pub(crate) stop: Arc<Stop>,
+    pub(crate) options: ConsumeOptions,
+    pub(crate) give_up_after: Option<Duration>,
+    pub(crate) redeclares: bool,
+    /// Whether its queue belongs to its connection.
+    pub(crate) is_exclusive: bool,
+    pub(crate) policy: Arc<FailurePolicy>,
+    /// How many runs there are.
+    pub(crate) runs: AtomicUsize,
+    pub(super) codecs: Arc<Codecs>,
+}
+
+impl Shared {
+    /// Takes the message at the head of the queue, if there is one.
+    pub(crate) fn fetch(&self) -> Result<Option<Message>> {
+        self.session.call(|opened| {
+            let delivery = opened.channel.get(&opened.state, self.options.acknowledgement)?;
+            Ok(delivery.map(|delivery| Message::new(delivery, self.origin(&opened.channel, &opened.state))))
+        })
+    }
+
+    pub(crate) fn origin(&self, channel: &Arc<dyn Backend>, queue: &Arc<str>) -> Arc<Origin> {
+        let (channel, codecs, queue) = (Arc::clone(channel), Arc::clone(&self.codecs), Arc::clone(queue));
+        let failed = Arc::clone(&self.policy) as Arc<dyn FailedMessages>;
+        Arc::new(Origin { channel, codecs, queue, acknowledgement: self.options.acknowledgement, failed })
+    }
+}
+
+impl Reopen for Shared {
+    fn reopen(&self, deadline: Instant) -> bool {
+        // A run sees to its channel itself, and counts what that costs.
+        if self.stop.is_stopped() || self.runs.load(Ordering::Acquire) > 0 {
+            return false;
+        }
+        if let Some((channel, error)) = self.session.ended() {
+            self.session.failed(&channel, &error);
+        }
+        self.session.reopen(deadline).is_err_and(|error| is_worth_another(&error))
+    }
+}
+
+impl Drop for Shared {
+    /// Sees to it that the last acknowledgements leave, unless a message that is still held needs the channel.
+    fn drop(&mut self) {
+        self.policy.release();
+        if let Some(opened) = self.session.shut()
+            && Arc::strong_count(&opened.channel) == 1
+            && let Err(error) = opened.channel.close(self.session.link().call_timeout)
+        {
+            log::warn!("the channel of a consumer could not be closed: {error}");
+        }
+    }
+}

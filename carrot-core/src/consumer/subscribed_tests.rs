@@ -1,0 +1,143 @@
+#![allow(clippy::unwrap_used, reason = "a test may fail by panicking")]
+
+use std::collections::VecDeque;
+use std::sync::mpsc::{Receiver, channel};
+use std::thread;
+
+use super::*;
+use crate::backend::{
+    Capabilities, ChannelOptions, Clock, Connector, ConsumeOptions, Content, Declare, Declared, Delete, Deleted, Delivery, DeliveryTag,
+    Event, Extent, Outcome, Publication, PublishTag, Rejection, Role, Status,
+};
+use crate::codec::Codecs;
+use crate::config::ConnectionOptions;
+use crate::consumer::failure::{FailurePolicy, FailureSettings};
+use crate::error::Error;
+use crate::model::Queue;
+use crate::recovery::handle::ConnectionHandle;
+
+/// A channel that notes what is rejected, and can do nothing else.
+#[derive(Debug, Default)]
+struct Fake(Mutex<Vec<(u64, Rejection)>>);
+
+fn no() -> Error {
+    Error::closed("fake")
+}
+
+impl Backend for Fake {
+    fn declare(&self, _: Declare<'_>) -> Result<Declared> {
+        Err(no())
+    }
+    fn delete(&self, _: Delete<'_>) -> Result<Deleted> {
+        Err(no())
+    }
+    fn publish(&self, _: &Publication<'_>, _: Duration) -> Result<PublishTag> {
+        Err(no())
+    }
+    fn confirm(&self, _: PublishTag, _: Duration) -> Result<Outcome> {
+        Err(no())
+    }
+    fn get(&self, _: &str, _: Acknowledgement) -> Result<Option<Delivery>> {
+        Err(no())
+    }
+    fn consume(&self, _: &str, _: &ConsumeOptions) -> Result<Box<dyn Subscription>> {
+        Err(no())
+    }
+    fn ack(&self, _: DeliveryTag, _: Extent) -> Result<()> {
+        Err(no())
+    }
+    fn reject(&self, tag: DeliveryTag, rejection: Rejection, _: Extent) -> Result<()> {
+        self.0.lock().unwrap().push((tag.0, rejection));
+        Ok(())
+    }
+    fn check(&self) -> Result<()> {
+        Ok(())
+    }
+    fn close(&self, _: Duration) -> Result<()> {
+        Ok(())
+    }
+}
+
+#[derive(Debug)]
+struct Nowhere;
+
+impl Connector for Nowhere {
+    fn open(&self, _: &ChannelOptions, _: Duration) -> Result<Arc<dyn Backend>> {
+        Err(no())
+    }
+    fn close(&self, _: Duration) -> Result<()> {
+        Ok(())
+    }
+    fn connect(&self, _: Role, _: Duration) -> Result<()> {
+        Err(no())
+    }
+    fn endpoint(&self) -> String {
+        "nowhere".into()
+    }
+    fn status(&self, _: Role) -> Status {
+        Status::default()
+    }
+    fn capabilities(&self) -> Capabilities {
+        Capabilities::default()
+    }
+    fn clock(&self) -> Clock {
+        Clock::real()
+    }
+    fn observe(&self, _: Arc<dyn Fn(&Event) + Send + Sync>) {}
+}
+
+/// Deliveries that have arrived, and a broker that answers the cancelling when it is told to.
+#[derive(Debug)]
+struct Arrived {
+    inbox: Mutex<VecDeque<Delivery>>,
+    answer: Mutex<Receiver<()>>,
+}
+
+impl Subscription for Arrived {
+    fn next(&self, _: Duration) -> Result<Option<Delivery>> {
+        Ok(self.inbox.lock().unwrap().pop_front())
+    }
+    fn cancel(&self) -> Result<()> {
+        let _ = self.answer.lock().unwrap().recv();
+        Ok(())
+    }
+}
+
+fn delivery(tag: u64) -> Delivery {
+    Delivery { tag: DeliveryTag(tag), redelivered: false, is_whole: true, content: Arc::new(Content::default()) }
+}
+
+#[test]
+fn what_is_taken_after_a_stop_goes_back_once_the_broker_sends_no_more() {
+    let (backend, policy) = (Arc::new(Fake::default()), FailureSettings::default());
+    let options = ConsumeOptions::default();
+    let policy = FailurePolicy::new(
+        &Arc::new(ConnectionHandle::new(Arc::new(Nowhere), &ConnectionOptions::default(), false)),
+        &Queue::new("orders"),
+        &options,
+        &policy,
+    );
+    let origin = Arc::new(Origin {
+        channel: Arc::clone(&backend) as Arc<dyn Backend>,
+        codecs: Arc::new(Codecs::default()),
+        queue: "orders".into(),
+        acknowledgement: Acknowledgement::Manual,
+        failed: Arc::new(policy),
+    });
+    let (answer, answered) = channel();
+    let subscription = Arc::new(Arrived { inbox: Mutex::new((3..=4).map(delivery).collect()), answer: Mutex::new(answered) });
+    let unhandled = Arc::new(Unhandled::default());
+    let subscribed = Arc::new(Subscribed::new(Arc::clone(&origin), subscription, Arc::clone(&unhandled)));
+
+    let stopping = Arc::clone(&subscribed);
+    let stop = thread::spawn(move || stopping.cancel());
+    for tag in 1..=2 {
+        subscribed.take_back(Message::new(delivery(tag), Arc::clone(&origin)));
+    }
+    assert!(backend.0.lock().unwrap().is_empty(), "the broker would send them to this consumer again");
+    answer.send(()).unwrap();
+    stop.join().unwrap().unwrap();
+    assert_eq!(*backend.0.lock().unwrap(), [1, 2, 3, 4].map(|tag| (tag, Rejection::Requeue)));
+    subscribed.take_back(Message::new(delivery(5), origin));
+    assert_eq!((backend.0.lock().unwrap().len(), unhandled.given_back()), (5, 5));
+}

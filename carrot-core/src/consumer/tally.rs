@@ -1,0 +1,67 @@
+//! Counts how the messages of one run went.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use crate::consumer::failure::{Breaker, Failure, FailurePolicy};
+use crate::consumer::report::Report;
+
+/// How the messages of one run went so far.
+#[derive(Debug)]
+pub(crate) struct Tally {
+    /// All but [`acknowledged`](Tally::acknowledged).
+    report: Mutex<Report>,
+    /// Counted without the lock, which all workers share.
+    pub(super) acknowledged: AtomicU64,
+    first_failure: Mutex<Option<Arc<str>>>,
+    breaker: Breaker,
+}
+
+impl Tally {
+    pub(crate) fn new(policy: &FailurePolicy) -> Tally {
+        let breaker = Breaker::new(policy.settings().pause_after, policy.clock().clone());
+        Tally { report: Mutex::default(), acknowledged: AtomicU64::new(0), first_failure: Mutex::default(), breaker }
+    }
+
+    pub(crate) fn report(&self) -> Report {
+        let mut report = *self.lock();
+        report.acknowledged = self.acknowledged.load(Ordering::Acquire);
+        report
+    }
+
+    pub(crate) fn first_failure(&self) -> Option<String> {
+        self.first_failure.lock().unwrap_or_else(PoisonError::into_inner).as_deref().map(str::to_string)
+    }
+
+    /// Blocks while the handler is given a pause, or until `given_up` holds.
+    pub(crate) fn wait_for_breaker(&self, given_up: &dyn Fn() -> bool) {
+        self.breaker.wait(given_up);
+    }
+
+    /// Called before the message is settled, because a test that sees it gone reads the report.
+    pub(crate) fn note_failure(&self, failure: &Failure, queue: &str) {
+        if failure.chosen {
+            return;
+        }
+        self.first_failure.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert_with(|| Arc::clone(&failure.reason));
+        let mut report = self.lock();
+        *if failure.undecodable { &mut report.undecodable } else { &mut report.failed } += 1;
+        drop(report);
+        // What is the message's own fault says nothing of what the handler depends on.
+        if !failure.undecodable && !failure.permanent {
+            self.breaker.note(true, queue);
+        }
+    }
+
+    pub(crate) fn note_success(&self, queue: &str) {
+        self.breaker.note(false, queue);
+    }
+
+    pub(crate) fn count(&self, field: impl FnOnce(&mut Report) -> &mut u64) {
+        *field(&mut self.lock()) += 1;
+    }
+
+    pub(super) fn lock(&self) -> MutexGuard<'_, Report> {
+        self.report.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,314 @@
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
+use serde::de::DeserializeOwned;
+
+use crate::consumer::dispatch;
+use crate::consumer::handler::{Handler, IntoSettlement};
+use crate::consumer::message::Message;
+use crate::consumer::process::process;
+use crate::consumer::report::Report;
+use crate::consumer::run::{Intake, View};
+use crate::consumer::shared::Shared;
+use crate::consumer::stop::StopHandle;
+use crate::consumer::tally::Tally;
+use crate::deadline::{self, FOREVER};
+use crate::error::{Error, Result};
+use crate::guard::{drop_guarded, guard};
+
+/// The least time that the broker is given to take the channel back when workers stop.
+const CLOSING: Duration = Duration::from_secs(1);
+
+/// Worker threads to be started; made by [`Consumer::workers`](crate::Consumer::workers).
+#[derive(Debug)]
+#[must_use = "no worker runs before it is spawned"]
+pub struct WorkersBuilder<'a> {
+    shared: &'a Arc<Shared>,
+    threads: usize,
+}
+
+impl<'a> WorkersBuilder<'a> {
+    pub(crate) fn new(shared: &'a Arc<Shared>, threads: usize) -> WorkersBuilder<'a> {
+        WorkersBuilder { shared, threads }
+    }
+
+    /// Starts the threads, each handing messages to the closure; how a message is settled: see [`Handler`].
+    ///
+    /// All share one subscription: a free worker takes the next message. Blocks for two round trips, and for one to three more if the queue
+    /// for parked messages has to be looked for and declared.
+    ///
+    /// # Errors
+    /// As [`Consumer::messages`](crate::Consumer::messages); [`Error::Invalid`] for no threads; [`Error::Backend`] if the system gives
+    /// no thread.
+    pub fn spawn<T, R>(self, handler: impl Fn(T, &Message) -> R + Send + Sync + 'static) -> Result<Workers>
+    where
+        T: DeserializeOwned,
+        R: IntoSettlement,
+    {
+        let workers = self.start(true, move |team, message| {
+            let policy = team.intake.policy();
+            let mut handle =
+                |message: &Message| dispatch::handle(message, policy, |payload, message| handler(payload, message).into_settlement());
+            process(message, &team.intake, &team.tally, &mut handle, &mut || {});
+        })?;
+        Ok(workers)
+    }
+
+    /// Starts the threads, each handing messages to the same [`Handler`]; as [`spawn`](WorkersBuilder::spawn).
+    ///
+    /// # Errors
+    /// As [`spawn`](WorkersBuilder::spawn).
+    pub fn spawn_handler<H: Handler>(self, handler: H) -> Result<Workers> {
+        self.spawn(move |payload, message: &Message| handler.receive(payload, message))
+    }
+
+    /// Starts the threads, each handing whole messages to the closure, which settles them itself, now or later, on any thread.
+    ///
+    /// A message that it drops unsettled, or loses in a panic, is requeued and so comes again at once: mind the hot loop. They are not
+    /// counted in the [`Report`], since they may be settled anywhere. Otherwise as [`spawn`](WorkersBuilder::spawn).
+    ///
+    /// # Errors
+    /// As [`spawn`](WorkersBuilder::spawn).
+    pub fn spawn_raw(self, handler: impl Fn(Message) + Send + Sync + 'static) -> Result<Workers> {
+        self.start(false, move |team, message| {
+            if let Err(panic) = guard(|| handler(message)) {
+                log::warn!("handling a message of queue {:?} failed: {panic}", team.intake.queue());
+            }
+        })
+    }
+
+    fn start(self, settles: bool, handle: impl Fn(&Team, Message) + Send + Sync + 'static) -> Result<Workers> {
+        if self.threads == 0 {
+            return Err(Error::invalid("worker threads", "0", "at least 1"));
+        }
+        let intake = Arc::new(Intake::start(self.shared, &self.shared.options)?);
+        if settles {
+            intake.policy().prepare(&intake.queue());
+        }
+        let (ended_sender, ended) = bounded(self.threads);
+        let team = Arc::new(Team {
+            tally: Tally::new(intake.policy()),
+            intake,
+            busy: (0..self.threads).map(|_| Flag::default()).collect(),
+            error: Mutex::default(),
+        });
+        let handle = Arc::new(handle);
+        let workers = Workers { team, ended, running: self.threads, stopping: false };
+        for worker in 0..self.threads {
+            let (team, handle, ended) = (Arc::clone(&workers.team), Arc::clone(&handle), ended_sender.clone());
+            thread::Builder::new()
+                .name(format!("{} {}", workers.team.intake.queue(), worker + 1))
+                .spawn(move || {
+                    let ended = Ended(ended);
+                    if let Err(panic) = guard(|| team.work(worker, &*handle)) {
+                        log::error!("a worker of queue {:?} ends: {panic}", team.intake.queue());
+                        team.ended_by(Error::Backend { reason: format!("a worker ended: {panic}"), source: None });
+                    }
+                    drop(team);
+                    drop_guarded(handle);
+                    drop(ended);
+                })
+                .map_err(|error| Error::Backend { reason: "a worker thread could not be started".into(), source: Some(Arc::new(error)) })?;
+        }
+        Ok(workers)
+    }
+}
+
+/// Announces the end of a worker, also of one that panics.
+struct Ended(Sender<()>);
+
+impl Drop for Ended {
+    fn drop(&mut self) {
+        let _ = self.0.send(());
+    }
+}
+
+/// Apart from what other threads write, since to share that is as slow as a lock.
+#[derive(Debug, Default)]
+#[repr(align(128))]
+struct Flag(AtomicBool);
+
+/// What the threads of one `spawn` share.
+#[derive(Debug)]
+struct Team {
+    intake: Arc<Intake>,
+    tally: Tally,
+    /// Which workers run a handler.
+    busy: Vec<Flag>,
+    /// What ended a worker.
+    error: Mutex<Option<Error>>,
+}
+
+impl Team {
+    fn work(&self, worker: usize, handle: &dyn Fn(&Team, Message)) {
+        let Flag(busy) = &self.busy[worker];
+        let mut view = View::default();
+        loop {
+            self.tally.wait_for_breaker(&|| self.intake.is_stopped());
+            match self.intake.next(&mut view, FOREVER) {
+                Ok(Some(message)) => {
+                    busy.store(true, Ordering::Release);
+                    handle(self, message);
+                    busy.store(false, Ordering::Release);
+                }
+                Ok(None) if self.intake.is_stopped() => return,
+                Ok(None) => {}
+                Err(error) => {
+                    log::warn!("a worker of queue {:?} ends: {error}", self.intake.queue());
+                    return self.ended_by(error);
+                }
+            }
+        }
+    }
+
+    fn ended_by(&self, error: Error) {
+        self.error.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
+    }
+}
+
+/// Running worker threads; made by [`WorkersBuilder::spawn`].
+///
+/// They run until they are stopped here or by the consumer's [`StopHandle`], or until the consumer fails: the queue is deleted, or the
+/// connection could not be made again in the time of `give_up_after`. A handler that fails or panics does not end its worker.
+///
+/// Dropping it stops the intake and does not wait: handlers that are running finish in the background.
+#[derive(Debug)]
+#[must_use = "dropping it stops the workers"]
+pub struct Workers {
+    team: Arc<Team>,
+    ended: Receiver<()>,
+    running: usize,
+    stopping: bool,
+}
+
+impl Workers {
+    /// Stops gracefully: takes no more messages, lets running handlers finish, gives the rest back to the queue, and sees to it that all
+    /// settlements have reached the broker; tells how it went. The consumer stays stopped.
+    ///
+    /// Blocks until the handlers have finished, `timeout` at most, and up to a second more for the broker's answer. A handler that
+    /// takes longer goes on in its thread, but its message is given back to the queue now: settling it will be
+    /// [`Stale`](Error::Stale).
+    ///
+    /// Do not call it from a handler, which would wait for itself until the timeout; use a [`StopHandle`] there.
+    ///
+    /// # Errors
+    /// What ended a worker before it was stopped; [`Error::Timeout`] or [`Error::Disconnected`] if the broker did not answer the closing.
+    pub fn stop(mut self, timeout: Duration) -> Result<Report> {
+        let deadline = deadline::after(timeout);
+        self.stop_in_background();
+        self.await_ends(Some(deadline));
+        self.finish(deadline)
+    }
+
+    /// Waits until all workers have ended: after a [`StopHandle::stop`], or a failure of the consumer. Then finishes like
+    /// [`stop`](Workers::stop).
+    ///
+    /// Blocks without limit.
+    ///
+    /// # Errors
+    /// As [`stop`](Workers::stop).
+    pub fn join(mut self) -> Result<Report> {
+        self.await_ends(None);
+        self.finish(Instant::now())
+    }
+
+    /// Waits as [`join`](Workers::join), for at most `timeout`. Returns the workers if one of them still runs then.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # fn example(mut workers: carrot::Workers) -> carrot::Result<()> {
+    /// loop {
+    ///     match workers.join_timeout(Duration::from_secs(60)) {
+    ///         Ok(ended) => break println!("{:?}", ended?),
+    ///         Err(running) => workers = running,
+    ///     }
+    ///     println!("still at work: {:?}", workers.report());
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// The workers, if one of them has not ended; inside, as [`stop`](Workers::stop).
+    pub fn join_timeout(mut self, timeout: Duration) -> std::result::Result<Result<Report>, Workers> {
+        self.await_ends(Some(deadline::after(timeout)));
+        if self.running > 0 { Err(self) } else { Ok(self.finish(Instant::now())) }
+    }
+
+    /// A handle that stops the consumer from wherever it is used.
+    pub fn stop_handle(&self) -> StopHandle {
+        StopHandle { stop: Arc::clone(self.team.intake.stop()) }
+    }
+
+    /// Whether every worker has ended.
+    pub fn is_finished(&self) -> bool {
+        self.ended.len() >= self.running
+    }
+
+    /// How it went so far.
+    pub fn report(&self) -> Report {
+        self.team.intake.report(&self.team.tally)
+    }
+
+    /// Why the first message that failed did so: what its handler gave, its panic, or why its body could not be decoded. It is known before
+    /// the message is settled.
+    pub fn first_failure(&self) -> Option<String> {
+        self.team.tally.first_failure()
+    }
+
+    fn await_ends(&mut self, deadline: Option<Instant>) {
+        while self.running > 0 {
+            let ended = match deadline {
+                Some(deadline) => self.ended.recv_deadline(deadline),
+                None => self.ended.recv().map_err(RecvTimeoutError::from),
+            };
+            match ended {
+                Ok(()) => self.running -= 1,
+                Err(RecvTimeoutError::Timeout) => return,
+                Err(RecvTimeoutError::Disconnected) => self.running = 0,
+            }
+        }
+    }
+
+    fn finish(mut self, deadline: Instant) -> Result<Report> {
+        self.stopping = true;
+        let left = deadline.saturating_duration_since(Instant::now());
+        let unfinished = self.team.busy.iter().filter(|Flag(busy)| busy.load(Ordering::Acquire)).count();
+        let closing = Instant::now() + left.max(CLOSING);
+        if self.team.intake.is_stopped() {
+            // Before the channel closes: what a closed channel held may count as failed deliveries.
+            self.team.intake.stop().wait_until_returned(closing);
+        }
+        let closed = self.team.intake.discard(closing.saturating_duration_since(Instant::now()));
+        let report = Report { unfinished, ..self.report() };
+        let failed = self.team.error.lock().unwrap_or_else(PoisonError::into_inner).take();
+        failed.map_or(Ok(()), Err).and(closed)?;
+        Ok(report)
+    }
+
+    /// Cancelling waits for the broker, and this thread may have a nearer deadline.
+    fn stop_in_background(&mut self) {
+        self.stopping = true;
+        let stop = Arc::clone(self.team.intake.stop());
+        stop.mark();
+        let cancel = move || {
+            if let Err(error) = stop.stop() {
+                log::debug!("cancelling a consumer failed: {error}");
+            }
+        };
+        if let Err(error) = thread::Builder::new().name("carrot stop".into()).spawn(cancel) {
+            log::warn!("a consumer could not be cancelled: {error}");
+        }
+    }
+}
+
+impl Drop for Workers {
+    fn drop(&mut self) {
+        if !self.stopping && !self.is_finished() {
+            self.stop_in_background();
+        }
+    }
+}

@@ -1,0 +1,15 @@
+//! Plain data: exchanges, queues, bindings, and the properties of messages.
+
+mod binding;
+mod exchange;
+mod properties;
+mod queue;
+mod short_string;
+mod value;
+
+pub use binding::{Binding, Destination};
+pub use exchange::{Exchange, ExchangeKind};
+pub use properties::{DeliveryMode, Properties};
+pub use queue::{Overflow, Queue};
+pub use short_string::ShortString;
+pub use value::{Headers, Timestamp, Value};

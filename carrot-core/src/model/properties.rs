@@ -1,0 +1,274 @@
+use std::convert::Infallible;
+
+use crate::model::short_string::ShortString;
+use crate::model::value::{Headers, Timestamp};
+
+/// Whether a message outlives a restart of its broker.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum DeliveryMode {
+    /// Kept in memory only: faster, gone with the broker (AMQP delivery mode 1).
+    Transient,
+    /// Written to disk in a durable queue (AMQP delivery mode 2).
+    Persistent,
+    /// A number that AMQP does not define. RabbitMQ refuses to publish it, with [`Error::Precondition`](crate::Error::Precondition).
+    Other(u8),
+}
+
+impl From<u8> for DeliveryMode {
+    fn from(mode: u8) -> DeliveryMode {
+        match mode {
+            1 => DeliveryMode::Transient,
+            2 => DeliveryMode::Persistent,
+            other => DeliveryMode::Other(other),
+        }
+    }
+}
+
+impl From<DeliveryMode> for u8 {
+    fn from(mode: DeliveryMode) -> u8 {
+        match mode {
+            DeliveryMode::Transient => 1,
+            DeliveryMode::Persistent => 2,
+            DeliveryMode::Other(other) => other,
+        }
+    }
+}
+
+/// The fourteen properties that AMQP 0-9-1 lets travel with a message (class `basic` of the specification); each is optional.
+///
+/// A broker hands them on unchanged. Every string is at most 255 bytes of UTF-8; a longer one is refused when the message is published,
+/// with [`Error::Invalid`](crate::Error::Invalid).
+///
+/// ```
+/// use carrot::{DeliveryMode, Properties};
+///
+/// let properties = Properties::new()
+///     .with_content_type("text/plain")
+///     .with_correlation_id("request-7")
+///     .with_delivery_mode(DeliveryMode::Persistent);
+/// assert_eq!(properties.correlation_id(), Some("request-7"));
+/// assert_eq!(properties.reply_to(), None);
+/// ```
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Properties {
+    format: Option<Box<Format>>,
+    message_id: Option<ShortString>,
+    headers: Option<Box<Headers>>,
+    delivery_mode: Option<DeliveryMode>,
+    priority: Option<u8>,
+    // Most messages set none of these, and a broker in memory may hold millions of messages.
+    rare: Option<Box<Rare>>,
+}
+
+#[derive(Debug, Clone, PartialEq, Default)]
+struct Format {
+    content_type: Option<ShortString>,
+    content_encoding: Option<ShortString>,
+}
+
+#[derive(Debug, Clone, PartialEq, Default)]
+struct Rare {
+    timestamp: Option<u64>,
+    correlation_id: Option<ShortString>,
+    reply_to: Option<ShortString>,
+    expiration: Option<ShortString>,
+    kind: Option<ShortString>,
+    user_id: Option<ShortString>,
+    app_id: Option<ShortString>,
+    cluster_id: Option<ShortString>,
+}
+
+macro_rules! strings {
+    ($group:ident; $($(#[$doc:meta])* $name:ident, $with:ident;)*) => {$(
+        $(#[$doc])*
+        pub fn $name(&self) -> Option<&str> {
+            self.$group.as_ref()?.$name.as_deref()
+        }
+
+        #[doc = concat!("Sets [`", stringify!($name), "`](Properties::", stringify!($name), ").")]
+        #[must_use]
+        pub fn $with(mut self, value: impl Into<ShortString>) -> Properties {
+            self.$group.get_or_insert_default().$name = Some(value.into());
+            self
+        }
+    )*};
+}
+
+impl Properties {
+    /// No property set.
+    pub fn new() -> Properties {
+        Properties::default()
+    }
+
+    strings! { format;
+        /// The MIME type of the body, such as `application/json`; picks the decoder.
+        content_type, with_content_type;
+        /// The character set or compression of the body, such as `utf-8`.
+        content_encoding, with_content_encoding;
+    }
+
+    /// An identifier of this message, chosen by its publisher.
+    pub fn message_id(&self) -> Option<&str> {
+        self.message_id.as_deref()
+    }
+
+    /// Sets [`message_id`](Properties::message_id).
+    #[must_use]
+    pub fn with_message_id(mut self, value: impl Into<ShortString>) -> Properties {
+        self.message_id = Some(value.into());
+        self
+    }
+
+    strings! { rare;
+        /// The request that this message answers.
+        correlation_id, with_correlation_id;
+        /// Where an answer is to go: by convention the name of a queue.
+        reply_to, with_reply_to;
+        /// How many milliseconds the message may wait in a queue before it is dropped or dead-lettered, in decimal digits.
+        expiration, with_expiration;
+        /// The application's name for the type of the message (AMQP calls the property `type`).
+        kind, with_kind;
+        /// The user who published the message. RabbitMQ refuses a message whose user is not the connection's.
+        user_id, with_user_id;
+        /// The application that published the message.
+        app_id, with_app_id;
+        /// Deprecated in AMQP 0-9-1; carried for completeness.
+        cluster_id, with_cluster_id;
+    }
+
+    /// The headers, if the message has a header table at all.
+    pub fn headers(&self) -> Option<&Headers> {
+        self.headers.as_deref()
+    }
+
+    /// The value of one header, if it is set.
+    pub fn header(&self, name: &str) -> Option<&crate::Value> {
+        self.headers.as_ref()?.get(name)
+    }
+
+    /// Sets the whole header table.
+    #[must_use]
+    pub fn with_headers(mut self, headers: impl Into<Headers>) -> Properties {
+        self.headers = Some(Box::new(headers.into()));
+        self
+    }
+
+    /// Sets one header, and keeps the others.
+    #[must_use]
+    pub fn with_header(mut self, name: impl Into<String>, value: impl Into<crate::Value>) -> Properties {
+        self.headers.get_or_insert_default().insert(name, value);
+        self
+    }
+
+    /// When the message was made, in seconds since the Unix epoch, by its publisher's clock.
+    pub fn timestamp(&self) -> Option<u64> {
+        self.rare.as_ref()?.timestamp
+    }
+
+    /// Sets [`timestamp`](Properties::timestamp).
+    #[must_use]
+    pub fn with_timestamp(mut self, time: impl Into<Timestamp>) -> Properties {
+        self.rare.get_or_insert_default().timestamp = Some(time.into().0);
+        self
+    }
+
+    /// Whether the message outlives a restart of the broker.
+    pub fn delivery_mode(&self) -> Option<DeliveryMode> {
+        self.delivery_mode
+    }
+
+    /// Sets [`delivery_mode`](Properties::delivery_mode).
+    #[must_use]
+    pub fn with_delivery_mode(mut self, mode: DeliveryMode) -> Properties {
+        self.delivery_mode = Some(mode);
+        self
+    }
+
+    /// The priority of the message in a queue declared with a maximum priority; higher comes first.
+    pub fn priority(&self) -> Option<u8> {
+        self.priority
+    }
+
+    /// Sets [`priority`](Properties::priority).
+    #[must_use]
+    pub fn with_priority(mut self, priority: u8) -> Properties {
+        self.priority = Some(priority);
+        self
+    }
+
+    /// Takes [`expiration`](Properties::expiration) away, as a broker does when it dead-letters the message.
+    #[must_use]
+    pub fn without_expiration(mut self) -> Properties {
+        if let Some(rare) = &mut self.rare {
+            rare.expiration = None;
+        }
+        self
+    }
+
+    /// Takes [`user_id`](Properties::user_id) away; a broker refuses it from any other user.
+    #[must_use]
+    pub fn without_user_id(mut self) -> Properties {
+        if let Some(rare) = &mut self.rare {
+            rare.user_id = None;
+        }
+        self
+    }
+
+    /// Takes the header table away.
+    #[must_use]
+    pub fn without_headers(mut self) -> Properties {
+        self.headers = None;
+        self
+    }
+
+    /// Every string property that is set, with its AMQP name.
+    pub fn strings(&self) -> impl Iterator<Item = (&'static str, &str)> {
+        let mut strings = Vec::new();
+        let Ok(()) = self.try_each_string(|name, value| -> Result<(), Infallible> {
+            strings.push((name, value));
+            Ok(())
+        });
+        strings.into_iter()
+    }
+
+    /// Calls `visit` with every string property that is set, and its AMQP name, until one fails.
+    pub(crate) fn try_each_string<'a, E>(&'a self, mut visit: impl FnMut(&'static str, &'a str) -> Result<(), E>) -> Result<(), E> {
+        self.content_type().map_or(Ok(()), |text| visit("content-type", text))?;
+        self.content_encoding().map_or(Ok(()), |text| visit("content-encoding", text))?;
+        self.message_id().map_or(Ok(()), |text| visit("message-id", text))?;
+        if self.rare.is_some() {
+            for (name, get) in &RARE {
+                get(self).map_or(Ok(()), |text| visit(name, text))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// How many bytes the strings take as AMQP short strings, their lengths included.
+    pub(crate) fn string_bytes(&self) -> usize {
+        let mut bytes = 0;
+        let Ok(()) = self.try_each_string(|_, text| -> Result<(), Infallible> {
+            bytes += 1 + text.len();
+            Ok(())
+        });
+        bytes
+    }
+
+    /// Sets the message id if there is none.
+    pub(crate) fn ensure_message_id(&mut self, make: impl FnOnce() -> ShortString) {
+        self.message_id.get_or_insert_with(make);
+    }
+}
+
+type Getter = fn(&Properties) -> Option<&str>;
+
+/// The string properties that few messages have.
+static RARE: [(&str, Getter); 7] = [
+    ("correlation-id", Properties::correlation_id),
+    ("reply-to", Properties::reply_to),
+    ("expiration", Properties::expiration),
+    ("type", Properties::kind),
+    ("user-id", Properties::user_id),
+    ("app-id", Properties::app_id),
+    ("cluster-id", Properties::cluster_id),
+];

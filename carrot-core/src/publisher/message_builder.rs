@@ -1,0 +1,279 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::Serialize;
+
+use crate::backend::Content;
+use crate::backend::IntoBody;
+use crate::error::{Error, Result};
+use crate::model::ShortString;
+use crate::model::{DeliveryMode, Headers, Properties, Timestamp, Value};
+use crate::publisher::confirmation::Receipt;
+use crate::publisher::in_flight::InFlight;
+use crate::publisher::pipeline::Sender;
+
+/// One message on its way out, with what sets it apart from its publisher's others. Made by
+/// [`Publisher::message`](crate::Publisher::message).
+///
+/// ```
+/// use std::time::Duration;
+///
+/// # fn example(publisher: &carrot::Publisher) -> carrot::Result<()> {
+/// publisher
+///     .message()
+///     .routing_key("usd.stock")
+///     .header("source", "nasdaq")
+///     .expiration(Duration::from_secs(30))
+///     .mandatory()
+///     .send("IBM 83.1")?;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug, Clone)]
+#[must_use = "a message is only sent by `send`, `publish`, `send_bytes` or `publish_bytes`"]
+pub struct Outgoing<'a> {
+    sender: &'a Arc<Sender>,
+    routing_key: ShortString,
+    properties: Properties,
+    mandatory: bool,
+    timeout: Duration,
+}
+
+impl<'a> Outgoing<'a> {
+    pub(crate) fn new(sender: &'a Arc<Sender>) -> Outgoing<'a> {
+        Outgoing {
+            sender,
+            routing_key: sender.routing_key().clone(),
+            properties: sender.properties().clone(),
+            mandatory: sender.definition().is_mandatory(),
+            timeout: sender.definition().send_timeout,
+        }
+    }
+
+    /// The routing key, at most 255 bytes. Defaults to the publisher's.
+    pub fn routing_key(mut self, routing_key: impl Into<ShortString>) -> Self {
+        self.routing_key = routing_key.into();
+        self
+    }
+
+    /// Adds a header; its name is at most 255 bytes. Defaults to the publisher's headers.
+    pub fn header(self, name: impl Into<String>, value: impl Into<Value>) -> Self {
+        self.properties(|properties| properties.with_header(name, value))
+    }
+
+    /// Replaces all headers. Defaults to the publisher's headers.
+    pub fn headers(self, headers: impl Into<Headers>) -> Self {
+        self.properties(|properties| properties.with_headers(headers))
+    }
+
+    /// The priority, for a queue with a maximum priority; higher comes first. Defaults to the publisher's.
+    pub fn priority(self, priority: u8) -> Self {
+        self.properties(|properties| properties.with_priority(priority))
+    }
+
+    /// How long the message may wait in a queue, in whole milliseconds, before it is dropped or dead-lettered. Defaults to the
+    /// publisher's.
+    pub fn expiration(self, expiration: Duration) -> Self {
+        self.properties(|properties| properties.with_expiration(expiration.as_millis().to_string()))
+    }
+
+    /// The request that this message answers, at most 255 bytes. Defaults to none.
+    pub fn correlation_id(self, id: impl Into<ShortString>) -> Self {
+        self.properties(|properties| properties.with_correlation_id(id))
+    }
+
+    /// The queue where an answer is to go, at most 255 bytes. Defaults to none.
+    pub fn reply_to(self, queue: impl Into<ShortString>) -> Self {
+        self.properties(|properties| properties.with_reply_to(queue))
+    }
+
+    /// The identifier of this message, at most 255 bytes. Defaults to a random one.
+    pub fn message_id(self, id: impl Into<ShortString>) -> Self {
+        self.properties(|properties| properties.with_message_id(id))
+    }
+
+    /// When the message was made: a `SystemTime`, or seconds since the Unix epoch. Defaults to none.
+    pub fn timestamp(self, time: impl Into<Timestamp>) -> Self {
+        self.properties(|properties| properties.with_timestamp(time))
+    }
+
+    /// Lets the message go with a restart of the broker. Defaults to the publisher's delivery mode, persistent.
+    pub fn transient(self) -> Self {
+        self.properties(|properties| properties.with_delivery_mode(DeliveryMode::Transient))
+    }
+
+    /// Lets the message outlive a restart of the broker, in a durable queue. Defaults to the publisher's delivery mode, persistent.
+    pub fn persistent(self) -> Self {
+        self.properties(|properties| properties.with_delivery_mode(DeliveryMode::Persistent))
+    }
+
+    /// Has the message returned, as [`Error::Unroutable`](crate::Error::Unroutable), if it fits no queue. Defaults to the publisher's
+    /// setting.
+    pub fn mandatory(mut self) -> Self {
+        self.mandatory = true;
+        self
+    }
+
+    /// Has the broker drop the message if no queue takes it. Defaults to the publisher's setting.
+    pub fn not_mandatory(mut self) -> Self {
+        self.mandatory = false;
+        self
+    }
+
+    /// Bounds sending this message: the wait for room in the window, for a connection, and for the broker's confirm. More than zero. Defaults to the publisher's [`send_timeout`](crate::PublisherDefinition::send_timeout), 30 s.
+    ///
+    /// ```
+    /// # fn example(publisher: &carrot::Publisher) -> carrot::Result<()> {
+    /// use std::time::Duration;
+    ///
+    /// // A web handler: answers after two seconds at most, whatever the broker does.
+    /// publisher.message().timeout(Duration::from_secs(2)).send("an order")?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = timeout;
+        self
+    }
+
+    /// Changes any of the properties.
+    ///
+    /// ```
+    /// # fn example(publisher: &carrot::Publisher) -> carrot::Result<()> {
+    /// publisher.message().properties(|properties| properties.with_kind("feed.added")).send("...")?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn properties(mut self, change: impl FnOnce(Properties) -> Properties) -> Self {
+        self.properties = change(self.properties);
+        self
+    }
+
+    /// Sends a value and waits for the confirm, as [`Publisher::send`](crate::Publisher::send).
+    ///
+    /// # Errors
+    /// As [`Publisher::send`](crate::Publisher::send).
+    pub fn send<T: Serialize + ?Sized>(self, value: &T) -> Result<()> {
+        let (message, body) = self.encode(value)?;
+        message.send_bytes(body)
+    }
+
+    /// Sends a value without waiting for the confirm, as [`Publisher::publish`](crate::Publisher::publish).
+    ///
+    /// # Errors
+    /// As [`Publisher::publish`](crate::Publisher::publish).
+    pub fn publish<T: Serialize + ?Sized>(self, value: &T) -> Result<Receipt> {
+        let (message, body) = self.encode(value)?;
+        message.publish_bytes(body)
+    }
+
+    /// Sends a value without waiting for anything, as [`Publisher::try_publish`](crate::Publisher::try_publish).
+    ///
+    /// # Errors
+    /// As [`Publisher::try_publish`](crate::Publisher::try_publish).
+    pub fn try_publish<T: Serialize + ?Sized>(self, value: &T) -> Result<Receipt> {
+        let (message, body) = self.encode(value)?;
+        message.try_publish_bytes(body)
+    }
+
+    fn encode<T: Serialize + ?Sized>(mut self, value: &T) -> Result<(Outgoing<'a>, Vec<u8>)> {
+        let codec = &self.sender.definition().codec;
+        let body = codec.encode(value)?;
+        if self.properties.content_type().is_none() {
+            self.properties = self.properties.with_content_type(codec.content_type());
+            if let Some(encoding) = codec.content_encoding().filter(|_| self.properties.content_encoding().is_none()) {
+                self.properties = self.properties.with_content_encoding(encoding);
+            }
+        }
+        Ok((self, body))
+    }
+
+    /// Sends bytes as they are and waits for the confirm. The codec is not asked: set a content type with
+    /// [`properties`](Outgoing::properties), or none is sent. [`IntoBody`] says what can be sent, and what of it is copied.
+    ///
+    /// ```
+    /// # fn example(publisher: &carrot::Publisher) -> carrot::Result<()> {
+    /// let picture: Vec<u8> = vec![0; 500_000];
+    /// publisher.message().properties(|properties| properties.with_content_type("image/png")).send_bytes(picture)?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// As [`Publisher::send`](crate::Publisher::send).
+    pub fn send_bytes(self, body: impl IntoBody) -> Result<()> {
+        let sender = self.sender;
+        if !sender.definition().confirms {
+            let (mandatory, timeout) = (self.mandatory, self.checked_timeout()?);
+            return sender.hand_over_unconfirmed(&Arc::new(self.into_content(body)), mandatory, timeout);
+        }
+        let message = self.hand_over(body)?;
+        Receipt::new(message, Arc::clone(sender)).wait()
+    }
+
+    /// Sends bytes as they are, without waiting for the confirm; see [`send_bytes`](Outgoing::send_bytes).
+    ///
+    /// # Errors
+    /// As [`Publisher::publish`](crate::Publisher::publish).
+    pub fn publish_bytes(self, body: impl IntoBody) -> Result<Receipt> {
+        let sender = self.sender;
+        let message = self.hand_over(body)?;
+        Ok(Receipt::new(message, Arc::clone(sender)))
+    }
+
+    /// Sends bytes as they are, without waiting for anything; see [`try_publish`](Outgoing::try_publish).
+    ///
+    /// # Errors
+    /// As [`Publisher::try_publish`](crate::Publisher::try_publish).
+    pub fn try_publish_bytes(self, body: impl IntoBody) -> Result<Receipt> {
+        let (sender, mandatory, timeout) = (self.sender, self.mandatory, self.checked_timeout()?);
+        let message = sender.try_hand_over(self.into_content(body), mandatory, timeout)?;
+        Ok(Receipt::new(message, Arc::clone(sender)))
+    }
+
+    fn hand_over(self, body: impl IntoBody) -> Result<Arc<InFlight>> {
+        let (sender, mandatory, timeout) = (self.sender, self.mandatory, self.checked_timeout()?);
+        sender.hand_over(self.into_content(body), mandatory, timeout)
+    }
+
+    fn checked_timeout(&self) -> Result<Duration> {
+        if self.timeout.is_zero() { Err(Error::invalid("timeout of a message", "0", "more than zero")) } else { Ok(self.timeout) }
+    }
+
+    fn into_content(mut self, body: impl IntoBody) -> Content {
+        self.properties.ensure_message_id(random_id);
+        let body = body.into_body(self.sender.buffers());
+        Content { exchange: self.sender.exchange().clone(), routing_key: self.routing_key, properties: self.properties, body }
+    }
+}
+
+/// 128 random bits, as base64 for URLs has them.
+fn random_id() -> ShortString {
+    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+    let mut bits = fastrand::u128(..);
+    let words: [u64; 3] = std::array::from_fn(|_| {
+        (0..64).step_by(8).fold(0, |word, shift| {
+            let digit = DIGITS[(bits & 0x3f) as usize];
+            bits >>= 6;
+            word | u64::from(digit) << shift
+        })
+    });
+    let digits = words.map(u64::to_le_bytes);
+    ShortString::inline(str::from_utf8(&digits.as_flattened()[..22]).unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    #[test]
+    fn random_ids_are_22_digits_and_differ() {
+        let ids: Vec<ShortString> = (0..1000).map(|_| random_id()).collect();
+        assert!(ids.iter().all(|id| id.len() == 22 && id.bytes().all(|digit| digit.is_ascii_alphanumeric() || b"-_".contains(&digit))));
+        assert_eq!(ids.iter().collect::<HashSet<_>>().len(), ids.len());
+        // Every digit but the last, which holds two bits, is any of 64.
+        assert!((0..21).all(|at| ids.iter().map(|id| id.as_bytes()[at]).collect::<HashSet<_>>().len() > 60));
+    }
+}

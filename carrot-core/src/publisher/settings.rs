@@ -1,0 +1,87 @@
+//! What a program chose for a publisher.
+
+use std::time::Duration;
+
+use crate::backend::{Declare, validate};
+use crate::codec::Codec;
+use crate::error::{Error, Result};
+use crate::model::{DeliveryMode, Exchange, Properties, Queue};
+
+/// The settings of a publisher, as plain data.
+#[derive(Debug, Clone)]
+pub(crate) struct PublisherSettings {
+    pub(crate) exchange: Exchange,
+    pub(crate) routing_key: String,
+    /// `None` for the default, which depends on the exchange.
+    pub(crate) mandatory: Option<bool>,
+    /// What the publisher declares besides its exchange.
+    pub(crate) queue: Option<Queue>,
+    pub(crate) confirms: bool,
+    pub(crate) send_timeout: Duration,
+    pub(crate) max_in_flight: usize,
+    pub(crate) max_bytes_in_flight: usize,
+    pub(crate) codec: Codec,
+    pub(crate) properties: Properties,
+}
+
+impl Default for PublisherSettings {
+    fn default() -> PublisherSettings {
+        PublisherSettings {
+            exchange: Exchange::default_exchange(),
+            routing_key: String::new(),
+            mandatory: None,
+            queue: None,
+            confirms: true,
+            send_timeout: Duration::from_secs(30),
+            max_in_flight: 1000,
+            max_bytes_in_flight: 16 << 20,
+            codec: Codec::json(),
+            properties: Properties::new(),
+        }
+    }
+}
+
+impl PublisherSettings {
+    fn validate_queue(&self, queue: &Queue) -> Result<()> {
+        if queue.name.is_empty() {
+            return Err(Error::invalid("queue", "", "a name, because a publisher has to know where to send"));
+        }
+        if queue.exclusive {
+            return Err(Error::invalid("queue", &queue.name, "a queue that is not exclusive, because consumers have another connection"));
+        }
+        if !self.exchange.is_default() {
+            return Err(Error::invalid("exchange", &self.exchange.name, "the default exchange, because a queue was named to feed"));
+        }
+        if self.routing_key != queue.name {
+            return Err(Error::invalid("routing key", &self.routing_key, "the name of the queue that was named to feed"));
+        }
+        Declare::Queue(queue).validate()
+    }
+
+    /// Whether messages are mandatory unless they say otherwise. Without confirms, nobody would hear of a return.
+    pub(crate) fn is_mandatory(&self) -> bool {
+        self.mandatory.unwrap_or(self.exchange.is_default() && self.confirms)
+    }
+
+    /// What every message starts with.
+    pub(crate) fn template(&self) -> Properties {
+        match self.properties.delivery_mode() {
+            Some(_) => self.properties.clone(),
+            None => self.properties.clone().with_delivery_mode(DeliveryMode::Persistent),
+        }
+    }
+
+    pub(crate) fn validate(&self) -> Result<()> {
+        if self.send_timeout.is_zero() {
+            return Err(Error::invalid("send timeout", "0", "more than zero"));
+        }
+        if self.max_in_flight == 0 || self.max_bytes_in_flight == 0 {
+            return Err(Error::invalid("messages and bytes in flight", "0", "at least 1"));
+        }
+        if let Some(queue) = &self.queue {
+            self.validate_queue(queue)?;
+        }
+        validate::short_string("exchange", &self.exchange.name)?;
+        validate::short_string("routing key", &self.routing_key)
+    }
+}

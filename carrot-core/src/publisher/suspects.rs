@@ -1,0 +1,135 @@
+//! Finds the message over which the broker closes a channel or the whole connection: those that were in flight are sent again one at a
+//! time, and the one that meets the failure again fails alone.
+
+use std::sync::{Arc, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use crate::backend::Backend;
+use crate::error::{Error, Result};
+use crate::publisher::in_flight::{Answer, Attempt, InFlight};
+use crate::publisher::unconfirmed::{Backlog, Loss};
+use crate::recovery::effects::has_a_cause;
+use crate::recovery::hard_losses::{cause_removed, hard_error, is_the_cause};
+use crate::recovery::isolation::{TakeAnswers, Trials};
+
+/// How long threads that ask a lost channel for an answer may take to see that it is lost.
+const LAST_ANSWERS: Duration = Duration::from_secs(1);
+
+impl TakeAnswers for Backlog {
+    /// What is refused is sent again by its owner, who
+    /// knows whether to believe that.
+    fn take_answers(&self, until: Instant) {
+        for message in self.window.messages().iter().filter(|message| message.tag().is_some()) {
+            if let Answer::Final(_, fate) = message.ask(until, || true) {
+                self.resolve(message, fate);
+            }
+        }
+    }
+}
+
+impl Backlog {
+    /// Notes which messages may have caused the loss of `channel`. A message that certainly did fails with `error`. To be called before
+    /// another channel is opened. Returns whether the cause was found.
+    pub(crate) fn note_loss(&self, channel: &Arc<dyn Backend>, error: &Error, excuses: &dyn Fn() -> bool) -> bool {
+        if !has_a_cause(error) {
+            return false;
+        }
+        let mut found = false;
+        let mut last = self.last_loss();
+        let is_known = last.as_ref().is_some_and(|loss| loss.is_of(channel));
+        let mut in_flight = self.window.messages();
+        in_flight.retain(|message| message.is_on(channel));
+        if !is_known {
+            *last = Some(Loss::new(channel, error));
+            self.take_last_answers(&in_flight, excuses);
+            in_flight.retain(|message| message.is_on(channel));
+            let guilty = match error {
+                Error::HardError { .. } => in_flight.iter().min_by_key(|message| message.tag()),
+                Error::Precondition { .. } if in_flight.len() == 1 => in_flight.first(),
+                _ => None,
+            };
+            if let Some(guilty) = guilty {
+                self.resolve(guilty, Err(error.clone()));
+                found = true;
+            }
+        }
+        in_flight.iter().for_each(|message| message.suspect(channel, error));
+        found
+    }
+
+    /// Notes the loss of `channel` for a message that was handed over to it as it was lost.
+    pub(crate) fn note_loss_for(&self, message: &InFlight, channel: &Arc<dyn Backend>) {
+        if let Some(loss) = self.last_loss().as_ref().filter(|loss| loss.is_of(channel)) {
+            message.suspect(channel, &loss.error);
+        }
+    }
+
+    /// Records the answers that the broker gave before the channel was lost.
+    fn take_last_answers(&self, in_flight: &[Arc<InFlight>], excuses: &dyn Fn() -> bool) {
+        let until = Instant::now() + LAST_ANSWERS;
+        for message in in_flight {
+            if let Answer::Final(_, fate) = message.ask(until, excuses) {
+                self.resolve(message, fate);
+            }
+        }
+    }
+
+    /// Sends a suspect again while no other suspect of the connection is in flight, and waits for its answer.
+    ///
+    /// # Errors
+    /// The channel is of no more use.
+    pub(crate) fn send_alone(&self, trials: &Trials<'_>, message: &InFlight, channel: &Arc<dyn Backend>, until: Instant) -> Result<()> {
+        const OPERATION: &str = "sending a message again while no other is in flight";
+        let started = Instant::now();
+        let deadline = until.min(message.deadline);
+        let late = || Error::timeout(OPERATION, started.elapsed());
+        let Some(_turn) = trials.turn(deadline) else { return Err(late()) };
+        match channel.publish(&message.publication(), deadline.saturating_duration_since(Instant::now())) {
+            Ok(tag) => message.sent(Attempt { channel: Arc::clone(channel), tag }),
+            Err(error @ Error::Invalid { .. }) => {
+                self.resolve(message, Err(error));
+                return Ok(());
+            }
+            // It was lost before, over something else.
+            Err(error) if has_a_cause(&error) => return Err(Error::disconnected(error.to_string())),
+            Err(error) => return Err(error),
+        }
+        match message.ask(deadline, || true) {
+            Answer::Known(_) => Ok(()),
+            Answer::Final(_, fate) => {
+                self.resolve(message, fate);
+                Ok(())
+            }
+            // The broker has read it, so it is not the cause. Its owner sends it again.
+            Answer::Refused(_) => {
+                message.acquit();
+                Ok(())
+            }
+            Answer::None if Instant::now() < until => Ok(()),
+            Answer::None => Err(late()),
+            Answer::Blocked(error) => Err(error),
+            Answer::Lost(_, error) => self.judge(message, channel, error),
+        }
+    }
+
+    /// Decides whether a message that was sent alone is the cause of the loss of its channel.
+    fn judge(&self, message: &InFlight, channel: &Arc<dyn Backend>, error: Error) -> Result<()> {
+        self.note_loss(channel, &error, &|| true);
+        if let Some(close) = error.hard_close().filter(|close| is_the_cause(message.strikes(), close.messages <= 1)) {
+            self.resolve(message, Err(hard_error(close)));
+        }
+        if message.is_resolved() {
+            log::warn!("a message failed alone, because the broker refuses it: {error}");
+            return cause_removed();
+        }
+        if error.is_channel_error() && !has_a_cause(&error) {
+            // It concerns all that goes to the exchange.
+            return Err(error);
+        }
+        Err(Error::disconnected(error.to_string()))
+    }
+
+    fn last_loss(&self) -> MutexGuard<'_, Option<Loss>> {
+        self.last_loss.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

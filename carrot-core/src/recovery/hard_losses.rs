@@ -1,0 +1,133 @@
+//! Tells the call that makes the broker close the connection from the calls that were in flight when it did.
+
+use std::error::Error as StdError;
+use std::fmt;
+use std::sync::Arc;
+
+use crate::error::HardClose;
+use crate::error::{Error, Result};
+
+/// The hard closes that one call, or the declarations of one renewal of a run, were in flight on.
+#[derive(Debug)]
+pub(crate) struct HardLosses {
+    strikes: u32,
+    /// How many of them convict if the broker names no method.
+    unnamed: u32,
+}
+
+impl Default for HardLosses {
+    fn default() -> HardLosses {
+        HardLosses { strikes: 0, unnamed: CONVICTING }
+    }
+}
+
+/// So many hard closes convict an operation that was the only suspect of the last one.
+const CONVICTING: u32 = 2;
+/// So many convict it in any case.
+const CONVICTING_AMONG_OTHERS: u32 = 3;
+/// So many that name no method convict the declarations of a run: a broker whose node fails closes connections in this way, too.
+const CONVICTING_A_RUN: u32 = 5;
+
+impl HardLosses {
+    /// For the declarations of a run, which has to outlive the failure of a node.
+    pub(crate) fn of_a_run() -> HardLosses {
+        HardLosses { unnamed: CONVICTING_A_RUN, ..HardLosses::default() }
+    }
+
+    /// Notes how an attempt failed. Returns the error to fail with, if the call is the cause.
+    pub(crate) fn note(&mut self, error: &Error) -> Option<Error> {
+        // Other losses in between say nothing of the call.
+        let close = error.hard_close()?;
+        // Nor does a close that names no method while messages were in flight, one of which is more likely the cause.
+        if !close.names_method() && close.messages > 0 {
+            return None;
+        }
+        self.strikes += 1;
+        let enough = if close.names_method() { true } else { self.strikes >= self.unnamed };
+        (enough && is_the_cause(self.strikes, close.calls <= 1 && close.messages == 0)).then(|| hard_error(close))
+    }
+}
+
+/// Whether an operation that was in flight on so many hard closes caused them. `alone` tells whether it was the only suspect of the last.
+pub(crate) fn is_the_cause(strikes: u32, alone: bool) -> bool {
+    strikes >= CONVICTING_AMONG_OTHERS || (strikes >= CONVICTING && alone)
+}
+
+/// The error of the operation that caused a hard close.
+pub(crate) fn hard_error(close: &HardClose) -> Error {
+    Error::HardError { code: close.code, reason: close.text.clone() }
+}
+
+/// The source of the error of a set-up that lost its channel over a message. That message has failed, so that the next attempt will do
+/// better.
+#[derive(Debug)]
+struct CauseRemoved;
+
+impl fmt::Display for CauseRemoved {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("the message that was the cause has failed")
+    }
+}
+
+impl StdError for CauseRemoved {}
+
+/// The failure of a set-up that lost its channel over a message which has failed since.
+pub(crate) fn cause_removed<T>() -> Result<T> {
+    let reason = "the broker refused a message".to_string();
+    Err(Error::Disconnected { reason, source: Some(Arc::new(CauseRemoved)) })
+}
+
+/// Whether this is the failure of [`cause_removed`].
+pub(crate) fn is_cause_removed(error: &Error) -> bool {
+    matches!(error, Error::Disconnected { source: Some(source), .. } if source.is::<CauseRemoved>())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn lost(class_id: u16, calls: usize) -> Error {
+        let close = HardClose::new(541, "INTERNAL_ERROR", class_id, 40).among(0, calls);
+        Error::Disconnected { reason: "lost".into(), source: Some(Arc::new(close)) }
+    }
+
+    fn convicts(losses: &mut HardLosses, error: &Error) -> bool {
+        match losses.note(error) {
+            Some(Error::HardError { code, reason }) => code == 541 && reason == "INTERNAL_ERROR",
+            Some(other) => panic!("{other:?}"),
+            None => false,
+        }
+    }
+
+    #[test]
+    fn the_second_hard_close_convicts_the_only_suspect() {
+        for first in [lost(0, 1), lost(60, 9)] {
+            let mut losses = HardLosses::default();
+            assert!(!convicts(&mut losses, &first));
+            assert!(!convicts(&mut losses, &Error::disconnected("in between")));
+            assert!(convicts(&mut losses, &lost(0, 1)));
+        }
+    }
+
+    #[test]
+    fn closes_that_a_message_may_have_caused_convict_no_call() {
+        let close = HardClose::new(541, "INTERNAL_ERROR", 0, 0).among(3, 1);
+        let lost = Error::Disconnected { reason: "lost".into(), source: Some(Arc::new(close)) };
+        let mut losses = HardLosses::default();
+        assert!((0..10).all(|_| !convicts(&mut losses, &lost)));
+    }
+
+    #[test]
+    fn the_third_convicts_among_others() {
+        let mut losses = HardLosses::default();
+        assert_eq!([9, 9, 9].map(|calls| convicts(&mut losses, &lost(60, calls))), [false, false, true]);
+    }
+
+    #[test]
+    fn a_run_outlives_hard_closes_that_name_no_method_for_longer() {
+        let mut losses = HardLosses::of_a_run();
+        assert_eq!([1; 5].map(|calls| convicts(&mut losses, &lost(0, calls))), [false, false, false, false, true]);
+        let mut losses = HardLosses::of_a_run();
+        assert_eq!([1; 2].map(|calls| convicts(&mut losses, &lost(40, calls))), [false, true]);
+    }
+}

@@ -1,0 +1,13 @@
+//! Connections and channels that are opened again after a loss.
+
+pub(crate) mod backoff;
+pub(crate) mod channel;
+pub(crate) mod effects;
+pub(crate) mod handle;
+pub(crate) mod hard_losses;
+pub(crate) mod isolation;
+pub(crate) mod nack_grace;
+pub(crate) mod probation;
+pub(crate) mod reconnecting;
+pub(crate) mod shared;
+pub(crate) mod within;
