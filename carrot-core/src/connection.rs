@@ -177,17 +177,17 @@ impl Connection {
     /// # }
     /// ```
     pub fn is_connected(&self) -> bool {
-        self.handle.link.is_connected()
+        self.handle.shared.is_connected()
     }
 
     /// Whether the connection of one role is open. Never blocks.
     pub fn is_connected_to(&self, role: Role) -> bool {
-        self.handle.link.connector.status(role).connected
+        self.handle.shared.connector.status(role).connected
     }
 
     /// Whether the broker has blocked publishing, for want of memory or disk. A broker tells so only once something is published.
     pub fn is_blocked(&self) -> bool {
-        self.handle.link.blocked().is_some()
+        self.handle.shared.blocked().is_some()
     }
 
     /// Calls `hook` each time a connection is lost, with its role and the reason; not when this program closes it.
@@ -249,7 +249,7 @@ impl Connection {
     }
 
     fn observe(&self, observer: impl Fn(&Event) + Send + Sync + 'static) {
-        self.handle.link.connector.observe(Arc::new(move |event| {
+        self.handle.shared.connector.observe(Arc::new(move |event| {
             if let Err(panic) = guard(|| observer(event)) {
                 log::error!("a hook of a connection failed: {panic}");
             }

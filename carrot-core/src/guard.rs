@@ -62,17 +62,17 @@ mod tests {
 
     /// Panics when it is shown, and when it is dropped.
     #[derive(Debug)]
-    struct Bomb;
+    struct PanicsOnDrop;
 
-    impl Display for Bomb {
+    impl Display for PanicsOnDrop {
         fn fmt(&self, _: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
             panic!("shown")
         }
     }
 
-    impl StdError for Bomb {}
+    impl StdError for PanicsOnDrop {}
 
-    impl Drop for Bomb {
+    impl Drop for PanicsOnDrop {
         fn drop(&mut self) {
             panic!("dropped")
         }
@@ -87,13 +87,13 @@ mod tests {
 
     #[test]
     fn a_panic_whose_payload_panics_when_dropped_is_survived() {
-        assert!(guard(|| std::panic::panic_any(Bomb)).unwrap_err().contains("unknown kind"));
+        assert!(guard(|| std::panic::panic_any(PanicsOnDrop)).unwrap_err().contains("unknown kind"));
     }
 
     #[test]
     fn an_error_whose_display_panics_is_described() {
-        let bomb = mem::ManuallyDrop::new(Bomb);
-        assert!(describe(&*bomb).contains("shown"));
+        let panics_on_drop = mem::ManuallyDrop::new(PanicsOnDrop);
+        assert!(describe(&*panics_on_drop).contains("shown"));
     }
 
     #[test]

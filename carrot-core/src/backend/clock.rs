@@ -21,13 +21,13 @@ use std::time::{Duration, Instant};
 pub struct Clock(Arc<Inner>);
 
 struct Inner {
-    source: Source,
+    source: ClockSource,
     /// Counts how often the sleepers were woken.
     woken: Mutex<u64>,
     changed: Condvar,
 }
 
-enum Source {
+enum ClockSource {
     Real(Instant),
     /// Microseconds.
     Manual(AtomicU64),
@@ -36,29 +36,29 @@ enum Source {
 impl Clock {
     /// A clock that runs with real time, from zero.
     pub fn real() -> Clock {
-        Clock::from(Source::Real(Instant::now()))
+        Clock::from(ClockSource::Real(Instant::now()))
     }
 
     /// A clock that stands at zero until [`set`](Clock::set) moves it; for backends that imitate a broker in tests.
     pub fn manual() -> Clock {
-        Clock::from(Source::Manual(AtomicU64::new(0)))
+        Clock::from(ClockSource::Manual(AtomicU64::new(0)))
     }
 
-    fn from(source: Source) -> Clock {
+    fn from(source: ClockSource) -> Clock {
         Clock(Arc::new(Inner { source, woken: Mutex::new(0), changed: Condvar::new() }))
     }
 
     /// How long the clock has been running.
     pub fn now(&self) -> Duration {
         match &self.0.source {
-            Source::Real(start) => start.elapsed(),
-            Source::Manual(now) => Duration::from_micros(now.load(Ordering::SeqCst)),
+            ClockSource::Real(start) => start.elapsed(),
+            ClockSource::Manual(now) => Duration::from_micros(now.load(Ordering::SeqCst)),
         }
     }
 
     /// Moves a manual clock forward, and wakes every pause that is over. A clock never goes back, and a real one cannot be moved.
     pub fn set(&self, now: Duration) {
-        if let Source::Manual(stands_at) = &self.0.source {
+        if let ClockSource::Manual(stands_at) = &self.0.source {
             stands_at.fetch_max(u64::try_from(now.as_micros()).unwrap_or(u64::MAX), Ordering::SeqCst);
             self.wake();
         }
@@ -80,8 +80,8 @@ impl Clock {
                 continue;
             }
             match self.0.source {
-                Source::Real(_) => drop(self.0.changed.wait_timeout(woken, left)),
-                Source::Manual(_) => drop(self.0.changed.wait(woken)),
+                ClockSource::Real(_) => drop(self.0.changed.wait_timeout(woken, left)),
+                ClockSource::Manual(_) => drop(self.0.changed.wait(woken)),
             }
         }
     }

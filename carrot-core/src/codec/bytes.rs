@@ -26,7 +26,7 @@ pub(super) fn encode<T: Serialize + ?Sized>(value: &T) -> Result<Vec<u8>, BytesE
 }
 
 pub(super) fn decode<T: DeserializeOwned>(body: &[u8]) -> Result<T, BytesError> {
-    T::deserialize(Body(body))
+    T::deserialize(BodyDeserializer(body))
 }
 
 fn not_bytes<T>() -> Result<T, BytesError> {
@@ -206,9 +206,9 @@ impl Serializer for Element {
 }
 
 /// Gives a body to whatever wants bytes, text or a list of bytes.
-struct Body<'de>(&'de [u8]);
+struct BodyDeserializer<'de>(&'de [u8]);
 
-impl<'de> Deserializer<'de> for Body<'de> {
+impl<'de> Deserializer<'de> for BodyDeserializer<'de> {
     type Error = BytesError;
 
     fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, BytesError> {

@@ -64,10 +64,10 @@ const PLAIN_ENCODINGS: [&str; 7] = [UTF_8, "utf8", "us-ascii", "ascii", BINARY, 
 /// The built-in codecs are called directly, with the value's type known to the compiler; only a [`Format`] goes through `dyn`.
 /// A codec is cheap to clone.
 #[derive(Debug, Clone)]
-pub struct Codec(Kind);
+pub struct Codec(CodecKind);
 
 #[derive(Debug, Clone)]
-enum Kind {
+enum CodecKind {
     Json,
     Text,
     Raw,
@@ -113,19 +113,19 @@ impl Codec {
     /// Bodies nested over 127 levels deep are refused, and so is anything after the value. Numbers that JSON does not know (NaN, infinity)
     /// are written as `null`.
     pub fn json() -> Codec {
-        Codec(Kind::Json)
+        Codec(CodecKind::Json)
     }
 
     /// Plain UTF-8 text: the string itself, with no quotes.
     ///
     /// Numbers and other values are refused, so that nothing is turned into text unseen.
     pub fn text() -> Codec {
-        Codec(Kind::Text)
+        Codec(CodecKind::Text)
     }
 
     /// Bytes as they are. It also reads what `kombu` sends as `application/data`.
     pub fn raw() -> Codec {
-        Codec(Kind::Raw)
+        Codec(CodecKind::Raw)
     }
 
     /// Bincode 1.3 with fixed-size little-endian integers, as `bincode::serialize` writes it. Bodies of at most 16 MiB.
@@ -143,34 +143,34 @@ impl Codec {
     /// refused before anything of that size is allocated, whatever the limit.
     #[cfg(feature = "bincode")]
     pub fn bincode_with_limit(bytes: u64) -> Codec {
-        Codec(Kind::Bincode { limit: bytes })
+        Codec(CodecKind::Bincode { limit: bytes })
     }
 
     /// A format of your own.
     pub fn new(format: impl Format) -> Codec {
-        Codec(Kind::Custom(Arc::new(format)))
+        Codec(CodecKind::Custom(Arc::new(format)))
     }
 
     /// The MIME type of the bodies it writes, such as `application/json`.
     pub fn content_type(&self) -> &str {
         match &self.0 {
-            Kind::Json => JSON,
-            Kind::Text => TEXT,
-            Kind::Raw => RAW,
+            CodecKind::Json => JSON,
+            CodecKind::Text => TEXT,
+            CodecKind::Raw => RAW,
             #[cfg(feature = "bincode")]
-            Kind::Bincode { .. } => BINCODE,
-            Kind::Custom(format) => format.content_type(),
+            CodecKind::Bincode { .. } => BINCODE,
+            CodecKind::Custom(format) => format.content_type(),
         }
     }
 
     /// The encoding of the bodies it writes: a character set such as `utf-8`, or `binary`; `None` for nothing to say.
     pub fn content_encoding(&self) -> Option<&str> {
         match &self.0 {
-            Kind::Json | Kind::Text => Some(UTF_8),
-            Kind::Raw => Some(BINARY),
+            CodecKind::Json | CodecKind::Text => Some(UTF_8),
+            CodecKind::Raw => Some(BINARY),
             #[cfg(feature = "bincode")]
-            Kind::Bincode { .. } => Some(BINARY),
-            Kind::Custom(format) => format.content_encoding(),
+            CodecKind::Bincode { .. } => Some(BINARY),
+            CodecKind::Custom(format) => format.content_encoding(),
         }
     }
 
@@ -203,13 +203,13 @@ impl Codec {
     fn is_json_of(&self, media_type: &str) -> bool {
         const SUFFIX: &str = "+json";
         let end = media_type.len().checked_sub(SUFFIX.len()).and_then(|start| media_type.get(start..));
-        matches!(self.0, Kind::Json)
+        matches!(self.0, CodecKind::Json)
             && (media_type.eq_ignore_ascii_case("text/json") || end.is_some_and(|end| end.eq_ignore_ascii_case(SUFFIX)))
     }
 
     fn is_of_type(&self, media_type: &str) -> bool {
         let own = self.content_type().split(';').next().unwrap_or_default().trim();
-        own.eq_ignore_ascii_case(media_type) || matches!(self.0, Kind::Raw) && media_type.eq_ignore_ascii_case(KOMBU_RAW)
+        own.eq_ignore_ascii_case(media_type) || matches!(self.0, CodecKind::Raw) && media_type.eq_ignore_ascii_case(KOMBU_RAW)
     }
 
     fn accepts_encoding(&self, encoding: Option<&str>) -> bool {
@@ -229,12 +229,12 @@ impl Codec {
     /// [`Error::Encode`]: the codec cannot take this value.
     pub fn encode<T: Serialize + ?Sized>(&self, value: &T) -> Result<Vec<u8>> {
         let encoded = match &self.0 {
-            Kind::Json => serde_json::to_vec(value).map_err(cause),
-            Kind::Text => encode_text(value),
-            Kind::Raw => bytes::encode(value).map_err(cause),
+            CodecKind::Json => serde_json::to_vec(value).map_err(cause),
+            CodecKind::Text => encode_text(value),
+            CodecKind::Raw => bytes::encode(value).map_err(cause),
             #[cfg(feature = "bincode")]
-            Kind::Bincode { limit } => bincode_options(*limit).serialize(value).map_err(cause),
-            Kind::Custom(format) => format.encode(Encodable::new(&value)).map_err(Cause::from),
+            CodecKind::Bincode { limit } => bincode_options(*limit).serialize(value).map_err(cause),
+            CodecKind::Custom(format) => format.encode(Encodable::new(&value)).map_err(Cause::from),
         };
         encoded.map_err(|source| Error::Encode { content_type: self.content_type().to_string(), source })
     }
@@ -245,12 +245,12 @@ impl Codec {
     /// [`Error::Decode`]: the body is not of this format, or not of this type.
     pub fn decode<T: DeserializeOwned>(&self, body: &[u8]) -> Result<T> {
         let decoded = match &self.0 {
-            Kind::Json => serde_json::from_slice(body).map_err(cause),
-            Kind::Text => decode_text(body),
-            Kind::Raw => bytes::decode(body).map_err(cause),
+            CodecKind::Json => serde_json::from_slice(body).map_err(cause),
+            CodecKind::Text => decode_text(body),
+            CodecKind::Raw => bytes::decode(body).map_err(cause),
             #[cfg(feature = "bincode")]
-            Kind::Bincode { limit } => decode_bincode(body, *limit).map_err(cause),
-            Kind::Custom(format) => format::decode(&**format, body).map_err(Cause::from),
+            CodecKind::Bincode { limit } => decode_bincode(body, *limit).map_err(cause),
+            CodecKind::Custom(format) => format::decode(&**format, body).map_err(Cause::from),
         };
         decoded.map_err(|source| Error::Decode { content_type: self.content_type().to_string(), source: fit_to_show(source) })
     }

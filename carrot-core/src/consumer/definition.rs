@@ -6,7 +6,7 @@ use crate::codec::Codecs;
 use crate::consumer::failure::{Afterwards, Retry, UndecodableHandler};
 use crate::consumer::handler_error::HandlerError;
 use crate::consumer::message::Message;
-use crate::consumer::settings::{ConsumerSettings, Source};
+use crate::consumer::settings::{BoundExchange, ConsumerSettings};
 use crate::consumer::settlement::Settlement;
 use crate::error::Error;
 use crate::model::{Exchange, Headers, Queue, Value};
@@ -53,7 +53,7 @@ impl<C> ConsumerDefinition<C> {
     /// the queue is bound with the empty routing key. It can be called several times. Defaults to none: every queue is reached by its
     /// name through the default exchange.
     pub fn exchange(mut self, exchange: impl Into<Exchange>) -> Self {
-        self.settings.sources.push(Source { exchange: exchange.into(), bindings: Vec::new() });
+        self.settings.sources.push(BoundExchange { exchange: exchange.into(), bindings: Vec::new() });
         self
     }
 

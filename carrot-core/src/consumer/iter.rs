@@ -1,8 +1,8 @@
 use std::fmt;
 use std::time::Duration;
 
-use crate::consumer::run::{Intake, View};
-use crate::consumer::shared::Shared;
+use crate::consumer::run::{CachedSubscription, ConsumerRun};
+use crate::consumer::shared::ConsumerShared;
 use crate::deadline::FOREVER;
 
 #[cfg(doc)]
@@ -17,15 +17,15 @@ use crate::error::Result;
 /// without waiting for the broker; messages that were taken can still be settled.
 #[must_use = "an iterator does nothing until it is asked"]
 pub struct Messages {
-    intake: Intake,
-    view: View,
+    run: ConsumerRun,
+    cached: CachedSubscription,
     timeout: Option<Duration>,
     ended: bool,
 }
 
 impl Messages {
-    pub(crate) fn new(intake: Intake) -> Messages {
-        Messages { intake, view: View::default(), timeout: None, ended: false }
+    pub(crate) fn new(run: ConsumerRun) -> Messages {
+        Messages { run, cached: CachedSubscription::default(), timeout: None, ended: false }
     }
 
     /// Ends the iterator once no message came for so long. Zero takes what has arrived already. Defaults to waiting for ever.
@@ -40,9 +40,9 @@ impl Iterator for Messages {
 
     fn next(&mut self) -> Option<Result<Message>> {
         while !self.ended {
-            match self.intake.next(&mut self.view, self.timeout.unwrap_or(FOREVER).min(FOREVER)) {
+            match self.run.next(&mut self.cached, self.timeout.unwrap_or(FOREVER).min(FOREVER)) {
                 Ok(Some(message)) => return Some(Ok(message)),
-                Ok(None) => self.ended = self.timeout.is_some() || self.intake.is_stopped(),
+                Ok(None) => self.ended = self.timeout.is_some() || self.run.is_stopped(),
                 Err(error) => {
                     self.ended = true;
                     return Some(Err(error));
@@ -57,7 +57,7 @@ impl std::iter::FusedIterator for Messages {}
 
 impl fmt::Debug for Messages {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_struct("Messages").field("queue", &self.intake.queue()).field("timeout", &self.timeout).finish_non_exhaustive()
+        formatter.debug_struct("Messages").field("queue", &self.run.queue()).field("timeout", &self.timeout).finish_non_exhaustive()
     }
 }
 
@@ -65,11 +65,11 @@ impl fmt::Debug for Messages {
 #[derive(Debug)]
 #[must_use = "an iterator does nothing until it is asked"]
 pub struct Drain<'a> {
-    consumer: Option<&'a Shared>,
+    consumer: Option<&'a ConsumerShared>,
 }
 
 impl<'a> Drain<'a> {
-    pub(crate) fn new(consumer: &'a Shared) -> Drain<'a> {
+    pub(crate) fn new(consumer: &'a ConsumerShared) -> Drain<'a> {
         Drain { consumer: Some(consumer) }
     }
 }

@@ -7,7 +7,7 @@ use serde::de::DeserializeOwned;
 use crate::backend::{Acknowledgement, Backend, Content, Delivery, Extent, Rejection};
 use crate::codec::Codecs;
 use crate::consumer::death::Death;
-use crate::consumer::failure::{CountedAttempts, Failure, Original, deaths};
+use crate::consumer::failure::{Failure, LocalAttempts, Original, deaths};
 use crate::consumer::handler_error::IntoHandlerError;
 use crate::error::{Error, Result};
 use crate::model::{Headers, Properties, Value};
@@ -39,7 +39,7 @@ use crate::model::{Headers, Properties, Value};
 #[must_use = "a message that is dropped goes back to its queue"]
 pub struct Message {
     delivery: Delivery,
-    origin: Arc<Origin>,
+    source: Arc<DeliverySource>,
     unsettled: bool,
     /// Attempts that were made in this process, without a copy that carries their number.
     attempts_here: u32,
@@ -84,12 +84,12 @@ pub(crate) trait FailedMessages: fmt::Debug + Send + Sync {
     fn forward(&self, message: &Message) -> Result<()>;
 
     /// The attempts at messages that no header carries.
-    fn counted(&self) -> &CountedAttempts;
+    fn counted(&self) -> &LocalAttempts;
 }
 
 /// Where messages come from, and what reads them.
 #[derive(Debug)]
-pub(crate) struct Origin {
+pub(crate) struct DeliverySource {
     pub(crate) channel: Arc<dyn Backend>,
     pub(crate) codecs: Arc<Codecs>,
     pub(crate) queue: Arc<str>,
@@ -109,9 +109,9 @@ pub(crate) enum Disposition {
 }
 
 impl Message {
-    pub(crate) fn new(delivery: Delivery, origin: Arc<Origin>) -> Message {
-        let unsettled = origin.acknowledgement == Acknowledgement::Manual;
-        Message { delivery, origin, unsettled, attempts_here: 0 }
+    pub(crate) fn new(delivery: Delivery, source: Arc<DeliverySource>) -> Message {
+        let unsettled = source.acknowledgement == Acknowledgement::Manual;
+        Message { delivery, source, unsettled, attempts_here: 0 }
     }
 
     /// Turns the body into a value, by the codec that the message's content type and encoding name.
@@ -129,7 +129,7 @@ impl Message {
         {
             return Err(compressed(properties, compression));
         }
-        self.origin.codecs.find(properties.content_type(), properties.content_encoding())?.decode(self.body())
+        self.source.codecs.find(properties.content_type(), properties.content_encoding())?.decode(self.body())
     }
 
     /// The body as it came.
@@ -182,7 +182,7 @@ impl Message {
     /// message id. It does not count deliveries at which no handler failed, as [`is_redelivered`](Message::is_redelivered) does, nor attempts
     /// that ended the process.
     pub fn attempt(&self) -> u32 {
-        let sent = self.origin.failed.counted().get(self.id()).unwrap_or_else(|| Original::new(self.properties()).attempt());
+        let sent = self.source.failed.counted().get(self.id()).unwrap_or_else(|| Original::new(self.properties()).attempt());
         sent.saturating_add(self.attempts_here)
     }
 
@@ -195,7 +195,7 @@ impl Message {
 
     /// The queue it was taken from.
     pub fn queue(&self) -> &str {
-        &self.origin.queue
+        &self.source.queue
     }
 
     /// Whether it was, or may have been, delivered before.
@@ -278,7 +278,7 @@ impl Message {
     }
 
     fn fail_with(self, failure: Failure) -> Result<()> {
-        let failed = Arc::clone(&self.origin.failed);
+        let failed = Arc::clone(&self.source.failed);
         failed.fail(self, &failure)
     }
 
@@ -292,13 +292,13 @@ impl Message {
     /// [`Error::Backend`](crate::Error::Backend) if that queue is gone; what publishing gives. The message is then requeued.
     pub fn forward(mut self) -> Result<()> {
         self.check()?;
-        self.origin.failed.forward(&self)?;
+        self.source.failed.forward(&self)?;
         self.settle(Disposition::Ack)
     }
 
     /// Whether its channel still is there.
     pub(crate) fn check(&self) -> Result<()> {
-        self.origin.channel.check()
+        self.source.channel.check()
     }
 
     /// Whether all of it was read.
@@ -315,9 +315,9 @@ impl Message {
         if !std::mem::take(&mut self.unsettled) {
             return Ok(());
         }
-        let (channel, tag) = (&self.origin.channel, self.delivery.tag);
-        if !self.origin.failed.counted().is_empty() && matches!(disposition, Disposition::Ack | Disposition::Reject) {
-            self.origin.failed.counted().forget(self.id());
+        let (channel, tag) = (&self.source.channel, self.delivery.tag);
+        if !self.source.failed.counted().is_empty() && matches!(disposition, Disposition::Ack | Disposition::Reject) {
+            self.source.failed.counted().forget(self.id());
         }
         match disposition {
             Disposition::Ack => channel.ack(tag, Extent::One),

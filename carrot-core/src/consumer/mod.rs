@@ -1,5 +1,6 @@
 //! Taking messages from queues, on threads of the program.
 
+mod counters;
 pub(crate) mod death;
 pub(crate) mod definition;
 mod dispatch;
@@ -16,7 +17,6 @@ pub(crate) mod settlement;
 mod shared;
 pub(crate) mod stop;
 mod subscribed;
-mod tally;
 pub(crate) mod workers;
 
 use std::fmt;
@@ -26,6 +26,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use serde::de::DeserializeOwned;
 
 use crate::backend::{ChannelOptions, ConsumeOptions, Delete, Role};
+use crate::consumer::counters::RunCounters;
 use crate::consumer::dispatch::Handled;
 use crate::consumer::failure::FailurePolicy;
 use crate::consumer::handler::{Handler, IntoSettlement};
@@ -33,12 +34,11 @@ use crate::consumer::iter::{Drain, Messages};
 use crate::consumer::message::Message;
 use crate::consumer::process::process;
 use crate::consumer::report::Report;
-use crate::consumer::run::{Intake, View};
+use crate::consumer::run::{CachedSubscription, ConsumerRun};
 use crate::consumer::settings::ConsumerSettings;
 use crate::consumer::settlement::Settlement;
-use crate::consumer::shared::Shared;
+use crate::consumer::shared::ConsumerShared;
 use crate::consumer::stop::{Stop, StopHandle};
-use crate::consumer::tally::Tally;
 use crate::consumer::workers::WorkersBuilder;
 use crate::deadline::FOREVER;
 use crate::error::Result;
@@ -67,7 +67,7 @@ use crate::connection::Connection;
 ///
 /// Dropping it closes its channel, once no run and no message of it is left; see [`close`](Consumer::close).
 pub struct Consumer {
-    shared: Arc<Shared>,
+    shared: Arc<ConsumerShared>,
     // The lock is never taken; it makes the consumer `Sync` while its callbacks are not.
     callbacks: Mutex<Vec<Callback>>,
 }
@@ -82,7 +82,7 @@ impl Consumer {
         let policy = Arc::new(FailurePolicy::new(connection, &queue, &options, &failures));
         let last_name = Mutex::new(None);
         let (made_again, is_exclusive) = (redeclares || queue.goes_by_itself(), queue.exclusive);
-        let session = connection.session(ChannelOptions::consume(), "consumer", move |channel, _, declarations| {
+        let channel = connection.recovering_channel(ChannelOptions::consume(), "consumer", move |channel, _, declarations| {
             let last = || last_name.lock().unwrap_or_else(PoisonError::into_inner);
             let name = match declarations {
                 Declarations::Checked if !made_again => settings.check(&**channel, last().clone().as_ref()),
@@ -92,15 +92,24 @@ impl Consumer {
             Ok(name)
         });
         if !connection.lazy {
-            session.channel()?;
+            channel.get_or_open()?;
         }
-        let stop = Arc::new(Stop::new(session.link(), &policy));
-        let shared =
-            Arc::new(Shared { session, stop, options, give_up_after, redeclares, is_exclusive, policy, runs: AtomicUsize::new(0), codecs });
+        let stop = Arc::new(Stop::new(channel.connection(), &policy));
+        let shared = Arc::new(ConsumerShared {
+            channel,
+            stop,
+            options,
+            give_up_after,
+            redeclares,
+            is_exclusive,
+            policy,
+            runs: AtomicUsize::new(0),
+            codecs,
+        });
         let reopened: Arc<dyn Reopen> = Arc::clone(&shared) as Arc<dyn Reopen>;
-        shared.session.link().reopen_after_loss(Role::Consume, &reopened);
+        shared.channel.connection().reopen_after_loss(Role::Consume, &reopened);
         if connection.lazy {
-            shared.session.link().reconnect(Role::Consume);
+            shared.channel.connection().reconnect(Role::Consume);
         }
         Ok(Consumer { shared, callbacks: Mutex::default() })
     }
@@ -110,7 +119,7 @@ impl Consumer {
     /// # Errors
     /// What opening gives, if its channel was lost and has to be opened again.
     pub fn queue(&self) -> Result<String> {
-        self.shared.session.channel().map(|opened| opened.state.to_string())
+        self.shared.channel.get_or_open().map(|opened| opened.state.to_string())
     }
 
     /// Takes the message at the head of the queue; `None` if the queue is empty. Does not wait for a message to come.
@@ -159,7 +168,7 @@ impl Consumer {
     /// # }
     /// ```
     pub fn messages(&self) -> Result<Messages> {
-        Intake::start(&self.shared, &self.shared.options).map(Messages::new)
+        ConsumerRun::start(&self.shared, &self.shared.options).map(Messages::new)
     }
 
     /// Adds a callback for [`wait`](Consumer::wait). Several are called in the order in which they were added, each with the body decoded
@@ -224,25 +233,25 @@ impl Consumer {
         if limit == 0 {
             return Ok(Report::default());
         }
-        let intake = Intake::start(&self.shared, options)?;
-        let (policy, stopped) = (intake.policy(), || intake.is_stopped());
-        policy.prepare(&intake.queue());
-        let tally = Tally::new(policy);
-        let mut view = View::default();
+        let run = ConsumerRun::start(&self.shared, options)?;
+        let (policy, stopped) = (run.policy(), || run.is_stopped());
+        policy.prepare(&run.queue());
+        let counters = RunCounters::new(policy);
+        let mut cached = CachedSubscription::default();
         for number in 1..=limit {
-            tally.wait_for_breaker(&stopped);
-            let Some(message) = next(&intake, &mut view)? else { break };
+            counters.wait_for_breaker(&stopped);
+            let Some(message) = next(&run, &mut cached)? else { break };
             let mut cancelled = Ok(());
             let mut cancel_last = || {
                 if number == limit {
-                    cancelled = intake.cancel();
+                    cancelled = run.cancel();
                 }
             };
-            process(message, &intake, &tally, &mut |message| handle_all(callbacks, message, policy), &mut cancel_last);
+            process(message, &run, &counters, &mut |message| handle_all(callbacks, message, policy), &mut cancel_last);
             cancelled?;
         }
-        intake.cancel()?;
-        Ok(intake.report(&tally))
+        run.cancel()?;
+        Ok(run.report(&counters))
     }
 
     /// Starts the definition of worker threads that share this consumer's messages.
@@ -283,7 +292,7 @@ impl Consumer {
     /// As [`fetch`](Consumer::fetch).
     pub fn purge(&self) -> Result<u32> {
         self.shared
-            .session
+            .channel
             .call(|opened| opened.channel.delete(Delete::Messages { queue: &opened.state }))
             .map(|deleted| deleted.message_count)
     }
@@ -298,7 +307,7 @@ impl Consumer {
     /// [`Error::Timeout`](crate::Error::Timeout), [`Error::Disconnected`](crate::Error::Disconnected).
     pub fn close(&self) -> Result<()> {
         let stopped = self.shared.stop.stop();
-        let closed = self.shared.session.close(self.shared.session.link().call_timeout);
+        let closed = self.shared.channel.close(self.shared.channel.connection().call_timeout);
         closed.and(stopped)
     }
 }
@@ -310,10 +319,10 @@ impl fmt::Debug for Consumer {
 }
 
 /// The next message; `None` once the consumer was stopped.
-fn next(intake: &Intake, view: &mut View) -> Result<Option<Message>> {
+fn next(run: &ConsumerRun, cached: &mut CachedSubscription) -> Result<Option<Message>> {
     loop {
-        match intake.next(view, FOREVER)? {
-            None if !intake.is_stopped() => {}
+        match run.next(cached, FOREVER)? {
+            None if !run.is_stopped() => {}
             message => return Ok(message),
         }
     }

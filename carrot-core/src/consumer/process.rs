@@ -3,14 +3,14 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use crate::consumer::counters::RunCounters;
 use crate::consumer::dispatch::Handled;
 use crate::consumer::failure::FailureOutcome;
 use crate::consumer::message::Disposition;
 use crate::consumer::message::Message;
 use crate::consumer::report::Report;
-use crate::consumer::run::Intake;
+use crate::consumer::run::ConsumerRun;
 use crate::consumer::settlement::Settlement;
-use crate::consumer::tally::Tally;
 use crate::error::Error;
 
 /// The longest time for which a worker keeps one message over several attempts, before it requeues the message. A broker closes a channel
@@ -21,8 +21,8 @@ const LONGEST_HELD: Duration = Duration::from_secs(10 * 60);
 /// after each attempt.
 pub(crate) fn process(
     mut message: Message,
-    run: &Intake,
-    tally: &Tally,
+    run: &ConsumerRun,
+    counters: &RunCounters,
     handle: &mut dyn FnMut(&Message) -> Handled,
     before_settling: &mut dyn FnMut(),
 ) {
@@ -34,19 +34,19 @@ pub(crate) fn process(
         before_settling();
         let failure = match outcome {
             Handled::Settled(settlement) => {
-                tally.note_success(message.queue());
-                return settle(message, &settlement, tally);
+                counters.note_success(message.queue());
+                return settle(message, &settlement, counters);
             }
             Handled::Failed(failure) => failure,
         };
-        tally.note_failure(&failure, message.queue());
+        counters.note_failure(&failure, message.queue());
         match policy.fail(message, &failure, Some(run.unhandled()), &stopped) {
             FailureOutcome::TryAgainHere(same, pause) => {
                 message = same;
                 match wait(pause, &message, run) {
                     Waited::Stopped => return run.take_back(message),
-                    Waited::Lost => return tally.count(|report| &mut report.stale),
-                    Waited::Whole => tally.count(|report| &mut report.retried),
+                    Waited::Lost => return counters.count(|report| &mut report.stale),
+                    Waited::Whole => counters.count(|report| &mut report.retried),
                 }
                 held += pause;
                 if held >= LONGEST_HELD {
@@ -56,13 +56,13 @@ pub(crate) fn process(
                 message.next_attempt();
             }
             FailureOutcome::PauseHere(message, pause) => {
-                tally.count(|report| &mut report.paused);
+                counters.count(|report| &mut report.paused);
                 return match wait(pause, &message, run) {
                     Waited::Stopped => run.take_back(message),
                     Waited::Lost | Waited::Whole => give_back(message),
                 };
             }
-            outcome => return count_outcome(tally, &outcome),
+            outcome => return count_outcome(counters, &outcome),
         }
     }
 }
@@ -76,7 +76,7 @@ enum Waited {
     Lost,
 }
 
-fn wait(pause: Duration, message: &Message, run: &Intake) -> Waited {
+fn wait(pause: Duration, message: &Message, run: &ConsumerRun) -> Waited {
     let lost = || run.has_ended() || message.check().is_err();
     run.policy().pause(pause, &|| run.is_stopped() || lost());
     match () {
@@ -86,8 +86,8 @@ fn wait(pause: Duration, message: &Message, run: &Intake) -> Waited {
     }
 }
 
-fn count_outcome(tally: &Tally, outcome: &FailureOutcome) {
-    tally.count(|report| match outcome {
+fn count_outcome(counters: &RunCounters, outcome: &FailureOutcome) {
+    counters.count(|report| match outcome {
         FailureOutcome::Retried => &mut report.retried,
         FailureOutcome::Parked => &mut report.parked,
         FailureOutcome::Discarded => &mut report.discarded,
@@ -99,15 +99,15 @@ fn count_outcome(tally: &Tally, outcome: &FailureOutcome) {
 }
 
 /// Counts the settlement first, because a test that sees the message gone reads the report.
-fn settle(mut message: Message, settlement: &Settlement, tally: &Tally) {
+fn settle(mut message: Message, settlement: &Settlement, counters: &RunCounters) {
     let (disposition, counter): (_, fn(&mut Report) -> &mut u64) = match settlement {
         Settlement::Reject => (Disposition::Reject, |report| &mut report.rejected),
         Settlement::Requeue => (Disposition::Return, |report| &mut report.requeued),
-        _ => return acknowledge(message, tally),
+        _ => return acknowledge(message, counters),
     };
-    tally.count(counter);
+    counters.count(counter);
     if let Err(error) = message.settle(disposition) {
-        let mut report = tally.lock();
+        let mut report = counters.lock();
         *counter(&mut report) -= 1;
         report.stale += 1;
         drop(report);
@@ -115,11 +115,11 @@ fn settle(mut message: Message, settlement: &Settlement, tally: &Tally) {
     }
 }
 
-fn acknowledge(mut message: Message, tally: &Tally) {
-    tally.acknowledged.fetch_add(1, Ordering::AcqRel);
+fn acknowledge(mut message: Message, counters: &RunCounters) {
+    counters.acknowledged.fetch_add(1, Ordering::AcqRel);
     if let Err(error) = message.settle(Disposition::Ack) {
-        tally.acknowledged.fetch_sub(1, Ordering::AcqRel);
-        tally.count(|report| &mut report.stale);
+        counters.acknowledged.fetch_sub(1, Ordering::AcqRel);
+        counters.count(|report| &mut report.stale);
         log_stale(&message, &error);
     }
 }

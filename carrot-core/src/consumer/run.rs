@@ -7,20 +7,20 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::backend::{ConsumeOptions, Subscription};
+use crate::consumer::counters::RunCounters;
 use crate::consumer::failure::FailurePolicy;
+use crate::consumer::message::DeliverySource;
 use crate::consumer::message::Message;
-use crate::consumer::message::Origin;
 use crate::consumer::report::Report;
-use crate::consumer::shared::Shared;
+use crate::consumer::shared::ConsumerShared;
 use crate::consumer::stop::Stop;
-use crate::consumer::subscribed::{Subscribed, Unhandled};
-use crate::consumer::tally::Tally;
+use crate::consumer::subscribed::{RunSubscription, UnhandledCounts};
 use crate::deadline::{self, FOREVER};
 use crate::error::{Error, Result};
 use crate::recovery::channel::Opened;
 use crate::recovery::effects::{ends_channel, may_pass};
-use crate::recovery::hard_losses::HardLosses;
-use crate::recovery::probation::Suspicion;
+use crate::recovery::hard_closes::HardCloses;
+use crate::recovery::poison_search::Suspicion;
 
 /// How often a run subscribes once more after the broker has cancelled it and then refused its subscription by closing the connection.
 /// RabbitMQ 4.3 does so while a quorum queue is being deleted: it cancels the consumers some milliseconds before the queue is gone.
@@ -28,23 +28,23 @@ const LOOKS_WHILE_GOING: u32 = 2;
 
 /// A run of a consumer, shared by the threads that take messages from it. It subscribes again when its connection is lost.
 #[derive(Debug)]
-pub(crate) struct Intake {
-    shared: Arc<Shared>,
+pub(crate) struct ConsumerRun {
+    shared: Arc<ConsumerShared>,
     _guard: RunGuard,
     options: ConsumeOptions,
-    unhandled: Arc<Unhandled>,
-    state: Mutex<State>,
-    /// Counts the changes of what a [`View`] shows.
+    unhandled: Arc<UnhandledCounts>,
+    state: Mutex<RunState>,
+    /// Counts the changes of what a [`CachedSubscription`] shows.
     version: AtomicU64,
     changed: Condvar,
 }
 
 /// Counts a run for as long as it lives.
 #[derive(Debug)]
-struct RunGuard(Arc<Shared>);
+struct RunGuard(Arc<ConsumerShared>);
 
 impl RunGuard {
-    fn new(shared: &Arc<Shared>) -> RunGuard {
+    fn new(shared: &Arc<ConsumerShared>) -> RunGuard {
         shared.runs.fetch_add(1, Ordering::AcqRel);
         RunGuard(Arc::clone(shared))
     }
@@ -57,48 +57,48 @@ impl Drop for RunGuard {
 }
 
 #[derive(Debug)]
-struct State {
-    subscribed: Arc<Subscribed>,
+struct RunState {
+    subscribed: Arc<RunSubscription>,
     /// Whether a thread is subscribing again.
     renewing: bool,
     /// When the subscription was lost, while there is none.
     lost_at: Option<Instant>,
     suspicion: Suspicion,
     /// The losses since the last subscription that its declarations may have caused.
-    losses: HardLosses,
+    losses: HardCloses,
     /// What ended it for good.
     ended: Option<Error>,
 }
 
 /// What one thread knows of the subscription, so that it need not ask for it, under a lock that all share, for each message.
 #[derive(Debug, Default)]
-pub(crate) struct View(Option<Seen>);
+pub(crate) struct CachedSubscription(Option<CacheEntry>);
 
 #[derive(Debug)]
-struct Seen {
+struct CacheEntry {
     version: u64,
-    subscribed: Arc<Subscribed>,
-    /// Shared by the messages of this thread alone.
-    origin: Arc<Origin>,
+    subscribed: Arc<RunSubscription>,
+    /// ConsumerShared by the messages of this thread alone.
+    source: Arc<DeliverySource>,
 }
 
-impl Intake {
-    pub(crate) fn start(shared: &Arc<Shared>, options: &ConsumeOptions) -> Result<Intake> {
+impl ConsumerRun {
+    pub(crate) fn start(shared: &Arc<ConsumerShared>, options: &ConsumeOptions) -> Result<ConsumerRun> {
         let guard = RunGuard::new(shared);
-        let until = deadline::after(shared.session.link().call_timeout);
+        let until = deadline::after(shared.channel.connection().call_timeout);
         let attempts = Attempts { until, given_up: &|| false, retried: Error::is_disconnected };
         let unhandled = Arc::default();
-        let subscribed = Arc::new(subscribe(shared, options, &unhandled, &attempts, &mut HardLosses::default())?);
+        let subscribed = Arc::new(subscribe(shared, options, &unhandled, &attempts, &mut HardCloses::default())?);
         shared.stop.watch(&subscribed);
-        let state = Mutex::new(State {
+        let state = Mutex::new(RunState {
             subscribed,
             renewing: false,
             lost_at: None,
             suspicion: Suspicion::default(),
-            losses: HardLosses::of_a_run(),
+            losses: HardCloses::of_a_run(),
             ended: None,
         });
-        Ok(Intake {
+        Ok(ConsumerRun {
             shared: Arc::clone(shared),
             _guard: guard,
             options: options.clone(),
@@ -110,19 +110,19 @@ impl Intake {
     }
 
     /// The next message; `Ok(None)` if none came in time, or the consumer was stopped. What arrives after the stop goes back.
-    pub(crate) fn next(&self, view: &mut View, timeout: Duration) -> Result<Option<Message>> {
+    pub(crate) fn next(&self, cached: &mut CachedSubscription, timeout: Duration) -> Result<Option<Message>> {
         // The clock is asked for it only if it can come.
         let mut deadline = (timeout < FOREVER).then(|| deadline::after(timeout));
         let mut left = timeout;
         loop {
-            let Seen { subscribed, origin, .. } = self.look(view)?;
+            let CacheEntry { subscribed, source, .. } = self.look(cached)?;
             match subscribed.subscription.next(left) {
                 Ok(Some(delivery)) => {
-                    let message = Message::new(delivery, Arc::clone(origin));
+                    let message = Message::new(delivery, Arc::clone(source));
                     if !subscribed.gave.load(Ordering::Relaxed) {
                         subscribed.gave.store(true, Ordering::Release);
                     }
-                    self.shared.session.prove(&subscribed.channel);
+                    self.shared.channel.mark_working(&subscribed.channel);
                     if !self.is_stopped() {
                         return Ok(Some(message));
                     }
@@ -135,9 +135,9 @@ impl Intake {
                     let channel = &subscribed.channel;
                     match &error {
                         Error::Cancelled { .. } if self.shared.redeclares => {
-                            let _ = self.shared.session.discard(channel, self.shared.session.link().call_timeout);
+                            let _ = self.shared.channel.discard(channel, self.shared.channel.connection().call_timeout);
                         }
-                        error => self.shared.session.failed(channel, error),
+                        error => self.shared.channel.failed(channel, error),
                     }
                     let deadline = *deadline.get_or_insert_with(|| deadline::after(timeout));
                     if !self.renew(subscribed, error, deadline)? {
@@ -149,27 +149,27 @@ impl Intake {
         }
     }
 
-    /// Brings a view up to date.
-    fn look<'a>(&self, View(seen): &'a mut View) -> Result<&'a Seen> {
+    /// Brings a cached up to date.
+    fn look<'a>(&self, CachedSubscription(seen): &'a mut CachedSubscription) -> Result<&'a CacheEntry> {
         let version = self.version.load(Ordering::Acquire);
         let current = match seen.take().filter(|seen| seen.version == version) {
             Some(current) => current,
             None => {
                 let subscribed = self.subscribed()?;
-                let origin = self.shared.origin(&subscribed.channel, &subscribed.queue);
-                Seen { version, subscribed, origin }
+                let source = self.shared.source(&subscribed.channel, &subscribed.queue);
+                CacheEntry { version, subscribed, source }
             }
         };
         Ok(seen.insert(current))
     }
 
-    fn subscribed(&self) -> Result<Arc<Subscribed>> {
+    fn subscribed(&self) -> Result<Arc<RunSubscription>> {
         let state = self.lock();
         state.ended.clone().map_or_else(|| Ok(Arc::clone(&state.subscribed)), Err)
     }
 
     /// Subscribes again, or waits for the thread that does; whether that came about before `deadline`.
-    fn renew(&self, lost: &Arc<Subscribed>, error: Error, deadline: Instant) -> Result<bool> {
+    fn renew(&self, lost: &Arc<RunSubscription>, error: Error, deadline: Instant) -> Result<bool> {
         let mut state = self.lock();
         loop {
             if let Some(error) = &state.ended {
@@ -187,8 +187,8 @@ impl Intake {
             }
             state = self.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
         }
-        state.suspicion.note(&error, lost.gave.load(Ordering::Acquire), lost.on_trial_until);
-        if !self.is_worth_renewing(&error) || state.suspicion.is_guilty() {
+        state.suspicion.note(&error, lost.gave.load(Ordering::Acquire), lost.alone_until);
+        if !self.is_worth_renewing(&error) || state.suspicion.is_poison() {
             self.end(&mut state, &error);
             return Err(error);
         }
@@ -196,7 +196,7 @@ impl Intake {
         let lost_at = *state.lost_at.get_or_insert_with(Instant::now);
         state.renewing = true;
         let suspect = state.suspicion.is_suspect();
-        let mut losses = std::mem::replace(&mut state.losses, HardLosses::of_a_run());
+        let mut losses = std::mem::replace(&mut state.losses, HardCloses::of_a_run());
         drop(state);
         log::warn!("the consumer of queue {:?} lost its subscription and subscribes again: {error}", lost.queue);
         // Workers that wait with a message of the lost channel need not wait for it.
@@ -212,7 +212,7 @@ impl Intake {
         let renewed = loop {
             if is_cancelled {
                 // Before the subscription, which can cost the channel: any thread may open the next one.
-                self.shared.session.mark_deleted();
+                self.shared.channel.mark_deleted();
             }
             let renewed = self.ensure_queue(&error, lost, &attempts).and_then(|()| match suspect {
                 true => self.subscribe_alone(&attempts, &mut losses),
@@ -229,7 +229,7 @@ impl Intake {
         let result = match renewed {
             Ok(subscribed) => {
                 if is_cancelled {
-                    self.shared.session.unmark_deleted();
+                    self.shared.channel.unmark_deleted();
                 }
                 let subscribed = Arc::new(subscribed);
                 state.subscribed = Arc::clone(&subscribed);
@@ -258,19 +258,19 @@ impl Intake {
         result
     }
 
-    fn end(&self, state: &mut State, error: &Error) {
+    fn end(&self, state: &mut RunState, error: &Error) {
         state.ended = Some(error.clone());
         self.version.fetch_add(1, Ordering::Release);
         self.policy().clock().wake();
     }
 
     /// Subscribes while no other suspect does.
-    fn subscribe_alone(&self, attempts: &Attempts<'_>, losses: &mut HardLosses) -> Result<Subscribed> {
-        let probation = &self.shared.session.link().probation;
-        let suspect = probation.enter(attempts.until, attempts.given_up);
+    fn subscribe_alone(&self, attempts: &Attempts<'_>, losses: &mut HardCloses) -> Result<RunSubscription> {
+        let poison_search = &self.shared.channel.connection().poison_search;
+        let suspect = poison_search.enter(attempts.until, attempts.given_up);
         let suspect = suspect.ok_or_else(|| Error::timeout("waiting for other consumers to subscribe", FOREVER))?;
         let mut subscribed = subscribe(&self.shared, &self.options, &self.unhandled, attempts, losses)?;
-        subscribed.on_trial_until = Some(suspect.subscribed());
+        subscribed.alone_until = Some(suspect.subscribed());
         Ok(subscribed)
     }
 
@@ -304,7 +304,7 @@ impl Intake {
     /// it is used again.
     pub(crate) fn discard(&self, timeout: Duration) -> Result<()> {
         let channel = Arc::clone(&self.lock().subscribed.channel);
-        self.shared.session.discard(&channel, timeout)
+        self.shared.channel.discard(&channel, timeout)
     }
 
     /// Tells the broker to send no more, and gives back whatever has arrived and was not taken.
@@ -320,14 +320,14 @@ impl Intake {
     }
 
     /// How the messages of the run went so far, those included that nobody handled.
-    pub(crate) fn report(&self, tally: &Tally) -> Report {
-        let mut report = tally.report();
+    pub(crate) fn report(&self, counters: &RunCounters) -> Report {
+        let mut report = counters.report();
         report.given_back += self.unhandled.given_back();
         report.lost += self.unhandled.lost();
         report
     }
 
-    pub(crate) fn unhandled(&self) -> &Arc<Unhandled> {
+    pub(crate) fn unhandled(&self) -> &Arc<UnhandledCounts> {
         &self.unhandled
     }
 
@@ -335,7 +335,7 @@ impl Intake {
         &self.shared.policy
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, RunState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -352,28 +352,28 @@ struct Attempts<'a> {
 /// # Errors
 /// The last attempt's; [`Error::HardError`] if `losses` says that the declarations or the subscription make the broker close the connection.
 fn subscribe(
-    shared: &Shared,
+    shared: &ConsumerShared,
     options: &ConsumeOptions,
-    unhandled: &Arc<Unhandled>,
+    unhandled: &Arc<UnhandledCounts>,
     attempts: &Attempts<'_>,
-    losses: &mut HardLosses,
-) -> Result<Subscribed> {
+    losses: &mut HardCloses,
+) -> Result<RunSubscription> {
     loop {
-        let Opened { channel, state: queue } = shared.session.recover_unless(attempts.until, attempts.given_up, losses)?;
+        let Opened { channel, state: queue } = shared.channel.recover_unless(attempts.until, attempts.given_up, losses)?;
         match channel.consume(&queue, options) {
             Ok(subscription) => {
                 let subscription: Arc<dyn Subscription> = Arc::from(subscription);
-                return Ok(Subscribed::new(shared.origin(&channel, &queue), subscription, Arc::clone(unhandled)));
+                return Ok(RunSubscription::new(shared.source(&channel, &queue), subscription, Arc::clone(unhandled)));
             }
             Err(error) => {
-                shared.session.failed(&channel, &error);
+                shared.channel.failed(&channel, &error);
                 if let Some(refused) = losses.note(&error) {
                     return Err(refused);
                 }
                 if !(attempts.retried)(&error) || Instant::now() >= attempts.until {
                     return Err(error);
                 }
-                shared.session.postpone(&error);
+                shared.channel.postpone(&error);
             }
         }
     }

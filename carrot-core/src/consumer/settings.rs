@@ -18,12 +18,12 @@ pub(crate) struct ConsumerSettings {
     pub(crate) redeclares: bool,
     pub(crate) failures: FailureSettings,
     pub(crate) queue: Queue,
-    pub(crate) sources: Vec<Source>,
+    pub(crate) sources: Vec<BoundExchange>,
 }
 
 /// An exchange, and the bindings from it to the queue.
 #[derive(Debug, Clone)]
-pub(crate) struct Source {
+pub(crate) struct BoundExchange {
     pub(crate) exchange: Exchange,
     pub(crate) bindings: Vec<(String, Headers)>,
 }
@@ -43,7 +43,7 @@ impl ConsumerSettings {
 
     pub(crate) fn bind(&mut self, routing_key: String, arguments: Headers) {
         if self.sources.is_empty() {
-            self.sources.push(Source { exchange: Exchange::default_exchange(), bindings: Vec::new() });
+            self.sources.push(BoundExchange { exchange: Exchange::default_exchange(), bindings: Vec::new() });
         }
         if let Some(source) = self.sources.last_mut() {
             source.bindings.push((routing_key, arguments));
@@ -85,7 +85,7 @@ impl ConsumerSettings {
 
     fn bindings(&self, queue: &str) -> impl Iterator<Item = Binding> {
         let empty = (String::new(), Headers::new());
-        self.sources.iter().filter(|source| !source.exchange.is_default()).flat_map(move |Source { exchange, bindings }| {
+        self.sources.iter().filter(|source| !source.exchange.is_default()).flat_map(move |BoundExchange { exchange, bindings }| {
             let bindings = if bindings.is_empty() { vec![empty.clone()] } else { bindings.clone() };
             bindings.into_iter().map(move |(routing_key, arguments)| {
                 let binding = Binding::queue(&exchange.name, queue, routing_key);

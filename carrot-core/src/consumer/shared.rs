@@ -7,17 +7,17 @@ use std::time::{Duration, Instant};
 use crate::backend::{Backend, ConsumeOptions};
 use crate::codec::Codecs;
 use crate::consumer::failure::FailurePolicy;
-use crate::consumer::message::{FailedMessages, Message, Origin};
+use crate::consumer::message::{DeliverySource, FailedMessages, Message};
 use crate::consumer::stop::Stop;
 use crate::error::Result;
-use crate::recovery::channel::Session;
+use crate::recovery::channel::RecoveringChannel;
 use crate::recovery::effects::is_worth_another;
 use crate::recovery::reconnecting::Reopen;
 
 /// What a consumer and its runs share.
 #[derive(Debug)]
-pub(crate) struct Shared {
-    pub(crate) session: Session<Arc<str>>,
+pub(crate) struct ConsumerShared {
+    pub(crate) channel: RecoveringChannel<Arc<str>>,
     pub(crate) stop: Arc<Stop>,
     pub(crate) options: ConsumeOptions,
     pub(crate) give_up_after: Option<Duration>,
@@ -30,42 +30,42 @@ pub(crate) struct Shared {
     pub(super) codecs: Arc<Codecs>,
 }
 
-impl Shared {
+impl ConsumerShared {
     /// Takes the message at the head of the queue, if there is one.
     pub(crate) fn fetch(&self) -> Result<Option<Message>> {
-        self.session.call(|opened| {
+        self.channel.call(|opened| {
             let delivery = opened.channel.get(&opened.state, self.options.acknowledgement)?;
-            Ok(delivery.map(|delivery| Message::new(delivery, self.origin(&opened.channel, &opened.state))))
+            Ok(delivery.map(|delivery| Message::new(delivery, self.source(&opened.channel, &opened.state))))
         })
     }
 
-    pub(crate) fn origin(&self, channel: &Arc<dyn Backend>, queue: &Arc<str>) -> Arc<Origin> {
+    pub(crate) fn source(&self, channel: &Arc<dyn Backend>, queue: &Arc<str>) -> Arc<DeliverySource> {
         let (channel, codecs, queue) = (Arc::clone(channel), Arc::clone(&self.codecs), Arc::clone(queue));
         let failed = Arc::clone(&self.policy) as Arc<dyn FailedMessages>;
-        Arc::new(Origin { channel, codecs, queue, acknowledgement: self.options.acknowledgement, failed })
+        Arc::new(DeliverySource { channel, codecs, queue, acknowledgement: self.options.acknowledgement, failed })
     }
 }
 
-impl Reopen for Shared {
+impl Reopen for ConsumerShared {
     fn reopen(&self, deadline: Instant) -> bool {
         // A run sees to its channel itself, and counts what that costs.
         if self.stop.is_stopped() || self.runs.load(Ordering::Acquire) > 0 {
             return false;
         }
-        if let Some((channel, error)) = self.session.ended() {
-            self.session.failed(&channel, &error);
+        if let Some((channel, error)) = self.channel.ended() {
+            self.channel.failed(&channel, &error);
         }
-        self.session.reopen(deadline).is_err_and(|error| is_worth_another(&error))
+        self.channel.reopen(deadline).is_err_and(|error| is_worth_another(&error))
     }
 }
 
-impl Drop for Shared {
+impl Drop for ConsumerShared {
     /// Sees to it that the last acknowledgements leave, unless a message that is still held needs the channel.
     fn drop(&mut self) {
         self.policy.release();
-        if let Some(opened) = self.session.shut()
+        if let Some(opened) = self.channel.shut()
             && Arc::strong_count(&opened.channel) == 1
-            && let Err(error) = opened.channel.close(self.session.link().call_timeout)
+            && let Err(error) = opened.channel.close(self.channel.connection().call_timeout)
         {
             log::warn!("the channel of a consumer could not be closed: {error}");
         }

@@ -3,10 +3,10 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Instant;
 
 use crate::consumer::failure::FailurePolicy;
-use crate::consumer::subscribed::Subscribed;
+use crate::consumer::subscribed::RunSubscription;
 use crate::error::Result;
 use crate::recovery::effects::ends_connection;
-use crate::recovery::shared::Link;
+use crate::recovery::shared::ConnectionShared;
 
 #[cfg(doc)]
 use crate::error::Error;
@@ -14,19 +14,19 @@ use crate::error::Error;
 /// What stops the runs of a consumer.
 #[derive(Debug)]
 pub(crate) struct Stop {
-    link: Link,
+    connection: ConnectionShared,
     policy: Arc<FailurePolicy>,
     stopped: AtomicBool,
-    subscriptions: Mutex<Vec<Weak<Subscribed>>>,
+    subscriptions: Mutex<Vec<Weak<RunSubscription>>>,
     /// Whether everything that nobody has handled has gone back.
     returned: Mutex<bool>,
     changed: Condvar,
 }
 
 impl Stop {
-    pub(crate) fn new(link: &Link, policy: &Arc<FailurePolicy>) -> Stop {
+    pub(crate) fn new(connection: &ConnectionShared, policy: &Arc<FailurePolicy>) -> Stop {
         Stop {
-            link: link.clone(),
+            connection: connection.clone(),
             policy: Arc::clone(policy),
             stopped: AtomicBool::new(false),
             subscriptions: Mutex::default(),
@@ -55,7 +55,7 @@ impl Stop {
     /// Marks the consumer as stopped; its subscriptions have to be cancelled yet.
     pub(crate) fn mark(&self) {
         self.stopped.store(true, Ordering::Release);
-        self.link.wake();
+        self.connection.wake();
         self.policy.clock().wake();
     }
 
@@ -65,7 +65,7 @@ impl Stop {
         self.mark();
         let subscriptions: Vec<_> = self.lock().drain(..).filter_map(|subscription| subscription.upgrade()).collect();
         // With its connection, a consumer has ended at the broker too.
-        let cancel = |subscription: &Arc<Subscribed>| {
+        let cancel = |subscription: &Arc<RunSubscription>| {
             subscription.cancel().or_else(|error| if ends_connection(&error) { Ok(()) } else { Err(error) })
         };
         let cancelled = subscriptions.iter().map(cancel).fold(Ok(()), Result::and);
@@ -77,7 +77,7 @@ impl Stop {
     }
 
     /// Has a subscription cancelled by the stop, at once if that came before.
-    pub(crate) fn watch(&self, subscription: &Arc<Subscribed>) {
+    pub(crate) fn watch(&self, subscription: &Arc<RunSubscription>) {
         {
             let mut subscriptions = self.lock();
             subscriptions.retain(|subscription| subscription.strong_count() > 0);
@@ -90,7 +90,7 @@ impl Stop {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Vec<Weak<Subscribed>>> {
+    fn lock(&self) -> MutexGuard<'_, Vec<Weak<RunSubscription>>> {
         self.subscriptions.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -6,17 +6,17 @@ use std::time::{Duration, Instant};
 
 use crate::backend::{Acknowledgement, Backend, Subscription};
 use crate::consumer::message::Message;
-use crate::consumer::message::{Disposition, Origin};
+use crate::consumer::message::{DeliverySource, Disposition};
 use crate::error::Result;
 
 /// What became of the messages of one run that nobody handled.
 #[derive(Debug, Default)]
-pub(crate) struct Unhandled {
+pub(crate) struct UnhandledCounts {
     given_back: AtomicU64,
     lost: AtomicU64,
 }
 
-impl Unhandled {
+impl UnhandledCounts {
     pub(crate) fn given_back(&self) -> u64 {
         self.given_back.load(Ordering::Acquire)
     }
@@ -32,16 +32,16 @@ impl Unhandled {
 }
 
 #[derive(Debug)]
-pub(crate) struct Subscribed {
+pub(crate) struct RunSubscription {
     pub(crate) channel: Arc<dyn Backend>,
     pub(crate) subscription: Arc<dyn Subscription>,
     pub(crate) queue: Arc<str>,
     /// Whether it gave a message.
     pub(crate) gave: AtomicBool,
     /// Until when it is the only suspect that is subscribed.
-    pub(crate) on_trial_until: Option<Instant>,
-    origin: Arc<Origin>,
-    unhandled: Arc<Unhandled>,
+    pub(crate) alone_until: Option<Instant>,
+    source: Arc<DeliverySource>,
+    unhandled: Arc<UnhandledCounts>,
     returning: Mutex<Returning>,
 }
 
@@ -53,15 +53,19 @@ struct Returning {
     done: bool,
 }
 
-impl Subscribed {
-    pub(crate) fn new(origin: Arc<Origin>, subscription: Arc<dyn Subscription>, unhandled: Arc<Unhandled>) -> Subscribed {
-        Subscribed {
-            channel: Arc::clone(&origin.channel),
-            queue: Arc::clone(&origin.queue),
+impl RunSubscription {
+    pub(crate) fn new(
+        source: Arc<DeliverySource>,
+        subscription: Arc<dyn Subscription>,
+        unhandled: Arc<UnhandledCounts>,
+    ) -> RunSubscription {
+        RunSubscription {
+            channel: Arc::clone(&source.channel),
+            queue: Arc::clone(&source.queue),
             subscription,
             gave: AtomicBool::new(false),
-            on_trial_until: None,
-            origin,
+            alone_until: None,
+            source,
             unhandled,
             returning: Mutex::default(),
         }
@@ -81,7 +85,7 @@ impl Subscribed {
             match self.subscription.next(Duration::ZERO) {
                 // What goes back to a consumer that could not be cancelled would come again.
                 Ok(Some(_)) if cancelled.is_err() => break,
-                Ok(Some(delivery)) => self.give_back(Message::new(delivery, Arc::clone(&self.origin))),
+                Ok(Some(delivery)) => self.give_back(Message::new(delivery, Arc::clone(&self.source))),
                 Ok(None) | Err(_) => break,
             }
         }
@@ -105,7 +109,7 @@ impl Subscribed {
     }
 
     fn give_back(&self, mut message: Message) {
-        let counter = match self.origin.acknowledgement {
+        let counter = match self.source.acknowledgement {
             Acknowledgement::Manual => &self.unhandled.given_back,
             Acknowledgement::Automatic => &self.unhandled.lost,
         };

@@ -117,7 +117,7 @@ fn what_is_taken_after_a_stop_goes_back_once_the_broker_sends_no_more() {
         &options,
         &policy,
     );
-    let origin = Arc::new(Origin {
+    let source = Arc::new(DeliverySource {
         channel: Arc::clone(&backend) as Arc<dyn Backend>,
         codecs: Arc::new(Codecs::default()),
         queue: "orders".into(),
@@ -126,18 +126,18 @@ fn what_is_taken_after_a_stop_goes_back_once_the_broker_sends_no_more() {
     });
     let (answer, answered) = channel();
     let subscription = Arc::new(Arrived { inbox: Mutex::new((3..=4).map(delivery).collect()), answer: Mutex::new(answered) });
-    let unhandled = Arc::new(Unhandled::default());
-    let subscribed = Arc::new(Subscribed::new(Arc::clone(&origin), subscription, Arc::clone(&unhandled)));
+    let unhandled = Arc::new(UnhandledCounts::default());
+    let subscribed = Arc::new(RunSubscription::new(Arc::clone(&source), subscription, Arc::clone(&unhandled)));
 
     let stopping = Arc::clone(&subscribed);
     let stop = thread::spawn(move || stopping.cancel());
     for tag in 1..=2 {
-        subscribed.take_back(Message::new(delivery(tag), Arc::clone(&origin)));
+        subscribed.take_back(Message::new(delivery(tag), Arc::clone(&source)));
     }
     assert!(backend.0.lock().unwrap().is_empty(), "the broker would send them to this consumer again");
     answer.send(()).unwrap();
     stop.join().unwrap().unwrap();
     assert_eq!(*backend.0.lock().unwrap(), [1, 2, 3, 4].map(|tag| (tag, Rejection::Requeue)));
-    subscribed.take_back(Message::new(delivery(5), origin));
+    subscribed.take_back(Message::new(delivery(5), source));
     assert_eq!((backend.0.lock().unwrap().len(), unhandled.given_back()), (5, 5));
 }

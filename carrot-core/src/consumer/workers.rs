@@ -6,15 +6,15 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use serde::de::DeserializeOwned;
 
+use crate::consumer::counters::RunCounters;
 use crate::consumer::dispatch;
 use crate::consumer::handler::{Handler, IntoSettlement};
 use crate::consumer::message::Message;
 use crate::consumer::process::process;
 use crate::consumer::report::Report;
-use crate::consumer::run::{Intake, View};
-use crate::consumer::shared::Shared;
+use crate::consumer::run::{CachedSubscription, ConsumerRun};
+use crate::consumer::shared::ConsumerShared;
 use crate::consumer::stop::StopHandle;
-use crate::consumer::tally::Tally;
 use crate::deadline::{self, FOREVER};
 use crate::error::{Error, Result};
 use crate::guard::{drop_guarded, guard};
@@ -26,12 +26,12 @@ const CLOSING: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 #[must_use = "no worker runs before it is spawned"]
 pub struct WorkersBuilder<'a> {
-    shared: &'a Arc<Shared>,
+    shared: &'a Arc<ConsumerShared>,
     threads: usize,
 }
 
 impl<'a> WorkersBuilder<'a> {
-    pub(crate) fn new(shared: &'a Arc<Shared>, threads: usize) -> WorkersBuilder<'a> {
+    pub(crate) fn new(shared: &'a Arc<ConsumerShared>, threads: usize) -> WorkersBuilder<'a> {
         WorkersBuilder { shared, threads }
     }
 
@@ -48,11 +48,11 @@ impl<'a> WorkersBuilder<'a> {
         T: DeserializeOwned,
         R: IntoSettlement,
     {
-        let workers = self.start(true, move |team, message| {
-            let policy = team.intake.policy();
+        let workers = self.start(true, move |pool, message| {
+            let policy = pool.run.policy();
             let mut handle =
                 |message: &Message| dispatch::handle(message, policy, |payload, message| handler(payload, message).into_settlement());
-            process(message, &team.intake, &team.tally, &mut handle, &mut || {});
+            process(message, &pool.run, &pool.counters, &mut handle, &mut || {});
         })?;
         Ok(workers)
     }
@@ -73,41 +73,41 @@ impl<'a> WorkersBuilder<'a> {
     /// # Errors
     /// As [`spawn`](WorkersBuilder::spawn).
     pub fn spawn_raw(self, handler: impl Fn(Message) + Send + Sync + 'static) -> Result<Workers> {
-        self.start(false, move |team, message| {
+        self.start(false, move |pool, message| {
             if let Err(panic) = guard(|| handler(message)) {
-                log::warn!("handling a message of queue {:?} failed: {panic}", team.intake.queue());
+                log::warn!("handling a message of queue {:?} failed: {panic}", pool.run.queue());
             }
         })
     }
 
-    fn start(self, settles: bool, handle: impl Fn(&Team, Message) + Send + Sync + 'static) -> Result<Workers> {
+    fn start(self, settles: bool, handle: impl Fn(&WorkerPool, Message) + Send + Sync + 'static) -> Result<Workers> {
         if self.threads == 0 {
             return Err(Error::invalid("worker threads", "0", "at least 1"));
         }
-        let intake = Arc::new(Intake::start(self.shared, &self.shared.options)?);
+        let run = Arc::new(ConsumerRun::start(self.shared, &self.shared.options)?);
         if settles {
-            intake.policy().prepare(&intake.queue());
+            run.policy().prepare(&run.queue());
         }
         let (ended_sender, ended) = bounded(self.threads);
-        let team = Arc::new(Team {
-            tally: Tally::new(intake.policy()),
-            intake,
+        let pool = Arc::new(WorkerPool {
+            counters: RunCounters::new(run.policy()),
+            run,
             busy: (0..self.threads).map(|_| Flag::default()).collect(),
             error: Mutex::default(),
         });
         let handle = Arc::new(handle);
-        let workers = Workers { team, ended, running: self.threads, stopping: false };
+        let workers = Workers { pool, ended, running: self.threads, stopping: false };
         for worker in 0..self.threads {
-            let (team, handle, ended) = (Arc::clone(&workers.team), Arc::clone(&handle), ended_sender.clone());
+            let (pool, handle, ended) = (Arc::clone(&workers.pool), Arc::clone(&handle), ended_sender.clone());
             thread::Builder::new()
-                .name(format!("{} {}", workers.team.intake.queue(), worker + 1))
+                .name(format!("{} {}", workers.pool.run.queue(), worker + 1))
                 .spawn(move || {
                     let ended = Ended(ended);
-                    if let Err(panic) = guard(|| team.work(worker, &*handle)) {
-                        log::error!("a worker of queue {:?} ends: {panic}", team.intake.queue());
-                        team.ended_by(Error::Backend { reason: format!("a worker ended: {panic}"), source: None });
+                    if let Err(panic) = guard(|| pool.work(worker, &*handle)) {
+                        log::error!("a worker of queue {:?} ends: {panic}", pool.run.queue());
+                        pool.ended_by(Error::Backend { reason: format!("a worker ended: {panic}"), source: None });
                     }
-                    drop(team);
+                    drop(pool);
                     drop_guarded(handle);
                     drop(ended);
                 })
@@ -133,31 +133,31 @@ struct Flag(AtomicBool);
 
 /// What the threads of one `spawn` share.
 #[derive(Debug)]
-struct Team {
-    intake: Arc<Intake>,
-    tally: Tally,
+struct WorkerPool {
+    run: Arc<ConsumerRun>,
+    counters: RunCounters,
     /// Which workers run a handler.
     busy: Vec<Flag>,
     /// What ended a worker.
     error: Mutex<Option<Error>>,
 }
 
-impl Team {
-    fn work(&self, worker: usize, handle: &dyn Fn(&Team, Message)) {
+impl WorkerPool {
+    fn work(&self, worker: usize, handle: &dyn Fn(&WorkerPool, Message)) {
         let Flag(busy) = &self.busy[worker];
-        let mut view = View::default();
+        let mut cached = CachedSubscription::default();
         loop {
-            self.tally.wait_for_breaker(&|| self.intake.is_stopped());
-            match self.intake.next(&mut view, FOREVER) {
+            self.counters.wait_for_breaker(&|| self.run.is_stopped());
+            match self.run.next(&mut cached, FOREVER) {
                 Ok(Some(message)) => {
                     busy.store(true, Ordering::Release);
                     handle(self, message);
                     busy.store(false, Ordering::Release);
                 }
-                Ok(None) if self.intake.is_stopped() => return,
+                Ok(None) if self.run.is_stopped() => return,
                 Ok(None) => {}
                 Err(error) => {
-                    log::warn!("a worker of queue {:?} ends: {error}", self.intake.queue());
+                    log::warn!("a worker of queue {:?} ends: {error}", self.run.queue());
                     return self.ended_by(error);
                 }
             }
@@ -174,11 +174,11 @@ impl Team {
 /// They run until they are stopped here or by the consumer's [`StopHandle`], or until the consumer fails: the queue is deleted, or the
 /// connection could not be made again in the time of `give_up_after`. A handler that fails or panics does not end its worker.
 ///
-/// Dropping it stops the intake and does not wait: handlers that are running finish in the background.
+/// Dropping it stops the run and does not wait: handlers that are running finish in the background.
 #[derive(Debug)]
 #[must_use = "dropping it stops the workers"]
 pub struct Workers {
-    team: Arc<Team>,
+    pool: Arc<WorkerPool>,
     ended: Receiver<()>,
     running: usize,
     stopping: bool,
@@ -240,7 +240,7 @@ impl Workers {
 
     /// A handle that stops the consumer from wherever it is used.
     pub fn stop_handle(&self) -> StopHandle {
-        StopHandle { stop: Arc::clone(self.team.intake.stop()) }
+        StopHandle { stop: Arc::clone(self.pool.run.stop()) }
     }
 
     /// Whether every worker has ended.
@@ -250,13 +250,13 @@ impl Workers {
 
     /// How it went so far.
     pub fn report(&self) -> Report {
-        self.team.intake.report(&self.team.tally)
+        self.pool.run.report(&self.pool.counters)
     }
 
     /// Why the first message that failed did so: what its handler gave, its panic, or why its body could not be decoded. It is known before
     /// the message is settled.
     pub fn first_failure(&self) -> Option<String> {
-        self.team.tally.first_failure()
+        self.pool.counters.first_failure()
     }
 
     fn await_ends(&mut self, deadline: Option<Instant>) {
@@ -276,15 +276,15 @@ impl Workers {
     fn finish(mut self, deadline: Instant) -> Result<Report> {
         self.stopping = true;
         let left = deadline.saturating_duration_since(Instant::now());
-        let unfinished = self.team.busy.iter().filter(|Flag(busy)| busy.load(Ordering::Acquire)).count();
+        let unfinished = self.pool.busy.iter().filter(|Flag(busy)| busy.load(Ordering::Acquire)).count();
         let closing = Instant::now() + left.max(CLOSING);
-        if self.team.intake.is_stopped() {
+        if self.pool.run.is_stopped() {
             // Before the channel closes: what a closed channel held may count as failed deliveries.
-            self.team.intake.stop().wait_until_returned(closing);
+            self.pool.run.stop().wait_until_returned(closing);
         }
-        let closed = self.team.intake.discard(closing.saturating_duration_since(Instant::now()));
+        let closed = self.pool.run.discard(closing.saturating_duration_since(Instant::now()));
         let report = Report { unfinished, ..self.report() };
-        let failed = self.team.error.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let failed = self.pool.error.lock().unwrap_or_else(PoisonError::into_inner).take();
         failed.map_or(Ok(()), Err).and(closed)?;
         Ok(report)
     }
@@ -292,7 +292,7 @@ impl Workers {
     /// Cancelling waits for the broker, and this thread may have a nearer deadline.
     fn stop_in_background(&mut self) {
         self.stopping = true;
-        let stop = Arc::clone(self.team.intake.stop());
+        let stop = Arc::clone(self.pool.run.stop());
         stop.mark();
         let cancel = move || {
             if let Err(error) = stop.stop() {

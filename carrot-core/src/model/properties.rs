@@ -51,7 +51,7 @@ impl From<DeliveryMode> for u8 {
 /// ```
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Properties {
-    format: Option<Box<Format>>,
+    format: Option<Box<BodyFormat>>,
     message_id: Option<ShortString>,
     headers: Option<Box<Headers>>,
     delivery_mode: Option<DeliveryMode>,
@@ -61,7 +61,7 @@ pub struct Properties {
 }
 
 #[derive(Debug, Clone, PartialEq, Default)]
-struct Format {
+struct BodyFormat {
     content_type: Option<ShortString>,
     content_encoding: Option<ShortString>,
 }

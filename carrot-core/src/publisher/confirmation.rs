@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 use crate::deadline;
 use crate::error::Result;
 use crate::publisher::in_flight::InFlight;
-use crate::publisher::pipeline::Sender;
+use crate::publisher::pipeline::PublishPipeline;
 
 /// The promise of a confirm, given by [`Publisher::publish`](crate::Publisher::publish).
 ///
@@ -24,12 +24,12 @@ use crate::publisher::pipeline::Sender;
 #[must_use = "only its receipt tells whether the broker has the message"]
 pub struct Receipt {
     message: Arc<InFlight>,
-    sender: Arc<Sender>,
+    pipeline: Arc<PublishPipeline>,
 }
 
 impl Receipt {
-    pub(crate) fn new(message: Arc<InFlight>, sender: Arc<Sender>) -> Receipt {
-        Receipt { message, sender }
+    pub(crate) fn new(message: Arc<InFlight>, pipeline: Arc<PublishPipeline>) -> Receipt {
+        Receipt { message, pipeline }
     }
 
     /// Waits until the broker has taken responsibility for the message.
@@ -64,13 +64,13 @@ impl Receipt {
         if let Some(known) = self.message.report() {
             return known;
         }
-        let fate = self.sender.wait(&self.message, until);
+        let fate = self.pipeline.wait(&self.message, until);
         self.message.report().unwrap_or(fate)
     }
 }
 
 impl Drop for Receipt {
     fn drop(&mut self) {
-        self.sender.abandon(&self.message);
+        self.pipeline.abandon(&self.message);
     }
 }

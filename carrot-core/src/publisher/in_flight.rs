@@ -15,12 +15,12 @@ pub(crate) struct InFlight {
     pub(crate) timeout: Duration,
     /// Its place in the order of sending.
     pub(crate) sequence: u64,
-    inside: Mutex<Inside>,
+    state: Mutex<InFlightState>,
     changed: Condvar,
 }
 
 #[derive(Debug, Default)]
-struct Inside {
+struct InFlightState {
     /// Where it was handed over last.
     attempt: Option<Attempt>,
     /// Whether a channel refused it that is not to be believed, so that it has to be sent again.
@@ -32,7 +32,7 @@ struct Inside {
     /// Whether it may have caused the loss of a channel, so that it is to be sent again alone.
     suspect: bool,
     /// How many hard closes of the connection it was in flight on.
-    strikes: u32,
+    hard_closes: u32,
     /// Whether the loss of the channel where it was handed over last counts already.
     counted: bool,
     fate: Option<Result<()>>,
@@ -57,7 +57,7 @@ impl Attempt {
 
 impl InFlight {
     pub(crate) fn new(content: Arc<Content>, mandatory: bool, timeout: Duration, deadline: Instant, sequence: u64) -> InFlight {
-        InFlight { content, mandatory, timeout, deadline, sequence, inside: Mutex::default(), changed: Condvar::new() }
+        InFlight { content, mandatory, timeout, deadline, sequence, state: Mutex::default(), changed: Condvar::new() }
     }
 
     pub(crate) fn publication(&self) -> Publication<'_> {
@@ -69,27 +69,27 @@ impl InFlight {
     }
 
     pub(crate) fn sent(&self, attempt: Attempt) {
-        let mut inside = self.lock();
-        inside.attempt = Some(attempt);
-        inside.refused = false;
-        inside.counted = false;
-        self.tell(inside);
+        let mut state = self.lock();
+        state.attempt = Some(attempt);
+        state.refused = false;
+        state.counted = false;
+        self.tell(state);
     }
 
     /// Makes it a suspect of the loss of `channel`, if it was handed over there last. Counts each loss once.
     pub(crate) fn suspect(&self, channel: &Arc<dyn Backend>, error: &Error) {
-        let mut inside = self.lock();
-        let is_there = inside.attempt.as_ref().is_some_and(|attempt| Arc::ptr_eq(&attempt.channel, channel));
+        let mut state = self.lock();
+        let is_there = state.attempt.as_ref().is_some_and(|attempt| Arc::ptr_eq(&attempt.channel, channel));
         // A hard error is that of one message, which is known.
-        if is_there && !inside.counted && !matches!(error, Error::HardError { .. }) {
-            inside.counted = true;
-            inside.suspect = true;
-            inside.strikes += u32::from(error.hard_close().is_some());
+        if is_there && !state.counted && !matches!(error, Error::HardError { .. }) {
+            state.counted = true;
+            state.suspect = true;
+            state.hard_closes += u32::from(error.hard_close().is_some());
         }
     }
 
     /// Makes it no suspect any more.
-    pub(crate) fn acquit(&self) {
+    pub(crate) fn clear_suspicion(&self) {
         self.lock().suspect = false;
     }
 
@@ -98,8 +98,8 @@ impl InFlight {
     }
 
     /// How many hard closes of the connection it was in flight on.
-    pub(crate) fn strikes(&self) -> u32 {
-        self.lock().strikes
+    pub(crate) fn hard_closes(&self) -> u32 {
+        self.lock().hard_closes
     }
 
     /// Its tag on the channel where it was handed over last.
@@ -119,8 +119,8 @@ impl InFlight {
 
     /// Whether it was handed over, but to a channel other than `channel`, and has no answer yet that counts.
     pub(crate) fn is_elsewhere_than(&self, channel: &Arc<dyn Backend>) -> bool {
-        let inside = self.lock();
-        inside.refused || inside.attempt.as_ref().is_some_and(|attempt| !Arc::ptr_eq(&attempt.channel, channel))
+        let state = self.lock();
+        state.refused || state.attempt.as_ref().is_some_and(|attempt| !Arc::ptr_eq(&attempt.channel, channel))
     }
 
     /// Whether a channel refused it that is not to be believed, and it was not sent again since.
@@ -130,8 +130,8 @@ impl InFlight {
 
     /// Whether another thread is sending it, or waits for its fate.
     pub(crate) fn is_seen_to(&self) -> bool {
-        let inside = self.lock();
-        inside.fate.is_none() && !inside.refused && (inside.asking || inside.attempt.is_none())
+        let state = self.lock();
+        state.fate.is_none() && !state.refused && (state.asking || state.attempt.is_none())
     }
 
     /// Whether it was handed over to `channel` last, and has no answer yet.
@@ -142,21 +142,21 @@ impl InFlight {
     /// Settles its fate, unless it was settled before. Before anybody can see it, `first` is called, with the failure if nobody is left to
     /// ask for that.
     pub(crate) fn resolve(&self, fate: Result<()>, first: impl FnOnce(Option<&Error>)) {
-        let mut inside = self.lock();
-        if inside.fate.is_some() {
+        let mut state = self.lock();
+        if state.fate.is_some() {
             return;
         }
-        first(fate.as_ref().err().filter(|_| inside.abandoned));
-        inside.reported = inside.abandoned;
-        inside.fate = Some(fate);
-        inside.attempt = None;
-        self.tell(inside);
+        first(fate.as_ref().err().filter(|_| state.abandoned));
+        state.reported = state.abandoned;
+        state.fate = Some(fate);
+        state.attempt = None;
+        self.tell(state);
     }
 
     /// Waits until `until` for its fate. Gives what the broker, or the channel, said; that is not recorded yet: the caller decides
-    /// whether it is final and calls [`resolve`](InFlight::resolve) or [`sent`](InFlight::sent). A refusal is not believed if `excuses`
+    /// whether it is final and calls [`resolve`](InFlight::resolve) or [`sent`](InFlight::sent). A refusal is not believed if `in_grace`
     /// says so.
-    pub(crate) fn ask(&self, until: Instant, excuses: impl Fn() -> bool) -> Answer {
+    pub(crate) fn ask(&self, until: Instant, in_grace: impl Fn() -> bool) -> BrokerAnswer {
         loop {
             let attempt = match self.await_turn(until) {
                 Ok(attempt) => attempt,
@@ -164,63 +164,63 @@ impl InFlight {
             };
             let left = until.saturating_duration_since(Instant::now());
             let error = match attempt.channel.confirm(attempt.tag, left) {
-                Ok(Outcome::Refused) => match self.refused(attempt, excuses()) {
+                Ok(Outcome::Refused) => match self.refused(attempt, in_grace()) {
                     Some(answer) => return answer,
                     None => continue,
                 },
-                Ok(outcome) => return Answer::Final(attempt.channel, self.fate(outcome)),
+                Ok(outcome) => return BrokerAnswer::Final(attempt.channel, self.fate(outcome)),
                 Err(error) => error,
             };
-            let mut inside = self.lock();
-            inside.asking = false;
-            let sent_again = inside.attempt.as_ref().is_none_or(|current| !current.is(&attempt));
-            self.tell(inside);
+            let mut state = self.lock();
+            state.asking = false;
+            let sent_again = state.attempt.as_ref().is_none_or(|current| !current.is(&attempt));
+            self.tell(state);
             match error {
-                Error::Timeout { .. } => return Answer::None,
-                Error::Blocked { .. } => return Answer::Blocked(error),
+                Error::Timeout { .. } => return BrokerAnswer::None,
+                Error::Blocked { .. } => return BrokerAnswer::Blocked(error),
                 _ if sent_again => {}
-                error => return Answer::Lost(attempt, error),
+                error => return BrokerAnswer::Lost(attempt, error),
             }
         }
     }
 
     /// What a refusal comes to: nothing if the message was sent again meanwhile.
-    fn refused(&self, attempt: Attempt, excused: bool) -> Option<Answer> {
-        let mut inside = self.lock();
-        if inside.attempt.as_ref().is_some_and(|current| current.is(&attempt)) {
-            inside.attempt = None;
-            if !excused {
-                return Some(Answer::Final(attempt.channel, Err(Error::Refused)));
+    fn refused(&self, attempt: Attempt, in_grace: bool) -> Option<BrokerAnswer> {
+        let mut state = self.lock();
+        if state.attempt.as_ref().is_some_and(|current| current.is(&attempt)) {
+            state.attempt = None;
+            if !in_grace {
+                return Some(BrokerAnswer::Final(attempt.channel, Err(Error::Refused)));
             }
-            inside.refused = true;
+            state.refused = true;
         }
-        inside.asking = false;
-        let answer = inside.refused.then_some(Answer::Refused(Some(attempt.channel)));
-        self.tell(inside);
+        state.asking = false;
+        let answer = state.refused.then_some(BrokerAnswer::Refused(Some(attempt.channel)));
+        self.tell(state);
         answer
     }
 
     /// Waits until nobody else is asking; then this thread is.
-    fn await_turn(&self, until: Instant) -> Result<Attempt, Answer> {
-        let mut inside = self.lock();
+    fn await_turn(&self, until: Instant) -> Result<Attempt, BrokerAnswer> {
+        let mut state = self.lock();
         loop {
-            if let Some(fate) = &inside.fate {
-                return Err(Answer::Known(fate.clone()));
+            if let Some(fate) = &state.fate {
+                return Err(BrokerAnswer::Known(fate.clone()));
             }
-            if inside.refused {
-                return Err(Answer::Refused(None));
+            if state.refused {
+                return Err(BrokerAnswer::Refused(None));
             }
-            if let Some(attempt) = inside.attempt.clone().filter(|_| !inside.asking) {
-                inside.asking = true;
+            if let Some(attempt) = state.attempt.clone().filter(|_| !state.asking) {
+                state.asking = true;
                 return Ok(attempt);
             }
             let left = until.saturating_duration_since(Instant::now());
             if left.is_zero() {
-                return Err(Answer::None);
+                return Err(BrokerAnswer::None);
             }
-            inside.waiting += 1;
-            inside = self.changed.wait_timeout(inside, left).unwrap_or_else(PoisonError::into_inner).0;
-            inside.waiting -= 1;
+            state.waiting += 1;
+            state = self.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
+            state.waiting -= 1;
         }
     }
 
@@ -238,37 +238,37 @@ impl InFlight {
 
     /// What became of it, if that is known; marks it as told.
     pub(crate) fn report(&self) -> Option<Result<()>> {
-        let mut inside = self.lock();
-        inside.reported |= inside.fate.is_some();
-        inside.fate.clone()
+        let mut state = self.lock();
+        state.reported |= state.fate.is_some();
+        state.fate.clone()
     }
 
     /// Says that its receipt is gone; gives its failure, if it failed and nobody was told.
     pub(crate) fn abandon(&self) -> Result<()> {
-        let mut inside = self.lock();
-        inside.abandoned = true;
-        if inside.fate.is_none() || std::mem::replace(&mut inside.reported, true) {
+        let mut state = self.lock();
+        state.abandoned = true;
+        if state.fate.is_none() || std::mem::replace(&mut state.reported, true) {
             return Ok(());
         }
-        inside.fate.clone().unwrap_or(Ok(()))
+        state.fate.clone().unwrap_or(Ok(()))
     }
 
     /// Lets the others look at what this thread has changed.
-    fn tell(&self, inside: MutexGuard<'_, Inside>) {
-        let somebody_waits = inside.waiting > 0;
-        drop(inside);
+    fn tell(&self, state: MutexGuard<'_, InFlightState>) {
+        let somebody_waits = state.waiting > 0;
+        drop(state);
         if somebody_waits {
             self.changed.notify_all();
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Inside> {
-        self.inside.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, InFlightState> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// What asking for a message's fate gave.
-pub(crate) enum Answer {
+pub(crate) enum BrokerAnswer {
     /// It was known already.
     Known(Result<()>),
     /// The broker has spoken, on this channel; this thread has to record it.

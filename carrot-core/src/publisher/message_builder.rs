@@ -10,7 +10,7 @@ use crate::model::ShortString;
 use crate::model::{DeliveryMode, Headers, Properties, Timestamp, Value};
 use crate::publisher::confirmation::Receipt;
 use crate::publisher::in_flight::InFlight;
-use crate::publisher::pipeline::Sender;
+use crate::publisher::pipeline::PublishPipeline;
 
 /// One message on its way out, with what sets it apart from its publisher's others. Made by
 /// [`Publisher::message`](crate::Publisher::message).
@@ -32,7 +32,7 @@ use crate::publisher::pipeline::Sender;
 #[derive(Debug, Clone)]
 #[must_use = "a message is only sent by `send`, `publish`, `send_bytes` or `publish_bytes`"]
 pub struct Outgoing<'a> {
-    sender: &'a Arc<Sender>,
+    pipeline: &'a Arc<PublishPipeline>,
     routing_key: ShortString,
     properties: Properties,
     mandatory: bool,
@@ -40,13 +40,13 @@ pub struct Outgoing<'a> {
 }
 
 impl<'a> Outgoing<'a> {
-    pub(crate) fn new(sender: &'a Arc<Sender>) -> Outgoing<'a> {
+    pub(crate) fn new(pipeline: &'a Arc<PublishPipeline>) -> Outgoing<'a> {
         Outgoing {
-            sender,
-            routing_key: sender.routing_key().clone(),
-            properties: sender.properties().clone(),
-            mandatory: sender.definition().is_mandatory(),
-            timeout: sender.definition().send_timeout,
+            pipeline,
+            routing_key: pipeline.routing_key().clone(),
+            properties: pipeline.properties().clone(),
+            mandatory: pipeline.definition().is_mandatory(),
+            timeout: pipeline.definition().send_timeout,
         }
     }
 
@@ -177,7 +177,7 @@ impl<'a> Outgoing<'a> {
     }
 
     fn encode<T: Serialize + ?Sized>(mut self, value: &T) -> Result<(Outgoing<'a>, Vec<u8>)> {
-        let codec = &self.sender.definition().codec;
+        let codec = &self.pipeline.definition().codec;
         let body = codec.encode(value)?;
         if self.properties.content_type().is_none() {
             self.properties = self.properties.with_content_type(codec.content_type());
@@ -202,13 +202,13 @@ impl<'a> Outgoing<'a> {
     /// # Errors
     /// As [`Publisher::send`](crate::Publisher::send).
     pub fn send_bytes(self, body: impl IntoBody) -> Result<()> {
-        let sender = self.sender;
-        if !sender.definition().confirms {
+        let pipeline = self.pipeline;
+        if !pipeline.definition().confirms {
             let (mandatory, timeout) = (self.mandatory, self.checked_timeout()?);
-            return sender.hand_over_unconfirmed(&Arc::new(self.into_content(body)), mandatory, timeout);
+            return pipeline.hand_over_unconfirmed(&Arc::new(self.into_content(body)), mandatory, timeout);
         }
         let message = self.hand_over(body)?;
-        Receipt::new(message, Arc::clone(sender)).wait()
+        Receipt::new(message, Arc::clone(pipeline)).wait()
     }
 
     /// Sends bytes as they are, without waiting for the confirm; see [`send_bytes`](Outgoing::send_bytes).
@@ -216,9 +216,9 @@ impl<'a> Outgoing<'a> {
     /// # Errors
     /// As [`Publisher::publish`](crate::Publisher::publish).
     pub fn publish_bytes(self, body: impl IntoBody) -> Result<Receipt> {
-        let sender = self.sender;
+        let pipeline = self.pipeline;
         let message = self.hand_over(body)?;
-        Ok(Receipt::new(message, Arc::clone(sender)))
+        Ok(Receipt::new(message, Arc::clone(pipeline)))
     }
 
     /// Sends bytes as they are, without waiting for anything; see [`try_publish`](Outgoing::try_publish).
@@ -226,14 +226,14 @@ impl<'a> Outgoing<'a> {
     /// # Errors
     /// As [`Publisher::try_publish`](crate::Publisher::try_publish).
     pub fn try_publish_bytes(self, body: impl IntoBody) -> Result<Receipt> {
-        let (sender, mandatory, timeout) = (self.sender, self.mandatory, self.checked_timeout()?);
-        let message = sender.try_hand_over(self.into_content(body), mandatory, timeout)?;
-        Ok(Receipt::new(message, Arc::clone(sender)))
+        let (pipeline, mandatory, timeout) = (self.pipeline, self.mandatory, self.checked_timeout()?);
+        let message = pipeline.try_hand_over(self.into_content(body), mandatory, timeout)?;
+        Ok(Receipt::new(message, Arc::clone(pipeline)))
     }
 
     fn hand_over(self, body: impl IntoBody) -> Result<Arc<InFlight>> {
-        let (sender, mandatory, timeout) = (self.sender, self.mandatory, self.checked_timeout()?);
-        sender.hand_over(self.into_content(body), mandatory, timeout)
+        let (pipeline, mandatory, timeout) = (self.pipeline, self.mandatory, self.checked_timeout()?);
+        pipeline.hand_over(self.into_content(body), mandatory, timeout)
     }
 
     fn checked_timeout(&self) -> Result<Duration> {
@@ -242,8 +242,8 @@ impl<'a> Outgoing<'a> {
 
     fn into_content(mut self, body: impl IntoBody) -> Content {
         self.properties.ensure_message_id(random_id);
-        let body = body.into_body(self.sender.buffers());
-        Content { exchange: self.sender.exchange().clone(), routing_key: self.routing_key, properties: self.properties, body }
+        let body = body.into_body(self.pipeline.buffers());
+        Content { exchange: self.pipeline.exchange().clone(), routing_key: self.routing_key, properties: self.properties, body }
     }
 }
 

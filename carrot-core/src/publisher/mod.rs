@@ -21,7 +21,7 @@ use crate::error::{Error, Result};
 use crate::publisher::batch::BatchReport;
 use crate::publisher::confirmation::Receipt;
 use crate::publisher::message_builder::Outgoing;
-use crate::publisher::pipeline::Sender;
+use crate::publisher::pipeline::PublishPipeline;
 use crate::publisher::settings::PublisherSettings;
 use crate::recovery::handle::ConnectionHandle;
 
@@ -67,18 +67,18 @@ use crate::recovery::handle::ConnectionHandle;
 /// ```
 #[derive(Debug, Clone)]
 pub struct Publisher {
-    handle: Arc<Handle>,
+    handle: Arc<PublisherShared>,
 }
 
 /// What all handles of a publisher share; flushes when the last goes.
 #[derive(Debug)]
-struct Handle {
-    sender: Arc<Sender>,
+struct PublisherShared {
+    pipeline: Arc<PublishPipeline>,
 }
 
-impl Drop for Handle {
+impl Drop for PublisherShared {
     fn drop(&mut self) {
-        if let Err(error) = self.sender.close() {
+        if let Err(error) = self.pipeline.close() {
             log::warn!("a publisher was dropped with messages that were not confirmed: {error}");
         }
     }
@@ -87,8 +87,8 @@ impl Drop for Handle {
 impl Publisher {
     pub(crate) fn open(connection: &Arc<ConnectionHandle>, settings: PublisherSettings) -> Result<Publisher> {
         settings.validate()?;
-        let sender = Sender::open(connection, settings)?;
-        Ok(Publisher { handle: Arc::new(Handle { sender }) })
+        let pipeline = PublishPipeline::open(connection, settings)?;
+        Ok(Publisher { handle: Arc::new(PublisherShared { pipeline }) })
     }
 
     /// Sends one value and waits until the broker has taken responsibility for it.
@@ -186,7 +186,7 @@ impl Publisher {
 
     /// Starts one message that differs from the others: its own routing key, headers, priority, and so on.
     pub fn message(&self) -> Outgoing<'_> {
-        Outgoing::new(&self.handle.sender)
+        Outgoing::new(&self.handle.pipeline)
     }
 
     /// Waits until every message sent so far is confirmed or has failed; each until its own deadline.
@@ -194,12 +194,12 @@ impl Publisher {
     /// # Errors
     /// [`Error::Batch`], with the failures of messages whose receipt was dropped before it could tell.
     pub fn flush(&self) -> Result<()> {
-        self.handle.sender.flush()
+        self.handle.pipeline.flush()
     }
 
     /// The exchange that it sends to.
     pub fn exchange(&self) -> &str {
-        self.handle.sender.exchange()
+        self.handle.pipeline.exchange()
     }
 
     /// Waits for what is in flight, as [`flush`](Publisher::flush), and closes the channel. All handles are closed with it; a second
@@ -208,7 +208,7 @@ impl Publisher {
     /// # Errors
     /// As [`flush`](Publisher::flush); [`Error::Timeout`] if the broker did not answer the closing in time.
     pub fn close(&self) -> Result<()> {
-        self.handle.sender.close()
+        self.handle.pipeline.close()
     }
 }
 

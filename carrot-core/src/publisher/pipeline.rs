@@ -10,11 +10,11 @@ use crate::error::{Error, Result};
 use crate::model::ShortString;
 use crate::model::{Exchange, Properties, Queue};
 use crate::publisher::batch::BatchReport;
-use crate::publisher::in_flight::{Answer, Attempt, InFlight};
+use crate::publisher::in_flight::{Attempt, BrokerAnswer, InFlight};
 use crate::publisher::settings::PublisherSettings;
-use crate::publisher::unconfirmed::Backlog;
-use crate::publisher::window::{InTheWay, Window};
-use crate::recovery::channel::{Declarations, Opened, Session};
+use crate::publisher::unconfirmed::UnconfirmedMessages;
+use crate::publisher::window::{Window, WindowFull};
+use crate::recovery::channel::{Declarations, Opened, RecoveringChannel};
 use crate::recovery::effects::has_a_cause;
 use crate::recovery::effects::is_worth_another;
 use crate::recovery::effects::may_pass;
@@ -28,7 +28,7 @@ const LOOK_AGAIN: Duration = Duration::from_millis(50);
 
 /// The working part of a publisher; receipts keep it alive.
 #[derive(Debug)]
-pub(crate) struct Sender {
+pub(crate) struct PublishPipeline {
     definition: PublisherSettings,
     exchange: ShortString,
     routing_key: ShortString,
@@ -36,16 +36,16 @@ pub(crate) struct Sender {
     max_message_size: u64,
     /// For bodies that have to be copied.
     buffers: Arc<Buffers>,
-    session: Session<()>,
-    backlog: Arc<Backlog>,
+    channel: RecoveringChannel<()>,
+    unconfirmed: Arc<UnconfirmedMessages>,
 }
 
-impl Reopen for Sender {
+impl Reopen for PublishPipeline {
     fn reopen(&self, deadline: Instant) -> bool {
-        if let Some((channel, error)) = self.session.ended() {
+        if let Some((channel, error)) = self.channel.ended() {
             self.lost(&channel, &error);
         }
-        let reopened = self.session.reopen(deadline);
+        let reopened = self.channel.reopen(deadline);
         if let Err(error @ Error::HardError { .. }) = &reopened {
             self.fail_all(error);
         }
@@ -53,20 +53,20 @@ impl Reopen for Sender {
     }
 }
 
-impl Sender {
+impl PublishPipeline {
     /// Opens its channel, and declares its exchange.
-    pub(crate) fn open(connection: &ConnectionHandle, definition: PublisherSettings) -> Result<Arc<Sender>> {
+    pub(crate) fn open(connection: &ConnectionHandle, definition: PublisherSettings) -> Result<Arc<PublishPipeline>> {
         let (exchange, queue) = (definition.exchange.clone(), definition.queue.clone());
         let made_again = exchange.auto_delete || queue.as_ref().is_some_and(Queue::goes_by_itself);
         let name = ShortString::from(&exchange.name);
         let window = Window::new(definition.max_in_flight, definition.max_bytes_in_flight);
-        let backlog = Arc::new(Backlog::new(window, Arc::clone(&connection.link.isolation)));
+        let unconfirmed = Arc::new(UnconfirmedMessages::new(window, Arc::clone(&connection.shared.isolation)));
         let options = if definition.confirms { ChannelOptions::publish() } else { ChannelOptions::publish().without_confirms() };
-        let publisher: Arc<dyn TakeAnswers> = Arc::clone(&backlog) as Arc<dyn TakeAnswers>;
-        backlog.isolation.add(&publisher);
-        let unanswered = Arc::clone(&backlog);
+        let publisher: Arc<dyn TakeAnswers> = Arc::clone(&unconfirmed) as Arc<dyn TakeAnswers>;
+        unconfirmed.isolation.add(&publisher);
+        let unanswered = Arc::clone(&unconfirmed);
         let limit = connection.call_timeout();
-        let session = connection.session(options, "publisher", move |channel, until, declarations| {
+        let channel = connection.recovering_channel(options, "publisher", move |channel, until, declarations| {
             let declarations = if made_again { Declarations::Made } else { declarations };
             if !exchange.is_default() {
                 let exchange = match declarations {
@@ -86,26 +86,26 @@ impl Sender {
             }
             unanswered.send_again(channel, until)
         });
-        let sender = Sender {
+        let pipeline = PublishPipeline {
             exchange: name,
             routing_key: definition.routing_key.as_str().into(),
             properties: definition.template(),
             max_message_size: connection.max_message_size,
             buffers: Arc::default(),
-            backlog,
-            session,
+            unconfirmed,
+            channel,
             definition,
         };
         if !connection.lazy {
-            sender.session.channel()?;
+            pipeline.channel.get_or_open()?;
         }
-        let sender = Arc::new(sender);
-        let reopened: Arc<dyn Reopen> = Arc::clone(&sender) as Arc<dyn Reopen>;
-        sender.session.link().reopen_after_loss(Role::Publish, &reopened);
+        let pipeline = Arc::new(pipeline);
+        let reopened: Arc<dyn Reopen> = Arc::clone(&pipeline) as Arc<dyn Reopen>;
+        pipeline.channel.connection().reopen_after_loss(Role::Publish, &reopened);
         if connection.lazy {
-            sender.session.link().reconnect(Role::Publish);
+            pipeline.channel.connection().reconnect(Role::Publish);
         }
-        Ok(sender)
+        Ok(pipeline)
     }
 
     pub(crate) fn definition(&self) -> &PublisherSettings {
@@ -133,9 +133,9 @@ impl Sender {
         let publication = Publication { content, mandatory };
         publication.validate()?;
         validate::body(&content.body, self.max_message_size)?;
-        if let Some(Opened { channel, .. }) = self.session.current() {
+        if let Some(Opened { channel, .. }) = self.channel.current() {
             // No clock is asked, which would take as long as a tenth of the rest.
-            let left = self.backlog.isolation.wait_within(timeout);
+            let left = self.unconfirmed.isolation.wait_within(timeout);
             match channel.publish(&publication, left) {
                 Err(error) if is_of_the_channel(&error) || self.was_retired(&error) => self.lost(&channel, &error),
                 result => return result.map(drop),
@@ -162,17 +162,17 @@ impl Sender {
         let content = Arc::new(content);
         Publication { content: &content, mandatory }.validate()?;
         validate::body(&content.body, self.max_message_size)?;
-        let link = self.session.link();
-        if let Some(reason) = link.blocked() {
+        let connection = self.channel.connection();
+        if let Some(reason) = connection.blocked() {
             return Err(Error::Blocked { reason });
         }
-        let is_open = |opened: &Opened<()>| link.connector.status(Role::Publish).connected && opened.channel.check().is_ok();
-        let channel = self.session.current().filter(is_open).ok_or_else(|| self.session.absence())?.channel;
+        let is_open = |opened: &Opened<()>| connection.connector.status(Role::Publish).connected && opened.channel.check().is_ok();
+        let channel = self.channel.current().filter(is_open).ok_or_else(|| self.channel.absence())?.channel;
         // What a lost channel leaves is seen to in the background.
         let publish = |publication: &Publication<'_>| {
             channel.publish(publication, Duration::ZERO).map_err(|error| {
                 let is_gone = is_of_the_channel(&error) || self.was_retired(&error);
-                if is_gone { self.session.absence() } else { error }
+                if is_gone { self.channel.absence() } else { error }
             })
         };
         if !self.definition.confirms {
@@ -181,13 +181,13 @@ impl Sender {
         }
         let deadline = deadline::after(timeout);
         let new = |sequence| InFlight::new(Arc::clone(&content), mandatory, timeout, deadline, sequence);
-        let message = self.backlog.window.enter(content.body.len(), new).ok_or_else(|| self.no_room(Duration::ZERO))?;
+        let message = self.unconfirmed.window.enter(content.body.len(), new).ok_or_else(|| self.no_room(Duration::ZERO))?;
         self.finish_handing_over(message, |message| {
             let tag = publish(&message.publication())?;
             message.sent(Attempt { channel: Arc::clone(&channel), tag });
-            if !self.session.is_current(&channel) {
-                self.backlog.note_loss_for(message, &channel);
-                self.session.link().reconnect(Role::Publish);
+            if !self.channel.is_current(&channel) {
+                self.unconfirmed.note_loss_for(message, &channel);
+                self.channel.connection().reconnect(Role::Publish);
             }
             Ok(())
         })
@@ -195,7 +195,7 @@ impl Sender {
 
     fn finish_handing_over(&self, message: Arc<InFlight>, send: impl FnOnce(&InFlight) -> Result<()>) -> Result<Arc<InFlight>> {
         if let Err(error) = send(&message) {
-            self.backlog.resolve(&message, Err(error.clone()));
+            self.unconfirmed.resolve(&message, Err(error.clone()));
             message.report();
             return Err(error);
         }
@@ -204,18 +204,18 @@ impl Sender {
 
     /// Waits until there is room for a message.
     fn let_in(&self, content: &Arc<Content>, mandatory: bool, timeout: Duration) -> Result<Arc<InFlight>> {
-        let window = &self.backlog.window;
+        let window = &self.unconfirmed.window;
         let deadline = deadline::after(timeout);
         let bytes = content.body.len();
         let message = |sequence| InFlight::new(Arc::clone(content), mandatory, timeout, deadline, sequence);
         if let Some(message) = window.enter(bytes, message) {
             return Ok(message);
         }
-        let turn = window.line.turn(deadline).ok_or_else(|| self.no_room(timeout))?;
+        let ticket = window.waiting.ticket(deadline).ok_or_else(|| self.no_room(timeout))?;
         loop {
-            match window.enter_in_turn(&turn, bytes, message) {
+            match window.enter_with_ticket(&ticket, bytes, message) {
                 Ok(message) => return Ok(message),
-                Err(in_the_way) => self.make_room(&in_the_way, deadline, timeout)?,
+                Err(full) => self.make_room(&full, deadline, timeout)?,
             }
         }
     }
@@ -223,18 +223,18 @@ impl Sender {
     /// Publishes on the channel of the moment; once more if that was replaced meanwhile, since whoever replaced it may not have known of
     /// this message.
     fn send_until_gone(&self, message: &InFlight) -> Result<()> {
-        let mut opened = self.session.current().map_or_else(|| self.recover(message.deadline), Ok);
+        let mut opened = self.channel.current().map_or_else(|| self.recover(message.deadline), Ok);
         loop {
             let channel = opened?.channel;
-            self.backlog.isolation.wait(message.deadline);
+            self.unconfirmed.isolation.wait(message.deadline);
             match channel.publish(&message.publication(), message.left()) {
                 Ok(_) if !self.definition.confirms => return Ok(()),
                 Ok(tag) => {
                     message.sent(Attempt { channel: Arc::clone(&channel), tag });
-                    if self.session.is_current(&channel) {
+                    if self.channel.is_current(&channel) {
                         return Ok(());
                     }
-                    self.backlog.note_loss_for(message, &channel);
+                    self.unconfirmed.note_loss_for(message, &channel);
                 }
                 Err(error) if (is_of_the_channel(&error) || self.was_retired(&error)) && Instant::now() < message.deadline => {
                     self.lost(&channel, &error);
@@ -249,11 +249,11 @@ impl Sender {
     }
 
     /// Waits for the fate of the oldest message, or until there may be room without it.
-    fn make_room(&self, in_the_way: &InTheWay, deadline: Instant, timeout: Duration) -> Result<()> {
-        let oldest = &in_the_way.oldest;
+    fn make_room(&self, full: &WindowFull, deadline: Instant, timeout: Duration) -> Result<()> {
+        let oldest = &full.oldest;
         let look_again = Instant::now() + LOOK_AGAIN;
         if oldest.is_seen_to() {
-            self.backlog.window.wait_for_departure(in_the_way, deadline.min(look_again));
+            self.unconfirmed.window.wait_for_departure(full, deadline.min(look_again));
         } else {
             // What becomes of it is recorded, and is for others to hear; here it matters whether there is room.
             let _ = self.wait_until(oldest, deadline.min(oldest.deadline), look_again);
@@ -262,7 +262,7 @@ impl Sender {
     }
 
     fn no_room(&self, timeout: Duration) -> Error {
-        self.session.explain(Error::timeout("waiting for room among the unconfirmed messages", timeout))
+        self.channel.explain(Error::timeout("waiting for room among the unconfirmed messages", timeout))
     }
 
     /// Waits until `until` for the fate of a message, and records it. If its channel is lost, it is sent again on another. At the
@@ -271,21 +271,21 @@ impl Sender {
         self.wait_until(message, until, until)
     }
 
-    /// Waits as [`wait`](Sender::wait) does, but for the broker's answer only until `look_again`.
+    /// Waits as [`wait`](PublishPipeline::wait) does, but for the broker's answer only until `look_again`.
     fn wait_until(&self, message: &InFlight, until: Instant, look_again: Instant) -> Result<()> {
         let until = until.min(message.deadline);
         let unknown = loop {
-            match message.ask(until.min(look_again), || self.session.excuses_refusals()) {
-                Answer::Known(fate) => return fate,
-                Answer::Final(channel, fate) => {
+            match message.ask(until.min(look_again), || self.channel.is_in_nack_grace()) {
+                BrokerAnswer::Known(fate) => return fate,
+                BrokerAnswer::Final(channel, fate) => {
                     if !matches!(fate, Err(Error::Refused)) {
-                        self.session.prove(&channel);
+                        self.channel.mark_working(&channel);
                     }
                     return self.resolve(message, fate);
                 }
-                Answer::Refused(channel) => {
+                BrokerAnswer::Refused(channel) => {
                     if let Some(channel) = channel {
-                        self.session.retire(&channel, "it was opened after a loss and refuses messages");
+                        self.channel.replace_channel(&channel, "it was opened after a loss and refuses messages");
                     }
                     match self.send_again(message, || message.is_refused(), until) {
                         Err(error) if !may_pass(&error) => return self.resolve(message, Err(error)),
@@ -294,7 +294,7 @@ impl Sender {
                         Ok(()) => {}
                     }
                 }
-                Answer::Lost(lost, error) => {
+                BrokerAnswer::Lost(lost, error) => {
                     self.lost(&lost.channel, &error);
                     if message.is_resolved() {
                         continue;
@@ -311,30 +311,30 @@ impl Sender {
                         Ok(()) => {}
                     }
                 }
-                Answer::Blocked(error) => break error,
-                Answer::None => break Error::timeout("the broker's confirm of a message", message.timeout),
+                BrokerAnswer::Blocked(error) => break error,
+                BrokerAnswer::None => break Error::timeout("the broker's confirm of a message", message.timeout),
             }
         };
         if Instant::now() >= message.deadline {
-            self.backlog.resolve(message, Err(unknown.clone()));
+            self.unconfirmed.resolve(message, Err(unknown.clone()));
         }
         message.known().unwrap_or(Err(unknown))
     }
 
     /// Notes that a channel is gone, and which messages may be the reason.
     fn lost(&self, channel: &Arc<dyn Backend>, error: &Error) {
-        if self.backlog.note_loss(channel, error, &|| self.session.excuses_refusals()) {
-            self.session.settled();
+        if self.unconfirmed.note_loss(channel, error, &|| self.channel.is_in_nack_grace()) {
+            self.channel.settled();
         }
-        self.session.failed(channel, error);
+        self.channel.failed(channel, error);
     }
 
     /// The live channel, or another. If the broker closes the connection over the set-up, no message can be sent, so all that are in
     /// flight fail at once: each further attempt would cost the connection.
     fn recover(&self, until: Instant) -> Result<Opened<()>> {
-        let recovered = self.session.recover(until);
+        let recovered = self.channel.recover(until);
         if let Err(error @ Error::HardError { .. }) = &recovered
-            && self.session.current().is_none()
+            && self.channel.current().is_none()
         {
             self.fail_all(error);
         }
@@ -343,19 +343,19 @@ impl Sender {
 
     /// Fails what was handed over and has no answer.
     fn fail_all(&self, error: &Error) {
-        for message in self.backlog.window.messages().iter().filter(|message| message.tag().is_some()) {
-            self.backlog.resolve(message, Err(error.clone()));
+        for message in self.unconfirmed.window.messages().iter().filter(|message| message.tag().is_some()) {
+            self.unconfirmed.resolve(message, Err(error.clone()));
         }
     }
 
     fn resolve(&self, message: &InFlight, fate: Result<()>) -> Result<()> {
-        self.backlog.resolve(message, fate.clone());
+        self.unconfirmed.resolve(message, fate.clone());
         fate
     }
 
     /// Whether a channel ended since this publisher closed it for another.
     fn was_retired(&self, error: &Error) -> bool {
-        matches!(error, Error::Closed { .. }) && !self.session.is_closed()
+        matches!(error, Error::Closed { .. }) && !self.channel.is_closed()
     }
 
     /// Sees to it that a message is on another channel: opening that has sent it again, unless it was opened before, as `is_left` tells.
@@ -373,22 +373,22 @@ impl Sender {
 
     /// Says that the receipt of a message is gone.
     pub(crate) fn abandon(&self, message: &InFlight) {
-        self.backlog.abandon(message);
+        self.unconfirmed.abandon(message);
     }
 
     pub(crate) fn flush(&self) -> Result<()> {
         let mut batch = BatchReport::default();
-        for message in self.backlog.window.messages() {
+        for message in self.unconfirmed.window.messages() {
             let fate = self.wait(&message, message.deadline);
             batch.confirmed += usize::from(fate.is_ok());
         }
-        self.backlog.take_unclaimed().into_iter().enumerate().for_each(|(index, error)| batch.failed(index, error));
+        self.unconfirmed.take_unclaimed().into_iter().enumerate().for_each(|(index, error)| batch.failed(index, error));
         batch.finish()
     }
 
     pub(crate) fn close(&self) -> Result<()> {
         let flushed = self.flush();
-        let closed = self.session.close(self.definition.send_timeout);
+        let closed = self.channel.close(self.definition.send_timeout);
         flushed.and(closed)
     }
 }

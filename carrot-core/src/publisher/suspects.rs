@@ -6,31 +6,31 @@ use std::time::{Duration, Instant};
 
 use crate::backend::Backend;
 use crate::error::{Error, Result};
-use crate::publisher::in_flight::{Answer, Attempt, InFlight};
-use crate::publisher::unconfirmed::{Backlog, Loss};
+use crate::publisher::in_flight::{Attempt, BrokerAnswer, InFlight};
+use crate::publisher::unconfirmed::{Loss, UnconfirmedMessages};
 use crate::recovery::effects::has_a_cause;
-use crate::recovery::hard_losses::{cause_removed, hard_error, is_the_cause};
-use crate::recovery::isolation::{TakeAnswers, Trials};
+use crate::recovery::hard_closes::{cause_removed, hard_error, is_the_cause};
+use crate::recovery::isolation::{SuspectSends, TakeAnswers};
 
 /// How long threads that ask a lost channel for an answer may take to see that it is lost.
 const LAST_ANSWERS: Duration = Duration::from_secs(1);
 
-impl TakeAnswers for Backlog {
+impl TakeAnswers for UnconfirmedMessages {
     /// What is refused is sent again by its owner, who
     /// knows whether to believe that.
     fn take_answers(&self, until: Instant) {
         for message in self.window.messages().iter().filter(|message| message.tag().is_some()) {
-            if let Answer::Final(_, fate) = message.ask(until, || true) {
+            if let BrokerAnswer::Final(_, fate) = message.ask(until, || true) {
                 self.resolve(message, fate);
             }
         }
     }
 }
 
-impl Backlog {
+impl UnconfirmedMessages {
     /// Notes which messages may have caused the loss of `channel`. A message that certainly did fails with `error`. To be called before
     /// another channel is opened. Returns whether the cause was found.
-    pub(crate) fn note_loss(&self, channel: &Arc<dyn Backend>, error: &Error, excuses: &dyn Fn() -> bool) -> bool {
+    pub(crate) fn note_loss(&self, channel: &Arc<dyn Backend>, error: &Error, in_grace: &dyn Fn() -> bool) -> bool {
         if !has_a_cause(error) {
             return false;
         }
@@ -41,15 +41,15 @@ impl Backlog {
         in_flight.retain(|message| message.is_on(channel));
         if !is_known {
             *last = Some(Loss::new(channel, error));
-            self.take_last_answers(&in_flight, excuses);
+            self.take_last_answers(&in_flight, in_grace);
             in_flight.retain(|message| message.is_on(channel));
-            let guilty = match error {
+            let cause = match error {
                 Error::HardError { .. } => in_flight.iter().min_by_key(|message| message.tag()),
                 Error::Precondition { .. } if in_flight.len() == 1 => in_flight.first(),
                 _ => None,
             };
-            if let Some(guilty) = guilty {
-                self.resolve(guilty, Err(error.clone()));
+            if let Some(cause) = cause {
+                self.resolve(cause, Err(error.clone()));
                 found = true;
             }
         }
@@ -65,10 +65,10 @@ impl Backlog {
     }
 
     /// Records the answers that the broker gave before the channel was lost.
-    fn take_last_answers(&self, in_flight: &[Arc<InFlight>], excuses: &dyn Fn() -> bool) {
+    fn take_last_answers(&self, in_flight: &[Arc<InFlight>], in_grace: &dyn Fn() -> bool) {
         let until = Instant::now() + LAST_ANSWERS;
         for message in in_flight {
-            if let Answer::Final(_, fate) = message.ask(until, excuses) {
+            if let BrokerAnswer::Final(_, fate) = message.ask(until, in_grace) {
                 self.resolve(message, fate);
             }
         }
@@ -78,7 +78,13 @@ impl Backlog {
     ///
     /// # Errors
     /// The channel is of no more use.
-    pub(crate) fn send_alone(&self, trials: &Trials<'_>, message: &InFlight, channel: &Arc<dyn Backend>, until: Instant) -> Result<()> {
+    pub(crate) fn send_alone(
+        &self,
+        trials: &SuspectSends<'_>,
+        message: &InFlight,
+        channel: &Arc<dyn Backend>,
+        until: Instant,
+    ) -> Result<()> {
         const OPERATION: &str = "sending a message again while no other is in flight";
         let started = Instant::now();
         let deadline = until.min(message.deadline);
@@ -95,27 +101,27 @@ impl Backlog {
             Err(error) => return Err(error),
         }
         match message.ask(deadline, || true) {
-            Answer::Known(_) => Ok(()),
-            Answer::Final(_, fate) => {
+            BrokerAnswer::Known(_) => Ok(()),
+            BrokerAnswer::Final(_, fate) => {
                 self.resolve(message, fate);
                 Ok(())
             }
             // The broker has read it, so it is not the cause. Its owner sends it again.
-            Answer::Refused(_) => {
-                message.acquit();
+            BrokerAnswer::Refused(_) => {
+                message.clear_suspicion();
                 Ok(())
             }
-            Answer::None if Instant::now() < until => Ok(()),
-            Answer::None => Err(late()),
-            Answer::Blocked(error) => Err(error),
-            Answer::Lost(_, error) => self.judge(message, channel, error),
+            BrokerAnswer::None if Instant::now() < until => Ok(()),
+            BrokerAnswer::None => Err(late()),
+            BrokerAnswer::Blocked(error) => Err(error),
+            BrokerAnswer::Lost(_, error) => self.fail_if_cause(message, channel, error),
         }
     }
 
     /// Decides whether a message that was sent alone is the cause of the loss of its channel.
-    fn judge(&self, message: &InFlight, channel: &Arc<dyn Backend>, error: Error) -> Result<()> {
+    fn fail_if_cause(&self, message: &InFlight, channel: &Arc<dyn Backend>, error: Error) -> Result<()> {
         self.note_loss(channel, &error, &|| true);
-        if let Some(close) = error.hard_close().filter(|close| is_the_cause(message.strikes(), close.messages <= 1)) {
+        if let Some(close) = error.hard_close().filter(|close| is_the_cause(message.hard_closes(), close.messages <= 1)) {
             self.resolve(message, Err(hard_error(close)));
         }
         if message.is_resolved() {

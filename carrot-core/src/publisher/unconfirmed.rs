@@ -13,7 +13,7 @@ use crate::recovery::isolation::Isolation;
 
 /// The messages that have no answer yet, and the failures that nobody was told.
 #[derive(Debug)]
-pub(crate) struct Backlog {
+pub(crate) struct UnconfirmedMessages {
     pub(crate) window: Window,
     /// Failures of messages whose receipt is gone.
     unclaimed: Mutex<Vec<Error>>,
@@ -39,9 +39,9 @@ impl Loss {
     }
 }
 
-impl Backlog {
-    pub(crate) fn new(window: Window, isolation: Arc<Isolation>) -> Backlog {
-        Backlog { window, unclaimed: Mutex::default(), last_loss: Mutex::default(), isolation }
+impl UnconfirmedMessages {
+    pub(crate) fn new(window: Window, isolation: Arc<Isolation>) -> UnconfirmedMessages {
+        UnconfirmedMessages { window, unclaimed: Mutex::default(), last_loss: Mutex::default(), isolation }
     }
 
     /// Records the fate of a message. Whoever sees it finds that there is room in its place, and its failure where it belongs.
@@ -122,8 +122,8 @@ mod tests {
     use super::*;
     use crate::backend::Content;
 
-    fn backlog_of(messages: usize, bytes: usize) -> Backlog {
-        Backlog::new(Window::new(messages, bytes), Arc::default())
+    fn backlog_of(messages: usize, bytes: usize) -> UnconfirmedMessages {
+        UnconfirmedMessages::new(Window::new(messages, bytes), Arc::default())
     }
 
     fn message(bytes: usize, sequence: u64) -> InFlight {
@@ -132,46 +132,46 @@ mod tests {
         InFlight::new(content, false, timeout, Instant::now() + timeout, sequence)
     }
 
-    fn enter(backlog: &Backlog, bytes: usize) -> Option<Arc<InFlight>> {
-        backlog.window.enter(bytes, |sequence| message(bytes, sequence))
+    fn enter(unconfirmed: &UnconfirmedMessages, bytes: usize) -> Option<Arc<InFlight>> {
+        unconfirmed.window.enter(bytes, |sequence| message(bytes, sequence))
     }
 
     #[test]
     fn who_sees_a_message_resolved_finds_room_and_its_failure() {
-        let backlog = backlog_of(1, 1);
+        let unconfirmed = backlog_of(1, 1);
         for _ in 0..5_000 {
-            let first = enter(&backlog, 1).unwrap();
-            assert!(enter(&backlog, 1).is_none());
-            backlog.abandon(&first);
+            let first = enter(&unconfirmed, 1).unwrap();
+            assert!(enter(&unconfirmed, 1).is_none());
+            unconfirmed.abandon(&first);
             thread::scope(|scope| {
                 let seer = scope.spawn(|| {
                     while !first.is_resolved() {
                         thread::yield_now();
                     }
-                    (enter(&backlog, 1), backlog.take_unclaimed().len())
+                    (enter(&unconfirmed, 1), unconfirmed.take_unclaimed().len())
                 });
-                backlog.resolve(&first, Err(Error::Refused));
+                unconfirmed.resolve(&first, Err(Error::Refused));
                 let (second, failures) = seer.join().unwrap();
                 assert_eq!(failures, 1);
-                backlog.resolve(&second.unwrap(), Ok(()));
+                unconfirmed.resolve(&second.unwrap(), Ok(()));
             });
         }
     }
 
     #[test]
     fn who_finds_that_a_message_has_left_finds_its_failure() {
-        let backlog = backlog_of(1, 1);
+        let unconfirmed = backlog_of(1, 1);
         for _ in 0..5_000 {
-            let message = enter(&backlog, 1).unwrap();
-            backlog.abandon(&message);
+            let message = enter(&unconfirmed, 1).unwrap();
+            unconfirmed.abandon(&message);
             thread::scope(|scope| {
                 let seer = scope.spawn(|| {
-                    while !backlog.window.messages().is_empty() {
+                    while !unconfirmed.window.messages().is_empty() {
                         thread::yield_now();
                     }
-                    backlog.take_unclaimed().len()
+                    unconfirmed.take_unclaimed().len()
                 });
-                backlog.resolve(&message, Err(Error::Refused));
+                unconfirmed.resolve(&message, Err(Error::Refused));
                 assert_eq!(seer.join().unwrap(), 1);
             });
         }
@@ -179,17 +179,17 @@ mod tests {
 
     #[test]
     fn a_large_message_does_not_starve_behind_small_ones() {
-        let backlog = backlog_of(10, 100);
-        let oldest = enter(&backlog, 60).unwrap();
-        assert!(enter(&backlog, 50).is_none());
-        let turn = backlog.window.line.turn(Instant::now()).unwrap();
-        assert!(enter(&backlog, 1).is_none(), "it would fit, but another one waits");
-        let in_the_way = backlog.window.enter_in_turn(&turn, 50, |sequence| message(50, sequence)).unwrap_err();
-        assert!(Arc::ptr_eq(&in_the_way.oldest, &oldest));
-        backlog.resolve(&oldest, Ok(()));
-        backlog.window.enter_in_turn(&turn, 50, |sequence| message(50, sequence)).unwrap();
-        drop(turn);
-        assert!(enter(&backlog, 50).is_some());
-        assert!(enter(&backlog, 1).is_none(), "full");
+        let unconfirmed = backlog_of(10, 100);
+        let oldest = enter(&unconfirmed, 60).unwrap();
+        assert!(enter(&unconfirmed, 50).is_none());
+        let ticket = unconfirmed.window.waiting.ticket(Instant::now()).unwrap();
+        assert!(enter(&unconfirmed, 1).is_none(), "it would fit, but another one waits");
+        let full = unconfirmed.window.enter_with_ticket(&ticket, 50, |sequence| message(50, sequence)).unwrap_err();
+        assert!(Arc::ptr_eq(&full.oldest, &oldest));
+        unconfirmed.resolve(&oldest, Ok(()));
+        unconfirmed.window.enter_with_ticket(&ticket, 50, |sequence| message(50, sequence)).unwrap();
+        drop(ticket);
+        assert!(enter(&unconfirmed, 50).is_some());
+        assert!(enter(&unconfirmed, 1).is_none(), "full");
     }
 }

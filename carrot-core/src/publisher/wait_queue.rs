@@ -7,42 +7,42 @@ use std::time::Instant;
 
 /// Where threads wait for what one of them can do at a time, so that whoever came first is the first to do it.
 #[derive(Debug, Default)]
-pub(crate) struct Line {
-    state: Mutex<State>,
+pub(crate) struct FairQueue {
+    state: Mutex<WaitQueueState>,
     /// How many stand in it, for who asks without the lock.
     length: AtomicUsize,
 }
 
 #[derive(Debug, Default)]
-struct State {
+struct WaitQueueState {
     last: u64,
     /// Each with what wakes it once it is the first.
     waiting: VecDeque<(u64, Arc<Condvar>)>,
 }
 
-impl State {
+impl WaitQueueState {
     fn is_first(&self, number: u64) -> bool {
         self.waiting.front().is_some_and(|(first, _)| *first == number)
     }
 }
 
-/// A place in the line. Whoever drops it leaves, and lets the next one move up.
+/// A place in the queue. Whoever drops it leaves, and lets the next one move up.
 #[derive(Debug)]
-pub(crate) struct Turn<'a> {
-    line: &'a Line,
+pub(crate) struct Ticket<'a> {
+    queue: &'a FairQueue,
     number: u64,
 }
 
-impl Line {
+impl FairQueue {
     pub(crate) fn is_empty(&self) -> bool {
         self.length.load(Ordering::SeqCst) == 0
     }
 
     /// Waits behind all who are there; `None` if one of them still is at `deadline`.
-    pub(crate) fn turn(&self, deadline: Instant) -> Option<Turn<'_>> {
-        let (turn, moved_up) = self.join();
+    pub(crate) fn ticket(&self, deadline: Instant) -> Option<Ticket<'_>> {
+        let (ticket, moved_up) = self.join();
         let mut state = self.lock();
-        while !state.is_first(turn.number) {
+        while !state.is_first(ticket.number) {
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() {
                 return None;
@@ -50,30 +50,30 @@ impl Line {
             state = moved_up.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
         }
         drop(state);
-        Some(turn)
+        Some(ticket)
     }
 
-    fn join(&self) -> (Turn<'_>, Arc<Condvar>) {
+    fn join(&self) -> (Ticket<'_>, Arc<Condvar>) {
         let moved_up = Arc::<Condvar>::default();
         let mut state = self.lock();
         state.last += 1;
         let number = state.last;
         state.waiting.push_back((number, Arc::clone(&moved_up)));
         self.length.store(state.waiting.len(), Ordering::SeqCst);
-        (Turn { line: self, number }, moved_up)
+        (Ticket { queue: self, number }, moved_up)
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, WaitQueueState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Drop for Turn<'_> {
+impl Drop for Ticket<'_> {
     fn drop(&mut self) {
-        let mut state = self.line.lock();
+        let mut state = self.queue.lock();
         let was_first = state.is_first(self.number);
         state.waiting.retain(|(number, _)| *number != self.number);
-        self.line.length.store(state.waiting.len(), Ordering::SeqCst);
+        self.queue.length.store(state.waiting.len(), Ordering::SeqCst);
         let next = state.waiting.front().filter(|_| was_first).map(|(_, moved_up)| Arc::clone(moved_up));
         drop(state);
         if let Some(moved_up) = next {
@@ -99,51 +99,51 @@ mod tests {
         Instant::now() + 10 * SOON
     }
 
-    /// Waits until so many stand in the line.
-    fn await_length(line: &Line, length: usize) {
+    /// Waits until so many stand in the queue.
+    fn await_length(queue: &FairQueue, length: usize) {
         let deadline = Instant::now() + SOON;
-        while line.length.load(Ordering::SeqCst) != length {
-            assert!(Instant::now() < deadline, "the line never had {length}");
+        while queue.length.load(Ordering::SeqCst) != length {
+            assert!(Instant::now() < deadline, "the queue never had {length}");
             thread::yield_now();
         }
     }
 
     #[test]
     fn who_comes_first_is_first() {
-        let line = Line::default();
-        assert!(line.is_empty());
-        let turn = line.turn(late()).unwrap();
-        let (sender, order) = mpsc::channel();
+        let queue = FairQueue::default();
+        assert!(queue.is_empty());
+        let ticket = queue.ticket(late()).unwrap();
+        let (pipeline, order) = mpsc::channel();
         thread::scope(|scope| {
             for number in 0..8 {
-                let (sender, line) = (sender.clone(), &line);
+                let (pipeline, queue) = (pipeline.clone(), &queue);
                 scope.spawn(move || {
-                    let _turn = line.turn(late()).unwrap();
-                    sender.send(number).unwrap();
+                    let _ticket = queue.ticket(late()).unwrap();
+                    pipeline.send(number).unwrap();
                 });
-                await_length(line, number + 2);
+                await_length(queue, number + 2);
             }
-            assert!(order.try_recv().is_err(), "the turn is taken");
-            drop(turn);
+            assert!(order.try_recv().is_err(), "the ticket is taken");
+            drop(ticket);
             let order: Vec<usize> = (0..8).map(|_| order.recv_timeout(SOON).unwrap()).collect();
             assert_eq!(order, (0..8).collect::<Vec<_>>());
         });
-        assert!(line.is_empty());
+        assert!(queue.is_empty());
     }
 
     #[test]
     fn who_waits_in_vain_leaves_the_line_to_the_others() {
-        let line = Line::default();
-        let turn = line.turn(late()).unwrap();
-        assert!(line.turn(Instant::now()).is_none());
-        assert_eq!(line.length.load(Ordering::SeqCst), 1);
+        let queue = FairQueue::default();
+        let ticket = queue.ticket(late()).unwrap();
+        assert!(queue.ticket(Instant::now()).is_none());
+        assert_eq!(queue.length.load(Ordering::SeqCst), 1);
         thread::scope(|scope| {
-            let patient = scope.spawn(|| line.turn(late()).is_some());
-            await_length(&line, 2);
-            assert!(line.turn(Instant::now() + Duration::from_millis(1)).is_none());
-            drop(turn);
+            let patient = scope.spawn(|| queue.ticket(late()).is_some());
+            await_length(&queue, 2);
+            assert!(queue.ticket(Instant::now() + Duration::from_millis(1)).is_none());
+            drop(ticket);
             assert!(patient.join().unwrap());
         });
-        assert!(line.is_empty());
+        assert!(queue.is_empty());
     }
 }

@@ -20,17 +20,17 @@ const FORGETTING: Duration = Duration::from_secs(15);
 
 /// Shared by everything that opens channels in one role on one connection.
 #[derive(Debug)]
-pub(crate) struct Redial {
+pub(crate) struct Backoff {
     endpoint: String,
     /// Whether a connection in either role was made before. Then a certificate file or a password that is refused may be in the middle of
     /// being replaced.
     reached: Arc<AtomicBool>,
-    state: Mutex<State>,
+    state: Mutex<BackoffState>,
     changed: Condvar,
 }
 
 #[derive(Debug, Default)]
-struct State {
+struct BackoffState {
     dialing: bool,
     closed: bool,
     failures: u32,
@@ -45,16 +45,16 @@ struct State {
     connected_at: Option<Instant>,
 }
 
-impl Redial {
-    pub(crate) fn new(endpoint: String, reached: &Arc<AtomicBool>) -> Redial {
-        Redial { endpoint, reached: Arc::clone(reached), state: Mutex::default(), changed: Condvar::new() }
+impl Backoff {
+    pub(crate) fn new(endpoint: String, reached: &Arc<AtomicBool>) -> Backoff {
+        Backoff { endpoint, reached: Arc::clone(reached), state: Mutex::default(), changed: Condvar::new() }
     }
 
     /// Makes one attempt when it is its turn and the pause after the last failure has passed.
     ///
     /// # Errors
     /// What the attempt gives. If no turn comes before `deadline`: the error of the last failure, or else a timeout. `Closed` if
-    /// `given_up` says so; it is asked again after [`wake`](Redial::wake).
+    /// `given_up` says so; it is asked again after [`wake`](Backoff::wake).
     pub(crate) fn attempt<T>(&self, deadline: Instant, given_up: &dyn Fn() -> bool, dial: impl FnOnce(Duration) -> Result<T>) -> Result<T> {
         let started = Instant::now();
         let turn = self.turn(started, deadline, given_up)?;
@@ -143,7 +143,7 @@ impl Redial {
         self.outage(cause.unwrap_or_else(opening), since)
     }
 
-    fn turn(&self, started: Instant, deadline: Instant, given_up: &dyn Fn() -> bool) -> Result<Turn<'_>> {
+    fn turn(&self, started: Instant, deadline: Instant, given_up: &dyn Fn() -> bool) -> Result<AttemptTurn<'_>> {
         let mut state = self.lock();
         loop {
             let now = Instant::now();
@@ -157,7 +157,7 @@ impl Redial {
             let left_to_the_background = state.in_background && state.cause.is_some() && deadline < now + SHORT;
             if !state.dialing && ready_at.is_none() && !left_to_the_background {
                 state.dialing = true;
-                return Ok(Turn(self));
+                return Ok(AttemptTurn(self));
             }
             if now >= deadline {
                 let error = state.cause.clone().unwrap_or_else(|| Error::timeout("waiting to connect", now - started));
@@ -209,15 +209,15 @@ impl Redial {
         self.changed.notify_all();
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, BackoffState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// The right to dial; others wait until it is dropped.
-struct Turn<'a>(&'a Redial);
+struct AttemptTurn<'a>(&'a Backoff);
 
-impl Drop for Turn<'_> {
+impl Drop for AttemptTurn<'_> {
     fn drop(&mut self) {
         self.0.lock().dialing = false;
         self.0.changed.notify_all();
@@ -231,8 +231,8 @@ mod tests {
 
     use super::*;
 
-    fn redial() -> Redial {
-        Redial::new("here".into(), &Arc::default())
+    fn backoff() -> Backoff {
+        Backoff::new("here".into(), &Arc::default())
     }
 
     const NEVER: &dyn Fn() -> bool = &|| false;
@@ -243,11 +243,11 @@ mod tests {
 
     #[test]
     fn one_thread_dials_at_a_time() {
-        let (redial, dialing, most) = (redial(), AtomicUsize::new(0), AtomicUsize::new(0));
+        let (backoff, dialing, most) = (backoff(), AtomicUsize::new(0), AtomicUsize::new(0));
         thread::scope(|scope| {
             for _ in 0..8 {
                 scope.spawn(|| {
-                    redial.attempt(soon(), NEVER, |_| {
+                    backoff.attempt(soon(), NEVER, |_| {
                         most.fetch_max(dialing.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
                         thread::yield_now();
                         dialing.fetch_sub(1, Ordering::SeqCst);
@@ -261,50 +261,50 @@ mod tests {
 
     #[test]
     fn pauses_grow_and_are_forgotten_after_a_while() {
-        let redial = redial();
-        let pause = |redial: &Redial, since_last_pause: Duration| {
-            redial.lock().not_before = Instant::now().checked_sub(since_last_pause);
+        let backoff = backoff();
+        let pause = |backoff: &Backoff, since_last_pause: Duration| {
+            backoff.lock().not_before = Instant::now().checked_sub(since_last_pause);
             let before = Instant::now();
-            redial.failed(&Error::disconnected("test"));
-            redial.lock().not_before.map_or(Duration::ZERO, |not_before| not_before - before)
+            backoff.failed(&Error::disconnected("test"));
+            backoff.lock().not_before.map_or(Duration::ZERO, |not_before| not_before - before)
         };
         let slack = Duration::from_millis(20);
-        let pauses: Vec<_> = (0..20).map(|_| pause(&redial, Duration::from_secs(1))).collect();
+        let pauses: Vec<_> = (0..20).map(|_| pause(&backoff, Duration::from_secs(1))).collect();
         assert!(pauses[0] >= FIRST_PAUSE / 2 && pauses[0] <= FIRST_PAUSE + slack, "{pauses:?}");
         assert!(pauses[19] >= LONGEST_PAUSE / 2 && pauses.iter().all(|pause| *pause <= LONGEST_PAUSE + slack), "{pauses:?}");
-        assert!(pause(&redial, FORGETTING * 2) <= FIRST_PAUSE + slack);
+        assert!(pause(&backoff, FORGETTING * 2) <= FIRST_PAUSE + slack);
     }
 
     #[test]
     fn failures_during_a_pause_do_not_lengthen_it() {
-        let redial = redial();
+        let backoff = backoff();
         for _ in 0..100 {
-            redial.failed(&Error::disconnected("test"));
+            backoff.failed(&Error::disconnected("test"));
         }
-        assert_eq!(redial.lock().failures, 1);
+        assert_eq!(backoff.lock().failures, 1);
     }
 
     #[test]
     fn a_turn_that_comes_too_late_tells_why_there_is_no_connection() {
-        let redial = redial();
-        redial.note(&Error::disconnected("test"));
-        redial.failed(&Error::disconnected("of somebody's declaration"));
-        let result = redial.attempt(Instant::now() + Duration::from_millis(1), NEVER, |_| Ok(()));
+        let backoff = backoff();
+        backoff.note(&Error::disconnected("test"));
+        backoff.failed(&Error::disconnected("of somebody's declaration"));
+        let result = backoff.attempt(Instant::now() + Duration::from_millis(1), NEVER, |_| Ok(()));
         assert!(matches!(&result, Err(Error::Connect { reason, .. }) if reason.contains("test")), "{result:?}");
     }
 
     #[test]
     fn a_call_with_little_time_leaves_the_dialing_to_the_background() {
-        let redial = redial();
-        redial.note(&Error::disconnected("test"));
-        redial.set_in_background(true);
+        let backoff = backoff();
+        backoff.note(&Error::disconnected("test"));
+        backoff.set_in_background(true);
         let dialed = AtomicUsize::new(0);
         let dial = |_| Ok(dialed.fetch_add(1, Ordering::SeqCst));
-        assert!(redial.attempt(Instant::now() + Duration::from_millis(20), NEVER, dial).is_err());
+        assert!(backoff.attempt(Instant::now() + Duration::from_millis(20), NEVER, dial).is_err());
         assert_eq!(dialed.load(Ordering::SeqCst), 0);
         thread::scope(|scope| {
-            let waiting = scope.spawn(|| redial.attempt(Instant::now() + SHORT / 2, NEVER, dial));
-            assert!(redial.attempt(soon(), NEVER, |_| Ok(())).is_ok());
+            let waiting = scope.spawn(|| backoff.attempt(Instant::now() + SHORT / 2, NEVER, dial));
+            assert!(backoff.attempt(soon(), NEVER, |_| Ok(())).is_ok());
             assert!(waiting.join().is_ok_and(|opened| opened.is_ok()));
         });
         assert_eq!(dialed.load(Ordering::SeqCst), 1);
@@ -313,15 +313,15 @@ mod tests {
     #[test]
     fn who_waits_is_woken_when_it_gives_up_or_all_is_closed() {
         for close in [false, true] {
-            let (redial, given_up) = (redial(), AtomicUsize::new(0));
-            redial.lock().not_before = Some(soon());
+            let (backoff, given_up) = (backoff(), AtomicUsize::new(0));
+            backoff.lock().not_before = Some(soon());
             thread::scope(|scope| {
-                let waiting = scope.spawn(|| redial.attempt(soon(), &|| given_up.load(Ordering::SeqCst) == 1, |_| Ok(())));
+                let waiting = scope.spawn(|| backoff.attempt(soon(), &|| given_up.load(Ordering::SeqCst) == 1, |_| Ok(())));
                 if close {
-                    redial.close();
+                    backoff.close();
                 } else {
                     given_up.store(1, Ordering::SeqCst);
-                    redial.wake();
+                    backoff.wake();
                 }
                 assert!(matches!(waiting.join(), Ok(Err(Error::Closed { .. }))));
             });
@@ -330,21 +330,21 @@ mod tests {
 
     #[test]
     fn an_outage_names_the_address_the_time_and_the_last_failure() {
-        let redial = redial();
-        let waited = || redial.outage(Error::timeout("opening a channel", Duration::ZERO), Duration::from_secs(5)).to_string();
+        let backoff = backoff();
+        let waited = || backoff.outage(Error::timeout("opening a channel", Duration::ZERO), Duration::from_secs(5)).to_string();
         assert_eq!(waited(), "could not connect to here within 5.0 s: opening a channel did not finish in time");
-        redial.note(&Error::connect("there", "TCP failed", Duration::ZERO, Some(Arc::new(std::io::Error::other("refused")))));
+        backoff.note(&Error::connect("there", "TCP failed", Duration::ZERO, Some(Arc::new(std::io::Error::other("refused")))));
         assert_eq!(waited(), "could not connect to there within 5.0 s: TCP failed: refused");
-        assert!(redial.attempt(soon(), NEVER, |_| Ok(())).is_ok());
+        assert!(backoff.attempt(soon(), NEVER, |_| Ok(())).is_ok());
         assert!(!waited().contains("refused"));
     }
 
     #[test]
     fn what_was_accepted_before_may_pass() {
-        let redial = redial();
-        let refuse = || redial.attempt(soon(), NEVER, |_| Err::<(), _>(Error::config("tls", "half a file"))).err();
+        let backoff = backoff();
+        let refuse = || backoff.attempt(soon(), NEVER, |_| Err::<(), _>(Error::config("tls", "half a file"))).err();
         assert!(refuse().is_some_and(|error| !error.is_retryable()));
-        assert!(redial.attempt(soon(), NEVER, |_| Ok(())).is_ok());
+        assert!(backoff.attempt(soon(), NEVER, |_| Ok(())).is_ok());
         assert!(refuse().is_some_and(|error| error.is_retryable() && error.to_string().contains("half a file")));
     }
 }

@@ -11,11 +11,11 @@ use crate::backend::{Backend, ChannelOptions, Declare, Role};
 use crate::deadline::{self, FOREVER};
 use crate::error::{Error, Result};
 use crate::model::Queue;
-use crate::recovery::backoff::{Redial, YOUNG};
+use crate::recovery::backoff::{Backoff, YOUNG};
 use crate::recovery::effects::{ends_channel, ends_connection, may_pass};
-use crate::recovery::hard_losses::{HardLosses, is_cause_removed};
-use crate::recovery::nack_grace::Trial;
-use crate::recovery::shared::Link;
+use crate::recovery::hard_closes::{HardCloses, is_cause_removed};
+use crate::recovery::nack_grace::NackGrace;
+use crate::recovery::shared::ConnectionShared;
 
 /// Prepares a fresh channel for its publisher or consumer: declarations, and what has to be sent again. Nobody waits for it beyond the point
 /// in time.
@@ -31,13 +31,13 @@ pub(crate) enum Declarations {
 }
 
 /// Owns the current channel of a publisher or consumer, and whatever `set_up` makes of each new one.
-pub(crate) struct Session<S> {
-    link: Link,
+pub(crate) struct RecoveringChannel<S> {
+    connection: ConnectionShared,
     options: ChannelOptions,
     set_up: Box<SetUp<S>>,
-    slot: Mutex<Slot<S>>,
+    slot: Mutex<ChannelSlot<S>>,
     changed: Condvar,
-    trial: Trial,
+    nack_grace: NackGrace,
     /// What the broker refused at the last attempt in the background, and when. There is no other until a call asks.
     refusal: Mutex<Option<(Error, Instant)>>,
     /// Whether the broker said that an exchange or a queue is gone, which was there when it was declared.
@@ -45,7 +45,7 @@ pub(crate) struct Session<S> {
     what: &'static str,
 }
 
-enum Slot<S> {
+enum ChannelSlot<S> {
     Empty,
     Opening,
     Open { opened: Opened<S>, since: Instant },
@@ -64,20 +64,20 @@ impl<S: Clone> Clone for Opened<S> {
     }
 }
 
-impl<S: Clone> Session<S> {
+impl<S: Clone> RecoveringChannel<S> {
     pub(crate) fn new(
-        link: Link,
+        connection: ConnectionShared,
         options: ChannelOptions,
         what: &'static str,
         set_up: impl Fn(&Arc<dyn Backend>, Instant, Declarations) -> Result<S> + Send + Sync + 'static,
-    ) -> Session<S> {
-        Session {
-            link,
+    ) -> RecoveringChannel<S> {
+        RecoveringChannel {
+            connection,
             options,
             set_up: Box::new(set_up),
-            slot: Mutex::new(Slot::Empty),
+            slot: Mutex::new(ChannelSlot::Empty),
             changed: Condvar::new(),
-            trial: Trial::default(),
+            nack_grace: NackGrace::default(),
             refusal: Mutex::default(),
             deleted: AtomicBool::new(false),
             what,
@@ -86,14 +86,14 @@ impl<S: Clone> Session<S> {
 
     /// The live channel; opens one if there is none, in one attempt. Another follows if the broker closed the connection meanwhile, over this
     /// set-up or over something else.
-    pub(crate) fn channel(&self) -> Result<Opened<S>> {
+    pub(crate) fn get_or_open(&self) -> Result<Opened<S>> {
         if let Some(opened) = self.current() {
             return Ok(opened);
         }
-        let deadline = deadline::after(self.link.connect_timeout);
-        let mut losses = HardLosses::default();
+        let deadline = deadline::after(self.connection.connect_timeout);
+        let mut losses = HardCloses::default();
         loop {
-            let error = match self.open_once(deadline, deadline + self.link.call_timeout.min(FOREVER), &|| false) {
+            let error = match self.open_once(deadline, deadline + self.connection.call_timeout.min(FOREVER), &|| false) {
                 Ok(opened) => return Ok(opened),
                 Err(error) => error,
             };
@@ -109,23 +109,23 @@ impl<S: Clone> Session<S> {
     /// The live channel, if there is one.
     pub(crate) fn current(&self) -> Option<Opened<S>> {
         match &*self.lock() {
-            Slot::Open { opened, .. } => Some(opened.clone()),
-            Slot::Empty | Slot::Opening | Slot::Closed => None,
+            ChannelSlot::Open { opened, .. } => Some(opened.clone()),
+            ChannelSlot::Empty | ChannelSlot::Opening | ChannelSlot::Closed => None,
         }
     }
 
-    /// The live channel; opens one if there is none, in as many attempts as fit before `deadline`, or until the session is closed.
+    /// The live channel; opens one if there is none, in as many attempts as fit before `deadline`, or until the channel is closed.
     pub(crate) fn recover(&self, deadline: Instant) -> Result<Opened<S>> {
-        self.recover_unless(deadline, &|| false, &mut HardLosses::default())
+        self.recover_unless(deadline, &|| false, &mut HardCloses::default())
     }
 
-    /// The same, until `given_up` says so, which is asked again after [`Redial::wake`]; or until `losses` says that the set-up is why the
+    /// The same, until `given_up` says so, which is asked again after [`Backoff::wake`]; or until `losses` says that the set-up is why the
     /// broker closes the connection.
-    pub(crate) fn recover_unless(&self, deadline: Instant, given_up: &dyn Fn() -> bool, losses: &mut HardLosses) -> Result<Opened<S>> {
+    pub(crate) fn recover_unless(&self, deadline: Instant, given_up: &dyn Fn() -> bool, losses: &mut HardCloses) -> Result<Opened<S>> {
         let started = Instant::now();
         let mut refused_with = None;
         loop {
-            let attempt = deadline.min(deadline::after(self.link.connect_timeout));
+            let attempt = deadline.min(deadline::after(self.connection.connect_timeout));
             let error = match self.open_once(attempt, deadline, given_up) {
                 Ok(opened) => return Ok(opened),
                 Err(error) => error,
@@ -138,7 +138,7 @@ impl<S: Clone> Session<S> {
             }
             if Instant::now() >= deadline {
                 let error = if matches!(error, Error::Timeout { .. }) { refused_with.unwrap_or(error) } else { error };
-                return Err(self.redial().outage(error, started.elapsed()));
+                return Err(self.backoff().outage(error, started.elapsed()));
             }
             log::debug!("a {} is not connected yet: {error}", self.what);
             if !matches!(error, Error::Timeout { .. }) {
@@ -158,33 +158,33 @@ impl<S: Clone> Session<S> {
         let mut slot = self.lock();
         loop {
             match &*slot {
-                Slot::Open { opened, .. } => return Ok(opened.clone()),
-                Slot::Closed => return Err(Error::closed(self.what)),
-                Slot::Empty => break,
-                Slot::Opening => {
+                ChannelSlot::Open { opened, .. } => return Ok(opened.clone()),
+                ChannelSlot::Closed => return Err(Error::closed(self.what)),
+                ChannelSlot::Empty => break,
+                ChannelSlot::Opening => {
                     let left = deadline.saturating_duration_since(Instant::now());
                     if left.is_zero() {
                         drop(slot);
                         let tried = started.elapsed();
                         let error = Error::timeout("opening a channel", tried);
-                        return Err(if self.redial().is_failing() { self.redial().outage(error, tried) } else { error });
+                        return Err(if self.backoff().is_failing() { self.backoff().outage(error, tried) } else { error });
                     }
                     slot = self.changed.wait_timeout(slot, left).unwrap_or_else(PoisonError::into_inner).0;
                 }
             }
         }
-        *slot = Slot::Opening;
+        *slot = ChannelSlot::Opening;
         drop(slot);
-        let opening = Opening { session: self };
-        let given_up = || given_up() || matches!(*self.lock(), Slot::Closed);
-        let channel = self.redial().attempt(deadline, &given_up, |timeout| self.link.connector.open(&self.options, timeout))?;
+        let opening = Opening { channel: self };
+        let given_up = || given_up() || matches!(*self.lock(), ChannelSlot::Closed);
+        let channel = self.backoff().attempt(deadline, &given_up, |timeout| self.connection.connector.open(&self.options, timeout))?;
         let declarations = if self.deleted.load(Ordering::Acquire) { Declarations::Checked } else { Declarations::Made };
         let state = (self.set_up)(&channel, until, declarations).inspect_err(|error| {
             if is_cause_removed(error) {
-                self.redial().settled();
+                self.backoff().settled();
             }
             if may_pass(error) || ends_connection(error) {
-                self.redial().failed(error);
+                self.backoff().failed(error);
             }
         })?;
         self.deleted.store(false, Ordering::Release);
@@ -196,37 +196,37 @@ impl<S: Clone> Session<S> {
     pub(crate) fn explain(&self, error: Error) -> Error {
         let Error::Timeout { after, .. } = error else { return error };
         if self.options.role == Role::Publish
-            && let Some(reason) = self.link.blocked()
+            && let Some(reason) = self.connection.blocked()
         {
             return Error::Blocked { reason };
         }
-        if self.redial().is_failing() { self.redial().outage(error, after) } else { error }
+        if self.backoff().is_failing() { self.backoff().outage(error, after) } else { error }
     }
 
     /// Makes the next attempt to open a channel wait, after a failure right after the last.
     pub(crate) fn postpone(&self, error: &Error) {
-        self.redial().failed(error);
+        self.backoff().failed(error);
     }
 
     /// Makes the next pause short again, because the cause of the failures is found.
     pub(crate) fn settled(&self) {
-        self.redial().settled();
+        self.backoff().settled();
     }
 
-    fn redial(&self) -> &Redial {
-        self.link.redial(self.options.role)
+    fn backoff(&self) -> &Backoff {
+        self.connection.backoff(self.options.role)
     }
 
     /// Notes that a message went through `channel`, so that the next loss is not taken for a part of an earlier one.
-    pub(crate) fn prove(&self, channel: &Arc<dyn Backend>) {
-        if !self.trial.is_proved() && self.is_current(channel) && self.trial.prove() {
-            self.redial().settled();
+    pub(crate) fn mark_working(&self, channel: &Arc<dyn Backend>) {
+        if !self.nack_grace.is_working() && self.is_current(channel) && self.nack_grace.mark_working() {
+            self.backoff().settled();
         }
     }
 
     /// Whether a refusal may be the fault of a channel, so that another may do better.
-    pub(crate) fn excuses_refusals(&self) -> bool {
-        self.trial.excuses()
+    pub(crate) fn is_in_nack_grace(&self) -> bool {
+        self.nack_grace.is_active()
     }
 
     /// Forgets `channel` if `error` says that it is gone, so that the next call opens another.
@@ -240,35 +240,35 @@ impl<S: Clone> Session<S> {
             }
             log::debug!("the channel of a {} is gone after {age:?}: {error}", self.what);
             if ends_connection(error) {
-                if age < YOUNG && !self.trial.is_proved() {
+                if age < YOUNG && !self.nack_grace.is_working() {
                     self.postpone(error);
                 }
-                self.trial.lost();
+                self.nack_grace.lost();
             }
         }
     }
 
-    /// Marks the entities of the session as deleted: they are only checked until somebody else has declared them.
+    /// Marks the entities of the channel as deleted: they are only checked until somebody else has declared them.
     pub(crate) fn mark_deleted(&self) {
         self.deleted.store(true, Ordering::Release);
     }
 
-    /// Takes the mark of [`mark_deleted`](Session::mark_deleted) away.
+    /// Takes the mark of [`mark_deleted`](RecoveringChannel::mark_deleted) away.
     pub(crate) fn unmark_deleted(&self) {
         self.deleted.store(false, Ordering::Release);
     }
 
     /// Looks for a queue, on a channel of its own, since a refusal ends the channel.
     pub(crate) fn look_for(&self, queue: &str, deadline: Instant, given_up: &dyn Fn() -> bool) -> Result<()> {
-        let open = |timeout| self.link.connector.open(&self.options, timeout);
-        let channel = self.redial().attempt(deadline, given_up, open)?;
+        let open = |timeout| self.connection.connector.open(&self.options, timeout);
+        let channel = self.backoff().attempt(deadline, given_up, open)?;
         let found = channel.declare(Declare::Queue(&Queue::existing(queue)));
         let _ = channel.close(Duration::ZERO);
         found.map(drop)
     }
 
     /// Closes `channel`, which is open and of no use, if it is the one that calls use now; the next call opens another after a pause.
-    pub(crate) fn retire(&self, channel: &Arc<dyn Backend>, reason: &str) {
+    pub(crate) fn replace_channel(&self, channel: &Arc<dyn Backend>, reason: &str) {
         if self.forget(channel).is_some() {
             log::info!("a {} tries another channel: {reason}", self.what);
             self.postpone(&Error::disconnected(reason));
@@ -285,13 +285,13 @@ impl<S: Clone> Session<S> {
     /// Gives how long it was open, if it is the one that calls use now.
     fn forget(&self, channel: &Arc<dyn Backend>) -> Option<Duration> {
         let mut slot = self.lock();
-        if !matches!(&*slot, Slot::Open { opened, .. } if Arc::ptr_eq(&opened.channel, channel)) {
+        if !matches!(&*slot, ChannelSlot::Open { opened, .. } if Arc::ptr_eq(&opened.channel, channel)) {
             return None;
         }
-        let forgotten = std::mem::replace(&mut *slot, Slot::Empty);
+        let forgotten = std::mem::replace(&mut *slot, ChannelSlot::Empty);
         drop(slot);
         match forgotten {
-            Slot::Open { since, .. } => Some(since.elapsed()),
+            ChannelSlot::Open { since, .. } => Some(since.elapsed()),
             _ => None,
         }
     }
@@ -299,23 +299,23 @@ impl<S: Clone> Session<S> {
     /// Whether `channel` is the one that calls use now, or there will be no other.
     pub(crate) fn is_current(&self, channel: &Arc<dyn Backend>) -> bool {
         match &*self.lock() {
-            Slot::Open { opened, .. } => Arc::ptr_eq(&opened.channel, channel),
-            Slot::Closed => true,
-            Slot::Empty | Slot::Opening => false,
+            ChannelSlot::Open { opened, .. } => Arc::ptr_eq(&opened.channel, channel),
+            ChannelSlot::Closed => true,
+            ChannelSlot::Empty | ChannelSlot::Opening => false,
         }
     }
 
     /// Whether there will be no other channel.
     pub(crate) fn is_closed(&self) -> bool {
-        matches!(*self.lock(), Slot::Closed)
+        matches!(*self.lock(), ChannelSlot::Closed)
     }
 
     /// Makes a call that may be made twice; if the connection is lost, on another channel, until the call timeout has passed. If the call
     /// itself makes the broker close the connection, it is not made again for long.
     pub(crate) fn call<T>(&self, call: impl Fn(&Opened<S>) -> Result<T>) -> Result<T> {
-        let deadline = deadline::after(self.link.call_timeout);
-        let mut losses = HardLosses::default();
-        let mut opened = self.channel();
+        let deadline = deadline::after(self.connection.call_timeout);
+        let mut losses = HardCloses::default();
+        let mut opened = self.get_or_open();
         loop {
             let channel = match opened {
                 Ok(channel) => channel,
@@ -342,54 +342,58 @@ impl<S: Clone> Session<S> {
 
     /// Refuses further calls, and gives back the channel, if there is one.
     pub(crate) fn shut(&self) -> Option<Opened<S>> {
-        let before = std::mem::replace(&mut *self.lock(), Slot::Closed);
+        let before = std::mem::replace(&mut *self.lock(), ChannelSlot::Closed);
         self.changed.notify_all();
-        self.link.wake();
+        self.connection.wake();
         match before {
-            Slot::Open { opened, .. } => Some(opened),
+            ChannelSlot::Open { opened, .. } => Some(opened),
             _ => None,
         }
     }
 
-    pub(crate) fn link(&self) -> &Link {
-        &self.link
+    pub(crate) fn connection(&self) -> &ConnectionShared {
+        &self.connection
     }
 
-    fn lock(&self) -> MutexGuard<'_, Slot<S>> {
+    fn lock(&self) -> MutexGuard<'_, ChannelSlot<S>> {
         self.slot.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl<S> fmt::Debug for Session<S> {
+impl<S> fmt::Debug for RecoveringChannel<S> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_struct("Session").field("what", &self.what).field("connector", &self.link.connector).finish_non_exhaustive()
+        formatter
+            .debug_struct("RecoveringChannel")
+            .field("what", &self.what)
+            .field("connector", &self.connection.connector)
+            .finish_non_exhaustive()
     }
 }
 
 /// Leaves `Opening` also when the opening or the set-up fails or panics.
 struct Opening<'a, S: Clone> {
-    session: &'a Session<S>,
+    channel: &'a RecoveringChannel<S>,
 }
 
 impl<S: Clone> Opening<'_, S> {
     fn finish(self, opened: Opened<S>) -> Result<Opened<S>> {
-        let mut slot = self.session.lock();
-        if matches!(*slot, Slot::Closed) {
-            return Err(Error::closed(self.session.what));
+        let mut slot = self.channel.lock();
+        if matches!(*slot, ChannelSlot::Closed) {
+            return Err(Error::closed(self.channel.what));
         }
-        self.session.trial.opened();
-        *slot = Slot::Open { opened: opened.clone(), since: Instant::now() };
+        self.channel.nack_grace.opened();
+        *slot = ChannelSlot::Open { opened: opened.clone(), since: Instant::now() };
         Ok(opened)
     }
 }
 
 impl<S: Clone> Drop for Opening<'_, S> {
     fn drop(&mut self) {
-        let mut slot = self.session.lock();
-        if matches!(*slot, Slot::Opening) {
-            *slot = Slot::Empty;
+        let mut slot = self.channel.lock();
+        if matches!(*slot, ChannelSlot::Opening) {
+            *slot = ChannelSlot::Empty;
         }
         drop(slot);
-        self.session.changed.notify_all();
+        self.channel.changed.notify_all();
     }
 }

@@ -6,30 +6,30 @@ use std::time::{Duration, Instant};
 use crate::backend::{Backend, ChannelOptions, Connector, Declare, Declared, Delete};
 use crate::config::ConnectionOptions;
 use crate::error::Result;
-use crate::recovery::channel::{Declarations, Session};
-use crate::recovery::shared::Link;
+use crate::recovery::channel::{Declarations, RecoveringChannel};
+use crate::recovery::shared::ConnectionShared;
 
 /// One connection: what its publishers and consumers share, and a channel for declarations.
 #[derive(Debug)]
 pub(crate) struct ConnectionHandle {
-    pub(crate) link: Link,
+    pub(crate) shared: ConnectionShared,
     /// The largest body that a publisher may send, in bytes.
     pub(crate) max_message_size: u64,
     /// Whether publishers and consumers open with their first use.
     pub(crate) lazy: bool,
-    administration: Session<()>,
+    administration: RecoveringChannel<()>,
 }
 
 impl ConnectionHandle {
     pub(crate) fn new(connector: Arc<dyn Connector>, options: &ConnectionOptions, lazy: bool) -> ConnectionHandle {
-        let link = Link::new(connector, options);
-        let administration = Session::new(link.clone(), ChannelOptions::consume(), "connection", |_, _, _| Ok(()));
-        ConnectionHandle { link, max_message_size: options.max_message_size, lazy, administration }
+        let shared = ConnectionShared::new(connector, options);
+        let administration = RecoveringChannel::new(shared.clone(), ChannelOptions::consume(), "connection", |_, _, _| Ok(()));
+        ConnectionHandle { shared, max_message_size: options.max_message_size, lazy, administration }
     }
 
     /// Connects, in one attempt.
     pub(crate) fn open(&self) -> Result<()> {
-        self.administration.channel().map(drop)
+        self.administration.get_or_open().map(drop)
     }
 
     /// Connects, in as many attempts as fit before `deadline`.
@@ -38,13 +38,13 @@ impl ConnectionHandle {
     }
 
     /// Makes a channel that is opened when it is first needed.
-    pub(crate) fn session<S: Clone>(
+    pub(crate) fn recovering_channel<S: Clone>(
         &self,
         options: ChannelOptions,
         what: &'static str,
         set_up: impl Fn(&Arc<dyn Backend>, Instant, Declarations) -> Result<S> + Send + Sync + 'static,
-    ) -> Session<S> {
-        Session::new(self.link.clone(), options, what, set_up)
+    ) -> RecoveringChannel<S> {
+        RecoveringChannel::new(self.shared.clone(), options, what, set_up)
     }
 
     pub(crate) fn declare(&self, entity: Declare<'_>) -> Result<Declared> {
@@ -57,12 +57,12 @@ impl ConnectionHandle {
 
     /// Ends the connection, and refuses every further call.
     pub(crate) fn close(&self) -> Result<()> {
-        self.link.close();
+        self.shared.close();
         self.administration.shut();
-        self.link.connector.close(self.call_timeout())
+        self.shared.connector.close(self.call_timeout())
     }
 
     pub(crate) fn call_timeout(&self) -> Duration {
-        self.link.call_timeout
+        self.shared.call_timeout
     }
 }

@@ -21,14 +21,14 @@ pub(crate) trait TakeAnswers: std::fmt::Debug + Send + Sync {
 pub(crate) struct Isolation {
     /// How many publishers send suspects now, for those that ask without the lock.
     trials: AtomicUsize,
-    state: Mutex<State>,
+    state: Mutex<IsolationState>,
     changed: Condvar,
     /// What the publishers have in flight.
     publishers: Mutex<Vec<Weak<dyn TakeAnswers>>>,
 }
 
 #[derive(Debug, Default)]
-struct State {
+struct IsolationState {
     last: u64,
     /// The turns that are waited for, first in, first out.
     waiting: VecDeque<u64>,
@@ -56,9 +56,9 @@ impl Isolation {
     }
 
     /// Announces that a publisher is about to send suspects. Other messages wait until this is dropped.
-    pub(crate) fn begin(&self) -> Trials<'_> {
+    pub(crate) fn begin(&self) -> SuspectSends<'_> {
         self.trials.fetch_add(1, Ordering::SeqCst);
-        Trials { isolation: self }
+        SuspectSends { isolation: self }
     }
 
     /// Blocks while suspects of any publisher are being sent, for one second or until `deadline` at most.
@@ -96,20 +96,20 @@ impl Isolation {
         self.changed.notify_all();
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, IsolationState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// The sending of the suspects of one publisher.
 #[derive(Debug)]
-pub(crate) struct Trials<'a> {
+pub(crate) struct SuspectSends<'a> {
     isolation: &'a Isolation,
 }
 
-impl<'a> Trials<'a> {
+impl<'a> SuspectSends<'a> {
     /// Waits until no other suspect is in flight. `None` if `deadline` passes first, or the connection is closed.
-    pub(crate) fn turn(&self, deadline: Instant) -> Option<Turn<'a>> {
+    pub(crate) fn turn(&self, deadline: Instant) -> Option<SuspectTurn<'a>> {
         let isolation = self.isolation;
         let mut state = isolation.lock();
         state.last += 1;
@@ -124,7 +124,7 @@ impl<'a> Trials<'a> {
             let is_first = state.waiting.front() == Some(&number);
             if is_first && ends <= now {
                 state.current = Some((number, now + LONGEST_TURN));
-                break Some(Turn { isolation, number });
+                break Some(SuspectTurn { isolation, number });
             }
             if now >= deadline {
                 break None;
@@ -139,7 +139,7 @@ impl<'a> Trials<'a> {
     }
 }
 
-impl Drop for Trials<'_> {
+impl Drop for SuspectSends<'_> {
     fn drop(&mut self) {
         self.isolation.trials.fetch_sub(1, Ordering::SeqCst);
         drop(self.isolation.lock());
@@ -149,12 +149,12 @@ impl Drop for Trials<'_> {
 
 /// The right to have a suspect in flight.
 #[derive(Debug)]
-pub(crate) struct Turn<'a> {
+pub(crate) struct SuspectTurn<'a> {
     isolation: &'a Isolation,
     number: u64,
 }
 
-impl Drop for Turn<'_> {
+impl Drop for SuspectTurn<'_> {
     fn drop(&mut self) {
         let mut state = self.isolation.lock();
         state.current = state.current.filter(|(number, _)| *number != self.number);

@@ -7,26 +7,26 @@ use std::time::{Duration, Instant};
 /// How long after a loss refusals may be put down to channels: a queue has long found another leader by then.
 const LENGTH: Duration = Duration::from_secs(5);
 
-/// A channel that was opened after a connection was lost is on trial until the broker accepts something on it.
+/// A channel that was opened after a connection was lost is in its nack grace until the broker accepts something on it.
 ///
 /// RabbitMQ 3.10 refuses for ever what is published to a quorum queue on a channel that came to know the queue while it had no leader;
 /// another channel does better. A refusal by a channel that was opened for the first time, or that has worked, tells of the queue.
 #[derive(Debug, Default)]
-pub(crate) struct Trial {
+pub(crate) struct NackGrace {
     /// Whether the current channel has done what it is for.
-    proved: AtomicBool,
-    state: Mutex<State>,
+    working: AtomicBool,
+    state: Mutex<NackGraceState>,
 }
 
 #[derive(Debug, Default)]
-struct State {
+struct NackGraceState {
     /// Whether a connection was lost, and no channel opened since.
     lost: bool,
     /// When the first channel after the loss was opened.
     since: Option<Instant>,
 }
 
-impl Trial {
+impl NackGrace {
     /// A connection was lost.
     pub(crate) fn lost(&self) {
         self.lock().lost = true;
@@ -38,16 +38,16 @@ impl Trial {
         if std::mem::take(&mut state.lost) {
             state.since = Some(Instant::now());
         }
-        self.proved.store(false, Ordering::Release);
+        self.working.store(false, Ordering::Release);
     }
 
-    pub(crate) fn is_proved(&self) -> bool {
-        self.proved.load(Ordering::Relaxed)
+    pub(crate) fn is_working(&self) -> bool {
+        self.working.load(Ordering::Relaxed)
     }
 
     /// The current channel has done what it is for; whether that is news.
-    pub(crate) fn prove(&self) -> bool {
-        let news = !self.proved.swap(true, Ordering::AcqRel);
+    pub(crate) fn mark_working(&self) -> bool {
+        let news = !self.working.swap(true, Ordering::AcqRel);
         if news {
             self.lock().since = None;
         }
@@ -55,11 +55,11 @@ impl Trial {
     }
 
     /// Whether a refusal says nothing of the message yet.
-    pub(crate) fn excuses(&self) -> bool {
-        !self.proved.load(Ordering::Acquire) && self.lock().since.is_some_and(|since| since.elapsed() < LENGTH)
+    pub(crate) fn is_active(&self) -> bool {
+        !self.working.load(Ordering::Acquire) && self.lock().since.is_some_and(|since| since.elapsed() < LENGTH)
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, NackGraceState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -70,35 +70,35 @@ mod tests {
 
     #[test]
     fn the_first_channel_is_not_on_trial() {
-        let trial = Trial::default();
-        trial.opened();
-        assert!(!trial.excuses());
+        let nack_grace = NackGrace::default();
+        nack_grace.opened();
+        assert!(!nack_grace.is_active());
     }
 
     #[test]
     fn channels_after_a_loss_are_on_trial_until_one_works() {
-        let trial = Trial::default();
-        trial.opened();
-        assert!(trial.prove() && !trial.prove());
-        trial.lost();
-        assert!(!trial.excuses());
-        trial.opened();
-        assert!(trial.excuses());
-        trial.opened();
-        assert!(trial.excuses());
-        assert!(trial.prove());
-        assert!(!trial.excuses());
-        trial.opened();
-        assert!(!trial.excuses());
+        let nack_grace = NackGrace::default();
+        nack_grace.opened();
+        assert!(nack_grace.mark_working() && !nack_grace.mark_working());
+        nack_grace.lost();
+        assert!(!nack_grace.is_active());
+        nack_grace.opened();
+        assert!(nack_grace.is_active());
+        nack_grace.opened();
+        assert!(nack_grace.is_active());
+        assert!(nack_grace.mark_working());
+        assert!(!nack_grace.is_active());
+        nack_grace.opened();
+        assert!(!nack_grace.is_active());
     }
 
     #[test]
     fn a_trial_ends() {
-        let trial = Trial::default();
-        trial.lost();
-        trial.opened();
-        trial.lock().since = Instant::now().checked_sub(LENGTH);
-        trial.opened();
-        assert!(!trial.excuses());
+        let nack_grace = NackGrace::default();
+        nack_grace.lost();
+        nack_grace.opened();
+        nack_grace.lock().since = Instant::now().checked_sub(LENGTH);
+        nack_grace.opened();
+        assert!(!nack_grace.is_active());
     }
 }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use crate::backend::{Connector, Role};
 use crate::deadline;
 use crate::error::{Error, Result};
-use crate::recovery::backoff::Redial;
+use crate::recovery::backoff::Backoff;
 use crate::recovery::backoff::YOUNG;
 use crate::recovery::effects::may_pass;
 
@@ -29,13 +29,13 @@ pub(crate) trait Reopen: Send + Sync {
 pub(crate) struct Reconnecting {
     role: Role,
     connector: Weak<dyn Connector>,
-    pub(crate) redial: Arc<Redial>,
+    pub(crate) backoff: Arc<Backoff>,
     connect_timeout: Duration,
-    state: Mutex<State>,
+    state: Mutex<ReconnectingState>,
 }
 
 #[derive(Default)]
-struct State {
+struct ReconnectingState {
     channels: Vec<Weak<dyn Reopen>>,
     /// Whether there ever was a channel.
     used: bool,
@@ -47,7 +47,7 @@ struct State {
     attempts: u32,
 }
 
-impl State {
+impl ReconnectingState {
     fn next_attempt(&mut self) -> u32 {
         let attempt = self.attempts;
         self.attempts = attempt.wrapping_add(1);
@@ -55,18 +55,22 @@ impl State {
     }
 }
 
-impl std::fmt::Debug for State {
+impl std::fmt::Debug for ReconnectingState {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.debug_struct("State").field("channels", &self.channels.len()).field("running", &self.running).finish_non_exhaustive()
+        formatter
+            .debug_struct("ReconnectingState")
+            .field("channels", &self.channels.len())
+            .field("running", &self.running)
+            .finish_non_exhaustive()
     }
 }
 
 impl Reconnecting {
-    pub(crate) fn new(role: Role, connector: &Arc<dyn Connector>, redial: Arc<Redial>, connect_timeout: Duration) -> Reconnecting {
+    pub(crate) fn new(role: Role, connector: &Arc<dyn Connector>, backoff: Arc<Backoff>, connect_timeout: Duration) -> Reconnecting {
         Reconnecting {
             role,
             connector: Arc::downgrade(connector),
-            redial,
+            backoff,
             connect_timeout: connect_timeout.max(SHORTEST_TIMEOUT),
             state: Mutex::default(),
         }
@@ -86,10 +90,10 @@ impl Reconnecting {
 
     /// The connection was lost.
     pub(crate) fn lost(self: &Arc<Reconnecting>, error: &Error) {
-        self.redial.note(error);
-        if self.redial.is_younger_than(YOUNG) && self.lock().channels.is_empty() {
+        self.backoff.note(error);
+        if self.backoff.is_younger_than(YOUNG) && self.lock().channels.is_empty() {
             // With channels, they see to it that a connection which dies at once is not made again at once.
-            self.redial.failed(error);
+            self.backoff.failed(error);
         }
         self.start();
     }
@@ -111,8 +115,8 @@ impl Reconnecting {
     }
 
     fn run(&self) {
-        let running = Running(self);
-        self.redial.set_in_background(true);
+        let running = ReconnectThread(self);
+        self.backoff.set_in_background(true);
         loop {
             let again = match self.connect() {
                 Ok(()) => self.reopen(),
@@ -144,7 +148,7 @@ impl Reconnecting {
         // The first attempts are short: a broker that comes up again may have taken the first packet and forgotten it.
         let attempt = self.lock().next_attempt();
         let timeout = if attempt.is_multiple_of(2) { SHORT_ATTEMPT.min(self.connect_timeout) } else { self.connect_timeout };
-        let result = self.redial.attempt(deadline::after(timeout) + LONGEST_WAIT, &|| false, |_| match self.connector.upgrade() {
+        let result = self.backoff.attempt(deadline::after(timeout) + LONGEST_WAIT, &|| false, |_| match self.connector.upgrade() {
             Some(connector) => connector.connect(self.role, timeout),
             None => Err(Error::closed("connection")),
         });
@@ -166,17 +170,17 @@ impl Reconnecting {
         again
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, ReconnectingState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// The thread that connects. Also if it panics, another can be started.
-struct Running<'a>(&'a Reconnecting);
+struct ReconnectThread<'a>(&'a Reconnecting);
 
-impl Drop for Running<'_> {
+impl Drop for ReconnectThread<'_> {
     fn drop(&mut self) {
-        self.0.redial.set_in_background(false);
+        self.0.backoff.set_in_background(false);
         if thread::panicking() {
             self.0.lock().running = false;
         }

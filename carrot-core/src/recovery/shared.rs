@@ -6,17 +6,17 @@ use std::time::Duration;
 
 use crate::backend::{Connector, Event, Role};
 use crate::config::ConnectionOptions;
-use crate::recovery::backoff::Redial;
+use crate::recovery::backoff::Backoff;
 use crate::recovery::isolation::Isolation;
-use crate::recovery::probation::Probation;
+use crate::recovery::poison_search::PoisonSearch;
 use crate::recovery::reconnecting::{Reconnecting, Reopen};
 
 /// The way to one broker, with what bounds and orders its use.
 #[derive(Debug, Clone)]
-pub(crate) struct Link {
+pub(crate) struct ConnectionShared {
     pub(crate) connector: Arc<dyn Connector>,
     roles: Arc<Roles>,
-    pub(crate) probation: Arc<Probation>,
+    pub(crate) poison_search: Arc<PoisonSearch>,
     pub(crate) isolation: Arc<Isolation>,
     pub(crate) connect_timeout: Duration,
     pub(crate) call_timeout: Duration,
@@ -32,17 +32,17 @@ struct Roles {
 impl Drop for Roles {
     /// Ends what goes on in the background once nobody uses the connection any more.
     fn drop(&mut self) {
-        self.publishing.redial.close();
-        self.consuming.redial.close();
+        self.publishing.backoff.close();
+        self.consuming.backoff.close();
     }
 }
 
-impl Link {
-    pub(crate) fn new(connector: Arc<dyn Connector>, options: &ConnectionOptions) -> Link {
+impl ConnectionShared {
+    pub(crate) fn new(connector: Arc<dyn Connector>, options: &ConnectionOptions) -> ConnectionShared {
         let reached = Arc::<AtomicBool>::default();
         let reconnecting = |role| {
-            let redial = Arc::new(Redial::new(connector.endpoint(), &reached));
-            Arc::new(Reconnecting::new(role, &connector, redial, options.connect_timeout))
+            let backoff = Arc::new(Backoff::new(connector.endpoint(), &reached));
+            Arc::new(Reconnecting::new(role, &connector, backoff, options.connect_timeout))
         };
         let roles = Arc::new(Roles { publishing: reconnecting(Role::Publish), consuming: reconnecting(Role::Consume) });
         let (publishing, consuming) = (Arc::clone(&roles.publishing), Arc::clone(&roles.consuming));
@@ -55,10 +55,10 @@ impl Link {
                 reconnecting.lost(error);
             }
         }));
-        Link {
+        ConnectionShared {
             connector,
             roles,
-            probation: Arc::default(),
+            poison_search: Arc::default(),
             isolation: Arc::default(),
             connect_timeout: options.connect_timeout,
             call_timeout: options.call_timeout,
@@ -72,8 +72,8 @@ impl Link {
         }
     }
 
-    pub(crate) fn redial(&self, role: Role) -> &Redial {
-        &self.role(role).redial
+    pub(crate) fn backoff(&self, role: Role) -> &Backoff {
+        &self.role(role).backoff
     }
 
     /// Has `what` opened again in the background whenever the connection of its role was lost and is back.
@@ -100,15 +100,15 @@ impl Link {
 
     /// Refuses all further attempts to open a channel.
     pub(crate) fn close(&self) {
-        self.roles.publishing.redial.close();
-        self.roles.consuming.redial.close();
+        self.roles.publishing.backoff.close();
+        self.roles.consuming.backoff.close();
         self.isolation.close();
     }
 
     /// Has everybody who waits for a connection ask again whether to give up.
     pub(crate) fn wake(&self) {
-        self.roles.publishing.redial.wake();
-        self.roles.consuming.redial.wake();
-        self.probation.wake();
+        self.roles.publishing.backoff.wake();
+        self.roles.consuming.backoff.wake();
+        self.poison_search.wake();
     }
 }

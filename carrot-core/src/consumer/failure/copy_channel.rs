@@ -8,11 +8,11 @@ use std::time::{Duration, Instant};
 use crate::backend::{Backend, ChannelOptions, Content, Declare, Outcome, Publication};
 use crate::error::{Error, Result};
 use crate::model::Queue;
-use crate::recovery::channel::Session;
+use crate::recovery::channel::RecoveringChannel;
 use crate::recovery::effects::ends_channel;
 use crate::recovery::handle::ConnectionHandle;
-use crate::recovery::hard_losses::HardLosses;
-use crate::recovery::shared::Link;
+use crate::recovery::hard_closes::HardCloses;
+use crate::recovery::shared::ConnectionShared;
 
 /// How long a copy waits for the broker before it looks whether there is an alarm.
 const SLICE: Duration = Duration::from_millis(200);
@@ -64,19 +64,19 @@ pub(super) enum Presence {
 pub(super) struct CopyChannel {
     /// For declarations, which can end a channel.
     connection: Arc<ConnectionHandle>,
-    session: Session<()>,
+    channel: RecoveringChannel<()>,
     /// The queues that were there when they were needed last, by name.
     queues: Mutex<HashMap<String, Known>>,
 }
 
 impl CopyChannel {
     pub(super) fn new(connection: &Arc<ConnectionHandle>) -> CopyChannel {
-        let session = connection.session(ChannelOptions::publish(), "consumer's copies", |_, _, _| Ok(()));
-        CopyChannel { connection: Arc::clone(connection), session, queues: Mutex::default() }
+        let channel = connection.recovering_channel(ChannelOptions::publish(), "consumer's copies", |_, _, _| Ok(()));
+        CopyChannel { connection: Arc::clone(connection), channel, queues: Mutex::default() }
     }
 
-    pub(super) fn link(&self) -> &Link {
-        self.session.link()
+    pub(super) fn connection(&self) -> &ConnectionShared {
+        self.channel.connection()
     }
 
     /// Sends `copy` to `target`, mandatory and confirmed. Returns once the broker has accepted it, and will have it also if it is killed.
@@ -87,19 +87,19 @@ impl CopyChannel {
     /// Whatever kept the broker from accepting it.
     pub(super) fn send(&self, copy: &Arc<Content>, target: Target<'_>, given_up: &dyn Fn() -> bool) -> Result<()> {
         // Under an alarm it would wait for its whole deadline.
-        if let Some(reason) = self.link().blocked() {
+        if let Some(reason) = self.connection().blocked() {
             return Err(Error::Blocked { reason });
         }
         let name = &*target.queue().name;
-        let limit = self.link().call_timeout.min(LONGEST_ANSWER);
+        let limit = self.connection().call_timeout.min(LONGEST_ANSWER);
         if self.queues().get(name).is_some_and(|known| known.silent_until.is_some_and(|until| Instant::now() < until)) {
             return Err(Error::timeout(format!("an answer of queue {name:?}, which gave none before,"), limit));
         }
         let mut presence = self.ensure(target)?;
         let deadline = Instant::now() + limit;
-        let mut losses = HardLosses::default();
+        let mut losses = HardCloses::default();
         loop {
-            let channel = self.session.recover_unless(deadline, given_up, &mut losses)?.channel;
+            let channel = self.channel.recover_unless(deadline, given_up, &mut losses)?.channel;
             match publish(&*channel, copy, deadline) {
                 Ok(Outcome::Accepted) => {
                     self.wait_until_settled(name);
@@ -120,13 +120,13 @@ impl CopyChannel {
                 Err(error @ Error::Timeout { .. }) => {
                     // A quorum queue without a leader answers nothing, and holds up all others on its channel.
                     self.queues().entry(name.to_string()).or_default().silent_until = Some(Instant::now() + LEFT_ALONE);
-                    self.session.retire(&channel, "a queue for copies of failed messages does not answer");
+                    self.channel.replace_channel(&channel, "a queue for copies of failed messages does not answer");
                     return Err(error);
                 }
                 Err(error) => {
-                    let was_retired = matches!(error, Error::Closed { .. }) && !self.session.is_closed();
+                    let was_retired = matches!(error, Error::Closed { .. }) && !self.channel.is_closed();
                     if ends_channel(&error) {
-                        self.session.failed(&channel, &error);
+                        self.channel.failed(&channel, &error);
                     }
                     if let Some(refused) = losses.note(&error) {
                         return Err(refused);
@@ -183,7 +183,7 @@ impl CopyChannel {
     /// Waits until the broker will not forget a queue any more that was declared just before, with the copy in it.
     fn wait_until_settled(&self, name: &str) {
         let declared_at = self.queues().get(name).and_then(|known| known.declared_at);
-        let settle_in = self.link().connector.capabilities().declarations_settle_in;
+        let settle_in = self.connection().connector.capabilities().declarations_settle_in;
         if let Some(left) = declared_at.and_then(|declared_at| settle_in.checked_sub(declared_at.elapsed())) {
             thread::sleep(left);
         }

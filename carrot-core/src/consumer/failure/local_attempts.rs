@@ -9,20 +9,20 @@ const MOST: usize = 1000;
 
 /// Attempts by message id, for as long as the process lives and the message is not settled.
 #[derive(Debug, Default)]
-pub(crate) struct CountedAttempts {
-    state: Mutex<State>,
+pub(crate) struct LocalAttempts {
+    state: Mutex<LocalAttemptsState>,
     /// For those that ask without the lock.
     holds_some: AtomicBool,
 }
 
 #[derive(Debug, Default)]
-struct State {
+struct LocalAttemptsState {
     attempts: HashMap<String, u32>,
     /// In the order of their first failure. May hold ids that are forgotten.
     order: VecDeque<String>,
 }
 
-impl CountedAttempts {
+impl LocalAttempts {
     /// Which attempt the next delivery of a message is, if it was counted here.
     pub(crate) fn get(&self, id: Option<&str>) -> Option<u32> {
         if self.is_empty() { None } else { self.lock().attempts.get(id?).copied() }
@@ -59,7 +59,7 @@ impl CountedAttempts {
         self.holds_some.store(!state.attempts.is_empty(), Ordering::Relaxed);
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, LocalAttemptsState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -70,7 +70,7 @@ mod tests {
 
     #[test]
     fn attempts_are_kept_until_the_message_is_settled() {
-        let counted = CountedAttempts::default();
+        let counted = LocalAttempts::default();
         counted.set(Some("a"), 2);
         counted.set(Some("a"), 3);
         counted.set(None, 9);
@@ -82,7 +82,7 @@ mod tests {
 
     #[test]
     fn the_oldest_are_forgotten_first() {
-        let counted = CountedAttempts::default();
+        let counted = LocalAttempts::default();
         (0..MOST + 10).for_each(|number| counted.set(Some(&number.to_string()), 2));
         assert_eq!((counted.get(Some("9")), counted.get(Some("10"))), (None, Some(2)));
         assert_eq!(counted.lock().attempts.len(), MOST);

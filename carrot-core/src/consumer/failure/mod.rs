@@ -10,9 +10,9 @@
 //! | `local_attempts.rs` | attempts that no header carries |
 //! | `paused.rs` | messages that pause in the process |
 //! | `policy.rs` | the decision, and its execution |
-//! | `breaker.rs` | the pause of a whole consumer after failures in a row |
+//! | `circuit_breaker.rs` | the pause of a whole consumer after failures in a row |
 
-mod breaker;
+mod circuit_breaker;
 mod copy;
 mod copy_channel;
 mod failed;
@@ -25,9 +25,9 @@ mod settings;
 
 pub use retry::Retry;
 
-pub(crate) use breaker::Breaker;
+pub(crate) use circuit_breaker::CircuitBreaker;
 pub(crate) use copy::{Original, deaths};
 pub(crate) use failed::Failure;
-pub(crate) use local_attempts::CountedAttempts;
+pub(crate) use local_attempts::LocalAttempts;
 pub(crate) use policy::{FailureOutcome, FailurePolicy};
 pub(crate) use settings::{Afterwards, FailureSettings, UndecodableHandler};

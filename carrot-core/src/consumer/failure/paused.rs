@@ -10,13 +10,13 @@ use std::time::Duration;
 use crate::backend::Clock;
 use crate::consumer::message::Disposition;
 use crate::consumer::message::Message;
-use crate::consumer::subscribed::Unhandled;
+use crate::consumer::subscribed::UnhandledCounts;
 
 /// The messages of one consumer that pause. A thread gives each back when its pause is over; it runs only while there are any.
 #[derive(Debug)]
-pub(super) struct Paused {
+pub(super) struct PausedMessages {
     clock: Clock,
-    state: Mutex<State>,
+    state: Mutex<PausedState>,
     /// How many there are; kept apart, since messages are dropped with no lock held.
     count: AtomicUsize,
     /// Whether the consumer has stopped, so that nothing pauses any more.
@@ -26,7 +26,7 @@ pub(super) struct Paused {
 }
 
 #[derive(Debug, Default)]
-struct State {
+struct PausedState {
     heap: BinaryHeap<Reverse<PausedMessage>>,
     sequence: u64,
     running: bool,
@@ -38,7 +38,7 @@ struct PausedMessage {
     sequence: u64,
     message: Message,
     /// What counts the message if it goes back before its time.
-    unhandled: Option<Arc<Unhandled>>,
+    unhandled: Option<Arc<UnhandledCounts>>,
 }
 
 impl PartialEq for PausedMessage {
@@ -61,9 +61,9 @@ impl Ord for PausedMessage {
     }
 }
 
-impl Paused {
-    pub(super) fn new(clock: Clock) -> Paused {
-        Paused {
+impl PausedMessages {
+    pub(super) fn new(clock: Clock) -> PausedMessages {
+        PausedMessages {
             clock,
             state: Mutex::default(),
             count: AtomicUsize::new(0),
@@ -84,8 +84,8 @@ impl Paused {
         self.released.load(Ordering::Acquire)
     }
 
-    /// Keeps a message for `pause`, and then requeues the message; at once after [`release`](Paused::release).
-    pub(super) fn keep(self: &Arc<Paused>, message: Message, pause: Duration, unhandled: Option<Arc<Unhandled>>) {
+    /// Keeps a message for `pause`, and then requeues the message; at once after [`release`](PausedMessages::release).
+    pub(super) fn keep(self: &Arc<PausedMessages>, message: Message, pause: Duration, unhandled: Option<Arc<UnhandledCounts>>) {
         let mut state = self.lock();
         if self.is_released() {
             drop(state);
@@ -100,7 +100,7 @@ impl Paused {
         let start = !std::mem::replace(&mut state.running, true);
         drop(state);
         if start {
-            let running = Running { paused: Arc::clone(self), finished: false };
+            let running = PauseThread { paused: Arc::clone(self), finished: false };
             if let Err(error) = thread::Builder::new().name("carrot-pause".into()).spawn(move || running.work()) {
                 log::error!("no thread for the pauses of failed messages, which go back at once: {error}");
             }
@@ -151,26 +151,26 @@ impl Paused {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, PausedState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// Held by the thread that runs. Without a thread, no message is kept: also if it cannot be started, or ends by a panic.
-struct Running {
-    paused: Arc<Paused>,
+struct PauseThread {
+    paused: Arc<PausedMessages>,
     /// Whether it ended because nothing was left.
     finished: bool,
 }
 
-impl Running {
+impl PauseThread {
     fn work(mut self) {
         self.paused.run();
         self.finished = true;
     }
 }
 
-impl Drop for Running {
+impl Drop for PauseThread {
     fn drop(&mut self) {
         if !self.finished {
             self.paused.lock().running = false;
@@ -179,7 +179,7 @@ impl Drop for Running {
     }
 }
 
-fn give_back_early(message: Message, unhandled: Option<Arc<Unhandled>>) {
+fn give_back_early(message: Message, unhandled: Option<Arc<UnhandledCounts>>) {
     if let Some(unhandled) = unhandled {
         unhandled.count_given_back();
     }

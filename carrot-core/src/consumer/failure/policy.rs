@@ -8,14 +8,14 @@ use crate::backend::{Acknowledgement, Capabilities, Clock, ConsumeOptions, Conte
 use crate::consumer::failure::copy;
 use crate::consumer::failure::copy_channel::{CopyChannel, Presence, Target};
 use crate::consumer::failure::failed::Failure;
-use crate::consumer::failure::local_attempts::CountedAttempts;
-use crate::consumer::failure::paused::Paused;
+use crate::consumer::failure::local_attempts::LocalAttempts;
+use crate::consumer::failure::paused::PausedMessages;
 use crate::consumer::failure::retry::Retry;
-use crate::consumer::failure::retry_queues::Step;
+use crate::consumer::failure::retry_queues::RetryStep;
 use crate::consumer::failure::settings::FailureSettings;
 use crate::consumer::message::Message;
 use crate::consumer::message::{Disposition, FailedMessages};
-use crate::consumer::subscribed::Unhandled;
+use crate::consumer::subscribed::UnhandledCounts;
 use crate::error::{Error, Result};
 use crate::guard::describe;
 use crate::model::{Queue, Value};
@@ -68,10 +68,10 @@ pub(crate) struct FailurePolicy {
     /// Whether the queue outlives its connection and its consumers.
     lasts: bool,
     copies: CopyChannel,
-    paused: Arc<Paused>,
+    paused: Arc<PausedMessages>,
     most_paused: usize,
     complaint: Mutex<Complaint>,
-    counted: CountedAttempts,
+    counted: LocalAttempts,
 }
 
 #[derive(Debug, Default)]
@@ -88,16 +88,16 @@ impl FailurePolicy {
         settings: &FailureSettings,
     ) -> FailurePolicy {
         let copies = CopyChannel::new(connection);
-        let clock = copies.link().connector.clock();
+        let clock = copies.connection().connector.clock();
         FailurePolicy {
             retry: settings.retry.clone().unwrap_or_default(),
             place: place(queue, options),
             lasts: lasts(queue) && options.acknowledgement == Acknowledgement::Manual,
             copies,
-            paused: Arc::new(Paused::new(clock)),
+            paused: Arc::new(PausedMessages::new(clock)),
             most_paused: usize::from(options.prefetch / 2).max(1),
             complaint: Mutex::default(),
-            counted: CountedAttempts::default(),
+            counted: LocalAttempts::default(),
             settings: settings.clone(),
         }
     }
@@ -133,7 +133,7 @@ impl FailurePolicy {
         &self,
         message: Message,
         failure: &Failure,
-        unhandled: Option<&Arc<Unhandled>>,
+        unhandled: Option<&Arc<UnhandledCounts>>,
         given_up: &dyn Fn() -> bool,
     ) -> FailureOutcome {
         let attempt = message.attempt();
@@ -152,7 +152,7 @@ impl FailurePolicy {
         if failure.permanent || !self.retry.allows_another(attempt) {
             return self.give_up(message, attempt, failure, unhandled, given_up);
         }
-        let step = Step::at_least(failure.pause.unwrap_or_else(|| self.retry.pause(attempt)));
+        let step = RetryStep::at_least(failure.pause.unwrap_or_else(|| self.retry.pause(attempt)));
         if self.place == PausePlace::Process || !self.capabilities().waiting_queues {
             let pause = step.pause().min(LONGEST_IN_PROCESS);
             self.tell(&message, failure, format_args!("tried again in {pause:?}, in this process"));
@@ -173,7 +173,7 @@ impl FailurePolicy {
         message: Message,
         attempt: u32,
         failure: &Failure,
-        unhandled: Option<&Arc<Unhandled>>,
+        unhandled: Option<&Arc<UnhandledCounts>>,
         given_up: &dyn Fn() -> bool,
     ) -> FailureOutcome {
         let Some(parking) = self.settings.parking(message.queue(), self.capabilities()) else {
@@ -189,7 +189,7 @@ impl FailurePolicy {
         };
         match sent {
             Ok(()) => settled(message, Disposition::Ack, FailureOutcome::Parked),
-            Err(error) => self.keep(message, Step::at_least(self.retry.pause(attempt)), &parking, &error, unhandled),
+            Err(error) => self.keep(message, RetryStep::at_least(self.retry.pause(attempt)), &parking, &error, unhandled),
         }
     }
 
@@ -204,7 +204,14 @@ impl FailurePolicy {
     }
 
     /// Keeps a message that could be neither copied nor parked. Its attempt is counted here, so that its pauses grow, and its last comes.
-    fn keep(&self, message: Message, step: Step, target: &Queue, error: &Error, unhandled: Option<&Arc<Unhandled>>) -> FailureOutcome {
+    fn keep(
+        &self,
+        message: Message,
+        step: RetryStep,
+        target: &Queue,
+        error: &Error,
+        unhandled: Option<&Arc<UnhandledCounts>>,
+    ) -> FailureOutcome {
         if message.check().is_err() {
             return FailureOutcome::Stale;
         }
@@ -238,7 +245,7 @@ impl FailurePolicy {
     }
 
     fn capabilities(&self) -> Capabilities {
-        self.copies.link().connector.capabilities()
+        self.copies.connection().connector.capabilities()
     }
 
     fn tell(&self, message: &Message, failure: &Failure, becomes: impl fmt::Display) {
@@ -302,7 +309,7 @@ impl FailedMessages for FailurePolicy {
         self.send(message, copy, Target::Existing(&queue), &|| false)
     }
 
-    fn counted(&self) -> &CountedAttempts {
+    fn counted(&self) -> &LocalAttempts {
         &self.counted
     }
 }

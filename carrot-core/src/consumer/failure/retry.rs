@@ -94,8 +94,8 @@ impl Retry {
         if !self.jitter {
             return pause;
         }
-        let step = retry_queues::Step::at_least(pause).pause();
-        let longest = retry_queues::Step::at_least(self.longest).pause();
+        let step = retry_queues::RetryStep::at_least(pause).pause();
+        let longest = retry_queues::RetryStep::at_least(self.longest).pause();
         if fastrand::bool() { step } else { (step * 2).min(longest) }
     }
 }

@@ -17,13 +17,13 @@ const INFIX: &str = ".retry.v1.";
 
 /// One length of pause: a power of two of seconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Step(u32);
+pub(super) struct RetryStep(u32);
 
-impl Step {
+impl RetryStep {
     /// The shortest step that is at least `pause`; the longest of all if there is none.
-    pub(super) fn at_least(pause: Duration) -> Step {
+    pub(super) fn at_least(pause: Duration) -> RetryStep {
         let seconds = pause.as_secs().saturating_add(u64::from(pause.subsec_nanos() > 0));
-        Step(seconds.max(1).checked_next_power_of_two().map_or(STEPS, u64::trailing_zeros).min(STEPS - 1))
+        RetryStep(seconds.max(1).checked_next_power_of_two().map_or(STEPS, u64::trailing_zeros).min(STEPS - 1))
     }
 
     pub(super) fn pause(self) -> Duration {
@@ -99,20 +99,20 @@ mod tests {
         Capabilities { waiting_queues: true, quorum_queues: false, default_delivery_limit: false, declarations_settle_in: Duration::ZERO };
 
     fn at_least(milliseconds: u64) -> u64 {
-        Step::at_least(Duration::from_millis(milliseconds)).pause().as_secs()
+        RetryStep::at_least(Duration::from_millis(milliseconds)).pause().as_secs()
     }
 
     #[test]
     fn a_pause_is_rounded_up_to_a_power_of_two() {
         assert_eq!([0, 1, 1000, 1001, 2000, 3000, 600_000].map(at_least), [1, 1, 1, 2, 2, 4, 1024]);
         assert_eq!(at_least(131_072_000), 131_072);
-        assert_eq!(Step::at_least(Duration::MAX).pause(), LONGEST);
+        assert_eq!(RetryStep::at_least(Duration::MAX).pause(), LONGEST);
     }
 
     // These names and arguments are at brokers already: this test must never be changed.
     #[test]
     fn names_and_arguments_are_fixed_for_ever() {
-        let step = Step::at_least(Duration::from_secs(4));
+        let step = RetryStep::at_least(Duration::from_secs(4));
         let expected = Headers::from([
             ("x-message-ttl", Value::from(4000)),
             ("x-dead-letter-exchange", Value::from("")),
@@ -140,7 +140,7 @@ mod tests {
 
     #[test]
     fn long_names_are_cut_and_told_apart() {
-        let names: Vec<String> = ["a", "b"].map(|end| Step::at_least(LONGEST).queue_name(&format!("{}{end}", "x".repeat(254)))).into();
+        let names: Vec<String> = ["a", "b"].map(|end| RetryStep::at_least(LONGEST).queue_name(&format!("{}{end}", "x".repeat(254)))).into();
         assert_ne!(names[0], names[1]);
         assert!(names.iter().all(|name| name.len() == 255 && name.ends_with(".retry.v1.131072s")), "{names:?}");
     }
@@ -162,6 +162,6 @@ mod tests {
             assert!(!is_step_of(name, "orders"), "{name}");
         }
         let long = "x".repeat(255);
-        assert!(is_step_of(&Step::at_least(LONGEST).queue_name(&long), &long));
+        assert!(is_step_of(&RetryStep::at_least(LONGEST).queue_name(&long), &long));
     }
 }

@@ -1,4 +1,4 @@
-//! The part of a session that opens its channel again while no call waits for it.
+//! The part of a channel that opens its channel again while no call waits for it.
 
 use std::sync::{Arc, MutexGuard, PoisonError};
 use std::time::Instant;
@@ -6,11 +6,11 @@ use std::time::Instant;
 use crate::backend::Backend;
 use crate::error::{Error, Result};
 use crate::recovery::backoff::YOUNG;
-use crate::recovery::channel::{Session, Slot};
+use crate::recovery::channel::{ChannelSlot, RecoveringChannel};
 use crate::recovery::effects::is_worth_another;
-use crate::recovery::hard_losses::is_cause_removed;
+use crate::recovery::hard_closes::is_cause_removed;
 
-impl<S: Clone> Session<S> {
+impl<S: Clone> RecoveringChannel<S> {
     /// The channel that calls use now, if it has ended, and why: nobody may have used it since.
     pub(crate) fn ended(&self) -> Option<(Arc<dyn Backend>, Error)> {
         let channel = self.current()?.channel;
@@ -23,7 +23,7 @@ impl<S: Clone> Session<S> {
     /// # Errors
     /// The last attempt's.
     pub(crate) fn reopen(&self, deadline: Instant) -> Result<()> {
-        while matches!(*self.lock(), Slot::Empty) && self.refusal().is_none() {
+        while matches!(*self.lock(), ChannelSlot::Empty) && self.refusal().is_none() {
             let Err(error) = self.open_once(deadline, deadline, &|| false) else { break };
             log::debug!("a {} could not be opened again in the background: {error}", self.what);
             if is_cause_removed(&error) && Instant::now() < deadline {
@@ -49,9 +49,9 @@ impl<S: Clone> Session<S> {
         if self.is_closed() {
             return Error::closed(self.what);
         }
-        let is_opening = matches!(*self.lock(), Slot::Opening);
+        let is_opening = matches!(*self.lock(), ChannelSlot::Opening);
         if is_opening {
-            return self.redial().absence();
+            return self.backoff().absence();
         }
         let mut refusal = self.refusal();
         let refused = refusal.clone();
@@ -59,8 +59,8 @@ impl<S: Clone> Session<S> {
         if refused.as_ref().is_none_or(|(_, since)| since.elapsed() >= YOUNG) {
             *refusal = None;
             drop(refusal);
-            self.link.reconnect(self.options.role);
+            self.connection.reconnect(self.options.role);
         }
-        refused.map_or_else(|| self.redial().absence(), |(error, _)| error)
+        refused.map_or_else(|| self.backoff().absence(), |(error, _)| error)
     }
 }

@@ -11,26 +11,26 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
 /// Counts failures in a row over all workers of a run, and pauses them for a growing while from a number on.
 #[derive(Debug)]
-pub(crate) struct Breaker {
+pub(crate) struct CircuitBreaker {
     /// From how many failures on; `None` for never.
     limit: Option<u32>,
     clock: Clock,
-    state: Mutex<State>,
+    state: Mutex<CircuitState>,
     /// Whether the handler failed since its last success. For workers that ask without the lock, which all share.
     failing: AtomicBool,
 }
 
 #[derive(Debug, Default)]
-struct State {
+struct CircuitState {
     failures: u32,
     pauses: u32,
     /// When the pause ends; only set while there is one.
     until: Option<Duration>,
 }
 
-impl Breaker {
-    pub(crate) fn new(limit: Option<u32>, clock: Clock) -> Breaker {
-        Breaker { limit, clock, state: Mutex::default(), failing: AtomicBool::new(false) }
+impl CircuitBreaker {
+    pub(crate) fn new(limit: Option<u32>, clock: Clock) -> CircuitBreaker {
+        CircuitBreaker { limit, clock, state: Mutex::default(), failing: AtomicBool::new(false) }
     }
 
     /// Notes how a handler did. After a pause, the first failure starts the next one.
@@ -76,7 +76,7 @@ impl Breaker {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, CircuitState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -85,18 +85,18 @@ impl Breaker {
 mod tests {
     use super::*;
 
-    fn pause(breaker: &Breaker) -> Option<Duration> {
+    fn pause(breaker: &CircuitBreaker) -> Option<Duration> {
         breaker.lock().until.map(|until| until - breaker.clock.now())
     }
 
-    fn fail(breaker: &Breaker, times: u32) {
+    fn fail(breaker: &CircuitBreaker, times: u32) {
         (0..times).for_each(|_| breaker.note(true, "q"));
     }
 
     #[test]
     fn pauses_grow_while_the_handler_goes_on_failing() {
         let clock = Clock::manual();
-        let breaker = Breaker::new(Some(3), clock.clone());
+        let breaker = CircuitBreaker::new(Some(3), clock.clone());
         fail(&breaker, 2);
         assert_eq!(pause(&breaker), None);
         fail(&breaker, 1);
@@ -111,18 +111,18 @@ mod tests {
 
     #[test]
     fn a_success_starts_the_count_anew() {
-        let breaker = Breaker::new(Some(2), Clock::manual());
+        let breaker = CircuitBreaker::new(Some(2), Clock::manual());
         for _ in 0..3 {
             fail(&breaker, 1);
             breaker.note(false, "q");
         }
         assert_eq!(pause(&breaker), None);
-        Breaker::new(None, Clock::manual()).wait(&|| false);
+        CircuitBreaker::new(None, Clock::manual()).wait(&|| false);
     }
 
     #[test]
     fn a_stopped_consumer_does_not_wait_for_the_end_of_the_pause() {
-        let breaker = Breaker::new(Some(1), Clock::manual());
+        let breaker = CircuitBreaker::new(Some(1), Clock::manual());
         fail(&breaker, 1);
         breaker.wait(&|| true);
         assert!(pause(&breaker).is_some());

@@ -9,29 +9,29 @@ use crate::error::{Error, Result};
 
 /// The hard closes that one call, or the declarations of one renewal of a run, were in flight on.
 #[derive(Debug)]
-pub(crate) struct HardLosses {
-    strikes: u32,
+pub(crate) struct HardCloses {
+    count: u32,
     /// How many of them convict if the broker names no method.
     unnamed: u32,
 }
 
-impl Default for HardLosses {
-    fn default() -> HardLosses {
-        HardLosses { strikes: 0, unnamed: CONVICTING }
+impl Default for HardCloses {
+    fn default() -> HardCloses {
+        HardCloses { count: 0, unnamed: LIMIT_ALONE }
     }
 }
 
 /// So many hard closes convict an operation that was the only suspect of the last one.
-const CONVICTING: u32 = 2;
+const LIMIT_ALONE: u32 = 2;
 /// So many convict it in any case.
-const CONVICTING_AMONG_OTHERS: u32 = 3;
+const LIMIT_AMONG_OTHERS: u32 = 3;
 /// So many that name no method convict the declarations of a run: a broker whose node fails closes connections in this way, too.
-const CONVICTING_A_RUN: u32 = 5;
+const LIMIT_OF_A_RUN: u32 = 5;
 
-impl HardLosses {
+impl HardCloses {
     /// For the declarations of a run, which has to outlive the failure of a node.
-    pub(crate) fn of_a_run() -> HardLosses {
-        HardLosses { unnamed: CONVICTING_A_RUN, ..HardLosses::default() }
+    pub(crate) fn of_a_run() -> HardCloses {
+        HardCloses { unnamed: LIMIT_OF_A_RUN, ..HardCloses::default() }
     }
 
     /// Notes how an attempt failed. Returns the error to fail with, if the call is the cause.
@@ -42,15 +42,15 @@ impl HardLosses {
         if !close.names_method() && close.messages > 0 {
             return None;
         }
-        self.strikes += 1;
-        let enough = if close.names_method() { true } else { self.strikes >= self.unnamed };
-        (enough && is_the_cause(self.strikes, close.calls <= 1 && close.messages == 0)).then(|| hard_error(close))
+        self.count += 1;
+        let enough = if close.names_method() { true } else { self.count >= self.unnamed };
+        (enough && is_the_cause(self.count, close.calls <= 1 && close.messages == 0)).then(|| hard_error(close))
     }
 }
 
 /// Whether an operation that was in flight on so many hard closes caused them. `alone` tells whether it was the only suspect of the last.
-pub(crate) fn is_the_cause(strikes: u32, alone: bool) -> bool {
-    strikes >= CONVICTING_AMONG_OTHERS || (strikes >= CONVICTING && alone)
+pub(crate) fn is_the_cause(count: u32, alone: bool) -> bool {
+    count >= LIMIT_AMONG_OTHERS || (count >= LIMIT_ALONE && alone)
 }
 
 /// The error of the operation that caused a hard close.
@@ -91,7 +91,7 @@ mod tests {
         Error::Disconnected { reason: "lost".into(), source: Some(Arc::new(close)) }
     }
 
-    fn convicts(losses: &mut HardLosses, error: &Error) -> bool {
+    fn names_the_cause(losses: &mut HardCloses, error: &Error) -> bool {
         match losses.note(error) {
             Some(Error::HardError { code, reason }) => code == 541 && reason == "INTERNAL_ERROR",
             Some(other) => panic!("{other:?}"),
@@ -102,10 +102,10 @@ mod tests {
     #[test]
     fn the_second_hard_close_convicts_the_only_suspect() {
         for first in [lost(0, 1), lost(60, 9)] {
-            let mut losses = HardLosses::default();
-            assert!(!convicts(&mut losses, &first));
-            assert!(!convicts(&mut losses, &Error::disconnected("in between")));
-            assert!(convicts(&mut losses, &lost(0, 1)));
+            let mut losses = HardCloses::default();
+            assert!(!names_the_cause(&mut losses, &first));
+            assert!(!names_the_cause(&mut losses, &Error::disconnected("in between")));
+            assert!(names_the_cause(&mut losses, &lost(0, 1)));
         }
     }
 
@@ -113,21 +113,21 @@ mod tests {
     fn closes_that_a_message_may_have_caused_convict_no_call() {
         let close = HardClose::new(541, "INTERNAL_ERROR", 0, 0).among(3, 1);
         let lost = Error::Disconnected { reason: "lost".into(), source: Some(Arc::new(close)) };
-        let mut losses = HardLosses::default();
-        assert!((0..10).all(|_| !convicts(&mut losses, &lost)));
+        let mut losses = HardCloses::default();
+        assert!((0..10).all(|_| !names_the_cause(&mut losses, &lost)));
     }
 
     #[test]
     fn the_third_convicts_among_others() {
-        let mut losses = HardLosses::default();
-        assert_eq!([9, 9, 9].map(|calls| convicts(&mut losses, &lost(60, calls))), [false, false, true]);
+        let mut losses = HardCloses::default();
+        assert_eq!([9, 9, 9].map(|calls| names_the_cause(&mut losses, &lost(60, calls))), [false, false, true]);
     }
 
     #[test]
     fn a_run_outlives_hard_closes_that_name_no_method_for_longer() {
-        let mut losses = HardLosses::of_a_run();
-        assert_eq!([1; 5].map(|calls| convicts(&mut losses, &lost(0, calls))), [false, false, false, false, true]);
-        let mut losses = HardLosses::of_a_run();
-        assert_eq!([1; 2].map(|calls| convicts(&mut losses, &lost(40, calls))), [false, true]);
+        let mut losses = HardCloses::of_a_run();
+        assert_eq!([1; 5].map(|calls| names_the_cause(&mut losses, &lost(0, calls))), [false, false, false, false, true]);
+        let mut losses = HardCloses::of_a_run();
+        assert_eq!([1; 2].map(|calls| names_the_cause(&mut losses, &lost(40, calls))), [false, true]);
     }
 }

@@ -6,39 +6,39 @@ use std::time::{Duration, Instant};
 use crate::error::Error;
 
 /// How long a suspect has the connection to itself once it has subscribed.
-const TRIAL: Duration = Duration::from_secs(1);
+const ALONE_FOR: Duration = Duration::from_secs(1);
 
 /// Shared by the consumers of one connection.
 #[derive(Debug, Default)]
-pub(crate) struct Probation {
-    on_trial: Mutex<Option<Trial>>,
+pub(crate) struct PoisonSearch {
+    sole_suspect: Mutex<Option<SoleSuspect>>,
     changed: Condvar,
 }
 
 #[derive(Debug)]
-struct Trial {
+struct SoleSuspect {
     /// When it ends; `None` while the suspect has not subscribed yet.
     ends: Option<Instant>,
 }
 
-impl Probation {
-    /// Waits for a suspect's turn until `deadline`, or until `given_up` says so, which is asked again after [`wake`](Probation::wake).
+impl PoisonSearch {
+    /// Waits for a suspect's turn until `deadline`, or until `given_up` says so, which is asked again after [`wake`](PoisonSearch::wake).
     pub(crate) fn enter(&self, deadline: Instant, given_up: &dyn Fn() -> bool) -> Option<Suspect<'_>> {
-        let mut on_trial = self.lock();
+        let mut sole_suspect = self.lock();
         loop {
             let now = Instant::now();
-            let ends = match &*on_trial {
+            let ends = match &*sole_suspect {
                 None => now,
-                Some(trial) => trial.ends.unwrap_or(deadline),
+                Some(suspect) => suspect.ends.unwrap_or(deadline),
             };
-            if ends <= now && (on_trial.is_none() || ends < deadline) {
-                *on_trial = Some(Trial { ends: None });
-                return Some(Suspect { probation: self });
+            if ends <= now && (sole_suspect.is_none() || ends < deadline) {
+                *sole_suspect = Some(SoleSuspect { ends: None });
+                return Some(Suspect { poison_search: self });
             }
             if now >= deadline || given_up() {
                 return None;
             }
-            on_trial = self.changed.wait_timeout(on_trial, ends.min(deadline) - now).unwrap_or_else(PoisonError::into_inner).0;
+            sole_suspect = self.changed.wait_timeout(sole_suspect, ends.min(deadline) - now).unwrap_or_else(PoisonError::into_inner).0;
         }
     }
 
@@ -48,23 +48,23 @@ impl Probation {
         self.changed.notify_all();
     }
 
-    fn lock(&self) -> MutexGuard<'_, Option<Trial>> {
-        self.on_trial.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Option<SoleSuspect>> {
+        self.sole_suspect.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// The only suspect that is subscribing; the next comes when it is dropped, or when its trial has passed.
+/// The only suspect that is subscribing; the next comes when it is dropped, or when its suspect has passed.
 #[derive(Debug)]
 pub(crate) struct Suspect<'a> {
-    probation: &'a Probation,
+    poison_search: &'a PoisonSearch,
 }
 
 impl Suspect<'_> {
-    /// Starts the trial of a suspect that has subscribed; gives when it ends.
+    /// Starts the suspect of a suspect that has subscribed; gives when it ends.
     pub(crate) fn subscribed(self) -> Instant {
-        let ends = Instant::now() + TRIAL;
-        *self.probation.lock() = Some(Trial { ends: Some(ends) });
-        self.probation.changed.notify_all();
+        let ends = Instant::now() + ALONE_FOR;
+        *self.poison_search.lock() = Some(SoleSuspect { ends: Some(ends) });
+        self.poison_search.changed.notify_all();
         std::mem::forget(self);
         ends
     }
@@ -72,8 +72,8 @@ impl Suspect<'_> {
 
 impl Drop for Suspect<'_> {
     fn drop(&mut self) {
-        *self.probation.lock() = None;
-        self.probation.changed.notify_all();
+        *self.poison_search.lock() = None;
+        self.poison_search.changed.notify_all();
     }
 }
 
@@ -89,14 +89,14 @@ pub(crate) struct Suspicion {
 impl Suspicion {
     /// From so many deaths on, suspects subscribe one at a time.
     const SUSPECT: u32 = 2;
-    const GUILTY: u32 = 2;
+    const POISON: u32 = 2;
 
     pub(crate) fn is_suspect(&self) -> bool {
         self.deaths >= Suspicion::SUSPECT
     }
 
-    pub(crate) fn is_guilty(&self) -> bool {
-        self.convictions >= Suspicion::GUILTY
+    pub(crate) fn is_poison(&self) -> bool {
+        self.convictions >= Suspicion::POISON
     }
 
     /// Notes the loss of a subscription that gave a message or not, and was or was not the only suspect until a point in time.
@@ -125,25 +125,25 @@ mod tests {
 
     #[test]
     fn suspects_come_one_at_a_time() {
-        let probation = Probation::default();
-        let first = probation.enter(soon(), NEVER).unwrap();
-        assert!(probation.enter(Instant::now() + Duration::from_millis(5), NEVER).is_none());
+        let poison_search = PoisonSearch::default();
+        let first = poison_search.enter(soon(), NEVER).unwrap();
+        assert!(poison_search.enter(Instant::now() + Duration::from_millis(5), NEVER).is_none());
         drop(first);
-        assert!(probation.enter(soon(), NEVER).is_some());
+        assert!(poison_search.enter(soon(), NEVER).is_some());
     }
 
     #[test]
     fn the_next_suspect_waits_for_the_end_of_the_trial() {
-        let probation = Probation::default();
-        let ends = probation.enter(soon(), NEVER).unwrap().subscribed();
-        let _next = probation.enter(soon(), NEVER).unwrap();
+        let poison_search = PoisonSearch::default();
+        let ends = poison_search.enter(soon(), NEVER).unwrap().subscribed();
+        let _next = poison_search.enter(soon(), NEVER).unwrap();
         assert!(Instant::now() >= ends);
     }
 
     #[test]
     fn a_suspect_that_gives_up_stops_waiting() {
-        let probation = Probation::default();
-        let _first = probation.enter(soon(), NEVER).unwrap();
-        assert!(probation.enter(soon(), &|| true).is_none());
+        let poison_search = PoisonSearch::default();
+        let _first = poison_search.enter(soon(), NEVER).unwrap();
+        assert!(poison_search.enter(soon(), &|| true).is_none());
     }
 }

@@ -3,24 +3,24 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crate::consumer::failure::{Breaker, Failure, FailurePolicy};
+use crate::consumer::failure::{CircuitBreaker, Failure, FailurePolicy};
 use crate::consumer::report::Report;
 
 /// How the messages of one run went so far.
 #[derive(Debug)]
-pub(crate) struct Tally {
-    /// All but [`acknowledged`](Tally::acknowledged).
+pub(crate) struct RunCounters {
+    /// All but [`acknowledged`](RunCounters::acknowledged).
     report: Mutex<Report>,
     /// Counted without the lock, which all workers share.
     pub(super) acknowledged: AtomicU64,
     first_failure: Mutex<Option<Arc<str>>>,
-    breaker: Breaker,
+    breaker: CircuitBreaker,
 }
 
-impl Tally {
-    pub(crate) fn new(policy: &FailurePolicy) -> Tally {
-        let breaker = Breaker::new(policy.settings().pause_after, policy.clock().clone());
-        Tally { report: Mutex::default(), acknowledged: AtomicU64::new(0), first_failure: Mutex::default(), breaker }
+impl RunCounters {
+    pub(crate) fn new(policy: &FailurePolicy) -> RunCounters {
+        let breaker = CircuitBreaker::new(policy.settings().pause_after, policy.clock().clone());
+        RunCounters { report: Mutex::default(), acknowledged: AtomicU64::new(0), first_failure: Mutex::default(), breaker }
     }
 
     pub(crate) fn report(&self) -> Report {
