@@ -2,8 +2,11 @@
 
 use std::error::Error;
 
-use carrot::Condition;
-use carrot::{BodyReader, Codec, Codecs, Encodable, Format, FormatError};
+use carrot::topology::DeleteIf;
+use carrot::{
+    Codec,
+    codec::{BodyReader, Codecs, Encodable, Format, FormatError},
+};
 use serde::{Deserialize, Serialize};
 
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
@@ -46,7 +49,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         let publisher = connection.publisher().routing_key("codecs").codec(codec).build()?;
         publisher.send(&reading)?;
     }
-    for message in consumer.drain() {
+    for message in consumer.fetch_all() {
         let message = message?;
         let content_type = message.properties().content_type().unwrap_or_default();
         println!("{content_type:26} {:3} bytes  {:?}", message.body().len(), message.decode::<Reading>()?);
@@ -62,7 +65,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         }
         message.reject()?;
     }
-    connection.delete_queue("codecs", Condition::ALWAYS)?;
+    connection.delete_queue("codecs", DeleteIf::ALWAYS)?;
     connection.close()?;
     Ok(())
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use carrot::amqp::AmqpConnector;
 use carrot::backend::Connector;
 use carrot::memory::{Broker, ManualClock};
-use carrot::{ConnectionOptions, Scheme};
+use carrot::{ConnectionOptions, config::Scheme};
 use carrot_conformance::{Feature, Features, Harness, Tier, matrix};
 
 struct Memory {

@@ -7,8 +7,8 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use carrot::backend::{
-    Acknowledgement, Backend, Capabilities, ChannelOptions, Clock, Connector, ConsumeOptions, Content, Declare, Declared, Delete, Deleted,
-    Delivery, DeliveryTag, Event, Extent, Outcome, Publication, PublishTag, Rejection, Role, Status, Subscription,
+    Acknowledgement, Backend, Capabilities, ChannelOptions, Clock, Connector, ConsumeOptions, Content, Declare, Delete, Deleted, Delivery,
+    DeliveryTag, Event, Extent, Outcome, Publication, PublishTag, QueueInfo, Rejection, Role, Status, Subscription,
 };
 use carrot::{Connection, Error, Result};
 use carrot_conformance::{Features, Harness, Tier, matrix};
@@ -143,11 +143,11 @@ impl State {
 
     /// Takes the deliveries that a settlement covers off the channel.
     fn settle(&mut self, id: u64, tag: DeliveryTag, extent: Extent) -> Result<Vec<Unsettled>> {
-        let channel = self.channel(id).map_err(|cause| Error::Stale { cause: Some(Arc::new(cause)) })?;
+        let channel = self.channel(id).map_err(|cause| Error::Stale { source: Some(Arc::new(cause)) })?;
         let last = if tag.0 == 0 { u64::MAX } else { tag.0 };
         let known = channel.unsettled.contains_key(&tag.0) || (tag.0 == 0 && extent == Extent::UpTo);
         if !known {
-            self.kill(id, Error::Precondition { reason: format!("unknown delivery tag {}", tag.0) });
+            self.kill(id, Error::PreconditionFailed { reason: format!("unknown delivery tag {}", tag.0) });
             return Ok(Vec::new());
         }
         Ok(match extent {
@@ -255,7 +255,7 @@ impl Drop for Handle {
 struct ShelfChannel(Arc<Handle>);
 
 impl Backend for ShelfChannel {
-    fn declare(&self, entity: Declare<'_>) -> Result<Declared> {
+    fn declare(&self, entity: Declare<'_>) -> Result<QueueInfo> {
         entity.validate()?;
         let Declare::Queue(queue) = entity else { return Err(unsupported("exchanges and bindings")) };
         let mut state = self.0.shelf.lock();
@@ -264,7 +264,7 @@ impl Backend for ShelfChannel {
             state.queues.entry(queue.name.clone()).or_default();
         }
         let ready = state.queue(self.0.id, &queue.name)?.ready.len() as u32;
-        Ok(Declared::new(&*queue.name, ready, state.consumer_count(&queue.name)))
+        Ok(QueueInfo::new(&*queue.name, ready, state.consumer_count(&queue.name)))
     }
 
     fn delete(&self, entity: Delete<'_>) -> Result<Deleted> {

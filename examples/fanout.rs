@@ -4,7 +4,7 @@
 use std::error::Error;
 use std::time::Duration;
 
-use carrot::Condition;
+use carrot::topology::DeleteIf;
 use carrot::{Exchange, Queue};
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -24,7 +24,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         println!("{} got {:?}", listener.queue()?, message.decode::<String>()?);
         message.ack()?;
     }
-    connection.delete_exchange("announcements", Condition::ALWAYS)?;
+    connection.delete_exchange("announcements", DeleteIf::ALWAYS)?;
     connection.close()?;
     Ok(())
 }

@@ -3,8 +3,12 @@
 
 use std::error::Error;
 
-use carrot::Condition;
-use carrot::{Connection, ConsumerDefinition, Handler, HandlerError, Message, Publisher, PublisherDefinition, Settlement};
+use carrot::topology::DeleteIf;
+use carrot::{
+    Connection, Handler, Message, Publisher, Settlement,
+    consume::{ConsumerDefinition, HandlerError},
+    publish::PublisherDefinition,
+};
 use serde::{Deserialize, Serialize};
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -32,7 +36,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         }
         None => Settlement::Reject,
     });
-    let report = consumer.wait_for(2)?; // `wait()` goes on until it is stopped
+    let report = consumer.handle_next(2)?; // `wait()` goes on until it is stopped
     println!("  {} acknowledged, {} rejected", report.acknowledged, report.rejected);
 
     println!("Receiving without a callback");
@@ -54,12 +58,12 @@ fn main() -> Result<(), Box<dyn Error>> {
     publisher.inner.close()?;
     let mut consumer = FeedConsumer::definition().open(&connection)?;
     consumer.register_handler(FeedConsumer);
-    consumer.wait_for(1)?;
+    consumer.handle_next(1)?;
     consumer.close()?;
 
-    connection.delete_queue("feed", Condition::ALWAYS)?;
-    connection.delete_queue("feed.failed", Condition::ALWAYS)?;
-    connection.delete_exchange("feed", Condition::ALWAYS)?;
+    connection.delete_queue("feed", DeleteIf::ALWAYS)?;
+    connection.delete_queue("feed.failed", DeleteIf::ALWAYS)?;
+    connection.delete_exchange("feed", DeleteIf::ALWAYS)?;
     connection.close()?;
     Ok(())
 }

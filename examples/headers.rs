@@ -2,8 +2,8 @@
 
 use std::error::Error;
 
-use carrot::Condition;
-use carrot::{Exchange, Queue, Value};
+use carrot::topology::DeleteIf;
+use carrot::{Exchange, Queue, message::Value};
 
 fn main() -> Result<(), Box<dyn Error>> {
     let url = std::env::var("CARROT_URL").unwrap_or_else(|_| "memory://".into());
@@ -21,13 +21,13 @@ fn main() -> Result<(), Box<dyn Error>> {
     publisher.message().header("format", "text").header("urgent", true).send("an urgent note")?;
 
     for (name, consumer) in [("large PDFs", &large_pdfs), ("PDF or urgent", &pdf_or_urgent)] {
-        for message in consumer.drain() {
+        for message in consumer.fetch_all() {
             let message = message?;
             println!("{name:14} {:?}", message.decode::<String>()?);
             message.ack()?;
         }
     }
-    connection.delete_exchange("documents", Condition::ALWAYS)?;
+    connection.delete_exchange("documents", DeleteIf::ALWAYS)?;
     connection.close()?;
     Ok(())
 }

@@ -43,9 +43,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     let report = workers.stop(Duration::from_secs(10))?;
     println!("{} messages imported, {} failed", report.acknowledged, report.failed);
     for queue in ["quickstart", "quickstart.failed"] {
-        connection.delete_queue(queue, carrot::Condition::ALWAYS)?;
+        connection.delete_queue(queue, carrot::topology::DeleteIf::ALWAYS)?;
     }
-    connection.delete_exchange("quickstart", carrot::Condition::ALWAYS)?;
+    connection.delete_exchange("quickstart", carrot::topology::DeleteIf::ALWAYS)?;
     connection.close()?;
     Ok(())
 }

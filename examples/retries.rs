@@ -8,7 +8,7 @@ use std::error::Error;
 use std::time::Duration;
 
 use carrot::memory::{Broker, ManualClock};
-use carrot::{Connection, Message, Queue, Retry};
+use carrot::{Connection, Message, Queue, consume::Retry};
 
 fn main() -> Result<(), Box<dyn Error>> {
     let clock = ManualClock::new();
@@ -26,12 +26,12 @@ fn main() -> Result<(), Box<dyn Error>> {
 
     connection.publisher().routing_key("orders").build()?.send("order 17")?;
     for _ in 0..10 {
-        consumer.wait_for(1)?; // one attempt
+        consumer.handle_next(1)?; // one attempt
         clock.advance_to_next(); // to the end of the pause
     }
 
     let parked = connection.consumer(Queue::existing("orders.failed")).build()?;
-    for message in parked.drain() {
+    for message in parked.fetch_all() {
         let message = message?;
         println!("{}  parked: {}", time(clock.elapsed()), message.decode::<String>()?);
         for (name, value) in message.headers().into_iter().flat_map(|headers| headers.iter()) {

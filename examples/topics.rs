@@ -2,7 +2,7 @@
 
 use std::error::Error;
 
-use carrot::Condition;
+use carrot::topology::DeleteIf;
 use carrot::{Exchange, Queue};
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -19,13 +19,13 @@ fn main() -> Result<(), Box<dyn Error>> {
     }
 
     for (name, consumer) in [("*.stock.#", &stocks), ("#", &everything)] {
-        for message in consumer.drain() {
+        for message in consumer.fetch_all() {
             let message = message?;
             println!("{name:10} matches {}", message.routing_key());
             message.ack()?;
         }
     }
-    connection.delete_exchange("prices", Condition::ALWAYS)?;
+    connection.delete_exchange("prices", DeleteIf::ALWAYS)?;
     connection.close()?;
     Ok(())
 }

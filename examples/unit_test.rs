@@ -54,7 +54,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let report = world.service.stop(Duration::from_secs(10))?;
     println!("{} order acknowledged, {} rejected", report.acknowledged, report.rejected);
     for queue in ["orders", "orders.failed", "all-invoices", "all-refused", "reminders", "reminders-later"] {
-        connection.delete_queue(queue, carrot::Condition::ALWAYS)?;
+        connection.delete_queue(queue, carrot::topology::DeleteIf::ALWAYS)?;
     }
     connection.close()?;
     Ok(())

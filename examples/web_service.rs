@@ -107,6 +107,6 @@ fn main() -> Result<(), Box<dyn Error>> {
         println!("the broker is back");
         ask(address, "/order")?;
     }
-    connection.delete_queue("web_service", carrot::Condition::ALWAYS)?;
+    connection.delete_queue("web_service", carrot::topology::DeleteIf::ALWAYS)?;
     Ok(())
 }

@@ -9,8 +9,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use carrot::Condition;
 use carrot::Message;
+use carrot::topology::DeleteIf;
 
 fn main() -> Result<(), Box<dyn Error>> {
     let jobs: usize = std::env::var("JOBS").map_or(Ok(20), |jobs| jobs.parse())?;
@@ -45,8 +45,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     let report = workers.join()?;
     println!("{} jobs done, {} given back", report.acknowledged, report.given_back);
     if connection.declare_queue(&*queue)?.message_count == 0 {
-        connection.delete_queue(&queue, Condition::ALWAYS)?;
-        connection.delete_queue(&format!("{queue}.failed"), Condition::ALWAYS)?;
+        connection.delete_queue(&queue, DeleteIf::ALWAYS)?;
+        connection.delete_queue(&format!("{queue}.failed"), DeleteIf::ALWAYS)?;
     }
     connection.close()?;
     Ok(())

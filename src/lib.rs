@@ -94,13 +94,55 @@
 
 use std::sync::Arc;
 
+#[doc(inline)]
 pub use carrot_core::{
-    Binding, BodyReader, Cause, Codec, Codecs, Condition, Connection, ConnectionOptions, Consumer, ConsumerDefinition, Credentials, Death,
-    Declared, DeliveryMode, Destination, Drain, Encodable, Error, Exchange, ExchangeKind, Format, FormatError, Handler, HandlerError,
-    Headers, Host, IntoBody, IntoHandlerError, IntoSettlement, Message, Messages, Outgoing, Overflow, Pem, Properties, Publisher,
-    PublisherDefinition, Queue, Receipt, Report, Result, Retry, Returned, Role, Scheme, Secret, Settlement, StopHandle, Timestamp,
-    TlsOptions, Value, Workers, WorkersBuilder, backend,
+    Binding, Codec, Connection, ConnectionOptions, Consumer, Error, Exchange, ExchangeKind, Handler, Message, Publisher, Queue, Result,
+    Settlement, Workers, backend,
 };
+
+/// Sending: what a [`Publisher`] is made of, and what it returns.
+pub mod publish {
+    #[doc(inline)]
+    pub use carrot_core::{Confirmation, IntoBody, MessageBuilder, PublisherDefinition};
+}
+
+/// Receiving: what a [`Consumer`] is made of, its runs, and what handlers return.
+pub mod consume {
+    #[doc(inline)]
+    pub use carrot_core::{
+        ConsumerDefinition, FetchAll, HandlerError, IntoHandlerError, IntoSettlement, Messages, Report, Retry, StopHandle, WorkersBuilder,
+    };
+}
+
+/// What travels with the body of a message: properties, headers and their values.
+pub mod message {
+    #[doc(inline)]
+    pub use carrot_core::{Death, DeliveryMode, Headers, Properties, Timestamp, Value};
+}
+
+/// Exchanges, queues and bindings.
+pub mod topology {
+    #[doc(inline)]
+    pub use carrot_core::{DeleteIf, Destination, Overflow, QueueInfo};
+}
+
+/// Values to bodies, and bodies to values.
+pub mod codec {
+    #[doc(inline)]
+    pub use carrot_core::{BodyReader, Codecs, Encodable, Format, FormatError};
+}
+
+/// How to reach a broker.
+pub mod config {
+    #[doc(inline)]
+    pub use carrot_core::{Credentials, Host, Pem, Role, Scheme, Secret, TlsOptions};
+}
+
+/// The one error type, and the types in its variants.
+pub mod error {
+    #[doc(inline)]
+    pub use carrot_core::{Cause, Returned};
+}
 
 #[cfg(feature = "memory")]
 pub use carrot_backend_memory as memory;
@@ -108,7 +150,8 @@ pub use carrot_backend_memory as memory;
 #[cfg(feature = "amqp")]
 pub use carrot_backend_amqp as amqp;
 
-use carrot_core::backend::Connector;
+use backend::Connector;
+use config::Scheme;
 
 /// Connects to a broker: by a URL (`amqp://`, `amqps://`, `memory://`), or by [`ConnectionOptions`].
 ///

@@ -8,8 +8,8 @@ use std::time::Duration;
 use carrot_backend_memory::Broker;
 use carrot_conformance::{Feature, Features, Harness, Tier, Verdict, cases, matrix};
 use carrot_core::backend::{
-    Acknowledgement, Backend, Capabilities, ChannelOptions, Clock, Connector, ConsumeOptions, Content, Declare, Declared, Delete, Deleted,
-    Delivery, DeliveryTag, Event, Extent, Outcome, Publication, PublishTag, Rejection, Role, Status, Subscription,
+    Acknowledgement, Backend, Capabilities, ChannelOptions, Clock, Connector, ConsumeOptions, Content, Declare, Delete, Deleted, Delivery,
+    DeliveryTag, Event, Extent, Outcome, Publication, PublishTag, QueueInfo, Rejection, Role, Status, Subscription,
 };
 use carrot_core::{Error, Result};
 
@@ -107,7 +107,7 @@ impl<T> Wrong<T> {
 
     fn error<R>(&self, result: Result<R>) -> Result<R> {
         match result {
-            Err(Error::NotFound { reason }) if self.has(Fault::WrongErrorKind) => Err(Error::Precondition { reason }),
+            Err(Error::NotFound { reason }) if self.has(Fault::WrongErrorKind) => Err(Error::PreconditionFailed { reason }),
             other => other,
         }
     }
@@ -123,7 +123,7 @@ impl<T> Wrong<T> {
 }
 
 impl Backend for Wrong<Arc<dyn Backend>> {
-    fn declare(&self, entity: Declare<'_>) -> Result<Declared> {
+    fn declare(&self, entity: Declare<'_>) -> Result<QueueInfo> {
         if let Declare::Queue(queue) = entity {
             let mut queue = queue.clone();
             if self.has(Fault::PassiveDeclarationCreates) {

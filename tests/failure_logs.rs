@@ -6,7 +6,7 @@ use std::sync::{Mutex, mpsc};
 use std::time::{Duration, Instant};
 
 use carrot::memory::{Broker, Operation};
-use carrot::{Connection, Error, Message, Retry};
+use carrot::{Connection, Error, Message, consume::Retry};
 
 static LINES: Mutex<Vec<(log::Level, String)>> = Mutex::new(Vec::new());
 

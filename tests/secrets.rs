@@ -11,7 +11,10 @@ use std::process::Command;
 use std::sync::{Mutex, Once};
 use std::time::Duration;
 
-use carrot::{Connection, ConnectionOptions, Message, Pem, Queue, TlsOptions};
+use carrot::{
+    Connection, ConnectionOptions, Message, Queue,
+    config::{Pem, TlsOptions},
+};
 
 const PASSWORD: &str = "pa55/w0rd@the:t\u{e9}st ?\"50%\"#";
 

@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 
 use amiquip::QueueDeleteOptions;
 use carrot_core::backend::{
-    Acknowledgement, Backend, ConsumeOptions, Declare, Declared, Delete, Deleted, Delivery, DeliveryTag, Extent, Outcome, Publication,
-    PublishTag, Rejection, Subscription,
+    Acknowledgement, Backend, ConsumeOptions, Declare, Delete, Deleted, Delivery, DeliveryTag, Extent, Outcome, Publication, PublishTag,
+    QueueInfo, Rejection, Subscription,
 };
 use carrot_core::{Destination, Error, Result, validate};
 use crossbeam_channel::{Receiver, RecvTimeoutError, bounded};
@@ -137,13 +137,13 @@ impl Channel {
 
     fn settle(&self, verdict: Verdict, tag: DeliveryTag, extent: Extent) -> Result<()> {
         if let Some(failure) = self.core.failure() {
-            return Err(Error::Stale { cause: Some(Arc::new(failure)) });
+            return Err(Error::Stale { source: Some(Arc::new(failure)) });
         }
         match self.core.ledger.decide(verdict, tag.0, extent) {
             Ok(tell) => self.desk.settle(&self.core, tell),
             Err(UnknownTag) => {
                 // The broker would close the channel over it, so the driver does.
-                self.core.fail(Error::Precondition { reason: format!("PRECONDITION_FAILED - unknown delivery tag {}", tag.0) });
+                self.core.fail(Error::PreconditionFailed { reason: format!("PRECONDITION_FAILED - unknown delivery tag {}", tag.0) });
                 self.desk.abandon(&self.core);
             }
         }
@@ -167,7 +167,7 @@ impl Channel {
 }
 
 impl Backend for Channel {
-    fn declare(&self, entity: Declare<'_>) -> Result<Declared> {
+    fn declare(&self, entity: Declare<'_>) -> Result<QueueInfo> {
         limits::check_declare(&entity, self.frame_max())?;
         match entity {
             Declare::Exchange(exchange) => {
@@ -178,7 +178,7 @@ impl Backend for Channel {
                     let (kind, options) = convert::to_exchange(exchange);
                     self.call(calls::DECLARE_EXCHANGE, move |channel| channel.exchange_declare(kind, name, options).map(drop))?;
                 }
-                Ok(Declared::new(exchange.name.as_str(), 0, 0))
+                Ok(QueueInfo::new(exchange.name.as_str(), 0, 0))
             }
             Declare::Queue(queue) => {
                 let name = queue.name.clone();
@@ -189,7 +189,7 @@ impl Backend for Channel {
                         None => channel.queue_declare_passive(name)?,
                     };
                     let count = |count: Option<u32>| count.unwrap_or_default();
-                    Ok(Declared::new(queue.name(), count(queue.declared_message_count()), count(queue.declared_consumer_count())))
+                    Ok(QueueInfo::new(queue.name(), count(queue.declared_message_count()), count(queue.declared_consumer_count())))
                 })
             }
             Declare::Binding(binding) => {
@@ -203,7 +203,7 @@ impl Backend for Channel {
                         self.call(calls::BIND_EXCHANGE, move |channel| channel.exchange_bind(exchange, source, key, arguments))?;
                     }
                 }
-                Ok(Declared::default())
+                Ok(QueueInfo::default())
             }
         }
     }

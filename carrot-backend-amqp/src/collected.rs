@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use carrot_core::backend::{Body, Buffers};
+use carrot_core::backend::{Body, BufferPool};
 
 use crate::large_bodies::Around;
 
@@ -26,7 +26,7 @@ pub(crate) struct Collected {
 
 impl Collected {
     /// Nothing yet, of a body of so many bytes.
-    pub(crate) fn new(header: Vec<u8>, size: u64, is_whole: bool, buffers: &Buffers) -> Collected {
+    pub(crate) fn new(header: Vec<u8>, size: u64, is_whole: bool, buffers: &BufferPool) -> Collected {
         Collected { header, size, is_whole, buffer: buffers.take(size.min(TRUSTED) as usize), filled: 0 }
     }
 
@@ -58,7 +58,7 @@ impl Collected {
     }
 
     /// The frame that announced it, and the body, once nothing is missing.
-    pub(crate) fn finish(self, buffers: &Arc<Buffers>) -> (Vec<u8>, Around) {
+    pub(crate) fn finish(self, buffers: &Arc<BufferPool>) -> (Vec<u8>, Around) {
         (self.header, Around { body: Body::in_buffer(self.buffer, buffers), is_whole: self.is_whole })
     }
 }
@@ -70,7 +70,7 @@ mod tests {
     #[test]
     fn it_is_what_came_whatever_was_in_its_buffer() {
         let bytes: Vec<u8> = (0..300_000).map(|at| (at % 251) as u8).collect();
-        let buffers = Arc::new(Buffers::new());
+        let buffers = Arc::new(BufferPool::new());
         for used in [0, 1, 200_000, 300_000, 400_000] {
             buffers.give(vec![255; used]);
             let mut collected = Collected::new(vec![1], bytes.len() as u64, true, &buffers);
@@ -93,7 +93,7 @@ mod tests {
 
     #[test]
     fn a_size_is_not_trusted_without_limit() {
-        let buffers = Buffers::new();
+        let buffers = BufferPool::new();
         let mut collected = Collected::new(Vec::new(), 1 << 40, true, &buffers);
         assert!(collected.buffer.capacity() <= 64 << 20);
         assert_eq!(collected.room(1 << 30).len(), ROOM);

@@ -50,7 +50,7 @@ fn channel_closed(code: u16, text: &str) -> Error {
     let text = &*reason;
     match code {
         404 if text.contains("is down or inaccessible") => return Error::Unavailable { reason },
-        403 if text.contains("in exclusive use") => return Error::Locked { reason },
+        403 if text.contains("in exclusive use") => return Error::ResourceLocked { reason },
         _ => {}
     }
     Error::from_channel_close(code, text)
@@ -158,9 +158,9 @@ mod tests {
         let error = closed_with(404, down);
         assert!(matches!(error, Error::Unavailable { .. }) && error.is_retryable() && error.is_channel_error());
         let used = "ACCESS_REFUSED - queue 'q' in vhost '/' in exclusive use";
-        assert!(matches!(closed_with(403, used), Error::Locked { reason } if reason == used));
+        assert!(matches!(closed_with(403, used), Error::ResourceLocked { reason } if reason == used));
         assert!(matches!(closed_with(404, "NOT_FOUND - no queue 'q' in vhost '/'"), Error::NotFound { .. }));
-        assert!(matches!(closed_with(406, used), Error::Precondition { .. }));
+        assert!(matches!(closed_with(406, used), Error::PreconditionFailed { .. }));
     }
 
     fn closed_channel(code: u16) -> Fault {
@@ -171,8 +171,8 @@ mod tests {
     fn a_channel_error_is_typed_by_its_code() {
         assert!(matches!(closed_channel(403), Fault::Channel(Error::AccessRefused { .. })));
         assert!(matches!(closed_channel(404), Fault::Channel(Error::NotFound { .. })));
-        assert!(matches!(closed_channel(405), Fault::Channel(Error::Locked { .. })));
-        assert!(matches!(closed_channel(406), Fault::Channel(Error::Precondition { .. })));
+        assert!(matches!(closed_channel(405), Fault::Channel(Error::ResourceLocked { .. })));
+        assert!(matches!(closed_channel(406), Fault::Channel(Error::PreconditionFailed { .. })));
         assert!(matches!(closed_channel(311), Fault::Channel(Error::Backend { reason, .. }) if reason.contains("311 WORDS")));
     }
 

@@ -3,7 +3,7 @@
 use std::mem;
 use std::sync::Arc;
 
-use carrot_core::backend::Buffers;
+use carrot_core::backend::BufferPool;
 
 use crate::collected::Collected;
 use crate::confirms::{Answer, Confirm};
@@ -40,7 +40,7 @@ pub(crate) struct Incoming {
     gathered: Vec<u8>,
     /// The large bodies under way, by channel.
     large: Vec<(u16, Collected)>,
-    buffers: Arc<Buffers>,
+    buffers: Arc<BufferPool>,
     tickets: Tickets,
     news: News,
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::thread;
 
 use carrot_core::backend::{
-    Acknowledgement, Condition, ConsumeOptions, Content, Declare, Delete, DeliveryTag, Extent, Outcome, Publication, PublishTag,
+    Acknowledgement, ConsumeOptions, Content, Declare, Delete, DeleteIf, DeliveryTag, Extent, Outcome, Publication, PublishTag,
 };
 use carrot_core::{Error, Exchange, ExchangeKind, Properties, Queue};
 use support::channels::*;
@@ -30,7 +30,7 @@ fn the_first_error_of_a_channel_stays_and_the_connection_lives() {
     not_found(channel.get(&queue, Acknowledgement::Manual).unwrap_err());
     not_found(channel.consume(&queue, &ConsumeOptions::default()).unwrap_err());
     let stale = channel.ack(DeliveryTag(1), Extent::One).unwrap_err();
-    assert!(matches!(&stale, Error::Stale { cause: Some(cause) } if matches!(**cause, Error::NotFound { .. })), "{stale:?}");
+    assert!(matches!(&stale, Error::Stale { source: Some(cause) } if matches!(**cause, Error::NotFound { .. })), "{stale:?}");
     channel.close(LONG).unwrap();
     declare(&*neighbour);
 }
@@ -42,11 +42,11 @@ fn each_refusal_has_its_own_error() {
     let queue = declare(&*publishing(&connector));
     let refused = |entity: Declare<'_>| publishing(&connector).declare(entity).unwrap_err();
     let other = Queue::new(&*queue).transient();
-    assert!(matches!(refused(Declare::Queue(&other)), Error::Precondition { .. }));
+    assert!(matches!(refused(Declare::Queue(&other)), Error::PreconditionFailed { .. }));
     assert!(matches!(refused(Declare::Queue(&Queue::new("amq.mine"))), Error::AccessRefused { .. }));
     assert!(matches!(refused(Declare::Exchange(&Exchange::default_exchange())), Error::AccessRefused { .. }));
     let private = consuming(&connector).declare(Declare::Queue(&Queue::server_named())).unwrap().name;
-    assert!(matches!(refused(Declare::Queue(&Queue::existing(private))), Error::Locked { .. }));
+    assert!(matches!(refused(Declare::Queue(&Queue::existing(private))), Error::ResourceLocked { .. }));
     let error = consuming(&connector).consume(&unique("missing"), &ConsumeOptions::default()).unwrap_err();
     assert!(matches!(error, Error::NotFound { .. }), "{error}");
 }
@@ -99,8 +99,8 @@ fn an_unknown_tag_closes_the_channel_and_the_rest_comes_back() {
     channel.ack(first.tag, Extent::One).unwrap();
     channel.ack(first.tag, Extent::One).unwrap();
     let error = subscription.next(LONG).unwrap_err();
-    assert!(matches!(&error, Error::Precondition { reason } if reason.contains("unknown delivery tag 1")), "{error}");
-    assert!(matches!(channel.ack(DeliveryTag(2), Extent::One).unwrap_err(), Error::Stale { cause: Some(_) }));
+    assert!(matches!(&error, Error::PreconditionFailed { reason } if reason.contains("unknown delivery tag 1")), "{error}");
+    assert!(matches!(channel.ack(DeliveryTag(2), Extent::One).unwrap_err(), Error::Stale { source: Some(_) }));
     let other = consuming(&connector);
     eventually("b is back", || {
         other.get(&queue, Acknowledgement::Automatic).unwrap().is_some_and(|delivery| delivery.redelivered && body(&delivery) == "b")
@@ -116,7 +116,7 @@ fn a_deleted_queue_cancels_its_consumers_and_every_waiting_thread_hears_it() {
     let subscription = channel.consume(&queue, &ConsumeOptions::default()).unwrap();
     thread::scope(|scope| {
         let waiting: Vec<_> = (0..4).map(|_| scope.spawn(|| subscription.next(LONG))).collect();
-        publishing(&connector).delete(Delete::Queue { name: &queue, condition: Condition::ALWAYS }).unwrap();
+        publishing(&connector).delete(Delete::Queue { name: &queue, condition: DeleteIf::ALWAYS }).unwrap();
         for waiter in waiting {
             assert!(matches!(waiter.join().unwrap().unwrap_err(), Error::Cancelled { .. }));
         }

@@ -9,7 +9,7 @@ use std::thread;
 
 use carrot_backend_amqp::AmqpConnector;
 use carrot_core::backend::{
-    Acknowledgement, ChannelOptions, Condition, Connector, ConsumeOptions, Content, Declare, Delete, DeliveryTag, Extent, Outcome,
+    Acknowledgement, ChannelOptions, Connector, ConsumeOptions, Content, Declare, Delete, DeleteIf, DeliveryTag, Extent, Outcome,
     Publication, PublishTag,
 };
 use carrot_core::{Binding, Error, Exchange, ExchangeKind, Headers, Properties, Queue, Value};
@@ -83,9 +83,9 @@ fn topology_is_declared_checked_and_deleted() {
     assert_eq!((declared.message_count, declared.consumer_count), (1, 0));
     assert_eq!(channel.delete(Delete::Messages { queue: &queue }).unwrap().message_count, 1);
     channel.delete(Delete::Binding(&binding)).unwrap();
-    channel.delete(Delete::Exchange { name: &second, condition: Condition::ALWAYS }).unwrap();
-    channel.delete(Delete::Queue { name: &queue, condition: Condition::IF_UNUSED_AND_EMPTY }).unwrap();
-    channel.delete(Delete::Queue { name: &queue, condition: Condition::ALWAYS }).unwrap();
+    channel.delete(Delete::Exchange { name: &second, condition: DeleteIf::ALWAYS }).unwrap();
+    channel.delete(Delete::Queue { name: &queue, condition: DeleteIf::IF_UNUSED_AND_EMPTY }).unwrap();
+    channel.delete(Delete::Queue { name: &queue, condition: DeleteIf::ALWAYS }).unwrap();
 
     let named = channel.declare(Declare::Queue(&Queue::server_named())).unwrap().name;
     assert!(named.starts_with("amq.gen-"), "{named}");

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use carrot_backend_amqp::AmqpConnector;
 use carrot_core::backend::{
-    Acknowledgement, Backend, ChannelOptions, Condition, Connector, ConsumeOptions, Content, Declare, Delete, DeliveryTag, Extent,
+    Acknowledgement, Backend, ChannelOptions, Connector, ConsumeOptions, Content, Declare, Delete, DeleteIf, DeliveryTag, Extent,
     Publication, PublishTag,
 };
 use carrot_core::{ConnectionOptions, Error, Queue, Result};
@@ -166,7 +166,7 @@ fn a_silent_broker_ends_every_call_at_its_deadline() {
     type Call = fn(&dyn Backend) -> Result<()>;
     let calls: [Call; 5] = [
         declare,
-        |channel| channel.delete(Delete::Queue { name: "q", condition: Condition::ALWAYS }).map(drop),
+        |channel| channel.delete(Delete::Queue { name: "q", condition: DeleteIf::ALWAYS }).map(drop),
         |channel| channel.get("q", Acknowledgement::Manual).map(drop),
         |channel| channel.consume("q", &ConsumeOptions::default()).map(drop),
         |channel| {
@@ -180,7 +180,7 @@ fn a_silent_broker_ends_every_call_at_its_deadline() {
         assert_timeout(&in_time(|| call(&*channel)).unwrap_err());
         assert_timeout(&at_once(|| declare(&*channel)).unwrap_err());
         assert_timeout(&at_once(|| channel.confirm(PublishTag(1), LONG)).unwrap_err());
-        assert!(matches!(at_once(|| channel.ack(DeliveryTag(1), Extent::One)).unwrap_err(), Error::Stale { cause: Some(_) }));
+        assert!(matches!(at_once(|| channel.ack(DeliveryTag(1), Extent::One)).unwrap_err(), Error::Stale { source: Some(_) }));
         at_once(|| channel.close(LONG)).unwrap();
         at_once(|| drop(channel));
         at_once(|| drop(connector));
@@ -315,7 +315,7 @@ fn what_cannot_be_read_ends_the_connection_and_is_told_apart() {
         assert!(is_unreadable(&error), "{error:?}");
     }
     let stale = channel.ack(DeliveryTag(1), Extent::One).unwrap_err();
-    assert!(matches!(&stale, Error::Stale { cause: Some(cause) } if is_unreadable(cause)), "{stale:?}");
+    assert!(matches!(&stale, Error::Stale { source: Some(cause) } if is_unreadable(cause)), "{stale:?}");
     // The broker can deliver the message to somebody else, though the channel is still held.
     let deadline = Instant::now() + Duration::from_secs(5);
     while fake.ended() == 0 {

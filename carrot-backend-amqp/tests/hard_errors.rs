@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use carrot_backend_amqp::AmqpConnector;
 use carrot_core::backend::{ChannelOptions, Connector, Declare};
-use carrot_core::{Connection, ConnectionOptions, Error, Exchange, ExchangeKind, Publisher, Queue, Receipt};
+use carrot_core::{Confirmation, Connection, ConnectionOptions, Error, Exchange, ExchangeKind, Publisher, Queue};
 use support::fake::{Fake, Script};
 use support::refusing::{CODE, LATER, POISON, WORDS};
 
@@ -66,13 +66,13 @@ fn assert_refused(error: &Error) {
     assert!(!error.is_retryable() && !error.is_disconnected() && !error.is_channel_error());
 }
 
-fn publish(publisher: &Publisher, count: usize, poison: Option<usize>) -> Vec<Receipt> {
+fn publish(publisher: &Publisher, count: usize, poison: Option<usize>) -> Vec<Confirmation> {
     let body = |number| if Some(number) == poison { POISON.to_string() } else { number.to_string() };
     (0..count).map(|number| publisher.message().publish_bytes(body(number)).unwrap()).collect()
 }
 
 #[track_caller]
-fn only_the_poison_fails(receipts: Vec<Receipt>, poison: Option<usize>) {
+fn only_the_poison_fails(receipts: Vec<Confirmation>, poison: Option<usize>) {
     for (number, receipt) in receipts.into_iter().enumerate() {
         match receipt.wait() {
             Ok(()) => assert_ne!(Some(number), poison, "the poison was confirmed"),
@@ -228,7 +228,7 @@ fn an_innocent_run_goes_on_after_one_reconnect() {
         let waiting = scope.spawn(|| messages.next().map(|message| message.map(drop)));
         thread::sleep(Duration::from_millis(100));
         assert!(!waiting.is_finished());
-        consumer.cancel().unwrap();
+        consumer.stop().unwrap();
         assert!(waiting.join().unwrap().is_none());
     });
     fixture.has_lost(1, 1);
@@ -254,7 +254,7 @@ fn a_run_whose_exchange_is_refused_on_renewal_ends() {
             fixture.has_lost(lost, lost + 2 * usize::from(!names_method));
             assert!(!other.is_finished());
             // It may be about to subscribe again.
-            let _ = innocent.cancel();
+            let _ = innocent.stop();
             assert!(other.join().unwrap().is_none());
         });
     }

@@ -91,7 +91,7 @@ impl Rules {
     /// Reads and checks the arguments of a queue that is to be made.
     ///
     /// # Errors
-    /// [`Error::Precondition`] as RabbitMQ has it; also for the queue type that is not modelled, `stream`.
+    /// [`Error::PreconditionFailed`] as RabbitMQ has it; also for the queue type that is not modelled, `stream`.
     pub(crate) fn new(queue: &str, arguments: &Headers) -> Result<Rules> {
         let reader = Reader { queue, arguments };
         let kind = reader.kind()?;

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use carrot_core::backend::{
-    Acknowledgement, Backend, ConsumeOptions, Declare, Declared, Delete, Deleted, Delivery, DeliveryTag, Extent, Outcome, Publication,
-    PublishTag, Rejection, Subscription,
+    Acknowledgement, Backend, ConsumeOptions, Declare, Delete, Deleted, Delivery, DeliveryTag, Extent, Outcome, Publication, PublishTag,
+    QueueInfo, Rejection, Subscription,
 };
 use carrot_core::limits::{check_consume, check_declare, check_delete, check_publication};
 use carrot_core::{Error, Result};
@@ -28,7 +28,7 @@ impl MemoryBackend {
 }
 
 impl Backend for MemoryBackend {
-    fn declare(&self, entity: Declare<'_>) -> Result<Declared> {
+    fn declare(&self, entity: Declare<'_>) -> Result<QueueInfo> {
         let handle = &self.handle;
         check_declare(&entity, handle.frame_max)?;
         handle.begin(Operation::Declare)?;
@@ -37,7 +37,7 @@ impl Backend for MemoryBackend {
             Declare::Queue(queue) => handle.declare_queue(queue),
             Declare::Binding(binding) => handle.resolve(binding).and_then(|binding| {
                 handle.core().topology.write().bind(&binding, handle.connection.id)?;
-                Ok(Declared::default())
+                Ok(QueueInfo::default())
             }),
         })
     }

@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, Weak};
 
-use carrot_core::backend::{Condition, Content, Event, Role};
+use carrot_core::backend::{Content, DeleteIf, Event, Role};
 use carrot_core::{Error, Result};
 
 use crate::broker::Core;
@@ -198,7 +198,7 @@ impl Connection {
         }
         let owned: Vec<_> = self.core.topology.read().queues.values().filter(|queue| queue.owner == Some(self.id)).cloned().collect();
         for queue in owned {
-            if let Ok(Some(estate)) = queue.delete(Condition::ALWAYS) {
+            if let Ok(Some(estate)) = queue.delete(DeleteIf::ALWAYS) {
                 self.core.settle_estate(&queue, estate);
             }
             self.core.send_dead_letters();

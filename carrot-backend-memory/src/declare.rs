@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use carrot_core::backend::{Condition, Declared, Deleted};
+use carrot_core::backend::{DeleteIf, Deleted, QueueInfo};
 use carrot_core::{Binding, Destination, Error, Exchange, Result};
 
 use crate::arguments::{Kind, Rules, check_type_of_server_named, compare_queue};
@@ -13,7 +13,7 @@ use crate::refusal;
 use crate::reply_to;
 
 impl Handle {
-    pub(crate) fn declare_exchange(&self, declared: &Exchange) -> Result<Declared> {
+    pub(crate) fn declare_exchange(&self, declared: &Exchange) -> Result<QueueInfo> {
         let name = &declared.name;
         let behaviour = self.core().topology.read().behaviour(&declared.kind);
         if behaviour.is_none() && !declared.passive {
@@ -24,20 +24,20 @@ impl Handle {
         }
         if declared.passive {
             return match self.core().topology.read().exchanges.contains_key(name.as_str()) {
-                true => Ok(Declared::new(name, 0, 0)),
+                true => Ok(QueueInfo::new(name, 0, 0)),
                 false => Err(refusal::no_exchange(name)),
             };
         }
         self.core().topology.write().declare_exchange(declared, &behaviour.unwrap_or_default())?;
-        Ok(Declared::new(name, 0, 0))
+        Ok(QueueInfo::new(name, 0, 0))
     }
 
-    pub(crate) fn declare_queue(&self, declared: &carrot_core::Queue) -> Result<Declared> {
+    pub(crate) fn declare_queue(&self, declared: &carrot_core::Queue) -> Result<QueueInfo> {
         let mut name = declared.name.clone();
         if name == reply_to::PSEUDO_QUEUE || name.starts_with(reply_to::PREFIX) {
             self.core().check_reply(&name)?;
             self.channel.set_last_queue(&name);
-            return Ok(Declared::new(name, 0, 1));
+            return Ok(QueueInfo::new(name, 0, 1));
         }
         if declared.passive {
             let queue = self.queue_named(&name)?;
@@ -80,7 +80,7 @@ impl Handle {
             self.connection.adopt();
         }
         self.channel.set_last_queue(&name);
-        Ok(Declared::new(name, 0, 0))
+        Ok(QueueInfo::new(name, 0, 0))
     }
 
     pub(crate) fn assert_equal(&self, queue: &Queue, declared: &carrot_core::Queue) -> Result<()> {
@@ -98,11 +98,11 @@ impl Handle {
         compare_queue(&queue.name, &queue.arguments, &declared.arguments)
     }
 
-    pub(crate) fn declared(&self, queue: &Arc<Queue>) -> Result<Declared> {
+    pub(crate) fn declared(&self, queue: &Arc<Queue>) -> Result<QueueInfo> {
         let (ready, consumers) = self.and_bury(|| queue.counts(self.core()))?;
         self.channel.set_last_queue(&queue.name);
         let clamp = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
-        Ok(Declared::new(&*queue.name, clamp(ready), clamp(consumers)))
+        Ok(QueueInfo::new(&*queue.name, clamp(ready), clamp(consumers)))
     }
 
     /// The binding with the queue that an empty name stands for, once it is known to be allowed.
@@ -122,7 +122,7 @@ impl Handle {
         Ok(binding)
     }
 
-    pub(crate) fn delete_exchange(&self, name: &str, condition: Condition) -> Result<Deleted> {
+    pub(crate) fn delete_exchange(&self, name: &str, condition: DeleteIf) -> Result<Deleted> {
         if name.is_empty() {
             return Err(refusal::default_exchange());
         }
@@ -133,7 +133,7 @@ impl Handle {
         Ok(Deleted::default())
     }
 
-    pub(crate) fn delete_queue(&self, name: &str, condition: Condition) -> Result<Deleted> {
+    pub(crate) fn delete_queue(&self, name: &str, condition: DeleteIf) -> Result<Deleted> {
         let last;
         let name = if name.is_empty() {
             last = self.channel.last_queue()?;

@@ -127,7 +127,7 @@ impl Exchange {
     /// Adds a binding; nothing if it is there.
     ///
     /// # Errors
-    /// [`Error::Precondition`](carrot_core::Error::Precondition) if this is a headers exchange and the arguments are not for one.
+    /// [`Error::PreconditionFailed`](carrot_core::Error::PreconditionFailed) if this is a headers exchange and the arguments are not for one.
     pub(crate) fn bind(&mut self, target: Target, key: &str, arguments: &Headers) -> Result<()> {
         let wanted = self.wanted(arguments)?;
         let bound = self.bindings.entry(target.id()).or_insert_with(|| Bound { target: target.clone(), keys: BTreeMap::new() });

@@ -192,7 +192,7 @@ impl Handle {
     }
 
     pub(crate) fn settle(&self, tag: DeliveryTag, extent: Extent, settlement: Settlement) -> Result<()> {
-        let stale = |error| Error::Stale { cause: Some(Arc::new(error)) };
+        let stale = |error| Error::Stale { source: Some(Arc::new(error)) };
         let operation = if settlement == Settlement::Ack { Operation::Ack } else { Operation::Reject };
         self.channel.check().map_err(stale)?;
         if let Err(error) = self.begin(operation) {

@@ -18,7 +18,7 @@ impl HeaderMatch {
     /// Reads `x-match` and the headers to compare from the arguments of a binding.
     ///
     /// # Errors
-    /// [`Error::Precondition`] if `x-match` is none of `all`, `any`, `all-with-x`, `any-with-x`.
+    /// [`Error::PreconditionFailed`] if `x-match` is none of `all`, `any`, `all-with-x`, `any-with-x`.
     pub(crate) fn new(arguments: &Headers) -> Result<HeaderMatch> {
         let (all, with_x) = match arguments.get("x-match") {
             None => (true, false),

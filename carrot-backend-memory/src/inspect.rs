@@ -108,7 +108,7 @@ impl Broker {
     /// Limits and TTLs of the queue hold for it.
     ///
     /// # Errors
-    /// [`Error::NotFound`] if there is no such queue; [`Error::Precondition`] if its expiration is no number; [`Error::Refused`] if the
+    /// [`Error::NotFound`] if there is no such queue; [`Error::PreconditionFailed`] if its expiration is no number; [`Error::Refused`] if the
     /// queue rejects what exceeds its limits.
     pub fn put(&self, queue: &str, content: impl Into<Arc<Content>>) -> Result<()> {
         let content = content.into();

@@ -11,7 +11,7 @@
 //! use std::time::Duration;
 //! use carrot::memory::{Broker, ManualClock};
 //! use carrot::backend::{ChannelOptions, Connector, ConsumeOptions, Content, Declare};
-//! use carrot::{Queue, Value};
+//! use carrot::{Queue, message::Value};
 //!
 //! let clock = ManualClock::new();
 //! let broker = Broker::with_clock(&clock);
@@ -41,7 +41,7 @@
 //!
 //! # What is not
 //!
-//! * Stream queues: declaring one is refused with [`Error::Precondition`](carrot_core::Error::Precondition).
+//! * Stream queues: declaring one is refused with [`Error::PreconditionFailed`](carrot_core::Error::PreconditionFailed).
 //! * What makes a quorum queue replicated: groups, leaders, and that it takes longer. With `x-overflow=reject-publish`, RabbitMQ lets a few
 //!   messages too many into one, and then refuses until a fifth of it is free; here it is refused exactly what does not fit. Its
 //!   dead letters arrive at most once, whatever its `x-dead-letter-strategy`.

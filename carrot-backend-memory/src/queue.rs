@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use carrot_core::backend::{Condition, Content, Delivery};
+use carrot_core::backend::{Content, DeleteIf, Delivery};
 use carrot_core::{Headers, Overflow, Result};
 
 use crate::arguments::{Kind, Rules};
@@ -341,12 +341,12 @@ impl Queue {
     }
 
     /// Marks it as deleted, if `condition` holds; it is to be taken out of the topology. `None` if it was deleted before.
-    pub(crate) fn delete(self: &Arc<Queue>, condition: Condition) -> Result<Option<Estate>> {
+    pub(crate) fn delete(self: &Arc<Queue>, condition: DeleteIf) -> Result<Option<Estate>> {
         let mut state = self.lock();
         if state.gone {
             return Ok(None);
         }
-        if let (Kind::Quorum { .. }, true) = (self.rules.kind, condition != Condition::ALWAYS) {
+        if let (Kind::Quorum { .. }, true) = (self.rules.kind, condition != DeleteIf::ALWAYS) {
             return Err(refusal::conditional_delete(&self.name, condition));
         }
         if condition.if_unused && !state.consumers.is_empty() {

@@ -5,7 +5,7 @@ use std::fmt::Display;
 use std::sync::Arc;
 
 use carrot_core::Error;
-use carrot_core::backend::{Condition, HardClose};
+use carrot_core::backend::{DeleteIf, HardClose};
 
 pub(crate) fn no_queue(name: &str) -> Error {
     Error::NotFound { reason: format!("NOT_FOUND - no queue '{name}' in vhost '/'") }
@@ -28,11 +28,11 @@ pub(crate) fn reserved(kind: &str, name: &str) -> Error {
 }
 
 pub(crate) fn exclusive_use(queue: &str) -> Error {
-    Error::Locked { reason: format!("ACCESS_REFUSED - queue '{queue}' in vhost '/' in exclusive use") }
+    Error::ResourceLocked { reason: format!("ACCESS_REFUSED - queue '{queue}' in vhost '/' in exclusive use") }
 }
 
 pub(crate) fn locked(queue: &str) -> Error {
-    Error::Locked {
+    Error::ResourceLocked {
         reason: format!(
             "RESOURCE_LOCKED - cannot obtain exclusive access to locked queue '{queue}' in vhost '/'. It could be originally declared on \
              another connection or the exclusive property value does not match that of the original declaration."
@@ -41,7 +41,7 @@ pub(crate) fn locked(queue: &str) -> Error {
 }
 
 pub(crate) fn precondition(reason: impl Display) -> Error {
-    Error::Precondition { reason: format!("PRECONDITION_FAILED - {reason}") }
+    Error::PreconditionFailed { reason: format!("PRECONDITION_FAILED - {reason}") }
 }
 
 pub(crate) fn unknown_tag(tag: u64) -> Error {
@@ -49,7 +49,7 @@ pub(crate) fn unknown_tag(tag: u64) -> Error {
 }
 
 /// RabbitMQ closes the connection over a quorum queue that is to be deleted on a condition.
-pub(crate) fn conditional_delete(queue: &str, condition: Condition) -> Error {
+pub(crate) fn conditional_delete(queue: &str, condition: DeleteIf) -> Error {
     let flag = if condition.if_unused { "if-unused" } else { "if-empty" };
     let reason = format!(
         "NOT_IMPLEMENTED - cannot delete queue '{queue}' in vhost '/'. queue.delete operations with {flag} flag set are not supported by \

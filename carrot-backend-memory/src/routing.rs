@@ -171,7 +171,7 @@ fn find_exchange<'a>(topology: &'a Topology, name: &str, origin: Origin) -> Resu
 /// Takes the `BCC` header out of a message, and keeps its routing keys.
 ///
 /// # Errors
-/// [`Error::Precondition`](carrot_core::Error::Precondition) if `CC` or `BCC` is no list.
+/// [`Error::PreconditionFailed`](carrot_core::Error::PreconditionFailed) if `CC` or `BCC` is no list.
 fn without_blind_copies(content: Arc<Content>) -> Result<Parcel> {
     let Some(headers) = content.properties.headers() else { return Ok(Parcel::new(content)) };
     for name in ["CC", "BCC"] {

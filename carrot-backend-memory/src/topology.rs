@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-use carrot_core::backend::{Condition, ShortString};
+use carrot_core::backend::{DeleteIf, ShortString};
 use carrot_core::{Binding, Destination, ExchangeKind, Result};
 
 use crate::arguments::{compare, exchange_argument};
@@ -114,7 +114,7 @@ impl Topology {
         self.exchanges.insert(Arc::clone(&exchange.name), exchange);
     }
 
-    pub(crate) fn delete_exchange(&mut self, name: &str, condition: Condition) -> Result<()> {
+    pub(crate) fn delete_exchange(&mut self, name: &str, condition: DeleteIf) -> Result<()> {
         let Some(exchange) = self.exchanges.get(name) else { return Ok(()) };
         if condition.if_unused && exchange.has_bindings() {
             return Err(refusal::precondition(format_args!("exchange '{name}' in vhost '/' in use")));

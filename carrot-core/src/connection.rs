@@ -2,7 +2,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use crate::backend::{Condition, Connector, Declare, Declared, Delete, Event, Role};
+use crate::backend::{Connector, Declare, Delete, DeleteIf, Event, QueueInfo, Role};
 use crate::config::ConnectionOptions;
 use crate::consumer::Consumer;
 use crate::consumer::definition::ConsumerDefinition;
@@ -92,8 +92,8 @@ impl Connection {
     /// Blocks for one round trip, the call timeout at most.
     ///
     /// # Errors
-    /// [`Error::Precondition`] if it exists with other properties, [`Error::NotFound`] if it was to exist and does not,
-    /// [`Error::AccessRefused`] for a reserved name, [`Error::HardError`] or (RabbitMQ 4.0 and later) [`Error::Precondition`] for an exchange
+    /// [`Error::PreconditionFailed`] if it exists with other properties, [`Error::NotFound`] if it was to exist and does not,
+    /// [`Error::AccessRefused`] for a reserved name, [`Error::HardError`] or (RabbitMQ 4.0 and later) [`Error::PreconditionFailed`] for an exchange
     /// type that the broker does not know; what connecting gives.
     pub fn declare_exchange(&self, exchange: impl Into<Exchange>) -> Result<()> {
         self.handle.declare(Declare::Exchange(&exchange.into())).map(drop)
@@ -104,8 +104,8 @@ impl Connection {
     /// Blocks for one round trip, the call timeout at most.
     ///
     /// # Errors
-    /// As [`declare_exchange`](Connection::declare_exchange); [`Error::Locked`] if it is exclusive to another connection.
-    pub fn declare_queue(&self, queue: impl Into<Queue>) -> Result<Declared> {
+    /// As [`declare_exchange`](Connection::declare_exchange); [`Error::ResourceLocked`] if it is exclusive to another connection.
+    pub fn declare_queue(&self, queue: impl Into<Queue>) -> Result<QueueInfo> {
         self.handle.declare(Declare::Queue(&queue.into()))
     }
 
@@ -134,9 +134,9 @@ impl Connection {
     /// Blocks for one round trip, the call timeout at most.
     ///
     /// # Errors
-    /// [`Error::Precondition`] if it is in use and `condition` forbids that; [`Error::AccessRefused`] for a reserved name; what connecting
+    /// [`Error::PreconditionFailed`] if it is in use and `condition` forbids that; [`Error::AccessRefused`] for a reserved name; what connecting
     /// gives.
-    pub fn delete_exchange(&self, name: &str, condition: Condition) -> Result<()> {
+    pub fn delete_exchange(&self, name: &str, condition: DeleteIf) -> Result<()> {
         self.handle.delete(Delete::Exchange { name, condition }).map(drop)
     }
 
@@ -145,9 +145,9 @@ impl Connection {
     /// Blocks for one round trip, the call timeout at most.
     ///
     /// # Errors
-    /// [`Error::Precondition`] if it is in use or not empty and `condition` forbids that; [`Error::Locked`] if it is exclusive to another
+    /// [`Error::PreconditionFailed`] if it is in use or not empty and `condition` forbids that; [`Error::ResourceLocked`] if it is exclusive to another
     /// connection; [`Error::HardError`] for a condition on a quorum queue, which RabbitMQ does not know; what connecting gives.
-    pub fn delete_queue(&self, name: &str, condition: Condition) -> Result<u32> {
+    pub fn delete_queue(&self, name: &str, condition: DeleteIf) -> Result<u32> {
         self.handle.delete(Delete::Queue { name, condition })
     }
 
@@ -156,7 +156,7 @@ impl Connection {
     /// Blocks for one round trip, the call timeout at most.
     ///
     /// # Errors
-    /// [`Error::NotFound`], [`Error::Locked`]; what connecting gives.
+    /// [`Error::NotFound`], [`Error::ResourceLocked`]; what connecting gives.
     pub fn purge(&self, queue: &str) -> Result<u32> {
         self.handle.delete(Delete::Messages { queue })
     }
@@ -290,7 +290,7 @@ impl PublisherDefinition<Connection> {
     ///
     /// # Errors
     /// [`Error::Invalid`] for a setting out of its limits. [`Error::Connect`], [`Error::Authentication`], [`Error::Timeout`],
-    /// [`Error::Disconnected`] from connecting. [`Error::Precondition`] if the exchange exists with other properties,
+    /// [`Error::Disconnected`] from connecting. [`Error::PreconditionFailed`] if the exchange exists with other properties,
     /// [`Error::NotFound`] if it was to exist and does not, [`Error::AccessRefused`] if its name is reserved.
     pub fn build(self) -> Result<Publisher> {
         Publisher::open(&self.connection.handle, self.settings)
@@ -319,8 +319,8 @@ impl ConsumerDefinition<Connection> {
     ///
     /// # Errors
     /// [`Error::Invalid`] for a setting out of its limits. [`Error::Connect`], [`Error::Authentication`], [`Error::Timeout`],
-    /// [`Error::Disconnected`] from connecting. [`Error::Precondition`] if the queue or exchange exists with other properties,
-    /// [`Error::NotFound`] if one was to exist and does not, [`Error::Locked`] if the queue is exclusive to another connection,
+    /// [`Error::Disconnected`] from connecting. [`Error::PreconditionFailed`] if the queue or exchange exists with other properties,
+    /// [`Error::NotFound`] if one was to exist and does not, [`Error::ResourceLocked`] if the queue is exclusive to another connection,
     /// [`Error::AccessRefused`] for a reserved name.
     pub fn build(self) -> Result<Consumer> {
         Consumer::open(&self.connection.handle, self.settings)

@@ -20,7 +20,7 @@ mod recovery;
 
 pub mod backend;
 
-pub use backend::{Condition, Declared, IntoBody, Role};
+pub use backend::{IntoBody, Role};
 pub use backend::{frame_limits as limits, validate};
 pub use codec::{BodyReader, Codec, Codecs, Encodable, Format, FormatError};
 pub use config::{ConnectionOptions, Credentials, Host, Pem, Scheme, Secret, TlsOptions};
@@ -31,15 +31,17 @@ pub use consumer::definition::ConsumerDefinition;
 pub use consumer::failure::Retry;
 pub use consumer::handler::{Handler, IntoSettlement};
 pub use consumer::handler_error::{HandlerError, IntoHandlerError};
-pub use consumer::iter::{Drain, Messages};
+pub use consumer::iter::{FetchAll, Messages};
 pub use consumer::message::Message;
 pub use consumer::report::Report;
 pub use consumer::settlement::Settlement;
 pub use consumer::stop::StopHandle;
 pub use consumer::workers::{Workers, WorkersBuilder};
 pub use error::{Cause, Error, Result, Returned};
-pub use model::{Binding, DeliveryMode, Destination, Exchange, ExchangeKind, Headers, Overflow, Properties, Queue, Timestamp, Value};
+pub use model::{
+    Binding, DeleteIf, DeliveryMode, Destination, Exchange, ExchangeKind, Headers, Overflow, Properties, Queue, QueueInfo, Timestamp, Value,
+};
 pub use publisher::Publisher;
-pub use publisher::confirmation::Receipt;
+pub use publisher::confirmation::Confirmation;
 pub use publisher::definition::PublisherDefinition;
-pub use publisher::message_builder::Outgoing;
+pub use publisher::message_builder::MessageBuilder;

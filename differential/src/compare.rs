@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use carrot_core::ConnectionOptions;
-use carrot_core::backend::{Backend, ChannelOptions, Condition, Connector, Delete};
+use carrot_core::backend::{Backend, ChannelOptions, Connector, Delete, DeleteIf};
 
 use crate::open::{self, Freedom};
 use crate::program::Program;
@@ -94,10 +94,10 @@ impl Corner {
 
     fn clean(&mut self, made: &Made) {
         for name in &made.queues {
-            self.delete(Delete::Queue { name, condition: Condition::ALWAYS });
+            self.delete(Delete::Queue { name, condition: DeleteIf::ALWAYS });
         }
         for name in &made.exchanges {
-            self.delete(Delete::Exchange { name, condition: Condition::ALWAYS });
+            self.delete(Delete::Exchange { name, condition: DeleteIf::ALWAYS });
         }
     }
 

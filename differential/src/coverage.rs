@@ -247,7 +247,7 @@ impl Coverage {
             ("original expiration kept", "original-expiration"),
             ("dead letter with routing keys", "routing-keys: [\"q0\", \"q"),
             ("consumer cancelled", "ends: Cancelled"),
-            ("consumer ended with its channel", "ends: Precondition"),
+            ("consumer ended with its channel", "ends: PreconditionFailed"),
             ("consumer ended with its connection", "ends: Disconnected"),
             ("queue gone", ": NotFound"),
             ("in the end, a queue holds a message", " holds "),

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use carrot_core::backend::{
-    Acknowledgement, Backend, Condition, ConsumeOptions, Content, Declare, Delete, DeliveryTag, Extent, Publication, Rejection,
+    Acknowledgement, Backend, ConsumeOptions, Content, Declare, Delete, DeleteIf, DeliveryTag, Extent, Publication, Rejection,
 };
 use carrot_core::{Binding, DeliveryMode, Destination, Exchange, ExchangeKind, Properties, Queue, Result, Value};
 
@@ -331,12 +331,12 @@ impl Runner<'_> {
     }
 }
 
-fn condition(if_unused: bool, if_empty: bool) -> Condition {
+fn condition(if_unused: bool, if_empty: bool) -> DeleteIf {
     match (if_unused, if_empty) {
-        (false, false) => Condition::ALWAYS,
-        (true, false) => Condition::IF_UNUSED,
-        (false, true) => Condition::IF_EMPTY,
-        (true, true) => Condition::IF_UNUSED_AND_EMPTY,
+        (false, false) => DeleteIf::ALWAYS,
+        (true, false) => DeleteIf::IF_UNUSED,
+        (false, true) => DeleteIf::IF_EMPTY,
+        (true, true) => DeleteIf::IF_UNUSED_AND_EMPTY,
     }
 }
 

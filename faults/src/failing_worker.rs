@@ -12,7 +12,10 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use carrot::{HandlerError, Message, Retry};
+use carrot::{
+    Message,
+    consume::{HandlerError, Retry},
+};
 
 use crate::Result;
 

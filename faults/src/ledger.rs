@@ -93,9 +93,9 @@ impl Fate {
             | Error::Refused
             | Error::NotFound { .. }
             | Error::AccessRefused { .. }
-            | Error::Locked { .. }
+            | Error::ResourceLocked { .. }
             | Error::Unavailable { .. }
-            | Error::Precondition { .. } => Fate::Failed,
+            | Error::PreconditionFailed { .. } => Fate::Failed,
             _ => Fate::Unknown,
         }
     }

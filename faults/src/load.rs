@@ -3,7 +3,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use carrot::{Connection, ConnectionOptions, Consumer, Message, Publisher, Queue, Receipt, Workers};
+use carrot::{Connection, ConnectionOptions, Consumer, Message, Publisher, Queue, Workers, publish::Confirmation};
 use crossbeam_channel::{Receiver, Sender, bounded};
 
 use crate::{Fate, Ledger, Result, eventually};
@@ -180,7 +180,7 @@ struct Sending {
 
 impl Sending {
     fn run(self) {
-        let mut waiting = std::collections::VecDeque::<(u64, Receipt)>::new();
+        let mut waiting = std::collections::VecDeque::<(u64, Confirmation)>::new();
         let mut due = Instant::now();
         while !self.pause_until(due) && self.left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1)).is_ok() {
             due = self.every.map_or(due, |every| due.max(Instant::now() - Duration::from_secs(1)) + every);
@@ -202,7 +202,7 @@ impl Sending {
         self.ledger.call("publisher drop", self.timeout, || drop(self.publisher));
     }
 
-    fn settle(&self, (id, receipt): (u64, Receipt)) {
+    fn settle(&self, (id, receipt): (u64, Confirmation)) {
         let told = self.ledger.try_call("confirm", self.timeout, || receipt.wait());
         self.ledger.fate(id, told.map_or_else(|error| Fate::of(&error), |()| Fate::Confirmed));
     }

@@ -6,7 +6,10 @@ use std::process::{Command, Output, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use carrot::{ConnectionOptions, Pem, TlsOptions};
+use carrot::{
+    ConnectionOptions,
+    config::{Pem, TlsOptions},
+};
 use rustix::process::{Pid, Signal, kill_process_group};
 use tempfile::TempDir;
 

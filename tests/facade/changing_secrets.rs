@@ -3,7 +3,10 @@
 use std::sync::mpsc;
 use std::time::Duration;
 
-use carrot::{ConnectionOptions, Error, Message, Pem, Publisher, TlsOptions};
+use carrot::{
+    ConnectionOptions, Error, Message, Publisher,
+    config::{Pem, TlsOptions},
+};
 use carrot_faults::Proxy;
 
 use crate::support::{SOON, eventually, queue, rabbitmq_url, rabbitmqctl, unique};

@@ -1,6 +1,6 @@
 use std::time::{Duration, Instant};
 
-use carrot::Condition;
+use carrot::topology::DeleteIf;
 use carrot::{Binding, ConnectionOptions, Error, Exchange, Queue};
 
 use crate::support::{SOON, queue, rabbitmq_url, ready, unique};
@@ -20,11 +20,11 @@ on_both_backends! {
 
         assert_eq!(connection.purge(&queue.name).unwrap(), 1);
         connection.publisher().routing_key(&*queue.name).build().unwrap().send("x").unwrap();
-        assert!(matches!(connection.delete_queue(&queue.name, Condition::IF_EMPTY), Err(Error::Precondition { .. })));
-        assert_eq!(connection.delete_queue(&queue.name, Condition::ALWAYS).unwrap(), 1);
-        assert_eq!(connection.delete_queue(&queue.name, Condition::ALWAYS).unwrap(), 0);
-        connection.delete_exchange(&exchange.name, Condition::IF_UNUSED).unwrap();
-        connection.delete_exchange(&exchange.name, Condition::ALWAYS).unwrap();
+        assert!(matches!(connection.delete_queue(&queue.name, DeleteIf::IF_EMPTY), Err(Error::PreconditionFailed { .. })));
+        assert_eq!(connection.delete_queue(&queue.name, DeleteIf::ALWAYS).unwrap(), 1);
+        assert_eq!(connection.delete_queue(&queue.name, DeleteIf::ALWAYS).unwrap(), 0);
+        connection.delete_exchange(&exchange.name, DeleteIf::IF_UNUSED).unwrap();
+        connection.delete_exchange(&exchange.name, DeleteIf::ALWAYS).unwrap();
     }
 
     fn a_refused_call_costs_nobody_else_anything(connection: &Connection) {
@@ -135,7 +135,7 @@ fn two_connections_see_each_others_exclusive_queues_as_locked() {
     let queue = Queue::new(unique("queue")).exclusive();
     let _consumer = one.consumer(&queue).build().unwrap();
     let error = other.consumer(&queue).build().unwrap_err();
-    assert!(matches!(error, Error::Locked { .. }), "{error}");
+    assert!(matches!(error, Error::ResourceLocked { .. }), "{error}");
 }
 
 #[test]
@@ -144,12 +144,12 @@ fn tls_with_the_authority_of_the_broker_works_and_without_it_is_refused() {
     let url = std::env::var("CARROT_TEST_AMQPS_URL").expect("CARROT_TEST_AMQPS_URL has to name a TLS listener; ./scripts/test starts one");
     let authority = std::env::var("CARROT_TEST_CA_FILE").expect("CARROT_TEST_CA_FILE");
     let options: ConnectionOptions = url.parse().unwrap();
-    let trusting = options.clone().tls(carrot::TlsOptions::new().authority(carrot::Pem::file(authority)));
+    let trusting = options.clone().tls(carrot::config::TlsOptions::new().authority(carrot::config::Pem::file(authority)));
     let connection = carrot::connect(trusting).unwrap();
     let consumer = connection.consumer(queue()).build().unwrap();
     connection.publisher().routing_key(consumer.queue().unwrap()).build().unwrap().send("secret").unwrap();
     consumer.messages().unwrap().timeout(SOON).next().unwrap().unwrap().ack().unwrap();
 
-    let error = carrot::connect(options.tls(carrot::TlsOptions::new())).unwrap_err();
+    let error = carrot::connect(options.tls(carrot::config::TlsOptions::new())).unwrap_err();
     assert!(matches!(error, Error::Connect { .. }), "{error}");
 }

@@ -2,7 +2,10 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use carrot::{Consumer, ConsumerDefinition, Error, Exchange, ExchangeKind, Handler, HandlerError, Message, Queue, Retry, Settlement};
+use carrot::{
+    Consumer, Error, Exchange, ExchangeKind, Handler, Message, Queue, Settlement,
+    consume::{ConsumerDefinition, HandlerError, Retry},
+};
 
 use crate::support::{A_MOMENT, SOON, eventually, exchange, next, queue, ready, unique};
 
@@ -12,7 +15,7 @@ fn send_numbers(connection: &carrot::Connection, queue: &Queue, count: u32) {
 
 fn numbers(consumer: &Consumer) -> Vec<u32> {
     consumer
-        .drain()
+        .fetch_all()
         .map(|message| {
             let message = message.unwrap();
             let number = message.decode().unwrap();
@@ -70,14 +73,14 @@ on_both_backends! {
         let consumer = connection.consumer(Queue::existing(&*queue.name)).build().unwrap();
         assert_eq!(numbers(&consumer), [0]);
         let error = connection.consumer(&*queue.name).build().unwrap_err();
-        assert!(matches!(error, Error::Precondition { .. }), "{error}");
+        assert!(matches!(error, Error::PreconditionFailed { .. }), "{error}");
     }
 
     fn a_queue_that_goes_away_ends_the_iterator_with_an_error(connection: &Connection) {
         let queue = queue();
         let consumer = connection.consumer(&queue).build().unwrap();
         let mut messages = consumer.messages().unwrap();
-        connection.delete_queue(&queue.name, carrot::Condition::ALWAYS).unwrap();
+        connection.delete_queue(&queue.name, carrot::topology::DeleteIf::ALWAYS).unwrap();
         let error = messages.next().unwrap().unwrap_err();
         assert!(matches!(error, Error::Cancelled { .. }), "{error}");
         assert!(messages.next().is_none());
@@ -146,7 +149,7 @@ on_both_backends! {
             if number == 1 { Settlement::Reject } else { Settlement::Ack }
         });
         consumer.register_callback(move |number: u32, _message: &Message| second.send(("second", number)));
-        let report = consumer.wait_for(3).unwrap();
+        let report = consumer.handle_next(3).unwrap();
         assert_eq!((report.acknowledged, report.rejected), (2, 1));
         drop(consumer);
         assert_eq!(calls.iter().collect::<Vec<_>>(), [("first", 0), ("second", 0), ("first", 1), ("first", 2), ("second", 2)]);
@@ -157,8 +160,8 @@ on_both_backends! {
         let mut consumer = connection.consumer(&queue).build().unwrap();
         send_numbers(connection, &queue, 10);
         consumer.register_callback(|_number: u32, _message: &Message| ());
-        consumer.wait_for(4).unwrap();
-        assert_eq!(consumer.wait_for(0).unwrap().acknowledged, 0);
+        consumer.handle_next(4).unwrap();
+        assert_eq!(consumer.handle_next(0).unwrap().acknowledged, 0);
         for number in 4..10 {
             let message = consumer.fetch().unwrap().unwrap();
             assert_eq!((message.decode::<u32>().unwrap(), message.is_redelivered()), (number, false));
@@ -200,7 +203,7 @@ on_both_backends! {
             "panic" => panic!("a handler that panics"),
             _ => Err::<(), _>("a handler that fails"),
         });
-        let report = consumer.wait_for(3).unwrap();
+        let report = consumer.handle_next(3).unwrap();
         assert_eq!((report.failed, report.undecodable, report.discarded), (2, 1, 3));
         let mut dead: Vec<String> = (0..3).map(|_| next(&graveyard)).map(|message| {
             let text = message.text().unwrap().to_string();
@@ -226,7 +229,7 @@ on_both_backends! {
         connection.publisher().routing_key(&*queue.name).build().unwrap().send(&[1, 2, 3]).unwrap();
         let (sender, sums) = mpsc::channel();
         consumer.register_handler(Sum(sender));
-        consumer.wait_for(1).unwrap();
+        consumer.handle_next(1).unwrap();
         assert_eq!(sums.recv(), Ok(6));
     }
 
@@ -248,7 +251,7 @@ on_both_backends! {
         let _messages = exclusive.messages().unwrap();
         let other = connection.consumer(&queue).build().unwrap();
         let error = other.messages().unwrap_err();
-        assert!(matches!(error, Error::Locked { .. }), "{error}");
+        assert!(matches!(error, Error::ResourceLocked { .. }), "{error}");
     }
 
     fn automatic_acknowledgement_needs_no_settling(connection: &Connection) {

@@ -5,7 +5,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use carrot::memory::{Broker, Operation};
-use carrot::{Connection, ConnectionOptions, Error, Publisher, PublisherDefinition, Result};
+use carrot::{Connection, ConnectionOptions, Error, Publisher, Result, publish::PublisherDefinition};
 
 use crate::support::{SOON, eventually, ready};
 

@@ -129,5 +129,5 @@ fn an_interrupted_work_queue_ends_gracefully() {
 fn an_interrupted_work_queue_leaves_what_it_did_not_do_on_rabbitmq() {
     let connection = crate::support::rabbitmq();
     let (done, _) = interrupt_the_work_queue("-TERM", 5000, Some(&crate::support::rabbitmq_url()));
-    assert_eq!(connection.delete_queue("interrupted_work", carrot::Condition::ALWAYS).unwrap(), 5000 - done);
+    assert_eq!(connection.delete_queue("interrupted_work", carrot::topology::DeleteIf::ALWAYS).unwrap(), 5000 - done);
 }

@@ -15,7 +15,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, mpsc};
 use std::time::{Duration, Instant};
 
-use carrot::{Error, Headers, Message, Properties, Queue, Retry, Value};
+use carrot::{
+    Error, Message, Queue,
+    consume::Retry,
+    message::{Headers, Properties, Value},
+};
 
 use crate::support::{SOON, eventually, next, queue, ready, unique};
 
@@ -154,7 +158,7 @@ on_both_backends! {
             sender.send((message.attempt(), exchange, key, message.properties().clone(), message.deaths())).unwrap();
             if message.attempt() < 3 { Err("again") } else { Ok(()) }
         });
-        let report = consumer.wait_for(3).unwrap();
+        let report = consumer.handle_next(3).unwrap();
         assert_eq!((report.failed, report.retried, report.acknowledged), (2, 2, 1));
         let attempts: Vec<_> = (0..3).map(|_| seen.recv_timeout(SOON).unwrap()).collect();
         for (number, (attempt, from, key, properties, deaths)) in attempts.iter().enumerate() {
@@ -207,7 +211,7 @@ on_both_backends! {
         let (queue, parking) = with_parking();
         let consumer = connection.consumer(&queue).retry(Retry::never()).build().unwrap();
         let workers = consumer.workers(1).spawn(|_: String, _message: &Message| Err::<(), _>("no")).unwrap();
-        connection.delete_queue(&parking, carrot::Condition::ALWAYS).unwrap();
+        connection.delete_queue(&parking, carrot::topology::DeleteIf::ALWAYS).unwrap();
         connection.publisher().routing_key(&*queue.name).build().unwrap().send("x").unwrap();
         eventually("it is parked", || matches!(connection.declare_queue(Queue::existing(&*parking)), Ok(found) if found.message_count == 1));
         let report = workers.stop(SOON).unwrap();

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use carrot::{Error, Message, Queue, Value};
+use carrot::{Error, Message, Queue, message::Value};
 
 use crate::support::{SOON, next, queue, ready, unique};
 
@@ -24,7 +24,7 @@ on_both_backends! {
         let shown = format!("{message:?}");
         assert!(shown.contains(&format!("body: \"\\\"{name}\\\"\"")), "{shown}");
         message.ack().unwrap();
-        connection.delete_queue(&name, carrot::Condition::ALWAYS).unwrap();
+        connection.delete_queue(&name, carrot::topology::DeleteIf::ALWAYS).unwrap();
     }
 
     fn a_publisher_declares_the_queue_that_it_feeds(connection: &Connection) {
@@ -57,7 +57,7 @@ on_both_backends! {
 
     fn a_compressed_body_is_named(connection: &Connection) {
         let queue = queue();
-        let consumer = connection.consumer(&queue).codecs(carrot::Codecs::only(carrot::Codec::raw())).build().unwrap();
+        let consumer = connection.consumer(&queue).codecs(carrot::codec::Codecs::only(carrot::Codec::raw())).build().unwrap();
         let publisher = connection.publisher().queue(&queue).codec(carrot::Codec::raw()).build().unwrap();
         publisher.message().header("compression", "application/x-gzip").send(&[31_u8, 139, 8][..]).unwrap();
         let message = next(&consumer);

@@ -2,7 +2,7 @@ use std::sync::{Arc, Mutex, mpsc};
 use std::thread;
 use std::time::Duration;
 
-use carrot::{Connection, ConnectionOptions, Consumer, Error, Message, Publisher, Queue, Report, Workers};
+use carrot::{Connection, ConnectionOptions, Consumer, Error, Message, Publisher, Queue, Workers, consume::Report};
 
 use crate::support::{SOON, eventually, queue, rabbitmq_url, unique};
 
@@ -132,7 +132,7 @@ on_both_urls! {
         let (sender, closed) = mpsc::channel();
         let own = Arc::clone(&consumer);
         let workers = consumer.workers(THREADS).spawn(move |_number: u32, _message: &Message| {
-            let results = [publisher.flush(), publisher.close(), own.cancel(), own.close()];
+            let results = [publisher.flush(), publisher.close(), own.stop(), own.close()];
             sender.send(results).unwrap();
         }).unwrap();
         let results = closed.recv_timeout(SOON).unwrap();
@@ -196,7 +196,7 @@ on_both_urls! {
             drop(workers);
         });
         publisher.send_all(0..10).unwrap();
-        let report = soon("waiting for ten messages", move || consumer.wait_for(10)).unwrap();
+        let report = soon("waiting for ten messages", move || consumer.handle_next(10)).unwrap();
         assert_eq!(report.acknowledged, 10);
     }
 }

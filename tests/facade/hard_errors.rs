@@ -5,9 +5,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use carrot::backend::{Condition, HardClose};
+use carrot::backend::{DeleteIf, HardClose};
 use carrot::memory::{Broker, Operation};
-use carrot::{Connection, Error, Message, Publisher, Queue, Receipt};
+use carrot::{Connection, Error, Message, Publisher, Queue, publish::Confirmation};
 
 use crate::support::{SOON, eventually, ready};
 
@@ -24,7 +24,7 @@ fn unsure() -> Error {
 }
 
 fn precondition() -> Error {
-    Error::Precondition { reason: "PRECONDITION_FAILED".into() }
+    Error::PreconditionFailed { reason: "PRECONDITION_FAILED".into() }
 }
 
 /// A broker that refuses poison with an error, and how many connections it has closed.
@@ -58,20 +58,20 @@ impl Fixture {
 }
 
 /// Publishes messages, of which one is poison.
-fn publish(publisher: &Publisher, count: usize, poison: usize) -> Vec<Receipt> {
+fn publish(publisher: &Publisher, count: usize, poison: usize) -> Vec<Confirmation> {
     let body = |number| if number == poison { POISON.to_vec() } else { format!("{number}").into_bytes() };
     (0..count).map(|number| publisher.message().publish_bytes(body(number)).unwrap()).collect()
 }
 
 /// Asserts that of these messages the poison alone fails, with an error that another attempt will not change.
 #[track_caller]
-fn one_fails(receipts: Vec<Receipt>, poison: usize) {
+fn one_fails(receipts: Vec<Confirmation>, poison: usize) {
     for (number, receipt) in receipts.into_iter().enumerate() {
         match receipt.wait() {
             Ok(()) => assert_ne!(number, poison),
             Err(error) => {
                 assert_eq!(number, poison, "{error}");
-                assert!(matches!(error, Error::HardError { code: 541, .. } | Error::Precondition { .. }), "{error:?}");
+                assert!(matches!(error, Error::HardError { code: 541, .. } | Error::PreconditionFailed { .. }), "{error:?}");
                 assert!(!error.is_retryable() && !error.is_disconnected());
             }
         }
@@ -81,7 +81,7 @@ fn one_fails(receipts: Vec<Receipt>, poison: usize) {
 /// The numbers in the queue, in its order.
 fn numbers(connection: &Connection) -> Vec<usize> {
     let consumer = connection.consumer("queue").automatic_acknowledgement().build().unwrap();
-    consumer.drain().map(|message| message.unwrap().text().unwrap().parse().unwrap()).collect()
+    consumer.fetch_all().map(|message| message.unwrap().text().unwrap().parse().unwrap()).collect()
 }
 
 #[test]
@@ -138,7 +138,7 @@ fn publishers_of_one_connection_do_not_fail_for_each_other() {
         let publishers: Vec<_> = (0..3).map(|_| fixture.publisher()).collect();
         // Over a channel error, nobody asks the other channels again.
         fixture.broker.faults().lose_confirms(if most_lost > 0 { 30 } else { 0 });
-        let mut receipts: Vec<Vec<Receipt>> = publishers.iter().map(|publisher| publish(publisher, 10, usize::MAX)).collect();
+        let mut receipts: Vec<Vec<Confirmation>> = publishers.iter().map(|publisher| publish(publisher, 10, usize::MAX)).collect();
         receipts.push(publish(&publishers[1], 100, 70));
         thread::scope(|scope| {
             for (index, receipts) in receipts.into_iter().enumerate() {
@@ -250,7 +250,7 @@ fn a_run_whose_queue_is_still_being_deleted_ends_once_it_is_gone() {
     let workers = consumer.workers(1).spawn(|_: u32, _: &Message| ()).unwrap();
     let deleting = other.clone();
     fixture.connection.on_disconnect(move |_, _| {
-        deleting.delete_queue("queue", Condition::ALWAYS).unwrap();
+        deleting.delete_queue("queue", DeleteIf::ALWAYS).unwrap();
     });
     let faults = fixture.broker.faults();
     faults.close_connection_at(Operation::Consume, 1, 541, "INTERNAL_ERROR");
@@ -285,7 +285,7 @@ fn a_run_goes_on_if_its_subscription_is_refused_after_a_cancel() {
 
 /// Has the broker cancel the consumers of the queue, which is there when they look for it.
 fn cancel(connection: &Connection) {
-    connection.delete_queue("queue", Condition::ALWAYS).unwrap();
+    connection.delete_queue("queue", DeleteIf::ALWAYS).unwrap();
     connection.declare_queue("queue").unwrap();
 }
 
@@ -316,7 +316,7 @@ fn what_is_sent_again_alone_keeps_to_its_deadline() {
     let body = |number| if number == 19 { POISON.to_vec() } else { vec![b'0'] };
     // Some may not be handed over in time, while others are sent again.
     let receipts: Vec<_> = (0..20).map(|number| publisher.message().publish_bytes(body(number))).collect();
-    assert!(receipts.into_iter().all(|receipt| receipt.and_then(Receipt::wait).is_err()));
+    assert!(receipts.into_iter().all(|receipt| receipt.and_then(Confirmation::wait).is_err()));
     assert!(started.elapsed() < brief + SOON / 2, "{:?}", started.elapsed());
     fixture.broker.faults().clear();
     eventually("the publisher works again", || publisher.send(&1).is_ok());

@@ -1,7 +1,12 @@
 use std::collections::BTreeMap;
 
-use carrot::Condition;
-use carrot::{Binding, Codec, Codecs, ConnectionOptions, Error, Exchange, Headers, Outgoing, Queue, Value};
+use carrot::topology::DeleteIf;
+use carrot::{
+    Binding, Codec, ConnectionOptions, Error, Exchange, Queue,
+    codec::Codecs,
+    message::{Headers, Value},
+    publish::MessageBuilder,
+};
 
 use crate::support::{next, queue, rabbitmq_url, ready};
 
@@ -41,7 +46,7 @@ on_both_backends! {
                 refused(publisher.message().headers(nested.clone()).send("x"), "headers.ratio");
                 refused(publisher.message().header("outer", nested).send_bytes("x"), "headers.outer.ratio");
                 refused(publisher.message().header("list", list).publish("x").map(drop), "headers.list[1].ratio");
-                let set = |properties: carrot::Properties| properties.with_header("ratio", value.clone());
+                let set = |properties: carrot::message::Properties| properties.with_header("ratio", value.clone());
                 refused(publisher.message().properties(set).publish_bytes("x").map(drop), "headers.ratio");
                 let template = connection.publisher().routing_key(&*queue.name).header("ratio", value.clone()).build();
                 refused(template.and_then(|publisher| publisher.send("x")), "headers.ratio");
@@ -70,7 +75,7 @@ on_both_backends! {
         let refused = |result: carrot::Result<()>, field: &str| assert_invalid(result, field, "256", "255");
 
         let text = &*long;
-        type Set = for<'a> fn(Outgoing<'a>, &str) -> Outgoing<'a>;
+        type Set = for<'a> fn(MessageBuilder<'a>, &str) -> MessageBuilder<'a>;
         let properties: [(&str, Set); 10] = [
             ("content-type", |message, text| message.properties(|properties| properties.with_content_type(text))),
             ("content-encoding", |message, text| message.properties(|properties| properties.with_content_encoding(text))),
@@ -100,8 +105,8 @@ on_both_backends! {
         refused(connection.bind(&Binding::queue("amq.direct", &*queue.name, text)), "routing key");
         refused(connection.bind(&Binding::queue("amq.direct", &*queue.name, "").argument(text, 1)), "binding arguments");
         refused(connection.unbind(&Binding::queue("amq.direct", &*queue.name, text)), "routing key");
-        refused(connection.delete_exchange(text, Condition::ALWAYS), "exchange");
-        refused(connection.delete_queue(text, Condition::ALWAYS).map(drop), "queue");
+        refused(connection.delete_exchange(text, DeleteIf::ALWAYS), "exchange");
+        refused(connection.delete_queue(text, DeleteIf::ALWAYS).map(drop), "queue");
         refused(connection.purge(text).map(drop), "queue");
 
         publisher.send("still there").unwrap();

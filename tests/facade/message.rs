@@ -1,4 +1,4 @@
-use carrot::{Codec, Codecs, Error, ExchangeKind};
+use carrot::{Codec, Error, ExchangeKind, codec::Codecs};
 
 use crate::support::{eventually, exchange, next, queue, ready};
 
@@ -30,7 +30,7 @@ on_both_backends! {
         let second = consumer.fetch().unwrap().unwrap();
         second.requeue().unwrap();
         first.requeue().unwrap();
-        let order: Vec<u32> = consumer.drain().take(3).map(|message| {
+        let order: Vec<u32> = consumer.fetch_all().take(3).map(|message| {
             let message = message.unwrap();
             let number = message.decode().unwrap();
             message.ack().unwrap();
@@ -50,8 +50,8 @@ on_both_backends! {
 
         let message = next(&graveyard);
         assert_eq!(message.decode::<String>().unwrap(), "x");
-        let deaths = message.header("x-death").and_then(carrot::Value::as_array).unwrap();
-        assert_eq!(deaths[0].as_table().unwrap().get("reason").and_then(carrot::Value::as_str), Some("rejected"));
+        let deaths = message.header("x-death").and_then(carrot::message::Value::as_array).unwrap();
+        assert_eq!(deaths[0].as_table().unwrap().get("reason").and_then(carrot::message::Value::as_str), Some("rejected"));
         message.ack().unwrap();
     }
 

@@ -4,8 +4,8 @@ use std::sync::{Arc, Barrier, Mutex, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use carrot::Condition;
-use carrot::{Connection, Error, Queue, Role};
+use carrot::topology::DeleteIf;
+use carrot::{Connection, Error, Queue, config::Role};
 
 use crate::support::{SOON, eventually, queue, ready, unique};
 
@@ -102,7 +102,7 @@ on_both_breakable! {
         for send in [true, false] {
             let started = Instant::now();
             let message = publisher.message().timeout(Duration::from_millis(300));
-            let result = if send { message.send("x") } else { message.publish("x").and_then(carrot::Receipt::wait) };
+            let result = if send { message.send("x") } else { message.publish("x").and_then(carrot::publish::Confirmation::wait) };
             assert!(result.is_err());
             assert!(started.elapsed() < Duration::from_millis(300) + AT_ONCE, "{:?}", started.elapsed());
         }
@@ -178,7 +178,7 @@ on_both_breakable! {
         let queue = Queue::new(unique("queue"));
         let consumer = broker.connection.consumer(&queue).build().unwrap();
         assert!(consumer.fetch().unwrap().is_none());
-        broker.onlooker.delete_queue(&queue.name, Condition::ALWAYS).unwrap();
+        broker.onlooker.delete_queue(&queue.name, DeleteIf::ALWAYS).unwrap();
         for _ in 0..3 {
             assert!(matches!(consumer.fetch(), Err(Error::NotFound { .. })));
         }
@@ -188,7 +188,7 @@ on_both_breakable! {
 
         // A run ends, and leaves it so.
         let workers = consumer.workers(1).spawn(|_: String, _message: &carrot::Message| ()).unwrap();
-        broker.onlooker.delete_queue(&queue.name, Condition::ALWAYS).unwrap();
+        broker.onlooker.delete_queue(&queue.name, DeleteIf::ALWAYS).unwrap();
         let ended = workers.join_timeout(SOON).expect("the run ends");
         assert!(matches!(ended, Err(Error::Cancelled { .. })));
         assert!(matches!(consumer.fetch(), Err(Error::NotFound { .. })));
@@ -198,15 +198,15 @@ on_both_breakable! {
         let exchange = carrot::Exchange::fanout(unique("exchange"));
         let publisher = broker.connection.publisher().exchange(&exchange).build().unwrap();
         publisher.try_publish("x").unwrap().wait().unwrap();
-        broker.onlooker.delete_exchange(&exchange.name, Condition::ALWAYS).unwrap();
-        eventually("the deletion is told", || match publisher.try_publish("x").and_then(carrot::Receipt::wait) {
+        broker.onlooker.delete_exchange(&exchange.name, DeleteIf::ALWAYS).unwrap();
+        eventually("the deletion is told", || match publisher.try_publish("x").and_then(carrot::publish::Confirmation::wait) {
             Ok(()) => false,
             Err(error) => matches!(error, Error::NotFound { .. }),
         });
         assert!(publisher.try_publish("x").is_err(), "it stays deleted");
         broker.onlooker.declare_exchange(&exchange).unwrap();
         eventually("it works again", || publisher.try_publish("x").is_ok_and(|receipt| receipt.wait().is_ok()));
-        broker.onlooker.delete_exchange(&exchange.name, Condition::ALWAYS).unwrap();
+        broker.onlooker.delete_exchange(&exchange.name, DeleteIf::ALWAYS).unwrap();
     }
 
     fn a_lazy_connection_tells_what_is_wrong_with_a_declaration(broker: Breakable) {
@@ -215,10 +215,10 @@ on_both_breakable! {
         let lazy = carrot::connect_lazily(&broker.options).unwrap();
         let other = Queue::new(&queue.name).max_length(7);
         let publisher = lazy.publisher().queue(&other).build().unwrap();
-        assert!(matches!(publisher.send("x"), Err(Error::Precondition { .. })));
-        eventually("a call that does not wait is told", || matches!(publisher.try_publish("x"), Err(Error::Precondition { .. })));
+        assert!(matches!(publisher.send("x"), Err(Error::PreconditionFailed { .. })));
+        eventually("a call that does not wait is told", || matches!(publisher.try_publish("x"), Err(Error::PreconditionFailed { .. })));
         let consumer = lazy.consumer(&other).build().unwrap();
-        assert!(matches!(consumer.fetch(), Err(Error::Precondition { .. })));
+        assert!(matches!(consumer.fetch(), Err(Error::PreconditionFailed { .. })));
         assert!(lazy.is_connected());
     }
 

@@ -1,7 +1,12 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use carrot::{DeliveryMode, Error, Exchange, ExchangeKind, Headers, Overflow, Properties, PublisherDefinition, Queue, Value};
+use carrot::{
+    Error, Exchange, ExchangeKind, Queue,
+    message::{DeliveryMode, Headers, Properties, Value},
+    publish::PublisherDefinition,
+    topology::Overflow,
+};
 
 use crate::support::{SOON, exchange, next, queue, ready, unique};
 
@@ -109,7 +114,7 @@ on_both_backends! {
 
         assert_eq!((returned.code, &*returned.exchange, &*returned.routing_key), (312, &*exchange.name, "nowhere"));
         assert_eq!((returned.message_id.as_deref(), &*returned.body), (Some("id"), &b"\"lost?\""[..]));
-        connection.delete_exchange(&exchange.name, carrot::Condition::ALWAYS).unwrap();
+        connection.delete_exchange(&exchange.name, carrot::topology::DeleteIf::ALWAYS).unwrap();
     }
 
     fn many_mandatory_messages_each_learn_their_own_fate(connection: &Connection) {
@@ -133,14 +138,14 @@ on_both_backends! {
     fn without_mandatory_an_unroutable_message_is_no_error(connection: &Connection) {
         let publisher = connection.publisher().exchange(Exchange::fanout(unique("exchange"))).build().unwrap();
         publisher.send("nobody listens").unwrap();
-        connection.delete_exchange(publisher.exchange(), carrot::Condition::ALWAYS).unwrap();
+        connection.delete_exchange(publisher.exchange(), carrot::topology::DeleteIf::ALWAYS).unwrap();
     }
 
     fn a_missing_exchange_is_not_found_and_the_connection_survives(connection: &Connection) {
         let (exchange, queue) = (Exchange::fanout(unique("exchange")), queue());
         let publisher = connection.publisher().exchange(&exchange).build().unwrap();
         let other = connection.publisher().queue(&queue).build().unwrap();
-        connection.delete_exchange(&exchange.name, carrot::Condition::ALWAYS).unwrap();
+        connection.delete_exchange(&exchange.name, carrot::topology::DeleteIf::ALWAYS).unwrap();
 
         let error = publisher.send("x").unwrap_err();
         assert!(matches!(error, Error::NotFound { .. }), "{error}");
@@ -153,7 +158,7 @@ on_both_backends! {
         }
         connection.declare_exchange(&exchange).unwrap();
         publisher.send("somebody declared it again").unwrap();
-        connection.delete_exchange(&exchange.name, carrot::Condition::ALWAYS).unwrap();
+        connection.delete_exchange(&exchange.name, carrot::topology::DeleteIf::ALWAYS).unwrap();
     }
 
     fn publishing_to_what_has_to_exist_and_does_not_is_not_found(connection: &Connection) {
@@ -165,8 +170,8 @@ on_both_backends! {
         let exchange = Exchange::fanout(unique("exchange"));
         connection.declare_exchange(&exchange).unwrap();
         let error = connection.publisher().exchange(Exchange::direct(&*exchange.name)).build().unwrap_err();
-        assert!(matches!(error, Error::Precondition { .. }), "{error}");
-        connection.delete_exchange(&exchange.name, carrot::Condition::ALWAYS).unwrap();
+        assert!(matches!(error, Error::PreconditionFailed { .. }), "{error}");
+        connection.delete_exchange(&exchange.name, carrot::topology::DeleteIf::ALWAYS).unwrap();
     }
 
     fn a_batch_arrives_in_order(connection: &Connection) {
@@ -226,11 +231,11 @@ on_both_backends! {
         connection.declare_queue(&queue).unwrap();
         let publisher = connection.publisher().routing_key(&*queue.name).max_in_flight(1).build().unwrap();
         let receipts: Vec<_> = (0..20).map(|number| publisher.publish(&number).unwrap()).collect();
-        assert!(receipts[..19].iter().all(carrot::Receipt::is_resolved));
+        assert!(receipts[..19].iter().all(carrot::publish::Confirmation::is_resolved));
 
         let narrow = connection.publisher().routing_key(&*queue.name).max_bytes_in_flight(1000).build().unwrap();
         let receipts: Vec<_> = (0..4).map(|_| narrow.message().publish_bytes(vec![0; 600]).unwrap()).collect();
-        assert!(receipts[..3].iter().all(carrot::Receipt::is_resolved));
+        assert!(receipts[..3].iter().all(carrot::publish::Confirmation::is_resolved));
         narrow.message().send_bytes(vec![0; 5000]).unwrap();
         assert_eq!(ready(connection, &queue.name), 25);
     }
@@ -354,6 +359,6 @@ on_both_backends! {
         }
         let unknown = Exchange::new(unique("exchange"), ExchangeKind::Custom("x-no-such-type".into()));
         let error = connection.publisher().exchange(unknown).build().unwrap_err();
-        assert!(matches!(error, Error::HardError { code: 503, .. } | Error::Precondition { .. }), "{error}");
+        assert!(matches!(error, Error::HardError { code: 503, .. } | Error::PreconditionFailed { .. }), "{error}");
     }
 }

@@ -9,8 +9,8 @@ use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use carrot::Condition;
 use carrot::memory::{Broker, Operation};
+use carrot::topology::DeleteIf;
 use carrot::{Connection, Consumer, Error, Message};
 
 use crate::support::{SOON, eventually};
@@ -24,7 +24,7 @@ fn broker() -> (Broker, Connection) {
 /// Takes what is in the queue, without what came twice: in the order of first delivery.
 fn distinct(consumer: &Consumer) -> Vec<u32> {
     let mut seen = HashSet::new();
-    let numbers = consumer.drain().map(|message| {
+    let numbers = consumer.fetch_all().map(|message| {
         let message = message.unwrap();
         let number = message.decode().unwrap();
         message.ack().unwrap();
@@ -38,10 +38,10 @@ fn a_refused_declaration_is_told_and_not_tried_again() {
     let (broker, connection) = broker();
     let publisher = connection.publisher().exchange("exchange").build().unwrap();
     broker.faults().drop_connections();
-    connection.delete_exchange("exchange", Condition::ALWAYS).unwrap();
+    connection.delete_exchange("exchange", DeleteIf::ALWAYS).unwrap();
     connection.declare_exchange(carrot::Exchange::fanout("exchange")).unwrap();
     let started = Instant::now();
-    assert!(matches!(publisher.send("x"), Err(Error::Precondition { .. })));
+    assert!(matches!(publisher.send("x"), Err(Error::PreconditionFailed { .. })));
     assert!(started.elapsed() < Duration::from_secs(5));
 }
 
@@ -99,7 +99,7 @@ fn a_refused_call_costs_its_own_channel_only() {
     let consumer = connection.consumer("queue").build().unwrap();
     let other = connection.consumer("other").build().unwrap();
     let mut messages = consumer.messages().unwrap().timeout(SOON);
-    let precondition = Error::Precondition { reason: "PRECONDITION_FAILED - delivery acknowledgement timed out".into() };
+    let precondition = Error::PreconditionFailed { reason: "PRECONDITION_FAILED - delivery acknowledgement timed out".into() };
     broker.faults().fail_next(Operation::Next, precondition);
     let publisher = connection.publisher().build().unwrap();
     publisher.message().routing_key("other").send("x").unwrap();

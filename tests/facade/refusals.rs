@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use carrot::memory::{Broker, Operation};
-use carrot::{Connection, Error, Overflow, Publisher, Queue};
+use carrot::{Connection, Error, Publisher, Queue, topology::Overflow};
 
 use crate::support::{SOON, ready};
 
@@ -45,7 +45,7 @@ fn everything_in_flight_goes_to_the_other_channel() {
     }
     assert_eq!(broker.faults().outstanding(), 0);
     let numbers: BTreeSet<u32> = consumer
-        .drain()
+        .fetch_all()
         .map(|message| {
             let message = message.unwrap();
             let number = message.decode().unwrap();

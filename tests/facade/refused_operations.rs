@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
-use carrot::Condition;
-use carrot::{Binding, Connection, Error, Exchange, ExchangeKind, Message, Queue, Value};
+use carrot::topology::DeleteIf;
+use carrot::{Binding, Connection, Error, Exchange, ExchangeKind, Message, Queue, message::Value};
 
 use crate::support::{SOON, eventually, queue, ready, unique};
 
@@ -51,21 +51,21 @@ on_both_backends! {
         // RabbitMQ 4.0 and later close the channel only.
         match &error {
             Error::HardError { code: 503, reason } => assert!(reason.contains("x-delayed-message"), "{error}"),
-            other => assert!(matches!(other, Error::Precondition { .. }), "{other:?}"),
+            other => assert!(matches!(other, Error::PreconditionFailed { .. }), "{other:?}"),
         }
         let error = connection.publisher().exchange(delayed.clone()).build().unwrap_err();
-        assert!(matches!(error, Error::HardError { code: 503, .. } | Error::Precondition { .. }), "{error:?}");
+        assert!(matches!(error, Error::HardError { code: 503, .. } | Error::PreconditionFailed { .. }), "{error:?}");
         let error = connection.consumer(queue()).exchange(delayed).build().unwrap_err();
-        assert!(matches!(error, Error::HardError { code: 503, .. } | Error::Precondition { .. }), "{error:?}");
+        assert!(matches!(error, Error::HardError { code: 503, .. } | Error::PreconditionFailed { .. }), "{error:?}");
     }
 
     fn deleting_a_quorum_queue_on_a_condition_is_told_at_once(connection: &Connection) {
         let name = unique("quorum");
         connection.declare_queue(Queue::new(&*name).argument("x-queue-type", "quorum")).unwrap();
-        let delete = || connection.delete_queue(&name, Condition::IF_UNUSED).unwrap_err();
+        let delete = || connection.delete_queue(&name, DeleteIf::IF_UNUSED).unwrap_err();
         let error = costs_a_consumer_one_reconnect(connection, 1, delete);
         assert!(matches!(&error, Error::HardError { code: 540, reason } if reason.contains(&*name)), "{error:?}");
-        connection.delete_queue(&name, Condition::ALWAYS).unwrap();
+        connection.delete_queue(&name, DeleteIf::ALWAYS).unwrap();
     }
 
     // RabbitMQ stumbles over a decimal number when it wants to show the difference, and does not say what it refuses.
@@ -75,8 +75,8 @@ on_both_backends! {
         connection.declare_queue(with(Value::I32(1000))).unwrap();
         let odd = with(Value::Decimal { scale: 1, value: 7 });
         let error = costs_a_consumer_one_reconnect(connection, 2, || connection.declare_queue(&odd).unwrap_err());
-        assert!(matches!(&error, Error::HardError { code: 541, .. } | Error::Precondition { .. }), "{error:?}");
-        connection.delete_queue(&name, Condition::ALWAYS).unwrap();
+        assert!(matches!(&error, Error::HardError { code: 541, .. } | Error::PreconditionFailed { .. }), "{error:?}");
+        connection.delete_queue(&name, DeleteIf::ALWAYS).unwrap();
     }
 
     fn a_message_of_another_user_fails_alone(connection: &Connection) {
@@ -98,14 +98,14 @@ on_both_backends! {
                 Ok(()) => assert_ne!(number % 40, 20),
                 Err(error) => {
                     assert_eq!(number % 40, 20, "{error}");
-                    assert!(matches!(&error, Error::Precondition { reason } if reason.contains("somebody-else")), "{error:?}");
+                    assert!(matches!(&error, Error::PreconditionFailed { reason } if reason.contains("somebody-else")), "{error:?}");
                 }
             }
         }
         let consumer = connection.consumer(&queue).automatic_acknowledgement().build().unwrap();
         let mut last = -1;
         let mut numbers = BTreeSet::new();
-        for message in consumer.drain() {
+        for message in consumer.fetch_all() {
             let number: i64 = message.unwrap().decode().unwrap();
             // Repetitions come in order, too.
             assert!(numbers.contains(&number) || number > last, "{number} after {last}");

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use carrot::{Error, ExchangeKind, Message, Queue, Retry};
+use carrot::{Error, ExchangeKind, Message, Queue, consume::Retry};
 
 use crate::support::{SOON, eventually, exchange, next, queue, ready};
 
@@ -137,7 +137,7 @@ on_both_backends! {
         let queue = queue();
         let consumer = connection.consumer(&queue).build().unwrap();
         let workers = consumer.workers(2).spawn(|_: u32, _message: &Message| ()).unwrap();
-        connection.delete_queue(&queue.name, carrot::Condition::ALWAYS).unwrap();
+        connection.delete_queue(&queue.name, carrot::topology::DeleteIf::ALWAYS).unwrap();
         eventually("the workers end", || workers.is_finished());
         let error = workers.join().unwrap_err();
         assert!(matches!(error, Error::Cancelled { .. }), "{error}");

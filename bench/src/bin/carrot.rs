@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
-use carrot::{Codec, Codecs, Connection, ConnectionOptions, Message, Publisher, Result, TlsOptions};
+use carrot::{Codec, Connection, ConnectionOptions, Message, Publisher, Result, codec::Codecs, config::TlsOptions};
 use carrot_bench::job::Job;
 use carrot_bench::meter::Meter;
 use carrot_bench::order::Order;
@@ -34,7 +34,7 @@ fn connect(job: &Job) -> Result<Connection> {
     }
     let mut options: ConnectionOptions = job.url().parse()?;
     if job.is_tls() {
-        options = options.tls(TlsOptions::new().authority(carrot::Pem::File(job.text("ca").into())));
+        options = options.tls(TlsOptions::new().authority(carrot::config::Pem::File(job.text("ca").into())));
     }
     carrot::connect(options)
 }

@@ -39,7 +39,7 @@ fn a_missing_exchange_is_told_by_confirm_and_closes_the_channel_for_ever() {
     let lost = send(&*fixture.channel, Content::new("missing", "q", "x")).unwrap_err();
     assert!(matches!(lost, Error::NotFound { .. }), "{lost:?}");
     assert!(matches!(fixture.channel.get("q", Acknowledgement::Manual), Err(Error::NotFound { .. })));
-    assert!(matches!(fixture.channel.ack(carrot_core::backend::DeliveryTag(1), Extent::One), Err(Error::Stale { cause: Some(_) })));
+    assert!(matches!(fixture.channel.ack(carrot_core::backend::DeliveryTag(1), Extent::One), Err(Error::Stale { source: Some(_) })));
     fixture.channel.close(SOON).unwrap();
     assert!(matches!(fixture.channel.get("q", Acknowledgement::Manual), Err(Error::NotFound { .. })));
 }

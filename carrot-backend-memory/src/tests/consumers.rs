@@ -1,4 +1,4 @@
-use carrot_core::backend::{Condition, ConsumeOptions, Delete, Extent};
+use carrot_core::backend::{ConsumeOptions, Delete, DeleteIf, Extent};
 use carrot_core::{Error, Queue};
 
 use super::{Fixture, SOON, arrived, body};
@@ -68,7 +68,7 @@ fn an_exclusive_consumer_is_alone() {
     let fixture = Fixture::with_queue(&Queue::new("q"));
     let first = fixture.consume("q", &ConsumeOptions::default());
     let refused = |options: &ConsumeOptions| {
-        assert!(matches!(fixture.open().consume("q", options), Err(Error::Locked { .. })));
+        assert!(matches!(fixture.open().consume("q", options), Err(Error::ResourceLocked { .. })));
     };
     refused(&ConsumeOptions::default().exclusive());
     drop(first);
@@ -83,7 +83,7 @@ fn an_exclusive_consumer_is_alone() {
 fn a_single_active_consumer_is_followed_by_the_next() {
     let fixture = Fixture::with_queue(&Queue::new("q").argument("x-single-active-consumer", true));
     let exclusive = fixture.open().consume("q", &ConsumeOptions::default().exclusive());
-    assert!(matches!(exclusive, Err(Error::Locked { .. })));
+    assert!(matches!(exclusive, Err(Error::ResourceLocked { .. })));
     let channel = fixture.open();
     let first = channel.consume("q", &ConsumeOptions::prefetch(1)).unwrap();
     let second = fixture.consume("q", &ConsumeOptions::default());
@@ -103,7 +103,7 @@ fn consumers_are_told_when_their_queue_goes() {
     let fixture = Fixture::with_queue(&Queue::new("q"));
     let subscription = fixture.open().consume("q", &ConsumeOptions::default()).unwrap();
     fixture.send("", "q", "last");
-    fixture.channel.delete(Delete::Queue { name: "q", condition: Condition::ALWAYS }).unwrap();
+    fixture.channel.delete(Delete::Queue { name: "q", condition: DeleteIf::ALWAYS }).unwrap();
     assert_eq!(body(&subscription.next(SOON).unwrap().unwrap()), "last");
     assert!(matches!(subscription.next(SOON), Err(Error::Cancelled { queue, .. }) if queue == "q"));
     assert!(matches!(subscription.next(SOON), Err(Error::Cancelled { .. })));

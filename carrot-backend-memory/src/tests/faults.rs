@@ -23,7 +23,7 @@ fn a_cut_connection_gives_back_what_it_held_and_the_next_open_makes_another() {
     let delivery = subscription.next(SOON).unwrap().unwrap();
     fixture.broker.faults().drop_connections();
     assert!(matches!(subscription.next(SOON), Err(Error::Disconnected { .. })));
-    assert!(matches!(fixture.channel.ack(delivery.tag, Extent::One), Err(Error::Stale { cause: Some(_) })));
+    assert!(matches!(fixture.channel.ack(delivery.tag, Extent::One), Err(Error::Stale { source: Some(_) })));
     assert!(matches!(send(&*fixture.channel, message("x")), Err(Error::Disconnected { .. })));
     assert!(fixture.broker.queue("mine").is_none());
     assert!(fixture.open().get("q", Acknowledgement::Manual).unwrap().unwrap().redelivered);

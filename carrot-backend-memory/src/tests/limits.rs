@@ -74,7 +74,7 @@ fn an_expiration_is_a_whole_number_of_milliseconds() {
         let fixture = Fixture::with_queue(&Queue::new("q"));
         let sent = send(&*fixture.channel, Content::new("", "q", "m").with_properties(expiring(expiration)));
         assert_eq!(matches!(sent, Ok(Outcome::Accepted)), valid, "{expiration:?}: {sent:?}");
-        assert_eq!(matches!(sent, Err(Error::Precondition { .. })), !valid, "{expiration:?}: {sent:?}");
+        assert_eq!(matches!(sent, Err(Error::PreconditionFailed { .. })), !valid, "{expiration:?}: {sent:?}");
     }
 }
 
@@ -137,7 +137,7 @@ fn a_user_may_only_claim_to_be_himself() {
     let fixture = Fixture::with_queue(&Queue::new("q"));
     assert_eq!(fixture.send_with("", "q", "m", Properties::new().with_user_id("guest")), Outcome::Accepted);
     let sent = send(&*fixture.channel, Content::new("", "q", "m").with_properties(Properties::new().with_user_id("other")));
-    assert!(matches!(sent, Err(Error::Precondition { .. })));
+    assert!(matches!(sent, Err(Error::PreconditionFailed { .. })));
 }
 
 #[test]

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use carrot_core::backend::{
-    Acknowledgement, Backend, ChannelOptions, Connector, ConsumeOptions, Content, Declare, Declared, Delete, Delivery, Outcome,
-    Publication, PublishTag, Subscription,
+    Acknowledgement, Backend, ChannelOptions, Connector, ConsumeOptions, Content, Declare, Delete, Delivery, Outcome, Publication,
+    PublishTag, QueueInfo, Subscription,
 };
 use carrot_core::{Binding, Exchange, Properties, Queue, Result};
 
@@ -63,7 +63,7 @@ impl Fixture {
         open(&*self.broker.connector())
     }
 
-    pub(crate) fn queue(&self, queue: &Queue) -> Declared {
+    pub(crate) fn queue(&self, queue: &Queue) -> QueueInfo {
         self.channel.declare(Declare::Queue(queue)).unwrap()
     }
 

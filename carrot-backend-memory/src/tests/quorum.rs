@@ -1,7 +1,7 @@
 //! What RabbitMQ 3.10 does with quorum queues, seen on a node of it.
 
 use carrot_core::backend::{
-    Acknowledgement, Condition, ConsumeOptions, Content, Declare, Delete, Delivery, Extent, Outcome, Rejection, Role,
+    Acknowledgement, ConsumeOptions, Content, Declare, Delete, DeleteIf, Delivery, Extent, Outcome, Rejection, Role,
 };
 use carrot_core::{Error, Properties, Queue, Value};
 
@@ -35,7 +35,7 @@ fn a_quorum_queue_is_durable_and_shared() {
     for refused in [queue().transient(), queue().exclusive(), queue().auto_delete()] {
         let fixture = Fixture::new();
         let result = fixture.channel.declare(Declare::Queue(&refused));
-        assert!(matches!(result, Err(Error::Precondition { .. })), "{refused:?}");
+        assert!(matches!(result, Err(Error::PreconditionFailed { .. })), "{refused:?}");
     }
     Fixture::with_queue(&queue());
 }
@@ -71,7 +71,7 @@ fn a_quorum_queue_takes_its_own_arguments_and_no_others() {
         let result = fixture.channel.declare(Declare::Queue(&queue().argument(name, value.clone())));
         match result {
             Ok(_) => assert!(taken, "{name} {value:?} was taken"),
-            Err(error) => assert!(!taken && matches!(error, Error::Precondition { .. }), "{name} {value:?}: {error}"),
+            Err(error) => assert!(!taken && matches!(error, Error::PreconditionFailed { .. }), "{name} {value:?}: {error}"),
         }
     }
 }
@@ -81,7 +81,7 @@ fn a_second_declaration_compares_what_belongs_to_a_quorum_queue() {
     for other in [Queue::new("q"), limited(4), queue()] {
         let fixture = fixture(&limited(3), &[]);
         fixture.queue(&limited(3_i64));
-        assert!(matches!(fixture.channel.declare(Declare::Queue(&other)), Err(Error::Precondition { .. })), "{other:?}");
+        assert!(matches!(fixture.channel.declare(Declare::Queue(&other)), Err(Error::PreconditionFailed { .. })), "{other:?}");
     }
 }
 
@@ -89,7 +89,7 @@ fn a_second_declaration_compares_what_belongs_to_a_quorum_queue() {
 fn a_stream_is_refused_with_the_reason() {
     let stream = Queue::new("q").argument("x-queue-type", "stream");
     let error = Fixture::new().channel.declare(Declare::Queue(&stream)).unwrap_err();
-    assert!(matches!(&error, Error::Precondition { reason } if reason.contains("not modelled by the memory broker")), "{error}");
+    assert!(matches!(&error, Error::PreconditionFailed { reason } if reason.contains("not modelled by the memory broker")), "{error}");
 }
 
 #[test]
@@ -203,14 +203,14 @@ fn a_quorum_queue_drops_its_head_also_where_it_was_told_to_refuse_and_dead_lette
 
 #[test]
 fn deleting_a_quorum_queue_on_a_condition_closes_the_connection() {
-    for condition in [Condition::IF_UNUSED, Condition::IF_EMPTY] {
+    for condition in [DeleteIf::IF_UNUSED, DeleteIf::IF_EMPTY] {
         let fixture = Fixture::with_queue(&queue());
         let result = fixture.channel.delete(Delete::Queue { name: "q", condition });
         assert!(matches!(result, Err(Error::HardError { code: 540, .. })), "{condition:?}: {result:?}");
         assert!(!fixture.connector.status(Role::Publish).connected);
     }
     let fixture = fixture(&queue(), &["m"]);
-    let deleted = fixture.channel.delete(Delete::Queue { name: "q", condition: Condition::ALWAYS }).unwrap();
+    let deleted = fixture.channel.delete(Delete::Queue { name: "q", condition: DeleteIf::ALWAYS }).unwrap();
     assert_eq!(deleted.message_count, 1);
 }
 

@@ -28,10 +28,10 @@ fn an_answer_reaches_the_channel_that_asked() {
 fn the_rules_of_direct_answers_are_kept() {
     let fixture = Fixture::with_queue(&Queue::new("service"));
     let manual = fixture.open().consume(PSEUDO_QUEUE, &ConsumeOptions::default());
-    assert!(matches!(manual, Err(Error::Precondition { .. })));
+    assert!(matches!(manual, Err(Error::PreconditionFailed { .. })));
     let asked = send(&*fixture.open(), Content::new("", "service", "m").with_properties(Properties::new().with_reply_to(PSEUDO_QUEUE)));
-    assert!(matches!(asked, Err(Error::Precondition { .. })));
+    assert!(matches!(asked, Err(Error::PreconditionFailed { .. })));
     let _first = fixture.consume(PSEUDO_QUEUE, &ConsumeOptions::default().automatic());
     let second = fixture.channel.consume(PSEUDO_QUEUE, &ConsumeOptions::default().automatic());
-    assert!(matches!(second, Err(Error::Precondition { .. })));
+    assert!(matches!(second, Err(Error::PreconditionFailed { .. })));
 }

@@ -62,7 +62,7 @@ fn an_unknown_tag_closes_the_channel_and_gives_back_what_it_held() {
         let fixture = filled(&["a", "b", "c", "d"]);
         let held = fixture.get("q");
         misdeed(&fixture).unwrap();
-        assert!(matches!(fixture.channel.get("q", Acknowledgement::Manual), Err(Error::Precondition { .. })), "{number}");
+        assert!(matches!(fixture.channel.get("q", Acknowledgement::Manual), Err(Error::PreconditionFailed { .. })), "{number}");
         assert!(matches!(fixture.channel.ack(held.tag, Extent::One), Err(Error::Stale { .. })), "{number}");
         assert_eq!(fixture.ready("q")[0], "a", "{number}");
         assert!(fixture.open().get("q", Acknowledgement::Manual).unwrap().unwrap().redelivered, "{number}");
@@ -134,7 +134,7 @@ fn a_message_requeued_by_the_only_consumer_comes_straight_back() {
 fn a_delivery_can_be_settled_after_its_queue_went() {
     let fixture = filled(&["a"]);
     let held = fixture.get("q");
-    let condition = carrot_core::backend::Condition::ALWAYS;
+    let condition = carrot_core::backend::DeleteIf::ALWAYS;
     fixture.channel.delete(carrot_core::backend::Delete::Queue { name: "q", condition }).unwrap();
     fixture.queue(&Queue::new("q"));
     fixture.channel.reject(held.tag, Rejection::Requeue, Extent::One).unwrap();

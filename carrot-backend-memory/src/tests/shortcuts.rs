@@ -5,7 +5,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use carrot_core::backend::{
-    Acknowledgement, Backend, Condition, ConsumeOptions, Content, Delete, Delivery, DeliveryTag, Extent, Outcome, Rejection, Subscription,
+    Acknowledgement, Backend, ConsumeOptions, Content, Delete, DeleteIf, Delivery, DeliveryTag, Extent, Outcome, Rejection, Subscription,
 };
 use carrot_core::{Binding, Properties, Queue};
 
@@ -238,7 +238,7 @@ fn a_message_goes_where_it_belongs_now_and_not_where_the_last_one_went() {
     assert_eq!(publish("amq.direct", "q"), returned());
     fixture.bind(&Binding::queue("amq.direct", "q", "q"));
     assert_eq!(publish("amq.direct", "q"), Outcome::Accepted);
-    fixture.stranger().delete(Delete::Queue { name: "q", condition: Condition::ALWAYS }).unwrap();
+    fixture.stranger().delete(Delete::Queue { name: "q", condition: DeleteIf::ALWAYS }).unwrap();
     assert_eq!(publish("amq.direct", "q"), returned());
     fixture.queue(&Queue::new("q"));
     assert_eq!(publish("amq.direct", "q"), returned());

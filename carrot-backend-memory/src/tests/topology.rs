@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use carrot_core::backend::{Acknowledgement, Condition, ConsumeOptions, Declare, Declared, Delete, Deleted};
+use carrot_core::backend::{Acknowledgement, ConsumeOptions, Declare, Delete, DeleteIf, Deleted, QueueInfo};
 use carrot_core::{Binding, Error, Exchange, ExchangeKind, Queue, Result, Value};
 
 use super::{Fixture, SOON, send};
@@ -10,8 +10,8 @@ fn kind<T: std::fmt::Debug>(result: Result<T>) -> &'static str {
         Ok(_) => "ok",
         Err(Error::NotFound { .. }) => "not found",
         Err(Error::AccessRefused { .. }) => "access refused",
-        Err(Error::Precondition { .. }) => "precondition",
-        Err(Error::Locked { .. }) => "locked",
+        Err(Error::PreconditionFailed { .. }) => "precondition",
+        Err(Error::ResourceLocked { .. }) => "locked",
         Err(Error::Disconnected { .. }) => "disconnected",
         Err(Error::HardError { .. }) => "hard error",
         Err(Error::Invalid { .. }) => "invalid",
@@ -33,7 +33,7 @@ impl Fixture {
 fn an_equal_declaration_changes_nothing_and_a_different_one_is_refused() {
     let fixture = Fixture::with_queue(&Queue::new("q").argument("x-message-ttl", 5));
     fixture.broker.put("q", carrot_core::backend::Content::new("", "q", "m")).unwrap();
-    assert_eq!(fixture.queue(&Queue::new("q").argument("x-message-ttl", 5_i64).argument("x-other", 1)), Declared::new("q", 1, 0));
+    assert_eq!(fixture.queue(&Queue::new("q").argument("x-message-ttl", 5_i64).argument("x-other", 1)), QueueInfo::new("q", 1, 0));
     for other in [
         Queue::new("q"),
         Queue::new("q").argument("x-message-ttl", 6),
@@ -91,9 +91,9 @@ fn an_empty_queue_name_means_the_one_declared_last() {
     assert_eq!(fixture.drain(""), ["m"]);
     let passive = fixture.open();
     passive.declare(Declare::Queue(&Queue::existing(&*name))).unwrap();
-    assert_eq!(passive.delete(Delete::Queue { name: "", condition: Condition::ALWAYS }).unwrap(), Deleted::new(0));
+    assert_eq!(passive.delete(Delete::Queue { name: "", condition: DeleteIf::ALWAYS }).unwrap(), Deleted::new(0));
     assert_eq!(fixture.broker.queue(&name), None);
-    assert_eq!(kind(passive.delete(Delete::Queue { name: "", condition: Condition::ALWAYS })), "ok");
+    assert_eq!(kind(passive.delete(Delete::Queue { name: "", condition: DeleteIf::ALWAYS })), "ok");
     assert_eq!(kind(passive.declare(Declare::Queue(&Queue::existing("")))), "not found");
 }
 
@@ -110,7 +110,7 @@ fn reserved_names_and_the_default_exchange_are_refused() {
     assert_eq!(fixture.declare(Declare::Binding(&Binding::exchange("amq.direct", "", "k"))), "access refused");
     assert_eq!(fixture.delete(Delete::Binding(&Binding::queue("", "q", "q"))), "access refused");
     for name in ["", "amq.direct", "amq.missing"] {
-        assert_eq!(fixture.delete(Delete::Exchange { name, condition: Condition::ALWAYS }), "access refused", "{name:?}");
+        assert_eq!(fixture.delete(Delete::Exchange { name, condition: DeleteIf::ALWAYS }), "access refused", "{name:?}");
     }
     for name in ["amq.direct", "amq.fanout", "amq.topic", "amq.headers", "amq.match", "amq.rabbitmq.trace"] {
         assert!(fixture.broker.exchange(name).is_some(), "{name}");
@@ -128,8 +128,8 @@ fn what_is_not_there_can_be_deleted_but_not_bound_or_purged() {
     ] {
         assert_eq!(fixture.delete(Delete::Binding(&binding)), "ok");
     }
-    assert_eq!(fixture.delete(Delete::Queue { name: "missing", condition: Condition::IF_UNUSED_AND_EMPTY }), "ok");
-    assert_eq!(fixture.delete(Delete::Exchange { name: "missing", condition: Condition::IF_UNUSED }), "ok");
+    assert_eq!(fixture.delete(Delete::Queue { name: "missing", condition: DeleteIf::IF_UNUSED_AND_EMPTY }), "ok");
+    assert_eq!(fixture.delete(Delete::Exchange { name: "missing", condition: DeleteIf::IF_UNUSED }), "ok");
     assert_eq!(fixture.delete(Delete::Messages { queue: "missing" }), "not found");
     assert_eq!(fixture.declare(Declare::Binding(&Binding::queue("amq.direct", "missing", "k"))), "not found");
     assert_eq!(fixture.declare(Declare::Binding(&Binding::queue("missing", "q", "k"))), "not found");
@@ -141,20 +141,20 @@ fn what_is_not_there_can_be_deleted_but_not_bound_or_purged() {
 fn conditions_of_a_deletion_are_kept() {
     let fixture = Fixture::with_queue(&Queue::new("q"));
     fixture.send("", "q", "m");
-    assert_eq!(fixture.delete(Delete::Queue { name: "q", condition: Condition::IF_EMPTY }), "precondition");
+    assert_eq!(fixture.delete(Delete::Queue { name: "q", condition: DeleteIf::IF_EMPTY }), "precondition");
     let held = fixture.get("q");
     let subscription = fixture.consume("q", &ConsumeOptions::default());
-    assert_eq!(fixture.delete(Delete::Queue { name: "q", condition: Condition::IF_UNUSED }), "precondition");
+    assert_eq!(fixture.delete(Delete::Queue { name: "q", condition: DeleteIf::IF_UNUSED }), "precondition");
     subscription.cancel().unwrap();
-    let deleted = fixture.channel.delete(Delete::Queue { name: "q", condition: Condition::IF_UNUSED_AND_EMPTY }).unwrap();
+    let deleted = fixture.channel.delete(Delete::Queue { name: "q", condition: DeleteIf::IF_UNUSED_AND_EMPTY }).unwrap();
     assert_eq!(deleted, Deleted::new(0));
     fixture.channel.ack(held.tag, carrot_core::backend::Extent::One).unwrap();
 
     fixture.exchange(&Exchange::fanout("source"));
     fixture.exchange(&Exchange::fanout("destination"));
     fixture.bind(&Binding::exchange("source", "destination", ""));
-    assert_eq!(fixture.delete(Delete::Exchange { name: "source", condition: Condition::IF_UNUSED }), "precondition");
-    assert_eq!(fixture.delete(Delete::Exchange { name: "destination", condition: Condition::IF_UNUSED }), "ok");
+    assert_eq!(fixture.delete(Delete::Exchange { name: "source", condition: DeleteIf::IF_UNUSED }), "precondition");
+    assert_eq!(fixture.delete(Delete::Exchange { name: "destination", condition: DeleteIf::IF_UNUSED }), "ok");
     assert_eq!(fixture.broker.bindings("source"), []);
 }
 
@@ -166,7 +166,7 @@ fn deleting_a_queue_counts_its_ready_messages_and_takes_its_bindings() {
         fixture.send("", "q", body);
     }
     fixture.get("q");
-    let deleted = fixture.channel.delete(Delete::Queue { name: "q", condition: Condition::ALWAYS }).unwrap();
+    let deleted = fixture.channel.delete(Delete::Queue { name: "q", condition: DeleteIf::ALWAYS }).unwrap();
     assert_eq!(deleted.message_count, 2);
     fixture.queue(&Queue::new("q"));
     assert_eq!(fixture.send("amq.topic", "k", "lost"), super::returned());
@@ -182,7 +182,7 @@ fn an_exclusive_queue_is_locked_to_others_and_goes_with_its_connection() {
     locked(stranger().get("mine", Acknowledgement::Manual).map(drop));
     locked(stranger().consume("mine", &ConsumeOptions::default()).map(drop));
     locked(stranger().delete(Delete::Messages { queue: "mine" }).map(drop));
-    locked(stranger().delete(Delete::Queue { name: "mine", condition: Condition::ALWAYS }).map(drop));
+    locked(stranger().delete(Delete::Queue { name: "mine", condition: DeleteIf::ALWAYS }).map(drop));
     locked(stranger().declare(Declare::Binding(&Binding::queue("amq.direct", "mine", "k"))).map(drop));
     send(&*stranger(), carrot_core::backend::Content::new("", "mine", "m")).unwrap();
     assert_eq!(fixture.open().get("mine", Acknowledgement::Automatic).unwrap().unwrap().content.body, b"m");
@@ -211,7 +211,7 @@ fn auto_delete_exchanges_go_in_a_cascade() {
     fixture.exchange(&Exchange::fanout("two").auto_delete());
     fixture.bind(&Binding::exchange("one", "two", ""));
     fixture.bind(&Binding::queue("two", "q", ""));
-    fixture.channel.delete(Delete::Queue { name: "q", condition: Condition::ALWAYS }).unwrap();
+    fixture.channel.delete(Delete::Queue { name: "q", condition: DeleteIf::ALWAYS }).unwrap();
     assert_eq!((fixture.broker.exchange("one"), fixture.broker.exchange("two")), (None, None));
 }
 
@@ -308,7 +308,7 @@ fn invalid_arguments_are_refused() {
     for (expected, table) in [("ok", valid), ("precondition", invalid)] {
         for (name, value) in table {
             assert_eq!(fixture.declare(Declare::Queue(&Queue::new("q").argument(*name, value.clone()))), expected, "{name} {value:?}");
-            fixture.delete(Delete::Queue { name: "q", condition: Condition::ALWAYS });
+            fixture.delete(Delete::Queue { name: "q", condition: DeleteIf::ALWAYS });
         }
     }
     assert_eq!(fixture.declare(Declare::Exchange(&Exchange::direct("x").argument("alternate-exchange", 5))), "precondition");

@@ -7,7 +7,7 @@ fn refused<const COUNT: usize>(harness: &dyn Harness, name: &str, values: [Value
     for value in values {
         let queue = Queue::new(stage.queue_name()).argument(name, value.clone());
         match stage.open().declare_queue(&queue) {
-            Err(Error::Precondition { .. }) => {}
+            Err(Error::PreconditionFailed { .. }) => {}
             other => panic!("{name} = {value:?} was to be refused, and gave {other:?}"),
         }
     }

@@ -93,7 +93,7 @@ pub(crate) fn the_bindings_of_a_deleted_queue_are_gone(harness: &dyn Harness) {
     let stage = Stage::new(harness);
     let exchange = stage.fanout();
     let queue = stage.bound(&exchange, "");
-    stage.channel.delete_queue(&queue, Condition::ALWAYS).expect("delete");
+    stage.channel.delete_queue(&queue, DeleteIf::ALWAYS).expect("delete");
     stage.channel.declare_queue(&Queue::new(&queue)).expect("declare");
     stage.channel.send(&exchange, "", "x");
     stage.channel.empty(&queue);
@@ -103,7 +103,7 @@ pub(crate) fn the_bindings_of_a_deleted_exchange_are_gone(harness: &dyn Harness)
     let stage = Stage::new(harness);
     let exchange = stage.fanout();
     let queue = stage.bound(&exchange, "");
-    stage.channel.delete_exchange(&exchange, Condition::ALWAYS).expect("delete");
+    stage.channel.delete_exchange(&exchange, DeleteIf::ALWAYS).expect("delete");
     stage.channel.declare_exchange(&Exchange::fanout(&exchange)).expect("declare");
     stage.channel.send(&exchange, "", "x");
     stage.channel.empty(&queue);

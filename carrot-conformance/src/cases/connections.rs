@@ -56,7 +56,7 @@ pub(crate) fn a_delivery_of_a_lost_connection_is_stale(harness: &dyn Harness) {
     fragile.cut();
     fragile.channel.death(&queue);
     match fragile.channel.ack(delivery.tag, Extent::One) {
-        Err(Error::Stale { cause: Some(cause) }) => assert!(matches!(*cause, Error::Disconnected { .. }), "the cause is {cause:?}"),
+        Err(Error::Stale { source: Some(cause) }) => assert!(matches!(*cause, Error::Disconnected { .. }), "the cause is {cause:?}"),
         other => panic!("an ack after the loss gave {other:?}"),
     }
     assert_error!(fragile.channel.reject(delivery.tag, Rejection::Requeue, Extent::One), Error::Stale { .. });

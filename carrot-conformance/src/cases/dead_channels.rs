@@ -54,7 +54,7 @@ pub(crate) fn a_delivery_of_a_dead_channel_is_stale_with_the_first_error_as_caus
     assert_error!(channel.find_queue(&stage.queue_name()), Error::NotFound { .. });
     for settled in [channel.ack(delivery.tag, Extent::One), channel.reject(delivery.tag, Rejection::Discard, Extent::One)] {
         match settled {
-            Err(Error::Stale { cause: Some(cause) }) => assert!(matches!(*cause, Error::NotFound { .. }), "the cause is {cause:?}"),
+            Err(Error::Stale { source: Some(cause) }) => assert!(matches!(*cause, Error::NotFound { .. }), "the cause is {cause:?}"),
             other => panic!("settling on a dead channel gave {other:?}"),
         }
     }
@@ -115,7 +115,7 @@ pub(crate) fn a_deleted_queue_cancels_its_consumers(harness: &dyn Harness) {
     let subscription = channel.subscribe(&queue);
     thread::scope(|scope| {
         let waiter = scope.spawn(|| subscription.next(Duration::from_secs(60)));
-        stage.channel.delete_queue(&queue, Condition::ALWAYS).expect("delete");
+        stage.channel.delete_queue(&queue, DeleteIf::ALWAYS).expect("delete");
         assert_error!(waiter.join().expect("the waiting thread"), Error::Cancelled { .. });
     });
     channel.round_trip(&other);
@@ -127,7 +127,7 @@ pub(crate) fn what_arrived_before_its_queue_was_deleted_is_handed_out(harness: &
     stage.channel.put(&queue, ["a", "b"]);
     let subscription = stage.channel.subscribe(&queue);
     stage.channel.expect_ready(&queue, 0);
-    stage.channel.delete_queue(&queue, Condition::ALWAYS).expect("delete");
+    stage.channel.delete_queue(&queue, DeleteIf::ALWAYS).expect("delete");
     subscription.expect("a");
     subscription.expect("b");
     assert_error!(subscription.next(DEADLINE), Error::Cancelled { .. });

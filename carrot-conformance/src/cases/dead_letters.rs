@@ -90,7 +90,7 @@ pub(crate) fn purged_messages_are_no_dead_letters(harness: &dyn Harness) {
 pub(crate) fn messages_of_a_deleted_queue_are_no_dead_letters(harness: &dyn Harness) {
     let Fixture { stage, queue, dead, .. } = fixture(harness, |queue| queue);
     stage.channel.put(&queue, ["x"]);
-    stage.channel.delete_queue(&queue, Condition::ALWAYS).expect("delete");
+    stage.channel.delete_queue(&queue, DeleteIf::ALWAYS).expect("delete");
     stage.channel.stays_empty(&dead);
 }
 

@@ -115,7 +115,7 @@ pub(crate) fn an_exchange_name_of_256_bytes_is_invalid_and_harms_nothing(harness
     let name = "e".repeat(256);
     let content = std::sync::Arc::new(Content::new(&*name, "", "x"));
     assert_error!(stage.channel.declare_exchange(&Exchange::direct(&name)), Error::Invalid { .. });
-    assert_error!(stage.channel.delete_exchange(&name, Condition::ALWAYS), Error::Invalid { .. });
+    assert_error!(stage.channel.delete_exchange(&name, DeleteIf::ALWAYS), Error::Invalid { .. });
     assert_error!(stage.channel.bind(&Binding::queue(&name, &queue, "")), Error::Invalid { .. });
     assert_error!(stage.channel.publish(&Publication { content: &content, mandatory: false }, DEADLINE), Error::Invalid { .. });
     stage.channel.round_trip(&queue);

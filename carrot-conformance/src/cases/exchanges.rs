@@ -7,7 +7,7 @@ pub(crate) fn declaring_an_exchange_again_alike_changes_nothing(harness: &dyn Ha
     let exchange = stage.fanout();
     let queue = stage.bound(&exchange, "");
     let declared = stage.channel.declare_exchange(&Exchange::fanout(&exchange)).expect("declare again");
-    assert_eq!(declared, Declared::new(&*exchange, 0, 0));
+    assert_eq!(declared, QueueInfo::new(&*exchange, 0, 0));
     stage.channel.send(&exchange, "", "still bound");
     stage.channel.drain(&queue, ["still bound"]);
 }
@@ -15,7 +15,7 @@ pub(crate) fn declaring_an_exchange_again_alike_changes_nothing(harness: &dyn Ha
 pub(crate) fn declaring_an_exchange_with_another_type_is_refused(harness: &dyn Harness) {
     let stage = Stage::new(harness);
     let exchange = stage.direct();
-    assert_error!(stage.open().declare_exchange(&Exchange::fanout(&exchange)), Error::Precondition { .. });
+    assert_error!(stage.open().declare_exchange(&Exchange::fanout(&exchange)), Error::PreconditionFailed { .. });
 }
 
 pub(crate) fn declaring_an_exchange_with_other_properties_is_refused(harness: &dyn Harness) {
@@ -24,15 +24,15 @@ pub(crate) fn declaring_an_exchange_with_other_properties_is_refused(harness: &d
     for different in
         [Exchange::direct(&exchange).transient(), Exchange::direct(&exchange).auto_delete(), Exchange::direct(&exchange).internal()]
     {
-        assert_error!(stage.open().declare_exchange(&different), Error::Precondition { .. });
+        assert_error!(stage.open().declare_exchange(&different), Error::PreconditionFailed { .. });
     }
 }
 
 pub(crate) fn declaring_an_exchange_with_another_alternate_is_refused(harness: &dyn Harness) {
     let stage = Stage::new(harness);
     let exchange = stage.exchange_with(|name| Exchange::direct(name).alternate_exchange("one"));
-    assert_error!(stage.open().declare_exchange(&Exchange::direct(&exchange).alternate_exchange("two")), Error::Precondition { .. });
-    assert_error!(stage.open().declare_exchange(&Exchange::direct(&exchange)), Error::Precondition { .. });
+    assert_error!(stage.open().declare_exchange(&Exchange::direct(&exchange).alternate_exchange("two")), Error::PreconditionFailed { .. });
+    assert_error!(stage.open().declare_exchange(&Exchange::direct(&exchange)), Error::PreconditionFailed { .. });
 }
 
 pub(crate) fn unknown_exchange_arguments_do_not_count(harness: &dyn Harness) {
@@ -64,8 +64,8 @@ pub(crate) fn an_unknown_exchange_type_is_refused(harness: &dyn Harness) {
             assert_error!(channel.declare_exchange(&Exchange::direct(&exchange.name)), Error::HardError { code: 503, .. });
             assert_error!(other.declare_exchange(&Exchange::direct(&exchange.name)), Error::Disconnected { .. });
         }
-        Err(Error::Precondition { .. }) => {
-            assert_error!(channel.declare_exchange(&Exchange::direct(&exchange.name)), Error::Precondition { .. });
+        Err(Error::PreconditionFailed { .. }) => {
+            assert_error!(channel.declare_exchange(&Exchange::direct(&exchange.name)), Error::PreconditionFailed { .. });
             other.declare_exchange(&Exchange::direct(&exchange.name)).expect("the connection goes on");
         }
         result => panic!("the declaration gave {result:?}"),
@@ -81,7 +81,7 @@ pub(crate) fn the_default_exchange_cannot_be_declared(harness: &dyn Harness) {
 
 pub(crate) fn the_default_exchange_cannot_be_deleted(harness: &dyn Harness) {
     let stage = Stage::new(harness);
-    assert_error!(stage.open().delete_exchange("", Condition::ALWAYS), Error::AccessRefused { .. });
+    assert_error!(stage.open().delete_exchange("", DeleteIf::ALWAYS), Error::AccessRefused { .. });
 }
 
 pub(crate) fn reserved_exchange_names_are_refused(harness: &dyn Harness) {
@@ -111,18 +111,18 @@ pub(crate) fn predeclared_exchanges_route(harness: &dyn Harness) {
 
 pub(crate) fn predeclared_exchanges_cannot_be_deleted(harness: &dyn Harness) {
     let stage = Stage::new(harness);
-    assert_error!(stage.open().delete_exchange("amq.direct", Condition::ALWAYS), Error::AccessRefused { .. });
+    assert_error!(stage.open().delete_exchange("amq.direct", DeleteIf::ALWAYS), Error::AccessRefused { .. });
 }
 
 pub(crate) fn deleting_a_missing_exchange_is_no_error(harness: &dyn Harness) {
     let stage = Stage::new(harness);
-    stage.channel.delete_exchange(&stage.exchange_name(), Condition::ALWAYS).expect("delete");
+    stage.channel.delete_exchange(&stage.exchange_name(), DeleteIf::ALWAYS).expect("delete");
 }
 
 pub(crate) fn a_deleted_exchange_is_not_found(harness: &dyn Harness) {
     let stage = Stage::new(harness);
     let exchange = stage.direct();
-    stage.channel.delete_exchange(&exchange, Condition::ALWAYS).expect("delete");
+    stage.channel.delete_exchange(&exchange, DeleteIf::ALWAYS).expect("delete");
     assert_error!(stage.open().find_exchange(&exchange), Error::NotFound { .. });
 }
 
@@ -130,7 +130,7 @@ pub(crate) fn an_exchange_in_use_is_not_deleted_if_that_was_asked(harness: &dyn 
     let stage = Stage::new(harness);
     let exchange = stage.direct();
     let queue = stage.bound(&exchange, "key");
-    assert_error!(stage.open().delete_exchange(&exchange, Condition::IF_UNUSED), Error::Precondition { .. });
+    assert_error!(stage.open().delete_exchange(&exchange, DeleteIf::IF_UNUSED), Error::PreconditionFailed { .. });
     stage.channel.send(&exchange, "key", "still there");
     stage.channel.drain(&queue, ["still there"]);
 }
@@ -139,7 +139,7 @@ pub(crate) fn an_unused_exchange_is_deleted_if_that_was_asked(harness: &dyn Harn
     let stage = Stage::new(harness);
     let (exchange, other) = (stage.direct(), stage.direct());
     stage.bind_as(&Binding::exchange(&other, &exchange, "being a destination is no use"));
-    stage.channel.delete_exchange(&exchange, Condition::IF_UNUSED).expect("delete");
+    stage.channel.delete_exchange(&exchange, DeleteIf::IF_UNUSED).expect("delete");
     assert_error!(stage.open().find_exchange(&exchange), Error::NotFound { .. });
 }
 
@@ -165,7 +165,7 @@ pub(crate) fn an_auto_delete_exchange_goes_with_its_last_queue(harness: &dyn Har
     let stage = Stage::new(harness);
     let exchange = stage.exchange_with(|name| Exchange::direct(name).auto_delete());
     let queue = stage.bound(&exchange, "key");
-    stage.channel.delete_queue(&queue, Condition::ALWAYS).expect("delete");
+    stage.channel.delete_queue(&queue, DeleteIf::ALWAYS).expect("delete");
     assert_error!(stage.open().find_exchange(&exchange), Error::NotFound { .. });
 }
 
@@ -253,5 +253,5 @@ pub(crate) fn a_missing_alternate_exchange_drops(harness: &dyn Harness) {
 pub(crate) fn an_alternate_exchange_that_is_no_name_is_refused(harness: &dyn Harness) {
     let stage = Stage::new(harness);
     let exchange = Exchange::direct(stage.exchange_name()).argument("alternate-exchange", 7);
-    assert_error!(stage.open().declare_exchange(&exchange), Error::Precondition { .. });
+    assert_error!(stage.open().declare_exchange(&exchange), Error::PreconditionFailed { .. });
 }

@@ -19,12 +19,12 @@ pub(crate) fn an_exclusive_queue_is_locked_for_other_connections(harness: &dyn H
     let stage = Stage::new(harness);
     let queue = exclusive(&stage);
     let connector = stage.connect();
-    assert_error!(open(&*connector).find_queue(&queue), Error::Locked { .. });
-    assert_error!(open(&*connector).declare_queue(&Queue::new(&queue).transient().exclusive()), Error::Locked { .. });
-    assert_error!(open(&*connector).get(&queue, Acknowledgement::Manual), Error::Locked { .. });
-    assert_error!(open(&*connector).consume(&queue, &ConsumeOptions::default()), Error::Locked { .. });
-    assert_error!(open(&*connector).purge(&queue), Error::Locked { .. });
-    assert_error!(open(&*connector).delete_queue(&queue, Condition::ALWAYS), Error::Locked { .. });
+    assert_error!(open(&*connector).find_queue(&queue), Error::ResourceLocked { .. });
+    assert_error!(open(&*connector).declare_queue(&Queue::new(&queue).transient().exclusive()), Error::ResourceLocked { .. });
+    assert_error!(open(&*connector).get(&queue, Acknowledgement::Manual), Error::ResourceLocked { .. });
+    assert_error!(open(&*connector).consume(&queue, &ConsumeOptions::default()), Error::ResourceLocked { .. });
+    assert_error!(open(&*connector).purge(&queue), Error::ResourceLocked { .. });
+    assert_error!(open(&*connector).delete_queue(&queue, DeleteIf::ALWAYS), Error::ResourceLocked { .. });
     stage.channel.find_queue(&queue).expect("it is still there");
 }
 
@@ -32,9 +32,9 @@ pub(crate) fn an_exclusive_queue_cannot_be_bound_by_other_connections(harness: &
     let stage = Stage::new(harness);
     let (exchange, queue) = (stage.fanout(), exclusive(&stage));
     let binding = Binding::queue(&exchange, &queue, "");
-    assert_error!(stage.elsewhere().bind(&binding), Error::Locked { .. });
+    assert_error!(stage.elsewhere().bind(&binding), Error::ResourceLocked { .. });
     stage.bind_as(&binding);
-    assert_error!(stage.elsewhere().delete(Delete::Binding(&binding)), Error::Locked { .. });
+    assert_error!(stage.elsewhere().delete(Delete::Binding(&binding)), Error::ResourceLocked { .. });
 }
 
 pub(crate) fn an_exclusive_queue_can_be_published_to_from_anywhere(harness: &dyn Harness) {
@@ -68,7 +68,7 @@ pub(crate) fn a_shared_queue_cannot_be_declared_exclusive_again(harness: &dyn Ha
     let queue = stage.queue();
     let mut exclusive = Queue::new(&queue);
     exclusive.exclusive = true;
-    assert_error!(stage.open().declare_queue(&exclusive), Error::Locked { .. });
+    assert_error!(stage.open().declare_queue(&exclusive), Error::ResourceLocked { .. });
 }
 
 pub(crate) fn an_exclusive_queue_can_be_declared_again_by_its_connection(harness: &dyn Harness) {

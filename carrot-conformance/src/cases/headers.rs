@@ -157,7 +157,7 @@ pub(crate) fn an_unknown_x_match_is_refused(harness: &dyn Harness) {
     let (exchange, queue) = (stage.headers(), stage.queue());
     for value in [Value::from("some"), Value::from(1)] {
         let binding = Binding::queue(&exchange, &queue, "").argument("x-match", value);
-        assert_error!(stage.open().bind(&binding), Error::Precondition { .. });
+        assert_error!(stage.open().bind(&binding), Error::PreconditionFailed { .. });
     }
 }
 

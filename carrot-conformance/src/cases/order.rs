@@ -147,7 +147,7 @@ pub(crate) fn a_deletion_counts_ready_messages_only(harness: &dyn Harness) {
     let queue = stage.queue();
     stage.channel.put(&queue, ["held", "b", "c"]);
     stage.channel.take(&queue);
-    assert_eq!(stage.channel.delete_queue(&queue, Condition::ALWAYS).expect("delete"), 2);
+    assert_eq!(stage.channel.delete_queue(&queue, DeleteIf::ALWAYS).expect("delete"), 2);
 }
 
 pub(crate) fn a_thousand_messages_keep_their_order(harness: &dyn Harness) {

@@ -87,7 +87,7 @@ pub(crate) fn every_verb_works_in_either_role(harness: &dyn Harness) {
         let subscription = channel.subscribe(&queue);
         channel.discard(&subscription.expect("consumed"));
         subscription.cancel().expect("cancel");
-        assert_eq!(channel.delete_queue(&queue, Condition::ALWAYS).expect("delete"), 0);
+        assert_eq!(channel.delete_queue(&queue, DeleteIf::ALWAYS).expect("delete"), 0);
     }
 }
 

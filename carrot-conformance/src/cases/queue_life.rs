@@ -6,7 +6,7 @@ pub(crate) fn declaring_a_queue_with_other_properties_is_refused(harness: &dyn H
     let stage = Stage::new(harness);
     let queue = stage.queue();
     for different in [Queue::new(&queue).transient(), Queue::new(&queue).auto_delete()] {
-        assert_error!(stage.open().declare_queue(&different), Error::Precondition { .. });
+        assert_error!(stage.open().declare_queue(&different), Error::PreconditionFailed { .. });
     }
 }
 
@@ -14,7 +14,7 @@ pub(crate) fn declaring_a_queue_with_other_arguments_is_refused(harness: &dyn Ha
     let stage = Stage::new(harness);
     let queue = stage.queue_with(|queue| queue.max_length(10));
     for different in [Queue::new(&queue), Queue::new(&queue).max_length(11), Queue::new(&queue).max_length(10).max_length_bytes(10)] {
-        assert_error!(stage.open().declare_queue(&different), Error::Precondition { .. });
+        assert_error!(stage.open().declare_queue(&different), Error::PreconditionFailed { .. });
     }
 }
 
@@ -72,18 +72,18 @@ pub(crate) fn a_queue_in_use_is_not_deleted_if_that_was_asked(harness: &dyn Harn
     let stage = Stage::new(harness);
     let queue = stage.queue();
     let subscription = stage.channel.subscribe(&queue);
-    assert_error!(stage.open().delete_queue(&queue, Condition::IF_UNUSED), Error::Precondition { .. });
+    assert_error!(stage.open().delete_queue(&queue, DeleteIf::IF_UNUSED), Error::PreconditionFailed { .. });
     subscription.cancel().expect("cancel");
-    stage.channel.delete_queue(&queue, Condition::IF_UNUSED).expect("delete");
+    stage.channel.delete_queue(&queue, DeleteIf::IF_UNUSED).expect("delete");
 }
 
 pub(crate) fn a_queue_that_is_not_empty_is_not_deleted_if_that_was_asked(harness: &dyn Harness) {
     let stage = Stage::new(harness);
     let queue = stage.queue();
     stage.channel.put(&queue, ["x"]);
-    assert_error!(stage.open().delete_queue(&queue, Condition::IF_EMPTY), Error::Precondition { .. });
+    assert_error!(stage.open().delete_queue(&queue, DeleteIf::IF_EMPTY), Error::PreconditionFailed { .. });
     stage.channel.drain(&queue, ["x"]);
-    stage.channel.delete_queue(&queue, Condition::IF_UNUSED_AND_EMPTY).expect("delete");
+    stage.channel.delete_queue(&queue, DeleteIf::IF_UNUSED_AND_EMPTY).expect("delete");
     assert_error!(stage.open().find_queue(&queue), Error::NotFound { .. });
 }
 
@@ -92,18 +92,18 @@ pub(crate) fn a_queue_with_unsettled_messages_only_counts_as_empty(harness: &dyn
     let queue = stage.queue();
     stage.channel.put(&queue, ["x"]);
     stage.channel.take(&queue);
-    stage.channel.delete_queue(&queue, Condition::IF_EMPTY).expect("delete");
+    stage.channel.delete_queue(&queue, DeleteIf::IF_EMPTY).expect("delete");
 }
 
 pub(crate) fn a_missing_queue_is_deleted_on_any_condition(harness: &dyn Harness) {
     let stage = Stage::new(harness);
-    stage.channel.delete_queue(&stage.queue_name(), Condition::IF_UNUSED_AND_EMPTY).expect("delete");
+    stage.channel.delete_queue(&stage.queue_name(), DeleteIf::IF_UNUSED_AND_EMPTY).expect("delete");
 }
 
 pub(crate) fn a_quorum_queue_is_not_deleted_on_a_condition(harness: &dyn Harness) {
     let stage = Stage::new(harness);
     let queue = stage.queue_with(|queue| queue.argument("x-queue-type", "quorum"));
-    for condition in [Condition::IF_UNUSED, Condition::IF_EMPTY] {
+    for condition in [DeleteIf::IF_UNUSED, DeleteIf::IF_EMPTY] {
         let connector = stage.connect();
         let (channel, other) = (open(&*connector), open(&*connector));
         assert_error!(channel.delete_queue(&queue, condition), Error::HardError { code: 540, .. });
@@ -111,7 +111,7 @@ pub(crate) fn a_quorum_queue_is_not_deleted_on_a_condition(harness: &dyn Harness
         assert_error!(other.find_queue(&queue), Error::Disconnected { .. });
         open(&*connector).find_queue(&queue).expect("find it on the next connection");
     }
-    stage.channel.delete_queue(&queue, Condition::ALWAYS).expect("delete");
+    stage.channel.delete_queue(&queue, DeleteIf::ALWAYS).expect("delete");
 }
 
 pub(crate) fn an_auto_delete_queue_goes_with_its_last_consumer(harness: &dyn Harness) {

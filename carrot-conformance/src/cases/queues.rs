@@ -6,7 +6,7 @@ pub(crate) fn a_new_queue_is_empty_and_has_no_consumers(harness: &dyn Harness) {
     let stage = Stage::new(harness);
     let name = stage.queue_name();
     let declared = stage.channel.declare_queue(&Queue::new(&name)).expect("declare");
-    assert_eq!(declared, Declared::new(name, 0, 0));
+    assert_eq!(declared, QueueInfo::new(name, 0, 0));
 }
 
 pub(crate) fn declaring_a_queue_again_alike_changes_nothing(harness: &dyn Harness) {
@@ -22,7 +22,7 @@ pub(crate) fn a_passive_declaration_tells_how_many_messages_are_ready(harness: &
     let stage = Stage::new(harness);
     let queue = stage.queue();
     stage.channel.put(&queue, ["a", "b", "c"]);
-    assert_eq!(stage.channel.find_queue(&queue).expect("find"), Declared::new(queue, 3, 0));
+    assert_eq!(stage.channel.find_queue(&queue).expect("find"), QueueInfo::new(queue, 3, 0));
 }
 
 pub(crate) fn a_passive_declaration_of_a_missing_queue_is_not_found(harness: &dyn Harness) {
@@ -56,13 +56,13 @@ pub(crate) fn deleting_a_queue_tells_how_many_messages_went_with_it(harness: &dy
     let stage = Stage::new(harness);
     let queue = stage.queue();
     stage.channel.put(&queue, ["a", "b"]);
-    assert_eq!(stage.channel.delete_queue(&queue, Condition::ALWAYS).expect("delete"), 2);
+    assert_eq!(stage.channel.delete_queue(&queue, DeleteIf::ALWAYS).expect("delete"), 2);
 }
 
 pub(crate) fn a_deleted_queue_is_not_found(harness: &dyn Harness) {
     let stage = Stage::new(harness);
     let queue = stage.queue();
-    stage.channel.delete_queue(&queue, Condition::ALWAYS).expect("delete");
+    stage.channel.delete_queue(&queue, DeleteIf::ALWAYS).expect("delete");
     assert_error!(stage.open().find_queue(&queue), Error::NotFound { .. });
 }
 
@@ -70,14 +70,14 @@ pub(crate) fn a_queue_declared_anew_after_its_deletion_is_empty(harness: &dyn Ha
     let stage = Stage::new(harness);
     let queue = stage.queue();
     stage.channel.put(&queue, ["lost"]);
-    stage.channel.delete_queue(&queue, Condition::ALWAYS).expect("delete");
+    stage.channel.delete_queue(&queue, DeleteIf::ALWAYS).expect("delete");
     assert_eq!(stage.channel.declare_queue(&Queue::new(&queue)).expect("declare").message_count, 0);
     stage.channel.empty(&queue);
 }
 
 pub(crate) fn deleting_a_missing_queue_is_no_error(harness: &dyn Harness) {
     let stage = Stage::new(harness);
-    assert_eq!(stage.channel.delete_queue(&stage.queue_name(), Condition::ALWAYS).expect("delete"), 0);
+    assert_eq!(stage.channel.delete_queue(&stage.queue_name(), DeleteIf::ALWAYS).expect("delete"), 0);
 }
 
 pub(crate) fn purging_drops_and_counts_the_ready_messages(harness: &dyn Harness) {
@@ -101,7 +101,7 @@ pub(crate) fn a_queue_name_may_have_255_bytes(harness: &dyn Harness) {
     assert_eq!(declared.name, name);
     stage.channel.put(&name, ["reached"]);
     stage.channel.drain(&name, ["reached"]);
-    stage.channel.delete_queue(&name, Condition::ALWAYS).expect("delete");
+    stage.channel.delete_queue(&name, DeleteIf::ALWAYS).expect("delete");
 }
 
 pub(crate) fn a_queue_name_of_256_bytes_is_invalid_and_harms_nothing(harness: &dyn Harness) {
@@ -109,7 +109,7 @@ pub(crate) fn a_queue_name_of_256_bytes_is_invalid_and_harms_nothing(harness: &d
     let queue = stage.queue();
     let name = "q".repeat(256);
     assert_error!(stage.channel.declare_queue(&Queue::new(&name)), Error::Invalid { .. });
-    assert_error!(stage.channel.delete_queue(&name, Condition::ALWAYS), Error::Invalid { .. });
+    assert_error!(stage.channel.delete_queue(&name, DeleteIf::ALWAYS), Error::Invalid { .. });
     assert_error!(stage.channel.purge(&name), Error::Invalid { .. });
     stage.channel.round_trip(&queue);
 }
@@ -120,5 +120,5 @@ pub(crate) fn a_queue_name_may_hold_any_characters(harness: &dyn Harness) {
     stage.channel.declare_queue(&Queue::new(&name)).expect("declare");
     stage.channel.put(&name, ["reached"]);
     stage.channel.drain(&name, ["reached"]);
-    stage.channel.delete_queue(&name, Condition::ALWAYS).expect("delete");
+    stage.channel.delete_queue(&name, DeleteIf::ALWAYS).expect("delete");
 }

@@ -36,7 +36,7 @@ pub(crate) fn an_answer_reaches_the_requester_directly(harness: &dyn Harness) {
 
 pub(crate) fn a_direct_reply_consumer_must_be_automatic(harness: &dyn Harness) {
     let stage = Stage::new(harness);
-    assert_error!(stage.open().consume(REPLY_TO, &ConsumeOptions::default()), Error::Precondition { .. });
+    assert_error!(stage.open().consume(REPLY_TO, &ConsumeOptions::default()), Error::PreconditionFailed { .. });
 }
 
 pub(crate) fn a_channel_has_one_direct_reply_consumer(harness: &dyn Harness) {
@@ -44,7 +44,7 @@ pub(crate) fn a_channel_has_one_direct_reply_consumer(harness: &dyn Harness) {
     let channel = stage.open();
     let options = ConsumeOptions::default().automatic();
     let _first = channel.subscribe_as(REPLY_TO, &options);
-    assert_error!(channel.consume(REPLY_TO, &options), Error::Precondition { .. });
+    assert_error!(channel.consume(REPLY_TO, &options), Error::PreconditionFailed { .. });
 }
 
 pub(crate) fn a_request_without_a_direct_reply_consumer_is_refused(harness: &dyn Harness) {
@@ -52,7 +52,7 @@ pub(crate) fn a_request_without_a_direct_reply_consumer_is_refused(harness: &dyn
     let queue = stage.queue();
     let properties = Properties::new().with_reply_to(REPLY_TO);
     let error = stage.open().refused_publication(Content::new("", &*queue, "x").with_properties(properties));
-    assert!(matches!(error, Error::Precondition { .. }), "the confirm gave {error:?}");
+    assert!(matches!(error, Error::PreconditionFailed { .. }), "the confirm gave {error:?}");
 }
 
 pub(crate) fn an_answer_to_a_requester_that_left_is_returned(harness: &dyn Harness) {

@@ -56,7 +56,7 @@ pub(crate) fn a_cc_that_is_no_list_is_refused(harness: &dyn Harness) {
     let queue = stage.queue();
     let properties = Properties::new().with_header("CC", "a string");
     let error = stage.open().refused_publication(Content::new("", &*queue, "x").with_properties(properties));
-    assert!(matches!(error, Error::Precondition { .. }), "the confirm gave {error:?}");
+    assert!(matches!(error, Error::PreconditionFailed { .. }), "the confirm gave {error:?}");
 }
 
 pub(crate) fn a_message_of_another_user_is_refused(harness: &dyn Harness) {
@@ -64,6 +64,6 @@ pub(crate) fn a_message_of_another_user_is_refused(harness: &dyn Harness) {
     let queue = stage.queue();
     let properties = Properties::new().with_user_id("carrot-conformance-nobody");
     let error = stage.open().refused_publication(Content::new("", &*queue, "x").with_properties(properties));
-    assert!(matches!(error, Error::Precondition { .. }), "the confirm gave {error:?}");
+    assert!(matches!(error, Error::PreconditionFailed { .. }), "the confirm gave {error:?}");
     stage.channel.stays_empty(&queue);
 }

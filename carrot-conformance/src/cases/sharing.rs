@@ -106,15 +106,15 @@ pub(crate) fn an_exclusive_consumer_keeps_others_out(harness: &dyn Harness) {
     let stage = Stage::new(harness);
     let queue = stage.queue();
     let _only = stage.channel.subscribe_as(&queue, &ConsumeOptions::default().exclusive());
-    assert_error!(stage.open().consume(&queue, &ConsumeOptions::default()), Error::Locked { .. });
-    assert_error!(stage.elsewhere().consume(&queue, &ConsumeOptions::default()), Error::Locked { .. });
+    assert_error!(stage.open().consume(&queue, &ConsumeOptions::default()), Error::ResourceLocked { .. });
+    assert_error!(stage.elsewhere().consume(&queue, &ConsumeOptions::default()), Error::ResourceLocked { .. });
 }
 
 pub(crate) fn a_consumer_cannot_be_exclusive_beside_others(harness: &dyn Harness) {
     let stage = Stage::new(harness);
     let queue = stage.queue();
     let _shared = stage.channel.subscribe(&queue);
-    assert_error!(stage.open().consume(&queue, &ConsumeOptions::default().exclusive()), Error::Locked { .. });
+    assert_error!(stage.open().consume(&queue, &ConsumeOptions::default().exclusive()), Error::ResourceLocked { .. });
 }
 
 pub(crate) fn a_get_beside_an_exclusive_consumer_is_allowed(harness: &dyn Harness) {
@@ -174,7 +174,7 @@ pub(crate) fn a_full_single_active_consumer_is_not_helped_by_the_others(harness:
 pub(crate) fn an_exclusive_consumer_of_a_single_active_queue_is_refused(harness: &dyn Harness) {
     let stage = Stage::new(harness);
     let queue = stage.queue_with(Queue::single_active_consumer);
-    assert_error!(stage.open().consume(&queue, &ConsumeOptions::default().exclusive()), Error::Locked { .. });
+    assert_error!(stage.open().consume(&queue, &ConsumeOptions::default().exclusive()), Error::ResourceLocked { .. });
 }
 
 pub(crate) fn a_consumer_of_higher_priority_is_served_first(harness: &dyn Harness) {
@@ -201,5 +201,5 @@ pub(crate) fn a_consumer_priority_that_is_no_integer_is_refused(harness: &dyn Ha
     let stage = Stage::new(harness);
     let queue = stage.queue();
     let options = ConsumeOptions::default().argument("x-priority", "high");
-    assert_error!(stage.open().consume(&queue, &options), Error::Precondition { .. });
+    assert_error!(stage.open().consume(&queue, &options), Error::PreconditionFailed { .. });
 }

@@ -158,7 +158,7 @@ pub(crate) fn acknowledging_twice_closes_the_channel(harness: &dyn Harness) {
     let [first, ..] = take_three(&stage, &*channel, &queue);
     channel.accept(&first);
     channel.accept(&first);
-    assert!(matches!(channel.death(&queue), Error::Precondition { .. }));
+    assert!(matches!(channel.death(&queue), Error::PreconditionFailed { .. }));
 }
 
 pub(crate) fn a_wrong_ack_gives_back_what_else_was_unsettled(harness: &dyn Harness) {
@@ -179,7 +179,7 @@ pub(crate) fn rejecting_what_is_acknowledged_closes_the_channel(harness: &dyn Ha
     let [first, ..] = take_three(&stage, &*channel, &queue);
     channel.accept(&first);
     channel.discard(&first);
-    assert!(matches!(channel.death(&queue), Error::Precondition { .. }));
+    assert!(matches!(channel.death(&queue), Error::PreconditionFailed { .. }));
 }
 
 pub(crate) fn an_unknown_tag_closes_the_channel(harness: &dyn Harness) {
@@ -188,7 +188,7 @@ pub(crate) fn an_unknown_tag_closes_the_channel(harness: &dyn Harness) {
     for extent in [Extent::One, Extent::UpTo] {
         let channel = stage.open();
         channel.ack(DeliveryTag(99), extent).expect("an ack does not wait");
-        assert!(matches!(channel.death(&queue), Error::Precondition { .. }));
+        assert!(matches!(channel.death(&queue), Error::PreconditionFailed { .. }));
     }
 }
 
@@ -198,7 +198,7 @@ pub(crate) fn an_unknown_tag_in_a_rejection_closes_the_channel(harness: &dyn Har
     for rejection in [Rejection::Requeue, Rejection::Discard] {
         let channel = stage.open();
         channel.reject(DeliveryTag(99), rejection, Extent::One).expect("a reject does not wait");
-        assert!(matches!(channel.death(&queue), Error::Precondition { .. }));
+        assert!(matches!(channel.death(&queue), Error::PreconditionFailed { .. }));
     }
 }
 
@@ -208,7 +208,7 @@ pub(crate) fn tag_zero_alone_is_unknown(harness: &dyn Harness) {
     let channel = stage.open();
     take_three(&stage, &*channel, &queue);
     channel.ack(DeliveryTag(0), Extent::One).expect("an ack does not wait");
-    assert!(matches!(channel.death(&queue), Error::Precondition { .. }));
+    assert!(matches!(channel.death(&queue), Error::PreconditionFailed { .. }));
 }
 
 pub(crate) fn an_automatic_delivery_cannot_be_acknowledged(harness: &dyn Harness) {
@@ -218,7 +218,7 @@ pub(crate) fn an_automatic_delivery_cannot_be_acknowledged(harness: &dyn Harness
     let channel = stage.open();
     let delivery = channel.take_as(&queue, Acknowledgement::Automatic);
     channel.accept(&delivery);
-    assert!(matches!(channel.death(&queue), Error::Precondition { .. }));
+    assert!(matches!(channel.death(&queue), Error::PreconditionFailed { .. }));
 }
 
 pub(crate) fn a_tag_of_another_channel_is_unknown(harness: &dyn Harness) {
@@ -228,7 +228,7 @@ pub(crate) fn a_tag_of_another_channel_is_unknown(harness: &dyn Harness) {
     let delivery = stage.channel.take(&queue);
     let channel = stage.open();
     channel.accept(&delivery);
-    assert!(matches!(channel.death(&queue), Error::Precondition { .. }));
+    assert!(matches!(channel.death(&queue), Error::PreconditionFailed { .. }));
     stage.channel.accept(&delivery);
     stage.channel.round_trip(&queue);
 }
@@ -263,7 +263,7 @@ pub(crate) fn settling_a_delivery_of_a_deleted_queue_is_no_error(harness: &dyn H
     let (queue, other) = (stage.queue(), stage.queue());
     stage.channel.put(&queue, ["a", "b"]);
     let (first, second) = (stage.channel.take(&queue), stage.channel.take(&queue));
-    stage.channel.delete_queue(&queue, Condition::ALWAYS).expect("delete");
+    stage.channel.delete_queue(&queue, DeleteIf::ALWAYS).expect("delete");
     stage.channel.accept(&first);
     stage.channel.requeue(&second);
     stage.channel.round_trip(&other);

@@ -141,10 +141,10 @@ impl Drop for Stage<'_> {
             let _ = connector.close(DEADLINE);
         }
         for name in self.queues.take() {
-            self.delete(Delete::Queue { name: &name, condition: Condition::ALWAYS });
+            self.delete(Delete::Queue { name: &name, condition: DeleteIf::ALWAYS });
         }
         for name in self.exchanges.take() {
-            self.delete(Delete::Exchange { name: &name, condition: Condition::ALWAYS });
+            self.delete(Delete::Exchange { name: &name, condition: DeleteIf::ALWAYS });
         }
         let _ = self.connector.close(DEADLINE);
     }

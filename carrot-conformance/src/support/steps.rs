@@ -115,7 +115,7 @@ pub(crate) trait Steps {
     }
 
     #[track_caller]
-    fn inspect(&self, queue: &str) -> Declared {
+    fn inspect(&self, queue: &str) -> QueueInfo {
         self.this().declare(Declare::Queue(&Queue::existing(queue))).expect("declare a queue passively")
     }
 
@@ -173,24 +173,24 @@ pub(crate) trait Steps {
         told.expect("eventually returned")
     }
 
-    fn declare_exchange(&self, exchange: &Exchange) -> Result<Declared> {
+    fn declare_exchange(&self, exchange: &Exchange) -> Result<QueueInfo> {
         self.this().declare(Declare::Exchange(exchange))
     }
 
-    fn declare_queue(&self, queue: &Queue) -> Result<Declared> {
+    fn declare_queue(&self, queue: &Queue) -> Result<QueueInfo> {
         self.this().declare(Declare::Queue(queue))
     }
 
-    fn find_queue(&self, queue: &str) -> Result<Declared> {
+    fn find_queue(&self, queue: &str) -> Result<QueueInfo> {
         self.declare_queue(&Queue::existing(queue))
     }
 
-    fn find_exchange(&self, exchange: &str) -> Result<Declared> {
+    fn find_exchange(&self, exchange: &str) -> Result<QueueInfo> {
         self.declare_exchange(&Exchange::existing(exchange))
     }
 
     #[track_caller]
-    fn bind(&self, binding: &Binding) -> Result<Declared> {
+    fn bind(&self, binding: &Binding) -> Result<QueueInfo> {
         self.this().declare(Declare::Binding(binding))
     }
 
@@ -200,11 +200,11 @@ pub(crate) trait Steps {
     }
 
     /// Deletes a queue on a condition; gives back how many messages went with it.
-    fn delete_queue(&self, name: &str, condition: Condition) -> Result<u32> {
+    fn delete_queue(&self, name: &str, condition: DeleteIf) -> Result<u32> {
         self.this().delete(Delete::Queue { name, condition }).map(|deleted| deleted.message_count)
     }
 
-    fn delete_exchange(&self, name: &str, condition: Condition) -> Result<u32> {
+    fn delete_exchange(&self, name: &str, condition: DeleteIf) -> Result<u32> {
         self.this().delete(Delete::Exchange { name, condition }).map(|deleted| deleted.message_count)
     }
 

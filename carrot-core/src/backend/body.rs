@@ -5,7 +5,7 @@ use std::mem;
 use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 
-use crate::backend::buffer_pool::Buffers;
+use crate::backend::buffer_pool::BufferPool;
 use crate::printable::Shown;
 
 /// So many bytes lie in the body itself: a message then is one piece of memory, which matters most where one thread takes it and another
@@ -15,7 +15,7 @@ const INLINE: usize = 110;
 /// The body of a message: its bytes, which [`Deref`] gives.
 ///
 /// It is made of what owns bytes without a copy, unless they are at most 110, and of a slice with one. `==` compares the bytes with those
-/// of whatever else holds some. To drop it frees memory or gives it back to its [`Buffers`], and never blocks.
+/// of whatever else holds some. To drop it frees memory or gives it back to its [`BufferPool`], and never blocks.
 ///
 /// ```
 /// use carrot::backend::Body;
@@ -35,18 +35,18 @@ enum Bytes {
 struct Heap {
     bytes: Vec<u8>,
     /// Where its memory goes afterwards, if it is not simply freed.
-    home: Option<Arc<Buffers>>,
+    home: Option<Arc<BufferPool>>,
 }
 
 impl Body {
     /// A body whose memory goes back to `home` when it is dropped, to be used for another.
-    pub fn in_buffer(bytes: Vec<u8>, home: &Arc<Buffers>) -> Body {
+    pub fn in_buffer(bytes: Vec<u8>, home: &Arc<BufferPool>) -> Body {
         Body(Bytes::Heap(Heap { bytes, home: Some(Arc::clone(home)) }))
     }
 
     /// A copy of bytes, in memory of `home` if it is large.
-    pub fn copied(bytes: &[u8], home: &Arc<Buffers>) -> Body {
-        if bytes.len() < Buffers::SMALLEST {
+    pub fn copied(bytes: &[u8], home: &Arc<BufferPool>) -> Body {
+        if bytes.len() < BufferPool::SMALLEST {
             return Body::from(bytes);
         }
         let mut buffer = home.take(bytes.len());
@@ -62,7 +62,7 @@ impl Body {
         Some(Body(Bytes::Inline { length: bytes.len() as u8, bytes: inline }))
     }
 
-    /// The bytes, to be kept or changed; they are copied only if they are at most 110. Memory of a [`Buffers`] does not come back to it then.
+    /// The bytes, to be kept or changed; they are copied only if they are at most 110. Memory of a [`BufferPool`] does not come back to it then.
     pub fn into_vec(self) -> Vec<u8> {
         match self.0 {
             Bytes::Inline { .. } => self.to_vec(),
@@ -147,7 +147,7 @@ impl From<Body> for Vec<u8> {
     }
 }
 
-/// What [`Outgoing::send_bytes`](crate::Outgoing::send_bytes) takes: bytes or text, owned or borrowed.
+/// What [`MessageBuilder::send_bytes`](crate::MessageBuilder::send_bytes) takes: bytes or text, owned or borrowed.
 ///
 /// What is owned (`Vec<u8>`, `String`, `Box<[u8]>`, [`Body`], an owned [`Cow`]) is sent from where it is, unless it is at most 110
 /// bytes. What is borrowed
@@ -156,19 +156,26 @@ impl From<Body> for Vec<u8> {
 ///
 /// ```
 /// use std::sync::Arc;
-/// use carrot::{IntoBody, backend::Buffers};
+/// use carrot::{backend::BufferPool, publish::IntoBody};
 ///
-/// let buffers = Arc::new(Buffers::new());
+/// let buffers = Arc::new(BufferPool::new());
 /// assert_eq!("text".into_body(&buffers), b"text");
 /// assert_eq!(vec![1, 2].into_body(&buffers), [1, 2]);
 /// ```
-pub trait IntoBody {
+pub trait IntoBody: sealed::Sealed {
     /// The body; if it has to be copied, and is large, in memory of `buffers`.
-    fn into_body(self, buffers: &Arc<Buffers>) -> Body;
+    #[doc(hidden)]
+    fn into_body(self, buffers: &Arc<BufferPool>) -> Body;
 }
 
+mod sealed {
+    pub trait Sealed {}
+}
+
+impl sealed::Sealed for Body {}
+
 impl IntoBody for Body {
-    fn into_body(self, _: &Arc<Buffers>) -> Body {
+    fn into_body(self, _: &Arc<BufferPool>) -> Body {
         self
     }
 }
@@ -176,7 +183,7 @@ impl IntoBody for Body {
 /// Gives memory back that a large body does not fill: limits on what is kept count the bytes of bodies, and an encoder may have reserved twice
 /// as much.
 fn trimmed(mut bytes: Vec<u8>) -> Vec<u8> {
-    if bytes.len() >= Buffers::SMALLEST && bytes.capacity() - bytes.len() > bytes.len() / 4 {
+    if bytes.len() >= BufferPool::SMALLEST && bytes.capacity() - bytes.len() > bytes.len() / 4 {
         bytes.shrink_to_fit();
     }
     bytes
@@ -191,8 +198,10 @@ macro_rules! owned {
             }
         }
 
+        impl sealed::Sealed for $type {}
+
         impl IntoBody for $type {
-            fn into_body(self, _: &Arc<Buffers>) -> Body {
+            fn into_body(self, _: &Arc<BufferPool>) -> Body {
                 self.into()
             }
         }
@@ -208,8 +217,10 @@ macro_rules! copied {
             }
         }
 
+        impl<$($generic)*> sealed::Sealed for $type {}
+
         impl<$($generic)*> IntoBody for $type {
-            fn into_body(self, buffers: &Arc<Buffers>) -> Body {
+            fn into_body(self, buffers: &Arc<BufferPool>) -> Body {
                 Body::copied(self.as_ref(), buffers)
             }
         }
@@ -231,8 +242,10 @@ macro_rules! either {
             }
         }
 
+        impl sealed::Sealed for Cow<'_, $type> {}
+
         impl IntoBody for Cow<'_, $type> {
-            fn into_body(self, buffers: &Arc<Buffers>) -> Body {
+            fn into_body(self, buffers: &Arc<BufferPool>) -> Body {
                 match self {
                     Cow::Borrowed(bytes) => bytes.into_body(buffers),
                     Cow::Owned(bytes) => bytes.into_body(buffers),
@@ -250,7 +263,7 @@ mod tests {
 
     #[test]
     fn what_is_owned_stays_where_it_is() {
-        let buffers = Arc::new(Buffers::new());
+        let buffers = Arc::new(BufferPool::new());
         let bytes = vec![7; 10_000];
         let address = bytes.as_ptr();
         let body = bytes.into_body(&buffers);
@@ -261,7 +274,7 @@ mod tests {
         assert_eq!(Cow::<[u8]>::Owned(vec![1, 2]).into_body(&buffers), [1, 2]);
         assert_eq!(String::from("text").into_body(&buffers), "text");
         assert_eq!(Body::from(Cow::Borrowed("text")), "text");
-        assert_eq!(format!("{buffers:?}"), "Buffers { count: 0, bytes: 0 }");
+        assert_eq!(format!("{buffers:?}"), "BufferPool { count: 0, bytes: 0 }");
     }
 
     #[test]
@@ -277,7 +290,7 @@ mod tests {
 
     #[test]
     fn what_is_borrowed_is_copied_to_memory_that_is_used_again() {
-        let buffers = Arc::new(Buffers::new());
+        let buffers = Arc::new(BufferPool::new());
         let bytes = vec![7; 10_000];
         let first = (&bytes).into_body(&buffers);
         let address = first.as_ptr();
@@ -288,12 +301,12 @@ mod tests {
         let copy = second.clone();
         assert_eq!(copy, second);
         drop((second, copy));
-        assert_eq!(format!("{buffers:?}"), "Buffers { count: 2, bytes: 19999 }");
+        assert_eq!(format!("{buffers:?}"), "BufferPool { count: 2, bytes: 19999 }");
     }
 
     #[test]
     fn what_is_small_does_without() {
-        let buffers = Arc::new(Buffers::new());
+        let buffers = Arc::new(BufferPool::new());
         drop("small".into_body(&buffers));
         drop([0; 100].into_body(&buffers));
         drop(Cow::Borrowed("small").into_body(&buffers));
@@ -301,14 +314,14 @@ mod tests {
         for body in [(&shared).into_body(&buffers), shared.into_body(&buffers), [1, 2].as_mut_slice().into_body(&buffers)] {
             assert_eq!((&body).into_body(&buffers), body);
         }
-        assert_eq!(format!("{buffers:?}"), "Buffers { count: 0, bytes: 0 }");
+        assert_eq!(format!("{buffers:?}"), "BufferPool { count: 0, bytes: 0 }");
     }
 
     #[test]
     fn what_is_taken_out_does_not_come_back() {
-        let buffers = Arc::new(Buffers::new());
+        let buffers = Arc::new(BufferPool::new());
         let bytes = Body::copied(&[7; 10_000], &buffers).into_vec();
         assert_eq!(bytes.len(), 10_000);
-        assert_eq!(format!("{buffers:?}"), "Buffers { count: 0, bytes: 0 }");
+        assert_eq!(format!("{buffers:?}"), "BufferPool { count: 0, bytes: 0 }");
     }
 }

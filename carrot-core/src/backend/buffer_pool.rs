@@ -8,14 +8,14 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 /// A driver has one for each connection, and a publisher one of its own. What [`Body::in_buffer`](crate::backend::Body::in_buffer) puts
 /// into a body comes back by itself when that is dropped.
 ///
-/// At most [`KEPT`](Buffers::KEPT) bytes are kept that nobody uses, and nothing smaller than [`SMALLEST`](Buffers::SMALLEST), since
+/// At most [`KEPT`](BufferPool::KEPT) bytes are kept that nobody uses, and nothing smaller than [`SMALLEST`](BufferPool::SMALLEST), since
 /// allocators are good at that. No method blocks.
 ///
 /// ```
 /// use std::sync::Arc;
-/// use carrot::backend::{Body, Buffers};
+/// use carrot::backend::{Body, BufferPool};
 ///
-/// let buffers = Arc::new(Buffers::new());
+/// let buffers = Arc::new(BufferPool::new());
 /// let mut buffer = buffers.take(10_000);
 /// let address = buffer.as_ptr();
 /// buffer.resize(10_000, 7);
@@ -23,7 +23,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 /// assert_eq!(buffers.take(9_000).as_ptr(), address);
 /// ```
 #[derive(Default)]
-pub struct Buffers(Mutex<Kept>);
+pub struct BufferPool(Mutex<Kept>);
 
 /// Those that nobody uses, the latest last.
 #[derive(Default)]
@@ -35,15 +35,15 @@ struct Kept {
 /// How many of the latest are looked at for one that fits.
 const LOOKED_AT: usize = 8;
 
-impl Buffers {
+impl BufferPool {
     /// The smallest buffer that is kept, in bytes.
     pub const SMALLEST: usize = 4 << 10;
     /// The most bytes that are kept.
     pub const KEPT: usize = 8 << 20;
 
     /// None yet.
-    pub fn new() -> Buffers {
-        Buffers::default()
+    pub fn new() -> BufferPool {
+        BufferPool::default()
     }
 
     fn lock(&self) -> MutexGuard<'_, Kept> {
@@ -53,7 +53,7 @@ impl Buffers {
     /// A buffer with room for so many bytes, and for no more than about twice as many. It holds what it held last, at most `size` bytes of
     /// it: to be overwritten, or cleared.
     pub fn take(&self, size: usize) -> Vec<u8> {
-        if size < Buffers::SMALLEST {
+        if size < BufferPool::SMALLEST {
             return Vec::with_capacity(size);
         }
         let mut kept = self.lock();
@@ -71,14 +71,14 @@ impl Buffers {
     /// Takes a buffer back. The oldest are let go if that makes it too many.
     pub fn give(&self, buffer: Vec<u8>) {
         let size = buffer.capacity();
-        if !(Buffers::SMALLEST..=Buffers::KEPT).contains(&size) {
+        if !(BufferPool::SMALLEST..=BufferPool::KEPT).contains(&size) {
             return;
         }
         let mut too_many = Vec::new();
         let mut kept = self.lock();
         kept.bytes += size;
         kept.buffers.push_back(buffer);
-        while kept.bytes > Buffers::KEPT {
+        while kept.bytes > BufferPool::KEPT {
             let Some(oldest) = kept.buffers.pop_front() else { break };
             kept.bytes -= oldest.capacity();
             too_many.push(oldest);
@@ -88,10 +88,10 @@ impl Buffers {
     }
 }
 
-impl fmt::Debug for Buffers {
+impl fmt::Debug for BufferPool {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let kept = self.lock();
-        formatter.debug_struct("Buffers").field("count", &kept.buffers.len()).field("bytes", &kept.bytes).finish()
+        formatter.debug_struct("BufferPool").field("count", &kept.buffers.len()).field("bytes", &kept.bytes).finish()
     }
 }
 
@@ -99,7 +99,7 @@ impl fmt::Debug for Buffers {
 mod tests {
     use super::*;
 
-    fn count(buffers: &Buffers) -> (usize, usize) {
+    fn count(buffers: &BufferPool) -> (usize, usize) {
         let kept = buffers.lock();
         assert_eq!(kept.bytes, kept.buffers.iter().map(Vec::capacity).sum::<usize>());
         (kept.buffers.len(), kept.bytes)
@@ -107,7 +107,7 @@ mod tests {
 
     #[test]
     fn one_that_fits_is_used_again() {
-        let buffers = Buffers::new();
+        let buffers = BufferPool::new();
         for size in [5_000, 50_000, 500_000] {
             buffers.give(vec![1; size]);
         }
@@ -121,15 +121,15 @@ mod tests {
 
     #[test]
     fn only_so_much_is_kept() {
-        let buffers = Buffers::new();
+        let buffers = BufferPool::new();
         buffers.give(vec![1; 10_000]);
         for _ in 0..20 {
             buffers.give(vec![1; 1 << 20]);
         }
-        assert_eq!(count(&buffers), (8, Buffers::KEPT));
-        buffers.give(vec![1; Buffers::KEPT + 1]);
-        buffers.give(vec![1; Buffers::SMALLEST - 1]);
-        assert_eq!(count(&buffers), (8, Buffers::KEPT));
+        assert_eq!(count(&buffers), (8, BufferPool::KEPT));
+        buffers.give(vec![1; BufferPool::KEPT + 1]);
+        buffers.give(vec![1; BufferPool::SMALLEST - 1]);
+        assert_eq!(count(&buffers), (8, BufferPool::KEPT));
         assert_eq!(buffers.take(10).capacity(), 10);
     }
 }

@@ -76,14 +76,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use body::{Body, IntoBody};
-pub use buffer_pool::Buffers;
+pub use buffer_pool::BufferPool;
 pub use clock::Clock;
 pub use content::{Content, Outcome, Publication, PublishTag};
 pub use delivery::{Acknowledgement, ConsumeOptions, Delivery, DeliveryTag, Extent, Rejection};
-pub use entities::{Condition, Declare, Declared, Delete, Deleted};
+pub use entities::{Declare, Delete, Deleted};
 
 pub use crate::error::HardClose;
-pub use crate::model::ShortString;
+pub use crate::model::{DeleteIf, QueueInfo, ShortString};
 pub use crate::printable::{Printable, printable};
 
 #[cfg(doc)]
@@ -210,20 +210,20 @@ pub trait Backend: Debug + Send + Sync + 'static {
     /// Declaring what exists with equal properties changes nothing. Blocks for one round trip.
     ///
     /// # Errors
-    /// [`Error::Precondition`] if it exists with other properties, or an argument is invalid; [`Error::NotFound`] for a passive
+    /// [`Error::PreconditionFailed`] if it exists with other properties, or an argument is invalid; [`Error::NotFound`] for a passive
     /// declaration of what does not exist, or a binding between what does not; [`Error::AccessRefused`] for a reserved name or the
-    /// default exchange; [`Error::Locked`] for another connection's exclusive queue; [`Error::Unavailable`] if the node of the queue is
+    /// default exchange; [`Error::ResourceLocked`] for another connection's exclusive queue; [`Error::Unavailable`] if the node of the queue is
     /// down; [`Error::HardError`] for an exchange type that the broker does not know, because RabbitMQ before 4.0 closes the connection
-    /// over it (later releases: [`Error::Precondition`]).
-    fn declare(&self, entity: Declare<'_>) -> Result<Declared>;
+    /// over it (later releases: [`Error::PreconditionFailed`]).
+    fn declare(&self, entity: Declare<'_>) -> Result<QueueInfo>;
 
     /// Deletes an exchange, a queue or a binding, or purges a queue. Deleting what does not exist is no error.
     ///
     /// Blocks for one round trip.
     ///
     /// # Errors
-    /// [`Error::Precondition`] if it is in use or not empty and that was asked for; [`Error::NotFound`] for purging a queue that does
-    /// not exist; [`Error::AccessRefused`], [`Error::Locked`], [`Error::Unavailable`] as for `declare`; [`Error::HardError`] for what
+    /// [`Error::PreconditionFailed`] if it is in use or not empty and that was asked for; [`Error::NotFound`] for purging a queue that does
+    /// not exist; [`Error::AccessRefused`], [`Error::ResourceLocked`], [`Error::Unavailable`] as for `declare`; [`Error::HardError`] for what
     /// RabbitMQ closes the connection over, such as deleting a quorum queue on a condition.
     fn delete(&self, entity: Delete<'_>) -> Result<Deleted>;
 
@@ -256,7 +256,7 @@ pub trait Backend: Debug + Send + Sync + 'static {
     /// Blocks for one round trip.
     ///
     /// # Errors
-    /// [`Error::NotFound`], [`Error::Locked`], [`Error::Unavailable`]. An exclusive consumer of the queue does not keep others from
+    /// [`Error::NotFound`], [`Error::ResourceLocked`], [`Error::Unavailable`]. An exclusive consumer of the queue does not keep others from
     /// getting.
     fn get(&self, queue: &str, acknowledgement: Acknowledgement) -> Result<Option<Delivery>>;
 
@@ -265,7 +265,7 @@ pub trait Backend: Debug + Send + Sync + 'static {
     /// A channel can hold several subscriptions, each with its own prefetch. Blocks for two round trips.
     ///
     /// # Errors
-    /// [`Error::NotFound`], [`Error::Unavailable`]; [`Error::Locked`] for another connection's exclusive queue, for a queue that has an
+    /// [`Error::NotFound`], [`Error::Unavailable`]; [`Error::ResourceLocked`] for another connection's exclusive queue, for a queue that has an
     /// exclusive consumer, and for an exclusive consumer of a queue that has others.
     fn consume(&self, queue: &str, options: &ConsumeOptions) -> Result<Box<dyn Subscription>>;
 
@@ -276,7 +276,7 @@ pub trait Backend: Debug + Send + Sync + 'static {
     ///
     /// # Errors
     /// [`Error::Stale`] on a dead channel. A tag that is unknown or already settled makes the broker close the channel with
-    /// [`Error::Precondition`].
+    /// [`Error::PreconditionFailed`].
     fn ack(&self, tag: DeliveryTag, extent: Extent) -> Result<()>;
 
     /// Refuses a delivery of this channel; with [`Extent::UpTo`], also every unsettled one before it. See [`Rejection`].
@@ -334,7 +334,7 @@ pub trait Subscription: Debug + Send + Sync + 'static {
 /// What a channel is opened for.
 ///
 /// A driver keeps a connection for each. Exclusive queues belong to a connection, so they are to be declared and used in one role: in the other
-/// they are [`Error::Locked`].
+/// they are [`Error::ResourceLocked`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Role {
     /// Mostly to publish. A broker under an alarm stops reading from connections that publish, so they are kept apart.

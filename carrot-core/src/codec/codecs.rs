@@ -7,7 +7,7 @@ use crate::error::{Error, Result};
 /// first of all.
 ///
 /// ```
-/// use carrot::{Codec, Codecs, Error};
+/// use carrot::{Codec, Error, codec::Codecs};
 ///
 /// let every = Codecs::default();
 /// assert_eq!(every.find(Some("text/plain; charset=UTF-8"), None)?.content_type(), "text/plain");

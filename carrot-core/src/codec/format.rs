@@ -11,7 +11,7 @@ pub type FormatError = Box<dyn std::error::Error + Send + Sync>;
 /// Any serde format fits, in one line each way:
 ///
 /// ```
-/// use carrot::{BodyReader, Codec, Encodable, Format, FormatError};
+/// use carrot::{Codec, codec::{BodyReader, Encodable, Format, FormatError}};
 ///
 /// /// JSON that people like to read.
 /// #[derive(Debug)]

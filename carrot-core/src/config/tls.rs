@@ -3,7 +3,7 @@ use crate::config::secret::Pem;
 /// How TLS checks the broker, and shows the client. The broker's certificate is always verified.
 ///
 /// ```
-/// use carrot::{ConnectionOptions, Pem, TlsOptions};
+/// use carrot::{ConnectionOptions, config::{Pem, TlsOptions}};
 ///
 /// let tls = TlsOptions::new()
 ///     .authority(Pem::file("/etc/shop/ca.pem"))

@@ -20,7 +20,7 @@ use crate::connection::Connection;
 /// is in carrot for Python. [`Connection::consumer`] gives the same settings bound to a connection.
 ///
 /// ```
-/// use carrot::{Connection, Consumer, ConsumerDefinition, Exchange, Result};
+/// use carrot::{Connection, Consumer, Exchange, Result, consume::ConsumerDefinition};
 ///
 /// fn price_consumer(connection: &Connection) -> Result<Consumer> {
 ///     ConsumerDefinition::new("usd-prices")

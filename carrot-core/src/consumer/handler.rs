@@ -32,7 +32,7 @@ use crate::consumer::settlement::Settlement;
 /// tries the same message again. With automatic acknowledgement, a failed message is lost.
 ///
 /// ```
-/// use carrot::{Handler, HandlerError, Message, Settlement};
+/// use carrot::{Handler, Message, Settlement, consume::HandlerError};
 ///
 /// #[derive(serde::Deserialize)]
 /// struct Feed {

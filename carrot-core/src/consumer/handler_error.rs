@@ -6,10 +6,10 @@ use crate::guard::{describe, drop_guarded};
 
 /// Why a handler failed: any error, or a string, by `?` or `.into()`.
 ///
-/// [`permanent`](HandlerError::permanent) says that trying again is no use. Any other failed message is tried again; see [`Handler`].
+/// [`permanent`](HandlerError::permanent) says that trying again is no use. Any other failed message is tried again; see [`Handler`](crate::Handler).
 ///
 /// ```
-/// use carrot::HandlerError;
+/// use carrot::consume::HandlerError;
 ///
 /// fn quantity(text: &str) -> Result<u32, HandlerError> {
 ///     if text.is_empty() {
@@ -105,7 +105,7 @@ impl fmt::Debug for HandlerError {
     message = "a handler cannot fail with `{Self}`",
     label = "this error cannot be a handler's",
     note = "a handler fails with an error that is `Send + Sync + 'static`, such as `Box<dyn std::error::Error + Send + Sync>`, with a \
-            string, or with a `carrot::HandlerError`",
+            string, or with a `carrot::consume::HandlerError`",
     note = "of a `Box<dyn std::error::Error>`, `error.to_string()` will do"
 )]
 pub trait IntoHandlerError {

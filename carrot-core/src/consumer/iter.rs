@@ -61,20 +61,20 @@ impl fmt::Debug for Messages {
     }
 }
 
-/// What is in a queue now; made by [`Consumer::drain`]. It ends when the queue is empty, or after an error.
+/// What is in a queue now; made by [`Consumer::fetch_all`]. It ends when the queue is empty, or after an error.
 #[derive(Debug)]
 #[must_use = "an iterator does nothing until it is asked"]
-pub struct Drain<'a> {
+pub struct FetchAll<'a> {
     consumer: Option<&'a ConsumerShared>,
 }
 
-impl<'a> Drain<'a> {
-    pub(crate) fn new(consumer: &'a ConsumerShared) -> Drain<'a> {
-        Drain { consumer: Some(consumer) }
+impl<'a> FetchAll<'a> {
+    pub(crate) fn new(consumer: &'a ConsumerShared) -> FetchAll<'a> {
+        FetchAll { consumer: Some(consumer) }
     }
 }
 
-impl Iterator for Drain<'_> {
+impl Iterator for FetchAll<'_> {
     type Item = Result<Message>;
 
     fn next(&mut self) -> Option<Result<Message>> {
@@ -86,4 +86,4 @@ impl Iterator for Drain<'_> {
     }
 }
 
-impl std::iter::FusedIterator for Drain<'_> {}
+impl std::iter::FusedIterator for FetchAll<'_> {}

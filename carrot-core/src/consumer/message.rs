@@ -269,7 +269,7 @@ impl Message {
         self.fail_with(error.into_handler_error().into_failure())
     }
 
-    /// Tries the message again after `pause`, as [`Settlement::RetryAfter`]; otherwise as [`fail`](Message::fail).
+    /// Tries the message again after `pause`, as [`Settlement::RetryAfter`](crate::Settlement::RetryAfter); otherwise as [`fail`](Message::fail).
     ///
     /// # Errors
     /// As [`fail`](Message::fail).

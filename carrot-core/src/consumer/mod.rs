@@ -30,7 +30,7 @@ use crate::consumer::counters::RunCounters;
 use crate::consumer::dispatch::Handled;
 use crate::consumer::failure::FailurePolicy;
 use crate::consumer::handler::{Handler, IntoSettlement};
-use crate::consumer::iter::{Drain, Messages};
+use crate::consumer::iter::{FetchAll, Messages};
 use crate::consumer::message::Message;
 use crate::consumer::process::process;
 use crate::consumer::report::Report;
@@ -57,7 +57,7 @@ use crate::connection::Connection;
 /// | call | gives |
 /// |---|---|
 /// | [`fetch`](Consumer::fetch) | one message, or none |
-/// | [`drain`](Consumer::drain) | what is in the queue now, one by one |
+/// | [`fetch_all`](Consumer::fetch_all) | what is in the queue now, one by one |
 /// | [`messages`](Consumer::messages) | every message as it comes, one by one |
 /// | [`register_callback`](Consumer::register_callback), [`wait`](Consumer::wait) | every message to callbacks on this thread |
 /// | [`workers`](Consumer::workers) | every message to one of several threads |
@@ -136,14 +136,14 @@ impl Consumer {
     ///
     /// ```
     /// # fn example(consumer: &carrot::Consumer) -> carrot::Result<()> {
-    /// for message in consumer.drain().take(100) {
+    /// for message in consumer.fetch_all().take(100) {
     ///     message?.ack()?;
     /// }
     /// # Ok(())
     /// # }
     /// ```
-    pub fn drain(&self) -> Drain<'_> {
-        Drain::new(&self.shared)
+    pub fn fetch_all(&self) -> FetchAll<'_> {
+        FetchAll::new(&self.shared)
     }
 
     /// Every message as it comes, in an iterator that blocks until the next one, without end; see [`Messages`] for one that ends.
@@ -151,7 +151,7 @@ impl Consumer {
     /// Each call starts a subscription of its own, with the consumer's prefetch. Blocks for two round trips.
     ///
     /// # Errors
-    /// [`Error::NotFound`](crate::Error::NotFound), [`Error::Locked`](crate::Error::Locked),
+    /// [`Error::NotFound`](crate::Error::NotFound), [`Error::ResourceLocked`](crate::Error::ResourceLocked),
     /// [`Error::Disconnected`](crate::Error::Disconnected).
     ///
     /// ```
@@ -182,7 +182,7 @@ impl Consumer {
     /// consumer.register_callback(|url: String, _message: &Message| {
     ///     if url.starts_with("http") { Settlement::Ack } else { Settlement::Reject }
     /// });
-    /// consumer.wait_for(10)?;
+    /// consumer.handle_next(10)?;
     /// # Ok(())
     /// # }
     /// ```
@@ -219,7 +219,7 @@ impl Consumer {
     ///
     /// # Errors
     /// As [`wait`](Consumer::wait).
-    pub fn wait_for(&mut self, messages: u64) -> Result<Report> {
+    pub fn handle_next(&mut self, messages: u64) -> Result<Report> {
         // With a prefetch of one, and the last message settled after the cancelling, the broker has no chance to send one too many.
         let options = ConsumeOptions { prefetch: 1, ..self.shared.options.clone() };
         self.run(messages, &options)
@@ -280,7 +280,7 @@ impl Consumer {
     ///
     /// # Errors
     /// As [`StopHandle::stop`].
-    pub fn cancel(&self) -> Result<()> {
+    pub fn stop(&self) -> Result<()> {
         self.shared.stop.stop()
     }
 

@@ -4,11 +4,11 @@ use std::time::Duration;
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Settlement {
-    /// Done with: [`Message::ack`].
+    /// Done with: [`Message::ack`](crate::Message::ack).
     Ack,
-    /// Refused for good: [`Message::reject`].
+    /// Refused for good: [`Message::reject`](crate::Message::reject).
     Reject,
-    /// Back to the queue, at once and uncounted: [`Message::requeue`].
+    /// Back to the queue, at once and uncounted: [`Message::requeue`](crate::Message::requeue).
     Requeue,
     /// Tried again after this long, rounded up to a power of two of seconds, 131,072 s at most. It counts as an attempt: after the last
     /// one, the message is parked.

@@ -6,8 +6,8 @@ use std::thread;
 
 use super::*;
 use crate::backend::{
-    Capabilities, ChannelOptions, Clock, Connector, ConsumeOptions, Content, Declare, Declared, Delete, Deleted, Delivery, DeliveryTag,
-    Event, Extent, Outcome, Publication, PublishTag, Rejection, Role, Status,
+    Capabilities, ChannelOptions, Clock, Connector, ConsumeOptions, Content, Declare, Delete, Deleted, Delivery, DeliveryTag, Event,
+    Extent, Outcome, Publication, PublishTag, QueueInfo, Rejection, Role, Status,
 };
 use crate::codec::Codecs;
 use crate::config::ConnectionOptions;
@@ -25,7 +25,7 @@ fn no() -> Error {
 }
 
 impl Backend for Fake {
-    fn declare(&self, _: Declare<'_>) -> Result<Declared> {
+    fn declare(&self, _: Declare<'_>) -> Result<QueueInfo> {
         Err(no())
     }
     fn delete(&self, _: Delete<'_>) -> Result<Deleted> {

@@ -20,7 +20,7 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 ///
 /// ```
 /// use std::error::Error;
-/// use carrot::{Cause, Codec};
+/// use carrot::{Codec, error::Cause};
 ///
 /// let error = Codec::json().decode::<Vec<u32>>(b"[1,").unwrap_err();
 /// let cause = error.source().and_then(|source| source.downcast_ref::<Cause>()).unwrap();
@@ -149,14 +149,14 @@ pub enum Error {
     /// The queue is exclusive to another connection (AMQP 405), or has an exclusive consumer, or was to get one beside others (a form of
     /// AMQP 403).
     #[error("locked: {reason}")]
-    Locked {
+    ResourceLocked {
         /// The broker's words.
         reason: String,
     },
 
     /// It exists with other properties, is in use, is not empty, or an argument or a delivery tag is not valid (AMQP 406).
     #[error("precondition failed: {reason}")]
-    Precondition {
+    PreconditionFailed {
         /// The broker's words.
         reason: String,
     },
@@ -178,8 +178,7 @@ pub enum Error {
     #[error("the channel that delivered this message is gone, so it can no longer be settled on it")]
     Stale {
         /// Why the channel is gone, where that is known.
-        #[source]
-        cause: Option<Arc<Error>>,
+        source: Option<Arc<Error>>,
     },
 
     /// The consumer was cancelled: by a stop, or by the broker, and its queue is gone.
@@ -348,8 +347,8 @@ impl Error {
             Error::NotFound { .. }
                 | Error::Unavailable { .. }
                 | Error::AccessRefused { .. }
-                | Error::Locked { .. }
-                | Error::Precondition { .. }
+                | Error::ResourceLocked { .. }
+                | Error::PreconditionFailed { .. }
         )
     }
 
@@ -408,8 +407,8 @@ impl Error {
         Some(match code {
             403 => Error::AccessRefused { reason },
             404 => Error::NotFound { reason },
-            405 => Error::Locked { reason },
-            406 => Error::Precondition { reason },
+            405 => Error::ResourceLocked { reason },
+            406 => Error::PreconditionFailed { reason },
             _ => return None,
         })
     }

@@ -12,7 +12,7 @@ pub enum Destination {
 /// A way from an exchange to a queue, or to another exchange.
 ///
 /// ```
-/// use carrot::{Binding, Destination};
+/// use carrot::{Binding, topology::Destination};
 ///
 /// let binding = Binding::queue("prices", "usd-prices", "usd.#");
 /// assert_eq!(binding.destination, Destination::Queue("usd-prices".into()));

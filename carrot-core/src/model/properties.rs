@@ -10,7 +10,7 @@ pub enum DeliveryMode {
     Transient,
     /// Written to disk in a durable queue (AMQP delivery mode 2).
     Persistent,
-    /// A number that AMQP does not define. RabbitMQ refuses to publish it, with [`Error::Precondition`](crate::Error::Precondition).
+    /// A number that AMQP does not define. RabbitMQ refuses to publish it, with [`Error::PreconditionFailed`](crate::Error::PreconditionFailed).
     Other(u8),
 }
 
@@ -40,7 +40,7 @@ impl From<DeliveryMode> for u8 {
 /// with [`Error::Invalid`](crate::Error::Invalid).
 ///
 /// ```
-/// use carrot::{DeliveryMode, Properties};
+/// use carrot::message::{DeliveryMode, Properties};
 ///
 /// let properties = Properties::new()
 ///     .with_content_type("text/plain")

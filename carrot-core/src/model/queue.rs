@@ -29,7 +29,7 @@ impl Overflow {
 ///
 /// ```
 /// use std::time::Duration;
-/// use carrot::{Queue, Value};
+/// use carrot::{Queue, message::Value};
 ///
 /// let queue = Queue::new("jobs").message_ttl(Duration::from_secs(60)).dead_letter_exchange("failed");
 /// assert_eq!(queue.arguments.get("x-message-ttl"), Some(&Value::I64(60_000)));
@@ -203,5 +203,24 @@ impl From<&String> for Queue {
 impl From<&Queue> for Queue {
     fn from(queue: &Queue) -> Queue {
         queue.clone()
+    }
+}
+
+/// What came of a declaration.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub struct QueueInfo {
+    /// The name of the queue or exchange: the one asked for, or the one the broker made up. Empty for a binding.
+    pub name: String,
+    /// For a queue, how many messages are ready in it; otherwise 0.
+    pub message_count: u32,
+    /// For a queue, how many consumers it has; otherwise 0.
+    pub consumer_count: u32,
+}
+
+impl QueueInfo {
+    /// An exchange or queue of this name.
+    pub fn new(name: impl Into<String>, message_count: u32, consumer_count: u32) -> QueueInfo {
+        QueueInfo { name: name.into(), message_count, consumer_count }
     }
 }

@@ -11,7 +11,7 @@ use std::time::SystemTime;
 /// signed one: the readers of some clients (bunny, Java 5) end at the unsigned types, which are there for who asks for them by name.
 ///
 /// ```
-/// use carrot::{Headers, Value};
+/// use carrot::message::{Headers, Value};
 ///
 /// let headers: Headers = [("format", Value::from("pdf")), ("pages", Value::from(3))].into_iter().collect();
 /// assert_eq!(headers.get("format").and_then(Value::as_str), Some("pdf"));
@@ -150,7 +150,7 @@ impl From<SystemTime> for Value {
 ///
 /// ```
 /// use std::time::{Duration, SystemTime};
-/// use carrot::Timestamp;
+/// use carrot::message::Timestamp;
 ///
 /// assert_eq!(Timestamp::from(SystemTime::UNIX_EPOCH + Duration::from_millis(7_900)), Timestamp(7));
 /// ```
@@ -182,7 +182,7 @@ from! {
 /// death records) for itself by convention.
 ///
 /// ```
-/// use carrot::{Headers, Value};
+/// use carrot::message::{Headers, Value};
 ///
 /// let mut headers = Headers::new();
 /// headers.insert("attempt", 2);

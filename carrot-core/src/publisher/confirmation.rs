@@ -22,14 +22,14 @@ use crate::publisher::pipeline::PublishPipeline;
 /// ```
 #[derive(Debug)]
 #[must_use = "only its receipt tells whether the broker has the message"]
-pub struct Receipt {
+pub struct Confirmation {
     message: Arc<InFlight>,
     pipeline: Arc<PublishPipeline>,
 }
 
-impl Receipt {
-    pub(crate) fn new(message: Arc<InFlight>, pipeline: Arc<PublishPipeline>) -> Receipt {
-        Receipt { message, pipeline }
+impl Confirmation {
+    pub(crate) fn new(message: Arc<InFlight>, pipeline: Arc<PublishPipeline>) -> Confirmation {
+        Confirmation { message, pipeline }
     }
 
     /// Waits until the broker has taken responsibility for the message.
@@ -42,7 +42,7 @@ impl Receipt {
         self.wait_until(self.message.deadline)
     }
 
-    /// Waits like [`wait`](Receipt::wait), but for at most `timeout`; the receipt can be asked again.
+    /// Waits like [`wait`](Confirmation::wait), but for at most `timeout`; the receipt can be asked again.
     ///
     /// # Errors
     /// As [`Publisher::send`](crate::Publisher::send); [`Error::Timeout`](crate::Error::Timeout) if there is no answer yet.
@@ -69,7 +69,7 @@ impl Receipt {
     }
 }
 
-impl Drop for Receipt {
+impl Drop for Confirmation {
     fn drop(&mut self) {
         self.pipeline.abandon(&self.message);
     }

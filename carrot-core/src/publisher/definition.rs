@@ -15,7 +15,7 @@ use crate::error::Error;
 /// [`Connection::publisher`] gives the same settings bound to a connection.
 ///
 /// ```
-/// use carrot::{Connection, Publisher, PublisherDefinition, Result};
+/// use carrot::{Connection, Publisher, Result, publish::PublisherDefinition};
 ///
 /// fn feed_publisher(connection: &Connection) -> Result<Publisher> {
 ///     PublisherDefinition::new().exchange("feed").routing_key("importer").open(connection)

@@ -8,7 +8,7 @@ use crate::backend::IntoBody;
 use crate::error::{Error, Result};
 use crate::model::ShortString;
 use crate::model::{DeliveryMode, Headers, Properties, Timestamp, Value};
-use crate::publisher::confirmation::Receipt;
+use crate::publisher::confirmation::Confirmation;
 use crate::publisher::in_flight::InFlight;
 use crate::publisher::pipeline::PublishPipeline;
 
@@ -31,7 +31,7 @@ use crate::publisher::pipeline::PublishPipeline;
 /// ```
 #[derive(Debug, Clone)]
 #[must_use = "a message is only sent by `send`, `publish`, `send_bytes` or `publish_bytes`"]
-pub struct Outgoing<'a> {
+pub struct MessageBuilder<'a> {
     pipeline: &'a Arc<PublishPipeline>,
     routing_key: ShortString,
     properties: Properties,
@@ -39,9 +39,9 @@ pub struct Outgoing<'a> {
     timeout: Duration,
 }
 
-impl<'a> Outgoing<'a> {
-    pub(crate) fn new(pipeline: &'a Arc<PublishPipeline>) -> Outgoing<'a> {
-        Outgoing {
+impl<'a> MessageBuilder<'a> {
+    pub(crate) fn new(pipeline: &'a Arc<PublishPipeline>) -> MessageBuilder<'a> {
+        MessageBuilder {
             pipeline,
             routing_key: pipeline.routing_key().clone(),
             properties: pipeline.properties().clone(),
@@ -162,7 +162,7 @@ impl<'a> Outgoing<'a> {
     ///
     /// # Errors
     /// As [`Publisher::publish`](crate::Publisher::publish).
-    pub fn publish<T: Serialize + ?Sized>(self, value: &T) -> Result<Receipt> {
+    pub fn publish<T: Serialize + ?Sized>(self, value: &T) -> Result<Confirmation> {
         let (message, body) = self.encode(value)?;
         message.publish_bytes(body)
     }
@@ -171,12 +171,12 @@ impl<'a> Outgoing<'a> {
     ///
     /// # Errors
     /// As [`Publisher::try_publish`](crate::Publisher::try_publish).
-    pub fn try_publish<T: Serialize + ?Sized>(self, value: &T) -> Result<Receipt> {
+    pub fn try_publish<T: Serialize + ?Sized>(self, value: &T) -> Result<Confirmation> {
         let (message, body) = self.encode(value)?;
         message.try_publish_bytes(body)
     }
 
-    fn encode<T: Serialize + ?Sized>(mut self, value: &T) -> Result<(Outgoing<'a>, Vec<u8>)> {
+    fn encode<T: Serialize + ?Sized>(mut self, value: &T) -> Result<(MessageBuilder<'a>, Vec<u8>)> {
         let codec = &self.pipeline.definition().codec;
         let body = codec.encode(value)?;
         if self.properties.content_type().is_none() {
@@ -189,7 +189,7 @@ impl<'a> Outgoing<'a> {
     }
 
     /// Sends bytes as they are and waits for the confirm. The codec is not asked: set a content type with
-    /// [`properties`](Outgoing::properties), or none is sent. [`IntoBody`] says what can be sent, and what of it is copied.
+    /// [`properties`](MessageBuilder::properties), or none is sent. [`IntoBody`] says what can be sent, and what of it is copied.
     ///
     /// ```
     /// # fn example(publisher: &carrot::Publisher) -> carrot::Result<()> {
@@ -208,27 +208,27 @@ impl<'a> Outgoing<'a> {
             return pipeline.hand_over_unconfirmed(&Arc::new(self.into_content(body)), mandatory, timeout);
         }
         let message = self.hand_over(body)?;
-        Receipt::new(message, Arc::clone(pipeline)).wait()
+        Confirmation::new(message, Arc::clone(pipeline)).wait()
     }
 
-    /// Sends bytes as they are, without waiting for the confirm; see [`send_bytes`](Outgoing::send_bytes).
+    /// Sends bytes as they are, without waiting for the confirm; see [`send_bytes`](MessageBuilder::send_bytes).
     ///
     /// # Errors
     /// As [`Publisher::publish`](crate::Publisher::publish).
-    pub fn publish_bytes(self, body: impl IntoBody) -> Result<Receipt> {
+    pub fn publish_bytes(self, body: impl IntoBody) -> Result<Confirmation> {
         let pipeline = self.pipeline;
         let message = self.hand_over(body)?;
-        Ok(Receipt::new(message, Arc::clone(pipeline)))
+        Ok(Confirmation::new(message, Arc::clone(pipeline)))
     }
 
-    /// Sends bytes as they are, without waiting for anything; see [`try_publish`](Outgoing::try_publish).
+    /// Sends bytes as they are, without waiting for anything; see [`try_publish`](MessageBuilder::try_publish).
     ///
     /// # Errors
     /// As [`Publisher::try_publish`](crate::Publisher::try_publish).
-    pub fn try_publish_bytes(self, body: impl IntoBody) -> Result<Receipt> {
+    pub fn try_publish_bytes(self, body: impl IntoBody) -> Result<Confirmation> {
         let (pipeline, mandatory, timeout) = (self.pipeline, self.mandatory, self.checked_timeout()?);
         let message = pipeline.try_hand_over(self.into_content(body), mandatory, timeout)?;
-        Ok(Receipt::new(message, Arc::clone(pipeline)))
+        Ok(Confirmation::new(message, Arc::clone(pipeline)))
     }
 
     fn hand_over(self, body: impl IntoBody) -> Result<Arc<InFlight>> {

@@ -19,15 +19,15 @@ use serde::Serialize;
 
 use crate::error::{Error, Result};
 use crate::publisher::batch::BatchReport;
-use crate::publisher::confirmation::Receipt;
-use crate::publisher::message_builder::Outgoing;
+use crate::publisher::confirmation::Confirmation;
+use crate::publisher::message_builder::MessageBuilder;
 use crate::publisher::pipeline::PublishPipeline;
 use crate::publisher::settings::PublisherSettings;
 use crate::recovery::handle::ConnectionHandle;
 
 /// Sends messages to one exchange.
 ///
-/// Made by [`Connection::publisher`]. It declares its exchange, and sends persistent JSON messages that the broker confirms, unless its
+/// Made by [`Connection::publisher`](crate::Connection::publisher). It declares its exchange, and sends persistent JSON messages that the broker confirms, unless its
 /// builder says otherwise. It is a handle: clones share one channel, and any number of threads may send through it at once without
 /// waiting for each other's confirms.
 ///
@@ -49,7 +49,7 @@ use crate::recovery::handle::ConnectionHandle;
 ///
 /// A broker closes the channel over a message that it cannot take (a user id that is not ours, an expiration that is no number), and the
 /// whole connection over one that it cannot read. Whatever was unconfirmed is then sent again one message at a time, each confirmed before
-/// the next, and the message that is refused again fails alone, with [`Error::Precondition`] or [`Error::HardError`]. Messages of other
+/// the next, and the message that is refused again fails alone, with [`Error::PreconditionFailed`] or [`Error::HardError`]. Messages of other
 /// publishers of the connection wait for that, for one second at most. An exchange that is gone, or forbidden, concerns all: every message
 /// that is unconfirmed on the channel fails, and the next ones go through another channel.
 ///
@@ -97,7 +97,7 @@ impl Publisher {
     ///
     /// # Errors
     /// [`Error::Encode`], [`Error::Invalid`]: nothing was sent. [`Error::NotFound`]: the exchange is gone. [`Error::Unroutable`]: it was
-    /// mandatory and fitted no queue. [`Error::Refused`]: the broker would not take it. [`Error::Precondition`], [`Error::HardError`]: the
+    /// mandatory and fitted no queue. [`Error::Refused`]: the broker would not take it. [`Error::PreconditionFailed`], [`Error::HardError`]: the
     /// broker refuses this message; or, for the latter, the declaration of the exchange. [`Error::Timeout`], [`Error::Blocked`],
     /// [`Error::Connect`], [`Error::Disconnected`]: it is unknown whether the broker has it. [`Error::Connect`] names the address, how long it
     /// was tried, and why there is no connection.
@@ -123,7 +123,7 @@ impl Publisher {
     /// ```
     pub fn send_all<T: Serialize>(&self, values: impl IntoIterator<Item = T>) -> Result<()> {
         let mut batch = BatchReport::default();
-        let mut waiting: VecDeque<(usize, Receipt)> = VecDeque::new();
+        let mut waiting: VecDeque<(usize, Confirmation)> = VecDeque::new();
         let mut dead: Option<Error> = None;
         for (index, value) in values.into_iter().enumerate() {
             let sent = match &dead {
@@ -158,7 +158,7 @@ impl Publisher {
     /// # Errors
     /// As [`send`](Publisher::send), as far as it is known yet. Also [`Error::Timeout`] if there was no room in time, or
     /// [`Error::Blocked`] if that is since the broker has blocked publishing: then nothing was sent.
-    pub fn publish<T: Serialize + ?Sized>(&self, value: &T) -> Result<Receipt> {
+    pub fn publish<T: Serialize + ?Sized>(&self, value: &T) -> Result<Confirmation> {
         self.message().publish(value)
     }
 
@@ -180,13 +180,13 @@ impl Publisher {
     /// }
     /// # }
     /// ```
-    pub fn try_publish<T: Serialize + ?Sized>(&self, value: &T) -> Result<Receipt> {
+    pub fn try_publish<T: Serialize + ?Sized>(&self, value: &T) -> Result<Confirmation> {
         self.message().try_publish(value)
     }
 
     /// Starts one message that differs from the others: its own routing key, headers, priority, and so on.
-    pub fn message(&self) -> Outgoing<'_> {
-        Outgoing::new(&self.handle.pipeline)
+    pub fn message(&self) -> MessageBuilder<'_> {
+        MessageBuilder::new(&self.handle.pipeline)
     }
 
     /// Waits until every message sent so far is confirmed or has failed; each until its own deadline.

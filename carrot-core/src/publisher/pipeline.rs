@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::backend::validate;
-use crate::backend::{Backend, Buffers, ChannelOptions, Content, Declare, Publication, Role};
+use crate::backend::{Backend, BufferPool, ChannelOptions, Content, Declare, Publication, Role};
 use crate::deadline;
 use crate::error::{Error, Result};
 use crate::model::ShortString;
@@ -35,7 +35,7 @@ pub(crate) struct PublishPipeline {
     properties: Properties,
     max_message_size: u64,
     /// For bodies that have to be copied.
-    buffers: Arc<Buffers>,
+    buffers: Arc<BufferPool>,
     channel: RecoveringChannel<()>,
     unconfirmed: Arc<UnconfirmedMessages>,
 }
@@ -120,7 +120,7 @@ impl PublishPipeline {
         &self.routing_key
     }
 
-    pub(crate) fn buffers(&self) -> &Arc<Buffers> {
+    pub(crate) fn buffers(&self) -> &Arc<BufferPool> {
         &self.buffers
     }
 

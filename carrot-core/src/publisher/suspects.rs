@@ -45,7 +45,7 @@ impl UnconfirmedMessages {
             in_flight.retain(|message| message.is_on(channel));
             let cause = match error {
                 Error::HardError { .. } => in_flight.iter().min_by_key(|message| message.tag()),
-                Error::Precondition { .. } if in_flight.len() == 1 => in_flight.first(),
+                Error::PreconditionFailed { .. } if in_flight.len() == 1 => in_flight.first(),
                 _ => None,
             };
             if let Some(cause) = cause {

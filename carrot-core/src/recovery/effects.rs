@@ -18,7 +18,7 @@ pub(crate) fn ends_connection(error: &Error) -> bool {
 /// the broker has not found dead yet, or be on a node that is about to come back.
 pub(crate) fn may_pass(error: &Error) -> bool {
     match error {
-        Error::Unavailable { .. } | Error::Locked { .. } => true,
+        Error::Unavailable { .. } | Error::ResourceLocked { .. } => true,
         Error::Connect { .. } | Error::Timeout { .. } | Error::Blocked { .. } => true,
         error => error.is_disconnected(),
     }
@@ -26,7 +26,7 @@ pub(crate) fn may_pass(error: &Error) -> bool {
 
 /// Whether a message may be the cause of an error that ended its channel, and can be told from the others.
 pub(crate) fn has_a_cause(error: &Error) -> bool {
-    matches!(error, Error::HardError { .. } | Error::Precondition { .. }) || error.hard_close().is_some()
+    matches!(error, Error::HardError { .. } | Error::PreconditionFailed { .. }) || error.hard_close().is_some()
 }
 
 /// Whether a channel that could not be opened in the background is to be tried there again.

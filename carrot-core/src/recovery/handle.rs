@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::backend::{Backend, ChannelOptions, Connector, Declare, Declared, Delete};
+use crate::backend::{Backend, ChannelOptions, Connector, Declare, Delete, QueueInfo};
 use crate::config::ConnectionOptions;
 use crate::error::Result;
 use crate::recovery::channel::{Declarations, RecoveringChannel};
@@ -47,7 +47,7 @@ impl ConnectionHandle {
         RecoveringChannel::new(self.shared.clone(), options, what, set_up)
     }
 
-    pub(crate) fn declare(&self, entity: Declare<'_>) -> Result<Declared> {
+    pub(crate) fn declare(&self, entity: Declare<'_>) -> Result<QueueInfo> {
         self.administration.call(|opened| opened.channel.declare(entity))
     }
 

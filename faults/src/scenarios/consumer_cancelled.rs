@@ -2,7 +2,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use carrot::backend::Condition;
+use carrot::backend::DeleteIf;
 use carrot::{Connection, Consumer, Error, Message, Publisher, Queue, Workers};
 
 use super::Context;
@@ -138,7 +138,7 @@ impl Consuming {
     /// Deletes the queue; the run has to end because of that, and nothing that its consumer does may bring the queue back.
     fn expect_end(self, run: &mut Run, other: &Connection) -> Result<()> {
         let (kind, queue) = (self.kind, &*self.queue);
-        other.delete_queue(queue, Condition::ALWAYS)?;
+        other.delete_queue(queue, DeleteIf::ALWAYS)?;
         let deleted = Instant::now();
         let failure = match self.workers.join_timeout(ENDED_WITHIN) {
             Ok(Err(Error::Cancelled { .. })) => None,

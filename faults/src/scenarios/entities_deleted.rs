@@ -3,7 +3,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use carrot::Condition;
+use carrot::topology::DeleteIf;
 use carrot::{Connection, Error, Exchange, Message, Publisher, Queue};
 
 use super::Context;
@@ -59,7 +59,7 @@ fn delete_queue(connection: &Connection, other: &Connection, ledger: &Ledger) ->
         if !eventually(SOON, || handled() > 20) {
             return Ok(Err("messages do not flow".to_string()));
         }
-        other.delete_queue(&queue, Condition::ALWAYS)?;
+        other.delete_queue(&queue, DeleteIf::ALWAYS)?;
         let before = handled();
         // More than the workers may have held.
         let reacted = eventually(SOON, || workers.is_finished() || handled() > before + 100);
@@ -68,7 +68,7 @@ fn delete_queue(connection: &Connection, other: &Connection, ledger: &Ledger) ->
     let ended = workers.is_finished();
     let told = ledger.try_call("stop", DEADLINE * 2, || workers.stop(DEADLINE));
     consumer.close()?;
-    other.delete_queue(&queue, Condition::ALWAYS)?;
+    other.delete_queue(&queue, DeleteIf::ALWAYS)?;
     Ok(reaction.and(match told {
         Err(Error::Cancelled { .. } | Error::NotFound { .. }) => Ok(()),
         Ok(_) if ended => Err("the workers ended, and say that all went well".into()),
@@ -84,7 +84,7 @@ fn delete_exchange(connection: &Connection, other: &Connection, ledger: &Ledger)
     let publisher = connection.publisher().exchange(exchange.clone()).mandatory().send_timeout(DEADLINE).build()?;
     let queue = Queue::new(unique("victim")).auto_delete();
     let consumer = connection.consumer(queue.clone()).exchange(exchange.clone()).build()?;
-    while_sending(&publisher, ledger, || Ok(other.delete_exchange(&exchange.name, Condition::ALWAYS)?))?;
+    while_sending(&publisher, ledger, || Ok(other.delete_exchange(&exchange.name, DeleteIf::ALWAYS)?))?;
     let mut told = (0..3).map(|_| publisher.send(&0));
     let stays_gone = told.all(|sent| matches!(sent, Err(Error::NotFound { .. })));
     let again = connection.consumer(queue.clone()).exchange(exchange.clone()).build()?;
@@ -98,8 +98,8 @@ fn delete_exchange(connection: &Connection, other: &Connection, ledger: &Ledger)
     });
     again.close()?;
     consumer.close()?;
-    other.delete_queue(&queue.name, Condition::ALWAYS)?;
-    other.delete_exchange(&exchange.name, Condition::ALWAYS)?;
+    other.delete_queue(&queue.name, DeleteIf::ALWAYS)?;
+    other.delete_exchange(&exchange.name, DeleteIf::ALWAYS)?;
     Ok(match (stays_gone, recovered) {
         (true, true) => Ok(()),
         (false, _) => Err("the deleted exchange came back by itself".into()),

@@ -7,7 +7,7 @@ use std::process::{Child, Command, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use carrot::Condition;
+use carrot::topology::DeleteIf;
 use carrot::{Connection, Consumer, Message, Queue};
 use tempfile::TempDir;
 
@@ -343,9 +343,9 @@ impl Parked {
     /// What is wrong with the parked messages, which have to carry their body, their last error, their attempts and their queue.
     fn complaints(&self, queue: &str) -> Vec<String> {
         let complaints = self.messages.iter().filter_map(|(id, message)| {
-            let error = message.header("carrot-error").and_then(carrot::Value::as_str).unwrap_or_default();
-            let attempts = message.header("carrot-attempts").and_then(carrot::Value::as_i64);
-            let from = message.header("carrot-queue").and_then(carrot::Value::as_str);
+            let error = message.header("carrot-error").and_then(carrot::message::Value::as_str).unwrap_or_default();
+            let attempts = message.header("carrot-attempts").and_then(carrot::message::Value::as_i64);
+            let from = message.header("carrot-queue").and_then(carrot::message::Value::as_str);
             let names_error = if is_undecodable(*id) { !error.is_empty() } else { error.contains(&complaint(*id, ATTEMPTS)) };
             let is_complete = names_error && attempts == Some(i64::from(ATTEMPTS)) && from == Some(queue);
             (!is_complete || message.body() != body(*id).as_bytes())
@@ -384,7 +384,7 @@ fn take_what_is_left(node: &Node, connection: &Connection, queue: &str) -> Resul
             message.ack()?;
         }
         consumer.close()?;
-        connection.delete_queue(name, Condition::ALWAYS)?;
+        connection.delete_queue(name, DeleteIf::ALWAYS)?;
         if !ids.is_empty() {
             left.insert(name.strip_prefix(queue).filter(|rest| !rest.is_empty()).unwrap_or("the queue").to_string(), ids);
         }

@@ -61,7 +61,7 @@ pub(super) fn run(context: &mut Context) -> Result<Outcome> {
         outcome.expect(grown <= MEMORY, || format!("the process grew by {} MiB", grown / MIB));
         outcome.notes.push(format!("the process grew by {} MiB", grown / MIB));
         outcome.expect_no_duplicate();
-        reader.delete_queue(&backlog, carrot::Condition::ALWAYS)?;
+        reader.delete_queue(&backlog, carrot::topology::DeleteIf::ALWAYS)?;
         Ok(outcome)
     })
 }

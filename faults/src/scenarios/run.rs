@@ -1,7 +1,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use carrot::Condition;
+use carrot::topology::DeleteIf;
 use carrot::{ConnectionOptions, Queue};
 
 use super::Context;
@@ -103,7 +103,7 @@ pub(super) fn drain(ledger: &Ledger, options: &ConnectionOptions, queue: &str) -
         }
     }
     consumer.close()?;
-    connection.delete_queue(queue, Condition::ALWAYS)?;
+    connection.delete_queue(queue, DeleteIf::ALWAYS)?;
     connection.close()?;
     Ok(left)
 }

@@ -3,7 +3,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use carrot::Condition;
+use carrot::topology::DeleteIf;
 use carrot::{Connection, ConnectionOptions, Message, Queue};
 
 use super::Context;
@@ -84,7 +84,7 @@ fn handle_one(connection: &Connection, times: u64, pause: impl Fn(bool) -> Durat
     let report = workers.stop(DEADLINE)?;
     consumer.close()?;
     let left = connection.declare_queue(Queue::existing(&*queue))?.message_count;
-    connection.delete_queue(&queue, Condition::ALWAYS)?;
+    connection.delete_queue(&queue, DeleteIf::ALWAYS)?;
     let handled = handled.load(Ordering::Relaxed);
     Ok(match (handled == times, left) {
         (true, 0) => Ok(()),

@@ -2,7 +2,10 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
-use carrot::{ConnectionOptions, Error, Pem, TlsOptions};
+use carrot::{
+    ConnectionOptions, Error,
+    config::{Pem, TlsOptions},
+};
 
 use super::Context;
 use crate::outcome::with_sources;

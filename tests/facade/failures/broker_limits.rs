@@ -3,7 +3,7 @@
 use std::sync::mpsc;
 use std::time::Duration;
 
-use carrot::{ConnectionOptions, Message, Queue, Retry};
+use carrot::{ConnectionOptions, Message, Queue, consume::Retry};
 
 use crate::support::{SOON, eventually, rabbitmq_url, rabbitmqctl, ready, unique};
 
@@ -78,7 +78,7 @@ fn starts_and_stops_of_a_consumer_count_no_failed_delivery_on_a_quorum_queue() {
         start_and_stop(&queue, MESSAGES, 0);
         eventually("the broker has dropped them", || there() == 0);
     }
-    connection.delete_queue(&queue.name, carrot::Condition::ALWAYS).unwrap();
+    connection.delete_queue(&queue.name, carrot::topology::DeleteIf::ALWAYS).unwrap();
 }
 
 /// RabbitMQ before 4.3 closes the channel instead, and looks for it once a minute.
@@ -114,7 +114,7 @@ fn a_consumer_that_the_broker_cancels_because_it_held_a_message_too_long_subscri
     let report = workers.stop(SOON).unwrap();
     // Whether its channel is still there decides what becomes of the late acknowledgement.
     assert_eq!((report.acknowledged + report.stale, report.failed), (5, 0), "{report:?}");
-    connection.delete_queue(&queue.name, carrot::Condition::ALWAYS).unwrap();
+    connection.delete_queue(&queue.name, carrot::topology::DeleteIf::ALWAYS).unwrap();
 }
 
 #[test]
@@ -130,7 +130,7 @@ fn failures_left_to_the_broker_count_towards_the_delivery_limit() {
     eventually("the broker dead-letters it", || ready(&connection, &dead.name) == 1);
     let report = workers.stop(SOON).unwrap();
     assert_eq!((report.failed, report.requeued), (3, 3));
-    connection.delete_queue(&queue.name, carrot::Condition::ALWAYS).unwrap();
+    connection.delete_queue(&queue.name, carrot::topology::DeleteIf::ALWAYS).unwrap();
 }
 
 #[test]
@@ -177,7 +177,7 @@ fn without_permission_to_declare_a_failed_message_is_kept_and_never_dropped() {
     assert_eq!(workers.report().retried, 1);
 
     // With the permissions that the page names, they are made again where they are missing.
-    owner.delete_queue(&waiting.name, carrot::Condition::ALWAYS).unwrap();
+    owner.delete_queue(&waiting.name, carrot::topology::DeleteIf::ALWAYS).unwrap();
     let (configure, read) = (format!(r"^{name}\.(retry\.v1\..*|failed)$"), format!(r"^{name}(\.retry\.v1\..*)?$"));
     rabbitmqctl(&["set_permissions", &user, &configure, r"^amq\.default$", &read]);
     owner.publisher().routing_key(name).build().unwrap().send("z").unwrap();

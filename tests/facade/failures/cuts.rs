@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
-use carrot::{Message, Retry};
+use carrot::{Message, consume::Retry};
 
 use super::{SHORTEST, with_parking};
 use crate::support::{SOON, eventually, ready};

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, mpsc};
 use std::time::Duration;
 
 use carrot::memory::Broker;
-use carrot::{Connection, Message, Queue, Retry, Settlement};
+use carrot::{Connection, Message, Queue, Settlement, consume::Retry};
 
 use super::manual_clock::{Setup, refuse_declarations, setup};
 use crate::support::{SOON, eventually};
@@ -36,7 +36,7 @@ fn two_runs_of_a_consumer_count_their_own_messages() {
     connection.publisher().routing_key("orders").build().unwrap().send_all(0..10_u32).unwrap();
     eventually("all pause", || one.report().paused + other.report().paused == 10);
     let (paused_by_one, paused_by_other) = (one.report().paused, other.report().paused);
-    consumer.cancel().unwrap();
+    consumer.stop().unwrap();
     assert_eq!((one.join().unwrap().given_back, other.join().unwrap().given_back), (paused_by_one, paused_by_other));
 }
 

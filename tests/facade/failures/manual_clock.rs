@@ -27,7 +27,7 @@ impl Setup {
     }
 
     /// A worker whose handler always fails, with the attempts that it makes.
-    pub fn failing(&self, consumer: carrot::ConsumerDefinition<carrot::Connection>) -> (Workers, Receiver<u32>) {
+    pub fn failing(&self, consumer: carrot::consume::ConsumerDefinition<carrot::Connection>) -> (Workers, Receiver<u32>) {
         let (sender, attempts) = mpsc::channel();
         let fail = move |_: String, message: &Message| {
             sender.send(message.attempt()).unwrap();

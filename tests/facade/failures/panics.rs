@@ -5,7 +5,7 @@ use std::fmt;
 use std::sync::mpsc;
 
 use carrot::memory::Broker;
-use carrot::{Connection, Message, Retry};
+use carrot::{Connection, Message, consume::Retry};
 use serde::{Deserialize, Deserializer};
 
 use super::with_parking;
@@ -134,7 +134,7 @@ on_both_backends! {
         let mut consumer = connection.consumer(&queue).retry(Retry::never()).build().unwrap();
         consumer.register_callback(|price: Price, _message: &Message| assert_ne!(price.0, 1, "a callback that panics"));
         connection.publisher().routing_key(&*queue.name).build().unwrap().send_all(["1", "no price", "2"]).unwrap();
-        let report = consumer.wait_for(3).unwrap();
+        let report = consumer.handle_next(3).unwrap();
         assert_eq!((report.failed, report.undecodable, report.parked, report.acknowledged), (1, 1, 2, 1));
     }
 

@@ -5,7 +5,10 @@ use std::time::Duration;
 
 use carrot::backend::Content;
 use carrot::memory::Broker;
-use carrot::{Connection, ConnectionOptions, HandlerError, Message, Queue, Retry};
+use carrot::{
+    Connection, ConnectionOptions, Message, Queue,
+    consume::{HandlerError, Retry},
+};
 
 use super::manual_clock::{refuse_declarations, setup};
 use crate::support::{SOON, eventually};
@@ -107,7 +110,7 @@ fn a_copy_that_the_broker_refuses_returns_or_blocks_costs_nothing() {
         let workers = consumer.workers(1).spawn(move |_: String, message: &Message| {
             if fault == "returned" {
                 // A queue that is there, as far as the consumer knows, and is not.
-                let _ = other.delete_queue(waiting, carrot::Condition::ALWAYS);
+                let _ = other.delete_queue(waiting, carrot::topology::DeleteIf::ALWAYS);
             }
             sender.send(message.attempt()).unwrap();
             Err::<(), _>("no")
@@ -123,7 +126,7 @@ fn a_copy_that_the_broker_refuses_returns_or_blocks_costs_nothing() {
         }
         setup.broker.faults().unblock_publishers();
         if fault == "other arguments" {
-            setup.connection.delete_queue(waiting, carrot::Condition::ALWAYS).unwrap();
+            setup.connection.delete_queue(waiting, carrot::topology::DeleteIf::ALWAYS).unwrap();
         }
         eventually("it is parked in the end", || {
             setup.clock.advance(Duration::from_secs(64));

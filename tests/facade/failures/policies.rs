@@ -3,7 +3,11 @@
 use std::sync::mpsc;
 use std::time::Duration;
 
-use carrot::{Error, HandlerError, Message, Properties, Queue, Retry, Settlement, Value};
+use carrot::{
+    Error, Message, Queue, Settlement,
+    consume::{HandlerError, Retry},
+    message::{Properties, Value},
+};
 
 use super::{SHORTEST, with_parking};
 use crate::support::{SOON, eventually, ready};
@@ -21,7 +25,7 @@ on_both_backends! {
         let report = workers.stop(SOON).unwrap();
         assert_eq!((report.failed, report.parked, report.retried), (1, 2, 0));
         let parked = connection.consumer(Queue::existing(&*parking)).build().unwrap();
-        let errors: Vec<_> = parked.drain().map(|message| {
+        let errors: Vec<_> = parked.fetch_all().map(|message| {
             let message = message.unwrap();
             let error = message.header("carrot-error").and_then(Value::as_str).unwrap().to_string();
             message.ack().unwrap();
@@ -131,7 +135,7 @@ on_both_backends! {
             publisher.message().properties(|properties: Properties| properties.with_content_type(name)).send_bytes("7").unwrap();
         }
         consumer.register_callback(|number: u32, _message: &Message| assert_eq!(number, 7));
-        assert_eq!(consumer.wait_for(names.len() as u64).unwrap().acknowledged, names.len() as u64);
+        assert_eq!(consumer.handle_next(names.len() as u64).unwrap().acknowledged, names.len() as u64);
     }
 }
 

@@ -4,7 +4,7 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::sync::mpsc;
 
-use carrot::{ConnectionOptions, Message, Retry};
+use carrot::{ConnectionOptions, Message, consume::Retry};
 
 use super::{SHORTEST, with_parking};
 use crate::support::{SOON, eventually, rabbitmq, rabbitmq_url, ready};

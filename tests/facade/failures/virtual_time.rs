@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, mpsc};
 use std::time::Duration;
 
-use carrot::{Message, Queue, Retry, Settlement};
+use carrot::{Message, Queue, Settlement, consume::Retry};
 
 use super::manual_clock::setup;
 use crate::support::{SOON, eventually};

@@ -5,8 +5,8 @@ use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use carrot::Condition;
 use carrot::memory::{Broker, Operation};
+use carrot::topology::DeleteIf;
 use carrot::{Connection, ConnectionOptions, Error, Message, Queue};
 
 use crate::support::{SOON, eventually, ready};
@@ -112,7 +112,7 @@ fn a_deleted_queue_is_declared_again_where_that_is_wanted() {
     let publisher = connection.publisher().exchange("exchange").routing_key("key").mandatory().build().unwrap();
     publisher.send("before").unwrap();
     messages.next().unwrap().unwrap().ack().unwrap();
-    connection.delete_queue("queue", Condition::ALWAYS).unwrap();
+    connection.delete_queue("queue", DeleteIf::ALWAYS).unwrap();
 
     let reader = thread::spawn(move || messages.next().unwrap().map(|message| message.decode::<String>()));
     eventually("the queue is back", || publisher.send("after").is_ok());
@@ -144,10 +144,10 @@ fn a_consumer_whose_queue_changed_meanwhile_ends_with_the_brokers_words() {
     broker.faults().drop_connections();
     let other = Connection::new(broker.connector());
     let _ = other.open();
-    other.delete_queue("queue", Condition::ALWAYS).unwrap();
+    other.delete_queue("queue", DeleteIf::ALWAYS).unwrap();
     other.declare_queue(Queue::new("queue").max_length(1)).unwrap();
     let error = messages.next().unwrap().unwrap_err();
-    assert!(matches!(error, Error::Precondition { .. }), "{error}");
+    assert!(matches!(error, Error::PreconditionFailed { .. }), "{error}");
 }
 
 #[test]

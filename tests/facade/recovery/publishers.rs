@@ -32,7 +32,7 @@ fn a_message_whose_confirm_is_lost_with_the_connection_is_sent_again_under_the_s
     publisher.message().message_id("the-one").send("x").unwrap();
 
     let ids: Vec<_> = consumer
-        .drain()
+        .fetch_all()
         .map(|message| {
             let message = message.unwrap();
             let id = message.properties().message_id().map(str::to_string);

@@ -2,7 +2,7 @@
 
 use std::error::Error;
 
-use carrot::backend::Condition;
+use carrot::backend::DeleteIf;
 use carrot::{Codec, Connection, ConnectionOptions, Publisher};
 use carrot_bench::order::Order;
 
@@ -55,7 +55,7 @@ impl Broker {
         ];
         let ran = peer.run(&arguments.map(|(name, value)| format!("{name}={value}")));
         if in_broker {
-            self.connection.delete_queue(&queue, Condition::ALWAYS)?;
+            self.connection.delete_queue(&queue, DeleteIf::ALWAYS)?;
         }
         ran
     }

@@ -55,7 +55,7 @@ impl<'a> Target<'a> {
 pub(super) enum Presence {
     /// It was there when it was used before.
     Assumed,
-    Declared,
+    MadeHere,
     /// The program may not declare it. Somebody else may have done so: a copy that is mandatory finds out.
     Refused(Error),
 }
@@ -111,7 +111,7 @@ impl CopyChannel {
                     presence = match presence {
                         // Somebody has deleted the queue.
                         Presence::Assumed => self.ensure(target)?,
-                        Presence::Declared => {
+                        Presence::MadeHere => {
                             return Err(Error::Backend { reason: format!("the copy was returned: {code} {text}"), source: None });
                         }
                         Presence::Refused(error) => return Err(error),
@@ -149,7 +149,7 @@ impl CopyChannel {
             return Ok(Presence::Assumed);
         }
         let found = match target {
-            Target::Existing(_) => return Ok(Presence::Declared),
+            Target::Existing(_) => return Ok(Presence::MadeHere),
             Target::Waiting(_) => false,
             Target::Parking(_) => match self.connection.declare(Declare::Queue(&Queue::existing(&queue.name))) {
                 Ok(_) => true,
@@ -160,7 +160,7 @@ impl CopyChannel {
         };
         let declared = if found { Ok(()) } else { self.declare(queue) };
         let presence = match declared {
-            Ok(()) => Presence::Declared,
+            Ok(()) => Presence::MadeHere,
             Err(error @ Error::AccessRefused { .. }) => Presence::Refused(error),
             Err(error) => return Err(error),
         };

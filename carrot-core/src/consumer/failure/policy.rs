@@ -297,7 +297,7 @@ impl FailedMessages for FailurePolicy {
                 self.paused.keep(message, pause, None);
             }
             FailureOutcome::PauseHere(message, pause) => self.paused.keep(message, pause, None),
-            FailureOutcome::Stale => return Err(Error::Stale { cause: None }),
+            FailureOutcome::Stale => return Err(Error::Stale { source: None }),
             _ => {}
         }
         Ok(())

@@ -10,7 +10,7 @@ use crate::error::{Error, Result};
 ///
 /// ```
 /// use std::time::Duration;
-/// use carrot::Retry;
+/// use carrot::consume::Retry;
 ///
 /// // Eight attempts, after pauses of 1, 2, 4, 8, 16, 32 and 64 s.
 /// let retry = Retry::exponential(Duration::from_secs(1), Duration::from_secs(600)).attempts(8);
