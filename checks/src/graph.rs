@@ -1,0 +1,565 @@
+//! The graph of the files of a crate: which file uses what another file defines.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use crate::modules::{Crate, Import, Path};
+
+/// A use of something that another file defines.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Edge {
+    pub(crate) from: String,
+    pub(crate) line: usize,
+    pub(crate) to: String,
+    /// The path as written.
+    pub(crate) path: String,
+}
+
+/// The uses of a crate.
+#[derive(Debug, Default)]
+pub(crate) struct Graph {
+    /// Without those inside one file; ordered by file and line.
+    pub(crate) edges: BTreeSet<Edge>,
+    /// Uses of an item through the root of the crate, which a module defines.
+    pub(crate) through_root: BTreeSet<Edge>,
+}
+
+const ROOT: usize = 0;
+
+/// The end of a path.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Target {
+    Module(usize),
+    /// An item and the module that defines it.
+    Item(usize),
+    /// An item of another crate.
+    External,
+}
+
+impl Graph {
+    /// Resolves every import and every path of a crate.
+    pub(crate) fn new(tree: &Crate) -> Graph {
+        let mut builder = Builder { tree, graph: Graph::default() };
+        for module in 0..tree.modules.len() {
+            builder.module(module);
+        }
+        builder.graph
+    }
+
+    /// Returns the circles: each a set of files that reach each other, the largest first.
+    pub(crate) fn circles(&self) -> Vec<Vec<String>> {
+        let next = self.successors();
+        let reach: BTreeMap<&str, BTreeSet<&str>> = next.keys().map(|file| (*file, reachable(&next, file))).collect();
+        let mut seen = BTreeSet::new();
+        let mut circles = Vec::new();
+        for (file, reached) in &reach {
+            if !reached.contains(file) || seen.contains(file) {
+                continue;
+            }
+            let circle: Vec<&str> =
+                reached.iter().copied().filter(|other| reach.get(other).is_some_and(|back| back.contains(file))).collect();
+            seen.extend(circle.iter().copied());
+            circles.push(circle.into_iter().map(str::to_owned).collect::<Vec<String>>());
+        }
+        circles.sort_by_key(|circle| std::cmp::Reverse(circle.len()));
+        circles
+    }
+
+    /// Returns the shortest way round inside a circle, as its first uses.
+    pub(crate) fn shortest_way_round(&self, circle: &[String]) -> Vec<&Edge> {
+        circle.iter().filter_map(|start| self.way_round(circle, start)).min_by_key(Vec::len).unwrap_or_default()
+    }
+
+    /// Returns the first use of each pair of files inside a circle.
+    pub(crate) fn edges_inside(&self, circle: &[String]) -> Vec<&Edge> {
+        let mut pairs = BTreeSet::new();
+        let is_inside = |edge: &&Edge| circle.contains(&edge.from) && circle.contains(&edge.to);
+        self.edges.iter().filter(is_inside).filter(|edge| pairs.insert((&edge.from, &edge.to))).collect()
+    }
+
+    fn way_round(&self, circle: &[String], start: &str) -> Option<Vec<&Edge>> {
+        let mut came_by: BTreeMap<&str, &Edge> = BTreeMap::new();
+        let mut queue = VecDeque::from([start]);
+        let inside = self.edges_inside(circle);
+        while let Some(file) = queue.pop_front() {
+            for edge in inside.iter().filter(|edge| edge.from == file) {
+                if came_by.contains_key(edge.to.as_str()) {
+                    continue;
+                }
+                came_by.insert(&edge.to, edge);
+                if edge.to == start {
+                    return Some(back_to_start(&came_by, start));
+                }
+                queue.push_back(&edge.to);
+            }
+        }
+        None
+    }
+
+    fn successors(&self) -> BTreeMap<&str, BTreeSet<&str>> {
+        let mut next: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+        for edge in &self.edges {
+            next.entry(&edge.from).or_default().insert(&edge.to);
+        }
+        next
+    }
+}
+
+fn back_to_start<'a>(came_by: &BTreeMap<&str, &'a Edge>, start: &str) -> Vec<&'a Edge> {
+    let mut way = Vec::new();
+    let mut at = start;
+    loop {
+        let edge = came_by[at];
+        way.push(edge);
+        at = &edge.from;
+        if at == start {
+            way.reverse();
+            return way;
+        }
+    }
+}
+
+fn reachable<'a>(next: &BTreeMap<&'a str, BTreeSet<&'a str>>, start: &'a str) -> BTreeSet<&'a str> {
+    let mut reached = BTreeSet::new();
+    let mut queue = vec![start];
+    while let Some(file) = queue.pop() {
+        for other in next.get(file).into_iter().flatten() {
+            if reached.insert(*other) {
+                queue.push(other);
+            }
+        }
+    }
+    reached
+}
+
+struct Builder<'a> {
+    tree: &'a Crate,
+    graph: Graph,
+}
+
+impl Builder<'_> {
+    fn module(&mut self, module: usize) {
+        let tree = self.tree;
+        for import in &tree.modules[module].imports {
+            if import.alias == "*" {
+                self.glob(module, import);
+            } else {
+                self.import(module, import);
+            }
+        }
+        for path in &tree.modules[module].paths {
+            self.path(module, path);
+        }
+        for (name, line) in &tree.modules[module].calls_of_macros {
+            self.call_of_macro(module, name, *line);
+        }
+    }
+
+    fn import(&mut self, module: usize, import: &Import) {
+        let segments = &import.path.segments;
+        match self.resolve(module, segments, &mut Vec::new()) {
+            Target::External => {}
+            Target::Module(target) => {
+                if !import.is_reexport && !segments.is_empty() {
+                    self.use_of_module(module, target, &import.path);
+                }
+            }
+            Target::Item(target) => {
+                // A parent that passes on the items of its children does not use them,
+                // unless its own code mentions them.
+                let is_passed_on = import.is_reexport && self.is_below(target, module);
+                let used = self.tree.modules[module].words.get(&import.alias);
+                match (is_passed_on, used) {
+                    (false, _) => self.edge(module, target, &import.path, import.path.line),
+                    (true, Some(line)) => self.edge(module, target, &import.path, *line),
+                    (true, None) => {}
+                }
+                self.note_root(module, target, &import.path);
+            }
+        }
+    }
+
+    /// Finds what a glob import brings by the names that the code mentions.
+    fn glob(&mut self, module: usize, import: &Import) {
+        let Target::Module(source) = self.resolve(module, &import.path.segments, &mut Vec::new()) else { return };
+        for (name, line) in &self.tree.modules[module].words {
+            if self.defines(module, name) {
+                continue;
+            }
+            let target = self.lookup(source, name, true, &mut Vec::new());
+            if let Some(Target::Item(target)) = target {
+                let mut segments = import.path.segments.clone();
+                segments.push(name.clone());
+                let path = Path { segments, line: *line };
+                self.edge(module, target, &path, *line);
+                if !import.is_reexport {
+                    self.note_root(module, target, &path);
+                }
+            }
+        }
+    }
+
+    fn path(&mut self, module: usize, path: &Path) {
+        match self.resolve(module, &path.segments, &mut Vec::new()) {
+            Target::External => {}
+            Target::Module(target) => self.use_of_module(module, target, path),
+            Target::Item(target) => {
+                self.edge(module, target, path, path.line);
+                self.note_root(module, target, path);
+            }
+        }
+    }
+
+    /// A macro without `use` is in scope by the order of the text.
+    fn call_of_macro(&mut self, module: usize, name: &str, line: usize) {
+        let is_imported = self.lookup(module, name, true, &mut Vec::new()).is_some();
+        if let (false, Some(target)) = (is_imported, self.tree.macros.get(name)) {
+            let path = Path { segments: vec![format!("{name}!")], line };
+            self.edge(module, *target, &path, line);
+        }
+    }
+
+    /// A module that is a folder is used by the paths that lead through it.
+    fn use_of_module(&mut self, module: usize, target: usize, path: &Path) {
+        if self.tree.modules[target].children.is_empty() {
+            self.edge(module, target, path, path.line);
+        }
+    }
+
+    fn edge(&mut self, from: usize, to: usize, path: &Path, line: usize) {
+        if let Some(edge) = self.between(from, to, path, line) {
+            self.graph.edges.insert(edge);
+        }
+    }
+
+    fn between(&self, from: usize, to: usize, path: &Path, line: usize) -> Option<Edge> {
+        let (from, to) = (&self.tree.modules[from].file, &self.tree.modules[to].file);
+        (from != to).then(|| Edge { from: from.clone(), line, to: to.clone(), path: path.segments.join("::") })
+    }
+
+    /// Notes a path that names an item at the root, where it is only passed on.
+    fn note_root(&mut self, module: usize, target: usize, path: &Path) {
+        let mut at = module;
+        let mut segments = path.segments.iter();
+        let name = loop {
+            match segments.next().map(String::as_str) {
+                Some("crate") => at = ROOT,
+                Some("self") => {}
+                Some("super") => at = self.parent(at),
+                Some(name) => break name,
+                None => return,
+            }
+        };
+        let starts_with_keyword = matches!(path.segments.first().map(String::as_str), Some("crate" | "super" | "self"));
+        let root = &self.tree.modules[ROOT];
+        let is_child = root.children.contains_key(name) && path.segments.last().is_none_or(|last| last != name);
+        let is_exported_macro = self.tree.modules[target].items.get(name) == Some(&true);
+        if !starts_with_keyword || at != ROOT || module == ROOT || is_child || is_exported_macro {
+            return;
+        }
+        if let Some(edge) = self.between(module, target, path, path.line)
+            && self.tree.modules[target].file != root.file
+        {
+            self.graph.through_root.insert(edge);
+        }
+    }
+
+    fn parent(&self, module: usize) -> usize {
+        self.tree.modules[module].parent.unwrap_or(ROOT)
+    }
+
+    fn is_below(&self, module: usize, ancestor: usize) -> bool {
+        let mut at = Some(module);
+        while let Some(module) = at {
+            if module == ancestor {
+                return true;
+            }
+            at = self.tree.modules[module].parent;
+        }
+        false
+    }
+
+    fn defines(&self, module: usize, name: &str) -> bool {
+        let module = &self.tree.modules[module];
+        module.items.contains_key(name) || module.imports.iter().any(|import| import.alias == name)
+    }
+
+    /// Follows a path from a module. A name that cannot be found stands for an item of the last
+    /// module on the way, because a macro may define it.
+    fn resolve(&self, module: usize, segments: &[String], seen: &mut Vec<(usize, String, bool)>) -> Target {
+        let mut at = module;
+        for (index, segment) in segments.iter().enumerate() {
+            let is_last = index + 1 == segments.len();
+            match segment.as_str() {
+                "crate" => at = ROOT,
+                "self" => {}
+                "super" => at = self.parent(at),
+                name => match self.lookup(at, name, is_last, seen) {
+                    Some(Target::Module(child)) => at = child,
+                    Some(found) => return found,
+                    None if index == 0 => return Target::External,
+                    None => return self.exported_macro(at, name).unwrap_or(Target::Item(at)),
+                },
+            }
+        }
+        Target::Module(at)
+    }
+
+    fn exported_macro(&self, module: usize, name: &str) -> Option<Target> {
+        let definer = *self.tree.macros.get(name)?;
+        let is_exported = self.tree.modules[definer].items.get(name) == Some(&true);
+        (module == ROOT && is_exported).then_some(Target::Item(definer))
+    }
+
+    /// Finds a name in a module. Inside a path, a module goes before an item of that name; at the
+    /// end of a path, an item goes before a module.
+    fn lookup(&self, module: usize, name: &str, is_last: bool, seen: &mut Vec<(usize, String, bool)>) -> Option<Target> {
+        let place = (module, name.to_owned(), is_last);
+        if seen.contains(&place) {
+            return None;
+        }
+        seen.push(place);
+        let scope = &self.tree.modules[module];
+        let child = scope.children.get(name).map(|child| Target::Module(*child));
+        if child.is_some() && !is_last {
+            return child;
+        }
+        if scope.items.get(name) == Some(&false) || (scope.items.contains_key(name) && is_last) {
+            return Some(Target::Item(module));
+        }
+        let imported = scope.imports.iter().filter(|import| import.alias == name);
+        let mut fallback = child;
+        for import in imported {
+            match self.resolve(module, &import.path.segments, seen) {
+                Target::Module(target) if is_last => fallback = fallback.or(Some(Target::Module(target))),
+                // `use a::a` names a function and a module at once.
+                Target::Item(_) if !is_last && self.module_at(module, &import.path.segments, seen).is_some() => {
+                    return self.module_at(module, &import.path.segments, seen);
+                }
+                found => return Some(found),
+            }
+        }
+        fallback.or_else(|| self.lookup_in_globs(module, name, is_last, seen))
+    }
+
+    /// Resolves a path as one to a module, even if an item has the same name.
+    fn module_at(&self, module: usize, segments: &[String], seen: &mut Vec<(usize, String, bool)>) -> Option<Target> {
+        let (last, parents) = segments.split_last()?;
+        match self.resolve(module, parents, seen) {
+            Target::Module(parent) if !parents.is_empty() => {
+                self.tree.modules[parent].children.get(last).map(|child| Target::Module(*child))
+            }
+            _ => None,
+        }
+    }
+
+    fn lookup_in_globs(&self, module: usize, name: &str, is_last: bool, seen: &mut Vec<(usize, String, bool)>) -> Option<Target> {
+        let globs = self.tree.modules[module].imports.iter().filter(|import| import.alias == "*");
+        for glob in globs {
+            if let Target::Module(source) = self.resolve(module, &glob.path.segments, seen)
+                && let Some(found) = self.lookup(source, name, is_last, seen)
+            {
+                return Some(found);
+            }
+        }
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+    use super::*;
+    use crate::modules::{self, Sources};
+
+    fn graph(files: &[(&str, &str)]) -> Graph {
+        let sources: Sources = files.iter().map(|(file, text)| ((*file).to_owned(), (*text).to_owned())).collect();
+        let tree = modules::read(&sources);
+        assert_eq!(tree.missing, Vec::<String>::new());
+        Graph::new(&tree)
+    }
+
+    fn pairs(graph: &Graph) -> Vec<String> {
+        let pairs: BTreeSet<String> = graph.edges.iter().map(|edge| format!("{} -> {}", edge.from, edge.to)).collect();
+        pairs.into_iter().collect()
+    }
+
+    const A_AND_B: (&str, &str) = ("lib.rs", "mod a; mod b;");
+
+    #[test]
+    fn import_gives_edge_to_defining_file() {
+        let graph = graph(&[A_AND_B, ("a.rs", "pub struct A;"), ("b.rs", "\nuse crate::a::A;")]);
+        let edge = graph.edges.first().unwrap();
+        assert_eq!((edge.from.as_str(), edge.line, edge.to.as_str(), edge.path.as_str()), ("b.rs", 2, "a.rs", "crate::a::A"));
+        assert!(graph.circles().is_empty());
+    }
+
+    #[test]
+    fn circle_of_two_files_is_found() {
+        let graph = graph(&[A_AND_B, ("a.rs", "use crate::b::B; pub struct A;"), ("b.rs", "use crate::a::A; pub struct B;")]);
+        assert_eq!(graph.circles(), [["a.rs", "b.rs"]]);
+        assert_eq!(graph.shortest_way_round(&graph.circles()[0]).len(), 2);
+    }
+
+    #[test]
+    fn circle_behind_root_reexport_is_found() {
+        let graph = graph(&[
+            ("lib.rs", "mod a; mod b; pub use a::A; pub use b::B;"),
+            ("a.rs", "use crate::B; pub struct A;"),
+            ("b.rs", "use crate::{A}; pub struct B;"),
+        ]);
+        assert_eq!(graph.circles(), [["a.rs", "b.rs"]]);
+        assert_eq!(graph.through_root.len(), 2);
+    }
+
+    #[test]
+    fn circle_behind_folder_reexport_is_found() {
+        let graph = graph(&[
+            ("lib.rs", "mod a; mod b;"),
+            ("a/mod.rs", "mod inner; pub use inner::Inner as Renamed;"),
+            ("a/inner.rs", "use crate::b::B; pub struct Inner;"),
+            ("b.rs", "use crate::a::Renamed; pub struct B;"),
+        ]);
+        assert_eq!(graph.circles(), [["a/inner.rs", "b.rs"]]);
+        assert!(graph.through_root.is_empty());
+    }
+
+    #[test]
+    fn passing_on_is_no_use_but_own_code_is() {
+        let child = ("a/inner.rs", "use super::Outer; pub struct Inner; pub fn make() {}");
+        let passing = graph(&[("lib.rs", "mod a;"), ("a.rs", "mod inner; pub use inner::{Inner, make}; pub struct Outer;"), child]);
+        assert!(passing.circles().is_empty(), "{:?}", passing.edges);
+        let parent = ("a.rs", "mod inner; pub use inner::{Inner, make}; pub struct Outer(Inner);");
+        let using = graph(&[("lib.rs", "mod a;"), parent, child]);
+        assert_eq!(using.circles(), [["a.rs", "a/inner.rs"]]);
+        let parent = ("a.rs", "mod inner; pub use inner::{Inner, make}; pub struct Outer; fn f() { inner::make() }");
+        assert_eq!(graph(&[("lib.rs", "mod a;"), parent, child]).circles().len(), 1);
+    }
+
+    #[test]
+    fn passing_on_what_is_no_child_is_a_use() {
+        let graph = graph(&[A_AND_B, ("a.rs", "pub use crate::b::B;"), ("b.rs", "pub struct B;")]);
+        assert_eq!(pairs(&graph), ["a.rs -> b.rs"]);
+    }
+
+    #[test]
+    fn grouped_nested_and_renamed_imports_are_read() {
+        let graph = graph(&[
+            ("lib.rs", "mod a; mod b; mod c; mod d;"),
+            ("a/mod.rs", "pub mod x; pub mod y;"),
+            ("a/x.rs", "pub struct X; pub fn f() {}"),
+            ("a/y.rs", "pub const Y: u8 = 1;"),
+            ("b.rs", "use crate::{a::{x::{self, X as Renamed}, y}, c::C as _}; use std::{fmt, io::{self}};"),
+            ("c.rs", "pub trait C {}"),
+            ("d.rs", "use crate::a as other; fn f() { other::y::Y; }"),
+        ]);
+        assert_eq!(pairs(&graph), ["b.rs -> a/x.rs", "b.rs -> a/y.rs", "b.rs -> c.rs", "d.rs -> a/y.rs"]);
+    }
+
+    #[test]
+    fn inline_paths_and_function_imports_are_read() {
+        let graph = graph(&[
+            ("lib.rs", "mod a; mod b; mod c; mod d;"),
+            ("a.rs", "pub fn f() {} pub fn g<T>() {}"),
+            ("b.rs", "fn f() { if true { crate::a::f(); } }"),
+            ("c.rs", "fn f() { use crate::a::f; f() }"),
+            ("d.rs", "type T = Vec<super::b::B>; fn f() { (super::a::g::<u8>()) }"),
+        ]);
+        assert_eq!(pairs(&graph), ["b.rs -> a.rs", "c.rs -> a.rs", "d.rs -> a.rs", "d.rs -> b.rs"]);
+    }
+
+    #[test]
+    fn tests_comments_and_texts_are_no_use() {
+        let graph = graph(&[
+            ("lib.rs", "mod a; mod b; #[cfg(test)] mod tests; #[cfg(all(test, unix))] #[path = \"other.rs\"] mod more;"),
+            ("a.rs", "pub struct A;"),
+            (
+                "b.rs",
+                "/// [`A`](crate::a::A)\n// crate::a::A\n/* crate::a::A */ const T: &str = \"crate::a::A\";
+                #[cfg(test)] use crate::a::A;
+                #[cfg(test)] pub(crate) fn only(x: u8) -> crate::a::A { crate::a::A }
+                struct S { #[cfg(test)] a: crate::a::A, b: u8 }
+                #[test] fn t() { crate::a::A; }
+                #[cfg(test)] mod tests { use crate::a::A; }",
+            ),
+        ]);
+        assert_eq!(pairs(&graph), Vec::<String>::new());
+    }
+
+    #[test]
+    fn code_after_tests_and_not_only_for_tests_is_read() {
+        let graph =
+            graph(&[A_AND_B, ("a.rs", "pub struct A;"), ("b.rs", "#[cfg(test)] mod tests {} #[cfg(any(test, unix))] use crate::a::A;")]);
+        assert_eq!(pairs(&graph), ["b.rs -> a.rs"]);
+    }
+
+    #[test]
+    fn globs_bring_the_names_that_are_mentioned() {
+        let graph = graph(&[
+            ("lib.rs", "mod a; mod b; mod c;"),
+            ("a/mod.rs", "mod x; mod y; pub use x::*; pub use y::*;"),
+            ("a/x.rs", "pub struct X;"),
+            ("a/y.rs", "pub struct Y; pub fn make() {}"),
+            ("b.rs", "use crate::a::*; fn f(_: X) {}"),
+            ("c.rs", "use crate::a::*; fn f() { make() }"),
+        ]);
+        assert_eq!(pairs(&graph), ["b.rs -> a/x.rs", "c.rs -> a/y.rs"]);
+    }
+
+    #[test]
+    fn macros_are_followed() {
+        let graph = graph(&[
+            ("lib.rs", "#[macro_use] mod a; mod b; mod c; mod d; mod e; mod f;"),
+            ("a.rs", "macro_rules! shared { ($x:ident) => { $x::f(); crate::e::E }; }"),
+            ("b.rs", "shared!(std);"),
+            ("c.rs", "macro_rules! local { () => { super::nothing() } } pub(crate) use local;"),
+            ("d.rs", "use crate::c::local; local!();"),
+            ("e.rs", "#[macro_export] macro_rules! public { () => { $crate::c::local!() } } pub struct E;"),
+            ("f.rs", "fn f() { crate::public!() }"),
+        ]);
+        assert_eq!(pairs(&graph), ["a.rs -> e.rs", "b.rs -> a.rs", "d.rs -> c.rs", "e.rs -> c.rs", "f.rs -> e.rs"]);
+        assert!(graph.through_root.is_empty(), "{:?}", graph.through_root);
+    }
+
+    #[test]
+    fn inline_modules_and_paths_of_files_are_followed() {
+        let graph = graph(&[
+            ("lib.rs", "mod a; mod b;"),
+            ("a.rs", "mod inline { mod deep; use super::super::b::B; }"),
+            ("a/inline/deep.rs", "use super::super::super::b; fn f() { b::g() }"),
+            ("b.rs", "#[path = \"elsewhere/x.rs\"] mod x; pub fn g() {} pub struct B; fn f() { x::h() }"),
+            ("elsewhere/x.rs", "pub fn h() {}"),
+        ]);
+        assert_eq!(pairs(&graph), ["a.rs -> b.rs", "a/inline/deep.rs -> b.rs", "b.rs -> elsewhere/x.rs"]);
+    }
+
+    #[test]
+    fn module_and_function_of_one_name_are_told_apart() {
+        let graph = graph(&[
+            ("lib.rs", "mod run; mod b; mod c; pub use run::run;"),
+            ("run.rs", "pub fn run() {} pub fn other() {}"),
+            ("b.rs", "use crate::run; fn f() { run::other() }"),
+            ("c.rs", "use crate::run::run; fn f() { run() }"),
+        ]);
+        assert_eq!(pairs(&graph), ["b.rs -> run.rs", "c.rs -> run.rs"]);
+    }
+
+    #[test]
+    fn visibility_is_no_use() {
+        let graph = graph(&[A_AND_B, ("a.rs", "pub(in crate::b) struct A; pub(crate) fn f() {}"), ("b.rs", "pub(super) struct B;")]);
+        assert_eq!(pairs(&graph), Vec::<String>::new());
+    }
+
+    #[test]
+    fn items_of_root_itself_lead_to_root() {
+        let graph = graph(&[("lib.rs", "mod a; pub fn f() {}"), ("a.rs", "fn g() { crate::f() }")]);
+        assert_eq!(pairs(&graph), ["a.rs -> lib.rs"]);
+        assert!(graph.through_root.is_empty());
+    }
+
+    #[test]
+    fn missing_file_is_reported() {
+        let sources: Sources = [("lib.rs".to_owned(), "mod a;".to_owned())].into();
+        assert_eq!(modules::read(&sources).missing, ["a.rs"]);
+    }
+}
