@@ -1,5 +1,5 @@
-//! Checks of carrot's sources that no compiler makes. `scripts/check-layers` and
-//! `scripts/check-words` start them.
+//! Checks of carrot's sources that no compiler makes. `scripts/check-layers`, `scripts/check-words`
+//! and `scripts/check-dependencies` start them.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -10,13 +10,14 @@ use std::process::ExitCode;
 mod graph;
 mod layers;
 mod lexer;
+mod licences;
 mod modules;
 mod names;
 mod prose;
 mod words;
 mod workspace;
 
-const USAGE: &str = "usage: carrot-checks layers [--graph CRATE] | words [--count] [FOLDER...]";
+const USAGE: &str = "usage: carrot-checks layers [--graph CRATE] | words [--count] [FOLDER...] | licences";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -26,6 +27,7 @@ fn main() -> ExitCode {
         ["layers", "--graph", name] => print_graph(name),
         ["words", "--count", ref folders @ ..] => check_words(folders, true),
         ["words", ref folders @ ..] => check_words(folders, false),
+        ["licences"] => check_licences(),
         _ => Err(io::Error::other(USAGE)),
     };
     match result {
@@ -118,6 +120,20 @@ fn failures_of_prose(language: prose::Language, text: &str, phrases: &[words::Ph
     }
     failures.sort();
     failures
+}
+
+/// Reads lines of a crate, a tab and its licence expression. Returns whether each is accepted.
+fn check_licences() -> io::Result<bool> {
+    let mut is_accepted = true;
+    for line in io::stdin().lines() {
+        let line = line?;
+        let (name, expression) = line.split_once('\t').unwrap_or((&line, ""));
+        if !licences::is_satisfied(expression) {
+            println!("{name}: licence not accepted: {}", if expression.is_empty() { "none" } else { expression });
+            is_accepted = false;
+        }
+    }
+    Ok(is_accepted)
 }
 
 /// Lists counts by name, the highest first.
