@@ -1,4 +1,5 @@
-//! Codecs: bincode for small and fast bodies, and one of our own. The content type travels with each message and picks the decoder.
+//! Codecs: bincode for small and fast bodies, and one of our own. The content type travels with
+//! each message and picks the decoder.
 
 use std::error::Error;
 
@@ -42,7 +43,10 @@ impl Format for PrettyJson {
 fn main() -> Result<(), Box<dyn Error>> {
     let url = std::env::var("CARROT_URL").unwrap_or_else(|_| "memory://".into());
     let connection = carrot::connect(url)?;
-    let consumer = connection.consumer("codecs").codecs(Codecs::default().with(Codec::bincode()).with(PrettyJson)).build()?;
+    let consumer = connection
+        .consumer("codecs")
+        .codecs(Codecs::default().with(Codec::bincode()).with(PrettyJson))
+        .build()?;
 
     let reading = Reading { sensor: 7, celsius: 21.5 };
     for codec in [Codec::json(), Codec::bincode(), Codec::new(PrettyJson)] {
@@ -52,7 +56,11 @@ fn main() -> Result<(), Box<dyn Error>> {
     for message in consumer.fetch_all() {
         let message = message?;
         let content_type = message.properties().content_type().unwrap_or_default();
-        println!("{content_type:26} {:3} bytes  {:?}", message.body().len(), message.decode::<Reading>()?);
+        println!(
+            "{content_type:26} {:3} bytes  {:?}",
+            message.body().len(),
+            message.decode::<Reading>()?
+        );
         assert_eq!(message.decode::<Reading>()?, reading);
         message.ack()?;
     }

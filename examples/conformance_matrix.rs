@@ -1,5 +1,5 @@
-//! Tries every conformance case on the in-process broker, and on RabbitMQ if `CARROT_URL` names one, and prints the table of cases against
-//! backends.
+//! Tries every conformance case on the in-process broker, and on RabbitMQ if `CARROT_URL` names
+//! one, and prints the table of cases against backends.
 
 use std::error::Error;
 use std::sync::Arc;
@@ -59,7 +59,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     let memory = Memory { broker: Broker::with_clock(&clock), clock };
     let mut harnesses: Vec<&dyn Harness> = vec![&memory];
     let rabbitmq = match std::env::var("CARROT_URL") {
-        Ok(url) => Some(RabbitMq(url.parse()?)).filter(|rabbitmq| rabbitmq.0.scheme != Scheme::Memory),
+        Ok(url) => {
+            Some(RabbitMq(url.parse()?)).filter(|rabbitmq| rabbitmq.0.scheme != Scheme::Memory)
+        }
         Err(_) => None,
     };
     harnesses.extend(rabbitmq.iter().map(|rabbitmq| rabbitmq as &dyn Harness));

@@ -1,5 +1,6 @@
-//! A backend of one's own, as small as one can be: queues in a map, reached through the default exchange. It passes the smallest tier of the
-//! conformance kit, and publishers and consumers work on it as on any other.
+//! A backend of one's own, as small as one can be: queues in a map, reached through the default
+//! exchange. It passes the smallest tier of the conformance kit, and publishers and consumers work
+//! on it as on any other.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::error::Error as StdError;
@@ -7,8 +8,9 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use carrot::backend::{
-    Acknowledgement, Backend, Capabilities, ChannelOptions, Clock, Connector, ConsumeOptions, Content, Declare, Delete, Deleted, Delivery,
-    DeliveryTag, Event, Extent, Outcome, Publication, PublishTag, QueueInfo, Rejection, Role, Status, Subscription,
+    Acknowledgement, Backend, Capabilities, ChannelOptions, Clock, Connector, ConsumeOptions,
+    Content, Declare, Delete, Deleted, Delivery, DeliveryTag, Event, Extent, Outcome, Publication,
+    PublishTag, QueueInfo, Rejection, Role, Status, Subscription,
 };
 use carrot::{Connection, Error, Result};
 use carrot_conformance::{Features, Harness, Tier, matrix};
@@ -82,7 +84,9 @@ impl State {
     fn queue(&mut self, channel: u64, name: &str) -> Result<&mut Queue> {
         self.channel(channel)?;
         if !self.queues.contains_key(name) {
-            return Err(self.kill(channel, Error::NotFound { reason: format!("no queue {name:?}") }));
+            return Err(
+                self.kill(channel, Error::NotFound { reason: format!("no queue {name:?}") })
+            );
         }
         Ok(self.queues.entry(name.to_string()).or_default())
     }
@@ -98,7 +102,10 @@ impl State {
     }
 
     fn consumer_count(&self, queue: &str) -> u32 {
-        self.consumers.values().filter(|consumer| consumer.queue == queue && !consumer.cancelled).count() as u32
+        self.consumers
+            .values()
+            .filter(|consumer| consumer.queue == queue && !consumer.cancelled)
+            .count() as u32
     }
 
     /// Sends what is ready ahead to the consumers that have room for it.
@@ -115,11 +122,15 @@ impl State {
     }
 
     fn has_room(&self, id: u64) -> Option<(u64, String, Acknowledgement)> {
-        let consumer = self.consumers.get(&id).filter(|consumer| !consumer.cancelled && self.queues.contains_key(&consumer.queue))?;
+        let consumer = self
+            .consumers
+            .get(&id)
+            .filter(|consumer| !consumer.cancelled && self.queues.contains_key(&consumer.queue))?;
         let unsettled = &self.channels.get(&consumer.channel)?.unsettled;
         let held = unsettled.values().filter(|unsettled| unsettled.consumer == Some(id)).count();
         let prefetch = usize::from(consumer.options.prefetch);
-        (prefetch == 0 || held < prefetch).then(|| (consumer.channel, consumer.queue.clone(), consumer.options.acknowledgement))
+        (prefetch == 0 || held < prefetch)
+            .then(|| (consumer.channel, consumer.queue.clone(), consumer.options.acknowledgement))
     }
 
     fn give_back(&mut self, unsettled: Unsettled) {
@@ -128,26 +139,45 @@ impl State {
         }
     }
 
-    fn take(&mut self, channel: u64, queue: &str, acknowledgement: Acknowledgement, consumer: Option<u64>) -> Result<Option<Delivery>> {
-        let Some((position, item)) = self.queue(channel, queue)?.ready.pop_first() else { return Ok(None) };
+    fn take(
+        &mut self,
+        channel: u64,
+        queue: &str,
+        acknowledgement: Acknowledgement,
+        consumer: Option<u64>,
+    ) -> Result<Option<Delivery>> {
+        let Some((position, item)) = self.queue(channel, queue)?.ready.pop_first() else {
+            return Ok(None);
+        };
         let channel = self.channel(channel)?;
         channel.delivered += 1;
         let tag = channel.delivered;
-        let delivery =
-            Delivery { tag: DeliveryTag(tag), redelivered: item.redelivered, is_whole: true, content: Arc::clone(&item.content) };
+        let delivery = Delivery {
+            tag: DeliveryTag(tag),
+            redelivered: item.redelivered,
+            is_whole: true,
+            content: Arc::clone(&item.content),
+        };
         if acknowledgement == Acknowledgement::Manual {
-            channel.unsettled.insert(tag, Unsettled { queue: queue.to_string(), position, item, consumer });
+            channel
+                .unsettled
+                .insert(tag, Unsettled { queue: queue.to_string(), position, item, consumer });
         }
         Ok(Some(delivery))
     }
 
     /// Takes the deliveries that a settlement covers off the channel.
     fn settle(&mut self, id: u64, tag: DeliveryTag, extent: Extent) -> Result<Vec<Unsettled>> {
-        let channel = self.channel(id).map_err(|cause| Error::Stale { source: Some(Arc::new(cause)) })?;
+        let channel =
+            self.channel(id).map_err(|cause| Error::Stale { source: Some(Arc::new(cause)) })?;
         let last = if tag.0 == 0 { u64::MAX } else { tag.0 };
-        let known = channel.unsettled.contains_key(&tag.0) || (tag.0 == 0 && extent == Extent::UpTo);
+        let known =
+            channel.unsettled.contains_key(&tag.0) || (tag.0 == 0 && extent == Extent::UpTo);
         if !known {
-            self.kill(id, Error::PreconditionFailed { reason: format!("unknown delivery tag {}", tag.0) });
+            self.kill(
+                id,
+                Error::PreconditionFailed { reason: format!("unknown delivery tag {}", tag.0) },
+            );
             return Ok(Vec::new());
         }
         Ok(match extent {
@@ -185,7 +215,12 @@ struct ShelfConnector {
 impl ShelfConnector {
     fn new(shelf: &Arc<Shelf>) -> Arc<ShelfConnector> {
         let id = shelf.lock().number();
-        Arc::new(ShelfConnector { shelf: Arc::clone(shelf), id, clock: Clock::real(), closed: Mutex::default() })
+        Arc::new(ShelfConnector {
+            shelf: Arc::clone(shelf),
+            id,
+            clock: Clock::real(),
+            closed: Mutex::default(),
+        })
     }
 }
 
@@ -196,14 +231,22 @@ impl Connector for ShelfConnector {
         }
         let mut state = self.shelf.lock();
         let id = state.number();
-        state.channels.insert(id, Channel { connector: self.id, confirms: options.confirms, ..Channel::default() });
+        state.channels.insert(
+            id,
+            Channel { connector: self.id, confirms: options.confirms, ..Channel::default() },
+        );
         Ok(Arc::new(ShelfChannel(Arc::new(Handle { shelf: Arc::clone(&self.shelf), id }))))
     }
 
     fn close(&self, _timeout: Duration) -> Result<()> {
         *self.closed.lock().expect("no code panics with this lock held") = true;
         let mut state = self.shelf.lock();
-        let channels: Vec<u64> = state.channels.iter().filter(|(_, channel)| channel.connector == self.id).map(|(id, _)| *id).collect();
+        let channels: Vec<u64> = state
+            .channels
+            .iter()
+            .filter(|(_, channel)| channel.connector == self.id)
+            .map(|(id, _)| *id)
+            .collect();
         for channel in channels {
             state.kill(channel, Error::closed("connection"));
         }
@@ -212,7 +255,11 @@ impl Connector for ShelfConnector {
     }
 
     fn connect(&self, _role: Role, _timeout: Duration) -> Result<()> {
-        if *self.closed.lock().expect("no code panics with this lock held") { Err(Error::closed("connection")) } else { Ok(()) }
+        if *self.closed.lock().expect("no code panics with this lock held") {
+            Err(Error::closed("connection"))
+        } else {
+            Ok(())
+        }
     }
 
     fn endpoint(&self) -> String {
@@ -257,7 +304,9 @@ struct ShelfChannel(Arc<Handle>);
 impl Backend for ShelfChannel {
     fn declare(&self, entity: Declare<'_>) -> Result<QueueInfo> {
         entity.validate()?;
-        let Declare::Queue(queue) = entity else { return Err(unsupported("exchanges and bindings")) };
+        let Declare::Queue(queue) = entity else {
+            return Err(unsupported("exchanges and bindings"));
+        };
         let mut state = self.0.shelf.lock();
         state.channel(self.0.id)?;
         if !queue.passive {
@@ -272,8 +321,12 @@ impl Backend for ShelfChannel {
         let mut state = self.0.shelf.lock();
         state.channel(self.0.id)?;
         let count = match entity {
-            Delete::Queue { name, .. } => state.queues.remove(name).map_or(0, |queue| queue.ready.len()),
-            Delete::Messages { queue } => std::mem::take(&mut state.queue(self.0.id, queue)?.ready).len(),
+            Delete::Queue { name, .. } => {
+                state.queues.remove(name).map_or(0, |queue| queue.ready.len())
+            }
+            Delete::Messages { queue } => {
+                std::mem::take(&mut state.queue(self.0.id, queue)?.ready).len()
+            }
             _ => return Err(unsupported("exchanges and bindings")),
         };
         self.0.shelf.settle(state);
@@ -288,12 +341,19 @@ impl Backend for ShelfChannel {
         channel.published += 1;
         let tag = channel.published;
         if !content.exchange.is_empty() {
-            state.kill(self.0.id, Error::NotFound { reason: format!("no exchange {:?}", content.exchange) });
+            state.kill(
+                self.0.id,
+                Error::NotFound { reason: format!("no exchange {:?}", content.exchange) },
+            );
             return Ok(PublishTag(tag));
         }
         let position = state.number();
         match state.queues.get_mut(&*content.routing_key) {
-            Some(queue) => drop(queue.ready.insert(position, Item { content: Arc::clone(content), redelivered: false })),
+            Some(queue) => drop(
+                queue
+                    .ready
+                    .insert(position, Item { content: Arc::clone(content), redelivered: false }),
+            ),
             None if publication.mandatory => state.channel(self.0.id)?.returned.push(tag),
             None => {}
         }
@@ -305,7 +365,11 @@ impl Backend for ShelfChannel {
         let mut state = self.0.shelf.lock();
         let channel = state.channel(self.0.id)?;
         if !channel.confirms {
-            return Err(Error::invalid("confirm", "a channel without confirms", "the channel has to be opened with confirms"));
+            return Err(Error::invalid(
+                "confirm",
+                "a channel without confirms",
+                "the channel has to be opened with confirms",
+            ));
         }
         let returned = channel.returned.iter().position(|returned| *returned == tag.0);
         Ok(match returned.map(|index| channel.returned.swap_remove(index)) {
@@ -324,10 +388,20 @@ impl Backend for ShelfChannel {
         state.queue(self.0.id, queue)?;
         let id = state.number();
         let (arrived, cancelled) = (VecDeque::new(), false);
-        let consumer = Consumer { channel: self.0.id, queue: queue.to_string(), options: options.clone(), arrived, cancelled };
+        let consumer = Consumer {
+            channel: self.0.id,
+            queue: queue.to_string(),
+            options: options.clone(),
+            arrived,
+            cancelled,
+        };
         state.consumers.insert(id, consumer);
         self.0.shelf.settle(state);
-        Ok(Box::new(ShelfSubscription { channel: Arc::clone(&self.0), queue: queue.to_string(), id }))
+        Ok(Box::new(ShelfSubscription {
+            channel: Arc::clone(&self.0),
+            queue: queue.to_string(),
+            id,
+        }))
     }
 
     fn ack(&self, tag: DeliveryTag, extent: Extent) -> Result<()> {
@@ -374,18 +448,28 @@ impl Subscription for ShelfSubscription {
             state.channel(self.channel.id)?;
             let queue_is_gone = !state.queues.contains_key(&self.queue);
             let consumer = state.consumers.get_mut(&self.id);
-            let cancelled = queue_is_gone || consumer.as_ref().is_none_or(|consumer| consumer.cancelled);
+            let cancelled =
+                queue_is_gone || consumer.as_ref().is_none_or(|consumer| consumer.cancelled);
             if let Some(delivery) = consumer.and_then(|consumer| consumer.arrived.pop_front()) {
                 return Ok(Some(delivery));
             }
             if cancelled {
-                return Err(Error::Cancelled { queue: self.queue.clone(), reason: "cancelled, or the queue is gone".into() });
+                return Err(Error::Cancelled {
+                    queue: self.queue.clone(),
+                    reason: "cancelled, or the queue is gone".into(),
+                });
             }
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() {
                 return Ok(None);
             }
-            state = self.channel.shelf.changed.wait_timeout(state, left).expect("no code panics with this lock held").0;
+            state = self
+                .channel
+                .shelf
+                .changed
+                .wait_timeout(state, left)
+                .expect("no code panics with this lock held")
+                .0;
         }
     }
 
@@ -405,7 +489,11 @@ impl Drop for ShelfSubscription {
         let mut state = self.channel.shelf.lock();
         let Some(consumer) = state.consumers.remove(&self.id) else { return };
         let Ok(channel) = state.channel(consumer.channel) else { return };
-        let arrived: Vec<_> = consumer.arrived.iter().filter_map(|delivery| channel.unsettled.remove(&delivery.tag.0)).collect();
+        let arrived: Vec<_> = consumer
+            .arrived
+            .iter()
+            .filter_map(|delivery| channel.unsettled.remove(&delivery.tag.0))
+            .collect();
         arrived.into_iter().for_each(|unsettled| state.give_back(unsettled));
         self.channel.shelf.settle(state);
     }
@@ -440,7 +528,11 @@ fn main() -> std::result::Result<(), Box<dyn StdError>> {
 
     let connection = Connection::new(ShelfConnector::new(&shelf));
     let consumer = connection.consumer("letters").build()?;
-    connection.publisher().routing_key("letters").build()?.send("carried by a backend of our own")?;
+    connection
+        .publisher()
+        .routing_key("letters")
+        .build()?
+        .send("carried by a backend of our own")?;
     if let Some(message) = consumer.fetch()? {
         println!("{}", message.decode::<String>()?);
         message.ack()?;

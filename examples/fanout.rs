@@ -1,5 +1,5 @@
-//! A fanout exchange: every bound queue gets a copy of every message. Here each listener has a queue of its own that the broker names and
-//! that goes away with it.
+//! A fanout exchange: every bound queue gets a copy of every message. Here each listener has a
+//! queue of its own that the broker names and that goes away with it.
 
 use std::error::Error;
 use std::time::Duration;
@@ -15,12 +15,18 @@ fn main() -> Result<(), Box<dyn Error>> {
     publisher.send("nobody hears this, and that is no error")?;
 
     let listeners = (1..=3)
-        .map(|_| connection.consumer(Queue::server_named()).exchange(Exchange::fanout("announcements")).build())
+        .map(|_| {
+            connection
+                .consumer(Queue::server_named())
+                .exchange(Exchange::fanout("announcements"))
+                .build()
+        })
         .collect::<Result<Vec<_>, _>>()?;
     publisher.send("all hear this")?;
 
     for listener in &listeners {
-        let message = listener.messages()?.timeout(Duration::from_secs(5)).next().ok_or("nothing came")??;
+        let message =
+            listener.messages()?.timeout(Duration::from_secs(5)).next().ok_or("nothing came")??;
         println!("{} got {:?}", listener.queue()?, message.decode::<String>()?);
         message.ack()?;
     }

@@ -1,5 +1,5 @@
-//! What the readme of carrot for Python shows: a publisher, a consumer with a callback, polling with `fetch`, and publisher and consumer as
-//! types of their own.
+//! What the readme of carrot for Python shows: a publisher, a consumer with a callback, polling
+//! with `fetch`, and publisher and consumer as types of their own.
 
 use std::error::Error;
 
@@ -25,7 +25,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     let connection = carrot::connect(url)?;
 
     println!("Receiving with a callback");
-    let mut consumer = connection.consumer("feed").exchange("feed").routing_key("importer").build()?;
+    let mut consumer =
+        connection.consumer("feed").exchange("feed").routing_key("importer").build()?;
     let publisher = connection.publisher().exchange("feed").routing_key("importer").build()?;
     publisher.send(&ImportFeed { import_feed: Some("http://cnn.com/rss/edition.rss".into()) })?;
     publisher.send(&ImportFeed { import_feed: None })?;

@@ -11,9 +11,17 @@ fn main() -> Result<(), Box<dyn Error>> {
     let documents = Exchange::headers("documents");
 
     let definition = connection.consumer(Queue::server_named()).exchange(&documents);
-    let large_pdfs = definition.clone().binding_arguments([("x-match", "all"), ("format", "pdf"), ("size", "large")]).build()?;
-    let pdf_or_urgent =
-        definition.binding_arguments([("x-match", Value::from("any")), ("format", Value::from("pdf")), ("urgent", Value::Void)]).build()?;
+    let large_pdfs = definition
+        .clone()
+        .binding_arguments([("x-match", "all"), ("format", "pdf"), ("size", "large")])
+        .build()?;
+    let pdf_or_urgent = definition
+        .binding_arguments([
+            ("x-match", Value::from("any")),
+            ("format", Value::from("pdf")),
+            ("urgent", Value::Void),
+        ])
+        .build()?;
 
     let publisher = connection.publisher().exchange(&documents).build()?;
     publisher.message().header("format", "pdf").header("size", "large").send("a large report")?;

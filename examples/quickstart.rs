@@ -1,4 +1,5 @@
-//! Sends a few messages and handles them in threads: on the in-process broker, or on RabbitMQ if `CARROT_URL` names one.
+//! Sends a few messages and handles them in threads: on the in-process broker, or on RabbitMQ if
+//! `CARROT_URL` names one.
 //!
 //! ```text
 //! cargo run --example quickstart
@@ -20,14 +21,23 @@ struct Feed {
 fn main() -> Result<(), Box<dyn Error>> {
     let url = std::env::var("CARROT_URL").unwrap_or_else(|_| "memory://".into());
     let connection = carrot::connect(&url)?;
-    println!("connected to {}", if url.starts_with("memory") { "the in-process broker" } else { "RabbitMQ" });
+    println!(
+        "connected to {}",
+        if url.starts_with("memory") { "the in-process broker" } else { "RabbitMQ" }
+    );
 
-    let consumer = connection.consumer("quickstart").exchange("quickstart").routing_key("importer").build()?;
-    let publisher = connection.publisher().exchange("quickstart").routing_key("importer").build()?;
+    let consumer =
+        connection.consumer("quickstart").exchange("quickstart").routing_key("importer").build()?;
+    let publisher =
+        connection.publisher().exchange("quickstart").routing_key("importer").build()?;
 
     let (imported_sender, imported) = std::sync::mpsc::channel();
     let workers = consumer.workers(2).spawn(move |feed: Feed, message: &Message| {
-        println!("  {} imported by thread {:?}", feed.url, thread::current().name().unwrap_or_default());
+        println!(
+            "  {} imported by thread {:?}",
+            feed.url,
+            thread::current().name().unwrap_or_default()
+        );
         imported_sender.send(message.delivery_tag())
     })?;
 

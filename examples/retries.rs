@@ -1,4 +1,5 @@
-//! A day of retries in no time: a handler that always fails, on the in-process broker, by a clock that this program turns.
+//! A day of retries in no time: a handler that always fails, on the in-process broker, by a clock
+//! that this program turns.
 //!
 //! ```text
 //! cargo run --example retries
@@ -15,8 +16,11 @@ fn main() -> Result<(), Box<dyn Error>> {
     let broker = Broker::with_clock(&clock);
     let connection = Connection::new(broker.connector());
 
-    // Ten attempts, after pauses that double from four minutes to eighteen hours. Then the message is parked.
-    let retry = Retry::exponential(Duration::from_secs(256), Duration::from_secs(65_536)).attempts(10).without_jitter();
+    // Ten attempts, after pauses that double from four minutes to eighteen hours. Then the message
+    // is parked.
+    let retry = Retry::exponential(Duration::from_secs(256), Duration::from_secs(65_536))
+        .attempts(10)
+        .without_jitter();
     let mut consumer = connection.consumer("orders").retry(retry).park("orders.failed").build()?;
     let watch = clock.clone();
     consumer.register_callback(move |order: String, message: &Message| {

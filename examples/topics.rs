@@ -1,4 +1,5 @@
-//! A topic exchange: patterns of words separated by dots, where `*` stands for one word and `#` for zero or more.
+//! A topic exchange: patterns of words separated by dots, where `*` stands for one word and `#` for
+//! zero or more.
 
 use std::error::Error;
 
@@ -10,8 +11,13 @@ fn main() -> Result<(), Box<dyn Error>> {
     let connection = carrot::connect(url)?;
     let prices = Exchange::topic("prices");
 
-    let stocks = connection.consumer(Queue::server_named()).exchange(&prices).routing_key("*.stock.#").build()?;
-    let everything = connection.consumer(Queue::server_named()).exchange(&prices).routing_key("#").build()?;
+    let stocks = connection
+        .consumer(Queue::server_named())
+        .exchange(&prices)
+        .routing_key("*.stock.#")
+        .build()?;
+    let everything =
+        connection.consumer(Queue::server_named()).exchange(&prices).routing_key("#").build()?;
 
     let publisher = connection.publisher().exchange(&prices).build()?;
     for key in ["usd.stock", "eur.stock.db", "stock.nasdaq"] {

@@ -22,23 +22,31 @@ struct Invoice {
 
 const MONTH: Duration = Duration::from_secs(30 * 24 * 3600);
 
-/// Turns orders into invoices, with a reminder a month later; refuses those that cost less than nothing.
+/// Turns orders into invoices, with a reminder a month later; refuses those that cost less than
+/// nothing.
 fn serve(connection: &Connection) -> carrot::Result<Workers> {
-    let invoices: Publisher = connection.publisher().exchange("invoices").routing_key("new").build()?;
+    let invoices: Publisher =
+        connection.publisher().exchange("invoices").routing_key("new").build()?;
     let orders = Queue::new("orders").dead_letter_exchange("refused-orders");
     connection.declare_queue("reminders")?;
-    connection
-        .declare_queue(Queue::new("reminders-later").message_ttl(MONTH).dead_letter_exchange("").dead_letter_routing_key("reminders"))?;
+    connection.declare_queue(
+        Queue::new("reminders-later")
+            .message_ttl(MONTH)
+            .dead_letter_exchange("")
+            .dead_letter_routing_key("reminders"),
+    )?;
     let reminders = connection.publisher().routing_key("reminders-later").build()?;
-    connection.consumer(orders).build()?.workers(2).spawn(move |order: Order, _message: &Message| {
-        if order.pence < 0 {
-            return Ok(Settlement::Reject);
-        }
-        let total = format!("{}.{:02} GBP", order.pence / 100, order.pence % 100);
-        reminders.send(&order)?;
-        invoices.send(&Invoice { order: order.id, total })?;
-        Ok::<_, carrot::Error>(Settlement::Ack)
-    })
+    connection.consumer(orders).build()?.workers(2).spawn(
+        move |order: Order, _message: &Message| {
+            if order.pence < 0 {
+                return Ok(Settlement::Reject);
+            }
+            let total = format!("{}.{:02} GBP", order.pence / 100, order.pence % 100);
+            reminders.send(&order)?;
+            invoices.send(&Invoice { order: order.id, total })?;
+            Ok::<_, carrot::Error>(Settlement::Ack)
+        },
+    )
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -53,7 +61,9 @@ fn main() -> Result<(), Box<dyn Error>> {
 
     let report = world.service.stop(Duration::from_secs(10))?;
     println!("{} order acknowledged, {} rejected", report.acknowledged, report.rejected);
-    for queue in ["orders", "orders.failed", "all-invoices", "all-refused", "reminders", "reminders-later"] {
+    for queue in
+        ["orders", "orders.failed", "all-invoices", "all-refused", "reminders", "reminders-later"]
+    {
         connection.delete_queue(queue, carrot::topology::DeleteIf::ALWAYS)?;
     }
     connection.close()?;
@@ -71,8 +81,15 @@ struct World {
 impl World {
     fn new(connection: &Connection) -> carrot::Result<World> {
         Ok(World {
-            invoices: connection.consumer("all-invoices").exchange("invoices").routing_key("new").build()?,
-            refused: connection.consumer("all-refused").exchange(Exchange::fanout("refused-orders")).build()?,
+            invoices: connection
+                .consumer("all-invoices")
+                .exchange("invoices")
+                .routing_key("new")
+                .build()?,
+            refused: connection
+                .consumer("all-refused")
+                .exchange(Exchange::fanout("refused-orders"))
+                .build()?,
             service: serve(connection)?,
             orders: connection.publisher().routing_key("orders").build()?,
         })
@@ -88,7 +105,11 @@ impl World {
 }
 
 fn next<T: serde::de::DeserializeOwned>(consumer: &carrot::Consumer) -> Result<T, Box<dyn Error>> {
-    let message = consumer.messages()?.timeout(Duration::from_secs(5)).next().ok_or("nothing came in five seconds")??;
+    let message = consumer
+        .messages()?
+        .timeout(Duration::from_secs(5))
+        .next()
+        .ok_or("nothing came in five seconds")??;
     let value = message.decode()?;
     message.ack()?;
     Ok(value)

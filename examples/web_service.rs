@@ -1,11 +1,12 @@
-//! A web service that answers every request in time, whatever the broker does: eight threads, and two seconds for each request.
+//! A web service that answers every request in time, whatever the broker does: eight threads, and
+//! two seconds for each request.
 //!
 //! ```text
 //! cargo run --example web_service
 //! ```
 //!
-//! It asks itself for a few orders. On the in-process broker it then takes the broker away, and brings it back. `SIGTERM` or Ctrl-C would end
-//! it; here it ends by itself.
+//! It asks itself for a few orders. On the in-process broker it then takes the broker away, and
+//! brings it back. `SIGTERM` or Ctrl-C would end it; here it ends by itself.
 
 use std::error::Error;
 use std::io::{self, BufRead, BufReader, Read, Write};
@@ -35,9 +36,11 @@ fn answer(mut stream: TcpStream, connection: &Connection, publisher: &Publisher)
         // The readiness probe: true within two seconds of the broker's return.
         Some("/ready") if connection.is_connected() => "200 OK".into(),
         Some("/ready") => "503 Service Unavailable".into(),
-        // While the broker is known to be away, nobody waits for it: the threads stay free for others.
+        // While the broker is known to be away, nobody waits for it: the threads stay free for
+        // others.
         Some("/order") if !connection.is_connected() => "503 Service Unavailable".into(),
-        // An order must not be lost: it is accepted once the broker has confirmed it, or refused after two seconds.
+        // An order must not be lost: it is accepted once the broker has confirmed it, or refused
+        // after two seconds.
         Some("/order") => match publisher.message().timeout(BOUND).send("an order") {
             Ok(()) => "202 Accepted".into(),
             Err(error) => format!("503 Service Unavailable\r\nX-Reason: {error}"),
@@ -73,7 +76,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     let listener = TcpListener::bind("127.0.0.1:0")?;
     let address = listener.local_addr()?;
     for _ in 0..8 {
-        let (listener, connection, publisher) = (listener.try_clone()?, connection.clone(), publisher.clone());
+        let (listener, connection, publisher) =
+            (listener.try_clone()?, connection.clone(), publisher.clone());
         thread::spawn(move || serve(&listener, &connection, &publisher));
     }
 
@@ -92,14 +96,19 @@ fn main() -> Result<(), Box<dyn Error>> {
         let broker = Broker::named("web_service");
         broker.faults().refuse_connects(u32::MAX).drop_connections();
         println!("the broker is away");
-        let asking: Vec<_> = (0..24).map(|_| thread::spawn(move || ask(address, "/order"))).collect();
+        let asking: Vec<_> =
+            (0..24).map(|_| thread::spawn(move || ask(address, "/order"))).collect();
         ask(address, "/view")?;
         let mut slowest = Duration::ZERO;
         for answer in asking {
             slowest = slowest.max(answer.join().expect("no code panics in this thread")?.1);
         }
-        let in_time = if slowest < BOUND + Duration::from_millis(500) { "in time" } else { "too late" };
-        println!("24 orders, eight at a time: all answered {in_time}, the slowest after {:.1} s", slowest.as_secs_f64());
+        let in_time =
+            if slowest < BOUND + Duration::from_millis(500) { "in time" } else { "too late" };
+        println!(
+            "24 orders, eight at a time: all answered {in_time}, the slowest after {:.1} s",
+            slowest.as_secs_f64()
+        );
         ask(address, "/ready")?;
 
         broker.faults().clear();

@@ -1,7 +1,9 @@
-//! A work queue: four threads share the jobs, each takes the next one when it is free. Ctrl-C or `SIGTERM` stops it gracefully: running jobs
-//! are finished, the rest stays in the queue. Nothing polls: the signal's own thread stops the consumer, and `join` returns.
+//! A work queue: four threads share the jobs, each takes the next one when it is free. Ctrl-C or
+//! `SIGTERM` stops it gracefully: running jobs are finished, the rest stays in the queue. Nothing
+//! polls: the signal's own thread stops the consumer, and `join` returns.
 //!
-//! Without a signal it ends when all jobs are done. `JOBS` sets how many there are, `QUEUE` the queue.
+//! Without a signal it ends when all jobs are done. `JOBS` sets how many there are, `QUEUE` the
+//! queue.
 
 use std::error::Error;
 use std::sync::Arc;

@@ -1,8 +1,9 @@
-//! Carrot is a blocking messaging library for plain synchronous programs: RabbitMQ without an async runtime, and an in-process broker that
-//! behaves like it for unit tests.
+//! Carrot is a blocking messaging library for plain synchronous programs: RabbitMQ without an async
+//! runtime, and an in-process broker that behaves like it for unit tests.
 //!
-//! A [`Connection`] makes a [`Publisher`], which sends values to an [`Exchange`], and a [`Consumer`], which owns a [`Queue`] and hands each
-//! [`Message`] to your code, on your thread or on worker threads. Which *backend* carries the messages is decided by one URL.
+//! A [`Connection`] makes a [`Publisher`], which sends values to an [`Exchange`], and a
+//! [`Consumer`], which owns a [`Queue`] and hands each [`Message`] to your code, on your thread or
+//! on worker threads. Which *backend* carries the messages is decided by one URL.
 //!
 //! ```
 //! use carrot::Message;
@@ -42,39 +43,48 @@
 //!
 //! # Connecting
 //!
-//! [`connect`] takes a URL or [`ConnectionOptions`]; [`connect_from_env`] reads `CARROT_URL`, or the five variables of the original carrot.
-//! [`connect_within`] waits for a broker that is not up yet, and [`connect_lazily`] connects in the background.
-//! `memory://` is a fresh broker in this process, `memory://name` one that is shared under that name.
+//! [`connect`] takes a URL or [`ConnectionOptions`]; [`connect_from_env`] reads `CARROT_URL`, or
+//! the five variables of the original carrot. [`connect_within`] waits for a broker that is not up
+//! yet, and [`connect_lazily`] connects in the background. `memory://` is a fresh broker in this
+//! process, `memory://name` one that is shared under that name.
 //!
 //! # Guarantees
 //!
-//! * [`Publisher::send`] gives `Ok` only once the broker has confirmed the message. With durable queues (the default) and persistent messages
-//!   (the default) it is then on disk.
-//! * A message is delivered at least once: whatever is not acknowledged when its channel, connection or process ends is delivered again,
-//!   marked as [redelivered](Message::is_redelivered). Handlers have to cope with a message that comes twice.
-//! * A message at which a handler fails is tried again after a growing pause, and then parked in the queue `<queue>.failed`, with the error in
-//!   its headers; see [`Handler`]. It is never dropped, unless the program says so.
-//! * A connection that is lost comes back by itself, also while nothing uses it: publishers send again what was not confirmed, consumers
-//!   subscribe again, and [hooks](Connection::on_disconnect) report it. Wrong credentials at the first contact, and refused declarations, fail at
-//!   once.
-//! * No call hangs: each has a deadline, and a typed [`Error`] when it passes. The few that wait without limit say so.
-//! * Messages of one publisher, sent from one thread through one exchange to one queue, keep their order; workers share them, and a requeued
-//!   one is out of order by nature.
+//! * [`Publisher::send`] gives `Ok` only once the broker has confirmed the message. With durable
+//!   queues (the default) and persistent messages (the default) it is then on disk.
+//! * A message is delivered at least once: whatever is not acknowledged when its channel,
+//!   connection or process ends is delivered again, marked as
+//!   [redelivered](Message::is_redelivered). Handlers have to cope with a message that comes twice.
+//! * A message at which a handler fails is tried again after a growing pause, and then parked in
+//!   the queue `<queue>.failed`, with the error in its headers; see [`Handler`]. It is never
+//!   dropped, unless the program says so.
+//! * A connection that is lost comes back by itself, also while nothing uses it: publishers send
+//!   again what was not confirmed, consumers subscribe again, and
+//!   [hooks](Connection::on_disconnect) report it. Wrong credentials at the first contact, and
+//!   refused declarations, fail at once.
+//! * No call hangs: each has a deadline, and a typed [`Error`] when it passes. The few that wait
+//!   without limit say so.
+//! * Messages of one publisher, sent from one thread through one exchange to one queue, keep their
+//!   order; workers share them, and a requeued one is out of order by nature.
 //!
 //! # Errors
 //!
-//! All calls give one [`Error`], cut by what you can do about it. No error, log line or `Debug` output holds a password.
+//! All calls give one [`Error`], cut by what you can do about it. No error, log line or `Debug`
+//! output holds a password.
 //!
 //! # Threads
 //!
-//! Nothing runs on a thread of its own but the workers that you spawn and what the driver needs: for AMQP two threads and a timer per
-//! connection, one more once its socket was full, and one per consuming channel; and, for as long as a connection is lost, one that makes it again. Publishers and consumers share a connection from any number of threads.
+//! Nothing runs on a thread of its own but the workers that you spawn and what the driver needs:
+//! for AMQP two threads and a timer per connection, one more once its socket was full, and one per
+//! consuming channel; and, for as long as a connection is lost, one that makes it again. Publishers
+//! and consumers share a connection from any number of threads.
 //!
 //! # Testing
 //!
-//! The [`memory`] backend routes, acknowledges, limits and dead-letters as RabbitMQ does, and is checked against it by the same list of cases.
-//! Give your code a `carrot::connect("memory://")?` in its unit tests, or a [`memory::Broker`] of your own to turn its clock, order failures
-//! and look inside; the guide `docs/testing.md` shows how.
+//! The [`memory`] backend routes, acknowledges, limits and dead-letters as RabbitMQ does, and is
+//! checked against it by the same list of cases. Give your code a `carrot::connect("memory://")?`
+//! in its unit tests, or a [`memory::Broker`] of your own to turn its clock, order failures and
+//! look inside; the guide `docs/testing.md` shows how.
 //!
 //! # Features
 //!
@@ -87,17 +97,19 @@
 //!
 //! # Log levels
 //!
-//! Through the `log` crate. *error*: a failed message can be neither copied nor parked and stays in the process (at most a line a minute for
-//! each consumer), a hook panicked, a worker ended. *warn*: a handler failed, a consumer pauses because its handler fails, a confirm did not
-//! come and nobody waits for it, a connection was lost. *info*: connections opened and closed. *debug*: channels, messages dropped unsettled. The crate
-//! `amiquip` below logs under its own name, and never sees the password.
+//! Through the `log` crate. *error*: a failed message can be neither copied nor parked and stays in
+//! the process (at most a line a minute for each consumer), a hook panicked, a worker ended.
+//! *warn*: a handler failed, a consumer pauses because its handler fails, a confirm did not come
+//! and nobody waits for it, a connection was lost. *info*: connections opened and closed. *debug*:
+//! channels, messages dropped unsettled. The crate `amiquip` below logs under its own name, and
+//! never sees the password.
 
 use std::sync::Arc;
 
 #[doc(inline)]
 pub use carrot_core::{
-    Binding, Codec, Connection, ConnectionOptions, Consumer, Error, Exchange, ExchangeKind, Handler, Message, Publisher, Queue, Result,
-    Settlement, Workers, backend,
+    Binding, Codec, Connection, ConnectionOptions, Consumer, Error, Exchange, ExchangeKind,
+    Handler, Message, Publisher, Queue, Result, Settlement, Workers, backend,
 };
 
 /// Sending: what a [`Publisher`] is made of, and what it returns.
@@ -110,7 +122,8 @@ pub mod publish {
 pub mod consume {
     #[doc(inline)]
     pub use carrot_core::{
-        ConsumerDefinition, FetchAll, HandlerError, IntoHandlerError, IntoSettlement, Messages, Report, Retry, StopHandle, WorkersBuilder,
+        ConsumerDefinition, FetchAll, HandlerError, IntoHandlerError, IntoSettlement, Messages,
+        Report, Retry, StopHandle, WorkersBuilder,
     };
 }
 
@@ -153,13 +166,14 @@ pub use carrot_backend_amqp as amqp;
 use backend::Connector;
 use config::Scheme;
 
-/// Connects to a broker: by a URL (`amqp://`, `amqps://`, `memory://`), or by [`ConnectionOptions`].
+/// Connects to a broker: by a URL (`amqp://`, `amqps://`, `memory://`), or by
+/// [`ConnectionOptions`].
 ///
 /// Blocks until connected, the connect timeout of the options at most (10 s unless set otherwise).
 ///
 /// # Errors
-/// [`Error::Config`] if an option is unusable, or asks for a feature that is not compiled in. [`Error::Connect`], [`Error::Authentication`],
-/// [`Error::Timeout`].
+/// [`Error::Config`] if an option is unusable, or asks for a feature that is not compiled in.
+/// [`Error::Connect`], [`Error::Authentication`], [`Error::Timeout`].
 ///
 /// ```
 /// use carrot::ConnectionOptions;
@@ -184,8 +198,8 @@ where
 /// Blocks until connected, `duration` at most.
 ///
 /// # Errors
-/// As [`connect`]. [`Error::Connect`] names the address, the time and the last failure. [`Error::Config`] and [`Error::Authentication`] are
-/// returned at once.
+/// As [`connect`]. [`Error::Connect`] names the address, the time and the last failure.
+/// [`Error::Config`] and [`Error::Authentication`] are returned at once.
 ///
 /// ```no_run
 /// use std::time::Duration;
@@ -204,10 +218,11 @@ where
     Ok(connection)
 }
 
-/// Makes a connection that needs no broker yet: its publishers and consumers can be built while the broker is away.
+/// Makes a connection that needs no broker yet: its publishers and consumers can be built while the
+/// broker is away.
 ///
-/// Does not block. Publishers and consumers connect in the background. A wrong address, a wrong password or a refused declaration fails the
-/// first call that needs the broker, and is logged.
+/// Does not block. Publishers and consumers connect in the background. A wrong address, a wrong
+/// password or a refused declaration fails the first call that needs the broker, and is logged.
 ///
 /// # Errors
 /// [`Error::Config`] if an option is unusable, or asks for a feature that is not compiled in.
@@ -226,8 +241,8 @@ where
     Ok(Connection::lazy(connector(&options)?, &options))
 }
 
-/// Connects as the environment says: to `CARROT_URL`; else to `AMQP_SERVER` or `AMQP_HOST`, with `AMQP_PORT`, `AMQP_USER`, `AMQP_PASSWORD` and
-/// `AMQP_VHOST`, each optional.
+/// Connects as the environment says: to `CARROT_URL`; else to `AMQP_SERVER` or `AMQP_HOST`, with
+/// `AMQP_PORT`, `AMQP_USER`, `AMQP_PASSWORD` and `AMQP_VHOST`, each optional.
 ///
 /// # Errors
 /// As [`connect`]; [`Error::Config`] names the variable.
@@ -239,13 +254,19 @@ fn connector(options: &ConnectionOptions) -> Result<Arc<dyn Connector>> {
     match options.scheme {
         #[cfg(feature = "memory")]
         Scheme::Memory => {
-            let broker = options.hosts.first().map_or_else(memory::Broker::new, |host| memory::Broker::named(&host.name));
+            let broker = options
+                .hosts
+                .first()
+                .map_or_else(memory::Broker::new, |host| memory::Broker::named(&host.name));
             broker.connector_with(options)
         }
         #[cfg(feature = "amqp")]
         Scheme::Amqp | Scheme::Amqps => Ok(Arc::new(amqp::AmqpConnector::new(options)?)),
         #[allow(unreachable_patterns, reason = "what is left depends on the features")]
-        scheme => Err(Error::config("URL scheme", format!("{scheme}:// needs a feature of carrot that is not compiled in"))),
+        scheme => Err(Error::config(
+            "URL scheme",
+            format!("{scheme}:// needs a feature of carrot that is not compiled in"),
+        )),
     }
 }
 

@@ -15,7 +15,8 @@ struct Amqp(ConnectionOptions);
 
 impl Amqp {
     fn new() -> Amqp {
-        let url = env::var("CARROT_TEST_AMQP_URL").expect("CARROT_TEST_AMQP_URL names the broker to test against");
+        let url = env::var("CARROT_TEST_AMQP_URL")
+            .expect("CARROT_TEST_AMQP_URL names the broker to test against");
         Amqp(url.parse().expect("CARROT_TEST_AMQP_URL is a valid URL"))
     }
 }

@@ -1,4 +1,5 @@
-//! The conformance kit itself: each case named here fails on a broker that is wrong in the way it is about.
+//! The conformance kit itself: each case named here fails on a broker that is wrong in the way it
+//! is about.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -8,8 +9,9 @@ use std::time::Duration;
 use carrot_backend_memory::Broker;
 use carrot_conformance::{Feature, Features, Harness, Tier, Verdict, cases, matrix};
 use carrot_core::backend::{
-    Acknowledgement, Backend, Capabilities, ChannelOptions, Clock, Connector, ConsumeOptions, Content, Declare, Delete, Deleted, Delivery,
-    DeliveryTag, Event, Extent, Outcome, Publication, PublishTag, QueueInfo, Rejection, Role, Status, Subscription,
+    Acknowledgement, Backend, Capabilities, ChannelOptions, Clock, Connector, ConsumeOptions,
+    Content, Declare, Delete, Deleted, Delivery, DeliveryTag, Event, Extent, Outcome, Publication,
+    PublishTag, QueueInfo, Rejection, Role, Status, Subscription,
 };
 use carrot_core::{Error, Result};
 
@@ -107,7 +109,9 @@ impl<T> Wrong<T> {
 
     fn error<R>(&self, result: Result<R>) -> Result<R> {
         match result {
-            Err(Error::NotFound { reason }) if self.has(Fault::WrongErrorKind) => Err(Error::PreconditionFailed { reason }),
+            Err(Error::NotFound { reason }) if self.has(Fault::WrongErrorKind) => {
+                Err(Error::PreconditionFailed { reason })
+            }
             other => other,
         }
     }
@@ -150,7 +154,9 @@ impl Backend for Wrong<Arc<dyn Backend>> {
     fn publish(&self, publication: &Publication<'_>, timeout: Duration) -> Result<PublishTag> {
         let mut content = Content::clone(publication.content);
         match self.fault {
-            Fault::BodyShortened => content.body = content.body[..content.body.len().min(1000)].into(),
+            Fault::BodyShortened => {
+                content.body = content.body[..content.body.len().min(1000)].into()
+            }
             Fault::PropertiesLost => content.properties = Default::default(),
             _ => {}
         }
@@ -166,7 +172,9 @@ impl Backend for Wrong<Arc<dyn Backend>> {
     }
 
     fn get(&self, queue: &str, acknowledgement: Acknowledgement) -> Result<Option<Delivery>> {
-        Ok(self.error(self.inner.get(queue, acknowledgement))?.map(|delivery| self.delivery(delivery)))
+        Ok(self
+            .error(self.inner.get(queue, acknowledgement))?
+            .map(|delivery| self.delivery(delivery)))
     }
 
     fn consume(&self, queue: &str, options: &ConsumeOptions) -> Result<Box<dyn Subscription>> {
@@ -174,7 +182,10 @@ impl Backend for Wrong<Arc<dyn Backend>> {
         if self.has(Fault::PrefetchIgnored) {
             options.prefetch = 0;
         }
-        Ok(Box::new(Wrong { fault: self.fault, inner: self.error(self.inner.consume(queue, &options))? }))
+        Ok(Box::new(Wrong {
+            fault: self.fault,
+            inner: self.error(self.inner.consume(queue, &options))?,
+        }))
     }
 
     fn ack(&self, tag: DeliveryTag, extent: Extent) -> Result<()> {
@@ -220,8 +231,12 @@ impl Subscription for Wrong<Box<dyn Subscription>> {
 }
 
 fn fails(name: &str, fault: Fault) -> bool {
-    let case = cases().iter().find(|case| case.name == name).unwrap_or_else(|| panic!("there is no case {name}"));
-    catch_unwind(AssertUnwindSafe(|| case.run(&WrongBroker { fault, broker: Broker::new() }))).is_err()
+    let case = cases()
+        .iter()
+        .find(|case| case.name == name)
+        .unwrap_or_else(|| panic!("there is no case {name}"));
+    catch_unwind(AssertUnwindSafe(|| case.run(&WrongBroker { fault, broker: Broker::new() })))
+        .is_err()
 }
 
 macro_rules! caught {
@@ -290,10 +305,18 @@ fn the_matrix_tells_passed_failed_and_unsupported_apart() {
     for (case, verdicts) in matrix.rows() {
         match case.lacks(&Dead) {
             Some(feature) => assert_eq!(verdicts[1], Verdict::Unsupported(feature)),
-            None => assert_eq!(verdicts, [Verdict::Passed, Verdict::Failed("no broker".into())], "{}", case.name),
+            None => assert_eq!(
+                verdicts,
+                [Verdict::Passed, Verdict::Failed("no broker".into())],
+                "{}",
+                case.name
+            ),
         }
     }
     let table = matrix.to_string();
-    assert!(table.contains("FAILED dead: basics::a_publication_is_confirmed\n    no broker"), "{table}");
+    assert!(
+        table.contains("FAILED dead: basics::a_publication_is_confirmed\n    no broker"),
+        "{table}"
+    );
     assert!(table.contains("\nwrong: "), "{table}");
 }

@@ -1,4 +1,5 @@
-//! Every conformance case on the memory broker: with a clock that the tests turn, and with the real one.
+//! Every conformance case on the memory broker: with a clock that the tests turn, and with the real
+//! one.
 
 use std::sync::Arc;
 use std::thread;
@@ -27,7 +28,10 @@ impl Harness for Manual {
     }
 
     fn features(&self) -> Features {
-        Features::rabbitmq().with(Feature::ManualClock).with(Feature::CutConnection).with(Feature::BlockBroker)
+        Features::rabbitmq()
+            .with(Feature::ManualClock)
+            .with(Feature::CutConnection)
+            .with(Feature::BlockBroker)
     }
 
     fn connect(&self) -> Arc<dyn Connector> {
@@ -44,7 +48,10 @@ impl Harness for Manual {
         let cut = move || {
             broker.faults().drop_connections_named("breakable").map(drop).unwrap_or_default();
         };
-        Some(Breakable { connector: self.broker.connector_with(&options).ok()?, cut: Box::new(cut) })
+        Some(Breakable {
+            connector: self.broker.connector_with(&options).ok()?,
+            cut: Box::new(cut),
+        })
     }
 
     fn block(&self, blocked: bool) -> bool {

@@ -36,7 +36,13 @@ fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
 }
 
 fn lines(level: log::Level) -> Vec<String> {
-    LINES.lock().unwrap().iter().filter(|(of, _)| *of == level).map(|(_, line)| line.clone()).collect()
+    LINES
+        .lock()
+        .unwrap()
+        .iter()
+        .filter(|(of, _)| *of == level)
+        .map(|(_, line)| line.clone())
+        .collect()
 }
 
 // One test, because there is one logger.
@@ -46,7 +52,11 @@ fn failures_are_logged_in_short_lines_without_control_characters() {
     log::set_max_level(log::LevelFilter::Trace);
     let broker = Broker::new();
     let connection = Connection::new(broker.connector());
-    let consumer = connection.consumer("orders").retry(Retry::fixed(Duration::from_secs(600)).attempts(2)).build().unwrap();
+    let consumer = connection
+        .consumer("orders")
+        .retry(Retry::fixed(Duration::from_secs(600)).attempts(2))
+        .build()
+        .unwrap();
     let workers = consumer.workers(1).spawn(|number: u32, _message: &Message| match number {
         0 => Err::<(), _>(format!("line one\nERROR forged \u{1b}[31m{}", "x".repeat(1_000_000))),
         _ => panic!("\u{202e}reversed\r"),
@@ -55,7 +65,9 @@ fn failures_are_logged_in_short_lines_without_control_characters() {
     let publisher = connection.publisher().routing_key("orders").build().unwrap();
     for _ in 0..3 {
         // A decoder quotes the text that it did not expect.
-        publisher.send(&format!("\u{1b}]0;title\u{7}\nWARN forged {}", "y".repeat(10_000_000))).unwrap();
+        publisher
+            .send(&format!("\u{1b}]0;title\u{7}\nWARN forged {}", "y".repeat(10_000_000)))
+            .unwrap();
     }
     publisher.message().message_id("id\n\u{1b}[2J").send(&0).unwrap();
     publisher.send(&1).unwrap();
@@ -67,17 +79,29 @@ fn failures_are_logged_in_short_lines_without_control_characters() {
     assert_eq!(warned.len(), 5, "{warned:#?}");
     for line in &warned {
         assert!(
-            line.len() < 2000 && !line.chars().any(|letter| letter.is_control() || letter == '\u{202e}'),
+            line.len() < 2000
+                && !line.chars().any(|letter| letter.is_control() || letter == '\u{202e}'),
             "{} bytes: {line:.300}",
             line.len()
         );
         assert!(
-            line.contains("queue=\"orders\"") && line.contains("attempt=1 of=2") && line.contains("then=\"tried again in 1024s\""),
+            line.contains("queue=\"orders\"")
+                && line.contains("attempt=1 of=2")
+                && line.contains("then=\"tried again in 1024s\""),
             "{line:.3000}"
         );
     }
-    assert_eq!(warned.iter().filter(|line| line.starts_with("decoding a message failed: could not decode")).count(), 3);
-    assert_eq!(warned.iter().filter(|line| line.starts_with("handling a message failed: ")).count(), 2);
+    assert_eq!(
+        warned
+            .iter()
+            .filter(|line| line.starts_with("decoding a message failed: could not decode"))
+            .count(),
+        3
+    );
+    assert_eq!(
+        warned.iter().filter(|line| line.starts_with("handling a message failed: ")).count(),
+        2
+    );
 
     // What cannot be copied is told at error level, and not for each message.
     workers.stop(SOON).unwrap();
@@ -89,7 +113,10 @@ fn failures_are_logged_in_short_lines_without_control_characters() {
     });
     let workers = workers.unwrap();
     for _ in 0..10 {
-        broker.faults().fail_next(Operation::Declare, Error::AccessRefused { reason: "no\npermission".into() });
+        broker.faults().fail_next(
+            Operation::Declare,
+            Error::AccessRefused { reason: "no\npermission".into() },
+        );
     }
     connection.publisher().routing_key("invoices").build().unwrap().send_all(0..10_u32).unwrap();
     for _ in 0..10 {
@@ -98,6 +125,10 @@ fn failures_are_logged_in_short_lines_without_control_characters() {
     eventually("all are kept", || workers.report().paused == 10);
     let errors = lines(log::Level::Error);
     assert_eq!(errors.len(), 1, "{errors:#?}");
-    assert!(errors[0].contains("queue=\"invoices\"") && errors[0].contains("no\\npermission"), "{}", errors[0]);
+    assert!(
+        errors[0].contains("queue=\"invoices\"") && errors[0].contains("no\\npermission"),
+        "{}",
+        errors[0]
+    );
     workers.stop(SOON).unwrap();
 }

@@ -1,4 +1,5 @@
-//! Threads, file descriptors and queues return to where they were, on the memory broker; the AMQP backend has a test of its own.
+//! Threads, file descriptors and queues return to where they were, on the memory broker; the AMQP
+//! backend has a test of its own.
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, reason = "tests")]
 
@@ -12,7 +13,8 @@ use carrot::{Connection, ConnectionOptions, Message, Queue};
 const ROUNDS: usize = 3000;
 const SOON: Duration = Duration::from_secs(60);
 
-/// One test, since the threads of the test harness are counted too, and those come and go with its tests.
+/// One test, since the threads of the test harness are counted too, and those come and go with its
+/// tests.
 #[test]
 fn whatever_is_closed_or_dropped_leaves_nothing() {
     connections();
@@ -22,10 +24,16 @@ fn whatever_is_closed_or_dropped_leaves_nothing() {
 /// Threads, file descriptors, queues, and exchanges.
 fn count(broker: &Broker) -> [usize; 4] {
     let entries = |directory| fs::read_dir(directory).unwrap().count();
-    [entries("/proc/self/task"), entries("/proc/self/fd"), broker.queues().len(), broker.exchanges().len()]
+    [
+        entries("/proc/self/task"),
+        entries("/proc/self/fd"),
+        broker.queues().len(),
+        broker.exchanges().len(),
+    ]
 }
 
-/// Runs `work` a few times, and then thousands of times; checks that the latter leave nothing behind.
+/// Runs `work` a few times, and then thousands of times; checks that the latter leave nothing
+/// behind.
 fn leaves_nothing(broker: &Broker, mut work: impl FnMut(usize)) {
     (0..3).for_each(&mut work);
     let calm = Instant::now() + Duration::from_secs(1);
@@ -38,7 +46,10 @@ fn leaves_nothing(broker: &Broker, mut work: impl FnMut(usize)) {
     let deadline = Instant::now() + SOON;
     let mut after = count(broker);
     while after.iter().zip(before).any(|(after, before)| *after > before) {
-        assert!(Instant::now() < deadline, "(threads, descriptors, queues, exchanges) before {before:?}, after {after:?}");
+        assert!(
+            Instant::now() < deadline,
+            "(threads, descriptors, queues, exchanges) before {before:?}, after {after:?}"
+        );
         thread::park_timeout(Duration::from_millis(5));
         after = least(after, count(broker));
     }
@@ -54,7 +65,8 @@ fn connections() {
         let connection = carrot::connect(ConnectionOptions::memory_named("leaks")).unwrap();
         connection.on_disconnect(|_, _| ());
         let consumer = connection.consumer(Queue::server_named()).build().unwrap();
-        let publisher = connection.publisher().routing_key(consumer.queue().unwrap()).build().unwrap();
+        let publisher =
+            connection.publisher().routing_key(consumer.queue().unwrap()).build().unwrap();
         publisher.send(&round).unwrap();
         consumer.fetch().unwrap().unwrap().ack().unwrap();
         match round % 3 {
@@ -78,7 +90,14 @@ fn consumers_and_workers() {
         match round % 4 {
             0 => drop(consumer.messages().unwrap().timeout(SOON).next().unwrap().unwrap().ack()),
             1 => drop(consumer.workers(2).spawn(|_: usize, _message: &Message| ()).unwrap()),
-            2 => drop(consumer.workers(2).spawn(|_: usize, _message: &Message| ()).unwrap().stop(SOON).unwrap()),
+            2 => drop(
+                consumer
+                    .workers(2)
+                    .spawn(|_: usize, _message: &Message| ())
+                    .unwrap()
+                    .stop(SOON)
+                    .unwrap(),
+            ),
             _ => consumer.close().unwrap(),
         }
         if round % 100 == 0 {

@@ -6,11 +6,23 @@ const MOST: usize = 20;
 /// The names that the root of the facade exports, without modules.
 fn names_at_the_root(source: &str) -> Vec<String> {
     let mut names = Vec::new();
-    let code: String = source.lines().filter(|line| !line.trim_start().starts_with("//")).collect::<Vec<_>>().join("\n");
-    let exports = code.split("\npub use carrot_core::{").nth(1).and_then(|rest| rest.split('}').next()).unwrap_or_default();
+    let code: String = source
+        .lines()
+        .filter(|line| !line.trim_start().starts_with("//"))
+        .collect::<Vec<_>>()
+        .join("\n");
+    let exports = code
+        .split("\npub use carrot_core::{")
+        .nth(1)
+        .and_then(|rest| rest.split('}').next())
+        .unwrap_or_default();
     let is_type = |name: &&str| name.starts_with(char::is_uppercase);
     names.extend(exports.split(',').map(str::trim).filter(is_type).map(str::to_string));
-    names.extend(code.split("\npub fn ").skip(1).map(|rest| rest.split(['<', '(']).next().unwrap_or_default().to_string()));
+    names.extend(
+        code.split("\npub fn ")
+            .skip(1)
+            .map(|rest| rest.split(['<', '(']).next().unwrap_or_default().to_string()),
+    );
     names
 }
 

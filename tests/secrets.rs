@@ -1,4 +1,5 @@
-//! No password in any output: whatever is logged, shown or told in a run full of failures is searched for it.
+//! No password in any output: whatever is logged, shown or told in a run full of failures is
+//! searched for it.
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 
@@ -81,7 +82,10 @@ fn use_up(connection: &Connection) {
     let publisher = connection.publisher().routing_key(consumer.queue().unwrap()).build().unwrap();
     note(format_args!("{consumer:?} {publisher:?} {:?}", connection.publisher()));
     publisher.send_all(0..3).unwrap();
-    let workers = consumer.workers(1).spawn(|_: String, _message: &Message| -> () { panic!("a handler that panics") }).unwrap();
+    let workers = consumer
+        .workers(1)
+        .spawn(|_: String, _message: &Message| -> () { panic!("a handler that panics") })
+        .unwrap();
     show("workers", workers.stop(Duration::from_secs(5)));
     connection.close().unwrap();
     show("closed", publisher.send("x"));
@@ -98,13 +102,19 @@ fn failures_without_a_broker_show_no_password() {
     let mute = TcpListener::bind("127.0.0.1:0").unwrap();
     let refused = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let mute_port = mute.local_addr().unwrap().port();
-    for password in [PASSWORD.to_string(), encoded(), PASSWORD.replace(['/', '@', ':', '?', '%', '#', '"', ' '], "-")] {
+    for password in [
+        PASSWORD.to_string(),
+        encoded(),
+        PASSWORD.replace(['/', '@', ':', '?', '%', '#', '"', ' '], "-"),
+    ] {
         for url in [
             format!("amqp://user:{password}@127.0.0.1:{refused}"),
             format!("amqps://user:{password}@127.0.0.1:{refused}"),
             format!("amqp://user:{password}@127.0.0.1:{mute_port}?connection_timeout=200"),
             format!("amqps://user:{password}@127.0.0.1:{mute_port}?connection_timeout=200"),
-            format!("amqp://user:{password}@127.0.0.1:{refused},127.0.0.1:{mute_port}?connection_timeout=300"),
+            format!(
+                "amqp://user:{password}@127.0.0.1:{refused},127.0.0.1:{mute_port}?connection_timeout=300"
+            ),
             format!("amqps://user:{password}@127.0.0.1:{refused}?cacertfile=no-such-file.pem"),
             format!("amqp://user:{password}@no-such-host.invalid?connection_timeout=2000"),
             format!("amqp://user:{password}@127.0.0.1:port"),
@@ -120,7 +130,10 @@ fn failures_without_a_broker_show_no_password() {
         }
     }
     let options = ConnectionOptions::new().credentials("user", PASSWORD);
-    note(format_args!("{options} {options:?} {options:#?} {:?}", options.clone().credentials("user", PASSWORD.repeat(20)).validate()));
+    note(format_args!(
+        "{options} {options:?} {options:#?} {:?}",
+        options.clone().credentials("user", PASSWORD.repeat(20)).validate()
+    ));
     show(
         "environment",
         ConnectionOptions::from_variables(|name| match name {
@@ -134,11 +147,16 @@ fn failures_without_a_broker_show_no_password() {
 }
 
 fn variable(name: &str) -> String {
-    std::env::var(name).unwrap_or_else(|_| panic!("{name} is not set; ./scripts/test starts a broker and sets it"))
+    std::env::var(name)
+        .unwrap_or_else(|_| panic!("{name} is not set; ./scripts/test starts a broker and sets it"))
 }
 
 fn rabbitmqctl(arguments: &[&str]) {
-    let output = Command::new("sh").args(["-c", "$CARROT_TEST_RABBITMQCTL \"$@\"", "sh"]).args(arguments).output().unwrap();
+    let output = Command::new("sh")
+        .args(["-c", "$CARROT_TEST_RABBITMQCTL \"$@\"", "sh"])
+        .args(arguments)
+        .output()
+        .unwrap();
     assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
 }
 
@@ -169,7 +187,9 @@ fn a_run_on_rabbitmq_full_of_failures_shows_no_password() {
     let trusted = TlsOptions::new().authority(Pem::file(variable("CARROT_TEST_CA_FILE")));
     let dead = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let user = User::new();
-    let host = |options: &ConnectionOptions| options.addresses().next().map(|(name, port)| format!("{name}:{port}")).unwrap();
+    let host = |options: &ConnectionOptions| {
+        options.addresses().next().map(|(name, port)| format!("{name}:{port}")).unwrap()
+    };
     let as_user = |options: &ConnectionOptions| options.clone().credentials(&*user.0, PASSWORD);
 
     for options in [plain.clone(), tls.clone().tls(trusted.clone())] {
@@ -178,20 +198,53 @@ fn a_run_on_rabbitmq_full_of_failures_shows_no_password() {
         show("wrong vhost", carrot::connect(as_user(&options).vhost("no-such-vhost")));
     }
     show("unknown authority", carrot::connect(as_user(&tls).tls(TlsOptions::new())));
-    show("wrong name", carrot::connect(as_user(&tls).tls(trusted.clone().server_name("another.example"))));
-    show("TLS to a plain port", carrot::connect(format!("amqps://{}:{}@{}", user.0, encoded(), host(&plain))));
-    show("plain to a TLS port", carrot::connect(format!("amqp://{}:{}@{}", user.0, encoded(), host(&tls))));
-    show("dead hosts", carrot::connect(format!("amqp://{}:{}@127.0.0.1:{dead},localhost:{dead}", user.0, encoded())));
+    show(
+        "wrong name",
+        carrot::connect(as_user(&tls).tls(trusted.clone().server_name("another.example"))),
+    );
+    show(
+        "TLS to a plain port",
+        carrot::connect(format!("amqps://{}:{}@{}", user.0, encoded(), host(&plain))),
+    );
+    show(
+        "plain to a TLS port",
+        carrot::connect(format!("amqp://{}:{}@{}", user.0, encoded(), host(&tls))),
+    );
+    show(
+        "dead hosts",
+        carrot::connect(format!(
+            "amqp://{}:{}@127.0.0.1:{dead},localhost:{dead}",
+            user.0,
+            encoded()
+        )),
+    );
 
     use_up(&carrot::connect(as_user(&tls).tls(trusted)).unwrap());
-    use_up(&carrot::connect(format!("amqp://{}:{}@127.0.0.1:{dead},{}", user.0, encoded(), host(&plain))).unwrap());
+    use_up(
+        &carrot::connect(format!(
+            "amqp://{}:{}@127.0.0.1:{dead},{}",
+            user.0,
+            encoded(),
+            host(&plain)
+        ))
+        .unwrap(),
+    );
 
     let connection = carrot::connect(as_user(&plain).call_timeout(Duration::from_secs(2))).unwrap();
-    let publisher = connection.publisher().routing_key("nobody").not_mandatory().send_timeout(Duration::from_secs(5)).build().unwrap();
+    let publisher = connection
+        .publisher()
+        .routing_key("nobody")
+        .not_mandatory()
+        .send_timeout(Duration::from_secs(5))
+        .build()
+        .unwrap();
     publisher.send("before").unwrap();
     drop(user);
     let error = std::iter::repeat_with(|| publisher.send("after")).take(1000).find_map(Result::err);
-    show::<()>("a user who is gone", Err(error.expect("the connections of a deleted user are closed")));
+    show::<()>(
+        "a user who is gone",
+        Err(error.expect("the connections of a deleted user are closed")),
+    );
     note(format_args!("{connection:?} {publisher:?}"));
     nothing_shows_the_password();
 }

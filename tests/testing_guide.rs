@@ -1,4 +1,5 @@
-//! The tests of the example that docs/testing.md explains, and that the page shows what the example says.
+//! The tests of the example that docs/testing.md explains, and that the page shows what the example
+//! says.
 
 #[path = "../examples/unit_test.rs"]
 #[allow(dead_code, reason = "its main function is for running it")]
@@ -12,9 +13,17 @@ fn lines(text: &str) -> Vec<&str> {
 fn the_guide_shows_the_code_of_the_example() {
     let example = lines(include_str!("../examples/unit_test.rs"));
     let guide = include_str!("../docs/testing.md");
-    let blocks: Vec<Vec<&str>> = guide.split("```rust\n").skip(1).filter_map(|rest| rest.split("```").next()).map(lines).collect();
+    let blocks: Vec<Vec<&str>> = guide
+        .split("```rust\n")
+        .skip(1)
+        .filter_map(|rest| rest.split("```").next())
+        .map(lines)
+        .collect();
     assert!(blocks.len() >= 5, "the guide has code");
     for block in blocks {
-        assert!(example.windows(block.len()).any(|window| window == block), "not in examples/unit_test.rs: {block:#?}");
+        assert!(
+            example.windows(block.len()).any(|window| window == block),
+            "not in examples/unit_test.rs: {block:#?}"
+        );
     }
 }

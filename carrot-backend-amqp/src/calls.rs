@@ -101,21 +101,35 @@ impl Calls {
 
     /// Finds the channels whose operations the broker may have closed the connection over. `unconfirmed` says how many messages of each
     /// channel have no answer. To be called before anybody can know that the connection has ended.
-    pub(crate) fn closed_by_broker(&self, connection_close: &ConnectionClose, unconfirmed: &[(Party, u64)]) {
+    pub(crate) fn closed_by_broker(
+        &self,
+        connection_close: &ConnectionClose,
+        unconfirmed: &[(Party, u64)],
+    ) {
         if !connection_close.is_hard() {
             return;
         }
         let mut state = self.lock();
-        let has_messages = |(_, count): &&(Party, u64)| *count > 0 && connection_close.may_be_over(BASIC_PUBLISH);
-        let publishing: Vec<(Party, u64)> = unconfirmed.iter().filter(has_messages).copied().collect();
-        let is_suspect = |entry: &&Entry| entry.methods.iter().any(|method| connection_close.may_be_over(*method));
-        let calling: Vec<Party> = state.in_flight.iter().filter(is_suspect).map(|entry| entry.party).collect();
+        let has_messages =
+            |(_, count): &&(Party, u64)| *count > 0 && connection_close.may_be_over(BASIC_PUBLISH);
+        let publishing: Vec<(Party, u64)> =
+            unconfirmed.iter().filter(has_messages).copied().collect();
+        let is_suspect = |entry: &&Entry| {
+            entry.methods.iter().any(|method| connection_close.may_be_over(*method))
+        };
+        let calling: Vec<Party> =
+            state.in_flight.iter().filter(is_suspect).map(|entry| entry.party).collect();
         let messages = publishing.iter().map(|(_, count)| *count).sum::<u64>();
-        let close = connection_close.hard_close().among(usize::try_from(messages).unwrap_or(usize::MAX), calling.len());
-        let suspects: Vec<Party> = publishing.iter().map(|(party, _)| *party).chain(calling).collect();
+        let close = connection_close
+            .hard_close()
+            .among(usize::try_from(messages).unwrap_or(usize::MAX), calling.len());
+        let suspects: Vec<Party> =
+            publishing.iter().map(|(party, _)| *party).chain(calling).collect();
         let (verdict, several) = match suspects[..] {
             [] => return,
-            [party] if messages <= 1 && close.names_method() => (Verdict::Guilty(party, close), false),
+            [party] if messages <= 1 && close.names_method() => {
+                (Verdict::Guilty(party, close), false)
+            }
             _ => (Verdict::Suspects(suspects, close), true),
         };
         state.verdict.get_or_insert(verdict);
@@ -129,9 +143,14 @@ impl Calls {
     pub(crate) fn first_error(&self, party: Party, death: Error) -> Error {
         let Error::Disconnected { reason, .. } = &death else { return death };
         match &self.lock().verdict {
-            Some(Verdict::Guilty(guilty, close)) if *guilty == party => Error::HardError { code: close.code, reason: close.text.clone() },
+            Some(Verdict::Guilty(guilty, close)) if *guilty == party => {
+                Error::HardError { code: close.code, reason: close.text.clone() }
+            }
             Some(Verdict::Suspects(suspects, close)) if suspects.contains(&party) => {
-                Error::Disconnected { reason: reason.clone(), source: Some(Arc::new(close.clone())) }
+                Error::Disconnected {
+                    reason: reason.clone(),
+                    source: Some(Arc::new(close.clone())),
+                }
             }
             _ => death,
         }
@@ -152,7 +171,8 @@ pub(crate) struct InFlight<'a> {
 impl Drop for InFlight<'_> {
     fn drop(&mut self) {
         let mut state = self.calls.lock();
-        if let Some(position) = state.in_flight.iter().position(|entry| entry.number == self.number) {
+        if let Some(position) = state.in_flight.iter().position(|entry| entry.number == self.number)
+        {
             state.in_flight.swap_remove(position);
         }
     }
@@ -190,8 +210,14 @@ mod tests {
 
     #[test]
     fn the_only_call_of_the_method_that_the_broker_names_is_guilty() {
-        assert_eq!(told(&connection_close(503, Some((40, 10))), [5, 5]), ["guilty", "lost", "lost"]);
-        assert_eq!(told(&connection_close(503, Some((60, 20))), [5, 5]), ["lost", "guilty", "lost"]);
+        assert_eq!(
+            told(&connection_close(503, Some((40, 10))), [5, 5]),
+            ["guilty", "lost", "lost"]
+        );
+        assert_eq!(
+            told(&connection_close(503, Some((60, 20))), [5, 5]),
+            ["lost", "guilty", "lost"]
+        );
         assert_eq!(told(&connection_close(503, Some((50, 40))), [5, 5]), ["lost", "lost", "lost"]);
     }
 
@@ -226,6 +252,9 @@ mod tests {
         let party = Party(1);
         let _in_flight = calls.enter(party, GET);
         calls.closed_by_broker(&connection_close(503, Some((60, 70))), &[]);
-        assert!(matches!(calls.first_error(party, Error::closed("connection")), Error::Closed { .. }));
+        assert!(matches!(
+            calls.first_error(party, Error::closed("connection")),
+            Error::Closed { .. }
+        ));
     }
 }

@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 
 use amiquip::QueueDeleteOptions;
 use carrot_core::backend::{
-    Acknowledgement, Backend, ConsumeOptions, Declare, Delete, Deleted, Delivery, DeliveryTag, Extent, Outcome, Publication, PublishTag,
-    QueueInfo, Rejection, Subscription,
+    Acknowledgement, Backend, ConsumeOptions, Declare, Delete, Deleted, Delivery, DeliveryTag,
+    Extent, Outcome, Publication, PublishTag, QueueInfo, Rejection, Subscription,
 };
 use carrot_core::{Destination, Error, Result, validate};
 use crossbeam_channel::{Receiver, RecvTimeoutError, bounded};
@@ -71,7 +71,10 @@ impl Channel {
         let _turn = self.turn(kind, deadline)?;
         match self.desk.turn(&self.core, operation, deadline)? {
             desk::Turn::Yours(channel) => {
-                let result = self.core.check().and_then(|()| self.core.call(kind, deadline, || call(&channel)));
+                let result = self
+                    .core
+                    .check()
+                    .and_then(|()| self.core.call(kind, deadline, || call(&channel)));
                 self.desk.give_back(&self.core, channel);
                 result
             }
@@ -79,7 +82,9 @@ impl Channel {
                 let (reply, answer) = bounded(1);
                 let core = Arc::clone(&self.core);
                 let job = Job::Call(Box::new(move |channel| {
-                    let _ = reply.send(core.check().and_then(|()| core.call(kind, deadline, || call(channel))));
+                    let _ = reply.send(
+                        core.check().and_then(|()| core.call(kind, deadline, || call(channel))),
+                    );
                 }));
                 owner.send(job).map_err(|_| self.core.gone())?;
                 self.answer(&answer, operation, deadline)
@@ -95,11 +100,19 @@ impl Channel {
     }
 
     /// Waits for the owner's answer. The owner is under the same deadline, and is late only if the machine is.
-    fn answer<T>(&self, answer: &Receiver<Result<T>>, operation: &'static str, deadline: Instant) -> Result<T> {
+    fn answer<T>(
+        &self,
+        answer: &Receiver<Result<T>>,
+        operation: &'static str,
+        deadline: Instant,
+    ) -> Result<T> {
         match answer.recv_deadline(deadline + GRACE) {
             Ok(result) => result,
             Err(RecvTimeoutError::Timeout) => {
-                self.core.life().kill.trip(format!("it was cut, since {operation} did not finish in time"));
+                self.core
+                    .life()
+                    .kill
+                    .trip(format!("it was cut, since {operation} did not finish in time"));
                 Err(self.core.cut(operation))
             }
             Err(RecvTimeoutError::Disconnected) => Err(self.core.gone()),
@@ -121,13 +134,18 @@ impl Channel {
     }
 
     /// Takes the content out of a delivery, and keeps what it takes to settle it.
-    pub(crate) fn hand_out(&self, mut delivery: amiquip::Delivery, acknowledgement: Acknowledgement) -> Delivery {
+    pub(crate) fn hand_out(
+        &self,
+        mut delivery: amiquip::Delivery,
+        acknowledgement: Acknowledgement,
+    ) -> Delivery {
         let tag = delivery.delivery_tag();
         let redelivered = delivery.redelivered;
         if acknowledgement == Acknowledgement::Automatic {
             self.core.pass(&delivery);
         }
-        let Around { body, is_whole } = self.core.inbox.bodies.claim(std::mem::take(&mut delivery.body));
+        let Around { body, is_whole } =
+            self.core.inbox.bodies.claim(std::mem::take(&mut delivery.body));
         let content = convert::take_content(&mut delivery, body);
         if acknowledgement == Acknowledgement::Manual {
             self.core.ledger.hand_out(tag);
@@ -143,7 +161,9 @@ impl Channel {
             Ok(tell) => self.desk.settle(&self.core, tell),
             Err(UnknownTag) => {
                 // The broker would close the channel over it, so the driver does.
-                self.core.fail(Error::PreconditionFailed { reason: format!("PRECONDITION_FAILED - unknown delivery tag {}", tag.0) });
+                self.core.fail(Error::PreconditionFailed {
+                    reason: format!("PRECONDITION_FAILED - unknown delivery tag {}", tag.0),
+                });
                 self.desk.abandon(&self.core);
             }
         }
@@ -153,12 +173,17 @@ impl Channel {
     /// The first error of a channel that was seen to have ended.
     pub(crate) fn first_error(&self) -> Error {
         // The broker's words wait in the channel for the next call on it; this one sends nothing, and nothing comes to whom it replaces.
-        let asked = self.call(calls::ASK_WHY, |channel| channel.listen_for_publisher_confirms().map(drop));
+        let asked =
+            self.call(calls::ASK_WHY, |channel| channel.listen_for_publisher_confirms().map(drop));
         asked.err().unwrap_or_else(|| self.core.gone())
     }
 
     /// Fails the channel with `reason`, and begins to close it.
-    pub(crate) fn begin_closing(&self, reason: Error, deadline: Instant) -> Result<Option<Receiver<()>>> {
+    pub(crate) fn begin_closing(
+        &self,
+        reason: Error,
+        deadline: Instant,
+    ) -> Result<Option<Receiver<()>>> {
         if !self.core.has_failed() && self.core.fail_first(reason) {
             return self.desk.close(&self.core, deadline).map(Some);
         }
@@ -173,10 +198,14 @@ impl Backend for Channel {
             Declare::Exchange(exchange) => {
                 let name = exchange.name.clone();
                 if exchange.passive {
-                    self.call(calls::CHECK_EXCHANGE, move |channel| channel.exchange_declare_passive(name).map(drop))?;
+                    self.call(calls::CHECK_EXCHANGE, move |channel| {
+                        channel.exchange_declare_passive(name).map(drop)
+                    })?;
                 } else {
                     let (kind, options) = convert::to_exchange(exchange);
-                    self.call(calls::DECLARE_EXCHANGE, move |channel| channel.exchange_declare(kind, name, options).map(drop))?;
+                    self.call(calls::DECLARE_EXCHANGE, move |channel| {
+                        channel.exchange_declare(kind, name, options).map(drop)
+                    })?;
                 }
                 Ok(QueueInfo::new(exchange.name.as_str(), 0, 0))
             }
@@ -189,18 +218,27 @@ impl Backend for Channel {
                         None => channel.queue_declare_passive(name)?,
                     };
                     let count = |count: Option<u32>| count.unwrap_or_default();
-                    Ok(QueueInfo::new(queue.name(), count(queue.declared_message_count()), count(queue.declared_consumer_count())))
+                    Ok(QueueInfo::new(
+                        queue.name(),
+                        count(queue.declared_message_count()),
+                        count(queue.declared_consumer_count()),
+                    ))
                 })
             }
             Declare::Binding(binding) => {
                 let (source, key) = (binding.source.clone(), binding.routing_key.clone());
-                let (destination, arguments) = (binding.destination.clone(), convert::to_table(&binding.arguments));
+                let (destination, arguments) =
+                    (binding.destination.clone(), convert::to_table(&binding.arguments));
                 match destination {
                     Destination::Queue(queue) => {
-                        self.call(calls::BIND_QUEUE, move |channel| channel.queue_bind(queue, source, key, arguments))?;
+                        self.call(calls::BIND_QUEUE, move |channel| {
+                            channel.queue_bind(queue, source, key, arguments)
+                        })?;
                     }
                     Destination::Exchange(exchange) => {
-                        self.call(calls::BIND_EXCHANGE, move |channel| channel.exchange_bind(exchange, source, key, arguments))?;
+                        self.call(calls::BIND_EXCHANGE, move |channel| {
+                            channel.exchange_bind(exchange, source, key, arguments)
+                        })?;
                     }
                 }
                 Ok(QueueInfo::default())
@@ -213,27 +251,39 @@ impl Backend for Channel {
         match entity {
             Delete::Exchange { name, condition } => {
                 let name = name.to_string();
-                self.call(calls::DELETE_EXCHANGE, move |channel| channel.exchange_delete(name, condition.if_unused))?;
+                self.call(calls::DELETE_EXCHANGE, move |channel| {
+                    channel.exchange_delete(name, condition.if_unused)
+                })?;
                 Ok(Deleted::default())
             }
             Delete::Queue { name, condition } => {
                 let name = name.to_string();
-                let options = QueueDeleteOptions { if_unused: condition.if_unused, if_empty: condition.if_empty };
-                self.call(calls::DELETE_QUEUE, move |channel| channel.queue_delete(name, options)).map(Deleted::new)
+                let options = QueueDeleteOptions {
+                    if_unused: condition.if_unused,
+                    if_empty: condition.if_empty,
+                };
+                self.call(calls::DELETE_QUEUE, move |channel| channel.queue_delete(name, options))
+                    .map(Deleted::new)
             }
             Delete::Messages { queue } => {
                 let queue = queue.to_string();
-                self.call(calls::PURGE_QUEUE, move |channel| channel.queue_purge(queue)).map(Deleted::new)
+                self.call(calls::PURGE_QUEUE, move |channel| channel.queue_purge(queue))
+                    .map(Deleted::new)
             }
             Delete::Binding(binding) => {
                 let (source, key) = (binding.source.clone(), binding.routing_key.clone());
-                let (destination, arguments) = (binding.destination.clone(), convert::to_table(&binding.arguments));
+                let (destination, arguments) =
+                    (binding.destination.clone(), convert::to_table(&binding.arguments));
                 match destination {
                     Destination::Queue(queue) => {
-                        self.call(calls::UNBIND_QUEUE, move |channel| channel.queue_unbind(queue, source, key, arguments))?;
+                        self.call(calls::UNBIND_QUEUE, move |channel| {
+                            channel.queue_unbind(queue, source, key, arguments)
+                        })?;
                     }
                     Destination::Exchange(exchange) => {
-                        self.call(calls::UNBIND_EXCHANGE, move |channel| channel.exchange_unbind(exchange, source, key, arguments))?;
+                        self.call(calls::UNBIND_EXCHANGE, move |channel| {
+                            channel.exchange_unbind(exchange, source, key, arguments)
+                        })?;
                     }
                 }
                 Ok(Deleted::default())
@@ -246,20 +296,36 @@ impl Backend for Channel {
         let size = limits::check_publication(publication, self.frame_max())?;
         self.core.check()?;
         if !self.core.life().wire.outlet.flow.enter(size, timeout) {
-            return Err(self.core.failure().unwrap_or_else(|| self.core.life().overdue(OPERATION, timeout)));
+            return Err(self
+                .core
+                .failure()
+                .unwrap_or_else(|| self.core.life().overdue(OPERATION, timeout)));
         }
-        self.core.publish(publication.content, publication.mandatory, size).map(PublishTag).ok_or_else(|| self.first_error())
+        self.core
+            .publish(publication.content, publication.mandatory, size)
+            .map(PublishTag)
+            .ok_or_else(|| self.first_error())
     }
 
     fn confirm(&self, tag: PublishTag, timeout: Duration) -> Result<Outcome> {
         if !self.core.confirming {
-            return Err(Error::invalid("channel", "without confirms", "only a channel opened with confirms can be asked for them"));
+            return Err(Error::invalid(
+                "channel",
+                "without confirms",
+                "only a channel opened with confirms can be asked for them",
+            ));
         }
         self.core.inbox.confirms.wait(tag.0, deadline_after(timeout)).map_err(|none| match none {
-            NoOutcome::Late => self.core.failure().unwrap_or_else(|| self.core.life().overdue("waiting for a confirm", timeout)),
+            NoOutcome::Late => self
+                .core
+                .failure()
+                .unwrap_or_else(|| self.core.life().overdue("waiting for a confirm", timeout)),
             NoOutcome::ChannelGone => self.first_error(),
             NoOutcome::Forgotten => Error::Backend {
-                reason: format!("the answer to publication {} was not asked for in time and is no longer known", tag.0),
+                reason: format!(
+                    "the answer to publication {} was not asked for in time and is no longer known",
+                    tag.0
+                ),
                 source: None,
             },
         })
@@ -290,7 +356,14 @@ impl Backend for Channel {
         }
         let (reply, answer) = bounded(1);
         let (prefetch, consumer) = (options.prefetch, convert::to_consumer(options));
-        let job = Job::Consume { id, queue: queue.to_string(), prefetch, options: consumer, deadline, reply };
+        let job = Job::Consume {
+            id,
+            queue: queue.to_string(),
+            prefetch,
+            options: consumer,
+            deadline,
+            reply,
+        };
         owner.send(job).map_err(|_| self.core.gone())?;
         let deliveries = self.answer(&answer, OPERATION, deadline)?;
         Ok(Box::new(AmqpSubscription::new(channel, id, queue, options.acknowledgement, deliveries)))
@@ -311,7 +384,11 @@ impl Backend for Channel {
     fn close(&self, timeout: Duration) -> Result<()> {
         let deadline = deadline_after(timeout);
         let late = || Error::timeout("closing a channel", timeout);
-        let Some(closed) = self.begin_closing(Error::closed("channel"), deadline).map_err(|_| late())? else { return Ok(()) };
+        let Some(closed) =
+            self.begin_closing(Error::closed("channel"), deadline).map_err(|_| late())?
+        else {
+            return Ok(());
+        };
         let _ = closed.recv_deadline(deadline);
         // By then the watchdog may have ended it.
         if Instant::now() >= deadline { Err(late()) } else { Ok(()) }

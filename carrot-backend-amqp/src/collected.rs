@@ -26,8 +26,19 @@ pub(crate) struct Collected {
 
 impl Collected {
     /// Nothing yet, of a body of so many bytes.
-    pub(crate) fn new(header: Vec<u8>, size: u64, is_whole: bool, buffers: &BufferPool) -> Collected {
-        Collected { header, size, is_whole, buffer: buffers.take(size.min(TRUSTED) as usize), filled: 0 }
+    pub(crate) fn new(
+        header: Vec<u8>,
+        size: u64,
+        is_whole: bool,
+        buffers: &BufferPool,
+    ) -> Collected {
+        Collected {
+            header,
+            size,
+            is_whole,
+            buffer: buffers.take(size.min(TRUSTED) as usize),
+            filled: 0,
+        }
     }
 
     /// How much is to come.
@@ -59,7 +70,10 @@ impl Collected {
 
     /// The frame that announced it, and the body, once nothing is missing.
     pub(crate) fn finish(self, buffers: &Arc<BufferPool>) -> (Vec<u8>, Around) {
-        (self.header, Around { body: Body::in_buffer(self.buffer, buffers), is_whole: self.is_whole })
+        (
+            self.header,
+            Around { body: Body::in_buffer(self.buffer, buffers), is_whole: self.is_whole },
+        )
     }
 }
 

@@ -70,7 +70,11 @@ struct State {
 }
 
 impl Confirms {
-    pub(crate) fn new(confirming: bool, returns: Receiver<Return>, bodies: Arc<LargeBodies>) -> Confirms {
+    pub(crate) fn new(
+        confirming: bool,
+        returns: Receiver<Return>,
+        bodies: Arc<LargeBodies>,
+    ) -> Confirms {
         Confirms { confirming, returns, bodies, issued: AtomicU64::new(0), state: Mutex::default() }
     }
 
@@ -130,7 +134,9 @@ impl Confirms {
                 Answer::Confirm(Confirm { tag, multiple, refused }) => {
                     self.read_returns(mem::take(returns_due), answers);
                     match self.issued.load(Ordering::SeqCst) {
-                        issued if (1..=issued).contains(&tag) => answered += answers.confirm(tag, multiple, refused),
+                        issued if (1..=issued).contains(&tag) => {
+                            answered += answers.confirm(tag, multiple, refused)
+                        }
                         _ => warn!("the broker confirmed publication {tag}, which there is not"),
                     }
                 }
@@ -210,7 +216,9 @@ impl Answers {
         while self.notable.len() > KEPT
             && let Some((tag, outcome)) = self.notable.pop_first()
         {
-            warn!("publication {tag} was {outcome:?}, and nobody has asked for it among {KEPT} such");
+            warn!(
+                "publication {tag} was {outcome:?}, and nobody has asked for it among {KEPT} such"
+            );
             self.forgotten = self.forgotten.max(tag);
         }
     }
@@ -225,10 +233,17 @@ impl Answers {
                 && content.body == *body
         });
         let Some((tag, _)) = position.and_then(|position| self.mandatory.remove(position)) else {
-            debug!("a message was returned that nobody waits for: {} {}", returned.reply_code, words(&returned.reply_text));
+            debug!(
+                "a message was returned that nobody waits for: {} {}",
+                returned.reply_code,
+                words(&returned.reply_text)
+            );
             return;
         };
-        self.keep(tag, Outcome::Returned { code: returned.reply_code, text: words(&returned.reply_text) });
+        self.keep(
+            tag,
+            Outcome::Returned { code: returned.reply_code, text: words(&returned.reply_text) },
+        );
     }
 }
 

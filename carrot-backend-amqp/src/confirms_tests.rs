@@ -70,7 +70,14 @@ fn a_nack_stays_a_nack_under_a_later_multiple_ack() {
     broker.ack(5, true);
     let outcomes: Vec<_> = (1..=6).map(|tag| now(&confirms, tag)).collect();
     let accepted = || Ok(Outcome::Accepted);
-    let expected = [accepted(), accepted(), Ok(Outcome::Refused), accepted(), accepted(), Err(NoOutcome::Late)];
+    let expected = [
+        accepted(),
+        accepted(),
+        Ok(Outcome::Refused),
+        accepted(),
+        accepted(),
+        Err(NoOutcome::Late),
+    ];
     assert_eq!(outcomes, expected);
 }
 
@@ -108,7 +115,12 @@ fn answers_may_come_and_be_asked_for_in_any_order() {
 #[test]
 fn a_return_meets_its_message_by_id_or_by_content() {
     let (broker, confirms) = pair();
-    let with_id = |id: &str| Arc::new(Content::new("e", "k", "x").with_properties(carrot_core::Properties::new().with_message_id(id)));
+    let with_id = |id: &str| {
+        Arc::new(
+            Content::new("e", "k", "x")
+                .with_properties(carrot_core::Properties::new().with_message_id(id)),
+        )
+    };
     let plain = |body: &str| Arc::new(Content::new("e", "k", body));
     let contents = [with_id("a"), with_id("b"), plain("x"), plain("y"), plain("y")];
     confirms.issued.store(0, Ordering::SeqCst);
@@ -167,7 +179,8 @@ fn each_of_many_threads_gets_its_own_answer() {
 #[test]
 fn who_waited_is_likely_to_send_as_much_as_was_answered() {
     let (_broker, confirms) = pair();
-    let confirm = |tag, multiple| confirms.take([Answer::Confirm(Confirm { tag, multiple, refused: false })]);
+    let confirm =
+        |tag, multiple| confirms.take([Answer::Confirm(Confirm { tag, multiple, refused: false })]);
     assert_eq!(confirm(10, true), 0, "nobody waits");
     thread::scope(|scope| {
         let waiter = scope.spawn(|| confirms.wait(15, Instant::now() + LONG));

@@ -119,7 +119,10 @@ impl Connection {
         thread::Builder::new()
             .name("carrot-keeper".to_string())
             .spawn(move || life.keep(&notifications, &woken))
-            .map_err(|error| Error::Backend { reason: "no thread could be started".to_string(), source: Some(Arc::new(error)) })?;
+            .map_err(|error| Error::Backend {
+                reason: "no thread could be started".to_string(),
+                source: Some(Arc::new(error)),
+            })?;
         Ok(connection)
     }
 
@@ -131,7 +134,12 @@ impl Connection {
     ///
     /// The round trips are made on a thread of their own: an alarm must not cost the connection because somebody opened a channel
     /// meanwhile and could not wait.
-    pub(crate) fn open_channel(&self, confirming: bool, timeout: Duration, deadline: Instant) -> Result<Open> {
+    pub(crate) fn open_channel(
+        &self,
+        confirming: bool,
+        timeout: Duration,
+        deadline: Instant,
+    ) -> Result<Open> {
         const OPERATION: &str = OPEN_CHANNEL.operation;
         let turn = self.life.turns.enter(OPEN_CHANNEL, deadline);
         let _turn = turn.ok_or_else(|| self.life.overdue(OPERATION, timeout))?;
@@ -157,7 +165,9 @@ impl Connection {
         let life = &self.life;
         if life.begin_closing() {
             let closer = Arc::clone(life);
-            let spawned = thread::Builder::new().name("carrot-close".to_string()).spawn(move || closer.say_goodbye(deadline));
+            let spawned = thread::Builder::new()
+                .name("carrot-close".to_string())
+                .spawn(move || closer.say_goodbye(deadline));
             if spawned.is_err() || !life.wait_for_death(deadline) {
                 life.kill.trip(format!("{OPERATION} did not finish in time"));
                 life.wait_for_death(Instant::now() + EXPLANATION);
@@ -169,7 +179,10 @@ impl Connection {
 }
 
 fn no_thread(error: std::io::Error) -> Error {
-    Error::Backend { reason: "no thread could be started".to_string(), source: Some(Arc::new(error)) }
+    Error::Backend {
+        reason: "no thread could be started".to_string(),
+        source: Some(Arc::new(error)),
+    }
 }
 
 impl Drop for Connection {
@@ -179,7 +192,11 @@ impl Drop for Connection {
             return;
         }
         let deadline = deadline_after(life.call_timeout);
-        if thread::Builder::new().name("carrot-close".to_string()).spawn(move || life.say_goodbye(deadline)).is_err() {
+        if thread::Builder::new()
+            .name("carrot-close".to_string())
+            .spawn(move || life.say_goodbye(deadline))
+            .is_err()
+        {
             self.life.kill.trip("no thread could be started to close it");
         }
     }
@@ -264,7 +281,11 @@ impl Life {
             if now >= deadline {
                 return false;
             }
-            state = self.changed.wait_timeout(state, deadline - now).unwrap_or_else(PoisonError::into_inner).0;
+            state = self
+                .changed
+                .wait_timeout(state, deadline - now)
+                .unwrap_or_else(PoisonError::into_inner)
+                .0;
         }
         true
     }
@@ -288,11 +309,15 @@ impl Life {
                 None => error,
             };
             let error = match error {
-                Error::Disconnected { reason, source } => Error::Disconnected { reason: format!("{}: {reason}", self.endpoint), source },
+                Error::Disconnected { reason, source } => {
+                    Error::Disconnected { reason: format!("{}: {reason}", self.endpoint), source }
+                }
                 other => other,
             };
             match &error {
-                Error::Closed { .. } => info!("{} closed its connection to {}", self.name, self.endpoint),
+                Error::Closed { .. } => {
+                    info!("{} closed its connection to {}", self.name, self.endpoint)
+                }
                 lost => warn!("{}: {lost}", self.name),
             }
             state.death = Some(error.clone());
@@ -307,7 +332,13 @@ impl Life {
         self.wire.outlet.flow.close();
     }
 
-    fn open_channel(&self, operation: &'static str, confirming: bool, timeout: Duration, deadline: Instant) -> Result<Open> {
+    fn open_channel(
+        &self,
+        operation: &'static str,
+        confirming: bool,
+        timeout: Duration,
+        deadline: Instant,
+    ) -> Result<Open> {
         let mut amqp = match self.amqp.take(deadline) {
             Ok(amqp) => amqp,
             Err(Absent::Late) => return Err(self.overdue(operation, timeout)),
@@ -337,13 +368,15 @@ impl Life {
             Fault::Unexplained => self.wire.calls.first_error(party, self.death()),
         })?;
         let opening = self.wire.outlet.opening(channel.channel_id());
-        let opening = opening.ok_or_else(|| Error::disconnected("the channel ended as it was opened"))?;
+        let opening =
+            opening.ok_or_else(|| Error::disconnected("the channel ended as it was opened"))?;
         Ok(Open { channel, opening, inbox })
     }
 
     /// Closes a channel, however long it takes: the watchdog bounds it, but for an alarm.
     pub(crate) fn close_channel(&self, channel: amiquip::Channel) {
-        let guard = self.watchdog.patient_guard("closing a channel", deadline_after(self.call_timeout));
+        let guard =
+            self.watchdog.patient_guard("closing a channel", deadline_after(self.call_timeout));
         let result = channel.close();
         drop(guard);
         if let Err(error) = result {
@@ -375,13 +408,21 @@ impl Life {
     }
 
     /// The keeper's work: deadlines, alarms, and the end.
-    fn keep(self: &Arc<Life>, notifications: &Receiver<ConnectionBlockedNotification>, woken: &Receiver<()>) {
+    fn keep(
+        self: &Arc<Life>,
+        notifications: &Receiver<ConnectionBlockedNotification>,
+        woken: &Receiver<()>,
+    ) {
         loop {
             let now = Instant::now();
             let blocked = self.lock().blocked.is_some();
-            let (expired, next) = self.watchdog.expire(now, blocked, deadline_after(self.call_timeout));
+            let (expired, next) =
+                self.watchdog.expire(now, blocked, deadline_after(self.call_timeout));
             if let Some(operation) = expired {
-                warn!("{} cuts its connection to {}: {operation} did not finish in time", self.name, self.endpoint);
+                warn!(
+                    "{} cuts its connection to {}: {operation} did not finish in time",
+                    self.name, self.endpoint
+                );
                 self.kill.trip(format!("it was cut, since {operation} did not finish in time"));
             }
             let alarm = next.map_or_else(never, at);
@@ -441,6 +482,11 @@ impl Life {
         });
         self.kill.hang_up();
         debug!("{}: the I/O thread of {} ended: {result:?}", self.name, self.endpoint);
-        self.explain(result.map_or_else(|_| Error::disconnected("the driver's I/O thread hangs"), error::death));
+        self.explain(
+            result.map_or_else(
+                |_| Error::disconnected("the driver's I/O thread hangs"),
+                error::death,
+            ),
+        );
     }
 }

@@ -56,8 +56,18 @@ impl AmqpConnector {
         match options.scheme {
             Scheme::Amqp => {}
             Scheme::Amqps if cfg!(feature = "tls") => {}
-            Scheme::Amqps => return Err(Error::config("scheme", "amqps needs the feature `tls` of carrot-backend-amqp")),
-            Scheme::Memory => return Err(Error::config("scheme", "memory is not reached through AMQP; amqp and amqps are")),
+            Scheme::Amqps => {
+                return Err(Error::config(
+                    "scheme",
+                    "amqps needs the feature `tls` of carrot-backend-amqp",
+                ));
+            }
+            Scheme::Memory => {
+                return Err(Error::config(
+                    "scheme",
+                    "memory is not reached through AMQP; amqp and amqps are",
+                ));
+            }
         }
         Ok(AmqpConnector {
             options: Arc::new(options.clone()),
@@ -68,7 +78,12 @@ impl AmqpConnector {
         })
     }
 
-    fn connection(&self, role: Role, timeout: Duration, deadline: Instant) -> Result<(Arc<Connection>, bool)> {
+    fn connection(
+        &self,
+        role: Role,
+        timeout: Duration,
+        deadline: Instant,
+    ) -> Result<(Arc<Connection>, bool)> {
         self.lane(role).connection(&self.options, &self.events, timeout, deadline)
     }
 
@@ -108,15 +123,22 @@ impl Connector for AmqpConnector {
     fn close(&self, timeout: Duration) -> Result<()> {
         let deadline = deadline_after(timeout);
         let ends = [self.publishing.end(), self.consuming.end()];
-        let alive: Vec<_> = ends.iter().filter_map(|(connection, _)| connection.as_ref()).filter(|open| open.life().is_alive()).collect();
+        let alive: Vec<_> = ends
+            .iter()
+            .filter_map(|(connection, _)| connection.as_ref())
+            .filter(|open| open.life().is_alive())
+            .collect();
         let mut closing = Vec::new();
         for channel in ends.iter().flat_map(|(_, channels)| channels) {
-            closing.extend(channel.begin_closing(Error::closed("connection"), deadline).ok().flatten());
+            closing.extend(
+                channel.begin_closing(Error::closed("connection"), deadline).ok().flatten(),
+            );
         }
         for closed in closing {
             let _ = closed.recv_deadline(deadline);
         }
-        let results: Vec<_> = alive.into_iter().map(|connection| connection.close(timeout, deadline)).collect();
+        let results: Vec<_> =
+            alive.into_iter().map(|connection| connection.close(timeout, deadline)).collect();
         results.into_iter().collect()
     }
 
@@ -140,13 +162,24 @@ impl Connector for AmqpConnector {
 
 impl fmt::Debug for AmqpConnector {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_struct("AmqpConnector").field("options", &self.options.to_string()).finish_non_exhaustive()
+        formatter
+            .debug_struct("AmqpConnector")
+            .field("options", &self.options.to_string())
+            .finish_non_exhaustive()
     }
 }
 
-fn open_channel(connection: &Arc<Connection>, options: &ChannelOptions, timeout: Duration, deadline: Instant) -> Result<Arc<Channel>> {
+fn open_channel(
+    connection: &Arc<Connection>,
+    options: &ChannelOptions,
+    timeout: Duration,
+    deadline: Instant,
+) -> Result<Arc<Channel>> {
     let open = connection.open_channel(options.confirms, timeout, deadline)?;
-    Ok(Channel::new(Core::new(Arc::clone(connection), open.opening, open.inbox, options.confirms), open.channel))
+    Ok(Channel::new(
+        Core::new(Arc::clone(connection), open.opening, open.inbox, options.confirms),
+        open.channel,
+    ))
 }
 
 /// At most one connection, and the channels on it.
@@ -175,7 +208,12 @@ enum Place {
 
 impl Lane {
     fn new(role: Role) -> Lane {
-        let state = LaneState { place: Place::Empty, opened: false, capabilities: None, channels: Vec::new() };
+        let state = LaneState {
+            place: Place::Empty,
+            opened: false,
+            capabilities: None,
+            channels: Vec::new(),
+        };
         Lane { role, state: Mutex::new(state), changed: Condvar::new(), turns: Arc::default() }
     }
 
@@ -185,7 +223,9 @@ impl Lane {
 
     fn status(&self) -> Status {
         match &self.lock().place {
-            Place::Open(connection) => Status::new(connection.life().is_alive(), connection.life().blocked()),
+            Place::Open(connection) => {
+                Status::new(connection.life().is_alive(), connection.life().blocked())
+            }
             Place::Empty | Place::Opening(_) | Place::Closed => Status::default(),
         }
     }
@@ -201,7 +241,9 @@ impl Lane {
         let mut state = self.lock();
         loop {
             match &state.place {
-                Place::Open(connection) if connection.life().is_alive() => return Ok((Arc::clone(connection), false)),
+                Place::Open(connection) if connection.life().is_alive() => {
+                    return Ok((Arc::clone(connection), false));
+                }
                 Place::Closed => return Err(Error::closed("connection")),
                 Place::Empty | Place::Open(_) => break,
                 Place::Opening(_) => {}
@@ -210,7 +252,11 @@ impl Lane {
             if now >= deadline {
                 return Err(Error::timeout("opening a connection", timeout));
             }
-            state = self.changed.wait_timeout(state, deadline - now).unwrap_or_else(PoisonError::into_inner).0;
+            state = self
+                .changed
+                .wait_timeout(state, deadline - now)
+                .unwrap_or_else(PoisonError::into_inner)
+                .0;
         }
         let attempt = Arc::new(Attempt::new(state.opened));
         let dead = std::mem::replace(&mut state.place, Place::Opening(Arc::clone(&attempt)));
@@ -222,7 +268,15 @@ impl Lane {
         };
 
         let timeout = timeout.min(options.connect_timeout);
-        let opened = Connection::open(options, self.role, &attempt, events, &self.turns, timeout, deadline.min(deadline_after(timeout)));
+        let opened = Connection::open(
+            options,
+            self.role,
+            &attempt,
+            events,
+            &self.turns,
+            timeout,
+            deadline.min(deadline_after(timeout)),
+        );
 
         let mut state = self.lock();
         let result = match (&state.place, opened) {

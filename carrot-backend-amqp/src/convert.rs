@@ -1,6 +1,9 @@
 //! Carrot's data types to amiquip's and back; pure.
 
-use amiquip::{AmqpProperties, AmqpValue, ConsumerOptions, ExchangeDeclareOptions, ExchangeType, FieldTable, QueueDeclareOptions};
+use amiquip::{
+    AmqpProperties, AmqpValue, ConsumerOptions, ExchangeDeclareOptions, ExchangeType, FieldTable,
+    QueueDeclareOptions,
+};
 use amq_protocol_types::DecimalValue;
 use carrot_core::backend::{Acknowledgement, Body, ConsumeOptions, Content};
 use carrot_core::{DeliveryMode, Exchange, ExchangeKind, Headers, Properties, Queue, Value};
@@ -22,7 +25,9 @@ fn to_value(value: &Value) -> AmqpValue {
         Value::I64(number) => AmqpValue::LongLongInt(*number),
         Value::F32(number) => AmqpValue::Float(*number),
         Value::F64(number) => AmqpValue::Double(*number),
-        Value::Decimal { scale, value } => AmqpValue::DecimalValue(DecimalValue { scale: *scale, value: *value }),
+        Value::Decimal { scale, value } => {
+            AmqpValue::DecimalValue(DecimalValue { scale: *scale, value: *value })
+        }
         Value::String(text) => AmqpValue::LongString(text.clone()),
         Value::Bytes(bytes) => AmqpValue::ByteArray(bytes.clone()),
         Value::Timestamp(seconds) => AmqpValue::Timestamp(*seconds),
@@ -48,7 +53,9 @@ fn from_value(value: &AmqpValue) -> Value {
         AmqpValue::LongLongInt(number) => Value::I64(*number),
         AmqpValue::Float(number) => Value::F32(*number),
         AmqpValue::Double(number) => Value::F64(*number),
-        AmqpValue::DecimalValue(DecimalValue { scale, value }) => Value::Decimal { scale: *scale, value: *value },
+        AmqpValue::DecimalValue(DecimalValue { scale, value }) => {
+            Value::Decimal { scale: *scale, value: *value }
+        }
         AmqpValue::LongString(text) => Value::String(text.clone()),
         AmqpValue::ByteArray(bytes) => Value::Bytes(bytes.clone()),
         AmqpValue::Timestamp(seconds) => Value::Timestamp(*seconds),
@@ -144,7 +151,11 @@ pub(crate) mod tests {
     use super::*;
 
     pub(crate) fn every_value() -> Headers {
-        let nested: Headers = [("deep", Value::Array(vec![Value::Void, Value::from("x"), Value::Table(Headers::new())]))].into();
+        let nested: Headers = [(
+            "deep",
+            Value::Array(vec![Value::Void, Value::from("x"), Value::Table(Headers::new())]),
+        )]
+        .into();
         [
             ("void", Value::Void),
             ("bool", Value::Bool(true)),
@@ -175,19 +186,27 @@ pub(crate) mod tests {
 
     #[test]
     fn topology_keeps_its_flags_and_arguments() {
-        let (kind, options) = to_exchange(&Exchange::topic("prices").transient().internal().alternate_exchange("rest"));
+        let (kind, options) = to_exchange(
+            &Exchange::topic("prices").transient().internal().alternate_exchange("rest"),
+        );
         assert_eq!(kind.as_ref(), "topic");
         assert!(!options.durable && options.internal && !options.auto_delete);
-        assert_eq!(options.arguments.get("alternate-exchange"), Some(&AmqpValue::LongString("rest".into())));
+        assert_eq!(
+            options.arguments.get("alternate-exchange"),
+            Some(&AmqpValue::LongString("rest".into()))
+        );
 
-        let (kind, _) = to_exchange(&Exchange::new("odd", ExchangeKind::Custom("x-delayed".into())));
+        let (kind, _) =
+            to_exchange(&Exchange::new("odd", ExchangeKind::Custom("x-delayed".into())));
         assert_eq!(kind.as_ref(), "x-delayed");
 
         let queue = to_queue(&Queue::new("jobs").max_priority(5));
         assert!(queue.durable && !queue.exclusive && !queue.auto_delete);
         assert_eq!(queue.arguments.get("x-max-priority"), Some(&AmqpValue::LongInt(5)));
 
-        let consumer = to_consumer(&ConsumeOptions::prefetch(1).automatic().exclusive().argument("x-priority", 3));
+        let consumer = to_consumer(
+            &ConsumeOptions::prefetch(1).automatic().exclusive().argument("x-priority", 3),
+        );
         assert!(consumer.no_ack && consumer.exclusive && !consumer.no_local);
         assert_eq!(consumer.arguments.len(), 1);
     }

@@ -34,7 +34,12 @@ pub(crate) struct Core {
 }
 
 impl Core {
-    pub(crate) fn new(connection: Arc<Connection>, opening: Opening, inbox: Arc<Inbox>, confirming: bool) -> Core {
+    pub(crate) fn new(
+        connection: Arc<Connection>,
+        opening: Opening,
+        inbox: Arc<Inbox>,
+        confirming: bool,
+    ) -> Core {
         Core {
             connection,
             inbox,
@@ -56,7 +61,10 @@ impl Core {
 
     /// The first error of the channel, if it has failed or was closed.
     pub(crate) fn failure(&self) -> Option<Error> {
-        self.first_error.get().cloned().or_else(|| self.life().failure().map(|death| self.die(death)))
+        self.first_error
+            .get()
+            .cloned()
+            .or_else(|| self.life().failure().map(|death| self.die(death)))
     }
 
     /// Whether the channel has failed or was closed; does not wait for an explanation.
@@ -67,7 +75,8 @@ impl Core {
     /// The first error, as far as it is known without waiting for an explanation.
     pub(crate) fn known_failure(&self) -> Option<Error> {
         let explained = || self.life().known_death().map(|death| self.die(death));
-        let unexplained = || (!self.life().is_running()).then(|| Error::disconnected("the connection has ended"));
+        let unexplained =
+            || (!self.life().is_running()).then(|| Error::disconnected("the connection has ended"));
         self.first_error.get().cloned().or_else(explained).or_else(unexplained)
     }
 
@@ -117,7 +126,12 @@ impl Core {
     }
 
     /// Makes one blocking call of amiquip's, within a deadline that comes of the call timeout.
-    pub(crate) fn call<T>(&self, kind: Call, deadline: Instant, call: impl FnOnce() -> amiquip::Result<T>) -> Result<T> {
+    pub(crate) fn call<T>(
+        &self,
+        kind: Call,
+        deadline: Instant,
+        call: impl FnOnce() -> amiquip::Result<T>,
+    ) -> Result<T> {
         let operation = kind.operation;
         let guard = self.life().watchdog.guard(operation, deadline);
         let in_flight = self.life().wire.calls.enter(self.inbox.party, kind);
@@ -146,10 +160,18 @@ impl Core {
     }
 
     /// Sends a message that was let in, as so many bytes, and gives its tag; `None` if the channel is closed.
-    pub(crate) fn publish(&self, content: &Arc<Content>, mandatory: bool, size: usize) -> Option<u64> {
+    pub(crate) fn publish(
+        &self,
+        content: &Arc<Content>,
+        mandatory: bool,
+        size: usize,
+    ) -> Option<u64> {
         let wire = &self.life().wire;
-        let frames = encode::publication(self.opening.channel, content, mandatory, size, wire.frame_max());
-        wire.outlet.send_let_in(self.opening, size, || (frames, self.inbox.confirms.issue(content, mandatory && self.confirming)))
+        let frames =
+            encode::publication(self.opening.channel, content, mandatory, size, wire.frame_max());
+        wire.outlet.send_let_in(self.opening, size, || {
+            (frames, self.inbox.confirms.issue(content, mandatory && self.confirming))
+        })
     }
 
     /// Sends the verdicts that wait for it. They leave in the order in which they were taken from the ledger.
@@ -157,7 +179,13 @@ impl Core {
         self.send(|| {
             let mut frames = Vec::new();
             for settlement in self.ledger.drain() {
-                encode::settlement(&mut frames, self.opening.channel, settlement.verdict, settlement.tag, settlement.multiple);
+                encode::settlement(
+                    &mut frames,
+                    self.opening.channel,
+                    settlement.verdict,
+                    settlement.tag,
+                    settlement.multiple,
+                );
             }
             (Frames::from(frames), ())
         });
@@ -175,7 +203,13 @@ impl Core {
             return;
         }
         let mut frame = Vec::new();
-        encode::settlement(&mut frame, self.opening.channel, Verdict::Reject(Rejection::Requeue), 0, true);
+        encode::settlement(
+            &mut frame,
+            self.opening.channel,
+            Verdict::Reject(Rejection::Requeue),
+            0,
+            true,
+        );
         self.send(|| (Frames::from(frame), ()));
     }
 
@@ -183,7 +217,13 @@ impl Core {
     pub(crate) fn give_back(&self, delivery: &amiquip::Delivery) {
         let mut frame = Vec::new();
         let verdict = Verdict::Reject(Rejection::Requeue);
-        encode::settlement(&mut frame, self.opening.channel, verdict, delivery.delivery_tag(), false);
+        encode::settlement(
+            &mut frame,
+            self.opening.channel,
+            verdict,
+            delivery.delivery_tag(),
+            false,
+        );
         self.send(|| (Frames::from(frame), ()));
         self.inbox.bodies.discard(&delivery.body);
         self.pass(delivery);

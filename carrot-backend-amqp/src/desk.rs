@@ -41,7 +41,11 @@ pub(crate) enum Turn<'a> {
 
 impl Desk {
     pub(crate) fn new(channel: amiquip::Channel) -> Desk {
-        Desk { place: Mutex::new(Place::Here(channel)), changed: Condvar::new(), owner: OnceLock::new() }
+        Desk {
+            place: Mutex::new(Place::Here(channel)),
+            changed: Condvar::new(),
+            owner: OnceLock::new(),
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, Place> {
@@ -49,7 +53,12 @@ impl Desk {
     }
 
     /// Waits for the channel.
-    pub(crate) fn turn(&self, core: &Core, operation: &'static str, deadline: Instant) -> Result<Turn<'_>> {
+    pub(crate) fn turn(
+        &self,
+        core: &Core,
+        operation: &'static str,
+        deadline: Instant,
+    ) -> Result<Turn<'_>> {
         let mut place = self.lock();
         loop {
             match mem::replace(&mut *place, Place::Lent) {
@@ -69,13 +78,21 @@ impl Desk {
             if now >= deadline {
                 return Err(core.life().overdue(operation, core.call_timeout()));
             }
-            place = self.changed.wait_timeout(place, deadline - now).unwrap_or_else(PoisonError::into_inner).0;
+            place = self
+                .changed
+                .wait_timeout(place, deadline - now)
+                .unwrap_or_else(PoisonError::into_inner)
+                .0;
         }
     }
 
     /// Puts the channel back.
     pub(crate) fn give_back(&self, core: &Arc<Core>, channel: amiquip::Channel) {
-        let place = if core.has_failed() { Place::Gone(dispose(channel, core)) } else { Place::Here(channel) };
+        let place = if core.has_failed() {
+            Place::Gone(dispose(channel, core))
+        } else {
+            Place::Here(channel)
+        };
         *self.lock() = place;
         self.changed.notify_all();
     }
@@ -91,7 +108,12 @@ impl Desk {
     }
 
     /// The owner of the channel; makes one if there is none.
-    pub(crate) fn owner(&self, core: &Arc<Core>, operation: &'static str, deadline: Instant) -> Result<&Sender<Job>> {
+    pub(crate) fn owner(
+        &self,
+        core: &Arc<Core>,
+        operation: &'static str,
+        deadline: Instant,
+    ) -> Result<&Sender<Job>> {
         let channel = match self.turn(core, operation, deadline)? {
             Turn::Owners(owner) => return Ok(owner),
             Turn::Nobodys(_) => return Err(core.gone()),
@@ -107,7 +129,10 @@ impl Desk {
         });
         if let Err(error) = spawned {
             self.give_back(core, channel);
-            return Err(Error::Backend { reason: "no thread could be started for a consumer".to_string(), source: Some(Arc::new(error)) });
+            return Err(Error::Backend {
+                reason: "no thread could be started for a consumer".to_string(),
+                source: Some(Arc::new(error)),
+            });
         }
         let owner = self.owner.get_or_init(|| jobs);
         let _ = hand_over.send(channel);

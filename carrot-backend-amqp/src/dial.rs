@@ -100,14 +100,18 @@ pub(crate) fn dial(
         .name("carrot-dial".to_string())
         .spawn(move || {
             let (options, attempt) = worker;
-            let dialed = Dialer { options: &options, name: &name, attempt: &attempt, timeout, deadline }.run();
+            let dialed =
+                Dialer { options: &options, name: &name, attempt: &attempt, timeout, deadline }
+                    .run();
             if let Err(unwanted) = done.send(dialed)
                 && let Ok(dialed) = unwanted.0
             {
                 dialed.kill.trip("nobody waits for it any more");
             }
         })
-        .map_err(|error| connect_error(&endpoints(options), "no thread could be started", Some(error)))?;
+        .map_err(|error| {
+            connect_error(&endpoints(options), "no thread could be started", Some(error))
+        })?;
     let dialed = match result.recv_deadline(deadline) {
         Ok(dialed) => dialed,
         Err(RecvTimeoutError::Timeout) => {
@@ -115,10 +119,14 @@ pub(crate) fn dial(
             let step = attempt.lock().step.clone();
             Err(overdue(&step, timeout))
         }
-        Err(RecvTimeoutError::Disconnected) => Err(connect_error(&endpoints(options), "the driver panicked", None)),
+        Err(RecvTimeoutError::Disconnected) => {
+            Err(connect_error(&endpoints(options), "the driver panicked", None))
+        }
     };
     dialed.map_err(|error| match error {
-        Error::Connect { endpoint, reason, source, .. } => Error::Connect { endpoint, reason, tried: started.elapsed(), source },
+        Error::Connect { endpoint, reason, source, .. } => {
+            Error::Connect { endpoint, reason, tried: started.elapsed(), source }
+        }
         other => other,
     })
 }
@@ -182,7 +190,11 @@ impl Dialer<'_> {
                     if Instant::now() + SLACK >= self.deadline {
                         return Err(overdue(&step, self.timeout));
                     }
-                    failures.push(connect_error(&endpoint, &format!("no answer in time ({step})"), None));
+                    failures.push(connect_error(
+                        &endpoint,
+                        &format!("no answer in time ({step})"),
+                        None,
+                    ));
                 }
             }
         }
@@ -196,7 +208,11 @@ impl Dialer<'_> {
             self.attempt.step(format!("resolving {name}"));
             match (name, port).to_socket_addrs() {
                 Ok(found) => addresses.extend(found.map(|address| (name.to_string(), address))),
-                Err(error) => failures.push(connect_error(&endpoint(name, port), "the name does not resolve", Some(error))),
+                Err(error) => failures.push(connect_error(
+                    &endpoint(name, port),
+                    "the name does not resolve",
+                    Some(error),
+                )),
             }
         }
         (addresses, failures)
@@ -228,19 +244,24 @@ impl Dialer<'_> {
         };
 
         self.attempt.step(format!("TCP to {address}"));
-        let socket = TcpStream::connect_timeout(&address, share).map_err(|error| failed("TCP failed", error))?;
+        let socket = TcpStream::connect_timeout(&address, share)
+            .map_err(|error| failed("TCP failed", error))?;
         self.attempt.expose(&socket).map_err(|error| failed("TCP failed", error))?;
         self.prepare(&socket).map_err(|error| failed("setting socket options failed", error))?;
-        let kill = KillSwitch::new(socket.try_clone().map_err(|error| failed("copying the socket failed", error))?);
+        let kill = KillSwitch::new(
+            socket.try_clone().map_err(|error| failed("copying the socket failed", error))?,
+        );
 
-        let outgoing = socket.try_clone().map_err(|error| failed("copying the socket failed", error))?;
+        let outgoing =
+            socket.try_clone().map_err(|error| failed("copying the socket failed", error))?;
 
         let (source, sink) = self.secure(socket, host, &endpoint, given_up_at)?;
         self.attempt.step(format!("AMQP handshake with {address}"));
         let wire = Arc::new(Wire::new(Outlet::new(outgoing, sink)));
         let handshake = Handshake::new(&self.options.credentials, self.name);
         let stream = Stream::new(source, handshake, Arc::clone(&wire));
-        let left = given_up_at.saturating_duration_since(Instant::now()).max(Duration::from_millis(1));
+        let left =
+            given_up_at.saturating_duration_since(Instant::now()).max(Duration::from_millis(1));
         let tuning = ConnectionTuning::default()
             .mem_channel_bound(QUEUE_BOUND)
             // What waits is bounded before it gets there; see `flow`.
@@ -257,8 +278,13 @@ impl Dialer<'_> {
             Credentials::External => "(client certificate)",
         };
         let ended_by_peer = ended_by_peer && !self.attempt.is_abandoned();
-        let attempted =
-            Attempted { endpoint, user, vhost: &self.options.vhost, ended_by_peer, accepted_before: self.attempt.accepted_before };
+        let attempted = Attempted {
+            endpoint,
+            user,
+            vhost: &self.options.vhost,
+            ended_by_peer,
+            accepted_before: self.attempt.accepted_before,
+        };
         match error::handshake(error, &attempted) {
             None => Failure::Slow,
             Some(error @ Error::Authentication { .. }) => Failure::Final(error),
@@ -269,7 +295,8 @@ impl Dialer<'_> {
     fn prepare(&self, socket: &TcpStream) -> io::Result<()> {
         socket.set_nodelay(true)?;
         let interval = self.options.heartbeat.max(Duration::from_secs(10));
-        SockRef::from(socket).set_tcp_keepalive(&TcpKeepalive::new().with_time(interval * 3).with_interval(interval))
+        SockRef::from(socket)
+            .set_tcp_keepalive(&TcpKeepalive::new().with_time(interval * 3).with_interval(interval))
     }
 
     fn amqp_options(&self, silence: Duration) -> amiquip::ConnectionOptions<Placeholder> {
@@ -282,23 +309,37 @@ impl Dialer<'_> {
             .connection_timeout(Some(silence))
     }
 
-    fn secure(&self, socket: TcpStream, host: &str, endpoint: &str, given_up_at: Instant) -> Result<(Source, Sink), Failure> {
+    fn secure(
+        &self,
+        socket: TcpStream,
+        host: &str,
+        endpoint: &str,
+        given_up_at: Instant,
+    ) -> Result<(Source, Sink), Failure> {
         if self.options.scheme == Scheme::Amqps {
             return self.secure_with_tls(socket, host, endpoint, given_up_at);
         }
-        let socket = mio::net::TcpStream::from_stream(socket)
-            .map_err(|error| Failure::Failed(connect_error(endpoint, "setting socket options failed", Some(error))))?;
+        let socket = mio::net::TcpStream::from_stream(socket).map_err(|error| {
+            Failure::Failed(connect_error(endpoint, "setting socket options failed", Some(error)))
+        })?;
         Ok((Source::Plain(socket), Sink::Plain))
     }
 
     #[cfg(feature = "tls")]
-    fn secure_with_tls(&self, socket: TcpStream, host: &str, endpoint: &str, given_up_at: Instant) -> Result<(Source, Sink), Failure> {
+    fn secure_with_tls(
+        &self,
+        socket: TcpStream,
+        host: &str,
+        endpoint: &str,
+        given_up_at: Instant,
+    ) -> Result<(Source, Sink), Failure> {
         use crate::tls;
 
         self.attempt.step(format!("TLS handshake with {endpoint}"));
         let config = tls::client_config(&self.options.tls).map_err(Failure::Final)?;
         let name = tls::server_name(&self.options.tls, host).map_err(Failure::Final)?;
-        let left = given_up_at.saturating_duration_since(Instant::now()).max(Duration::from_millis(1));
+        let left =
+            given_up_at.saturating_duration_since(Instant::now()).max(Duration::from_millis(1));
         let connected = socket
             .set_read_timeout(Some(left))
             .and_then(|()| socket.set_write_timeout(Some(left)))
@@ -309,13 +350,27 @@ impl Dialer<'_> {
                 let stream = Arc::new(Mutex::new(stream));
                 Ok((Source::Tls { socket, stream: Arc::clone(&stream) }, Sink::Tls(stream)))
             }
-            Err(error) if matches!(error.kind(), io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock) => Err(Failure::Slow),
-            Err(error) => Err(Failure::Failed(connect_error(endpoint, "the TLS handshake failed", Some(error)))),
+            Err(error)
+                if matches!(error.kind(), io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock) =>
+            {
+                Err(Failure::Slow)
+            }
+            Err(error) => Err(Failure::Failed(connect_error(
+                endpoint,
+                "the TLS handshake failed",
+                Some(error),
+            ))),
         }
     }
 
     #[cfg(not(feature = "tls"))]
-    fn secure_with_tls(&self, _: TcpStream, _: &str, _: &str, _: Instant) -> Result<(Source, Sink), Failure> {
+    fn secure_with_tls(
+        &self,
+        _: TcpStream,
+        _: &str,
+        _: &str,
+        _: Instant,
+    ) -> Result<(Source, Sink), Failure> {
         Err(Failure::Final(Error::config("scheme", "amqps needs the feature `tls` of this crate")))
     }
 }

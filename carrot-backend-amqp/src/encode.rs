@@ -7,7 +7,9 @@ use std::sync::Arc;
 
 use carrot_core::backend::{Content, Rejection};
 
-use crate::frame::{self, BASIC_ACK, BASIC_NACK, BASIC_PUBLISH, BASIC_REJECT, CONTENT_BODY, CONTENT_HEADER, METHOD};
+use crate::frame::{
+    self, BASIC_ACK, BASIC_NACK, BASIC_PUBLISH, BASIC_REJECT, CONTENT_BODY, CONTENT_HEADER, METHOD,
+};
 use crate::frames::{Frames, Piece};
 use crate::ledger::Verdict;
 use crate::wire_format::{properties, short_string};
@@ -20,7 +22,13 @@ const MULTIPLE: u8 = 1;
 const REQUEUE: u8 = 2;
 
 /// The frames of a publication, each of at most `frame_max` bytes, together of `size`. What is too long was refused before.
-pub(crate) fn publication(channel: u16, content: &Arc<Content>, mandatory: bool, size: usize, frame_max: usize) -> Frames {
+pub(crate) fn publication(
+    channel: u16,
+    content: &Arc<Content>,
+    mandatory: bool,
+    size: usize,
+    frame_max: usize,
+) -> Frames {
     let body = &content.body;
     let is_small = body.len() <= SMALL;
     let mut bytes = Vec::with_capacity(if is_small { size } else { size - body.len() });
@@ -62,7 +70,13 @@ fn publish(out: &mut Vec<u8>, channel: u16, content: &Content, mandatory: bool) 
     });
 }
 
-pub(crate) fn settlement(out: &mut Vec<u8>, channel: u16, verdict: Verdict, tag: u64, multiple: bool) {
+pub(crate) fn settlement(
+    out: &mut Vec<u8>,
+    channel: u16,
+    verdict: Verdict,
+    tag: u64,
+    multiple: bool,
+) {
     let several = if multiple { MULTIPLE } else { 0 };
     let (kind, flags) = match verdict {
         Verdict::Ack => (BASIC_ACK, several),
@@ -142,8 +156,12 @@ mod tests {
 
     #[test]
     fn properties_survive_the_wire() {
-        let some =
-            [Properties::new(), Properties::new().with_headers(Headers::new()), Properties::new().with_priority(0), every_property()];
+        let some = [
+            Properties::new(),
+            Properties::new().with_headers(Headers::new()),
+            Properties::new().with_priority(0),
+            every_property(),
+        ];
         for expected in some {
             let mut bytes = Vec::new();
             properties(&mut bytes, &expected);
@@ -155,14 +173,24 @@ mod tests {
 
     #[test]
     fn a_publication_is_a_method_a_header_and_a_body_in_frames_and_as_large_as_was_reckoned() {
-        for size in [0, 1, FRAME_MAX - 8, FRAME_MAX - 7, 3 * FRAME_MAX, SMALL, SMALL + 1, SMALL * 2] {
+        for size in [0, 1, FRAME_MAX - 8, FRAME_MAX - 7, 3 * FRAME_MAX, SMALL, SMALL + 1, SMALL * 2]
+        {
             let bytes: Vec<u8> = (0..size).map(|index| index as u8).collect();
-            let content = Arc::new(Content::new("exchange", "routing.key", bytes.clone()).with_properties(every_property()));
-            let reckoned = check_publication(&Publication { content: &content, mandatory: false }, FRAME_MAX).unwrap();
+            let content = Arc::new(
+                Content::new("exchange", "routing.key", bytes.clone())
+                    .with_properties(every_property()),
+            );
+            let reckoned =
+                check_publication(&Publication { content: &content, mandatory: false }, FRAME_MAX)
+                    .unwrap();
             let sent = published(&content, size == 1, reckoned);
             assert_eq!(sent.len(), reckoned, "{size}");
             let mut frames = read(&sent).into_iter();
-            let Some(AMQPFrame::Method(7, AMQPClass::Basic(AMQPMethod::Publish(publish)))) = frames.next() else { panic!("{size}") };
+            let Some(AMQPFrame::Method(7, AMQPClass::Basic(AMQPMethod::Publish(publish)))) =
+                frames.next()
+            else {
+                panic!("{size}")
+            };
             assert_eq!((&*publish.exchange, &*publish.routing_key), ("exchange", "routing.key"));
             assert_eq!((publish.mandatory, publish.immediate), (size == 1, false));
             let Some(AMQPFrame::Header(7, 60, header)) = frames.next() else { panic!("{size}") };
@@ -183,7 +211,9 @@ mod tests {
         let sent = |verdict, multiple| {
             let mut bytes = Vec::new();
             settlement(&mut bytes, 3, verdict, 1 << 40, multiple);
-            let Some(AMQPFrame::Method(3, AMQPClass::Basic(method))) = read(&bytes).pop() else { panic!("no method") };
+            let Some(AMQPFrame::Method(3, AMQPClass::Basic(method))) = read(&bytes).pop() else {
+                panic!("no method")
+            };
             method
         };
         let reject = Verdict::Reject;
@@ -192,10 +222,19 @@ mod tests {
                 matches!(sent(Verdict::Ack, multiple), AMQPMethod::Ack(ack) if ack.delivery_tag == 1 << 40 && ack.multiple == multiple)
             );
             let returned = sent(reject(Rejection::Requeue), multiple);
-            assert!(matches!(&returned, AMQPMethod::Nack(nack) if nack.multiple == multiple && nack.requeue), "{returned:?}");
+            assert!(
+                matches!(&returned, AMQPMethod::Nack(nack) if nack.multiple == multiple && nack.requeue),
+                "{returned:?}"
+            );
         }
-        assert!(matches!(sent(reject(Rejection::Discard), false), AMQPMethod::Reject(one) if one.delivery_tag == 1 << 40 && !one.requeue));
-        assert!(matches!(sent(reject(Rejection::Discard), true), AMQPMethod::Nack(several) if several.multiple && !several.requeue));
-        assert!(matches!(sent(reject(Rejection::RequeueFailed), false), AMQPMethod::Reject(one) if one.requeue));
+        assert!(
+            matches!(sent(reject(Rejection::Discard), false), AMQPMethod::Reject(one) if one.delivery_tag == 1 << 40 && !one.requeue)
+        );
+        assert!(
+            matches!(sent(reject(Rejection::Discard), true), AMQPMethod::Nack(several) if several.multiple && !several.requeue)
+        );
+        assert!(
+            matches!(sent(reject(Rejection::RequeueFailed), false), AMQPMethod::Reject(one) if one.requeue)
+        );
     }
 }

@@ -28,8 +28,12 @@ pub(crate) enum Fault {
 
 pub(crate) fn fault(error: AmqpError) -> Fault {
     match error {
-        AmqpError::ServerClosedChannel { code, message, .. } => Fault::Channel(channel_closed(code, &message)),
-        AmqpError::ServerClosedConnection { code, message } => Fault::Connection(connection_closed(code, &message)),
+        AmqpError::ServerClosedChannel { code, message, .. } => {
+            Fault::Channel(channel_closed(code, &message))
+        }
+        AmqpError::ServerClosedConnection { code, message } => {
+            Fault::Connection(connection_closed(code, &message))
+        }
         AmqpError::ExhaustedChannelIds => Fault::Call(Error::Backend {
             reason: "the connection has no channel left; see the option channel_max".to_string(),
             source: None,
@@ -53,8 +57,10 @@ fn channel_closed(code: u16, text: &str) -> Error {
         403 if text.contains("in exclusive use") => return Error::ResourceLocked { reason },
         _ => {}
     }
-    Error::from_channel_close(code, text)
-        .unwrap_or_else(|| Error::Backend { reason: format!("the broker closed the channel: {code} {text}"), source: None })
+    Error::from_channel_close(code, text).unwrap_or_else(|| Error::Backend {
+        reason: format!("the broker closed the channel: {code} {text}"),
+        source: None,
+    })
 }
 
 fn connection_closed(code: u16, text: &str) -> Error {
@@ -65,15 +71,22 @@ fn connection_closed(code: u16, text: &str) -> Error {
 pub(crate) fn death(result: Result<(), AmqpError>) -> Error {
     let error = match result {
         Ok(()) | Err(AmqpError::ClientClosedConnection) => return Error::closed("connection"),
-        Err(AmqpError::ServerClosedConnection { code, message }) => return connection_closed(code, &message),
-        Err(AmqpError::MalformedFrame) => return Error::Unreadable { reason: MALFORMED.to_string() },
+        Err(AmqpError::ServerClosedConnection { code, message }) => {
+            return connection_closed(code, &message);
+        }
+        Err(AmqpError::MalformedFrame) => {
+            return Error::Unreadable { reason: MALFORMED.to_string() };
+        }
         Err(AmqpError::IoErrorReadingSocket { source }) if is_refused(&source) => {
-            return Error::Unreadable { reason: format!("the delivery of {source}; the message stays in its queue") };
+            return Error::Unreadable {
+                reason: format!("the delivery of {source}; the message stays in its queue"),
+            };
         }
         Err(error) => error,
     };
     let (reason, source) = explain(error);
-    let reason = source.as_ref().map_or_else(|| reason.to_string(), |source| format!("{reason}: {source}"));
+    let reason =
+        source.as_ref().map_or_else(|| reason.to_string(), |source| format!("{reason}: {source}"));
     Error::Disconnected { reason, source }
 }
 
@@ -84,9 +97,15 @@ fn is_refused(error: &io::Error) -> bool {
 fn explain(error: AmqpError) -> (&'static str, Option<Cause>) {
     match error {
         AmqpError::UnexpectedSocketClose => ("the broker closed the socket without a word", None),
-        AmqpError::IoErrorReadingSocket { source } => ("reading from the socket failed", cause(source)),
-        AmqpError::IoErrorWritingSocket { source } => ("writing to the socket failed", cause(source)),
-        AmqpError::MissedServerHeartbeats => ("nothing came from the broker for two heartbeat intervals", None),
+        AmqpError::IoErrorReadingSocket { source } => {
+            ("reading from the socket failed", cause(source))
+        }
+        AmqpError::IoErrorWritingSocket { source } => {
+            ("writing to the socket failed", cause(source))
+        }
+        AmqpError::MissedServerHeartbeats => {
+            ("nothing came from the broker for two heartbeat intervals", None)
+        }
         AmqpError::IoThreadPanic => ("the driver's I/O thread panicked", None),
         other => ("the driver gave up", cause(other)),
     }
@@ -110,29 +129,44 @@ pub(crate) struct Attempted<'a> {
 
 /// Why a handshake failed; `None` if the peer did not answer in time.
 pub(crate) fn handshake(error: AmqpError, attempted: &Attempted<'_>) -> Option<Error> {
-    let refused =
-        |reason: String| Error::Authentication { endpoint: attempted.endpoint.to_string(), user: attempted.user.to_string(), reason };
-    let connect = |reason: String, source: Option<Cause>| Error::connect(attempted.endpoint, reason, Duration::ZERO, source);
+    let refused = |reason: String| Error::Authentication {
+        endpoint: attempted.endpoint.to_string(),
+        user: attempted.user.to_string(),
+        reason,
+    };
+    let connect = |reason: String, source: Option<Cause>| {
+        Error::connect(attempted.endpoint, reason, Duration::ZERO, source)
+    };
     Some(match error {
         AmqpError::ConnectionTimeout => return None,
-        AmqpError::InvalidCredentials | AmqpError::IoThreadPanic if !attempted.ended_by_peer => return None,
-        AmqpError::InvalidCredentials if attempted.accepted_before => {
-            connect("it closed the connection when it saw the credentials, which it accepted before".to_string(), None)
+        AmqpError::InvalidCredentials | AmqpError::IoThreadPanic if !attempted.ended_by_peer => {
+            return None;
         }
-        AmqpError::InvalidCredentials => refused("it closed the connection when it saw the credentials".to_string()),
+        AmqpError::InvalidCredentials if attempted.accepted_before => connect(
+            "it closed the connection when it saw the credentials, which it accepted before"
+                .to_string(),
+            None,
+        ),
+        AmqpError::InvalidCredentials => {
+            refused("it closed the connection when it saw the credentials".to_string())
+        }
         AmqpError::ServerClosedConnection { code: code @ (403 | 530), message } => {
             refused(format!("vhost {:?}: {code} {}", attempted.vhost, words(&message)))
         }
         AmqpError::ServerClosedConnection { code, message } => {
             connect(format!("the broker closed the connection: {code} {}", words(&message)), None)
         }
-        AmqpError::UnsupportedAuthMechanism { available, requested } => {
-            refused(format!("it does not offer the mechanism {requested}, only {}", words(&available)))
+        AmqpError::UnsupportedAuthMechanism { available, requested } => refused(format!(
+            "it does not offer the mechanism {requested}, only {}",
+            words(&available)
+        )),
+        AmqpError::MalformedFrame => {
+            connect("the peer does not speak AMQP 0-9-1".to_string(), None)
         }
-        AmqpError::MalformedFrame => connect("the peer does not speak AMQP 0-9-1".to_string(), None),
-        AmqpError::FrameMaxTooSmall { min, requested } => {
-            connect(format!("the peer allows frames of {requested} bytes only; AMQP asks for {min}"), None)
-        }
+        AmqpError::FrameMaxTooSmall { min, requested } => connect(
+            format!("the peer allows frames of {requested} bytes only; AMQP asks for {min}"),
+            None,
+        ),
         other => {
             let (reason, source) = explain(other);
             connect(reason.to_string(), source)
@@ -146,7 +180,8 @@ mod tests {
     use std::error::Error as _;
 
     fn closed_with(code: u16, message: &str) -> Error {
-        match fault(AmqpError::ServerClosedChannel { channel_id: 1, code, message: message.into() }) {
+        match fault(AmqpError::ServerClosedChannel { channel_id: 1, code, message: message.into() })
+        {
             Fault::Channel(error) => error,
             other => panic!("{other:?}"),
         }
@@ -156,10 +191,19 @@ mod tests {
     fn what_may_pass_is_told_apart_by_the_words_of_the_broker() {
         let down = "NOT_FOUND - queue 'q' in vhost '/' process is stopped by supervisor, is down or inaccessible";
         let error = closed_with(404, down);
-        assert!(matches!(error, Error::Unavailable { .. }) && error.is_retryable() && error.is_channel_error());
+        assert!(
+            matches!(error, Error::Unavailable { .. })
+                && error.is_retryable()
+                && error.is_channel_error()
+        );
         let used = "ACCESS_REFUSED - queue 'q' in vhost '/' in exclusive use";
-        assert!(matches!(closed_with(403, used), Error::ResourceLocked { reason } if reason == used));
-        assert!(matches!(closed_with(404, "NOT_FOUND - no queue 'q' in vhost '/'"), Error::NotFound { .. }));
+        assert!(
+            matches!(closed_with(403, used), Error::ResourceLocked { reason } if reason == used)
+        );
+        assert!(matches!(
+            closed_with(404, "NOT_FOUND - no queue 'q' in vhost '/'"),
+            Error::NotFound { .. }
+        ));
         assert!(matches!(closed_with(406, used), Error::PreconditionFailed { .. }));
     }
 
@@ -173,24 +217,35 @@ mod tests {
         assert!(matches!(closed_channel(404), Fault::Channel(Error::NotFound { .. })));
         assert!(matches!(closed_channel(405), Fault::Channel(Error::ResourceLocked { .. })));
         assert!(matches!(closed_channel(406), Fault::Channel(Error::PreconditionFailed { .. })));
-        assert!(matches!(closed_channel(311), Fault::Channel(Error::Backend { reason, .. }) if reason.contains("311 WORDS")));
+        assert!(
+            matches!(closed_channel(311), Fault::Channel(Error::Backend { reason, .. }) if reason.contains("311 WORDS"))
+        );
     }
 
     #[test]
     fn the_words_of_the_broker_are_escaped() {
         let text = "NOT_FOUND - no queue 'a\u{1b}[31m\nb'";
-        let closed = AmqpError::ServerClosedChannel { channel_id: 1, code: 404, message: text.into() };
+        let closed =
+            AmqpError::ServerClosedChannel { channel_id: 1, code: 404, message: text.into() };
         let Fault::Channel(Error::NotFound { reason }) = fault(closed) else { panic!() };
         assert_eq!(reason, "NOT_FOUND - no queue 'a\\u{1b}[31m\\nb'");
-        let Fault::Connection(error) = fault(AmqpError::ServerClosedConnection { code: 320, message: text.into() }) else { panic!() };
+        let Fault::Connection(error) =
+            fault(AmqpError::ServerClosedConnection { code: 320, message: text.into() })
+        else {
+            panic!()
+        };
         assert!(!error.to_string().chars().any(char::is_control), "{error}");
     }
 
     #[test]
     fn a_connection_error_carries_the_words_of_the_broker() {
-        let closed = AmqpError::ServerClosedConnection { code: 540, message: "NOT_IMPLEMENTED".into() };
+        let closed =
+            AmqpError::ServerClosedConnection { code: 540, message: "NOT_IMPLEMENTED".into() };
         let Fault::Connection(error) = fault(closed) else { panic!() };
-        assert!(error.to_string().contains("540 NOT_IMPLEMENTED") && error.is_retryable(), "{error}");
+        assert!(
+            error.to_string().contains("540 NOT_IMPLEMENTED") && error.is_retryable(),
+            "{error}"
+        );
         assert!(matches!(fault(AmqpError::EventLoopDropped), Fault::Unexplained));
     }
 
@@ -208,10 +263,16 @@ mod tests {
             assert!(matches!(death, Error::Disconnected { .. }) && death.is_retryable());
         }
         let unreadable = death(Err(AmqpError::MalformedFrame));
-        assert!(matches!(&unreadable, Error::Unreadable { reason } if reason.contains("UTF-8")) && unreadable.is_retryable());
+        assert!(
+            matches!(&unreadable, Error::Unreadable { reason } if reason.contains("UTF-8"))
+                && unreadable.is_retryable()
+        );
         let refused = io::Error::new(io::ErrorKind::InvalidData, Refused::Large(u64::MAX));
         let refused = death(Err(AmqpError::IoErrorReadingSocket { source: refused }));
-        assert!(matches!(&refused, Error::Unreadable { reason } if reason.contains("18446744073709551615 bytes")), "{refused}");
+        assert!(
+            matches!(&refused, Error::Unreadable { reason } if reason.contains("18446744073709551615 bytes")),
+            "{refused}"
+        );
         assert!(matches!(death(Ok(())), Error::Closed { .. }));
         let reset = death(Err(AmqpError::IoErrorReadingSocket { source: io_error() }));
         assert!(reset.source().is_some_and(|source| source.to_string().contains("reset")));
@@ -219,13 +280,30 @@ mod tests {
 
     #[test]
     fn credentials_are_refused_by_the_peer_only() {
-        let by = |ended_by_peer| Attempted { endpoint: "h:1", user: "u", vhost: "/", ended_by_peer, accepted_before: false };
-        assert!(matches!(handshake(AmqpError::InvalidCredentials, &by(true)), Some(Error::Authentication { .. })));
+        let by = |ended_by_peer| Attempted {
+            endpoint: "h:1",
+            user: "u",
+            vhost: "/",
+            ended_by_peer,
+            accepted_before: false,
+        };
+        assert!(matches!(
+            handshake(AmqpError::InvalidCredentials, &by(true)),
+            Some(Error::Authentication { .. })
+        ));
         assert!(handshake(AmqpError::InvalidCredentials, &by(false)).is_none());
         let cut = Attempted { accepted_before: true, ..by(true) };
-        assert!(matches!(handshake(AmqpError::InvalidCredentials, &cut), Some(Error::Connect { .. })));
+        assert!(matches!(
+            handshake(AmqpError::InvalidCredentials, &cut),
+            Some(Error::Connect { .. })
+        ));
         assert!(handshake(AmqpError::ConnectionTimeout, &by(false)).is_none());
-        let vhost = AmqpError::ServerClosedConnection { code: 530, message: "NOT_ALLOWED - vhost x not found".into() };
-        assert!(matches!(handshake(vhost, &by(true)), Some(Error::Authentication { reason, .. }) if reason.contains("not found")));
+        let vhost = AmqpError::ServerClosedConnection {
+            code: 530,
+            message: "NOT_ALLOWED - vhost x not found".into(),
+        };
+        assert!(
+            matches!(handshake(vhost, &by(true)), Some(Error::Authentication { reason, .. }) if reason.contains("not found"))
+        );
     }
 }

@@ -53,7 +53,9 @@ impl Events {
         state.telling = true;
         drop(state);
         let teller = Arc::clone(self);
-        if let Err(error) = thread::Builder::new().name("carrot-events".to_string()).spawn(move || teller.run()) {
+        if let Err(error) =
+            thread::Builder::new().name("carrot-events".to_string()).spawn(move || teller.run())
+        {
             warn!("no thread could be started to tell what happened to a connection: {error}");
             let mut state = self.lock();
             state.telling = false;
@@ -81,7 +83,10 @@ impl Events {
 
 impl fmt::Debug for Events {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_struct("Events").field("observers", &self.lock().observers.len()).finish_non_exhaustive()
+        formatter
+            .debug_struct("Events")
+            .field("observers", &self.lock().observers.len())
+            .finish_non_exhaustive()
     }
 }
 
@@ -102,13 +107,18 @@ mod tests {
         let (heard, told) = unbounded();
         let early = heard.clone();
         events.push(Event::Connected { role: Role::Publish });
-        events.observe(Arc::new(move |event: &Event| early.send(("early", format!("{event:?}"))).unwrap_or_default()));
+        events.observe(Arc::new(move |event: &Event| {
+            early.send(("early", format!("{event:?}"))).unwrap_or_default()
+        }));
         events.push(Event::Blocked("alarm".into()));
-        events.observe(Arc::new(move |event: &Event| heard.send(("late", format!("{event:?}"))).unwrap_or_default()));
+        events.observe(Arc::new(move |event: &Event| {
+            heard.send(("late", format!("{event:?}"))).unwrap_or_default()
+        }));
         events.push(Event::Unblocked);
         events.tell();
         let told: Vec<_> = (0..3).filter_map(|_| told.recv_timeout(LONG).ok()).collect();
-        let expected = [("early", "Blocked(\"alarm\")"), ("early", "Unblocked"), ("late", "Unblocked")];
+        let expected =
+            [("early", "Blocked(\"alarm\")"), ("early", "Unblocked"), ("late", "Unblocked")];
         assert_eq!(told, expected.map(|(who, what)| (who, what.to_string())));
     }
 
@@ -116,7 +126,8 @@ mod tests {
     fn a_panic_keeps_nobody_from_hearing() {
         let events = Arc::new(Events::default());
         let (heard, told) = unbounded();
-        events.observe(Arc::new(|_: &Event| panic!("an observer panics; this is part of the test")));
+        events
+            .observe(Arc::new(|_: &Event| panic!("an observer panics; this is part of the test")));
         events.observe(Arc::new(move |_: &Event| heard.send(()).unwrap_or_default()));
         for _ in 0..2 {
             events.push(Event::Connected { role: Role::Publish });

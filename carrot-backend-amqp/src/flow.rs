@@ -36,7 +36,11 @@ impl Flow {
             if now >= deadline {
                 break false;
             }
-            closed = self.moved.wait_timeout(closed, deadline - now).unwrap_or_else(PoisonError::into_inner).0;
+            closed = self
+                .moved
+                .wait_timeout(closed, deadline - now)
+                .unwrap_or_else(PoisonError::into_inner)
+                .0;
         };
         self.waiting.fetch_sub(1, Ordering::SeqCst);
         entered
@@ -52,7 +56,12 @@ impl Flow {
             if backlog >= LIMIT {
                 return false;
             }
-            match self.handed.compare_exchange_weak(handed, start + bytes, Ordering::SeqCst, Ordering::SeqCst) {
+            match self.handed.compare_exchange_weak(
+                handed,
+                start + bytes,
+                Ordering::SeqCst,
+                Ordering::SeqCst,
+            ) {
                 Ok(_) => return true,
                 Err(current) => handed = current,
             }

@@ -46,9 +46,13 @@ pub(crate) struct Head {
 impl Head {
     /// The head of the frame that `bytes` begin with; `None` until enough of it is there.
     pub(crate) fn parse(bytes: &[u8]) -> Option<Head> {
-        let number = |at: usize| bytes.get(at..at + 2).and_then(|two| two.try_into().ok()).map(u16::from_be_bytes);
-        let size = bytes.get(3..PREFIX).and_then(|four| four.try_into().ok()).map(u32::from_be_bytes)?;
-        let head = Head { kind: bytes[0], channel: number(1)?, payload: size as usize, method: None };
+        let number = |at: usize| {
+            bytes.get(at..at + 2).and_then(|two| two.try_into().ok()).map(u16::from_be_bytes)
+        };
+        let size =
+            bytes.get(3..PREFIX).and_then(|four| four.try_into().ok()).map(u32::from_be_bytes)?;
+        let head =
+            Head { kind: bytes[0], channel: number(1)?, payload: size as usize, method: None };
         if head.kind != METHOD || head.payload < HEAD - PREFIX {
             return Some(head);
         }
@@ -140,7 +144,8 @@ mod tests {
         let head = Head::parse(&frame);
         for piece in 1..=frame.len() {
             let parts = frame.chunks(piece).enumerate();
-            let payload = parts.flat_map(|(index, part)| head.map(|head| head.payload_in(index * piece, part)));
+            let payload = parts
+                .flat_map(|(index, part)| head.map(|head| head.payload_in(index * piece, part)));
             assert_eq!(payload.collect::<Vec<_>>().concat(), b"payload", "in pieces of {piece}");
         }
     }
@@ -148,6 +153,9 @@ mod tests {
     #[test]
     fn what_is_no_method_needs_the_prefix_only() {
         let heartbeat = [8, 0, 0, 0, 0, 0, 0, END];
-        assert_eq!(Head::parse(&heartbeat[..PREFIX]), Some(Head { kind: 8, channel: 0, payload: 0, method: None }));
+        assert_eq!(
+            Head::parse(&heartbeat[..PREFIX]),
+            Some(Head { kind: 8, channel: 0, payload: 0, method: None })
+        );
     }
 }

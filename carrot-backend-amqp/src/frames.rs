@@ -52,7 +52,8 @@ impl Frames {
 
     /// How many bytes have not left.
     pub(crate) fn len(&self) -> usize {
-        self.first.len() + self.rest.iter().map(|piece| piece.bytes().len()).sum::<usize>() - self.left
+        self.first.len() + self.rest.iter().map(|piece| piece.bytes().len()).sum::<usize>()
+            - self.left
     }
 
     /// Adds a piece, which is not empty.
@@ -94,7 +95,11 @@ impl Frames {
 
     /// What is to be written first, as far as it is in one place.
     pub(crate) fn foremost(&self) -> &[u8] {
-        let piece = if self.first.is_empty() { self.rest.front().map_or(&[][..], Piece::bytes) } else { &self.first };
+        let piece = if self.first.is_empty() {
+            self.rest.front().map_or(&[][..], Piece::bytes)
+        } else {
+            &self.first
+        };
         piece.get(self.left..).unwrap_or_default()
     }
 
@@ -126,7 +131,9 @@ impl Frames {
             self.left -= self.first.len();
             self.first = Vec::new();
         }
-        while let Some(foremost) = self.rest.front().map(|piece| piece.bytes().len()).filter(|length| *length <= self.left) {
+        while let Some(foremost) =
+            self.rest.front().map(|piece| piece.bytes().len()).filter(|length| *length <= self.left)
+        {
             self.left -= foremost;
             self.rest.pop_front();
         }
@@ -180,7 +187,11 @@ mod tests {
                 frames.advance(next.len());
                 sent.extend(next);
             }
-            assert_eq!((sent == whole, frames.left, frames.len()), (true, 0, 0), "in steps of {step}");
+            assert_eq!(
+                (sent == whole, frames.left, frames.len()),
+                (true, 0, 0),
+                "in steps of {step}"
+            );
         }
     }
 

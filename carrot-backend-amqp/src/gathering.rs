@@ -29,7 +29,9 @@ impl Gathering {
     /// Says that something was sent, after which so many bytes are pending.
     pub(crate) fn sent(&self, pending: usize) {
         let count = if pending < ENOUGH { 1 } else { usize::MAX };
-        let _ = self.sent.fetch_update(Ordering::AcqRel, Ordering::Acquire, |sent| Some(sent.saturating_add(count)));
+        let _ = self.sent.fetch_update(Ordering::AcqRel, Ordering::Acquire, |sent| {
+            Some(sent.saturating_add(count))
+        });
     }
 
     /// Waits until so much was sent since it began, `longest` at most.
@@ -42,12 +44,18 @@ impl Gathering {
 
     /// Whether not to wait this time.
     fn pauses(&self) -> bool {
-        self.pause.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |pause| pause.checked_sub(1)).is_ok()
+        self.pause
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |pause| pause.checked_sub(1))
+            .is_ok()
     }
 
     /// Takes note whether it paid to wait.
     fn learn(&self, it_paid: bool) {
-        let pause = if it_paid { 0 } else { (2 * self.last_pause.load(Ordering::Relaxed)).clamp(1, LONGEST_PAUSE) };
+        let pause = if it_paid {
+            0
+        } else {
+            (2 * self.last_pause.load(Ordering::Relaxed)).clamp(1, LONGEST_PAUSE)
+        };
         self.last_pause.store(pause, Ordering::Relaxed);
         self.pause.store(pause, Ordering::Relaxed);
     }
@@ -125,7 +133,9 @@ mod tests {
 
     #[test]
     fn what_comes_in_part_or_late_was_waited_for_in_vain() {
-        for (sent, longest, in_vain) in [(9, LONG, false), (8, Duration::ZERO, true), (9, Duration::ZERO, true)] {
+        for (sent, longest, in_vain) in
+            [(9, LONG, false), (8, Duration::ZERO, true), (9, Duration::ZERO, true)]
+        {
             let gathering = Gathering::default();
             (0..sent).for_each(|_| gathering.sent(100));
             gathering.wait_for(9, longest);

@@ -70,7 +70,8 @@ impl Inboxes {
         let mut expected = 0_usize;
         for answers in news.answers.chunk_by(|(one, _), (other, _)| one == other) {
             if let Some(inbox) = answers.first().and_then(|(channel, _)| self.of(*channel)) {
-                expected = expected.saturating_add(inbox.confirms.take(answers.iter().map(|(_, answer)| *answer)));
+                expected = expected
+                    .saturating_add(inbox.confirms.take(answers.iter().map(|(_, answer)| *answer)));
             }
         }
         news.answers.clear();
@@ -112,7 +113,8 @@ mod tests {
 
     /// The inbox of a channel on which two messages were published.
     fn inbox() -> Arc<Inbox> {
-        let inbox = Arc::new(Inbox::new(crate::calls::Calls::default().party(), true, unbounded().1));
+        let inbox =
+            Arc::new(Inbox::new(crate::calls::Calls::default().party(), true, unbounded().1));
         let content = Arc::new(Content::new("", "", ""));
         assert_eq!([1, 2].map(|_| inbox.confirms.issue(&content, false)), [1, 2]);
         inbox
@@ -129,11 +131,24 @@ mod tests {
         inboxes.add(1, &one);
         inboxes.add(2, &other);
         let answer = |tag, refused| Answer::Confirm(Confirm { tag, multiple: false, refused });
-        let answers = vec![(1, answer(1, false)), (2, answer(2, true)), (1, answer(2, true)), (3, answer(1, false))];
+        let answers = vec![
+            (1, answer(1, false)),
+            (2, answer(2, true)),
+            (1, answer(2, true)),
+            (3, answer(1, false)),
+        ];
         let mut tickets = Tickets::default();
-        let bodies: Vec<_> =
-            (1..=3).map(|channel| (channel, tickets.next(), Around { body: [channel as u8].into(), is_whole: channel == 1 })).collect();
-        let mut news = News { bodies: bodies.clone(), answers, ended: vec![2, 3], connection_close: None };
+        let bodies: Vec<_> = (1..=3)
+            .map(|channel| {
+                (
+                    channel,
+                    tickets.next(),
+                    Around { body: [channel as u8].into(), is_whole: channel == 1 },
+                )
+            })
+            .collect();
+        let mut news =
+            News { bodies: bodies.clone(), answers, ended: vec![2, 3], connection_close: None };
         inboxes.put(&mut news);
         inboxes.tell(&mut news);
         assert!(news.bodies.is_empty() && news.answers.is_empty() && news.ended.is_empty());
@@ -141,7 +156,11 @@ mod tests {
         assert_eq!(outcomes(&other), [Err(NoOutcome::ChannelGone), Ok(Outcome::Refused)]);
         for (inbox, (_, ticket, around)) in [&one, &other].into_iter().zip(bodies) {
             let claimed = inbox.bodies.claim(ticket.bytes().to_vec());
-            assert_eq!((claimed.body, claimed.is_whole), (around.body, around.is_whole), "also after the end");
+            assert_eq!(
+                (claimed.body, claimed.is_whole),
+                (around.body, around.is_whole),
+                "also after the end"
+            );
         }
     }
 
@@ -153,7 +172,10 @@ mod tests {
         inboxes.end();
         inboxes.add(2, &late);
         for inbox in [one, late] {
-            assert_eq!(outcomes(&inbox), [Err(NoOutcome::ChannelGone), Err(NoOutcome::ChannelGone)]);
+            assert_eq!(
+                outcomes(&inbox),
+                [Err(NoOutcome::ChannelGone), Err(NoOutcome::ChannelGone)]
+            );
         }
     }
 }

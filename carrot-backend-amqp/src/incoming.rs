@@ -9,8 +9,8 @@ use crate::collected::Collected;
 use crate::confirms::{Answer, Confirm};
 use crate::connection_close::ConnectionClose;
 use crate::frame::{
-    self, BASIC_ACK, BASIC_NACK, BASIC_RETURN, CHANNEL_CLOSE, CHANNEL_CLOSE_OK, CHANNEL_OPEN_OK, CONNECTION_CLOSE, CONTENT_BODY,
-    CONTENT_HEADER, Head,
+    self, BASIC_ACK, BASIC_NACK, BASIC_RETURN, CHANNEL_CLOSE, CHANNEL_CLOSE_OK, CHANNEL_OPEN_OK,
+    CONNECTION_CLOSE, CONTENT_BODY, CONTENT_HEADER, Head,
 };
 use crate::inspector::{self, Refused};
 use crate::large_bodies::{Around, LARGE, Ticket, Tickets};
@@ -105,7 +105,9 @@ impl Incoming {
         match self.collected() {
             Some(large) if payload >= WORTH_A_READ => Destination::Body(large.room(payload)),
             // Once it is known what frame comes next, its payload can be read to where it belongs.
-            Some(large) if large.missing() > payload as u64 => Destination::Buffer(remaining + frame::PREFIX),
+            Some(large) if large.missing() > payload as u64 => {
+                Destination::Buffer(remaining + frame::PREFIX)
+            }
             // What follows a large body is often another.
             _ => Destination::Buffer(remaining + FIRST_LOOK),
         }
@@ -174,7 +176,9 @@ impl Incoming {
             _ if head.kind == CONTENT_BODY && large.is_some() => Way::Collect,
             _ => Way::Pass,
         };
-        if self.way == Way::Collect && large.is_some_and(|(_, large)| head.payload as u64 > large.missing()) {
+        if self.way == Way::Collect
+            && large.is_some_and(|(_, large)| head.payload as u64 > large.missing())
+        {
             return Err(Refused::Overlong);
         }
         match head.method {
@@ -230,7 +234,8 @@ impl Incoming {
         match (head.method, payload) {
             (Some(method @ (BASIC_ACK | BASIC_NACK)), [_, _, _, _, tag @ .., flags]) => {
                 let tag = tag.try_into().map_or(0, u64::from_be_bytes);
-                let confirm = Confirm { tag, multiple: flags & MULTIPLE != 0, refused: method == BASIC_NACK };
+                let confirm =
+                    Confirm { tag, multiple: flags & MULTIPLE != 0, refused: method == BASIC_NACK };
                 self.news.answers.push((head.channel, Answer::Confirm(confirm)));
                 return Ok(());
             }
@@ -238,14 +243,19 @@ impl Incoming {
                 self.large.retain(|(channel, _)| *channel != head.channel);
                 self.news.ended.push(head.channel);
             }
-            (Some(CONNECTION_CLOSE), _) if head.channel == 0 => self.news.connection_close = ConnectionClose::parse(payload),
+            (Some(CONNECTION_CLOSE), _) if head.channel == 0 => {
+                self.news.connection_close = ConnectionClose::parse(payload)
+            }
             _ => inspector::check(head.kind, payload)?,
         }
         let size = if head.kind == CONTENT_HEADER { frame::body_size(payload) } else { None };
         match size.map(|size| (size, inspector::is_whole(payload))) {
             Some((size, is_whole)) if size >= LARGE || !is_whole => {
                 self.large.retain(|(channel, _)| *channel != head.channel);
-                self.large.push((head.channel, Collected::new(frame.to_vec(), size, is_whole, &self.buffers)));
+                self.large.push((
+                    head.channel,
+                    Collected::new(frame.to_vec(), size, is_whole, &self.buffers),
+                ));
                 if size == 0 {
                     self.complete(head.channel, out);
                 }

@@ -19,9 +19,24 @@ fn passed(stream: &[u8], piece: usize) -> Result<Vec<u8>, Refused> {
 #[test]
 fn a_channel_is_silent_from_its_end_to_its_next_opening() {
     let close = frame::method(2, CHANNEL_CLOSE, b"\x01\x94 and words");
-    let late = [frame::method(2, DELIVER, b"m1"), body(2, b"one"), frame::method(2, CHANNEL_CLOSE_OK, b"")].concat();
-    let other = [frame::method(1, DELIVER, b"m2"), body(1, &[7; 300]), vec![8, 0, 0, 0, 0, 0, 0, frame::END]].concat();
-    let opened = [frame::method(2, CHANNEL_OPEN_OK, b"\0\0\0\0"), frame::method(2, DELIVER, b"m3"), body(2, b"three")].concat();
+    let late = [
+        frame::method(2, DELIVER, b"m1"),
+        body(2, b"one"),
+        frame::method(2, CHANNEL_CLOSE_OK, b""),
+    ]
+    .concat();
+    let other = [
+        frame::method(1, DELIVER, b"m2"),
+        body(1, &[7; 300]),
+        vec![8, 0, 0, 0, 0, 0, 0, frame::END],
+    ]
+    .concat();
+    let opened = [
+        frame::method(2, CHANNEL_OPEN_OK, b"\0\0\0\0"),
+        frame::method(2, DELIVER, b"m3"),
+        body(2, b"three"),
+    ]
+    .concat();
     let stream = [&other[..], &close, &late, &other, &late, &opened, &other].concat();
     let expected = [&other[..], &close, &other, &opened, &other].concat();
     for piece in 1..=stream.len() {
@@ -31,7 +46,9 @@ fn a_channel_is_silent_from_its_end_to_its_next_opening() {
 
 #[test]
 fn answers_to_publications_are_kept_however_they_are_cut() {
-    let answer = |channel, method, tag: u64, flags| frame::method(channel, method, &[&tag.to_be_bytes()[..], &[flags]].concat());
+    let answer = |channel, method, tag: u64, flags| {
+        frame::method(channel, method, &[&tag.to_be_bytes()[..], &[flags]].concat())
+    };
     let close = frame::method(1, CHANNEL_CLOSE, b"\x01\x94 and words");
     let others = [frame::method(2, DELIVER, b"m1"), body(2, b"one"), close];
     let returned = frame::method(1, BASIC_RETURN, b"words");
@@ -49,7 +66,8 @@ fn answers_to_publications_are_kept_however_they_are_cut() {
     ]
     .concat();
     let before_the_close = [&others[0][..], &others[1], &returned].concat();
-    let passes = [&before_the_close[..], &others[2], &frame::method(2, CHANNEL_CLOSE_OK, b"")].concat();
+    let passes =
+        [&before_the_close[..], &others[2], &frame::method(2, CHANNEL_CLOSE_OK, b"")].concat();
     let confirm = |tag, multiple, refused| Answer::Confirm(Confirm { tag, multiple, refused });
     for piece in 1..=stream.len() {
         let mut incoming = Incoming::default();
@@ -59,19 +77,31 @@ fn answers_to_publications_are_kept_however_they_are_cut() {
             // Nobody hears of an end before amiquip could.
             let by_then = [0, before_the_close.len() + others[2].len(), passes.len()];
             let ended = &incoming.news().ended;
-            assert!(ended.iter().all(|channel| passed.len() >= by_then[usize::from(*channel)]), "in pieces of {piece}");
+            assert!(
+                ended.iter().all(|channel| passed.len() >= by_then[usize::from(*channel)]),
+                "in pieces of {piece}"
+            );
         }
         assert_eq!(passed, passes, "in pieces of {piece}");
         let News { answers, ended, .. } = incoming.news();
-        let expected =
-            [(1, confirm(1, false, false)), (1, confirm(5, true, false)), (2, confirm(1 << 40, true, true)), (1, Answer::Return)];
-        assert_eq!((&answers[..], &ended[..]), (&expected[..], &[1, 2][..]), "in pieces of {piece}");
+        let expected = [
+            (1, confirm(1, false, false)),
+            (1, confirm(5, true, false)),
+            (2, confirm(1 << 40, true, true)),
+            (1, Answer::Return),
+        ];
+        assert_eq!(
+            (&answers[..], &ended[..]),
+            (&expected[..], &[1, 2][..]),
+            "in pieces of {piece}"
+        );
     }
 }
 
 #[test]
 fn what_the_client_closes_is_none_of_this() {
-    let stream = [frame::method(1, CHANNEL_CLOSE_OK, b""), frame::method(1, DELIVER, b"m1")].concat();
+    let stream =
+        [frame::method(1, CHANNEL_CLOSE_OK, b""), frame::method(1, DELIVER, b"m1")].concat();
     assert_eq!(passed(&stream, 5).unwrap(), stream);
 }
 
@@ -82,8 +112,15 @@ fn what_amiquip_would_not_survive_is_refused_however_it_is_cut() {
     let late = [frame::method(1, CHANNEL_CLOSE, b""), header(1, u64::MAX), good.clone()].concat();
     for piece in 1..=absurd.len() {
         assert_eq!(passed(&good, piece).unwrap(), good, "in pieces of {piece}");
-        assert!(matches!(passed(&absurd, piece), Err(Refused::Large(u64::MAX))), "in pieces of {piece}");
-        assert_eq!(passed(&late, piece).unwrap(), frame::method(1, CHANNEL_CLOSE, b""), "nobody reads it");
+        assert!(
+            matches!(passed(&absurd, piece), Err(Refused::Large(u64::MAX))),
+            "in pieces of {piece}"
+        );
+        assert_eq!(
+            passed(&late, piece).unwrap(),
+            frame::method(1, CHANNEL_CLOSE, b""),
+            "nobody reads it"
+        );
     }
 }
 
@@ -122,19 +159,38 @@ fn a_large_body_is_kept_and_a_ticket_passes_however_it_is_cut() {
     for size in [LARGE, 70_000] {
         let large: Vec<u8> = (0..size).map(|at| (at % 251) as u8).collect();
         let (first, second) = large.split_at(1_000);
-        let small = [frame::method(1, DELIVER, b"m0"), header(1, LARGE - 1), body(1, &large[1..LARGE as usize])].concat();
+        let small = [
+            frame::method(1, DELIVER, b"m0"),
+            header(1, LARGE - 1),
+            body(1, &large[1..LARGE as usize]),
+        ]
+        .concat();
         let deliver = frame::method(1, DELIVER, b"m1");
         // Another channel's frames come in between.
         let other = [frame::method(2, DELIVER, b"m2"), header(2, 3), body(2, b"two")].concat();
-        let stream = [&small[..], &deliver, &header(1, size), &body(1, first), &other, &body(1, second), &small].concat();
+        let stream = [
+            &small[..],
+            &deliver,
+            &header(1, size),
+            &body(1, first),
+            &other,
+            &body(1, second),
+            &small,
+        ]
+        .concat();
         for piece in (1..100).chain([1_000, 4_000, 30_000, stream.len()]) {
             let mut incoming = Incoming::default();
             let (passed, _) = read(&mut incoming, &stream, piece);
-            let [(1, ticket, kept)] = &incoming.news().bodies[..] else { panic!("in pieces of {piece}") };
+            let [(1, ticket, kept)] = &incoming.news().bodies[..] else {
+                panic!("in pieces of {piece}")
+            };
             assert!(kept.body == large && kept.is_whole, "in pieces of {piece}");
             let ticket = ticket.bytes();
             let replaced = [header(1, ticket.len() as u64), body(1, ticket)].concat();
-            assert!(passed == [&small[..], &deliver, &other, &replaced, &small].concat(), "in pieces of {piece}");
+            assert!(
+                passed == [&small[..], &deliver, &other, &replaced, &small].concat(),
+                "in pieces of {piece}"
+            );
         }
     }
 }
@@ -142,7 +198,8 @@ fn a_large_body_is_kept_and_a_ticket_passes_however_it_is_cut() {
 #[test]
 fn nearly_all_of_very_large_bodies_is_read_in_place() {
     let frames: Vec<Vec<u8>> = (1..=4).map(|byte| body(1, &[byte; 100_000])).collect();
-    let message = [&frame::method(1, DELIVER, b"m1")[..], &header(1, 400_000), &frames.concat()].concat();
+    let message =
+        [&frame::method(1, DELIVER, b"m1")[..], &header(1, 400_000), &frames.concat()].concat();
     let mut incoming = Incoming::default();
     // The first piece ends in the first frame of the first body.
     let (_, first) = read(&mut incoming, &message[..70_000], 70_000);
@@ -150,17 +207,31 @@ fn nearly_all_of_very_large_bodies_is_read_in_place() {
     assert!(first == 0 && second > 725_000, "{first}, {second}");
     assert_eq!(incoming.news().bodies.len(), 2);
     for (_, _, Around { body: kept, .. }) in &incoming.news().bodies {
-        assert!(kept.len() == 400_000 && kept.chunks(100_000).zip(1..).all(|(part, byte)| *part == [byte; 100_000]));
+        assert!(
+            kept.len() == 400_000
+                && kept.chunks(100_000).zip(1..).all(|(part, byte)| *part == [byte; 100_000])
+        );
     }
 }
 
 #[test]
 fn a_large_body_that_breaks_off_is_forgotten_with_its_channel() {
     let part = vec![7; 1_000];
-    for end in [frame::method(1, CHANNEL_CLOSE, b"\x01\x94 and words"), frame::method(1, CHANNEL_CLOSE_OK, b"")] {
+    for end in [
+        frame::method(1, CHANNEL_CLOSE, b"\x01\x94 and words"),
+        frame::method(1, CHANNEL_CLOSE_OK, b""),
+    ] {
         let (mut incoming, mut passed) = (Incoming::default(), Vec::new());
         let opened = frame::method(1, CHANNEL_OPEN_OK, b"\0\0\0\0");
-        let stream = [header(1, LARGE), body(1, &part), end.clone(), opened.clone(), header(1, 1_000), body(1, &part)].concat();
+        let stream = [
+            header(1, LARGE),
+            body(1, &part),
+            end.clone(),
+            opened.clone(),
+            header(1, 1_000),
+            body(1, &part),
+        ]
+        .concat();
         incoming.pass(&stream, &mut passed).unwrap();
         assert_eq!(passed, [end, opened, header(1, 1_000), body(1, &part)].concat());
         assert!(incoming.news().bodies.is_empty() && incoming.large.is_empty());
@@ -178,7 +249,8 @@ struct Random(u64);
 
 impl Random {
     fn below(&mut self, end: usize) -> usize {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        self.0 =
+            self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         (self.0 >> 33) as usize % end
     }
 
@@ -189,7 +261,8 @@ impl Random {
 
 /// What a broker might send: frames of three channels mixed, with bodies of all sizes in frames of all sizes; a channel may end in the middle.
 fn random_stream(random: &mut Random) -> Vec<u8> {
-    let mut channels: Vec<Vec<Vec<u8>>> = (0..3).map(|channel| random_channel(random, channel + 1)).collect();
+    let mut channels: Vec<Vec<Vec<u8>>> =
+        (0..3).map(|channel| random_channel(random, channel + 1)).collect();
     let mut stream = Vec::new();
     while !channels.is_empty() {
         let next = random.below(channels.len());
@@ -214,12 +287,17 @@ fn random_channel(random: &mut Random, channel: u16) -> Vec<Vec<u8>> {
         frames.push(header(channel, size as u64));
         let mut rest = &bytes[..];
         while !rest.is_empty() {
-            let (part, behind) = rest.split_at(random.of(&[0, 1, 3_000, 16_383, 16_384, 40_000]).min(rest.len()));
+            let (part, behind) =
+                rest.split_at(random.of(&[0, 1, 3_000, 16_383, 16_384, 40_000]).min(rest.len()));
             frames.push(body(channel, part));
             rest = behind;
         }
         match random.below(8) {
-            0 => frames.push(frame::method(channel, BASIC_ACK, &[0, 0, 0, 0, 0, 0, 0, message as u8, 0])),
+            0 => frames.push(frame::method(
+                channel,
+                BASIC_ACK,
+                &[0, 0, 0, 0, 0, 0, 0, message as u8, 0],
+            )),
             1 => {
                 frames.truncate(frames.len() - random.below(frames.len()));
                 frames.push(frame::method(channel, CHANNEL_CLOSE, b"\x01\x94 and words"));
@@ -255,8 +333,17 @@ fn what_comes_of_a_stream_does_not_depend_on_how_it_is_cut() {
             let piece = random.of(&[7, 100, 5_000, 16_384, 100_000, 1 << 20]) + random.below(10);
             let (passed, news) = outcome(&stream, piece);
             assert!(passed == expected, "seed {seed}, in pieces of {piece}");
-            assert_eq!((news.answers, news.ended), (expected_news.answers.clone(), expected_news.ended.clone()), "seed {seed}");
-            let bodies = |news: &News| news.bodies.iter().map(|(channel, _, around)| (*channel, around.body.to_vec())).collect::<Vec<_>>();
+            assert_eq!(
+                (news.answers, news.ended),
+                (expected_news.answers.clone(), expected_news.ended.clone()),
+                "seed {seed}"
+            );
+            let bodies = |news: &News| {
+                news.bodies
+                    .iter()
+                    .map(|(channel, _, around)| (*channel, around.body.to_vec()))
+                    .collect::<Vec<_>>()
+            };
             assert!(
                 bodies(&News { bodies: news.bodies, ..News::default() }) == bodies(&expected_news),
                 "seed {seed}, in pieces of {piece}"

@@ -23,7 +23,10 @@ impl std::fmt::Display for Refused {
         match self {
             Refused::Nested => write!(formatter, "headers nested over {DEEPEST} deep"),
             Refused::Overlong => formatter.write_str("a body larger than its header says"),
-            Refused::Large(size) => write!(formatter, "a body of {size} bytes, more than the {LARGEST} that RabbitMQ ever takes"),
+            Refused::Large(size) => write!(
+                formatter,
+                "a body of {size} bytes, more than the {LARGEST} that RabbitMQ ever takes"
+            ),
         }
     }
 }
@@ -39,7 +42,10 @@ pub(crate) fn is_suspect(kind: u8, channel: u16) -> bool {
 pub(crate) fn check(kind: u8, payload: &[u8]) -> Result<(), Refused> {
     let table = match kind {
         HEADER => {
-            let size = payload.get(4..12).and_then(|size| size.try_into().ok()).map_or(0, u64::from_be_bytes);
+            let size = payload
+                .get(4..12)
+                .and_then(|size| size.try_into().ok())
+                .map_or(0, u64::from_be_bytes);
             if size > LARGEST {
                 return Err(Refused::Large(size));
             }
@@ -58,9 +64,11 @@ pub(crate) fn check(kind: u8, payload: &[u8]) -> Result<(), Refused> {
 /// Whether amiquip reads all properties and headers of a message as they are. It leaves out, or takes for another, what follows a text that is
 /// not UTF-8, or a type that it does not know.
 pub(crate) fn is_whole(payload: &[u8]) -> bool {
-    let flags = payload.get(12..14).map_or(u16::MAX, |flags| u16::from_be_bytes([flags[0], flags[1]]));
+    let flags =
+        payload.get(12..14).map_or(u16::MAX, |flags| u16::from_be_bytes([flags[0], flags[1]]));
     // Without headers, ASCII is enough: all else that is in there are lengths and numbers.
-    let is_plain = flags & (HEADERS | MORE_FLAGS) == 0 && payload.get(14..).is_some_and(<[u8]>::is_ascii);
+    let is_plain =
+        flags & (HEADERS | MORE_FLAGS) == 0 && payload.get(14..).is_some_and(<[u8]>::is_ascii);
     is_plain || read_properties(payload).is_some()
 }
 
@@ -200,7 +208,8 @@ pub(crate) fn depth(bytes: &[u8]) -> usize {
 
 /// The four bytes at a place as a number; zero if they are not all there.
 fn number(bytes: &[u8], at: usize) -> usize {
-    bytes.get(at..at + 4).and_then(|bytes| bytes.try_into().ok()).map_or(0, u32::from_be_bytes) as usize
+    bytes.get(at..at + 4).and_then(|bytes| bytes.try_into().ok()).map_or(0, u32::from_be_bytes)
+        as usize
 }
 
 #[cfg(test)]
@@ -241,9 +250,21 @@ mod tests {
         }
         assert_eq!(depth(&[]), 0);
         assert_eq!(depth(&[0, 0, 0, 0]), 1);
-        assert_eq!(depth(b"\0\0\0\x0c\x01kS\0\0\0\x05A\0\0\0\0"), 1, "a string that looks like an array");
-        assert_eq!(depth(b"\0\0\0\x07\x01kA\0\0\0\x09"), 1, "an array that is longer than what it is in");
-        assert_eq!(depth(b"\0\0\0\x09\x01k?\x01kA\0\0\0\0"), 1, "what follows an unknown type is not read");
+        assert_eq!(
+            depth(b"\0\0\0\x0c\x01kS\0\0\0\x05A\0\0\0\0"),
+            1,
+            "a string that looks like an array"
+        );
+        assert_eq!(
+            depth(b"\0\0\0\x07\x01kA\0\0\0\x09"),
+            1,
+            "an array that is longer than what it is in"
+        );
+        assert_eq!(
+            depth(b"\0\0\0\x09\x01k?\x01kA\0\0\0\0"),
+            1,
+            "what follows an unknown type is not read"
+        );
     }
 
     #[test]
@@ -252,12 +273,21 @@ mod tests {
         assert!(check(METHOD, &greeting(DEEPEST)).is_ok());
         assert!(matches!(check(METHOD, &greeting(DEEPEST + 1)), Err(Refused::Nested)));
         assert!(check(HEADER, &header(5, &nested(DEEPEST, true))).is_ok());
-        assert!(matches!(check(HEADER, &header(5, &nested(DEEPEST + 1, false))), Err(Refused::Nested)));
+        assert!(matches!(
+            check(HEADER, &header(5, &nested(DEEPEST + 1, false))),
+            Err(Refused::Nested)
+        ));
     }
 
     #[test]
     fn what_cannot_be_read_whole_is_found() {
-        let content = |table: &[u8]| header(5, &[&u32::try_from(table.len()).unwrap_or_default().to_be_bytes()[..], table].concat());
+        let content = |table: &[u8]| {
+            header(
+                5,
+                &[&u32::try_from(table.len()).unwrap_or_default().to_be_bytes()[..], table]
+                    .concat(),
+            )
+        };
         for table in [
             &b""[..],
             b"\x01aV",

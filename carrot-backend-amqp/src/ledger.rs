@@ -46,7 +46,12 @@ struct State {
 
 impl Ledger {
     pub(crate) fn new() -> Ledger {
-        let state = State { unsettled: BTreeSet::new(), decided: Vec::new(), batch: MOST_HELD, settled: Ranges::default() };
+        let state = State {
+            unsettled: BTreeSet::new(),
+            decided: Vec::new(),
+            batch: MOST_HELD,
+            settled: Ranges::default(),
+        };
         Ledger { state: Mutex::new(state) }
     }
 
@@ -79,7 +84,12 @@ impl Ledger {
     /// makes the batch full.
     ///
     /// [`Extent::UpTo`] covers what was handed out. What the broker has sent and nobody has seen yet is not settled unseen.
-    pub(crate) fn decide(&self, verdict: Verdict, tag: u64, extent: Extent) -> Result<bool, UnknownTag> {
+    pub(crate) fn decide(
+        &self,
+        verdict: Verdict,
+        tag: u64,
+        extent: Extent,
+    ) -> Result<bool, UnknownTag> {
         let mut state = self.lock();
         let before = state.decided.len();
         let State { unsettled, decided, .. } = &mut *state;
@@ -92,7 +102,8 @@ impl Ledger {
             }
             Extent::UpTo if tag != 0 && !unsettled.contains(&tag) => return Err(UnknownTag),
             Extent::UpTo => {
-                let later = if tag == 0 { BTreeSet::new() } else { unsettled.split_off(&(tag + 1)) };
+                let later =
+                    if tag == 0 { BTreeSet::new() } else { unsettled.split_off(&(tag + 1)) };
                 let covered = std::mem::replace(unsettled, later);
                 decided.extend(covered.into_iter().map(|tag| (verdict, tag)));
             }
@@ -120,7 +131,12 @@ impl Ledger {
     }
 }
 
-fn push_frames(frames: &mut Vec<Settlement>, verdict: Verdict, mut run: Vec<u64>, settled: &mut Ranges) {
+fn push_frames(
+    frames: &mut Vec<Settlement>,
+    verdict: Verdict,
+    mut run: Vec<u64>,
+    settled: &mut Ranges,
+) {
     run.sort_unstable();
     for tag in &run {
         settled.insert(*tag, *tag);
@@ -128,7 +144,11 @@ fn push_frames(frames: &mut Vec<Settlement>, verdict: Verdict, mut run: Vec<u64>
     let covered = settled.end_of_first();
     let without_hole = run.iter().take_while(|tag| **tag <= covered).count();
     // There is no method that fails several at once.
-    let skipped = if verdict == Verdict::Reject(Rejection::RequeueFailed) { 0 } else { without_hole.saturating_sub(1) };
+    let skipped = if verdict == Verdict::Reject(Rejection::RequeueFailed) {
+        0
+    } else {
+        without_hole.saturating_sub(1)
+    };
     let frame = |(index, tag)| Settlement { verdict, tag, multiple: index == 0 && skipped > 0 };
     frames.extend(run.into_iter().skip(skipped).enumerate().map(frame));
 }
@@ -168,7 +188,10 @@ mod tests {
     fn nothing_is_covered_beyond_a_hole() {
         let ledger = handed_out(1..=6);
         [1, 2, 4, 5].into_iter().for_each(|tag| ack(&ledger, tag));
-        assert_eq!(frames(&ledger), [(Verdict::Ack, 2, true), (Verdict::Ack, 4, false), (Verdict::Ack, 5, false)]);
+        assert_eq!(
+            frames(&ledger),
+            [(Verdict::Ack, 2, true), (Verdict::Ack, 4, false), (Verdict::Ack, 5, false)]
+        );
         [3, 6].into_iter().for_each(|tag| ack(&ledger, tag));
         assert_eq!(frames(&ledger), [(Verdict::Ack, 6, true)]);
     }
@@ -192,7 +215,10 @@ mod tests {
         ledger.decide(REQUEUE, 2, Extent::One).unwrap();
         ack(&ledger, 3);
         ack(&ledger, 4);
-        assert_eq!(frames(&ledger), [(Verdict::Ack, 1, false), (REQUEUE, 2, false), (Verdict::Ack, 4, true)]);
+        assert_eq!(
+            frames(&ledger),
+            [(Verdict::Ack, 1, false), (REQUEUE, 2, false), (Verdict::Ack, 4, true)]
+        );
     }
 
     #[test]
@@ -201,7 +227,10 @@ mod tests {
         let ledger = handed_out(1..=4);
         ledger.decide(failed, 3, Extent::UpTo).unwrap();
         ack(&ledger, 4);
-        assert_eq!(frames(&ledger), [(failed, 1, false), (failed, 2, false), (failed, 3, false), (Verdict::Ack, 4, false)]);
+        assert_eq!(
+            frames(&ledger),
+            [(failed, 1, false), (failed, 2, false), (failed, 3, false), (Verdict::Ack, 4, false)]
+        );
     }
 
     #[test]
@@ -228,7 +257,8 @@ mod tests {
         let ledger = handed_out(1..=9);
         ledger.limit_batch(3);
         ledger.limit_batch(7);
-        let told: Vec<_> = (1..=5).map(|tag| ledger.decide(Verdict::Ack, tag, Extent::One).unwrap()).collect();
+        let told: Vec<_> =
+            (1..=5).map(|tag| ledger.decide(Verdict::Ack, tag, Extent::One).unwrap()).collect();
         assert_eq!(told, [true, false, true, false, false]);
         assert!(ledger.is_batch_full());
 
@@ -238,6 +268,10 @@ mod tests {
         ledger.drain();
         assert_eq!(ledger.decide(Verdict::Ack, 0, Extent::UpTo), Ok(true));
         ledger.drain();
-        assert_eq!(ledger.decide(Verdict::Ack, 0, Extent::UpTo), Ok(false), "there is nothing left");
+        assert_eq!(
+            ledger.decide(Verdict::Ack, 0, Extent::UpTo),
+            Ok(false),
+            "there is nothing left"
+        );
     }
 }

@@ -60,7 +60,11 @@ impl<T> Lending<T> {
             if now >= deadline {
                 return Err(Absent::Late);
             }
-            slot = self.returned.wait_timeout(slot, deadline - now).unwrap_or_else(PoisonError::into_inner).0;
+            slot = self
+                .returned
+                .wait_timeout(slot, deadline - now)
+                .unwrap_or_else(PoisonError::into_inner)
+                .0;
         }
     }
 

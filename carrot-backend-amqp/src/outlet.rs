@@ -13,7 +13,9 @@ use log::{debug, warn};
 use mio::{Events, Poll, PollOpt, Ready, Token};
 
 use crate::flow::Flow;
-use crate::frame::{CHANNEL_CLOSE, CHANNEL_CLOSE_OK, CHANNEL_OPEN, CONNECTION_CLOSE, CONNECTION_CLOSE_OK, Head};
+use crate::frame::{
+    CHANNEL_CLOSE, CHANNEL_CLOSE_OK, CHANNEL_OPEN, CONNECTION_CLOSE, CONNECTION_CLOSE_OK, Head,
+};
 use crate::frames::Frames;
 use crate::gathering::Gathering;
 
@@ -69,7 +71,14 @@ pub(crate) struct Opening {
 
 impl Outlet {
     pub(crate) fn new(socket: TcpStream, sink: Sink) -> Outlet {
-        Outlet { socket, sink, state: Mutex::default(), congested: Condvar::new(), gathering: Gathering::default(), flow: Flow::default() }
+        Outlet {
+            socket,
+            sink,
+            state: Mutex::default(),
+            congested: Condvar::new(),
+            gathering: Gathering::default(),
+            flow: Flow::default(),
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -94,7 +103,11 @@ impl Outlet {
 
     /// Sends whole frames of a channel, which `make` makes in the order of leaving; `None` if the channel is closed. If the connection turns
     /// out to be dead they are dropped: everybody will hear of that.
-    pub(crate) fn send<T>(self: &Arc<Outlet>, opening: Opening, make: impl FnOnce() -> (Frames, T)) -> Option<T> {
+    pub(crate) fn send<T>(
+        self: &Arc<Outlet>,
+        opening: Opening,
+        make: impl FnOnce() -> (Frames, T),
+    ) -> Option<T> {
         let state = self.lock();
         if state.ended || state.open.get(&opening.channel) != Some(&opening.number) {
             return None;
@@ -107,7 +120,12 @@ impl Outlet {
     }
 
     /// Sends frames as [`send`](Outlet::send) does that were let in by the flow, as so many bytes. If they do not leave they no longer count.
-    pub(crate) fn send_let_in<T>(self: &Arc<Outlet>, opening: Opening, bytes: usize, make: impl FnOnce() -> (Frames, T)) -> Option<T> {
+    pub(crate) fn send_let_in<T>(
+        self: &Arc<Outlet>,
+        opening: Opening,
+        bytes: usize,
+        make: impl FnOnce() -> (Frames, T),
+    ) -> Option<T> {
         let made = self.send(opening, make);
         if made.is_none() {
             self.flow.left(bytes);
@@ -148,7 +166,11 @@ impl Outlet {
         }
     }
 
-    fn dispatch(self: &Arc<Outlet>, mut state: MutexGuard<'_, State>, frames: Frames) -> io::Result<()> {
+    fn dispatch(
+        self: &Arc<Outlet>,
+        mut state: MutexGuard<'_, State>,
+        frames: Frames,
+    ) -> io::Result<()> {
         if state.writing {
             state.pending.append(frames);
             self.gathering.sent(state.pending.len());
@@ -273,7 +295,9 @@ impl Outlet {
                     write_vectored(&self.socket, &slices[..count])
                 }
                 #[cfg(feature = "tls")]
-                Sink::Tls(stream) => stream.lock().unwrap_or_else(PoisonError::into_inner).write(frames.foremost()),
+                Sink::Tls(stream) => {
+                    stream.lock().unwrap_or_else(PoisonError::into_inner).write(frames.foremost())
+                }
             };
             match result {
                 Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
@@ -306,7 +330,11 @@ fn write_vectored(mut socket: &TcpStream, pieces: &[IoSlice<'_>]) -> io::Result<
 impl fmt::Debug for Outlet {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let state = self.lock();
-        formatter.debug_struct("Outlet").field("pending", &state.pending.len()).field("ended", &state.ended).finish_non_exhaustive()
+        formatter
+            .debug_struct("Outlet")
+            .field("pending", &state.pending.len())
+            .field("ended", &state.ended)
+            .finish_non_exhaustive()
     }
 }
 

@@ -61,7 +61,12 @@ fn only_an_open_channel_sends_and_only_as_it_was_opened() {
     let first = opened(&outlet, 1);
     let is_let_through = |opening| outlet.send(opening, || (Frames::default(), ())).is_some();
     assert!(is_let_through(first));
-    outlet.write(&[frame::method(2, CHANNEL_OPEN, b""), frame::method(1, CHANNEL_CLOSE_OK, b"")].concat()).unwrap();
+    outlet
+        .write(
+            &[frame::method(2, CHANNEL_OPEN, b""), frame::method(1, CHANNEL_CLOSE_OK, b"")]
+                .concat(),
+        )
+        .unwrap();
     assert!(!is_let_through(first));
     let second = opened(&outlet, 1);
     assert!(!is_let_through(first) && is_let_through(second));
@@ -100,7 +105,9 @@ fn what_many_threads_send_to_a_full_socket_leaves_whole_and_in_order() {
         }
         // amiquip's own frames.
         let heartbeats = &outlet;
-        scope.spawn(move || (0..EACH).for_each(|_| heartbeats.write(&frame::whole(8, 0, b"")).unwrap()));
+        scope.spawn(move || {
+            (0..EACH).for_each(|_| heartbeats.write(&frame::whole(8, 0, b"")).unwrap())
+        });
         read_frames(&mut peer, usize::from(THREADS) + (usize::from(THREADS) + 1) * EACH as usize)
     });
     let mut next = [0; THREADS as usize + 1];
@@ -147,7 +154,8 @@ fn amiquips_frames_are_taken_at_once_though_the_socket_is_full() {
         taken.send(()).unwrap();
     });
     all_taken.recv_timeout(Duration::from_secs(10)).unwrap();
-    let kinds: Vec<u8> = read_frames(&mut peer, 2 + HEARTBEATS).iter().map(|(head, _)| head.kind).collect();
+    let kinds: Vec<u8> =
+        read_frames(&mut peer, 2 + HEARTBEATS).iter().map(|(head, _)| head.kind).collect();
     assert_eq!(kinds, [METHOD, CONTENT_BODY, 8, 8, 8]);
 }
 

@@ -84,7 +84,8 @@ impl Owner<'_> {
 
     /// Whether verdicts may wait a moment for others: somebody is at work, and deliveries wait for him.
     fn more_will_come(&self) -> bool {
-        !self.core.ledger.is_batch_full() && self.consumers.values().any(|consumer| !consumer.receiver().is_empty())
+        !self.core.ledger.is_batch_full()
+            && self.consumers.values().any(|consumer| !consumer.receiver().is_empty())
     }
 
     fn take(&mut self, job: Job) {
@@ -116,14 +117,20 @@ impl Owner<'_> {
             channel.basic_consume(queue, options)
         })?;
         let receiver = consumer.receiver().clone();
-        self.core.ledger.limit_batch(if prefetch == 0 { MOST_HELD } else { usize::from(prefetch) / 4 });
+        self.core.ledger.limit_batch(if prefetch == 0 {
+            MOST_HELD
+        } else {
+            usize::from(prefetch) / 4
+        });
         self.consumers.insert(id, consumer);
         Ok(receiver)
     }
 
     fn cancel(&self, id: u64, deadline: Instant) -> Result<()> {
         self.core.check()?;
-        self.consumers.get(&id).map_or(Ok(()), |consumer| self.core.call(calls::CANCEL, deadline, || consumer.cancel()))
+        self.consumers.get(&id).map_or(Ok(()), |consumer| {
+            self.core.call(calls::CANCEL, deadline, || consumer.cancel())
+        })
     }
 
     /// Cancels a consumer, and requeues what had arrived for it.
@@ -144,7 +151,8 @@ impl Owner<'_> {
 
     fn end_consumers(&mut self) {
         let (life, bodies) = (self.core.life(), &self.core.inbox.bodies);
-        let guard = life.watchdog.patient_guard("cancelling consumers", deadline_after(life.call_timeout));
+        let guard =
+            life.watchdog.patient_guard("cancelling consumers", deadline_after(life.call_timeout));
         for (_, consumer) in self.consumers.drain() {
             let _ = consumer.cancel();
             see_out(&consumer, |delivery| bodies.discard(&delivery.body));

@@ -18,7 +18,8 @@ impl Ranges {
     }
 
     pub(crate) fn contains(&self, number: u64) -> bool {
-        number <= self.first || self.above.range(..=number).next_back().is_some_and(|(_, &last)| number <= last)
+        number <= self.first
+            || self.above.range(..=number).next_back().is_some_and(|(_, &last)| number <= last)
     }
 
     /// Puts `from..=to` into the set; gives how many of them were not in it.
@@ -64,7 +65,9 @@ mod tests {
     fn any_order_of_insertion_gives_the_same_set() {
         let mut seed = 1_u64;
         let mut random = |below: u64| {
-            seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            seed = seed
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1_442_695_040_888_963_407);
             (seed >> 33) % below
         };
         for _ in 0..500 {
@@ -74,9 +77,17 @@ mod tests {
                 let to = from + random(4);
                 let before = model.len();
                 model.extend(from..=to);
-                assert_eq!(ranges.insert(from, to), (model.len() - before) as u64, "{from} to {to}: {ranges:?}");
+                assert_eq!(
+                    ranges.insert(from, to),
+                    (model.len() - before) as u64,
+                    "{from} to {to}: {ranges:?}"
+                );
                 for number in 1..50 {
-                    assert_eq!(ranges.contains(number), model.contains(&number), "{number} in {ranges:?}");
+                    assert_eq!(
+                        ranges.contains(number),
+                        model.contains(&number),
+                        "{number} in {ranges:?}"
+                    );
                 }
                 let unbroken = (1..).take_while(|number| model.contains(number)).count() as u64;
                 assert_eq!(ranges.end_of_first(), unbroken, "{ranges:?}");

@@ -39,7 +39,10 @@ pub(crate) struct Handshake {
 
 impl fmt::Debug for Handshake {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_struct("Handshake").field("frame_max", &self.frame_max).finish_non_exhaustive()
+        formatter
+            .debug_struct("Handshake")
+            .field("frame_max", &self.frame_max)
+            .finish_non_exhaustive()
     }
 }
 
@@ -52,12 +55,16 @@ impl Handshake {
     pub(crate) fn complete(&mut self, mut bytes: &[u8]) -> Vec<u8> {
         let mut completed = Vec::new();
         while !bytes.is_empty() {
-            let length = if bytes.starts_with(PROTOCOL) { PROTOCOL_HEADER } else { frame_length(bytes) };
+            let length =
+                if bytes.starts_with(PROTOCOL) { PROTOCOL_HEADER } else { frame_length(bytes) };
             let (unit, rest) = bytes.split_at(length.min(bytes.len()));
             match unit.get(FRAME_HEADER..FRAME_HEADER + 4) {
                 Some(method) if method == START_OK => completed.extend_from_slice(&self.start_ok),
                 Some(method) if method == TUNE_OK => {
-                    self.frame_max = unit.get(13..17).and_then(|bytes| bytes.try_into().ok()).map(u32::from_be_bytes);
+                    self.frame_max = unit
+                        .get(13..17)
+                        .and_then(|bytes| bytes.try_into().ok())
+                        .map(u32::from_be_bytes);
                     completed.extend_from_slice(unit);
                 }
                 _ => completed.extend_from_slice(unit),
@@ -74,7 +81,10 @@ impl Handshake {
 }
 
 fn frame_length(bytes: &[u8]) -> usize {
-    let size = bytes.get(3..FRAME_HEADER).and_then(|size| size.try_into().ok()).map_or(0, u32::from_be_bytes);
+    let size = bytes
+        .get(3..FRAME_HEADER)
+        .and_then(|size| size.try_into().ok())
+        .map_or(0, u32::from_be_bytes);
     FRAME_HEADER + size as usize + 1
 }
 
@@ -91,14 +101,23 @@ fn start_ok(credentials: &Credentials, connection_name: &str) -> Vec<u8> {
         Credentials::External => String::new(),
     };
     let mut capabilities = Vec::new();
-    for capability in ["consumer_cancel_notify", "connection.blocked", "basic.nack", "publisher_confirms", "exchange_exchange_bindings"] {
+    for capability in [
+        "consumer_cancel_notify",
+        "connection.blocked",
+        "basic.nack",
+        "publisher_confirms",
+        "exchange_exchange_bindings",
+    ] {
         short_string(&mut capabilities, capability);
         capabilities.extend([b't', 1]);
     }
     let mut properties = Vec::new();
-    for (name, value) in
-        [("product", "carrot"), ("version", env!("CARGO_PKG_VERSION")), ("platform", "Rust, amiquip"), ("connection_name", connection_name)]
-    {
+    for (name, value) in [
+        ("product", "carrot"),
+        ("version", env!("CARGO_PKG_VERSION")),
+        ("platform", "Rust, amiquip"),
+        ("connection_name", connection_name),
+    ] {
         short_string(&mut properties, name);
         properties.push(b'S');
         long_string(&mut properties, value.as_bytes());
@@ -152,7 +171,11 @@ mod tests {
         let mut handshake = Handshake::new(&Credentials::plain("scott", "tiger"), "importer");
         assert_eq!(handshake.complete(b"AMQP\0\0\x09\x01"), b"AMQP\0\0\x09\x01");
         let start_ok = handshake.complete(&frame(START_OK, b"***"));
-        assert!(contains(&start_ok, "\0scott\0tiger") && contains(&start_ok, "importer") && !contains(&start_ok, "***"));
+        assert!(
+            contains(&start_ok, "\0scott\0tiger")
+                && contains(&start_ok, "importer")
+                && !contains(&start_ok, "***")
+        );
         assert_eq!(frame_length(&start_ok), start_ok.len());
         assert_eq!(handshake.frame_max(), None);
     }

@@ -81,7 +81,9 @@ impl Source {
         match self {
             Source::Plain(socket) => socket.read(buffer),
             #[cfg(feature = "tls")]
-            Source::Tls { stream, .. } => stream.lock().unwrap_or_else(PoisonError::into_inner).read(buffer),
+            Source::Tls { stream, .. } => {
+                stream.lock().unwrap_or_else(PoisonError::into_inner).read(buffer)
+            }
         }
     }
 }
@@ -123,11 +125,15 @@ impl Stream {
     fn read_source(&mut self) -> io::Result<bool> {
         let (result, is_in_place) = match self.incoming.destination() {
             Destination::Body(room) => (self.source.read(room), true),
-            Destination::Buffer(most) => (self.source.read(&mut self.input[..most.min(INPUT)]), false),
+            Destination::Buffer(most) => {
+                (self.source.read(&mut self.input[..most.min(INPUT)]), false)
+            }
         };
         let ended = match &result {
             Ok(count) => *count == 0,
-            Err(error) => !matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted),
+            Err(error) => {
+                !matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted)
+            }
         };
         if ended {
             self.wire.ended_by_peer.store(true, Ordering::Release);
@@ -149,13 +155,19 @@ impl Stream {
         let is_plain = matches!(self.source, Source::Plain(_));
         if self.handshake.is_some() && is_plain && first.starts_with(&TLS_ALERT) {
             self.wire.ended_by_peer.store(true, Ordering::Release);
-            return Err(io::Error::new(io::ErrorKind::InvalidData, "the peer speaks TLS: the URL for it is amqps://"));
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidData,
+                "the peer speaks TLS: the URL for it is amqps://",
+            ));
         }
         if !self.greeted && !first.is_empty() {
             self.greeted = true;
             // amiquip would take whatever this is for the head of a large frame, and wait for the rest.
             if first.first() != Some(&frame::METHOD) {
-                return Err(io::Error::new(io::ErrorKind::InvalidData, "the peer does not speak AMQP 0-9-1"));
+                return Err(io::Error::new(
+                    io::ErrorKind::InvalidData,
+                    "the peer does not speak AMQP 0-9-1",
+                ));
             }
         }
         Ok(())
@@ -241,11 +253,23 @@ impl Drop for Stream {
 }
 
 impl Evented for Stream {
-    fn register(&self, poll: &Poll, token: Token, interest: Ready, options: PollOpt) -> io::Result<()> {
+    fn register(
+        &self,
+        poll: &Poll,
+        token: Token,
+        interest: Ready,
+        options: PollOpt,
+    ) -> io::Result<()> {
         self.source.socket().register(poll, token, interest, options)
     }
 
-    fn reregister(&self, poll: &Poll, token: Token, interest: Ready, options: PollOpt) -> io::Result<()> {
+    fn reregister(
+        &self,
+        poll: &Poll,
+        token: Token,
+        interest: Ready,
+        options: PollOpt,
+    ) -> io::Result<()> {
         self.source.socket().reregister(poll, token, interest, options)
     }
 
@@ -267,7 +291,9 @@ mod tests {
 
     use super::*;
     use crate::confirms::NoOutcome;
-    use crate::frame::{BASIC_ACK, BASIC_RETURN, CHANNEL_OPEN_OK, CONNECTION_CLOSE, CONTENT_HEADER};
+    use crate::frame::{
+        BASIC_ACK, BASIC_RETURN, CHANNEL_OPEN_OK, CONNECTION_CLOSE, CONTENT_HEADER,
+    };
     use crate::inboxes::Inbox;
     use crate::outlet::Sink;
 
@@ -277,7 +303,11 @@ mod tests {
         let socket = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
         let peer = listener.accept().unwrap().0;
         let wire = Arc::new(Wire::new(Outlet::new(socket.try_clone().unwrap(), Sink::Plain)));
-        let inbox = Arc::new(Inbox::new(crate::calls::Calls::default().party(), true, crossbeam_channel::unbounded().1));
+        let inbox = Arc::new(Inbox::new(
+            crate::calls::Calls::default().party(),
+            true,
+            crossbeam_channel::unbounded().1,
+        ));
         wire.inboxes.add(1, &inbox);
         assert_eq!(inbox.confirms.issue(&Arc::new(Content::new("", "", "")), false), 1);
         let source = Source::Plain(mio::net::TcpStream::from_stream(socket).unwrap());
@@ -288,7 +318,8 @@ mod tests {
         let deadline = Instant::now() + Duration::from_secs(10);
         loop {
             match stream.read(&mut [0; 4096]) {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock && Instant::now() < deadline => {}
+                Err(error)
+                    if error.kind() == io::ErrorKind::WouldBlock && Instant::now() < deadline => {}
                 result => return result,
             }
         }
@@ -313,8 +344,13 @@ mod tests {
     #[test]
     fn an_answer_is_not_told_if_amiquip_never_got_the_return_before_it() {
         let (mut stream, mut peer, inbox) = connected();
-        let absurd = frame::whole(CONTENT_HEADER, 2, &[&[0, 60, 0, 0][..], &u64::MAX.to_be_bytes(), &[0, 0]].concat());
-        peer.write_all(&[&frame::method(1, BASIC_RETURN, b"words")[..], &ack(), &absurd].concat()).unwrap();
+        let absurd = frame::whole(
+            CONTENT_HEADER,
+            2,
+            &[&[0, 60, 0, 0][..], &u64::MAX.to_be_bytes(), &[0, 0]].concat(),
+        );
+        peer.write_all(&[&frame::method(1, BASIC_RETURN, b"words")[..], &ack(), &absurd].concat())
+            .unwrap();
         assert_eq!(read(&mut stream).unwrap_err().kind(), io::ErrorKind::InvalidData);
         drop(stream);
         assert_eq!(inbox.confirms.wait(1, Instant::now()), Err(NoOutcome::ChannelGone));
@@ -328,8 +364,12 @@ mod tests {
         peer.write_all(&[&ack()[..], &close].concat()).unwrap();
         read(&mut stream).unwrap();
         assert_eq!(inbox.confirms.wait(1, Instant::now()), Ok(Outcome::Accepted));
-        let error = stream.wire.calls.first_error(inbox.party, carrot_core::Error::disconnected("lost"));
-        assert!(matches!(&error, carrot_core::Error::HardError { code: 541, reason } if reason == "WORDS"), "{error:?}");
+        let error =
+            stream.wire.calls.first_error(inbox.party, carrot_core::Error::disconnected("lost"));
+        assert!(
+            matches!(&error, carrot_core::Error::HardError { code: 541, reason } if reason == "WORDS"),
+            "{error:?}"
+        );
     }
 
     #[test]

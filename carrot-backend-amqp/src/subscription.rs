@@ -38,7 +38,15 @@ impl AmqpSubscription {
         deliveries: Receiver<ConsumerMessage>,
     ) -> AmqpSubscription {
         let ended = Mutex::new(None);
-        AmqpSubscription { channel, id, queue: queue.to_string(), acknowledgement, deliveries, ended, changed: Condvar::new() }
+        AmqpSubscription {
+            channel,
+            id,
+            queue: queue.to_string(),
+            acknowledgement,
+            deliveries,
+            ended,
+            changed: Condvar::new(),
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, Option<&'static str>> {
@@ -71,7 +79,11 @@ impl AmqpSubscription {
                 drop(ended);
                 return self.channel.first_error();
             }
-            ended = self.changed.wait_timeout(ended, deadline - now).unwrap_or_else(PoisonError::into_inner).0;
+            ended = self
+                .changed
+                .wait_timeout(ended, deadline - now)
+                .unwrap_or_else(PoisonError::into_inner)
+                .0;
         }
     }
 }
@@ -80,15 +92,22 @@ impl Subscription for AmqpSubscription {
     fn next(&self, timeout: Duration) -> Result<Option<Delivery>> {
         self.channel.core().check()?;
         match self.deliveries.recv_timeout(timeout) {
-            Ok(ConsumerMessage::Delivery(delivery)) => Ok(Some(self.channel.hand_out(delivery, self.acknowledgement))),
+            Ok(ConsumerMessage::Delivery(delivery)) => {
+                Ok(Some(self.channel.hand_out(delivery, self.acknowledgement)))
+            }
             Ok(ConsumerMessage::ClientCancelled) => Err(self.end(BY_PROGRAM)),
             Ok(ConsumerMessage::ServerCancelled) => Err(self.end(BY_BROKER)),
-            Ok(ConsumerMessage::ServerClosedChannel(error) | ConsumerMessage::ServerClosedConnection(error)) => {
+            Ok(
+                ConsumerMessage::ServerClosedChannel(error)
+                | ConsumerMessage::ServerClosedConnection(error),
+            ) => {
                 let error = self.channel.core().judge(error);
                 self.changed.notify_all();
                 Err(error)
             }
-            Ok(ConsumerMessage::ClientClosedChannel | ConsumerMessage::ClientClosedConnection) => Err(self.channel.core().gone()),
+            Ok(ConsumerMessage::ClientClosedChannel | ConsumerMessage::ClientClosedConnection) => {
+                Err(self.channel.core().gone())
+            }
             Err(RecvTimeoutError::Timeout) => Ok(None),
             Err(RecvTimeoutError::Disconnected) => Err(self.why_ended()),
         }

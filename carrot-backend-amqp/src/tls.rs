@@ -13,7 +13,11 @@ use rustls::{ClientConfig, ClientConnection, RootCertStore};
 
 /// Reads certificates and keys, and puts together what every handshake with them needs.
 pub(crate) fn client_config(options: &TlsOptions) -> Result<Arc<ClientConfig>> {
-    let roots = if options.authorities.is_empty() { platform_roots()? } else { custom_roots(&options.authorities)? };
+    let roots = if options.authorities.is_empty() {
+        platform_roots()?
+    } else {
+        custom_roots(&options.authorities)?
+    };
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let builder = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
@@ -33,8 +37,14 @@ fn platform_roots() -> Result<RootCertStore> {
     let mut roots = RootCertStore::empty();
     roots.add_parsable_certificates(found.certs);
     if roots.is_empty() {
-        let reason = found.errors.first().map_or_else(|| "the platform has none".to_string(), ToString::to_string);
-        return Err(Error::config("tls authorities", format!("no authority to trust: {reason}; name one")));
+        let reason = found
+            .errors
+            .first()
+            .map_or_else(|| "the platform has none".to_string(), ToString::to_string);
+        return Err(Error::config(
+            "tls authorities",
+            format!("no authority to trust: {reason}; name one"),
+        ));
     }
     Ok(roots)
 }
@@ -44,7 +54,9 @@ fn custom_roots(authorities: &[Pem]) -> Result<RootCertStore> {
     let mut roots = RootCertStore::empty();
     for authority in authorities {
         for certificate in certificates_of(OPTION, authority)? {
-            roots.add(certificate).map_err(|error| Error::config(OPTION, format!("{authority:?}: {error}")))?;
+            roots
+                .add(certificate)
+                .map_err(|error| Error::config(OPTION, format!("{authority:?}: {error}")))?;
         }
     }
     Ok(roots)
@@ -64,19 +76,22 @@ fn certificates_of(option: &'static str, pem: &Pem) -> Result<Vec<CertificateDer
 fn key_of(pem: &Pem) -> Result<PrivateKeyDer<'static>> {
     const OPTION: &str = "tls identity";
     // The parser's own error may quote the key.
-    PrivateKeyDer::from_pem_slice(&bytes_of(OPTION, pem)?).map_err(|_| Error::config(OPTION, format!("{pem:?}: holds no private key")))
+    PrivateKeyDer::from_pem_slice(&bytes_of(OPTION, pem)?)
+        .map_err(|_| Error::config(OPTION, format!("{pem:?}: holds no private key")))
 }
 
 fn bytes_of(option: &'static str, pem: &Pem) -> Result<Vec<u8>> {
     match pem {
         Pem::Text(text) => Ok(text.reveal().as_bytes().to_vec()),
-        Pem::File(path) => std::fs::read(path).map_err(|error| Error::config(option, format!("{}: {error}", path.display()))),
+        Pem::File(path) => std::fs::read(path)
+            .map_err(|error| Error::config(option, format!("{}: {error}", path.display()))),
     }
 }
 
 pub(crate) fn server_name(options: &TlsOptions, host: &str) -> Result<ServerName<'static>> {
     let name = options.server_name.as_deref().unwrap_or(host);
-    ServerName::try_from(name.to_string()).map_err(|error| Error::config("tls server_name", format!("{name:?}: {error}")))
+    ServerName::try_from(name.to_string())
+        .map_err(|error| Error::config("tls server_name", format!("{name:?}: {error}")))
 }
 
 /// A TLS session over a non-blocking socket.
@@ -95,7 +110,11 @@ impl fmt::Debug for TlsStream {
 
 impl TlsStream {
     /// Makes the handshake, blocking, within the socket's own time-outs.
-    pub(crate) fn connect(mut socket: StdTcpStream, config: Arc<ClientConfig>, name: ServerName<'static>) -> io::Result<TlsStream> {
+    pub(crate) fn connect(
+        mut socket: StdTcpStream,
+        config: Arc<ClientConfig>,
+        name: ServerName<'static>,
+    ) -> io::Result<TlsStream> {
         let mut session = ClientConnection::new(config, name).map_err(io::Error::other)?;
         while session.is_handshaking() {
             session.complete_io(&mut socket)?;
@@ -117,7 +136,9 @@ impl TlsStream {
             if self.session.read_tls(&mut self.socket)? == 0 {
                 return Ok(0);
             }
-            self.session.process_new_packets().map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
+            self.session
+                .process_new_packets()
+                .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
         }
     }
 
@@ -134,7 +155,8 @@ impl TlsStream {
     fn send_records(&mut self) -> io::Result<()> {
         while self.session.wants_write() {
             if let Err(error) = self.session.write_tls(&mut self.socket) {
-                let full = matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted);
+                let full =
+                    matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted);
                 return Err(if full { error } else { self.last_words().unwrap_or(error) });
             }
         }
@@ -169,12 +191,18 @@ mod tests {
         assert_eq!(option_of(client_config(&missing).unwrap_err()), "tls authorities");
         let empty = TlsOptions::new().authority(Pem::text("nothing"));
         assert_eq!(option_of(client_config(&empty).unwrap_err()), "tls authorities");
-        assert_eq!(option_of(server_name(&TlsOptions::new().server_name("no name"), "host").unwrap_err()), "tls server_name");
+        assert_eq!(
+            option_of(server_name(&TlsOptions::new().server_name("no name"), "host").unwrap_err()),
+            "tls server_name"
+        );
     }
 
     #[test]
     fn an_unreadable_key_is_not_repeated() {
-        let error = key_of(&Pem::text("-----BEGIN PRIVATE KEY-----\nhush*hush\n-----END PRIVATE KEY-----\n")).unwrap_err();
+        let error = key_of(&Pem::text(
+            "-----BEGIN PRIVATE KEY-----\nhush*hush\n-----END PRIVATE KEY-----\n",
+        ))
+        .unwrap_err();
         assert!(!format!("{error} {error:?}").contains("hush"));
     }
 }

@@ -45,7 +45,8 @@ struct State {
 
 impl State {
     fn is_suspected(&self, call: Call) -> bool {
-        self.suspected.is_some_and(|(suspected, until)| suspected.covers(call) && Instant::now() < until)
+        self.suspected
+            .is_some_and(|(suspected, until)| suspected.covers(call) && Instant::now() < until)
     }
 }
 
@@ -54,7 +55,9 @@ impl Turns {
     pub(crate) fn begin(&self, suspected: Suspected) {
         let mut state = self.lock();
         let both = match state.suspected {
-            Some((before, until)) if before != suspected && Instant::now() < until => Suspected::All,
+            Some((before, until)) if before != suspected && Instant::now() < until => {
+                Suspected::All
+            }
             _ => suspected,
         };
         state.suspected = Some((both, Instant::now() + LENGTH));
@@ -75,7 +78,11 @@ impl Turns {
             if now >= deadline {
                 return None;
             }
-            state = self.changed.wait_timeout(state, ends.min(deadline) - now).unwrap_or_else(PoisonError::into_inner).0;
+            state = self
+                .changed
+                .wait_timeout(state, ends.min(deadline) - now)
+                .unwrap_or_else(PoisonError::into_inner)
+                .0;
         }
         Some(Turn { turns: self, number: 0 })
     }
@@ -120,13 +127,17 @@ mod tests {
     #[test]
     fn calls_of_the_suspected_method_are_made_one_at_a_time() {
         let turns = Turns::default();
-        let _before = (turns.enter(DECLARE_QUEUE, soon()).unwrap(), turns.enter(DECLARE_QUEUE, soon()).unwrap());
+        let _before = (
+            turns.enter(DECLARE_QUEUE, soon()).unwrap(),
+            turns.enter(DECLARE_QUEUE, soon()).unwrap(),
+        );
         turns.begin(Suspected::Method((50, 10)));
         let turn = turns.enter(DECLARE_QUEUE, soon()).unwrap();
         assert!(turns.enter(DECLARE_QUEUE, soon()).is_none());
         assert!(turns.enter(DECLARE_EXCHANGE, soon()).is_some());
         thread::scope(|scope| {
-            let waiting = scope.spawn(|| turns.enter(DECLARE_QUEUE, Instant::now() + LENGTH).is_some());
+            let waiting =
+                scope.spawn(|| turns.enter(DECLARE_QUEUE, Instant::now() + LENGTH).is_some());
             drop(turn);
             assert!(waiting.join().unwrap());
         });

@@ -101,7 +101,12 @@ impl Watchdog {
     /// Marks the calls whose deadline has passed, and gives the first of them, if any; then how long the keeper may sleep.
     ///
     /// While `blocked`, patient calls get `extension` instead.
-    pub(crate) fn expire(&self, now: Instant, blocked: bool, extension: Instant) -> (Option<&'static str>, Option<Instant>) {
+    pub(crate) fn expire(
+        &self,
+        now: Instant,
+        blocked: bool,
+        extension: Instant,
+    ) -> (Option<&'static str>, Option<Instant>) {
         let mut state = self.lock();
         let mut first = None;
         while let Some(entry) = state.calls.first_entry() {

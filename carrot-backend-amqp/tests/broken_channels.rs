@@ -7,7 +7,8 @@ use std::sync::Arc;
 use std::thread;
 
 use carrot_core::backend::{
-    Acknowledgement, ConsumeOptions, Content, Declare, Delete, DeleteIf, DeliveryTag, Extent, Outcome, Publication, PublishTag,
+    Acknowledgement, ConsumeOptions, Content, Declare, Delete, DeleteIf, DeliveryTag, Extent,
+    Outcome, Publication, PublishTag,
 };
 use carrot_core::{Error, Exchange, ExchangeKind, Properties, Queue};
 use support::channels::*;
@@ -25,12 +26,19 @@ fn the_first_error_of_a_channel_stays_and_the_connection_lives() {
     let not_found = |error: Error| assert!(matches!(error, Error::NotFound { .. }), "{error}");
     not_found(channel.declare(Declare::Queue(&Queue::new(&*queue))).unwrap_err());
     not_found(channel.delete(Delete::Messages { queue: &queue }).unwrap_err());
-    not_found(channel.publish(&Publication { content: &message(&queue, "x"), mandatory: false }, LONG).unwrap_err());
+    not_found(
+        channel
+            .publish(&Publication { content: &message(&queue, "x"), mandatory: false }, LONG)
+            .unwrap_err(),
+    );
     not_found(channel.confirm(PublishTag(1), LONG).unwrap_err());
     not_found(channel.get(&queue, Acknowledgement::Manual).unwrap_err());
     not_found(channel.consume(&queue, &ConsumeOptions::default()).unwrap_err());
     let stale = channel.ack(DeliveryTag(1), Extent::One).unwrap_err();
-    assert!(matches!(&stale, Error::Stale { source: Some(cause) } if matches!(**cause, Error::NotFound { .. })), "{stale:?}");
+    assert!(
+        matches!(&stale, Error::Stale { source: Some(cause) } if matches!(**cause, Error::NotFound { .. })),
+        "{stale:?}"
+    );
     channel.close(LONG).unwrap();
     declare(&*neighbour);
 }
@@ -43,11 +51,22 @@ fn each_refusal_has_its_own_error() {
     let refused = |entity: Declare<'_>| publishing(&connector).declare(entity).unwrap_err();
     let other = Queue::new(&*queue).transient();
     assert!(matches!(refused(Declare::Queue(&other)), Error::PreconditionFailed { .. }));
-    assert!(matches!(refused(Declare::Queue(&Queue::new("amq.mine"))), Error::AccessRefused { .. }));
-    assert!(matches!(refused(Declare::Exchange(&Exchange::default_exchange())), Error::AccessRefused { .. }));
-    let private = consuming(&connector).declare(Declare::Queue(&Queue::server_named())).unwrap().name;
-    assert!(matches!(refused(Declare::Queue(&Queue::existing(private))), Error::ResourceLocked { .. }));
-    let error = consuming(&connector).consume(&unique("missing"), &ConsumeOptions::default()).unwrap_err();
+    assert!(matches!(
+        refused(Declare::Queue(&Queue::new("amq.mine"))),
+        Error::AccessRefused { .. }
+    ));
+    assert!(matches!(
+        refused(Declare::Exchange(&Exchange::default_exchange())),
+        Error::AccessRefused { .. }
+    ));
+    let private =
+        consuming(&connector).declare(Declare::Queue(&Queue::server_named())).unwrap().name;
+    assert!(matches!(
+        refused(Declare::Queue(&Queue::existing(private))),
+        Error::ResourceLocked { .. }
+    ));
+    let error =
+        consuming(&connector).consume(&unique("missing"), &ConsumeOptions::default()).unwrap_err();
     assert!(matches!(error, Error::NotFound { .. }), "{error}");
 }
 
@@ -60,10 +79,16 @@ fn an_unknown_exchange_type_costs_the_connection_and_the_next_open_makes_another
     let odd = Exchange::new(unique("odd"), ExchangeKind::Custom("x-odd".into()));
     for _ in 0..2 {
         let error = channel.declare(Declare::Exchange(&odd)).unwrap_err();
-        assert!(matches!(&error, Error::HardError { code: 503, reason } if reason.contains("x-odd")), "{error}");
+        assert!(
+            matches!(&error, Error::HardError { code: 503, reason } if reason.contains("x-odd")),
+            "{error}"
+        );
     }
     let error = neighbour.declare(Declare::Queue(&Queue::new("x"))).unwrap_err();
-    assert!(matches!(&error, Error::Disconnected { reason, source: None } if reason.contains("503")), "{error}");
+    assert!(
+        matches!(&error, Error::Disconnected { reason, source: None } if reason.contains("503")),
+        "{error}"
+    );
     declare(&*publishing(&connector));
 }
 
@@ -73,7 +98,11 @@ fn a_missing_exchange_is_told_by_confirm_to_every_thread_that_waits() {
     let connector = connector();
     let channel = publishing(&connector);
     let content = Arc::new(Content::new(unique("nowhere"), "k", "x"));
-    let tags: Vec<_> = (0..4).filter_map(|_| channel.publish(&Publication { content: &content, mandatory: false }, LONG).ok()).collect();
+    let tags: Vec<_> = (0..4)
+        .filter_map(|_| {
+            channel.publish(&Publication { content: &content, mandatory: false }, LONG).ok()
+        })
+        .collect();
     assert!(!tags.is_empty());
     thread::scope(|scope| {
         for tag in tags {
@@ -99,11 +128,20 @@ fn an_unknown_tag_closes_the_channel_and_the_rest_comes_back() {
     channel.ack(first.tag, Extent::One).unwrap();
     channel.ack(first.tag, Extent::One).unwrap();
     let error = subscription.next(LONG).unwrap_err();
-    assert!(matches!(&error, Error::PreconditionFailed { reason } if reason.contains("unknown delivery tag 1")), "{error}");
-    assert!(matches!(channel.ack(DeliveryTag(2), Extent::One).unwrap_err(), Error::Stale { source: Some(_) }));
+    assert!(
+        matches!(&error, Error::PreconditionFailed { reason } if reason.contains("unknown delivery tag 1")),
+        "{error}"
+    );
+    assert!(matches!(
+        channel.ack(DeliveryTag(2), Extent::One).unwrap_err(),
+        Error::Stale { source: Some(_) }
+    ));
     let other = consuming(&connector);
     eventually("b is back", || {
-        other.get(&queue, Acknowledgement::Automatic).unwrap().is_some_and(|delivery| delivery.redelivered && body(&delivery) == "b")
+        other
+            .get(&queue, Acknowledgement::Automatic)
+            .unwrap()
+            .is_some_and(|delivery| delivery.redelivered && body(&delivery) == "b")
     });
 }
 
@@ -116,7 +154,9 @@ fn a_deleted_queue_cancels_its_consumers_and_every_waiting_thread_hears_it() {
     let subscription = channel.consume(&queue, &ConsumeOptions::default()).unwrap();
     thread::scope(|scope| {
         let waiting: Vec<_> = (0..4).map(|_| scope.spawn(|| subscription.next(LONG))).collect();
-        publishing(&connector).delete(Delete::Queue { name: &queue, condition: DeleteIf::ALWAYS }).unwrap();
+        publishing(&connector)
+            .delete(Delete::Queue { name: &queue, condition: DeleteIf::ALWAYS })
+            .unwrap();
         for waiter in waiting {
             assert!(matches!(waiter.join().unwrap().unwrap_err(), Error::Cancelled { .. }));
         }
@@ -143,7 +183,9 @@ fn channels_close_under_their_consumers_without_harm_to_the_connection() {
         }
     }
     assert!(keeps.declare(Declare::Queue(&Queue::existing(&*queue))).is_ok());
-    eventually("all are back", || publisher.declare(Declare::Queue(&Queue::existing(&*queue))).unwrap().message_count == 50);
+    eventually("all are back", || {
+        publisher.declare(Declare::Queue(&Queue::existing(&*queue))).unwrap().message_count == 50
+    });
 }
 
 #[test]
@@ -155,10 +197,16 @@ fn a_channel_that_is_closed_in_the_middle_of_messages_costs_no_other() {
         let channel = publishing(&connector);
         let content = Arc::new(Content::new(unique("nowhere"), "k", vec![b'x'; size]));
         let messages = 3_000_000 / (size + 1_000);
-        let refused = (0..messages).find_map(|_| channel.publish(&Publication { content: &content, mandatory: false }, LONG).err());
-        let error = refused.unwrap_or_else(|| channel.declare(Declare::Exchange(&Exchange::existing("amq.direct"))).unwrap_err());
+        let refused = (0..messages).find_map(|_| {
+            channel.publish(&Publication { content: &content, mandatory: false }, LONG).err()
+        });
+        let error = refused.unwrap_or_else(|| {
+            channel.declare(Declare::Exchange(&Exchange::existing("amq.direct"))).unwrap_err()
+        });
         assert!(matches!(error, Error::NotFound { .. }), "{size}: {error:?}");
-        neighbour.declare(Declare::Exchange(&Exchange::existing("amq.direct"))).unwrap_or_else(|error| panic!("{size}: {error:?}"));
+        neighbour
+            .declare(Declare::Exchange(&Exchange::existing("amq.direct")))
+            .unwrap_or_else(|error| panic!("{size}: {error:?}"));
     }
 }
 
@@ -171,7 +219,9 @@ fn what_arrives_for_a_channel_after_its_end_costs_no_other() {
     let letters = declare(&*neighbour);
     let source = unique("queue");
     let queue = Queue::new(&*source).argument("x-expires", 60_000);
-    let queue = queue.argument("x-dead-letter-exchange", "").argument("x-dead-letter-routing-key", &*letters);
+    let queue = queue
+        .argument("x-dead-letter-exchange", "")
+        .argument("x-dead-letter-routing-key", &*letters);
     neighbour.declare(Declare::Queue(&queue)).unwrap();
     for round in 0..20 {
         let channel = publishing(&connector);
@@ -192,7 +242,8 @@ fn what_arrives_for_a_channel_after_its_end_costs_no_other() {
         assert!(matches!(error, Error::NotFound { .. }), "round {round}: {error:?}");
         eventually("the letter is there", || {
             let found = neighbour.declare(Declare::Queue(&Queue::existing(&*letters)));
-            found.unwrap_or_else(|error| panic!("round {round}: {error:?}")).message_count == round + 1
+            found.unwrap_or_else(|error| panic!("round {round}: {error:?}")).message_count
+                == round + 1
         });
     }
 }

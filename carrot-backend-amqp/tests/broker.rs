@@ -9,8 +9,8 @@ use std::thread;
 
 use carrot_backend_amqp::AmqpConnector;
 use carrot_core::backend::{
-    Acknowledgement, ChannelOptions, Connector, ConsumeOptions, Content, Declare, Delete, DeleteIf, DeliveryTag, Extent, Outcome,
-    Publication, PublishTag,
+    Acknowledgement, ChannelOptions, Connector, ConsumeOptions, Content, Declare, Delete, DeleteIf,
+    DeliveryTag, Extent, Outcome, Publication, PublishTag,
 };
 use carrot_core::{Binding, Error, Exchange, ExchangeKind, Headers, Properties, Queue, Value};
 use support::channels::*;
@@ -25,7 +25,10 @@ fn a_message_goes_there_and_back() {
     let properties = Properties::new()
         .with_content_type("text/plain")
         .with_message_id("m1")
-        .with_header("nested", Value::Table([("list", Value::Array(vec![Value::from(1), Value::Void]))].into()))
+        .with_header(
+            "nested",
+            Value::Table([("list", Value::Array(vec![Value::from(1), Value::Void]))].into()),
+        )
         .with_header("decimal", Value::Decimal { scale: 1, value: 5 })
         .with_priority(3)
         .with_timestamp(1_700_000_000);
@@ -41,7 +44,10 @@ fn a_message_goes_there_and_back() {
     assert_eq!((delivery.tag, delivery.redelivered), (DeliveryTag(1), false));
     consumer.ack(delivery.tag, Extent::One).unwrap();
     consumer.close(LONG).unwrap();
-    assert_eq!(publisher.declare(Declare::Queue(&Queue::existing(&*queue))).unwrap().message_count, 0);
+    assert_eq!(
+        publisher.declare(Declare::Queue(&Queue::existing(&*queue))).unwrap().message_count,
+        0
+    );
     connector.close(LONG).unwrap();
 }
 
@@ -84,7 +90,9 @@ fn topology_is_declared_checked_and_deleted() {
     assert_eq!(channel.delete(Delete::Messages { queue: &queue }).unwrap().message_count, 1);
     channel.delete(Delete::Binding(&binding)).unwrap();
     channel.delete(Delete::Exchange { name: &second, condition: DeleteIf::ALWAYS }).unwrap();
-    channel.delete(Delete::Queue { name: &queue, condition: DeleteIf::IF_UNUSED_AND_EMPTY }).unwrap();
+    channel
+        .delete(Delete::Queue { name: &queue, condition: DeleteIf::IF_UNUSED_AND_EMPTY })
+        .unwrap();
     channel.delete(Delete::Queue { name: &queue, condition: DeleteIf::ALWAYS }).unwrap();
 
     let named = channel.declare(Declare::Queue(&Queue::server_named())).unwrap().name;
@@ -109,7 +117,9 @@ fn returns_meet_their_messages() {
     for (tag, routable) in expected.into_iter().rev() {
         match channel.confirm(tag, LONG).unwrap() {
             Outcome::Accepted => assert!(routable, "{tag:?}"),
-            Outcome::Returned { code, text } => assert!(!routable && code == 312 && text == "NO_ROUTE", "{tag:?} {text}"),
+            Outcome::Returned { code, text } => {
+                assert!(!routable && code == 312 && text == "NO_ROUTE", "{tag:?} {text}")
+            }
             Outcome::Refused => panic!("{tag:?}"),
         }
     }
@@ -120,10 +130,14 @@ fn returns_meet_their_messages() {
 fn a_full_queue_refuses_and_only_what_it_refuses() {
     let connector = connector();
     let channel = publishing(&connector);
-    let queue = Queue::new(unique("full")).max_length(1).overflow(carrot_core::Overflow::RejectPublish).argument("x-expires", 60_000);
+    let queue = Queue::new(unique("full"))
+        .max_length(1)
+        .overflow(carrot_core::Overflow::RejectPublish)
+        .argument("x-expires", 60_000);
     channel.declare(Declare::Queue(&queue)).unwrap();
     let tags: Vec<_> = (0..20).map(|_| publish(&*channel, &message(&queue.name, "x"))).collect();
-    let outcomes: Vec<_> = tags.into_iter().map(|tag| channel.confirm(tag, LONG).unwrap()).collect();
+    let outcomes: Vec<_> =
+        tags.into_iter().map(|tag| channel.confirm(tag, LONG).unwrap()).collect();
     let accepted = outcomes.iter().filter(|outcome| **outcome == Outcome::Accepted).count();
     assert!((1..20).contains(&accepted), "{outcomes:?}");
     let declared = channel.declare(Declare::Queue(&Queue::existing(&*queue.name))).unwrap();
@@ -169,7 +183,10 @@ fn many_threads_publish_and_confirm_on_one_channel() {
             }
         });
     });
-    assert_eq!(channel.declare(Declare::Queue(&Queue::existing(&*queue))).unwrap().message_count, 3200);
+    assert_eq!(
+        channel.declare(Declare::Queue(&Queue::existing(&*queue))).unwrap().message_count,
+        3200
+    );
 }
 
 #[test]
@@ -180,12 +197,15 @@ fn calls_get_through_while_messages_flood_the_socket() {
     let flooding = AtomicBool::new(true);
     thread::scope(|scope| {
         for _ in 0..2 {
-            let channel = connector.open(&ChannelOptions::publish().without_confirms(), LONG).unwrap();
+            let channel =
+                connector.open(&ChannelOptions::publish().without_confirms(), LONG).unwrap();
             let flooding = &flooding;
             scope.spawn(move || {
                 let content = Arc::new(Content::new("", unique("nowhere"), vec![b'x'; 200_000]));
                 while flooding.load(Ordering::Relaxed) {
-                    channel.publish(&Publication { content: &content, mandatory: false }, LONG).unwrap();
+                    channel
+                        .publish(&Publication { content: &content, mandatory: false }, LONG)
+                        .unwrap();
                 }
             });
         }
@@ -203,15 +223,25 @@ fn what_is_too_large_or_too_long_is_refused_and_harms_nothing() {
     let channel = publishing(&connector);
     let queue = declare(&*channel);
     let long = "x".repeat(300);
-    let invalid = |error: Error, name: &str| assert!(matches!(&error, Error::Invalid { field, .. } if field == name), "{error}");
+    let invalid = |error: Error, name: &str| {
+        assert!(matches!(&error, Error::Invalid { field, .. } if field == name), "{error}")
+    };
     invalid(channel.declare(Declare::Queue(&Queue::new(&*long))).unwrap_err(), "queue");
     invalid(channel.get(&long, Acknowledgement::Manual).unwrap_err(), "queue");
     invalid(channel.consume(&long, &ConsumeOptions::default()).unwrap_err(), "queue");
     let content = Arc::new(Content::new("", &*long, "x"));
-    invalid(channel.publish(&Publication { content: &content, mandatory: false }, LONG).unwrap_err(), "routing key");
+    invalid(
+        channel.publish(&Publication { content: &content, mandatory: false }, LONG).unwrap_err(),
+        "routing key",
+    );
     let headers: Headers = (0..200).map(|index| (format!("h{index}"), "x".repeat(1000))).collect();
-    let content = Arc::new(Content::new("", &*queue, "x").with_properties(Properties::new().with_headers(headers)));
-    invalid(channel.publish(&Publication { content: &content, mandatory: false }, LONG).unwrap_err(), "headers");
+    let content = Arc::new(
+        Content::new("", &*queue, "x").with_properties(Properties::new().with_headers(headers)),
+    );
+    invalid(
+        channel.publish(&Publication { content: &content, mandatory: false }, LONG).unwrap_err(),
+        "headers",
+    );
     let large = Queue::new(unique("large")).argument("x", "y".repeat(140_000));
     invalid(channel.declare(Declare::Queue(&large)).unwrap_err(), "queue arguments");
 
@@ -234,10 +264,16 @@ fn closing_ends_everything_and_is_told() {
         connector.close(LONG).unwrap();
         assert!(matches!(waiter.join().unwrap().unwrap_err(), Error::Closed { .. }));
     });
-    assert!(matches!(publisher.get(&queue, Acknowledgement::Manual).unwrap_err(), Error::Closed { .. }));
+    assert!(matches!(
+        publisher.get(&queue, Acknowledgement::Manual).unwrap_err(),
+        Error::Closed { .. }
+    ));
     assert!(matches!(publisher.confirm(PublishTag(1), LONG).unwrap_err(), Error::Closed { .. }));
     assert!(matches!(channel.ack(DeliveryTag(1), Extent::One).unwrap_err(), Error::Stale { .. }));
-    assert!(matches!(connector.open(&ChannelOptions::publish(), LONG).unwrap_err(), Error::Closed { .. }));
+    assert!(matches!(
+        connector.open(&ChannelOptions::publish(), LONG).unwrap_err(),
+        Error::Closed { .. }
+    ));
     channel.close(LONG).unwrap();
     connector.close(LONG).unwrap();
 }
@@ -246,11 +282,18 @@ fn closing_ends_everything_and_is_told() {
 #[ignore = "needs a broker: set CARROT_TEST_AMQP_URL"]
 fn refused_credentials_and_vhosts_are_told_without_the_password() {
     let wrong = broker_options().credentials("guest", "not-the-password");
-    let error = AmqpConnector::new(&wrong).unwrap().open(&ChannelOptions::publish(), LONG).unwrap_err();
+    let error =
+        AmqpConnector::new(&wrong).unwrap().open(&ChannelOptions::publish(), LONG).unwrap_err();
     assert!(matches!(&error, Error::Authentication { user, .. } if user == "guest"), "{error}");
     assert!(!format!("{error} {error:?}").contains("not-the-password"));
-    let error = AmqpConnector::new(&broker_options().vhost("nowhere")).unwrap().open(&ChannelOptions::publish(), LONG).unwrap_err();
-    assert!(matches!(&error, Error::Authentication { reason, .. } if reason.contains("nowhere")), "{error}");
+    let error = AmqpConnector::new(&broker_options().vhost("nowhere"))
+        .unwrap()
+        .open(&ChannelOptions::publish(), LONG)
+        .unwrap_err();
+    assert!(
+        matches!(&error, Error::Authentication { reason, .. } if reason.contains("nowhere")),
+        "{error}"
+    );
 }
 
 #[test]
@@ -261,7 +304,8 @@ fn the_negotiated_frame_size_is_kept() {
     let queue = declare(&*channel);
     let large = Properties::new().with_header("h", "x".repeat(4096));
     let content = Arc::new(Content::new("", &*queue, "x").with_properties(large));
-    let error = channel.publish(&Publication { content: &content, mandatory: false }, LONG).unwrap_err();
+    let error =
+        channel.publish(&Publication { content: &content, mandatory: false }, LONG).unwrap_err();
     assert!(matches!(&error, Error::Invalid { limit, .. } if limit.contains("4088")), "{error}");
     fill(&*channel, &queue, &["x".repeat(10_000).as_str()]);
 }

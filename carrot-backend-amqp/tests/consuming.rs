@@ -6,7 +6,9 @@ mod support;
 use std::collections::BTreeSet;
 use std::thread;
 
-use carrot_core::backend::{Acknowledgement, Connector, ConsumeOptions, Declare, DeliveryTag, Extent, Outcome, Rejection};
+use carrot_core::backend::{
+    Acknowledgement, Connector, ConsumeOptions, Declare, DeliveryTag, Extent, Outcome, Rejection,
+};
 use carrot_core::{Error, Queue};
 use support::channels::*;
 
@@ -26,12 +28,13 @@ fn settling_out_of_order_settles_what_was_named() {
     channel.reject(tags[5], Rejection::Discard, Extent::UpTo).unwrap();
     channel.close(LONG).unwrap();
     let back = consuming(&connector);
-    let rest: Vec<String> = std::iter::from_fn(|| back.get(&queue, Acknowledgement::Automatic).unwrap())
-        .map(|delivery| {
-            assert!(delivery.redelivered);
-            body(&delivery).to_string()
-        })
-        .collect();
+    let rest: Vec<String> =
+        std::iter::from_fn(|| back.get(&queue, Acknowledgement::Automatic).unwrap())
+            .map(|delivery| {
+                assert!(delivery.redelivered);
+                body(&delivery).to_string()
+            })
+            .collect();
     assert_eq!(rest, ["7", "9"]);
 }
 
@@ -53,7 +56,9 @@ fn what_arrived_before_a_cancel_can_be_taken_and_settled() {
     assert_eq!((body(&first), body(&second)), ("a", "b"));
     channel.ack(second.tag, Extent::UpTo).unwrap();
     for _ in 0..2 {
-        assert!(matches!(subscription.next(LONG).unwrap_err(), Error::Cancelled { queue: name, .. } if name == queue));
+        assert!(
+            matches!(subscription.next(LONG).unwrap_err(), Error::Cancelled { queue: name, .. } if name == queue)
+        );
     }
     drop(subscription);
     assert_eq!(body(&channel.get(&queue, Acknowledgement::Manual).unwrap().unwrap()), "c");
@@ -73,12 +78,20 @@ fn a_dropped_subscription_returns_what_it_had_not_handed_out() {
     let other = consuming(&connector);
     let mut back = Vec::new();
     eventually("b and c are back", || {
-        back.extend(other.get(&queue, Acknowledgement::Automatic).unwrap().map(|delivery| body(&delivery).to_string()));
+        back.extend(
+            other
+                .get(&queue, Acknowledgement::Automatic)
+                .unwrap()
+                .map(|delivery| body(&delivery).to_string()),
+        );
         back.len() == 2
     });
     assert_eq!(back, ["b", "c"]);
     channel.ack(first.tag, Extent::One).unwrap();
-    assert_eq!(channel.declare(Declare::Queue(&Queue::existing(&*queue))).unwrap().consumer_count, 0);
+    assert_eq!(
+        channel.declare(Declare::Queue(&Queue::existing(&*queue))).unwrap().consumer_count,
+        0
+    );
 }
 
 #[test]
@@ -91,7 +104,10 @@ fn several_subscriptions_and_gets_share_a_channel() {
     for queue in &queues {
         fill(&*publisher, queue, &["1", "2", "3", "4"]);
     }
-    let subscriptions: Vec<_> = queues[..2].iter().map(|queue| channel.consume(queue, &ConsumeOptions::prefetch(2)).unwrap()).collect();
+    let subscriptions: Vec<_> = queues[..2]
+        .iter()
+        .map(|queue| channel.consume(queue, &ConsumeOptions::prefetch(2)).unwrap())
+        .collect();
     let mut tags = BTreeSet::new();
     for _ in 0..4 {
         for subscription in subscriptions.iter().rev() {
@@ -107,7 +123,10 @@ fn several_subscriptions_and_gets_share_a_channel() {
     channel.close(LONG).unwrap();
     let probe = consuming(&connector);
     for queue in &queues {
-        assert_eq!(probe.declare(Declare::Queue(&Queue::existing(&**queue))).unwrap().message_count, 0);
+        assert_eq!(
+            probe.declare(Declare::Queue(&Queue::existing(&**queue))).unwrap().message_count,
+            0
+        );
     }
 }
 
@@ -123,8 +142,12 @@ fn many_workers_on_one_subscription_settle_each_message_once() {
     let (seen, received) = std::sync::mpsc::channel();
     thread::scope(|scope| {
         scope.spawn(|| {
-            let tags: Vec<_> = (0..COUNT).map(|number| publish(&*publisher, &message(&queue, &number.to_string()))).collect();
-            tags.into_iter().for_each(|tag| assert_eq!(publisher.confirm(tag, LONG).unwrap(), Outcome::Accepted));
+            let tags: Vec<_> = (0..COUNT)
+                .map(|number| publish(&*publisher, &message(&queue, &number.to_string())))
+                .collect();
+            tags.into_iter().for_each(|tag| {
+                assert_eq!(publisher.confirm(tag, LONG).unwrap(), Outcome::Accepted)
+            });
         });
         for _ in 0..8 {
             let (seen, channel, subscription) = (seen.clone(), &channel, &subscription);
@@ -140,7 +163,10 @@ fn many_workers_on_one_subscription_settle_each_message_once() {
         subscription.cancel().unwrap();
     });
     channel.close(LONG).unwrap();
-    assert_eq!(publisher.declare(Declare::Queue(&Queue::existing(&*queue))).unwrap().message_count, 0);
+    assert_eq!(
+        publisher.declare(Declare::Queue(&Queue::existing(&*queue))).unwrap().message_count,
+        0
+    );
 }
 
 #[test]
@@ -157,7 +183,13 @@ fn acknowledgements_leave_before_a_connection_closes() {
     }
     first.close(LONG).unwrap();
     let second = connector();
-    assert_eq!(publishing(&second).declare(Declare::Queue(&Queue::existing(&*queue))).unwrap().message_count, 0);
+    assert_eq!(
+        publishing(&second)
+            .declare(Declare::Queue(&Queue::existing(&*queue)))
+            .unwrap()
+            .message_count,
+        0
+    );
 }
 
 #[test]
@@ -190,7 +222,9 @@ fn consumers_come_and_go_without_harm_to_the_connection() {
         let subscription = channel.consume(&queue, &ConsumeOptions::prefetch(8)).unwrap();
         let delivery = take(&*subscription);
         drop(subscription);
-        channel.ack(delivery.tag, Extent::One).unwrap_or_else(|error| panic!("round {round}: {error}"));
+        channel
+            .ack(delivery.tag, Extent::One)
+            .unwrap_or_else(|error| panic!("round {round}: {error}"));
     }
     eventually("all but the acknowledged ones are back", || {
         let left = publisher.declare(Declare::Queue(&Queue::existing(&*queue))).unwrap();

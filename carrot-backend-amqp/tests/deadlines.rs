@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 
 use carrot_backend_amqp::AmqpConnector;
 use carrot_core::backend::{
-    Acknowledgement, Backend, ChannelOptions, Connector, ConsumeOptions, Content, Declare, Delete, DeleteIf, DeliveryTag, Extent,
-    Publication, PublishTag,
+    Acknowledgement, Backend, ChannelOptions, Connector, ConsumeOptions, Content, Declare, Delete,
+    DeleteIf, DeliveryTag, Extent, Publication, PublishTag,
 };
 use carrot_core::{ConnectionOptions, Error, Queue, Result};
 use support::fake::{Fake, Script};
@@ -24,7 +24,11 @@ const SLACK: Duration = Duration::from_millis(1500);
 const LONG: Duration = Duration::from_secs(60);
 
 fn options(port: u16) -> ConnectionOptions {
-    ConnectionOptions::new().host("127.0.0.1").port(port).call_timeout(DEADLINE).heartbeat(Duration::from_secs(1))
+    ConnectionOptions::new()
+        .host("127.0.0.1")
+        .port(port)
+        .call_timeout(DEADLINE)
+        .heartbeat(Duration::from_secs(1))
 }
 
 fn connector(port: u16) -> AmqpConnector {
@@ -82,7 +86,10 @@ fn a_peer_that_never_finishes_the_handshake_is_a_timeout() {
         let fake = Fake::start(script);
         let connector = connector(fake.port());
         let error = in_time(|| open(&connector)).unwrap_err();
-        assert!(matches!(&error, Error::Timeout { after, .. } if *after <= DEADLINE), "{script:?}: {error:?}");
+        assert!(
+            matches!(&error, Error::Timeout { after, .. } if *after <= DEADLINE),
+            "{script:?}: {error:?}"
+        );
         assert!(error.to_string().contains("127.0.0.1"), "{error}");
         at_once(|| drop(connector));
     }
@@ -100,7 +107,8 @@ fn the_connect_timeout_holds_within_a_longer_one() {
 fn a_peer_that_never_finishes_the_tls_handshake_is_a_timeout() {
     for script in [Script::Mute, Script::SpeaksHttp] {
         let fake = Fake::start(script);
-        let connector = AmqpConnector::new(&options(fake.port()).tls(carrot_core::TlsOptions::new())).unwrap();
+        let connector =
+            AmqpConnector::new(&options(fake.port()).tls(carrot_core::TlsOptions::new())).unwrap();
         let error = in_time(|| open(&connector)).unwrap_err();
         match script {
             Script::Mute => assert_timeout(&error),
@@ -120,20 +128,28 @@ fn a_peer_that_is_no_broker_is_told_apart() {
 fn a_refused_port_is_told_at_once() {
     let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let error = at_once(|| open(&connector(port))).unwrap_err();
-    assert!(matches!(&error, Error::Connect { endpoint, .. } if endpoint.ends_with(&port.to_string())), "{error:?}");
+    assert!(
+        matches!(&error, Error::Connect { endpoint, .. } if endpoint.ends_with(&port.to_string())),
+        "{error:?}"
+    );
     assert!(error.is_retryable());
 }
 
 #[test]
 fn a_name_that_does_not_exist_is_told() {
     let options = ConnectionOptions::new().host("no-such-host.invalid");
-    let error = AmqpConnector::new(&options).unwrap().open(&ChannelOptions::publish(), LONG).unwrap_err();
-    assert!(matches!(&error, Error::Connect { endpoint, .. } if endpoint == "no-such-host.invalid:5672"), "{error:?}");
+    let error =
+        AmqpConnector::new(&options).unwrap().open(&ChannelOptions::publish(), LONG).unwrap_err();
+    assert!(
+        matches!(&error, Error::Connect { endpoint, .. } if endpoint == "no-such-host.invalid:5672"),
+        "{error:?}"
+    );
 }
 
 /// A listener whose backlog is full drops what asks to connect, like a route to nowhere.
 fn black_hole() -> (socket2::Socket, Vec<TcpStream>, SocketAddr) {
-    let listener = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+    let listener =
+        socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
     listener.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
     listener.listen(0).unwrap();
     let address = listener.local_addr().unwrap().as_socket().unwrap();
@@ -156,7 +172,9 @@ fn a_dead_address_leaves_time_for_the_next() {
     let (_listener, _filling, dead) = black_hole();
     let mute = Fake::start(Script::Mute);
     let fake = Fake::start(Script::OpensChannels);
-    let options = options(dead.port()).add_host(("127.0.0.1", mute.port())).add_host(("127.0.0.1", fake.port()));
+    let options = options(dead.port())
+        .add_host(("127.0.0.1", mute.port()))
+        .add_host(("127.0.0.1", fake.port()));
     let connector = AmqpConnector::new(&options).unwrap();
     connector.open(&ChannelOptions::publish(), Duration::from_secs(3)).unwrap();
 }
@@ -166,7 +184,9 @@ fn a_silent_broker_ends_every_call_at_its_deadline() {
     type Call = fn(&dyn Backend) -> Result<()>;
     let calls: [Call; 5] = [
         declare,
-        |channel| channel.delete(Delete::Queue { name: "q", condition: DeleteIf::ALWAYS }).map(drop),
+        |channel| {
+            channel.delete(Delete::Queue { name: "q", condition: DeleteIf::ALWAYS }).map(drop)
+        },
         |channel| channel.get("q", Acknowledgement::Manual).map(drop),
         |channel| channel.consume("q", &ConsumeOptions::default()).map(drop),
         |channel| {
@@ -180,7 +200,10 @@ fn a_silent_broker_ends_every_call_at_its_deadline() {
         assert_timeout(&in_time(|| call(&*channel)).unwrap_err());
         assert_timeout(&at_once(|| declare(&*channel)).unwrap_err());
         assert_timeout(&at_once(|| channel.confirm(PublishTag(1), LONG)).unwrap_err());
-        assert!(matches!(at_once(|| channel.ack(DeliveryTag(1), Extent::One)).unwrap_err(), Error::Stale { source: Some(_) }));
+        assert!(matches!(
+            at_once(|| channel.ack(DeliveryTag(1), Extent::One)).unwrap_err(),
+            Error::Stale { source: Some(_) }
+        ));
         at_once(|| channel.close(LONG)).unwrap();
         at_once(|| drop(channel));
         at_once(|| drop(connector));
@@ -193,7 +216,10 @@ fn a_call_that_is_cut_takes_its_neighbours_along_and_says_why() {
     let neighbour = connector.open(&ChannelOptions::publish(), LONG).unwrap();
     assert_timeout(&in_time(|| declare(&*channel)).unwrap_err());
     let error = in_time(|| neighbour.confirm(PublishTag(1), LONG)).unwrap_err();
-    assert!(matches!(&error, Error::Disconnected { reason, .. } if reason.contains("declaring a queue")), "{error:?}");
+    assert!(
+        matches!(&error, Error::Disconnected { reason, .. } if reason.contains("declaring a queue")),
+        "{error:?}"
+    );
     connector.open(&ChannelOptions::publish(), LONG).unwrap();
 }
 
@@ -203,7 +229,8 @@ fn a_confirm_that_does_not_come_is_a_timeout_and_can_be_asked_for_again() {
     let tag = publish(&*channel, 10).unwrap();
     thread::scope(|scope| {
         for _ in 0..3 {
-            scope.spawn(|| assert_timeout(&in_time(|| channel.confirm(tag, DEADLINE)).unwrap_err()));
+            scope
+                .spawn(|| assert_timeout(&in_time(|| channel.confirm(tag, DEADLINE)).unwrap_err()));
         }
     });
     assert_eq!(publish(&*channel, 10).unwrap(), PublishTag(2));
@@ -213,7 +240,8 @@ fn a_confirm_that_does_not_come_is_a_timeout_and_can_be_asked_for_again() {
 fn closing_and_dropping_do_not_wait_for_a_silent_broker() {
     let fake = Fake::start(Script::OpensChannels);
     // With a call timeout as short as the deadline, the watchdog and the deadline would race for who cuts the connection.
-    let connector = AmqpConnector::new(&options(fake.port()).call_timeout(LONG).heartbeat(LONG)).unwrap();
+    let connector =
+        AmqpConnector::new(&options(fake.port()).call_timeout(LONG).heartbeat(LONG)).unwrap();
     let channel = connector.open(&ChannelOptions::publish(), LONG).unwrap();
     let other = connector.open(&ChannelOptions::consume(), LONG).unwrap();
     assert_timeout(&in_time(|| channel.close(DEADLINE)).unwrap_err());
@@ -255,7 +283,8 @@ fn a_broker_that_stops_reading_stops_publishers_within_bounds() {
     const SIZE: usize = 100_000;
     let fake = Fake::start(Script::StopsReading);
     // How long a message may wait is its own affair.
-    let connector = AmqpConnector::new(&options(fake.port()).call_timeout(LONG).heartbeat(LONG)).unwrap();
+    let connector =
+        AmqpConnector::new(&options(fake.port()).call_timeout(LONG).heartbeat(LONG)).unwrap();
     let channel = connector.open(&ChannelOptions::publish(), LONG).unwrap();
     let mut handed_over = 0;
     let error = loop {
@@ -289,7 +318,10 @@ fn the_words_of_a_broker_that_closes_are_kept() {
     let neighbour = connector.open(&ChannelOptions::publish(), LONG).unwrap();
     for channel in [&channel, &neighbour] {
         let error = in_time(|| declare(&**channel)).unwrap_err();
-        assert!(matches!(&error, Error::Disconnected { reason, .. } if reason.contains("320 CONNECTION_FORCED - go away")), "{error:?}");
+        assert!(
+            matches!(&error, Error::Disconnected { reason, .. } if reason.contains("320 CONNECTION_FORCED - go away")),
+            "{error:?}"
+        );
     }
 }
 
@@ -311,11 +343,18 @@ fn what_cannot_be_read_ends_the_connection_and_is_told_apart() {
     let (fake, connector, channel) = opened(Script::Garbles);
     let neighbour = connector.open(&ChannelOptions::publish(), LONG).unwrap();
     let subscription = channel.consume("q", &ConsumeOptions::default()).unwrap();
-    for error in [subscription.next(LONG).unwrap_err(), declare(&*channel).unwrap_err(), declare(&*neighbour).unwrap_err()] {
+    for error in [
+        subscription.next(LONG).unwrap_err(),
+        declare(&*channel).unwrap_err(),
+        declare(&*neighbour).unwrap_err(),
+    ] {
         assert!(is_unreadable(&error), "{error:?}");
     }
     let stale = channel.ack(DeliveryTag(1), Extent::One).unwrap_err();
-    assert!(matches!(&stale, Error::Stale { source: Some(cause) } if is_unreadable(cause)), "{stale:?}");
+    assert!(
+        matches!(&stale, Error::Stale { source: Some(cause) } if is_unreadable(cause)),
+        "{stale:?}"
+    );
     // The broker can deliver the message to somebody else, though the channel is still held.
     let deadline = Instant::now() + Duration::from_secs(5);
     while fake.ended() == 0 {
@@ -330,10 +369,18 @@ fn what_cannot_be_read_ends_the_connection_and_is_told_apart() {
 
 #[test]
 fn what_would_end_the_process_ends_the_connection_only() {
-    for (script, words) in [(Script::Nests, "nested over 128 deep"), (Script::Exaggerates, "70368744177664 bytes")] {
+    for (script, words) in
+        [(Script::Nests, "nested over 128 deep"), (Script::Exaggerates, "70368744177664 bytes")]
+    {
         let (_fake, _connector, channel) = opened(script);
         // What cannot be read may arrive together with the answer to the subscription, which is then lost with it.
-        let error = channel.consume("q", &ConsumeOptions::default()).and_then(|subscription| subscription.next(LONG)).unwrap_err();
-        assert!(matches!(&error, Error::Unreadable { reason } if reason.contains(words)), "{error:?}");
+        let error = channel
+            .consume("q", &ConsumeOptions::default())
+            .and_then(|subscription| subscription.next(LONG))
+            .unwrap_err();
+        assert!(
+            matches!(&error, Error::Unreadable { reason } if reason.contains(words)),
+            "{error:?}"
+        );
     }
 }

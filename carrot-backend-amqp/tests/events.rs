@@ -7,7 +7,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use carrot_backend_amqp::AmqpConnector;
-use carrot_core::backend::{Backend, ChannelOptions, Connector, Content, Declare, Event, Publication, Role, Status};
+use carrot_core::backend::{
+    Backend, ChannelOptions, Connector, Content, Declare, Event, Publication, Role, Status,
+};
 use carrot_core::{ConnectionOptions, Error, Queue};
 use crossbeam_channel::{Receiver, unbounded};
 use support::fake::{Fake, Script};
@@ -15,7 +17,11 @@ use support::fake::{Fake, Script};
 const LONG: Duration = Duration::from_secs(20);
 
 fn connector(fake: &Fake) -> Arc<AmqpConnector> {
-    let options = ConnectionOptions::new().host("127.0.0.1").port(fake.port()).call_timeout(LONG).heartbeat(Duration::from_secs(1));
+    let options = ConnectionOptions::new()
+        .host("127.0.0.1")
+        .port(fake.port())
+        .call_timeout(LONG)
+        .heartbeat(Duration::from_secs(1));
     Arc::new(AmqpConnector::new(&options).unwrap())
 }
 
@@ -42,7 +48,10 @@ fn next(events: &Receiver<Event>) -> Event {
 /// Waits until nothing more can come: the teller of events has ended with the connector.
 fn assert_no_more(events: &Receiver<Event>, connector: Arc<AmqpConnector>) {
     drop(connector);
-    assert!(matches!(events.recv_deadline(Instant::now() + LONG), Err(crossbeam_channel::RecvTimeoutError::Disconnected)));
+    assert!(matches!(
+        events.recv_deadline(Instant::now() + LONG),
+        Err(crossbeam_channel::RecvTimeoutError::Disconnected)
+    ));
 }
 
 fn connected() -> Status {
@@ -60,7 +69,9 @@ fn a_loss_is_told_with_its_cause_and_so_is_the_next_connection() {
         assert!(matches!(next(&events), Event::Connected { .. }));
         assert_eq!(connector.status(Role::Publish), connected());
         let error = channel.declare(Declare::Queue(&Queue::new("q"))).unwrap_err();
-        let Event::Disconnected { role: Role::Publish, error: told } = next(&events) else { panic!() };
+        let Event::Disconnected { role: Role::Publish, error: told } = next(&events) else {
+            panic!()
+        };
         assert_eq!(told.to_string(), error.to_string());
         assert_eq!(connector.status(Role::Publish), Status::default());
     }
@@ -76,7 +87,10 @@ fn a_connection_that_is_lost_beside_a_living_one_shows() {
     let consuming = connector.open(&ChannelOptions::consume(), LONG).unwrap();
     assert_eq!(connector.status(Role::Publish), connected());
     publish(&*consuming);
-    assert!(matches!((next(&events), next(&events)), (Event::Connected { .. }, Event::Connected { .. })));
+    assert!(matches!(
+        (next(&events), next(&events)),
+        (Event::Connected { .. }, Event::Connected { .. })
+    ));
     assert!(matches!(next(&events), Event::Disconnected { role: Role::Consume, .. }));
     assert!(!connector.status(Role::Consume).connected);
     assert_eq!(connector.status(Role::Publish), connected());
@@ -145,7 +159,10 @@ fn an_observer_may_panic_and_may_call_the_connector() {
 #[test]
 fn an_observer_that_waits_holds_no_deadline_up() {
     let fake = Fake::start(Script::OpensChannels);
-    let options = ConnectionOptions::new().host("127.0.0.1").port(fake.port()).call_timeout(Duration::from_millis(200));
+    let options = ConnectionOptions::new()
+        .host("127.0.0.1")
+        .port(fake.port())
+        .call_timeout(Duration::from_millis(200));
     let connector = AmqpConnector::new(&options).unwrap();
     let (release, held) = unbounded::<()>();
     connector.observe(Arc::new(move |_: &Event| held.recv().unwrap_or_default()));

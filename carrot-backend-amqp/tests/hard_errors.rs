@@ -10,7 +10,9 @@ use std::time::{Duration, Instant};
 
 use carrot_backend_amqp::AmqpConnector;
 use carrot_core::backend::{ChannelOptions, Connector, Declare};
-use carrot_core::{Confirmation, Connection, ConnectionOptions, Error, Exchange, ExchangeKind, Publisher, Queue};
+use carrot_core::{
+    Confirmation, Connection, ConnectionOptions, Error, Exchange, ExchangeKind, Publisher, Queue,
+};
 use support::fake::{Fake, Script};
 use support::refusing::{CODE, LATER, POISON, WORDS};
 
@@ -29,7 +31,8 @@ fn options(fake: &Fake) -> ConnectionOptions {
 fn fixture(names_method: bool) -> Fixture {
     let fake = Fake::start(Script::Refuses { names_method });
     let options = options(&fake);
-    let connection = Connection::with_options(Arc::new(AmqpConnector::new(&options).unwrap()), &options);
+    let connection =
+        Connection::with_options(Arc::new(AmqpConnector::new(&options).unwrap()), &options);
     let lost = Arc::new(AtomicUsize::new(0));
     let count = Arc::clone(&lost);
     connection.on_disconnect(move |_, _| {
@@ -62,12 +65,16 @@ fn odd(name: &str) -> Exchange {
 
 #[track_caller]
 fn assert_refused(error: &Error) {
-    assert!(matches!(error, Error::HardError { code: CODE, reason } if reason == WORDS), "{error:?}");
+    assert!(
+        matches!(error, Error::HardError { code: CODE, reason } if reason == WORDS),
+        "{error:?}"
+    );
     assert!(!error.is_retryable() && !error.is_disconnected() && !error.is_channel_error());
 }
 
 fn publish(publisher: &Publisher, count: usize, poison: Option<usize>) -> Vec<Confirmation> {
-    let body = |number| if Some(number) == poison { POISON.to_string() } else { number.to_string() };
+    let body =
+        |number| if Some(number) == poison { POISON.to_string() } else { number.to_string() };
     (0..count).map(|number| publisher.message().publish_bytes(body(number)).unwrap()).collect()
 }
 
@@ -153,11 +160,21 @@ fn publishers_of_one_connection_do_not_fail_for_each_other() {
 fn a_publisher_without_confirms_goes_on_beside_others() {
     for names_method in [true, false] {
         let fixture = fixture(names_method);
-        let blind = fixture.connection.publisher().exchange("feed").without_confirms().send_timeout(LONG).build().unwrap();
+        let blind = fixture
+            .connection
+            .publisher()
+            .exchange("feed")
+            .without_confirms()
+            .send_timeout(LONG)
+            .build()
+            .unwrap();
         let publisher = fixture.publisher();
         let receipts = publish(&publisher, 50, None);
         for number in 0..50 {
-            blind.message().send_bytes(if number == 25 { POISON.to_string() } else { number.to_string() }).unwrap();
+            blind
+                .message()
+                .send_bytes(if number == 25 { POISON.to_string() } else { number.to_string() })
+                .unwrap();
         }
         only_the_poison_fails(receipts, None);
         publisher.message().send_bytes("more").unwrap();
@@ -187,7 +204,10 @@ fn of_declarations_at_the_same_time_the_refused_one_fails() {
     let lost = Arc::new(AtomicUsize::new(0));
     let count = Arc::clone(&lost);
     connector.observe(Arc::new(move |event| {
-        count.fetch_add(usize::from(matches!(event, carrot_core::backend::Event::Disconnected { .. })), Ordering::SeqCst);
+        count.fetch_add(
+            usize::from(matches!(event, carrot_core::backend::Event::Disconnected { .. })),
+            Ordering::SeqCst,
+        );
     }));
     // Each on a channel of its own, as several consumers would be.
     let suspects = AtomicUsize::new(0);
@@ -196,7 +216,11 @@ fn of_declarations_at_the_same_time_the_refused_one_fails() {
         for index in 0..4 {
             let (connector, start, suspects) = (&connector, &start, &suspects);
             scope.spawn(move || {
-                let exchange = if index == 2 { odd("odd") } else { Exchange::direct(format!("exchange-{index}")) };
+                let exchange = if index == 2 {
+                    odd("odd")
+                } else {
+                    Exchange::direct(format!("exchange-{index}"))
+                };
                 start.wait();
                 let error = loop {
                     let opened = connector.open(&ChannelOptions::consume(), LONG);
@@ -205,7 +229,10 @@ fn of_declarations_at_the_same_time_the_refused_one_fails() {
                         Err(error @ Error::HardError { .. }) => break Some(error),
                         Err(error) => {
                             assert!(error.is_disconnected(), "{error:?}");
-                            suspects.fetch_add(usize::from(error.hard_close().is_some()), Ordering::SeqCst);
+                            suspects.fetch_add(
+                                usize::from(error.hard_close().is_some()),
+                                Ordering::SeqCst,
+                            );
                         }
                     }
                 };

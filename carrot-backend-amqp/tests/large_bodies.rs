@@ -6,7 +6,9 @@ mod support;
 use std::sync::Arc;
 use std::thread;
 
-use carrot_core::backend::{Acknowledgement, Backend, ConsumeOptions, Content, Declare, Extent, Outcome, Rejection};
+use carrot_core::backend::{
+    Acknowledgement, Backend, ConsumeOptions, Content, Declare, Extent, Outcome, Rejection,
+};
 use carrot_core::{Properties, Queue};
 use support::channels::*;
 
@@ -19,8 +21,12 @@ fn body(size: usize) -> Vec<u8> {
 
 fn fill_with_each(channel: &dyn Backend, queue: &str) {
     for size in SIZES {
-        let properties = Properties::new().with_message_id(size.to_string()).with_header("size", size as i64);
-        let tag = publish(channel, &Arc::new(Content::new("", queue, body(size)).with_properties(properties)));
+        let properties =
+            Properties::new().with_message_id(size.to_string()).with_header("size", size as i64);
+        let tag = publish(
+            channel,
+            &Arc::new(Content::new("", queue, body(size)).with_properties(properties)),
+        );
         assert_eq!(channel.confirm(tag, LONG).unwrap(), Outcome::Accepted);
     }
 }
@@ -36,7 +42,9 @@ fn they_arrive_whole_on_channels_that_share_a_connection() {
     let connector = connector();
     let publisher = publishing(&connector);
     thread::scope(|scope| {
-        for acknowledgement in [Acknowledgement::Manual, Acknowledgement::Automatic, Acknowledgement::Manual] {
+        for acknowledgement in
+            [Acknowledgement::Manual, Acknowledgement::Automatic, Acknowledgement::Manual]
+        {
             let queue = declare(&*publisher);
             fill_with_each(&*publisher, &queue);
             let consumer = consuming(&connector);
@@ -72,10 +80,17 @@ fn those_that_nobody_took_are_let_go_and_come_again_whole() {
     drop(subscription);
     assert_none_is_kept(&*consumer);
     let existing = Queue::existing(&*queue);
-    eventually("all are back", || channel.declare(Declare::Queue(&existing)).unwrap().message_count as usize == SIZES.len());
+    eventually("all are back", || {
+        channel.declare(Declare::Queue(&existing)).unwrap().message_count as usize == SIZES.len()
+    });
     for size in SIZES {
         let got = channel.get(&queue, Acknowledgement::Automatic).unwrap().unwrap().content;
-        assert!(got.body == body(size), "{size} bytes: {} came, of {:?}", got.body.len(), got.properties.message_id());
+        assert!(
+            got.body == body(size),
+            "{size} bytes: {} came, of {:?}",
+            got.body.len(),
+            got.properties.message_id()
+        );
     }
     assert_none_is_kept(&*channel);
 }
@@ -88,10 +103,14 @@ fn returns_find_their_messages_by_them() {
     let queue = declare(&*channel);
     let mut unlike = body(10_000);
     unlike[9_999] += 1;
-    let [one, unlike] = [body(10_000), unlike].map(|body| Arc::new(Content::new("", "nowhere", body)));
+    let [one, unlike] =
+        [body(10_000), unlike].map(|body| Arc::new(Content::new("", "nowhere", body)));
     let routed = Arc::new(Content::new("", &*queue, body(10_000)));
     let tags = [&unlike, &routed, &one].map(|content| publish_mandatory(&*channel, content));
     let outcomes = tags.map(|tag| channel.confirm(tag, LONG).unwrap());
-    assert!(matches!(outcomes, [Outcome::Returned { .. }, Outcome::Accepted, Outcome::Returned { .. }]), "{outcomes:?}");
+    assert!(
+        matches!(outcomes, [Outcome::Returned { .. }, Outcome::Accepted, Outcome::Returned { .. }]),
+        "{outcomes:?}"
+    );
     assert_none_is_kept(&*channel);
 }

@@ -22,16 +22,29 @@ fn connections_that_come_to_nothing_leave_nothing() {
 
 fn lose(script: Script) {
     let fake = Fake::start(script);
-    let options = ConnectionOptions::new().host("127.0.0.1").port(fake.port()).call_timeout(Duration::from_millis(50));
+    let options = ConnectionOptions::new()
+        .host("127.0.0.1")
+        .port(fake.port())
+        .call_timeout(Duration::from_millis(50));
     let connector = AmqpConnector::new(&options).unwrap();
     let channel = connector.open(&ChannelOptions::publish(), LONG).unwrap();
     let other = connector.open(&ChannelOptions::consume(), LONG).unwrap();
     assert!(channel.declare(Declare::Queue(&Queue::new("q"))).is_err());
-    assert!(other.consume("q", &ConsumeOptions::default()).and_then(|subscription| subscription.next(LONG)).is_err());
+    assert!(
+        other
+            .consume("q", &ConsumeOptions::default())
+            .and_then(|subscription| subscription.next(LONG))
+            .is_err()
+    );
 }
 
 fn connections_that_are_lost() {
-    for (script, rounds) in [(Script::HangsUp, 100), (Script::Dismisses, 100), (Script::Garbles, 20), (Script::OpensChannels, 20)] {
+    for (script, rounds) in [
+        (Script::HangsUp, 100),
+        (Script::Dismisses, 100),
+        (Script::Garbles, 20),
+        (Script::OpensChannels, 20),
+    ] {
         leaves_nothing(rounds, || lose(script));
     }
 }
@@ -39,8 +52,11 @@ fn connections_that_are_lost() {
 fn attempts_to_connect() {
     leaves_nothing(20, || {
         let fake = Fake::start(Script::Greets);
-        let connector = AmqpConnector::new(&ConnectionOptions::new().host("127.0.0.1").port(fake.port())).unwrap();
-        let error = connector.open(&ChannelOptions::publish(), Duration::from_millis(20)).unwrap_err();
+        let connector =
+            AmqpConnector::new(&ConnectionOptions::new().host("127.0.0.1").port(fake.port()))
+                .unwrap();
+        let error =
+            connector.open(&ChannelOptions::publish(), Duration::from_millis(20)).unwrap_err();
         assert!(matches!(error, Error::Timeout { .. }), "{error:?}");
     });
 }

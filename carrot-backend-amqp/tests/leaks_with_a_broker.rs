@@ -9,7 +9,10 @@ use std::time::Duration;
 
 use carrot_backend_amqp::AmqpConnector;
 use carrot_core::Queue;
-use carrot_core::backend::{ChannelOptions, Connector, ConsumeOptions, Content, Declare, Delete, Extent, Outcome, Publication};
+use carrot_core::backend::{
+    ChannelOptions, Connector, ConsumeOptions, Content, Declare, Delete, Extent, Outcome,
+    Publication,
+};
 use support::leaks::leaves_nothing;
 use support::{broker_options, unique};
 
@@ -46,11 +49,15 @@ fn connections_that_are_dropped() {
 fn channels_and_consumers() {
     let connector = AmqpConnector::new(&broker_options()).unwrap();
     let publisher = connector.open(&ChannelOptions::publish(), LONG).unwrap();
-    let queue = publisher.declare(Declare::Queue(&Queue::new(unique("queue")).argument("x-expires", 60_000))).unwrap().name;
+    let queue = publisher
+        .declare(Declare::Queue(&Queue::new(unique("queue")).argument("x-expires", 60_000)))
+        .unwrap()
+        .name;
     let content = Arc::new(Content::new("", &*queue, "x"));
     let keeps = connector.open(&ChannelOptions::consume(), LONG).unwrap();
     leaves_nothing(1000, || {
-        let tag = publisher.publish(&Publication { content: &content, mandatory: false }, LONG).unwrap();
+        let tag =
+            publisher.publish(&Publication { content: &content, mandatory: false }, LONG).unwrap();
         assert_eq!(publisher.confirm(tag, LONG).unwrap(), Outcome::Accepted);
         let channel = connector.open(&ChannelOptions::consume(), LONG).unwrap();
         for channel in [&channel, &keeps] {

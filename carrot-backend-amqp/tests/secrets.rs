@@ -44,7 +44,10 @@ fn the_password_is_shown_nowhere() {
         (Script::SpeaksHttp, false),
     ] {
         let fake = Fake::start(script);
-        let options = ConnectionOptions::new().host("127.0.0.1").port(fake.port()).credentials("scott", PASSWORD);
+        let options = ConnectionOptions::new()
+            .host("127.0.0.1")
+            .port(fake.port())
+            .credentials("scott", PASSWORD);
         let connector = AmqpConnector::new(&options).unwrap();
         let opened = connector.open(&ChannelOptions::publish(), Duration::from_millis(500));
         assert_eq!(opened.is_ok(), opens, "{script:?}");

@@ -6,7 +6,9 @@ mod support;
 use std::time::Duration;
 
 use carrot_backend_memory::Broker;
-use carrot_core::backend::{Acknowledgement, Backend, ChannelOptions, ConsumeOptions, Declare, Extent, Outcome, Publication};
+use carrot_core::backend::{
+    Acknowledgement, Backend, ChannelOptions, ConsumeOptions, Declare, Extent, Outcome, Publication,
+};
 use carrot_core::{Binding, Exchange, Queue};
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 
@@ -35,7 +37,9 @@ fn round_trips(criterion: &mut Criterion) {
     let confirming = broker.connector().open(&ChannelOptions::publish(), SOON).expect("a channel");
     group.bench_function("publish_confirm_get_ack", |bencher| {
         bencher.iter(|| {
-            let tag = confirming.publish(&Publication { content: &address.message(), mandatory: true }, SOON).expect("published");
+            let tag = confirming
+                .publish(&Publication { content: &address.message(), mandatory: true }, SOON)
+                .expect("published");
             assert_eq!(confirming.confirm(tag, SOON).expect("confirmed"), Outcome::Accepted);
             get_and_ack(&*confirming, "q");
         });
@@ -50,7 +54,8 @@ fn round_trips(criterion: &mut Criterion) {
         });
     });
     group.bench_function("publish_100_consume_ack_100", |bencher| {
-        let subscription = channel.consume("q", &ConsumeOptions::prefetch(100)).expect("a consumer");
+        let subscription =
+            channel.consume("q", &ConsumeOptions::prefetch(100)).expect("a consumer");
         bencher.iter_custom(|messages| {
             let start = std::time::Instant::now();
             for _ in 0..messages.div_ceil(100) {
@@ -71,7 +76,9 @@ fn fanout(criterion: &mut Criterion) {
     for number in 0..100 {
         let name = format!("q{number}");
         declare(&*channel, &Queue::new(name.as_str()).max_length(10));
-        channel.declare(Declare::Binding(&Binding::queue("amq.fanout", name, ""))).expect("a binding");
+        channel
+            .declare(Declare::Binding(&Binding::queue("amq.fanout", name, "")))
+            .expect("a binding");
     }
     let address = Address::new("amq.fanout", "");
     let mut group = criterion.benchmark_group("fanout");
@@ -89,7 +96,9 @@ fn topic(criterion: &mut Criterion) {
         declare(&*channel, &Queue::new("q").max_length(10));
         channel.declare(Declare::Exchange(&Exchange::topic("x"))).expect("an exchange");
         bind_others(&*channel, others);
-        channel.declare(Declare::Binding(&Binding::queue("x", "q", "usd.stock.*"))).expect("a binding");
+        channel
+            .declare(Declare::Binding(&Binding::queue("x", "q", "usd.stock.*")))
+            .expect("a binding");
         let addresses = Address::in_turn();
         let mut addresses = addresses.iter().cycle();
         group.bench_function(format!("{others}_other_bindings"), |bencher| {

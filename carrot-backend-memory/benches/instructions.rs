@@ -26,7 +26,8 @@ const PATHS: [(&str, Path); 8] = [
 ];
 
 fn main() {
-    let arguments: Vec<String> = std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
+    let arguments: Vec<String> =
+        std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
     let path = arguments.first().and_then(|name| PATHS.iter().find(|(path, _)| path == name));
     match (path, arguments.get(1).and_then(|messages| messages.parse().ok())) {
         (Some((_, path)), Some(messages)) => path(messages),
@@ -49,7 +50,8 @@ fn get(messages: u64) {
 fn confirm(messages: u64) {
     let connection = Connection::new(Broker::new().connector());
     let consumer = connection.consumer("q").build().expect("a consumer");
-    let publisher = connection.publisher().routing_key("q").mandatory().build().expect("a publisher");
+    let publisher =
+        connection.publisher().routing_key("q").mandatory().build().expect("a publisher");
     for _ in 0..messages {
         publisher.message().send_bytes(BODY).expect("confirmed");
         consumer.fetch().expect("fetched").expect("a message").ack().expect("acknowledged");
@@ -72,7 +74,13 @@ fn consume(messages: u64) {
 fn whole(messages: u64) {
     let connection = Connection::new(Broker::new().connector());
     let consumer = connection.consumer("q").prefetch(100).build().expect("a consumer");
-    let publisher = connection.publisher().routing_key("q").transient().without_confirms().build().expect("a publisher");
+    let publisher = connection
+        .publisher()
+        .routing_key("q")
+        .transient()
+        .without_confirms()
+        .build()
+        .expect("a publisher");
     let mut taken = consumer.messages().expect("subscribed").timeout(SOON);
     for _ in 0..messages {
         publisher.message().send_bytes(BODY).expect("sent");
@@ -85,7 +93,9 @@ fn fanout(messages: u64) {
     for number in 0..100 {
         let name = format!("q{number}");
         declare(&*channel, &Queue::new(name.as_str()).max_length(10));
-        channel.declare(Declare::Binding(&Binding::queue("amq.fanout", name, ""))).expect("a binding");
+        channel
+            .declare(Declare::Binding(&Binding::queue("amq.fanout", name, "")))
+            .expect("a binding");
     }
     let address = Address::new("amq.fanout", "");
     (0..messages).for_each(|_| address.publish(&*channel));

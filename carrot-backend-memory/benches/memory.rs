@@ -20,7 +20,10 @@ fn resident() -> Option<u64> {
 
 fn report(what: &str, before: Option<u64>) {
     match before.zip(resident()) {
-        Some((before, after)) => println!("{what}: {} bytes per message of 100 bytes", after.saturating_sub(before) / MESSAGES),
+        Some((before, after)) => println!(
+            "{what}: {} bytes per message of 100 bytes",
+            after.saturating_sub(before) / MESSAGES
+        ),
         None => println!("{what}: this system does not tell"),
     }
 }

@@ -23,7 +23,9 @@ fn pairs(messages: u64, queue_of: impl Fn(u64) -> String) -> Duration {
     let consumers: Vec<_> = (0..PAIRS)
         .map(|pair| {
             let channel = open(&broker);
-            let subscription = channel.consume(&queue_of(pair), &ConsumeOptions::prefetch(1000)).expect("a consumer");
+            let subscription = channel
+                .consume(&queue_of(pair), &ConsumeOptions::prefetch(1000))
+                .expect("a consumer");
             (channel, subscription)
         })
         .collect();
@@ -39,7 +41,9 @@ fn pairs(messages: u64, queue_of: impl Fn(u64) -> String) -> Duration {
             let taken = &taken;
             scope.spawn(move || {
                 while taken.load(std::sync::atomic::Ordering::Relaxed) < PAIRS * messages {
-                    if let Some(delivery) = subscription.next(Duration::from_millis(5)).expect("next") {
+                    if let Some(delivery) =
+                        subscription.next(Duration::from_millis(5)).expect("next")
+                    {
                         channel.ack(delivery.tag, Extent::One).expect("acknowledged");
                         taken.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
                     }
@@ -69,12 +73,17 @@ fn one_thread(messages: u64) -> Duration {
 
 fn threads(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("threads");
-    group.throughput(Throughput::Elements(1)).sample_size(10).measurement_time(Duration::from_secs(8));
+    group
+        .throughput(Throughput::Elements(1))
+        .sample_size(10)
+        .measurement_time(Duration::from_secs(8));
     group.bench_function("one_thread", |bencher| bencher.iter_custom(one_thread));
     group.bench_function("4x4_on_4_queues", |bencher| {
         bencher.iter_custom(|messages| pairs(messages.div_ceil(PAIRS), |pair| format!("q{pair}")));
     });
-    group.bench_function("4x4_on_1_queue", |bencher| bencher.iter_custom(|messages| pairs(messages.div_ceil(PAIRS), |_| "q".into())));
+    group.bench_function("4x4_on_1_queue", |bencher| {
+        bencher.iter_custom(|messages| pairs(messages.div_ceil(PAIRS), |_| "q".into()))
+    });
     group.finish();
 }
 

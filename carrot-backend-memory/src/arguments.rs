@@ -85,7 +85,10 @@ pub(crate) struct Rules {
 impl Rules {
     /// Whether a message that finds others ready can only queue up behind them.
     pub(crate) fn is_plain(&self) -> bool {
-        self.kind == Kind::Classic && self.message_ttl.is_none() && self.max_priority.is_none() && !self.limits_length()
+        self.kind == Kind::Classic
+            && self.message_ttl.is_none()
+            && self.max_priority.is_none()
+            && !self.limits_length()
     }
 
     /// Reads and checks the arguments of a queue that is to be made.
@@ -100,19 +103,26 @@ impl Rules {
             Kind::Quorum { .. } => (&NOT_FOR_QUORUM[..], "rabbit_quorum_queue"),
         };
         if let Some(name) = misplaced.iter().find(|name| arguments.contains(name)) {
-            return Err(precondition(format_args!("invalid arg '{name}' for queue '{queue}' in vhost '/' of queue type {type_name}")));
+            return Err(precondition(format_args!(
+                "invalid arg '{name}' for queue '{queue}' in vhost '/' of queue type {type_name}"
+            )));
         }
         reader.check_quorum_arguments()?;
         reader.one_of("x-queue-mode", &["default", "lazy"])?;
         if let Some(version) = reader.integer("x-queue-version")?
             && !(1..=2).contains(&version)
         {
-            return Err(reader.invalid("x-queue-version", format_args!("\"unsupported queue version '{version}'\"")));
+            return Err(reader.invalid(
+                "x-queue-version",
+                format_args!("\"unsupported queue version '{version}'\""),
+            ));
         }
         let dead_letter_exchange = reader.exchange("x-dead-letter-exchange")?;
         let dead_letter_key = reader.string("x-dead-letter-routing-key")?;
         if dead_letter_key.is_some() && dead_letter_exchange.is_none() {
-            return Err(reader.invalid("x-dead-letter-routing-key", "routing_key_but_no_dlx_defined"));
+            return Err(
+                reader.invalid("x-dead-letter-routing-key", "routing_key_but_no_dlx_defined")
+            );
         }
         let overflow = match reader.string("x-overflow")?.as_deref() {
             None | Some("drop-head") => Overflow::DropHead,
@@ -124,9 +134,9 @@ impl Rules {
         };
         let max_priority = match reader.count("x-max-priority")? {
             None => None,
-            Some(priority) => Some(
-                u8::try_from(priority).map_err(|_| reader.invalid("x-max-priority", format_args!("{{max_value_exceeded,{priority}}}")))?,
-            ),
+            Some(priority) => Some(u8::try_from(priority).map_err(|_| {
+                reader.invalid("x-max-priority", format_args!("{{max_value_exceeded,{priority}}}"))
+            })?),
         };
         let single_active = match arguments.get("x-single-active-consumer") {
             None => false,
@@ -158,7 +168,11 @@ impl Rules {
     /// [`Error::Disconnected`] for a way of finding a node that does not exist.
     pub(crate) fn check_locator(arguments: &Headers) -> Result<()> {
         match arguments.get("x-queue-master-locator") {
-            Some(locator) if !matches!(locator.as_str(), Some("min-masters" | "client-local" | "random")) => Err(refusal::internal_error()),
+            Some(locator)
+                if !matches!(locator.as_str(), Some("min-masters" | "client-local" | "random")) =>
+            {
+                Err(refusal::internal_error())
+            }
             _ => Ok(()),
         }
     }
@@ -188,7 +202,10 @@ struct Reader<'a> {
 
 impl Reader<'_> {
     fn invalid(&self, name: &str, why: impl std::fmt::Display) -> Error {
-        precondition(format_args!("invalid arg '{name}' for queue '{}' in vhost '/': {why}", self.queue))
+        precondition(format_args!(
+            "invalid arg '{name}' for queue '{}' in vhost '/': {why}",
+            self.queue
+        ))
     }
 
     fn unacceptable(&self, name: &str, value: &Value) -> Error {
@@ -201,8 +218,12 @@ impl Reader<'_> {
             Some(Value::String(kind)) => match kind.as_str() {
                 "classic" => Ok(Kind::Classic),
                 "quorum" => Ok(Kind::Quorum { delivery_limit: self.delivery_limit() }),
-                "stream" => Err(self.invalid("x-queue-type", "stream queues are not modelled by the memory broker")),
-                _ => Err(self.invalid("x-queue-type", format_args!("\"unsupported queue type '{kind}'\""))),
+                "stream" => Err(self.invalid(
+                    "x-queue-type",
+                    "stream queues are not modelled by the memory broker",
+                )),
+                _ => Err(self
+                    .invalid("x-queue-type", format_args!("\"unsupported queue type '{kind}'\""))),
             },
             Some(other) => Err(self.unacceptable("x-queue-type", other)),
         }
@@ -238,7 +259,8 @@ impl Reader<'_> {
             None => Ok(None),
             Some(value) => match value.as_i64() {
                 Some(number) => Ok(Some(number)),
-                None => Err(self.invalid(name, format_args!("\"expected integer, got {}\"", type_name(value)))),
+                None => Err(self
+                    .invalid(name, format_args!("\"expected integer, got {}\"", type_name(value)))),
             },
         }
     }
@@ -276,20 +298,28 @@ impl Reader<'_> {
 
     fn one_of(&self, name: &str, words: &[&str]) -> Result<()> {
         match self.string(name)? {
-            Some(word) if !words.contains(&&*word) => Err(self.invalid(name, format_args!("\"unsupported queue mode '{word}'\""))),
+            Some(word) if !words.contains(&&*word) => {
+                Err(self.invalid(name, format_args!("\"unsupported queue mode '{word}'\"")))
+            }
             _ => Ok(()),
         }
     }
 }
 
 /// An argument that names an exchange.
-pub(crate) fn exchange_argument(arguments: &Headers, argument: &str, kind: &str, name: &str) -> Result<Option<ShortString>> {
+pub(crate) fn exchange_argument(
+    arguments: &Headers,
+    argument: &str,
+    kind: &str,
+    name: &str,
+) -> Result<Option<ShortString>> {
     match arguments.get(argument) {
         None => Ok(None),
         Some(Value::String(text)) => Ok(Some(text.as_str().into())),
-        Some(other) => {
-            Err(precondition(format_args!("invalid type '{}' for arg '{argument}' in {kind} '{name}' in vhost '/'", type_name(other))))
-        }
+        Some(other) => Err(precondition(format_args!(
+            "invalid type '{}' for arg '{argument}' in {kind} '{name}' in vhost '/'",
+            type_name(other)
+        ))),
     }
 }
 
@@ -318,7 +348,13 @@ pub(crate) fn compare_queue(queue: &str, current: &Headers, wanted: &Headers) ->
 }
 
 /// Compares one argument: numbers by value, whatever their width; everything else by type and value.
-pub(crate) fn compare(name: &str, kind: &str, of: &str, current: Option<&Value>, wanted: Option<&Value>) -> Result<()> {
+pub(crate) fn compare(
+    name: &str,
+    kind: &str,
+    of: &str,
+    current: Option<&Value>,
+    wanted: Option<&Value>,
+) -> Result<()> {
     let equal = match (current, wanted) {
         (None, None) => true,
         (Some(current), Some(wanted)) => match (current.as_i64(), wanted.as_i64()) {
@@ -330,11 +366,14 @@ pub(crate) fn compare(name: &str, kind: &str, of: &str, current: Option<&Value>,
     if equal {
         return Ok(());
     }
-    if let (Some(_), Some(Value::Decimal { .. })) | (Some(Value::Decimal { .. }), Some(_)) = (current, wanted) {
+    if let (Some(_), Some(Value::Decimal { .. })) | (Some(Value::Decimal { .. }), Some(_)) =
+        (current, wanted)
+    {
         // RabbitMQ stumbles over a decimal number when it wants to show the difference.
         return Err(refusal::internal_error());
     }
-    let show = |value: Option<&Value>| value.map_or("none".to_string(), |value| format!("{value:?}"));
+    let show =
+        |value: Option<&Value>| value.map_or("none".to_string(), |value| format!("{value:?}"));
     Err(different(name, kind, of, show(wanted), show(current)))
 }
 

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use carrot_core::backend::{
-    Acknowledgement, Backend, ConsumeOptions, Declare, Delete, Deleted, Delivery, DeliveryTag, Extent, Outcome, Publication, PublishTag,
-    QueueInfo, Rejection, Subscription,
+    Acknowledgement, Backend, ConsumeOptions, Declare, Delete, Deleted, Delivery, DeliveryTag,
+    Extent, Outcome, Publication, PublishTag, QueueInfo, Rejection, Subscription,
 };
 use carrot_core::limits::{check_consume, check_declare, check_delete, check_publication};
 use carrot_core::{Error, Result};
@@ -74,13 +74,23 @@ impl Backend for MemoryBackend {
         handle.channel.check()?;
         publishing.count += 1;
         let tag = PublishTag(publishing.count);
-        handle.connection.publish(&handle.channel, publishing, publication.content, publication.mandatory, verdict);
+        handle.connection.publish(
+            &handle.channel,
+            publishing,
+            publication.content,
+            publication.mandatory,
+            verdict,
+        );
         Ok(tag)
     }
 
     fn confirm(&self, tag: PublishTag, timeout: Duration) -> Result<Outcome> {
         if !self.handle.channel.confirms {
-            return Err(Error::invalid("channel", "without confirms", "only a channel opened with confirms can be asked for them"));
+            return Err(Error::invalid(
+                "channel",
+                "without confirms",
+                "only a channel opened with confirms can be asked for them",
+            ));
         }
         let left = self.handle.begin_wait(Operation::Confirm, timeout)?;
         self.handle.channel.confirm(tag.0, left).map_err(|error| self.handle.explain(error))
@@ -91,7 +101,9 @@ impl Backend for MemoryBackend {
         carrot_core::validate::short_string("queue", queue)?;
         handle.begin(Operation::Get)?;
         let manual = acknowledgement == Acknowledgement::Manual;
-        handle.judge(handle.queue(queue).and_then(|queue| handle.and_bury(|| queue.get(handle.core(), &handle.channel, manual))))
+        handle.judge(handle.queue(queue).and_then(|queue| {
+            handle.and_bury(|| queue.get(handle.core(), &handle.channel, manual))
+        }))
     }
 
     fn consume(&self, queue: &str, options: &ConsumeOptions) -> Result<Box<dyn Subscription>> {
@@ -118,7 +130,11 @@ impl Backend for MemoryBackend {
     }
 
     fn close(&self, timeout: Duration) -> Result<()> {
-        let read = self.handle.connection.throttle.wait_read(Some(&self.handle.channel), Deadline::after(timeout));
+        let read = self
+            .handle
+            .connection
+            .throttle
+            .wait_read(Some(&self.handle.channel), Deadline::after(timeout));
         self.handle.end(Error::closed("channel"));
         if read { Ok(()) } else { Err(Error::timeout("close", timeout)) }
     }

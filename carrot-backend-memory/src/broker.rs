@@ -115,7 +115,11 @@ impl Broker {
     /// [`Error::Invalid`] if `behaviour` is not one of the standard types, or `name` is one.
     pub fn register_exchange_type(&self, name: &str, behaviour: ExchangeKind) -> Result<()> {
         if let ExchangeKind::Custom(other) = &behaviour {
-            return Err(Error::invalid("behaviour", other, "one of the four standard exchange types"));
+            return Err(Error::invalid(
+                "behaviour",
+                other,
+                "one of the four standard exchange types",
+            ));
         }
         if !matches!(ExchangeKind::from(name), ExchangeKind::Custom(_)) {
             return Err(Error::invalid("exchange type", name, "a name that no standard type has"));
@@ -233,11 +237,17 @@ impl Core {
             self.close_reply(name);
         }
         let mut parts: Vec<(Arc<Queue>, Vec<_>, Vec<_>)> = Vec::new();
-        fn part<'a, C, U>(parts: &'a mut Vec<(Arc<Queue>, Vec<C>, Vec<U>)>, queue: &Arc<Queue>) -> &'a mut (Arc<Queue>, Vec<C>, Vec<U>) {
-            let index = parts.iter().position(|(other, ..)| Arc::ptr_eq(other, queue)).unwrap_or_else(|| {
-                parts.push((Arc::clone(queue), Vec::new(), Vec::new()));
-                parts.len() - 1
-            });
+        fn part<'a, C, U>(
+            parts: &'a mut Vec<(Arc<Queue>, Vec<C>, Vec<U>)>,
+            queue: &Arc<Queue>,
+        ) -> &'a mut (Arc<Queue>, Vec<C>, Vec<U>) {
+            let index = parts
+                .iter()
+                .position(|(other, ..)| Arc::ptr_eq(other, queue))
+                .unwrap_or_else(|| {
+                    parts.push((Arc::clone(queue), Vec::new(), Vec::new()));
+                    parts.len() - 1
+                });
             &mut parts[index]
         }
         for (queue, departed) in remains.consumers {

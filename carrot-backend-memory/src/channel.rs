@@ -87,7 +87,8 @@ impl Channel {
 
     /// Ends the channel; nothing if it had ended before. To be called with no lock held.
     pub(crate) fn fail(&self, error: Error) -> Option<Remains> {
-        let feeding: Vec<Arc<Queue>> = lock(&self.state).streams.iter().filter_map(Stream::feeds).collect();
+        let feeding: Vec<Arc<Queue>> =
+            lock(&self.state).streams.iter().filter_map(Stream::feeds).collect();
         feeding.iter().for_each(Queue::collect);
         let mut state = lock(&self.state);
         if state.failure.is_some() {
@@ -185,7 +186,9 @@ impl Channel {
         source: Option<(&Arc<Queue>, ConsumerKey)>,
     ) -> (u32, bool) {
         let mut state = lock(&self.state);
-        let Some(index) = state.find(stream).filter(|_| state.failure.is_none()) else { return (0, false) };
+        let Some(index) = state.find(stream).filter(|_| state.failure.is_none()) else {
+            return (0, false);
+        };
         let mut count = 0;
         while count < most
             && let Some(entry) = next()
@@ -208,7 +211,12 @@ impl Channel {
         if state.failure.is_none()
             && let Some(index) = state.find(stream)
         {
-            let delivery = Delivery { tag: DeliveryTag(state.last_tag + 1), redelivered: false, is_whole: true, content };
+            let delivery = Delivery {
+                tag: DeliveryTag(state.last_tag + 1),
+                redelivered: false,
+                is_whole: true,
+                content,
+            };
             let stream = &mut state.streams[index];
             stream.inbox.push_back(delivery);
             let waiter = stream.waiter();
@@ -234,9 +242,13 @@ impl Channel {
         }
         let Some(unacked) = state.unacked.take(tag.0) else { return Ok(None) };
         let from = |stream: &&mut Stream| {
-            stream.source.as_ref().is_some_and(|(queue, key)| *key == unacked.consumer && Arc::ptr_eq(queue, &unacked.queue))
+            stream.source.as_ref().is_some_and(|(queue, key)| {
+                *key == unacked.consumer && Arc::ptr_eq(queue, &unacked.queue)
+            })
         };
-        let Some(stream) = state.streams.iter_mut().find(from) else { return Ok(Some(Acknowledged { unacked, owed: Some(0) })) };
+        let Some(stream) = state.streams.iter_mut().find(from) else {
+            return Ok(Some(Acknowledged { unacked, owed: Some(0) }));
+        };
         if stream.owed < MOST_OWED && !stream.inbox.is_empty() && unacked.queue.can_wait() {
             stream.owed += 1;
             return Ok(Some(Acknowledged { unacked, owed: None }));
@@ -276,7 +288,12 @@ impl Channel {
     }
 
     /// Notes which consumer feeds a subscription.
-    pub(crate) fn attach_stream(&self, stream: u64, queue: &Arc<Queue>, consumer: ConsumerKey) -> Result<()> {
+    pub(crate) fn attach_stream(
+        &self,
+        stream: u64,
+        queue: &Arc<Queue>,
+        consumer: ConsumerKey,
+    ) -> Result<()> {
         let mut state = lock(&self.state);
         if let Some(failure) = &state.failure {
             return Err(failure.clone());
@@ -288,11 +305,18 @@ impl Channel {
     }
 
     /// Ends a subscription: what is in its inbox can still be taken. Which consumer fed it, if it had not ended before.
-    pub(crate) fn end_stream(&self, stream: u64, reason: &'static str, queue: &str) -> Option<(Arc<Queue>, ConsumerKey)> {
+    pub(crate) fn end_stream(
+        &self,
+        stream: u64,
+        reason: &'static str,
+        queue: &str,
+    ) -> Option<(Arc<Queue>, ConsumerKey)> {
         let mut state = lock(&self.state);
         let index = state.find(stream)?;
         let stream = &mut state.streams[index];
-        stream.ended.get_or_insert_with(|| Error::Cancelled { queue: queue.into(), reason: reason.into() });
+        stream
+            .ended
+            .get_or_insert_with(|| Error::Cancelled { queue: queue.into(), reason: reason.into() });
         stream.arrived.notify_all();
         stream.source.take()
     }
@@ -306,7 +330,12 @@ impl Channel {
     }
 
     /// Waits for the next delivery of a subscription.
-    pub(crate) fn next(&self, stream: u64, arrived: &Condvar, timeout: Duration) -> Result<Option<Delivery>> {
+    pub(crate) fn next(
+        &self,
+        stream: u64,
+        arrived: &Condvar,
+        timeout: Duration,
+    ) -> Result<Option<Delivery>> {
         let mut deadline = None;
         let mut yielded = 0;
         let mut asked = false;
@@ -367,7 +396,9 @@ impl Channel {
     /// The queue that an empty name stands for: the one declared last on this channel.
     pub(crate) fn last_queue(&self) -> Result<Arc<str>> {
         let last = lock(&self.state).last_queue.clone();
-        last.ok_or_else(|| Error::NotFound { reason: "NOT_FOUND - no previously declared queue".into() })
+        last.ok_or_else(|| Error::NotFound {
+            reason: "NOT_FOUND - no previously declared queue".into(),
+        })
     }
 
     pub(crate) fn set_last_queue(&self, name: &str) {
@@ -403,7 +434,12 @@ impl State {
         self.streams.binary_search_by_key(&stream, |stream| stream.id).ok()
     }
 
-    fn deliver(&mut self, mut entry: Entry, shown: Option<Arc<Content>>, source: Option<(&Arc<Queue>, ConsumerKey)>) -> Delivery {
+    fn deliver(
+        &mut self,
+        mut entry: Entry,
+        shown: Option<Arc<Content>>,
+        source: Option<(&Arc<Queue>, ConsumerKey)>,
+    ) -> Delivery {
         self.last_tag += 1;
         let tag = self.last_tag;
         let redelivered = entry.redelivered();

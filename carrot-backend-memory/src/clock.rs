@@ -78,7 +78,10 @@ impl ManualClock {
         let by = u64::try_from(by.as_micros()).unwrap_or(NEVER);
         let end = self.0.now.load(Ordering::SeqCst).saturating_add(by).min(NEVER - 1);
         let brokers: Vec<Arc<Core>> = brokers.iter().filter_map(Weak::upgrade).collect();
-        while let Some((due, broker)) = brokers.iter().map(|broker| (broker.timers.next_due(), broker)).min_by_key(|(due, _)| *due)
+        while let Some((due, broker)) = brokers
+            .iter()
+            .map(|broker| (broker.timers.next_due(), broker))
+            .min_by_key(|(due, _)| *due)
             && due <= end
         {
             self.0.now.fetch_max(due, Ordering::SeqCst);
@@ -111,8 +114,13 @@ impl ManualClock {
     /// # Ok::<(), carrot::Error>(())
     /// ```
     pub fn advance_to_next(&self) -> Option<Duration> {
-        let brokers: Vec<Arc<Core>> = lock(&self.0.turning).iter().filter_map(Weak::upgrade).collect();
-        let due = brokers.iter().map(|broker| broker.timers.next_due()).min().filter(|due| *due < NEVER)?;
+        let brokers: Vec<Arc<Core>> =
+            lock(&self.0.turning).iter().filter_map(Weak::upgrade).collect();
+        let due = brokers
+            .iter()
+            .map(|broker| broker.timers.next_due())
+            .min()
+            .filter(|due| *due < NEVER)?;
         let by = Duration::from_micros(due).saturating_sub(self.elapsed());
         self.advance(by);
         Some(by)
@@ -149,7 +157,10 @@ enum Source {
 
 impl Clock {
     pub(crate) fn real() -> Clock {
-        Clock { source: Source::Real(Instant::now(), carrot_core::backend::Clock::real()), wall: wall() }
+        Clock {
+            source: Source::Real(Instant::now(), carrot_core::backend::Clock::real()),
+            wall: wall(),
+        }
     }
 
     /// The clock by which consumers pause.
@@ -161,12 +172,17 @@ impl Clock {
     }
 
     pub(crate) fn manual(clock: &ManualClock) -> Clock {
-        Clock { wall: wall().saturating_sub(clock.elapsed()), source: Source::Manual(clock.clone()) }
+        Clock {
+            wall: wall().saturating_sub(clock.elapsed()),
+            source: Source::Manual(clock.clone()),
+        }
     }
 
     pub(crate) fn now(&self) -> u64 {
         match &self.source {
-            Source::Real(start, _) => u64::try_from(start.elapsed().as_micros()).unwrap_or(NEVER - 1),
+            Source::Real(start, _) => {
+                u64::try_from(start.elapsed().as_micros()).unwrap_or(NEVER - 1)
+            }
             Source::Manual(clock) => clock.0.now.load(Ordering::SeqCst),
         }
     }
@@ -241,10 +257,14 @@ impl Timers {
         if !state.running {
             let timers = Arc::clone(&core.timers);
             let core = Arc::downgrade(core);
-            let spawned = thread::Builder::new().name("carrot-memory-timer".into()).spawn(move || timers.run(&core));
+            let spawned = thread::Builder::new()
+                .name("carrot-memory-timer".into())
+                .spawn(move || timers.run(&core));
             match spawned {
                 Ok(_) => state.running = true,
-                Err(error) => log::warn!("no timer thread, so TTLs are only looked at when a queue is used: {error}"),
+                Err(error) => log::warn!(
+                    "no timer thread, so TTLs are only looked at when a queue is used: {error}"
+                ),
             }
         } else if first {
             self.changed.notify_one();
@@ -263,7 +283,11 @@ impl Timers {
     /// Takes the first timer, if it is due by `now` and its queue still exists.
     fn take_due(&self, now: u64) -> Option<(u64, Arc<Queue>)> {
         let mut state = lock(&self.state);
-        let Reverse(timer) = state.heap.peek().is_some_and(|Reverse(timer)| timer.due <= now).then(|| state.heap.pop())??;
+        let Reverse(timer) = state
+            .heap
+            .peek()
+            .is_some_and(|Reverse(timer)| timer.due <= now)
+            .then(|| state.heap.pop())??;
         Some((timer.due, timer.queue.upgrade()?))
     }
 
@@ -289,7 +313,11 @@ impl Timers {
             drop(broker);
             state = lock(&self.state);
             if !state.stopped && state.heap.peek().is_some_and(|Reverse(next)| next.due == due) {
-                state = self.changed.wait_timeout(state, Duration::from_micros(due - now)).unwrap_or_else(PoisonError::into_inner).0;
+                state = self
+                    .changed
+                    .wait_timeout(state, Duration::from_micros(due - now))
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .0;
             }
         }
     }

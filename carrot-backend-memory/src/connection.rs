@@ -39,7 +39,13 @@ struct State {
 
 impl Connection {
     /// Opens one. Its observers are to be told once no lock is held.
-    pub(crate) fn open(core: &Arc<Core>, role: Role, user: &Arc<str>, name: &Arc<str>, observers: &Arc<Observers>) -> Arc<Connection> {
+    pub(crate) fn open(
+        core: &Arc<Core>,
+        role: Role,
+        user: &Arc<str>,
+        name: &Arc<str>,
+        observers: &Arc<Observers>,
+    ) -> Arc<Connection> {
         observers.note(Event::Connected { role });
         let connection = Arc::new(Connection {
             core: Arc::clone(core),
@@ -98,8 +104,9 @@ impl Connection {
         let channels = std::mem::take(&mut state.channels);
         let observers = self.observers.upgrade().filter(|_| !matches!(error, Error::Closed { .. }));
         // Under the lock: observers hear of the loss before they hear of the next connection.
-        self.throttle
-            .lose(observers.as_deref().map(|observers| (observers, Event::Disconnected { role: self.role, error: error.clone() })));
+        self.throttle.lose(observers.as_deref().map(|observers| {
+            (observers, Event::Disconnected { role: self.role, error: error.clone() })
+        }));
         drop(state);
         for channel in channels.iter().filter_map(Weak::upgrade) {
             let is_culprit = culprit.is_some_and(|culprit| Arc::ptr_eq(culprit, &channel));
@@ -126,7 +133,12 @@ impl Connection {
         if !self.throttle.is_held() {
             return self.read(channel, publishing, content, mandatory, verdict);
         }
-        let parked = Parked { channel: Arc::clone(channel), content: Arc::clone(content), mandatory, verdict };
+        let parked = Parked {
+            channel: Arc::clone(channel),
+            content: Arc::clone(content),
+            mandatory,
+            verdict,
+        };
         let observers = self.observers.upgrade();
         match self.throttle.park(parked, observers.as_deref()) {
             Some(_) => self.read(channel, publishing, content, mandatory, verdict),
@@ -140,7 +152,9 @@ impl Connection {
     /// Takes what was left unread, in its order; the observers are to be told once no lock is held. Only one thread at a time may do so.
     pub(crate) fn release(&self) {
         let observers = self.observers.upgrade();
-        while let Some(Parked { channel, content, mandatory, verdict }) = self.throttle.release(observers.as_deref()) {
+        while let Some(Parked { channel, content, mandatory, verdict }) =
+            self.throttle.release(observers.as_deref())
+        {
             let refused = channel.check().is_err_and(|error| error.is_channel_error());
             if !refused {
                 self.read(&channel, lock(&channel.publishing), &content, mandatory, verdict);
@@ -166,7 +180,10 @@ impl Connection {
         let last = &mut publishing.last_routes;
         let answer = match verdict {
             Verdict::Nack => Ok(Answer::Refused),
-            Verdict::LoseConfirm => self.core.publish(channel, last, &self.user, content, mandatory).map(|_| Answer::Lost),
+            Verdict::LoseConfirm => self
+                .core
+                .publish(channel, last, &self.user, content, mandatory)
+                .map(|_| Answer::Lost),
             Verdict::Proceed => self.core.publish(channel, last, &self.user, content, mandatory),
         };
         match answer {
@@ -196,7 +213,15 @@ impl Connection {
         if !self.owns.load(Ordering::SeqCst) {
             return;
         }
-        let owned: Vec<_> = self.core.topology.read().queues.values().filter(|queue| queue.owner == Some(self.id)).cloned().collect();
+        let owned: Vec<_> = self
+            .core
+            .topology
+            .read()
+            .queues
+            .values()
+            .filter(|queue| queue.owner == Some(self.id))
+            .cloned()
+            .collect();
         for queue in owned {
             if let Ok(Some(estate)) = queue.delete(DeleteIf::ALWAYS) {
                 self.core.settle_estate(&queue, estate);

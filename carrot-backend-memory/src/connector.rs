@@ -3,7 +3,9 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use carrot_core::backend::{Backend, Capabilities, ChannelOptions, Clock, Connector, Event, Role, Status};
+use carrot_core::backend::{
+    Backend, Capabilities, ChannelOptions, Clock, Connector, Event, Role, Status,
+};
 use carrot_core::{ConnectionOptions, Credentials, Error, Result};
 
 use crate::backend::MemoryBackend;
@@ -86,7 +88,10 @@ impl MemoryConnector {
             return Err(Error::Authentication {
                 endpoint: broker.core.endpoint(),
                 user: user.into(),
-                reason: format!("the memory broker has no virtual host {:?}, only \"/\"", options.vhost),
+                reason: format!(
+                    "the memory broker has no virtual host {:?}, only \"/\"",
+                    options.vhost
+                ),
             });
         }
         let plain = MemoryConnector::new(broker);
@@ -95,7 +100,13 @@ impl MemoryConnector {
             Ok(bytes) => bytes.clamp(FRAME_MIN, FRAME_MAX),
         };
         let name = options.name.as_str().into();
-        Ok(MemoryConnector { user: user.into(), name, call_timeout: options.call_timeout, frame_max, ..plain })
+        Ok(MemoryConnector {
+            user: user.into(),
+            name,
+            call_timeout: options.call_timeout,
+            frame_max,
+            ..plain
+        })
     }
 
     /// Changes the deadline of calls on channels opened from now on. Defaults to 30 seconds.
@@ -113,7 +124,8 @@ impl MemoryConnector {
         if let Some(connection) = state.live(role)? {
             return Ok(connection);
         }
-        let connection = Connection::open(&self.core, role, &self.user, &self.name, &self.observers);
+        let connection =
+            Connection::open(&self.core, role, &self.user, &self.name, &self.observers);
         let lost = state.connection(role).replace(Arc::clone(&connection));
         drop(state);
         drop(lost);
@@ -127,7 +139,12 @@ impl Connector for MemoryConnector {
         let connection = self.connection(options.role, timeout)?;
         self.core.meet(Operation::Open, None, timeout)?;
         let channel = connection.open_channel(options.confirms)?;
-        let handle = Handle { connection, channel, call_timeout: self.call_timeout, frame_max: self.frame_max };
+        let handle = Handle {
+            connection,
+            channel,
+            call_timeout: self.call_timeout,
+            frame_max: self.frame_max,
+        };
         Ok(Arc::new(MemoryBackend::new(handle)))
     }
 
@@ -159,7 +176,12 @@ impl Connector for MemoryConnector {
     }
 
     fn capabilities(&self) -> Capabilities {
-        Capabilities { waiting_queues: true, quorum_queues: true, default_delivery_limit: false, declarations_settle_in: Duration::ZERO }
+        Capabilities {
+            waiting_queues: true,
+            quorum_queues: true,
+            default_delivery_limit: false,
+            declarations_settle_in: Duration::ZERO,
+        }
     }
 
     fn clock(&self) -> Clock {

@@ -126,13 +126,18 @@ impl Consumers {
     /// All of them, each with whether it is being served.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&Consumer, bool)> {
         self.slots.iter().enumerate().filter_map(|(index, slot)| {
-            let active = !self.single_active || self.active.is_some_and(|active| active as usize == index);
+            let active =
+                !self.single_active || self.active.is_some_and(|active| active as usize == index);
             slot.as_ref().map(|slot| (&slot.consumer, active))
         })
     }
 
     pub(crate) fn get(&self, key: ConsumerKey) -> Option<&Consumer> {
-        self.slots.get(key.slot as usize)?.as_ref().filter(|slot| slot.serial == key.serial).map(|slot| &slot.consumer)
+        self.slots
+            .get(key.slot as usize)?
+            .as_ref()
+            .filter(|slot| slot.serial == key.serial)
+            .map(|slot| &slot.consumer)
     }
 
     /// The only one there is, if there is one alone.
@@ -172,7 +177,8 @@ impl Consumers {
             *credit -= 1;
         }
         if !self.single_active
-            && let Some((_, line)) = self.line.iter_mut().find(|(_, line)| line.front() == Some(&key.slot))
+            && let Some((_, line)) =
+                self.line.iter_mut().find(|(_, line)| line.front() == Some(&key.slot))
             && line.len() > 1
         {
             line.rotate_left(1);
@@ -228,7 +234,10 @@ impl Consumers {
     }
 
     fn key(&self, slot: u32) -> Option<ConsumerKey> {
-        self.slots.get(slot as usize)?.as_ref().map(|found| ConsumerKey { slot, serial: found.serial })
+        self.slots
+            .get(slot as usize)?
+            .as_ref()
+            .map(|found| ConsumerKey { slot, serial: found.serial })
     }
 
     fn has_room(&self, slot: u32) -> bool {

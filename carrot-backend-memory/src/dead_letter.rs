@@ -83,7 +83,10 @@ impl Core {
             if generation < MOST_GENERATIONS {
                 self.send_dead_letter(&letter);
             } else {
-                log::warn!("a message from queue {:?} is dropped: dead letters go round for ever", letter.queue.name);
+                log::warn!(
+                    "a message from queue {:?} is dropped: dead letters go round for ever",
+                    letter.queue.name
+                );
             }
             self.outbox.count.fetch_sub(1, Ordering::SeqCst);
         }
@@ -96,13 +99,24 @@ impl Core {
         let Some(exchange) = &letter.queue.rules.dead_letter_exchange else { return };
         let parcel = readdress(letter, exchange, self.clock.timestamp());
         let Ok(routes) = self.route(&parcel, Origin::Broker) else {
-            log::debug!("a message from queue {:?} is lost: its dead-letter exchange {exchange:?} does not exist", letter.queue.name);
+            log::debug!(
+                "a message from queue {:?} is lost: its dead-letter exchange {exchange:?} does not exist",
+                letter.queue.name
+            );
             return;
         };
-        let deaths = parcel.content.properties.header("x-death").and_then(Value::as_array).unwrap_or_default();
+        let deaths = parcel
+            .content
+            .properties
+            .header("x-death")
+            .and_then(Value::as_array)
+            .unwrap_or_default();
         for queue in routes.iter() {
             if letter.reason != Reason::Rejected && is_cycle(&queue.name, deaths) {
-                log::debug!("a message is dropped: it has come back to queue {:?} with nobody having rejected it", queue.name);
+                log::debug!(
+                    "a message is dropped: it has come back to queue {:?} with nobody having rejected it",
+                    queue.name
+                );
                 continue;
             }
             queue.enqueue(self, parcel.clone(), None);
@@ -112,9 +126,17 @@ impl Core {
 
 /// Whether a message that died as these records say, the latest first, is back in `queue` without anybody having rejected it since.
 fn is_cycle(queue: &str, deaths: &[Value]) -> bool {
-    let field = |death: &Value, name: &str| death.as_table().and_then(|table| table.get(name)).and_then(Value::as_str).map(String::from);
-    let Some(back) = deaths.iter().position(|death| field(death, "queue").as_deref() == Some(queue)) else { return false };
-    deaths[..=back].iter().all(|death| death.as_table().is_some() && field(death, "reason").as_deref() != Some("rejected"))
+    let field = |death: &Value, name: &str| {
+        death.as_table().and_then(|table| table.get(name)).and_then(Value::as_str).map(String::from)
+    };
+    let Some(back) =
+        deaths.iter().position(|death| field(death, "queue").as_deref() == Some(queue))
+    else {
+        return false;
+    };
+    deaths[..=back].iter().all(|death| {
+        death.as_table().is_some() && field(death, "reason").as_deref() != Some("rejected")
+    })
 }
 
 /// The message as it leaves the queue: with a record of its death, without its expiration, with its new exchange and routing key.
@@ -126,7 +148,10 @@ fn readdress(letter: &DeadLetter, exchange: &ShortString, timestamp: u64) -> Par
     let reason = letter.reason.as_str();
 
     let carbon_copies = headers.get("CC").map(array_of_strings).unwrap_or_default();
-    let keys = std::iter::once(&*content.routing_key).chain(carbon_copies.iter().copied()).map(Value::from).collect::<Vec<Value>>();
+    let keys = std::iter::once(&*content.routing_key)
+        .chain(carbon_copies.iter().copied())
+        .map(Value::from)
+        .collect::<Vec<Value>>();
     let mut record: Headers = [
         ("count", Value::I64(1)),
         ("reason", reason.into()),
@@ -172,11 +197,13 @@ fn note_death(headers: &mut Headers, record: Headers, queue: &str, reason: &str,
         // RabbitMQ turns the older records round each time it looks for duplicates among them.
         deaths.reverse();
     }
-    let text = |table: &Headers, name: &str| table.get(name).and_then(Value::as_str).map(String::from);
+    let text =
+        |table: &Headers, name: &str| table.get(name).and_then(Value::as_str).map(String::from);
     let same = |death: &Value| {
-        death
-            .as_table()
-            .is_some_and(|table| text(table, "queue").as_deref() == Some(queue) && text(table, "reason").as_deref() == Some(reason))
+        death.as_table().is_some_and(|table| {
+            text(table, "queue").as_deref() == Some(queue)
+                && text(table, "reason").as_deref() == Some(reason)
+        })
     };
     let latest = match deaths.iter().position(same) {
         Some(index) => {

@@ -63,7 +63,9 @@ impl Handle {
             Rules::check_locator(&declared.arguments)?;
         }
         let mut topology = self.core().topology.write();
-        if let Some(gone) = topology.queues.get(name.as_str()).filter(|queue| queue.is_gone()).cloned() {
+        if let Some(gone) =
+            topology.queues.get(name.as_str()).filter(|queue| queue.is_gone()).cloned()
+        {
             topology.remove_queue(&gone);
         }
         if let Some(queue) = topology.queue(&name).cloned() {
@@ -72,7 +74,14 @@ impl Handle {
             return self.declared(&queue);
         }
         let shared: Arc<str> = name.as_str().into();
-        let queue = Arc::new(Queue::new(topology.next_id(), declared, Arc::clone(&shared), owner, rules, self.core().clock.now()));
+        let queue = Arc::new(Queue::new(
+            topology.next_id(),
+            declared,
+            Arc::clone(&shared),
+            owner,
+            rules,
+            self.core().clock.now(),
+        ));
         topology.queues.insert(shared, Arc::clone(&queue));
         drop(topology);
         queue.start(self.core());
@@ -90,10 +99,22 @@ impl Handle {
         }
         let durable = declared.durable && !declared.exclusive;
         if queue.durable != durable {
-            return Err(refusal::different("durable", "queue", &queue.name, durable, queue.durable));
+            return Err(refusal::different(
+                "durable",
+                "queue",
+                &queue.name,
+                durable,
+                queue.durable,
+            ));
         }
         if queue.auto_delete != declared.auto_delete {
-            return Err(refusal::different("auto_delete", "queue", &queue.name, declared.auto_delete, queue.auto_delete));
+            return Err(refusal::different(
+                "auto_delete",
+                "queue",
+                &queue.name,
+                declared.auto_delete,
+                queue.auto_delete,
+            ));
         }
         compare_queue(&queue.name, &queue.arguments, &declared.arguments)
     }
@@ -116,7 +137,8 @@ impl Handle {
                 binding.routing_key.clone_from(name);
             }
         }
-        if binding.source.is_empty() || binding.destination == Destination::Exchange(String::new()) {
+        if binding.source.is_empty() || binding.destination == Destination::Exchange(String::new())
+        {
             return Err(refusal::default_exchange());
         }
         Ok(binding)
@@ -127,7 +149,9 @@ impl Handle {
             return Err(refusal::default_exchange());
         }
         if name.starts_with("amq.") {
-            return Err(refusal::access(format_args!("deletion of system exchange '{name}' in vhost '/' not allowed")));
+            return Err(refusal::access(format_args!(
+                "deletion of system exchange '{name}' in vhost '/' not allowed"
+            )));
         }
         self.core().topology.write().delete_exchange(name, condition)?;
         Ok(Deleted::default())
@@ -157,9 +181,15 @@ impl Handle {
 
 /// Refuses a quorum queue that would not be durable and shared.
 fn check_quorum(name: &str, declared: &carrot_core::Queue) -> Result<()> {
-    let wrong = [(declared.exclusive, "exclusive-owner"), (declared.auto_delete, "auto-delete"), (!declared.durable, "non-durable")];
+    let wrong = [
+        (declared.exclusive, "exclusive-owner"),
+        (declared.auto_delete, "auto-delete"),
+        (!declared.durable, "non-durable"),
+    ];
     match wrong.iter().find(|(wrong, _)| *wrong) {
-        Some((_, property)) => Err(refusal::precondition(format_args!("invalid property '{property}' for queue '{name}' in vhost '/'"))),
+        Some((_, property)) => Err(refusal::precondition(format_args!(
+            "invalid property '{property}' for queue '{name}' in vhost '/'"
+        ))),
         None => Ok(()),
     }
 }

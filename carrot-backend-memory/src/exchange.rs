@@ -74,7 +74,12 @@ struct HeaderBinding {
 
 impl Exchange {
     /// An exchange without bindings. It routes as a `behaviour`, which is one of the four standard kinds.
-    pub(crate) fn new(id: u64, declared: &carrot_core::Exchange, behaviour: &ExchangeKind, alternate: Option<ShortString>) -> Exchange {
+    pub(crate) fn new(
+        id: u64,
+        declared: &carrot_core::Exchange,
+        behaviour: &ExchangeKind,
+        alternate: Option<ShortString>,
+    ) -> Exchange {
         let router = match behaviour {
             ExchangeKind::Fanout => Router::Fanout,
             ExchangeKind::Topic => Router::Topic(PatternTrie::default()),
@@ -121,7 +126,10 @@ impl Exchange {
 
     /// Whether there is this very binding.
     pub(crate) fn has_binding(&self, target: u64, key: &str, arguments: &Headers) -> bool {
-        self.bindings.get(&target).and_then(|bound| bound.keys.get(key)).is_some_and(|all| all.contains(arguments))
+        self.bindings
+            .get(&target)
+            .and_then(|bound| bound.keys.get(key))
+            .is_some_and(|all| all.contains(arguments))
     }
 
     /// Adds a binding; nothing if it is there.
@@ -130,7 +138,10 @@ impl Exchange {
     /// [`Error::PreconditionFailed`](carrot_core::Error::PreconditionFailed) if this is a headers exchange and the arguments are not for one.
     pub(crate) fn bind(&mut self, target: Target, key: &str, arguments: &Headers) -> Result<()> {
         let wanted = self.wanted(arguments)?;
-        let bound = self.bindings.entry(target.id()).or_insert_with(|| Bound { target: target.clone(), keys: BTreeMap::new() });
+        let bound = self
+            .bindings
+            .entry(target.id())
+            .or_insert_with(|| Bound { target: target.clone(), keys: BTreeMap::new() });
         let (key, first) = match bound.keys.get_key_value(key) {
             Some((_, all)) if all.contains(arguments) => return Ok(()),
             Some((key, _)) => (Arc::clone(key), false),
@@ -141,7 +152,12 @@ impl Exchange {
             Router::Direct(targets) if first => targets.entry(key).or_default().push(target),
             Router::Topic(patterns) if first => patterns.entry(&key).push(target),
             Router::Headers(all) => {
-                all.extend(wanted.map(|wanted| HeaderBinding { key, arguments: arguments.clone(), wanted, target }));
+                all.extend(wanted.map(|wanted| HeaderBinding {
+                    key,
+                    arguments: arguments.clone(),
+                    wanted,
+                    target,
+                }));
             }
             _ => {}
         }
@@ -175,7 +191,11 @@ impl Exchange {
                 here.is_empty()
             }),
             Router::Headers(all) => {
-                all.retain(|other| other.target.id() != target || *other.key != *key || other.arguments != *arguments);
+                all.retain(|other| {
+                    other.target.id() != target
+                        || *other.key != *key
+                        || other.arguments != *arguments
+                });
             }
             _ => {}
         }
@@ -185,15 +205,23 @@ impl Exchange {
     /// Takes every binding to a target away.
     pub(crate) fn unbind_all(&mut self, target: u64) {
         let Some(bound) = self.bindings.get(&target) else { return };
-        let all: Vec<(Arc<str>, Headers)> =
-            bound.keys.iter().flat_map(|(key, all)| all.iter().map(|arguments| (Arc::clone(key), arguments.clone()))).collect();
+        let all: Vec<(Arc<str>, Headers)> = bound
+            .keys
+            .iter()
+            .flat_map(|(key, all)| all.iter().map(|arguments| (Arc::clone(key), arguments.clone())))
+            .collect();
         for (key, arguments) in all {
             self.unbind(target, &key, &arguments);
         }
     }
 
     /// Calls `found` with each target of a message, possibly more than once.
-    pub(crate) fn route<'a>(&'a self, key: &str, headers: Option<&Headers>, mut found: impl FnMut(&'a Target)) {
+    pub(crate) fn route<'a>(
+        &'a self,
+        key: &str,
+        headers: Option<&Headers>,
+        mut found: impl FnMut(&'a Target),
+    ) {
         match &self.router {
             Router::Direct(targets) => {
                 if let Some(here) = targets.get(key) {
@@ -201,9 +229,13 @@ impl Exchange {
                 }
             }
             Router::Fanout => self.bindings.values().for_each(|bound| found(&bound.target)),
-            Router::Topic(patterns) => patterns.matches(key, |here| here.iter().for_each(&mut found)),
+            Router::Topic(patterns) => {
+                patterns.matches(key, |here| here.iter().for_each(&mut found))
+            }
             Router::Headers(all) => {
-                all.iter().filter(|binding| binding.wanted.matches(headers)).for_each(|binding| found(&binding.target));
+                all.iter()
+                    .filter(|binding| binding.wanted.matches(headers))
+                    .for_each(|binding| found(&binding.target));
             }
         }
     }
@@ -220,7 +252,9 @@ impl Exchange {
                 all.iter().map(move |arguments| {
                     let mut binding = match bound.target.destination() {
                         Destination::Queue(queue) => Binding::queue(&*self.name, queue, &**key),
-                        Destination::Exchange(exchange) => Binding::exchange(&*self.name, exchange, &**key),
+                        Destination::Exchange(exchange) => {
+                            Binding::exchange(&*self.name, exchange, &**key)
+                        }
                     };
                     binding.arguments = arguments.clone();
                     binding

@@ -81,7 +81,10 @@ impl FaultPlan {
     /// The error over which a message is refused, if it is.
     pub(crate) fn check(&self, content: &Content) -> Result<()> {
         let refusals = lock(&self.state).refusals.clone();
-        refusals.into_iter().find(|refusal| (refusal.which)(content)).map_or(Ok(()), |refusal| Err(refusal.error))
+        refusals
+            .into_iter()
+            .find(|refusal| (refusal.which)(content))
+            .map_or(Ok(()), |refusal| Err(refusal.error))
     }
 
     /// Lets whoever is held up look again.
@@ -116,13 +119,24 @@ impl FaultPlan {
     }
 
     /// Holds an operation up until its time has come by the broker's clock; false if the call deadline passed before.
-    fn hold(&self, clock: &Clock, delay: Duration, channel: Option<&Channel>, call_timeout: Duration) -> bool {
+    fn hold(
+        &self,
+        clock: &Clock,
+        delay: Duration,
+        channel: Option<&Channel>,
+        call_timeout: Duration,
+    ) -> bool {
         let due = clock.now().saturating_add(u64::try_from(delay.as_micros()).unwrap_or(u64::MAX));
         let deadline = Instant::now().checked_add(call_timeout);
         let mut state = lock(&self.state);
         let cleared = state.cleared;
-        while clock.now() < due && state.cleared == cleared && channel.is_none_or(|channel| channel.check().is_ok()) {
-            let mut wait = deadline.map_or(Duration::MAX, |deadline| deadline.saturating_duration_since(Instant::now()));
+        while clock.now() < due
+            && state.cleared == cleared
+            && channel.is_none_or(|channel| channel.check().is_ok())
+        {
+            let mut wait = deadline.map_or(Duration::MAX, |deadline| {
+                deadline.saturating_duration_since(Instant::now())
+            });
             if wait.is_zero() {
                 return false;
             }
@@ -141,7 +155,12 @@ impl FaultPlan {
 
 impl Core {
     /// Lets what was ordered for an operation happen. An error is the operation's own; what it closes is still open.
-    pub(crate) fn meet(&self, operation: Operation, channel: Option<&Channel>, call_timeout: Duration) -> Result<Verdict> {
+    pub(crate) fn meet(
+        &self,
+        operation: Operation,
+        channel: Option<&Channel>,
+        call_timeout: Duration,
+    ) -> Result<Verdict> {
         if !self.faults.is_armed() {
             return Ok(Verdict::Proceed);
         }
@@ -172,8 +191,11 @@ impl Core {
     /// Cuts the connections that `which` picks; how many were open.
     pub(crate) fn drop_connections(&self, which: impl Fn(&Connection) -> bool) -> usize {
         let connections = self.connections();
-        let picked = connections.iter().filter(|connection| connection.is_open() && which(connection));
-        let cut = || Error::disconnected(format!("{}: the connection was cut, as ordered", self.endpoint()));
+        let picked =
+            connections.iter().filter(|connection| connection.is_open() && which(connection));
+        let cut = || {
+            Error::disconnected(format!("{}: the connection was cut, as ordered", self.endpoint()))
+        };
         picked.inspect(|connection| connection.fail(cut())).count()
     }
 }

@@ -43,7 +43,10 @@ pub enum Operation {
 impl Operation {
     pub(crate) fn covers(self, other: Operation) -> bool {
         match self {
-            Operation::Any => !matches!(other, Operation::Connect | Operation::Open | Operation::Confirm | Operation::Next),
+            Operation::Any => !matches!(
+                other,
+                Operation::Connect | Operation::Open | Operation::Confirm | Operation::Next
+            ),
             operation => operation == other,
         }
     }
@@ -132,9 +135,20 @@ impl Faults {
     /// assert!(matches!(refused, Err(Error::HardError { code: 540, .. })));
     /// # Ok::<(), carrot::Error>(())
     /// ```
-    pub fn close_connection_at(&self, operation: Operation, nth: u32, code: u16, text: &str) -> &Faults {
+    pub fn close_connection_at(
+        &self,
+        operation: Operation,
+        nth: u32,
+        code: u16,
+        text: &str,
+    ) -> &Faults {
         if let Some(skip) = nth.checked_sub(1) {
-            self.order(operation, skip, 1, Action::Fail(Error::HardError { code, reason: text.into() }));
+            self.order(
+                operation,
+                skip,
+                1,
+                Action::Fail(Error::HardError { code, reason: text.into() }),
+            );
         }
         self
     }
@@ -157,7 +171,11 @@ impl Faults {
     /// assert!(matches!(fates[..], [Ok(()), Err(Error::HardError { code: 541, .. }), Ok(())]));
     /// # Ok::<(), carrot::Error>(())
     /// ```
-    pub fn refuse_messages(&self, error: Error, which: impl Fn(&Content) -> bool + Send + Sync + 'static) -> &Faults {
+    pub fn refuse_messages(
+        &self,
+        error: Error,
+        which: impl Fn(&Content) -> bool + Send + Sync + 'static,
+    ) -> &Faults {
         let plan = &self.broker.core.faults;
         let mut state = lock(&plan.state);
         state.refusals.push(Refusal { error, which: Arc::new(which) });
@@ -169,7 +187,8 @@ impl Faults {
     /// Lets the next `count` new connections fail with [`Error::Connect`].
     pub fn refuse_connects(&self, count: u32) -> &Faults {
         let endpoint = self.broker.core.endpoint();
-        let refused = Error::connect(endpoint, "connection refused, as ordered", Duration::ZERO, None);
+        let refused =
+            Error::connect(endpoint, "connection refused, as ordered", Duration::ZERO, None);
         self.order(Operation::Connect, 0, count, Action::Fail(refused))
     }
 

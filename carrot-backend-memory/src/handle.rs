@@ -74,7 +74,11 @@ impl Handle {
     /// As [`begin`](Handle::begin), for a publication, which is held up as by a congested way. Running out of its timeout closes nothing.
     /// `None` if the broker has closed the channel or the connection over it, which whatever waits next tells.
     #[inline]
-    pub(crate) fn begin_publish(&self, content: &Content, timeout: Duration) -> Result<Option<Verdict>> {
+    pub(crate) fn begin_publish(
+        &self,
+        content: &Content,
+        timeout: Duration,
+    ) -> Result<Option<Verdict>> {
         self.channel.check()?;
         if !self.core().faults.is_armed() {
             return Ok(Some(Verdict::Proceed));
@@ -91,7 +95,13 @@ impl Handle {
         };
         match self.judge(verdict.map_err(|error| self.doubt(error))) {
             Ok(verdict) => Ok(Some(verdict)),
-            Err(error) if error.is_channel_error() || error.hard_close().is_some() || matches!(error, Error::HardError { .. }) => Ok(None),
+            Err(error)
+                if error.is_channel_error()
+                    || error.hard_close().is_some()
+                    || matches!(error, Error::HardError { .. }) =>
+            {
+                Ok(None)
+            }
             Err(error) => Err(error),
         }
     }
@@ -99,7 +109,9 @@ impl Handle {
     /// A hard error over a publication is not certain to be that of the oldest one, if the broker owes answers to others.
     fn doubt(&self, error: Error) -> Error {
         match (&error, lock(&self.channel.publishing).unanswered()) {
-            (Error::HardError { code, reason }, others @ 1..) => refusal::unsure(*code, reason, others + 1),
+            (Error::HardError { code, reason }, others @ 1..) => {
+                refusal::unsure(*code, reason, others + 1)
+            }
             _ => error,
         }
     }
@@ -138,7 +150,13 @@ impl Handle {
     }
 
     pub(crate) fn queue_named(&self, name: &str) -> Result<Arc<Queue>> {
-        let queue = self.core().topology.read().queue(name).cloned().ok_or_else(|| refusal::no_queue(name))?;
+        let queue = self
+            .core()
+            .topology
+            .read()
+            .queue(name)
+            .cloned()
+            .ok_or_else(|| refusal::no_queue(name))?;
         self.check_owner(&queue)?;
         Ok(queue)
     }
@@ -157,7 +175,11 @@ impl Handle {
         result
     }
 
-    pub(crate) fn consume(self: &Arc<Handle>, name: &str, options: &ConsumeOptions) -> Result<MemorySubscription> {
+    pub(crate) fn consume(
+        self: &Arc<Handle>,
+        name: &str,
+        options: &ConsumeOptions,
+    ) -> Result<MemorySubscription> {
         let manual = options.acknowledgement == Acknowledgement::Manual;
         let last = if name.is_empty() { self.channel.last_queue().ok() } else { None };
         let name = last.as_deref().unwrap_or(name);
@@ -166,14 +188,24 @@ impl Handle {
                 return Err(refusal::precondition("reply consumer cannot acknowledge"));
             }
             let (stream, arrived) = self.channel.open_stream(true)?;
-            let subscription = MemorySubscription { handle: Arc::clone(self), queue: name.into(), stream, arrived };
+            let subscription = MemorySubscription {
+                handle: Arc::clone(self),
+                queue: name.into(),
+                stream,
+                arrived,
+            };
             self.core().open_reply(&self.channel, stream)?;
             return Ok(subscription);
         }
         let queue = self.queue(name)?;
         let priority = consumer_priority(&queue.name, &options.arguments)?;
         let (stream, arrived) = self.channel.open_stream(false)?;
-        let subscription = MemorySubscription { handle: Arc::clone(self), queue: Arc::clone(&queue.name), stream, arrived };
+        let subscription = MemorySubscription {
+            handle: Arc::clone(self),
+            queue: Arc::clone(&queue.name),
+            stream,
+            arrived,
+        };
         let consumer = Consumer {
             channel: Arc::clone(&self.channel),
             stream,
@@ -191,9 +223,15 @@ impl Handle {
         Ok(subscription)
     }
 
-    pub(crate) fn settle(&self, tag: DeliveryTag, extent: Extent, settlement: Settlement) -> Result<()> {
+    pub(crate) fn settle(
+        &self,
+        tag: DeliveryTag,
+        extent: Extent,
+        settlement: Settlement,
+    ) -> Result<()> {
         let stale = |error| Error::Stale { source: Some(Arc::new(error)) };
-        let operation = if settlement == Settlement::Ack { Operation::Ack } else { Operation::Reject };
+        let operation =
+            if settlement == Settlement::Ack { Operation::Ack } else { Operation::Reject };
         self.channel.check().map_err(stale)?;
         if let Err(error) = self.begin(operation) {
             return match self.channel.check() {
@@ -203,13 +241,17 @@ impl Handle {
             };
         }
         match extent {
-            Extent::One if settlement == Settlement::Ack => match self.channel.acknowledge(tag).map_err(stale)? {
-                Some(Acknowledged { owed: None, .. }) => {}
-                Some(Acknowledged { unacked, owed: Some(owed) }) => {
-                    self.and_bury(|| unacked.queue.acknowledge(self.core(), unacked.consumer, owed > 0));
+            Extent::One if settlement == Settlement::Ack => {
+                match self.channel.acknowledge(tag).map_err(stale)? {
+                    Some(Acknowledged { owed: None, .. }) => {}
+                    Some(Acknowledged { unacked, owed: Some(owed) }) => {
+                        self.and_bury(|| {
+                            unacked.queue.acknowledge(self.core(), unacked.consumer, owed > 0)
+                        });
+                    }
+                    None => self.end(refusal::unknown_tag(tag.0)),
                 }
-                None => self.end(refusal::unknown_tag(tag.0)),
-            },
+            }
             Extent::One => match self.channel.take(tag).map_err(stale)? {
                 Some(unacked) => {
                     let queue = Arc::clone(&unacked.queue);
@@ -230,7 +272,9 @@ impl Handle {
         let mut parts: Vec<(Arc<Queue>, ConsumerKey, Vec<Unacked>)> = Vec::new();
         for unacked in all {
             let same = |(queue, consumer, _): &&mut (Arc<Queue>, ConsumerKey, Vec<Unacked>)| {
-                *consumer == unacked.consumer && *consumer != ConsumerKey::NONE && Arc::ptr_eq(queue, &unacked.queue)
+                *consumer == unacked.consumer
+                    && *consumer != ConsumerKey::NONE
+                    && Arc::ptr_eq(queue, &unacked.queue)
             };
             match parts.iter_mut().find(same) {
                 Some((_, _, part)) => part.push(unacked),

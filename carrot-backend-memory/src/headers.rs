@@ -33,7 +33,11 @@ impl HeaderMatch {
                     )));
                 }
             },
-            Some(other) => return Err(precondition(format_args!("Invalid x-match field type {other:?}; expected a string"))),
+            Some(other) => {
+                return Err(precondition(format_args!(
+                    "Invalid x-match field type {other:?}; expected a string"
+                )));
+            }
         };
         let wanted = arguments
             .iter()
@@ -45,7 +49,9 @@ impl HeaderMatch {
 
     /// Whether a message with these headers fits.
     pub(crate) fn matches(&self, headers: Option<&Headers>) -> bool {
-        let fits = |(name, wanted): &(Box<str>, Value)| match headers.and_then(|headers| headers.get(name)) {
+        let fits = |(name, wanted): &(Box<str>, Value)| match headers
+            .and_then(|headers| headers.get(name))
+        {
             None => false,
             Some(_) if *wanted == Value::Void => true,
             Some(found) => are_alike(wanted, found),
@@ -59,14 +65,17 @@ impl HeaderMatch {
 fn are_alike(wanted: &Value, found: &Value) -> bool {
     match (wanted, found) {
         (Value::Array(wanted), Value::Array(found)) => {
-            wanted.len() == found.len() && wanted.iter().zip(found).all(|(wanted, found)| are_alike_in_type_too(wanted, found))
-        }
-        (Value::Table(wanted), Value::Table(found)) => {
             wanted.len() == found.len()
                 && wanted
                     .iter()
-                    .zip(found.iter())
-                    .all(|((name, wanted), (other, found))| name == other && are_alike_in_type_too(wanted, found))
+                    .zip(found)
+                    .all(|(wanted, found)| are_alike_in_type_too(wanted, found))
+        }
+        (Value::Table(wanted), Value::Table(found)) => {
+            wanted.len() == found.len()
+                && wanted.iter().zip(found.iter()).all(|((name, wanted), (other, found))| {
+                    name == other && are_alike_in_type_too(wanted, found)
+                })
         }
         _ => match (octets(wanted), octets(found), Number::of(wanted), Number::of(found)) {
             (Some(wanted), Some(found), ..) => wanted == found,
@@ -108,7 +117,8 @@ impl Number {
         match (self, other) {
             (Number::Whole(one), Number::Whole(other)) => one == other,
             (Number::Fraction(one), Number::Fraction(other)) => one == other,
-            (Number::Whole(whole), Number::Fraction(fraction)) | (Number::Fraction(fraction), Number::Whole(whole)) => {
+            (Number::Whole(whole), Number::Fraction(fraction))
+            | (Number::Fraction(fraction), Number::Whole(whole)) => {
                 fraction.fract() == 0.0 && fraction.abs() < 1e30 && fraction as i128 == whole
             }
         }

@@ -75,8 +75,15 @@ impl Broker {
 
     /// The names of all queues, in alphabetical order.
     pub fn queues(&self) -> Vec<String> {
-        let mut names: Vec<String> =
-            self.core.topology.read().queues.values().filter(|queue| !queue.is_gone()).map(|queue| queue.name.to_string()).collect();
+        let mut names: Vec<String> = self
+            .core
+            .topology
+            .read()
+            .queues
+            .values()
+            .filter(|queue| !queue.is_gone())
+            .map(|queue| queue.name.to_string())
+            .collect();
         names.sort_unstable();
         names
     }
@@ -88,17 +95,27 @@ impl Broker {
 
     /// The names of all exchanges, the predeclared ones among them, in alphabetical order.
     pub fn exchanges(&self) -> Vec<String> {
-        let mut names: Vec<String> = self.core.topology.read().exchanges.keys().map(|name| name.to_string()).collect();
+        let mut names: Vec<String> =
+            self.core.topology.read().exchanges.keys().map(|name| name.to_string()).collect();
         names.sort_unstable();
         names
     }
 
     /// All bindings that start at an exchange, by routing key; none if there is no such exchange.
     pub fn bindings(&self, exchange: &str) -> Vec<Binding> {
-        let mut bindings: Vec<Binding> =
-            self.core.topology.read().exchanges.get(exchange).into_iter().flat_map(|exchange| exchange.bindings()).collect();
+        let mut bindings: Vec<Binding> = self
+            .core
+            .topology
+            .read()
+            .exchanges
+            .get(exchange)
+            .into_iter()
+            .flat_map(|exchange| exchange.bindings())
+            .collect();
         bindings.sort_by(|one, other| {
-            let key = |binding: &Binding| (binding.routing_key.clone(), format!("{:?}", binding.destination));
+            let key = |binding: &Binding| {
+                (binding.routing_key.clone(), format!("{:?}", binding.destination))
+            };
             key(one).cmp(&key(other))
         });
         bindings
@@ -112,7 +129,13 @@ impl Broker {
     /// queue rejects what exceeds its limits.
     pub fn put(&self, queue: &str, content: impl Into<Arc<Content>>) -> Result<()> {
         let content = content.into();
-        let found = self.core.topology.read().queue(queue).cloned().ok_or_else(|| refusal::no_queue(queue))?;
+        let found = self
+            .core
+            .topology
+            .read()
+            .queue(queue)
+            .cloned()
+            .ok_or_else(|| refusal::no_queue(queue))?;
         let expiration = content.properties.expiration().map(arguments::expiration).transpose()?;
         let accepted = found.enqueue(&self.core, Parcel::new(content), expiration);
         self.core.send_dead_letters();
@@ -158,7 +181,10 @@ impl Broker {
             let passed;
             (generation, passed) = deadline.wait(&idle.changed, generation);
             if passed {
-                break Err(Error::timeout(format!("settling everything; there is still {}", busy.join(", ")), timeout));
+                break Err(Error::timeout(
+                    format!("settling everything; there is still {}", busy.join(", ")),
+                    timeout,
+                ));
             }
         };
         idle.watchers.fetch_sub(1, Ordering::SeqCst);
@@ -176,7 +202,9 @@ impl Broker {
         let settled = self.wait_until_idle(timeout, &|| workers.first_failure().is_some());
         match workers.first_failure() {
             None => settled,
-            Some(failure) => Err(Error::Backend { reason: format!("a handler failed: {failure}"), source: None }),
+            Some(failure) => {
+                Err(Error::Backend { reason: format!("a handler failed: {failure}"), source: None })
+            }
         }
     }
 
@@ -191,10 +219,21 @@ impl Broker {
                     return None;
                 }
                 let mut holders = BTreeMap::<u64, usize>::new();
-                self.core.each_unacked(queue, |view| *holders.entry(view.channel).or_default() += 1);
-                let holders: Vec<String> = holders.iter().map(|(channel, count)| format!("{count} by channel {channel}")).collect();
-                let by = if holders.is_empty() { String::new() } else { format!(" ({})", holders.join(", ")) };
-                Some(format!("queue {:?} with {ready} ready and {unacked} unsettled{by}", queue.name))
+                self.core
+                    .each_unacked(queue, |view| *holders.entry(view.channel).or_default() += 1);
+                let holders: Vec<String> = holders
+                    .iter()
+                    .map(|(channel, count)| format!("{count} by channel {channel}"))
+                    .collect();
+                let by = if holders.is_empty() {
+                    String::new()
+                } else {
+                    format!(" ({})", holders.join(", "))
+                };
+                Some(format!(
+                    "queue {:?} with {ready} ready and {unacked} unsettled{by}",
+                    queue.name
+                ))
             })
             .collect();
         busy.sort_unstable();

@@ -70,6 +70,9 @@ impl Drop for Turn<'_> {
 
 impl fmt::Debug for Observers {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_struct("Observers").field("count", &lock(&self.state).observers.len()).finish_non_exhaustive()
+        formatter
+            .debug_struct("Observers")
+            .field("count", &lock(&self.state).observers.len())
+            .finish_non_exhaustive()
     }
 }

@@ -171,7 +171,9 @@ mod tests {
     fn reference(pattern: &[&str], key: &[&str]) -> bool {
         match (pattern, key) {
             ([], []) => true,
-            (["#", rest @ ..], _) => reference(rest, key) || (!key.is_empty() && reference(pattern, &key[1..])),
+            (["#", rest @ ..], _) => {
+                reference(rest, key) || (!key.is_empty() && reference(pattern, &key[1..]))
+            }
             (["*", rest @ ..], [_, others @ ..]) => reference(rest, others),
             ([word, rest @ ..], [other, others @ ..]) => word == other && reference(rest, others),
             _ => false,
@@ -186,7 +188,8 @@ mod tests {
     }
 
     fn text(words: &'static [&'static str], most: usize) -> impl Strategy<Value = String> {
-        prop::collection::vec(prop::sample::select(words), 0..=most).prop_map(|words| words.join("."))
+        prop::collection::vec(prop::sample::select(words), 0..=most)
+            .prop_map(|words| words.join("."))
     }
 
     proptest! {

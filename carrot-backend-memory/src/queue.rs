@@ -67,7 +67,14 @@ pub(crate) struct Estate {
 }
 
 impl Queue {
-    pub(crate) fn new(id: u64, declared: &carrot_core::Queue, name: Arc<str>, owner: Option<u64>, rules: Rules, now: u64) -> Queue {
+    pub(crate) fn new(
+        id: u64,
+        declared: &carrot_core::Queue,
+        name: Arc<str>,
+        owner: Option<u64>,
+        rules: Rules,
+        now: u64,
+    ) -> Queue {
         let state = QueueState::new(&rules, now);
         Queue {
             id,
@@ -90,7 +97,12 @@ impl Queue {
     }
 
     /// Takes a message in; whether it did not refuse it.
-    pub(crate) fn enqueue(self: &Arc<Queue>, core: &Arc<Core>, mut parcel: Parcel, expiration: Option<u64>) -> bool {
+    pub(crate) fn enqueue(
+        self: &Arc<Queue>,
+        core: &Arc<Core>,
+        mut parcel: Parcel,
+        expiration: Option<u64>,
+    ) -> bool {
         if expiration.is_none() {
             match self.arrivals.leave(parcel) {
                 None => return true,
@@ -127,7 +139,8 @@ impl Queue {
             }
         }
         let classic = self.rules.kind == Kind::Classic;
-        if classic && self.rules.message_ttl == Some(0) && self.rules.dead_letter_exchange.is_none() {
+        if classic && self.rules.message_ttl == Some(0) && self.rules.dead_letter_exchange.is_none()
+        {
             return true;
         }
         state.ready.push(entry);
@@ -144,7 +157,12 @@ impl Queue {
     }
 
     /// Takes the message at the head out, for `channel`.
-    pub(crate) fn get(self: &Arc<Queue>, core: &Arc<Core>, channel: &Channel, manual: bool) -> Result<Option<Delivery>> {
+    pub(crate) fn get(
+        self: &Arc<Queue>,
+        core: &Arc<Core>,
+        channel: &Channel,
+        manual: bool,
+    ) -> Result<Option<Delivery>> {
         let mut state = self.used(core, self.lock())?;
         let Some(entry) = state.ready.pop() else { return Ok(None) };
         let shown = self.shown(&entry, true);
@@ -197,7 +215,10 @@ impl Queue {
 
     /// Finds out whether it [`can_wait`](Queue::can_wait) now.
     fn review(&self, state: &QueueState) {
-        let can_wait = !state.gone && self.rules.is_plain() && !state.ready.has_expiring() && state.consumers.len() == 1;
+        let can_wait = !state.gone
+            && self.rules.is_plain()
+            && !state.ready.has_expiring()
+            && state.consumers.len() == 1;
         self.can_wait.store(can_wait, Ordering::Release);
     }
 
@@ -207,7 +228,11 @@ impl Queue {
     }
 
     /// Notes a use that keeps it from expiring.
-    fn used<'a>(&self, core: &Core, mut state: MutexGuard<'a, QueueState>) -> Result<MutexGuard<'a, QueueState>> {
+    fn used<'a>(
+        &self,
+        core: &Core,
+        mut state: MutexGuard<'a, QueueState>,
+    ) -> Result<MutexGuard<'a, QueueState>> {
         if state.gone {
             return Err(refusal::no_queue(&self.name));
         }
@@ -218,7 +243,11 @@ impl Queue {
     }
 
     /// Adds a consumer, and serves it.
-    pub(crate) fn add_consumer(self: &Arc<Queue>, core: &Arc<Core>, consumer: Consumer) -> Result<ConsumerKey> {
+    pub(crate) fn add_consumer(
+        self: &Arc<Queue>,
+        core: &Arc<Core>,
+        consumer: Consumer,
+    ) -> Result<ConsumerKey> {
         let mut state = self.used(core, self.lock_exactly())?;
         if !state.consumers.admits(consumer.exclusive) {
             self.review(&state);
@@ -242,13 +271,23 @@ impl Queue {
     }
 
     /// Takes the consumers of a dead channel out, and its unsettled messages, in the order of their delivery, back in.
-    pub(crate) fn channel_died(self: &Arc<Queue>, core: &Arc<Core>, consumers: &[Departed], unacked: Vec<Unacked>) -> Fate {
+    pub(crate) fn channel_died(
+        self: &Arc<Queue>,
+        core: &Arc<Core>,
+        consumers: &[Departed],
+        unacked: Vec<Unacked>,
+    ) -> Fate {
         let mut state = self.lock_exactly();
         if state.gone {
             return Fate::Stays;
         }
-        let departed = consumers.iter().filter(|departed| state.consumers.remove(departed.key).is_some()).count() > 0;
-        state.unacked -= unacked.len() + consumers.iter().map(|departed| departed.owed as usize).sum::<usize>();
+        let departed = consumers
+            .iter()
+            .filter(|departed| state.consumers.remove(departed.key).is_some())
+            .count()
+            > 0;
+        state.unacked -=
+            unacked.len() + consumers.iter().map(|departed| departed.owed as usize).sum::<usize>();
         if departed && self.auto_delete && state.consumers.is_empty() {
             self.leave(&mut state);
             return Fate::Goes;
@@ -261,7 +300,11 @@ impl Queue {
         Fate::Stays
     }
 
-    fn after_departure(self: &Arc<Queue>, core: &Arc<Core>, mut state: MutexGuard<'_, QueueState>) -> Fate {
+    fn after_departure(
+        self: &Arc<Queue>,
+        core: &Arc<Core>,
+        mut state: MutexGuard<'_, QueueState>,
+    ) -> Fate {
         if self.auto_delete && state.consumers.is_empty() {
             self.leave(&mut state);
             return Fate::Goes;
@@ -279,7 +322,12 @@ impl Queue {
     /// Takes note of one delivery's acknowledgement; what was delivered is the caller's to drop.
     ///
     /// With `others`, there are more that it has not been told of.
-    pub(crate) fn acknowledge(self: &Arc<Queue>, core: &Arc<Core>, consumer: ConsumerKey, others: bool) {
+    pub(crate) fn acknowledge(
+        self: &Arc<Queue>,
+        core: &Arc<Core>,
+        consumer: ConsumerKey,
+        others: bool,
+    ) {
         let mut state = lock(&self.state);
         if state.gone {
             return;
@@ -295,7 +343,12 @@ impl Queue {
     }
 
     /// Settles deliveries of this queue that one channel gave out.
-    pub(crate) fn settle(self: &Arc<Queue>, core: &Arc<Core>, deliveries: impl IntoIterator<Item = Unacked>, settlement: Settlement) {
+    pub(crate) fn settle(
+        self: &Arc<Queue>,
+        core: &Arc<Core>,
+        deliveries: impl IntoIterator<Item = Unacked>,
+        settlement: Settlement,
+    ) {
         let mut state = self.lock_exactly();
         if state.gone {
             return;
@@ -307,7 +360,9 @@ impl Queue {
             state.consumers.restore(unacked.consumer, 1);
             match settlement {
                 Settlement::Ack => {}
-                Settlement::Discard if self.rules.dead_letter_exchange.is_some() => discarded.push(unacked.entry),
+                Settlement::Discard if self.rules.dead_letter_exchange.is_some() => {
+                    discarded.push(unacked.entry)
+                }
                 Settlement::Discard => {}
                 Settlement::Requeue => {
                     state.unacked += 1;
@@ -350,10 +405,16 @@ impl Queue {
             return Err(refusal::conditional_delete(&self.name, condition));
         }
         if condition.if_unused && !state.consumers.is_empty() {
-            return Err(refusal::precondition(format_args!("queue '{}' in vhost '/' in use", self.name)));
+            return Err(refusal::precondition(format_args!(
+                "queue '{}' in vhost '/' in use",
+                self.name
+            )));
         }
         if condition.if_empty && !state.ready.is_empty() {
-            return Err(refusal::precondition(format_args!("queue '{}' in vhost '/' not empty", self.name)));
+            return Err(refusal::precondition(format_args!(
+                "queue '{}' in vhost '/' not empty",
+                self.name
+            )));
         }
         Ok(Some(self.leave(&mut state)))
     }
@@ -367,7 +428,10 @@ impl Queue {
         state.timer = NEVER;
         let now = core.clock.now();
         state.expire_head(self, core);
-        let expired = self.rules.expires.is_some_and(|expires| state.last_used.saturating_add(expires) <= now);
+        let expired = self
+            .rules
+            .expires
+            .is_some_and(|expires| state.last_used.saturating_add(expires) <= now);
         if expired && state.consumers.is_empty() {
             self.leave(&mut state);
             return Fate::Goes;
@@ -385,7 +449,10 @@ impl Queue {
     }
 
     /// What is in it, for whoever looks: ready messages, the number of unsettled ones, and the consumers with whether each is served.
-    pub(crate) fn look<T>(self: &Arc<Queue>, view: impl FnOnce(&Ready, usize, &Consumers) -> T) -> T {
+    pub(crate) fn look<T>(
+        self: &Arc<Queue>,
+        view: impl FnOnce(&Ready, usize, &Consumers) -> T,
+    ) -> T {
         let state = self.lock();
         view(&state.ready, state.unacked, &state.consumers)
     }
@@ -397,7 +464,8 @@ impl Queue {
             return None;
         }
         let mut content = Content::clone(&entry.parcel.content);
-        content.properties = content.properties.with_header("x-delivery-count", i64::from(entry.returns));
+        content.properties =
+            content.properties.with_header("x-delivery-count", i64::from(entry.returns));
         Some(Arc::new(content))
     }
 

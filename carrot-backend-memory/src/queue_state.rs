@@ -73,7 +73,12 @@ impl QueueState {
             let Some(consumer) = self.consumers.get(key) else { return Some(entry) };
             let manual = consumer.manual;
             let shown = queue.shown(&entry, false);
-            match consumer.channel.deliver(consumer.stream, entry, shown, manual.then_some((queue, key))) {
+            match consumer.channel.deliver(
+                consumer.stream,
+                entry,
+                shown,
+                manual.then_some((queue, key)),
+            ) {
                 Ok(()) => {
                     self.unacked += usize::from(manual);
                     self.consumers.served(key);
@@ -128,11 +133,19 @@ impl QueueState {
                 return;
             }
             // A message for which it has no room costs it its place in the line, should another come.
-            let Some((key, consumer)) = self.consumers.next().and_then(|_| self.consumers.alone()) else { return };
+            let Some((key, consumer)) = self.consumers.next().and_then(|_| self.consumers.alone())
+            else {
+                return;
+            };
             let (manual, most) = (consumer.manual, consumer.room());
             let ready = &mut self.ready;
             let delivered;
-            (delivered, busy) = consumer.channel.deliver_all(consumer.stream, most, || ready.pop(), manual.then_some((queue, key)));
+            (delivered, busy) = consumer.channel.deliver_all(
+                consumer.stream,
+                most,
+                || ready.pop(),
+                manual.then_some((queue, key)),
+            );
             if delivered == 0 {
                 return;
             }
@@ -143,7 +156,13 @@ impl QueueState {
 
     /// Puts messages back, marked as redelivered, and serves consumers: to their old places; in a quorum queue to the front in the order of
     /// their return, or to the end if they were `refused` and nothing limits how often that happens.
-    pub(crate) fn put_back(&mut self, queue: &Arc<Queue>, core: &Arc<Core>, unacked: Vec<Unacked>, refused: bool) {
+    pub(crate) fn put_back(
+        &mut self,
+        queue: &Arc<Queue>,
+        core: &Arc<Core>,
+        unacked: Vec<Unacked>,
+        refused: bool,
+    ) {
         let mut entries = Vec::with_capacity(unacked.len());
         for mut entry in unacked.into_iter().map(|unacked| unacked.entry) {
             entry.count_return();

@@ -100,7 +100,13 @@ impl Ready {
             Precedence::Priority(highest) => highest,
             Precedence::First => 1,
         };
-        Ready { precedence, levels: (0..=highest).map(|_| VecDeque::new()).collect(), length: 0, bytes: 0, expiring: 0 }
+        Ready {
+            precedence,
+            levels: (0..=highest).map(|_| VecDeque::new()).collect(),
+            length: 0,
+            bytes: 0,
+            expiring: 0,
+        }
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -153,7 +159,8 @@ impl Ready {
         }
         entries.sort_unstable_by_key(|entry| entry.number);
         for level in 0..self.levels.len() {
-            let (here, rest): (Vec<Entry>, Vec<Entry>) = entries.into_iter().partition(|entry| self.level(entry) == level);
+            let (here, rest): (Vec<Entry>, Vec<Entry>) =
+                entries.into_iter().partition(|entry| self.level(entry) == level);
             here.iter().for_each(|entry| self.count(entry));
             merge_front(&mut self.levels[level], here);
             entries = rest;
@@ -194,7 +201,9 @@ impl Ready {
     fn level(&self, entry: &Entry) -> usize {
         match self.precedence {
             Precedence::None => 0,
-            Precedence::Priority(highest) => usize::from(entry.parcel.content.properties.priority().unwrap_or(0).min(highest)),
+            Precedence::Priority(highest) => {
+                usize::from(entry.parcel.content.properties.priority().unwrap_or(0).min(highest))
+            }
             Precedence::First => usize::from(entry.first),
         }
     }

@@ -77,14 +77,19 @@ impl Recording {
 impl fmt::Debug for Recording {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let count = lock(&self.tape.messages).len();
-        formatter.debug_struct("Recording").field("exchange", &self.tape.exchange).field("messages", &count).finish()
+        formatter
+            .debug_struct("Recording")
+            .field("exchange", &self.tape.exchange)
+            .field("messages", &count)
+            .finish()
     }
 }
 
 impl Drop for Recording {
     fn drop(&mut self) {
         let recordings = &self.core.recordings;
-        lock(&recordings.tapes).retain(|tape| !std::ptr::eq(tape.as_ptr(), Arc::as_ptr(&self.tape)));
+        lock(&recordings.tapes)
+            .retain(|tape| !std::ptr::eq(tape.as_ptr(), Arc::as_ptr(&self.tape)));
         recordings.count.fetch_sub(1, Ordering::SeqCst);
     }
 }
@@ -96,7 +101,11 @@ impl Core {
             return;
         }
         let tapes = lock(&self.recordings.tapes);
-        for tape in tapes.iter().filter_map(Weak::upgrade).filter(|tape| *tape.exchange == *content.exchange) {
+        for tape in tapes
+            .iter()
+            .filter_map(Weak::upgrade)
+            .filter(|tape| *tape.exchange == *content.exchange)
+        {
             lock(&tape.messages).push(Arc::clone(content));
         }
     }

@@ -28,7 +28,9 @@ pub(crate) fn reserved(kind: &str, name: &str) -> Error {
 }
 
 pub(crate) fn exclusive_use(queue: &str) -> Error {
-    Error::ResourceLocked { reason: format!("ACCESS_REFUSED - queue '{queue}' in vhost '/' in exclusive use") }
+    Error::ResourceLocked {
+        reason: format!("ACCESS_REFUSED - queue '{queue}' in vhost '/' in exclusive use"),
+    }
 }
 
 pub(crate) fn locked(queue: &str) -> Error {
@@ -60,7 +62,10 @@ pub(crate) fn conditional_delete(queue: &str, condition: DeleteIf) -> Error {
 
 /// RabbitMQ before 4.0 closes the connection over an exchange type that it does not know.
 pub(crate) fn unknown_exchange_type(kind: impl Display) -> Error {
-    Error::HardError { code: 503, reason: format!("COMMAND_INVALID - unknown exchange type '{kind}'") }
+    Error::HardError {
+        code: 503,
+        reason: format!("COMMAND_INVALID - unknown exchange type '{kind}'"),
+    }
 }
 
 /// RabbitMQ stumbles, and closes the connection without naming a method.
@@ -78,7 +83,9 @@ pub(crate) fn unsure(code: u16, text: &str, messages: usize) -> Error {
 pub(crate) fn of_others(error: &Error) -> Error {
     match error {
         Error::HardError { code, reason } => Error::disconnected(closed(*code, reason)),
-        Error::Disconnected { reason, .. } if error.hard_close().is_some() => Error::disconnected(reason),
+        Error::Disconnected { reason, .. } if error.hard_close().is_some() => {
+            Error::disconnected(reason)
+        }
         error => error.clone(),
     }
 }
@@ -88,7 +95,13 @@ fn closed(code: u16, text: &str) -> String {
 }
 
 /// A field on which a declaration differs from what exists.
-pub(crate) fn different(field: &str, kind: &str, name: &str, wanted: impl Display, current: impl Display) -> Error {
+pub(crate) fn different(
+    field: &str,
+    kind: &str,
+    name: &str,
+    wanted: impl Display,
+    current: impl Display,
+) -> Error {
     precondition(format_args!(
         "inequivalent arg '{field}' for {kind} '{name}' in vhost '/': received '{wanted}' but current is '{current}'"
     ))

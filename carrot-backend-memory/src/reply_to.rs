@@ -37,7 +37,8 @@ impl Core {
 
     /// Hands an answer to whoever waits for it; drops it if nobody does.
     pub(crate) fn deliver_reply(&self, name: &str, parcel: &Parcel) {
-        let found = lock(&self.replies).get(name).map(|reply| (Weak::clone(&reply.channel), reply.stream));
+        let found =
+            lock(&self.replies).get(name).map(|reply| (Weak::clone(&reply.channel), reply.stream));
         if let Some((channel, stream)) = found
             && let Some(channel) = channel.upgrade()
         {

@@ -74,16 +74,21 @@ impl LastRoutes {
         let content = &*parcel.content;
         let is_simple = content.properties.headers().is_none();
         let is_same = |address: &Address| {
-            address.version == version && address.routing_key == content.routing_key && address.exchange == content.exchange
+            address.version == version
+                && address.routing_key == content.routing_key
+                && address.exchange == content.exchange
         };
         if !(is_simple && self.address.as_ref().is_some_and(is_same)) {
             self.address = None;
             self.routes = core.route(parcel, Origin::Client)?;
-            self.address = (is_simple && !content.routing_key.starts_with(reply_to::PREFIX)).then(|| Address {
-                version,
-                exchange: content.exchange.clone(),
-                routing_key: content.routing_key.clone(),
-            });
+            self.address =
+                (is_simple && !content.routing_key.starts_with(reply_to::PREFIX)).then(|| {
+                    Address {
+                        version,
+                        exchange: content.exchange.clone(),
+                        routing_key: content.routing_key.clone(),
+                    }
+                });
         }
         Ok(&self.routes)
     }

@@ -44,24 +44,33 @@ impl Core {
                 content.body.len()
             )));
         }
-        let strange_mode = properties.delivery_mode().map(u8::from).filter(|mode| !(1..=2).contains(mode));
+        let strange_mode =
+            properties.delivery_mode().map(u8::from).filter(|mode| !(1..=2).contains(mode));
         let asks_for_answer = properties.reply_to() == Some(reply_to::PSEUDO_QUEUE);
-        let may_be_refused = properties.user_id().is_some() || properties.expiration().is_some() || properties.headers().is_some();
+        let may_be_refused = properties.user_id().is_some()
+            || properties.expiration().is_some()
+            || properties.headers().is_some();
         if may_be_refused || strange_mode.is_some() || asks_for_answer {
             self.check_exchange(&content.exchange)?;
         }
         if let Some(claimed) = properties.user_id()
             && claimed != user
         {
-            return Err(refusal::precondition(format_args!("user_id property set to '{claimed}' but authenticated user was '{user}'")));
+            return Err(refusal::precondition(format_args!(
+                "user_id property set to '{claimed}' but authenticated user was '{user}'"
+            )));
         }
         let expiration = properties.expiration().map(arguments::expiration).transpose()?;
         if let Some(mode) = strange_mode {
-            return Err(refusal::precondition(format_args!("invalid message: {{delivery_mode_unknown,{mode}}}")));
+            return Err(refusal::precondition(format_args!(
+                "invalid message: {{delivery_mode_unknown,{mode}}}"
+            )));
         }
         let parcel = match properties.reply_to() {
             Some(reply_to::PSEUDO_QUEUE) => {
-                let name = channel.reply_to().ok_or_else(|| refusal::precondition("fast reply consumer does not exist"))?;
+                let name = channel
+                    .reply_to()
+                    .ok_or_else(|| refusal::precondition("fast reply consumer does not exist"))?;
                 without_blind_copies(Arc::new(Content {
                     exchange: content.exchange.clone(),
                     routing_key: content.routing_key.clone(),
@@ -100,8 +109,10 @@ impl Core {
     pub(crate) fn route(&self, parcel: &Parcel, origin: Origin) -> Result<Routes> {
         let content = &*parcel.content;
         let headers = content.properties.headers();
-        let carbon_copies = headers.and_then(|headers| headers.get("CC")).map(array_of_strings).unwrap_or_default();
-        let hidden = parcel.hidden.as_ref().map(|hidden| hidden.keys.as_slice()).unwrap_or_default();
+        let carbon_copies =
+            headers.and_then(|headers| headers.get("CC")).map(array_of_strings).unwrap_or_default();
+        let hidden =
+            parcel.hidden.as_ref().map(|hidden| hidden.keys.as_slice()).unwrap_or_default();
         let keys = || {
             let others = carbon_copies.iter().copied().chain(hidden.iter().map(String::as_str));
             std::iter::once(&*content.routing_key).chain(others)
@@ -161,9 +172,9 @@ impl Core {
 fn find_exchange<'a>(topology: &'a Topology, name: &str, origin: Origin) -> Result<&'a Exchange> {
     match topology.exchanges.get(name) {
         None => Err(refusal::no_exchange(name)),
-        Some(exchange) if exchange.internal && origin == Origin::Client => {
-            Err(refusal::access(format_args!("cannot publish to internal exchange '{name}' in vhost '/'")))
-        }
+        Some(exchange) if exchange.internal && origin == Origin::Client => Err(refusal::access(
+            format_args!("cannot publish to internal exchange '{name}' in vhost '/'"),
+        )),
         Some(exchange) => Ok(exchange),
     }
 }

@@ -35,7 +35,18 @@ pub(crate) struct Stream {
 impl Stream {
     pub(crate) fn new(id: u64, answers: bool, arrived: Arc<Condvar>) -> Stream {
         let inbox = VecDeque::new();
-        Stream { id, source: None, inbox, answers, arrived, waiting: 0, woken: 0, searching: false, owed: 0, ended: None }
+        Stream {
+            id,
+            source: None,
+            inbox,
+            answers,
+            arrived,
+            waiting: 0,
+            woken: 0,
+            searching: false,
+            owed: 0,
+            ended: None,
+        }
     }
 
     /// Gives whom to wake, once no lock is held, after something has arrived or been taken.

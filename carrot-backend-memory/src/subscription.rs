@@ -23,7 +23,9 @@ pub(crate) struct MemorySubscription {
 impl MemorySubscription {
     fn stop(&self) {
         let handle = &self.handle;
-        if let Some((queue, key)) = handle.channel.end_stream(self.stream, "it was told to stop", &self.queue) {
+        if let Some((queue, key)) =
+            handle.channel.end_stream(self.stream, "it was told to stop", &self.queue)
+        {
             let fate = handle.and_bury(|| queue.remove_consumer(handle.core(), key));
             handle.core().conclude(&queue, fate);
         }

@@ -18,7 +18,9 @@
 //! No two queues, and no two channels, are ever locked at once; what one queue sends to another (dead letters) is put into the outbox
 //! under the first one's lock and sent after it is released.
 
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::{
+    Condvar, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard,
+};
 use std::time::{Duration, Instant};
 
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -43,7 +45,11 @@ impl Deadline {
     }
 
     /// Waits on `condvar` until it is notified or the deadline comes; whether the deadline had already come.
-    pub(crate) fn wait<'a, T>(self, condvar: &Condvar, guard: MutexGuard<'a, T>) -> (MutexGuard<'a, T>, bool) {
+    pub(crate) fn wait<'a, T>(
+        self,
+        condvar: &Condvar,
+        guard: MutexGuard<'a, T>,
+    ) -> (MutexGuard<'a, T>, bool) {
         let Some(deadline) = self.0 else {
             return (condvar.wait(guard).unwrap_or_else(PoisonError::into_inner), false);
         };

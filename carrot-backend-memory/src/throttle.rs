@@ -140,7 +140,10 @@ impl Throttle {
     /// Waits until everything that `channel`, or anybody, published was read or lost; false if the deadline came before.
     pub(crate) fn wait_read(&self, channel: Option<&Arc<Channel>>, deadline: Deadline) -> bool {
         let mine = |state: &MutexGuard<'_, State>| {
-            state.parked.iter().any(|parked| channel.is_none_or(|channel| Arc::ptr_eq(channel, &parked.channel)))
+            state
+                .parked
+                .iter()
+                .any(|parked| channel.is_none_or(|channel| Arc::ptr_eq(channel, &parked.channel)))
         };
         let mut state = lock(&self.state);
         while mine(&state) {

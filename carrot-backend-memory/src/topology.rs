@@ -64,8 +64,13 @@ pub(crate) struct Topology {
 
 impl Topology {
     pub(crate) fn new() -> Topology {
-        let mut topology =
-            Topology { exchanges: HashMap::new(), queues: HashMap::new(), sources: HashMap::new(), kinds: HashMap::new(), last_id: 0 };
+        let mut topology = Topology {
+            exchanges: HashMap::new(),
+            queues: HashMap::new(),
+            sources: HashMap::new(),
+            kinds: HashMap::new(),
+            last_id: 0,
+        };
         for (name, kind) in PREDECLARED {
             let mut declared = carrot_core::Exchange::new(name, kind);
             declared.internal = name == "amq.rabbitmq.trace";
@@ -96,7 +101,11 @@ impl Topology {
     }
 
     /// Declares an exchange whose type is known.
-    pub(crate) fn declare_exchange(&mut self, declared: &carrot_core::Exchange, behaviour: &ExchangeKind) -> Result<()> {
+    pub(crate) fn declare_exchange(
+        &mut self,
+        declared: &carrot_core::Exchange,
+        behaviour: &ExchangeKind,
+    ) -> Result<()> {
         let name = &declared.name;
         if let Some(current) = self.exchanges.get(name.as_str()) {
             return assert_equal(current, declared);
@@ -104,12 +113,18 @@ impl Topology {
         if name.starts_with("amq.") {
             return Err(refusal::reserved("exchange", name));
         }
-        let alternate = exchange_argument(&declared.arguments, "alternate-exchange", "exchange", name)?;
+        let alternate =
+            exchange_argument(&declared.arguments, "alternate-exchange", "exchange", name)?;
         self.add_exchange(declared, behaviour, alternate);
         Ok(())
     }
 
-    fn add_exchange(&mut self, declared: &carrot_core::Exchange, behaviour: &ExchangeKind, alternate: Option<ShortString>) {
+    fn add_exchange(
+        &mut self,
+        declared: &carrot_core::Exchange,
+        behaviour: &ExchangeKind,
+        alternate: Option<ShortString>,
+    ) {
         let exchange = Exchange::new(self.next_id(), declared, behaviour, alternate);
         self.exchanges.insert(Arc::clone(&exchange.name), exchange);
     }
@@ -117,7 +132,9 @@ impl Topology {
     pub(crate) fn delete_exchange(&mut self, name: &str, condition: DeleteIf) -> Result<()> {
         let Some(exchange) = self.exchanges.get(name) else { return Ok(()) };
         if condition.if_unused && exchange.has_bindings() {
-            return Err(refusal::precondition(format_args!("exchange '{name}' in vhost '/' in use")));
+            return Err(refusal::precondition(format_args!(
+                "exchange '{name}' in vhost '/' in use"
+            )));
         }
         self.remove_exchange(name);
         Ok(())
@@ -169,13 +186,17 @@ impl Topology {
 
     fn target(&self, destination: &Destination) -> Result<Target> {
         match destination {
-            Destination::Queue(name) => {
-                self.queue(name).map(|queue| Target::Queue(Arc::clone(queue))).ok_or_else(|| refusal::no_queue(name))
-            }
+            Destination::Queue(name) => self
+                .queue(name)
+                .map(|queue| Target::Queue(Arc::clone(queue)))
+                .ok_or_else(|| refusal::no_queue(name)),
             Destination::Exchange(name) => self
                 .exchanges
                 .get(name.as_str())
-                .map(|exchange| Target::Exchange { id: exchange.id, name: Arc::clone(&exchange.name) })
+                .map(|exchange| Target::Exchange {
+                    id: exchange.id,
+                    name: Arc::clone(&exchange.name),
+                })
                 .ok_or_else(|| refusal::no_exchange(name)),
         }
     }
@@ -223,7 +244,9 @@ impl Topology {
 
 fn check_owner(target: &Target, connection: u64) -> Result<()> {
     match target {
-        Target::Queue(queue) if queue.owner.is_some_and(|owner| owner != connection) => Err(refusal::locked(&queue.name)),
+        Target::Queue(queue) if queue.owner.is_some_and(|owner| owner != connection) => {
+            Err(refusal::locked(&queue.name))
+        }
         _ => Ok(()),
     }
 }
@@ -246,5 +269,11 @@ fn assert_equal(current: &Exchange, declared: &carrot_core::Exchange) -> Result<
         return different("internal", &declared.internal, &current.internal);
     }
     let argument = "alternate-exchange";
-    compare(argument, "exchange", name, current.arguments.get(argument), declared.arguments.get(argument))
+    compare(
+        argument,
+        "exchange",
+        name,
+        current.arguments.get(argument),
+        declared.arguments.get(argument),
+    )
 }

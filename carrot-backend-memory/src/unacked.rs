@@ -50,7 +50,11 @@ impl UnackedByTag {
         let taken: Vec<Unacked> = if unseen.is_empty() {
             self.slots.drain(..end).filter_map(|(_, unacked)| unacked).collect()
         } else {
-            let seen = self.slots.iter_mut().take(end).filter(|(tag, _)| unseen.binary_search(tag).is_err());
+            let seen = self
+                .slots
+                .iter_mut()
+                .take(end)
+                .filter(|(tag, _)| unseen.binary_search(tag).is_err());
             seen.filter_map(|(_, unacked)| unacked.take()).collect()
         };
         self.live -= taken.len();

@@ -23,7 +23,8 @@ pub enum Tier {
 
 impl Tier {
     /// Every tier, the smallest first.
-    pub const ALL: [Tier; 5] = [Tier::Basics, Tier::Settlement, Tier::Routing, Tier::Limits, Tier::Failure];
+    pub const ALL: [Tier; 5] =
+        [Tier::Basics, Tier::Settlement, Tier::Routing, Tier::Limits, Tier::Failure];
 
     /// Its name in small letters, such as `basics`.
     pub fn as_str(self) -> &'static str {
@@ -90,9 +91,17 @@ pub fn cases() -> &'static [Case] {
 /// # Panics
 /// If the backend does not behave, or if there is no such case.
 pub fn run_as_test(harness: &dyn Harness, name: &str) {
-    let case = cases().iter().find(|case| case.name == name).unwrap_or_else(|| panic!("there is no case {name}"));
+    let case = cases()
+        .iter()
+        .find(|case| case.name == name)
+        .unwrap_or_else(|| panic!("there is no case {name}"));
     match case.lacks(harness) {
-        Some(feature) => tell(&format!("unsupported: {}: {}::{} needs {feature}", harness.name(), case.tier, case.name)),
+        Some(feature) => tell(&format!(
+            "unsupported: {}: {}::{} needs {feature}",
+            harness.name(),
+            case.tier,
+            case.name
+        )),
         None => case.run(harness),
     }
 }
@@ -101,8 +110,14 @@ pub fn run_as_test(harness: &dyn Harness, name: &str) {
 /// back how many they are.
 pub fn tell_unsupported(harness: &dyn Harness, tiers: &[Tier]) -> usize {
     let cases: Vec<&Case> = cases().iter().filter(|case| tiers.contains(&case.tier)).collect();
-    let lacking: Vec<(&Case, Feature)> = cases.iter().filter_map(|case| Some((*case, case.lacks(harness)?))).collect();
-    let mut report = format!("conformance of {}: {} of {} cases are unsupported", harness.name(), lacking.len(), cases.len());
+    let lacking: Vec<(&Case, Feature)> =
+        cases.iter().filter_map(|case| Some((*case, case.lacks(harness)?))).collect();
+    let mut report = format!(
+        "conformance of {}: {} of {} cases are unsupported",
+        harness.name(),
+        lacking.len(),
+        cases.len()
+    );
     for (case, feature) in &lacking {
         report.push_str(&format!("\n  unsupported: {}::{} needs {feature}", case.tier, case.name));
     }

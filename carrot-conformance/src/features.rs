@@ -117,7 +117,11 @@ impl Features {
             features = features.with(Feature::ALL[index]);
             index += 1;
         }
-        features.without(Feature::ManualClock).without(Feature::CutConnection).without(Feature::BlockBroker).without(Feature::RestartBroker)
+        features
+            .without(Feature::ManualClock)
+            .without(Feature::CutConnection)
+            .without(Feature::BlockBroker)
+            .without(Feature::RestartBroker)
     }
 
     /// These and one more.

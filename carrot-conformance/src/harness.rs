@@ -57,6 +57,9 @@ pub struct Breakable {
 
 impl fmt::Debug for Breakable {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_struct("Breakable").field("connector", &self.connector).finish_non_exhaustive()
+        formatter
+            .debug_struct("Breakable")
+            .field("connector", &self.connector)
+            .finish_non_exhaustive()
     }
 }

@@ -31,7 +31,8 @@ const TIERS: [&[Case]; 5] = [
     crate::__failure!(__registry Failure),
 ];
 
-const COUNT: usize = TIERS[0].len() + TIERS[1].len() + TIERS[2].len() + TIERS[3].len() + TIERS[4].len();
+const COUNT: usize =
+    TIERS[0].len() + TIERS[1].len() + TIERS[2].len() + TIERS[3].len() + TIERS[4].len();
 
 pub(crate) static CASES: &[Case] = &{
     let mut cases = [TIERS[0][0]; COUNT];

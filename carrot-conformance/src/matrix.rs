@@ -65,14 +65,18 @@ impl Matrix {
 
     /// Whether no case failed on any backend; unsupported ones do not count.
     pub fn passed(&self) -> bool {
-        self.rows().flat_map(|(_, verdicts)| verdicts).all(|verdict| !matches!(verdict, Verdict::Failed(_)))
+        self.rows()
+            .flat_map(|(_, verdicts)| verdicts)
+            .all(|verdict| !matches!(verdict, Verdict::Failed(_)))
     }
 
     fn totals(&self, column: usize) -> (usize, usize, usize) {
-        self.rows.iter().fold((0, 0, 0), |(passed, failed, unsupported), (_, verdicts)| match verdicts[column] {
-            Verdict::Passed => (passed + 1, failed, unsupported),
-            Verdict::Failed(_) => (passed, failed + 1, unsupported),
-            Verdict::Unsupported(_) => (passed, failed, unsupported + 1),
+        self.rows.iter().fold((0, 0, 0), |(passed, failed, unsupported), (_, verdicts)| {
+            match verdicts[column] {
+                Verdict::Passed => (passed + 1, failed, unsupported),
+                Verdict::Failed(_) => (passed, failed + 1, unsupported),
+                Verdict::Unsupported(_) => (passed, failed, unsupported + 1),
+            }
         })
     }
 }
@@ -81,7 +85,8 @@ impl fmt::Display for Matrix {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let title = |case: &Case| format!("{}::{}", case.tier, case.name);
         let first = self.rows.iter().map(|(case, _)| title(case).len()).max().unwrap_or(0);
-        let widths: Vec<usize> = self.backends.iter().map(|name| name.len().max("unsupported".len())).collect();
+        let widths: Vec<usize> =
+            self.backends.iter().map(|name| name.len().max("unsupported".len())).collect();
 
         write!(formatter, "{:first$}", "case")?;
         for (name, &width) in self.backends.iter().zip(&widths) {
@@ -101,12 +106,20 @@ impl fmt::Display for Matrix {
         writeln!(formatter)?;
         for (column, name) in self.backends.iter().enumerate() {
             let (passed, failed, unsupported) = self.totals(column);
-            writeln!(formatter, "{name}: {passed} passed, {failed} failed, {unsupported} unsupported")?;
+            writeln!(
+                formatter,
+                "{name}: {passed} passed, {failed} failed, {unsupported} unsupported"
+            )?;
         }
         for (case, verdicts) in &self.rows {
             for (verdict, name) in verdicts.iter().zip(&self.backends) {
                 if let Verdict::Failed(words) = verdict {
-                    writeln!(formatter, "FAILED {name}: {}\n    {}", title(case), words.replace('\n', "\n    "))?;
+                    writeln!(
+                        formatter,
+                        "FAILED {name}: {}\n    {}",
+                        title(case),
+                        words.replace('\n', "\n    ")
+                    )?;
                 }
             }
         }

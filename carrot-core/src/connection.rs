@@ -8,18 +8,20 @@ use crate::consumer::Consumer;
 use crate::consumer::definition::ConsumerDefinition;
 use crate::deadline;
 use crate::error::{Error, Result};
-use crate::guard::guard;
 use crate::model::{Binding, Exchange, Queue};
+use crate::panic_guard::guard;
 use crate::publisher::Publisher;
 use crate::publisher::definition::PublisherDefinition;
 use crate::recovery::handle::ConnectionHandle;
 
 /// A way to one broker, through whichever backend is configured; makes publishers and consumers.
 ///
-/// It is a cheap handle: clones share the same connection, from any thread. Its publishers and consumers each have a channel of their own
-/// on it. The backend is reached when the first of them opens.
+/// It is a cheap handle: clones share the same connection, from any thread. Its publishers and
+/// consumers each have a channel of their own on it. The backend is reached when the first of them
+/// opens.
 ///
-/// Dropping the last handle, with all publishers and consumers, ends the connection without waiting; [`close`](Connection::close) waits.
+/// Dropping the last handle, with all publishers and consumers, ends the connection without
+/// waiting; [`close`](Connection::close) waits.
 ///
 /// ```
 /// use carrot::{Connection, Queue, Result};
@@ -36,7 +38,8 @@ pub struct Connection {
 }
 
 impl Connection {
-    /// A connection through any connector, with default deadlines; for backends that bring their own, and for tests.
+    /// A connection through any connector, with default deadlines; for backends that bring their
+    /// own, and for tests.
     pub fn new(connector: Arc<dyn Connector>) -> Connection {
         Connection::with_options(connector, &ConnectionOptions::default())
     }
@@ -46,8 +49,8 @@ impl Connection {
         Connection::start(connector, options, false)
     }
 
-    /// The same, with publishers and consumers that can be built while the broker is away. They connect in the background. A refused
-    /// declaration fails the first call that needs the broker.
+    /// The same, with publishers and consumers that can be built while the broker is away. They
+    /// connect in the background. A refused declaration fails the first call that needs the broker.
     pub fn lazy(connector: Arc<dyn Connector>, options: &ConnectionOptions) -> Connection {
         Connection::start(connector, options, true)
     }
@@ -56,8 +59,8 @@ impl Connection {
         Connection { handle: Arc::new(ConnectionHandle::new(connector, options, lazy)) }
     }
 
-    /// Connects now rather than with the first publisher or consumer, so that a wrong address or password shows at once. Does nothing if
-    /// it is connected.
+    /// Connects now rather than with the first publisher or consumer, so that a wrong address or
+    /// password shows at once. Does nothing if it is connected.
     ///
     /// Blocks until connected, the connect timeout at most.
     ///
@@ -72,7 +75,8 @@ impl Connection {
     /// Blocks until connected, `duration` at most.
     ///
     /// # Errors
-    /// As [`open`](Connection::open). Errors that do not pass by themselves, such as [`Error::Authentication`], are returned at once.
+    /// As [`open`](Connection::open). Errors that do not pass by themselves, such as
+    /// [`Error::Authentication`], are returned at once.
     pub fn open_within(&self, duration: Duration) -> Result<()> {
         self.handle.open_before(deadline::after(duration))
     }
@@ -82,7 +86,8 @@ impl Connection {
         PublisherDefinition::new().on(self)
     }
 
-    /// Starts the definition of a consumer of `queue` on this connection. A string stands for a durable queue of that name.
+    /// Starts the definition of a consumer of `queue` on this connection. A string stands for a
+    /// durable queue of that name.
     pub fn consumer(&self, queue: impl Into<Queue>) -> ConsumerDefinition<Connection> {
         ConsumerDefinition::new(queue).on(self)
     }
@@ -92,19 +97,22 @@ impl Connection {
     /// Blocks for one round trip, the call timeout at most.
     ///
     /// # Errors
-    /// [`Error::PreconditionFailed`] if it exists with other properties, [`Error::NotFound`] if it was to exist and does not,
-    /// [`Error::AccessRefused`] for a reserved name, [`Error::HardError`] or (RabbitMQ 4.0 and later) [`Error::PreconditionFailed`] for an exchange
-    /// type that the broker does not know; what connecting gives.
+    /// [`Error::PreconditionFailed`] if it exists with other properties, [`Error::NotFound`] if it
+    /// was to exist and does not, [`Error::AccessRefused`] for a reserved name,
+    /// [`Error::HardError`] or (RabbitMQ 4.0 and later) [`Error::PreconditionFailed`] for an
+    /// exchange type that the broker does not know; what connecting gives.
     pub fn declare_exchange(&self, exchange: impl Into<Exchange>) -> Result<()> {
         self.handle.declare(Declare::Exchange(&exchange.into())).map(drop)
     }
 
-    /// Declares a queue, or checks that it exists if it is [`Queue::existing`]; tells its name and how many messages and consumers it has.
+    /// Declares a queue, or checks that it exists if it is [`Queue::existing`]; tells its name and
+    /// how many messages and consumers it has.
     ///
     /// Blocks for one round trip, the call timeout at most.
     ///
     /// # Errors
-    /// As [`declare_exchange`](Connection::declare_exchange); [`Error::ResourceLocked`] if it is exclusive to another connection.
+    /// As [`declare_exchange`](Connection::declare_exchange); [`Error::ResourceLocked`] if it is
+    /// exclusive to another connection.
     pub fn declare_queue(&self, queue: impl Into<Queue>) -> Result<QueueInfo> {
         self.handle.declare(Declare::Queue(&queue.into()))
     }
@@ -114,12 +122,14 @@ impl Connection {
     /// Blocks for one round trip, the call timeout at most.
     ///
     /// # Errors
-    /// [`Error::NotFound`] if either end does not exist, [`Error::AccessRefused`] for the default exchange; what connecting gives.
+    /// [`Error::NotFound`] if either end does not exist, [`Error::AccessRefused`] for the default
+    /// exchange; what connecting gives.
     pub fn bind(&self, binding: &Binding) -> Result<()> {
         self.handle.declare(Declare::Binding(binding)).map(drop)
     }
 
-    /// Undoes a binding with the same ends, routing key and arguments. Undoing what is not there is no error.
+    /// Undoes a binding with the same ends, routing key and arguments. Undoing what is not there is
+    /// no error.
     ///
     /// Blocks for one round trip, the call timeout at most.
     ///
@@ -134,24 +144,27 @@ impl Connection {
     /// Blocks for one round trip, the call timeout at most.
     ///
     /// # Errors
-    /// [`Error::PreconditionFailed`] if it is in use and `condition` forbids that; [`Error::AccessRefused`] for a reserved name; what connecting
-    /// gives.
+    /// [`Error::PreconditionFailed`] if it is in use and `condition` forbids that;
+    /// [`Error::AccessRefused`] for a reserved name; what connecting gives.
     pub fn delete_exchange(&self, name: &str, condition: DeleteIf) -> Result<()> {
         self.handle.delete(Delete::Exchange { name, condition }).map(drop)
     }
 
-    /// Deletes a queue; tells how many ready messages went with it. Deleting what does not exist is no error.
+    /// Deletes a queue; tells how many ready messages went with it. Deleting what does not exist is
+    /// no error.
     ///
     /// Blocks for one round trip, the call timeout at most.
     ///
     /// # Errors
-    /// [`Error::PreconditionFailed`] if it is in use or not empty and `condition` forbids that; [`Error::ResourceLocked`] if it is exclusive to another
-    /// connection; [`Error::HardError`] for a condition on a quorum queue, which RabbitMQ does not know; what connecting gives.
+    /// [`Error::PreconditionFailed`] if it is in use or not empty and `condition` forbids that;
+    /// [`Error::ResourceLocked`] if it is exclusive to another connection; [`Error::HardError`] for
+    /// a condition on a quorum queue, which RabbitMQ does not know; what connecting gives.
     pub fn delete_queue(&self, name: &str, condition: DeleteIf) -> Result<u32> {
         self.handle.delete(Delete::Queue { name, condition })
     }
 
-    /// Deletes the ready messages of a queue; tells how many. Messages that wait for their settlement stay.
+    /// Deletes the ready messages of a queue; tells how many. Messages that wait for their
+    /// settlement stay.
     ///
     /// Blocks for one round trip, the call timeout at most.
     ///
@@ -161,11 +174,12 @@ impl Connection {
         self.handle.delete(Delete::Messages { queue })
     }
 
-    /// Whether a message would be sent on a live connection now: the connection for publishers, or, if no publisher was built yet, the one for
-    /// consumers and declarations.
+    /// Whether a message would be sent on a live connection now: the connection for publishers, or,
+    /// if no publisher was built yet, the one for consumers and declarations.
     ///
-    /// Carrot makes a lost connection again in the background, within two seconds of the broker's return, also while nothing uses it. Suits a
-    /// readiness probe and a circuit breaker. Does not block.
+    /// Carrot makes a lost connection again in the background, within two seconds of the broker's
+    /// return, also while nothing uses it. Suits a readiness probe and a circuit breaker. Does not
+    /// block.
     ///
     /// ```
     /// # fn example(connection: &carrot::Connection, publisher: &carrot::Publisher) -> Result<(), u16> {
@@ -185,18 +199,22 @@ impl Connection {
         self.handle.shared.connector.status(role).connected
     }
 
-    /// Whether the broker has blocked publishing, for want of memory or disk. A broker tells so only once something is published.
+    /// Whether the broker has blocked publishing, for want of memory or disk. A broker tells so
+    /// only once something is published.
     pub fn is_blocked(&self) -> bool {
         self.handle.shared.blocked().is_some()
     }
 
-    /// Calls `hook` each time a connection is lost, with its role and the reason; not when this program closes it.
+    /// Calls `hook` each time a connection is lost, with its role and the reason; not when this
+    /// program closes it.
     ///
-    /// Publishers share one connection to the broker, consumers and declarations another. An outage calls the hook once for each of the two that
-    /// was open, and [`on_reconnect`](Connection::on_reconnect) once for each when it is back.
+    /// Publishers share one connection to the broker, consumers and declarations another. An outage
+    /// calls the hook once for each of the two that was open, and
+    /// [`on_reconnect`](Connection::on_reconnect) once for each when it is back.
     ///
-    /// All hooks are called on a thread of the driver, with no lock held. A panic in one is logged at error level. They should return soon:
-    /// later events wait for them, and so does reconnecting. Hooks stay for as long as the connection, and several can be set.
+    /// All hooks are called on a thread of the driver, with no lock held. A panic in one is logged
+    /// at error level. They should return soon: later events wait for them, and so does
+    /// reconnecting. Hooks stay for as long as the connection, and several can be set.
     ///
     /// ```
     /// # fn example(connection: &carrot::Connection) {
@@ -214,7 +232,8 @@ impl Connection {
         });
     }
 
-    /// Calls `hook` each time a lost connection is open again, with its role; see [`on_disconnect`](Connection::on_disconnect).
+    /// Calls `hook` each time a lost connection is open again, with its role; see
+    /// [`on_disconnect`](Connection::on_disconnect).
     pub fn on_reconnect(&self, hook: impl Fn(Role) + Send + Sync + 'static) {
         let lost = [AtomicBool::new(false), AtomicBool::new(false)];
         let flag = move |role: Role, now_lost: bool| {
@@ -239,7 +258,8 @@ impl Connection {
         });
     }
 
-    /// Has `hook` called each time the broker takes messages again; see [`on_disconnect`](Connection::on_disconnect).
+    /// Has `hook` called each time the broker takes messages again; see
+    /// [`on_disconnect`](Connection::on_disconnect).
     pub fn on_unblocked(&self, hook: impl Fn() + Send + Sync + 'static) {
         self.observe(move |event| {
             if let Event::Unblocked = event {
@@ -256,8 +276,9 @@ impl Connection {
         }));
     }
 
-    /// Ends the connection, with every publisher and consumer on it: their calls give [`Error::Closed`] from now on. Messages that were
-    /// not settled return to their queues. Close publishers first, to wait for their confirms.
+    /// Ends the connection, with every publisher and consumer on it: their calls give
+    /// [`Error::Closed`] from now on. Messages that were not settled return to their queues. Close
+    /// publishers first, to wait for their confirms.
     ///
     /// Blocks until the broker has answered, the call timeout at most. A second call does nothing.
     ///
@@ -286,12 +307,15 @@ impl PublisherDefinition {
 impl PublisherDefinition<Connection> {
     /// Opens the publisher: a channel, and its exchange.
     ///
-    /// Blocks for a few round trips, for connecting if need be, and at most for the connection's deadlines.
+    /// Blocks for a few round trips, for connecting if need be, and at most for the connection's
+    /// deadlines.
     ///
     /// # Errors
-    /// [`Error::Invalid`] for a setting out of its limits. [`Error::Connect`], [`Error::Authentication`], [`Error::Timeout`],
-    /// [`Error::Disconnected`] from connecting. [`Error::PreconditionFailed`] if the exchange exists with other properties,
-    /// [`Error::NotFound`] if it was to exist and does not, [`Error::AccessRefused`] if its name is reserved.
+    /// [`Error::Invalid`] for a setting out of its limits. [`Error::Connect`],
+    /// [`Error::Authentication`], [`Error::Timeout`], [`Error::Disconnected`] from connecting.
+    /// [`Error::PreconditionFailed`] if the exchange exists with other properties,
+    /// [`Error::NotFound`] if it was to exist and does not, [`Error::AccessRefused`] if its name is
+    /// reserved.
     pub fn build(self) -> Result<Publisher> {
         Publisher::open(&self.connection.handle, self.settings)
     }
@@ -313,15 +337,18 @@ impl ConsumerDefinition {
 }
 
 impl ConsumerDefinition<Connection> {
-    /// Opens the consumer: a channel, its exchanges, its queue and the bindings between them. No message is taken yet.
+    /// Opens the consumer: a channel, its exchanges, its queue and the bindings between them. No
+    /// message is taken yet.
     ///
-    /// Blocks for a few round trips, for connecting if need be, and at most for the connection's deadlines.
+    /// Blocks for a few round trips, for connecting if need be, and at most for the connection's
+    /// deadlines.
     ///
     /// # Errors
-    /// [`Error::Invalid`] for a setting out of its limits. [`Error::Connect`], [`Error::Authentication`], [`Error::Timeout`],
-    /// [`Error::Disconnected`] from connecting. [`Error::PreconditionFailed`] if the queue or exchange exists with other properties,
-    /// [`Error::NotFound`] if one was to exist and does not, [`Error::ResourceLocked`] if the queue is exclusive to another connection,
-    /// [`Error::AccessRefused`] for a reserved name.
+    /// [`Error::Invalid`] for a setting out of its limits. [`Error::Connect`],
+    /// [`Error::Authentication`], [`Error::Timeout`], [`Error::Disconnected`] from connecting.
+    /// [`Error::PreconditionFailed`] if the queue or exchange exists with other properties,
+    /// [`Error::NotFound`] if one was to exist and does not, [`Error::ResourceLocked`] if the queue
+    /// is exclusive to another connection, [`Error::AccessRefused`] for a reserved name.
     pub fn build(self) -> Result<Consumer> {
         Consumer::open(&self.connection.handle, self.settings)
     }

@@ -1,10 +1,12 @@
-//! The portable half of Carrot, a blocking AMQP messaging library: publishers, consumers, and the contract with the drivers that carry
-//! their messages.
+//! The portable half of Carrot, a blocking AMQP messaging library: publishers, consumers, and the
+//! contract with the drivers that carry their messages.
 //!
-//! Programs use the crate `carrot`, which re-exports this one together with the drivers; drivers implement [`backend`].
+//! Programs use the crate `carrot`, which re-exports this one together with the drivers; drivers
+//! implement [`backend`].
 //!
-//! A [`Connection`] makes a [`Publisher`], which sends to an [`Exchange`], and a [`Consumer`], which owns a [`Queue`] and hands out each
-//! [`Message`]; a [`Codec`] stands between values and bodies.
+//! A [`Connection`] makes a [`Publisher`], which sends to an [`Exchange`], and a [`Consumer`],
+//! which owns a [`Queue`] and hands out each [`Message`]; a [`Codec`] stands between values and
+//! bodies.
 
 mod codec;
 mod config;
@@ -12,9 +14,9 @@ mod connection;
 mod consumer;
 mod deadline;
 mod error;
-mod guard;
+mod escaping;
 mod model;
-mod printable;
+mod panic_guard;
 mod publisher;
 mod recovery;
 
@@ -39,7 +41,8 @@ pub use consumer::stop::StopHandle;
 pub use consumer::workers::{Workers, WorkersBuilder};
 pub use error::{Cause, Error, Result, Returned};
 pub use model::{
-    Binding, DeleteIf, DeliveryMode, Destination, Exchange, ExchangeKind, Headers, Overflow, Properties, Queue, QueueInfo, Timestamp, Value,
+    Binding, DeleteIf, DeliveryMode, Destination, Exchange, ExchangeKind, Headers, Overflow,
+    Properties, Queue, QueueInfo, Timestamp, Value,
 };
 pub use publisher::Publisher;
 pub use publisher::confirmation::Confirmation;

@@ -48,15 +48,19 @@ impl Graph {
     /// Returns the circles: each a set of files that reach each other, the largest first.
     pub(crate) fn circles(&self) -> Vec<Vec<String>> {
         let next = self.successors();
-        let reach: BTreeMap<&str, BTreeSet<&str>> = next.keys().map(|file| (*file, reachable(&next, file))).collect();
+        let reach: BTreeMap<&str, BTreeSet<&str>> =
+            next.keys().map(|file| (*file, reachable(&next, file))).collect();
         let mut seen = BTreeSet::new();
         let mut circles = Vec::new();
         for (file, reached) in &reach {
             if !reached.contains(file) || seen.contains(file) {
                 continue;
             }
-            let circle: Vec<&str> =
-                reached.iter().copied().filter(|other| reach.get(other).is_some_and(|back| back.contains(file))).collect();
+            let circle: Vec<&str> = reached
+                .iter()
+                .copied()
+                .filter(|other| reach.get(other).is_some_and(|back| back.contains(file)))
+                .collect();
             seen.extend(circle.iter().copied());
             circles.push(circle.into_iter().map(str::to_owned).collect::<Vec<String>>());
         }
@@ -66,14 +70,22 @@ impl Graph {
 
     /// Returns the shortest way round inside a circle, as its first uses.
     pub(crate) fn shortest_way_round(&self, circle: &[String]) -> Vec<&Edge> {
-        circle.iter().filter_map(|start| self.way_round(circle, start)).min_by_key(Vec::len).unwrap_or_default()
+        circle
+            .iter()
+            .filter_map(|start| self.way_round(circle, start))
+            .min_by_key(Vec::len)
+            .unwrap_or_default()
     }
 
     /// Returns the first use of each pair of files inside a circle.
     pub(crate) fn edges_inside(&self, circle: &[String]) -> Vec<&Edge> {
         let mut pairs = BTreeSet::new();
         let is_inside = |edge: &&Edge| circle.contains(&edge.from) && circle.contains(&edge.to);
-        self.edges.iter().filter(is_inside).filter(|edge| pairs.insert((&edge.from, &edge.to))).collect()
+        self.edges
+            .iter()
+            .filter(is_inside)
+            .filter(|edge| pairs.insert((&edge.from, &edge.to)))
+            .collect()
     }
 
     fn way_round(&self, circle: &[String], start: &str) -> Option<Vec<&Edge>> {
@@ -180,7 +192,10 @@ impl Builder<'_> {
 
     /// Finds what a glob import brings by the names that the code mentions.
     fn glob(&mut self, module: usize, import: &Import) {
-        let Target::Module(source) = self.resolve(module, &import.path.segments, &mut Vec::new()) else { return };
+        let Target::Module(source) = self.resolve(module, &import.path.segments, &mut Vec::new())
+        else {
+            return;
+        };
         for (name, line) in &self.tree.modules[module].words {
             if self.defines(module, name) {
                 continue;
@@ -233,7 +248,12 @@ impl Builder<'_> {
 
     fn between(&self, from: usize, to: usize, path: &Path, line: usize) -> Option<Edge> {
         let (from, to) = (&self.tree.modules[from].file, &self.tree.modules[to].file);
-        (from != to).then(|| Edge { from: from.clone(), line, to: to.clone(), path: path.segments.join("::") })
+        (from != to).then(|| Edge {
+            from: from.clone(),
+            line,
+            to: to.clone(),
+            path: path.segments.join("::"),
+        })
     }
 
     /// Notes a path that names an item at the root, where it is only passed on.
@@ -249,9 +269,11 @@ impl Builder<'_> {
                 None => return,
             }
         };
-        let starts_with_keyword = matches!(path.segments.first().map(String::as_str), Some("crate" | "super" | "self"));
+        let starts_with_keyword =
+            matches!(path.segments.first().map(String::as_str), Some("crate" | "super" | "self"));
         let root = &self.tree.modules[ROOT];
-        let is_child = root.children.contains_key(name) && path.segments.last().is_none_or(|last| last != name);
+        let is_child = root.children.contains_key(name)
+            && path.segments.last().is_none_or(|last| last != name);
         let is_exported_macro = self.tree.modules[target].items.get(name) == Some(&true);
         if !starts_with_keyword || at != ROOT || module == ROOT || is_child || is_exported_macro {
             return;
@@ -285,7 +307,12 @@ impl Builder<'_> {
 
     /// Follows a path from a module. A name that cannot be found stands for an item of the last
     /// module on the way, because a macro may define it.
-    fn resolve(&self, module: usize, segments: &[String], seen: &mut Vec<(usize, String, bool)>) -> Target {
+    fn resolve(
+        &self,
+        module: usize,
+        segments: &[String],
+        seen: &mut Vec<(usize, String, bool)>,
+    ) -> Target {
         let mut at = module;
         for (index, segment) in segments.iter().enumerate() {
             let is_last = index + 1 == segments.len();
@@ -312,7 +339,13 @@ impl Builder<'_> {
 
     /// Finds a name in a module. Inside a path, a module goes before an item of that name; at the
     /// end of a path, an item goes before a module.
-    fn lookup(&self, module: usize, name: &str, is_last: bool, seen: &mut Vec<(usize, String, bool)>) -> Option<Target> {
+    fn lookup(
+        &self,
+        module: usize,
+        name: &str,
+        is_last: bool,
+        seen: &mut Vec<(usize, String, bool)>,
+    ) -> Option<Target> {
         let place = (module, name.to_owned(), is_last);
         if seen.contains(&place) {
             return None;
@@ -330,9 +363,14 @@ impl Builder<'_> {
         let mut fallback = child;
         for import in imported {
             match self.resolve(module, &import.path.segments, seen) {
-                Target::Module(target) if is_last => fallback = fallback.or(Some(Target::Module(target))),
+                Target::Module(target) if is_last => {
+                    fallback = fallback.or(Some(Target::Module(target)))
+                }
                 // `use a::a` names a function and a module at once.
-                Target::Item(_) if !is_last && self.module_at(module, &import.path.segments, seen).is_some() => {
+                Target::Item(_)
+                    if !is_last
+                        && self.module_at(module, &import.path.segments, seen).is_some() =>
+                {
                     return self.module_at(module, &import.path.segments, seen);
                 }
                 found => return Some(found),
@@ -342,7 +380,12 @@ impl Builder<'_> {
     }
 
     /// Resolves a path as one to a module, even if an item has the same name.
-    fn module_at(&self, module: usize, segments: &[String], seen: &mut Vec<(usize, String, bool)>) -> Option<Target> {
+    fn module_at(
+        &self,
+        module: usize,
+        segments: &[String],
+        seen: &mut Vec<(usize, String, bool)>,
+    ) -> Option<Target> {
         let (last, parents) = segments.split_last()?;
         match self.resolve(module, parents, seen) {
             Target::Module(parent) if !parents.is_empty() => {
@@ -352,7 +395,13 @@ impl Builder<'_> {
         }
     }
 
-    fn lookup_in_globs(&self, module: usize, name: &str, is_last: bool, seen: &mut Vec<(usize, String, bool)>) -> Option<Target> {
+    fn lookup_in_globs(
+        &self,
+        module: usize,
+        name: &str,
+        is_last: bool,
+        seen: &mut Vec<(usize, String, bool)>,
+    ) -> Option<Target> {
         let globs = self.tree.modules[module].imports.iter().filter(|import| import.alias == "*");
         for glob in globs {
             if let Target::Module(source) = self.resolve(module, &glob.path.segments, seen)
@@ -373,14 +422,16 @@ mod tests {
     use crate::modules::{self, Sources};
 
     fn graph(files: &[(&str, &str)]) -> Graph {
-        let sources: Sources = files.iter().map(|(file, text)| ((*file).to_owned(), (*text).to_owned())).collect();
+        let sources: Sources =
+            files.iter().map(|(file, text)| ((*file).to_owned(), (*text).to_owned())).collect();
         let tree = modules::read(&sources);
         assert_eq!(tree.missing, Vec::<String>::new());
         Graph::new(&tree)
     }
 
     fn pairs(graph: &Graph) -> Vec<String> {
-        let pairs: BTreeSet<String> = graph.edges.iter().map(|edge| format!("{} -> {}", edge.from, edge.to)).collect();
+        let pairs: BTreeSet<String> =
+            graph.edges.iter().map(|edge| format!("{} -> {}", edge.from, edge.to)).collect();
         pairs.into_iter().collect()
     }
 
@@ -390,13 +441,20 @@ mod tests {
     fn import_gives_edge_to_defining_file() {
         let graph = graph(&[A_AND_B, ("a.rs", "pub struct A;"), ("b.rs", "\nuse crate::a::A;")]);
         let edge = graph.edges.first().unwrap();
-        assert_eq!((edge.from.as_str(), edge.line, edge.to.as_str(), edge.path.as_str()), ("b.rs", 2, "a.rs", "crate::a::A"));
+        assert_eq!(
+            (edge.from.as_str(), edge.line, edge.to.as_str(), edge.path.as_str()),
+            ("b.rs", 2, "a.rs", "crate::a::A")
+        );
         assert!(graph.circles().is_empty());
     }
 
     #[test]
     fn circle_of_two_files_is_found() {
-        let graph = graph(&[A_AND_B, ("a.rs", "use crate::b::B; pub struct A;"), ("b.rs", "use crate::a::A; pub struct B;")]);
+        let graph = graph(&[
+            A_AND_B,
+            ("a.rs", "use crate::b::B; pub struct A;"),
+            ("b.rs", "use crate::a::A; pub struct B;"),
+        ]);
         assert_eq!(graph.circles(), [["a.rs", "b.rs"]]);
         assert_eq!(graph.shortest_way_round(&graph.circles()[0]).len(), 2);
     }
@@ -427,12 +485,19 @@ mod tests {
     #[test]
     fn passing_on_is_no_use_but_own_code_is() {
         let child = ("a/inner.rs", "use super::Outer; pub struct Inner; pub fn make() {}");
-        let passing = graph(&[("lib.rs", "mod a;"), ("a.rs", "mod inner; pub use inner::{Inner, make}; pub struct Outer;"), child]);
+        let passing = graph(&[
+            ("lib.rs", "mod a;"),
+            ("a.rs", "mod inner; pub use inner::{Inner, make}; pub struct Outer;"),
+            child,
+        ]);
         assert!(passing.circles().is_empty(), "{:?}", passing.edges);
         let parent = ("a.rs", "mod inner; pub use inner::{Inner, make}; pub struct Outer(Inner);");
         let using = graph(&[("lib.rs", "mod a;"), parent, child]);
         assert_eq!(using.circles(), [["a.rs", "a/inner.rs"]]);
-        let parent = ("a.rs", "mod inner; pub use inner::{Inner, make}; pub struct Outer; fn f() { inner::make() }");
+        let parent = (
+            "a.rs",
+            "mod inner; pub use inner::{Inner, make}; pub struct Outer; fn f() { inner::make() }",
+        );
         assert_eq!(graph(&[("lib.rs", "mod a;"), parent, child]).circles().len(), 1);
     }
 
@@ -449,11 +514,17 @@ mod tests {
             ("a/mod.rs", "pub mod x; pub mod y;"),
             ("a/x.rs", "pub struct X; pub fn f() {}"),
             ("a/y.rs", "pub const Y: u8 = 1;"),
-            ("b.rs", "use crate::{a::{x::{self, X as Renamed}, y}, c::C as _}; use std::{fmt, io::{self}};"),
+            (
+                "b.rs",
+                "use crate::{a::{x::{self, X as Renamed}, y}, c::C as _}; use std::{fmt, io::{self}};",
+            ),
             ("c.rs", "pub trait C {}"),
             ("d.rs", "use crate::a as other; fn f() { other::y::Y; }"),
         ]);
-        assert_eq!(pairs(&graph), ["b.rs -> a/x.rs", "b.rs -> a/y.rs", "b.rs -> c.rs", "d.rs -> a/y.rs"]);
+        assert_eq!(
+            pairs(&graph),
+            ["b.rs -> a/x.rs", "b.rs -> a/y.rs", "b.rs -> c.rs", "d.rs -> a/y.rs"]
+        );
     }
 
     #[test]
@@ -488,8 +559,11 @@ mod tests {
 
     #[test]
     fn code_after_tests_and_not_only_for_tests_is_read() {
-        let graph =
-            graph(&[A_AND_B, ("a.rs", "pub struct A;"), ("b.rs", "#[cfg(test)] mod tests {} #[cfg(any(test, unix))] use crate::a::A;")]);
+        let graph = graph(&[
+            A_AND_B,
+            ("a.rs", "pub struct A;"),
+            ("b.rs", "#[cfg(test)] mod tests {} #[cfg(any(test, unix))] use crate::a::A;"),
+        ]);
         assert_eq!(pairs(&graph), ["b.rs -> a.rs"]);
     }
 
@@ -514,10 +588,16 @@ mod tests {
             ("b.rs", "shared!(std);"),
             ("c.rs", "macro_rules! local { () => { super::nothing() } } pub(crate) use local;"),
             ("d.rs", "use crate::c::local; local!();"),
-            ("e.rs", "#[macro_export] macro_rules! public { () => { $crate::c::local!() } } pub struct E;"),
+            (
+                "e.rs",
+                "#[macro_export] macro_rules! public { () => { $crate::c::local!() } } pub struct E;",
+            ),
             ("f.rs", "fn f() { crate::public!() }"),
         ]);
-        assert_eq!(pairs(&graph), ["a.rs -> e.rs", "b.rs -> a.rs", "d.rs -> c.rs", "e.rs -> c.rs", "f.rs -> e.rs"]);
+        assert_eq!(
+            pairs(&graph),
+            ["a.rs -> e.rs", "b.rs -> a.rs", "d.rs -> c.rs", "e.rs -> c.rs", "f.rs -> e.rs"]
+        );
         assert!(graph.through_root.is_empty(), "{:?}", graph.through_root);
     }
 
@@ -527,10 +607,16 @@ mod tests {
             ("lib.rs", "mod a; mod b;"),
             ("a.rs", "mod inline { mod deep; use super::super::b::B; }"),
             ("a/inline/deep.rs", "use super::super::super::b; fn f() { b::g() }"),
-            ("b.rs", "#[path = \"elsewhere/x.rs\"] mod x; pub fn g() {} pub struct B; fn f() { x::h() }"),
+            (
+                "b.rs",
+                "#[path = \"elsewhere/x.rs\"] mod x; pub fn g() {} pub struct B; fn f() { x::h() }",
+            ),
             ("elsewhere/x.rs", "pub fn h() {}"),
         ]);
-        assert_eq!(pairs(&graph), ["a.rs -> b.rs", "a/inline/deep.rs -> b.rs", "b.rs -> elsewhere/x.rs"]);
+        assert_eq!(
+            pairs(&graph),
+            ["a.rs -> b.rs", "a/inline/deep.rs -> b.rs", "b.rs -> elsewhere/x.rs"]
+        );
     }
 
     #[test]
@@ -546,7 +632,11 @@ mod tests {
 
     #[test]
     fn visibility_is_no_use() {
-        let graph = graph(&[A_AND_B, ("a.rs", "pub(in crate::b) struct A; pub(crate) fn f() {}"), ("b.rs", "pub(super) struct B;")]);
+        let graph = graph(&[
+            A_AND_B,
+            ("a.rs", "pub(in crate::b) struct A; pub(crate) fn f() {}"),
+            ("b.rs", "pub(super) struct B;"),
+        ]);
         assert_eq!(pairs(&graph), Vec::<String>::new());
     }
 

@@ -36,22 +36,36 @@ struct Layer {
 /// `name: circles only` or `name: left out: reason`. Lines that start with `#` are comments.
 pub(crate) fn parse(table: &str) -> Result<BTreeMap<String, Rule>, String> {
     let mut rules: BTreeMap<String, Rule> = BTreeMap::new();
-    let lines = table.lines().map(str::trim).enumerate().filter(|(_, line)| !line.is_empty() && !line.starts_with('#'));
+    let lines = table
+        .lines()
+        .map(str::trim)
+        .enumerate()
+        .filter(|(_, line)| !line.is_empty() && !line.starts_with('#'));
     for (index, line) in lines {
         let number = index + 1;
-        let (name, declared) = line.split_once(':').ok_or_else(|| format!("line {number}: no colon: {line}"))?;
+        let (name, declared) =
+            line.split_once(':').ok_or_else(|| format!("line {number}: no colon: {line}"))?;
         let declared = declared.trim();
         if let Some(name) = name.strip_suffix(" support") {
             match rules.get_mut(name) {
-                Some(Rule::Layers(layers)) => layers.support.extend(declared.split(',').map(|module| module.trim().to_owned())),
-                _ => return Err(format!("line {number}: the layers of {name} have to stand before its support modules")),
+                Some(Rule::Layers(layers)) => layers
+                    .support
+                    .extend(declared.split(',').map(|module| module.trim().to_owned())),
+                _ => {
+                    return Err(format!(
+                        "line {number}: the layers of {name} have to stand before its support modules"
+                    ));
+                }
             }
             continue;
         }
         let rule = match declared.strip_prefix("left out:") {
             Some(reason) => Rule::LeftOut(reason.trim().to_owned()),
             None if declared == "circles only" => Rule::CirclesOnly,
-            None => Rule::Layers(Layers { layers: declared.split("<-").map(Layer::parse).collect(), support: Vec::new() }),
+            None => Rule::Layers(Layers {
+                layers: declared.split("<-").map(Layer::parse).collect(),
+                support: Vec::new(),
+            }),
         };
         if rules.insert(name.to_owned(), rule).is_some() {
             return Err(format!("line {number}: {name} is declared twice"));
@@ -84,7 +98,8 @@ impl Layers {
         if self.support.iter().any(|support| support == module) {
             return Some(Height::Support);
         }
-        let index = self.layers.iter().position(|layer| layer.modules.iter().any(|name| name == module))?;
+        let index =
+            self.layers.iter().position(|layer| layer.modules.iter().any(|name| name == module))?;
         Some(Height::Layer(index))
     }
 
@@ -96,7 +111,9 @@ impl Layers {
         let (from, to) = (self.height(from)?, self.height(to)?);
         match (from, to) {
             _ if from < to => Some("upward"),
-            (Height::Layer(a), Height::Layer(b)) if a == b && !self.layers[a].see_each_other => Some("sideways"),
+            (Height::Layer(a), Height::Layer(b)) if a == b && !self.layers[a].see_each_other => {
+                Some("sideways")
+            }
             _ => None,
         }
     }
@@ -147,14 +164,26 @@ pub(crate) fn check(name: &str, tree: &Crate, rule: &Rule) -> Report {
 }
 
 fn check_layers(name: &str, tree: &Crate, graph: &Graph, layers: &Layers, report: &mut Report) {
-    let mut unknown: Vec<&str> = tree.modules.iter().map(|module| top(&module.file)).filter(|top| layers.height(top).is_none()).collect();
+    let mut unknown: Vec<&str> = tree
+        .modules
+        .iter()
+        .map(|module| top(&module.file))
+        .filter(|top| layers.height(top).is_none())
+        .collect();
     unknown.sort_unstable();
     unknown.dedup();
     for module in unknown {
-        report.fail(&format!("{name}: module {module} stands in no layer: add it to checks/layers.txt"));
+        report.fail(&format!(
+            "{name}: module {module} stands in no layer: add it to checks/layers.txt"
+        ));
     }
-    for module in layers.modules().filter(|module| !tree.modules.iter().any(|known| top(&known.file) == *module)) {
-        report.fail(&format!("{name}: module {module} does not exist: remove it from checks/layers.txt"));
+    for module in layers
+        .modules()
+        .filter(|module| !tree.modules.iter().any(|known| top(&known.file) == *module))
+    {
+        report.fail(&format!(
+            "{name}: module {module} does not exist: remove it from checks/layers.txt"
+        ));
     }
     for edge in &graph.edges {
         if let Some(objection) = layers.objection(top(&edge.from), top(&edge.to)) {
@@ -162,7 +191,8 @@ fn check_layers(name: &str, tree: &Crate, graph: &Graph, layers: &Layers, report
         }
     }
     for edge in &graph.through_root {
-        report.fail(&format!("{name}: import through the root, name the module: {}", describe(edge)));
+        report
+            .fail(&format!("{name}: import through the root, name the module: {}", describe(edge)));
     }
 }
 
@@ -218,21 +248,31 @@ mod tests {
     const TABLE: &str = "# comment\nmade: low, other <- left | right <- lib\nmade support: help\nplain: circles only\nold: left out: later";
 
     fn failures(files: &[(&str, &str)]) -> Vec<String> {
-        let sources = files.iter().map(|(file, text)| ((*file).to_owned(), (*text).to_owned())).collect();
+        let sources =
+            files.iter().map(|(file, text)| ((*file).to_owned(), (*text).to_owned())).collect();
         let tree = modules::read(&sources);
         let report = check("made", &tree, &parse(TABLE).unwrap()["made"]);
-        assert_eq!(report.failures, report.text.lines().filter(|line| line.starts_with("made: ")).count());
-        let lines = report.text.lines().filter(|line| line.starts_with("made: ") && !line.contains("module other does not exist"));
+        assert_eq!(
+            report.failures,
+            report.text.lines().filter(|line| line.starts_with("made: ")).count()
+        );
+        let lines = report.text.lines().filter(|line| {
+            line.starts_with("made: ") && !line.contains("module other does not exist")
+        });
         lines.map(str::to_owned).collect()
     }
 
     #[test]
     fn declared_module_that_does_not_exist_is_refused() {
         let failures = failures(&[("lib.rs", "mod low; mod left; mod right;"), LOW, LEFT, RIGHT]);
-        assert_eq!(failures, ["made: module help does not exist: remove it from checks/layers.txt"]);
+        assert_eq!(
+            failures,
+            ["made: module help does not exist: remove it from checks/layers.txt"]
+        );
     }
 
-    const ROOT: (&str, &str) = ("lib.rs", "mod low; mod left; mod right; mod help; pub use low::Low; pub use left::Left;");
+    const ROOT: (&str, &str) =
+        ("lib.rs", "mod low; mod left; mod right; mod help; pub use low::Low; pub use left::Left;");
     const LOW: (&str, &str) = ("low.rs", "pub struct Low;");
     const LEFT: (&str, &str) = ("left.rs", "pub struct Left;");
     const RIGHT: (&str, &str) = ("right.rs", "pub struct Right;");
@@ -247,7 +287,10 @@ mod tests {
     #[test]
     fn upward_import_is_refused() {
         let low = ("low.rs", "use crate::left::Left; pub struct Low;");
-        assert_eq!(failures(&[ROOT, low, LEFT, RIGHT, HELP]), ["made: upward import: low.rs:1 -> left.rs (crate::left::Left)"]);
+        assert_eq!(
+            failures(&[ROOT, low, LEFT, RIGHT, HELP]),
+            ["made: upward import: low.rs:1 -> left.rs (crate::left::Left)"]
+        );
     }
 
     #[test]
@@ -276,13 +319,19 @@ mod tests {
     fn neighbours_of_a_shared_layer_see_each_other() {
         let root = ("lib.rs", "mod low; mod other; mod left; mod right; mod help;");
         let low = ("low.rs", "use crate::other::Other;");
-        assert_eq!(failures(&[root, low, ("other.rs", "pub struct Other;"), LEFT, RIGHT, HELP]), Vec::<String>::new());
+        assert_eq!(
+            failures(&[root, low, ("other.rs", "pub struct Other;"), LEFT, RIGHT, HELP]),
+            Vec::<String>::new()
+        );
     }
 
     #[test]
     fn support_module_that_imports_a_layer_is_refused() {
         let help = ("help.rs", "use crate::low::Low;");
-        assert_eq!(failures(&[ROOT, LOW, LEFT, RIGHT, help]), ["made: upward import: help.rs:1 -> low.rs (crate::low::Low)"]);
+        assert_eq!(
+            failures(&[ROOT, LOW, LEFT, RIGHT, help]),
+            ["made: upward import: help.rs:1 -> low.rs (crate::low::Low)"]
+        );
     }
 
     #[test]
@@ -299,7 +348,10 @@ mod tests {
     fn use_of_the_root_itself_is_upward() {
         let root = ("lib.rs", "mod low; mod left; mod right; mod help; pub const LIMIT: u8 = 1;");
         let low = ("low.rs", "fn f() -> u8 { crate::LIMIT }");
-        assert_eq!(failures(&[root, low, LEFT, RIGHT, HELP]), ["made: upward import: low.rs:1 -> lib.rs (crate::LIMIT)"]);
+        assert_eq!(
+            failures(&[root, low, LEFT, RIGHT, HELP]),
+            ["made: upward import: low.rs:1 -> lib.rs (crate::LIMIT)"]
+        );
     }
 
     #[test]

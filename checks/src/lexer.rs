@@ -59,7 +59,13 @@ pub(crate) fn comments(source: &str) -> Vec<Comment> {
 }
 
 fn scan(source: &str) -> (Vec<Token>, Vec<Comment>) {
-    let mut lexer = Lexer { text: source.chars().collect(), at: 0, line: 1, tokens: Vec::new(), comments: Vec::new() };
+    let mut lexer = Lexer {
+        text: source.chars().collect(),
+        at: 0,
+        line: 1,
+        tokens: Vec::new(),
+        comments: Vec::new(),
+    };
     while lexer.at < lexer.text.len() {
         lexer.step();
     }
@@ -224,7 +230,9 @@ impl Lexer {
         match (word.as_str(), self.peek(0), self.peek(1)) {
             ("b" | "c", '"', _) => self.string(line),
             ("b", '\'', _) => self.quote(line),
-            ("r" | "br" | "cr", '"', _) | ("r" | "br" | "cr", '#', '"' | '#') => self.raw_string(line),
+            ("r" | "br" | "cr", '"', _) | ("r" | "br" | "cr", '#', '"' | '#') => {
+                self.raw_string(line)
+            }
             ("r", '#', _) => {
                 self.at += 1;
                 let word = self.take_word();
@@ -261,12 +269,18 @@ mod tests {
             let x = "crate::d \" quoted"; let y = r#"crate::e " "#; let z = b"f"; let c = '"'; let d = '\''; let e = b'x';
             done
         "##;
-        assert_eq!(words(source), ["let", "x", "let", "y", "let", "z", "let", "c", "let", "d", "let", "e", "done"]);
+        assert_eq!(
+            words(source),
+            ["let", "x", "let", "y", "let", "z", "let", "c", "let", "d", "let", "e", "done"]
+        );
     }
 
     #[test]
     fn lifetimes_and_characters_are_told_apart() {
-        assert_eq!(words("fn f<'a>(x: &'a str) -> char { 'a' } g"), ["fn", "f", "x", "str", "char", "g"]);
+        assert_eq!(
+            words("fn f<'a>(x: &'a str) -> char { 'a' } g"),
+            ["fn", "f", "x", "str", "char", "g"]
+        );
         assert_eq!(words(r"let x = '\u{1F600}'; g"), ["let", "x", "g"]);
     }
 
@@ -277,7 +291,8 @@ mod tests {
 
     #[test]
     fn numbers_are_no_words_and_leave_ranges_alone() {
-        let kinds: Vec<Kind> = tokens("0..1u8 1.5e3 x.0.f").into_iter().map(|token| token.kind).collect();
+        let kinds: Vec<Kind> =
+            tokens("0..1u8 1.5e3 x.0.f").into_iter().map(|token| token.kind).collect();
         assert_eq!(kinds.iter().filter(|kind| **kind == Kind::Mark('.')).count(), 4);
         assert_eq!(kinds.iter().filter(|kind| matches!(kind, Kind::Word(_))).count(), 2);
     }
@@ -291,7 +306,8 @@ mod tests {
     #[test]
     fn comments_are_collected_with_their_lines() {
         let found = comments("let a = \"// no\"; // one\n/// two\n/* three\n four */ x");
-        let found: Vec<(usize, &str)> = found.iter().map(|comment| (comment.line, comment.text.as_str())).collect();
+        let found: Vec<(usize, &str)> =
+            found.iter().map(|comment| (comment.line, comment.text.as_str())).collect();
         assert_eq!(found, [(1, "// one"), (2, "/// two"), (3, "/* three\n four */")]);
     }
 

@@ -2,8 +2,17 @@
 
 /// The licences that are accepted. All are permissive except MPL-2.0, which covers its own files
 /// only.
-const ACCEPTED: [&str; 9] =
-    ["MIT", "Apache-2.0", "BSD-2-Clause", "BSD-3-Clause", "ISC", "Zlib", "Unicode-3.0", "Unicode-DFS-2016", "MPL-2.0"];
+const ACCEPTED: [&str; 9] = [
+    "MIT",
+    "Apache-2.0",
+    "BSD-2-Clause",
+    "BSD-3-Clause",
+    "ISC",
+    "Zlib",
+    "Unicode-3.0",
+    "Unicode-DFS-2016",
+    "MPL-2.0",
+];
 
 /// The exceptions that are accepted. Each only grants more than the licence that it is attached to.
 const ACCEPTED_EXCEPTIONS: [&str; 1] = ["LLVM-exception"];
@@ -74,14 +83,23 @@ mod tests {
 
     #[test]
     fn one_accepted_alternative_is_enough() {
-        for expression in ["MIT", "MIT OR GPL-3.0", "Unlicense/MIT", "GPL-3.0 OR (MIT AND ISC)", "MIT AND BSD-3-Clause", "(MIT)"] {
+        for expression in [
+            "MIT",
+            "MIT OR GPL-3.0",
+            "Unlicense/MIT",
+            "GPL-3.0 OR (MIT AND ISC)",
+            "MIT AND BSD-3-Clause",
+            "(MIT)",
+        ] {
             assert!(is_satisfied(expression), "{expression}");
         }
     }
 
     #[test]
     fn every_part_of_a_conjunction_is_needed() {
-        for expression in ["GPL-3.0", "MIT AND GPL-3.0", "(MIT OR ISC) AND GPL-3.0", "GPL-3.0 OR MIT AND GPL-3.0"] {
+        for expression in
+            ["GPL-3.0", "MIT AND GPL-3.0", "(MIT OR ISC) AND GPL-3.0", "GPL-3.0 OR MIT AND GPL-3.0"]
+        {
             assert!(!is_satisfied(expression), "{expression}");
         }
     }

@@ -17,7 +17,8 @@ mod prose;
 mod words;
 mod workspace;
 
-const USAGE: &str = "usage: carrot-checks layers [--graph CRATE] | words [--count] [FOLDER...] | licences";
+const USAGE: &str =
+    "usage: carrot-checks layers [--graph CRATE] | words [--count] [FOLDER...] | licences";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -60,7 +61,12 @@ fn check_layers() -> io::Result<bool> {
         let tree = modules::read(&workspace::sources(&root.join(&member.folder).join("src"))?);
         let report = layers::check(&member.name, &tree, rule);
         print!("{}", report.text);
-        eprintln!("{}: {} failures in {} modules", member.name, report.failures, tree.modules.len());
+        eprintln!(
+            "{}: {} failures in {} modules",
+            member.name,
+            report.failures,
+            tree.modules.len()
+        );
         failures += report.failures;
         crates.push((member.folder, tree));
     }
@@ -73,7 +79,8 @@ fn check_layers() -> io::Result<bool> {
 fn print_graph(name: &str) -> io::Result<bool> {
     let root = workspace::root();
     let member = workspace::members(&root)?.into_iter().find(|member| member.name == name);
-    let member = member.ok_or_else(|| io::Error::other(format!("no crate {name} in the workspace")))?;
+    let member =
+        member.ok_or_else(|| io::Error::other(format!("no crate {name} in the workspace")))?;
     let tree = modules::read(&workspace::sources(&root.join(member.folder).join("src"))?);
     print!("{}", layers::print_graph(&tree));
     Ok(true)
@@ -90,10 +97,15 @@ fn check_words(folders: &[&str], is_count: bool) -> io::Result<bool> {
     let mut by_folder: BTreeMap<String, usize> = BTreeMap::new();
     for file in workspace::files(&root, &|path| language(path).is_some())? {
         let name = file.strip_prefix(&root).unwrap_or(&file).to_string_lossy().replace('\\', "/");
-        let is_asked_for = folders.is_empty() || folders.iter().any(|folder| name.starts_with(folder));
+        let is_asked_for =
+            folders.is_empty() || folders.iter().any(|folder| name.starts_with(folder));
         let is_left_out = WITHOUT_PROSE_CHECK.iter().any(|folder| name.starts_with(folder));
-        let Some(language) = language(&file).filter(|_| is_asked_for && !is_left_out) else { continue };
-        for (line, found, better) in failures_of_prose(language, &fs::read_to_string(&file)?, &phrases) {
+        let Some(language) = language(&file).filter(|_| is_asked_for && !is_left_out) else {
+            continue;
+        };
+        for (line, found, better) in
+            failures_of_prose(language, &fs::read_to_string(&file)?, &phrases)
+        {
             let folder = name.split_once('/').map_or(name.as_str(), |(folder, _)| folder);
             *by_folder.entry(folder.to_owned()).or_default() += 1;
             if is_count {
@@ -110,13 +122,24 @@ fn check_words(folders: &[&str], is_count: bool) -> io::Result<bool> {
 }
 
 /// Returns line, finding and better words for each failure of a text.
-fn failures_of_prose(language: prose::Language, text: &str, phrases: &[words::Phrase]) -> Vec<(usize, String, String)> {
+fn failures_of_prose(
+    language: prose::Language,
+    text: &str,
+    phrases: &[words::Phrase],
+) -> Vec<(usize, String, String)> {
     let blocks = prose::blocks(language, text);
     let found = blocks.iter().flat_map(|block| words::find(block, phrases));
-    let mut failures: Vec<_> =
-        found.map(|found| (found.line, found.text, format!("{} [{}]", found.phrase.better, found.phrase.pattern))).collect();
+    let mut failures: Vec<_> = found
+        .map(|found| {
+            (found.line, found.text, format!("{} [{}]", found.phrase.better, found.phrase.pattern))
+        })
+        .collect();
     for wide in prose::wide_lines(language, text) {
-        failures.push((wide.line, format!("{} columns", wide.width), format!("{} at most", prose::COLUMNS)));
+        failures.push((
+            wide.line,
+            format!("{} columns", wide.width),
+            format!("{} at most", prose::COLUMNS),
+        ));
     }
     failures.sort();
     failures
@@ -129,7 +152,10 @@ fn check_licences() -> io::Result<bool> {
         let line = line?;
         let (name, expression) = line.split_once('\t').unwrap_or((&line, ""));
         if !licences::is_satisfied(expression) {
-            println!("{name}: licence not accepted: {}", if expression.is_empty() { "none" } else { expression });
+            println!(
+                "{name}: licence not accepted: {}",
+                if expression.is_empty() { "none" } else { expression }
+            );
             is_accepted = false;
         }
     }

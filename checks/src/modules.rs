@@ -144,10 +144,19 @@ impl Reader<'_> {
     }
 
     /// Reads the item or the path that starts at `at`. Returns the place behind it.
-    fn token(&mut self, place: Place<'_>, tokens: &[Token], at: usize, is_outside: bool, before: &Attributes) -> usize {
+    fn token(
+        &mut self,
+        place: Place<'_>,
+        tokens: &[Token],
+        at: usize,
+        is_outside: bool,
+        before: &Attributes,
+    ) -> usize {
         let is_module_level = is_outside && !place.is_macro_body;
         match tokens[at].word() {
-            Some("use") if starts_use(tokens, at) => self.import(place, tokens, at, before.is_public),
+            Some("use") if starts_use(tokens, at) => {
+                self.import(place, tokens, at, before.is_public)
+            }
             Some("mod") if is_module_level => self.module(place, tokens, at, before),
             Some("macro_rules") if tokens.get(at + 1).is_some_and(|token| token.is('!')) => {
                 self.macro_definition(place, tokens, at, before)
@@ -166,7 +175,13 @@ impl Reader<'_> {
         &mut self.tree.modules[place.module]
     }
 
-    fn import(&mut self, place: Place<'_>, tokens: &[Token], at: usize, is_reexport: bool) -> usize {
+    fn import(
+        &mut self,
+        place: Place<'_>,
+        tokens: &[Token],
+        at: usize,
+        is_reexport: bool,
+    ) -> usize {
         let mut leaves = Vec::new();
         let mut end = at + 1;
         let is_external = tokens.get(end).is_some_and(|token| token.kind == Kind::PathSeparator);
@@ -175,15 +190,31 @@ impl Reader<'_> {
         }
         use_tree(tokens, &mut end, &[], &mut leaves);
         if !is_external {
-            let is_of_caller = |path: &Path| place.is_macro_body && path.segments.first().is_none_or(|first| first != "crate");
+            let is_of_caller = |path: &Path| {
+                place.is_macro_body && path.segments.first().is_none_or(|first| first != "crate")
+            };
             let leaves = leaves.into_iter().filter(|(path, _)| !is_of_caller(path));
-            self.module_mut(place).imports.extend(leaves.map(|(path, alias)| Import { path, alias, is_reexport }));
+            self.module_mut(place).imports.extend(leaves.map(|(path, alias)| Import {
+                path,
+                alias,
+                is_reexport,
+            }));
         }
         end
     }
 
-    fn module(&mut self, place: Place<'_>, tokens: &[Token], at: usize, attributes: &Attributes) -> usize {
-        let (Some(name), Some(after)) = (tokens.get(at + 1).and_then(Token::word), tokens.get(at + 2)) else { return at + 1 };
+    fn module(
+        &mut self,
+        place: Place<'_>,
+        tokens: &[Token],
+        at: usize,
+        attributes: &Attributes,
+    ) -> usize {
+        let (Some(name), Some(after)) =
+            (tokens.get(at + 1).and_then(Token::word), tokens.get(at + 2))
+        else {
+            return at + 1;
+        };
         let child = self.tree.modules.len();
         let folder = format!("{}{name}/", place.folder);
         if after.is('{') {
@@ -198,7 +229,9 @@ impl Reader<'_> {
         }
         let file = match &attributes.path {
             Some(path) => join(folder_of(place.file), path),
-            None if self.sources.contains_key(&format!("{folder}mod.rs")) => format!("{folder}mod.rs"),
+            None if self.sources.contains_key(&format!("{folder}mod.rs")) => {
+                format!("{folder}mod.rs")
+            }
             None => format!("{}{name}.rs", place.folder),
         };
         self.add_child(place, name, &file);
@@ -209,18 +242,31 @@ impl Reader<'_> {
 
     fn add_child(&mut self, place: Place<'_>, name: &str, file: &str) {
         let child = self.tree.modules.len();
-        self.tree.modules.push(Module { file: file.to_owned(), parent: Some(place.module), ..Module::default() });
+        self.tree.modules.push(Module {
+            file: file.to_owned(),
+            parent: Some(place.module),
+            ..Module::default()
+        });
         // A name that is declared twice stands for the same module on several platforms.
         self.module_mut(place).children.entry(name.to_owned()).or_insert(child);
     }
 
-    fn macro_definition(&mut self, place: Place<'_>, tokens: &[Token], at: usize, attributes: &Attributes) -> usize {
+    fn macro_definition(
+        &mut self,
+        place: Place<'_>,
+        tokens: &[Token],
+        at: usize,
+        attributes: &Attributes,
+    ) -> usize {
         let Some(name) = tokens.get(at + 2).and_then(Token::word) else { return at + 1 };
         self.tree.macros.insert(name.to_owned(), place.module);
         self.module_mut(place).items.insert(name.to_owned(), attributes.is_exported_macro);
         let open = at + 3;
         let close = closing(tokens, open);
-        self.code(Place { is_macro_body: true, ..place }, &tokens[(open + 1).min(tokens.len())..close.min(tokens.len())]);
+        self.code(
+            Place { is_macro_body: true, ..place },
+            &tokens[(open + 1).min(tokens.len())..close.min(tokens.len())],
+        );
         close + 1
     }
 
@@ -236,7 +282,11 @@ impl Reader<'_> {
             return;
         }
         if is_type {
-            let definition = Definition { name: name.to_owned(), file: place.file.to_owned(), line: tokens[at].line };
+            let definition = Definition {
+                name: name.to_owned(),
+                file: place.file.to_owned(),
+                line: tokens[at].line,
+            };
             self.tree.types.push(definition);
         }
         self.module_mut(place).items.entry(name.to_owned()).or_insert(false);
@@ -256,7 +306,8 @@ impl Reader<'_> {
             end += 1;
         }
         let Some(first) = segments.first().cloned() else { return at + 1 };
-        let is_continued = previous.is_some_and(|token| token.is('.') || token.kind == Kind::PathSeparator);
+        let is_continued =
+            previous.is_some_and(|token| token.is('.') || token.kind == Kind::PathSeparator);
         let is_variable = previous.is_some_and(|token| token.is('$')) && first != "crate";
         let is_of_caller = place.is_macro_body && matches!(first.as_str(), "super" | "self");
         if is_continued || is_variable || is_of_caller {
@@ -264,9 +315,12 @@ impl Reader<'_> {
         }
         let is_definition = previous.and_then(Token::word) == Some("fn");
         let next = tokens.get(end);
-        let is_macro = next.is_some_and(|token| token.is('!')) && tokens.get(end + 1).is_some_and(|token| !token.is('='));
+        let is_macro = next.is_some_and(|token| token.is('!'))
+            && tokens.get(end + 1).is_some_and(|token| !token.is('='));
         // A field or a variable in small letters is no use of a function of that name.
-        let is_name = first.starts_with(char::is_uppercase) || is_macro || next.is_some_and(|token| token.is('('));
+        let is_name = first.starts_with(char::is_uppercase)
+            || is_macro
+            || next.is_some_and(|token| token.is('('));
         let line = tokens[at].line;
         let module = self.module_mut(place);
         if segments.len() > 1 {
@@ -305,7 +359,9 @@ impl Attributes {
 
     fn read(&mut self, tokens: &[Token]) {
         match tokens.first().and_then(Token::word) {
-            Some("cfg") if tokens.len() > 2 => self.is_test |= implies_test(&tokens[2..tokens.len() - 1]),
+            Some("cfg") if tokens.len() > 2 => {
+                self.is_test |= implies_test(&tokens[2..tokens.len() - 1])
+            }
             Some("test" | "bench") if tokens.len() == 1 => self.is_test = true,
             Some("macro_export") => self.is_exported_macro = true,
             Some("path") => {
@@ -366,14 +422,31 @@ fn closing(tokens: &[Token], open: usize) -> usize {
 
 /// Returns the place after the item, statement, field or arm that starts at `start`.
 fn after_item(tokens: &[Token], start: usize) -> usize {
-    const ITEMS: [&str; 12] = ["fn", "impl", "struct", "enum", "trait", "union", "mod", "unsafe", "async", "extern", "macro_rules", "type"];
+    const ITEMS: [&str; 12] = [
+        "fn",
+        "impl",
+        "struct",
+        "enum",
+        "trait",
+        "union",
+        "mod",
+        "unsafe",
+        "async",
+        "extern",
+        "macro_rules",
+        "type",
+    ];
     const ENDED_BY_SEMICOLON: [&str; 4] = ["use", "let", "const", "static"];
     let mut at = start;
     if tokens[at].word() == Some("pub") {
         at = after_visibility(tokens, at);
     }
     let word = tokens.get(at).and_then(Token::word).unwrap_or_default();
-    let is_const_fn = word == "const" && tokens.get(at + 1).and_then(Token::word).is_some_and(|word| ["fn", "unsafe"].contains(&word));
+    let is_const_fn = word == "const"
+        && tokens
+            .get(at + 1)
+            .and_then(Token::word)
+            .is_some_and(|word| ["fn", "unsafe"].contains(&word));
     let needs_semicolon = ENDED_BY_SEMICOLON.contains(&word) && !is_const_fn;
     let is_item = ITEMS.contains(&word) || is_const_fn;
     while at < tokens.len() {
@@ -394,7 +467,9 @@ fn after_visibility(tokens: &[Token], at: usize) -> usize {
     let is_restricted = tokens.get(at + 1).is_some_and(|token| token.is('('))
         && match tokens.get(at + 2).and_then(Token::word) {
             Some("in") => true,
-            Some("crate" | "super" | "self") => tokens.get(at + 3).is_some_and(|token| token.is(')')),
+            Some("crate" | "super" | "self") => {
+                tokens.get(at + 3).is_some_and(|token| token.is(')'))
+            }
             _ => false,
         };
     if is_restricted { closing(tokens, at + 1) + 1 } else { at + 1 }
@@ -402,7 +477,9 @@ fn after_visibility(tokens: &[Token], at: usize) -> usize {
 
 /// Returns whether `use` starts a declaration. In `impl Sized + use<'a>` it does not.
 fn starts_use(tokens: &[Token], at: usize) -> bool {
-    tokens.get(at + 1).is_some_and(|token| token.word().is_some() || token.is('{') || token.kind == Kind::PathSeparator)
+    tokens.get(at + 1).is_some_and(|token| {
+        token.word().is_some() || token.is('{') || token.kind == Kind::PathSeparator
+    })
 }
 
 /// Reads a tree of imports from `at`, and leaves `at` behind it.

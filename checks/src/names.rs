@@ -7,7 +7,8 @@ use crate::modules::Crate;
 
 /// Reads a list of names that may be defined twice, each with the reason: `Name: reason`.
 pub(crate) fn parse(list: &str) -> Result<BTreeSet<String>, String> {
-    let lines = list.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
+    let lines =
+        list.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
     lines
         .map(|line| match line.split_once(':') {
             Some((name, reason)) if !reason.trim().is_empty() => Ok(name.trim().to_owned()),
@@ -29,10 +30,17 @@ pub(crate) fn check(crates: &[(String, Crate)], allowed: &BTreeSet<String>) -> R
     for (name, places) in places.iter().filter(|(_, places)| places.len() > 1) {
         if !allowed.contains(*name) {
             let places: Vec<&str> = places.iter().map(String::as_str).collect();
-            report.fail(&format!("type {name} is defined {} times: {}", places.len(), places.join(", ")));
+            report.fail(&format!(
+                "type {name} is defined {} times: {}",
+                places.len(),
+                places.join(", ")
+            ));
         }
     }
-    for name in allowed.iter().filter(|name| places.get(name.as_str()).is_none_or(|places| places.len() < 2)) {
+    for name in allowed
+        .iter()
+        .filter(|name| places.get(name.as_str()).is_none_or(|places| places.len() < 2))
+    {
         report.fail(&format!("type {name} is unique: remove it from checks/duplicate-names.txt"));
     }
     report
@@ -51,7 +59,8 @@ mod tests {
 
     #[test]
     fn duplicate_in_two_crates_is_refused() {
-        let crates = [tree("a", "pub struct Queue;\nenum Kind { Queue }"), tree("b", "trait Queue {}")];
+        let crates =
+            [tree("a", "pub struct Queue;\nenum Kind { Queue }"), tree("b", "trait Queue {}")];
         let report = check(&crates, &BTreeSet::new());
         assert_eq!(report.text, "type Queue is defined 2 times: a/src/lib.rs:1, b/src/lib.rs:1\n");
         assert_eq!(check(&crates, &parse("Queue: b implements that of a").unwrap()).failures, 0);

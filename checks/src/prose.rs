@@ -33,8 +33,12 @@ pub(crate) enum Language {
 pub(crate) fn blocks(language: Language, text: &str) -> Vec<Block> {
     let lines = match language {
         Language::Rust => rust_lines(text),
-        Language::Markdown => text.lines().enumerate().map(|(index, line)| (index + 1, "", line.to_owned())).collect(),
-        Language::Shell => shell_lines(text).map(|(number, line)| (number, "#", line[1..].to_owned())).collect(),
+        Language::Markdown => {
+            text.lines().enumerate().map(|(index, line)| (index + 1, "", line.to_owned())).collect()
+        }
+        Language::Shell => {
+            shell_lines(text).map(|(number, line)| (number, "#", line[1..].to_owned())).collect()
+        }
     };
     let mut blocks: Vec<Block> = Vec::new();
     let mut previous = (0, "");
@@ -48,7 +52,9 @@ pub(crate) fn blocks(language: Language, text: &str) -> Vec<Block> {
         previous = (number, marker);
         if line.trim_start().starts_with("```") {
             is_code = !is_code;
-        } else if let (false, Some(block)) = (is_code || is_link_definition(&line), blocks.last_mut()) {
+        } else if let (false, Some(block)) =
+            (is_code || is_link_definition(&line), blocks.last_mut())
+        {
             block.lines.push((number, line));
         }
     }
@@ -62,19 +68,31 @@ pub(crate) fn wide_lines(language: Language, text: &str) -> Vec<WideLine> {
     let source: Vec<&str> = text.lines().collect();
     let mut numbers: Vec<usize> = match language {
         Language::Rust => rust_lines(text).into_iter().map(|(number, _, _)| number).collect(),
-        Language::Markdown => blocks(language, text).into_iter().flat_map(|block| block.lines).map(|(number, _)| number).collect(),
+        Language::Markdown => blocks(language, text)
+            .into_iter()
+            .flat_map(|block| block.lines)
+            .map(|(number, _)| number)
+            .collect(),
         Language::Shell => shell_lines(text).map(|(number, _)| number).collect(),
     };
     numbers.dedup();
-    let widths = numbers.into_iter().filter_map(|number| source.get(number - 1).map(|line| (number, width(line))));
-    widths.filter(|(_, width)| *width > COLUMNS).map(|(line, width)| WideLine { line, width }).collect()
+    let widths = numbers
+        .into_iter()
+        .filter_map(|number| source.get(number - 1).map(|line| (number, width(line))));
+    widths
+        .filter(|(_, width)| *width > COLUMNS)
+        .map(|(line, width)| WideLine { line, width })
+        .collect()
 }
 
 /// Returns each line of each comment with its number, its marker and the text behind it.
 fn rust_lines(text: &str) -> Vec<(usize, &'static str, String)> {
     let mut lines = Vec::new();
     for comment in lexer::comments(text) {
-        let marker = ["///", "//!", "//", "/*"].into_iter().find(|marker| comment.text.starts_with(marker)).unwrap_or("//");
+        let marker = ["///", "//!", "//", "/*"]
+            .into_iter()
+            .find(|marker| comment.text.starts_with(marker))
+            .unwrap_or("//");
         let body = comment.text[marker.len()..].trim_end_matches("*/");
         for (offset, line) in body.lines().enumerate() {
             let line = if marker == "/*" { line.trim_start_matches([' ', '*']) } else { line };
@@ -103,8 +121,12 @@ fn width(line: &str) -> usize {
         return 0;
     }
     let is_address = |word: &&str| word.contains("://");
-    let bare: usize = line.split_whitespace().filter(is_address).map(|word| word.chars().count()).sum();
-    let linked: usize = addresses(line).filter(|address| !address.contains("://")).map(|address| address.chars().count()).sum();
+    let bare: usize =
+        line.split_whitespace().filter(is_address).map(|word| word.chars().count()).sum();
+    let linked: usize = addresses(line)
+        .filter(|address| !address.contains("://"))
+        .map(|address| address.chars().count())
+        .sum();
     line.chars().count() - bare - linked
 }
 
@@ -144,20 +166,31 @@ mod tests {
         let text = "/// One\n/// ```\n/// whoever();\n/// ```\n/// two\n/// [`x`]: y";
         assert_eq!(texts(Language::Rust, text), [(true, vec![line(1, " One"), line(5, " two")])]);
         let text = "One\n```rust\ncode\n```\ntwo";
-        assert_eq!(texts(Language::Markdown, text), [(false, vec![line(1, "One"), line(5, "two")])]);
+        assert_eq!(
+            texts(Language::Markdown, text),
+            [(false, vec![line(1, "One"), line(5, "two")])]
+        );
     }
 
     #[test]
     fn scripts_have_comments_on_lines_of_their_own() {
         let text = "#!/bin/sh\n# one\nx=${y#z} # two\n    # three";
-        assert_eq!(texts(Language::Shell, text), [(false, vec![line(2, " one")]), (false, vec![line(4, " three")])]);
+        assert_eq!(
+            texts(Language::Shell, text),
+            [(false, vec![line(2, " one")]), (false, vec![line(4, " three")])]
+        );
     }
 
     #[test]
     fn wide_prose_is_found_and_wide_code_is_not() {
         let long = "word ".repeat(21);
-        let wide = |language, text: &str| -> Vec<usize> { wide_lines(language, text).iter().map(|line| line.line).collect() };
-        assert_eq!(wide(Language::Rust, &format!("let x = \"{long}\";\n// {long}\nx(); // {long}")), [2, 3]);
+        let wide = |language, text: &str| -> Vec<usize> {
+            wide_lines(language, text).iter().map(|line| line.line).collect()
+        };
+        assert_eq!(
+            wide(Language::Rust, &format!("let x = \"{long}\";\n// {long}\nx(); // {long}")),
+            [2, 3]
+        );
         assert_eq!(wide(Language::Markdown, &format!("{long}\n| {long}\n```\n{long}\n```")), [1]);
         assert_eq!(wide(Language::Shell, &format!("run {long}\n# {long}")), [2]);
     }
@@ -165,9 +198,17 @@ mod tests {
     #[test]
     fn addresses_of_links_do_not_count() {
         let address = "a".repeat(99);
-        for text in [format!("see [that]({address})"), format!("see https://{address} too"), format!("[a]: {address}xyz")] {
+        for text in [
+            format!("see [that]({address})"),
+            format!("see https://{address} too"),
+            format!("[a]: {address}xyz"),
+        ] {
             assert_eq!(wide_lines(Language::Markdown, &text), [], "{text}");
         }
-        assert_eq!(wide_lines(Language::Markdown, &format!("{} [that]({address})", "word ".repeat(20))).len(), 1);
+        assert_eq!(
+            wide_lines(Language::Markdown, &format!("{} [that]({address})", "word ".repeat(20)))
+                .len(),
+            1
+        );
     }
 }

@@ -24,18 +24,31 @@ pub(crate) struct Found<'a> {
 
 /// Reads a list of phrases: `phrase: better`.
 pub(crate) fn parse(list: &str) -> Result<Vec<Phrase>, String> {
-    list.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#')).map(Phrase::parse).collect()
+    list.lines()
+        .map(str::trim)
+        .filter(|line| !line.is_empty() && !line.starts_with('#'))
+        .map(Phrase::parse)
+        .collect()
 }
 
 impl Phrase {
     fn parse(line: &str) -> Result<Phrase, String> {
-        let (pattern, better) = line.split_once(": ").ok_or_else(|| format!("phrase without better words: {line}"))?;
+        let (pattern, better) =
+            line.split_once(": ").ok_or_else(|| format!("phrase without better words: {line}"))?;
         let (is_at_beginning, bare) = match pattern.strip_prefix("^ ") {
             Some(bare) => (true, bare),
             None => (false, pattern),
         };
-        let words = bare.split_whitespace().map(|word| (word != "_").then(|| word.split('|').map(str::to_lowercase).collect())).collect();
-        Ok(Phrase { pattern: pattern.to_owned(), better: better.to_owned(), is_at_beginning, words })
+        let words = bare
+            .split_whitespace()
+            .map(|word| (word != "_").then(|| word.split('|').map(str::to_lowercase).collect()))
+            .collect();
+        Ok(Phrase {
+            pattern: pattern.to_owned(),
+            better: better.to_owned(),
+            is_at_beginning,
+            words,
+        })
     }
 
     fn matches(&self, words: &[Word]) -> bool {
@@ -63,7 +76,10 @@ pub(crate) fn find<'a>(block: &Block, phrases: &'a [Phrase]) -> Vec<Found<'a>> {
         let is_beginning = block.is_doc && at == 0;
         for phrase in phrases.iter().filter(|phrase| is_beginning || !phrase.is_at_beginning) {
             if phrase.matches(&words[at..]) {
-                let text: Vec<&str> = words[at..at + phrase.words.len()].iter().filter_map(|word| word.text.as_deref()).collect();
+                let text: Vec<&str> = words[at..at + phrase.words.len()]
+                    .iter()
+                    .filter_map(|word| word.text.as_deref())
+                    .collect();
                 found.push(Found { line: words[at].line, text: text.join(" "), phrase });
             }
         }
@@ -122,9 +138,13 @@ mod tests {
     use super::*;
 
     fn found(is_doc: bool, lines: &[&str], list: &str) -> Vec<(usize, String)> {
-        let lines = lines.iter().enumerate().map(|(index, line)| (index + 1, (*line).to_owned())).collect();
+        let lines =
+            lines.iter().enumerate().map(|(index, line)| (index + 1, (*line).to_owned())).collect();
         let phrases = parse(list).unwrap();
-        find(&Block { is_doc, lines }, &phrases).into_iter().map(|found| (found.line, found.text)).collect()
+        find(&Block { is_doc, lines }, &phrases)
+            .into_iter()
+            .map(|found| (found.line, found.text))
+            .collect()
     }
 
     #[test]
@@ -156,7 +176,10 @@ mod tests {
 
     #[test]
     fn code_that_spans_lines_is_left_out() {
-        assert_eq!(found(false, &["a `so", "many` b so many"], "so many: x"), [(2, "so many".into())]);
+        assert_eq!(
+            found(false, &["a `so", "many` b so many"], "so many: x"),
+            [(2, "so many".into())]
+        );
     }
 
     #[test]

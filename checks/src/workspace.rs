@@ -26,7 +26,8 @@ pub(crate) fn members(root: &Path) -> io::Result<Vec<Member>> {
     let mut members = Vec::new();
     for folder in folders.filter(|folder| root.join(folder).join("src").is_dir()) {
         let manifest = fs::read_to_string(root.join(&folder).join("Cargo.toml"))?;
-        let name = package_name(&manifest).ok_or_else(|| io::Error::other(format!("{folder}/Cargo.toml names no package")))?;
+        let name = package_name(&manifest)
+            .ok_or_else(|| io::Error::other(format!("{folder}/Cargo.toml names no package")))?;
         members.push(Member { name, folder });
     }
     Ok(members)
@@ -35,7 +36,8 @@ pub(crate) fn members(root: &Path) -> io::Result<Vec<Member>> {
 /// Reads every source file below a folder.
 pub(crate) fn sources(folder: &Path) -> io::Result<Sources> {
     let mut sources = Sources::new();
-    for file in files(folder, &|path| path.extension().is_some_and(|extension| extension == "rs"))? {
+    for file in files(folder, &|path| path.extension().is_some_and(|extension| extension == "rs"))?
+    {
         let name = file.strip_prefix(folder).unwrap_or(&file).to_string_lossy().replace('\\', "/");
         sources.insert(name, fs::read_to_string(&file)?);
     }
@@ -91,7 +93,11 @@ mod tests {
     #[test]
     fn workspace_holds_this_crate_and_the_facade() {
         let members = members(&root()).unwrap();
-        assert!(members.iter().any(|member| member.name == "carrot-checks" && member.folder == "checks"));
+        assert!(
+            members
+                .iter()
+                .any(|member| member.name == "carrot-checks" && member.folder == "checks")
+        );
         assert!(members.iter().any(|member| member.name == "carrot" && member.folder.is_empty()));
         assert!(sources(&root().join("checks/src")).unwrap().contains_key("workspace.rs"));
     }

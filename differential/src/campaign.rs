@@ -103,11 +103,15 @@ impl Campaign {
                     let mut corner = Corner::new(host);
                     loop {
                         let number = next.fetch_add(1, Ordering::Relaxed);
-                        if number >= self.first + self.programs || lock().divergences.len() >= self.most_divergences {
+                        if number >= self.first + self.programs
+                            || lock().divergences.len() >= self.most_divergences
+                        {
                             return;
                         }
                         let program = generate::program(self.seed, number);
-                        let found = catch_unwind(AssertUnwindSafe(|| self.examine(&mut corner, number, &program)));
+                        let found = catch_unwind(AssertUnwindSafe(|| {
+                            self.examine(&mut corner, number, &program)
+                        }));
                         let mut report = lock();
                         report.programs += 1;
                         report.operations += program.operations.len() as u64;
@@ -120,9 +124,13 @@ impl Campaign {
                                     Verdict::Same => {}
                                     Verdict::GaveUp => {
                                         report.undriven += 1;
-                                        progress(&format!("the driver gave up each time in program {number}"));
+                                        progress(&format!(
+                                            "the driver gave up each time in program {number}"
+                                        ));
                                     }
-                                    Verdict::Open(freedom) => *report.open.entry(freedom).or_default() += 1,
+                                    Verdict::Open(freedom) => {
+                                        *report.open.entry(freedom).or_default() += 1
+                                    }
                                     Verdict::Slow => report.slow += 1,
                                     Verdict::Divergence(_) => {}
                                 }
@@ -133,12 +141,19 @@ impl Campaign {
                             }
                             Err(_) => {
                                 report.failures += 1;
-                                progress(&format!("program {number} panicked:\n{}", code::program(&program)));
+                                progress(&format!(
+                                    "program {number} panicked:\n{}",
+                                    code::program(&program)
+                                ));
                             }
                         }
                         if report.programs.is_multiple_of(500) {
                             let rate = report.programs as f64 / started.elapsed().as_secs_f64();
-                            progress(&format!("{} programs, {} divergences, {rate:.1}/s", report.programs, report.divergences.len()));
+                            progress(&format!(
+                                "{} programs, {} divergences, {rate:.1}/s",
+                                report.programs,
+                                report.divergences.len()
+                            ));
                         }
                     }
                 });
@@ -161,17 +176,32 @@ impl Campaign {
             }
         }
         if verdict == Verdict::GaveUp {
-            let smallest = shrink(program, |candidate| corner.compare(candidate, SHRINKING_PATIENCE).0 == Verdict::GaveUp);
-            let note = format!("the driver gives up over\n{}to see: {}", code::program(&smallest), json(&smallest));
+            let smallest = shrink(program, |candidate| {
+                corner.compare(candidate, SHRINKING_PATIENCE).0 == Verdict::GaveUp
+            });
+            let note = format!(
+                "the driver gives up over\n{}to see: {}",
+                code::program(&smallest),
+                json(&smallest)
+            );
             return Examined { verdict, gave_up, divergence: None, note: Some(note), coverage };
         }
         let Verdict::Divergence(difference) = &verdict else {
             return Examined { verdict, gave_up, divergence: None, note: None, coverage };
         };
-        let again = (1..ATTEMPTS).filter(|_| matches!(corner.compare(program, open::SETTLE).0, Verdict::Divergence(_))).count();
-        let mut divergence = Divergence { number, program: program.clone(), difference: difference.clone(), times: again + 1 };
+        let again = (1..ATTEMPTS)
+            .filter(|_| matches!(corner.compare(program, open::SETTLE).0, Verdict::Divergence(_)))
+            .count();
+        let mut divergence = Divergence {
+            number,
+            program: program.clone(),
+            difference: difference.clone(),
+            times: again + 1,
+        };
         if divergence.times == ATTEMPTS {
-            let fails = |candidate: &Program| matches!(corner.compare(candidate, SHRINKING_PATIENCE).0, Verdict::Divergence(_));
+            let fails = |candidate: &Program| {
+                matches!(corner.compare(candidate, SHRINKING_PATIENCE).0, Verdict::Divergence(_))
+            };
             let smallest = shrink(program, fails);
             if let (Verdict::Divergence(difference), _) = corner.compare(&smallest, open::SETTLE) {
                 divergence.program = smallest;
@@ -190,8 +220,13 @@ impl Campaign {
         let mut text = String::new();
         for (index, line) in code::program(program).lines().chain(["the end"]).enumerate() {
             text += &format!("{line}\n");
-            let [memory, rabbitmq] = [&memory, &rabbitmq].map(|log| log.steps.get(index).cloned().unwrap_or_default());
-            let both = if memory == rabbitmq { [("", memory), ("", vec![])] } else { [("memory", memory), ("rabbitmq", rabbitmq)] };
+            let [memory, rabbitmq] =
+                [&memory, &rabbitmq].map(|log| log.steps.get(index).cloned().unwrap_or_default());
+            let both = if memory == rabbitmq {
+                [("", memory), ("", vec![])]
+            } else {
+                [("memory", memory), ("rabbitmq", rabbitmq)]
+            };
             for (side, lines) in both {
                 text.extend(lines.iter().map(|line| format!("    {side:8} {line}\n")));
             }
@@ -214,7 +249,8 @@ impl Campaign {
     fn virtual_hosts(&self) -> Vec<ConnectionOptions> {
         let Some(rabbitmqctl) = &self.rabbitmqctl else { return vec![self.options.clone()] };
         let prefix = crate::compare::prefix();
-        let names: Vec<String> = (0..self.threads.max(1)).map(|thread| format!("{prefix}{thread}")).collect();
+        let names: Vec<String> =
+            (0..self.threads.max(1)).map(|thread| format!("{prefix}{thread}")).collect();
         let list: Vec<String> = names.iter().map(|name| format!("<<\"{name}\">>")).collect();
         let code = format!(
             "[begin rabbit_vhost:add(V, <<\"differential\">>), rabbit_auth_backend_internal:set_permissions(<<\"guest\">>, V, <<\".*\">>, \
@@ -222,7 +258,10 @@ impl Campaign {
             list.join(", ")
         );
         let made = Command::new(rabbitmqctl).args(["eval", &code]).output();
-        assert!(made.as_ref().is_ok_and(|output| output.status.success()), "no virtual hosts could be made: {made:?}");
+        assert!(
+            made.as_ref().is_ok_and(|output| output.status.success()),
+            "no virtual hosts could be made: {made:?}"
+        );
         names.into_iter().map(|name| self.options.clone().vhost(name)).collect()
     }
 }
@@ -249,10 +288,16 @@ impl Report {
 
 impl fmt::Display for Divergence {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(formatter, "DIVERGENCE in program {}, {} of {ATTEMPTS} times", self.number, self.times)?;
+        writeln!(
+            formatter,
+            "DIVERGENCE in program {}, {} of {ATTEMPTS} times",
+            self.number, self.times
+        )?;
         write!(formatter, "{}", code::program(&self.program))?;
         writeln!(formatter, "at operation {}", self.difference.step)?;
-        for (side, step) in [("memory", &self.difference.memory), ("rabbitmq", &self.difference.rabbitmq)] {
+        for (side, step) in
+            [("memory", &self.difference.memory), ("rabbitmq", &self.difference.rabbitmq)]
+        {
             for line in step {
                 writeln!(formatter, "    {side:8} {line}")?;
             }

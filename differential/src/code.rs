@@ -1,8 +1,8 @@
 //! A program as readable code.
 
 use crate::program::{
-    Action, BindingSpec, ConsumeSpec, Data, ExchangeName, ExchangeSpec, Key, Operation, Pick, Program, PublishSpec, QueueName, QueueSpec,
-    Table, Target, UNCONFIRMED, connection_of,
+    Action, BindingSpec, ConsumeSpec, Data, ExchangeName, ExchangeSpec, Key, Operation, Pick,
+    Program, PublishSpec, QueueName, QueueSpec, Table, Target, UNCONFIRMED, connection_of,
 };
 
 /// The program, a line for each operation.
@@ -27,21 +27,40 @@ fn operation(operation: &Operation, published: u32) -> String {
         Action::DeclareQueue(spec) => format!("declare({})", queue(spec)),
         Action::Bind(spec) => format!("declare({})", binding(spec)),
         Action::Unbind(spec) => format!("delete({})", binding(spec)),
-        Action::DeleteExchange { name, if_unused } => format!("delete_exchange({}{})", exchange_name(name), conditions(*if_unused, false)),
+        Action::DeleteExchange { name, if_unused } => {
+            format!("delete_exchange({}{})", exchange_name(name), conditions(*if_unused, false))
+        }
         Action::DeleteQueue { name, if_unused, if_empty } => {
             format!("delete_queue({}{})", queue_name(name), conditions(*if_unused, *if_empty))
         }
         Action::Purge(name) => format!("purge({})", queue_name(name)),
         Action::Publish(spec) => publication(spec, published),
         Action::Confirm => "confirm_all_owed()".into(),
-        Action::Get { queue, automatic } => format!("get({}, {})", queue_name(queue), if *automatic { "Automatic" } else { "Manual" }),
+        Action::Get { queue, automatic } => format!(
+            "get({}, {})",
+            queue_name(queue),
+            if *automatic { "Automatic" } else { "Manual" }
+        ),
         Action::Consume(spec) => consume(spec),
-        Action::Take { subscription, most } => return format!("live_subscriptions[{subscription}].take({most});"),
-        Action::Cancel { subscription } => return format!("live_subscriptions[{subscription}].cancel();"),
-        Action::DropSubscription { subscription } => return format!("drop(live_subscriptions[{subscription}]);"),
-        Action::Ack { delivery, multiple } => format!("ack({}, {})", pick(*delivery), extent(*multiple)),
+        Action::Take { subscription, most } => {
+            return format!("live_subscriptions[{subscription}].take({most});");
+        }
+        Action::Cancel { subscription } => {
+            return format!("live_subscriptions[{subscription}].cancel();");
+        }
+        Action::DropSubscription { subscription } => {
+            return format!("drop(live_subscriptions[{subscription}]);");
+        }
+        Action::Ack { delivery, multiple } => {
+            format!("ack({}, {})", pick(*delivery), extent(*multiple))
+        }
         Action::Reject { delivery, requeue, multiple } => {
-            format!("reject({}, {}, {})", pick(*delivery), if *requeue { "Requeue" } else { "Discard" }, extent(*multiple))
+            format!(
+                "reject({}, {}, {})",
+                pick(*delivery),
+                if *requeue { "Requeue" } else { "Discard" },
+                extent(*multiple)
+            )
         }
         Action::CloseChannel => "close()".into(),
         Action::DropChannel => return format!("drop({channel});"),
@@ -110,16 +129,28 @@ fn value(value: &Data) -> String {
         Data::QueueName(name) => queue_name(name),
         Data::ExchangeName(name) => exchange_name(name),
         Data::String(text) => format!("{text:?}"),
-        Data::Array(values) => format!("[{}]", values.iter().map(self::value).collect::<Vec<_>>().join(", ")),
+        Data::Array(values) => {
+            format!("[{}]", values.iter().map(self::value).collect::<Vec<_>>().join(", "))
+        }
         Data::Table(pairs) => {
-            format!("{{{}}}", pairs.iter().map(|(name, value)| format!("{name}: {}", self::value(value))).collect::<Vec<_>>().join(", "))
+            format!(
+                "{{{}}}",
+                pairs
+                    .iter()
+                    .map(|(name, value)| format!("{name}: {}", self::value(value)))
+                    .collect::<Vec<_>>()
+                    .join(", ")
+            )
         }
         other => format!("{other:?}"),
     }
 }
 
 fn arguments(table: &Table) -> String {
-    table.iter().map(|(name, value)| format!(".argument({name:?}, {})", self::value(value))).collect()
+    table
+        .iter()
+        .map(|(name, value)| format!(".argument({name:?}, {})", self::value(value)))
+        .collect()
 }
 
 fn flags(flags: &[(&str, bool)]) -> String {
@@ -131,7 +162,12 @@ fn exchange(spec: &ExchangeSpec) -> String {
         "Exchange::new({}, {:?}){}{}",
         exchange_name(&spec.name),
         spec.kind,
-        flags(&[("transient", spec.transient), ("auto_delete", spec.auto_delete), ("internal", spec.internal), ("passive", spec.passive)]),
+        flags(&[
+            ("transient", spec.transient),
+            ("auto_delete", spec.auto_delete),
+            ("internal", spec.internal),
+            ("passive", spec.passive)
+        ]),
         arguments(&spec.arguments)
     )
 }
@@ -155,12 +191,18 @@ fn binding(spec: &BindingSpec) -> String {
         Target::Queue(name) => ("queue", queue_name(name)),
         Target::Exchange(name) => ("exchange", exchange_name(name)),
     };
-    format!("Binding::{kind}({}, {to}, {}){}", exchange_name(&spec.from), key(&spec.key), arguments(&spec.arguments))
+    format!(
+        "Binding::{kind}({}, {to}, {}){}",
+        exchange_name(&spec.from),
+        key(&spec.key),
+        arguments(&spec.arguments)
+    )
 }
 
 fn publication(spec: &PublishSpec, number: u32) -> String {
     let properties = &spec.properties;
-    let mut text = format!("publish({}, {}, \"m{number}\"", exchange_name(&spec.exchange), key(&spec.key));
+    let mut text =
+        format!("publish({}, {}, \"m{number}\"", exchange_name(&spec.exchange), key(&spec.key));
     if spec.padding > 0 {
         text += &format!(" + {} bytes", spec.padding);
     }
@@ -192,7 +234,11 @@ fn publication(spec: &PublishSpec, number: u32) -> String {
     match properties.headers.as_deref() {
         None => {}
         Some([]) => text += ".empty_headers()",
-        Some(headers) => text.extend(headers.iter().map(|(name, value)| format!(".header({name:?}, {})", self::value(value)))),
+        Some(headers) => text.extend(
+            headers
+                .iter()
+                .map(|(name, value)| format!(".header({name:?}, {})", self::value(value))),
+        ),
     }
     text
 }
@@ -202,7 +248,11 @@ fn consume(spec: &ConsumeSpec) -> String {
         "consume({}, prefetch({}){}{})",
         queue_name(&spec.queue),
         spec.prefetch,
-        flags(&[("automatic", spec.automatic), ("exclusive", spec.exclusive), ("lazily", spec.lazy)]),
+        flags(&[
+            ("automatic", spec.automatic),
+            ("exclusive", spec.exclusive),
+            ("lazily", spec.lazy)
+        ]),
         arguments(&spec.arguments)
     )
 }

@@ -63,7 +63,9 @@ impl Corner {
         let memory = run(program, &Memory::new(), &prefix, None);
         let rabbitmq = run(program, &self.side, &prefix, Some((&memory.steps, patience)));
         self.clean(&rabbitmq.made);
-        let Some(step) = (0..memory.steps.len()).find(|step| memory.steps.get(*step) != rabbitmq.steps.get(*step)) else {
+        let Some(step) = (0..memory.steps.len())
+            .find(|step| memory.steps.get(*step) != rabbitmq.steps.get(*step))
+        else {
             return (Verdict::Same, memory);
         };
         if let Some((at, why)) = &memory.open
@@ -71,7 +73,12 @@ impl Corner {
         {
             return (Verdict::Open(*why), memory);
         }
-        if [&memory, &rabbitmq].iter().filter_map(|log| log.steps.get(step)).flatten().any(|line| open::is_endless(line)) {
+        if [&memory, &rabbitmq]
+            .iter()
+            .filter_map(|log| log.steps.get(step))
+            .flatten()
+            .any(|line| open::is_endless(line))
+        {
             return (Verdict::Open(Freedom::EndlessRound), memory);
         }
         if rabbitmq.notes.iter().any(|note| note.contains(open::GAVE_UP)) {
@@ -82,7 +89,15 @@ impl Corner {
         }
         let of = |steps: &[Step]| steps.get(step).cloned().unwrap_or_default();
         let notes = rabbitmq.notes.into_iter().rev().take(3).collect();
-        (Verdict::Divergence(Difference { step, memory: of(&memory.steps), rabbitmq: of(&rabbitmq.steps), notes }), memory)
+        (
+            Verdict::Divergence(Difference {
+                step,
+                memory: of(&memory.steps),
+                rabbitmq: of(&rabbitmq.steps),
+                notes,
+            }),
+            memory,
+        )
     }
 
     /// What RabbitMQ alone shows, if it is given so much time after each operation.
@@ -104,7 +119,8 @@ impl Corner {
     /// What is exclusive goes with its connection.
     fn delete(&mut self, entity: Delete<'_>) {
         if self.channel.is_none() {
-            self.channel = self.connector.open(&ChannelOptions::publish().without_confirms(), DEADLINE).ok();
+            self.channel =
+                self.connector.open(&ChannelOptions::publish().without_confirms(), DEADLINE).ok();
         }
         if let Some(channel) = &self.channel
             && channel.delete(entity).is_err()

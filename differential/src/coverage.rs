@@ -3,7 +3,10 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use crate::program::{Action, Data, ExchangeName, Key, Operation, Pick, Program, PublishSpec, QueueName, Table, Target};
+use crate::program::{
+    Action, Data, ExchangeName, Key, Operation, Pick, Program, PublishSpec, QueueName, Table,
+    Target,
+};
 use crate::run::Step;
 
 /// How often what occurred.
@@ -114,7 +117,14 @@ impl Coverage {
             Action::Consume(spec) => {
                 self.queue_name(&spec.queue);
                 self.add("consume", format!("prefetch {}", spec.prefetch));
-                self.flags("consume", &[("automatic", spec.automatic), ("exclusive", spec.exclusive), ("lazy", spec.lazy)]);
+                self.flags(
+                    "consume",
+                    &[
+                        ("automatic", spec.automatic),
+                        ("exclusive", spec.exclusive),
+                        ("lazy", spec.lazy),
+                    ],
+                );
                 self.table("consume", &spec.arguments);
                 "consume"
             }
@@ -173,7 +183,9 @@ impl Coverage {
         }
         for (name, value) in properties.headers.iter().flatten() {
             match name.as_str() {
-                "CC" | "BCC" | "x-death" => self.add("publish", format!("header {name} {}", type_of(value))),
+                "CC" | "BCC" | "x-death" => {
+                    self.add("publish", format!("header {name} {}", type_of(value)))
+                }
                 _ => self.add("header", type_of(value)),
             }
         }
@@ -188,7 +200,12 @@ impl Coverage {
     fn table(&mut self, group: &'static str, table: &Table) {
         for (name, value) in table {
             let value = match value {
-                Data::Void | Data::Bool(_) | Data::I32(_) | Data::I64(_) | Data::U8(_) | Data::String(_) => format!("{value:?}"),
+                Data::Void
+                | Data::Bool(_)
+                | Data::I32(_)
+                | Data::I64(_)
+                | Data::U8(_)
+                | Data::String(_) => format!("{value:?}"),
                 other => type_of(other).to_string(),
             };
             self.add(group, format!("{name} = {value}"));
@@ -219,8 +236,13 @@ impl Coverage {
     }
 
     fn result(&mut self, name: &'static str, step: &Step) {
-        let relevant = |line: &&String| !line.starts_with("consumer ") && !line.contains(": ready=");
-        let line = step.iter().filter(relevant).nth(usize::from(name == "publish")).map_or("ok", String::as_str);
+        let relevant =
+            |line: &&String| !line.starts_with("consumer ") && !line.contains(": ready=");
+        let line = step
+            .iter()
+            .filter(relevant)
+            .nth(usize::from(name == "publish"))
+            .map_or("ok", String::as_str);
         let word = |text: &str| text.split([' ', '(']).next().unwrap_or_default().to_string();
         let kind = match line.strip_prefix("then ") {
             Some(late) => format!("later {}", word(late)),
@@ -231,7 +253,11 @@ impl Coverage {
             kind if kind.starts_with("tag=") || kind.starts_with("redelivered=") => "a message",
             "" => "ok",
             kind if kind.ends_with(':') => "the queue is gone",
-            kind if kind.starts_with('m') && kind[1..].chars().all(|digit| digit.is_ascii_digit()) => "ok",
+            kind if kind.starts_with('m')
+                && kind[1..].chars().all(|digit| digit.is_ascii_digit()) =>
+            {
+                "ok"
+            }
             kind => kind,
         };
         self.add(name, kind.to_string());

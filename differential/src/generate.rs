@@ -17,14 +17,19 @@ use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 use self::messages::{consume_answers, consume_spec, message_publication, pick, publish_spec};
 use self::pools::{QUEUES, exchange_name, flag, queue_name};
 use self::topology::{binding_spec, exchange_spec, queue_spec, setup_binding, sound_queue};
-use crate::program::{Action, CHANNELS, ConsumeSpec, Operation, Pick, Program, QueueName, QueueSpec};
+use crate::program::{
+    Action, CHANNELS, ConsumeSpec, Operation, Pick, Program, QueueName, QueueSpec,
+};
 
 /// The program of a number in the series of a seed.
 pub fn program(seed: u64, number: u64) -> Program {
     let mut bytes = [0; 32];
     bytes[..8].copy_from_slice(&seed.to_le_bytes());
     bytes[8..16].copy_from_slice(&number.to_le_bytes());
-    let mut runner = TestRunner::new_with_rng(Config::default(), TestRng::from_seed(RngAlgorithm::ChaCha, &bytes));
+    let mut runner = TestRunner::new_with_rng(
+        Config::default(),
+        TestRng::from_seed(RngAlgorithm::ChaCha, &bytes),
+    );
     thread_local! {
         static PROGRAMS: BoxedStrategy<Program> = programs();
     }
@@ -37,7 +42,12 @@ pub fn program(seed: u64, number: u64) -> Program {
 /// Programs of 20 to 60 operations; three of ten have to do with time. Half are about everything, with many mistakes; the other half are
 /// about messages on their way through few, sound queues.
 pub fn programs() -> BoxedStrategy<Program> {
-    let kinds = vec![(7, programs_of(false)), (3, programs_of(true)), (7, message_programs_of(false)), (3, message_programs_of(true))];
+    let kinds = vec![
+        (7, programs_of(false)),
+        (3, programs_of(true)),
+        (7, message_programs_of(false)),
+        (3, message_programs_of(true)),
+    ];
     Union::new_weighted(kinds).boxed()
 }
 
@@ -68,13 +78,21 @@ fn message_programs_of(timed: bool) -> BoxedStrategy<Program> {
                 })
             });
             (0..8u8, declare)
-                .prop_map(|(channel, action)| Operation { channel: channel / 7 * (CHANNELS - 1), even_if_dead: false, action })
+                .prop_map(|(channel, action)| Operation {
+                    channel: channel / 7 * (CHANNELS - 1),
+                    even_if_dead: false,
+                    action,
+                })
                 .boxed()
         })
         .collect();
     let bindings = setup(setup_binding().prop_map(Action::Bind), 0..=4);
     let channel = prop_oneof![8 => Just(0), 2 => Just(1), 1 => Just(2), 2 => Just(CHANNELS - 1)];
-    let operation = (channel, message_actions(timed)).prop_map(|(channel, action)| Operation { channel, even_if_dead: false, action });
+    let operation = (channel, message_actions(timed)).prop_map(|(channel, action)| Operation {
+        channel,
+        even_if_dead: false,
+        action,
+    });
     let rest = prop::collection::vec(operation, 18..=50);
     (exchanges, queues, bindings, rest)
         .prop_map(|(exchanges, queues, bindings, rest)| Program {
@@ -83,9 +101,16 @@ fn message_programs_of(timed: bool) -> BoxedStrategy<Program> {
         .boxed()
 }
 
-fn setup(action: impl Strategy<Value = Action> + 'static, count: RangeInclusive<usize>) -> BoxedStrategy<Vec<Operation>> {
+fn setup(
+    action: impl Strategy<Value = Action> + 'static,
+    count: RangeInclusive<usize>,
+) -> BoxedStrategy<Vec<Operation>> {
     let channel = prop_oneof![6 => Just(0), 1 => Just(CHANNELS - 1)];
-    let operation = (channel, action).prop_map(|(channel, action)| Operation { channel, even_if_dead: false, action });
+    let operation = (channel, action).prop_map(|(channel, action)| Operation {
+        channel,
+        even_if_dead: false,
+        action,
+    });
     prop::collection::vec(operation, count).boxed()
 }
 
@@ -102,27 +127,55 @@ fn actions(timed: bool) -> BoxedStrategy<Action> {
         (5, queue_spec(timed, true).prop_map(Action::DeclareQueue).boxed()),
         (5, binding_spec(true).prop_map(Action::Bind).boxed()),
         (2, binding_spec(true).prop_map(Action::Unbind).boxed()),
-        (1, (exchange_name(true), any::<bool>()).prop_map(|(name, if_unused)| Action::DeleteExchange { name, if_unused }).boxed()),
+        (
+            1,
+            (exchange_name(true), any::<bool>())
+                .prop_map(|(name, if_unused)| Action::DeleteExchange { name, if_unused })
+                .boxed(),
+        ),
         (
             2,
             (queue_name(true), any::<bool>(), any::<bool>())
-                .prop_map(|(name, if_unused, if_empty)| Action::DeleteQueue { name, if_unused, if_empty })
+                .prop_map(|(name, if_unused, if_empty)| Action::DeleteQueue {
+                    name,
+                    if_unused,
+                    if_empty,
+                })
                 .boxed(),
         ),
         (1, queue_name(true).prop_map(Action::Purge).boxed()),
         (34, publish_spec(timed).prop_map(Action::Publish).boxed()),
         (2, Just(Action::Confirm).boxed()),
-        (10, (queue_name(true), prop::bool::weighted(0.25)).prop_map(|(queue, automatic)| Action::Get { queue, automatic }).boxed()),
+        (
+            10,
+            (queue_name(true), prop::bool::weighted(0.25))
+                .prop_map(|(queue, automatic)| Action::Get { queue, automatic })
+                .boxed(),
+        ),
         (10, consume_spec(true).prop_map(Action::Consume).boxed()),
         (1, consume_answers().prop_map(Action::Consume).boxed()),
-        (4, (any::<u8>(), 1..4u8).prop_map(|(subscription, most)| Action::Take { subscription, most }).boxed()),
+        (
+            4,
+            (any::<u8>(), 1..4u8)
+                .prop_map(|(subscription, most)| Action::Take { subscription, most })
+                .boxed(),
+        ),
         (3, any::<u8>().prop_map(|subscription| Action::Cancel { subscription }).boxed()),
         (2, any::<u8>().prop_map(|subscription| Action::DropSubscription { subscription }).boxed()),
-        (10, (pick(), prop::bool::weighted(0.25)).prop_map(|(delivery, multiple)| Action::Ack { delivery, multiple }).boxed()),
+        (
+            10,
+            (pick(), prop::bool::weighted(0.25))
+                .prop_map(|(delivery, multiple)| Action::Ack { delivery, multiple })
+                .boxed(),
+        ),
         (
             12,
             (pick(), any::<bool>(), prop::bool::weighted(0.25))
-                .prop_map(|(delivery, requeue, multiple)| Action::Reject { delivery, requeue, multiple })
+                .prop_map(|(delivery, requeue, multiple)| Action::Reject {
+                    delivery,
+                    requeue,
+                    multiple,
+                })
                 .boxed(),
         ),
         (2, Just(Action::CloseChannel).boxed()),
@@ -142,17 +195,40 @@ fn message_actions(timed: bool) -> BoxedStrategy<Action> {
     let mut choices = vec![
         (30, message_publication(timed).prop_map(Action::Publish).boxed()),
         (1, Just(Action::Confirm).boxed()),
-        (14, (queue(), flag(0.15)).prop_map(|(queue, automatic)| Action::Get { queue, automatic }).boxed()),
+        (
+            14,
+            (queue(), flag(0.15))
+                .prop_map(|(queue, automatic)| Action::Get { queue, automatic })
+                .boxed(),
+        ),
         (1, consume_answers().prop_map(Action::Consume).boxed()),
-        (8, (queue(), consume_spec(false)).prop_map(|(queue, spec)| Action::Consume(ConsumeSpec { queue, ..spec })).boxed()),
-        (4, (subscription(), 1..4u8).prop_map(|(subscription, most)| Action::Take { subscription, most }).boxed()),
+        (
+            8,
+            (queue(), consume_spec(false))
+                .prop_map(|(queue, spec)| Action::Consume(ConsumeSpec { queue, ..spec }))
+                .boxed(),
+        ),
+        (
+            4,
+            (subscription(), 1..4u8)
+                .prop_map(|(subscription, most)| Action::Take { subscription, most })
+                .boxed(),
+        ),
         (2, subscription().prop_map(|subscription| Action::Cancel { subscription }).boxed()),
-        (2, subscription().prop_map(|subscription| Action::DropSubscription { subscription }).boxed()),
+        (
+            2,
+            subscription()
+                .prop_map(|subscription| Action::DropSubscription { subscription })
+                .boxed(),
+        ),
         (
             6,
             (unsettled(), flag(0.25))
                 // Tag zero alone is a mistake.
-                .prop_map(|(delivery, multiple)| Action::Ack { delivery, multiple: multiple || delivery == Pick::Zero })
+                .prop_map(|(delivery, multiple)| Action::Ack {
+                    delivery,
+                    multiple: multiple || delivery == Pick::Zero,
+                })
                 .boxed(),
         ),
         (

@@ -10,7 +10,10 @@ use carrot_differential::program::Program;
 fn main() -> ExitCode {
     let mut arguments = env::args().skip(1).peekable();
     let kept = arguments.next_if(|argument| argument == "keep").and_then(|_| arguments.next());
-    let replayed = match arguments.peek().map(|argument| (argument.starts_with('['), serde_json::from_str::<Program>(argument))) {
+    let replayed = match arguments
+        .peek()
+        .map(|argument| (argument.starts_with('['), serde_json::from_str::<Program>(argument)))
+    {
         Some((true, Ok(program))) => {
             arguments.next();
             Some(program)
@@ -21,20 +24,29 @@ fn main() -> ExitCode {
         }
         _ => None,
     };
-    let mut number = |default: u64| arguments.next().map_or(Ok(default), |argument| argument.parse());
+    let mut number =
+        |default: u64| arguments.next().map_or(Ok(default), |argument| argument.parse());
     let fresh = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
     let (Ok(programs), Ok(seed), Ok(first)) = (number(300), number(fresh), number(0)) else {
-        eprintln!("usage: differential [programs] [seed] [first program] | PROGRAM | keep NAME PROGRAM");
+        eprintln!(
+            "usage: differential [programs] [seed] [first program] | PROGRAM | keep NAME PROGRAM"
+        );
         return ExitCode::from(2);
     };
-    let Some(options) = env::var("CARROT_TEST_AMQP_URL").ok().and_then(|url| url.parse().ok()) else {
+    let Some(options) = env::var("CARROT_TEST_AMQP_URL").ok().and_then(|url| url.parse().ok())
+    else {
         eprintln!("CARROT_TEST_AMQP_URL is to name a broker: run ./scripts/differential");
         return ExitCode::from(2);
     };
-    let threads = env::var("CARROT_DIFFERENTIAL_THREADS").ok().and_then(|threads| threads.parse().ok()).unwrap_or(8);
-    let most_divergences = env::var("CARROT_DIFFERENTIAL_MOST").ok().and_then(|most| most.parse().ok()).unwrap_or(10);
+    let threads = env::var("CARROT_DIFFERENTIAL_THREADS")
+        .ok()
+        .and_then(|threads| threads.parse().ok())
+        .unwrap_or(8);
+    let most_divergences =
+        env::var("CARROT_DIFFERENTIAL_MOST").ok().and_then(|most| most.parse().ok()).unwrap_or(10);
     let rabbitmqctl = env::var("CARROT_TEST_RABBITMQCTL").ok();
-    let campaign = Campaign { options, rabbitmqctl, programs, seed, first, threads, most_divergences };
+    let campaign =
+        Campaign { options, rabbitmqctl, programs, seed, first, threads, most_divergences };
     if let (Some(name), Some(program)) = (&kept, &replayed) {
         return match (Campaign { threads: 1, ..campaign }).keep(name, program) {
             Ok(()) => ExitCode::SUCCESS,

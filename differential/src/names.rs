@@ -21,7 +21,13 @@ pub struct Names {
 impl Names {
     /// Names that begin with a prefix nobody else has.
     pub fn new(prefix: impl Into<String>) -> Names {
-        Names { prefix: prefix.into(), server: Vec::new(), queues: Vec::new(), exchanges: Vec::new(), answers: Vec::new() }
+        Names {
+            prefix: prefix.into(),
+            server: Vec::new(),
+            queues: Vec::new(),
+            exchanges: Vec::new(),
+            answers: Vec::new(),
+        }
     }
 
     /// Takes note of a queue that the broker named.
@@ -56,11 +62,17 @@ impl Names {
     pub fn queue(&self, name: &QueueName) -> String {
         match name {
             QueueName::Slot(slot) => format!("{}q{slot}", self.prefix),
-            QueueName::Known(number) if !self.queues.is_empty() => self.queues[usize::from(*number) % self.queues.len()].clone(),
-            QueueName::Known(number) => format!("{}q{number}", self.prefix),
-            QueueName::Server(back) => {
-                self.server.iter().rev().nth(usize::from(*back)).cloned().unwrap_or_else(|| format!("{}unnamed", self.prefix))
+            QueueName::Known(number) if !self.queues.is_empty() => {
+                self.queues[usize::from(*number) % self.queues.len()].clone()
             }
+            QueueName::Known(number) => format!("{}q{number}", self.prefix),
+            QueueName::Server(back) => self
+                .server
+                .iter()
+                .rev()
+                .nth(usize::from(*back))
+                .cloned()
+                .unwrap_or_else(|| format!("{}unnamed", self.prefix)),
             QueueName::Empty => String::new(),
             QueueName::Reserved => format!("amq.{}reserved", self.prefix),
             QueueName::ReplyTo => REPLY_TO.into(),
@@ -87,7 +99,9 @@ impl Names {
         match key {
             Key::Words(words) => words.clone(),
             Key::Queue(queue) => self.queue(queue),
-            Key::Answer => self.answers.last().cloned().unwrap_or_else(|| format!("{DIRECT_ANSWER}nobody")),
+            Key::Answer => {
+                self.answers.last().cloned().unwrap_or_else(|| format!("{DIRECT_ANSWER}nobody"))
+            }
             Key::TooLong => "k".repeat(256),
         }
     }
@@ -114,7 +128,9 @@ impl Names {
             Data::String(value) => Value::String(value.clone()),
             Data::Bytes(value) => Value::Bytes(value.clone()),
             Data::Timestamp(value) => Value::Timestamp(*value),
-            Data::Array(values) => Value::Array(values.iter().map(|value| self.value(value)).collect()),
+            Data::Array(values) => {
+                Value::Array(values.iter().map(|value| self.value(value)).collect())
+            }
             Data::Table(table) => Value::Table(self.table(table)),
             Data::QueueName(name) => Value::String(self.queue(name)),
             Data::ExchangeName(name) => Value::String(self.exchange(name)),

@@ -112,7 +112,10 @@ pub const ENDLESS: i64 = 50;
 
 /// Whether a line of a log tells of a message on a way without end.
 pub fn is_endless(line: &str) -> bool {
-    line.split("count: I64(").skip(1).filter_map(|rest| rest.split(')').next()?.parse::<i64>().ok()).any(|count| count >= ENDLESS)
+    line.split("count: I64(")
+        .skip(1)
+        .filter_map(|rest| rest.split(')').next()?.parse::<i64>().ok())
+        .any(|count| count >= ENDLESS)
 }
 
 /// What is in each queue, ready or unsettled, to see what arrived there.
@@ -130,7 +133,8 @@ struct Message {
 
 impl Message {
     fn new(content: &Content) -> Message {
-        let deaths = content.properties.header("x-death").and_then(Value::as_array).unwrap_or_default();
+        let deaths =
+            content.properties.header("x-death").and_then(Value::as_array).unwrap_or_default();
         let way = deaths.iter().filter_map(Value::as_table).map(|death| {
             let queue = death.get("queue").and_then(Value::as_str).unwrap_or_default();
             (queue.to_string(), death.get("count").and_then(Value::as_i64).unwrap_or_default())
@@ -149,7 +153,11 @@ impl Arrivals {
         for message in present {
             match before.iter().position(|other| *other == message) {
                 Some(index) => drop(before.swap_remove(index)),
-                None => drop(ways.insert(message.way.into_iter().map(|(queue, _)| queue).collect::<Vec<_>>())),
+                None => {
+                    ways.insert(
+                        message.way.into_iter().map(|(queue, _)| queue).collect::<Vec<_>>(),
+                    );
+                }
             }
         }
         ways.len() > 1

@@ -4,15 +4,18 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use carrot_core::backend::{
-    Acknowledgement, Backend, ConsumeOptions, Content, Declare, Delete, DeleteIf, DeliveryTag, Extent, Publication, Rejection,
+    Acknowledgement, Backend, ConsumeOptions, Content, Declare, Delete, DeleteIf, DeliveryTag,
+    Extent, Publication, Rejection,
 };
-use carrot_core::{Binding, DeliveryMode, Destination, Exchange, ExchangeKind, Properties, Queue, Result, Value};
+use carrot_core::{
+    Binding, DeliveryMode, Destination, Exchange, ExchangeKind, Properties, Queue, Result, Value,
+};
 
 use crate::names::{Names, REPLY_TO};
 use crate::open::{self, Freedom};
 use crate::program::{
-    Action, BindingSpec, CHANNELS, ConsumeSpec, ExchangeSpec, Operation, Pick, PropertiesSpec, PublishSpec, QueueName, QueueSpec, Target,
-    UNCONFIRMED, connection_of,
+    Action, BindingSpec, CHANNELS, ConsumeSpec, ExchangeSpec, Operation, Pick, PropertiesSpec,
+    PublishSpec, QueueName, QueueSpec, Target, UNCONFIRMED, connection_of,
 };
 use crate::run::{Channel, DEADLINE, Held, Runner, Subscriber};
 use crate::text;
@@ -36,7 +39,8 @@ impl Done {
 impl Runner<'_> {
     pub(crate) fn perform(&mut self, operation: &Operation) -> Done {
         let mut slot = operation.channel;
-        if let Action::Ack { delivery: Pick::Unsettled(_), .. } | Action::Reject { delivery: Pick::Unsettled(_), .. } = &operation.action
+        if let Action::Ack { delivery: Pick::Unsettled(_), .. }
+        | Action::Reject { delivery: Pick::Unsettled(_), .. } = &operation.action
             && !operation.even_if_dead
         {
             slot = self.channel_with_unsettled(slot);
@@ -49,13 +53,19 @@ impl Runner<'_> {
             }
             Action::Take { subscription, most } => return self.take_lazily(*subscription, *most),
             Action::Cancel { subscription } => return self.cancel(*subscription),
-            Action::DropSubscription { subscription } => return self.drop_subscription(*subscription),
+            Action::DropSubscription { subscription } => {
+                return self.drop_subscription(*subscription);
+            }
             Action::DropChannel => {
                 let live: Vec<usize> = (0..self.subscribers.len())
-                    .filter(|index| self.subscribers[*index].channel == slot && self.subscribers[*index].subscription.is_some())
+                    .filter(|index| {
+                        self.subscribers[*index].channel == slot
+                            && self.subscribers[*index].subscription.is_some()
+                    })
                     .collect();
                 let holds = |channel: &Channel| channel.held.iter().any(|held| !held.settled);
-                let more = live.len() > 1 || self.channels[usize::from(slot)].as_ref().is_some_and(holds);
+                let more =
+                    live.len() > 1 || self.channels[usize::from(slot)].as_ref().is_some_and(holds);
                 if more && live.iter().any(|index| self.subscribers[*index].lazy) {
                     self.leave_open(Freedom::DroppedChannel);
                 }
@@ -70,25 +80,42 @@ impl Runner<'_> {
             Ok(channel) => channel,
             Err(error) => {
                 self.fail(slot, &error);
-                return Done { lines: vec![format!("opening a channel: {}", text::error(&error))], look: true, taking: None };
+                return Done {
+                    lines: vec![format!("opening a channel: {}", text::error(&error))],
+                    look: true,
+                    taking: None,
+                };
             }
         };
         let (result, moves) = match &operation.action {
             Action::Publish(publish) => return self.publish(slot, &*channel, publish),
             Action::Confirm => return self.confirm(slot, &*channel),
-            Action::Ack { delivery, multiple } => return self.settle(slot, &*channel, *delivery, None, *multiple),
+            Action::Ack { delivery, multiple } => {
+                return self.settle(slot, &*channel, *delivery, None, *multiple);
+            }
             Action::Reject { delivery, requeue, multiple } => {
                 let rejection = if *requeue { Rejection::Requeue } else { Rejection::Discard };
                 return self.settle(slot, &*channel, *delivery, Some(rejection), *multiple);
             }
             Action::DeclareExchange(spec) => (self.declare_exchange(&*channel, spec), false),
             Action::DeclareQueue(spec) => (self.declare_queue(slot, &*channel, spec), false),
-            Action::Bind(spec) => (channel.declare(Declare::Binding(&binding(&self.names, spec))).map(|_| "ok".into()), false),
-            Action::Unbind(spec) => (channel.delete(Delete::Binding(&binding(&self.names, spec))).map(|_| "ok".into()), false),
+            Action::Bind(spec) => (
+                channel.declare(Declare::Binding(&binding(&self.names, spec))).map(|_| "ok".into()),
+                false,
+            ),
+            Action::Unbind(spec) => (
+                channel.delete(Delete::Binding(&binding(&self.names, spec))).map(|_| "ok".into()),
+                false,
+            ),
             Action::DeleteExchange { name, if_unused } => {
                 let name = self.names.exchange(name);
                 let condition = condition(*if_unused, false);
-                (channel.delete(Delete::Exchange { name: &name, condition }).map(|_| "ok".into()), false)
+                (
+                    channel
+                        .delete(Delete::Exchange { name: &name, condition })
+                        .map(|_| "ok".into()),
+                    false,
+                )
             }
             Action::DeleteQueue { name, if_unused, if_empty } => {
                 let name = self.names.queue(name);
@@ -101,7 +128,9 @@ impl Runner<'_> {
                 let deleted = channel.delete(Delete::Messages { queue: &name });
                 (deleted.map(|deleted| format!("ok messages={}", deleted.message_count)), true)
             }
-            Action::Get { queue, automatic } => (self.get(slot, &*channel, queue, *automatic), true),
+            Action::Get { queue, automatic } => {
+                (self.get(slot, &*channel, queue, *automatic), true)
+            }
             Action::Consume(spec) => (self.consume(slot, &*channel, spec), true),
             Action::CloseChannel => {
                 let result = channel.close(DEADLINE);
@@ -141,7 +170,12 @@ impl Runner<'_> {
         Ok(format!("ok {}", declared.name))
     }
 
-    fn declare_queue(&mut self, slot: u8, channel: &dyn Backend, spec: &QueueSpec) -> Result<String> {
+    fn declare_queue(
+        &mut self,
+        slot: u8,
+        channel: &dyn Backend,
+        spec: &QueueSpec,
+    ) -> Result<String> {
         let queue = queue(&self.names, spec);
         let declared = channel.declare(Declare::Queue(&queue))?;
         if spec.name == QueueName::Empty && !spec.passive {
@@ -151,18 +185,25 @@ impl Runner<'_> {
             self.single_active.insert(declared.name.clone());
         }
         if spec.name == QueueName::ReplyTo {
-            return Ok(format!("ok ready={} consumers={}", declared.message_count, declared.consumer_count));
+            return Ok(format!(
+                "ok ready={} consumers={}",
+                declared.message_count, declared.consumer_count
+            ));
         }
         let owner = (spec.exclusive && !spec.passive).then_some(connection_of(slot));
         self.know_queue(&declared.name, owner);
-        Ok(format!("ok {} ready={} consumers={}", declared.name, declared.message_count, declared.consumer_count))
+        Ok(format!(
+            "ok {} ready={} consumers={}",
+            declared.name, declared.message_count, declared.consumer_count
+        ))
     }
 
     fn publish(&mut self, slot: u8, channel: &dyn Backend, spec: &PublishSpec) -> Done {
         self.published += 1;
         let number = self.published;
         let content = Arc::new(content(&self.names, spec, number));
-        let result = channel.publish(&Publication { content: &content, mandatory: spec.mandatory }, DEADLINE);
+        let result = channel
+            .publish(&Publication { content: &content, mandatory: spec.mandatory }, DEADLINE);
         let mut lines = vec![format!("m{number}")];
         match result {
             Err(error) => lines.push(self.line(slot, Err(error))),
@@ -193,7 +234,10 @@ impl Runner<'_> {
             let line = self.line(slot, result.map(|outcome| text::outcome(&outcome)));
             return Done::nothing(&line);
         }
-        let owed = self.channels[usize::from(slot)].as_mut().map(|channel| std::mem::take(&mut channel.owed)).unwrap_or_default();
+        let owed = self.channels[usize::from(slot)]
+            .as_mut()
+            .map(|channel| std::mem::take(&mut channel.owed))
+            .unwrap_or_default();
         let mut lines = Vec::new();
         for (number, tag) in owed {
             let answer = channel.confirm(tag, DEADLINE).map(|outcome| text::outcome(&outcome));
@@ -202,10 +246,19 @@ impl Runner<'_> {
         Done { lines, ..Done::default() }
     }
 
-    fn get(&mut self, slot: u8, channel: &dyn Backend, queue: &QueueName, automatic: bool) -> Result<String> {
+    fn get(
+        &mut self,
+        slot: u8,
+        channel: &dyn Backend,
+        queue: &QueueName,
+        automatic: bool,
+    ) -> Result<String> {
         let queue = self.names.queue(queue);
-        let acknowledgement = if automatic { Acknowledgement::Automatic } else { Acknowledgement::Manual };
-        let Some(delivery) = channel.get(&queue, acknowledgement)? else { return Ok("nothing".into()) };
+        let acknowledgement =
+            if automatic { Acknowledgement::Automatic } else { Acknowledgement::Manual };
+        let Some(delivery) = channel.get(&queue, acknowledgement)? else {
+            return Ok("nothing".into());
+        };
         self.names.learn_answer(delivery.content.properties.reply_to());
         let mut with_tag = false;
         if let Some(channel) = &mut self.channels[usize::from(slot)] {
@@ -231,19 +284,29 @@ impl Runner<'_> {
             channel.sources.insert(queue.clone());
         }
         let index = self.subscribers.len();
-        let subscriber = Subscriber { channel: slot, subscription: Some(subscription), queue, acknowledgement, lazy: spec.lazy };
+        let subscriber = Subscriber {
+            channel: slot,
+            subscription: Some(subscription),
+            queue,
+            acknowledgement,
+            lazy: spec.lazy,
+        };
         self.subscribers.push(subscriber);
         Ok(format!("consumer {index}"))
     }
 
     fn pick_subscriber(&self, number: u8) -> Option<usize> {
-        let live: Vec<usize> = (0..self.subscribers.len()).filter(|index| self.subscribers[*index].subscription.is_some()).collect();
+        let live: Vec<usize> = (0..self.subscribers.len())
+            .filter(|index| self.subscribers[*index].subscription.is_some())
+            .collect();
         (!live.is_empty()).then(|| live[usize::from(number) % live.len()])
     }
 
     fn take_lazily(&mut self, number: u8, most: u8) -> Done {
         match self.pick_subscriber(number) {
-            Some(index) => Done { lines: vec!["taking".into()], look: true, taking: Some((index, most)) },
+            Some(index) => {
+                Done { lines: vec!["taking".into()], look: true, taking: Some((index, most)) }
+            }
             None => Done::nothing("no consumer"),
         }
     }
@@ -260,7 +323,10 @@ impl Runner<'_> {
         let Some(index) = self.pick_subscriber(number) else { return Done::nothing("no consumer") };
         self.before_cancel(index);
         let slot = self.subscribers[index].channel;
-        let result = self.subscribers[index].subscription.as_ref().map_or(Ok(()), |subscription| subscription.cancel());
+        let result = self.subscribers[index]
+            .subscription
+            .as_ref()
+            .map_or(Ok(()), |subscription| subscription.cancel());
         let line = self.line(slot, result.map(|()| format!("cancelled consumer {index}")));
         Done { lines: vec![line], look: true, taking: None }
     }
@@ -275,16 +341,31 @@ impl Runner<'_> {
     /// This channel, or the next that is open and has something to settle.
     fn channel_with_unsettled(&self, slot: u8) -> u8 {
         let has_some = |slot: &u8| {
-            let channel = self.channels[usize::from(*slot)].as_ref().filter(|channel| !channel.dead);
+            let channel =
+                self.channels[usize::from(*slot)].as_ref().filter(|channel| !channel.dead);
             channel.is_some_and(|channel| channel.held.iter().any(|held| !held.settled))
         };
         (slot..CHANNELS).chain(0..slot).find(has_some).unwrap_or(slot)
     }
 
-    fn settle(&mut self, slot: u8, channel: &dyn Backend, pick: Pick, rejection: Option<Rejection>, multiple: bool) -> Done {
-        let Some(state) = &mut self.channels[usize::from(slot)] else { return Done::nothing("no channel") };
+    fn settle(
+        &mut self,
+        slot: u8,
+        channel: &dyn Backend,
+        pick: Pick,
+        rejection: Option<Rejection>,
+        multiple: bool,
+    ) -> Done {
+        let Some(state) = &mut self.channels[usize::from(slot)] else {
+            return Done::nothing("no channel");
+        };
         let of = |settled: bool, number: u8| {
-            let candidates: Vec<DeliveryTag> = state.held.iter().filter(|held| held.settled == settled).map(|held| held.tag).collect();
+            let candidates: Vec<DeliveryTag> = state
+                .held
+                .iter()
+                .filter(|held| held.settled == settled)
+                .map(|held| held.tag)
+                .collect();
             (!candidates.is_empty()).then(|| candidates[usize::from(number) % candidates.len()])
         };
         let picked = match pick {
@@ -297,7 +378,9 @@ impl Runner<'_> {
         let several = state.sources.len() > 1;
         let mut consumers = BTreeSet::new();
         for held in &mut state.held {
-            if !held.settled && if multiple { held.tag <= tag || tag.0 == 0 } else { held.tag == tag } {
+            if !held.settled
+                && if multiple { held.tag <= tag || tag.0 == 0 } else { held.tag == tag }
+            {
                 held.settled = true;
                 consumers.insert(held.consumer);
             }
@@ -323,7 +406,9 @@ impl Runner<'_> {
     }
 
     fn close_connection(&mut self, slot: usize) -> Done {
-        let Some(connector) = self.connections[slot].take() else { return Done::nothing("not connected") };
+        let Some(connector) = self.connections[slot].take() else {
+            return Done::nothing("not connected");
+        };
         self.connection_ended(slot);
         let result = connector.close(DEADLINE);
         let line = result.map_or_else(|error| text::error(&error), |()| "closed".into());
@@ -341,7 +426,8 @@ fn condition(if_unused: bool, if_empty: bool) -> DeleteIf {
 }
 
 fn exchange(names: &Names, spec: &ExchangeSpec) -> Exchange {
-    let mut exchange = Exchange::new(names.exchange(&spec.name), ExchangeKind::from(spec.kind.as_str()));
+    let mut exchange =
+        Exchange::new(names.exchange(&spec.name), ExchangeKind::from(spec.kind.as_str()));
     exchange.durable = !spec.transient;
     exchange.auto_delete = spec.auto_delete;
     exchange.internal = spec.internal;
@@ -373,7 +459,8 @@ fn binding(names: &Names, spec: &BindingSpec) -> Binding {
 
 fn content(names: &Names, spec: &PublishSpec, number: u32) -> Content {
     let body = format!("m{number}{}", ".".repeat(spec.padding.into()));
-    Content::new(names.exchange(&spec.exchange), names.key(&spec.key), body).with_properties(properties(names, &spec.properties, number))
+    Content::new(names.exchange(&spec.exchange), names.key(&spec.key), body)
+        .with_properties(properties(names, &spec.properties, number))
 }
 
 fn properties(names: &Names, spec: &PropertiesSpec, number: u32) -> Properties {

@@ -20,10 +20,14 @@ impl Program {
     pub fn is_timed(&self) -> bool {
         let shortly = i64::try_from(SHORTLY.as_millis()).unwrap_or(i64::MAX);
         self.operations.iter().any(|operation| match &operation.action {
-            Action::DeclareQueue(queue) => {
-                queue.arguments.iter().any(|(name, value)| (name == "x-message-ttl" || name == "x-expires") && *value == Data::I64(shortly))
-            }
-            Action::Publish(publish) => publish.properties.expiration.as_ref().is_some_and(|expiration| *expiration == shortly.to_string()),
+            Action::DeclareQueue(queue) => queue.arguments.iter().any(|(name, value)| {
+                (name == "x-message-ttl" || name == "x-expires") && *value == Data::I64(shortly)
+            }),
+            Action::Publish(publish) => publish
+                .properties
+                .expiration
+                .as_ref()
+                .is_some_and(|expiration| *expiration == shortly.to_string()),
             _ => false,
         })
     }

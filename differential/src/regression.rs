@@ -46,8 +46,14 @@ impl Regression {
         for (index, regression) in all.iter().enumerate() {
             // A line for each operation and each observation, so that changes are easy to see.
             let lines = |values: Vec<String>| values.join(",\n    ");
-            let operations = regression.program.operations.iter().map(serde_json::to_string).collect::<Result<_, _>>()?;
-            let steps = regression.rabbitmq.iter().map(serde_json::to_string).collect::<Result<_, _>>()?;
+            let operations = regression
+                .program
+                .operations
+                .iter()
+                .map(serde_json::to_string)
+                .collect::<Result<_, _>>()?;
+            let steps =
+                regression.rabbitmq.iter().map(serde_json::to_string).collect::<Result<_, _>>()?;
             text += if index == 0 { "\n" } else { ",\n" };
             text += &format!(
                 "{{\n  \"name\": {},\n  \"program\": [\n    {}\n  ],\n  \"rabbitmq\": [\n    {}\n  ]\n}}",

@@ -6,7 +6,10 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use carrot_core::backend::{Acknowledgement, Backend, ChannelOptions, Connector, Declare, DeliveryTag, PublishTag, Subscription};
+use carrot_core::backend::{
+    Acknowledgement, Backend, ChannelOptions, Connector, Declare, DeliveryTag, PublishTag,
+    Subscription,
+};
 use carrot_core::{Error, Exchange, Result};
 
 use crate::names::Names;
@@ -46,7 +49,12 @@ pub struct Made {
 }
 
 /// Runs a program. With `expected`, gives the broker so much time to come to it at each step, and stops at the first step that differs.
-pub fn run(program: &Program, side: &dyn Side, prefix: &str, expected: Option<(&[Step], Duration)>) -> Log {
+pub fn run(
+    program: &Program,
+    side: &dyn Side,
+    prefix: &str,
+    expected: Option<(&[Step], Duration)>,
+) -> Log {
     let mut runner = Runner::new(side, prefix);
     let expected = expected.map(|(steps, patience)| {
         runner.patience = patience;
@@ -63,7 +71,8 @@ pub fn run(program: &Program, side: &dyn Side, prefix: &str, expected: Option<(&
         }
     }
     let last = program.operations.len();
-    let step = runner.end(last, expected.map(|steps| steps.get(last).map_or(&[][..], Vec::as_slice)));
+    let step =
+        runner.end(last, expected.map(|steps| steps.get(last).map_or(&[][..], Vec::as_slice)));
     runner.log.steps.push(step);
     runner.finish()
 }
@@ -155,10 +164,16 @@ impl<'a> Runner<'a> {
         }
     }
 
-    fn step(&mut self, index: usize, operation: &crate::program::Operation, expected: Option<&[String]>) -> Step {
+    fn step(
+        &mut self,
+        index: usize,
+        operation: &crate::program::Operation,
+        expected: Option<&[String]>,
+    ) -> Step {
         self.index = index;
         let done = self.perform(operation);
-        let mut lines: Vec<String> = done.lines.iter().map(|line| self.names.symbolic(line)).collect();
+        let mut lines: Vec<String> =
+            done.lines.iter().map(|line| self.names.symbolic(line)).collect();
         if done.look {
             self.look(&mut lines, done.taking, expected, false);
         }
@@ -175,11 +190,16 @@ impl<'a> Runner<'a> {
             let KnownQueue { name, owner } = &self.queues[index];
             let (name, owner) = (name.clone(), *owner);
             loop {
-                let got = self.watch(owner, |watcher| watcher.get(&name, Acknowledgement::Automatic));
+                let got =
+                    self.watch(owner, |watcher| watcher.get(&name, Acknowledgement::Automatic));
                 let line = match got {
                     Ok(Some(delivery)) => {
                         self.names.learn_answer(delivery.content.properties.reply_to());
-                        format!("{name} holds {} redelivered={}", text::content(&delivery.content), delivery.redelivered)
+                        format!(
+                            "{name} holds {} redelivered={}",
+                            text::content(&delivery.content),
+                            delivery.redelivered
+                        )
                     }
                     Ok(None) => break,
                     Err(error) => format!("{name} cannot be read: {}", text::error(&error)),
@@ -218,7 +238,9 @@ impl<'a> Runner<'a> {
     /// The channel of a slot; opened if it is not open, or dead and not wanted so.
     pub(crate) fn channel(&mut self, slot: u8, even_if_dead: bool) -> Result<Arc<dyn Backend>> {
         match &self.channels[usize::from(slot)] {
-            Some(channel) if even_if_dead || !channel.dead => return Ok(Arc::clone(&channel.backend)),
+            Some(channel) if even_if_dead || !channel.dead => {
+                return Ok(Arc::clone(&channel.backend));
+            }
             _ => {}
         }
         self.drop_channel(slot);
@@ -227,14 +249,22 @@ impl<'a> Runner<'a> {
             _ => ChannelOptions::publish(),
         };
         let backend = self.connection(connection_of(slot)).open(&options, DEADLINE)?;
-        let channel = Channel { backend: Arc::clone(&backend), dead: false, held: Vec::new(), owed: Vec::new(), sources: BTreeSet::new() };
+        let channel = Channel {
+            backend: Arc::clone(&backend),
+            dead: false,
+            held: Vec::new(),
+            owed: Vec::new(),
+            sources: BTreeSet::new(),
+        };
         self.channels[usize::from(slot)] = Some(channel);
         Ok(backend)
     }
 
     pub(crate) fn drop_channel(&mut self, slot: u8) {
         self.before_end(slot);
-        for subscriber in self.subscribers.iter_mut().filter(|subscriber| subscriber.channel == slot) {
+        for subscriber in
+            self.subscribers.iter_mut().filter(|subscriber| subscriber.channel == slot)
+        {
             subscriber.subscription = None;
         }
         self.channels[usize::from(slot)] = None;
@@ -244,8 +274,10 @@ impl<'a> Runner<'a> {
     pub(crate) fn fail(&mut self, slot: u8, error: &Error) {
         self.log.notes.push(format!("operation {}: {error:?}", self.index));
         let lost = matches!(error, Error::Disconnected { .. } | Error::HardError { .. });
-        let dead =
-            error.is_channel_error() || error.is_disconnected() || lost || matches!(error, Error::Timeout { .. } | Error::Closed { .. });
+        let dead = error.is_channel_error()
+            || error.is_disconnected()
+            || lost
+            || matches!(error, Error::Timeout { .. } | Error::Closed { .. });
         if !dead {
             return;
         }
@@ -265,14 +297,29 @@ impl<'a> Runner<'a> {
 
     /// Takes note of a channel that ends with something to give back, be it to a queue other than one that it consumes from.
     fn before_end(&mut self, slot: u8) {
-        let Some(channel) = self.channels[usize::from(slot)].as_ref().filter(|channel| !channel.dead) else { return };
-        let live = |subscriber: &&Subscriber| subscriber.channel == slot && subscriber.subscription.is_some();
+        let Some(channel) =
+            self.channels[usize::from(slot)].as_ref().filter(|channel| !channel.dead)
+        else {
+            return;
+        };
+        let live = |subscriber: &&Subscriber| {
+            subscriber.channel == slot && subscriber.subscription.is_some()
+        };
         let held = channel.held.iter().filter(|held| !held.settled);
-        let mut gives_back: Vec<Option<&str>> = held.map(|held| held.consumer.map(|index| &*self.subscribers[index].queue)).collect();
-        gives_back.extend(self.subscribers.iter().filter(live).filter(|live| live.lazy).map(|lazy| Some(&*lazy.queue)));
-        self.giving_back |= !gives_back.is_empty() && self.subscribers.iter().any(|other| other.lazy && other.subscription.is_some());
+        let mut gives_back: Vec<Option<&str>> =
+            held.map(|held| held.consumer.map(|index| &*self.subscribers[index].queue)).collect();
+        gives_back.extend(
+            self.subscribers
+                .iter()
+                .filter(live)
+                .filter(|live| live.lazy)
+                .map(|lazy| Some(&*lazy.queue)),
+        );
+        self.giving_back |= !gives_back.is_empty()
+            && self.subscribers.iter().any(|other| other.lazy && other.subscription.is_some());
         let mut consumed = self.subscribers.iter().filter(live);
-        if consumed.any(|consumer| gives_back.iter().any(|queue| *queue != Some(&*consumer.queue))) {
+        if consumed.any(|consumer| gives_back.iter().any(|queue| *queue != Some(&*consumer.queue)))
+        {
             self.leave_open(Freedom::ChannelOfSeveralQueues);
         }
     }
@@ -280,8 +327,14 @@ impl<'a> Runner<'a> {
     pub(crate) fn connection_ended(&mut self, connection: usize) {
         let live = |subscriber: &Subscriber| subscriber.subscription.is_some();
         let busy = (0..CHANNELS).filter(|slot| connection_of(*slot) == connection).filter(|slot| {
-            let holds = self.channels[usize::from(*slot)].as_ref().is_some_and(|channel| channel.held.iter().any(|held| !held.settled));
-            holds || self.subscribers.iter().any(|subscriber| subscriber.channel == *slot && live(subscriber))
+            let holds = self.channels[usize::from(*slot)]
+                .as_ref()
+                .is_some_and(|channel| channel.held.iter().any(|held| !held.settled));
+            holds
+                || self
+                    .subscribers
+                    .iter()
+                    .any(|subscriber| subscriber.channel == *slot && live(subscriber))
         });
         if busy.count() > 1 {
             self.leave_open(Freedom::BusyConnection);

@@ -33,11 +33,13 @@ fn remove_operations(smallest: &mut Program, fails: &mut impl FnMut(&Program) ->
 
 fn simplify_operations(smallest: &mut Program, fails: &mut impl FnMut(&Program) -> bool) {
     for index in 0..smallest.operations.len() {
-        while let Some(candidate) = simpler(&smallest.operations[index]).into_iter().find_map(|operation| {
-            let mut candidate = smallest.clone();
-            candidate.operations[index] = operation;
-            fails(&candidate).then_some(candidate)
-        }) {
+        while let Some(candidate) =
+            simpler(&smallest.operations[index]).into_iter().find_map(|operation| {
+                let mut candidate = smallest.clone();
+                candidate.operations[index] = operation;
+                fails(&candidate).then_some(candidate)
+            })
+        {
             *smallest = candidate;
         }
     }
@@ -110,7 +112,15 @@ fn simpler_actions(action: &Action) -> Vec<Action> {
                     }
                 )*};
             }
-            without!(expiration, priority, delivery_mode, headers, user_id, descriptive, answer_here);
+            without!(
+                expiration,
+                priority,
+                delivery_mode,
+                headers,
+                user_id,
+                descriptive,
+                answer_here
+            );
             shorter(properties.headers.as_ref().unwrap_or(&Table::new()), |headers| {
                 with(PropertiesSpec { headers: Some(headers), ..properties.clone() });
             });
@@ -124,12 +134,24 @@ fn simpler_actions(action: &Action) -> Vec<Action> {
             });
         }
         Action::DeleteQueue { name, if_unused, if_empty } if *if_unused || *if_empty => {
-            actions.push(Action::DeleteQueue { name: name.clone(), if_unused: false, if_empty: false });
+            actions.push(Action::DeleteQueue {
+                name: name.clone(),
+                if_unused: false,
+                if_empty: false,
+            });
         }
-        Action::DeleteExchange { name, if_unused: true } => actions.push(Action::DeleteExchange { name: name.clone(), if_unused: false }),
-        Action::Ack { delivery, multiple: true } => actions.push(Action::Ack { delivery: *delivery, multiple: false }),
+        Action::DeleteExchange { name, if_unused: true } => {
+            actions.push(Action::DeleteExchange { name: name.clone(), if_unused: false })
+        }
+        Action::Ack { delivery, multiple: true } => {
+            actions.push(Action::Ack { delivery: *delivery, multiple: false })
+        }
         Action::Reject { delivery, requeue, multiple: true } => {
-            actions.push(Action::Reject { delivery: *delivery, requeue: *requeue, multiple: false });
+            actions.push(Action::Reject {
+                delivery: *delivery,
+                requeue: *requeue,
+                multiple: false,
+            });
         }
         Action::Get { queue: QueueName::Slot(slot), automatic: true } => {
             actions.push(Action::Get { queue: QueueName::Slot(*slot), automatic: false });

@@ -49,7 +49,12 @@ impl Side for Memory {
 
     fn contents(&self, queue: &str) -> Option<Vec<Arc<Content>>> {
         let view = self.broker.queue(queue)?;
-        Some(view.ready.into_iter().chain(view.unacked.into_iter().map(|unacked| unacked.content)).collect())
+        Some(
+            view.ready
+                .into_iter()
+                .chain(view.unacked.into_iter().map(|unacked| unacked.content))
+                .collect(),
+        )
     }
 }
 
@@ -62,7 +67,11 @@ pub struct RabbitMq {
 impl RabbitMq {
     /// The virtual host that the options name.
     pub fn new(options: ConnectionOptions) -> RabbitMq {
-        RabbitMq { options: options.heartbeat(Duration::from_secs(60)).call_timeout(Duration::from_secs(20)) }
+        RabbitMq {
+            options: options
+                .heartbeat(Duration::from_secs(60))
+                .call_timeout(Duration::from_secs(20)),
+        }
     }
 }
 

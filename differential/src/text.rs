@@ -21,7 +21,9 @@ pub(crate) fn error(error: &Error) -> String {
         Error::ResourceLocked { .. } => "ResourceLocked".into(),
         Error::PreconditionFailed { .. } => "PreconditionFailed".into(),
         Error::Refused => "Refused".into(),
-        Error::Stale { source } => format!("Stale({})", source.as_deref().map(self::error).unwrap_or_default()),
+        Error::Stale { source } => {
+            format!("Stale({})", source.as_deref().map(self::error).unwrap_or_default())
+        }
         Error::Cancelled { .. } => "Cancelled".into(),
         Error::Invalid { field, .. } => format!("Invalid({field})"),
         Error::Closed { what } => format!("Closed({what})"),
@@ -40,7 +42,8 @@ pub(crate) fn outcome(outcome: &Outcome) -> String {
 
 /// A message: its body, where it was sent to, and its properties.
 pub(crate) fn content(content: &Content) -> String {
-    let mut text = format!("{} exchange={:?} key={:?}", body(content), content.exchange, content.routing_key);
+    let mut text =
+        format!("{} exchange={:?} key={:?}", body(content), content.exchange, content.routing_key);
     let properties = &content.properties;
     for (name, value) in properties.strings() {
         let _ = write!(text, " {name}={value:?}");
@@ -71,7 +74,10 @@ pub(crate) fn body(content: &Content) -> String {
 }
 
 fn table(headers: &Headers) -> String {
-    let pairs: Vec<String> = headers.iter().map(|(name, value)| format!("{name}: {}", named_value(name, value))).collect();
+    let pairs: Vec<String> = headers
+        .iter()
+        .map(|(name, value)| format!("{name}: {}", named_value(name, value)))
+        .collect();
     format!("{{{}}}", pairs.join(", "))
 }
 
@@ -85,7 +91,9 @@ fn named_value(name: &str, value: &Value) -> String {
 
 fn value(value: &Value) -> String {
     match value {
-        Value::Array(values) => format!("[{}]", values.iter().map(self::value).collect::<Vec<_>>().join(", ")),
+        Value::Array(values) => {
+            format!("[{}]", values.iter().map(self::value).collect::<Vec<_>>().join(", "))
+        }
         Value::Table(headers) => table(headers),
         Value::String(text) => format!("{text:?}"),
         other => format!("{other:?}"),

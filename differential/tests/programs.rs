@@ -18,7 +18,10 @@ use carrot_differential::{code, generate, shrink};
 const MOMENT: Duration = Duration::from_millis(100);
 
 fn broker() -> ConnectionOptions {
-    env::var("CARROT_TEST_AMQP_URL").expect("CARROT_TEST_AMQP_URL names the broker to test against").parse().unwrap()
+    env::var("CARROT_TEST_AMQP_URL")
+        .expect("CARROT_TEST_AMQP_URL names the broker to test against")
+        .parse()
+        .unwrap()
 }
 
 fn campaign(programs: u64, seed: u64) {
@@ -33,7 +36,12 @@ fn campaign(programs: u64, seed: u64) {
     };
     let report = campaign.run(|line| println!("{line}"));
     println!("{report}");
-    assert!(report.is_clean(), "{} divergences, {} failures, seed {seed}", report.divergences.len(), report.failures);
+    assert!(
+        report.is_clean(),
+        "{} divergences, {} failures, seed {seed}",
+        report.divergences.len(),
+        report.failures
+    );
 }
 
 #[test]
@@ -54,7 +62,12 @@ fn programs_that_once_differed_show_on_the_memory_broker_what_rabbitmq_showed() 
     for regression in Regression::all() {
         if let Some((step, shown)) = regression.differs_on_memory() {
             let expected = regression.rabbitmq.get(step).cloned().unwrap_or_default();
-            writeln!(failures, "{}: at operation {step} {shown:#?} instead of {expected:#?}", regression.name).unwrap();
+            writeln!(
+                failures,
+                "{}: at operation {step} {shown:#?} instead of {expected:#?}",
+                regression.name
+            )
+            .unwrap();
         }
     }
     assert!(failures.is_empty(), "{failures}");
@@ -65,8 +78,18 @@ fn programs_that_once_differed_show_on_the_memory_broker_what_rabbitmq_showed() 
 fn programs_that_once_differed_show_on_rabbitmq_what_was_written_down() {
     let mut corner = Corner::new(broker());
     for regression in Regression::all() {
-        assert_eq!(corner.watch(&regression.program, MOMENT).steps, regression.rabbitmq, "{}", regression.name);
-        assert_eq!(corner.compare(&regression.program, SETTLE).0, Verdict::Same, "{}", regression.name);
+        assert_eq!(
+            corner.watch(&regression.program, MOMENT).steps,
+            regression.rabbitmq,
+            "{}",
+            regression.name
+        );
+        assert_eq!(
+            corner.compare(&regression.program, SETTLE).0,
+            Verdict::Same,
+            "{}",
+            regression.name
+        );
     }
 }
 
@@ -74,7 +97,8 @@ fn programs_that_once_differed_show_on_rabbitmq_what_was_written_down() {
 fn a_program_shows_the_same_again_on_the_memory_broker() {
     for number in 0..50 {
         let program = generate::program(1, number);
-        let [one, other] = ["one.", "other."].map(|prefix| carrot_differential::run(&program, &Memory::new(), prefix, None).steps);
+        let [one, other] = ["one.", "other."]
+            .map(|prefix| carrot_differential::run(&program, &Memory::new(), prefix, None).steps);
         assert_eq!(one, other, "program {number}");
     }
 }
@@ -84,7 +108,10 @@ fn the_generator_reaches_what_is_to_be_compared() {
     let mut coverage = Coverage::default();
     for number in 0..600 {
         let program = generate::program(1, number);
-        coverage.note(&program, &carrot_differential::run(&program, &Memory::new(), "reach.", None).steps);
+        coverage.note(
+            &program,
+            &carrot_differential::run(&program, &Memory::new(), "reach.", None).steps,
+        );
     }
     let wanted = [
         ("event", "dead letter: expired"),
@@ -131,7 +158,8 @@ fn the_generator_reaches_what_is_to_be_compared() {
         ("close connection", "closed"),
         ("wait", "waited"),
     ];
-    let missing: Vec<_> = wanted.into_iter().filter(|(group, what)| coverage.count(group, what) == 0).collect();
+    let missing: Vec<_> =
+        wanted.into_iter().filter(|(group, what)| coverage.count(group, what) == 0).collect();
     assert!(missing.is_empty(), "never reached: {missing:?}\n{coverage}");
 }
 
@@ -145,8 +173,12 @@ fn a_program_is_shrunk_to_what_fails() {
     let program = (0..).map(|number| generate::program(3, number)).find(fails).unwrap();
     let smallest = shrink(&program, fails);
     assert_eq!(smallest.operations.len(), 2, "{}", code::program(&smallest));
-    let Action::Publish(publish) =
-        &smallest.operations.iter().find(|operation| matches!(operation.action, Action::Publish(_))).unwrap().action
+    let Action::Publish(publish) = &smallest
+        .operations
+        .iter()
+        .find(|operation| matches!(operation.action, Action::Publish(_)))
+        .unwrap()
+        .action
     else {
         unreachable!()
     };

@@ -34,12 +34,15 @@ impl Cluster {
     /// How to connect to any of them.
     pub fn options(&self) -> ConnectionOptions {
         let (first, others) = (&self.nodes[0], &self.nodes[1..]);
-        others.iter().fold(first.options(), |options, node| options.add_host(("127.0.0.1", node.port())))
+        others
+            .iter()
+            .fold(first.options(), |options, node| options.add_host(("127.0.0.1", node.port())))
     }
 
     /// A URL with all of them.
     pub fn url(&self) -> String {
-        let hosts: Vec<String> = self.nodes.iter().map(|node| format!("127.0.0.1:{}", node.port())).collect();
+        let hosts: Vec<String> =
+            self.nodes.iter().map(|node| format!("127.0.0.1:{}", node.port())).collect();
         format!("amqp://guest:guest@{}/%2f", hosts.join(","))
     }
 
@@ -52,7 +55,9 @@ impl Cluster {
         let listed = asked.control(["list_queues", "name", "leader", "--formatter", "json"])?;
         let listed: serde_json::Value = serde_json::from_str(&listed)?;
         let found = listed.as_array().into_iter().flatten().find(|found| found["name"] == queue);
-        let name = found.and_then(|found| found["leader"].as_str()).ok_or_else(|| format!("nobody leads {queue}: {listed}"))?;
+        let name = found
+            .and_then(|found| found["leader"].as_str())
+            .ok_or_else(|| format!("nobody leads {queue}: {listed}"))?;
         for node in &self.nodes {
             if node.is_running() && node.name()? == name {
                 return Ok(node);
@@ -89,19 +94,31 @@ impl Cluster {
         let running = self.nodes.iter().filter(|node| node.is_running()).count();
         let asked = self.nodes.iter().find(|node| node.is_running()).ok_or("no node is running")?;
         let mut seen = String::new();
-        let complete = eventually(BACK_WITHIN, || match asked.control(["list_queues", "name", "online", "--formatter", "json"]) {
-            Ok(listed) => {
-                seen = listed;
-                serde_json::from_str::<serde_json::Value>(&seen).is_ok_and(|listed| {
-                    let found = listed.as_array().into_iter().flatten().find(|found| found["name"] == queue);
-                    found.is_some_and(|found| found["online"].as_array().is_some_and(|online| online.len() >= running))
-                })
-            }
-            Err(error) => {
-                seen = error.to_string();
-                false
+        let complete = eventually(BACK_WITHIN, || {
+            match asked.control(["list_queues", "name", "online", "--formatter", "json"]) {
+                Ok(listed) => {
+                    seen = listed;
+                    serde_json::from_str::<serde_json::Value>(&seen).is_ok_and(|listed| {
+                        let found = listed
+                            .as_array()
+                            .into_iter()
+                            .flatten()
+                            .find(|found| found["name"] == queue);
+                        found.is_some_and(|found| {
+                            found["online"].as_array().is_some_and(|online| online.len() >= running)
+                        })
+                    })
+                }
+                Err(error) => {
+                    seen = error.to_string();
+                    false
+                }
             }
         });
-        if complete { Ok(()) } else { Err(format!("not all members of {queue} are back: {seen}").into()) }
+        if complete {
+            Ok(())
+        } else {
+            Err(format!("not all members of {queue} are back: {seen}").into())
+        }
     }
 }

@@ -46,7 +46,9 @@ pub enum Verdict {
 impl Verdict {
     /// The verdict on attempt number `attempt`, from 1, at a message: two in three succeed.
     pub fn of(seed: u64, message: u64, attempt: u32) -> Verdict {
-        let mut random = fastrand::Rng::with_seed(seed ^ (message << 8 | u64::from(attempt)).wrapping_mul(0x9e37_79b9_7f4a_7c15));
+        let mut random = fastrand::Rng::with_seed(
+            seed ^ (message << 8 | u64::from(attempt)).wrapping_mul(0x9e37_79b9_7f4a_7c15),
+        );
         match random.u8(..6) {
             0 => Verdict::Failed,
             1 => Verdict::Panicked,
@@ -115,7 +117,9 @@ impl Entry {
 
 /// The time of an [`Entry`] that is made now.
 pub fn now() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| u64::try_from(time.as_millis()).unwrap_or(u64::MAX))
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |time| u64::try_from(time.as_millis()).unwrap_or(u64::MAX))
 }
 
 /// Consumes with eight workers until it is killed, or until its standard input ends.
@@ -132,10 +136,13 @@ pub fn run(url: &str, queue: &str, record: &Path, seed: u64) -> Result<()> {
         process::exit(0);
     })?;
     let record = Arc::new(OpenOptions::new().append(true).open(record)?);
-    let retry = Retry::exponential(Duration::from_secs(PAUSES[0]), Duration::from_secs(PAUSES[1])).attempts(ATTEMPTS);
+    let retry = Retry::exponential(Duration::from_secs(PAUSES[0]), Duration::from_secs(PAUSES[1]))
+        .attempts(ATTEMPTS);
     let connection = carrot::connect(url)?;
     let consumer = connection.consumer(queue).prefetch(PREFETCH).retry(retry).build()?;
-    let workers = consumer.workers(THREADS).spawn(move |id: u64, message: &Message| handle(&record, seed, id, message.attempt()))?;
+    let workers = consumer
+        .workers(THREADS)
+        .spawn(move |id: u64, message: &Message| handle(&record, seed, id, message.attempt()))?;
     workers.join()?;
     Ok(())
 }
@@ -143,7 +150,13 @@ pub fn run(url: &str, queue: &str, record: &Path, seed: u64) -> Result<()> {
 fn handle(mut record: &File, seed: u64, message: u64, attempt: u32) -> Result<(), HandlerError> {
     thread::sleep(Duration::from_millis(fastrand::u64(..=LONGEST_WORK)));
     let verdict = Verdict::of(seed, message, attempt);
-    let entry = Entry { message, attempt, handled: verdict == Verdict::Handled, process: process::id(), time: now() };
+    let entry = Entry {
+        message,
+        attempt,
+        handled: verdict == Verdict::Handled,
+        process: process::id(),
+        time: now(),
+    };
     // One write call: a line that is cut short is an error, and fails the message.
     record.write_all(entry.line().as_bytes())?;
     match verdict {
@@ -159,9 +172,16 @@ mod tests {
 
     #[test]
     fn a_third_of_the_attempts_fails_and_one_message_in_81_has_to_be_parked() {
-        let decodable: Vec<u64> = (0..100_000).filter(|message| !is_undecodable(*message)).collect();
-        let failures = decodable.iter().filter(|message| Verdict::of(1, **message, 2) != Verdict::Handled).count();
-        let parked = decodable.iter().filter(|message| Verdict::first_success(1, **message).is_none()).count();
+        let decodable: Vec<u64> =
+            (0..100_000).filter(|message| !is_undecodable(*message)).collect();
+        let failures = decodable
+            .iter()
+            .filter(|message| Verdict::of(1, **message, 2) != Verdict::Handled)
+            .count();
+        let parked = decodable
+            .iter()
+            .filter(|message| Verdict::first_success(1, **message).is_none())
+            .count();
         assert!((32_000..34_000).contains(&failures), "{failures}");
         assert!((1_000..1_450).contains(&parked), "{parked}");
     }

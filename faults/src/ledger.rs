@@ -174,7 +174,16 @@ impl Ledger {
         let mut state = self.lock();
         let id = state.next;
         state.next += 1;
-        state.open.insert(id, Entry { sent: Instant::now(), sender: thread::current().id(), told: None, fate: None, consumed: false });
+        state.open.insert(
+            id,
+            Entry {
+                sent: Instant::now(),
+                sender: thread::current().id(),
+                told: None,
+                fate: None,
+                consumed: false,
+            },
+        );
         id
     }
 
@@ -222,7 +231,8 @@ impl Ledger {
             Some(entry) if !entry.consumed => {
                 entry.consumed = true;
                 let entry = *entry;
-                state.totals.slowest_delivery = state.totals.slowest_delivery.max(entry.sent.elapsed());
+                state.totals.slowest_delivery =
+                    state.totals.slowest_delivery.max(entry.sent.elapsed());
                 if entry.fate == Some(Fate::Confirmed) {
                     state.open.remove(&id);
                     state.totals.missing -= 1;
@@ -260,7 +270,12 @@ impl Ledger {
     ///
     /// # Errors
     /// What `call` gives.
-    pub fn try_call<T>(&self, name: &'static str, deadline: Duration, call: impl FnOnce() -> carrot::Result<T>) -> carrot::Result<T> {
+    pub fn try_call<T>(
+        &self,
+        name: &'static str,
+        deadline: Duration,
+        call: impl FnOnce() -> carrot::Result<T>,
+    ) -> carrot::Result<T> {
         self.call(name, deadline, call).inspect_err(|error| self.error(name, error))
     }
 
@@ -313,7 +328,8 @@ impl Ledger {
             if left.is_zero() {
                 return false;
             }
-            state = self.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
+            state =
+                self.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
         }
         true
     }
@@ -322,7 +338,10 @@ impl Ledger {
     pub fn audit(&self) -> Audit {
         let state = self.lock();
         let count = |fate| state.open.values().filter(|entry| entry.fate == fate).count() as u64;
-        let missing = state.open.iter().filter(|(_, entry)| entry.fate == Some(Fate::Confirmed) && !entry.consumed);
+        let missing = state
+            .open
+            .iter()
+            .filter(|(_, entry)| entry.fate == Some(Fate::Confirmed) && !entry.consumed);
         let mut missing: Vec<u64> = missing.map(|(id, _)| *id).collect();
         missing.sort_unstable();
         let moment = |id| {
@@ -330,8 +349,11 @@ impl Ledger {
             Some((entry.sent - self.started, entry.told? - self.started, entry.sender))
         };
         let moments = missing.iter().filter_map(moment).collect();
-        let running =
-            state.calls.running.values().map(|&(name, started, deadline)| SlowestCall { name, took: started.elapsed(), deadline });
+        let running = state.calls.running.values().map(|&(name, started, deadline)| SlowestCall {
+            name,
+            took: started.elapsed(),
+            deadline,
+        });
         let running: Vec<_> = running.collect();
         let late = running.iter().filter(|call| call.is_overdue());
         Audit {
@@ -345,7 +367,12 @@ impl Ledger {
             moments,
             duplicates: state.totals.duplicates,
             strangers: state.strangers.clone(),
-            slowest: state.calls.slowest.into_iter().chain(running.iter().copied()).max_by_key(|call| call.took),
+            slowest: state
+                .calls
+                .slowest
+                .into_iter()
+                .chain(running.iter().copied())
+                .max_by_key(|call| call.took),
             overdue: state.calls.overdue.iter().chain(late).copied().collect(),
             slowest_confirm: state.totals.slowest_confirm,
             slowest_delivery: state.totals.slowest_delivery,
@@ -407,7 +434,17 @@ mod tests {
         assert!(ledger.consume(ids[3]));
         let audit = ledger.audit();
         assert_eq!(audit.missing, [ids[1]]);
-        assert_eq!((audit.sent, audit.confirmed, audit.unknown, audit.failed, audit.pending, audit.consumed), (4, 2, 1, 0, 1, 2));
+        assert_eq!(
+            (
+                audit.sent,
+                audit.confirmed,
+                audit.unknown,
+                audit.failed,
+                audit.pending,
+                audit.consumed
+            ),
+            (4, 2, 1, 0, 1, 2)
+        );
         assert!(!ledger.wait_for_missing(Duration::from_millis(10)));
         ledger.consume(ids[1]);
         assert!(ledger.wait_for_missing(Duration::from_millis(10)));

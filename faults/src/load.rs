@@ -3,7 +3,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use carrot::{Connection, ConnectionOptions, Consumer, Message, Publisher, Queue, Workers, publish::Confirmation};
+use carrot::{
+    Connection, ConnectionOptions, Consumer, Message, Publisher, Queue, Workers,
+    publish::Confirmation,
+};
 use crossbeam_channel::{Receiver, Sender, bounded};
 
 use crate::{Fate, Ledger, Result, eventually};
@@ -74,8 +77,15 @@ impl Load {
     pub fn start(options: LoadOptions, ledger: &Arc<Ledger>) -> Result<Load> {
         let connection = carrot::connect(&options.connection)?;
         connection.declare_queue(options.queue.clone())?;
-        let mut load =
-            Load { ledger: Arc::clone(ledger), connection, consumer: None, workers: None, publishers: Vec::new(), stop: None, options };
+        let mut load = Load {
+            ledger: Arc::clone(ledger),
+            connection,
+            consumer: None,
+            workers: None,
+            publishers: Vec::new(),
+            stop: None,
+            options,
+        };
         if load.options.workers > 0 {
             load.consume()?;
         }
@@ -98,7 +108,11 @@ impl Load {
         let (stop, stopped) = bounded::<()>(0);
         let left = Arc::new(AtomicU64::new(self.options.messages.unwrap_or(u64::MAX)));
         for number in 1..=self.options.publishers {
-            let publisher = self.connection.publisher().routing_key(&*self.options.queue.name).send_timeout(self.options.send_timeout);
+            let publisher = self
+                .connection
+                .publisher()
+                .routing_key(&*self.options.queue.name)
+                .send_timeout(self.options.send_timeout);
             let sending = Sending {
                 publisher: publisher.build()?,
                 ledger: Arc::clone(&self.ledger),
@@ -109,7 +123,11 @@ impl Load {
                 left: Arc::clone(&left),
                 stopped: stopped.clone(),
             };
-            self.publishers.push(thread::Builder::new().name(format!("publisher {number}")).spawn(move || sending.run())?);
+            self.publishers.push(
+                thread::Builder::new()
+                    .name(format!("publisher {number}"))
+                    .spawn(move || sending.run())?,
+            );
         }
         self.stop = Some(stop);
         Ok(())
@@ -139,14 +157,24 @@ impl Load {
         if !self.wait_for_publishers(last) {
             failures.push(format!("a publisher has not come back {last:?} after it was stopped"));
         }
-        let complete = self.ledger.wait_for_missing(if self.have_workers_ended() { Duration::ZERO } else { patience });
+        let complete = self.ledger.wait_for_missing(if self.have_workers_ended() {
+            Duration::ZERO
+        } else {
+            patience
+        });
         if let Some(workers) = self.workers.take() {
             let ended = workers.is_finished();
-            match self.ledger.try_call("stop", STOP_WITHIN + Duration::from_secs(1), || workers.stop(STOP_WITHIN)) {
-                Err(error) if ended => failures.push(format!("the workers ended by themselves: {error}")),
+            match self.ledger.try_call("stop", STOP_WITHIN + Duration::from_secs(1), || {
+                workers.stop(STOP_WITHIN)
+            }) {
+                Err(error) if ended => {
+                    failures.push(format!("the workers ended by themselves: {error}"))
+                }
                 Err(error) => failures.push(format!("the workers did not stop in order: {error}")),
                 Ok(_) if ended => failures.push("the workers ended by themselves".into()),
-                Ok(_) if !complete => failures.push(format!("the workers consumed nothing for {patience:?}, though something was left")),
+                Ok(_) if !complete => failures.push(format!(
+                    "the workers consumed nothing for {patience:?}, though something was left"
+                )),
                 Ok(_) => {}
             }
         }
@@ -182,17 +210,29 @@ impl Sending {
     fn run(self) {
         let mut waiting = std::collections::VecDeque::<(u64, Confirmation)>::new();
         let mut due = Instant::now();
-        while !self.pause_until(due) && self.left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1)).is_ok() {
-            due = self.every.map_or(due, |every| due.max(Instant::now() - Duration::from_secs(1)) + every);
+        while !self.pause_until(due)
+            && self
+                .left
+                .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1))
+                .is_ok()
+        {
+            due = self
+                .every
+                .map_or(due, |every| due.max(Instant::now() - Duration::from_secs(1)) + every);
             let id = self.ledger.send();
-            match self.ledger.try_call("publish", self.timeout, || self.publisher.publish(&(id, &self.body))) {
+            match self
+                .ledger
+                .try_call("publish", self.timeout, || self.publisher.publish(&(id, &self.body)))
+            {
                 Ok(receipt) => waiting.push_back((id, receipt)),
                 Err(error) => {
                     self.ledger.fate(id, Fate::of(&error));
                     due = Instant::now() + PAUSE;
                 }
             }
-            while waiting.len() >= self.in_flight || waiting.front().is_some_and(|(_, receipt)| receipt.is_resolved()) {
+            while waiting.len() >= self.in_flight
+                || waiting.front().is_some_and(|(_, receipt)| receipt.is_resolved())
+            {
                 waiting.pop_front().into_iter().for_each(|waiting| self.settle(waiting));
             }
         }

@@ -11,7 +11,9 @@ fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let result = match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         ["worker", url, queue] => worker::run(url, queue).map(|()| true),
-        ["failing-worker", url, queue, record, seed] => failing_work(url, queue, record, seed).map(|()| true),
+        ["failing-worker", url, queue, record, seed] => {
+            failing_work(url, queue, record, seed).map(|()| true)
+        }
         _ => Options::parse(&arguments).and_then(|options| run(&options)),
     };
     match result {
@@ -36,14 +38,18 @@ struct Options {
 
 impl Options {
     fn parse(arguments: &[String]) -> Result<Options> {
-        let mut options = Options { size: Size::Full, seed: fastrand::u64(..1_000_000), scenarios: Vec::new() };
+        let mut options =
+            Options { size: Size::Full, seed: fastrand::u64(..1_000_000), scenarios: Vec::new() };
         let mut arguments = arguments.iter();
         while let Some(argument) = arguments.next() {
             match argument.as_str() {
                 "--small" => options.size = Size::Small,
                 "--seed" => options.seed = arguments.next().ok_or(USAGE)?.parse()?,
                 "--help" => return Err(help().into()),
-                name => options.scenarios.push(scenarios::named(name).ok_or_else(|| format!("no scenario {name}\n{}", help()))?),
+                name => options.scenarios.push(
+                    scenarios::named(name)
+                        .ok_or_else(|| format!("no scenario {name}\n{}", help()))?,
+                ),
             }
         }
         if options.scenarios.is_empty() {
@@ -54,7 +60,9 @@ impl Options {
 }
 
 fn help() -> String {
-    let scenarios = scenarios::ALL.iter().map(|scenario| format!("\n  {:<18} {}", scenario.name, scenario.about));
+    let scenarios = scenarios::ALL
+        .iter()
+        .map(|scenario| format!("\n  {:<18} {}", scenario.name, scenario.about));
     format!("{USAGE}\n{}", scenarios.collect::<String>())
 }
 

@@ -62,11 +62,14 @@ impl Node {
     fn launch(arguments: impl FnOnce(&Path) -> Vec<PathBuf>) -> Result<Node> {
         let root = tempfile::Builder::new().prefix("carrot-faults.").tempdir()?;
         let folder = root.path().join("node");
-        let guardian = Guardian::new(r#""$1" stop "$2"; rm -rf "$3""#, &[&script(), &folder, root.path()])?;
+        let guardian =
+            Guardian::new(r#""$1" stop "$2"; rm -rf "$3""#, &[&script(), &folder, root.path()])?;
         manage(&arguments(&folder), COMMAND_WITHIN * 5)?;
         let ports = fs::read_to_string(folder.join("ports"))?;
         let ports: Vec<u16> = ports.split_whitespace().map(str::parse).collect::<Result<_, _>>()?;
-        let [port, tls_port, ..] = ports[..] else { return Err("the node does not say its ports".into()) };
+        let [port, tls_port, ..] = ports[..] else {
+            return Err("the node does not say its ports".into());
+        };
         Ok(Node { _guardian: guardian, folder, _root: root, port, tls_port })
     }
 
@@ -107,7 +110,9 @@ impl Node {
     /// If its files cannot be read.
     pub fn name(&self) -> Result<String> {
         let settings = fs::read_to_string(self.file("node-env"))?;
-        let name = settings.lines().find_map(|line| line.strip_prefix("export RABBITMQ_NODENAME='")?.strip_suffix('\''));
+        let name = settings
+            .lines()
+            .find_map(|line| line.strip_prefix("export RABBITMQ_NODENAME='")?.strip_suffix('\''));
         Ok(name.ok_or("the node has no name")?.into())
     }
 
@@ -117,7 +122,9 @@ impl Node {
     /// If it is not running.
     pub fn kill(&self) -> Result<()> {
         self.signal(Signal::KILL)?;
-        match eventually(SIGNAL_WITHIN, || TcpStream::connect(("127.0.0.1", self.port)).is_err() && !self.is_running()) {
+        match eventually(SIGNAL_WITHIN, || {
+            TcpStream::connect(("127.0.0.1", self.port)).is_err() && !self.is_running()
+        }) {
             true => Ok(()),
             false => Err("the node did not die".into()),
         }
@@ -165,7 +172,8 @@ impl Node {
     /// # Errors
     /// If the node does not answer.
     pub fn alarm(&self, raised: bool) -> Result<()> {
-        let (watermark, unchanged) = if raised { ("0.00001", "[] ->") } else { (USUAL_WATERMARK, "[_ | _] ->") };
+        let (watermark, unchanged) =
+            if raised { ("0.00001", "[] ->") } else { (USUAL_WATERMARK, "[_ | _] ->") };
         // All in one: starting rabbitmqctl takes longer than the rest.
         let told = self.control([
             "eval",
@@ -175,7 +183,11 @@ impl Node {
                 _ -> done end end)({ALARM_ATTEMPTS})."
             ),
         ])?;
-        if told.trim() == "done" { Ok(()) } else { Err(format!("the memory alarm did not change: {told}").into()) }
+        if told.trim() == "done" {
+            Ok(())
+        } else {
+            Err(format!("the memory alarm did not change: {told}").into())
+        }
     }
 
     /// Has what was declared written to disk, which a node on a busy machine does some time after it has answered: killed before, it knows
@@ -188,16 +200,25 @@ impl Node {
     /// # Errors
     /// If the node does not do it.
     pub fn write_declarations(&self) -> Result<()> {
-        let mnesia = "case catch mnesia:system_info(is_running) of yes -> mnesia:sync_log(); _ -> ok end";
-        let written = self.control(["eval", &format!("{{{mnesia}, dets:sync(ra_directory_reverse)}}.")])?;
-        if written.trim() == "{ok,ok}" { Ok(()) } else { Err(format!("declarations are not written to disk: {written}").into()) }
+        let mnesia =
+            "case catch mnesia:system_info(is_running) of yes -> mnesia:sync_log(); _ -> ok end";
+        let written =
+            self.control(["eval", &format!("{{{mnesia}, dets:sync(ra_directory_reverse)}}.")])?;
+        if written.trim() == "{ok,ok}" {
+            Ok(())
+        } else {
+            Err(format!("declarations are not written to disk: {written}").into())
+        }
     }
 
     /// Runs `rabbitmqctl` with these arguments, and gives what it printed. At most a minute; do not ask a node that is frozen.
     ///
     /// # Errors
     /// If it fails.
-    pub fn control<A: AsRef<OsStr>>(&self, arguments: impl IntoIterator<Item = A>) -> Result<String> {
+    pub fn control<A: AsRef<OsStr>>(
+        &self,
+        arguments: impl IntoIterator<Item = A>,
+    ) -> Result<String> {
         let mut command = Command::new(self.file("rabbitmqctl"));
         command.arg("-q").args(arguments);
         run(&mut command, COMMAND_WITHIN)
@@ -208,27 +229,44 @@ impl Node {
     /// # Errors
     /// If there is no such queue, or the node does not answer.
     pub fn messages(&self, queue: &str) -> Result<(u64, u64)> {
-        let listed = self.control(["list_queues", "name", "messages_ready", "messages_unacknowledged", "--formatter", "json"])?;
+        let listed = self.control([
+            "list_queues",
+            "name",
+            "messages_ready",
+            "messages_unacknowledged",
+            "--formatter",
+            "json",
+        ])?;
         let listed: serde_json::Value = serde_json::from_str(&listed)?;
         let found = listed.as_array().into_iter().flatten().find(|found| found["name"] == queue);
         let found = found.ok_or_else(|| format!("there is no queue {queue}"))?;
-        Ok((found["messages_ready"].as_u64().unwrap_or(0), found["messages_unacknowledged"].as_u64().unwrap_or(0)))
+        Ok((
+            found["messages_ready"].as_u64().unwrap_or(0),
+            found["messages_unacknowledged"].as_u64().unwrap_or(0),
+        ))
     }
 
     /// Whether its process is there, frozen or not.
     pub fn is_running(&self) -> bool {
         let Ok(pid) = self.pid() else { return false };
         let state = fs::read_to_string(format!("/proc/{}/stat", pid.as_raw_nonzero()));
-        state.is_ok_and(|stat| stat.rsplit(')').next().is_some_and(|rest| !rest.trim_start().starts_with('Z')))
+        state.is_ok_and(|stat| {
+            stat.rsplit(')').next().is_some_and(|rest| !rest.trim_start().starts_with('Z'))
+        })
     }
 
     fn pid(&self) -> Result<Pid> {
         let pid = fs::read_to_string(self.file("node.pid")).map_err(|_| "the node was stopped")?;
-        pid.trim().parse().ok().and_then(Pid::from_raw).ok_or_else(|| "the node's process id is none".into())
+        pid.trim()
+            .parse()
+            .ok()
+            .and_then(Pid::from_raw)
+            .ok_or_else(|| "the node's process id is none".into())
     }
 
     fn signal(&self, signal: Signal) -> Result<()> {
-        kill_process_group(self.pid()?, signal).map_err(|error| format!("the node is not running: {error}").into())
+        kill_process_group(self.pid()?, signal)
+            .map_err(|error| format!("the node is not running: {error}").into())
     }
 }
 
@@ -246,7 +284,12 @@ fn run(command: &mut Command, timeout: Duration) -> Result<String> {
     let shown = format!("{command:?}");
     let output = finish(command, timeout).map_err(|error| format!("{shown}: {error}"))?;
     if !output.status.success() {
-        return Err(format!("{shown}: {}: {}", output.status, String::from_utf8_lossy(&output.stderr).trim()).into());
+        return Err(format!(
+            "{shown}: {}: {}",
+            output.status,
+            String::from_utf8_lossy(&output.stderr).trim()
+        )
+        .into());
     }
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
@@ -255,7 +298,11 @@ fn finish(command: &mut Command, timeout: Duration) -> Result<Output> {
     let out = tempfile::tempfile()?;
     let complaints = tempfile::tempfile()?;
     // Files, not pipes: what the command leaves running would hold a pipe open.
-    let mut child = command.stdin(Stdio::null()).stdout(out.try_clone()?).stderr(complaints.try_clone()?).spawn()?;
+    let mut child = command
+        .stdin(Stdio::null())
+        .stdout(out.try_clone()?)
+        .stderr(complaints.try_clone()?)
+        .spawn()?;
     let deadline = Instant::now() + timeout;
     let status = loop {
         if let Some(status) = child.try_wait()? {

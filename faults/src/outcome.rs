@@ -44,8 +44,12 @@ impl Outcome {
                 audit.missing.len()
             )
         });
-        self.expect(audit.strangers.is_empty(), || format!("messages came that nobody sent: {:?}", audit.strangers));
-        self.expect(audit.pending == 0, || format!("the fate of {} messages was never told", audit.pending));
+        self.expect(audit.strangers.is_empty(), || {
+            format!("messages came that nobody sent: {:?}", audit.strangers)
+        });
+        self.expect(audit.pending == 0, || {
+            format!("the fate of {} messages was never told", audit.pending)
+        });
         self.expect_no_late_call();
     }
 
@@ -53,7 +57,10 @@ impl Outcome {
     pub fn expect_no_late_call(&mut self) {
         let overdue = self.audit.overdue.clone();
         for call in overdue.iter().take(5) {
-            self.failures.push(format!("{} took {:.1?} though its deadline was {:?}", call.name, call.took, call.deadline));
+            self.failures.push(format!(
+                "{} took {:.1?} though its deadline was {:?}",
+                call.name, call.took, call.deadline
+            ));
         }
         if overdue.len() > 5 {
             self.failures.push(format!("and {} more calls were late", overdue.len() - 5));
@@ -63,7 +70,9 @@ impl Outcome {
     /// That nothing was consumed twice.
     pub fn expect_no_duplicate(&mut self) {
         let duplicates = self.audit.duplicates;
-        self.expect(duplicates == 0, || format!("{duplicates} messages were consumed twice, though no connection was lost"));
+        self.expect(duplicates == 0, || {
+            format!("{duplicates} messages were consumed twice, though no connection was lost")
+        });
     }
 
     /// That no publisher was told of an error.
@@ -84,11 +93,22 @@ impl fmt::Display for Table<'_> {
         writeln!(
             formatter,
             "{:<20} {:>9} {:>9} {:>8} {:>6} {:>6} {:>18} {:>9} {:>8} {:>8}  verdict",
-            "scenario", "messages", "confirmed", "unknown", "lost", "twice", "slowest call", "memory", "threads", "took"
+            "scenario",
+            "messages",
+            "confirmed",
+            "unknown",
+            "lost",
+            "twice",
+            "slowest call",
+            "memory",
+            "threads",
+            "took"
         )?;
         for outcome in self.0 {
             let audit = &outcome.audit;
-            let slowest = audit.slowest.map_or("-".into(), |call| format!("{} {:.1} s", call.name, call.took.as_secs_f64()));
+            let slowest = audit.slowest.map_or("-".into(), |call| {
+                format!("{} {:.1} s", call.name, call.took.as_secs_f64())
+            });
             writeln!(
                 formatter,
                 "{:<20} {:>9} {:>9} {:>8} {:>6} {:>6} {:>18} {:>5} MiB {:>8} {:>6.0} s  {}",
@@ -106,10 +126,16 @@ impl fmt::Display for Table<'_> {
             )?;
         }
         for outcome in self.0 {
-            if !(outcome.failures.is_empty() && outcome.notes.is_empty() && outcome.audit.errors.is_empty()) {
+            if !(outcome.failures.is_empty()
+                && outcome.notes.is_empty()
+                && outcome.audit.errors.is_empty())
+            {
                 writeln!(formatter, "\n{}", outcome.scenario)?;
             }
-            outcome.failures.iter().try_for_each(|failure| writeln!(formatter, "  FAILED {failure}"))?;
+            outcome
+                .failures
+                .iter()
+                .try_for_each(|failure| writeln!(formatter, "  FAILED {failure}"))?;
             outcome.notes.iter().try_for_each(|note| writeln!(formatter, "  {note}"))?;
             for (error, times) in &outcome.audit.errors {
                 let words = outcome.audit.words.get(error).map_or("", String::as_str);

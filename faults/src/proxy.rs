@@ -76,8 +76,11 @@ impl Proxy {
         let address = listener.local_addr()?.as_socket().ok_or(io::ErrorKind::AddrNotAvailable)?;
         let shared = Arc::new(Shared::default());
         let accepting = {
-            let (listener, shared, server) = (Arc::clone(&listener), Arc::clone(&shared), (host.to_string(), port));
-            thread::Builder::new().name("proxy".into()).spawn(move || accept(&listener, &shared, &server))?
+            let (listener, shared, server) =
+                (Arc::clone(&listener), Arc::clone(&shared), (host.to_string(), port));
+            thread::Builder::new()
+                .name("proxy".into())
+                .spawn(move || accept(&listener, &shared, &server))?
         };
         Ok(Proxy { address, shared, listener, accepting: Some(accepting) })
     }
@@ -217,7 +220,8 @@ fn listener() -> io::Result<Socket> {
 fn accept(listener: &Socket, shared: &Arc<Shared>, server: &(String, u16)) {
     loop {
         let accepted = listener.accept();
-        let (refusing, closing, generation) = shared.look(|rules| (rules.refusing, rules.closing, rules.generation));
+        let (refusing, closing, generation) =
+            shared.look(|rules| (rules.refusing, rules.closing, rules.generation));
         if closing {
             return;
         }

@@ -49,11 +49,36 @@ const SMALL_LIMIT: Duration = Duration::from_secs(180);
 
 /// Every scenario.
 pub const ALL: &[Scenario] = &[
-    Scenario { name: "tls", about: "TLS goes wrong in every way it can", limit: minutes(5), run: tls::run },
-    Scenario { name: "node-killed", about: "the node is killed and restarted twice under load", limit: minutes(15), run: node_killed::run },
-    Scenario { name: "connection-cut", about: "connections are cut at random bytes", limit: minutes(60), run: connection_cut::run },
-    Scenario { name: "node-frozen", about: "the node is frozen for longer than the heartbeat", limit: minutes(30), run: node_frozen::run },
-    Scenario { name: "memory-alarm", about: "a memory alarm comes and goes under load", limit: minutes(15), run: memory_alarm::run },
+    Scenario {
+        name: "tls",
+        about: "TLS goes wrong in every way it can",
+        limit: minutes(5),
+        run: tls::run,
+    },
+    Scenario {
+        name: "node-killed",
+        about: "the node is killed and restarted twice under load",
+        limit: minutes(15),
+        run: node_killed::run,
+    },
+    Scenario {
+        name: "connection-cut",
+        about: "connections are cut at random bytes",
+        limit: minutes(60),
+        run: connection_cut::run,
+    },
+    Scenario {
+        name: "node-frozen",
+        about: "the node is frozen for longer than the heartbeat",
+        limit: minutes(30),
+        run: node_frozen::run,
+    },
+    Scenario {
+        name: "memory-alarm",
+        about: "a memory alarm comes and goes under load",
+        limit: minutes(15),
+        run: memory_alarm::run,
+    },
     Scenario {
         name: "cluster",
         about: "the leader of a quorum queue is killed, in a cluster of three",
@@ -72,7 +97,12 @@ pub const ALL: &[Scenario] = &[
         limit: minutes(20),
         run: entities_deleted::run,
     },
-    Scenario { name: "graceful-stop", about: "workers and processes are stopped under load", limit: minutes(20), run: graceful_stop::run },
+    Scenario {
+        name: "graceful-stop",
+        about: "workers and processes are stopped under load",
+        limit: minutes(20),
+        run: graceful_stop::run,
+    },
     Scenario {
         name: "slow-handler",
         about: "handlers take longer than heartbeats, and than the broker waits for them",
@@ -85,7 +115,12 @@ pub const ALL: &[Scenario] = &[
         limit: minutes(15),
         run: failing_handlers::run,
     },
-    Scenario { name: "soak", about: "faults at random, for half an hour", limit: minutes(60), run: soak::run },
+    Scenario {
+        name: "soak",
+        about: "faults at random, for half an hour",
+        limit: minutes(60),
+        run: soak::run,
+    },
 ];
 
 const fn minutes(minutes: u64) -> Duration {
@@ -146,18 +181,30 @@ impl Context {
     pub fn run(&mut self, scenario: &Scenario) -> Outcome {
         let started = Instant::now();
         let limit = self.pick(scenario.limit, SMALL_LIMIT);
-        let mut lent = Context { node: self.node.take(), program: self.program.clone(), current: Arc::clone(&self.current), ..*self };
+        let mut lent = Context {
+            node: self.node.take(),
+            program: self.program.clone(),
+            current: Arc::clone(&self.current),
+            ..*self
+        };
         let (done, result) = channel();
         let run = scenario.run;
         let start = thread::Builder::new().name(scenario.name.into()).spawn(move || {
-            let outcome = catch_unwind(AssertUnwindSafe(|| run(&mut lent))).unwrap_or_else(|_| Err("it panicked".into()));
+            let outcome = catch_unwind(AssertUnwindSafe(|| run(&mut lent)))
+                .unwrap_or_else(|_| Err("it panicked".into()));
             let _ = done.send((outcome, lent.node.take()));
         });
         let failure = match start.map(|_| result.recv_timeout(limit)) {
             Ok(Ok((outcome, node))) => {
                 self.node = node;
                 match outcome {
-                    Ok(outcome) => return Outcome { scenario: scenario.name, took: started.elapsed(), ..outcome },
+                    Ok(outcome) => {
+                        return Outcome {
+                            scenario: scenario.name,
+                            took: started.elapsed(),
+                            ..outcome
+                        };
+                    }
                     Err(error) => format!("it broke off: {}", with_sources(&*error)),
                 }
             }
@@ -165,7 +212,12 @@ impl Context {
             Err(error) => format!("no thread: {error}"),
         };
         let ledger = self.current.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let mut outcome = Outcome { scenario: scenario.name, took: started.elapsed(), failures: vec![failure], ..Outcome::default() };
+        let mut outcome = Outcome {
+            scenario: scenario.name,
+            took: started.elapsed(),
+            failures: vec![failure],
+            ..Outcome::default()
+        };
         if let Some(ledger) = ledger {
             outcome.audit = ledger.audit();
             outcome.expect_no_late_call();

@@ -31,12 +31,17 @@ impl Usage {
             line.and_then(|line| line.split_whitespace().next()?.parse().ok()).unwrap_or(0)
         };
         // One is the listing's own.
-        let files = fs::read_dir("/proc/self/fd").map_or(0, |files| files.count() as u64).saturating_sub(1);
+        let files =
+            fs::read_dir("/proc/self/fd").map_or(0, |files| files.count() as u64).saturating_sub(1);
         Usage { memory: field("VmRSS:") * 1024, threads: field("Threads:"), files }
     }
 
     fn most(self, other: Usage) -> Usage {
-        Usage { memory: self.memory.max(other.memory), threads: self.threads.max(other.threads), files: self.files.max(other.files) }
+        Usage {
+            memory: self.memory.max(other.memory),
+            threads: self.threads.max(other.threads),
+            files: self.files.max(other.files),
+        }
     }
 }
 
@@ -68,7 +73,10 @@ impl Watch {
         let watched = Arc::clone(&state);
         let look = move || {
             let mut looks = 0_u32;
-            while ended.recv_timeout(EVERY).is_err_and(|error| error == std::sync::mpsc::RecvTimeoutError::Timeout) {
+            while ended
+                .recv_timeout(EVERY)
+                .is_err_and(|error| error == std::sync::mpsc::RecvTimeoutError::Timeout)
+            {
                 let now = Usage::now();
                 let mut state = lock(&watched);
                 state.peak = state.peak.most(now);
@@ -78,7 +86,10 @@ impl Watch {
                 }
             }
         };
-        let thread = thread::Builder::new().name("watch".into()).spawn(look).expect("the system gives a thread");
+        let thread = thread::Builder::new()
+            .name("watch".into())
+            .spawn(look)
+            .expect("the system gives a thread");
         Watch { before, state, end: Some(end), thread: Some(thread) }
     }
 
@@ -104,7 +115,8 @@ impl Watch {
         let mut now = Usage::now();
         let back = eventually(timeout, || {
             now = Usage::now();
-            now.threads.saturating_sub(1) <= self.before.threads + OTHERS && now.files <= self.before.files + OTHERS
+            now.threads.saturating_sub(1) <= self.before.threads + OTHERS
+                && now.files <= self.before.files + OTHERS
         });
         if back {
             return Ok(());
@@ -135,5 +147,8 @@ fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
 
 fn thread_names() -> Vec<String> {
     let tasks = fs::read_dir("/proc/self/task").into_iter().flatten().flatten();
-    tasks.filter_map(|task| fs::read_to_string(task.path().join("comm")).ok()).map(|name| name.trim().to_string()).collect()
+    tasks
+        .filter_map(|task| fs::read_to_string(task.path().join("comm")).ok())
+        .map(|name| name.trim().to_string())
+        .collect()
 }

@@ -28,16 +28,27 @@ impl Breakable {
         let broker = Broker::named(&name);
         let options = ConnectionOptions::memory_named(&*name).name(&*name);
         let onlooker = Connection::new(broker.connector());
-        Breakable { connection: carrot::connect(&options).unwrap(), options, onlooker, way: Way::Memory { broker, name } }
+        Breakable {
+            connection: carrot::connect(&options).unwrap(),
+            options,
+            onlooker,
+            way: Way::Memory { broker, name },
+        }
     }
 
     pub fn on_rabbitmq() -> Breakable {
         let direct: ConnectionOptions = rabbitmq_url().parse().unwrap();
         let (host, port) = direct.addresses().next().unwrap();
         let proxy = Proxy::new(host, port).unwrap();
-        let options = direct.clone().host(proxy.address().ip().to_string()).port(proxy.address().port());
+        let options =
+            direct.clone().host(proxy.address().ip().to_string()).port(proxy.address().port());
         let onlooker = carrot::connect(&direct).unwrap();
-        Breakable { connection: carrot::connect(&options).unwrap(), options, onlooker, way: Way::Proxy(proxy) }
+        Breakable {
+            connection: carrot::connect(&options).unwrap(),
+            options,
+            onlooker,
+            way: Way::Proxy(proxy),
+        }
     }
 
     /// Cuts every connection; the next one can be made at once.

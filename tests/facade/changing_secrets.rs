@@ -1,4 +1,5 @@
-//! Passwords and certificate files that are in the middle of being changed while a connection is lost.
+//! Passwords and certificate files that are in the middle of being changed while a connection is
+//! lost.
 
 use std::sync::mpsc;
 use std::time::Duration;
@@ -20,11 +21,13 @@ fn through_proxy(options: &ConnectionOptions) -> (ConnectionOptions, Proxy) {
 
 /// Checks that messages fail for a cause that may pass, which the error names.
 fn fails_for(publisher: &Publisher, cause: &str) {
-    eventually("the cause is told", || match publisher.message().timeout(Duration::from_secs(2)).send("x") {
-        Ok(()) => false,
-        Err(error) => {
-            assert!(matches!(error, Error::Connect { .. }) && error.is_retryable(), "{error}");
-            error.to_string().contains(cause)
+    eventually("the cause is told", || {
+        match publisher.message().timeout(Duration::from_secs(2)).send("x") {
+            Ok(()) => false,
+            Err(error) => {
+                assert!(matches!(error, Error::Connect { .. }) && error.is_retryable(), "{error}");
+                error.to_string().contains(cause)
+            }
         }
     });
 }
@@ -40,7 +43,10 @@ fn a_password_that_is_changed_and_changed_back_ends_no_run() {
     let queue = queue();
     let (sender, handled) = mpsc::channel();
     let consumer = connection.consumer(&queue).build().unwrap();
-    let workers = consumer.workers(1).spawn(move |text: String, _message: &Message| sender.send(text)).unwrap();
+    let workers = consumer
+        .workers(1)
+        .spawn(move |text: String, _message: &Message| sender.send(text))
+        .unwrap();
     let publisher = connection.publisher().queue(&queue).build().unwrap();
     publisher.send("before").unwrap();
     assert_eq!(handled.recv_timeout(SOON), Ok("before".into()));
@@ -58,7 +64,10 @@ fn a_password_that_is_changed_and_changed_back_ends_no_run() {
 #[test]
 #[ignore = "needs RabbitMQ: run ./scripts/test"]
 fn a_certificate_file_that_is_half_written_ends_no_run() {
-    let variable = |name: &str| std::env::var(name).unwrap_or_else(|_| panic!("{name} has to be set; ./scripts/test does so"));
+    let variable = |name: &str| {
+        std::env::var(name)
+            .unwrap_or_else(|_| panic!("{name} has to be set; ./scripts/test does so"))
+    };
     let whole = std::fs::read_to_string(variable("CARROT_TEST_CA_FILE")).unwrap();
     let file = std::env::temp_dir().join(unique("ca.pem"));
     std::fs::write(&file, &whole).unwrap();

@@ -78,7 +78,10 @@ fn a_named_memory_broker_is_shared_and_a_nameless_one_is_not() {
     other.publisher().routing_key("shared").build().unwrap().send("x").unwrap();
     assert_eq!(ready(&one, "shared"), 1);
     let private = carrot::connect("memory://").unwrap();
-    assert!(matches!(private.declare_queue(Queue::existing("shared")), Err(Error::NotFound { .. })));
+    assert!(matches!(
+        private.declare_queue(Queue::existing("shared")),
+        Err(Error::NotFound { .. })
+    ));
 
     drop((one, other));
     let fresh = carrot::connect(format!("memory://{name}")).unwrap();
@@ -106,7 +109,10 @@ fn unusable_urls_are_refused_without_showing_the_password() {
 #[test]
 fn a_refused_port_and_a_wrong_host_are_told_in_time() {
     let refused = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-    for url in [format!("amqp://user:secret-word@127.0.0.1:{refused}"), "amqp://user:secret-word@no-such-host.invalid".into()] {
+    for url in [
+        format!("amqp://user:secret-word@127.0.0.1:{refused}"),
+        "amqp://user:secret-word@no-such-host.invalid".into(),
+    ] {
         let started = Instant::now();
         let error = carrot::connect(&*url).unwrap_err();
         assert!(matches!(error, Error::Connect { .. } | Error::Timeout { .. }), "{error}");
@@ -141,13 +147,22 @@ fn two_connections_see_each_others_exclusive_queues_as_locked() {
 #[test]
 #[ignore = "needs RabbitMQ: run ./scripts/test"]
 fn tls_with_the_authority_of_the_broker_works_and_without_it_is_refused() {
-    let url = std::env::var("CARROT_TEST_AMQPS_URL").expect("CARROT_TEST_AMQPS_URL has to name a TLS listener; ./scripts/test starts one");
+    let url = std::env::var("CARROT_TEST_AMQPS_URL")
+        .expect("CARROT_TEST_AMQPS_URL has to name a TLS listener; ./scripts/test starts one");
     let authority = std::env::var("CARROT_TEST_CA_FILE").expect("CARROT_TEST_CA_FILE");
     let options: ConnectionOptions = url.parse().unwrap();
-    let trusting = options.clone().tls(carrot::config::TlsOptions::new().authority(carrot::config::Pem::file(authority)));
+    let trusting = options
+        .clone()
+        .tls(carrot::config::TlsOptions::new().authority(carrot::config::Pem::file(authority)));
     let connection = carrot::connect(trusting).unwrap();
     let consumer = connection.consumer(queue()).build().unwrap();
-    connection.publisher().routing_key(consumer.queue().unwrap()).build().unwrap().send("secret").unwrap();
+    connection
+        .publisher()
+        .routing_key(consumer.queue().unwrap())
+        .build()
+        .unwrap()
+        .send("secret")
+        .unwrap();
     consumer.messages().unwrap().timeout(SOON).next().unwrap().unwrap().ack().unwrap();
 
     let error = carrot::connect(options.tls(carrot::config::TlsOptions::new())).unwrap_err();

@@ -1,11 +1,13 @@
-//! That calls of publishers and consumers come back by their own deadlines, whatever else goes on: on the in-process broker, which fails on
-//! command.
+//! That calls of publishers and consumers come back by their own deadlines, whatever else goes on:
+//! on the in-process broker, which fails on command.
 
 use std::thread;
 use std::time::{Duration, Instant};
 
 use carrot::memory::{Broker, Operation};
-use carrot::{Connection, ConnectionOptions, Error, Publisher, Result, publish::PublisherDefinition};
+use carrot::{
+    Connection, ConnectionOptions, Error, Publisher, Result, publish::PublisherDefinition,
+};
 
 use crate::support::{SOON, eventually, ready};
 
@@ -39,7 +41,8 @@ fn late<T>(call: impl FnOnce() -> Result<T>) -> Error {
 #[test]
 fn a_blocked_broker_takes_no_more_than_a_few_mebibytes_and_the_reason_is_told() {
     let (broker, connection) = broker();
-    let publisher = publisher(&connection, PublisherDefinition::new().max_bytes_in_flight(usize::MAX));
+    let publisher =
+        publisher(&connection, PublisherDefinition::new().max_bytes_in_flight(usize::MAX));
     broker.faults().block_publishers("low on memory");
     let body = vec![0; 1 << 20];
     let mut receipts = Vec::new();
@@ -79,7 +82,10 @@ fn opening_another_channel_takes_no_longer_than_the_message_may() {
         let times = if slow == Operation::Connect { 2 } else { 1 };
         broker.faults().delay(slow, AGES, times).drop_connections();
         let error = late(|| publisher.send("meanwhile"));
-        assert!(matches!(error, Error::Timeout { .. } | Error::Connect { .. }), "{slow:?}: {error}");
+        assert!(
+            matches!(error, Error::Timeout { .. } | Error::Connect { .. }),
+            "{slow:?}: {error}"
+        );
         broker.faults().clear();
         publisher.send("after").unwrap();
     }
@@ -111,7 +117,11 @@ fn a_publisher_that_cannot_open_does_not_hold_a_consumer_up() {
         crate::support::eventually("the publisher opens", || broker.faults().outstanding() == 0);
         let started = Instant::now();
         let message = consumer.fetch().unwrap().unwrap();
-        assert!(!sending.is_finished(), "the consumer waited for the publisher, {:?}", started.elapsed());
+        assert!(
+            !sending.is_finished(),
+            "the consumer waited for the publisher, {:?}",
+            started.elapsed()
+        );
         message.ack().unwrap();
         broker.faults().clear();
         sending.join().unwrap().unwrap();
@@ -121,7 +131,13 @@ fn a_publisher_that_cannot_open_does_not_hold_a_consumer_up() {
 /// A patient publisher whose first message has no answer, and room for so many at once.
 fn unanswered(max_in_flight: usize) -> (Connection, Publisher) {
     let (broker, connection) = broker();
-    let publisher = connection.publisher().routing_key("queue").max_in_flight(max_in_flight).send_timeout(10 * SOON).build().unwrap();
+    let publisher = connection
+        .publisher()
+        .routing_key("queue")
+        .max_in_flight(max_in_flight)
+        .send_timeout(10 * SOON)
+        .build()
+        .unwrap();
     broker.faults().delay(Operation::Confirm, AGES, 1);
     (connection, publisher)
 }
@@ -133,7 +149,9 @@ fn room_is_used_though_the_oldest_message_has_no_answer() {
     thread::scope(|scope| {
         scope.spawn(|| publisher.send("the oldest"));
         eventually("the oldest is on its way", || ready(&connection, "queue") == 1);
-        let others: Vec<_> = (0..3).map(|_| scope.spawn(|| (0..20).try_for_each(|number| publisher.send(&number)))).collect();
+        let others: Vec<_> = (0..3)
+            .map(|_| scope.spawn(|| (0..20).try_for_each(|number| publisher.send(&number))))
+            .collect();
         for other in others {
             other.join().unwrap().unwrap();
         }

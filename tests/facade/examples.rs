@@ -1,4 +1,5 @@
-//! Every example runs on its own, on the in-process broker and on RabbitMQ, and says what it says it says.
+//! Every example runs on its own, on the in-process broker and on RabbitMQ, and says what it says
+//! it says.
 
 use std::io::{BufRead, BufReader, Read};
 use std::process::{Command, Stdio};
@@ -10,7 +11,10 @@ fn command(name: &str, url: Option<&str>) -> Command {
     static BUILT: Once = Once::new();
     BUILT.call_once(|| {
         // `cargo test` builds them too, but not when it is told to run one test binary alone.
-        let status = Command::new(env!("CARGO")).args(["build", "--quiet", "--package", "carrot", "--examples"]).status().unwrap();
+        let status = Command::new(env!("CARGO"))
+            .args(["build", "--quiet", "--package", "carrot", "--examples"])
+            .status()
+            .unwrap();
         assert!(status.success(), "cargo build --examples: {status}");
     });
     let mut path = std::env::current_exe().unwrap();
@@ -29,7 +33,12 @@ fn command(name: &str, url: Option<&str>) -> Command {
 fn run(name: &str, url: Option<&str>) -> String {
     let output = command(name, url).output().unwrap();
     let printed = String::from_utf8_lossy(&output.stdout).into_owned();
-    assert!(output.status.success(), "{name}: {}\n{printed}{}", output.status, String::from_utf8_lossy(&output.stderr));
+    assert!(
+        output.status.success(),
+        "{name}: {}\n{printed}{}",
+        output.status,
+        String::from_utf8_lossy(&output.stderr)
+    );
     printed
 }
 
@@ -84,24 +93,34 @@ fn the_web_service_answers_in_time_while_the_broker_is_away() {
 #[test]
 fn retries_take_a_day_and_no_time() {
     let printed = run("retries", None);
-    for line in
-        ["00:00:00  attempt 1 at order 17", "18:08:00  attempt 9", "36:20:16  attempt 10", "36:20:16  parked: order 17", "carrot-error"]
-    {
+    for line in [
+        "00:00:00  attempt 1 at order 17",
+        "18:08:00  attempt 9",
+        "36:20:16  attempt 10",
+        "36:20:16  parked: order 17",
+        "carrot-error",
+    ] {
         assert!(printed.contains(line), "{line}: {printed}");
     }
 }
 
 /// Stops the work queue in the middle; gives how many jobs were done, and how many given back.
 fn interrupt_the_work_queue(signal: &str, jobs: u32, url: Option<&str>) -> (u32, u32) {
-    let mut child =
-        command("work_queue", url).env("JOBS", jobs.to_string()).env("QUEUE", "interrupted_work").stdout(Stdio::piped()).spawn().unwrap();
+    let mut child = command("work_queue", url)
+        .env("JOBS", jobs.to_string())
+        .env("QUEUE", "interrupted_work")
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
     let mut printed = BufReader::new(child.stdout.take().unwrap());
     let mut line = String::new();
     while !line.contains(" done by ") {
         line.clear();
         assert_ne!(printed.read_line(&mut line).unwrap(), 0, "it ended before a job was done");
     }
-    assert!(Command::new("kill").args([signal, &child.id().to_string()]).status().unwrap().success());
+    assert!(
+        Command::new("kill").args([signal, &child.id().to_string()]).status().unwrap().success()
+    );
     let mut rest = String::new();
     printed.read_to_string(&mut rest).unwrap();
     let mut status = None;
@@ -111,7 +130,10 @@ fn interrupt_the_work_queue(signal: &str, jobs: u32, url: Option<&str>) -> (u32,
     });
     assert!(status.unwrap().success(), "{rest}");
     let report = rest.lines().last().unwrap();
-    let numbers: Vec<u32> = report.split(|letter: char| !letter.is_ascii_digit()).filter_map(|number| number.parse().ok()).collect();
+    let numbers: Vec<u32> = report
+        .split(|letter: char| !letter.is_ascii_digit())
+        .filter_map(|number| number.parse().ok())
+        .collect();
     let [done, given_back] = numbers[..] else { panic!("{report}") };
     assert!(done > 0 && done < jobs, "{report}");
     (done, given_back)
@@ -129,5 +151,8 @@ fn an_interrupted_work_queue_ends_gracefully() {
 fn an_interrupted_work_queue_leaves_what_it_did_not_do_on_rabbitmq() {
     let connection = crate::support::rabbitmq();
     let (done, _) = interrupt_the_work_queue("-TERM", 5000, Some(&crate::support::rabbitmq_url()));
-    assert_eq!(connection.delete_queue("interrupted_work", carrot::topology::DeleteIf::ALWAYS).unwrap(), 5000 - done);
+    assert_eq!(
+        connection.delete_queue("interrupted_work", carrot::topology::DeleteIf::ALWAYS).unwrap(),
+        5000 - done
+    );
 }

@@ -1,4 +1,5 @@
-//! Messages at which a handler fails: tried again, then parked, never dropped unless the program says so.
+//! Messages at which a handler fails: tried again, then parked, never dropped unless the program
+//! says so.
 
 mod broker_limits;
 mod cuts;

@@ -1,4 +1,5 @@
-//! What a newcomer writes first: names and values of the types at hand, a publisher before its consumer, another client's message.
+//! What a newcomer writes first: names and values of the types at hand, a publisher before its
+//! consumer, another client's message.
 
 use std::time::Duration;
 

@@ -2,13 +2,17 @@ use std::sync::{Arc, Mutex, mpsc};
 use std::thread;
 use std::time::Duration;
 
-use carrot::{Connection, ConnectionOptions, Consumer, Error, Message, Publisher, Queue, Workers, consume::Report};
+use carrot::{
+    Connection, ConnectionOptions, Consumer, Error, Message, Publisher, Queue, Workers,
+    consume::Report,
+};
 
 use crate::support::{SOON, eventually, queue, rabbitmq_url, unique};
 
 const THREADS: usize = 4;
 
-/// Makes each function a test on a named in-process broker and one on RabbitMQ; it makes connections of its own.
+/// Makes each function a test on a named in-process broker and one on RabbitMQ; it makes
+/// connections of its own.
 macro_rules! on_both_urls {
     ($(fn $name:ident($options:ident: &ConnectionOptions) $body:block)*) => {
         $(fn $name($options: &ConnectionOptions) $body)*
@@ -58,7 +62,8 @@ on_both_urls! {
             connection.publisher().routing_key(&*queue.name).max_in_flight(1).max_bytes_in_flight(1).send_timeout(SOON).build().unwrap();
         let (sender, arrived) = mpsc::channel();
         let again = publisher.clone();
-        // Each message goes round, with a body of several frames, through the queue that its worker is at.
+        // Each message goes round, with a body of several frames, through the queue that its worker
+        // is at.
         let workers = consumer.workers(THREADS).spawn(move |(hops, padding): (u32, String), _message: &Message| {
             if hops == 0 { sender.send(()).map_err(|error| error.to_string()) } else { again.send(&(hops - 1, padding)).map_err(|error| error.to_string()) }
         }).unwrap();
@@ -183,7 +188,8 @@ on_both_urls! {
         let mut consumer = keeper.consumer(&queue).prefetch(1).build().unwrap();
         let publisher = keeper.publisher().routing_key(&*queue.name).build().unwrap();
         let own = smallest(options);
-        // Each call opens a connection with all that it makes, and drops it, on the thread of a handler.
+        // Each call opens a connection with all that it makes, and drops it, on the thread of a
+        // handler.
         consumer.register_callback(move |number: u32, _message: &Message| {
             let connection = carrot::connect(own.clone()).unwrap();
             let inner = connection.consumer(Queue::server_named()).prefetch(1).build().unwrap();

@@ -1,4 +1,5 @@
-//! What the broker refuses by closing the whole connection: the operation that is the cause fails, and nothing else.
+//! What the broker refuses by closing the whole connection: the operation that is the cause fails,
+//! and nothing else.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -13,14 +14,18 @@ use crate::support::{SOON, eventually, ready};
 
 const POISON: &[u8] = b"poison";
 
-/// What the broker tells when it knows, and when it does not know, which operation it closed the connection over.
+/// What the broker tells when it knows, and when it does not know, which operation it closed the
+/// connection over.
 fn hard_error() -> Error {
     Error::HardError { code: 541, reason: "INTERNAL_ERROR".into() }
 }
 
 fn unsure() -> Error {
     let close = HardClose::new(541, "INTERNAL_ERROR", 0, 0);
-    Error::Disconnected { reason: "the broker closed the connection".into(), source: Some(Arc::new(close)) }
+    Error::Disconnected {
+        reason: "the broker closed the connection".into(),
+        source: Some(Arc::new(close)),
+    }
 }
 
 fn precondition() -> Error {
@@ -59,11 +64,13 @@ impl Fixture {
 
 /// Publishes messages, of which one is poison.
 fn publish(publisher: &Publisher, count: usize, poison: usize) -> Vec<Confirmation> {
-    let body = |number| if number == poison { POISON.to_vec() } else { format!("{number}").into_bytes() };
+    let body =
+        |number| if number == poison { POISON.to_vec() } else { format!("{number}").into_bytes() };
     (0..count).map(|number| publisher.message().publish_bytes(body(number)).unwrap()).collect()
 }
 
-/// Asserts that of these messages the poison alone fails, with an error that another attempt will not change.
+/// Asserts that of these messages the poison alone fails, with an error that another attempt will
+/// not change.
 #[track_caller]
 fn one_fails(receipts: Vec<Confirmation>, poison: usize) {
     for (number, receipt) in receipts.into_iter().enumerate() {
@@ -71,7 +78,13 @@ fn one_fails(receipts: Vec<Confirmation>, poison: usize) {
             Ok(()) => assert_ne!(number, poison),
             Err(error) => {
                 assert_eq!(number, poison, "{error}");
-                assert!(matches!(error, Error::HardError { code: 541, .. } | Error::PreconditionFailed { .. }), "{error:?}");
+                assert!(
+                    matches!(
+                        error,
+                        Error::HardError { code: 541, .. } | Error::PreconditionFailed { .. }
+                    ),
+                    "{error:?}"
+                );
                 assert!(!error.is_retryable() && !error.is_disconnected());
             }
         }
@@ -107,7 +120,11 @@ fn messages_without_an_answer_are_sent_again_one_at_a_time() {
         assert!(fixture.lost() <= most_lost, "{} lost", fixture.lost());
         let numbers = numbers(&fixture.connection);
         let expected = (0..30).chain(0..30).chain(31..100);
-        assert_eq!(numbers, expected.collect::<Vec<_>>(), "those without an answer come twice, in order");
+        assert_eq!(
+            numbers,
+            expected.collect::<Vec<_>>(),
+            "those without an answer come twice, in order"
+        );
     }
 }
 
@@ -117,11 +134,18 @@ fn each_of_several_refused_messages_fails() {
         let fixture = fixture(error);
         let publisher = fixture.publisher();
         let bodies: Vec<_> =
-            (0..60).map(|number| if number % 3 == 0 { POISON.to_vec() } else { number.to_string().into_bytes() }).collect();
+            (0..60)
+                .map(|number| {
+                    if number % 3 == 0 { POISON.to_vec() } else { number.to_string().into_bytes() }
+                })
+                .collect();
         let started = Instant::now();
         fixture.broker.faults().lose_confirms(1);
         let first = publisher.message().publish_bytes("1000").unwrap();
-        let receipts: Vec<_> = bodies.iter().map(|body| publisher.message().publish_bytes(body.clone()).unwrap()).collect();
+        let receipts: Vec<_> = bodies
+            .iter()
+            .map(|body| publisher.message().publish_bytes(body.clone()).unwrap())
+            .collect();
         first.wait().unwrap();
         for (number, receipt) in receipts.into_iter().enumerate() {
             assert_eq!(receipt.wait().is_err(), number % 3 == 0, "{number}");
@@ -138,7 +162,8 @@ fn publishers_of_one_connection_do_not_fail_for_each_other() {
         let publishers: Vec<_> = (0..3).map(|_| fixture.publisher()).collect();
         // Over a channel error, nobody asks the other channels again.
         fixture.broker.faults().lose_confirms(if most_lost > 0 { 30 } else { 0 });
-        let mut receipts: Vec<Vec<Confirmation>> = publishers.iter().map(|publisher| publish(publisher, 10, usize::MAX)).collect();
+        let mut receipts: Vec<Vec<Confirmation>> =
+            publishers.iter().map(|publisher| publish(publisher, 10, usize::MAX)).collect();
         receipts.push(publish(&publishers[1], 100, 70));
         thread::scope(|scope| {
             for (index, receipts) in receipts.into_iter().enumerate() {
@@ -154,9 +179,19 @@ fn publishers_of_one_connection_do_not_fail_for_each_other() {
 fn send_and_send_all_tell_it_of_the_message_alone() {
     for error in [hard_error(), unsure(), precondition()] {
         let fixture = fixture(error);
-        let publisher = fixture.connection.publisher().routing_key("queue").codec(carrot::Codec::text()).build().unwrap();
-        let values: Vec<_> = (0..100).map(|number| if number == 20 { "poison".into() } else { number.to_string() }).collect();
-        let Err(Error::Batch { confirmed, failures, .. }) = publisher.send_all(&values) else { panic!("all were taken") };
+        let publisher = fixture
+            .connection
+            .publisher()
+            .routing_key("queue")
+            .codec(carrot::Codec::text())
+            .build()
+            .unwrap();
+        let values: Vec<_> = (0..100)
+            .map(|number| if number == 20 { "poison".into() } else { number.to_string() })
+            .collect();
+        let Err(Error::Batch { confirmed, failures, .. }) = publisher.send_all(&values) else {
+            panic!("all were taken")
+        };
         assert_eq!((confirmed, failures.len(), failures[0].0), (99, 1, 20), "{failures:?}");
         let started = Instant::now();
         let error = publisher.send("poison").unwrap_err();
@@ -169,7 +204,14 @@ fn send_and_send_all_tell_it_of_the_message_alone() {
 fn a_publisher_without_confirms_goes_on() {
     for error in [hard_error(), unsure(), precondition()] {
         let fixture = fixture(error);
-        let publisher = fixture.connection.publisher().routing_key("queue").without_confirms().send_timeout(SOON).build().unwrap();
+        let publisher = fixture
+            .connection
+            .publisher()
+            .routing_key("queue")
+            .without_confirms()
+            .send_timeout(SOON)
+            .build()
+            .unwrap();
         for number in 0..10 {
             let body = if number == 5 { POISON.to_vec() } else { number.to_string().into_bytes() };
             publisher.message().send_bytes(body).unwrap();
@@ -188,8 +230,14 @@ fn a_refused_call_is_told_at_once_and_costs_others_one_reconnect() {
     fixture.broker.faults().close_connection_at(Operation::Delete, 1, 540, "NOT_IMPLEMENTED");
     let started = Instant::now();
     let error = fixture.connection.purge("queue").unwrap_err();
-    assert!(matches!(&error, Error::HardError { code: 540, reason } if reason == "NOT_IMPLEMENTED"), "{error:?}");
-    assert_eq!(error.to_string(), "the broker refused the operation and closed the connection: 540 NOT_IMPLEMENTED");
+    assert!(
+        matches!(&error, Error::HardError { code: 540, reason } if reason == "NOT_IMPLEMENTED"),
+        "{error:?}"
+    );
+    assert_eq!(
+        error.to_string(),
+        "the broker refused the operation and closed the connection: 540 NOT_IMPLEMENTED"
+    );
     assert!(started.elapsed() < SOON / 2 && fixture.lost() == 1);
     publisher.send(&1).unwrap();
     messages.next().unwrap().unwrap().ack().unwrap();
@@ -236,7 +284,10 @@ fn a_run_outlives_a_broker_that_stumbles() {
     let consumer = fixture.connection.consumer("queue").build().unwrap();
     let mut messages = consumer.messages().unwrap().timeout(SOON);
     let faults = fixture.broker.faults();
-    faults.fail_next(Operation::Consume, unsure()).fail_next(Operation::Declare, unsure()).drop_connections();
+    faults
+        .fail_next(Operation::Consume, unsure())
+        .fail_next(Operation::Declare, unsure())
+        .drop_connections();
     fixture.publisher().send(&7).unwrap();
     assert_eq!(messages.next().unwrap().unwrap().decode::<u32>().unwrap(), 7);
     assert_eq!(faults.outstanding(), 0);
@@ -271,7 +322,8 @@ fn a_run_goes_on_if_its_subscription_is_refused_after_a_cancel() {
     let faults = fixture.broker.faults();
     for redeclares in [false, true] {
         let consumer = fixture.connection.consumer("queue");
-        let consumer = if redeclares { consumer.redeclare_if_deleted() } else { consumer }.build().unwrap();
+        let consumer =
+            if redeclares { consumer.redeclare_if_deleted() } else { consumer }.build().unwrap();
         let mut messages = consumer.messages().unwrap().timeout(SOON);
         faults.close_connection_at(Operation::Consume, 1, 541, "INTERNAL_ERROR");
         cancel(&other);
@@ -292,7 +344,8 @@ fn cancel(connection: &Connection) {
 #[test]
 fn messages_fail_at_once_if_the_exchange_is_refused() {
     let fixture = fixture(hard_error());
-    let publisher = fixture.connection.publisher().exchange("exchange").send_timeout(SOON).build().unwrap();
+    let publisher =
+        fixture.connection.publisher().exchange("exchange").send_timeout(SOON).build().unwrap();
     let faults = fixture.broker.faults();
     faults.lose_confirms(50);
     let receipts = publish(&publisher, 50, usize::MAX);
@@ -310,12 +363,14 @@ fn messages_fail_at_once_if_the_exchange_is_refused() {
 fn what_is_sent_again_alone_keeps_to_its_deadline() {
     let fixture = fixture(unsure());
     let brief = Duration::from_millis(300);
-    let publisher = fixture.connection.publisher().routing_key("queue").send_timeout(brief).build().unwrap();
+    let publisher =
+        fixture.connection.publisher().routing_key("queue").send_timeout(brief).build().unwrap();
     fixture.broker.faults().lose_confirms(1_000_000);
     let started = Instant::now();
     let body = |number| if number == 19 { POISON.to_vec() } else { vec![b'0'] };
     // Some may not be handed over in time, while others are sent again.
-    let receipts: Vec<_> = (0..20).map(|number| publisher.message().publish_bytes(body(number))).collect();
+    let receipts: Vec<_> =
+        (0..20).map(|number| publisher.message().publish_bytes(body(number))).collect();
     assert!(receipts.into_iter().all(|receipt| receipt.and_then(Confirmation::wait).is_err()));
     assert!(started.elapsed() < brief + SOON / 2, "{:?}", started.elapsed());
     fixture.broker.faults().clear();

@@ -14,7 +14,12 @@ use crate::support::{next, queue, rabbitmq_url, ready};
 const DEPTH: usize = 32;
 
 #[track_caller]
-fn assert_invalid<T: std::fmt::Debug>(result: carrot::Result<T>, field: &str, value: &str, limit: &str) {
+fn assert_invalid<T: std::fmt::Debug>(
+    result: carrot::Result<T>,
+    field: &str,
+    value: &str,
+    limit: &str,
+) {
     match result {
         Err(Error::Invalid { field: named, value: shown, limit: told }) => {
             assert_eq!(named, field);

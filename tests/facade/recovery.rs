@@ -1,4 +1,5 @@
-//! What is lost when connections are, and how it all goes on: on the in-process broker, whose connections can be cut on command.
+//! What is lost when connections are, and how it all goes on: on the in-process broker, whose
+//! connections can be cut on command.
 
 mod consumers;
 mod publishers;
@@ -49,7 +50,11 @@ fn a_refused_declaration_is_told_and_not_tried_again() {
 fn credentials_that_were_accepted_before_are_tried_again() {
     let (broker, connection) = broker();
     let publisher = connection.publisher().queue("queue").build().unwrap();
-    let refused = Error::Authentication { endpoint: "here".into(), user: "guest".into(), reason: "changed".into() };
+    let refused = Error::Authentication {
+        endpoint: "here".into(),
+        user: "guest".into(),
+        reason: "changed".into(),
+    };
     for _ in 0..3 {
         broker.faults().fail_next(Operation::Connect, refused.clone());
     }
@@ -99,7 +104,9 @@ fn a_refused_call_costs_its_own_channel_only() {
     let consumer = connection.consumer("queue").build().unwrap();
     let other = connection.consumer("other").build().unwrap();
     let mut messages = consumer.messages().unwrap().timeout(SOON);
-    let precondition = Error::PreconditionFailed { reason: "PRECONDITION_FAILED - delivery acknowledgement timed out".into() };
+    let precondition = Error::PreconditionFailed {
+        reason: "PRECONDITION_FAILED - delivery acknowledgement timed out".into(),
+    };
     broker.faults().fail_next(Operation::Next, precondition);
     let publisher = connection.publisher().build().unwrap();
     publisher.message().routing_key("other").send("x").unwrap();
@@ -113,14 +120,16 @@ fn a_refused_call_costs_its_own_channel_only() {
 #[test]
 fn hooks_are_told_and_the_state_can_be_asked() {
     let (broker, connection) = broker();
-    let (losses, returns, blocks, unblocks) = <(Arc<AtomicUsize>, Arc<AtomicUsize>, Arc<AtomicUsize>, Arc<AtomicUsize>)>::default();
+    let (losses, returns, blocks, unblocks) =
+        <(Arc<AtomicUsize>, Arc<AtomicUsize>, Arc<AtomicUsize>, Arc<AtomicUsize>)>::default();
     let count = |counter: &Arc<AtomicUsize>| {
         let counter = Arc::clone(counter);
         move || {
             counter.fetch_add(1, Ordering::SeqCst);
         }
     };
-    let (lost, back, blocked, unblocked) = (count(&losses), count(&returns), count(&blocks), count(&unblocks));
+    let (lost, back, blocked, unblocked) =
+        (count(&losses), count(&returns), count(&blocks), count(&unblocks));
     connection.on_disconnect(move |_, _| lost());
     connection.on_reconnect(move |_| back());
     connection.on_blocked(move |reason| {

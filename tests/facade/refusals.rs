@@ -1,4 +1,5 @@
-//! When a broker refuses messages: told at once, or tried again on another channel. On the in-process broker, which fails on command.
+//! When a broker refuses messages: told at once, or tried again on another channel. On the
+//! in-process broker, which fails on command.
 
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
@@ -78,8 +79,15 @@ fn a_channel_that_has_worked_since_the_loss_is_believed() {
 fn a_queue_that_is_full_after_a_loss_is_told_when_others_would_have_a_leader_again() {
     let broker = Broker::new();
     let connection = Connection::new(broker.connector());
-    connection.declare_queue(Queue::new("full").max_length(1).overflow(Overflow::RejectPublish)).unwrap();
-    let publisher = connection.publisher().routing_key("full").send_timeout(Duration::from_secs(60)).build().unwrap();
+    connection
+        .declare_queue(Queue::new("full").max_length(1).overflow(Overflow::RejectPublish))
+        .unwrap();
+    let publisher = connection
+        .publisher()
+        .routing_key("full")
+        .send_timeout(Duration::from_secs(60))
+        .build()
+        .unwrap();
     publisher.send("x").unwrap();
     refused_at_once(&publisher);
     broker.faults().drop_connections();
@@ -93,7 +101,12 @@ fn a_queue_that_is_full_after_a_loss_is_told_when_others_would_have_a_leader_aga
 #[test]
 fn a_refusal_is_told_at_the_deadline_of_the_message() {
     let (broker, connection, _) = broker();
-    let publisher = connection.publisher().routing_key("queue").send_timeout(Duration::from_millis(200)).build().unwrap();
+    let publisher = connection
+        .publisher()
+        .routing_key("queue")
+        .send_timeout(Duration::from_millis(200))
+        .build()
+        .unwrap();
     publisher.send("x").unwrap();
     broker.faults().drop_connections().nack_publishes(1_000_000);
     refused_at_once(&publisher);

@@ -1,4 +1,5 @@
-//! Operations that the broker refuses by closing the connection or the channel: told at once, and at little cost to others.
+//! Operations that the broker refuses by closing the connection or the channel: told at once, and
+//! at little cost to others.
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -12,12 +13,18 @@ use crate::support::{SOON, eventually, queue, ready, unique};
 
 const MESSAGES: usize = 200;
 
-/// Makes a refused call while a consumer of the same connection is at work, and checks what the consumer notices.
+/// Makes a refused call while a consumer of the same connection is at work, and checks what the
+/// consumer notices.
 #[track_caller]
-fn costs_a_consumer_one_reconnect(connection: &Connection, most_lost: usize, refused: impl FnOnce() -> Error) -> Error {
+fn costs_a_consumer_one_reconnect(
+    connection: &Connection,
+    most_lost: usize,
+    refused: impl FnOnce() -> Error,
+) -> Error {
     let queue = queue();
     let consumer = connection.consumer(&queue).prefetch(5).build().unwrap();
-    let publisher = connection.publisher().routing_key(&*queue.name).send_timeout(SOON).build().unwrap();
+    let publisher =
+        connection.publisher().routing_key(&*queue.name).send_timeout(SOON).build().unwrap();
     publisher.send_all(0..MESSAGES).unwrap();
     let lost = Arc::new(AtomicUsize::new(0));
     let count = Arc::clone(&lost);
@@ -68,7 +75,8 @@ on_both_backends! {
         connection.delete_queue(&name, DeleteIf::ALWAYS).unwrap();
     }
 
-    // RabbitMQ stumbles over a decimal number when it wants to show the difference, and does not say what it refuses.
+    // RabbitMQ stumbles over a decimal number when it wants to show the difference, and does not
+    // say what it refuses.
     fn a_call_over_which_the_broker_stumbles_is_made_twice(connection: &Connection) {
         let name = unique("queue");
         let with = |ttl: Value| Queue::new(&*name).expires(SOON * 30).argument("x-message-ttl", ttl);

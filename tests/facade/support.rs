@@ -17,12 +17,14 @@ pub fn rabbitmq() -> Connection {
 }
 
 pub fn rabbitmq_url() -> String {
-    std::env::var("CARROT_TEST_AMQP_URL").expect("CARROT_TEST_AMQP_URL has to name a broker; ./scripts/test starts one")
+    std::env::var("CARROT_TEST_AMQP_URL")
+        .expect("CARROT_TEST_AMQP_URL has to name a broker; ./scripts/test starts one")
 }
 
 /// Runs a command of the broker's own tool.
 pub fn rabbitmqctl(arguments: &[&str]) {
-    let command = std::env::var("CARROT_TEST_RABBITMQCTL").expect("CARROT_TEST_RABBITMQCTL has to name a command");
+    let command = std::env::var("CARROT_TEST_RABBITMQCTL")
+        .expect("CARROT_TEST_RABBITMQCTL has to name a command");
     let output = std::process::Command::new(command).arg("-q").args(arguments).output().unwrap();
     assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
 }
@@ -52,8 +54,13 @@ macro_rules! on_both_backends {
 /// A name that no other test, and no other run, uses.
 pub fn unique(name: &str) -> String {
     static NUMBER: AtomicU32 = AtomicU32::new(0);
-    let nanoseconds = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().subsec_nanos();
-    format!("carrot-test-{name}-{}-{}-{nanoseconds}", std::process::id(), NUMBER.fetch_add(1, Ordering::Relaxed))
+    let nanoseconds =
+        std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().subsec_nanos();
+    format!(
+        "carrot-test-{name}-{}-{}-{nanoseconds}",
+        std::process::id(),
+        NUMBER.fetch_add(1, Ordering::Relaxed)
+    )
 }
 
 /// A queue that goes by itself if the test does not delete it.

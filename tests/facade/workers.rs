@@ -173,7 +173,11 @@ fn a_test_learns_of_the_first_failure_of_a_handler() {
     let consumer = connection.consumer("queue").build().unwrap();
     let workers = consumer
         .workers(2)
-        .spawn(|number: u32, _message: &Message| if number == 2 { Err(format!("{number} is not liked")) } else { Ok(()) })
+        .spawn(
+            |number: u32, _message: &Message| {
+                if number == 2 { Err(format!("{number} is not liked")) } else { Ok(()) }
+            },
+        )
         .unwrap();
     let publisher = connection.publisher().routing_key("queue").build().unwrap();
     publisher.send(&1).unwrap();

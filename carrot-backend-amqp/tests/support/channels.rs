@@ -6,7 +6,8 @@ use std::time::{Duration, Instant};
 
 use carrot_backend_amqp::AmqpConnector;
 use carrot_core::backend::{
-    Backend, ChannelOptions, Connector, Content, Declare, Delivery, Outcome, Publication, PublishTag, Subscription,
+    Backend, ChannelOptions, Connector, Content, Declare, Delivery, Outcome, Publication,
+    PublishTag, Subscription,
 };
 use carrot_core::{Properties, Queue};
 
@@ -33,7 +34,10 @@ pub(crate) fn declare(backend: &dyn Backend) -> String {
 }
 
 pub(crate) fn message(queue: &str, body: &str) -> Arc<Content> {
-    Arc::new(Content::new("", queue, body).with_properties(Properties::new().with_message_id(unique("id"))))
+    Arc::new(
+        Content::new("", queue, body)
+            .with_properties(Properties::new().with_message_id(unique("id"))),
+    )
 }
 
 pub(crate) fn publish(backend: &dyn Backend, content: &Arc<Content>) -> PublishTag {

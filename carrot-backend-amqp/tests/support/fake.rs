@@ -70,8 +70,16 @@ impl Fake {
                     }
                     let (stop, end, taken) = (&stop, &end, &taken);
                     scope.spawn(move || {
-                        Peer { socket: socket.unwrap(), script, stop, taken, blocked: false, last_beat: None, ledger: Ledger::default() }
-                            .play();
+                        Peer {
+                            socket: socket.unwrap(),
+                            script,
+                            stop,
+                            taken,
+                            blocked: false,
+                            last_beat: None,
+                            ledger: Ledger::default(),
+                        }
+                        .play();
                         end.fetch_add(1, Ordering::SeqCst);
                     });
                 }
@@ -158,21 +166,33 @@ impl Peer<'_> {
             }
             let number = |at: usize| u16::from_be_bytes(payload[at..at + 2].try_into().unwrap());
             match (number(0), number(2)) {
-                (10, 11) => self.socket.write_all(&method(0, 10, 30, &[0x07, 0xFF, 0, 2, 0, 0, 0, 1]))?,
+                (10, 11) => {
+                    self.socket.write_all(&method(0, 10, 30, &[0x07, 0xFF, 0, 2, 0, 0, 0, 1]))?
+                }
                 (10, 31) => {}
                 (10, 40) => self.socket.write_all(&method(0, 10, 41, &[0]))?,
                 (20, 10) => self.socket.write_all(&method(channel, 20, 11, &[0, 0, 0, 0]))?,
                 (85, 10) => self.socket.write_all(&method(channel, 85, 11, &[]))?,
-                (60, 10) if self.delivers() => self.socket.write_all(&method(channel, 60, 11, &[]))?,
+                (60, 10) if self.delivers() => {
+                    self.socket.write_all(&method(channel, 60, 11, &[]))?
+                }
                 (60, 20) if self.delivers() => {
                     self.socket.write_all(&method(channel, 60, 21, b"\x01c"))?;
                     let mut deliver = b"\x01c".to_vec();
                     deliver.extend([0, 0, 0, 0, 0, 0, 0, 1, 0]);
-                    deliver.extend(if self.script == Script::Garbles { b"\x00\x02\xff\xfe" } else { b"\x00\x02ke" });
+                    deliver.extend(if self.script == Script::Garbles {
+                        b"\x00\x02\xff\xfe"
+                    } else {
+                        b"\x00\x02ke"
+                    });
                     self.socket.write_all(&method(channel, 60, 60, &deliver))?;
                     match self.script {
-                        Script::Nests => self.socket.write_all(&content_header(channel, 1, &nested(20_000)))?,
-                        Script::Exaggerates => self.socket.write_all(&content_header(channel, 1 << 46, &nested(1)))?,
+                        Script::Nests => {
+                            self.socket.write_all(&content_header(channel, 1, &nested(20_000)))?
+                        }
+                        Script::Exaggerates => {
+                            self.socket.write_all(&content_header(channel, 1 << 46, &nested(1)))?
+                        }
                         _ => {}
                     }
                 }
@@ -190,7 +210,9 @@ impl Peer<'_> {
                         close.extend([0, 0, 0, 0]);
                         self.socket.write_all(&method(0, 10, 50, &close))?;
                     }
-                    Script::BlocksAndUnblocks if self.blocked => self.socket.write_all(&method(0, 10, 61, &[]))?,
+                    Script::BlocksAndUnblocks if self.blocked => {
+                        self.socket.write_all(&method(0, 10, 61, &[]))?
+                    }
                     Script::Blocks | Script::BlocksAndUnblocks => {
                         self.blocked = true;
                         self.socket.write_all(&method(0, 10, 60, b"\x0alow memory"))?;
@@ -253,7 +275,11 @@ impl Peer<'_> {
     }
 
     fn check(&self) -> io::Result<()> {
-        if self.stop.load(Ordering::SeqCst) { Err(io::ErrorKind::Interrupted.into()) } else { Ok(()) }
+        if self.stop.load(Ordering::SeqCst) {
+            Err(io::ErrorKind::Interrupted.into())
+        } else {
+            Ok(())
+        }
     }
 }
 
@@ -281,7 +307,8 @@ fn content_header(channel: u16, body_size: u64, table: &[u8]) -> Vec<u8> {
 fn nested(levels: usize) -> Vec<u8> {
     let mut inner = Vec::new();
     for _ in 1..levels {
-        inner = [&[0, b'F'], &u32::try_from(inner.len()).unwrap().to_be_bytes()[..], &inner].concat();
+        inner =
+            [&[0, b'F'], &u32::try_from(inner.len()).unwrap().to_be_bytes()[..], &inner].concat();
     }
     [&u32::try_from(inner.len()).unwrap().to_be_bytes()[..], &inner].concat()
 }

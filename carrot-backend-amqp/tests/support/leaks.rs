@@ -13,7 +13,10 @@ pub(crate) fn leaves_nothing(rounds: usize, mut work: impl FnMut()) {
     let before = settled(Instant::now() + Duration::from_secs(2), |_| false);
     (0..rounds).for_each(|_| work());
     let after = settled(Instant::now() + LONG, |now| now.0 <= before.0 && now.1 <= before.1);
-    assert!(after.0 <= before.0 && after.1 <= before.1, "(threads, descriptors) before {before:?}, after {after:?}");
+    assert!(
+        after.0 <= before.0 && after.1 <= before.1,
+        "(threads, descriptors) before {before:?}, after {after:?}"
+    );
 }
 
 fn settled(deadline: Instant, enough: impl Fn((usize, usize)) -> bool) -> (usize, usize) {

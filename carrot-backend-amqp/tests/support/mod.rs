@@ -14,13 +14,19 @@ use carrot_core::ConnectionOptions;
 
 /// The options of the broker to test with.
 pub(crate) fn broker_options() -> ConnectionOptions {
-    let url = std::env::var("CARROT_TEST_AMQP_URL").expect("CARROT_TEST_AMQP_URL must name the broker to test with");
+    let url = std::env::var("CARROT_TEST_AMQP_URL")
+        .expect("CARROT_TEST_AMQP_URL must name the broker to test with");
     url.parse().unwrap()
 }
 
 /// A name that no other test and no other run uses.
 pub(crate) fn unique(what: &str) -> String {
     static COUNT: AtomicU32 = AtomicU32::new(0);
-    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_nanos();
-    format!("carrot-test-{what}-{}-{now:x}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed))
+    let now =
+        std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_nanos();
+    format!(
+        "carrot-test-{what}-{}-{now:x}-{}",
+        std::process::id(),
+        COUNT.fetch_add(1, Ordering::Relaxed)
+    )
 }

@@ -39,17 +39,26 @@ impl Peer<'_> {
     }
 
     /// Takes the header or body of a message.
-    pub(crate) fn take_content(&mut self, kind: u8, channel: u16, payload: &[u8]) -> io::Result<()> {
+    pub(crate) fn take_content(
+        &mut self,
+        kind: u8,
+        channel: u16,
+        payload: &[u8],
+    ) -> io::Result<()> {
         let payload = &payload[..payload.len() - 1];
         match (kind, &mut self.ledger.body) {
-            (2, body) => *body = Some((u64::from_be_bytes(payload[4..12].try_into().unwrap()), Vec::new())),
+            (2, body) => {
+                *body = Some((u64::from_be_bytes(payload[4..12].try_into().unwrap()), Vec::new()))
+            }
             (3, Some((missing, body))) => {
                 *missing -= payload.len() as u64;
                 body.extend_from_slice(payload);
             }
             _ => {}
         }
-        let Some((_, body)) = self.ledger.body.take_if(|(missing, _)| *missing == 0) else { return Ok(()) };
+        let Some((_, body)) = self.ledger.body.take_if(|(missing, _)| *missing == 0) else {
+            return Ok(());
+        };
         if self.ledger.closed {
             return Ok(());
         }
@@ -62,7 +71,12 @@ impl Peer<'_> {
     }
 
     /// Answers what the other scripts leave alone.
-    pub(crate) fn answer(&mut self, channel: u16, (class, number): (u16, u16), arguments: &[u8]) -> io::Result<()> {
+    pub(crate) fn answer(
+        &mut self,
+        channel: u16,
+        (class, number): (u16, u16),
+        arguments: &[u8],
+    ) -> io::Result<()> {
         if self.ledger.closed {
             return Ok(());
         }
@@ -70,7 +84,8 @@ impl Peer<'_> {
             (40, 10) => {
                 let name = usize::from(arguments[2]);
                 let kind = &arguments[3 + name..];
-                let is_taken = &arguments[3..3 + name] == LATER.as_bytes() && !self.taken.swap(true, Ordering::SeqCst);
+                let is_taken = &arguments[3..3 + name] == LATER.as_bytes()
+                    && !self.taken.swap(true, Ordering::SeqCst);
                 if !is_taken && kind[1..].starts_with(POISON.as_bytes()) {
                     // Others may be on their way.
                     std::thread::sleep(std::time::Duration::from_millis(30));
@@ -94,7 +109,11 @@ impl Peer<'_> {
 
     fn refuse(&mut self, class: u16, number: u16) -> io::Result<()> {
         self.ledger.closed = true;
-        let (class, number) = if self.script == (Script::Refuses { names_method: true }) { (class, number) } else { (0, 0) };
+        let (class, number) = if self.script == (Script::Refuses { names_method: true }) {
+            (class, number)
+        } else {
+            (0, 0)
+        };
         let mut close = CODE.to_be_bytes().to_vec();
         close.push(u8::try_from(WORDS.len()).unwrap());
         close.extend_from_slice(WORDS.as_bytes());

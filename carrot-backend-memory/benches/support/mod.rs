@@ -30,7 +30,9 @@ pub(crate) fn bind_others(channel: &dyn Backend, bindings: usize) {
             2 => format!("usd.stock.venue{number}"),
             _ => format!("usd.#.end{number}"),
         };
-        channel.declare(Declare::Binding(&Binding::queue("x", "other", pattern))).expect("a binding");
+        channel
+            .declare(Declare::Binding(&Binding::queue("x", "other", pattern)))
+            .expect("a binding");
     }
 }
 
@@ -56,6 +58,8 @@ impl Address {
     }
 
     pub(crate) fn publish(&self, channel: &dyn Backend) {
-        channel.publish(&Publication { content: &self.message(), mandatory: false }, SOON).expect("published");
+        channel
+            .publish(&Publication { content: &self.message(), mandatory: false }, SOON)
+            .expect("published");
     }
 }

@@ -1,7 +1,9 @@
 use std::thread;
 use std::time::Duration;
 
-use carrot_core::backend::{Backend, ChannelOptions, ConsumeOptions, Content, Outcome, PublishTag, Role};
+use carrot_core::backend::{
+    Backend, ChannelOptions, ConsumeOptions, Content, Outcome, PublishTag, Role,
+};
 use carrot_core::{Error, Queue};
 
 use super::observers::Heard;
@@ -27,13 +29,19 @@ fn confirmed(channel: &dyn Backend, tag: PublishTag) -> Outcome {
 fn what_is_published_while_blocked_is_taken_and_confirmed_in_order_afterwards() {
     let fixture = blocked();
     let other = fixture.open();
-    let tags = [post(&*fixture.channel, message("1")), post(&*fixture.channel, Content::new("amq.direct", "nowhere", "2"))];
+    let tags = [
+        post(&*fixture.channel, message("1")),
+        post(&*fixture.channel, Content::new("amq.direct", "nowhere", "2")),
+    ];
     let third = post(&*other, message("3"));
     let fourth = post(&*fixture.channel, message("4"));
     assert!(fixture.ready("q").is_empty());
     for tag in tags {
         let late = fixture.channel.confirm(tag, MOMENT);
-        assert!(matches!(&late, Err(Error::Blocked { reason }) if reason == "low on memory"), "{late:?}");
+        assert!(
+            matches!(&late, Err(Error::Blocked { reason }) if reason == "low on memory"),
+            "{late:?}"
+        );
     }
     thread::scope(|scope| {
         let waiting = scope.spawn(|| fixture.channel.confirm(fourth, SOON));
@@ -149,7 +157,9 @@ fn publications_of_several_threads_keep_their_order_across_alarms() {
             .map(|thread| {
                 let channel = fixture.open();
                 scope.spawn(move || {
-                    let tags: Vec<PublishTag> = (0..300).map(|number| post(&*channel, message(&format!("{thread} {number}")))).collect();
+                    let tags: Vec<PublishTag> = (0..300)
+                        .map(|number| post(&*channel, message(&format!("{thread} {number}"))))
+                        .collect();
                     (channel, tags)
                 })
             })
@@ -160,12 +170,14 @@ fn publications_of_several_threads_keep_their_order_across_alarms() {
             fixture.broker.faults().unblock_publishers();
         }
         for (channel, tags) in publishing.into_iter().map(|thread| thread.join().unwrap()) {
-            tags.into_iter().for_each(|tag| assert_eq!(confirmed(&*channel, tag), Outcome::Accepted));
+            tags.into_iter()
+                .for_each(|tag| assert_eq!(confirmed(&*channel, tag), Outcome::Accepted));
         }
     });
     let ready = fixture.ready("q");
     for thread in ["0 ", "1 ", "2 "] {
-        let numbers: Vec<u32> = ready.iter().filter_map(|body| body.strip_prefix(thread)?.parse().ok()).collect();
+        let numbers: Vec<u32> =
+            ready.iter().filter_map(|body| body.strip_prefix(thread)?.parse().ok()).collect();
         assert_eq!(numbers, (0..300).collect::<Vec<u32>>());
     }
 }

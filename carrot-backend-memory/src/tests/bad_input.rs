@@ -18,24 +18,41 @@ fn is_invalid<T>(result: Result<T, Error>, field: &str) -> bool {
 fn what_would_not_fit_a_frame_is_refused_and_harms_nothing() {
     let fixture = Fixture::with_queue(&Queue::new("q"));
     let channel = &fixture.channel;
-    assert!(is_invalid(send(&**channel, Content::new("", "q", "m").with_properties(large(131_072))), "headers"));
+    assert!(is_invalid(
+        send(&**channel, Content::new("", "q", "m").with_properties(large(131_072))),
+        "headers"
+    ));
     let text = "x".repeat(131_072);
     let binding = Binding::queue("amq.headers", "q", "").argument("h", text.as_str());
-    assert!(is_invalid(channel.declare(Declare::Queue(&Queue::new("r").argument("h", text.as_str()))), "queue arguments"));
+    assert!(is_invalid(
+        channel.declare(Declare::Queue(&Queue::new("r").argument("h", text.as_str()))),
+        "queue arguments"
+    ));
     assert!(is_invalid(channel.declare(Declare::Binding(&binding)), "binding arguments"));
     assert!(is_invalid(channel.delete(Delete::Binding(&binding)), "binding arguments"));
-    assert!(is_invalid(channel.consume("q", &ConsumeOptions::default().argument("h", text.as_str())).map(drop), "consumer arguments"));
+    assert!(is_invalid(
+        channel.consume("q", &ConsumeOptions::default().argument("h", text.as_str())).map(drop),
+        "consumer arguments"
+    ));
     assert_eq!(fixture.send_with("", "q", &text, large(130_000)), Outcome::Accepted);
 }
 
 #[test]
 fn a_connection_may_agree_to_smaller_frames_and_not_to_larger_ones() {
-    for (frame_max, bytes, fits) in
-        [(0, 130_000, true), (1, 4000, true), (4096, 4000, true), (4096, 4096, false), (1 << 20, 131_072, false)]
-    {
+    for (frame_max, bytes, fits) in [
+        (0, 130_000, true),
+        (1, 4000, true),
+        (4096, 4000, true),
+        (4096, 4096, false),
+        (1 << 20, 131_072, false),
+    ] {
         let broker = Broker::new();
-        let connector = broker.connector_with(&ConnectionOptions::memory().frame_max(frame_max)).unwrap();
-        let sent = send(&*open(&*connector), Content::new("amq.fanout", "", "m").with_properties(large(bytes)));
+        let connector =
+            broker.connector_with(&ConnectionOptions::memory().frame_max(frame_max)).unwrap();
+        let sent = send(
+            &*open(&*connector),
+            Content::new("amq.fanout", "", "m").with_properties(large(bytes)),
+        );
         assert_eq!(sent.is_ok(), fits, "{frame_max} {bytes}: {sent:?}");
     }
 }
@@ -46,7 +63,9 @@ fn a_clock_turned_by_nothing_does_what_is_due_and_one_turned_by_a_century_all_th
     let broker = Broker::with_clock(&clock);
     let channel = open(&*broker.connector());
     let longest = Duration::from_millis(315_360_000_000);
-    for (name, queue) in [("a", Queue::new("a").message_ttl(longest)), ("b", Queue::new("b").expires(longest))] {
+    for (name, queue) in
+        [("a", Queue::new("a").message_ttl(longest)), ("b", Queue::new("b").expires(longest))]
+    {
         channel.declare(Declare::Queue(&queue)).unwrap();
         broker.put(name, Content::new("", name, "m")).unwrap();
     }
@@ -69,8 +88,12 @@ fn a_clock_turned_by_nothing_does_what_is_due_and_one_turned_by_a_century_all_th
 fn a_queue_that_dead_letters_to_itself_does_not_keep_the_clock_from_turning_a_century() {
     let fixture = Fixture::new();
     let minute = Duration::from_secs(60);
-    fixture.queue(&Queue::new("a").message_ttl(minute).dead_letter_exchange("").dead_letter_routing_key("b"));
-    fixture.queue(&Queue::new("b").message_ttl(minute).dead_letter_exchange("").dead_letter_routing_key("a"));
+    fixture.queue(
+        &Queue::new("a").message_ttl(minute).dead_letter_exchange("").dead_letter_routing_key("b"),
+    );
+    fixture.queue(
+        &Queue::new("b").message_ttl(minute).dead_letter_exchange("").dead_letter_routing_key("a"),
+    );
     fixture.send("", "a", "m");
     fixture.clock.advance(Duration::from_secs(100 * 365 * 86_400));
     fixture.broker.settled(SOON).unwrap();
@@ -82,7 +105,12 @@ fn a_fault_plan_that_names_nothing_that_exists_strikes_nothing() {
     let faults = broker.faults();
     faults.unblock_publishers().clear().drop_connections();
     assert!(matches!(faults.drop_connections_named("nobody"), Err(Error::NotFound { .. })));
-    faults.nack_publishes(0).refuse_connects(0).lose_confirms(0).delay(Operation::Any, SOON, 0).drop_connections_at(Operation::Get, 0);
+    faults
+        .nack_publishes(0)
+        .refuse_connects(0)
+        .lose_confirms(0)
+        .delay(Operation::Any, SOON, 0)
+        .drop_connections_at(Operation::Get, 0);
     assert_eq!(faults.outstanding(), 0);
     faults.drop_connections_at(Operation::Get, u32::MAX).nack_publishes(u32::MAX);
     assert_eq!(faults.outstanding(), 2);
@@ -94,7 +122,10 @@ fn a_fault_plan_that_names_nothing_that_exists_strikes_nothing() {
 #[test]
 fn what_is_not_there_is_told_as_such() {
     let fixture = Fixture::new();
-    assert!(matches!(fixture.broker.put("missing", Content::default()), Err(Error::NotFound { .. })));
+    assert!(matches!(
+        fixture.broker.put("missing", Content::default()),
+        Err(Error::NotFound { .. })
+    ));
     assert!(fixture.broker.queue("missing").is_none());
     assert!(fixture.broker.exchange("missing").is_none());
     assert!(fixture.broker.bindings("missing").is_empty());

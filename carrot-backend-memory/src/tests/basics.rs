@@ -38,10 +38,19 @@ fn a_missing_exchange_is_told_by_confirm_and_closes_the_channel_for_ever() {
     let fixture = Fixture::with_queue(&Queue::new("q"));
     let lost = send(&*fixture.channel, Content::new("missing", "q", "x")).unwrap_err();
     assert!(matches!(lost, Error::NotFound { .. }), "{lost:?}");
-    assert!(matches!(fixture.channel.get("q", Acknowledgement::Manual), Err(Error::NotFound { .. })));
-    assert!(matches!(fixture.channel.ack(carrot_core::backend::DeliveryTag(1), Extent::One), Err(Error::Stale { source: Some(_) })));
+    assert!(matches!(
+        fixture.channel.get("q", Acknowledgement::Manual),
+        Err(Error::NotFound { .. })
+    ));
+    assert!(matches!(
+        fixture.channel.ack(carrot_core::backend::DeliveryTag(1), Extent::One),
+        Err(Error::Stale { source: Some(_) })
+    ));
     fixture.channel.close(SOON).unwrap();
-    assert!(matches!(fixture.channel.get("q", Acknowledgement::Manual), Err(Error::NotFound { .. })));
+    assert!(matches!(
+        fixture.channel.get("q", Acknowledgement::Manual),
+        Err(Error::NotFound { .. })
+    ));
 }
 
 #[test]
@@ -51,7 +60,10 @@ fn after_close_everything_says_closed() {
     fixture.connector.close(SOON).unwrap();
     assert!(matches!(subscription.next(SOON), Err(Error::Closed { .. })));
     assert!(matches!(fixture.channel.get("q", Acknowledgement::Manual), Err(Error::Closed { .. })));
-    assert!(matches!(fixture.connector.open(&ChannelOptions::consume(), SOON), Err(Error::Closed { .. })));
+    assert!(matches!(
+        fixture.connector.open(&ChannelOptions::consume(), SOON),
+        Err(Error::Closed { .. })
+    ));
     fixture.connector.close(SOON).unwrap();
 }
 
@@ -77,6 +89,7 @@ fn confirming_on_a_channel_without_confirms_is_invalid() {
 #[test]
 fn an_unknown_confirm_runs_into_its_deadline() {
     let fixture = Fixture::new();
-    let lost = fixture.channel.confirm(carrot_core::backend::PublishTag(7), Duration::from_millis(10));
+    let lost =
+        fixture.channel.confirm(carrot_core::backend::PublishTag(7), Duration::from_millis(10));
     assert!(matches!(lost, Err(Error::Timeout { .. })));
 }

@@ -92,7 +92,14 @@ fn a_single_active_consumer_is_followed_by_the_next() {
     }
     assert_eq!(arrived(&*first), ["0"]);
     assert_eq!(arrived(&*second), Vec::<String>::new());
-    let active: Vec<bool> = fixture.broker.queue("q").unwrap().consumers.iter().map(|consumer| consumer.active).collect();
+    let active: Vec<bool> = fixture
+        .broker
+        .queue("q")
+        .unwrap()
+        .consumers
+        .iter()
+        .map(|consumer| consumer.active)
+        .collect();
     assert_eq!(active, [true, false]);
     channel.close(SOON).unwrap();
     assert_eq!(arrived(&*second), ["0", "1", "2"]);
@@ -112,14 +119,25 @@ fn consumers_are_told_when_their_queue_goes() {
 #[test]
 fn a_priority_queue_gives_out_the_most_urgent_first() {
     let fixture = Fixture::with_queue(&Queue::new("q").argument("x-max-priority", 5));
-    for (body, priority) in [("low", Some(1)), ("none", None), ("over", Some(9)), ("five", Some(5)), ("low too", Some(1))] {
-        let properties = priority.map_or(carrot_core::Properties::new(), |priority| carrot_core::Properties::new().with_priority(priority));
+    for (body, priority) in [
+        ("low", Some(1)),
+        ("none", None),
+        ("over", Some(9)),
+        ("five", Some(5)),
+        ("low too", Some(1)),
+    ] {
+        let properties = priority.map_or(carrot_core::Properties::new(), |priority| {
+            carrot_core::Properties::new().with_priority(priority)
+        });
         fixture.send_with("", "q", body, properties);
     }
     let first = fixture.get("q");
     let second = fixture.get("q");
     assert_eq!((body(&first), body(&second)), ("over".into(), "five".into()));
-    fixture.channel.reject(first.tag, carrot_core::backend::Rejection::Requeue, Extent::One).unwrap();
+    fixture
+        .channel
+        .reject(first.tag, carrot_core::backend::Rejection::Requeue, Extent::One)
+        .unwrap();
     assert_eq!(fixture.drain("q"), ["over", "low", "low too", "none"]);
 }
 
@@ -130,7 +148,13 @@ fn settling_several_at_once_serves_one_consumer_after_the_other() {
     for number in 0..8 {
         fixture.send("", "q", &number.to_string());
     }
-    assert_eq!(subscriptions.each_ref().map(|subscription| arrived(&**subscription).concat()), ["02", "13"]);
+    assert_eq!(
+        subscriptions.each_ref().map(|subscription| arrived(&**subscription).concat()),
+        ["02", "13"]
+    );
     fixture.channel.ack(carrot_core::backend::DeliveryTag(4), Extent::UpTo).unwrap();
-    assert_eq!(subscriptions.each_ref().map(|subscription| arrived(&**subscription).concat()), ["45", "67"]);
+    assert_eq!(
+        subscriptions.each_ref().map(|subscription| arrived(&**subscription).concat()),
+        ["45", "67"]
+    );
 }

@@ -48,7 +48,9 @@ fn a_death_is_recorded() {
         ])
     );
     let mut record = deaths[0].as_table().unwrap().clone();
-    assert!(matches!(record.remove("time"), Some(Value::Timestamp(seconds)) if seconds > 1_600_000_000));
+    assert!(
+        matches!(record.remove("time"), Some(Value::Timestamp(seconds)) if seconds > 1_600_000_000)
+    );
     assert_eq!(
         record,
         Headers::from([
@@ -60,7 +62,10 @@ fn a_death_is_recorded() {
             ("original-expiration", "50000".into()),
         ])
     );
-    assert_eq!((dead.content.properties.expiration(), dead.content.properties.priority()), (None, Some(3)));
+    assert_eq!(
+        (dead.content.properties.expiration(), dead.content.properties.priority()),
+        (None, Some(3))
+    );
 }
 
 #[test]
@@ -72,7 +77,12 @@ fn without_a_key_of_its_own_a_dead_letter_keeps_all_its_keys() {
         fixture.bind(&Binding::queue("graves", format!("grave-{key}"), key));
     }
     let keys = |key: &str| vec![Value::from(key)];
-    fixture.send_with("", "q", "m", Properties::new().with_header("CC", keys("copy")).with_header("BCC", keys("blind")));
+    fixture.send_with(
+        "",
+        "q",
+        "m",
+        Properties::new().with_header("CC", keys("copy")).with_header("BCC", keys("blind")),
+    );
     reject(&fixture, "q");
     for key in ["q", "copy", "blind"] {
         let dead = fixture.get(&format!("grave-{key}"));
@@ -86,7 +96,10 @@ fn messages_die_of_time_and_of_length_but_not_of_purge_or_deletion() {
     let fixture = Fixture::new();
     dying(Queue::new("ttl").message_ttl(Duration::from_secs(1)), &fixture);
     dying(Queue::new("length").max_length(1), &fixture);
-    dying(Queue::new("refusing").max_length(1).overflow(Overflow::RejectPublishDeadLetter), &fixture);
+    dying(
+        Queue::new("refusing").max_length(1).overflow(Overflow::RejectPublishDeadLetter),
+        &fixture,
+    );
     dying(Queue::new("gone").expires(Duration::from_secs(2)), &fixture);
     fixture.send("", "gone", "never dead");
     fixture.send("", "ttl", "of time");
@@ -100,13 +113,16 @@ fn messages_die_of_time_and_of_length_but_not_of_purge_or_deletion() {
     fixture.clock.advance(Duration::from_secs(100));
     assert!(fixture.broker.queue("gone").is_none());
     assert_eq!(fixture.ready("dead"), ["of time", "of length", "refused"]);
-    let reasons: Vec<Value> = (0..3).map(|_| deaths(&fixture, "dead")[0].get("reason").unwrap().clone()).collect();
+    let reasons: Vec<Value> =
+        (0..3).map(|_| deaths(&fixture, "dead")[0].get("reason").unwrap().clone()).collect();
     assert_eq!(reasons, [Value::from("expired"), Value::from("maxlen"), Value::from("maxlen")]);
 }
 
 #[test]
 fn a_message_that_goes_round_unrejected_is_dropped() {
-    let fixture = Fixture::with_queue(&Queue::new("q").message_ttl(Duration::from_secs(1)).dead_letter_exchange(""));
+    let fixture = Fixture::with_queue(
+        &Queue::new("q").message_ttl(Duration::from_secs(1)).dead_letter_exchange(""),
+    );
     fixture.send("", "q", "m");
     fixture.clock.advance(Duration::from_secs(10));
     assert_eq!(fixture.ready("q"), Vec::<String>::new());
@@ -116,7 +132,12 @@ fn a_message_that_goes_round_unrejected_is_dropped() {
 fn a_message_that_is_rejected_goes_round_and_is_counted() {
     let fixture = Fixture::new();
     let second = Duration::from_secs(1);
-    fixture.queue(&Queue::new("waits").message_ttl(second).dead_letter_exchange("").dead_letter_routing_key("works"));
+    fixture.queue(
+        &Queue::new("waits")
+            .message_ttl(second)
+            .dead_letter_exchange("")
+            .dead_letter_routing_key("works"),
+    );
     fixture.queue(&Queue::new("works").dead_letter_exchange("").dead_letter_routing_key("waits"));
     fixture.send("", "waits", "m");
     for _ in 0..2 {
@@ -126,7 +147,12 @@ fn a_message_that_is_rejected_goes_round_and_is_counted() {
     fixture.clock.advance(second);
     let deaths: Vec<(i64, String)> = deaths(&fixture, "works")
         .iter()
-        .map(|death| (death.get("count").unwrap().as_i64().unwrap(), death.get("queue").unwrap().as_str().unwrap().into()))
+        .map(|death| {
+            (
+                death.get("count").unwrap().as_i64().unwrap(),
+                death.get("queue").unwrap().as_str().unwrap().into(),
+            )
+        })
         .collect();
     assert_eq!(deaths, [(3, "waits".to_string()), (2, "works".to_string())]);
 }
@@ -171,8 +197,16 @@ fn records_that_somebody_else_made_are_taken_as_on_rabbitmq() {
         reject(&fixture, "q");
         let properties = fixture.get("dead").content.properties.clone();
         let deaths = properties.header("x-death").unwrap().as_array().unwrap();
-        assert_eq!(deaths[0].as_table().unwrap().get("count"), Some(&Value::I64(count)), "{header:?}");
-        assert_eq!(properties.header("x-first-death-reason").and_then(Value::as_str), first, "{header:?}");
+        assert_eq!(
+            deaths[0].as_table().unwrap().get("count"),
+            Some(&Value::I64(count)),
+            "{header:?}"
+        );
+        assert_eq!(
+            properties.header("x-first-death-reason").and_then(Value::as_str),
+            first,
+            "{header:?}"
+        );
     }
 }
 
@@ -184,6 +218,9 @@ fn several_rejected_at_once_die_in_order() {
         fixture.send("", "q", body);
         fixture.get("q");
     }
-    fixture.channel.reject(carrot_core::backend::DeliveryTag(0), Rejection::Discard, Extent::UpTo).unwrap();
+    fixture
+        .channel
+        .reject(carrot_core::backend::DeliveryTag(0), Rejection::Discard, Extent::UpTo)
+        .unwrap();
     assert_eq!(fixture.ready("dead"), ["a", "b", "c"]);
 }

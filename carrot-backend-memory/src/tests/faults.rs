@@ -2,7 +2,9 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
-use carrot_core::backend::{Acknowledgement, ChannelOptions, ConsumeOptions, Content, Declare, Extent, Outcome, Publication};
+use carrot_core::backend::{
+    Acknowledgement, ChannelOptions, ConsumeOptions, Content, Declare, Extent, Outcome, Publication,
+};
 use carrot_core::{Error, Queue};
 
 use super::{Fixture, SOON, arrived, send};
@@ -23,7 +25,10 @@ fn a_cut_connection_gives_back_what_it_held_and_the_next_open_makes_another() {
     let delivery = subscription.next(SOON).unwrap().unwrap();
     fixture.broker.faults().drop_connections();
     assert!(matches!(subscription.next(SOON), Err(Error::Disconnected { .. })));
-    assert!(matches!(fixture.channel.ack(delivery.tag, Extent::One), Err(Error::Stale { source: Some(_) })));
+    assert!(matches!(
+        fixture.channel.ack(delivery.tag, Extent::One),
+        Err(Error::Stale { source: Some(_) })
+    ));
     assert!(matches!(send(&*fixture.channel, message("x")), Err(Error::Disconnected { .. })));
     assert!(fixture.broker.queue("mine").is_none());
     assert!(fixture.open().get("q", Acknowledgement::Manual).unwrap().unwrap().redelivered);
@@ -84,7 +89,10 @@ fn a_lost_confirm_never_comes_though_the_message_did() {
     let fixture = Fixture::with_queue(&Queue::new("q"));
     fixture.broker.faults().lose_confirms(1);
     let content = Arc::new(message("m"));
-    let tag = fixture.channel.publish(&Publication { content: &content, mandatory: false }, SOON).unwrap();
+    let tag = fixture
+        .channel
+        .publish(&Publication { content: &content, mandatory: false }, SOON)
+        .unwrap();
     assert!(matches!(fixture.channel.confirm(tag, MOMENT), Err(Error::Timeout { .. })));
     assert_eq!(fixture.send("", "q", "next"), Outcome::Accepted);
     assert_eq!(fixture.ready("q"), ["m", "next"]);
@@ -103,13 +111,19 @@ fn an_operation_fails_with_the_error_ordered_for_it() {
     let odd = || Error::Backend { reason: "as ordered".into(), source: None };
 
     faults.fail_next(Operation::Declare, odd());
-    assert!(matches!(fixture.channel.declare(Declare::Queue(&Queue::new("other"))), Err(Error::Backend { .. })));
+    assert!(matches!(
+        fixture.channel.declare(Declare::Queue(&Queue::new("other"))),
+        Err(Error::Backend { .. })
+    ));
     assert!(fixture.broker.queue("other").is_none());
     fixture.queue(&Queue::new("other"));
 
     faults.fail_next(Operation::Publish, refusal());
     assert!(matches!(send(&*fixture.channel, message("m")), Err(Error::AccessRefused { .. })));
-    assert!(matches!(fixture.channel.get("q", Acknowledgement::Manual), Err(Error::AccessRefused { .. })));
+    assert!(matches!(
+        fixture.channel.get("q", Acknowledgement::Manual),
+        Err(Error::AccessRefused { .. })
+    ));
 
     let channel = fixture.open();
     faults.fail_next(Operation::Ack, refusal());
@@ -155,7 +169,11 @@ fn a_delay_goes_by_the_clock_of_the_broker_and_ends_at_the_call_deadline() {
 fn orders_can_be_taken_back() {
     let fixture = Fixture::with_queue(&Queue::new("q"));
     let faults = fixture.broker.faults();
-    faults.nack_publishes(5).drop_connections_at(Operation::Any, 1).block_publishers("never").drop_connections_at(Operation::Any, 0);
+    faults
+        .nack_publishes(5)
+        .drop_connections_at(Operation::Any, 1)
+        .block_publishers("never")
+        .drop_connections_at(Operation::Any, 0);
     assert_eq!(faults.outstanding(), 2);
     faults.clear();
     assert_eq!(fixture.send("", "q", "m"), Outcome::Accepted);
@@ -167,7 +185,8 @@ fn a_recording_keeps_what_was_published_to_its_exchange() {
     let recording = fixture.broker.record("amq.fanout");
     fixture.send("amq.fanout", "", "unrouted");
     fixture.send("", "q", "elsewhere");
-    let bodies: Vec<Vec<u8>> = recording.take().iter().map(|content| content.body.to_vec()).collect();
+    let bodies: Vec<Vec<u8>> =
+        recording.take().iter().map(|content| content.body.to_vec()).collect();
     assert_eq!(bodies, [b"unrouted"]);
     assert!(recording.messages().is_empty());
 }

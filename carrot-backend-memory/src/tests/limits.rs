@@ -72,9 +72,16 @@ fn an_expiration_is_a_whole_number_of_milliseconds() {
         ("99999999999999999999999", false),
     ] {
         let fixture = Fixture::with_queue(&Queue::new("q"));
-        let sent = send(&*fixture.channel, Content::new("", "q", "m").with_properties(expiring(expiration)));
+        let sent = send(
+            &*fixture.channel,
+            Content::new("", "q", "m").with_properties(expiring(expiration)),
+        );
         assert_eq!(matches!(sent, Ok(Outcome::Accepted)), valid, "{expiration:?}: {sent:?}");
-        assert_eq!(matches!(sent, Err(Error::PreconditionFailed { .. })), !valid, "{expiration:?}: {sent:?}");
+        assert_eq!(
+            matches!(sent, Err(Error::PreconditionFailed { .. })),
+            !valid,
+            "{expiration:?}: {sent:?}"
+        );
     }
 }
 
@@ -104,14 +111,20 @@ fn a_length_of_zero_reaches_only_a_consumer_that_waits() {
 fn bytes_count_bodies_only() {
     let fixture = Fixture::with_queue(&Queue::new("q").max_length_bytes(10));
     for body in ["aaaaa", "bbbbb", "c"] {
-        fixture.send_with("", "q", body, Properties::new().with_message_id("a long identifier that does not count"));
+        fixture.send_with(
+            "",
+            "q",
+            body,
+            Properties::new().with_message_id("a long identifier that does not count"),
+        );
     }
     assert_eq!(fixture.drain("q"), ["bbbbb", "c"]);
 }
 
 #[test]
 fn a_full_queue_can_refuse_instead() {
-    let fixture = Fixture::with_queue(&Queue::new("full").max_length(1).overflow(Overflow::RejectPublish));
+    let fixture =
+        Fixture::with_queue(&Queue::new("full").max_length(1).overflow(Overflow::RejectPublish));
     fixture.queue(&Queue::new("open"));
     for queue in ["full", "open"] {
         fixture.bind(&Binding::queue("amq.fanout", queue, ""));
@@ -135,8 +148,14 @@ fn a_full_priority_queue_drops_the_most_urgent() {
 #[test]
 fn a_user_may_only_claim_to_be_himself() {
     let fixture = Fixture::with_queue(&Queue::new("q"));
-    assert_eq!(fixture.send_with("", "q", "m", Properties::new().with_user_id("guest")), Outcome::Accepted);
-    let sent = send(&*fixture.channel, Content::new("", "q", "m").with_properties(Properties::new().with_user_id("other")));
+    assert_eq!(
+        fixture.send_with("", "q", "m", Properties::new().with_user_id("guest")),
+        Outcome::Accepted
+    );
+    let sent = send(
+        &*fixture.channel,
+        Content::new("", "q", "m").with_properties(Properties::new().with_user_id("other")),
+    );
     assert!(matches!(sent, Err(Error::PreconditionFailed { .. })));
 }
 
@@ -144,7 +163,10 @@ fn a_user_may_only_claim_to_be_himself() {
 fn the_real_clock_wakes_without_anybody_looking() {
     let broker = crate::Broker::new();
     let channel = super::open(&*broker.connector());
-    let queue = Queue::new("q").message_ttl(Duration::from_millis(5)).dead_letter_exchange("").dead_letter_routing_key("dead");
+    let queue = Queue::new("q")
+        .message_ttl(Duration::from_millis(5))
+        .dead_letter_exchange("")
+        .dead_letter_routing_key("dead");
     channel.declare(carrot_core::backend::Declare::Queue(&queue)).unwrap();
     channel.declare(carrot_core::backend::Declare::Queue(&Queue::new("dead"))).unwrap();
     let subscription = channel.consume("dead", &ConsumeOptions::default()).unwrap();

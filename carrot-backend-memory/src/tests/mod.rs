@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use carrot_core::backend::{
-    Acknowledgement, Backend, ChannelOptions, Connector, ConsumeOptions, Content, Declare, Delete, Delivery, Outcome, Publication,
-    PublishTag, QueueInfo, Subscription,
+    Acknowledgement, Backend, ChannelOptions, Connector, ConsumeOptions, Content, Declare, Delete,
+    Delivery, Outcome, Publication, PublishTag, QueueInfo, Subscription,
 };
 use carrot_core::{Binding, Exchange, Properties, Queue, Result};
 
@@ -79,13 +79,21 @@ impl Fixture {
         send(&*self.channel, Content::new(exchange, key, body)).unwrap()
     }
 
-    pub(crate) fn send_with(&self, exchange: &str, key: &str, body: &str, properties: Properties) -> Outcome {
+    pub(crate) fn send_with(
+        &self,
+        exchange: &str,
+        key: &str,
+        body: &str,
+        properties: Properties,
+    ) -> Outcome {
         send(&*self.channel, Content::new(exchange, key, body).with_properties(properties)).unwrap()
     }
 
     /// Takes everything from a queue for good; the bodies.
     pub(crate) fn drain(&self, queue: &str) -> Vec<String> {
-        std::iter::from_fn(|| self.channel.get(queue, Acknowledgement::Automatic).unwrap()).map(|delivery| body(&delivery)).collect()
+        std::iter::from_fn(|| self.channel.get(queue, Acknowledgement::Automatic).unwrap())
+            .map(|delivery| body(&delivery))
+            .collect()
     }
 
     pub(crate) fn get(&self, queue: &str) -> Delivery {
@@ -93,7 +101,13 @@ impl Fixture {
     }
 
     pub(crate) fn ready(&self, queue: &str) -> Vec<String> {
-        self.broker.queue(queue).unwrap().ready.iter().map(|content| String::from_utf8(content.body.to_vec()).unwrap()).collect()
+        self.broker
+            .queue(queue)
+            .unwrap()
+            .ready
+            .iter()
+            .map(|content| String::from_utf8(content.body.to_vec()).unwrap())
+            .collect()
     }
 
     pub(crate) fn purge(&self, queue: &str) -> u32 {
@@ -111,7 +125,8 @@ pub(crate) fn open(connector: &dyn Connector) -> Arc<dyn Backend> {
 
 /// Publishes as mandatory and waits for the answer.
 pub(crate) fn send(channel: &dyn Backend, content: Content) -> Result<Outcome> {
-    let tag = channel.publish(&Publication { content: &Arc::new(content), mandatory: true }, SOON)?;
+    let tag =
+        channel.publish(&Publication { content: &Arc::new(content), mandatory: true }, SOON)?;
     channel.confirm(tag, SOON)
 }
 
@@ -125,7 +140,9 @@ pub(crate) fn body(delivery: &Delivery) -> String {
 
 /// What has arrived at a subscription.
 pub(crate) fn arrived(subscription: &dyn Subscription) -> Vec<String> {
-    std::iter::from_fn(|| subscription.next(Duration::ZERO).unwrap()).map(|delivery| body(&delivery)).collect()
+    std::iter::from_fn(|| subscription.next(Duration::ZERO).unwrap())
+        .map(|delivery| body(&delivery))
+        .collect()
 }
 
 /// Publishes and does not wait.

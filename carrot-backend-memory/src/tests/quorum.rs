@@ -1,7 +1,8 @@
 //! What RabbitMQ 3.10 does with quorum queues, seen on a node of it.
 
 use carrot_core::backend::{
-    Acknowledgement, ConsumeOptions, Content, Declare, Delete, DeleteIf, Delivery, Extent, Outcome, Rejection, Role,
+    Acknowledgement, ConsumeOptions, Content, Declare, Delete, DeleteIf, Delivery, Extent, Outcome,
+    Rejection, Role,
 };
 use carrot_core::{Error, Properties, Queue, Value};
 
@@ -12,7 +13,10 @@ fn queue() -> Queue {
 }
 
 fn limited(limit: impl Into<Value>) -> Queue {
-    queue().argument("x-delivery-limit", limit).dead_letter_exchange("").dead_letter_routing_key("dead")
+    queue()
+        .argument("x-delivery-limit", limit)
+        .dead_letter_exchange("")
+        .dead_letter_routing_key("dead")
 }
 
 fn fixture(queue: &Queue, bodies: &[&str]) -> Fixture {
@@ -68,10 +72,14 @@ fn a_quorum_queue_takes_its_own_arguments_and_no_others() {
     ];
     for (name, value, taken) in rows {
         let fixture = Fixture::new();
-        let result = fixture.channel.declare(Declare::Queue(&queue().argument(name, value.clone())));
+        let result =
+            fixture.channel.declare(Declare::Queue(&queue().argument(name, value.clone())));
         match result {
             Ok(_) => assert!(taken, "{name} {value:?} was taken"),
-            Err(error) => assert!(!taken && matches!(error, Error::PreconditionFailed { .. }), "{name} {value:?}: {error}"),
+            Err(error) => assert!(
+                !taken && matches!(error, Error::PreconditionFailed { .. }),
+                "{name} {value:?}: {error}"
+            ),
         }
     }
 }
@@ -81,7 +89,13 @@ fn a_second_declaration_compares_what_belongs_to_a_quorum_queue() {
     for other in [Queue::new("q"), limited(4), queue()] {
         let fixture = fixture(&limited(3), &[]);
         fixture.queue(&limited(3_i64));
-        assert!(matches!(fixture.channel.declare(Declare::Queue(&other)), Err(Error::PreconditionFailed { .. })), "{other:?}");
+        assert!(
+            matches!(
+                fixture.channel.declare(Declare::Queue(&other)),
+                Err(Error::PreconditionFailed { .. })
+            ),
+            "{other:?}"
+        );
     }
 }
 
@@ -89,7 +103,10 @@ fn a_second_declaration_compares_what_belongs_to_a_quorum_queue() {
 fn a_stream_is_refused_with_the_reason() {
     let stream = Queue::new("q").argument("x-queue-type", "stream");
     let error = Fixture::new().channel.declare(Declare::Queue(&stream)).unwrap_err();
-    assert!(matches!(&error, Error::PreconditionFailed { reason } if reason.contains("not modelled by the memory broker")), "{error}");
+    assert!(
+        matches!(&error, Error::PreconditionFailed { reason } if reason.contains("not modelled by the memory broker")),
+        "{error}"
+    );
 }
 
 #[test]
@@ -132,7 +149,10 @@ fn the_limit_counts_lost_channels_too_and_drops_where_there_is_no_dead_letter_ex
     let fixture = fixture(&queue().argument("x-delivery-limit", 1), &["m"]);
     for redelivered in [false, true] {
         let channel = fixture.stranger();
-        assert_eq!(channel.get("q", Acknowledgement::Manual).unwrap().unwrap().redelivered, redelivered);
+        assert_eq!(
+            channel.get("q", Acknowledgement::Manual).unwrap().unwrap().redelivered,
+            redelivered
+        );
         channel.close(SOON).unwrap();
     }
     assert!(fixture.broker.queue("q").unwrap().is_idle());
@@ -188,7 +208,12 @@ fn what_a_lost_channel_held_goes_to_the_front_in_the_order_of_the_losses() {
 fn priorities_mean_nothing_to_a_quorum_queue() {
     let fixture = Fixture::with_queue(&queue());
     for priority in [1, 9] {
-        fixture.send_with("", "q", &priority.to_string(), Properties::new().with_priority(priority));
+        fixture.send_with(
+            "",
+            "q",
+            &priority.to_string(),
+            Properties::new().with_priority(priority),
+        );
     }
     assert_eq!(fixture.drain("q"), ["1", "9"]);
 }
@@ -196,7 +221,10 @@ fn priorities_mean_nothing_to_a_quorum_queue() {
 #[test]
 fn a_quorum_queue_drops_its_head_also_where_it_was_told_to_refuse_and_dead_letter() {
     let queue = queue().max_length(2).overflow(carrot_core::Overflow::RejectPublishDeadLetter);
-    let fixture = fixture(&queue.dead_letter_exchange("").dead_letter_routing_key("dead"), &["1", "2", "3", "4"]);
+    let fixture = fixture(
+        &queue.dead_letter_exchange("").dead_letter_routing_key("dead"),
+        &["1", "2", "3", "4"],
+    );
     assert_eq!(fixture.drain("q"), ["3", "4"]);
     assert_eq!(fixture.drain("dead"), ["1", "2"]);
 }
@@ -206,21 +234,29 @@ fn deleting_a_quorum_queue_on_a_condition_closes_the_connection() {
     for condition in [DeleteIf::IF_UNUSED, DeleteIf::IF_EMPTY] {
         let fixture = Fixture::with_queue(&queue());
         let result = fixture.channel.delete(Delete::Queue { name: "q", condition });
-        assert!(matches!(result, Err(Error::HardError { code: 540, .. })), "{condition:?}: {result:?}");
+        assert!(
+            matches!(result, Err(Error::HardError { code: 540, .. })),
+            "{condition:?}: {result:?}"
+        );
         assert!(!fixture.connector.status(Role::Publish).connected);
     }
     let fixture = fixture(&queue(), &["m"]);
-    let deleted = fixture.channel.delete(Delete::Queue { name: "q", condition: DeleteIf::ALWAYS }).unwrap();
+    let deleted =
+        fixture.channel.delete(Delete::Queue { name: "q", condition: DeleteIf::ALWAYS }).unwrap();
     assert_eq!(deleted.message_count, 1);
 }
 
 #[test]
 fn what_expires_in_a_quorum_queue_leaves_as_from_any_other() {
     let ttl = std::time::Duration::from_secs(60);
-    let fixture = fixture(&queue().message_ttl(ttl).dead_letter_exchange("").dead_letter_routing_key("dead"), &["m"]);
+    let fixture = fixture(
+        &queue().message_ttl(ttl).dead_letter_exchange("").dead_letter_routing_key("dead"),
+        &["m"],
+    );
     fixture.clock.advance(ttl);
     assert_eq!(fixture.drain("dead"), ["m"]);
-    let content = Content::new("", "q", "n").with_properties(Properties::new().with_expiration("1000"));
+    let content =
+        Content::new("", "q", "n").with_properties(Properties::new().with_expiration("1000"));
     fixture.broker.put("q", content).unwrap();
     fixture.clock.advance(ttl);
     assert_eq!(body(&fixture.get("dead")), "n");

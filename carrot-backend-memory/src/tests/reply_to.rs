@@ -12,7 +12,9 @@ fn an_answer_reaches_the_channel_that_asked() {
     fixture.send_with("", "service", "question", Properties::new().with_reply_to(PSEUDO_QUEUE));
     let question = fixture.get("service");
     let reply_to = question.content.properties.reply_to().unwrap();
-    assert!(reply_to.starts_with("amq.rabbitmq.reply-to.") && reply_to.len() > PSEUDO_QUEUE.len() + 10);
+    assert!(
+        reply_to.starts_with("amq.rabbitmq.reply-to.") && reply_to.len() > PSEUDO_QUEUE.len() + 10
+    );
 
     let service = fixture.stranger();
     service.declare(Declare::Queue(&Queue::existing(reply_to))).unwrap();
@@ -21,7 +23,10 @@ fn an_answer_reaches_the_channel_that_asked() {
     assert_eq!(body(&answers.next(SOON).unwrap().unwrap()), "answer");
 
     drop(answers);
-    assert!(matches!(service.declare(Declare::Queue(&Queue::existing(reply_to))), Err(Error::NotFound { .. })));
+    assert!(matches!(
+        service.declare(Declare::Queue(&Queue::existing(reply_to))),
+        Err(Error::NotFound { .. })
+    ));
 }
 
 #[test]
@@ -29,7 +34,11 @@ fn the_rules_of_direct_answers_are_kept() {
     let fixture = Fixture::with_queue(&Queue::new("service"));
     let manual = fixture.open().consume(PSEUDO_QUEUE, &ConsumeOptions::default());
     assert!(matches!(manual, Err(Error::PreconditionFailed { .. })));
-    let asked = send(&*fixture.open(), Content::new("", "service", "m").with_properties(Properties::new().with_reply_to(PSEUDO_QUEUE)));
+    let asked = send(
+        &*fixture.open(),
+        Content::new("", "service", "m")
+            .with_properties(Properties::new().with_reply_to(PSEUDO_QUEUE)),
+    );
     assert!(matches!(asked, Err(Error::PreconditionFailed { .. })));
     let _first = fixture.consume(PSEUDO_QUEUE, &ConsumeOptions::default().automatic());
     let second = fixture.channel.consume(PSEUDO_QUEUE, &ConsumeOptions::default().automatic());

@@ -78,7 +78,9 @@ fn a_headers_exchange_compares_numbers_by_value_and_strings_as_such() {
         }
         fixture.bind(&binding);
         for (number, headers) in headers.iter().enumerate() {
-            let properties = headers.clone().map_or(Properties::new(), |headers| Properties::new().with_headers(headers));
+            let properties = headers
+                .clone()
+                .map_or(Properties::new(), |headers| Properties::new().with_headers(headers));
             fixture.send_with("amq.headers", "", &number.to_string(), properties);
         }
         let expected: Vec<String> = expected.iter().map(usize::to_string).collect();
@@ -142,12 +144,15 @@ fn carbon_copies_are_further_routing_keys_and_blind_ones_are_not_seen() {
         fixture.queue(&Queue::new(queue));
     }
     let list = |key: &str| Value::from(vec![Value::from(key), Value::from(5)]);
-    let properties = Properties::new().with_header("CC", list("cc")).with_header("BCC", list("bcc"));
+    let properties =
+        Properties::new().with_header("CC", list("cc")).with_header("BCC", list("bcc"));
     fixture.send_with("", "to", "m", properties);
     for queue in ["to", "cc", "bcc"] {
         let content = &fixture.get(queue).content;
         assert_eq!(&*content.routing_key, "to");
-        assert!(content.properties.header("CC").is_some() && content.properties.header("BCC").is_none());
+        assert!(
+            content.properties.header("CC").is_some() && content.properties.header("BCC").is_none()
+        );
     }
 }
 

@@ -50,22 +50,37 @@ fn an_unknown_tag_closes_the_channel_and_gives_back_what_it_held() {
         fixture.channel.ack(tag, Extent::One).unwrap();
         fixture.channel.ack(tag, Extent::UpTo)
     };
-    let never_given = |fixture: &Fixture| fixture.channel.reject(DeliveryTag(77), Rejection::Requeue, Extent::UpTo);
+    let never_given = |fixture: &Fixture| {
+        fixture.channel.reject(DeliveryTag(77), Rejection::Requeue, Extent::UpTo)
+    };
     let zero = |fixture: &Fixture| fixture.channel.ack(DeliveryTag(0), Extent::One);
     let automatic = |fixture: &Fixture| {
         let delivery = fixture.channel.get("q", Acknowledgement::Automatic).unwrap().unwrap();
         fixture.channel.ack(delivery.tag, Extent::One)
     };
     type Misdeed<'a> = &'a dyn Fn(&Fixture) -> carrot_core::Result<()>;
-    let misdeeds: [Misdeed<'_>; 5] = [&settled_twice, &settled_between, &never_given, &zero, &automatic];
+    let misdeeds: [Misdeed<'_>; 5] =
+        [&settled_twice, &settled_between, &never_given, &zero, &automatic];
     for (number, misdeed) in misdeeds.iter().enumerate() {
         let fixture = filled(&["a", "b", "c", "d"]);
         let held = fixture.get("q");
         misdeed(&fixture).unwrap();
-        assert!(matches!(fixture.channel.get("q", Acknowledgement::Manual), Err(Error::PreconditionFailed { .. })), "{number}");
-        assert!(matches!(fixture.channel.ack(held.tag, Extent::One), Err(Error::Stale { .. })), "{number}");
+        assert!(
+            matches!(
+                fixture.channel.get("q", Acknowledgement::Manual),
+                Err(Error::PreconditionFailed { .. })
+            ),
+            "{number}"
+        );
+        assert!(
+            matches!(fixture.channel.ack(held.tag, Extent::One), Err(Error::Stale { .. })),
+            "{number}"
+        );
         assert_eq!(fixture.ready("q")[0], "a", "{number}");
-        assert!(fixture.open().get("q", Acknowledgement::Manual).unwrap().unwrap().redelivered, "{number}");
+        assert!(
+            fixture.open().get("q", Acknowledgement::Manual).unwrap().unwrap().redelivered,
+            "{number}"
+        );
     }
 }
 
@@ -148,9 +163,14 @@ fn many_messages_come_back_in_order_among_those_that_stayed() {
         fixture.send("", "q", &format!("{number:04}"));
     }
     let (one, two) = (fixture.open(), fixture.open());
-    let subscriptions =
-        [one.consume("q", &ConsumeOptions::prefetch(100)).unwrap(), two.consume("q", &ConsumeOptions::prefetch(100)).unwrap()];
-    assert_eq!(subscriptions.iter().map(|subscription| arrived(&**subscription).len()).sum::<usize>(), 200);
+    let subscriptions = [
+        one.consume("q", &ConsumeOptions::prefetch(100)).unwrap(),
+        two.consume("q", &ConsumeOptions::prefetch(100)).unwrap(),
+    ];
+    assert_eq!(
+        subscriptions.iter().map(|subscription| arrived(&**subscription).len()).sum::<usize>(),
+        200
+    );
     one.close(SOON).unwrap();
     two.close(SOON).unwrap();
     let ready = fixture.ready("q");

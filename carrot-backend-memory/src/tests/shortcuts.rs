@@ -5,7 +5,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use carrot_core::backend::{
-    Acknowledgement, Backend, ConsumeOptions, Content, Delete, DeleteIf, Delivery, DeliveryTag, Extent, Outcome, Rejection, Subscription,
+    Acknowledgement, Backend, ConsumeOptions, Content, Delete, DeleteIf, Delivery, DeliveryTag,
+    Extent, Outcome, Rejection, Subscription,
 };
 use carrot_core::{Binding, Properties, Queue};
 
@@ -37,7 +38,11 @@ impl Taker {
 
 fn look(fixture: &Fixture) -> String {
     let view = fixture.broker.queue("q").unwrap();
-    let unacked: Vec<String> = view.unacked.iter().map(|view| String::from_utf8_lossy(&view.content.body).into_owned()).collect();
+    let unacked: Vec<String> = view
+        .unacked
+        .iter()
+        .map(|view| String::from_utf8_lossy(&view.content.body).into_owned())
+        .collect();
     let rooms: Vec<_> = view.consumers.iter().map(|consumer| consumer.room).collect();
     format!("ready {:?} unacked {unacked:?} rooms {rooms:?}", fixture.ready("q"))
 }
@@ -102,7 +107,12 @@ fn history(queue: &Queue, seed: u64) -> Vec<String> {
                     subscription.cancel().unwrap();
                     format!(
                         "cancelled with {:?}",
-                        std::iter::from_fn(|| subscription.next(NOW).ok().flatten().map(|delivery| body(&delivery))).count()
+                        std::iter::from_fn(|| subscription
+                            .next(NOW)
+                            .ok()
+                            .flatten()
+                            .map(|delivery| body(&delivery)))
+                        .count()
                     )
                 }
                 _ => "dropped".into(),
@@ -112,7 +122,10 @@ fn history(queue: &Queue, seed: u64) -> Vec<String> {
                 "closed".into()
             }
             (89..92, _) if count == 0 || (count < 3 && random.u32(0..4) == 0) => {
-                takers.push(Taker::new(&fixture, *random.choice(&[0, 1, 2, 5, 10, 40, 100]).unwrap()));
+                takers.push(Taker::new(
+                    &fixture,
+                    *random.choice(&[0, 1, 2, 5, 10, 40, 100]).unwrap(),
+                ));
                 "joined".into()
             }
             (92, _) => {
@@ -133,10 +146,17 @@ fn history(queue: &Queue, seed: u64) -> Vec<String> {
 fn a_queue_that_puts_things_off_does_as_one_that_cannot() {
     for seed in 0..200 {
         // One with a limit, even if it is never reached, does everything at once.
-        let (lazy, eager) = (history(&Queue::new("q"), seed), history(&Queue::new("q").max_length(1_000_000), seed));
+        let (lazy, eager) = (
+            history(&Queue::new("q"), seed),
+            history(&Queue::new("q").max_length(1_000_000), seed),
+        );
         let differs = lazy.iter().zip(&eager).position(|(one, other)| one != other);
         if let Some(index) = differs {
-            panic!("seed {seed}: {:#?}\ninstead of {:?}", &lazy[index.saturating_sub(30)..=index], eager[index]);
+            panic!(
+                "seed {seed}: {:#?}\ninstead of {:?}",
+                &lazy[index.saturating_sub(30)..=index],
+                eager[index]
+            );
         }
     }
 }
@@ -216,7 +236,10 @@ fn each_publisher_keeps_its_order_while_others_look_and_acknowledge() {
                 let delivery = subscription.next(SOON).unwrap().unwrap();
                 let text = body(&delivery);
                 let (publisher, number) = text.split_once(' ').unwrap();
-                let (last, number) = (&mut last[publisher.parse::<usize>().unwrap()], number.parse::<usize>().unwrap());
+                let (last, number) = (
+                    &mut last[publisher.parse::<usize>().unwrap()],
+                    number.parse::<usize>().unwrap(),
+                );
                 assert!(last.is_none_or(|last| last + 1 == number), "{last:?} before {text}");
                 *last = Some(number);
                 fixture.channel.ack(delivery.tag, Extent::One).unwrap();
@@ -232,7 +255,9 @@ fn each_publisher_keeps_its_order_while_others_look_and_acknowledge() {
 #[test]
 fn a_message_goes_where_it_belongs_now_and_not_where_the_last_one_went() {
     let fixture = Fixture::with_queue(&Queue::new("q"));
-    let publish = |exchange: &str, key: &str| send(&*fixture.channel, Content::new(exchange, key, "m")).unwrap();
+    let publish = |exchange: &str, key: &str| {
+        send(&*fixture.channel, Content::new(exchange, key, "m")).unwrap()
+    };
     assert_eq!(publish("", "q"), Outcome::Accepted);
     assert_eq!(publish("", "other"), returned());
     assert_eq!(publish("amq.direct", "q"), returned());

@@ -18,7 +18,9 @@ fn many_threads_on_one_channel_lose_and_repeat_nothing() {
             let channel = &fixture.channel;
             scope.spawn(move || {
                 for number in 0..EACH {
-                    let sent = send(&**channel, Content::new("", "q", format!("{producer}-{number}"))).unwrap();
+                    let sent =
+                        send(&**channel, Content::new("", "q", format!("{producer}-{number}")))
+                            .unwrap();
                     assert_eq!(sent, Outcome::Accepted);
                 }
             });
@@ -43,7 +45,8 @@ fn every_waiting_thread_is_told_of_the_end() {
         let fixture = Fixture::with_queue(&Queue::new("q"));
         let subscription = fixture.consume("q", &ConsumeOptions::default());
         let ends: Vec<Error> = thread::scope(|scope| {
-            let waiting: Vec<_> = (0..3).map(|_| scope.spawn(|| subscription.next(SOON).unwrap_err())).collect();
+            let waiting: Vec<_> =
+                (0..3).map(|_| scope.spawn(|| subscription.next(SOON).unwrap_err())).collect();
             match end {
                 0 => subscription.cancel().unwrap(),
                 1 => fixture.channel.close(SOON).unwrap(),
@@ -64,7 +67,10 @@ fn settled_waits_and_says_what_is_left() {
     fixture.send("", "jobs", "m");
     let delivery = fixture.get("jobs");
     let left = fixture.broker.settled(std::time::Duration::from_millis(1)).unwrap_err();
-    assert!(left.to_string().contains("queue \"jobs\" with 0 ready and 1 unsettled (1 by channel"), "{left}");
+    assert!(
+        left.to_string().contains("queue \"jobs\" with 0 ready and 1 unsettled (1 by channel"),
+        "{left}"
+    );
     thread::scope(|scope| {
         let settled = scope.spawn(|| fixture.broker.settled(SOON));
         fixture.channel.ack(delivery.tag, Extent::One).unwrap();

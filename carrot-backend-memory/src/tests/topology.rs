@@ -1,6 +1,8 @@
 use std::time::Duration;
 
-use carrot_core::backend::{Acknowledgement, ConsumeOptions, Declare, Delete, DeleteIf, Deleted, QueueInfo};
+use carrot_core::backend::{
+    Acknowledgement, ConsumeOptions, Declare, Delete, DeleteIf, Deleted, QueueInfo,
+};
 use carrot_core::{Binding, Error, Exchange, ExchangeKind, Queue, Result, Value};
 
 use super::{Fixture, SOON, send};
@@ -33,7 +35,10 @@ impl Fixture {
 fn an_equal_declaration_changes_nothing_and_a_different_one_is_refused() {
     let fixture = Fixture::with_queue(&Queue::new("q").argument("x-message-ttl", 5));
     fixture.broker.put("q", carrot_core::backend::Content::new("", "q", "m")).unwrap();
-    assert_eq!(fixture.queue(&Queue::new("q").argument("x-message-ttl", 5_i64).argument("x-other", 1)), QueueInfo::new("q", 1, 0));
+    assert_eq!(
+        fixture.queue(&Queue::new("q").argument("x-message-ttl", 5_i64).argument("x-other", 1)),
+        QueueInfo::new("q", 1, 0)
+    );
     for other in [
         Queue::new("q"),
         Queue::new("q").argument("x-message-ttl", 6),
@@ -44,7 +49,12 @@ fn an_equal_declaration_changes_nothing_and_a_different_one_is_refused() {
     ] {
         assert_eq!(fixture.declare(Declare::Queue(&other)), "precondition", "{other:?}");
     }
-    assert_eq!(fixture.declare(Declare::Queue(&Queue::new("q").argument("x-message-ttl", 5).argument("x-queue-type", "classic"))), "ok");
+    assert_eq!(
+        fixture.declare(Declare::Queue(
+            &Queue::new("q").argument("x-message-ttl", 5).argument("x-queue-type", "classic")
+        )),
+        "ok"
+    );
 
     fixture.exchange(&Exchange::direct("x").alternate_exchange("a"));
     fixture.exchange(&Exchange::direct("x").alternate_exchange("a").argument("other", 1));
@@ -76,14 +86,20 @@ fn the_broker_makes_up_a_name_that_nobody_may_declare() {
     let name = fixture.queue(&Queue::server_named()).name;
     assert!(name.starts_with("amq.gen-") && name.len() == 30, "{name}");
     assert_ne!(fixture.queue(&Queue::server_named()).name, name);
-    assert_eq!(fixture.declare(Declare::Queue(&Queue::new(name.clone()).transient().exclusive())), "access refused");
+    assert_eq!(
+        fixture.declare(Declare::Queue(&Queue::new(name.clone()).transient().exclusive())),
+        "access refused"
+    );
     assert_eq!(fixture.declare(Declare::Queue(&Queue::existing(name))), "ok");
 }
 
 #[test]
 fn an_empty_queue_name_means_the_one_declared_last() {
     let fixture = Fixture::new();
-    assert_eq!(fixture.declare(Declare::Binding(&Binding::queue("amq.direct", "", "k"))), "not found");
+    assert_eq!(
+        fixture.declare(Declare::Binding(&Binding::queue("amq.direct", "", "k"))),
+        "not found"
+    );
     assert_eq!(kind(fixture.open().get("", Acknowledgement::Manual)), "not found");
     let name = fixture.queue(&Queue::server_named()).name;
     fixture.bind(&Binding::queue("amq.direct", "", ""));
@@ -91,7 +107,10 @@ fn an_empty_queue_name_means_the_one_declared_last() {
     assert_eq!(fixture.drain(""), ["m"]);
     let passive = fixture.open();
     passive.declare(Declare::Queue(&Queue::existing(&*name))).unwrap();
-    assert_eq!(passive.delete(Delete::Queue { name: "", condition: DeleteIf::ALWAYS }).unwrap(), Deleted::new(0));
+    assert_eq!(
+        passive.delete(Delete::Queue { name: "", condition: DeleteIf::ALWAYS }).unwrap(),
+        Deleted::new(0)
+    );
     assert_eq!(fixture.broker.queue(&name), None);
     assert_eq!(kind(passive.delete(Delete::Queue { name: "", condition: DeleteIf::ALWAYS })), "ok");
     assert_eq!(kind(passive.declare(Declare::Queue(&Queue::existing("")))), "not found");
@@ -104,15 +123,27 @@ fn reserved_names_and_the_default_exchange_are_refused() {
     assert_eq!(fixture.declare(Declare::Queue(&Queue::existing("amq.mine"))), "not found");
     assert_eq!(fixture.declare(Declare::Exchange(&Exchange::direct("amq.mine"))), "access refused");
     assert_eq!(fixture.declare(Declare::Exchange(&Exchange::direct("amq.direct"))), "ok");
-    assert_eq!(fixture.declare(Declare::Exchange(&Exchange::direct("amq.direct").transient())), "precondition");
+    assert_eq!(
+        fixture.declare(Declare::Exchange(&Exchange::direct("amq.direct").transient())),
+        "precondition"
+    );
     assert_eq!(fixture.declare(Declare::Exchange(&Exchange::default_exchange())), "access refused");
     assert_eq!(fixture.declare(Declare::Binding(&Binding::queue("", "q", "k"))), "access refused");
-    assert_eq!(fixture.declare(Declare::Binding(&Binding::exchange("amq.direct", "", "k"))), "access refused");
+    assert_eq!(
+        fixture.declare(Declare::Binding(&Binding::exchange("amq.direct", "", "k"))),
+        "access refused"
+    );
     assert_eq!(fixture.delete(Delete::Binding(&Binding::queue("", "q", "q"))), "access refused");
     for name in ["", "amq.direct", "amq.missing"] {
-        assert_eq!(fixture.delete(Delete::Exchange { name, condition: DeleteIf::ALWAYS }), "access refused", "{name:?}");
+        assert_eq!(
+            fixture.delete(Delete::Exchange { name, condition: DeleteIf::ALWAYS }),
+            "access refused",
+            "{name:?}"
+        );
     }
-    for name in ["amq.direct", "amq.fanout", "amq.topic", "amq.headers", "amq.match", "amq.rabbitmq.trace"] {
+    for name in
+        ["amq.direct", "amq.fanout", "amq.topic", "amq.headers", "amq.match", "amq.rabbitmq.trace"]
+    {
         assert!(fixture.broker.exchange(name).is_some(), "{name}");
     }
 }
@@ -128,12 +159,27 @@ fn what_is_not_there_can_be_deleted_but_not_bound_or_purged() {
     ] {
         assert_eq!(fixture.delete(Delete::Binding(&binding)), "ok");
     }
-    assert_eq!(fixture.delete(Delete::Queue { name: "missing", condition: DeleteIf::IF_UNUSED_AND_EMPTY }), "ok");
-    assert_eq!(fixture.delete(Delete::Exchange { name: "missing", condition: DeleteIf::IF_UNUSED }), "ok");
+    assert_eq!(
+        fixture.delete(Delete::Queue { name: "missing", condition: DeleteIf::IF_UNUSED_AND_EMPTY }),
+        "ok"
+    );
+    assert_eq!(
+        fixture.delete(Delete::Exchange { name: "missing", condition: DeleteIf::IF_UNUSED }),
+        "ok"
+    );
     assert_eq!(fixture.delete(Delete::Messages { queue: "missing" }), "not found");
-    assert_eq!(fixture.declare(Declare::Binding(&Binding::queue("amq.direct", "missing", "k"))), "not found");
-    assert_eq!(fixture.declare(Declare::Binding(&Binding::queue("missing", "q", "k"))), "not found");
-    assert_eq!(fixture.declare(Declare::Binding(&Binding::exchange("amq.direct", "missing", "k"))), "not found");
+    assert_eq!(
+        fixture.declare(Declare::Binding(&Binding::queue("amq.direct", "missing", "k"))),
+        "not found"
+    );
+    assert_eq!(
+        fixture.declare(Declare::Binding(&Binding::queue("missing", "q", "k"))),
+        "not found"
+    );
+    assert_eq!(
+        fixture.declare(Declare::Binding(&Binding::exchange("amq.direct", "missing", "k"))),
+        "not found"
+    );
     assert_eq!(kind(fixture.open().consume("missing", &ConsumeOptions::default())), "not found");
 }
 
@@ -141,20 +187,35 @@ fn what_is_not_there_can_be_deleted_but_not_bound_or_purged() {
 fn conditions_of_a_deletion_are_kept() {
     let fixture = Fixture::with_queue(&Queue::new("q"));
     fixture.send("", "q", "m");
-    assert_eq!(fixture.delete(Delete::Queue { name: "q", condition: DeleteIf::IF_EMPTY }), "precondition");
+    assert_eq!(
+        fixture.delete(Delete::Queue { name: "q", condition: DeleteIf::IF_EMPTY }),
+        "precondition"
+    );
     let held = fixture.get("q");
     let subscription = fixture.consume("q", &ConsumeOptions::default());
-    assert_eq!(fixture.delete(Delete::Queue { name: "q", condition: DeleteIf::IF_UNUSED }), "precondition");
+    assert_eq!(
+        fixture.delete(Delete::Queue { name: "q", condition: DeleteIf::IF_UNUSED }),
+        "precondition"
+    );
     subscription.cancel().unwrap();
-    let deleted = fixture.channel.delete(Delete::Queue { name: "q", condition: DeleteIf::IF_UNUSED_AND_EMPTY }).unwrap();
+    let deleted = fixture
+        .channel
+        .delete(Delete::Queue { name: "q", condition: DeleteIf::IF_UNUSED_AND_EMPTY })
+        .unwrap();
     assert_eq!(deleted, Deleted::new(0));
     fixture.channel.ack(held.tag, carrot_core::backend::Extent::One).unwrap();
 
     fixture.exchange(&Exchange::fanout("source"));
     fixture.exchange(&Exchange::fanout("destination"));
     fixture.bind(&Binding::exchange("source", "destination", ""));
-    assert_eq!(fixture.delete(Delete::Exchange { name: "source", condition: DeleteIf::IF_UNUSED }), "precondition");
-    assert_eq!(fixture.delete(Delete::Exchange { name: "destination", condition: DeleteIf::IF_UNUSED }), "ok");
+    assert_eq!(
+        fixture.delete(Delete::Exchange { name: "source", condition: DeleteIf::IF_UNUSED }),
+        "precondition"
+    );
+    assert_eq!(
+        fixture.delete(Delete::Exchange { name: "destination", condition: DeleteIf::IF_UNUSED }),
+        "ok"
+    );
     assert_eq!(fixture.broker.bindings("source"), []);
 }
 
@@ -166,7 +227,8 @@ fn deleting_a_queue_counts_its_ready_messages_and_takes_its_bindings() {
         fixture.send("", "q", body);
     }
     fixture.get("q");
-    let deleted = fixture.channel.delete(Delete::Queue { name: "q", condition: DeleteIf::ALWAYS }).unwrap();
+    let deleted =
+        fixture.channel.delete(Delete::Queue { name: "q", condition: DeleteIf::ALWAYS }).unwrap();
     assert_eq!(deleted.message_count, 2);
     fixture.queue(&Queue::new("q"));
     assert_eq!(fixture.send("amq.topic", "k", "lost"), super::returned());
@@ -182,10 +244,17 @@ fn an_exclusive_queue_is_locked_to_others_and_goes_with_its_connection() {
     locked(stranger().get("mine", Acknowledgement::Manual).map(drop));
     locked(stranger().consume("mine", &ConsumeOptions::default()).map(drop));
     locked(stranger().delete(Delete::Messages { queue: "mine" }).map(drop));
-    locked(stranger().delete(Delete::Queue { name: "mine", condition: DeleteIf::ALWAYS }).map(drop));
-    locked(stranger().declare(Declare::Binding(&Binding::queue("amq.direct", "mine", "k"))).map(drop));
+    locked(
+        stranger().delete(Delete::Queue { name: "mine", condition: DeleteIf::ALWAYS }).map(drop),
+    );
+    locked(
+        stranger().declare(Declare::Binding(&Binding::queue("amq.direct", "mine", "k"))).map(drop),
+    );
     send(&*stranger(), carrot_core::backend::Content::new("", "mine", "m")).unwrap();
-    assert_eq!(fixture.open().get("mine", Acknowledgement::Automatic).unwrap().unwrap().content.body, b"m");
+    assert_eq!(
+        fixture.open().get("mine", Acknowledgement::Automatic).unwrap().unwrap().content.body,
+        b"m"
+    );
     assert_eq!(fixture.declare(Declare::Queue(&Queue::new("mine").auto_delete())), "locked");
     assert_eq!(fixture.declare(Declare::Queue(&Queue::new("mine").exclusive().transient())), "ok");
     fixture.connector.close(SOON).unwrap();
@@ -258,7 +327,10 @@ fn an_unknown_exchange_type_costs_the_connection_unless_it_was_registered() {
     assert_eq!(fixture.declare(Declare::Binding(&Binding::queue("x", "q", ""))), "ok");
     send(&*fixture.open(), carrot_core::backend::Content::new("x", "any", "m")).unwrap();
     assert_eq!(fixture.ready("q"), ["m"]);
-    assert_eq!(kind(fixture.broker.register_exchange_type("topic", ExchangeKind::Fanout)), "invalid");
+    assert_eq!(
+        kind(fixture.broker.register_exchange_type("topic", ExchangeKind::Fanout)),
+        "invalid"
+    );
 }
 
 #[test]
@@ -307,23 +379,39 @@ fn invalid_arguments_are_refused() {
     ];
     for (expected, table) in [("ok", valid), ("precondition", invalid)] {
         for (name, value) in table {
-            assert_eq!(fixture.declare(Declare::Queue(&Queue::new("q").argument(*name, value.clone()))), expected, "{name} {value:?}");
+            assert_eq!(
+                fixture.declare(Declare::Queue(&Queue::new("q").argument(*name, value.clone()))),
+                expected,
+                "{name} {value:?}"
+            );
             fixture.delete(Delete::Queue { name: "q", condition: DeleteIf::ALWAYS });
         }
     }
-    assert_eq!(fixture.declare(Declare::Exchange(&Exchange::direct("x").argument("alternate-exchange", 5))), "precondition");
+    assert_eq!(
+        fixture
+            .declare(Declare::Exchange(&Exchange::direct("x").argument("alternate-exchange", 5))),
+        "precondition"
+    );
     fixture.queue(&Queue::new("q"));
     for value in [Value::from("some"), Value::from(5)] {
         let binding = Binding::queue("amq.headers", "q", "").argument("x-match", value);
         assert_eq!(fixture.declare(Declare::Binding(&binding)), "precondition");
     }
-    assert_eq!(kind(fixture.open().consume("q", &ConsumeOptions::default().argument("x-priority", "high"))), "precondition");
+    assert_eq!(
+        kind(
+            fixture.open().consume("q", &ConsumeOptions::default().argument("x-priority", "high"))
+        ),
+        "precondition"
+    );
 }
 
 #[test]
 fn a_name_over_255_bytes_harms_nothing() {
     let fixture = Fixture::with_queue(&Queue::new("q"));
-    assert_eq!(kind(fixture.channel.declare(Declare::Queue(&Queue::new("q".repeat(300))))), "invalid");
+    assert_eq!(
+        kind(fixture.channel.declare(Declare::Queue(&Queue::new("q".repeat(300))))),
+        "invalid"
+    );
     assert_eq!(kind(fixture.channel.get(&"q".repeat(300), Acknowledgement::Manual)), "invalid");
     fixture.drain("q");
 }

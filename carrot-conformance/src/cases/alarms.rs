@@ -31,17 +31,25 @@ pub(crate) fn a_confirm_is_late_while_the_broker_is_blocked(harness: &dyn Harnes
     let waited = stage.channel.confirm(tag, milliseconds(300));
     drop(blocked);
     assert_error!(waited, Error::Timeout { .. } | Error::Blocked { .. });
-    assert!(start.elapsed() < Duration::from_secs(5), "the deadline was missed: {:?}", start.elapsed());
+    assert!(
+        start.elapsed() < Duration::from_secs(5),
+        "the deadline was missed: {:?}",
+        start.elapsed()
+    );
     assert_eq!(stage.channel.outcome(tag), Outcome::Accepted);
     stage.channel.drain(&queue, ["x"]);
 }
 
-pub(crate) fn a_blocked_publisher_is_stopped_within_bounds_and_goes_on_afterwards(harness: &dyn Harness) {
+pub(crate) fn a_blocked_publisher_is_stopped_within_bounds_and_goes_on_afterwards(
+    harness: &dyn Harness,
+) {
     const SIZE: usize = 1 << 20;
     let stage = Stage::new(harness);
     let queue = stage.queue();
     let content = Arc::new(Content::new("", &*queue, vec![0; SIZE]));
-    let publish = |timeout| stage.channel.publish(&Publication { content: &content, mandatory: false }, timeout);
+    let publish = |timeout| {
+        stage.channel.publish(&Publication { content: &content, mandatory: false }, timeout)
+    };
     let blocked = Blocked::new(harness);
     let mut tags = Vec::new();
     let (error, took) = loop {

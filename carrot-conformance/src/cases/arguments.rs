@@ -14,7 +14,11 @@ fn refused<const COUNT: usize>(harness: &dyn Harness, name: &str, values: [Value
 }
 
 pub(crate) fn a_message_ttl_that_is_no_natural_number_is_refused(harness: &dyn Harness) {
-    refused(harness, "x-message-ttl", [Value::from(-1), "100".into(), true.into(), 1.5.into(), Value::Void]);
+    refused(
+        harness,
+        "x-message-ttl",
+        [Value::from(-1), "100".into(), true.into(), 1.5.into(), Value::Void],
+    );
 }
 
 pub(crate) fn a_queue_expiry_that_is_not_positive_is_refused(harness: &dyn Harness) {
@@ -54,14 +58,24 @@ pub(crate) fn an_argument_that_is_not_finite_is_invalid(harness: &dyn Harness) {
     let stage = Stage::new(harness);
     let channel = &stage.channel;
     let (name, queue) = (stage.queue_name(), stage.queue());
-    for value in [Value::F64(f64::NAN), Value::F32(f32::INFINITY), vec![Value::F64(f64::NEG_INFINITY)].into()] {
-        assert_error!(channel.declare_queue(&Queue::new(&name).argument("ratio", value.clone())), Error::Invalid { .. });
+    for value in [
+        Value::F64(f64::NAN),
+        Value::F32(f32::INFINITY),
+        vec![Value::F64(f64::NEG_INFINITY)].into(),
+    ] {
+        assert_error!(
+            channel.declare_queue(&Queue::new(&name).argument("ratio", value.clone())),
+            Error::Invalid { .. }
+        );
         let exchange = Exchange::direct(stage.exchange_name()).argument("ratio", value.clone());
         assert_error!(channel.declare_exchange(&exchange), Error::Invalid { .. });
         let binding = Binding::queue("amq.direct", &queue, "").argument("ratio", value.clone());
         assert_error!(channel.bind(&binding), Error::Invalid { .. });
         assert_error!(channel.delete(Delete::Binding(&binding)), Error::Invalid { .. });
-        assert_error!(channel.consume(&queue, &ConsumeOptions::default().argument("ratio", value)), Error::Invalid { .. });
+        assert_error!(
+            channel.consume(&queue, &ConsumeOptions::default().argument("ratio", value)),
+            Error::Invalid { .. }
+        );
     }
     channel.find_queue(&queue).expect("the channel is unharmed");
 }

@@ -65,19 +65,28 @@ pub(crate) fn unbinding_between_missing_ends_is_no_error(harness: &dyn Harness) 
 pub(crate) fn binding_a_missing_queue_is_not_found(harness: &dyn Harness) {
     let stage = Stage::new(harness);
     let exchange = stage.direct();
-    assert_error!(stage.open().bind(&Binding::queue(&exchange, stage.queue_name(), "key")), Error::NotFound { .. });
+    assert_error!(
+        stage.open().bind(&Binding::queue(&exchange, stage.queue_name(), "key")),
+        Error::NotFound { .. }
+    );
 }
 
 pub(crate) fn binding_to_a_missing_exchange_is_not_found(harness: &dyn Harness) {
     let stage = Stage::new(harness);
     let queue = stage.queue();
-    assert_error!(stage.open().bind(&Binding::queue(stage.exchange_name(), &queue, "key")), Error::NotFound { .. });
+    assert_error!(
+        stage.open().bind(&Binding::queue(stage.exchange_name(), &queue, "key")),
+        Error::NotFound { .. }
+    );
 }
 
 pub(crate) fn the_default_exchange_cannot_be_bound(harness: &dyn Harness) {
     let stage = Stage::new(harness);
     let queue = stage.queue();
-    assert_error!(stage.open().bind(&Binding::queue("", &queue, "alias")), Error::AccessRefused { .. });
+    assert_error!(
+        stage.open().bind(&Binding::queue("", &queue, "alias")),
+        Error::AccessRefused { .. }
+    );
 }
 
 pub(crate) fn the_default_exchange_cannot_be_unbound(harness: &dyn Harness) {
@@ -126,7 +135,10 @@ pub(crate) fn a_message_through_exchanges_keeps_where_it_was_published_to(harnes
     stage.bind_as(&Binding::exchange(&source, &destination, ""));
     stage.channel.send(&source, "a.b", "x");
     let delivery = stage.channel.take(&queue);
-    assert_eq!((&*delivery.content.exchange, &*delivery.content.routing_key), (source.as_str(), "a.b"));
+    assert_eq!(
+        (&*delivery.content.exchange, &*delivery.content.routing_key),
+        (source.as_str(), "a.b")
+    );
 }
 
 pub(crate) fn chained_exchanges_each_filter(harness: &dyn Harness) {
@@ -186,15 +198,27 @@ pub(crate) fn an_exchange_can_be_unbound_from_another(harness: &dyn Harness) {
 pub(crate) fn binding_missing_exchanges_is_not_found(harness: &dyn Harness) {
     let stage = Stage::new(harness);
     let exchange = stage.fanout();
-    assert_error!(stage.open().bind(&Binding::exchange(&exchange, stage.exchange_name(), "")), Error::NotFound { .. });
-    assert_error!(stage.open().bind(&Binding::exchange(stage.exchange_name(), &exchange, "")), Error::NotFound { .. });
+    assert_error!(
+        stage.open().bind(&Binding::exchange(&exchange, stage.exchange_name(), "")),
+        Error::NotFound { .. }
+    );
+    assert_error!(
+        stage.open().bind(&Binding::exchange(stage.exchange_name(), &exchange, "")),
+        Error::NotFound { .. }
+    );
 }
 
 pub(crate) fn the_default_exchange_cannot_be_bound_to_an_exchange(harness: &dyn Harness) {
     let stage = Stage::new(harness);
     let exchange = stage.fanout();
-    assert_error!(stage.open().bind(&Binding::exchange("", &exchange, "")), Error::AccessRefused { .. });
-    assert_error!(stage.open().bind(&Binding::exchange(&exchange, "", "")), Error::AccessRefused { .. });
+    assert_error!(
+        stage.open().bind(&Binding::exchange("", &exchange, "")),
+        Error::AccessRefused { .. }
+    );
+    assert_error!(
+        stage.open().bind(&Binding::exchange(&exchange, "", "")),
+        Error::AccessRefused { .. }
+    );
 }
 
 pub(crate) fn a_mandatory_message_through_exchanges_is_accepted(harness: &dyn Harness) {
@@ -202,7 +226,10 @@ pub(crate) fn a_mandatory_message_through_exchanges_is_accepted(harness: &dyn Ha
     let (source, destination) = (stage.fanout(), stage.fanout());
     stage.bind_as(&Binding::exchange(&source, &destination, ""));
     let tag = stage.channel.post_mandatory(Content::new(&*source, "", "x"));
-    assert!(matches!(stage.channel.outcome(tag), Outcome::Returned { .. }), "no queue is reached yet");
+    assert!(
+        matches!(stage.channel.outcome(tag), Outcome::Returned { .. }),
+        "no queue is reached yet"
+    );
     stage.bound(&destination, "");
     let tag = stage.channel.post_mandatory(Content::new(&*source, "", "x"));
     assert_eq!(stage.channel.outcome(tag), Outcome::Accepted);

@@ -21,7 +21,10 @@ pub(crate) fn every_verb_of_a_closed_channel_says_closed(harness: &dyn Harness) 
     let content = Arc::new(Content::new("", &*queue, "x"));
     assert_error!(channel.find_queue(&queue), Error::Closed { .. });
     assert_error!(channel.purge(&queue), Error::Closed { .. });
-    assert_error!(channel.publish(&Publication { content: &content, mandatory: false }, DEADLINE), Error::Closed { .. });
+    assert_error!(
+        channel.publish(&Publication { content: &content, mandatory: false }, DEADLINE),
+        Error::Closed { .. }
+    );
     assert_error!(channel.confirm(unanswered, DEADLINE), Error::Closed { .. });
     assert_error!(channel.get(&queue, Acknowledgement::Manual), Error::Closed { .. });
     assert_error!(channel.consume(&queue, &ConsumeOptions::default()), Error::Closed { .. });
@@ -35,7 +38,10 @@ pub(crate) fn a_delivery_of_a_closed_channel_is_stale(harness: &dyn Harness) {
     let delivery = channel.take(&queue);
     channel.shut();
     assert_error!(channel.ack(delivery.tag, Extent::One), Error::Stale { .. });
-    assert_error!(channel.reject(delivery.tag, Rejection::Requeue, Extent::One), Error::Stale { .. });
+    assert_error!(
+        channel.reject(delivery.tag, Rejection::Requeue, Extent::One),
+        Error::Stale { .. }
+    );
     stage.channel.drain(&queue, ["x"]);
 }
 

@@ -15,7 +15,10 @@ struct Fragile {
 
 impl Fragile {
     fn new(stage: &Stage<'_>) -> Fragile {
-        let breakable = stage.harness.breakable().expect("a harness with CutConnection gives breakable connectors");
+        let breakable = stage
+            .harness
+            .breakable()
+            .expect("a harness with CutConnection gives breakable connectors");
         let channel = open(&*breakable.connector);
         Fragile { breakable, channel }
     }
@@ -41,7 +44,10 @@ pub(crate) fn a_lost_connection_is_told_by_every_verb(harness: &dyn Harness) {
     let content = Arc::new(Content::new("", &*queue, "x"));
     assert_error!(channel.find_queue(&queue), Error::Disconnected { .. });
     assert_error!(channel.purge(&queue), Error::Disconnected { .. });
-    assert_error!(channel.publish(&Publication { content: &content, mandatory: false }, DEADLINE), Error::Disconnected { .. });
+    assert_error!(
+        channel.publish(&Publication { content: &content, mandatory: false }, DEADLINE),
+        Error::Disconnected { .. }
+    );
     assert_error!(channel.confirm(PublishTag(1), DEADLINE), Error::Disconnected { .. });
     assert_error!(channel.get(&queue, Acknowledgement::Manual), Error::Disconnected { .. });
     assert_error!(channel.consume(&queue, &ConsumeOptions::default()), Error::Disconnected { .. });
@@ -56,10 +62,15 @@ pub(crate) fn a_delivery_of_a_lost_connection_is_stale(harness: &dyn Harness) {
     fragile.cut();
     fragile.channel.death(&queue);
     match fragile.channel.ack(delivery.tag, Extent::One) {
-        Err(Error::Stale { source: Some(cause) }) => assert!(matches!(*cause, Error::Disconnected { .. }), "the cause is {cause:?}"),
+        Err(Error::Stale { source: Some(cause) }) => {
+            assert!(matches!(*cause, Error::Disconnected { .. }), "the cause is {cause:?}")
+        }
         other => panic!("an ack after the loss gave {other:?}"),
     }
-    assert_error!(fragile.channel.reject(delivery.tag, Rejection::Requeue, Extent::One), Error::Stale { .. });
+    assert_error!(
+        fragile.channel.reject(delivery.tag, Rejection::Requeue, Extent::One),
+        Error::Stale { .. }
+    );
 }
 
 pub(crate) fn a_lost_connection_gives_back_what_it_held(harness: &dyn Harness) {
@@ -81,7 +92,8 @@ pub(crate) fn a_lost_connection_wakes_waiting_consumers(harness: &dyn Harness) {
     let fragile = Fragile::new(&stage);
     let subscription = fragile.channel.subscribe(&queue);
     thread::scope(|scope| {
-        let waiters: Vec<_> = (0..3).map(|_| scope.spawn(|| subscription.next(Duration::from_secs(60)))).collect();
+        let waiters: Vec<_> =
+            (0..3).map(|_| scope.spawn(|| subscription.next(Duration::from_secs(60)))).collect();
         fragile.cut();
         for waiter in waiters {
             assert_error!(waiter.join().expect("the waiting thread"), Error::Disconnected { .. });
@@ -147,10 +159,16 @@ pub(crate) fn a_loss_is_told_with_its_role_and_the_next_connection_after_it(harn
         eventually("the loss shows", || !connector.status(role).connected);
         connector.connect(role, DEADLINE).expect("a connection after the loss");
     }
-    eventually("all is told", || told.lock().expect("no code panics with this lock held").len() == 4);
+    eventually("all is told", || {
+        told.lock().expect("no code panics with this lock held").len() == 4
+    });
     let told = told.lock().expect("no code panics with this lock held").clone();
     for role in [Role::Publish, Role::Consume] {
-        let of_role: Vec<bool> = told.iter().filter(|(told, _)| *told == role).map(|(_, connected)| *connected).collect();
+        let of_role: Vec<bool> = told
+            .iter()
+            .filter(|(told, _)| *told == role)
+            .map(|(_, connected)| *connected)
+            .collect();
         assert_eq!(of_role, [false, true], "{role}: {told:?}");
     }
 }
@@ -193,7 +211,10 @@ pub(crate) fn a_lost_connector_can_be_closed(harness: &dyn Harness) {
     let fragile = Fragile::new(&stage);
     fragile.cut();
     fragile.breakable.connector.close(DEADLINE).expect("close");
-    assert_error!(fragile.breakable.connector.open(&ChannelOptions::publish(), DEADLINE), Error::Closed { .. });
+    assert_error!(
+        fragile.breakable.connector.open(&ChannelOptions::publish(), DEADLINE),
+        Error::Closed { .. }
+    );
 }
 
 pub(crate) fn an_exclusive_queue_goes_with_a_lost_connection(harness: &dyn Harness) {
@@ -202,7 +223,9 @@ pub(crate) fn an_exclusive_queue_goes_with_a_lost_connection(harness: &dyn Harne
     let fragile = Fragile::new(&stage);
     fragile.channel.declare_queue(&Queue::new(&queue).transient().exclusive()).expect("declare");
     fragile.cut();
-    eventually("the queue to go", || matches!(stage.open().find_queue(&queue), Err(Error::NotFound { .. })));
+    eventually("the queue to go", || {
+        matches!(stage.open().find_queue(&queue), Err(Error::NotFound { .. }))
+    });
 }
 
 pub(crate) fn a_confirm_that_was_known_before_the_loss_is_told(harness: &dyn Harness) {

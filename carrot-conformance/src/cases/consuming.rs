@@ -38,7 +38,10 @@ pub(crate) fn a_message_wakes_a_waiting_consumer(harness: &dyn Harness) {
 
 pub(crate) fn consuming_from_a_missing_queue_is_not_found(harness: &dyn Harness) {
     let stage = Stage::new(harness);
-    assert_error!(stage.open().consume(&stage.queue_name(), &ConsumeOptions::default()), Error::NotFound { .. });
+    assert_error!(
+        stage.open().consume(&stage.queue_name(), &ConsumeOptions::default()),
+        Error::NotFound { .. }
+    );
 }
 
 pub(crate) fn next_gives_nothing_when_nothing_comes_in_time(harness: &dyn Harness) {
@@ -48,7 +51,11 @@ pub(crate) fn next_gives_nothing_when_nothing_comes_in_time(harness: &dyn Harnes
     let start = Instant::now();
     assert_eq!(subscription.next(milliseconds(50)).expect("next"), None);
     assert!(start.elapsed() >= milliseconds(50), "it came back early, after {:?}", start.elapsed());
-    assert!(start.elapsed() < Duration::from_secs(5), "it came back late, after {:?}", start.elapsed());
+    assert!(
+        start.elapsed() < Duration::from_secs(5),
+        "it came back late, after {:?}",
+        start.elapsed()
+    );
 }
 
 pub(crate) fn next_without_patience_takes_what_has_arrived(harness: &dyn Harness) {
@@ -127,7 +134,9 @@ pub(crate) fn a_cancelled_consumer_gets_no_more(harness: &dyn Harness) {
     stage.channel.drain(&queue, ["left alone"]);
 }
 
-pub(crate) fn what_arrived_before_a_cancel_can_be_taken_and_settled_after_it(harness: &dyn Harness) {
+pub(crate) fn what_arrived_before_a_cancel_can_be_taken_and_settled_after_it(
+    harness: &dyn Harness,
+) {
     let stage = Stage::new(harness);
     let queue = stage.queue();
     stage.channel.put(&queue, ["a", "b", "c"]);
@@ -148,7 +157,8 @@ pub(crate) fn a_cancel_wakes_every_waiting_thread(harness: &dyn Harness) {
     let queue = stage.queue();
     let subscription = stage.channel.subscribe(&queue);
     thread::scope(|scope| {
-        let waiters: Vec<_> = (0..3).map(|_| scope.spawn(|| subscription.next(Duration::from_secs(60)))).collect();
+        let waiters: Vec<_> =
+            (0..3).map(|_| scope.spawn(|| subscription.next(Duration::from_secs(60)))).collect();
         subscription.cancel().expect("cancel");
         for waiter in waiters {
             assert_error!(waiter.join().expect("the waiting thread"), Error::Cancelled { .. });
@@ -223,7 +233,9 @@ pub(crate) fn subscriptions_of_one_channel_are_independent(harness: &dyn Harness
     from_right.expect("more");
 }
 
-pub(crate) fn closing_a_channel_gives_back_what_its_consumers_did_not_settle(harness: &dyn Harness) {
+pub(crate) fn closing_a_channel_gives_back_what_its_consumers_did_not_settle(
+    harness: &dyn Harness,
+) {
     let stage = Stage::new(harness);
     let queue = stage.queue();
     stage.channel.put(&queue, ["a", "b", "c"]);

@@ -67,7 +67,10 @@ pub(crate) fn properties_survive_on_their_way_to_a_consumer(harness: &dyn Harnes
     let stage = Stage::new(harness);
     let queue = stage.queue();
     let subscription = stage.channel.subscribe(&queue);
-    let properties = Properties::new().with_content_type("text/plain").with_priority(1).with_header("name", "value");
+    let properties = Properties::new()
+        .with_content_type("text/plain")
+        .with_priority(1)
+        .with_header("name", "value");
     stage.channel.put_with(&queue, "x", properties.clone());
     let delivery = subscription.take();
     assert_eq!(*delivery.content, Content::new("", &*queue, "x").with_properties(properties));
@@ -85,7 +88,8 @@ pub(crate) fn properties_that_are_not_set_stay_unset(harness: &dyn Harness) {
 pub(crate) fn empty_strings_in_properties_stay_set(harness: &dyn Harness) {
     let stage = Stage::new(harness);
     let queue = stage.queue();
-    let properties = Properties::new().with_content_type("").with_correlation_id("").with_app_id("");
+    let properties =
+        Properties::new().with_content_type("").with_correlation_id("").with_app_id("");
     stage.channel.put_with(&queue, "x", properties.clone());
     assert_eq!(stage.channel.take(&queue).content.properties, properties);
 }
@@ -120,7 +124,10 @@ pub(crate) fn headers_of_every_type_survive(harness: &dyn Harness) {
         ("bytes", Value::from(vec![0_u8, 255, 10])),
         ("timestamp", Value::Timestamp(1_700_000_000)),
         ("array", Value::from(vec![Value::from(1), Value::from("two"), Value::Void])),
-        ("table", Value::from(Headers::from([("inner", Value::from(Headers::from([("deep", 3)])))]))),
+        (
+            "table",
+            Value::from(Headers::from([("inner", Value::from(Headers::from([("deep", 3)])))])),
+        ),
     ]);
     for (name, value) in headers.iter() {
         let one = Headers::from([(name, value.clone())]);
@@ -138,8 +145,12 @@ pub(crate) fn a_string_of_more_than_255_bytes_in_a_property_is_invalid(harness: 
         Properties::new().with_correlation_id(&*long),
         Properties::new().with_header(&*long, 1),
     ] {
-        let content = std::sync::Arc::new(Content::new("", &*queue, "x").with_properties(properties));
-        assert_error!(stage.channel.publish(&Publication { content: &content, mandatory: false }, DEADLINE), Error::Invalid { .. });
+        let content =
+            std::sync::Arc::new(Content::new("", &*queue, "x").with_properties(properties));
+        assert_error!(
+            stage.channel.publish(&Publication { content: &content, mandatory: false }, DEADLINE),
+            Error::Invalid { .. }
+        );
     }
     stage.channel.empty(&queue);
 }

@@ -20,7 +20,10 @@ pub(crate) fn every_verb_of_a_dead_channel_gives_its_first_error(harness: &dyn H
     for _ in 0..2 {
         assert_error!(channel.find_queue(&queue), Error::NotFound { .. });
         assert_error!(channel.purge(&queue), Error::NotFound { .. });
-        assert_error!(channel.publish(&Publication { content: &content, mandatory: false }, DEADLINE), Error::NotFound { .. });
+        assert_error!(
+            channel.publish(&Publication { content: &content, mandatory: false }, DEADLINE),
+            Error::NotFound { .. }
+        );
         assert_error!(channel.confirm(PublishTag(1), DEADLINE), Error::NotFound { .. });
         assert_error!(channel.get(&queue, Acknowledgement::Manual), Error::NotFound { .. });
         assert_error!(channel.consume(&queue, &ConsumeOptions::default()), Error::NotFound { .. });
@@ -45,16 +48,23 @@ pub(crate) fn a_channel_says_whether_it_has_ended(harness: &dyn Harness) {
     assert_error!(closed.check(), Error::Closed { .. });
 }
 
-pub(crate) fn a_delivery_of_a_dead_channel_is_stale_with_the_first_error_as_cause(harness: &dyn Harness) {
+pub(crate) fn a_delivery_of_a_dead_channel_is_stale_with_the_first_error_as_cause(
+    harness: &dyn Harness,
+) {
     let stage = Stage::new(harness);
     let queue = stage.queue();
     stage.channel.put(&queue, ["x"]);
     let channel = stage.open();
     let delivery = channel.take(&queue);
     assert_error!(channel.find_queue(&stage.queue_name()), Error::NotFound { .. });
-    for settled in [channel.ack(delivery.tag, Extent::One), channel.reject(delivery.tag, Rejection::Discard, Extent::One)] {
+    for settled in [
+        channel.ack(delivery.tag, Extent::One),
+        channel.reject(delivery.tag, Rejection::Discard, Extent::One),
+    ] {
         match settled {
-            Err(Error::Stale { source: Some(cause) }) => assert!(matches!(*cause, Error::NotFound { .. }), "the cause is {cause:?}"),
+            Err(Error::Stale { source: Some(cause) }) => {
+                assert!(matches!(*cause, Error::NotFound { .. }), "the cause is {cause:?}")
+            }
             other => panic!("settling on a dead channel gave {other:?}"),
         }
     }
@@ -86,7 +96,8 @@ pub(crate) fn a_dead_channel_tells_its_waiting_consumers(harness: &dyn Harness) 
     let channel = stage.open();
     let subscription = channel.subscribe(&queue);
     thread::scope(|scope| {
-        let waiters: Vec<_> = (0..3).map(|_| scope.spawn(|| subscription.next(Duration::from_secs(60)))).collect();
+        let waiters: Vec<_> =
+            (0..3).map(|_| scope.spawn(|| subscription.next(Duration::from_secs(60)))).collect();
         assert_error!(channel.find_queue(&stage.queue_name()), Error::NotFound { .. });
         for waiter in waiters {
             assert_error!(waiter.join().expect("the waiting thread"), Error::NotFound { .. });

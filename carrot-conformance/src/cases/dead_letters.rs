@@ -13,7 +13,10 @@ struct Fixture<'harness> {
     dead: String,
 }
 
-fn fixture<'harness>(harness: &'harness dyn Harness, adjust: impl FnOnce(Queue) -> Queue) -> Fixture<'harness> {
+fn fixture<'harness>(
+    harness: &'harness dyn Harness,
+    adjust: impl FnOnce(Queue) -> Queue,
+) -> Fixture<'harness> {
     let stage = Stage::new(harness);
     let exchange = stage.fanout();
     let dead = stage.bound(&exchange, "");
@@ -22,7 +25,8 @@ fn fixture<'harness>(harness: &'harness dyn Harness, adjust: impl FnOnce(Queue) 
 }
 
 fn deaths(delivery: &Delivery) -> Vec<Headers> {
-    let deaths = delivery.content.properties.header("x-death").and_then(Value::as_array).unwrap_or_default();
+    let deaths =
+        delivery.content.properties.header("x-death").and_then(Value::as_array).unwrap_or_default();
     deaths.iter().filter_map(Value::as_table).cloned().collect()
 }
 
@@ -42,21 +46,27 @@ pub(crate) fn a_discarded_message_goes_to_the_dead_letter_exchange(harness: &dyn
 }
 
 pub(crate) fn an_expired_message_goes_to_the_dead_letter_exchange(harness: &dyn Harness) {
-    let Fixture { stage, queue, dead, .. } = fixture(harness, |queue| queue.message_ttl(milliseconds(50)));
+    let Fixture { stage, queue, dead, .. } =
+        fixture(harness, |queue| queue.message_ttl(milliseconds(50)));
     stage.channel.put(&queue, ["a", "b"]);
     stage.pass_ms(100);
     stage.channel.drain(&dead, ["a", "b"]);
 }
 
-pub(crate) fn a_message_dropped_from_a_full_queue_goes_to_the_dead_letter_exchange(harness: &dyn Harness) {
+pub(crate) fn a_message_dropped_from_a_full_queue_goes_to_the_dead_letter_exchange(
+    harness: &dyn Harness,
+) {
     let Fixture { stage, queue, dead, .. } = fixture(harness, |queue| queue.max_length(1));
     stage.channel.put(&queue, ["a", "b"]);
     stage.channel.drain(&dead, ["a"]);
     stage.channel.drain(&queue, ["b"]);
 }
 
-pub(crate) fn a_rejected_publication_goes_to_the_dead_letter_exchange_if_asked(harness: &dyn Harness) {
-    let Fixture { stage, queue, dead, .. } = fixture(harness, |queue| queue.max_length(1).overflow(Overflow::RejectPublishDeadLetter));
+pub(crate) fn a_rejected_publication_goes_to_the_dead_letter_exchange_if_asked(
+    harness: &dyn Harness,
+) {
+    let Fixture { stage, queue, dead, .. } =
+        fixture(harness, |queue| queue.max_length(1).overflow(Overflow::RejectPublishDeadLetter));
     stage.channel.put(&queue, ["a"]);
     let tag = stage.channel.post(Content::new("", &*queue, "b"));
     assert_eq!(stage.channel.outcome(tag), Outcome::Refused);
@@ -97,14 +107,19 @@ pub(crate) fn messages_of_a_deleted_queue_are_no_dead_letters(harness: &dyn Harn
 pub(crate) fn several_discarded_at_once_are_all_dead_letters(harness: &dyn Harness) {
     let Fixture { stage, queue, dead, .. } = fixture(harness, |queue| queue);
     stage.channel.put(&queue, ["a", "b", "c"]);
-    let last = [stage.channel.take(&queue), stage.channel.take(&queue), stage.channel.take(&queue)].map(|delivery| delivery.tag)[2];
+    let last = [stage.channel.take(&queue), stage.channel.take(&queue), stage.channel.take(&queue)]
+        .map(|delivery| delivery.tag)[2];
     stage.channel.reject(last, Rejection::Discard, Extent::UpTo).expect("discard");
     stage.channel.drain(&dead, ["a", "b", "c"]);
 }
 
 pub(crate) fn a_dead_letter_keeps_its_content(harness: &dyn Harness) {
     let Fixture { stage, queue, dead, .. } = fixture(harness, |queue| queue);
-    let properties = Properties::new().with_content_type("text/plain").with_message_id("one").with_priority(3).with_header("mine", 1);
+    let properties = Properties::new()
+        .with_content_type("text/plain")
+        .with_message_id("one")
+        .with_priority(3)
+        .with_header("mine", 1);
     stage.channel.put_with(&queue, "x", properties.clone());
     stage.channel.discard(&stage.channel.take(&queue));
     let letter = stage.channel.take(&dead);
@@ -120,16 +135,22 @@ pub(crate) fn a_dead_letter_is_no_redelivery(harness: &dyn Harness) {
     assert!(!stage.channel.take(&dead).redelivered);
 }
 
-pub(crate) fn a_dead_letter_is_published_to_the_dead_letter_exchange_with_its_old_key(harness: &dyn Harness) {
+pub(crate) fn a_dead_letter_is_published_to_the_dead_letter_exchange_with_its_old_key(
+    harness: &dyn Harness,
+) {
     let Fixture { stage, queue, exchange, dead } = fixture(harness, |queue| queue);
     stage.channel.put(&queue, ["x"]);
     stage.channel.discard(&stage.channel.take(&queue));
     let letter = stage.channel.take(&dead);
-    assert_eq!((&*letter.content.exchange, &*letter.content.routing_key), (exchange.as_str(), queue.as_str()));
+    assert_eq!(
+        (&*letter.content.exchange, &*letter.content.routing_key),
+        (exchange.as_str(), queue.as_str())
+    );
 }
 
 pub(crate) fn a_dead_letter_takes_the_routing_key_of_its_queue(harness: &dyn Harness) {
-    let Fixture { stage, queue, dead, .. } = fixture(harness, |queue| queue.dead_letter_routing_key("failed"));
+    let Fixture { stage, queue, dead, .. } =
+        fixture(harness, |queue| queue.dead_letter_routing_key("failed"));
     stage.channel.put(&queue, ["x"]);
     stage.channel.discard(&stage.channel.take(&queue));
     assert_eq!(&*stage.channel.take(&dead).content.routing_key, "failed");
@@ -138,7 +159,8 @@ pub(crate) fn a_dead_letter_takes_the_routing_key_of_its_queue(harness: &dyn Har
 pub(crate) fn the_default_exchange_can_take_dead_letters(harness: &dyn Harness) {
     let stage = Stage::new(harness);
     let dead = stage.queue();
-    let queue = stage.queue_with(|queue| queue.dead_letter_exchange("").dead_letter_routing_key(&*dead));
+    let queue =
+        stage.queue_with(|queue| queue.dead_letter_exchange("").dead_letter_routing_key(&*dead));
     stage.channel.put(&queue, ["x"]);
     stage.channel.discard(&stage.channel.take(&queue));
     stage.channel.drain(&dead, ["x"]);
@@ -184,7 +206,8 @@ pub(crate) fn the_first_death_is_noted_apart(harness: &dyn Harness) {
 }
 
 pub(crate) fn the_death_record_tells_of_an_expiry(harness: &dyn Harness) {
-    let Fixture { stage, queue, dead, .. } = fixture(harness, |queue| queue.message_ttl(milliseconds(50)));
+    let Fixture { stage, queue, dead, .. } =
+        fixture(harness, |queue| queue.message_ttl(milliseconds(50)));
     stage.channel.put(&queue, ["x"]);
     stage.pass_ms(100);
     let letter = stage.channel.take(&dead);
@@ -207,7 +230,9 @@ pub(crate) fn a_dead_letter_loses_its_expiration_and_the_record_keeps_it(harness
     assert_eq!(entry(&deaths(&letter)[0], "original-expiration"), "50");
 }
 
-pub(crate) fn a_second_death_for_the_same_reason_in_the_same_queue_is_counted(harness: &dyn Harness) {
+pub(crate) fn a_second_death_for_the_same_reason_in_the_same_queue_is_counted(
+    harness: &dyn Harness,
+) {
     let Fixture { stage, queue, dead, .. } = fixture(harness, |queue| queue);
     stage.channel.put(&queue, ["x"]);
     stage.channel.discard(&stage.channel.take(&queue));
@@ -222,13 +247,18 @@ pub(crate) fn a_second_death_for_the_same_reason_in_the_same_queue_is_counted(ha
 pub(crate) fn the_latest_death_comes_first_in_the_record(harness: &dyn Harness) {
     let stage = Stage::new(harness);
     let last = stage.queue();
-    let second = stage.queue_with(|queue| queue.dead_letter_exchange("").dead_letter_routing_key(&*last).max_length(0));
-    let first = stage.queue_with(|queue| queue.dead_letter_exchange("").dead_letter_routing_key(&*second));
+    let second = stage.queue_with(|queue| {
+        queue.dead_letter_exchange("").dead_letter_routing_key(&*last).max_length(0)
+    });
+    let first =
+        stage.queue_with(|queue| queue.dead_letter_exchange("").dead_letter_routing_key(&*second));
     stage.channel.put(&first, ["x"]);
     stage.channel.discard(&stage.channel.take(&first));
     let letter = stage.channel.take(&last);
-    let reasons: Vec<(String, String)> =
-        deaths(&letter).iter().map(|death| (entry(death, "queue").to_string(), entry(death, "reason").to_string())).collect();
+    let reasons: Vec<(String, String)> = deaths(&letter)
+        .iter()
+        .map(|death| (entry(death, "queue").to_string(), entry(death, "reason").to_string()))
+        .collect();
     assert_eq!(reasons, [(second, "maxlen".to_string()), (first.clone(), "rejected".to_string())]);
     assert_eq!(header(&letter, "x-first-death-queue"), Some(&*first));
 }
@@ -236,7 +266,10 @@ pub(crate) fn the_latest_death_comes_first_in_the_record(harness: &dyn Harness) 
 pub(crate) fn a_message_that_dies_in_a_cycle_without_a_rejection_is_dropped(harness: &dyn Harness) {
     let stage = Stage::new(harness);
     let name = stage.queue_name();
-    let queue = Queue::new(&name).message_ttl(milliseconds(50)).dead_letter_exchange("").dead_letter_routing_key(&*name);
+    let queue = Queue::new(&name)
+        .message_ttl(milliseconds(50))
+        .dead_letter_exchange("")
+        .dead_letter_routing_key(&*name);
     stage.channel.declare_queue(&queue).expect("declare");
     stage.channel.put(&name, ["x"]);
     stage.pass_ms(150);
@@ -259,7 +292,8 @@ pub(crate) fn a_cycle_with_a_rejection_goes_on(harness: &dyn Harness) {
 }
 
 pub(crate) fn a_dead_letter_loses_its_cc_when_its_key_is_replaced(harness: &dyn Harness) {
-    let Fixture { stage, queue, dead, .. } = fixture(harness, |queue| queue.dead_letter_routing_key("failed"));
+    let Fixture { stage, queue, dead, .. } =
+        fixture(harness, |queue| queue.dead_letter_routing_key("failed"));
     let copies = Value::from(vec![Value::from("elsewhere")]);
     stage.channel.put_with(&queue, "x", Properties::new().with_header("CC", copies));
     stage.channel.discard(&stage.channel.take(&queue));
@@ -272,16 +306,29 @@ pub(crate) fn a_dead_letter_loses_its_cc_when_its_key_is_replaced(harness: &dyn 
 /// Puts a message into a queue where it waits for a second, and expects it in the queue to which it returns.
 fn returns_from(stage: &Stage<'_>, waiting: impl FnOnce(Queue) -> Queue) {
     let target = stage.queue();
-    let waiting = stage
-        .queue_with(|queue| waiting(queue.message_ttl(Duration::from_secs(1)).dead_letter_exchange("").dead_letter_routing_key(&*target)));
-    stage.channel.put_with(&waiting, "later", Properties::new().with_message_id("id").with_header("tenant", "acme"));
+    let waiting = stage.queue_with(|queue| {
+        waiting(
+            queue
+                .message_ttl(Duration::from_secs(1))
+                .dead_letter_exchange("")
+                .dead_letter_routing_key(&*target),
+        )
+    });
+    stage.channel.put_with(
+        &waiting,
+        "later",
+        Properties::new().with_message_id("id").with_header("tenant", "acme"),
+    );
     stage.pass_ms(500);
     stage.channel.empty(&target);
     stage.pass_ms(600);
     let returned = stage.channel.take(&target);
     assert!(!returned.redelivered, "{returned:?}");
     let content = &returned.content;
-    assert_eq!((&*content.exchange, &*content.routing_key, content.properties.message_id()), ("", &*target, Some("id")));
+    assert_eq!(
+        (&*content.exchange, &*content.routing_key, content.properties.message_id()),
+        ("", &*target, Some("id"))
+    );
     assert_eq!(content.properties.header("tenant").and_then(Value::as_str), Some("acme"));
     stage.channel.ack(returned.tag, Extent::One).expect("ack");
     stage.channel.expect_ready(&waiting, 0);
@@ -293,8 +340,14 @@ pub(crate) fn a_message_waits_in_a_queue_and_returns_to_another_unmarked(harness
 
 pub(crate) fn a_waiting_queue_of_the_quorum_type_returns_its_messages_too(harness: &dyn Harness) {
     let stage = Stage::new(harness);
-    assert!(stage.connector.capabilities().quorum_queues, "the driver does not know that the broker has quorum queues");
+    assert!(
+        stage.connector.capabilities().quorum_queues,
+        "the driver does not know that the broker has quorum queues"
+    );
     returns_from(&stage, |queue| {
-        queue.quorum().argument("x-dead-letter-strategy", "at-least-once").argument("x-overflow", "reject-publish")
+        queue
+            .quorum()
+            .argument("x-dead-letter-strategy", "at-least-once")
+            .argument("x-overflow", "reject-publish")
     });
 }

@@ -18,7 +18,10 @@ pub(crate) fn a_delivery_names_the_exchange_and_key_it_was_published_with(harnes
     let queue = stage.bound(&exchange, "red");
     stage.channel.send(&exchange, "red", "x");
     let delivery = stage.channel.take(&queue);
-    assert_eq!((&*delivery.content.exchange, &*delivery.content.routing_key), (exchange.as_str(), "red"));
+    assert_eq!(
+        (&*delivery.content.exchange, &*delivery.content.routing_key),
+        (exchange.as_str(), "red")
+    );
 }
 
 pub(crate) fn a_direct_exchange_reaches_every_queue_bound_with_the_key(harness: &dyn Harness) {
@@ -117,6 +120,9 @@ pub(crate) fn an_exchange_name_of_256_bytes_is_invalid_and_harms_nothing(harness
     assert_error!(stage.channel.declare_exchange(&Exchange::direct(&name)), Error::Invalid { .. });
     assert_error!(stage.channel.delete_exchange(&name, DeleteIf::ALWAYS), Error::Invalid { .. });
     assert_error!(stage.channel.bind(&Binding::queue(&name, &queue, "")), Error::Invalid { .. });
-    assert_error!(stage.channel.publish(&Publication { content: &content, mandatory: false }, DEADLINE), Error::Invalid { .. });
+    assert_error!(
+        stage.channel.publish(&Publication { content: &content, mandatory: false }, DEADLINE),
+        Error::Invalid { .. }
+    );
     stage.channel.round_trip(&queue);
 }

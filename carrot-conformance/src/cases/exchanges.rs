@@ -6,7 +6,8 @@ pub(crate) fn declaring_an_exchange_again_alike_changes_nothing(harness: &dyn Ha
     let stage = Stage::new(harness);
     let exchange = stage.fanout();
     let queue = stage.bound(&exchange, "");
-    let declared = stage.channel.declare_exchange(&Exchange::fanout(&exchange)).expect("declare again");
+    let declared =
+        stage.channel.declare_exchange(&Exchange::fanout(&exchange)).expect("declare again");
     assert_eq!(declared, QueueInfo::new(&*exchange, 0, 0));
     stage.channel.send(&exchange, "", "still bound");
     stage.channel.drain(&queue, ["still bound"]);
@@ -15,15 +16,20 @@ pub(crate) fn declaring_an_exchange_again_alike_changes_nothing(harness: &dyn Ha
 pub(crate) fn declaring_an_exchange_with_another_type_is_refused(harness: &dyn Harness) {
     let stage = Stage::new(harness);
     let exchange = stage.direct();
-    assert_error!(stage.open().declare_exchange(&Exchange::fanout(&exchange)), Error::PreconditionFailed { .. });
+    assert_error!(
+        stage.open().declare_exchange(&Exchange::fanout(&exchange)),
+        Error::PreconditionFailed { .. }
+    );
 }
 
 pub(crate) fn declaring_an_exchange_with_other_properties_is_refused(harness: &dyn Harness) {
     let stage = Stage::new(harness);
     let exchange = stage.direct();
-    for different in
-        [Exchange::direct(&exchange).transient(), Exchange::direct(&exchange).auto_delete(), Exchange::direct(&exchange).internal()]
-    {
+    for different in [
+        Exchange::direct(&exchange).transient(),
+        Exchange::direct(&exchange).auto_delete(),
+        Exchange::direct(&exchange).internal(),
+    ] {
         assert_error!(stage.open().declare_exchange(&different), Error::PreconditionFailed { .. });
     }
 }
@@ -31,14 +37,23 @@ pub(crate) fn declaring_an_exchange_with_other_properties_is_refused(harness: &d
 pub(crate) fn declaring_an_exchange_with_another_alternate_is_refused(harness: &dyn Harness) {
     let stage = Stage::new(harness);
     let exchange = stage.exchange_with(|name| Exchange::direct(name).alternate_exchange("one"));
-    assert_error!(stage.open().declare_exchange(&Exchange::direct(&exchange).alternate_exchange("two")), Error::PreconditionFailed { .. });
-    assert_error!(stage.open().declare_exchange(&Exchange::direct(&exchange)), Error::PreconditionFailed { .. });
+    assert_error!(
+        stage.open().declare_exchange(&Exchange::direct(&exchange).alternate_exchange("two")),
+        Error::PreconditionFailed { .. }
+    );
+    assert_error!(
+        stage.open().declare_exchange(&Exchange::direct(&exchange)),
+        Error::PreconditionFailed { .. }
+    );
 }
 
 pub(crate) fn unknown_exchange_arguments_do_not_count(harness: &dyn Harness) {
     let stage = Stage::new(harness);
     let exchange = stage.exchange_with(|name| Exchange::direct(name).argument("x-note", 1));
-    stage.channel.declare_exchange(&Exchange::direct(&exchange).argument("x-note", 2)).expect("declare again");
+    stage
+        .channel
+        .declare_exchange(&Exchange::direct(&exchange).argument("x-note", 2))
+        .expect("declare again");
     stage.channel.declare_exchange(&Exchange::direct(&exchange)).expect("declare again");
 }
 
@@ -58,24 +73,41 @@ pub(crate) fn an_unknown_exchange_type_is_refused(harness: &dyn Harness) {
     let stage = Stage::new(harness);
     let connector = stage.connect();
     let (channel, other) = (open(&*connector), open(&*connector));
-    let exchange = Exchange::new(stage.exchange_name(), ExchangeKind::Custom("x-no-such-type".into()));
+    let exchange =
+        Exchange::new(stage.exchange_name(), ExchangeKind::Custom("x-no-such-type".into()));
     match channel.declare_exchange(&exchange) {
         Err(Error::HardError { code: 503, .. }) => {
-            assert_error!(channel.declare_exchange(&Exchange::direct(&exchange.name)), Error::HardError { code: 503, .. });
-            assert_error!(other.declare_exchange(&Exchange::direct(&exchange.name)), Error::Disconnected { .. });
+            assert_error!(
+                channel.declare_exchange(&Exchange::direct(&exchange.name)),
+                Error::HardError { code: 503, .. }
+            );
+            assert_error!(
+                other.declare_exchange(&Exchange::direct(&exchange.name)),
+                Error::Disconnected { .. }
+            );
         }
         Err(Error::PreconditionFailed { .. }) => {
-            assert_error!(channel.declare_exchange(&Exchange::direct(&exchange.name)), Error::PreconditionFailed { .. });
-            other.declare_exchange(&Exchange::direct(&exchange.name)).expect("the connection goes on");
+            assert_error!(
+                channel.declare_exchange(&Exchange::direct(&exchange.name)),
+                Error::PreconditionFailed { .. }
+            );
+            other
+                .declare_exchange(&Exchange::direct(&exchange.name))
+                .expect("the connection goes on");
         }
         result => panic!("the declaration gave {result:?}"),
     }
-    open(&*connector).declare_exchange(&Exchange::direct(&exchange.name)).expect("declare on the next connection");
+    open(&*connector)
+        .declare_exchange(&Exchange::direct(&exchange.name))
+        .expect("declare on the next connection");
 }
 
 pub(crate) fn the_default_exchange_cannot_be_declared(harness: &dyn Harness) {
     let stage = Stage::new(harness);
-    assert_error!(stage.open().declare_exchange(&Exchange::direct("")), Error::AccessRefused { .. });
+    assert_error!(
+        stage.open().declare_exchange(&Exchange::direct("")),
+        Error::AccessRefused { .. }
+    );
     assert_error!(stage.open().find_exchange(""), Error::AccessRefused { .. });
 }
 
@@ -87,7 +119,10 @@ pub(crate) fn the_default_exchange_cannot_be_deleted(harness: &dyn Harness) {
 pub(crate) fn reserved_exchange_names_are_refused(harness: &dyn Harness) {
     let stage = Stage::new(harness);
     let name = format!("amq.{}", stage.exchange_name());
-    assert_error!(stage.open().declare_exchange(&Exchange::direct(&name)), Error::AccessRefused { .. });
+    assert_error!(
+        stage.open().declare_exchange(&Exchange::direct(&name)),
+        Error::AccessRefused { .. }
+    );
     assert_error!(stage.open().find_exchange(&name), Error::NotFound { .. });
 }
 
@@ -111,7 +146,10 @@ pub(crate) fn predeclared_exchanges_route(harness: &dyn Harness) {
 
 pub(crate) fn predeclared_exchanges_cannot_be_deleted(harness: &dyn Harness) {
     let stage = Stage::new(harness);
-    assert_error!(stage.open().delete_exchange("amq.direct", DeleteIf::ALWAYS), Error::AccessRefused { .. });
+    assert_error!(
+        stage.open().delete_exchange("amq.direct", DeleteIf::ALWAYS),
+        Error::AccessRefused { .. }
+    );
 }
 
 pub(crate) fn deleting_a_missing_exchange_is_no_error(harness: &dyn Harness) {
@@ -130,7 +168,10 @@ pub(crate) fn an_exchange_in_use_is_not_deleted_if_that_was_asked(harness: &dyn 
     let stage = Stage::new(harness);
     let exchange = stage.direct();
     let queue = stage.bound(&exchange, "key");
-    assert_error!(stage.open().delete_exchange(&exchange, DeleteIf::IF_UNUSED), Error::PreconditionFailed { .. });
+    assert_error!(
+        stage.open().delete_exchange(&exchange, DeleteIf::IF_UNUSED),
+        Error::PreconditionFailed { .. }
+    );
     stage.channel.send(&exchange, "key", "still there");
     stage.channel.drain(&queue, ["still there"]);
 }
@@ -201,7 +242,8 @@ pub(crate) fn an_alternate_exchange_takes_what_fits_no_binding(harness: &dyn Har
     let stage = Stage::new(harness);
     let alternate = stage.fanout();
     let unrouted = stage.bound(&alternate, "");
-    let exchange = stage.exchange_with(|name| Exchange::direct(name).alternate_exchange(&*alternate));
+    let exchange =
+        stage.exchange_with(|name| Exchange::direct(name).alternate_exchange(&*alternate));
     let routed = stage.bound(&exchange, "known");
     stage.channel.send(&exchange, "known", "a");
     stage.channel.send(&exchange, "unknown", "b");
@@ -212,9 +254,13 @@ pub(crate) fn an_alternate_exchange_takes_what_fits_no_binding(harness: &dyn Har
 pub(crate) fn a_message_that_an_alternate_exchange_takes_is_not_returned(harness: &dyn Harness) {
     let stage = Stage::new(harness);
     let alternate = stage.fanout();
-    let exchange = stage.exchange_with(|name| Exchange::direct(name).alternate_exchange(&*alternate));
+    let exchange =
+        stage.exchange_with(|name| Exchange::direct(name).alternate_exchange(&*alternate));
     let tag = stage.channel.post_mandatory(Content::new(&*exchange, "", "x"));
-    assert!(matches!(stage.channel.outcome(tag), Outcome::Returned { .. }), "the alternate has no queue yet");
+    assert!(
+        matches!(stage.channel.outcome(tag), Outcome::Returned { .. }),
+        "the alternate has no queue yet"
+    );
     let queue = stage.bound(&alternate, "");
     let tag = stage.channel.post_mandatory(Content::new(&*exchange, "", "x"));
     assert_eq!(stage.channel.outcome(tag), Outcome::Accepted);
@@ -229,14 +275,20 @@ pub(crate) fn alternate_exchanges_form_chains(harness: &dyn Harness) {
     let first = stage.exchange_with(|name| Exchange::direct(name).alternate_exchange(&*middle));
     stage.channel.send(&first, "key", "x");
     let delivery = stage.channel.take(&queue);
-    assert_eq!((&*delivery.content.exchange, &*delivery.content.routing_key), (first.as_str(), "key"));
+    assert_eq!(
+        (&*delivery.content.exchange, &*delivery.content.routing_key),
+        (first.as_str(), "key")
+    );
 }
 
 pub(crate) fn a_cycle_of_alternate_exchanges_ends(harness: &dyn Harness) {
     let stage = Stage::new(harness);
     let (left, right) = (stage.exchange_name(), stage.exchange_name());
     for (name, alternate) in [(&left, &right), (&right, &left)] {
-        stage.channel.declare_exchange(&Exchange::direct(name).alternate_exchange(&**alternate)).expect("declare");
+        stage
+            .channel
+            .declare_exchange(&Exchange::direct(name).alternate_exchange(&**alternate))
+            .expect("declare");
     }
     let tag = stage.channel.post_mandatory(Content::new(&*left, "key", "x"));
     assert!(matches!(stage.channel.outcome(tag), Outcome::Returned { .. }));

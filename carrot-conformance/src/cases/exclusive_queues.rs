@@ -20,11 +20,23 @@ pub(crate) fn an_exclusive_queue_is_locked_for_other_connections(harness: &dyn H
     let queue = exclusive(&stage);
     let connector = stage.connect();
     assert_error!(open(&*connector).find_queue(&queue), Error::ResourceLocked { .. });
-    assert_error!(open(&*connector).declare_queue(&Queue::new(&queue).transient().exclusive()), Error::ResourceLocked { .. });
-    assert_error!(open(&*connector).get(&queue, Acknowledgement::Manual), Error::ResourceLocked { .. });
-    assert_error!(open(&*connector).consume(&queue, &ConsumeOptions::default()), Error::ResourceLocked { .. });
+    assert_error!(
+        open(&*connector).declare_queue(&Queue::new(&queue).transient().exclusive()),
+        Error::ResourceLocked { .. }
+    );
+    assert_error!(
+        open(&*connector).get(&queue, Acknowledgement::Manual),
+        Error::ResourceLocked { .. }
+    );
+    assert_error!(
+        open(&*connector).consume(&queue, &ConsumeOptions::default()),
+        Error::ResourceLocked { .. }
+    );
     assert_error!(open(&*connector).purge(&queue), Error::ResourceLocked { .. });
-    assert_error!(open(&*connector).delete_queue(&queue, DeleteIf::ALWAYS), Error::ResourceLocked { .. });
+    assert_error!(
+        open(&*connector).delete_queue(&queue, DeleteIf::ALWAYS),
+        Error::ResourceLocked { .. }
+    );
     stage.channel.find_queue(&queue).expect("it is still there");
 }
 
@@ -34,7 +46,10 @@ pub(crate) fn an_exclusive_queue_cannot_be_bound_by_other_connections(harness: &
     let binding = Binding::queue(&exchange, &queue, "");
     assert_error!(stage.elsewhere().bind(&binding), Error::ResourceLocked { .. });
     stage.bind_as(&binding);
-    assert_error!(stage.elsewhere().delete(Delete::Binding(&binding)), Error::ResourceLocked { .. });
+    assert_error!(
+        stage.elsewhere().delete(Delete::Binding(&binding)),
+        Error::ResourceLocked { .. }
+    );
 }
 
 pub(crate) fn an_exclusive_queue_can_be_published_to_from_anywhere(harness: &dyn Harness) {
@@ -50,7 +65,9 @@ pub(crate) fn an_exclusive_queue_goes_with_its_connection(harness: &dyn Harness)
     let connector = stage.connect();
     open(&*connector).declare_queue(&Queue::new(&queue).transient().exclusive()).expect("declare");
     connector.close(DEADLINE).expect("close");
-    eventually("the queue to go", || matches!(stage.open().find_queue(&queue), Err(Error::NotFound { .. })));
+    eventually("the queue to go", || {
+        matches!(stage.open().find_queue(&queue), Err(Error::NotFound { .. }))
+    });
 }
 
 pub(crate) fn an_exclusive_queue_outlives_its_channel(harness: &dyn Harness) {

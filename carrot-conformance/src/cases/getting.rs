@@ -10,7 +10,10 @@ pub(crate) fn getting_from_an_empty_queue_gives_nothing(harness: &dyn Harness) {
 
 pub(crate) fn getting_from_a_missing_queue_is_not_found(harness: &dyn Harness) {
     let stage = Stage::new(harness);
-    assert_error!(stage.open().get(&stage.queue_name(), Acknowledgement::Manual), Error::NotFound { .. });
+    assert_error!(
+        stage.open().get(&stage.queue_name(), Acknowledgement::Manual),
+        Error::NotFound { .. }
+    );
 }
 
 pub(crate) fn messages_are_got_in_the_order_they_were_published(harness: &dyn Harness) {
@@ -79,7 +82,11 @@ pub(crate) fn a_requeued_message_comes_back_redelivered(harness: &dyn Harness) {
 pub(crate) fn a_requeued_message_keeps_its_content(harness: &dyn Harness) {
     let stage = Stage::new(harness);
     let queue = stage.queue();
-    stage.channel.put_with(&queue, "x", Properties::new().with_message_id("one").with_header("attempt", 1));
+    stage.channel.put_with(
+        &queue,
+        "x",
+        Properties::new().with_message_id("one").with_header("attempt", 1),
+    );
     let first = stage.channel.take(&queue);
     stage.channel.requeue(&first);
     assert_eq!(stage.channel.take(&queue).content, first.content);
@@ -118,7 +125,9 @@ pub(crate) fn dropping_a_channel_gives_back_what_it_did_not_settle(harness: &dyn
     assert_eq!(body(&stage.channel.take(&queue)), "x");
 }
 
-pub(crate) fn closing_a_connector_gives_back_what_its_channels_did_not_settle(harness: &dyn Harness) {
+pub(crate) fn closing_a_connector_gives_back_what_its_channels_did_not_settle(
+    harness: &dyn Harness,
+) {
     let stage = Stage::new(harness);
     let queue = stage.queue();
     stage.channel.put(&queue, ["x"]);

@@ -9,7 +9,10 @@ struct Fixture<'harness> {
 }
 
 /// A queue bound to a headers exchange with these arguments.
-fn bound<'harness, const COUNT: usize>(harness: &'harness dyn Harness, arguments: [(&str, Value); COUNT]) -> Fixture<'harness> {
+fn bound<'harness, const COUNT: usize>(
+    harness: &'harness dyn Harness,
+    arguments: [(&str, Value); COUNT],
+) -> Fixture<'harness> {
     let stage = Stage::new(harness);
     let (exchange, queue) = (stage.headers(), stage.queue());
     let mut binding = Binding::queue(&exchange, &queue, "");
@@ -31,13 +34,16 @@ impl Fixture<'_> {
 
     fn arrives<const COUNT: usize>(&self, headers: [(&str, Value); COUNT]) -> bool {
         let properties = Properties::new().with_headers(headers);
-        self.stage.channel.send_content(Content::new(&*self.exchange, "any key", "x").with_properties(properties));
+        self.stage.channel.send_content(
+            Content::new(&*self.exchange, "any key", "x").with_properties(properties),
+        );
         self.stage.channel.get(&self.queue, Acknowledgement::Automatic).expect("get").is_some()
     }
 }
 
 pub(crate) fn x_match_all_wants_every_header(harness: &dyn Harness) {
-    let bound = bound(harness, [("x-match", "all".into()), ("format", "pdf".into()), ("pages", 3.into())]);
+    let bound =
+        bound(harness, [("x-match", "all".into()), ("format", "pdf".into()), ("pages", 3.into())]);
     bound.routes([("format", "pdf".into()), ("pages", 3.into())]);
     bound.routes([("format", "pdf".into()), ("pages", 3.into()), ("more", true.into())]);
     bound.drops([("format", "pdf".into())]);
@@ -46,7 +52,8 @@ pub(crate) fn x_match_all_wants_every_header(harness: &dyn Harness) {
 }
 
 pub(crate) fn x_match_any_wants_one_header(harness: &dyn Harness) {
-    let bound = bound(harness, [("x-match", "any".into()), ("format", "pdf".into()), ("pages", 3.into())]);
+    let bound =
+        bound(harness, [("x-match", "any".into()), ("format", "pdf".into()), ("pages", 3.into())]);
     bound.routes([("format", "pdf".into())]);
     bound.routes([("format", "zip".into()), ("pages", 3.into())]);
     bound.drops([("format", "zip".into())]);
@@ -96,7 +103,15 @@ pub(crate) fn header_types_matter(harness: &dyn Harness) {
 
 pub(crate) fn header_numbers_are_compared_by_value(harness: &dyn Harness) {
     let bound = bound(harness, [("pages", Value::I32(3))]);
-    for value in [Value::I8(3), Value::U8(3), Value::I16(3), Value::U16(3), Value::I32(3), Value::U32(3), Value::I64(3)] {
+    for value in [
+        Value::I8(3),
+        Value::U8(3),
+        Value::I16(3),
+        Value::U16(3),
+        Value::I32(3),
+        Value::U32(3),
+        Value::I64(3),
+    ] {
         bound.routes([("pages", value)]);
     }
     for value in [Value::F32(3.0), Value::F64(3.0), Value::Timestamp(3)] {
@@ -120,11 +135,25 @@ pub(crate) fn header_bytes_and_strings_are_alike(harness: &dyn Harness) {
     bound.drops([("format", Value::Bytes(b"zip".to_vec()))]);
 }
 
-pub(crate) fn header_lists_and_tables_are_compared_with_the_types_of_their_elements(harness: &dyn Harness) {
-    let bound = bound(harness, [("sizes", vec![Value::I32(1)].into()), ("nested", Headers::from([("a", 1)]).into())]);
-    bound.routes([("sizes", vec![Value::I32(1)].into()), ("nested", Headers::from([("a", 1)]).into())]);
-    bound.drops([("sizes", vec![Value::I64(1)].into()), ("nested", Headers::from([("a", 1)]).into())]);
-    bound.drops([("sizes", vec![Value::I32(1)].into()), ("nested", Headers::from([("a", 1_i64)]).into())]);
+pub(crate) fn header_lists_and_tables_are_compared_with_the_types_of_their_elements(
+    harness: &dyn Harness,
+) {
+    let bound = bound(
+        harness,
+        [("sizes", vec![Value::I32(1)].into()), ("nested", Headers::from([("a", 1)]).into())],
+    );
+    bound.routes([
+        ("sizes", vec![Value::I32(1)].into()),
+        ("nested", Headers::from([("a", 1)]).into()),
+    ]);
+    bound.drops([
+        ("sizes", vec![Value::I64(1)].into()),
+        ("nested", Headers::from([("a", 1)]).into()),
+    ]);
+    bound.drops([
+        ("sizes", vec![Value::I32(1)].into()),
+        ("nested", Headers::from([("a", 1_i64)]).into()),
+    ]);
 }
 
 pub(crate) fn header_values_are_compared_exactly(harness: &dyn Harness) {
@@ -135,19 +164,28 @@ pub(crate) fn header_values_are_compared_exactly(harness: &dyn Harness) {
 }
 
 pub(crate) fn x_headers_do_not_count(harness: &dyn Harness) {
-    let bound = bound(harness, [("x-match", "all".into()), ("x-tenant", "acme".into()), ("format", "pdf".into())]);
+    let bound = bound(
+        harness,
+        [("x-match", "all".into()), ("x-tenant", "acme".into()), ("format", "pdf".into())],
+    );
     bound.routes([("format", "pdf".into())]);
     bound.routes([("format", "pdf".into()), ("x-tenant", "other".into())]);
 }
 
 pub(crate) fn x_match_all_with_x_counts_x_headers(harness: &dyn Harness) {
-    let bound = bound(harness, [("x-match", "all-with-x".into()), ("x-tenant", "acme".into()), ("format", "pdf".into())]);
+    let bound = bound(
+        harness,
+        [("x-match", "all-with-x".into()), ("x-tenant", "acme".into()), ("format", "pdf".into())],
+    );
     bound.routes([("format", "pdf".into()), ("x-tenant", "acme".into())]);
     bound.drops([("format", "pdf".into())]);
 }
 
 pub(crate) fn x_match_any_with_x_counts_x_headers(harness: &dyn Harness) {
-    let bound = bound(harness, [("x-match", "any-with-x".into()), ("x-tenant", "acme".into()), ("format", "pdf".into())]);
+    let bound = bound(
+        harness,
+        [("x-match", "any-with-x".into()), ("x-tenant", "acme".into()), ("format", "pdf".into())],
+    );
     bound.routes([("x-tenant", "acme".into())]);
     bound.drops([("x-tenant", "other".into())]);
 }
@@ -165,16 +203,23 @@ pub(crate) fn a_headers_exchange_ignores_the_routing_key(harness: &dyn Harness) 
     let bound = bound(harness, [("format", "pdf".into())]);
     let properties = Properties::new().with_header("format", "pdf");
     for key in ["", "one", "two.words"] {
-        bound.stage.channel.send_content(Content::new(&*bound.exchange, key, key).with_properties(properties.clone()));
+        bound.stage.channel.send_content(
+            Content::new(&*bound.exchange, key, key).with_properties(properties.clone()),
+        );
     }
     bound.stage.channel.drain(&bound.queue, ["", "one", "two.words"]);
 }
 
 pub(crate) fn bindings_with_other_arguments_are_other_bindings(harness: &dyn Harness) {
     let bound = bound(harness, [("format", "pdf".into())]);
-    bound.stage.bind_as(&Binding::queue(&bound.exchange, &bound.queue, "").argument("format", "zip"));
+    bound
+        .stage
+        .bind_as(&Binding::queue(&bound.exchange, &bound.queue, "").argument("format", "zip"));
     bound.routes([("format", "zip".into())]);
-    bound.stage.channel.unbind(&Binding::queue(&bound.exchange, &bound.queue, "").argument("format", "pdf"));
+    bound
+        .stage
+        .channel
+        .unbind(&Binding::queue(&bound.exchange, &bound.queue, "").argument("format", "pdf"));
     bound.drops([("format", "pdf".into())]);
     bound.routes([("format", "zip".into())]);
 }

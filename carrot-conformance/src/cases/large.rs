@@ -7,16 +7,24 @@ use crate::support::*;
 pub(crate) fn a_body_of_sixteen_mebibytes_survives(harness: &dyn Harness) {
     let stage = Stage::new(harness);
     let queue = stage.queue();
-    let bytes: Vec<u8> = (0..16 * 1024 * 1024_u32).map(|index| (index.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
+    let bytes: Vec<u8> = (0..16 * 1024 * 1024_u32)
+        .map(|index| (index.wrapping_mul(2_654_435_761) >> 24) as u8)
+        .collect();
     stage.channel.send_content(Content::new("", &*queue, bytes.clone()));
     assert!(stage.channel.take(&queue).content.body == bytes, "the body changed");
 }
 
-pub(crate) fn a_header_table_larger_than_a_frame_is_refused_as_invalid_or_delivered(harness: &dyn Harness) {
+pub(crate) fn a_header_table_larger_than_a_frame_is_refused_as_invalid_or_delivered(
+    harness: &dyn Harness,
+) {
     let stage = Stage::new(harness);
     let queue = stage.queue();
-    let content = Content::new("", &*queue, "x").with_properties(Properties::new().with_header("large", "h".repeat(300_000).as_str()));
-    match stage.channel.publish(&Publication { content: &Arc::new(content.clone()), mandatory: false }, DEADLINE) {
+    let content = Content::new("", &*queue, "x")
+        .with_properties(Properties::new().with_header("large", "h".repeat(300_000).as_str()));
+    match stage
+        .channel
+        .publish(&Publication { content: &Arc::new(content.clone()), mandatory: false }, DEADLINE)
+    {
         Ok(tag) => {
             assert_eq!(stage.channel.outcome(tag), Outcome::Accepted);
             assert!(*stage.channel.take(&queue).content == content, "the header changed");
@@ -33,18 +41,38 @@ pub(crate) fn a_header_table_nested_too_deep_is_invalid(harness: &dyn Harness) {
     for _ in 0..100 {
         headers = Headers::from([("inner", headers)]);
     }
-    let content = Arc::new(Content::new("", &*queue, "x").with_properties(Properties::new().with_headers(headers)));
-    assert_error!(stage.channel.publish(&Publication { content: &content, mandatory: false }, DEADLINE), Error::Invalid { .. });
+    let content = Arc::new(
+        Content::new("", &*queue, "x").with_properties(Properties::new().with_headers(headers)),
+    );
+    assert_error!(
+        stage.channel.publish(&Publication { content: &content, mandatory: false }, DEADLINE),
+        Error::Invalid { .. }
+    );
     stage.channel.round_trip(&queue);
 }
 
 pub(crate) fn a_header_that_is_not_finite_is_invalid(harness: &dyn Harness) {
     let stage = Stage::new(harness);
     let queue = stage.queue();
-    for number in [Value::F64(f64::NAN), Value::F64(f64::INFINITY), Value::F32(f32::NAN), Value::F32(f32::NEG_INFINITY)] {
-        for value in [number.clone(), vec![number.clone()].into(), Headers::from([("inner", number)]).into()] {
-            let content = Arc::new(Content::new("", &*queue, "x").with_properties(Properties::new().with_header("ratio", value)));
-            assert_error!(stage.channel.publish(&Publication { content: &content, mandatory: false }, DEADLINE), Error::Invalid { .. });
+    for number in [
+        Value::F64(f64::NAN),
+        Value::F64(f64::INFINITY),
+        Value::F32(f32::NAN),
+        Value::F32(f32::NEG_INFINITY),
+    ] {
+        for value in
+            [number.clone(), vec![number.clone()].into(), Headers::from([("inner", number)]).into()]
+        {
+            let content = Arc::new(
+                Content::new("", &*queue, "x")
+                    .with_properties(Properties::new().with_header("ratio", value)),
+            );
+            assert_error!(
+                stage
+                    .channel
+                    .publish(&Publication { content: &content, mandatory: false }, DEADLINE),
+                Error::Invalid { .. }
+            );
         }
     }
     stage.channel.round_trip(&queue);
@@ -53,7 +81,8 @@ pub(crate) fn a_header_that_is_not_finite_is_invalid(harness: &dyn Harness) {
 pub(crate) fn a_header_table_of_a_thousand_entries_survives(harness: &dyn Harness) {
     let stage = Stage::new(harness);
     let queue = stage.queue();
-    let headers: Headers = (0..1000_i64).map(|number| (format!("header-{number:04}"), number)).collect();
+    let headers: Headers =
+        (0..1000_i64).map(|number| (format!("header-{number:04}"), number)).collect();
     stage.channel.put_with(&queue, "x", Properties::new().with_headers(headers.clone()));
     assert_eq!(stage.channel.take(&queue).content.properties.headers(), Some(&headers));
 }

@@ -47,7 +47,11 @@ pub(crate) fn a_queue_limited_in_bytes_counts_bodies(harness: &dyn Harness) {
 pub(crate) fn headers_and_properties_are_not_counted_in_bytes(harness: &dyn Harness) {
     let stage = Stage::new(harness);
     let queue = stage.queue_with(|queue| queue.max_length_bytes(10));
-    stage.channel.put_with(&queue, "12345", Properties::new().with_header("long", "x".repeat(100).as_str()));
+    stage.channel.put_with(
+        &queue,
+        "12345",
+        Properties::new().with_header("long", "x".repeat(100).as_str()),
+    );
     stage.channel.put_with(&queue, "67890", Properties::new().with_message_id("a long identifier"));
     stage.channel.drain(&queue, ["12345", "67890"]);
 }
@@ -113,15 +117,24 @@ pub(crate) fn refusals_and_acceptances_are_told_of_the_right_messages(harness: &
     let stage = Stage::new(harness);
     let roomy = stage.queue();
     let full = stage.queue_with(|queue| queue.max_length(0).overflow(Overflow::RejectPublish));
-    let tags: Vec<PublishTag> =
-        (0..30).map(|number| stage.channel.post(Content::new("", if number % 3 == 0 { &*full } else { &*roomy }, "x"))).collect();
+    let tags: Vec<PublishTag> = (0..30)
+        .map(|number| {
+            stage.channel.post(Content::new(
+                "",
+                if number % 3 == 0 { &*full } else { &*roomy },
+                "x",
+            ))
+        })
+        .collect();
     for (number, tag) in tags.into_iter().enumerate() {
         let wanted = if number % 3 == 0 { Outcome::Refused } else { Outcome::Accepted };
         assert_eq!(stage.channel.outcome(tag), wanted, "message {number}");
     }
 }
 
-pub(crate) fn a_mandatory_message_that_its_queue_rejects_is_refused_and_not_returned(harness: &dyn Harness) {
+pub(crate) fn a_mandatory_message_that_its_queue_rejects_is_refused_and_not_returned(
+    harness: &dyn Harness,
+) {
     let stage = Stage::new(harness);
     let queue = stage.queue_with(|queue| queue.max_length(0).overflow(Overflow::RejectPublish));
     let tag = stage.channel.post_mandatory(Content::new("", &*queue, "x"));

@@ -14,7 +14,8 @@ pub(crate) fn a_requeued_message_returns_to_its_old_place(harness: &dyn Harness)
     let stage = Stage::new(harness);
     let queue = stage.queue();
     stage.channel.put(&queue, ["a", "b", "c", "d"]);
-    let [_a, b, c] = [stage.channel.take(&queue), stage.channel.take(&queue), stage.channel.take(&queue)];
+    let [_a, b, c] =
+        [stage.channel.take(&queue), stage.channel.take(&queue), stage.channel.take(&queue)];
     stage.channel.requeue(&c);
     stage.channel.requeue(&b);
     stage.channel.drain(&queue, ["b", "c", "d"]);
@@ -24,14 +25,17 @@ pub(crate) fn messages_requeued_out_of_order_come_back_in_order(harness: &dyn Ha
     let stage = Stage::new(harness);
     let queue = stage.queue();
     stage.channel.put(&queue, ["a", "b", "c", "d"]);
-    let [a, b, c] = [stage.channel.take(&queue), stage.channel.take(&queue), stage.channel.take(&queue)];
+    let [a, b, c] =
+        [stage.channel.take(&queue), stage.channel.take(&queue), stage.channel.take(&queue)];
     for delivery in [&b, &a, &c] {
         stage.channel.requeue(delivery);
     }
     stage.channel.drain(&queue, ["a", "b", "c", "d"]);
 }
 
-pub(crate) fn messages_that_were_got_are_requeued_one_by_one_in_the_order_of_their_tags(harness: &dyn Harness) {
+pub(crate) fn messages_that_were_got_are_requeued_one_by_one_in_the_order_of_their_tags(
+    harness: &dyn Harness,
+) {
     let stage = Stage::new(harness);
     let queue = stage.queue();
     stage.channel.put(&queue, ["a", "b"]);
@@ -79,7 +83,9 @@ pub(crate) fn only_what_was_delivered_is_marked_as_redelivered(harness: &dyn Har
     assert!(!stage.channel.take(&queue).redelivered);
 }
 
-pub(crate) fn a_closed_channel_gives_back_its_messages_in_order_and_redelivered(harness: &dyn Harness) {
+pub(crate) fn a_closed_channel_gives_back_its_messages_in_order_and_redelivered(
+    harness: &dyn Harness,
+) {
     let stage = Stage::new(harness);
     let queue = stage.queue();
     stage.channel.put(&queue, ["a", "b", "c", "d"]);
@@ -154,7 +160,9 @@ pub(crate) fn a_thousand_messages_keep_their_order(harness: &dyn Harness) {
     let stage = Stage::new(harness);
     let queue = stage.queue();
     let subscription = stage.channel.subscribe(&queue);
-    let tags: Vec<PublishTag> = (0..1000).map(|number| stage.channel.post(Content::new("", &*queue, number.to_string()))).collect();
+    let tags: Vec<PublishTag> = (0..1000)
+        .map(|number| stage.channel.post(Content::new("", &*queue, number.to_string())))
+        .collect();
     for number in 0..1000 {
         stage.channel.accept(&subscription.expect(&number.to_string()));
     }

@@ -42,7 +42,10 @@ pub(crate) fn a_priority_beyond_the_highest_counts_as_the_highest(harness: &dyn 
     let delivery = stage.channel.take(&queue);
     assert_eq!(body(&delivery), "five");
     let delivery = stage.channel.take(&queue);
-    assert_eq!((body(&delivery).as_str(), delivery.content.properties.priority()), ("two hundred", Some(200)));
+    assert_eq!(
+        (body(&delivery).as_str(), delivery.content.properties.priority()),
+        ("two hundred", Some(200))
+    );
     stage.channel.drain(&queue, ["four"]);
 }
 

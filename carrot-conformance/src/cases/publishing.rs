@@ -23,7 +23,8 @@ pub(crate) fn publish_tags_count_up_from_one(harness: &dyn Harness) {
 pub(crate) fn confirms_can_be_waited_for_in_any_order(harness: &dyn Harness) {
     let stage = Stage::new(harness);
     let queue = stage.queue();
-    let tags: Vec<PublishTag> = (0..20).map(|_| stage.channel.post(Content::new("", &*queue, "x"))).collect();
+    let tags: Vec<PublishTag> =
+        (0..20).map(|_| stage.channel.post(Content::new("", &*queue, "x"))).collect();
     for tag in tags.into_iter().rev() {
         assert_eq!(stage.channel.outcome(tag), Outcome::Accepted);
     }
@@ -63,7 +64,10 @@ pub(crate) fn a_message_for_no_queue_is_accepted_and_dropped(harness: &dyn Harne
 pub(crate) fn a_channel_without_confirms_publishes(harness: &dyn Harness) {
     let stage = Stage::new(harness);
     let queue = stage.queue();
-    let channel = stage.connector.open(&ChannelOptions::publish().without_confirms(), DEADLINE).expect("open");
+    let channel = stage
+        .connector
+        .open(&ChannelOptions::publish().without_confirms(), DEADLINE)
+        .expect("open");
     channel.post(Content::new("", &*queue, "unconfirmed"));
     stage.channel.drain(&queue, ["unconfirmed"]);
 }
@@ -71,7 +75,10 @@ pub(crate) fn a_channel_without_confirms_publishes(harness: &dyn Harness) {
 pub(crate) fn a_confirm_on_a_channel_without_confirms_is_invalid(harness: &dyn Harness) {
     let stage = Stage::new(harness);
     let queue = stage.queue();
-    let channel = stage.connector.open(&ChannelOptions::publish().without_confirms(), DEADLINE).expect("open");
+    let channel = stage
+        .connector
+        .open(&ChannelOptions::publish().without_confirms(), DEADLINE)
+        .expect("open");
     let tag = channel.post(Content::new("", &*queue, "unconfirmed"));
     assert_error!(channel.confirm(tag, DEADLINE), Error::Invalid { .. });
     channel.round_trip(&queue);
@@ -105,7 +112,10 @@ pub(crate) fn a_routing_key_of_256_bytes_is_invalid_and_harms_nothing(harness: &
     let stage = Stage::new(harness);
     let queue = stage.queue();
     let content = Arc::new(Content::new("", "k".repeat(256), "x"));
-    assert_error!(stage.channel.publish(&Publication { content: &content, mandatory: false }, DEADLINE), Error::Invalid { .. });
+    assert_error!(
+        stage.channel.publish(&Publication { content: &content, mandatory: false }, DEADLINE),
+        Error::Invalid { .. }
+    );
     stage.channel.put(&queue, ["still fine"]);
     stage.channel.drain(&queue, ["still fine"]);
 }
@@ -113,8 +123,14 @@ pub(crate) fn a_routing_key_of_256_bytes_is_invalid_and_harms_nothing(harness: &
 pub(crate) fn an_invalid_publication_takes_no_tag(harness: &dyn Harness) {
     let stage = Stage::new(harness);
     let queue = stage.queue();
-    let content = Arc::new(Content::new("", &*queue, "x").with_properties(Properties::new().with_message_id("m".repeat(256))));
-    assert_error!(stage.channel.publish(&Publication { content: &content, mandatory: false }, DEADLINE), Error::Invalid { .. });
+    let content = Arc::new(
+        Content::new("", &*queue, "x")
+            .with_properties(Properties::new().with_message_id("m".repeat(256))),
+    );
+    assert_error!(
+        stage.channel.publish(&Publication { content: &content, mandatory: false }, DEADLINE),
+        Error::Invalid { .. }
+    );
     assert_eq!(stage.channel.post(Content::new("", &*queue, "x")), PublishTag(1));
     assert_eq!(stage.channel.outcome(PublishTag(1)), Outcome::Accepted);
 }

@@ -13,7 +13,11 @@ pub(crate) fn declaring_a_queue_with_other_properties_is_refused(harness: &dyn H
 pub(crate) fn declaring_a_queue_with_other_arguments_is_refused(harness: &dyn Harness) {
     let stage = Stage::new(harness);
     let queue = stage.queue_with(|queue| queue.max_length(10));
-    for different in [Queue::new(&queue), Queue::new(&queue).max_length(11), Queue::new(&queue).max_length(10).max_length_bytes(10)] {
+    for different in [
+        Queue::new(&queue),
+        Queue::new(&queue).max_length(11),
+        Queue::new(&queue).max_length(10).max_length_bytes(10),
+    ] {
         assert_error!(stage.open().declare_queue(&different), Error::PreconditionFailed { .. });
     }
 }
@@ -22,7 +26,10 @@ pub(crate) fn arguments_of_another_integer_width_are_alike(harness: &dyn Harness
     let stage = Stage::new(harness);
     let queue = stage.queue_with(|queue| queue.argument("x-max-length", Value::I64(10)));
     for value in [Value::I32(10), Value::I16(10), Value::U8(10), Value::U32(10)] {
-        stage.channel.declare_queue(&Queue::new(&queue).argument("x-max-length", value)).expect("declare again");
+        stage
+            .channel
+            .declare_queue(&Queue::new(&queue).argument("x-max-length", value))
+            .expect("declare again");
     }
 }
 
@@ -72,7 +79,10 @@ pub(crate) fn a_queue_in_use_is_not_deleted_if_that_was_asked(harness: &dyn Harn
     let stage = Stage::new(harness);
     let queue = stage.queue();
     let subscription = stage.channel.subscribe(&queue);
-    assert_error!(stage.open().delete_queue(&queue, DeleteIf::IF_UNUSED), Error::PreconditionFailed { .. });
+    assert_error!(
+        stage.open().delete_queue(&queue, DeleteIf::IF_UNUSED),
+        Error::PreconditionFailed { .. }
+    );
     subscription.cancel().expect("cancel");
     stage.channel.delete_queue(&queue, DeleteIf::IF_UNUSED).expect("delete");
 }
@@ -81,7 +91,10 @@ pub(crate) fn a_queue_that_is_not_empty_is_not_deleted_if_that_was_asked(harness
     let stage = Stage::new(harness);
     let queue = stage.queue();
     stage.channel.put(&queue, ["x"]);
-    assert_error!(stage.open().delete_queue(&queue, DeleteIf::IF_EMPTY), Error::PreconditionFailed { .. });
+    assert_error!(
+        stage.open().delete_queue(&queue, DeleteIf::IF_EMPTY),
+        Error::PreconditionFailed { .. }
+    );
     stage.channel.drain(&queue, ["x"]);
     stage.channel.delete_queue(&queue, DeleteIf::IF_UNUSED_AND_EMPTY).expect("delete");
     assert_error!(stage.open().find_queue(&queue), Error::NotFound { .. });

@@ -77,7 +77,10 @@ pub(crate) fn a_queue_declared_anew_after_its_deletion_is_empty(harness: &dyn Ha
 
 pub(crate) fn deleting_a_missing_queue_is_no_error(harness: &dyn Harness) {
     let stage = Stage::new(harness);
-    assert_eq!(stage.channel.delete_queue(&stage.queue_name(), DeleteIf::ALWAYS).expect("delete"), 0);
+    assert_eq!(
+        stage.channel.delete_queue(&stage.queue_name(), DeleteIf::ALWAYS).expect("delete"),
+        0
+    );
 }
 
 pub(crate) fn purging_drops_and_counts_the_ready_messages(harness: &dyn Harness) {

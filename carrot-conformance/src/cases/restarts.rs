@@ -11,7 +11,11 @@ pub(crate) fn a_persistent_message_in_a_durable_queue_outlives_the_broker(harnes
     let queue = stage.queue();
     let persistent = Properties::new().with_delivery_mode(DeliveryMode::Persistent);
     stage.channel.put_with(&queue, "persistent", persistent);
-    stage.channel.put_with(&queue, "transient", Properties::new().with_delivery_mode(DeliveryMode::Transient));
+    stage.channel.put_with(
+        &queue,
+        "transient",
+        Properties::new().with_delivery_mode(DeliveryMode::Transient),
+    );
     restart(&stage);
     stage.elsewhere().drain(&queue, ["persistent"]);
 }

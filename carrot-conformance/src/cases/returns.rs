@@ -7,7 +7,10 @@ pub(crate) fn a_mandatory_message_that_fits_no_queue_is_returned(harness: &dyn H
     let exchange = stage.direct();
     let tag = stage.channel.post_mandatory(Content::new(&*exchange, "nowhere", "x"));
     let outcome = stage.channel.outcome(tag);
-    assert!(matches!(outcome, Outcome::Returned { code: 312, .. }), "the broker's answer was {outcome:?}");
+    assert!(
+        matches!(outcome, Outcome::Returned { code: 312, .. }),
+        "the broker's answer was {outcome:?}"
+    );
 }
 
 pub(crate) fn a_mandatory_message_for_a_missing_queue_is_returned(harness: &dyn Harness) {
@@ -29,20 +32,34 @@ pub(crate) fn returns_are_told_of_the_message_that_they_belong_to(harness: &dyn 
     let queue = stage.queue();
     let nowhere = stage.queue_name();
     let tags: Vec<PublishTag> = (0..30)
-        .map(|number| stage.channel.post_mandatory(Content::new("", if number % 3 == 0 { &*nowhere } else { &*queue }, "x")))
+        .map(|number| {
+            stage.channel.post_mandatory(Content::new(
+                "",
+                if number % 3 == 0 { &*nowhere } else { &*queue },
+                "x",
+            ))
+        })
         .collect();
     for (number, tag) in tags.into_iter().enumerate() {
         let outcome = stage.channel.outcome(tag);
-        assert_eq!(matches!(outcome, Outcome::Returned { .. }), number % 3 == 0, "message {number}: {outcome:?}");
+        assert_eq!(
+            matches!(outcome, Outcome::Returned { .. }),
+            number % 3 == 0,
+            "message {number}: {outcome:?}"
+        );
     }
 }
 
 pub(crate) fn equal_messages_are_returned_each_for_itself(harness: &dyn Harness) {
     let stage = Stage::new(harness);
     let nowhere = stage.queue_name();
-    let content = Content::new("", &*nowhere, "same").with_properties(Properties::new().with_message_id("same"));
-    let tags =
-        [stage.channel.post_mandatory(content.clone()), stage.channel.post(content.clone()), stage.channel.post_mandatory(content.clone())];
+    let content = Content::new("", &*nowhere, "same")
+        .with_properties(Properties::new().with_message_id("same"));
+    let tags = [
+        stage.channel.post_mandatory(content.clone()),
+        stage.channel.post(content.clone()),
+        stage.channel.post_mandatory(content.clone()),
+    ];
     let [first, second, third] = tags.map(|tag| stage.channel.outcome(tag));
     assert!(matches!(first, Outcome::Returned { .. }), "the first was {first:?}");
     assert_eq!(second, Outcome::Accepted);

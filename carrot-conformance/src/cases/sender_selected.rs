@@ -20,7 +20,11 @@ pub(crate) fn the_keys_in_cc_are_routed_too(harness: &dyn Harness) {
 pub(crate) fn the_keys_in_bcc_are_routed_and_not_shown(harness: &dyn Harness) {
     let stage = Stage::new(harness);
     let [to, copy] = [stage.queue(), stage.queue()];
-    stage.channel.put_with(&to, "x", Properties::new().with_header("BCC", keys(&[&copy])).with_header("kept", 1));
+    stage.channel.put_with(
+        &to,
+        "x",
+        Properties::new().with_header("BCC", keys(&[&copy])).with_header("kept", 1),
+    );
     for queue in [&to, &copy] {
         let delivery = stage.channel.take(queue);
         assert_eq!(delivery.content.properties.headers(), Some(&Headers::from([("kept", 1)])));
@@ -30,7 +34,11 @@ pub(crate) fn the_keys_in_bcc_are_routed_and_not_shown(harness: &dyn Harness) {
 pub(crate) fn a_queue_named_in_cc_and_key_gets_one_copy(harness: &dyn Harness) {
     let stage = Stage::new(harness);
     let queue = stage.queue();
-    stage.channel.put_with(&queue, "once", Properties::new().with_header("CC", keys(&[&queue])).with_header("BCC", keys(&[&queue])));
+    stage.channel.put_with(
+        &queue,
+        "once",
+        Properties::new().with_header("CC", keys(&[&queue])).with_header("BCC", keys(&[&queue])),
+    );
     stage.channel.drain(&queue, ["once"]);
 }
 
@@ -39,7 +47,9 @@ pub(crate) fn cc_works_on_topic_exchanges(harness: &dyn Harness) {
     let exchange = stage.topic();
     let queue = stage.bound(&exchange, "a.*");
     let properties = Properties::new().with_header("CC", keys(&["a.b"]));
-    stage.channel.send_content(Content::new(&*exchange, "x.y", "copied").with_properties(properties));
+    stage
+        .channel
+        .send_content(Content::new(&*exchange, "x.y", "copied").with_properties(properties));
     stage.channel.drain(&queue, ["copied"]);
 }
 
@@ -47,7 +57,9 @@ pub(crate) fn a_mandatory_message_that_only_its_cc_routes_is_accepted(harness: &
     let stage = Stage::new(harness);
     let queue = stage.queue();
     let properties = Properties::new().with_header("CC", keys(&[&queue]));
-    let tag = stage.channel.post_mandatory(Content::new("", stage.queue_name(), "x").with_properties(properties));
+    let tag = stage
+        .channel
+        .post_mandatory(Content::new("", stage.queue_name(), "x").with_properties(properties));
     assert_eq!(stage.channel.outcome(tag), Outcome::Accepted);
 }
 
@@ -55,7 +67,9 @@ pub(crate) fn a_cc_that_is_no_list_is_refused(harness: &dyn Harness) {
     let stage = Stage::new(harness);
     let queue = stage.queue();
     let properties = Properties::new().with_header("CC", "a string");
-    let error = stage.open().refused_publication(Content::new("", &*queue, "x").with_properties(properties));
+    let error = stage
+        .open()
+        .refused_publication(Content::new("", &*queue, "x").with_properties(properties));
     assert!(matches!(error, Error::PreconditionFailed { .. }), "the confirm gave {error:?}");
 }
 
@@ -63,7 +77,9 @@ pub(crate) fn a_message_of_another_user_is_refused(harness: &dyn Harness) {
     let stage = Stage::new(harness);
     let queue = stage.queue();
     let properties = Properties::new().with_user_id("carrot-conformance-nobody");
-    let error = stage.open().refused_publication(Content::new("", &*queue, "x").with_properties(properties));
+    let error = stage
+        .open()
+        .refused_publication(Content::new("", &*queue, "x").with_properties(properties));
     assert!(matches!(error, Error::PreconditionFailed { .. }), "the confirm gave {error:?}");
     stage.channel.stays_empty(&queue);
 }

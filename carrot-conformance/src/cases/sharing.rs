@@ -57,7 +57,9 @@ pub(crate) fn a_consumer_without_room_is_passed_over(harness: &dyn Harness) {
     full.quiet();
 }
 
-pub(crate) fn a_consumer_that_had_no_room_for_a_message_stands_behind_later_ones(harness: &dyn Harness) {
+pub(crate) fn a_consumer_that_had_no_room_for_a_message_stands_behind_later_ones(
+    harness: &dyn Harness,
+) {
     let stage = Stage::new(harness);
     let queue = stage.queue();
     stage.channel.put(&queue, ["a", "b"]);
@@ -106,15 +108,24 @@ pub(crate) fn an_exclusive_consumer_keeps_others_out(harness: &dyn Harness) {
     let stage = Stage::new(harness);
     let queue = stage.queue();
     let _only = stage.channel.subscribe_as(&queue, &ConsumeOptions::default().exclusive());
-    assert_error!(stage.open().consume(&queue, &ConsumeOptions::default()), Error::ResourceLocked { .. });
-    assert_error!(stage.elsewhere().consume(&queue, &ConsumeOptions::default()), Error::ResourceLocked { .. });
+    assert_error!(
+        stage.open().consume(&queue, &ConsumeOptions::default()),
+        Error::ResourceLocked { .. }
+    );
+    assert_error!(
+        stage.elsewhere().consume(&queue, &ConsumeOptions::default()),
+        Error::ResourceLocked { .. }
+    );
 }
 
 pub(crate) fn a_consumer_cannot_be_exclusive_beside_others(harness: &dyn Harness) {
     let stage = Stage::new(harness);
     let queue = stage.queue();
     let _shared = stage.channel.subscribe(&queue);
-    assert_error!(stage.open().consume(&queue, &ConsumeOptions::default().exclusive()), Error::ResourceLocked { .. });
+    assert_error!(
+        stage.open().consume(&queue, &ConsumeOptions::default().exclusive()),
+        Error::ResourceLocked { .. }
+    );
 }
 
 pub(crate) fn a_get_beside_an_exclusive_consumer_is_allowed(harness: &dyn Harness) {
@@ -174,24 +185,32 @@ pub(crate) fn a_full_single_active_consumer_is_not_helped_by_the_others(harness:
 pub(crate) fn an_exclusive_consumer_of_a_single_active_queue_is_refused(harness: &dyn Harness) {
     let stage = Stage::new(harness);
     let queue = stage.queue_with(Queue::single_active_consumer);
-    assert_error!(stage.open().consume(&queue, &ConsumeOptions::default().exclusive()), Error::ResourceLocked { .. });
+    assert_error!(
+        stage.open().consume(&queue, &ConsumeOptions::default().exclusive()),
+        Error::ResourceLocked { .. }
+    );
 }
 
 pub(crate) fn a_consumer_of_higher_priority_is_served_first(harness: &dyn Harness) {
     let stage = Stage::new(harness);
     let queue = stage.queue();
     let low = stage.channel.subscribe(&queue);
-    let high = stage.channel.subscribe_as(&queue, &ConsumeOptions::default().argument("x-priority", 10));
+    let high =
+        stage.channel.subscribe_as(&queue, &ConsumeOptions::default().argument("x-priority", 10));
     stage.channel.put(&queue, ["a", "b", "c"]);
     high.expect_all(["a", "b", "c"]);
     low.quiet();
 }
 
-pub(crate) fn a_consumer_of_lower_priority_is_served_when_the_higher_is_full(harness: &dyn Harness) {
+pub(crate) fn a_consumer_of_lower_priority_is_served_when_the_higher_is_full(
+    harness: &dyn Harness,
+) {
     let stage = Stage::new(harness);
     let queue = stage.queue();
-    let high = stage.channel.subscribe_as(&queue, &ConsumeOptions::prefetch(1).argument("x-priority", 10));
-    let low = stage.channel.subscribe_as(&queue, &ConsumeOptions::default().argument("x-priority", -1));
+    let high =
+        stage.channel.subscribe_as(&queue, &ConsumeOptions::prefetch(1).argument("x-priority", 10));
+    let low =
+        stage.channel.subscribe_as(&queue, &ConsumeOptions::default().argument("x-priority", -1));
     stage.channel.put(&queue, ["a", "b"]);
     high.expect("a");
     low.expect("b");

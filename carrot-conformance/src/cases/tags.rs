@@ -240,7 +240,9 @@ pub(crate) fn a_delivery_can_be_settled_from_another_thread(harness: &dyn Harnes
     let subscription = channel.subscribe(&queue);
     stage.channel.put(&queue, ["x"]);
     let delivery = subscription.expect("x");
-    thread::scope(|scope| scope.spawn(|| channel.accept(&delivery)).join().expect("the settling thread"));
+    thread::scope(|scope| {
+        scope.spawn(|| channel.accept(&delivery)).join().expect("the settling thread")
+    });
     channel.shut();
     stage.channel.stays_empty(&queue);
 }

@@ -88,8 +88,13 @@ pub(crate) fn an_expiration_that_is_no_number_is_refused(harness: &dyn Harness) 
     let stage = Stage::new(harness);
     let queue = stage.queue();
     for expiration in ["soon", "", "-1", "1.5", "10ms", " 10"] {
-        let error = stage.open().refused_publication(Content::new("", &*queue, "x").with_properties(expiring(expiration)));
-        assert!(matches!(error, Error::PreconditionFailed { .. }), "the confirm for {expiration:?} gave {error:?}");
+        let error = stage.open().refused_publication(
+            Content::new("", &*queue, "x").with_properties(expiring(expiration)),
+        );
+        assert!(
+            matches!(error, Error::PreconditionFailed { .. }),
+            "the confirm for {expiration:?} gave {error:?}"
+        );
     }
     stage.channel.stays_empty(&queue);
 }

@@ -20,11 +20,21 @@ fn matches(harness: &dyn Harness, pattern: &str, keys: &[&str], wanted: &[&str])
 }
 
 pub(crate) fn a_pattern_without_wildcards_matches_its_own_key(harness: &dyn Harness) {
-    matches(harness, "usd.stock", &["usd.stock", "usd", "usd.stock.db", "usd.stoc", "stock.usd", ""], &["usd.stock"]);
+    matches(
+        harness,
+        "usd.stock",
+        &["usd.stock", "usd", "usd.stock.db", "usd.stoc", "stock.usd", ""],
+        &["usd.stock"],
+    );
 }
 
 pub(crate) fn a_star_matches_exactly_one_word(harness: &dyn Harness) {
-    matches(harness, "*.stock", &["usd.stock", "stock", "a.b.stock", "eur.stock", ".stock"], &["usd.stock", "eur.stock", ".stock"]);
+    matches(
+        harness,
+        "*.stock",
+        &["usd.stock", "stock", "a.b.stock", "eur.stock", ".stock"],
+        &["usd.stock", "eur.stock", ".stock"],
+    );
 }
 
 pub(crate) fn a_lonely_star_matches_every_single_word(harness: &dyn Harness) {
@@ -36,11 +46,21 @@ pub(crate) fn a_star_matches_an_empty_word(harness: &dyn Harness) {
 }
 
 pub(crate) fn a_hash_matches_zero_or_more_words(harness: &dyn Harness) {
-    matches(harness, "a.#.b", &["a.b", "a.x.b", "a.x.y.b", "a..b", "a", "b", "a.b.c", "xa.b"], &["a.b", "a.x.b", "a.x.y.b", "a..b"]);
+    matches(
+        harness,
+        "a.#.b",
+        &["a.b", "a.x.b", "a.x.y.b", "a..b", "a", "b", "a.b.c", "xa.b"],
+        &["a.b", "a.x.b", "a.x.y.b", "a..b"],
+    );
 }
 
 pub(crate) fn a_trailing_hash_matches_the_words_before_it_alone(harness: &dyn Harness) {
-    matches(harness, "a.#", &["a", "a.b", "a.b.c", "ab", "b.a", "a."], &["a", "a.b", "a.b.c", "a."]);
+    matches(
+        harness,
+        "a.#",
+        &["a", "a.b", "a.b.c", "ab", "b.a", "a."],
+        &["a", "a.b", "a.b.c", "a."],
+    );
 }
 
 pub(crate) fn a_leading_hash_matches_the_words_after_it_alone(harness: &dyn Harness) {
@@ -71,7 +91,12 @@ pub(crate) fn a_hash_beside_a_star_wants_at_least_one_word(harness: &dyn Harness
 
 pub(crate) fn several_hashes_match_what_one_does(harness: &dyn Harness) {
     matches(harness, "#.#", &["", "a", "a.b", "a.b.c"], &["", "a", "a.b", "a.b.c"]);
-    matches(harness, "#.x.#", &["x", "a.x", "x.a", "a.x.b", "a.b", ""], &["x", "a.x", "x.a", "a.x.b"]);
+    matches(
+        harness,
+        "#.x.#",
+        &["x", "a.x", "x.a", "a.x.b", "a.b", ""],
+        &["x", "a.x", "x.a", "a.x.b"],
+    );
 }
 
 pub(crate) fn wildcards_are_whole_words_only(harness: &dyn Harness) {

@@ -8,10 +8,14 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 pub(crate) use carrot_core::backend::{
-    Acknowledgement, Backend, ChannelOptions, Connector, ConsumeOptions, Content, Declare, Delete, DeleteIf, Delivery, DeliveryTag, Event,
-    Extent, Outcome, Publication, PublishTag, QueueInfo, Rejection, Role, Subscription,
+    Acknowledgement, Backend, ChannelOptions, Connector, ConsumeOptions, Content, Declare, Delete,
+    DeleteIf, Delivery, DeliveryTag, Event, Extent, Outcome, Publication, PublishTag, QueueInfo,
+    Rejection, Role, Subscription,
 };
-pub(crate) use carrot_core::{Binding, DeliveryMode, Error, Exchange, ExchangeKind, Headers, Overflow, Properties, Queue, Result, Value};
+pub(crate) use carrot_core::{
+    Binding, DeliveryMode, Error, Exchange, ExchangeKind, Headers, Overflow, Properties, Queue,
+    Result, Value,
+};
 
 pub(crate) use crate::Harness;
 

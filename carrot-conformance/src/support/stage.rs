@@ -22,7 +22,14 @@ impl<'harness> Stage<'harness> {
     pub(crate) fn new(harness: &'harness dyn Harness) -> Stage<'harness> {
         let connector = harness.connect();
         let channel = open(&*connector);
-        Stage { harness, connector, channel, others: RefCell::default(), queues: RefCell::default(), exchanges: RefCell::default() }
+        Stage {
+            harness,
+            connector,
+            channel,
+            others: RefCell::default(),
+            queues: RefCell::default(),
+            exchanges: RefCell::default(),
+        }
     }
 
     /// One more channel on the same connection.

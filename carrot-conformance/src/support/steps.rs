@@ -11,13 +11,17 @@ pub(crate) trait Steps {
     /// Publishes and does not wait.
     #[track_caller]
     fn post(&self, content: Content) -> PublishTag {
-        self.this().publish(&Publication { content: &Arc::new(content), mandatory: false }, DEADLINE).expect("publish")
+        self.this()
+            .publish(&Publication { content: &Arc::new(content), mandatory: false }, DEADLINE)
+            .expect("publish")
     }
 
     /// Publishes as mandatory and does not wait.
     #[track_caller]
     fn post_mandatory(&self, content: Content) -> PublishTag {
-        self.this().publish(&Publication { content: &Arc::new(content), mandatory: true }, DEADLINE).expect("publish")
+        self.this()
+            .publish(&Publication { content: &Arc::new(content), mandatory: true }, DEADLINE)
+            .expect("publish")
     }
 
     /// The broker's answer to a publication.
@@ -44,7 +48,11 @@ pub(crate) trait Steps {
     fn put<const COUNT: usize>(&self, queue: &str, bodies: [&str; COUNT]) {
         let tags = bodies.map(|body| self.post(Content::new("", queue, body)));
         for tag in tags {
-            assert_eq!(self.outcome(tag), Outcome::Accepted, "the broker's answer to a publication");
+            assert_eq!(
+                self.outcome(tag),
+                Outcome::Accepted,
+                "the broker's answer to a publication"
+            );
         }
     }
 
@@ -116,7 +124,9 @@ pub(crate) trait Steps {
 
     #[track_caller]
     fn inspect(&self, queue: &str) -> QueueInfo {
-        self.this().declare(Declare::Queue(&Queue::existing(queue))).expect("declare a queue passively")
+        self.this()
+            .declare(Declare::Queue(&Queue::existing(queue)))
+            .expect("declare a queue passively")
     }
 
     /// Waits until so many messages are ready.
@@ -205,7 +215,9 @@ pub(crate) trait Steps {
     }
 
     fn delete_exchange(&self, name: &str, condition: DeleteIf) -> Result<u32> {
-        self.this().delete(Delete::Exchange { name, condition }).map(|deleted| deleted.message_count)
+        self.this()
+            .delete(Delete::Exchange { name, condition })
+            .map(|deleted| deleted.message_count)
     }
 
     fn purge(&self, queue: &str) -> Result<u32> {

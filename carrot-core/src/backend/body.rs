@@ -6,16 +6,17 @@ use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 
 use crate::backend::buffer_pool::BufferPool;
-use crate::printable::Shown;
+use crate::escaping::Shown;
 
-/// So many bytes lie in the body itself: a message then is one piece of memory, which matters most where one thread takes it and another
-/// gives it back.
+/// So many bytes lie in the body itself: a message then is one piece of memory, which matters most
+/// where one thread takes it and another gives it back.
 const INLINE: usize = 110;
 
 /// The body of a message: its bytes, which [`Deref`] gives.
 ///
-/// It is made of what owns bytes without a copy, unless they are at most 110, and of a slice with one. `==` compares the bytes with those
-/// of whatever else holds some. To drop it frees memory or gives it back to its [`BufferPool`], and never blocks.
+/// It is made of what owns bytes without a copy, unless they are at most 110, and of a slice with
+/// one. `==` compares the bytes with those of whatever else holds some. To drop it frees memory or
+/// gives it back to its [`BufferPool`], and never blocks.
 ///
 /// ```
 /// use carrot::backend::Body;
@@ -62,7 +63,8 @@ impl Body {
         Some(Body(Bytes::Inline { length: bytes.len() as u8, bytes: inline }))
     }
 
-    /// The bytes, to be kept or changed; they are copied only if they are at most 110. Memory of a [`BufferPool`] does not come back to it then.
+    /// The bytes, to be kept or changed; they are copied only if they are at most 110. Memory of a
+    /// [`BufferPool`] does not come back to it then.
     pub fn into_vec(self) -> Vec<u8> {
         match self.0 {
             Bytes::Inline { .. } => self.to_vec(),
@@ -90,7 +92,9 @@ impl Deref for Body {
 
     fn deref(&self) -> &[u8] {
         match &self.0 {
-            Bytes::Inline { length, bytes } => bytes.get(..usize::from(*length)).unwrap_or_default(),
+            Bytes::Inline { length, bytes } => {
+                bytes.get(..usize::from(*length)).unwrap_or_default()
+            }
             Bytes::Heap(heap) => &heap.bytes,
         }
     }
@@ -99,7 +103,9 @@ impl Deref for Body {
 impl DerefMut for Body {
     fn deref_mut(&mut self) -> &mut [u8] {
         match &mut self.0 {
-            Bytes::Inline { length, bytes } => bytes.get_mut(..usize::from(*length)).unwrap_or_default(),
+            Bytes::Inline { length, bytes } => {
+                bytes.get_mut(..usize::from(*length)).unwrap_or_default()
+            }
             Bytes::Heap(heap) => &mut heap.bytes,
         }
     }
@@ -120,7 +126,8 @@ impl Clone for Body {
     }
 }
 
-/// The text, or the bytes in hexadecimal digits, as far as they fit a line; and how many bytes there are, if that is not all.
+/// The text, or the bytes in hexadecimal digits, as far as they fit a line; and how many bytes
+/// there are, if that is not all.
 impl fmt::Debug for Body {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         Shown(self).fmt(formatter)
@@ -147,12 +154,14 @@ impl From<Body> for Vec<u8> {
     }
 }
 
-/// What [`MessageBuilder::send_bytes`](crate::MessageBuilder::send_bytes) takes: bytes or text, owned or borrowed.
+/// What [`MessageBuilder::send_bytes`](crate::MessageBuilder::send_bytes) takes: bytes or text,
+/// owned or borrowed.
 ///
-/// What is owned (`Vec<u8>`, `String`, `Box<[u8]>`, [`Body`], an owned [`Cow`]) is sent from where it is, unless it is at most 110
-/// bytes. What is borrowed
-/// (`&[u8]`, `&str`, and references to arrays and to the owned ones) or shared (`Arc<[u8]>`) is copied once, into memory that the
-/// publisher uses again for its next large message. Of anything else that dereferences to bytes pass that: `&*bytes`.
+/// What is owned (`Vec<u8>`, `String`, `Box<[u8]>`, [`Body`], an owned [`Cow`]) is sent from where
+/// it is, unless it is at most 110 bytes. What is borrowed (`&[u8]`, `&str`, and references to
+/// arrays and to the owned ones) or shared (`Arc<[u8]>`) is copied once, into memory that the
+/// publisher uses again for its next large message. Of anything else that dereferences to bytes
+/// pass that: `&*bytes`.
 ///
 /// ```
 /// use std::sync::Arc;
@@ -180,8 +189,8 @@ impl IntoBody for Body {
     }
 }
 
-/// Gives memory back that a large body does not fill: limits on what is kept count the bytes of bodies, and an encoder may have reserved twice
-/// as much.
+/// Gives memory back that a large body does not fill: limits on what is kept count the bytes of
+/// bodies, and an encoder may have reserved twice as much.
 fn trimmed(mut bytes: Vec<u8>) -> Vec<u8> {
     if bytes.len() >= BufferPool::SMALLEST && bytes.capacity() - bytes.len() > bytes.len() / 4 {
         bytes.shrink_to_fit();
@@ -279,7 +288,9 @@ mod tests {
 
     #[test]
     fn a_large_body_keeps_at_most_a_quarter_more_memory_than_it_fills() {
-        for (length, capacity, kept) in [(40_000, 80_000, 50_000), (40_000, 41_000, 41_000), (200, 1_000, 1_000)] {
+        for (length, capacity, kept) in
+            [(40_000, 80_000, 50_000), (40_000, 41_000, 41_000), (200, 1_000, 1_000)]
+        {
             let mut bytes = Vec::with_capacity(capacity);
             bytes.resize(length, 7);
             let bytes = Body::from(bytes).into_vec();
@@ -311,7 +322,11 @@ mod tests {
         drop([0; 100].into_body(&buffers));
         drop(Cow::Borrowed("small").into_body(&buffers));
         let shared: Arc<[u8]> = Arc::from([1, 2]);
-        for body in [(&shared).into_body(&buffers), shared.into_body(&buffers), [1, 2].as_mut_slice().into_body(&buffers)] {
+        for body in [
+            (&shared).into_body(&buffers),
+            shared.into_body(&buffers),
+            [1, 2].as_mut_slice().into_body(&buffers),
+        ] {
             assert_eq!((&body).into_body(&buffers), body);
         }
         assert_eq!(format!("{buffers:?}"), "BufferPool { count: 0, bytes: 0 }");

@@ -2,14 +2,15 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// Memory for large bodies that is used again, rather than taken from the system and given back for each message, which costs more than
-/// to copy the body.
+/// Memory for large bodies that is used again, rather than taken from the system and given back for
+/// each message, which costs more than to copy the body.
 ///
-/// A driver has one for each connection, and a publisher one of its own. What [`Body::in_buffer`](crate::backend::Body::in_buffer) puts
-/// into a body comes back by itself when that is dropped.
+/// A driver has one for each connection, and a publisher one of its own. What
+/// [`Body::in_buffer`](crate::backend::Body::in_buffer) puts into a body comes back by itself when
+/// that is dropped.
 ///
-/// At most [`KEPT`](BufferPool::KEPT) bytes are kept that nobody uses, and nothing smaller than [`SMALLEST`](BufferPool::SMALLEST), since
-/// allocators are good at that. No method blocks.
+/// At most [`KEPT`](BufferPool::KEPT) bytes are kept that nobody uses, and nothing smaller than
+/// [`SMALLEST`](BufferPool::SMALLEST), since allocators are good at that. No method blocks.
 ///
 /// ```
 /// use std::sync::Arc;
@@ -50,8 +51,8 @@ impl BufferPool {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A buffer with room for so many bytes, and for no more than about twice as many. It holds what it held last, at most `size` bytes of
-    /// it: to be overwritten, or cleared.
+    /// A buffer with room for so many bytes, and for no more than about twice as many. It holds
+    /// what it held last, at most `size` bytes of it: to be overwritten, or cleared.
     pub fn take(&self, size: usize) -> Vec<u8> {
         if size < BufferPool::SMALLEST {
             return Vec::with_capacity(size);
@@ -91,7 +92,11 @@ impl BufferPool {
 impl fmt::Debug for BufferPool {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let kept = self.lock();
-        formatter.debug_struct("BufferPool").field("count", &kept.buffers.len()).field("bytes", &kept.bytes).finish()
+        formatter
+            .debug_struct("BufferPool")
+            .field("count", &kept.buffers.len())
+            .field("bytes", &kept.bytes)
+            .finish()
     }
 }
 

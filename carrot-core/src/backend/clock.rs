@@ -39,7 +39,8 @@ impl Clock {
         Clock::from(ClockSource::Real(Instant::now()))
     }
 
-    /// A clock that stands at zero until [`set`](Clock::set) moves it; for backends that imitate a broker in tests.
+    /// A clock that stands at zero until [`set`](Clock::set) moves it; for backends that imitate a
+    /// broker in tests.
     pub fn manual() -> Clock {
         Clock::from(ClockSource::Manual(AtomicU64::new(0)))
     }
@@ -56,15 +57,18 @@ impl Clock {
         }
     }
 
-    /// Moves a manual clock forward, and wakes every pause that is over. A clock never goes back, and a real one cannot be moved.
+    /// Moves a manual clock forward, and wakes every pause that is over. A clock never goes back,
+    /// and a real one cannot be moved.
     pub fn set(&self, now: Duration) {
         if let ClockSource::Manual(stands_at) = &self.0.source {
-            stands_at.fetch_max(u64::try_from(now.as_micros()).unwrap_or(u64::MAX), Ordering::SeqCst);
+            stands_at
+                .fetch_max(u64::try_from(now.as_micros()).unwrap_or(u64::MAX), Ordering::SeqCst);
             self.wake();
         }
     }
 
-    /// Blocks until `due`, or until `given_up` holds, which is asked again after each [`wake`](Clock::wake); returns whether `due` came.
+    /// Blocks until `due`, or until `given_up` holds, which is asked again after each
+    /// [`wake`](Clock::wake); returns whether `due` came.
     pub(crate) fn sleep_until(&self, due: Duration, given_up: &dyn Fn() -> bool) -> bool {
         loop {
             let seen = *self.woken();
@@ -139,7 +143,9 @@ mod tests {
     fn a_sleeper_that_gives_up_is_woken() {
         let (clock, given_up) = (Clock::manual(), AtomicBool::new(false));
         thread::scope(|scope| {
-            let sleeper = scope.spawn(|| clock.sleep_until(Duration::from_secs(1), &|| given_up.load(Ordering::SeqCst)));
+            let sleeper = scope.spawn(|| {
+                clock.sleep_until(Duration::from_secs(1), &|| given_up.load(Ordering::SeqCst))
+            });
             given_up.store(true, Ordering::SeqCst);
             clock.wake();
             assert!(!sleeper.join().unwrap());

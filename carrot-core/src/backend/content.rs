@@ -21,8 +21,17 @@ pub struct Content {
 
 impl Content {
     /// A body for an exchange and routing key, with no properties.
-    pub fn new(exchange: impl Into<ShortString>, routing_key: impl Into<ShortString>, body: impl Into<Body>) -> Content {
-        Content { exchange: exchange.into(), routing_key: routing_key.into(), properties: Properties::new(), body: body.into() }
+    pub fn new(
+        exchange: impl Into<ShortString>,
+        routing_key: impl Into<ShortString>,
+        body: impl Into<Body>,
+    ) -> Content {
+        Content {
+            exchange: exchange.into(),
+            routing_key: routing_key.into(),
+            properties: Properties::new(),
+            body: body.into(),
+        }
     }
 
     /// The same with other properties.
@@ -33,8 +42,8 @@ impl Content {
     }
 }
 
-/// A message on its way to the broker. The content is shared, so that a publisher can keep it until it is confirmed, and a broker in the
-/// same process can keep it without a copy.
+/// A message on its way to the broker. The content is shared, so that a publisher can keep it until
+/// it is confirmed, and a broker in the same process can keep it without a copy.
 #[derive(Debug, Clone, Copy)]
 pub struct Publication<'a> {
     /// What to publish.
@@ -50,7 +59,8 @@ pub struct PublishTag(pub u64);
 /// The broker's answer to a publication.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Outcome {
-    /// The broker has taken responsibility (basic.ack): for a persistent message in a durable queue, it is on disk.
+    /// The broker has taken responsibility (basic.ack): for a persistent message in a durable
+    /// queue, it is on disk.
     Accepted,
     /// The broker could not take it (basic.nack).
     Refused,

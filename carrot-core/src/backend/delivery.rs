@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::backend::content::Content;
-use crate::model::Headers;
+use crate::model::{Headers, Value};
 
 /// A message on its way from the broker.
 #[derive(Debug, Clone, PartialEq)]
@@ -12,8 +12,8 @@ pub struct Delivery {
     pub tag: DeliveryTag,
     /// Whether it was, or may have been, delivered before.
     pub redelivered: bool,
-    /// Whether `content` is all that was published. A driver that cannot read a part of a message says so here, and the message is then not
-    /// copied, since the copy would lose that part.
+    /// Whether `content` is all that was published. A driver that cannot read a part of a message
+    /// says so here, and the message is then not copied, since the copy would lose that part.
     pub is_whole: bool,
     /// What was published.
     pub content: Arc<Content>,
@@ -29,7 +29,8 @@ pub enum Acknowledgement {
     /// Each delivery stays with the broker until it is acknowledged or rejected.
     #[default]
     Manual,
-    /// The broker forgets a delivery as soon as it is sent: a crash loses it. Prefetch does not limit it, and it must not be settled.
+    /// The broker forgets a delivery as soon as it is sent: a crash loses it. Prefetch does not
+    /// limit it, and it must not be settled.
     Automatic,
 }
 
@@ -50,7 +51,12 @@ pub struct ConsumeOptions {
 impl Default for ConsumeOptions {
     /// Prefetch 32, manual acknowledgement, shared, no arguments.
     fn default() -> ConsumeOptions {
-        ConsumeOptions { prefetch: 32, acknowledgement: Acknowledgement::Manual, exclusive: false, arguments: Headers::new() }
+        ConsumeOptions {
+            prefetch: 32,
+            acknowledgement: Acknowledgement::Manual,
+            exclusive: false,
+            arguments: Headers::new(),
+        }
     }
 }
 
@@ -76,7 +82,7 @@ impl ConsumeOptions {
 
     /// The same with one more argument.
     #[must_use]
-    pub fn argument(mut self, name: impl Into<String>, value: impl Into<crate::Value>) -> ConsumeOptions {
+    pub fn argument(mut self, name: impl Into<String>, value: impl Into<Value>) -> ConsumeOptions {
         self.arguments.insert(name, value);
         self
     }
@@ -87,19 +93,21 @@ impl ConsumeOptions {
 pub enum Extent {
     /// The named delivery alone.
     One,
-    /// The named delivery and every unsettled one before it on the same channel (AMQP's `multiple`), as far as they have been handed out:
-    /// what a subscription has not given to anybody yet is not settled with them.
+    /// The named delivery and every unsettled one before it on the same channel (AMQP's
+    /// `multiple`), as far as they have been handed out: what a subscription has not given to
+    /// anybody yet is not settled with them.
     UpTo,
 }
 
 /// What becomes of a rejected delivery.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Rejection {
-    /// It returns to its queue, to its old place if that is still there, and will be marked as redelivered. Nobody has failed to handle
-    /// it: a broker that counts failed deliveries does not count this one (basic.nack, on RabbitMQ 4.3 and newer).
+    /// It returns to its queue, to its old place if that is still there, and will be marked as
+    /// redelivered. Nobody has failed to handle it: a broker that counts failed deliveries does not
+    /// count this one (basic.nack, on RabbitMQ 4.3 and newer).
     Requeue,
-    /// It returns as with `Requeue`, as one that could not be handled: a broker that counts failed deliveries counts this one
-    /// (basic.reject), and may discard it at its limit.
+    /// It returns as with `Requeue`, as one that could not be handled: a broker that counts failed
+    /// deliveries counts this one (basic.reject), and may discard it at its limit.
     RequeueFailed,
     /// It leaves its queue: to the dead-letter exchange if the queue has one, else for good.
     Discard,

@@ -8,7 +8,8 @@ use crate::error::Error;
 /// What to declare.
 #[derive(Debug, Clone, Copy)]
 pub enum Declare<'a> {
-    /// An exchange. The default exchange is refused with [`Error::AccessRefused`], as RabbitMQ does.
+    /// An exchange. The default exchange is refused with [`Error::AccessRefused`], as RabbitMQ
+    /// does.
     Exchange(&'a Exchange),
     /// A queue. If its name is empty, the broker makes one up.
     Queue(&'a Queue),

@@ -1,7 +1,8 @@
 //! How large things are as AMQP 0-9-1 frames, and what is too large for one; pure.
 //!
-//! A method or content header has to fit one frame. RabbitMQ closes the connection over one that does not, so drivers refuse it before it
-//! leaves; bodies are split over as many frames as they take.
+//! A method or content header has to fit one frame. RabbitMQ closes the connection over one that
+//! does not, so drivers refuse it before it leaves; bodies are split over as many frames as they
+//! take.
 
 use crate::backend::content::Publication;
 use crate::backend::delivery::ConsumeOptions;
@@ -61,10 +62,12 @@ fn fits(field: &'static str, payload: usize, frame_max: usize) -> Result<()> {
     Ok(())
 }
 
-/// Checks a publication, as [`Publication::validate`] and for the size of its header; tells how many bytes it takes on the wire.
+/// Checks a publication, as [`Publication::validate`] and for the size of its header; tells how
+/// many bytes it takes on the wire.
 ///
 /// # Errors
-/// [`Error::Invalid`] naming the field; `headers` if the properties together do not fit a frame of `frame_max` bytes.
+/// [`Error::Invalid`] naming the field; `headers` if the properties together do not fit a frame of
+/// `frame_max` bytes.
 pub fn check_publication(publication: &Publication<'_>, frame_max: usize) -> Result<usize> {
     let content = publication.content;
     let string_bytes = content.properties.string_bytes();
@@ -84,10 +87,17 @@ pub fn check_declare(entity: &Declare<'_>, frame_max: usize) -> Result<()> {
     entity.validate()?;
     match entity {
         Declare::Exchange(exchange) => {
-            let size = METHOD + short(&exchange.name) + short(exchange.kind.as_str()) + table_size(&exchange.arguments);
+            let size = METHOD
+                + short(&exchange.name)
+                + short(exchange.kind.as_str())
+                + table_size(&exchange.arguments);
             fits("exchange arguments", size, frame_max)
         }
-        Declare::Queue(queue) => fits("queue arguments", METHOD + short(&queue.name) + table_size(&queue.arguments), frame_max),
+        Declare::Queue(queue) => fits(
+            "queue arguments",
+            METHOD + short(&queue.name) + table_size(&queue.arguments),
+            frame_max,
+        ),
         Declare::Binding(binding) => check_binding(binding, frame_max),
     }
 }
@@ -111,12 +121,21 @@ pub fn check_delete(entity: &Delete<'_>, frame_max: usize) -> Result<()> {
 pub fn check_consume(queue: &str, options: &ConsumeOptions, frame_max: usize) -> Result<()> {
     crate::backend::validate::short_string("queue", queue)?;
     options.validate()?;
-    fits("consumer arguments", METHOD + short(queue) + short("") + table_size(&options.arguments), frame_max)
+    fits(
+        "consumer arguments",
+        METHOD + short(queue) + short("") + table_size(&options.arguments),
+        frame_max,
+    )
 }
 
 fn check_binding(binding: &Binding, frame_max: usize) -> Result<()> {
-    let (Destination::Queue(destination) | Destination::Exchange(destination)) = &binding.destination;
-    let size = METHOD + short(&binding.source) + short(destination) + short(&binding.routing_key) + table_size(&binding.arguments);
+    let (Destination::Queue(destination) | Destination::Exchange(destination)) =
+        &binding.destination;
+    let size = METHOD
+        + short(&binding.source)
+        + short(destination)
+        + short(&binding.routing_key)
+        + table_size(&binding.arguments);
     fits("binding arguments", size, frame_max)
 }
 
@@ -134,7 +153,10 @@ mod tests {
     const FRAME_MAX: usize = 4096;
 
     fn publication_with_header_of(bytes: usize) -> Arc<Content> {
-        Arc::new(Content::new("e", "k", vec![1; 10]).with_properties(Properties::new().with_header("h", "x".repeat(bytes))))
+        Arc::new(
+            Content::new("e", "k", vec![1; 10])
+                .with_properties(Properties::new().with_header("h", "x".repeat(bytes))),
+        )
     }
 
     #[test]
@@ -143,7 +165,9 @@ mod tests {
         let fitting = publication_with_header_of(FRAME_MAX - overhead);
         check_publication(&Publication { content: &fitting, mandatory: false }, FRAME_MAX).unwrap();
         let larger = publication_with_header_of(FRAME_MAX - overhead + 1);
-        let error = check_publication(&Publication { content: &larger, mandatory: false }, FRAME_MAX).unwrap_err();
+        let error =
+            check_publication(&Publication { content: &larger, mandatory: false }, FRAME_MAX)
+                .unwrap_err();
         let Error::Invalid { field, value, limit } = &error else { panic!("{error}") };
         assert_eq!(field, "headers");
         assert!(value.contains("4089") && limit.contains("4088"), "{error}");
@@ -151,7 +175,11 @@ mod tests {
 
     #[test]
     fn other_properties_count_towards_the_header_frame() {
-        let properties = Properties::new().with_delivery_mode(DeliveryMode::Persistent).with_timestamp(1).with_priority(1).with_kind("abc");
+        let properties = Properties::new()
+            .with_delivery_mode(DeliveryMode::Persistent)
+            .with_timestamp(1)
+            .with_priority(1)
+            .with_kind("abc");
         assert_eq!(properties_size(&properties, properties.string_bytes()), 1 + 8 + 1 + 4);
     }
 
@@ -159,21 +187,32 @@ mod tests {
     fn arguments_larger_than_a_frame_are_refused_by_name() {
         let queue = Queue::new("q").argument("x", "y".repeat(FRAME_MAX));
         let error = check_declare(&Declare::Queue(&queue), FRAME_MAX).unwrap_err();
-        assert!(matches!(&error, Error::Invalid { field, .. } if field == "queue arguments"), "{error}");
+        assert!(
+            matches!(&error, Error::Invalid { field, .. } if field == "queue arguments"),
+            "{error}"
+        );
 
         let binding = Binding::queue("e", "q", "k").argument("x", "y".repeat(FRAME_MAX));
         let error = check_delete(&Delete::Binding(&binding), FRAME_MAX).unwrap_err();
-        assert!(matches!(&error, Error::Invalid { field, .. } if field == "binding arguments"), "{error}");
+        assert!(
+            matches!(&error, Error::Invalid { field, .. } if field == "binding arguments"),
+            "{error}"
+        );
 
         let options = ConsumeOptions::prefetch(1).argument("x", "y".repeat(FRAME_MAX));
         let error = check_consume("q", &options, FRAME_MAX).unwrap_err();
-        assert!(matches!(&error, Error::Invalid { field, .. } if field == "consumer arguments"), "{error}");
+        assert!(
+            matches!(&error, Error::Invalid { field, .. } if field == "consumer arguments"),
+            "{error}"
+        );
     }
 
     #[test]
     fn a_body_is_counted_with_its_frames() {
         let content = Arc::new(Content::new("e", "k", vec![0; FRAME_MAX * 2]));
-        let size = check_publication(&Publication { content: &content, mandatory: false }, FRAME_MAX).unwrap();
+        let size =
+            check_publication(&Publication { content: &content, mandatory: false }, FRAME_MAX)
+                .unwrap();
         assert_eq!(size, PUBLISH + 2 + 2 + HEADER + FRAME_MAX * 2 + FRAME_OVERHEAD * (2 + 3));
     }
 }

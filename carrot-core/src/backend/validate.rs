@@ -38,16 +38,22 @@ pub fn body(body: &[u8], most: u64) -> Result<()> {
     Ok(())
 }
 
-/// Refuses a table with a name of over 255 bytes, a number that is not finite, or nested over 32 deep.
+/// Refuses a table with a name of over 255 bytes, a number that is not finite, or nested over 32
+/// deep.
 ///
 /// RabbitMQ closes the whole connection over NaN and infinity in a table.
 ///
 /// # Errors
-/// [`Error::Invalid`] naming `field`, with the path of the value inside it, such as `headers.trace[2].ratio`.
+/// [`Error::Invalid`] naming `field`, with the path of the value inside it, such as
+/// `headers.trace[2].ratio`.
 pub fn table(field: &'static str, headers: &Headers) -> Result<()> {
     table_at(headers, 1).map_err(|Flaw { path, value, limit }| {
         let separator = if path.is_empty() || path.starts_with('[') { "" } else { "." };
-        Error::Invalid { field: format!("{field}{separator}{path}").into(), value, limit: limit.into() }
+        Error::Invalid {
+            field: format!("{field}{separator}{path}").into(),
+            value,
+            limit: limit.into(),
+        }
     })
 }
 
@@ -83,7 +89,8 @@ fn table_at(headers: &Headers, depth: usize) -> Result<(), Flaw> {
         if name.len() > SHORT_STRING {
             return Err(Flaw::here(name, "names of at most 255 bytes"));
         }
-        value_at(value, depth).map_err(|flaw| if flaw.limit == DEPTH_LIMIT { flaw } else { flaw.inside(name) })
+        value_at(value, depth)
+            .map_err(|flaw| if flaw.limit == DEPTH_LIMIT { flaw } else { flaw.inside(name) })
     })
 }
 
@@ -92,7 +99,9 @@ fn value_at(value: &Value, depth: usize) -> Result<(), Flaw> {
         Value::Table(table) => table_at(table, depth + 1),
         Value::Array(_) if depth >= DEPTH => Err(Flaw::here("nested array", DEPTH_LIMIT)),
         Value::Array(values) => values.iter().enumerate().try_for_each(|(index, value)| {
-            let inside = |flaw: Flaw| if flaw.limit == DEPTH_LIMIT { flaw } else { flaw.inside(&format!("[{index}]")) };
+            let inside = |flaw: Flaw| {
+                if flaw.limit == DEPTH_LIMIT { flaw } else { flaw.inside(&format!("[{index}]")) }
+            };
             value_at(value, depth + 1).map_err(inside)
         }),
         Value::F32(number) => finite(f64::from(*number)),
@@ -105,7 +114,11 @@ fn finite(number: f64) -> Result<(), Flaw> {
     if number.is_finite() {
         return Ok(());
     }
-    Err(Flaw { path: String::new(), value: number.to_string(), limit: "a finite number, because brokers refuse NaN and infinity" })
+    Err(Flaw {
+        path: String::new(),
+        value: number.to_string(),
+        limit: "a finite number, because brokers refuse NaN and infinity",
+    })
 }
 
 impl Publication<'_> {
@@ -117,7 +130,8 @@ impl Publication<'_> {
         self.validate_with(self.content.properties.string_bytes())
     }
 
-    /// As [`validate`](Publication::validate), for who knows how many bytes the string properties have together.
+    /// As [`validate`](Publication::validate), for who knows how many bytes the string properties
+    /// have together.
     pub(crate) fn validate_with(&self, string_bytes: usize) -> Result<()> {
         short_string("exchange", &self.content.exchange)?;
         short_string("routing key", &self.content.routing_key)?;
@@ -160,7 +174,9 @@ impl Delete<'_> {
     pub fn validate(&self) -> Result<()> {
         match self {
             Delete::Exchange { name, .. } => short_string("exchange", name),
-            Delete::Queue { name, .. } | Delete::Messages { queue: name } => short_string("queue", name),
+            Delete::Queue { name, .. } | Delete::Messages { queue: name } => {
+                short_string("queue", name)
+            }
             Delete::Binding(binding) => validate_binding(binding),
         }
     }
@@ -200,8 +216,12 @@ mod tests {
 
     #[test]
     fn numbers_that_are_not_finite_are_refused_wherever_they_are() {
-        let infinite: [(Value, &str); 4] =
-            [(f64::NAN.into(), "NaN"), (f32::NAN.into(), "NaN"), (f64::INFINITY.into(), "inf"), (f32::NEG_INFINITY.into(), "-inf")];
+        let infinite: [(Value, &str); 4] = [
+            (f64::NAN.into(), "NaN"),
+            (f32::NAN.into(), "NaN"),
+            (f64::INFINITY.into(), "inf"),
+            (f32::NEG_INFINITY.into(), "-inf"),
+        ];
         for (value, shown) in infinite {
             let at = |path: &str| Some((path.to_string(), shown.to_string()));
             assert_eq!(flaw(&[("ratio", value.clone())].into()), at("headers.ratio"));
@@ -210,7 +230,10 @@ mod tests {
             assert_eq!(flaw(&[("list", list)].into()), at("headers.list[1][0].ratio"));
             assert_eq!(flaw(&[("outer", inner)].into()), at("headers.outer.ratio"));
         }
-        assert_eq!(flaw(&[("most", f64::MAX), ("least", f64::MIN_POSITIVE), ("zero", -0.0)].into()), None);
+        assert_eq!(
+            flaw(&[("most", f64::MAX), ("least", f64::MIN_POSITIVE), ("zero", -0.0)].into()),
+            None
+        );
         assert_eq!(flaw(&[("most", f32::MAX), ("least", f32::MIN)].into()), None);
     }
 
@@ -223,13 +246,24 @@ mod tests {
         };
         let exchange = Exchange::direct("e").argument("a", nan());
         assert_eq!(named(Declare::Exchange(&exchange).validate()), "exchange arguments.a");
-        assert_eq!(named(Declare::Queue(&Queue::new("q").argument("a", nan())).validate()), "queue arguments.a");
+        assert_eq!(
+            named(Declare::Queue(&Queue::new("q").argument("a", nan())).validate()),
+            "queue arguments.a"
+        );
         let binding = Binding::queue("e", "q", "k").argument("a", nan());
         assert_eq!(named(Declare::Binding(&binding).validate()), "binding arguments.a");
         assert_eq!(named(Delete::Binding(&binding).validate()), "binding arguments.a");
-        assert_eq!(named(ConsumeOptions::default().argument("a", nan()).validate()), "consumer arguments.a");
+        assert_eq!(
+            named(ConsumeOptions::default().argument("a", nan()).validate()),
+            "consumer arguments.a"
+        );
         let properties = crate::Properties::new().with_header("a", nan());
-        let content = std::sync::Arc::new(crate::backend::Content::new("", "q", "").with_properties(properties));
-        assert_eq!(named(Publication { content: &content, mandatory: false }.validate()), "headers.a");
+        let content = std::sync::Arc::new(
+            crate::backend::Content::new("", "q", "").with_properties(properties),
+        );
+        assert_eq!(
+            named(Publication { content: &content, mandatory: false }.validate()),
+            "headers.a"
+        );
     }
 }

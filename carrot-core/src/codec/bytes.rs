@@ -71,7 +71,11 @@ macro_rules! refuse_all_but_bytes {
             not_bytes()
         }
 
-        fn serialize_newtype_struct<T: Serialize + ?Sized>(self, _: &'static str, value: &T) -> Result<Self::Ok, BytesError> {
+        fn serialize_newtype_struct<T: Serialize + ?Sized>(
+            self,
+            _: &'static str,
+            value: &T,
+        ) -> Result<Self::Ok, BytesError> {
             value.serialize(self)
         }
 
@@ -85,7 +89,11 @@ macro_rules! refuse_all_but_bytes {
             not_bytes()
         }
 
-        fn serialize_tuple_struct(self, _: &'static str, _: usize) -> Result<Self::SerializeTupleStruct, BytesError> {
+        fn serialize_tuple_struct(
+            self,
+            _: &'static str,
+            _: usize,
+        ) -> Result<Self::SerializeTupleStruct, BytesError> {
             not_bytes()
         }
 
@@ -103,7 +111,11 @@ macro_rules! refuse_all_but_bytes {
             not_bytes()
         }
 
-        fn serialize_struct(self, _: &'static str, _: usize) -> Result<Self::SerializeStruct, BytesError> {
+        fn serialize_struct(
+            self,
+            _: &'static str,
+            _: usize,
+        ) -> Result<Self::SerializeStruct, BytesError> {
             not_bytes()
         }
 
@@ -222,11 +234,19 @@ impl<'de> Deserializer<'de> for BodyDeserializer<'de> {
         Ok(value)
     }
 
-    fn deserialize_tuple<V: Visitor<'de>>(self, _: usize, visitor: V) -> Result<V::Value, BytesError> {
+    fn deserialize_tuple<V: Visitor<'de>>(
+        self,
+        _: usize,
+        visitor: V,
+    ) -> Result<V::Value, BytesError> {
         self.deserialize_seq(visitor)
     }
 
-    fn deserialize_newtype_struct<V: Visitor<'de>>(self, _: &'static str, visitor: V) -> Result<V::Value, BytesError> {
+    fn deserialize_newtype_struct<V: Visitor<'de>>(
+        self,
+        _: &'static str,
+        visitor: V,
+    ) -> Result<V::Value, BytesError> {
         visitor.visit_newtype_struct(self)
     }
 

@@ -3,8 +3,8 @@ use crate::error::{Error, Result};
 
 /// The codecs that a consumer accepts.
 ///
-/// A message is read by the first one that [accepts](Codec::accepts) its content type and encoding; a message that names no type, by the
-/// first of all.
+/// A message is read by the first one that [accepts](Codec::accepts) its content type and encoding;
+/// a message that names no type, by the first of all.
 ///
 /// ```
 /// use carrot::{Codec, Error, codec::Codecs};
@@ -23,8 +23,9 @@ pub struct Codecs(Vec<Codec>);
 impl Default for Codecs {
     /// JSON, which also reads messages with no content type; text; and raw.
     ///
-    /// Bincode has to be added, since it is the sender's content type that picks the decoder: a body that a stranger sends as bincode reads
-    /// as almost any type, and nothing bounds how deep a recursive one nests.
+    /// Bincode has to be added, since it is the sender's content type that picks the decoder: a
+    /// body that a stranger sends as bincode reads as almost any type, and nothing bounds how deep
+    /// a recursive one nests.
     fn default() -> Codecs {
         Codecs::only(Codec::json()).with(Codec::text()).with(Codec::raw())
     }
@@ -36,13 +37,15 @@ impl Codecs {
         Codecs(vec![codec.into()])
     }
 
-    /// Adds a codec. It takes the place of one with the same content type and encoding, such as bincode with another limit.
+    /// Adds a codec. It takes the place of one with the same content type and encoding, such as
+    /// bincode with another limit.
     #[must_use]
     pub fn with(mut self, codec: impl Into<Codec>) -> Codecs {
         let codec = codec.into();
         let same = |other: &&mut Codec| {
             other.is_of_type(codec.content_type())
-                && other.content_encoding().map(str::to_lowercase) == codec.content_encoding().map(str::to_lowercase)
+                && other.content_encoding().map(str::to_lowercase)
+                    == codec.content_encoding().map(str::to_lowercase)
         };
         match self.0.iter_mut().find(same) {
             Some(other) => *other = codec,
@@ -55,11 +58,16 @@ impl Codecs {
     ///
     /// # Errors
     /// [`Error::ContentType`]: there is none; the error names those that there are.
-    pub fn find(&self, content_type: Option<&str>, content_encoding: Option<&str>) -> Result<&Codec> {
-        let found = match content_type.map(str::trim).filter(|content_type| !content_type.is_empty()) {
-            Some(content_type) => self.fitting(content_type, content_encoding),
-            None => self.0.first().filter(|codec| codec.accepts_encoding(content_encoding)),
-        };
+    pub fn find(
+        &self,
+        content_type: Option<&str>,
+        content_encoding: Option<&str>,
+    ) -> Result<&Codec> {
+        let found =
+            match content_type.map(str::trim).filter(|content_type| !content_type.is_empty()) {
+                Some(content_type) => self.fitting(content_type, content_encoding),
+                None => self.0.first().filter(|codec| codec.accepts_encoding(content_encoding)),
+            };
         found.ok_or_else(|| Error::ContentType {
             content_type: content_type.unwrap_or_default().to_string(),
             content_encoding: content_encoding.unwrap_or_default().to_string(),

@@ -6,7 +6,8 @@ use serde::{Deserializer, Serialize, Serializer};
 /// Whatever went wrong in a [`Format`]; `?` turns any error into it.
 pub type FormatError = Box<dyn std::error::Error + Send + Sync>;
 
-/// A format of your own: how any value that serde knows becomes a body, and back. [`Codec::new`](crate::Codec::new) makes it a codec.
+/// A format of your own: how any value that serde knows becomes a body, and back.
+/// [`Codec::new`](crate::Codec::new) makes it a codec.
 ///
 /// Any serde format fits, in one line each way:
 ///
@@ -44,26 +45,29 @@ pub type FormatError = Box<dyn std::error::Error + Send + Sync>;
 /// # Ok::<(), carrot::Error>(())
 /// ```
 ///
-/// Its methods are called from several threads at once. A body comes from outside: `decode` has to bound what it allocates and how deep it
-/// recurses.
+/// Its methods are called from several threads at once. A body comes from outside: `decode` has to
+/// bound what it allocates and how deep it recurses.
 pub trait Format: fmt::Debug + Send + Sync + 'static {
     /// The MIME type of the bodies, at most 255 bytes; always the same.
     fn content_type(&self) -> &str;
 
-    /// The encoding of the bodies: a character set such as `utf-8`, `binary`, a compression such as `gzip`; `None` for nothing to say. At
-    /// most 255 bytes, and always the same.
+    /// The encoding of the bodies: a character set such as `utf-8`, `binary`, a compression such as
+    /// `gzip`; `None` for nothing to say. At most 255 bytes, and always the same.
     fn content_encoding(&self) -> Option<&str>;
 
     /// Turns a value into a body.
     ///
     /// # Errors
-    /// Whatever went wrong; the publisher gives it as the source of [`Error::Encode`](crate::Error::Encode).
+    /// Whatever went wrong; the publisher gives it as the source of
+    /// [`Error::Encode`](crate::Error::Encode).
     fn encode(&self, value: Encodable<'_>) -> Result<Vec<u8>, FormatError>;
 
-    /// Turns a body into a value: makes a deserializer and hands it to `reader`. Bytes left over are an error of the format.
+    /// Turns a body into a value: makes a deserializer and hands it to `reader`. Bytes left over
+    /// are an error of the format.
     ///
     /// # Errors
-    /// Whatever went wrong; the message gives it as the source of [`Error::Decode`](crate::Error::Decode).
+    /// Whatever went wrong; the message gives it as the source of
+    /// [`Error::Decode`](crate::Error::Decode).
     fn decode(&self, body: &[u8], reader: BodyReader<'_>) -> Result<(), FormatError>;
 }
 
@@ -90,7 +94,8 @@ impl fmt::Debug for Encodable<'_> {
     }
 }
 
-type Read<'a> = dyn FnMut(&mut dyn erased_serde::Deserializer<'_>) -> Result<(), erased_serde::Error> + 'a;
+type Read<'a> =
+    dyn FnMut(&mut dyn erased_serde::Deserializer<'_>) -> Result<(), erased_serde::Error> + 'a;
 
 /// Takes the one value out of the deserializer that a [`Format`] makes for a body.
 pub struct BodyReader<'a>(&'a mut Read<'a>);
@@ -101,7 +106,8 @@ impl BodyReader<'_> {
     /// # Errors
     /// What the deserializer gives, or that it holds another type; a [`Format`] passes it on.
     pub fn read<'de, D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
-        (self.0)(&mut <dyn erased_serde::Deserializer<'_>>::erase(deserializer)).map_err(D::Error::custom)
+        (self.0)(&mut <dyn erased_serde::Deserializer<'_>>::erase(deserializer))
+            .map_err(D::Error::custom)
     }
 }
 
@@ -111,7 +117,10 @@ impl fmt::Debug for BodyReader<'_> {
     }
 }
 
-pub(super) fn decode<T: DeserializeOwned>(format: &dyn Format, body: &[u8]) -> Result<T, FormatError> {
+pub(super) fn decode<T: DeserializeOwned>(
+    format: &dyn Format,
+    body: &[u8],
+) -> Result<T, FormatError> {
     let mut value = None;
     format.decode(
         body,

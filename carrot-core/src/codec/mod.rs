@@ -13,8 +13,8 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::error::{Cause, Error, Result};
-use crate::guard::guard;
-use crate::printable::printable;
+use crate::escaping::printable;
+use crate::panic_guard::guard;
 
 pub use codecs::Codecs;
 pub use format::{BodyReader, Encodable, Format, FormatError};
@@ -34,8 +34,9 @@ const PLAIN_ENCODINGS: [&str; 7] = [UTF_8, "utf8", "us-ascii", "ascii", BINARY, 
 
 /// Turns values into bodies and back.
 ///
-/// Its [`content_type`](Codec::content_type) and [`content_encoding`](Codec::content_encoding) travel with each message, so that whoever
-/// receives it picks the same codec, whatever language it is written in: [`Codecs`] is the set that a consumer accepts.
+/// Its [`content_type`](Codec::content_type) and [`content_encoding`](Codec::content_encoding)
+/// travel with each message, so that whoever receives it picks the same codec, whatever language it
+/// is written in: [`Codecs`] is the set that a consumer accepts.
 ///
 /// | codec | content type | encoding | values |
 /// |---|---|---|---|
@@ -45,8 +46,9 @@ const PLAIN_ENCODINGS: [&str; 7] = [UTF_8, "utf8", "us-ascii", "ascii", BINARY, 
 /// | [`raw`](Codec::raw) | `application/octet-stream` | `binary` | `Vec<u8>`, `&[u8]`, byte arrays; text as its bytes |
 /// | [`new`](Codec::new) | the [`Format`]'s own | the [`Format`]'s own | what the [`Format`] takes |
 ///
-/// All of them go through serde, so that a publisher or consumer has one `send` and one `decode` whatever its codec is; a value that a
-/// codec cannot take is [`Error::Encode`], never a body that means something else.
+/// All of them go through serde, so that a publisher or consumer has one `send` and one `decode`
+/// whatever its codec is; a value that a codec cannot take is [`Error::Encode`], never a body that
+/// means something else.
 ///
 /// ```
 /// use carrot::Codec;
@@ -61,8 +63,8 @@ const PLAIN_ENCODINGS: [&str; 7] = [UTF_8, "utf8", "us-ascii", "ascii", BINARY, 
 /// # Ok::<(), carrot::Error>(())
 /// ```
 ///
-/// The built-in codecs are called directly, with the value's type known to the compiler; only a [`Format`] goes through `dyn`.
-/// A codec is cheap to clone.
+/// The built-in codecs are called directly, with the value's type known to the compiler; only a
+/// [`Format`] goes through `dyn`. A codec is cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Codec(CodecKind);
 
@@ -110,8 +112,8 @@ impl From<&Codec> for Codec {
 impl Codec {
     /// JSON, as `carrot` and `kombu` write it.
     ///
-    /// Bodies nested over 127 levels deep are refused, and so is anything after the value. Numbers that JSON does not know (NaN, infinity)
-    /// are written as `null`.
+    /// Bodies nested over 127 levels deep are refused, and so is anything after the value. Numbers
+    /// that JSON does not know (NaN, infinity) are written as `null`.
     pub fn json() -> Codec {
         Codec(CodecKind::Json)
     }
@@ -128,19 +130,22 @@ impl Codec {
         Codec(CodecKind::Raw)
     }
 
-    /// Bincode 1.3 with fixed-size little-endian integers, as `bincode::serialize` writes it. Bodies of at most 16 MiB.
+    /// Bincode 1.3 with fixed-size little-endian integers, as `bincode::serialize` writes it.
+    /// Bodies of at most 16 MiB.
     ///
-    /// Both sides must agree on the type: a body does not describe itself, and reading one as another type often succeeds with a wrong
-    /// value. Types that need a description (`serde_json::Value`, untagged or internally tagged enums) do not work. Nesting is not limited:
-    /// do not read a recursive type, such as a tree, from someone you do not trust.
+    /// Both sides must agree on the type: a body does not describe itself, and reading one as
+    /// another type often succeeds with a wrong value. Types that need a description
+    /// (`serde_json::Value`, untagged or internally tagged enums) do not work. Nesting is not
+    /// limited: do not read a recursive type, such as a tree, from someone you do not trust.
     #[cfg(feature = "bincode")]
     pub fn bincode() -> Codec {
         const DEFAULT_LIMIT: u64 = 16 * 1024 * 1024;
         Codec::bincode_with_limit(DEFAULT_LIMIT)
     }
 
-    /// The same, with bodies of at most `bytes`: larger ones are refused on both sides. A body that claims to hold more than it does is
-    /// refused before anything of that size is allocated, whatever the limit.
+    /// The same, with bodies of at most `bytes`: larger ones are refused on both sides. A body that
+    /// claims to hold more than it does is refused before anything of that size is allocated,
+    /// whatever the limit.
     #[cfg(feature = "bincode")]
     pub fn bincode_with_limit(bytes: u64) -> Codec {
         Codec(CodecKind::Bincode { limit: bytes })
@@ -163,7 +168,8 @@ impl Codec {
         }
     }
 
-    /// The encoding of the bodies it writes: a character set such as `utf-8`, or `binary`; `None` for nothing to say.
+    /// The encoding of the bodies it writes: a character set such as `utf-8`, or `binary`; `None`
+    /// for nothing to say.
     pub fn content_encoding(&self) -> Option<&str> {
         match &self.0 {
             CodecKind::Json | CodecKind::Text => Some(UTF_8),
@@ -178,8 +184,9 @@ impl Codec {
     ///
     /// JSON reads every type that ends in `+json` (RFC 6839), and `text/json`.
     ///
-    /// Case and parameters (`; version=1`) do not matter, except for a `charset`. No encoding, `utf-8`, `us-ascii`, `binary` and `identity` are
-    /// as good as each other, since publishers use them so; any other, such as `gzip` or `latin-1`, has to be the codec's own.
+    /// Case and parameters (`; version=1`) do not matter, except for a `charset`. No encoding,
+    /// `utf-8`, `us-ascii`, `binary` and `identity` are as good as each other, since publishers use
+    /// them so; any other, such as `gzip` or `latin-1`, has to be the codec's own.
     pub fn accepts(&self, content_type: &str, content_encoding: Option<&str>) -> bool {
         self.fit(content_type, content_encoding) != Fit::None
     }
@@ -196,27 +203,36 @@ impl Codec {
             () if self.is_json_of(media_type) => Fit::Kind,
             () => return Fit::None,
         };
-        if self.accepts_encoding(charset) && self.accepts_encoding(content_encoding) { fit } else { Fit::None }
+        if self.accepts_encoding(charset) && self.accepts_encoding(content_encoding) {
+            fit
+        } else {
+            Fit::None
+        }
     }
 
     /// Whether it is JSON, and the type is a kind of it.
     fn is_json_of(&self, media_type: &str) -> bool {
         const SUFFIX: &str = "+json";
-        let end = media_type.len().checked_sub(SUFFIX.len()).and_then(|start| media_type.get(start..));
+        let end =
+            media_type.len().checked_sub(SUFFIX.len()).and_then(|start| media_type.get(start..));
         matches!(self.0, CodecKind::Json)
-            && (media_type.eq_ignore_ascii_case("text/json") || end.is_some_and(|end| end.eq_ignore_ascii_case(SUFFIX)))
+            && (media_type.eq_ignore_ascii_case("text/json")
+                || end.is_some_and(|end| end.eq_ignore_ascii_case(SUFFIX)))
     }
 
     fn is_of_type(&self, media_type: &str) -> bool {
         let own = self.content_type().split(';').next().unwrap_or_default().trim();
-        own.eq_ignore_ascii_case(media_type) || matches!(self.0, CodecKind::Raw) && media_type.eq_ignore_ascii_case(KOMBU_RAW)
+        own.eq_ignore_ascii_case(media_type)
+            || matches!(self.0, CodecKind::Raw) && media_type.eq_ignore_ascii_case(KOMBU_RAW)
     }
 
     fn accepts_encoding(&self, encoding: Option<&str>) -> bool {
         let Some(encoding) = encoding.map(str::trim).filter(|encoding| !encoding.is_empty()) else {
             return true;
         };
-        let is_plain = |encoding: &str| PLAIN_ENCODINGS.iter().any(|plain| plain.eq_ignore_ascii_case(encoding));
+        let is_plain = |encoding: &str| {
+            PLAIN_ENCODINGS.iter().any(|plain| plain.eq_ignore_ascii_case(encoding))
+        };
         match self.content_encoding() {
             Some(own) => own.eq_ignore_ascii_case(encoding) || is_plain(own) && is_plain(encoding),
             None => is_plain(encoding),
@@ -236,7 +252,10 @@ impl Codec {
             CodecKind::Bincode { limit } => bincode_options(*limit).serialize(value).map_err(cause),
             CodecKind::Custom(format) => format.encode(Encodable::new(&value)).map_err(Cause::from),
         };
-        encoded.map_err(|source| Error::Encode { content_type: self.content_type().to_string(), source })
+        encoded.map_err(|source| Error::Encode {
+            content_type: self.content_type().to_string(),
+            source,
+        })
     }
 
     /// Turns a body into a value.
@@ -252,7 +271,10 @@ impl Codec {
             CodecKind::Bincode { limit } => decode_bincode(body, *limit).map_err(cause),
             CodecKind::Custom(format) => format::decode(&**format, body).map_err(Cause::from),
         };
-        decoded.map_err(|source| Error::Decode { content_type: self.content_type().to_string(), source: fit_to_show(source) })
+        decoded.map_err(|source| Error::Decode {
+            content_type: self.content_type().to_string(),
+            source: fit_to_show(source),
+        })
     }
 }
 
@@ -282,8 +304,8 @@ fn decode_text<T: DeserializeOwned>(body: &[u8]) -> Result<T, Cause> {
     serde_json::from_value(serde_json::Value::String(text.to_string())).map_err(cause)
 }
 
-/// A decoder may quote the body, which a stranger wrote: a text that is long, or holds control characters, is cut and escaped, and stands
-/// in place of the error.
+/// A decoder may quote the body, which a stranger wrote: a text that is long, or holds control
+/// characters, is cut and escaped, and stands in place of the error.
 fn fit_to_show(source: Cause) -> Cause {
     const LONGEST: usize = 1000;
     match guard(|| {
@@ -294,7 +316,9 @@ fn fit_to_show(source: Cause) -> Cause {
     }) {
         Ok(None) => source,
         Ok(Some(shown)) => Cause::from(FormatError::from(shown)),
-        Err(panic) => Cause::from(FormatError::from(format!("an error whose Display panics ({panic})"))),
+        Err(panic) => {
+            Cause::from(FormatError::from(format!("an error whose Display panics ({panic})")))
+        }
     }
 }
 

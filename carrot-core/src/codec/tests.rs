@@ -136,7 +136,10 @@ fn deeply_nested_json_is_refused_and_does_not_overflow_the_stack() {
 
 #[test]
 fn the_error_of_json_keeps_its_position() {
-    let Err(Error::Decode { source, .. }) = Codec::json().decode::<Order>(b"{\n \"id\": true}") else { panic!("decoded") };
+    let Err(Error::Decode { source, .. }) = Codec::json().decode::<Order>(b"{\n \"id\": true}")
+    else {
+        panic!("decoded")
+    };
     assert_eq!(source.downcast_ref::<serde_json::Error>().unwrap().line(), 2);
     let erased = Codec::new(ErasedJson).decode::<Order>(b"{\n \"id\": true}").unwrap_err();
     assert!(erased.source().unwrap().to_string().contains("line 2"));
@@ -194,9 +197,14 @@ fn raw_is_the_bytes_themselves() {
     assert_eq!(raw.decode::<Wrapper<Vec<u8>>>(&bytes).unwrap(), Wrapper(bytes.clone()));
     assert_eq!(raw.decode::<[u8; 3]>(&bytes).unwrap(), [0, 0xff, 7]);
     assert_eq!(raw.decode::<String>(b"text").unwrap(), "text");
-    for refused in
-        [raw.encode(&1_u8), raw.encode(&order()), raw.encode(&[1_u16]), raw.encode(&["a"]), raw.encode(&Some(b"a")), raw.encode(&())]
-    {
+    for refused in [
+        raw.encode(&1_u8),
+        raw.encode(&order()),
+        raw.encode(&[1_u16]),
+        raw.encode(&["a"]),
+        raw.encode(&Some(b"a")),
+        raw.encode(&()),
+    ] {
         assert!(is_encode(refused));
     }
     assert!(is_decode(raw.decode::<String>(&bytes)));
@@ -265,8 +273,14 @@ fn unknown_types_and_encodings_are_refused_by_name() {
         (";", None),
     ] {
         let error = codecs.find(Some(content_type), content_encoding).unwrap_err();
-        assert!(matches!(&error, Error::ContentType { content_type: named, .. } if named == content_type), "{error}");
-        assert!(error.to_string().contains("application/json (utf-8), text/plain (utf-8)"), "{error}");
+        assert!(
+            matches!(&error, Error::ContentType { content_type: named, .. } if named == content_type),
+            "{error}"
+        );
+        assert!(
+            error.to_string().contains("application/json (utf-8), text/plain (utf-8)"),
+            "{error}"
+        );
     }
     assert!(codecs.find(None, Some("gzip")).is_err());
 }
@@ -278,7 +292,10 @@ fn a_set_of_codecs_can_be_restricted_extended_and_changed() {
     assert!(text.find(Some("application/json"), None).is_err());
 
     let with_own = Codecs::default().with(ErasedJson);
-    assert_eq!(with_own.find(Some("application/x-erased"), None).unwrap().decode::<u8>(b"7").unwrap(), 7);
+    assert_eq!(
+        with_own.find(Some("application/x-erased"), None).unwrap().decode::<u8>(b"7").unwrap(),
+        7
+    );
 
     assert_eq!(Codecs::default().with(Codec::json()).to_string(), Codecs::default().to_string());
 }
@@ -339,23 +356,43 @@ fn json_reads_every_kind_of_json_and_leaves_those_that_another_codec_is_for() {
         }
     }
     let codecs = Codecs::default();
-    for name in ["application/vnd.acme+json", "application/cloudevents+json; charset=utf-8", "TEXT/JSON", "a/b+JSON"] {
-        assert_eq!(codecs.find(Some(name), None).unwrap().content_type(), "application/json", "{name}");
+    for name in [
+        "application/vnd.acme+json",
+        "application/cloudevents+json; charset=utf-8",
+        "TEXT/JSON",
+        "a/b+JSON",
+    ] {
+        assert_eq!(
+            codecs.find(Some(name), None).unwrap().content_type(),
+            "application/json",
+            "{name}"
+        );
     }
     for name in ["application/json+xml", "json", "+json2", "\u{e4}"] {
         assert!(codecs.find(Some(name), None).is_err(), "{name}");
     }
     let with_vendor = codecs.with(Vendor);
-    assert_eq!(with_vendor.find(Some("application/vnd.acme+json"), None).unwrap().content_type(), "application/vnd.acme+json");
-    assert_eq!(with_vendor.find(Some("application/vnd.other+json"), None).unwrap().content_type(), "application/json");
+    assert_eq!(
+        with_vendor.find(Some("application/vnd.acme+json"), None).unwrap().content_type(),
+        "application/vnd.acme+json"
+    );
+    assert_eq!(
+        with_vendor.find(Some("application/vnd.other+json"), None).unwrap().content_type(),
+        "application/json"
+    );
 }
 
 #[test]
 fn what_a_decoder_quotes_of_a_body_is_cut_and_escaped() {
     let body = format!("\"{}\u{1b}[31m\"", "x".repeat(10_000_000));
-    let error = Codec::json().decode::<bool>(serde_json::to_string(&body).unwrap().as_bytes()).unwrap_err();
+    let error =
+        Codec::json().decode::<bool>(serde_json::to_string(&body).unwrap().as_bytes()).unwrap_err();
     let source = std::error::Error::source(&error).unwrap().to_string();
-    assert!(source.len() < 1100 && source.starts_with("invalid type: string"), "{} bytes", source.len());
+    assert!(
+        source.len() < 1100 && source.starts_with("invalid type: string"),
+        "{} bytes",
+        source.len()
+    );
     let error = Codec::json().decode::<bool>(b"\"a\\u001b[31m\\n\"").unwrap_err();
     let source = std::error::Error::source(&error).unwrap().to_string();
     assert!(!source.chars().any(char::is_control), "{source:?}");

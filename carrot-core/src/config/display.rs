@@ -19,7 +19,11 @@ impl fmt::Display for ConnectionOptions {
     }
 }
 
-pub(super) fn write_url(options: &ConnectionOptions, password_as: impl Fn(&Secret) -> String, out: &mut impl Write) -> fmt::Result {
+pub(super) fn write_url(
+    options: &ConnectionOptions,
+    password_as: impl Fn(&Secret) -> String,
+    out: &mut impl Write,
+) -> fmt::Result {
     let defaults = ConnectionOptions::default();
     write!(out, "{}://", options.scheme)?;
     if options.scheme != Scheme::Memory
@@ -30,7 +34,9 @@ pub(super) fn write_url(options: &ConnectionOptions, password_as: impl Fn(&Secre
     for (index, host) in options.hosts.iter().enumerate() {
         let separator = if index == 0 { "" } else { "," };
         match host.name.split_once('%').unwrap_or((&host.name, "")) {
-            (address, "") if address.contains(':') && options.scheme != Scheme::Memory => write!(out, "{separator}[{address}]")?,
+            (address, "") if address.contains(':') && options.scheme != Scheme::Memory => {
+                write!(out, "{separator}[{address}]")?
+            }
             (address, zone) if address.contains(':') && options.scheme != Scheme::Memory => {
                 write!(out, "{separator}[{address}%25{}]", escape(zone))?;
             }
@@ -46,8 +52,16 @@ pub(super) fn write_url(options: &ConnectionOptions, password_as: impl Fn(&Secre
 
     let mut query = Query { out, separator: '?' };
     query.write_unless("heartbeat", options.heartbeat.as_secs(), defaults.heartbeat.as_secs())?;
-    query.write_unless("connection_timeout", options.connect_timeout.as_millis(), defaults.connect_timeout.as_millis())?;
-    query.write_unless("call_timeout", options.call_timeout.as_millis(), defaults.call_timeout.as_millis())?;
+    query.write_unless(
+        "connection_timeout",
+        options.connect_timeout.as_millis(),
+        defaults.connect_timeout.as_millis(),
+    )?;
+    query.write_unless(
+        "call_timeout",
+        options.call_timeout.as_millis(),
+        defaults.call_timeout.as_millis(),
+    )?;
     query.write_unless("channel_max", options.channel_max, defaults.channel_max)?;
     query.write_unless("frame_max", options.frame_max, defaults.frame_max)?;
     query.write_unless("max_message_size", options.max_message_size, defaults.max_message_size)?;
@@ -84,7 +98,12 @@ impl<W: Write> Query<'_, W> {
         Ok(())
     }
 
-    fn write_unless<V: ToString + PartialEq>(&mut self, name: &str, value: V, default: V) -> fmt::Result {
+    fn write_unless<V: ToString + PartialEq>(
+        &mut self,
+        name: &str,
+        value: V,
+        default: V,
+    ) -> fmt::Result {
         if value == default { Ok(()) } else { self.write(name, value) }
     }
 

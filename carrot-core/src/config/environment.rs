@@ -6,7 +6,8 @@ use crate::config::url::parse_port;
 use crate::error::{Error, Result};
 
 impl ConnectionOptions {
-    /// Reads the environment: `CARROT_URL`, and if that is not set the five variables of the original carrot, each of them optional.
+    /// Reads the environment: `CARROT_URL`, and if that is not set the five variables of the
+    /// original carrot, each of them optional.
     ///
     /// | variable | meaning | if not set |
     /// |---|---|---|
@@ -41,7 +42,9 @@ impl ConnectionOptions {
     ///
     /// # Errors
     /// As [`from_env`](Self::from_env).
-    pub fn from_variables(lookup: impl Fn(&str) -> Result<String, VarError>) -> Result<ConnectionOptions> {
+    pub fn from_variables(
+        lookup: impl Fn(&str) -> Result<String, VarError>,
+    ) -> Result<ConnectionOptions> {
         let read = |variable: &'static str| match lookup(variable) {
             Ok(value) if value.is_empty() => Ok(None),
             Ok(value) => Ok(Some(value)),
@@ -61,7 +64,10 @@ impl ConnectionOptions {
             options = options.host(server);
         }
         if let Some(port) = read("AMQP_PORT")? {
-            options = options.port(parse_port(&port).ok_or_else(|| Error::config("AMQP_PORT", "must be a number from 1 to 65535"))?);
+            options =
+                options.port(parse_port(&port).ok_or_else(|| {
+                    Error::config("AMQP_PORT", "must be a number from 1 to 65535")
+                })?);
         }
         if let Credentials::Plain { user, password } = &mut options.credentials {
             *user = read("AMQP_USER")?.unwrap_or(std::mem::take(user));
@@ -92,7 +98,9 @@ mod tests {
 
     fn from(variables: &[(&str, &str)]) -> Result<ConnectionOptions> {
         let variables: HashMap<_, _> = variables.iter().copied().collect();
-        ConnectionOptions::from_variables(|name| variables.get(name).map(ToString::to_string).ok_or(VarError::NotPresent))
+        ConnectionOptions::from_variables(|name| {
+            variables.get(name).map(ToString::to_string).ok_or(VarError::NotPresent)
+        })
     }
 
     fn option(result: Result<ConnectionOptions>) -> String {
@@ -105,7 +113,10 @@ mod tests {
     #[test]
     fn nothing_set_gives_the_defaults() {
         assert_eq!(from(&[]).unwrap(), ConnectionOptions::default());
-        assert_eq!(from(&[("CARROT_URL", ""), ("AMQP_SERVER", ""), ("AMQP_PORT", "")]).unwrap(), ConnectionOptions::default());
+        assert_eq!(
+            from(&[("CARROT_URL", ""), ("AMQP_SERVER", ""), ("AMQP_PORT", "")]).unwrap(),
+            ConnectionOptions::default()
+        );
     }
 
     #[test]
@@ -118,9 +129,19 @@ mod tests {
             ("AMQP_PASSWORD", "p@ss/%41#"),
             ("AMQP_VHOST", "/test"),
         ]);
-        assert_eq!(read.unwrap(), ConnectionOptions::new().host("mq").port(5673).credentials("test", "p@ss/%41#").vhost("/test"));
+        assert_eq!(
+            read.unwrap(),
+            ConnectionOptions::new()
+                .host("mq")
+                .port(5673)
+                .credentials("test", "p@ss/%41#")
+                .vhost("/test")
+        );
         assert_eq!(from(&[("AMQP_HOST", "::1")]).unwrap(), ConnectionOptions::new().host("::1"));
-        assert_eq!(from(&[("AMQP_USER", "shop")]).unwrap(), ConnectionOptions::new().credentials("shop", "guest"));
+        assert_eq!(
+            from(&[("AMQP_USER", "shop")]).unwrap(),
+            ConnectionOptions::new().credentials("shop", "guest")
+        );
     }
 
     #[test]
@@ -135,14 +156,20 @@ mod tests {
         assert_eq!(option(from(&[("AMQP_PORT", "0")])), "AMQP_PORT");
         assert_eq!(option(from(&[("CARROT_URL", "amqp://localhost:x")])), "CARROT_URL: port");
         assert_eq!(option(from(&[("AMQP_SERVER", "mq:5672/x")])), "environment: host");
-        let broken = ConnectionOptions::from_variables(|_| Err(VarError::NotUnicode("secret".into())));
+        let broken =
+            ConnectionOptions::from_variables(|_| Err(VarError::NotUnicode("secret".into())));
         assert_eq!(option(broken), "CARROT_URL");
     }
 
     #[test]
     fn no_error_holds_the_password() {
         let long = "hunter2".repeat(100);
-        for url in ["amqp://u:hunter2@", "amqp://u:hunter2@h:x", "amqp://u:hunter2#@h", "amqp://u:%hunter2@h"] {
+        for url in [
+            "amqp://u:hunter2@",
+            "amqp://u:hunter2@h:x",
+            "amqp://u:hunter2#@h",
+            "amqp://u:%hunter2@h",
+        ] {
             if let Err(error) = from(&[("CARROT_URL", url)]) {
                 assert!(!format!("{error} {error:?}").contains("hunter2"), "{url}");
             }

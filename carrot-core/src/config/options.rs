@@ -26,17 +26,20 @@ use crate::config::tls::TlsOptions;
 /// memory://name
 /// ```
 ///
-/// Everything but scheme and port may be left out, and has then the default of its setter below. Outside letters, digits and `-._~`, characters
-/// are best percent-encoded; in a user name, password or vhost `/ ? # @ %` must be. A password is never shown, not even by the error about
-/// a URL that cannot be read.
+/// Everything but scheme and port may be left out, and has then the default of its setter below.
+/// Outside letters, digits and `-._~`, characters are best percent-encoded; in a user name,
+/// password or vhost `/ ? # @ %` must be. A password is never shown, not even by the error about a
+/// URL that cannot be read.
 ///
 /// * `amqps` is AMQP over TLS. The default port is 5672, with TLS 5671.
-/// * An IPv6 address stands in brackets. Several addresses, all of one cluster, are separated by commas.
-/// * The path is the virtual host, in one segment: `/orders`, or `/%2Forders` for the vhost `/orders`. No path, like a single `/`, is the
-///   vhost `/`, which every broker has. (The URI specification of RabbitMQ reads a single `/` as the vhost with the empty name, and its
-///   clients disagree; that vhost can be had by [`vhost`](Self::vhost) only.)
-/// * `memory://` is a private broker in this process, `memory://name` the one of that name. It has no users, no vhosts and no TLS: a URL
-///   that gives them is refused.
+/// * An IPv6 address stands in brackets. Several addresses, all of one cluster, are separated by
+///   commas.
+/// * The path is the virtual host, in one segment: `/orders`, or `/%2Forders` for the vhost
+///   `/orders`. No path, like a single `/`, is the vhost `/`, which every broker has. (The URI
+///   specification of RabbitMQ reads a single `/` as the vhost with the empty name, and its clients
+///   disagree; that vhost can be had by [`vhost`](Self::vhost) only.)
+/// * `memory://` is a private broker in this process, `memory://name` the one of that name. It has
+///   no users, no vhosts and no TLS: a URL that gives them is refused.
 ///
 /// | option | meaning |
 /// |---|---|
@@ -59,7 +62,8 @@ use crate::config::tls::TlsOptions;
 pub struct ConnectionOptions {
     /// Which backend.
     pub scheme: Scheme,
-    /// Where the broker is: one address, or several of one cluster. For the memory broker, its name, or none for a private one.
+    /// Where the broker is: one address, or several of one cluster. For the memory broker, its
+    /// name, or none for a private one.
     pub hosts: Vec<Host>,
     /// Who connects.
     pub credentials: Credentials,
@@ -67,9 +71,11 @@ pub struct ConnectionOptions {
     pub vhost: String,
     /// How TLS works, for [`Scheme::Amqps`].
     pub tls: TlsOptions,
-    /// The interval of heartbeats, in whole seconds; zero for none. A peer silent for twice as long is dead.
+    /// The interval of heartbeats, in whole seconds; zero for none. A peer silent for twice as long
+    /// is dead.
     pub heartbeat: Duration,
-    /// The deadline for opening a connection: resolving, TCP, TLS and AMQP together, over all addresses.
+    /// The deadline for opening a connection: resolving, TCP, TLS and AMQP together, over all
+    /// addresses.
     pub connect_timeout: Duration,
     /// The deadline of every other call that waits for the broker.
     pub call_timeout: Duration,
@@ -111,15 +117,21 @@ impl ConnectionOptions {
 
     /// A broker in this process that nobody else can reach, `memory://`.
     pub fn memory() -> ConnectionOptions {
-        ConnectionOptions { scheme: Scheme::Memory, hosts: Vec::new(), ..ConnectionOptions::default() }
+        ConnectionOptions {
+            scheme: Scheme::Memory,
+            hosts: Vec::new(),
+            ..ConnectionOptions::default()
+        }
     }
 
-    /// The broker in this process that has this name, `memory://name`: everybody who names it gets the same one.
+    /// The broker in this process that has this name, `memory://name`: everybody who names it gets
+    /// the same one.
     pub fn memory_named(name: impl Into<String>) -> ConnectionOptions {
         ConnectionOptions { hosts: vec![Host::new(name)], ..ConnectionOptions::memory() }
     }
 
-    /// Sets the first, or only, address: a name, an IPv4 or an IPv6 address. Defaults to `localhost`.
+    /// Sets the first, or only, address: a name, an IPv4 or an IPv6 address. Defaults to
+    /// `localhost`.
     #[must_use]
     pub fn host(mut self, name: impl Into<String>) -> ConnectionOptions {
         self.first_host().name = name.into();
@@ -133,7 +145,8 @@ impl ConnectionOptions {
         self
     }
 
-    /// Adds one more address of the same cluster, tried when those before it fail. Defaults to none.
+    /// Adds one more address of the same cluster, tried when those before it fail. Defaults to
+    /// none.
     ///
     /// ```
     /// use carrot::ConnectionOptions;
@@ -147,7 +160,8 @@ impl ConnectionOptions {
         self
     }
 
-    /// Sets all addresses, of one cluster, in the order in which they are tried. Takes the place of those set before. Defaults to `localhost`.
+    /// Sets all addresses, of one cluster, in the order in which they are tried. Takes the place of
+    /// those set before. Defaults to `localhost`.
     ///
     /// ```
     /// use carrot::ConnectionOptions;
@@ -163,20 +177,26 @@ impl ConnectionOptions {
 
     /// Sets the user name and password, at most 255 bytes each. Defaults to `guest` and `guest`.
     #[must_use]
-    pub fn credentials(mut self, user: impl Into<String>, password: impl Into<Secret>) -> ConnectionOptions {
+    pub fn credentials(
+        mut self,
+        user: impl Into<String>,
+        password: impl Into<Secret>,
+    ) -> ConnectionOptions {
         self.credentials = Credentials::plain(user, password);
         self
     }
 
-    /// Proves who connects by the client certificate of [`tls`](Self::tls) instead of a password (SASL EXTERNAL; RabbitMQ has it as the
-    /// plug-in `rabbitmq_auth_mechanism_ssl`). Defaults to a user name and password.
+    /// Proves who connects by the client certificate of [`tls`](Self::tls) instead of a password
+    /// (SASL EXTERNAL; RabbitMQ has it as the plug-in `rabbitmq_auth_mechanism_ssl`). Defaults to a
+    /// user name and password.
     #[must_use]
     pub fn external_credentials(mut self) -> ConnectionOptions {
         self.credentials = Credentials::External;
         self
     }
 
-    /// Sets the virtual host, at most 255 bytes, as it is called: not percent-encoded. Defaults to `/`.
+    /// Sets the virtual host, at most 255 bytes, as it is called: not percent-encoded. Defaults to
+    /// `/`.
     #[must_use]
     pub fn vhost(mut self, vhost: impl Into<String>) -> ConnectionOptions {
         self.vhost = vhost.into();
@@ -191,15 +211,16 @@ impl ConnectionOptions {
         self
     }
 
-    /// Sets the interval of heartbeats: whole seconds, at most 65535; zero for none. A peer that is silent for twice as long is taken for
-    /// dead. Defaults to 10 seconds.
+    /// Sets the interval of heartbeats: whole seconds, at most 65535; zero for none. A peer that is
+    /// silent for twice as long is taken for dead. Defaults to 10 seconds.
     #[must_use]
     pub fn heartbeat(mut self, interval: Duration) -> ConnectionOptions {
         self.heartbeat = interval;
         self
     }
 
-    /// Sets the deadline for opening a connection: resolving, TCP, TLS and AMQP together, over all addresses. Defaults to 10 seconds.
+    /// Sets the deadline for opening a connection: resolving, TCP, TLS and AMQP together, over all
+    /// addresses. Defaults to 10 seconds.
     #[must_use]
     pub fn connect_timeout(mut self, timeout: Duration) -> ConnectionOptions {
         self.connect_timeout = timeout;
@@ -220,17 +241,19 @@ impl ConnectionOptions {
         self
     }
 
-    /// Sets the largest frame, in bytes and at least 4096, that either side sends. Larger bodies are sent in several frames; all headers
-    /// of a message must fit in one. What the broker allows may be less. Defaults to 131072, as RabbitMQ.
+    /// Sets the largest frame, in bytes and at least 4096, that either side sends. Larger bodies
+    /// are sent in several frames; all headers of a message must fit in one. What the broker allows
+    /// may be less. Defaults to 131072, as RabbitMQ.
     #[must_use]
     pub fn frame_max(mut self, bytes: u32) -> ConnectionOptions {
         self.frame_max = bytes;
         self
     }
 
-    /// Sets the largest body, in bytes, that a publisher sends; a larger one is [`Error::Invalid`](crate::Error::Invalid), and nothing
-    /// leaves. RabbitMQ has a limit of the same name, and closes the channel over a larger body, so this one should be at most that. Zero
-    /// allows empty bodies only. Defaults to 134217728 (128 MiB), as RabbitMQ.
+    /// Sets the largest body, in bytes, that a publisher sends; a larger one is
+    /// [`Error::Invalid`](crate::Error::Invalid), and nothing leaves. RabbitMQ has a limit of the
+    /// same name, and closes the channel over a larger body, so this one should be at most that.
+    /// Zero allows empty bodies only. Defaults to 134217728 (128 MiB), as RabbitMQ.
     #[must_use]
     pub fn max_message_size(mut self, bytes: u64) -> ConnectionOptions {
         self.max_message_size = bytes;
@@ -246,7 +269,9 @@ impl ConnectionOptions {
 
     /// Every address, with its port or the scheme's own.
     pub fn addresses(&self) -> impl Iterator<Item = (&str, u16)> {
-        self.hosts.iter().map(|host| (host.name.as_str(), host.port.unwrap_or(self.scheme.default_port())))
+        self.hosts
+            .iter()
+            .map(|host| (host.name.as_str(), host.port.unwrap_or(self.scheme.default_port())))
     }
 
     fn first_host(&mut self) -> &mut Host {

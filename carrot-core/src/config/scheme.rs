@@ -22,7 +22,8 @@ impl Scheme {
         }
     }
 
-    /// The port of an address that names none: 5672, or 5671 with TLS; 0 for the memory broker, which has no port.
+    /// The port of an address that names none: 5672, or 5671 with TLS; 0 for the memory broker,
+    /// which has no port.
     pub fn default_port(self) -> u16 {
         match self {
             Scheme::Amqp => 5672,

@@ -27,21 +27,24 @@ impl TlsOptions {
         TlsOptions::default()
     }
 
-    /// Trusts the authorities in `certificates`, and those added before, instead of the platform's. Defaults to those of the platform.
+    /// Trusts the authorities in `certificates`, and those added before, instead of the platform's.
+    /// Defaults to those of the platform.
     #[must_use]
     pub fn authority(mut self, certificates: Pem) -> TlsOptions {
         self.authorities.push(certificates);
         self
     }
 
-    /// Shows the broker a certificate: its chain, the client's own first, and its private key. Defaults to none.
+    /// Shows the broker a certificate: its chain, the client's own first, and its private key.
+    /// Defaults to none.
     #[must_use]
     pub fn identity(mut self, certificates: Pem, key: Pem) -> TlsOptions {
         self.identity = Some((certificates, key));
         self
     }
 
-    /// Sets the name that the broker's certificate must carry, if it is not the one that is connected to. Defaults to the host's.
+    /// Sets the name that the broker's certificate must carry, if it is not the one that is
+    /// connected to. Defaults to the host's.
     #[must_use]
     pub fn server_name(mut self, name: impl Into<String>) -> TlsOptions {
         self.server_name = Some(name.into());

@@ -1,8 +1,8 @@
 //! URLs, from text to options.
 //!
-//! The `url` crate is no help here, since it refuses several hosts and repeats its input in errors. No error of this module repeats a part
-//! of the text in which a password may stand, also where the text was split in the wrong place: `amqp://user:pass/word@host` has the
-//! "port" `pass`.
+//! The `url` crate is no help here, since it refuses several hosts and repeats its input in errors.
+//! No error of this module repeats a part of the text in which a password may stand, also where the
+//! text was split in the wrong place: `amqp://user:pass/word@host` has the "port" `pass`.
 
 use std::borrow::Cow;
 use std::net::Ipv6Addr;
@@ -20,7 +20,8 @@ use crate::error::{Error, Result};
 
 const OPTIONS: &str = "auth_mechanism, cacertfile, call_timeout, certfile, channel_max, connection_timeout, frame_max, heartbeat, keyfile, \
                        max_message_size, name, server_name_indication, verify";
-const TLS_OPTIONS: [&str; 5] = ["cacertfile", "certfile", "keyfile", "server_name_indication", "verify"];
+const TLS_OPTIONS: [&str; 5] =
+    ["cacertfile", "certfile", "keyfile", "server_name_indication", "verify"];
 
 impl FromStr for ConnectionOptions {
     type Err = Error;
@@ -32,7 +33,10 @@ impl FromStr for ConnectionOptions {
     fn from_str(url: &str) -> Result<ConnectionOptions> {
         let (scheme, rest) = split_scheme(url)?;
         if rest.contains('#') {
-            return Err(Error::config("URL", "holds a '#'; in a user name, password or vhost it is written %23"));
+            return Err(Error::config(
+                "URL",
+                "holds a '#'; in a user name, password or vhost it is written %23",
+            ));
         }
         let (authority, rest) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
         if rest.contains('@') {
@@ -86,29 +90,48 @@ impl From<&ConnectionOptions> for ConnectionOptions {
 fn split_scheme(url: &str) -> Result<(Scheme, &str)> {
     const EXPECTED: &str = "must be amqp, amqps or memory, as in amqp://localhost";
     let Some((scheme, rest)) = url.split_once("://") else {
-        return Err(Error::config("URL", "has no scheme: it must start with amqp://, amqps:// or memory://"));
+        return Err(Error::config(
+            "URL",
+            "has no scheme: it must start with amqp://, amqps:// or memory://",
+        ));
     };
-    let known = [Scheme::Amqp, Scheme::Amqps, Scheme::Memory].into_iter().find(|known| known.as_str().eq_ignore_ascii_case(scheme));
+    let known = [Scheme::Amqp, Scheme::Amqps, Scheme::Memory]
+        .into_iter()
+        .find(|known| known.as_str().eq_ignore_ascii_case(scheme));
     match known {
         Some(known) => Ok((known, rest)),
-        None if is_scheme(scheme) => Err(Error::config("URL scheme", format!("{scheme:?} is unknown: it {EXPECTED}"))),
+        None if is_scheme(scheme) => {
+            Err(Error::config("URL scheme", format!("{scheme:?} is unknown: it {EXPECTED}")))
+        }
         None => Err(Error::config("URL scheme", EXPECTED)),
     }
 }
 
 fn is_scheme(text: &str) -> bool {
-    (1..=16).contains(&text.len()) && text.chars().all(|character| character.is_ascii_alphanumeric() || "+-.".contains(character))
+    (1..=16).contains(&text.len())
+        && text
+            .chars()
+            .all(|character| character.is_ascii_alphanumeric() || "+-.".contains(character))
 }
 
 fn memory(authority: &str, path: &str) -> Result<ConnectionOptions> {
     if authority.contains('@') {
-        return Err(Error::config("user", "the memory broker has no users; its URL is memory://name"));
+        return Err(Error::config(
+            "user",
+            "the memory broker has no users; its URL is memory://name",
+        ));
     }
     if authority.contains(':') {
-        return Err(Error::config("port", "the memory broker has no port; in its name ':' is written %3A"));
+        return Err(Error::config(
+            "port",
+            "the memory broker has no port; in its name ':' is written %3A",
+        ));
     }
     if !matches!(path, "" | "/") {
-        return Err(Error::config("vhost", "the memory broker has no vhosts; its URL is memory://name"));
+        return Err(Error::config(
+            "vhost",
+            "the memory broker has no vhosts; its URL is memory://name",
+        ));
     }
     match decode("name of the memory broker", authority)? {
         name if name.is_empty() => Ok(ConnectionOptions::memory()),
@@ -120,26 +143,44 @@ fn network(scheme: Scheme, authority: &str, path: &str) -> Result<ConnectionOpti
     let mut options = ConnectionOptions { scheme, ..ConnectionOptions::default() };
     let (user_info, hosts) = match authority.split_once('@') {
         Some((_, hosts)) if hosts.contains('@') => {
-            return Err(Error::config("URL", "holds more than one '@'; in a user name or password it is written %40"));
+            return Err(Error::config(
+                "URL",
+                "holds more than one '@'; in a user name or password it is written %40",
+            ));
         }
         Some((user_info, hosts)) => (Some(user_info), hosts),
         None => (None, authority),
     };
     if let Some(user_info) = user_info {
         let Some((user, password)) = user_info.split_once(':') else {
-            return Err(Error::config("password", "there is a user name but no password; it stands after the name: user:password@host"));
+            return Err(Error::config(
+                "password",
+                "there is a user name but no password; it stands after the name: user:password@host",
+            ));
         };
-        options.credentials = Credentials::plain(decode("user", user)?, &*decode("password", password)?);
+        options.credentials =
+            Credentials::plain(decode("user", user)?, &*decode("password", password)?);
     }
     options.hosts = match hosts {
         "" => vec![Host::new("localhost")],
-        _ => hosts.split(',').map(|host| parse_host(host, hosts.contains(','))).collect::<Result<_>>()?,
+        _ => hosts
+            .split(',')
+            .map(|host| parse_host(host, hosts.contains(',')))
+            .collect::<Result<_>>()?,
     };
     options.vhost = match path.strip_prefix('/') {
         None | Some("") => "/".into(),
-        Some("/") => return Err(Error::config("vhost", "the path is //; the vhost / is written /%2F, or left out")),
+        Some("/") => {
+            return Err(Error::config(
+                "vhost",
+                "the path is //; the vhost / is written /%2F, or left out",
+            ));
+        }
         Some(vhost) if vhost.contains('/') => {
-            return Err(Error::config("vhost", "the path has more than one segment; in a vhost '/' is written %2F"));
+            return Err(Error::config(
+                "vhost",
+                "the path has more than one segment; in a vhost '/' is written %2F",
+            ));
         }
         Some(vhost) => decode("vhost", vhost)?.into_owned(),
     };
@@ -155,25 +196,42 @@ fn parse_host(text: &str, several: bool) -> Result<Host> {
             let address = decode("host", address)?;
             let bare = address.split_once('%').map_or(&*address, |(bare, _zone)| bare);
             if bare.parse::<Ipv6Addr>().is_err() {
-                return Err(Error::config("host", "what stands in brackets is not an IPv6 address"));
+                return Err(Error::config(
+                    "host",
+                    "what stands in brackets is not an IPv6 address",
+                ));
             }
             let port = match port.strip_prefix(':') {
-                None if !port.is_empty() => return Err(Error::config("host", "only :port may follow an IPv6 address in brackets")),
+                None if !port.is_empty() => {
+                    return Err(Error::config(
+                        "host",
+                        "only :port may follow an IPv6 address in brackets",
+                    ));
+                }
                 port => port,
             };
             (address.into_owned(), port)
         }
         None => {
-            let (name, port) = text.split_once(':').map_or((text, None), |(name, port)| (name, Some(port)));
+            let (name, port) =
+                text.split_once(':').map_or((text, None), |(name, port)| (name, Some(port)));
             if port.is_some_and(|port| port.contains(':')) {
-                return Err(Error::config("host", "has too many colons; an IPv6 address stands in brackets, as in [::1]"));
+                return Err(Error::config(
+                    "host",
+                    "has too many colons; an IPv6 address stands in brackets, as in [::1]",
+                ));
             }
             let name = decode("host", name)?;
             if name.contains(':') {
-                return Err(Error::config("host", "holds a colon; an IPv6 address stands in brackets, as in [::1]"));
+                return Err(Error::config(
+                    "host",
+                    "holds a colon; an IPv6 address stands in brackets, as in [::1]",
+                ));
             }
             match name {
-                name if name.is_empty() && several => return Err(Error::config("host", "an address of the list is empty")),
+                name if name.is_empty() && several => {
+                    return Err(Error::config("host", "an address of the list is empty"));
+                }
                 name if name.is_empty() => ("localhost".to_string(), port),
                 name => (name.into_owned(), port),
             }
@@ -181,13 +239,20 @@ fn parse_host(text: &str, several: bool) -> Result<Host> {
     };
     let port = match port {
         None => None,
-        Some(digits) => Some(parse_port(digits).ok_or_else(|| Error::config("port", "must be a number from 1 to 65535"))?),
+        Some(digits) => Some(
+            parse_port(digits)
+                .ok_or_else(|| Error::config("port", "must be a number from 1 to 65535"))?,
+        ),
     };
     Ok(Host { name, port })
 }
 
 pub(super) fn parse_port(digits: &str) -> Option<u16> {
-    digits.bytes().all(|byte| byte.is_ascii_digit()).then(|| digits.parse().ok().filter(|port| *port != 0)).flatten()
+    digits
+        .bytes()
+        .all(|byte| byte.is_ascii_digit())
+        .then(|| digits.parse().ok().filter(|port| *port != 0))
+        .flatten()
 }
 
 fn apply_query(options: &mut ConnectionOptions, query: &str) -> Result<()> {
@@ -197,7 +262,10 @@ fn apply_query(options: &mut ConnectionOptions, query: &str) -> Result<()> {
         let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
         let name = decode("query", name)?;
         let Some(option) = OPTIONS.split(", ").find(|option| *option == name) else {
-            return Err(Error::config(shorten(&name), format!("is not an option of a URL; there are {OPTIONS}")));
+            return Err(Error::config(
+                shorten(&name),
+                format!("is not an option of a URL; there are {OPTIONS}"),
+            ));
         };
         if seen.iter().any(|seen| seen == option) && option != "cacertfile" {
             return Err(Error::config(option, "is given twice"));
@@ -208,11 +276,18 @@ fn apply_query(options: &mut ConnectionOptions, query: &str) -> Result<()> {
             return Err(Error::config(option, "has no value"));
         }
         if TLS_OPTIONS.contains(&option) && options.scheme != Scheme::Amqps {
-            return Err(Error::config(option, format!("needs TLS: use amqps:// in place of {}://", options.scheme)));
+            return Err(Error::config(
+                option,
+                format!("needs TLS: use amqps:// in place of {}://", options.scheme),
+            ));
         }
         match option {
-            "heartbeat" => options.heartbeat = Duration::from_secs(number::<u16>(option, &value)?.into()),
-            "connection_timeout" => options.connect_timeout = Duration::from_millis(number(option, &value)?),
+            "heartbeat" => {
+                options.heartbeat = Duration::from_secs(number::<u16>(option, &value)?.into())
+            }
+            "connection_timeout" => {
+                options.connect_timeout = Duration::from_millis(number(option, &value)?)
+            }
             "call_timeout" => options.call_timeout = Duration::from_millis(number(option, &value)?),
             "channel_max" => options.channel_max = number(option, &value)?,
             "frame_max" => options.frame_max = number(option, &value)?,
@@ -224,11 +299,21 @@ fn apply_query(options: &mut ConnectionOptions, query: &str) -> Result<()> {
             "server_name_indication" => options.tls.server_name = Some(value),
             "auth_mechanism" => match value.to_ascii_lowercase().as_str() {
                 "plain" => {}
-                "external" if options.credentials == Credentials::default() => options.credentials = Credentials::External,
-                "external" => {
-                    return Err(Error::config(option, "external takes no user name and password: the certificate says who it is"));
+                "external" if options.credentials == Credentials::default() => {
+                    options.credentials = Credentials::External
                 }
-                _ => return Err(Error::config(option, format!("{:?} is unknown: it must be plain or external", shorten(&value)))),
+                "external" => {
+                    return Err(Error::config(
+                        option,
+                        "external takes no user name and password: the certificate says who it is",
+                    ));
+                }
+                _ => {
+                    return Err(Error::config(
+                        option,
+                        format!("{:?} is unknown: it must be plain or external", shorten(&value)),
+                    ));
+                }
             },
             "verify" if value == "verify_peer" => {}
             "verify" => {
@@ -243,8 +328,12 @@ fn apply_query(options: &mut ConnectionOptions, query: &str) -> Result<()> {
     options.tls.identity = match (certificates, key) {
         (None, None) => None,
         (Some(certificates), Some(key)) => Some((certificates, key)),
-        (Some(_), None) => return Err(Error::config("keyfile", "is missing: certfile needs its private key")),
-        (None, Some(_)) => return Err(Error::config("certfile", "is missing: keyfile is of no use alone")),
+        (Some(_), None) => {
+            return Err(Error::config("keyfile", "is missing: certfile needs its private key"));
+        }
+        (None, Some(_)) => {
+            return Err(Error::config("certfile", "is missing: keyfile is of no use alone"));
+        }
     };
     Ok(())
 }
@@ -253,7 +342,10 @@ fn number<N: FromStr + Bounded>(option: &'static str, text: &str) -> Result<N> {
     let digits = text.bytes().all(|byte| byte.is_ascii_digit());
     match text.parse() {
         Ok(number) if digits => Ok(number),
-        _ => Err(Error::config(option, format!("{:?} must be a whole number, at most {}", shorten(text), N::MOST))),
+        _ => Err(Error::config(
+            option,
+            format!("{:?} must be a whole number, at most {}", shorten(text), N::MOST),
+        )),
     }
 }
 
@@ -275,11 +367,18 @@ impl Bounded for u64 {
 
 /// Percent-decodes one part of a URL; the error says nothing of what it holds.
 fn decode<'a>(part: &'static str, text: &'a str) -> Result<Cow<'a, str>> {
-    let well_formed = text.split('%').skip(1).all(|after| after.len() >= 2 && after.bytes().take(2).all(|digit| digit.is_ascii_hexdigit()));
+    let well_formed = text.split('%').skip(1).all(|after| {
+        after.len() >= 2 && after.bytes().take(2).all(|digit| digit.is_ascii_hexdigit())
+    });
     if !well_formed {
-        return Err(Error::config(part, "is not properly percent-encoded: two hexadecimal digits follow each '%', and '%' itself is %25"));
+        return Err(Error::config(
+            part,
+            "is not properly percent-encoded: two hexadecimal digits follow each '%', and '%' itself is %25",
+        ));
     }
-    percent_decode_str(text).decode_utf8().map_err(|_| Error::config(part, "is not UTF-8 once it is percent-decoded"))
+    percent_decode_str(text)
+        .decode_utf8()
+        .map_err(|_| Error::config(part, "is not UTF-8 once it is percent-decoded"))
 }
 
 fn shorten(text: &str) -> String {

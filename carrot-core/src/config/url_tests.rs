@@ -20,10 +20,18 @@ fn wrong_option(url: &str) -> String {
 #[test]
 fn the_examples_of_the_uri_specification() {
     let new = ConnectionOptions::new;
-    assert_eq!(parse("amqp://user:pass@host:10000/vhost"), new().credentials("user", "pass").host("host").port(10000).vhost("vhost"));
+    assert_eq!(
+        parse("amqp://user:pass@host:10000/vhost"),
+        new().credentials("user", "pass").host("host").port(10000).vhost("vhost")
+    );
     assert_eq!(
         parse("aMQps://user%61:%61pass@host:10000/v%2fhost"),
-        new().credentials("usera", "apass").host("host").port(10000).vhost("v/host").tls(TlsOptions::new())
+        new()
+            .credentials("usera", "apass")
+            .host("host")
+            .port(10000)
+            .vhost("v/host")
+            .tls(TlsOptions::new())
     );
     assert_eq!(parse("amqp://"), new());
     assert_eq!(parse("amqp://:@/"), new().credentials("", ""));
@@ -82,7 +90,10 @@ fn every_option() {
         .max_message_size(1000)
         .name("shop one");
     assert_eq!(options, expected);
-    assert_eq!(parse("amqp://u:p@mq?auth_mechanism=plain").credentials, Credentials::plain("u", "p"));
+    assert_eq!(
+        parse("amqp://u:p@mq?auth_mechanism=plain").credentials,
+        Credentials::plain("u", "p")
+    );
 }
 
 #[test]
@@ -171,15 +182,28 @@ fn builders_are_held_to_the_same_limits() {
         }
     }
     assert!(new().vhost(&long[1..]).credentials(&long[1..], &long[1..]).validate().is_ok());
-    assert!(new().host("mq_1.example").add_host("10.0.0.1").add_host("müller.example").validate().is_ok());
+    assert!(
+        new()
+            .host("mq_1.example")
+            .add_host("10.0.0.1")
+            .add_host("müller.example")
+            .validate()
+            .is_ok()
+    );
 }
 
 #[test]
 fn display_masks_the_password() {
     assert_eq!(ConnectionOptions::new().to_string(), "amqp://guest:***@localhost/%2F");
     assert_eq!(ConnectionOptions::memory_named("a/b").to_string(), "memory://a%2Fb");
-    let tls = TlsOptions::new().authority(Pem::text("-----BEGIN hunter2")).identity(Pem::file("c"), Pem::text("hunter2"));
-    let options = ConnectionOptions::new().host("::1").credentials("u@x", "hunter2").add_host(("b", 1)).tls(tls);
+    let tls = TlsOptions::new()
+        .authority(Pem::text("-----BEGIN hunter2"))
+        .identity(Pem::file("c"), Pem::text("hunter2"));
+    let options = ConnectionOptions::new()
+        .host("::1")
+        .credentials("u@x", "hunter2")
+        .add_host(("b", 1))
+        .tls(tls);
     assert_eq!(options.to_string(), "amqps://u%40x:***@[::1],b:1/%2F?certfile=c");
     assert!(!format!("{options:?}").contains("hunter2"));
 }
@@ -202,7 +226,10 @@ fn passwords_in_need_of_encoding_are_refused_unseen() {
         let error = url.parse::<ConnectionOptions>().unwrap_err();
         assert!(!format!("{error} {error:?}").contains("hunter2"), "{error}");
     }
-    assert_eq!(parse("amqp://user:a:b,c[d]e@h").credentials, Credentials::plain("user", "a:b,c[d]e"));
+    assert_eq!(
+        parse("amqp://user:a:b,c[d]e@h").credentials,
+        Credentials::plain("user", "a:b,c[d]e")
+    );
 }
 
 fn url_of(options: &ConnectionOptions) -> String {

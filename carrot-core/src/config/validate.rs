@@ -23,25 +23,36 @@ impl ConnectionOptions {
         string("vhost", &self.vhost)?;
         string("name", &self.name)?;
         if self.heartbeat.subsec_nanos() != 0 || self.heartbeat.as_secs() > LONGEST_HEARTBEAT {
-            return Err(Error::config("heartbeat", format!("{:?} must be whole seconds, at most {LONGEST_HEARTBEAT}", self.heartbeat)));
+            return Err(Error::config(
+                "heartbeat",
+                format!("{:?} must be whole seconds, at most {LONGEST_HEARTBEAT}", self.heartbeat),
+            ));
         }
         timeout("connection_timeout", self.connect_timeout)?;
         timeout("call_timeout", self.call_timeout)?;
         if self.frame_max < SMALLEST_FRAME {
-            return Err(Error::config("frame_max", format!("{} must be at least {SMALLEST_FRAME} bytes", self.frame_max)));
+            return Err(Error::config(
+                "frame_max",
+                format!("{} must be at least {SMALLEST_FRAME} bytes", self.frame_max),
+            ));
         }
         if self.scheme == Scheme::Memory && self.vhost != "/" {
             return Err(Error::config("vhost", "the memory broker has no vhosts"));
         }
         if self.scheme != Scheme::Amqps && self.tls != TlsOptions::default() {
-            return Err(Error::config("tls", format!("the scheme {} has no TLS; amqps has", self.scheme)));
+            return Err(Error::config(
+                "tls",
+                format!("the scheme {} has no TLS; amqps has", self.scheme),
+            ));
         }
         Ok(())
     }
 
     fn validate_hosts(&self) -> Result<()> {
         match self.scheme {
-            Scheme::Memory if self.hosts.len() > 1 => return Err(Error::config("host", "the memory broker has one name")),
+            Scheme::Memory if self.hosts.len() > 1 => {
+                return Err(Error::config("host", "the memory broker has one name"));
+            }
             Scheme::Memory => {
                 let host = self.hosts.first();
                 if host.is_some_and(|host| host.port.is_some()) {
@@ -52,18 +63,28 @@ impl ConnectionOptions {
                 }
                 return host.map_or(Ok(()), |host| string("host", &host.name));
             }
-            Scheme::Amqp | Scheme::Amqps if self.hosts.is_empty() => return Err(Error::config("host", "there is no address")),
+            Scheme::Amqp | Scheme::Amqps if self.hosts.is_empty() => {
+                return Err(Error::config("host", "there is no address"));
+            }
             Scheme::Amqp | Scheme::Amqps => {}
         }
         for host in &self.hosts {
             string("host", &host.name)?;
             let bare = host.name.split_once('%').map_or(&*host.name, |(bare, _zone)| bare);
             if host.name.split_once('%').is_some_and(|(_, zone)| zone.is_empty()) {
-                return Err(Error::config("host", "the zone after the % of an IPv6 address is empty"));
+                return Err(Error::config(
+                    "host",
+                    "the zone after the % of an IPv6 address is empty",
+                ));
             }
             let address = bare.parse::<std::net::Ipv6Addr>().is_ok();
-            if host.name.is_empty() || !address && host.name.contains(|character: char| !is_of_a_name(character)) {
-                return Err(Error::config("host", "must be a name, an IPv4 address or an IPv6 address, without port"));
+            if host.name.is_empty()
+                || !address && host.name.contains(|character: char| !is_of_a_name(character))
+            {
+                return Err(Error::config(
+                    "host",
+                    "must be a name, an IPv4 address or an IPv6 address, without port",
+                ));
             }
             if host.port == Some(0) {
                 return Err(Error::config("port", "must be a number from 1 to 65535"));
@@ -74,15 +95,22 @@ impl ConnectionOptions {
 
     fn validate_credentials(&self) -> Result<()> {
         match &self.credentials {
-            credentials if self.scheme == Scheme::Memory && *credentials != Credentials::default() => {
+            credentials
+                if self.scheme == Scheme::Memory && *credentials != Credentials::default() =>
+            {
                 Err(Error::config("user", "the memory broker has no users"))
             }
             Credentials::Plain { user, password } => {
                 string("user", user)?;
                 string("password", password.reveal())
             }
-            Credentials::External if self.scheme != Scheme::Amqps || self.tls.identity.is_none() => {
-                Err(Error::config("auth_mechanism", "external needs amqps:// and a client certificate (certfile and keyfile)"))
+            Credentials::External
+                if self.scheme != Scheme::Amqps || self.tls.identity.is_none() =>
+            {
+                Err(Error::config(
+                    "auth_mechanism",
+                    "external needs amqps:// and a client certificate (certfile and keyfile)",
+                ))
             }
             Credentials::External => Ok(()),
         }
@@ -95,7 +123,10 @@ fn is_of_a_name(character: char) -> bool {
 
 fn string(option: &'static str, value: &str) -> Result<()> {
     if value.len() > LONGEST_STRING {
-        return Err(Error::config(option, format!("has {} bytes; at most {LONGEST_STRING} are allowed", value.len())));
+        return Err(Error::config(
+            option,
+            format!("has {} bytes; at most {LONGEST_STRING} are allowed", value.len()),
+        ));
     }
     if value.contains('\0') {
         return Err(Error::config(option, "holds a NUL character"));
@@ -105,7 +136,10 @@ fn string(option: &'static str, value: &str) -> Result<()> {
 
 fn timeout(option: &'static str, timeout: Duration) -> Result<()> {
     if timeout.is_zero() || timeout > LONGEST_TIMEOUT {
-        return Err(Error::config(option, format!("{timeout:?} must be more than zero and at most a year")));
+        return Err(Error::config(
+            option,
+            format!("{timeout:?} must be more than zero and at most a year"),
+        ));
     }
     Ok(())
 }

@@ -20,7 +20,12 @@ pub(crate) struct RunCounters {
 impl RunCounters {
     pub(crate) fn new(policy: &FailurePolicy) -> RunCounters {
         let breaker = CircuitBreaker::new(policy.settings().pause_after, policy.clock().clone());
-        RunCounters { report: Mutex::default(), acknowledged: AtomicU64::new(0), first_failure: Mutex::default(), breaker }
+        RunCounters {
+            report: Mutex::default(),
+            acknowledged: AtomicU64::new(0),
+            first_failure: Mutex::default(),
+            breaker,
+        }
     }
 
     pub(crate) fn report(&self) -> Report {
@@ -30,7 +35,11 @@ impl RunCounters {
     }
 
     pub(crate) fn first_failure(&self) -> Option<String> {
-        self.first_failure.lock().unwrap_or_else(PoisonError::into_inner).as_deref().map(str::to_string)
+        self.first_failure
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .as_deref()
+            .map(str::to_string)
     }
 
     /// Blocks while the handler is given a pause, or until `given_up` holds.
@@ -43,7 +52,10 @@ impl RunCounters {
         if failure.chosen {
             return;
         }
-        self.first_failure.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert_with(|| Arc::clone(&failure.reason));
+        self.first_failure
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get_or_insert_with(|| Arc::clone(&failure.reason));
         let mut report = self.lock();
         *if failure.undecodable { &mut report.undecodable } else { &mut report.failed } += 1;
         drop(report);

@@ -14,7 +14,8 @@ pub struct Death {
     pub exchange: String,
     /// The routing keys it had been published with.
     pub routing_keys: Vec<String>,
-    /// When it left the queue for the first time, in seconds since the Unix epoch, by the broker's clock.
+    /// When it left the queue for the first time, in seconds since the Unix epoch, by the broker's
+    /// clock.
     pub time: Option<u64>,
 }
 
@@ -25,7 +26,11 @@ impl Death {
         Some(Death {
             queue: text("queue")?,
             reason: text("reason")?,
-            count: table.get("count").and_then(Value::as_i64).and_then(|count| u64::try_from(count).ok()).unwrap_or(1),
+            count: table
+                .get("count")
+                .and_then(Value::as_i64)
+                .and_then(|count| u64::try_from(count).ok())
+                .unwrap_or(1),
             exchange: text("exchange").unwrap_or_default(),
             routing_keys: keys.iter().filter_map(Value::as_str).map(str::to_string).collect(),
             time: match table.get("time") {

@@ -10,8 +10,8 @@ use crate::consumer::handler_error::HandlerError;
 use crate::consumer::message::Message;
 use crate::consumer::settlement::Settlement;
 use crate::error::Error;
-use crate::guard::{describe, drop_guarded, guard};
-use crate::printable::printable;
+use crate::escaping::printable;
+use crate::panic_guard::{describe, drop_guarded, guard};
 
 /// How many bytes are kept of the reason for which a handler parks a message.
 const LONGEST_REASON: usize = 1000;
@@ -23,7 +23,8 @@ pub(crate) enum Handled {
     Failed(Failure),
 }
 
-/// Decodes `message`, and calls `receive` with the value. Catches every panic of the program's code.
+/// Decodes `message`, and calls `receive` with the value. Catches every panic of the program's
+/// code.
 pub(crate) fn handle<T: DeserializeOwned>(
     message: &Message,
     policy: &FailurePolicy,
@@ -41,7 +42,11 @@ pub(crate) fn handle<T: DeserializeOwned>(
         Err(panic) if decoded.get() => outcome(Err(panic)),
         Err(panic) => {
             let content_type = message.properties().content_type().unwrap_or_default().to_string();
-            undecodable(message, policy, Error::Decode { content_type, source: Arc::new(Panicked(panic)) })
+            undecodable(
+                message,
+                policy,
+                Error::Decode { content_type, source: Arc::new(Panicked(panic)) },
+            )
         }
     }
 }
@@ -51,7 +56,8 @@ pub(crate) fn handle<T: DeserializeOwned>(
 #[error("{0}")]
 struct Panicked(String);
 
-/// Asks the program what to do with a message whose body cannot be decoded, if it wants to be asked.
+/// Asks the program what to do with a message whose body cannot be decoded, if it wants to be
+/// asked.
 fn undecodable(message: &Message, policy: &FailurePolicy, error: Error) -> Handled {
     let failed = match &policy.settings().on_undecodable {
         Some(handler) => outcome(guard(|| (handler.0)(message, &error))),
@@ -67,10 +73,14 @@ fn undecodable(message: &Message, policy: &FailurePolicy, error: Error) -> Handl
 fn outcome(result: Result<Result<Settlement, HandlerError>, String>) -> Handled {
     let chosen = |reason: String| Failure { chosen: true, ..Failure::new(reason) };
     match result {
-        Ok(Ok(Settlement::RetryAfter(pause))) => {
-            Handled::Failed(Failure { pause: Some(pause), ..chosen(format!("another attempt in {pause:?}")) })
-        }
-        Ok(Ok(Settlement::Park(reason))) => Handled::Failed(Failure { permanent: true, ..chosen(printable(LONGEST_REASON, reason)) }),
+        Ok(Ok(Settlement::RetryAfter(pause))) => Handled::Failed(Failure {
+            pause: Some(pause),
+            ..chosen(format!("another attempt in {pause:?}"))
+        }),
+        Ok(Ok(Settlement::Park(reason))) => Handled::Failed(Failure {
+            permanent: true,
+            ..chosen(printable(LONGEST_REASON, reason))
+        }),
         Ok(Ok(settlement)) => Handled::Settled(settlement),
         Ok(Err(error)) => Handled::Failed(error.into_failure()),
         Err(panic) => Handled::Failed(Failure::new(panic)),

@@ -4,7 +4,8 @@ use crate::consumer::handler_error::{HandlerError, IntoHandlerError};
 use crate::consumer::message::Message;
 use crate::consumer::settlement::Settlement;
 
-/// A type that handles the messages of a consumer, with state of its own; what a sub-class of `Consumer` is in carrot for Python.
+/// A type that handles the messages of a consumer, with state of its own; what a sub-class of
+/// `Consumer` is in carrot for Python.
 ///
 /// # What becomes of the message
 ///
@@ -15,21 +16,26 @@ use crate::consumer::settlement::Settlement;
 /// | returns `Err` of [`HandlerError::permanent`] | parked at once |
 /// | is not called, because the body cannot be decoded | *failed* |
 ///
-/// A failed message is never dropped, unless the program says so. It is tried again after a pause: 1, 2, 4 and 8 s, unless
-/// [`retry`](crate::ConsumerDefinition::retry) says otherwise. After the fifth failure it is *parked* in the queue `<queue>.failed`
-/// ([`park`](crate::ConsumerDefinition::park)), with the error and the number of attempts in its headers. Other messages go on meanwhile.
+/// A failed message is never dropped, unless the program says so. It is tried again after a pause:
+/// 1, 2, 4 and 8 s, unless [`retry`](crate::ConsumerDefinition::retry) says otherwise. After the
+/// fifth failure it is *parked* in the queue `<queue>.failed`
+/// ([`park`](crate::ConsumerDefinition::park)), with the error and the number of attempts in its
+/// headers. Other messages go on meanwhile.
 ///
-/// A message that was only prefetched, given back, or delivered again because its connection was lost has not failed, whatever
-/// [`is_redelivered`](Message::is_redelivered) says. Each failure is logged at warn level.
+/// A message that was only prefetched, given back, or delivered again because its connection was
+/// lost has not failed, whatever [`is_redelivered`](Message::is_redelivered) says. Each failure is
+/// logged at warn level.
 ///
 /// # How it waits
 ///
-/// A copy of the message waits in a queue of its own at the broker, `<queue>.retry.v1.<seconds>s`. The original is acknowledged once the
-/// broker has confirmed the copy. A crash in between doubles the message, and never loses it. While no copy can be sent, the original
-/// stays unacknowledged in the process for the pause, and then goes back to its queue.
+/// A copy of the message waits in a queue of its own at the broker, `<queue>.retry.v1.<seconds>s`.
+/// The original is acknowledged once the broker has confirmed the copy. A crash in between doubles
+/// the message, and never loses it. While no copy can be sent, the original stays unacknowledged in
+/// the process for the pause, and then goes back to its queue.
 ///
-/// A queue that is server-named, exclusive, auto-delete, transient or has a single active consumer gets no copies: its worker waits, and
-/// tries the same message again. With automatic acknowledgement, a failed message is lost.
+/// A queue that is server-named, exclusive, auto-delete, transient or has a single active consumer
+/// gets no copies: its worker waits, and tries the same message again. With automatic
+/// acknowledgement, a failed message is lost.
 ///
 /// ```
 /// use carrot::{Handler, Message, Settlement, consume::HandlerError};
@@ -60,7 +66,11 @@ pub trait Handler: Send + Sync + 'static {
     ///
     /// # Errors
     /// Whatever makes the message fail.
-    fn receive(&self, payload: Self::Payload, message: &Message) -> Result<Settlement, HandlerError>;
+    fn receive(
+        &self,
+        payload: Self::Payload,
+        message: &Message,
+    ) -> Result<Settlement, HandlerError>;
 }
 
 /// What a handler closure may return: nothing, a [`Settlement`], or a `Result` of either.

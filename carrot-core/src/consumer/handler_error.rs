@@ -2,11 +2,12 @@ use std::error::Error as StdError;
 use std::fmt;
 
 use crate::consumer::failure::Failure;
-use crate::guard::{describe, drop_guarded};
+use crate::panic_guard::{describe, drop_guarded};
 
 /// Why a handler failed: any error, or a string, by `?` or `.into()`.
 ///
-/// [`permanent`](HandlerError::permanent) says that trying again is no use. Any other failed message is tried again; see [`Handler`](crate::Handler).
+/// [`permanent`](HandlerError::permanent) says that trying again is no use. Any other failed
+/// message is tried again; see [`Handler`](crate::Handler).
 ///
 /// ```
 /// use carrot::consume::HandlerError;
@@ -32,7 +33,8 @@ impl HandlerError {
         HandlerError { error: error.into(), permanent: false }
     }
 
-    /// A failure that will not pass: the message is parked at once, or rejected if the consumer discards failed messages.
+    /// A failure that will not pass: the message is parked at once, or rejected if the consumer
+    /// discards failed messages.
     pub fn permanent(error: impl Into<Box<dyn StdError + Send + Sync + 'static>>) -> HandlerError {
         HandlerError { permanent: true, ..HandlerError::new(error) }
     }
@@ -74,13 +76,18 @@ impl fmt::Display for HandlerError {
 
 impl fmt::Debug for HandlerError {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_struct("HandlerError").field("error", &self.error).field("permanent", &self.permanent).finish()
+        formatter
+            .debug_struct("HandlerError")
+            .field("error", &self.error)
+            .field("permanent", &self.permanent)
+            .finish()
     }
 }
 
 /// What a handler may fail with: any error that threads can share, a string, or a [`HandlerError`].
 ///
-/// A `Box<dyn Error>` cannot be sent to another thread, so a handler cannot fail with it; `Box<dyn Error + Send + Sync>` can:
+/// A `Box<dyn Error>` cannot be sent to another thread, so a handler cannot fail with it; `Box<dyn
+/// Error + Send + Sync>` can:
 ///
 /// ```compile_fail,E0277
 /// # fn example(consumer: &carrot::Consumer) -> carrot::Result<()> {
@@ -109,7 +116,8 @@ impl fmt::Debug for HandlerError {
     note = "of a `Box<dyn std::error::Error>`, `error.to_string()` will do"
 )]
 pub trait IntoHandlerError {
-    /// The failure that it stands for; it may pass, unless it is a [`HandlerError`] that says otherwise.
+    /// The failure that it stands for; it may pass, unless it is a [`HandlerError`] that says
+    /// otherwise.
     fn into_handler_error(self) -> HandlerError;
 }
 

@@ -5,16 +5,16 @@ use crate::consumer::run::{CachedSubscription, ConsumerRun};
 use crate::consumer::shared::ConsumerShared;
 use crate::deadline::FOREVER;
 
-#[cfg(doc)]
-use crate::consumer::Consumer;
 use crate::consumer::message::Message;
 use crate::error::Result;
 
-/// Every message of a consumer as it comes; made by [`Consumer::messages`].
+/// Every message of a consumer as it comes; made by
+/// [`Consumer::messages`](crate::Consumer::messages).
 ///
-/// The iterator blocks until the next message. It ends when the consumer is stopped, or when nothing came for the
-/// [`timeout`](Messages::timeout) if one is set; after an error it ends too. Dropping it gives back what had arrived and was not taken,
-/// without waiting for the broker; messages that were taken can still be settled.
+/// The iterator blocks until the next message. It ends when the consumer is stopped, or when
+/// nothing came for the [`timeout`](Messages::timeout) if one is set; after an error it ends too.
+/// Dropping it gives back what had arrived and was not taken, without waiting for the broker;
+/// messages that were taken can still be settled.
 #[must_use = "an iterator does nothing until it is asked"]
 pub struct Messages {
     run: ConsumerRun,
@@ -28,7 +28,8 @@ impl Messages {
         Messages { run, cached: CachedSubscription::default(), timeout: None, ended: false }
     }
 
-    /// Ends the iterator once no message came for so long. Zero takes what has arrived already. Defaults to waiting for ever.
+    /// Ends the iterator once no message came for so long. Zero takes what has arrived already.
+    /// Defaults to waiting for ever.
     pub fn timeout(mut self, timeout: Duration) -> Messages {
         self.timeout = Some(timeout);
         self
@@ -57,11 +58,16 @@ impl std::iter::FusedIterator for Messages {}
 
 impl fmt::Debug for Messages {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_struct("Messages").field("queue", &self.run.queue()).field("timeout", &self.timeout).finish_non_exhaustive()
+        formatter
+            .debug_struct("Messages")
+            .field("queue", &self.run.queue())
+            .field("timeout", &self.timeout)
+            .finish_non_exhaustive()
     }
 }
 
-/// What is in a queue now; made by [`Consumer::fetch_all`]. It ends when the queue is empty, or after an error.
+/// What is in a queue now; made by [`Consumer::fetch_all`](crate::Consumer::fetch_all). It ends
+/// when the queue is empty, or after an error.
 #[derive(Debug)]
 #[must_use = "an iterator does nothing until it is asked"]
 pub struct FetchAll<'a> {

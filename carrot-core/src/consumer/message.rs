@@ -14,13 +14,14 @@ use crate::model::{Headers, Properties, Value};
 
 /// A message taken from a queue.
 ///
-/// It stays with the broker until it is settled, by exactly one of [`ack`](Message::ack), [`reject`](Message::reject),
-/// [`requeue`](Message::requeue) and [`fail`](Message::fail). They take the message by value, so it cannot be settled twice; they work from any thread and do not wait
-/// for the broker. A message that is dropped unsettled is requeued, like a transaction that was not committed, and a line is logged at
-/// debug level.
+/// It stays with the broker until it is settled, by exactly one of [`ack`](Message::ack),
+/// [`reject`](Message::reject), [`requeue`](Message::requeue) and [`fail`](Message::fail). They
+/// take the message by value, so it cannot be settled twice; they work from any thread and do not
+/// wait for the broker. A message that is dropped unsettled is requeued, like a transaction that
+/// was not committed, and a line is logged at debug level.
 ///
-/// Once the channel it came through is gone, settling it gives [`Error::Stale`](crate::Error::Stale) and sends nothing: the broker
-/// delivers the message again.
+/// Once the channel it came through is gone, settling it gives
+/// [`Error::Stale`](crate::Error::Stale) and sends nothing: the broker delivers the message again.
 ///
 /// ```
 /// # fn import(_: &str) -> bool { true }
@@ -65,7 +66,9 @@ fn compressed(properties: &Properties, compression: &str) -> Error {
     Error::ContentType {
         content_type: properties.content_type().unwrap_or_default().into(),
         content_encoding: properties.content_encoding().unwrap_or_default().into(),
-        accepted: format!("bodies that are not compressed; this one is, by {compression}, as its header \"compression\" says"),
+        accepted: format!(
+            "bodies that are not compressed; this one is, by {compression}, as its header \"compression\" says"
+        ),
     }
 }
 
@@ -116,12 +119,13 @@ impl Message {
 
     /// Turns the body into a value, by the codec that the message's content type and encoding name.
     ///
-    /// A message without a content type is read by the consumer's first codec, JSON unless it was set otherwise. The message stays
-    /// unsettled in any case.
+    /// A message without a content type is read by the consumer's first codec, JSON unless it was
+    /// set otherwise. The message stays unsettled in any case.
     ///
     /// # Errors
-    /// [`Error::ContentType`](crate::Error::ContentType) if no codec of the consumer reads it, or if its header `compression` says that kombu
-    /// or celery compressed it; [`Error::Decode`](crate::Error::Decode) if the body does not fit.
+    /// [`Error::ContentType`](crate::Error::ContentType) if no codec of the consumer reads it, or
+    /// if its header `compression` says that kombu or celery compressed it;
+    /// [`Error::Decode`](crate::Error::Decode) if the body does not fit.
     pub fn decode<T: DeserializeOwned>(&self) -> Result<T> {
         let properties = self.properties();
         if let Some(compression) = properties.header(COMPRESSION).and_then(Value::as_str)
@@ -129,7 +133,10 @@ impl Message {
         {
             return Err(compressed(properties, compression));
         }
-        self.source.codecs.find(properties.content_type(), properties.content_encoding())?.decode(self.body())
+        self.source
+            .codecs
+            .find(properties.content_type(), properties.content_encoding())?
+            .decode(self.body())
     }
 
     /// The body as it came.
@@ -157,38 +164,47 @@ impl Message {
         self.properties().header(name)
     }
 
-    /// Its message id, if its publisher set one. Carrot's publishers set a random one unless told otherwise.
+    /// Its message id, if its publisher set one. Carrot's publishers set a random one unless told
+    /// otherwise.
     pub fn id(&self) -> Option<&str> {
         self.properties().message_id()
     }
 
     /// The exchange it was published to; empty for the default exchange.
     ///
-    /// A message that was tried before came through a waiting queue. For it, this is what the header `carrot-exchange` says, which any
-    /// producer can write.
+    /// A message that was tried before came through a waiting queue. For it, this is what the
+    /// header `carrot-exchange` says, which any producer can write.
     pub fn exchange(&self) -> &str {
         Original::new(self.properties()).exchange().unwrap_or(&self.delivery.content.exchange)
     }
 
-    /// The routing key it was published with; after another attempt, what the header `carrot-routing-key` says, which any producer can
-    /// write.
+    /// The routing key it was published with; after another attempt, what the header
+    /// `carrot-routing-key` says, which any producer can write.
     pub fn routing_key(&self) -> &str {
         Original::new(self.properties()).routing_key().unwrap_or(&self.delivery.content.routing_key)
     }
 
-    /// Which attempt this is to handle the message, from 1: one more than the number of times that a handler failed at it.
+    /// Which attempt this is to handle the message, from 1: one more than the number of times that
+    /// a handler failed at it.
     ///
-    /// It is the value of the header `carrot-attempt`, which any producer can write; where no copy could be sent, this process counts, by the
-    /// message id. It does not count deliveries at which no handler failed, as [`is_redelivered`](Message::is_redelivered) does, nor attempts
-    /// that ended the process.
+    /// It is the value of the header `carrot-attempt`, which any producer can write; where no copy
+    /// could be sent, this process counts, by the message id. It does not count deliveries at which
+    /// no handler failed, as [`is_redelivered`](Message::is_redelivered) does, nor attempts that
+    /// ended the process.
     pub fn attempt(&self) -> u32 {
-        let sent = self.source.failed.counted().get(self.id()).unwrap_or_else(|| Original::new(self.properties()).attempt());
+        let sent = self
+            .source
+            .failed
+            .counted()
+            .get(self.id())
+            .unwrap_or_else(|| Original::new(self.properties()).attempt());
         sent.saturating_add(self.attempts_here)
     }
 
-    /// The deaths of the message that the broker recorded (`x-death`): where it was dead-lettered, why and how often, the latest first.
-    /// Those before a failed attempt, which its copy carries as `carrot-x-death`, are among them; the pauses between attempts are not.
-    /// Empty if there are none, or if the headers are of another form.
+    /// The deaths of the message that the broker recorded (`x-death`): where it was dead-lettered,
+    /// why and how often, the latest first. Those before a failed attempt, which its copy carries
+    /// as `carrot-x-death`, are among them; the pauses between attempts are not. Empty if there are
+    /// none, or if the headers are of another form.
     pub fn deaths(&self) -> Vec<Death> {
         deaths(self.properties(), self.queue()).filter_map(Death::read).collect()
     }
@@ -203,7 +219,8 @@ impl Message {
         self.delivery.redelivered
     }
 
-    /// Its delivery tag: its number on the channel that delivered it, from 1. For logs; settling needs no tag.
+    /// Its delivery tag: its number on the channel that delivered it, from 1. For logs; settling
+    /// needs no tag.
     pub fn delivery_tag(&self) -> u64 {
         self.delivery.tag.0
     }
@@ -223,7 +240,8 @@ impl Message {
         self.settle(Disposition::Ack)
     }
 
-    /// Refuses the message for good: it goes to the queue's dead-letter exchange, if it has one, else it is dropped.
+    /// Refuses the message for good: it goes to the queue's dead-letter exchange, if it has one,
+    /// else it is dropped.
     ///
     /// Does not block. With automatic acknowledgement it does nothing.
     ///
@@ -233,8 +251,9 @@ impl Message {
         self.settle(Disposition::Reject)
     }
 
-    /// Puts the message back to its old place in the queue, marked as redelivered. If this consumer is the only one, it comes straight
-    /// back. It counts neither as an attempt nor, on RabbitMQ 4.3 and newer, towards the delivery limit of a quorum queue.
+    /// Puts the message back to its old place in the queue, marked as redelivered. If this consumer
+    /// is the only one, it comes straight back. It counts neither as an attempt nor, on RabbitMQ
+    /// 4.3 and newer, towards the delivery limit of a quorum queue.
     ///
     /// Does not block. With automatic acknowledgement it does nothing.
     ///
@@ -244,11 +263,13 @@ impl Message {
         self.settle(Disposition::Return)
     }
 
-    /// Says that the message could not be handled: tries it again later, or parks it, as a failed handler does; see
-    /// [`Handler`](crate::Handler). For messages of [`fetch`](crate::Consumer::fetch) and [`messages`](crate::Consumer::messages).
+    /// Says that the message could not be handled: tries it again later, or parks it, as a failed
+    /// handler does; see [`Handler`](crate::Handler). For messages of
+    /// [`fetch`](crate::Consumer::fetch) and [`messages`](crate::Consumer::messages).
     ///
-    /// Blocks until the broker has confirmed the copy that waits, the call timeout at most. If it cannot be sent, or the consumer's queue
-    /// gets no copies, the message stays in this process for the pause, and then goes back to its queue.
+    /// Blocks until the broker has confirmed the copy that waits, the call timeout at most. If it
+    /// cannot be sent, or the consumer's queue gets no copies, the message stays in this process
+    /// for the pause, and then goes back to its queue.
     ///
     /// # Errors
     /// [`Error::Stale`](crate::Error::Stale) if its channel is gone: the broker delivers it again.
@@ -269,12 +290,18 @@ impl Message {
         self.fail_with(error.into_handler_error().into_failure())
     }
 
-    /// Tries the message again after `pause`, as [`Settlement::RetryAfter`](crate::Settlement::RetryAfter); otherwise as [`fail`](Message::fail).
+    /// Tries the message again after `pause`, as
+    /// [`Settlement::RetryAfter`](crate::Settlement::RetryAfter); otherwise as
+    /// [`fail`](Message::fail).
     ///
     /// # Errors
     /// As [`fail`](Message::fail).
     pub fn retry_after(self, pause: Duration) -> Result<()> {
-        self.fail_with(Failure { chosen: true, pause: Some(pause), ..Failure::new(format!("another attempt in {pause:?}")) })
+        self.fail_with(Failure {
+            chosen: true,
+            pause: Some(pause),
+            ..Failure::new(format!("another attempt in {pause:?}"))
+        })
     }
 
     fn fail_with(self, failure: Failure) -> Result<()> {
@@ -282,14 +309,17 @@ impl Message {
         failed.fail(self, &failure)
     }
 
-    /// Sends a parked message back to the queue where its handler failed, with all attempts before it, and takes it out of this one. The
-    /// consumer that calls it reads the parking queue, such as `orders.failed`.
+    /// Sends a parked message back to the queue where its handler failed, with all attempts before
+    /// it, and takes it out of this one. The consumer that calls it reads the parking queue, such
+    /// as `orders.failed`.
     ///
-    /// Blocks until the broker has confirmed it there, the call timeout at most. A crash in between doubles the message.
+    /// Blocks until the broker has confirmed it there, the call timeout at most. A crash in between
+    /// doubles the message.
     ///
     /// # Errors
-    /// [`Error::Invalid`](crate::Error::Invalid) if the header `carrot-queue` does not name a queue;
-    /// [`Error::Backend`](crate::Error::Backend) if that queue is gone; what publishing gives. The message is then requeued.
+    /// [`Error::Invalid`](crate::Error::Invalid) if the header `carrot-queue` does not name a
+    /// queue; [`Error::Backend`](crate::Error::Backend) if that queue is gone; what publishing
+    /// gives. The message is then requeued.
     pub fn forward(mut self) -> Result<()> {
         self.check()?;
         self.source.failed.forward(&self)?;
@@ -316,7 +346,9 @@ impl Message {
             return Ok(());
         }
         let (channel, tag) = (&self.source.channel, self.delivery.tag);
-        if !self.source.failed.counted().is_empty() && matches!(disposition, Disposition::Ack | Disposition::Reject) {
+        if !self.source.failed.counted().is_empty()
+            && matches!(disposition, Disposition::Ack | Disposition::Reject)
+        {
             self.source.failed.counted().forget(self.id());
         }
         match disposition {
@@ -331,7 +363,11 @@ impl Message {
 impl Drop for Message {
     fn drop(&mut self) {
         if self.unsettled {
-            log::debug!("message {} of queue {:?} was dropped unsettled and is requeued", self.delivery_tag(), self.queue());
+            log::debug!(
+                "message {} of queue {:?} was dropped unsettled and is requeued",
+                self.delivery_tag(),
+                self.queue()
+            );
             if let Err(error) = self.settle(Disposition::Return) {
                 log::debug!("it could not be requeued: {error}");
             }

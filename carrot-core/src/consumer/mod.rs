@@ -41,18 +41,15 @@ use crate::consumer::shared::ConsumerShared;
 use crate::consumer::stop::{Stop, StopHandle};
 use crate::consumer::workers::WorkersBuilder;
 use crate::deadline::FOREVER;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::recovery::channel::Declarations;
 use crate::recovery::handle::ConnectionHandle;
 use crate::recovery::reconnecting::Reopen;
 
-#[cfg(doc)]
-use crate::connection::Connection;
-
 /// Takes messages from one queue.
 ///
-/// Made by [`Connection::consumer`]. It declares its queue, its exchanges and the bindings between them. Then messages can be taken in any
-/// of these ways:
+/// Made by [`Connection::consumer`](crate::Connection::consumer). It declares its queue, its
+/// exchanges and the bindings between them. Then messages can be taken in any of these ways:
 ///
 /// | call | gives |
 /// |---|---|
@@ -62,10 +59,11 @@ use crate::connection::Connection;
 /// | [`register_callback`](Consumer::register_callback), [`wait`](Consumer::wait) | every message to callbacks on this thread |
 /// | [`workers`](Consumer::workers) | every message to one of several threads |
 ///
-/// The last three run until the [`StopHandle`] stops them. Messages are settled one by one: see [`Message`] and, for callbacks and workers,
-/// [`Handler`].
+/// The last three run until the [`StopHandle`] stops them. Messages are settled one by one: see
+/// [`Message`] and, for callbacks and workers, [`Handler`].
 ///
-/// Dropping it closes its channel, once no run and no message of it is left; see [`close`](Consumer::close).
+/// Dropping it closes its channel, once no run and no message of it is left; see
+/// [`close`](Consumer::close).
 pub struct Consumer {
     shared: Arc<ConsumerShared>,
     // The lock is never taken; it makes the consumer `Sync` while its callbacks are not.
@@ -75,22 +73,33 @@ pub struct Consumer {
 type Callback = Box<dyn FnMut(&Message, &FailurePolicy) -> Handled + Send>;
 
 impl Consumer {
-    pub(crate) fn open(connection: &Arc<ConnectionHandle>, settings: ConsumerSettings) -> Result<Consumer> {
+    pub(crate) fn open(
+        connection: &Arc<ConnectionHandle>,
+        settings: ConsumerSettings,
+    ) -> Result<Consumer> {
         settings.validate()?;
-        let ConsumerSettings { options, codecs, give_up_after, redeclares, queue, failures, .. } = settings.clone();
+        let ConsumerSettings {
+            options, codecs, give_up_after, redeclares, queue, failures, ..
+        } = settings.clone();
         let codecs = Arc::new(codecs);
         let policy = Arc::new(FailurePolicy::new(connection, &queue, &options, &failures));
         let last_name = Mutex::new(None);
         let (made_again, is_exclusive) = (redeclares || queue.goes_by_itself(), queue.exclusive);
-        let channel = connection.recovering_channel(ChannelOptions::consume(), "consumer", move |channel, _, declarations| {
-            let last = || last_name.lock().unwrap_or_else(PoisonError::into_inner);
-            let name = match declarations {
-                Declarations::Checked if !made_again => settings.check(&**channel, last().clone().as_ref()),
-                _ => settings.declare(&**channel),
-            }?;
-            *last() = Some(Arc::clone(&name));
-            Ok(name)
-        });
+        let channel = connection.recovering_channel(
+            ChannelOptions::consume(),
+            "consumer",
+            move |channel, _, declarations| {
+                let last = || last_name.lock().unwrap_or_else(PoisonError::into_inner);
+                let name = match declarations {
+                    Declarations::Checked if !made_again => {
+                        settings.check(&**channel, last().clone().as_ref())
+                    }
+                    _ => settings.declare(&**channel),
+                }?;
+                *last() = Some(Arc::clone(&name));
+                Ok(name)
+            },
+        );
         if !connection.lazy {
             channel.get_or_open()?;
         }
@@ -122,17 +131,21 @@ impl Consumer {
         self.shared.channel.get_or_open().map(|opened| opened.state.to_string())
     }
 
-    /// Takes the message at the head of the queue; `None` if the queue is empty. Does not wait for a message to come.
+    /// Takes the message at the head of the queue; `None` if the queue is empty. Does not wait for
+    /// a message to come.
     ///
-    /// Blocks for one round trip, the call timeout at most. To take many messages, the other ways are much faster.
+    /// Blocks for one round trip, the call timeout at most. To take many messages, the other ways
+    /// are much faster.
     ///
     /// # Errors
-    /// [`Error::NotFound`](crate::Error::NotFound) if the queue is gone, [`Error::Disconnected`](crate::Error::Disconnected).
+    /// [`Error::NotFound`](crate::Error::NotFound) if the queue is gone,
+    /// [`Error::Disconnected`](crate::Error::Disconnected).
     pub fn fetch(&self) -> Result<Option<Message>> {
         self.shared.fetch()
     }
 
-    /// What is in the queue now, message by message, until it is empty. A message that is requeued meanwhile comes again.
+    /// What is in the queue now, message by message, until it is empty. A message that is requeued
+    /// meanwhile comes again.
     ///
     /// ```
     /// # fn example(consumer: &carrot::Consumer) -> carrot::Result<()> {
@@ -146,12 +159,15 @@ impl Consumer {
         FetchAll::new(&self.shared)
     }
 
-    /// Every message as it comes, in an iterator that blocks until the next one, without end; see [`Messages`] for one that ends.
+    /// Every message as it comes, in an iterator that blocks until the next one, without end; see
+    /// [`Messages`] for one that ends.
     ///
-    /// Each call starts a subscription of its own, with the consumer's prefetch. Blocks for two round trips.
+    /// Each call starts a subscription of its own, with the consumer's prefetch. Blocks for two
+    /// round trips.
     ///
     /// # Errors
-    /// [`Error::NotFound`](crate::Error::NotFound), [`Error::ResourceLocked`](crate::Error::ResourceLocked),
+    /// [`Error::NotFound`](crate::Error::NotFound),
+    /// [`Error::ResourceLocked`](crate::Error::ResourceLocked),
     /// [`Error::Disconnected`](crate::Error::Disconnected).
     ///
     /// ```
@@ -171,9 +187,10 @@ impl Consumer {
         ConsumerRun::start(&self.shared, &self.shared.options).map(Messages::new)
     }
 
-    /// Adds a callback for [`wait`](Consumer::wait). Several are called in the order in which they were added, each with the body decoded
-    /// to the type it takes; the first that fails, or decides on anything but an acknowledgement, is the last one called. How the message
-    /// is settled: see [`Handler`].
+    /// Adds a callback for [`wait`](Consumer::wait). Several are called in the order in which they
+    /// were added, each with the body decoded to the type it takes; the first that fails, or
+    /// decides on anything but an acknowledgement, is the last one called. How the message is
+    /// settled: see [`Handler`].
     ///
     /// ```
     /// # fn example(mut consumer: carrot::Consumer) -> carrot::Result<()> {
@@ -186,41 +203,51 @@ impl Consumer {
     /// # Ok(())
     /// # }
     /// ```
-    pub fn register_callback<T, R>(&mut self, mut callback: impl FnMut(T, &Message) -> R + Send + 'static)
-    where
+    pub fn register_callback<T, R>(
+        &mut self,
+        mut callback: impl FnMut(T, &Message) -> R + Send + 'static,
+    ) where
         T: DeserializeOwned,
         R: IntoSettlement,
     {
-        self.add(move |message, policy| dispatch::handle(message, policy, |payload, message| callback(payload, message).into_settlement()));
+        self.add(move |message, policy| {
+            dispatch::handle(message, policy, |payload, message| {
+                callback(payload, message).into_settlement()
+            })
+        });
     }
 
     /// Adds a [`Handler`] as a callback; see [`register_callback`](Consumer::register_callback).
     pub fn register_handler<H: Handler>(&mut self, handler: H) {
-        self.add(move |message, policy| dispatch::handle(message, policy, |payload, message| handler.receive(payload, message)));
+        self.add(move |message, policy| {
+            dispatch::handle(message, policy, |payload, message| handler.receive(payload, message))
+        });
     }
 
     fn add(&mut self, callback: impl FnMut(&Message, &FailurePolicy) -> Handled + Send + 'static) {
         self.callbacks.get_mut().unwrap_or_else(PoisonError::into_inner).push(Box::new(callback));
     }
 
-    /// Hands every message to the callbacks, on this thread, until the consumer is stopped; tells how they went.
+    /// Hands every message to the callbacks, on this thread, until the consumer is stopped; tells
+    /// how they went.
     ///
     /// Without a callback, messages cannot be handled, and it gives an error at once.
     ///
     /// # Errors
-    /// As [`messages`](Consumer::messages); [`Error::Cancelled`](crate::Error::Cancelled) if the queue is deleted;
-    /// [`Error::Invalid`](crate::Error::Invalid) without a callback.
+    /// As [`messages`](Consumer::messages); [`Error::Cancelled`](crate::Error::Cancelled) if the
+    /// queue is deleted; [`Error::Invalid`](crate::Error::Invalid) without a callback.
     pub fn wait(&mut self) -> Result<Report> {
         self.run(u64::MAX, &self.shared.options.clone())
     }
 
-    /// Like [`wait`](Consumer::wait), but for this number of messages: exactly these are taken, none is taken ahead. A failed message that waits at
-    /// the broker and comes again counts again.
+    /// Like [`wait`](Consumer::wait), but for this number of messages: exactly these are taken,
+    /// none is taken ahead. A failed message that waits at the broker and comes again counts again.
     ///
     /// # Errors
     /// As [`wait`](Consumer::wait).
     pub fn handle_next(&mut self, messages: u64) -> Result<Report> {
-        // With a prefetch of one, and the last message settled after the cancelling, the broker has no chance to send one too many.
+        // With a prefetch of one, and the last message settled after the cancelling, the broker has
+        // no chance to send one too many.
         let options = ConsumeOptions { prefetch: 1, ..self.shared.options.clone() };
         self.run(messages, &options)
     }
@@ -228,7 +255,11 @@ impl Consumer {
     fn run(&mut self, limit: u64, options: &ConsumeOptions) -> Result<Report> {
         let callbacks = self.callbacks.get_mut().unwrap_or_else(PoisonError::into_inner);
         if callbacks.is_empty() {
-            return Err(crate::Error::invalid("callbacks", "none", "at least one has to be registered before waiting"));
+            return Err(Error::invalid(
+                "callbacks",
+                "none",
+                "at least one has to be registered before waiting",
+            ));
         }
         if limit == 0 {
             return Ok(Report::default());
@@ -247,7 +278,13 @@ impl Consumer {
                     cancelled = run.cancel();
                 }
             };
-            process(message, &run, &counters, &mut |message| handle_all(callbacks, message, policy), &mut cancel_last);
+            process(
+                message,
+                &run,
+                &counters,
+                &mut |message| handle_all(callbacks, message, policy),
+                &mut cancel_last,
+            );
             cancelled?;
         }
         run.cancel()?;
@@ -284,7 +321,8 @@ impl Consumer {
         self.shared.stop.stop()
     }
 
-    /// Deletes the ready messages of the queue; tells how many. Messages that wait for their settlement stay.
+    /// Deletes the ready messages of the queue; tells how many. Messages that wait for their
+    /// settlement stay.
     ///
     /// Blocks for one round trip, the call timeout at most.
     ///
@@ -297,14 +335,16 @@ impl Consumer {
             .map(|deleted| deleted.message_count)
     }
 
-    /// Stops every run and closes the channel: acknowledgements given so far reach the broker, and messages not settled return to the
-    /// queue. Further calls give [`Error::Closed`](crate::Error::Closed); a second close does nothing.
+    /// Stops every run and closes the channel: acknowledgements given so far reach the broker, and
+    /// messages not settled return to the queue. Further calls give
+    /// [`Error::Closed`](crate::Error::Closed); a second close does nothing.
     ///
-    /// Blocks until the broker has answered, twice the call timeout at most; not until handlers have finished, which
-    /// [`Workers::stop`](crate::Workers::stop) does.
+    /// Blocks until the broker has answered, twice the call timeout at most; not until handlers
+    /// have finished, which [`Workers::stop`](crate::Workers::stop) does.
     ///
     /// # Errors
-    /// [`Error::Timeout`](crate::Error::Timeout), [`Error::Disconnected`](crate::Error::Disconnected).
+    /// [`Error::Timeout`](crate::Error::Timeout),
+    /// [`Error::Disconnected`](crate::Error::Disconnected).
     pub fn close(&self) -> Result<()> {
         let stopped = self.shared.stop.stop();
         let closed = self.shared.channel.close(self.shared.channel.connection().call_timeout);

@@ -13,12 +13,13 @@ use crate::consumer::run::ConsumerRun;
 use crate::consumer::settlement::Settlement;
 use crate::error::Error;
 
-/// The longest time for which a worker keeps one message over several attempts, before it requeues the message. A broker closes a channel
-/// that leaves a message unacknowledged for too long. One more pause can follow, so twice this is the most.
+/// The longest time for which a worker keeps one message over several attempts, before it requeues
+/// the message. A broker closes a channel that leaves a message unacknowledged for too long. One
+/// more pause can follow, so twice this is the most.
 const LONGEST_HELD: Duration = Duration::from_secs(10 * 60);
 
-/// Calls `handle` with the message, again after each pause that passes in the process, and settles the message. Calls `before_settling`
-/// after each attempt.
+/// Calls `handle` with the message, again after each pause that passes in the process, and settles
+/// the message. Calls `before_settling` after each attempt.
 pub(crate) fn process(
     mut message: Message,
     run: &ConsumerRun,
@@ -94,7 +95,9 @@ fn count_outcome(counters: &RunCounters, outcome: &FailureOutcome) {
         FailureOutcome::Requeued => &mut report.requeued,
         FailureOutcome::Lost => &mut report.lost,
         FailureOutcome::Stale => &mut report.stale,
-        FailureOutcome::Paused | FailureOutcome::PauseHere(..) | FailureOutcome::TryAgainHere(..) => &mut report.paused,
+        FailureOutcome::Paused
+        | FailureOutcome::PauseHere(..)
+        | FailureOutcome::TryAgainHere(..) => &mut report.paused,
     });
 }
 
@@ -125,11 +128,18 @@ fn acknowledge(mut message: Message, counters: &RunCounters) {
 }
 
 fn log_stale(message: &Message, error: &Error) {
-    log::debug!("message {} of queue {:?} could not be settled: {error}", message.delivery_tag(), message.queue());
+    log::debug!(
+        "message {} of queue {:?} could not be settled: {error}",
+        message.delivery_tag(),
+        message.queue()
+    );
 }
 
 fn give_back(mut message: Message) {
     if let Err(error) = message.settle(Disposition::Return) {
-        log::debug!("a failed message of queue {:?} was not given back, the broker does it: {error}", message.queue());
+        log::debug!(
+            "a failed message of queue {:?} was not given back, the broker does it: {error}",
+            message.queue()
+        );
     }
 }

@@ -22,11 +22,13 @@ use crate::recovery::effects::{ends_channel, may_pass};
 use crate::recovery::hard_closes::HardCloses;
 use crate::recovery::poison_search::Suspicion;
 
-/// How often a run subscribes once more after the broker has cancelled it and then refused its subscription by closing the connection.
-/// RabbitMQ 4.3 does so while a quorum queue is being deleted: it cancels the consumers some milliseconds before the queue is gone.
+/// How often a run subscribes once more after the broker has cancelled it and then refused its
+/// subscription by closing the connection. RabbitMQ 4.3 does so while a quorum queue is being
+/// deleted: it cancels the consumers some milliseconds before the queue is gone.
 const LOOKS_WHILE_GOING: u32 = 2;
 
-/// A run of a consumer, shared by the threads that take messages from it. It subscribes again when its connection is lost.
+/// A run of a consumer, shared by the threads that take messages from it. It subscribes again when
+/// its connection is lost.
 #[derive(Debug)]
 pub(crate) struct ConsumerRun {
     shared: Arc<ConsumerShared>,
@@ -70,7 +72,8 @@ struct RunState {
     ended: Option<Error>,
 }
 
-/// What one thread knows of the subscription, so that it need not ask for it, under a lock that all share, for each message.
+/// What one thread knows of the subscription, so that it need not ask for it, under a lock that all
+/// share, for each message.
 #[derive(Debug, Default)]
 pub(crate) struct CachedSubscription(Option<CacheEntry>);
 
@@ -83,12 +86,21 @@ struct CacheEntry {
 }
 
 impl ConsumerRun {
-    pub(crate) fn start(shared: &Arc<ConsumerShared>, options: &ConsumeOptions) -> Result<ConsumerRun> {
+    pub(crate) fn start(
+        shared: &Arc<ConsumerShared>,
+        options: &ConsumeOptions,
+    ) -> Result<ConsumerRun> {
         let guard = RunGuard::new(shared);
         let until = deadline::after(shared.channel.connection().call_timeout);
         let attempts = Attempts { until, given_up: &|| false, retried: Error::is_disconnected };
         let unhandled = Arc::default();
-        let subscribed = Arc::new(subscribe(shared, options, &unhandled, &attempts, &mut HardCloses::default())?);
+        let subscribed = Arc::new(subscribe(
+            shared,
+            options,
+            &unhandled,
+            &attempts,
+            &mut HardCloses::default(),
+        )?);
         shared.stop.watch(&subscribed);
         let state = Mutex::new(RunState {
             subscribed,
@@ -109,8 +121,13 @@ impl ConsumerRun {
         })
     }
 
-    /// The next message; `Ok(None)` if none came in time, or the consumer was stopped. What arrives after the stop goes back.
-    pub(crate) fn next(&self, cached: &mut CachedSubscription, timeout: Duration) -> Result<Option<Message>> {
+    /// The next message; `Ok(None)` if none came in time, or the consumer was stopped. What arrives
+    /// after the stop goes back.
+    pub(crate) fn next(
+        &self,
+        cached: &mut CachedSubscription,
+        timeout: Duration,
+    ) -> Result<Option<Message>> {
         // The clock is asked for it only if it can come.
         let mut deadline = (timeout < FOREVER).then(|| deadline::after(timeout));
         let mut left = timeout;
@@ -135,7 +152,10 @@ impl ConsumerRun {
                     let channel = &subscribed.channel;
                     match &error {
                         Error::Cancelled { .. } if self.shared.redeclares => {
-                            let _ = self.shared.channel.discard(channel, self.shared.channel.connection().call_timeout);
+                            let _ = self
+                                .shared
+                                .channel
+                                .discard(channel, self.shared.channel.connection().call_timeout);
                         }
                         error => self.shared.channel.failed(channel, error),
                     }
@@ -145,12 +165,16 @@ impl ConsumerRun {
                     }
                 }
             }
-            left = deadline.map_or(timeout, |deadline| deadline.saturating_duration_since(Instant::now()));
+            left = deadline
+                .map_or(timeout, |deadline| deadline.saturating_duration_since(Instant::now()));
         }
     }
 
     /// Brings a cached up to date.
-    fn look<'a>(&self, CachedSubscription(seen): &'a mut CachedSubscription) -> Result<&'a CacheEntry> {
+    fn look<'a>(
+        &self,
+        CachedSubscription(seen): &'a mut CachedSubscription,
+    ) -> Result<&'a CacheEntry> {
         let version = self.version.load(Ordering::Acquire);
         let current = match seen.take().filter(|seen| seen.version == version) {
             Some(current) => current,
@@ -168,7 +192,8 @@ impl ConsumerRun {
         state.ended.clone().map_or_else(|| Ok(Arc::clone(&state.subscribed)), Err)
     }
 
-    /// Subscribes again, or waits for the thread that does; whether that came about before `deadline`.
+    /// Subscribes again, or waits for the thread that does; whether that came about before
+    /// `deadline`.
     fn renew(&self, lost: &Arc<RunSubscription>, error: Error, deadline: Instant) -> Result<bool> {
         let mut state = self.lock();
         loop {
@@ -185,7 +210,8 @@ impl ConsumerRun {
             if left.is_zero() {
                 return Ok(false);
             }
-            state = self.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
+            state =
+                self.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
         }
         state.suspicion.note(&error, lost.gave.load(Ordering::Acquire), lost.alone_until);
         if !self.is_worth_renewing(&error) || state.suspicion.is_poison() {
@@ -198,12 +224,19 @@ impl ConsumerRun {
         let suspect = state.suspicion.is_suspect();
         let mut losses = std::mem::replace(&mut state.losses, HardCloses::of_a_run());
         drop(state);
-        log::warn!("the consumer of queue {:?} lost its subscription and subscribes again: {error}", lost.queue);
+        log::warn!(
+            "the consumer of queue {:?} lost its subscription and subscribes again: {error}",
+            lost.queue
+        );
         // Workers that wait with a message of the lost channel need not wait for it.
         self.policy().clock().wake();
 
         let give_up_at = lost_at + self.shared.give_up_after.unwrap_or(FOREVER).min(FOREVER);
-        let attempts = Attempts { until: deadline.min(give_up_at), given_up: &|| self.is_stopped(), retried: may_pass };
+        let attempts = Attempts {
+            until: deadline.min(give_up_at),
+            given_up: &|| self.is_stopped(),
+            retried: may_pass,
+        };
         let is_cancelled = matches!(error, Error::Cancelled { .. });
         if is_cancelled && is_first {
             self.postpone(&error);
@@ -211,15 +244,22 @@ impl ConsumerRun {
         let mut going = 0..LOOKS_WHILE_GOING;
         let renewed = loop {
             if is_cancelled {
-                // Before the subscription, which can cost the channel: any thread may open the next one.
+                // Before the subscription, which can cost the channel: any thread may open the next
+                // one.
                 self.shared.channel.mark_deleted();
             }
             let renewed = self.ensure_queue(&error, lost, &attempts).and_then(|()| match suspect {
                 true => self.subscribe_alone(&attempts, &mut losses),
-                false => subscribe(&self.shared, &self.options, &self.unhandled, &attempts, &mut losses),
+                false => {
+                    subscribe(&self.shared, &self.options, &self.unhandled, &attempts, &mut losses)
+                }
             });
             match renewed {
-                Err(refused @ Error::HardError { .. }) if is_cancelled && going.next().is_some() => self.postpone(&refused),
+                Err(refused @ Error::HardError { .. })
+                    if is_cancelled && going.next().is_some() =>
+                {
+                    self.postpone(&refused)
+                }
                 renewed => break renewed,
             }
         };
@@ -237,7 +277,11 @@ impl ConsumerRun {
                 state.lost_at = None;
                 drop(state);
                 self.changed.notify_all();
-                log::info!("the consumer of queue {:?} has subscribed again after {:?}", subscribed.queue, lost_at.elapsed());
+                log::info!(
+                    "the consumer of queue {:?} has subscribed again after {:?}",
+                    subscribed.queue,
+                    lost_at.elapsed()
+                );
                 self.shared.stop.watch(&subscribed);
                 return Ok(true);
             }
@@ -248,7 +292,14 @@ impl ConsumerRun {
             }
             Err(renewal) => {
                 // The queue is gone, which is why the broker cancelled the consumer.
-                let error = if matches!((&error, &renewal), (Error::Cancelled { .. }, Error::NotFound { .. })) { error } else { renewal };
+                let error = if matches!(
+                    (&error, &renewal),
+                    (Error::Cancelled { .. }, Error::NotFound { .. })
+                ) {
+                    error
+                } else {
+                    renewal
+                };
                 self.end(&mut state, &error);
                 Err(error)
             }
@@ -265,11 +316,17 @@ impl ConsumerRun {
     }
 
     /// Subscribes while no other suspect does.
-    fn subscribe_alone(&self, attempts: &Attempts<'_>, losses: &mut HardCloses) -> Result<RunSubscription> {
+    fn subscribe_alone(
+        &self,
+        attempts: &Attempts<'_>,
+        losses: &mut HardCloses,
+    ) -> Result<RunSubscription> {
         let poison_search = &self.shared.channel.connection().poison_search;
         let suspect = poison_search.enter(attempts.until, attempts.given_up);
-        let suspect = suspect.ok_or_else(|| Error::timeout("waiting for other consumers to subscribe", FOREVER))?;
-        let mut subscribed = subscribe(&self.shared, &self.options, &self.unhandled, attempts, losses)?;
+        let suspect = suspect
+            .ok_or_else(|| Error::timeout("waiting for other consumers to subscribe", FOREVER))?;
+        let mut subscribed =
+            subscribe(&self.shared, &self.options, &self.unhandled, attempts, losses)?;
         subscribed.alone_until = Some(suspect.subscribed());
         Ok(subscribed)
     }
@@ -277,8 +334,12 @@ impl ConsumerRun {
     fn is_worth_renewing(&self, error: &Error) -> bool {
         match error {
             Error::Cancelled { .. } => true,
-            Error::Closed { .. } | Error::Authentication { .. } | Error::Backend { .. } | Error::HardError { .. } => false,
-            // Among them: the broker closes a channel whose messages were not settled in time (406).
+            Error::Closed { .. }
+            | Error::Authentication { .. }
+            | Error::Backend { .. }
+            | Error::HardError { .. } => false,
+            // Among them: the broker closes a channel whose messages were not settled in time
+            // (406).
             error => ends_channel(error),
         }
     }
@@ -300,8 +361,8 @@ impl ConsumerRun {
         &self.shared.stop
     }
 
-    /// Closes the channel, so that every settlement has reached the broker and everything else goes back; the consumer opens another if
-    /// it is used again.
+    /// Closes the channel, so that every settlement has reached the broker and everything else goes
+    /// back; the consumer opens another if it is used again.
     pub(crate) fn discard(&self, timeout: Duration) -> Result<()> {
         let channel = Arc::clone(&self.lock().subscribed.channel);
         self.shared.channel.discard(&channel, timeout)
@@ -313,7 +374,8 @@ impl ConsumerRun {
         subscribed.cancel()
     }
 
-    /// Takes a message that a worker had when the consumer was stopped, and requeues it once the broker sends no more.
+    /// Takes a message that a worker had when the consumer was stopped, and requeues it once the
+    /// broker sends no more.
     pub(crate) fn take_back(&self, message: Message) {
         let subscribed = Arc::clone(&self.lock().subscribed);
         subscribed.take_back(message);
@@ -350,7 +412,8 @@ struct Attempts<'a> {
 /// Subscribes on the consumer's channel, or on new ones.
 ///
 /// # Errors
-/// The last attempt's; [`Error::HardError`] if `losses` says that the declarations or the subscription make the broker close the connection.
+/// The last attempt's; [`Error::HardError`] if `losses` says that the declarations or the
+/// subscription make the broker close the connection.
 fn subscribe(
     shared: &ConsumerShared,
     options: &ConsumeOptions,
@@ -359,11 +422,16 @@ fn subscribe(
     losses: &mut HardCloses,
 ) -> Result<RunSubscription> {
     loop {
-        let Opened { channel, state: queue } = shared.channel.recover_unless(attempts.until, attempts.given_up, losses)?;
+        let Opened { channel, state: queue } =
+            shared.channel.recover_unless(attempts.until, attempts.given_up, losses)?;
         match channel.consume(&queue, options) {
             Ok(subscription) => {
                 let subscription: Arc<dyn Subscription> = Arc::from(subscription);
-                return Ok(RunSubscription::new(shared.source(&channel, &queue), subscription, Arc::clone(unhandled)));
+                return Ok(RunSubscription::new(
+                    shared.source(&channel, &queue),
+                    subscription,
+                    Arc::clone(unhandled),
+                ));
             }
             Err(error) => {
                 shared.channel.failed(&channel, &error);

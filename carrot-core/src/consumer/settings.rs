@@ -43,7 +43,10 @@ impl ConsumerSettings {
 
     pub(crate) fn bind(&mut self, routing_key: String, arguments: Headers) {
         if self.sources.is_empty() {
-            self.sources.push(BoundExchange { exchange: Exchange::default_exchange(), bindings: Vec::new() });
+            self.sources.push(BoundExchange {
+                exchange: Exchange::default_exchange(),
+                bindings: Vec::new(),
+            });
         }
         if let Some(source) = self.sources.last_mut() {
             source.bindings.push((routing_key, arguments));
@@ -52,17 +55,32 @@ impl ConsumerSettings {
 
     pub(crate) fn validate(&self) -> Result<()> {
         if self.options.prefetch == 0 {
-            return Err(Error::invalid("prefetch", "0", "1 to 65535; 0 would let the broker send without limit"));
+            return Err(Error::invalid(
+                "prefetch",
+                "0",
+                "1 to 65535; 0 would let the broker send without limit",
+            ));
         }
-        if let Some(source) = self.sources.iter().find(|source| source.exchange.is_default() && !source.bindings.is_empty()) {
+        if let Some(source) = self
+            .sources
+            .iter()
+            .find(|source| source.exchange.is_default() && !source.bindings.is_empty())
+        {
             let (routing_key, _) = &source.bindings[0];
-            return Err(Error::invalid("routing key", routing_key, "an exchange to bind to has to be named before it"));
+            return Err(Error::invalid(
+                "routing key",
+                routing_key,
+                "an exchange to bind to has to be named before it",
+            ));
         }
         self.options.validate()?;
         self.failures.validate(&self.queue.name, &self.options)?;
         Declare::Queue(&self.queue).validate()?;
-        self.sources.iter().try_for_each(|source| Declare::Exchange(&source.exchange).validate())?;
-        self.bindings(&self.queue.name).try_for_each(|binding| Declare::Binding(&binding).validate())
+        self.sources
+            .iter()
+            .try_for_each(|source| Declare::Exchange(&source.exchange).validate())?;
+        self.bindings(&self.queue.name)
+            .try_for_each(|binding| Declare::Binding(&binding).validate())
     }
 
     /// Declares the exchanges, the queue and its bindings; gives the queue's name.
@@ -77,7 +95,8 @@ impl ConsumerSettings {
         Ok(queue.into())
     }
 
-    /// Checks that the queue exists; gives its name. `last` is the name that the broker made up, if the queue is server-named.
+    /// Checks that the queue exists; gives its name. `last` is the name that the broker made up, if
+    /// the queue is server-named.
     pub(crate) fn check(&self, channel: &dyn Backend, last: Option<&Arc<str>>) -> Result<Arc<str>> {
         let name = last.map_or(&*self.queue.name, |last| last);
         Ok(channel.declare(Declare::Queue(&Queue::existing(name)))?.name.into())
@@ -85,12 +104,17 @@ impl ConsumerSettings {
 
     fn bindings(&self, queue: &str) -> impl Iterator<Item = Binding> {
         let empty = (String::new(), Headers::new());
-        self.sources.iter().filter(|source| !source.exchange.is_default()).flat_map(move |BoundExchange { exchange, bindings }| {
-            let bindings = if bindings.is_empty() { vec![empty.clone()] } else { bindings.clone() };
-            bindings.into_iter().map(move |(routing_key, arguments)| {
-                let binding = Binding::queue(&exchange.name, queue, routing_key);
-                arguments.into_iter().fold(binding, |binding, (name, value)| binding.argument(name, value))
-            })
-        })
+        self.sources.iter().filter(|source| !source.exchange.is_default()).flat_map(
+            move |BoundExchange { exchange, bindings }| {
+                let bindings =
+                    if bindings.is_empty() { vec![empty.clone()] } else { bindings.clone() };
+                bindings.into_iter().map(move |(routing_key, arguments)| {
+                    let binding = Binding::queue(&exchange.name, queue, routing_key);
+                    arguments
+                        .into_iter()
+                        .fold(binding, |binding, (name, value)| binding.argument(name, value))
+                })
+            },
+        )
     }
 }

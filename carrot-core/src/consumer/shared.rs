@@ -35,14 +35,27 @@ impl ConsumerShared {
     pub(crate) fn fetch(&self) -> Result<Option<Message>> {
         self.channel.call(|opened| {
             let delivery = opened.channel.get(&opened.state, self.options.acknowledgement)?;
-            Ok(delivery.map(|delivery| Message::new(delivery, self.source(&opened.channel, &opened.state))))
+            Ok(delivery.map(|delivery| {
+                Message::new(delivery, self.source(&opened.channel, &opened.state))
+            }))
         })
     }
 
-    pub(crate) fn source(&self, channel: &Arc<dyn Backend>, queue: &Arc<str>) -> Arc<DeliverySource> {
-        let (channel, codecs, queue) = (Arc::clone(channel), Arc::clone(&self.codecs), Arc::clone(queue));
+    pub(crate) fn source(
+        &self,
+        channel: &Arc<dyn Backend>,
+        queue: &Arc<str>,
+    ) -> Arc<DeliverySource> {
+        let (channel, codecs, queue) =
+            (Arc::clone(channel), Arc::clone(&self.codecs), Arc::clone(queue));
         let failed = Arc::clone(&self.policy) as Arc<dyn FailedMessages>;
-        Arc::new(DeliverySource { channel, codecs, queue, acknowledgement: self.options.acknowledgement, failed })
+        Arc::new(DeliverySource {
+            channel,
+            codecs,
+            queue,
+            acknowledgement: self.options.acknowledgement,
+            failed,
+        })
     }
 }
 
@@ -60,7 +73,8 @@ impl Reopen for ConsumerShared {
 }
 
 impl Drop for ConsumerShared {
-    /// Sees to it that the last acknowledgements leave, unless a message that is still held needs the channel.
+    /// Sees to it that the last acknowledgements leave, unless a message that is still held needs
+    /// the channel.
     fn drop(&mut self) {
         self.policy.release();
         if let Some(opened) = self.channel.shut()

@@ -39,7 +39,8 @@ impl Stop {
         self.stopped.load(Ordering::Acquire)
     }
 
-    /// After a stop: waits until everything that nobody has handled has gone back; whether it has before `deadline`.
+    /// After a stop: waits until everything that nobody has handled has gone back; whether it has
+    /// before `deadline`.
     pub(crate) fn wait_until_returned(&self, deadline: Instant) -> bool {
         let mut returned = self.returned.lock().unwrap_or_else(PoisonError::into_inner);
         while !*returned {
@@ -47,7 +48,8 @@ impl Stop {
             if left.is_zero() {
                 return false;
             }
-            returned = self.changed.wait_timeout(returned, left).unwrap_or_else(PoisonError::into_inner).0;
+            returned =
+                self.changed.wait_timeout(returned, left).unwrap_or_else(PoisonError::into_inner).0;
         }
         true
     }
@@ -59,14 +61,17 @@ impl Stop {
         self.policy.clock().wake();
     }
 
-    /// Marks the consumer as stopped, cancels every subscription, and gives back what nobody has handled. Returns the first error, but
-    /// cancels all.
+    /// Marks the consumer as stopped, cancels every subscription, and gives back what nobody has
+    /// handled. Returns the first error, but cancels all.
     pub(crate) fn stop(&self) -> Result<()> {
         self.mark();
-        let subscriptions: Vec<_> = self.lock().drain(..).filter_map(|subscription| subscription.upgrade()).collect();
+        let subscriptions: Vec<_> =
+            self.lock().drain(..).filter_map(|subscription| subscription.upgrade()).collect();
         // With its connection, a consumer has ended at the broker too.
         let cancel = |subscription: &Arc<RunSubscription>| {
-            subscription.cancel().or_else(|error| if ends_connection(&error) { Ok(()) } else { Err(error) })
+            subscription
+                .cancel()
+                .or_else(|error| if ends_connection(&error) { Ok(()) } else { Err(error) })
         };
         let cancelled = subscriptions.iter().map(cancel).fold(Ok(()), Result::and);
         // After the cancelling: the broker must not send to this consumer again what goes back now.
@@ -115,15 +120,17 @@ pub struct StopHandle {
 }
 
 impl StopHandle {
-    /// Ends every run of the consumer: [`wait`](crate::Consumer::wait) returns, [`messages`](crate::Consumer::messages) ends, workers
-    /// end. What is being handled is finished; what has arrived and was not yet handed out goes back to the queue. The consumer stays
-    /// stopped: a later run ends at once.
+    /// Ends every run of the consumer: [`wait`](crate::Consumer::wait) returns,
+    /// [`messages`](crate::Consumer::messages) ends, workers end. What is being handled is
+    /// finished; what has arrived and was not yet handed out goes back to the queue. The consumer
+    /// stays stopped: a later run ends at once.
     ///
-    /// Blocks for one round trip, the connection's call timeout at most; not until the runs have ended. A second call does nothing.
+    /// Blocks for one round trip, the connection's call timeout at most; not until the runs have
+    /// ended. A second call does nothing.
     ///
     /// # Errors
-    /// [`Error::Timeout`] if the broker did not answer the cancelling. The runs end all the same. A connection that is lost is no error: the
-    /// consumer has ended with it.
+    /// [`Error::Timeout`] if the broker did not answer the cancelling. The runs end all the same. A
+    /// connection that is lost is no error: the consumer has ended with it.
     pub fn stop(&self) -> Result<()> {
         self.stop.stop()
     }

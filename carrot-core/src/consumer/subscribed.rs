@@ -1,4 +1,5 @@
-//! One subscription of a run, and how it ends: what nobody has handled goes back before the channel closes.
+//! One subscription of a run, and how it ends: what nobody has handled goes back before the channel
+//! closes.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -47,7 +48,8 @@ pub(crate) struct RunSubscription {
 
 #[derive(Debug, Default)]
 struct Returning {
-    /// What workers took after the stop. A message that goes back before the broker has stopped sending comes again at once.
+    /// What workers took after the stop. A message that goes back before the broker has stopped
+    /// sending comes again at once.
     taken: Vec<Message>,
     /// Whether the broker has stopped sending, and everything has gone back.
     done: bool,
@@ -71,12 +73,14 @@ impl RunSubscription {
         }
     }
 
-    /// Tells the broker to send no more, and gives back whatever has arrived and nobody has handled, by nack.
+    /// Tells the broker to send no more, and gives back whatever has arrived and nobody has
+    /// handled, by nack.
     ///
     /// Blocks for one round trip, the call timeout at most. A second call does nothing.
     ///
     /// # Errors
-    /// What the cancelling gives. What has arrived goes back all the same, by the broker if the channel is gone.
+    /// What the cancelling gives. What has arrived goes back all the same, by the broker if the
+    /// channel is gone.
     pub(crate) fn cancel(&self) -> Result<()> {
         let cancelled = self.subscription.cancel();
         loop {
@@ -85,7 +89,9 @@ impl RunSubscription {
             match self.subscription.next(Duration::ZERO) {
                 // What goes back to a consumer that could not be cancelled would come again.
                 Ok(Some(_)) if cancelled.is_err() => break,
-                Ok(Some(delivery)) => self.give_back(Message::new(delivery, Arc::clone(&self.source))),
+                Ok(Some(delivery)) => {
+                    self.give_back(Message::new(delivery, Arc::clone(&self.source)))
+                }
                 Ok(None) | Err(_) => break,
             }
         }
@@ -115,7 +121,10 @@ impl RunSubscription {
         };
         counter.fetch_add(1, Ordering::AcqRel);
         if let Err(error) = message.settle(Disposition::Return) {
-            log::debug!("a message of queue {:?} was not given back, the broker does it: {error}", message.queue());
+            log::debug!(
+                "a message of queue {:?} was not given back, the broker does it: {error}",
+                message.queue()
+            );
         }
     }
 

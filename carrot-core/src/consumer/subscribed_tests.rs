@@ -6,8 +6,9 @@ use std::thread;
 
 use super::*;
 use crate::backend::{
-    Capabilities, ChannelOptions, Clock, Connector, ConsumeOptions, Content, Declare, Delete, Deleted, Delivery, DeliveryTag, Event,
-    Extent, Outcome, Publication, PublishTag, QueueInfo, Rejection, Role, Status,
+    Capabilities, ChannelOptions, Clock, Connector, ConsumeOptions, Content, Declare, Delete,
+    Deleted, Delivery, DeliveryTag, Event, Extent, Outcome, Publication, PublishTag, QueueInfo,
+    Rejection, Role, Status,
 };
 use crate::codec::Codecs;
 use crate::config::ConnectionOptions;
@@ -104,7 +105,12 @@ impl Subscription for Arrived {
 }
 
 fn delivery(tag: u64) -> Delivery {
-    Delivery { tag: DeliveryTag(tag), redelivered: false, is_whole: true, content: Arc::new(Content::default()) }
+    Delivery {
+        tag: DeliveryTag(tag),
+        redelivered: false,
+        is_whole: true,
+        content: Arc::new(Content::default()),
+    }
 }
 
 #[test]
@@ -125,16 +131,23 @@ fn what_is_taken_after_a_stop_goes_back_once_the_broker_sends_no_more() {
         failed: Arc::new(policy),
     });
     let (answer, answered) = channel();
-    let subscription = Arc::new(Arrived { inbox: Mutex::new((3..=4).map(delivery).collect()), answer: Mutex::new(answered) });
+    let subscription = Arc::new(Arrived {
+        inbox: Mutex::new((3..=4).map(delivery).collect()),
+        answer: Mutex::new(answered),
+    });
     let unhandled = Arc::new(UnhandledCounts::default());
-    let subscribed = Arc::new(RunSubscription::new(Arc::clone(&source), subscription, Arc::clone(&unhandled)));
+    let subscribed =
+        Arc::new(RunSubscription::new(Arc::clone(&source), subscription, Arc::clone(&unhandled)));
 
     let stopping = Arc::clone(&subscribed);
     let stop = thread::spawn(move || stopping.cancel());
     for tag in 1..=2 {
         subscribed.take_back(Message::new(delivery(tag), Arc::clone(&source)));
     }
-    assert!(backend.0.lock().unwrap().is_empty(), "the broker would send them to this consumer again");
+    assert!(
+        backend.0.lock().unwrap().is_empty(),
+        "the broker would send them to this consumer again"
+    );
     answer.send(()).unwrap();
     stop.join().unwrap().unwrap();
     assert_eq!(*backend.0.lock().unwrap(), [1, 2, 3, 4].map(|tag| (tag, Rejection::Requeue)));

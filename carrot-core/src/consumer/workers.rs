@@ -17,7 +17,7 @@ use crate::consumer::shared::ConsumerShared;
 use crate::consumer::stop::StopHandle;
 use crate::deadline::{self, FOREVER};
 use crate::error::{Error, Result};
-use crate::guard::{drop_guarded, guard};
+use crate::panic_guard::{drop_guarded, guard};
 
 /// The least time that the broker is given to take the channel back when workers stop.
 const CLOSING: Duration = Duration::from_secs(1);
@@ -35,29 +35,38 @@ impl<'a> WorkersBuilder<'a> {
         WorkersBuilder { shared, threads }
     }
 
-    /// Starts the threads, each handing messages to the closure; how a message is settled: see [`Handler`].
+    /// Starts the threads, each handing messages to the closure; how a message is settled: see
+    /// [`Handler`].
     ///
-    /// All share one subscription: a free worker takes the next message. Blocks for two round trips, and for one to three more if the queue
-    /// for parked messages has to be looked for and declared.
+    /// All share one subscription: a free worker takes the next message. Blocks for two round
+    /// trips, and for one to three more if the queue for parked messages has to be looked for and
+    /// declared.
     ///
     /// # Errors
-    /// As [`Consumer::messages`](crate::Consumer::messages); [`Error::Invalid`] for no threads; [`Error::Backend`] if the system gives
-    /// no thread.
-    pub fn spawn<T, R>(self, handler: impl Fn(T, &Message) -> R + Send + Sync + 'static) -> Result<Workers>
+    /// As [`Consumer::messages`](crate::Consumer::messages); [`Error::Invalid`] for no threads;
+    /// [`Error::Backend`] if the system gives no thread.
+    pub fn spawn<T, R>(
+        self,
+        handler: impl Fn(T, &Message) -> R + Send + Sync + 'static,
+    ) -> Result<Workers>
     where
         T: DeserializeOwned,
         R: IntoSettlement,
     {
         let workers = self.start(true, move |pool, message| {
             let policy = pool.run.policy();
-            let mut handle =
-                |message: &Message| dispatch::handle(message, policy, |payload, message| handler(payload, message).into_settlement());
+            let mut handle = |message: &Message| {
+                dispatch::handle(message, policy, |payload, message| {
+                    handler(payload, message).into_settlement()
+                })
+            };
             process(message, &pool.run, &pool.counters, &mut handle, &mut || {});
         })?;
         Ok(workers)
     }
 
-    /// Starts the threads, each handing messages to the same [`Handler`]; as [`spawn`](WorkersBuilder::spawn).
+    /// Starts the threads, each handing messages to the same [`Handler`]; as
+    /// [`spawn`](WorkersBuilder::spawn).
     ///
     /// # Errors
     /// As [`spawn`](WorkersBuilder::spawn).
@@ -65,10 +74,12 @@ impl<'a> WorkersBuilder<'a> {
         self.spawn(move |payload, message: &Message| handler.receive(payload, message))
     }
 
-    /// Starts the threads, each handing whole messages to the closure, which settles them itself, now or later, on any thread.
+    /// Starts the threads, each handing whole messages to the closure, which settles them itself,
+    /// now or later, on any thread.
     ///
-    /// A message that it drops unsettled, or loses in a panic, is requeued and so comes again at once: mind the hot loop. They are not
-    /// counted in the [`Report`], since they may be settled anywhere. Otherwise as [`spawn`](WorkersBuilder::spawn).
+    /// A message that it drops unsettled, or loses in a panic, is requeued and so comes again at
+    /// once: mind the hot loop. They are not counted in the [`Report`], since they may be settled
+    /// anywhere. Otherwise as [`spawn`](WorkersBuilder::spawn).
     ///
     /// # Errors
     /// As [`spawn`](WorkersBuilder::spawn).
@@ -80,7 +91,11 @@ impl<'a> WorkersBuilder<'a> {
         })
     }
 
-    fn start(self, settles: bool, handle: impl Fn(&WorkerPool, Message) + Send + Sync + 'static) -> Result<Workers> {
+    fn start(
+        self,
+        settles: bool,
+        handle: impl Fn(&WorkerPool, Message) + Send + Sync + 'static,
+    ) -> Result<Workers> {
         if self.threads == 0 {
             return Err(Error::invalid("worker threads", "0", "at least 1"));
         }
@@ -98,20 +113,27 @@ impl<'a> WorkersBuilder<'a> {
         let handle = Arc::new(handle);
         let workers = Workers { pool, ended, running: self.threads, stopping: false };
         for worker in 0..self.threads {
-            let (pool, handle, ended) = (Arc::clone(&workers.pool), Arc::clone(&handle), ended_sender.clone());
+            let (pool, handle, ended) =
+                (Arc::clone(&workers.pool), Arc::clone(&handle), ended_sender.clone());
             thread::Builder::new()
                 .name(format!("{} {}", workers.pool.run.queue(), worker + 1))
                 .spawn(move || {
                     let ended = Ended(ended);
                     if let Err(panic) = guard(|| pool.work(worker, &*handle)) {
                         log::error!("a worker of queue {:?} ends: {panic}", pool.run.queue());
-                        pool.ended_by(Error::Backend { reason: format!("a worker ended: {panic}"), source: None });
+                        pool.ended_by(Error::Backend {
+                            reason: format!("a worker ended: {panic}"),
+                            source: None,
+                        });
                     }
                     drop(pool);
                     drop_guarded(handle);
                     drop(ended);
                 })
-                .map_err(|error| Error::Backend { reason: "a worker thread could not be started".into(), source: Some(Arc::new(error)) })?;
+                .map_err(|error| Error::Backend {
+                    reason: "a worker thread could not be started".into(),
+                    source: Some(Arc::new(error)),
+                })?;
         }
         Ok(workers)
     }
@@ -171,8 +193,9 @@ impl WorkerPool {
 
 /// Running worker threads; made by [`WorkersBuilder::spawn`].
 ///
-/// They run until they are stopped here or by the consumer's [`StopHandle`], or until the consumer fails: the queue is deleted, or the
-/// connection could not be made again in the time of `give_up_after`. A handler that fails or panics does not end its worker.
+/// They run until they are stopped here or by the consumer's [`StopHandle`], or until the consumer
+/// fails: the queue is deleted, or the connection could not be made again in the time of
+/// `give_up_after`. A handler that fails or panics does not end its worker.
 ///
 /// Dropping it stops the run and does not wait: handlers that are running finish in the background.
 #[derive(Debug)]
@@ -185,17 +208,20 @@ pub struct Workers {
 }
 
 impl Workers {
-    /// Stops gracefully: takes no more messages, lets running handlers finish, gives the rest back to the queue, and sees to it that all
-    /// settlements have reached the broker; tells how it went. The consumer stays stopped.
+    /// Stops gracefully: takes no more messages, lets running handlers finish, gives the rest back
+    /// to the queue, and sees to it that all settlements have reached the broker; tells how it
+    /// went. The consumer stays stopped.
     ///
-    /// Blocks until the handlers have finished, `timeout` at most, and up to a second more for the broker's answer. A handler that
-    /// takes longer goes on in its thread, but its message is given back to the queue now: settling it will be
-    /// [`Stale`](Error::Stale).
+    /// Blocks until the handlers have finished, `timeout` at most, and up to a second more for the
+    /// broker's answer. A handler that takes longer goes on in its thread, but its message is given
+    /// back to the queue now: settling it will be [`Stale`](Error::Stale).
     ///
-    /// Do not call it from a handler, which would wait for itself until the timeout; use a [`StopHandle`] there.
+    /// Do not call it from a handler, which would wait for itself until the timeout; use a
+    /// [`StopHandle`] there.
     ///
     /// # Errors
-    /// What ended a worker before it was stopped; [`Error::Timeout`] or [`Error::Disconnected`] if the broker did not answer the closing.
+    /// What ended a worker before it was stopped; [`Error::Timeout`] or [`Error::Disconnected`] if
+    /// the broker did not answer the closing.
     pub fn stop(mut self, timeout: Duration) -> Result<Report> {
         let deadline = deadline::after(timeout);
         self.stop_in_background();
@@ -203,8 +229,8 @@ impl Workers {
         self.finish(deadline)
     }
 
-    /// Waits until all workers have ended: after a [`StopHandle::stop`], or a failure of the consumer. Then finishes like
-    /// [`stop`](Workers::stop).
+    /// Waits until all workers have ended: after a [`StopHandle::stop`], or a failure of the
+    /// consumer. Then finishes like [`stop`](Workers::stop).
     ///
     /// Blocks without limit.
     ///
@@ -215,7 +241,8 @@ impl Workers {
         self.finish(Instant::now())
     }
 
-    /// Waits as [`join`](Workers::join), for at most `timeout`. Returns the workers if one of them still runs then.
+    /// Waits as [`join`](Workers::join), for at most `timeout`. Returns the workers if one of them
+    /// still runs then.
     ///
     /// ```
     /// # use std::time::Duration;
@@ -233,7 +260,10 @@ impl Workers {
     ///
     /// # Errors
     /// The workers, if one of them has not ended; inside, as [`stop`](Workers::stop).
-    pub fn join_timeout(mut self, timeout: Duration) -> std::result::Result<Result<Report>, Workers> {
+    pub fn join_timeout(
+        mut self,
+        timeout: Duration,
+    ) -> std::result::Result<Result<Report>, Workers> {
         self.await_ends(Some(deadline::after(timeout)));
         if self.running > 0 { Err(self) } else { Ok(self.finish(Instant::now())) }
     }
@@ -253,8 +283,8 @@ impl Workers {
         self.pool.run.report(&self.pool.counters)
     }
 
-    /// Why the first message that failed did so: what its handler gave, its panic, or why its body could not be decoded. It is known before
-    /// the message is settled.
+    /// Why the first message that failed did so: what its handler gave, its panic, or why its body
+    /// could not be decoded. It is known before the message is settled.
     pub fn first_failure(&self) -> Option<String> {
         self.pool.counters.first_failure()
     }
@@ -276,7 +306,8 @@ impl Workers {
     fn finish(mut self, deadline: Instant) -> Result<Report> {
         self.stopping = true;
         let left = deadline.saturating_duration_since(Instant::now());
-        let unfinished = self.pool.busy.iter().filter(|Flag(busy)| busy.load(Ordering::Acquire)).count();
+        let unfinished =
+            self.pool.busy.iter().filter(|Flag(busy)| busy.load(Ordering::Acquire)).count();
         let closing = Instant::now() + left.max(CLOSING);
         if self.pool.run.is_stopped() {
             // Before the channel closes: what a closed channel held may count as failed deliveries.

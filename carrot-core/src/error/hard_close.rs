@@ -5,8 +5,9 @@ use std::fmt;
 
 /// An AMQP hard error: the broker closed the connection over an operation.
 ///
-/// A driver puts it into [`Error::Disconnected`](crate::Error::Disconnected) as the source, for the channels with an operation in flight
-/// that may have caused it. [`Error::hard_close`](crate::Error::hard_close) finds it there.
+/// A driver puts it into [`Error::Disconnected`](crate::Error::Disconnected) as the source, for the
+/// channels with an operation in flight that may have caused it.
+/// [`Error::hard_close`](crate::Error::hard_close) finds it there.
 ///
 /// ```
 /// use std::sync::Arc;
@@ -29,9 +30,11 @@ pub struct HardClose {
     pub class_id: u16,
     /// The method that the broker refused, within its class; zero if it named none.
     pub method_id: u16,
-    /// How many messages without an answer may have caused it, on all channels of the connection; zero if the driver does not know.
+    /// How many messages without an answer may have caused it, on all channels of the connection;
+    /// zero if the driver does not know.
     pub messages: usize,
-    /// How many calls in flight may have caused it, on all channels of the connection; zero if the driver does not know.
+    /// How many calls in flight may have caused it, on all channels of the connection; zero if the
+    /// driver does not know.
     pub calls: usize,
 }
 
@@ -57,7 +60,11 @@ impl HardClose {
 impl fmt::Display for HardClose {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.names_method() {
-            true => write!(formatter, "an AMQP hard error over method {}.{}", self.class_id, self.method_id),
+            true => write!(
+                formatter,
+                "an AMQP hard error over method {}.{}",
+                self.class_id, self.method_id
+            ),
             false => formatter.write_str("an AMQP hard error that names no method"),
         }
     }

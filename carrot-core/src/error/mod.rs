@@ -9,14 +9,16 @@ use std::time::Duration;
 
 pub use hard_close::HardClose;
 
-use crate::printable::Shown;
+use crate::escaping::Shown;
 
 /// What every fallible call of Carrot gives.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// The underlying error of another library, shared so that one failure can be told to every call it fails.
+/// The underlying error of another library, shared so that one failure can be told to every call it
+/// fails.
 ///
-/// [`source`](StdError::source) gives it in this wrapping, so a look at the error inside takes two steps:
+/// [`source`](StdError::source) gives it in this wrapping, so a look at the error inside takes two
+/// steps:
 ///
 /// ```
 /// use std::error::Error;
@@ -30,8 +32,9 @@ pub type Cause = Arc<dyn StdError + Send + Sync + 'static>;
 
 /// Everything that can go wrong, cut by what the caller can do about it.
 ///
-/// No error holds a password. `Display` does not repeat [`source`](StdError::source), except for [`Connect`](Error::Connect),
-/// [`Disconnected`](Error::Disconnected) and [`Batch`](Error::Batch), so that one line of a log names the cause.
+/// No error holds a password. `Display` does not repeat [`source`](StdError::source), except for
+/// [`Connect`](Error::Connect), [`Disconnected`](Error::Disconnected) and [`Batch`](Error::Batch),
+/// so that one line of a log names the cause.
 ///
 /// | wish | ask |
 /// |---|---|
@@ -40,7 +43,8 @@ pub type Cause = Arc<dyn StdError + Send + Sync + 'static>;
 #[derive(Debug, Clone, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// A URL, environment variable or builder holds something unusable. Given by connecting; correct the named option.
+    /// A URL, environment variable or builder holds something unusable. Given by connecting;
+    /// correct the named option.
     #[error("invalid configuration: {option}: {reason}")]
     Config {
         /// The option, URL part or environment variable.
@@ -49,9 +53,10 @@ pub enum Error {
         reason: String,
     },
 
-    /// No connection could be made, or none could be made again before the deadline of the call: the address does not resolve, refuses, does not
-    /// answer, or TLS failed. A message that was sent before the connection was lost may have reached the broker. Check the address; the broker
-    /// may be starting.
+    /// No connection could be made, or none could be made again before the deadline of the call:
+    /// the address does not resolve, refuses, does not answer, or TLS failed. A message that was
+    /// sent before the connection was lost may have reached the broker. Check the address; the
+    /// broker may be starting.
     #[error("could not connect to {endpoint} within {:.1} s: {reason}", tried.as_secs_f64())]
     Connect {
         /// The host and port, or several.
@@ -65,8 +70,9 @@ pub enum Error {
         source: Option<Cause>,
     },
 
-    /// The broker refused the user's credentials, or the virtual host, at the first contact. Trying again with the same ones is no use. What was
-    /// accepted before, and is refused now, is an [`Error::Connect`].
+    /// The broker refused the user's credentials, or the virtual host, at the first contact. Trying
+    /// again with the same ones is no use. What was accepted before, and is refused now, is an
+    /// [`Error::Connect`].
     #[error("the broker at {endpoint} refused user {user:?}: {reason}")]
     Authentication {
         /// The host and port.
@@ -77,8 +83,8 @@ pub enum Error {
         reason: String,
     },
 
-    /// The connection was lost. What was not yet confirmed may or may not have reached the broker; what was not yet settled will be
-    /// delivered again.
+    /// The connection was lost. What was not yet confirmed may or may not have reached the broker;
+    /// what was not yet settled will be delivered again.
     #[error("the connection to the broker was lost: {reason}")]
     Disconnected {
         /// The address, and how it was lost: the operating system's words, or the broker's.
@@ -88,16 +94,19 @@ pub enum Error {
         source: Option<Cause>,
     },
 
-    /// The broker sent something that the driver cannot read, such as a routing key that is not UTF-8; the connection is lost with it, again
-    /// each time the broker sends it. The consumers of the connection subscribe again one by one, and the one whose queue holds the
-    /// message gives up with this error. Take the message out of its queue with another client, or purge the queue.
+    /// The broker sent something that the driver cannot read, such as a routing key that is not
+    /// UTF-8; the connection is lost with it, again each time the broker sends it. The consumers of
+    /// the connection subscribe again one by one, and the one whose queue holds the message gives
+    /// up with this error. Take the message out of its queue with another client, or purge the
+    /// queue.
     #[error("the broker sent what cannot be read, and the connection was lost with it: {reason}")]
     Unreadable {
         /// What could not be read, as far as the driver knows, and where it came from.
         reason: String,
     },
 
-    /// The deadline of a call passed. A message whose confirm did not come in time may or may not have reached the broker.
+    /// The deadline of a call passed. A message whose confirm did not come in time may or may not
+    /// have reached the broker.
     #[error("{operation} did not finish within {after:?}")]
     Timeout {
         /// What was waited for.
@@ -106,15 +115,17 @@ pub enum Error {
         after: Duration,
     },
 
-    /// The broker has stopped taking messages (a memory or disk alarm), and the deadline passed before it went on.
+    /// The broker has stopped taking messages (a memory or disk alarm), and the deadline passed
+    /// before it went on.
     #[error("the broker has blocked publishing: {reason}")]
     Blocked {
         /// The broker's words.
         reason: String,
     },
 
-    /// The broker refused the operation and closed the whole connection over it: an AMQP hard error, such as 503 for an exchange type that
-    /// the broker does not know. The same operation will be refused again. Correct the call, or install the plug-in that it needs.
+    /// The broker refused the operation and closed the whole connection over it: an AMQP hard
+    /// error, such as 503 for an exchange type that the broker does not know. The same operation
+    /// will be refused again. Correct the call, or install the plug-in that it needs.
     ///
     /// Every other channel of the connection fails with [`Error::Disconnected`].
     #[error("the broker refused the operation and closed the connection: {code} {reason}")]
@@ -125,7 +136,8 @@ pub enum Error {
         reason: String,
     },
 
-    /// The queue exists, but the node that holds it, or its leader, is down (a form of AMQP 404). The same call may work later.
+    /// The queue exists, but the node that holds it, or its leader, is down (a form of AMQP 404).
+    /// The same call may work later.
     #[error("unavailable: {reason}")]
     Unavailable {
         /// The broker's words, which name the queue.
@@ -146,15 +158,16 @@ pub enum Error {
         reason: String,
     },
 
-    /// The queue is exclusive to another connection (AMQP 405), or has an exclusive consumer, or was to get one beside others (a form of
-    /// AMQP 403).
+    /// The queue is exclusive to another connection (AMQP 405), or has an exclusive consumer, or
+    /// was to get one beside others (a form of AMQP 403).
     #[error("locked: {reason}")]
     ResourceLocked {
         /// The broker's words.
         reason: String,
     },
 
-    /// It exists with other properties, is in use, is not empty, or an argument or a delivery tag is not valid (AMQP 406).
+    /// It exists with other properties, is in use, is not empty, or an argument or a delivery tag
+    /// is not valid (AMQP 406).
     #[error("precondition failed: {reason}")]
     PreconditionFailed {
         /// The broker's words.
@@ -168,14 +181,16 @@ pub enum Error {
         returned: Box<Returned>,
     },
 
-    /// The broker refused to take responsibility for the message (a nack): a full queue that rejects, or an internal fault. It may be
-    /// sent again.
+    /// The broker refused to take responsibility for the message (a nack): a full queue that
+    /// rejects, or an internal fault. It may be sent again.
     #[error("the broker refused the message (basic.nack)")]
     Refused,
 
-    /// The message belongs to a channel that is gone. Nothing was sent; the broker delivers the message again, unless it was settled
-    /// or taken without acknowledgement.
-    #[error("the channel that delivered this message is gone, so it can no longer be settled on it")]
+    /// The message belongs to a channel that is gone. Nothing was sent; the broker delivers the
+    /// message again, unless it was settled or taken without acknowledgement.
+    #[error(
+        "the channel that delivered this message is gone, so it can no longer be settled on it"
+    )]
     Stale {
         /// Why the channel is gone, where that is known.
         source: Option<Arc<Error>>,
@@ -210,8 +225,11 @@ pub enum Error {
         source: Cause,
     },
 
-    /// No codec, or none that the consumer accepts, reads this content type. The message is still there to be settled.
-    #[error("content type {content_type:?} (encoding {content_encoding:?}) is not among the accepted ones: {accepted}")]
+    /// No codec, or none that the consumer accepts, reads this content type. The message is still
+    /// there to be settled.
+    #[error(
+        "content type {content_type:?} (encoding {content_encoding:?}) is not among the accepted ones: {accepted}"
+    )]
     ContentType {
         /// What the message says it is; empty if it does not say.
         content_type: String,
@@ -232,7 +250,8 @@ pub enum Error {
         limit: Cow<'static, str>,
     },
 
-    /// Some of the messages of one [`send_all`](crate::Publisher::send_all) were not confirmed; all the others were.
+    /// Some of the messages of one [`send_all`](crate::Publisher::send_all) were not confirmed; all
+    /// the others were.
     #[error("{} of {} messages were not confirmed; the first is number {}", failures.len(), confirmed + failures.len(), First(failures))]
     Batch {
         /// How many were confirmed.
@@ -308,7 +327,14 @@ impl std::fmt::Debug for Returned {
 
 impl Returned {
     /// Puts a returned message together; for whoever writes a publisher.
-    pub fn new(code: u16, text: impl Into<String>, exchange: &str, routing_key: &str, message_id: Option<&str>, body: &[u8]) -> Returned {
+    pub fn new(
+        code: u16,
+        text: impl Into<String>,
+        exchange: &str,
+        routing_key: &str,
+        message_id: Option<&str>,
+        body: &[u8],
+    ) -> Returned {
         Returned {
             code,
             text: text.into(),
@@ -321,7 +347,8 @@ impl Returned {
 }
 
 impl Error {
-    /// Whether the same call may succeed if it is made again later, with nothing corrected in between.
+    /// Whether the same call may succeed if it is made again later, with nothing corrected in
+    /// between.
     pub fn is_retryable(&self) -> bool {
         matches!(
             self,
@@ -340,7 +367,8 @@ impl Error {
         matches!(self, Error::Disconnected { .. } | Error::Unreadable { .. } | Error::Stale { .. })
     }
 
-    /// Whether the broker refused an operation and closed the channel over it (AMQP 403, 404, 405, 406).
+    /// Whether the broker refused an operation and closed the channel over it (AMQP 403, 404, 405,
+    /// 406).
     pub fn is_channel_error(&self) -> bool {
         matches!(
             self,
@@ -352,8 +380,9 @@ impl Error {
         )
     }
 
-    /// The hard error that ended the connection, if this is an [`Error::Disconnected`] and an operation of the failed channel may have
-    /// caused that error. `None` on channels that had nothing in flight which could be the cause.
+    /// The hard error that ended the connection, if this is an [`Error::Disconnected`] and an
+    /// operation of the failed channel may have caused that error. `None` on channels that had
+    /// nothing in flight which could be the cause.
     pub fn hard_close(&self) -> Option<&HardClose> {
         match self {
             Error::Disconnected { source: Some(source), .. } => source.downcast_ref(),
@@ -362,7 +391,11 @@ impl Error {
     }
 
     /// An [`Error::Invalid`] about `field`; a long `value` is shortened.
-    pub fn invalid(field: impl Into<Cow<'static, str>>, value: &str, limit: impl Into<Cow<'static, str>>) -> Error {
+    pub fn invalid(
+        field: impl Into<Cow<'static, str>>,
+        value: &str,
+        limit: impl Into<Cow<'static, str>>,
+    ) -> Error {
         const SHOWN: usize = 60;
         let value = match value.char_indices().nth(SHOWN) {
             Some((cut, _)) => format!("{:?}... ({} bytes)", &value[..cut], value.len()),
@@ -382,7 +415,12 @@ impl Error {
     }
 
     /// An [`Error::Connect`] after one attempt, with the words of `source` in its reason.
-    pub fn connect(endpoint: impl Into<String>, reason: impl Into<String>, tried: Duration, source: Option<Cause>) -> Error {
+    pub fn connect(
+        endpoint: impl Into<String>,
+        reason: impl Into<String>,
+        tried: Duration,
+        source: Option<Cause>,
+    ) -> Error {
         let mut reason = reason.into();
         if let Some(source) = &source {
             reason = format!("{reason}: {source}");
@@ -400,8 +438,9 @@ impl Error {
         Error::Disconnected { reason: reason.into(), source: None }
     }
 
-    /// The error for an AMQP reply code that closes a channel; `None` for a code that does not. Only the code counts: a driver looks at
-    /// the broker's words before this, where the same code stands for several conditions.
+    /// The error for an AMQP reply code that closes a channel; `None` for a code that does not.
+    /// Only the code counts: a driver looks at the broker's words before this, where the same code
+    /// stands for several conditions.
     pub fn from_channel_close(code: u16, text: &str) -> Option<Error> {
         let reason = text.to_string();
         Some(match code {

@@ -32,7 +32,11 @@ pub struct Binding {
 
 impl Binding {
     /// Binds a queue to an exchange.
-    pub fn queue(exchange: impl Into<String>, queue: impl Into<String>, routing_key: impl Into<String>) -> Binding {
+    pub fn queue(
+        exchange: impl Into<String>,
+        queue: impl Into<String>,
+        routing_key: impl Into<String>,
+    ) -> Binding {
         Binding {
             source: exchange.into(),
             destination: Destination::Queue(queue.into()),
@@ -41,8 +45,13 @@ impl Binding {
         }
     }
 
-    /// Binds the exchange `destination` to the exchange `source`, so that messages flow from `source` to `destination`.
-    pub fn exchange(source: impl Into<String>, destination: impl Into<String>, routing_key: impl Into<String>) -> Binding {
+    /// Binds the exchange `destination` to the exchange `source`, so that messages flow from
+    /// `source` to `destination`.
+    pub fn exchange(
+        source: impl Into<String>,
+        destination: impl Into<String>,
+        routing_key: impl Into<String>,
+    ) -> Binding {
         Binding {
             source: source.into(),
             destination: Destination::Exchange(destination.into()),

@@ -10,9 +10,11 @@ pub enum ExchangeKind {
     Direct,
     /// To every bound queue, whatever the routing key.
     Fanout,
-    /// To every queue whose pattern matches the routing key: words separated by dots, `*` for one word, `#` for zero or more.
+    /// To every queue whose pattern matches the routing key: words separated by dots, `*` for one
+    /// word, `#` for zero or more.
     Topic,
-    /// To every queue whose binding arguments match the message's headers, as its `x-match` argument says.
+    /// To every queue whose binding arguments match the message's headers, as its `x-match`
+    /// argument says.
     Headers,
     /// A type that a vendor or plug-in adds, by its name.
     Custom(String),
@@ -61,7 +63,8 @@ impl fmt::Display for ExchangeKind {
 #[derive(Debug, Clone, PartialEq, Default)]
 #[non_exhaustive]
 pub struct Exchange {
-    /// The name, at most 255 bytes. The empty name is the default exchange, which reaches every queue by its name and is never declared.
+    /// The name, at most 255 bytes. The empty name is the default exchange, which reaches every
+    /// queue by its name and is never declared.
     pub name: String,
     /// How it routes.
     pub kind: ExchangeKind,
@@ -103,13 +106,14 @@ impl Exchange {
         Exchange::new(name, ExchangeKind::Headers)
     }
 
-    /// An exchange that somebody else owns: it is checked for existence ([`Error::NotFound`](crate::Error::NotFound)) and never created.
+    /// An exchange that somebody else owns: it is checked for existence
+    /// ([`Error::NotFound`](crate::Error::NotFound)) and never created.
     pub fn existing(name: impl Into<String>) -> Exchange {
         Exchange { passive: true, ..Exchange::new(name, ExchangeKind::Direct) }
     }
 
-    /// The default exchange, which routes to the queue that the routing key names. It always exists and cannot be declared, bound or
-    /// deleted.
+    /// The default exchange, which routes to the queue that the routing key names. It always exists
+    /// and cannot be declared, bound or deleted.
     pub fn default_exchange() -> Exchange {
         Exchange::new("", ExchangeKind::Direct)
     }
@@ -140,7 +144,8 @@ impl Exchange {
         self
     }
 
-    /// Sends what fits no binding to another exchange (RabbitMQ's `alternate-exchange`). Defaults to none.
+    /// Sends what fits no binding to another exchange (RabbitMQ's `alternate-exchange`). Defaults
+    /// to none.
     #[must_use]
     pub fn alternate_exchange(self, exchange: impl Into<String>) -> Exchange {
         self.argument("alternate-exchange", exchange.into())

@@ -1,7 +1,7 @@
 use std::convert::Infallible;
 
 use crate::model::short_string::ShortString;
-use crate::model::value::{Headers, Timestamp};
+use crate::model::value::{Headers, Timestamp, Value};
 
 /// Whether a message outlives a restart of its broker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -10,7 +10,8 @@ pub enum DeliveryMode {
     Transient,
     /// Written to disk in a durable queue (AMQP delivery mode 2).
     Persistent,
-    /// A number that AMQP does not define. RabbitMQ refuses to publish it, with [`Error::PreconditionFailed`](crate::Error::PreconditionFailed).
+    /// A number that AMQP does not define. RabbitMQ refuses to publish it, with
+    /// [`Error::PreconditionFailed`](crate::Error::PreconditionFailed).
     Other(u8),
 }
 
@@ -34,10 +35,11 @@ impl From<DeliveryMode> for u8 {
     }
 }
 
-/// The fourteen properties that AMQP 0-9-1 lets travel with a message (class `basic` of the specification); each is optional.
+/// The fourteen properties that AMQP 0-9-1 lets travel with a message (class `basic` of the
+/// specification); each is optional.
 ///
-/// A broker hands them on unchanged. Every string is at most 255 bytes of UTF-8; a longer one is refused when the message is published,
-/// with [`Error::Invalid`](crate::Error::Invalid).
+/// A broker hands them on unchanged. Every string is at most 255 bytes of UTF-8; a longer one is
+/// refused when the message is published, with [`Error::Invalid`](crate::Error::Invalid).
 ///
 /// ```
 /// use carrot::message::{DeliveryMode, Properties};
@@ -124,11 +126,13 @@ impl Properties {
         correlation_id, with_correlation_id;
         /// Where an answer is to go: by convention the name of a queue.
         reply_to, with_reply_to;
-        /// How many milliseconds the message may wait in a queue before it is dropped or dead-lettered, in decimal digits.
+        /// How many milliseconds the message may wait in a queue before it is dropped or
+        /// dead-lettered, in decimal digits.
         expiration, with_expiration;
         /// The application's name for the type of the message (AMQP calls the property `type`).
         kind, with_kind;
-        /// The user who published the message. RabbitMQ refuses a message whose user is not the connection's.
+        /// The user who published the message. RabbitMQ refuses a message whose user is not the
+        /// connection's.
         user_id, with_user_id;
         /// The application that published the message.
         app_id, with_app_id;
@@ -142,7 +146,7 @@ impl Properties {
     }
 
     /// The value of one header, if it is set.
-    pub fn header(&self, name: &str) -> Option<&crate::Value> {
+    pub fn header(&self, name: &str) -> Option<&Value> {
         self.headers.as_ref()?.get(name)
     }
 
@@ -155,7 +159,7 @@ impl Properties {
 
     /// Sets one header, and keeps the others.
     #[must_use]
-    pub fn with_header(mut self, name: impl Into<String>, value: impl Into<crate::Value>) -> Properties {
+    pub fn with_header(mut self, name: impl Into<String>, value: impl Into<Value>) -> Properties {
         self.headers.get_or_insert_default().insert(name, value);
         self
     }
@@ -196,7 +200,8 @@ impl Properties {
         self
     }
 
-    /// Takes [`expiration`](Properties::expiration) away, as a broker does when it dead-letters the message.
+    /// Takes [`expiration`](Properties::expiration) away, as a broker does when it dead-letters the
+    /// message.
     #[must_use]
     pub fn without_expiration(mut self) -> Properties {
         if let Some(rare) = &mut self.rare {
@@ -232,7 +237,10 @@ impl Properties {
     }
 
     /// Calls `visit` with every string property that is set, and its AMQP name, until one fails.
-    pub(crate) fn try_each_string<'a, E>(&'a self, mut visit: impl FnMut(&'static str, &'a str) -> Result<(), E>) -> Result<(), E> {
+    pub(crate) fn try_each_string<'a, E>(
+        &'a self,
+        mut visit: impl FnMut(&'static str, &'a str) -> Result<(), E>,
+    ) -> Result<(), E> {
         self.content_type().map_or(Ok(()), |text| visit("content-type", text))?;
         self.content_encoding().map_or(Ok(()), |text| visit("content-encoding", text))?;
         self.message_id().map_or(Ok(()), |text| visit("message-id", text))?;

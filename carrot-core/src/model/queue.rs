@@ -65,14 +65,18 @@ impl Queue {
         Queue { exclusive: true, auto_delete: true, ..Queue::default() }
     }
 
-    /// A queue that somebody else owns: it is checked for existence ([`Error::NotFound`](crate::Error::NotFound)) and never created.
+    /// A queue that somebody else owns: it is checked for existence
+    /// ([`Error::NotFound`](crate::Error::NotFound)) and never created.
     pub fn existing(name: impl Into<String>) -> Queue {
         Queue { passive: true, ..Queue::new(name) }
     }
 
     /// Whether the broker deletes it when it is no longer used, or its connection ends.
     pub(crate) fn goes_by_itself(&self) -> bool {
-        self.exclusive || self.auto_delete || self.name.is_empty() || self.arguments.contains("x-expires")
+        self.exclusive
+            || self.auto_delete
+            || self.name.is_empty()
+            || self.arguments.contains("x-expires")
     }
 
     /// Lets it go with a restart of the broker. Defaults to durable.
@@ -82,7 +86,8 @@ impl Queue {
         self
     }
 
-    /// Closes it to every other connection; implies [`auto_delete`](Queue::auto_delete). Defaults to shared.
+    /// Closes it to every other connection; implies [`auto_delete`](Queue::auto_delete). Defaults
+    /// to shared.
     #[must_use]
     pub fn exclusive(mut self) -> Queue {
         self.exclusive = true;
@@ -90,22 +95,23 @@ impl Queue {
         self
     }
 
-    /// Deletes it once its last consumer goes; a queue that never had one stays. Defaults to staying.
+    /// Deletes it once its last consumer goes; a queue that never had one stays. Defaults to
+    /// staying.
     #[must_use]
     pub fn auto_delete(mut self) -> Queue {
         self.auto_delete = true;
         self
     }
 
-    /// How long a message may wait (`x-message-ttl`, whole milliseconds). Zero drops what cannot be delivered at once. Defaults to no
-    /// limit.
+    /// How long a message may wait (`x-message-ttl`, whole milliseconds). Zero drops what cannot be
+    /// delivered at once. Defaults to no limit.
     #[must_use]
     pub fn message_ttl(self, ttl: Duration) -> Queue {
         self.argument("x-message-ttl", milliseconds(ttl))
     }
 
-    /// Deletes the queue once it was unused for so long: no consumer, no get, no declaration (`x-expires`, whole milliseconds, at least
-    /// one). Defaults to never.
+    /// Deletes the queue once it was unused for so long: no consumer, no get, no declaration
+    /// (`x-expires`, whole milliseconds, at least one). Defaults to never.
     #[must_use]
     pub fn expires(self, unused: Duration) -> Queue {
         self.argument("x-expires", milliseconds(unused))
@@ -129,39 +135,43 @@ impl Queue {
         self.argument("x-overflow", overflow.as_str())
     }
 
-    /// Where a rejected, expired or dropped message goes (`x-dead-letter-exchange`). Defaults to nowhere.
+    /// Where a rejected, expired or dropped message goes (`x-dead-letter-exchange`). Defaults to
+    /// nowhere.
     #[must_use]
     pub fn dead_letter_exchange(self, exchange: impl Into<String>) -> Queue {
         self.argument("x-dead-letter-exchange", exchange.into())
     }
 
-    /// The routing key of dead letters (`x-dead-letter-routing-key`). Defaults to the message's own.
+    /// The routing key of dead letters (`x-dead-letter-routing-key`). Defaults to the message's
+    /// own.
     #[must_use]
     pub fn dead_letter_routing_key(self, routing_key: impl Into<String>) -> Queue {
         self.argument("x-dead-letter-routing-key", routing_key.into())
     }
 
-    /// Makes it a priority queue with priorities 0 to `highest` (`x-max-priority`; RabbitMQ advises at most 10). Defaults to none.
+    /// Makes it a priority queue with priorities 0 to `highest` (`x-max-priority`; RabbitMQ advises
+    /// at most 10). Defaults to none.
     #[must_use]
     pub fn max_priority(self, highest: u8) -> Queue {
         self.argument("x-max-priority", i32::from(highest))
     }
 
-    /// Lets one consumer at a time receive, the others stand by (`x-single-active-consumer`). Defaults to all.
+    /// Lets one consumer at a time receive, the others stand by (`x-single-active-consumer`).
+    /// Defaults to all.
     #[must_use]
     pub fn single_active_consumer(self) -> Queue {
         self.argument("x-single-active-consumer", true)
     }
 
-    /// Makes it a replicated quorum queue (`x-queue-type`); such a queue is durable, and neither exclusive nor auto-delete. Defaults to
-    /// a classic queue.
+    /// Makes it a replicated quorum queue (`x-queue-type`); such a queue is durable, and neither
+    /// exclusive nor auto-delete. Defaults to a classic queue.
     #[must_use]
     pub fn quorum(self) -> Queue {
         self.argument("x-queue-type", "quorum")
     }
 
-    /// How often a message of a quorum queue may be delivered again before it is dropped or dead-lettered (`x-delivery-limit`). Defaults to no
-    /// limit.
+    /// How often a message of a quorum queue may be delivered again before it is dropped or
+    /// dead-lettered (`x-delivery-limit`). Defaults to no limit.
     #[must_use]
     pub fn delivery_limit(self, deliveries: u32) -> Queue {
         self.argument("x-delivery-limit", i64::from(deliveries))
@@ -210,7 +220,8 @@ impl From<&Queue> for Queue {
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct QueueInfo {
-    /// The name of the queue or exchange: the one asked for, or the one the broker made up. Empty for a binding.
+    /// The name of the queue or exchange: the one asked for, or the one the broker made up. Empty
+    /// for a binding.
     pub name: String,
     /// For a queue, how many messages are ready in it; otherwise 0.
     pub message_count: u32,

@@ -5,10 +5,11 @@ use std::sync::Arc;
 
 use smol_str::SmolStr;
 
-/// A name, a key or a property: AMQP's short string, which has at most 255 bytes. That is checked where it is used, not here.
+/// A name, a key or a property: AMQP's short string, which has at most 255 bytes. That is checked
+/// where it is used, not here.
 ///
-/// Few bytes lie in the value itself, and more are shared by its clones: to clone it is cheap, and to clone a short one on many threads at
-/// once also.
+/// Few bytes lie in the value itself, and more are shared by its clones: to clone it is cheap, and
+/// to clone a short one on many threads at once also.
 ///
 /// ```
 /// use carrot::backend::ShortString;
@@ -119,11 +120,22 @@ mod tests {
     fn it_is_its_text_wherever_that_lies() {
         let long = "x".repeat(255);
         for text in ["", "short", &long] {
-            let all = [ShortString::from(text), text.to_string().into(), Arc::<str>::from(text).into(), Cow::from(text).into()];
+            let all = [
+                ShortString::from(text),
+                text.to_string().into(),
+                Arc::<str>::from(text).into(),
+                Cow::from(text).into(),
+            ];
             for one in all {
-                assert_eq!((&*one, one.to_string(), format!("{one:?}")), (text, text.to_string(), format!("{text:?}")));
+                assert_eq!(
+                    (&*one, one.to_string(), format!("{one:?}")),
+                    (text, text.to_string(), format!("{text:?}"))
+                );
                 assert_eq!(one.clone(), one);
-                assert_eq!((String::from(one.clone()), Arc::<str>::from(one)), (text.to_string(), Arc::from(text)));
+                assert_eq!(
+                    (String::from(one.clone()), Arc::<str>::from(one)),
+                    (text.to_string(), Arc::from(text))
+                );
             }
         }
     }

@@ -4,11 +4,12 @@ use std::time::SystemTime;
 
 /// One AMQP field value: what a header or an argument can hold.
 ///
-/// The set is that of AMQP 0-9-1 as RabbitMQ speaks it (section 4.2.5.5 of the specification, with RabbitMQ's errata). It has no
-/// unsigned 64-bit integer.
+/// The set is that of AMQP 0-9-1 as RabbitMQ speaks it (section 4.2.5.5 of the specification, with
+/// RabbitMQ's errata). It has no unsigned 64-bit integer.
 ///
-/// Numbers, strings, booleans, byte vectors, vectors of values and tables convert with [`From`]. An unsigned integer becomes the next larger
-/// signed one: the readers of some clients (bunny, Java 5) end at the unsigned types, which are there for who asks for them by name.
+/// Numbers, strings, booleans, byte vectors, vectors of values and tables convert with [`From`]. An
+/// unsigned integer becomes the next larger signed one: the readers of some clients (bunny, Java 5)
+/// end at the unsigned types, which are there for who asks for them by name.
 ///
 /// ```
 /// use carrot::message::{Headers, Value};
@@ -125,7 +126,8 @@ impl From<&String> for Value {
     }
 }
 
-/// The number, or its decimal digits as text if it is more than the largest signed 64-bit integer: AMQP has no larger one.
+/// The number, or its decimal digits as text if it is more than the largest signed 64-bit integer:
+/// AMQP has no larger one.
 impl From<u64> for Value {
     fn from(number: u64) -> Value {
         i64::try_from(number).map_or_else(|_| Value::String(number.to_string()), Value::I64)
@@ -146,7 +148,8 @@ impl From<SystemTime> for Value {
     }
 }
 
-/// A point in time as AMQP has it: whole seconds since the Unix epoch. Made from a number of seconds, or from [`SystemTime`].
+/// A point in time as AMQP has it: whole seconds since the Unix epoch. Made from a number of
+/// seconds, or from [`SystemTime`].
 ///
 /// ```
 /// use std::time::{Duration, SystemTime};
@@ -176,10 +179,11 @@ from! {
     String => String, &str => String, Vec<u8> => Bytes, &[u8] => Bytes, Vec<Value> => Array, Headers => Table,
 }
 
-/// A table of named values: the headers of a message, or the arguments of a queue, exchange, binding or consumer.
+/// A table of named values: the headers of a message, or the arguments of a queue, exchange,
+/// binding or consumer.
 ///
-/// Names are unique and kept in alphabetical order. A name is at most 255 bytes of UTF-8; RabbitMQ reserves the prefixes `x-` (arguments,
-/// death records) for itself by convention.
+/// Names are unique and kept in alphabetical order. A name is at most 255 bytes of UTF-8; RabbitMQ
+/// reserves the prefixes `x-` (arguments, death records) for itself by convention.
 ///
 /// ```
 /// use carrot::message::{Headers, Value};

@@ -8,9 +8,9 @@ use crate::publisher::pipeline::PublishPipeline;
 
 /// The promise of a confirm, given by [`Publisher::publish`](crate::Publisher::publish).
 ///
-/// It resolves exactly once, at the latest when the message's send timeout passes. If it is dropped before it was asked, a failure is
-/// logged at warn level and told by the next [`Publisher::flush`](crate::Publisher::flush) or
-/// [`close`](crate::Publisher::close).
+/// It resolves exactly once, at the latest when the message's send timeout passes. If it is dropped
+/// before it was asked, a failure is logged at warn level and told by the next
+/// [`Publisher::flush`](crate::Publisher::flush) or [`close`](crate::Publisher::close).
 ///
 /// ```
 /// # fn example(publisher: &carrot::Publisher) -> carrot::Result<()> {
@@ -42,10 +42,12 @@ impl Confirmation {
         self.wait_until(self.message.deadline)
     }
 
-    /// Waits like [`wait`](Confirmation::wait), but for at most `timeout`; the receipt can be asked again.
+    /// Waits like [`wait`](Confirmation::wait), but for at most `timeout`; the receipt can be asked
+    /// again.
     ///
     /// # Errors
-    /// As [`Publisher::send`](crate::Publisher::send); [`Error::Timeout`](crate::Error::Timeout) if there is no answer yet.
+    /// As [`Publisher::send`](crate::Publisher::send); [`Error::Timeout`](crate::Error::Timeout) if
+    /// there is no answer yet.
     pub fn wait_timeout(&self, timeout: Duration) -> Result<()> {
         self.wait_until(deadline::after(timeout))
     }

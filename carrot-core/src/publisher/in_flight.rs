@@ -6,7 +6,8 @@ use std::time::{Duration, Instant};
 use crate::backend::{Backend, Content, Outcome, Publication, PublishTag};
 use crate::error::{Error, Result, Returned};
 
-/// One message until its fate is known. Whoever needs its fate first waits for the broker; the others wait for that thread.
+/// One message until its fate is known. Whoever needs its fate first waits for the broker; the
+/// others wait for that thread.
 #[derive(Debug)]
 pub(crate) struct InFlight {
     pub(crate) content: Arc<Content>,
@@ -56,8 +57,22 @@ impl Attempt {
 }
 
 impl InFlight {
-    pub(crate) fn new(content: Arc<Content>, mandatory: bool, timeout: Duration, deadline: Instant, sequence: u64) -> InFlight {
-        InFlight { content, mandatory, timeout, deadline, sequence, state: Mutex::default(), changed: Condvar::new() }
+    pub(crate) fn new(
+        content: Arc<Content>,
+        mandatory: bool,
+        timeout: Duration,
+        deadline: Instant,
+        sequence: u64,
+    ) -> InFlight {
+        InFlight {
+            content,
+            mandatory,
+            timeout,
+            deadline,
+            sequence,
+            state: Mutex::default(),
+            changed: Condvar::new(),
+        }
     }
 
     pub(crate) fn publication(&self) -> Publication<'_> {
@@ -76,10 +91,12 @@ impl InFlight {
         self.tell(state);
     }
 
-    /// Makes it a suspect of the loss of `channel`, if it was handed over there last. Counts each loss once.
+    /// Makes it a suspect of the loss of `channel`, if it was handed over there last. Counts each
+    /// loss once.
     pub(crate) fn suspect(&self, channel: &Arc<dyn Backend>, error: &Error) {
         let mut state = self.lock();
-        let is_there = state.attempt.as_ref().is_some_and(|attempt| Arc::ptr_eq(&attempt.channel, channel));
+        let is_there =
+            state.attempt.as_ref().is_some_and(|attempt| Arc::ptr_eq(&attempt.channel, channel));
         // A hard error is that of one message, which is known.
         if is_there && !state.counted && !matches!(error, Error::HardError { .. }) {
             state.counted = true;
@@ -117,10 +134,12 @@ impl InFlight {
         self.deadline.saturating_duration_since(Instant::now())
     }
 
-    /// Whether it was handed over, but to a channel other than `channel`, and has no answer yet that counts.
+    /// Whether it was handed over, but to a channel other than `channel`, and has no answer yet
+    /// that counts.
     pub(crate) fn is_elsewhere_than(&self, channel: &Arc<dyn Backend>) -> bool {
         let state = self.lock();
-        state.refused || state.attempt.as_ref().is_some_and(|attempt| !Arc::ptr_eq(&attempt.channel, channel))
+        state.refused
+            || state.attempt.as_ref().is_some_and(|attempt| !Arc::ptr_eq(&attempt.channel, channel))
     }
 
     /// Whether a channel refused it that is not to be believed, and it was not sent again since.
@@ -139,8 +158,8 @@ impl InFlight {
         self.lock().attempt.as_ref().is_some_and(|attempt| Arc::ptr_eq(&attempt.channel, channel))
     }
 
-    /// Settles its fate, unless it was settled before. Before anybody can see it, `first` is called, with the failure if nobody is left to
-    /// ask for that.
+    /// Settles its fate, unless it was settled before. Before anybody can see it, `first` is
+    /// called, with the failure if nobody is left to ask for that.
     pub(crate) fn resolve(&self, fate: Result<()>, first: impl FnOnce(Option<&Error>)) {
         let mut state = self.lock();
         if state.fate.is_some() {
@@ -153,9 +172,10 @@ impl InFlight {
         self.tell(state);
     }
 
-    /// Waits until `until` for its fate. Gives what the broker, or the channel, said; that is not recorded yet: the caller decides
-    /// whether it is final and calls [`resolve`](InFlight::resolve) or [`sent`](InFlight::sent). A refusal is not believed if `in_grace`
-    /// says so.
+    /// Waits until `until` for its fate. Gives what the broker, or the channel, said; that is not
+    /// recorded yet: the caller decides whether it is final and calls
+    /// [`resolve`](InFlight::resolve) or [`sent`](InFlight::sent). A refusal is not believed if
+    /// `in_grace` says so.
     pub(crate) fn ask(&self, until: Instant, in_grace: impl Fn() -> bool) -> BrokerAnswer {
         loop {
             let attempt = match self.await_turn(until) {
@@ -219,7 +239,8 @@ impl InFlight {
                 return Err(BrokerAnswer::None);
             }
             state.waiting += 1;
-            state = self.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
+            state =
+                self.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
             state.waiting -= 1;
         }
     }
@@ -230,7 +251,8 @@ impl InFlight {
             Outcome::Refused => Err(Error::Refused),
             Outcome::Returned { code, text } => {
                 let Content { exchange, routing_key, properties, body } = &*self.content;
-                let returned = Returned::new(code, text, exchange, routing_key, properties.message_id(), body);
+                let returned =
+                    Returned::new(code, text, exchange, routing_key, properties.message_id(), body);
                 Err(Error::Unroutable { returned: Box::new(returned) })
             }
         }
@@ -273,12 +295,14 @@ pub(crate) enum BrokerAnswer {
     Known(Result<()>),
     /// The broker has spoken, on this channel; this thread has to record it.
     Final(Arc<dyn Backend>, Result<()>),
-    /// It was refused, now by this channel, or before; this thread has to send it again, or to resolve it.
+    /// It was refused, now by this channel, or before; this thread has to send it again, or to
+    /// resolve it.
     Refused(Option<Arc<dyn Backend>>),
     /// No answer yet.
     None,
     /// No answer yet, since the broker has blocked publishing.
     Blocked(Error),
-    /// The channel is gone, so no answer will come; this thread has to resolve the message, or to send it again.
+    /// The channel is gone, so no answer will come; this thread has to resolve the message, or to
+    /// send it again.
     Lost(Attempt, Error),
 }

@@ -66,13 +66,14 @@ impl<'a> MessageBuilder<'a> {
         self.properties(|properties| properties.with_headers(headers))
     }
 
-    /// The priority, for a queue with a maximum priority; higher comes first. Defaults to the publisher's.
+    /// The priority, for a queue with a maximum priority; higher comes first. Defaults to the
+    /// publisher's.
     pub fn priority(self, priority: u8) -> Self {
         self.properties(|properties| properties.with_priority(priority))
     }
 
-    /// How long the message may wait in a queue, in whole milliseconds, before it is dropped or dead-lettered. Defaults to the
-    /// publisher's.
+    /// How long the message may wait in a queue, in whole milliseconds, before it is dropped or
+    /// dead-lettered. Defaults to the publisher's.
     pub fn expiration(self, expiration: Duration) -> Self {
         self.properties(|properties| properties.with_expiration(expiration.as_millis().to_string()))
     }
@@ -92,23 +93,26 @@ impl<'a> MessageBuilder<'a> {
         self.properties(|properties| properties.with_message_id(id))
     }
 
-    /// When the message was made: a `SystemTime`, or seconds since the Unix epoch. Defaults to none.
+    /// When the message was made: a `SystemTime`, or seconds since the Unix epoch. Defaults to
+    /// none.
     pub fn timestamp(self, time: impl Into<Timestamp>) -> Self {
         self.properties(|properties| properties.with_timestamp(time))
     }
 
-    /// Lets the message go with a restart of the broker. Defaults to the publisher's delivery mode, persistent.
+    /// Lets the message go with a restart of the broker. Defaults to the publisher's delivery mode,
+    /// persistent.
     pub fn transient(self) -> Self {
         self.properties(|properties| properties.with_delivery_mode(DeliveryMode::Transient))
     }
 
-    /// Lets the message outlive a restart of the broker, in a durable queue. Defaults to the publisher's delivery mode, persistent.
+    /// Lets the message outlive a restart of the broker, in a durable queue. Defaults to the
+    /// publisher's delivery mode, persistent.
     pub fn persistent(self) -> Self {
         self.properties(|properties| properties.with_delivery_mode(DeliveryMode::Persistent))
     }
 
-    /// Has the message returned, as [`Error::Unroutable`](crate::Error::Unroutable), if it fits no queue. Defaults to the publisher's
-    /// setting.
+    /// Has the message returned, as [`Error::Unroutable`](crate::Error::Unroutable), if it fits no
+    /// queue. Defaults to the publisher's setting.
     pub fn mandatory(mut self) -> Self {
         self.mandatory = true;
         self
@@ -120,7 +124,9 @@ impl<'a> MessageBuilder<'a> {
         self
     }
 
-    /// Bounds sending this message: the wait for room in the window, for a connection, and for the broker's confirm. More than zero. Defaults to the publisher's [`send_timeout`](crate::PublisherDefinition::send_timeout), 30 s.
+    /// Bounds sending this message: the wait for room in the window, for a connection, and for the
+    /// broker's confirm. More than zero. Defaults to the publisher's
+    /// [`send_timeout`](crate::PublisherDefinition::send_timeout), 30 s.
     ///
     /// ```
     /// # fn example(publisher: &carrot::Publisher) -> carrot::Result<()> {
@@ -158,7 +164,8 @@ impl<'a> MessageBuilder<'a> {
         message.send_bytes(body)
     }
 
-    /// Sends a value without waiting for the confirm, as [`Publisher::publish`](crate::Publisher::publish).
+    /// Sends a value without waiting for the confirm, as
+    /// [`Publisher::publish`](crate::Publisher::publish).
     ///
     /// # Errors
     /// As [`Publisher::publish`](crate::Publisher::publish).
@@ -167,7 +174,8 @@ impl<'a> MessageBuilder<'a> {
         message.publish_bytes(body)
     }
 
-    /// Sends a value without waiting for anything, as [`Publisher::try_publish`](crate::Publisher::try_publish).
+    /// Sends a value without waiting for anything, as
+    /// [`Publisher::try_publish`](crate::Publisher::try_publish).
     ///
     /// # Errors
     /// As [`Publisher::try_publish`](crate::Publisher::try_publish).
@@ -181,15 +189,18 @@ impl<'a> MessageBuilder<'a> {
         let body = codec.encode(value)?;
         if self.properties.content_type().is_none() {
             self.properties = self.properties.with_content_type(codec.content_type());
-            if let Some(encoding) = codec.content_encoding().filter(|_| self.properties.content_encoding().is_none()) {
+            if let Some(encoding) =
+                codec.content_encoding().filter(|_| self.properties.content_encoding().is_none())
+            {
                 self.properties = self.properties.with_content_encoding(encoding);
             }
         }
         Ok((self, body))
     }
 
-    /// Sends bytes as they are and waits for the confirm. The codec is not asked: set a content type with
-    /// [`properties`](MessageBuilder::properties), or none is sent. [`IntoBody`] says what can be sent, and what of it is copied.
+    /// Sends bytes as they are and waits for the confirm. The codec is not asked: set a content
+    /// type with [`properties`](MessageBuilder::properties), or none is sent. [`IntoBody`] says
+    /// what can be sent, and what of it is copied.
     ///
     /// ```
     /// # fn example(publisher: &carrot::Publisher) -> carrot::Result<()> {
@@ -205,13 +216,18 @@ impl<'a> MessageBuilder<'a> {
         let pipeline = self.pipeline;
         if !pipeline.definition().confirms {
             let (mandatory, timeout) = (self.mandatory, self.checked_timeout()?);
-            return pipeline.hand_over_unconfirmed(&Arc::new(self.into_content(body)), mandatory, timeout);
+            return pipeline.hand_over_unconfirmed(
+                &Arc::new(self.into_content(body)),
+                mandatory,
+                timeout,
+            );
         }
         let message = self.hand_over(body)?;
         Confirmation::new(message, Arc::clone(pipeline)).wait()
     }
 
-    /// Sends bytes as they are, without waiting for the confirm; see [`send_bytes`](MessageBuilder::send_bytes).
+    /// Sends bytes as they are, without waiting for the confirm; see
+    /// [`send_bytes`](MessageBuilder::send_bytes).
     ///
     /// # Errors
     /// As [`Publisher::publish`](crate::Publisher::publish).
@@ -221,29 +237,41 @@ impl<'a> MessageBuilder<'a> {
         Ok(Confirmation::new(message, Arc::clone(pipeline)))
     }
 
-    /// Sends bytes as they are, without waiting for anything; see [`try_publish`](MessageBuilder::try_publish).
+    /// Sends bytes as they are, without waiting for anything; see
+    /// [`try_publish`](MessageBuilder::try_publish).
     ///
     /// # Errors
     /// As [`Publisher::try_publish`](crate::Publisher::try_publish).
     pub fn try_publish_bytes(self, body: impl IntoBody) -> Result<Confirmation> {
-        let (pipeline, mandatory, timeout) = (self.pipeline, self.mandatory, self.checked_timeout()?);
+        let (pipeline, mandatory, timeout) =
+            (self.pipeline, self.mandatory, self.checked_timeout()?);
         let message = pipeline.try_hand_over(self.into_content(body), mandatory, timeout)?;
         Ok(Confirmation::new(message, Arc::clone(pipeline)))
     }
 
     fn hand_over(self, body: impl IntoBody) -> Result<Arc<InFlight>> {
-        let (pipeline, mandatory, timeout) = (self.pipeline, self.mandatory, self.checked_timeout()?);
+        let (pipeline, mandatory, timeout) =
+            (self.pipeline, self.mandatory, self.checked_timeout()?);
         pipeline.hand_over(self.into_content(body), mandatory, timeout)
     }
 
     fn checked_timeout(&self) -> Result<Duration> {
-        if self.timeout.is_zero() { Err(Error::invalid("timeout of a message", "0", "more than zero")) } else { Ok(self.timeout) }
+        if self.timeout.is_zero() {
+            Err(Error::invalid("timeout of a message", "0", "more than zero"))
+        } else {
+            Ok(self.timeout)
+        }
     }
 
     fn into_content(mut self, body: impl IntoBody) -> Content {
         self.properties.ensure_message_id(random_id);
         let body = body.into_body(self.pipeline.buffers());
-        Content { exchange: self.pipeline.exchange().clone(), routing_key: self.routing_key, properties: self.properties, body }
+        Content {
+            exchange: self.pipeline.exchange().clone(),
+            routing_key: self.routing_key,
+            properties: self.properties,
+            body,
+        }
     }
 }
 
@@ -271,7 +299,8 @@ mod tests {
     #[test]
     fn random_ids_are_22_digits_and_differ() {
         let ids: Vec<ShortString> = (0..1000).map(|_| random_id()).collect();
-        assert!(ids.iter().all(|id| id.len() == 22 && id.bytes().all(|digit| digit.is_ascii_alphanumeric() || b"-_".contains(&digit))));
+        assert!(ids.iter().all(|id| id.len() == 22
+            && id.bytes().all(|digit| digit.is_ascii_alphanumeric() || b"-_".contains(&digit))));
         assert_eq!(ids.iter().collect::<HashSet<_>>().len(), ids.len());
         // Every digit but the last, which holds two bits, is any of 64.
         assert!((0..21).all(|at| ids.iter().map(|id| id.as_bytes()[at]).collect::<HashSet<_>>().len() > 60));

@@ -23,7 +23,8 @@ use crate::recovery::isolation::TakeAnswers;
 use crate::recovery::reconnecting::Reopen;
 use crate::recovery::within::within;
 
-/// How long whoever waits for room asks for one message, before it looks whether there is room without it.
+/// How long whoever waits for room asks for one message, before it looks whether there is room
+/// without it.
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
 
 /// The working part of a publisher; receipts keep it alive.
@@ -55,37 +56,53 @@ impl Reopen for PublishPipeline {
 
 impl PublishPipeline {
     /// Opens its channel, and declares its exchange.
-    pub(crate) fn open(connection: &ConnectionHandle, definition: PublisherSettings) -> Result<Arc<PublishPipeline>> {
+    pub(crate) fn open(
+        connection: &ConnectionHandle,
+        definition: PublisherSettings,
+    ) -> Result<Arc<PublishPipeline>> {
         let (exchange, queue) = (definition.exchange.clone(), definition.queue.clone());
         let made_again = exchange.auto_delete || queue.as_ref().is_some_and(Queue::goes_by_itself);
         let name = ShortString::from(&exchange.name);
         let window = Window::new(definition.max_in_flight, definition.max_bytes_in_flight);
-        let unconfirmed = Arc::new(UnconfirmedMessages::new(window, Arc::clone(&connection.shared.isolation)));
-        let options = if definition.confirms { ChannelOptions::publish() } else { ChannelOptions::publish().without_confirms() };
+        let unconfirmed =
+            Arc::new(UnconfirmedMessages::new(window, Arc::clone(&connection.shared.isolation)));
+        let options = if definition.confirms {
+            ChannelOptions::publish()
+        } else {
+            ChannelOptions::publish().without_confirms()
+        };
         let publisher: Arc<dyn TakeAnswers> = Arc::clone(&unconfirmed) as Arc<dyn TakeAnswers>;
         unconfirmed.isolation.add(&publisher);
         let unanswered = Arc::clone(&unconfirmed);
         let limit = connection.call_timeout();
-        let channel = connection.recovering_channel(options, "publisher", move |channel, until, declarations| {
-            let declarations = if made_again { Declarations::Made } else { declarations };
-            if !exchange.is_default() {
-                let exchange = match declarations {
-                    Declarations::Made => exchange.clone(),
-                    Declarations::Checked => Exchange::existing(&exchange.name),
-                };
-                let channel = Arc::clone(channel);
-                within(until, limit, "declaring an exchange", move || channel.declare(Declare::Exchange(&exchange)))?;
-            }
-            if let Some(queue) = &queue {
-                let queue = match declarations {
-                    Declarations::Made => queue.clone(),
-                    Declarations::Checked => Queue::existing(&queue.name),
-                };
-                let channel = Arc::clone(channel);
-                within(until, limit, "declaring a queue", move || channel.declare(Declare::Queue(&queue)))?;
-            }
-            unanswered.send_again(channel, until)
-        });
+        let channel = connection.recovering_channel(
+            options,
+            "publisher",
+            move |channel, until, declarations| {
+                let declarations = if made_again { Declarations::Made } else { declarations };
+                if !exchange.is_default() {
+                    let exchange = match declarations {
+                        Declarations::Made => exchange.clone(),
+                        Declarations::Checked => Exchange::existing(&exchange.name),
+                    };
+                    let channel = Arc::clone(channel);
+                    within(until, limit, "declaring an exchange", move || {
+                        channel.declare(Declare::Exchange(&exchange))
+                    })?;
+                }
+                if let Some(queue) = &queue {
+                    let queue = match declarations {
+                        Declarations::Made => queue.clone(),
+                        Declarations::Checked => Queue::existing(&queue.name),
+                    };
+                    let channel = Arc::clone(channel);
+                    within(until, limit, "declaring a queue", move || {
+                        channel.declare(Declare::Queue(&queue))
+                    })?;
+                }
+                unanswered.send_again(channel, until)
+            },
+        );
         let pipeline = PublishPipeline {
             exchange: name,
             routing_key: definition.routing_key.as_str().into(),
@@ -129,7 +146,12 @@ impl PublishPipeline {
     }
 
     /// Hands over a message whose fate nobody will know, in a publisher without confirms.
-    pub(crate) fn hand_over_unconfirmed(&self, content: &Arc<Content>, mandatory: bool, timeout: Duration) -> Result<()> {
+    pub(crate) fn hand_over_unconfirmed(
+        &self,
+        content: &Arc<Content>,
+        mandatory: bool,
+        timeout: Duration,
+    ) -> Result<()> {
         let publication = Publication { content, mandatory };
         publication.validate()?;
         validate::body(&content.body, self.max_message_size)?;
@@ -137,15 +159,28 @@ impl PublishPipeline {
             // No clock is asked, which would take as long as a tenth of the rest.
             let left = self.unconfirmed.isolation.wait_within(timeout);
             match channel.publish(&publication, left) {
-                Err(error) if is_of_the_channel(&error) || self.was_retired(&error) => self.lost(&channel, &error),
+                Err(error) if is_of_the_channel(&error) || self.was_retired(&error) => {
+                    self.lost(&channel, &error)
+                }
                 result => return result.map(drop),
             }
         }
-        self.send_until_gone(&InFlight::new(Arc::clone(content), mandatory, timeout, deadline::after(timeout), 0))
+        self.send_until_gone(&InFlight::new(
+            Arc::clone(content),
+            mandatory,
+            timeout,
+            deadline::after(timeout),
+            0,
+        ))
     }
 
     /// Hands a message over, once there is room for it. Its fate is known within `timeout`.
-    pub(crate) fn hand_over(&self, content: Content, mandatory: bool, timeout: Duration) -> Result<Arc<InFlight>> {
+    pub(crate) fn hand_over(
+        &self,
+        content: Content,
+        mandatory: bool,
+        timeout: Duration,
+    ) -> Result<Arc<InFlight>> {
         let content = Arc::new(content);
         if !self.definition.confirms {
             self.hand_over_unconfirmed(&content, mandatory, timeout)?;
@@ -157,8 +192,14 @@ impl PublishPipeline {
         self.finish_handing_over(message, |message| self.send_until_gone(message))
     }
 
-    /// Publishes a message without waiting. Fails without a connection, under an alarm, with a full window, or with a full socket buffer.
-    pub(crate) fn try_hand_over(&self, content: Content, mandatory: bool, timeout: Duration) -> Result<Arc<InFlight>> {
+    /// Publishes a message without waiting. Fails without a connection, under an alarm, with a full
+    /// window, or with a full socket buffer.
+    pub(crate) fn try_hand_over(
+        &self,
+        content: Content,
+        mandatory: bool,
+        timeout: Duration,
+    ) -> Result<Arc<InFlight>> {
         let content = Arc::new(content);
         Publication { content: &content, mandatory }.validate()?;
         validate::body(&content.body, self.max_message_size)?;
@@ -166,8 +207,11 @@ impl PublishPipeline {
         if let Some(reason) = connection.blocked() {
             return Err(Error::Blocked { reason });
         }
-        let is_open = |opened: &Opened<()>| connection.connector.status(Role::Publish).connected && opened.channel.check().is_ok();
-        let channel = self.channel.current().filter(is_open).ok_or_else(|| self.channel.absence())?.channel;
+        let is_open = |opened: &Opened<()>| {
+            connection.connector.status(Role::Publish).connected && opened.channel.check().is_ok()
+        };
+        let channel =
+            self.channel.current().filter(is_open).ok_or_else(|| self.channel.absence())?.channel;
         // What a lost channel leaves is seen to in the background.
         let publish = |publication: &Publication<'_>| {
             channel.publish(publication, Duration::ZERO).map_err(|error| {
@@ -180,8 +224,13 @@ impl PublishPipeline {
             return Ok(unconfirmed(content, mandatory, timeout));
         }
         let deadline = deadline::after(timeout);
-        let new = |sequence| InFlight::new(Arc::clone(&content), mandatory, timeout, deadline, sequence);
-        let message = self.unconfirmed.window.enter(content.body.len(), new).ok_or_else(|| self.no_room(Duration::ZERO))?;
+        let new =
+            |sequence| InFlight::new(Arc::clone(&content), mandatory, timeout, deadline, sequence);
+        let message = self
+            .unconfirmed
+            .window
+            .enter(content.body.len(), new)
+            .ok_or_else(|| self.no_room(Duration::ZERO))?;
         self.finish_handing_over(message, |message| {
             let tag = publish(&message.publication())?;
             message.sent(Attempt { channel: Arc::clone(&channel), tag });
@@ -193,7 +242,11 @@ impl PublishPipeline {
         })
     }
 
-    fn finish_handing_over(&self, message: Arc<InFlight>, send: impl FnOnce(&InFlight) -> Result<()>) -> Result<Arc<InFlight>> {
+    fn finish_handing_over(
+        &self,
+        message: Arc<InFlight>,
+        send: impl FnOnce(&InFlight) -> Result<()>,
+    ) -> Result<Arc<InFlight>> {
         if let Err(error) = send(&message) {
             self.unconfirmed.resolve(&message, Err(error.clone()));
             message.report();
@@ -203,11 +256,17 @@ impl PublishPipeline {
     }
 
     /// Waits until there is room for a message.
-    fn let_in(&self, content: &Arc<Content>, mandatory: bool, timeout: Duration) -> Result<Arc<InFlight>> {
+    fn let_in(
+        &self,
+        content: &Arc<Content>,
+        mandatory: bool,
+        timeout: Duration,
+    ) -> Result<Arc<InFlight>> {
         let window = &self.unconfirmed.window;
         let deadline = deadline::after(timeout);
         let bytes = content.body.len();
-        let message = |sequence| InFlight::new(Arc::clone(content), mandatory, timeout, deadline, sequence);
+        let message =
+            |sequence| InFlight::new(Arc::clone(content), mandatory, timeout, deadline, sequence);
         if let Some(message) = window.enter(bytes, message) {
             return Ok(message);
         }
@@ -220,8 +279,8 @@ impl PublishPipeline {
         }
     }
 
-    /// Publishes on the channel of the moment; once more if that was replaced meanwhile, since whoever replaced it may not have known of
-    /// this message.
+    /// Publishes on the channel of the moment; once more if that was replaced meanwhile, since
+    /// whoever replaced it may not have known of this message.
     fn send_until_gone(&self, message: &InFlight) -> Result<()> {
         let mut opened = self.channel.current().map_or_else(|| self.recover(message.deadline), Ok);
         loop {
@@ -236,13 +295,19 @@ impl PublishPipeline {
                     }
                     self.unconfirmed.note_loss_for(message, &channel);
                 }
-                Err(error) if (is_of_the_channel(&error) || self.was_retired(&error)) && Instant::now() < message.deadline => {
+                Err(error)
+                    if (is_of_the_channel(&error) || self.was_retired(&error))
+                        && Instant::now() < message.deadline =>
+                {
                     self.lost(&channel, &error);
                 }
                 Err(error) => return Err(error),
             }
             opened = self.recover(message.deadline);
-            if opened.as_ref().is_ok_and(|opened| message.is_resolved() || message.is_on(&opened.channel)) {
+            if opened
+                .as_ref()
+                .is_ok_and(|opened| message.is_resolved() || message.is_on(&opened.channel))
+            {
                 return Ok(());
             }
         }
@@ -255,23 +320,26 @@ impl PublishPipeline {
         if oldest.is_seen_to() {
             self.unconfirmed.window.wait_for_departure(full, deadline.min(look_again));
         } else {
-            // What becomes of it is recorded, and is for others to hear; here it matters whether there is room.
+            // What becomes of it is recorded, and is for others to hear; here it matters whether
+            // there is room.
             let _ = self.wait_until(oldest, deadline.min(oldest.deadline), look_again);
         }
         if Instant::now() >= deadline { Err(self.no_room(timeout)) } else { Ok(()) }
     }
 
     fn no_room(&self, timeout: Duration) -> Error {
-        self.channel.explain(Error::timeout("waiting for room among the unconfirmed messages", timeout))
+        self.channel
+            .explain(Error::timeout("waiting for room among the unconfirmed messages", timeout))
     }
 
-    /// Waits until `until` for the fate of a message, and records it. If its channel is lost, it is sent again on another. At the
-    /// message's own deadline its fate is to be unknown.
+    /// Waits until `until` for the fate of a message, and records it. If its channel is lost, it is
+    /// sent again on another. At the message's own deadline its fate is to be unknown.
     pub(crate) fn wait(&self, message: &InFlight, until: Instant) -> Result<()> {
         self.wait_until(message, until, until)
     }
 
-    /// Waits as [`wait`](PublishPipeline::wait) does, but for the broker's answer only until `look_again`.
+    /// Waits as [`wait`](PublishPipeline::wait) does, but for the broker's answer only until
+    /// `look_again`.
     fn wait_until(&self, message: &InFlight, until: Instant, look_again: Instant) -> Result<()> {
         let until = until.min(message.deadline);
         let unknown = loop {
@@ -285,10 +353,15 @@ impl PublishPipeline {
                 }
                 BrokerAnswer::Refused(channel) => {
                     if let Some(channel) = channel {
-                        self.channel.replace_channel(&channel, "it was opened after a loss and refuses messages");
+                        self.channel.replace_channel(
+                            &channel,
+                            "it was opened after a loss and refuses messages",
+                        );
                     }
                     match self.send_again(message, || message.is_refused(), until) {
-                        Err(error) if !may_pass(&error) => return self.resolve(message, Err(error)),
+                        Err(error) if !may_pass(&error) => {
+                            return self.resolve(message, Err(error));
+                        }
                         Err(_) if Instant::now() >= message.deadline => break Error::Refused,
                         Err(error) => break error,
                         Ok(()) => {}
@@ -302,17 +375,22 @@ impl PublishPipeline {
                     if Instant::now() >= message.deadline {
                         break error;
                     }
-                    if !error.is_disconnected() && !has_a_cause(&error) && !self.was_retired(&error) {
+                    if !error.is_disconnected() && !has_a_cause(&error) && !self.was_retired(&error)
+                    {
                         return self.resolve(message, Err(error));
                     }
                     match self.send_again(message, || message.is_on(&lost.channel), until) {
-                        Err(error) if !may_pass(&error) => return self.resolve(message, Err(error)),
+                        Err(error) if !may_pass(&error) => {
+                            return self.resolve(message, Err(error));
+                        }
                         Err(error) => break error,
                         Ok(()) => {}
                     }
                 }
                 BrokerAnswer::Blocked(error) => break error,
-                BrokerAnswer::None => break Error::timeout("the broker's confirm of a message", message.timeout),
+                BrokerAnswer::None => {
+                    break Error::timeout("the broker's confirm of a message", message.timeout);
+                }
             }
         };
         if Instant::now() >= message.deadline {
@@ -329,8 +407,9 @@ impl PublishPipeline {
         self.channel.failed(channel, error);
     }
 
-    /// The live channel, or another. If the broker closes the connection over the set-up, no message can be sent, so all that are in
-    /// flight fail at once: each further attempt would cost the connection.
+    /// The live channel, or another. If the broker closes the connection over the set-up, no
+    /// message can be sent, so all that are in flight fail at once: each further attempt would cost
+    /// the connection.
     fn recover(&self, until: Instant) -> Result<Opened<()>> {
         let recovered = self.channel.recover(until);
         if let Err(error @ Error::HardError { .. }) = &recovered
@@ -343,7 +422,9 @@ impl PublishPipeline {
 
     /// Fails what was handed over and has no answer.
     fn fail_all(&self, error: &Error) {
-        for message in self.unconfirmed.window.messages().iter().filter(|message| message.tag().is_some()) {
+        for message in
+            self.unconfirmed.window.messages().iter().filter(|message| message.tag().is_some())
+        {
             self.unconfirmed.resolve(message, Err(error.clone()));
         }
     }
@@ -358,11 +439,19 @@ impl PublishPipeline {
         matches!(error, Error::Closed { .. }) && !self.channel.is_closed()
     }
 
-    /// Sees to it that a message is on another channel: opening that has sent it again, unless it was opened before, as `is_left` tells.
-    fn send_again(&self, message: &InFlight, is_left: impl Fn() -> bool, until: Instant) -> Result<()> {
+    /// Sees to it that a message is on another channel: opening that has sent it again, unless it
+    /// was opened before, as `is_left` tells.
+    fn send_again(
+        &self,
+        message: &InFlight,
+        is_left: impl Fn() -> bool,
+        until: Instant,
+    ) -> Result<()> {
         let channel = self.recover(until)?.channel;
         if is_left() {
-            match channel.publish(&message.publication(), until.saturating_duration_since(Instant::now())) {
+            match channel
+                .publish(&message.publication(), until.saturating_duration_since(Instant::now()))
+            {
                 Ok(tag) => message.sent(Attempt { channel, tag }),
                 Err(error) if is_of_the_channel(&error) => self.lost(&channel, &error),
                 Err(error) => return Err(error),
@@ -382,7 +471,11 @@ impl PublishPipeline {
             let fate = self.wait(&message, message.deadline);
             batch.confirmed += usize::from(fate.is_ok());
         }
-        self.unconfirmed.take_unclaimed().into_iter().enumerate().for_each(|(index, error)| batch.failed(index, error));
+        self.unconfirmed
+            .take_unclaimed()
+            .into_iter()
+            .enumerate()
+            .for_each(|(index, error)| batch.failed(index, error));
         batch.finish()
     }
 
@@ -400,8 +493,9 @@ fn unconfirmed(content: Arc<Content>, mandatory: bool, timeout: Duration) -> Arc
     Arc::new(message)
 }
 
-/// Whether a failure to publish says that the channel had ended before, and nothing of the message itself. A way to the broker that is
-/// congested is another matter: the channel, and what is unconfirmed on it, are well.
+/// Whether a failure to publish says that the channel had ended before, and nothing of the message
+/// itself. A way to the broker that is congested is another matter: the channel, and what is
+/// unconfirmed on it, are well.
 fn is_of_the_channel(error: &Error) -> bool {
     error.is_disconnected() || error.is_channel_error() || matches!(error, Error::HardError { .. })
 }

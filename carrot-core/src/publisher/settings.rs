@@ -44,21 +44,38 @@ impl Default for PublisherSettings {
 impl PublisherSettings {
     fn validate_queue(&self, queue: &Queue) -> Result<()> {
         if queue.name.is_empty() {
-            return Err(Error::invalid("queue", "", "a name, because a publisher has to know where to send"));
+            return Err(Error::invalid(
+                "queue",
+                "",
+                "a name, because a publisher has to know where to send",
+            ));
         }
         if queue.exclusive {
-            return Err(Error::invalid("queue", &queue.name, "a queue that is not exclusive, because consumers have another connection"));
+            return Err(Error::invalid(
+                "queue",
+                &queue.name,
+                "a queue that is not exclusive, because consumers have another connection",
+            ));
         }
         if !self.exchange.is_default() {
-            return Err(Error::invalid("exchange", &self.exchange.name, "the default exchange, because a queue was named to feed"));
+            return Err(Error::invalid(
+                "exchange",
+                &self.exchange.name,
+                "the default exchange, because a queue was named to feed",
+            ));
         }
         if self.routing_key != queue.name {
-            return Err(Error::invalid("routing key", &self.routing_key, "the name of the queue that was named to feed"));
+            return Err(Error::invalid(
+                "routing key",
+                &self.routing_key,
+                "the name of the queue that was named to feed",
+            ));
         }
         Declare::Queue(queue).validate()
     }
 
-    /// Whether messages are mandatory unless they say otherwise. Without confirms, nobody would hear of a return.
+    /// Whether messages are mandatory unless they say otherwise. Without confirms, nobody would
+    /// hear of a return.
     pub(crate) fn is_mandatory(&self) -> bool {
         self.mandatory.unwrap_or(self.exchange.is_default() && self.confirms)
     }

@@ -1,5 +1,6 @@
-//! Finds the message over which the broker closes a channel or the whole connection: those that were in flight are sent again one at a
-//! time, and the one that meets the failure again fails alone.
+//! Finds the message over which the broker closes a channel or the whole connection: those that
+//! were in flight are sent again one at a time, and the one that meets the failure again fails
+//! alone.
 
 use std::sync::{Arc, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -28,9 +29,15 @@ impl TakeAnswers for UnconfirmedMessages {
 }
 
 impl UnconfirmedMessages {
-    /// Notes which messages may have caused the loss of `channel`. A message that certainly did fails with `error`. To be called before
-    /// another channel is opened. Returns whether the cause was found.
-    pub(crate) fn note_loss(&self, channel: &Arc<dyn Backend>, error: &Error, in_grace: &dyn Fn() -> bool) -> bool {
+    /// Notes which messages may have caused the loss of `channel`. A message that certainly did
+    /// fails with `error`. To be called before another channel is opened. Returns whether the cause
+    /// was found.
+    pub(crate) fn note_loss(
+        &self,
+        channel: &Arc<dyn Backend>,
+        error: &Error,
+        in_grace: &dyn Fn() -> bool,
+    ) -> bool {
         if !has_a_cause(error) {
             return false;
         }
@@ -74,7 +81,8 @@ impl UnconfirmedMessages {
         }
     }
 
-    /// Sends a suspect again while no other suspect of the connection is in flight, and waits for its answer.
+    /// Sends a suspect again while no other suspect of the connection is in flight, and waits for
+    /// its answer.
     ///
     /// # Errors
     /// The channel is of no more use.
@@ -90,14 +98,18 @@ impl UnconfirmedMessages {
         let deadline = until.min(message.deadline);
         let late = || Error::timeout(OPERATION, started.elapsed());
         let Some(_turn) = trials.turn(deadline) else { return Err(late()) };
-        match channel.publish(&message.publication(), deadline.saturating_duration_since(Instant::now())) {
+        match channel
+            .publish(&message.publication(), deadline.saturating_duration_since(Instant::now()))
+        {
             Ok(tag) => message.sent(Attempt { channel: Arc::clone(channel), tag }),
             Err(error @ Error::Invalid { .. }) => {
                 self.resolve(message, Err(error));
                 return Ok(());
             }
             // It was lost before, over something else.
-            Err(error) if has_a_cause(&error) => return Err(Error::disconnected(error.to_string())),
+            Err(error) if has_a_cause(&error) => {
+                return Err(Error::disconnected(error.to_string()));
+            }
             Err(error) => return Err(error),
         }
         match message.ask(deadline, || true) {
@@ -119,9 +131,17 @@ impl UnconfirmedMessages {
     }
 
     /// Decides whether a message that was sent alone is the cause of the loss of its channel.
-    fn fail_if_cause(&self, message: &InFlight, channel: &Arc<dyn Backend>, error: Error) -> Result<()> {
+    fn fail_if_cause(
+        &self,
+        message: &InFlight,
+        channel: &Arc<dyn Backend>,
+        error: Error,
+    ) -> Result<()> {
         self.note_loss(channel, &error, &|| true);
-        if let Some(close) = error.hard_close().filter(|close| is_the_cause(message.hard_closes(), close.messages <= 1)) {
+        if let Some(close) = error
+            .hard_close()
+            .filter(|close| is_the_cause(message.hard_closes(), close.messages <= 1))
+        {
             self.resolve(message, Err(hard_error(close)));
         }
         if message.is_resolved() {

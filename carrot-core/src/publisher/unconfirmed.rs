@@ -41,10 +41,16 @@ impl Loss {
 
 impl UnconfirmedMessages {
     pub(crate) fn new(window: Window, isolation: Arc<Isolation>) -> UnconfirmedMessages {
-        UnconfirmedMessages { window, unclaimed: Mutex::default(), last_loss: Mutex::default(), isolation }
+        UnconfirmedMessages {
+            window,
+            unclaimed: Mutex::default(),
+            last_loss: Mutex::default(),
+            isolation,
+        }
     }
 
-    /// Records the fate of a message. Whoever sees it finds that there is room in its place, and its failure where it belongs.
+    /// Records the fate of a message. Whoever sees it finds that there is room in its place, and
+    /// its failure where it belongs.
     pub(crate) fn resolve(&self, message: &InFlight, fate: Result<()>) {
         let mut unclaimed = None;
         message.resolve(fate, |failure| {
@@ -75,11 +81,14 @@ impl UnconfirmedMessages {
         self.unclaimed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Sends what was on a channel before `channel` and has no answer, in the old order, before anything new can be sent. Messages that may
-    /// have caused the loss of a channel are the oldest; each is sent alone. What is past its deadline is not sent any more.
+    /// Sends what was on a channel before `channel` and has no answer, in the old order, before
+    /// anything new can be sent. Messages that may have caused the loss of a channel are the
+    /// oldest; each is sent alone. What is past its deadline is not sent any more.
     pub(crate) fn send_again(&self, channel: &Arc<dyn Backend>, until: Instant) -> Result<()> {
         let mut trials = None;
-        for message in self.window.messages().iter().filter(|message| message.is_elsewhere_than(channel)) {
+        for message in
+            self.window.messages().iter().filter(|message| message.is_elsewhere_than(channel))
+        {
             let now = Instant::now();
             if now >= message.deadline {
                 continue;
@@ -184,10 +193,16 @@ mod tests {
         assert!(enter(&unconfirmed, 50).is_none());
         let ticket = unconfirmed.window.waiting.ticket(Instant::now()).unwrap();
         assert!(enter(&unconfirmed, 1).is_none(), "it would fit, but another one waits");
-        let full = unconfirmed.window.enter_with_ticket(&ticket, 50, |sequence| message(50, sequence)).unwrap_err();
+        let full = unconfirmed
+            .window
+            .enter_with_ticket(&ticket, 50, |sequence| message(50, sequence))
+            .unwrap_err();
         assert!(Arc::ptr_eq(&full.oldest, &oldest));
         unconfirmed.resolve(&oldest, Ok(()));
-        unconfirmed.window.enter_with_ticket(&ticket, 50, |sequence| message(50, sequence)).unwrap();
+        unconfirmed
+            .window
+            .enter_with_ticket(&ticket, 50, |sequence| message(50, sequence))
+            .unwrap();
         drop(ticket);
         assert!(enter(&unconfirmed, 50).is_some());
         assert!(enter(&unconfirmed, 1).is_none(), "full");

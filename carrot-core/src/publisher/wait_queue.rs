@@ -5,7 +5,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-/// Where threads wait for what one of them can do at a time, so that whoever came first is the first to do it.
+/// Where threads wait for what one of them can do at a time, so that whoever came first is the
+/// first to do it.
 #[derive(Debug, Default)]
 pub(crate) struct FairQueue {
     state: Mutex<WaitQueueState>,
@@ -74,7 +75,8 @@ impl Drop for Ticket<'_> {
         let was_first = state.is_first(self.number);
         state.waiting.retain(|(number, _)| *number != self.number);
         self.queue.length.store(state.waiting.len(), Ordering::SeqCst);
-        let next = state.waiting.front().filter(|_| was_first).map(|(_, moved_up)| Arc::clone(moved_up));
+        let next =
+            state.waiting.front().filter(|_| was_first).map(|(_, moved_up)| Arc::clone(moved_up));
         drop(state);
         if let Some(moved_up) = next {
             moved_up.notify_one();

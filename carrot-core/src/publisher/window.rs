@@ -36,20 +36,30 @@ pub(crate) struct WindowFull {
 
 impl Window {
     pub(crate) fn new(max_messages: usize, max_bytes: usize) -> Window {
-        Window { max_messages, max_bytes, state: Mutex::default(), left: Condvar::new(), waiting: FairQueue::default() }
+        Window {
+            max_messages,
+            max_bytes,
+            state: Mutex::default(),
+            left: Condvar::new(),
+            waiting: FairQueue::default(),
+        }
     }
 
-    /// Lets in what `message` makes of its place in the order of sending, with a body of so many bytes, if there is room and nobody waits
-    /// for that.
-    pub(crate) fn enter(&self, bytes: usize, message: impl FnOnce(u64) -> InFlight) -> Option<Arc<InFlight>> {
+    /// Lets in what `message` makes of its place in the order of sending, with a body of so many
+    /// bytes, if there is room and nobody waits for that.
+    pub(crate) fn enter(
+        &self,
+        bytes: usize,
+        message: impl FnOnce(u64) -> InFlight,
+    ) -> Option<Arc<InFlight>> {
         if !self.waiting.is_empty() {
             return None;
         }
         self.admit(bytes, message).ok()
     }
 
-    /// Lets a message in as [`enter`](Window::enter) does, when it is its ticket; or else names the oldest message in the way. One message
-    /// always fits.
+    /// Lets a message in as [`enter`](Window::enter) does, when it is its ticket; or else names the
+    /// oldest message in the way. One message always fits.
     pub(crate) fn enter_with_ticket(
         &self,
         _turn: &Ticket<'_>,
@@ -59,9 +69,14 @@ impl Window {
         self.admit(bytes, message)
     }
 
-    fn admit(&self, bytes: usize, message: impl FnOnce(u64) -> InFlight) -> Result<Arc<InFlight>, WindowFull> {
+    fn admit(
+        &self,
+        bytes: usize,
+        message: impl FnOnce(u64) -> InFlight,
+    ) -> Result<Arc<InFlight>, WindowFull> {
         let mut state = self.lock();
-        let fits = state.messages.len() < self.max_messages && state.bytes.saturating_add(bytes) <= self.max_bytes;
+        let fits = state.messages.len() < self.max_messages
+            && state.bytes.saturating_add(bytes) <= self.max_bytes;
         if let Some((_, oldest)) = state.messages.first_key_value()
             && !fits
         {

@@ -1,4 +1,5 @@
-//! The pace at which a connection is made again: one attempt at a time, with longer and longer pauses.
+//! The pace at which a connection is made again: one attempt at a time, with longer and longer
+//! pauses.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -6,14 +7,15 @@ use std::time::{Duration, Instant};
 
 use crate::error::{Error, Result};
 
-/// A channel that is lost sooner than this, before it did what it is for, counts as a failed attempt: a connection that dies at once is not
-/// to be made again at once.
+/// A channel that is lost sooner than this, before it did what it is for, counts as a failed
+/// attempt: a connection that dies at once is not to be made again at once.
 pub(crate) const YOUNG: Duration = Duration::from_secs(1);
 
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 /// A program is connected again within two seconds of the broker's return.
 const LONGEST_PAUSE: Duration = Duration::from_millis(1500);
-/// A call that has less time than this does not dial while a thread does so in the background: an attempt that is cut short helps nobody.
+/// A call that has less time than this does not dial while a thread does so in the background: an
+/// attempt that is cut short helps nobody.
 const SHORT: Duration = Duration::from_secs(2);
 /// After so long without a failure, the next pause is the first again.
 const FORGETTING: Duration = Duration::from_secs(15);
@@ -22,8 +24,8 @@ const FORGETTING: Duration = Duration::from_secs(15);
 #[derive(Debug)]
 pub(crate) struct Backoff {
     endpoint: String,
-    /// Whether a connection in either role was made before. Then a certificate file or a password that is refused may be in the middle of
-    /// being replaced.
+    /// Whether a connection in either role was made before. Then a certificate file or a password
+    /// that is refused may be in the middle of being replaced.
     reached: Arc<AtomicBool>,
     state: Mutex<BackoffState>,
     changed: Condvar,
@@ -47,18 +49,30 @@ struct BackoffState {
 
 impl Backoff {
     pub(crate) fn new(endpoint: String, reached: &Arc<AtomicBool>) -> Backoff {
-        Backoff { endpoint, reached: Arc::clone(reached), state: Mutex::default(), changed: Condvar::new() }
+        Backoff {
+            endpoint,
+            reached: Arc::clone(reached),
+            state: Mutex::default(),
+            changed: Condvar::new(),
+        }
     }
 
     /// Makes one attempt when it is its turn and the pause after the last failure has passed.
     ///
     /// # Errors
-    /// What the attempt gives. If no turn comes before `deadline`: the error of the last failure, or else a timeout. `Closed` if
-    /// `given_up` says so; it is asked again after [`wake`](Backoff::wake).
-    pub(crate) fn attempt<T>(&self, deadline: Instant, given_up: &dyn Fn() -> bool, dial: impl FnOnce(Duration) -> Result<T>) -> Result<T> {
+    /// What the attempt gives. If no turn comes before `deadline`: the error of the last failure,
+    /// or else a timeout. `Closed` if `given_up` says so; it is asked again after
+    /// [`wake`](Backoff::wake).
+    pub(crate) fn attempt<T>(
+        &self,
+        deadline: Instant,
+        given_up: &dyn Fn() -> bool,
+        dial: impl FnOnce(Duration) -> Result<T>,
+    ) -> Result<T> {
         let started = Instant::now();
         let turn = self.turn(started, deadline, given_up)?;
-        let result = dial(deadline.saturating_duration_since(Instant::now())).map_err(|error| self.after_success(error));
+        let result = dial(deadline.saturating_duration_since(Instant::now()))
+            .map_err(|error| self.after_success(error));
         match &result {
             Ok(_) => self.succeeded(),
             Err(error) => {
@@ -68,7 +82,9 @@ impl Backoff {
         }
         drop(turn);
         result.map_err(|error| match error {
-            Error::Connect { endpoint, reason, source, .. } => Error::Connect { endpoint, reason, source, tried: started.elapsed() },
+            Error::Connect { endpoint, reason, source, .. } => {
+                Error::Connect { endpoint, reason, source, tried: started.elapsed() }
+            }
             other => other,
         })
     }
@@ -86,7 +102,8 @@ impl Backoff {
         self.lock().connected_at.is_some_and(|connected_at| connected_at.elapsed() < age)
     }
 
-    /// Says whether a thread connects in the background. A call with little time leaves the dialing to that then.
+    /// Says whether a thread connects in the background. A call with little time leaves the dialing
+    /// to that then.
     pub(crate) fn set_in_background(&self, in_background: bool) {
         self.lock().in_background = in_background;
         self.changed.notify_all();
@@ -95,17 +112,22 @@ impl Backoff {
     /// What was accepted before, and is refused now, may be accepted again.
     fn after_success(&self, error: Error) -> Error {
         match error {
-            Error::Authentication { .. } | Error::Config { .. } if self.reached.load(Ordering::Acquire) => Error::Connect {
-                endpoint: self.endpoint.clone(),
-                reason: error.to_string(),
-                tried: Duration::ZERO,
-                source: Some(Arc::new(error)),
-            },
+            Error::Authentication { .. } | Error::Config { .. }
+                if self.reached.load(Ordering::Acquire) =>
+            {
+                Error::Connect {
+                    endpoint: self.endpoint.clone(),
+                    reason: error.to_string(),
+                    tried: Duration::ZERO,
+                    source: Some(Arc::new(error)),
+                }
+            }
             error => error,
         }
     }
 
-    /// The error of a call that tried to connect for `tried`, in vain: names the address, and the last failure.
+    /// The error of a call that tried to connect for `tried`, in vain: names the address, and the
+    /// last failure.
     pub(crate) fn outage(&self, error: Error, tried: Duration) -> Error {
         let cause = match error {
             Error::Timeout { .. } => self.lock().cause.clone().unwrap_or(error),
@@ -114,10 +136,15 @@ impl Backoff {
         match cause {
             // The blame for a hard close is for who looks for its cause.
             error if error.hard_close().is_some() => error,
-            Error::Connect { endpoint, reason, source, .. } => Error::Connect { endpoint, reason, tried, source },
-            Error::Disconnected { reason, source } => {
-                Error::Connect { endpoint: self.endpoint.clone(), reason: format!("the connection was lost: {reason}"), tried, source }
+            Error::Connect { endpoint, reason, source, .. } => {
+                Error::Connect { endpoint, reason, tried, source }
             }
+            Error::Disconnected { reason, source } => Error::Connect {
+                endpoint: self.endpoint.clone(),
+                reason: format!("the connection was lost: {reason}"),
+                tried,
+                source,
+            },
             Error::Timeout { operation, .. } => Error::Connect {
                 endpoint: self.endpoint.clone(),
                 reason: format!("{operation} did not finish in time"),
@@ -143,7 +170,12 @@ impl Backoff {
         self.outage(cause.unwrap_or_else(opening), since)
     }
 
-    fn turn(&self, started: Instant, deadline: Instant, given_up: &dyn Fn() -> bool) -> Result<AttemptTurn<'_>> {
+    fn turn(
+        &self,
+        started: Instant,
+        deadline: Instant,
+        given_up: &dyn Fn() -> bool,
+    ) -> Result<AttemptTurn<'_>> {
         let mut state = self.lock();
         loop {
             let now = Instant::now();
@@ -154,18 +186,28 @@ impl Backoff {
                 return Err(Error::closed("publisher or consumer"));
             }
             let ready_at = state.not_before.filter(|not_before| *not_before > now);
-            let left_to_the_background = state.in_background && state.cause.is_some() && deadline < now + SHORT;
+            let left_to_the_background =
+                state.in_background && state.cause.is_some() && deadline < now + SHORT;
             if !state.dialing && ready_at.is_none() && !left_to_the_background {
                 state.dialing = true;
                 return Ok(AttemptTurn(self));
             }
             if now >= deadline {
-                let error = state.cause.clone().unwrap_or_else(|| Error::timeout("waiting to connect", now - started));
+                let error = state
+                    .cause
+                    .clone()
+                    .unwrap_or_else(|| Error::timeout("waiting to connect", now - started));
                 drop(state);
                 return Err(self.outage(error, now - started));
             }
-            let until = ready_at.filter(|_| !state.dialing && !left_to_the_background).map_or(deadline, |ready_at| ready_at.min(deadline));
-            state = self.changed.wait_timeout(state, until - now).unwrap_or_else(PoisonError::into_inner).0;
+            let until = ready_at
+                .filter(|_| !state.dialing && !left_to_the_background)
+                .map_or(deadline, |ready_at| ready_at.min(deadline));
+            state = self
+                .changed
+                .wait_timeout(state, until - now)
+                .unwrap_or_else(PoisonError::into_inner)
+                .0;
         }
     }
 
@@ -176,8 +218,8 @@ impl Backoff {
         state.failing_since.get_or_insert_with(Instant::now);
     }
 
-    /// Makes the next attempt wait, also if it was not the dialing that failed but what came right after it. During a pause, it is
-    /// taken for a part of the same failure.
+    /// Makes the next attempt wait, also if it was not the dialing that failed but what came right
+    /// after it. During a pause, it is taken for a part of the same failure.
     pub(crate) fn failed(&self, error: &Error) {
         let now = Instant::now();
         let mut state = self.lock();
@@ -186,10 +228,16 @@ impl Backoff {
             Some(not_before) if now > not_before + FORGETTING => state.failures = 0,
             _ => {}
         }
-        let pause = FIRST_PAUSE.saturating_mul(1 << state.failures.min(16)).min(LONGEST_PAUSE).mul_f64(0.5 + fastrand::f64() / 2.0);
+        let pause = FIRST_PAUSE
+            .saturating_mul(1 << state.failures.min(16))
+            .min(LONGEST_PAUSE)
+            .mul_f64(0.5 + fastrand::f64() / 2.0);
         state.failures += 1;
         state.not_before = Some(now + pause);
-        log::debug!("the next attempt to connect is in {pause:?} ({} failed): {error}", state.failures);
+        log::debug!(
+            "the next attempt to connect is in {pause:?} ({} failed): {error}",
+            state.failures
+        );
     }
 
     /// Makes the next pause the first again.
@@ -248,7 +296,10 @@ mod tests {
             for _ in 0..8 {
                 scope.spawn(|| {
                     backoff.attempt(soon(), NEVER, |_| {
-                        most.fetch_max(dialing.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+                        most.fetch_max(
+                            dialing.fetch_add(1, Ordering::SeqCst) + 1,
+                            Ordering::SeqCst,
+                        );
                         thread::yield_now();
                         dialing.fetch_sub(1, Ordering::SeqCst);
                         Ok(())
@@ -271,7 +322,11 @@ mod tests {
         let slack = Duration::from_millis(20);
         let pauses: Vec<_> = (0..20).map(|_| pause(&backoff, Duration::from_secs(1))).collect();
         assert!(pauses[0] >= FIRST_PAUSE / 2 && pauses[0] <= FIRST_PAUSE + slack, "{pauses:?}");
-        assert!(pauses[19] >= LONGEST_PAUSE / 2 && pauses.iter().all(|pause| *pause <= LONGEST_PAUSE + slack), "{pauses:?}");
+        assert!(
+            pauses[19] >= LONGEST_PAUSE / 2
+                && pauses.iter().all(|pause| *pause <= LONGEST_PAUSE + slack),
+            "{pauses:?}"
+        );
         assert!(pause(&backoff, FORGETTING * 2) <= FIRST_PAUSE + slack);
     }
 
@@ -290,7 +345,10 @@ mod tests {
         backoff.note(&Error::disconnected("test"));
         backoff.failed(&Error::disconnected("of somebody's declaration"));
         let result = backoff.attempt(Instant::now() + Duration::from_millis(1), NEVER, |_| Ok(()));
-        assert!(matches!(&result, Err(Error::Connect { reason, .. }) if reason.contains("test")), "{result:?}");
+        assert!(
+            matches!(&result, Err(Error::Connect { reason, .. }) if reason.contains("test")),
+            "{result:?}"
+        );
     }
 
     #[test]
@@ -316,7 +374,9 @@ mod tests {
             let (backoff, given_up) = (backoff(), AtomicUsize::new(0));
             backoff.lock().not_before = Some(soon());
             thread::scope(|scope| {
-                let waiting = scope.spawn(|| backoff.attempt(soon(), &|| given_up.load(Ordering::SeqCst) == 1, |_| Ok(())));
+                let waiting = scope.spawn(|| {
+                    backoff.attempt(soon(), &|| given_up.load(Ordering::SeqCst) == 1, |_| Ok(()))
+                });
                 if close {
                     backoff.close();
                 } else {
@@ -331,9 +391,21 @@ mod tests {
     #[test]
     fn an_outage_names_the_address_the_time_and_the_last_failure() {
         let backoff = backoff();
-        let waited = || backoff.outage(Error::timeout("opening a channel", Duration::ZERO), Duration::from_secs(5)).to_string();
-        assert_eq!(waited(), "could not connect to here within 5.0 s: opening a channel did not finish in time");
-        backoff.note(&Error::connect("there", "TCP failed", Duration::ZERO, Some(Arc::new(std::io::Error::other("refused")))));
+        let waited = || {
+            backoff
+                .outage(Error::timeout("opening a channel", Duration::ZERO), Duration::from_secs(5))
+                .to_string()
+        };
+        assert_eq!(
+            waited(),
+            "could not connect to here within 5.0 s: opening a channel did not finish in time"
+        );
+        backoff.note(&Error::connect(
+            "there",
+            "TCP failed",
+            Duration::ZERO,
+            Some(Arc::new(std::io::Error::other("refused"))),
+        ));
         assert_eq!(waited(), "could not connect to there within 5.0 s: TCP failed: refused");
         assert!(backoff.attempt(soon(), NEVER, |_| Ok(())).is_ok());
         assert!(!waited().contains("refused"));
@@ -342,9 +414,17 @@ mod tests {
     #[test]
     fn what_was_accepted_before_may_pass() {
         let backoff = backoff();
-        let refuse = || backoff.attempt(soon(), NEVER, |_| Err::<(), _>(Error::config("tls", "half a file"))).err();
+        let refuse = || {
+            backoff
+                .attempt(soon(), NEVER, |_| Err::<(), _>(Error::config("tls", "half a file")))
+                .err()
+        };
         assert!(refuse().is_some_and(|error| !error.is_retryable()));
         assert!(backoff.attempt(soon(), NEVER, |_| Ok(())).is_ok());
-        assert!(refuse().is_some_and(|error| error.is_retryable() && error.to_string().contains("half a file")));
+        assert!(
+            refuse().is_some_and(
+                |error| error.is_retryable() && error.to_string().contains("half a file")
+            )
+        );
     }
 }

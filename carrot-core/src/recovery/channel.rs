@@ -17,8 +17,8 @@ use crate::recovery::hard_closes::{HardCloses, is_cause_removed};
 use crate::recovery::nack_grace::NackGrace;
 use crate::recovery::shared::ConnectionShared;
 
-/// Prepares a fresh channel for its publisher or consumer: declarations, and what has to be sent again. Nobody waits for it beyond the point
-/// in time.
+/// Prepares a fresh channel for its publisher or consumer: declarations, and what has to be sent
+/// again. Nobody waits for it beyond the point in time.
 type SetUp<S> = dyn Fn(&Arc<dyn Backend>, Instant, Declarations) -> Result<S> + Send + Sync;
 
 /// What becomes of the exchanges and queues of a publisher or consumer when it opens a channel.
@@ -30,7 +30,8 @@ pub(crate) enum Declarations {
     Checked,
 }
 
-/// Owns the current channel of a publisher or consumer, and whatever `set_up` makes of each new one.
+/// Owns the current channel of a publisher or consumer, and whatever `set_up` makes of each new
+/// one.
 pub(crate) struct RecoveringChannel<S> {
     connection: ConnectionShared,
     options: ChannelOptions,
@@ -38,9 +39,11 @@ pub(crate) struct RecoveringChannel<S> {
     slot: Mutex<ChannelSlot<S>>,
     changed: Condvar,
     nack_grace: NackGrace,
-    /// What the broker refused at the last attempt in the background, and when. There is no other until a call asks.
+    /// What the broker refused at the last attempt in the background, and when. There is no other
+    /// until a call asks.
     refusal: Mutex<Option<(Error, Instant)>>,
-    /// Whether the broker said that an exchange or a queue is gone, which was there when it was declared.
+    /// Whether the broker said that an exchange or a queue is gone, which was there when it was
+    /// declared.
     deleted: AtomicBool,
     what: &'static str,
 }
@@ -84,8 +87,8 @@ impl<S: Clone> RecoveringChannel<S> {
         }
     }
 
-    /// The live channel; opens one if there is none, in one attempt. Another follows if the broker closed the connection meanwhile, over this
-    /// set-up or over something else.
+    /// The live channel; opens one if there is none, in one attempt. Another follows if the broker
+    /// closed the connection meanwhile, over this set-up or over something else.
     pub(crate) fn get_or_open(&self) -> Result<Opened<S>> {
         if let Some(opened) = self.current() {
             return Ok(opened);
@@ -93,7 +96,11 @@ impl<S: Clone> RecoveringChannel<S> {
         let deadline = deadline::after(self.connection.connect_timeout);
         let mut losses = HardCloses::default();
         loop {
-            let error = match self.open_once(deadline, deadline + self.connection.call_timeout.min(FOREVER), &|| false) {
+            let error = match self.open_once(
+                deadline,
+                deadline + self.connection.call_timeout.min(FOREVER),
+                &|| false,
+            ) {
                 Ok(opened) => return Ok(opened),
                 Err(error) => error,
             };
@@ -114,14 +121,20 @@ impl<S: Clone> RecoveringChannel<S> {
         }
     }
 
-    /// The live channel; opens one if there is none, in as many attempts as fit before `deadline`, or until the channel is closed.
+    /// The live channel; opens one if there is none, in as many attempts as fit before `deadline`,
+    /// or until the channel is closed.
     pub(crate) fn recover(&self, deadline: Instant) -> Result<Opened<S>> {
         self.recover_unless(deadline, &|| false, &mut HardCloses::default())
     }
 
-    /// The same, until `given_up` says so, which is asked again after [`Backoff::wake`]; or until `losses` says that the set-up is why the
-    /// broker closes the connection.
-    pub(crate) fn recover_unless(&self, deadline: Instant, given_up: &dyn Fn() -> bool, losses: &mut HardCloses) -> Result<Opened<S>> {
+    /// The same, until `given_up` says so, which is asked again after [`Backoff::wake`]; or until
+    /// `losses` says that the set-up is why the broker closes the connection.
+    pub(crate) fn recover_unless(
+        &self,
+        deadline: Instant,
+        given_up: &dyn Fn() -> bool,
+        losses: &mut HardCloses,
+    ) -> Result<Opened<S>> {
         let started = Instant::now();
         let mut refused_with = None;
         loop {
@@ -137,7 +150,11 @@ impl<S: Clone> RecoveringChannel<S> {
                 return Err(error);
             }
             if Instant::now() >= deadline {
-                let error = if matches!(error, Error::Timeout { .. }) { refused_with.unwrap_or(error) } else { error };
+                let error = if matches!(error, Error::Timeout { .. }) {
+                    refused_with.unwrap_or(error)
+                } else {
+                    error
+                };
                 return Err(self.backoff().outage(error, started.elapsed()));
             }
             log::debug!("a {} is not connected yet: {error}", self.what);
@@ -147,13 +164,23 @@ impl<S: Clone> RecoveringChannel<S> {
         }
     }
 
-    /// The live channel; opens one before `deadline` if there is none, and sets it up before `until`. One thread does so, the others wait for
-    /// it.
-    fn open_once(&self, deadline: Instant, until: Instant, given_up: &dyn Fn() -> bool) -> Result<Opened<S>> {
+    /// The live channel; opens one before `deadline` if there is none, and sets it up before
+    /// `until`. One thread does so, the others wait for it.
+    fn open_once(
+        &self,
+        deadline: Instant,
+        until: Instant,
+        given_up: &dyn Fn() -> bool,
+    ) -> Result<Opened<S>> {
         self.open_in_turn(deadline, until, given_up).map_err(|error| self.explain(error))
     }
 
-    fn open_in_turn(&self, deadline: Instant, until: Instant, given_up: &dyn Fn() -> bool) -> Result<Opened<S>> {
+    fn open_in_turn(
+        &self,
+        deadline: Instant,
+        until: Instant,
+        given_up: &dyn Fn() -> bool,
+    ) -> Result<Opened<S>> {
         let started = Instant::now();
         let mut slot = self.lock();
         loop {
@@ -167,9 +194,17 @@ impl<S: Clone> RecoveringChannel<S> {
                         drop(slot);
                         let tried = started.elapsed();
                         let error = Error::timeout("opening a channel", tried);
-                        return Err(if self.backoff().is_failing() { self.backoff().outage(error, tried) } else { error });
+                        return Err(if self.backoff().is_failing() {
+                            self.backoff().outage(error, tried)
+                        } else {
+                            error
+                        });
                     }
-                    slot = self.changed.wait_timeout(slot, left).unwrap_or_else(PoisonError::into_inner).0;
+                    slot = self
+                        .changed
+                        .wait_timeout(slot, left)
+                        .unwrap_or_else(PoisonError::into_inner)
+                        .0;
                 }
             }
         }
@@ -177,8 +212,14 @@ impl<S: Clone> RecoveringChannel<S> {
         drop(slot);
         let opening = Opening { channel: self };
         let given_up = || given_up() || matches!(*self.lock(), ChannelSlot::Closed);
-        let channel = self.backoff().attempt(deadline, &given_up, |timeout| self.connection.connector.open(&self.options, timeout))?;
-        let declarations = if self.deleted.load(Ordering::Acquire) { Declarations::Checked } else { Declarations::Made };
+        let channel = self.backoff().attempt(deadline, &given_up, |timeout| {
+            self.connection.connector.open(&self.options, timeout)
+        })?;
+        let declarations = if self.deleted.load(Ordering::Acquire) {
+            Declarations::Checked
+        } else {
+            Declarations::Made
+        };
         let state = (self.set_up)(&channel, until, declarations).inspect_err(|error| {
             if is_cause_removed(error) {
                 self.backoff().settled();
@@ -217,9 +258,13 @@ impl<S: Clone> RecoveringChannel<S> {
         self.connection.backoff(self.options.role)
     }
 
-    /// Notes that a message went through `channel`, so that the next loss is not taken for a part of an earlier one.
+    /// Notes that a message went through `channel`, so that the next loss is not taken for a part
+    /// of an earlier one.
     pub(crate) fn mark_working(&self, channel: &Arc<dyn Backend>) {
-        if !self.nack_grace.is_working() && self.is_current(channel) && self.nack_grace.mark_working() {
+        if !self.nack_grace.is_working()
+            && self.is_current(channel)
+            && self.nack_grace.mark_working()
+        {
             self.backoff().settled();
         }
     }
@@ -248,7 +293,8 @@ impl<S: Clone> RecoveringChannel<S> {
         }
     }
 
-    /// Marks the entities of the channel as deleted: they are only checked until somebody else has declared them.
+    /// Marks the entities of the channel as deleted: they are only checked until somebody else has
+    /// declared them.
     pub(crate) fn mark_deleted(&self) {
         self.deleted.store(true, Ordering::Release);
     }
@@ -259,7 +305,12 @@ impl<S: Clone> RecoveringChannel<S> {
     }
 
     /// Looks for a queue, on a channel of its own, since a refusal ends the channel.
-    pub(crate) fn look_for(&self, queue: &str, deadline: Instant, given_up: &dyn Fn() -> bool) -> Result<()> {
+    pub(crate) fn look_for(
+        &self,
+        queue: &str,
+        deadline: Instant,
+        given_up: &dyn Fn() -> bool,
+    ) -> Result<()> {
         let open = |timeout| self.connection.connector.open(&self.options, timeout);
         let channel = self.backoff().attempt(deadline, given_up, open)?;
         let found = channel.declare(Declare::Queue(&Queue::existing(queue)));
@@ -267,7 +318,8 @@ impl<S: Clone> RecoveringChannel<S> {
         found.map(drop)
     }
 
-    /// Closes `channel`, which is open and of no use, if it is the one that calls use now; the next call opens another after a pause.
+    /// Closes `channel`, which is open and of no use, if it is the one that calls use now; the next
+    /// call opens another after a pause.
     pub(crate) fn replace_channel(&self, channel: &Arc<dyn Backend>, reason: &str) {
         if self.forget(channel).is_some() {
             log::info!("a {} tries another channel: {reason}", self.what);
@@ -285,7 +337,8 @@ impl<S: Clone> RecoveringChannel<S> {
     /// Gives how long it was open, if it is the one that calls use now.
     fn forget(&self, channel: &Arc<dyn Backend>) -> Option<Duration> {
         let mut slot = self.lock();
-        if !matches!(&*slot, ChannelSlot::Open { opened, .. } if Arc::ptr_eq(&opened.channel, channel)) {
+        if !matches!(&*slot, ChannelSlot::Open { opened, .. } if Arc::ptr_eq(&opened.channel, channel))
+        {
             return None;
         }
         let forgotten = std::mem::replace(&mut *slot, ChannelSlot::Empty);
@@ -310,8 +363,9 @@ impl<S: Clone> RecoveringChannel<S> {
         matches!(*self.lock(), ChannelSlot::Closed)
     }
 
-    /// Makes a call that may be made twice; if the connection is lost, on another channel, until the call timeout has passed. If the call
-    /// itself makes the broker close the connection, it is not made again for long.
+    /// Makes a call that may be made twice; if the connection is lost, on another channel, until
+    /// the call timeout has passed. If the call itself makes the broker close the connection, it is
+    /// not made again for long.
     pub(crate) fn call<T>(&self, call: impl Fn(&Opened<S>) -> Result<T>) -> Result<T> {
         let deadline = deadline::after(self.connection.call_timeout);
         let mut losses = HardCloses::default();

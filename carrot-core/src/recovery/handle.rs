@@ -21,10 +21,24 @@ pub(crate) struct ConnectionHandle {
 }
 
 impl ConnectionHandle {
-    pub(crate) fn new(connector: Arc<dyn Connector>, options: &ConnectionOptions, lazy: bool) -> ConnectionHandle {
+    pub(crate) fn new(
+        connector: Arc<dyn Connector>,
+        options: &ConnectionOptions,
+        lazy: bool,
+    ) -> ConnectionHandle {
         let shared = ConnectionShared::new(connector, options);
-        let administration = RecoveringChannel::new(shared.clone(), ChannelOptions::consume(), "connection", |_, _, _| Ok(()));
-        ConnectionHandle { shared, max_message_size: options.max_message_size, lazy, administration }
+        let administration = RecoveringChannel::new(
+            shared.clone(),
+            ChannelOptions::consume(),
+            "connection",
+            |_, _, _| Ok(()),
+        );
+        ConnectionHandle {
+            shared,
+            max_message_size: options.max_message_size,
+            lazy,
+            administration,
+        }
     }
 
     /// Connects, in one attempt.
@@ -52,7 +66,9 @@ impl ConnectionHandle {
     }
 
     pub(crate) fn delete(&self, entity: Delete<'_>) -> Result<u32> {
-        self.administration.call(|opened| opened.channel.delete(entity)).map(|deleted| deleted.message_count)
+        self.administration
+            .call(|opened| opened.channel.delete(entity))
+            .map(|deleted| deleted.message_count)
     }
 
     /// Ends the connection, and refuses every further call.

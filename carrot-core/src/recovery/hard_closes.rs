@@ -1,4 +1,5 @@
-//! Tells the call that makes the broker close the connection from the calls that were in flight when it did.
+//! Tells the call that makes the broker close the connection from the calls that were in flight
+//! when it did.
 
 use std::error::Error as StdError;
 use std::fmt;
@@ -25,7 +26,8 @@ impl Default for HardCloses {
 const LIMIT_ALONE: u32 = 2;
 /// So many convict it in any case.
 const LIMIT_AMONG_OTHERS: u32 = 3;
-/// So many that name no method convict the declarations of a run: a broker whose node fails closes connections in this way, too.
+/// So many that name no method convict the declarations of a run: a broker whose node fails closes
+/// connections in this way, too.
 const LIMIT_OF_A_RUN: u32 = 5;
 
 impl HardCloses {
@@ -38,17 +40,20 @@ impl HardCloses {
     pub(crate) fn note(&mut self, error: &Error) -> Option<Error> {
         // Other losses in between say nothing of the call.
         let close = error.hard_close()?;
-        // Nor does a close that names no method while messages were in flight, one of which is more likely the cause.
+        // Nor does a close that names no method while messages were in flight, one of which is more
+        // likely the cause.
         if !close.names_method() && close.messages > 0 {
             return None;
         }
         self.count += 1;
         let enough = if close.names_method() { true } else { self.count >= self.unnamed };
-        (enough && is_the_cause(self.count, close.calls <= 1 && close.messages == 0)).then(|| hard_error(close))
+        (enough && is_the_cause(self.count, close.calls <= 1 && close.messages == 0))
+            .then(|| hard_error(close))
     }
 }
 
-/// Whether an operation that was in flight on so many hard closes caused them. `alone` tells whether it was the only suspect of the last.
+/// Whether an operation that was in flight on so many hard closes caused them. `alone` tells
+/// whether it was the only suspect of the last.
 pub(crate) fn is_the_cause(count: u32, alone: bool) -> bool {
     count >= LIMIT_AMONG_OTHERS || (count >= LIMIT_ALONE && alone)
 }
@@ -58,8 +63,8 @@ pub(crate) fn hard_error(close: &HardClose) -> Error {
     Error::HardError { code: close.code, reason: close.text.clone() }
 }
 
-/// The source of the error of a set-up that lost its channel over a message. That message has failed, so that the next attempt will do
-/// better.
+/// The source of the error of a set-up that lost its channel over a message. That message has
+/// failed, so that the next attempt will do better.
 #[derive(Debug)]
 struct CauseRemoved;
 
@@ -120,14 +125,23 @@ mod tests {
     #[test]
     fn the_third_convicts_among_others() {
         let mut losses = HardCloses::default();
-        assert_eq!([9, 9, 9].map(|calls| names_the_cause(&mut losses, &lost(60, calls))), [false, false, true]);
+        assert_eq!(
+            [9, 9, 9].map(|calls| names_the_cause(&mut losses, &lost(60, calls))),
+            [false, false, true]
+        );
     }
 
     #[test]
     fn a_run_outlives_hard_closes_that_name_no_method_for_longer() {
         let mut losses = HardCloses::of_a_run();
-        assert_eq!([1; 5].map(|calls| names_the_cause(&mut losses, &lost(0, calls))), [false, false, false, false, true]);
+        assert_eq!(
+            [1; 5].map(|calls| names_the_cause(&mut losses, &lost(0, calls))),
+            [false, false, false, false, true]
+        );
         let mut losses = HardCloses::of_a_run();
-        assert_eq!([1; 2].map(|calls| names_the_cause(&mut losses, &lost(40, calls))), [false, true]);
+        assert_eq!(
+            [1; 2].map(|calls| names_the_cause(&mut losses, &lost(40, calls))),
+            [false, true]
+        );
     }
 }

@@ -1,4 +1,5 @@
-//! Keeps a message that may have made the broker close the connection apart from all others of the connection.
+//! Keeps a message that may have made the broker close the connection apart from all others of the
+//! connection.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -16,7 +17,8 @@ pub(crate) trait TakeAnswers: std::fmt::Debug + Send + Sync {
     fn take_answers(&self, until: Instant);
 }
 
-/// Shared by the publishers of one connection. One suspect is in flight at a time, and other messages wait for it.
+/// Shared by the publishers of one connection. One suspect is in flight at a time, and other
+/// messages wait for it.
 #[derive(Debug, Default)]
 pub(crate) struct Isolation {
     /// How many publishers send suspects now, for those that ask without the lock.
@@ -45,23 +47,29 @@ impl Isolation {
         publishers.push(Arc::downgrade(publisher));
     }
 
-    /// Waits for the answers to what other publishers have in flight, so that a suspect is alone. For one second, or until `deadline`, at
-    /// most.
+    /// Waits for the answers to what other publishers have in flight, so that a suspect is alone.
+    /// For one second, or until `deadline`, at most.
     pub(crate) fn wait_for_answers(&self, mine: &dyn TakeAnswers, deadline: Instant) {
         let deadline = deadline.min(Instant::now() + LONGEST_WAIT);
         let publishers = self.publishers.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        for publisher in publishers.iter().filter_map(Weak::upgrade).filter(|publisher| !std::ptr::addr_eq(&raw const **publisher, mine)) {
+        for publisher in publishers
+            .iter()
+            .filter_map(Weak::upgrade)
+            .filter(|publisher| !std::ptr::addr_eq(&raw const **publisher, mine))
+        {
             publisher.take_answers(deadline);
         }
     }
 
-    /// Announces that a publisher is about to send suspects. Other messages wait until this is dropped.
+    /// Announces that a publisher is about to send suspects. Other messages wait until this is
+    /// dropped.
     pub(crate) fn begin(&self) -> SuspectSends<'_> {
         self.trials.fetch_add(1, Ordering::SeqCst);
         SuspectSends { isolation: self }
     }
 
-    /// Blocks while suspects of any publisher are being sent, for one second or until `deadline` at most.
+    /// Blocks while suspects of any publisher are being sent, for one second or until `deadline` at
+    /// most.
     pub(crate) fn wait(&self, deadline: Instant) {
         if self.trials.load(Ordering::Relaxed) > 0 {
             self.wait_for_suspects(deadline.min(Instant::now() + LONGEST_WAIT));
@@ -86,7 +94,8 @@ impl Isolation {
             if left.is_zero() {
                 return;
             }
-            state = self.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
+            state =
+                self.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
         }
     }
 
@@ -108,7 +117,8 @@ pub(crate) struct SuspectSends<'a> {
 }
 
 impl<'a> SuspectSends<'a> {
-    /// Waits until no other suspect is in flight. `None` if `deadline` passes first, or the connection is closed.
+    /// Waits until no other suspect is in flight. `None` if `deadline` passes first, or the
+    /// connection is closed.
     pub(crate) fn turn(&self, deadline: Instant) -> Option<SuspectTurn<'a>> {
         let isolation = self.isolation;
         let mut state = isolation.lock();
@@ -130,7 +140,11 @@ impl<'a> SuspectSends<'a> {
                 break None;
             }
             let until = if is_first { ends.min(deadline) } else { deadline };
-            state = isolation.changed.wait_timeout(state, until - now).unwrap_or_else(PoisonError::into_inner).0;
+            state = isolation
+                .changed
+                .wait_timeout(state, until - now)
+                .unwrap_or_else(PoisonError::into_inner)
+                .0;
         };
         state.waiting.retain(|waiting| *waiting != number);
         drop(state);

@@ -4,13 +4,16 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-/// How long after a loss refusals may be put down to channels: a queue has long found another leader by then.
+/// How long after a loss refusals may be put down to channels: a queue has long found another
+/// leader by then.
 const LENGTH: Duration = Duration::from_secs(5);
 
-/// A channel that was opened after a connection was lost is in its nack grace until the broker accepts something on it.
+/// A channel that was opened after a connection was lost is in its nack grace until the broker
+/// accepts something on it.
 ///
-/// RabbitMQ 3.10 refuses for ever what is published to a quorum queue on a channel that came to know the queue while it had no leader;
-/// another channel does better. A refusal by a channel that was opened for the first time, or that has worked, tells of the queue.
+/// RabbitMQ 3.10 refuses for ever what is published to a quorum queue on a channel that came to
+/// know the queue while it had no leader; another channel does better. A refusal by a channel that
+/// was opened for the first time, or that has worked, tells of the queue.
 #[derive(Debug, Default)]
 pub(crate) struct NackGrace {
     /// Whether the current channel has done what it is for.
@@ -56,7 +59,8 @@ impl NackGrace {
 
     /// Whether a refusal says nothing of the message yet.
     pub(crate) fn is_active(&self) -> bool {
-        !self.working.load(Ordering::Acquire) && self.lock().since.is_some_and(|since| since.elapsed() < LENGTH)
+        !self.working.load(Ordering::Acquire)
+            && self.lock().since.is_some_and(|since| since.elapsed() < LENGTH)
     }
 
     fn lock(&self) -> MutexGuard<'_, NackGraceState> {

@@ -1,4 +1,5 @@
-//! Finds the consumer whose queue holds a message that kills the connection: suspects subscribe one at a time, and who survives is none.
+//! Finds the consumer whose queue holds a message that kills the connection: suspects subscribe one
+//! at a time, and who survives is none.
 
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -22,8 +23,13 @@ struct SoleSuspect {
 }
 
 impl PoisonSearch {
-    /// Waits for a suspect's turn until `deadline`, or until `given_up` says so, which is asked again after [`wake`](PoisonSearch::wake).
-    pub(crate) fn enter(&self, deadline: Instant, given_up: &dyn Fn() -> bool) -> Option<Suspect<'_>> {
+    /// Waits for a suspect's turn until `deadline`, or until `given_up` says so, which is asked
+    /// again after [`wake`](PoisonSearch::wake).
+    pub(crate) fn enter(
+        &self,
+        deadline: Instant,
+        given_up: &dyn Fn() -> bool,
+    ) -> Option<Suspect<'_>> {
         let mut sole_suspect = self.lock();
         loop {
             let now = Instant::now();
@@ -38,7 +44,11 @@ impl PoisonSearch {
             if now >= deadline || given_up() {
                 return None;
             }
-            sole_suspect = self.changed.wait_timeout(sole_suspect, ends.min(deadline) - now).unwrap_or_else(PoisonError::into_inner).0;
+            sole_suspect = self
+                .changed
+                .wait_timeout(sole_suspect, ends.min(deadline) - now)
+                .unwrap_or_else(PoisonError::into_inner)
+                .0;
         }
     }
 
@@ -53,7 +63,8 @@ impl PoisonSearch {
     }
 }
 
-/// The only suspect that is subscribing; the next comes when it is dropped, or when its suspect has passed.
+/// The only suspect that is subscribing; the next comes when it is dropped, or when its suspect has
+/// passed.
 #[derive(Debug)]
 pub(crate) struct Suspect<'a> {
     poison_search: &'a PoisonSearch,
@@ -99,14 +110,16 @@ impl Suspicion {
         self.convictions >= Suspicion::POISON
     }
 
-    /// Notes the loss of a subscription that gave a message or not, and was or was not the only suspect until a point in time.
+    /// Notes the loss of a subscription that gave a message or not, and was or was not the only
+    /// suspect until a point in time.
     pub(crate) fn note(&mut self, error: &Error, gave: bool, on_trial_until: Option<Instant>) {
         if gave {
             *self = Suspicion::default();
         }
         if matches!(error, Error::Unreadable { .. }) {
             self.deaths += 1;
-            self.convictions += u32::from(!gave && on_trial_until.is_some_and(|until| Instant::now() < until));
+            self.convictions +=
+                u32::from(!gave && on_trial_until.is_some_and(|until| Instant::now() < until));
         }
     }
 }

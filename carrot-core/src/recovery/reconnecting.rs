@@ -1,4 +1,5 @@
-//! Makes a lost connection again in the background, so that publishers and consumers find it open though nobody uses them meanwhile.
+//! Makes a lost connection again in the background, so that publishers and consumers find it open
+//! though nobody uses them meanwhile.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread;
@@ -20,7 +21,8 @@ const LONGEST_WAIT: Duration = Duration::from_secs(60);
 
 /// What has a channel of its own.
 pub(crate) trait Reopen: Send + Sync {
-    /// Opens the channel again if it is lost, before `deadline`. Returns whether it is still lost, and another attempt may do better.
+    /// Opens the channel again if it is lost, before `deadline`. Returns whether it is still lost,
+    /// and another attempt may do better.
     fn reopen(&self, deadline: Instant) -> bool;
 }
 
@@ -66,7 +68,12 @@ impl std::fmt::Debug for ReconnectingState {
 }
 
 impl Reconnecting {
-    pub(crate) fn new(role: Role, connector: &Arc<dyn Connector>, backoff: Arc<Backoff>, connect_timeout: Duration) -> Reconnecting {
+    pub(crate) fn new(
+        role: Role,
+        connector: &Arc<dyn Connector>,
+        backoff: Arc<Backoff>,
+        connect_timeout: Duration,
+    ) -> Reconnecting {
         Reconnecting {
             role,
             connector: Arc::downgrade(connector),
@@ -92,13 +99,15 @@ impl Reconnecting {
     pub(crate) fn lost(self: &Arc<Reconnecting>, error: &Error) {
         self.backoff.note(error);
         if self.backoff.is_younger_than(YOUNG) && self.lock().channels.is_empty() {
-            // With channels, they see to it that a connection which dies at once is not made again at once.
+            // With channels, they see to it that a connection which dies at once is not made again
+            // at once.
             self.backoff.failed(error);
         }
         self.start();
     }
 
-    /// Connects on a thread of its own, and opens the channels again. The thread ends once that is done, or nobody uses the connection.
+    /// Connects on a thread of its own, and opens the channels again. The thread ends once that is
+    /// done, or nobody uses the connection.
     pub(crate) fn start(self: &Arc<Reconnecting>) {
         let mut state = self.lock();
         if state.running {
@@ -108,7 +117,9 @@ impl Reconnecting {
         state.running = true;
         drop(state);
         let this = Arc::clone(self);
-        if let Err(error) = thread::Builder::new().name("carrot-reconnect".into()).spawn(move || this.run()) {
+        if let Err(error) =
+            thread::Builder::new().name("carrot-reconnect".into()).spawn(move || this.run())
+        {
             log::warn!("no thread could be started to connect again in the background: {error}");
             self.lock().running = false;
         }
@@ -129,7 +140,10 @@ impl Reconnecting {
                     true
                 }
                 Err(error) => {
-                    log::warn!("the {} connection is not tried again in the background: {error}", self.role);
+                    log::warn!(
+                        "the {} connection is not tried again in the background: {error}",
+                        self.role
+                    );
                     self.lock().running = false;
                     break;
                 }
@@ -145,13 +159,22 @@ impl Reconnecting {
     }
 
     fn connect(&self) -> Result<()> {
-        // The first attempts are short: a broker that comes up again may have taken the first packet and forgotten it.
+        // The first attempts are short: a broker that comes up again may have taken the first
+        // packet and forgotten it.
         let attempt = self.lock().next_attempt();
-        let timeout = if attempt.is_multiple_of(2) { SHORT_ATTEMPT.min(self.connect_timeout) } else { self.connect_timeout };
-        let result = self.backoff.attempt(deadline::after(timeout) + LONGEST_WAIT, &|| false, |_| match self.connector.upgrade() {
-            Some(connector) => connector.connect(self.role, timeout),
-            None => Err(Error::closed("connection")),
-        });
+        let timeout = if attempt.is_multiple_of(2) {
+            SHORT_ATTEMPT.min(self.connect_timeout)
+        } else {
+            self.connect_timeout
+        };
+        let result = self.backoff.attempt(
+            deadline::after(timeout) + LONGEST_WAIT,
+            &|| false,
+            |_| match self.connector.upgrade() {
+                Some(connector) => connector.connect(self.role, timeout),
+                None => Err(Error::closed("connection")),
+            },
+        );
         if result.is_ok() {
             self.lock().attempts = 0;
         }

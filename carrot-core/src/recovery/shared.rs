@@ -22,7 +22,8 @@ pub(crate) struct ConnectionShared {
     pub(crate) call_timeout: Duration,
 }
 
-/// Each role has a connection of its own: what keeps one from being opened, such as an alarm, is not to hold up the other.
+/// Each role has a connection of its own: what keeps one from being opened, such as an alarm, is
+/// not to hold up the other.
 #[derive(Debug)]
 struct Roles {
     publishing: Arc<Reconnecting>,
@@ -38,13 +39,19 @@ impl Drop for Roles {
 }
 
 impl ConnectionShared {
-    pub(crate) fn new(connector: Arc<dyn Connector>, options: &ConnectionOptions) -> ConnectionShared {
+    pub(crate) fn new(
+        connector: Arc<dyn Connector>,
+        options: &ConnectionOptions,
+    ) -> ConnectionShared {
         let reached = Arc::<AtomicBool>::default();
         let reconnecting = |role| {
             let backoff = Arc::new(Backoff::new(connector.endpoint(), &reached));
             Arc::new(Reconnecting::new(role, &connector, backoff, options.connect_timeout))
         };
-        let roles = Arc::new(Roles { publishing: reconnecting(Role::Publish), consuming: reconnecting(Role::Consume) });
+        let roles = Arc::new(Roles {
+            publishing: reconnecting(Role::Publish),
+            consuming: reconnecting(Role::Consume),
+        });
         let (publishing, consuming) = (Arc::clone(&roles.publishing), Arc::clone(&roles.consuming));
         connector.observe(Arc::new(move |event| {
             if let Event::Disconnected { role, error } = event {
@@ -76,7 +83,8 @@ impl ConnectionShared {
         &self.role(role).backoff
     }
 
-    /// Has `what` opened again in the background whenever the connection of its role was lost and is back.
+    /// Has `what` opened again in the background whenever the connection of its role was lost and
+    /// is back.
     pub(crate) fn reopen_after_loss(&self, role: Role, what: &Arc<dyn Reopen>) {
         self.role(role).add(what);
     }
@@ -86,7 +94,8 @@ impl ConnectionShared {
         self.role(role).start();
     }
 
-    /// Whether the connection that a message would be sent on is open: the one that publishes, or, while nothing publishes, the other.
+    /// Whether the connection that a message would be sent on is open: the one that publishes, or,
+    /// while nothing publishes, the other.
     pub(crate) fn is_connected(&self) -> bool {
         let role = if self.roles.publishing.is_used() { Role::Publish } else { Role::Consume };
         self.connector.status(role).connected

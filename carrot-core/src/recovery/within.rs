@@ -7,8 +7,9 @@ use std::time::{Duration, Instant};
 
 use crate::error::{Error, Result};
 
-/// Makes a call that takes at most `limit`, and waits for it until `until`: on a thread of its own, if that is sooner. What comes later is
-/// dropped there; an impatient caller is no reason for the driver to cut the connection.
+/// Makes a call that takes at most `limit`, and waits for it until `until`: on a thread of its own,
+/// if that is sooner. What comes later is dropped there; an impatient caller is no reason for the
+/// driver to cut the connection.
 ///
 /// # Errors
 /// What the call gives; [`Error::Timeout`].
@@ -27,12 +28,17 @@ pub(crate) fn within<T: Send + 'static>(
         let _ = done.send(call());
     });
     if let Err(error) = spawned {
-        return Err(Error::Backend { reason: "no thread could be started".into(), source: Some(Arc::new(error)) });
+        return Err(Error::Backend {
+            reason: "no thread could be started".into(),
+            source: Some(Arc::new(error)),
+        });
     }
     match result.recv_timeout(until.saturating_duration_since(started)) {
         Ok(result) => result,
         Err(RecvTimeoutError::Timeout) => Err(Error::timeout(what, started.elapsed())),
-        Err(RecvTimeoutError::Disconnected) => Err(Error::Backend { reason: format!("{what} panicked"), source: None }),
+        Err(RecvTimeoutError::Disconnected) => {
+            Err(Error::Backend { reason: format!("{what} panicked"), source: None })
+        }
     }
 }
 
@@ -54,10 +60,11 @@ mod tests {
     #[test]
     fn what_takes_longer_is_left_alone() {
         let (release, held) = channel::<()>();
-        let late = within(Instant::now() + Duration::from_millis(20), LIMIT, "calling", move || {
-            let _ = held.recv();
-            Ok(())
-        });
+        let late =
+            within(Instant::now() + Duration::from_millis(20), LIMIT, "calling", move || {
+                let _ = held.recv();
+                Ok(())
+            });
         assert!(matches!(late, Err(Error::Timeout { .. })));
         drop(release);
     }

@@ -4,8 +4,12 @@ use proptest::prelude::*;
 use proptest::sample::select;
 use proptest::strategy::Union;
 
-use super::pools::{LONG, QUEUES, distinct, exchange_name, flag, header, key, queue_name, shortly, text};
-use crate::program::{ConsumeSpec, Data, ExchangeName, Key, Pick, PropertiesSpec, PublishSpec, QueueName, Table};
+use super::pools::{
+    LONG, QUEUES, distinct, exchange_name, flag, header, key, queue_name, shortly, text,
+};
+use crate::program::{
+    ConsumeSpec, Data, ExchangeName, Key, Pick, PropertiesSpec, PublishSpec, QueueName, Table,
+};
 
 pub(super) fn publish_spec(timed: bool) -> BoxedStrategy<PublishSpec> {
     let target = prop_oneof![
@@ -36,8 +40,14 @@ pub(super) fn message_publication(timed: bool) -> BoxedStrategy<PublishSpec> {
     (target, publish_spec(timed))
         .prop_map(|((exchange, key), mut spec)| {
             spec.properties.user_id = None;
-            spec.properties.delivery_mode = spec.properties.delivery_mode.map(|mode| mode.clamp(1, 2));
-            if spec.properties.expiration.as_ref().is_some_and(|expiration| expiration.parse::<u32>().is_err()) {
+            spec.properties.delivery_mode =
+                spec.properties.delivery_mode.map(|mode| mode.clamp(1, 2));
+            if spec
+                .properties
+                .expiration
+                .as_ref()
+                .is_some_and(|expiration| expiration.parse::<u32>().is_err())
+            {
                 spec.properties.expiration = None;
             }
             PublishSpec { exchange, key, ..spec }
@@ -46,11 +56,16 @@ pub(super) fn message_publication(timed: bool) -> BoxedStrategy<PublishSpec> {
 }
 
 pub(super) fn properties(timed: bool) -> BoxedStrategy<PropertiesSpec> {
-    let good = if timed { vec![shortly().to_string(), shortly().to_string(), "0".to_string()] } else { vec!["0".into(), LONG.to_string()] };
+    let good = if timed {
+        vec![shortly().to_string(), shortly().to_string(), "0".to_string()]
+    } else {
+        vec!["0".into(), LONG.to_string()]
+    };
     let bad: Vec<String> =
-        ["", "-1", "1.5", "soon", " 1", "+3600000", "00", "315360000001", "99999999999999999999"].map(String::from).into();
-    let expiration =
-        prop_oneof![(if timed { 5 } else { 1 }) => select(good).prop_map(Some), 15 => Just(None), 1 => select(bad).prop_map(Some)];
+        ["", "-1", "1.5", "soon", " 1", "+3600000", "00", "315360000001", "99999999999999999999"]
+            .map(String::from)
+            .into();
+    let expiration = prop_oneof![(if timed { 5 } else { 1 }) => select(good).prop_map(Some), 15 => Just(None), 1 => select(bad).prop_map(Some)];
     let routing = || {
         let key = prop_oneof![3 => (0..QUEUES).prop_map(QueueName::Slot).prop_map(Data::QueueName), 1 => Just(text("a"))];
         prop_oneof![
@@ -71,44 +86,65 @@ pub(super) fn properties(timed: bool) -> BoxedStrategy<PropertiesSpec> {
         2 => routing().prop_map(|keys| Some(("BCC".to_string(), keys))),
         1 => odd.prop_map(Some),
     ];
-    let headers = (prop::option::weighted(0.3, prop::collection::vec(header(), 0..=2)), extra).prop_map(|(headers, extra)| {
-        if headers.is_none() && extra.is_none() {
-            return None;
-        }
-        Some(distinct(headers.into_iter().flatten().chain(extra).collect()))
-    });
+    let headers = (prop::option::weighted(0.3, prop::collection::vec(header(), 0..=2)), extra)
+        .prop_map(|(headers, extra)| {
+            if headers.is_none() && extra.is_none() {
+                return None;
+            }
+            Some(distinct(headers.into_iter().flatten().chain(extra).collect()))
+        });
     let user = prop_oneof![40 => Just(None), 2 => Just(Some("guest".to_string())), 1 => Just(Some("mallory".to_string()))];
     (
         expiration,
         prop::option::weighted(0.25, select(vec![0u8, 1, 2, 3, 4, 5, 9, 255])),
-        prop::option::weighted(0.3, prop_oneof![10 => Just(1u8), 20 => Just(2), 1 => select(vec![0, 3, 255])]),
+        prop::option::weighted(
+            0.3,
+            prop_oneof![10 => Just(1u8), 20 => Just(2), 1 => select(vec![0, 3, 255])],
+        ),
         headers,
         user,
         flag(0.08),
         flag(0.03),
     )
-        .prop_map(|(expiration, priority, delivery_mode, headers, user_id, descriptive, answer_here)| PropertiesSpec {
-            expiration,
-            priority,
-            delivery_mode,
-            headers,
-            user_id,
-            descriptive,
-            answer_here,
-        })
+        .prop_map(
+            |(expiration, priority, delivery_mode, headers, user_id, descriptive, answer_here)| {
+                PropertiesSpec {
+                    expiration,
+                    priority,
+                    delivery_mode,
+                    headers,
+                    user_id,
+                    descriptive,
+                    answer_here,
+                }
+            },
+        )
         .boxed()
 }
 
 pub(super) fn consume_spec(odd: bool) -> BoxedStrategy<ConsumeSpec> {
-    let priority = |values| select(values).prop_map(|value| vec![("x-priority".to_string(), value)]).boxed();
-    let failover = select(vec![Data::Bool(true), text("no")]).prop_map(|value| vec![("x-cancel-on-ha-failover".to_string(), value)]);
-    let mut choices = vec![(20, Just(Table::new()).boxed()), (5, priority(vec![Data::I32(1), Data::I32(5), Data::I32(-1), Data::I64(5)]))];
+    let priority =
+        |values| select(values).prop_map(|value| vec![("x-priority".to_string(), value)]).boxed();
+    let failover = select(vec![Data::Bool(true), text("no")])
+        .prop_map(|value| vec![("x-cancel-on-ha-failover".to_string(), value)]);
+    let mut choices = vec![
+        (20, Just(Table::new()).boxed()),
+        (5, priority(vec![Data::I32(1), Data::I32(5), Data::I32(-1), Data::I64(5)])),
+    ];
     if odd {
-        choices.push((1, priority(vec![text("high"), Data::F64(1.0), Data::Void, Data::Bool(true)])));
+        choices
+            .push((1, priority(vec![text("high"), Data::F64(1.0), Data::Void, Data::Bool(true)])));
         choices.push((1, failover.boxed()));
     }
     let arguments = Union::new_weighted(choices);
-    (queue_name(true), select(vec![0u16, 1, 1, 2, 3, 10]), flag(0.15), flag(0.08), flag(0.25), arguments)
+    (
+        queue_name(true),
+        select(vec![0u16, 1, 1, 2, 3, 10]),
+        flag(0.15),
+        flag(0.08),
+        flag(0.25),
+        arguments,
+    )
         .prop_map(|(queue, prefetch, automatic, exclusive, lazy, arguments)| ConsumeSpec {
             queue,
             prefetch,

@@ -33,7 +33,8 @@ pub(super) fn exchange_name(odd: bool) -> BoxedStrategy<ExchangeName> {
     if !odd {
         return slot;
     }
-    let amq = select(vec!["direct", "fanout", "topic", "headers", "match", "reserved", "rabbitmq.trace"]);
+    let amq =
+        select(vec!["direct", "fanout", "topic", "headers", "match", "reserved", "rabbitmq.trace"]);
     Union::new_weighted(vec![
         (20, slot),
         (40, (0..EXCHANGES).prop_map(ExchangeName::Known).boxed()),
@@ -45,23 +46,40 @@ pub(super) fn exchange_name(odd: bool) -> BoxedStrategy<ExchangeName> {
 }
 
 pub(super) fn key() -> BoxedStrategy<Key> {
-    let words = select(vec!["", "a", "b", "a.b", "a.b.c", "b.a", "a.", ".", "*", "#"]).prop_map(|words| Key::Words(words.into()));
+    let words = select(vec!["", "a", "b", "a.b", "a.b.c", "b.a", "a.", ".", "*", "#"])
+        .prop_map(|words| Key::Words(words.into()));
     let queue = queue_name(true).prop_map(Key::Queue).boxed();
-    Union::new_weighted(vec![(60, words.boxed()), (20, queue), (1, Just(Key::Answer).boxed()), (1, Just(Key::TooLong).boxed())]).boxed()
+    Union::new_weighted(vec![
+        (60, words.boxed()),
+        (20, queue),
+        (1, Just(Key::Answer).boxed()),
+        (1, Just(Key::TooLong).boxed()),
+    ])
+    .boxed()
 }
 
 pub(super) fn pattern() -> BoxedStrategy<Key> {
-    let patterns = vec!["", "a", "b", "a.b", "*", "#", "a.*", "a.#", "#.b", "*.b", "a.*.c", "*.#", "#.#", "a.#.c", "a.b.#", "x.y"];
+    let patterns = vec![
+        "", "a", "b", "a.b", "*", "#", "a.*", "a.#", "#.b", "*.b", "a.*.c", "*.#", "#.#", "a.#.c",
+        "a.b.#", "x.y",
+    ];
     let words = select(patterns).prop_map(|words| Key::Words(words.into()));
-    Union::new_weighted(vec![(60, words.boxed()), (6, queue_name(false).prop_map(Key::Queue).boxed()), (1, Just(Key::TooLong).boxed())])
-        .boxed()
+    Union::new_weighted(vec![
+        (60, words.boxed()),
+        (6, queue_name(false).prop_map(Key::Queue).boxed()),
+        (1, Just(Key::TooLong).boxed()),
+    ])
+    .boxed()
 }
 
 pub(super) fn flag(probability: f64) -> impl Strategy<Value = bool> + Clone {
     prop::bool::weighted(probability)
 }
 
-pub(super) fn one(name: &'static str, value: impl Strategy<Value = Data> + 'static) -> BoxedStrategy<Table> {
+pub(super) fn one(
+    name: &'static str,
+    value: impl Strategy<Value = Data> + 'static,
+) -> BoxedStrategy<Table> {
     value.prop_map(move |value| vec![(name.to_string(), value)]).boxed()
 }
 
@@ -96,7 +114,9 @@ pub(super) fn header() -> BoxedStrategy<(String, Data)> {
         Data::Table(vec![("k".into(), Data::I32(1))]),
     ]);
     let likely = select(vec![Data::I32(1), text("b"), Data::Bool(true)]);
-    (name, prop_oneof![2 => likely, 1 => value]).prop_map(|(name, value)| (name.to_string(), value)).boxed()
+    (name, prop_oneof![2 => likely, 1 => value])
+        .prop_map(|(name, value)| (name.to_string(), value))
+        .boxed()
 }
 
 pub(super) fn distinct(pairs: Vec<(String, Data)>) -> Table {

@@ -4,12 +4,18 @@ use proptest::prelude::*;
 use proptest::sample::select;
 use proptest::strategy::Union;
 
-use super::pools::{EXCHANGES, LONG, QUEUES, distinct, exchange_name, flag, header, one, pattern, queue_name, shortly, text};
-use crate::program::{BindingSpec, Data, ExchangeName, ExchangeSpec, QueueName, QueueSpec, Table, Target};
+use super::pools::{
+    EXCHANGES, LONG, QUEUES, distinct, exchange_name, flag, header, one, pattern, queue_name,
+    shortly, text,
+};
+use crate::program::{
+    BindingSpec, Data, ExchangeName, ExchangeSpec, QueueName, QueueSpec, Table, Target,
+};
 
 pub(super) fn exchange_spec(odd: bool) -> BoxedStrategy<ExchangeSpec> {
     let kind = select(vec!["direct", "fanout", "topic", "headers"]);
-    let kind = if odd { prop_oneof![40 => kind, 1 => Just("x-unknown")].boxed() } else { kind.boxed() };
+    let kind =
+        if odd { prop_oneof![40 => kind, 1 => Just("x-unknown")].boxed() } else { kind.boxed() };
     let alternate = prop_oneof![
         8 => exchange_name(false).prop_map(Data::ExchangeName),
         1 => Just(Data::String("missing".into())),
@@ -20,15 +26,25 @@ pub(super) fn exchange_spec(odd: bool) -> BoxedStrategy<ExchangeSpec> {
         3 => alternate.prop_map(|value| vec![("alternate-exchange".to_string(), value)]),
         1 => Just(vec![("x-custom".to_string(), Data::Bool(true))]),
     ];
-    (exchange_name(odd), kind, flag(0.1), flag(0.15), flag(0.08), flag(if odd { 0.2 } else { 0.0 }), arguments)
-        .prop_map(|(name, kind, transient, auto_delete, internal, passive, arguments)| ExchangeSpec {
-            name,
-            kind: kind.into(),
-            transient,
-            auto_delete,
-            internal,
-            passive,
-            arguments,
+    (
+        exchange_name(odd),
+        kind,
+        flag(0.1),
+        flag(0.15),
+        flag(0.08),
+        flag(if odd { 0.2 } else { 0.0 }),
+        arguments,
+    )
+        .prop_map(|(name, kind, transient, auto_delete, internal, passive, arguments)| {
+            ExchangeSpec {
+                name,
+                kind: kind.into(),
+                transient,
+                auto_delete,
+                internal,
+                passive,
+                arguments,
+            }
         })
         .boxed()
 }
@@ -51,16 +67,18 @@ pub(super) fn queue_spec(timed: bool, odd: bool) -> BoxedStrategy<QueueSpec> {
         }
         arguments
     });
-    let special = (queue_name(odd), flag(0.2), flag(0.12), flag(0.2), flag(if odd { 0.15 } else { 0.0 }), arguments).prop_map(
-        |(name, transient, exclusive, auto_delete, passive, arguments)| QueueSpec {
-            name,
-            transient,
-            exclusive,
-            auto_delete,
-            passive,
+    let special =
+        (
+            queue_name(odd),
+            flag(0.2),
+            flag(0.12),
+            flag(0.2),
+            flag(if odd { 0.15 } else { 0.0 }),
             arguments,
-        },
-    );
+        )
+            .prop_map(|(name, transient, exclusive, auto_delete, passive, arguments)| {
+                QueueSpec { name, transient, exclusive, auto_delete, passive, arguments }
+            });
     prop_oneof![3 => plain, 7 => special].boxed()
 }
 
@@ -68,21 +86,64 @@ pub(super) fn queue_arguments(timed: bool) -> BoxedStrategy<Table> {
     let (ttl, expires) = if timed {
         (vec![Data::I64(shortly()), Data::I64(shortly()), Data::I64(0)], vec![Data::I64(shortly())])
     } else {
-        (vec![Data::I64(0), Data::I64(LONG), Data::I32(0)], vec![Data::I64(LONG), Data::I32(3_600_000)])
+        (
+            vec![Data::I64(0), Data::I64(LONG), Data::I32(0)],
+            vec![Data::I64(LONG), Data::I32(3_600_000)],
+        )
     };
     Union::new_weighted(vec![
         (if timed { 10 } else { 3 }, one("x-message-ttl", select(ttl))),
         (if timed { 5 } else { 1 }, one("x-expires", select(expires))),
-        (6, one("x-max-length", select(vec![Data::I64(0), Data::I64(1), Data::I64(2), Data::I32(2), Data::I64(3)]))),
-        (3, one("x-max-length-bytes", select(vec![Data::I64(0), Data::I64(2), Data::I64(5), Data::I64(30), Data::I64(300)]))),
-        (4, one("x-overflow", select(vec![text("drop-head"), text("reject-publish"), text("reject-publish-dlx")]))),
+        (
+            6,
+            one(
+                "x-max-length",
+                select(vec![Data::I64(0), Data::I64(1), Data::I64(2), Data::I32(2), Data::I64(3)]),
+            ),
+        ),
+        (
+            3,
+            one(
+                "x-max-length-bytes",
+                select(vec![
+                    Data::I64(0),
+                    Data::I64(2),
+                    Data::I64(5),
+                    Data::I64(30),
+                    Data::I64(300),
+                ]),
+            ),
+        ),
+        (
+            4,
+            one(
+                "x-overflow",
+                select(vec![text("drop-head"), text("reject-publish"), text("reject-publish-dlx")]),
+            ),
+        ),
         (14, dead_letters()),
-        (4, one("x-max-priority", select(vec![Data::I32(1), Data::I32(4), Data::U8(4), Data::I32(255), Data::I32(0)]))),
+        (
+            4,
+            one(
+                "x-max-priority",
+                select(vec![Data::I32(1), Data::I32(4), Data::U8(4), Data::I32(255), Data::I32(0)]),
+            ),
+        ),
         (3, one("x-single-active-consumer", any::<bool>().prop_map(Data::Bool))),
         (1, one("x-queue-mode", select(vec![text("lazy"), text("default")]))),
         (1, one("x-queue-type", select(vec![text("classic"), text("classic"), text("nonsense")]))),
         (1, one("x-queue-version", select(vec![Data::I32(1), Data::I32(2), Data::I32(3)]))),
-        (1, one("x-custom", select(vec![text("anything"), Data::Void, Data::Table(vec![("x".into(), Data::F64(0.5))])]))),
+        (
+            1,
+            one(
+                "x-custom",
+                select(vec![
+                    text("anything"),
+                    Data::Void,
+                    Data::Table(vec![("x".into(), Data::F64(0.5))]),
+                ]),
+            ),
+        ),
         (2, invalid_queue_argument()),
     ])
     .boxed()
@@ -90,27 +151,37 @@ pub(super) fn queue_arguments(timed: bool) -> BoxedStrategy<Table> {
 
 pub(super) fn sound_queue(timed: bool) -> BoxedStrategy<Table> {
     let ttl = if timed { vec![shortly(), shortly(), 0] } else { vec![0, LONG] };
-    let overflow = select(vec![text("drop-head"), text("reject-publish"), text("reject-publish-dlx")]);
+    let overflow =
+        select(vec![text("drop-head"), text("reject-publish"), text("reject-publish-dlx")]);
     let length = prop_oneof![
         3 => (0..4i64).prop_map(|most| ("x-max-length", most)),
         1 => select(vec![0i64, 2, 5, 30]).prop_map(|most| ("x-max-length-bytes", most)),
     ];
-    let limits = (length, prop::option::weighted(0.6, overflow)).prop_map(|((name, most), overflow)| {
-        let mut table = vec![(name.to_string(), Data::I64(most))];
-        table.extend(overflow.map(|overflow| ("x-overflow".to_string(), overflow)));
-        table
-    });
-    let some = |probability: f64, group: BoxedStrategy<Table>| prop::option::weighted(probability, group);
+    let limits =
+        (length, prop::option::weighted(0.6, overflow)).prop_map(|((name, most), overflow)| {
+            let mut table = vec![(name.to_string(), Data::I64(most))];
+            table.extend(overflow.map(|overflow| ("x-overflow".to_string(), overflow)));
+            table
+        });
+    let some =
+        |probability: f64, group: BoxedStrategy<Table>| prop::option::weighted(probability, group);
     (
         some(0.6, dead_letters()),
         some(0.35, limits.boxed()),
         some(if timed { 0.5 } else { 0.15 }, one("x-message-ttl", select(ttl).prop_map(Data::I64))),
         some(0.2, one("x-max-priority", select(vec![Data::I32(1), Data::I32(4)]))),
         some(0.08, one("x-single-active-consumer", Just(Data::Bool(true)))),
-        some(if timed { 0.15 } else { 0.05 }, one("x-expires", Just(Data::I64(if timed { shortly() } else { LONG })))),
+        some(
+            if timed { 0.15 } else { 0.05 },
+            one("x-expires", Just(Data::I64(if timed { shortly() } else { LONG }))),
+        ),
     )
         .prop_map(|(dead_letters, limits, ttl, priority, single, expires)| {
-            [dead_letters, limits, ttl, priority, single, expires].into_iter().flatten().flatten().collect()
+            [dead_letters, limits, ttl, priority, single, expires]
+                .into_iter()
+                .flatten()
+                .flatten()
+                .collect()
         })
         .boxed()
 }
@@ -132,7 +203,14 @@ pub(super) fn dead_letters() -> BoxedStrategy<Table> {
 }
 
 pub(super) fn invalid_queue_argument() -> BoxedStrategy<Table> {
-    let numbers = select(vec!["x-message-ttl", "x-expires", "x-max-length", "x-max-length-bytes", "x-max-priority", "x-queue-version"]);
+    let numbers = select(vec![
+        "x-message-ttl",
+        "x-expires",
+        "x-max-length",
+        "x-max-length-bytes",
+        "x-max-priority",
+        "x-queue-version",
+    ]);
     let no_numbers = select(vec![
         text("10"),
         Data::Bool(true),
@@ -157,7 +235,14 @@ pub(super) fn invalid_queue_argument() -> BoxedStrategy<Table> {
         "x-queue-type",
         "x-single-active-consumer",
     ]);
-    let no_strings = select(vec![text("nonsense"), text(""), Data::I32(1), Data::Bool(false), Data::Void, Data::Array(vec![])]);
+    let no_strings = select(vec![
+        text("nonsense"),
+        text(""),
+        Data::I32(1),
+        Data::Bool(false),
+        Data::Void,
+        Data::Array(vec![]),
+    ]);
     let strange = select(vec![
         ("x-queue-master-locator", text("client-local")),
         ("x-queue-master-locator", text("nonsense")),
@@ -180,12 +265,17 @@ pub(super) fn binding_spec(odd: bool) -> BoxedStrategy<BindingSpec> {
         1 => if odd { exchange_name(true) } else { exchange_name(false) }.prop_map(Target::Exchange),
     ];
     let amq = select(vec!["direct", "fanout", "topic", "headers", "match"]);
-    let from = Union::new_weighted(vec![(12, exchange_name(odd)), (2, amq.prop_map(|kind| ExchangeName::Amq(kind.into())).boxed())]);
+    let from = Union::new_weighted(vec![
+        (12, exchange_name(odd)),
+        (2, amq.prop_map(|kind| ExchangeName::Amq(kind.into())).boxed()),
+    ]);
     (from, target, pattern(), binding_arguments())
         .prop_map(|(from, to, key, arguments)| {
             // What binds two predeclared exchanges would outlive the program.
             let to = match (&from, to) {
-                (ExchangeName::Amq(_), Target::Exchange(ExchangeName::Amq(_))) => Target::Exchange(ExchangeName::Slot(0)),
+                (ExchangeName::Amq(_), Target::Exchange(ExchangeName::Amq(_))) => {
+                    Target::Exchange(ExchangeName::Slot(0))
+                }
                 (_, to) => to,
             };
             BindingSpec { from, to, key, arguments }
@@ -195,7 +285,8 @@ pub(super) fn binding_spec(odd: bool) -> BoxedStrategy<BindingSpec> {
 
 pub(super) fn setup_binding() -> BoxedStrategy<BindingSpec> {
     let known = || (0..EXCHANGES).prop_map(ExchangeName::Known);
-    let amq = select(vec!["direct", "fanout", "topic", "headers", "match"]).prop_map(|kind| ExchangeName::Amq(kind.into()));
+    let amq = select(vec!["direct", "fanout", "topic", "headers", "match"])
+        .prop_map(|kind| ExchangeName::Amq(kind.into()));
     let target = prop_oneof![5 => (0..QUEUES).prop_map(QueueName::Known).prop_map(Target::Queue), 1 => known().prop_map(Target::Exchange)];
     (prop_oneof![8 => known(), 1 => amq], target, pattern(), binding_arguments())
         .prop_map(|(from, to, key, arguments)| BindingSpec { from, to, key, arguments })
@@ -209,10 +300,12 @@ pub(super) fn binding_arguments() -> BoxedStrategy<Table> {
     ];
     let odd_matching = select(vec![text("nonsense"), Data::I32(1), Data::Void]).prop_map(Some);
     let headers = prop::collection::vec(header(), 0..=2);
-    let some = (prop_oneof![30 => matching, 1 => odd_matching], headers).prop_map(|(matching, headers)| {
-        let mut table = distinct(headers);
-        table.extend(matching.map(|matching| ("x-match".to_string(), matching)));
-        table
-    });
+    let some = (prop_oneof![30 => matching, 1 => odd_matching], headers).prop_map(
+        |(matching, headers)| {
+            let mut table = distinct(headers);
+            table.extend(matching.map(|matching| ("x-match".to_string(), matching)));
+            table
+        },
+    );
     prop_oneof![1 => Just(Table::new()), 1 => some].boxed()
 }

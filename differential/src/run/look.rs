@@ -25,14 +25,20 @@ struct View {
 
 impl Runner<'_> {
     /// Makes a call on a channel that no operation uses.
-    pub(super) fn watch<T>(&mut self, owner: Option<usize>, call: impl Fn(&dyn Backend) -> Result<T>) -> Result<T> {
+    pub(super) fn watch<T>(
+        &mut self,
+        owner: Option<usize>,
+        call: impl Fn(&dyn Backend) -> Result<T>,
+    ) -> Result<T> {
         let slot = owner.filter(|slot| self.connections[*slot].is_some()).unwrap_or(0);
         let mut attempts = 3;
         loop {
             let watcher = match &self.watchers[slot] {
                 Some(watcher) => Arc::clone(watcher),
                 None => {
-                    let watcher = self.connection(slot).open(&ChannelOptions::publish().without_confirms(), DEADLINE)?;
+                    let watcher = self
+                        .connection(slot)
+                        .open(&ChannelOptions::publish().without_confirms(), DEADLINE)?;
                     Arc::clone(self.watchers[slot].insert(watcher))
                 }
             };
@@ -47,7 +53,13 @@ impl Runner<'_> {
     }
 
     /// Takes what was delivered, and counts what is in the queues, until it is as expected or time is up.
-    pub(super) fn look(&mut self, lines: &mut Step, taking: Option<(usize, u8)>, expected: Option<&[String]>, thoroughly: bool) {
+    pub(super) fn look(
+        &mut self,
+        lines: &mut Step,
+        taking: Option<(usize, u8)>,
+        expected: Option<&[String]>,
+        thoroughly: bool,
+    ) {
         if std::mem::take(&mut self.giving_back) && expected.is_some() {
             thread::sleep(GIVING_BACK);
         }
@@ -69,7 +81,8 @@ impl Runner<'_> {
                 thread::sleep(PAUSE);
                 continue;
             };
-            let matches = expected.get(..lines.len()) == Some(lines) && (thoroughly || expected.len() == lines.len());
+            let matches = expected.get(..lines.len()) == Some(lines)
+                && (thoroughly || expected.len() == lines.len());
             if matches && !again {
                 break;
             }
@@ -113,8 +126,13 @@ impl Runner<'_> {
         for index in 0..self.queues.len() {
             let KnownQueue { name, owner } = &self.queues[index];
             let (name, owner) = (name.clone(), *owner);
-            let line = match self.watch(owner, |watcher| watcher.declare(Declare::Queue(&Queue::existing(&name)))) {
-                Ok(declared) => format!("{name}: ready={} consumers={}", declared.message_count, declared.consumer_count),
+            let line = match self
+                .watch(owner, |watcher| watcher.declare(Declare::Queue(&Queue::existing(&name))))
+            {
+                Ok(declared) => format!(
+                    "{name}: ready={} consumers={}",
+                    declared.message_count, declared.consumer_count
+                ),
                 Err(error) => {
                     if matches!(error, Error::NotFound { .. }) {
                         view.vanished.insert(name.clone());
@@ -129,9 +147,12 @@ impl Runner<'_> {
     fn describe(&self, view: &View, lines: &mut Step) {
         for (index, (taken, ended)) in view.taken.iter().zip(&view.ended).enumerate() {
             let subscriber = &self.subscribers[index];
-            let with_tags = self.channels[usize::from(subscriber.channel)].as_ref().is_some_and(|channel| channel.sources.len() <= 1);
+            let with_tags = self.channels[usize::from(subscriber.channel)]
+                .as_ref()
+                .is_some_and(|channel| channel.sources.len() <= 1);
             for delivery in taken {
-                lines.push(format!("consumer {index} takes {}", self.delivery(delivery, with_tags)));
+                lines
+                    .push(format!("consumer {index} takes {}", self.delivery(delivery, with_tags)));
             }
             if let Some(error) = ended {
                 lines.push(format!("consumer {index} ends: {error}"));
@@ -142,7 +163,11 @@ impl Runner<'_> {
 
     pub(crate) fn delivery(&self, delivery: &Delivery, with_tag: bool) -> String {
         let tag = if with_tag { format!("tag={} ", delivery.tag.0) } else { String::new() };
-        let text = format!("{tag}redelivered={} {}", delivery.redelivered, text::content(&delivery.content));
+        let text = format!(
+            "{tag}redelivered={} {}",
+            delivery.redelivered,
+            text::content(&delivery.content)
+        );
         self.names.symbolic(&text)
     }
 
@@ -150,7 +175,8 @@ impl Runner<'_> {
     fn hold(&mut self, view: View) {
         let mut gone: Vec<(String, Vec<Arc<Content>>)> = Vec::new();
         for (index, (subscriber, taken)) in self.subscribers.iter().zip(view.taken).enumerate() {
-            match (subscriber.acknowledgement, &mut self.channels[usize::from(subscriber.channel)]) {
+            match (subscriber.acknowledgement, &mut self.channels[usize::from(subscriber.channel)])
+            {
                 (Acknowledgement::Manual, Some(channel)) => {
                     channel.held.extend(taken.into_iter().map(|delivery| Held {
                         tag: delivery.tag,
@@ -158,12 +184,16 @@ impl Runner<'_> {
                         settled: false,
                     }));
                 }
-                _ => gone.push((subscriber.queue.clone(), taken.into_iter().map(|delivery| delivery.content).collect())),
+                _ => gone.push((
+                    subscriber.queue.clone(),
+                    taken.into_iter().map(|delivery| delivery.content).collect(),
+                )),
             }
         }
         for queue in self.queues.iter().map(|queue| queue.name.clone()).collect::<Vec<_>>() {
             let Some(present) = self.side.contents(&queue) else { continue };
-            let passed = gone.iter().filter(|(other, _)| *other == queue).flat_map(|(_, contents)| contents);
+            let passed =
+                gone.iter().filter(|(other, _)| *other == queue).flat_map(|(_, contents)| contents);
             if self.arrivals.note(&queue, present.iter().chain(passed).map(|content| &**content)) {
                 self.leave_open(Freedom::DifferentWays);
             }

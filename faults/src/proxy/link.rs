@@ -48,7 +48,12 @@ struct Piece {
 
 impl Link {
     /// Connects to the server, and passes bytes until the connection ends.
-    pub(super) fn run(client: TcpStream, server: &(String, u16), shared: &Arc<Shared>, generation: u64) {
+    pub(super) fn run(
+        client: TcpStream,
+        server: &(String, u16),
+        shared: &Arc<Shared>,
+        generation: u64,
+    ) {
         let Ok(server) = TcpStream::connect((server.0.as_str(), server.1)) else {
             let _ = SockRef::from(&client).set_linger(Some(Duration::ZERO));
             return;
@@ -86,7 +91,8 @@ impl Link {
 
     /// Whether bytes are missing from it.
     pub(super) fn has_holes(&self) -> bool {
-        self.swallowed.load(Ordering::Relaxed) > 0 || self.half_closed.iter().any(|closed| closed.load(Ordering::Relaxed))
+        self.swallowed.load(Ordering::Relaxed) > 0
+            || self.half_closed.iter().any(|closed| closed.load(Ordering::Relaxed))
     }
 
     pub(super) fn statistics(&self) -> Statistics {
@@ -107,7 +113,9 @@ impl Link {
             let _ = match ending {
                 Ending::Close => stream.shutdown(Shutdown::Both),
                 // The reset goes out when the socket is dropped; until then this wakes who reads.
-                Ending::Reset => SockRef::from(stream).set_linger(Some(Duration::ZERO)).and_then(|()| stream.shutdown(Shutdown::Read)),
+                Ending::Reset => SockRef::from(stream)
+                    .set_linger(Some(Duration::ZERO))
+                    .and_then(|()| stream.shutdown(Shutdown::Read)),
             };
         }
     }
@@ -128,7 +136,9 @@ impl Link {
     fn take(&self, direction: Direction, pieces: &SyncSender<Piece>, shared: &Shared) {
         let mut from = self.ends(direction).0;
         loop {
-            let flowing = |rules: &Rules| if rules.flow[direction as usize] == Flow::Stall { Err(None) } else { Ok(()) };
+            let flowing = |rules: &Rules| {
+                if rules.flow[direction as usize] == Flow::Stall { Err(None) } else { Ok(()) }
+            };
             if !shared.wait_on_link(self, flowing) {
                 return;
             }
@@ -192,7 +202,9 @@ impl Link {
         let mut count = bytes.len();
         if let Some(rate) = rate {
             let tick = Instant::now() + TICK;
-            if !shared.wait_on_link(self, |_| if Instant::now() >= tick { Ok(()) } else { Err(Some(tick)) }) {
+            if !shared.wait_on_link(self, |_| {
+                if Instant::now() >= tick { Ok(()) } else { Err(Some(tick)) }
+            }) {
                 return Ok(0);
             }
             count = count.min((rate * TICK.as_millis() as u64 / 1000).max(1) as usize);
@@ -226,8 +238,14 @@ impl Link {
                     self.passed[direction as usize].fetch_add(count as u64, Ordering::Relaxed);
                     bytes = &bytes[count..];
                 }
-                Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut | ErrorKind::Interrupted) => {}
-                Err(_) if self.half_closed[direction as usize].load(Ordering::Acquire) => return Ok(()),
+                Err(error)
+                    if matches!(
+                        error.kind(),
+                        ErrorKind::WouldBlock | ErrorKind::TimedOut | ErrorKind::Interrupted
+                    ) => {}
+                Err(_) if self.half_closed[direction as usize].load(Ordering::Acquire) => {
+                    return Ok(());
+                }
                 Err(error) => return Err(error),
             }
         }

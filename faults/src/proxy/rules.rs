@@ -86,7 +86,8 @@ impl Shared {
             if left.is_zero() {
                 return false;
             }
-            state = self.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
+            state =
+                self.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
         }
         true
     }
@@ -99,7 +100,11 @@ impl Shared {
     }
 
     /// Waits until `condition` holds or the connection ended; `false` if it ended.
-    pub(super) fn wait_on_link(&self, link: &Link, condition: impl Fn(&Rules) -> Result<(), Option<Instant>>) -> bool {
+    pub(super) fn wait_on_link(
+        &self,
+        link: &Link,
+        condition: impl Fn(&Rules) -> Result<(), Option<Instant>>,
+    ) -> bool {
         let mut state = self.lock();
         loop {
             if link.has_ended() {
@@ -107,10 +112,16 @@ impl Shared {
             }
             match condition(&state.rules) {
                 Ok(()) => return true,
-                Err(None) => state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner),
+                Err(None) => {
+                    state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner)
+                }
                 Err(Some(until)) => {
                     let left = until.saturating_duration_since(Instant::now());
-                    state = self.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
+                    state = self
+                        .changed
+                        .wait_timeout(state, left)
+                        .unwrap_or_else(PoisonError::into_inner)
+                        .0;
                 }
             }
         }
@@ -153,7 +164,12 @@ impl Shared {
 
     pub(super) fn statistics(&self) -> Vec<Statistics> {
         let state = self.lock();
-        state.ended.iter().copied().chain(state.links.iter().map(|link| link.statistics())).collect()
+        state
+            .ended
+            .iter()
+            .copied()
+            .chain(state.links.iter().map(|link| link.statistics()))
+            .collect()
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {

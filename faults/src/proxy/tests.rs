@@ -58,7 +58,13 @@ fn bytes_go_both_ways_and_are_counted() {
     expect(&mut server, b"question");
     server.write_all(b"an answer").unwrap();
     expect(&mut client, b"an answer");
-    let counted = || proxy.statistics().iter().map(|passed| (passed.to_server, passed.to_client, passed.open)).collect::<Vec<_>>();
+    let counted = || {
+        proxy
+            .statistics()
+            .iter()
+            .map(|passed| (passed.to_server, passed.to_client, passed.open))
+            .collect::<Vec<_>>()
+    };
     assert!(eventually(SOON, || counted() == [(8, 9, true)]), "{:?}", counted());
 }
 
@@ -195,7 +201,10 @@ fn refused_connections_are_refused_and_old_ones_stay() {
     let (mut client, mut server) = connect(&proxy, &listener);
     for _ in 0..3 {
         proxy.refuse(true).unwrap();
-        assert_eq!(TcpStream::connect(proxy.address()).unwrap_err().kind(), ErrorKind::ConnectionRefused);
+        assert_eq!(
+            TcpStream::connect(proxy.address()).unwrap_err().kind(),
+            ErrorKind::ConnectionRefused
+        );
         client.write_all(b"old").unwrap();
         expect(&mut server, b"old");
         proxy.refuse(false).unwrap();

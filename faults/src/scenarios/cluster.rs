@@ -18,7 +18,8 @@ pub(super) fn run(context: &mut Context) -> Result<Outcome> {
     let queue = Queue::new(&*run.queue).quorum();
     carrot::connect(cluster.options())?.declare_queue(queue.clone())?;
     cluster.wait_for_members(&run.queue)?;
-    let load = run.load(LoadOptions { rate: Some(RATE), ..LoadOptions::new(cluster.options(), queue) })?;
+    let load =
+        run.load(LoadOptions { rate: Some(RATE), ..LoadOptions::new(cluster.options(), queue) })?;
     for kill in 1..=kills {
         let leader = cluster.leader(&run.queue)?;
         if !run.ledger.wait_for_confirmed(messages * kill / (kills + 1), RESUMED_WITHIN) {
@@ -33,9 +34,15 @@ pub(super) fn run(context: &mut Context) -> Result<Outcome> {
         cluster.wait_for_members(&run.queue)?;
     }
     let done = run.ledger.wait_for_confirmed(messages, RESUMED_WITHIN);
-    run.outcome.expect(done, || format!("fewer than {messages} messages were confirmed {RESUMED_WITHIN:?} after the last kill"));
+    run.outcome.expect(done, || {
+        format!(
+            "fewer than {messages} messages were confirmed {RESUMED_WITHIN:?} after the last kill"
+        )
+    });
     let mut outcome = run.finish(load, &cluster.options())?;
     let wrong: Vec<String> = outcome.audit.errors.keys().cloned().collect();
-    outcome.expect(wrong.is_empty(), || format!("calls failed though two nodes were there: {}", wrong.join(", ")));
+    outcome.expect(wrong.is_empty(), || {
+        format!("calls failed though two nodes were there: {}", wrong.join(", "))
+    });
     Ok(outcome)
 }

@@ -17,7 +17,8 @@ pub(super) fn run(context: &mut Context) -> Result<Outcome> {
         let mut run = Run::new(context);
         let mut random = context.random();
         let through = node.options().port(proxy.address().port());
-        let load = run.load(LoadOptions { rate: Some(500), ..LoadOptions::new(through, &*run.queue) })?;
+        let load =
+            run.load(LoadOptions { rate: Some(500), ..LoadOptions::new(through, &*run.queue) })?;
         for cut in 1..=cuts {
             if !run.expect_progress(&load, 20, RESUMED_WITHIN, &format!("before cut {cut}")) {
                 break;
@@ -30,7 +31,9 @@ pub(super) fn run(context: &mut Context) -> Result<Outcome> {
                 false => proxy.cut_after(Direction::ToClient, random.u64(0..BYTES_TO_CLIENT)),
             }
             if !proxy.wait_for_cut(RESUMED_WITHIN) {
-                run.outcome.failures.push(format!("cut {cut} found nothing to cut within {RESUMED_WITHIN:?}"));
+                run.outcome
+                    .failures
+                    .push(format!("cut {cut} found nothing to cut within {RESUMED_WITHIN:?}"));
                 break;
             }
         }

@@ -34,13 +34,17 @@ pub(super) fn run(context: &mut Context) -> Result<Outcome> {
     run.outcome.audit = run.ledger.audit();
     run.outcome.expect_nothing_lost();
     let wrong: Vec<String> = run.outcome.audit.errors.keys().cloned().collect();
-    run.outcome.expect(wrong.is_empty(), || format!("calls failed though two nodes were there: {}", wrong.join(", ")));
+    run.outcome.expect(wrong.is_empty(), || {
+        format!("calls failed though two nodes were there: {}", wrong.join(", "))
+    });
     Ok(run.outcome)
 }
 
 fn kill_and_delete(run: &mut Run, cluster: &Cluster) -> Result<()> {
     // Not the last, which runs the name service of all.
-    let [home, near, far] = cluster.nodes() else { return Err("the cluster does not have three nodes".into()) };
+    let [home, near, far] = cluster.nodes() else {
+        return Err("the cluster does not have three nodes".into());
+    };
     let queues = [Queue::new(unique("classic")), Queue::new(unique("quorum")).quorum()];
     declare_at(home, cluster, &queues)?;
     let connection = carrot::connect(near.options())?;
@@ -64,7 +68,9 @@ fn kill_and_delete(run: &mut Run, cluster: &Cluster) -> Result<()> {
     classic.expect_handled(run, "after the restart");
     quorum.expect_handled(run, "after the restart");
     let losses = losses.load(Ordering::Relaxed);
-    run.outcome.expect(losses == 0, || format!("{losses} connections were lost to a node that was not killed"));
+    run.outcome.expect(losses == 0, || {
+        format!("{losses} connections were lost to a node that was not killed")
+    });
 
     run.say("delete");
     classic.expect_end(run, &other)?;
@@ -80,9 +86,17 @@ fn declare_at(home: &Node, cluster: &Cluster, [classic, quorum]: &[Queue; 2]) ->
     connection.declare_queue(quorum)?;
     connection.close()?;
     cluster.wait_for_members(&quorum.name)?;
-    for (queue, at) in [(classic, cluster.home(&classic.name)?), (quorum, cluster.leader(&quorum.name)?)] {
+    for (queue, at) in
+        [(classic, cluster.home(&classic.name)?), (quorum, cluster.leader(&quorum.name)?)]
+    {
         if at.port() != home.port() {
-            return Err(format!("queue {} is at {}, not at {}, where it was declared", queue.name, at.name()?, home.name()?).into());
+            return Err(format!(
+                "queue {} is at {}, not at {}, where it was declared",
+                queue.name,
+                at.name()?,
+                home.name()?
+            )
+            .into());
         }
     }
     home.write_declarations()
@@ -100,7 +114,13 @@ struct Consuming {
 }
 
 impl Consuming {
-    fn start(kind: &'static str, queue: Queue, connection: &Connection, other: &Connection, ledger: &Arc<Ledger>) -> Result<Consuming> {
+    fn start(
+        kind: &'static str,
+        queue: Queue,
+        connection: &Connection,
+        other: &Connection,
+        ledger: &Arc<Ledger>,
+    ) -> Result<Consuming> {
         let name = queue.name.clone();
         let publisher = other.publisher().routing_key(&*name).send_timeout(DEADLINE).build()?;
         let consumer = connection.consumer(queue).build()?;
@@ -130,8 +150,12 @@ impl Consuming {
         let (kind, took) = (self.kind, started.elapsed());
         run.outcome.expect(!ended, || format!("{kind}: {when}: the run has ended"));
         match handled == sent {
-            true => run.outcome.notes.push(format!("{kind}: {when}: {MESSAGES} messages were sent and handled in {took:.1?}")),
-            false => run.outcome.failures.push(format!("{kind}: {when}: {handled} of {sent} messages are handled after {took:.1?}")),
+            true => run.outcome.notes.push(format!(
+                "{kind}: {when}: {MESSAGES} messages were sent and handled in {took:.1?}"
+            )),
+            false => run.outcome.failures.push(format!(
+                "{kind}: {when}: {handled} of {sent} messages are handled after {took:.1?}"
+            )),
         }
     }
 
@@ -142,16 +166,24 @@ impl Consuming {
         let deleted = Instant::now();
         let failure = match self.workers.join_timeout(ENDED_WITHIN) {
             Ok(Err(Error::Cancelled { .. })) => None,
-            Ok(Err(error)) => Some(format!("the run ended with an error that does not name the queue: {error}")),
-            Ok(Ok(report)) => Some(format!("the run ended, and says that all went well: {report:?}")),
+            Ok(Err(error)) => {
+                Some(format!("the run ended with an error that does not name the queue: {error}"))
+            }
+            Ok(Ok(report)) => {
+                Some(format!("the run ended, and says that all went well: {report:?}"))
+            }
             Err(_) => Some(format!("the run goes on {ENDED_WITHIN:?} after its queue was deleted")),
         };
         run.outcome.failures.extend(failure.map(|failure| format!("{kind}: {failure}")));
-        run.outcome.notes.push(format!("{kind}: the run had ended {:.1?} after its queue was deleted", deleted.elapsed()));
+        run.outcome.notes.push(format!(
+            "{kind}: the run had ended {:.1?} after its queue was deleted",
+            deleted.elapsed()
+        ));
 
         let fetch = || self.consumer.fetch().map(drop);
         let next_run = || self.consumer.workers(2).spawn(|_: u64, _: &Message| ()).map(drop);
-        let mut calls: [(_, &dyn Fn() -> carrot::Result<()>); 2] = [("fetch", &fetch), ("next run", &next_run)];
+        let mut calls: [(_, &dyn Fn() -> carrot::Result<()>); 2] =
+            [("fetch", &fetch), ("next run", &next_run)];
         if kind == "quorum" {
             // What one of the two learns of the queue the other knows, so each comes first once.
             calls.reverse();
@@ -159,10 +191,14 @@ impl Consuming {
         for (name, call) in calls {
             let told = run.ledger.call(name, DEADLINE, call);
             let is_told = matches!(told, Err(Error::NotFound { .. }));
-            run.outcome.expect(is_told, || format!("{kind}: the {name} is not told that the queue does not exist: {told:?}"));
+            run.outcome.expect(is_told, || {
+                format!("{kind}: the {name} is not told that the queue does not exist: {told:?}")
+            });
             let state = other.declare_queue(Queue::existing(queue));
             let is_gone = matches!(state, Err(Error::NotFound { .. }));
-            run.outcome.expect(is_gone, || format!("{kind}: after the {name} the queue exists again: {state:?}"));
+            run.outcome.expect(is_gone, || {
+                format!("{kind}: after the {name} the queue exists again: {state:?}")
+            });
         }
         self.consumer.close()?;
         Ok(self.publisher.close()?)

@@ -19,15 +19,22 @@ pub(super) fn run(context: &mut Context) -> Result<Outcome> {
     let times = context.pick(20, 3);
     context.with_node(|context, node| {
         let mut run = Run::new(context);
-        let load = run.load(LoadOptions { rate: Some(250), ..LoadOptions::new(node.options(), &*run.queue) })?;
+        let load = run.load(LoadOptions {
+            rate: Some(250),
+            ..LoadOptions::new(node.options(), &*run.queue)
+        })?;
         let other = carrot::connect(node.options())?;
         // What the victims are told is counted apart: the load is to be told nothing.
         let victims = Ledger::new();
         for time in 1..=times {
             let queue = delete_queue(load.connection(), &other, &victims)?;
-            run.outcome.expect(queue.is_ok(), || format!("queue {time}: {}", queue.err().unwrap_or_default()));
+            run.outcome.expect(queue.is_ok(), || {
+                format!("queue {time}: {}", queue.err().unwrap_or_default())
+            });
             let exchange = delete_exchange(load.connection(), &other, &victims)?;
-            run.outcome.expect(exchange.is_ok(), || format!("exchange {time}: {}", exchange.err().unwrap_or_default()));
+            run.outcome.expect(exchange.is_ok(), || {
+                format!("exchange {time}: {}", exchange.err().unwrap_or_default())
+            });
             run.expect_progress(&load, 20, SOON, &format!("after round {time}"));
         }
         other.close()?;
@@ -35,17 +42,25 @@ pub(super) fn run(context: &mut Context) -> Result<Outcome> {
         outcome.expect_all_confirmed();
         outcome.expect_no_duplicate();
         let noticed: Vec<String> = outcome.audit.errors.keys().cloned().collect();
-        outcome.expect(noticed.is_empty(), || format!("the load was told of errors: {}", noticed.join(", ")));
+        outcome.expect(noticed.is_empty(), || {
+            format!("the load was told of errors: {}", noticed.join(", "))
+        });
         let told = victims.audit();
         outcome.audit.overdue.extend(&told.overdue);
         outcome.expect_no_late_call();
-        outcome.notes.extend(told.errors.iter().map(|(error, times)| format!("as wanted: {times} x {error}")));
+        outcome.notes.extend(
+            told.errors.iter().map(|(error, times)| format!("as wanted: {times} x {error}")),
+        );
         Ok(outcome)
     })
 }
 
 /// Deletes a queue under its workers; they end with an error that says so, or go on with a new queue.
-fn delete_queue(connection: &Connection, other: &Connection, ledger: &Ledger) -> Result<Result<(), String>> {
+fn delete_queue(
+    connection: &Connection,
+    other: &Connection,
+    ledger: &Ledger,
+) -> Result<Result<(), String>> {
     let queue = unique("victim");
     let consumer = connection.consumer(&*queue).build()?;
     let publisher = connection.publisher().routing_key(&*queue).send_timeout(DEADLINE).build()?;
@@ -73,18 +88,31 @@ fn delete_queue(connection: &Connection, other: &Connection, ledger: &Ledger) ->
         Err(Error::Cancelled { .. } | Error::NotFound { .. }) => Ok(()),
         Ok(_) if ended => Err("the workers ended, and say that all went well".into()),
         Ok(_) => Ok(()),
-        Err(error) => Err(format!("the workers end with an error that does not tell of the queue: {error}")),
+        Err(error) => {
+            Err(format!("the workers end with an error that does not tell of the queue: {error}"))
+        }
     }))
 }
 
 /// Deletes an exchange under its publisher, whose messages are mandatory; sends fail with an error that says so, and go on to do so: nobody
 /// declares the exchange again without its bindings. Once an operator has done so, messages arrive.
-fn delete_exchange(connection: &Connection, other: &Connection, ledger: &Ledger) -> Result<Result<(), String>> {
+fn delete_exchange(
+    connection: &Connection,
+    other: &Connection,
+    ledger: &Ledger,
+) -> Result<Result<(), String>> {
     let exchange = Exchange::direct(unique("victim"));
-    let publisher = connection.publisher().exchange(exchange.clone()).mandatory().send_timeout(DEADLINE).build()?;
+    let publisher = connection
+        .publisher()
+        .exchange(exchange.clone())
+        .mandatory()
+        .send_timeout(DEADLINE)
+        .build()?;
     let queue = Queue::new(unique("victim")).auto_delete();
     let consumer = connection.consumer(queue.clone()).exchange(exchange.clone()).build()?;
-    while_sending(&publisher, ledger, || Ok(other.delete_exchange(&exchange.name, DeleteIf::ALWAYS)?))?;
+    while_sending(&publisher, ledger, || {
+        Ok(other.delete_exchange(&exchange.name, DeleteIf::ALWAYS)?)
+    })?;
     let mut told = (0..3).map(|_| publisher.send(&0));
     let stays_gone = told.all(|sent| matches!(sent, Err(Error::NotFound { .. })));
     let again = connection.consumer(queue.clone()).exchange(exchange.clone()).build()?;
@@ -108,7 +136,11 @@ fn delete_exchange(connection: &Connection, other: &Connection, ledger: &Ledger)
 }
 
 /// Does something while a thread sends; every error of a send is counted, and has to tell of what is gone.
-fn while_sending<T>(publisher: &Publisher, ledger: &Ledger, act: impl FnOnce() -> Result<T>) -> Result<T> {
+fn while_sending<T>(
+    publisher: &Publisher,
+    ledger: &Ledger,
+    act: impl FnOnce() -> Result<T>,
+) -> Result<T> {
     let stop = AtomicBool::new(false);
     thread::scope(|scope| {
         let sending = scope.spawn(|| {

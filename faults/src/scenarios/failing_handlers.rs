@@ -13,7 +13,9 @@ use tempfile::TempDir;
 
 use super::Context;
 use super::run::Run;
-use crate::failing_worker::{ATTEMPTS, Entry, PAUSES, THREADS, Verdict, complaint, is_undecodable, now};
+use crate::failing_worker::{
+    ATTEMPTS, Entry, PAUSES, THREADS, Verdict, complaint, is_undecodable, now,
+};
 use crate::{Fate, Ledger, Node, Outcome, Result, eventually};
 
 /// How long the next call of a handler may take after a kill.
@@ -163,8 +165,10 @@ fn publish(connection: &Connection, queue: &str, ledger: &Ledger, messages: u64)
     let mut receipts = Vec::new();
     for _ in 0..messages {
         let id = ledger.send();
-        let message =
-            publisher.message().message_id(id.to_string()).properties(|properties| properties.with_content_type("application/json"));
+        let message = publisher
+            .message()
+            .message_id(id.to_string())
+            .properties(|properties| properties.with_content_type("application/json"));
         receipts.push((id, message.publish_bytes(body(id))?));
     }
     for (id, receipt) in receipts {
@@ -192,7 +196,9 @@ fn parking_queue(queue: &str) -> String {
 /// second loses the messages that it has confirmed in the queue. The loss is the broker's own, so this scenario excludes it: it kills no
 /// node before the declarations are written.
 fn wait_for_queues(node: &Node, connection: &Connection, queue: &str) -> Result<()> {
-    let exist = || waiting_queues(queue).all(|name| connection.declare_queue(Queue::existing(name)).is_ok());
+    let exist = || {
+        waiting_queues(queue).all(|name| connection.declare_queue(Queue::existing(name)).is_ok())
+    };
     if !eventually(DECLARED_WITHIN, exist) {
         return Err(format!("no waiting queues within {DECLARED_WITHIN:?}").into());
     }
@@ -206,13 +212,25 @@ fn calls(seed: u64, messages: u64) -> u64 {
 }
 
 /// Checks that exactly those messages are parked at which every attempt fails.
-fn check_parked(outcome: &mut Outcome, parked: &Parked, handled: &HashMap<u64, usize>, seed: u64, messages: u64) {
+fn check_parked(
+    outcome: &mut Outcome,
+    parked: &Parked,
+    handled: &HashMap<u64, usize>,
+    seed: u64,
+    messages: u64,
+) {
     let parked: BTreeSet<u64> = parked.ids().into_keys().collect();
-    let expected: BTreeSet<u64> = (0..messages).filter(|message| Verdict::first_success(seed, *message).is_none()).collect();
+    let expected: BTreeSet<u64> =
+        (0..messages).filter(|message| Verdict::first_success(seed, *message).is_none()).collect();
     let too_early: Vec<_> = parked.difference(&expected).take(NAMED).collect();
-    outcome.expect(too_early.is_empty(), || format!("messages are parked though an attempt at them succeeds: {too_early:?}"));
-    let too_late: Vec<_> = expected.iter().filter(|message| handled.contains_key(message)).take(NAMED).collect();
-    outcome.expect(too_late.is_empty(), || format!("messages are handled though {ATTEMPTS} attempts at them fail: {too_late:?}"));
+    outcome.expect(too_early.is_empty(), || {
+        format!("messages are parked though an attempt at them succeeds: {too_early:?}")
+    });
+    let too_late: Vec<_> =
+        expected.iter().filter(|message| handled.contains_key(message)).take(NAMED).collect();
+    outcome.expect(too_late.is_empty(), || {
+        format!("messages are handled though {ATTEMPTS} attempts at them fail: {too_late:?}")
+    });
 }
 
 /// The calls of the handler, as the processes append them to a file.
@@ -270,7 +288,8 @@ impl Record {
                 text.push_str(" cannot be decoded;");
             }
             for entry in self.entries.iter().filter(|entry| entry.message == *message) {
-                let (attempt, process, at) = (entry.attempt, entry.process, entry.time.saturating_sub(self.started));
+                let (attempt, process, at) =
+                    (entry.attempt, entry.process, entry.time.saturating_sub(self.started));
                 let _ = write!(text, " attempt {attempt} in process {process} after {at} ms;");
             }
         }
@@ -284,7 +303,10 @@ struct Process(Child);
 impl Process {
     fn start(context: &Context, node: &Node, queue: &str, record: &Record) -> Result<Process> {
         let mut process = Command::new(&context.program);
-        process.args(["failing-worker", &node.url(), queue]).arg(Path::new(&record.path())).arg(context.seed.to_string());
+        process
+            .args(["failing-worker", &node.url(), queue])
+            .arg(Path::new(&record.path()))
+            .arg(context.seed.to_string());
         // The process ends at the end of its input, so it does not outlive this one.
         Ok(Process(process.stdin(Stdio::piped()).stdout(Stdio::null()).spawn()?))
     }
@@ -343,13 +365,27 @@ impl Parked {
     /// What is wrong with the parked messages, which have to carry their body, their last error, their attempts and their queue.
     fn complaints(&self, queue: &str) -> Vec<String> {
         let complaints = self.messages.iter().filter_map(|(id, message)| {
-            let error = message.header("carrot-error").and_then(carrot::message::Value::as_str).unwrap_or_default();
-            let attempts = message.header("carrot-attempts").and_then(carrot::message::Value::as_i64);
+            let error = message
+                .header("carrot-error")
+                .and_then(carrot::message::Value::as_str)
+                .unwrap_or_default();
+            let attempts =
+                message.header("carrot-attempts").and_then(carrot::message::Value::as_i64);
             let from = message.header("carrot-queue").and_then(carrot::message::Value::as_str);
-            let names_error = if is_undecodable(*id) { !error.is_empty() } else { error.contains(&complaint(*id, ATTEMPTS)) };
-            let is_complete = names_error && attempts == Some(i64::from(ATTEMPTS)) && from == Some(queue);
-            (!is_complete || message.body() != body(*id).as_bytes())
-                .then(|| format!("parked message {id} is not as it has to be: {:?}, body {:?}", message.headers(), message.text()))
+            let names_error = if is_undecodable(*id) {
+                !error.is_empty()
+            } else {
+                error.contains(&complaint(*id, ATTEMPTS))
+            };
+            let is_complete =
+                names_error && attempts == Some(i64::from(ATTEMPTS)) && from == Some(queue);
+            (!is_complete || message.body() != body(*id).as_bytes()).then(|| {
+                format!(
+                    "parked message {id} is not as it has to be: {:?}, body {:?}",
+                    message.headers(),
+                    message.text()
+                )
+            })
         });
         complaints.take(NAMED).collect()
     }
@@ -364,18 +400,28 @@ fn id(message: &Message) -> Result<u64> {
 }
 
 /// Takes the ids of all messages from the queues of this scenario, and deletes the queues. What is parked already is not among them.
-fn take_what_is_left(node: &Node, connection: &Connection, queue: &str) -> Result<BTreeMap<String, Vec<u64>>> {
+fn take_what_is_left(
+    node: &Node,
+    connection: &Connection,
+    queue: &str,
+) -> Result<BTreeMap<String, Vec<u64>>> {
     let listed = node.control(["list_queues", "name", "--formatter", "json"])?;
     let listed: serde_json::Value = serde_json::from_str(&listed)?;
-    let names = listed.as_array().into_iter().flatten().filter_map(|listed| listed["name"].as_str());
+    let names =
+        listed.as_array().into_iter().flatten().filter_map(|listed| listed["name"].as_str());
     let mut left = BTreeMap::new();
     // The waiting queues come first, because their messages move on to the queue.
     let mut names: Vec<&str> = names.filter(|name| name.starts_with(queue)).collect();
     names.sort_unstable_by_key(|name| std::cmp::Reverse(name.len()));
     for name in names {
         let state = || connection.declare_queue(Queue::existing(name));
-        if name == queue && !eventually(GONE_WITHIN, || state().is_ok_and(|state| state.consumer_count == 0)) {
-            return Err(format!("queue {name} has consumers {GONE_WITHIN:?} after the process was killed").into());
+        if name == queue
+            && !eventually(GONE_WITHIN, || state().is_ok_and(|state| state.consumer_count == 0))
+        {
+            return Err(format!(
+                "queue {name} has consumers {GONE_WITHIN:?} after the process was killed"
+            )
+            .into());
         }
         let consumer = connection.consumer(Queue::existing(name)).build()?;
         let mut ids = Vec::new();
@@ -386,7 +432,13 @@ fn take_what_is_left(node: &Node, connection: &Connection, queue: &str) -> Resul
         consumer.close()?;
         connection.delete_queue(name, DeleteIf::ALWAYS)?;
         if !ids.is_empty() {
-            left.insert(name.strip_prefix(queue).filter(|rest| !rest.is_empty()).unwrap_or("the queue").to_string(), ids);
+            left.insert(
+                name.strip_prefix(queue)
+                    .filter(|rest| !rest.is_empty())
+                    .unwrap_or("the queue")
+                    .to_string(),
+                ids,
+            );
         }
     }
     Ok(left)
@@ -398,7 +450,12 @@ fn list(left: &BTreeMap<String, Vec<u64>>) -> String {
     }
     let queues = left.iter().map(|(name, ids)| {
         let first: Vec<_> = ids.iter().take(NAMED).map(u64::to_string).collect();
-        format!("{name}: {} messages ({}{})", ids.len(), first.join(", "), if ids.len() > NAMED { ", ..." } else { "" })
+        format!(
+            "{name}: {} messages ({}{})",
+            ids.len(),
+            first.join(", "),
+            if ids.len() > NAMED { ", ..." } else { "" }
+        )
     });
     queues.collect::<Vec<_>>().join("; ")
 }

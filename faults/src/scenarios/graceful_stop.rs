@@ -61,7 +61,12 @@ fn fill(connection: &Connection, queue: &str, ledger: &Ledger) -> Result<()> {
 }
 
 /// Stops workers of this process once they have handled `after` messages; tells how many they acknowledged.
-fn stop_workers(node: &Node, queue: &str, ledger: &std::sync::Arc<Ledger>, after: u64) -> Result<u64> {
+fn stop_workers(
+    node: &Node,
+    queue: &str,
+    ledger: &std::sync::Arc<Ledger>,
+    after: u64,
+) -> Result<u64> {
     let connection = carrot::connect(node.options())?;
     let consumer = connection.consumer(queue).prefetch(50).build()?;
     let noted = std::sync::Arc::clone(ledger);
@@ -80,7 +85,14 @@ fn stop_workers(node: &Node, queue: &str, ledger: &std::sync::Arc<Ledger>, after
 }
 
 /// Sends a signal to a process once it has handled `after` messages; tells how many it says it acknowledged.
-fn stop_process(context: &Context, node: &Node, queue: &str, ledger: &Ledger, after: u64, signal: Signal) -> Result<u64> {
+fn stop_process(
+    context: &Context,
+    node: &Node,
+    queue: &str,
+    ledger: &Ledger,
+    after: u64,
+    signal: Signal,
+) -> Result<u64> {
     let mut worker = Worker::start(context, node, queue)?;
     let deadline = Instant::now() + SOON;
     let (mut handled, mut acknowledged, mut told) = (0, None, None);
@@ -95,7 +107,11 @@ fn stop_process(context: &Context, node: &Node, queue: &str, ledger: &Ledger, af
                 _ => {}
             },
             Err(RecvTimeoutError::Disconnected) => break,
-            Err(RecvTimeoutError::Timeout) => return Err(format!("the process says nothing more after {handled} messages").into()),
+            Err(RecvTimeoutError::Timeout) => {
+                return Err(
+                    format!("the process says nothing more after {handled} messages").into()
+                );
+            }
         }
         if handled >= after && told.is_none() {
             kill_process(Pid::from_child(&worker.process), signal)?;
@@ -103,7 +119,9 @@ fn stop_process(context: &Context, node: &Node, queue: &str, ledger: &Ledger, af
         }
     }
     let told = told.ok_or("the process ended before it was told to")?;
-    let ended = ledger.call("exit", STOP_WITHIN, || eventually(STOP_WITHIN, || matches!(worker.process.try_wait(), Ok(Some(_)))));
+    let ended = ledger.call("exit", STOP_WITHIN, || {
+        eventually(STOP_WITHIN, || matches!(worker.process.try_wait(), Ok(Some(_))))
+    });
     if !ended || told.elapsed() > STOP_WITHIN {
         return Err(format!("the process took {:?} to end", told.elapsed()).into());
     }
@@ -122,12 +140,18 @@ struct Worker {
 
 impl Worker {
     fn start(context: &Context, node: &Node, queue: &str) -> Result<Worker> {
-        let mut process = Command::new(&context.program).args(["worker", &node.url(), queue]).stdout(Stdio::piped()).spawn()?;
+        let mut process = Command::new(&context.program)
+            .args(["worker", &node.url(), queue])
+            .stdout(Stdio::piped())
+            .spawn()?;
         let output = process.stdout.take().ok_or("the process has no output")?;
         let (sender, lines) = channel();
-        thread::Builder::new()
-            .name("worker output".into())
-            .spawn(move || BufReader::new(output).lines().map_while(Result::ok).try_for_each(|line| sender.send(line)))?;
+        thread::Builder::new().name("worker output".into()).spawn(move || {
+            BufReader::new(output)
+                .lines()
+                .map_while(Result::ok)
+                .try_for_each(|line| sender.send(line))
+        })?;
         Ok(Worker { process, lines })
     }
 }

@@ -40,8 +40,12 @@ pub(super) fn run(context: &mut Context) -> Result<Outcome> {
             let raised = Instant::now();
             let others = errors(&run.ledger, |error| !is_blocked(error));
             let all_told = eventually(DEADLINE * 5, || errors(&run.ledger, is_blocked) >= told + 4);
-            run.outcome
-                .expect(all_told, || format!("alarm {time}: not every publisher was told within {:?} that it is blocked", DEADLINE * 5));
+            run.outcome.expect(all_told, || {
+                format!(
+                    "alarm {time}: not every publisher was told within {:?} that it is blocked",
+                    DEADLINE * 5
+                )
+            });
             for _ in 0..10 {
                 let taken = run.ledger.try_call("fetch", DEADLINE, || consumer.fetch());
                 let settled = taken.ok().flatten().is_some_and(|message| message.ack().is_ok());
@@ -50,7 +54,9 @@ pub(super) fn run(context: &mut Context) -> Result<Outcome> {
             sleep((DEADLINE * 4).saturating_sub(raised.elapsed()));
             // Once it is over, a message may be confirmed too late, which is no more than a time-out.
             let others = errors(&run.ledger, |error| !is_blocked(error)) - others;
-            run.outcome.expect(others == 0, || format!("alarm {time}: {others} calls failed otherwise than by Blocked"));
+            run.outcome.expect(others == 0, || {
+                format!("alarm {time}: {others} calls failed otherwise than by Blocked")
+            });
             run.say("clearing it");
             node.alarm(false)?;
         }

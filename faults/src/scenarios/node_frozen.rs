@@ -14,8 +14,13 @@ pub(super) fn run(context: &mut Context) -> Result<Outcome> {
     let times = context.pick(20, 2);
     context.with_node(|context, node| {
         let mut run = Run::new(context);
-        let options = node.options().heartbeat(HEARTBEAT).call_timeout(DEADLINE).connect_timeout(DEADLINE);
-        let load = run.load(LoadOptions { send_timeout: DEADLINE, rate: Some(500), ..LoadOptions::new(options.clone(), &*run.queue) })?;
+        let options =
+            node.options().heartbeat(HEARTBEAT).call_timeout(DEADLINE).connect_timeout(DEADLINE);
+        let load = run.load(LoadOptions {
+            send_timeout: DEADLINE,
+            rate: Some(500),
+            ..LoadOptions::new(options.clone(), &*run.queue)
+        })?;
         for time in 1..=times {
             if !run.expect_progress(&load, 100, RESUMED_WITHIN, &format!("before freeze {time}")) {
                 break;
@@ -25,8 +30,11 @@ pub(super) fn run(context: &mut Context) -> Result<Outcome> {
         }
         run.expect_progress(&load, 100, RESUMED_WITHIN, "after the last freeze");
         let mut outcome = run.finish(load, &node.options())?;
-        let wrong: Vec<String> = outcome.audit.errors.keys().filter(|error| !tells_of_silence(error)).cloned().collect();
-        outcome.expect(wrong.is_empty(), || format!("errors that do not tell of a silent broker: {}", wrong.join(", ")));
+        let wrong: Vec<String> =
+            outcome.audit.errors.keys().filter(|error| !tells_of_silence(error)).cloned().collect();
+        outcome.expect(wrong.is_empty(), || {
+            format!("errors that do not tell of a silent broker: {}", wrong.join(", "))
+        });
         Ok(outcome)
     })
 }
@@ -45,7 +53,9 @@ fn frozen(node: &Node, ledger: &Ledger, options: &carrot::ConnectionOptions) -> 
             std::thread::sleep(HEARTBEAT * 3);
             node.thaw()
         });
-        let _ = ledger.try_call("declare", opening, || connection.declare_queue(carrot::Queue::existing(&*queue)));
+        let _ = ledger.try_call("declare", opening, || {
+            connection.declare_queue(carrot::Queue::existing(&*queue))
+        });
         scope.spawn(|| ledger.try_call("connect", DEADLINE, || carrot::connect(options)).map(drop));
         scope.spawn(|| ledger.try_call("fetch", opening, || consumer.fetch()).map(drop));
         scope.spawn(|| ledger.try_call("send", DEADLINE, || publisher.send("frozen")));
@@ -60,5 +70,7 @@ fn frozen(node: &Node, ledger: &Ledger, options: &carrot::ConnectionOptions) -> 
 }
 
 fn tells_of_silence(error: &str) -> bool {
-    ["Timeout", "Disconnected", "Connect", "Stale", "Batch"].iter().any(|kind| error.ends_with(kind))
+    ["Timeout", "Disconnected", "Connect", "Stale", "Batch"]
+        .iter()
+        .any(|kind| error.ends_with(kind))
 }

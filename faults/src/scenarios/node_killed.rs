@@ -14,17 +14,24 @@ pub(super) fn run(context: &mut Context) -> Result<Outcome> {
     context.with_node(|context, node| {
         let mut run = Run::new(context);
         run.declare_for_good(node)?;
-        let load = run.load(LoadOptions { messages: Some(messages), ..LoadOptions::new(node.options(), &*run.queue) })?;
+        let load = run.load(LoadOptions {
+            messages: Some(messages),
+            ..LoadOptions::new(node.options(), &*run.queue)
+        })?;
         for kill in 1..=KILLS {
             if !run.ledger.wait_for_confirmed(messages * kill / (KILLS + 1), RESUMED_WITHIN) {
-                run.outcome.failures.push(format!("kill {kill} came too early: messages do not flow"));
+                run.outcome
+                    .failures
+                    .push(format!("kill {kill} came too early: messages do not flow"));
             }
             run.say(&format!("kill {kill}"));
             node.kill()?;
             node.restart()?;
         }
         let done = load.wait_for_publishers(RESUMED_WITHIN);
-        run.outcome.expect(done, || format!("not all messages were sent {RESUMED_WITHIN:?} after the last restart"));
+        run.outcome.expect(done, || {
+            format!("not all messages were sent {RESUMED_WITHIN:?} after the last restart")
+        });
         let mut outcome = run.finish(load, &node.options())?;
         outcome.expect_all_confirmed();
         Ok(outcome)

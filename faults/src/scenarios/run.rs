@@ -25,7 +25,12 @@ pub(super) struct Run {
 
 impl Run {
     pub(super) fn new(context: &Context) -> Run {
-        Run { ledger: context.ledger(), watch: Watch::start(), outcome: Outcome::default(), queue: unique("queue") }
+        Run {
+            ledger: context.ledger(),
+            watch: Watch::start(),
+            outcome: Outcome::default(),
+            queue: unique("queue"),
+        }
     }
 
     /// Tells whoever watches how far it is.
@@ -47,13 +52,25 @@ impl Run {
 
     /// Waits for that many more confirms, and as long as workers live for that many more consumed messages. What does not come is a
     /// failure.
-    pub(super) fn expect_progress(&mut self, load: &Load, messages: u64, within: Duration, when: &str) -> bool {
+    pub(super) fn expect_progress(
+        &mut self,
+        load: &Load,
+        messages: u64,
+        within: Duration,
+        when: &str,
+    ) -> bool {
         let (confirmed, consumed) = (self.ledger.confirmed(), self.ledger.consumed());
         let sending = self.ledger.wait_for_confirmed(confirmed + messages, within);
-        self.outcome.expect(sending, || format!("{when}: {messages} messages were not confirmed within {within:?}"));
+        self.outcome.expect(sending, || {
+            format!("{when}: {messages} messages were not confirmed within {within:?}")
+        });
         if !load.have_workers_ended() {
-            let consuming = eventually(within, || self.ledger.consumed() >= consumed + messages || load.have_workers_ended());
-            self.outcome.expect(consuming, || format!("{when}: {messages} messages were not consumed within {within:?}"));
+            let consuming = eventually(within, || {
+                self.ledger.consumed() >= consumed + messages || load.have_workers_ended()
+            });
+            self.outcome.expect(consuming, || {
+                format!("{when}: {messages} messages were not consumed within {within:?}")
+            });
         }
         sending
     }
@@ -72,7 +89,10 @@ impl Run {
         }
         self.outcome.peak = self.peak();
         self.outcome.audit = self.ledger.audit();
-        self.outcome.notes.push(format!("the longest pause without a confirm was {:.1?}", self.outcome.audit.longest_pause));
+        self.outcome.notes.push(format!(
+            "the longest pause without a confirm was {:.1?}",
+            self.outcome.audit.longest_pause
+        ));
         self.outcome.expect_nothing_lost();
         Ok(self.outcome)
     }
@@ -88,7 +108,10 @@ pub(super) fn drain(ledger: &Ledger, options: &ConnectionOptions, queue: &str) -
     let state = || connection.declare_queue(Queue::existing(queue));
     // What a consumer held comes back when the broker takes note that it is gone.
     if !eventually(GONE_WITHIN, || state().is_ok_and(|state| state.consumer_count == 0)) {
-        return Err(format!("the broker believes in consumers of {queue} {GONE_WITHIN:?} after all were closed").into());
+        return Err(format!(
+            "the broker believes in consumers of {queue} {GONE_WITHIN:?} after all were closed"
+        )
+        .into());
     }
     let consumer = connection.consumer(Queue::existing(queue)).prefetch(500).build()?;
     let mut left = 0;

@@ -24,20 +24,29 @@ pub(super) fn run(context: &mut Context) -> Result<Outcome> {
     context.with_node(|context, node| {
         let mut run = Run::new(context);
         let connection = node.options().heartbeat(HEARTBEAT);
-        let load = run.load(LoadOptions { rate: Some(250), ..LoadOptions::new(connection.clone(), &*run.queue) })?;
+        let load = run.load(LoadOptions {
+            rate: Some(250),
+            ..LoadOptions::new(connection.clone(), &*run.queue)
+        })?;
         for time in 1..=times {
             run.say(&format!("slow handlers {time}"));
             let slow = outlasts_heartbeats(&connection)?;
-            run.outcome.expect(slow.is_ok(), || format!("heartbeats {time}: {}", slow.err().unwrap_or_default()));
+            run.outcome.expect(slow.is_ok(), || {
+                format!("heartbeats {time}: {}", slow.err().unwrap_or_default())
+            });
             let late = outlasts_the_broker(node, load.connection())?;
-            run.outcome.expect(late.is_ok(), || format!("acknowledgement {time}: {}", late.err().unwrap_or_default()));
+            run.outcome.expect(late.is_ok(), || {
+                format!("acknowledgement {time}: {}", late.err().unwrap_or_default())
+            });
             run.expect_progress(&load, 100, DEADLINE, &format!("after round {time}"));
         }
         let mut outcome = run.finish(load, &node.options())?;
         outcome.expect_all_confirmed();
         outcome.expect_no_duplicate();
         let noticed: Vec<String> = outcome.audit.errors.keys().cloned().collect();
-        outcome.expect(noticed.is_empty(), || format!("the load was told of errors: {}", noticed.join(", ")));
+        outcome.expect(noticed.is_empty(), || {
+            format!("the load was told of errors: {}", noticed.join(", "))
+        });
         Ok(outcome)
     })
 }
@@ -59,18 +68,33 @@ fn outlasts_heartbeats(options: &ConnectionOptions) -> Result<Result<(), String>
 
 fn outlasts_the_broker(node: &Node, connection: &Connection) -> Result<Result<(), String>> {
     let timeout = |timeout: Duration, look: Duration| {
-        let set = |key: &str, value: Duration| format!("application:set_env(rabbit, {key}, {})", value.as_millis());
-        node.control(["eval", &format!("{}, {}.", set("consumer_timeout", timeout), set("channel_tick_interval", look))])
+        let set = |key: &str, value: Duration| {
+            format!("application:set_env(rabbit, {key}, {})", value.as_millis())
+        };
+        node.control([
+            "eval",
+            &format!(
+                "{}, {}.",
+                set("consumer_timeout", timeout),
+                set("channel_tick_interval", look)
+            ),
+        ])
     };
     timeout(ACKNOWLEDGEMENT_WITHIN, ACKNOWLEDGEMENT_WITHIN / 4)?;
-    let handled = handle_one(connection, 2, |redelivered| if redelivered { Duration::ZERO } else { ACKNOWLEDGEMENT_WITHIN * 2 });
+    let handled = handle_one(connection, 2, |redelivered| {
+        if redelivered { Duration::ZERO } else { ACKNOWLEDGEMENT_WITHIN * 2 }
+    });
     timeout(Duration::from_secs(1_800), Duration::from_secs(60))?;
     handled
 }
 
 /// Has one message handled, as long as `pause` says of a first and of a second delivery; it has to be handled so many times, and be gone
 /// then.
-fn handle_one(connection: &Connection, times: u64, pause: impl Fn(bool) -> Duration + Send + Sync + 'static) -> Result<Result<(), String>> {
+fn handle_one(
+    connection: &Connection,
+    times: u64,
+    pause: impl Fn(bool) -> Duration + Send + Sync + 'static,
+) -> Result<Result<(), String>> {
     let queue = unique("slow");
     let consumer = connection.consumer(Queue::new(&*queue)).prefetch(1).build()?;
     let handled = Arc::new(AtomicU64::new(0));

@@ -29,8 +29,17 @@ enum Fault {
     Kill,
 }
 
-const QUICK: [Fault; 5] = [Fault::Cut, Fault::Reset, Fault::CutAtByte, Fault::Delay, Fault::Throttle];
-const SLOW: [Fault; 7] = [Fault::HalfClose, Fault::BlackHole, Fault::Stall, Fault::Refuse, Fault::Freeze, Fault::Alarm, Fault::Kill];
+const QUICK: [Fault; 5] =
+    [Fault::Cut, Fault::Reset, Fault::CutAtByte, Fault::Delay, Fault::Throttle];
+const SLOW: [Fault; 7] = [
+    Fault::HalfClose,
+    Fault::BlackHole,
+    Fault::Stall,
+    Fault::Refuse,
+    Fault::Freeze,
+    Fault::Alarm,
+    Fault::Kill,
+];
 
 /// Lets faults happen at random while messages flow, for half an hour.
 pub(super) fn run(context: &mut Context) -> Result<Outcome> {
@@ -41,7 +50,11 @@ pub(super) fn run(context: &mut Context) -> Result<Outcome> {
         run.declare_for_good(node)?;
         let mut random = context.random();
         let through = node.options().port(proxy.address().port()).heartbeat(HEARTBEAT);
-        let load = run.load(LoadOptions { rate: Some(250), send_timeout: DEADLINE, ..LoadOptions::new(through, &*run.queue) })?;
+        let load = run.load(LoadOptions {
+            rate: Some(250),
+            send_timeout: DEADLINE,
+            ..LoadOptions::new(through, &*run.queue)
+        })?;
         let started = Instant::now();
         let mut faults = 0;
         while started.elapsed() < lasts {
@@ -51,7 +64,8 @@ pub(super) fn run(context: &mut Context) -> Result<Outcome> {
             faults += 1;
             // At small size there is time for no more than one slow one.
             let slow = context.pick(random.u8(..4) == 0, faults == 3);
-            let fault = if slow { random.choice(SLOW) } else { random.choice(QUICK) }.unwrap_or(Fault::Cut);
+            let fault =
+                if slow { random.choice(SLOW) } else { random.choice(QUICK) }.unwrap_or(Fault::Cut);
             let so_far = run.ledger.audit();
             run.say(&format!(
                 "fault {faults}: {fault:?} (slowest confirm so far {:.1?}, unknown {})",
@@ -131,7 +145,9 @@ fn expect_flat(outcome: &mut Outcome, samples: &[Usage]) {
     if early.is_empty() {
         return outcome.failures.push("too short to see whether memory is flat".into());
     }
-    let mean = |samples: &[Usage], field: fn(&Usage) -> u64| samples.iter().map(field).sum::<u64>() / samples.len() as u64;
+    let mean = |samples: &[Usage], field: fn(&Usage) -> u64| {
+        samples.iter().map(field).sum::<u64>() / samples.len() as u64
+    };
     let memory = |samples| mean(samples, |usage| usage.memory);
     let threads = |samples| mean(samples, |usage| usage.threads);
     let files = |samples| mean(samples, |usage| usage.files);
@@ -144,7 +160,10 @@ fn expect_flat(outcome: &mut Outcome, samples: &[Usage]) {
         files(early),
         files(late)
     ));
-    let course: Vec<_> = samples.chunks(samples.len().div_ceil(10)).map(|tenth| (memory(tenth) / 1024).to_string()).collect();
+    let course: Vec<_> = samples
+        .chunks(samples.len().div_ceil(10))
+        .map(|tenth| (memory(tenth) / 1024).to_string())
+        .collect();
     outcome.notes.push(format!("memory in each tenth of the time: {} KiB", course.join(", ")));
     outcome.expect(memory(late) <= memory(early) + GROWTH, || "memory grows".into());
     outcome.expect(threads(late) <= threads(early) + 5, || "threads pile up".into());

@@ -25,12 +25,28 @@ pub(super) fn run(context: &mut Context) -> Result<Outcome> {
         let own = TlsOptions::new().authority(Pem::file(node.file("tls/ca.pem")));
 
         cases.accepted("all is right", &node.tls_options());
-        cases.refused("wrong authority", &node.tls_options().tls(trusting(stranger.certificate())), &["UnknownIssuer"]);
-        cases.refused("the platform's authorities", &node.tls_options().tls(TlsOptions::new()), &["UnknownIssuer", "no authority"]);
+        cases.refused(
+            "wrong authority",
+            &node.tls_options().tls(trusting(stranger.certificate())),
+            &["UnknownIssuer"],
+        );
+        cases.refused(
+            "the platform's authorities",
+            &node.tls_options().tls(TlsOptions::new()),
+            &["UnknownIssuer", "no authority"],
+        );
         let wrong_name = node.tls_options().tls(own.clone().server_name("broker.example"));
         cases.refused("wrong host name", &wrong_name, &["not valid for", "NotValidForName"]);
-        cases.refused("plain to the TLS port", &node.options().port(node.tls_port()), &["TLS", "protocol", "AMQP"]);
-        cases.refused("TLS to the plain port", &node.tls_options().port(node.port()), &["InvalidContentType", "corrupt message"]);
+        cases.refused(
+            "plain to the TLS port",
+            &node.options().port(node.tls_port()),
+            &["TLS", "protocol", "AMQP"],
+        );
+        cases.refused(
+            "TLS to the plain port",
+            &node.tls_options().port(node.port()),
+            &["InvalidContentType", "corrupt message"],
+        );
 
         with_expired_certificate(node, &stranger, || {
             let options = node.tls_options().tls(trusting(stranger.certificate()));
@@ -39,9 +55,17 @@ pub(super) fn run(context: &mut Context) -> Result<Outcome> {
         cases.accepted("all is right again", &node.tls_options());
 
         with_client_certificates_required(node, || {
-            cases.refused("no client certificate", &node.tls_options(), &["CertificateRequired", "certificate required"]);
-            let identity = (Pem::file(node.file("tls/client.pem")), Pem::file(node.file("tls/client.key")));
-            cases.accepted("a client certificate", &node.tls_options().tls(own.clone().identity(identity.0, identity.1)));
+            cases.refused(
+                "no client certificate",
+                &node.tls_options(),
+                &["CertificateRequired", "certificate required"],
+            );
+            let identity =
+                (Pem::file(node.file("tls/client.pem")), Pem::file(node.file("tls/client.key")));
+            cases.accepted(
+                "a client certificate",
+                &node.tls_options().tls(own.clone().identity(identity.0, identity.1)),
+            );
         })?;
 
         let mut outcome = cases.outcome;
@@ -67,7 +91,12 @@ impl Cases<'_> {
 
     fn accepted(&mut self, case: &str, options: &ConnectionOptions) {
         let result = self.connect(options);
-        self.outcome.expect(result.is_ok(), || format!("{case}: {}", result.err().map_or_else(String::new, |error| with_sources(&error))));
+        self.outcome.expect(result.is_ok(), || {
+            format!(
+                "{case}: {}",
+                result.err().map_or_else(String::new, |error| with_sources(&error))
+            )
+        });
     }
 
     /// A clear error is of a kind that tells of connecting, not of a time-out, and says one of `words`.
@@ -76,8 +105,14 @@ impl Cases<'_> {
             Ok(()) => self.outcome.failures.push(format!("{case}: it was accepted")),
             Err(error) => {
                 let said = with_sources(&error);
-                let clear = matches!(error, Error::Connect { .. } | Error::Config { .. }) && words.iter().any(|word| said.contains(word));
-                self.outcome.expect(clear, || format!("{case}: the error does not say so: {}: {said}", crate::ledger::kind(&error)));
+                let clear = matches!(error, Error::Connect { .. } | Error::Config { .. })
+                    && words.iter().any(|word| said.contains(word));
+                self.outcome.expect(clear, || {
+                    format!(
+                        "{case}: the error does not say so: {}: {said}",
+                        crate::ledger::kind(&error)
+                    )
+                });
                 self.outcome.notes.push(format!("{case}: {said}"));
             }
         }

@@ -38,10 +38,22 @@ fn a_node_does_what_it_is_told() {
     assert!(eventually(SOON, || carrot::connect(&quick).is_ok()));
 
     node.alarm(true).unwrap();
-    let publisher = carrot::connect(node.options()).unwrap().publisher().routing_key(&*queue).send_timeout(Duration::from_secs(1)).build();
+    let publisher = carrot::connect(node.options())
+        .unwrap()
+        .publisher()
+        .routing_key(&*queue)
+        .send_timeout(Duration::from_secs(1))
+        .build();
     assert!(matches!(publisher.unwrap().send("blocked"), Err(Error::Blocked { .. })));
     node.alarm(false).unwrap();
-    carrot::connect(node.options()).unwrap().publisher().routing_key(&*queue).build().unwrap().send("free").unwrap();
+    carrot::connect(node.options())
+        .unwrap()
+        .publisher()
+        .routing_key(&*queue)
+        .build()
+        .unwrap()
+        .send("free")
+        .unwrap();
 
     node.stop().unwrap();
     assert!(!node.is_running());
@@ -64,7 +76,15 @@ fn written_declarations_outlive_a_kill() {
     queues.iter().for_each(|queue| drop(connection.declare_queue(queue).unwrap()));
     node.write_declarations().unwrap();
     for queue in &queues {
-        connection.publisher().routing_key(&*queue.name).build().unwrap().message().mandatory().send("kept").unwrap();
+        connection
+            .publisher()
+            .routing_key(&*queue.name)
+            .build()
+            .unwrap()
+            .message()
+            .mandatory()
+            .send("kept")
+            .unwrap();
     }
     node.kill().unwrap();
     node.restart().unwrap();
@@ -98,7 +118,12 @@ fn a_node_ends_with_its_owner() {
 
     let _alone = alone();
     let mut owner = Command::new(std::env::current_exe().unwrap());
-    owner.args(["--exact", "nodes::owns_a_node_until_it_is_killed", "--include-ignored", "--nocapture"]);
+    owner.args([
+        "--exact",
+        "nodes::owns_a_node_until_it_is_killed",
+        "--include-ignored",
+        "--nocapture",
+    ]);
     let mut owner = owner.env("CARROT_FAULTS_OWNER", "1").stdout(Stdio::piped()).spawn().unwrap();
     let mut lines = BufReader::new(owner.stdout.take().unwrap()).lines().map_while(Result::ok);
     let line = lines.find(|line| line.starts_with("node ")).expect("the owner starts a node");
@@ -107,7 +132,8 @@ fn a_node_ends_with_its_owner() {
     TcpStream::connect(("127.0.0.1", port)).unwrap();
     owner.kill().unwrap();
     owner.wait().unwrap();
-    assert!(eventually(SOON, || TcpStream::connect(("127.0.0.1", port)).is_err() && !std::path::Path::new(folder).exists()));
+    assert!(eventually(SOON, || TcpStream::connect(("127.0.0.1", port)).is_err()
+        && !std::path::Path::new(folder).exists()));
 }
 
 #[test]

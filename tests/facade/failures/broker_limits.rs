@@ -8,16 +8,19 @@ use carrot::{ConnectionOptions, Message, Queue, consume::Retry};
 use crate::support::{SOON, eventually, rabbitmq_url, rabbitmqctl, ready, unique};
 
 fn release() -> (u32, u32) {
-    let version = std::env::var("CARROT_TEST_RABBITMQ_VERSION").expect("CARROT_TEST_RABBITMQ_VERSION has to name the broker's release");
+    let version = std::env::var("CARROT_TEST_RABBITMQ_VERSION")
+        .expect("CARROT_TEST_RABBITMQ_VERSION has to name the broker's release");
     let mut numbers = version.split('.').map(|number| number.parse::<u32>().unwrap_or(0));
     (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0))
 }
 
-/// Starts a consumer at the default prefetch, waits until it holds every message, and ends it in one of four ways.
+/// Starts a consumer at the default prefetch, waits until it holds every message, and ends it in
+/// one of four ways.
 fn start_and_stop(queue: &Queue, messages: u32, way: u32) {
     let connection = carrot::connect(rabbitmq_url()).unwrap();
     let consumer = connection.consumer(queue).build().unwrap();
-    let holds_all = || eventually("it holds every message", || ready(&connection, &queue.name) == 0);
+    let holds_all =
+        || eventually("it holds every message", || ready(&connection, &queue.name) == 0);
     let (go, gate) = mpsc::channel::<()>();
     let gate = std::sync::Mutex::new(gate);
     let (sender, started) = mpsc::channel();
@@ -26,7 +29,8 @@ fn start_and_stop(queue: &Queue, messages: u32, way: u32) {
         let _ = gate.lock().unwrap().recv();
     };
     match way % 4 {
-        // One message is being handled when it stops, and is given back with the others at the deadline.
+        // One message is being handled when it stops, and is given back with the others at the
+        // deadline.
         0 => {
             let workers = consumer.workers(1).spawn(handle).unwrap();
             started.recv_timeout(SOON).unwrap();
@@ -62,7 +66,13 @@ fn starts_and_stops_of_a_consumer_count_no_failed_delivery_on_a_quorum_queue() {
     let connection = carrot::connect(rabbitmq_url()).unwrap();
     let queue = Queue::new(unique("quorum")).quorum().delivery_limit(LIMIT);
     connection.declare_queue(&queue).unwrap();
-    connection.publisher().routing_key(&*queue.name).build().unwrap().send_all(0..MESSAGES).unwrap();
+    connection
+        .publisher()
+        .routing_key(&*queue.name)
+        .build()
+        .unwrap()
+        .send_all(0..MESSAGES)
+        .unwrap();
     let there = || ready(&connection, &queue.name);
     if release() >= (4, 3) {
         for round in 0..100 {
@@ -70,7 +80,8 @@ fn starts_and_stops_of_a_consumer_count_no_failed_delivery_on_a_quorum_queue() {
             eventually("every message is back", || there() == MESSAGES);
         }
     } else {
-        // RabbitMQ before 4.3 counts every delivery, whatever the client does. This is recorded in docs/guarantees.md.
+        // RabbitMQ before 4.3 counts every delivery, whatever the client does. This is recorded in
+        // docs/guarantees.md.
         for round in 0..LIMIT {
             start_and_stop(&queue, MESSAGES, round);
             eventually("every message is back", || there() == MESSAGES);
@@ -103,7 +114,8 @@ fn a_consumer_that_the_broker_cancels_because_it_held_a_message_too_long_subscri
     };
     let workers = consumer.workers(2).spawn(handle).unwrap();
     publisher.send_all(1..=3).unwrap();
-    // While the first is held, the others are handled, and then the first, which the broker has taken back.
+    // While the first is held, the others are handled, and then the first, which the broker has
+    // taken back.
     let mut others: Vec<_> = (0..3).map(|_| handled.recv_timeout(SOON * 3).unwrap()).collect();
     others.sort_unstable();
     assert_eq!(others, [(1, true), (2, false), (3, false)]);
@@ -123,10 +135,15 @@ fn failures_left_to_the_broker_count_towards_the_delivery_limit() {
     let connection = carrot::connect(rabbitmq_url()).unwrap();
     let dead = Queue::new(unique("dead")).expires(Duration::from_secs(300));
     connection.declare_queue(&dead).unwrap();
-    let queue = Queue::new(unique("quorum")).quorum().delivery_limit(2).dead_letter_exchange("").dead_letter_routing_key(&*dead.name);
+    let queue = Queue::new(unique("quorum"))
+        .quorum()
+        .delivery_limit(2)
+        .dead_letter_exchange("")
+        .dead_letter_routing_key(&*dead.name);
     let consumer = connection.consumer(&queue).requeue_failed().build().unwrap();
     connection.publisher().routing_key(&*queue.name).build().unwrap().send("x").unwrap();
-    let workers = consumer.workers(1).spawn(|_: String, _message: &Message| Err::<(), _>("no")).unwrap();
+    let workers =
+        consumer.workers(1).spawn(|_: String, _message: &Message| Err::<(), _>("no")).unwrap();
     eventually("the broker dead-letters it", || ready(&connection, &dead.name) == 1);
     let report = workers.stop(SOON).unwrap();
     assert_eq!((report.failed, report.requeued), (3, 3));
@@ -145,8 +162,11 @@ fn without_permission_to_declare_a_failed_message_is_kept_and_never_dropped() {
     rabbitmqctl(&["set_permissions", &user, "^$", r"^amq\.default$", &format!("^{name}$")]);
     let options: ConnectionOptions = rabbitmq_url().parse().unwrap();
     let connection = carrot::connect(options.credentials(&*user, "password")).unwrap();
-    let consumer =
-        connection.consumer(Queue::existing(&*queue.name)).retry(Retry::fixed(Duration::from_secs(1)).attempts(2)).build().unwrap();
+    let consumer = connection
+        .consumer(Queue::existing(&*queue.name))
+        .retry(Retry::fixed(Duration::from_secs(1)).attempts(2))
+        .build()
+        .unwrap();
     let (sender, handled) = mpsc::channel();
     let workers = consumer.workers(1).spawn(move |_: String, message: &Message| {
         sender.send(message.attempt()).unwrap();
@@ -160,7 +180,8 @@ fn without_permission_to_declare_a_failed_message_is_kept_and_never_dropped() {
     }
     assert!(workers.report().paused >= 1 && !workers.is_finished(), "{:?}", workers.report());
 
-    // Queues that somebody with the permission has declared, as docs/guarantees.md says, serve as well.
+    // Queues that somebody with the permission has declared, as docs/guarantees.md says, serve as
+    // well.
     let waiting = Queue::new(format!("{}.retry.v1.1s", queue.name))
         .message_ttl(Duration::from_secs(1))
         .dead_letter_exchange("")
@@ -178,7 +199,8 @@ fn without_permission_to_declare_a_failed_message_is_kept_and_never_dropped() {
 
     // With the permissions that the page names, they are made again where they are missing.
     owner.delete_queue(&waiting.name, carrot::topology::DeleteIf::ALWAYS).unwrap();
-    let (configure, read) = (format!(r"^{name}\.(retry\.v1\..*|failed)$"), format!(r"^{name}(\.retry\.v1\..*)?$"));
+    let (configure, read) =
+        (format!(r"^{name}\.(retry\.v1\..*|failed)$"), format!(r"^{name}(\.retry\.v1\..*)?$"));
     rabbitmqctl(&["set_permissions", &user, &configure, r"^amq\.default$", &read]);
     owner.publisher().routing_key(name).build().unwrap().send("z").unwrap();
     eventually("all are parked", || workers.report().parked == 3);

@@ -16,7 +16,8 @@ on_both_breakable! {
         let (queue, parking) = with_parking();
         let consumer = connection.consumer(&queue).retry(Retry::fixed(SHORTEST).attempts(2)).build().unwrap();
         onlooker.publisher().routing_key(&*queue.name).build().unwrap().send_all(0..MESSAGES).unwrap();
-        // The first message is being handled when the connection is cut; after that, each message fails once.
+        // The first message is being handled when the connection is cut; after that, each message
+        // fails once.
         let handled: Arc<Mutex<BTreeMap<u32, Vec<u32>>>> = Arc::default();
         let (attempts, breaking) = (Arc::clone(&handled), Arc::clone(&broker));
         let workers = consumer.workers(2).spawn(move |number: u32, message: &Message| {

@@ -17,27 +17,47 @@ fn always_fails(_: u32, _: &Message) -> Result<(), &'static str> {
 fn a_stop_waits_until_what_pauses_is_back_and_counted() {
     for _ in 0..50 {
         let Setup { broker, connection, .. } = setup();
-        let consumer = connection.consumer("orders").prefetch(100).retry(Retry::fixed(Duration::from_secs(64))).build().unwrap();
+        let consumer = connection
+            .consumer("orders")
+            .prefetch(100)
+            .retry(Retry::fixed(Duration::from_secs(64)))
+            .build()
+            .unwrap();
         let workers = consumer.workers(1).spawn(always_fails).unwrap();
         refuse_declarations(&broker, 40);
         connection.publisher().routing_key("orders").build().unwrap().send_all(0..20_u32).unwrap();
         eventually("all pause", || workers.report().paused == 20);
         let report = workers.stop(SOON).unwrap();
-        assert_eq!((report.given_back, broker.queue("orders").unwrap().ready.len()), (20, 20), "{report:?}");
+        assert_eq!(
+            (report.given_back, broker.queue("orders").unwrap().ready.len()),
+            (20, 20),
+            "{report:?}"
+        );
     }
 }
 
 #[test]
 fn two_runs_of_a_consumer_count_their_own_messages() {
     let Setup { broker, connection, .. } = setup();
-    let consumer = connection.consumer("orders").prefetch(100).retry(Retry::fixed(Duration::from_secs(64))).build().unwrap();
-    let (one, other) = (consumer.workers(1).spawn(always_fails).unwrap(), consumer.workers(1).spawn(always_fails).unwrap());
+    let consumer = connection
+        .consumer("orders")
+        .prefetch(100)
+        .retry(Retry::fixed(Duration::from_secs(64)))
+        .build()
+        .unwrap();
+    let (one, other) = (
+        consumer.workers(1).spawn(always_fails).unwrap(),
+        consumer.workers(1).spawn(always_fails).unwrap(),
+    );
     refuse_declarations(&broker, 40);
     connection.publisher().routing_key("orders").build().unwrap().send_all(0..10_u32).unwrap();
     eventually("all pause", || one.report().paused + other.report().paused == 10);
     let (paused_by_one, paused_by_other) = (one.report().paused, other.report().paused);
     consumer.stop().unwrap();
-    assert_eq!((one.join().unwrap().given_back, other.join().unwrap().given_back), (paused_by_one, paused_by_other));
+    assert_eq!(
+        (one.join().unwrap().given_back, other.join().unwrap().given_back),
+        (paused_by_one, paused_by_other)
+    );
 }
 
 #[test]
@@ -63,7 +83,12 @@ fn a_pause_of_no_length_is_no_busy_loop() {
 #[test]
 fn attempts_are_counted_where_no_copy_can_be_sent_and_the_last_one_comes() {
     let Setup { clock, broker, connection } = setup();
-    let consumer = connection.consumer("orders").retry(Retry::fixed(Duration::from_secs(1)).attempts(3)).discard_failed().build().unwrap();
+    let consumer = connection
+        .consumer("orders")
+        .retry(Retry::fixed(Duration::from_secs(1)).attempts(3))
+        .discard_failed()
+        .build()
+        .unwrap();
     connection.declare_queue("orders.retry.v1.1s").unwrap();
     let (sender, attempts) = mpsc::channel();
     let workers = consumer
@@ -88,7 +113,11 @@ fn attempts_are_counted_where_no_copy_can_be_sent_and_the_last_one_comes() {
 fn a_parked_message_that_is_sent_back_has_all_its_attempts_again() {
     let Setup { clock, broker, connection } = setup();
     let queue = Queue::new("orders").single_active_consumer();
-    let consumer = connection.consumer(queue).retry(Retry::fixed(Duration::from_secs(1)).attempts(2)).build().unwrap();
+    let consumer = connection
+        .consumer(queue)
+        .retry(Retry::fixed(Duration::from_secs(1)).attempts(2))
+        .build()
+        .unwrap();
     connection.publisher().routing_key("orders").build().unwrap().send(&1_u32).unwrap();
     let parked = || broker.queue("orders.failed").map_or(0, |queue| queue.ready.len());
     let fail = |expected: u32| {
@@ -116,7 +145,11 @@ fn a_parked_message_that_is_sent_back_has_all_its_attempts_again() {
 fn a_worker_does_not_go_on_with_a_message_that_was_lost_in_its_pause() {
     let Setup { clock, broker, connection } = setup();
     let queue = Queue::new("orders").single_active_consumer();
-    let consumer = connection.consumer(queue).retry(Retry::fixed(Duration::from_secs(4)).attempts(3)).build().unwrap();
+    let consumer = connection
+        .consumer(queue)
+        .retry(Retry::fixed(Duration::from_secs(4)).attempts(3))
+        .build()
+        .unwrap();
     let calls: Arc<Mutex<Vec<(u32, bool)>>> = Arc::default();
     let seen = Arc::clone(&calls);
     let workers = consumer

@@ -27,7 +27,10 @@ impl Setup {
     }
 
     /// A worker whose handler always fails, with the attempts that it makes.
-    pub fn failing(&self, consumer: carrot::consume::ConsumerDefinition<carrot::Connection>) -> (Workers, Receiver<u32>) {
+    pub fn failing(
+        &self,
+        consumer: carrot::consume::ConsumerDefinition<carrot::Connection>,
+    ) -> (Workers, Receiver<u32>) {
         let (sender, attempts) = mpsc::channel();
         let fail = move |_: String, message: &Message| {
             sender.send(message.attempt()).unwrap();
@@ -49,6 +52,8 @@ impl Setup {
 /// Has every declaration refused, as by a broker that gives no permission.
 pub fn refuse_declarations(broker: &Broker, times: usize) {
     for _ in 0..times {
-        broker.faults().fail_next(Operation::Declare, Error::AccessRefused { reason: "no permission".into() });
+        broker
+            .faults()
+            .fail_next(Operation::Declare, Error::AccessRefused { reason: "no permission".into() });
     }
 }

@@ -1,4 +1,5 @@
-//! Messages that can be neither copied nor parked: they stay in the process for the pause, and are never dropped.
+//! Messages that can be neither copied nor parked: they stay in the process for the pause, and are
+//! never dropped.
 
 use std::sync::mpsc;
 use std::time::Duration;
@@ -16,7 +17,12 @@ use crate::support::{SOON, eventually};
 #[test]
 fn a_message_that_cannot_be_copied_pauses_in_the_process_and_goes_back() {
     let setup = setup();
-    let consumer = setup.connection.consumer("orders").retry(Retry::fixed(Duration::from_secs(64))).build().unwrap();
+    let consumer = setup
+        .connection
+        .consumer("orders")
+        .retry(Retry::fixed(Duration::from_secs(64)))
+        .build()
+        .unwrap();
     let (sender, handled) = mpsc::channel();
     let workers = consumer.workers(1).spawn(move |text: String, message: &Message| {
         sender.send((text.clone(), message.attempt(), message.is_redelivered())).unwrap();
@@ -31,7 +37,9 @@ fn a_message_that_cannot_be_copied_pauses_in_the_process_and_goes_back() {
     assert_eq!(handled.recv_timeout(SOON), Ok(("bad".into(), 1, false)));
     assert_eq!(handled.recv_timeout(SOON), Ok(("good".into(), 1, false)), "its worker goes on");
     eventually("it is kept", || workers.report().paused == 1);
-    eventually("the other is acknowledged", || setup.broker.queue("orders").unwrap().unacked.len() == 1);
+    eventually("the other is acknowledged", || {
+        setup.broker.queue("orders").unwrap().unacked.len() == 1
+    });
     assert_eq!(setup.broker.queue("orders").unwrap().ready.len(), 0);
     setup.clock.advance(Duration::from_secs(63));
     assert_eq!(setup.broker.queue("orders").unwrap().unacked.len(), 1);
@@ -48,7 +56,13 @@ fn a_message_that_cannot_be_copied_pauses_in_the_process_and_goes_back() {
 #[test]
 fn no_more_than_half_of_the_prefetch_pauses_beside_the_workers() {
     let setup = setup();
-    let consumer = setup.connection.consumer("orders").prefetch(4).retry(Retry::fixed(Duration::from_secs(64))).build().unwrap();
+    let consumer = setup
+        .connection
+        .consumer("orders")
+        .prefetch(4)
+        .retry(Retry::fixed(Duration::from_secs(64)))
+        .build()
+        .unwrap();
     let (sender, handled) = mpsc::channel();
     let workers = consumer.workers(1).spawn(move |number: u32, _message: &Message| {
         sender.send(number).unwrap();
@@ -56,16 +70,30 @@ fn no_more_than_half_of_the_prefetch_pauses_beside_the_workers() {
     });
     let workers = workers.unwrap();
     refuse_declarations(&setup.broker, 3);
-    setup.connection.publisher().routing_key("orders").build().unwrap().send_all(0..10_u32).unwrap();
+    setup
+        .connection
+        .publisher()
+        .routing_key("orders")
+        .build()
+        .unwrap()
+        .send_all(0..10_u32)
+        .unwrap();
     for number in 0..3 {
         assert_eq!(handled.recv_timeout(SOON), Ok(number));
     }
-    assert!(handled.recv_timeout(Duration::from_millis(50)).is_err(), "the worker waits itself with the third");
+    assert!(
+        handled.recv_timeout(Duration::from_millis(50)).is_err(),
+        "the worker waits itself with the third"
+    );
     let report = workers.stop(SOON).unwrap();
     assert_eq!(report.failed, 3);
     let view = setup.broker.queue("orders").unwrap();
     assert_eq!((view.ready.len(), view.unacked.len()), (10, 0), "a stop gives back what pauses");
-    assert_eq!((report.paused, report.given_back), (3, 4), "three that failed, and one that was prefetched: {report:?}");
+    assert_eq!(
+        (report.paused, report.given_back),
+        (3, 4),
+        "three that failed, and one that was prefetched: {report:?}"
+    );
 }
 
 #[test]
@@ -96,7 +124,12 @@ fn a_copy_that_the_broker_refuses_returns_or_blocks_costs_nothing() {
     for fault in ["nack", "returned", "blocked", "full", "other arguments"] {
         let setup = setup();
         let waiting = "orders.retry.v1.64s";
-        let consumer = setup.connection.consumer("orders").retry(Retry::fixed(Duration::from_secs(64)).attempts(2)).build().unwrap();
+        let consumer = setup
+            .connection
+            .consumer("orders")
+            .retry(Retry::fixed(Duration::from_secs(64)).attempts(2))
+            .build()
+            .unwrap();
         let publisher = setup.connection.publisher().routing_key("orders").build().unwrap();
         publisher.send("x").unwrap();
         match fault {
@@ -137,7 +170,8 @@ fn a_copy_that_the_broker_refuses_returns_or_blocks_costs_nothing() {
             // What was published under an alarm may arrive when that is over, and is then doubled.
             assert!(report.parked >= 1, "{fault}: {report:?}");
         } else {
-            // Where no copy was sent, the attempt was counted in the process, and the second was the last.
+            // Where no copy was sent, the attempt was counted in the process, and the second was
+            // the last.
             let copied = u64::from(matches!(fault, "returned" | "full"));
             assert_eq!((report.retried, report.parked), (copied, 1), "{fault}");
         }
@@ -149,13 +183,15 @@ fn a_waiting_queue_that_does_not_answer_holds_up_no_other_message() {
     let broker = Broker::new();
     let options = ConnectionOptions::memory().call_timeout(Duration::from_millis(300));
     let connection = Connection::with_options(broker.connector_with(&options).unwrap(), &options);
-    let consumer = connection.consumer("orders").retry(Retry::fixed(Duration::from_secs(64))).build().unwrap();
+    let consumer =
+        connection.consumer("orders").retry(Retry::fixed(Duration::from_secs(64))).build().unwrap();
     let workers = consumer.workers(1).spawn(|text: String, _message: &Message| match &*text {
         "bad" => Err::<(), _>(HandlerError::new("no")),
         _ => Err(HandlerError::permanent("never")),
     });
     let workers = workers.unwrap();
-    let put = |text: &str| broker.put("orders", Content::new("", "orders", format!("{text:?}"))).unwrap();
+    let put =
+        |text: &str| broker.put("orders", Content::new("", "orders", format!("{text:?}"))).unwrap();
     broker.faults().lose_confirms(1);
     put("bad");
     eventually("it is kept, since its copy had no answer", || workers.report().paused == 1);
@@ -165,7 +201,11 @@ fn a_waiting_queue_that_does_not_answer_holds_up_no_other_message() {
         let report = workers.report();
         (report.paused, report.parked) == (2, 1)
     });
-    assert_eq!(broker.queue("orders.retry.v1.64s").unwrap().ready.len(), 1, "nothing more was sent to it");
+    assert_eq!(
+        broker.queue("orders.retry.v1.64s").unwrap().ready.len(),
+        1,
+        "nothing more was sent to it"
+    );
     workers.stop(SOON).unwrap();
 }
 
@@ -173,7 +213,12 @@ fn a_waiting_queue_that_does_not_answer_holds_up_no_other_message() {
 fn stopping_gives_back_what_pauses_in_a_worker() {
     let setup = setup();
     let queue = Queue::new("orders").single_active_consumer();
-    let consumer = setup.connection.consumer(queue).retry(Retry::fixed(Duration::from_secs(600))).build().unwrap();
+    let consumer = setup
+        .connection
+        .consumer(queue)
+        .retry(Retry::fixed(Duration::from_secs(600)))
+        .build()
+        .unwrap();
     let (sender, handled) = mpsc::channel();
     let workers = consumer.workers(1).spawn(move |_: u32, _message: &Message| {
         sender.send(()).unwrap();

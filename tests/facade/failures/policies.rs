@@ -151,7 +151,10 @@ fn settings_that_exclude_each_other_are_refused() {
         (consumer().requeue_failed().park("elsewhere"), "requeue_failed"),
     ] {
         let error = builder.build().unwrap_err();
-        assert!(matches!(&error, Error::Config { option: named, .. } if named.contains(option)), "{error}");
+        assert!(
+            matches!(&error, Error::Config { option: named, .. } if named.contains(option)),
+            "{error}"
+        );
     }
     for builder in [
         consumer().retry(Retry::default().attempts(0)),

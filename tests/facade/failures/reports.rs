@@ -26,7 +26,9 @@ fn an_acknowledgement_that_came_too_late_is_not_counted() {
     connection.publisher().routing_key("orders").build().unwrap().send("x").unwrap();
     handled.recv_timeout(SOON).unwrap();
     handled.recv_timeout(SOON).unwrap();
-    eventually("both attempts are counted", || workers.report().acknowledged + workers.report().stale == 2);
+    eventually("both attempts are counted", || {
+        workers.report().acknowledged + workers.report().stale == 2
+    });
     let report = workers.stop(SOON).unwrap();
     assert_eq!((report.acknowledged, report.stale), (1, 1));
 }

@@ -33,7 +33,8 @@ impl RawClient {
     }
 
     fn frame(&mut self, kind: u8, channel: u16, payload: &[u8]) {
-        let head = [&[kind][..], &channel.to_be_bytes(), &(payload.len() as u32).to_be_bytes()].concat();
+        let head =
+            [&[kind][..], &channel.to_be_bytes(), &(payload.len() as u32).to_be_bytes()].concat();
         self.0.write_all(&[&head[..], payload, &[0xce]].concat()).unwrap();
     }
 
@@ -67,23 +68,35 @@ impl RawClient {
 fn a_message_that_cannot_be_read_whole_is_not_copied_and_loses_nothing() {
     let connection = rabbitmq();
     let (queue, parking) = with_parking();
-    let consumer = connection.consumer(&queue).retry(Retry::fixed(SHORTEST).attempts(2)).build().unwrap();
+    let consumer =
+        connection.consumer(&queue).retry(Retry::fixed(SHORTEST).attempts(2)).build().unwrap();
     let mut client = RawClient::connect();
     // A text in Latin 1, as other languages' clients write bytes, and a header behind it.
     client.publish(&queue.name, b"\x06latin1S\0\0\0\x04caf\xe9\x06tenantS\0\0\0\x04acme", b"1");
     client.publish(&queue.name, b"\x06latin1S\0\0\0\x04caf\xe9", b"");
     let (sender, handled) = mpsc::channel();
     let workers = consumer.workers(1).spawn_raw(move |message: Message| {
-        sender.send((message.body().to_vec(), message.attempt(), message.is_redelivered())).unwrap();
+        sender
+            .send((message.body().to_vec(), message.attempt(), message.is_redelivered()))
+            .unwrap();
         message.fail("no").unwrap();
     });
     let workers = workers.unwrap();
     let mut seen: Vec<_> = (0..4).map(|_| handled.recv_timeout(SOON).unwrap()).collect();
     seen.sort();
-    let expected = [(b"".to_vec(), 1, false), (b"".to_vec(), 1, true), (b"1".to_vec(), 1, false), (b"1".to_vec(), 1, true)];
+    let expected = [
+        (b"".to_vec(), 1, false),
+        (b"".to_vec(), 1, true),
+        (b"1".to_vec(), 1, false),
+        (b"1".to_vec(), 1, true),
+    ];
     assert_eq!(seen, expected, "each comes back after its pause, with no attempt counted");
     workers.stop(SOON).unwrap();
     eventually("both are back", || ready(&connection, &queue.name) == 2);
-    assert!(connection.declare_queue(carrot::Queue::existing(format!("{}.retry.v1.1s", queue.name))).is_err());
+    assert!(
+        connection
+            .declare_queue(carrot::Queue::existing(format!("{}.retry.v1.1s", queue.name)))
+            .is_err()
+    );
     assert!(connection.declare_queue(carrot::Queue::existing(&*parking)).is_err());
 }

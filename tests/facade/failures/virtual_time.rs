@@ -30,7 +30,9 @@ fn the_default_is_five_attempts_after_one_two_four_and_eight_seconds() {
 #[test]
 fn ten_attempts_over_a_day_take_no_time() {
     let setup = setup();
-    let retry = Retry::exponential(Duration::from_secs(256), Duration::from_secs(65_536)).attempts(10).without_jitter();
+    let retry = Retry::exponential(Duration::from_secs(256), Duration::from_secs(65_536))
+        .attempts(10)
+        .without_jitter();
     let (workers, attempts) = setup.failing(setup.connection.consumer("orders").retry(retry));
     setup.connection.publisher().routing_key("orders").build().unwrap().send("x").unwrap();
     for attempt in 1..=9_u32 {
@@ -47,7 +49,8 @@ fn ten_attempts_over_a_day_take_no_time() {
 #[test]
 fn waiting_queues_are_declared_by_rule_and_never_expire() {
     let setup = setup();
-    let (workers, attempts) = setup.failing(setup.connection.consumer("orders").retry(Retry::fixed(Duration::from_secs(3))));
+    let (workers, attempts) = setup
+        .failing(setup.connection.consumer("orders").retry(Retry::fixed(Duration::from_secs(3))));
     setup.connection.publisher().routing_key("orders").build().unwrap().send("x").unwrap();
     attempts.recv_timeout(SOON).unwrap();
     eventually("a copy waits", || setup.ready("orders.retry.v1.4s") == 1);
@@ -60,7 +63,10 @@ fn waiting_queues_are_declared_by_rule_and_never_expire() {
         .argument("x-dead-letter-strategy", "at-least-once")
         .argument("x-overflow", "reject-publish");
     assert_eq!(declared, expected);
-    assert_eq!(setup.broker.queue("orders.failed").unwrap().definition, Queue::new("orders.failed").quorum());
+    assert_eq!(
+        setup.broker.queue("orders.failed").unwrap().definition,
+        Queue::new("orders.failed").quorum()
+    );
     drop(workers);
 }
 
@@ -68,7 +74,9 @@ fn waiting_queues_are_declared_by_rule_and_never_expire() {
 fn a_pause_in_the_process_goes_by_the_clock_too() {
     let setup = setup();
     let queue = Queue::new("orders").single_active_consumer();
-    let (workers, attempts) = setup.failing(setup.connection.consumer(queue).retry(Retry::fixed(Duration::from_secs(600)).attempts(3)));
+    let (workers, attempts) = setup.failing(
+        setup.connection.consumer(queue).retry(Retry::fixed(Duration::from_secs(600)).attempts(3)),
+    );
     setup.connection.publisher().routing_key("orders").build().unwrap().send("x").unwrap();
     for attempt in 1..=3 {
         assert_eq!(attempts.recv_timeout(SOON), Ok(attempt));
@@ -88,15 +96,17 @@ fn a_pause_in_the_process_goes_by_the_clock_too() {
 fn a_pause_that_a_handler_chooses_is_rounded_up_to_a_power_of_two() {
     let setup = setup();
     let (sender, attempts) = mpsc::channel();
-    let workers = setup.connection.consumer("orders").build().unwrap().workers(1).spawn(move |_: String, message: &Message| {
-        sender.send(message.attempt()).unwrap();
-        match message.attempt() {
-            1 => Settlement::RetryAfter(Duration::ZERO),
-            2 => Settlement::RetryAfter(Duration::from_secs(100)),
-            3 => Settlement::RetryAfter(Duration::MAX),
-            _ => Settlement::Ack,
-        }
-    });
+    let workers = setup.connection.consumer("orders").build().unwrap().workers(1).spawn(
+        move |_: String, message: &Message| {
+            sender.send(message.attempt()).unwrap();
+            match message.attempt() {
+                1 => Settlement::RetryAfter(Duration::ZERO),
+                2 => Settlement::RetryAfter(Duration::from_secs(100)),
+                3 => Settlement::RetryAfter(Duration::MAX),
+                _ => Settlement::Ack,
+            }
+        },
+    );
     let workers = workers.unwrap();
     setup.connection.publisher().routing_key("orders").build().unwrap().send("x").unwrap();
     for seconds in [1, 128, 131_072] {
@@ -125,7 +135,14 @@ fn a_consumer_pauses_after_failures_in_a_row_and_goes_on() {
         if number < 4 { Err("the database is away") } else { Ok(()) }
     });
     let workers = workers.unwrap();
-    setup.connection.publisher().routing_key("orders").build().unwrap().send_all(0..10_u32).unwrap();
+    setup
+        .connection
+        .publisher()
+        .routing_key("orders")
+        .build()
+        .unwrap()
+        .send_all(0..10_u32)
+        .unwrap();
     for number in 0..3 {
         assert_eq!(handled.recv_timeout(SOON), Ok(number));
     }
@@ -153,7 +170,14 @@ fn what_was_only_prefetched_before_a_deployment_has_all_its_attempts() {
         let _ = gate.lock().unwrap().recv();
     });
     let workers = workers.unwrap();
-    setup.connection.publisher().routing_key("orders").build().unwrap().send_all(0..11_u32).unwrap();
+    setup
+        .connection
+        .publisher()
+        .routing_key("orders")
+        .build()
+        .unwrap()
+        .send_all(0..11_u32)
+        .unwrap();
     started.recv_timeout(SOON).unwrap();
     let stop = workers.stop_handle();
     let stopping = std::thread::spawn(move || workers.stop(SOON).unwrap());
@@ -199,14 +223,25 @@ fn a_second_without_a_database_loses_nothing() {
         Ok(())
     });
     let workers = workers.unwrap();
-    setup.connection.publisher().routing_key("orders").build().unwrap().send_all(0..MESSAGES).unwrap();
+    setup
+        .connection
+        .publisher()
+        .routing_key("orders")
+        .build()
+        .unwrap()
+        .send_all(0..MESSAGES)
+        .unwrap();
     eventually("some have failed", || workers.report().failed > 0);
     eventually("all are handled", || {
         setup.clock.advance(Duration::from_millis(100));
         workers.report().acknowledged == u64::from(MESSAGES)
     });
     let report = workers.stop(SOON).unwrap();
-    assert_eq!((report.failed, report.parked, report.lost, report.discarded), (report.retried, 0, 0, 0), "{report:?}");
+    assert_eq!(
+        (report.failed, report.parked, report.lost, report.discarded),
+        (report.retried, 0, 0, 0),
+        "{report:?}"
+    );
     assert_eq!(handled.lock().unwrap().len(), MESSAGES as usize);
     assert_eq!((setup.ready("orders"), setup.ready("orders.failed")), (0, 0));
 }

@@ -95,7 +95,8 @@ fn a_stop_ends_workers_that_have_no_connection() {
 #[test]
 fn a_consumer_gives_up_when_it_was_told_to_and_tells_the_cause() {
     let (broker, connection) = broker();
-    let consumer = connection.consumer("queue").give_up_after(Duration::from_millis(200)).build().unwrap();
+    let consumer =
+        connection.consumer("queue").give_up_after(Duration::from_millis(200)).build().unwrap();
     let mut messages = consumer.messages().unwrap();
     broker.faults().refuse_connects(1_000_000);
     broker.faults().drop_connections();
@@ -107,14 +108,22 @@ fn a_consumer_gives_up_when_it_was_told_to_and_tells_the_cause() {
 #[test]
 fn a_deleted_queue_is_declared_again_where_that_is_wanted() {
     let (_broker, connection) = broker();
-    let wanted = connection.consumer("queue").exchange("exchange").routing_key("key").redeclare_if_deleted().build().unwrap();
+    let wanted = connection
+        .consumer("queue")
+        .exchange("exchange")
+        .routing_key("key")
+        .redeclare_if_deleted()
+        .build()
+        .unwrap();
     let mut messages = wanted.messages().unwrap().timeout(SOON);
-    let publisher = connection.publisher().exchange("exchange").routing_key("key").mandatory().build().unwrap();
+    let publisher =
+        connection.publisher().exchange("exchange").routing_key("key").mandatory().build().unwrap();
     publisher.send("before").unwrap();
     messages.next().unwrap().unwrap().ack().unwrap();
     connection.delete_queue("queue", DeleteIf::ALWAYS).unwrap();
 
-    let reader = thread::spawn(move || messages.next().unwrap().map(|message| message.decode::<String>()));
+    let reader =
+        thread::spawn(move || messages.next().unwrap().map(|message| message.decode::<String>()));
     eventually("the queue is back", || publisher.send("after").is_ok());
     assert_eq!(reader.join().unwrap().unwrap().unwrap(), "after");
 }
@@ -157,7 +166,10 @@ fn a_consumer_whose_message_kills_every_connection_gives_up_and_the_others_go_on
     let consumer = connection.consumer("queue").build().unwrap();
     let mut messages = consumer.messages().unwrap();
     for _ in 0..4 {
-        broker.faults().fail_next(Operation::Next, Error::Unreadable { reason: "a routing key that is not UTF-8".into() });
+        broker.faults().fail_next(
+            Operation::Next,
+            Error::Unreadable { reason: "a routing key that is not UTF-8".into() },
+        );
     }
     let error = messages.next().unwrap().unwrap_err();
     assert!(matches!(error, Error::Unreadable { .. }), "{error}");

@@ -57,14 +57,24 @@ fn a_publisher_tries_to_connect_until_it_works() {
 #[test]
 fn a_publisher_gives_up_at_its_deadline_and_tells_the_cause() {
     let (broker, connection) = broker();
-    let publisher = connection.publisher().routing_key("queue").send_timeout(Duration::from_millis(200)).build().unwrap();
+    let publisher = connection
+        .publisher()
+        .routing_key("queue")
+        .send_timeout(Duration::from_millis(200))
+        .build()
+        .unwrap();
     broker.faults().lose_confirms(1);
     let receipt = publisher.publish("before").unwrap();
     broker.faults().refuse_connects(1_000_000).drop_connections();
     let started = Instant::now();
     let error = publisher.send("after").unwrap_err();
     assert!(matches!(error, Error::Connect { .. }), "{error}");
-    assert!(started.elapsed() >= Duration::from_millis(150) && started.elapsed() < Duration::from_secs(2), "{:?}", started.elapsed());
+    assert!(
+        started.elapsed() >= Duration::from_millis(150)
+            && started.elapsed() < Duration::from_secs(2),
+        "{:?}",
+        started.elapsed()
+    );
     let error = receipt.wait().unwrap_err();
     assert!(error.is_retryable(), "{error}");
 }
@@ -72,7 +82,12 @@ fn a_publisher_gives_up_at_its_deadline_and_tells_the_cause() {
 #[test]
 fn a_confirm_that_never_comes_is_told_at_the_deadline() {
     let (broker, connection) = broker();
-    let publisher = connection.publisher().queue("queue").send_timeout(Duration::from_millis(100)).build().unwrap();
+    let publisher = connection
+        .publisher()
+        .queue("queue")
+        .send_timeout(Duration::from_millis(100))
+        .build()
+        .unwrap();
     broker.faults().lose_confirms(1);
     assert!(matches!(publisher.send("x"), Err(Error::Timeout { .. })));
     publisher.send("y").unwrap();
@@ -83,7 +98,8 @@ fn what_is_sent_again_keeps_its_order() {
     for nth in [1, 2, 50, 99] {
         let (broker, connection) = broker();
         let consumer = connection.consumer("queue").build().unwrap();
-        let publisher = connection.publisher().routing_key("queue").max_in_flight(10).build().unwrap();
+        let publisher =
+            connection.publisher().routing_key("queue").max_in_flight(10).build().unwrap();
         broker.faults().drop_connections_at(Operation::Publish, nth);
         publisher.send_all(0..100).unwrap();
         assert_eq!(distinct(&consumer), (0..100).collect::<Vec<_>>(), "cut at publish {nth}");
@@ -96,7 +112,10 @@ fn receipts_resolve_once_whatever_happens_in_between() {
     let consumer = connection.consumer("queue").build().unwrap();
     let publisher = connection.publisher().routing_key("queue").build().unwrap();
     let receipts: Vec<_> = (0..100).map(|number| publisher.publish(&number).unwrap()).collect();
-    broker.faults().drop_connections_at(Operation::Confirm, 30).drop_connections_at(Operation::Confirm, 60);
+    broker
+        .faults()
+        .drop_connections_at(Operation::Confirm, 30)
+        .drop_connections_at(Operation::Confirm, 60);
     for receipt in receipts {
         receipt.wait().unwrap();
     }
@@ -130,7 +149,12 @@ fn many_threads_on_one_publisher_lose_nothing_to_many_cuts() {
 fn a_blocked_publisher_waits_until_its_deadline_and_tells_the_reason() {
     let (broker, connection) = broker();
     let consumer = connection.consumer("queue").build().unwrap();
-    let publisher = connection.publisher().routing_key("queue").send_timeout(Duration::from_millis(150)).build().unwrap();
+    let publisher = connection
+        .publisher()
+        .routing_key("queue")
+        .send_timeout(Duration::from_millis(150))
+        .build()
+        .unwrap();
     publisher.send("before").unwrap();
     broker.faults().block_publishers("low on memory");
     let error = publisher.send("meanwhile").unwrap_err();

@@ -9,14 +9,16 @@ use crate::backend::Clock;
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
-/// Counts failures in a row over all workers of a run, and pauses them for a growing while from a number on.
+/// Counts failures in a row over all workers of a run, and pauses them for a growing while from a
+/// number on.
 #[derive(Debug)]
 pub(crate) struct CircuitBreaker {
     /// From how many failures on; `None` for never.
     limit: Option<u32>,
     clock: Clock,
     state: Mutex<CircuitState>,
-    /// Whether the handler failed since its last success. For workers that ask without the lock, which all share.
+    /// Whether the handler failed since its last success. For workers that ask without the lock,
+    /// which all share.
     failing: AtomicBool,
 }
 
@@ -59,7 +61,9 @@ impl CircuitBreaker {
         state.pauses += 1;
         state.failures = 0;
         drop(state);
-        log::warn!("the consumer of queue {queue:?} pauses for {pause:?}: its handler failed {failures} times in a row");
+        log::warn!(
+            "the consumer of queue {queue:?} pauses for {pause:?}: its handler failed {failures} times in a row"
+        );
     }
 
     /// Blocks until no pause is on, or `given_up` holds.

@@ -18,7 +18,8 @@ const CC: &str = "carrot-cc";
 const USER_ID: &str = "carrot-user-id";
 const EXPIRATION: &str = "carrot-expiration";
 const DEATHS: &str = "carrot-x-death";
-/// The broker's records of the first and the last death, which it may write anew when the pause ends.
+/// The broker's records of the first and the last death, which it may write anew when the pause
+/// ends.
 const DEATH_RECORDS: [&str; 6] = [
     "x-first-death-queue",
     "x-first-death-reason",
@@ -35,7 +36,8 @@ const QUEUE: &str = "carrot-queue";
 /// The headers that a broker writes, which a copy must not carry on.
 const OF_THE_BROKER: [&str; 2] = ["x-delivery-count", "x-acquired-count"];
 
-/// What the headers of a copy say about the message that was published first. Any producer can write them.
+/// What the headers of a copy say about the message that was published first. Any producer can
+/// write them.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Original<'a>(&'a Properties);
 
@@ -59,15 +61,29 @@ impl<'a> Original<'a> {
     }
 }
 
-/// The deaths of a message that are not the ends of pauses, the latest first: those before its first failure, which its copy carries, too.
-pub(crate) fn deaths<'a>(properties: &'a Properties, queue: &'a str) -> impl Iterator<Item = &'a Headers> {
-    let records = |name| properties.header(name).and_then(Value::as_array).unwrap_or_default().iter().filter_map(Value::as_table);
+/// The deaths of a message that are not the ends of pauses, the latest first: those before its
+/// first failure, which its copy carries, too.
+pub(crate) fn deaths<'a>(
+    properties: &'a Properties,
+    queue: &'a str,
+) -> impl Iterator<Item = &'a Headers> {
+    let records = |name| {
+        properties
+            .header(name)
+            .and_then(Value::as_array)
+            .unwrap_or_default()
+            .iter()
+            .filter_map(Value::as_table)
+    };
     records("x-death").filter(move |death| !is_pause(death, queue)).chain(records(DEATHS))
 }
 
 /// Whether a death is the end of a pause in a waiting queue.
 fn is_pause(death: &Headers, queue: &str) -> bool {
-    death.get("queue").and_then(Value::as_str).is_some_and(|name| retry_queues::is_step_of(name, queue))
+    death
+        .get("queue")
+        .and_then(Value::as_str)
+        .is_some_and(|name| retry_queues::is_step_of(name, queue))
 }
 
 /// A copy that waits in `step` to be delivered to `queue` again, as attempt number `attempt`.
@@ -77,8 +93,16 @@ pub(super) fn waiting(content: &Content, queue: &str, step: &str, attempt: u32) 
     sent_to(step, content, properties, headers)
 }
 
-/// A copy for the parking queue, with what its reader needs to know. `brief` leaves out what may be too long for a frame.
-pub(super) fn parked(content: &Content, queue: &str, parking: &str, attempts: u32, error: &str, brief: bool) -> Content {
+/// A copy for the parking queue, with what its reader needs to know. `brief` leaves out what may be
+/// too long for a frame.
+pub(super) fn parked(
+    content: &Content,
+    queue: &str,
+    parking: &str,
+    attempts: u32,
+    error: &str,
+    brief: bool,
+) -> Content {
     let (properties, mut headers) = carried_on(content, queue);
     for name in DEATH_RECORDS {
         if let Some(value) = headers.remove(&moved(name)) {
@@ -107,9 +131,19 @@ pub(super) fn forwarded(content: &Content) -> Result<Content> {
     let mut headers = content.properties.headers().cloned().unwrap_or_default();
     let queue = match headers.remove(QUEUE) {
         Some(Value::String(queue)) if !queue.is_empty() && queue.len() <= 255 => queue,
-        Some(other) => return Err(Error::invalid(QUEUE, &format!("{other:?}"), "the name of a queue, of 1 to 255 bytes")),
+        Some(other) => {
+            return Err(Error::invalid(
+                QUEUE,
+                &format!("{other:?}"),
+                "the name of a queue, of 1 to 255 bytes",
+            ));
+        }
         None => {
-            return Err(Error::invalid(QUEUE, "", "a header that names the queue where the message failed; only parked messages have it"));
+            return Err(Error::invalid(
+                QUEUE,
+                "",
+                "a header that names the queue where the message failed; only parked messages have it",
+            ));
         }
     };
     remove_all(&mut headers, &[ERROR, ATTEMPTS, FIRST_FAILURE]);
@@ -165,12 +199,15 @@ fn carried_on(content: &Content, queue: &str) -> (Properties, Headers) {
     (properties.clone().without_expiration().without_user_id(), headers)
 }
 
-/// Moves the broker's records of deaths out of its sight, and takes off those of pauses. RabbitMQ before 4.0 takes a client's record of
-/// the queue for a message that goes in a circle, and drops it; newer releases write the records anew.
+/// Moves the broker's records of deaths out of its sight, and takes off those of pauses. RabbitMQ
+/// before 4.0 takes a client's record of the queue for a message that goes in a circle, and drops
+/// it; newer releases write the records anew.
 fn move_deaths(headers: &mut Headers, properties: &Properties, queue: &str) {
     let mut kept: Vec<&Headers> = Vec::new();
     for death in deaths(properties, queue) {
-        let same = |other: &&Headers| ["queue", "reason"].iter().all(|field| other.get(field) == death.get(field));
+        let same = |other: &&Headers| {
+            ["queue", "reason"].iter().all(|field| other.get(field) == death.get(field))
+        };
         if !kept.iter().any(same) {
             kept.push(death);
         }
@@ -233,7 +270,10 @@ mod tests {
         assert_eq!((&*copy.exchange, &*copy.routing_key), ("", "orders.retry.v1.1s"));
         assert_eq!(copy.body, b"body");
         let properties = &copy.properties;
-        assert_eq!((properties.message_id(), properties.content_type(), properties.priority()), (Some("id"), Some("text/plain"), Some(3)));
+        assert_eq!(
+            (properties.message_id(), properties.content_type(), properties.priority()),
+            (Some("id"), Some("text/plain"), Some(3))
+        );
         assert_eq!((properties.user_id(), properties.expiration()), (None, None));
         assert_eq!(header(&copy, "tenant"), Some(&"acme".into()));
         assert_eq!(header(&copy, "carrot-cc"), Some(&Value::Array(vec!["other".into()])));
@@ -241,7 +281,10 @@ mod tests {
         assert_eq!(header(&copy, "carrot-expiration"), Some(&"5000".into()));
         assert_eq!((header(&copy, "CC"), header(&copy, "x-delivery-count")), (None, None));
         let original = Original::new(&copy.properties);
-        assert_eq!((original.attempt(), original.exchange(), original.routing_key()), (2, Some("shop"), Some("orders.new")));
+        assert_eq!(
+            (original.attempt(), original.exchange(), original.routing_key()),
+            (2, Some("shop"), Some("orders.new"))
+        );
     }
 
     #[test]
@@ -249,7 +292,12 @@ mod tests {
         let first = waiting(&message(), "orders", "orders.retry.v1.1s", 2);
         let mut came_back = Content { routing_key: "orders".into(), ..first.clone() };
         let mut headers = came_back.properties.headers().cloned().unwrap();
-        let death = |queue: &str| Value::Table(Headers::from([("queue", Value::from(queue)), ("reason", Value::from("expired"))]));
+        let death = |queue: &str| {
+            Value::Table(Headers::from([
+                ("queue", Value::from(queue)),
+                ("reason", Value::from("expired")),
+            ]))
+        };
         headers.insert("x-death", vec![death("orders.retry.v1.1s"), death("elsewhere")]);
         headers.insert("x-first-death-queue", "elsewhere");
         headers.insert("x-last-death-queue", "orders.retry.v1.1s");
@@ -258,13 +306,25 @@ mod tests {
 
         let second = waiting(&came_back, "orders", "orders.retry.v1.2s", 3);
         let original = Original::new(&second.properties);
-        assert_eq!((original.attempt(), original.exchange(), original.routing_key()), (3, Some("shop"), Some("orders.new")));
+        assert_eq!(
+            (original.attempt(), original.exchange(), original.routing_key()),
+            (3, Some("shop"), Some("orders.new"))
+        );
         for name in ["carrot-first-failure", "carrot-cc", "carrot-user-id", "carrot-expiration"] {
             assert_eq!(header(&second, name), header(&first, name), "{name}");
         }
-        assert_eq!(header(&second, "carrot-x-death"), Some(&Value::Array(vec![death("elsewhere")])));
+        assert_eq!(
+            header(&second, "carrot-x-death"),
+            Some(&Value::Array(vec![death("elsewhere")]))
+        );
         assert_eq!(header(&second, "carrot-x-first-death-queue"), Some(&"elsewhere".into()));
-        for name in ["x-death", "x-first-death-queue", "x-last-death-queue", "x-last-death-reason", "carrot-x-last-death-queue"] {
+        for name in [
+            "x-death",
+            "x-first-death-queue",
+            "x-last-death-queue",
+            "x-last-death-reason",
+            "carrot-x-last-death-queue",
+        ] {
             assert_eq!(header(&second, name), None, "{name}");
         }
         let third = waiting(&second, "orders", "orders.retry.v1.4s", 4);
@@ -274,7 +334,14 @@ mod tests {
         let parked = parked(&third, "orders", "orders.failed", 5, "error", false);
         assert_eq!(header(&parked, "x-death"), Some(&Value::Array(vec![death("elsewhere")])));
         assert_eq!(header(&parked, "x-first-death-queue"), Some(&"elsewhere".into()));
-        assert!(parked.properties.headers().unwrap().iter().all(|(name, _)| !name.starts_with("carrot-x-")));
+        assert!(
+            parked
+                .properties
+                .headers()
+                .unwrap()
+                .iter()
+                .all(|(name, _)| !name.starts_with("carrot-x-"))
+        );
     }
 
     #[test]
@@ -296,8 +363,13 @@ mod tests {
 
     #[test]
     fn a_death_record_of_another_form_is_kept_out_of_the_brokers_sight() {
-        for record in [Value::from("text"), Value::Array(vec!["a".into()]), Value::Array(vec![Value::Table(Headers::new())])] {
-            let content = Content::new("", "orders", "x").with_properties(Properties::new().with_header("x-death", record.clone()));
+        for record in [
+            Value::from("text"),
+            Value::Array(vec!["a".into()]),
+            Value::Array(vec![Value::Table(Headers::new())]),
+        ] {
+            let content = Content::new("", "orders", "x")
+                .with_properties(Properties::new().with_header("x-death", record.clone()));
             let copy = waiting(&content, "orders", "orders.retry.v1.1s", 2);
             assert_eq!(header(&copy, "x-death"), None);
             let again = waiting(&copy, "orders", "orders.retry.v1.1s", 3);
@@ -310,10 +382,15 @@ mod tests {
 
     #[test]
     fn headers_that_claim_nonsense_are_read_as_the_first_attempt() {
-        for value in [Value::from(0), Value::from(-7), Value::from("3"), Value::Void, Value::from(i64::MIN)] {
+        for value in
+            [Value::from(0), Value::from(-7), Value::from("3"), Value::Void, Value::from(i64::MIN)]
+        {
             assert_eq!(Original::new(&Properties::new().with_header(ATTEMPT, value)).attempt(), 1);
         }
-        assert_eq!(Original::new(&Properties::new().with_header(ATTEMPT, i64::MAX)).attempt(), u32::MAX);
+        assert_eq!(
+            Original::new(&Properties::new().with_header(ATTEMPT, i64::MAX)).attempt(),
+            u32::MAX
+        );
         assert_eq!(Original::new(&Properties::new().with_header(ATTEMPT, 3_i8)).attempt(), 3);
     }
 }

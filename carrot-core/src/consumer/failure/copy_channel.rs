@@ -56,7 +56,8 @@ pub(super) enum Presence {
     /// It was there when it was used before.
     Assumed,
     MadeHere,
-    /// The program may not declare it. Somebody else may have done so: a copy that is mandatory finds out.
+    /// The program may not declare it. Somebody else may have done so: a copy that is mandatory
+    /// finds out.
     Refused(Error),
 }
 
@@ -71,7 +72,11 @@ pub(super) struct CopyChannel {
 
 impl CopyChannel {
     pub(super) fn new(connection: &Arc<ConnectionHandle>) -> CopyChannel {
-        let channel = connection.recovering_channel(ChannelOptions::publish(), "consumer's copies", |_, _, _| Ok(()));
+        let channel = connection.recovering_channel(
+            ChannelOptions::publish(),
+            "consumer's copies",
+            |_, _, _| Ok(()),
+        );
         CopyChannel { connection: Arc::clone(connection), channel, queues: Mutex::default() }
     }
 
@@ -79,21 +84,35 @@ impl CopyChannel {
         self.channel.connection()
     }
 
-    /// Sends `copy` to `target`, mandatory and confirmed. Returns once the broker has accepted it, and will have it also if it is killed.
+    /// Sends `copy` to `target`, mandatory and confirmed. Returns once the broker has accepted it,
+    /// and will have it also if it is killed.
     ///
-    /// Blocks for a round trip, five seconds or the call timeout at most; and for a second more if the queue was declared just before.
+    /// Blocks for a round trip, five seconds or the call timeout at most; and for a second more if
+    /// the queue was declared just before.
     ///
     /// # Errors
     /// Whatever kept the broker from accepting it.
-    pub(super) fn send(&self, copy: &Arc<Content>, target: Target<'_>, given_up: &dyn Fn() -> bool) -> Result<()> {
+    pub(super) fn send(
+        &self,
+        copy: &Arc<Content>,
+        target: Target<'_>,
+        given_up: &dyn Fn() -> bool,
+    ) -> Result<()> {
         // Under an alarm it would wait for its whole deadline.
         if let Some(reason) = self.connection().blocked() {
             return Err(Error::Blocked { reason });
         }
         let name = &*target.queue().name;
         let limit = self.connection().call_timeout.min(LONGEST_ANSWER);
-        if self.queues().get(name).is_some_and(|known| known.silent_until.is_some_and(|until| Instant::now() < until)) {
-            return Err(Error::timeout(format!("an answer of queue {name:?}, which gave none before,"), limit));
+        if self
+            .queues()
+            .get(name)
+            .is_some_and(|known| known.silent_until.is_some_and(|until| Instant::now() < until))
+        {
+            return Err(Error::timeout(
+                format!("an answer of queue {name:?}, which gave none before,"),
+                limit,
+            ));
         }
         let mut presence = self.ensure(target)?;
         let deadline = Instant::now() + limit;
@@ -112,26 +131,38 @@ impl CopyChannel {
                         // Somebody has deleted the queue.
                         Presence::Assumed => self.ensure(target)?,
                         Presence::MadeHere => {
-                            return Err(Error::Backend { reason: format!("the copy was returned: {code} {text}"), source: None });
+                            return Err(Error::Backend {
+                                reason: format!("the copy was returned: {code} {text}"),
+                                source: None,
+                            });
                         }
                         Presence::Refused(error) => return Err(error),
                     };
                 }
                 Err(error @ Error::Timeout { .. }) => {
-                    // A quorum queue without a leader answers nothing, and holds up all others on its channel.
-                    self.queues().entry(name.to_string()).or_default().silent_until = Some(Instant::now() + LEFT_ALONE);
-                    self.channel.replace_channel(&channel, "a queue for copies of failed messages does not answer");
+                    // A quorum queue without a leader answers nothing, and holds up all others on
+                    // its channel.
+                    self.queues().entry(name.to_string()).or_default().silent_until =
+                        Some(Instant::now() + LEFT_ALONE);
+                    self.channel.replace_channel(
+                        &channel,
+                        "a queue for copies of failed messages does not answer",
+                    );
                     return Err(error);
                 }
                 Err(error) => {
-                    let was_retired = matches!(error, Error::Closed { .. }) && !self.channel.is_closed();
+                    let was_retired =
+                        matches!(error, Error::Closed { .. }) && !self.channel.is_closed();
                     if ends_channel(&error) {
                         self.channel.failed(&channel, &error);
                     }
                     if let Some(refused) = losses.note(&error) {
                         return Err(refused);
                     }
-                    if !(error.is_disconnected() || was_retired) || Instant::now() >= deadline || given_up() {
+                    if !(error.is_disconnected() || was_retired)
+                        || Instant::now() >= deadline
+                        || given_up()
+                    {
                         return Err(error);
                     }
                 }
@@ -151,12 +182,14 @@ impl CopyChannel {
         let found = match target {
             Target::Existing(_) => return Ok(Presence::MadeHere),
             Target::Waiting(_) => false,
-            Target::Parking(_) => match self.connection.declare(Declare::Queue(&Queue::existing(&queue.name))) {
-                Ok(_) => true,
-                // RabbitMQ 4.3 asks for a permission here, too.
-                Err(Error::NotFound { .. } | Error::AccessRefused { .. }) => false,
-                Err(error) => return Err(error),
-            },
+            Target::Parking(_) => {
+                match self.connection.declare(Declare::Queue(&Queue::existing(&queue.name))) {
+                    Ok(_) => true,
+                    // RabbitMQ 4.3 asks for a permission here, too.
+                    Err(Error::NotFound { .. } | Error::AccessRefused { .. }) => false,
+                    Err(error) => return Err(error),
+                }
+            }
         };
         let declared = if found { Ok(()) } else { self.declare(queue) };
         let presence = match declared {
@@ -169,7 +202,8 @@ impl CopyChannel {
         Ok(presence)
     }
 
-    /// Declares a queue. RabbitMQ may say that there is none while a quorum queue of the name is still being deleted.
+    /// Declares a queue. RabbitMQ may say that there is none while a quorum queue of the name is
+    /// still being deleted.
     fn declare(&self, queue: &Queue) -> Result<()> {
         for _ in 0..DECLARATIONS {
             match self.connection.declare(Declare::Queue(queue)) {
@@ -180,11 +214,14 @@ impl CopyChannel {
         self.connection.declare(Declare::Queue(queue)).map(drop)
     }
 
-    /// Waits until the broker will not forget a queue any more that was declared just before, with the copy in it.
+    /// Waits until the broker will not forget a queue any more that was declared just before, with
+    /// the copy in it.
     fn wait_until_settled(&self, name: &str) {
         let declared_at = self.queues().get(name).and_then(|known| known.declared_at);
         let settle_in = self.connection().connector.capabilities().declarations_settle_in;
-        if let Some(left) = declared_at.and_then(|declared_at| settle_in.checked_sub(declared_at.elapsed())) {
+        if let Some(left) =
+            declared_at.and_then(|declared_at| settle_in.checked_sub(declared_at.elapsed()))
+        {
             thread::sleep(left);
         }
     }

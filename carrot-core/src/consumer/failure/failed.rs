@@ -17,6 +17,12 @@ pub(crate) struct Failure {
 
 impl Failure {
     pub(crate) fn new(reason: impl Into<Arc<str>>) -> Failure {
-        Failure { reason: reason.into(), permanent: false, undecodable: false, chosen: false, pause: None }
+        Failure {
+            reason: reason.into(),
+            permanent: false,
+            undecodable: false,
+            chosen: false,
+            pause: None,
+        }
     }
 }

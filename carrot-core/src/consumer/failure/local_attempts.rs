@@ -74,7 +74,10 @@ mod tests {
         counted.set(Some("a"), 2);
         counted.set(Some("a"), 3);
         counted.set(None, 9);
-        assert_eq!((counted.get(Some("a")), counted.get(Some("b")), counted.get(None)), (Some(3), None, None));
+        assert_eq!(
+            (counted.get(Some("a")), counted.get(Some("b")), counted.get(None)),
+            (Some(3), None, None)
+        );
         counted.forget(Some("a"));
         assert_eq!(counted.get(Some("a")), None);
         assert!(!counted.holds_some.load(Ordering::Relaxed) && counted.lock().order.is_empty());

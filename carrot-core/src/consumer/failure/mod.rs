@@ -1,4 +1,5 @@
-//! What becomes of messages at which a handler fails: tried again after a pause that grows, then parked.
+//! What becomes of messages at which a handler fails: tried again after a pause that grows, then
+//! parked.
 //!
 //! | file | holds |
 //! |---|---|

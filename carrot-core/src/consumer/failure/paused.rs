@@ -12,7 +12,8 @@ use crate::consumer::message::Disposition;
 use crate::consumer::message::Message;
 use crate::consumer::subscribed::UnhandledCounts;
 
-/// The messages of one consumer that pause. A thread gives each back when its pause is over; it runs only while there are any.
+/// The messages of one consumer that pause. A thread gives each back when its pause is over; it
+/// runs only while there are any.
 #[derive(Debug)]
 pub(super) struct PausedMessages {
     clock: Clock,
@@ -84,8 +85,14 @@ impl PausedMessages {
         self.released.load(Ordering::Acquire)
     }
 
-    /// Keeps a message for `pause`, and then requeues the message; at once after [`release`](PausedMessages::release).
-    pub(super) fn keep(self: &Arc<PausedMessages>, message: Message, pause: Duration, unhandled: Option<Arc<UnhandledCounts>>) {
+    /// Keeps a message for `pause`, and then requeues the message; at once after
+    /// [`release`](PausedMessages::release).
+    pub(super) fn keep(
+        self: &Arc<PausedMessages>,
+        message: Message,
+        pause: Duration,
+        unhandled: Option<Arc<UnhandledCounts>>,
+    ) {
         let mut state = self.lock();
         if self.is_released() {
             drop(state);
@@ -101,8 +108,12 @@ impl PausedMessages {
         drop(state);
         if start {
             let running = PauseThread { paused: Arc::clone(self), finished: false };
-            if let Err(error) = thread::Builder::new().name("carrot-pause".into()).spawn(move || running.work()) {
-                log::error!("no thread for the pauses of failed messages, which go back at once: {error}");
+            if let Err(error) =
+                thread::Builder::new().name("carrot-pause".into()).spawn(move || running.work())
+            {
+                log::error!(
+                    "no thread for the pauses of failed messages, which go back at once: {error}"
+                );
             }
         } else if is_first {
             self.earlier.fetch_add(1, Ordering::AcqRel);
@@ -120,7 +131,11 @@ impl PausedMessages {
     fn give_all_back(&self) {
         let entries = std::mem::take(&mut self.lock().heap);
         self.count.fetch_sub(entries.len(), Ordering::AcqRel);
-        entries.into_sorted_vec().into_iter().rev().for_each(|Reverse(entry)| give_back_early(entry.message, entry.unhandled));
+        entries
+            .into_sorted_vec()
+            .into_iter()
+            .rev()
+            .for_each(|Reverse(entry)| give_back_early(entry.message, entry.unhandled));
     }
 
     fn run(&self) {
@@ -142,7 +157,9 @@ impl PausedMessages {
                     give_back(entry.message);
                 }
                 None => {
-                    self.clock.sleep_until(due, &|| self.is_released() || self.earlier.load(Ordering::Acquire) != earlier);
+                    self.clock.sleep_until(due, &|| {
+                        self.is_released() || self.earlier.load(Ordering::Acquire) != earlier
+                    });
                     if self.is_released() {
                         self.give_all_back();
                     }
@@ -156,7 +173,8 @@ impl PausedMessages {
     }
 }
 
-/// Held by the thread that runs. Without a thread, no message is kept: also if it cannot be started, or ends by a panic.
+/// Held by the thread that runs. Without a thread, no message is kept: also if it cannot be
+/// started, or ends by a panic.
 struct PauseThread {
     paused: Arc<PausedMessages>,
     /// Whether it ended because nothing was left.
@@ -189,6 +207,9 @@ fn give_back_early(message: Message, unhandled: Option<Arc<UnhandledCounts>>) {
 /// By nack, which counts as no failed delivery.
 fn give_back(mut message: Message) {
     if let Err(error) = message.settle(Disposition::Return) {
-        log::debug!("a message of queue {:?} whose pause is over was not given back, the broker does it: {error}", message.queue());
+        log::debug!(
+            "a message of queue {:?} whose pause is over was not given back, the broker does it: {error}",
+            message.queue()
+        );
     }
 }

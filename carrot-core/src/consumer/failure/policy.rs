@@ -17,12 +17,12 @@ use crate::consumer::message::Message;
 use crate::consumer::message::{Disposition, FailedMessages};
 use crate::consumer::subscribed::UnhandledCounts;
 use crate::error::{Error, Result};
-use crate::guard::describe;
 use crate::model::{Queue, Value};
+use crate::panic_guard::describe;
 use crate::recovery::handle::ConnectionHandle;
 
-/// How long a message may pause in the process: a broker ends a channel that leaves a message unacknowledged for too long, after
-/// 30 minutes unless set otherwise.
+/// How long a message may pause in the process: a broker ends a channel that leaves a message
+/// unacknowledged for too long, after 30 minutes unless set otherwise.
 const LONGEST_IN_PROCESS: Duration = Duration::from_secs(10 * 60);
 /// How often a failure to copy is logged at most.
 const COMPLAINT_EVERY: Duration = Duration::from_secs(60);
@@ -54,7 +54,8 @@ pub(crate) enum FailureOutcome {
 enum PausePlace {
     /// In waiting queues.
     Broker,
-    /// In the process, because the queue goes with its connection or its consumer, or its order matters.
+    /// In the process, because the queue goes with its connection or its consumer, or its order
+    /// matters.
     Process,
     /// Nowhere: messages are acknowledged before they are handled.
     Nowhere,
@@ -110,15 +111,19 @@ impl FailurePolicy {
         self.paused.clock()
     }
 
-    /// Makes sure that the parking queue exists, when a run with handlers starts. A refusal is logged: the messages are kept in any case.
+    /// Makes sure that the parking queue exists, when a run with handlers starts. A refusal is
+    /// logged: the messages are kept in any case.
     ///
-    /// A queue that goes with its connection or its consumer gets one at its first need: each would leave a parking queue behind.
+    /// A queue that goes with its connection or its consumer gets one at its first need: each would
+    /// leave a parking queue behind.
     pub(crate) fn prepare(&self, queue: &str) {
         if self.place != PausePlace::Broker && !self.lasts {
             return;
         }
         let Some(parking) = self.settings.parking(queue, self.capabilities()) else { return };
-        if let Ok(Presence::Refused(error)) | Err(error) = self.copies.ensure(Target::Parking(&parking)) {
+        if let Ok(Presence::Refused(error)) | Err(error) =
+            self.copies.ensure(Target::Parking(&parking))
+        {
             log::warn!(
                 "the queue {:?} for messages that fail for good may be missing; without it they stay in their queue: {} queue={queue:?}",
                 parking.name,
@@ -127,8 +132,9 @@ impl FailurePolicy {
         }
     }
 
-    /// Does with a failed message what the consumer's policy says. `unhandled` counts the messages that go back early because the run ends;
-    /// `given_up` ends the waiting for a broker that is away.
+    /// Does with a failed message what the consumer's policy says. `unhandled` counts the messages
+    /// that go back early because the run ends; `given_up` ends the waiting for a broker that is
+    /// away.
     pub(crate) fn fail(
         &self,
         message: Message,
@@ -142,7 +148,10 @@ impl FailurePolicy {
             return FailureOutcome::Lost;
         }
         if let Err(error) = message.check() {
-            log::debug!("a failed message of queue {:?} is the broker's again: {error}", message.queue());
+            log::debug!(
+                "a failed message of queue {:?} is the broker's again: {error}",
+                message.queue()
+            );
             return FailureOutcome::Stale;
         }
         if self.settings.requeues {
@@ -160,7 +169,12 @@ impl FailurePolicy {
         }
         self.tell(&message, failure, format_args!("tried again in {:?}", step.pause()));
         let waiting = step.queue(message.queue(), self.capabilities());
-        let copy = copy::waiting(message.content(), message.queue(), &waiting.name, attempt.saturating_add(1));
+        let copy = copy::waiting(
+            message.content(),
+            message.queue(),
+            &waiting.name,
+            attempt.saturating_add(1),
+        );
         match self.send(&message, copy, Target::Waiting(&waiting), given_up) {
             Ok(()) => settled(message, Disposition::Ack, FailureOutcome::Retried),
             Err(error) => self.keep(message, step, &waiting, &error, unhandled),
@@ -181,7 +195,16 @@ impl FailurePolicy {
             return settled(message, Disposition::Reject, FailureOutcome::Discarded);
         };
         self.tell(&message, failure, format_args!("parked in queue {:?}", parking.name));
-        let parked = |brief| copy::parked(message.content(), message.queue(), &parking.name, attempt, &failure.reason, brief);
+        let parked = |brief| {
+            copy::parked(
+                message.content(),
+                message.queue(),
+                &parking.name,
+                attempt,
+                &failure.reason,
+                brief,
+            )
+        };
         let target = Target::Parking(&parking);
         let sent = match self.send(&message, parked(false), target, given_up) {
             Err(Error::Invalid { .. }) => self.send(&message, parked(true), target, given_up),
@@ -189,12 +212,24 @@ impl FailurePolicy {
         };
         match sent {
             Ok(()) => settled(message, Disposition::Ack, FailureOutcome::Parked),
-            Err(error) => self.keep(message, RetryStep::at_least(self.retry.pause(attempt)), &parking, &error, unhandled),
+            Err(error) => self.keep(
+                message,
+                RetryStep::at_least(self.retry.pause(attempt)),
+                &parking,
+                &error,
+                unhandled,
+            ),
         }
     }
 
     /// Sends a copy of a message that can be copied unchanged.
-    fn send(&self, message: &Message, copy: Content, target: Target<'_>, given_up: &dyn Fn() -> bool) -> Result<()> {
+    fn send(
+        &self,
+        message: &Message,
+        copy: Content,
+        target: Target<'_>,
+        given_up: &dyn Fn() -> bool,
+    ) -> Result<()> {
         if !message.is_whole() {
             let reason = "the message holds properties or headers that could not be read, and a copy would lose them";
             return Err(Error::Backend { reason: reason.into(), source: None });
@@ -203,7 +238,8 @@ impl FailurePolicy {
         self.copies.send(&Arc::new(copy), target, &|| given_up() || message.check().is_err())
     }
 
-    /// Keeps a message that could be neither copied nor parked. Its attempt is counted here, so that its pauses grow, and its last comes.
+    /// Keeps a message that could be neither copied nor parked. Its attempt is counted here, so
+    /// that its pauses grow, and its last comes.
     fn keep(
         &self,
         message: Message,
@@ -234,7 +270,8 @@ impl FailurePolicy {
         self.counted.set(message.id(), attempt.saturating_add(1));
     }
 
-    /// Waits in a worker for the end of a pause; returns whether it came, rather than the end of the run.
+    /// Waits in a worker for the end of a pause; returns whether it came, rather than the end of
+    /// the run.
     pub(crate) fn pause(&self, pause: Duration, given_up: &dyn Fn() -> bool) -> bool {
         self.clock().sleep_until(self.clock().now() + pause, given_up)
     }
@@ -316,16 +353,27 @@ impl FailedMessages for FailurePolicy {
 
 impl fmt::Debug for FailurePolicy {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_struct("FailurePolicy").field("settings", &self.settings).field("place", &self.place).finish_non_exhaustive()
+        formatter
+            .debug_struct("FailurePolicy")
+            .field("settings", &self.settings)
+            .field("place", &self.place)
+            .finish_non_exhaustive()
     }
 }
 
 /// Settles the original of a message that was seen to.
-fn settled(mut message: Message, disposition: Disposition, outcome: FailureOutcome) -> FailureOutcome {
+fn settled(
+    mut message: Message,
+    disposition: Disposition,
+    outcome: FailureOutcome,
+) -> FailureOutcome {
     match message.settle(disposition) {
         Ok(()) => outcome,
         Err(error) => {
-            log::debug!("a failed message of queue {:?} will be delivered once more: {error}", message.queue());
+            log::debug!(
+                "a failed message of queue {:?} will be delivered once more: {error}",
+                message.queue()
+            );
             // What was copied is copied; of what was to be put back or rejected, nothing has come.
             if disposition == Disposition::Ack { outcome } else { FailureOutcome::Stale }
         }
@@ -338,9 +386,14 @@ fn place(queue: &Queue, options: &ConsumeOptions) -> PausePlace {
     }
     let is_set = |name| queue.arguments.get(name).and_then(Value::as_bool) == Some(true);
     let is_stream = queue.arguments.get("x-queue-type").and_then(Value::as_str) == Some("stream");
-    if lasts(queue) && !is_set("x-single-active-consumer") && !is_stream { PausePlace::Broker } else { PausePlace::Process }
+    if lasts(queue) && !is_set("x-single-active-consumer") && !is_stream {
+        PausePlace::Broker
+    } else {
+        PausePlace::Process
+    }
 }
 
 fn lasts(queue: &Queue) -> bool {
-    !queue.name.is_empty() && (queue.passive || (queue.durable && !queue.exclusive && !queue.auto_delete))
+    !queue.name.is_empty()
+        && (queue.passive || (queue.durable && !queue.exclusive && !queue.auto_delete))
 }

@@ -5,8 +5,9 @@ use crate::error::{Error, Result};
 
 /// How often a failed message is tried, and after which pauses.
 ///
-/// Set by [`ConsumerDefinition::retry`](crate::ConsumerDefinition::retry). Pauses are rounded up to a power of two of seconds, from 1 s to
-/// 131,072 s (36.4 h), since each length is a queue of its own at the broker.
+/// Set by [`ConsumerDefinition::retry`](crate::ConsumerDefinition::retry). Pauses are rounded up to
+/// a power of two of seconds, from 1 s to 131,072 s (36.4 h), since each length is a queue of its
+/// own at the broker.
 ///
 /// ```
 /// use std::time::Duration;
@@ -32,8 +33,9 @@ impl Default for Retry {
 }
 
 impl Retry {
-    /// Pauses that double from `first` to `longest`, with jitter: a pause takes the next longer step half of the time, up to the step of
-    /// `longest`, so that messages that failed together do not all come back together. Five attempts.
+    /// Pauses that double from `first` to `longest`, with jitter: a pause takes the next longer
+    /// step half of the time, up to the step of `longest`, so that messages that failed together do
+    /// not all come back together. Five attempts.
     pub fn exponential(first: Duration, longest: Duration) -> Retry {
         Retry { first, longest, attempts: 5, jitter: true }
     }
@@ -48,7 +50,8 @@ impl Retry {
         Retry::default().attempts(1)
     }
 
-    /// How often a message is handed to the handler before it is parked, the first time included; at least 1. Defaults to 5.
+    /// How often a message is handed to the handler before it is parked, the first time included;
+    /// at least 1. Defaults to 5.
     #[must_use]
     pub fn attempts(mut self, attempts: u32) -> Retry {
         self.attempts = attempts;
@@ -70,10 +73,18 @@ impl Retry {
             return refuse("retry attempts", "0".into(), "at least 1, the first attempt included");
         }
         if self.first.is_zero() || self.longest > retry_queues::LONGEST {
-            return refuse("retry pause", format!("{:?} to {:?}", self.first, self.longest), "more than zero, and at most 131072 s");
+            return refuse(
+                "retry pause",
+                format!("{:?} to {:?}", self.first, self.longest),
+                "more than zero, and at most 131072 s",
+            );
         }
         if self.longest < self.first {
-            return refuse("longest retry pause", format!("{:?}", self.longest), "not shorter than the first pause");
+            return refuse(
+                "longest retry pause",
+                format!("{:?}", self.longest),
+                "not shorter than the first pause",
+            );
         }
         Ok(())
     }
@@ -113,8 +124,13 @@ mod tests {
     #[test]
     fn the_default_is_five_attempts_with_pauses_that_double() {
         let retry = Retry::default();
-        assert_eq!((1..=4).map(|attempt| retry.pause(attempt).as_secs()).collect::<Vec<_>>(), [1, 2, 4, 8]);
-        assert!(retry.allows_another(4) && !retry.allows_another(5) && !retry.allows_another(u32::MAX));
+        assert_eq!(
+            (1..=4).map(|attempt| retry.pause(attempt).as_secs()).collect::<Vec<_>>(),
+            [1, 2, 4, 8]
+        );
+        assert!(
+            retry.allows_another(4) && !retry.allows_another(5) && !retry.allows_another(u32::MAX)
+        );
         assert!(!Retry::never().allows_another(1));
     }
 
@@ -123,10 +139,16 @@ mod tests {
         let retry = Retry::exponential(seconds(1), seconds(600));
         for attempt in [1, 2, 9, 10] {
             let pauses: Vec<_> = (0..200).map(|_| retry.pause(attempt)).collect();
-            assert!(pauses.iter().all(|pause| *pause >= seconds(1) && *pause <= seconds(1024)), "{attempt}: {pauses:?}");
+            assert!(
+                pauses.iter().all(|pause| *pause >= seconds(1) && *pause <= seconds(1024)),
+                "{attempt}: {pauses:?}"
+            );
             let (least, most) = (pauses.iter().min().unwrap(), pauses.iter().max().unwrap());
             assert_eq!(*most, *least * 2, "jitter chooses between two neighbouring steps");
-            assert!(*least >= retry.clone().without_jitter().pause(attempt), "no pause is shorter than asked for");
+            assert!(
+                *least >= retry.clone().without_jitter().pause(attempt),
+                "no pause is shorter than asked for"
+            );
         }
         assert!([11, 1000, u32::MAX].iter().all(|attempt| retry.pause(*attempt) == seconds(1024)));
     }

@@ -1,7 +1,7 @@
 //! The queues in which copies wait: one for each length of pause, named and declared by rule; pure.
 //!
-//! Names and arguments outlive a version of this crate, because the queues stay at the broker. They never change; another rule gets
-//! another `v`.
+//! Names and arguments outlive a version of this crate, because the queues stay at the broker. They
+//! never change; another rule gets another `v`.
 
 use std::time::Duration;
 
@@ -23,18 +23,31 @@ impl RetryStep {
     /// The shortest step that is at least `pause`; the longest of all if there is none.
     pub(super) fn at_least(pause: Duration) -> RetryStep {
         let seconds = pause.as_secs().saturating_add(u64::from(pause.subsec_nanos() > 0));
-        RetryStep(seconds.max(1).checked_next_power_of_two().map_or(STEPS, u64::trailing_zeros).min(STEPS - 1))
+        RetryStep(
+            seconds
+                .max(1)
+                .checked_next_power_of_two()
+                .map_or(STEPS, u64::trailing_zeros)
+                .min(STEPS - 1),
+        )
     }
 
     pub(super) fn pause(self) -> Duration {
         Duration::from_secs(1 << self.0)
     }
 
-    /// The queue in which copies of messages of `queue` wait for this long. No `x-expires`: an expiring queue takes its messages along.
+    /// The queue in which copies of messages of `queue` wait for this long. No `x-expires`: an
+    /// expiring queue takes its messages along.
     pub(super) fn queue(self, queue: &str, capabilities: Capabilities) -> Queue {
-        let waiting = Queue::new(self.queue_name(queue)).message_ttl(self.pause()).dead_letter_exchange("").dead_letter_routing_key(queue);
+        let waiting = Queue::new(self.queue_name(queue))
+            .message_ttl(self.pause())
+            .dead_letter_exchange("")
+            .dead_letter_routing_key(queue);
         if capabilities.quorum_queues {
-            waiting.quorum().argument("x-dead-letter-strategy", "at-least-once").argument("x-overflow", "reject-publish")
+            waiting
+                .quorum()
+                .argument("x-dead-letter-strategy", "at-least-once")
+                .argument("x-overflow", "reject-publish")
         } else {
             waiting
         }
@@ -45,16 +58,23 @@ impl RetryStep {
     }
 }
 
-/// Whether a queue is one in which copies of messages of `queue` wait, of this or of a later version.
+/// Whether a queue is one in which copies of messages of `queue` wait, of this or of a later
+/// version.
 pub(super) fn is_step_of(name: &str, queue: &str) -> bool {
     let Some((stem, rest)) = name.rsplit_once(".retry.v") else { return false };
-    let seconds = rest.split_once('.').and_then(|(version, step)| version.parse::<u32>().ok().and(step.strip_suffix('s')));
-    let is_cut = |(cut, hash): (&str, &str)| queue.starts_with(cut) && hash == format!("{:016x}", fnv1a(queue.as_bytes()));
-    seconds.is_some_and(|seconds| seconds.parse::<u64>().is_ok()) && (stem == queue || stem.rsplit_once('~').is_some_and(is_cut))
+    let seconds = rest
+        .split_once('.')
+        .and_then(|(version, step)| version.parse::<u32>().ok().and(step.strip_suffix('s')));
+    let is_cut = |(cut, hash): (&str, &str)| {
+        queue.starts_with(cut) && hash == format!("{:016x}", fnv1a(queue.as_bytes()))
+    };
+    seconds.is_some_and(|seconds| seconds.parse::<u64>().is_ok())
+        && (stem == queue || stem.rsplit_once('~').is_some_and(is_cut))
 }
 
-/// The name of the queue in which messages of `queue` are parked unless another one was chosen. Queues that the broker named share one:
-/// nobody else may use their prefix, and each would leave a parking queue behind.
+/// The name of the queue in which messages of `queue` are parked unless another one was chosen.
+/// Queues that the broker named share one: nobody else may use their prefix, and each would leave a
+/// parking queue behind.
 pub(super) fn parking_name(queue: &str) -> String {
     with_suffix(if queue.starts_with("amq.") { "server-named" } else { queue }, ".failed")
 }
@@ -64,8 +84,11 @@ pub(super) fn parking(name: &str, capabilities: Capabilities) -> Queue {
     let parking = Queue::new(name);
     match capabilities {
         Capabilities { quorum_queues: false, .. } => parking,
-        // A parked message that is looked at and put back again and again is not to be dropped for it.
-        Capabilities { default_delivery_limit: true, .. } => parking.quorum().argument("x-delivery-limit", -1),
+        // A parked message that is looked at and put back again and again is not to be dropped for
+        // it.
+        Capabilities { default_delivery_limit: true, .. } => {
+            parking.quorum().argument("x-delivery-limit", -1)
+        }
         _ => parking.quorum(),
     }
 }
@@ -85,7 +108,9 @@ fn with_suffix(queue: &str, suffix: &str) -> String {
 
 /// 64-bit FNV-1a: the same in every version of every program.
 fn fnv1a(bytes: &[u8]) -> u64 {
-    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3))
+    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
+        (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
+    })
 }
 
 #[cfg(test)]
@@ -93,10 +118,18 @@ mod tests {
     use super::*;
     use crate::model::{Headers, Value};
 
-    const QUORUM: Capabilities =
-        Capabilities { waiting_queues: true, quorum_queues: true, default_delivery_limit: false, declarations_settle_in: Duration::ZERO };
-    const CLASSIC: Capabilities =
-        Capabilities { waiting_queues: true, quorum_queues: false, default_delivery_limit: false, declarations_settle_in: Duration::ZERO };
+    const QUORUM: Capabilities = Capabilities {
+        waiting_queues: true,
+        quorum_queues: true,
+        default_delivery_limit: false,
+        declarations_settle_in: Duration::ZERO,
+    };
+    const CLASSIC: Capabilities = Capabilities {
+        waiting_queues: true,
+        quorum_queues: false,
+        default_delivery_limit: false,
+        declarations_settle_in: Duration::ZERO,
+    };
 
     fn at_least(milliseconds: u64) -> u64 {
         RetryStep::at_least(Duration::from_millis(milliseconds)).pause().as_secs()
@@ -120,29 +153,44 @@ mod tests {
         ]);
         let classic = step.queue("orders", CLASSIC);
         assert_eq!((&*classic.name, classic.durable), ("orders.retry.v1.4s", true));
-        let as_numbers = |queue: &Queue| queue.arguments.get("x-message-ttl").and_then(Value::as_i64);
+        let as_numbers =
+            |queue: &Queue| queue.arguments.get("x-message-ttl").and_then(Value::as_i64);
         assert_eq!(as_numbers(&classic), Some(4000));
         assert_eq!(
             classic.arguments.iter().map(|(name, _)| name).collect::<Vec<_>>(),
             expected.iter().map(|(name, _)| name).collect::<Vec<_>>()
         );
         let quorum = step.queue("orders", QUORUM);
-        for (name, value) in [("x-queue-type", "quorum"), ("x-dead-letter-strategy", "at-least-once"), ("x-overflow", "reject-publish")] {
+        for (name, value) in [
+            ("x-queue-type", "quorum"),
+            ("x-dead-letter-strategy", "at-least-once"),
+            ("x-overflow", "reject-publish"),
+        ] {
             assert_eq!(quorum.arguments.get(name).and_then(Value::as_str), Some(value));
         }
         assert_eq!(quorum.arguments.len(), 6);
         assert_eq!(parking_name("orders"), "orders.failed");
         assert_eq!(parking_name("amq.gen-x"), "server-named.failed");
         let long = "ö".repeat(127);
-        assert_eq!(parking_name(&long), format!("{}~{:016x}.failed", "ö".repeat(115), fnv1a(long.as_bytes())));
+        assert_eq!(
+            parking_name(&long),
+            format!("{}~{:016x}.failed", "ö".repeat(115), fnv1a(long.as_bytes()))
+        );
         assert_eq!(fnv1a(b"a"), 0xaf63_dc4c_8601_ec8c);
     }
 
     #[test]
     fn long_names_are_cut_and_told_apart() {
-        let names: Vec<String> = ["a", "b"].map(|end| RetryStep::at_least(LONGEST).queue_name(&format!("{}{end}", "x".repeat(254)))).into();
+        let names: Vec<String> = ["a", "b"]
+            .map(|end| {
+                RetryStep::at_least(LONGEST).queue_name(&format!("{}{end}", "x".repeat(254)))
+            })
+            .into();
         assert_ne!(names[0], names[1]);
-        assert!(names.iter().all(|name| name.len() == 255 && name.ends_with(".retry.v1.131072s")), "{names:?}");
+        assert!(
+            names.iter().all(|name| name.len() == 255 && name.ends_with(".retry.v1.131072s")),
+            "{names:?}"
+        );
     }
 
     #[test]

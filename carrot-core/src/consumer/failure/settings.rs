@@ -51,8 +51,11 @@ pub(crate) struct FailureSettings {
 impl FailureSettings {
     pub(crate) fn validate(&self, queue: &str, options: &ConsumeOptions) -> Result<()> {
         if options.acknowledgement == crate::backend::Acknowledgement::Automatic {
-            let set =
-                [("retry", self.retry.is_some()), ("park or discard_failed", self.afterwards.is_some()), ("requeue_failed", self.requeues)];
+            let set = [
+                ("retry", self.retry.is_some()),
+                ("park or discard_failed", self.afterwards.is_some()),
+                ("requeue_failed", self.requeues),
+            ];
             if let Some((option, _)) = set.into_iter().find(|(_, is_set)| *is_set) {
                 return Err(Error::config(
                     option,
@@ -85,7 +88,9 @@ impl FailureSettings {
             return None;
         }
         match self.afterwards.as_ref().unwrap_or(&Afterwards::Park) {
-            Afterwards::Park => Some(retry_queues::parking(&retry_queues::parking_name(queue), capabilities)),
+            Afterwards::Park => {
+                Some(retry_queues::parking(&retry_queues::parking_name(queue), capabilities))
+            }
             Afterwards::ParkIn(name) => Some(retry_queues::parking(name, capabilities)),
             Afterwards::ParkWith(queue) => Some((**queue).clone()),
             Afterwards::Discard => None,

@@ -8,11 +8,17 @@ use crate::error::{Error, Result};
 use crate::recovery::effects::ends_connection;
 
 impl ConsumerRun {
-    /// After a cancel by the broker: finds out whether the queue is gone, or its node or leader is on its way.
+    /// After a cancel by the broker: finds out whether the queue is gone, or its node or leader is
+    /// on its way.
     ///
     /// # Errors
     /// [`Error::NotFound`] if it is gone; the last failure if it cannot be found out in time.
-    pub(super) fn ensure_queue(&self, error: &Error, lost: &RunSubscription, attempts: &Attempts<'_>) -> Result<()> {
+    pub(super) fn ensure_queue(
+        &self,
+        error: &Error,
+        lost: &RunSubscription,
+        attempts: &Attempts<'_>,
+    ) -> Result<()> {
         if !matches!(error, Error::Cancelled { .. }) || self.shared.redeclares {
             return Ok(());
         }
@@ -22,9 +28,14 @@ impl ConsumerRun {
                 // Without a permission to look for it, subscribing tells.
                 Ok(()) | Err(Error::AccessRefused { .. }) => return Ok(()),
                 // Its queue went with its connection, and comes back with the next.
-                Err(Error::NotFound { .. }) if self.shared.is_exclusive && is_lost(lost) => return Ok(()),
+                Err(Error::NotFound { .. }) if self.shared.is_exclusive && is_lost(lost) => {
+                    return Ok(());
+                }
                 Err(error) => {
-                    if !(attempts.retried)(&error) || Instant::now() >= attempts.until || (attempts.given_up)() {
+                    if !(attempts.retried)(&error)
+                        || Instant::now() >= attempts.until
+                        || (attempts.given_up)()
+                    {
                         return Err(error);
                     }
                     channel.postpone(&error);

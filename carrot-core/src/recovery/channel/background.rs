@@ -17,8 +17,9 @@ impl<S: Clone> RecoveringChannel<S> {
         channel.check().err().map(|error| (channel, error))
     }
 
-    /// Opens a channel if there is none, in the background: nobody waits for it. If the broker refuses the declarations, or closes the
-    /// connection, the next attempt is that of a call which can be told so.
+    /// Opens a channel if there is none, in the background: nobody waits for it. If the broker
+    /// refuses the declarations, or closes the connection, the next attempt is that of a call which
+    /// can be told so.
     ///
     /// # Errors
     /// The last attempt's.
@@ -44,7 +45,8 @@ impl<S: Clone> RecoveringChannel<S> {
         self.refusal.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Why a call that is not to wait cannot be made now: there is no connection, or no channel yet.
+    /// Why a call that is not to wait cannot be made now: there is no connection, or no channel
+    /// yet.
     pub(crate) fn absence(&self) -> Error {
         if self.is_closed() {
             return Error::closed(self.what);

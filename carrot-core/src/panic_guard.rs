@@ -6,7 +6,7 @@ use std::fmt::Display;
 use std::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use crate::printable::{Printable, printable};
+use crate::escaping::{Printable, printable};
 
 /// How many bytes of an error's text are kept.
 const LONGEST_TEXT: usize = 1000;
@@ -31,7 +31,8 @@ pub(crate) fn drop_guarded<T>(value: T) {
 
 /// The error and its sources as one line, escaped and cut; also if their `Display` panics.
 pub(crate) fn describe(error: &dyn StdError) -> String {
-    guard(|| printable(LONGEST_TEXT, Chain(error))).unwrap_or_else(|panic| format!("an error whose Display panics ({panic})"))
+    guard(|| printable(LONGEST_TEXT, Chain(error)))
+        .unwrap_or_else(|panic| format!("an error whose Display panics ({panic})"))
 }
 
 /// An error, followed by its sources.
@@ -50,7 +51,10 @@ impl Display for Chain<'_> {
 }
 
 fn panic_text(panic: &(dyn Any + Send)) -> String {
-    let text = panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+    let text = panic
+        .downcast_ref::<&str>()
+        .copied()
+        .or_else(|| panic.downcast_ref::<String>().map(String::as_str));
     format!("panic: {}", Printable::new(LONGEST_TEXT, text.unwrap_or("of an unknown kind")))
 }
 
@@ -82,12 +86,17 @@ mod tests {
     fn a_panic_becomes_its_text() {
         assert_eq!(guard(|| 7), Ok(7));
         assert_eq!(guard(|| -> u32 { panic!("with {}", 3) }), Err("panic: with 3".to_string()));
-        assert_eq!(guard(|| std::panic::panic_any(7)), Err("panic: panic: of an unknown kind".replacen("panic: ", "", 1)));
+        assert_eq!(
+            guard(|| std::panic::panic_any(7)),
+            Err("panic: panic: of an unknown kind".replacen("panic: ", "", 1))
+        );
     }
 
     #[test]
     fn a_panic_whose_payload_panics_when_dropped_is_survived() {
-        assert!(guard(|| std::panic::panic_any(PanicsOnDrop)).unwrap_err().contains("unknown kind"));
+        assert!(
+            guard(|| std::panic::panic_any(PanicsOnDrop)).unwrap_err().contains("unknown kind")
+        );
     }
 
     #[test]
@@ -98,8 +107,13 @@ mod tests {
 
     #[test]
     fn an_error_is_described_in_one_short_line() {
-        let long = Box::<dyn StdError>::from(format!("first\u{1b}[31m\n{}", "x".repeat(10_000_000)));
+        let long =
+            Box::<dyn StdError>::from(format!("first\u{1b}[31m\n{}", "x".repeat(10_000_000)));
         let text = describe(&*long);
-        assert!(text.len() <= LONGEST_TEXT + 40 && text.starts_with("first\\u{1b}[31m\\n"), "{} bytes", text.len());
+        assert!(
+            text.len() <= LONGEST_TEXT + 40 && text.starts_with("first\\u{1b}[31m\\n"),
+            "{} bytes",
+            text.len()
+        );
     }
 }

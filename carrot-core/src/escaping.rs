@@ -4,9 +4,10 @@ use std::fmt::{self, Display, Write};
 
 /// Shows text that came from outside: escaped, and cut after `most` bytes.
 ///
-/// A peer chooses the names of queues, the words of a refusal and what a decoder quotes. Shown as they are, they could forge log lines,
-/// send escape sequences to a terminal, or fill a disk. Control characters and characters that change the direction of text become
-/// `\n` or `\u{1b}`; the rest stays as it is. What follows after `most` bytes is not even formatted.
+/// A peer chooses the names of queues, the words of a refusal and what a decoder quotes. Shown as
+/// they are, they could forge log lines, send escape sequences to a terminal, or fill a disk.
+/// Control characters and characters that change the direction of text become `\n` or `\u{1b}`; the
+/// rest stays as it is. What follows after `most` bytes is not even formatted.
 ///
 /// ```
 /// use carrot::backend::Printable;
@@ -57,15 +58,21 @@ impl Write for Escaping<'_, '_> {
                 return Err(fmt::Error);
             }
             self.left -= length;
-            if escaped { write!(self.out, "{}", letter.escape_default())? } else { self.out.write_char(letter)? }
+            if escaped {
+                write!(self.out, "{}", letter.escape_default())?
+            } else {
+                self.out.write_char(letter)?
+            }
         }
         Ok(())
     }
 }
 
-/// Control characters, line and paragraph separators, and what is invisible or turns the direction of text.
+/// Control characters, line and paragraph separators, and what is invisible or turns the direction
+/// of text.
 fn is_unsafe(letter: char) -> bool {
-    letter.is_control() || matches!(letter, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
+    letter.is_control()
+        || matches!(letter, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
 }
 
 /// Bytes, for people.
@@ -107,7 +114,10 @@ mod tests {
 
     #[test]
     fn control_characters_are_escaped() {
-        assert_eq!(printable(100, "a\r\n\x1b[2J\u{202e}b\u{85}"), "a\\r\\n\\u{1b}[2J\\u{202e}b\\u{85}");
+        assert_eq!(
+            printable(100, "a\r\n\x1b[2J\u{202e}b\u{85}"),
+            "a\\r\\n\\u{1b}[2J\\u{202e}b\\u{85}"
+        );
     }
 
     #[test]
