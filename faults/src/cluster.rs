@@ -2,36 +2,38 @@ use std::time::Duration;
 
 use carrot::ConnectionOptions;
 
-use crate::{Node, Result, eventually};
+use crate::error::Result;
+use crate::node::BrokerNode;
+use crate::wait::eventually;
 
-/// How long a node may take to be back in the quorum.
+/// The time in which a node has to be back in the quorum.
 const BACK_WITHIN: Duration = Duration::from_secs(60);
 
 /// Three private RabbitMQ nodes that form a cluster.
 #[derive(Debug)]
 pub struct Cluster {
-    // The first runs the name service of all, so it goes last.
-    nodes: Vec<Node>,
+    // The last node runs the name service of all three, so it is dropped last.
+    nodes: Vec<BrokerNode>,
 }
 
 impl Cluster {
-    /// Starts three nodes, and waits until all take connections.
+    /// Starts three nodes, and blocks until all of them accept connections.
     ///
     /// # Errors
-    /// As [`Node::start`].
+    /// The errors of [`BrokerNode::start`].
     pub fn start() -> Result<Cluster> {
-        let first = Node::start()?;
-        let second = Node::join(&first)?;
-        let third = Node::join(&first)?;
+        let first = BrokerNode::start()?;
+        let second = BrokerNode::join(&first)?;
+        let third = BrokerNode::join(&first)?;
         Ok(Cluster { nodes: vec![third, second, first] })
     }
 
-    /// The nodes.
-    pub fn nodes(&self) -> &[Node] {
+    /// Returns the nodes.
+    pub fn nodes(&self) -> &[BrokerNode] {
         &self.nodes
     }
 
-    /// How to connect to any of them.
+    /// Returns the options to connect to any of the nodes.
     pub fn options(&self) -> ConnectionOptions {
         let (first, others) = (&self.nodes[0], &self.nodes[1..]);
         others
@@ -39,40 +41,40 @@ impl Cluster {
             .fold(first.options(), |options, node| options.add_host(("127.0.0.1", node.port())))
     }
 
-    /// A URL with all of them.
+    /// Returns a URL with all of the nodes.
     pub fn url(&self) -> String {
         let hosts: Vec<String> =
             self.nodes.iter().map(|node| format!("127.0.0.1:{}", node.port())).collect();
         format!("amqp://guest:guest@{}/%2f", hosts.join(","))
     }
 
-    /// The node that leads a quorum queue.
+    /// Returns the node with the leader of a quorum queue.
     ///
     /// # Errors
-    /// If no node answers, or none leads it.
-    pub fn leader(&self, queue: &str) -> Result<&Node> {
+    /// If no node responds, or the queue has no leader.
+    pub fn leader(&self, queue: &str) -> Result<&BrokerNode> {
         let asked = self.nodes.iter().find(|node| node.is_running()).ok_or("no node is running")?;
         let listed = asked.control(["list_queues", "name", "leader", "--formatter", "json"])?;
         let listed: serde_json::Value = serde_json::from_str(&listed)?;
         let found = listed.as_array().into_iter().flatten().find(|found| found["name"] == queue);
         let name = found
             .and_then(|found| found["leader"].as_str())
-            .ok_or_else(|| format!("nobody leads {queue}: {listed}"))?;
+            .ok_or_else(|| format!("queue \"{queue}\" has no leader: {listed}"))?;
         for node in &self.nodes {
             if node.is_running() && node.name()? == name {
                 return Ok(node);
             }
         }
-        Err(format!("{name}, which leads {queue}, is not running").into())
+        Err(format!("the leader of queue \"{queue}\" is not running: {name}").into())
     }
 
-    /// The node that a classic queue is on.
+    /// Returns the node of a classic queue.
     ///
     /// # Errors
-    /// If no node answers, or there is no such queue.
-    pub fn home(&self, queue: &str) -> Result<&Node> {
+    /// If no node responds, or the queue does not exist.
+    pub fn home(&self, queue: &str) -> Result<&BrokerNode> {
         let asked = self.nodes.iter().find(|node| node.is_running()).ok_or("no node is running")?;
-        // No list of queues that can be parsed has it in RabbitMQ 3.10.
+        // `list_queues` of RabbitMQ 3.10 does not print the node in a form that can be parsed.
         let found = asked.control([
             "eval",
             &format!("{{ok, Queue}} = rabbit_amqqueue:lookup(rabbit_misc:r(<<\"/\">>, queue, <<\"{queue}\">>)), amqqueue:qnode(Queue)."),
@@ -83,10 +85,10 @@ impl Cluster {
                 return Ok(node);
             }
         }
-        Err(format!("{name}, which has {queue}, is none of the nodes").into())
+        Err(format!("queue \"{queue}\" is on an unknown node: {name}").into())
     }
 
-    /// Waits until every running node has a member of the quorum queue that answers.
+    /// Blocks until every running node has an online member of the quorum queue.
     ///
     /// # Errors
     /// If that takes more than a minute.
@@ -118,7 +120,7 @@ impl Cluster {
         if complete {
             Ok(())
         } else {
-            Err(format!("not all members of {queue} are back: {seen}").into())
+            Err(format!("members of queue \"{queue}\" are offline: {seen}").into())
         }
     }
 }

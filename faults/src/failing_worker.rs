@@ -1,8 +1,9 @@
-//! A program whose handler fails a third of the time: what `carrot-faults failing-worker URL QUEUE RECORD SEED` does, for the scenario
-//! that kills it.
+//! A program whose handler fails a third of the time. A scenario runs and kills this program as
+//! `carrot-faults failing-worker URL QUEUE RECORD SEED`.
 //!
-//! The outcome of each attempt depends on nothing but the seed, the message and the number of the attempt. The scenario therefore knows
-//! which messages have to be handled and which have to be parked, however often a message is delivered.
+//! The result of an attempt depends only on the seed, the message and the number of the attempt.
+//! The scenario therefore knows the messages that have to be handled and those that have to be
+//! parked, however often a message is delivered.
 
 use std::fs::{File, OpenOptions};
 use std::io::{Read, Write, stdin};
@@ -17,9 +18,9 @@ use carrot::{
     consume::{HandlerError, Retry},
 };
 
-use crate::Result;
+use crate::error::Result;
 
-/// How often a message is handed to the handler before it is parked.
+/// The number of attempts before a message is parked.
 pub const ATTEMPTS: u32 = 4;
 /// The lengths of the pauses between attempts, in seconds.
 pub const PAUSES: [u64; 2] = [1, 2];
@@ -27,14 +28,14 @@ pub const PAUSES: [u64; 2] = [1, 2];
 /// The number of workers.
 pub const THREADS: usize = 8;
 const PREFETCH: u16 = 50;
-/// The longest that handling takes, in milliseconds.
-const LONGEST_WORK: u64 = 20;
-/// One message in so many cannot be decoded.
+/// The longest time that the handler takes, in milliseconds.
+const LONGEST_HANDLING: u64 = 20;
+/// One message of this number cannot be decoded.
 const UNDECODABLE_EVERY: u64 = 100;
 
-/// What an attempt at a message comes to.
+/// The result of an attempt to handle a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Verdict {
+pub enum AttemptResult {
     /// The handler succeeds.
     Handled,
     /// The handler returns an error.
@@ -43,41 +44,42 @@ pub enum Verdict {
     Panicked,
 }
 
-impl Verdict {
-    /// The verdict on attempt number `attempt`, from 1, at a message: two in three succeed.
-    pub fn of(seed: u64, message: u64, attempt: u32) -> Verdict {
+impl AttemptResult {
+    /// Returns the result of attempt `attempt`, counted from 1. Two attempts of three succeed.
+    pub fn of(seed: u64, message: u64, attempt: u32) -> AttemptResult {
         let mut random = fastrand::Rng::with_seed(
             seed ^ (message << 8 | u64::from(attempt)).wrapping_mul(0x9e37_79b9_7f4a_7c15),
         );
         match random.u8(..6) {
-            0 => Verdict::Failed,
-            1 => Verdict::Panicked,
-            _ => Verdict::Handled,
+            0 => AttemptResult::Failed,
+            1 => AttemptResult::Panicked,
+            _ => AttemptResult::Handled,
         }
     }
 
-    /// The first attempt at a message that succeeds; `None` for a message that has to be parked.
+    /// Returns the first attempt that succeeds, or `None` for a message that has to be parked.
     pub fn first_success(seed: u64, message: u64) -> Option<u32> {
         if is_undecodable(message) {
             return None;
         }
-        (1..=ATTEMPTS).find(|attempt| Verdict::of(seed, message, *attempt) == Verdict::Handled)
+        (1..=ATTEMPTS)
+            .find(|attempt| AttemptResult::of(seed, message, *attempt) == AttemptResult::Handled)
     }
 }
 
-/// Whether the body of a message cannot be decoded, so that no handler is called.
+/// Returns whether the body of a message cannot be decoded. The handler is not called for it.
 pub fn is_undecodable(message: u64) -> bool {
     message % UNDECODABLE_EVERY == UNDECODABLE_EVERY / 2
 }
 
-/// The text of the error or panic at an attempt.
-pub fn complaint(message: u64, attempt: u32) -> String {
+/// Returns the text of the error or panic of an attempt.
+pub fn failure_text(message: u64, attempt: u32) -> String {
     format!("message {message} failed at attempt {attempt}")
 }
 
-/// One call of the handler, as a line of the record.
+/// One call of the handler, written as a line of the record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Entry {
+pub struct HandlerCall {
     /// The message.
     pub message: u64,
     /// The number of the attempt, from 1.
@@ -86,26 +88,26 @@ pub struct Entry {
     pub handled: bool,
     /// The id of the process.
     pub process: u32,
-    /// The end of the call, in milliseconds since 1970.
+    /// The time of the end of the call, in milliseconds since 1970.
     pub time: u64,
 }
 
-impl Entry {
+impl HandlerCall {
     fn line(&self) -> String {
         let word = if self.handled { "handled" } else { "failed" };
         format!("{word} {} {} {} {}\n", self.message, self.attempt, self.process, self.time)
     }
 
-    /// Reads a line without its end.
+    /// Parses a line without its line end.
     ///
     /// # Errors
-    /// If it is none that [`run`] writes.
-    pub fn parse(line: &str) -> Result<Entry> {
+    /// If the line does not have the format that [`run`] writes.
+    pub fn parse(line: &str) -> Result<HandlerCall> {
         let words: Vec<&str> = line.split(' ').collect();
         let [word, message, attempt, process, time] = words[..] else {
             return Err(format!("not a line of the record: {line:?}").into());
         };
-        Ok(Entry {
+        Ok(HandlerCall {
             message: message.parse()?,
             attempt: attempt.parse()?,
             handled: word == "handled",
@@ -115,22 +117,24 @@ impl Entry {
     }
 }
 
-/// The time of an [`Entry`] that is made now.
+/// Returns the present time in the unit of [`HandlerCall::time`].
 pub fn now() -> u64 {
     SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .map_or(0, |time| u64::try_from(time.as_millis()).unwrap_or(u64::MAX))
 }
 
-/// Consumes with eight workers until it is killed, or until its standard input ends.
+/// Consumes with eight workers until the process is killed or its standard input ends.
 ///
-/// Each call of the handler appends a line to the file `record`, with one write, before the message is settled. A line is therefore there
-/// for every message that is acknowledged, whenever the process is killed.
+/// Each call of the handler appends a line to the file `record`, with one write, before the message
+/// is settled. The record therefore contains every acknowledged message, whenever the process is
+/// killed.
 ///
 /// # Errors
-/// What Carrot returns.
+/// An error of Carrot.
 pub fn run(url: &str, queue: &str, record: &Path, seed: u64) -> Result<()> {
-    std::panic::set_hook(Box::new(|_| ())); // A panic of the handler is no news.
+    // Panics of the handler are expected, so they are not printed.
+    std::panic::set_hook(Box::new(|_| ()));
     thread::Builder::new().name("owner".into()).spawn(|| {
         let _ = stdin().read_to_end(&mut Vec::new());
         process::exit(0);
@@ -148,21 +152,21 @@ pub fn run(url: &str, queue: &str, record: &Path, seed: u64) -> Result<()> {
 }
 
 fn handle(mut record: &File, seed: u64, message: u64, attempt: u32) -> Result<(), HandlerError> {
-    thread::sleep(Duration::from_millis(fastrand::u64(..=LONGEST_WORK)));
-    let verdict = Verdict::of(seed, message, attempt);
-    let entry = Entry {
+    thread::sleep(Duration::from_millis(fastrand::u64(..=LONGEST_HANDLING)));
+    let result = AttemptResult::of(seed, message, attempt);
+    let call = HandlerCall {
         message,
         attempt,
-        handled: verdict == Verdict::Handled,
+        handled: result == AttemptResult::Handled,
         process: process::id(),
         time: now(),
     };
-    // One write call: a line that is cut short is an error, and fails the message.
-    record.write_all(entry.line().as_bytes())?;
-    match verdict {
-        Verdict::Handled => Ok(()),
-        Verdict::Failed => Err(complaint(message, attempt).into()),
-        Verdict::Panicked => panic!("{}", complaint(message, attempt)),
+    // One write call writes the whole line. A short write is an error, and the attempt fails.
+    record.write_all(call.line().as_bytes())?;
+    match result {
+        AttemptResult::Handled => Ok(()),
+        AttemptResult::Failed => Err(failure_text(message, attempt).into()),
+        AttemptResult::Panicked => panic!("{}", failure_text(message, attempt)),
     }
 }
 
@@ -171,26 +175,26 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_third_of_the_attempts_fails_and_one_message_in_81_has_to_be_parked() {
+    fn attempt_results_fail_a_third_and_park_one_message_in_81() {
         let decodable: Vec<u64> =
             (0..100_000).filter(|message| !is_undecodable(*message)).collect();
         let failures = decodable
             .iter()
-            .filter(|message| Verdict::of(1, **message, 2) != Verdict::Handled)
+            .filter(|message| AttemptResult::of(1, **message, 2) != AttemptResult::Handled)
             .count();
         let parked = decodable
             .iter()
-            .filter(|message| Verdict::first_success(1, **message).is_none())
+            .filter(|message| AttemptResult::first_success(1, **message).is_none())
             .count();
         assert!((32_000..34_000).contains(&failures), "{failures}");
         assert!((1_000..1_450).contains(&parked), "{parked}");
     }
 
     #[test]
-    fn a_line_of_the_record_is_read_as_it_was_written() -> Result<()> {
-        let entry = Entry { message: 7, attempt: 2, handled: true, process: 99, time: 1234 };
-        assert_eq!(Entry::parse(entry.line().trim_end())?, entry);
-        assert!(Entry::parse("handled 7").is_err());
+    fn record_line_parsed_equals_the_written_call() -> Result<()> {
+        let call = HandlerCall { message: 7, attempt: 2, handled: true, process: 99, time: 1234 };
+        assert_eq!(HandlerCall::parse(call.line().trim_end())?, call);
+        assert!(HandlerCall::parse("handled 7").is_err());
         Ok(())
     }
 }

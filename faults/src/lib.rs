@@ -1,38 +1,45 @@
-//! Breaks brokers and networks under Carrot, and checks that nothing is lost and nobody hangs.
+//! Breaks brokers and networks under Carrot, and checks that no message is lost and no call hangs.
 //!
-//! | to | use |
+//! | task | type |
 //! |---|---|
-//! | start, kill, freeze, alarm and restart a private RabbitMQ | [`Node`], three of them in a [`Cluster`] |
-//! | cut, delay, throttle, swallow and refuse connections | [`Proxy`] |
-//! | know what became of every message and call | [`Ledger`] |
-//! | know what this process uses | [`Watch`] |
-//! | keep messages flowing meanwhile | [`Load`] |
+//! | start, kill, freeze and restart a private RabbitMQ node, raise its memory alarm | [`BrokerNode`], three of them in a [`Cluster`] |
+//! | cut, delay, throttle, discard and refuse connections | [`Proxy`] |
+//! | account for every message and call | [`Accounting`] |
+//! | measure the memory, threads and open files of this process | [`ResourceMonitor`] |
+//! | keep messages flowing during a fault | [`Load`] |
 //!
-//! The [`scenarios`] put them together. `./scripts/faults` runs these at full size and prints a table; `./scripts/test` runs each at a small
-//! size.
+//! The [`scenarios`] combine these types. `./scripts/faults` runs the scenarios at full size and
+//! prints a table. `./scripts/test` runs each of them at a small size.
 //!
-//! A node ends with its owner, whichever way that ends: a small process beside it waits for the owner's death.
+//! A node ends when its owner ends, also if the owner is killed. A small process beside the node
+//! waits for the end of the owner.
 
-mod certificates;
+mod accounting;
+mod audit;
+mod authority;
+mod call_times;
+mod cleanup;
 mod cluster;
+mod error;
 pub mod failing_worker;
-mod guardian;
-mod ledger;
 mod load;
+mod monitor;
 mod node;
 mod outcome;
 mod proxy;
 pub mod scenarios;
 mod wait;
-mod watch;
 pub mod worker;
 
-pub use certificates::{Authority, Issued};
+pub use accounting::{Accounting, SendOutcome};
+pub use audit::Audit;
+pub use authority::{CertificateAuthority, IssuedCertificate};
+pub use call_times::TimedCall;
 pub use cluster::Cluster;
-pub use ledger::{Audit, Fate, Ledger, SlowestCall};
+pub use error::Result;
 pub use load::{Load, LoadOptions};
-pub use node::{Node, Result};
-pub use outcome::{Outcome, Table};
-pub use proxy::{Direction, Flow, Proxy, Statistics};
+pub use monitor::{ResourceMonitor, ResourceUsage};
+pub use node::BrokerNode;
+pub use outcome::{OutcomeTable, ScenarioOutcome};
+pub use proxy::{Direction, Forwarding, Proxy, Statistics};
 pub use wait::{eventually, unique};
-pub use watch::{Usage, Watch};

@@ -9,37 +9,41 @@ use carrot::{
 };
 use crossbeam_channel::{Receiver, Sender, bounded};
 
-use crate::{Fate, Ledger, Result, eventually};
+use crate::accounting::{Accounting, SendOutcome};
+use crate::error::Result;
+use crate::wait::eventually;
 
-/// How long a publisher waits after a failure, so that it does not fail thousands of times while there is no broker.
+/// The pause of a publisher after a failure. Without it, a publisher would fail thousands of times
+/// while the broker is down.
 const PAUSE: Duration = Duration::from_millis(50);
 const STOP_WITHIN: Duration = Duration::from_secs(10);
 
-/// What a [`Load`] is to be.
+/// The options of a [`Load`].
 #[derive(Debug, Clone)]
 pub struct LoadOptions {
-    /// How to connect.
+    /// The options of the connection.
     pub connection: ConnectionOptions,
-    /// Where messages go to, and come from.
+    /// The queue that the messages are sent to and consumed from.
     pub queue: Queue,
-    /// How many messages are sent; `None` to send until stopped.
+    /// The number of messages to send; `None` to send until stopped.
     pub messages: Option<u64>,
-    /// How many publishers send, each on a channel and a thread of its own.
+    /// The number of publishers, each with a channel and a thread of its own.
     pub publishers: usize,
-    /// How many workers consume; 0 for no consumer.
+    /// The number of workers; 0 for no consumer.
     pub workers: usize,
-    /// How long each message may take to be confirmed.
+    /// The deadline of each send.
     pub send_timeout: Duration,
-    /// How many messages each publisher sends before it waits for the first one's confirm.
+    /// The number of messages that each publisher keeps in flight.
     pub in_flight: usize,
-    /// About how many bytes a body has.
+    /// The approximate size of a body, in bytes.
     pub body: usize,
-    /// How many messages a second each publisher sends at most; `None` for no limit.
+    /// The largest number of messages that each publisher sends in a second; `None` for no limit.
     pub rate: Option<u32>,
 }
 
 impl LoadOptions {
-    /// Four publishers, four workers, small messages until stopped, 30 s for each.
+    /// Creates options with four publishers and four workers, which send and consume small messages
+    /// until stopped. The send time-out is 30 s.
     pub fn new(connection: ConnectionOptions, queue: impl Into<Queue>) -> LoadOptions {
         LoadOptions {
             connection,
@@ -55,13 +59,14 @@ impl LoadOptions {
     }
 }
 
-/// Publishers and workers at work, every message of which is in a ledger.
+/// Publishers and workers whose messages are all recorded in an [`Accounting`].
 ///
-/// It calls each operation again after a failure, but never opens anything anew: what a lost connection costs it shows.
+/// The load repeats operations that fail, and never reopens a connection or a channel itself. It
+/// therefore shows the full cost of a lost connection.
 #[derive(Debug)]
 pub struct Load {
     options: LoadOptions,
-    ledger: Arc<Ledger>,
+    accounting: Arc<Accounting>,
     connection: Connection,
     consumer: Option<Consumer>,
     workers: Option<Workers>,
@@ -73,12 +78,12 @@ impl Load {
     /// Connects, declares the queue, and starts to send and consume.
     ///
     /// # Errors
-    /// What Carrot gives.
-    pub fn start(options: LoadOptions, ledger: &Arc<Ledger>) -> Result<Load> {
+    /// An error of Carrot.
+    pub fn start(options: LoadOptions, accounting: &Arc<Accounting>) -> Result<Load> {
         let connection = carrot::connect(&options.connection)?;
         connection.declare_queue(options.queue.clone())?;
         let mut load = Load {
-            ledger: Arc::clone(ledger),
+            accounting: Arc::clone(accounting),
             connection,
             consumer: None,
             workers: None,
@@ -95,9 +100,9 @@ impl Load {
 
     fn consume(&mut self) -> Result<()> {
         let consumer = self.connection.consumer(&self.options.queue).prefetch(100).build()?;
-        let ledger = Arc::clone(&self.ledger);
+        let accounting = Arc::clone(&self.accounting);
         let handle = move |(id, _): (u64, String), _: &Message| {
-            ledger.consume(id);
+            accounting.consume(id);
         };
         self.workers = Some(consumer.workers(self.options.workers).spawn(handle)?);
         self.consumer = Some(consumer);
@@ -113,9 +118,9 @@ impl Load {
                 .publisher()
                 .routing_key(&*self.options.queue.name)
                 .send_timeout(self.options.send_timeout);
-            let sending = Sending {
+            let sending = LoadPublisher {
                 publisher: publisher.build()?,
-                ledger: Arc::clone(&self.ledger),
+                accounting: Arc::clone(&self.accounting),
                 timeout: self.options.send_timeout,
                 in_flight: self.options.in_flight,
                 body: "x".repeat(self.options.body),
@@ -133,71 +138,74 @@ impl Load {
         Ok(())
     }
 
-    /// The connection of the publishers and the consumer.
+    /// Returns the connection of the publishers and the consumer.
     pub fn connection(&self) -> &Connection {
         &self.connection
     }
 
-    /// Waits until all messages are sent and their fates told; `false` if that takes longer than `timeout`.
+    /// Blocks until every message is sent and has an outcome, for at most `timeout`. Returns
+    /// whether the publishers have ended.
     pub fn wait_for_publishers(&self, timeout: Duration) -> bool {
         eventually(timeout, || self.publishers.iter().all(JoinHandle::is_finished))
     }
 
-    /// Whether the workers have ended, which nobody told them to.
+    /// Returns whether the workers have ended without a stop.
     pub fn have_workers_ended(&self) -> bool {
         self.workers.as_ref().is_some_and(Workers::is_finished)
     }
 
-    /// Stops the publishers, waits until what is confirmed is consumed, as long as something is in `patience`, and closes everything;
-    /// tells what went wrong.
+    /// Stops the publishers, and blocks until every confirmed message is consumed or no message was
+    /// consumed for `patience`. Then closes everything. Returns the failures.
     pub fn finish(mut self, patience: Duration) -> Vec<String> {
         let mut failures = Vec::new();
         drop(self.stop.take());
         let last = self.options.send_timeout * 2 + STOP_WITHIN;
         if !self.wait_for_publishers(last) {
-            failures.push(format!("a publisher has not come back {last:?} after it was stopped"));
+            failures.push(format!("a publisher did not end within {last:?} of its stop"));
         }
-        let complete = self.ledger.wait_for_missing(if self.have_workers_ended() {
+        let complete = self.accounting.wait_until_consumed(if self.have_workers_ended() {
             Duration::ZERO
         } else {
             patience
         });
         if let Some(workers) = self.workers.take() {
             let ended = workers.is_finished();
-            match self.ledger.try_call("stop", STOP_WITHIN + Duration::from_secs(1), || {
+            match self.accounting.try_call("stop", STOP_WITHIN + Duration::from_secs(1), || {
                 workers.stop(STOP_WITHIN)
             }) {
                 Err(error) if ended => {
                     failures.push(format!("the workers ended by themselves: {error}"))
                 }
-                Err(error) => failures.push(format!("the workers did not stop in order: {error}")),
+                Err(error) => {
+                    failures.push(format!("the workers did not stop gracefully: {error}"))
+                }
                 Ok(_) if ended => failures.push("the workers ended by themselves".into()),
                 Ok(_) if !complete => failures.push(format!(
-                    "the workers consumed nothing for {patience:?}, though something was left"
+                    "the workers consumed nothing for {patience:?}, though messages were missing"
                 )),
                 Ok(_) => {}
             }
         }
-        // Every call has a limit of its own, and all are made: each may leave something behind.
+        // Runs every call, because each of them may leak resources.
         let call = self.options.connection.call_timeout;
         if let Some(consumer) = self.consumer.take() {
-            let _ = self.ledger.try_call("consumer close", call * 2, || consumer.close());
-            self.ledger.call("consumer drop", call, || drop(consumer));
+            let _ = self.accounting.try_call("consumer close", call * 2, || consumer.close());
+            self.accounting.call("consumer drop", call, || drop(consumer));
         }
         for publisher in std::mem::take(&mut self.publishers) {
             if publisher.is_finished() && publisher.join().is_err() {
                 failures.push("a publisher's thread panicked".into());
             }
         }
-        let _ = self.ledger.try_call("connection close", call, || self.connection.close());
+        let _ = self.accounting.try_call("connection close", call, || self.connection.close());
         failures
     }
 }
 
-/// One publisher's thread.
-struct Sending {
+/// A publisher with the data of its thread.
+struct LoadPublisher {
     publisher: Publisher,
-    ledger: Arc<Ledger>,
+    accounting: Arc<Accounting>,
     timeout: Duration,
     in_flight: usize,
     body: String,
@@ -206,7 +214,7 @@ struct Sending {
     stopped: Receiver<()>,
 }
 
-impl Sending {
+impl LoadPublisher {
     fn run(self) {
         let mut waiting = std::collections::VecDeque::<(u64, Confirmation)>::new();
         let mut due = Instant::now();
@@ -219,14 +227,14 @@ impl Sending {
             due = self
                 .every
                 .map_or(due, |every| due.max(Instant::now() - Duration::from_secs(1)) + every);
-            let id = self.ledger.send();
+            let id = self.accounting.send();
             match self
-                .ledger
+                .accounting
                 .try_call("publish", self.timeout, || self.publisher.publish(&(id, &self.body)))
             {
                 Ok(receipt) => waiting.push_back((id, receipt)),
                 Err(error) => {
-                    self.ledger.fate(id, Fate::of(&error));
+                    self.accounting.record_send(id, SendOutcome::of(&error));
                     due = Instant::now() + PAUSE;
                 }
             }
@@ -238,16 +246,19 @@ impl Sending {
         }
         waiting.into_iter().for_each(|waiting| self.settle(waiting));
         let close = self.timeout * 2;
-        let _ = self.ledger.try_call("publisher close", close, || self.publisher.close());
-        self.ledger.call("publisher drop", self.timeout, || drop(self.publisher));
+        let _ = self.accounting.try_call("publisher close", close, || self.publisher.close());
+        self.accounting.call("publisher drop", self.timeout, || drop(self.publisher));
     }
 
     fn settle(&self, (id, receipt): (u64, Confirmation)) {
-        let told = self.ledger.try_call("confirm", self.timeout, || receipt.wait());
-        self.ledger.fate(id, told.map_or_else(|error| Fate::of(&error), |()| Fate::Confirmed));
+        let confirmed = self.accounting.try_call("confirm", self.timeout, || receipt.wait());
+        self.accounting.record_send(
+            id,
+            confirmed.map_or_else(|error| SendOutcome::of(&error), |()| SendOutcome::Confirmed),
+        );
     }
 
-    /// Waits until that time; `true` if it is to stop.
+    /// Blocks until `time` or until the load is stopped. Returns whether the load is stopped.
     fn pause_until(&self, time: Instant) -> bool {
         match self.stopped.recv_deadline(time) {
             Err(crossbeam_channel::RecvTimeoutError::Timeout) => false,

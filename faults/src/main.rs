@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use carrot_faults::scenarios::{self, Context, Scenario, Size};
-use carrot_faults::{Outcome, Result, Table, failing_worker, worker};
+use carrot_faults::{OutcomeTable, Result, ScenarioOutcome, failing_worker, worker};
 
 const USAGE: &str = "usage: carrot-faults [--small] [--seed NUMBER] [SCENARIO...]";
 
@@ -12,9 +12,9 @@ fn main() -> ExitCode {
     let result = match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         ["worker", url, queue] => worker::run(url, queue).map(|()| true),
         ["failing-worker", url, queue, record, seed] => {
-            failing_work(url, queue, record, seed).map(|()| true)
+            run_failing_worker(url, queue, record, seed).map(|()| true)
         }
-        _ => Options::parse(&arguments).and_then(|options| run(&options)),
+        _ => CommandLine::parse(&arguments).and_then(|options| run_scenarios(&options)),
     };
     match result {
         Ok(true) => ExitCode::SUCCESS,
@@ -26,20 +26,23 @@ fn main() -> ExitCode {
     }
 }
 
-fn failing_work(url: &str, queue: &str, record: &str, seed: &str) -> Result<()> {
+fn run_failing_worker(url: &str, queue: &str, record: &str, seed: &str) -> Result<()> {
     failing_worker::run(url, queue, record.as_ref(), seed.parse()?)
 }
 
-struct Options {
+struct CommandLine {
     size: Size,
     seed: u64,
     scenarios: Vec<&'static Scenario>,
 }
 
-impl Options {
-    fn parse(arguments: &[String]) -> Result<Options> {
-        let mut options =
-            Options { size: Size::Full, seed: fastrand::u64(..1_000_000), scenarios: Vec::new() };
+impl CommandLine {
+    fn parse(arguments: &[String]) -> Result<CommandLine> {
+        let mut options = CommandLine {
+            size: Size::Full,
+            seed: fastrand::u64(..1_000_000),
+            scenarios: Vec::new(),
+        };
         let mut arguments = arguments.iter();
         while let Some(argument) = arguments.next() {
             match argument.as_str() {
@@ -48,7 +51,7 @@ impl Options {
                 "--help" => return Err(help().into()),
                 name => options.scenarios.push(
                     scenarios::named(name)
-                        .ok_or_else(|| format!("no scenario {name}\n{}", help()))?,
+                        .ok_or_else(|| format!("unknown scenario \"{name}\"\n{}", help()))?,
                 ),
             }
         }
@@ -66,16 +69,16 @@ fn help() -> String {
     format!("{USAGE}\n{}", scenarios.collect::<String>())
 }
 
-fn run(options: &Options) -> Result<bool> {
+fn run_scenarios(options: &CommandLine) -> Result<bool> {
     let mut context = Context::new(options.size, options.seed, std::env::current_exe()?);
     eprintln!("seed {}", options.seed);
     let mut outcomes = Vec::new();
     for scenario in &options.scenarios {
         eprintln!("{}: {}", scenario.name, scenario.about);
-        let outcome = context.run(scenario);
+        let outcome = scenario.run(&mut context);
         outcome.failures.iter().for_each(|failure| eprintln!("  FAILED {failure}"));
         outcomes.push(outcome);
     }
-    println!("\n{}", Table(&outcomes));
-    Ok(outcomes.iter().all(Outcome::passed))
+    println!("\n{}", OutcomeTable(&outcomes));
+    Ok(outcomes.iter().all(ScenarioOutcome::passed))
 }

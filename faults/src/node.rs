@@ -13,101 +13,105 @@ use carrot::{
 use rustix::process::{Pid, Signal, kill_process_group};
 use tempfile::TempDir;
 
-use crate::eventually;
-use crate::guardian::Guardian;
+use crate::cleanup::CleanupProcess;
+use crate::error::Result;
+use crate::wait::eventually;
 
-/// What the harness itself gives: a failure here says nothing of Carrot.
-pub type Result<T, E = Box<dyn std::error::Error + Send + Sync>> = std::result::Result<T, E>;
-
-/// How long a command of the node may take.
+/// The time in which a command of the node has to end.
 const COMMAND_WITHIN: Duration = Duration::from_secs(60);
-/// How long a signal may take to show.
+/// The time in which a signal has to take effect.
 const SIGNAL_WITHIN: Duration = Duration::from_secs(10);
-/// How often, every 10 ms, the node looks whether an alarm has changed.
+/// The number of checks, one every 10 ms, whether an alarm has changed.
 const ALARM_ATTEMPTS: u32 = 1_000;
-/// The share of the machine's memory above which RabbitMQ raises its alarm, unless it is told otherwise.
-const USUAL_WATERMARK: &str = "0.4";
+/// RabbitMQ's default for the share of the memory above which the node raises its alarm.
+const DEFAULT_WATERMARK: &str = "0.4";
 
 /// A private RabbitMQ node on the loopback interface, in a temporary folder of its own.
 ///
-/// It ends, and its folder goes, when it is dropped or when this process ends in any way.
+/// The node ends and its folder is deleted when this value is dropped, or when this process ends
+/// for any reason.
 #[derive(Debug)]
-pub struct Node {
-    // Dropped in this order: the guardian stops the node, then the folder goes.
-    _guardian: Guardian,
+pub struct BrokerNode {
+    // Dropped in this order: the clean-up process stops the node before the folder is deleted.
+    _guardian: CleanupProcess,
     folder: PathBuf,
     _root: TempDir,
     port: u16,
     tls_port: u16,
 }
 
-impl Node {
-    /// Starts a node, and waits until it takes connections: some seconds, at most some minutes.
+impl BrokerNode {
+    /// Starts a node, and blocks until the node accepts connections, for at most five minutes.
     ///
     /// # Errors
     /// If RabbitMQ is not installed, or does not start.
-    pub fn start() -> Result<Node> {
-        Node::launch(|folder| vec!["start".into(), folder.into()])
+    pub fn start() -> Result<BrokerNode> {
+        BrokerNode::launch(|folder| vec!["start".into(), folder.into()])
     }
 
-    /// Starts a node that is in one cluster with `other`, and waits until it takes connections. It uses the name service of `other`, so
-    /// that one has to be dropped last.
+    /// Starts a node in the cluster of `other`, and blocks until the node accepts connections.
+    ///
+    /// The node uses the name service of `other`. Drop `other` last.
     ///
     /// # Errors
-    /// As [`start`](Node::start).
-    pub fn join(other: &Node) -> Result<Node> {
-        Node::launch(|folder| vec!["join".into(), folder.into(), other.folder.clone()])
+    /// The errors of [`start`](BrokerNode::start).
+    pub fn join(other: &BrokerNode) -> Result<BrokerNode> {
+        BrokerNode::launch(|folder| vec!["join".into(), folder.into(), other.folder.clone()])
     }
 
-    fn launch(arguments: impl FnOnce(&Path) -> Vec<PathBuf>) -> Result<Node> {
+    fn launch(arguments: impl FnOnce(&Path) -> Vec<PathBuf>) -> Result<BrokerNode> {
         let root = tempfile::Builder::new().prefix("carrot-faults.").tempdir()?;
         let folder = root.path().join("node");
-        let guardian =
-            Guardian::new(r#""$1" stop "$2"; rm -rf "$3""#, &[&script(), &folder, root.path()])?;
+        let cleanup = CleanupProcess::new(
+            r#""$1" stop "$2"; rm -rf "$3""#,
+            &[&script(), &folder, root.path()],
+        )?;
         manage(&arguments(&folder), COMMAND_WITHIN * 5)?;
         let ports = fs::read_to_string(folder.join("ports"))?;
         let ports: Vec<u16> = ports.split_whitespace().map(str::parse).collect::<Result<_, _>>()?;
         let [port, tls_port, ..] = ports[..] else {
-            return Err("the node does not say its ports".into());
+            return Err("the file of the node's ports is incomplete".into());
         };
-        Ok(Node { _guardian: guardian, folder, _root: root, port, tls_port })
+        Ok(BrokerNode { _guardian: cleanup, folder, _root: root, port, tls_port })
     }
 
-    /// The port of AMQP, on 127.0.0.1; the same for as long as the node is there.
+    /// Returns the AMQP port on 127.0.0.1. The port does not change with a restart.
     pub fn port(&self) -> u16 {
         self.port
     }
 
-    /// The port of AMQP over TLS.
+    /// Returns the port of AMQP over TLS.
     pub fn tls_port(&self) -> u16 {
         self.tls_port
     }
 
-    /// How to connect to it, as `guest`.
+    /// Returns the options to connect to the node, as `guest`.
     pub fn options(&self) -> ConnectionOptions {
         ConnectionOptions::new().host("127.0.0.1").port(self.port)
     }
 
-    /// How to connect to it over TLS, trusting its authority, with no client certificate.
+    /// Returns the options to connect to the node over TLS, without a client certificate. The
+    /// options trust the certificate authority of the node.
     pub fn tls_options(&self) -> ConnectionOptions {
         let tls = TlsOptions::new().authority(Pem::file(self.file("tls/ca.pem")));
         ConnectionOptions::new().host("localhost").port(self.tls_port).tls(tls)
     }
 
-    /// A URL for it.
+    /// Returns a URL of the node.
     pub fn url(&self) -> String {
         format!("amqp://guest:guest@127.0.0.1:{}/%2f", self.port)
     }
 
-    /// A file of its folder, such as `tls/client.pem` or `rabbitmq.conf`.
+    /// Returns the path of a file in the folder of the node, such as `tls/client.pem` or
+    /// `rabbitmq.conf`.
     pub fn file(&self, path: &str) -> PathBuf {
         self.folder.join(path)
     }
 
-    /// Its Erlang name, by which a cluster knows it.
+    /// Returns the Erlang name, which identifies the node in its cluster.
     ///
     /// # Errors
-    /// If its files cannot be read.
+    /// If the settings of the node cannot be read.
     pub fn name(&self) -> Result<String> {
         let settings = fs::read_to_string(self.file("node-env"))?;
         let name = settings
@@ -116,10 +120,10 @@ impl Node {
         Ok(name.ok_or("the node has no name")?.into())
     }
 
-    /// Kills it with no warning (`kill -9`).
+    /// Kills the node without a warning (`kill -9`).
     ///
     /// # Errors
-    /// If it is not running.
+    /// If the node is not running.
     pub fn kill(&self) -> Result<()> {
         self.signal(Signal::KILL)?;
         match eventually(SIGNAL_WITHIN, || {
@@ -130,19 +134,19 @@ impl Node {
         }
     }
 
-    /// Starts it again after [`kill`](Node::kill) or [`stop`](Node::stop), with the same ports, data and configuration files, and waits
-    /// until it takes connections.
+    /// Starts the node after [`kill`](BrokerNode::kill) or [`stop`](BrokerNode::stop), with the
+    /// same ports, data and configuration files. Blocks until the node accepts connections.
     ///
     /// # Errors
-    /// If it is running, or does not start.
+    /// If the node is running, or does not start.
     pub fn restart(&self) -> Result<()> {
         manage(&["again".into(), self.folder.clone()], COMMAND_WITHIN * 2).map(drop)
     }
 
-    /// Stops it in order: it says goodbye to its connections.
+    /// Stops the node gracefully: the node closes its connections.
     ///
     /// # Errors
-    /// If it does not stop.
+    /// If the node does not stop.
     pub fn stop(&self) -> Result<()> {
         self.control(["stop"])?;
         match eventually(SIGNAL_WITHIN, || !self.is_running()) {
@@ -151,31 +155,32 @@ impl Node {
         }
     }
 
-    /// Freezes it (SIGSTOP): its sockets stay open, and nothing answers.
+    /// Freezes the node (SIGSTOP). Its sockets stay open, and it does not respond.
     ///
     /// # Errors
-    /// If it is not running.
+    /// If the node is not running.
     pub fn freeze(&self) -> Result<()> {
         self.signal(Signal::STOP)
     }
 
-    /// Lets it go on after [`freeze`](Node::freeze).
+    /// Continues the node after [`freeze`](BrokerNode::freeze).
     ///
     /// # Errors
-    /// If it is not running.
+    /// If the node is not running.
     pub fn thaw(&self) -> Result<()> {
         self.signal(Signal::CONT)
     }
 
-    /// Raises or clears a memory alarm: while it lasts, connections that publish are blocked. It is in force when this returns.
+    /// Raises or clears a memory alarm, and blocks until the change is in force. The node blocks
+    /// connections that publish during the alarm.
     ///
     /// # Errors
-    /// If the node does not answer.
+    /// If the node does not respond.
     pub fn alarm(&self, raised: bool) -> Result<()> {
         let (watermark, unchanged) =
-            if raised { ("0.00001", "[] ->") } else { (USUAL_WATERMARK, "[_ | _] ->") };
-        // All in one: starting rabbitmqctl takes longer than the rest.
-        let told = self.control([
+            if raised { ("0.00001", "[] ->") } else { (DEFAULT_WATERMARK, "[_ | _] ->") };
+        // One command does both steps, because starting rabbitmqctl takes longest.
+        let printed = self.control([
             "eval",
             &format!(
                 "vm_memory_monitor:set_vm_memory_high_watermark({watermark}), \
@@ -183,22 +188,25 @@ impl Node {
                 _ -> done end end)({ALARM_ATTEMPTS})."
             ),
         ])?;
-        if told.trim() == "done" {
+        if printed.trim() == "done" {
             Ok(())
         } else {
-            Err(format!("the memory alarm did not change: {told}").into())
+            Err(format!("the memory alarm did not change: {printed}").into())
         }
     }
 
-    /// Has what was declared written to disk, which a node on a busy machine does some time after it has answered: killed before, it knows
-    /// nothing of a durable queue, and confirms and drops what is sent to it.
+    /// Writes all declarations to disk.
     ///
-    /// Covers both records of a queue. Mnesia has every queue; RabbitMQ 4.3 keeps Khepri in its place, which answers once a declaration is
-    /// on disk. Ra has the names of quorum queues, in a file that it writes about a second later, on every release: a quorum queue that is
-    /// not in it comes back empty, and on 3.10 without a leader for good.
+    /// A node on a busy machine writes a declaration after its response. A node that is killed
+    /// before the write loses a durable queue, and then confirms and drops messages for the queue.
+    ///
+    /// Covers both records of a queue. Mnesia has every queue. RabbitMQ 4.3 uses Khepri instead,
+    /// which responds once a declaration is on disk. Ra has the names of quorum queues in a file
+    /// that it writes about a second later, on every release. A quorum queue that is not in this
+    /// file is empty after a restart, and never has a leader again on 3.10.
     ///
     /// # Errors
-    /// If the node does not do it.
+    /// If the node does not write them.
     pub fn write_declarations(&self) -> Result<()> {
         let mnesia =
             "case catch mnesia:system_info(is_running) of yes -> mnesia:sync_log(); _ -> ok end";
@@ -211,10 +219,11 @@ impl Node {
         }
     }
 
-    /// Runs `rabbitmqctl` with these arguments, and gives what it printed. At most a minute; do not ask a node that is frozen.
+    /// Runs `rabbitmqctl` with these arguments, and returns its output. Blocks for at most a
+    /// minute. A frozen node does not respond.
     ///
     /// # Errors
-    /// If it fails.
+    /// If the command fails.
     pub fn control<A: AsRef<OsStr>>(
         &self,
         arguments: impl IntoIterator<Item = A>,
@@ -224,10 +233,10 @@ impl Node {
         run(&mut command, COMMAND_WITHIN)
     }
 
-    /// How many messages a queue holds: ready, and given out but not settled.
+    /// Returns the number of ready and of unacknowledged messages of a queue.
     ///
     /// # Errors
-    /// If there is no such queue, or the node does not answer.
+    /// If the queue does not exist, or the node does not respond.
     pub fn messages(&self, queue: &str) -> Result<(u64, u64)> {
         let listed = self.control([
             "list_queues",
@@ -239,14 +248,14 @@ impl Node {
         ])?;
         let listed: serde_json::Value = serde_json::from_str(&listed)?;
         let found = listed.as_array().into_iter().flatten().find(|found| found["name"] == queue);
-        let found = found.ok_or_else(|| format!("there is no queue {queue}"))?;
+        let found = found.ok_or_else(|| format!("queue \"{queue}\" does not exist"))?;
         Ok((
             found["messages_ready"].as_u64().unwrap_or(0),
             found["messages_unacknowledged"].as_u64().unwrap_or(0),
         ))
     }
 
-    /// Whether its process is there, frozen or not.
+    /// Returns whether the process of the node exists, frozen or not.
     pub fn is_running(&self) -> bool {
         let Ok(pid) = self.pid() else { return false };
         let state = fs::read_to_string(format!("/proc/{}/stat", pid.as_raw_nonzero()));
@@ -261,7 +270,7 @@ impl Node {
             .parse()
             .ok()
             .and_then(Pid::from_raw)
-            .ok_or_else(|| "the node's process id is none".into())
+            .ok_or_else(|| "the process id of the node is invalid".into())
     }
 
     fn signal(&self, signal: Signal) -> Result<()> {
@@ -270,7 +279,7 @@ impl Node {
     }
 }
 
-/// `scripts/rabbitmq` of this source tree.
+/// Returns the path of `scripts/rabbitmq`.
 fn script() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../scripts/rabbitmq")
 }
@@ -279,7 +288,8 @@ fn manage(arguments: &[PathBuf], timeout: Duration) -> Result<String> {
     run(Command::new(script()).args(arguments), timeout)
 }
 
-/// Runs a command to its end, with a limit; gives its output, or an error with what it complained of.
+/// Runs a command for at most `timeout`, and returns its output. An error contains the text that
+/// the command wrote to its standard error.
 fn run(command: &mut Command, timeout: Duration) -> Result<String> {
     let shown = format!("{command:?}");
     let output = finish(command, timeout).map_err(|error| format!("{shown}: {error}"))?;
@@ -296,12 +306,12 @@ fn run(command: &mut Command, timeout: Duration) -> Result<String> {
 
 fn finish(command: &mut Command, timeout: Duration) -> Result<Output> {
     let out = tempfile::tempfile()?;
-    let complaints = tempfile::tempfile()?;
-    // Files, not pipes: what the command leaves running would hold a pipe open.
+    let errors = tempfile::tempfile()?;
+    // Files, not pipes: a process that the command leaves running would hold a pipe open.
     let mut child = command
         .stdin(Stdio::null())
         .stdout(out.try_clone()?)
-        .stderr(complaints.try_clone()?)
+        .stderr(errors.try_clone()?)
         .spawn()?;
     let deadline = Instant::now() + timeout;
     let status = loop {
@@ -311,11 +321,11 @@ fn finish(command: &mut Command, timeout: Duration) -> Result<Output> {
         if Instant::now() >= deadline {
             child.kill()?;
             child.wait()?;
-            return Err(format!("not done within {timeout:?}").into());
+            return Err(format!("did not end within {timeout:?}").into());
         }
         thread::sleep(Duration::from_millis(5));
     };
-    Ok(Output { status, stdout: read(out)?, stderr: read(complaints)? })
+    Ok(Output { status, stdout: read(out)?, stderr: read(errors)? })
 }
 
 fn read(mut file: fs::File) -> Result<Vec<u8>> {

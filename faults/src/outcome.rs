@@ -1,98 +1,99 @@
-use std::error::Error;
 use std::fmt;
 use std::time::Duration;
 
-use crate::{Audit, Usage};
+use crate::audit::Audit;
+use crate::monitor::ResourceUsage;
 
-/// How a scenario went.
+/// The result of a scenario.
 #[derive(Debug, Clone, Default)]
-pub struct Outcome {
-    /// The scenario's name.
+pub struct ScenarioOutcome {
+    /// The name of the scenario.
     pub scenario: &'static str,
-    /// What became of its messages and calls.
+    /// The accounting of messages and calls.
     pub audit: Audit,
-    /// The most that this process used meanwhile.
-    pub peak: Usage,
-    /// How long it took.
+    /// The maximum of each resource that this process used.
+    pub peak: ResourceUsage,
+    /// The duration of the scenario.
     pub took: Duration,
-    /// What was to hold and did not; empty if it passed.
+    /// The expectations that were not met. Empty if the scenario passed.
     pub failures: Vec<String>,
-    /// What is worth knowing in any case.
+    /// Facts for the reader, whether the scenario passed or not.
     pub notes: Vec<String>,
 }
 
-impl Outcome {
-    /// Whether everything held.
+impl ScenarioOutcome {
+    /// Returns whether all expectations were met.
     pub fn passed(&self) -> bool {
         self.failures.is_empty()
     }
 
-    /// Takes note of a failure unless `condition` holds.
+    /// Adds a failure unless `condition` is true.
     pub fn expect(&mut self, condition: bool, failure: impl FnOnce() -> String) {
         if !condition {
             self.failures.push(failure());
         }
     }
 
-    /// What has to hold wherever messages are sent: none that was confirmed is lost, none came that nobody sent, no call is late.
+    /// Checks the expectations of every scenario with messages: every confirmed message was
+    /// consumed, every consumed message was sent, every send has an outcome, and no call exceeded
+    /// its deadline.
     pub fn expect_nothing_lost(&mut self) {
         let audit = self.audit.clone();
         self.expect(audit.missing.is_empty(), || {
-            let first: Vec<_> = audit.missing.iter().zip(&audit.moments).take(10).collect();
+            let first: Vec<_> = audit.missing.iter().zip(&audit.missing_times).take(10).collect();
             format!(
-                "{} confirmed messages are lost; the first, when they were sent and confirmed, and by whom: {first:?}",
+                "{} confirmed messages are lost; the first, with the times of send and confirm, and the thread: {first:?}",
                 audit.missing.len()
             )
         });
-        self.expect(audit.strangers.is_empty(), || {
-            format!("messages came that nobody sent: {:?}", audit.strangers)
+        self.expect(audit.unsent.is_empty(), || {
+            format!("messages were consumed that were not sent: {:?}", audit.unsent)
         });
-        self.expect(audit.pending == 0, || {
-            format!("the fate of {} messages was never told", audit.pending)
-        });
-        self.expect_no_late_call();
+        self.expect(audit.pending == 0, || format!("{} messages have no outcome", audit.pending));
+        self.expect_no_overdue_call();
     }
 
-    /// That no call came back late, or not at all.
-    pub fn expect_no_late_call(&mut self) {
+    /// Checks that no call exceeded its deadline.
+    pub fn expect_no_overdue_call(&mut self) {
         let overdue = self.audit.overdue.clone();
         for call in overdue.iter().take(5) {
             self.failures.push(format!(
-                "{} took {:.1?} though its deadline was {:?}",
+                "{} took {:.1?}, and its deadline was {:?}",
                 call.name, call.took, call.deadline
             ));
         }
         if overdue.len() > 5 {
-            self.failures.push(format!("and {} more calls were late", overdue.len() - 5));
+            self.failures
+                .push(format!("and {} more calls exceeded their deadlines", overdue.len() - 5));
         }
     }
 
-    /// That nothing was consumed twice.
+    /// Checks that no message was consumed twice.
     pub fn expect_no_duplicate(&mut self) {
         let duplicates = self.audit.duplicates;
         self.expect(duplicates == 0, || {
-            format!("{duplicates} messages were consumed twice, though no connection was lost")
+            format!("{duplicates} messages were consumed twice, and no connection was lost")
         });
     }
 
-    /// That no publisher was told of an error.
+    /// Checks that every send was confirmed.
     pub fn expect_all_confirmed(&mut self) {
         let (failed, unknown) = (self.audit.failed, self.audit.unknown);
         self.expect(failed + unknown == 0, || {
-            format!("{failed} messages failed and {unknown} are unknown, though the outage was shorter than their deadline")
+            format!("{failed} messages failed and {unknown} are unknown, and the outage was shorter than their deadline")
         });
     }
 }
 
-/// Outcomes as a table, with what failed and what is worth knowing below.
+/// Formats outcomes as a table, with the failures, notes and errors below.
 #[derive(Debug, Clone, Copy)]
-pub struct Table<'a>(pub &'a [Outcome]);
+pub struct OutcomeTable<'a>(pub &'a [ScenarioOutcome]);
 
-impl fmt::Display for Table<'_> {
+impl fmt::Display for OutcomeTable<'_> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(
             formatter,
-            "{:<20} {:>9} {:>9} {:>8} {:>6} {:>6} {:>18} {:>9} {:>8} {:>8}  verdict",
+            "{:<20} {:>9} {:>9} {:>8} {:>6} {:>6} {:>18} {:>9} {:>8} {:>8}  result",
             "scenario",
             "messages",
             "confirmed",
@@ -138,21 +139,10 @@ impl fmt::Display for Table<'_> {
                 .try_for_each(|failure| writeln!(formatter, "  FAILED {failure}"))?;
             outcome.notes.iter().try_for_each(|note| writeln!(formatter, "  {note}"))?;
             for (error, times) in &outcome.audit.errors {
-                let words = outcome.audit.words.get(error).map_or("", String::as_str);
-                writeln!(formatter, "  {times} x {error}, first: {words}")?;
+                let first = outcome.audit.first_errors.get(error).map_or("", String::as_str);
+                writeln!(formatter, "  {times} x {error}, first: {first}")?;
             }
         }
         Ok(())
     }
-}
-
-/// An error's words, and those of all that caused it.
-pub(crate) fn with_sources(error: &(dyn Error + 'static)) -> String {
-    let mut text = error.to_string();
-    let mut next = error.source();
-    while let Some(source) = next {
-        text = format!("{text}: {source}");
-        next = source.source();
-    }
-    text
 }

@@ -1,4 +1,5 @@
-mod link;
+mod connection;
+mod registry;
 mod rules;
 #[cfg(test)]
 mod tests;
@@ -11,20 +12,22 @@ use std::time::Duration;
 
 use socket2::{Domain, SockRef, Socket, Type};
 
-use self::link::{Ending, Link};
-use self::rules::Shared;
-pub use self::rules::{Direction, Flow};
+use self::connection::Closing;
+pub use self::connection::Statistics;
+use self::registry::Connections;
+use self::rules::SharedRules;
+pub use self::rules::{Direction, Forwarding};
 
 const BACKLOG: i32 = 128;
-/// Ports below those that systems give to outgoing connections.
+/// Ports below the range that systems use for outgoing connections.
 const PORTS: std::ops::Range<u16> = 20_000..32_000;
 const ATTEMPTS: usize = 100;
 const END_WITHIN: Duration = Duration::from_secs(5);
 
-/// A TCP proxy on the loopback interface that does to its connections what networks do.
+/// A TCP proxy on the loopback interface that injects network faults into its connections.
 ///
-/// Its rules hold for the connections that it has and for those to come, until they are changed; [`heal`](Proxy::heal) takes all back.
-/// Dropping it ends its connections.
+/// The rules apply to present and future connections until they are changed. [`heal`](Proxy::heal)
+/// resets all of them. Dropping the proxy ends its connections.
 ///
 /// ```
 /// use std::io::{Read, Write};
@@ -45,158 +48,151 @@ const END_WITHIN: Duration = Duration::from_secs(5);
 #[derive(Debug)]
 pub struct Proxy {
     address: SocketAddr,
-    shared: Arc<Shared>,
+    rules: Arc<SharedRules>,
+    connections: Arc<Connections>,
     listener: Arc<Socket>,
     accepting: Option<JoinHandle<()>>,
 }
 
-/// What went through one connection of a [`Proxy`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Statistics {
-    /// Bytes handed on to the server.
-    pub to_server: u64,
-    /// Bytes handed on to the client.
-    pub to_client: u64,
-    /// Bytes taken from either and not handed on.
-    pub swallowed: u64,
-    /// Whether it is still there.
-    pub open: bool,
-    /// How long it lasted, or lasts.
-    pub age: Duration,
-}
-
 impl Proxy {
-    /// A proxy on a free local port, in front of the server at this address. The server is reached when a client comes.
+    /// Creates a proxy on a free local port, in front of the server at this address. The proxy
+    /// connects to the server when a client connects.
     ///
     /// # Errors
-    /// If there is no free port.
+    /// If no port is free.
     pub fn new(host: &str, port: u16) -> io::Result<Proxy> {
         let listener = Arc::new(listener()?);
         let address = listener.local_addr()?.as_socket().ok_or(io::ErrorKind::AddrNotAvailable)?;
-        let shared = Arc::new(Shared::default());
+        let (rules, connections) =
+            (Arc::new(SharedRules::default()), Arc::new(Connections::default()));
         let accepting = {
-            let (listener, shared, server) =
-                (Arc::clone(&listener), Arc::clone(&shared), (host.to_string(), port));
+            let (listener, server) = (Arc::clone(&listener), (host.to_string(), port));
+            let (rules, connections) = (Arc::clone(&rules), Arc::clone(&connections));
             thread::Builder::new()
                 .name("proxy".into())
-                .spawn(move || accept(&listener, &shared, &server))?
+                .spawn(move || accept(&listener, &rules, &connections, &server))?
         };
-        Ok(Proxy { address, shared, listener, accepting: Some(accepting) })
+        Ok(Proxy { address, rules, connections, listener, accepting: Some(accepting) })
     }
 
-    /// Where to connect to instead of the server.
+    /// Returns the address to connect to instead of the server.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// Ends every connection that it has, in order (FIN), on both sides. New ones can be made.
+    /// Ends every connection in order (FIN), on both sides. Clients can connect again.
     pub fn cut(&self) {
-        self.shared.end_links(Ending::Close);
+        self.connections.end_all(Closing::Graceful);
     }
 
-    /// Ends every connection that it has, rudely (RST), on both sides. New ones can be made.
+    /// Resets every connection (RST), on both sides. Clients can connect again.
     pub fn reset(&self) {
-        self.shared.end_links(Ending::Reset);
+        self.connections.end_all(Closing::Reset);
     }
 
-    /// Cuts the connection that hands on the byte after the next `bytes` in this direction, before that byte. Counted over all
-    /// connections; takes the place of an earlier cut that has not come yet.
+    /// Forwards `bytes` more bytes in this direction, and cuts the connection of the next byte
+    /// before that byte.
+    ///
+    /// Counts the bytes of all connections. Replaces an earlier cut that has not happened yet.
     pub fn cut_after(&self, direction: Direction, bytes: u64) {
-        self.shared.change(|rules| rules.cut = Some((direction, bytes)));
+        self.rules.change(|rules| rules.cut = Some((direction, bytes)));
     }
 
-    /// Waits until the cut of [`cut_after`](Proxy::cut_after) has been made; `false` if that takes longer than `timeout`.
+    /// Blocks until the cut of [`cut_after`](Proxy::cut_after) has happened, for at most `timeout`.
+    /// Returns whether it has happened.
     pub fn wait_for_cut(&self, timeout: Duration) -> bool {
-        self.shared.wait(timeout, |rules| rules.cut.is_none() && rules.cutting == 0)
+        self.rules.wait(timeout, |rules| rules.cut.is_none() && rules.cutting == 0)
     }
 
-    /// Holds every byte back for so long, in both directions. Zero, at first.
+    /// Delays every byte by `delay`, in both directions. Defaults to zero.
     pub fn delay(&self, delay: Duration) {
-        self.shared.change(|rules| rules.delay = delay);
+        self.rules.change(|rules| rules.delay = delay);
     }
 
-    /// Hands on no more than so many bytes a second for each connection and direction; `None`, at first, for no limit.
+    /// Limits the rate of each connection and direction; `None` removes the limit. Defaults to
+    /// `None`.
     pub fn throttle(&self, bytes_per_second: Option<u64>) {
-        self.shared.change(|rules| rules.rate = bytes_per_second);
+        self.rules.change(|rules| rules.rate = bytes_per_second);
     }
 
-    /// Lets bytes through in one direction, swallows them, or takes none. [`Flow::Pass`], at first.
-    pub fn flow(&self, direction: Direction, flow: Flow) {
-        self.shared.change(|rules| rules.flow[direction as usize] = flow);
+    /// Forwards, discards or stalls the bytes of one direction. Defaults to [`Forwarding::Pass`].
+    pub fn set_forwarding(&self, direction: Direction, forwarding: Forwarding) {
+        self.rules.change(|rules| rules.forwarding[direction as usize] = forwarding);
     }
 
-    /// Swallows everything, in both directions: the connections stay, and nothing comes through.
+    /// Discards all bytes, in both directions. The connections stay open.
     pub fn black_hole(&self) {
-        self.shared.change(|rules| rules.flow = [Flow::Swallow; 2]);
+        self.rules.change(|rules| rules.forwarding = [Forwarding::Discard; 2]);
     }
 
-    /// Ends one direction of every connection that it has: the receiver sees the end of the stream, the sender's bytes are swallowed, and
-    /// the other direction goes on.
+    /// Ends one direction of every connection. The receiver sees the end of the stream, the bytes
+    /// of the sender are discarded, and the other direction stays open.
     pub fn half_close(&self, direction: Direction) {
-        self.shared.links().iter().for_each(|link| link.half_close(direction));
+        self.connections.open().iter().for_each(|connection| connection.half_close(direction));
     }
 
-    /// Refuses new connections, as a port does that nobody listens on, or takes them again.
+    /// Refuses new connections like a port without a listener, or accepts them again.
     ///
     /// # Errors
-    /// If the system does not let it listen again.
+    /// If the system does not let the proxy listen again.
     pub fn refuse(&self, refuse: bool) -> io::Result<()> {
         if refuse {
-            self.shared.change(|rules| rules.refusing = true);
-            // Listening ends, the port stays ours.
+            self.rules.change(|rules| rules.refusing = true);
+            // The socket stops listening and keeps its port.
             match self.listener.shutdown(Shutdown::Both) {
                 Err(error) if error.kind() != io::ErrorKind::NotConnected => Err(error),
                 _ => Ok(()),
             }
         } else {
             self.listener.listen(BACKLOG)?;
-            self.shared.change(|rules| rules.refusing = false);
+            self.rules.change(|rules| rules.refusing = false);
             Ok(())
         }
     }
 
-    /// Takes back every rule. What was swallowed stays so: a connection that lost bytes is of no more use, and is cut.
+    /// Resets every rule. Also resets every connection that has lost bytes, because its stream is
+    /// incomplete.
     ///
     /// # Errors
-    /// If the system does not let it listen again.
+    /// If the system does not let the proxy listen again.
     pub fn heal(&self) -> io::Result<()> {
-        let refusing = self.shared.change(|rules| {
-            rules.flow = [Flow::Pass; 2];
+        let refusing = self.rules.change(|rules| {
+            rules.forwarding = [Forwarding::Pass; 2];
             rules.delay = Duration::ZERO;
             rules.rate = None;
             rules.cut = None;
             rules.refusing
         });
-        for link in self.shared.links() {
-            if link.has_holes() {
-                self.shared.end(&link, Ending::Reset);
+        for connection in self.connections.open() {
+            if connection.has_lost_bytes() {
+                connection.end(Closing::Reset);
             }
         }
         if refusing { self.refuse(false) } else { Ok(()) }
     }
 
-    /// Every connection so far, in the order in which they ended, those that are there last.
+    /// Returns the counters of every connection: first the ended ones in the order of their ends,
+    /// then the open ones.
     pub fn statistics(&self) -> Vec<Statistics> {
-        self.shared.statistics()
+        self.connections.statistics()
     }
 
-    /// How many connections there are.
+    /// Returns the number of open connections.
     pub fn open_connections(&self) -> usize {
-        self.shared.links().len()
+        self.connections.open().len()
     }
 }
 
 impl Drop for Proxy {
     fn drop(&mut self) {
-        self.shared.change(|rules| rules.closing = true);
+        self.rules.change(|rules| rules.closing = true);
         let _ = self.listener.shutdown(Shutdown::Both);
         if let Some(accepting) = self.accepting.take() {
             let _ = accepting.join();
         }
         self.cut();
-        if !self.shared.wait_for_links(END_WITHIN) {
-            log::warn!("connections of a proxy have not ended within {END_WITHIN:?}");
+        if !self.connections.wait_until_none(END_WITHIN) {
+            log::warn!("proxy connections did not end within {END_WITHIN:?}");
         }
     }
 }
@@ -205,9 +201,9 @@ fn listener() -> io::Result<Socket> {
     let mut failure = io::Error::from(io::ErrorKind::AddrInUse);
     for _ in 0..ATTEMPTS {
         let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
-        // So that it can listen again while connections are there.
+        // Lets the socket listen again while its connections are open.
         socket.set_reuse_address(true)?;
-        // A port that was asked for stays taken while nobody listens on it.
+        // The bound port stays reserved while no socket listens on it.
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, fastrand::u16(PORTS)));
         match socket.bind(&address.into()).and_then(|()| socket.listen(BACKLOG)) {
             Ok(()) => return Ok(socket),
@@ -217,11 +213,16 @@ fn listener() -> io::Result<Socket> {
     Err(failure)
 }
 
-fn accept(listener: &Socket, shared: &Arc<Shared>, server: &(String, u16)) {
+fn accept(
+    listener: &Socket,
+    rules: &Arc<SharedRules>,
+    connections: &Arc<Connections>,
+    server: &(String, u16),
+) {
     loop {
         let accepted = listener.accept();
-        let (refusing, closing, generation) =
-            shared.look(|rules| (rules.refusing, rules.closing, rules.generation));
+        let generation = connections.generation();
+        let (refusing, closing) = rules.with(|rules| (rules.refusing, rules.closing));
         if closing {
             return;
         }
@@ -230,13 +231,16 @@ fn accept(listener: &Socket, shared: &Arc<Shared>, server: &(String, u16)) {
                 let _ = SockRef::from(&client).set_linger(Some(Duration::ZERO));
             }
             Ok((client, _)) => {
-                let (shared, server) = (Arc::clone(shared), server.clone());
-                let pass = move || Link::run(client.into(), &server, &shared, generation);
-                if let Err(error) = thread::Builder::new().name("proxy link".into()).spawn(pass) {
-                    log::warn!("a connection of a proxy is dropped: {error}");
+                let (rules, connections, server) =
+                    (Arc::clone(rules), Arc::clone(connections), server.clone());
+                let serve = move || connections.serve(client.into(), &server, &rules, generation);
+                if let Err(error) =
+                    thread::Builder::new().name("proxy connection".into()).spawn(serve)
+                {
+                    log::warn!("proxy drops a connection: cannot start a thread: {error}");
                 }
             }
-            Err(_) => shared.wait_while_refusing(),
+            Err(_) => rules.wait_while_refusing(),
         }
     }
 }

@@ -1,4 +1,5 @@
-//! A program that consumes until it is told to end: what `carrot-faults worker URL QUEUE` does, for the scenario that stops it.
+//! A program that consumes until it is stopped. A scenario runs and stops this program as
+//! `carrot-faults worker URL QUEUE`.
 
 use std::io::{Write, stdout};
 use std::thread;
@@ -6,27 +7,29 @@ use std::time::Duration;
 
 use carrot::Message;
 
-use crate::Result;
+use crate::error::Result;
 
-/// What the work takes.
-const WORK: Duration = Duration::from_millis(2);
+/// The time that the handler takes for a message.
+const HANDLING: Duration = Duration::from_millis(2);
 
-/// Consumes with four workers until SIGINT or SIGTERM. Prints `ready`, then `done N` for each message that was handled, and at the end
-/// `acknowledged N`.
+/// Consumes with four workers until SIGINT or SIGTERM.
+///
+/// Prints `ready` once it consumes, `done N` after it has handled message N, and `acknowledged N`
+/// with the number of acknowledged messages at the end.
 ///
 /// # Errors
-/// What Carrot gives.
+/// An error of Carrot.
 pub fn run(url: &str, queue: &str) -> Result<()> {
     let connection = carrot::connect(url)?;
     let consumer = connection.consumer(queue).prefetch(50).build()?;
     let stop = consumer.stop_handle();
     ctrlc::set_handler(move || {
         if let Err(error) = stop.stop() {
-            eprintln!("the broker was not told: {error}");
+            eprintln!("cannot stop the consumer: {error}");
         }
     })?;
     let workers = consumer.workers(4).spawn(|(id, _): (u64, String), _: &Message| {
-        thread::sleep(WORK);
+        thread::sleep(HANDLING);
         println!("done {id}");
     })?;
     println!("ready");

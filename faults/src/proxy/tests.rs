@@ -9,10 +9,10 @@ use super::*;
 use crate::eventually;
 
 const SOON: Duration = Duration::from_secs(10);
-/// Long enough to notice most of what ought not to come.
-const A_MOMENT: Duration = Duration::from_millis(100);
+/// The time in which most unexpected bytes would arrive.
+const BRIEFLY: Duration = Duration::from_millis(100);
 
-/// A proxy with both ends of one connection through it.
+/// Returns a proxy and both ends of one connection through it.
 fn connected() -> (Proxy, TcpStream, TcpStream) {
     let server = TcpListener::bind("127.0.0.1:0").unwrap();
     let proxy = Proxy::new("127.0.0.1", server.local_addr().unwrap().port()).unwrap();
@@ -39,7 +39,7 @@ fn expect(stream: &mut TcpStream, bytes: &[u8]) {
 }
 
 fn expect_nothing(stream: &mut TcpStream) {
-    stream.set_read_timeout(Some(A_MOMENT)).unwrap();
+    stream.set_read_timeout(Some(BRIEFLY)).unwrap();
     let kind = stream.read(&mut [0]).map_err(|error| error.kind());
     assert!(matches!(kind, Err(ErrorKind::WouldBlock | ErrorKind::TimedOut)), "{kind:?}");
     stream.set_read_timeout(Some(SOON)).unwrap();
@@ -52,7 +52,7 @@ fn expect_end(stream: &mut TcpStream) -> Vec<u8> {
 }
 
 #[test]
-fn bytes_go_both_ways_and_are_counted() {
+fn bytes_in_both_directions_are_forwarded_and_counted() {
     let (proxy, mut client, mut server) = connected();
     client.write_all(b"question").unwrap();
     expect(&mut server, b"question");
@@ -69,7 +69,7 @@ fn bytes_go_both_ways_and_are_counted() {
 }
 
 #[test]
-fn much_goes_through_unharmed() {
+fn large_stream_is_forwarded_unchanged() {
     let (_proxy, mut client, mut server) = connected();
     let sent: Vec<u8> = (0..4_000_000_u32).map(|number| (number / 7) as u8).collect();
     let copy = sent.clone();
@@ -80,12 +80,12 @@ fn much_goes_through_unharmed() {
     });
     assert!(expect_end(&mut server) == sent);
     let mut client = sender.join().unwrap();
-    server.write_all(b"the other way is still open").unwrap();
-    expect(&mut client, b"the other way is still open");
+    server.write_all(b"the other direction is open").unwrap();
+    expect(&mut client, b"the other direction is open");
 }
 
 #[test]
-fn a_cut_ends_both_sides_and_new_connections_can_be_made() {
+fn cut_ends_both_sides_and_new_connections_are_accepted() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let proxy = Proxy::new("127.0.0.1", listener.local_addr().unwrap().port()).unwrap();
     let (mut client, mut server) = connect(&proxy, &listener);
@@ -100,7 +100,7 @@ fn a_cut_ends_both_sides_and_new_connections_can_be_made() {
 }
 
 #[test]
-fn a_reset_is_rude_to_both_sides() {
+fn reset_reaches_both_sides() {
     let (proxy, mut client, mut server) = connected();
     proxy.reset();
     for stream in [&mut client, &mut server] {
@@ -109,7 +109,7 @@ fn a_reset_is_rude_to_both_sides() {
 }
 
 #[test]
-fn a_cut_comes_at_the_very_byte_in_either_direction() {
+fn cut_after_bytes_happens_at_the_exact_byte_in_either_direction() {
     for bytes in [0, 1, 5, 9] {
         let (proxy, mut client, mut server) = connected();
         proxy.cut_after(Direction::ToServer, bytes);
@@ -127,17 +127,17 @@ fn a_cut_comes_at_the_very_byte_in_either_direction() {
 }
 
 #[test]
-fn a_cut_that_has_not_come_is_waited_for() {
+fn wait_for_cut_blocks_until_the_cut_has_happened() {
     let (proxy, mut client, _server) = connected();
     proxy.cut_after(Direction::ToServer, 4);
     client.write_all(b"four").unwrap();
-    assert!(!proxy.wait_for_cut(A_MOMENT));
+    assert!(!proxy.wait_for_cut(BRIEFLY));
     client.write_all(b"!").unwrap();
     assert!(proxy.wait_for_cut(SOON));
 }
 
 #[test]
-fn a_delay_holds_every_byte_back_and_does_not_add_up() {
+fn delay_applies_to_every_byte_and_does_not_accumulate() {
     let (proxy, mut client, mut server) = connected();
     let delay = Duration::from_millis(200);
     proxy.delay(delay);
@@ -152,7 +152,7 @@ fn a_delay_holds_every_byte_back_and_does_not_add_up() {
 }
 
 #[test]
-fn a_throttle_limits_the_rate() {
+fn throttle_limits_the_rate() {
     let (proxy, mut client, mut server) = connected();
     proxy.throttle(Some(10_000));
     let started = Instant::now();
@@ -162,20 +162,20 @@ fn a_throttle_limits_the_rate() {
 }
 
 #[test]
-fn a_black_hole_swallows_and_healing_ends_what_lost_bytes() {
+fn black_hole_discards_bytes_and_heal_resets_the_connection() {
     let (proxy, mut client, mut server) = connected();
     proxy.black_hole();
     client.write_all(b"lost").unwrap();
     expect_nothing(&mut server);
-    assert_eq!(proxy.statistics()[0].swallowed, 4);
+    assert_eq!(proxy.statistics()[0].discarded, 4);
     proxy.heal().unwrap();
     assert_eq!(server.read(&mut [0]).unwrap_err().kind(), ErrorKind::ConnectionReset);
 }
 
 #[test]
-fn a_stalled_direction_takes_nothing_until_it_is_healed() {
+fn stalled_direction_forwards_nothing_until_healed() {
     let (proxy, mut client, mut server) = connected();
-    proxy.flow(Direction::ToServer, Flow::Stall);
+    proxy.set_forwarding(Direction::ToServer, Forwarding::Stall);
     client.write_all(b"later").unwrap();
     expect_nothing(&mut server);
     server.write_all(b"the other way").unwrap();
@@ -185,7 +185,7 @@ fn a_stalled_direction_takes_nothing_until_it_is_healed() {
 }
 
 #[test]
-fn half_a_connection_goes_on() {
+fn half_closed_connection_forwards_the_other_direction() {
     let (proxy, mut client, mut server) = connected();
     proxy.half_close(Direction::ToServer);
     assert!(expect_end(&mut server).is_empty());
@@ -195,7 +195,7 @@ fn half_a_connection_goes_on() {
 }
 
 #[test]
-fn refused_connections_are_refused_and_old_ones_stay() {
+fn refuse_rejects_new_connections_and_keeps_open_ones() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let proxy = Proxy::new("127.0.0.1", listener.local_addr().unwrap().port()).unwrap();
     let (mut client, mut server) = connect(&proxy, &listener);
@@ -215,7 +215,7 @@ fn refused_connections_are_refused_and_old_ones_stay() {
 }
 
 #[test]
-fn a_server_that_is_not_there_is_a_connection_that_ends() {
+fn connection_without_a_server_is_reset() {
     let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let proxy = Proxy::new("127.0.0.1", port).unwrap();
     let mut client = TcpStream::connect(proxy.address()).unwrap();
@@ -224,10 +224,10 @@ fn a_server_that_is_not_there_is_a_connection_that_ends() {
 }
 
 #[test]
-fn dropping_it_ends_stalled_connections_too() {
+fn drop_ends_stalled_connections() {
     let (proxy, mut client, _server) = connected();
     let address = proxy.address();
-    proxy.flow(Direction::ToServer, Flow::Stall);
+    proxy.set_forwarding(Direction::ToServer, Forwarding::Stall);
     proxy.delay(Duration::from_secs(3600));
     client.write_all(b"stuck").unwrap();
     drop(proxy);

@@ -1,20 +1,23 @@
 use std::time::Duration;
 
-use super::Context;
-use super::run::Run;
-use crate::{Direction, LoadOptions, Outcome, Proxy, Result};
+use super::context::Context;
+use super::run::ScenarioRun;
+use crate::error::Result;
+use crate::load::LoadOptions;
+use crate::outcome::ScenarioOutcome;
+use crate::proxy::{Direction, Proxy};
 
 const RESUMED_WITHIN: Duration = Duration::from_secs(30);
-/// How far ahead a cut is at most: what goes to the server is more than what comes from it.
+/// The largest number of bytes before a cut. The server receives more bytes than it sends.
 const BYTES_TO_SERVER: u64 = 20_000;
 const BYTES_TO_CLIENT: u64 = 4_000;
 
-/// Cuts connections at random bytes, in either direction, while messages flow.
-pub(super) fn run(context: &mut Context) -> Result<Outcome> {
+/// Cuts connections at random bytes, in both directions, under load.
+pub(super) fn run(context: &mut Context) -> Result<ScenarioOutcome> {
     let cuts = context.pick(1_000, 15);
     context.with_node(|context, node| {
         let proxy = Proxy::new("127.0.0.1", node.port())?;
-        let mut run = Run::new(context);
+        let mut run = ScenarioRun::new(context);
         let mut random = context.random();
         let through = node.options().port(proxy.address().port());
         let load =
@@ -24,7 +27,7 @@ pub(super) fn run(context: &mut Context) -> Result<Outcome> {
                 break;
             }
             if cut % 100 == 0 {
-                run.say(&format!("cut {cut}"));
+                run.print_progress(&format!("cut {cut}"));
             }
             match random.bool() {
                 true => proxy.cut_after(Direction::ToServer, random.u64(0..BYTES_TO_SERVER)),
@@ -33,7 +36,7 @@ pub(super) fn run(context: &mut Context) -> Result<Outcome> {
             if !proxy.wait_for_cut(RESUMED_WITHIN) {
                 run.outcome
                     .failures
-                    .push(format!("cut {cut} found nothing to cut within {RESUMED_WITHIN:?}"));
+                    .push(format!("cut {cut} did not happen within {RESUMED_WITHIN:?}"));
                 break;
             }
         }

@@ -7,100 +7,107 @@ use std::time::{Duration, Instant};
 use carrot::{Connection, Message};
 use rustix::process::{Pid, Signal, kill_process};
 
-use super::Context;
-use super::run::{Run, drain};
-use crate::{Ledger, Node, Outcome, Result, eventually, unique};
+use super::context::Context;
+use super::run::{ScenarioRun, drain};
+use crate::accounting::{Accounting, SendOutcome};
+use crate::error::Result;
+use crate::node::BrokerNode;
+use crate::outcome::ScenarioOutcome;
+use crate::wait::{eventually, unique};
 
 const MESSAGES: u64 = 1_000;
 const STOP_WITHIN: Duration = Duration::from_secs(10);
 const SOON: Duration = Duration::from_secs(20);
 
-/// Stops workers in this process, and processes by SIGINT and SIGTERM, in the middle of their work. What they acknowledged and what is left
-/// in the queue are all that was sent, each once.
-pub(super) fn run(context: &mut Context) -> Result<Outcome> {
+/// Stops workers in this process, and processes by SIGINT and SIGTERM, while they handle messages.
+///
+/// Every message was acknowledged or is in the queue, and no message is both.
+pub(super) fn run(context: &mut Context) -> Result<ScenarioOutcome> {
     let times = context.pick(20, 2);
     context.with_node(|context, node| {
-        let mut run = Run::new(context);
+        let mut run = ScenarioRun::new(context);
         let mut random = context.random();
         for time in 1..=times {
             for (name, signal) in [("stop", None), ("SIGINT", Some(Signal::INT)), ("SIGTERM", Some(Signal::TERM))] {
                 let queue = unique("stop");
                 let connection = carrot::connect(node.options())?;
-                fill(&connection, &queue, &run.ledger)?;
+                fill(&connection, &queue, &run.accounting)?;
                 connection.close()?;
                 let after = random.u64(10..MESSAGES / 2);
                 let acknowledged = match signal {
-                    None => stop_workers(node, &queue, &run.ledger, after)?,
-                    Some(signal) => stop_process(context, node, &queue, &run.ledger, after, signal)?,
+                    None => stop_workers(node, &queue, &run.accounting, after)?,
+                    Some(signal) => stop_process(context, node, &queue, &run.accounting, after, signal)?,
                 };
-                let duplicates = run.ledger.audit().duplicates;
-                let left = drain(&run.ledger, &node.options(), &queue)?;
+                let duplicates = run.accounting.audit().duplicates;
+                let left = drain(&run.accounting, &node.options(), &queue)?;
                 run.outcome.expect(acknowledged + left == MESSAGES, || {
-                    format!("{name} {time}: {acknowledged} acknowledged and {left} left do not make {MESSAGES}")
+                    format!("{name} {time}: {acknowledged} acknowledged and {left} left are not {MESSAGES} in total")
                 });
-                let again = run.ledger.audit().duplicates - duplicates;
-                run.outcome.expect(again == 0, || format!("{name} {time}: {again} messages were handled and are left all the same"));
+                let again = run.accounting.audit().duplicates - duplicates;
+                run.outcome.expect(again == 0, || format!("{name} {time}: {again} messages were handled and are still in the queue"));
             }
         }
-        let leak = run.watch.back_to_before(STOP_WITHIN);
+        let leak = run.monitor.wait_until_released(STOP_WITHIN);
         run.outcome.failures.extend(leak.err());
-        let mut outcome = Outcome { audit: run.ledger.audit(), peak: run.peak(), ..run.outcome };
+        let mut outcome = ScenarioOutcome { audit: run.accounting.audit(), peak: run.peak(), ..run.outcome };
         outcome.expect_nothing_lost();
         outcome.expect_no_duplicate();
         Ok(outcome)
     })
 }
 
-fn fill(connection: &Connection, queue: &str, ledger: &Ledger) -> Result<()> {
+fn fill(connection: &Connection, queue: &str, accounting: &Accounting) -> Result<()> {
     connection.declare_queue(queue)?;
     let publisher = connection.publisher().routing_key(queue).build()?;
-    let ids: Vec<u64> = (0..MESSAGES).map(|_| ledger.send()).collect();
+    let ids: Vec<u64> = (0..MESSAGES).map(|_| accounting.send()).collect();
     publisher.send_all(ids.iter().map(|id| (id, "x")))?;
-    ids.into_iter().for_each(|id| ledger.fate(id, crate::Fate::Confirmed));
+    ids.into_iter().for_each(|id| accounting.record_send(id, SendOutcome::Confirmed));
     Ok(())
 }
 
-/// Stops workers of this process once they have handled `after` messages; tells how many they acknowledged.
+/// Stops workers of this process once they have handled `after` messages. Returns the number of
+/// acknowledged messages.
 fn stop_workers(
-    node: &Node,
+    node: &BrokerNode,
     queue: &str,
-    ledger: &std::sync::Arc<Ledger>,
+    accounting: &std::sync::Arc<Accounting>,
     after: u64,
 ) -> Result<u64> {
     let connection = carrot::connect(node.options())?;
     let consumer = connection.consumer(queue).prefetch(50).build()?;
-    let noted = std::sync::Arc::clone(ledger);
-    let before = ledger.consumed();
+    let handled = std::sync::Arc::clone(accounting);
+    let before = accounting.consumed();
     let workers = consumer.workers(4).spawn(move |(id, _): (u64, String), _: &Message| {
         thread::sleep(Duration::from_millis(1));
-        noted.consume(id);
+        handled.consume(id);
     })?;
-    if !ledger.wait_for_consumed(before + after, SOON) {
+    if !accounting.wait_for_consumed(before + after, SOON) {
         return Err("messages are not consumed".into());
     }
-    let report = ledger.try_call("stop", STOP_WITHIN, || workers.stop(STOP_WITHIN))?;
-    ledger.try_call("consumer close", STOP_WITHIN, || consumer.close())?;
-    ledger.try_call("connection close", STOP_WITHIN, || connection.close())?;
+    let report = accounting.try_call("stop", STOP_WITHIN, || workers.stop(STOP_WITHIN))?;
+    accounting.try_call("consumer close", STOP_WITHIN, || consumer.close())?;
+    accounting.try_call("connection close", STOP_WITHIN, || connection.close())?;
     Ok(report.acknowledged)
 }
 
-/// Sends a signal to a process once it has handled `after` messages; tells how many it says it acknowledged.
+/// Sends a signal to a process once it has handled `after` messages. Returns the number of
+/// acknowledged messages, as the process prints it.
 fn stop_process(
     context: &Context,
-    node: &Node,
+    node: &BrokerNode,
     queue: &str,
-    ledger: &Ledger,
+    accounting: &Accounting,
     after: u64,
     signal: Signal,
 ) -> Result<u64> {
-    let mut worker = Worker::start(context, node, queue)?;
+    let mut worker = ConsumerProcess::start(context, node, queue)?;
     let deadline = Instant::now() + SOON;
-    let (mut handled, mut acknowledged, mut told) = (0, None, None);
+    let (mut handled, mut acknowledged, mut signalled) = (0, None, None);
     loop {
         match worker.lines.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
             Ok(line) => match line.split_once(' ') {
                 Some(("done", id)) => {
-                    ledger.consume(id.parse()?);
+                    accounting.consume(id.parse()?);
                     handled += 1;
                 }
                 Some(("acknowledged", number)) => acknowledged = Some(number.parse()?),
@@ -109,37 +116,37 @@ fn stop_process(
             Err(RecvTimeoutError::Disconnected) => break,
             Err(RecvTimeoutError::Timeout) => {
                 return Err(
-                    format!("the process says nothing more after {handled} messages").into()
+                    format!("the process printed nothing more after {handled} messages").into()
                 );
             }
         }
-        if handled >= after && told.is_none() {
+        if handled >= after && signalled.is_none() {
             kill_process(Pid::from_child(&worker.process), signal)?;
-            told = Some(Instant::now());
+            signalled = Some(Instant::now());
         }
     }
-    let told = told.ok_or("the process ended before it was told to")?;
-    let ended = ledger.call("exit", STOP_WITHIN, || {
+    let signalled = signalled.ok_or("the process ended before the signal")?;
+    let ended = accounting.call("exit", STOP_WITHIN, || {
         eventually(STOP_WITHIN, || matches!(worker.process.try_wait(), Ok(Some(_))))
     });
-    if !ended || told.elapsed() > STOP_WITHIN {
-        return Err(format!("the process took {:?} to end", told.elapsed()).into());
+    if !ended || signalled.elapsed() > STOP_WITHIN {
+        return Err(format!("the process took {:?} to end", signalled.elapsed()).into());
     }
     let status = worker.process.wait()?;
     match acknowledged {
         Some(acknowledged) if status.success() => Ok(acknowledged),
-        _ => Err(format!("the process ended badly: {status}").into()),
+        _ => Err(format!("the process failed: {status}").into()),
     }
 }
 
-/// A process that consumes; killed when dropped.
-struct Worker {
+/// A process that consumes. Dropping it kills the process.
+struct ConsumerProcess {
     process: Child,
     lines: Receiver<String>,
 }
 
-impl Worker {
-    fn start(context: &Context, node: &Node, queue: &str) -> Result<Worker> {
+impl ConsumerProcess {
+    fn start(context: &Context, node: &BrokerNode, queue: &str) -> Result<ConsumerProcess> {
         let mut process = Command::new(&context.program)
             .args(["worker", &node.url(), queue])
             .stdout(Stdio::piped())
@@ -152,11 +159,11 @@ impl Worker {
                 .map_while(Result::ok)
                 .try_for_each(|line| sender.send(line))
         })?;
-        Ok(Worker { process, lines })
+        Ok(ConsumerProcess { process, lines })
     }
 }
 
-impl Drop for Worker {
+impl Drop for ConsumerProcess {
     fn drop(&mut self) {
         let _ = self.process.kill();
         let _ = self.process.wait();

@@ -6,35 +6,42 @@ use std::time::Duration;
 use carrot::topology::DeleteIf;
 use carrot::{Connection, ConnectionOptions, Message, Queue};
 
-use super::Context;
-use super::run::Run;
-use crate::{LoadOptions, Node, Outcome, Result, eventually, unique};
+use super::context::Context;
+use super::run::ScenarioRun;
+use crate::error::Result;
+use crate::load::LoadOptions;
+use crate::node::BrokerNode;
+use crate::outcome::ScenarioOutcome;
+use crate::wait::{eventually, unique};
 
 const HEARTBEAT: Duration = Duration::from_secs(1);
 /// Longer than five heartbeats.
 const SLOW: Duration = Duration::from_millis(5_500);
-/// How long the broker waits for an acknowledgement; it looks every half second.
+/// The acknowledgement time-out of the broker. The broker checks it every half second.
 const ACKNOWLEDGEMENT_WITHIN: Duration = Duration::from_secs(2);
 const DEADLINE: Duration = Duration::from_secs(20);
 
-/// Handlers take longer than several heartbeats, which nobody is to notice; then longer than the broker waits for an acknowledgement, which
-/// costs their channel only: they finish, and their message comes again. A load on other channels of the same connection notices neither.
-pub(super) fn run(context: &mut Context) -> Result<Outcome> {
+/// Runs handlers that take longer than several heartbeats, and then longer than the acknowledgement
+/// time-out of the broker.
+///
+/// The heartbeats keep the connection open. The time-out closes only the channel: the handler ends,
+/// and the message is redelivered. A load on other channels of the same connection is not affected.
+pub(super) fn run(context: &mut Context) -> Result<ScenarioOutcome> {
     let times = context.pick(20, 1);
     context.with_node(|context, node| {
-        let mut run = Run::new(context);
+        let mut run = ScenarioRun::new(context);
         let connection = node.options().heartbeat(HEARTBEAT);
         let load = run.load(LoadOptions {
             rate: Some(250),
             ..LoadOptions::new(connection.clone(), &*run.queue)
         })?;
         for time in 1..=times {
-            run.say(&format!("slow handlers {time}"));
-            let slow = outlasts_heartbeats(&connection)?;
+            run.print_progress(&format!("slow handlers {time}"));
+            let slow = handle_longer_than_heartbeats(&connection)?;
             run.outcome.expect(slow.is_ok(), || {
                 format!("heartbeats {time}: {}", slow.err().unwrap_or_default())
             });
-            let late = outlasts_the_broker(node, load.connection())?;
+            let late = handle_longer_than_the_broker_waits(node, load.connection())?;
             run.outcome.expect(late.is_ok(), || {
                 format!("acknowledgement {time}: {}", late.err().unwrap_or_default())
             });
@@ -43,15 +50,13 @@ pub(super) fn run(context: &mut Context) -> Result<Outcome> {
         let mut outcome = run.finish(load, &node.options())?;
         outcome.expect_all_confirmed();
         outcome.expect_no_duplicate();
-        let noticed: Vec<String> = outcome.audit.errors.keys().cloned().collect();
-        outcome.expect(noticed.is_empty(), || {
-            format!("the load was told of errors: {}", noticed.join(", "))
-        });
+        let errors: Vec<String> = outcome.audit.errors.keys().cloned().collect();
+        outcome.expect(errors.is_empty(), || format!("the load had errors: {}", errors.join(", ")));
         Ok(outcome)
     })
 }
 
-fn outlasts_heartbeats(options: &ConnectionOptions) -> Result<Result<(), String>> {
+fn handle_longer_than_heartbeats(options: &ConnectionOptions) -> Result<Result<(), String>> {
     let connection = carrot::connect(options)?;
     let lost = Arc::new(AtomicU64::new(0));
     let counter = Arc::clone(&lost);
@@ -66,8 +71,11 @@ fn outlasts_heartbeats(options: &ConnectionOptions) -> Result<Result<(), String>
     })
 }
 
-fn outlasts_the_broker(node: &Node, connection: &Connection) -> Result<Result<(), String>> {
-    let timeout = |timeout: Duration, look: Duration| {
+fn handle_longer_than_the_broker_waits(
+    node: &BrokerNode,
+    connection: &Connection,
+) -> Result<Result<(), String>> {
+    let timeout = |timeout: Duration, interval: Duration| {
         let set = |key: &str, value: Duration| {
             format!("application:set_env(rabbit, {key}, {})", value.as_millis())
         };
@@ -76,7 +84,7 @@ fn outlasts_the_broker(node: &Node, connection: &Connection) -> Result<Result<()
             &format!(
                 "{}, {}.",
                 set("consumer_timeout", timeout),
-                set("channel_tick_interval", look)
+                set("channel_tick_interval", interval)
             ),
         ])
     };
@@ -88,8 +96,9 @@ fn outlasts_the_broker(node: &Node, connection: &Connection) -> Result<Result<()
     handled
 }
 
-/// Has one message handled, as long as `pause` says of a first and of a second delivery; it has to be handled so many times, and be gone
-/// then.
+/// Sends one message to a handler that sleeps for the result of `pause`, which receives whether the
+/// message is redelivered. The message has to be handled `times` times, and the queue has to be
+/// empty then.
 fn handle_one(
     connection: &Connection,
     times: u64,
@@ -112,6 +121,8 @@ fn handle_one(
     let handled = handled.load(Ordering::Relaxed);
     Ok(match (handled == times, left) {
         (true, 0) => Ok(()),
-        _ => Err(format!("it was handled {handled} times, and {left} are left: {report:?}")),
+        _ => {
+            Err(format!("the message was handled {handled} times, and {left} are left: {report:?}"))
+        }
     })
 }

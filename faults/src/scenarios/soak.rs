@@ -1,20 +1,25 @@
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use super::Context;
-use super::run::Run;
-use crate::{Direction, Flow, LoadOptions, Node, Outcome, Proxy, Result, Usage};
+use super::context::Context;
+use super::run::ScenarioRun;
+use crate::error::Result;
+use crate::load::LoadOptions;
+use crate::monitor::ResourceUsage;
+use crate::node::BrokerNode;
+use crate::outcome::ScenarioOutcome;
+use crate::proxy::{Direction, Forwarding, Proxy};
 
 const HEARTBEAT: Duration = Duration::from_secs(2);
 const RESUMED_WITHIN: Duration = Duration::from_secs(60);
-/// How long a message has: two slow faults can follow each other with little between them, and a node that was killed takes its time to come
-/// back on a busy machine.
+/// The deadline of a send. It covers two slow faults in a row, and the restart of a killed node on
+/// a busy machine.
 const DEADLINE: Duration = Duration::from_secs(120);
-/// How much more memory the last third of the time may need than the first.
+/// The memory that the last third of the time may use in addition to the first, in bytes.
 const GROWTH: u64 = 16 * 1024 * 1024;
 
 #[derive(Debug, Clone, Copy)]
-enum Fault {
+enum InjectedFault {
     Cut,
     Reset,
     CutAtByte,
@@ -29,25 +34,30 @@ enum Fault {
     Kill,
 }
 
-const QUICK: [Fault; 5] =
-    [Fault::Cut, Fault::Reset, Fault::CutAtByte, Fault::Delay, Fault::Throttle];
-const SLOW: [Fault; 7] = [
-    Fault::HalfClose,
-    Fault::BlackHole,
-    Fault::Stall,
-    Fault::Refuse,
-    Fault::Freeze,
-    Fault::Alarm,
-    Fault::Kill,
+const QUICK: [InjectedFault; 5] = [
+    InjectedFault::Cut,
+    InjectedFault::Reset,
+    InjectedFault::CutAtByte,
+    InjectedFault::Delay,
+    InjectedFault::Throttle,
+];
+const SLOW: [InjectedFault; 7] = [
+    InjectedFault::HalfClose,
+    InjectedFault::BlackHole,
+    InjectedFault::Stall,
+    InjectedFault::Refuse,
+    InjectedFault::Freeze,
+    InjectedFault::Alarm,
+    InjectedFault::Kill,
 ];
 
-/// Lets faults happen at random while messages flow, for half an hour.
-pub(super) fn run(context: &mut Context) -> Result<Outcome> {
+/// Injects random faults under load, for half an hour.
+pub(super) fn run(context: &mut Context) -> Result<ScenarioOutcome> {
     let lasts = context.pick(Duration::from_secs(30 * 60), Duration::from_secs(15));
     context.with_node(|context, node| {
         let proxy = Proxy::new("127.0.0.1", node.port())?;
-        let mut run = Run::new(context);
-        run.declare_for_good(node)?;
+        let mut run = ScenarioRun::new(context);
+        run.declare_on_disk(node)?;
         let mut random = context.random();
         let through = node.options().port(proxy.address().port()).heartbeat(HEARTBEAT);
         let load = run.load(LoadOptions {
@@ -62,75 +72,80 @@ pub(super) fn run(context: &mut Context) -> Result<Outcome> {
                 break;
             }
             faults += 1;
-            // At small size there is time for no more than one slow one.
+            // At small size the time allows only one slow fault.
             let slow = context.pick(random.u8(..4) == 0, faults == 3);
-            let fault =
-                if slow { random.choice(SLOW) } else { random.choice(QUICK) }.unwrap_or(Fault::Cut);
-            let so_far = run.ledger.audit();
-            run.say(&format!(
+            let fault = if slow { random.choice(SLOW) } else { random.choice(QUICK) }
+                .unwrap_or(InjectedFault::Cut);
+            let so_far = run.accounting.audit();
+            run.print_progress(&format!(
                 "fault {faults}: {fault:?} (slowest confirm so far {:.1?}, unknown {})",
                 so_far.slowest_confirm, so_far.unknown
             ));
-            happen(fault, node, &proxy, &mut random)?;
+            inject(fault, node, &proxy, &mut random)?;
             proxy.heal()?;
         }
         run.expect_progress(&load, 50, RESUMED_WITHIN, "after the last fault");
         run.outcome.notes.push(format!("{faults} faults, seed {}", context.seed));
-        let samples = run.watch.samples();
+        let samples = run.monitor.samples();
         let mut outcome = run.finish(load, &node.options())?;
         outcome.expect_all_confirmed();
         if context.pick(true, false) {
-            expect_flat(&mut outcome, &samples);
+            expect_constant_resources(&mut outcome, &samples);
         }
         Ok(outcome)
     })
 }
 
-fn happen(fault: Fault, node: &Node, proxy: &Proxy, random: &mut fastrand::Rng) -> Result<()> {
+fn inject(
+    fault: InjectedFault,
+    node: &BrokerNode,
+    proxy: &Proxy,
+    random: &mut fastrand::Rng,
+) -> Result<()> {
     let direction = random.choice(Direction::ALL).unwrap_or(Direction::ToServer);
     match fault {
-        Fault::Cut => proxy.cut(),
-        Fault::Reset => proxy.reset(),
-        Fault::CutAtByte => {
+        InjectedFault::Cut => proxy.cut(),
+        InjectedFault::Reset => proxy.reset(),
+        InjectedFault::CutAtByte => {
             proxy.cut_after(direction, random.u64(0..50_000));
             proxy.wait_for_cut(HEARTBEAT * 2);
         }
-        Fault::HalfClose => {
+        InjectedFault::HalfClose => {
             proxy.half_close(direction);
             sleep(HEARTBEAT * 3);
         }
-        Fault::Delay => {
+        InjectedFault::Delay => {
             proxy.delay(Duration::from_millis(random.u64(50..300)));
             sleep(HEARTBEAT);
         }
-        Fault::Throttle => {
+        InjectedFault::Throttle => {
             proxy.throttle(Some(random.u64(10_000..50_000)));
             sleep(HEARTBEAT);
         }
-        Fault::BlackHole => {
+        InjectedFault::BlackHole => {
             proxy.black_hole();
             sleep(HEARTBEAT * 3);
         }
-        Fault::Stall => {
-            proxy.flow(direction, Flow::Stall);
+        InjectedFault::Stall => {
+            proxy.set_forwarding(direction, Forwarding::Stall);
             sleep(HEARTBEAT * 3);
         }
-        Fault::Refuse => {
+        InjectedFault::Refuse => {
             proxy.refuse(true)?;
             proxy.cut();
             sleep(HEARTBEAT * 2);
         }
-        Fault::Freeze => {
+        InjectedFault::Freeze => {
             node.freeze()?;
             sleep(HEARTBEAT * 3);
             node.thaw()?;
         }
-        Fault::Alarm => {
+        InjectedFault::Alarm => {
             node.alarm(true)?;
             sleep(HEARTBEAT);
             node.alarm(false)?;
         }
-        Fault::Kill => {
+        InjectedFault::Kill => {
             node.kill()?;
             node.restart()?;
         }
@@ -138,21 +153,23 @@ fn happen(fault: Fault, node: &Node, proxy: &Proxy, random: &mut fastrand::Rng) 
     Ok(())
 }
 
-/// That the last third of the time needed no more than the first, the very beginning left out.
-fn expect_flat(outcome: &mut Outcome, samples: &[Usage]) {
+/// Checks that the last third of the time uses no more resources than the second sixth.
+fn expect_constant_resources(outcome: &mut ScenarioOutcome, samples: &[ResourceUsage]) {
     let third = samples.len() / 3;
     let (early, late) = (&samples[third / 2..third], &samples[samples.len() - third..]);
     if early.is_empty() {
-        return outcome.failures.push("too short to see whether memory is flat".into());
+        return outcome
+            .failures
+            .push("the run is too short to compare the memory of its parts".into());
     }
-    let mean = |samples: &[Usage], field: fn(&Usage) -> u64| {
+    let mean = |samples: &[ResourceUsage], field: fn(&ResourceUsage) -> u64| {
         samples.iter().map(field).sum::<u64>() / samples.len() as u64
     };
     let memory = |samples| mean(samples, |usage| usage.memory);
     let threads = |samples| mean(samples, |usage| usage.threads);
     let files = |samples| mean(samples, |usage| usage.files);
     outcome.notes.push(format!(
-        "on average, early and late: {} and {} KiB, {} and {} threads, {} and {} open files",
+        "mean of the second sixth and of the last third: {} and {} KiB, {} and {} threads, {} and {} open files",
         memory(early) / 1024,
         memory(late) / 1024,
         threads(early),
@@ -160,12 +177,12 @@ fn expect_flat(outcome: &mut Outcome, samples: &[Usage]) {
         files(early),
         files(late)
     ));
-    let course: Vec<_> = samples
+    let tenths: Vec<_> = samples
         .chunks(samples.len().div_ceil(10))
         .map(|tenth| (memory(tenth) / 1024).to_string())
         .collect();
-    outcome.notes.push(format!("memory in each tenth of the time: {} KiB", course.join(", ")));
+    outcome.notes.push(format!("memory in each tenth of the time: {} KiB", tenths.join(", ")));
     outcome.expect(memory(late) <= memory(early) + GROWTH, || "memory grows".into());
-    outcome.expect(threads(late) <= threads(early) + 5, || "threads pile up".into());
-    outcome.expect(files(late) <= files(early) + 10, || "open files pile up".into());
+    outcome.expect(threads(late) <= threads(early) + 5, || "the number of threads grows".into());
+    outcome.expect(files(late) <= files(early) + 10, || "the number of open files grows".into());
 }

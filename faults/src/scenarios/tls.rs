@@ -7,27 +7,33 @@ use carrot::{
     config::{Pem, TlsOptions},
 };
 
-use super::Context;
-use crate::outcome::with_sources;
-use crate::{Authority, Ledger, Node, Outcome, Result, Watch};
+use super::context::Context;
+use crate::accounting::Accounting;
+use crate::authority::CertificateAuthority;
+use crate::error::Result;
+use crate::error::with_sources;
+use crate::monitor::ResourceMonitor;
+use crate::node::BrokerNode;
+use crate::outcome::ScenarioOutcome;
 
 const DEADLINE: Duration = Duration::from_secs(5);
-const TIDY_WITHIN: Duration = Duration::from_secs(10);
+const RELEASED_WITHIN: Duration = Duration::from_secs(10);
 
-/// Connects in every wrong way: each is refused within the deadline, by an error that says why.
-pub(super) fn run(context: &mut Context) -> Result<Outcome> {
+/// Connects with every wrong TLS setting. Each connect has to fail within the deadline, with an
+/// error that names the cause.
+pub(super) fn run(context: &mut Context) -> Result<ScenarioOutcome> {
     context.with_node(|context, node| {
-        let ledger = context.ledger();
-        let watch = Watch::start();
-        let mut cases = Cases { ledger: &ledger, outcome: Outcome::default() };
-        let stranger = Authority::new("an authority that nobody trusts")?;
+        let accounting = context.accounting();
+        let monitor = ResourceMonitor::start();
+        let mut cases = TlsCases { accounting: &accounting, outcome: ScenarioOutcome::default() };
+        let untrusted = CertificateAuthority::new("an untrusted authority")?;
         let trusting = |authority: &str| TlsOptions::new().authority(Pem::text(authority));
         let own = TlsOptions::new().authority(Pem::file(node.file("tls/ca.pem")));
 
-        cases.accepted("all is right", &node.tls_options());
+        cases.accepted("valid settings", &node.tls_options());
         cases.refused(
             "wrong authority",
-            &node.tls_options().tls(trusting(stranger.certificate())),
+            &node.tls_options().tls(trusting(untrusted.certificate())),
             &["UnknownIssuer"],
         );
         cases.refused(
@@ -48,11 +54,11 @@ pub(super) fn run(context: &mut Context) -> Result<Outcome> {
             &["InvalidContentType", "corrupt message"],
         );
 
-        with_expired_certificate(node, &stranger, || {
-            let options = node.tls_options().tls(trusting(stranger.certificate()));
+        with_expired_certificate(node, &untrusted, || {
+            let options = node.tls_options().tls(trusting(untrusted.certificate()));
             cases.refused("expired certificate", &options, &["expired", "Expired"]);
         })?;
-        cases.accepted("all is right again", &node.tls_options());
+        cases.accepted("valid settings after the expired certificate", &node.tls_options());
 
         with_client_certificates_required(node, || {
             cases.refused(
@@ -69,24 +75,24 @@ pub(super) fn run(context: &mut Context) -> Result<Outcome> {
         })?;
 
         let mut outcome = cases.outcome;
-        outcome.failures.extend(watch.back_to_before(TIDY_WITHIN).err());
-        outcome.audit = ledger.audit();
-        outcome.peak = watch.peak();
-        outcome.expect_no_late_call();
+        outcome.failures.extend(monitor.wait_until_released(RELEASED_WITHIN).err());
+        outcome.audit = accounting.audit();
+        outcome.peak = monitor.peak();
+        outcome.expect_no_overdue_call();
         Ok(outcome)
     })
 }
 
-struct Cases<'a> {
-    ledger: &'a Ledger,
-    outcome: Outcome,
+struct TlsCases<'a> {
+    accounting: &'a Accounting,
+    outcome: ScenarioOutcome,
 }
 
-impl Cases<'_> {
+impl TlsCases<'_> {
     fn connect(&self, options: &ConnectionOptions) -> carrot::Result<()> {
         let options = options.clone().connect_timeout(DEADLINE).call_timeout(DEADLINE);
-        let connection = self.ledger.call("connect", DEADLINE, || carrot::connect(options))?;
-        self.ledger.call("connection close", DEADLINE, || connection.close())
+        let connection = self.accounting.call("connect", DEADLINE, || carrot::connect(options))?;
+        self.accounting.call("connection close", DEADLINE, || connection.close())
     }
 
     fn accepted(&mut self, case: &str, options: &ConnectionOptions) {
@@ -99,27 +105,32 @@ impl Cases<'_> {
         });
     }
 
-    /// A clear error is of a kind that tells of connecting, not of a time-out, and says one of `words`.
+    /// Checks that the connect fails with `Connect` or `Config`, and that the text of the error
+    /// contains one of `words`.
     fn refused(&mut self, case: &str, options: &ConnectionOptions, words: &[&str]) {
         match self.connect(options) {
-            Ok(()) => self.outcome.failures.push(format!("{case}: it was accepted")),
+            Ok(()) => self.outcome.failures.push(format!("{case}: the connect succeeded")),
             Err(error) => {
-                let said = with_sources(&error);
+                let text = with_sources(&error);
                 let clear = matches!(error, Error::Connect { .. } | Error::Config { .. })
-                    && words.iter().any(|word| said.contains(word));
+                    && words.iter().any(|word| text.contains(word));
                 self.outcome.expect(clear, || {
                     format!(
-                        "{case}: the error does not say so: {}: {said}",
-                        crate::ledger::kind(&error)
+                        "{case}: the error does not name the cause: {}: {text}",
+                        crate::error::variant_name(&error)
                     )
                 });
-                self.outcome.notes.push(format!("{case}: {said}"));
+                self.outcome.notes.push(format!("{case}: {text}"));
             }
         }
     }
 }
 
-fn with_expired_certificate(node: &Node, authority: &Authority, act: impl FnOnce()) -> Result<()> {
+fn with_expired_certificate(
+    node: &BrokerNode,
+    authority: &CertificateAuthority,
+    act: impl FnOnce(),
+) -> Result<()> {
     let issued = authority.expired_server("localhost")?;
     let (certificate, key) = (node.file("tls/server.pem"), node.file("tls/server.key"));
     let old = (fs::read_to_string(&certificate)?, fs::read_to_string(&key)?);
@@ -133,7 +144,7 @@ fn with_expired_certificate(node: &Node, authority: &Authority, act: impl FnOnce
     install((&old.0, &old.1))
 }
 
-fn with_client_certificates_required(node: &Node, act: impl FnOnce()) -> Result<()> {
+fn with_client_certificates_required(node: &BrokerNode, act: impl FnOnce()) -> Result<()> {
     let configuration = node.file("rabbitmq.conf");
     let old = fs::read_to_string(&configuration)?;
     let restart_with = |new: &str| -> Result<()> {
@@ -146,7 +157,7 @@ fn with_client_certificates_required(node: &Node, act: impl FnOnce()) -> Result<
     restart_with(&old)
 }
 
-/// Replaces a file in one step: nobody reads half of it.
+/// Replaces a file in one step, so the node never reads an incomplete file.
 fn replace(path: &Path, content: &str) -> Result<()> {
     let new = path.with_extension("new");
     fs::write(&new, content)?;

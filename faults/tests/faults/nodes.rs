@@ -3,17 +3,17 @@ use std::process::Command;
 use std::time::Duration;
 
 use carrot::{Error, Queue};
-use carrot_faults::{Cluster, Node, eventually, unique};
+use carrot_faults::{BrokerNode, Cluster, eventually, unique};
 
-use crate::small::alone;
+use crate::small::exclusive;
 
 const SOON: Duration = Duration::from_secs(10);
 
 #[test]
 #[ignore = "needs RabbitMQ: run ./scripts/test"]
-fn a_node_does_what_it_is_told() {
-    let _alone = alone();
-    let node = Node::start().unwrap();
+fn node_controls_take_effect() {
+    let _exclusive = exclusive();
+    let node = BrokerNode::start().unwrap();
     let queue = unique("node");
     let connection = carrot::connect(node.options()).unwrap();
     connection.publisher().routing_key(&*queue).build().unwrap();
@@ -68,9 +68,9 @@ fn a_node_does_what_it_is_told() {
 
 #[test]
 #[ignore = "needs RabbitMQ: run ./scripts/test"]
-fn written_declarations_outlive_a_kill() {
-    let _alone = alone();
-    let node = Node::start().unwrap();
+fn written_declarations_after_a_kill_exist() {
+    let _exclusive = exclusive();
+    let node = BrokerNode::start().unwrap();
     let queues = [Queue::new(unique("classic")), Queue::new(unique("quorum")).quorum()];
     let connection = carrot::connect(node.options()).unwrap();
     queues.iter().for_each(|queue| drop(connection.declare_queue(queue).unwrap()));
@@ -97,12 +97,12 @@ fn written_declarations_outlive_a_kill() {
     }
 }
 
-/// Started by the test below, as a process to be killed.
+/// The test below starts this test as a process, and kills it.
 #[test]
 #[ignore = "part of another test"]
-fn owns_a_node_until_it_is_killed() {
+fn node_owner_helper_runs_until_killed() {
     if std::env::var_os("CARROT_FAULTS_OWNER").is_some() {
-        let node = Node::start().unwrap();
+        let node = BrokerNode::start().unwrap();
         println!("\nnode {} {}", node.port(), node.file("").display());
         loop {
             std::thread::park();
@@ -112,21 +112,22 @@ fn owns_a_node_until_it_is_killed() {
 
 #[test]
 #[ignore = "needs RabbitMQ: run ./scripts/test"]
-fn a_node_ends_with_its_owner() {
+fn node_of_a_killed_owner_ends() {
     use std::io::{BufRead, BufReader};
     use std::process::Stdio;
 
-    let _alone = alone();
+    let _exclusive = exclusive();
     let mut owner = Command::new(std::env::current_exe().unwrap());
     owner.args([
         "--exact",
-        "nodes::owns_a_node_until_it_is_killed",
+        "nodes::node_owner_helper_runs_until_killed",
         "--include-ignored",
         "--nocapture",
     ]);
     let mut owner = owner.env("CARROT_FAULTS_OWNER", "1").stdout(Stdio::piped()).spawn().unwrap();
     let mut lines = BufReader::new(owner.stdout.take().unwrap()).lines().map_while(Result::ok);
-    let line = lines.find(|line| line.starts_with("node ")).expect("the owner starts a node");
+    let line =
+        lines.find(|line| line.starts_with("node ")).expect("the owner did not start a node");
     let (port, folder) = line["node ".len()..].split_once(' ').unwrap();
     let port: u16 = port.parse().unwrap();
     TcpStream::connect(("127.0.0.1", port)).unwrap();
@@ -138,8 +139,8 @@ fn a_node_ends_with_its_owner() {
 
 #[test]
 #[ignore = "needs RabbitMQ: run ./scripts/test"]
-fn a_cluster_elects_another_leader() {
-    let _alone = alone();
+fn cluster_after_a_kill_elects_another_leader() {
+    let _exclusive = exclusive();
     let cluster = Cluster::start().unwrap();
     let queue = unique("quorum");
     let connection = carrot::connect(cluster.options()).unwrap();
