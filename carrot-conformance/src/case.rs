@@ -1,19 +1,22 @@
 use std::fmt;
-use std::io::Write;
 
-use crate::{Feature, Harness};
+use crate::features::Feature;
+use crate::harness::Harness;
 
-/// How much of a broker a case asks for. A backend passes a tier when it passes every case of it that its features allow.
+/// A group of cases, by the capabilities that a backend needs. A backend passes a tier when it
+/// passes every case that its features allow.
 ///
-/// The tiers build on each other: what a later one tries, it tries with the verbs that an earlier one has shown to work.
+/// The tiers build on each other. The cases of a later tier use verbs that an earlier tier tests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Tier {
-    /// Declare a queue, publish to it through the default exchange, confirm, get, consume, acknowledge, requeue, cancel, close. No
-    /// exchange is declared, no binding made. The least that is of use.
+    /// Declare a queue, publish through the default exchange, confirm, get, consume, acknowledge,
+    /// requeue, cancel, close. The smallest useful backend. Needs no exchanges and no bindings.
     Basics,
-    /// Delivery tags, several at once, order after a requeue, prefetch, several consumers, what a dead channel says.
+    /// Delivery tags, settlement of several deliveries, order after a requeue, prefetch, several
+    /// consumers, errors of a failed channel.
     Settlement,
-    /// Exchanges of every type, bindings, returns, and the life of queues and exchanges: who may declare, delete and see them.
+    /// Exchanges of every type, bindings, returns, and the declaration, visibility and deletion of
+    /// queues and exchanges.
     Routing,
     /// Time-to-live, expiry, length limits, priorities, dead letters, large bodies and tables.
     Limits,
@@ -22,11 +25,11 @@ pub enum Tier {
 }
 
 impl Tier {
-    /// Every tier, the smallest first.
+    /// All tiers, the smallest first.
     pub const ALL: [Tier; 5] =
         [Tier::Basics, Tier::Settlement, Tier::Routing, Tier::Limits, Tier::Failure];
 
-    /// Its name in small letters, such as `basics`.
+    /// Returns the name in lower case, such as `basics`.
     pub fn as_str(self) -> &'static str {
         match self {
             Tier::Basics => "basics",
@@ -44,88 +47,33 @@ impl fmt::Display for Tier {
     }
 }
 
-/// One behaviour, as a function that panics if the backend does not show it.
+/// A test of one behaviour. Its function panics if the backend behaves differently.
 #[derive(Debug, Clone, Copy)]
 #[non_exhaustive]
 pub struct Case {
-    /// The behaviour as a sentence, such as `a_requeued_message_comes_back_redelivered`. Unique among all cases.
+    /// The behaviour as a sentence, such as `a_requeued_message_comes_back_redelivered`. Unique
+    /// among all cases.
     pub name: &'static str,
-    /// Its tier.
+    /// The tier.
     pub tier: Tier,
-    /// The features without which it makes no sense.
+    /// The features that the case needs.
     pub needs: &'static [Feature],
     pub(crate) body: fn(&dyn Harness),
 }
 
 impl Case {
-    /// The first feature that the case needs and the harness lacks, if there is one.
+    /// Returns the first feature that the case needs and the harness lacks.
     pub fn lacks(&self, harness: &dyn Harness) -> Option<Feature> {
         self.needs.iter().copied().find(|feature| !harness.features().contains(*feature))
     }
 
-    /// Tries it, whatever the harness supports.
+    /// Runs the case, whether the harness has the features or not.
     ///
-    /// Every wait in it is bounded, provided that the backend keeps its own deadlines.
+    /// Every wait is bounded if the backend keeps its deadlines.
     ///
     /// # Panics
-    /// If the backend does not behave.
+    /// If the backend does not show the behaviour.
     pub fn run(&self, harness: &dyn Harness) {
         (self.body)(harness);
     }
-}
-
-/// Every case, by tier.
-///
-/// ```
-/// let cases = carrot_conformance::cases();
-/// assert!(cases.iter().any(|case| case.name == "a_requeued_message_comes_back_redelivered"));
-/// ```
-pub fn cases() -> &'static [Case] {
-    crate::list::CASES
-}
-
-/// Tries one case as a test: the body of what [`conformance_tests!`](crate::conformance_tests) makes.
-///
-/// A case that the harness does not support is told on standard error, past the capture of the test runner.
-///
-/// # Panics
-/// If the backend does not behave, or if there is no such case.
-pub fn run_as_test(harness: &dyn Harness, name: &str) {
-    let case = cases()
-        .iter()
-        .find(|case| case.name == name)
-        .unwrap_or_else(|| panic!("there is no case {name}"));
-    match case.lacks(harness) {
-        Some(feature) => tell(&format!(
-            "unsupported: {}: {}::{} needs {feature}",
-            harness.name(),
-            case.tier,
-            case.name
-        )),
-        None => case.run(harness),
-    }
-}
-
-/// Counts the cases of some tiers that the harness does not support, and tells them on standard error by name and missing feature; gives
-/// back how many they are.
-pub fn tell_unsupported(harness: &dyn Harness, tiers: &[Tier]) -> usize {
-    let cases: Vec<&Case> = cases().iter().filter(|case| tiers.contains(&case.tier)).collect();
-    let lacking: Vec<(&Case, Feature)> =
-        cases.iter().filter_map(|case| Some((*case, case.lacks(harness)?))).collect();
-    let mut report = format!(
-        "conformance of {}: {} of {} cases are unsupported",
-        harness.name(),
-        lacking.len(),
-        cases.len()
-    );
-    for (case, feature) in &lacking {
-        report.push_str(&format!("\n  unsupported: {}::{} needs {feature}", case.tier, case.name));
-    }
-    tell(&report);
-    lacking.len()
-}
-
-// The print macros are captured by the test runner; a write to the stream is not.
-fn tell(report: &str) {
-    let _ = writeln!(std::io::stderr(), "{report}");
 }

@@ -2,7 +2,7 @@ use std::fmt;
 
 macro_rules! features {
     ($($(#[$doc:meta])* $name:ident => $text:literal,)*) => {
-        /// One thing that a broker may or may not be able to do.
+        /// An optional capability of a broker.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
         #[non_exhaustive]
         pub enum Feature {
@@ -10,10 +10,10 @@ macro_rules! features {
         }
 
         impl Feature {
-            /// Every feature, in the order of this list.
+            /// All features, in the order of this list.
             pub const ALL: &'static [Feature] = &[$(Feature::$name,)*];
 
-            /// The feature in a few words, such as `dead letters`.
+            /// Returns a short description, such as `dead letters`.
             pub fn as_str(self) -> &'static str {
                 match self {
                     $(Feature::$name => $text,)*
@@ -28,29 +28,29 @@ features! {
     TopicExchange => "topic exchange",
     /// Headers exchanges.
     HeadersExchange => "headers exchange",
-    /// Bindings from an exchange to another.
+    /// Bindings from one exchange to another.
     ExchangeToExchange => "exchange-to-exchange bindings",
     /// The `alternate-exchange` argument.
     AlternateExchange => "alternate exchange",
-    /// Exchanges closed to publishers.
+    /// Exchanges that refuse messages of publishers.
     InternalExchange => "internal exchange",
     /// The `CC` and `BCC` headers.
     SenderSelectedRouting => "CC and BCC headers",
-    /// The exchanges `amq.direct`, `amq.fanout`, `amq.topic` and `amq.headers` from the start.
+    /// The predeclared exchanges `amq.direct`, `amq.fanout`, `amq.topic` and `amq.headers`.
     PredeclaredExchanges => "predeclared exchanges",
-    /// Names that start with `amq.` are refused.
+    /// The refusal of names that start with `amq.`.
     ReservedNames => "reserved names",
-    /// Mandatory publications that are returned.
+    /// Returns of mandatory messages that cannot be routed.
     Returns => "returns",
-    /// Queues named by the broker.
+    /// Queues with a name from the broker.
     ServerNamedQueues => "server-named queues",
-    /// Queues of one connection alone.
+    /// Queues that only one connection can use.
     ExclusiveQueues => "exclusive queues",
-    /// Queues of the type `quorum`, with a message TTL and dead letters that arrive at least once.
+    /// Queues of the type `quorum`, with a message TTL and at-least-once dead-lettering.
     QuorumQueues => "quorum queues",
-    /// Queues and exchanges that go once they are no longer used.
+    /// Queues and exchanges that the broker deletes once they are unused.
     AutoDelete => "auto-delete",
-    /// Consumers that are the only one of their queue.
+    /// Consumers that exclude other consumers of their queue.
     ExclusiveConsumers => "exclusive consumers",
     /// The `x-single-active-consumer` argument.
     SingleActiveConsumer => "single active consumer",
@@ -58,11 +58,11 @@ features! {
     ConsumerPriorities => "consumer priorities",
     /// The `x-max-priority` argument of queues.
     MessagePriorities => "message priorities",
-    /// The `x-message-ttl` argument, and the expiration of a message.
+    /// The `x-message-ttl` argument, and the `expiration` property of messages.
     MessageTtl => "message time-to-live",
     /// The `x-expires` argument.
     QueueExpiry => "queue expiry",
-    /// The `x-max-length` and `x-max-length-bytes` arguments, which drop from the head.
+    /// The `x-max-length` and `x-max-length-bytes` arguments, which drop messages from the head.
     LengthLimits => "length limits",
     /// The `x-overflow` argument.
     RejectPublish => "reject-publish overflow",
@@ -70,17 +70,18 @@ features! {
     DeadLetters => "dead letters",
     /// The pseudo-queue `amq.rabbitmq.reply-to`.
     DirectReplyTo => "direct reply-to",
-    /// A message that claims to be of another user is refused.
+    /// The refusal of messages with the user id of another user.
     UserIdCheck => "user-id check",
     /// Bodies of 16 MiB.
     LargeBodies => "large bodies",
-    /// [`Harness::pass`](crate::Harness::pass) turns a clock instead of waiting, so that half an hour costs nothing.
+    /// [`Harness::pass`](crate::Harness::pass) advances a clock and does not sleep.
     ManualClock => "manual clock",
-    /// [`Harness::breakable`](crate::Harness::breakable) gives connectors whose connections can be cut.
+    /// [`Harness::breakable`](crate::Harness::breakable) returns connectors whose connections can
+    /// be cut.
     CutConnection => "cutting a connection",
     /// [`Harness::block`](crate::Harness::block) raises and clears a resource alarm.
     BlockBroker => "blocking the broker",
-    /// [`Harness::restart`](crate::Harness::restart) stops and starts the broker.
+    /// [`Harness::restart`](crate::Harness::restart) restarts the broker.
     RestartBroker => "restarting the broker",
 }
 
@@ -103,13 +104,13 @@ impl fmt::Display for Feature {
 pub struct Features(u64);
 
 impl Features {
-    /// What a backend needs for no more than the unconditional cases.
+    /// Returns no features. Only the unconditional cases run.
     pub const fn none() -> Features {
         Features(0)
     }
 
-    /// All that a RabbitMQ broker does by itself: every feature except a manual clock and the three faults, for which the harness
-    /// needs means of its own.
+    /// Returns the features of RabbitMQ: all features except a manual clock and the three faults,
+    /// which the harness has to implement.
     pub const fn rabbitmq() -> Features {
         let mut features = Features::none();
         let mut index = 0;
@@ -124,24 +125,24 @@ impl Features {
             .without(Feature::RestartBroker)
     }
 
-    /// These and one more.
+    /// Adds a feature.
     #[must_use]
     pub const fn with(self, feature: Feature) -> Features {
         Features(self.0 | 1 << feature as u64)
     }
 
-    /// These without one.
+    /// Removes a feature.
     #[must_use]
     pub const fn without(self, feature: Feature) -> Features {
         Features(self.0 & !(1 << feature as u64))
     }
 
-    /// Whether a feature is among these.
+    /// Returns whether a feature is included.
     pub const fn contains(self, feature: Feature) -> bool {
         self.0 & 1 << feature as u64 != 0
     }
 
-    /// Each of these.
+    /// Returns an iterator over the features.
     pub fn iter(self) -> impl Iterator<Item = Feature> {
         Feature::ALL.iter().copied().filter(move |feature| self.contains(*feature))
     }

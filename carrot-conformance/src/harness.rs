@@ -4,54 +4,64 @@ use std::time::Duration;
 
 use carrot_core::backend::Connector;
 
-use crate::Features;
+use crate::features::Features;
 
-/// What the kit has to know about a backend to try it.
+/// The connection of the kit to a backend.
 ///
-/// One harness stands for one broker. Cases use names of their own, so that many of them can share a broker, at the same time and with
-/// other programs.
+/// One harness represents one broker. Cases use unique names. Cases and other programs can
+/// therefore share a broker at the same time.
 pub trait Harness: Send + Sync {
-    /// The name of the backend, as it is to appear in a report.
+    /// Returns the name of the backend for reports.
     fn name(&self) -> &str;
 
-    /// What the backend can do. A case that needs more is reported as unsupported.
+    /// Returns the features of the backend. A case that needs another feature is reported as
+    /// unsupported.
     fn features(&self) -> Features;
 
-    /// A new connector to the broker, independent of the earlier ones: what one of them does to its connection touches no other.
+    /// Creates a connector to the broker. It shares no connection with earlier connectors.
     ///
     /// # Panics
-    /// If there is no broker to reach: the case then fails.
+    /// If the broker cannot be reached. The case then fails.
     fn connect(&self) -> Arc<dyn Connector>;
 
-    /// Lets time pass for the broker: turns its clock, or sleeps. Whatever falls due within `duration` has happened, or is about to, when
-    /// it returns.
+    /// Lets time pass for the broker: advances its clock, or sleeps. An event that is due within
+    /// `duration` has happened when this returns, or happens soon after.
     fn pass(&self, duration: Duration);
 
-    /// As [`connect`](Harness::connect), with a knife for its connections; for [`Feature::CutConnection`](crate::Feature::CutConnection).
+    /// Creates a connector whose connections can be cut, for
+    /// [`Feature::CutConnection`](crate::Feature::CutConnection).
+    ///
     /// Defaults to `None`.
     fn breakable(&self) -> Option<Breakable> {
         None
     }
 
-    /// Blocks the broker as a memory alarm does, or unblocks it; for [`Feature::BlockBroker`](crate::Feature::BlockBroker). Gives back
-    /// whether it could. Defaults to `false`.
+    /// Blocks the broker like a memory alarm, or unblocks it, for
+    /// [`Feature::BlockBroker`](crate::Feature::BlockBroker). Returns whether the harness can do
+    /// this.
+    ///
+    /// Defaults to `false`.
     fn block(&self, blocked: bool) -> bool {
         let _ = blocked;
         false
     }
 
-    /// Stops the broker and starts it again, and waits until it takes connections; for
-    /// [`Feature::RestartBroker`](crate::Feature::RestartBroker). Gives back whether it could. Defaults to `false`.
+    /// Restarts the broker, and blocks until the broker accepts connections, for
+    /// [`Feature::RestartBroker`](crate::Feature::RestartBroker). Returns whether the harness can
+    /// do this.
+    ///
+    /// Defaults to `false`.
     fn restart(&self) -> bool {
         false
     }
 }
 
-/// A connector whose connections can be cut from outside, as a network or a broker that dies does.
+/// A connector whose connections can be cut, like by a network fault or a crash of the broker.
 pub struct Breakable {
     /// The connector. It can be opened again after a cut.
     pub connector: Arc<dyn Connector>,
-    /// Cuts every connection that it has now, with no word of farewell. The cut need not have been noticed when it returns.
+    /// Cuts every present connection of the connector without closing it. The connector may notice
+    /// the cut later.
     pub cut: Box<dyn Fn() + Send + Sync>,
 }
 

@@ -1,12 +1,14 @@
-//! The cases that every backend of Carrot must pass.
+//! The conformance cases that every backend of Carrot has to pass.
 //!
-//! The contract between `carrot-core` and a driver is the prose of [`carrot::backend`](carrot_core::backend). This crate is the same contract as
-//! behaviour: a list of [`Case`]s, each a function with a sentence for a name, written over the three traits of the contract and nothing
-//! else. A backend that passes them can be put in the place of any other. RabbitMQ is the judge of what they expect.
+//! [`carrot::backend`](carrot_core::backend) specifies the contract between `carrot-core` and a
+//! driver. This crate tests the contract with a list of [`Case`]s. Each case is a function over the
+//! three traits of the contract, and its name is a sentence. A backend that passes all cases can
+//! replace any other. The cases expect the behaviour of RabbitMQ.
 //!
-//! # Trying a backend
+//! # Testing a backend
 //!
-//! Say how to reach it, by a [`Harness`], and let [`conformance_tests!`] make a `#[test]` of every case:
+//! Implement a [`Harness`], which connects to the backend. [`conformance_tests!`] generates a
+//! `#[test]` for every case:
 //!
 //! ```
 //! use std::sync::Arc;
@@ -58,15 +60,17 @@
 //! # fn main() {}
 //! ```
 //!
-//! `cargo test` then shows `basics::a_requeued_message_comes_back_redelivered ... ok` and so on. Start with [`Tier::Basics`], and name
-//! further tiers as the backend grows; with no tier named, all are tried.
+//! `cargo test` then prints a line for each case, such as
+//! `basics::a_requeued_message_comes_back_redelivered ... ok`. Start with [`Tier::Basics`], and add
+//! tiers as the backend grows. Without a tier, the macro generates the tests of all tiers.
 //!
-//! A case that needs a [`Feature`] which the harness does not list is not tried. It is reported by name on standard error, even where the
-//! test runner captures output, and counted in the test `unsupported_cases_are_told`: never silently passed.
+//! A case does not run if the harness lacks a [`Feature`] that the case needs. The kit writes the
+//! name of the case to standard error, even if the test runner captures output. The test
+//! `unsupported_cases_are_reported` counts these cases.
 //!
 //! # Comparing backends
 //!
-//! [`matrix`] tries every case on several harnesses and gives a table to print:
+//! [`matrix`] runs every case on several harnesses, and returns a table to print:
 //!
 //! ```no_run
 //! # use carrot_conformance::{Harness, Tier, matrix};
@@ -79,21 +83,23 @@
 //!
 //! # Tiers
 //!
-//! | tier | what a backend needs for it |
+//! | tier | the capabilities that a backend needs |
 //! |---|---|
 //! | [`Basics`](Tier::Basics) | queues, the default exchange, confirms, get, consume, single settlements, close |
-//! | [`Settlement`](Tier::Settlement) | delivery tags, order after a requeue, prefetch, several consumers, dead channels |
-//! | [`Routing`](Tier::Routing) | exchanges, bindings, returns, the life of queues and exchanges |
+//! | [`Settlement`](Tier::Settlement) | delivery tags, order after a requeue, prefetch, several consumers, failed channels |
+//! | [`Routing`](Tier::Routing) | exchanges, bindings, returns, declaration and deletion of queues and exchanges |
 //! | [`Limits`](Tier::Limits) | time-to-live, length limits, priorities, dead letters, large messages, refused arguments |
 //! | [`Failure`](Tier::Failure) | a harness that can cut connections, block and restart the broker |
 //!
-//! # What a case may rely on
+//! # Rules of the cases
 //!
-//! - Names are unique in every run, so cases run at the same time, against a broker that others use as well.
-//! - What a case declares, it deletes in the end, also when it fails.
-//! - It asserts on the kind of an error, never on its text.
-//! - It waits for what has to happen, ten seconds at most. What must not happen is watched for a tenth of a second.
-//! - Time-to-live cases take real time, unless [`Harness::pass`] turns a clock.
+//! - Names are unique in every run. Cases can therefore run at the same time, on a broker that
+//!   other programs use.
+//! - A case deletes its queues and exchanges at the end, also when it fails.
+//! - A case asserts on the kind of an error, never on its text.
+//! - A case waits for an expected event for at most ten seconds. It watches for an unexpected event
+//!   for a tenth of a second.
+//! - Time-to-live cases take real time, unless [`Harness::pass`] advances a clock.
 
 mod case;
 mod cases;
@@ -102,11 +108,13 @@ mod harness;
 mod list;
 mod macros;
 mod matrix;
+mod runner;
 mod support;
 
-pub use case::{Case, Tier, cases, run_as_test, tell_unsupported};
+pub use case::{Case, Tier};
 pub use features::{Feature, Features};
 pub use harness::{Breakable, Harness};
 pub use matrix::{Matrix, Verdict, matrix};
+pub use runner::{cases, report_unsupported, run_as_test};
 
 pub(crate) use list::__registry;

@@ -1,7 +1,8 @@
-//! The list of all cases: the one place where a case gets its tier and the features that it needs.
+//! The list of all cases, with their tiers and the features that they need.
 //!
-//! Each tier is a macro that hands its part of the list to another macro, so that the registry and the tests are made from the same
-//! lines. A case that is missing here is an unused function, which the compiler tells.
+//! Each tier is a macro that passes its part of the list to another macro. The registry and the
+//! generated tests therefore use the same lines. The compiler reports a case that is missing here
+//! as an unused function.
 
 mod basics;
 mod failure;
@@ -9,7 +10,8 @@ mod limits;
 mod routing;
 mod settlement;
 
-use crate::{Case, Feature, Tier};
+use crate::case::{Case, Tier};
+use crate::features::Feature;
 
 macro_rules! __registry {
     ($tier:ident; $($file:ident { $($name:ident $(needs $($feature:ident),+)?;)* })*) => {

@@ -1,11 +1,14 @@
-/// Makes a `#[test]` of every case, or of every case of some tiers, so that `cargo test` shows each by its name.
+/// Generates a `#[test]` for every case, or for every case of the named tiers.
 ///
-/// The first argument is an expression that makes a [`Harness`](crate::Harness); it is evaluated anew in each test. Tiers may follow; all
-/// if there are none. Tests are grouped in a module for each tier, and one more test, `unsupported_cases_are_told`, prints by name and
-/// counts the cases that the harness does not support.
+/// The first argument is an expression that creates a [`Harness`](crate::Harness). Each test
+/// evaluates the expression. Tiers may follow. Defaults to all tiers.
 ///
-/// Where a test needs something that is not always there, start with `ignored:` and the reason; every test is then marked
-/// `#[ignore = "the reason"]`, and run with `cargo test -- --ignored`.
+/// The tests of a tier are in a module of its name. The test `unsupported_cases_are_reported`
+/// prints the cases that the harness does not support, and their number.
+///
+/// Start with `ignored:` and a reason if the tests need an environment that is not always
+/// available. Every test then has the attribute `#[ignore = "the reason"]`. Run these tests with
+/// `cargo test -- --ignored`.
 ///
 /// ```
 /// # use std::{sync::Arc, time::Duration};
@@ -50,8 +53,8 @@ macro_rules! __conformance_tests {
     (@summary [$($attribute:tt)*] $harness:expr, $($tier:ident)+) => {
         #[test]
         $($attribute)*
-        fn unsupported_cases_are_told() {
-            $crate::tell_unsupported(&$harness, &[$($crate::Tier::$tier),+]);
+        fn unsupported_cases_are_reported() {
+            $crate::report_unsupported(&$harness, &[$($crate::Tier::$tier),+]);
         }
     };
     (@tier Basics $attributes:tt $harness:expr) => { mod basics { $crate::__basics! { __conformance_test $attributes $harness } } };

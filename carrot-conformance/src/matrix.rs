@@ -2,68 +2,73 @@ use std::any::Any;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use crate::{Case, Feature, Harness, Tier, cases};
+use crate::case::{Case, Tier};
+use crate::features::Feature;
+use crate::harness::Harness;
+use crate::runner::cases;
 
-/// What became of one case on one backend.
+/// The result of one case on one backend.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Verdict {
-    /// The backend behaves.
+    /// The backend shows the behaviour.
     Passed,
-    /// It does not; the message of the panic.
+    /// The case panicked with this message.
     Failed(String),
-    /// It was not tried, for want of this feature.
+    /// The case did not run because the backend lacks this feature.
     Unsupported(Feature),
 }
 
-/// Cases against backends. Its `Display` is a table, followed by totals and by each failure in full.
+/// The results of cases on several backends. Its `Display` is a table, followed by totals and by
+/// the messages of all failures.
 #[derive(Debug, Clone)]
 pub struct Matrix {
     backends: Vec<String>,
     rows: Vec<(&'static Case, Vec<Verdict>)>,
 }
 
-/// Tries every case of some tiers on every harness, one after the other.
+/// Runs every case of these tiers on every harness, one after the other.
 ///
-/// A case that panics is noted and the rest goes on; the panic hook still prints it. See [`Matrix`] for the outcome.
+/// A panic of a case is a failure in the matrix, and the next case runs. The panic hook prints the
+/// panic, too.
 pub fn matrix(harnesses: &[&dyn Harness], tiers: &[Tier]) -> Matrix {
     let rows = cases()
         .iter()
         .filter(|case| tiers.contains(&case.tier))
-        .map(|case| (case, harnesses.iter().map(|harness| judge(case, *harness)).collect()))
+        .map(|case| (case, harnesses.iter().map(|harness| run_case(case, *harness)).collect()))
         .collect();
     Matrix { backends: harnesses.iter().map(|harness| harness.name().to_string()).collect(), rows }
 }
 
-fn judge(case: &Case, harness: &dyn Harness) -> Verdict {
+fn run_case(case: &Case, harness: &dyn Harness) -> Verdict {
     if let Some(feature) = case.lacks(harness) {
         return Verdict::Unsupported(feature);
     }
     match catch_unwind(AssertUnwindSafe(|| case.run(harness))) {
         Ok(()) => Verdict::Passed,
-        Err(panic) => Verdict::Failed(words(&*panic)),
+        Err(panic) => Verdict::Failed(panic_message(&*panic)),
     }
 }
 
-fn words(panic: &(dyn Any + Send)) -> String {
+fn panic_message(panic: &(dyn Any + Send)) -> String {
     match (panic.downcast_ref::<String>(), panic.downcast_ref::<&str>()) {
         (Some(text), _) => text.clone(),
         (None, Some(text)) => (*text).to_string(),
-        (None, None) => "a panic without words".to_string(),
+        (None, None) => "panic without a message".to_string(),
     }
 }
 
 impl Matrix {
-    /// The names of the backends, in the order of the columns.
+    /// Returns the names of the backends, in the order of the columns.
     pub fn backends(&self) -> &[String] {
         &self.backends
     }
 
-    /// Every case with its verdicts, one a backend.
+    /// Returns every case with its verdicts, one for each backend.
     pub fn rows(&self) -> impl Iterator<Item = (&'static Case, &[Verdict])> {
         self.rows.iter().map(|(case, verdicts)| (*case, verdicts.as_slice()))
     }
 
-    /// Whether no case failed on any backend; unsupported ones do not count.
+    /// Returns whether no case failed on any backend. Unsupported cases are not failures.
     pub fn passed(&self) -> bool {
         self.rows()
             .flat_map(|(_, verdicts)| verdicts)
@@ -113,12 +118,12 @@ impl fmt::Display for Matrix {
         }
         for (case, verdicts) in &self.rows {
             for (verdict, name) in verdicts.iter().zip(&self.backends) {
-                if let Verdict::Failed(words) = verdict {
+                if let Verdict::Failed(message) = verdict {
                     writeln!(
                         formatter,
                         "FAILED {name}: {}\n    {}",
                         title(case),
-                        words.replace('\n', "\n    ")
+                        message.replace('\n', "\n    ")
                     )?;
                 }
             }

@@ -1,19 +1,19 @@
-//! Arguments of queues that make no sense.
+//! Invalid arguments of queues.
 
 use crate::support::*;
 
 fn refused<const COUNT: usize>(harness: &dyn Harness, name: &str, values: [Value; COUNT]) {
-    let stage = Stage::new(harness);
+    let fixture = CaseFixture::new(harness);
     for value in values {
-        let queue = Queue::new(stage.queue_name()).argument(name, value.clone());
-        match stage.open().declare_queue(&queue) {
+        let queue = Queue::new(fixture.queue_name()).argument(name, value.clone());
+        match fixture.open().declare_queue(&queue) {
             Err(Error::PreconditionFailed { .. }) => {}
-            other => panic!("{name} = {value:?} was to be refused, and gave {other:?}"),
+            other => panic!("{name} = {value:?} was not refused: {other:?}"),
         }
     }
 }
 
-pub(crate) fn a_message_ttl_that_is_no_natural_number_is_refused(harness: &dyn Harness) {
+pub(crate) fn a_message_ttl_that_is_not_a_natural_number_is_refused(harness: &dyn Harness) {
     refused(
         harness,
         "x-message-ttl",
@@ -25,7 +25,7 @@ pub(crate) fn a_queue_expiry_that_is_not_positive_is_refused(harness: &dyn Harne
     refused(harness, "x-expires", [Value::from(0), (-1).into(), "100".into()]);
 }
 
-pub(crate) fn a_length_limit_that_is_no_natural_number_is_refused(harness: &dyn Harness) {
+pub(crate) fn a_length_limit_that_is_not_a_natural_number_is_refused(harness: &dyn Harness) {
     refused(harness, "x-max-length", [Value::from(-1), "10".into()]);
     refused(harness, "x-max-length-bytes", [Value::from(-1), "10".into()]);
 }
@@ -34,7 +34,7 @@ pub(crate) fn an_unknown_overflow_is_refused(harness: &dyn Harness) {
     refused(harness, "x-overflow", [Value::from("drop-tail"), 1.into()]);
 }
 
-pub(crate) fn a_dead_letter_exchange_that_is_no_name_is_refused(harness: &dyn Harness) {
+pub(crate) fn a_dead_letter_exchange_that_is_not_a_name_is_refused(harness: &dyn Harness) {
     refused(harness, "x-dead-letter-exchange", [Value::from(1), true.into()]);
 }
 
@@ -46,7 +46,7 @@ pub(crate) fn a_highest_priority_out_of_range_is_refused(harness: &dyn Harness) 
     refused(harness, "x-max-priority", [Value::from(-1), 256.into(), "5".into()]);
 }
 
-pub(crate) fn a_single_active_consumer_that_is_no_boolean_is_refused(harness: &dyn Harness) {
+pub(crate) fn a_single_active_consumer_that_is_not_a_boolean_is_refused(harness: &dyn Harness) {
     refused(harness, "x-single-active-consumer", [Value::from("yes"), 1.into()]);
 }
 
@@ -55,9 +55,9 @@ pub(crate) fn an_unknown_queue_type_is_refused(harness: &dyn Harness) {
 }
 
 pub(crate) fn an_argument_that_is_not_finite_is_invalid(harness: &dyn Harness) {
-    let stage = Stage::new(harness);
-    let channel = &stage.channel;
-    let (name, queue) = (stage.queue_name(), stage.queue());
+    let fixture = CaseFixture::new(harness);
+    let channel = &fixture.channel;
+    let (name, queue) = (fixture.queue_name(), fixture.queue());
     for value in [
         Value::F64(f64::NAN),
         Value::F32(f32::INFINITY),
@@ -67,7 +67,7 @@ pub(crate) fn an_argument_that_is_not_finite_is_invalid(harness: &dyn Harness) {
             channel.declare_queue(&Queue::new(&name).argument("ratio", value.clone())),
             Error::Invalid { .. }
         );
-        let exchange = Exchange::direct(stage.exchange_name()).argument("ratio", value.clone());
+        let exchange = Exchange::direct(fixture.exchange_name()).argument("ratio", value.clone());
         assert_error!(channel.declare_exchange(&exchange), Error::Invalid { .. });
         let binding = Binding::queue("amq.direct", &queue, "").argument("ratio", value.clone());
         assert_error!(channel.bind(&binding), Error::Invalid { .. });
@@ -77,5 +77,5 @@ pub(crate) fn an_argument_that_is_not_finite_is_invalid(harness: &dyn Harness) {
             Error::Invalid { .. }
         );
     }
-    channel.find_queue(&queue).expect("the channel is unharmed");
+    channel.find_queue(&queue).expect("the channel is open");
 }

@@ -1,46 +1,45 @@
-//! Connections that are lost.
+//! Lost connections.
 
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
-use crate::Breakable;
+use crate::harness::Breakable;
 use crate::support::*;
 
-/// A connector that can be cut, with an open channel; closed in the end.
-struct Fragile {
-    breakable: Breakable,
+/// A breakable connector with an open channel. Dropping it closes the connector.
+struct BreakableFixture {
+    inner: Breakable,
     channel: Arc<dyn Backend>,
 }
 
-impl Fragile {
-    fn new(stage: &Stage<'_>) -> Fragile {
-        let breakable = stage
-            .harness
-            .breakable()
-            .expect("a harness with CutConnection gives breakable connectors");
-        let channel = open(&*breakable.connector);
-        Fragile { breakable, channel }
+impl BreakableFixture {
+    fn new(fixture: &CaseFixture<'_>) -> BreakableFixture {
+        let inner = fixture.harness.breakable().expect(
+            "the harness has the feature CutConnection and returned no breakable connector",
+        );
+        let channel = open(&*inner.connector);
+        BreakableFixture { inner, channel }
     }
 
     fn cut(&self) {
-        (self.breakable.cut)();
+        (self.inner.cut)();
     }
 }
 
-impl Drop for Fragile {
+impl Drop for BreakableFixture {
     fn drop(&mut self) {
-        let _ = self.breakable.connector.close(DEADLINE);
+        let _ = self.inner.connector.close(DEADLINE);
     }
 }
 
-pub(crate) fn a_lost_connection_is_told_by_every_verb(harness: &dyn Harness) {
-    let stage = Stage::new(harness);
-    let queue = stage.queue();
-    let fragile = Fragile::new(&stage);
-    fragile.cut();
-    assert!(matches!(fragile.channel.death(&queue), Error::Disconnected { .. }));
-    let channel = &fragile.channel;
+pub(crate) fn every_verb_of_a_lost_connection_fails_with_disconnected(harness: &dyn Harness) {
+    let fixture = CaseFixture::new(harness);
+    let queue = fixture.queue();
+    let breakable = BreakableFixture::new(&fixture);
+    breakable.cut();
+    assert!(matches!(breakable.channel.channel_error(&queue), Error::Disconnected { .. }));
+    let channel = &breakable.channel;
     let content = Arc::new(Content::new("", &*queue, "x"));
     assert_error!(channel.find_queue(&queue), Error::Disconnected { .. });
     assert_error!(channel.purge(&queue), Error::Disconnected { .. });
@@ -54,47 +53,47 @@ pub(crate) fn a_lost_connection_is_told_by_every_verb(harness: &dyn Harness) {
 }
 
 pub(crate) fn a_delivery_of_a_lost_connection_is_stale(harness: &dyn Harness) {
-    let stage = Stage::new(harness);
-    let queue = stage.queue();
-    stage.channel.put(&queue, ["x"]);
-    let fragile = Fragile::new(&stage);
-    let delivery = fragile.channel.take(&queue);
-    fragile.cut();
-    fragile.channel.death(&queue);
-    match fragile.channel.ack(delivery.tag, Extent::One) {
+    let fixture = CaseFixture::new(harness);
+    let queue = fixture.queue();
+    fixture.channel.enqueue(&queue, ["x"]);
+    let breakable = BreakableFixture::new(&fixture);
+    let delivery = breakable.channel.get_delivery(&queue);
+    breakable.cut();
+    breakable.channel.channel_error(&queue);
+    match breakable.channel.ack(delivery.tag, Extent::One) {
         Err(Error::Stale { source: Some(cause) }) => {
             assert!(matches!(*cause, Error::Disconnected { .. }), "the cause is {cause:?}")
         }
-        other => panic!("an ack after the loss gave {other:?}"),
+        other => panic!("an ack after the loss returned {other:?}"),
     }
     assert_error!(
-        fragile.channel.reject(delivery.tag, Rejection::Requeue, Extent::One),
+        breakable.channel.reject(delivery.tag, Rejection::Requeue, Extent::One),
         Error::Stale { .. }
     );
 }
 
-pub(crate) fn a_lost_connection_gives_back_what_it_held(harness: &dyn Harness) {
-    let stage = Stage::new(harness);
-    let queue = stage.queue();
-    stage.channel.put(&queue, ["a", "b", "c"]);
-    let fragile = Fragile::new(&stage);
-    fragile.channel.take(&queue);
-    let subscription = fragile.channel.subscribe(&queue);
+pub(crate) fn a_lost_connection_requeues_its_unsettled_messages(harness: &dyn Harness) {
+    let fixture = CaseFixture::new(harness);
+    let queue = fixture.queue();
+    fixture.channel.enqueue(&queue, ["a", "b", "c"]);
+    let breakable = BreakableFixture::new(&fixture);
+    breakable.channel.get_delivery(&queue);
+    let subscription = breakable.channel.subscribe(&queue);
     subscription.expect("b");
-    fragile.cut();
-    stage.channel.expect_ready(&queue, 3);
-    stage.channel.drain(&queue, ["a", "b", "c"]);
+    breakable.cut();
+    fixture.channel.expect_ready(&queue, 3);
+    fixture.channel.expect_messages(&queue, ["a", "b", "c"]);
 }
 
 pub(crate) fn a_lost_connection_wakes_waiting_consumers(harness: &dyn Harness) {
-    let stage = Stage::new(harness);
-    let queue = stage.queue();
-    let fragile = Fragile::new(&stage);
-    let subscription = fragile.channel.subscribe(&queue);
+    let fixture = CaseFixture::new(harness);
+    let queue = fixture.queue();
+    let breakable = BreakableFixture::new(&fixture);
+    let subscription = breakable.channel.subscribe(&queue);
     thread::scope(|scope| {
         let waiters: Vec<_> =
             (0..3).map(|_| scope.spawn(|| subscription.next(Duration::from_secs(60)))).collect();
-        fragile.cut();
+        breakable.cut();
         for waiter in waiters {
             assert_error!(waiter.join().expect("the waiting thread"), Error::Disconnected { .. });
         }
@@ -102,141 +101,143 @@ pub(crate) fn a_lost_connection_wakes_waiting_consumers(harness: &dyn Harness) {
     assert_error!(subscription.next(Duration::ZERO), Error::Disconnected { .. });
 }
 
-pub(crate) fn every_channel_of_a_lost_connection_is_dead(harness: &dyn Harness) {
-    let stage = Stage::new(harness);
-    let queue = stage.queue();
-    let fragile = Fragile::new(&stage);
-    let other = open(&*fragile.breakable.connector);
-    fragile.cut();
-    assert!(matches!(other.death(&queue), Error::Disconnected { .. }));
-    assert!(matches!(fragile.channel.death(&queue), Error::Disconnected { .. }));
+pub(crate) fn every_channel_of_a_lost_connection_fails(harness: &dyn Harness) {
+    let fixture = CaseFixture::new(harness);
+    let queue = fixture.queue();
+    let breakable = BreakableFixture::new(&fixture);
+    let other = open(&*breakable.inner.connector);
+    breakable.cut();
+    assert!(matches!(other.channel_error(&queue), Error::Disconnected { .. }));
+    assert!(matches!(breakable.channel.channel_error(&queue), Error::Disconnected { .. }));
 }
 
-pub(crate) fn a_lost_connection_leaves_the_others_alone(harness: &dyn Harness) {
-    let stage = Stage::new(harness);
-    let queue = stage.queue();
-    let subscription = stage.channel.subscribe(&queue);
-    let fragile = Fragile::new(&stage);
-    fragile.cut();
-    fragile.channel.death(&queue);
-    stage.channel.put(&queue, ["x"]);
+pub(crate) fn a_lost_connection_does_not_affect_others(harness: &dyn Harness) {
+    let fixture = CaseFixture::new(harness);
+    let queue = fixture.queue();
+    let subscription = fixture.channel.subscribe(&queue);
+    let breakable = BreakableFixture::new(&fixture);
+    breakable.cut();
+    breakable.channel.channel_error(&queue);
+    fixture.channel.enqueue(&queue, ["x"]);
     subscription.expect("x");
 }
 
 pub(crate) fn a_lost_connector_can_be_opened_again(harness: &dyn Harness) {
-    let stage = Stage::new(harness);
-    let queue = stage.queue();
-    let fragile = Fragile::new(&stage);
-    fragile.cut();
-    fragile.channel.death(&queue);
-    let again = open(&*fragile.breakable.connector);
-    again.put(&queue, ["back again"]);
-    again.drain(&queue, ["back again"]);
-    assert_error!(fragile.channel.find_queue(&queue), Error::Disconnected { .. });
+    let fixture = CaseFixture::new(harness);
+    let queue = fixture.queue();
+    let breakable = BreakableFixture::new(&fixture);
+    breakable.cut();
+    breakable.channel.channel_error(&queue);
+    let again = open(&*breakable.inner.connector);
+    again.enqueue(&queue, ["back again"]);
+    again.expect_messages(&queue, ["back again"]);
+    assert_error!(breakable.channel.find_queue(&queue), Error::Disconnected { .. });
 }
 
-pub(crate) fn a_loss_is_told_with_its_role_and_the_next_connection_after_it(harness: &dyn Harness) {
-    let stage = Stage::new(harness);
-    let fragile = Fragile::new(&stage);
-    let connector = &fragile.breakable.connector;
+pub(crate) fn observers_receive_each_loss_and_the_next_connection_with_their_role(
+    harness: &dyn Harness,
+) {
+    let fixture = CaseFixture::new(harness);
+    let breakable = BreakableFixture::new(&fixture);
+    let connector = &breakable.inner.connector;
     for role in [Role::Publish, Role::Consume] {
         connector.connect(role, DEADLINE).expect("a connection");
-        connector.connect(role, DEADLINE).expect("connecting again does nothing");
+        connector.connect(role, DEADLINE).expect("a second connect");
         assert!(connector.status(role).connected, "{role}");
     }
-    let told: Arc<Mutex<Vec<(Role, bool)>>> = Arc::default();
-    let notes = Arc::clone(&told);
+    let events: Arc<Mutex<Vec<(Role, bool)>>> = Arc::default();
+    let recorded = Arc::clone(&events);
     connector.observe(Arc::new(move |event: &Event| {
-        let note = match event {
+        let event = match event {
             Event::Connected { role } => (*role, true),
             Event::Disconnected { role, .. } => (*role, false),
             _ => return,
         };
-        notes.lock().expect("no code panics with this lock held").push(note);
+        recorded.lock().expect("no code panics with this lock held").push(event);
     }));
-    fragile.cut();
+    breakable.cut();
     for role in [Role::Publish, Role::Consume] {
-        eventually("the loss shows", || !connector.status(role).connected);
+        eventually("the status shows the loss", || !connector.status(role).connected);
         connector.connect(role, DEADLINE).expect("a connection after the loss");
     }
-    eventually("all is told", || {
-        told.lock().expect("no code panics with this lock held").len() == 4
+    eventually("the observer receives four events", || {
+        events.lock().expect("no code panics with this lock held").len() == 4
     });
-    let told = told.lock().expect("no code panics with this lock held").clone();
+    let events = events.lock().expect("no code panics with this lock held").clone();
     for role in [Role::Publish, Role::Consume] {
-        let of_role: Vec<bool> = told
+        let of_role: Vec<bool> = events
             .iter()
-            .filter(|(told, _)| *told == role)
+            .filter(|(event, _)| *event == role)
             .map(|(_, connected)| *connected)
             .collect();
-        assert_eq!(of_role, [false, true], "{role}: {told:?}");
+        assert_eq!(of_role, [false, true], "{role}: {events:?}");
     }
 }
 
-pub(crate) fn a_connector_tells_where_it_connects_to(harness: &dyn Harness) {
+pub(crate) fn a_connector_returns_its_endpoint_until_closed(harness: &dyn Harness) {
     let connector = harness.connect();
     assert!(!connector.endpoint().is_empty());
-    connector.close(DEADLINE).expect("the closing");
+    connector.close(DEADLINE).expect("close");
     assert_error!(connector.connect(Role::Publish, DEADLINE), Error::Closed { .. });
     assert!(!connector.status(Role::Publish).connected);
 }
 
 pub(crate) fn an_old_delivery_cannot_be_settled_on_a_new_channel(harness: &dyn Harness) {
-    let stage = Stage::new(harness);
-    let queue = stage.queue();
-    stage.channel.put(&queue, ["a", "b"]);
-    let fragile = Fragile::new(&stage);
-    let old = fragile.channel.take(&queue);
-    fragile.cut();
-    fragile.channel.death(&queue);
-    let again = open(&*fragile.breakable.connector);
-    stage.channel.expect_ready(&queue, 2);
-    again.take(&queue);
-    assert_error!(fragile.channel.ack(old.tag, Extent::UpTo), Error::Stale { .. });
-    again.shut();
-    stage.channel.drain(&queue, ["a", "b"]);
+    let fixture = CaseFixture::new(harness);
+    let queue = fixture.queue();
+    fixture.channel.enqueue(&queue, ["a", "b"]);
+    let breakable = BreakableFixture::new(&fixture);
+    let old = breakable.channel.get_delivery(&queue);
+    breakable.cut();
+    breakable.channel.channel_error(&queue);
+    let again = open(&*breakable.inner.connector);
+    fixture.channel.expect_ready(&queue, 2);
+    again.get_delivery(&queue);
+    assert_error!(breakable.channel.ack(old.tag, Extent::UpTo), Error::Stale { .. });
+    again.close_channel();
+    fixture.channel.expect_messages(&queue, ["a", "b"]);
 }
 
 pub(crate) fn a_channel_of_a_lost_connection_can_be_closed(harness: &dyn Harness) {
-    let stage = Stage::new(harness);
-    let queue = stage.queue();
-    let fragile = Fragile::new(&stage);
-    fragile.cut();
-    fragile.channel.death(&queue);
-    fragile.channel.shut();
+    let fixture = CaseFixture::new(harness);
+    let queue = fixture.queue();
+    let breakable = BreakableFixture::new(&fixture);
+    breakable.cut();
+    breakable.channel.channel_error(&queue);
+    breakable.channel.close_channel();
 }
 
 pub(crate) fn a_lost_connector_can_be_closed(harness: &dyn Harness) {
-    let stage = Stage::new(harness);
-    let fragile = Fragile::new(&stage);
-    fragile.cut();
-    fragile.breakable.connector.close(DEADLINE).expect("close");
+    let fixture = CaseFixture::new(harness);
+    let breakable = BreakableFixture::new(&fixture);
+    breakable.cut();
+    breakable.inner.connector.close(DEADLINE).expect("close");
     assert_error!(
-        fragile.breakable.connector.open(&ChannelOptions::publish(), DEADLINE),
+        breakable.inner.connector.open(&ChannelOptions::publish(), DEADLINE),
         Error::Closed { .. }
     );
 }
 
-pub(crate) fn an_exclusive_queue_goes_with_a_lost_connection(harness: &dyn Harness) {
-    let stage = Stage::new(harness);
-    let queue = stage.queue_name();
-    let fragile = Fragile::new(&stage);
-    fragile.channel.declare_queue(&Queue::new(&queue).transient().exclusive()).expect("declare");
-    fragile.cut();
-    eventually("the queue to go", || {
-        matches!(stage.open().find_queue(&queue), Err(Error::NotFound { .. }))
+pub(crate) fn an_exclusive_queue_is_deleted_with_a_lost_connection(harness: &dyn Harness) {
+    let fixture = CaseFixture::new(harness);
+    let queue = fixture.queue_name();
+    let breakable = BreakableFixture::new(&fixture);
+    breakable.channel.declare_queue(&Queue::new(&queue).transient().exclusive()).expect("declare");
+    breakable.cut();
+    eventually("the queue is deleted", || {
+        matches!(fixture.open().find_queue(&queue), Err(Error::NotFound { .. }))
     });
 }
 
-pub(crate) fn a_confirm_that_was_known_before_the_loss_is_told(harness: &dyn Harness) {
-    let stage = Stage::new(harness);
-    let queue = stage.queue();
-    let fragile = Fragile::new(&stage);
-    let early = fragile.channel.post(Content::new("", &*queue, "x"));
-    let late = fragile.channel.post(Content::new("", &*queue, "y"));
-    assert_eq!(fragile.channel.outcome(late), Outcome::Accepted);
-    fragile.channel.round_trip(&queue);
-    fragile.cut();
-    fragile.channel.death(&queue);
-    assert_eq!(fragile.channel.outcome(early), Outcome::Accepted);
+pub(crate) fn a_confirm_received_before_the_loss_is_returned(harness: &dyn Harness) {
+    let fixture = CaseFixture::new(harness);
+    let queue = fixture.queue();
+    let breakable = BreakableFixture::new(&fixture);
+    let early = breakable.channel.publish_content(Content::new("", &*queue, "x"));
+    let late = breakable.channel.publish_content(Content::new("", &*queue, "y"));
+    assert_eq!(breakable.channel.outcome(late), Outcome::Accepted);
+    breakable.channel.round_trip(&queue);
+    breakable.cut();
+    breakable.channel.channel_error(&queue);
+    assert_eq!(breakable.channel.outcome(early), Outcome::Accepted);
 }

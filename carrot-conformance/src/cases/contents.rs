@@ -1,50 +1,50 @@
-//! What travels unchanged from publisher to consumer.
+//! The content of a message, which is delivered unchanged.
 
 use crate::support::*;
 
 pub(crate) fn a_delivery_carries_exchange_routing_key_and_body(harness: &dyn Harness) {
-    let stage = Stage::new(harness);
-    let queue = stage.queue();
-    stage.channel.put(&queue, ["hello"]);
-    let delivery = stage.channel.take(&queue);
+    let fixture = CaseFixture::new(harness);
+    let queue = fixture.queue();
+    fixture.channel.enqueue(&queue, ["hello"]);
+    let delivery = fixture.channel.get_delivery(&queue);
     assert_eq!(*delivery.content, Content::new("", &*queue, "hello"));
 }
 
 pub(crate) fn an_empty_body_survives(harness: &dyn Harness) {
-    let stage = Stage::new(harness);
-    let queue = stage.queue();
-    stage.channel.put(&queue, [""]);
-    assert_eq!(stage.channel.take(&queue).content.body, b"");
+    let fixture = CaseFixture::new(harness);
+    let queue = fixture.queue();
+    fixture.channel.enqueue(&queue, [""]);
+    assert_eq!(fixture.channel.get_delivery(&queue).content.body, b"");
 }
 
-pub(crate) fn an_empty_body_survives_on_its_way_to_a_consumer(harness: &dyn Harness) {
-    let stage = Stage::new(harness);
-    let queue = stage.queue();
-    let subscription = stage.channel.subscribe(&queue);
-    stage.channel.put(&queue, ["", "not empty"]);
+pub(crate) fn an_empty_body_is_delivered_unchanged(harness: &dyn Harness) {
+    let fixture = CaseFixture::new(harness);
+    let queue = fixture.queue();
+    let subscription = fixture.channel.subscribe(&queue);
+    fixture.channel.enqueue(&queue, ["", "not empty"]);
     subscription.expect("");
     subscription.expect("not empty");
 }
 
 pub(crate) fn a_binary_body_survives(harness: &dyn Harness) {
-    let stage = Stage::new(harness);
-    let queue = stage.queue();
+    let fixture = CaseFixture::new(harness);
+    let queue = fixture.queue();
     let bytes: Vec<u8> = (0..=255).cycle().take(1000).collect();
-    stage.channel.send_content(Content::new("", &*queue, bytes.clone()));
-    assert_eq!(stage.channel.take(&queue).content.body, bytes);
+    fixture.channel.send_content(Content::new("", &*queue, bytes.clone()));
+    assert_eq!(fixture.channel.get_delivery(&queue).content.body, bytes);
 }
 
 pub(crate) fn a_body_larger_than_a_frame_survives(harness: &dyn Harness) {
-    let stage = Stage::new(harness);
-    let queue = stage.queue();
+    let fixture = CaseFixture::new(harness);
+    let queue = fixture.queue();
     let bytes: Vec<u8> = (0..1_000_003_u32).map(|index| (index % 251) as u8).collect();
-    stage.channel.send_content(Content::new("", &*queue, bytes.clone()));
-    assert!(stage.channel.take(&queue).content.body == bytes, "the body changed");
+    fixture.channel.send_content(Content::new("", &*queue, bytes.clone()));
+    assert!(fixture.channel.get_delivery(&queue).content.body == bytes, "the body changed");
 }
 
 pub(crate) fn properties_survive(harness: &dyn Harness) {
-    let stage = Stage::new(harness);
-    let queue = stage.queue();
+    let fixture = CaseFixture::new(harness);
+    let queue = fixture.queue();
     let properties = Properties::new()
         .with_content_type("application/json")
         .with_content_encoding("utf-8")
@@ -59,52 +59,52 @@ pub(crate) fn properties_survive(harness: &dyn Harness) {
         .with_delivery_mode(DeliveryMode::Persistent)
         .with_priority(7)
         .with_header("attempt", 1);
-    stage.channel.put_with(&queue, "x", properties.clone());
-    assert_eq!(stage.channel.take(&queue).content.properties, properties);
+    fixture.channel.enqueue_with(&queue, "x", properties.clone());
+    assert_eq!(fixture.channel.get_delivery(&queue).content.properties, properties);
 }
 
-pub(crate) fn properties_survive_on_their_way_to_a_consumer(harness: &dyn Harness) {
-    let stage = Stage::new(harness);
-    let queue = stage.queue();
-    let subscription = stage.channel.subscribe(&queue);
+pub(crate) fn properties_are_delivered_unchanged(harness: &dyn Harness) {
+    let fixture = CaseFixture::new(harness);
+    let queue = fixture.queue();
+    let subscription = fixture.channel.subscribe(&queue);
     let properties = Properties::new()
         .with_content_type("text/plain")
         .with_priority(1)
         .with_header("name", "value");
-    stage.channel.put_with(&queue, "x", properties.clone());
-    let delivery = subscription.take();
+    fixture.channel.enqueue_with(&queue, "x", properties.clone());
+    let delivery = subscription.next_delivery();
     assert_eq!(*delivery.content, Content::new("", &*queue, "x").with_properties(properties));
 }
 
 pub(crate) fn properties_that_are_not_set_stay_unset(harness: &dyn Harness) {
-    let stage = Stage::new(harness);
-    let queue = stage.queue();
-    stage.channel.put(&queue, ["x"]);
-    let delivery = stage.channel.take(&queue);
+    let fixture = CaseFixture::new(harness);
+    let queue = fixture.queue();
+    fixture.channel.enqueue(&queue, ["x"]);
+    let delivery = fixture.channel.get_delivery(&queue);
     assert_eq!(delivery.content.properties, Properties::new());
     assert_eq!(delivery.content.properties.headers(), None);
 }
 
 pub(crate) fn empty_strings_in_properties_stay_set(harness: &dyn Harness) {
-    let stage = Stage::new(harness);
-    let queue = stage.queue();
+    let fixture = CaseFixture::new(harness);
+    let queue = fixture.queue();
     let properties =
         Properties::new().with_content_type("").with_correlation_id("").with_app_id("");
-    stage.channel.put_with(&queue, "x", properties.clone());
-    assert_eq!(stage.channel.take(&queue).content.properties, properties);
+    fixture.channel.enqueue_with(&queue, "x", properties.clone());
+    assert_eq!(fixture.channel.get_delivery(&queue).content.properties, properties);
 }
 
 pub(crate) fn a_transient_message_stays_transient(harness: &dyn Harness) {
-    let stage = Stage::new(harness);
-    let queue = stage.queue();
+    let fixture = CaseFixture::new(harness);
+    let queue = fixture.queue();
     let properties = Properties::new().with_delivery_mode(DeliveryMode::Transient);
-    stage.channel.put_with(&queue, "x", properties.clone());
-    assert_eq!(stage.channel.take(&queue).content.properties, properties);
+    fixture.channel.enqueue_with(&queue, "x", properties.clone());
+    assert_eq!(fixture.channel.get_delivery(&queue).content.properties, properties);
 }
 
 pub(crate) fn headers_of_every_type_survive(harness: &dyn Harness) {
-    let stage = Stage::new(harness);
-    let queue = stage.queue();
+    let fixture = CaseFixture::new(harness);
+    let queue = fixture.queue();
     let headers = Headers::from([
         ("void", Value::Void),
         ("true", Value::Bool(true)),
@@ -131,14 +131,14 @@ pub(crate) fn headers_of_every_type_survive(harness: &dyn Harness) {
     ]);
     for (name, value) in headers.iter() {
         let one = Headers::from([(name, value.clone())]);
-        stage.channel.put_with(&queue, name, Properties::new().with_headers(one.clone()));
-        assert_eq!(stage.channel.take(&queue).content.properties.headers(), Some(&one));
+        fixture.channel.enqueue_with(&queue, name, Properties::new().with_headers(one.clone()));
+        assert_eq!(fixture.channel.get_delivery(&queue).content.properties.headers(), Some(&one));
     }
 }
 
 pub(crate) fn a_string_of_more_than_255_bytes_in_a_property_is_invalid(harness: &dyn Harness) {
-    let stage = Stage::new(harness);
-    let queue = stage.queue();
+    let fixture = CaseFixture::new(harness);
+    let queue = fixture.queue();
     let long = "p".repeat(256);
     for properties in [
         Properties::new().with_content_type(&*long),
@@ -148,9 +148,9 @@ pub(crate) fn a_string_of_more_than_255_bytes_in_a_property_is_invalid(harness: 
         let content =
             std::sync::Arc::new(Content::new("", &*queue, "x").with_properties(properties));
         assert_error!(
-            stage.channel.publish(&Publication { content: &content, mandatory: false }, DEADLINE),
+            fixture.channel.publish(&Publication { content: &content, mandatory: false }, DEADLINE),
             Error::Invalid { .. }
         );
     }
-    stage.channel.empty(&queue);
+    fixture.channel.expect_empty(&queue);
 }

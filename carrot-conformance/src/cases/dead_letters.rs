@@ -1,27 +1,27 @@
-//! Where messages go that nobody could use.
+//! Dead-lettering, and the headers of dead letters.
 
 use std::time::Duration;
 
 use crate::support::*;
 
-struct Fixture<'harness> {
-    stage: Stage<'harness>,
-    /// The queue under test; its dead letters go to `exchange`.
+struct DeadLetterFixture<'harness> {
+    fixture: CaseFixture<'harness>,
+    /// The queue under test. Its dead-letter exchange is `exchange`.
     queue: String,
     exchange: String,
-    /// Bound to the dead-letter exchange.
+    /// A queue that is bound to the dead-letter exchange.
     dead: String,
 }
 
 fn fixture<'harness>(
     harness: &'harness dyn Harness,
     adjust: impl FnOnce(Queue) -> Queue,
-) -> Fixture<'harness> {
-    let stage = Stage::new(harness);
-    let exchange = stage.fanout();
-    let dead = stage.bound(&exchange, "");
-    let queue = stage.queue_with(|queue| adjust(queue.dead_letter_exchange(&*exchange)));
-    Fixture { stage, queue, exchange, dead }
+) -> DeadLetterFixture<'harness> {
+    let fixture = CaseFixture::new(harness);
+    let exchange = fixture.fanout_exchange();
+    let dead = fixture.bound_queue(&exchange, "");
+    let queue = fixture.queue_with(|queue| adjust(queue.dead_letter_exchange(&*exchange)));
+    DeadLetterFixture { fixture, queue, exchange, dead }
 }
 
 fn deaths(delivery: &Delivery) -> Vec<Headers> {
@@ -38,153 +38,154 @@ fn entry<'death>(death: &'death Headers, name: &str) -> &'death str {
     death.get(name).and_then(Value::as_str).unwrap_or("(absent)")
 }
 
-pub(crate) fn a_discarded_message_goes_to_the_dead_letter_exchange(harness: &dyn Harness) {
-    let Fixture { stage, queue, dead, .. } = fixture(harness, |queue| queue);
-    stage.channel.put(&queue, ["x"]);
-    stage.channel.discard(&stage.channel.take(&queue));
-    stage.channel.drain(&dead, ["x"]);
+pub(crate) fn a_discarded_message_is_dead_lettered(harness: &dyn Harness) {
+    let DeadLetterFixture { fixture, queue, dead, .. } = fixture(harness, |queue| queue);
+    fixture.channel.enqueue(&queue, ["x"]);
+    fixture.channel.discard(&fixture.channel.get_delivery(&queue));
+    fixture.channel.expect_messages(&dead, ["x"]);
 }
 
-pub(crate) fn an_expired_message_goes_to_the_dead_letter_exchange(harness: &dyn Harness) {
-    let Fixture { stage, queue, dead, .. } =
+pub(crate) fn an_expired_message_is_dead_lettered(harness: &dyn Harness) {
+    let DeadLetterFixture { fixture, queue, dead, .. } =
         fixture(harness, |queue| queue.message_ttl(milliseconds(50)));
-    stage.channel.put(&queue, ["a", "b"]);
-    stage.pass_ms(100);
-    stage.channel.drain(&dead, ["a", "b"]);
+    fixture.channel.enqueue(&queue, ["a", "b"]);
+    fixture.pass_ms(100);
+    fixture.channel.expect_messages(&dead, ["a", "b"]);
 }
 
-pub(crate) fn a_message_dropped_from_a_full_queue_goes_to_the_dead_letter_exchange(
-    harness: &dyn Harness,
-) {
-    let Fixture { stage, queue, dead, .. } = fixture(harness, |queue| queue.max_length(1));
-    stage.channel.put(&queue, ["a", "b"]);
-    stage.channel.drain(&dead, ["a"]);
-    stage.channel.drain(&queue, ["b"]);
+pub(crate) fn a_message_dropped_from_a_full_queue_is_dead_lettered(harness: &dyn Harness) {
+    let DeadLetterFixture { fixture, queue, dead, .. } =
+        fixture(harness, |queue| queue.max_length(1));
+    fixture.channel.enqueue(&queue, ["a", "b"]);
+    fixture.channel.expect_messages(&dead, ["a"]);
+    fixture.channel.expect_messages(&queue, ["b"]);
 }
 
-pub(crate) fn a_rejected_publication_goes_to_the_dead_letter_exchange_if_asked(
+pub(crate) fn a_rejected_publication_is_dead_lettered_with_reject_publish_dlx(
     harness: &dyn Harness,
 ) {
-    let Fixture { stage, queue, dead, .. } =
+    let DeadLetterFixture { fixture, queue, dead, .. } =
         fixture(harness, |queue| queue.max_length(1).overflow(Overflow::RejectPublishDeadLetter));
-    stage.channel.put(&queue, ["a"]);
-    let tag = stage.channel.post(Content::new("", &*queue, "b"));
-    assert_eq!(stage.channel.outcome(tag), Outcome::Refused);
-    stage.channel.drain(&dead, ["b"]);
-    stage.channel.drain(&queue, ["a"]);
+    fixture.channel.enqueue(&queue, ["a"]);
+    let tag = fixture.channel.publish_content(Content::new("", &*queue, "b"));
+    assert_eq!(fixture.channel.outcome(tag), Outcome::Refused);
+    fixture.channel.expect_messages(&dead, ["b"]);
+    fixture.channel.expect_messages(&queue, ["a"]);
 }
 
-pub(crate) fn an_acknowledged_message_is_no_dead_letter(harness: &dyn Harness) {
-    let Fixture { stage, queue, dead, .. } = fixture(harness, |queue| queue);
-    stage.channel.put(&queue, ["a", "b"]);
-    stage.channel.accept(&stage.channel.take(&queue));
-    stage.channel.take_as(&queue, Acknowledgement::Automatic);
-    stage.channel.stays_empty(&dead);
+pub(crate) fn an_acknowledged_message_is_not_dead_lettered(harness: &dyn Harness) {
+    let DeadLetterFixture { fixture, queue, dead, .. } = fixture(harness, |queue| queue);
+    fixture.channel.enqueue(&queue, ["a", "b"]);
+    fixture.channel.ack_one(&fixture.channel.get_delivery(&queue));
+    fixture.channel.get_delivery_as(&queue, Acknowledgement::Automatic);
+    fixture.channel.expect_stays_empty(&dead);
 }
 
-pub(crate) fn a_requeued_message_is_no_dead_letter(harness: &dyn Harness) {
-    let Fixture { stage, queue, dead, .. } = fixture(harness, |queue| queue);
-    stage.channel.put(&queue, ["x"]);
-    stage.channel.requeue(&stage.channel.take(&queue));
-    stage.channel.stays_empty(&dead);
-    stage.channel.drain(&queue, ["x"]);
+pub(crate) fn a_requeued_message_is_not_dead_lettered(harness: &dyn Harness) {
+    let DeadLetterFixture { fixture, queue, dead, .. } = fixture(harness, |queue| queue);
+    fixture.channel.enqueue(&queue, ["x"]);
+    fixture.channel.requeue(&fixture.channel.get_delivery(&queue));
+    fixture.channel.expect_stays_empty(&dead);
+    fixture.channel.expect_messages(&queue, ["x"]);
 }
 
-pub(crate) fn purged_messages_are_no_dead_letters(harness: &dyn Harness) {
-    let Fixture { stage, queue, dead, .. } = fixture(harness, |queue| queue);
-    stage.channel.put(&queue, ["x"]);
-    stage.channel.purge(&queue).expect("purge");
-    stage.channel.stays_empty(&dead);
+pub(crate) fn purged_messages_are_not_dead_lettered(harness: &dyn Harness) {
+    let DeadLetterFixture { fixture, queue, dead, .. } = fixture(harness, |queue| queue);
+    fixture.channel.enqueue(&queue, ["x"]);
+    fixture.channel.purge(&queue).expect("purge");
+    fixture.channel.expect_stays_empty(&dead);
 }
 
-pub(crate) fn messages_of_a_deleted_queue_are_no_dead_letters(harness: &dyn Harness) {
-    let Fixture { stage, queue, dead, .. } = fixture(harness, |queue| queue);
-    stage.channel.put(&queue, ["x"]);
-    stage.channel.delete_queue(&queue, DeleteIf::ALWAYS).expect("delete");
-    stage.channel.stays_empty(&dead);
+pub(crate) fn messages_of_a_deleted_queue_are_not_dead_lettered(harness: &dyn Harness) {
+    let DeadLetterFixture { fixture, queue, dead, .. } = fixture(harness, |queue| queue);
+    fixture.channel.enqueue(&queue, ["x"]);
+    fixture.channel.delete_queue(&queue, DeleteIf::ALWAYS).expect("delete");
+    fixture.channel.expect_stays_empty(&dead);
 }
 
-pub(crate) fn several_discarded_at_once_are_all_dead_letters(harness: &dyn Harness) {
-    let Fixture { stage, queue, dead, .. } = fixture(harness, |queue| queue);
-    stage.channel.put(&queue, ["a", "b", "c"]);
-    let last = [stage.channel.take(&queue), stage.channel.take(&queue), stage.channel.take(&queue)]
-        .map(|delivery| delivery.tag)[2];
-    stage.channel.reject(last, Rejection::Discard, Extent::UpTo).expect("discard");
-    stage.channel.drain(&dead, ["a", "b", "c"]);
+pub(crate) fn several_messages_discarded_at_once_are_all_dead_lettered(harness: &dyn Harness) {
+    let DeadLetterFixture { fixture, queue, dead, .. } = fixture(harness, |queue| queue);
+    fixture.channel.enqueue(&queue, ["a", "b", "c"]);
+    let last = [
+        fixture.channel.get_delivery(&queue),
+        fixture.channel.get_delivery(&queue),
+        fixture.channel.get_delivery(&queue),
+    ]
+    .map(|delivery| delivery.tag)[2];
+    fixture.channel.reject(last, Rejection::Discard, Extent::UpTo).expect("discard");
+    fixture.channel.expect_messages(&dead, ["a", "b", "c"]);
 }
 
 pub(crate) fn a_dead_letter_keeps_its_content(harness: &dyn Harness) {
-    let Fixture { stage, queue, dead, .. } = fixture(harness, |queue| queue);
+    let DeadLetterFixture { fixture, queue, dead, .. } = fixture(harness, |queue| queue);
     let properties = Properties::new()
         .with_content_type("text/plain")
         .with_message_id("one")
         .with_priority(3)
         .with_header("mine", 1);
-    stage.channel.put_with(&queue, "x", properties.clone());
-    stage.channel.discard(&stage.channel.take(&queue));
-    let letter = stage.channel.take(&dead);
+    fixture.channel.enqueue_with(&queue, "x", properties.clone());
+    fixture.channel.discard(&fixture.channel.get_delivery(&queue));
+    let letter = fixture.channel.get_delivery(&dead);
     assert_eq!(body(&letter), "x");
     assert_eq!(letter.content.properties.header("mine"), Some(&Value::I32(1)));
     assert_eq!(letter.content.properties.clone().without_headers(), properties.without_headers());
 }
 
-pub(crate) fn a_dead_letter_is_no_redelivery(harness: &dyn Harness) {
-    let Fixture { stage, queue, dead, .. } = fixture(harness, |queue| queue);
-    stage.channel.put(&queue, ["x"]);
-    stage.channel.discard(&stage.channel.take(&queue));
-    assert!(!stage.channel.take(&dead).redelivered);
+pub(crate) fn a_dead_letter_is_not_marked_as_redelivered(harness: &dyn Harness) {
+    let DeadLetterFixture { fixture, queue, dead, .. } = fixture(harness, |queue| queue);
+    fixture.channel.enqueue(&queue, ["x"]);
+    fixture.channel.discard(&fixture.channel.get_delivery(&queue));
+    assert!(!fixture.channel.get_delivery(&dead).redelivered);
 }
 
-pub(crate) fn a_dead_letter_is_published_to_the_dead_letter_exchange_with_its_old_key(
-    harness: &dyn Harness,
-) {
-    let Fixture { stage, queue, exchange, dead } = fixture(harness, |queue| queue);
-    stage.channel.put(&queue, ["x"]);
-    stage.channel.discard(&stage.channel.take(&queue));
-    let letter = stage.channel.take(&dead);
+pub(crate) fn a_dead_letter_keeps_its_routing_key(harness: &dyn Harness) {
+    let DeadLetterFixture { fixture, queue, exchange, dead } = fixture(harness, |queue| queue);
+    fixture.channel.enqueue(&queue, ["x"]);
+    fixture.channel.discard(&fixture.channel.get_delivery(&queue));
+    let letter = fixture.channel.get_delivery(&dead);
     assert_eq!(
         (&*letter.content.exchange, &*letter.content.routing_key),
         (exchange.as_str(), queue.as_str())
     );
 }
 
-pub(crate) fn a_dead_letter_takes_the_routing_key_of_its_queue(harness: &dyn Harness) {
-    let Fixture { stage, queue, dead, .. } =
+pub(crate) fn a_dead_letter_has_the_dead_letter_routing_key_of_its_queue(harness: &dyn Harness) {
+    let DeadLetterFixture { fixture, queue, dead, .. } =
         fixture(harness, |queue| queue.dead_letter_routing_key("failed"));
-    stage.channel.put(&queue, ["x"]);
-    stage.channel.discard(&stage.channel.take(&queue));
-    assert_eq!(&*stage.channel.take(&dead).content.routing_key, "failed");
+    fixture.channel.enqueue(&queue, ["x"]);
+    fixture.channel.discard(&fixture.channel.get_delivery(&queue));
+    assert_eq!(&*fixture.channel.get_delivery(&dead).content.routing_key, "failed");
 }
 
-pub(crate) fn the_default_exchange_can_take_dead_letters(harness: &dyn Harness) {
-    let stage = Stage::new(harness);
-    let dead = stage.queue();
+pub(crate) fn the_default_exchange_routes_dead_letters(harness: &dyn Harness) {
+    let fixture = CaseFixture::new(harness);
+    let dead = fixture.queue();
     let queue =
-        stage.queue_with(|queue| queue.dead_letter_exchange("").dead_letter_routing_key(&*dead));
-    stage.channel.put(&queue, ["x"]);
-    stage.channel.discard(&stage.channel.take(&queue));
-    stage.channel.drain(&dead, ["x"]);
+        fixture.queue_with(|queue| queue.dead_letter_exchange("").dead_letter_routing_key(&*dead));
+    fixture.channel.enqueue(&queue, ["x"]);
+    fixture.channel.discard(&fixture.channel.get_delivery(&queue));
+    fixture.channel.expect_messages(&dead, ["x"]);
 }
 
-pub(crate) fn a_missing_dead_letter_exchange_drops(harness: &dyn Harness) {
-    let stage = Stage::new(harness);
-    let missing = stage.exchange_name();
-    let queue = stage.queue_with(|queue| queue.dead_letter_exchange(missing));
-    stage.channel.put(&queue, ["x"]);
-    stage.channel.discard(&stage.channel.take(&queue));
-    stage.channel.round_trip(&queue);
-    stage.channel.stays_empty(&queue);
+pub(crate) fn a_missing_dead_letter_exchange_drops_the_message(harness: &dyn Harness) {
+    let fixture = CaseFixture::new(harness);
+    let missing = fixture.exchange_name();
+    let queue = fixture.queue_with(|queue| queue.dead_letter_exchange(missing));
+    fixture.channel.enqueue(&queue, ["x"]);
+    fixture.channel.discard(&fixture.channel.get_delivery(&queue));
+    fixture.channel.round_trip(&queue);
+    fixture.channel.expect_stays_empty(&queue);
 }
 
-pub(crate) fn the_death_record_tells_of_a_rejection(harness: &dyn Harness) {
-    let stage = Stage::new(harness);
-    let (source, exchange) = (stage.topic(), stage.fanout());
-    let dead = stage.bound(&exchange, "");
-    let queue = stage.queue_with(|queue| queue.dead_letter_exchange(&*exchange));
-    stage.bind(&source, &queue, "a.#");
-    stage.channel.send(&source, "a.b", "x");
-    stage.channel.discard(&stage.channel.take(&queue));
-    let deaths = deaths(&stage.channel.take(&dead));
+pub(crate) fn the_x_death_header_records_a_rejection(harness: &dyn Harness) {
+    let fixture = CaseFixture::new(harness);
+    let (source, exchange) = (fixture.topic_exchange(), fixture.fanout_exchange());
+    let dead = fixture.bound_queue(&exchange, "");
+    let queue = fixture.queue_with(|queue| queue.dead_letter_exchange(&*exchange));
+    fixture.bind(&source, &queue, "a.#");
+    fixture.channel.send(&source, "a.b", "x");
+    fixture.channel.discard(&fixture.channel.get_delivery(&queue));
+    let deaths = deaths(&fixture.channel.get_delivery(&dead));
     assert_eq!(deaths.len(), 1, "one death: {deaths:?}");
     let death = &deaths[0];
     assert_eq!(entry(death, "reason"), "rejected");
@@ -195,66 +196,65 @@ pub(crate) fn the_death_record_tells_of_a_rejection(harness: &dyn Harness) {
     assert!(matches!(death.get("time"), Some(Value::Timestamp(_))), "the time of death: {death:?}");
 }
 
-pub(crate) fn the_first_death_is_noted_apart(harness: &dyn Harness) {
-    let Fixture { stage, queue, dead, .. } = fixture(harness, |queue| queue);
-    stage.channel.put(&queue, ["x"]);
-    stage.channel.discard(&stage.channel.take(&queue));
-    let letter = stage.channel.take(&dead);
+pub(crate) fn the_x_first_death_headers_record_the_first_death(harness: &dyn Harness) {
+    let DeadLetterFixture { fixture, queue, dead, .. } = fixture(harness, |queue| queue);
+    fixture.channel.enqueue(&queue, ["x"]);
+    fixture.channel.discard(&fixture.channel.get_delivery(&queue));
+    let letter = fixture.channel.get_delivery(&dead);
     assert_eq!(header(&letter, "x-first-death-reason"), Some("rejected"));
     assert_eq!(header(&letter, "x-first-death-queue"), Some(&*queue));
     assert_eq!(header(&letter, "x-first-death-exchange"), Some(""));
 }
 
-pub(crate) fn the_death_record_tells_of_an_expiry(harness: &dyn Harness) {
-    let Fixture { stage, queue, dead, .. } =
+pub(crate) fn the_x_death_header_records_an_expiry(harness: &dyn Harness) {
+    let DeadLetterFixture { fixture, queue, dead, .. } =
         fixture(harness, |queue| queue.message_ttl(milliseconds(50)));
-    stage.channel.put(&queue, ["x"]);
-    stage.pass_ms(100);
-    let letter = stage.channel.take(&dead);
+    fixture.channel.enqueue(&queue, ["x"]);
+    fixture.pass_ms(100);
+    let letter = fixture.channel.get_delivery(&dead);
     assert_eq!(entry(&deaths(&letter)[0], "reason"), "expired");
     assert_eq!(deaths(&letter)[0].get("original-expiration"), None);
 }
 
-pub(crate) fn the_death_record_tells_of_a_full_queue(harness: &dyn Harness) {
-    let Fixture { stage, queue, dead, .. } = fixture(harness, |queue| queue.max_length(1));
-    stage.channel.put(&queue, ["a", "b"]);
-    assert_eq!(entry(&deaths(&stage.channel.take(&dead))[0], "reason"), "maxlen");
+pub(crate) fn the_x_death_header_records_a_full_queue(harness: &dyn Harness) {
+    let DeadLetterFixture { fixture, queue, dead, .. } =
+        fixture(harness, |queue| queue.max_length(1));
+    fixture.channel.enqueue(&queue, ["a", "b"]);
+    assert_eq!(entry(&deaths(&fixture.channel.get_delivery(&dead))[0], "reason"), "maxlen");
 }
 
-pub(crate) fn a_dead_letter_loses_its_expiration_and_the_record_keeps_it(harness: &dyn Harness) {
-    let Fixture { stage, queue, dead, .. } = fixture(harness, |queue| queue);
-    stage.channel.put_with(&queue, "x", Properties::new().with_expiration("50"));
-    stage.pass_ms(100);
-    let letter = stage.channel.take(&dead);
+pub(crate) fn a_dead_letter_has_its_expiration_in_the_x_death_header_only(harness: &dyn Harness) {
+    let DeadLetterFixture { fixture, queue, dead, .. } = fixture(harness, |queue| queue);
+    fixture.channel.enqueue_with(&queue, "x", Properties::new().with_expiration("50"));
+    fixture.pass_ms(100);
+    let letter = fixture.channel.get_delivery(&dead);
     assert_eq!(letter.content.properties.expiration(), None);
     assert_eq!(entry(&deaths(&letter)[0], "original-expiration"), "50");
 }
 
-pub(crate) fn a_second_death_for_the_same_reason_in_the_same_queue_is_counted(
-    harness: &dyn Harness,
-) {
-    let Fixture { stage, queue, dead, .. } = fixture(harness, |queue| queue);
-    stage.channel.put(&queue, ["x"]);
-    stage.channel.discard(&stage.channel.take(&queue));
-    let letter = stage.channel.take_as(&dead, Acknowledgement::Automatic);
-    stage.channel.put_with(&queue, "x", letter.content.properties.clone());
-    stage.channel.discard(&stage.channel.take(&queue));
-    let deaths = deaths(&stage.channel.take(&dead));
+pub(crate) fn the_x_death_header_counts_equal_deaths(harness: &dyn Harness) {
+    let DeadLetterFixture { fixture, queue, dead, .. } = fixture(harness, |queue| queue);
+    fixture.channel.enqueue(&queue, ["x"]);
+    fixture.channel.discard(&fixture.channel.get_delivery(&queue));
+    let letter = fixture.channel.get_delivery_as(&dead, Acknowledgement::Automatic);
+    fixture.channel.enqueue_with(&queue, "x", letter.content.properties.clone());
+    fixture.channel.discard(&fixture.channel.get_delivery(&queue));
+    let deaths = deaths(&fixture.channel.get_delivery(&dead));
     assert_eq!(deaths.len(), 1, "one record: {deaths:?}");
     assert_eq!(deaths[0].get("count").and_then(Value::as_i64), Some(2));
 }
 
-pub(crate) fn the_latest_death_comes_first_in_the_record(harness: &dyn Harness) {
-    let stage = Stage::new(harness);
-    let last = stage.queue();
-    let second = stage.queue_with(|queue| {
+pub(crate) fn the_x_death_header_starts_with_the_latest_death(harness: &dyn Harness) {
+    let fixture = CaseFixture::new(harness);
+    let last = fixture.queue();
+    let second = fixture.queue_with(|queue| {
         queue.dead_letter_exchange("").dead_letter_routing_key(&*last).max_length(0)
     });
-    let first =
-        stage.queue_with(|queue| queue.dead_letter_exchange("").dead_letter_routing_key(&*second));
-    stage.channel.put(&first, ["x"]);
-    stage.channel.discard(&stage.channel.take(&first));
-    let letter = stage.channel.take(&last);
+    let first = fixture
+        .queue_with(|queue| queue.dead_letter_exchange("").dead_letter_routing_key(&*second));
+    fixture.channel.enqueue(&first, ["x"]);
+    fixture.channel.discard(&fixture.channel.get_delivery(&first));
+    let letter = fixture.channel.get_delivery(&last);
     let reasons: Vec<(String, String)> = deaths(&letter)
         .iter()
         .map(|death| (entry(death, "queue").to_string(), entry(death, "reason").to_string()))
@@ -263,88 +263,91 @@ pub(crate) fn the_latest_death_comes_first_in_the_record(harness: &dyn Harness) 
     assert_eq!(header(&letter, "x-first-death-queue"), Some(&*first));
 }
 
-pub(crate) fn a_message_that_dies_in_a_cycle_without_a_rejection_is_dropped(harness: &dyn Harness) {
-    let stage = Stage::new(harness);
-    let name = stage.queue_name();
+pub(crate) fn a_dead_letter_cycle_without_a_rejection_drops_the_message(harness: &dyn Harness) {
+    let fixture = CaseFixture::new(harness);
+    let name = fixture.queue_name();
     let queue = Queue::new(&name)
         .message_ttl(milliseconds(50))
         .dead_letter_exchange("")
         .dead_letter_routing_key(&*name);
-    stage.channel.declare_queue(&queue).expect("declare");
-    stage.channel.put(&name, ["x"]);
-    stage.pass_ms(150);
-    stage.channel.expect_ready(&name, 0);
-    stage.pass_ms(150);
-    stage.channel.stays_empty(&name);
+    fixture.channel.declare_queue(&queue).expect("declare");
+    fixture.channel.enqueue(&name, ["x"]);
+    fixture.pass_ms(150);
+    fixture.channel.expect_ready(&name, 0);
+    fixture.pass_ms(150);
+    fixture.channel.expect_stays_empty(&name);
 }
 
-pub(crate) fn a_cycle_with_a_rejection_goes_on(harness: &dyn Harness) {
-    let stage = Stage::new(harness);
-    let name = stage.queue_name();
+pub(crate) fn a_dead_letter_cycle_with_a_rejection_continues(harness: &dyn Harness) {
+    let fixture = CaseFixture::new(harness);
+    let name = fixture.queue_name();
     let queue = Queue::new(&name).dead_letter_exchange("").dead_letter_routing_key(&*name);
-    stage.channel.declare_queue(&queue).expect("declare");
-    stage.channel.put(&name, ["x"]);
+    fixture.channel.declare_queue(&queue).expect("declare");
+    fixture.channel.enqueue(&name, ["x"]);
     for _ in 0..3 {
-        stage.channel.discard(&stage.channel.take(&name));
+        fixture.channel.discard(&fixture.channel.get_delivery(&name));
     }
-    let letter = stage.channel.take(&name);
+    let letter = fixture.channel.get_delivery(&name);
     assert_eq!(deaths(&letter)[0].get("count").and_then(Value::as_i64), Some(3));
 }
 
-pub(crate) fn a_dead_letter_loses_its_cc_when_its_key_is_replaced(harness: &dyn Harness) {
-    let Fixture { stage, queue, dead, .. } =
+pub(crate) fn a_dead_letter_with_a_replaced_routing_key_has_no_cc_header(harness: &dyn Harness) {
+    let DeadLetterFixture { fixture, queue, dead, .. } =
         fixture(harness, |queue| queue.dead_letter_routing_key("failed"));
     let copies = Value::from(vec![Value::from("elsewhere")]);
-    stage.channel.put_with(&queue, "x", Properties::new().with_header("CC", copies));
-    stage.channel.discard(&stage.channel.take(&queue));
-    let letter = stage.channel.take(&dead);
+    fixture.channel.enqueue_with(&queue, "x", Properties::new().with_header("CC", copies));
+    fixture.channel.discard(&fixture.channel.get_delivery(&queue));
+    let letter = fixture.channel.get_delivery(&dead);
     assert_eq!(letter.content.properties.header("CC"), None);
     let keys = Value::from(vec![Value::from(&*queue), Value::from("elsewhere")]);
     assert_eq!(deaths(&letter)[0].get("routing-keys"), Some(&keys));
 }
 
-/// Puts a message into a queue where it waits for a second, and expects it in the queue to which it returns.
-fn returns_from(stage: &Stage<'_>, waiting: impl FnOnce(Queue) -> Queue) {
-    let target = stage.queue();
-    let waiting = stage.queue_with(|queue| {
-        waiting(
+/// Publishes a message to a retry queue with a TTL of one second, and asserts that the broker
+/// dead-letters the message to the target queue.
+fn expect_retry(fixture: &CaseFixture<'_>, adjust: impl FnOnce(Queue) -> Queue) {
+    let target = fixture.queue();
+    let retry = fixture.queue_with(|queue| {
+        adjust(
             queue
                 .message_ttl(Duration::from_secs(1))
                 .dead_letter_exchange("")
                 .dead_letter_routing_key(&*target),
         )
     });
-    stage.channel.put_with(
-        &waiting,
+    fixture.channel.enqueue_with(
+        &retry,
         "later",
         Properties::new().with_message_id("id").with_header("tenant", "acme"),
     );
-    stage.pass_ms(500);
-    stage.channel.empty(&target);
-    stage.pass_ms(600);
-    let returned = stage.channel.take(&target);
-    assert!(!returned.redelivered, "{returned:?}");
-    let content = &returned.content;
+    fixture.pass_ms(500);
+    fixture.channel.expect_empty(&target);
+    fixture.pass_ms(600);
+    let delivery = fixture.channel.get_delivery(&target);
+    assert!(!delivery.redelivered, "{delivery:?}");
+    let content = &delivery.content;
     assert_eq!(
         (&*content.exchange, &*content.routing_key, content.properties.message_id()),
         ("", &*target, Some("id"))
     );
     assert_eq!(content.properties.header("tenant").and_then(Value::as_str), Some("acme"));
-    stage.channel.ack(returned.tag, Extent::One).expect("ack");
-    stage.channel.expect_ready(&waiting, 0);
+    fixture.channel.ack(delivery.tag, Extent::One).expect("ack");
+    fixture.channel.expect_ready(&retry, 0);
 }
 
-pub(crate) fn a_message_waits_in_a_queue_and_returns_to_another_unmarked(harness: &dyn Harness) {
-    returns_from(&Stage::new(harness), |queue| queue);
+pub(crate) fn a_retry_queue_dead_letters_its_messages_without_the_redelivered_flag(
+    harness: &dyn Harness,
+) {
+    expect_retry(&CaseFixture::new(harness), |queue| queue);
 }
 
-pub(crate) fn a_waiting_queue_of_the_quorum_type_returns_its_messages_too(harness: &dyn Harness) {
-    let stage = Stage::new(harness);
+pub(crate) fn a_retry_queue_of_the_quorum_type_dead_letters_its_messages(harness: &dyn Harness) {
+    let fixture = CaseFixture::new(harness);
     assert!(
-        stage.connector.capabilities().quorum_queues,
-        "the driver does not know that the broker has quorum queues"
+        fixture.connector.capabilities().quorum_queues,
+        "the capabilities of the driver lack quorum queues"
     );
-    returns_from(&stage, |queue| {
+    expect_retry(&fixture, |queue| {
         queue
             .quorum()
             .argument("x-dead-letter-strategy", "at-least-once")

@@ -1,23 +1,23 @@
-//! The two simple exchange types.
+//! Direct and fanout exchanges.
 
 use crate::support::*;
 
 pub(crate) fn a_direct_exchange_routes_by_the_exact_key(harness: &dyn Harness) {
-    let stage = Stage::new(harness);
-    let exchange = stage.direct();
-    let queue = stage.bound(&exchange, "red");
+    let fixture = CaseFixture::new(harness);
+    let exchange = fixture.direct_exchange();
+    let queue = fixture.bound_queue(&exchange, "red");
     for key in ["red", "re", "red.", "RED", "", "red.green"] {
-        stage.channel.send(&exchange, key, key);
+        fixture.channel.send(&exchange, key, key);
     }
-    stage.channel.drain(&queue, ["red"]);
+    fixture.channel.expect_messages(&queue, ["red"]);
 }
 
 pub(crate) fn a_delivery_names_the_exchange_and_key_it_was_published_with(harness: &dyn Harness) {
-    let stage = Stage::new(harness);
-    let exchange = stage.direct();
-    let queue = stage.bound(&exchange, "red");
-    stage.channel.send(&exchange, "red", "x");
-    let delivery = stage.channel.take(&queue);
+    let fixture = CaseFixture::new(harness);
+    let exchange = fixture.direct_exchange();
+    let queue = fixture.bound_queue(&exchange, "red");
+    fixture.channel.send(&exchange, "red", "x");
+    let delivery = fixture.channel.get_delivery(&queue);
     assert_eq!(
         (&*delivery.content.exchange, &*delivery.content.routing_key),
         (exchange.as_str(), "red")
@@ -25,104 +25,109 @@ pub(crate) fn a_delivery_names_the_exchange_and_key_it_was_published_with(harnes
 }
 
 pub(crate) fn a_direct_exchange_reaches_every_queue_bound_with_the_key(harness: &dyn Harness) {
-    let stage = Stage::new(harness);
-    let exchange = stage.direct();
-    let queues = [stage.bound(&exchange, "red"), stage.bound(&exchange, "red")];
-    stage.channel.send(&exchange, "red", "x");
+    let fixture = CaseFixture::new(harness);
+    let exchange = fixture.direct_exchange();
+    let queues = [fixture.bound_queue(&exchange, "red"), fixture.bound_queue(&exchange, "red")];
+    fixture.channel.send(&exchange, "red", "x");
     for queue in &queues {
-        stage.channel.drain(queue, ["x"]);
+        fixture.channel.expect_messages(queue, ["x"]);
     }
 }
 
 pub(crate) fn a_queue_can_be_bound_with_several_keys(harness: &dyn Harness) {
-    let stage = Stage::new(harness);
-    let exchange = stage.direct();
-    let queue = stage.bound(&exchange, "red");
-    stage.bind(&exchange, &queue, "green");
-    stage.channel.send(&exchange, "green", "g");
-    stage.channel.send(&exchange, "blue", "b");
-    stage.channel.send(&exchange, "red", "r");
-    stage.channel.drain(&queue, ["g", "r"]);
+    let fixture = CaseFixture::new(harness);
+    let exchange = fixture.direct_exchange();
+    let queue = fixture.bound_queue(&exchange, "red");
+    fixture.bind(&exchange, &queue, "green");
+    fixture.channel.send(&exchange, "green", "g");
+    fixture.channel.send(&exchange, "blue", "b");
+    fixture.channel.send(&exchange, "red", "r");
+    fixture.channel.expect_messages(&queue, ["g", "r"]);
 }
 
-pub(crate) fn the_empty_key_is_a_key_like_any_other(harness: &dyn Harness) {
-    let stage = Stage::new(harness);
-    let exchange = stage.direct();
-    let both = stage.bound(&exchange, "baz");
-    stage.bind(&exchange, &both, "");
-    let named = stage.bound(&exchange, "baz");
-    stage.channel.send(&exchange, "", "x");
-    stage.channel.drain(&both, ["x"]);
-    stage.channel.empty(&named);
+pub(crate) fn the_empty_key_is_compared_as_any_key(harness: &dyn Harness) {
+    let fixture = CaseFixture::new(harness);
+    let exchange = fixture.direct_exchange();
+    let both = fixture.bound_queue(&exchange, "baz");
+    fixture.bind(&exchange, &both, "");
+    let named = fixture.bound_queue(&exchange, "baz");
+    fixture.channel.send(&exchange, "", "x");
+    fixture.channel.expect_messages(&both, ["x"]);
+    fixture.channel.expect_empty(&named);
 }
 
 pub(crate) fn a_fanout_exchange_ignores_the_routing_key(harness: &dyn Harness) {
-    let stage = Stage::new(harness);
-    let exchange = stage.fanout();
-    let queues = [stage.bound(&exchange, ""), stage.bound(&exchange, "ignored")];
-    stage.channel.send(&exchange, "something else", "x");
+    let fixture = CaseFixture::new(harness);
+    let exchange = fixture.fanout_exchange();
+    let queues = [fixture.bound_queue(&exchange, ""), fixture.bound_queue(&exchange, "ignored")];
+    fixture.channel.send(&exchange, "something else", "x");
     for queue in &queues {
-        stage.channel.drain(queue, ["x"]);
+        fixture.channel.expect_messages(queue, ["x"]);
     }
 }
 
-pub(crate) fn a_fanout_exchange_gives_one_copy_to_a_queue_bound_twice(harness: &dyn Harness) {
-    let stage = Stage::new(harness);
-    let exchange = stage.fanout();
-    let queue = stage.bound(&exchange, "one");
-    stage.bind(&exchange, &queue, "two");
-    stage.channel.send(&exchange, "", "x");
-    stage.channel.drain(&queue, ["x"]);
+pub(crate) fn a_fanout_exchange_sends_one_copy_to_a_queue_bound_twice(harness: &dyn Harness) {
+    let fixture = CaseFixture::new(harness);
+    let exchange = fixture.fanout_exchange();
+    let queue = fixture.bound_queue(&exchange, "one");
+    fixture.bind(&exchange, &queue, "two");
+    fixture.channel.send(&exchange, "", "x");
+    fixture.channel.expect_messages(&queue, ["x"]);
 }
 
-pub(crate) fn an_exchange_without_bindings_accepts_and_drops(harness: &dyn Harness) {
-    let stage = Stage::new(harness);
-    for exchange in [stage.direct(), stage.fanout()] {
-        stage.channel.send(&exchange, "key", "x");
-        let late = stage.bound(&exchange, "key");
-        stage.channel.empty(&late);
+pub(crate) fn an_exchange_without_bindings_drops_the_message(harness: &dyn Harness) {
+    let fixture = CaseFixture::new(harness);
+    for exchange in [fixture.direct_exchange(), fixture.fanout_exchange()] {
+        fixture.channel.send(&exchange, "key", "x");
+        let late = fixture.bound_queue(&exchange, "key");
+        fixture.channel.expect_empty(&late);
     }
 }
 
 pub(crate) fn exchanges_keep_their_bindings_apart(harness: &dyn Harness) {
-    let stage = Stage::new(harness);
-    let (left, right) = (stage.direct(), stage.direct());
-    let queue = stage.bound(&left, "key");
-    stage.channel.send(&right, "key", "wrong");
-    stage.channel.send(&left, "key", "right");
-    stage.channel.drain(&queue, ["right"]);
+    let fixture = CaseFixture::new(harness);
+    let (left, right) = (fixture.direct_exchange(), fixture.direct_exchange());
+    let queue = fixture.bound_queue(&left, "key");
+    fixture.channel.send(&right, "key", "wrong");
+    fixture.channel.send(&left, "key", "right");
+    fixture.channel.expect_messages(&queue, ["right"]);
 }
 
 pub(crate) fn one_queue_can_be_bound_to_several_exchanges(harness: &dyn Harness) {
-    let stage = Stage::new(harness);
-    let (left, right) = (stage.direct(), stage.fanout());
-    let queue = stage.bound(&left, "key");
-    stage.bind(&right, &queue, "");
-    stage.channel.send(&left, "key", "a");
-    stage.channel.send(&right, "", "b");
-    stage.channel.drain(&queue, ["a", "b"]);
+    let fixture = CaseFixture::new(harness);
+    let (left, right) = (fixture.direct_exchange(), fixture.fanout_exchange());
+    let queue = fixture.bound_queue(&left, "key");
+    fixture.bind(&right, &queue, "");
+    fixture.channel.send(&left, "key", "a");
+    fixture.channel.send(&right, "", "b");
+    fixture.channel.expect_messages(&queue, ["a", "b"]);
 }
 
 pub(crate) fn a_publication_to_a_missing_exchange_is_not_found(harness: &dyn Harness) {
-    let stage = Stage::new(harness);
-    let queue = stage.queue();
-    let channel = stage.open();
-    let error = channel.refused_publication(Content::new(stage.exchange_name(), "key", "x"));
-    assert!(matches!(error, Error::NotFound { .. }), "the confirm gave {error:?}");
-    assert!(matches!(channel.death(&queue), Error::NotFound { .. }));
+    let fixture = CaseFixture::new(harness);
+    let queue = fixture.queue();
+    let channel = fixture.open();
+    let error = channel.publish_error(Content::new(fixture.exchange_name(), "key", "x"));
+    assert!(matches!(error, Error::NotFound { .. }), "the confirm returned {error:?}");
+    assert!(matches!(channel.channel_error(&queue), Error::NotFound { .. }));
 }
 
-pub(crate) fn an_exchange_name_of_256_bytes_is_invalid_and_harms_nothing(harness: &dyn Harness) {
-    let stage = Stage::new(harness);
-    let queue = stage.queue();
+pub(crate) fn an_exchange_name_of_256_bytes_is_invalid_and_leaves_the_channel_open(
+    harness: &dyn Harness,
+) {
+    let fixture = CaseFixture::new(harness);
+    let queue = fixture.queue();
     let name = "e".repeat(256);
     let content = std::sync::Arc::new(Content::new(&*name, "", "x"));
-    assert_error!(stage.channel.declare_exchange(&Exchange::direct(&name)), Error::Invalid { .. });
-    assert_error!(stage.channel.delete_exchange(&name, DeleteIf::ALWAYS), Error::Invalid { .. });
-    assert_error!(stage.channel.bind(&Binding::queue(&name, &queue, "")), Error::Invalid { .. });
     assert_error!(
-        stage.channel.publish(&Publication { content: &content, mandatory: false }, DEADLINE),
+        fixture.channel.declare_exchange(&Exchange::direct(&name)),
         Error::Invalid { .. }
     );
-    stage.channel.round_trip(&queue);
+    assert_error!(fixture.channel.delete_exchange(&name, DeleteIf::ALWAYS), Error::Invalid { .. });
+    assert_error!(fixture.channel.bind(&Binding::queue(&name, &queue, "")), Error::Invalid { .. });
+    assert_error!(
+        fixture.channel.publish(&Publication { content: &content, mandatory: false }, DEADLINE),
+        Error::Invalid { .. }
+    );
+    fixture.channel.round_trip(&queue);
 }

@@ -1,24 +1,24 @@
-//! Queues of one connection alone.
+//! Queues that only one connection can use.
 
 use crate::support::*;
 
-fn exclusive(stage: &Stage<'_>) -> String {
-    stage.queue_with(|queue| queue.transient().exclusive())
+fn exclusive(fixture: &CaseFixture<'_>) -> String {
+    fixture.queue_with(|queue| queue.transient().exclusive())
 }
 
-pub(crate) fn an_exclusive_queue_serves_every_channel_of_its_connection(harness: &dyn Harness) {
-    let stage = Stage::new(harness);
-    let queue = exclusive(&stage);
-    let channel = stage.open();
-    channel.put(&queue, ["a", "b"]);
-    channel.accept(&channel.take(&queue));
+pub(crate) fn an_exclusive_queue_is_open_to_every_channel_of_its_connection(harness: &dyn Harness) {
+    let fixture = CaseFixture::new(harness);
+    let queue = exclusive(&fixture);
+    let channel = fixture.open();
+    channel.enqueue(&queue, ["a", "b"]);
+    channel.ack_one(&channel.get_delivery(&queue));
     channel.subscribe(&queue).expect("b");
 }
 
 pub(crate) fn an_exclusive_queue_is_locked_for_other_connections(harness: &dyn Harness) {
-    let stage = Stage::new(harness);
-    let queue = exclusive(&stage);
-    let connector = stage.connect();
+    let fixture = CaseFixture::new(harness);
+    let queue = exclusive(&fixture);
+    let connector = fixture.connect();
     assert_error!(open(&*connector).find_queue(&queue), Error::ResourceLocked { .. });
     assert_error!(
         open(&*connector).declare_queue(&Queue::new(&queue).transient().exclusive()),
@@ -37,59 +37,62 @@ pub(crate) fn an_exclusive_queue_is_locked_for_other_connections(harness: &dyn H
         open(&*connector).delete_queue(&queue, DeleteIf::ALWAYS),
         Error::ResourceLocked { .. }
     );
-    stage.channel.find_queue(&queue).expect("it is still there");
+    fixture.channel.find_queue(&queue).expect("the queue exists");
 }
 
 pub(crate) fn an_exclusive_queue_cannot_be_bound_by_other_connections(harness: &dyn Harness) {
-    let stage = Stage::new(harness);
-    let (exchange, queue) = (stage.fanout(), exclusive(&stage));
+    let fixture = CaseFixture::new(harness);
+    let (exchange, queue) = (fixture.fanout_exchange(), exclusive(&fixture));
     let binding = Binding::queue(&exchange, &queue, "");
-    assert_error!(stage.elsewhere().bind(&binding), Error::ResourceLocked { .. });
-    stage.bind_as(&binding);
+    assert_error!(fixture.open_on_new_connection().bind(&binding), Error::ResourceLocked { .. });
+    fixture.bind_as(&binding);
     assert_error!(
-        stage.elsewhere().delete(Delete::Binding(&binding)),
+        fixture.open_on_new_connection().delete(Delete::Binding(&binding)),
         Error::ResourceLocked { .. }
     );
 }
 
-pub(crate) fn an_exclusive_queue_can_be_published_to_from_anywhere(harness: &dyn Harness) {
-    let stage = Stage::new(harness);
-    let queue = exclusive(&stage);
-    stage.elsewhere().put(&queue, ["from afar"]);
-    stage.channel.drain(&queue, ["from afar"]);
+pub(crate) fn an_exclusive_queue_receives_messages_of_other_connections(harness: &dyn Harness) {
+    let fixture = CaseFixture::new(harness);
+    let queue = exclusive(&fixture);
+    fixture.open_on_new_connection().enqueue(&queue, ["from another connection"]);
+    fixture.channel.expect_messages(&queue, ["from another connection"]);
 }
 
-pub(crate) fn an_exclusive_queue_goes_with_its_connection(harness: &dyn Harness) {
-    let stage = Stage::new(harness);
-    let queue = stage.queue_name();
-    let connector = stage.connect();
+pub(crate) fn an_exclusive_queue_is_deleted_with_its_connection(harness: &dyn Harness) {
+    let fixture = CaseFixture::new(harness);
+    let queue = fixture.queue_name();
+    let connector = fixture.connect();
     open(&*connector).declare_queue(&Queue::new(&queue).transient().exclusive()).expect("declare");
     connector.close(DEADLINE).expect("close");
-    eventually("the queue to go", || {
-        matches!(stage.open().find_queue(&queue), Err(Error::NotFound { .. }))
+    eventually("the queue is deleted", || {
+        matches!(fixture.open().find_queue(&queue), Err(Error::NotFound { .. }))
     });
 }
 
-pub(crate) fn an_exclusive_queue_outlives_its_channel(harness: &dyn Harness) {
-    let stage = Stage::new(harness);
-    let queue = stage.queue_name();
-    let channel = stage.open();
+pub(crate) fn an_exclusive_queue_is_kept_when_its_channel_closes(harness: &dyn Harness) {
+    let fixture = CaseFixture::new(harness);
+    let queue = fixture.queue_name();
+    let channel = fixture.open();
     channel.declare_queue(&Queue::new(&queue).transient().exclusive()).expect("declare");
-    channel.shut();
-    stage.channel.put(&queue, ["x"]);
-    stage.channel.drain(&queue, ["x"]);
+    channel.close_channel();
+    fixture.channel.enqueue(&queue, ["x"]);
+    fixture.channel.expect_messages(&queue, ["x"]);
 }
 
 pub(crate) fn a_shared_queue_cannot_be_declared_exclusive_again(harness: &dyn Harness) {
-    let stage = Stage::new(harness);
-    let queue = stage.queue();
+    let fixture = CaseFixture::new(harness);
+    let queue = fixture.queue();
     let mut exclusive = Queue::new(&queue);
     exclusive.exclusive = true;
-    assert_error!(stage.open().declare_queue(&exclusive), Error::ResourceLocked { .. });
+    assert_error!(fixture.open().declare_queue(&exclusive), Error::ResourceLocked { .. });
 }
 
 pub(crate) fn an_exclusive_queue_can_be_declared_again_by_its_connection(harness: &dyn Harness) {
-    let stage = Stage::new(harness);
-    let queue = exclusive(&stage);
-    stage.open().declare_queue(&Queue::new(&queue).transient().exclusive()).expect("declare again");
+    let fixture = CaseFixture::new(harness);
+    let queue = exclusive(&fixture);
+    fixture
+        .open()
+        .declare_queue(&Queue::new(&queue).transient().exclusive())
+        .expect("declare again");
 }

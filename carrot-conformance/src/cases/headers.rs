@@ -2,46 +2,46 @@
 
 use crate::support::*;
 
-struct Fixture<'harness> {
-    stage: Stage<'harness>,
+struct HeadersFixture<'harness> {
+    fixture: CaseFixture<'harness>,
     exchange: String,
     queue: String,
 }
 
-/// A queue bound to a headers exchange with these arguments.
+/// Binds a queue to a headers exchange with these arguments.
 fn bound<'harness, const COUNT: usize>(
     harness: &'harness dyn Harness,
     arguments: [(&str, Value); COUNT],
-) -> Fixture<'harness> {
-    let stage = Stage::new(harness);
-    let (exchange, queue) = (stage.headers(), stage.queue());
+) -> HeadersFixture<'harness> {
+    let fixture = CaseFixture::new(harness);
+    let (exchange, queue) = (fixture.headers_exchange(), fixture.queue());
     let mut binding = Binding::queue(&exchange, &queue, "");
     binding.arguments = Headers::from(arguments);
-    stage.bind_as(&binding);
-    Fixture { stage, exchange, queue }
+    fixture.bind_as(&binding);
+    HeadersFixture { fixture, exchange, queue }
 }
 
-impl Fixture<'_> {
+impl HeadersFixture<'_> {
     #[track_caller]
     fn routes<const COUNT: usize>(&self, headers: [(&str, Value); COUNT]) {
-        assert!(self.arrives(headers.clone()), "{headers:?} was to match");
+        assert!(self.arrives(headers.clone()), "{headers:?} did not match");
     }
 
     #[track_caller]
     fn drops<const COUNT: usize>(&self, headers: [(&str, Value); COUNT]) {
-        assert!(!self.arrives(headers.clone()), "{headers:?} was not to match");
+        assert!(!self.arrives(headers.clone()), "{headers:?} matched");
     }
 
     fn arrives<const COUNT: usize>(&self, headers: [(&str, Value); COUNT]) -> bool {
         let properties = Properties::new().with_headers(headers);
-        self.stage.channel.send_content(
+        self.fixture.channel.send_content(
             Content::new(&*self.exchange, "any key", "x").with_properties(properties),
         );
-        self.stage.channel.get(&self.queue, Acknowledgement::Automatic).expect("get").is_some()
+        self.fixture.channel.get(&self.queue, Acknowledgement::Automatic).expect("get").is_some()
     }
 }
 
-pub(crate) fn x_match_all_wants_every_header(harness: &dyn Harness) {
+pub(crate) fn x_match_all_requires_every_header(harness: &dyn Harness) {
     let bound =
         bound(harness, [("x-match", "all".into()), ("format", "pdf".into()), ("pages", 3.into())]);
     bound.routes([("format", "pdf".into()), ("pages", 3.into())]);
@@ -51,7 +51,7 @@ pub(crate) fn x_match_all_wants_every_header(harness: &dyn Harness) {
     bound.drops([]);
 }
 
-pub(crate) fn x_match_any_wants_one_header(harness: &dyn Harness) {
+pub(crate) fn x_match_any_requires_one_header(harness: &dyn Harness) {
     let bound =
         bound(harness, [("x-match", "any".into()), ("format", "pdf".into()), ("pages", 3.into())]);
     bound.routes([("format", "pdf".into())]);
@@ -60,7 +60,7 @@ pub(crate) fn x_match_any_wants_one_header(harness: &dyn Harness) {
     bound.drops([]);
 }
 
-pub(crate) fn without_x_match_all_headers_are_wanted(harness: &dyn Harness) {
+pub(crate) fn a_binding_without_x_match_requires_every_header(harness: &dyn Harness) {
     let bound = bound(harness, [("format", "pdf".into()), ("pages", 3.into())]);
     bound.routes([("format", "pdf".into()), ("pages", 3.into())]);
     bound.drops([("format", "pdf".into())]);
@@ -80,11 +80,11 @@ pub(crate) fn an_empty_any_binding_matches_nothing(harness: &dyn Harness) {
 
 pub(crate) fn a_message_without_a_header_table_has_no_headers(harness: &dyn Harness) {
     let bound = bound(harness, [("x-match", "all".into()), ("format", "pdf".into())]);
-    bound.stage.channel.send(&bound.exchange, "", "x");
-    bound.stage.channel.empty(&bound.queue);
+    bound.fixture.channel.send(&bound.exchange, "", "x");
+    bound.fixture.channel.expect_empty(&bound.queue);
 }
 
-pub(crate) fn a_void_argument_wants_the_header_to_be_present(harness: &dyn Harness) {
+pub(crate) fn a_void_argument_requires_the_header(harness: &dyn Harness) {
     let bound = bound(harness, [("format", Value::Void)]);
     bound.routes([("format", "pdf".into())]);
     bound.routes([("format", 7.into())]);
@@ -92,7 +92,7 @@ pub(crate) fn a_void_argument_wants_the_header_to_be_present(harness: &dyn Harne
     bound.drops([("other", "pdf".into())]);
 }
 
-pub(crate) fn header_types_matter(harness: &dyn Harness) {
+pub(crate) fn header_values_of_other_types_do_not_match(harness: &dyn Harness) {
     let bound = bound(harness, [("pages", 3.into())]);
     bound.routes([("pages", 3.into())]);
     bound.drops([("pages", "3".into())]);
@@ -122,14 +122,14 @@ pub(crate) fn header_numbers_are_compared_by_value(harness: &dyn Harness) {
     }
 }
 
-pub(crate) fn a_header_that_is_a_fraction_matches_integers_of_its_value(harness: &dyn Harness) {
+pub(crate) fn a_float_header_matches_integers_of_its_value(harness: &dyn Harness) {
     let bound = bound(harness, [("ratio", Value::F64(2.0))]);
     bound.routes([("ratio", Value::I32(2))]);
     bound.routes([("ratio", Value::F32(2.0))]);
     bound.drops([("ratio", Value::I32(3))]);
 }
 
-pub(crate) fn header_bytes_and_strings_are_alike(harness: &dyn Harness) {
+pub(crate) fn header_bytes_and_strings_are_equal(harness: &dyn Harness) {
     let bound = bound(harness, [("format", "pdf".into())]);
     bound.routes([("format", Value::Bytes(b"pdf".to_vec()))]);
     bound.drops([("format", Value::Bytes(b"zip".to_vec()))]);
@@ -163,7 +163,7 @@ pub(crate) fn header_values_are_compared_exactly(harness: &dyn Harness) {
     bound.drops([("Format", "pdf".into())]);
 }
 
-pub(crate) fn x_headers_do_not_count(harness: &dyn Harness) {
+pub(crate) fn x_headers_are_not_compared(harness: &dyn Harness) {
     let bound = bound(
         harness,
         [("x-match", "all".into()), ("x-tenant", "acme".into()), ("format", "pdf".into())],
@@ -172,7 +172,7 @@ pub(crate) fn x_headers_do_not_count(harness: &dyn Harness) {
     bound.routes([("format", "pdf".into()), ("x-tenant", "other".into())]);
 }
 
-pub(crate) fn x_match_all_with_x_counts_x_headers(harness: &dyn Harness) {
+pub(crate) fn x_match_all_with_x_compares_x_headers(harness: &dyn Harness) {
     let bound = bound(
         harness,
         [("x-match", "all-with-x".into()), ("x-tenant", "acme".into()), ("format", "pdf".into())],
@@ -181,7 +181,7 @@ pub(crate) fn x_match_all_with_x_counts_x_headers(harness: &dyn Harness) {
     bound.drops([("format", "pdf".into())]);
 }
 
-pub(crate) fn x_match_any_with_x_counts_x_headers(harness: &dyn Harness) {
+pub(crate) fn x_match_any_with_x_compares_x_headers(harness: &dyn Harness) {
     let bound = bound(
         harness,
         [("x-match", "any-with-x".into()), ("x-tenant", "acme".into()), ("format", "pdf".into())],
@@ -191,11 +191,11 @@ pub(crate) fn x_match_any_with_x_counts_x_headers(harness: &dyn Harness) {
 }
 
 pub(crate) fn an_unknown_x_match_is_refused(harness: &dyn Harness) {
-    let stage = Stage::new(harness);
-    let (exchange, queue) = (stage.headers(), stage.queue());
+    let fixture = CaseFixture::new(harness);
+    let (exchange, queue) = (fixture.headers_exchange(), fixture.queue());
     for value in [Value::from("some"), Value::from(1)] {
         let binding = Binding::queue(&exchange, &queue, "").argument("x-match", value);
-        assert_error!(stage.open().bind(&binding), Error::PreconditionFailed { .. });
+        assert_error!(fixture.open().bind(&binding), Error::PreconditionFailed { .. });
     }
 }
 
@@ -203,21 +203,21 @@ pub(crate) fn a_headers_exchange_ignores_the_routing_key(harness: &dyn Harness) 
     let bound = bound(harness, [("format", "pdf".into())]);
     let properties = Properties::new().with_header("format", "pdf");
     for key in ["", "one", "two.words"] {
-        bound.stage.channel.send_content(
+        bound.fixture.channel.send_content(
             Content::new(&*bound.exchange, key, key).with_properties(properties.clone()),
         );
     }
-    bound.stage.channel.drain(&bound.queue, ["", "one", "two.words"]);
+    bound.fixture.channel.expect_messages(&bound.queue, ["", "one", "two.words"]);
 }
 
 pub(crate) fn bindings_with_other_arguments_are_other_bindings(harness: &dyn Harness) {
     let bound = bound(harness, [("format", "pdf".into())]);
     bound
-        .stage
+        .fixture
         .bind_as(&Binding::queue(&bound.exchange, &bound.queue, "").argument("format", "zip"));
     bound.routes([("format", "zip".into())]);
     bound
-        .stage
+        .fixture
         .channel
         .unbind(&Binding::queue(&bound.exchange, &bound.queue, "").argument("format", "pdf"));
     bound.drops([("format", "pdf".into())]);

@@ -1,4 +1,5 @@
-//! The cases, a file for each group of behaviours. [`list`](crate::list) says which tier a file belongs to.
+//! The cases, in a file for each group of behaviours. [`list`](crate::list) assigns the cases to
+//! tiers.
 
 pub(crate) mod alarms;
 pub(crate) mod arguments;
@@ -7,11 +8,11 @@ pub(crate) mod closing;
 pub(crate) mod connections;
 pub(crate) mod consuming;
 pub(crate) mod contents;
-pub(crate) mod dead_channels;
 pub(crate) mod dead_letters;
 pub(crate) mod direct_and_fanout;
 pub(crate) mod exchanges;
 pub(crate) mod exclusive_queues;
+pub(crate) mod failed_channels;
 pub(crate) mod getting;
 pub(crate) mod headers;
 pub(crate) mod large;

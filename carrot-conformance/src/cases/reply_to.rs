@@ -1,4 +1,4 @@
-//! Direct reply-to: answers without a queue of one's own.
+//! Direct reply-to: replies without a reply queue.
 
 use std::sync::Arc;
 
@@ -6,136 +6,141 @@ use crate::support::*;
 
 const REPLY_TO: &str = "amq.rabbitmq.reply-to";
 
-/// A channel of its own that has asked for one answer and got it; and the answer.
-fn answered(stage: &Stage<'_>) -> (Arc<dyn Backend>, Box<dyn Subscription>, Delivery) {
-    let requests = stage.queue();
-    let requester = stage.open();
-    let answers = requester.subscribe_as(REPLY_TO, &ConsumeOptions::default().automatic());
-    requester.put_with(&requests, "question", Properties::new().with_reply_to(REPLY_TO));
-    let request = stage.channel.take_as(&requests, Acknowledgement::Automatic);
-    stage
+/// Opens a channel, sends a request, and receives the reply. Returns the channel, its reply
+/// consumer and the reply.
+fn request_reply(fixture: &CaseFixture<'_>) -> (Arc<dyn Backend>, Box<dyn Subscription>, Delivery) {
+    let requests = fixture.queue();
+    let requester = fixture.open();
+    let replies = requester.subscribe_as(REPLY_TO, &ConsumeOptions::default().automatic());
+    requester.enqueue_with(&requests, "request", Properties::new().with_reply_to(REPLY_TO));
+    let request = fixture.channel.get_delivery_as(&requests, Acknowledgement::Automatic);
+    fixture
         .channel
-        .put(request.content.properties.reply_to().expect("an address to reply to"), ["answer"]);
-    let answer = answers.expect("answer");
-    (requester, answers, answer)
+        .enqueue(request.content.properties.reply_to().expect("an address to reply to"), ["reply"]);
+    let reply = replies.expect("reply");
+    (requester, replies, reply)
 }
 
-pub(crate) fn an_answer_reaches_the_requester_directly(harness: &dyn Harness) {
-    let stage = Stage::new(harness);
-    let requests = stage.queue();
-    let answers = stage.channel.subscribe_as(REPLY_TO, &ConsumeOptions::default().automatic());
-    stage.channel.put_with(
+pub(crate) fn a_reply_reaches_the_requester_directly(harness: &dyn Harness) {
+    let fixture = CaseFixture::new(harness);
+    let requests = fixture.queue();
+    let replies = fixture.channel.subscribe_as(REPLY_TO, &ConsumeOptions::default().automatic());
+    fixture.channel.enqueue_with(
         &requests,
-        "question",
+        "request",
         Properties::new().with_reply_to(REPLY_TO).with_correlation_id("7"),
     );
 
-    let server = stage.elsewhere();
-    let request = server.take_as(&requests, Acknowledgement::Automatic);
+    let server = fixture.open_on_new_connection();
+    let request = server.get_delivery_as(&requests, Acknowledgement::Automatic);
     let address =
         request.content.properties.reply_to().expect("an address to reply to").to_string();
     assert_ne!(address, REPLY_TO);
-    server.put_with(&address, "answer", Properties::new().with_correlation_id("7"));
+    server.enqueue_with(&address, "reply", Properties::new().with_correlation_id("7"));
 
-    let answer = answers.expect("answer");
-    assert_eq!(answer.content.properties.correlation_id(), Some("7"));
+    let reply = replies.expect("reply");
+    assert_eq!(reply.content.properties.correlation_id(), Some("7"));
 }
 
 pub(crate) fn a_direct_reply_consumer_must_be_automatic(harness: &dyn Harness) {
-    let stage = Stage::new(harness);
+    let fixture = CaseFixture::new(harness);
     assert_error!(
-        stage.open().consume(REPLY_TO, &ConsumeOptions::default()),
+        fixture.open().consume(REPLY_TO, &ConsumeOptions::default()),
         Error::PreconditionFailed { .. }
     );
 }
 
 pub(crate) fn a_channel_has_one_direct_reply_consumer(harness: &dyn Harness) {
-    let stage = Stage::new(harness);
-    let channel = stage.open();
+    let fixture = CaseFixture::new(harness);
+    let channel = fixture.open();
     let options = ConsumeOptions::default().automatic();
     let _first = channel.subscribe_as(REPLY_TO, &options);
     assert_error!(channel.consume(REPLY_TO, &options), Error::PreconditionFailed { .. });
 }
 
 pub(crate) fn a_request_without_a_direct_reply_consumer_is_refused(harness: &dyn Harness) {
-    let stage = Stage::new(harness);
-    let queue = stage.queue();
+    let fixture = CaseFixture::new(harness);
+    let queue = fixture.queue();
     let properties = Properties::new().with_reply_to(REPLY_TO);
-    let error = stage
-        .open()
-        .refused_publication(Content::new("", &*queue, "x").with_properties(properties));
-    assert!(matches!(error, Error::PreconditionFailed { .. }), "the confirm gave {error:?}");
+    let error =
+        fixture.open().publish_error(Content::new("", &*queue, "x").with_properties(properties));
+    assert!(matches!(error, Error::PreconditionFailed { .. }), "the confirm returned {error:?}");
 }
 
-pub(crate) fn an_answer_to_a_requester_that_left_is_returned(harness: &dyn Harness) {
-    let stage = Stage::new(harness);
-    let requests = stage.queue();
-    let requester = stage.open();
-    let answers = requester.subscribe_as(REPLY_TO, &ConsumeOptions::default().automatic());
-    requester.put_with(&requests, "question", Properties::new().with_reply_to(REPLY_TO));
-    let request = stage.channel.take_as(&requests, Acknowledgement::Automatic);
+pub(crate) fn a_reply_to_a_closed_requester_is_returned(harness: &dyn Harness) {
+    let fixture = CaseFixture::new(harness);
+    let requests = fixture.queue();
+    let requester = fixture.open();
+    let replies = requester.subscribe_as(REPLY_TO, &ConsumeOptions::default().automatic());
+    requester.enqueue_with(&requests, "request", Properties::new().with_reply_to(REPLY_TO));
+    let request = fixture.channel.get_delivery_as(&requests, Acknowledgement::Automatic);
     let address =
         request.content.properties.reply_to().expect("an address to reply to").to_string();
-    requester.shut();
-    drop(answers);
-    let tag = stage.channel.post_mandatory(Content::new("", &*address, "answer"));
-    assert!(matches!(stage.channel.outcome(tag), Outcome::Returned { code: 312, .. }));
+    requester.close_channel();
+    drop(replies);
+    let tag = fixture.channel.publish_mandatory(Content::new("", &*address, "reply"));
+    assert!(matches!(fixture.channel.outcome(tag), Outcome::Returned { code: 312, .. }));
 }
 
-pub(crate) fn other_reply_addresses_are_left_alone(harness: &dyn Harness) {
-    let stage = Stage::new(harness);
-    let queue = stage.queue();
-    stage.channel.put_with(&queue, "x", Properties::new().with_reply_to("my-answers"));
-    assert_eq!(stage.channel.take(&queue).content.properties.reply_to(), Some("my-answers"));
+pub(crate) fn other_reply_addresses_are_not_changed(harness: &dyn Harness) {
+    let fixture = CaseFixture::new(harness);
+    let queue = fixture.queue();
+    fixture.channel.enqueue_with(&queue, "x", Properties::new().with_reply_to("my-replies"));
+    assert_eq!(
+        fixture.channel.get_delivery(&queue).content.properties.reply_to(),
+        Some("my-replies")
+    );
 }
 
-pub(crate) fn an_answer_has_the_tag_of_the_delivery_that_comes_next(harness: &dyn Harness) {
-    let stage = Stage::new(harness);
-    let queue = stage.queue();
-    let (requester, _answers, answer) = answered(&stage);
-    requester.put(&queue, ["x"]);
-    let next = requester.take(&queue);
-    assert_eq!(answer.tag, next.tag);
-    requester.accept(&next);
+pub(crate) fn a_reply_has_the_tag_of_the_next_delivery(harness: &dyn Harness) {
+    let fixture = CaseFixture::new(harness);
+    let queue = fixture.queue();
+    let (requester, _replies, reply) = request_reply(&fixture);
+    requester.enqueue(&queue, ["x"]);
+    let next = requester.get_delivery(&queue);
+    assert_eq!(reply.tag, next.tag);
+    requester.ack_one(&next);
     requester.round_trip(&queue);
 }
 
-pub(crate) fn acks_beside_an_answer_settle_only_what_they_name(harness: &dyn Harness) {
-    let stage = Stage::new(harness);
-    let queue = stage.queue();
-    let (requester, _answers, answer) = answered(&stage);
-    (0..20).for_each(|number| stage.channel.put(&queue, [&*number.to_string()]));
+pub(crate) fn acks_after_a_reply_settle_only_their_delivery(harness: &dyn Harness) {
+    let fixture = CaseFixture::new(harness);
+    let queue = fixture.queue();
+    let (requester, _replies, reply) = request_reply(&fixture);
+    (0..20).for_each(|number| fixture.channel.enqueue(&queue, [&*number.to_string()]));
     let subscription = requester.subscribe(&queue);
     let deliveries: Vec<_> =
         (0..10).map(|number| subscription.expect(&number.to_string())).collect();
-    assert_eq!(deliveries[0].tag, answer.tag);
-    deliveries[1..].iter().for_each(|delivery| requester.accept(delivery));
-    requester.shut();
-    stage.channel.drain(&queue, ["0", "10", "11", "12", "13", "14", "15", "16", "17", "18", "19"]);
+    assert_eq!(deliveries[0].tag, reply.tag);
+    deliveries[1..].iter().for_each(|delivery| requester.ack_one(delivery));
+    requester.close_channel();
+    fixture
+        .channel
+        .expect_messages(&queue, ["0", "10", "11", "12", "13", "14", "15", "16", "17", "18", "19"]);
 }
 
-pub(crate) fn a_reply_consumer_that_leaves_an_answer_gives_nothing_else_back(
+pub(crate) fn a_dropped_reply_consumer_with_an_unread_reply_requeues_no_other_message(
     harness: &dyn Harness,
 ) {
-    let stage = Stage::new(harness);
-    let queue = stage.queue();
-    let (requester, answers, answer) = answered(&stage);
-    requester.put(&queue, ["x"]);
-    let request = stage.queue();
-    requester.put_with(&request, "question", Properties::new().with_reply_to(REPLY_TO));
-    let address = stage
+    let fixture = CaseFixture::new(harness);
+    let queue = fixture.queue();
+    let (requester, replies, reply) = request_reply(&fixture);
+    requester.enqueue(&queue, ["x"]);
+    let request = fixture.queue();
+    requester.enqueue_with(&request, "request", Properties::new().with_reply_to(REPLY_TO));
+    let address = fixture
         .channel
-        .take_as(&request, Acknowledgement::Automatic)
+        .get_delivery_as(&request, Acknowledgement::Automatic)
         .content
         .properties
         .reply_to()
         .map(str::to_string);
-    stage.channel.put(&address.expect("an address to reply to"), ["unread"]);
-    let next = requester.take(&queue);
-    assert_eq!(next.tag, answer.tag);
-    drop(answers);
+    fixture.channel.enqueue(&address.expect("an address to reply to"), ["unread"]);
+    let next = requester.get_delivery(&queue);
+    assert_eq!(next.tag, reply.tag);
+    drop(replies);
     requester.round_trip(&queue);
-    requester.accept(&next);
-    requester.shut();
-    stage.channel.stays_empty(&queue);
+    requester.ack_one(&next);
+    requester.close_channel();
+    fixture.channel.expect_stays_empty(&queue);
 }

@@ -1,40 +1,45 @@
-//! What outlives the broker.
+//! Entities and messages after a restart of the broker.
 
 use crate::support::*;
 
-fn restart(stage: &Stage<'_>) {
-    assert!(stage.harness.restart(), "a harness with RestartBroker restarts");
+fn restart(fixture: &CaseFixture<'_>) {
+    assert!(
+        fixture.harness.restart(),
+        "the harness has the feature RestartBroker and did not restart the broker"
+    );
 }
 
-pub(crate) fn a_persistent_message_in_a_durable_queue_outlives_the_broker(harness: &dyn Harness) {
-    let stage = Stage::new(harness);
-    let queue = stage.queue();
+pub(crate) fn a_persistent_message_in_a_durable_queue_is_kept_over_a_restart(
+    harness: &dyn Harness,
+) {
+    let fixture = CaseFixture::new(harness);
+    let queue = fixture.queue();
     let persistent = Properties::new().with_delivery_mode(DeliveryMode::Persistent);
-    stage.channel.put_with(&queue, "persistent", persistent);
-    stage.channel.put_with(
+    fixture.channel.enqueue_with(&queue, "persistent", persistent);
+    fixture.channel.enqueue_with(
         &queue,
         "transient",
         Properties::new().with_delivery_mode(DeliveryMode::Transient),
     );
-    restart(&stage);
-    stage.elsewhere().drain(&queue, ["persistent"]);
+    restart(&fixture);
+    fixture.open_on_new_connection().expect_messages(&queue, ["persistent"]);
 }
 
-pub(crate) fn a_transient_queue_goes_with_the_broker(harness: &dyn Harness) {
-    let stage = Stage::new(harness);
-    let queue = stage.queue_with(Queue::transient);
-    restart(&stage);
-    assert_error!(stage.elsewhere().find_queue(&queue), Error::NotFound { .. });
+pub(crate) fn a_transient_queue_is_deleted_by_a_restart(harness: &dyn Harness) {
+    let fixture = CaseFixture::new(harness);
+    let queue = fixture.queue_with(Queue::transient);
+    restart(&fixture);
+    assert_error!(fixture.open_on_new_connection().find_queue(&queue), Error::NotFound { .. });
 }
 
-pub(crate) fn durable_exchanges_and_bindings_outlive_the_broker(harness: &dyn Harness) {
-    let stage = Stage::new(harness);
-    let durable = stage.direct();
-    let transient = stage.exchange_with(|name| Exchange::direct(name).transient());
-    let queue = stage.bound(&durable, "key");
-    restart(&stage);
-    let channel = stage.elsewhere();
+pub(crate) fn durable_exchanges_and_bindings_are_kept_over_a_restart(harness: &dyn Harness) {
+    let fixture = CaseFixture::new(harness);
+    let durable = fixture.direct_exchange();
+    let transient = fixture.exchange_with(|name| Exchange::direct(name).transient());
+    let queue = fixture.bound_queue(&durable, "key");
+    restart(&fixture);
+    let channel = fixture.open_on_new_connection();
     channel.send(&durable, "key", "x");
-    channel.drain(&queue, ["x"]);
+    channel.expect_messages(&queue, ["x"]);
     assert_error!(channel.find_exchange(&transient), Error::NotFound { .. });
 }

@@ -1,4 +1,4 @@
-//! The `CC` and `BCC` headers: further routing keys that the sender chooses.
+//! The `CC` and `BCC` headers, which contain additional routing keys.
 
 use crate::support::*;
 
@@ -7,79 +7,81 @@ fn keys(keys: &[&str]) -> Value {
 }
 
 pub(crate) fn the_keys_in_cc_are_routed_too(harness: &dyn Harness) {
-    let stage = Stage::new(harness);
-    let [to, copy, another] = [stage.queue(), stage.queue(), stage.queue()];
-    stage.channel.put_with(&to, "x", Properties::new().with_header("CC", keys(&[&copy, &another])));
+    let fixture = CaseFixture::new(harness);
+    let [to, copy, another] = [fixture.queue(), fixture.queue(), fixture.queue()];
+    fixture.channel.enqueue_with(
+        &to,
+        "x",
+        Properties::new().with_header("CC", keys(&[&copy, &another])),
+    );
     for queue in [&to, &copy, &another] {
-        let delivery = stage.channel.take(queue);
+        let delivery = fixture.channel.get_delivery(queue);
         assert_eq!(delivery.content.properties.header("CC"), Some(&keys(&[&copy, &another])));
         assert_eq!(&*delivery.content.routing_key, to);
     }
 }
 
-pub(crate) fn the_keys_in_bcc_are_routed_and_not_shown(harness: &dyn Harness) {
-    let stage = Stage::new(harness);
-    let [to, copy] = [stage.queue(), stage.queue()];
-    stage.channel.put_with(
+pub(crate) fn the_keys_in_bcc_are_routed_and_removed(harness: &dyn Harness) {
+    let fixture = CaseFixture::new(harness);
+    let [to, copy] = [fixture.queue(), fixture.queue()];
+    fixture.channel.enqueue_with(
         &to,
         "x",
         Properties::new().with_header("BCC", keys(&[&copy])).with_header("kept", 1),
     );
     for queue in [&to, &copy] {
-        let delivery = stage.channel.take(queue);
+        let delivery = fixture.channel.get_delivery(queue);
         assert_eq!(delivery.content.properties.headers(), Some(&Headers::from([("kept", 1)])));
     }
 }
 
-pub(crate) fn a_queue_named_in_cc_and_key_gets_one_copy(harness: &dyn Harness) {
-    let stage = Stage::new(harness);
-    let queue = stage.queue();
-    stage.channel.put_with(
+pub(crate) fn a_queue_named_in_cc_and_key_receives_one_copy(harness: &dyn Harness) {
+    let fixture = CaseFixture::new(harness);
+    let queue = fixture.queue();
+    fixture.channel.enqueue_with(
         &queue,
         "once",
         Properties::new().with_header("CC", keys(&[&queue])).with_header("BCC", keys(&[&queue])),
     );
-    stage.channel.drain(&queue, ["once"]);
+    fixture.channel.expect_messages(&queue, ["once"]);
 }
 
 pub(crate) fn cc_works_on_topic_exchanges(harness: &dyn Harness) {
-    let stage = Stage::new(harness);
-    let exchange = stage.topic();
-    let queue = stage.bound(&exchange, "a.*");
+    let fixture = CaseFixture::new(harness);
+    let exchange = fixture.topic_exchange();
+    let queue = fixture.bound_queue(&exchange, "a.*");
     let properties = Properties::new().with_header("CC", keys(&["a.b"]));
-    stage
+    fixture
         .channel
         .send_content(Content::new(&*exchange, "x.y", "copied").with_properties(properties));
-    stage.channel.drain(&queue, ["copied"]);
+    fixture.channel.expect_messages(&queue, ["copied"]);
 }
 
-pub(crate) fn a_mandatory_message_that_only_its_cc_routes_is_accepted(harness: &dyn Harness) {
-    let stage = Stage::new(harness);
-    let queue = stage.queue();
+pub(crate) fn a_mandatory_message_routed_only_by_cc_is_accepted(harness: &dyn Harness) {
+    let fixture = CaseFixture::new(harness);
+    let queue = fixture.queue();
     let properties = Properties::new().with_header("CC", keys(&[&queue]));
-    let tag = stage
+    let tag = fixture
         .channel
-        .post_mandatory(Content::new("", stage.queue_name(), "x").with_properties(properties));
-    assert_eq!(stage.channel.outcome(tag), Outcome::Accepted);
+        .publish_mandatory(Content::new("", fixture.queue_name(), "x").with_properties(properties));
+    assert_eq!(fixture.channel.outcome(tag), Outcome::Accepted);
 }
 
-pub(crate) fn a_cc_that_is_no_list_is_refused(harness: &dyn Harness) {
-    let stage = Stage::new(harness);
-    let queue = stage.queue();
+pub(crate) fn a_cc_that_is_not_a_list_is_refused(harness: &dyn Harness) {
+    let fixture = CaseFixture::new(harness);
+    let queue = fixture.queue();
     let properties = Properties::new().with_header("CC", "a string");
-    let error = stage
-        .open()
-        .refused_publication(Content::new("", &*queue, "x").with_properties(properties));
-    assert!(matches!(error, Error::PreconditionFailed { .. }), "the confirm gave {error:?}");
+    let error =
+        fixture.open().publish_error(Content::new("", &*queue, "x").with_properties(properties));
+    assert!(matches!(error, Error::PreconditionFailed { .. }), "the confirm returned {error:?}");
 }
 
 pub(crate) fn a_message_of_another_user_is_refused(harness: &dyn Harness) {
-    let stage = Stage::new(harness);
-    let queue = stage.queue();
+    let fixture = CaseFixture::new(harness);
+    let queue = fixture.queue();
     let properties = Properties::new().with_user_id("carrot-conformance-nobody");
-    let error = stage
-        .open()
-        .refused_publication(Content::new("", &*queue, "x").with_properties(properties));
-    assert!(matches!(error, Error::PreconditionFailed { .. }), "the confirm gave {error:?}");
-    stage.channel.stays_empty(&queue);
+    let error =
+        fixture.open().publish_error(Content::new("", &*queue, "x").with_properties(properties));
+    assert!(matches!(error, Error::PreconditionFailed { .. }), "the confirm returned {error:?}");
+    fixture.channel.expect_stays_empty(&queue);
 }

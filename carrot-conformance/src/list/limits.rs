@@ -7,25 +7,25 @@ macro_rules! __limits {
         $crate::$callback! { $($arguments)*;
             time_to_live {
                 a_queue_drops_messages_older_than_its_ttl needs MessageTtl;
-                a_message_lives_within_its_ttl needs MessageTtl;
+                a_message_within_its_ttl_is_kept needs MessageTtl;
                 a_message_is_dropped_after_its_own_expiration needs MessageTtl;
-                a_shorter_expiration_wins_over_the_queues_ttl needs MessageTtl;
-                a_shorter_queue_ttl_wins_over_the_expiration needs MessageTtl;
+                an_expiration_shorter_than_the_queue_ttl_applies needs MessageTtl;
+                a_queue_ttl_shorter_than_the_expiration_applies needs MessageTtl;
                 a_message_expires_only_at_the_head_of_its_queue needs MessageTtl;
-                an_expiration_of_zero_drops_what_nobody_waits_for needs MessageTtl;
+                an_expiration_of_zero_drops_a_message_without_a_waiting_consumer needs MessageTtl;
                 an_expiration_of_zero_reaches_a_waiting_consumer needs MessageTtl;
                 a_queue_ttl_of_zero_serves_waiting_consumers_only needs MessageTtl;
-                an_expiration_that_is_no_number_is_refused needs MessageTtl;
+                an_expiration_that_is_not_a_number_is_refused needs MessageTtl;
                 an_unsettled_message_does_not_expire needs MessageTtl;
-                a_requeue_does_not_turn_back_the_clock needs MessageTtl;
+                a_requeue_does_not_extend_the_ttl needs MessageTtl;
                 the_expiration_is_delivered_as_it_was_published needs MessageTtl;
                 messages_of_one_ttl_expire_one_after_the_other needs MessageTtl;
                 an_unused_queue_expires needs QueueExpiry;
                 a_queue_with_a_consumer_does_not_expire needs QueueExpiry;
-                a_queue_expires_some_time_after_its_last_consumer_left needs QueueExpiry;
-                publishing_is_no_use_of_a_queue needs QueueExpiry;
-                a_get_is_a_use_of_a_queue needs QueueExpiry;
-                half_an_hour_passes_in_no_time needs MessageTtl, ManualClock;
+                a_queue_expires_after_the_cancel_of_its_last_consumer needs QueueExpiry;
+                publishing_does_not_postpone_the_expiry_of_a_queue needs QueueExpiry;
+                a_get_postpones_the_expiry_of_a_queue needs QueueExpiry;
+                half_an_hour_on_a_manual_clock_passes_immediately needs MessageTtl, ManualClock;
             }
             lengths {
                 a_full_queue_drops_its_oldest_messages needs LengthLimits;
@@ -34,51 +34,51 @@ macro_rules! __limits {
                 a_queue_limited_in_bytes_counts_bodies needs LengthLimits;
                 headers_and_properties_are_not_counted_in_bytes needs LengthLimits;
                 a_message_larger_than_the_limit_is_not_kept needs LengthLimits;
-                the_tighter_of_two_limits_counts needs LengthLimits;
+                the_tighter_of_two_limits_applies needs LengthLimits;
                 a_queue_of_length_zero_keeps_nothing needs LengthLimits;
                 a_full_queue_that_rejects_refuses_new_messages needs RejectPublish;
-                a_queue_that_rejects_accepts_again_once_there_is_room needs RejectPublish;
-                a_message_that_one_queue_rejects_still_reaches_the_others needs RejectPublish;
-                refusals_and_acceptances_are_told_of_the_right_messages needs RejectPublish;
+                a_queue_that_rejects_accepts_again_below_its_limit needs RejectPublish;
+                a_message_rejected_by_one_queue_reaches_the_others needs RejectPublish;
+                refusals_and_acceptances_belong_to_the_right_messages needs RejectPublish;
                 a_mandatory_message_that_its_queue_rejects_is_refused_and_not_returned needs RejectPublish, Returns;
             }
             priorities {
-                a_message_of_higher_priority_comes_first needs MessagePriorities;
+                a_message_of_higher_priority_is_delivered_first needs MessagePriorities;
                 messages_of_one_priority_keep_their_order needs MessagePriorities;
-                a_message_without_priority_has_the_lowest needs MessagePriorities;
-                a_priority_beyond_the_highest_counts_as_the_highest needs MessagePriorities;
+                a_message_without_priority_has_the_lowest_priority needs MessagePriorities;
+                a_priority_above_the_maximum_is_treated_as_the_maximum needs MessagePriorities;
                 a_plain_queue_ignores_priorities;
-                a_requeued_message_keeps_its_place_within_its_priority needs MessagePriorities;
-                a_full_priority_queue_drops_from_its_head_the_most_important needs MessagePriorities, LengthLimits;
+                a_requeued_message_keeps_its_position_within_its_priority needs MessagePriorities;
+                a_full_priority_queue_drops_the_message_of_highest_priority needs MessagePriorities, LengthLimits;
             }
             dead_letters {
-                a_discarded_message_goes_to_the_dead_letter_exchange needs DeadLetters;
-                an_expired_message_goes_to_the_dead_letter_exchange needs DeadLetters, MessageTtl;
-                a_message_dropped_from_a_full_queue_goes_to_the_dead_letter_exchange needs DeadLetters, LengthLimits;
-                a_rejected_publication_goes_to_the_dead_letter_exchange_if_asked needs DeadLetters, RejectPublish;
-                an_acknowledged_message_is_no_dead_letter needs DeadLetters;
-                a_requeued_message_is_no_dead_letter needs DeadLetters;
-                purged_messages_are_no_dead_letters needs DeadLetters;
-                messages_of_a_deleted_queue_are_no_dead_letters needs DeadLetters;
-                several_discarded_at_once_are_all_dead_letters needs DeadLetters;
+                a_discarded_message_is_dead_lettered needs DeadLetters;
+                an_expired_message_is_dead_lettered needs DeadLetters, MessageTtl;
+                a_message_dropped_from_a_full_queue_is_dead_lettered needs DeadLetters, LengthLimits;
+                a_rejected_publication_is_dead_lettered_with_reject_publish_dlx needs DeadLetters, RejectPublish;
+                an_acknowledged_message_is_not_dead_lettered needs DeadLetters;
+                a_requeued_message_is_not_dead_lettered needs DeadLetters;
+                purged_messages_are_not_dead_lettered needs DeadLetters;
+                messages_of_a_deleted_queue_are_not_dead_lettered needs DeadLetters;
+                several_messages_discarded_at_once_are_all_dead_lettered needs DeadLetters;
                 a_dead_letter_keeps_its_content needs DeadLetters;
-                a_dead_letter_is_no_redelivery needs DeadLetters;
-                a_dead_letter_is_published_to_the_dead_letter_exchange_with_its_old_key needs DeadLetters;
-                a_dead_letter_takes_the_routing_key_of_its_queue needs DeadLetters;
-                the_default_exchange_can_take_dead_letters needs DeadLetters;
-                a_missing_dead_letter_exchange_drops needs DeadLetters;
-                a_message_waits_in_a_queue_and_returns_to_another_unmarked needs DeadLetters, MessageTtl;
-                a_waiting_queue_of_the_quorum_type_returns_its_messages_too needs QuorumQueues;
-                the_death_record_tells_of_a_rejection needs DeadLetters, TopicExchange;
-                the_first_death_is_noted_apart needs DeadLetters;
-                the_death_record_tells_of_an_expiry needs DeadLetters, MessageTtl;
-                the_death_record_tells_of_a_full_queue needs DeadLetters, LengthLimits;
-                a_dead_letter_loses_its_expiration_and_the_record_keeps_it needs DeadLetters, MessageTtl;
-                a_second_death_for_the_same_reason_in_the_same_queue_is_counted needs DeadLetters;
-                the_latest_death_comes_first_in_the_record needs DeadLetters, LengthLimits;
-                a_message_that_dies_in_a_cycle_without_a_rejection_is_dropped needs DeadLetters, MessageTtl;
-                a_cycle_with_a_rejection_goes_on needs DeadLetters;
-                a_dead_letter_loses_its_cc_when_its_key_is_replaced needs DeadLetters, SenderSelectedRouting;
+                a_dead_letter_is_not_marked_as_redelivered needs DeadLetters;
+                a_dead_letter_keeps_its_routing_key needs DeadLetters;
+                a_dead_letter_has_the_dead_letter_routing_key_of_its_queue needs DeadLetters;
+                the_default_exchange_routes_dead_letters needs DeadLetters;
+                a_missing_dead_letter_exchange_drops_the_message needs DeadLetters;
+                a_retry_queue_dead_letters_its_messages_without_the_redelivered_flag needs DeadLetters, MessageTtl;
+                a_retry_queue_of_the_quorum_type_dead_letters_its_messages needs QuorumQueues;
+                the_x_death_header_records_a_rejection needs DeadLetters, TopicExchange;
+                the_x_first_death_headers_record_the_first_death needs DeadLetters;
+                the_x_death_header_records_an_expiry needs DeadLetters, MessageTtl;
+                the_x_death_header_records_a_full_queue needs DeadLetters, LengthLimits;
+                a_dead_letter_has_its_expiration_in_the_x_death_header_only needs DeadLetters, MessageTtl;
+                the_x_death_header_counts_equal_deaths needs DeadLetters;
+                the_x_death_header_starts_with_the_latest_death needs DeadLetters, LengthLimits;
+                a_dead_letter_cycle_without_a_rejection_drops_the_message needs DeadLetters, MessageTtl;
+                a_dead_letter_cycle_with_a_rejection_continues needs DeadLetters;
+                a_dead_letter_with_a_replaced_routing_key_has_no_cc_header needs DeadLetters, SenderSelectedRouting;
             }
             large {
                 a_body_of_sixteen_mebibytes_survives needs LargeBodies;
@@ -89,25 +89,25 @@ macro_rules! __limits {
                 bodies_of_every_size_around_a_frame_survive;
             }
             reply_to {
-                an_answer_reaches_the_requester_directly needs DirectReplyTo;
+                a_reply_reaches_the_requester_directly needs DirectReplyTo;
                 a_direct_reply_consumer_must_be_automatic needs DirectReplyTo;
                 a_channel_has_one_direct_reply_consumer needs DirectReplyTo;
                 a_request_without_a_direct_reply_consumer_is_refused needs DirectReplyTo;
-                an_answer_to_a_requester_that_left_is_returned needs DirectReplyTo, Returns;
-                other_reply_addresses_are_left_alone needs DirectReplyTo;
-                an_answer_has_the_tag_of_the_delivery_that_comes_next needs DirectReplyTo;
-                acks_beside_an_answer_settle_only_what_they_name needs DirectReplyTo;
-                a_reply_consumer_that_leaves_an_answer_gives_nothing_else_back needs DirectReplyTo;
+                a_reply_to_a_closed_requester_is_returned needs DirectReplyTo, Returns;
+                other_reply_addresses_are_not_changed needs DirectReplyTo;
+                a_reply_has_the_tag_of_the_next_delivery needs DirectReplyTo;
+                acks_after_a_reply_settle_only_their_delivery needs DirectReplyTo;
+                a_dropped_reply_consumer_with_an_unread_reply_requeues_no_other_message needs DirectReplyTo;
             }
             arguments {
-                a_message_ttl_that_is_no_natural_number_is_refused needs MessageTtl;
+                a_message_ttl_that_is_not_a_natural_number_is_refused needs MessageTtl;
                 a_queue_expiry_that_is_not_positive_is_refused needs QueueExpiry;
-                a_length_limit_that_is_no_natural_number_is_refused needs LengthLimits;
+                a_length_limit_that_is_not_a_natural_number_is_refused needs LengthLimits;
                 an_unknown_overflow_is_refused needs RejectPublish;
-                a_dead_letter_exchange_that_is_no_name_is_refused needs DeadLetters;
+                a_dead_letter_exchange_that_is_not_a_name_is_refused needs DeadLetters;
                 a_dead_letter_routing_key_without_an_exchange_is_refused needs DeadLetters;
                 a_highest_priority_out_of_range_is_refused needs MessagePriorities;
-                a_single_active_consumer_that_is_no_boolean_is_refused needs SingleActiveConsumer;
+                a_single_active_consumer_that_is_not_a_boolean_is_refused needs SingleActiveConsumer;
                 an_unknown_queue_type_is_refused;
                 an_argument_that_is_not_finite_is_invalid;
             }

@@ -4,68 +4,72 @@ use std::hash::{BuildHasher, Hasher};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::*;
+use carrot_core::backend::{Backend, ChannelOptions, Connector, Declare, Delete, DeleteIf};
+use carrot_core::{Binding, Exchange, Queue};
 
-/// The start of every case: a connector with an open channel, and what has to be deleted in the end.
-pub(crate) struct Stage<'harness> {
+use super::waiting::DEADLINE;
+use crate::harness::Harness;
+
+/// The resources of a case: a connector, an open channel, and the names to delete at the end.
+pub(crate) struct CaseFixture<'harness> {
     pub(crate) harness: &'harness dyn Harness,
     pub(crate) connector: Arc<dyn Connector>,
-    /// A channel with confirms. Cases that spoil a channel open one of their own.
+    /// A channel with confirms. Cases that make a channel fail open one of their own.
     pub(crate) channel: Arc<dyn Backend>,
-    others: RefCell<Vec<Arc<dyn Connector>>>,
+    other_connectors: RefCell<Vec<Arc<dyn Connector>>>,
     queues: RefCell<Vec<String>>,
     exchanges: RefCell<Vec<String>>,
 }
 
-impl<'harness> Stage<'harness> {
+impl<'harness> CaseFixture<'harness> {
     #[track_caller]
-    pub(crate) fn new(harness: &'harness dyn Harness) -> Stage<'harness> {
+    pub(crate) fn new(harness: &'harness dyn Harness) -> CaseFixture<'harness> {
         let connector = harness.connect();
         let channel = open(&*connector);
-        Stage {
+        CaseFixture {
             harness,
             connector,
             channel,
-            others: RefCell::default(),
+            other_connectors: RefCell::default(),
             queues: RefCell::default(),
             exchanges: RefCell::default(),
         }
     }
 
-    /// One more channel on the same connection.
+    /// Opens another channel of the same connector.
     #[track_caller]
     pub(crate) fn open(&self) -> Arc<dyn Backend> {
         open(&*self.connector)
     }
 
-    /// A connector of its own; closed in the end.
+    /// Creates another connector, which is closed at the end.
     pub(crate) fn connect(&self) -> Arc<dyn Connector> {
         let connector = self.harness.connect();
-        self.others.borrow_mut().push(connector.clone());
+        self.other_connectors.borrow_mut().push(connector.clone());
         connector
     }
 
-    /// A channel on a connection of its own.
+    /// Opens a channel on another connection.
     #[track_caller]
-    pub(crate) fn elsewhere(&self) -> Arc<dyn Backend> {
+    pub(crate) fn open_on_new_connection(&self) -> Arc<dyn Backend> {
         open(&*self.connect())
     }
 
-    /// A name that no queue has, nor ever had; deleted in the end if it has one then.
+    /// Returns a name that no queue has had. The queue of this name is deleted at the end.
     pub(crate) fn queue_name(&self) -> String {
         let name = unique("queue");
         self.queues.borrow_mut().push(name.clone());
         name
     }
 
-    /// As [`queue_name`](Stage::queue_name), for an exchange.
+    /// Returns a name that no exchange has had. The exchange of this name is deleted at the end.
     pub(crate) fn exchange_name(&self) -> String {
         let name = unique("exchange");
         self.exchanges.borrow_mut().push(name.clone());
         name
     }
 
-    /// A new, plain queue.
+    /// Declares a queue without arguments.
     #[track_caller]
     pub(crate) fn queue(&self) -> String {
         self.queue_with(|queue| queue)
@@ -79,22 +83,22 @@ impl<'harness> Stage<'harness> {
     }
 
     #[track_caller]
-    pub(crate) fn direct(&self) -> String {
+    pub(crate) fn direct_exchange(&self) -> String {
         self.exchange_with(Exchange::direct)
     }
 
     #[track_caller]
-    pub(crate) fn fanout(&self) -> String {
+    pub(crate) fn fanout_exchange(&self) -> String {
         self.exchange_with(Exchange::fanout)
     }
 
     #[track_caller]
-    pub(crate) fn topic(&self) -> String {
+    pub(crate) fn topic_exchange(&self) -> String {
         self.exchange_with(Exchange::topic)
     }
 
     #[track_caller]
-    pub(crate) fn headers(&self) -> String {
+    pub(crate) fn headers_exchange(&self) -> String {
         self.exchange_with(Exchange::headers)
     }
 
@@ -115,9 +119,9 @@ impl<'harness> Stage<'harness> {
         self.channel.declare(Declare::Binding(binding)).expect("bind");
     }
 
-    /// A new queue bound to an exchange.
+    /// Declares a queue that is bound to an exchange.
     #[track_caller]
-    pub(crate) fn bound(&self, exchange: &str, routing_key: &str) -> String {
+    pub(crate) fn bound_queue(&self, exchange: &str, routing_key: &str) -> String {
         let queue = self.queue();
         self.bind(exchange, &queue, routing_key);
         queue
@@ -127,13 +131,14 @@ impl<'harness> Stage<'harness> {
         self.harness.pass(duration);
     }
 
-    /// As `pass`, in milliseconds.
+    /// Lets `milliseconds` milliseconds pass for the broker.
     pub(crate) fn pass_ms(&self, milliseconds: u64) {
         self.pass(Duration::from_millis(milliseconds));
     }
 
     fn delete(&self, entity: Delete<'_>) {
-        // A refusal closes a channel, so each deletion may need a new one; what cannot be deleted dies with its connection.
+        // A refused deletion closes the channel, so the next deletion needs a new one. An entity
+        // that cannot be deleted is exclusive, and is deleted with its connection.
         if self.channel.delete(entity).is_err()
             && let Ok(channel) = self.harness.connect().open(&ChannelOptions::publish(), DEADLINE)
         {
@@ -142,9 +147,9 @@ impl<'harness> Stage<'harness> {
     }
 }
 
-impl Drop for Stage<'_> {
+impl Drop for CaseFixture<'_> {
     fn drop(&mut self) {
-        for connector in self.others.take() {
+        for connector in self.other_connectors.take() {
             let _ = connector.close(DEADLINE);
         }
         for name in self.queues.take() {
@@ -157,11 +162,11 @@ impl Drop for Stage<'_> {
     }
 }
 
-/// A name that nothing else has, on whatever broker, in whatever program.
-pub(crate) fn unique(what: &str) -> String {
-    // Each RandomState has keys of its own.
+/// Returns a name that contains `kind` and that no other call in any process returns.
+pub(crate) fn unique(kind: &str) -> String {
+    // Each `RandomState` has random keys of its own.
     let random = || RandomState::new().build_hasher().finish();
-    format!("carrot-conformance.{what}.{:016x}{:016x}", random(), random())
+    format!("carrot-conformance.{kind}.{:016x}{:016x}", random(), random())
 }
 
 #[track_caller]
