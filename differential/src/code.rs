@@ -1,21 +1,24 @@
-//! A program as readable code.
+//! Formats a program as readable code.
 
 use crate::program::{
-    Action, BindingSpec, ConsumeSpec, Data, ExchangeName, ExchangeSpec, Key, Operation, Pick,
-    Program, PublishSpec, QueueName, QueueSpec, Table, Target, UNCONFIRMED, connection_of,
+    DeliveryChoice, Program, ProgramAction, ProgramOperation, UNCONFIRMED, connection_of,
+};
+use crate::specs::{
+    BindingSpec, BindingTarget, ConsumeSpec, ExchangeName, ExchangeSpec, Key, PublishSpec,
+    QueueName, QueueSpec, Table, TableValue,
 };
 
-/// The program, a line for each operation.
+/// Formats a program with one line for each operation.
 pub fn program(program: &Program) -> String {
     let mut published = 0;
     let lines = program.operations.iter().enumerate().map(|(index, operation)| {
-        published += u32::from(matches!(operation.action, Action::Publish(_)));
+        published += u32::from(matches!(operation.action, ProgramAction::Publish(_)));
         format!("/* {index:2} */ {}\n", self::operation(operation, published))
     });
     lines.collect()
 }
 
-fn operation(operation: &Operation, published: u32) -> String {
+fn operation(operation: &ProgramOperation, published: u32) -> String {
     let slot = operation.channel;
     let channel = match (connection_of(slot), slot) {
         (0, UNCONFIRMED) => format!("unconfirmed{slot}"),
@@ -23,38 +26,40 @@ fn operation(operation: &Operation, published: u32) -> String {
         _ => format!("elsewhere{slot}"),
     };
     let call = match &operation.action {
-        Action::DeclareExchange(spec) => format!("declare({})", exchange(spec)),
-        Action::DeclareQueue(spec) => format!("declare({})", queue(spec)),
-        Action::Bind(spec) => format!("declare({})", binding(spec)),
-        Action::Unbind(spec) => format!("delete({})", binding(spec)),
-        Action::DeleteExchange { name, if_unused } => {
+        ProgramAction::DeclareExchange(spec) => format!("declare({})", exchange(spec)),
+        ProgramAction::DeclareQueue(spec) => format!("declare({})", queue(spec)),
+        ProgramAction::Bind(spec) => format!("declare({})", binding(spec)),
+        ProgramAction::Unbind(spec) => format!("delete({})", binding(spec)),
+        ProgramAction::DeleteExchange { name, if_unused } => {
             format!("delete_exchange({}{})", exchange_name(name), conditions(*if_unused, false))
         }
-        Action::DeleteQueue { name, if_unused, if_empty } => {
+        ProgramAction::DeleteQueue { name, if_unused, if_empty } => {
             format!("delete_queue({}{})", queue_name(name), conditions(*if_unused, *if_empty))
         }
-        Action::Purge(name) => format!("purge({})", queue_name(name)),
-        Action::Publish(spec) => publication(spec, published),
-        Action::Confirm => "confirm_all_owed()".into(),
-        Action::Get { queue, automatic } => format!(
-            "get({}, {})",
-            queue_name(queue),
-            if *automatic { "Automatic" } else { "Manual" }
-        ),
-        Action::Consume(spec) => consume(spec),
-        Action::Take { subscription, most } => {
+        ProgramAction::Purge(name) => format!("purge({})", queue_name(name)),
+        ProgramAction::Publish(spec) => publication(spec, published),
+        ProgramAction::Confirm => "confirm_all_owed()".into(),
+        ProgramAction::Get { queue, automatic } => {
+            format!(
+                "get({}, {})",
+                queue_name(queue),
+                if *automatic { "Automatic" } else { "Manual" }
+            )
+        }
+        ProgramAction::Consume(spec) => consume(spec),
+        ProgramAction::Take { subscription, most } => {
             return format!("live_subscriptions[{subscription}].take({most});");
         }
-        Action::Cancel { subscription } => {
+        ProgramAction::Cancel { subscription } => {
             return format!("live_subscriptions[{subscription}].cancel();");
         }
-        Action::DropSubscription { subscription } => {
+        ProgramAction::DropSubscription { subscription } => {
             return format!("drop(live_subscriptions[{subscription}]);");
         }
-        Action::Ack { delivery, multiple } => {
+        ProgramAction::Ack { delivery, multiple } => {
             format!("ack({}, {})", pick(*delivery), extent(*multiple))
         }
-        Action::Reject { delivery, requeue, multiple } => {
+        ProgramAction::Reject { delivery, requeue, multiple } => {
             format!(
                 "reject({}, {}, {})",
                 pick(*delivery),
@@ -62,13 +67,15 @@ fn operation(operation: &Operation, published: u32) -> String {
                 extent(*multiple)
             )
         }
-        Action::CloseChannel => "close()".into(),
-        Action::DropChannel => return format!("drop({channel});"),
-        Action::CloseConnection => return format!("connection{}.close();", connection_of(slot)),
-        Action::Wait => return "wait();".into(),
+        ProgramAction::CloseChannel => "close()".into(),
+        ProgramAction::DropChannel => return format!("drop({channel});"),
+        ProgramAction::CloseConnection => {
+            return format!("connection{}.close();", connection_of(slot));
+        }
+        ProgramAction::Wait => return "wait();".into(),
     };
-    let even_if_dead = if operation.even_if_dead { " // even if dead" } else { "" };
-    format!("{channel}.{call};{even_if_dead}")
+    let even_if_failed = if operation.even_if_failed { " // even if dead" } else { "" };
+    format!("{channel}.{call};{even_if_failed}")
 }
 
 fn conditions(if_unused: bool, if_empty: bool) -> &'static str {
@@ -84,12 +91,12 @@ fn extent(multiple: bool) -> &'static str {
     if multiple { "UpTo" } else { "One" }
 }
 
-fn pick(pick: Pick) -> String {
+fn pick(pick: DeliveryChoice) -> String {
     match pick {
-        Pick::Unsettled(number) => format!("unsettled[{number}]"),
-        Pick::Settled(number) => format!("settled[{number}]"),
-        Pick::Zero => "DeliveryTag(0)".into(),
-        Pick::Unknown => "DeliveryTag(1_000_000)".into(),
+        DeliveryChoice::Unsettled(number) => format!("unsettled[{number}]"),
+        DeliveryChoice::Settled(number) => format!("settled[{number}]"),
+        DeliveryChoice::Zero => "DeliveryTag(0)".into(),
+        DeliveryChoice::Unknown => "DeliveryTag(1_000_000)".into(),
     }
 }
 
@@ -119,20 +126,20 @@ fn key(key: &Key) -> String {
     match key {
         Key::Words(words) => format!("{words:?}"),
         Key::Queue(name) => queue_name(name),
-        Key::Answer => "last_answer_address".into(),
+        Key::ReplyAddress => "last_answer_address".into(),
         Key::TooLong => "TOO_LONG".into(),
     }
 }
 
-fn value(value: &Data) -> String {
+fn value(value: &TableValue) -> String {
     match value {
-        Data::QueueName(name) => queue_name(name),
-        Data::ExchangeName(name) => exchange_name(name),
-        Data::String(text) => format!("{text:?}"),
-        Data::Array(values) => {
+        TableValue::QueueName(name) => queue_name(name),
+        TableValue::ExchangeName(name) => exchange_name(name),
+        TableValue::String(text) => format!("{text:?}"),
+        TableValue::Array(values) => {
             format!("[{}]", values.iter().map(self::value).collect::<Vec<_>>().join(", "))
         }
-        Data::Table(pairs) => {
+        TableValue::Table(pairs) => {
             format!(
                 "{{{}}}",
                 pairs
@@ -188,8 +195,8 @@ fn queue(spec: &QueueSpec) -> String {
 
 fn binding(spec: &BindingSpec) -> String {
     let (kind, to) = match &spec.to {
-        Target::Queue(name) => ("queue", queue_name(name)),
-        Target::Exchange(name) => ("exchange", exchange_name(name)),
+        BindingTarget::Queue(name) => ("queue", queue_name(name)),
+        BindingTarget::Exchange(name) => ("exchange", exchange_name(name)),
     };
     format!(
         "Binding::{kind}({}, {to}, {}){}",
@@ -228,7 +235,7 @@ fn publication(spec: &PublishSpec, number: u32) -> String {
     if properties.descriptive {
         text += ".descriptive_properties()";
     }
-    if properties.answer_here {
+    if properties.reply_here {
         text += ".reply_to(\"amq.rabbitmq.reply-to\")";
     }
     match properties.headers.as_deref() {

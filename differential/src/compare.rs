@@ -1,4 +1,4 @@
-//! Runs one program on both brokers, and says whether they agree.
+//! Runs one program on both brokers, and compares the observations.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -7,116 +7,123 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use carrot_core::ConnectionOptions;
 use carrot_core::backend::{Backend, ChannelOptions, Connector, Delete, DeleteIf};
 
-use crate::open::{self, Freedom};
+use crate::broker::{MemoryBroker, RabbitMqBroker, TestBroker};
 use crate::program::Program;
-use crate::run::{Log, Made, Step, run, watch};
-use crate::side::{Memory, RabbitMq, Side};
+use crate::runner::{CreatedEntities, RunLog, StepLog, record, run};
+use crate::unspecified::{self, Unspecified};
 
 const DEADLINE: Duration = Duration::from_secs(20);
 
-/// What a comparison came to.
+/// The result of a comparison.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Verdict {
-    /// Both showed the same.
+pub enum ComparisonResult {
+    /// The observations are equal.
     Same,
-    /// They differ.
+    /// The observations differ.
     Divergence(Difference),
-    /// They differ, after something that is open.
-    Open(Freedom),
-    /// They differ, and the run on RabbitMQ took too long to be evidence.
+    /// The observations differ after a behaviour that AMQP does not specify.
+    Unspecified(Unspecified),
+    /// The observations differ, and the run on RabbitMQ was too slow to be evidence.
     Slow,
-    /// They differ, and the AMQP driver lost a connection of its own accord.
-    GaveUp,
+    /// The observations differ, and the AMQP driver closed a connection without a cause at the
+    /// broker.
+    DriverGaveUp,
 }
 
-/// Where two runs differ.
+/// The first difference between two runs.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Difference {
-    /// The index of the operation; one past the last for what is there in the end.
+    /// The index of the operation, or the number of operations for the state at the end.
     pub step: usize,
-    /// What the memory broker showed.
-    pub memory: Step,
-    /// What RabbitMQ showed.
-    pub rabbitmq: Step,
-    /// The last errors of RabbitMQ in full.
+    /// The observations on the memory broker.
+    pub memory: StepLog,
+    /// The observations on RabbitMQ.
+    pub rabbitmq: StepLog,
+    /// The last three errors of RabbitMQ in full.
     pub notes: Vec<String>,
 }
 
-/// A corner of RabbitMQ for one thread, cleaned after each program.
+/// Compares programs on RabbitMQ and on memory brokers. Deletes all queues and exchanges after each
+/// program.
 #[derive(Debug)]
-pub struct Corner {
-    side: RabbitMq,
+pub struct Comparator {
+    broker: RabbitMqBroker,
     connector: Arc<dyn Connector>,
     channel: Option<Arc<dyn Backend>>,
 }
 
-impl Corner {
-    /// In the virtual host that the options name, which nobody else uses.
-    pub fn new(options: ConnectionOptions) -> Corner {
-        let side = RabbitMq::new(options);
-        Corner { connector: side.connect(), side, channel: None }
+impl Comparator {
+    /// Creates a comparator for the virtual host of the options. No other program may use this
+    /// virtual host.
+    pub fn new(options: ConnectionOptions) -> Comparator {
+        let broker = RabbitMqBroker::new(options);
+        Comparator { connector: broker.connect(), broker, channel: None }
     }
 
-    /// Runs a program on a fresh memory broker and here; gives what the memory broker showed, too. `patience` is how long RabbitMQ may take to come to what is expected.
-    pub fn compare(&mut self, program: &Program, patience: Duration) -> (Verdict, Log) {
+    /// Runs a program on a new memory broker and on RabbitMQ. Returns the log of the memory broker,
+    /// too.
+    ///
+    /// `patience` is the time in which RabbitMQ has to show the observations of the memory broker.
+    pub fn compare(&mut self, program: &Program, patience: Duration) -> (ComparisonResult, RunLog) {
         let prefix = prefix();
-        let memory = run(program, &Memory::new(), &prefix, None);
-        let rabbitmq = run(program, &self.side, &prefix, Some((&memory.steps, patience)));
-        self.clean(&rabbitmq.made);
+        let memory = run(program, &MemoryBroker::new(), &prefix, None);
+        let rabbitmq = run(program, &self.broker, &prefix, Some((&memory.steps, patience)));
+        self.clean(&rabbitmq.created);
         let Some(step) = (0..memory.steps.len())
             .find(|step| memory.steps.get(*step) != rabbitmq.steps.get(*step))
         else {
-            return (Verdict::Same, memory);
+            return (ComparisonResult::Same, memory);
         };
-        if let Some((at, why)) = &memory.open
+        if let Some((at, why)) = &memory.unspecified
             && *at <= step
         {
-            return (Verdict::Open(*why), memory);
+            return (ComparisonResult::Unspecified(*why), memory);
         }
         if [&memory, &rabbitmq]
             .iter()
             .filter_map(|log| log.steps.get(step))
             .flatten()
-            .any(|line| open::is_endless(line))
+            .any(|line| unspecified::is_endless(line))
         {
-            return (Verdict::Open(Freedom::EndlessRound), memory);
+            return (ComparisonResult::Unspecified(Unspecified::EndlessDeadLettering), memory);
         }
-        if rabbitmq.notes.iter().any(|note| note.contains(open::GAVE_UP)) {
-            return (Verdict::GaveUp, memory);
+        if rabbitmq.notes.iter().any(|note| note.contains(unspecified::GAVE_UP)) {
+            return (ComparisonResult::DriverGaveUp, memory);
         }
         if rabbitmq.slow {
-            return (Verdict::Slow, memory);
+            return (ComparisonResult::Slow, memory);
         }
-        let of = |steps: &[Step]| steps.get(step).cloned().unwrap_or_default();
+        let step_of = |steps: &[StepLog]| steps.get(step).cloned().unwrap_or_default();
         let notes = rabbitmq.notes.into_iter().rev().take(3).collect();
         (
-            Verdict::Divergence(Difference {
+            ComparisonResult::Divergence(Difference {
                 step,
-                memory: of(&memory.steps),
-                rabbitmq: of(&rabbitmq.steps),
+                memory: step_of(&memory.steps),
+                rabbitmq: step_of(&rabbitmq.steps),
                 notes,
             }),
             memory,
         )
     }
 
-    /// What RabbitMQ alone shows, if it is given so much time after each operation.
-    pub fn watch(&mut self, program: &Program, patience: Duration) -> Log {
-        let log = watch(program, &self.side, &prefix(), patience);
-        self.clean(&log.made);
+    /// Runs a program on RabbitMQ only, and waits for `patience` after each operation.
+    pub fn record(&mut self, program: &Program, patience: Duration) -> RunLog {
+        let log = record(program, &self.broker, &prefix(), patience);
+        self.clean(&log.created);
         log
     }
 
-    fn clean(&mut self, made: &Made) {
-        for name in &made.queues {
+    fn clean(&mut self, created: &CreatedEntities) {
+        for name in &created.queues {
             self.delete(Delete::Queue { name, condition: DeleteIf::ALWAYS });
         }
-        for name in &made.exchanges {
+        for name in &created.exchanges {
             self.delete(Delete::Exchange { name, condition: DeleteIf::ALWAYS });
         }
     }
 
-    /// What is exclusive goes with its connection.
+    /// Deletes an entity. Ignores an error, because the broker deletes exclusive queues with their
+    /// connection.
     fn delete(&mut self, entity: Delete<'_>) {
         if self.channel.is_none() {
             self.channel =
@@ -130,7 +137,7 @@ impl Corner {
     }
 }
 
-/// A beginning of names that no other run has.
+/// Returns a prefix of names that no other run uses.
 pub fn prefix() -> String {
     static RUNS: AtomicU64 = AtomicU64::new(0);
     let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_micros());

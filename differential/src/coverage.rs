@@ -1,23 +1,22 @@
-//! What the programs reached: a generator that never reaches a feature proves nothing about it.
+//! The features that programs use, and their results. A generator that never uses a feature does
+//! not test it.
 
 use std::collections::BTreeMap;
 use std::fmt;
 
-use crate::program::{
-    Action, Data, ExchangeName, Key, Operation, Pick, Program, PublishSpec, QueueName, Table,
-    Target,
-};
-use crate::run::Step;
+use crate::program::{DeliveryChoice, Program, ProgramAction, ProgramOperation};
+use crate::runner::StepLog;
+use crate::specs::{BindingTarget, ExchangeName, Key, PublishSpec, QueueName, Table, TableValue};
 
-/// How often what occurred.
+/// The number of occurrences of each feature and result.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Coverage {
     counts: BTreeMap<(&'static str, String), u64>,
 }
 
 impl Coverage {
-    /// Takes note of a program and what it showed.
-    pub fn note(&mut self, program: &Program, steps: &[Step]) {
+    /// Counts the operations of a program and the results in its steps.
+    pub fn add_program(&mut self, program: &Program, steps: &[StepLog]) {
         for (operation, step) in program.operations.iter().zip(steps) {
             let name = self.operation(operation);
             self.result(name, step);
@@ -27,35 +26,35 @@ impl Coverage {
         }
     }
 
-    /// Adds the counts of another.
+    /// Adds the counts of another coverage.
     pub fn merge(&mut self, other: Coverage) {
         for (key, count) in other.counts {
             *self.counts.entry(key).or_default() += count;
         }
     }
 
-    /// How often something of a group occurred.
-    pub fn count(&self, group: &'static str, what: &str) -> u64 {
-        self.counts.get(&(group, what.to_string())).copied().unwrap_or_default()
+    /// Returns the number of occurrences of an item of a group.
+    pub fn count(&self, group: &'static str, item: &str) -> u64 {
+        self.counts.get(&(group, item.to_string())).copied().unwrap_or_default()
     }
 
-    /// How many different things occurred.
+    /// Returns the number of different items that occurred.
     pub fn len(&self) -> usize {
         self.counts.len()
     }
 
-    /// Whether nothing did.
+    /// Returns whether no item occurred.
     pub fn is_empty(&self) -> bool {
         self.counts.is_empty()
     }
 
-    fn add(&mut self, group: &'static str, what: impl Into<String>) {
-        *self.counts.entry((group, what.into())).or_default() += 1;
+    fn add(&mut self, group: &'static str, item: impl Into<String>) {
+        *self.counts.entry((group, item.into())).or_default() += 1;
     }
 
-    fn operation(&mut self, operation: &Operation) -> &'static str {
+    fn operation(&mut self, operation: &ProgramOperation) -> &'static str {
         match &operation.action {
-            Action::DeclareExchange(spec) => {
+            ProgramAction::DeclareExchange(spec) => {
                 self.add("exchange", format!("kind {}", spec.kind));
                 self.flags(
                     "exchange",
@@ -70,7 +69,7 @@ impl Coverage {
                 self.table("exchange", &spec.arguments);
                 "declare exchange"
             }
-            Action::DeclareQueue(spec) => {
+            ProgramAction::DeclareQueue(spec) => {
                 self.flags(
                     "queue",
                     &[
@@ -84,37 +83,37 @@ impl Coverage {
                 self.table("queue", &spec.arguments);
                 "declare queue"
             }
-            Action::Bind(spec) | Action::Unbind(spec) => {
-                let unbind = matches!(operation.action, Action::Unbind(_));
+            ProgramAction::Bind(spec) | ProgramAction::Unbind(spec) => {
+                let unbind = matches!(operation.action, ProgramAction::Unbind(_));
                 self.table("binding", &spec.arguments);
                 self.exchange_name(&spec.from);
                 match (&spec.to, unbind) {
-                    (Target::Queue(_), false) => "bind queue",
-                    (Target::Exchange(_), false) => "bind exchange",
-                    (Target::Queue(_), true) => "unbind queue",
-                    (Target::Exchange(_), true) => "unbind exchange",
+                    (BindingTarget::Queue(_), false) => "bind queue",
+                    (BindingTarget::Exchange(_), false) => "bind exchange",
+                    (BindingTarget::Queue(_), true) => "unbind queue",
+                    (BindingTarget::Exchange(_), true) => "unbind exchange",
                 }
             }
-            Action::DeleteExchange { if_unused: false, .. } => "delete exchange",
-            Action::DeleteExchange { if_unused: true, .. } => "delete exchange if unused",
-            Action::DeleteQueue { if_unused, if_empty, .. } => match (if_unused, if_empty) {
+            ProgramAction::DeleteExchange { if_unused: false, .. } => "delete exchange",
+            ProgramAction::DeleteExchange { if_unused: true, .. } => "delete exchange if unused",
+            ProgramAction::DeleteQueue { if_unused, if_empty, .. } => match (if_unused, if_empty) {
                 (false, false) => "delete queue",
                 (true, false) => "delete queue if unused",
                 (false, true) => "delete queue if empty",
                 (true, true) => "delete queue if unused and empty",
             },
-            Action::Purge(_) => "purge",
-            Action::Publish(spec) => {
+            ProgramAction::Purge(_) => "purge",
+            ProgramAction::Publish(spec) => {
                 self.publication(spec);
                 "publish"
             }
-            Action::Confirm => "confirm later",
-            Action::Get { automatic: false, queue } => {
+            ProgramAction::Confirm => "confirm later",
+            ProgramAction::Get { automatic: false, queue } => {
                 self.queue_name(queue);
                 "get"
             }
-            Action::Get { automatic: true, .. } => "get automatic",
-            Action::Consume(spec) => {
+            ProgramAction::Get { automatic: true, .. } => "get automatic",
+            ProgramAction::Consume(spec) => {
                 self.queue_name(&spec.queue);
                 self.add("consume", format!("prefetch {}", spec.prefetch));
                 self.flags(
@@ -128,14 +127,14 @@ impl Coverage {
                 self.table("consume", &spec.arguments);
                 "consume"
             }
-            Action::Take { .. } => "take",
-            Action::Cancel { .. } => "cancel",
-            Action::DropSubscription { .. } => "drop subscription",
-            Action::Ack { delivery, multiple } => {
+            ProgramAction::Take { .. } => "take",
+            ProgramAction::Cancel { .. } => "cancel",
+            ProgramAction::DropSubscription { .. } => "drop subscription",
+            ProgramAction::Ack { delivery, multiple } => {
                 self.pick(*delivery);
                 if *multiple { "ack multiple" } else { "ack" }
             }
-            Action::Reject { delivery, requeue, multiple } => {
+            ProgramAction::Reject { delivery, requeue, multiple } => {
                 self.pick(*delivery);
                 match (requeue, multiple) {
                     (false, false) => "reject",
@@ -144,10 +143,10 @@ impl Coverage {
                     (true, true) => "requeue multiple",
                 }
             }
-            Action::CloseChannel => "close channel",
-            Action::DropChannel => "drop channel",
-            Action::CloseConnection => "close connection",
-            Action::Wait => "wait",
+            ProgramAction::CloseChannel => "close channel",
+            ProgramAction::DropChannel => "drop channel",
+            ProgramAction::CloseConnection => "close connection",
+            ProgramAction::Wait => "wait",
         }
     }
 
@@ -164,11 +163,11 @@ impl Coverage {
                 ("descriptive properties", spec.properties.descriptive),
             ],
         );
-        if spec.key == Key::Answer {
-            self.add("publish", "a direct answer");
+        if spec.key == Key::ReplyAddress {
+            self.add("publish", "direct reply");
         }
         let properties = &spec.properties;
-        self.flags("publish", &[("asks for a direct answer", properties.answer_here)]);
+        self.flags("publish", &[("requests a direct reply", properties.reply_here)]);
         if let Some(expiration) = &properties.expiration {
             self.add("publish", format!("expiration {expiration:?}"));
         }
@@ -200,12 +199,12 @@ impl Coverage {
     fn table(&mut self, group: &'static str, table: &Table) {
         for (name, value) in table {
             let value = match value {
-                Data::Void
-                | Data::Bool(_)
-                | Data::I32(_)
-                | Data::I64(_)
-                | Data::U8(_)
-                | Data::String(_) => format!("{value:?}"),
+                TableValue::Void
+                | TableValue::Bool(_)
+                | TableValue::I32(_)
+                | TableValue::I64(_)
+                | TableValue::U8(_)
+                | TableValue::String(_) => format!("{value:?}"),
                 other => type_of(other).to_string(),
             };
             self.add(group, format!("{name} = {value}"));
@@ -226,16 +225,16 @@ impl Coverage {
         }
     }
 
-    fn pick(&mut self, pick: Pick) {
+    fn pick(&mut self, pick: DeliveryChoice) {
         match pick {
-            Pick::Unsettled(_) => {}
-            Pick::Settled(_) => self.add("settle", "what is settled"),
-            Pick::Zero => self.add("settle", "tag zero"),
-            Pick::Unknown => self.add("settle", "unknown tag"),
+            DeliveryChoice::Unsettled(_) => {}
+            DeliveryChoice::Settled(_) => self.add("settle", "settled delivery"),
+            DeliveryChoice::Zero => self.add("settle", "tag zero"),
+            DeliveryChoice::Unknown => self.add("settle", "unknown tag"),
         }
     }
 
-    fn result(&mut self, name: &'static str, step: &Step) {
+    fn result(&mut self, name: &'static str, step: &StepLog) {
         let relevant =
             |line: &&String| !line.starts_with("consumer ") && !line.contains(": ready=");
         let line = step
@@ -252,7 +251,7 @@ impl Coverage {
         let kind = match kind.as_str() {
             kind if kind.starts_with("tag=") || kind.starts_with("redelivered=") => "a message",
             "" => "ok",
-            kind if kind.ends_with(':') => "the queue is gone",
+            kind if kind.ends_with(':') => "the queue was deleted",
             kind if kind.starts_with('m')
                 && kind[1..].chars().all(|digit| digit.is_ascii_digit()) =>
             {
@@ -265,7 +264,7 @@ impl Coverage {
 
     fn line(&mut self, line: &str) {
         for (event, sign) in [
-            ("delivered again", "redelivered=true"),
+            ("redelivered", "redelivered=true"),
             ("dead letter: rejected", "reason: \"rejected\""),
             ("dead letter: expired", "reason: \"expired\""),
             ("dead letter: maxlen", "reason: \"maxlen\""),
@@ -275,40 +274,40 @@ impl Coverage {
             ("consumer cancelled", "ends: Cancelled"),
             ("consumer ended with its channel", "ends: PreconditionFailed"),
             ("consumer ended with its connection", "ends: Disconnected"),
-            ("queue gone", ": NotFound"),
-            ("in the end, a queue holds a message", " holds "),
+            ("queue deleted", ": NotFound"),
+            ("message left at the end", " holds "),
         ] {
             if line.contains(sign) {
                 self.add("event", event);
             }
         }
         if line.starts_with("consumer ") && line.contains(" takes ") {
-            self.add("event", "consumer takes");
+            self.add("event", "consumer receives");
         }
     }
 }
 
-fn type_of(value: &Data) -> &'static str {
+fn type_of(value: &TableValue) -> &'static str {
     match value {
-        Data::Void => "void",
-        Data::Bool(_) => "bool",
-        Data::I8(_) => "i8",
-        Data::U8(_) => "u8",
-        Data::I16(_) => "i16",
-        Data::U16(_) => "u16",
-        Data::I32(_) => "i32",
-        Data::U32(_) => "u32",
-        Data::I64(_) => "i64",
-        Data::F32(_) => "f32",
-        Data::F64(_) => "f64",
-        Data::Decimal(..) => "decimal",
-        Data::String(_) => "string",
-        Data::Bytes(_) => "bytes",
-        Data::Timestamp(_) => "timestamp",
-        Data::Array(_) => "array",
-        Data::Table(_) => "table",
-        Data::QueueName(_) => "queue name",
-        Data::ExchangeName(_) => "exchange name",
+        TableValue::Void => "void",
+        TableValue::Bool(_) => "bool",
+        TableValue::I8(_) => "i8",
+        TableValue::U8(_) => "u8",
+        TableValue::I16(_) => "i16",
+        TableValue::U16(_) => "u16",
+        TableValue::I32(_) => "i32",
+        TableValue::U32(_) => "u32",
+        TableValue::I64(_) => "i64",
+        TableValue::F32(_) => "f32",
+        TableValue::F64(_) => "f64",
+        TableValue::Decimal(..) => "decimal",
+        TableValue::String(_) => "string",
+        TableValue::Bytes(_) => "bytes",
+        TableValue::Timestamp(_) => "timestamp",
+        TableValue::Array(_) => "array",
+        TableValue::Table(_) => "table",
+        TableValue::QueueName(_) => "queue name",
+        TableValue::ExchangeName(_) => "exchange name",
     }
 }
 
@@ -316,8 +315,8 @@ impl fmt::Display for Coverage {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut last = "";
         let mut width = 0;
-        for ((group, what), count) in &self.counts {
-            let cell = format!("{what}: {count}");
+        for ((group, item), count) in &self.counts {
+            let cell = format!("{item}: {count}");
             if *group != last {
                 write!(formatter, "{}{group:<34}", if last.is_empty() { "" } else { "\n" })?;
                 width = 34;

@@ -1,8 +1,8 @@
-//! Random programs.
+//! Generates random programs.
 //!
-//! Every operation is drawn on its own, from small pools of names, keys and arguments; nothing looks at what went before, so a part of
-//! a program is a program. (A state machine with a reference state would need that state to be cheap to copy, and the reference here is
-//! a broker.)
+//! Every operation is drawn independently from small pools of names, keys and arguments. No
+//! operation depends on earlier ones, so every part of a program is a program. A state machine
+//! would need a reference state that is cheap to copy, and the reference here is a broker.
 
 mod messages;
 mod pools;
@@ -14,14 +14,13 @@ use proptest::prelude::*;
 use proptest::strategy::{Union, ValueTree};
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 
-use self::messages::{consume_answers, consume_spec, message_publication, pick, publish_spec};
+use self::messages::{consume_replies, consume_spec, message_publication, pick, publish_spec};
 use self::pools::{QUEUES, exchange_name, flag, queue_name};
-use self::topology::{binding_spec, exchange_spec, queue_spec, setup_binding, sound_queue};
-use crate::program::{
-    Action, CHANNELS, ConsumeSpec, Operation, Pick, Program, QueueName, QueueSpec,
-};
+use self::topology::{binding_spec, exchange_spec, queue_spec, setup_binding, valid_queue};
+use crate::program::{CHANNELS, DeliveryChoice, Program, ProgramAction, ProgramOperation};
+use crate::specs::{ConsumeSpec, QueueName, QueueSpec};
 
-/// The program of a number in the series of a seed.
+/// Returns the program of a number in the series of a seed.
 pub fn program(seed: u64, number: u64) -> Program {
     let mut bytes = [0; 32];
     bytes[..8].copy_from_slice(&seed.to_le_bytes());
@@ -35,12 +34,13 @@ pub fn program(seed: u64, number: u64) -> Program {
     }
     match PROGRAMS.with(|programs| programs.new_tree(&mut runner)) {
         Ok(tree) => tree.current(),
-        Err(reason) => panic!("no strategy rejects anything: {reason}"),
+        Err(reason) => panic!("a strategy rejected a value: {reason}"),
     }
 }
 
-/// Programs of 20 to 60 operations; three of ten have to do with time. Half are about everything, with many mistakes; the other half are
-/// about messages on their way through few, sound queues.
+/// Generates programs of 20 to 60 operations. Three of ten programs have timed operations. Half of
+/// the programs use all features, with many invalid operations. The other half send messages
+/// through few, valid queues.
 pub fn programs() -> BoxedStrategy<Program> {
     let kinds = vec![
         (7, programs_of(false)),
@@ -52,9 +52,9 @@ pub fn programs() -> BoxedStrategy<Program> {
 }
 
 fn programs_of(timed: bool) -> BoxedStrategy<Program> {
-    let exchanges = setup(exchange_spec(false).prop_map(Action::DeclareExchange), 1..=4);
-    let queues = setup(queue_spec(timed, false).prop_map(Action::DeclareQueue), 2..=6);
-    let bindings = setup(setup_binding().prop_map(Action::Bind), 2..=8);
+    let exchanges = setup(exchange_spec(false).prop_map(ProgramAction::DeclareExchange), 1..=4);
+    let queues = setup(queue_spec(timed, false).prop_map(ProgramAction::DeclareQueue), 2..=6);
+    let bindings = setup(setup_binding().prop_map(ProgramAction::Bind), 2..=8);
     let rest = prop::collection::vec(operations(timed), 15..=42);
     (exchanges, queues, bindings, rest)
         .prop_map(|(exchanges, queues, bindings, rest)| Program {
@@ -64,11 +64,11 @@ fn programs_of(timed: bool) -> BoxedStrategy<Program> {
 }
 
 fn message_programs_of(timed: bool) -> BoxedStrategy<Program> {
-    let exchanges = setup(exchange_spec(false).prop_map(Action::DeclareExchange), 0..=2);
-    let queues: Vec<BoxedStrategy<Operation>> = (0..QUEUES - 1)
+    let exchanges = setup(exchange_spec(false).prop_map(ProgramAction::DeclareExchange), 0..=2);
+    let queues: Vec<BoxedStrategy<ProgramOperation>> = (0..QUEUES - 1)
         .map(|slot| {
-            let declare = sound_queue(timed).prop_map(move |arguments| {
-                Action::DeclareQueue(QueueSpec {
+            let declare = valid_queue(timed).prop_map(move |arguments| {
+                ProgramAction::DeclareQueue(QueueSpec {
                     name: QueueName::Slot(slot),
                     transient: false,
                     exclusive: false,
@@ -78,21 +78,18 @@ fn message_programs_of(timed: bool) -> BoxedStrategy<Program> {
                 })
             });
             (0..8u8, declare)
-                .prop_map(|(channel, action)| Operation {
+                .prop_map(|(channel, action)| ProgramOperation {
                     channel: channel / 7 * (CHANNELS - 1),
-                    even_if_dead: false,
+                    even_if_failed: false,
                     action,
                 })
                 .boxed()
         })
         .collect();
-    let bindings = setup(setup_binding().prop_map(Action::Bind), 0..=4);
+    let bindings = setup(setup_binding().prop_map(ProgramAction::Bind), 0..=4);
     let channel = prop_oneof![8 => Just(0), 2 => Just(1), 1 => Just(2), 2 => Just(CHANNELS - 1)];
-    let operation = (channel, message_actions(timed)).prop_map(|(channel, action)| Operation {
-        channel,
-        even_if_dead: false,
-        action,
-    });
+    let operation = (channel, message_actions(timed))
+        .prop_map(|(channel, action)| ProgramOperation { channel, even_if_failed: false, action });
     let rest = prop::collection::vec(operation, 18..=50);
     (exchanges, queues, bindings, rest)
         .prop_map(|(exchanges, queues, bindings, rest)| Program {
@@ -102,151 +99,160 @@ fn message_programs_of(timed: bool) -> BoxedStrategy<Program> {
 }
 
 fn setup(
-    action: impl Strategy<Value = Action> + 'static,
+    action: impl Strategy<Value = ProgramAction> + 'static,
     count: RangeInclusive<usize>,
-) -> BoxedStrategy<Vec<Operation>> {
+) -> BoxedStrategy<Vec<ProgramOperation>> {
     let channel = prop_oneof![6 => Just(0), 1 => Just(CHANNELS - 1)];
-    let operation = (channel, action).prop_map(|(channel, action)| Operation {
+    let operation = (channel, action).prop_map(|(channel, action)| ProgramOperation {
         channel,
-        even_if_dead: false,
+        even_if_failed: false,
         action,
     });
     prop::collection::vec(operation, count).boxed()
 }
 
-fn operations(timed: bool) -> BoxedStrategy<Operation> {
+fn operations(timed: bool) -> BoxedStrategy<ProgramOperation> {
     let channel = prop_oneof![5 => Just(0), 3 => Just(1), 2 => Just(2), 3 => Just(CHANNELS - 1)];
     (channel, prop::bool::weighted(0.15), actions(timed))
-        .prop_map(|(channel, even_if_dead, action)| Operation { channel, even_if_dead, action })
+        .prop_map(|(channel, even_if_failed, action)| ProgramOperation {
+            channel,
+            even_if_failed,
+            action,
+        })
         .boxed()
 }
 
-fn actions(timed: bool) -> BoxedStrategy<Action> {
+fn actions(timed: bool) -> BoxedStrategy<ProgramAction> {
     let mut choices = vec![
-        (3, exchange_spec(true).prop_map(Action::DeclareExchange).boxed()),
-        (5, queue_spec(timed, true).prop_map(Action::DeclareQueue).boxed()),
-        (5, binding_spec(true).prop_map(Action::Bind).boxed()),
-        (2, binding_spec(true).prop_map(Action::Unbind).boxed()),
+        (3, exchange_spec(true).prop_map(ProgramAction::DeclareExchange).boxed()),
+        (5, queue_spec(timed, true).prop_map(ProgramAction::DeclareQueue).boxed()),
+        (5, binding_spec(true).prop_map(ProgramAction::Bind).boxed()),
+        (2, binding_spec(true).prop_map(ProgramAction::Unbind).boxed()),
         (
             1,
             (exchange_name(true), any::<bool>())
-                .prop_map(|(name, if_unused)| Action::DeleteExchange { name, if_unused })
+                .prop_map(|(name, if_unused)| ProgramAction::DeleteExchange { name, if_unused })
                 .boxed(),
         ),
         (
             2,
             (queue_name(true), any::<bool>(), any::<bool>())
-                .prop_map(|(name, if_unused, if_empty)| Action::DeleteQueue {
+                .prop_map(|(name, if_unused, if_empty)| ProgramAction::DeleteQueue {
                     name,
                     if_unused,
                     if_empty,
                 })
                 .boxed(),
         ),
-        (1, queue_name(true).prop_map(Action::Purge).boxed()),
-        (34, publish_spec(timed).prop_map(Action::Publish).boxed()),
-        (2, Just(Action::Confirm).boxed()),
+        (1, queue_name(true).prop_map(ProgramAction::Purge).boxed()),
+        (34, publish_spec(timed).prop_map(ProgramAction::Publish).boxed()),
+        (2, Just(ProgramAction::Confirm).boxed()),
         (
             10,
             (queue_name(true), prop::bool::weighted(0.25))
-                .prop_map(|(queue, automatic)| Action::Get { queue, automatic })
+                .prop_map(|(queue, automatic)| ProgramAction::Get { queue, automatic })
                 .boxed(),
         ),
-        (10, consume_spec(true).prop_map(Action::Consume).boxed()),
-        (1, consume_answers().prop_map(Action::Consume).boxed()),
+        (10, consume_spec(true).prop_map(ProgramAction::Consume).boxed()),
+        (1, consume_replies().prop_map(ProgramAction::Consume).boxed()),
         (
             4,
             (any::<u8>(), 1..4u8)
-                .prop_map(|(subscription, most)| Action::Take { subscription, most })
+                .prop_map(|(subscription, most)| ProgramAction::Take { subscription, most })
                 .boxed(),
         ),
-        (3, any::<u8>().prop_map(|subscription| Action::Cancel { subscription }).boxed()),
-        (2, any::<u8>().prop_map(|subscription| Action::DropSubscription { subscription }).boxed()),
+        (3, any::<u8>().prop_map(|subscription| ProgramAction::Cancel { subscription }).boxed()),
+        (
+            2,
+            any::<u8>()
+                .prop_map(|subscription| ProgramAction::DropSubscription { subscription })
+                .boxed(),
+        ),
         (
             10,
             (pick(), prop::bool::weighted(0.25))
-                .prop_map(|(delivery, multiple)| Action::Ack { delivery, multiple })
+                .prop_map(|(delivery, multiple)| ProgramAction::Ack { delivery, multiple })
                 .boxed(),
         ),
         (
             12,
             (pick(), any::<bool>(), prop::bool::weighted(0.25))
-                .prop_map(|(delivery, requeue, multiple)| Action::Reject {
+                .prop_map(|(delivery, requeue, multiple)| ProgramAction::Reject {
                     delivery,
                     requeue,
                     multiple,
                 })
                 .boxed(),
         ),
-        (2, Just(Action::CloseChannel).boxed()),
-        (1, Just(Action::DropChannel).boxed()),
-        (1, Just(Action::CloseConnection).boxed()),
+        (2, Just(ProgramAction::CloseChannel).boxed()),
+        (1, Just(ProgramAction::DropChannel).boxed()),
+        (1, Just(ProgramAction::CloseConnection).boxed()),
     ];
     if timed {
-        choices.push((4, Just(Action::Wait).boxed()));
+        choices.push((4, Just(ProgramAction::Wait).boxed()));
     }
     Union::new_weighted(choices).boxed()
 }
 
-fn message_actions(timed: bool) -> BoxedStrategy<Action> {
+fn message_actions(timed: bool) -> BoxedStrategy<ProgramAction> {
     let queue = || (0..QUEUES - 1).prop_map(QueueName::Known);
-    let unsettled = || prop_oneof![20 => (0..6u8).prop_map(Pick::Unsettled), 1 => Just(Pick::Zero)];
+    let unsettled = || prop_oneof![20 => (0..6u8).prop_map(DeliveryChoice::Unsettled), 1 => Just(DeliveryChoice::Zero)];
     let subscription = any::<u8>;
     let mut choices = vec![
-        (30, message_publication(timed).prop_map(Action::Publish).boxed()),
-        (1, Just(Action::Confirm).boxed()),
+        (30, message_publication(timed).prop_map(ProgramAction::Publish).boxed()),
+        (1, Just(ProgramAction::Confirm).boxed()),
         (
             14,
             (queue(), flag(0.15))
-                .prop_map(|(queue, automatic)| Action::Get { queue, automatic })
+                .prop_map(|(queue, automatic)| ProgramAction::Get { queue, automatic })
                 .boxed(),
         ),
-        (1, consume_answers().prop_map(Action::Consume).boxed()),
+        (1, consume_replies().prop_map(ProgramAction::Consume).boxed()),
         (
             8,
             (queue(), consume_spec(false))
-                .prop_map(|(queue, spec)| Action::Consume(ConsumeSpec { queue, ..spec }))
+                .prop_map(|(queue, spec)| ProgramAction::Consume(ConsumeSpec { queue, ..spec }))
                 .boxed(),
         ),
         (
             4,
             (subscription(), 1..4u8)
-                .prop_map(|(subscription, most)| Action::Take { subscription, most })
+                .prop_map(|(subscription, most)| ProgramAction::Take { subscription, most })
                 .boxed(),
         ),
-        (2, subscription().prop_map(|subscription| Action::Cancel { subscription }).boxed()),
+        (2, subscription().prop_map(|subscription| ProgramAction::Cancel { subscription }).boxed()),
         (
             2,
             subscription()
-                .prop_map(|subscription| Action::DropSubscription { subscription })
+                .prop_map(|subscription| ProgramAction::DropSubscription { subscription })
                 .boxed(),
         ),
         (
             6,
             (unsettled(), flag(0.25))
-                // Tag zero alone is a mistake.
-                .prop_map(|(delivery, multiple)| Action::Ack {
+                // Tag zero is valid only with `multiple`.
+                .prop_map(|(delivery, multiple)| ProgramAction::Ack {
                     delivery,
-                    multiple: multiple || delivery == Pick::Zero,
+                    multiple: multiple || delivery == DeliveryChoice::Zero,
                 })
                 .boxed(),
         ),
         (
             14,
             (unsettled(), flag(0.35), flag(0.25))
-                .prop_map(|(delivery, requeue, multiple)| Action::Reject {
+                .prop_map(|(delivery, requeue, multiple)| ProgramAction::Reject {
                     delivery,
                     requeue,
-                    multiple: multiple || delivery == Pick::Zero,
+                    multiple: multiple || delivery == DeliveryChoice::Zero,
                 })
                 .boxed(),
         ),
-        (1, queue().prop_map(Action::Purge).boxed()),
-        (1, Just(Action::CloseChannel).boxed()),
-        (1, Just(Action::DropChannel).boxed()),
+        (1, queue().prop_map(ProgramAction::Purge).boxed()),
+        (1, Just(ProgramAction::CloseChannel).boxed()),
+        (1, Just(ProgramAction::DropChannel).boxed()),
     ];
     if timed {
-        choices.push((6, Just(Action::Wait).boxed()));
+        choices.push((6, Just(ProgramAction::Wait).boxed()));
     }
     Union::new_weighted(choices).boxed()
 }

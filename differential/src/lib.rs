@@ -1,24 +1,25 @@
-//! The differential test: random programs over the [contract](carrot_core::backend) run on a memory broker and on RabbitMQ, and every
-//! observation is compared.
+//! The differential test. Runs random programs over the [contract](carrot_core::backend) on a
+//! memory broker and on RabbitMQ, and compares all observations.
 //!
-//! A [`Program`](program::Program) is [generated](generate), [run](run()) on both, and [compared](compare::Corner). What AMQP leaves open is told in
-//! [`open`], and nowhere else. A divergence is [shrunk](shrink()) to a minimal program, [printed](code) as code, and kept among the
-//! [regressions](regression).
+//! A [`Program`](program::Program) is [generated](generate), [run](run()) on both brokers, and
+//! [compared](compare::Comparator). The module [`unspecified`] contains the behaviour that AMQP
+//! does not specify. A divergence is [shrunk](shrink()) to a minimal program, [printed](code) as
+//! code, and kept as a [regression].
 
-pub mod campaign;
+pub mod broker;
 pub mod code;
 pub mod compare;
 pub mod coverage;
 pub mod generate;
 pub mod names;
-pub mod open;
-mod perform;
 pub mod program;
 pub mod regression;
-mod run;
+mod runner;
+pub mod series;
 mod shrink;
-pub mod side;
+pub mod specs;
 mod text;
+pub mod unspecified;
 
-pub use run::{Log, Made, Step, run, watch};
+pub use runner::{CreatedEntities, RunLog, StepLog, record, run};
 pub use shrink::shrink;

@@ -1,11 +1,12 @@
-//! Runs random programs on RabbitMQ and on the memory broker, and tells where they differ. See `scripts/differential`.
+//! Runs random programs on RabbitMQ and on the memory broker, and prints the differences. See
+//! `scripts/differential`.
 
 use std::env;
 use std::process::ExitCode;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use carrot_differential::campaign::Campaign;
 use carrot_differential::program::Program;
+use carrot_differential::series::Series;
 
 fn main() -> ExitCode {
     let mut arguments = env::args().skip(1).peekable();
@@ -19,7 +20,7 @@ fn main() -> ExitCode {
             Some(program)
         }
         Some((true, Err(error))) => {
-            eprintln!("that is no program: {error}");
+            eprintln!("invalid program: {error}");
             return ExitCode::from(2);
         }
         _ => None,
@@ -35,33 +36,34 @@ fn main() -> ExitCode {
     };
     let Some(options) = env::var("CARROT_TEST_AMQP_URL").ok().and_then(|url| url.parse().ok())
     else {
-        eprintln!("CARROT_TEST_AMQP_URL is to name a broker: run ./scripts/differential");
+        eprintln!(
+            "CARROT_TEST_AMQP_URL is not set to the URL of a broker: run ./scripts/differential"
+        );
         return ExitCode::from(2);
     };
     let threads = env::var("CARROT_DIFFERENTIAL_THREADS")
         .ok()
         .and_then(|threads| threads.parse().ok())
         .unwrap_or(8);
-    let most_divergences =
+    let max_divergences =
         env::var("CARROT_DIFFERENTIAL_MOST").ok().and_then(|most| most.parse().ok()).unwrap_or(10);
     let rabbitmqctl = env::var("CARROT_TEST_RABBITMQCTL").ok();
-    let campaign =
-        Campaign { options, rabbitmqctl, programs, seed, first, threads, most_divergences };
+    let series = Series { options, rabbitmqctl, programs, seed, first, threads, max_divergences };
     if let (Some(name), Some(program)) = (&kept, &replayed) {
-        return match (Campaign { threads: 1, ..campaign }).keep(name, program) {
+        return match (Series { threads: 1, ..series }).keep(name, program) {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => {
-                eprintln!("it could not be kept: {error}");
+                eprintln!("cannot write the regression: {error}");
                 ExitCode::FAILURE
             }
         };
     }
     if let Some(program) = replayed {
-        println!("{}", Campaign { threads: 1, ..campaign }.replay(&program));
+        println!("{}", Series { threads: 1, ..series }.replay(&program));
         return ExitCode::SUCCESS;
     }
     println!("{programs} programs, seed {seed}");
-    let report = campaign.run(|line| println!("{line}"));
+    let report = series.run(|line| println!("{line}"));
     println!("{report}");
     if report.is_clean() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }

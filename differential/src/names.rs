@@ -1,12 +1,12 @@
-//! What the slots of a program are called at a broker, and back.
+//! Translates the slots of a program to names at a broker, and back.
 
 use carrot_core::{Headers, Value};
 
-use crate::program::{Data, ExchangeName, Key, QueueName, Table};
+use crate::specs::{ExchangeName, Key, QueueName, Table, TableValue};
 
-/// The pseudo-queue of direct answers.
+/// The pseudo-queue of direct reply-to.
 pub(crate) const REPLY_TO: &str = "amq.rabbitmq.reply-to";
-const DIRECT_ANSWER: &str = "amq.rabbitmq.reply-to.";
+const REPLY_ADDRESS_PREFIX: &str = "amq.rabbitmq.reply-to.";
 
 /// The names of one run of a program.
 #[derive(Debug)]
@@ -15,50 +15,50 @@ pub struct Names {
     server: Vec<String>,
     queues: Vec<String>,
     exchanges: Vec<String>,
-    answers: Vec<String>,
+    reply_addresses: Vec<String>,
 }
 
 impl Names {
-    /// Names that begin with a prefix nobody else has.
+    /// Creates names with a prefix that no other run uses.
     pub fn new(prefix: impl Into<String>) -> Names {
         Names {
             prefix: prefix.into(),
             server: Vec::new(),
             queues: Vec::new(),
             exchanges: Vec::new(),
-            answers: Vec::new(),
+            reply_addresses: Vec::new(),
         }
     }
 
-    /// Takes note of a queue that the broker named.
-    pub fn learn(&mut self, name: &str) {
+    /// Records the name of a queue that the broker has named.
+    pub fn learn_server_named(&mut self, name: &str) {
         if !self.server.iter().any(|known| known == name) {
             self.server.push(name.to_string());
         }
     }
 
-    /// Takes note of where a message wants its answer, if that is a direct way.
-    pub fn learn_answer(&mut self, reply_to: Option<&str>) {
-        if let Some(name) = reply_to.filter(|name| name.starts_with(DIRECT_ANSWER))
-            && !self.answers.iter().any(|known| known == name)
+    /// Records the reply address of a message, if it is an address of direct reply-to.
+    pub fn learn_reply_address(&mut self, reply_to: Option<&str>) {
+        if let Some(name) = reply_to.filter(|name| name.starts_with(REPLY_ADDRESS_PREFIX))
+            && !self.reply_addresses.iter().any(|known| known == name)
         {
-            self.answers.push(name.to_string());
+            self.reply_addresses.push(name.to_string());
         }
     }
 
-    /// Takes note of the queues that there are.
+    /// Records the queues that exist.
     pub fn know_queues(&mut self, names: impl Iterator<Item = String>) {
         self.queues = names.collect();
     }
 
-    /// Takes note of an exchange that was declared.
+    /// Records an exchange that was declared.
     pub fn know_exchange(&mut self, name: &str) {
         if !self.exchanges.iter().any(|known| known == name) {
             self.exchanges.push(name.to_string());
         }
     }
 
-    /// What a queue is called.
+    /// Returns the name of a queue.
     pub fn queue(&self, name: &QueueName) -> String {
         match name {
             QueueName::Slot(slot) => format!("{}q{slot}", self.prefix),
@@ -80,7 +80,7 @@ impl Names {
         }
     }
 
-    /// What an exchange is called.
+    /// Returns the name of an exchange.
     pub fn exchange(&self, name: &ExchangeName) -> String {
         match name {
             ExchangeName::Slot(slot) => format!("{}x{slot}", self.prefix),
@@ -94,56 +94,58 @@ impl Names {
         }
     }
 
-    /// The routing key that is meant.
+    /// Returns a routing key.
     pub fn key(&self, key: &Key) -> String {
         match key {
             Key::Words(words) => words.clone(),
             Key::Queue(queue) => self.queue(queue),
-            Key::Answer => {
-                self.answers.last().cloned().unwrap_or_else(|| format!("{DIRECT_ANSWER}nobody"))
-            }
+            Key::ReplyAddress => self
+                .reply_addresses
+                .last()
+                .cloned()
+                .unwrap_or_else(|| format!("{REPLY_ADDRESS_PREFIX}nobody")),
             Key::TooLong => "k".repeat(256),
         }
     }
 
-    /// The table that is meant.
+    /// Returns a table.
     pub fn table(&self, table: &Table) -> Headers {
         table.iter().map(|(name, value)| (name.clone(), self.value(value))).collect()
     }
 
-    fn value(&self, value: &Data) -> Value {
+    fn value(&self, value: &TableValue) -> Value {
         match value {
-            Data::Void => Value::Void,
-            Data::Bool(value) => Value::Bool(*value),
-            Data::I8(value) => Value::I8(*value),
-            Data::U8(value) => Value::U8(*value),
-            Data::I16(value) => Value::I16(*value),
-            Data::U16(value) => Value::U16(*value),
-            Data::I32(value) => Value::I32(*value),
-            Data::U32(value) => Value::U32(*value),
-            Data::I64(value) => Value::I64(*value),
-            Data::F32(value) => Value::F32(*value),
-            Data::F64(value) => Value::F64(*value),
-            Data::Decimal(scale, value) => Value::Decimal { scale: *scale, value: *value },
-            Data::String(value) => Value::String(value.clone()),
-            Data::Bytes(value) => Value::Bytes(value.clone()),
-            Data::Timestamp(value) => Value::Timestamp(*value),
-            Data::Array(values) => {
+            TableValue::Void => Value::Void,
+            TableValue::Bool(value) => Value::Bool(*value),
+            TableValue::I8(value) => Value::I8(*value),
+            TableValue::U8(value) => Value::U8(*value),
+            TableValue::I16(value) => Value::I16(*value),
+            TableValue::U16(value) => Value::U16(*value),
+            TableValue::I32(value) => Value::I32(*value),
+            TableValue::U32(value) => Value::U32(*value),
+            TableValue::I64(value) => Value::I64(*value),
+            TableValue::F32(value) => Value::F32(*value),
+            TableValue::F64(value) => Value::F64(*value),
+            TableValue::Decimal(scale, value) => Value::Decimal { scale: *scale, value: *value },
+            TableValue::String(value) => Value::String(value.clone()),
+            TableValue::Bytes(value) => Value::Bytes(value.clone()),
+            TableValue::Timestamp(value) => Value::Timestamp(*value),
+            TableValue::Array(values) => {
                 Value::Array(values.iter().map(|value| self.value(value)).collect())
             }
-            Data::Table(table) => Value::Table(self.table(table)),
-            Data::QueueName(name) => Value::String(self.queue(name)),
-            Data::ExchangeName(name) => Value::String(self.exchange(name)),
+            TableValue::Table(table) => Value::Table(self.table(table)),
+            TableValue::QueueName(name) => Value::String(self.queue(name)),
+            TableValue::ExchangeName(name) => Value::String(self.exchange(name)),
         }
     }
 
-    /// Puts slots in the place of names in a text.
+    /// Replaces the names in a text with their slots.
     pub fn symbolic(&self, text: &str) -> String {
         let mut text = text.replace(&self.prefix, "");
         for (index, name) in self.server.iter().enumerate() {
             text = text.replace(name.as_str(), &format!("server{index}"));
         }
-        for (index, name) in self.answers.iter().enumerate() {
+        for (index, name) in self.reply_addresses.iter().enumerate() {
             text = text.replace(name.as_str(), &format!("answer{index}"));
         }
         text

@@ -1,4 +1,4 @@
-//! Minimal programs that once showed a difference, with what RabbitMQ showed.
+//! Minimal programs that once differed, with the observations on RabbitMQ.
 
 use std::fs;
 use std::io;
@@ -6,34 +6,34 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
+use crate::broker::MemoryBroker;
 use crate::program::Program;
-use crate::run::{Step, run};
-use crate::side::Memory;
+use crate::runner::{StepLog, run};
 
-/// One of them.
+/// A program that once differed.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Regression {
-    /// What it is about, as a sentence.
+    /// The behaviour, as a sentence.
     pub name: String,
     /// The program.
     pub program: Program,
-    /// What RabbitMQ showed, step by step.
-    pub rabbitmq: Vec<Step>,
+    /// The observations on RabbitMQ, step by step.
+    pub rabbitmq: Vec<StepLog>,
 }
 
 impl Regression {
-    /// All that are kept.
+    /// Returns all regressions.
     ///
     /// # Panics
-    /// If the file is not as it should be.
+    /// If `regressions.json` is invalid.
     pub fn all() -> Vec<Regression> {
         match serde_json::from_str(include_str!("../regressions.json")) {
             Ok(regressions) => regressions,
-            Err(error) => panic!("regressions.json is broken: {error}"),
+            Err(error) => panic!("regressions.json is invalid: {error}"),
         }
     }
 
-    /// Adds it to those that are kept, in place of one of the same name.
+    /// Adds the regression to the file. Replaces a regression of the same name.
     ///
     /// # Errors
     /// If the file cannot be written.
@@ -44,7 +44,7 @@ impl Regression {
         all.push(self);
         let mut text = String::from("[");
         for (index, regression) in all.iter().enumerate() {
-            // A line for each operation and each observation, so that changes are easy to see.
+            // One line for each operation and each step, which keeps diffs small.
             let lines = |values: Vec<String>| values.join(",\n    ");
             let operations = regression
                 .program
@@ -65,9 +65,10 @@ impl Regression {
         fs::write(path, text + "\n]\n")
     }
 
-    /// The first step at which the memory broker differs from what RabbitMQ showed, and what it shows there.
-    pub fn differs_on_memory(&self) -> Option<(usize, Step)> {
-        let steps = run(&self.program, &Memory::new(), "regression.", None).steps;
+    /// Returns the first step at which the memory broker differs from RabbitMQ, with the
+    /// observations on the memory broker.
+    pub fn differs_on_memory(&self) -> Option<(usize, StepLog)> {
+        let steps = run(&self.program, &MemoryBroker::new(), "regression.", None).steps;
         (0..steps.len().max(self.rabbitmq.len()))
             .find(|step| steps.get(*step) != self.rabbitmq.get(*step))
             .map(|step| (step, steps.get(step).cloned().unwrap_or_default()))

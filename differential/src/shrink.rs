@@ -1,7 +1,8 @@
-use crate::program::{Action, Operation, Program, PropertiesSpec, QueueName, Table, connection_of};
+use crate::program::{Program, ProgramAction, ProgramOperation, connection_of};
+use crate::specs::{PropertiesSpec, QueueName, Table};
 
-/// Makes a program smaller as long as `fails` holds of it: takes operations away, in large parts and then one by one, and then makes
-/// each that is left plainer.
+/// Reduces a program while `fails` returns `true` for it. Removes operations, first in large groups
+/// and then one by one, and simplifies the remaining ones.
 pub fn shrink(program: &Program, mut fails: impl FnMut(&Program) -> bool) -> Program {
     let mut smallest = program.clone();
     loop {
@@ -45,70 +46,85 @@ fn simplify_operations(smallest: &mut Program, fails: &mut impl FnMut(&Program) 
     }
 }
 
-/// Operations that are plainer in one respect.
-fn simpler(operation: &Operation) -> Vec<Operation> {
+/// Returns operations that are simpler in one respect.
+fn simpler(operation: &ProgramOperation) -> Vec<ProgramOperation> {
     let mut candidates = Vec::new();
     if operation.channel != 0 {
-        candidates.push(Operation { channel: 0, ..operation.clone() });
+        candidates.push(ProgramOperation { channel: 0, ..operation.clone() });
         if connection_of(operation.channel) == 0 && operation.channel != 1 {
-            candidates.push(Operation { channel: 1, ..operation.clone() });
+            candidates.push(ProgramOperation { channel: 1, ..operation.clone() });
         }
     }
-    if operation.even_if_dead {
-        candidates.push(Operation { even_if_dead: false, ..operation.clone() });
+    if operation.even_if_failed {
+        candidates.push(ProgramOperation { even_if_failed: false, ..operation.clone() });
     }
     let actions = simpler_actions(&operation.action);
-    candidates.extend(actions.into_iter().map(|action| Operation { action, ..operation.clone() }));
+    candidates
+        .extend(actions.into_iter().map(|action| ProgramOperation { action, ..operation.clone() }));
     candidates
 }
 
-fn simpler_actions(action: &Action) -> Vec<Action> {
+fn simpler_actions(action: &ProgramAction) -> Vec<ProgramAction> {
     let mut actions = Vec::new();
-    macro_rules! plainer {
+    macro_rules! simpler_spec {
         ($wrap:expr, $spec:expr, $($field:ident),*) => {$(
-            let mut plainer = $spec.clone();
-            plainer.$field = Default::default();
-            if plainer != *$spec {
-                actions.push($wrap(plainer));
+            let mut simpler_spec = $spec.clone();
+            simpler_spec.$field = Default::default();
+            if simpler_spec != *$spec {
+                actions.push($wrap(simpler_spec));
             }
         )*};
     }
     match action {
-        Action::DeclareExchange(spec) => {
-            plainer!(Action::DeclareExchange, spec, transient, auto_delete, internal, passive);
+        ProgramAction::DeclareExchange(spec) => {
+            simpler_spec!(
+                ProgramAction::DeclareExchange,
+                spec,
+                transient,
+                auto_delete,
+                internal,
+                passive
+            );
             shorter(&spec.arguments, |arguments| {
                 let mut spec = spec.clone();
                 spec.arguments = arguments;
-                actions.push(Action::DeclareExchange(spec));
+                actions.push(ProgramAction::DeclareExchange(spec));
             });
         }
-        Action::DeclareQueue(spec) => {
-            plainer!(Action::DeclareQueue, spec, transient, exclusive, auto_delete, passive);
+        ProgramAction::DeclareQueue(spec) => {
+            simpler_spec!(
+                ProgramAction::DeclareQueue,
+                spec,
+                transient,
+                exclusive,
+                auto_delete,
+                passive
+            );
             shorter(&spec.arguments, |arguments| {
                 let mut spec = spec.clone();
                 spec.arguments = arguments;
-                actions.push(Action::DeclareQueue(spec));
+                actions.push(ProgramAction::DeclareQueue(spec));
             });
         }
-        Action::Bind(spec) => shorter(&spec.arguments, |arguments| {
+        ProgramAction::Bind(spec) => shorter(&spec.arguments, |arguments| {
             let mut spec = spec.clone();
             spec.arguments = arguments;
-            actions.push(Action::Bind(spec));
+            actions.push(ProgramAction::Bind(spec));
         }),
-        Action::Publish(spec) => {
-            plainer!(Action::Publish, spec, mandatory, confirm_later, padding);
+        ProgramAction::Publish(spec) => {
+            simpler_spec!(ProgramAction::Publish, spec, mandatory, confirm_later, padding);
             let properties = &spec.properties;
             let mut with = |properties: PropertiesSpec| {
                 let mut spec = spec.clone();
                 spec.properties = properties;
-                actions.push(Action::Publish(spec));
+                actions.push(ProgramAction::Publish(spec));
             };
             macro_rules! without {
                 ($($field:ident),*) => {$(
-                    let mut plainer = properties.clone();
-                    plainer.$field = Default::default();
-                    if plainer != *properties {
-                        with(plainer);
+                    let mut simpler_spec = properties.clone();
+                    simpler_spec.$field = Default::default();
+                    if simpler_spec != *properties {
+                        with(simpler_spec);
                     }
                 )*};
             }
@@ -119,42 +135,42 @@ fn simpler_actions(action: &Action) -> Vec<Action> {
                 headers,
                 user_id,
                 descriptive,
-                answer_here
+                reply_here
             );
             shorter(properties.headers.as_ref().unwrap_or(&Table::new()), |headers| {
                 with(PropertiesSpec { headers: Some(headers), ..properties.clone() });
             });
         }
-        Action::Consume(spec) => {
-            plainer!(Action::Consume, spec, prefetch, automatic, exclusive, lazy);
+        ProgramAction::Consume(spec) => {
+            simpler_spec!(ProgramAction::Consume, spec, prefetch, automatic, exclusive, lazy);
             shorter(&spec.arguments, |arguments| {
                 let mut spec = spec.clone();
                 spec.arguments = arguments;
-                actions.push(Action::Consume(spec));
+                actions.push(ProgramAction::Consume(spec));
             });
         }
-        Action::DeleteQueue { name, if_unused, if_empty } if *if_unused || *if_empty => {
-            actions.push(Action::DeleteQueue {
+        ProgramAction::DeleteQueue { name, if_unused, if_empty } if *if_unused || *if_empty => {
+            actions.push(ProgramAction::DeleteQueue {
                 name: name.clone(),
                 if_unused: false,
                 if_empty: false,
             });
         }
-        Action::DeleteExchange { name, if_unused: true } => {
-            actions.push(Action::DeleteExchange { name: name.clone(), if_unused: false })
+        ProgramAction::DeleteExchange { name, if_unused: true } => {
+            actions.push(ProgramAction::DeleteExchange { name: name.clone(), if_unused: false })
         }
-        Action::Ack { delivery, multiple: true } => {
-            actions.push(Action::Ack { delivery: *delivery, multiple: false })
+        ProgramAction::Ack { delivery, multiple: true } => {
+            actions.push(ProgramAction::Ack { delivery: *delivery, multiple: false })
         }
-        Action::Reject { delivery, requeue, multiple: true } => {
-            actions.push(Action::Reject {
+        ProgramAction::Reject { delivery, requeue, multiple: true } => {
+            actions.push(ProgramAction::Reject {
                 delivery: *delivery,
                 requeue: *requeue,
                 multiple: false,
             });
         }
-        Action::Get { queue: QueueName::Slot(slot), automatic: true } => {
-            actions.push(Action::Get { queue: QueueName::Slot(*slot), automatic: false });
+        ProgramAction::Get { queue: QueueName::Slot(slot), automatic: true } => {
+            actions.push(ProgramAction::Get { queue: QueueName::Slot(*slot), automatic: false });
         }
         _ => {}
     }

@@ -1,11 +1,11 @@
-//! What is observed, as text: the same on every run of a program.
+//! Formats observations as text. The text is the same in every run of a program.
 
 use std::fmt::Write;
 
 use carrot_core::backend::{Content, Outcome};
 use carrot_core::{Error, Headers, Value};
 
-/// The kind of an error; its words are the broker's own business.
+/// Formats the kind of an error. Its text is not compared, because each broker has its own.
 pub(crate) fn error(error: &Error) -> String {
     match error {
         Error::Config { .. } => "Config".into(),
@@ -22,7 +22,7 @@ pub(crate) fn error(error: &Error) -> String {
         Error::PreconditionFailed { .. } => "PreconditionFailed".into(),
         Error::Refused => "Refused".into(),
         Error::Stale { source } => {
-            format!("Stale({})", source.as_deref().map(self::error).unwrap_or_default())
+            format!("Stale({})", cause.as_deref().map(self::error).unwrap_or_default())
         }
         Error::Cancelled { .. } => "Cancelled".into(),
         Error::Invalid { field, .. } => format!("Invalid({field})"),
@@ -31,7 +31,7 @@ pub(crate) fn error(error: &Error) -> String {
     }
 }
 
-/// The broker's answer to a publication.
+/// Formats the outcome of a publication.
 pub(crate) fn outcome(outcome: &Outcome) -> String {
     match outcome {
         Outcome::Accepted => "accepted".into(),
@@ -40,7 +40,7 @@ pub(crate) fn outcome(outcome: &Outcome) -> String {
     }
 }
 
-/// A message: its body, where it was sent to, and its properties.
+/// Formats a message: its body, exchange, routing key and properties.
 pub(crate) fn content(content: &Content) -> String {
     let mut text =
         format!("{} exchange={:?} key={:?}", body(content), content.exchange, content.routing_key);
@@ -63,7 +63,7 @@ pub(crate) fn content(content: &Content) -> String {
     text
 }
 
-/// The number of a message in its program, and the length of its body.
+/// Formats the number of a message in its program, and the length of its padding.
 pub(crate) fn body(content: &Content) -> String {
     let text = String::from_utf8_lossy(&content.body);
     let number = text.trim_end_matches('.');
@@ -81,7 +81,7 @@ fn table(headers: &Headers) -> String {
     format!("{{{}}}", pairs.join(", "))
 }
 
-/// The time of a death is the broker's.
+/// Formats a value. Replaces the time of a death, which differs between runs.
 fn named_value(name: &str, value: &Value) -> String {
     match value {
         Value::Timestamp(_) if name == "time" => "_".into(),

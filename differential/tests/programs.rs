@@ -1,4 +1,4 @@
-//! Random programs, and those that once showed a difference.
+//! Random programs, and programs that once differed.
 #![allow(clippy::unwrap_used, reason = "a test may fail by panicking")]
 
 use std::env;
@@ -6,35 +6,33 @@ use std::fmt::Write;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use carrot_core::ConnectionOptions;
-use carrot_differential::campaign::Campaign;
-use carrot_differential::compare::{Corner, Verdict};
+use carrot_differential::broker::MemoryBroker;
+use carrot_differential::compare::{Comparator, ComparisonResult};
 use carrot_differential::coverage::Coverage;
-use carrot_differential::open::SETTLE;
-use carrot_differential::program::{Action, Operation, Program, PropertiesSpec};
+use carrot_differential::program::{Program, ProgramAction, ProgramOperation};
 use carrot_differential::regression::Regression;
-use carrot_differential::side::Memory;
+use carrot_differential::series::Series;
+use carrot_differential::specs::PropertiesSpec;
+use carrot_differential::unspecified::SETTLE;
 use carrot_differential::{code, generate, shrink};
 
-const MOMENT: Duration = Duration::from_millis(100);
+const PATIENCE: Duration = Duration::from_millis(100);
 
 fn broker() -> ConnectionOptions {
-    env::var("CARROT_TEST_AMQP_URL")
-        .expect("CARROT_TEST_AMQP_URL names the broker to test against")
-        .parse()
-        .unwrap()
+    env::var("CARROT_TEST_AMQP_URL").expect("CARROT_TEST_AMQP_URL is not set").parse().unwrap()
 }
 
-fn campaign(programs: u64, seed: u64) {
-    let campaign = Campaign {
+fn series(programs: u64, seed: u64) {
+    let series = Series {
         options: broker(),
         rabbitmqctl: env::var("CARROT_TEST_RABBITMQCTL").ok(),
         programs,
         seed,
         first: 0,
         threads: 8,
-        most_divergences: 3,
+        max_divergences: 3,
     };
-    let report = campaign.run(|line| println!("{line}"));
+    let report = series.run(|line| println!("{line}"));
     println!("{report}");
     assert!(
         report.is_clean(),
@@ -46,25 +44,25 @@ fn campaign(programs: u64, seed: u64) {
 
 #[test]
 #[ignore = "needs RabbitMQ: run ./scripts/test"]
-fn random_programs_of_a_fixed_seed_show_the_same_on_both_brokers() {
-    campaign(200, 1);
+fn random_programs_of_a_fixed_seed_match_on_both_brokers() {
+    series(200, 1);
 }
 
 #[test]
 #[ignore = "needs RabbitMQ: run ./scripts/test"]
-fn random_programs_of_a_fresh_seed_show_the_same_on_both_brokers() {
-    campaign(100, SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs());
+fn random_programs_of_a_new_seed_match_on_both_brokers() {
+    series(100, SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs());
 }
 
 #[test]
-fn programs_that_once_differed_show_on_the_memory_broker_what_rabbitmq_showed() {
+fn regressions_on_the_memory_broker_match_rabbitmq() {
     let mut failures = String::new();
     for regression in Regression::all() {
         if let Some((step, shown)) = regression.differs_on_memory() {
             let expected = regression.rabbitmq.get(step).cloned().unwrap_or_default();
             writeln!(
                 failures,
-                "{}: at operation {step} {shown:#?} instead of {expected:#?}",
+                "{}: at operation {step}: expected {expected:#?}, got {shown:#?}",
                 regression.name
             )
             .unwrap();
@@ -75,18 +73,18 @@ fn programs_that_once_differed_show_on_the_memory_broker_what_rabbitmq_showed() 
 
 #[test]
 #[ignore = "needs RabbitMQ: run ./scripts/test"]
-fn programs_that_once_differed_show_on_rabbitmq_what_was_written_down() {
-    let mut corner = Corner::new(broker());
+fn regressions_on_rabbitmq_match_their_record() {
+    let mut comparator = Comparator::new(broker());
     for regression in Regression::all() {
         assert_eq!(
-            corner.watch(&regression.program, MOMENT).steps,
+            comparator.record(&regression.program, PATIENCE).steps,
             regression.rabbitmq,
             "{}",
             regression.name
         );
         assert_eq!(
-            corner.compare(&regression.program, SETTLE).0,
-            Verdict::Same,
+            comparator.compare(&regression.program, SETTLE).0,
+            ComparisonResult::Same,
             "{}",
             regression.name
         );
@@ -94,42 +92,43 @@ fn programs_that_once_differed_show_on_rabbitmq_what_was_written_down() {
 }
 
 #[test]
-fn a_program_shows_the_same_again_on_the_memory_broker() {
+fn program_repeated_on_the_memory_broker_matches() {
     for number in 0..50 {
         let program = generate::program(1, number);
-        let [one, other] = ["one.", "other."]
-            .map(|prefix| carrot_differential::run(&program, &Memory::new(), prefix, None).steps);
+        let [one, other] = ["one.", "other."].map(|prefix| {
+            carrot_differential::run(&program, &MemoryBroker::new(), prefix, None).steps
+        });
         assert_eq!(one, other, "program {number}");
     }
 }
 
 #[test]
-fn the_generator_reaches_what_is_to_be_compared() {
+fn generator_uses_every_important_feature() {
     let mut coverage = Coverage::default();
     for number in 0..600 {
         let program = generate::program(1, number);
-        coverage.note(
+        coverage.add_program(
             &program,
-            &carrot_differential::run(&program, &Memory::new(), "reach.", None).steps,
+            &carrot_differential::run(&program, &MemoryBroker::new(), "reach.", None).steps,
         );
     }
-    let wanted = [
+    let expected = [
         ("event", "dead letter: expired"),
         ("event", "dead letter: rejected"),
         ("event", "dead letter: maxlen"),
         ("event", "dead letter twice"),
-        ("event", "delivered again"),
-        ("event", "consumer takes"),
+        ("event", "redelivered"),
+        ("event", "consumer receives"),
         ("event", "consumer cancelled"),
         ("event", "consumer ended with its channel"),
-        ("event", "queue gone"),
+        ("event", "queue deleted"),
         ("publish", "accepted"),
         ("publish", "refused"),
         ("publish", "returned"),
         ("publish", "NotFound"),
         ("publish", "AccessRefused"),
         ("publish", "PreconditionFailed"),
-        ("publish", "a direct answer"),
+        ("publish", "direct reply"),
         ("publish", "later NotFound"),
         ("consume", "ok"),
         ("consume", "NotFound"),
@@ -159,24 +158,25 @@ fn the_generator_reaches_what_is_to_be_compared() {
         ("wait", "waited"),
     ];
     let missing: Vec<_> =
-        wanted.into_iter().filter(|(group, what)| coverage.count(group, what) == 0).collect();
-    assert!(missing.is_empty(), "never reached: {missing:?}\n{coverage}");
+        expected.into_iter().filter(|(group, item)| coverage.count(group, item) == 0).collect();
+    assert!(missing.is_empty(), "not covered: {missing:?}\n{coverage}");
 }
 
 #[test]
-fn a_program_is_shrunk_to_what_fails() {
+fn shrink_keeps_only_the_failing_operations() {
     let fails = |program: &Program| {
-        let is_purge = |operation: &Operation| matches!(operation.action, Action::Purge(_));
-        let is_mandatory = |operation: &Operation| matches!(&operation.action, Action::Publish(publish) if publish.mandatory);
+        let is_purge =
+            |operation: &ProgramOperation| matches!(operation.action, ProgramAction::Purge(_));
+        let is_mandatory = |operation: &ProgramOperation| matches!(&operation.action, ProgramAction::Publish(publish) if publish.mandatory);
         program.operations.iter().any(is_mandatory) && program.operations.iter().any(is_purge)
     };
     let program = (0..).map(|number| generate::program(3, number)).find(fails).unwrap();
     let smallest = shrink(&program, fails);
     assert_eq!(smallest.operations.len(), 2, "{}", code::program(&smallest));
-    let Action::Publish(publish) = &smallest
+    let ProgramAction::Publish(publish) = &smallest
         .operations
         .iter()
-        .find(|operation| matches!(operation.action, Action::Publish(_)))
+        .find(|operation| matches!(operation.action, ProgramAction::Publish(_)))
         .unwrap()
         .action
     else {
@@ -186,7 +186,7 @@ fn a_program_is_shrunk_to_what_fails() {
 }
 
 #[test]
-fn a_program_survives_being_written_and_read() {
+fn program_written_and_parsed_is_equal() {
     for number in 0..50 {
         let program = generate::program(2, number);
         let text = serde_json::to_string(&program).unwrap();

@@ -1,4 +1,4 @@
-//! What is published, consumed and settled.
+//! Generates publications, consumers and settlements.
 
 use proptest::prelude::*;
 use proptest::sample::select;
@@ -7,8 +7,9 @@ use proptest::strategy::Union;
 use super::pools::{
     LONG, QUEUES, distinct, exchange_name, flag, header, key, queue_name, shortly, text,
 };
-use crate::program::{
-    ConsumeSpec, Data, ExchangeName, Key, Pick, PropertiesSpec, PublishSpec, QueueName, Table,
+use crate::program::DeliveryChoice;
+use crate::specs::{
+    ConsumeSpec, ExchangeName, Key, PropertiesSpec, PublishSpec, QueueName, Table, TableValue,
 };
 
 pub(super) fn publish_spec(timed: bool) -> BoxedStrategy<PublishSpec> {
@@ -16,7 +17,7 @@ pub(super) fn publish_spec(timed: bool) -> BoxedStrategy<PublishSpec> {
         4 => (exchange_name(true), key()),
         4 => (Just(ExchangeName::Default), (0..QUEUES).prop_map(|slot| Key::Queue(QueueName::Known(slot)))),
         1 => (Just(ExchangeName::Default), key()),
-        1 => (Just(ExchangeName::Default), prop_oneof![Just(Key::Answer), Just(Key::Queue(QueueName::ReplyTo))]),
+        1 => (Just(ExchangeName::Default), prop_oneof![Just(Key::ReplyAddress), Just(Key::Queue(QueueName::ReplyTo))]),
         1 => (select(vec!["direct", "fanout", "topic", "headers", "match"]).prop_map(|kind| ExchangeName::Amq(kind.into())), key()),
     ];
     (target, flag(0.2), flag(0.1), prop_oneof![4 => Just(0), 1 => 1..40u8], properties(timed))
@@ -35,7 +36,7 @@ pub(super) fn message_publication(timed: bool) -> BoxedStrategy<PublishSpec> {
     let target = prop_oneof![
         6 => (Just(ExchangeName::Default), (0..QUEUES - 1).prop_map(QueueName::Known).prop_map(Key::Queue)),
         2 => ((0..2u8).prop_map(ExchangeName::Known), key()),
-        1 => (Just(ExchangeName::Default), Just(Key::Answer)),
+        1 => (Just(ExchangeName::Default), Just(Key::ReplyAddress)),
     ];
     (target, publish_spec(timed))
         .prop_map(|((exchange, key), mut spec)| {
@@ -67,24 +68,24 @@ pub(super) fn properties(timed: bool) -> BoxedStrategy<PropertiesSpec> {
             .into();
     let expiration = prop_oneof![(if timed { 5 } else { 1 }) => select(good).prop_map(Some), 15 => Just(None), 1 => select(bad).prop_map(Some)];
     let routing = || {
-        let key = prop_oneof![3 => (0..QUEUES).prop_map(QueueName::Slot).prop_map(Data::QueueName), 1 => Just(text("a"))];
+        let key = prop_oneof![3 => (0..QUEUES).prop_map(QueueName::Slot).prop_map(TableValue::QueueName), 1 => Just(text("a"))];
         prop_oneof![
-            12 => prop::collection::vec(key, 0..=2).prop_map(Data::Array),
+            12 => prop::collection::vec(key, 0..=2).prop_map(TableValue::Array),
             1 => Just(text("no array")),
-            1 => Just(Data::Array(vec![Data::I32(1)])),
+            1 => Just(TableValue::Array(vec![TableValue::I32(1)])),
         ]
     };
-    let odd = select(vec![
+    let unusual = select(vec![
         ("x-death".to_string(), text("no array")),
-        ("x-death".to_string(), Data::Array(vec![])),
+        ("x-death".to_string(), TableValue::Array(vec![])),
         ("x-first-death-queue".to_string(), text("somewhere")),
-        ("x-delivery-count".to_string(), Data::I32(1)),
+        ("x-delivery-count".to_string(), TableValue::I32(1)),
     ]);
     let extra = prop_oneof![
         20 => Just(None),
         2 => routing().prop_map(|keys| Some(("CC".to_string(), keys))),
         2 => routing().prop_map(|keys| Some(("BCC".to_string(), keys))),
-        1 => odd.prop_map(Some),
+        1 => unusual.prop_map(Some),
     ];
     let headers = (prop::option::weighted(0.3, prop::collection::vec(header(), 0..=2)), extra)
         .prop_map(|(headers, extra)| {
@@ -107,7 +108,7 @@ pub(super) fn properties(timed: bool) -> BoxedStrategy<PropertiesSpec> {
         flag(0.03),
     )
         .prop_map(
-            |(expiration, priority, delivery_mode, headers, user_id, descriptive, answer_here)| {
+            |(expiration, priority, delivery_mode, headers, user_id, descriptive, reply_here)| {
                 PropertiesSpec {
                     expiration,
                     priority,
@@ -115,25 +116,40 @@ pub(super) fn properties(timed: bool) -> BoxedStrategy<PropertiesSpec> {
                     headers,
                     user_id,
                     descriptive,
-                    answer_here,
+                    reply_here,
                 }
             },
         )
         .boxed()
 }
 
-pub(super) fn consume_spec(odd: bool) -> BoxedStrategy<ConsumeSpec> {
+pub(super) fn consume_spec(unusual: bool) -> BoxedStrategy<ConsumeSpec> {
     let priority =
         |values| select(values).prop_map(|value| vec![("x-priority".to_string(), value)]).boxed();
-    let failover = select(vec![Data::Bool(true), text("no")])
+    let failover = select(vec![TableValue::Bool(true), text("no")])
         .prop_map(|value| vec![("x-cancel-on-ha-failover".to_string(), value)]);
     let mut choices = vec![
         (20, Just(Table::new()).boxed()),
-        (5, priority(vec![Data::I32(1), Data::I32(5), Data::I32(-1), Data::I64(5)])),
+        (
+            5,
+            priority(vec![
+                TableValue::I32(1),
+                TableValue::I32(5),
+                TableValue::I32(-1),
+                TableValue::I64(5),
+            ]),
+        ),
     ];
-    if odd {
-        choices
-            .push((1, priority(vec![text("high"), Data::F64(1.0), Data::Void, Data::Bool(true)])));
+    if unusual {
+        choices.push((
+            1,
+            priority(vec![
+                text("high"),
+                TableValue::F64(1.0),
+                TableValue::Void,
+                TableValue::Bool(true),
+            ]),
+        ));
         choices.push((1, failover.boxed()));
     }
     let arguments = Union::new_weighted(choices);
@@ -156,8 +172,8 @@ pub(super) fn consume_spec(odd: bool) -> BoxedStrategy<ConsumeSpec> {
         .boxed()
 }
 
-/// A consumer of direct answers.
-pub(super) fn consume_answers() -> BoxedStrategy<ConsumeSpec> {
+/// Generates a consumer of direct replies.
+pub(super) fn consume_replies() -> BoxedStrategy<ConsumeSpec> {
     (flag(0.9), flag(0.1))
         .prop_map(|(automatic, exclusive)| ConsumeSpec {
             queue: QueueName::ReplyTo,
@@ -170,12 +186,12 @@ pub(super) fn consume_answers() -> BoxedStrategy<ConsumeSpec> {
         .boxed()
 }
 
-pub(super) fn pick() -> BoxedStrategy<Pick> {
+pub(super) fn pick() -> BoxedStrategy<DeliveryChoice> {
     prop_oneof![
-        40 => (0..6u8).prop_map(Pick::Unsettled),
-        1 => (0..6u8).prop_map(Pick::Settled),
-        2 => Just(Pick::Zero),
-        1 => Just(Pick::Unknown),
+        40 => (0..6u8).prop_map(DeliveryChoice::Unsettled),
+        1 => (0..6u8).prop_map(DeliveryChoice::Settled),
+        2 => Just(DeliveryChoice::Zero),
+        1 => Just(DeliveryChoice::Unknown),
     ]
     .boxed()
 }

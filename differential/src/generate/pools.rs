@@ -1,19 +1,19 @@
-//! The pools that names, keys and values are drawn from.
+//! The pools of names, keys and values.
 
 use proptest::prelude::*;
 use proptest::sample::select;
 use proptest::strategy::Union;
 
-use crate::open::SHORTLY;
-use crate::program::{Data, ExchangeName, Key, QueueName, Table};
+use crate::specs::{ExchangeName, Key, QueueName, Table, TableValue};
+use crate::unspecified::SHORTLY;
 
 pub(super) const QUEUES: u8 = 4;
 pub(super) const EXCHANGES: u8 = 3;
 pub(super) const LONG: i64 = 3_600_000;
 
-pub(super) fn queue_name(odd: bool) -> BoxedStrategy<QueueName> {
+pub(super) fn queue_name(unusual: bool) -> BoxedStrategy<QueueName> {
     let slot = (0..QUEUES).prop_map(QueueName::Slot).boxed();
-    if !odd {
+    if !unusual {
         return Union::new_weighted(vec![(16, slot), (1, Just(QueueName::Empty).boxed())]).boxed();
     }
     Union::new_weighted(vec![
@@ -28,9 +28,9 @@ pub(super) fn queue_name(odd: bool) -> BoxedStrategy<QueueName> {
     .boxed()
 }
 
-pub(super) fn exchange_name(odd: bool) -> BoxedStrategy<ExchangeName> {
+pub(super) fn exchange_name(unusual: bool) -> BoxedStrategy<ExchangeName> {
     let slot = (0..EXCHANGES).prop_map(ExchangeName::Slot).boxed();
-    if !odd {
+    if !unusual {
         return slot;
     }
     let amq =
@@ -52,7 +52,7 @@ pub(super) fn key() -> BoxedStrategy<Key> {
     Union::new_weighted(vec![
         (60, words.boxed()),
         (20, queue),
-        (1, Just(Key::Answer).boxed()),
+        (1, Just(Key::ReplyAddress).boxed()),
         (1, Just(Key::TooLong).boxed()),
     ])
     .boxed()
@@ -78,48 +78,48 @@ pub(super) fn flag(probability: f64) -> impl Strategy<Value = bool> + Clone {
 
 pub(super) fn one(
     name: &'static str,
-    value: impl Strategy<Value = Data> + 'static,
+    value: impl Strategy<Value = TableValue> + 'static,
 ) -> BoxedStrategy<Table> {
     value.prop_map(move |value| vec![(name.to_string(), value)]).boxed()
 }
 
-pub(super) fn text(text: &str) -> Data {
-    Data::String(text.into())
+pub(super) fn text(text: &str) -> TableValue {
+    TableValue::String(text.into())
 }
 
 pub(super) fn shortly() -> i64 {
     i64::try_from(SHORTLY.as_millis()).unwrap_or(i64::MAX)
 }
 
-pub(super) fn header() -> BoxedStrategy<(String, Data)> {
+pub(super) fn header() -> BoxedStrategy<(String, TableValue)> {
     let name = select(vec!["h", "i", "x-j"]);
     let value = select(vec![
-        Data::I32(1),
-        Data::I64(1),
-        Data::I8(1),
-        Data::U8(1),
-        Data::I16(1),
-        Data::U16(1),
-        Data::U32(1),
+        TableValue::I32(1),
+        TableValue::I64(1),
+        TableValue::I8(1),
+        TableValue::U8(1),
+        TableValue::I16(1),
+        TableValue::U16(1),
+        TableValue::U32(1),
         text("1"),
         text("b"),
-        Data::Bool(true),
-        Data::F64(1.0),
-        Data::F32(1.0),
-        Data::Void,
-        Data::Bytes(b"b".to_vec()),
-        Data::Timestamp(1),
-        Data::Decimal(0, 1),
-        Data::Array(vec![Data::I32(1), text("b")]),
-        Data::Table(vec![("k".into(), Data::I32(1))]),
+        TableValue::Bool(true),
+        TableValue::F64(1.0),
+        TableValue::F32(1.0),
+        TableValue::Void,
+        TableValue::Bytes(b"b".to_vec()),
+        TableValue::Timestamp(1),
+        TableValue::Decimal(0, 1),
+        TableValue::Array(vec![TableValue::I32(1), text("b")]),
+        TableValue::Table(vec![("k".into(), TableValue::I32(1))]),
     ]);
-    let likely = select(vec![Data::I32(1), text("b"), Data::Bool(true)]);
+    let likely = select(vec![TableValue::I32(1), text("b"), TableValue::Bool(true)]);
     (name, prop_oneof![2 => likely, 1 => value])
         .prop_map(|(name, value)| (name.to_string(), value))
         .boxed()
 }
 
-pub(super) fn distinct(pairs: Vec<(String, Data)>) -> Table {
+pub(super) fn distinct(pairs: Vec<(String, TableValue)>) -> Table {
     let mut table = Table::new();
     for (name, value) in pairs {
         if !table.iter().any(|(other, _)| *other == name) {

@@ -1,4 +1,4 @@
-//! What is declared.
+//! Generates exchanges, queues and bindings.
 
 use proptest::prelude::*;
 use proptest::sample::select;
@@ -8,31 +8,34 @@ use super::pools::{
     EXCHANGES, LONG, QUEUES, distinct, exchange_name, flag, header, one, pattern, queue_name,
     shortly, text,
 };
-use crate::program::{
-    BindingSpec, Data, ExchangeName, ExchangeSpec, QueueName, QueueSpec, Table, Target,
+use crate::specs::{
+    BindingSpec, BindingTarget, ExchangeName, ExchangeSpec, QueueName, QueueSpec, Table, TableValue,
 };
 
-pub(super) fn exchange_spec(odd: bool) -> BoxedStrategy<ExchangeSpec> {
+pub(super) fn exchange_spec(unusual: bool) -> BoxedStrategy<ExchangeSpec> {
     let kind = select(vec!["direct", "fanout", "topic", "headers"]);
-    let kind =
-        if odd { prop_oneof![40 => kind, 1 => Just("x-unknown")].boxed() } else { kind.boxed() };
+    let kind = if unusual {
+        prop_oneof![40 => kind, 1 => Just("x-unknown")].boxed()
+    } else {
+        kind.boxed()
+    };
     let alternate = prop_oneof![
-        8 => exchange_name(false).prop_map(Data::ExchangeName),
-        1 => Just(Data::String("missing".into())),
-        1 => Just(Data::I32(7)),
+        8 => exchange_name(false).prop_map(TableValue::ExchangeName),
+        1 => Just(TableValue::String("missing".into())),
+        1 => Just(TableValue::I32(7)),
     ];
     let arguments = prop_oneof![
         7 => Just(Table::new()),
         3 => alternate.prop_map(|value| vec![("alternate-exchange".to_string(), value)]),
-        1 => Just(vec![("x-custom".to_string(), Data::Bool(true))]),
+        1 => Just(vec![("x-custom".to_string(), TableValue::Bool(true))]),
     ];
     (
-        exchange_name(odd),
+        exchange_name(unusual),
         kind,
         flag(0.1),
         flag(0.15),
         flag(0.08),
-        flag(if odd { 0.2 } else { 0.0 }),
+        flag(if unusual { 0.2 } else { 0.0 }),
         arguments,
     )
         .prop_map(|(name, kind, transient, auto_delete, internal, passive, arguments)| {
@@ -49,8 +52,8 @@ pub(super) fn exchange_spec(odd: bool) -> BoxedStrategy<ExchangeSpec> {
         .boxed()
 }
 
-pub(super) fn queue_spec(timed: bool, odd: bool) -> BoxedStrategy<QueueSpec> {
-    let plain = queue_name(odd).prop_map(|name| QueueSpec {
+pub(super) fn queue_spec(timed: bool, unusual: bool) -> BoxedStrategy<QueueSpec> {
+    let plain = queue_name(unusual).prop_map(|name| QueueSpec {
         name,
         transient: false,
         exclusive: false,
@@ -69,11 +72,11 @@ pub(super) fn queue_spec(timed: bool, odd: bool) -> BoxedStrategy<QueueSpec> {
     });
     let special =
         (
-            queue_name(odd),
+            queue_name(unusual),
             flag(0.2),
             flag(0.12),
             flag(0.2),
-            flag(if odd { 0.15 } else { 0.0 }),
+            flag(if unusual { 0.15 } else { 0.0 }),
             arguments,
         )
             .prop_map(|(name, transient, exclusive, auto_delete, passive, arguments)| {
@@ -84,11 +87,14 @@ pub(super) fn queue_spec(timed: bool, odd: bool) -> BoxedStrategy<QueueSpec> {
 
 pub(super) fn queue_arguments(timed: bool) -> BoxedStrategy<Table> {
     let (ttl, expires) = if timed {
-        (vec![Data::I64(shortly()), Data::I64(shortly()), Data::I64(0)], vec![Data::I64(shortly())])
+        (
+            vec![TableValue::I64(shortly()), TableValue::I64(shortly()), TableValue::I64(0)],
+            vec![TableValue::I64(shortly())],
+        )
     } else {
         (
-            vec![Data::I64(0), Data::I64(LONG), Data::I32(0)],
-            vec![Data::I64(LONG), Data::I32(3_600_000)],
+            vec![TableValue::I64(0), TableValue::I64(LONG), TableValue::I32(0)],
+            vec![TableValue::I64(LONG), TableValue::I32(3_600_000)],
         )
     };
     Union::new_weighted(vec![
@@ -98,7 +104,13 @@ pub(super) fn queue_arguments(timed: bool) -> BoxedStrategy<Table> {
             6,
             one(
                 "x-max-length",
-                select(vec![Data::I64(0), Data::I64(1), Data::I64(2), Data::I32(2), Data::I64(3)]),
+                select(vec![
+                    TableValue::I64(0),
+                    TableValue::I64(1),
+                    TableValue::I64(2),
+                    TableValue::I32(2),
+                    TableValue::I64(3),
+                ]),
             ),
         ),
         (
@@ -106,11 +118,11 @@ pub(super) fn queue_arguments(timed: bool) -> BoxedStrategy<Table> {
             one(
                 "x-max-length-bytes",
                 select(vec![
-                    Data::I64(0),
-                    Data::I64(2),
-                    Data::I64(5),
-                    Data::I64(30),
-                    Data::I64(300),
+                    TableValue::I64(0),
+                    TableValue::I64(2),
+                    TableValue::I64(5),
+                    TableValue::I64(30),
+                    TableValue::I64(300),
                 ]),
             ),
         ),
@@ -126,21 +138,33 @@ pub(super) fn queue_arguments(timed: bool) -> BoxedStrategy<Table> {
             4,
             one(
                 "x-max-priority",
-                select(vec![Data::I32(1), Data::I32(4), Data::U8(4), Data::I32(255), Data::I32(0)]),
+                select(vec![
+                    TableValue::I32(1),
+                    TableValue::I32(4),
+                    TableValue::U8(4),
+                    TableValue::I32(255),
+                    TableValue::I32(0),
+                ]),
             ),
         ),
-        (3, one("x-single-active-consumer", any::<bool>().prop_map(Data::Bool))),
+        (3, one("x-single-active-consumer", any::<bool>().prop_map(TableValue::Bool))),
         (1, one("x-queue-mode", select(vec![text("lazy"), text("default")]))),
         (1, one("x-queue-type", select(vec![text("classic"), text("classic"), text("nonsense")]))),
-        (1, one("x-queue-version", select(vec![Data::I32(1), Data::I32(2), Data::I32(3)]))),
+        (
+            1,
+            one(
+                "x-queue-version",
+                select(vec![TableValue::I32(1), TableValue::I32(2), TableValue::I32(3)]),
+            ),
+        ),
         (
             1,
             one(
                 "x-custom",
                 select(vec![
                     text("anything"),
-                    Data::Void,
-                    Data::Table(vec![("x".into(), Data::F64(0.5))]),
+                    TableValue::Void,
+                    TableValue::Table(vec![("x".into(), TableValue::F64(0.5))]),
                 ]),
             ),
         ),
@@ -149,7 +173,7 @@ pub(super) fn queue_arguments(timed: bool) -> BoxedStrategy<Table> {
     .boxed()
 }
 
-pub(super) fn sound_queue(timed: bool) -> BoxedStrategy<Table> {
+pub(super) fn valid_queue(timed: bool) -> BoxedStrategy<Table> {
     let ttl = if timed { vec![shortly(), shortly(), 0] } else { vec![0, LONG] };
     let overflow =
         select(vec![text("drop-head"), text("reject-publish"), text("reject-publish-dlx")]);
@@ -159,7 +183,7 @@ pub(super) fn sound_queue(timed: bool) -> BoxedStrategy<Table> {
     ];
     let limits =
         (length, prop::option::weighted(0.6, overflow)).prop_map(|((name, most), overflow)| {
-            let mut table = vec![(name.to_string(), Data::I64(most))];
+            let mut table = vec![(name.to_string(), TableValue::I64(most))];
             table.extend(overflow.map(|overflow| ("x-overflow".to_string(), overflow)));
             table
         });
@@ -168,12 +192,15 @@ pub(super) fn sound_queue(timed: bool) -> BoxedStrategy<Table> {
     (
         some(0.6, dead_letters()),
         some(0.35, limits.boxed()),
-        some(if timed { 0.5 } else { 0.15 }, one("x-message-ttl", select(ttl).prop_map(Data::I64))),
-        some(0.2, one("x-max-priority", select(vec![Data::I32(1), Data::I32(4)]))),
-        some(0.08, one("x-single-active-consumer", Just(Data::Bool(true)))),
+        some(
+            if timed { 0.5 } else { 0.15 },
+            one("x-message-ttl", select(ttl).prop_map(TableValue::I64)),
+        ),
+        some(0.2, one("x-max-priority", select(vec![TableValue::I32(1), TableValue::I32(4)]))),
+        some(0.08, one("x-single-active-consumer", Just(TableValue::Bool(true)))),
         some(
             if timed { 0.15 } else { 0.05 },
-            one("x-expires", Just(Data::I64(if timed { shortly() } else { LONG }))),
+            one("x-expires", Just(TableValue::I64(if timed { shortly() } else { LONG }))),
         ),
     )
         .prop_map(|(dead_letters, limits, ttl, priority, single, expires)| {
@@ -191,11 +218,11 @@ pub(super) fn dead_letters() -> BoxedStrategy<Table> {
         prop_oneof![6 => exchange_name(false), 5 => Just(ExchangeName::Default), 1 => Just(ExchangeName::Amq("fanout".into()))],
         prop::option::weighted(
             0.7,
-            prop_oneof![5 => (0..QUEUES).prop_map(QueueName::Slot).prop_map(Data::QueueName), 2 => Just(text("a"))],
+            prop_oneof![5 => (0..QUEUES).prop_map(QueueName::Slot).prop_map(TableValue::QueueName), 2 => Just(text("a"))],
         ),
     )
         .prop_map(|(exchange, key)| {
-            let mut table = vec![("x-dead-letter-exchange".to_string(), Data::ExchangeName(exchange))];
+            let mut table = vec![("x-dead-letter-exchange".to_string(), TableValue::ExchangeName(exchange))];
             table.extend(key.map(|key| ("x-dead-letter-routing-key".to_string(), key)));
             table
         })
@@ -213,19 +240,19 @@ pub(super) fn invalid_queue_argument() -> BoxedStrategy<Table> {
     ]);
     let no_numbers = select(vec![
         text("10"),
-        Data::Bool(true),
-        Data::F64(1.5),
-        Data::F32(1.0),
-        Data::I64(-1),
-        Data::I64(i64::MAX),
-        Data::I64(315_360_000_001),
-        Data::Void,
-        Data::Decimal(1, 10),
-        Data::Timestamp(10),
-        Data::Bytes(vec![1]),
-        Data::Array(vec![Data::I32(1)]),
-        Data::I32(3_600_000),
-        Data::I32(0),
+        TableValue::Bool(true),
+        TableValue::F64(1.5),
+        TableValue::F32(1.0),
+        TableValue::I64(-1),
+        TableValue::I64(i64::MAX),
+        TableValue::I64(315_360_000_001),
+        TableValue::Void,
+        TableValue::Decimal(1, 10),
+        TableValue::Timestamp(10),
+        TableValue::Bytes(vec![1]),
+        TableValue::Array(vec![TableValue::I32(1)]),
+        TableValue::I32(3_600_000),
+        TableValue::I32(0),
     ]);
     let strings = select(vec![
         "x-overflow",
@@ -238,16 +265,16 @@ pub(super) fn invalid_queue_argument() -> BoxedStrategy<Table> {
     let no_strings = select(vec![
         text("nonsense"),
         text(""),
-        Data::I32(1),
-        Data::Bool(false),
-        Data::Void,
-        Data::Array(vec![]),
+        TableValue::I32(1),
+        TableValue::Bool(false),
+        TableValue::Void,
+        TableValue::Array(vec![]),
     ]);
     let strange = select(vec![
         ("x-queue-master-locator", text("client-local")),
         ("x-queue-master-locator", text("nonsense")),
-        ("x-max-in-memory-length", Data::I32(1)),
-        ("x-delivery-limit", Data::I32(1)),
+        ("x-max-in-memory-length", TableValue::I32(1)),
+        ("x-delivery-limit", TableValue::I32(1)),
         ("x-max-age", text("1D")),
     ]);
     prop_oneof![
@@ -258,23 +285,23 @@ pub(super) fn invalid_queue_argument() -> BoxedStrategy<Table> {
     .boxed()
 }
 
-pub(super) fn binding_spec(odd: bool) -> BoxedStrategy<BindingSpec> {
+pub(super) fn binding_spec(unusual: bool) -> BoxedStrategy<BindingSpec> {
     let target = prop_oneof![
-        8 => queue_name(odd).prop_map(Target::Queue),
-        2 => (0..EXCHANGES).prop_map(ExchangeName::Known).prop_map(Target::Exchange),
-        1 => if odd { exchange_name(true) } else { exchange_name(false) }.prop_map(Target::Exchange),
+        8 => queue_name(unusual).prop_map(BindingTarget::Queue),
+        2 => (0..EXCHANGES).prop_map(ExchangeName::Known).prop_map(BindingTarget::Exchange),
+        1 => if unusual { exchange_name(true) } else { exchange_name(false) }.prop_map(BindingTarget::Exchange),
     ];
     let amq = select(vec!["direct", "fanout", "topic", "headers", "match"]);
     let from = Union::new_weighted(vec![
-        (12, exchange_name(odd)),
+        (12, exchange_name(unusual)),
         (2, amq.prop_map(|kind| ExchangeName::Amq(kind.into())).boxed()),
     ]);
     (from, target, pattern(), binding_arguments())
         .prop_map(|(from, to, key, arguments)| {
-            // What binds two predeclared exchanges would outlive the program.
+            // A binding of two predeclared exchanges would be left after the program.
             let to = match (&from, to) {
-                (ExchangeName::Amq(_), Target::Exchange(ExchangeName::Amq(_))) => {
-                    Target::Exchange(ExchangeName::Slot(0))
+                (ExchangeName::Amq(_), BindingTarget::Exchange(ExchangeName::Amq(_))) => {
+                    BindingTarget::Exchange(ExchangeName::Slot(0))
                 }
                 (_, to) => to,
             };
@@ -287,7 +314,7 @@ pub(super) fn setup_binding() -> BoxedStrategy<BindingSpec> {
     let known = || (0..EXCHANGES).prop_map(ExchangeName::Known);
     let amq = select(vec!["direct", "fanout", "topic", "headers", "match"])
         .prop_map(|kind| ExchangeName::Amq(kind.into()));
-    let target = prop_oneof![5 => (0..QUEUES).prop_map(QueueName::Known).prop_map(Target::Queue), 1 => known().prop_map(Target::Exchange)];
+    let target = prop_oneof![5 => (0..QUEUES).prop_map(QueueName::Known).prop_map(BindingTarget::Queue), 1 => known().prop_map(BindingTarget::Exchange)];
     (prop_oneof![8 => known(), 1 => amq], target, pattern(), binding_arguments())
         .prop_map(|(from, to, key, arguments)| BindingSpec { from, to, key, arguments })
         .boxed()
@@ -298,9 +325,10 @@ pub(super) fn binding_arguments() -> BoxedStrategy<Table> {
         3 => select(vec![text("all"), text("any"), text("all-with-x"), text("any-with-x")]).prop_map(Some),
         2 => Just(None),
     ];
-    let odd_matching = select(vec![text("nonsense"), Data::I32(1), Data::Void]).prop_map(Some);
+    let unusual_matching =
+        select(vec![text("nonsense"), TableValue::I32(1), TableValue::Void]).prop_map(Some);
     let headers = prop::collection::vec(header(), 0..=2);
-    let some = (prop_oneof![30 => matching, 1 => odd_matching], headers).prop_map(
+    let some = (prop_oneof![30 => matching, 1 => unusual_matching], headers).prop_map(
         |(matching, headers)| {
             let mut table = distinct(headers);
             table.extend(matching.map(|matching| ("x-match".to_string(), matching)));

@@ -1,4 +1,4 @@
-//! Many programs, on several threads.
+//! Runs a series of programs on several threads.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -14,125 +14,122 @@ use std::time::{Duration, Instant};
 use carrot_core::ConnectionOptions;
 
 use crate::code;
-use crate::compare::{Corner, Difference, Verdict};
+use crate::compare::{Comparator, ComparisonResult, Difference};
 use crate::coverage::Coverage;
 use crate::generate;
-use crate::open::{self, Freedom};
 use crate::program::Program;
 use crate::regression::Regression;
 use crate::shrink::shrink;
+use crate::unspecified::{self, Unspecified};
 
-/// While a program is shrunk, RabbitMQ is given less time, since most of it is spent on what never comes.
+/// The time for RabbitMQ while a program is shrunk. It is short, because most candidates use all of
+/// it.
 const SHRINKING_PATIENCE: Duration = Duration::from_millis(400);
-/// With nothing to compare with, how long RabbitMQ is given after each operation.
-const WATCHING_PATIENCE: Duration = Duration::from_millis(100);
+/// The time for RabbitMQ after each operation of a run without expected steps.
+const RECORDING_PATIENCE: Duration = Duration::from_millis(100);
 const ATTEMPTS: usize = 3;
 
-/// What to run, and where.
+/// A series of programs, with the broker to run them on.
 #[derive(Debug, Clone)]
-pub struct Campaign {
-    /// RabbitMQ's address.
+pub struct Series {
+    /// The connection options of RabbitMQ.
     pub options: ConnectionOptions,
-    /// The command that runs `rabbitmqctl` on that node; without it everything runs on one thread, in the virtual host of the address.
+    /// The command that runs `rabbitmqctl` on the node. Without it, all programs run on one thread,
+    /// in the virtual host of the options.
     pub rabbitmqctl: Option<String>,
-    /// How many programs.
+    /// The number of programs.
     pub programs: u64,
-    /// Which.
+    /// The seed of the programs.
     pub seed: u64,
-    /// The number of the first.
+    /// The number of the first program.
     pub first: u64,
-    /// How many threads.
+    /// The number of threads.
     pub threads: usize,
-    /// After how many divergences to stop.
-    pub most_divergences: usize,
+    /// The number of divergences after which the series stops.
+    pub max_divergences: usize,
 }
 
-/// What a campaign came to.
+/// The result of a series.
 #[derive(Debug, Clone, Default)]
-pub struct Report {
+pub struct SeriesReport {
     /// The seed.
     pub seed: u64,
-    /// How many programs were run.
+    /// The number of programs that ran.
     pub programs: u64,
-    /// How many operations they had.
+    /// The number of their operations.
     pub operations: u64,
-    /// Programs that differ after something whose order is open.
-    pub open: BTreeMap<Freedom, u64>,
-    /// Programs that took too long to be evidence, several times.
+    /// The number of programs that differ after a behaviour that AMQP does not specify.
+    pub unspecified: BTreeMap<Unspecified, u64>,
+    /// The number of programs that were too slow to be evidence in every run.
     pub slow: u64,
-    /// Runs that ended with the AMQP driver losing a connection of its own accord.
+    /// The number of runs in which the AMQP driver closed a connection without a cause at the
+    /// broker.
     pub gave_up: u64,
-    /// Programs in which the AMQP driver lost its connection of its own accord each time, so that they show nothing of either broker. They are
-    /// the driver's to mend.
-    pub undriven: u64,
-    /// Programs over which something panicked.
+    /// The number of programs in which the driver did this in every run. They are failures of the
+    /// driver, and test neither broker.
+    pub driver_failures: u64,
+    /// The number of programs that caused a panic.
     pub failures: u64,
-    /// Programs that differ.
+    /// The programs that differ.
     pub divergences: Vec<Divergence>,
-    /// What the programs reached.
+    /// The features and results of the programs.
     pub coverage: Coverage,
-    /// How long it took.
+    /// The duration of the series.
     pub took: Duration,
 }
 
 /// A program on which the two brokers differ.
 #[derive(Debug, Clone)]
 pub struct Divergence {
-    /// Its number in the series of the seed.
+    /// The number of the program in the series of the seed.
     pub number: u64,
     /// The program, shrunk.
     pub program: Program,
-    /// Where the shrunk program differs.
+    /// The difference of the shrunk program.
     pub difference: Difference,
-    /// In how many of three runs it differed. What does not always differ is not shrunk.
+    /// The number of runs, of three, in which the program differed. A program that does not always
+    /// differ is not shrunk.
     pub times: usize,
 }
 
-impl Campaign {
-    /// Runs it; `progress` is told of each divergence, and from time to time of the state.
-    pub fn run(&self, progress: impl Fn(&str) + Sync) -> Report {
+impl Series {
+    /// Runs the series. Calls `progress` with each divergence, and with the state after each 500
+    /// programs.
+    pub fn run(&self, progress: impl Fn(&str) + Sync) -> SeriesReport {
         let started = Instant::now();
         let hosts = self.virtual_hosts();
         let next = AtomicU64::new(self.first);
-        let report = Mutex::new(Report { seed: self.seed, ..Report::default() });
+        let report = Mutex::new(SeriesReport { seed: self.seed, ..SeriesReport::default() });
         let lock = || report.lock().unwrap_or_else(PoisonError::into_inner);
         thread::scope(|scope| {
             for host in hosts {
                 let (next, lock, progress) = (&next, &lock, &progress);
                 scope.spawn(move || {
-                    let mut corner = Corner::new(host);
+                    let mut comparator = Comparator::new(host);
                     loop {
                         let number = next.fetch_add(1, Ordering::Relaxed);
-                        if number >= self.first + self.programs
-                            || lock().divergences.len() >= self.most_divergences
-                        {
+                        if number >= self.first + self.programs || lock().divergences.len() >= self.max_divergences {
                             return;
                         }
                         let program = generate::program(self.seed, number);
-                        let found = catch_unwind(AssertUnwindSafe(|| {
-                            self.examine(&mut corner, number, &program)
-                        }));
+                        let found = catch_unwind(AssertUnwindSafe(|| self.examine(&mut comparator, number, &program)));
                         let mut report = lock();
                         report.programs += 1;
                         report.operations += program.operations.len() as u64;
                         match found {
-                            Ok(Examined { verdict, gave_up, divergence, note, coverage }) => {
+                            Ok(ExaminedProgram { verdict, gave_up, divergence, note, coverage }) => {
                                 note.into_iter().for_each(|note| progress(&note));
                                 report.gave_up += gave_up;
                                 report.coverage.merge(coverage);
                                 match verdict {
-                                    Verdict::Same => {}
-                                    Verdict::GaveUp => {
-                                        report.undriven += 1;
-                                        progress(&format!(
-                                            "the driver gave up each time in program {number}"
-                                        ));
+                                    ComparisonResult::Same => {}
+                                    ComparisonResult::DriverGaveUp => {
+                                        report.driver_failures += 1;
+                                        progress(&format!("program {number}: the driver closed the connection in every run"));
                                     }
-                                    Verdict::Open(freedom) => {
-                                        *report.open.entry(freedom).or_default() += 1
-                                    }
-                                    Verdict::Slow => report.slow += 1,
-                                    Verdict::Divergence(_) => {}
+                                    ComparisonResult::Unspecified(freedom) => *report.unspecified.entry(freedom).or_default() += 1,
+                                    ComparisonResult::Slow => report.slow += 1,
+                                    ComparisonResult::Divergence(_) => {}
                                 }
                                 if let Some(divergence) = divergence {
                                     progress(&divergence.to_string());
@@ -141,19 +138,12 @@ impl Campaign {
                             }
                             Err(_) => {
                                 report.failures += 1;
-                                progress(&format!(
-                                    "program {number} panicked:\n{}",
-                                    code::program(&program)
-                                ));
+                                progress(&format!("program {number} panicked:\n{}", code::program(&program)));
                             }
                         }
                         if report.programs.is_multiple_of(500) {
                             let rate = report.programs as f64 / started.elapsed().as_secs_f64();
-                            progress(&format!(
-                                "{} programs, {} divergences, {rate:.1}/s",
-                                report.programs,
-                                report.divergences.len()
-                            ));
+                            progress(&format!("{} programs, {} divergences, {rate:.1}/s", report.programs, report.divergences.len()));
                         }
                     }
                 });
@@ -164,33 +154,50 @@ impl Campaign {
         report
     }
 
-    fn examine(&self, corner: &mut Corner, number: u64, program: &Program) -> Examined {
+    fn examine(
+        &self,
+        comparator: &mut Comparator,
+        number: u64,
+        program: &Program,
+    ) -> ExaminedProgram {
         let mut coverage = Coverage::default();
-        let (mut verdict, memory) = corner.compare(program, open::SETTLE);
-        coverage.note(program, &memory.steps);
+        let (mut verdict, memory) = comparator.compare(program, unspecified::SETTLE);
+        coverage.add_program(program, &memory.steps);
         let mut gave_up = 0;
         for _ in 1..ATTEMPTS {
-            gave_up += u64::from(verdict == Verdict::GaveUp);
-            if matches!(verdict, Verdict::Slow | Verdict::GaveUp) {
-                verdict = corner.compare(program, open::SETTLE).0;
+            gave_up += u64::from(verdict == ComparisonResult::DriverGaveUp);
+            if matches!(verdict, ComparisonResult::Slow | ComparisonResult::DriverGaveUp) {
+                verdict = comparator.compare(program, unspecified::SETTLE).0;
             }
         }
-        if verdict == Verdict::GaveUp {
+        if verdict == ComparisonResult::DriverGaveUp {
             let smallest = shrink(program, |candidate| {
-                corner.compare(candidate, SHRINKING_PATIENCE).0 == Verdict::GaveUp
+                comparator.compare(candidate, SHRINKING_PATIENCE).0
+                    == ComparisonResult::DriverGaveUp
             });
             let note = format!(
-                "the driver gives up over\n{}to see: {}",
+                "the driver closes the connection in\n{}to replay: {}",
                 code::program(&smallest),
                 json(&smallest)
             );
-            return Examined { verdict, gave_up, divergence: None, note: Some(note), coverage };
+            return ExaminedProgram {
+                verdict,
+                gave_up,
+                divergence: None,
+                note: Some(note),
+                coverage,
+            };
         }
-        let Verdict::Divergence(difference) = &verdict else {
-            return Examined { verdict, gave_up, divergence: None, note: None, coverage };
+        let ComparisonResult::Divergence(difference) = &verdict else {
+            return ExaminedProgram { verdict, gave_up, divergence: None, note: None, coverage };
         };
         let again = (1..ATTEMPTS)
-            .filter(|_| matches!(corner.compare(program, open::SETTLE).0, Verdict::Divergence(_)))
+            .filter(|_| {
+                matches!(
+                    comparator.compare(program, unspecified::SETTLE).0,
+                    ComparisonResult::Divergence(_)
+                )
+            })
             .count();
         let mut divergence = Divergence {
             number,
@@ -200,23 +207,28 @@ impl Campaign {
         };
         if divergence.times == ATTEMPTS {
             let fails = |candidate: &Program| {
-                matches!(corner.compare(candidate, SHRINKING_PATIENCE).0, Verdict::Divergence(_))
+                matches!(
+                    comparator.compare(candidate, SHRINKING_PATIENCE).0,
+                    ComparisonResult::Divergence(_)
+                )
             };
             let smallest = shrink(program, fails);
-            if let (Verdict::Divergence(difference), _) = corner.compare(&smallest, open::SETTLE) {
+            if let (ComparisonResult::Divergence(difference), _) =
+                comparator.compare(&smallest, unspecified::SETTLE)
+            {
                 divergence.program = smallest;
                 divergence.difference = difference;
             }
         }
-        Examined { verdict, gave_up, divergence: Some(divergence), note: None, coverage }
+        ExaminedProgram { verdict, gave_up, divergence: Some(divergence), note: None, coverage }
     }
 
-    /// What both brokers show of one program, step by step, and how the comparison judges it.
+    /// Returns the observations on both brokers, step by step, and the result of the comparison.
     pub fn replay(&self, program: &Program) -> String {
         let Some(host) = self.virtual_hosts().into_iter().next() else { return String::new() };
-        let mut corner = Corner::new(host);
-        let (verdict, memory) = corner.compare(program, open::SETTLE);
-        let rabbitmq = corner.watch(program, WATCHING_PATIENCE);
+        let mut comparator = Comparator::new(host);
+        let (verdict, memory) = comparator.compare(program, unspecified::SETTLE);
+        let rabbitmq = comparator.record(program, RECORDING_PATIENCE);
         let mut text = String::new();
         for (index, line) in code::program(program).lines().chain(["the end"]).enumerate() {
             text += &format!("{line}\n");
@@ -227,25 +239,25 @@ impl Campaign {
             } else {
                 [("memory", memory), ("rabbitmq", rabbitmq)]
             };
-            for (side, lines) in both {
-                text.extend(lines.iter().map(|line| format!("    {side:8} {line}\n")));
+            for (broker, lines) in both {
+                text.extend(lines.iter().map(|line| format!("    {broker:8} {line}\n")));
             }
         }
         text.extend(rabbitmq.notes.iter().map(|note| format!("note: {note}\n")));
         text + &format!("{verdict:?}\n")
     }
 
-    /// Writes down what RabbitMQ shows of a program, among the regressions.
+    /// Adds a program with the observations on RabbitMQ to the regressions.
     ///
     /// # Errors
     /// If the file cannot be written.
     pub fn keep(&self, name: &str, program: &Program) -> io::Result<()> {
         let Some(host) = self.virtual_hosts().into_iter().next() else { return Ok(()) };
-        let rabbitmq = Corner::new(host).watch(program, WATCHING_PATIENCE).steps;
+        let rabbitmq = Comparator::new(host).record(program, RECORDING_PATIENCE).steps;
         Regression { name: name.into(), program: program.clone(), rabbitmq }.keep()
     }
 
-    /// A virtual host for each thread, so that what is predeclared is not shared.
+    /// Creates a virtual host for each thread. Threads therefore share no predeclared entities.
     fn virtual_hosts(&self) -> Vec<ConnectionOptions> {
         let Some(rabbitmqctl) = &self.rabbitmqctl else { return vec![self.options.clone()] };
         let prefix = crate::compare::prefix();
@@ -257,10 +269,10 @@ impl Campaign {
              <<\".*\">>, <<\".*\">>, <<\"differential\">>) end || V <- [{}]].",
             list.join(", ")
         );
-        let made = Command::new(rabbitmqctl).args(["eval", &code]).output();
+        let created = Command::new(rabbitmqctl).args(["eval", &code]).output();
         assert!(
-            made.as_ref().is_ok_and(|output| output.status.success()),
-            "no virtual hosts could be made: {made:?}"
+            created.as_ref().is_ok_and(|output| output.status.success()),
+            "cannot create virtual hosts: {created:?}"
         );
         names.into_iter().map(|name| self.options.clone().vhost(name)).collect()
     }
@@ -270,19 +282,19 @@ fn json(program: &Program) -> String {
     serde_json::to_string(program).unwrap_or_default()
 }
 
-struct Examined {
-    verdict: Verdict,
+struct ExaminedProgram {
+    verdict: ComparisonResult,
     gave_up: u64,
     divergence: Option<Divergence>,
-    /// What else is to be told.
+    /// A message for `progress`.
     note: Option<String>,
     coverage: Coverage,
 }
 
-impl Report {
-    /// Whether nothing differed, nothing failed, and the driver carried all programs.
+impl SeriesReport {
+    /// Returns whether no program differed, none panicked, and the driver failed in none.
     pub fn is_clean(&self) -> bool {
-        self.divergences.is_empty() && self.failures == 0 && self.undriven == 0
+        self.divergences.is_empty() && self.failures == 0 && self.driver_failures == 0
     }
 }
 
@@ -295,11 +307,11 @@ impl fmt::Display for Divergence {
         )?;
         write!(formatter, "{}", code::program(&self.program))?;
         writeln!(formatter, "at operation {}", self.difference.step)?;
-        for (side, step) in
+        for (broker, step) in
             [("memory", &self.difference.memory), ("rabbitmq", &self.difference.rabbitmq)]
         {
             for line in step {
-                writeln!(formatter, "    {side:8} {line}")?;
+                writeln!(formatter, "    {broker:8} {line}")?;
             }
         }
         for note in &self.difference.notes {
@@ -309,23 +321,23 @@ impl fmt::Display for Divergence {
     }
 }
 
-impl fmt::Display for Report {
+impl fmt::Display for SeriesReport {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(formatter, "{}", self.coverage)?;
-        if !self.open.is_empty() {
-            writeln!(formatter, "open: {:?}", self.open)?;
+        if !self.unspecified.is_empty() {
+            writeln!(formatter, "unspecified: {:?}", self.unspecified)?;
         }
         writeln!(
             formatter,
-            "{} programs, {} operations, {} divergences, {} failures, {} open, {} too slow, {} given up by the driver ({} each time); seed {}; {:.0} s, {:.1} programs/s",
+            "{} programs, {} operations, {} divergences, {} failures, {} unspecified, {} too slow, {} ended by the driver ({} in every run); seed {}; {:.0} s, {:.1} programs/s",
             self.programs,
             self.operations,
             self.divergences.len(),
             self.failures,
-            self.open.values().sum::<u64>(),
+            self.unspecified.values().sum::<u64>(),
             self.slow,
             self.gave_up,
-            self.undriven,
+            self.driver_failures,
             self.seed,
             self.took.as_secs_f64(),
             self.programs as f64 / self.took.as_secs_f64()

@@ -1,4 +1,4 @@
-//! The two brokers.
+//! The two brokers: the memory broker and RabbitMQ.
 
 use std::fmt::Debug;
 use std::sync::Arc;
@@ -11,34 +11,35 @@ use carrot_core::ConnectionOptions;
 use carrot_core::backend::{Connector, Content};
 
 /// A broker that programs run on.
-pub trait Side: Debug {
-    /// A connection of its own.
+pub trait TestBroker: Debug {
+    /// Opens a connector of its own.
     fn connect(&self) -> Arc<dyn Connector>;
 
-    /// Lets time pass.
+    /// Lets time pass for the broker.
     fn pass(&self, time: Duration);
 
-    /// Everything in a queue, ready or unsettled, if the broker lets one look inside.
+    /// Returns the ready and unsettled messages of a queue, or `None` if the broker does not expose
+    /// them.
     fn contents(&self, queue: &str) -> Option<Vec<Arc<Content>>>;
 }
 
-/// A memory broker of its own, with a clock that is turned by hand.
+/// A memory broker with a manual clock.
 #[derive(Debug)]
-pub struct Memory {
+pub struct MemoryBroker {
     clock: ManualClock,
     broker: Broker,
 }
 
-impl Memory {
-    /// A fresh broker.
-    #[allow(clippy::new_without_default, reason = "it is no neutral value")]
-    pub fn new() -> Memory {
+impl MemoryBroker {
+    /// Creates a broker.
+    #[allow(clippy::new_without_default, reason = "each broker is a resource of its own")]
+    pub fn new() -> MemoryBroker {
         let clock = ManualClock::new();
-        Memory { broker: Broker::with_clock(&clock), clock }
+        MemoryBroker { broker: Broker::with_clock(&clock), clock }
     }
 }
 
-impl Side for Memory {
+impl TestBroker for MemoryBroker {
     fn connect(&self) -> Arc<dyn Connector> {
         self.broker.connector()
     }
@@ -60,14 +61,14 @@ impl Side for Memory {
 
 /// A virtual host of RabbitMQ.
 #[derive(Debug, Clone)]
-pub struct RabbitMq {
+pub struct RabbitMqBroker {
     options: ConnectionOptions,
 }
 
-impl RabbitMq {
-    /// The virtual host that the options name.
-    pub fn new(options: ConnectionOptions) -> RabbitMq {
-        RabbitMq {
+impl RabbitMqBroker {
+    /// Uses the virtual host of the options.
+    pub fn new(options: ConnectionOptions) -> RabbitMqBroker {
+        RabbitMqBroker {
             options: options
                 .heartbeat(Duration::from_secs(60))
                 .call_timeout(Duration::from_secs(20)),
@@ -75,11 +76,11 @@ impl RabbitMq {
     }
 }
 
-impl Side for RabbitMq {
+impl TestBroker for RabbitMqBroker {
     fn connect(&self) -> Arc<dyn Connector> {
         match AmqpConnector::new(&self.options) {
             Ok(connector) => Arc::new(connector),
-            Err(error) => panic!("the address of RabbitMQ is not usable: {error}"),
+            Err(error) => panic!("cannot create the connector for RabbitMQ: {error}"),
         }
     }
 

@@ -1,4 +1,4 @@
-//! What can be seen of the consumers and the queues after a step.
+//! The observation of consumers and queues after a step.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -8,24 +8,25 @@ use std::time::{Duration, Instant};
 use carrot_core::backend::{Acknowledgement, Backend, ChannelOptions, Content, Declare, Delivery};
 use carrot_core::{Error, Queue, Result};
 
-use super::{DEADLINE, Held, KnownQueue, Runner, Step};
-use crate::open::{Freedom, GIVING_BACK};
+use super::log::StepLog;
+use super::state::{DEADLINE, KnownQueue, ReceivedDelivery, Runner};
 use crate::text;
+use crate::unspecified::{REQUEUE_TIME, Unspecified};
 
 const PAUSE: Duration = Duration::from_millis(1);
 
-/// What a look at subscriptions and queues shows.
+/// The deliveries, ends of consumers and message counts after a step.
 #[derive(Default)]
-struct View {
+struct Observation {
     taken: Vec<Vec<Delivery>>,
     ended: Vec<Option<String>>,
     counts: Vec<String>,
-    vanished: BTreeSet<String>,
+    deleted: BTreeSet<String>,
 }
 
 impl Runner<'_> {
-    /// Makes a call on a channel that no operation uses.
-    pub(super) fn watch<T>(
+    /// Runs a call on a channel that no operation uses.
+    pub(super) fn call_observer<T>(
         &mut self,
         owner: Option<usize>,
         call: impl Fn(&dyn Backend) -> Result<T>,
@@ -33,18 +34,18 @@ impl Runner<'_> {
         let slot = owner.filter(|slot| self.connections[*slot].is_some()).unwrap_or(0);
         let mut attempts = 3;
         loop {
-            let watcher = match &self.watchers[slot] {
-                Some(watcher) => Arc::clone(watcher),
+            let observer = match &self.observers[slot] {
+                Some(observer) => Arc::clone(observer),
                 None => {
-                    let watcher = self
+                    let observer = self
                         .connection(slot)
                         .open(&ChannelOptions::publish().without_confirms(), DEADLINE)?;
-                    Arc::clone(self.watchers[slot].insert(watcher))
+                    Arc::clone(self.observers[slot].insert(observer))
                 }
             };
-            let result = call(&*watcher);
+            let result = call(&*observer);
             let Err(error) = &result else { return result };
-            self.watchers[slot] = None;
+            self.observers[slot] = None;
             attempts -= 1;
             if attempts == 0 || error.is_channel_error() {
                 return result;
@@ -52,28 +53,30 @@ impl Runner<'_> {
         }
     }
 
-    /// Takes what was delivered, and counts what is in the queues, until it is as expected or time is up.
-    pub(super) fn look(
+    /// Receives deliveries and counts the messages of the queues, until both are as expected or the
+    /// patience is over.
+    pub(super) fn observe(
         &mut self,
-        lines: &mut Step,
-        taking: Option<(usize, u8)>,
+        lines: &mut StepLog,
+        receive: Option<(usize, u8)>,
         expected: Option<&[String]>,
-        thoroughly: bool,
+        twice: bool,
     ) {
-        if std::mem::take(&mut self.giving_back) && expected.is_some() {
-            thread::sleep(GIVING_BACK);
+        if std::mem::take(&mut self.requeue_pending) && expected.is_some() {
+            thread::sleep(REQUEUE_TIME);
         }
         let deadline = Instant::now() + self.patience;
-        let mut view = View { taken: vec![], ended: vec![], ..View::default() };
-        view.taken.resize_with(self.subscribers.len(), Vec::new);
-        view.ended.resize(self.subscribers.len(), None);
+        let mut observation =
+            Observation { taken: vec![], ended: vec![], ..Observation::default() };
+        observation.taken.resize_with(self.subscribers.len(), Vec::new);
+        observation.ended.resize(self.subscribers.len(), None);
         let known = lines.len();
-        let mut again = thoroughly && expected.is_some();
+        let mut again = twice && expected.is_some();
         loop {
-            self.take(&mut view, taking);
-            self.count(&mut view);
+            self.receive(&mut observation, receive);
+            self.count(&mut observation);
             lines.truncate(known);
-            self.describe(&view, lines);
+            self.describe(&observation, lines);
             let Some(expected) = expected else {
                 if Instant::now() >= deadline {
                     break;
@@ -82,7 +85,7 @@ impl Runner<'_> {
                 continue;
             };
             let matches = expected.get(..lines.len()) == Some(lines)
-                && (thoroughly || expected.len() == lines.len());
+                && (twice || expected.len() == lines.len());
             if matches && !again {
                 break;
             }
@@ -92,27 +95,27 @@ impl Runner<'_> {
             again &= !matches;
             thread::sleep(PAUSE);
         }
-        self.hold(view);
+        self.keep(observation);
     }
 
-    fn take(&mut self, view: &mut View, taking: Option<(usize, u8)>) {
+    fn receive(&mut self, observation: &mut Observation, receive: Option<(usize, u8)>) {
         for (index, subscriber) in self.subscribers.iter_mut().enumerate() {
-            let most = match taking {
+            let most = match receive {
                 Some((taken, most)) if taken == index && subscriber.lazy => usize::from(most),
                 _ if subscriber.lazy => 0,
                 _ => usize::MAX,
             };
-            while view.taken[index].len() < most
+            while observation.taken[index].len() < most
                 && let Some(subscription) = &subscriber.subscription
             {
                 match subscription.next(Duration::ZERO) {
                     Ok(Some(delivery)) => {
-                        self.names.learn_answer(delivery.content.properties.reply_to());
-                        view.taken[index].push(delivery);
+                        self.names.learn_reply_address(delivery.content.properties.reply_to());
+                        observation.taken[index].push(delivery);
                     }
                     Ok(None) => break,
                     Err(error) => {
-                        view.ended[index] = Some(text::error(&error));
+                        observation.ended[index] = Some(text::error(&error));
                         subscriber.subscription = None;
                     }
                 }
@@ -120,32 +123,33 @@ impl Runner<'_> {
         }
     }
 
-    fn count(&mut self, view: &mut View) {
-        view.counts.clear();
-        view.vanished.clear();
+    fn count(&mut self, observation: &mut Observation) {
+        observation.counts.clear();
+        observation.deleted.clear();
         for index in 0..self.queues.len() {
             let KnownQueue { name, owner } = &self.queues[index];
             let (name, owner) = (name.clone(), *owner);
-            let line = match self
-                .watch(owner, |watcher| watcher.declare(Declare::Queue(&Queue::existing(&name))))
-            {
+            let line = match self.call_observer(owner, |channel| {
+                channel.declare(Declare::Queue(&Queue::existing(&name)))
+            }) {
                 Ok(declared) => format!(
                     "{name}: ready={} consumers={}",
                     declared.message_count, declared.consumer_count
                 ),
                 Err(error) => {
                     if matches!(error, Error::NotFound { .. }) {
-                        view.vanished.insert(name.clone());
+                        observation.deleted.insert(name.clone());
                     }
                     format!("{name}: {}", text::error(&error))
                 }
             };
-            view.counts.push(self.names.symbolic(&line));
+            observation.counts.push(self.names.symbolic(&line));
         }
     }
 
-    fn describe(&self, view: &View, lines: &mut Step) {
-        for (index, (taken, ended)) in view.taken.iter().zip(&view.ended).enumerate() {
+    fn describe(&self, observation: &Observation, lines: &mut StepLog) {
+        for (index, (taken, ended)) in observation.taken.iter().zip(&observation.ended).enumerate()
+        {
             let subscriber = &self.subscribers[index];
             let with_tags = self.channels[usize::from(subscriber.channel)]
                 .as_ref()
@@ -158,47 +162,41 @@ impl Runner<'_> {
                 lines.push(format!("consumer {index} ends: {error}"));
             }
         }
-        lines.extend(view.counts.iter().cloned());
+        lines.extend(observation.counts.iter().cloned());
     }
 
-    pub(crate) fn delivery(&self, delivery: &Delivery, with_tag: bool) -> String {
-        let tag = if with_tag { format!("tag={} ", delivery.tag.0) } else { String::new() };
-        let text = format!(
-            "{tag}redelivered={} {}",
-            delivery.redelivered,
-            text::content(&delivery.content)
-        );
-        self.names.symbolic(&text)
-    }
-
-    /// Keeps what was taken, for settling; in the order of consumers, whatever the order of arrival.
-    fn hold(&mut self, view: View) {
-        let mut gone: Vec<(String, Vec<Arc<Content>>)> = Vec::new();
-        for (index, (subscriber, taken)) in self.subscribers.iter().zip(view.taken).enumerate() {
+    /// Keeps the deliveries for their settlement, in the order of the consumers.
+    fn keep(&mut self, observation: Observation) {
+        let mut settled: Vec<(String, Vec<Arc<Content>>)> = Vec::new();
+        for (index, (subscriber, taken)) in
+            self.subscribers.iter().zip(observation.taken).enumerate()
+        {
             match (subscriber.acknowledgement, &mut self.channels[usize::from(subscriber.channel)])
             {
                 (Acknowledgement::Manual, Some(channel)) => {
-                    channel.held.extend(taken.into_iter().map(|delivery| Held {
+                    channel.received.extend(taken.into_iter().map(|delivery| ReceivedDelivery {
                         tag: delivery.tag,
                         consumer: Some(index),
                         settled: false,
                     }));
                 }
-                _ => gone.push((
+                _ => settled.push((
                     subscriber.queue.clone(),
                     taken.into_iter().map(|delivery| delivery.content).collect(),
                 )),
             }
         }
         for queue in self.queues.iter().map(|queue| queue.name.clone()).collect::<Vec<_>>() {
-            let Some(present) = self.side.contents(&queue) else { continue };
-            let passed =
-                gone.iter().filter(|(other, _)| *other == queue).flat_map(|(_, contents)| contents);
-            if self.arrivals.note(&queue, present.iter().chain(passed).map(|content| &**content)) {
-                self.leave_open(Freedom::DifferentWays);
+            let Some(present) = self.broker.contents(&queue) else { continue };
+            let passed = settled
+                .iter()
+                .filter(|(other, _)| *other == queue)
+                .flat_map(|(_, contents)| contents);
+            if self.arrivals.add(&queue, present.iter().chain(passed).map(|content| &**content)) {
+                self.note_unspecified(Unspecified::SeveralPaths);
             }
         }
-        self.queues.retain(|queue| !view.vanished.contains(&queue.name));
+        self.queues.retain(|queue| !observation.deleted.contains(&queue.name));
         self.names.know_queues(self.queues.iter().map(|queue| queue.name.clone()));
     }
 }
