@@ -1,4 +1,5 @@
-/* rabbitmq-c, one thread: the practical floor. Takes name=value arguments and prints one line of JSON, like the other peers. */
+/* rabbitmq-c, one thread: the practical lower bound. Parses name=value arguments and prints one line of JSON, like
+ * the other peers. */
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -52,7 +53,7 @@ static int ascending(const void *left, const void *right) {
   return (difference > 0) - (difference < 0);
 }
 
-/* The most memory that was resident at once; what getrusage tells would count the program that started this one. */
+/* Returns the peak of the resident memory. getrusage would include the program that started this one. */
 static long peak_kib(void) {
   long kib = 0;
   char line[256];

@@ -1,4 +1,7 @@
-"""pika and kombu, one thread. Takes the peer, then name=value arguments, and prints one line of JSON, like the other peers."""
+"""pika and kombu, one thread.
+
+The first argument is the peer, and name=value arguments follow. Prints one line of JSON, like the other peers.
+"""
 
 import json
 import resource
@@ -10,7 +13,7 @@ MESSAGE_ID = "0123456789abcdefghijkl"
 
 
 def peak_kib():
-    """The most memory that was resident at once; what getrusage tells would count the program that started this one."""
+    """Returns the peak of the resident memory. getrusage would include the program that started this one."""
     with open("/proc/self/status") as status:
         return next((int(line.split()[1]) for line in status if line.startswith("VmHWM:")), None)
 

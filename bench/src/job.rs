@@ -1,28 +1,28 @@
-//! One piece of work, as arguments of the form `name=value`.
+//! The job of a peer, as arguments of the form `name=value`.
 
 use std::collections::HashMap;
 use std::str::FromStr;
 
-use crate::order::Order;
-use crate::payload::Payload;
+use crate::order::SampleOrder;
+use crate::payload::JobPayload;
 
-/// What travels as the message id of peers that make none up.
+/// The message id for peers that generate none.
 pub const MESSAGE_ID: &str = "0123456789abcdefghijkl";
 
-/// What a peer is asked to do.
+/// A workload with its parameters, which a peer runs once.
 #[derive(Debug, Clone)]
-pub struct Job {
+pub struct PeerJob {
     values: HashMap<String, String>,
 }
 
-impl Job {
-    /// The job in this program's arguments.
-    pub fn from_arguments() -> Job {
+impl PeerJob {
+    /// Parses the arguments of this program.
+    pub fn from_arguments() -> PeerJob {
         let pairs = std::env::args().skip(1).filter_map(|argument| {
             let (name, value) = argument.split_once('=')?;
             Some((name.to_string(), value.to_string()))
         });
-        Job { values: pairs.collect() }
+        PeerJob { values: pairs.collect() }
     }
 
     pub fn text(&self, name: &str) -> &str {
@@ -49,11 +49,11 @@ impl Job {
         vec![b'x'; self.number("size")]
     }
 
-    pub fn payload(&self) -> Payload {
+    pub fn payload(&self) -> JobPayload {
         match self.text("codec") {
-            "json" => Payload::Json(Order::typical(1)),
-            "bincode" => Payload::Bincode(Order::typical(1)),
-            _ => Payload::Bytes(self.body()),
+            "json" => JobPayload::Json(SampleOrder::typical(1)),
+            "bincode" => JobPayload::Bincode(SampleOrder::typical(1)),
+            _ => JobPayload::Bytes(self.body()),
         }
     }
 
@@ -77,13 +77,13 @@ impl Job {
         self.text("tls") == "1"
     }
 
-    /// The broker's address as most clients take it.
+    /// Returns the URL of the broker.
     pub fn url(&self) -> String {
         let scheme = if self.is_tls() { "amqps" } else { "amqp" };
         format!("{scheme}://guest:guest@localhost:{}/%2f", self.port())
     }
 
-    /// Says that this peer cannot do the job.
+    /// Reports that this peer does not support the job, and ends the process.
     pub fn unsupported(&self) -> ! {
         println!("{{\"unsupported\":true}}");
         std::process::exit(0)

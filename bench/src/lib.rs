@@ -1,6 +1,7 @@
-//! What the programs of this package have in common: the job they are given, and how they measure it.
+//! The shared code of the programs of this package: their jobs and their measurement.
 //!
-//! Each peer is a program that does one piece of work once, told by `name=value` arguments, and prints one line of JSON.
+//! Each peer is a program that runs one job from its `name=value` arguments, and prints one line of
+//! JSON.
 
 pub mod job;
 pub mod meter;

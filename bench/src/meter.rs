@@ -1,25 +1,26 @@
-//! Time, processor time and memory of one piece of work.
+//! Measures the time, processor time and memory of a job.
 
 use std::time::{Duration, Instant};
 
 use nix::sys::resource::{Usage, UsageWho, getrusage};
 use nix::sys::time::{TimeVal, TimeValLike};
 
-/// Measures from its start to its finish.
+/// A measurement from [`start`](Meter::start) to [`finish`](Meter::finish).
 pub struct Meter {
     started: Instant,
     before: Usage,
 }
 
 fn usage() -> Usage {
-    getrusage(UsageWho::RUSAGE_SELF).expect("the system tells what this process uses")
+    getrusage(UsageWho::RUSAGE_SELF).expect("getrusage succeeds for this process")
 }
 
 fn seconds(after: TimeVal, before: TimeVal) -> f64 {
     (after - before).num_microseconds() as f64 / 1e6
 }
 
-/// The most memory that was resident at once. What the system tells of its children would count the program that started this one.
+/// Returns the peak of the resident memory. `getrusage` would include the program that started this
+/// one.
 fn peak_kib() -> Option<u64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
     status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?.trim().strip_suffix(" kB")?.parse().ok()
@@ -30,7 +31,7 @@ impl Meter {
         Meter { before: usage(), started: Instant::now() }
     }
 
-    /// Does nothing for so many seconds, each of which counts as a message, once what was started before has come to rest.
+    /// Waits one second, and then measures `seconds` idle seconds. Each second counts as a message.
     pub fn idle(seconds: usize) -> ! {
         std::thread::sleep(Duration::from_secs(1));
         let meter = Meter::start();
@@ -38,7 +39,8 @@ impl Meter {
         meter.finish(seconds, Vec::new())
     }
 
-    /// Prints what it took, as one line of JSON. Ends the process, since shutting down is no part of the work.
+    /// Prints the measurement as one line of JSON, and ends the process, because the shutdown is
+    /// not part of the job.
     pub fn finish(self, messages: usize, mut latencies: Vec<Duration>) -> ! {
         let took = self.started.elapsed().as_secs_f64();
         let after = usage();

@@ -1,27 +1,27 @@
-//! A typical message of a shop.
+//! A typical message: an order of a shop.
 
 use serde::{Deserialize, Serialize};
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Order {
+pub struct SampleOrder {
     pub number: u64,
     pub customer: String,
     pub email: Option<String>,
     pub total: f64,
-    pub lines: Vec<Line>,
+    pub lines: Vec<OrderLine>,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Line {
+pub struct OrderLine {
     pub article: String,
     pub quantity: u32,
     pub price: f64,
 }
 
-impl Order {
-    pub fn typical(number: u64) -> Order {
-        let line = |index: u32| Line { article: format!("article {index}"), quantity: index + 1, price: 9.95 * f64::from(index + 1) };
-        Order {
+impl SampleOrder {
+    pub fn typical(number: u64) -> SampleOrder {
+        let line = |index: u32| OrderLine { article: format!("article {index}"), quantity: index + 1, price: 9.95 * f64::from(index + 1) };
+        SampleOrder {
             number,
             customer: "Erika Mustermann".into(),
             email: Some("erika@example.com".into()),

@@ -1,33 +1,33 @@
-//! What is in the bodies: bytes that do not matter, or an order that is encoded for each message and decoded from each.
+//! The bodies of a job: fixed bytes, or an order that is encoded and decoded for each message.
 
 use std::borrow::Cow;
 
-use crate::order::Order;
+use crate::order::SampleOrder;
 
-/// What a peer without codecs of its own sends, and makes of what it gets.
+/// The bodies that a peer without codecs sends and receives.
 #[derive(Debug, Clone)]
-pub enum Payload {
+pub enum JobPayload {
     Bytes(Vec<u8>),
-    Json(Order),
-    Bincode(Order),
+    Json(SampleOrder),
+    Bincode(SampleOrder),
 }
 
-impl Payload {
-    /// The body of the next message.
+impl JobPayload {
+    /// Returns the body of the next message.
     pub fn body(&self) -> Cow<'_, [u8]> {
         match self {
-            Payload::Bytes(bytes) => Cow::Borrowed(bytes),
-            Payload::Json(order) => Cow::Owned(serde_json::to_vec(order).expect("an order is JSON")),
-            Payload::Bincode(order) => Cow::Owned(bincode::serialize(order).expect("an order is bincode")),
+            JobPayload::Bytes(bytes) => Cow::Borrowed(bytes),
+            JobPayload::Json(order) => Cow::Owned(serde_json::to_vec(order).expect("an order is JSON")),
+            JobPayload::Bincode(order) => Cow::Owned(bincode::serialize(order).expect("an order is bincode")),
         }
     }
 
-    /// Decodes a body, if that is part of the work.
-    pub fn take(&self, body: &[u8]) {
-        let order: Order = match self {
-            Payload::Bytes(_) => return,
-            Payload::Json(_) => serde_json::from_slice(body).expect("an order"),
-            Payload::Bincode(_) => bincode::deserialize(body).expect("an order"),
+    /// Decodes a body, if that is part of the job.
+    pub fn decode(&self, body: &[u8]) {
+        let order: SampleOrder = match self {
+            JobPayload::Bytes(_) => return,
+            JobPayload::Json(_) => serde_json::from_slice(body).expect("an order"),
+            JobPayload::Bincode(_) => bincode::deserialize(body).expect("an order"),
         };
         assert_eq!(order.lines.len(), 4);
     }

@@ -1,4 +1,5 @@
-//! amiquip as Carrot uses it: a socket of its own without Nagle's delay, and a wide way to the I/O thread.
+//! amiquip with the settings of Carrot: a socket with `TCP_NODELAY`, and a long queue to the I/O
+//! thread.
 
 use std::io::{self, Read, Write};
 use std::net::TcpStream;
@@ -10,19 +11,19 @@ use amiquip::{
     AmqpProperties, Auth, Channel, Confirm, Connection, ConnectionOptions, ConnectionTuning, Consumer, ConsumerMessage, ConsumerOptions,
     IoStream, Publish, Result,
 };
-use carrot_bench::job::{Job, MESSAGE_ID};
+use carrot_bench::job::{MESSAGE_ID, PeerJob};
 use carrot_bench::meter::Meter;
 use mio::{Evented, Poll, PollOpt, Ready, Token};
 
-struct Stream(mio::net::TcpStream);
+struct MioStream(mio::net::TcpStream);
 
-impl Read for Stream {
+impl Read for MioStream {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         self.0.read(buffer)
     }
 }
 
-impl Write for Stream {
+impl Write for MioStream {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.0.write(bytes)
     }
@@ -32,7 +33,7 @@ impl Write for Stream {
     }
 }
 
-impl Evented for Stream {
+impl Evented for MioStream {
     fn register(&self, poll: &Poll, token: Token, interest: Ready, options: PollOpt) -> io::Result<()> {
         self.0.register(poll, token, interest, options)
     }
@@ -46,10 +47,10 @@ impl Evented for Stream {
     }
 }
 
-impl IoStream for Stream {}
+impl IoStream for MioStream {}
 
 fn main() -> Result<()> {
-    let job = Job::from_arguments();
+    let job = PeerJob::from_arguments();
     if job.is_tls() {
         job.unsupported();
     }
@@ -64,10 +65,10 @@ fn main() -> Result<()> {
     }
 }
 
-fn connect(job: &Job) -> Result<Connection> {
-    let socket = TcpStream::connect(("localhost", job.port())).expect("the broker is there");
-    socket.set_nodelay(true).expect("a socket can be set up");
-    let stream = Stream(mio::net::TcpStream::from_stream(socket).expect("a socket can be set up"));
+fn connect(job: &PeerJob) -> Result<Connection> {
+    let socket = TcpStream::connect(("localhost", job.port())).expect("the broker accepts connections");
+    socket.set_nodelay(true).expect("the socket options are valid");
+    let stream = MioStream(mio::net::TcpStream::from_stream(socket).expect("the socket options are valid"));
     let tuning = ConnectionTuning::default().mem_channel_bound(1024);
     Connection::insecure_open_stream(stream, ConnectionOptions::<Auth>::default(), tuning)
 }
@@ -76,11 +77,11 @@ fn properties(mode: u8) -> AmqpProperties {
     AmqpProperties::default().with_delivery_mode(mode).with_message_id(MESSAGE_ID.into())
 }
 
-fn send(channel: &Channel, job: &Job, body: &[u8], mode: u8) -> Result<()> {
+fn send(channel: &Channel, job: &PeerJob, body: &[u8], mode: u8) -> Result<()> {
     channel.basic_publish("", Publish::with_properties(body, job.queue(), properties(mode)))
 }
 
-fn publish(job: &Job) -> Result<()> {
+fn publish(job: &PeerJob) -> Result<()> {
     let mut connection = connect(job)?;
     let channel = connection.open_channel(None)?;
     let body = job.body();
@@ -97,7 +98,7 @@ fn up_to(confirm: Confirm) -> u64 {
     payload.delivery_tag
 }
 
-fn window(job: &Job) -> Result<()> {
+fn window(job: &PeerJob) -> Result<()> {
     let mut connection = connect(job)?;
     let channel = connection.open_channel(None)?;
     let confirms = channel.listen_for_publisher_confirms()?;
@@ -117,8 +118,8 @@ fn window(job: &Job) -> Result<()> {
     meter.finish(job.messages(), Vec::new())
 }
 
-/// A channel belongs to one thread at a time, so that each thread has one.
-fn each(job: &Job) -> Result<()> {
+/// Opens a channel for each thread, because only one thread can use a channel at a time.
+fn each(job: &PeerJob) -> Result<()> {
     let mut connection = connect(job)?;
     let channels: Result<Vec<Channel>> = (0..job.threads()).map(|_| connection.open_channel(None)).collect();
     let body = job.body();
@@ -160,8 +161,9 @@ fn take(consumer: &Consumer<'_>) -> Option<amiquip::Delivery> {
     }
 }
 
-/// A consumer belongs to one thread, so that each thread has one, on a channel of its own, and its part of the prefetch.
-fn consume(job: &Job) -> Result<()> {
+/// Starts a consumer for each thread, because only one thread can use a consumer. Each has a
+/// channel of its own and a share of the prefetch.
+fn consume(job: &PeerJob) -> Result<()> {
     let mut connection = connect(job)?;
     let channels: Result<Vec<Channel>> = (0..job.threads()).map(|_| connection.open_channel(None)).collect();
     let prefetch = job.prefetch() / job.threads() as u16;
@@ -178,7 +180,7 @@ fn consume(job: &Job) -> Result<()> {
                 channel.qos(0, prefetch, false)?;
                 let consumer = channel.basic_consume(job.queue(), ConsumerOptions::default())?;
                 while let Some(delivery) = take(&consumer) {
-                    payload.take(&delivery.body);
+                    payload.decode(&delivery.body);
                     consumer.ack(delivery)?;
                     if left.fetch_sub(1, Ordering::Relaxed) == 1 {
                         let _ = done.send(());
@@ -187,20 +189,20 @@ fn consume(job: &Job) -> Result<()> {
                 Ok(())
             });
         }
-        all_done.recv().expect("the queue is full");
+        all_done.recv().expect("the queue contains all messages");
         connection.close()?;
         meter.finish(job.messages(), Vec::new())
     })
 }
 
-fn ping_pong(job: &Job) -> Result<()> {
+fn ping_pong(job: &PeerJob) -> Result<()> {
     let (mut to, mut from) = (connect(job)?, connect(job)?);
     let (publishing, consuming) = (to.open_channel(None)?, from.open_channel(None)?);
     let consumer = consuming.basic_consume(job.queue(), ConsumerOptions { no_ack: true, ..ConsumerOptions::default() })?;
     let body = job.body();
     let round = || -> Result<()> {
         send(&publishing, job, &body, 1)?;
-        take(&consumer).expect("the message comes back");
+        take(&consumer).expect("the message is delivered");
         Ok(())
     };
     for _ in 0..100 {
@@ -217,7 +219,7 @@ fn ping_pong(job: &Job) -> Result<()> {
     meter.finish(job.messages(), latencies?)
 }
 
-fn idle(job: &Job) -> Result<()> {
+fn idle(job: &PeerJob) -> Result<()> {
     let mut connection = connect(job)?;
     let channel = connection.open_channel(None)?;
     let consumer = channel.basic_consume(job.queue(), ConsumerOptions::default())?;

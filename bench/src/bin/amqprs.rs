@@ -11,7 +11,7 @@ use amqprs::channel::{
 use amqprs::connection::{Connection, OpenConnectionArguments};
 use amqprs::error::Error;
 use amqprs::{Ack, BasicProperties, Cancel, CloseChannel, Nack, Return};
-use carrot_bench::job::{Job, MESSAGE_ID};
+use carrot_bench::job::{MESSAGE_ID, PeerJob};
 use carrot_bench::meter::Meter;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
@@ -19,7 +19,7 @@ type Result<T> = std::result::Result<T, Error>;
 
 #[tokio::main(flavor = "multi_thread", worker_threads = 2)]
 async fn main() -> Result<()> {
-    let job = Arc::new(Job::from_arguments());
+    let job = Arc::new(PeerJob::from_arguments());
     if job.is_tls() {
         job.unsupported();
     }
@@ -33,19 +33,19 @@ async fn main() -> Result<()> {
     }
 }
 
-async fn connect(job: &Job) -> Result<Connection> {
+async fn connect(job: &PeerJob) -> Result<Connection> {
     Connection::open(&OpenConnectionArguments::new("localhost", job.port(), "guest", "guest")).await
 }
 
-async fn send(channel: &Channel, job: &Job, body: &[u8], mode: u8) -> Result<()> {
+async fn send(channel: &Channel, job: &PeerJob, body: &[u8], mode: u8) -> Result<()> {
     let properties = BasicProperties::default().with_delivery_mode(mode).with_message_id(MESSAGE_ID).finish();
     channel.basic_publish(properties, body.to_vec(), BasicPublishArguments::new("", job.queue())).await
 }
 
-struct Confirms(UnboundedSender<u64>);
+struct ConfirmCallback(UnboundedSender<u64>);
 
 #[async_trait::async_trait]
-impl ChannelCallback for Confirms {
+impl ChannelCallback for ConfirmCallback {
     async fn close(&mut self, _: &Channel, _: CloseChannel) -> Result<()> {
         Ok(())
     }
@@ -69,7 +69,7 @@ impl ChannelCallback for Confirms {
     async fn publish_return(&mut self, _: &Channel, _: Return, _: BasicProperties, _: Vec<u8>) {}
 }
 
-async fn publish(job: &Job) -> Result<()> {
+async fn publish(job: &PeerJob) -> Result<()> {
     let connection = connect(job).await?;
     let channel = connection.open_channel(None).await?;
     let body = job.body();
@@ -84,12 +84,12 @@ async fn publish(job: &Job) -> Result<()> {
 async fn confirming(connection: &Connection) -> Result<(Channel, UnboundedReceiver<u64>)> {
     let channel = connection.open_channel(None).await?;
     let (tell, confirms) = unbounded_channel();
-    channel.register_callback(Confirms(tell)).await?;
+    channel.register_callback(ConfirmCallback(tell)).await?;
     channel.confirm_select(ConfirmSelectArguments::default()).await?;
     Ok((channel, confirms))
 }
 
-async fn window(job: &Job) -> Result<()> {
+async fn window(job: &PeerJob) -> Result<()> {
     let connection = connect(job).await?;
     let (channel, mut confirms) = confirming(&connection).await?;
     let payload = job.payload();
@@ -107,7 +107,7 @@ async fn window(job: &Job) -> Result<()> {
     meter.finish(job.messages(), Vec::new())
 }
 
-async fn each(job: &Job) -> Result<()> {
+async fn each(job: &PeerJob) -> Result<()> {
     let connection = connect(job).await?;
     let (channel, mut confirms) = confirming(&connection).await?;
     let body = job.body();
@@ -124,12 +124,12 @@ async fn each(job: &Job) -> Result<()> {
     meter.finish(job.messages(), latencies)
 }
 
-async fn start(channel: &Channel, job: &Job, no_ack: bool) -> Result<UnboundedReceiver<ConsumerMessage>> {
+async fn start(channel: &Channel, job: &PeerJob, no_ack: bool) -> Result<UnboundedReceiver<ConsumerMessage>> {
     let arguments = BasicConsumeArguments::new(job.queue(), "").manual_ack(!no_ack).finish();
     channel.basic_consume_rx(arguments).await.map(|(_, messages)| messages)
 }
 
-async fn consume(job: &Arc<Job>) -> Result<()> {
+async fn consume(job: &Arc<PeerJob>) -> Result<()> {
     let connection = connect(job).await?;
     let prefetch = job.prefetch() / job.threads() as u16;
     if prefetch == 0 {
@@ -149,7 +149,7 @@ async fn consume(job: &Arc<Job>) -> Result<()> {
         let mut messages = start(&channel, job, false).await?;
         tokio::spawn(async move {
             while let Some(message) = messages.recv().await {
-                payload.take(message.content.as_deref().unwrap_or_default());
+                payload.decode(message.content.as_deref().unwrap_or_default());
                 let tag = message.deliver.expect("a delivery").delivery_tag();
                 channel.basic_ack(BasicAckArguments::new(tag, false)).await?;
                 if left.fetch_sub(1, Ordering::Relaxed) == 1 {
@@ -164,7 +164,7 @@ async fn consume(job: &Arc<Job>) -> Result<()> {
     meter.finish(job.messages(), Vec::new())
 }
 
-async fn ping_pong(job: &Job) -> Result<()> {
+async fn ping_pong(job: &PeerJob) -> Result<()> {
     let (to, from) = (connect(job).await?, connect(job).await?);
     let (publishing, consuming) = (to.open_channel(None).await?, from.open_channel(None).await?);
     let mut messages = start(&consuming, job, true).await?;
@@ -178,7 +178,7 @@ async fn ping_pong(job: &Job) -> Result<()> {
         }
         let started = Instant::now();
         send(&publishing, job, &body, 1).await?;
-        messages.recv().await.expect("the message comes back");
+        messages.recv().await.expect("the message is delivered");
         latencies.push(started.elapsed());
     }
     meter.finish(job.messages(), latencies)

@@ -1,18 +1,18 @@
-//! Carrot, as its users write it: the facade, a publisher, a consumer and its workers.
+//! Carrot through its facade: a publisher, a consumer and its workers.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use carrot::{Codec, Connection, ConnectionOptions, Message, Publisher, Result, codec::Codecs, config::TlsOptions};
-use carrot_bench::job::Job;
+use carrot_bench::job::PeerJob;
 use carrot_bench::meter::Meter;
-use carrot_bench::order::Order;
+use carrot_bench::order::SampleOrder;
 
 const LONG: Duration = Duration::from_secs(60);
 
 fn main() -> Result<()> {
-    let job = Job::from_arguments();
+    let job = PeerJob::from_arguments();
     match job.work() {
         "publish" => publish(&job),
         "window" => window(&job),
@@ -28,7 +28,7 @@ fn main() -> Result<()> {
     }
 }
 
-fn connect(job: &Job) -> Result<Connection> {
+fn connect(job: &PeerJob) -> Result<Connection> {
     if job.work().starts_with("memory") {
         return carrot::connect("memory://");
     }
@@ -39,7 +39,7 @@ fn connect(job: &Job) -> Result<Connection> {
     carrot::connect(options)
 }
 
-fn publish(job: &Job) -> Result<()> {
+fn publish(job: &PeerJob) -> Result<()> {
     let publisher = connect(job)?.publisher().routing_key(job.queue()).transient().without_confirms().build()?;
     let body = job.body();
     let meter = Meter::start();
@@ -50,11 +50,11 @@ fn publish(job: &Job) -> Result<()> {
     meter.finish(job.messages(), Vec::new())
 }
 
-fn confirmed(job: &Job, connection: &Connection) -> Result<Publisher> {
+fn confirmed(job: &PeerJob, connection: &Connection) -> Result<Publisher> {
     connection.publisher().routing_key(job.queue()).max_in_flight(job.window()).build()
 }
 
-fn window(job: &Job) -> Result<()> {
+fn window(job: &PeerJob) -> Result<()> {
     let publisher = confirmed(job, &connect(job)?)?;
     let body = job.body();
     let meter = Meter::start();
@@ -65,7 +65,7 @@ fn window(job: &Job) -> Result<()> {
     meter.finish(job.messages(), Vec::new())
 }
 
-fn each(job: &Job) -> Result<()> {
+fn each(job: &PeerJob) -> Result<()> {
     let publisher = confirmed(job, &connect(job)?)?;
     let body = job.body();
     publisher.message().send_bytes(body.as_slice())?;
@@ -87,22 +87,22 @@ fn each(job: &Job) -> Result<()> {
     meter.finish(latencies.len(), latencies)
 }
 
-fn consume(job: &Job) -> Result<()> {
+fn consume(job: &PeerJob) -> Result<()> {
     let consumer = connect(job)?.consumer(job.queue()).prefetch(job.prefetch()).build()?;
     let (left, (done, all_done)) = (AtomicUsize::new(job.messages()), mpsc::channel());
     let meter = Meter::start();
     let workers = consumer.workers(job.threads()).spawn_raw(move |message| {
-        message.ack().expect("the connection stays");
+        message.ack().expect("the connection is open");
         if left.fetch_sub(1, Ordering::Relaxed) == 1 {
             let _ = done.send(());
         }
     })?;
-    all_done.recv_timeout(LONG).expect("the queue is full");
+    all_done.recv_timeout(LONG).expect("the queue contains all messages");
     workers.stop(LONG)?;
     meter.finish(job.messages(), Vec::new())
 }
 
-fn ping_pong(job: &Job) -> Result<()> {
+fn ping_pong(job: &PeerJob) -> Result<()> {
     let connection = connect(job)?;
     let publisher = connection.publisher().routing_key(job.queue()).transient().without_confirms().build()?;
     let consumer = connection.consumer(job.queue()).automatic_acknowledgement().build()?;
@@ -110,7 +110,7 @@ fn ping_pong(job: &Job) -> Result<()> {
     let body = job.body();
     let mut round = || -> Result<()> {
         publisher.message().send_bytes(body.as_slice())?;
-        messages.next().expect("the message comes back").map(drop)
+        messages.next().expect("the message is delivered").map(drop)
     };
     for _ in 0..100 {
         round()?;
@@ -126,43 +126,43 @@ fn ping_pong(job: &Job) -> Result<()> {
     meter.finish(job.messages(), latencies?)
 }
 
-fn codec(job: &Job) -> Codec {
+fn codec(job: &PeerJob) -> Codec {
     if job.text("codec") == "bincode" { Codec::bincode() } else { Codec::json() }
 }
 
-fn send(job: &Job) -> Result<()> {
+fn send(job: &PeerJob) -> Result<()> {
     let connection = connect(job)?;
     let publisher = connection.publisher().routing_key(job.queue()).codec(codec(job)).max_in_flight(job.window()).build()?;
-    let order = Order::typical(1);
+    let order = SampleOrder::typical(1);
     let meter = Meter::start();
     publisher.send_all((0..job.messages()).map(|_| &order))?;
     meter.finish(job.messages(), Vec::new())
 }
 
-fn receive(job: &Job) -> Result<()> {
+fn receive(job: &PeerJob) -> Result<()> {
     let codecs = Codecs::only(codec(job));
     let consumer = connect(job)?.consumer(job.queue()).prefetch(job.prefetch()).codecs(codecs).build()?;
     let (left, (done, all_done)) = (AtomicUsize::new(job.messages()), mpsc::channel());
     let meter = Meter::start();
-    let workers = consumer.workers(job.threads()).spawn(move |order: Order, _message: &Message| {
+    let workers = consumer.workers(job.threads()).spawn(move |order: SampleOrder, _message: &Message| {
         assert_eq!(order.lines.len(), 4);
         if left.fetch_sub(1, Ordering::Relaxed) == 1 {
             let _ = done.send(());
         }
     })?;
-    all_done.recv_timeout(LONG).expect("the queue is full");
+    all_done.recv_timeout(LONG).expect("the queue contains all messages");
     workers.stop(LONG)?;
     meter.finish(job.messages(), Vec::new())
 }
 
-fn idle(job: &Job) -> Result<()> {
+fn idle(job: &PeerJob) -> Result<()> {
     let consumer = connect(job)?.consumer(job.queue()).build()?;
     let _workers = consumer.workers(1).spawn_raw(drop)?;
     Meter::idle(job.messages())
 }
 
-/// So many threads send to a queue, and as many take from it and acknowledge.
-fn memory_pairs(job: &Job) -> Result<()> {
+/// Runs senders and as many workers on one queue. The workers acknowledge each message.
+fn memory_pairs(job: &PeerJob) -> Result<()> {
     let connection = connect(job)?;
     let consumer = connection.consumer(job.queue()).prefetch(1000).build()?;
     let publisher = connection.publisher().routing_key(job.queue()).transient().without_confirms().build()?;
@@ -170,7 +170,7 @@ fn memory_pairs(job: &Job) -> Result<()> {
     let (left, (done, all_done)) = (AtomicUsize::new(job.messages()), mpsc::channel());
     let meter = Meter::start();
     let _workers = consumer.workers(job.threads()).spawn_raw(move |message| {
-        message.ack().expect("the broker stays");
+        message.ack().expect("the broker is running");
         if left.fetch_sub(1, Ordering::Relaxed) == 1 {
             let _ = done.send(());
         }
@@ -180,12 +180,12 @@ fn memory_pairs(job: &Job) -> Result<()> {
         let threads: Vec<_> = (0..job.threads()).map(|_| scope.spawn(send)).collect();
         threads.into_iter().try_for_each(|thread| thread.join().expect("no thread panics"))
     })?;
-    all_done.recv_timeout(LONG).expect("everything is taken");
+    all_done.recv_timeout(LONG).expect("all messages are delivered");
     meter.finish(job.messages(), Vec::new())
 }
 
-/// Each thread sends to one queue, takes from it and acknowledges.
-fn memory(job: &Job) -> Result<()> {
+/// Runs threads that each send to one queue, receive from it and acknowledge.
+fn memory(job: &PeerJob) -> Result<()> {
     let connection = connect(job)?;
     let consumer = connection.consumer(job.queue()).prefetch(100).build()?;
     let publisher = connection.publisher().routing_key(job.queue()).transient().without_confirms().build()?;
@@ -195,7 +195,7 @@ fn memory(job: &Job) -> Result<()> {
         let mut messages = consumer.messages()?.timeout(LONG);
         for _ in 0..job.messages() / job.threads() {
             publisher.message().send_bytes(body.as_slice())?;
-            messages.next().expect("a message is there")?.ack()?;
+            messages.next().expect("a message is ready")?.ack()?;
         }
         Ok(())
     };

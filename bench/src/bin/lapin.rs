@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use carrot_bench::job::{Job, MESSAGE_ID};
+use carrot_bench::job::{MESSAGE_ID, PeerJob};
 use carrot_bench::meter::Meter;
 use futures_lite::StreamExt;
 use lapin::options::{BasicAckOptions, BasicConsumeOptions, BasicPublishOptions, BasicQosOptions, ConfirmSelectOptions};
@@ -15,7 +15,7 @@ use lapin::{BasicProperties, Channel, Connection, ConnectionProperties, Publishe
 
 #[tokio::main(flavor = "multi_thread", worker_threads = 2)]
 async fn main() -> Result<()> {
-    let job = Arc::new(Job::from_arguments());
+    let job = Arc::new(PeerJob::from_arguments());
     match job.work() {
         "publish" => publish(&job).await,
         "window" | "send" => window(&job).await,
@@ -27,7 +27,7 @@ async fn main() -> Result<()> {
     }
 }
 
-async fn connect(job: &Job) -> Result<Connection> {
+async fn connect(job: &PeerJob) -> Result<Connection> {
     let tls = match job.is_tls() {
         true => OwnedTLSConfig { cert_chain: std::fs::read_to_string(job.text("ca")).ok(), ..OwnedTLSConfig::default() },
         false => OwnedTLSConfig::default(),
@@ -36,12 +36,12 @@ async fn connect(job: &Job) -> Result<Connection> {
     Connection::connect_with_config(&job.url(), ConnectionProperties::default(), tls, runtime).await
 }
 
-async fn send(channel: &Channel, job: &Job, body: &[u8], mode: u8) -> Result<PublisherConfirm> {
+async fn send(channel: &Channel, job: &PeerJob, body: &[u8], mode: u8) -> Result<PublisherConfirm> {
     let properties = BasicProperties::default().with_delivery_mode(mode).with_message_id(MESSAGE_ID.into());
     channel.basic_publish("".into(), job.queue().into(), BasicPublishOptions::default(), body, properties).await
 }
 
-async fn publish(job: &Job) -> Result<()> {
+async fn publish(job: &PeerJob) -> Result<()> {
     let connection = connect(job).await?;
     let channel = connection.create_channel().await?;
     let body = job.body();
@@ -53,7 +53,7 @@ async fn publish(job: &Job) -> Result<()> {
     meter.finish(job.messages(), Vec::new())
 }
 
-async fn window(job: &Job) -> Result<()> {
+async fn window(job: &PeerJob) -> Result<()> {
     let connection = connect(job).await?;
     let channel = connection.create_channel().await?;
     channel.confirm_select(ConfirmSelectOptions::default()).await?;
@@ -75,7 +75,7 @@ async fn window(job: &Job) -> Result<()> {
     meter.finish(job.messages(), Vec::new())
 }
 
-async fn each(job: &Arc<Job>) -> Result<()> {
+async fn each(job: &Arc<PeerJob>) -> Result<()> {
     let connection = connect(job).await?;
     let channel = connection.create_channel().await?;
     channel.confirm_select(ConfirmSelectOptions::default()).await?;
@@ -103,7 +103,7 @@ async fn each(job: &Arc<Job>) -> Result<()> {
     meter.finish(latencies.len(), latencies)
 }
 
-async fn consume(job: &Arc<Job>) -> Result<()> {
+async fn consume(job: &Arc<PeerJob>) -> Result<()> {
     let connection = connect(job).await?;
     let prefetch = job.prefetch() / job.threads() as u16;
     if prefetch == 0 {
@@ -125,7 +125,7 @@ async fn consume(job: &Arc<Job>) -> Result<()> {
         tokio::spawn(async move {
             while let Some(delivery) = consumer.next().await {
                 let delivery = delivery?;
-                payload.take(&delivery.data);
+                payload.decode(&delivery.data);
                 delivery.ack(BasicAckOptions::default()).await?;
                 if left.fetch_sub(1, Ordering::Relaxed) == 1 {
                     let _ = done.send(());
@@ -139,7 +139,7 @@ async fn consume(job: &Arc<Job>) -> Result<()> {
     meter.finish(job.messages(), Vec::new())
 }
 
-async fn ping_pong(job: &Job) -> Result<()> {
+async fn ping_pong(job: &PeerJob) -> Result<()> {
     let (to, from) = (connect(job).await?, connect(job).await?);
     let (publishing, consuming) = (to.create_channel().await?, from.create_channel().await?);
     let options = BasicConsumeOptions { no_ack: true, ..BasicConsumeOptions::default() };
@@ -154,13 +154,13 @@ async fn ping_pong(job: &Job) -> Result<()> {
         }
         let started = Instant::now();
         drop(send(&publishing, job, &body, 1).await?);
-        consumer.next().await.expect("the message comes back")?;
+        consumer.next().await.expect("the message is delivered")?;
         latencies.push(started.elapsed());
     }
     meter.finish(job.messages(), latencies)
 }
 
-async fn idle(job: &Arc<Job>) -> Result<()> {
+async fn idle(job: &Arc<PeerJob>) -> Result<()> {
     let connection = connect(job).await?;
     let channel = connection.create_channel().await?;
     let options = BasicConsumeOptions::default();

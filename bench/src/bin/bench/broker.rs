@@ -1,15 +1,15 @@
-//! The broker, and the queues in it.
+//! The broker, and its queues.
 
 use std::error::Error;
 
 use carrot::backend::DeleteIf;
 use carrot::{Codec, Connection, ConnectionOptions, Publisher};
-use carrot_bench::order::Order;
+use carrot_bench::order::SampleOrder;
 
-use crate::peers::{Peer, Ran};
-use crate::works::{Fill, Work};
+use crate::peers::{PeerClient, PeerOutcome};
+use crate::workloads::{Preload, Workload};
 
-pub struct Broker {
+pub struct BenchBroker {
     connection: Connection,
     port: u16,
     tls_port: u16,
@@ -20,35 +20,35 @@ pub struct Broker {
 fn port(variable: &str) -> Result<u16, Box<dyn Error>> {
     let url = std::env::var(variable).map_err(|_| format!("{variable} is not set; scripts/bench sets it"))?;
     let options: ConnectionOptions = url.replace("amqps:", "amqp:").parse()?;
-    options.hosts.first().and_then(|host| host.port).ok_or_else(|| format!("{variable} names no port").into())
+    options.hosts.first().and_then(|host| host.port).ok_or_else(|| format!("{variable} contains no port").into())
 }
 
-impl Broker {
-    pub fn from_env() -> Result<Broker, Box<dyn Error>> {
+impl BenchBroker {
+    pub fn from_env() -> Result<BenchBroker, Box<dyn Error>> {
         let (port, tls_port) = (port("CARROT_TEST_AMQP_URL")?, port("CARROT_TEST_AMQPS_URL")?);
         let connection = carrot::connect(std::env::var("CARROT_TEST_AMQP_URL")?.as_str())?;
         let version = std::env::var("RABBITMQ_VERSION").unwrap_or_else(|_| "?".into());
-        Ok(Broker { connection, port, tls_port, authority: std::env::var("CARROT_TEST_CA_FILE")?, version })
+        Ok(BenchBroker { connection, port, tls_port, authority: std::env::var("CARROT_TEST_CA_FILE")?, version })
     }
 
-    /// Has a peer do the work on a fresh queue.
-    pub fn run(&self, peer: &Peer, work: &Work, messages: usize) -> Result<Ran, Box<dyn Error>> {
-        let queue = format!("bench.{}.{}", work.name, peer.name);
-        let in_broker = !work.kind.starts_with("memory");
+    /// Runs a workload with a peer, on a new queue.
+    pub fn run(&self, peer: &PeerClient, workload: &Workload, messages: usize) -> Result<PeerOutcome, Box<dyn Error>> {
+        let queue = format!("bench.{}.{}", workload.name, peer.name);
+        let in_broker = !workload.kind.starts_with("memory");
         if in_broker {
             self.connection.declare_queue(&*queue)?;
-            self.fill(&queue, work, messages)?;
+            self.preload(&queue, workload, messages)?;
         }
-        let port = if work.tls { self.tls_port } else { self.port };
+        let port = if workload.tls { self.tls_port } else { self.port };
         let arguments = [
-            ("work", work.kind.to_string()),
+            ("work", workload.kind.to_string()),
             ("messages", messages.to_string()),
-            ("size", work.size.to_string()),
-            ("threads", work.threads.to_string()),
-            ("prefetch", work.prefetch.to_string()),
-            ("window", work.window.to_string()),
-            ("codec", work.codec.to_string()),
-            ("tls", u8::from(work.tls).to_string()),
+            ("size", workload.size.to_string()),
+            ("threads", workload.threads.to_string()),
+            ("prefetch", workload.prefetch.to_string()),
+            ("window", workload.window.to_string()),
+            ("codec", workload.codec.to_string()),
+            ("tls", u8::from(workload.tls).to_string()),
             ("ca", self.authority.clone()),
             ("port", port.to_string()),
             ("queue", queue.clone()),
@@ -60,22 +60,22 @@ impl Broker {
         ran
     }
 
-    fn fill(&self, queue: &str, work: &Work, messages: usize) -> carrot::Result<()> {
+    fn preload(&self, queue: &str, workload: &Workload, messages: usize) -> carrot::Result<()> {
         let publisher = || self.connection.publisher().routing_key(queue).transient();
-        match work.fill {
-            Fill::Nothing => Ok(()),
-            Fill::Bodies => {
+        match workload.preload {
+            Preload::Nothing => Ok(()),
+            Preload::Bodies => {
                 let publisher: Publisher = publisher().build()?;
-                let body = vec![b'x'; work.size];
+                let body = vec![b'x'; workload.size];
                 for _ in 0..messages {
                     drop(publisher.message().publish_bytes(body.as_slice())?);
                 }
                 publisher.close()
             }
-            Fill::Orders => {
-                let codec = if work.codec == "bincode" { Codec::bincode() } else { Codec::json() };
+            Preload::Orders => {
+                let codec = if workload.codec == "bincode" { Codec::bincode() } else { Codec::json() };
                 let publisher = publisher().codec(codec).build()?;
-                publisher.send_all((0..messages as u64).map(Order::typical))?;
+                publisher.send_all((0..messages as u64).map(SampleOrder::typical))?;
                 publisher.close()
             }
         }

@@ -1,4 +1,4 @@
-//! The page that shows the results.
+//! The page with the results.
 
 use std::error::Error;
 
@@ -7,11 +7,11 @@ const PLOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/performance.svg
 const BEGIN: &str = "<!-- begin of results: scripts/bench --write-docs -->\n";
 const END: &str = "<!-- end of results -->";
 
-/// Puts the table in the place of the one that the page has, and the plot beside the page.
+/// Replaces the table of the page, and writes the plot beside the page.
 pub fn write(table: &str, plot: &str) -> Result<(), Box<dyn Error>> {
     let page = std::fs::read_to_string(PAGE)?;
-    let (before, rest) = page.split_once(BEGIN).ok_or("docs/performance.md has no place for the results")?;
-    let (_, after) = rest.split_once(END).ok_or("docs/performance.md does not say where the results end")?;
+    let (before, rest) = page.split_once(BEGIN).ok_or("docs/performance.md has no mark for the begin of the results")?;
+    let (_, after) = rest.split_once(END).ok_or("docs/performance.md has no mark for the end of the results")?;
     std::fs::write(PAGE, format!("{before}{BEGIN}\n{}\n\n{END}{after}", table.trim()))?;
     std::fs::write(PLOT, plot)?;
     Ok(())

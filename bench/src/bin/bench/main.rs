@@ -1,4 +1,4 @@
-//! Runs Carrot and its peers at the same work, interleaved, and tells how they did.
+//! Runs Carrot and its peers with the same workloads, interleaved, and prints the results.
 
 mod broker;
 mod docs;
@@ -6,39 +6,40 @@ mod peers;
 mod plot;
 mod results;
 mod table;
-mod works;
+mod workloads;
 
 use std::error::Error;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use broker::Broker;
-use peers::{Peer, Ran};
-use results::{Record, Results};
-use works::Work;
+use broker::BenchBroker;
+use peers::{PeerClient, PeerOutcome};
+use results::{RecordedSpeeds, Results};
+use workloads::Workload;
 
 const HELP: &str = "\
-Runs Carrot and its peers at the same work, interleaved, in several rounds.
+Runs Carrot and its peers with the same workloads, interleaved, in several rounds.
 
-  scripts/bench [--quick] [--check] [--record] [--write-docs] [--rounds N] [--minutes N] [--out DIR] [--peers A,B] [WORK ...]
+  scripts/bench [--quick] [--check] [--record] [--write-docs] [--rounds N] [--minutes N] [--out DIR] [--peers A,B] [WORKLOAD ...]
 
-  WORK       works to run, by their names or the beginnings of some; all without any
-  --quick    fewer works, peers and rounds: about a minute
+  WORKLOAD   the workloads to run, by name or by the beginning of a name; default: all
+  --quick    fewer workloads, peers and rounds: about a minute
   --check    fails if Carrot, compared to raw amiquip, is less than half as fast as recorded in bench/recorded.json
   --record   writes bench/recorded.json
   --write-docs  puts the table and the plot into docs/performance.md and docs/performance.svg
-  --rounds   how often everything is run at most; 5, or 3 with --quick
-  --minutes  no other round is begun that would not be finished by then; 14, or 1 with --quick
-  --out      where results.json, table.md and plot.svg go; target/bench
-  --peers    which peers to run, separated by commas; all
-  --list     lists the works
+  --rounds   the largest number of rounds; default: 5, or 3 with --quick
+  --minutes  starts no round that would end later; default: 14, or 1 with --quick
+  --out      the folder for results.json, table.md and plot.svg; default: target/bench
+  --peers    the peers to run, separated by commas; default: all
+  --list     lists the workloads
   --install  installs what the peers need (Debian, as root)";
 
-/// How often a work that looks much slower is run once more: it may have been the machine.
+/// The number of repetitions of a workload that is much slower than recorded. The machine may have
+/// been busy.
 const AGAIN: usize = 3;
 
-struct Options {
+struct BenchOptions {
     quick: bool,
     check: bool,
     record: bool,
@@ -47,10 +48,10 @@ struct Options {
     limit: Duration,
     out: PathBuf,
     peers: Option<Vec<String>>,
-    works: Vec<Work>,
+    workloads: Vec<Workload>,
 }
 
-fn options() -> Result<Option<Options>, Box<dyn Error>> {
+fn options() -> Result<Option<BenchOptions>, Box<dyn Error>> {
     let (mut quick, mut check, mut record, mut write_docs) = (false, false, false, false);
     let (mut rounds, mut minutes, mut peers, mut names) = (None, None, None, Vec::new());
     let mut out = PathBuf::from("target/bench");
@@ -67,7 +68,7 @@ fn options() -> Result<Option<Options>, Box<dyn Error>> {
             "--out" => out = value()?.into(),
             "--peers" => peers = Some(value()?.split(',').map(str::to_string).collect()),
             "--list" => {
-                works::all().iter().for_each(|work| println!("{:<16} {}", work.name, work.title()));
+                workloads::all().iter().for_each(|workload| println!("{:<16} {}", workload.name, workload.title()));
                 return Ok(None);
             }
             "--help" | "-h" => {
@@ -78,19 +79,20 @@ fn options() -> Result<Option<Options>, Box<dyn Error>> {
             name => names.push(name.to_string()),
         }
     }
-    let mut works = works::all();
-    if let Some(unknown) = names.iter().find(|name| !works.iter().any(|work| work.name.starts_with(&***name))) {
-        return Err(format!("no work is named {unknown}; --list lists them").into());
+    let mut workloads = workloads::all();
+    if let Some(unknown) = names.iter().find(|name| !workloads.iter().any(|workload| workload.name.starts_with(&***name))) {
+        return Err(format!("unknown workload \"{unknown}\"; --list lists the workloads").into());
     }
-    let whole: Vec<&str> = works.iter().map(|work| work.name).collect();
-    let is_meant = |work: &Work, name: &str| work.name == name || (work.name.starts_with(name) && !whole.contains(&name));
-    works.retain(|work| match names.is_empty() {
-        true => work.quick || !quick,
-        false => names.iter().any(|name| is_meant(work, name)),
+    let full_names: Vec<&str> = workloads.iter().map(|workload| workload.name).collect();
+    let is_selected =
+        |workload: &Workload, name: &str| workload.name == name || (workload.name.starts_with(name) && !full_names.contains(&name));
+    workloads.retain(|workload| match names.is_empty() {
+        true => workload.quick || !quick,
+        false => names.iter().any(|name| is_selected(workload, name)),
     });
     let rounds = rounds.unwrap_or(if quick { 3 } else { 5 });
     let limit = Duration::from_secs_f64(60.0 * minutes.unwrap_or(if quick { 1.0 } else { 14.0 }));
-    Ok(Some(Options { quick, check, record, write_docs, rounds, limit, out, peers, works }))
+    Ok(Some(BenchOptions { quick, check, record, write_docs, rounds, limit, out, peers, workloads }))
 }
 
 fn main() -> ExitCode {
@@ -105,21 +107,21 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(options: &Options) -> Result<bool, Box<dyn Error>> {
+fn run(options: &BenchOptions) -> Result<bool, Box<dyn Error>> {
     let started = Instant::now();
-    let broker = Broker::from_env()?;
+    let broker = BenchBroker::from_env()?;
     let mut results = Results::begin(&broker);
-    let peers: Vec<Peer> = peers::all()?
+    let peers: Vec<PeerClient> = peers::all()?
         .into_iter()
-        .filter(|peer| options.peers.as_ref().is_none_or(|wanted| peer.name == "carrot" || wanted.iter().any(|name| name == peer.name)))
+        .filter(|peer| options.peers.as_ref().is_none_or(|selected| peer.name == "carrot" || selected.iter().any(|name| name == peer.name)))
         .filter(|peer| peer.quick || !options.quick)
         .collect();
     let seconds = if options.quick { 0.3 } else { 1.0 };
 
-    let mut works = options.works.clone();
-    for work in &mut works {
-        if work.kind != "idle" {
-            warm_up(&broker, &peers[0], work, seconds)?;
+    let mut workloads = options.workloads.clone();
+    for workload in &mut workloads {
+        if workload.kind != "idle" {
+            warm_up(&broker, &peers[0], workload, seconds)?;
         }
     }
     let mut slowest_round = Duration::ZERO;
@@ -128,22 +130,22 @@ fn run(options: &Options) -> Result<bool, Box<dyn Error>> {
             break;
         }
         let began = Instant::now();
-        one_round(&broker, &mut results, &peers, &works, round)?;
+        run_round(&broker, &mut results, &peers, &workloads, round)?;
         slowest_round = slowest_round.max(began.elapsed());
     }
     if options.check {
         for again in 0..AGAIN {
-            let slower = Record::load()?.slower(&results, &works);
-            one_round(&broker, &mut results, &peers, &slower, options.rounds + again)?;
+            let slower = RecordedSpeeds::load()?.slower(&results, &workloads);
+            run_round(&broker, &mut results, &peers, &slower, options.rounds + again)?;
         }
     }
     results.end(started.elapsed());
 
     std::fs::create_dir_all(&options.out)?;
-    let table = table::write(&results, &works);
+    let table = table::write(&results, &workloads);
     println!("{table}");
     std::fs::write(options.out.join("table.md"), &table)?;
-    let plot = plot::draw(&results, &works);
+    let plot = plot::draw(&results, &workloads);
     std::fs::write(options.out.join("plot.svg"), &plot)?;
     std::fs::write(options.out.join("results.json"), serde_json::to_string_pretty(&results)? + "\n")?;
     if options.write_docs {
@@ -152,33 +154,39 @@ fn run(options: &Options) -> Result<bool, Box<dyn Error>> {
     eprintln!("table.md, plot.svg and results.json are in {}", options.out.display());
 
     if options.record {
-        Record::of(&results, &works).save()?;
+        RecordedSpeeds::of(&results, &workloads).save()?;
     }
-    Ok(!options.check || Record::load()?.holds(&results, &works))
+    Ok(!options.check || RecordedSpeeds::load()?.holds(&results, &workloads))
 }
 
-/// Has every peer do every work once.
-fn one_round(broker: &Broker, results: &mut Results, peers: &[Peer], works: &[Work], round: usize) -> Result<(), Box<dyn Error>> {
-    for work in works {
+/// Runs every workload once with every peer.
+fn run_round(
+    broker: &BenchBroker,
+    results: &mut Results,
+    peers: &[PeerClient],
+    workloads: &[Workload],
+    round: usize,
+) -> Result<(), Box<dyn Error>> {
+    for workload in workloads {
         for turn in 0..peers.len() {
             let peer = &peers[(turn + round) % peers.len()];
-            eprintln!("round {}: {} {}", round + 1, work.name, peer.name);
-            match broker.run(peer, work, peer.share(work))? {
-                Ran::Unsupported => {}
-                Ran::Failed(reason) => results.fail(round, work, peer, &reason),
-                Ran::Done(measured) => results.add(round, work, peer, measured),
+            eprintln!("round {}: {} {}", round + 1, workload.name, peer.name);
+            match broker.run(peer, workload, peer.share(workload))? {
+                PeerOutcome::Unsupported => {}
+                PeerOutcome::Failed(reason) => results.fail(round, workload, peer, &reason),
+                PeerOutcome::Done(measurement) => results.add(round, workload, peer, measurement),
             }
         }
     }
     Ok(())
 }
 
-/// Finds out how many messages keep Carrot busy for the wanted time; the others get as many.
-fn warm_up(broker: &Broker, carrot: &Peer, work: &mut Work, seconds: f64) -> Result<(), Box<dyn Error>> {
-    let few = (work.messages / 20).max(work.threads * 5).max(10);
-    if let Ran::Done(measured) = broker.run(carrot, work, few)? {
-        let fitting = (measured.messages as f64 / measured.seconds * seconds) as usize;
-        work.messages = fitting.clamp(few, work.messages).next_multiple_of(work.threads);
+/// Sets the number of messages that Carrot handles in `seconds`. All peers run the same number.
+fn warm_up(broker: &BenchBroker, carrot: &PeerClient, workload: &mut Workload, seconds: f64) -> Result<(), Box<dyn Error>> {
+    let few = (workload.messages / 20).max(workload.threads * 5).max(10);
+    if let PeerOutcome::Done(measurement) = broker.run(carrot, workload, few)? {
+        let fitting = (measurement.messages as f64 / measurement.seconds * seconds) as usize;
+        workload.messages = fitting.clamp(few, workload.messages).next_multiple_of(workload.threads);
     }
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! The programs that are compared.
+//! The programs of the comparison.
 
 use std::error::Error;
 use std::path::{Path, PathBuf};
@@ -7,26 +7,26 @@ use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
-use crate::works::Work;
+use crate::workloads::Workload;
 
-/// After this long, a peer has failed.
+/// The time after which a run of a peer has failed.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// One client library.
+/// A client library with its program.
 #[derive(Debug, Clone)]
-pub struct Peer {
+pub struct PeerClient {
     pub name: &'static str,
     pub version: String,
     pub quick: bool,
     program: PathBuf,
     arguments: Vec<String>,
-    /// What part of the messages it gets, since it is known to be slow.
-    part: usize,
+    /// The divisor of the number of messages, which is larger for slow peers.
+    divisor: usize,
 }
 
-/// What one run took.
+/// The measurement of one run.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
-pub struct Measured {
+pub struct Measurement {
     pub messages: usize,
     pub seconds: f64,
     pub cpu_user: f64,
@@ -41,40 +41,40 @@ pub struct Measured {
     pub threads: Option<usize>,
 }
 
-impl Measured {
+impl Measurement {
     pub fn rate(&self) -> f64 {
         self.messages as f64 / self.seconds
     }
 
-    /// Microseconds of the client's processor time for each message.
+    /// Returns the processor time of the client for each message, in microseconds.
     pub fn cpu(&self) -> f64 {
         (self.cpu_user + self.cpu_sys) * 1e6 / self.messages as f64
     }
 }
 
 #[derive(Debug)]
-pub enum Ran {
-    Done(Measured),
+pub enum PeerOutcome {
+    Done(Measurement),
     Unsupported,
     Failed(String),
 }
 
 #[derive(Deserialize)]
 #[serde(untagged)]
-enum Line {
+enum PeerOutput {
     Unsupported { unsupported: bool },
-    Measured(Measured),
+    Measurement(Measurement),
 }
 
-impl Peer {
-    pub fn share(&self, work: &Work) -> usize {
-        if work.kind == "idle" {
-            return work.messages;
+impl PeerClient {
+    pub fn share(&self, workload: &Workload) -> usize {
+        if workload.kind == "idle" {
+            return workload.messages;
         }
-        (work.messages / self.part).max(10)
+        (workload.messages / self.divisor).max(10)
     }
 
-    pub fn run(&self, arguments: &[String]) -> Result<Ran, Box<dyn Error>> {
+    pub fn run(&self, arguments: &[String]) -> Result<PeerOutcome, Box<dyn Error>> {
         let mut child = Command::new(&self.program)
             .args(&self.arguments)
             .args(arguments)
@@ -87,31 +87,31 @@ impl Peer {
             if Instant::now() >= deadline {
                 child.kill()?;
                 child.wait()?;
-                return Ok(Ran::Failed(format!("it took more than {PATIENCE:?}")));
+                return Ok(PeerOutcome::Failed(format!("the run did not end within {PATIENCE:?}")));
             }
             std::thread::sleep(Duration::from_millis(5));
         }
         let output = child.wait_with_output()?;
         Ok(match serde_json::from_slice(&output.stdout) {
-            Ok(Line::Measured(measured)) => Ran::Done(measured),
-            Ok(Line::Unsupported { unsupported: true }) => Ran::Unsupported,
-            _ => Ran::Failed(String::from_utf8_lossy(&output.stderr).trim().to_string()),
+            Ok(PeerOutput::Measurement(measurement)) => PeerOutcome::Done(measurement),
+            Ok(PeerOutput::Unsupported { unsupported: true }) => PeerOutcome::Unsupported,
+            _ => PeerOutcome::Failed(String::from_utf8_lossy(&output.stderr).trim().to_string()),
         })
     }
 }
 
-/// Carrot first; then every peer that is there.
-pub fn all() -> Result<Vec<Peer>, Box<dyn Error>> {
+/// Returns the peers that are available. The first is Carrot.
+pub fn all() -> Result<Vec<PeerClient>, Box<dyn Error>> {
     let folder = std::env::current_exe()?.parent().map(Path::to_path_buf).unwrap_or_default();
     let lock = include_str!("../../../Cargo.lock");
     let rust = |name, quick| {
-        Ok::<_, Box<dyn Error>>(Peer {
+        Ok::<_, Box<dyn Error>>(PeerClient {
             name,
             version: locked(lock, name).unwrap_or_default(),
             quick,
             program: folder.join(name),
             arguments: Vec::new(),
-            part: 1,
+            divisor: 1,
         })
     };
     let mut peers = vec![rust("carrot", true)?, rust("amiquip", true)?];
@@ -125,19 +125,19 @@ pub fn all() -> Result<Vec<Peer>, Box<dyn Error>> {
     let program = folder.join("rabbitmq_c");
     if program.exists() {
         let version = std::env::var("RABBITMQ_C_VERSION").unwrap_or_default();
-        peers.insert(1, Peer { name: "rabbitmq-c", version, quick: true, program, arguments: Vec::new(), part: 1 });
+        peers.insert(1, PeerClient { name: "rabbitmq-c", version, quick: true, program, arguments: Vec::new(), divisor: 1 });
     } else {
         eprintln!("bench: rabbitmq-c is skipped: it was not built (librabbitmq-dev and a C compiler are needed)");
     }
     for name in ["pika", "kombu"] {
-        let ask = format!("import {name}; print({name}.__version__)");
-        let asked = Command::new("python3").args(["-c", &ask]).stderr(Stdio::null()).output();
-        match asked {
+        let code = format!("import {name}; print({name}.__version__)");
+        let printed = Command::new("python3").args(["-c", &code]).stderr(Stdio::null()).output();
+        match printed {
             Ok(output) if output.status.success() => {
                 let script = concat!(env!("CARGO_MANIFEST_DIR"), "/python/peer.py");
                 let version = String::from_utf8_lossy(&output.stdout).trim().to_string();
                 let arguments = vec![script.to_string(), name.to_string()];
-                peers.push(Peer { name, version, quick: false, program: "python3".into(), arguments, part: 4 });
+                peers.push(PeerClient { name, version, quick: false, program: "python3".into(), arguments, divisor: 4 });
             }
             _ => eprintln!("bench: {name} is skipped: python3 has no module {name}"),
         }

@@ -1,10 +1,11 @@
-//! The results as a picture: for each work, a bar for each client, as long as it is fast compared to the fastest.
+//! Draws the results: for each workload a bar for each client. The length of a bar is the speed
+//! relative to the fastest client.
 
 use std::fmt::Write;
 
 use crate::results::Results;
 use crate::table::{peers, rounded};
-use crate::works::Work;
+use crate::workloads::Workload;
 
 const BAR: usize = 11;
 const GAP: usize = 12;
@@ -24,7 +25,7 @@ fn colour(peer: &str) -> &'static str {
     }
 }
 
-pub fn draw(results: &Results, works: &[Work]) -> String {
+pub fn draw(results: &Results, workloads: &[Workload]) -> String {
     let peers = peers(results);
     let mut body = String::new();
     for (index, peer) in peers.iter().enumerate() {
@@ -33,11 +34,11 @@ pub fn draw(results: &Results, works: &[Work]) -> String {
         let _ = writeln!(body, r#"<text x="{}" y="22">{peer}</text>"#, left + 17);
     }
     let mut top = TOP;
-    for work in works.iter().filter(|work| work.kind != "idle") {
-        let rates = peers.iter().filter_map(|peer| Some((*peer, results.spread(work, peer, |measured| Some(measured.rate()))?)));
+    for workload in workloads.iter().filter(|workload| workload.kind != "idle") {
+        let rates = peers.iter().filter_map(|peer| Some((*peer, results.spread(workload, peer, |measurement| Some(measurement.rate()))?)));
         let rates: Vec<_> = rates.collect();
         let Some(fastest) = rates.iter().map(|(_, rate)| rate.median).reduce(f64::max) else { continue };
-        let title = work.title();
+        let title = workload.title();
         let (first, rest) = title.split_once(", ").unwrap_or((&title, ""));
         let _ = writeln!(body, r#"<text x="{}" y="{}" text-anchor="end" font-weight="bold">{first}</text>"#, LEFT - 10, top + 10);
         let _ = writeln!(body, r##"<text x="{}" y="{}" text-anchor="end" fill="#666">{rest}</text>"##, LEFT - 10, top + 23);

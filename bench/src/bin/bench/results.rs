@@ -1,4 +1,4 @@
-//! What was measured, and what was measured before.
+//! The measurements, and the recorded speeds of earlier measurements.
 
 use std::collections::BTreeMap;
 use std::error::Error;
@@ -6,12 +6,12 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::broker::Broker;
-use crate::peers::{Measured, Peer};
-use crate::works::Work;
+use crate::broker::BenchBroker;
+use crate::peers::{Measurement, PeerClient};
+use crate::workloads::Workload;
 
-/// Less than this part of what was recorded is a regression; machines are noisy.
-const GROSS: f64 = 0.5;
+/// The share of a recorded speed below which a speed is a regression. It is small because of noise.
+const REGRESSION: f64 = 0.5;
 
 const RECORD: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/recorded.json");
 
@@ -19,7 +19,7 @@ const RECORD: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/recorded.json");
 pub struct Results {
     pub machine: Machine,
     pub peers: BTreeMap<&'static str, String>,
-    pub runs: Vec<Run>,
+    pub runs: Vec<MeasuredRun>,
     pub failures: Vec<String>,
 }
 
@@ -30,22 +30,22 @@ pub struct Machine {
     pub system: &'static str,
     pub broker: String,
     pub queue: &'static str,
-    /// How many processes wanted a core, on the average of a minute: before, and after.
+    /// The load average of one minute, before and after the benchmark.
     pub load: (f64, f64),
     pub seconds: f64,
 }
 
 #[derive(Debug, Serialize)]
-pub struct Run {
+pub struct MeasuredRun {
     pub round: usize,
     pub work: &'static str,
     pub title: String,
     pub peer: &'static str,
     #[serde(flatten)]
-    pub measured: Measured,
+    pub measurement: Measurement,
 }
 
-/// Median, least and greatest.
+/// The median, the least and the greatest of some values.
 #[derive(Debug, Clone, Copy)]
 pub struct Spread {
     pub median: f64,
@@ -75,7 +75,7 @@ fn memory_gib() -> u64 {
 }
 
 impl Results {
-    pub fn begin(broker: &Broker) -> Results {
+    pub fn begin(broker: &BenchBroker) -> Results {
         let machine = Machine {
             cores: std::thread::available_parallelism().map_or(0, usize::from),
             memory_gib: memory_gib(),
@@ -93,54 +93,58 @@ impl Results {
         self.machine.load.1 = load();
     }
 
-    pub fn add(&mut self, round: usize, work: &Work, peer: &Peer, measured: Measured) {
+    pub fn add(&mut self, round: usize, workload: &Workload, peer: &PeerClient, measurement: Measurement) {
         self.peers.entry(peer.name).or_insert_with(|| peer.version.clone());
-        self.runs.push(Run { round, work: work.name, title: work.title(), peer: peer.name, measured });
+        self.runs.push(MeasuredRun { round, work: workload.name, title: workload.title(), peer: peer.name, measurement });
     }
 
-    pub fn fail(&mut self, round: usize, work: &Work, peer: &Peer, reason: &str) {
-        let failure = format!("{} failed at {} in round {}: {reason}", peer.name, work.name, round + 1);
+    pub fn fail(&mut self, round: usize, workload: &Workload, peer: &PeerClient, reason: &str) {
+        let failure = format!("{} failed with {} in round {}: {reason}", peer.name, workload.name, round + 1);
         eprintln!("bench: {failure}");
         self.failures.push(failure);
     }
 
-    pub fn of<'a>(&'a self, work: &'a Work, peer: &'a str) -> impl Iterator<Item = &'a Run> {
-        self.runs.iter().filter(move |run| run.work == work.name && run.peer == peer)
+    pub fn of<'a>(&'a self, workload: &'a Workload, peer: &'a str) -> impl Iterator<Item = &'a MeasuredRun> {
+        self.runs.iter().filter(move |run| run.work == workload.name && run.peer == peer)
     }
 
-    pub fn spread(&self, work: &Work, peer: &str, value: impl Fn(&Measured) -> Option<f64>) -> Option<Spread> {
-        Spread::of(self.of(work, peer).filter_map(|run| value(&run.measured)))
+    pub fn spread(&self, workload: &Workload, peer: &str, value: impl Fn(&Measurement) -> Option<f64>) -> Option<Spread> {
+        Spread::of(self.of(workload, peer).filter_map(|run| value(&run.measurement)))
     }
 
-    /// What Carrot's value is divided by the peer's: the median over the rounds that both finished.
-    pub fn ratio(&self, work: &Work, peer: &str, value: impl Fn(&Measured) -> f64) -> Option<f64> {
-        let ratios = self.of(work, "carrot").filter_map(|carrot| {
-            let other = self.of(work, peer).find(|run| run.round == carrot.round)?;
-            Some(value(&carrot.measured) / value(&other.measured)).filter(|ratio| ratio.is_finite())
+    /// Returns the median of Carrot's value divided by the peer's value, over the rounds that both
+    /// finished.
+    pub fn ratio(&self, workload: &Workload, peer: &str, value: impl Fn(&Measurement) -> f64) -> Option<f64> {
+        let ratios = self.of(workload, "carrot").filter_map(|carrot| {
+            let other = self.of(workload, peer).find(|run| run.round == carrot.round)?;
+            Some(value(&carrot.measurement) / value(&other.measurement)).filter(|ratio| ratio.is_finite())
         });
         Spread::of(ratios).map(|spread| spread.median)
     }
 }
 
-/// How fast Carrot was compared to raw amiquip, each in its best round: on a busy machine that varies least.
-fn best(results: &Results, work: &Work) -> Option<f64> {
-    let best = |peer| results.spread(work, peer, |measured| Some(measured.rate())).map(|spread| spread.greatest);
+/// Returns the speed of Carrot divided by the speed of raw amiquip, each in its best round. The
+/// best rounds vary least on a busy machine.
+fn best(results: &Results, workload: &Workload) -> Option<f64> {
+    let best = |peer| results.spread(workload, peer, |measurement| Some(measurement.rate())).map(|spread| spread.greatest);
     Some((best("carrot")? / best("amiquip")? * 100.0).round() / 100.0)
 }
 
-/// How Carrot compared to raw amiquip.
+/// The recorded speeds of Carrot relative to raw amiquip.
 #[derive(Debug, Default, Serialize, Deserialize)]
-pub struct Record {
-    /// Messages per second, divided by raw amiquip's, by work.
+pub struct RecordedSpeeds {
+    /// Messages per second, divided by raw amiquip's, by workload.
     speed: BTreeMap<String, f64>,
 }
 
-impl Record {
-    pub fn of(results: &Results, works: &[Work]) -> Record {
-        Record { speed: works.iter().filter_map(|work| Some((work.name.to_string(), best(results, work)?))).collect() }
+impl RecordedSpeeds {
+    pub fn of(results: &Results, workloads: &[Workload]) -> RecordedSpeeds {
+        RecordedSpeeds {
+            speed: workloads.iter().filter_map(|workload| Some((workload.name.to_string(), best(results, workload)?))).collect(),
+        }
     }
 
-    pub fn load() -> Result<Record, Box<dyn Error>> {
+    pub fn load() -> Result<RecordedSpeeds, Box<dyn Error>> {
         Ok(serde_json::from_str(&std::fs::read_to_string(RECORD)?)?)
     }
 
@@ -148,25 +152,26 @@ impl Record {
         Ok(std::fs::write(RECORD, serde_json::to_string_pretty(self)? + "\n")?)
     }
 
-    /// The works that have become much slower.
-    pub fn slower(&self, results: &Results, works: &[Work]) -> Vec<Work> {
-        let is_slower = |work: &&Work| Some(best(results, work)? < self.speed.get(work.name)? * GROSS);
-        works.iter().filter(|work| is_slower(work).unwrap_or(false)).cloned().collect()
+    /// Returns the workloads that are much slower than recorded.
+    pub fn slower(&self, results: &Results, workloads: &[Workload]) -> Vec<Workload> {
+        let is_slower = |workload: &&Workload| Some(best(results, workload)? < self.speed.get(workload.name)? * REGRESSION);
+        workloads.iter().filter(|workload| is_slower(workload).unwrap_or(false)).cloned().collect()
     }
 
-    /// Whether nothing has become much slower, and at least something was compared.
-    pub fn holds(&self, results: &Results, works: &[Work]) -> bool {
-        let now = Record::of(results, works);
-        let slower = self.slower(results, works);
-        for (work, ratio) in &now.speed {
-            let Some(before) = self.speed.get(work) else { continue };
-            let verdict = if slower.iter().any(|slow| slow.name == work) { "MUCH SLOWER" } else { "ok" };
-            println!("check {work}: {ratio:.2} x raw amiquip, recorded {before:.2}: {verdict}");
+    /// Prints the comparison with the recorded speeds. Returns whether at least one workload was
+    /// compared, and none is much slower.
+    pub fn holds(&self, results: &Results, workloads: &[Workload]) -> bool {
+        let now = RecordedSpeeds::of(results, workloads);
+        let slower = self.slower(results, workloads);
+        for (workload, ratio) in &now.speed {
+            let Some(before) = self.speed.get(workload) else { continue };
+            let result = if slower.iter().any(|slow| slow.name == workload) { "MUCH SLOWER" } else { "ok" };
+            println!("check {workload}: {ratio:.2} x raw amiquip, recorded {before:.2}: {result}");
         }
-        let missing = works.iter().filter(|work| self.speed.contains_key(work.name) && !now.speed.contains_key(work.name));
-        let missing: Vec<&str> = missing.map(|work| work.name).collect();
+        let missing = workloads.iter().filter(|workload| self.speed.contains_key(workload.name) && !now.speed.contains_key(workload.name));
+        let missing: Vec<&str> = missing.map(|workload| workload.name).collect();
         if !missing.is_empty() {
-            println!("check: not measured: {}", missing.join(", "));
+            println!("check: not measurement: {}", missing.join(", "));
         }
         slower.is_empty() && missing.is_empty() && !now.speed.is_empty()
     }

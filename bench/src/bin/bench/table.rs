@@ -1,17 +1,17 @@
-//! The results as a table in Markdown.
+//! Formats the results as a Markdown table.
 
 use std::fmt::Write;
 
-use crate::peers::Measured;
+use crate::peers::Measurement;
 use crate::results::Results;
-use crate::works::Work;
+use crate::workloads::Workload;
 
 pub fn peers(results: &Results) -> Vec<&'static str> {
     let order = ["carrot", "rabbitmq-c", "amiquip", "lapin", "amqprs", "pika", "kombu"];
     order.into_iter().filter(|peer| results.peers.contains_key(peer)).collect()
 }
 
-/// A number with as many digits as mean something.
+/// Formats a number with its significant digits.
 pub fn rounded(value: f64) -> String {
     match value {
         10_000.0.. => format!("{:.1}k", value / 1000.0),
@@ -21,7 +21,7 @@ pub fn rounded(value: f64) -> String {
     }
 }
 
-pub fn write(results: &Results, works: &[Work]) -> String {
+pub fn write(results: &Results, workloads: &[Workload]) -> String {
     let mut text = String::new();
     let machine = &results.machine;
     let versions: Vec<String> = results.peers.iter().map(|(peer, version)| format!("{peer} {version}")).collect();
@@ -38,22 +38,22 @@ pub fn write(results: &Results, works: &[Work]) -> String {
         machine.seconds,
         versions.join(", ")
     );
-    for work in works {
-        let rounds = results.of(work, "carrot").count();
-        let _ = writeln!(text, "**{}**: {} ({} messages, {rounds} rounds)\n", work.name, work.title(), work.messages);
+    for workload in workloads {
+        let rounds = results.of(workload, "carrot").count();
+        let _ = writeln!(text, "**{}**: {} ({} messages, {rounds} rounds)\n", workload.name, workload.title(), workload.messages);
         let _ = writeln!(
             text,
             "| client | msg/s | least - greatest | CPU us/msg | p50 us | p99 us | RSS MB | threads | Carrot's speed | Carrot's CPU |"
         );
         let _ = writeln!(text, "|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|");
         for peer in peers(results) {
-            let Some(rate) = results.spread(work, peer, |measured| Some(measured.rate())) else { continue };
-            let median = |value: &dyn Fn(&Measured) -> Option<f64>| {
-                results.spread(work, peer, value).map_or_else(String::new, |spread| rounded(spread.median))
+            let Some(rate) = results.spread(workload, peer, |measurement| Some(measurement.rate())) else { continue };
+            let median = |value: &dyn Fn(&Measurement) -> Option<f64>| {
+                results.spread(workload, peer, value).map_or_else(String::new, |spread| rounded(spread.median))
             };
-            let ratio = |value: &dyn Fn(&Measured) -> f64| match peer {
+            let ratio = |value: &dyn Fn(&Measurement) -> f64| match peer {
                 "carrot" => String::new(),
-                _ => results.ratio(work, peer, value).map_or_else(String::new, |ratio| format!("{ratio:.2} x")),
+                _ => results.ratio(workload, peer, value).map_or_else(String::new, |ratio| format!("{ratio:.2} x")),
             };
             let _ = writeln!(
                 text,
@@ -61,15 +61,15 @@ pub fn write(results: &Results, works: &[Work]) -> String {
                 rounded(rate.median),
                 rounded(rate.least),
                 rounded(rate.greatest),
-                median(&|measured| Some(measured.cpu())),
-                median(&|measured| measured.p50_us),
-                median(&|measured| measured.p99_us),
-                median(&|measured| measured.rss_kb.map(|kib| kib as f64 / 1024.0)),
+                median(&|measurement| Some(measurement.cpu())),
+                median(&|measurement| measurement.p50_us),
+                median(&|measurement| measurement.p99_us),
+                median(&|measurement| measurement.rss_kb.map(|kib| kib as f64 / 1024.0)),
                 results
-                    .spread(work, peer, |measured| Some(measured.threads? as f64))
+                    .spread(workload, peer, |measurement| Some(measurement.threads? as f64))
                     .map_or_else(String::new, |spread| format!("{:.0}", spread.median)),
-                ratio(&Measured::rate),
-                ratio(&Measured::cpu),
+                ratio(&Measurement::rate),
+                ratio(&Measurement::cpu),
             );
         }
         text.push('\n');

@@ -1,72 +1,72 @@
-//! The works that are compared.
+//! The workloads of the comparison.
 
-/// What is in the queue before.
+/// The content of the queue before the run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Fill {
+pub enum Preload {
     Nothing,
     Bodies,
     Orders,
 }
 
-/// One work, as every peer is asked to do it.
+/// A workload, which is the same for every peer.
 #[derive(Debug, Clone)]
-pub struct Work {
+pub struct Workload {
     pub name: &'static str,
-    pub what: &'static str,
+    pub operation: &'static str,
     pub kind: &'static str,
     pub size: usize,
-    /// At most; fewer on a slow machine.
+    /// The largest number of messages. A slow machine runs fewer.
     pub messages: usize,
     pub threads: usize,
     pub prefetch: u16,
     pub window: usize,
     pub codec: &'static str,
     pub tls: bool,
-    pub fill: Fill,
+    pub preload: Preload,
     pub quick: bool,
 }
 
-impl Work {
-    fn new(name: &'static str, what: &'static str, kind: &'static str, messages: usize) -> Work {
-        let fill = match kind {
-            "consume" => Fill::Bodies,
-            "receive" => Fill::Orders,
-            _ => Fill::Nothing,
+impl Workload {
+    fn new(name: &'static str, operation: &'static str, kind: &'static str, messages: usize) -> Workload {
+        let preload = match kind {
+            "consume" => Preload::Bodies,
+            "receive" => Preload::Orders,
+            _ => Preload::Nothing,
         };
         let (size, threads, prefetch, window) = (100, 1, 100, 1000);
-        Work { name, what, kind, size, messages, threads, prefetch, window, codec: "", tls: false, fill, quick: false }
+        Workload { name, operation, kind, size, messages, threads, prefetch, window, codec: "", tls: false, preload, quick: false }
     }
 
-    fn kind(self, kind: &'static str) -> Work {
-        Work { kind, ..self }
+    fn kind(self, kind: &'static str) -> Workload {
+        Workload { kind, ..self }
     }
 
-    fn size(self, size: usize) -> Work {
-        Work { size, ..self }
+    fn size(self, size: usize) -> Workload {
+        Workload { size, ..self }
     }
 
-    fn threads(self, threads: usize) -> Work {
-        Work { threads, ..self }
+    fn threads(self, threads: usize) -> Workload {
+        Workload { threads, ..self }
     }
 
-    fn prefetch(self, prefetch: u16) -> Work {
-        Work { prefetch, ..self }
+    fn prefetch(self, prefetch: u16) -> Workload {
+        Workload { prefetch, ..self }
     }
 
-    fn codec(self, codec: &'static str) -> Work {
-        Work { codec, ..self }
+    fn codec(self, codec: &'static str) -> Workload {
+        Workload { codec, ..self }
     }
 
-    fn window(self, window: usize) -> Work {
-        Work { window, ..self }
+    fn window(self, window: usize) -> Workload {
+        Workload { window, ..self }
     }
 
-    fn tls(self) -> Work {
-        Work { tls: true, ..self }
+    fn tls(self) -> Workload {
+        Workload { tls: true, ..self }
     }
 
-    fn quick(self) -> Work {
-        Work { quick: true, ..self }
+    fn quick(self) -> Workload {
+        Workload { quick: true, ..self }
     }
 
     fn body(&self) -> String {
@@ -78,9 +78,9 @@ impl Work {
         }
     }
 
-    /// Everything that sets it apart.
+    /// Returns a description with all parameters that differ between workloads.
     pub fn title(&self) -> String {
-        let mut parts = vec![self.what.to_string(), self.body()];
+        let mut parts = vec![self.operation.to_string(), self.body()];
         match self.kind {
             "publish" => parts.push("transient, no confirms".into()),
             "window" | "send" => parts.push(format!("persistent, confirms, window {}", self.window)),
@@ -100,21 +100,21 @@ impl Work {
     }
 }
 
-/// Every work, in the order of the table.
-pub fn all() -> Vec<Work> {
-    let publish = |name, messages| Work::new(name, "publish", "publish", messages);
-    let each = |name, messages| Work::new(name, "publish, wait for each confirm", "each", messages);
-    let consume = |name, messages| Work::new(name, "consume, acknowledge each", "consume", messages);
-    let send = |name, codec| Work::new(name, "encode and publish", "send", 30_000).codec(codec);
-    let receive = |name, codec| Work::new(name, "consume, decode, acknowledge each", "receive", 50_000).codec(codec);
-    let memory = |name| Work::new(name, "memory broker: publish, consume, acknowledge", "memory", 2_000_000);
+/// Returns all workloads, in the order of the table.
+pub fn all() -> Vec<Workload> {
+    let publish = |name, messages| Workload::new(name, "publish", "publish", messages);
+    let each = |name, messages| Workload::new(name, "publish, wait for each confirm", "each", messages);
+    let consume = |name, messages| Workload::new(name, "consume, acknowledge each", "consume", messages);
+    let send = |name, codec| Workload::new(name, "encode and publish", "send", 30_000).codec(codec);
+    let receive = |name, codec| Workload::new(name, "consume, decode, acknowledge each", "receive", 50_000).codec(codec);
+    let memory = |name| Workload::new(name, "memory broker: publish, consume, acknowledge", "memory", 2_000_000);
     vec![
         publish("publish-100", 100_000).quick(),
         publish("publish-10k", 30_000).size(10_000),
         publish("publish-1M", 1_500).size(1_000_000).quick(),
-        Work::new("window-100", "publish", "window", 50_000).quick(),
-        Work::new("window-10k", "publish", "window", 20_000).size(10_000),
-        Work::new("window-8", "publish", "window", 20_000).window(8),
+        Workload::new("window-100", "publish", "window", 50_000).quick(),
+        Workload::new("window-10k", "publish", "window", 20_000).size(10_000),
+        Workload::new("window-8", "publish", "window", 20_000).window(8),
         each("each-1", 5_000).quick(),
         each("each-2", 10_000).threads(2),
         each("each-8", 20_000).threads(8).quick(),
@@ -130,16 +130,16 @@ pub fn all() -> Vec<Work> {
         consume("consume-1000x4", 80_000).prefetch(1000).threads(4),
         consume("consume-10k", 30_000).size(10_000),
         consume("consume-1M", 1_500).size(1_000_000).prefetch(10),
-        Work::new("ping-pong", "publish and get it back", "ping-pong", 15_000).quick(),
+        Workload::new("ping-pong", "publish and get it back", "ping-pong", 15_000).quick(),
         publish("tls-publish", 100_000).tls(),
         consume("tls-consume", 60_000).tls(),
-        Work::new("tls-ping-pong", "publish and get it back", "ping-pong", 15_000).tls(),
+        Workload::new("tls-ping-pong", "publish and get it back", "ping-pong", 15_000).tls(),
         send("json-send", "json"),
         send("bincode-send", "bincode"),
         receive("json-receive", "json"),
         receive("bincode-receive", "bincode"),
         memory("memory-1").quick(),
         memory("memory-4x4").threads(4).kind("memory-pairs").quick(),
-        Work::new("idle", "wait for messages that do not come", "idle", 5),
+        Workload::new("idle", "wait for messages that do not come", "idle", 5),
     ]
 }
