@@ -1,4 +1,5 @@
-//! Any body under any content type: it is decoded or refused, and what was decoded survives a second way there and back.
+//! Decodes any body with any content type. A body is decoded or refused, and a decoded value is
+//! equal after another round trip.
 #![no_main]
 
 use std::collections::BTreeMap;
@@ -10,16 +11,16 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 #[derive(Debug, Serialize, Deserialize)]
-struct Order {
+struct FuzzOrder {
     id: u64,
     customer: String,
-    lines: Vec<Line>,
+    lines: Vec<FuzzOrderLine>,
     note: Option<String>,
     price: f64,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
-enum Line {
+enum FuzzOrderLine {
     Item { sku: String, quantity: i32 },
     Gift(bool),
     Blank,
@@ -38,11 +39,11 @@ fuzz_target!(|data: &[u8]| {
     for codec in [Codec::json(), Codec::text(), Codec::raw(), Codec::bincode(), Codec::bincode_with_limit(u64::MAX)] {
         decode_all(&codec, body);
     }
-    assert_eq!(Codec::raw().decode::<Vec<u8>>(body).expect("bytes are bytes"), body);
+    assert_eq!(Codec::raw().decode::<Vec<u8>>(body).expect("the raw codec decodes any bytes"), body);
 });
 
 fn decode_all(codec: &Codec, body: &[u8]) {
-    decode::<Order>(codec, body);
+    decode::<FuzzOrder>(codec, body);
     decode::<Vec<String>>(codec, body);
     decode::<BTreeMap<String, Vec<u8>>>(codec, body);
     decode::<Vec<[u64; 32]>>(codec, body);
@@ -55,7 +56,7 @@ fn decode_all(codec: &Codec, body: &[u8]) {
 
 fn decode<T: DeserializeOwned + Serialize + Debug>(codec: &Codec, body: &[u8]) {
     match codec.decode::<T>(body) {
-        // Text and bytes take nothing but text and bytes.
+        // The text and raw codecs encode only text and bytes.
         Ok(value) if codec.content_type() == "application/json" || codec.content_type() == "application/x-bincode" => {
             let again = codec.encode(&value).unwrap_or_else(|error| panic!("{value:?}: {error}"));
             let again = codec.decode::<T>(&again).unwrap_or_else(|error| panic!("{value:?}: {error}"));

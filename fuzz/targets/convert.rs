@@ -1,21 +1,22 @@
-//! Any properties of Carrot's: they survive the way to amiquip's types, to the wire, and back.
+//! Converts any properties of Carrot to amiquip's types and to the wire. The properties are equal
+//! after the way back.
 #![no_main]
 
 #[allow(dead_code)]
 #[path = "../../carrot-backend-amqp/src/convert.rs"]
 mod convert;
-#[path = "../../carrot-backend-amqp/src/wire_format.rs"]
-mod wire_format;
 #[path = "../support/frame.rs"]
 #[allow(dead_code)]
 mod frame;
+#[path = "../../carrot-backend-amqp/src/wire_format.rs"]
+mod wire_format;
 
 use carrot_core::validate::table;
 use carrot_core::{DeliveryMode, Headers, Properties, Value};
 use libfuzzer_sys::arbitrary::{Result, Unstructured};
 use libfuzzer_sys::fuzz_target;
 
-const DEEPEST: usize = 40;
+const MAX_DEPTH: usize = 40;
 
 fuzz_target!(|data: &[u8]| {
     let Ok(properties) = properties(&mut Unstructured::new(data)) else { return };
@@ -23,7 +24,7 @@ fuzz_target!(|data: &[u8]| {
         let _ = table("headers", headers);
         assert_eq!(format!("{:?}", convert::from_table(&convert::to_table(headers))), format!("{headers:?}"));
     }
-    frame::survives(&properties);
+    frame::check_round_trip(&properties);
 });
 
 fn properties(data: &mut Unstructured<'_>) -> Result<Properties> {
@@ -69,7 +70,7 @@ fn headers(data: &mut Unstructured<'_>, depth: usize) -> Result<Headers> {
 }
 
 fn value(data: &mut Unstructured<'_>, depth: usize) -> Result<Value> {
-    let kind = if depth < DEEPEST { data.int_in_range(0..=16)? } else { data.int_in_range(0..=14)? };
+    let kind = if depth < MAX_DEPTH { data.int_in_range(0..=16)? } else { data.int_in_range(0..=14)? };
     Ok(match kind {
         0 => Value::Void,
         1 => Value::Bool(data.arbitrary()?),

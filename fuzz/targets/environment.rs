@@ -1,4 +1,5 @@
-//! Any variables: they are read or refused, and no error holds the password.
+//! Reads options from any variables. The variables are accepted or refused, and no text contains
+//! the password.
 #![no_main]
 
 use std::env::VarError;
@@ -10,7 +11,7 @@ use libfuzzer_sys::fuzz_target;
 
 const VARIABLES: [&str; 7] = ["CARROT_URL", "AMQP_SERVER", "AMQP_HOST", "AMQP_PORT", "AMQP_USER", "AMQP_PASSWORD", "AMQP_VHOST"];
 
-/// Stands in the password, and nowhere else.
+/// A mark that only the password contains.
 const MARK: &str = "HUNTER";
 
 fuzz_target!(|data: &[u8]| {
@@ -19,7 +20,7 @@ fuzz_target!(|data: &[u8]| {
     }
     let values: Vec<&[u8]> = data.split(|byte| *byte == b'\n').collect();
     let read = ConnectionOptions::from_variables(|name| {
-        let index = VARIABLES.iter().position(|variable| *variable == name).expect("only these are asked for");
+        let index = VARIABLES.iter().position(|variable| *variable == name).expect("only these variables are read");
         let mut value = values.get(index).ok_or(VarError::NotPresent)?.to_vec();
         if name == "AMQP_PASSWORD" {
             value.splice(0..0, MARK.bytes());
@@ -28,7 +29,7 @@ fuzz_target!(|data: &[u8]| {
     });
     match read {
         Ok(options) => {
-            options.validate().expect("what was read is valid");
+            options.validate().expect("the options are valid");
             assert!(!format!("{options} {options:?}").contains(MARK));
         }
         Err(error) => {

@@ -1,4 +1,5 @@
-//! Topic patterns filed, taken away and asked for: what is found is what the definition of a match says, word by word.
+//! Adds topic patterns, removes them and looks keys up. The matches are equal to those of a
+//! word-by-word comparison.
 #![no_main]
 
 #[allow(dead_code)]
@@ -12,24 +13,24 @@ use pattern::PatternTrie;
 
 fuzz_target!(|text: &str| {
     let mut trie = PatternTrie::<Option<String>>::default();
-    let mut filed = BTreeSet::new();
+    let mut added = BTreeSet::new();
     for line in text.split('\n') {
         if let Some(key) = line.strip_prefix('?') {
             let mut found = Vec::new();
             trie.matches(key, |pattern| found.extend(pattern.clone()));
             found.sort_unstable();
             let key = words(key);
-            let expected: Vec<String> = filed.iter().filter(|pattern: &&String| matches(&words(pattern), &key)).cloned().collect();
+            let expected: Vec<String> = added.iter().filter(|pattern: &&String| matches(&words(pattern), &key)).cloned().collect();
             assert_eq!(found, expected, "{key:?}");
         } else if let Some(pattern) = line.strip_prefix('-') {
             trie.update(pattern, |value| {
                 *value = None;
                 true
             });
-            filed.remove(pattern);
+            added.remove(pattern);
         } else {
             *trie.entry(line) = Some(line.to_string());
-            filed.insert(line.to_string());
+            added.insert(line.to_string());
         }
     }
 });
@@ -38,7 +39,8 @@ fn words(text: &str) -> Vec<&str> {
     if text.is_empty() { Vec::new() } else { text.split('.').collect() }
 }
 
-/// By a table of which beginnings match which, lest many `#` take for ever.
+/// Compares a pattern with a key by dynamic programming, because a recursive comparison of many `#`
+/// is exponential.
 fn matches(pattern: &[&str], key: &[&str]) -> bool {
     let mut row = vec![false; key.len() + 1];
     row[0] = true;
