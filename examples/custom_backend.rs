@@ -302,7 +302,7 @@ impl Drop for Handle {
 struct ShelfChannel(Arc<Handle>);
 
 impl Backend for ShelfChannel {
-    fn declare(&self, entity: Declare<'_>) -> Result<QueueInfo> {
+    fn declare(&self, entity: Declare<'_>, _timeout: Duration) -> Result<QueueInfo> {
         entity.validate()?;
         let Declare::Queue(queue) = entity else {
             return Err(unsupported("exchanges and bindings"));
@@ -316,7 +316,7 @@ impl Backend for ShelfChannel {
         Ok(QueueInfo::new(&*queue.name, ready, state.consumer_count(&queue.name)))
     }
 
-    fn delete(&self, entity: Delete<'_>) -> Result<Deleted> {
+    fn delete(&self, entity: Delete<'_>, _timeout: Duration) -> Result<Deleted> {
         entity.validate()?;
         let mut state = self.0.shelf.lock();
         state.channel(self.0.id)?;
@@ -378,11 +378,21 @@ impl Backend for ShelfChannel {
         })
     }
 
-    fn get(&self, queue: &str, acknowledgement: Acknowledgement) -> Result<Option<Delivery>> {
+    fn get(
+        &self,
+        queue: &str,
+        acknowledgement: Acknowledgement,
+        _timeout: Duration,
+    ) -> Result<Option<Delivery>> {
         self.0.shelf.lock().take(self.0.id, queue, acknowledgement, None)
     }
 
-    fn consume(&self, queue: &str, options: &ConsumeOptions) -> Result<Box<dyn Subscription>> {
+    fn consume(
+        &self,
+        queue: &str,
+        options: &ConsumeOptions,
+        _timeout: Duration,
+    ) -> Result<Box<dyn Subscription>> {
         options.validate()?;
         let mut state = self.0.shelf.lock();
         state.queue(self.0.id, queue)?;
@@ -473,7 +483,7 @@ impl Subscription for ShelfSubscription {
         }
     }
 
-    fn cancel(&self) -> Result<()> {
+    fn cancel(&self, _timeout: Duration) -> Result<()> {
         let mut state = self.channel.shelf.lock();
         state.channel(self.channel.id)?;
         if let Some(consumer) = state.consumers.get_mut(&self.id) {

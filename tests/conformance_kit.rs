@@ -127,7 +127,7 @@ impl<T> Wrong<T> {
 }
 
 impl Backend for Wrong<Arc<dyn Backend>> {
-    fn declare(&self, entity: Declare<'_>) -> Result<QueueInfo> {
+    fn declare(&self, entity: Declare<'_>, timeout: Duration) -> Result<QueueInfo> {
         if let Declare::Queue(queue) = entity {
             let mut queue = queue.clone();
             if self.has(Fault::PassiveDeclarationCreates) {
@@ -136,18 +136,18 @@ impl Backend for Wrong<Arc<dyn Backend>> {
             if self.has(Fault::ArgumentsIgnored) {
                 queue.arguments = Default::default();
             }
-            return self.error(self.inner.declare(Declare::Queue(&queue)));
+            return self.error(self.inner.declare(Declare::Queue(&queue), timeout));
         }
-        self.error(self.inner.declare(entity))
+        self.error(self.inner.declare(entity, timeout))
     }
 
-    fn delete(&self, entity: Delete<'_>) -> Result<Deleted> {
+    fn delete(&self, entity: Delete<'_>, timeout: Duration) -> Result<Deleted> {
         match entity {
             Delete::Messages { .. } if self.has(Fault::PurgeDoesNothing) => Ok(Deleted::default()),
             Delete::Queue { name, .. } if self.has(Fault::ConditionsIgnored) => {
-                self.inner.delete(Delete::Queue { name, condition: Default::default() })
+                self.inner.delete(Delete::Queue { name, condition: Default::default() }, timeout)
             }
-            entity => self.error(self.inner.delete(entity)),
+            entity => self.error(self.inner.delete(entity, timeout)),
         }
     }
 
@@ -171,20 +171,30 @@ impl Backend for Wrong<Arc<dyn Backend>> {
         }
     }
 
-    fn get(&self, queue: &str, acknowledgement: Acknowledgement) -> Result<Option<Delivery>> {
+    fn get(
+        &self,
+        queue: &str,
+        acknowledgement: Acknowledgement,
+        timeout: Duration,
+    ) -> Result<Option<Delivery>> {
         Ok(self
-            .error(self.inner.get(queue, acknowledgement))?
+            .error(self.inner.get(queue, acknowledgement, timeout))?
             .map(|delivery| self.delivery(delivery)))
     }
 
-    fn consume(&self, queue: &str, options: &ConsumeOptions) -> Result<Box<dyn Subscription>> {
+    fn consume(
+        &self,
+        queue: &str,
+        options: &ConsumeOptions,
+        timeout: Duration,
+    ) -> Result<Box<dyn Subscription>> {
         let mut options = options.clone();
         if self.has(Fault::PrefetchIgnored) {
             options.prefetch = 0;
         }
         Ok(Box::new(Wrong {
             fault: self.fault,
-            inner: self.error(self.inner.consume(queue, &options))?,
+            inner: self.error(self.inner.consume(queue, &options, timeout))?,
         }))
     }
 
@@ -222,11 +232,11 @@ impl Subscription for Wrong<Box<dyn Subscription>> {
         Ok(self.inner.next(timeout)?.map(|delivery| self.delivery(delivery)))
     }
 
-    fn cancel(&self) -> Result<()> {
+    fn cancel(&self, timeout: Duration) -> Result<()> {
         if self.has(Fault::CancelDoesNothing) {
             return Ok(());
         }
-        self.inner.cancel()
+        self.inner.cancel(timeout)
     }
 }
 

@@ -24,6 +24,7 @@ use crate::owner::Job;
 use crate::subscription::AmqpSubscription;
 use crate::time::deadline_after;
 use crate::turns::Turn;
+use crate::within::within;
 use carrot_core::limits;
 
 /// By how much an answer may come later than its deadline, when the owner of a channel gives it.
@@ -119,7 +120,11 @@ impl Channel {
         }
     }
 
-    pub(crate) fn cancel(&self, id: u64) -> Result<()> {
+    pub(crate) fn cancel(&self, id: u64, timeout: Duration) -> Result<()> {
+        self.within(timeout, calls::CANCEL.operation, move |channel| channel.cancel_now(id))
+    }
+
+    fn cancel_now(&self, id: u64) -> Result<()> {
         const OPERATION: &str = calls::CANCEL.operation;
         self.core.check()?;
         let deadline = self.deadline();
@@ -191,8 +196,9 @@ impl Channel {
     }
 }
 
-impl Backend for Channel {
-    fn declare(&self, entity: Declare<'_>) -> Result<QueueInfo> {
+/// The verbs that wait for the broker, within the call timeout.
+impl Channel {
+    fn declare_now(&self, entity: Declare<'_>) -> Result<QueueInfo> {
         limits::check_declare(&entity, self.frame_max())?;
         match entity {
             Declare::Exchange(exchange) => {
@@ -246,7 +252,7 @@ impl Backend for Channel {
         }
     }
 
-    fn delete(&self, entity: Delete<'_>) -> Result<Deleted> {
+    fn delete_now(&self, entity: Delete<'_>) -> Result<Deleted> {
         limits::check_delete(&entity, self.frame_max())?;
         match entity {
             Delete::Exchange { name, condition } => {
@@ -291,6 +297,118 @@ impl Backend for Channel {
         }
     }
 
+    fn get_now(&self, queue: &str, acknowledgement: Acknowledgement) -> Result<Option<Delivery>> {
+        validate::short_string("queue", queue)?;
+        let queue = queue.to_string();
+        let automatic = acknowledgement == Acknowledgement::Automatic;
+        if !automatic {
+            self.core.delivers();
+        }
+        let got = self.call(calls::GET, move |channel| channel.basic_get(queue, automatic))?;
+        Ok(got.map(|got| self.hand_out(got.delivery, acknowledgement)))
+    }
+
+    fn consume_now(&self, queue: &str, options: &ConsumeOptions) -> Result<AmqpSubscription> {
+        const OPERATION: &str = calls::CONSUME.operation;
+        limits::check_consume(queue, options, self.frame_max())?;
+        self.core.check()?;
+        let channel = self.me.upgrade().ok_or_else(|| Error::closed("channel"))?;
+        let deadline = self.deadline();
+        let _turn = self.turn(calls::CONSUME, deadline)?;
+        let owner = self.desk.owner(&self.core, OPERATION, deadline)?;
+        let id = self.subscriptions.fetch_add(1, Ordering::Relaxed);
+        if options.acknowledgement == Acknowledgement::Manual {
+            self.core.delivers();
+        }
+        let (reply, answer) = bounded(1);
+        let (prefetch, consumer) = (options.prefetch, convert::to_consumer(options));
+        let job = Job::Consume {
+            id,
+            queue: queue.to_string(),
+            prefetch,
+            options: consumer,
+            deadline,
+            reply,
+        };
+        owner.send(job).map_err(|_| self.core.gone())?;
+        let deliveries = self.answer(&answer, OPERATION, deadline)?;
+        Ok(AmqpSubscription::new(channel, id, queue, options.acknowledgement, deliveries))
+    }
+
+    /// Makes a call within `timeout`, and within the call timeout in any case.
+    fn within<T: Send + 'static>(
+        &self,
+        timeout: Duration,
+        operation: &'static str,
+        call: impl FnOnce(&Channel) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        if timeout >= self.core.call_timeout() {
+            return call(self);
+        }
+        let channel = self.me.upgrade().ok_or_else(|| Error::closed("channel"))?;
+        within(timeout, operation, move || call(&channel))
+    }
+}
+
+impl Backend for Channel {
+    fn declare(&self, entity: Declare<'_>, timeout: Duration) -> Result<QueueInfo> {
+        if timeout >= self.core.call_timeout() {
+            return self.declare_now(entity);
+        }
+        match entity {
+            Declare::Exchange(exchange) => {
+                let exchange = exchange.clone();
+                self.within(timeout, calls::DECLARE_EXCHANGE.operation, move |channel| {
+                    channel.declare_now(Declare::Exchange(&exchange))
+                })
+            }
+            Declare::Queue(queue) => {
+                let queue = queue.clone();
+                self.within(timeout, calls::DECLARE_QUEUE.operation, move |channel| {
+                    channel.declare_now(Declare::Queue(&queue))
+                })
+            }
+            Declare::Binding(binding) => {
+                let binding = binding.clone();
+                self.within(timeout, calls::BIND_QUEUE.operation, move |channel| {
+                    channel.declare_now(Declare::Binding(&binding))
+                })
+            }
+        }
+    }
+
+    fn delete(&self, entity: Delete<'_>, timeout: Duration) -> Result<Deleted> {
+        if timeout >= self.core.call_timeout() {
+            return self.delete_now(entity);
+        }
+        match entity {
+            Delete::Exchange { name, condition } => {
+                let name = name.to_string();
+                self.within(timeout, calls::DELETE_EXCHANGE.operation, move |channel| {
+                    channel.delete_now(Delete::Exchange { name: &name, condition })
+                })
+            }
+            Delete::Queue { name, condition } => {
+                let name = name.to_string();
+                self.within(timeout, calls::DELETE_QUEUE.operation, move |channel| {
+                    channel.delete_now(Delete::Queue { name: &name, condition })
+                })
+            }
+            Delete::Binding(binding) => {
+                let binding = binding.clone();
+                self.within(timeout, calls::UNBIND_QUEUE.operation, move |channel| {
+                    channel.delete_now(Delete::Binding(&binding))
+                })
+            }
+            Delete::Messages { queue } => {
+                let queue = queue.to_string();
+                self.within(timeout, calls::PURGE_QUEUE.operation, move |channel| {
+                    channel.delete_now(Delete::Messages { queue: &queue })
+                })
+            }
+        }
+    }
+
     fn publish(&self, publication: &Publication<'_>, timeout: Duration) -> Result<PublishTag> {
         const OPERATION: &str = "handing over a message";
         let size = limits::check_publication(publication, self.frame_max())?;
@@ -331,42 +449,29 @@ impl Backend for Channel {
         })
     }
 
-    fn get(&self, queue: &str, acknowledgement: Acknowledgement) -> Result<Option<Delivery>> {
-        validate::short_string("queue", queue)?;
+    fn get(
+        &self,
+        queue: &str,
+        acknowledgement: Acknowledgement,
+        timeout: Duration,
+    ) -> Result<Option<Delivery>> {
         let queue = queue.to_string();
-        let automatic = acknowledgement == Acknowledgement::Automatic;
-        if !automatic {
-            self.core.delivers();
-        }
-        let got = self.call(calls::GET, move |channel| channel.basic_get(queue, automatic))?;
-        Ok(got.map(|got| self.hand_out(got.delivery, acknowledgement)))
+        self.within(timeout, calls::GET.operation, move |channel| {
+            channel.get_now(&queue, acknowledgement)
+        })
     }
 
-    fn consume(&self, queue: &str, options: &ConsumeOptions) -> Result<Box<dyn Subscription>> {
-        const OPERATION: &str = calls::CONSUME.operation;
-        limits::check_consume(queue, options, self.frame_max())?;
-        self.core.check()?;
-        let channel = self.me.upgrade().ok_or_else(|| Error::closed("channel"))?;
-        let deadline = self.deadline();
-        let _turn = self.turn(calls::CONSUME, deadline)?;
-        let owner = self.desk.owner(&self.core, OPERATION, deadline)?;
-        let id = self.subscriptions.fetch_add(1, Ordering::Relaxed);
-        if options.acknowledgement == Acknowledgement::Manual {
-            self.core.delivers();
-        }
-        let (reply, answer) = bounded(1);
-        let (prefetch, consumer) = (options.prefetch, convert::to_consumer(options));
-        let job = Job::Consume {
-            id,
-            queue: queue.to_string(),
-            prefetch,
-            options: consumer,
-            deadline,
-            reply,
-        };
-        owner.send(job).map_err(|_| self.core.gone())?;
-        let deliveries = self.answer(&answer, OPERATION, deadline)?;
-        Ok(Box::new(AmqpSubscription::new(channel, id, queue, options.acknowledgement, deliveries)))
+    fn consume(
+        &self,
+        queue: &str,
+        options: &ConsumeOptions,
+        timeout: Duration,
+    ) -> Result<Box<dyn Subscription>> {
+        let (queue, options) = (queue.to_string(), options.clone());
+        let subscription = self.within(timeout, calls::CONSUME.operation, move |channel| {
+            channel.consume_now(&queue, &options)
+        })?;
+        Ok(Box::new(subscription))
     }
 
     fn ack(&self, tag: DeliveryTag, extent: Extent) -> Result<()> {

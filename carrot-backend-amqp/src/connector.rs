@@ -33,7 +33,7 @@ use crate::turns::Turns;
 /// # fn main() -> carrot::Result<()> {
 /// let connector = AmqpConnector::new(&ConnectionOptions::new().host("localhost"))?;
 /// let channel = connector.open(&ChannelOptions::publish(), Duration::from_secs(10))?;
-/// channel.declare(Declare::Queue(&Queue::new("jobs")))?;
+/// channel.declare(Declare::Queue(&Queue::new("jobs")), Duration::from_secs(10))?;
 /// connector.close(Duration::from_secs(10))
 /// # }
 /// ```

@@ -107,5 +107,6 @@ mod tls;
 mod turns;
 mod watchdog;
 mod wire_format;
+mod within;
 
 pub use connector::AmqpConnector;

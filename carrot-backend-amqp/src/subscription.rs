@@ -113,8 +113,8 @@ impl Subscription for AmqpSubscription {
         }
     }
 
-    fn cancel(&self) -> Result<()> {
-        self.channel.cancel(self.id)
+    fn cancel(&self, timeout: Duration) -> Result<()> {
+        self.channel.cancel(self.id, timeout)
     }
 }
 

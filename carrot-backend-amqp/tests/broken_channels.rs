@@ -21,19 +21,19 @@ fn the_first_error_of_a_channel_stays_and_the_connection_lives() {
     let queue = unique("missing");
     let channel = publishing(&connector);
     let neighbour = publishing(&connector);
-    let error = channel.declare(Declare::Queue(&Queue::existing(&*queue))).unwrap_err();
+    let error = channel.declare(Declare::Queue(&Queue::existing(&*queue)), LONG).unwrap_err();
     assert!(matches!(&error, Error::NotFound { reason } if reason.contains(&queue)), "{error}");
     let not_found = |error: Error| assert!(matches!(error, Error::NotFound { .. }), "{error}");
-    not_found(channel.declare(Declare::Queue(&Queue::new(&*queue))).unwrap_err());
-    not_found(channel.delete(Delete::Messages { queue: &queue }).unwrap_err());
+    not_found(channel.declare(Declare::Queue(&Queue::new(&*queue)), LONG).unwrap_err());
+    not_found(channel.delete(Delete::Messages { queue: &queue }, LONG).unwrap_err());
     not_found(
         channel
             .publish(&Publication { content: &message(&queue, "x"), mandatory: false }, LONG)
             .unwrap_err(),
     );
     not_found(channel.confirm(PublishTag(1), LONG).unwrap_err());
-    not_found(channel.get(&queue, Acknowledgement::Manual).unwrap_err());
-    not_found(channel.consume(&queue, &ConsumeOptions::default()).unwrap_err());
+    not_found(channel.get(&queue, Acknowledgement::Manual, LONG).unwrap_err());
+    not_found(channel.consume(&queue, &ConsumeOptions::default(), LONG).unwrap_err());
     let stale = channel.ack(DeliveryTag(1), Extent::One).unwrap_err();
     assert!(
         matches!(&stale, Error::Stale { source: Some(cause) } if matches!(**cause, Error::NotFound { .. })),
@@ -48,7 +48,7 @@ fn the_first_error_of_a_channel_stays_and_the_connection_lives() {
 fn each_refusal_has_its_own_error() {
     let connector = connector();
     let queue = declare(&*publishing(&connector));
-    let refused = |entity: Declare<'_>| publishing(&connector).declare(entity).unwrap_err();
+    let refused = |entity: Declare<'_>| publishing(&connector).declare(entity, LONG).unwrap_err();
     let other = Queue::new(&*queue).transient();
     assert!(matches!(refused(Declare::Queue(&other)), Error::PreconditionFailed { .. }));
     assert!(matches!(
@@ -60,13 +60,14 @@ fn each_refusal_has_its_own_error() {
         Error::AccessRefused { .. }
     ));
     let private =
-        consuming(&connector).declare(Declare::Queue(&Queue::server_named())).unwrap().name;
+        consuming(&connector).declare(Declare::Queue(&Queue::server_named()), LONG).unwrap().name;
     assert!(matches!(
         refused(Declare::Queue(&Queue::existing(private))),
         Error::ResourceLocked { .. }
     ));
-    let error =
-        consuming(&connector).consume(&unique("missing"), &ConsumeOptions::default()).unwrap_err();
+    let error = consuming(&connector)
+        .consume(&unique("missing"), &ConsumeOptions::default(), LONG)
+        .unwrap_err();
     assert!(matches!(error, Error::NotFound { .. }), "{error}");
 }
 
@@ -78,13 +79,13 @@ fn an_unknown_exchange_type_costs_the_connection_and_the_next_open_makes_another
     let neighbour = publishing(&connector);
     let odd = Exchange::new(unique("odd"), ExchangeKind::Custom("x-odd".into()));
     for _ in 0..2 {
-        let error = channel.declare(Declare::Exchange(&odd)).unwrap_err();
+        let error = channel.declare(Declare::Exchange(&odd), LONG).unwrap_err();
         assert!(
             matches!(&error, Error::HardError { code: 503, reason } if reason.contains("x-odd")),
             "{error}"
         );
     }
-    let error = neighbour.declare(Declare::Queue(&Queue::new("x"))).unwrap_err();
+    let error = neighbour.declare(Declare::Queue(&Queue::new("x")), LONG).unwrap_err();
     assert!(
         matches!(&error, Error::Disconnected { reason, source: None } if reason.contains("503")),
         "{error}"
@@ -122,8 +123,8 @@ fn an_unknown_tag_closes_the_channel_and_the_rest_comes_back() {
     let channel = consuming(&connector);
     let queue = declare(&*channel);
     fill(&*publishing(&connector), &queue, &["a", "b"]);
-    let first = channel.get(&queue, Acknowledgement::Manual).unwrap().unwrap();
-    let subscription = channel.consume(&queue, &ConsumeOptions::default()).unwrap();
+    let first = channel.get(&queue, Acknowledgement::Manual, LONG).unwrap().unwrap();
+    let subscription = channel.consume(&queue, &ConsumeOptions::default(), LONG).unwrap();
     assert_eq!(body(&take(&*subscription)), "b");
     channel.ack(first.tag, Extent::One).unwrap();
     channel.ack(first.tag, Extent::One).unwrap();
@@ -139,7 +140,7 @@ fn an_unknown_tag_closes_the_channel_and_the_rest_comes_back() {
     let other = consuming(&connector);
     eventually("b is back", || {
         other
-            .get(&queue, Acknowledgement::Automatic)
+            .get(&queue, Acknowledgement::Automatic, LONG)
             .unwrap()
             .is_some_and(|delivery| delivery.redelivered && body(&delivery) == "b")
     });
@@ -151,11 +152,11 @@ fn a_deleted_queue_cancels_its_consumers_and_every_waiting_thread_hears_it() {
     let connector = connector();
     let channel = consuming(&connector);
     let queue = declare(&*channel);
-    let subscription = channel.consume(&queue, &ConsumeOptions::default()).unwrap();
+    let subscription = channel.consume(&queue, &ConsumeOptions::default(), LONG).unwrap();
     thread::scope(|scope| {
         let waiting: Vec<_> = (0..4).map(|_| scope.spawn(|| subscription.next(LONG))).collect();
         publishing(&connector)
-            .delete(Delete::Queue { name: &queue, condition: DeleteIf::ALWAYS })
+            .delete(Delete::Queue { name: &queue, condition: DeleteIf::ALWAYS }, LONG)
             .unwrap();
         for waiter in waiting {
             assert!(matches!(waiter.join().unwrap().unwrap_err(), Error::Cancelled { .. }));
@@ -174,17 +175,18 @@ fn channels_close_under_their_consumers_without_harm_to_the_connection() {
     let keeps = consuming(&connector);
     for round in 0..1000 {
         let channel = consuming(&connector);
-        let subscription = channel.consume(&queue, &ConsumeOptions::prefetch(8)).unwrap();
+        let subscription = channel.consume(&queue, &ConsumeOptions::prefetch(8), LONG).unwrap();
         match round % 4 {
             0 => channel.close(LONG).unwrap(),
             1 => drop(subscription),
-            2 => subscription.cancel().unwrap(),
+            2 => subscription.cancel(LONG).unwrap(),
             _ => assert!(channel.ack(DeliveryTag(1000), Extent::One).is_ok()),
         }
     }
-    assert!(keeps.declare(Declare::Queue(&Queue::existing(&*queue))).is_ok());
+    assert!(keeps.declare(Declare::Queue(&Queue::existing(&*queue)), LONG).is_ok());
     eventually("all are back", || {
-        publisher.declare(Declare::Queue(&Queue::existing(&*queue))).unwrap().message_count == 50
+        publisher.declare(Declare::Queue(&Queue::existing(&*queue)), LONG).unwrap().message_count
+            == 50
     });
 }
 
@@ -201,11 +203,11 @@ fn a_channel_that_is_closed_in_the_middle_of_messages_costs_no_other() {
             channel.publish(&Publication { content: &content, mandatory: false }, LONG).err()
         });
         let error = refused.unwrap_or_else(|| {
-            channel.declare(Declare::Exchange(&Exchange::existing("amq.direct"))).unwrap_err()
+            channel.declare(Declare::Exchange(&Exchange::existing("amq.direct")), LONG).unwrap_err()
         });
         assert!(matches!(error, Error::NotFound { .. }), "{size}: {error:?}");
         neighbour
-            .declare(Declare::Exchange(&Exchange::existing("amq.direct")))
+            .declare(Declare::Exchange(&Exchange::existing("amq.direct")), LONG)
             .unwrap_or_else(|error| panic!("{size}: {error:?}"));
     }
 }
@@ -222,17 +224,19 @@ fn what_arrives_for_a_channel_after_its_end_costs_no_other() {
     let queue = queue
         .argument("x-dead-letter-exchange", "")
         .argument("x-dead-letter-routing-key", &*letters);
-    neighbour.declare(Declare::Queue(&queue)).unwrap();
+    neighbour.declare(Declare::Queue(&queue), LONG).unwrap();
     for round in 0..20 {
         let channel = publishing(&connector);
-        let expiring = channel.consume(&source, &ConsumeOptions::prefetch(0)).unwrap();
+        let expiring = channel.consume(&source, &ConsumeOptions::prefetch(0), LONG).unwrap();
         let properties = Properties::new().with_message_id(unique("id")).with_expiration("0");
         let content = Arc::new(Content::new("", &*source, "x").with_properties(properties));
         let tag = publish(&*channel, &content);
         assert_eq!(channel.confirm(tag, LONG).unwrap(), Outcome::Accepted);
         take(&*expiring);
-        let dead = channel.consume(&letters, &ConsumeOptions::prefetch(0)).unwrap();
-        assert!(channel.declare(Declare::Queue(&Queue::existing(unique("nowhere")))).is_err());
+        let dead = channel.consume(&letters, &ConsumeOptions::prefetch(0), LONG).unwrap();
+        assert!(
+            channel.declare(Declare::Queue(&Queue::existing(unique("nowhere"))), LONG).is_err()
+        );
         let error = loop {
             match dead.next(LONG) {
                 Ok(delivery) => assert!(delivery.is_some(), "the end is not told"),
@@ -241,7 +245,7 @@ fn what_arrives_for_a_channel_after_its_end_costs_no_other() {
         };
         assert!(matches!(error, Error::NotFound { .. }), "round {round}: {error:?}");
         eventually("the letter is there", || {
-            let found = neighbour.declare(Declare::Queue(&Queue::existing(&*letters)));
+            let found = neighbour.declare(Declare::Queue(&Queue::existing(&*letters)), LONG);
             found.unwrap_or_else(|error| panic!("round {round}: {error:?}")).message_count
                 == round + 1
         });

@@ -38,14 +38,14 @@ fn a_message_goes_there_and_back() {
     assert_eq!(publisher.confirm(tag, LONG).unwrap(), Outcome::Accepted);
 
     let consumer = consuming(&connector);
-    let subscription = consumer.consume(&queue, &ConsumeOptions::default()).unwrap();
+    let subscription = consumer.consume(&queue, &ConsumeOptions::default(), LONG).unwrap();
     let delivery = take(&*subscription);
     assert_eq!(delivery.content, content);
     assert_eq!((delivery.tag, delivery.redelivered), (DeliveryTag(1), false));
     consumer.ack(delivery.tag, Extent::One).unwrap();
     consumer.close(LONG).unwrap();
     assert_eq!(
-        publisher.declare(Declare::Queue(&Queue::existing(&*queue))).unwrap().message_count,
+        publisher.declare(Declare::Queue(&Queue::existing(&*queue)), LONG).unwrap().message_count,
         0
     );
     connector.close(LONG).unwrap();
@@ -62,10 +62,10 @@ fn bodies_of_no_byte_and_of_16_mebibytes_survive() {
         let content = Arc::new(Content::new("", &*queue, bytes));
         let tag = publish(&*channel, &content);
         assert_eq!(channel.confirm(tag, LONG).unwrap(), Outcome::Accepted);
-        let delivery = channel.get(&queue, Acknowledgement::Automatic).unwrap().unwrap();
+        let delivery = channel.get(&queue, Acknowledgement::Automatic, LONG).unwrap().unwrap();
         assert!(delivery.content.body == content.body, "{size} bytes");
     }
-    assert_eq!(channel.get(&queue, Acknowledgement::Manual).unwrap(), None);
+    assert_eq!(channel.get(&queue, Acknowledgement::Manual, LONG).unwrap(), None);
 }
 
 #[test]
@@ -76,26 +76,26 @@ fn topology_is_declared_checked_and_deleted() {
     let queue = declare(&*channel);
     let (first, second) = (unique("first"), unique("second"));
     let source = Exchange::new(&*first, ExchangeKind::Fanout).transient().auto_delete();
-    channel.declare(Declare::Exchange(&source)).unwrap();
-    channel.declare(Declare::Exchange(&Exchange::topic(&*second).auto_delete())).unwrap();
-    channel.declare(Declare::Exchange(&Exchange::existing(&*second))).unwrap();
+    channel.declare(Declare::Exchange(&source), LONG).unwrap();
+    channel.declare(Declare::Exchange(&Exchange::topic(&*second).auto_delete()), LONG).unwrap();
+    channel.declare(Declare::Exchange(&Exchange::existing(&*second)), LONG).unwrap();
     let binding = Binding::exchange(&*first, &*second, "");
-    channel.declare(Declare::Binding(&binding)).unwrap();
-    channel.declare(Declare::Binding(&Binding::queue(&*second, &*queue, "a.#"))).unwrap();
+    channel.declare(Declare::Binding(&binding), LONG).unwrap();
+    channel.declare(Declare::Binding(&Binding::queue(&*second, &*queue, "a.#")), LONG).unwrap();
 
     let content = Arc::new(Content::new(&*first, "a.b", "x"));
     assert_eq!(channel.confirm(publish(&*channel, &content), LONG).unwrap(), Outcome::Accepted);
-    let declared = channel.declare(Declare::Queue(&Queue::existing(&*queue))).unwrap();
+    let declared = channel.declare(Declare::Queue(&Queue::existing(&*queue)), LONG).unwrap();
     assert_eq!((declared.message_count, declared.consumer_count), (1, 0));
-    assert_eq!(channel.delete(Delete::Messages { queue: &queue }).unwrap().message_count, 1);
-    channel.delete(Delete::Binding(&binding)).unwrap();
-    channel.delete(Delete::Exchange { name: &second, condition: DeleteIf::ALWAYS }).unwrap();
+    assert_eq!(channel.delete(Delete::Messages { queue: &queue }, LONG).unwrap().message_count, 1);
+    channel.delete(Delete::Binding(&binding), LONG).unwrap();
+    channel.delete(Delete::Exchange { name: &second, condition: DeleteIf::ALWAYS }, LONG).unwrap();
     channel
-        .delete(Delete::Queue { name: &queue, condition: DeleteIf::IF_UNUSED_AND_EMPTY })
+        .delete(Delete::Queue { name: &queue, condition: DeleteIf::IF_UNUSED_AND_EMPTY }, LONG)
         .unwrap();
-    channel.delete(Delete::Queue { name: &queue, condition: DeleteIf::ALWAYS }).unwrap();
+    channel.delete(Delete::Queue { name: &queue, condition: DeleteIf::ALWAYS }, LONG).unwrap();
 
-    let named = channel.declare(Declare::Queue(&Queue::server_named())).unwrap().name;
+    let named = channel.declare(Declare::Queue(&Queue::server_named()), LONG).unwrap().name;
     assert!(named.starts_with("amq.gen-"), "{named}");
 }
 
@@ -134,13 +134,13 @@ fn a_full_queue_refuses_and_only_what_it_refuses() {
         .max_length(1)
         .overflow(carrot_core::Overflow::RejectPublish)
         .argument("x-expires", 60_000);
-    channel.declare(Declare::Queue(&queue)).unwrap();
+    channel.declare(Declare::Queue(&queue), LONG).unwrap();
     let tags: Vec<_> = (0..20).map(|_| publish(&*channel, &message(&queue.name, "x"))).collect();
     let outcomes: Vec<_> =
         tags.into_iter().map(|tag| channel.confirm(tag, LONG).unwrap()).collect();
     let accepted = outcomes.iter().filter(|outcome| **outcome == Outcome::Accepted).count();
     assert!((1..20).contains(&accepted), "{outcomes:?}");
-    let declared = channel.declare(Declare::Queue(&Queue::existing(&*queue.name))).unwrap();
+    let declared = channel.declare(Declare::Queue(&Queue::existing(&*queue.name)), LONG).unwrap();
     assert_eq!(declared.message_count as usize, accepted);
 }
 
@@ -151,7 +151,7 @@ fn a_consuming_channel_publishes_too_with_confirms_and_returns() {
     let channel = connector.open(&ChannelOptions::consume().with_confirms(), LONG).unwrap();
     let queue = declare(&*channel);
     let before = publish(&*channel, &message(&queue, "before"));
-    let subscription = channel.consume(&queue, &ConsumeOptions::default()).unwrap();
+    let subscription = channel.consume(&queue, &ConsumeOptions::default(), LONG).unwrap();
     let after = publish(&*channel, &message(&queue, "after"));
     let lost = publish_mandatory(&*channel, &message(&unique("nowhere"), "lost"));
     assert_eq!((before, after, lost), (PublishTag(1), PublishTag(2), PublishTag(3)));
@@ -179,12 +179,12 @@ fn many_threads_publish_and_confirm_on_one_channel() {
         // Calls of another thread hold nobody up and break nothing.
         scope.spawn(|| {
             for _ in 0..100 {
-                channel.declare(Declare::Queue(&Queue::existing(&*queue))).unwrap();
+                channel.declare(Declare::Queue(&Queue::existing(&*queue)), LONG).unwrap();
             }
         });
     });
     assert_eq!(
-        channel.declare(Declare::Queue(&Queue::existing(&*queue))).unwrap().message_count,
+        channel.declare(Declare::Queue(&Queue::existing(&*queue)), LONG).unwrap().message_count,
         3200
     );
 }
@@ -210,7 +210,7 @@ fn calls_get_through_while_messages_flood_the_socket() {
             });
         }
         for _ in 0..50 {
-            caller.declare(Declare::Exchange(&Exchange::existing("amq.direct"))).unwrap();
+            caller.declare(Declare::Exchange(&Exchange::existing("amq.direct")), LONG).unwrap();
         }
         flooding.store(false, Ordering::Relaxed);
     });
@@ -226,9 +226,9 @@ fn what_is_too_large_or_too_long_is_refused_and_harms_nothing() {
     let invalid = |error: Error, name: &str| {
         assert!(matches!(&error, Error::Invalid { field, .. } if field == name), "{error}")
     };
-    invalid(channel.declare(Declare::Queue(&Queue::new(&*long))).unwrap_err(), "queue");
-    invalid(channel.get(&long, Acknowledgement::Manual).unwrap_err(), "queue");
-    invalid(channel.consume(&long, &ConsumeOptions::default()).unwrap_err(), "queue");
+    invalid(channel.declare(Declare::Queue(&Queue::new(&*long)), LONG).unwrap_err(), "queue");
+    invalid(channel.get(&long, Acknowledgement::Manual, LONG).unwrap_err(), "queue");
+    invalid(channel.consume(&long, &ConsumeOptions::default(), LONG).unwrap_err(), "queue");
     let content = Arc::new(Content::new("", &*long, "x"));
     invalid(
         channel.publish(&Publication { content: &content, mandatory: false }, LONG).unwrap_err(),
@@ -243,7 +243,7 @@ fn what_is_too_large_or_too_long_is_refused_and_harms_nothing() {
         "headers",
     );
     let large = Queue::new(unique("large")).argument("x", "y".repeat(140_000));
-    invalid(channel.declare(Declare::Queue(&large)).unwrap_err(), "queue arguments");
+    invalid(channel.declare(Declare::Queue(&large), LONG).unwrap_err(), "queue arguments");
 
     // The largest header that fits does pass: the limit is the broker's, to the byte.
     let fitting = Properties::new().with_header("h", "x".repeat(131_072 - 8 - 14 - 4 - 2 - 1 - 4));
@@ -257,7 +257,7 @@ fn closing_ends_everything_and_is_told() {
     let connector = connector();
     let channel = consuming(&connector);
     let queue = declare(&*channel);
-    let subscription = channel.consume(&queue, &ConsumeOptions::default()).unwrap();
+    let subscription = channel.consume(&queue, &ConsumeOptions::default(), LONG).unwrap();
     let publisher = publishing(&connector);
     thread::scope(|scope| {
         let waiter = scope.spawn(|| subscription.next(LONG));
@@ -265,7 +265,7 @@ fn closing_ends_everything_and_is_told() {
         assert!(matches!(waiter.join().unwrap().unwrap_err(), Error::Closed { .. }));
     });
     assert!(matches!(
-        publisher.get(&queue, Acknowledgement::Manual).unwrap_err(),
+        publisher.get(&queue, Acknowledgement::Manual, LONG).unwrap_err(),
         Error::Closed { .. }
     ));
     assert!(matches!(publisher.confirm(PublishTag(1), LONG).unwrap_err(), Error::Closed { .. }));

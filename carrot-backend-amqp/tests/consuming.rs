@@ -20,7 +20,7 @@ fn settling_out_of_order_settles_what_was_named() {
     let queue = declare(&*channel);
     let bodies: Vec<String> = (1..=9).map(|number| number.to_string()).collect();
     fill(&*publishing(&connector), &queue, &bodies.iter().map(String::as_str).collect::<Vec<_>>());
-    let subscription = channel.consume(&queue, &ConsumeOptions::prefetch(100)).unwrap();
+    let subscription = channel.consume(&queue, &ConsumeOptions::prefetch(100), LONG).unwrap();
     let tags: Vec<DeliveryTag> = (0..9).map(|_| take(&*subscription).tag).collect();
     channel.ack(tags[4], Extent::One).unwrap();
     channel.ack(tags[1], Extent::UpTo).unwrap();
@@ -29,7 +29,7 @@ fn settling_out_of_order_settles_what_was_named() {
     channel.close(LONG).unwrap();
     let back = consuming(&connector);
     let rest: Vec<String> =
-        std::iter::from_fn(|| back.get(&queue, Acknowledgement::Automatic).unwrap())
+        std::iter::from_fn(|| back.get(&queue, Acknowledgement::Automatic, LONG).unwrap())
             .map(|delivery| {
                 assert!(delivery.redelivered);
                 body(&delivery).to_string()
@@ -46,11 +46,11 @@ fn what_arrived_before_a_cancel_can_be_taken_and_settled() {
     let queue = declare(&*channel);
     let publisher = publishing(&connector);
     fill(&*publisher, &queue, &["a", "b"]);
-    let subscription = channel.consume(&queue, &ConsumeOptions::default()).unwrap();
+    let subscription = channel.consume(&queue, &ConsumeOptions::default(), LONG).unwrap();
     let first = take(&*subscription);
     eventually("b arrived", || format!("{subscription:?}").contains("arrived: 1"));
-    subscription.cancel().unwrap();
-    subscription.cancel().unwrap();
+    subscription.cancel(LONG).unwrap();
+    subscription.cancel(LONG).unwrap();
     fill(&*publisher, &queue, &["c"]);
     let second = take(&*subscription);
     assert_eq!((body(&first), body(&second)), ("a", "b"));
@@ -61,7 +61,7 @@ fn what_arrived_before_a_cancel_can_be_taken_and_settled() {
         );
     }
     drop(subscription);
-    assert_eq!(body(&channel.get(&queue, Acknowledgement::Manual).unwrap().unwrap()), "c");
+    assert_eq!(body(&channel.get(&queue, Acknowledgement::Manual, LONG).unwrap().unwrap()), "c");
 }
 
 #[test]
@@ -71,7 +71,7 @@ fn a_dropped_subscription_returns_what_it_had_not_handed_out() {
     let channel = consuming(&connector);
     let queue = declare(&*channel);
     fill(&*publishing(&connector), &queue, &["a", "b", "c"]);
-    let subscription = channel.consume(&queue, &ConsumeOptions::default()).unwrap();
+    let subscription = channel.consume(&queue, &ConsumeOptions::default(), LONG).unwrap();
     let first = take(&*subscription);
     eventually("the others arrived", || format!("{subscription:?}").contains("arrived: 2"));
     drop(subscription);
@@ -80,7 +80,7 @@ fn a_dropped_subscription_returns_what_it_had_not_handed_out() {
     eventually("b and c are back", || {
         back.extend(
             other
-                .get(&queue, Acknowledgement::Automatic)
+                .get(&queue, Acknowledgement::Automatic, LONG)
                 .unwrap()
                 .map(|delivery| body(&delivery).to_string()),
         );
@@ -89,7 +89,7 @@ fn a_dropped_subscription_returns_what_it_had_not_handed_out() {
     assert_eq!(back, ["b", "c"]);
     channel.ack(first.tag, Extent::One).unwrap();
     assert_eq!(
-        channel.declare(Declare::Queue(&Queue::existing(&*queue))).unwrap().consumer_count,
+        channel.declare(Declare::Queue(&Queue::existing(&*queue)), LONG).unwrap().consumer_count,
         0
     );
 }
@@ -106,7 +106,7 @@ fn several_subscriptions_and_gets_share_a_channel() {
     }
     let subscriptions: Vec<_> = queues[..2]
         .iter()
-        .map(|queue| channel.consume(queue, &ConsumeOptions::prefetch(2)).unwrap())
+        .map(|queue| channel.consume(queue, &ConsumeOptions::prefetch(2), LONG).unwrap())
         .collect();
     let mut tags = BTreeSet::new();
     for _ in 0..4 {
@@ -115,7 +115,7 @@ fn several_subscriptions_and_gets_share_a_channel() {
             assert!(tags.insert(delivery.tag));
             channel.ack(delivery.tag, Extent::One).unwrap();
         }
-        let got = channel.get(&queues[2], Acknowledgement::Manual).unwrap().unwrap();
+        let got = channel.get(&queues[2], Acknowledgement::Manual, LONG).unwrap().unwrap();
         assert!(tags.insert(got.tag));
         channel.ack(got.tag, Extent::One).unwrap();
     }
@@ -124,7 +124,7 @@ fn several_subscriptions_and_gets_share_a_channel() {
     let probe = consuming(&connector);
     for queue in &queues {
         assert_eq!(
-            probe.declare(Declare::Queue(&Queue::existing(&**queue))).unwrap().message_count,
+            probe.declare(Declare::Queue(&Queue::existing(&**queue)), LONG).unwrap().message_count,
             0
         );
     }
@@ -138,7 +138,7 @@ fn many_workers_on_one_subscription_settle_each_message_once() {
     let publisher = publishing(&connector);
     let queue = declare(&*publisher);
     let channel = consuming(&connector);
-    let subscription = channel.consume(&queue, &ConsumeOptions::prefetch(500)).unwrap();
+    let subscription = channel.consume(&queue, &ConsumeOptions::prefetch(500), LONG).unwrap();
     let (seen, received) = std::sync::mpsc::channel();
     thread::scope(|scope| {
         scope.spawn(|| {
@@ -160,11 +160,11 @@ fn many_workers_on_one_subscription_settle_each_message_once() {
         }
         let numbers: BTreeSet<usize> = received.iter().take(COUNT).collect();
         assert_eq!(numbers.len(), COUNT);
-        subscription.cancel().unwrap();
+        subscription.cancel(LONG).unwrap();
     });
     channel.close(LONG).unwrap();
     assert_eq!(
-        publisher.declare(Declare::Queue(&Queue::existing(&*queue))).unwrap().message_count,
+        publisher.declare(Declare::Queue(&Queue::existing(&*queue)), LONG).unwrap().message_count,
         0
     );
 }
@@ -177,7 +177,7 @@ fn acknowledgements_leave_before_a_connection_closes() {
     let queue = declare(&*channel);
     let bodies = vec!["x"; 200];
     fill(&*publishing(&first), &queue, &bodies);
-    let subscription = channel.consume(&queue, &ConsumeOptions::prefetch(0)).unwrap();
+    let subscription = channel.consume(&queue, &ConsumeOptions::prefetch(0), LONG).unwrap();
     for _ in 0..200 {
         channel.ack(take(&*subscription).tag, Extent::One).unwrap();
     }
@@ -185,7 +185,7 @@ fn acknowledgements_leave_before_a_connection_closes() {
     let second = connector();
     assert_eq!(
         publishing(&second)
-            .declare(Declare::Queue(&Queue::existing(&*queue)))
+            .declare(Declare::Queue(&Queue::existing(&*queue)), LONG)
             .unwrap()
             .message_count,
         0
@@ -199,13 +199,15 @@ fn a_dropped_channel_returns_its_deliveries_without_waiting() {
     let channel = consuming(&connector);
     let queue = declare(&*channel);
     fill(&*publishing(&connector), &queue, &["a"]);
-    let subscription = channel.consume(&queue, &ConsumeOptions::default()).unwrap();
+    let subscription = channel.consume(&queue, &ConsumeOptions::default(), LONG).unwrap();
     take(&*subscription);
     drop(channel);
     assert_eq!(subscription.next(SHORT).unwrap(), None, "a subscription keeps its channel alive");
     drop(subscription);
     let other = consuming(&connector);
-    eventually("a is back", || other.get(&queue, Acknowledgement::Automatic).unwrap().is_some());
+    eventually("a is back", || {
+        other.get(&queue, Acknowledgement::Automatic, LONG).unwrap().is_some()
+    });
 }
 
 #[test]
@@ -219,7 +221,7 @@ fn consumers_come_and_go_without_harm_to_the_connection() {
     let total = ROUNDS + 20;
     fill(&*publisher, &queue, &vec!["x"; total]);
     for round in 0..ROUNDS {
-        let subscription = channel.consume(&queue, &ConsumeOptions::prefetch(8)).unwrap();
+        let subscription = channel.consume(&queue, &ConsumeOptions::prefetch(8), LONG).unwrap();
         let delivery = take(&*subscription);
         drop(subscription);
         channel
@@ -227,8 +229,8 @@ fn consumers_come_and_go_without_harm_to_the_connection() {
             .unwrap_or_else(|error| panic!("round {round}: {error}"));
     }
     eventually("all but the acknowledged ones are back", || {
-        let left = publisher.declare(Declare::Queue(&Queue::existing(&*queue))).unwrap();
+        let left = publisher.declare(Declare::Queue(&Queue::existing(&*queue)), LONG).unwrap();
         left.message_count as usize == total - ROUNDS && left.consumer_count == 0
     });
-    assert!(channel.get(&queue, Acknowledgement::Manual).unwrap().is_some());
+    assert!(channel.get(&queue, Acknowledgement::Manual, LONG).unwrap().is_some());
 }

@@ -64,7 +64,7 @@ fn opened(script: Script) -> (Fake, AmqpConnector, Arc<dyn Backend>) {
 }
 
 fn declare(channel: &dyn Backend) -> Result<()> {
-    channel.declare(Declare::Queue(&Queue::new("q"))).map(drop)
+    channel.declare(Declare::Queue(&Queue::new("q")), LONG).map(drop)
 }
 
 fn publish(channel: &dyn Backend, size: usize) -> Result<PublishTag> {
@@ -185,13 +185,13 @@ fn a_silent_broker_ends_every_call_at_its_deadline() {
     let calls: [Call; 5] = [
         declare,
         |channel| {
-            channel.delete(Delete::Queue { name: "q", condition: DeleteIf::ALWAYS }).map(drop)
+            channel.delete(Delete::Queue { name: "q", condition: DeleteIf::ALWAYS }, LONG).map(drop)
         },
-        |channel| channel.get("q", Acknowledgement::Manual).map(drop),
-        |channel| channel.consume("q", &ConsumeOptions::default()).map(drop),
+        |channel| channel.get("q", Acknowledgement::Manual, LONG).map(drop),
+        |channel| channel.consume("q", &ConsumeOptions::default(), LONG).map(drop),
         |channel| {
             // On a thread of its own the channel behaves the same.
-            assert_timeout(&channel.consume("q", &ConsumeOptions::default()).unwrap_err());
+            assert_timeout(&channel.consume("q", &ConsumeOptions::default(), LONG).unwrap_err());
             declare(channel)
         },
     ];
@@ -342,7 +342,7 @@ fn what_cannot_be_read_ends_the_connection_and_is_told_apart() {
     let is_unreadable = |error: &Error| matches!(error, Error::Unreadable { reason } if reason.contains("not UTF-8"));
     let (fake, connector, channel) = opened(Script::Garbles);
     let neighbour = connector.open(&ChannelOptions::publish(), LONG).unwrap();
-    let subscription = channel.consume("q", &ConsumeOptions::default()).unwrap();
+    let subscription = channel.consume("q", &ConsumeOptions::default(), LONG).unwrap();
     for error in [
         subscription.next(LONG).unwrap_err(),
         declare(&*channel).unwrap_err(),
@@ -363,7 +363,7 @@ fn what_cannot_be_read_ends_the_connection_and_is_told_apart() {
     }
     drop(channel);
     let channel = connector.open(&ChannelOptions::publish(), LONG).unwrap();
-    let error = in_time(|| channel.get("q", Acknowledgement::Manual)).unwrap_err();
+    let error = in_time(|| channel.get("q", Acknowledgement::Manual, LONG)).unwrap_err();
     assert!(is_unreadable(&error), "{error:?}");
 }
 
@@ -375,7 +375,7 @@ fn what_would_end_the_process_ends_the_connection_only() {
         let (_fake, _connector, channel) = opened(script);
         // What cannot be read may arrive together with the answer to the subscription, which is then lost with it.
         let error = channel
-            .consume("q", &ConsumeOptions::default())
+            .consume("q", &ConsumeOptions::default(), LONG)
             .and_then(|subscription| subscription.next(LONG))
             .unwrap_err();
         assert!(

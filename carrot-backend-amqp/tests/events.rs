@@ -68,7 +68,7 @@ fn a_loss_is_told_with_its_cause_and_so_is_the_next_connection() {
         let channel = open(&connector);
         assert!(matches!(next(&events), Event::Connected { .. }));
         assert_eq!(connector.status(Role::Publish), connected());
-        let error = channel.declare(Declare::Queue(&Queue::new("q"))).unwrap_err();
+        let error = channel.declare(Declare::Queue(&Queue::new("q")), LONG).unwrap_err();
         let Event::Disconnected { role: Role::Publish, error: told } = next(&events) else {
             panic!()
         };
@@ -166,7 +166,7 @@ fn an_observer_that_waits_holds_no_deadline_up() {
     let connector = AmqpConnector::new(&options).unwrap();
     let (release, held) = unbounded::<()>();
     connector.observe(Arc::new(move |_: &Event| held.recv().unwrap_or_default()));
-    let error = open(&connector).declare(Declare::Queue(&Queue::new("q"))).unwrap_err();
+    let error = open(&connector).declare(Declare::Queue(&Queue::new("q")), LONG).unwrap_err();
     assert!(matches!(error, Error::Timeout { .. }), "{error:?}");
     drop(release);
 }

@@ -224,7 +224,9 @@ fn of_declarations_at_the_same_time_the_refused_one_fails() {
                 start.wait();
                 let error = loop {
                     let opened = connector.open(&ChannelOptions::consume(), LONG);
-                    match opened.and_then(|channel| channel.declare(Declare::Exchange(&exchange))) {
+                    match opened
+                        .and_then(|channel| channel.declare(Declare::Exchange(&exchange), LONG))
+                    {
                         Ok(_) => break None,
                         Err(error @ Error::HardError { .. }) => break Some(error),
                         Err(error) => {

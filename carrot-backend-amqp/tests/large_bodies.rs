@@ -51,7 +51,7 @@ fn they_arrive_whole_on_channels_that_share_a_connection() {
             scope.spawn(move || {
                 let mut options = ConsumeOptions::default();
                 options.acknowledgement = acknowledgement;
-                let subscription = consumer.consume(&queue, &options).unwrap();
+                let subscription = consumer.consume(&queue, &options, LONG).unwrap();
                 for size in SIZES {
                     let delivery = take(&*subscription);
                     assert!(delivery.content.body == body(size), "{size} bytes");
@@ -74,17 +74,18 @@ fn those_that_nobody_took_are_let_go_and_come_again_whole() {
     let queue = declare(&*channel);
     fill_with_each(&*channel, &queue);
     let consumer = consuming(&connector);
-    let subscription = consumer.consume(&queue, &ConsumeOptions::prefetch(100)).unwrap();
+    let subscription = consumer.consume(&queue, &ConsumeOptions::prefetch(100), LONG).unwrap();
     let first = take(&*subscription);
     consumer.reject(first.tag, Rejection::Requeue, Extent::One).unwrap();
     drop(subscription);
     assert_none_is_kept(&*consumer);
     let existing = Queue::existing(&*queue);
     eventually("all are back", || {
-        channel.declare(Declare::Queue(&existing)).unwrap().message_count as usize == SIZES.len()
+        channel.declare(Declare::Queue(&existing), LONG).unwrap().message_count as usize
+            == SIZES.len()
     });
     for size in SIZES {
-        let got = channel.get(&queue, Acknowledgement::Automatic).unwrap().unwrap().content;
+        let got = channel.get(&queue, Acknowledgement::Automatic, LONG).unwrap().unwrap().content;
         assert!(
             got.body == body(size),
             "{size} bytes: {} came, of {:?}",

@@ -29,10 +29,10 @@ fn lose(script: Script) {
     let connector = AmqpConnector::new(&options).unwrap();
     let channel = connector.open(&ChannelOptions::publish(), LONG).unwrap();
     let other = connector.open(&ChannelOptions::consume(), LONG).unwrap();
-    assert!(channel.declare(Declare::Queue(&Queue::new("q"))).is_err());
+    assert!(channel.declare(Declare::Queue(&Queue::new("q")), LONG).is_err());
     assert!(
         other
-            .consume("q", &ConsumeOptions::default())
+            .consume("q", &ConsumeOptions::default(), LONG)
             .and_then(|subscription| subscription.next(LONG))
             .is_err()
     );

@@ -50,7 +50,7 @@ fn channels_and_consumers() {
     let connector = AmqpConnector::new(&broker_options()).unwrap();
     let publisher = connector.open(&ChannelOptions::publish(), LONG).unwrap();
     let queue = publisher
-        .declare(Declare::Queue(&Queue::new(unique("queue")).argument("x-expires", 60_000)))
+        .declare(Declare::Queue(&Queue::new(unique("queue")).argument("x-expires", 60_000)), LONG)
         .unwrap()
         .name;
     let content = Arc::new(Content::new("", &*queue, "x"));
@@ -61,11 +61,11 @@ fn channels_and_consumers() {
         assert_eq!(publisher.confirm(tag, LONG).unwrap(), Outcome::Accepted);
         let channel = connector.open(&ChannelOptions::consume(), LONG).unwrap();
         for channel in [&channel, &keeps] {
-            let subscription = channel.consume(&queue, &ConsumeOptions::default()).unwrap();
+            let subscription = channel.consume(&queue, &ConsumeOptions::default(), LONG).unwrap();
             if let Some(delivery) = subscription.next(Duration::ZERO).unwrap() {
                 channel.ack(delivery.tag, Extent::One).unwrap();
             }
         }
     });
-    publisher.delete(Delete::Messages { queue: &queue }).unwrap();
+    publisher.delete(Delete::Messages { queue: &queue }, LONG).unwrap();
 }

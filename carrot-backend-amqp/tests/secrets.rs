@@ -55,7 +55,13 @@ fn the_password_is_shown_nowhere() {
         lines.push(format!("{options} {options:?} {connector:?} {opened:?} {opened:#?}"));
         drop(lines);
         if let Ok(channel) = opened {
-            let called = channel.get("q", carrot_core::backend::Acknowledgement::Manual).map(drop);
+            let called = channel
+                .get(
+                    "q",
+                    carrot_core::backend::Acknowledgement::Manual,
+                    std::time::Duration::from_secs(60),
+                )
+                .map(drop);
             LINES.0.lock().unwrap().push(format!("{channel:?} {called:?}"));
         }
     }

@@ -15,7 +15,8 @@ use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use support::{Address, SOON, bind_others, declare, open};
 
 fn get_and_ack(channel: &dyn Backend, queue: &str) {
-    let delivery = channel.get(queue, Acknowledgement::Manual).expect("got").expect("a message");
+    let delivery =
+        channel.get(queue, Acknowledgement::Manual, SOON).expect("got").expect("a message");
     channel.ack(delivery.tag, Extent::One).expect("acknowledged");
 }
 
@@ -45,7 +46,7 @@ fn round_trips(criterion: &mut Criterion) {
         });
     });
 
-    let subscription = channel.consume("q", &ConsumeOptions::default()).expect("a consumer");
+    let subscription = channel.consume("q", &ConsumeOptions::default(), SOON).expect("a consumer");
     group.bench_function("publish_consume_ack", |bencher| {
         bencher.iter(|| {
             address.publish(&*channel);
@@ -55,7 +56,7 @@ fn round_trips(criterion: &mut Criterion) {
     });
     group.bench_function("publish_100_consume_ack_100", |bencher| {
         let subscription =
-            channel.consume("q", &ConsumeOptions::prefetch(100)).expect("a consumer");
+            channel.consume("q", &ConsumeOptions::prefetch(100), SOON).expect("a consumer");
         bencher.iter_custom(|messages| {
             let start = std::time::Instant::now();
             for _ in 0..messages.div_ceil(100) {
@@ -77,7 +78,7 @@ fn fanout(criterion: &mut Criterion) {
         let name = format!("q{number}");
         declare(&*channel, &Queue::new(name.as_str()).max_length(10));
         channel
-            .declare(Declare::Binding(&Binding::queue("amq.fanout", name, "")))
+            .declare(Declare::Binding(&Binding::queue("amq.fanout", name, "")), SOON)
             .expect("a binding");
     }
     let address = Address::new("amq.fanout", "");
@@ -94,10 +95,10 @@ fn topic(criterion: &mut Criterion) {
         let broker = Broker::new();
         let channel = open(&broker);
         declare(&*channel, &Queue::new("q").max_length(10));
-        channel.declare(Declare::Exchange(&Exchange::topic("x"))).expect("an exchange");
+        channel.declare(Declare::Exchange(&Exchange::topic("x")), SOON).expect("an exchange");
         bind_others(&*channel, others);
         channel
-            .declare(Declare::Binding(&Binding::queue("x", "q", "usd.stock.*")))
+            .declare(Declare::Binding(&Binding::queue("x", "q", "usd.stock.*")), SOON)
             .expect("a binding");
         let addresses = Address::in_turn();
         let mut addresses = addresses.iter().cycle();

@@ -41,7 +41,8 @@ fn get(messages: u64) {
     let address = Address::new("", "q");
     for _ in 0..messages {
         address.publish(&*channel);
-        let delivery = channel.get("q", Acknowledgement::Manual).expect("got").expect("a message");
+        let delivery =
+            channel.get("q", Acknowledgement::Manual, SOON).expect("got").expect("a message");
         channel.ack(delivery.tag, Extent::One).expect("acknowledged");
     }
 }
@@ -61,7 +62,8 @@ fn confirm(messages: u64) {
 fn consume(messages: u64) {
     let channel = open(&Broker::new());
     declare(&*channel, &Queue::new("q"));
-    let subscription = channel.consume("q", &ConsumeOptions::prefetch(100)).expect("a consumer");
+    let subscription =
+        channel.consume("q", &ConsumeOptions::prefetch(100), SOON).expect("a consumer");
     let address = Address::new("", "q");
     for _ in 0..messages {
         address.publish(&*channel);
@@ -94,7 +96,7 @@ fn fanout(messages: u64) {
         let name = format!("q{number}");
         declare(&*channel, &Queue::new(name.as_str()).max_length(10));
         channel
-            .declare(Declare::Binding(&Binding::queue("amq.fanout", name, "")))
+            .declare(Declare::Binding(&Binding::queue("amq.fanout", name, "")), SOON)
             .expect("a binding");
     }
     let address = Address::new("amq.fanout", "");
@@ -104,9 +106,11 @@ fn fanout(messages: u64) {
 fn topic(messages: u64, others: usize) {
     let channel = open(&Broker::new());
     declare(&*channel, &Queue::new("q").max_length(10));
-    channel.declare(Declare::Exchange(&Exchange::topic("x"))).expect("an exchange");
+    channel.declare(Declare::Exchange(&Exchange::topic("x")), SOON).expect("an exchange");
     bind_others(&*channel, others);
-    channel.declare(Declare::Binding(&Binding::queue("x", "q", "usd.stock.*"))).expect("a binding");
+    channel
+        .declare(Declare::Binding(&Binding::queue("x", "q", "usd.stock.*")), SOON)
+        .expect("a binding");
     let addresses = Address::in_turn();
     (0..messages).zip(addresses.iter().cycle()).for_each(|(_, address)| address.publish(&*channel));
 }

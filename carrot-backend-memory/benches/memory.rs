@@ -7,7 +7,7 @@ use carrot_backend_memory::Broker;
 use carrot_core::Queue;
 use carrot_core::backend::ConsumeOptions;
 
-use support::{Address, declare, open};
+use support::{Address, SOON, declare, open};
 
 const MESSAGES: u64 = 1_000_000;
 
@@ -36,6 +36,7 @@ fn main() {
     let before = resident();
     (0..MESSAGES).for_each(|_| address.publish(&*channel));
     report("ready", before);
-    let _subscription = channel.consume("q", &ConsumeOptions::prefetch(0)).expect("a consumer");
+    let _subscription =
+        channel.consume("q", &ConsumeOptions::prefetch(0), SOON).expect("a consumer");
     report("delivered and unsettled", before);
 }

@@ -28,10 +28,10 @@ impl MemoryBackend {
 }
 
 impl Backend for MemoryBackend {
-    fn declare(&self, entity: Declare<'_>) -> Result<QueueInfo> {
+    fn declare(&self, entity: Declare<'_>, timeout: Duration) -> Result<QueueInfo> {
         let handle = &self.handle;
         check_declare(&entity, handle.frame_max)?;
-        handle.begin(Operation::Declare)?;
+        handle.begin(Operation::Declare, timeout)?;
         handle.judge(match entity {
             Declare::Exchange(exchange) => handle.declare_exchange(exchange),
             Declare::Queue(queue) => handle.declare_queue(queue),
@@ -42,10 +42,10 @@ impl Backend for MemoryBackend {
         })
     }
 
-    fn delete(&self, entity: Delete<'_>) -> Result<Deleted> {
+    fn delete(&self, entity: Delete<'_>, timeout: Duration) -> Result<Deleted> {
         let handle = &self.handle;
         check_delete(&entity, handle.frame_max)?;
-        handle.begin(Operation::Delete)?;
+        handle.begin(Operation::Delete, timeout)?;
         handle.judge(match entity {
             Delete::Exchange { name, condition } => handle.delete_exchange(name, condition),
             Delete::Queue { name, condition } => handle.delete_queue(name, condition),
@@ -96,20 +96,30 @@ impl Backend for MemoryBackend {
         self.handle.channel.confirm(tag.0, left).map_err(|error| self.handle.explain(error))
     }
 
-    fn get(&self, queue: &str, acknowledgement: Acknowledgement) -> Result<Option<Delivery>> {
+    fn get(
+        &self,
+        queue: &str,
+        acknowledgement: Acknowledgement,
+        timeout: Duration,
+    ) -> Result<Option<Delivery>> {
         let handle = &self.handle;
         carrot_core::validate::short_string("queue", queue)?;
-        handle.begin(Operation::Get)?;
+        handle.begin(Operation::Get, timeout)?;
         let manual = acknowledgement == Acknowledgement::Manual;
         handle.judge(handle.queue(queue).and_then(|queue| {
             handle.and_bury(|| queue.get(handle.core(), &handle.channel, manual))
         }))
     }
 
-    fn consume(&self, queue: &str, options: &ConsumeOptions) -> Result<Box<dyn Subscription>> {
+    fn consume(
+        &self,
+        queue: &str,
+        options: &ConsumeOptions,
+        timeout: Duration,
+    ) -> Result<Box<dyn Subscription>> {
         let handle = &self.handle;
         check_consume(queue, options, handle.frame_max)?;
-        handle.begin(Operation::Consume)?;
+        handle.begin(Operation::Consume, timeout)?;
         Ok(Box::new(handle.judge(handle.consume(queue, options))?))
     }
 

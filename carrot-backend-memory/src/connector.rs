@@ -16,7 +16,7 @@ use crate::handle::Handle;
 use crate::observers::Observers;
 use crate::sync::{Deadline, lock};
 
-const CALL_TIMEOUT: Duration = Duration::from_secs(30);
+const SOON: Duration = Duration::from_secs(30);
 /// The largest frame that RabbitMQ agrees to, and the smallest that AMQP does.
 const FRAME_MAX: usize = 131_072;
 const FRAME_MIN: usize = 4096;
@@ -67,7 +67,7 @@ impl MemoryConnector {
             core: Arc::clone(&broker.core),
             user: "guest".into(),
             name: "".into(),
-            call_timeout: CALL_TIMEOUT,
+            call_timeout: SOON,
             frame_max: FRAME_MAX,
             observers: Arc::default(),
             state: Mutex::default(),

@@ -63,12 +63,12 @@ impl Handle {
     }
 
     /// Lets what was ordered for an operation happen; the channel's first error if it is dead.
-    pub(crate) fn begin(&self, operation: Operation) -> Result<Verdict> {
+    pub(crate) fn begin(&self, operation: Operation, timeout: Duration) -> Result<Verdict> {
         self.channel.check()?;
         if !self.core().faults.is_armed() {
             return Ok(Verdict::Proceed);
         }
-        self.judge(self.core().meet(operation, Some(&self.channel), self.call_timeout))
+        self.judge(self.core().meet(operation, Some(&self.channel), timeout))
     }
 
     /// As [`begin`](Handle::begin), for a publication, which is held up as by a congested way. Running out of its timeout closes nothing.
@@ -233,7 +233,7 @@ impl Handle {
         let operation =
             if settlement == Settlement::Ack { Operation::Ack } else { Operation::Reject };
         self.channel.check().map_err(stale)?;
-        if let Err(error) = self.begin(operation) {
+        if let Err(error) = self.begin(operation, self.call_timeout) {
             return match self.channel.check() {
                 Err(_) if error.is_channel_error() => Ok(()),
                 Err(failure) => Err(stale(failure)),

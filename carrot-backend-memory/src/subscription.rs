@@ -46,7 +46,7 @@ impl Subscription for MemorySubscription {
         }
     }
 
-    fn cancel(&self) -> Result<()> {
+    fn cancel(&self, _timeout: Duration) -> Result<()> {
         self.handle.channel.check()?;
         self.stop();
         Ok(())

@@ -9,3 +9,8 @@ pub(crate) const FOREVER: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 pub(crate) fn after(duration: Duration) -> Instant {
     Instant::now() + duration.min(FOREVER)
 }
+
+/// How long it is until `deadline`; zero if it has passed.
+pub(crate) fn left(deadline: Instant) -> Duration {
+    deadline.saturating_duration_since(Instant::now())
+}

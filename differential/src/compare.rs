@@ -130,7 +130,7 @@ impl Comparator {
                 self.connector.open(&ChannelOptions::publish().without_confirms(), DEADLINE).ok();
         }
         if let Some(channel) = &self.channel
-            && channel.delete(entity).is_err()
+            && channel.delete(entity, DEADLINE).is_err()
         {
             self.channel = None;
         }

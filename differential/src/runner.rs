@@ -97,8 +97,9 @@ impl Runner<'_> {
             let KnownQueue { name, owner } = &self.queues[index];
             let (name, owner) = (name.clone(), *owner);
             loop {
-                let got = self
-                    .call_observer(owner, |channel| channel.get(&name, Acknowledgement::Automatic));
+                let got = self.call_observer(owner, |channel| {
+                    channel.get(&name, Acknowledgement::Automatic, state::DEADLINE)
+                });
                 let line = match got {
                     Ok(Some(delivery)) => {
                         self.names.learn_reply_address(delivery.content.properties.reply_to());

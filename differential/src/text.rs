@@ -22,7 +22,7 @@ pub(crate) fn error(error: &Error) -> String {
         Error::PreconditionFailed { .. } => "PreconditionFailed".into(),
         Error::Refused => "Refused".into(),
         Error::Stale { source } => {
-            format!("Stale({})", cause.as_deref().map(self::error).unwrap_or_default())
+            format!("Stale({})", source.as_deref().map(self::error).unwrap_or_default())
         }
         Error::Cancelled { .. } => "Cancelled".into(),
         Error::Invalid { field, .. } => format!("Invalid({field})"),

@@ -30,7 +30,10 @@ pub(crate) fn consuming(connector: &AmqpConnector) -> Arc<dyn Backend> {
 
 pub(crate) fn declare(backend: &dyn Backend) -> String {
     let name = unique("queue");
-    backend.declare(Declare::Queue(&Queue::new(&*name).argument("x-expires", 60_000))).unwrap().name
+    backend
+        .declare(Declare::Queue(&Queue::new(&*name).argument("x-expires", 60_000)), LONG)
+        .unwrap()
+        .name
 }
 
 pub(crate) fn message(queue: &str, body: &str) -> Arc<Content> {

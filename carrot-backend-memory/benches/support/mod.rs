@@ -17,7 +17,7 @@ pub(crate) fn open(broker: &Broker) -> Arc<dyn Backend> {
 }
 
 pub(crate) fn declare(channel: &dyn Backend, queue: &Queue) {
-    channel.declare(Declare::Queue(queue)).expect("a queue");
+    channel.declare(Declare::Queue(queue), SOON).expect("a queue");
 }
 
 /// Binds a queue `other` to the exchange `x`, by so many patterns of several kinds.
@@ -31,7 +31,7 @@ pub(crate) fn bind_others(channel: &dyn Backend, bindings: usize) {
             _ => format!("usd.#.end{number}"),
         };
         channel
-            .declare(Declare::Binding(&Binding::queue("x", "other", pattern)))
+            .declare(Declare::Binding(&Binding::queue("x", "other", pattern)), SOON)
             .expect("a binding");
     }
 }

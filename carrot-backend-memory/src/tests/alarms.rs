@@ -144,7 +144,7 @@ fn closing_waits_for_what_was_not_read() {
 fn consumers_are_served_under_an_alarm() {
     let fixture = blocked();
     let channel = fixture.connector.open(&ChannelOptions::consume(), SOON).unwrap();
-    let subscription = channel.consume("q", &ConsumeOptions::default()).unwrap();
+    let subscription = channel.consume("q", &ConsumeOptions::default(), SOON).unwrap();
     fixture.broker.put("q", message("m")).unwrap();
     assert_eq!(arrived(&*subscription), ["m"]);
 }

@@ -25,13 +25,15 @@ fn what_would_not_fit_a_frame_is_refused_and_harms_nothing() {
     let text = "x".repeat(131_072);
     let binding = Binding::queue("amq.headers", "q", "").argument("h", text.as_str());
     assert!(is_invalid(
-        channel.declare(Declare::Queue(&Queue::new("r").argument("h", text.as_str()))),
+        channel.declare(Declare::Queue(&Queue::new("r").argument("h", text.as_str())), SOON),
         "queue arguments"
     ));
-    assert!(is_invalid(channel.declare(Declare::Binding(&binding)), "binding arguments"));
-    assert!(is_invalid(channel.delete(Delete::Binding(&binding)), "binding arguments"));
+    assert!(is_invalid(channel.declare(Declare::Binding(&binding), SOON), "binding arguments"));
+    assert!(is_invalid(channel.delete(Delete::Binding(&binding), SOON), "binding arguments"));
     assert!(is_invalid(
-        channel.consume("q", &ConsumeOptions::default().argument("h", text.as_str())).map(drop),
+        channel
+            .consume("q", &ConsumeOptions::default().argument("h", text.as_str()), SOON)
+            .map(drop),
         "consumer arguments"
     ));
     assert_eq!(fixture.send_with("", "q", &text, large(130_000)), Outcome::Accepted);
@@ -66,7 +68,7 @@ fn a_clock_turned_by_nothing_does_what_is_due_and_one_turned_by_a_century_all_th
     for (name, queue) in
         [("a", Queue::new("a").message_ttl(longest)), ("b", Queue::new("b").expires(longest))]
     {
-        channel.declare(Declare::Queue(&queue)).unwrap();
+        channel.declare(Declare::Queue(&queue), SOON).unwrap();
         broker.put(name, Content::new("", name, "m")).unwrap();
     }
     clock.advance(Duration::ZERO);
@@ -78,10 +80,10 @@ fn a_clock_turned_by_nothing_does_what_is_due_and_one_turned_by_a_century_all_th
     clock.advance(Duration::MAX);
     clock.advance(Duration::MAX);
     broker.put("a", Content::new("", "a", "at the end of time")).unwrap();
-    channel.declare(Declare::Queue(&Queue::new("late").message_ttl(longest))).unwrap();
+    channel.declare(Declare::Queue(&Queue::new("late").message_ttl(longest)), SOON).unwrap();
     broker.put("late", Content::new("", "late", "m")).unwrap();
     clock.advance(Duration::ZERO);
-    assert!(channel.get("late", Acknowledgement::Automatic).is_ok());
+    assert!(channel.get("late", Acknowledgement::Automatic, SOON).is_ok());
 }
 
 #[test]

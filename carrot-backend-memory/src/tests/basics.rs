@@ -39,7 +39,7 @@ fn a_missing_exchange_is_told_by_confirm_and_closes_the_channel_for_ever() {
     let lost = send(&*fixture.channel, Content::new("missing", "q", "x")).unwrap_err();
     assert!(matches!(lost, Error::NotFound { .. }), "{lost:?}");
     assert!(matches!(
-        fixture.channel.get("q", Acknowledgement::Manual),
+        fixture.channel.get("q", Acknowledgement::Manual, SOON),
         Err(Error::NotFound { .. })
     ));
     assert!(matches!(
@@ -48,7 +48,7 @@ fn a_missing_exchange_is_told_by_confirm_and_closes_the_channel_for_ever() {
     ));
     fixture.channel.close(SOON).unwrap();
     assert!(matches!(
-        fixture.channel.get("q", Acknowledgement::Manual),
+        fixture.channel.get("q", Acknowledgement::Manual, SOON),
         Err(Error::NotFound { .. })
     ));
 }
@@ -59,7 +59,10 @@ fn after_close_everything_says_closed() {
     let subscription = fixture.consume("q", &ConsumeOptions::default());
     fixture.connector.close(SOON).unwrap();
     assert!(matches!(subscription.next(SOON), Err(Error::Closed { .. })));
-    assert!(matches!(fixture.channel.get("q", Acknowledgement::Manual), Err(Error::Closed { .. })));
+    assert!(matches!(
+        fixture.channel.get("q", Acknowledgement::Manual, SOON),
+        Err(Error::Closed { .. })
+    ));
     assert!(matches!(
         fixture.connector.open(&ChannelOptions::consume(), SOON),
         Err(Error::Closed { .. })
@@ -72,7 +75,7 @@ fn a_named_broker_lives_as_long_as_somebody_holds_it() {
     let name = "a_named_broker_lives_as_long_as_somebody_holds_it";
     let connector = Broker::named(name).connector();
     let channel = super::open(&*connector);
-    channel.declare(carrot_core::backend::Declare::Queue(&Queue::new("q"))).unwrap();
+    channel.declare(carrot_core::backend::Declare::Queue(&Queue::new("q")), SOON).unwrap();
     assert!(Broker::named(name).queue("q").is_some());
     drop((connector, channel));
     assert!(Broker::named(name).queue("q").is_none());

@@ -68,24 +68,27 @@ fn an_exclusive_consumer_is_alone() {
     let fixture = Fixture::with_queue(&Queue::new("q"));
     let first = fixture.consume("q", &ConsumeOptions::default());
     let refused = |options: &ConsumeOptions| {
-        assert!(matches!(fixture.open().consume("q", options), Err(Error::ResourceLocked { .. })));
+        assert!(matches!(
+            fixture.open().consume("q", options, SOON),
+            Err(Error::ResourceLocked { .. })
+        ));
     };
     refused(&ConsumeOptions::default().exclusive());
     drop(first);
     let alone = fixture.consume("q", &ConsumeOptions::default().exclusive());
     refused(&ConsumeOptions::default());
-    fixture.open().get("q", carrot_core::backend::Acknowledgement::Manual).unwrap();
-    alone.cancel().unwrap();
+    fixture.open().get("q", carrot_core::backend::Acknowledgement::Manual, SOON).unwrap();
+    alone.cancel(SOON).unwrap();
     fixture.consume("q", &ConsumeOptions::default());
 }
 
 #[test]
 fn a_single_active_consumer_is_followed_by_the_next() {
     let fixture = Fixture::with_queue(&Queue::new("q").argument("x-single-active-consumer", true));
-    let exclusive = fixture.open().consume("q", &ConsumeOptions::default().exclusive());
+    let exclusive = fixture.open().consume("q", &ConsumeOptions::default().exclusive(), SOON);
     assert!(matches!(exclusive, Err(Error::ResourceLocked { .. })));
     let channel = fixture.open();
-    let first = channel.consume("q", &ConsumeOptions::prefetch(1)).unwrap();
+    let first = channel.consume("q", &ConsumeOptions::prefetch(1), SOON).unwrap();
     let second = fixture.consume("q", &ConsumeOptions::default());
     for number in 0..3 {
         fixture.send("", "q", &number.to_string());
@@ -108,9 +111,9 @@ fn a_single_active_consumer_is_followed_by_the_next() {
 #[test]
 fn consumers_are_told_when_their_queue_goes() {
     let fixture = Fixture::with_queue(&Queue::new("q"));
-    let subscription = fixture.open().consume("q", &ConsumeOptions::default()).unwrap();
+    let subscription = fixture.open().consume("q", &ConsumeOptions::default(), SOON).unwrap();
     fixture.send("", "q", "last");
-    fixture.channel.delete(Delete::Queue { name: "q", condition: DeleteIf::ALWAYS }).unwrap();
+    fixture.channel.delete(Delete::Queue { name: "q", condition: DeleteIf::ALWAYS }, SOON).unwrap();
     assert_eq!(body(&subscription.next(SOON).unwrap().unwrap()), "last");
     assert!(matches!(subscription.next(SOON), Err(Error::Cancelled { queue, .. }) if queue == "q"));
     assert!(matches!(subscription.next(SOON), Err(Error::Cancelled { .. })));

@@ -31,7 +31,7 @@ fn a_cut_connection_gives_back_what_it_held_and_the_next_open_makes_another() {
     ));
     assert!(matches!(send(&*fixture.channel, message("x")), Err(Error::Disconnected { .. })));
     assert!(fixture.broker.queue("mine").is_none());
-    assert!(fixture.open().get("q", Acknowledgement::Manual).unwrap().unwrap().redelivered);
+    assert!(fixture.open().get("q", Acknowledgement::Manual, SOON).unwrap().unwrap().redelivered);
 }
 
 #[test]
@@ -59,7 +59,7 @@ fn one_connection_can_be_cut_by_its_name() {
     let faults = fixture.broker.faults();
     assert!(matches!(faults.drop_connections_named("missing"), Err(Error::NotFound { .. })));
     faults.drop_connections_named("").unwrap();
-    assert!(fixture.channel.get("q", Acknowledgement::Manual).is_err());
+    assert!(fixture.channel.get("q", Acknowledgement::Manual, SOON).is_err());
 }
 
 #[test]
@@ -112,7 +112,7 @@ fn an_operation_fails_with_the_error_ordered_for_it() {
 
     faults.fail_next(Operation::Declare, odd());
     assert!(matches!(
-        fixture.channel.declare(Declare::Queue(&Queue::new("other"))),
+        fixture.channel.declare(Declare::Queue(&Queue::new("other")), SOON),
         Err(Error::Backend { .. })
     ));
     assert!(fixture.broker.queue("other").is_none());
@@ -121,16 +121,19 @@ fn an_operation_fails_with_the_error_ordered_for_it() {
     faults.fail_next(Operation::Publish, refusal());
     assert!(matches!(send(&*fixture.channel, message("m")), Err(Error::AccessRefused { .. })));
     assert!(matches!(
-        fixture.channel.get("q", Acknowledgement::Manual),
+        fixture.channel.get("q", Acknowledgement::Manual, SOON),
         Err(Error::AccessRefused { .. })
     ));
 
     let channel = fixture.open();
     faults.fail_next(Operation::Ack, refusal());
     fixture.broker.put("q", message("m")).unwrap();
-    let delivery = channel.get("q", Acknowledgement::Manual).unwrap().unwrap();
+    let delivery = channel.get("q", Acknowledgement::Manual, SOON).unwrap().unwrap();
     channel.ack(delivery.tag, Extent::One).unwrap();
-    assert!(matches!(channel.get("q", Acknowledgement::Manual), Err(Error::AccessRefused { .. })));
+    assert!(matches!(
+        channel.get("q", Acknowledgement::Manual, SOON),
+        Err(Error::AccessRefused { .. })
+    ));
     assert!(matches!(channel.ack(delivery.tag, Extent::One), Err(Error::Stale { .. })));
 }
 
@@ -140,7 +143,7 @@ fn a_delay_goes_by_the_clock_of_the_broker_and_ends_at_the_call_deadline() {
     let faults = fixture.broker.faults();
     faults.delay(Operation::Get, Duration::from_secs(3600), 1);
     thread::scope(|scope| {
-        let waiting = scope.spawn(|| fixture.channel.get("q", Acknowledgement::Manual));
+        let waiting = scope.spawn(|| fixture.channel.get("q", Acknowledgement::Manual, SOON));
         while faults.outstanding() > 0 {
             thread::yield_now();
         }
@@ -155,8 +158,14 @@ fn a_delay_goes_by_the_clock_of_the_broker_and_ends_at_the_call_deadline() {
     options.set_call_timeout(MOMENT);
     let impatient = super::open(&options);
     faults.delay(Operation::Get, Duration::from_secs(3600), 1);
-    assert!(matches!(impatient.get("q", Acknowledgement::Manual), Err(Error::Timeout { .. })));
-    assert!(matches!(impatient.get("q", Acknowledgement::Manual), Err(Error::Timeout { .. })));
+    assert!(matches!(
+        impatient.get("q", Acknowledgement::Manual, SOON),
+        Err(Error::Timeout { .. })
+    ));
+    assert!(matches!(
+        impatient.get("q", Acknowledgement::Manual, SOON),
+        Err(Error::Timeout { .. })
+    ));
 
     let subscription = fixture.consume("q", &ConsumeOptions::default());
     faults.delay(Operation::Next, Duration::from_secs(3600), 1);

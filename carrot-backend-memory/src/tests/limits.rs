@@ -52,7 +52,7 @@ fn a_requeue_does_not_turn_the_clock_back() {
     let held = fixture.get("q");
     fixture.clock.advance(200 * MILLISECOND);
     fixture.channel.reject(held.tag, Rejection::Requeue, Extent::One).unwrap();
-    assert_eq!(fixture.channel.get("q", Acknowledgement::Manual).unwrap(), None);
+    assert_eq!(fixture.channel.get("q", Acknowledgement::Manual, SOON).unwrap(), None);
 }
 
 #[test]
@@ -167,9 +167,9 @@ fn the_real_clock_wakes_without_anybody_looking() {
         .message_ttl(Duration::from_millis(5))
         .dead_letter_exchange("")
         .dead_letter_routing_key("dead");
-    channel.declare(carrot_core::backend::Declare::Queue(&queue)).unwrap();
-    channel.declare(carrot_core::backend::Declare::Queue(&Queue::new("dead"))).unwrap();
-    let subscription = channel.consume("dead", &ConsumeOptions::default()).unwrap();
+    channel.declare(carrot_core::backend::Declare::Queue(&queue), SOON).unwrap();
+    channel.declare(carrot_core::backend::Declare::Queue(&Queue::new("dead")), SOON).unwrap();
+    let subscription = channel.consume("dead", &ConsumeOptions::default(), SOON).unwrap();
     for round in 0..3 {
         send(&*channel, Content::new("", "q", "m")).unwrap();
         assert!(subscription.next(SOON).unwrap().is_some(), "{round}");

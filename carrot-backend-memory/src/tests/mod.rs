@@ -64,15 +64,15 @@ impl Fixture {
     }
 
     pub(crate) fn queue(&self, queue: &Queue) -> QueueInfo {
-        self.channel.declare(Declare::Queue(queue)).unwrap()
+        self.channel.declare(Declare::Queue(queue), SOON).unwrap()
     }
 
     pub(crate) fn exchange(&self, exchange: &Exchange) {
-        self.channel.declare(Declare::Exchange(exchange)).unwrap();
+        self.channel.declare(Declare::Exchange(exchange), SOON).unwrap();
     }
 
     pub(crate) fn bind(&self, binding: &Binding) {
-        self.channel.declare(Declare::Binding(binding)).unwrap();
+        self.channel.declare(Declare::Binding(binding), SOON).unwrap();
     }
 
     pub(crate) fn send(&self, exchange: &str, key: &str, body: &str) -> Outcome {
@@ -91,13 +91,13 @@ impl Fixture {
 
     /// Takes everything from a queue for good; the bodies.
     pub(crate) fn drain(&self, queue: &str) -> Vec<String> {
-        std::iter::from_fn(|| self.channel.get(queue, Acknowledgement::Automatic).unwrap())
+        std::iter::from_fn(|| self.channel.get(queue, Acknowledgement::Automatic, SOON).unwrap())
             .map(|delivery| body(&delivery))
             .collect()
     }
 
     pub(crate) fn get(&self, queue: &str) -> Delivery {
-        self.channel.get(queue, Acknowledgement::Manual).unwrap().unwrap()
+        self.channel.get(queue, Acknowledgement::Manual, SOON).unwrap().unwrap()
     }
 
     pub(crate) fn ready(&self, queue: &str) -> Vec<String> {
@@ -111,11 +111,11 @@ impl Fixture {
     }
 
     pub(crate) fn purge(&self, queue: &str) -> u32 {
-        self.channel.delete(Delete::Messages { queue }).unwrap().message_count
+        self.channel.delete(Delete::Messages { queue }, SOON).unwrap().message_count
     }
 
     pub(crate) fn consume(&self, queue: &str, options: &ConsumeOptions) -> Box<dyn Subscription> {
-        self.channel.consume(queue, options).unwrap()
+        self.channel.consume(queue, options, SOON).unwrap()
     }
 }
 

@@ -38,7 +38,7 @@ fn count(delivery: &Delivery) -> Option<&Value> {
 fn a_quorum_queue_is_durable_and_shared() {
     for refused in [queue().transient(), queue().exclusive(), queue().auto_delete()] {
         let fixture = Fixture::new();
-        let result = fixture.channel.declare(Declare::Queue(&refused));
+        let result = fixture.channel.declare(Declare::Queue(&refused), SOON);
         assert!(matches!(result, Err(Error::PreconditionFailed { .. })), "{refused:?}");
     }
     Fixture::with_queue(&queue());
@@ -73,7 +73,7 @@ fn a_quorum_queue_takes_its_own_arguments_and_no_others() {
     for (name, value, taken) in rows {
         let fixture = Fixture::new();
         let result =
-            fixture.channel.declare(Declare::Queue(&queue().argument(name, value.clone())));
+            fixture.channel.declare(Declare::Queue(&queue().argument(name, value.clone())), SOON);
         match result {
             Ok(_) => assert!(taken, "{name} {value:?} was taken"),
             Err(error) => assert!(
@@ -91,7 +91,7 @@ fn a_second_declaration_compares_what_belongs_to_a_quorum_queue() {
         fixture.queue(&limited(3_i64));
         assert!(
             matches!(
-                fixture.channel.declare(Declare::Queue(&other)),
+                fixture.channel.declare(Declare::Queue(&other), SOON),
                 Err(Error::PreconditionFailed { .. })
             ),
             "{other:?}"
@@ -102,7 +102,7 @@ fn a_second_declaration_compares_what_belongs_to_a_quorum_queue() {
 #[test]
 fn a_stream_is_refused_with_the_reason() {
     let stream = Queue::new("q").argument("x-queue-type", "stream");
-    let error = Fixture::new().channel.declare(Declare::Queue(&stream)).unwrap_err();
+    let error = Fixture::new().channel.declare(Declare::Queue(&stream), SOON).unwrap_err();
     assert!(
         matches!(&error, Error::PreconditionFailed { reason } if reason.contains("not modelled by the memory broker")),
         "{error}"
@@ -150,7 +150,7 @@ fn the_limit_counts_lost_channels_too_and_drops_where_there_is_no_dead_letter_ex
     for redelivered in [false, true] {
         let channel = fixture.stranger();
         assert_eq!(
-            channel.get("q", Acknowledgement::Manual).unwrap().unwrap().redelivered,
+            channel.get("q", Acknowledgement::Manual, SOON).unwrap().unwrap().redelivered,
             redelivered
         );
         channel.close(SOON).unwrap();
@@ -196,7 +196,7 @@ fn what_a_lost_channel_held_goes_to_the_front_in_the_order_of_the_losses() {
     let channels = [open(&*connectors[0]), open(&*connectors[1])];
     for channel in &channels {
         for _ in 0..2 {
-            channel.get("q", Acknowledgement::Manual).unwrap().unwrap();
+            channel.get("q", Acknowledgement::Manual, SOON).unwrap().unwrap();
         }
     }
     channels[1].close(SOON).unwrap();
@@ -233,7 +233,7 @@ fn a_quorum_queue_drops_its_head_also_where_it_was_told_to_refuse_and_dead_lette
 fn deleting_a_quorum_queue_on_a_condition_closes_the_connection() {
     for condition in [DeleteIf::IF_UNUSED, DeleteIf::IF_EMPTY] {
         let fixture = Fixture::with_queue(&queue());
-        let result = fixture.channel.delete(Delete::Queue { name: "q", condition });
+        let result = fixture.channel.delete(Delete::Queue { name: "q", condition }, SOON);
         assert!(
             matches!(result, Err(Error::HardError { code: 540, .. })),
             "{condition:?}: {result:?}"
@@ -241,8 +241,10 @@ fn deleting_a_quorum_queue_on_a_condition_closes_the_connection() {
         assert!(!fixture.connector.status(Role::Publish).connected);
     }
     let fixture = fixture(&queue(), &["m"]);
-    let deleted =
-        fixture.channel.delete(Delete::Queue { name: "q", condition: DeleteIf::ALWAYS }).unwrap();
+    let deleted = fixture
+        .channel
+        .delete(Delete::Queue { name: "q", condition: DeleteIf::ALWAYS }, SOON)
+        .unwrap();
     assert_eq!(deleted.message_count, 1);
 }
 

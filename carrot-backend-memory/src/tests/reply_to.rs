@@ -17,14 +17,14 @@ fn an_answer_reaches_the_channel_that_asked() {
     );
 
     let service = fixture.stranger();
-    service.declare(Declare::Queue(&Queue::existing(reply_to))).unwrap();
+    service.declare(Declare::Queue(&Queue::existing(reply_to)), SOON).unwrap();
     // As on RabbitMQ, a mandatory answer arrives and is returned all the same.
     assert_eq!(send(&*service, Content::new("", reply_to, "answer")).unwrap(), returned());
     assert_eq!(body(&answers.next(SOON).unwrap().unwrap()), "answer");
 
     drop(answers);
     assert!(matches!(
-        service.declare(Declare::Queue(&Queue::existing(reply_to))),
+        service.declare(Declare::Queue(&Queue::existing(reply_to)), SOON),
         Err(Error::NotFound { .. })
     ));
 }
@@ -32,7 +32,7 @@ fn an_answer_reaches_the_channel_that_asked() {
 #[test]
 fn the_rules_of_direct_answers_are_kept() {
     let fixture = Fixture::with_queue(&Queue::new("service"));
-    let manual = fixture.open().consume(PSEUDO_QUEUE, &ConsumeOptions::default());
+    let manual = fixture.open().consume(PSEUDO_QUEUE, &ConsumeOptions::default(), SOON);
     assert!(matches!(manual, Err(Error::PreconditionFailed { .. })));
     let asked = send(
         &*fixture.open(),
@@ -41,6 +41,7 @@ fn the_rules_of_direct_answers_are_kept() {
     );
     assert!(matches!(asked, Err(Error::PreconditionFailed { .. })));
     let _first = fixture.consume(PSEUDO_QUEUE, &ConsumeOptions::default().automatic());
-    let second = fixture.channel.consume(PSEUDO_QUEUE, &ConsumeOptions::default().automatic());
+    let second =
+        fixture.channel.consume(PSEUDO_QUEUE, &ConsumeOptions::default().automatic(), SOON);
     assert!(matches!(second, Err(Error::PreconditionFailed { .. })));
 }

@@ -1,7 +1,7 @@
 use carrot_core::backend::Outcome;
 use carrot_core::{Binding, Exchange, ExchangeKind, Headers, Properties, Queue, Value};
 
-use super::{Fixture, returned};
+use super::{Fixture, SOON, returned};
 
 fn bound(kind: ExchangeKind, bindings: &[(&str, &str)]) -> Fixture {
     let fixture = Fixture::new();
@@ -85,7 +85,7 @@ fn a_headers_exchange_compares_numbers_by_value_and_strings_as_such() {
         }
         let expected: Vec<String> = expected.iter().map(usize::to_string).collect();
         assert_eq!(fixture.drain("q"), expected, "{arguments:?}");
-        fixture.channel.delete(carrot_core::backend::Delete::Binding(&binding)).unwrap();
+        fixture.channel.delete(carrot_core::backend::Delete::Binding(&binding), SOON).unwrap();
     }
 }
 

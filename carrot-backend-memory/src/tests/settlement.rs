@@ -55,7 +55,7 @@ fn an_unknown_tag_closes_the_channel_and_gives_back_what_it_held() {
     };
     let zero = |fixture: &Fixture| fixture.channel.ack(DeliveryTag(0), Extent::One);
     let automatic = |fixture: &Fixture| {
-        let delivery = fixture.channel.get("q", Acknowledgement::Automatic).unwrap().unwrap();
+        let delivery = fixture.channel.get("q", Acknowledgement::Automatic, SOON).unwrap().unwrap();
         fixture.channel.ack(delivery.tag, Extent::One)
     };
     type Misdeed<'a> = &'a dyn Fn(&Fixture) -> carrot_core::Result<()>;
@@ -67,7 +67,7 @@ fn an_unknown_tag_closes_the_channel_and_gives_back_what_it_held() {
         misdeed(&fixture).unwrap();
         assert!(
             matches!(
-                fixture.channel.get("q", Acknowledgement::Manual),
+                fixture.channel.get("q", Acknowledgement::Manual, SOON),
                 Err(Error::PreconditionFailed { .. })
             ),
             "{number}"
@@ -78,7 +78,7 @@ fn an_unknown_tag_closes_the_channel_and_gives_back_what_it_held() {
         );
         assert_eq!(fixture.ready("q")[0], "a", "{number}");
         assert!(
-            fixture.open().get("q", Acknowledgement::Manual).unwrap().unwrap().redelivered,
+            fixture.open().get("q", Acknowledgement::Manual, SOON).unwrap().unwrap().redelivered,
             "{number}"
         );
     }
@@ -88,7 +88,7 @@ fn an_unknown_tag_closes_the_channel_and_gives_back_what_it_held() {
 fn closing_a_channel_gives_back_what_it_held_in_order() {
     let fixture = filled(&["a", "b", "c", "d"]);
     let channel = fixture.open();
-    let subscription = channel.consume("q", &ConsumeOptions::prefetch(2)).unwrap();
+    let subscription = channel.consume("q", &ConsumeOptions::prefetch(2), SOON).unwrap();
     assert_eq!(body(&subscription.next(SOON).unwrap().unwrap()), "a");
     let other = fixture.get("q");
     assert_eq!(body(&other), "c");
@@ -104,8 +104,8 @@ fn closing_a_channel_gives_back_what_it_held_in_order() {
 fn cancelling_does_not_requeue_and_what_arrived_can_be_taken() {
     let fixture = filled(&["a", "b", "c"]);
     let subscription = fixture.consume("q", &ConsumeOptions::prefetch(2));
-    subscription.cancel().unwrap();
-    subscription.cancel().unwrap();
+    subscription.cancel(SOON).unwrap();
+    subscription.cancel(SOON).unwrap();
     assert_eq!(fixture.ready("q"), ["c"]);
     let tag = subscription.next(SOON).unwrap().unwrap().tag;
     assert_eq!(body(&subscription.next(SOON).unwrap().unwrap()), "b");
@@ -150,7 +150,10 @@ fn a_delivery_can_be_settled_after_its_queue_went() {
     let fixture = filled(&["a"]);
     let held = fixture.get("q");
     let condition = carrot_core::backend::DeleteIf::ALWAYS;
-    fixture.channel.delete(carrot_core::backend::Delete::Queue { name: "q", condition }).unwrap();
+    fixture
+        .channel
+        .delete(carrot_core::backend::Delete::Queue { name: "q", condition }, SOON)
+        .unwrap();
     fixture.queue(&Queue::new("q"));
     fixture.channel.reject(held.tag, Rejection::Requeue, Extent::One).unwrap();
     assert_eq!(fixture.drain("q"), Vec::<String>::new());
@@ -164,8 +167,8 @@ fn many_messages_come_back_in_order_among_those_that_stayed() {
     }
     let (one, two) = (fixture.open(), fixture.open());
     let subscriptions = [
-        one.consume("q", &ConsumeOptions::prefetch(100)).unwrap(),
-        two.consume("q", &ConsumeOptions::prefetch(100)).unwrap(),
+        one.consume("q", &ConsumeOptions::prefetch(100), SOON).unwrap(),
+        two.consume("q", &ConsumeOptions::prefetch(100), SOON).unwrap(),
     ];
     assert_eq!(
         subscriptions.iter().map(|subscription| arrived(&**subscription).len()).sum::<usize>(),

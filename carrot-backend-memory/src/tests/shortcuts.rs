@@ -25,7 +25,7 @@ struct Taker {
 impl Taker {
     fn new(fixture: &Fixture, prefetch: u16) -> Taker {
         let channel = fixture.open();
-        let subscription = channel.consume("q", &ConsumeOptions::prefetch(prefetch)).ok();
+        let subscription = channel.consume("q", &ConsumeOptions::prefetch(prefetch), SOON).ok();
         Taker { channel, subscription, held: Vec::new() }
     }
 
@@ -99,12 +99,12 @@ fn history(queue: &Queue, seed: u64) -> Vec<String> {
                 "acknowledged all".into()
             }
             (85..87, Some(taker)) => {
-                let delivery = taker.channel.get("q", Acknowledgement::Manual).unwrap();
+                let delivery = taker.channel.get("q", Acknowledgement::Manual, SOON).unwrap();
                 taker.take(delivery)
             }
             (87, Some(taker)) => match taker.subscription.take() {
                 Some(subscription) if random.bool() => {
-                    subscription.cancel().unwrap();
+                    subscription.cancel(SOON).unwrap();
                     format!(
                         "cancelled with {:?}",
                         std::iter::from_fn(|| subscription
@@ -263,7 +263,10 @@ fn a_message_goes_where_it_belongs_now_and_not_where_the_last_one_went() {
     assert_eq!(publish("amq.direct", "q"), returned());
     fixture.bind(&Binding::queue("amq.direct", "q", "q"));
     assert_eq!(publish("amq.direct", "q"), Outcome::Accepted);
-    fixture.stranger().delete(Delete::Queue { name: "q", condition: DeleteIf::ALWAYS }).unwrap();
+    fixture
+        .stranger()
+        .delete(Delete::Queue { name: "q", condition: DeleteIf::ALWAYS }, SOON)
+        .unwrap();
     assert_eq!(publish("amq.direct", "q"), returned());
     fixture.queue(&Queue::new("q"));
     assert_eq!(publish("amq.direct", "q"), returned());

@@ -48,7 +48,7 @@ fn every_waiting_thread_is_told_of_the_end() {
             let waiting: Vec<_> =
                 (0..3).map(|_| scope.spawn(|| subscription.next(SOON).unwrap_err())).collect();
             match end {
-                0 => subscription.cancel().unwrap(),
+                0 => subscription.cancel(SOON).unwrap(),
                 1 => fixture.channel.close(SOON).unwrap(),
                 _ => fixture.connector.close(SOON).unwrap(),
             }
@@ -89,11 +89,12 @@ fn channels_that_come_and_go_under_load_leave_nothing_behind() {
             scope.spawn(|| {
                 for _ in 0..25 {
                     let channel = fixture.stranger();
-                    let subscription = channel.consume("q", &ConsumeOptions::prefetch(5)).unwrap();
+                    let subscription =
+                        channel.consume("q", &ConsumeOptions::prefetch(5), SOON).unwrap();
                     if let Some(delivery) = subscription.next(std::time::Duration::ZERO).unwrap() {
                         channel.ack(delivery.tag, Extent::One).unwrap();
                     }
-                    channel.get("q", Acknowledgement::Manual).unwrap();
+                    channel.get("q", Acknowledgement::Manual, SOON).unwrap();
                 }
             });
         }

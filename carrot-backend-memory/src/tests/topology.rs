@@ -23,11 +23,11 @@ fn kind<T: std::fmt::Debug>(result: Result<T>) -> &'static str {
 
 impl Fixture {
     fn declare(&self, entity: Declare<'_>) -> &'static str {
-        kind(self.open().declare(entity))
+        kind(self.open().declare(entity, SOON))
     }
 
     fn delete(&self, entity: Delete<'_>) -> &'static str {
-        kind(self.open().delete(entity))
+        kind(self.open().delete(entity, SOON))
     }
 }
 
@@ -100,20 +100,23 @@ fn an_empty_queue_name_means_the_one_declared_last() {
         fixture.declare(Declare::Binding(&Binding::queue("amq.direct", "", "k"))),
         "not found"
     );
-    assert_eq!(kind(fixture.open().get("", Acknowledgement::Manual)), "not found");
+    assert_eq!(kind(fixture.open().get("", Acknowledgement::Manual, SOON)), "not found");
     let name = fixture.queue(&Queue::server_named()).name;
     fixture.bind(&Binding::queue("amq.direct", "", ""));
     fixture.send("amq.direct", &name, "m");
     assert_eq!(fixture.drain(""), ["m"]);
     let passive = fixture.open();
-    passive.declare(Declare::Queue(&Queue::existing(&*name))).unwrap();
+    passive.declare(Declare::Queue(&Queue::existing(&*name)), SOON).unwrap();
     assert_eq!(
-        passive.delete(Delete::Queue { name: "", condition: DeleteIf::ALWAYS }).unwrap(),
+        passive.delete(Delete::Queue { name: "", condition: DeleteIf::ALWAYS }, SOON).unwrap(),
         Deleted::new(0)
     );
     assert_eq!(fixture.broker.queue(&name), None);
-    assert_eq!(kind(passive.delete(Delete::Queue { name: "", condition: DeleteIf::ALWAYS })), "ok");
-    assert_eq!(kind(passive.declare(Declare::Queue(&Queue::existing("")))), "not found");
+    assert_eq!(
+        kind(passive.delete(Delete::Queue { name: "", condition: DeleteIf::ALWAYS }, SOON)),
+        "ok"
+    );
+    assert_eq!(kind(passive.declare(Declare::Queue(&Queue::existing("")), SOON)), "not found");
 }
 
 #[test]
@@ -180,7 +183,10 @@ fn what_is_not_there_can_be_deleted_but_not_bound_or_purged() {
         fixture.declare(Declare::Binding(&Binding::exchange("amq.direct", "missing", "k"))),
         "not found"
     );
-    assert_eq!(kind(fixture.open().consume("missing", &ConsumeOptions::default())), "not found");
+    assert_eq!(
+        kind(fixture.open().consume("missing", &ConsumeOptions::default(), SOON)),
+        "not found"
+    );
 }
 
 #[test]
@@ -197,10 +203,10 @@ fn conditions_of_a_deletion_are_kept() {
         fixture.delete(Delete::Queue { name: "q", condition: DeleteIf::IF_UNUSED }),
         "precondition"
     );
-    subscription.cancel().unwrap();
+    subscription.cancel(SOON).unwrap();
     let deleted = fixture
         .channel
-        .delete(Delete::Queue { name: "q", condition: DeleteIf::IF_UNUSED_AND_EMPTY })
+        .delete(Delete::Queue { name: "q", condition: DeleteIf::IF_UNUSED_AND_EMPTY }, SOON)
         .unwrap();
     assert_eq!(deleted, Deleted::new(0));
     fixture.channel.ack(held.tag, carrot_core::backend::Extent::One).unwrap();
@@ -227,8 +233,10 @@ fn deleting_a_queue_counts_its_ready_messages_and_takes_its_bindings() {
         fixture.send("", "q", body);
     }
     fixture.get("q");
-    let deleted =
-        fixture.channel.delete(Delete::Queue { name: "q", condition: DeleteIf::ALWAYS }).unwrap();
+    let deleted = fixture
+        .channel
+        .delete(Delete::Queue { name: "q", condition: DeleteIf::ALWAYS }, SOON)
+        .unwrap();
     assert_eq!(deleted.message_count, 2);
     fixture.queue(&Queue::new("q"));
     assert_eq!(fixture.send("amq.topic", "k", "lost"), super::returned());
@@ -239,20 +247,24 @@ fn an_exclusive_queue_is_locked_to_others_and_goes_with_its_connection() {
     let fixture = Fixture::with_queue(&Queue::new("mine").exclusive());
     let locked = |result| assert_eq!(kind::<()>(result), "locked");
     let stranger = || fixture.stranger();
-    locked(stranger().declare(Declare::Queue(&Queue::new("mine").exclusive())).map(drop));
-    locked(stranger().declare(Declare::Queue(&Queue::existing("mine"))).map(drop));
-    locked(stranger().get("mine", Acknowledgement::Manual).map(drop));
-    locked(stranger().consume("mine", &ConsumeOptions::default()).map(drop));
-    locked(stranger().delete(Delete::Messages { queue: "mine" }).map(drop));
+    locked(stranger().declare(Declare::Queue(&Queue::new("mine").exclusive()), SOON).map(drop));
+    locked(stranger().declare(Declare::Queue(&Queue::existing("mine")), SOON).map(drop));
+    locked(stranger().get("mine", Acknowledgement::Manual, SOON).map(drop));
+    locked(stranger().consume("mine", &ConsumeOptions::default(), SOON).map(drop));
+    locked(stranger().delete(Delete::Messages { queue: "mine" }, SOON).map(drop));
     locked(
-        stranger().delete(Delete::Queue { name: "mine", condition: DeleteIf::ALWAYS }).map(drop),
+        stranger()
+            .delete(Delete::Queue { name: "mine", condition: DeleteIf::ALWAYS }, SOON)
+            .map(drop),
     );
     locked(
-        stranger().declare(Declare::Binding(&Binding::queue("amq.direct", "mine", "k"))).map(drop),
+        stranger()
+            .declare(Declare::Binding(&Binding::queue("amq.direct", "mine", "k")), SOON)
+            .map(drop),
     );
     send(&*stranger(), carrot_core::backend::Content::new("", "mine", "m")).unwrap();
     assert_eq!(
-        fixture.open().get("mine", Acknowledgement::Automatic).unwrap().unwrap().content.body,
+        fixture.open().get("mine", Acknowledgement::Automatic, SOON).unwrap().unwrap().content.body,
         b"m"
     );
     assert_eq!(fixture.declare(Declare::Queue(&Queue::new("mine").auto_delete())), "locked");
@@ -266,8 +278,8 @@ fn an_auto_delete_queue_goes_with_its_last_consumer() {
     let fixture = Fixture::with_queue(&Queue::new("q").auto_delete());
     fixture.drain("q");
     let one = fixture.consume("q", &ConsumeOptions::default());
-    let two = fixture.open().consume("q", &ConsumeOptions::default()).unwrap();
-    one.cancel().unwrap();
+    let two = fixture.open().consume("q", &ConsumeOptions::default(), SOON).unwrap();
+    one.cancel(SOON).unwrap();
     assert!(fixture.broker.queue("q").is_some());
     drop(two);
     assert!(fixture.broker.queue("q").is_none());
@@ -280,7 +292,7 @@ fn auto_delete_exchanges_go_in_a_cascade() {
     fixture.exchange(&Exchange::fanout("two").auto_delete());
     fixture.bind(&Binding::exchange("one", "two", ""));
     fixture.bind(&Binding::queue("two", "q", ""));
-    fixture.channel.delete(Delete::Queue { name: "q", condition: DeleteIf::ALWAYS }).unwrap();
+    fixture.channel.delete(Delete::Queue { name: "q", condition: DeleteIf::ALWAYS }, SOON).unwrap();
     assert_eq!((fixture.broker.exchange("one"), fixture.broker.exchange("two")), (None, None));
 }
 
@@ -307,7 +319,7 @@ fn an_unused_queue_expires() {
     fixture.clock.advance(9 * second);
     let subscription = fixture.consume("q", &ConsumeOptions::default());
     fixture.clock.advance(90 * second);
-    subscription.cancel().unwrap();
+    subscription.cancel(SOON).unwrap();
     fixture.clock.advance(9 * second);
     assert!(fixture.broker.queue("q").is_some());
     fixture.send("", "q", "a message is no use");
@@ -320,8 +332,8 @@ fn an_unknown_exchange_type_costs_the_connection_unless_it_was_registered() {
     let fixture = Fixture::with_queue(&Queue::new("q"));
     let vendor = Exchange::new("x", ExchangeKind::from("x-vendor"));
     let other = fixture.open();
-    assert_eq!(kind(fixture.channel.declare(Declare::Exchange(&vendor))), "hard error");
-    assert_eq!(kind(other.get("q", Acknowledgement::Manual)), "disconnected");
+    assert_eq!(kind(fixture.channel.declare(Declare::Exchange(&vendor), SOON)), "hard error");
+    assert_eq!(kind(other.get("q", Acknowledgement::Manual, SOON)), "disconnected");
     fixture.broker.register_exchange_type("x-vendor", ExchangeKind::Fanout).unwrap();
     assert_eq!(fixture.declare(Declare::Exchange(&vendor)), "ok");
     assert_eq!(fixture.declare(Declare::Binding(&Binding::queue("x", "q", ""))), "ok");
@@ -398,9 +410,11 @@ fn invalid_arguments_are_refused() {
         assert_eq!(fixture.declare(Declare::Binding(&binding)), "precondition");
     }
     assert_eq!(
-        kind(
-            fixture.open().consume("q", &ConsumeOptions::default().argument("x-priority", "high"))
-        ),
+        kind(fixture.open().consume(
+            "q",
+            &ConsumeOptions::default().argument("x-priority", "high"),
+            SOON
+        )),
         "precondition"
     );
 }
@@ -409,9 +423,12 @@ fn invalid_arguments_are_refused() {
 fn a_name_over_255_bytes_harms_nothing() {
     let fixture = Fixture::with_queue(&Queue::new("q"));
     assert_eq!(
-        kind(fixture.channel.declare(Declare::Queue(&Queue::new("q".repeat(300))))),
+        kind(fixture.channel.declare(Declare::Queue(&Queue::new("q".repeat(300))), SOON)),
         "invalid"
     );
-    assert_eq!(kind(fixture.channel.get(&"q".repeat(300), Acknowledgement::Manual)), "invalid");
+    assert_eq!(
+        kind(fixture.channel.get(&"q".repeat(300), Acknowledgement::Manual, SOON)),
+        "invalid"
+    );
     fixture.drain("q");
 }

@@ -71,9 +71,9 @@ pub(crate) fn an_argument_that_is_not_finite_is_invalid(harness: &dyn Harness) {
         assert_error!(channel.declare_exchange(&exchange), Error::Invalid { .. });
         let binding = Binding::queue("amq.direct", &queue, "").argument("ratio", value.clone());
         assert_error!(channel.bind(&binding), Error::Invalid { .. });
-        assert_error!(channel.delete(Delete::Binding(&binding)), Error::Invalid { .. });
+        assert_error!(channel.delete(Delete::Binding(&binding), DEADLINE), Error::Invalid { .. });
         assert_error!(
-            channel.consume(&queue, &ConsumeOptions::default().argument("ratio", value)),
+            channel.consume(&queue, &ConsumeOptions::default().argument("ratio", value), DEADLINE),
             Error::Invalid { .. }
         );
     }

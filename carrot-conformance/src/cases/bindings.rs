@@ -93,7 +93,10 @@ pub(crate) fn the_default_exchange_cannot_be_unbound(harness: &dyn Harness) {
     let fixture = CaseFixture::new(harness);
     let queue = fixture.queue();
     let binding = Binding::queue("", &queue, &queue);
-    assert_error!(fixture.open().delete(Delete::Binding(&binding)), Error::AccessRefused { .. });
+    assert_error!(
+        fixture.open().delete(Delete::Binding(&binding), DEADLINE),
+        Error::AccessRefused { .. }
+    );
     fixture.channel.enqueue(&queue, ["x"]);
     fixture.channel.expect_messages(&queue, ["x"]);
 }

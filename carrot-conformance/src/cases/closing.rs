@@ -26,8 +26,11 @@ pub(crate) fn every_verb_of_a_closed_channel_says_closed(harness: &dyn Harness) 
         Error::Closed { .. }
     );
     assert_error!(channel.confirm(unanswered, DEADLINE), Error::Closed { .. });
-    assert_error!(channel.get(&queue, Acknowledgement::Manual), Error::Closed { .. });
-    assert_error!(channel.consume(&queue, &ConsumeOptions::default()), Error::Closed { .. });
+    assert_error!(channel.get(&queue, Acknowledgement::Manual, DEADLINE), Error::Closed { .. });
+    assert_error!(
+        channel.consume(&queue, &ConsumeOptions::default(), DEADLINE),
+        Error::Closed { .. }
+    );
 }
 
 pub(crate) fn a_delivery_of_a_closed_channel_is_stale(harness: &dyn Harness) {

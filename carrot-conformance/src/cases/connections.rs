@@ -48,8 +48,14 @@ pub(crate) fn every_verb_of_a_lost_connection_fails_with_disconnected(harness: &
         Error::Disconnected { .. }
     );
     assert_error!(channel.confirm(PublishTag(1), DEADLINE), Error::Disconnected { .. });
-    assert_error!(channel.get(&queue, Acknowledgement::Manual), Error::Disconnected { .. });
-    assert_error!(channel.consume(&queue, &ConsumeOptions::default()), Error::Disconnected { .. });
+    assert_error!(
+        channel.get(&queue, Acknowledgement::Manual, DEADLINE),
+        Error::Disconnected { .. }
+    );
+    assert_error!(
+        channel.consume(&queue, &ConsumeOptions::default(), DEADLINE),
+        Error::Disconnected { .. }
+    );
 }
 
 pub(crate) fn a_delivery_of_a_lost_connection_is_stale(harness: &dyn Harness) {

@@ -39,7 +39,7 @@ pub(crate) fn a_message_wakes_a_waiting_consumer(harness: &dyn Harness) {
 pub(crate) fn consuming_from_a_missing_queue_is_not_found(harness: &dyn Harness) {
     let fixture = CaseFixture::new(harness);
     assert_error!(
-        fixture.open().consume(&fixture.queue_name(), &ConsumeOptions::default()),
+        fixture.open().consume(&fixture.queue_name(), &ConsumeOptions::default(), DEADLINE),
         Error::NotFound { .. }
     );
 }
@@ -106,7 +106,7 @@ pub(crate) fn consumers_are_counted(harness: &dyn Harness) {
     assert_eq!(fixture.channel.inspect(&queue).consumer_count, 1);
     let _second = fixture.channel.subscribe(&queue);
     assert_eq!(fixture.channel.inspect(&queue).consumer_count, 2);
-    first.cancel().expect("cancel");
+    first.cancel(DEADLINE).expect("cancel");
     assert_eq!(fixture.channel.inspect(&queue).consumer_count, 1);
 }
 
@@ -114,7 +114,7 @@ pub(crate) fn next_on_a_cancelled_subscription_fails_with_cancelled(harness: &dy
     let fixture = CaseFixture::new(harness);
     let queue = fixture.queue();
     let subscription = fixture.channel.subscribe(&queue);
-    subscription.cancel().expect("cancel");
+    subscription.cancel(DEADLINE).expect("cancel");
     assert_error!(subscription.next(DEADLINE), Error::Cancelled { .. });
     assert_error!(subscription.next(Duration::ZERO), Error::Cancelled { .. });
 }
@@ -123,8 +123,8 @@ pub(crate) fn cancelling_twice_does_nothing(harness: &dyn Harness) {
     let fixture = CaseFixture::new(harness);
     let queue = fixture.queue();
     let subscription = fixture.channel.subscribe(&queue);
-    subscription.cancel().expect("cancel");
-    subscription.cancel().expect("cancel again");
+    subscription.cancel(DEADLINE).expect("cancel");
+    subscription.cancel(DEADLINE).expect("cancel again");
     fixture.channel.round_trip(&queue);
 }
 
@@ -132,7 +132,7 @@ pub(crate) fn a_cancelled_consumer_gets_no_more(harness: &dyn Harness) {
     let fixture = CaseFixture::new(harness);
     let queue = fixture.queue();
     let subscription = fixture.channel.subscribe(&queue);
-    subscription.cancel().expect("cancel");
+    subscription.cancel(DEADLINE).expect("cancel");
     fixture.channel.enqueue(&queue, ["not delivered"]);
     assert_error!(subscription.next(milliseconds(50)), Error::Cancelled { .. });
     fixture.channel.expect_messages(&queue, ["not delivered"]);
@@ -147,7 +147,7 @@ pub(crate) fn deliveries_before_a_cancel_can_be_received_and_settled_after_it(
     let subscription = fixture.channel.subscribe(&queue);
     fixture.channel.expect_ready(&queue, 0);
     let first = subscription.expect("a");
-    subscription.cancel().expect("cancel");
+    subscription.cancel(DEADLINE).expect("cancel");
     fixture.channel.ack_one(&first);
     fixture.channel.ack_one(&subscription.expect("b"));
     fixture.channel.ack_one(&subscription.expect("c"));
@@ -163,7 +163,7 @@ pub(crate) fn a_cancel_wakes_every_waiting_thread(harness: &dyn Harness) {
     thread::scope(|scope| {
         let waiters: Vec<_> =
             (0..3).map(|_| scope.spawn(|| subscription.next(Duration::from_secs(60)))).collect();
-        subscription.cancel().expect("cancel");
+        subscription.cancel(DEADLINE).expect("cancel");
         for waiter in waiters {
             assert_error!(waiter.join().expect("the waiting thread"), Error::Cancelled { .. });
         }
@@ -192,7 +192,7 @@ pub(crate) fn each_delivery_is_returned_to_one_waiting_thread(harness: &dyn Harn
             channel.enqueue(&queue, [&format!("{number:02}")]);
         }
         eventually("the queue is empty", || channel.ready_count(&queue) == 0);
-        subscription.cancel().expect("cancel");
+        subscription.cancel(DEADLINE).expect("cancel");
         workers.into_iter().flat_map(|worker| worker.join().expect("a worker")).collect()
     });
     taken.sort();
@@ -234,7 +234,7 @@ pub(crate) fn subscriptions_of_one_channel_are_independent(harness: &dyn Harness
     fixture.channel.enqueue(&right, ["right"]);
     from_right.expect("right");
     from_left.expect("left");
-    from_left.cancel().expect("cancel");
+    from_left.cancel(DEADLINE).expect("cancel");
     fixture.channel.enqueue(&right, ["more"]);
     from_right.expect("more");
 }

@@ -25,11 +25,11 @@ pub(crate) fn an_exclusive_queue_is_locked_for_other_connections(harness: &dyn H
         Error::ResourceLocked { .. }
     );
     assert_error!(
-        open(&*connector).get(&queue, Acknowledgement::Manual),
+        open(&*connector).get(&queue, Acknowledgement::Manual, DEADLINE),
         Error::ResourceLocked { .. }
     );
     assert_error!(
-        open(&*connector).consume(&queue, &ConsumeOptions::default()),
+        open(&*connector).consume(&queue, &ConsumeOptions::default(), DEADLINE),
         Error::ResourceLocked { .. }
     );
     assert_error!(open(&*connector).purge(&queue), Error::ResourceLocked { .. });
@@ -47,7 +47,7 @@ pub(crate) fn an_exclusive_queue_cannot_be_bound_by_other_connections(harness: &
     assert_error!(fixture.open_on_new_connection().bind(&binding), Error::ResourceLocked { .. });
     fixture.bind_as(&binding);
     assert_error!(
-        fixture.open_on_new_connection().delete(Delete::Binding(&binding)),
+        fixture.open_on_new_connection().delete(Delete::Binding(&binding), DEADLINE),
         Error::ResourceLocked { .. }
     );
 }

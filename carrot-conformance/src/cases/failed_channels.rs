@@ -25,8 +25,14 @@ pub(crate) fn every_verb_of_a_failed_channel_returns_its_first_error(harness: &d
             Error::NotFound { .. }
         );
         assert_error!(channel.confirm(PublishTag(1), DEADLINE), Error::NotFound { .. });
-        assert_error!(channel.get(&queue, Acknowledgement::Manual), Error::NotFound { .. });
-        assert_error!(channel.consume(&queue, &ConsumeOptions::default()), Error::NotFound { .. });
+        assert_error!(
+            channel.get(&queue, Acknowledgement::Manual, DEADLINE),
+            Error::NotFound { .. }
+        );
+        assert_error!(
+            channel.consume(&queue, &ConsumeOptions::default(), DEADLINE),
+            Error::NotFound { .. }
+        );
     }
 }
 
@@ -104,7 +110,7 @@ pub(crate) fn a_failed_channel_wakes_its_waiting_consumers_with_the_error(harnes
         }
     });
     assert_error!(subscription.next(Duration::ZERO), Error::NotFound { .. });
-    assert_error!(subscription.cancel(), Error::NotFound { .. });
+    assert_error!(subscription.cancel(DEADLINE), Error::NotFound { .. });
 }
 
 pub(crate) fn deliveries_of_a_failed_channel_are_not_returned(harness: &dyn Harness) {

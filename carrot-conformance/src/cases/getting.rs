@@ -5,13 +5,13 @@ use crate::support::*;
 pub(crate) fn getting_from_an_empty_queue_returns_none(harness: &dyn Harness) {
     let fixture = CaseFixture::new(harness);
     let queue = fixture.queue();
-    assert_eq!(fixture.channel.get(&queue, Acknowledgement::Manual).expect("get"), None);
+    assert_eq!(fixture.channel.get(&queue, Acknowledgement::Manual, DEADLINE).expect("get"), None);
 }
 
 pub(crate) fn getting_from_a_missing_queue_is_not_found(harness: &dyn Harness) {
     let fixture = CaseFixture::new(harness);
     assert_error!(
-        fixture.open().get(&fixture.queue_name(), Acknowledgement::Manual),
+        fixture.open().get(&fixture.queue_name(), Acknowledgement::Manual, DEADLINE),
         Error::NotFound { .. }
     );
 }

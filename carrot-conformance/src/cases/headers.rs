@@ -37,7 +37,11 @@ impl HeadersFixture<'_> {
         self.fixture.channel.send_content(
             Content::new(&*self.exchange, "any key", "x").with_properties(properties),
         );
-        self.fixture.channel.get(&self.queue, Acknowledgement::Automatic).expect("get").is_some()
+        self.fixture
+            .channel
+            .get(&self.queue, Acknowledgement::Automatic, DEADLINE)
+            .expect("get")
+            .is_some()
     }
 }
 

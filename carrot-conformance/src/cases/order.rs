@@ -127,7 +127,7 @@ pub(crate) fn a_cancel_requeues_no_message(harness: &dyn Harness) {
     fixture.channel.enqueue(&queue, ["x"]);
     let subscription = fixture.channel.subscribe(&queue);
     let held = subscription.expect("x");
-    subscription.cancel().expect("cancel");
+    subscription.cancel(DEADLINE).expect("cancel");
     fixture.channel.expect_stays_empty(&queue);
     fixture.channel.requeue(&held);
     fixture.channel.expect_messages(&queue, ["x"]);

@@ -49,7 +49,7 @@ pub(crate) fn a_confirmed_message_is_ready_immediately(harness: &dyn Harness) {
     let queue = fixture.queue();
     for _ in 0..20 {
         fixture.channel.enqueue(&queue, ["x"]);
-        let got = fixture.channel.get(&queue, Acknowledgement::Automatic).expect("get");
+        let got = fixture.channel.get(&queue, Acknowledgement::Automatic, DEADLINE).expect("get");
         assert!(got.is_some(), "a confirmed message was not ready");
     }
 }
@@ -94,7 +94,7 @@ pub(crate) fn every_verb_works_in_either_role(harness: &dyn Harness) {
         channel.ack_one(&channel.get_delivery(&queue));
         let subscription = channel.subscribe(&queue);
         channel.discard(&subscription.expect("consumed"));
-        subscription.cancel().expect("cancel");
+        subscription.cancel(DEADLINE).expect("cancel");
         assert_eq!(channel.delete_queue(&queue, DeleteIf::ALWAYS).expect("delete"), 0);
     }
 }

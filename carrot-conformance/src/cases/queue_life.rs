@@ -86,7 +86,7 @@ pub(crate) fn a_queue_in_use_is_not_deleted_if_that_was_asked(harness: &dyn Harn
         fixture.open().delete_queue(&queue, DeleteIf::IF_UNUSED),
         Error::PreconditionFailed { .. }
     );
-    subscription.cancel().expect("cancel");
+    subscription.cancel(DEADLINE).expect("cancel");
     fixture.channel.delete_queue(&queue, DeleteIf::IF_UNUSED).expect("delete");
 }
 
@@ -137,9 +137,9 @@ pub(crate) fn an_auto_delete_queue_is_deleted_with_its_last_consumer(harness: &d
     let fixture = CaseFixture::new(harness);
     let queue = fixture.queue_with(Queue::auto_delete);
     let (first, second) = (fixture.channel.subscribe(&queue), fixture.channel.subscribe(&queue));
-    first.cancel().expect("cancel");
+    first.cancel(DEADLINE).expect("cancel");
     fixture.channel.find_queue(&queue).expect("one consumer is left");
-    second.cancel().expect("cancel");
+    second.cancel(DEADLINE).expect("cancel");
     let channel = fixture.open();
     assert!(matches!(channel.channel_error(&queue), Error::NotFound { .. }));
 }

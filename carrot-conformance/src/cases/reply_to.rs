@@ -45,7 +45,7 @@ pub(crate) fn a_reply_reaches_the_requester_directly(harness: &dyn Harness) {
 pub(crate) fn a_direct_reply_consumer_must_be_automatic(harness: &dyn Harness) {
     let fixture = CaseFixture::new(harness);
     assert_error!(
-        fixture.open().consume(REPLY_TO, &ConsumeOptions::default()),
+        fixture.open().consume(REPLY_TO, &ConsumeOptions::default(), DEADLINE),
         Error::PreconditionFailed { .. }
     );
 }
@@ -55,7 +55,7 @@ pub(crate) fn a_channel_has_one_direct_reply_consumer(harness: &dyn Harness) {
     let channel = fixture.open();
     let options = ConsumeOptions::default().automatic();
     let _first = channel.subscribe_as(REPLY_TO, &options);
-    assert_error!(channel.consume(REPLY_TO, &options), Error::PreconditionFailed { .. });
+    assert_error!(channel.consume(REPLY_TO, &options, DEADLINE), Error::PreconditionFailed { .. });
 }
 
 pub(crate) fn a_request_without_a_direct_reply_consumer_is_refused(harness: &dyn Harness) {

@@ -74,7 +74,7 @@ pub(crate) fn messages_of_a_cancelled_consumer_are_delivered_to_the_others(harne
     let queue = fixture.queue();
     let leaving = fixture.channel.subscribe(&queue);
     let staying = fixture.channel.subscribe(&queue);
-    leaving.cancel().expect("cancel");
+    leaving.cancel(DEADLINE).expect("cancel");
     fixture.channel.enqueue(&queue, ["a", "b"]);
     staying.expect("a");
     staying.expect("b");
@@ -107,11 +107,11 @@ pub(crate) fn an_exclusive_consumer_excludes_others(harness: &dyn Harness) {
     let queue = fixture.queue();
     let _only = fixture.channel.subscribe_as(&queue, &ConsumeOptions::default().exclusive());
     assert_error!(
-        fixture.open().consume(&queue, &ConsumeOptions::default()),
+        fixture.open().consume(&queue, &ConsumeOptions::default(), DEADLINE),
         Error::ResourceLocked { .. }
     );
     assert_error!(
-        fixture.open_on_new_connection().consume(&queue, &ConsumeOptions::default()),
+        fixture.open_on_new_connection().consume(&queue, &ConsumeOptions::default(), DEADLINE),
         Error::ResourceLocked { .. }
     );
 }
@@ -121,7 +121,7 @@ pub(crate) fn a_consumer_cannot_be_exclusive_beside_others(harness: &dyn Harness
     let queue = fixture.queue();
     let _shared = fixture.channel.subscribe(&queue);
     assert_error!(
-        fixture.open().consume(&queue, &ConsumeOptions::default().exclusive()),
+        fixture.open().consume(&queue, &ConsumeOptions::default().exclusive(), DEADLINE),
         Error::ResourceLocked { .. }
     );
 }
@@ -141,7 +141,7 @@ pub(crate) fn a_cancelled_exclusive_consumer_allows_others(harness: &dyn Harness
     let fixture = CaseFixture::new(harness);
     let queue = fixture.queue();
     let only = fixture.channel.subscribe_as(&queue, &ConsumeOptions::default().exclusive());
-    only.cancel().expect("cancel");
+    only.cancel(DEADLINE).expect("cancel");
     let next = fixture.channel.subscribe(&queue);
     fixture.channel.enqueue(&queue, ["x"]);
     next.expect("x");
@@ -163,7 +163,7 @@ pub(crate) fn the_next_consumer_takes_over_from_a_single_active_one(harness: &dy
     let queue = fixture.queue_with(Queue::single_active_consumer);
     let active = fixture.channel.subscribe(&queue);
     let waiting = fixture.channel.subscribe(&queue);
-    active.cancel().expect("cancel");
+    active.cancel(DEADLINE).expect("cancel");
     fixture.channel.enqueue(&queue, ["a", "b"]);
     waiting.expect("a");
     waiting.expect("b");
@@ -184,7 +184,7 @@ pub(crate) fn an_exclusive_consumer_of_a_single_active_queue_is_refused(harness:
     let fixture = CaseFixture::new(harness);
     let queue = fixture.queue_with(Queue::single_active_consumer);
     assert_error!(
-        fixture.open().consume(&queue, &ConsumeOptions::default().exclusive()),
+        fixture.open().consume(&queue, &ConsumeOptions::default().exclusive(), DEADLINE),
         Error::ResourceLocked { .. }
     );
 }
@@ -219,5 +219,8 @@ pub(crate) fn a_consumer_priority_that_is_not_an_integer_is_refused(harness: &dy
     let fixture = CaseFixture::new(harness);
     let queue = fixture.queue();
     let options = ConsumeOptions::default().argument("x-priority", "high");
-    assert_error!(fixture.open().consume(&queue, &options), Error::PreconditionFailed { .. });
+    assert_error!(
+        fixture.open().consume(&queue, &options, DEADLINE),
+        Error::PreconditionFailed { .. }
+    );
 }

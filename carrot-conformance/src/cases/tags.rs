@@ -257,7 +257,7 @@ pub(crate) fn a_delivery_can_be_settled_after_its_consumer_was_cancelled(harness
     let channel = fixture.open();
     let subscription = channel.subscribe(&queue);
     let delivery = subscription.expect("x");
-    subscription.cancel().expect("cancel");
+    subscription.cancel(DEADLINE).expect("cancel");
     channel.ack_one(&delivery);
     channel.close_channel();
     fixture.channel.expect_stays_empty(&queue);

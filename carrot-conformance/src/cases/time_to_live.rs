@@ -164,7 +164,7 @@ pub(crate) fn a_queue_with_a_consumer_does_not_expire(harness: &dyn Harness) {
 pub(crate) fn a_queue_expires_after_the_cancel_of_its_last_consumer(harness: &dyn Harness) {
     let fixture = CaseFixture::new(harness);
     let queue = fixture.queue_with(|queue| queue.expires(milliseconds(150)));
-    fixture.channel.subscribe(&queue).cancel().expect("cancel");
+    fixture.channel.subscribe(&queue).cancel(DEADLINE).expect("cancel");
     fixture.pass_ms(400);
     assert_error!(fixture.open().find_queue(&queue), Error::NotFound { .. });
 }

@@ -14,7 +14,8 @@ fn expect_matches(harness: &dyn Harness, pattern: &str, keys: &[&str], expected:
         fixture.channel.send(&exchange, key, key);
     }
     let mut matched = Vec::new();
-    while let Some(delivery) = fixture.channel.get(&queue, Acknowledgement::Automatic).expect("get")
+    while let Some(delivery) =
+        fixture.channel.get(&queue, Acknowledgement::Automatic, DEADLINE).expect("get")
     {
         matched.push(body(&delivery));
     }

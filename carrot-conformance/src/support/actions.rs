@@ -84,7 +84,7 @@ pub(crate) trait ChannelActions {
     fn get_delivery_as(&self, queue: &str, acknowledgement: Acknowledgement) -> Delivery {
         let mut delivery = None;
         eventually("a message is ready", || {
-            delivery = self.channel().get(queue, acknowledgement).expect("get");
+            delivery = self.channel().get(queue, acknowledgement, DEADLINE).expect("get");
             delivery.is_some()
         });
         delivery.expect("eventually returned")
@@ -105,7 +105,7 @@ pub(crate) trait ChannelActions {
     /// Asserts that a queue has no ready message.
     #[track_caller]
     fn expect_empty(&self, queue: &str) {
-        let got = self.channel().get(queue, Acknowledgement::Automatic).expect("get");
+        let got = self.channel().get(queue, Acknowledgement::Automatic, DEADLINE).expect("get");
         assert_eq!(got, None, "the queue has a ready message");
     }
 
@@ -128,7 +128,7 @@ pub(crate) trait ChannelActions {
     #[track_caller]
     fn inspect(&self, queue: &str) -> QueueInfo {
         self.channel()
-            .declare(Declare::Queue(&Queue::existing(queue)))
+            .declare(Declare::Queue(&Queue::existing(queue)), DEADLINE)
             .expect("declare a queue passively")
     }
 
@@ -153,7 +153,7 @@ pub(crate) trait ChannelActions {
 
     #[track_caller]
     fn subscribe_as(&self, queue: &str, options: &ConsumeOptions) -> Box<dyn Subscription> {
-        self.channel().consume(queue, options).expect("consume")
+        self.channel().consume(queue, options, DEADLINE).expect("consume")
     }
 
     #[track_caller]
@@ -182,18 +182,19 @@ pub(crate) trait ChannelActions {
     fn channel_error(&self, queue: &str) -> Error {
         let mut failure = None;
         eventually("the channel fails", || {
-            failure = self.channel().declare(Declare::Queue(&Queue::existing(queue))).err();
+            failure =
+                self.channel().declare(Declare::Queue(&Queue::existing(queue)), DEADLINE).err();
             failure.is_some()
         });
         failure.expect("eventually returned")
     }
 
     fn declare_exchange(&self, exchange: &Exchange) -> Result<QueueInfo> {
-        self.channel().declare(Declare::Exchange(exchange))
+        self.channel().declare(Declare::Exchange(exchange), DEADLINE)
     }
 
     fn declare_queue(&self, queue: &Queue) -> Result<QueueInfo> {
-        self.channel().declare(Declare::Queue(queue))
+        self.channel().declare(Declare::Queue(queue), DEADLINE)
     }
 
     fn find_queue(&self, queue: &str) -> Result<QueueInfo> {
@@ -206,29 +207,31 @@ pub(crate) trait ChannelActions {
 
     #[track_caller]
     fn bind(&self, binding: &Binding) -> Result<QueueInfo> {
-        self.channel().declare(Declare::Binding(binding))
+        self.channel().declare(Declare::Binding(binding), DEADLINE)
     }
 
     #[track_caller]
     fn unbind(&self, binding: &Binding) {
-        self.channel().delete(Delete::Binding(binding)).expect("unbind");
+        self.channel().delete(Delete::Binding(binding), DEADLINE).expect("unbind");
     }
 
     /// Deletes a queue on a condition, and returns the number of deleted messages.
     fn delete_queue(&self, name: &str, condition: DeleteIf) -> Result<u32> {
         self.channel()
-            .delete(Delete::Queue { name, condition })
+            .delete(Delete::Queue { name, condition }, DEADLINE)
             .map(|deleted| deleted.message_count)
     }
 
     fn delete_exchange(&self, name: &str, condition: DeleteIf) -> Result<u32> {
         self.channel()
-            .delete(Delete::Exchange { name, condition })
+            .delete(Delete::Exchange { name, condition }, DEADLINE)
             .map(|deleted| deleted.message_count)
     }
 
     fn purge(&self, queue: &str) -> Result<u32> {
-        self.channel().delete(Delete::Messages { queue }).map(|deleted| deleted.message_count)
+        self.channel()
+            .delete(Delete::Messages { queue }, DEADLINE)
+            .map(|deleted| deleted.message_count)
     }
 
     #[track_caller]

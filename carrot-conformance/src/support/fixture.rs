@@ -78,7 +78,7 @@ impl<'harness> CaseFixture<'harness> {
     #[track_caller]
     pub(crate) fn queue_with(&self, adjust: impl FnOnce(Queue) -> Queue) -> String {
         let queue = adjust(Queue::new(self.queue_name()));
-        self.channel.declare(Declare::Queue(&queue)).expect("declare a queue");
+        self.channel.declare(Declare::Queue(&queue), DEADLINE).expect("declare a queue");
         queue.name
     }
 
@@ -105,7 +105,7 @@ impl<'harness> CaseFixture<'harness> {
     #[track_caller]
     pub(crate) fn exchange_with(&self, make: impl FnOnce(String) -> Exchange) -> String {
         let exchange = make(self.exchange_name());
-        self.channel.declare(Declare::Exchange(&exchange)).expect("declare an exchange");
+        self.channel.declare(Declare::Exchange(&exchange), DEADLINE).expect("declare an exchange");
         exchange.name
     }
 
@@ -116,7 +116,7 @@ impl<'harness> CaseFixture<'harness> {
 
     #[track_caller]
     pub(crate) fn bind_as(&self, binding: &Binding) {
-        self.channel.declare(Declare::Binding(binding)).expect("bind");
+        self.channel.declare(Declare::Binding(binding), DEADLINE).expect("bind");
     }
 
     /// Declares a queue that is bound to an exchange.
@@ -139,10 +139,10 @@ impl<'harness> CaseFixture<'harness> {
     fn delete(&self, entity: Delete<'_>) {
         // A refused deletion closes the channel, so the next deletion needs a new one. An entity
         // that cannot be deleted is exclusive, and is deleted with its connection.
-        if self.channel.delete(entity).is_err()
+        if self.channel.delete(entity, DEADLINE).is_err()
             && let Ok(channel) = self.harness.connect().open(&ChannelOptions::publish(), DEADLINE)
         {
-            let _ = channel.delete(entity);
+            let _ = channel.delete(entity, DEADLINE);
         }
     }
 }

@@ -233,7 +233,8 @@ pub trait Backend: Debug + Send + Sync + 'static {
     /// Declares an exchange, a queue or a binding; or, with `passive` set in it, only checks that
     /// it exists.
     ///
-    /// Declaring what exists with equal properties changes nothing. Blocks for one round trip.
+    /// Declaring what exists with equal properties changes nothing. Blocks for one round trip,
+    /// `timeout` at most.
     ///
     /// # Errors
     /// [`Error::PreconditionFailed`] if it exists with other properties, or an argument is invalid;
@@ -243,19 +244,19 @@ pub trait Backend: Debug + Send + Sync + 'static {
     /// if the node of the queue is down; [`Error::HardError`] for an exchange type that the broker
     /// does not know, because RabbitMQ before 4.0 closes the connection over it (later releases:
     /// [`Error::PreconditionFailed`]).
-    fn declare(&self, entity: Declare<'_>) -> Result<QueueInfo>;
+    fn declare(&self, entity: Declare<'_>, timeout: Duration) -> Result<QueueInfo>;
 
     /// Deletes an exchange, a queue or a binding, or purges a queue. Deleting what does not exist
     /// is no error.
     ///
-    /// Blocks for one round trip.
+    /// Blocks for one round trip, `timeout` at most.
     ///
     /// # Errors
     /// [`Error::PreconditionFailed`] if it is in use or not empty and that was asked for;
     /// [`Error::NotFound`] for purging a queue that does not exist; [`Error::AccessRefused`],
     /// [`Error::ResourceLocked`], [`Error::Unavailable`] as for `declare`; [`Error::HardError`] for
     /// what RabbitMQ closes the connection over, such as deleting a quorum queue on a condition.
-    fn delete(&self, entity: Delete<'_>) -> Result<Deleted>;
+    fn delete(&self, entity: Delete<'_>, timeout: Duration) -> Result<Deleted>;
 
     /// Hands a message over to the broker, and does not wait for its answer.
     ///
@@ -288,24 +289,34 @@ pub trait Backend: Debug + Send + Sync + 'static {
     /// Takes the message at the head of a queue, if there is one; never waits for one to come.
     /// Prefetch does not count here.
     ///
-    /// Blocks for one round trip.
+    /// Blocks for one round trip, `timeout` at most.
     ///
     /// # Errors
     /// [`Error::NotFound`], [`Error::ResourceLocked`], [`Error::Unavailable`]. An exclusive
     /// consumer of the queue does not keep others from getting.
-    fn get(&self, queue: &str, acknowledgement: Acknowledgement) -> Result<Option<Delivery>>;
+    fn get(
+        &self,
+        queue: &str,
+        acknowledgement: Acknowledgement,
+        timeout: Duration,
+    ) -> Result<Option<Delivery>>;
 
     /// Starts a consumer on a queue. Deliveries arrive from now on, up to the prefetch;
     /// [`Subscription::next`] takes them.
     ///
     /// A channel can hold several subscriptions, each with its own prefetch. Blocks for two round
-    /// trips.
+    /// trips, `timeout` at most.
     ///
     /// # Errors
     /// [`Error::NotFound`], [`Error::Unavailable`]; [`Error::ResourceLocked`] for another
     /// connection's exclusive queue, for a queue that has an exclusive consumer, and for an
     /// exclusive consumer of a queue that has others.
-    fn consume(&self, queue: &str, options: &ConsumeOptions) -> Result<Box<dyn Subscription>>;
+    fn consume(
+        &self,
+        queue: &str,
+        options: &ConsumeOptions,
+        timeout: Duration,
+    ) -> Result<Box<dyn Subscription>>;
 
     /// Acknowledges a delivery of this channel; with [`Extent::UpTo`], also every unsettled one
     /// before it. Tag zero with `UpTo` means every unsettled one.
@@ -373,7 +384,7 @@ pub trait Subscription: Debug + Send + Sync + 'static {
     ///
     /// # Errors
     /// The channel's first error, or [`Error::Timeout`].
-    fn cancel(&self) -> Result<()>;
+    fn cancel(&self, timeout: Duration) -> Result<()>;
 }
 
 /// What a channel is opened for.

@@ -88,13 +88,13 @@ impl Consumer {
         let channel = connection.recovering_channel(
             ChannelOptions::consume(),
             "consumer",
-            move |channel, _, declarations| {
+            move |channel, deadline, declarations| {
                 let last = || last_name.lock().unwrap_or_else(PoisonError::into_inner);
                 let name = match declarations {
                     Declarations::Checked if !made_again => {
-                        settings.check(&**channel, last().clone().as_ref())
+                        settings.check(&**channel, last().clone().as_ref(), deadline)
                     }
-                    _ => settings.declare(&**channel),
+                    _ => settings.declare(&**channel, deadline),
                 }?;
                 *last() = Some(Arc::clone(&name));
                 Ok(name)
@@ -331,7 +331,9 @@ impl Consumer {
     pub fn purge(&self) -> Result<u32> {
         self.shared
             .channel
-            .call(|opened| opened.channel.delete(Delete::Messages { queue: &opened.state }))
+            .call(|opened, timeout| {
+                opened.channel.delete(Delete::Messages { queue: &opened.state }, timeout)
+            })
             .map(|deleted| deleted.message_count)
     }
 

@@ -371,7 +371,7 @@ impl ConsumerRun {
     /// Tells the broker to send no more, and gives back whatever has arrived and was not taken.
     pub(crate) fn cancel(&self) -> Result<()> {
         let subscribed = Arc::clone(&self.lock().subscribed);
-        subscribed.cancel()
+        subscribed.cancel(self.shared.channel.connection().call_timeout)
     }
 
     /// Takes a message that a worker had when the consumer was stopped, and requeues it once the
@@ -424,7 +424,8 @@ fn subscribe(
     loop {
         let Opened { channel, state: queue } =
             shared.channel.recover_unless(attempts.until, attempts.given_up, losses)?;
-        match channel.consume(&queue, options) {
+        let timeout = shared.channel.connection().call_timeout;
+        match channel.consume(&queue, options, timeout) {
             Ok(subscription) => {
                 let subscription: Arc<dyn Subscription> = Arc::from(subscription);
                 return Ok(RunSubscription::new(

@@ -1,11 +1,12 @@
 //! What a program chose for a consumer.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::backend::{Backend, ConsumeOptions, Declare};
 use crate::codec::Codecs;
 use crate::consumer::failure::FailureSettings;
+use crate::deadline::left;
 use crate::error::{Error, Result};
 use crate::model::{Binding, Exchange, Headers, Queue};
 
@@ -84,22 +85,27 @@ impl ConsumerSettings {
     }
 
     /// Declares the exchanges, the queue and its bindings; gives the queue's name.
-    pub(crate) fn declare(&self, channel: &dyn Backend) -> Result<Arc<str>> {
+    pub(crate) fn declare(&self, channel: &dyn Backend, deadline: Instant) -> Result<Arc<str>> {
         for source in self.sources.iter().filter(|source| !source.exchange.is_default()) {
-            channel.declare(Declare::Exchange(&source.exchange))?;
+            channel.declare(Declare::Exchange(&source.exchange), left(deadline))?;
         }
-        let queue = channel.declare(Declare::Queue(&self.queue))?.name;
+        let queue = channel.declare(Declare::Queue(&self.queue), left(deadline))?.name;
         for binding in self.bindings(&queue) {
-            channel.declare(Declare::Binding(&binding))?;
+            channel.declare(Declare::Binding(&binding), left(deadline))?;
         }
         Ok(queue.into())
     }
 
     /// Checks that the queue exists; gives its name. `last` is the name that the broker made up, if
     /// the queue is server-named.
-    pub(crate) fn check(&self, channel: &dyn Backend, last: Option<&Arc<str>>) -> Result<Arc<str>> {
+    pub(crate) fn check(
+        &self,
+        channel: &dyn Backend,
+        last: Option<&Arc<str>>,
+        deadline: Instant,
+    ) -> Result<Arc<str>> {
         let name = last.map_or(&*self.queue.name, |last| last);
-        Ok(channel.declare(Declare::Queue(&Queue::existing(name)))?.name.into())
+        Ok(channel.declare(Declare::Queue(&Queue::existing(name)), left(deadline))?.name.into())
     }
 
     fn bindings(&self, queue: &str) -> impl Iterator<Item = Binding> {

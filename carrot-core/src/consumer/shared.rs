@@ -33,8 +33,9 @@ pub(crate) struct ConsumerShared {
 impl ConsumerShared {
     /// Takes the message at the head of the queue, if there is one.
     pub(crate) fn fetch(&self) -> Result<Option<Message>> {
-        self.channel.call(|opened| {
-            let delivery = opened.channel.get(&opened.state, self.options.acknowledgement)?;
+        self.channel.call(|opened, timeout| {
+            let delivery =
+                opened.channel.get(&opened.state, self.options.acknowledgement, timeout)?;
             Ok(delivery.map(|delivery| {
                 Message::new(delivery, self.source(&opened.channel, &opened.state))
             }))

@@ -70,7 +70,7 @@ impl Stop {
         // With its connection, a consumer has ended at the broker too.
         let cancel = |subscription: &Arc<RunSubscription>| {
             subscription
-                .cancel()
+                .cancel(self.connection.call_timeout)
                 .or_else(|error| if ends_connection(&error) { Ok(()) } else { Err(error) })
         };
         let cancelled = subscriptions.iter().map(cancel).fold(Ok(()), Result::and);
@@ -89,7 +89,7 @@ impl Stop {
             subscriptions.push(Arc::downgrade(subscription));
         }
         if self.is_stopped()
-            && let Err(error) = subscription.cancel()
+            && let Err(error) = subscription.cancel(self.connection.call_timeout)
         {
             log::debug!("a consumer that was stopped before it started was not cancelled: {error}");
         }

@@ -81,8 +81,8 @@ impl RunSubscription {
     /// # Errors
     /// What the cancelling gives. What has arrived goes back all the same, by the broker if the
     /// channel is gone.
-    pub(crate) fn cancel(&self) -> Result<()> {
-        let cancelled = self.subscription.cancel();
+    pub(crate) fn cancel(&self, timeout: Duration) -> Result<()> {
+        let cancelled = self.subscription.cancel(timeout);
         loop {
             let taken = std::mem::take(&mut self.lock().taken);
             taken.into_iter().for_each(|message| self.give_back(message));

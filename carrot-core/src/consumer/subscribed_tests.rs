@@ -26,10 +26,10 @@ fn no() -> Error {
 }
 
 impl Backend for Fake {
-    fn declare(&self, _: Declare<'_>) -> Result<QueueInfo> {
+    fn declare(&self, _: Declare<'_>, _timeout: Duration) -> Result<QueueInfo> {
         Err(no())
     }
-    fn delete(&self, _: Delete<'_>) -> Result<Deleted> {
+    fn delete(&self, _: Delete<'_>, _timeout: Duration) -> Result<Deleted> {
         Err(no())
     }
     fn publish(&self, _: &Publication<'_>, _: Duration) -> Result<PublishTag> {
@@ -38,10 +38,15 @@ impl Backend for Fake {
     fn confirm(&self, _: PublishTag, _: Duration) -> Result<Outcome> {
         Err(no())
     }
-    fn get(&self, _: &str, _: Acknowledgement) -> Result<Option<Delivery>> {
+    fn get(&self, _: &str, _: Acknowledgement, _timeout: Duration) -> Result<Option<Delivery>> {
         Err(no())
     }
-    fn consume(&self, _: &str, _: &ConsumeOptions) -> Result<Box<dyn Subscription>> {
+    fn consume(
+        &self,
+        _: &str,
+        _: &ConsumeOptions,
+        _timeout: Duration,
+    ) -> Result<Box<dyn Subscription>> {
         Err(no())
     }
     fn ack(&self, _: DeliveryTag, _: Extent) -> Result<()> {
@@ -98,7 +103,7 @@ impl Subscription for Arrived {
     fn next(&self, _: Duration) -> Result<Option<Delivery>> {
         Ok(self.inbox.lock().unwrap().pop_front())
     }
-    fn cancel(&self) -> Result<()> {
+    fn cancel(&self, _timeout: Duration) -> Result<()> {
         let _ = self.answer.lock().unwrap().recv();
         Ok(())
     }
@@ -140,7 +145,7 @@ fn what_is_taken_after_a_stop_goes_back_once_the_broker_sends_no_more() {
         Arc::new(RunSubscription::new(Arc::clone(&source), subscription, Arc::clone(&unhandled)));
 
     let stopping = Arc::clone(&subscribed);
-    let stop = thread::spawn(move || stopping.cancel());
+    let stop = thread::spawn(move || stopping.cancel(Duration::from_secs(5)));
     for tag in 1..=2 {
         subscribed.take_back(Message::new(delivery(tag), Arc::clone(&source)));
     }

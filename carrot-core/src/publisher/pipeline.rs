@@ -21,7 +21,6 @@ use crate::recovery::effects::may_pass;
 use crate::recovery::handle::ConnectionHandle;
 use crate::recovery::isolation::TakeAnswers;
 use crate::recovery::reconnecting::Reopen;
-use crate::recovery::within::within;
 
 /// How long whoever waits for room asks for one message, before it looks whether there is room
 /// without it.
@@ -74,7 +73,6 @@ impl PublishPipeline {
         let publisher: Arc<dyn TakeAnswers> = Arc::clone(&unconfirmed) as Arc<dyn TakeAnswers>;
         unconfirmed.isolation.add(&publisher);
         let unanswered = Arc::clone(&unconfirmed);
-        let limit = connection.call_timeout();
         let channel = connection.recovering_channel(
             options,
             "publisher",
@@ -85,20 +83,14 @@ impl PublishPipeline {
                         Declarations::Made => exchange.clone(),
                         Declarations::Checked => Exchange::existing(&exchange.name),
                     };
-                    let channel = Arc::clone(channel);
-                    within(until, limit, "declaring an exchange", move || {
-                        channel.declare(Declare::Exchange(&exchange))
-                    })?;
+                    channel.declare(Declare::Exchange(&exchange), deadline::left(until))?;
                 }
                 if let Some(queue) = &queue {
                     let queue = match declarations {
                         Declarations::Made => queue.clone(),
                         Declarations::Checked => Queue::existing(&queue.name),
                     };
-                    let channel = Arc::clone(channel);
-                    within(until, limit, "declaring a queue", move || {
-                        channel.declare(Declare::Queue(&queue))
-                    })?;
+                    channel.declare(Declare::Queue(&queue), deadline::left(until))?;
                 }
                 unanswered.send_again(channel, until)
             },

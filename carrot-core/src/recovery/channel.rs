@@ -313,7 +313,8 @@ impl<S: Clone> RecoveringChannel<S> {
     ) -> Result<()> {
         let open = |timeout| self.connection.connector.open(&self.options, timeout);
         let channel = self.backoff().attempt(deadline, given_up, open)?;
-        let found = channel.declare(Declare::Queue(&Queue::existing(queue)));
+        let timeout = deadline::left(deadline).min(self.connection.call_timeout);
+        let found = channel.declare(Declare::Queue(&Queue::existing(queue)), timeout);
         let _ = channel.close(Duration::ZERO);
         found.map(drop)
     }
@@ -366,7 +367,7 @@ impl<S: Clone> RecoveringChannel<S> {
     /// Makes a call that may be made twice; if the connection is lost, on another channel, until
     /// the call timeout has passed. If the call itself makes the broker close the connection, it is
     /// not made again for long.
-    pub(crate) fn call<T>(&self, call: impl Fn(&Opened<S>) -> Result<T>) -> Result<T> {
+    pub(crate) fn call<T>(&self, call: impl Fn(&Opened<S>, Duration) -> Result<T>) -> Result<T> {
         let deadline = deadline::after(self.connection.call_timeout);
         let mut losses = HardCloses::default();
         let mut opened = self.get_or_open();
@@ -376,7 +377,7 @@ impl<S: Clone> RecoveringChannel<S> {
                 Err(error) if !may_pass(&error) || Instant::now() >= deadline => return Err(error),
                 Err(_) => self.recover(deadline)?,
             };
-            match call(&channel) {
+            match call(&channel, self.connection.call_timeout) {
                 Err(error) if error.is_disconnected() && Instant::now() < deadline => {
                     self.failed(&channel.channel, &error);
                     if let Some(refused) = losses.note(&error) {

@@ -62,12 +62,12 @@ impl ConnectionHandle {
     }
 
     pub(crate) fn declare(&self, entity: Declare<'_>) -> Result<QueueInfo> {
-        self.administration.call(|opened| opened.channel.declare(entity))
+        self.administration.call(|opened, timeout| opened.channel.declare(entity, timeout))
     }
 
     pub(crate) fn delete(&self, entity: Delete<'_>) -> Result<u32> {
         self.administration
-            .call(|opened| opened.channel.delete(entity))
+            .call(|opened, timeout| opened.channel.delete(entity, timeout))
             .map(|deleted| deleted.message_count)
     }
 

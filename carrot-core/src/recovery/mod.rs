@@ -10,4 +10,3 @@ pub(crate) mod nack_grace;
 pub(crate) mod poison_search;
 pub(crate) mod reconnecting;
 pub(crate) mod shared;
-pub(crate) mod within;

@@ -84,11 +84,15 @@ impl Runner<'_> {
             ProgramAction::DeclareExchange(spec) => (self.declare_exchange(&*channel, spec), false),
             ProgramAction::DeclareQueue(spec) => (self.declare_queue(slot, &*channel, spec), false),
             ProgramAction::Bind(spec) => (
-                channel.declare(Declare::Binding(&binding(&self.names, spec))).map(|_| "ok".into()),
+                channel
+                    .declare(Declare::Binding(&binding(&self.names, spec)), DEADLINE)
+                    .map(|_| "ok".into()),
                 false,
             ),
             ProgramAction::Unbind(spec) => (
-                channel.delete(Delete::Binding(&binding(&self.names, spec))).map(|_| "ok".into()),
+                channel
+                    .delete(Delete::Binding(&binding(&self.names, spec)), DEADLINE)
+                    .map(|_| "ok".into()),
                 false,
             ),
             ProgramAction::DeleteExchange { name, if_unused } => {
@@ -96,7 +100,7 @@ impl Runner<'_> {
                 let condition = condition(*if_unused, false);
                 (
                     channel
-                        .delete(Delete::Exchange { name: &name, condition })
+                        .delete(Delete::Exchange { name: &name, condition }, DEADLINE)
                         .map(|_| "ok".into()),
                     false,
                 )
@@ -104,12 +108,12 @@ impl Runner<'_> {
             ProgramAction::DeleteQueue { name, if_unused, if_empty } => {
                 let name = self.names.queue(name);
                 let condition = condition(*if_unused, *if_empty);
-                let deleted = channel.delete(Delete::Queue { name: &name, condition });
+                let deleted = channel.delete(Delete::Queue { name: &name, condition }, DEADLINE);
                 (deleted.map(|deleted| format!("ok messages={}", deleted.message_count)), true)
             }
             ProgramAction::Purge(name) => {
                 let name = self.names.queue(name);
-                let deleted = channel.delete(Delete::Messages { queue: &name });
+                let deleted = channel.delete(Delete::Messages { queue: &name }, DEADLINE);
                 (deleted.map(|deleted| format!("ok messages={}", deleted.message_count)), true)
             }
             ProgramAction::Get { queue, automatic } => {
@@ -135,7 +139,7 @@ impl Runner<'_> {
 
     fn declare_exchange(&mut self, channel: &dyn Backend, spec: &ExchangeSpec) -> Result<String> {
         let exchange = exchange(&self.names, spec);
-        let declared = channel.declare(Declare::Exchange(&exchange))?;
+        let declared = channel.declare(Declare::Exchange(&exchange), DEADLINE)?;
         if !exchange.name.starts_with("amq.") {
             self.names.know_exchange(&exchange.name);
             self.log.created.exchanges.insert(exchange.name);
@@ -150,7 +154,7 @@ impl Runner<'_> {
         spec: &QueueSpec,
     ) -> Result<String> {
         let queue = queue(&self.names, spec);
-        let declared = channel.declare(Declare::Queue(&queue))?;
+        let declared = channel.declare(Declare::Queue(&queue), DEADLINE)?;
         if spec.name == QueueName::Empty && !spec.passive {
             self.names.learn_server_named(&declared.name);
         }
@@ -229,7 +233,7 @@ impl Runner<'_> {
         let queue = self.names.queue(queue);
         let acknowledgement =
             if automatic { Acknowledgement::Automatic } else { Acknowledgement::Manual };
-        let Some(delivery) = channel.get(&queue, acknowledgement)? else {
+        let Some(delivery) = channel.get(&queue, acknowledgement, DEADLINE)? else {
             return Ok("nothing".into());
         };
         self.names.learn_reply_address(delivery.content.properties.reply_to());

@@ -130,7 +130,7 @@ impl Runner<'_> {
             let KnownQueue { name, owner } = &self.queues[index];
             let (name, owner) = (name.clone(), *owner);
             let line = match self.call_observer(owner, |channel| {
-                channel.declare(Declare::Queue(&Queue::existing(&name)))
+                channel.declare(Declare::Queue(&Queue::existing(&name)), DEADLINE)
             }) {
                 Ok(declared) => format!(
                     "{name}: ready={} consumers={}",

@@ -266,6 +266,6 @@ impl<'a> Runner<'a> {
     /// Makes a round trip without an effect. The broker has then processed all earlier calls of the
     /// channel.
     pub(super) fn synchronise(channel: &dyn Backend) -> Result<()> {
-        channel.declare(Declare::Exchange(&Exchange::existing("amq.direct"))).map(drop)
+        channel.declare(Declare::Exchange(&Exchange::existing("amq.direct")), DEADLINE).map(drop)
     }
 }

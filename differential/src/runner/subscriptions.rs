@@ -4,7 +4,7 @@ use carrot_core::Result;
 use carrot_core::backend::{Backend, ConsumeOptions};
 
 use super::result::ActionResult;
-use super::state::{Runner, Subscriber};
+use super::state::{DEADLINE, Runner, Subscriber};
 use crate::specs::ConsumeSpec;
 use crate::unspecified::Unspecified;
 
@@ -23,7 +23,7 @@ impl Runner<'_> {
             options = options.automatic();
         }
         let acknowledgement = options.acknowledgement;
-        let subscription = channel.consume(&queue, &options)?;
+        let subscription = channel.consume(&queue, &options, DEADLINE)?;
         if let Some(channel) = &mut self.channels[usize::from(slot)] {
             channel.sources.insert(queue.clone());
         }
@@ -74,7 +74,7 @@ impl Runner<'_> {
         let result = self.subscribers[index]
             .subscription
             .as_ref()
-            .map_or(Ok(()), |subscription| subscription.cancel());
+            .map_or(Ok(()), |subscription| subscription.cancel(DEADLINE));
         let line = self.line(slot, result.map(|()| format!("cancelled consumer {index}")));
         ActionResult::moved(vec![line])
     }
