@@ -175,7 +175,7 @@ mod tests {
         let service = serve(&connection)?;
         connection.publisher().routing_key("orders").build()?.send(&Order { id: 11, pence: -1 })?;
 
-        broker.settled(SOON)?;
+        broker.wait_until_idle(SOON)?;
         assert!(invoices.messages().is_empty());
         assert_eq!(service.stop(SOON)?.rejected, 1);
         Ok(())

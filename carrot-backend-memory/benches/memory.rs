@@ -1,4 +1,4 @@
-//! Prints how much a message takes while it waits in a queue, and while it waits for its settlement.
+//! Prints the memory of a message: ready in a queue, and delivered but not settled.
 #![allow(missing_docs, reason = "a bench has no readers of its API")]
 
 mod support;
@@ -11,7 +11,7 @@ use support::{Address, SOON, declare, open};
 
 const MESSAGES: u64 = 1_000_000;
 
-/// The memory of this process in bytes, as far as the system tells.
+/// Returns the memory of this process in bytes, if the system reports it.
 fn resident() -> Option<u64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
@@ -24,7 +24,7 @@ fn report(what: &str, before: Option<u64>) {
             "{what}: {} bytes per message of 100 bytes",
             after.saturating_sub(before) / MESSAGES
         ),
-        None => println!("{what}: this system does not tell"),
+        None => println!("{what}: not reported by this system"),
     }
 }
 

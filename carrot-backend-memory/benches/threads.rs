@@ -1,4 +1,4 @@
-//! Four producers and four consumers, against one thread that does all of it.
+//! Compares four producers and four consumers with one thread that does all the work.
 #![allow(missing_docs, reason = "a bench has no readers of its API")]
 
 mod support;
@@ -15,7 +15,8 @@ use support::{Address, SOON, declare, open};
 
 const PAIRS: u64 = 4;
 
-/// How long it takes to send `messages` to each of the queues and to take as many, each pair of threads with a queue of its number.
+/// Returns the time for sending `messages` to each queue and consuming them. Each pair of threads
+/// uses the queue of its number.
 fn pairs(messages: u64, queue_of: impl Fn(u64) -> String) -> Duration {
     let broker = Broker::new();
     let administration = open(&broker);
@@ -52,7 +53,7 @@ fn pairs(messages: u64, queue_of: impl Fn(u64) -> String) -> Duration {
         }
     });
     let elapsed = start.elapsed();
-    broker.settled(SOON).expect("nothing is left");
+    broker.wait_until_idle(SOON).expect("nothing is left");
     elapsed
 }
 

@@ -1,4 +1,4 @@
-//! Real time and time that a test turns by hand, and what is due when.
+//! Real time, time that a test advances by hand, and timers.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -8,20 +8,19 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError, Weak};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use crate::broker::Core;
-use crate::queue::Queue;
 use crate::sync::lock;
 
-/// The time that never comes.
+/// A time that is never reached.
 pub(crate) const NEVER: u64 = u64::MAX;
 
-/// A clock that stands still until a test turns it.
+/// A clock that stands still until a test advances it.
 ///
-/// A [`Broker`](crate::Broker) made [with it](crate::Broker::with_clock) measures message TTLs, queue expiry, the times in death records,
-/// and the pauses between attempts at a message by it. The deadlines of calls (`timeout` arguments, call deadlines) are always real time, so that no call hangs because
-/// nobody turns the clock.
+/// A [`Broker`](crate::Broker) created [with a manual clock](crate::Broker::with_clock) uses it for
+/// message TTLs, queue expiry, the times in death records, and the pauses between attempts at a
+/// message. The deadlines of calls (`timeout` arguments, call deadlines) are always real time, so
+/// no call blocks forever because the clock stands still.
 ///
-/// Clones turn the same clock, and one clock can serve several brokers.
+/// Clones stand for the same clock. Several brokers can share one clock.
 ///
 /// ```
 /// use std::time::Duration;
@@ -32,7 +31,7 @@ pub(crate) const NEVER: u64 = u64::MAX;
 /// let clock = ManualClock::new();
 /// let broker = Broker::with_clock(&clock);
 /// let channel = broker.connector().open(&ChannelOptions::publish(), Duration::from_secs(1))?;
-/// channel.declare(Declare::Queue(&Queue::new("jobs").message_ttl(Duration::from_secs(1800))))?;
+/// channel.declare(Declare::Queue(&Queue::new("jobs").message_ttl(Duration::from_secs(1800))), Duration::from_secs(1))?;
 /// broker.put("jobs", Content::new("", "jobs", "an hour's work"))?;
 ///
 /// clock.advance(Duration::from_secs(1799));
@@ -42,17 +41,18 @@ pub(crate) const NEVER: u64 = u64::MAX;
 /// # Ok::<(), carrot::Error>(())
 /// ```
 #[derive(Clone, Default)]
-pub struct ManualClock(Arc<Manual>);
+pub struct ManualClock(Arc<ManualTime>);
 
 #[derive(Default)]
-struct Manual {
+struct ManualTime {
     now: AtomicU64,
-    /// The same time, for who pauses.
+    /// The same time, for the pauses of consumers.
     pauses: Pauses,
-    turning: Mutex<Vec<Weak<Core>>>,
+    /// The brokers that go by the clock. ResourceLocked while the clock is advanced.
+    owners: Mutex<Vec<Weak<dyn TimerOwner>>>,
 }
 
-/// The clock by which pauses pass that consumers make in the process.
+/// The clock for the pauses of consumers in this process.
 struct Pauses(carrot_core::backend::Clock);
 
 impl Default for Pauses {
@@ -62,41 +62,40 @@ impl Default for Pauses {
 }
 
 impl ManualClock {
-    /// A clock that stands at zero.
+    /// Creates a clock that stands at zero.
     pub fn new() -> ManualClock {
         ManualClock::default()
     }
 
-    /// Turns the clock on, and lets everything happen, in order, that falls due on the way: on every broker that goes by it, messages
-    /// and queues expire, and what they send on arrives, before this returns.
+    /// Advances the clock, and handles everything that falls due on the way, in order.
     ///
-    /// Zero does what is due now. The clock stops at about 580,000 years. Not to be called from two threads at once for a reproducible
-    /// order; the second waits for the first.
+    /// On every broker with this clock, messages and queues expire, and dead letters arrive, before
+    /// this returns. Zero handles what is due now. The clock stops at about 580,000 years.
+    ///
+    /// Blocks while another thread advances the clock; the order of two such calls is not defined.
     pub fn advance(&self, by: Duration) {
-        let mut brokers = lock(&self.0.turning);
-        brokers.retain(|broker| broker.strong_count() > 0);
+        let mut owners = lock(&self.0.owners);
+        owners.retain(|owner| owner.strong_count() > 0);
         let by = u64::try_from(by.as_micros()).unwrap_or(NEVER);
         let end = self.0.now.load(Ordering::SeqCst).saturating_add(by).min(NEVER - 1);
-        let brokers: Vec<Arc<Core>> = brokers.iter().filter_map(Weak::upgrade).collect();
-        while let Some((due, broker)) = brokers
-            .iter()
-            .map(|broker| (broker.timers.next_due(), broker))
-            .min_by_key(|(due, _)| *due)
+        let live: Vec<Arc<dyn TimerOwner>> = owners.iter().filter_map(Weak::upgrade).collect();
+        while let Some((due, owner)) =
+            live.iter().map(|owner| (owner.next_due(), owner)).min_by_key(|(due, _)| *due)
             && due <= end
         {
             self.0.now.fetch_max(due, Ordering::SeqCst);
-            if let Some((due, queue)) = broker.timers.take_due(due) {
-                broker.fire(&queue, due);
-            }
+            owner.handle_due(due);
         }
         self.0.now.store(end, Ordering::SeqCst);
         self.0.pauses.0.set(Duration::from_micros(end));
-        brokers.iter().for_each(|broker| broker.faults.wake());
+        live.iter().for_each(|owner| owner.clock_advanced());
     }
 
-    /// Turns the clock on to the next moment at which a message or a queue falls due on a broker that goes by it, and returns how far that
-    /// was; `None`, and nothing, if nothing falls due. A failed message that pauses in a worker, rather than in a queue of the broker, is
-    /// no such moment; [`advance`](ManualClock::advance) ends its pause, on the worker's own thread.
+    /// Advances the clock to the next time at which a message or a queue of a broker expires.
+    ///
+    /// Returns how far the clock advanced; `None`, without any change, if nothing expires. A failed
+    /// message that pauses in a worker, rather than in a queue, does not count.
+    /// [`advance`](ManualClock::advance) ends its pause, on the thread of the worker.
     ///
     /// ```
     /// use std::time::Duration;
@@ -107,32 +106,28 @@ impl ManualClock {
     /// let broker = Broker::with_clock(&clock);
     /// let connection = Connection::new(broker.connector());
     /// connection.declare_queue(Queue::new("slow").message_ttl(Duration::from_secs(3600)))?;
-    /// connection.publisher().routing_key("slow").build()?.send("nobody comes")?;
+    /// connection.publisher().routing_key("slow").build()?.send("not consumed")?;
     ///
     /// assert_eq!(clock.advance_to_next(), Some(Duration::from_secs(3600)));
     /// assert_eq!(clock.advance_to_next(), None);
     /// # Ok::<(), carrot::Error>(())
     /// ```
     pub fn advance_to_next(&self) -> Option<Duration> {
-        let brokers: Vec<Arc<Core>> =
-            lock(&self.0.turning).iter().filter_map(Weak::upgrade).collect();
-        let due = brokers
-            .iter()
-            .map(|broker| broker.timers.next_due())
-            .min()
-            .filter(|due| *due < NEVER)?;
+        let live: Vec<Arc<dyn TimerOwner>> =
+            lock(&self.0.owners).iter().filter_map(Weak::upgrade).collect();
+        let due = live.iter().map(|owner| owner.next_due()).min().filter(|due| *due < NEVER)?;
         let by = Duration::from_micros(due).saturating_sub(self.elapsed());
         self.advance(by);
         Some(by)
     }
 
-    /// How far it has been turned.
+    /// Returns how far the clock has been advanced.
     pub fn elapsed(&self) -> Duration {
         Duration::from_micros(self.0.now.load(Ordering::SeqCst))
     }
 
-    pub(crate) fn attach(&self, broker: Weak<Core>) {
-        lock(&self.0.turning).push(broker);
+    pub(crate) fn attach(&self, owner: Weak<dyn TimerOwner>) {
+        lock(&self.0.owners).push(owner);
     }
 }
 
@@ -142,58 +137,58 @@ impl fmt::Debug for ManualClock {
     }
 }
 
-/// What a broker measures time by: microseconds since it was made.
+/// The clock of a broker, in microseconds since the broker was made.
 #[derive(Debug)]
-pub(crate) struct Clock {
-    source: Source,
+pub(crate) struct BrokerClock {
+    source: TimeSource,
     wall: Duration,
 }
 
 #[derive(Debug)]
-enum Source {
+enum TimeSource {
     Real(Instant, carrot_core::backend::Clock),
     Manual(ManualClock),
 }
 
-impl Clock {
-    pub(crate) fn real() -> Clock {
-        Clock {
-            source: Source::Real(Instant::now(), carrot_core::backend::Clock::real()),
+impl BrokerClock {
+    pub(crate) fn real() -> BrokerClock {
+        BrokerClock {
+            source: TimeSource::Real(Instant::now(), carrot_core::backend::Clock::real()),
             wall: wall(),
         }
     }
 
-    /// The clock by which consumers pause.
+    /// Returns the clock for the pauses of consumers.
     pub(crate) fn pauses(&self) -> carrot_core::backend::Clock {
         match &self.source {
-            Source::Real(_, pauses) => pauses.clone(),
-            Source::Manual(clock) => clock.0.pauses.0.clone(),
+            TimeSource::Real(_, pauses) => pauses.clone(),
+            TimeSource::Manual(clock) => clock.0.pauses.0.clone(),
         }
     }
 
-    pub(crate) fn manual(clock: &ManualClock) -> Clock {
-        Clock {
+    pub(crate) fn manual(clock: &ManualClock) -> BrokerClock {
+        BrokerClock {
             wall: wall().saturating_sub(clock.elapsed()),
-            source: Source::Manual(clock.clone()),
+            source: TimeSource::Manual(clock.clone()),
         }
     }
 
     pub(crate) fn now(&self) -> u64 {
         match &self.source {
-            Source::Real(start, _) => {
+            TimeSource::Real(start, _) => {
                 u64::try_from(start.elapsed().as_micros()).unwrap_or(NEVER - 1)
             }
-            Source::Manual(clock) => clock.0.now.load(Ordering::SeqCst),
+            TimeSource::Manual(clock) => clock.0.now.load(Ordering::SeqCst),
         }
     }
 
-    /// Seconds since the Unix epoch.
+    /// Returns the seconds since the Unix epoch.
     pub(crate) fn timestamp(&self) -> u64 {
         (self.wall + Duration::from_micros(self.now())).as_secs()
     }
 
     pub(crate) fn is_real(&self) -> bool {
-        matches!(self.source, Source::Real(..))
+        matches!(self.source, TimeSource::Real(..))
     }
 }
 
@@ -201,72 +196,95 @@ fn wall() -> Duration {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
 }
 
-/// Which queues are to be looked at when. With the real clock, a thread does so, started by the first timer of a broker and ended with
-/// the broker; a broker without TTLs and expiries has none.
-#[derive(Debug, Default)]
-pub(crate) struct Timers {
-    state: Mutex<TimerState>,
-    changed: Condvar,
+/// Runs timers, and wakes what waits for the clock.
+pub(crate) trait TimerOwner: Send + Sync {
+    /// Returns when the first timer is due, or [`NEVER`].
+    fn next_due(&self) -> u64;
+
+    /// Handles the first timer, if it is due by `now`.
+    fn handle_due(&self, now: u64);
+
+    /// Wakes the threads that wait for a time of the clock.
+    fn clock_advanced(&self);
 }
 
-#[derive(Debug, Default)]
-struct TimerState {
-    heap: BinaryHeap<Reverse<Timer>>,
+/// Timers, each with the target that it is set for.
+///
+/// With the real clock, a thread handles them. The first timer starts it, and the end of the broker
+/// ends it.
+#[derive(Debug)]
+pub(crate) struct Timers<T> {
+    state: Mutex<TimerState<T>>,
+    changed: Condvar,
+    clock: Arc<BrokerClock>,
+    owner: Weak<dyn TimerOwner>,
+}
+
+#[derive(Debug)]
+struct TimerState<T> {
+    heap: BinaryHeap<Reverse<Timer<T>>>,
     sequence: u64,
     running: bool,
     stopped: bool,
 }
 
 #[derive(Debug)]
-struct Timer {
+struct Timer<T> {
     due: u64,
     sequence: u64,
-    queue: Weak<Queue>,
+    target: T,
 }
 
-impl PartialEq for Timer {
-    fn eq(&self, other: &Timer) -> bool {
+impl<T> PartialEq for Timer<T> {
+    fn eq(&self, other: &Timer<T>) -> bool {
         self.cmp(other).is_eq()
     }
 }
 
-impl Eq for Timer {}
+impl<T> Eq for Timer<T> {}
 
-impl PartialOrd for Timer {
-    fn partial_cmp(&self, other: &Timer) -> Option<std::cmp::Ordering> {
+impl<T> PartialOrd for Timer<T> {
+    fn partial_cmp(&self, other: &Timer<T>) -> Option<std::cmp::Ordering> {
         Some(self.cmp(other))
     }
 }
 
-impl Ord for Timer {
-    fn cmp(&self, other: &Timer) -> std::cmp::Ordering {
+impl<T> Ord for Timer<T> {
+    fn cmp(&self, other: &Timer<T>) -> std::cmp::Ordering {
         (self.due, self.sequence).cmp(&(other.due, other.sequence))
     }
 }
 
-impl Timers {
-    pub(crate) fn schedule(&self, due: u64, queue: &Arc<Queue>, core: &Arc<Core>) {
+impl<T: Send + 'static> Timers<T> {
+    pub(crate) fn new(clock: Arc<BrokerClock>, owner: Weak<dyn TimerOwner>) -> Timers<T> {
+        let state =
+            TimerState { heap: BinaryHeap::new(), sequence: 0, running: false, stopped: false };
+        Timers { state: Mutex::new(state), changed: Condvar::new(), clock, owner }
+    }
+
+    pub(crate) fn schedule(self: &Arc<Timers<T>>, due: u64, target: T) {
         let mut state = lock(&self.state);
         state.sequence += 1;
-        let timer = Timer { due, sequence: state.sequence, queue: Arc::downgrade(queue) };
-        let first = state.heap.peek().is_none_or(|Reverse(next)| due < next.due);
+        let timer = Timer { due, sequence: state.sequence, target };
+        let is_first = state.heap.peek().is_none_or(|Reverse(next)| due < next.due);
         state.heap.push(Reverse(timer));
-        if !core.clock.is_real() || state.stopped {
+        if !self.clock.is_real() || state.stopped {
             return;
         }
         if !state.running {
-            let timers = Arc::clone(&core.timers);
-            let core = Arc::downgrade(core);
+            let timers = Arc::clone(self);
             let spawned = thread::Builder::new()
                 .name("carrot-memory-timer".into())
-                .spawn(move || timers.run(&core));
+                .spawn(move || timers.run());
             match spawned {
                 Ok(_) => state.running = true,
-                Err(error) => log::warn!(
-                    "no timer thread, so TTLs are only looked at when a queue is used: {error}"
-                ),
+                Err(error) => {
+                    log::warn!(
+                        "starting the timer thread failed, messages expire only when their queue is used: {error}"
+                    );
+                }
             }
-        } else if first {
+        } else if is_first {
             self.changed.notify_one();
         }
     }
@@ -276,46 +294,41 @@ impl Timers {
         self.changed.notify_all();
     }
 
-    fn next_due(&self) -> u64 {
+    /// Returns when the first timer is due, or [`NEVER`].
+    pub(crate) fn next_due(&self) -> u64 {
         lock(&self.state).heap.peek().map_or(NEVER, |Reverse(timer)| timer.due)
     }
 
-    /// Takes the first timer, if it is due by `now` and its queue still exists.
-    fn take_due(&self, now: u64) -> Option<(u64, Arc<Queue>)> {
+    /// Takes the first timer, if it is due by `now`.
+    pub(crate) fn take_due(&self, now: u64) -> Option<(u64, T)> {
         let mut state = lock(&self.state);
         let Reverse(timer) = state
             .heap
             .peek()
             .is_some_and(|Reverse(timer)| timer.due <= now)
             .then(|| state.heap.pop())??;
-        Some((timer.due, timer.queue.upgrade()?))
+        Some((timer.due, timer.target))
     }
 
-    fn run(&self, core: &Weak<Core>) {
+    fn run(&self) {
         let mut state = lock(&self.state);
         while !state.stopped {
             let Some(Reverse(next)) = state.heap.peek() else {
                 state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
                 continue;
             };
-            let due = next.due;
-            drop(state);
-            let Some(broker) = core.upgrade() else { return };
-            let now = broker.clock.now();
+            let (due, now) = (next.due, self.clock.now());
             if due <= now {
-                if let Some((due, queue)) = self.take_due(now) {
-                    broker.fire(&queue, due);
-                }
-                drop(broker);
+                drop(state);
+                let Some(owner) = self.owner.upgrade() else { return };
+                owner.handle_due(now);
+                drop(owner);
                 state = lock(&self.state);
-                continue;
-            }
-            drop(broker);
-            state = lock(&self.state);
-            if !state.stopped && state.heap.peek().is_some_and(|Reverse(next)| next.due == due) {
+            } else {
+                let wait = Duration::from_micros(due - now);
                 state = self
                     .changed
-                    .wait_timeout(state, Duration::from_micros(due - now))
+                    .wait_timeout(state, wait)
                     .unwrap_or_else(PoisonError::into_inner)
                     .0;
             }

@@ -1,22 +1,23 @@
-//! Locks that outlive a panic of whoever held them.
+//! Locks that survive a panic of their holder.
 //!
 //! # Lock order
 //!
-//! From the outside in; a thread that holds one takes only those further down:
+//! From the outermost to the innermost lock. A thread that holds one takes only later ones:
 //!
 //! 1. a connector's current connection
-//! 2. the alarm: whoever holds it may block and unblock publishers
-//! 3. a channel's publishing lock: keeps the order of one channel's publications
-//! 4. the right to send dead letters on: keeps their order
-//! 5. one queue's state
-//! 6. one channel's state: tags, unacked deliveries, inboxes
-//! 7. a connection's throttle: what a blocked broker has not read
-//! 8. leaves, under which no other lock is taken: a queue's arrivals, the timers, the outbox, recordings, the fault plan, the connections, a
-//!    connection's channels, a connector's observers
+//! 2. the alarm, which its holder sets and clears
+//! 3. a channel's confirms, which keeps the order of the channel's publications
+//! 4. the sending of dead letters, which keeps their order
+//! 5. the topology; for writing, no later lock is taken
+//! 6. one queue's state
+//! 7. one channel's state: tags, unsettled deliveries, inboxes
+//! 8. a connection's publish gate: the publications that are held back
+//! 9. the innermost locks, under which no other lock is taken: the timers, the outbox, the
+//!    recordings, the direct replies, the fault plan, the connections, a connection's channels, a
+//!    connector's observers
 //!
-//! The topology lock stands apart: nothing else is locked while it is held, and it is not taken while a queue's or channel's state is.
-//! No two queues, and no two channels, are ever locked at once; what one queue sends to another (dead letters) is put into the outbox
-//! under the first one's lock and sent after it is released.
+//! No thread locks two queues, or two channels, at once. A queue puts dead letters for another
+//! queue into the outbox, and they are sent on after its lock is released.
 
 use std::sync::{
     Condvar, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard,
@@ -35,7 +36,7 @@ pub(crate) fn write<T>(lock: &RwLock<T>) -> RwLockWriteGuard<'_, T> {
     lock.write().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// A point in real time until which a call may wait; a duration beyond what the clock can tell never comes.
+/// A real time until which a call may wait. A duration beyond the range of the clock never ends.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Deadline(Option<Instant>);
 
@@ -44,7 +45,8 @@ impl Deadline {
         Deadline(Instant::now().checked_add(timeout))
     }
 
-    /// Waits on `condvar` until it is notified or the deadline comes; whether the deadline had already come.
+    /// Waits on `condvar` until a notification or the deadline. Returns whether the deadline had
+    /// passed before.
     pub(crate) fn wait<'a, T>(
         self,
         condvar: &Condvar,

@@ -102,7 +102,7 @@
 //! - Time-to-live cases take real time, unless [`Harness::pass`] advances a clock.
 
 mod case;
-mod cases;
+mod case_bodies;
 mod features;
 mod harness;
 mod list;

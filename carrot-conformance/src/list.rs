@@ -19,7 +19,7 @@ macro_rules! __registry {
             name: stringify!($name),
             tier: Tier::$tier,
             needs: &[$($(Feature::$feature),+)?],
-            body: $crate::cases::$file::$name,
+            body: $crate::case_bodies::$file::$name,
         },)*)*]
     };
 }

@@ -27,7 +27,7 @@ const ROOT: usize = 0;
 
 /// The end of a path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Target {
+enum ImportTarget {
     Module(usize),
     /// An item and the module that defines it.
     Item(usize),
@@ -169,13 +169,13 @@ impl Builder<'_> {
     fn import(&mut self, module: usize, import: &Import) {
         let segments = &import.path.segments;
         match self.resolve(module, segments, &mut Vec::new()) {
-            Target::External => {}
-            Target::Module(target) => {
+            ImportTarget::External => {}
+            ImportTarget::Module(target) => {
                 if !import.is_reexport && !segments.is_empty() {
                     self.use_of_module(module, target, &import.path);
                 }
             }
-            Target::Item(target) => {
+            ImportTarget::Item(target) => {
                 // A parent that passes on the items of its children does not use them,
                 // unless its own code mentions them.
                 let is_passed_on = import.is_reexport && self.is_below(target, module);
@@ -192,7 +192,8 @@ impl Builder<'_> {
 
     /// Finds what a glob import brings by the names that the code mentions.
     fn glob(&mut self, module: usize, import: &Import) {
-        let Target::Module(source) = self.resolve(module, &import.path.segments, &mut Vec::new())
+        let ImportTarget::Module(source) =
+            self.resolve(module, &import.path.segments, &mut Vec::new())
         else {
             return;
         };
@@ -201,7 +202,7 @@ impl Builder<'_> {
                 continue;
             }
             let target = self.lookup(source, name, true, &mut Vec::new());
-            if let Some(Target::Item(target)) = target {
+            if let Some(ImportTarget::Item(target)) = target {
                 let mut segments = import.path.segments.clone();
                 segments.push(name.clone());
                 let path = Path { segments, line: *line };
@@ -215,9 +216,9 @@ impl Builder<'_> {
 
     fn path(&mut self, module: usize, path: &Path) {
         match self.resolve(module, &path.segments, &mut Vec::new()) {
-            Target::External => {}
-            Target::Module(target) => self.use_of_module(module, target, path),
-            Target::Item(target) => {
+            ImportTarget::External => {}
+            ImportTarget::Module(target) => self.use_of_module(module, target, path),
+            ImportTarget::Item(target) => {
                 self.edge(module, target, path, path.line);
                 self.note_root(module, target, path);
             }
@@ -312,7 +313,7 @@ impl Builder<'_> {
         module: usize,
         segments: &[String],
         seen: &mut Vec<(usize, String, bool)>,
-    ) -> Target {
+    ) -> ImportTarget {
         let mut at = module;
         for (index, segment) in segments.iter().enumerate() {
             let is_last = index + 1 == segments.len();
@@ -321,20 +322,20 @@ impl Builder<'_> {
                 "self" => {}
                 "super" => at = self.parent(at),
                 name => match self.lookup(at, name, is_last, seen) {
-                    Some(Target::Module(child)) => at = child,
+                    Some(ImportTarget::Module(child)) => at = child,
                     Some(found) => return found,
-                    None if index == 0 => return Target::External,
-                    None => return self.exported_macro(at, name).unwrap_or(Target::Item(at)),
+                    None if index == 0 => return ImportTarget::External,
+                    None => return self.exported_macro(at, name).unwrap_or(ImportTarget::Item(at)),
                 },
             }
         }
-        Target::Module(at)
+        ImportTarget::Module(at)
     }
 
-    fn exported_macro(&self, module: usize, name: &str) -> Option<Target> {
+    fn exported_macro(&self, module: usize, name: &str) -> Option<ImportTarget> {
         let definer = *self.tree.macros.get(name)?;
         let is_exported = self.tree.modules[definer].items.get(name) == Some(&true);
-        (module == ROOT && is_exported).then_some(Target::Item(definer))
+        (module == ROOT && is_exported).then_some(ImportTarget::Item(definer))
     }
 
     /// Finds a name in a module. Inside a path, a module goes before an item of that name; at the
@@ -345,29 +346,29 @@ impl Builder<'_> {
         name: &str,
         is_last: bool,
         seen: &mut Vec<(usize, String, bool)>,
-    ) -> Option<Target> {
+    ) -> Option<ImportTarget> {
         let place = (module, name.to_owned(), is_last);
         if seen.contains(&place) {
             return None;
         }
         seen.push(place);
         let scope = &self.tree.modules[module];
-        let child = scope.children.get(name).map(|child| Target::Module(*child));
+        let child = scope.children.get(name).map(|child| ImportTarget::Module(*child));
         if child.is_some() && !is_last {
             return child;
         }
         if scope.items.get(name) == Some(&false) || (scope.items.contains_key(name) && is_last) {
-            return Some(Target::Item(module));
+            return Some(ImportTarget::Item(module));
         }
         let imported = scope.imports.iter().filter(|import| import.alias == name);
         let mut fallback = child;
         for import in imported {
             match self.resolve(module, &import.path.segments, seen) {
-                Target::Module(target) if is_last => {
-                    fallback = fallback.or(Some(Target::Module(target)))
+                ImportTarget::Module(target) if is_last => {
+                    fallback = fallback.or(Some(ImportTarget::Module(target)))
                 }
                 // `use a::a` names a function and a module at once.
-                Target::Item(_)
+                ImportTarget::Item(_)
                     if !is_last
                         && self.module_at(module, &import.path.segments, seen).is_some() =>
                 {
@@ -385,12 +386,13 @@ impl Builder<'_> {
         module: usize,
         segments: &[String],
         seen: &mut Vec<(usize, String, bool)>,
-    ) -> Option<Target> {
+    ) -> Option<ImportTarget> {
         let (last, parents) = segments.split_last()?;
         match self.resolve(module, parents, seen) {
-            Target::Module(parent) if !parents.is_empty() => {
-                self.tree.modules[parent].children.get(last).map(|child| Target::Module(*child))
-            }
+            ImportTarget::Module(parent) if !parents.is_empty() => self.tree.modules[parent]
+                .children
+                .get(last)
+                .map(|child| ImportTarget::Module(*child)),
             _ => None,
         }
     }
@@ -401,10 +403,10 @@ impl Builder<'_> {
         name: &str,
         is_last: bool,
         seen: &mut Vec<(usize, String, bool)>,
-    ) -> Option<Target> {
+    ) -> Option<ImportTarget> {
         let globs = self.tree.modules[module].imports.iter().filter(|import| import.alias == "*");
         for glob in globs {
-            if let Target::Module(source) = self.resolve(module, &glob.path.segments, seen)
+            if let ImportTarget::Module(source) = self.resolve(module, &glob.path.segments, seen)
                 && let Some(found) = self.lookup(source, name, is_last, seen)
             {
                 return Some(found);

@@ -130,12 +130,12 @@ fn top(file: &str) -> &str {
 
 /// The failures of a check, as text and as a number.
 #[derive(Debug, Default)]
-pub(crate) struct Report {
+pub(crate) struct LayerReport {
     pub(crate) text: String,
     pub(crate) failures: usize,
 }
 
-impl Report {
+impl LayerReport {
     /// Adds a failure and its explanation.
     pub(crate) fn fail(&mut self, text: &str) {
         self.failures += 1;
@@ -145,8 +145,8 @@ impl Report {
 }
 
 /// Checks the files of a crate against its rule.
-pub(crate) fn check(name: &str, tree: &Crate, rule: &Rule) -> Report {
-    let mut report = Report::default();
+pub(crate) fn check(name: &str, tree: &Crate, rule: &Rule) -> LayerReport {
+    let mut report = LayerReport::default();
     if let Rule::LeftOut(_) = rule {
         return report;
     }
@@ -163,7 +163,13 @@ pub(crate) fn check(name: &str, tree: &Crate, rule: &Rule) -> Report {
     report
 }
 
-fn check_layers(name: &str, tree: &Crate, graph: &Graph, layers: &Layers, report: &mut Report) {
+fn check_layers(
+    name: &str,
+    tree: &Crate,
+    graph: &Graph,
+    layers: &Layers,
+    report: &mut LayerReport,
+) {
     let mut unknown: Vec<&str> = tree
         .modules
         .iter()

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::layers::Report;
+use crate::layers::LayerReport;
 use crate::modules::Crate;
 
 /// Reads a list of names that may be defined twice, each with the reason: `Name: reason`.
@@ -18,7 +18,7 @@ pub(crate) fn parse(list: &str) -> Result<BTreeSet<String>, String> {
 }
 
 /// Fails for each type name that two places define, and for each allowed name that is unique.
-pub(crate) fn check(crates: &[(String, Crate)], allowed: &BTreeSet<String>) -> Report {
+pub(crate) fn check(crates: &[(String, Crate)], allowed: &BTreeSet<String>) -> LayerReport {
     let mut places: BTreeMap<&str, BTreeSet<String>> = BTreeMap::new();
     for (folder, tree) in crates {
         for definition in &tree.types {
@@ -26,7 +26,7 @@ pub(crate) fn check(crates: &[(String, Crate)], allowed: &BTreeSet<String>) -> R
             places.entry(&definition.name).or_default().insert(place);
         }
     }
-    let mut report = Report::default();
+    let mut report = LayerReport::default();
     for (name, places) in places.iter().filter(|(_, places)| places.len() > 1) {
         if !allowed.contains(*name) {
             let places: Vec<&str> = places.iter().map(String::as_str).collect();

@@ -4,7 +4,7 @@ use crate::program::{
     DeliveryChoice, Program, ProgramAction, ProgramOperation, UNCONFIRMED, connection_of,
 };
 use crate::specs::{
-    BindingSpec, BindingTarget, ConsumeSpec, ExchangeName, ExchangeSpec, Key, PublishSpec,
+    BindingSpec, BindingTargetSpec, ConsumeSpec, ExchangeName, ExchangeSpec, Key, PublishSpec,
     QueueName, QueueSpec, Table, TableValue,
 };
 
@@ -195,8 +195,8 @@ fn queue(spec: &QueueSpec) -> String {
 
 fn binding(spec: &BindingSpec) -> String {
     let (kind, to) = match &spec.to {
-        BindingTarget::Queue(name) => ("queue", queue_name(name)),
-        BindingTarget::Exchange(name) => ("exchange", exchange_name(name)),
+        BindingTargetSpec::Queue(name) => ("queue", queue_name(name)),
+        BindingTargetSpec::Exchange(name) => ("exchange", exchange_name(name)),
     };
     format!(
         "Binding::{kind}({}, {to}, {}){}",

@@ -6,7 +6,9 @@ use std::fmt;
 
 use crate::program::{DeliveryChoice, Program, ProgramAction, ProgramOperation};
 use crate::runner::StepLog;
-use crate::specs::{BindingTarget, ExchangeName, Key, PublishSpec, QueueName, Table, TableValue};
+use crate::specs::{
+    BindingTargetSpec, ExchangeName, Key, PublishSpec, QueueName, Table, TableValue,
+};
 
 /// The number of occurrences of each feature and result.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -88,10 +90,10 @@ impl Coverage {
                 self.table("binding", &spec.arguments);
                 self.exchange_name(&spec.from);
                 match (&spec.to, unbind) {
-                    (BindingTarget::Queue(_), false) => "bind queue",
-                    (BindingTarget::Exchange(_), false) => "bind exchange",
-                    (BindingTarget::Queue(_), true) => "unbind queue",
-                    (BindingTarget::Exchange(_), true) => "unbind exchange",
+                    (BindingTargetSpec::Queue(_), false) => "bind queue",
+                    (BindingTargetSpec::Exchange(_), false) => "bind exchange",
+                    (BindingTargetSpec::Queue(_), true) => "unbind queue",
+                    (BindingTargetSpec::Exchange(_), true) => "unbind exchange",
                 }
             }
             ProgramAction::DeleteExchange { if_unused: false, .. } => "delete exchange",

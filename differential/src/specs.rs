@@ -128,7 +128,7 @@ pub struct QueueSpec {
 /// The destination of a binding.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum BindingTarget {
+pub enum BindingTargetSpec {
     /// A queue.
     Queue(QueueName),
     /// An exchange.
@@ -140,7 +140,7 @@ pub enum BindingTarget {
 #[allow(missing_docs, reason = "as the fields of carrot_core::Binding")]
 pub struct BindingSpec {
     pub from: ExchangeName,
-    pub to: BindingTarget,
+    pub to: BindingTargetSpec,
     pub key: Key,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub arguments: Table,

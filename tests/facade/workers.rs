@@ -181,9 +181,9 @@ fn a_test_learns_of_the_first_failure_of_a_handler() {
         .unwrap();
     let publisher = connection.publisher().routing_key("queue").build().unwrap();
     publisher.send(&1).unwrap();
-    broker.settled_by(&workers, SOON).unwrap();
+    broker.wait_until_handled(&workers, SOON).unwrap();
     publisher.send_all([2, 3]).unwrap();
-    let error = broker.settled_by(&workers, SOON).unwrap_err();
+    let error = broker.wait_until_handled(&workers, SOON).unwrap_err();
     assert!(error.to_string().contains("2 is not liked"), "{error}");
     eventually("the others are handled", || workers.report().acknowledged == 2);
     assert_eq!(workers.stop(SOON).unwrap().failed, 1);

@@ -1,4 +1,4 @@
-//! What the benches share.
+//! Helpers of the benches.
 #![allow(dead_code, reason = "each bench uses what it needs")]
 
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use carrot_core::{Binding, Queue};
 pub(crate) const BODY: [u8; 100] = [7; 100];
 pub(crate) const SOON: Duration = Duration::from_secs(30);
 
-/// A channel without confirms, on a connection of its own.
+/// Opens a channel without confirms, on a connection of its own.
 pub(crate) fn open(broker: &Broker) -> Arc<dyn Backend> {
     broker.connector().open(&ChannelOptions::publish().without_confirms(), SOON).expect("a channel")
 }
@@ -20,7 +20,7 @@ pub(crate) fn declare(channel: &dyn Backend, queue: &Queue) {
     channel.declare(Declare::Queue(queue), SOON).expect("a queue");
 }
 
-/// Binds a queue `other` to the exchange `x`, by so many patterns of several kinds.
+/// Binds a queue `other` to the exchange `x`, by patterns of several kinds.
 pub(crate) fn bind_others(channel: &dyn Backend, bindings: usize) {
     declare(channel, &Queue::new("other"));
     for number in 0..bindings {
@@ -36,8 +36,7 @@ pub(crate) fn bind_others(channel: &dyn Backend, bindings: usize) {
     }
 }
 
-/// Where messages go; each is a content of its own, with a body of its own.
-#[derive(Clone)]
+/// The address of messages. Each message has a content and a body of its own.
 pub(crate) struct Address {
     exchange: Arc<str>,
     routing_key: Arc<str>,
@@ -46,11 +45,6 @@ pub(crate) struct Address {
 impl Address {
     pub(crate) fn new(exchange: &str, routing_key: &str) -> Address {
         Address { exchange: exchange.into(), routing_key: routing_key.into() }
-    }
-
-    /// Two that `usd.stock.*` fits: a channel that publishes to them in turn cannot send a message where the last one went without routing it.
-    pub(crate) fn in_turn() -> [Address; 2] {
-        ["usd.stock.nyse", "usd.stock.nasdaq"].map(|key| Address::new("x", key))
     }
 
     pub(crate) fn message(&self) -> Arc<Content> {

@@ -6,13 +6,13 @@ use carrot_core::backend::{
 };
 use carrot_core::{Error, Queue};
 
-use super::observers::Heard;
-use super::{Fixture, SOON, arrived, open, post, returned};
+use crate::tests::observers::Heard;
+use crate::tests::{BrokerFixture, SOON, arrived, open, post, returned};
 
 const MOMENT: Duration = Duration::from_millis(10);
 
-fn blocked() -> Fixture {
-    let fixture = Fixture::with_queue(&Queue::new("q"));
+fn blocked() -> BrokerFixture {
+    let fixture = BrokerFixture::with_queue(&Queue::new("q"));
     fixture.broker.faults().block_publishers("low on memory");
     fixture
 }
@@ -26,7 +26,7 @@ fn confirmed(channel: &dyn Backend, tag: PublishTag) -> Outcome {
 }
 
 #[test]
-fn what_is_published_while_blocked_is_taken_and_confirmed_in_order_afterwards() {
+fn publications_while_blocked_are_confirmed_in_order_afterwards() {
     let fixture = blocked();
     let other = fixture.open();
     let tags = [
@@ -55,7 +55,7 @@ fn what_is_published_while_blocked_is_taken_and_confirmed_in_order_afterwards() 
 }
 
 #[test]
-fn a_connection_learns_of_the_alarm_by_its_next_publication() {
+fn alarm_is_reported_at_the_next_publication() {
     let fixture = blocked();
     let heard = Heard::of(&*fixture.connector);
     assert_eq!(fixture.connector.status(Role::Publish).blocked, None);
@@ -70,7 +70,7 @@ fn a_connection_learns_of_the_alarm_by_its_next_publication() {
 }
 
 #[test]
-fn a_connection_that_published_nothing_hears_nothing_of_the_alarm() {
+fn alarm_without_a_publication_is_not_reported() {
     let fixture = blocked();
     let heard = Heard::of(&*fixture.connector);
     fixture.broker.faults().unblock_publishers().unblock_publishers();
@@ -79,7 +79,7 @@ fn a_connection_that_published_nothing_hears_nothing_of_the_alarm() {
 }
 
 #[test]
-fn an_empty_message_that_meets_the_alarm_first_is_still_taken() {
+fn empty_message_first_after_alarm_is_accepted() {
     let fixture = blocked();
     let heard = Heard::of(&*fixture.connector);
     assert_eq!(fixture.send("", "q", ""), Outcome::Accepted);
@@ -89,7 +89,7 @@ fn an_empty_message_that_meets_the_alarm_first_is_still_taken() {
 }
 
 #[test]
-fn a_connection_opened_under_the_alarm_is_blocked_too() {
+fn connection_opened_during_alarm_is_blocked() {
     let fixture = blocked();
     let stranger = fixture.stranger();
     let tag = post(&*stranger, message("m"));
@@ -99,7 +99,7 @@ fn a_connection_opened_under_the_alarm_is_blocked_too() {
 }
 
 #[test]
-fn what_was_published_on_a_connection_that_is_cut_while_blocked_is_lost() {
+fn publications_of_connection_lost_while_blocked_are_lost() {
     let fixture = blocked();
     let heard = Heard::of(&*fixture.connector);
     let tag = post(&*fixture.channel, message("lost"));
@@ -110,7 +110,7 @@ fn what_was_published_on_a_connection_that_is_cut_while_blocked_is_lost() {
 }
 
 #[test]
-fn a_refusal_is_told_when_the_publication_is_read() {
+fn refused_publication_while_blocked_fails_when_read() {
     let fixture = blocked();
     let first = post(&*fixture.channel, Content::new("missing", "", "m"));
     let second = post(&*fixture.channel, message("after it"));
@@ -123,7 +123,7 @@ fn a_refusal_is_told_when_the_publication_is_read() {
 }
 
 #[test]
-fn closing_waits_for_what_was_not_read() {
+fn close_while_blocked_waits_for_held_publications() {
     let fixture = blocked();
     let stranger = fixture.broker.connector();
     let other = open(&*stranger);
@@ -141,7 +141,7 @@ fn closing_waits_for_what_was_not_read() {
 }
 
 #[test]
-fn consumers_are_served_under_an_alarm() {
+fn consumers_during_alarm_are_served() {
     let fixture = blocked();
     let channel = fixture.connector.open(&ChannelOptions::consume(), SOON).unwrap();
     let subscription = channel.consume("q", &ConsumeOptions::default(), SOON).unwrap();
@@ -150,8 +150,8 @@ fn consumers_are_served_under_an_alarm() {
 }
 
 #[test]
-fn publications_of_several_threads_keep_their_order_across_alarms() {
-    let fixture = Fixture::with_queue(&Queue::new("q"));
+fn publications_of_several_threads_keep_order_across_alarms() {
+    let fixture = BrokerFixture::with_queue(&Queue::new("q"));
     thread::scope(|scope| {
         let publishing: Vec<_> = (0..3)
             .map(|thread| {

@@ -3,8 +3,10 @@ use std::time::Duration;
 use carrot_core::backend::{Acknowledgement, ConsumeOptions, Content, Declare, Delete, Outcome};
 use carrot_core::{Binding, ConnectionOptions, Error, Properties, Queue};
 
-use super::{Fixture, SOON, open, send};
-use crate::{Broker, ManualClock, Operation};
+use crate::broker::Broker;
+use crate::broker::fault_plan::Operation;
+use crate::clock::ManualClock;
+use crate::tests::{BrokerFixture, SOON, open, returned, send};
 
 fn large(bytes: usize) -> Properties {
     Properties::new().with_header("h", "x".repeat(bytes))
@@ -15,8 +17,8 @@ fn is_invalid<T>(result: Result<T, Error>, field: &str) -> bool {
 }
 
 #[test]
-fn what_would_not_fit_a_frame_is_refused_and_harms_nothing() {
-    let fixture = Fixture::with_queue(&Queue::new("q"));
+fn value_beyond_a_frame_is_refused_without_effect() {
+    let fixture = BrokerFixture::with_queue(&Queue::new("q"));
     let channel = &fixture.channel;
     assert!(is_invalid(
         send(&**channel, Content::new("", "q", "m").with_properties(large(131_072))),
@@ -40,7 +42,7 @@ fn what_would_not_fit_a_frame_is_refused_and_harms_nothing() {
 }
 
 #[test]
-fn a_connection_may_agree_to_smaller_frames_and_not_to_larger_ones() {
+fn frame_limit_can_be_lowered_and_not_raised() {
     for (frame_max, bytes, fits) in [
         (0, 130_000, true),
         (1, 4000, true),
@@ -60,7 +62,7 @@ fn a_connection_may_agree_to_smaller_frames_and_not_to_larger_ones() {
 }
 
 #[test]
-fn a_clock_turned_by_nothing_does_what_is_due_and_one_turned_by_a_century_all_there_is() {
+fn clock_advanced_by_zero_or_a_century_handles_all_that_is_due() {
     let clock = ManualClock::new();
     let broker = Broker::with_clock(&clock);
     let channel = open(&*broker.connector());
@@ -87,8 +89,8 @@ fn a_clock_turned_by_nothing_does_what_is_due_and_one_turned_by_a_century_all_th
 }
 
 #[test]
-fn a_queue_that_dead_letters_to_itself_does_not_keep_the_clock_from_turning_a_century() {
-    let fixture = Fixture::new();
+fn clock_advanced_with_a_self_dead_lettering_queue_ends() {
+    let fixture = BrokerFixture::new();
     let minute = Duration::from_secs(60);
     fixture.queue(
         &Queue::new("a").message_ttl(minute).dead_letter_exchange("").dead_letter_routing_key("b"),
@@ -98,11 +100,11 @@ fn a_queue_that_dead_letters_to_itself_does_not_keep_the_clock_from_turning_a_ce
     );
     fixture.send("", "a", "m");
     fixture.clock.advance(Duration::from_secs(100 * 365 * 86_400));
-    fixture.broker.settled(SOON).unwrap();
+    fixture.broker.wait_until_idle(SOON).unwrap();
 }
 
 #[test]
-fn a_fault_plan_that_names_nothing_that_exists_strikes_nothing() {
+fn fault_plan_without_matching_operations_has_no_effect() {
     let broker = Broker::new();
     let faults = broker.faults();
     faults.unblock_publishers().clear().drop_connections();
@@ -118,12 +120,12 @@ fn a_fault_plan_that_names_nothing_that_exists_strikes_nothing() {
     assert_eq!(faults.outstanding(), 2);
     faults.clear();
     let channel = open(&*broker.connector());
-    assert_eq!(send(&*channel, Content::new("", "nobody", "m")).unwrap(), super::returned());
+    assert_eq!(send(&*channel, Content::new("", "nobody", "m")).unwrap(), returned());
 }
 
 #[test]
-fn what_is_not_there_is_told_as_such() {
-    let fixture = Fixture::new();
+fn missing_entities_are_reported_as_missing() {
+    let fixture = BrokerFixture::new();
     assert!(matches!(
         fixture.broker.put("missing", Content::default()),
         Err(Error::NotFound { .. })

@@ -3,39 +3,39 @@ use std::time::Duration;
 use carrot_core::backend::{Acknowledgement, ChannelOptions, ConsumeOptions, Content, Extent};
 use carrot_core::{Error, Queue};
 
-use super::{Fixture, SOON, body, returned, send};
-use crate::Broker;
+use crate::broker::Broker;
+use crate::tests::{BrokerFixture, SOON, body, open, returned, send};
 
 #[test]
-fn a_message_goes_from_publisher_to_consumer_and_is_gone_when_acknowledged() {
-    let fixture = Fixture::with_queue(&Queue::new("q"));
+fn acknowledged_message_is_gone() {
+    let fixture = BrokerFixture::with_queue(&Queue::new("q"));
     fixture.send("", "q", "hello");
     let subscription = fixture.consume("q", &ConsumeOptions::default());
     let delivery = subscription.next(SOON).unwrap().unwrap();
     assert_eq!((body(&delivery).as_str(), delivery.redelivered), ("hello", false));
     assert_eq!(fixture.broker.queue("q").unwrap().unacked.len(), 1);
     fixture.channel.ack(delivery.tag, Extent::One).unwrap();
-    fixture.broker.settled(SOON).unwrap();
+    fixture.broker.wait_until_idle(SOON).unwrap();
 }
 
 #[test]
-fn a_subscription_waits_no_longer_than_told() {
-    let fixture = Fixture::with_queue(&Queue::new("q"));
+fn subscription_without_messages_times_out() {
+    let fixture = BrokerFixture::with_queue(&Queue::new("q"));
     let subscription = fixture.consume("q", &ConsumeOptions::default());
     assert_eq!(subscription.next(Duration::from_millis(20)).unwrap(), None);
     assert_eq!(subscription.next(Duration::ZERO).unwrap(), None);
 }
 
 #[test]
-fn an_unroutable_mandatory_message_comes_back() {
-    let fixture = Fixture::new();
+fn mandatory_message_unroutable_is_returned() {
+    let fixture = BrokerFixture::new();
     assert_eq!(fixture.send("", "nowhere", "x"), returned());
     assert_eq!(fixture.send("amq.direct", "nowhere", "x"), returned());
 }
 
 #[test]
-fn a_missing_exchange_is_told_by_confirm_and_closes_the_channel_for_ever() {
-    let fixture = Fixture::with_queue(&Queue::new("q"));
+fn publication_to_missing_exchange_closes_the_channel() {
+    let fixture = BrokerFixture::with_queue(&Queue::new("q"));
     let lost = send(&*fixture.channel, Content::new("missing", "q", "x")).unwrap_err();
     assert!(matches!(lost, Error::NotFound { .. }), "{lost:?}");
     assert!(matches!(
@@ -54,8 +54,8 @@ fn a_missing_exchange_is_told_by_confirm_and_closes_the_channel_for_ever() {
 }
 
 #[test]
-fn after_close_everything_says_closed() {
-    let fixture = Fixture::with_queue(&Queue::new("q"));
+fn operations_after_close_fail_as_closed() {
+    let fixture = BrokerFixture::with_queue(&Queue::new("q"));
     let subscription = fixture.consume("q", &ConsumeOptions::default());
     fixture.connector.close(SOON).unwrap();
     assert!(matches!(subscription.next(SOON), Err(Error::Closed { .. })));
@@ -71,10 +71,10 @@ fn after_close_everything_says_closed() {
 }
 
 #[test]
-fn a_named_broker_lives_as_long_as_somebody_holds_it() {
+fn named_broker_without_handles_ends() {
     let name = "a_named_broker_lives_as_long_as_somebody_holds_it";
     let connector = Broker::named(name).connector();
-    let channel = super::open(&*connector);
+    let channel = open(&*connector);
     channel.declare(carrot_core::backend::Declare::Queue(&Queue::new("q")), SOON).unwrap();
     assert!(Broker::named(name).queue("q").is_some());
     drop((connector, channel));
@@ -82,16 +82,16 @@ fn a_named_broker_lives_as_long_as_somebody_holds_it() {
 }
 
 #[test]
-fn confirming_on_a_channel_without_confirms_is_invalid() {
-    let fixture = Fixture::with_queue(&Queue::new("q"));
+fn confirm_on_channel_without_confirms_is_invalid() {
+    let fixture = BrokerFixture::with_queue(&Queue::new("q"));
     let channel = fixture.connector.open(&ChannelOptions::consume(), SOON).unwrap();
     assert!(matches!(send(&*channel, Content::new("", "q", "x")), Err(Error::Invalid { .. })));
     assert_eq!(fixture.ready("q"), ["x"]);
 }
 
 #[test]
-fn an_unknown_confirm_runs_into_its_deadline() {
-    let fixture = Fixture::new();
+fn confirm_of_unknown_tag_times_out() {
+    let fixture = BrokerFixture::new();
     let lost =
         fixture.channel.confirm(carrot_core::backend::PublishTag(7), Duration::from_millis(10));
     assert!(matches!(lost, Err(Error::Timeout { .. })));

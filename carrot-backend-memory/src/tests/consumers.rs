@@ -1,11 +1,11 @@
 use carrot_core::backend::{ConsumeOptions, Delete, DeleteIf, Extent};
 use carrot_core::{Error, Queue};
 
-use super::{Fixture, SOON, arrived, body};
+use crate::tests::{BrokerFixture, SOON, arrived, body};
 
 #[test]
 fn consumers_with_room_are_served_in_turn() {
-    let fixture = Fixture::with_queue(&Queue::new("q"));
+    let fixture = BrokerFixture::with_queue(&Queue::new("q"));
     let wide = fixture.consume("q", &ConsumeOptions::prefetch(10));
     let narrow = fixture.consume("q", &ConsumeOptions::prefetch(1));
     for number in 0..6 {
@@ -22,8 +22,8 @@ fn consumers_with_room_are_served_in_turn() {
 }
 
 #[test]
-fn prefetch_is_a_limit_for_each_consumer_and_gets_do_not_count() {
-    let fixture = Fixture::with_queue(&Queue::new("q"));
+fn prefetch_limits_each_consumer_and_ignores_gets() {
+    let fixture = BrokerFixture::with_queue(&Queue::new("q"));
     let first = fixture.consume("q", &ConsumeOptions::prefetch(2));
     let second = fixture.consume("q", &ConsumeOptions::prefetch(1));
     for number in 0..6 {
@@ -36,14 +36,14 @@ fn prefetch_is_a_limit_for_each_consumer_and_gets_do_not_count() {
 }
 
 #[test]
-fn prefetch_zero_and_automatic_acknowledgement_have_no_limit() {
-    let fixture = Fixture::with_queue(&Queue::new("q"));
+fn consumer_without_prefetch_or_acknowledgement_has_no_limit() {
+    let fixture = BrokerFixture::with_queue(&Queue::new("q"));
     for number in 0..100 {
         fixture.send("", "q", &number.to_string());
     }
     let automatic = fixture.consume("q", &ConsumeOptions::prefetch(1).automatic());
     assert_eq!(arrived(&*automatic).len(), 100);
-    fixture.broker.settled(SOON).unwrap();
+    fixture.broker.wait_until_idle(SOON).unwrap();
     drop(automatic);
     for number in 0..100 {
         fixture.send("", "q", &number.to_string());
@@ -52,8 +52,8 @@ fn prefetch_zero_and_automatic_acknowledgement_have_no_limit() {
 }
 
 #[test]
-fn a_higher_priority_is_served_first_while_it_has_room() {
-    let fixture = Fixture::with_queue(&Queue::new("q"));
+fn consumer_of_higher_priority_with_room_is_served_first() {
+    let fixture = BrokerFixture::with_queue(&Queue::new("q"));
     let low = fixture.consume("q", &ConsumeOptions::prefetch(10));
     let high = fixture.consume("q", &ConsumeOptions::prefetch(2).argument("x-priority", 10));
     for number in 0..4 {
@@ -64,8 +64,8 @@ fn a_higher_priority_is_served_first_while_it_has_room() {
 }
 
 #[test]
-fn an_exclusive_consumer_is_alone() {
-    let fixture = Fixture::with_queue(&Queue::new("q"));
+fn exclusive_consumer_on_used_queue_is_refused() {
+    let fixture = BrokerFixture::with_queue(&Queue::new("q"));
     let first = fixture.consume("q", &ConsumeOptions::default());
     let refused = |options: &ConsumeOptions| {
         assert!(matches!(
@@ -83,8 +83,9 @@ fn an_exclusive_consumer_is_alone() {
 }
 
 #[test]
-fn a_single_active_consumer_is_followed_by_the_next() {
-    let fixture = Fixture::with_queue(&Queue::new("q").argument("x-single-active-consumer", true));
+fn single_active_consumer_cancelled_is_replaced_by_the_next() {
+    let fixture =
+        BrokerFixture::with_queue(&Queue::new("q").argument("x-single-active-consumer", true));
     let exclusive = fixture.open().consume("q", &ConsumeOptions::default().exclusive(), SOON);
     assert!(matches!(exclusive, Err(Error::ResourceLocked { .. })));
     let channel = fixture.open();
@@ -109,8 +110,8 @@ fn a_single_active_consumer_is_followed_by_the_next() {
 }
 
 #[test]
-fn consumers_are_told_when_their_queue_goes() {
-    let fixture = Fixture::with_queue(&Queue::new("q"));
+fn subscription_of_deleted_queue_is_cancelled() {
+    let fixture = BrokerFixture::with_queue(&Queue::new("q"));
     let subscription = fixture.open().consume("q", &ConsumeOptions::default(), SOON).unwrap();
     fixture.send("", "q", "last");
     fixture.channel.delete(Delete::Queue { name: "q", condition: DeleteIf::ALWAYS }, SOON).unwrap();
@@ -120,8 +121,8 @@ fn consumers_are_told_when_their_queue_goes() {
 }
 
 #[test]
-fn a_priority_queue_gives_out_the_most_urgent_first() {
-    let fixture = Fixture::with_queue(&Queue::new("q").argument("x-max-priority", 5));
+fn priority_queue_delivers_the_highest_priority_first() {
+    let fixture = BrokerFixture::with_queue(&Queue::new("q").argument("x-max-priority", 5));
     for (body, priority) in [
         ("low", Some(1)),
         ("none", None),
@@ -145,8 +146,8 @@ fn a_priority_queue_gives_out_the_most_urgent_first() {
 }
 
 #[test]
-fn settling_several_at_once_serves_one_consumer_after_the_other() {
-    let fixture = Fixture::with_queue(&Queue::new("q"));
+fn settling_several_messages_serves_consumers_one_after_another() {
+    let fixture = BrokerFixture::with_queue(&Queue::new("q"));
     let subscriptions = [0; 2].map(|_| fixture.consume("q", &ConsumeOptions::prefetch(2)));
     for number in 0..8 {
         fixture.send("", "q", &number.to_string());

@@ -3,27 +3,27 @@ use std::time::Duration;
 use carrot_core::backend::{ConsumeOptions, Extent, Rejection};
 use carrot_core::{Binding, Exchange, Headers, Overflow, Properties, Queue, Value};
 
-use super::{Fixture, arrived};
+use crate::tests::{BrokerFixture, SOON, arrived};
 
-fn dying(queue: Queue, fixture: &Fixture) {
+fn dying(queue: Queue, fixture: &BrokerFixture) {
     fixture.queue(&queue.dead_letter_exchange("").dead_letter_routing_key("dead"));
     fixture.queue(&Queue::new("dead"));
 }
 
-fn reject(fixture: &Fixture, queue: &str) {
+fn reject(fixture: &BrokerFixture, queue: &str) {
     let tag = fixture.get(queue).tag;
     fixture.channel.reject(tag, Rejection::Discard, Extent::One).unwrap();
 }
 
-fn deaths(fixture: &Fixture, queue: &str) -> Vec<Headers> {
+fn deaths(fixture: &BrokerFixture, queue: &str) -> Vec<Headers> {
     let properties = &fixture.get(queue).content.properties;
     let deaths = properties.header("x-death").unwrap().as_array().unwrap();
     deaths.iter().map(|death| death.as_table().unwrap().clone()).collect()
 }
 
 #[test]
-fn a_death_is_recorded() {
-    let fixture = Fixture::new();
+fn dead_letter_carries_a_death_record() {
+    let fixture = BrokerFixture::new();
     dying(Queue::new("q"), &fixture);
     let properties = Properties::new()
         .with_header("a", 1)
@@ -69,8 +69,8 @@ fn a_death_is_recorded() {
 }
 
 #[test]
-fn without_a_key_of_its_own_a_dead_letter_keeps_all_its_keys() {
-    let fixture = Fixture::with_queue(&Queue::new("q").dead_letter_exchange("graves"));
+fn dead_letter_without_new_key_keeps_all_keys() {
+    let fixture = BrokerFixture::with_queue(&Queue::new("q").dead_letter_exchange("graves"));
     fixture.exchange(&Exchange::direct("graves"));
     for key in ["q", "copy", "blind"] {
         fixture.queue(&Queue::new(format!("grave-{key}")));
@@ -92,8 +92,8 @@ fn without_a_key_of_its_own_a_dead_letter_keeps_all_its_keys() {
 }
 
 #[test]
-fn messages_die_of_time_and_of_length_but_not_of_purge_or_deletion() {
-    let fixture = Fixture::new();
+fn expired_and_overflowing_messages_are_dead_lettered_purged_are_not() {
+    let fixture = BrokerFixture::new();
     dying(Queue::new("ttl").message_ttl(Duration::from_secs(1)), &fixture);
     dying(Queue::new("length").max_length(1), &fixture);
     dying(
@@ -119,8 +119,8 @@ fn messages_die_of_time_and_of_length_but_not_of_purge_or_deletion() {
 }
 
 #[test]
-fn a_message_that_goes_round_unrejected_is_dropped() {
-    let fixture = Fixture::with_queue(
+fn dead_letter_in_cycle_without_rejection_is_dropped() {
+    let fixture = BrokerFixture::with_queue(
         &Queue::new("q").message_ttl(Duration::from_secs(1)).dead_letter_exchange(""),
     );
     fixture.send("", "q", "m");
@@ -129,8 +129,8 @@ fn a_message_that_goes_round_unrejected_is_dropped() {
 }
 
 #[test]
-fn a_message_that_is_rejected_goes_round_and_is_counted() {
-    let fixture = Fixture::new();
+fn dead_letter_in_cycle_with_rejection_is_counted() {
+    let fixture = BrokerFixture::new();
     let second = Duration::from_secs(1);
     fixture.queue(
         &Queue::new("waits")
@@ -158,16 +158,16 @@ fn a_message_that_is_rejected_goes_round_and_is_counted() {
 }
 
 #[test]
-fn without_its_exchange_a_dead_letter_is_lost() {
-    let fixture = Fixture::with_queue(&Queue::new("q").dead_letter_exchange("missing"));
+fn dead_letter_to_missing_exchange_is_lost() {
+    let fixture = BrokerFixture::with_queue(&Queue::new("q").dead_letter_exchange("missing"));
     fixture.send("", "q", "m");
     reject(&fixture, "q");
-    fixture.broker.settled(super::SOON).unwrap();
+    fixture.broker.wait_until_idle(SOON).unwrap();
 }
 
 #[test]
-fn a_dead_letter_reaches_a_waiting_consumer() {
-    let fixture = Fixture::new();
+fn dead_letter_reaches_a_waiting_consumer() {
+    let fixture = BrokerFixture::new();
     dying(Queue::new("q").message_ttl(Duration::from_secs(1)), &fixture);
     let subscription = fixture.consume("dead", &ConsumeOptions::default());
     fixture.send("", "q", "m");
@@ -178,8 +178,8 @@ fn a_dead_letter_reaches_a_waiting_consumer() {
 }
 
 #[test]
-fn records_that_somebody_else_made_are_taken_as_on_rabbitmq() {
-    let fixture = Fixture::new();
+fn foreign_death_records_are_handled_as_on_rabbitmq() {
+    let fixture = BrokerFixture::new();
     dying(Queue::new("q"), &fixture);
     let record = |count: Option<i64>| {
         let mut record = Headers::from([("queue", "q"), ("reason", "rejected")]);
@@ -211,8 +211,8 @@ fn records_that_somebody_else_made_are_taken_as_on_rabbitmq() {
 }
 
 #[test]
-fn several_rejected_at_once_die_in_order() {
-    let fixture = Fixture::new();
+fn messages_rejected_together_are_dead_lettered_in_order() {
+    let fixture = BrokerFixture::new();
     dying(Queue::new("q"), &fixture);
     for body in ["a", "b", "c"] {
         fixture.send("", "q", body);

@@ -7,8 +7,9 @@ use carrot_core::backend::{
 };
 use carrot_core::{Error, Queue};
 
-use super::{Fixture, SOON, arrived, send};
-use crate::{MemoryConnector, Operation};
+use crate::broker::fault_plan::Operation;
+use crate::driver::connector::MemoryConnector;
+use crate::tests::{BrokerFixture, SOON, arrived, open, send};
 
 const MOMENT: Duration = Duration::from_millis(10);
 
@@ -17,8 +18,8 @@ fn message(body: &str) -> Content {
 }
 
 #[test]
-fn a_cut_connection_gives_back_what_it_held_and_the_next_open_makes_another() {
-    let fixture = Fixture::with_queue(&Queue::new("q"));
+fn lost_connection_requeues_and_the_next_open_reconnects() {
+    let fixture = BrokerFixture::with_queue(&Queue::new("q"));
     fixture.queue(&Queue::new("mine").exclusive());
     fixture.send("", "q", "m");
     let subscription = fixture.consume("q", &ConsumeOptions::default());
@@ -35,8 +36,8 @@ fn a_cut_connection_gives_back_what_it_held_and_the_next_open_makes_another() {
 }
 
 #[test]
-fn connections_can_be_cut_at_the_nth_operation() {
-    let fixture = Fixture::with_queue(&Queue::new("q"));
+fn connections_are_dropped_at_the_nth_operation() {
+    let fixture = BrokerFixture::with_queue(&Queue::new("q"));
     fixture.broker.faults().drop_connections_at(Operation::Any, 3);
     assert_eq!(fixture.send("", "q", "1"), Outcome::Accepted);
     assert_eq!(fixture.send("", "q", "2"), Outcome::Accepted);
@@ -46,16 +47,16 @@ fn connections_can_be_cut_at_the_nth_operation() {
 }
 
 #[test]
-fn a_connection_cut_at_the_confirm_has_taken_the_message() {
-    let fixture = Fixture::with_queue(&Queue::new("q"));
+fn connection_dropped_at_confirm_has_accepted_the_message() {
+    let fixture = BrokerFixture::with_queue(&Queue::new("q"));
     fixture.broker.faults().drop_connections_at(Operation::Confirm, 1);
     assert!(matches!(send(&*fixture.channel, message("m")), Err(Error::Disconnected { .. })));
     assert_eq!(fixture.ready("q"), ["m"]);
 }
 
 #[test]
-fn one_connection_can_be_cut_by_its_name() {
-    let fixture = Fixture::with_queue(&Queue::new("q"));
+fn connection_dropped_by_name_leaves_others() {
+    let fixture = BrokerFixture::with_queue(&Queue::new("q"));
     let faults = fixture.broker.faults();
     assert!(matches!(faults.drop_connections_named("missing"), Err(Error::NotFound { .. })));
     faults.drop_connections_named("").unwrap();
@@ -63,8 +64,8 @@ fn one_connection_can_be_cut_by_its_name() {
 }
 
 #[test]
-fn connects_are_refused_as_often_as_ordered() {
-    let fixture = Fixture::new();
+fn refused_connects_fail_as_often_as_planned() {
+    let fixture = BrokerFixture::new();
     fixture.broker.faults().refuse_connects(2);
     fixture.open();
     let connector = fixture.broker.connector();
@@ -76,8 +77,8 @@ fn connects_are_refused_as_often_as_ordered() {
 }
 
 #[test]
-fn publications_are_refused_as_often_as_ordered() {
-    let fixture = Fixture::with_queue(&Queue::new("q"));
+fn nacked_publications_fail_as_often_as_planned() {
+    let fixture = BrokerFixture::with_queue(&Queue::new("q"));
     fixture.broker.faults().nack_publishes(2);
     let outcomes: Vec<Outcome> = (0..3).map(|_| fixture.send("", "q", "m")).collect();
     assert_eq!(outcomes, [Outcome::Refused, Outcome::Refused, Outcome::Accepted]);
@@ -85,8 +86,8 @@ fn publications_are_refused_as_often_as_ordered() {
 }
 
 #[test]
-fn a_lost_confirm_never_comes_though_the_message_did() {
-    let fixture = Fixture::with_queue(&Queue::new("q"));
+fn lost_confirm_times_out_and_the_message_arrives() {
+    let fixture = BrokerFixture::with_queue(&Queue::new("q"));
     fixture.broker.faults().lose_confirms(1);
     let content = Arc::new(message("m"));
     let tag = fixture
@@ -104,8 +105,8 @@ fn a_lost_confirm_never_comes_though_the_message_did() {
 }
 
 #[test]
-fn an_operation_fails_with_the_error_ordered_for_it() {
-    let fixture = Fixture::with_queue(&Queue::new("q"));
+fn operation_with_planned_error_fails_with_it() {
+    let fixture = BrokerFixture::with_queue(&Queue::new("q"));
     let faults = fixture.broker.faults();
     let refusal = || Error::AccessRefused { reason: "as ordered".into() };
     let odd = || Error::Backend { reason: "as ordered".into(), source: None };
@@ -138,8 +139,8 @@ fn an_operation_fails_with_the_error_ordered_for_it() {
 }
 
 #[test]
-fn a_delay_goes_by_the_clock_of_the_broker_and_ends_at_the_call_deadline() {
-    let fixture = Fixture::with_queue(&Queue::new("q"));
+fn delay_by_the_clock_ends_at_the_call_deadline() {
+    let fixture = BrokerFixture::with_queue(&Queue::new("q"));
     let faults = fixture.broker.faults();
     faults.delay(Operation::Get, Duration::from_secs(3600), 1);
     thread::scope(|scope| {
@@ -156,7 +157,7 @@ fn a_delay_goes_by_the_clock_of_the_broker_and_ends_at_the_call_deadline() {
 
     let mut options = MemoryConnector::new(&fixture.broker);
     options.set_call_timeout(MOMENT);
-    let impatient = super::open(&options);
+    let impatient = open(&options);
     faults.delay(Operation::Get, Duration::from_secs(3600), 1);
     assert!(matches!(
         impatient.get("q", Acknowledgement::Manual, SOON),
@@ -175,8 +176,8 @@ fn a_delay_goes_by_the_clock_of_the_broker_and_ends_at_the_call_deadline() {
 }
 
 #[test]
-fn orders_can_be_taken_back() {
-    let fixture = Fixture::with_queue(&Queue::new("q"));
+fn cleared_faults_do_not_strike() {
+    let fixture = BrokerFixture::with_queue(&Queue::new("q"));
     let faults = fixture.broker.faults();
     faults
         .nack_publishes(5)
@@ -189,8 +190,8 @@ fn orders_can_be_taken_back() {
 }
 
 #[test]
-fn a_recording_keeps_what_was_published_to_its_exchange() {
-    let fixture = Fixture::with_queue(&Queue::new("q"));
+fn recording_keeps_publications_to_its_exchange() {
+    let fixture = BrokerFixture::with_queue(&Queue::new("q"));
     let recording = fixture.broker.record("amq.fanout");
     fixture.send("amq.fanout", "", "unrouted");
     fixture.send("", "q", "elsewhere");

@@ -3,7 +3,7 @@ use std::time::Duration;
 use carrot_core::backend::{Acknowledgement, ConsumeOptions, Content, Extent, Outcome, Rejection};
 use carrot_core::{Binding, Error, Overflow, Properties, Queue};
 
-use super::{Fixture, SOON, arrived, send};
+use crate::tests::{BrokerFixture, SOON, arrived, open, send};
 
 const MILLISECOND: Duration = Duration::from_millis(1);
 
@@ -12,8 +12,9 @@ fn expiring(milliseconds: &str) -> Properties {
 }
 
 #[test]
-fn the_shorter_of_queue_ttl_and_expiration_counts() {
-    let fixture = Fixture::with_queue(&Queue::new("q").message_ttl(Duration::from_millis(100)));
+fn shorter_of_queue_ttl_and_expiration_applies() {
+    let fixture =
+        BrokerFixture::with_queue(&Queue::new("q").message_ttl(Duration::from_millis(100)));
     fixture.send_with("", "q", "short", expiring("50"));
     fixture.send_with("", "q", "long", expiring("500"));
     fixture.clock.advance(49 * MILLISECOND);
@@ -21,12 +22,12 @@ fn the_shorter_of_queue_ttl_and_expiration_counts() {
     fixture.clock.advance(MILLISECOND);
     assert_eq!(fixture.ready("q"), ["long"]);
     fixture.clock.advance(50 * MILLISECOND);
-    fixture.broker.settled(SOON).unwrap();
+    fixture.broker.wait_until_idle(SOON).unwrap();
 }
 
 #[test]
-fn messages_expire_at_the_head_only() {
-    let fixture = Fixture::with_queue(&Queue::new("q"));
+fn expired_message_behind_the_head_stays() {
+    let fixture = BrokerFixture::with_queue(&Queue::new("q"));
     fixture.send("", "q", "stays");
     fixture.send_with("", "q", "expired", expiring("10"));
     fixture.clock.advance(20 * MILLISECOND);
@@ -36,8 +37,8 @@ fn messages_expire_at_the_head_only() {
 }
 
 #[test]
-fn a_ttl_of_zero_reaches_only_a_consumer_that_waits() {
-    let fixture = Fixture::with_queue(&Queue::new("q").message_ttl(Duration::ZERO));
+fn ttl_of_zero_without_waiting_consumer_drops() {
+    let fixture = BrokerFixture::with_queue(&Queue::new("q").message_ttl(Duration::ZERO));
     assert_eq!(fixture.send("", "q", "lost"), Outcome::Accepted);
     assert_eq!(fixture.drain("q"), Vec::<String>::new());
     let subscription = fixture.consume("q", &ConsumeOptions::default());
@@ -46,8 +47,9 @@ fn a_ttl_of_zero_reaches_only_a_consumer_that_waits() {
 }
 
 #[test]
-fn a_requeue_does_not_turn_the_clock_back() {
-    let fixture = Fixture::with_queue(&Queue::new("q").message_ttl(Duration::from_millis(100)));
+fn requeued_message_keeps_its_expiry() {
+    let fixture =
+        BrokerFixture::with_queue(&Queue::new("q").message_ttl(Duration::from_millis(100)));
     fixture.send("", "q", "m");
     let held = fixture.get("q");
     fixture.clock.advance(200 * MILLISECOND);
@@ -56,7 +58,7 @@ fn a_requeue_does_not_turn_the_clock_back() {
 }
 
 #[test]
-fn an_expiration_is_a_whole_number_of_milliseconds() {
+fn expiration_that_is_no_whole_number_is_refused() {
     for (expiration, valid) in [
         ("0", true),
         ("007", true),
@@ -71,7 +73,7 @@ fn an_expiration_is_a_whole_number_of_milliseconds() {
         ("315360000001", false),
         ("99999999999999999999999", false),
     ] {
-        let fixture = Fixture::with_queue(&Queue::new("q"));
+        let fixture = BrokerFixture::with_queue(&Queue::new("q"));
         let sent = send(
             &*fixture.channel,
             Content::new("", "q", "m").with_properties(expiring(expiration)),
@@ -86,8 +88,8 @@ fn an_expiration_is_a_whole_number_of_milliseconds() {
 }
 
 #[test]
-fn a_queue_drops_from_its_head_what_exceeds_its_length() {
-    let fixture = Fixture::with_queue(&Queue::new("q").max_length(2));
+fn queue_beyond_its_length_drops_its_head() {
+    let fixture = BrokerFixture::with_queue(&Queue::new("q").max_length(2));
     for body in ["a", "b"] {
         fixture.send("", "q", body);
     }
@@ -99,8 +101,8 @@ fn a_queue_drops_from_its_head_what_exceeds_its_length() {
 }
 
 #[test]
-fn a_length_of_zero_reaches_only_a_consumer_that_waits() {
-    let fixture = Fixture::with_queue(&Queue::new("q").max_length(0));
+fn length_of_zero_without_waiting_consumer_drops() {
+    let fixture = BrokerFixture::with_queue(&Queue::new("q").max_length(0));
     fixture.send("", "q", "lost");
     let subscription = fixture.consume("q", &ConsumeOptions::default());
     fixture.send("", "q", "m");
@@ -108,8 +110,8 @@ fn a_length_of_zero_reaches_only_a_consumer_that_waits() {
 }
 
 #[test]
-fn bytes_count_bodies_only() {
-    let fixture = Fixture::with_queue(&Queue::new("q").max_length_bytes(10));
+fn length_in_bytes_counts_bodies_only() {
+    let fixture = BrokerFixture::with_queue(&Queue::new("q").max_length_bytes(10));
     for body in ["aaaaa", "bbbbb", "c"] {
         fixture.send_with(
             "",
@@ -122,9 +124,10 @@ fn bytes_count_bodies_only() {
 }
 
 #[test]
-fn a_full_queue_can_refuse_instead() {
-    let fixture =
-        Fixture::with_queue(&Queue::new("full").max_length(1).overflow(Overflow::RejectPublish));
+fn full_queue_with_reject_publish_refuses() {
+    let fixture = BrokerFixture::with_queue(
+        &Queue::new("full").max_length(1).overflow(Overflow::RejectPublish),
+    );
     fixture.queue(&Queue::new("open"));
     for queue in ["full", "open"] {
         fixture.bind(&Binding::queue("amq.fanout", queue, ""));
@@ -137,8 +140,9 @@ fn a_full_queue_can_refuse_instead() {
 }
 
 #[test]
-fn a_full_priority_queue_drops_the_most_urgent() {
-    let fixture = Fixture::with_queue(&Queue::new("q").argument("x-max-priority", 5).max_length(2));
+fn full_priority_queue_drops_the_highest_priority() {
+    let fixture =
+        BrokerFixture::with_queue(&Queue::new("q").argument("x-max-priority", 5).max_length(2));
     for (body, priority) in [("0", 1), ("1", 9), ("2", 3), ("3", 0)] {
         fixture.send_with("", "q", body, Properties::new().with_priority(priority));
     }
@@ -146,8 +150,8 @@ fn a_full_priority_queue_drops_the_most_urgent() {
 }
 
 #[test]
-fn a_user_may_only_claim_to_be_himself() {
-    let fixture = Fixture::with_queue(&Queue::new("q"));
+fn user_id_of_another_user_is_refused() {
+    let fixture = BrokerFixture::with_queue(&Queue::new("q"));
     assert_eq!(
         fixture.send_with("", "q", "m", Properties::new().with_user_id("guest")),
         Outcome::Accepted
@@ -160,9 +164,9 @@ fn a_user_may_only_claim_to_be_himself() {
 }
 
 #[test]
-fn the_real_clock_wakes_without_anybody_looking() {
+fn real_clock_expires_messages_without_a_call() {
     let broker = crate::Broker::new();
-    let channel = super::open(&*broker.connector());
+    let channel = open(&*broker.connector());
     let queue = Queue::new("q")
         .message_ttl(Duration::from_millis(5))
         .dead_letter_exchange("")
@@ -177,8 +181,8 @@ fn the_real_clock_wakes_without_anybody_looking() {
 }
 
 #[test]
-fn a_century_passes_in_no_time() {
-    let fixture = Fixture::with_queue(&Queue::new("q").expires(Duration::from_secs(3600)));
+fn manual_clock_advanced_a_century_returns_at_once() {
+    let fixture = BrokerFixture::with_queue(&Queue::new("q").expires(Duration::from_secs(3600)));
     fixture.clock.advance(Duration::ZERO);
     assert!(fixture.broker.queue("q").is_some());
     fixture.clock.advance(Duration::from_secs(100 * 365 * 86_400));

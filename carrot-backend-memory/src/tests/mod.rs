@@ -1,4 +1,4 @@
-//! One file per subject; each test is one behaviour of RabbitMQ.
+//! One file per subject. Each test checks one behaviour of RabbitMQ.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on is to fail")]
 
 use std::sync::Arc;
@@ -10,7 +10,8 @@ use carrot_core::backend::{
 };
 use carrot_core::{Binding, Exchange, Properties, Queue, Result};
 
-use crate::{Broker, ManualClock};
+use crate::broker::Broker;
+use crate::clock::ManualClock;
 
 mod alarms;
 mod bad_input;
@@ -24,41 +25,40 @@ mod quorum;
 mod reply_to;
 mod routing;
 mod settlement;
-mod shortcuts;
 mod threads;
 mod topology;
 
 pub(crate) const SOON: Duration = Duration::from_secs(10);
 
-/// A broker with one connection and one channel that confirms, and short words for what tests do all the time.
-pub(crate) struct Fixture {
+/// A broker with one connection and one channel that confirms, and shortcuts for common calls.
+pub(crate) struct BrokerFixture {
     pub(crate) broker: Broker,
     pub(crate) clock: ManualClock,
     pub(crate) connector: Arc<dyn Connector>,
     pub(crate) channel: Arc<dyn Backend>,
 }
 
-impl Fixture {
-    pub(crate) fn new() -> Fixture {
+impl BrokerFixture {
+    pub(crate) fn new() -> BrokerFixture {
         let clock = ManualClock::new();
         let broker = Broker::with_clock(&clock);
         let connector = broker.connector();
         let channel = open(&*connector);
-        Fixture { broker, clock, connector, channel }
+        BrokerFixture { broker, clock, connector, channel }
     }
 
-    pub(crate) fn with_queue(queue: &Queue) -> Fixture {
-        let fixture = Fixture::new();
+    pub(crate) fn with_queue(queue: &Queue) -> BrokerFixture {
+        let fixture = BrokerFixture::new();
         fixture.queue(queue);
         fixture
     }
 
-    /// Another channel of the same connection.
+    /// Opens another channel of the same connection.
     pub(crate) fn open(&self) -> Arc<dyn Backend> {
         open(&*self.connector)
     }
 
-    /// A channel of another connection.
+    /// Opens a channel of another connection.
     pub(crate) fn stranger(&self) -> Arc<dyn Backend> {
         open(&*self.broker.connector())
     }
@@ -89,7 +89,7 @@ impl Fixture {
         send(&*self.channel, Content::new(exchange, key, body).with_properties(properties)).unwrap()
     }
 
-    /// Takes everything from a queue for good; the bodies.
+    /// Takes all messages from a queue for good. Returns their bodies.
     pub(crate) fn drain(&self, queue: &str) -> Vec<String> {
         std::iter::from_fn(|| self.channel.get(queue, Acknowledgement::Automatic, SOON).unwrap())
             .map(|delivery| body(&delivery))
@@ -123,7 +123,7 @@ pub(crate) fn open(connector: &dyn Connector) -> Arc<dyn Backend> {
     connector.open(&ChannelOptions::publish(), SOON).unwrap()
 }
 
-/// Publishes as mandatory and waits for the answer.
+/// Publishes a mandatory message, and waits for its confirm.
 pub(crate) fn send(channel: &dyn Backend, content: Content) -> Result<Outcome> {
     let tag =
         channel.publish(&Publication { content: &Arc::new(content), mandatory: true }, SOON)?;
@@ -138,14 +138,14 @@ pub(crate) fn body(delivery: &Delivery) -> String {
     String::from_utf8(delivery.content.body.to_vec()).unwrap()
 }
 
-/// What has arrived at a subscription.
+/// Takes the deliveries in an inbox. Returns their bodies.
 pub(crate) fn arrived(subscription: &dyn Subscription) -> Vec<String> {
     std::iter::from_fn(|| subscription.next(Duration::ZERO).unwrap())
         .map(|delivery| body(&delivery))
         .collect()
 }
 
-/// Publishes and does not wait.
+/// Publishes a message, and does not wait for its confirm.
 pub(crate) fn post(channel: &dyn Backend, content: Content) -> PublishTag {
     channel.publish(&Publication { content: &Arc::new(content), mandatory: true }, SOON).unwrap()
 }

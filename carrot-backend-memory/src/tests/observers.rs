@@ -3,10 +3,10 @@ use std::sync::{Arc, Mutex};
 use carrot_core::Error;
 use carrot_core::backend::{ChannelOptions, Connector, Event, Role, Status};
 
-use super::{Fixture, SOON, open};
-use crate::Broker;
+use crate::broker::Broker;
+use crate::tests::{BrokerFixture, SOON, open};
 
-/// What a connector was heard to say.
+/// The events that the observers of a connector received.
 #[derive(Clone, Default)]
 pub(crate) struct Heard(Arc<Mutex<Vec<String>>>);
 
@@ -35,7 +35,7 @@ impl Heard {
 }
 
 #[test]
-fn observers_hear_of_connections_that_come_and_are_lost() {
+fn observers_receive_connects_and_losses() {
     let broker = Broker::new();
     let connector = broker.connector();
     let heard = Heard::of(&*connector);
@@ -55,7 +55,7 @@ fn observers_hear_of_connections_that_come_and_are_lost() {
 }
 
 #[test]
-fn a_connection_that_the_program_closes_tells_nothing() {
+fn connection_closed_by_the_program_notifies_nobody() {
     let broker = Broker::new();
     let connector = broker.connector();
     open(&*connector);
@@ -67,15 +67,15 @@ fn a_connection_that_the_program_closes_tells_nothing() {
 }
 
 #[test]
-fn other_connectors_do_not_hear_of_it() {
-    let fixture = Fixture::new();
+fn observers_of_other_connectors_receive_nothing() {
+    let fixture = BrokerFixture::new();
     let heard = Heard::of(&*fixture.connector);
     fixture.stranger();
     assert!(heard.take().is_empty());
 }
 
 #[test]
-fn observers_may_use_their_connector_and_hear_of_what_that_does_in_order() {
+fn observers_that_use_their_connector_receive_events_in_order() {
     let broker = Broker::new();
     let connector = broker.connector();
     open(&*connector);

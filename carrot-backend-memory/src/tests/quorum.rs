@@ -1,4 +1,4 @@
-//! What RabbitMQ 3.10 does with quorum queues, seen on a node of it.
+//! Quorum queues, as observed on a node of RabbitMQ 3.10.
 
 use carrot_core::backend::{
     Acknowledgement, ConsumeOptions, Content, Declare, Delete, DeleteIf, Delivery, Extent, Outcome,
@@ -6,7 +6,7 @@ use carrot_core::backend::{
 };
 use carrot_core::{Error, Properties, Queue, Value};
 
-use super::{Fixture, SOON, body, open};
+use crate::tests::{BrokerFixture, SOON, body, open};
 
 fn queue() -> Queue {
     Queue::new("q").quorum()
@@ -19,14 +19,14 @@ fn limited(limit: impl Into<Value>) -> Queue {
         .dead_letter_routing_key("dead")
 }
 
-fn fixture(queue: &Queue, bodies: &[&str]) -> Fixture {
-    let fixture = Fixture::with_queue(queue);
+fn fixture(queue: &Queue, bodies: &[&str]) -> BrokerFixture {
+    let fixture = BrokerFixture::with_queue(queue);
     fixture.queue(&Queue::new("dead"));
     bodies.iter().for_each(|body| assert_eq!(fixture.send("", "q", body), Outcome::Accepted));
     fixture
 }
 
-fn requeue(fixture: &Fixture, delivery: &Delivery, extent: Extent) {
+fn requeue(fixture: &BrokerFixture, delivery: &Delivery, extent: Extent) {
     fixture.channel.reject(delivery.tag, Rejection::Requeue, extent).unwrap();
 }
 
@@ -35,19 +35,19 @@ fn count(delivery: &Delivery) -> Option<&Value> {
 }
 
 #[test]
-fn a_quorum_queue_is_durable_and_shared() {
+fn quorum_queue_not_durable_or_not_shared_is_refused() {
     for refused in [queue().transient(), queue().exclusive(), queue().auto_delete()] {
-        let fixture = Fixture::new();
+        let fixture = BrokerFixture::new();
         let result = fixture.channel.declare(Declare::Queue(&refused), SOON);
         assert!(matches!(result, Err(Error::PreconditionFailed { .. })), "{refused:?}");
     }
-    Fixture::with_queue(&queue());
+    BrokerFixture::with_queue(&queue());
 }
 
 #[test]
-fn a_quorum_queue_takes_its_own_arguments_and_no_others() {
-    type Row = (&'static str, Value, bool);
-    let rows: [Row; 21] = [
+fn quorum_queue_with_foreign_arguments_is_refused() {
+    type QuorumRow = (&'static str, Value, bool);
+    let rows: [QuorumRow; 21] = [
         ("x-max-priority", 5.into(), false),
         ("x-queue-mode", "lazy".into(), false),
         ("x-queue-version", 2.into(), false),
@@ -71,7 +71,7 @@ fn a_quorum_queue_takes_its_own_arguments_and_no_others() {
         ("x-unknown", 1.into(), true),
     ];
     for (name, value, taken) in rows {
-        let fixture = Fixture::new();
+        let fixture = BrokerFixture::new();
         let result =
             fixture.channel.declare(Declare::Queue(&queue().argument(name, value.clone())), SOON);
         match result {
@@ -85,7 +85,7 @@ fn a_quorum_queue_takes_its_own_arguments_and_no_others() {
 }
 
 #[test]
-fn a_second_declaration_compares_what_belongs_to_a_quorum_queue() {
+fn quorum_queue_declared_again_compares_its_own_arguments() {
     for other in [Queue::new("q"), limited(4), queue()] {
         let fixture = fixture(&limited(3), &[]);
         fixture.queue(&limited(3_i64));
@@ -100,9 +100,9 @@ fn a_second_declaration_compares_what_belongs_to_a_quorum_queue() {
 }
 
 #[test]
-fn a_stream_is_refused_with_the_reason() {
+fn stream_declaration_is_refused() {
     let stream = Queue::new("q").argument("x-queue-type", "stream");
-    let error = Fixture::new().channel.declare(Declare::Queue(&stream), SOON).unwrap_err();
+    let error = BrokerFixture::new().channel.declare(Declare::Queue(&stream), SOON).unwrap_err();
     assert!(
         matches!(&error, Error::PreconditionFailed { reason } if reason.contains("not modelled by the memory broker")),
         "{error}"
@@ -110,8 +110,8 @@ fn a_stream_is_refused_with_the_reason() {
 }
 
 #[test]
-fn get_always_tells_how_often_a_message_came_back_and_consume_once_it_has() {
-    let fixture = Fixture::with_queue(&queue());
+fn delivery_count_is_shown_by_get_always_and_by_consume_after_return() {
+    let fixture = BrokerFixture::with_queue(&queue());
     let own = Properties::new().with_header("x-delivery-count", 7).with_header("k", "v");
     fixture.send_with("", "q", "m", own);
     let first = fixture.get("q");
@@ -130,7 +130,7 @@ fn get_always_tells_how_often_a_message_came_back_and_consume_once_it_has() {
 }
 
 #[test]
-fn a_message_that_came_back_more_often_than_the_limit_is_dead_lettered() {
+fn message_beyond_delivery_limit_is_dead_lettered() {
     for (limit, deliveries) in [(0, 1), (2, 3), (-1, 1)] {
         let fixture = fixture(&limited(limit), &["m"]);
         for _ in 0..deliveries {
@@ -145,7 +145,7 @@ fn a_message_that_came_back_more_often_than_the_limit_is_dead_lettered() {
 }
 
 #[test]
-fn the_limit_counts_lost_channels_too_and_drops_where_there_is_no_dead_letter_exchange() {
+fn delivery_limit_counts_lost_channels_and_drops_without_exchange() {
     let fixture = fixture(&queue().argument("x-delivery-limit", 1), &["m"]);
     for redelivered in [false, true] {
         let channel = fixture.stranger();
@@ -159,7 +159,7 @@ fn the_limit_counts_lost_channels_too_and_drops_where_there_is_no_dead_letter_ex
 }
 
 #[test]
-fn a_limit_that_is_no_number_is_none() {
+fn delivery_limit_that_is_no_number_is_ignored() {
     let fixture = fixture(&limited("a"), &["m"]);
     for _ in 0..5 {
         requeue(&fixture, &fixture.get("q"), Extent::One);
@@ -168,7 +168,7 @@ fn a_limit_that_is_no_number_is_none() {
 }
 
 #[test]
-fn without_a_limit_what_is_requeued_goes_to_the_end() {
+fn requeued_message_without_delivery_limit_goes_to_the_end() {
     let fixture = fixture(&queue(), &["1", "2", "3", "4"]);
     let first = fixture.get("q");
     fixture.get("q");
@@ -180,7 +180,7 @@ fn without_a_limit_what_is_requeued_goes_to_the_end() {
 }
 
 #[test]
-fn with_a_limit_what_is_requeued_goes_to_the_front_in_the_order_of_its_return() {
+fn requeued_messages_with_delivery_limit_go_to_the_front() {
     let fixture = fixture(&limited(5), &["1", "2", "3", "4"]);
     let deliveries = [fixture.get("q"), fixture.get("q"), fixture.get("q")];
     for index in [1, 0, 2] {
@@ -190,7 +190,7 @@ fn with_a_limit_what_is_requeued_goes_to_the_front_in_the_order_of_its_return() 
 }
 
 #[test]
-fn what_a_lost_channel_held_goes_to_the_front_in_the_order_of_the_losses() {
+fn messages_of_lost_channels_go_to_the_front_in_order_of_loss() {
     let fixture = fixture(&queue(), &["1", "2", "3", "4", "5"]);
     let connectors = [fixture.broker.connector(), fixture.broker.connector()];
     let channels = [open(&*connectors[0]), open(&*connectors[1])];
@@ -205,8 +205,8 @@ fn what_a_lost_channel_held_goes_to_the_front_in_the_order_of_the_losses() {
 }
 
 #[test]
-fn priorities_mean_nothing_to_a_quorum_queue() {
-    let fixture = Fixture::with_queue(&queue());
+fn quorum_queue_ignores_message_priorities() {
+    let fixture = BrokerFixture::with_queue(&queue());
     for priority in [1, 9] {
         fixture.send_with(
             "",
@@ -219,7 +219,7 @@ fn priorities_mean_nothing_to_a_quorum_queue() {
 }
 
 #[test]
-fn a_quorum_queue_drops_its_head_also_where_it_was_told_to_refuse_and_dead_letter() {
+fn quorum_queue_with_reject_publish_dlx_drops_its_head() {
     let queue = queue().max_length(2).overflow(carrot_core::Overflow::RejectPublishDeadLetter);
     let fixture = fixture(
         &queue.dead_letter_exchange("").dead_letter_routing_key("dead"),
@@ -230,9 +230,9 @@ fn a_quorum_queue_drops_its_head_also_where_it_was_told_to_refuse_and_dead_lette
 }
 
 #[test]
-fn deleting_a_quorum_queue_on_a_condition_closes_the_connection() {
+fn quorum_queue_deleted_on_condition_closes_the_connection() {
     for condition in [DeleteIf::IF_UNUSED, DeleteIf::IF_EMPTY] {
-        let fixture = Fixture::with_queue(&queue());
+        let fixture = BrokerFixture::with_queue(&queue());
         let result = fixture.channel.delete(Delete::Queue { name: "q", condition }, SOON);
         assert!(
             matches!(result, Err(Error::HardError { code: 540, .. })),
@@ -249,7 +249,7 @@ fn deleting_a_quorum_queue_on_a_condition_closes_the_connection() {
 }
 
 #[test]
-fn what_expires_in_a_quorum_queue_leaves_as_from_any_other() {
+fn quorum_queue_expired_message_is_dead_lettered() {
     let ttl = std::time::Duration::from_secs(60);
     let fixture = fixture(
         &queue().message_ttl(ttl).dead_letter_exchange("").dead_letter_routing_key("dead"),

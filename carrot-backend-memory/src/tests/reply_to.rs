@@ -1,13 +1,13 @@
 use carrot_core::backend::{ConsumeOptions, Content, Declare};
 use carrot_core::{Error, Properties, Queue};
 
-use super::{Fixture, SOON, body, returned, send};
+use crate::tests::{BrokerFixture, SOON, body, returned, send};
 
 const PSEUDO_QUEUE: &str = "amq.rabbitmq.reply-to";
 
 #[test]
-fn an_answer_reaches_the_channel_that_asked() {
-    let fixture = Fixture::with_queue(&Queue::new("service"));
+fn direct_reply_reaches_the_requesting_channel() {
+    let fixture = BrokerFixture::with_queue(&Queue::new("service"));
     let answers = fixture.consume(PSEUDO_QUEUE, &ConsumeOptions::default().automatic());
     fixture.send_with("", "service", "question", Properties::new().with_reply_to(PSEUDO_QUEUE));
     let question = fixture.get("service");
@@ -30,8 +30,8 @@ fn an_answer_reaches_the_channel_that_asked() {
 }
 
 #[test]
-fn the_rules_of_direct_answers_are_kept() {
-    let fixture = Fixture::with_queue(&Queue::new("service"));
+fn direct_reply_against_the_rules_is_refused() {
+    let fixture = BrokerFixture::with_queue(&Queue::new("service"));
     let manual = fixture.open().consume(PSEUDO_QUEUE, &ConsumeOptions::default(), SOON);
     assert!(matches!(manual, Err(Error::PreconditionFailed { .. })));
     let asked = send(

@@ -1,10 +1,10 @@
-use carrot_core::backend::Outcome;
+use carrot_core::backend::{Content, Delete, DeleteIf, Outcome};
 use carrot_core::{Binding, Exchange, ExchangeKind, Headers, Properties, Queue, Value};
 
-use super::{Fixture, SOON, returned};
+use crate::tests::{BrokerFixture, SOON, returned, send};
 
-fn bound(kind: ExchangeKind, bindings: &[(&str, &str)]) -> Fixture {
-    let fixture = Fixture::new();
+fn bound(kind: ExchangeKind, bindings: &[(&str, &str)]) -> BrokerFixture {
+    let fixture = BrokerFixture::new();
     fixture.exchange(&Exchange::new("x", kind));
     for (queue, key) in bindings {
         fixture.queue(&Queue::new(*queue));
@@ -14,7 +14,7 @@ fn bound(kind: ExchangeKind, bindings: &[(&str, &str)]) -> Fixture {
 }
 
 #[test]
-fn a_direct_exchange_compares_the_whole_key() {
+fn direct_exchange_compares_the_whole_key() {
     let fixture = bound(ExchangeKind::Direct, &[("q1", "baz"), ("q1", ""), ("q2", "baz")]);
     fixture.send("x", "", "empty");
     fixture.send("x", "baz", "baz");
@@ -24,14 +24,14 @@ fn a_direct_exchange_compares_the_whole_key() {
 }
 
 #[test]
-fn a_fanout_exchange_reaches_every_queue_once() {
+fn fanout_exchange_reaches_every_queue_once() {
     let fixture = bound(ExchangeKind::Fanout, &[("q1", "a"), ("q1", "b"), ("q2", "")]);
     fixture.send("x", "whatever", "m");
     assert_eq!((fixture.drain("q1"), fixture.drain("q2")), (vec!["m".into()], vec!["m".into()]));
 }
 
 #[test]
-fn a_topic_exchange_matches_words() {
+fn topic_exchange_matches_words() {
     let fixture = bound(ExchangeKind::Topic, &[("q", "*.stock.#")]);
     for key in ["usd.stock", "eur.stock.db", "stock.nasdaq", "stock", "a.b.stock"] {
         fixture.send("x", key, key);
@@ -40,16 +40,16 @@ fn a_topic_exchange_matches_words() {
 }
 
 #[test]
-fn two_patterns_of_one_queue_make_one_copy() {
+fn two_matching_patterns_of_one_queue_deliver_once() {
     let fixture = bound(ExchangeKind::Topic, &[("q", "x.#"), ("q", "#.x")]);
     fixture.send("x", "x.x", "m");
     assert_eq!(fixture.drain("q"), ["m"]);
 }
 
 #[test]
-fn a_headers_exchange_compares_numbers_by_value_and_strings_as_such() {
-    type Row<'a> = (&'a [(&'a str, Value)], &'a [usize]);
-    let table: &[Row<'_>] = &[
+fn headers_exchange_compares_numbers_by_value() {
+    type RoutingRow<'a> = (&'a [(&'a str, Value)], &'a [usize]);
+    let table: &[RoutingRow<'_>] = &[
         (&[], &[0, 1, 2, 3, 4, 5, 6]),
         (&[("x-match", "any".into())], &[]),
         (&[("x-match", "any".into()), ("a", Value::Void)], &[2, 3, 4, 6]),
@@ -69,7 +69,7 @@ fn a_headers_exchange_compares_numbers_by_value_and_strings_as_such() {
         Some([("x-a", 1)].into()),
         Some([("a", Value::Void)].into()),
     ];
-    let fixture = Fixture::new();
+    let fixture = BrokerFixture::new();
     for (arguments, expected) in table {
         fixture.queue(&Queue::new("q"));
         let mut binding = Binding::queue("amq.headers", "q", "");
@@ -90,8 +90,8 @@ fn a_headers_exchange_compares_numbers_by_value_and_strings_as_such() {
 }
 
 #[test]
-fn exchanges_can_be_chained_in_a_circle() {
-    let fixture = Fixture::with_queue(&Queue::new("q"));
+fn exchanges_bound_in_a_circle_route_once() {
+    let fixture = BrokerFixture::with_queue(&Queue::new("q"));
     for name in ["a", "b", "c"] {
         fixture.exchange(&Exchange::fanout(name));
     }
@@ -106,8 +106,8 @@ fn exchanges_can_be_chained_in_a_circle() {
 }
 
 #[test]
-fn an_alternate_exchange_takes_what_fits_no_binding() {
-    let fixture = Fixture::new();
+fn alternate_exchange_receives_unroutable_messages() {
+    let fixture = BrokerFixture::new();
     fixture.exchange(&Exchange::direct("main").alternate_exchange("second"));
     fixture.exchange(&Exchange::direct("second").alternate_exchange("third"));
     fixture.exchange(&Exchange::fanout("third").alternate_exchange("main"));
@@ -119,8 +119,8 @@ fn an_alternate_exchange_takes_what_fits_no_binding() {
 }
 
 #[test]
-fn an_exchange_that_leads_anywhere_at_all_does_not_use_its_alternate() {
-    let fixture = Fixture::with_queue(&Queue::new("q"));
+fn alternate_exchange_of_matching_binding_is_not_used() {
+    let fixture = BrokerFixture::with_queue(&Queue::new("q"));
     fixture.exchange(&Exchange::fanout("nothing"));
     fixture.exchange(&Exchange::direct("main").alternate_exchange("amq.fanout"));
     fixture.bind(&Binding::queue("amq.fanout", "q", ""));
@@ -131,15 +131,15 @@ fn an_exchange_that_leads_anywhere_at_all_does_not_use_its_alternate() {
 }
 
 #[test]
-fn the_default_exchange_is_no_alternate() {
-    let fixture = Fixture::with_queue(&Queue::new("q"));
+fn default_exchange_as_alternate_is_ignored() {
+    let fixture = BrokerFixture::with_queue(&Queue::new("q"));
     fixture.exchange(&Exchange::direct("x").alternate_exchange(""));
     assert_eq!(fixture.send("x", "q", "lost"), returned());
 }
 
 #[test]
-fn carbon_copies_are_further_routing_keys_and_blind_ones_are_not_seen() {
-    let fixture = Fixture::new();
+fn cc_and_bcc_are_routing_keys_and_bcc_is_hidden() {
+    let fixture = BrokerFixture::new();
     for queue in ["to", "cc", "bcc"] {
         fixture.queue(&Queue::new(queue));
     }
@@ -157,8 +157,30 @@ fn carbon_copies_are_further_routing_keys_and_blind_ones_are_not_seen() {
 }
 
 #[test]
-fn a_message_that_goes_to_several_queues_is_shared() {
+fn message_in_several_queues_shares_its_content() {
     let fixture = bound(ExchangeKind::Fanout, &[("q1", ""), ("q2", "")]);
     fixture.send("x", "", "m");
     assert!(std::sync::Arc::ptr_eq(&fixture.get("q1").content, &fixture.get("q2").content));
+}
+
+#[test]
+fn message_after_topology_change_takes_the_new_route() {
+    let fixture = BrokerFixture::with_queue(&Queue::new("q"));
+    let publish = |exchange: &str, key: &str| {
+        send(&*fixture.channel, Content::new(exchange, key, "m")).unwrap()
+    };
+    assert_eq!(publish("", "q"), Outcome::Accepted);
+    assert_eq!(publish("", "other"), returned());
+    assert_eq!(publish("amq.direct", "q"), returned());
+    fixture.bind(&Binding::queue("amq.direct", "q", "q"));
+    assert_eq!(publish("amq.direct", "q"), Outcome::Accepted);
+    fixture
+        .stranger()
+        .delete(Delete::Queue { name: "q", condition: DeleteIf::ALWAYS }, SOON)
+        .unwrap();
+    assert_eq!(publish("amq.direct", "q"), returned());
+    fixture.queue(&Queue::new("q"));
+    assert_eq!(publish("amq.direct", "q"), returned());
+    assert_eq!(publish("", "q"), Outcome::Accepted);
+    assert_eq!(fixture.ready("q").len(), 1);
 }

@@ -1,10 +1,10 @@
 use carrot_core::backend::{Acknowledgement, ConsumeOptions, DeliveryTag, Extent, Rejection};
 use carrot_core::{Error, Queue};
 
-use super::{Fixture, SOON, arrived, body};
+use crate::tests::{BrokerFixture, SOON, arrived, body};
 
-fn filled(bodies: &[&str]) -> Fixture {
-    let fixture = Fixture::with_queue(&Queue::new("q"));
+fn filled(bodies: &[&str]) -> BrokerFixture {
+    let fixture = BrokerFixture::with_queue(&Queue::new("q"));
     for body in bodies {
         fixture.send("", "q", body);
     }
@@ -12,7 +12,7 @@ fn filled(bodies: &[&str]) -> Fixture {
 }
 
 #[test]
-fn a_requeued_message_returns_to_its_old_place() {
+fn requeued_message_returns_to_its_old_position() {
     let fixture = filled(&["a", "b", "c", "d"]);
     let [a, b, c] = [fixture.get("q"), fixture.get("q"), fixture.get("q")];
     fixture.channel.reject(b.tag, Rejection::Requeue, Extent::One).unwrap();
@@ -26,7 +26,7 @@ fn a_requeued_message_returns_to_its_old_place() {
 }
 
 #[test]
-fn several_settlements_at_once_cover_all_before() {
+fn settlement_up_to_a_tag_covers_all_before() {
     let fixture = filled(&["a", "b", "c", "d", "e"]);
     let tags: Vec<DeliveryTag> = (0..5).map(|_| fixture.get("q").tag).collect();
     fixture.channel.ack(tags[0], Extent::One).unwrap();
@@ -34,31 +34,31 @@ fn several_settlements_at_once_cover_all_before() {
     fixture.channel.reject(DeliveryTag(0), Rejection::Requeue, Extent::UpTo).unwrap();
     assert_eq!(fixture.drain("q"), ["d", "e"]);
     fixture.channel.ack(DeliveryTag(0), Extent::UpTo).unwrap();
-    fixture.broker.settled(SOON).unwrap();
+    fixture.broker.wait_until_idle(SOON).unwrap();
 }
 
 #[test]
-fn an_unknown_tag_closes_the_channel_and_gives_back_what_it_held() {
-    let settled_twice = |fixture: &Fixture| {
+fn unknown_tag_closes_the_channel_and_requeues() {
+    let settled_twice = |fixture: &BrokerFixture| {
         let tag = fixture.get("q").tag;
         fixture.channel.ack(tag, Extent::One).unwrap();
         fixture.channel.ack(tag, Extent::One)
     };
-    let settled_between = |fixture: &Fixture| {
+    let settled_between = |fixture: &BrokerFixture| {
         let tag = fixture.get("q").tag;
         fixture.get("q");
         fixture.channel.ack(tag, Extent::One).unwrap();
         fixture.channel.ack(tag, Extent::UpTo)
     };
-    let never_given = |fixture: &Fixture| {
+    let never_given = |fixture: &BrokerFixture| {
         fixture.channel.reject(DeliveryTag(77), Rejection::Requeue, Extent::UpTo)
     };
-    let zero = |fixture: &Fixture| fixture.channel.ack(DeliveryTag(0), Extent::One);
-    let automatic = |fixture: &Fixture| {
+    let zero = |fixture: &BrokerFixture| fixture.channel.ack(DeliveryTag(0), Extent::One);
+    let automatic = |fixture: &BrokerFixture| {
         let delivery = fixture.channel.get("q", Acknowledgement::Automatic, SOON).unwrap().unwrap();
         fixture.channel.ack(delivery.tag, Extent::One)
     };
-    type Misdeed<'a> = &'a dyn Fn(&Fixture) -> carrot_core::Result<()>;
+    type Misdeed<'a> = &'a dyn Fn(&BrokerFixture) -> carrot_core::Result<()>;
     let misdeeds: [Misdeed<'_>; 5] =
         [&settled_twice, &settled_between, &never_given, &zero, &automatic];
     for (number, misdeed) in misdeeds.iter().enumerate() {
@@ -85,7 +85,7 @@ fn an_unknown_tag_closes_the_channel_and_gives_back_what_it_held() {
 }
 
 #[test]
-fn closing_a_channel_gives_back_what_it_held_in_order() {
+fn closed_channel_requeues_in_order() {
     let fixture = filled(&["a", "b", "c", "d"]);
     let channel = fixture.open();
     let subscription = channel.consume("q", &ConsumeOptions::prefetch(2), SOON).unwrap();
@@ -101,7 +101,7 @@ fn closing_a_channel_gives_back_what_it_held_in_order() {
 }
 
 #[test]
-fn cancelling_does_not_requeue_and_what_arrived_can_be_taken() {
+fn cancelled_subscription_keeps_its_deliveries() {
     let fixture = filled(&["a", "b", "c"]);
     let subscription = fixture.consume("q", &ConsumeOptions::prefetch(2));
     subscription.cancel(SOON).unwrap();
@@ -115,7 +115,7 @@ fn cancelling_does_not_requeue_and_what_arrived_can_be_taken() {
 }
 
 #[test]
-fn dropping_a_subscription_gives_back_what_it_had_not_handed_out() {
+fn dropped_subscription_requeues_what_nobody_took() {
     let fixture = filled(&["a", "b", "c"]);
     let subscription = fixture.consume("q", &ConsumeOptions::default());
     let first = subscription.next(SOON).unwrap().unwrap();
@@ -126,7 +126,7 @@ fn dropping_a_subscription_gives_back_what_it_had_not_handed_out() {
 }
 
 #[test]
-fn purging_leaves_what_is_unsettled() {
+fn purge_keeps_unsettled_messages() {
     let fixture = filled(&["a", "b", "c"]);
     let held = fixture.get("q");
     assert_eq!(fixture.purge("q"), 2);
@@ -136,7 +136,7 @@ fn purging_leaves_what_is_unsettled() {
 }
 
 #[test]
-fn a_message_requeued_by_the_only_consumer_comes_straight_back() {
+fn message_requeued_by_the_only_consumer_is_redelivered() {
     let fixture = filled(&["a", "b"]);
     let subscription = fixture.consume("q", &ConsumeOptions::prefetch(1));
     let first = subscription.next(SOON).unwrap().unwrap();
@@ -146,7 +146,7 @@ fn a_message_requeued_by_the_only_consumer_comes_straight_back() {
 }
 
 #[test]
-fn a_delivery_can_be_settled_after_its_queue_went() {
+fn delivery_of_deleted_queue_can_be_settled() {
     let fixture = filled(&["a"]);
     let held = fixture.get("q");
     let condition = carrot_core::backend::DeleteIf::ALWAYS;
@@ -160,8 +160,8 @@ fn a_delivery_can_be_settled_after_its_queue_went() {
 }
 
 #[test]
-fn many_messages_come_back_in_order_among_those_that_stayed() {
-    let fixture = Fixture::with_queue(&Queue::new("q"));
+fn many_requeued_messages_merge_in_order() {
+    let fixture = BrokerFixture::with_queue(&Queue::new("q"));
     for number in 0..1000 {
         fixture.send("", "q", &format!("{number:04}"));
     }

@@ -5,7 +5,7 @@ use carrot_core::backend::{
 };
 use carrot_core::{Binding, Error, Exchange, ExchangeKind, Queue, Result, Value};
 
-use super::{Fixture, SOON, send};
+use crate::tests::{BrokerFixture, SOON, returned, send};
 
 fn kind<T: std::fmt::Debug>(result: Result<T>) -> &'static str {
     match result {
@@ -21,7 +21,7 @@ fn kind<T: std::fmt::Debug>(result: Result<T>) -> &'static str {
     }
 }
 
-impl Fixture {
+impl BrokerFixture {
     fn declare(&self, entity: Declare<'_>) -> &'static str {
         kind(self.open().declare(entity, SOON))
     }
@@ -32,8 +32,8 @@ impl Fixture {
 }
 
 #[test]
-fn an_equal_declaration_changes_nothing_and_a_different_one_is_refused() {
-    let fixture = Fixture::with_queue(&Queue::new("q").argument("x-message-ttl", 5));
+fn declaration_repeated_equally_succeeds_and_differently_fails() {
+    let fixture = BrokerFixture::with_queue(&Queue::new("q").argument("x-message-ttl", 5));
     fixture.broker.put("q", carrot_core::backend::Content::new("", "q", "m")).unwrap();
     assert_eq!(
         fixture.queue(&Queue::new("q").argument("x-message-ttl", 5_i64).argument("x-other", 1)),
@@ -71,8 +71,8 @@ fn an_equal_declaration_changes_nothing_and_a_different_one_is_refused() {
 }
 
 #[test]
-fn a_passive_declaration_only_asks_for_the_name() {
-    let fixture = Fixture::with_queue(&Queue::new("q").transient());
+fn passive_declaration_checks_only_the_name() {
+    let fixture = BrokerFixture::with_queue(&Queue::new("q").transient());
     assert_eq!(fixture.declare(Declare::Queue(&Queue::existing("q"))), "ok");
     assert_eq!(fixture.declare(Declare::Queue(&Queue::existing("missing"))), "not found");
     assert_eq!(fixture.declare(Declare::Exchange(&Exchange::existing("amq.topic"))), "ok");
@@ -81,8 +81,8 @@ fn a_passive_declaration_only_asks_for_the_name() {
 }
 
 #[test]
-fn the_broker_makes_up_a_name_that_nobody_may_declare() {
-    let fixture = Fixture::new();
+fn queue_without_a_name_gets_a_reserved_one() {
+    let fixture = BrokerFixture::new();
     let name = fixture.queue(&Queue::server_named()).name;
     assert!(name.starts_with("amq.gen-") && name.len() == 30, "{name}");
     assert_ne!(fixture.queue(&Queue::server_named()).name, name);
@@ -94,8 +94,8 @@ fn the_broker_makes_up_a_name_that_nobody_may_declare() {
 }
 
 #[test]
-fn an_empty_queue_name_means_the_one_declared_last() {
-    let fixture = Fixture::new();
+fn empty_queue_name_stands_for_the_last_declared() {
+    let fixture = BrokerFixture::new();
     assert_eq!(
         fixture.declare(Declare::Binding(&Binding::queue("amq.direct", "", "k"))),
         "not found"
@@ -121,7 +121,7 @@ fn an_empty_queue_name_means_the_one_declared_last() {
 
 #[test]
 fn reserved_names_and_the_default_exchange_are_refused() {
-    let fixture = Fixture::with_queue(&Queue::new("q"));
+    let fixture = BrokerFixture::with_queue(&Queue::new("q"));
     assert_eq!(fixture.declare(Declare::Queue(&Queue::new("amq.mine"))), "access refused");
     assert_eq!(fixture.declare(Declare::Queue(&Queue::existing("amq.mine"))), "not found");
     assert_eq!(fixture.declare(Declare::Exchange(&Exchange::direct("amq.mine"))), "access refused");
@@ -152,8 +152,8 @@ fn reserved_names_and_the_default_exchange_are_refused() {
 }
 
 #[test]
-fn what_is_not_there_can_be_deleted_but_not_bound_or_purged() {
-    let fixture = Fixture::with_queue(&Queue::new("q"));
+fn missing_entity_can_be_deleted_but_not_bound_or_purged() {
+    let fixture = BrokerFixture::with_queue(&Queue::new("q"));
     for binding in [
         Binding::queue("missing", "missing", "k"),
         Binding::queue("amq.direct", "missing", "k"),
@@ -190,8 +190,8 @@ fn what_is_not_there_can_be_deleted_but_not_bound_or_purged() {
 }
 
 #[test]
-fn conditions_of_a_deletion_are_kept() {
-    let fixture = Fixture::with_queue(&Queue::new("q"));
+fn deletion_with_unmet_condition_is_refused() {
+    let fixture = BrokerFixture::with_queue(&Queue::new("q"));
     fixture.send("", "q", "m");
     assert_eq!(
         fixture.delete(Delete::Queue { name: "q", condition: DeleteIf::IF_EMPTY }),
@@ -226,8 +226,8 @@ fn conditions_of_a_deletion_are_kept() {
 }
 
 #[test]
-fn deleting_a_queue_counts_its_ready_messages_and_takes_its_bindings() {
-    let fixture = Fixture::with_queue(&Queue::new("q"));
+fn queue_deletion_counts_ready_messages_and_removes_bindings() {
+    let fixture = BrokerFixture::with_queue(&Queue::new("q"));
     fixture.bind(&Binding::queue("amq.topic", "q", "#"));
     for body in ["a", "b", "c"] {
         fixture.send("", "q", body);
@@ -239,12 +239,12 @@ fn deleting_a_queue_counts_its_ready_messages_and_takes_its_bindings() {
         .unwrap();
     assert_eq!(deleted.message_count, 2);
     fixture.queue(&Queue::new("q"));
-    assert_eq!(fixture.send("amq.topic", "k", "lost"), super::returned());
+    assert_eq!(fixture.send("amq.topic", "k", "lost"), returned());
 }
 
 #[test]
-fn an_exclusive_queue_is_locked_to_others_and_goes_with_its_connection() {
-    let fixture = Fixture::with_queue(&Queue::new("mine").exclusive());
+fn exclusive_queue_is_locked_and_deleted_with_its_connection() {
+    let fixture = BrokerFixture::with_queue(&Queue::new("mine").exclusive());
     let locked = |result| assert_eq!(kind::<()>(result), "locked");
     let stranger = || fixture.stranger();
     locked(stranger().declare(Declare::Queue(&Queue::new("mine").exclusive()), SOON).map(drop));
@@ -274,8 +274,8 @@ fn an_exclusive_queue_is_locked_to_others_and_goes_with_its_connection() {
 }
 
 #[test]
-fn an_auto_delete_queue_goes_with_its_last_consumer() {
-    let fixture = Fixture::with_queue(&Queue::new("q").auto_delete());
+fn auto_delete_queue_without_consumers_is_deleted() {
+    let fixture = BrokerFixture::with_queue(&Queue::new("q").auto_delete());
     fixture.drain("q");
     let one = fixture.consume("q", &ConsumeOptions::default());
     let two = fixture.open().consume("q", &ConsumeOptions::default(), SOON).unwrap();
@@ -286,8 +286,8 @@ fn an_auto_delete_queue_goes_with_its_last_consumer() {
 }
 
 #[test]
-fn auto_delete_exchanges_go_in_a_cascade() {
-    let fixture = Fixture::with_queue(&Queue::new("q"));
+fn auto_delete_exchanges_are_deleted_in_a_cascade() {
+    let fixture = BrokerFixture::with_queue(&Queue::new("q"));
     fixture.exchange(&Exchange::fanout("one").auto_delete());
     fixture.exchange(&Exchange::fanout("two").auto_delete());
     fixture.bind(&Binding::exchange("one", "two", ""));
@@ -297,8 +297,8 @@ fn auto_delete_exchanges_go_in_a_cascade() {
 }
 
 #[test]
-fn an_auto_delete_exchange_goes_with_its_last_binding_only() {
-    let fixture = Fixture::with_queue(&Queue::new("q"));
+fn auto_delete_exchange_without_bindings_is_deleted() {
+    let fixture = BrokerFixture::with_queue(&Queue::new("q"));
     fixture.exchange(&Exchange::topic("x").auto_delete());
     fixture.bind(&Binding::queue("x", "q", "a"));
     fixture.bind(&Binding::queue("x", "q", "b"));
@@ -309,8 +309,8 @@ fn an_auto_delete_exchange_goes_with_its_last_binding_only() {
 }
 
 #[test]
-fn an_unused_queue_expires() {
-    let fixture = Fixture::with_queue(&Queue::new("q").expires(Duration::from_secs(10)));
+fn queue_unused_expires() {
+    let fixture = BrokerFixture::with_queue(&Queue::new("q").expires(Duration::from_secs(10)));
     let second = Duration::from_secs(1);
     fixture.clock.advance(9 * second);
     fixture.queue(&Queue::existing("q"));
@@ -328,8 +328,8 @@ fn an_unused_queue_expires() {
 }
 
 #[test]
-fn an_unknown_exchange_type_costs_the_connection_unless_it_was_registered() {
-    let fixture = Fixture::with_queue(&Queue::new("q"));
+fn unknown_exchange_type_unregistered_closes_the_connection() {
+    let fixture = BrokerFixture::with_queue(&Queue::new("q"));
     let vendor = Exchange::new("x", ExchangeKind::from("x-vendor"));
     let other = fixture.open();
     assert_eq!(kind(fixture.channel.declare(Declare::Exchange(&vendor), SOON)), "hard error");
@@ -347,7 +347,7 @@ fn an_unknown_exchange_type_costs_the_connection_unless_it_was_registered() {
 
 #[test]
 fn invalid_arguments_are_refused() {
-    let fixture = Fixture::new();
+    let fixture = BrokerFixture::new();
     let valid: &[(&str, Value)] = &[
         ("x-expires", 315_360_000_000_i64.into()),
         ("x-message-ttl", 0.into()),
@@ -420,8 +420,8 @@ fn invalid_arguments_are_refused() {
 }
 
 #[test]
-fn a_name_over_255_bytes_harms_nothing() {
-    let fixture = Fixture::with_queue(&Queue::new("q"));
+fn name_over_255_bytes_is_refused_without_effect() {
+    let fixture = BrokerFixture::with_queue(&Queue::new("q"));
     assert_eq!(
         kind(fixture.channel.declare(Declare::Queue(&Queue::new("q".repeat(300))), SOON)),
         "invalid"

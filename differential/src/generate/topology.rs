@@ -9,7 +9,8 @@ use super::pools::{
     shortly, text,
 };
 use crate::specs::{
-    BindingSpec, BindingTarget, ExchangeName, ExchangeSpec, QueueName, QueueSpec, Table, TableValue,
+    BindingSpec, BindingTargetSpec, ExchangeName, ExchangeSpec, QueueName, QueueSpec, Table,
+    TableValue,
 };
 
 pub(super) fn exchange_spec(unusual: bool) -> BoxedStrategy<ExchangeSpec> {
@@ -287,9 +288,9 @@ pub(super) fn invalid_queue_argument() -> BoxedStrategy<Table> {
 
 pub(super) fn binding_spec(unusual: bool) -> BoxedStrategy<BindingSpec> {
     let target = prop_oneof![
-        8 => queue_name(unusual).prop_map(BindingTarget::Queue),
-        2 => (0..EXCHANGES).prop_map(ExchangeName::Known).prop_map(BindingTarget::Exchange),
-        1 => if unusual { exchange_name(true) } else { exchange_name(false) }.prop_map(BindingTarget::Exchange),
+        8 => queue_name(unusual).prop_map(BindingTargetSpec::Queue),
+        2 => (0..EXCHANGES).prop_map(ExchangeName::Known).prop_map(BindingTargetSpec::Exchange),
+        1 => if unusual { exchange_name(true) } else { exchange_name(false) }.prop_map(BindingTargetSpec::Exchange),
     ];
     let amq = select(vec!["direct", "fanout", "topic", "headers", "match"]);
     let from = Union::new_weighted(vec![
@@ -300,8 +301,8 @@ pub(super) fn binding_spec(unusual: bool) -> BoxedStrategy<BindingSpec> {
         .prop_map(|(from, to, key, arguments)| {
             // A binding of two predeclared exchanges would be left after the program.
             let to = match (&from, to) {
-                (ExchangeName::Amq(_), BindingTarget::Exchange(ExchangeName::Amq(_))) => {
-                    BindingTarget::Exchange(ExchangeName::Slot(0))
+                (ExchangeName::Amq(_), BindingTargetSpec::Exchange(ExchangeName::Amq(_))) => {
+                    BindingTargetSpec::Exchange(ExchangeName::Slot(0))
                 }
                 (_, to) => to,
             };
@@ -314,7 +315,7 @@ pub(super) fn setup_binding() -> BoxedStrategy<BindingSpec> {
     let known = || (0..EXCHANGES).prop_map(ExchangeName::Known);
     let amq = select(vec!["direct", "fanout", "topic", "headers", "match"])
         .prop_map(|kind| ExchangeName::Amq(kind.into()));
-    let target = prop_oneof![5 => (0..QUEUES).prop_map(QueueName::Known).prop_map(BindingTarget::Queue), 1 => known().prop_map(BindingTarget::Exchange)];
+    let target = prop_oneof![5 => (0..QUEUES).prop_map(QueueName::Known).prop_map(BindingTargetSpec::Queue), 1 => known().prop_map(BindingTargetSpec::Exchange)];
     (prop_oneof![8 => known(), 1 => amq], target, pattern(), binding_arguments())
         .prop_map(|(from, to, key, arguments)| BindingSpec { from, to, key, arguments })
         .boxed()

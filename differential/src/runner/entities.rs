@@ -5,7 +5,7 @@ use carrot_core::{Binding, DeliveryMode, Destination, Exchange, ExchangeKind, Pr
 
 use crate::names::{Names, REPLY_TO};
 use crate::specs::{
-    BindingSpec, BindingTarget, ExchangeSpec, PropertiesSpec, PublishSpec, QueueSpec,
+    BindingSpec, BindingTargetSpec, ExchangeSpec, PropertiesSpec, PublishSpec, QueueSpec,
 };
 
 pub(super) fn condition(if_unused: bool, if_empty: bool) -> DeleteIf {
@@ -41,8 +41,8 @@ pub(super) fn queue(names: &Names, spec: &QueueSpec) -> Queue {
 pub(super) fn binding(names: &Names, spec: &BindingSpec) -> Binding {
     let (source, key) = (names.exchange(&spec.from), names.key(&spec.key));
     let mut binding = match &spec.to {
-        BindingTarget::Queue(queue) => Binding::queue(source, names.queue(queue), key),
-        BindingTarget::Exchange(exchange) => {
+        BindingTargetSpec::Queue(queue) => Binding::queue(source, names.queue(queue), key),
+        BindingTargetSpec::Exchange(exchange) => {
             Binding::exchange(source, names.exchange(exchange), key)
         }
     };

@@ -1,0 +1,53 @@
+//! Sends dead letters on to the next queues.
+
+use crate::broker::BrokerShared;
+use crate::queue::dead_letter::DeadLetter;
+use crate::routing::route::PublishOrigin;
+
+/// How many dead letters may follow from one another before one of them is dropped. RabbitMQ misses
+/// some cycles, and then never stops.
+const MOST_GENERATIONS: u32 = 5000;
+
+impl BrokerShared {
+    /// Sends all dead letters on, with those that follow from them. On return, all have arrived.
+    ///
+    /// The caller has locked no queue and no channel.
+    pub(crate) fn send_dead_letters(&self) {
+        let outbox = &self.context.dead_letters;
+        if outbox.is_empty() {
+            return;
+        }
+        outbox.send_all(|letter, generation| {
+            if generation < MOST_GENERATIONS {
+                self.send_dead_letter(letter);
+            } else {
+                log::warn!("dead-lettering failed: queue={:?} is part of an endless cycle, the message is dropped", letter.queue);
+            }
+        });
+        self.context.idle.notify();
+    }
+
+    fn send_dead_letter(&self, letter: &DeadLetter) {
+        let Some(exchange) = &letter.rules.dead_letter_exchange else { return };
+        let message = letter.readdress(exchange, self.clock().timestamp());
+        let topology = self.topology();
+        let Ok(routes) = topology.route(&message, PublishOrigin::Broker) else {
+            log::debug!(
+                "dead-lettering failed: queue={:?} exchange={exchange:?} does not exist, the message is lost",
+                letter.queue
+            );
+            return;
+        };
+        self.replies.deliver(&routes, &message);
+        for queue in routes.iter() {
+            if letter.may_enter(&queue.name, &message) {
+                queue.enqueue(message.clone(), None);
+            } else {
+                log::debug!(
+                    "dead-lettering failed: queue={:?} is part of a cycle without a rejection, the message is dropped",
+                    queue.name
+                );
+            }
+        }
+    }
+}

@@ -1,0 +1,435 @@
+//! One open channel, as the broker sees it.
+
+pub(crate) mod confirms;
+pub(crate) mod inbox;
+pub(crate) mod unacked;
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
+use std::thread;
+use std::time::Duration;
+
+use carrot_core::backend::{Content, Delivery, DeliveryTag, Outcome};
+use carrot_core::{Error, Result};
+
+use crate::channel::confirms::ChannelConfirms;
+use crate::channel::inbox::SubscriptionInbox;
+use crate::channel::unacked::{UnackedByTag, UnackedDelivery};
+use crate::errors;
+use crate::queue::BrokerQueue;
+use crate::queue::message::QueuedMessage;
+use crate::queue::sink::{ConsumerKey, DeliverySink, UnackedMessage};
+use crate::sync::{Deadline, lock};
+
+/// How often a thread that waits for a delivery lets other threads run before it sleeps. Waking a
+/// thread takes longer than publishing a message.
+const YIELDS: u32 = 8;
+
+/// A channel: delivery tags, unsettled deliveries, inboxes of subscriptions, confirms, and the
+/// first error.
+#[derive(Debug)]
+pub(crate) struct BrokerChannel {
+    pub(crate) id: u64,
+    /// Whether publications are confirmed.
+    pub(crate) is_confirming: bool,
+    is_closed: AtomicBool,
+    state: Mutex<BrokerChannelState>,
+    /// ResourceLocked while a publication is handled, which keeps the order of one channel's
+    /// publications.
+    pub(crate) confirms: Mutex<ChannelConfirms>,
+    confirmed: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct BrokerChannelState {
+    failure: Option<Error>,
+    last_tag: u64,
+    unacked: UnackedByTag,
+    /// Sorted by id.
+    inboxes: Vec<SubscriptionInbox>,
+    last_inbox: u64,
+    last_queue: Option<Arc<str>>,
+    reply_to: Option<Arc<str>>,
+}
+
+/// One thread's wait for a delivery.
+struct DeliveryWait {
+    timeout: Duration,
+    /// Set when the thread first sleeps.
+    deadline: Option<Deadline>,
+    /// How often the thread let other threads run.
+    yielded: u32,
+}
+
+/// What a closed channel leaves for its queues.
+#[derive(Debug)]
+pub(crate) struct ClosedChannel {
+    pub(crate) consumers: Vec<(Arc<BrokerQueue>, ConsumerKey)>,
+    pub(crate) unacked: Vec<UnackedDelivery>,
+    pub(crate) reply_to: Option<Arc<str>>,
+}
+
+impl BrokerChannel {
+    pub(crate) fn new(id: u64, is_confirming: bool) -> BrokerChannel {
+        BrokerChannel {
+            id,
+            is_confirming,
+            is_closed: AtomicBool::new(false),
+            state: Mutex::default(),
+            confirms: Mutex::default(),
+            confirmed: Condvar::new(),
+        }
+    }
+
+    /// Fails with the channel's first error, if the channel is closed.
+    #[inline]
+    pub(crate) fn check(&self) -> Result<()> {
+        if self.is_closed.load(Ordering::Acquire) { self.failure() } else { Ok(()) }
+    }
+
+    #[cold]
+    fn failure(&self) -> Result<()> {
+        lock(&self.state).failure.clone().map_or(Ok(()), Err)
+    }
+
+    /// Closes the channel, or returns `None` if it was closed before. The caller holds no lock.
+    pub(crate) fn fail(&self, error: Error) -> Option<ClosedChannel> {
+        let mut state = lock(&self.state);
+        if state.failure.is_some() {
+            return None;
+        }
+        state.failure = Some(error);
+        self.is_closed.store(true, Ordering::Release);
+        let unacked = state.unacked.take_all();
+        let consumers = state.inboxes.iter_mut().filter_map(SubscriptionInbox::close).collect();
+        let reply_to = state.reply_to.take();
+        drop(state);
+        // A thread that checked the channel before now waits for its confirm, so the notification
+        // reaches it.
+        drop(lock(&self.confirms));
+        self.confirmed.notify_all();
+        Some(ClosedChannel { consumers, unacked, reply_to })
+    }
+
+    /// Wakes the threads that wait for a confirm.
+    pub(crate) fn notify_confirmed(&self) {
+        self.confirmed.notify_all();
+    }
+
+    /// Waits for the broker's answer to one publication.
+    pub(crate) fn wait_for_confirm(&self, tag: u64, timeout: Duration) -> Result<Outcome> {
+        let deadline = Deadline::after(timeout);
+        let mut confirms = lock(&self.confirms);
+        loop {
+            if let Some(outcome) = confirms.take(tag) {
+                return Ok(outcome);
+            }
+            if self.is_closed.load(Ordering::Acquire) {
+                drop(confirms);
+                self.check()?;
+                return Err(Error::closed("channel"));
+            }
+            let passed;
+            (confirms, passed) = deadline.wait(&self.confirmed, confirms);
+            if passed {
+                return Err(Error::timeout("confirm", timeout));
+            }
+        }
+    }
+
+    /// Returns a message that was fetched with `get` as a delivery. The caller of `get` sees
+    /// `shown`, if present.
+    ///
+    /// With `queue`, the delivery is to be settled.
+    ///
+    /// # Errors
+    /// The message and the channel's first error, if the channel is closed.
+    pub(crate) fn deliver_fetched(
+        &self,
+        message: QueuedMessage,
+        shown: Option<Arc<Content>>,
+        queue: Option<&Arc<BrokerQueue>>,
+    ) -> Result<Delivery, Box<(QueuedMessage, Error)>> {
+        let mut state = lock(&self.state);
+        if let Some(failure) = &state.failure {
+            let failure = failure.clone();
+            return Err(Box::new((message, failure)));
+        }
+        let source = queue.map(|queue| (Arc::clone(queue), ConsumerKey::NONE));
+        Ok(state.deliver(message, shown, source))
+    }
+
+    /// Puts a direct reply into an inbox, if that exists.
+    ///
+    /// As on RabbitMQ, the reply carries the tag of the next delivery.
+    pub(crate) fn deliver_reply(&self, inbox: u64, content: Arc<Content>) {
+        let mut state = lock(&self.state);
+        if state.failure.is_none()
+            && let Some(index) = state.find(inbox)
+        {
+            let tag = DeliveryTag(state.last_tag + 1);
+            let inbox = &mut state.inboxes[index];
+            inbox.deliveries.push_back(Delivery {
+                tag,
+                redelivered: false,
+                is_whole: true,
+                content,
+            });
+            let waiter = inbox.waiter();
+            drop(state);
+            waiter.inspect(|arrived| arrived.notify_one());
+        }
+    }
+
+    /// Takes a delivery out for settlement. Returns `None` for an unknown tag, over which the
+    /// caller closes the channel.
+    pub(crate) fn take(&self, tag: DeliveryTag) -> Result<Option<UnackedDelivery>> {
+        let mut state = lock(&self.state);
+        match &state.failure {
+            Some(failure) => Err(failure.clone()),
+            None => Ok(state.unacked.take(tag.0)),
+        }
+    }
+
+    /// Takes a delivery and all earlier ones out for settlement, as [`take`](BrokerChannel::take).
+    ///
+    /// Deliveries that still lie in an inbox stay: no consumer has seen them.
+    pub(crate) fn take_up_to(&self, tag: DeliveryTag) -> Result<Option<Vec<UnackedDelivery>>> {
+        let mut state = lock(&self.state);
+        if let Some(failure) = &state.failure {
+            return Err(failure.clone());
+        }
+        let mut unseen: Vec<u64> =
+            state.inboxes.iter().flat_map(SubscriptionInbox::unseen).collect();
+        unseen.sort_unstable();
+        Ok(state.unacked.take_up_to(tag.0, &unseen))
+    }
+
+    /// Adds an inbox for the deliveries of a queue, or for direct replies if `queue` is `None`.
+    pub(crate) fn open_inbox(
+        &self,
+        queue: Option<&Arc<BrokerQueue>>,
+    ) -> Result<(u64, Arc<Condvar>)> {
+        let mut state = lock(&self.state);
+        if let Some(failure) = &state.failure {
+            return Err(failure.clone());
+        }
+        state.last_inbox += 1;
+        let id = state.last_inbox;
+        let arrived = Arc::new(Condvar::new());
+        state.inboxes.push(SubscriptionInbox::new(id, queue.cloned(), Arc::clone(&arrived)));
+        Ok((id, arrived))
+    }
+
+    /// Notes the consumer that fills an inbox.
+    pub(crate) fn attach_consumer(&self, inbox: u64, consumer: ConsumerKey) -> Result<()> {
+        let mut state = lock(&self.state);
+        if let Some(failure) = &state.failure {
+            return Err(failure.clone());
+        }
+        if let Some(index) = state.find(inbox) {
+            state.inboxes[index].consumer = Some(consumer);
+        }
+        Ok(())
+    }
+
+    /// Ends a subscription. The deliveries in its inbox can still be taken.
+    ///
+    /// Returns the consumer that filled the inbox, unless the subscription had ended before.
+    pub(crate) fn end_subscription(
+        &self,
+        inbox: u64,
+        queue: &str,
+        reason: &'static str,
+    ) -> Option<(Arc<BrokerQueue>, ConsumerKey)> {
+        let mut state = lock(&self.state);
+        let index = state.find(inbox)?;
+        let inbox = &mut state.inboxes[index];
+        inbox
+            .ended
+            .get_or_insert_with(|| Error::Cancelled { queue: queue.into(), reason: reason.into() });
+        inbox.arrived.notify_all();
+        inbox.take_consumer()
+    }
+
+    /// Removes an inbox. Returns the deliveries that nobody took from it.
+    pub(crate) fn remove_inbox(&self, inbox: u64) -> Vec<UnackedDelivery> {
+        let mut state = lock(&self.state);
+        let Some(index) = state.find(inbox) else { return Vec::new() };
+        let inbox = state.inboxes.remove(index);
+        inbox.unseen().filter_map(|tag| state.unacked.take(tag)).collect()
+    }
+
+    /// Waits for the next delivery of a subscription.
+    pub(crate) fn next(
+        &self,
+        inbox: u64,
+        arrived: &Condvar,
+        timeout: Duration,
+    ) -> Result<Option<Delivery>> {
+        let mut wait = DeliveryWait { timeout, deadline: None, yielded: 0 };
+        let mut state = lock(&self.state);
+        loop {
+            if let Some(failure) = &state.failure {
+                return Err(failure.clone());
+            }
+            let Some(index) = state.find(inbox) else { return Err(Error::closed("subscription")) };
+            let found = &mut state.inboxes[index];
+            if let Some(delivery) = found.deliveries.pop_front() {
+                let waiter = found.waiter();
+                drop(state);
+                waiter.inspect(|arrived| arrived.notify_one());
+                return Ok(Some(delivery));
+            }
+            if let Some(ended) = &found.ended {
+                return Err(ended.clone());
+            }
+            let passed;
+            (state, passed) = self.wait_for_arrival(state, index, arrived, &mut wait);
+            if passed {
+                return Ok(None);
+            }
+        }
+    }
+
+    /// Waits until something may have arrived in an inbox. Returns whether the timeout had passed
+    /// before.
+    fn wait_for_arrival<'a>(
+        &'a self,
+        mut state: MutexGuard<'a, BrokerChannelState>,
+        index: usize,
+        arrived: &Condvar,
+        wait: &mut DeliveryWait,
+    ) -> (MutexGuard<'a, BrokerChannelState>, bool) {
+        if wait.timeout.is_zero() {
+            return (state, true);
+        }
+        let found = &mut state.inboxes[index];
+        let inbox = found.id;
+        if wait.yielded < YIELDS && !found.searching {
+            wait.yielded += 1;
+            found.searching = true;
+            drop(state);
+            thread::yield_now();
+            state = lock(&self.state);
+            if let Some(index) = state.find(inbox) {
+                state.inboxes[index].searching = false;
+            }
+            return (state, false);
+        }
+        found.waiting += 1;
+        let passed;
+        let deadline = *wait.deadline.get_or_insert_with(|| Deadline::after(wait.timeout));
+        (state, passed) = deadline.wait(arrived, state);
+        if let Some(index) = state.find(inbox) {
+            state.inboxes[index].note_wake_up();
+        }
+        (state, passed)
+    }
+
+    /// Returns the queue that an empty name stands for: the one declared last on this channel.
+    pub(crate) fn last_queue(&self) -> Result<Arc<str>> {
+        let last = lock(&self.state).last_queue.clone();
+        last.ok_or_else(|| Error::NotFound {
+            reason: "NOT_FOUND - no previously declared queue".into(),
+        })
+    }
+
+    pub(crate) fn set_last_queue(&self, name: &str) {
+        let mut state = lock(&self.state);
+        if state.last_queue.as_deref() != Some(name) {
+            state.last_queue = Some(name.into());
+        }
+    }
+
+    /// Returns the name to which direct replies for this channel are sent, if the channel consumes
+    /// them.
+    pub(crate) fn reply_to(&self) -> Option<Arc<str>> {
+        lock(&self.state).reply_to.clone()
+    }
+
+    /// Sets or clears [`reply_to`](BrokerChannel::reply_to).
+    pub(crate) fn set_reply_to(&self, name: Option<Arc<str>>) -> Result<()> {
+        let mut state = lock(&self.state);
+        if name.is_some() && state.reply_to.is_some() {
+            return Err(errors::precondition("reply consumer already set"));
+        }
+        state.reply_to = name;
+        Ok(())
+    }
+
+    /// Calls `each` with the unsettled deliveries.
+    pub(crate) fn each_unacked(&self, mut each: impl FnMut(DeliveryTag, &UnackedDelivery)) {
+        lock(&self.state).unacked.iter().for_each(|(tag, unacked)| each(DeliveryTag(tag), unacked));
+    }
+}
+
+impl BrokerChannelState {
+    fn find(&self, inbox: u64) -> Option<usize> {
+        self.inboxes.binary_search_by_key(&inbox, |inbox| inbox.id).ok()
+    }
+
+    /// Makes a delivery of a message. With `source`, the delivery is to be settled.
+    fn deliver(
+        &mut self,
+        mut message: QueuedMessage,
+        shown: Option<Arc<Content>>,
+        source: Option<(Arc<BrokerQueue>, ConsumerKey)>,
+    ) -> Delivery {
+        self.last_tag += 1;
+        let tag = self.last_tag;
+        let redelivered = message.is_redelivered();
+        let content = match source {
+            Some((queue, consumer)) => {
+                let content = shown.unwrap_or_else(|| message.message.reference());
+                let delivery = UnackedMessage { consumer, message };
+                self.unacked.push(tag, UnackedDelivery { queue, delivery });
+                content
+            }
+            None => shown.unwrap_or(message.message.content),
+        };
+        Delivery { tag: DeliveryTag(tag), redelivered, is_whole: true, content }
+    }
+}
+
+/// Delivers the messages of one consumer into an inbox of a channel.
+#[derive(Debug)]
+pub(crate) struct InboxSink {
+    pub(crate) channel: Arc<BrokerChannel>,
+    pub(crate) inbox: u64,
+    /// The name of the consumer's queue.
+    pub(crate) queue: Arc<str>,
+}
+
+impl DeliverySink for InboxSink {
+    fn channel_id(&self) -> u64 {
+        self.channel.id
+    }
+
+    fn deliver(
+        &self,
+        consumer: Option<ConsumerKey>,
+        message: QueuedMessage,
+        shown: Option<Arc<Content>>,
+    ) -> Result<(), QueuedMessage> {
+        let mut state = lock(&self.channel.state);
+        if state.failure.is_some() {
+            return Err(message);
+        }
+        let Some(index) = state.find(self.inbox) else { return Err(message) };
+        let source =
+            consumer.and_then(|consumer| Some((state.inboxes[index].queue.clone()?, consumer)));
+        let delivery = state.deliver(message, shown, source);
+        let inbox = &mut state.inboxes[index];
+        inbox.deliveries.push_back(delivery);
+        let waiter = inbox.waiter();
+        drop(state);
+        waiter.inspect(|arrived| arrived.notify_one());
+        Ok(())
+    }
+
+    fn cancel(&self) {
+        let reason = "the broker cancelled it, because the queue was deleted or is moving";
+        self.channel.end_subscription(self.inbox, &self.queue, reason);
+    }
+}

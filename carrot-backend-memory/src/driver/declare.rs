@@ -1,0 +1,192 @@
+//! Declares and deletes entities, with the checks that depend on the connection.
+
+use std::sync::Arc;
+
+use carrot_core::backend::{DeleteIf, Deleted, QueueInfo};
+use carrot_core::{Binding, Destination, Error, Exchange, Result};
+
+use crate::broker::direct_reply_to;
+use crate::broker::names::random_suffix;
+use crate::driver::channel_handle::ChannelHandle;
+use crate::errors;
+use crate::queue::BrokerQueue;
+use crate::queue::arguments::{QueueKind, QueueRules, check_type_of_server_named, compare_queue};
+use crate::queue::context::QueueId;
+use crate::routing::route::DIRECT_REPLY_PREFIX;
+
+impl ChannelHandle {
+    pub(crate) fn declare_exchange(&self, declared: &Exchange) -> Result<QueueInfo> {
+        let name = &declared.name;
+        let behaviour = self.shared().topology().behaviour(&declared.kind);
+        if behaviour.is_none() && !declared.passive {
+            return Err(errors::unknown_exchange_type(&declared.kind));
+        }
+        if declared.is_default() {
+            return Err(errors::default_exchange());
+        }
+        if declared.passive {
+            return match self.shared().topology().exchanges.contains_key(name.as_str()) {
+                true => Ok(QueueInfo::new(name, 0, 0)),
+                false => Err(errors::no_exchange(name)),
+            };
+        }
+        self.shared().topology_mut().declare_exchange(declared, &behaviour.unwrap_or_default())?;
+        Ok(QueueInfo::new(name, 0, 0))
+    }
+
+    pub(crate) fn declare_queue(&self, declared: &carrot_core::Queue) -> Result<QueueInfo> {
+        let mut name = declared.name.clone();
+        if name == direct_reply_to::PSEUDO_QUEUE || name.starts_with(DIRECT_REPLY_PREFIX) {
+            self.shared().replies.check(&name)?;
+            self.channel.set_last_queue(&name);
+            return Ok(QueueInfo::new(name, 0, 1));
+        }
+        if declared.passive {
+            let queue = self.queue_named(&name)?;
+            return self.declared(&queue);
+        }
+        if name.is_empty() {
+            check_type_of_server_named(&declared.arguments)?;
+            name = format!("amq.gen-{}", random_suffix());
+        } else if name.starts_with("amq.") {
+            return Err(errors::reserved("queue", &name));
+        }
+        let existing = self.shared().topology().queue(&name).cloned();
+        if let Some(queue) = existing {
+            self.assert_equal(&queue, declared)?;
+            return self.declared(&queue);
+        }
+        self.declare_new_queue(&name, declared)
+    }
+
+    /// Declares a queue that did not exist before. Another thread may declare it meanwhile.
+    fn declare_new_queue(&self, name: &str, declared: &carrot_core::Queue) -> Result<QueueInfo> {
+        let rules = QueueRules::new(name, &declared.arguments)?;
+        if rules.kind != QueueKind::Classic {
+            check_quorum(name, declared)?;
+        }
+        let owner = declared.exclusive.then_some(self.connection.id);
+        if owner.is_none() {
+            QueueRules::check_locator(&declared.arguments)?;
+        }
+        let mut topology = self.shared().topology_mut();
+        if let Some(deleted) = topology.queues.get(name).filter(|queue| queue.is_deleted()).cloned()
+        {
+            topology.remove_queue(&deleted);
+        }
+        if let Some(queue) = topology.queue(name).cloned() {
+            drop(topology);
+            self.assert_equal(&queue, declared)?;
+            return self.declared(&queue);
+        }
+        let id = QueueId { name: name.into(), number: topology.next_id() };
+        let queue = Arc::new(BrokerQueue::new(id, declared, owner, rules, &self.shared().context));
+        topology.queues.insert(Arc::clone(&queue.name), Arc::clone(&queue));
+        drop(topology);
+        queue.start();
+        if owner.is_some() {
+            self.connection.note_exclusive_queue();
+        }
+        self.channel.set_last_queue(name);
+        Ok(QueueInfo::new(name, 0, 0))
+    }
+
+    pub(crate) fn assert_equal(
+        &self,
+        queue: &BrokerQueue,
+        declared: &carrot_core::Queue,
+    ) -> Result<()> {
+        let owner = declared.exclusive.then_some(self.connection.id);
+        if queue.owner != owner {
+            return Err(errors::locked(&queue.name));
+        }
+        let durable = declared.durable && !declared.exclusive;
+        if queue.durable != durable {
+            return Err(errors::different("durable", "queue", &queue.name, durable, queue.durable));
+        }
+        if queue.auto_delete != declared.auto_delete {
+            return Err(errors::different(
+                "auto_delete",
+                "queue",
+                &queue.name,
+                declared.auto_delete,
+                queue.auto_delete,
+            ));
+        }
+        compare_queue(&queue.name, &queue.arguments, &declared.arguments)
+    }
+
+    pub(crate) fn declared(&self, queue: &Arc<BrokerQueue>) -> Result<QueueInfo> {
+        let (ready, consumers) = self.then_dead_letter(|| queue.counts())?;
+        self.channel.set_last_queue(&queue.name);
+        let clamp = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
+        Ok(QueueInfo::new(&*queue.name, clamp(ready), clamp(consumers)))
+    }
+
+    /// Returns the binding with the queue that an empty name stands for, if it is allowed.
+    pub(crate) fn resolve(&self, binding: &Binding) -> Result<Binding> {
+        let mut binding = binding.clone();
+        if let Destination::Queue(name) = &mut binding.destination
+            && name.is_empty()
+        {
+            *name = self.channel.last_queue()?.to_string();
+            if binding.routing_key.is_empty() {
+                binding.routing_key.clone_from(name);
+            }
+        }
+        if binding.source.is_empty() || binding.destination == Destination::Exchange(String::new())
+        {
+            return Err(errors::default_exchange());
+        }
+        Ok(binding)
+    }
+
+    pub(crate) fn delete_exchange(&self, name: &str, condition: DeleteIf) -> Result<Deleted> {
+        if name.is_empty() {
+            return Err(errors::default_exchange());
+        }
+        if name.starts_with("amq.") {
+            return Err(errors::access(format_args!(
+                "deletion of system exchange '{name}' in vhost '/' not allowed"
+            )));
+        }
+        self.shared().topology_mut().delete_exchange(name, condition)?;
+        Ok(Deleted::default())
+    }
+
+    pub(crate) fn delete_queue(&self, name: &str, condition: DeleteIf) -> Result<Deleted> {
+        let last;
+        let name = if name.is_empty() {
+            last = self.channel.last_queue()?;
+            &*last
+        } else {
+            name
+        };
+        let queue = match self.queue_named(name) {
+            Ok(queue) => queue,
+            Err(Error::NotFound { .. }) => return Ok(Deleted::default()),
+            Err(error) => return Err(error),
+        };
+        let Some(deleted) = self.then_dead_letter(|| queue.delete(condition))? else {
+            return Ok(Deleted::default());
+        };
+        let count = deleted.ready;
+        self.shared().remove_queue(&queue, deleted);
+        Ok(Deleted::new(u32::try_from(count).unwrap_or(u32::MAX)))
+    }
+}
+
+/// Fails for a quorum queue that is not durable, or not shared.
+fn check_quorum(name: &str, declared: &carrot_core::Queue) -> Result<()> {
+    let wrong = [
+        (declared.exclusive, "exclusive-owner"),
+        (declared.auto_delete, "auto-delete"),
+        (!declared.durable, "non-durable"),
+    ];
+    match wrong.iter().find(|(wrong, _)| *wrong) {
+        Some((_, property)) => Err(errors::precondition(format_args!(
+            "invalid property '{property}' for queue '{name}' in vhost '/'"
+        ))),
+        None => Ok(()),
+    }
+}

@@ -1,0 +1,109 @@
+//! The errors of refused operations, in RabbitMQ's words.
+
+use std::fmt::Display;
+
+use std::sync::Arc;
+
+use carrot_core::Error;
+use carrot_core::backend::{DeleteIf, HardClose};
+
+pub(crate) fn no_queue(name: &str) -> Error {
+    Error::NotFound { reason: format!("NOT_FOUND - no queue '{name}' in vhost '/'") }
+}
+
+pub(crate) fn no_exchange(name: &str) -> Error {
+    Error::NotFound { reason: format!("NOT_FOUND - no exchange '{name}' in vhost '/'") }
+}
+
+pub(crate) fn access(reason: impl Display) -> Error {
+    Error::AccessRefused { reason: format!("ACCESS_REFUSED - {reason}") }
+}
+
+pub(crate) fn default_exchange() -> Error {
+    access("operation not permitted on the default exchange")
+}
+
+pub(crate) fn reserved(kind: &str, name: &str) -> Error {
+    access(format_args!("{kind} name '{name}' contains reserved prefix 'amq.*'"))
+}
+
+pub(crate) fn exclusive_use(queue: &str) -> Error {
+    Error::ResourceLocked {
+        reason: format!("ACCESS_REFUSED - queue '{queue}' in vhost '/' in exclusive use"),
+    }
+}
+
+pub(crate) fn locked(queue: &str) -> Error {
+    Error::ResourceLocked {
+        reason: format!(
+            "RESOURCE_LOCKED - cannot obtain exclusive access to locked queue '{queue}' in vhost '/'. It could be originally declared on \
+             another connection or the exclusive property value does not match that of the original declaration."
+        ),
+    }
+}
+
+pub(crate) fn precondition(reason: impl Display) -> Error {
+    Error::PreconditionFailed { reason: format!("PRECONDITION_FAILED - {reason}") }
+}
+
+pub(crate) fn unknown_tag(tag: u64) -> Error {
+    precondition(format_args!("unknown delivery tag {tag}"))
+}
+
+/// RabbitMQ closes the connection if a quorum queue is to be deleted on a condition.
+pub(crate) fn conditional_delete(queue: &str, condition: DeleteIf) -> Error {
+    let flag = if condition.if_unused { "if-unused" } else { "if-empty" };
+    let reason = format!(
+        "NOT_IMPLEMENTED - cannot delete queue '{queue}' in vhost '/'. queue.delete operations with {flag} flag set are not supported by \
+         quorum queues"
+    );
+    Error::HardError { code: 540, reason }
+}
+
+/// RabbitMQ before 4.0 closes the connection if an exchange type is unknown.
+pub(crate) fn unknown_exchange_type(kind: impl Display) -> Error {
+    Error::HardError {
+        code: 503,
+        reason: format!("COMMAND_INVALID - unknown exchange type '{kind}'"),
+    }
+}
+
+/// RabbitMQ fails internally, and closes the connection without naming a method.
+pub(crate) fn internal_error() -> Error {
+    uncertain_close(541, "INTERNAL_ERROR", 0)
+}
+
+/// Returns the first error of a channel whose call, or one of whose messages, made the broker close
+/// the connection.
+pub(crate) fn uncertain_close(code: u16, text: &str, messages: usize) -> Error {
+    let close = HardClose::new(code, text, 0, 0).among(messages, usize::from(messages == 0));
+    Error::Disconnected { reason: closed(code, text), source: Some(Arc::new(close)) }
+}
+
+/// Returns the first error of the other channels of a connection that ended with `error`.
+pub(crate) fn for_other_channels(error: &Error) -> Error {
+    match error {
+        Error::HardError { code, reason } => Error::disconnected(closed(*code, reason)),
+        Error::Disconnected { reason, .. } if error.hard_close().is_some() => {
+            Error::disconnected(reason)
+        }
+        error => error.clone(),
+    }
+}
+
+fn closed(code: u16, text: &str) -> String {
+    format!("the broker closed the connection: {code} {text}")
+}
+
+/// A declaration differs from the existing entity in one field.
+pub(crate) fn different(
+    field: &str,
+    kind: &str,
+    name: &str,
+    wanted: impl Display,
+    current: impl Display,
+) -> Error {
+    precondition(format_args!(
+        "inequivalent arg '{field}' for {kind} '{name}' in vhost '/': received '{wanted}' but current is '{current}'"
+    ))
+}

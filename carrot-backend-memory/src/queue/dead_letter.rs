@@ -1,0 +1,207 @@
+//! Dead letters: messages that a queue sends on, with a record of their death.
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+
+use carrot_core::backend::{Content, ShortString};
+use carrot_core::{Headers, Value};
+
+use crate::queue::arguments::QueueRules;
+use crate::queue::message::RoutedMessage;
+use crate::sync::lock;
+
+/// Why a message was dead-lettered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum DeadLetterReason {
+    Rejected,
+    Expired,
+    MaxLength,
+    DeliveryLimit,
+}
+
+impl DeadLetterReason {
+    fn as_str(self) -> &'static str {
+        match self {
+            DeadLetterReason::Rejected => "rejected",
+            DeadLetterReason::Expired => "expired",
+            DeadLetterReason::MaxLength => "maxlen",
+            DeadLetterReason::DeliveryLimit => "delivery_limit",
+        }
+    }
+}
+
+/// A message on the way from a queue to the queue's dead-letter exchange.
+#[derive(Debug)]
+pub(crate) struct DeadLetter {
+    pub(crate) message: RoutedMessage,
+    pub(crate) reason: DeadLetterReason,
+    /// The name of the queue that the message left.
+    pub(crate) queue: Arc<str>,
+    /// The arguments of that queue.
+    pub(crate) rules: Arc<QueueRules>,
+}
+
+/// Dead letters that have left one queue and not yet reached the next, oldest first.
+///
+/// A queue adds them under its lock. The thread that locked the queue sends them on after releasing
+/// it.
+#[derive(Debug, Default)]
+pub(crate) struct Outbox {
+    /// The number of dead letters, including the one that is being sent.
+    count: AtomicUsize,
+    letters: Mutex<VecDeque<(DeadLetter, u32)>>,
+    /// The number of dead letters that led to those added now, one after another.
+    generation: AtomicU32,
+    /// Held while dead letters are sent, which keeps their order.
+    sending: Mutex<()>,
+}
+
+impl Outbox {
+    pub(crate) fn push(&self, letter: DeadLetter) {
+        self.count.fetch_add(1, Ordering::SeqCst);
+        lock(&self.letters).push_back((letter, self.generation.load(Ordering::Relaxed)));
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.count.load(Ordering::SeqCst) == 0
+    }
+
+    /// Calls `send` with each dead letter and its generation, also with those that `send` causes.
+    pub(crate) fn send_all(&self, mut send: impl FnMut(&DeadLetter, u32)) {
+        let _sending = lock(&self.sending);
+        loop {
+            let Some((letter, generation)) = lock(&self.letters).pop_front() else { break };
+            self.generation.store(generation + 1, Ordering::Relaxed);
+            send(&letter, generation);
+            self.count.fetch_sub(1, Ordering::SeqCst);
+        }
+        self.generation.store(0, Ordering::Relaxed);
+    }
+}
+
+impl DeadLetter {
+    /// Whether the message, readdressed, may enter `queue`: RabbitMQ drops it if it comes back
+    /// without a rejection.
+    pub(crate) fn may_enter(&self, queue: &str, message: &RoutedMessage) -> bool {
+        let deaths = message
+            .content
+            .properties
+            .header("x-death")
+            .and_then(Value::as_array)
+            .unwrap_or_default();
+        self.reason == DeadLetterReason::Rejected || !is_cycle(queue, deaths)
+    }
+
+    /// Returns the message as it leaves the queue: with a record of its death, without its
+    /// expiration, and addressed to `exchange`. The record carries `timestamp` in seconds since the
+    /// Unix epoch.
+    pub(crate) fn readdress(&self, exchange: &ShortString, timestamp: u64) -> RoutedMessage {
+        let content = &self.message.content;
+        let properties = &content.properties;
+        let mut headers = properties.headers().cloned().unwrap_or_default();
+        note_death(
+            &mut headers,
+            self.record(timestamp),
+            &self.queue,
+            self.reason.as_str(),
+            &content.exchange,
+        );
+
+        let key = self.rules.dead_letter_key.clone();
+        if key.is_some() {
+            headers.remove("CC");
+        }
+        let blind_keys = if key.is_some() { None } else { self.message.blind_keys.clone() };
+        let content = Content {
+            exchange: exchange.clone(),
+            routing_key: key.unwrap_or_else(|| content.routing_key.clone()),
+            properties: properties.clone().without_expiration().with_headers(headers),
+            body: content.body.clone(),
+        };
+        RoutedMessage::with_blind_keys(Arc::new(content), blind_keys)
+    }
+
+    /// Returns the entry for the `x-death` header.
+    fn record(&self, timestamp: u64) -> Headers {
+        let content = &self.message.content;
+        let headers = content.properties.headers();
+        let carbon_copies =
+            headers.and_then(|headers| headers.get("CC")).map(array_of_strings).unwrap_or_default();
+        let keys = std::iter::once(&*content.routing_key).chain(carbon_copies);
+        let mut record: Headers = [
+            ("count", Value::I64(1)),
+            ("reason", self.reason.as_str().into()),
+            ("queue", (&*self.queue).into()),
+            ("time", Value::Timestamp(timestamp)),
+            ("exchange", (&*content.exchange).into()),
+            ("routing-keys", keys.map(Value::from).collect::<Vec<Value>>().into()),
+        ]
+        .into();
+        // RabbitMQ does not see the expiration of a message that a lazy queue has read back from
+        // disk.
+        if let Some(expiration) = content.properties.expiration().filter(|_| !self.rules.lazy) {
+            record.insert("original-expiration", expiration);
+        }
+        record
+    }
+}
+
+/// Whether a message with these death records, latest first, was in `queue` before and was not
+/// rejected since.
+fn is_cycle(queue: &str, deaths: &[Value]) -> bool {
+    let field = |death: &Value, name: &str| {
+        death.as_table().and_then(|table| table.get(name)).and_then(Value::as_str).map(String::from)
+    };
+    let Some(back) =
+        deaths.iter().position(|death| field(death, "queue").as_deref() == Some(queue))
+    else {
+        return false;
+    };
+    deaths[..=back].iter().all(|death| {
+        death.as_table().is_some() && field(death, "reason").as_deref() != Some("rejected")
+    })
+}
+
+/// Adds a record to the front of `x-death`. A record of the same queue and reason is counted up and
+/// moved there instead.
+fn note_death(headers: &mut Headers, record: Headers, queue: &str, reason: &str, exchange: &str) {
+    let mut deaths = match headers.remove("x-death") {
+        Some(Value::Array(deaths)) => deaths,
+        Some(_) => Vec::new(),
+        None => {
+            headers.insert("x-first-death-reason", reason);
+            headers.insert("x-first-death-queue", queue);
+            headers.insert("x-first-death-exchange", exchange);
+            Vec::new()
+        }
+    };
+    if deaths.len() > 1 {
+        // RabbitMQ reverses the older records whenever it searches them for duplicates.
+        deaths.reverse();
+    }
+    let text =
+        |table: &Headers, name: &str| table.get(name).and_then(Value::as_str).map(String::from);
+    let same = |death: &Value| {
+        death.as_table().is_some_and(|table| {
+            text(table, "queue").as_deref() == Some(queue)
+                && text(table, "reason").as_deref() == Some(reason)
+        })
+    };
+    let latest = match deaths.iter().position(same) {
+        Some(index) => {
+            let Value::Table(mut table) = deaths.remove(index) else { return };
+            let count = table.get("count").and_then(Value::as_i64).unwrap_or(0);
+            table.insert("count", count + 1);
+            table
+        }
+        None => record,
+    };
+    deaths.insert(0, latest.into());
+    headers.insert("x-death", deaths);
+}
+
+/// Returns the strings in an array. Other values have none.
+pub(crate) fn array_of_strings(value: &Value) -> Vec<&str> {
+    value.as_array().unwrap_or_default().iter().filter_map(Value::as_str).collect()
+}

@@ -1,0 +1,71 @@
+//! Messages on their way through the broker.
+
+use std::sync::Arc;
+
+use carrot_core::backend::Content;
+
+/// A published message inside the broker.
+#[derive(Debug, Clone)]
+pub(crate) struct RoutedMessage {
+    pub(crate) content: Arc<Content>,
+    /// The routing keys of the `BCC` header, which no consumer sees.
+    pub(crate) blind_keys: Option<Arc<[String]>>,
+    /// The reference for the first delivery. Cloning `content` then would touch a count that the
+    /// publisher's processor core has in its cache.
+    first_reference: Option<Arc<Content>>,
+    /// The size of the body in bytes, for the same reason.
+    size: u32,
+}
+
+impl RoutedMessage {
+    pub(crate) fn new(content: Arc<Content>) -> RoutedMessage {
+        RoutedMessage::with_blind_keys(content, None)
+    }
+
+    pub(crate) fn with_blind_keys(
+        content: Arc<Content>,
+        blind_keys: Option<Arc<[String]>>,
+    ) -> RoutedMessage {
+        let first_reference = Some(Arc::clone(&content));
+        let size = u32::try_from(content.body.len()).unwrap_or(u32::MAX);
+        RoutedMessage { content, blind_keys, first_reference, size }
+    }
+
+    /// Returns a reference to the content for a delivery.
+    pub(crate) fn reference(&mut self) -> Arc<Content> {
+        self.first_reference.take().unwrap_or_else(|| Arc::clone(&self.content))
+    }
+
+    /// Returns the size of the body in bytes.
+    pub(crate) fn size(&self) -> u64 {
+        self.size.into()
+    }
+}
+
+/// A message in a queue, or delivered and not yet settled.
+#[derive(Debug)]
+pub(crate) struct QueuedMessage {
+    pub(crate) message: RoutedMessage,
+    /// The time at which the message expires, or [`NEVER`](crate::clock::NEVER).
+    pub(crate) expires: u64,
+    /// The position in the queue's order.
+    pub(crate) number: u64,
+    /// The number of times the message was requeued.
+    pub(crate) returns: u32,
+    /// Whether a quorum queue delivers the message before all messages that are not marked.
+    pub(crate) first: bool,
+}
+
+impl QueuedMessage {
+    pub(crate) fn new(message: RoutedMessage, expires: u64, number: u64) -> QueuedMessage {
+        QueuedMessage { message, expires, number, returns: 0, first: false }
+    }
+
+    pub(crate) fn is_redelivered(&self) -> bool {
+        self.returns > 0
+    }
+
+    pub(crate) fn count_return(&mut self) {
+        self.returns = self.returns.saturating_add(1);
+    }
+}

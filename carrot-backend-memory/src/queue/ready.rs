@@ -1,0 +1,159 @@
+//! The ready messages of a queue, in order.
+
+use std::collections::VecDeque;
+
+use crate::clock::NEVER;
+use crate::queue::message::QueuedMessage;
+
+/// What is delivered first, whatever its number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Precedence {
+    /// No message.
+    None,
+    /// Messages of higher priority, up to this one.
+    Priority(u8),
+    /// Messages that are marked as [`first`](QueuedMessage::first).
+    First,
+}
+
+/// The ready messages, by precedence, then by number.
+#[derive(Debug)]
+pub(crate) struct ReadyMessages {
+    precedence: Precedence,
+    levels: Box<[VecDeque<QueuedMessage>]>,
+    length: usize,
+    bytes: u64,
+    expiring: usize,
+}
+
+impl ReadyMessages {
+    pub(crate) fn new(precedence: Precedence) -> ReadyMessages {
+        let highest = match precedence {
+            Precedence::None => 0,
+            Precedence::Priority(highest) => highest,
+            Precedence::First => 1,
+        };
+        ReadyMessages {
+            precedence,
+            levels: (0..=highest).map(|_| VecDeque::new()).collect(),
+            length: 0,
+            bytes: 0,
+            expiring: 0,
+        }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.length
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.length == 0
+    }
+
+    /// Returns the size of all bodies in bytes.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// Whether any of the messages expires.
+    pub(crate) fn has_expiring(&self) -> bool {
+        self.expiring > 0
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &QueuedMessage> {
+        self.levels.iter().rev().flatten()
+    }
+
+    pub(crate) fn head(&self) -> Option<&QueuedMessage> {
+        self.levels.iter().rev().find_map(VecDeque::front)
+    }
+
+    pub(crate) fn push(&mut self, message: QueuedMessage) {
+        self.count(&message);
+        let level = self.level(&message);
+        self.levels[level].push_back(message);
+    }
+
+    pub(crate) fn pop(&mut self) -> Option<QueuedMessage> {
+        let message = self.levels.iter_mut().rev().find_map(VecDeque::pop_front)?;
+        self.length -= 1;
+        self.bytes -= message.message.size();
+        self.expiring -= usize::from(message.expires != NEVER);
+        Some(message)
+    }
+
+    /// Restores messages to their positions, by their numbers.
+    pub(crate) fn put_back(&mut self, mut messages: Vec<QueuedMessage>) {
+        if let [_] = messages[..]
+            && let Some(message) = messages.pop()
+        {
+            self.put_back_one(message);
+            return;
+        }
+        messages.sort_unstable_by_key(|message| message.number);
+        for level in 0..self.levels.len() {
+            let (here, rest): (Vec<QueuedMessage>, Vec<QueuedMessage>) =
+                messages.into_iter().partition(|message| self.level(message) == level);
+            here.iter().for_each(|message| self.count(message));
+            merge_front(&mut self.levels[level], here);
+            messages = rest;
+            if messages.is_empty() {
+                return;
+            }
+        }
+    }
+
+    pub(crate) fn put_back_one(&mut self, message: QueuedMessage) {
+        self.count(&message);
+        let level = self.level(&message);
+        let queue = &mut self.levels[level];
+        let position = queue.partition_point(|other| other.number < message.number);
+        queue.insert(position, message);
+    }
+
+    /// Removes all messages. Returns how many there were.
+    pub(crate) fn clear(&mut self) -> usize {
+        let count = self.length;
+        *self = ReadyMessages::new(self.precedence);
+        count
+    }
+
+    fn count(&mut self, message: &QueuedMessage) {
+        self.length += 1;
+        self.bytes += message.message.size();
+        self.expiring += usize::from(message.expires != NEVER);
+    }
+
+    /// Sorts messages that leave together by priority, highest first.
+    pub(crate) fn sort_by_precedence(&self, messages: &mut [QueuedMessage]) {
+        if matches!(self.precedence, Precedence::Priority(_)) {
+            messages.sort_by_key(|message| std::cmp::Reverse(self.level(message)));
+        }
+    }
+
+    fn level(&self, message: &QueuedMessage) -> usize {
+        match self.precedence {
+            Precedence::None => 0,
+            Precedence::Priority(highest) => {
+                usize::from(message.message.content.properties.priority().unwrap_or(0).min(highest))
+            }
+            Precedence::First => usize::from(message.first),
+        }
+    }
+}
+
+/// Merges `messages`, which are sorted, into `queue`. Moves only messages before the last of them.
+fn merge_front(queue: &mut VecDeque<QueuedMessage>, mut messages: Vec<QueuedMessage>) {
+    let Some(last) = messages.last() else { return };
+    let before = queue.partition_point(|other| other.number < last.number);
+    let mut overtaken: Vec<QueuedMessage> = queue.drain(..before).collect();
+    while let Some(message) = messages.pop() {
+        while let Some(other) = overtaken.pop_if(|other| other.number > message.number) {
+            queue.push_front(other);
+        }
+        queue.push_front(message);
+    }
+    while let Some(message) = overtaken.pop() {
+        queue.push_front(message);
+    }
+}

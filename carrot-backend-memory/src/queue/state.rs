@@ -1,0 +1,295 @@
+//! The part of a queue that changes: messages, consumers and timers.
+
+use std::sync::Arc;
+
+use carrot_core::Overflow;
+use carrot_core::backend::Content;
+
+use crate::clock::NEVER;
+use crate::queue::arguments::{QueueKind, QueueRules};
+use crate::queue::consumers::QueueConsumers;
+use crate::queue::context::{QueueContext, QueueId};
+use crate::queue::dead_letter::{DeadLetter, DeadLetterReason};
+use crate::queue::message::{QueuedMessage, RoutedMessage};
+use crate::queue::ready::{Precedence, ReadyMessages};
+use crate::queue::sink::{ConsumerKey, UnackedMessage};
+
+/// The part of a queue that changes, under the queue's lock.
+///
+/// After every method, the caller sends dead letters on, once the lock is released.
+#[derive(Debug)]
+pub(crate) struct QueueState {
+    id: QueueId,
+    rules: Arc<QueueRules>,
+    context: Arc<QueueContext>,
+    pub(crate) ready: ReadyMessages,
+    /// The number of messages that are delivered and not settled.
+    pub(crate) unacked: usize,
+    last_number: u64,
+    pub(crate) consumers: QueueConsumers,
+    /// The time of the last use that keeps the queue from expiring.
+    pub(crate) last_used: u64,
+    /// The time for which the earliest timer of this queue is set.
+    pub(crate) timer: u64,
+    pub(crate) is_deleted: bool,
+}
+
+/// How deliveries are settled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum SettleAction {
+    Ack,
+    Requeue,
+    Discard,
+}
+
+impl QueueState {
+    pub(crate) fn new(
+        id: QueueId,
+        rules: Arc<QueueRules>,
+        context: Arc<QueueContext>,
+    ) -> QueueState {
+        let precedence = match (rules.kind, rules.max_priority) {
+            (QueueKind::Quorum { .. }, _) => Precedence::First,
+            (QueueKind::Classic, Some(highest)) => Precedence::Priority(highest),
+            (QueueKind::Classic, None) => Precedence::None,
+        };
+        QueueState {
+            id,
+            ready: ReadyMessages::new(precedence),
+            unacked: 0,
+            last_number: 0,
+            consumers: QueueConsumers::new(rules.single_active),
+            last_used: context.clock.now(),
+            timer: NEVER,
+            is_deleted: false,
+            rules,
+            context,
+        }
+    }
+
+    /// Adds a message, which expires after `expiration` microseconds at the latest. Returns whether
+    /// it is accepted.
+    pub(crate) fn enqueue(&mut self, message: RoutedMessage, expiration: Option<u64>) -> bool {
+        if self.is_deleted {
+            return true;
+        }
+        if self.rules.overflow != Overflow::DropHead && self.would_overflow(&message) {
+            if self.rules.overflow == Overflow::RejectPublishDeadLetter {
+                self.dead_letter(message, DeadLetterReason::MaxLength);
+            }
+            return false;
+        }
+        self.last_number += 1;
+        let expires = self.expiry(expiration);
+        let mut message = QueuedMessage::new(message, expires, self.last_number);
+        if self.ready.is_empty() {
+            match self.offer(message) {
+                None => return true,
+                Some(back) => message = back,
+            }
+        }
+        let is_classic = self.rules.kind == QueueKind::Classic;
+        if is_classic
+            && self.rules.message_ttl == Some(0)
+            && self.rules.dead_letter_exchange.is_none()
+        {
+            return true;
+        }
+        self.ready.push(message);
+        let dropped = self.drop_head();
+        // A classic queue checks its head for expiry only if the head may have changed.
+        let is_alone = self.ready.len() == 1;
+        if !is_classic || ((dropped || is_alone) && !(dropped && is_alone && expires == NEVER)) {
+            self.expire_head();
+        }
+        true
+    }
+
+    /// Returns when a message with this expiration expires.
+    fn expiry(&self, expiration: Option<u64>) -> u64 {
+        let ttl = match (self.rules.message_ttl, expiration) {
+            (Some(queue), Some(message)) => Some(queue.min(message)),
+            (queue, message) => queue.or(message),
+        };
+        ttl.map_or(NEVER, |ttl| self.context.clock.now().saturating_add(ttl).min(NEVER - 1))
+    }
+
+    /// Notes the acknowledgement of one delivery.
+    pub(crate) fn acknowledge(&mut self, consumer: ConsumerKey) {
+        if self.is_deleted {
+            return;
+        }
+        self.unacked -= 1;
+        self.consumers.restore(consumer, 1);
+        self.consumers.unblock();
+        self.serve();
+        self.note_if_idle();
+    }
+
+    /// Offers a message to the next consumer. Returns the message if no consumer has room.
+    fn offer(&mut self, mut message: QueuedMessage) -> Option<QueuedMessage> {
+        while let Some(key) = self.consumers.next() {
+            let shown = self.shown(&message, false);
+            let Some(consumer) = self.consumers.get(key) else { return Some(message) };
+            let manual = consumer.manual;
+            match consumer.sink.deliver(manual.then_some(key), message, shown) {
+                Ok(()) => {
+                    self.unacked += usize::from(manual);
+                    self.consumers.served(key);
+                    return None;
+                }
+                Err(back) => message = back,
+            }
+            if !self.consumers.skip(key) {
+                break;
+            }
+        }
+        Some(message)
+    }
+
+    /// Delivers ready messages as long as consumers have room.
+    pub(crate) fn serve(&mut self) {
+        // The room of consumers is checked only while a message is ready: a consumer without room
+        // loses its turn.
+        while !self.ready.is_empty() && self.consumers.next().is_some() {
+            let Some(message) = self.ready.pop() else { break };
+            if let Some(back) = self.offer(message) {
+                self.ready.put_back_one(back);
+                break;
+            }
+            self.expire_head();
+        }
+    }
+
+    /// Requeues messages, marks them as redelivered, and serves consumers.
+    ///
+    /// A classic queue restores their positions. A quorum queue puts them to the front, in the
+    /// order of their return. It puts `rejected` messages to the end if nothing limits how often
+    /// they may return.
+    pub(crate) fn requeue(
+        &mut self,
+        messages: impl IntoIterator<Item = QueuedMessage>,
+        rejected: bool,
+    ) {
+        let mut requeued = Vec::new();
+        for mut message in messages {
+            message.count_return();
+            if let QueueKind::Quorum { delivery_limit } = self.rules.kind {
+                if delivery_limit.is_some_and(|limit| message.returns > limit) {
+                    self.dead_letter(message.message, DeadLetterReason::DeliveryLimit);
+                    continue;
+                }
+                self.last_number += 1;
+                message.number = self.last_number;
+                message.first = delivery_limit.is_some() || !rejected;
+            }
+            requeued.push(message);
+        }
+        self.ready.put_back(requeued);
+        self.drop_head();
+        self.expire_head();
+        self.serve();
+    }
+
+    /// Settles deliveries of one channel.
+    pub(crate) fn settle(&mut self, deliveries: Vec<UnackedMessage>, action: SettleAction) {
+        self.unacked -= deliveries.len();
+        deliveries.iter().for_each(|delivery| self.consumers.restore(delivery.consumer, 1));
+        let messages = deliveries.into_iter().map(|delivery| delivery.message);
+        self.consumers.unblock();
+        match action {
+            SettleAction::Requeue => return self.requeue(messages, true),
+            SettleAction::Discard if self.rules.dead_letter_exchange.is_some() => {
+                let mut discarded: Vec<QueuedMessage> = messages.collect();
+                self.ready.sort_by_precedence(&mut discarded);
+                for message in discarded {
+                    self.dead_letter(message.message, DeadLetterReason::Rejected);
+                }
+            }
+            SettleAction::Ack | SettleAction::Discard => {}
+        }
+        self.serve();
+    }
+
+    fn would_overflow(&self, message: &RoutedMessage) -> bool {
+        self.rules.max_length.is_some_and(|most| self.ready.len() as u64 + 1 > most)
+            || self.rules.max_bytes.is_some_and(|most| self.ready.bytes() + message.size() > most)
+    }
+
+    /// Drops messages beyond the limits from the head. Returns whether there were any.
+    fn drop_head(&mut self) -> bool {
+        if self.rules.overflow != Overflow::DropHead || !self.rules.limits_length() {
+            return false;
+        }
+        let mut dropped = false;
+        while self.rules.max_length.is_some_and(|most| self.ready.len() as u64 > most)
+            || self.rules.max_bytes.is_some_and(|most| self.ready.bytes() > most)
+        {
+            let Some(message) = self.ready.pop() else { break };
+            self.dead_letter(message.message, DeadLetterReason::MaxLength);
+            dropped = true;
+        }
+        dropped
+    }
+
+    /// Drops expired messages from the head, and sets a timer for the next one.
+    ///
+    /// An expired message behind one that is not expired stays, as on RabbitMQ.
+    pub(crate) fn expire_head(&mut self) {
+        if !self.ready.has_expiring() {
+            return;
+        }
+        let now = self.context.clock.now();
+        while self.ready.head().is_some_and(|head| head.expires <= now) {
+            let Some(message) = self.ready.pop() else { return };
+            self.dead_letter(message.message, DeadLetterReason::Expired);
+        }
+        self.set_timer();
+    }
+
+    /// Sets a timer for the next expiry, unless an earlier one is set.
+    pub(crate) fn set_timer(&mut self) {
+        let mut due = match self.ready.has_expiring() {
+            true => self.ready.head().map_or(NEVER, |head| head.expires),
+            false => NEVER,
+        };
+        if let Some(expires) = self.rules.expires
+            && self.consumers.is_empty()
+        {
+            due = due.min(self.last_used.saturating_add(expires));
+        }
+        if due < self.timer {
+            self.timer = due;
+            self.context.timers.schedule(due, self.id.clone());
+        }
+    }
+
+    /// Returns the content that a consumer sees, if it differs from what was published.
+    ///
+    /// A quorum queue adds the delivery count: to every fetched message, and to others once they
+    /// are redelivered.
+    pub(crate) fn shown(&self, message: &QueuedMessage, fetched: bool) -> Option<Arc<Content>> {
+        if self.rules.kind == QueueKind::Classic || !(fetched || message.is_redelivered()) {
+            return None;
+        }
+        let mut content = Content::clone(&message.message.content);
+        content.properties =
+            content.properties.with_header("x-delivery-count", i64::from(message.returns));
+        Some(Arc::new(content))
+    }
+
+    /// Hands a message to the dead-letter exchange, or drops it if the queue has none.
+    fn dead_letter(&self, message: RoutedMessage, reason: DeadLetterReason) {
+        if self.rules.dead_letter_exchange.is_some() {
+            let (queue, rules) = (Arc::clone(&self.id.name), Arc::clone(&self.rules));
+            self.context.dead_letters.push(DeadLetter { message, reason, queue, rules });
+        }
+    }
+
+    /// Wakes the threads that wait for an empty queue, if this one is.
+    pub(crate) fn note_if_idle(&self) {
+        if self.ready.is_empty() && self.unacked == 0 {
+            self.context.idle.notify();
+        }
+    }
+}

@@ -1,0 +1,5 @@
+//! What a test can do beyond the contract: inject failures, look inside, and record.
+
+pub(crate) mod faults;
+pub(crate) mod inspect;
+pub(crate) mod recording;
