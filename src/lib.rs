@@ -1,9 +1,9 @@
 //! Carrot is a blocking messaging library for plain synchronous programs: RabbitMQ without an async
-//! runtime, and an in-process broker that behaves like it for unit tests.
+//! runtime, and an in-process broker that behaves like RabbitMQ for unit tests.
 //!
-//! A [`Connection`] makes a [`Publisher`], which sends values to an [`Exchange`], and a
-//! [`Consumer`], which owns a [`Queue`] and hands each [`Message`] to your code, on your thread or
-//! on worker threads. Which *backend* carries the messages is decided by one URL.
+//! A [`Connection`] opens publishers and consumers. A [`Publisher`] sends values to an
+//! [`Exchange`]. A [`Consumer`] owns a [`Queue`] and passes each [`Message`] to your code, on your
+//! thread or on worker threads. One URL chooses the *backend* that carries the messages.
 //!
 //! ```
 //! use carrot::Message;
@@ -22,13 +22,31 @@
 //!     message.ack()?;
 //! }
 //!
-//! let workers = consumer.workers(4).spawn(|url: String, _message: &Message| println!("importing {url}"))?;
+//! let workers = consumer
+//!     .workers(4)
+//!     .spawn(|url: String, _message: &Message| println!("importing {url}"))?;
 //! publisher.send_all(["http://one", "http://two"])?;
 //! let report = workers.stop(std::time::Duration::from_secs(30))?;
 //! # assert_eq!(report.failed, 0);
 //! # Ok(())
 //! # }
 //! ```
+//!
+//! # Where to start
+//!
+//! | task | start at |
+//! |---|---|
+//! | connect | [`connect`], [`ConnectionOptions`] |
+//! | send a message, and be sure that the broker has it | [`Publisher::send`] |
+//! | send many messages fast | [`Publisher::send_all`] |
+//! | handle messages on threads | [`Consumer::workers`], [`Handler`] |
+//! | take single messages | [`Consumer::fetch`], [`Consumer::messages`] |
+//! | describe exchanges and queues | [`Exchange`], [`Queue`], [`Binding`] |
+//! | decide about failed messages | [`Settlement`], [`consume::Retry`] |
+//! | test without RabbitMQ | [`guide::testing`] |
+//! | know the cost of each failure | [`guide::guarantees`] |
+//! | make a program faster | [`guide::performance`] |
+//! | reach another broker | [`guide::backends`] |
 //!
 //! # Installing
 //!
@@ -43,52 +61,58 @@
 //!
 //! # Connecting
 //!
-//! [`connect`] takes a URL or [`ConnectionOptions`]; [`connect_from_env`] reads `CARROT_URL`, or
-//! the five variables of the original carrot. [`connect_within`] waits for a broker that is not up
-//! yet, and [`connect_lazily`] connects in the background. `memory://` is a fresh broker in this
-//! process, `memory://name` one that is shared under that name.
+//! [`connect`] takes a URL or [`ConnectionOptions`]. [`connect_from_env`] reads `CARROT_URL`, or
+//! the five variables of Python's carrot. [`connect_within`] waits for a broker that is not up yet,
+//! and [`connect_lazily`] connects in the background. `memory://` is a fresh broker in this
+//! process. `memory://name` is a broker that the process shares under that name.
 //!
 //! # Guarantees
 //!
-//! * [`Publisher::send`] gives `Ok` only once the broker has confirmed the message. With durable
-//!   queues (the default) and persistent messages (the default) it is then on disk.
-//! * A message is delivered at least once: whatever is not acknowledged when its channel,
-//!   connection or process ends is delivered again, marked as
-//!   [redelivered](Message::is_redelivered). Handlers have to cope with a message that comes twice.
-//! * A message at which a handler fails is tried again after a growing pause, and then parked in
-//!   the queue `<queue>.failed`, with the error in its headers; see [`Handler`]. It is never
-//!   dropped, unless the program says so.
-//! * A connection that is lost comes back by itself, also while nothing uses it: publishers send
-//!   again what was not confirmed, consumers subscribe again, and
-//!   [hooks](Connection::on_disconnect) report it. Wrong credentials at the first contact, and
-//!   refused declarations, fail at once.
-//! * No call hangs: each has a deadline, and a typed [`Error`] when it passes. The few that wait
-//!   without limit say so.
-//! * Messages of one publisher, sent from one thread through one exchange to one queue, keep their
-//!   order; workers share them, and a requeued one is out of order by nature.
+//! * [`Publisher::send`] returns `Ok` only once the broker has confirmed the message. With durable
+//!   queues (the default) and persistent messages (the default), the message is then on disk.
+//! * Delivery is at least once. A message that is not acknowledged when its channel, connection or
+//!   process ends is delivered again, marked as [redelivered](Message::is_redelivered). Handlers
+//!   must be idempotent, or remember message ids.
+//! * A message whose handler fails is retried after a growing pause, and then parked in the queue
+//!   `<queue>.failed`, with the error in its headers; see [`Handler`]. A failed message is dropped
+//!   only if the program asks for that.
+//! * A lost connection is reopened in the background, also while it is idle. Publishers resend
+//!   unconfirmed messages, consumers subscribe again, and
+//!   [hooks](Connection::on_disconnect) report the loss. Wrong credentials at the first contact,
+//!   and refused declarations, fail at once.
+//! * No call hangs: each has a deadline, and fails with a typed [`Error`] when the deadline passes.
+//!   The few calls that wait without a limit say so.
+//! * Messages that one thread sends through one publisher and one exchange to one queue keep their
+//!   order. Several workers, and requeued messages, change the order of handling.
+//!
+//! [`guide::guarantees`] has the details.
 //!
 //! # Errors
 //!
-//! All calls give one [`Error`], cut by what you can do about it. No error, log line or `Debug`
-//! output holds a password.
+//! Every fallible call returns [`Error`]. Its variants are grouped by how you can react. No error,
+//! log line or `Debug` output contains a password.
 //!
 //! # Threads
 //!
-//! Nothing runs on a thread of its own but the workers that you spawn and what the driver needs:
-//! for AMQP two threads and a timer per connection, one more once its socket was full, and one per
-//! consuming channel; and, for as long as a connection is lost, one that makes it again. Publishers
-//! and consumers share a connection from any number of threads.
+//! Publishers and consumers share a connection, and any number of threads share a publisher or
+//! consumer. Carrot starts these threads:
+//!
+//! * the workers that you spawn;
+//! * one that reopens a connection, while the connection is lost;
+//! * for AMQP, three per connection (I/O, timer, supervisor), one more once the socket was full,
+//!   and one per consuming channel;
+//! * short-lived ones, for work that no caller waits for.
 //!
 //! # Testing
 //!
-//! The [`memory`] backend routes, acknowledges, limits and dead-letters as RabbitMQ does, and is
-//! checked against it by the same list of cases. Give your code a `carrot::connect("memory://")?`
-//! in its unit tests, or a [`memory::Broker`] of your own to turn its clock, order failures and
-//! look inside; the guide `docs/testing.md` shows how.
+//! The [`memory`] backend routes, acknowledges, limits and dead-letters as RabbitMQ does. One list
+//! of cases runs on both. Pass `carrot::connect("memory://")?` to your code in its unit tests. A
+//! [`memory::Broker`] of your own also advances its clock, injects failures and shows its queues;
+//! see [`guide::testing`].
 //!
 //! # Features
 //!
-//! | feature | what | default |
+//! | feature | adds | default |
 //! |---|---|---|
 //! | `memory` | the in-process broker | on |
 //! | `amqp` | RabbitMQ | on |
@@ -97,12 +121,16 @@
 //!
 //! # Log levels
 //!
-//! Through the `log` crate. *error*: a failed message can be neither copied nor parked and stays in
-//! the process (at most a line a minute for each consumer), a hook panicked, a worker ended.
-//! *warn*: a handler failed, a consumer pauses because its handler fails, a confirm did not come
-//! and nobody waits for it, a connection was lost. *info*: connections opened and closed. *debug*:
-//! channels, messages dropped unsettled. The crate `amiquip` below logs under its own name, and
-//! never sees the password.
+//! Carrot logs through the `log` crate.
+//!
+//! | level | events |
+//! |---|---|
+//! | error | a failed message could be neither copied nor parked (at most one line a minute per consumer); a hook panicked; a worker ended by a panic |
+//! | warn | a handler failed; a consumer pauses after failures; an unclaimed message was not confirmed; a connection was lost |
+//! | info | connections opened and closed |
+//! | debug | channels; messages dropped unsettled |
+//!
+//! The crate `amiquip` logs under its own name, and never receives the password.
 
 use std::sync::Arc;
 
@@ -112,13 +140,13 @@ pub use carrot_core::{
     Handler, Message, Publisher, Queue, Result, Settlement, Workers, backend,
 };
 
-/// Sending: what a [`Publisher`] is made of, and what it returns.
+/// Sending: definitions of a [`Publisher`], single messages, confirmations.
 pub mod publish {
     #[doc(inline)]
     pub use carrot_core::{Confirmation, IntoBody, MessageBuilder, PublisherDefinition};
 }
 
-/// Receiving: what a [`Consumer`] is made of, its runs, and what handlers return.
+/// Receiving: definitions of a [`Consumer`], its runs, and the results of handlers.
 pub mod consume {
     #[doc(inline)]
     pub use carrot_core::{
@@ -127,53 +155,58 @@ pub mod consume {
     };
 }
 
-/// What travels with the body of a message: properties, headers and their values.
+/// Properties and headers of a message, and their values.
 pub mod message {
     #[doc(inline)]
     pub use carrot_core::{Death, DeliveryMode, Headers, Properties, Timestamp, Value};
 }
 
-/// Exchanges, queues and bindings.
+/// Details of exchanges, queues and bindings.
 pub mod topology {
     #[doc(inline)]
     pub use carrot_core::{DeleteIf, Destination, Overflow, QueueInfo};
 }
 
-/// Values to bodies, and bodies to values.
+/// Conversion of values to bodies, and of bodies to values.
 pub mod codec {
     #[doc(inline)]
     pub use carrot_core::{BodyReader, Codecs, Encodable, Format, FormatError};
 }
 
-/// How to reach a broker.
+/// Parts of [`ConnectionOptions`].
 pub mod config {
     #[doc(inline)]
     pub use carrot_core::{Credentials, Host, Pem, Role, Scheme, Secret, TlsOptions};
 }
 
-/// The one error type, and the types in its variants.
+/// Types in the variants of [`Error`].
 pub mod error {
     #[doc(inline)]
     pub use carrot_core::{Cause, Returned};
 }
 
+pub mod guide;
+
 #[cfg(feature = "memory")]
+#[doc(inline)]
 pub use carrot_backend_memory as memory;
 
 #[cfg(feature = "amqp")]
+#[doc(inline)]
 pub use carrot_backend_amqp as amqp;
 
 use backend::Connector;
 use config::Scheme;
 
-/// Connects to a broker: by a URL (`amqp://`, `amqps://`, `memory://`), or by
-/// [`ConnectionOptions`].
+/// Connects to a broker, by a URL (`amqp://`, `amqps://`, `memory://`) or by [`ConnectionOptions`].
 ///
-/// Blocks until connected, the connect timeout of the options at most (10 s unless set otherwise).
+/// Tries once. Blocks until connected, at most for the connect timeout of the options (10 s by
+/// default).
 ///
 /// # Errors
-/// [`Error::Config`] if an option is unusable, or asks for a feature that is not compiled in.
-/// [`Error::Connect`], [`Error::Authentication`], [`Error::Timeout`].
+/// * [`Error::Config`]: an option is unusable, or needs a feature that is not compiled in.
+/// * [`Error::Connect`], [`Error::Timeout`]: the broker cannot be reached.
+/// * [`Error::Authentication`]: the broker refuses the credentials or the virtual host.
 ///
 /// ```
 /// use carrot::ConnectionOptions;
@@ -193,9 +226,9 @@ where
     Ok(connection)
 }
 
-/// Connects as [`connect`], and waits for a broker that is not up yet.
+/// Connects as [`connect`] does, and waits for a broker that is not up yet.
 ///
-/// Blocks until connected, `duration` at most.
+/// Blocks until connected, at most for `duration`.
 ///
 /// # Errors
 /// As [`connect`]. [`Error::Connect`] names the address, the time and the last failure.
@@ -218,14 +251,14 @@ where
     Ok(connection)
 }
 
-/// Makes a connection that needs no broker yet: its publishers and consumers can be built while the
-/// broker is away.
+/// Creates a connection that needs no broker yet. Its publishers and consumers can be built while
+/// the broker is away.
 ///
-/// Does not block. Publishers and consumers connect in the background. A wrong address, a wrong
-/// password or a refused declaration fails the first call that needs the broker, and is logged.
+/// Publishers and consumers connect in the background. A wrong address, a wrong password or a
+/// refused declaration fails the first call that needs the broker, and is logged. Does not block.
 ///
 /// # Errors
-/// [`Error::Config`] if an option is unusable, or asks for a feature that is not compiled in.
+/// [`Error::Config`]: an option is unusable, or needs a feature that is not compiled in.
 ///
 /// ```no_run
 /// let connection = carrot::connect_lazily("amqp://mq.example")?;
@@ -241,11 +274,13 @@ where
     Ok(Connection::lazy(connector(&options)?, &options))
 }
 
-/// Connects as the environment says: to `CARROT_URL`; else to `AMQP_SERVER` or `AMQP_HOST`, with
-/// `AMQP_PORT`, `AMQP_USER`, `AMQP_PASSWORD` and `AMQP_VHOST`, each optional.
+/// Connects to the broker that the environment names.
+///
+/// Reads `CARROT_URL`. If that is not set, reads `AMQP_SERVER` or `AMQP_HOST`, with `AMQP_PORT`,
+/// `AMQP_USER`, `AMQP_PASSWORD` and `AMQP_VHOST`, each optional. Blocks as [`connect`] does.
 ///
 /// # Errors
-/// As [`connect`]; [`Error::Config`] names the variable.
+/// As [`connect`]. [`Error::Config`] names the variable.
 pub fn connect_from_env() -> Result<Connection> {
     connect(ConnectionOptions::from_env()?)
 }
@@ -262,7 +297,7 @@ fn connector(options: &ConnectionOptions) -> Result<Arc<dyn Connector>> {
         }
         #[cfg(feature = "amqp")]
         Scheme::Amqp | Scheme::Amqps => Ok(Arc::new(amqp::AmqpConnector::new(options)?)),
-        #[allow(unreachable_patterns, reason = "what is left depends on the features")]
+        #[allow(unreachable_patterns, reason = "the remaining schemes depend on the features")]
         scheme => Err(Error::config(
             "URL scheme",
             format!("{scheme}:// needs a feature of carrot that is not compiled in"),

@@ -1,0 +1,31 @@
+//! Guides: pages that explain more than one type.
+//!
+//! | guide | content |
+//! |---|---|
+//! | [`guarantees`] | the promises, the cost of each failure, the deadline of each call |
+//! | [`testing`] | tests of a service on the memory broker: time, failures, a look inside |
+//! | [`backends`] | a backend for another broker, step by step |
+//! | [`performance`] | comparison with other clients, what limits each row, tuning |
+
+#[doc = include_str!("../docs/guarantees.md")]
+pub mod guarantees {}
+
+// The test `testing_guide` proves that each block of this page is code of `examples/unit_test.rs`.
+#[cfg_attr(not(doctest), doc = include_str!("../docs/testing.md"))]
+#[cfg_attr(doctest, doc = "Tests of a service.")]
+#[allow(rustdoc::invalid_rust_codeblocks, reason = "some blocks are the beginning of a function")]
+pub mod testing {}
+
+#[doc = include_str!("../docs/backend-guide.md")]
+pub mod backends {}
+
+// A first definition of the link `plot` takes the place of the file, which rustdoc does not copy:
+// an empty image. The plot itself follows the page.
+#[doc = "[plot]: data:image/gif;base64,R0lGODlhAQABAAAAACH5BAEKAAEALAAAAAABAAEAAAICTAEAOw=="]
+#[doc = ""]
+#[doc = include_str!("../docs/performance.md")]
+#[doc = ""]
+#[doc = "## Plot"]
+#[doc = ""]
+#[doc = include_str!("../docs/performance.svg")]
+pub mod performance {}
