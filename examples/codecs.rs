@@ -1,5 +1,5 @@
-//! Codecs: bincode for small and fast bodies, and one of our own. The content type travels with
-//! each message and picks the decoder.
+//! Codecs: JSON, bincode for small and fast bodies, and a codec of the program. The content type
+//! travels with each message and selects the decoder.
 
 use std::error::Error;
 
@@ -16,7 +16,7 @@ struct Reading {
     celsius: f32,
 }
 
-/// JSON that people like to read.
+/// JSON with line breaks and indentation.
 #[derive(Debug)]
 struct PrettyJson;
 
@@ -65,7 +65,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         message.ack()?;
     }
 
-    let strict = connection.consumer("codecs").build()?; // bincode has to be asked for
+    let strict = connection.consumer("codecs").build()?; // does not accept bincode
     connection.publisher().routing_key("codecs").codec(Codec::bincode()).build()?.send(&reading)?;
     if let Some(message) = strict.fetch()? {
         if let Err(error) = message.decode::<Reading>() {

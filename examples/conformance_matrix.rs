@@ -1,5 +1,5 @@
-//! Tries every conformance case on the in-process broker, and on RabbitMQ if `CARROT_URL` names
-//! one, and prints the table of cases against backends.
+//! Runs every conformance case on the in-process broker, and on RabbitMQ if `CARROT_URL` names one.
+//! Prints a table of cases and backends.
 
 use std::error::Error;
 use std::sync::Arc;

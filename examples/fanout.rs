@@ -1,5 +1,5 @@
-//! A fanout exchange: every bound queue gets a copy of every message. Here each listener has a
-//! queue of its own that the broker names and that goes away with it.
+//! A fanout exchange: every bound queue receives a copy of every message. Each listener has a queue
+//! of its own, which the broker names and deletes with its connection.
 
 use std::error::Error;
 use std::time::Duration;
@@ -12,7 +12,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let connection = carrot::connect(url)?;
     let publisher = connection.publisher().exchange(Exchange::fanout("announcements")).build()?;
 
-    publisher.send("nobody hears this, and that is no error")?;
+    publisher.send("no queue receives this, and that is no error")?;
 
     let listeners = (1..=3)
         .map(|_| {
@@ -22,12 +22,15 @@ fn main() -> Result<(), Box<dyn Error>> {
                 .build()
         })
         .collect::<Result<Vec<_>, _>>()?;
-    publisher.send("all hear this")?;
+    publisher.send("all listeners receive this")?;
 
     for listener in &listeners {
-        let message =
-            listener.messages()?.timeout(Duration::from_secs(5)).next().ok_or("nothing came")??;
-        println!("{} got {:?}", listener.queue()?, message.decode::<String>()?);
+        let message = listener
+            .messages()?
+            .timeout(Duration::from_secs(5))
+            .next()
+            .ok_or("no message arrived in time")??;
+        println!("{} received {:?}", listener.queue()?, message.decode::<String>()?);
         message.ack()?;
     }
     connection.delete_exchange("announcements", DeleteIf::ALWAYS)?;

@@ -1,5 +1,5 @@
-//! What the readme of carrot for Python shows: a publisher, a consumer with a callback, polling
-//! with `fetch`, and publisher and consumer as types of their own.
+//! The programs of the readme of Python's carrot: a publisher, a consumer with a callback, polling
+//! with `fetch`, and a publisher and consumer as types of their own.
 
 use std::error::Error;
 
@@ -37,7 +37,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         }
         None => Settlement::Reject,
     });
-    let report = consumer.handle_next(2)?; // `wait()` goes on until it is stopped
+    let report = consumer.handle_next(2)?; // `wait()` continues until it is stopped
     println!("  {} acknowledged, {} rejected", report.acknowledged, report.rejected);
 
     println!("Receiving without a callback");
@@ -49,7 +49,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             data.import_feed.as_deref().into_iter().for_each(import);
             message.ack()?;
         }
-        None => println!("  no message waits in the queue"),
+        None => println!("  the queue is empty"),
     }
     consumer.close()?;
 
@@ -101,7 +101,7 @@ impl FeedConsumer {
 impl Handler for FeedConsumer {
     type Payload = Action;
 
-    // A message with another action cannot be decoded, and is rejected before it comes here.
+    // A message with another action cannot be decoded. It has failed, and does not reach this code.
     fn receive(&self, action: Action, _message: &Message) -> Result<Settlement, HandlerError> {
         match action {
             Action::ImportFeed { feed_url } => import(&feed_url),

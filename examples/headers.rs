@@ -1,4 +1,4 @@
-//! A headers exchange: queues are chosen by the headers of a message instead of its routing key.
+//! A headers exchange: the headers of a message choose its queues, instead of its routing key.
 
 use std::error::Error;
 

@@ -1,4 +1,4 @@
-//! Sends a few messages and handles them in threads: on the in-process broker, or on RabbitMQ if
+//! Sends five messages and handles them in threads: on the in-process broker, or on RabbitMQ if
 //! `CARROT_URL` names one.
 //!
 //! ```text
@@ -44,7 +44,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     for number in 1..=5 {
         let feed = Feed { url: format!("http://example.com/{number}.rss") };
         publisher.send(&feed)?;
-        println!("{} sent, and confirmed by the broker", feed.url);
+        println!("{} sent and confirmed by the broker", feed.url);
     }
 
     for _ in 1..=5 {

@@ -1,5 +1,5 @@
-//! A day of retries in no time: a handler that always fails, on the in-process broker, by a clock
-//! that this program turns.
+//! More than a day of retries without waiting: a handler that always fails, on the in-process
+//! broker, with a clock that this program advances.
 //!
 //! ```text
 //! cargo run --example retries
@@ -16,7 +16,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let broker = Broker::with_clock(&clock);
     let connection = Connection::new(broker.connector());
 
-    // Ten attempts, after pauses that double from four minutes to eighteen hours. Then the message
+    // Ten attempts, with pauses that double from four minutes to eighteen hours. Then the message
     // is parked.
     let retry = Retry::exponential(Duration::from_secs(256), Duration::from_secs(65_536))
         .attempts(10)
@@ -41,7 +41,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         for (name, value) in message.headers().into_iter().flat_map(|headers| headers.iter()) {
             println!("    {name}: {value:?}");
         }
-        message.ack()?; // or message.forward()?, which sends it back with ten attempts more
+        message.ack()?; // or message.forward()?, which sends it back for ten further attempts
     }
     Ok(())
 }

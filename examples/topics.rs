@@ -1,5 +1,5 @@
-//! A topic exchange: patterns of words separated by dots, where `*` stands for one word and `#` for
-//! zero or more.
+//! A topic exchange: a routing key is matched with patterns of words, separated by dots. `*` stands
+//! for one word, and `#` for zero or more.
 
 use std::error::Error;
 

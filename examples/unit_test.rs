@@ -1,6 +1,6 @@
-//! A small service, and its unit test on the in-process broker: `cargo test --example unit_test`.
+//! A small service, and its unit tests on the in-process broker: `cargo test --example unit_test`.
 //!
-//! The service takes a [`Connection`] and does not care which backend it is.
+//! The service takes a [`Connection`], and does not depend on its backend.
 
 use std::error::Error;
 use std::time::Duration;
@@ -22,8 +22,7 @@ struct Invoice {
 
 const MONTH: Duration = Duration::from_secs(30 * 24 * 3600);
 
-/// Turns orders into invoices, with a reminder a month later; refuses those that cost less than
-/// nothing.
+/// Turns orders into invoices, with a reminder a month later. Refuses orders below zero.
 fn serve(connection: &Connection) -> carrot::Result<Workers> {
     let invoices: Publisher =
         connection.publisher().exchange("invoices").routing_key("new").build()?;
@@ -70,7 +69,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// What is around the service: who sends orders, and who waits for its results.
+/// The environment of the service: a publisher of orders, and consumers of the results.
 struct World {
     orders: Publisher,
     invoices: carrot::Consumer,
@@ -109,7 +108,7 @@ fn next<T: serde::de::DeserializeOwned>(consumer: &carrot::Consumer) -> Result<T
         .messages()?
         .timeout(Duration::from_secs(5))
         .next()
-        .ok_or("nothing came in five seconds")??;
+        .ok_or("no message arrived within five seconds")??;
     let value = message.decode()?;
     message.ack()?;
     Ok(value)
@@ -124,7 +123,7 @@ mod tests {
     const SOON: Duration = Duration::from_secs(10);
 
     #[test]
-    fn an_order_becomes_an_invoice() -> Result<(), Box<dyn Error>> {
+    fn order_becomes_invoice() -> Result<(), Box<dyn Error>> {
         let world = World::new(&carrot::connect("memory://")?)?;
         world.orders.send(&Order { id: 7, pence: 1205 })?;
         assert_eq!(world.invoice()?, Invoice { order: 7, total: "12.05 GBP".into() });
@@ -132,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn an_order_below_nothing_is_refused() -> Result<(), Box<dyn Error>> {
+    fn order_below_zero_is_refused() -> Result<(), Box<dyn Error>> {
         let world = World::new(&carrot::connect("memory://")?)?;
         let order = Order { id: 8, pence: -1 };
         world.orders.send(&order)?;
@@ -141,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn a_reminder_comes_after_a_month() -> Result<(), Box<dyn Error>> {
+    fn reminder_arrives_after_a_month() -> Result<(), Box<dyn Error>> {
         let clock = ManualClock::new();
         let broker = Broker::with_clock(&clock);
         let world = World::new(&Connection::new(broker.connector()))?;
@@ -157,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn an_order_survives_a_lost_connection() -> Result<(), Box<dyn Error>> {
+    fn order_survives_lost_connection() -> Result<(), Box<dyn Error>> {
         let broker = Broker::new();
         let world = World::new(&Connection::new(broker.connector()))?;
         broker.faults().drop_connections_at(Operation::Publish, 2);
@@ -168,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn a_refused_order_makes_no_invoice() -> Result<(), Box<dyn Error>> {
+    fn refused_order_makes_no_invoice() -> Result<(), Box<dyn Error>> {
         let broker = Broker::new();
         let connection = Connection::new(broker.connector());
         let invoices = broker.record("invoices");

@@ -1,12 +1,12 @@
-//! A web service that answers every request in time, whatever the broker does: eight threads, and
+//! A web service that answers every request in time, with and without a broker: eight threads, and
 //! two seconds for each request.
 //!
 //! ```text
 //! cargo run --example web_service
 //! ```
 //!
-//! It asks itself for a few orders. On the in-process broker it then takes the broker away, and
-//! brings it back. `SIGTERM` or Ctrl-C would end it; here it ends by itself.
+//! The program sends requests to its own service. On the in-process broker, it also makes the
+//! broker unreachable and reachable again. The program ends by itself.
 
 use std::error::Error;
 use std::io::{self, BufRead, BufReader, Read, Write};
@@ -17,14 +17,14 @@ use std::time::{Duration, Instant};
 use carrot::memory::Broker;
 use carrot::{Connection, Publisher};
 
-/// The longest that a request may take.
+/// The longest time that a request may take.
 const BOUND: Duration = Duration::from_secs(2);
 
 /// One thread of the service.
 fn serve(listener: &TcpListener, connection: &Connection, publisher: &Publisher) {
     for stream in listener.incoming().flatten() {
         if let Err(error) = answer(stream, connection, publisher) {
-            eprintln!("a client went away: {error}");
+            eprintln!("a client closed its connection: {error}");
         }
     }
 }
@@ -36,8 +36,7 @@ fn answer(mut stream: TcpStream, connection: &Connection, publisher: &Publisher)
         // The readiness probe: true within two seconds of the broker's return.
         Some("/ready") if connection.is_connected() => "200 OK".into(),
         Some("/ready") => "503 Service Unavailable".into(),
-        // While the broker is known to be away, nobody waits for it: the threads stay free for
-        // others.
+        // Without a connection, the order fails at once: the threads stay free for other requests.
         Some("/order") if !connection.is_connected() => "503 Service Unavailable".into(),
         // An order must not be lost: it is accepted once the broker has confirmed it, or refused
         // after two seconds.
@@ -45,7 +44,7 @@ fn answer(mut stream: TcpStream, connection: &Connection, publisher: &Publisher)
             Ok(()) => "202 Accepted".into(),
             Err(error) => format!("503 Service Unavailable\r\nX-Reason: {error}"),
         },
-        // A page view may be lost, and must not keep anybody waiting.
+        // A page view may be lost, and must not block the request.
         Some("/view") => match publisher.try_publish("a page view") {
             Ok(_receipt) => "200 OK".into(),
             Err(_) => "200 OK\r\nX-Counted: no".into(),
@@ -55,7 +54,7 @@ fn answer(mut stream: TcpStream, connection: &Connection, publisher: &Publisher)
     write!(stream, "HTTP/1.1 {status}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
 }
 
-/// Asks for a path, and tells the status and how long it took.
+/// Requests a path. Returns the status and the time that the answer took.
 fn ask(address: SocketAddr, path: &str) -> io::Result<(String, Duration)> {
     let started = Instant::now();
     let mut stream = TcpStream::connect(address)?;
@@ -87,7 +86,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         }
     };
     until_ready(&connection);
-    println!("the broker is there");
+    println!("the broker is reachable");
     ask(address, "/ready")?;
     ask(address, "/order")?;
     ask(address, "/view")?;
@@ -95,7 +94,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     if url.starts_with("memory") {
         let broker = Broker::named("web_service");
         broker.faults().refuse_connects(u32::MAX).drop_connections();
-        println!("the broker is away");
+        println!("the broker is unreachable");
         let asking: Vec<_> =
             (0..24).map(|_| thread::spawn(move || ask(address, "/order"))).collect();
         ask(address, "/view")?;
@@ -113,7 +112,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 
         broker.faults().clear();
         until_ready(&connection);
-        println!("the broker is back");
+        println!("the broker is reachable again");
         ask(address, "/order")?;
     }
     connection.delete_queue("web_service", carrot::topology::DeleteIf::ALWAYS)?;

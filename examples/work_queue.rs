@@ -1,9 +1,10 @@
-//! A work queue: four threads share the jobs, each takes the next one when it is free. Ctrl-C or
-//! `SIGTERM` stops it gracefully: running jobs are finished, the rest stays in the queue. Nothing
-//! polls: the signal's own thread stops the consumer, and `join` returns.
+//! A work queue: four threads share the jobs, and a free thread takes the next job.
 //!
-//! Without a signal it ends when all jobs are done. `JOBS` sets how many there are, `QUEUE` the
-//! queue.
+//! Ctrl-C or `SIGTERM` stops the program gracefully: running jobs are finished, and the others stay
+//! in the queue. The thread of the signal stops the consumer, and `join` returns.
+//!
+//! Without a signal, the program ends when all jobs are done. `JOBS` sets the number of jobs, and
+//! `QUEUE` the name of the queue.
 
 use std::error::Error;
 use std::sync::Arc;
@@ -29,7 +30,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     ctrlc::set_handler(move || {
         println!("stopping");
         if let Err(error) = stop.stop() {
-            eprintln!("the broker was not told: {error}");
+            eprintln!("could not cancel the consumer: {error}");
         }
     })?;
 
@@ -45,7 +46,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     })?;
 
     let report = workers.join()?;
-    println!("{} jobs done, {} given back", report.acknowledged, report.given_back);
+    println!("{} jobs done, {} requeued", report.acknowledged, report.given_back);
     if connection.declare_queue(&*queue)?.message_count == 0 {
         connection.delete_queue(&queue, DeleteIf::ALWAYS)?;
         connection.delete_queue(&format!("{queue}.failed"), DeleteIf::ALWAYS)?;

@@ -14,6 +14,7 @@ pub mod guarantees {}
 #[cfg_attr(not(doctest), doc = include_str!("../docs/testing.md"))]
 #[cfg_attr(doctest, doc = "Tests of a service.")]
 #[allow(rustdoc::invalid_rust_codeblocks, reason = "some blocks are the beginning of a function")]
+#[allow(clippy::test_attr_in_doctest, reason = "the page shows tests")]
 pub mod testing {}
 
 #[doc = include_str!("../docs/backend-guide.md")]

@@ -66,8 +66,8 @@ macro_rules! examples {
 examples! {
     quickstart: "5 messages imported, 0 failed";
     feed: "  1 acknowledged, 1 rejected";
-    work_queue: "20 jobs done, 0 given back";
-    fanout: "got \"all hear this\"";
+    work_queue: "20 jobs done, 0 requeued";
+    fanout: "received \"all listeners receive this\"";
     topics: "*.stock.#  matches eur.stock.db\n#";
     headers: "PDF or urgent  \"an urgent note\"";
     codecs: "refused: content type \"application/x-bincode\"";
@@ -84,7 +84,7 @@ fn the_web_service_answers_in_time_while_the_broker_is_away() {
         "/order: HTTP/1.1 503 Service Unavailable",
         "all answered in time",
         "/ready: HTTP/1.1 503",
-        "the broker is back\n  /order: HTTP/1.1 202",
+        "the broker is reachable again\n  /order: HTTP/1.1 202",
     ] {
         assert!(printed.contains(line), "{line}: {printed}");
     }
