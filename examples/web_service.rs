@@ -46,7 +46,7 @@ fn answer(mut stream: TcpStream, connection: &Connection, publisher: &Publisher)
         },
         // A page view may be lost, and must not block the request.
         Some("/view") => match publisher.try_publish("a page view") {
-            Ok(_receipt) => "200 OK".into(),
+            Ok(_confirmation) => "200 OK".into(),
             Err(_) => "200 OK\r\nX-Counted: no".into(),
         },
         _ => "404 Not Found".into(),

@@ -1,5 +1,5 @@
-//! The conformance kit itself: each case named here fails on a broker that is wrong in the way it
-//! is about.
+//! The conformance kit itself: each case named here fails on a broker with the fault that the case
+//! tests for.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use carrot_core::backend::{
 };
 use carrot_core::{Error, Result};
 
-/// One way to be wrong.
+/// One fault of a broker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Fault {
     None,
@@ -260,24 +260,24 @@ macro_rules! caught {
 }
 
 caught! {
-    an_ack_that_does_nothing_is_caught: AckDoesNothing by an_acknowledged_message_is_gone;
-    an_ack_of_too_little_is_caught: AckCoversOneOnly by an_ack_up_to_a_tag_settles_all_before_it;
-    a_requeue_that_discards_is_caught: RequeueDiscards by a_requeued_message_returns_to_its_old_place;
-    a_discard_that_requeues_is_caught: DiscardRequeues by a_discarded_message_is_gone;
-    a_missing_redelivered_flag_is_caught: NeverRedelivered by a_requeued_message_comes_back_redelivered;
-    an_ignored_prefetch_is_caught: PrefetchIgnored by a_consumer_holds_no_more_than_its_prefetch;
-    an_ignored_mandatory_flag_is_caught: MandatoryIgnored by a_mandatory_message_that_fits_no_queue_is_returned;
-    a_hidden_refusal_is_caught: RefusalsHidden by a_full_queue_that_rejects_refuses_new_messages;
-    a_shortened_body_is_caught: BodyShortened by a_body_larger_than_a_frame_survives;
+    ack_without_effect_is_caught: AckDoesNothing by an_acknowledged_message_is_gone;
+    ack_of_too_few_deliveries_is_caught: AckCoversOneOnly by an_ack_up_to_a_tag_settles_all_before_it;
+    requeue_that_discards_is_caught: RequeueDiscards by a_requeued_message_returns_to_its_old_place;
+    discard_that_requeues_is_caught: DiscardRequeues by a_discarded_message_is_gone;
+    missing_redelivered_flag_is_caught: NeverRedelivered by a_requeued_message_comes_back_redelivered;
+    ignored_prefetch_is_caught: PrefetchIgnored by a_consumer_holds_no_more_than_its_prefetch;
+    ignored_mandatory_flag_is_caught: MandatoryIgnored by a_mandatory_message_that_fits_no_queue_is_returned;
+    hidden_refusal_is_caught: RefusalsHidden by a_full_queue_that_rejects_refuses_new_messages;
+    shortened_body_is_caught: BodyShortened by a_body_larger_than_a_frame_survives;
     lost_properties_are_caught: PropertiesLost by properties_survive;
-    a_purge_that_does_nothing_is_caught: PurgeDoesNothing by purging_drops_and_counts_the_ready_messages;
-    a_passive_declaration_that_creates_is_caught: PassiveDeclarationCreates by a_passive_declaration_of_a_missing_queue_is_not_found;
+    purge_without_effect_is_caught: PurgeDoesNothing by purging_drops_and_counts_the_ready_messages;
+    passive_declaration_that_creates_is_caught: PassiveDeclarationCreates by a_passive_declaration_of_a_missing_queue_is_not_found;
     ignored_conditions_are_caught: ConditionsIgnored by a_queue_in_use_is_not_deleted_if_that_was_asked;
     ignored_arguments_are_caught: ArgumentsIgnored by a_full_queue_drops_its_oldest_messages;
-    a_wrong_kind_of_error_is_caught: WrongErrorKind by getting_from_a_missing_queue_is_not_found;
-    a_close_that_does_nothing_is_caught: CloseDoesNothing by every_verb_of_a_closed_channel_says_closed;
+    wrong_kind_of_error_is_caught: WrongErrorKind by getting_from_a_missing_queue_is_not_found;
+    close_without_effect_is_caught: CloseDoesNothing by every_verb_of_a_closed_channel_says_closed;
     wrong_tags_are_caught: TagsFromZero by delivery_tags_count_up_from_one;
-    a_cancel_that_does_nothing_is_caught: CancelDoesNothing by a_cancelled_consumer_gets_no_more;
+    cancel_without_effect_is_caught: CancelDoesNothing by a_cancelled_consumer_gets_no_more;
 }
 
 #[test]
@@ -288,7 +288,7 @@ fn case_names_are_unique() {
     assert_eq!(names.len(), cases().len());
 }
 
-/// A harness that cannot even connect, and has one feature.
+/// A harness that cannot connect, with one feature.
 struct Dead;
 
 impl Harness for Dead {
@@ -308,7 +308,7 @@ impl Harness for Dead {
 }
 
 #[test]
-fn the_matrix_tells_passed_failed_and_unsupported_apart() {
+fn matrix_separates_passed_failed_and_unsupported() {
     let good = WrongBroker { fault: Fault::None, broker: Broker::new() };
     let matrix = matrix(&[&good, &Dead], &[Tier::Failure, Tier::Basics]);
     assert!(!matrix.passed());

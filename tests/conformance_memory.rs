@@ -1,5 +1,5 @@
-//! Every conformance case on the memory broker: with a clock that the tests turn, and with the real
-//! one.
+//! Every conformance case on the memory broker: with a clock that the tests advance, and with the
+//! real clock.
 
 use std::sync::Arc;
 use std::thread;

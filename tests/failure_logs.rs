@@ -1,4 +1,4 @@
-//! What is logged of failed messages: one line each, and nothing in it as a stranger wrote it.
+//! Log lines of failed messages: one line each, with foreign text escaped.
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 
@@ -47,7 +47,7 @@ fn lines(level: log::Level) -> Vec<String> {
 
 // One test, because there is one logger.
 #[test]
-fn failures_are_logged_in_short_lines_without_control_characters() {
+fn failures_are_logged_in_short_escaped_lines() {
     log::set_logger(&Capture).unwrap();
     log::set_max_level(log::LevelFilter::Trace);
     let broker = Broker::new();
@@ -64,7 +64,7 @@ fn failures_are_logged_in_short_lines_without_control_characters() {
     let workers = workers.unwrap();
     let publisher = connection.publisher().routing_key("orders").build().unwrap();
     for _ in 0..3 {
-        // A decoder quotes the text that it did not expect.
+        // A decoder quotes unexpected text.
         publisher
             .send(&format!("\u{1b}]0;title\u{7}\nWARN forged {}", "y".repeat(10_000_000)))
             .unwrap();
@@ -103,7 +103,7 @@ fn failures_are_logged_in_short_lines_without_control_characters() {
         2
     );
 
-    // What cannot be copied is told at error level, and not for each message.
+    // A message that cannot be copied is logged at error level, but not each one.
     workers.stop(SOON).unwrap();
     let (sender, handled) = mpsc::channel();
     let consumer = connection.consumer("invoices").prefetch(32).build().unwrap();

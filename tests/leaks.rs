@@ -13,10 +13,9 @@ use carrot::{Connection, ConnectionOptions, Message, Queue};
 const ROUNDS: usize = 3000;
 const SOON: Duration = Duration::from_secs(60);
 
-/// One test, since the threads of the test harness are counted too, and those come and go with its
-/// tests.
+/// One test, because the threads of the test harness are counted too, and each test has one.
 #[test]
-fn whatever_is_closed_or_dropped_leaves_nothing() {
+fn close_and_drop_leave_no_resources() {
     connections();
     consumers_and_workers();
 }
@@ -32,8 +31,7 @@ fn count(broker: &Broker) -> [usize; 4] {
     ]
 }
 
-/// Runs `work` a few times, and then thousands of times; checks that the latter leave nothing
-/// behind.
+/// Runs `work` a few times, and then thousands of times. Checks that the latter leave no resources.
 fn leaves_nothing(broker: &Broker, mut work: impl FnMut(usize)) {
     (0..3).for_each(&mut work);
     let calm = Instant::now() + Duration::from_secs(1);

@@ -1,6 +1,6 @@
-//! The names at the root of the crate, which is what a newcomer reads first.
+//! The names at the root of the crate, which a newcomer reads first.
 
-/// How many types, traits and functions may stand there; the others belong to modules.
+/// The most types, traits and functions at the root. The others belong to modules.
 const MOST: usize = 20;
 
 /// The names that the root of the facade exports, without modules.
@@ -27,7 +27,7 @@ fn names_at_the_root(source: &str) -> Vec<String> {
 }
 
 #[test]
-fn the_root_exports_at_most_twenty_names() {
+fn root_exports_at_most_twenty_names() {
     let names = names_at_the_root(include_str!("../src/lib.rs"));
     for expected in ["Connection", "Publisher", "Consumer", "Message", "Error", "connect"] {
         assert!(names.iter().any(|name| name == expected), "{expected} is not found in {names:?}");

@@ -1,5 +1,5 @@
-//! No password in any output: whatever is logged, shown or told in a run full of failures is
-//! searched for it.
+//! No password in any output: the logs, `Debug` texts and errors of a run full of failures are
+//! searched for the password.
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 
@@ -50,7 +50,7 @@ fn capture() {
 }
 
 #[track_caller]
-fn nothing_shows_the_password() {
+fn no_output_shows_the_password() {
     let output = OUTPUT.lock().unwrap();
     assert!(!output.is_empty(), "nothing was captured");
     for form in forms::forms(PASSWORD) {
@@ -73,7 +73,7 @@ fn show<T: std::fmt::Debug>(what: &str, result: carrot::Result<T>) {
     }
 }
 
-/// Uses everything that a connection makes, well and badly.
+/// Uses everything that a connection opens, correctly and wrongly.
 fn use_up(connection: &Connection) {
     note(format_args!("{connection:?}"));
     let queue = Queue::server_named();
@@ -143,7 +143,7 @@ fn failures_without_a_broker_show_no_password() {
         }),
     );
     use_up(&carrot::connect(ConnectionOptions::memory()).unwrap());
-    nothing_shows_the_password();
+    no_output_shows_the_password();
 }
 
 fn variable(name: &str) -> String {
@@ -160,7 +160,7 @@ fn rabbitmqctl(arguments: &[&str]) {
     assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
 }
 
-/// A user of the broker with the password, while it lives.
+/// A user of the broker with the password. Dropping the value deletes the user.
 struct User(String);
 
 impl User {
@@ -180,7 +180,7 @@ impl Drop for User {
 
 #[test]
 #[ignore = "needs RabbitMQ: run ./scripts/test"]
-fn a_run_on_rabbitmq_full_of_failures_shows_no_password() {
+fn failures_on_rabbitmq_show_no_password() {
     capture();
     let plain: ConnectionOptions = variable("CARROT_TEST_AMQP_URL").parse().unwrap();
     let tls: ConnectionOptions = variable("CARROT_TEST_AMQPS_URL").parse().unwrap();
@@ -246,5 +246,5 @@ fn a_run_on_rabbitmq_full_of_failures_shows_no_password() {
         Err(error.expect("the connections of a deleted user are closed")),
     );
     note(format_args!("{connection:?} {publisher:?}"));
-    nothing_shows_the_password();
+    no_output_shows_the_password();
 }

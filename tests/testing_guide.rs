@@ -1,5 +1,5 @@
-//! The tests of the example that docs/testing.md explains, and that the page shows what the example
-//! says.
+//! The tests of the example that docs/testing.md explains, and a test that the page shows the code
+//! of the example.
 
 #[path = "../examples/unit_test.rs"]
 #[allow(dead_code, reason = "its main function is for running it")]
@@ -10,7 +10,7 @@ fn lines(text: &str) -> Vec<&str> {
 }
 
 #[test]
-fn the_guide_shows_the_code_of_the_example() {
+fn guide_shows_the_code_of_the_example() {
     let example = lines(include_str!("../examples/unit_test.rs"));
     let guide = include_str!("../docs/testing.md");
     let blocks: Vec<Vec<&str>> = guide

@@ -1,4 +1,4 @@
-//! Brokers whose connections a test cuts, and which it takes away for a while.
+//! Brokers whose connections a test cuts, and which a test makes unreachable.
 
 use carrot::memory::Broker;
 use carrot::{Connection, ConnectionOptions};
@@ -8,11 +8,11 @@ use crate::support::{rabbitmq_url, unique};
 
 /// A broker that can be lost.
 pub struct Breakable {
-    /// How to reach it on the way that can be broken.
+    /// The options for the path that can be broken.
     pub options: ConnectionOptions,
-    /// A connection on that way.
+    /// A connection on that path.
     pub connection: Connection,
-    /// A connection on another way, which is never broken.
+    /// A connection on another path, which is never broken.
     pub onlooker: Connection,
     way: Way,
 }
@@ -51,16 +51,16 @@ impl Breakable {
         }
     }
 
-    /// Cuts every connection; the next one can be made at once.
+    /// Cuts every connection. The next one can be opened at once.
     pub fn cut(&self) {
         match &self.way {
-            // There may be none left.
+            // There may be no open connection.
             Way::Memory { broker, name } => drop(broker.faults().drop_connections_named(name)),
             Way::Proxy(proxy) => proxy.cut(),
         }
     }
 
-    /// Lets no confirm of the next `count` messages come back.
+    /// Drops the confirms of the next `count` messages.
     pub fn lose_confirms(&self, count: u32) {
         match &self.way {
             Way::Memory { broker, .. } => drop(broker.faults().lose_confirms(count)),
@@ -77,7 +77,7 @@ impl Breakable {
         self.cut();
     }
 
-    /// Lets new connections through again.
+    /// Accepts new connections again.
     pub fn bring_back(&self) {
         match &self.way {
             Way::Memory { broker, .. } => drop(broker.faults().clear()),
@@ -85,7 +85,7 @@ impl Breakable {
         }
     }
 
-    /// Where errors say that the broker is.
+    /// The address of the broker in errors.
     pub fn endpoint(&self) -> String {
         match &self.way {
             Way::Memory { name, .. } => format!("memory://{name}"),
@@ -94,7 +94,7 @@ impl Breakable {
     }
 }
 
-/// Makes each function a test on the memory broker, and one on RabbitMQ behind a proxy.
+/// Turns each function into a test on the memory broker, and one on RabbitMQ behind a proxy.
 macro_rules! on_both_breakable {
     ($(fn $name:ident($broker:ident: Breakable) $body:block)*) => {
         $(fn $name($broker: $crate::breakable::Breakable) $body)*

@@ -1,5 +1,4 @@
-//! Passwords and certificate files that are in the middle of being changed while a connection is
-//! lost.
+//! Passwords and certificate files that are being changed while a connection is lost.
 
 use std::sync::mpsc;
 use std::time::Duration;
@@ -12,14 +11,14 @@ use carrot_faults::Proxy;
 
 use crate::support::{SOON, eventually, queue, rabbitmq_url, rabbitmqctl, unique};
 
-/// The way to a broker, through a proxy.
+/// The path to a broker, through a proxy.
 fn through_proxy(options: &ConnectionOptions) -> (ConnectionOptions, Proxy) {
     let (host, port) = options.addresses().next().unwrap();
     let proxy = Proxy::new(host, port).unwrap();
     (options.clone().host(proxy.address().ip().to_string()).port(proxy.address().port()), proxy)
 }
 
-/// Checks that messages fail for a cause that may pass, which the error names.
+/// Checks that messages fail for a temporary cause, and that the error names the cause.
 fn fails_for(publisher: &Publisher, cause: &str) {
     eventually("the cause is told", || {
         match publisher.message().timeout(Duration::from_secs(2)).send("x") {
@@ -34,7 +33,7 @@ fn fails_for(publisher: &Publisher, cause: &str) {
 
 #[test]
 #[ignore = "needs RabbitMQ: run ./scripts/test"]
-fn a_password_that_is_changed_and_changed_back_ends_no_run() {
+fn run_survives_password_changed_and_restored() {
     let user = unique("user");
     rabbitmqctl(&["add_user", &user, "first"]);
     rabbitmqctl(&["set_permissions", &user, ".*", ".*", ".*"]);
@@ -63,7 +62,7 @@ fn a_password_that_is_changed_and_changed_back_ends_no_run() {
 
 #[test]
 #[ignore = "needs RabbitMQ: run ./scripts/test"]
-fn a_certificate_file_that_is_half_written_ends_no_run() {
+fn run_survives_half_written_certificate_file() {
     let variable = |name: &str| {
         std::env::var(name)
             .unwrap_or_else(|_| panic!("{name} has to be set; ./scripts/test does so"))

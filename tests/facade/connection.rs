@@ -6,7 +6,7 @@ use carrot::{Binding, ConnectionOptions, Error, Exchange, Queue};
 use crate::support::{SOON, queue, rabbitmq_url, ready, unique};
 
 on_both_backends! {
-    fn topology_can_be_managed_without_publisher_or_consumer(connection: &Connection) {
+    fn connection_manages_topology_without_publisher_or_consumer(connection: &Connection) {
         let (exchange, queue) = (Exchange::topic(unique("exchange")), queue());
         connection.declare_exchange(&exchange).unwrap();
         let declared = connection.declare_queue(&queue).unwrap();
@@ -27,7 +27,7 @@ on_both_backends! {
         connection.delete_exchange(&exchange.name, DeleteIf::ALWAYS).unwrap();
     }
 
-    fn a_refused_call_costs_nobody_else_anything(connection: &Connection) {
+    fn refused_call_affects_no_other_channel(connection: &Connection) {
         let queue = queue();
         let consumer = connection.consumer(&queue).build().unwrap();
         let publisher = connection.publisher().routing_key(&*queue.name).build().unwrap();
@@ -38,14 +38,14 @@ on_both_backends! {
         connection.declare_queue(&queue).unwrap();
     }
 
-    fn an_exclusive_queue_is_open_to_all_of_its_own_connection(connection: &Connection) {
+    fn exclusive_queue_is_usable_by_its_whole_connection(connection: &Connection) {
         let queue = Queue::new(unique("queue")).exclusive();
         let consumer = connection.consumer(&queue).build().unwrap();
         connection.consumer(&queue).build().unwrap();
         drop(consumer);
     }
 
-    fn a_closed_connection_closes_everything_on_it(connection: &Connection) {
+    fn connection_closed_closes_publishers_and_consumers(connection: &Connection) {
         let queue = queue();
         let consumer = connection.consumer(&queue).build().unwrap();
         let publisher = connection.publisher().routing_key(&*queue.name).build().unwrap();
@@ -60,7 +60,7 @@ on_both_backends! {
         assert!(matches!(connection.publisher().build(), Err(Error::Closed { .. })));
     }
 
-    fn closing_wakes_whoever_waits(connection: &Connection) {
+    fn connection_close_wakes_waiting_threads(connection: &Connection) {
         let consumer = connection.consumer(Queue::server_named()).build().unwrap();
         let mut messages = consumer.messages().unwrap();
         let waiting = std::thread::spawn(move || messages.next());
@@ -70,7 +70,7 @@ on_both_backends! {
 }
 
 #[test]
-fn a_named_memory_broker_is_shared_and_a_nameless_one_is_not() {
+fn memory_broker_is_shared_only_under_a_name() {
     let name = unique("broker");
     let one = carrot::connect(format!("memory://{name}")).unwrap();
     let other = carrot::connect(ConnectionOptions::memory_named(&*name)).unwrap();
@@ -89,7 +89,7 @@ fn a_named_memory_broker_is_shared_and_a_nameless_one_is_not() {
 }
 
 #[test]
-fn unusable_urls_are_refused_without_showing_the_password() {
+fn invalid_url_is_refused_without_showing_password() {
     for (url, option) in [
         ("http://user:secret-word@localhost", "scheme"),
         ("amqp://user:secret-word@localhost:99999", "port"),
@@ -107,7 +107,7 @@ fn unusable_urls_are_refused_without_showing_the_password() {
 }
 
 #[test]
-fn a_refused_port_and_a_wrong_host_are_told_in_time() {
+fn connect_to_unreachable_address_fails_in_time() {
     let refused = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     for url in [
         format!("amqp://user:secret-word@127.0.0.1:{refused}"),
@@ -123,7 +123,7 @@ fn a_refused_port_and_a_wrong_host_are_told_in_time() {
 
 #[test]
 #[ignore = "needs RabbitMQ: run ./scripts/test"]
-fn wrong_credentials_and_virtual_hosts_are_told() {
+fn wrong_credentials_or_vhost_fail_authentication() {
     let options: ConnectionOptions = rabbitmq_url().parse().unwrap();
     let wrong_password = options.clone().credentials("guest", "secret-word");
     let wrong_vhost = options.vhost("no-such-vhost");
@@ -136,7 +136,7 @@ fn wrong_credentials_and_virtual_hosts_are_told() {
 
 #[test]
 #[ignore = "needs RabbitMQ: run ./scripts/test"]
-fn two_connections_see_each_others_exclusive_queues_as_locked() {
+fn exclusive_queue_is_locked_for_other_connection() {
     let (one, other) = (crate::support::rabbitmq(), crate::support::rabbitmq());
     let queue = Queue::new(unique("queue")).exclusive();
     let _consumer = one.consumer(&queue).build().unwrap();
@@ -146,7 +146,7 @@ fn two_connections_see_each_others_exclusive_queues_as_locked() {
 
 #[test]
 #[ignore = "needs RabbitMQ: run ./scripts/test"]
-fn tls_with_the_authority_of_the_broker_works_and_without_it_is_refused() {
+fn tls_requires_the_authority_of_the_broker() {
     let url = std::env::var("CARROT_TEST_AMQPS_URL")
         .expect("CARROT_TEST_AMQPS_URL has to name a TLS listener; ./scripts/test starts one");
     let authority = std::env::var("CARROT_TEST_CA_FILE").expect("CARROT_TEST_CA_FILE");

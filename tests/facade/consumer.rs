@@ -26,26 +26,26 @@ fn numbers(consumer: &Consumer) -> Vec<u32> {
 }
 
 on_both_backends! {
-    fn fetching_from_an_empty_queue_gives_none(connection: &Connection) {
+    fn fetch_from_empty_queue_returns_none(connection: &Connection) {
         let consumer = connection.consumer(Queue::server_named()).build().unwrap();
         assert!(consumer.fetch().unwrap().is_none());
     }
 
-    fn messages_are_fetched_in_order(connection: &Connection) {
+    fn fetch_returns_messages_in_order(connection: &Connection) {
         let queue = queue();
         let consumer = connection.consumer(&queue).build().unwrap();
         send_numbers(connection, &queue, 10);
         assert_eq!(numbers(&consumer), (0..10).collect::<Vec<_>>());
     }
 
-    fn the_broker_names_a_queue_without_a_name(connection: &Connection) {
+    fn server_named_queue_receives_unique_name(connection: &Connection) {
         let one = connection.consumer(Queue::server_named()).build().unwrap();
         let other = connection.consumer(Queue::server_named()).build().unwrap();
         assert!(!one.queue().unwrap().is_empty());
         assert_ne!(one.queue().unwrap(), other.queue().unwrap());
     }
 
-    fn a_queue_has_as_many_bindings_as_wanted(connection: &Connection) {
+    fn consumer_binds_queue_several_times(connection: &Connection) {
         let (direct, fanout) = (exchange(ExchangeKind::Direct), exchange(ExchangeKind::Fanout));
         let consumer = connection
             .consumer(Queue::server_named())
@@ -61,12 +61,12 @@ on_both_backends! {
         assert_eq!(numbers(&consumer), [0, 1, 7]);
     }
 
-    fn a_queue_that_has_to_exist_and_does_not_is_not_found(connection: &Connection) {
+    fn existing_queue_missing_is_not_found(connection: &Connection) {
         let error = connection.consumer(Queue::existing(unique("queue"))).build().unwrap_err();
         assert!(matches!(error, Error::NotFound { .. }), "{error}");
     }
 
-    fn a_queue_that_exists_can_be_used_without_knowing_its_properties(connection: &Connection) {
+    fn existing_queue_is_usable_without_its_properties(connection: &Connection) {
         let queue = queue().max_length(10);
         connection.declare_queue(&queue).unwrap();
         send_numbers(connection, &queue, 1);
@@ -76,7 +76,7 @@ on_both_backends! {
         assert!(matches!(error, Error::PreconditionFailed { .. }), "{error}");
     }
 
-    fn a_queue_that_goes_away_ends_the_iterator_with_an_error(connection: &Connection) {
+    fn queue_deleted_ends_iterator_with_error(connection: &Connection) {
         let queue = queue();
         let consumer = connection.consumer(&queue).build().unwrap();
         let mut messages = consumer.messages().unwrap();
@@ -86,7 +86,7 @@ on_both_backends! {
         assert!(messages.next().is_none());
     }
 
-    fn an_iterator_waits_for_the_next_message(connection: &Connection) {
+    fn iterator_waits_for_next_message(connection: &Connection) {
         let queue = queue();
         let consumer = connection.consumer(&queue).build().unwrap();
         let messages = consumer.messages().unwrap();
@@ -104,7 +104,7 @@ on_both_backends! {
         reader.join().unwrap();
     }
 
-    fn an_iterator_ends_when_nothing_comes_in_time(connection: &Connection) {
+    fn iterator_ends_at_its_timeout(connection: &Connection) {
         let queue = queue();
         let consumer = connection.consumer(&queue).build().unwrap();
         send_numbers(connection, &queue, 3);
@@ -114,7 +114,7 @@ on_both_backends! {
         assert!(started.elapsed() >= Duration::from_millis(300) && started.elapsed() < SOON);
     }
 
-    fn a_dropped_iterator_gives_back_what_it_did_not_hand_out(connection: &Connection) {
+    fn iterator_dropped_requeues_undelivered_messages(connection: &Connection) {
         let queue = queue();
         let consumer = connection.consumer(&queue).build().unwrap();
         send_numbers(connection, &queue, 5);
@@ -126,7 +126,7 @@ on_both_backends! {
         assert_eq!(numbers(&consumer), [1, 2, 3, 4]);
     }
 
-    fn a_stop_from_another_thread_ends_the_iterator(connection: &Connection) {
+    fn stop_from_other_thread_ends_iterator(connection: &Connection) {
         let queue = queue();
         let consumer = connection.consumer(&queue).build().unwrap();
         let messages = consumer.messages().unwrap();
@@ -138,7 +138,7 @@ on_both_backends! {
         assert_eq!(consumer.messages().unwrap().count(), 0);
     }
 
-    fn callbacks_are_called_in_order_until_one_decides_otherwise(connection: &Connection) {
+    fn callbacks_run_in_order_until_one_rejects(connection: &Connection) {
         let queue = queue();
         let mut consumer = connection.consumer(&queue).build().unwrap();
         send_numbers(connection, &queue, 3);
@@ -155,7 +155,7 @@ on_both_backends! {
         assert_eq!(calls.iter().collect::<Vec<_>>(), [("first", 0), ("second", 0), ("first", 1), ("first", 2), ("second", 2)]);
     }
 
-    fn waiting_for_some_messages_takes_no_more(connection: &Connection) {
+    fn handle_next_takes_no_further_messages(connection: &Connection) {
         let queue = queue();
         let mut consumer = connection.consumer(&queue).build().unwrap();
         send_numbers(connection, &queue, 10);
@@ -169,7 +169,7 @@ on_both_backends! {
         }
     }
 
-    fn waiting_ends_when_it_is_stopped(connection: &Connection) {
+    fn wait_ends_when_stopped(connection: &Connection) {
         let queue = queue();
         let mut consumer = connection.consumer(&queue).build().unwrap();
         send_numbers(connection, &queue, 5);
@@ -180,18 +180,18 @@ on_both_backends! {
             if seen == 3 { stop.stop() } else { Ok(()) }
         });
         let report = consumer.wait().unwrap();
-        // What had arrived by then goes back; the rest has never left.
+        // Messages that had arrived are requeued. The others never left the queue.
         assert!(report.acknowledged == 3 && report.given_back <= 2, "{report:?}");
         assert_eq!(consumer.wait().unwrap().acknowledged, 0);
         eventually("the rest is back", || ready(connection, &queue.name) == 2);
     }
 
-    fn waiting_without_a_callback_is_an_error(connection: &Connection) {
+    fn wait_without_callback_fails(connection: &Connection) {
         let mut consumer = connection.consumer(Queue::server_named()).build().unwrap();
         assert!(matches!(consumer.wait(), Err(Error::Invalid { .. })));
     }
 
-    fn a_failing_callback_has_its_message_rejected_if_the_program_says_so(connection: &Connection) {
+    fn callback_error_with_discard_failed_rejects_message(connection: &Connection) {
         let dead = exchange(ExchangeKind::Fanout);
         let queue = queue().dead_letter_exchange(&*dead.name);
         let graveyard = connection.consumer(crate::support::queue()).exchange(&dead).build().unwrap();
@@ -214,7 +214,7 @@ on_both_backends! {
         assert_eq!(dead, ["\"error\"", "\"panic\"", "17"]);
     }
 
-    fn a_definition_and_a_handler_make_a_consumer_of_ones_own(connection: &Connection) {
+    fn definition_with_handler_consumes(connection: &Connection) {
         struct Sum(mpsc::Sender<u32>);
         impl Handler for Sum {
             type Payload = Vec<u32>;
@@ -233,7 +233,7 @@ on_both_backends! {
         assert_eq!(sums.recv(), Ok(6));
     }
 
-    fn draining_ends_with_the_queue_and_purging_counts(connection: &Connection) {
+    fn fetch_all_ends_with_empty_queue_and_purge_counts(connection: &Connection) {
         let queue = queue();
         let consumer = connection.consumer(&queue).build().unwrap();
         send_numbers(connection, &queue, 4);
@@ -245,7 +245,7 @@ on_both_backends! {
         assert!(consumer.fetch().unwrap().is_none());
     }
 
-    fn an_exclusive_consumer_shuts_others_out(connection: &Connection) {
+    fn exclusive_consumer_locks_out_others(connection: &Connection) {
         let queue = queue();
         let exclusive = connection.consumer(&queue).exclusive().build().unwrap();
         let _messages = exclusive.messages().unwrap();
@@ -254,7 +254,7 @@ on_both_backends! {
         assert!(matches!(error, Error::ResourceLocked { .. }), "{error}");
     }
 
-    fn automatic_acknowledgement_needs_no_settling(connection: &Connection) {
+    fn automatic_acknowledgement_needs_no_settlement(connection: &Connection) {
         let queue = queue();
         let consumer = connection.consumer(&queue).automatic_acknowledgement().build().unwrap();
         send_numbers(connection, &queue, 3);
@@ -267,7 +267,7 @@ on_both_backends! {
         assert_eq!(ready(connection, &queue.name), 0);
     }
 
-    fn prefetch_limits_what_is_out(connection: &Connection) {
+    fn prefetch_limits_unacknowledged_messages(connection: &Connection) {
         let queue = queue();
         let consumer = connection.consumer(&queue).prefetch(3).build().unwrap();
         send_numbers(connection, &queue, 10);
@@ -277,7 +277,7 @@ on_both_backends! {
         assert_eq!(ready(connection, &queue.name), 7);
     }
 
-    fn impossible_consumers_are_refused(connection: &Connection) {
+    fn consumer_with_invalid_settings_is_refused(connection: &Connection) {
         for (builder, field) in [
             (connection.consumer("queue").prefetch(0), "prefetch"),
             (connection.consumer("q".repeat(300)), "queue"),
@@ -294,14 +294,14 @@ on_both_backends! {
         connection.consumer(Queue::server_named()).build().unwrap();
     }
 
-    fn reserved_names_are_refused(connection: &Connection) {
+    fn reserved_name_is_refused(connection: &Connection) {
         let error = connection.consumer("amq.mine").build().unwrap_err();
         assert!(matches!(error, Error::AccessRefused { .. }), "{error}");
         let error = connection.publisher().exchange(Exchange::direct("amq.mine")).build().unwrap_err();
         assert!(matches!(error, Error::AccessRefused { .. }), "{error}");
     }
 
-    fn a_closed_consumer_says_so(connection: &Connection) {
+    fn consumer_closed_returns_closed_error(connection: &Connection) {
         let consumer = connection.consumer(Queue::server_named()).build().unwrap();
         consumer.close().unwrap();
         consumer.close().unwrap();

@@ -1,5 +1,5 @@
-//! That calls of publishers and consumers come back by their own deadlines, whatever else goes on:
-//! on the in-process broker, which fails on command.
+//! Calls of publishers and consumers return by their own deadlines, regardless of other failures:
+//! on the in-process broker with injected faults.
 
 use std::thread;
 use std::time::{Duration, Instant};
@@ -11,7 +11,7 @@ use carrot::{
 
 use crate::support::{SOON, eventually, ready};
 
-/// Much less than what else there is to wait for.
+/// Much less than every other deadline.
 const DEADLINE: Duration = Duration::from_millis(200);
 /// Longer than any test.
 const AGES: Duration = Duration::from_secs(3600);
@@ -28,7 +28,7 @@ fn publisher(connection: &Connection, definition: PublisherDefinition) -> Publis
     definition.routing_key("queue").send_timeout(DEADLINE).on(connection).build().unwrap()
 }
 
-/// Makes a call that is to fail at the deadline.
+/// Runs a call that must fail at the deadline.
 #[track_caller]
 fn late<T>(call: impl FnOnce() -> Result<T>) -> Error {
     let started = Instant::now();
@@ -39,7 +39,7 @@ fn late<T>(call: impl FnOnce() -> Result<T>) -> Error {
 }
 
 #[test]
-fn a_blocked_broker_takes_no_more_than_a_few_mebibytes_and_the_reason_is_told() {
+fn blocked_broker_bounds_sent_bytes_and_reports_reason() {
     let (broker, connection) = broker();
     let publisher =
         publisher(&connection, PublisherDefinition::new().max_bytes_in_flight(usize::MAX));
@@ -61,7 +61,7 @@ fn a_blocked_broker_takes_no_more_than_a_few_mebibytes_and_the_reason_is_told() 
 }
 
 #[test]
-fn a_congested_way_is_told_at_the_deadline_of_the_message() {
+fn congested_socket_fails_publish_at_its_deadline() {
     let (broker, connection) = broker();
     let publisher = publisher(&connection, PublisherDefinition::new());
     broker.faults().delay(Operation::Publish, AGES, 1);
@@ -72,13 +72,13 @@ fn a_congested_way_is_told_at_the_deadline_of_the_message() {
 }
 
 #[test]
-fn opening_another_channel_takes_no_longer_than_the_message_may() {
+fn reopened_channel_respects_deadline_of_message() {
     for slow in [Operation::Connect, Operation::Declare, Operation::Publish] {
         let (broker, connection) = broker();
         let exchange = carrot::Exchange::fanout("exchange");
         let publisher = publisher(&connection, PublisherDefinition::new().exchange(exchange));
         publisher.send("before").unwrap();
-        // The connection for consumers is made again, too.
+        // The connection for consumers is reopened, too.
         let times = if slow == Operation::Connect { 2 } else { 1 };
         broker.faults().delay(slow, AGES, times).drop_connections();
         let error = late(|| publisher.send("meanwhile"));
@@ -92,7 +92,7 @@ fn opening_another_channel_takes_no_longer_than_the_message_may() {
 }
 
 #[test]
-fn what_is_past_its_deadline_is_not_sent_again() {
+fn message_past_its_deadline_is_not_resent() {
     let (broker, connection) = broker();
     let publisher = publisher(&connection, PublisherDefinition::new());
     broker.faults().lose_confirms(1);
@@ -106,7 +106,7 @@ fn what_is_past_its_deadline_is_not_sent_again() {
 }
 
 #[test]
-fn a_publisher_that_cannot_open_does_not_hold_a_consumer_up() {
+fn publisher_opening_without_success_does_not_block_consumer() {
     let (broker, connection) = broker();
     let publisher = publisher(&connection, PublisherDefinition::new());
     let consumer = connection.consumer("queue").build().unwrap();
@@ -128,7 +128,8 @@ fn a_publisher_that_cannot_open_does_not_hold_a_consumer_up() {
     });
 }
 
-/// A patient publisher whose first message has no answer, and room for so many at once.
+/// A publisher with a long deadline, a window of this many messages, and a first message without an
+/// answer.
 fn unanswered(max_in_flight: usize) -> (Connection, Publisher) {
     let (broker, connection) = broker();
     let publisher = connection
@@ -143,7 +144,7 @@ fn unanswered(max_in_flight: usize) -> (Connection, Publisher) {
 }
 
 #[test]
-fn room_is_used_though_the_oldest_message_has_no_answer() {
+fn window_admits_messages_while_oldest_is_unanswered() {
     let (connection, publisher) = unanswered(2);
     let started = Instant::now();
     thread::scope(|scope| {
@@ -161,7 +162,7 @@ fn room_is_used_though_the_oldest_message_has_no_answer() {
 }
 
 #[test]
-fn threads_that_wait_for_room_hear_of_an_alarm_at_their_deadline() {
+fn window_full_under_alarm_fails_at_deadline_with_blocked() {
     let (broker, connection) = broker();
     let publisher = publisher(&connection, PublisherDefinition::new().max_in_flight(1));
     broker.faults().block_publishers("low on memory");
@@ -176,7 +177,7 @@ fn threads_that_wait_for_room_hear_of_an_alarm_at_their_deadline() {
 }
 
 #[test]
-fn threads_that_wait_for_room_hear_of_the_end_at_once() {
+fn window_full_on_close_wakes_waiting_threads() {
     let (connection, publisher) = unanswered(1);
     let started = Instant::now();
     thread::scope(|scope| {

@@ -1,5 +1,4 @@
-//! Every example runs on its own, on the in-process broker and on RabbitMQ, and says what it says
-//! it says.
+//! Every example runs, on the in-process broker and on RabbitMQ, and prints the expected text.
 
 use std::io::{BufRead, BufReader, Read};
 use std::process::{Command, Stdio};
@@ -29,7 +28,7 @@ fn command(name: &str, url: Option<&str>) -> Command {
     command
 }
 
-/// Runs an example; gives what it printed.
+/// Runs an example. Returns its output.
 fn run(name: &str, url: Option<&str>) -> String {
     let output = command(name, url).output().unwrap();
     let printed = String::from_utf8_lossy(&output.stdout).into_owned();
@@ -78,7 +77,7 @@ examples! {
 }
 
 #[test]
-fn the_web_service_answers_in_time_while_the_broker_is_away() {
+fn web_service_answers_in_time_without_broker() {
     let printed = run("web_service", None);
     for line in [
         "/order: HTTP/1.1 503 Service Unavailable",
@@ -91,7 +90,7 @@ fn the_web_service_answers_in_time_while_the_broker_is_away() {
 }
 
 #[test]
-fn retries_take_a_day_and_no_time() {
+fn retries_span_a_day_of_virtual_time() {
     let printed = run("retries", None);
     for line in [
         "00:00:00  attempt 1 at order 17",
@@ -104,7 +103,7 @@ fn retries_take_a_day_and_no_time() {
     }
 }
 
-/// Stops the work queue in the middle; gives how many jobs were done, and how many given back.
+/// Stops the work queue in the middle. Returns how many jobs were done, and how many requeued.
 fn interrupt_the_work_queue(signal: &str, jobs: u32, url: Option<&str>) -> (u32, u32) {
     let mut child = command("work_queue", url)
         .env("JOBS", jobs.to_string())
@@ -140,7 +139,7 @@ fn interrupt_the_work_queue(signal: &str, jobs: u32, url: Option<&str>) -> (u32,
 }
 
 #[test]
-fn an_interrupted_work_queue_ends_gracefully() {
+fn work_queue_interrupted_ends_gracefully() {
     for signal in ["-INT", "-TERM"] {
         interrupt_the_work_queue(signal, 5000, None);
     }
@@ -148,7 +147,7 @@ fn an_interrupted_work_queue_ends_gracefully() {
 
 #[test]
 #[ignore = "needs RabbitMQ: run ./scripts/test"]
-fn an_interrupted_work_queue_leaves_what_it_did_not_do_on_rabbitmq() {
+fn work_queue_interrupted_leaves_unfinished_jobs_on_rabbitmq() {
     let connection = crate::support::rabbitmq();
     let (done, _) = interrupt_the_work_queue("-TERM", 5000, Some(&crate::support::rabbitmq_url()));
     assert_eq!(

@@ -1,5 +1,5 @@
-//! Messages at which a handler fails: tried again, then parked, never dropped unless the program
-//! says so.
+//! Messages whose handler fails: retried, then parked, and never dropped unless the program asks
+//! for that.
 
 mod broker_limits;
 mod cuts;
@@ -24,7 +24,7 @@ use carrot::{
 
 use crate::support::{SOON, eventually, next, queue, ready, unique};
 
-/// The shortest pause that there is.
+/// The shortest pause.
 const SHORTEST: Duration = Duration::from_secs(1);
 
 /// A queue whose failed messages are parked in the queue of the second name.
@@ -35,7 +35,7 @@ fn with_parking() -> (Queue, String) {
 }
 
 on_both_backends! {
-    fn messages_that_were_only_prefetched_have_all_their_attempts(connection: &Connection) {
+    fn prefetched_messages_keep_all_attempts(connection: &Connection) {
         const MESSAGES: u32 = 10;
         let (queue, parking) = with_parking();
         let consumer = |prefetch| connection.consumer(&queue).prefetch(prefetch).retry(Retry::fixed(SHORTEST).attempts(2)).build().unwrap();
@@ -69,7 +69,7 @@ on_both_backends! {
         assert_eq!((ready(connection, &queue.name), ready(connection, &parking)), (0, 0));
     }
 
-    fn a_handler_that_fails_for_a_second_loses_nothing(connection: &Connection) {
+    fn handler_failing_for_a_second_loses_no_message(connection: &Connection) {
         const MESSAGES: u32 = 100;
         let (queue, parking) = with_parking();
         let consumer = connection.consumer(&queue).build().unwrap();
@@ -90,7 +90,7 @@ on_both_backends! {
         assert_eq!((ready(connection, &queue.name), ready(connection, &parking)), (0, 0));
     }
 
-    fn a_poison_message_is_parked_with_its_story_and_the_others_go_on(connection: &Connection) {
+    fn poison_message_is_parked_and_others_continue(connection: &Connection) {
         let (queue, parking) = with_parking();
         let consumer = connection.consumer(&queue).retry(Retry::fixed(SHORTEST).attempts(2)).build().unwrap();
         let (sender, handled) = mpsc::channel();
@@ -112,7 +112,7 @@ on_both_backends! {
         assert_eq!((parked.id(), parked.exchange(), parked.routing_key()), (Some("the-poison"), "", &*queue.name));
         assert!(parked.deaths().is_empty(), "{:?}", parked.deaths());
 
-        // Sent back, it has all its attempts again.
+        // A forwarded message has all its attempts again.
         parked.forward().unwrap();
         eventually("it is parked again", || ready(connection, &parking) == 1);
         let report = workers.stop(SOON).unwrap();
@@ -120,7 +120,7 @@ on_both_backends! {
         assert_eq!(ready(connection, &queue.name), 0);
     }
 
-    fn a_copy_keeps_what_the_message_carries_and_is_routed_nowhere_else(connection: &Connection) {
+    fn copy_keeps_contents_and_reaches_no_other_queue(connection: &Connection) {
         let (queue, _) = with_parking();
         let other = crate::support::queue();
         connection.declare_queue(&other).unwrap();
@@ -151,7 +151,7 @@ on_both_backends! {
             .with_expiration("60000")
             .with_headers(headers);
         let publisher = connection.publisher().exchange(&exchange).properties(properties).build().unwrap();
-        // Through the exchange, CC names a key and not a queue: nobody has it.
+        // Through the exchange, CC names a routing key and not a queue: no queue has the message.
         publisher.message().routing_key("orders.new").send(&7).unwrap();
         let (sender, seen) = mpsc::channel();
         consumer.register_callback(move |_number: u32, message: &Message| {
@@ -181,7 +181,7 @@ on_both_backends! {
         assert_eq!(ready(connection, &other.name), 0);
     }
 
-    fn a_message_taken_without_a_handler_can_be_failed(connection: &Connection) {
+    fn message_fail_without_handler_retries(connection: &Connection) {
         let (queue, parking) = with_parking();
         let consumer = connection.consumer(&queue).retry(Retry::fixed(4 * SHORTEST).attempts(2)).build().unwrap();
         connection.publisher().routing_key(&*queue.name).build().unwrap().send("a job").unwrap();
@@ -197,7 +197,7 @@ on_both_backends! {
         parked.ack().unwrap();
     }
 
-    fn an_existing_queue_serves_for_parking_whatever_its_arguments_are(connection: &Connection) {
+    fn parking_accepts_existing_queue_with_any_arguments(connection: &Connection) {
         let (queue, _) = with_parking();
         let parking = Queue::new(unique("parking")).max_length(10).expires(Duration::from_secs(300));
         connection.declare_queue(&parking).unwrap();
@@ -208,7 +208,7 @@ on_both_backends! {
         assert_eq!(workers.stop(SOON).unwrap().parked, 1);
     }
 
-    fn a_parking_queue_that_is_deleted_is_made_again(connection: &Connection) {
+    fn parking_queue_deleted_is_declared_again(connection: &Connection) {
         let (queue, parking) = with_parking();
         let consumer = connection.consumer(&queue).retry(Retry::never()).build().unwrap();
         let workers = consumer.workers(1).spawn(|_: String, _message: &Message| Err::<(), _>("no")).unwrap();
@@ -219,7 +219,7 @@ on_both_backends! {
         assert_eq!((report.parked, report.paused), (1, 0));
     }
 
-    fn a_consumer_that_only_fetches_makes_no_parking_queue(connection: &Connection) {
+    fn fetch_declares_no_parking_queue(connection: &Connection) {
         let (queue, parking) = with_parking();
         let consumer = connection.consumer(&queue).build().unwrap();
         assert!(consumer.fetch().unwrap().is_none());

@@ -1,4 +1,4 @@
-//! What a newcomer writes first: names and values of the types at hand, a publisher before its
+//! The first programs of a newcomer: names and values of common types, a publisher before its
 //! consumer, another client's message.
 
 use std::time::Duration;
@@ -8,7 +8,7 @@ use carrot::{Error, Message, Queue, message::Value};
 use crate::support::{SOON, next, queue, ready, unique};
 
 on_both_backends! {
-    fn names_numbers_and_times_are_taken_as_programs_have_them(connection: &Connection) {
+    fn names_numbers_and_times_convert_from_common_types(connection: &Connection) {
         let (name, now) = (unique("queue"), std::time::SystemTime::now());
         let seconds = now.duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
         let consumer = connection.consumer(&name).build().unwrap();
@@ -28,7 +28,7 @@ on_both_backends! {
         connection.delete_queue(&name, carrot::topology::DeleteIf::ALWAYS).unwrap();
     }
 
-    fn a_publisher_declares_the_queue_that_it_feeds(connection: &Connection) {
+    fn publisher_queue_declares_the_queue(connection: &Connection) {
         let queue = queue();
         let publisher = connection.publisher().queue(&queue).build().unwrap();
         publisher.send("waits for a consumer").unwrap();
@@ -45,7 +45,7 @@ on_both_backends! {
         }
     }
 
-    fn a_message_to_nobody_is_told_on_the_default_exchange(connection: &Connection) {
+    fn default_exchange_returns_unroutable_message(connection: &Connection) {
         let nobody = connection.publisher().routing_key(unique("nobody")).build().unwrap();
         let error = nobody.send("x").unwrap_err();
         assert!(matches!(error, Error::Unroutable { .. }), "{error}");
@@ -56,7 +56,7 @@ on_both_backends! {
         assert!(std::error::Error::source(&error).is_some_and(|source| source.to_string().contains("NO_ROUTE")));
     }
 
-    fn a_compressed_body_is_named(connection: &Connection) {
+    fn compressed_body_is_named_in_error(connection: &Connection) {
         let queue = queue();
         let consumer = connection.consumer(&queue).codecs(carrot::codec::Codecs::only(carrot::Codec::raw())).build().unwrap();
         let publisher = connection.publisher().queue(&queue).codec(carrot::Codec::raw()).build().unwrap();
@@ -69,7 +69,7 @@ on_both_backends! {
         message.ack().unwrap();
     }
 
-    fn any_duration_is_taken(connection: &Connection) {
+    fn any_duration_is_accepted(connection: &Connection) {
         let queue = queue();
         let publisher = connection.publisher().queue(&queue).send_timeout(Duration::MAX).build().unwrap();
         publisher.send("x").unwrap();
@@ -85,12 +85,12 @@ on_both_backends! {
         workers.stop(Duration::MAX).unwrap();
     }
 
-    fn an_auto_delete_queue_is_declared_again_for_each_run(connection: &Connection) {
+    fn auto_delete_queue_is_declared_again_for_each_run(connection: &Connection) {
         let queue = Queue::new(unique("queue")).auto_delete();
         let consumer = connection.consumer(&queue).build().unwrap();
         let publisher = connection.publisher().routing_key(&queue.name).build().unwrap();
         for _ in 0..4 {
-            // The queue went with the last run, which one call is told.
+            // The queue was deleted with the last run, and one call fails over that.
             let started = consumer.messages().or_else(|error| {
                 assert!(matches!(error, Error::NotFound { .. }), "{error}");
                 consumer.messages()

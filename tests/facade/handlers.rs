@@ -11,8 +11,8 @@ use crate::support::{SOON, eventually, queue, rabbitmq_url, unique};
 
 const THREADS: usize = 4;
 
-/// Makes each function a test on a named in-process broker and one on RabbitMQ; it makes
-/// connections of its own.
+/// Turns each function into a test on a named in-process broker and one on RabbitMQ. The function
+/// opens connections of its own.
 macro_rules! on_both_urls {
     ($(fn $name:ident($options:ident: &ConnectionOptions) $body:block)*) => {
         $(fn $name($options: &ConnectionOptions) $body)*
@@ -34,12 +34,12 @@ macro_rules! on_both_urls {
     };
 }
 
-/// As small as it gets: RabbitMQ takes no smaller frames since 4.1.
+/// The smallest frames: RabbitMQ accepts no smaller ones since 4.1.
 fn smallest(options: &ConnectionOptions) -> ConnectionOptions {
     options.clone().frame_max(8192).call_timeout(SOON)
 }
 
-/// What `work` gives, which has to be soon.
+/// Returns the result of `work`, which must return within `SOON`.
 #[track_caller]
 fn soon<T: Send + 'static>(what: &str, work: impl FnOnce() -> T + Send + 'static) -> T {
     let (sender, done) = mpsc::channel();
@@ -52,7 +52,7 @@ fn join(workers: Workers) -> carrot::Result<Report> {
 }
 
 on_both_urls! {
-    fn publishing_from_all_workers_with_the_smallest_buffers_does_not_dead_lock(options: &ConnectionOptions) {
+    fn publish_from_all_workers_with_smallest_buffers_does_not_deadlock(options: &ConnectionOptions) {
         const HOPS: u32 = 25;
         const MESSAGES: u32 = 8;
         let connection = carrot::connect(smallest(options)).unwrap();
@@ -62,8 +62,7 @@ on_both_urls! {
             connection.publisher().routing_key(&*queue.name).max_in_flight(1).max_bytes_in_flight(1).send_timeout(SOON).build().unwrap();
         let (sender, arrived) = mpsc::channel();
         let again = publisher.clone();
-        // Each message goes round, with a body of several frames, through the queue that its worker
-        // is at.
+        // Each message circulates, with a body of several frames, through the queue of its worker.
         let workers = consumer.workers(THREADS).spawn(move |(hops, padding): (u32, String), _message: &Message| {
             if hops == 0 { sender.send(()).map_err(|error| error.to_string()) } else { again.send(&(hops - 1, padding)).map_err(|error| error.to_string()) }
         }).unwrap();
@@ -77,7 +76,7 @@ on_both_urls! {
         assert_eq!((report.acknowledged, report.failed), (u64::from(MESSAGES * (HOPS + 1)), 0));
     }
 
-    fn receipts_from_all_workers_with_the_smallest_window_do_not_dead_lock(options: &ConnectionOptions) {
+    fn confirmations_from_all_workers_with_smallest_window_do_not_deadlock(options: &ConnectionOptions) {
         let connection = carrot::connect(smallest(options)).unwrap();
         let (from, to) = (queue(), queue());
         connection.declare_queue(&to).unwrap();
@@ -102,11 +101,11 @@ on_both_urls! {
         assert_eq!(workers.stop(SOON).unwrap().acknowledged, 100);
     }
 
-    fn closing_the_connection_from_all_handlers_does_not_dead_lock(options: &ConnectionOptions) {
-        let keeper = carrot::connect(options.clone()).unwrap();
+    fn connection_close_from_all_handlers_does_not_deadlock(options: &ConnectionOptions) {
+        let outer = carrot::connect(options.clone()).unwrap();
         let queue = queue();
-        keeper.declare_queue(&queue).unwrap();
-        keeper.publisher().routing_key(&*queue.name).build().unwrap().send_all(0..20).unwrap();
+        outer.declare_queue(&queue).unwrap();
+        outer.publisher().routing_key(&*queue.name).build().unwrap().send_all(0..20).unwrap();
         let connection = carrot::connect(smallest(options)).unwrap();
         let consumer = connection.consumer(&queue).prefetch(1).build().unwrap();
         let publisher = connection.publisher().routing_key("nobody").max_in_flight(1).build().unwrap();
@@ -123,12 +122,12 @@ on_both_urls! {
         assert!(matches!(ended, Ok(_) | Err(Error::Closed { .. })), "{ended:?}");
         assert!(matches!(connection.open(), Err(Error::Closed { .. })));
         eventually("all messages are back", || {
-            let queue = keeper.declare_queue(Queue::existing(&*queue.name)).unwrap();
+            let queue = outer.declare_queue(Queue::existing(&*queue.name)).unwrap();
             (queue.message_count, queue.consumer_count) == (20, 0)
         });
     }
 
-    fn closing_consumer_and_publisher_from_a_handler_does_not_dead_lock(options: &ConnectionOptions) {
+    fn close_from_handler_does_not_deadlock(options: &ConnectionOptions) {
         let connection = carrot::connect(smallest(options)).unwrap();
         let queue = queue();
         let consumer = Arc::new(connection.consumer(&queue).prefetch(1).build().unwrap());
@@ -147,12 +146,12 @@ on_both_urls! {
         eventually("the consumer is gone", || connection.declare_queue(Queue::existing(&*queue.name)).unwrap().consumer_count == 0);
     }
 
-    fn dropping_the_last_handle_of_everything_in_a_handler_does_not_dead_lock(options: &ConnectionOptions) {
-        let keeper = carrot::connect(options.clone()).unwrap();
+    fn drop_of_last_handles_in_handler_does_not_deadlock(options: &ConnectionOptions) {
+        let outer = carrot::connect(options.clone()).unwrap();
         for order in 0..3 {
             let queue = queue();
-            keeper.declare_queue(&queue).unwrap();
-            keeper.publisher().routing_key(&*queue.name).build().unwrap().send_all(0..20).unwrap();
+            outer.declare_queue(&queue).unwrap();
+            outer.publisher().routing_key(&*queue.name).build().unwrap().send_all(0..20).unwrap();
             let connection = carrot::connect(smallest(options)).unwrap();
             let consumer = connection.consumer(&queue).prefetch(1).build().unwrap();
             let publisher = connection.publisher().routing_key("nobody").max_in_flight(1).build().unwrap();
@@ -176,20 +175,20 @@ on_both_urls! {
             drop(go);
             dropped.recv_timeout(SOON).unwrap();
             eventually("the consumer is gone", || {
-                let queue = keeper.declare_queue(Queue::existing(&*queue.name)).unwrap();
+                let queue = outer.declare_queue(Queue::existing(&*queue.name)).unwrap();
                 queue.consumer_count == 0 && queue.message_count > 0
             });
         }
     }
 
-    fn dropping_handles_one_by_one_in_handlers_does_not_dead_lock(options: &ConnectionOptions) {
-        let keeper = carrot::connect(options.clone()).unwrap();
+    fn drop_of_handles_in_handlers_does_not_deadlock(options: &ConnectionOptions) {
+        let outer = carrot::connect(options.clone()).unwrap();
         let queue = queue();
-        let mut consumer = keeper.consumer(&queue).prefetch(1).build().unwrap();
-        let publisher = keeper.publisher().routing_key(&*queue.name).build().unwrap();
+        let mut consumer = outer.consumer(&queue).prefetch(1).build().unwrap();
+        let publisher = outer.publisher().routing_key(&*queue.name).build().unwrap();
         let own = smallest(options);
-        // Each call opens a connection with all that it makes, and drops it, on the thread of a
-        // handler.
+        // Each call opens a connection, a consumer and a publisher, and drops them, on the thread
+        // of a handler.
         consumer.register_callback(move |number: u32, _message: &Message| {
             let connection = carrot::connect(own.clone()).unwrap();
             let inner = connection.consumer(Queue::server_named()).prefetch(1).build().unwrap();
@@ -208,7 +207,7 @@ on_both_urls! {
 }
 
 #[test]
-fn a_stop_from_its_own_handler_comes_back_at_its_timeout() {
+fn stop_from_own_handler_returns_at_its_timeout() {
     let connection = carrot::connect("memory://").unwrap();
     let consumer = connection.consumer("queue").build().unwrap();
     let handles = Arc::new(Mutex::new(None));

@@ -1,5 +1,5 @@
-//! What the broker refuses by closing the whole connection: the operation that is the cause fails,
-//! and nothing else.
+//! Operations that the broker refuses by closing the whole connection: the cause fails, and no
+//! other operation.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -14,8 +14,7 @@ use crate::support::{SOON, eventually, ready};
 
 const POISON: &[u8] = b"poison";
 
-/// What the broker tells when it knows, and when it does not know, which operation it closed the
-/// connection over.
+/// The errors of a broker that names the refused operation, and of one that does not.
 fn hard_error() -> Error {
     Error::HardError { code: 541, reason: "INTERNAL_ERROR".into() }
 }
@@ -32,7 +31,7 @@ fn precondition() -> Error {
     Error::PreconditionFailed { reason: "PRECONDITION_FAILED".into() }
 }
 
-/// A broker that refuses poison with an error, and how many connections it has closed.
+/// A broker that refuses a poison message with an error, and the number of closed connections.
 struct Fixture {
     broker: Broker,
     connection: Connection,
@@ -62,15 +61,14 @@ impl Fixture {
     }
 }
 
-/// Publishes messages, of which one is poison.
+/// Publishes messages, one of them poison.
 fn publish(publisher: &Publisher, count: usize, poison: usize) -> Vec<Confirmation> {
     let body =
         |number| if number == poison { POISON.to_vec() } else { format!("{number}").into_bytes() };
     (0..count).map(|number| publisher.message().publish_bytes(body(number)).unwrap()).collect()
 }
 
-/// Asserts that of these messages the poison alone fails, with an error that another attempt will
-/// not change.
+/// Asserts that only the poison message fails, with an error that is not retryable.
 #[track_caller]
 fn one_fails(receipts: Vec<Confirmation>, poison: usize) {
     for (number, receipt) in receipts.into_iter().enumerate() {
@@ -98,8 +96,8 @@ fn numbers(connection: &Connection) -> Vec<usize> {
 }
 
 #[test]
-fn one_message_of_many_fails_alone() {
-    // A loss that is noted while the message is being handed over costs one more.
+fn refused_message_among_many_fails_alone() {
+    // A loss that is noted while the message is being published costs one more.
     for (error, most_lost) in [(hard_error(), 2), (unsure(), 2), (precondition(), 0)] {
         let fixture = fixture(error);
         let publisher = fixture.publisher();
@@ -111,7 +109,7 @@ fn one_message_of_many_fails_alone() {
 }
 
 #[test]
-fn messages_without_an_answer_are_sent_again_one_at_a_time() {
+fn unanswered_messages_are_resent_one_at_a_time() {
     for (error, most_lost) in [(hard_error(), 2), (unsure(), 2), (precondition(), 0)] {
         let fixture = fixture(error);
         let publisher = fixture.publisher();
@@ -129,7 +127,7 @@ fn messages_without_an_answer_are_sent_again_one_at_a_time() {
 }
 
 #[test]
-fn each_of_several_refused_messages_fails() {
+fn several_refused_messages_fail_each() {
     for error in [hard_error(), unsure(), precondition()] {
         let fixture = fixture(error);
         let publisher = fixture.publisher();
@@ -156,11 +154,11 @@ fn each_of_several_refused_messages_fails() {
 }
 
 #[test]
-fn publishers_of_one_connection_do_not_fail_for_each_other() {
+fn publishers_of_one_connection_fail_independently() {
     for (error, most_lost) in [(hard_error(), 2), (unsure(), 2), (precondition(), 0)] {
         let fixture = fixture(error);
         let publishers: Vec<_> = (0..3).map(|_| fixture.publisher()).collect();
-        // Over a channel error, nobody asks the other channels again.
+        // After a channel error, the messages of other channels are not sent again.
         fixture.broker.faults().lose_confirms(if most_lost > 0 { 30 } else { 0 });
         let mut receipts: Vec<Vec<Confirmation>> =
             publishers.iter().map(|publisher| publish(publisher, 10, usize::MAX)).collect();
@@ -176,7 +174,7 @@ fn publishers_of_one_connection_do_not_fail_for_each_other() {
 }
 
 #[test]
-fn send_and_send_all_tell_it_of_the_message_alone() {
+fn send_and_send_all_report_only_the_refused_message() {
     for error in [hard_error(), unsure(), precondition()] {
         let fixture = fixture(error);
         let publisher = fixture
@@ -201,7 +199,7 @@ fn send_and_send_all_tell_it_of_the_message_alone() {
 }
 
 #[test]
-fn a_publisher_without_confirms_goes_on() {
+fn publisher_without_confirms_continues_after_hard_error() {
     for error in [hard_error(), unsure(), precondition()] {
         let fixture = fixture(error);
         let publisher = fixture
@@ -222,7 +220,7 @@ fn a_publisher_without_confirms_goes_on() {
 }
 
 #[test]
-fn a_refused_call_is_told_at_once_and_costs_others_one_reconnect() {
+fn refused_call_fails_at_once_and_costs_others_one_reconnect() {
     let fixture = fixture(hard_error());
     let consumer = fixture.connection.consumer("queue").build().unwrap();
     let mut messages = consumer.messages().unwrap().timeout(SOON);
@@ -245,7 +243,7 @@ fn a_refused_call_is_told_at_once_and_costs_others_one_reconnect() {
 }
 
 #[test]
-fn a_call_that_may_be_the_cause_is_made_once_more() {
+fn suspect_call_is_repeated_once() {
     let fixture = fixture(hard_error());
     let faults = fixture.broker.faults();
     faults.fail_next(Operation::Declare, unsure());
@@ -258,7 +256,7 @@ fn a_call_that_may_be_the_cause_is_made_once_more() {
 }
 
 #[test]
-fn a_run_whose_declaration_is_refused_for_good_ends() {
+fn run_with_refused_declaration_ends() {
     let refused = |error: Error, times: usize| {
         let fixture = fixture(hard_error());
         let consumer = fixture.connection.consumer("queue").build().unwrap();
@@ -279,7 +277,7 @@ fn a_run_whose_declaration_is_refused_for_good_ends() {
 }
 
 #[test]
-fn a_run_outlives_a_broker_that_stumbles() {
+fn run_survives_unexplained_hard_errors() {
     let fixture = fixture(hard_error());
     let consumer = fixture.connection.consumer("queue").build().unwrap();
     let mut messages = consumer.messages().unwrap().timeout(SOON);
@@ -294,7 +292,7 @@ fn a_run_outlives_a_broker_that_stumbles() {
 }
 
 #[test]
-fn a_run_whose_queue_is_still_being_deleted_ends_once_it_is_gone() {
+fn run_ends_once_its_queue_is_deleted() {
     let fixture = fixture(hard_error());
     let other = Connection::new(fixture.broker.connector());
     let consumer = fixture.connection.consumer("queue").build().unwrap();
@@ -316,7 +314,7 @@ fn a_run_whose_queue_is_still_being_deleted_ends_once_it_is_gone() {
 }
 
 #[test]
-fn a_run_goes_on_if_its_subscription_is_refused_after_a_cancel() {
+fn run_continues_after_cancel_and_refused_subscription() {
     let fixture = fixture(hard_error());
     let other = Connection::new(fixture.broker.connector());
     let faults = fixture.broker.faults();
@@ -335,14 +333,14 @@ fn a_run_goes_on_if_its_subscription_is_refused_after_a_cancel() {
     }
 }
 
-/// Has the broker cancel the consumers of the queue, which is there when they look for it.
+/// Cancels the consumers of the queue at the broker. The queue exists when they look for it.
 fn cancel(connection: &Connection) {
     connection.delete_queue("queue", DeleteIf::ALWAYS).unwrap();
     connection.declare_queue("queue").unwrap();
 }
 
 #[test]
-fn messages_fail_at_once_if_the_exchange_is_refused() {
+fn messages_fail_at_once_when_exchange_is_refused() {
     let fixture = fixture(hard_error());
     let publisher =
         fixture.connection.publisher().exchange("exchange").send_timeout(SOON).build().unwrap();
@@ -360,7 +358,7 @@ fn messages_fail_at_once_if_the_exchange_is_refused() {
 }
 
 #[test]
-fn what_is_sent_again_alone_keeps_to_its_deadline() {
+fn isolated_message_respects_its_deadline() {
     let fixture = fixture(unsure());
     let brief = Duration::from_millis(300);
     let publisher =
@@ -368,7 +366,7 @@ fn what_is_sent_again_alone_keeps_to_its_deadline() {
     fixture.broker.faults().lose_confirms(1_000_000);
     let started = Instant::now();
     let body = |number| if number == 19 { POISON.to_vec() } else { vec![b'0'] };
-    // Some may not be handed over in time, while others are sent again.
+    // Some may not be published in time, while others are resent.
     let receipts: Vec<_> =
         (0..20).map(|number| publisher.message().publish_bytes(body(number))).collect();
     assert!(receipts.into_iter().all(|receipt| receipt.and_then(Confirmation::wait).is_err()));

@@ -10,7 +10,7 @@ use carrot::{
 
 use crate::support::{next, queue, rabbitmq_url, ready};
 
-/// The most levels of tables and arrays within each other.
+/// The most nested levels of tables and arrays.
 const DEPTH: usize = 32;
 
 #[track_caller]
@@ -38,7 +38,7 @@ fn arrays(levels: usize) -> Headers {
 }
 
 on_both_backends! {
-    fn numbers_that_are_not_finite_are_refused_with_their_path(connection: &Connection) {
+    fn non_finite_numbers_are_refused_with_their_path(connection: &Connection) {
         let queue = queue();
         connection.declare_queue(&queue).unwrap();
         let publisher = connection.publisher().routing_key(&*queue.name).build().unwrap();
@@ -118,7 +118,7 @@ on_both_backends! {
         assert_eq!(ready(connection, &queue.name), 1);
     }
 
-    fn tables_too_deep_or_too_large_are_refused_and_nothing_is_harmed(connection: &Connection) {
+    fn oversized_tables_are_refused_without_harm(connection: &Connection) {
         let queue = queue();
         let consumer = connection.consumer(&queue).build().unwrap();
         let publisher = connection.publisher().routing_key(&*queue.name).build().unwrap();
@@ -140,7 +140,7 @@ on_both_backends! {
         assert_eq!(next(&consumer).decode::<String>().unwrap(), "still there");
     }
 
-    fn bodies_that_would_overflow_stack_or_memory_are_refused_and_nothing_is_harmed(connection: &Connection) {
+    fn hostile_bodies_are_refused_without_harm(connection: &Connection) {
         let queue = queue();
         let consumer = connection.consumer(&queue).codecs(Codecs::default().with(Codec::bincode())).build().unwrap();
         let publisher = connection.publisher().routing_key(&*queue.name).build().unwrap();
@@ -164,7 +164,7 @@ on_both_backends! {
     }
 }
 
-fn bodies_over_the_maximum_are_refused(options: ConnectionOptions) {
+fn assert_bodies_over_maximum_are_refused(options: ConnectionOptions) {
     const MOST: usize = 10_000;
     let connection = carrot::connect(options.max_message_size(MOST as u64)).unwrap();
     let queue = queue();
@@ -181,12 +181,12 @@ fn bodies_over_the_maximum_are_refused(options: ConnectionOptions) {
 }
 
 #[test]
-fn bodies_over_the_maximum_are_refused_on_the_memory_broker() {
-    bodies_over_the_maximum_are_refused(ConnectionOptions::memory());
+fn body_over_maximum_is_refused_on_memory_broker() {
+    assert_bodies_over_maximum_are_refused(ConnectionOptions::memory());
 }
 
 #[test]
 #[ignore = "needs RabbitMQ: run ./scripts/test"]
-fn bodies_over_the_maximum_are_refused_on_rabbitmq() {
-    bodies_over_the_maximum_are_refused(rabbitmq_url().parse().unwrap());
+fn body_over_maximum_is_refused_on_rabbitmq() {
+    assert_bodies_over_maximum_are_refused(rabbitmq_url().parse().unwrap());
 }

@@ -11,7 +11,7 @@ const MESSAGES: usize = 100_000;
 const PUBLISHERS: usize = 8;
 
 on_both_backends! {
-    fn eight_threads_on_one_publisher_and_eight_workers_lose_and_double_nothing(connection: &Connection) {
+    fn eight_senders_and_eight_workers_lose_and_duplicate_no_message(connection: &Connection) {
         let queue = queue();
         let consumer = connection.consumer(&queue).prefetch(500).build().unwrap();
         let publisher = connection.publisher().routing_key(&*queue.name).transient().build().unwrap();

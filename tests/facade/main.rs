@@ -1,7 +1,7 @@
-//! The library as its users see it, on both backends.
+//! The public API, on both backends.
 //!
-//! Every test of [`on_both_backends`] runs on the in-process broker, and on RabbitMQ where
-//! `CARROT_TEST_AMQP_URL` says; `./scripts/test` provides one.
+//! Every test of [`on_both_backends`] runs on the in-process broker, and on the RabbitMQ node that
+//! `CARROT_TEST_AMQP_URL` names. `./scripts/test` starts one.
 
 #![allow(clippy::unwrap_used, unreachable_pub, reason = "tests")]
 

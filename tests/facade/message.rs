@@ -3,7 +3,7 @@ use carrot::{Codec, Error, ExchangeKind, codec::Codecs};
 use crate::support::{eventually, exchange, next, queue, ready};
 
 on_both_backends! {
-    fn an_acknowledged_message_is_gone(connection: &Connection) {
+    fn message_acknowledged_leaves_the_queue(connection: &Connection) {
         let queue = queue();
         let consumer = connection.consumer(&queue).build().unwrap();
         connection.publisher().routing_key(&*queue.name).build().unwrap().send("x").unwrap();
@@ -12,7 +12,7 @@ on_both_backends! {
         assert_eq!(ready(connection, &queue.name), 0);
     }
 
-    fn a_dropped_message_comes_again_redelivered(connection: &Connection) {
+    fn message_dropped_is_redelivered(connection: &Connection) {
         let queue = queue();
         let consumer = connection.consumer(&queue).build().unwrap();
         connection.publisher().routing_key(&*queue.name).build().unwrap().send("x").unwrap();
@@ -22,7 +22,7 @@ on_both_backends! {
         again.ack().unwrap();
     }
 
-    fn a_requeued_message_keeps_its_place(connection: &Connection) {
+    fn message_requeued_keeps_its_place(connection: &Connection) {
         let queue = queue();
         let consumer = connection.consumer(&queue).build().unwrap();
         connection.publisher().routing_key(&*queue.name).build().unwrap().send_all(0..3).unwrap();
@@ -39,7 +39,7 @@ on_both_backends! {
         assert_eq!(order, [0, 1, 2]);
     }
 
-    fn a_rejected_message_goes_to_the_dead_letter_exchange(connection: &Connection) {
+    fn message_rejected_goes_to_dead_letter_exchange(connection: &Connection) {
         let dead = exchange(ExchangeKind::Fanout);
         let queue = queue().dead_letter_exchange(&*dead.name);
         let graveyard = connection.consumer(crate::support::queue()).exchange(&dead).build().unwrap();
@@ -55,7 +55,7 @@ on_both_backends! {
         message.ack().unwrap();
     }
 
-    fn a_message_of_a_closed_consumer_is_stale_and_comes_again(connection: &Connection) {
+    fn message_of_closed_consumer_is_stale_and_redelivered(connection: &Connection) {
         let queue = queue();
         let consumer = connection.consumer(&queue).build().unwrap();
         connection.publisher().routing_key(&*queue.name).build().unwrap().send("x").unwrap();
@@ -67,7 +67,7 @@ on_both_backends! {
         assert!(next(&again).is_redelivered());
     }
 
-    fn a_message_outlives_the_consumer_that_is_dropped(connection: &Connection) {
+    fn message_outlives_dropped_consumer(connection: &Connection) {
         let queue = queue();
         let consumer = connection.consumer(&queue).build().unwrap();
         connection.publisher().routing_key(&*queue.name).build().unwrap().send("x").unwrap();
@@ -77,7 +77,7 @@ on_both_backends! {
         assert!(connection.consumer(&queue).build().unwrap().fetch().unwrap().is_none());
     }
 
-    fn a_message_can_be_settled_from_any_thread(connection: &Connection) {
+    fn message_is_settled_from_any_thread(connection: &Connection) {
         let queue = queue();
         let consumer = connection.consumer(&queue).build().unwrap();
         connection.publisher().routing_key(&*queue.name).build().unwrap().send_all(0..10).unwrap();
@@ -90,7 +90,7 @@ on_both_backends! {
         assert_eq!(ready(connection, &queue.name), 0);
     }
 
-    fn undecodable_bodies_are_told_and_can_still_be_settled(connection: &Connection) {
+    fn undecodable_message_can_still_be_settled(connection: &Connection) {
         let queue = queue();
         let consumer = connection.consumer(&queue).codecs(Codecs::default().with(Codec::bincode())).build().unwrap();
         let publisher = connection.publisher().routing_key(&*queue.name).build().unwrap();
@@ -113,7 +113,7 @@ on_both_backends! {
         eventually("the queue is empty", || consumer.fetch().unwrap().is_none());
     }
 
-    fn the_content_type_picks_the_decoder(connection: &Connection) {
+    fn content_type_selects_the_decoder(connection: &Connection) {
         let queue = queue();
         let consumer = connection.consumer(&queue).codecs(Codecs::default().with(Codec::bincode())).build().unwrap();
         for codec in [Codec::json(), Codec::text(), Codec::bincode()] {
@@ -130,7 +130,7 @@ on_both_backends! {
         raw.ack().unwrap();
     }
 
-    fn bincode_is_only_read_where_it_is_asked_for(connection: &Connection) {
+    fn bincode_is_decoded_only_when_accepted(connection: &Connection) {
         let queue = queue();
         let consumer = connection.consumer(&queue).build().unwrap();
         connection.publisher().routing_key(&*queue.name).codec(Codec::bincode()).build().unwrap().send("x").unwrap();
@@ -139,7 +139,7 @@ on_both_backends! {
         message.ack().unwrap();
     }
 
-    fn a_consumer_can_restrict_what_it_accepts(connection: &Connection) {
+    fn consumer_codecs_restrict_content_types(connection: &Connection) {
         let queue = queue();
         let consumer = connection.consumer(&queue).codecs(Codecs::only(Codec::json())).build().unwrap();
         connection.publisher().routing_key(&*queue.name).codec(Codec::text()).build().unwrap().send("x").unwrap();

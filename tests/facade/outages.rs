@@ -1,4 +1,4 @@
-//! Losing the broker, and finding it again.
+//! Loss of the broker, and recovery.
 
 use std::sync::{Arc, Barrier, Mutex, mpsc};
 use std::thread;
@@ -9,10 +9,10 @@ use carrot::{Connection, Error, Queue, config::Role};
 
 use crate::support::{SOON, eventually, queue, ready, unique};
 
-/// What "at once" is on a busy machine.
+/// The longest time that counts as "at once" on a busy machine.
 const AT_ONCE: Duration = Duration::from_millis(500);
 
-/// What the hooks of a connection were told.
+/// The events that the hooks of a connection received.
 fn heard(connection: &Connection) -> Arc<Mutex<Vec<String>>> {
     let heard: Arc<Mutex<Vec<String>>> = Arc::default();
     let (lost, back) = (Arc::clone(&heard), Arc::clone(&heard));
@@ -22,7 +22,7 @@ fn heard(connection: &Connection) -> Arc<Mutex<Vec<String>>> {
 }
 
 on_both_breakable! {
-    fn what_is_idle_is_connected_again_in_the_background(broker: Breakable) {
+    fn idle_channels_are_reopened_in_background(broker: Breakable) {
         let heard = heard(&broker.connection);
         let queue = queue();
         let _consumer = broker.connection.consumer(&queue).build().unwrap();
@@ -45,7 +45,7 @@ on_both_breakable! {
         publisher.send("x").unwrap();
     }
 
-    fn a_breaker_on_the_state_of_the_connection_closes_again(broker: Breakable) {
+    fn circuit_breaker_on_is_connected_closes_after_recovery(broker: Breakable) {
         let publisher = broker.connection.publisher().queue(queue()).build().unwrap();
         let send = || if broker.connection.is_connected() { publisher.try_publish("x").is_ok() } else { false };
         assert!(send());
@@ -55,7 +55,7 @@ on_both_breakable! {
         eventually("the breaker closes", send);
     }
 
-    fn what_was_published_is_sent_again_though_nobody_waits(broker: Breakable) {
+    fn unconfirmed_messages_are_resent_without_waiting_threads(broker: Breakable) {
         const MESSAGES: u32 = 10;
         let queue = queue();
         let publisher = broker.connection.publisher().queue(&queue).build().unwrap();
@@ -68,7 +68,7 @@ on_both_breakable! {
         receipts.into_iter().for_each(|receipt| receipt.wait().unwrap());
     }
 
-    fn every_waiting_thread_is_told_where_how_long_and_why(broker: Breakable) {
+    fn waiting_threads_receive_address_time_and_cause(broker: Breakable) {
         const THREADS: usize = 24;
         let publisher = broker.connection.publisher().queue(queue()).build().unwrap();
         broker.take_away();
@@ -94,7 +94,7 @@ on_both_breakable! {
         }
     }
 
-    fn a_message_has_its_own_time_connecting_included(broker: Breakable) {
+    fn message_timeout_includes_connecting(broker: Breakable) {
         let publisher = broker.connection.publisher().queue(queue()).build().unwrap();
         assert!(matches!(publisher.message().timeout(Duration::ZERO).send("x"), Err(Error::Invalid { .. })));
         publisher.message().timeout(SOON).send("x").unwrap();
@@ -110,7 +110,7 @@ on_both_breakable! {
         publisher.send("x").unwrap();
     }
 
-    fn sending_without_waiting_fails_at_once_while_there_is_no_connection(broker: Breakable) {
+    fn try_publish_without_connection_fails_at_once(broker: Breakable) {
         let queue = queue();
         let publisher = broker.connection.publisher().queue(&queue).build().unwrap();
         publisher.try_publish("x").unwrap().wait().unwrap();
@@ -127,7 +127,7 @@ on_both_breakable! {
         assert_eq!(ready(&broker.onlooker, &queue.name), 2);
     }
 
-    fn a_service_answers_every_request_in_time(broker: Breakable) {
+    fn service_answers_every_request_in_time(broker: Breakable) {
         const BOUND: Duration = Duration::from_secs(2);
         let publisher = broker.connection.publisher().queue(queue()).build().unwrap();
         let answers = Mutex::new(Vec::new());
@@ -151,7 +151,7 @@ on_both_breakable! {
         assert!(answers.iter().any(|(_, sent)| !sent), "{answers:?}");
     }
 
-    fn a_program_may_start_before_its_broker(broker: Breakable) {
+    fn program_starts_before_its_broker(broker: Breakable) {
         broker.take_away();
         let started = Instant::now();
         let error = carrot::connect_within(&broker.options, Duration::from_millis(600)).unwrap_err();
@@ -174,7 +174,7 @@ on_both_breakable! {
         assert!(consumer.fetch().unwrap().is_some());
     }
 
-    fn what_was_deleted_stays_deleted(broker: Breakable) {
+    fn deleted_entities_stay_deleted(broker: Breakable) {
         let queue = Queue::new(unique("queue"));
         let consumer = broker.connection.consumer(&queue).build().unwrap();
         assert!(consumer.fetch().unwrap().is_none());
@@ -186,7 +186,7 @@ on_both_breakable! {
         broker.onlooker.declare_queue(&queue).unwrap();
         assert!(consumer.fetch().unwrap().is_none());
 
-        // A run ends, and leaves it so.
+        // A run ends, and does not declare the queue again.
         let workers = consumer.workers(1).spawn(|_: String, _message: &carrot::Message| ()).unwrap();
         broker.onlooker.delete_queue(&queue.name, DeleteIf::ALWAYS).unwrap();
         let ended = workers.join_timeout(SOON).expect("the run ends");
@@ -194,7 +194,7 @@ on_both_breakable! {
         assert!(matches!(consumer.fetch(), Err(Error::NotFound { .. })));
     }
 
-    fn a_publisher_that_only_tries_learns_of_the_deletion_and_of_the_return(broker: Breakable) {
+    fn try_publish_reports_deletion_and_recovery(broker: Breakable) {
         let exchange = carrot::Exchange::fanout(unique("exchange"));
         let publisher = broker.connection.publisher().exchange(&exchange).build().unwrap();
         publisher.try_publish("x").unwrap().wait().unwrap();
@@ -209,7 +209,7 @@ on_both_breakable! {
         broker.onlooker.delete_exchange(&exchange.name, DeleteIf::ALWAYS).unwrap();
     }
 
-    fn a_lazy_connection_tells_what_is_wrong_with_a_declaration(broker: Breakable) {
+    fn lazy_connection_reports_refused_declaration(broker: Breakable) {
         let queue = queue();
         broker.onlooker.declare_queue(&queue).unwrap();
         let lazy = carrot::connect_lazily(&broker.options).unwrap();
@@ -222,7 +222,7 @@ on_both_breakable! {
         assert!(lazy.is_connected());
     }
 
-    fn stopping_while_the_broker_is_away_is_no_error(broker: Breakable) {
+    fn stop_without_broker_is_no_error(broker: Breakable) {
         let consumer = broker.connection.consumer(queue()).build().unwrap();
         let workers = consumer.workers(1).spawn(|_: String, _message: &carrot::Message| ()).unwrap();
         let workers = workers.join_timeout(Duration::from_millis(50)).expect_err("they go on");
@@ -232,7 +232,7 @@ on_both_breakable! {
         workers.join_timeout(SOON).expect("they end").unwrap();
     }
 
-    fn a_hook_and_an_error_name_the_address_and_the_cause(broker: Breakable) {
+    fn hook_and_error_name_address_and_cause(broker: Breakable) {
         let (sender, told) = mpsc::channel();
         broker.connection.on_disconnect(move |_, error| drop(sender.send(error.to_string())));
         broker.cut();

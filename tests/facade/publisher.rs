@@ -11,7 +11,7 @@ use carrot::{
 use crate::support::{SOON, exchange, next, queue, ready, unique};
 
 on_both_backends! {
-    fn a_sent_value_arrives_as_json(connection: &Connection) {
+    fn sent_value_arrives_as_json(connection: &Connection) {
         let queue = queue();
         let consumer = connection.consumer(&queue).build().unwrap();
         let publisher = connection.publisher().routing_key(&*queue.name).build().unwrap();
@@ -73,7 +73,7 @@ on_both_backends! {
         message.ack().unwrap();
     }
 
-    fn a_message_can_differ_from_its_publishers_others(connection: &Connection) {
+    fn message_settings_override_publisher(connection: &Connection) {
         let (one, other) = (queue(), queue());
         let consumer = connection.consumer(&other).build().unwrap();
         connection.declare_queue(&one).unwrap();
@@ -105,7 +105,7 @@ on_both_backends! {
         assert_eq!(ready(connection, &one.name), 0);
     }
 
-    fn a_mandatory_message_that_fits_no_queue_comes_back(connection: &Connection) {
+    fn mandatory_message_without_route_is_returned(connection: &Connection) {
         let exchange = exchange(ExchangeKind::Direct);
         let publisher = connection.publisher().exchange(&exchange).routing_key("nowhere").mandatory().build().unwrap();
 
@@ -117,7 +117,7 @@ on_both_backends! {
         connection.delete_exchange(&exchange.name, carrot::topology::DeleteIf::ALWAYS).unwrap();
     }
 
-    fn many_mandatory_messages_each_learn_their_own_fate(connection: &Connection) {
+    fn mandatory_messages_receive_their_own_results(connection: &Connection) {
         let queue = queue();
         connection.declare_queue(&queue).unwrap();
         let publisher = connection.publisher().mandatory().build().unwrap();
@@ -135,13 +135,13 @@ on_both_backends! {
         }
     }
 
-    fn without_mandatory_an_unroutable_message_is_no_error(connection: &Connection) {
+    fn unroutable_message_without_mandatory_is_no_error(connection: &Connection) {
         let publisher = connection.publisher().exchange(Exchange::fanout(unique("exchange"))).build().unwrap();
         publisher.send("nobody listens").unwrap();
         connection.delete_exchange(publisher.exchange(), carrot::topology::DeleteIf::ALWAYS).unwrap();
     }
 
-    fn a_missing_exchange_is_not_found_and_the_connection_survives(connection: &Connection) {
+    fn missing_exchange_is_not_found_and_connection_survives(connection: &Connection) {
         let (exchange, queue) = (Exchange::fanout(unique("exchange")), queue());
         let publisher = connection.publisher().exchange(&exchange).build().unwrap();
         let other = connection.publisher().queue(&queue).build().unwrap();
@@ -151,7 +151,7 @@ on_both_backends! {
         assert!(matches!(error, Error::NotFound { .. }), "{error}");
 
         other.send("x").unwrap();
-        // Whoever deleted it meant it: it is not declared again without the bindings that it had.
+        // The deletion was intended: the exchange is not declared again without its bindings.
         for _ in 0..2 {
             let error = publisher.send("x").unwrap_err();
             assert!(matches!(error, Error::NotFound { .. }), "{error}");
@@ -161,12 +161,12 @@ on_both_backends! {
         connection.delete_exchange(&exchange.name, carrot::topology::DeleteIf::ALWAYS).unwrap();
     }
 
-    fn publishing_to_what_has_to_exist_and_does_not_is_not_found(connection: &Connection) {
+    fn existing_exchange_missing_is_not_found(connection: &Connection) {
         let error = connection.publisher().exchange(Exchange::existing(unique("exchange"))).build().unwrap_err();
         assert!(matches!(error, Error::NotFound { .. }), "{error}");
     }
 
-    fn a_different_declaration_is_refused(connection: &Connection) {
+    fn different_declaration_is_refused(connection: &Connection) {
         let exchange = Exchange::fanout(unique("exchange"));
         connection.declare_exchange(&exchange).unwrap();
         let error = connection.publisher().exchange(Exchange::direct(&*exchange.name)).build().unwrap_err();
@@ -174,7 +174,7 @@ on_both_backends! {
         connection.delete_exchange(&exchange.name, carrot::topology::DeleteIf::ALWAYS).unwrap();
     }
 
-    fn a_batch_arrives_in_order(connection: &Connection) {
+    fn send_all_keeps_order(connection: &Connection) {
         let queue = queue();
         let consumer = connection.consumer(&queue).prefetch(500).build().unwrap();
         let publisher = connection.publisher().routing_key(&*queue.name).max_in_flight(100).build().unwrap();
@@ -189,7 +189,7 @@ on_both_backends! {
         }
     }
 
-    fn a_batch_tells_which_of_its_messages_failed(connection: &Connection) {
+    fn send_all_reports_failed_messages(connection: &Connection) {
         let queue = queue();
         connection.declare_queue(&queue).unwrap();
         let publisher = connection.publisher().routing_key(&*queue.name).codec(carrot::Codec::text()).build().unwrap();
@@ -203,7 +203,7 @@ on_both_backends! {
         assert_eq!(ready(connection, &queue.name), 2);
     }
 
-    fn a_full_queue_that_rejects_refuses_the_message(connection: &Connection) {
+    fn full_queue_with_reject_publish_refuses_message(connection: &Connection) {
         let queue = queue().max_length(1).overflow(Overflow::RejectPublish);
         connection.declare_queue(&queue).unwrap();
         let publisher = connection.publisher().routing_key(&*queue.name).build().unwrap();
@@ -212,7 +212,7 @@ on_both_backends! {
         assert!(matches!(error, Error::Refused), "{error}");
     }
 
-    fn receipts_can_be_asked_in_any_order(connection: &Connection) {
+    fn confirmations_resolve_in_any_order(connection: &Connection) {
         let queue = queue();
         connection.declare_queue(&queue).unwrap();
         let publisher = connection.publisher().routing_key(&*queue.name).build().unwrap();
@@ -226,7 +226,7 @@ on_both_backends! {
         assert_eq!(ready(connection, &queue.name), 50);
     }
 
-    fn the_window_makes_room_by_itself(connection: &Connection) {
+    fn full_window_frees_room_by_confirms(connection: &Connection) {
         let queue = queue();
         connection.declare_queue(&queue).unwrap();
         let publisher = connection.publisher().routing_key(&*queue.name).max_in_flight(1).build().unwrap();
@@ -240,7 +240,7 @@ on_both_backends! {
         assert_eq!(ready(connection, &queue.name), 25);
     }
 
-    fn a_failure_whose_receipt_is_gone_is_told_by_the_flush(connection: &Connection) {
+    fn flush_reports_failure_of_dropped_confirmation(connection: &Connection) {
         let publisher = connection.publisher().mandatory().routing_key(unique("nowhere")).build().unwrap();
         drop(publisher.publish("x").unwrap());
         let error = publisher.flush().unwrap_err();
@@ -249,7 +249,7 @@ on_both_backends! {
         publisher.flush().unwrap();
     }
 
-    fn a_closed_publisher_has_sent_everything_and_sends_no_more(connection: &Connection) {
+    fn publisher_closed_has_sent_all_and_refuses_more(connection: &Connection) {
         let queue = queue();
         connection.declare_queue(&queue).unwrap();
         let publisher = connection.publisher().routing_key(&*queue.name).build().unwrap();
@@ -263,7 +263,7 @@ on_both_backends! {
         clone.close().unwrap();
     }
 
-    fn dropping_the_last_handle_waits_for_the_confirms(connection: &Connection) {
+    fn drop_of_last_handle_waits_for_confirms(connection: &Connection) {
         let queue = queue();
         connection.declare_queue(&queue).unwrap();
         let publisher = connection.publisher().routing_key(&*queue.name).build().unwrap();
@@ -274,7 +274,7 @@ on_both_backends! {
         assert_eq!(ready(connection, &queue.name), 100);
     }
 
-    fn strings_over_their_limits_are_refused_and_nothing_is_harmed(connection: &Connection) {
+    fn strings_over_their_limits_are_refused_without_harm(connection: &Connection) {
         let queue = queue();
         connection.declare_queue(&queue).unwrap();
         let publisher = connection.publisher().routing_key(&*queue.name).build().unwrap();
@@ -315,7 +315,7 @@ on_both_backends! {
         message.ack().unwrap();
     }
 
-    fn without_confirms_messages_still_arrive(connection: &Connection) {
+    fn publisher_without_confirms_sends(connection: &Connection) {
         let queue = queue();
         let consumer = connection.consumer(&queue).build().unwrap();
         let publisher = connection.publisher().routing_key(&*queue.name).without_confirms().build().unwrap();
@@ -328,7 +328,7 @@ on_both_backends! {
         }
     }
 
-    fn a_definition_opens_on_any_connection(connection: &Connection) {
+    fn definition_opens_on_any_connection(connection: &Connection) {
         let queue = queue();
         connection.declare_queue(&queue).unwrap();
         let definition = PublisherDefinition::new().routing_key(&*queue.name).header("from", "definition");
@@ -337,7 +337,7 @@ on_both_backends! {
         assert_eq!(ready(connection, &queue.name), 2);
     }
 
-    fn impossible_settings_are_refused(connection: &Connection) {
+    fn publisher_with_invalid_settings_is_refused(connection: &Connection) {
         for builder in [
             connection.publisher().send_timeout(Duration::ZERO),
             connection.publisher().max_in_flight(0),

@@ -1,5 +1,4 @@
-//! What is lost when connections are, and how it all goes on: on the in-process broker, whose
-//! connections can be cut on command.
+//! Recovery after lost connections, on the in-process broker with injected cuts.
 
 mod consumers;
 mod publishers;
@@ -22,7 +21,7 @@ fn broker() -> (Broker, Connection) {
     (broker, connection)
 }
 
-/// Takes what is in the queue, without what came twice: in the order of first delivery.
+/// Takes the messages of the queue without duplicates, in the order of first delivery.
 fn distinct(consumer: &Consumer) -> Vec<u32> {
     let mut seen = HashSet::new();
     let numbers = consumer.fetch_all().map(|message| {
@@ -35,7 +34,7 @@ fn distinct(consumer: &Consumer) -> Vec<u32> {
 }
 
 #[test]
-fn a_refused_declaration_is_told_and_not_tried_again() {
+fn refused_declaration_fails_without_retry() {
     let (broker, connection) = broker();
     let publisher = connection.publisher().exchange("exchange").build().unwrap();
     broker.faults().drop_connections();
@@ -47,7 +46,7 @@ fn a_refused_declaration_is_told_and_not_tried_again() {
 }
 
 #[test]
-fn credentials_that_were_accepted_before_are_tried_again() {
+fn credentials_accepted_before_are_retried() {
     let (broker, connection) = broker();
     let publisher = connection.publisher().queue("queue").build().unwrap();
     let refused = Error::Authentication {
@@ -68,7 +67,7 @@ fn credentials_that_were_accepted_before_are_tried_again() {
 }
 
 #[test]
-fn fetching_and_managing_go_on() {
+fn fetch_and_topology_calls_recover() {
     let (broker, connection) = broker();
     let consumer = connection.consumer("queue").build().unwrap();
     connection.publisher().routing_key("queue").build().unwrap().send("x").unwrap();
@@ -81,7 +80,7 @@ fn fetching_and_managing_go_on() {
 }
 
 #[test]
-fn closing_the_connection_ends_whoever_waits_for_another() {
+fn connection_close_ends_threads_that_wait_for_reconnect() {
     let (broker, connection) = broker();
     let consumer = connection.consumer("queue").build().unwrap();
     let publisher = connection.publisher().routing_key("queue").build().unwrap();
@@ -99,7 +98,7 @@ fn closing_the_connection_ends_whoever_waits_for_another() {
 }
 
 #[test]
-fn a_refused_call_costs_its_own_channel_only() {
+fn refused_call_closes_its_own_channel_only() {
     let (broker, connection) = broker();
     let consumer = connection.consumer("queue").build().unwrap();
     let other = connection.consumer("other").build().unwrap();
@@ -118,7 +117,7 @@ fn a_refused_call_costs_its_own_channel_only() {
 }
 
 #[test]
-fn hooks_are_told_and_the_state_can_be_asked() {
+fn hooks_and_state_follow_an_outage() {
     let (broker, connection) = broker();
     let (losses, returns, blocks, unblocks) =
         <(Arc<AtomicUsize>, Arc<AtomicUsize>, Arc<AtomicUsize>, Arc<AtomicUsize>)>::default();
@@ -159,7 +158,7 @@ fn hooks_are_told_and_the_state_can_be_asked() {
 }
 
 #[test]
-fn closing_and_dropping_within_handlers_does_not_wait_for_itself() {
+fn close_and_drop_within_handlers_do_not_wait_for_themselves() {
     let (_broker, connection) = broker();
     let consumer = connection.consumer("queue").build().unwrap();
     let publisher = connection.publisher().routing_key("queue").build().unwrap();

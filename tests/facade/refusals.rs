@@ -1,5 +1,5 @@
-//! When a broker refuses messages: told at once, or tried again on another channel. On the
-//! in-process broker, which fails on command.
+//! Messages that the broker refuses: reported at once, or resent on another channel. On the
+//! in-process broker with injected faults.
 
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
@@ -26,7 +26,7 @@ fn refused_at_once(publisher: &Publisher) {
 }
 
 #[test]
-fn a_channel_that_was_opened_after_a_loss_and_refuses_is_given_up_for_another() {
+fn refusing_channel_after_loss_is_replaced() {
     let (broker, connection, publisher) = broker();
     publisher.send(&0).unwrap();
     broker.faults().drop_connections().nack_publishes(3);
@@ -36,7 +36,7 @@ fn a_channel_that_was_opened_after_a_loss_and_refuses_is_given_up_for_another() 
 }
 
 #[test]
-fn everything_in_flight_goes_to_the_other_channel() {
+fn messages_in_flight_move_to_the_replacing_channel() {
     let (broker, connection, publisher) = broker();
     let consumer = connection.consumer("queue").build().unwrap();
     let receipts: Vec<_> = (0..20).map(|number| publisher.publish(&number).unwrap()).collect();
@@ -58,7 +58,7 @@ fn everything_in_flight_goes_to_the_other_channel() {
 }
 
 #[test]
-fn a_channel_that_was_not_opened_after_a_loss_is_believed() {
+fn refusal_by_first_channel_is_final() {
     let (broker, _connection, publisher) = broker();
     broker.faults().nack_publishes(1);
     refused_at_once(&publisher);
@@ -66,7 +66,7 @@ fn a_channel_that_was_not_opened_after_a_loss_is_believed() {
 }
 
 #[test]
-fn a_channel_that_has_worked_since_the_loss_is_believed() {
+fn refusal_by_channel_that_worked_is_final() {
     let (broker, connection, publisher) = broker();
     broker.faults().drop_connections();
     publisher.send("x").unwrap();
@@ -76,7 +76,7 @@ fn a_channel_that_has_worked_since_the_loss_is_believed() {
 }
 
 #[test]
-fn a_queue_that_is_full_after_a_loss_is_told_when_others_would_have_a_leader_again() {
+fn full_queue_after_loss_is_reported_after_grace() {
     let broker = Broker::new();
     let connection = Connection::new(broker.connector());
     connection
@@ -94,12 +94,12 @@ fn a_queue_that_is_full_after_a_loss_is_told_when_others_would_have_a_leader_aga
     let started = Instant::now();
     assert!(matches!(publisher.send("y"), Err(Error::Refused)));
     assert!(started.elapsed() < SOON, "{:?}", started.elapsed());
-    // From then on its word counts.
+    // From then on, its refusals are final.
     refused_at_once(&publisher);
 }
 
 #[test]
-fn a_refusal_is_told_at_the_deadline_of_the_message() {
+fn refusal_after_loss_respects_message_deadline() {
     let (broker, connection, _) = broker();
     let publisher = connection
         .publisher()

@@ -1,5 +1,5 @@
-//! Operations that the broker refuses by closing the connection or the channel: told at once, and
-//! at little cost to others.
+//! Operations that the broker refuses by closing the connection or the channel: reported at once,
+//! with one reconnect for other channels.
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -13,8 +13,8 @@ use crate::support::{SOON, eventually, queue, ready, unique};
 
 const MESSAGES: usize = 200;
 
-/// Makes a refused call while a consumer of the same connection is at work, and checks what the
-/// consumer notices.
+/// Runs a refused call while a consumer of the same connection is at work, and checks that the
+/// consumer reconnects once.
 #[track_caller]
 fn costs_a_consumer_one_reconnect(
     connection: &Connection,
@@ -51,7 +51,7 @@ fn costs_a_consumer_one_reconnect(
 }
 
 on_both_backends! {
-    fn an_exchange_type_without_its_plug_in_is_told_at_once(connection: &Connection) {
+    fn unknown_exchange_type_fails_at_once(connection: &Connection) {
         let name = unique("exchange");
         let delayed = Exchange::new(&*name, ExchangeKind::Custom("x-delayed-message".into()));
         let error = costs_a_consumer_one_reconnect(connection, 1, || connection.declare_exchange(delayed.clone()).unwrap_err());
@@ -66,7 +66,7 @@ on_both_backends! {
         assert!(matches!(error, Error::HardError { code: 503, .. } | Error::PreconditionFailed { .. }), "{error:?}");
     }
 
-    fn deleting_a_quorum_queue_on_a_condition_is_told_at_once(connection: &Connection) {
+    fn conditional_delete_of_quorum_queue_fails_at_once(connection: &Connection) {
         let name = unique("quorum");
         connection.declare_queue(Queue::new(&*name).argument("x-queue-type", "quorum")).unwrap();
         let delete = || connection.delete_queue(&name, DeleteIf::IF_UNUSED).unwrap_err();
@@ -75,9 +75,9 @@ on_both_backends! {
         connection.delete_queue(&name, DeleteIf::ALWAYS).unwrap();
     }
 
-    // RabbitMQ stumbles over a decimal number when it wants to show the difference, and does not
-    // say what it refuses.
-    fn a_call_over_which_the_broker_stumbles_is_made_twice(connection: &Connection) {
+    // RabbitMQ fails over a decimal number when it formats the difference, and does not name the
+    // refused operation.
+    fn call_with_unexplained_hard_error_is_made_twice(connection: &Connection) {
         let name = unique("queue");
         let with = |ttl: Value| Queue::new(&*name).expires(SOON * 30).argument("x-message-ttl", ttl);
         connection.declare_queue(with(Value::I32(1000))).unwrap();
@@ -87,7 +87,7 @@ on_both_backends! {
         connection.delete_queue(&name, DeleteIf::ALWAYS).unwrap();
     }
 
-    fn a_message_of_another_user_fails_alone(connection: &Connection) {
+    fn message_with_wrong_user_id_fails_alone(connection: &Connection) {
         let queue = queue();
         connection.declare_queue(&queue).unwrap();
         let publisher = connection.publisher().routing_key(&*queue.name).send_timeout(SOON).build().unwrap();
@@ -115,7 +115,7 @@ on_both_backends! {
         let mut numbers = BTreeSet::new();
         for message in consumer.fetch_all() {
             let number: i64 = message.unwrap().decode().unwrap();
-            // Repetitions come in order, too.
+            // Duplicates arrive in order, too.
             assert!(numbers.contains(&number) || number > last, "{number} after {last}");
             last = last.max(number);
             numbers.insert(number);
@@ -123,7 +123,7 @@ on_both_backends! {
         assert_eq!(numbers, (0..100).filter(|number| number % 40 != 20).collect());
     }
 
-    fn a_binding_to_a_missing_exchange_still_costs_no_connection(connection: &Connection) {
+    fn binding_to_missing_exchange_closes_no_connection(connection: &Connection) {
         let queue = queue();
         connection.declare_queue(&queue).unwrap();
         let bind = || connection.bind(&Binding::queue(unique("exchange"), &*queue.name, "")).unwrap_err();

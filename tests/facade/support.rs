@@ -3,9 +3,9 @@ use std::time::{Duration, Instant};
 
 use carrot::{Connection, Consumer, Exchange, ExchangeKind, Message, Queue};
 
-/// Long enough for anything that is going to happen.
+/// Long enough for any expected event.
 pub const SOON: Duration = Duration::from_secs(10);
-/// Long enough to notice most of what ought not to happen.
+/// Long enough to notice most unexpected events.
 pub const A_MOMENT: Duration = Duration::from_millis(100);
 
 pub fn memory() -> Connection {
@@ -29,7 +29,7 @@ pub fn rabbitmqctl(arguments: &[&str]) {
     assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
 }
 
-/// Makes each function a test on the in-process broker and one on RabbitMQ.
+/// Turns each function into a test on the in-process broker and one on RabbitMQ.
 macro_rules! on_both_backends {
     ($(fn $name:ident($connection:ident: &Connection) $body:block)*) => {
         $(fn $name($connection: &carrot::Connection) $body)*
@@ -51,7 +51,7 @@ macro_rules! on_both_backends {
     };
 }
 
-/// A name that no other test, and no other run, uses.
+/// A name that no other test and no other run uses.
 pub fn unique(name: &str) -> String {
     static NUMBER: AtomicU32 = AtomicU32::new(0);
     let nanoseconds =
@@ -63,22 +63,22 @@ pub fn unique(name: &str) -> String {
     )
 }
 
-/// A queue that goes by itself if the test does not delete it.
+/// A queue that expires if the test does not delete it.
 pub fn queue() -> Queue {
     Queue::new(unique("queue")).expires(Duration::from_secs(300))
 }
 
-/// An exchange that goes with its last binding.
+/// An exchange that is deleted with its last binding.
 pub fn exchange(kind: ExchangeKind) -> Exchange {
     Exchange::new(unique("exchange"), kind).auto_delete()
 }
 
-/// The next message, which has to come soon.
+/// The next message, which must arrive within `SOON`.
 pub fn next(consumer: &Consumer) -> Message {
     consumer.messages().unwrap().timeout(SOON).next().expect("a message soon").unwrap()
 }
 
-/// Waits until `condition` holds, which has to be soon.
+/// Waits until `condition` holds, at most for `SOON`.
 #[track_caller]
 pub fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
     let deadline = Instant::now() + SOON;
@@ -88,7 +88,7 @@ pub fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
     }
 }
 
-/// How many ready messages a queue has.
+/// The number of ready messages of a queue.
 pub fn ready(connection: &Connection, queue: &str) -> u32 {
     connection.declare_queue(Queue::existing(queue)).unwrap().message_count
 }

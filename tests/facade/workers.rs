@@ -9,7 +9,7 @@ use carrot::{Error, ExchangeKind, Message, Queue, consume::Retry};
 use crate::support::{SOON, eventually, exchange, next, queue, ready};
 
 on_both_backends! {
-    fn every_message_is_handled_once(connection: &Connection) {
+    fn workers_handle_every_message_once(connection: &Connection) {
         let queue = queue();
         let consumer = connection.consumer(&queue).build().unwrap();
         let seen = Arc::new(Mutex::new(HashMap::new()));
@@ -31,7 +31,7 @@ on_both_backends! {
         assert!(seen.values().all(|times| *times == 1));
     }
 
-    fn a_worker_survives_failures_and_panics(connection: &Connection) {
+    fn worker_survives_failures_and_panics(connection: &Connection) {
         let dead = exchange(ExchangeKind::Fanout);
         let queue = queue().dead_letter_exchange(&*dead.name);
         let graveyard = connection.consumer(crate::support::queue()).exchange(&dead).build().unwrap();
@@ -53,7 +53,7 @@ on_both_backends! {
         assert_eq!((report.acknowledged, report.failed, report.discarded), (1, 2, 2));
     }
 
-    fn a_graceful_stop_finishes_what_runs_and_gives_back_the_rest(connection: &Connection) {
+    fn graceful_stop_finishes_handlers_and_requeues_the_rest(connection: &Connection) {
         let queue = queue();
         let consumer = connection.consumer(&queue).prefetch(10).build().unwrap();
         connection.publisher().routing_key(&*queue.name).build().unwrap().send_all(0..20).unwrap();
@@ -75,7 +75,7 @@ on_both_backends! {
         assert_eq!(ready(connection, &queue.name), 18);
     }
 
-    fn a_handler_that_outlasts_the_stop_is_reported_and_its_message_given_back(connection: &Connection) {
+    fn handler_outlasting_stop_is_reported_and_requeued(connection: &Connection) {
         let queue = queue();
         let consumer = connection.consumer(&queue).build().unwrap();
         connection.publisher().routing_key(&*queue.name).build().unwrap().send("x").unwrap();
@@ -97,7 +97,7 @@ on_both_backends! {
         release.store(true, Ordering::Relaxed);
     }
 
-    fn a_handler_can_stop_its_own_consumer(connection: &Connection) {
+    fn handler_stops_its_own_consumer(connection: &Connection) {
         let queue = queue();
         let consumer = connection.consumer(&queue).build().unwrap();
         let stop = consumer.stop_handle();
@@ -108,7 +108,7 @@ on_both_backends! {
         assert_eq!(u64::from(ready(connection, &queue.name)), 10 - report.acknowledged);
     }
 
-    fn raw_workers_settle_by_themselves_and_later(connection: &Connection) {
+    fn raw_workers_settle_messages_themselves(connection: &Connection) {
         let queue = queue();
         let consumer = connection.consumer(&queue).prefetch(10).build().unwrap();
         let (sender, batch) = mpsc::channel();
@@ -122,7 +122,7 @@ on_both_backends! {
         assert_eq!(ready(connection, &queue.name), 0);
     }
 
-    fn dropped_workers_stop(connection: &Connection) {
+    fn workers_dropped_stop(connection: &Connection) {
         let queue = queue();
         let consumer = connection.consumer(&queue).build().unwrap();
         drop(consumer.workers(2).spawn(|_: u32, _message: &Message| ()).unwrap());
@@ -133,7 +133,7 @@ on_both_backends! {
         assert_eq!(ready(connection, &queue.name), 1);
     }
 
-    fn workers_whose_queue_is_deleted_end_with_an_error(connection: &Connection) {
+    fn queue_deleted_ends_workers_with_error(connection: &Connection) {
         let queue = queue();
         let consumer = connection.consumer(&queue).build().unwrap();
         let workers = consumer.workers(2).spawn(|_: u32, _message: &Message| ()).unwrap();
@@ -143,12 +143,12 @@ on_both_backends! {
         assert!(matches!(error, Error::Cancelled { .. }), "{error}");
     }
 
-    fn no_worker_is_an_error(connection: &Connection) {
+    fn zero_workers_are_refused(connection: &Connection) {
         let consumer = connection.consumer(Queue::server_named()).build().unwrap();
         assert!(matches!(consumer.workers(0).spawn(|_: u32, _message: &Message| ()), Err(Error::Invalid { .. })));
     }
 
-    fn publishing_and_settling_from_handlers_do_not_wait_for_each_other(connection: &Connection) {
+    fn publish_and_settle_from_handlers_do_not_block_each_other(connection: &Connection) {
         let (from, to) = (queue(), queue());
         let consumer = connection.consumer(&from).prefetch(4).build().unwrap();
         let results = connection.consumer(&to).prefetch(100).build().unwrap();
@@ -167,7 +167,7 @@ on_both_backends! {
 }
 
 #[test]
-fn a_test_learns_of_the_first_failure_of_a_handler() {
+fn first_failure_of_handler_is_reported() {
     let broker = carrot::memory::Broker::new();
     let connection = carrot::Connection::new(broker.connector());
     let consumer = connection.consumer("queue").build().unwrap();

@@ -1,4 +1,4 @@
-//! What only a RabbitMQ node can show: delivery limits and permissions.
+//! Delivery limits and permissions, which only a RabbitMQ node has.
 
 use std::sync::mpsc;
 use std::time::Duration;
@@ -29,7 +29,7 @@ fn start_and_stop(queue: &Queue, messages: u32, way: u32) {
         let _ = gate.lock().unwrap().recv();
     };
     match way % 4 {
-        // One message is being handled when it stops, and is given back with the others at the
+        // One message is being handled at the stop, and is requeued with the others at the
         // deadline.
         0 => {
             let workers = consumer.workers(1).spawn(handle).unwrap();
@@ -60,7 +60,7 @@ fn start_and_stop(queue: &Queue, messages: u32, way: u32) {
 
 #[test]
 #[ignore = "needs RabbitMQ: run ./scripts/test"]
-fn starts_and_stops_of_a_consumer_count_no_failed_delivery_on_a_quorum_queue() {
+fn consumer_restarts_count_no_failed_delivery() {
     const MESSAGES: u32 = 3;
     const LIMIT: u32 = 3;
     let connection = carrot::connect(rabbitmq_url()).unwrap();
@@ -80,8 +80,7 @@ fn starts_and_stops_of_a_consumer_count_no_failed_delivery_on_a_quorum_queue() {
             eventually("every message is back", || there() == MESSAGES);
         }
     } else {
-        // RabbitMQ before 4.3 counts every delivery, whatever the client does. This is recorded in
-        // docs/guarantees.md.
+        // RabbitMQ before 4.3 counts every delivery. docs/guarantees.md records this.
         for round in 0..LIMIT {
             start_and_stop(&queue, MESSAGES, round);
             eventually("every message is back", || there() == MESSAGES);
@@ -95,7 +94,7 @@ fn starts_and_stops_of_a_consumer_count_no_failed_delivery_on_a_quorum_queue() {
 /// RabbitMQ before 4.3 closes the channel instead, and looks for it once a minute.
 #[test]
 #[ignore = "needs RabbitMQ: run ./scripts/test"]
-fn a_consumer_that_the_broker_cancels_because_it_held_a_message_too_long_subscribes_again() {
+fn consumer_timed_out_by_broker_subscribes_again() {
     if release() < (4, 3) {
         return;
     }
@@ -114,8 +113,7 @@ fn a_consumer_that_the_broker_cancels_because_it_held_a_message_too_long_subscri
     };
     let workers = consumer.workers(2).spawn(handle).unwrap();
     publisher.send_all(1..=3).unwrap();
-    // While the first is held, the others are handled, and then the first, which the broker has
-    // taken back.
+    // While the first is held, the others are handled. Then the broker redelivers the first.
     let mut others: Vec<_> = (0..3).map(|_| handled.recv_timeout(SOON * 3).unwrap()).collect();
     others.sort_unstable();
     assert_eq!(others, [(1, true), (2, false), (3, false)]);
@@ -124,14 +122,14 @@ fn a_consumer_that_the_broker_cancels_because_it_held_a_message_too_long_subscri
     publisher.send(&4).unwrap();
     assert_eq!(handled.recv_timeout(SOON), Ok((4, false)));
     let report = workers.stop(SOON).unwrap();
-    // Whether its channel is still there decides what becomes of the late acknowledgement.
+    // The late acknowledgement counts only if its channel is still open.
     assert_eq!((report.acknowledged + report.stale, report.failed), (5, 0), "{report:?}");
     connection.delete_queue(&queue.name, carrot::topology::DeleteIf::ALWAYS).unwrap();
 }
 
 #[test]
 #[ignore = "needs RabbitMQ: run ./scripts/test"]
-fn failures_left_to_the_broker_count_towards_the_delivery_limit() {
+fn requeue_failed_counts_towards_delivery_limit() {
     let connection = carrot::connect(rabbitmq_url()).unwrap();
     let dead = Queue::new(unique("dead")).expires(Duration::from_secs(300));
     connection.declare_queue(&dead).unwrap();
@@ -152,7 +150,7 @@ fn failures_left_to_the_broker_count_towards_the_delivery_limit() {
 
 #[test]
 #[ignore = "needs RabbitMQ: run ./scripts/test"]
-fn without_permission_to_declare_a_failed_message_is_kept_and_never_dropped() {
+fn failed_message_without_permissions_is_kept() {
     let owner = carrot::connect(rabbitmq_url()).unwrap();
     let queue = Queue::new(unique("queue")).expires(Duration::from_secs(300));
     owner.declare_queue(&queue).unwrap();
@@ -175,13 +173,12 @@ fn without_permission_to_declare_a_failed_message_is_kept_and_never_dropped() {
     let workers = workers.unwrap();
     owner.publisher().routing_key(&*queue.name).build().unwrap().send("x").unwrap();
     for attempt in 1..=3 {
-        // After the second it would be parked, but cannot be.
+        // After the second attempt, the message should be parked, but cannot be.
         assert_eq!(handled.recv_timeout(SOON), Ok(attempt));
     }
     assert!(workers.report().paused >= 1 && !workers.is_finished(), "{:?}", workers.report());
 
-    // Queues that somebody with the permission has declared, as docs/guarantees.md says, serve as
-    // well.
+    // Queues that a user with the permission has declared, as in docs/guarantees.md, serve as well.
     let waiting = Queue::new(format!("{}.retry.v1.1s", queue.name))
         .message_ttl(Duration::from_secs(1))
         .dead_letter_exchange("")
@@ -197,7 +194,7 @@ fn without_permission_to_declare_a_failed_message_is_kept_and_never_dropped() {
     eventually("the next one waits, and is parked", || workers.report().parked == 2);
     assert_eq!(workers.report().retried, 1);
 
-    // With the permissions that the page names, they are made again where they are missing.
+    // With the permissions that the page names, missing queues are declared again.
     owner.delete_queue(&waiting.name, carrot::topology::DeleteIf::ALWAYS).unwrap();
     let (configure, read) =
         (format!(r"^{name}\.(retry\.v1\..*|failed)$"), format!(r"^{name}(\.retry\.v1\..*)?$"));

@@ -1,4 +1,4 @@
-//! Connections that are lost: what was prefetched has not failed, and reports stay true.
+//! Lost connections: prefetched messages have not failed, and reports stay correct.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -9,7 +9,7 @@ use super::{SHORTEST, with_parking};
 use crate::support::{SOON, eventually, ready};
 
 on_both_breakable! {
-    fn a_cut_connection_costs_no_attempt(broker: Breakable) {
+    fn connection_cut_counts_no_attempt(broker: Breakable) {
         const MESSAGES: u32 = 30;
         let broker = Arc::new(broker);
         let (connection, onlooker) = (broker.connection.clone(), broker.onlooker.clone());
@@ -41,12 +41,12 @@ on_both_breakable! {
         eventually("nothing is left", || ready(&onlooker, &queue.name) == 0);
         let report = workers.stop(SOON).unwrap();
         assert_eq!((report.parked, ready(&onlooker, &parking), ready(&onlooker, &queue.name)), (0, 0, 0), "{report:?}");
-        // A cut between a copy and its acknowledgement doubles a message, and never loses it.
+        // A cut between a copy and its acknowledgement duplicates a message, and never loses it.
         assert!(report.acknowledged >= u64::from(MESSAGES) && report.stale >= 1, "{report:?}");
     }
 }
 
-/// Time for the client to notice: what a handler does after that is told to nobody.
+/// Time for the client to notice the cut. Later settlements of a handler do not reach the broker.
 fn cut_is_known(_message: &Message) -> bool {
     std::thread::sleep(std::time::Duration::from_millis(100));
     true

@@ -1,4 +1,4 @@
-//! Failed messages at the edges: stops, cuts, two runs, parked messages sent back.
+//! Failed messages in rare cases: stops, cuts, two runs, forwarded messages.
 
 use std::sync::{Arc, Mutex, mpsc};
 use std::time::Duration;
@@ -14,7 +14,7 @@ fn always_fails(_: u32, _: &Message) -> Result<(), &'static str> {
 }
 
 #[test]
-fn a_stop_waits_until_what_pauses_is_back_and_counted() {
+fn stop_waits_for_paused_messages_to_be_requeued() {
     for _ in 0..50 {
         let Setup { broker, connection, .. } = setup();
         let consumer = connection
@@ -37,7 +37,7 @@ fn a_stop_waits_until_what_pauses_is_back_and_counted() {
 }
 
 #[test]
-fn two_runs_of_a_consumer_count_their_own_messages() {
+fn two_runs_count_their_own_messages() {
     let Setup { broker, connection, .. } = setup();
     let consumer = connection
         .consumer("orders")
@@ -61,7 +61,7 @@ fn two_runs_of_a_consumer_count_their_own_messages() {
 }
 
 #[test]
-fn a_pause_of_no_length_is_no_busy_loop() {
+fn retry_without_pause_is_no_busy_loop() {
     let Setup { broker, connection, .. } = setup();
     let consumer = connection.consumer("orders").build().unwrap();
     let (sender, handled) = mpsc::channel();
@@ -81,7 +81,7 @@ fn a_pause_of_no_length_is_no_busy_loop() {
 }
 
 #[test]
-fn attempts_are_counted_where_no_copy_can_be_sent_and_the_last_one_comes() {
+fn attempts_without_copies_are_counted_to_the_last() {
     let Setup { clock, broker, connection } = setup();
     let consumer = connection
         .consumer("orders")
@@ -110,7 +110,7 @@ fn attempts_are_counted_where_no_copy_can_be_sent_and_the_last_one_comes() {
 }
 
 #[test]
-fn a_parked_message_that_is_sent_back_has_all_its_attempts_again() {
+fn parked_message_forwarded_has_all_attempts() {
     let Setup { clock, broker, connection } = setup();
     let queue = Queue::new("orders").single_active_consumer();
     let consumer = connection
@@ -142,7 +142,7 @@ fn a_parked_message_that_is_sent_back_has_all_its_attempts_again() {
 }
 
 #[test]
-fn a_worker_does_not_go_on_with_a_message_that_was_lost_in_its_pause() {
+fn worker_abandons_message_lost_during_its_pause() {
     let Setup { clock, broker, connection } = setup();
     let queue = Queue::new("orders").single_active_consumer();
     let consumer = connection
@@ -173,7 +173,7 @@ fn a_worker_does_not_go_on_with_a_message_that_was_lost_in_its_pause() {
 }
 
 #[test]
-fn an_acknowledgement_after_the_stop_has_given_up_is_not_counted() {
+fn acknowledgement_after_stop_timeout_is_not_counted() {
     let broker = Broker::new();
     let connection = Connection::new(broker.connector());
     let consumer = connection.consumer("orders").build().unwrap();

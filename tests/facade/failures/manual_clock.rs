@@ -1,4 +1,4 @@
-//! A memory broker whose clock the test turns.
+//! A memory broker whose clock the test advances.
 
 use std::sync::mpsc::{self, Receiver};
 use std::time::Duration;
@@ -26,7 +26,7 @@ impl Setup {
         self.broker.queue(queue).map_or(0, |queue| queue.ready.len())
     }
 
-    /// A worker whose handler always fails, with the attempts that it makes.
+    /// A worker whose handler always fails, with its attempts.
     pub fn failing(
         &self,
         consumer: carrot::consume::ConsumerDefinition<carrot::Connection>,
@@ -49,7 +49,7 @@ impl Setup {
     }
 }
 
-/// Has every declaration refused, as by a broker that gives no permission.
+/// Refuses every declaration, as a broker without permissions does.
 pub fn refuse_declarations(broker: &Broker, times: usize) {
     for _ in 0..times {
         broker

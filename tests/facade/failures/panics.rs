@@ -1,4 +1,4 @@
-//! Code of the program that panics, wherever it is called: no worker ends, and nothing goes unseen.
+//! Panics in code of the program: no worker ends, and every panic is reported.
 
 use std::error::Error as StdError;
 use std::fmt;
@@ -11,7 +11,7 @@ use serde::{Deserialize, Deserializer};
 use super::with_parking;
 use crate::support::{SOON, eventually, ready};
 
-/// Panics when it is shown, or when it is dropped.
+/// Panics in `Display`, or in `Drop`.
 #[derive(Debug)]
 struct Bomb {
     shown: bool,
@@ -32,7 +32,7 @@ impl Drop for Bomb {
     }
 }
 
-/// Panics when it is read from anything but a number.
+/// Panics when it is deserialized from anything except a number.
 #[derive(Debug)]
 struct Price(u32);
 
@@ -43,7 +43,7 @@ impl<'de> Deserialize<'de> for Price {
 }
 
 on_both_backends! {
-    fn a_deserialize_that_panics_fails_its_message_alone(connection: &Connection) {
+    fn deserialize_panic_fails_one_message(connection: &Connection) {
         let (queue, parking) = with_parking();
         let consumer = connection.consumer(&queue).retry(Retry::never()).build().unwrap();
         let (sender, handled) = mpsc::channel();
@@ -60,7 +60,7 @@ on_both_backends! {
         assert_eq!((report.undecodable, report.parked, report.acknowledged), (2, 2, 2));
     }
 
-    fn an_error_whose_display_or_drop_panics_fails_its_message_alone(connection: &Connection) {
+    fn error_display_or_drop_panic_fails_one_message(connection: &Connection) {
         let (queue, parking) = with_parking();
         let consumer = connection.consumer(&queue).retry(Retry::never()).build().unwrap();
         let (sender, handled) = mpsc::channel();
@@ -81,7 +81,7 @@ on_both_backends! {
         assert_eq!((report.failed, report.parked, report.acknowledged), (3, 3, 1));
     }
 
-    fn a_payload_whose_drop_or_a_source_whose_display_panics_fails_its_message_alone(connection: &Connection) {
+    fn payload_drop_or_source_display_panic_fails_one_message(connection: &Connection) {
         #[derive(Debug, Deserialize)]
         struct Fragile(u32);
         impl Drop for Fragile {
@@ -119,7 +119,7 @@ on_both_backends! {
         assert_eq!((report.failed, report.parked, report.acknowledged), (2, 2, 1));
     }
 
-    fn an_on_undecodable_that_panics_fails_its_message_alone(connection: &Connection) {
+    fn on_undecodable_panic_fails_one_message(connection: &Connection) {
         let (queue, parking) = with_parking();
         let consumer = connection.consumer(&queue).retry(Retry::never()).on_undecodable(|_, _| panic!("a hook that panics")).build().unwrap();
         let workers = consumer.workers(1).spawn(|_: u32, _message: &Message| ()).unwrap();
@@ -129,7 +129,7 @@ on_both_backends! {
         assert_eq!(workers.stop(SOON).unwrap().parked, 2);
     }
 
-    fn a_callback_that_panics_does_not_end_the_waiting(connection: &Connection) {
+    fn callback_panic_does_not_end_wait(connection: &Connection) {
         let (queue, _) = with_parking();
         let mut consumer = connection.consumer(&queue).retry(Retry::never()).build().unwrap();
         consumer.register_callback(|price: Price, _message: &Message| assert_ne!(price.0, 1, "a callback that panics"));
@@ -138,7 +138,7 @@ on_both_backends! {
         assert_eq!((report.failed, report.undecodable, report.parked, report.acknowledged), (1, 1, 2, 1));
     }
 
-    fn a_raw_handler_that_panics_does_not_end_its_worker(connection: &Connection) {
+    fn raw_handler_panic_does_not_end_worker(connection: &Connection) {
         let (queue, _) = with_parking();
         let consumer = connection.consumer(&queue).prefetch(1).build().unwrap();
         let (sender, handled) = mpsc::channel();
@@ -155,7 +155,7 @@ on_both_backends! {
 }
 
 #[test]
-fn hooks_that_panic_keep_no_other_from_being_called() {
+fn hook_panic_does_not_stop_other_hooks() {
     let broker = Broker::new();
     let connection = Connection::new(broker.connector());
     let (sender, told) = mpsc::channel();

@@ -15,7 +15,7 @@ use super::manual_clock::{refuse_declarations, setup};
 use crate::support::{SOON, eventually};
 
 #[test]
-fn a_message_that_cannot_be_copied_pauses_in_the_process_and_goes_back() {
+fn message_without_copy_pauses_in_process_and_is_requeued() {
     let setup = setup();
     let consumer = setup
         .connection
@@ -31,7 +31,7 @@ fn a_message_that_cannot_be_copied_pauses_in_the_process_and_goes_back() {
     let workers = workers.unwrap();
     refuse_declarations(&setup.broker, 1);
     let publisher = setup.connection.publisher().routing_key("orders").build();
-    // The publisher opens without a declaration, since it uses the default exchange.
+    // The publisher opens without a declaration, because it uses the default exchange.
     let publisher = publisher.unwrap();
     publisher.send_all(["bad", "good"]).unwrap();
     assert_eq!(handled.recv_timeout(SOON), Ok(("bad".into(), 1, false)));
@@ -43,7 +43,7 @@ fn a_message_that_cannot_be_copied_pauses_in_the_process_and_goes_back() {
     assert_eq!(setup.broker.queue("orders").unwrap().ready.len(), 0);
     setup.clock.advance(Duration::from_secs(63));
     assert_eq!(setup.broker.queue("orders").unwrap().unacked.len(), 1);
-    // The pause is over: it goes back, and can be copied this time.
+    // After the pause, the message is requeued, and can be copied this time.
     eventually("it came back", || {
         setup.clock.advance(Duration::from_secs(1));
         workers.report().retried == 1
@@ -54,7 +54,7 @@ fn a_message_that_cannot_be_copied_pauses_in_the_process_and_goes_back() {
 }
 
 #[test]
-fn no_more_than_half_of_the_prefetch_pauses_beside_the_workers() {
+fn paused_messages_take_at_most_half_of_prefetch() {
     let setup = setup();
     let consumer = setup
         .connection
@@ -97,7 +97,7 @@ fn no_more_than_half_of_the_prefetch_pauses_beside_the_workers() {
 }
 
 #[test]
-fn a_message_that_cannot_be_parked_stays() {
+fn message_that_cannot_be_parked_stays() {
     let setup = setup();
     let consumer = setup.connection.consumer("orders").retry(Retry::never()).build().unwrap();
     // The start of the run and the parking each look for the queue, and then try to declare it.
@@ -120,7 +120,7 @@ fn a_message_that_cannot_be_parked_stays() {
 }
 
 #[test]
-fn a_copy_that_the_broker_refuses_returns_or_blocks_costs_nothing() {
+fn copy_refused_returned_or_blocked_loses_no_message() {
     for fault in ["nack", "returned", "blocked", "full", "other arguments"] {
         let setup = setup();
         let waiting = "orders.retry.v1.64s";
@@ -142,7 +142,7 @@ fn a_copy_that_the_broker_refuses_returns_or_blocks_costs_nothing() {
         let (sender, handled) = mpsc::channel();
         let workers = consumer.workers(1).spawn(move |_: String, message: &Message| {
             if fault == "returned" {
-                // A queue that is there, as far as the consumer knows, and is not.
+                // A queue that the consumer has declared, and that was deleted since.
                 let _ = other.delete_queue(waiting, carrot::topology::DeleteIf::ALWAYS);
             }
             sender.send(message.attempt()).unwrap();
@@ -167,7 +167,7 @@ fn a_copy_that_the_broker_refuses_returns_or_blocks_costs_nothing() {
         });
         let report = workers.stop(SOON).unwrap();
         if fault == "blocked" {
-            // What was published under an alarm may arrive when that is over, and is then doubled.
+            // A message published under an alarm may arrive after the alarm, as a duplicate.
             assert!(report.parked >= 1, "{fault}: {report:?}");
         } else {
             // Where no copy was sent, the attempt was counted in the process, and the second was
@@ -179,7 +179,7 @@ fn a_copy_that_the_broker_refuses_returns_or_blocks_costs_nothing() {
 }
 
 #[test]
-fn a_waiting_queue_that_does_not_answer_holds_up_no_other_message() {
+fn waiting_queue_without_answer_blocks_no_other_message() {
     let broker = Broker::new();
     let options = ConnectionOptions::memory().call_timeout(Duration::from_millis(300));
     let connection = Connection::with_options(broker.connector_with(&options).unwrap(), &options);
@@ -210,7 +210,7 @@ fn a_waiting_queue_that_does_not_answer_holds_up_no_other_message() {
 }
 
 #[test]
-fn stopping_gives_back_what_pauses_in_a_worker() {
+fn stop_requeues_message_paused_in_worker() {
     let setup = setup();
     let queue = Queue::new("orders").single_active_consumer();
     let consumer = setup

@@ -1,4 +1,4 @@
-//! What a program can choose for failed messages.
+//! The choices of a program for failed messages.
 
 use std::sync::mpsc;
 use std::time::Duration;
@@ -13,7 +13,7 @@ use super::{SHORTEST, with_parking};
 use crate::support::{SOON, eventually, ready};
 
 on_both_backends! {
-    fn a_permanent_error_is_parked_at_once(connection: &Connection) {
+    fn permanent_error_parks_at_once(connection: &Connection) {
         let (queue, parking) = with_parking();
         let consumer = connection.consumer(&queue).build().unwrap();
         let workers = consumer.workers(1).spawn(|text: String, _message: &Message| match &*text {
@@ -34,7 +34,7 @@ on_both_backends! {
         assert_eq!(errors, ["nobody wants it", "never"]);
     }
 
-    fn a_handler_chooses_its_pause(connection: &Connection) {
+    fn handler_chooses_its_pause(connection: &Connection) {
         let (queue, _) = with_parking();
         let consumer = connection.consumer(&queue).retry(Retry::fixed(Duration::from_secs(1000))).build().unwrap();
         let (sender, handled) = mpsc::channel();
@@ -51,7 +51,7 @@ on_both_backends! {
         assert_eq!((report.failed, report.retried, report.acknowledged), (0, 1, 1));
     }
 
-    fn a_message_that_the_broker_is_to_count_goes_straight_back(connection: &Connection) {
+    fn requeue_failed_requeues_at_once(connection: &Connection) {
         let (queue, parking) = with_parking();
         let consumer = connection.consumer(&queue).requeue_failed().build().unwrap();
         let (sender, handled) = mpsc::channel();
@@ -68,7 +68,7 @@ on_both_backends! {
         assert!(matches!(connection.declare_queue(Queue::existing(&*parking)), Err(Error::NotFound { .. })));
     }
 
-    fn a_queue_that_goes_with_its_connection_waits_in_the_process(connection: &Connection) {
+    fn exclusive_queue_pauses_in_process(connection: &Connection) {
         let consumer = connection.consumer(Queue::server_named()).retry(Retry::fixed(Duration::from_millis(100)).attempts(3)).park_with(super::queue()).build().unwrap();
         let name = consumer.queue().unwrap();
         let (sender, handled) = mpsc::channel();
@@ -85,7 +85,7 @@ on_both_backends! {
         assert_eq!((report.failed, report.retried, report.parked, report.acknowledged), (4, 3, 1, 1));
     }
 
-    fn without_a_handler_the_attempts_at_such_a_queue_are_counted_in_the_process(connection: &Connection) {
+    fn message_fail_on_exclusive_queue_counts_attempts_in_process(connection: &Connection) {
         let retry = Retry::fixed(Duration::from_millis(50)).attempts(3);
         let consumer = connection.consumer(Queue::server_named()).retry(retry).park_with(super::queue()).build().unwrap();
         let name = consumer.queue().unwrap();
@@ -99,7 +99,7 @@ on_both_backends! {
         assert_eq!(messages.timeout(Duration::from_millis(200)).count(), 0);
     }
 
-    fn undecodable_messages_are_failed_ones_unless_the_program_decides(connection: &Connection) {
+    fn undecodable_message_fails_unless_program_decides(connection: &Connection) {
         let (queue, parking) = with_parking();
         let publisher = connection.publisher().routing_key(&*queue.name).build().unwrap();
         let garbage = |text: &'static str, content_type: &str| {
@@ -126,7 +126,7 @@ on_both_backends! {
         assert_eq!((report.acknowledged, report.undecodable, report.parked), (1, 0, 0));
     }
 
-    fn json_by_any_of_its_names_is_decoded(connection: &Connection) {
+    fn json_content_type_variants_are_decoded(connection: &Connection) {
         let (queue, _) = with_parking();
         let mut consumer = connection.consumer(&queue).build().unwrap();
         let publisher = connection.publisher().routing_key(&*queue.name).build().unwrap();
@@ -140,7 +140,7 @@ on_both_backends! {
 }
 
 #[test]
-fn settings_that_exclude_each_other_are_refused() {
+fn contradicting_settings_are_refused() {
     let connection = crate::support::memory();
     let consumer = || connection.consumer("queue");
     for (builder, option) in [

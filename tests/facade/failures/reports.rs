@@ -1,4 +1,4 @@
-//! A report says what the broker was told.
+//! A report counts settlements that reached the broker.
 
 use std::sync::{Arc, Mutex, mpsc};
 use std::time::Duration;
@@ -10,7 +10,7 @@ use super::with_parking;
 use crate::support::{SOON, eventually, queue, ready};
 
 #[test]
-fn an_acknowledgement_that_came_too_late_is_not_counted() {
+fn late_acknowledgement_is_not_counted() {
     let broker = Broker::new();
     let connection = Connection::new(broker.connector());
     let consumer = connection.consumer("orders").build().unwrap();
@@ -34,7 +34,7 @@ fn an_acknowledgement_that_came_too_late_is_not_counted() {
 }
 
 #[test]
-fn a_failure_whose_channel_is_gone_makes_no_copy() {
+fn failure_on_lost_channel_sends_no_copy() {
     let broker = Broker::new();
     let connection = Connection::new(broker.connector());
     let consumer = connection.consumer("orders").build().unwrap();
@@ -58,7 +58,7 @@ fn a_failure_whose_channel_is_gone_makes_no_copy() {
 }
 
 on_both_backends! {
-    fn what_is_given_back_is_counted_once(connection: &Connection) {
+    fn requeued_message_is_counted_once(connection: &Connection) {
         const MESSAGES: u32 = 12;
         let queue = queue();
         let consumer = connection.consumer(&queue).prefetch(MESSAGES as u16).build().unwrap();
@@ -83,7 +83,7 @@ on_both_backends! {
         assert_eq!(ready(connection, &queue.name), MESSAGES - 3);
     }
 
-    fn what_automatic_acknowledgement_loses_is_counted_as_lost(connection: &Connection) {
+    fn automatic_acknowledgement_counts_lost_messages(connection: &Connection) {
         const MESSAGES: u32 = 20;
         let (queue, parking) = with_parking();
         let consumer = connection.consumer(&queue).automatic_acknowledgement().build().unwrap();

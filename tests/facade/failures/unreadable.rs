@@ -1,4 +1,4 @@
-//! Messages that other clients wrote, of which this one cannot read all.
+//! Messages of other clients that this client cannot read whole.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -9,7 +9,7 @@ use carrot::{ConnectionOptions, Message, consume::Retry};
 use super::{SHORTEST, with_parking};
 use crate::support::{SOON, eventually, rabbitmq, rabbitmq_url, ready};
 
-/// As much of an AMQP client as it takes to publish a message byte by byte.
+/// A minimal AMQP client, which publishes a message byte by byte.
 struct RawClient(TcpStream);
 
 impl RawClient {
@@ -50,7 +50,7 @@ impl RawClient {
         assert_eq!(payload[..4], method);
     }
 
-    /// Publishes to a queue, with a table of headers as it goes over the wire.
+    /// Publishes to a queue, with a table of headers in wire format.
     fn publish(&mut self, queue: &str, table: &[u8], body: &[u8]) {
         let key = [&[queue.len() as u8][..], queue.as_bytes()].concat();
         self.method(1, [0, 60, 0, 40], &[&[0, 0, 0][..], &key, &[0]].concat());
@@ -65,13 +65,13 @@ impl RawClient {
 
 #[test]
 #[ignore = "needs RabbitMQ: run ./scripts/test"]
-fn a_message_that_cannot_be_read_whole_is_not_copied_and_loses_nothing() {
+fn partly_unreadable_message_is_not_copied() {
     let connection = rabbitmq();
     let (queue, parking) = with_parking();
     let consumer =
         connection.consumer(&queue).retry(Retry::fixed(SHORTEST).attempts(2)).build().unwrap();
     let mut client = RawClient::connect();
-    // A text in Latin 1, as other languages' clients write bytes, and a header behind it.
+    // A Latin-1 text, as clients of other languages write bytes, and a header after it.
     client.publish(&queue.name, b"\x06latin1S\0\0\0\x04caf\xe9\x06tenantS\0\0\0\x04acme", b"1");
     client.publish(&queue.name, b"\x06latin1S\0\0\0\x04caf\xe9", b"");
     let (sender, handled) = mpsc::channel();

@@ -1,4 +1,4 @@
-//! Retries by a clock that the test turns: a day of them takes no time.
+//! Retries by a clock that the test advances: a day of retries takes no real time.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, mpsc};
@@ -10,7 +10,7 @@ use super::manual_clock::setup;
 use crate::support::{SOON, eventually};
 
 #[test]
-fn the_default_is_five_attempts_after_one_two_four_and_eight_seconds() {
+fn default_retry_is_five_attempts_after_1_2_4_8_seconds() {
     let setup = setup();
     let (workers, attempts) = setup.failing(setup.connection.consumer("orders"));
     setup.connection.publisher().routing_key("orders").build().unwrap().send("x").unwrap();
@@ -28,7 +28,7 @@ fn the_default_is_five_attempts_after_one_two_four_and_eight_seconds() {
 }
 
 #[test]
-fn ten_attempts_over_a_day_take_no_time() {
+fn ten_attempts_span_a_day_of_virtual_time() {
     let setup = setup();
     let retry = Retry::exponential(Duration::from_secs(256), Duration::from_secs(65_536))
         .attempts(10)
@@ -47,7 +47,7 @@ fn ten_attempts_over_a_day_take_no_time() {
 }
 
 #[test]
-fn waiting_queues_are_declared_by_rule_and_never_expire() {
+fn waiting_queues_have_fixed_arguments_and_never_expire() {
     let setup = setup();
     let (workers, attempts) = setup
         .failing(setup.connection.consumer("orders").retry(Retry::fixed(Duration::from_secs(3))));
@@ -71,7 +71,7 @@ fn waiting_queues_are_declared_by_rule_and_never_expire() {
 }
 
 #[test]
-fn a_pause_in_the_process_goes_by_the_clock_too() {
+fn pause_in_process_follows_manual_clock() {
     let setup = setup();
     let queue = Queue::new("orders").single_active_consumer();
     let (workers, attempts) = setup.failing(
@@ -81,7 +81,8 @@ fn a_pause_in_the_process_goes_by_the_clock_too() {
     for attempt in 1..=3 {
         assert_eq!(attempts.recv_timeout(SOON), Ok(attempt));
         if attempt < 3 {
-            // The worker may begin its pause after a turn of the clock; the next turn ends it then.
+            // The worker may begin its pause after an advance of the clock. The next advance ends
+            // it.
             eventually("the pause is over", || {
                 setup.clock.advance(Duration::from_secs(600));
                 workers.report().retried >= u64::from(attempt)
@@ -93,7 +94,7 @@ fn a_pause_in_the_process_goes_by_the_clock_too() {
 }
 
 #[test]
-fn a_pause_that_a_handler_chooses_is_rounded_up_to_a_power_of_two() {
+fn chosen_pause_is_rounded_up_to_power_of_two() {
     let setup = setup();
     let (sender, attempts) = mpsc::channel();
     let workers = setup.connection.consumer("orders").build().unwrap().workers(1).spawn(
@@ -119,7 +120,7 @@ fn a_pause_that_a_handler_chooses_is_rounded_up_to_a_power_of_two() {
 }
 
 #[test]
-fn a_consumer_pauses_after_failures_in_a_row_and_goes_on() {
+fn consumer_pauses_after_failures_in_a_row_and_continues() {
     let setup = setup();
     let (sender, handled) = mpsc::channel();
     let consumer = setup
@@ -146,9 +147,9 @@ fn a_consumer_pauses_after_failures_in_a_row_and_goes_on() {
     for number in 0..3 {
         assert_eq!(handled.recv_timeout(SOON), Ok(number));
     }
-    // It pauses: nothing is handled, whatever is there.
+    // During the pause no message is handled, although messages are ready.
     assert!(handled.recv_timeout(Duration::from_millis(50)).is_err());
-    // After the pause one attempt is enough for the next.
+    // After the pause, one failure is enough for the next pause.
     eventually("the pause is over", || {
         setup.clock.advance(Duration::from_millis(100));
         workers.report().failed == 4
@@ -159,7 +160,7 @@ fn a_consumer_pauses_after_failures_in_a_row_and_goes_on() {
 }
 
 #[test]
-fn what_was_only_prefetched_before_a_deployment_has_all_its_attempts() {
+fn prefetched_message_keeps_all_attempts_across_deployment() {
     let setup = setup();
     let before = setup.connection.consumer("orders").build().unwrap();
     let (started_sender, started) = mpsc::channel();
@@ -186,7 +187,7 @@ fn what_was_only_prefetched_before_a_deployment_has_all_its_attempts() {
     let report = stopping.join().unwrap();
     assert_eq!((report.acknowledged, report.failed, report.given_back), (1, 0, 10));
 
-    // The new release fails four times at each of the ten, and gets all five attempts.
+    // The new release fails four times at each of the ten, and has all five attempts.
     let attempts = Arc::new(Mutex::new(BTreeMap::<u32, Vec<u32>>::new()));
     let seen = Arc::clone(&attempts);
     let after = setup.connection.consumer("orders").build().unwrap();
@@ -208,7 +209,7 @@ fn what_was_only_prefetched_before_a_deployment_has_all_its_attempts() {
 }
 
 #[test]
-fn a_second_without_a_database_loses_nothing() {
+fn outage_of_a_second_loses_no_message() {
     const MESSAGES: u32 = 100;
     let setup = setup();
     let clock = setup.clock.clone();

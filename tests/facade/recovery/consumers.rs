@@ -14,7 +14,7 @@ use crate::support::{SOON, eventually, ready};
 use super::broker;
 
 #[test]
-fn an_iterator_goes_on_and_what_was_out_comes_again() {
+fn iterator_recovers_and_unacknowledged_messages_are_redelivered() {
     let (broker, connection) = broker();
     let consumer = connection.consumer("queue").build().unwrap();
     let publisher = connection.publisher().routing_key("queue").build().unwrap();
@@ -32,7 +32,7 @@ fn an_iterator_goes_on_and_what_was_out_comes_again() {
 }
 
 #[test]
-fn workers_lose_nothing_to_many_cuts_and_handlers_that_run_then_do_no_harm() {
+fn workers_lose_no_message_to_many_cuts() {
     let (broker, connection) = broker();
     let consumer = connection.consumer("queue").prefetch(16).build().unwrap();
     let publisher = connection.publisher().routing_key("queue").build().unwrap();
@@ -57,7 +57,7 @@ fn workers_lose_nothing_to_many_cuts_and_handlers_that_run_then_do_no_harm() {
 }
 
 #[test]
-fn waiting_goes_on_with_callbacks() {
+fn wait_recovers_with_callbacks() {
     let (broker, connection) = broker();
     let mut consumer = connection.consumer("queue").build().unwrap();
     connection.publisher().routing_key("queue").build().unwrap().send_all(0..10).unwrap();
@@ -79,7 +79,7 @@ fn waiting_goes_on_with_callbacks() {
 }
 
 #[test]
-fn a_stop_ends_workers_that_have_no_connection() {
+fn stop_ends_workers_without_connection() {
     let (broker, connection) = broker();
     let consumer = connection.consumer("queue").build().unwrap();
     let workers = consumer.workers(2).spawn(|_: u32, _message: &Message| ()).unwrap();
@@ -93,7 +93,7 @@ fn a_stop_ends_workers_that_have_no_connection() {
 }
 
 #[test]
-fn a_consumer_gives_up_when_it_was_told_to_and_tells_the_cause() {
+fn consumer_with_give_up_after_ends_with_cause() {
     let (broker, connection) = broker();
     let consumer =
         connection.consumer("queue").give_up_after(Duration::from_millis(200)).build().unwrap();
@@ -106,7 +106,7 @@ fn a_consumer_gives_up_when_it_was_told_to_and_tells_the_cause() {
 }
 
 #[test]
-fn a_deleted_queue_is_declared_again_where_that_is_wanted() {
+fn redeclare_if_deleted_declares_queue_again() {
     let (_broker, connection) = broker();
     let wanted = connection
         .consumer("queue")
@@ -129,7 +129,7 @@ fn a_deleted_queue_is_declared_again_where_that_is_wanted() {
 }
 
 #[test]
-fn a_server_named_queue_comes_back_under_another_name() {
+fn server_named_queue_recovers_under_another_name() {
     let (broker, connection) = broker();
     let exchange = carrot::Exchange::fanout("exchange");
     let consumer = connection.consumer(Queue::server_named()).exchange(&exchange).build().unwrap();
@@ -145,7 +145,7 @@ fn a_server_named_queue_comes_back_under_another_name() {
 }
 
 #[test]
-fn a_consumer_whose_queue_changed_meanwhile_ends_with_the_brokers_words() {
+fn consumer_of_changed_queue_ends_with_brokers_words() {
     let (broker, connection) = broker();
     let consumer = connection.consumer("queue").build().unwrap();
     let mut messages = consumer.messages().unwrap();
@@ -160,7 +160,7 @@ fn a_consumer_whose_queue_changed_meanwhile_ends_with_the_brokers_words() {
 }
 
 #[test]
-fn a_consumer_whose_message_kills_every_connection_gives_up_and_the_others_go_on() {
+fn unreadable_message_ends_its_consumer_and_others_continue() {
     let broker = Broker::new();
     let connection = Connection::with_options(broker.connector(), &ConnectionOptions::default());
     let consumer = connection.consumer("queue").build().unwrap();

@@ -11,7 +11,7 @@ use crate::support::ready;
 use super::{broker, distinct};
 
 #[test]
-fn a_publisher_goes_on_after_its_connection_was_cut() {
+fn publisher_recovers_after_cut() {
     let (broker, connection) = broker();
     connection.declare_queue("queue").unwrap();
     let publisher = connection.publisher().routing_key("queue").build().unwrap();
@@ -23,7 +23,7 @@ fn a_publisher_goes_on_after_its_connection_was_cut() {
 }
 
 #[test]
-fn a_message_whose_confirm_is_lost_with_the_connection_is_sent_again_under_the_same_id() {
+fn message_with_lost_confirm_is_resent_with_same_id() {
     let (broker, connection) = broker();
     let consumer = connection.consumer("queue").build().unwrap();
     let publisher = connection.publisher().routing_key("queue").build().unwrap();
@@ -44,7 +44,7 @@ fn a_message_whose_confirm_is_lost_with_the_connection_is_sent_again_under_the_s
 }
 
 #[test]
-fn a_publisher_tries_to_connect_until_it_works() {
+fn publisher_reconnects_until_success() {
     let (broker, connection) = broker();
     connection.declare_queue("queue").unwrap();
     let publisher = connection.publisher().routing_key("queue").build().unwrap();
@@ -55,7 +55,7 @@ fn a_publisher_tries_to_connect_until_it_works() {
 }
 
 #[test]
-fn a_publisher_gives_up_at_its_deadline_and_tells_the_cause() {
+fn publisher_gives_up_at_deadline_with_cause() {
     let (broker, connection) = broker();
     let publisher = connection
         .publisher()
@@ -80,7 +80,7 @@ fn a_publisher_gives_up_at_its_deadline_and_tells_the_cause() {
 }
 
 #[test]
-fn a_confirm_that_never_comes_is_told_at_the_deadline() {
+fn missing_confirm_fails_at_deadline() {
     let (broker, connection) = broker();
     let publisher = connection
         .publisher()
@@ -94,7 +94,7 @@ fn a_confirm_that_never_comes_is_told_at_the_deadline() {
 }
 
 #[test]
-fn what_is_sent_again_keeps_its_order() {
+fn resent_messages_keep_publish_order() {
     for nth in [1, 2, 50, 99] {
         let (broker, connection) = broker();
         let consumer = connection.consumer("queue").build().unwrap();
@@ -107,7 +107,7 @@ fn what_is_sent_again_keeps_its_order() {
 }
 
 #[test]
-fn receipts_resolve_once_whatever_happens_in_between() {
+fn confirmation_resolves_once_across_losses() {
     let (broker, connection) = broker();
     let consumer = connection.consumer("queue").build().unwrap();
     let publisher = connection.publisher().routing_key("queue").build().unwrap();
@@ -123,7 +123,7 @@ fn receipts_resolve_once_whatever_happens_in_between() {
 }
 
 #[test]
-fn many_threads_on_one_publisher_lose_nothing_to_many_cuts() {
+fn many_threads_on_one_publisher_lose_no_message_to_many_cuts() {
     let (broker, connection) = broker();
     let consumer = connection.consumer("queue").build().unwrap();
     let publisher = connection.publisher().routing_key("queue").max_in_flight(20).build().unwrap();
@@ -146,7 +146,7 @@ fn many_threads_on_one_publisher_lose_nothing_to_many_cuts() {
 }
 
 #[test]
-fn a_blocked_publisher_waits_until_its_deadline_and_tells_the_reason() {
+fn blocked_publisher_fails_at_deadline_with_reason() {
     let (broker, connection) = broker();
     let consumer = connection.consumer("queue").build().unwrap();
     let publisher = connection
