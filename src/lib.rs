@@ -196,7 +196,6 @@ pub use carrot_backend_memory as memory;
 pub use carrot_backend_amqp as amqp;
 
 use backend::Connector;
-use config::Scheme;
 
 /// Connects to a broker, by a URL (`amqp://`, `amqps://`, `memory://`) or by [`ConnectionOptions`].
 ///
@@ -288,7 +287,7 @@ pub fn connect_from_env() -> Result<Connection> {
 fn connector(options: &ConnectionOptions) -> Result<Arc<dyn Connector>> {
     match options.scheme {
         #[cfg(feature = "memory")]
-        Scheme::Memory => {
+        config::Scheme::Memory => {
             let broker = options
                 .hosts
                 .first()
@@ -296,7 +295,9 @@ fn connector(options: &ConnectionOptions) -> Result<Arc<dyn Connector>> {
             broker.connector_with(options)
         }
         #[cfg(feature = "amqp")]
-        Scheme::Amqp | Scheme::Amqps => Ok(Arc::new(amqp::AmqpConnector::new(options)?)),
+        config::Scheme::Amqp | config::Scheme::Amqps => {
+            Ok(Arc::new(amqp::AmqpConnector::new(options)?))
+        }
         #[allow(unreachable_patterns, reason = "the remaining schemes depend on the features")]
         scheme => Err(Error::config(
             "URL scheme",
