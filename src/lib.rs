@@ -158,7 +158,9 @@ pub mod consume {
 /// Properties and headers of a message, and their values.
 pub mod message {
     #[doc(inline)]
-    pub use carrot_core::{Death, DeliveryMode, Headers, Properties, Timestamp, Value};
+    pub use carrot_core::{
+        Death, DeliveryMode, Headers, Properties, Timestamp, Value, backend::ShortString,
+    };
 }
 
 /// Details of exchanges, queues and bindings.

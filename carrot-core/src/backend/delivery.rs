@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::backend::content::Content;
-use crate::model::{Headers, Value};
+use crate::model::{Headers, ShortString, Value};
 
 /// A message on its way from the broker.
 #[derive(Debug, Clone, PartialEq)]
@@ -82,7 +82,11 @@ impl ConsumeOptions {
 
     /// The same with one more argument.
     #[must_use]
-    pub fn argument(mut self, name: impl Into<String>, value: impl Into<Value>) -> ConsumeOptions {
+    pub fn argument(
+        mut self,
+        name: impl Into<ShortString>,
+        value: impl Into<Value>,
+    ) -> ConsumeOptions {
         self.arguments.insert(name, value);
         self
     }

@@ -9,7 +9,7 @@ use crate::consumer::message::Message;
 use crate::consumer::settings::{BoundExchange, ConsumerSettings};
 use crate::consumer::settlement::Settlement;
 use crate::error::Error;
-use crate::model::{Exchange, Headers, Queue, Value};
+use crate::model::{Exchange, Headers, Queue, ShortString, Value};
 
 /// What a consumer is to be, as plain data: its queue, where that is bound, and how messages are
 /// taken from it.
@@ -104,7 +104,7 @@ impl<C> ConsumerDefinition<C> {
     }
 
     /// One more consumer argument. Defaults to none.
-    pub fn argument(mut self, name: impl Into<String>, value: impl Into<Value>) -> Self {
+    pub fn argument(mut self, name: impl Into<ShortString>, value: impl Into<Value>) -> Self {
         self.settings.options.arguments.insert(name, value);
         self
     }

@@ -380,6 +380,30 @@ impl Error {
         )
     }
 
+    /// Returns the AMQP reply code of the broker's refusal: 403, 404, 405 or 406 for a channel that
+    /// the broker closed, 312 or 313 for a returned message, the code of a hard error. `None` for
+    /// an error that has none.
+    ///
+    /// ```
+    /// use carrot::Error;
+    ///
+    /// let error = Error::NotFound { reason: "NOT_FOUND - no queue 'jobs' in vhost '/'".into() };
+    /// assert_eq!(error.reply_code(), Some(404));
+    /// assert_eq!(Error::Refused.reply_code(), None);
+    /// ```
+    pub fn reply_code(&self) -> Option<u16> {
+        match self {
+            Error::AccessRefused { .. } => Some(403),
+            Error::NotFound { .. } => Some(404),
+            Error::ResourceLocked { .. } => Some(405),
+            Error::PreconditionFailed { .. } => Some(406),
+            Error::HardError { code, .. } => Some(*code),
+            Error::Unroutable { returned } => Some(returned.code),
+            Error::Batch { source, .. } => source.reply_code(),
+            _ => self.hard_close().map(|close| close.code),
+        }
+    }
+
     /// The hard error that ended the connection, if this is an [`Error::Disconnected`] and an
     /// operation of the failed channel may have caused that error. `None` on channels that had
     /// nothing in flight which could be the cause.

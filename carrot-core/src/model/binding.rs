@@ -1,7 +1,10 @@
-use crate::model::{Headers, Value};
+use serde::{Deserialize, Serialize};
+
+use crate::model::{Headers, ShortString, Value};
 
 /// Where a binding leads.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Destination {
     /// To a queue.
     Queue(String),
@@ -17,7 +20,8 @@ pub enum Destination {
 /// let binding = Binding::queue("prices", "usd-prices", "usd.#");
 /// assert_eq!(binding.destination, Destination::Queue("usd-prices".into()));
 /// ```
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct Binding {
     /// The exchange it starts at.
@@ -25,8 +29,10 @@ pub struct Binding {
     /// Where it leads.
     pub destination: Destination,
     /// The routing key, or pattern, that it lets through.
+    #[serde(default)]
     pub routing_key: String,
     /// Further arguments: what a headers exchange compares.
+    #[serde(default)]
     pub arguments: Headers,
 }
 
@@ -62,7 +68,7 @@ impl Binding {
 
     /// Sets one argument. Defaults to none.
     #[must_use]
-    pub fn argument(mut self, name: impl Into<String>, value: impl Into<Value>) -> Binding {
+    pub fn argument(mut self, name: impl Into<ShortString>, value: impl Into<Value>) -> Binding {
         self.arguments.insert(name, value);
         self
     }

@@ -1,5 +1,8 @@
+use serde::{Deserialize, Serialize};
+
 /// On what condition something is deleted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Hash, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct DeleteIf {
     /// Only if nothing uses it: no consumer of the queue, no binding from the exchange.

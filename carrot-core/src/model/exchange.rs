@@ -1,9 +1,12 @@
 use std::fmt;
 
-use crate::model::{Headers, Value};
+use serde::{Deserialize, Serialize};
+
+use crate::model::{Headers, ShortString, Value};
 
 /// How an exchange picks the queues for a message.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(into = "String", from = "String")]
 pub enum ExchangeKind {
     /// To every queue bound with exactly the message's routing key.
     #[default]
@@ -45,6 +48,18 @@ impl From<&str> for ExchangeKind {
     }
 }
 
+impl From<String> for ExchangeKind {
+    fn from(name: String) -> ExchangeKind {
+        ExchangeKind::from(&*name)
+    }
+}
+
+impl From<ExchangeKind> for String {
+    fn from(kind: ExchangeKind) -> String {
+        kind.as_str().into()
+    }
+}
+
 impl fmt::Display for ExchangeKind {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(self.as_str())
@@ -60,24 +75,36 @@ impl fmt::Display for ExchangeKind {
 /// assert_eq!(exchange.kind, ExchangeKind::Topic);
 /// assert!(exchange.durable);
 /// ```
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct Exchange {
     /// The name, at most 255 bytes. The empty name is the default exchange, which reaches every
     /// queue by its name and is never declared.
     pub name: String,
     /// How it routes.
+    #[serde(rename = "type", default)]
     pub kind: ExchangeKind,
     /// Whether it outlives a restart of the broker.
+    #[serde(default = "durable")]
     pub durable: bool,
     /// Whether it goes away once its last binding does.
+    #[serde(default)]
     pub auto_delete: bool,
     /// Whether only other exchanges can publish to it.
+    #[serde(default)]
     pub internal: bool,
     /// Whether it is only checked for existence, not created.
+    #[serde(default)]
     pub passive: bool,
     /// Further arguments, such as `alternate-exchange`.
+    #[serde(default)]
     pub arguments: Headers,
+}
+
+/// Returns the default of [`Exchange::durable`] and [`Queue::durable`](crate::Queue::durable).
+pub(super) fn durable() -> bool {
+    true
 }
 
 impl Exchange {
@@ -153,7 +180,7 @@ impl Exchange {
 
     /// Sets one more argument. Defaults to none.
     #[must_use]
-    pub fn argument(mut self, name: impl Into<String>, value: impl Into<Value>) -> Exchange {
+    pub fn argument(mut self, name: impl Into<ShortString>, value: impl Into<Value>) -> Exchange {
         self.arguments.insert(name, value);
         self
     }

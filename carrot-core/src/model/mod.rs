@@ -6,7 +6,10 @@ mod exchange;
 mod properties;
 mod queue;
 mod short_string;
+mod timestamp;
 mod value;
+mod value_from;
+mod value_serde;
 
 pub use binding::{Binding, Destination};
 pub use delete_if::DeleteIf;
@@ -14,4 +17,45 @@ pub use exchange::{Exchange, ExchangeKind};
 pub use properties::{DeliveryMode, Properties};
 pub use queue::{Overflow, Queue, QueueInfo};
 pub use short_string::ShortString;
-pub use value::{Headers, Timestamp, Value};
+pub use timestamp::Timestamp;
+pub use value::{Headers, Value};
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+    use super::*;
+
+    #[test]
+    fn topology_in_json_has_the_defaults_of_the_constructors() {
+        let queue: Queue = serde_json::from_str(r#"{"name": "jobs"}"#).unwrap();
+        assert_eq!(queue, Queue::new("jobs"));
+        let exchange: Exchange =
+            serde_json::from_str(r#"{"name": "prices", "type": "topic"}"#).unwrap();
+        assert_eq!(exchange, Exchange::topic("prices"));
+        let binding: Binding =
+            serde_json::from_str(r#"{"source": "prices", "destination": {"queue": "jobs"}}"#)
+                .unwrap();
+        assert_eq!(binding, Binding::queue("prices", "jobs", ""));
+    }
+
+    #[test]
+    fn topology_survives_json() {
+        let queue = Queue::new("jobs").quorum().max_length(10).argument("x-other", vec![1_u8, 2]);
+        let written = serde_json::to_string(&queue).unwrap();
+        assert_eq!(serde_json::from_str::<Queue>(&written).unwrap(), queue);
+        let exchange = Exchange::new("delays", ExchangeKind::Custom("x-delayed".into()))
+            .alternate_exchange("unrouted");
+        let written = serde_json::to_string(&exchange).unwrap();
+        assert_eq!(serde_json::from_str::<Exchange>(&written).unwrap(), exchange);
+        let binding = Binding::exchange("prices", "copies", "usd.#").argument("n", 1);
+        let written = serde_json::to_string(&binding).unwrap();
+        assert_eq!(serde_json::from_str::<Binding>(&written).unwrap(), binding);
+    }
+
+    #[test]
+    fn a_misspelt_field_is_refused() {
+        let error = serde_json::from_str::<Queue>(r#"{"name": "jobs", "durabel": true}"#);
+        assert!(error.unwrap_err().to_string().contains("durabel"));
+    }
+}

@@ -1,10 +1,14 @@
 use std::convert::Infallible;
 
+use serde::{Deserialize, Serialize};
+
 use crate::model::short_string::ShortString;
-use crate::model::value::{Headers, Timestamp, Value};
+use crate::model::timestamp::Timestamp;
+use crate::model::value::{Headers, Value};
 
 /// Whether a message outlives a restart of its broker.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(into = "u8", from = "u8")]
 pub enum DeliveryMode {
     /// Kept in memory only: faster, gone with the broker (AMQP delivery mode 1).
     Transient,
@@ -159,7 +163,11 @@ impl Properties {
 
     /// Sets one header, and keeps the others.
     #[must_use]
-    pub fn with_header(mut self, name: impl Into<String>, value: impl Into<Value>) -> Properties {
+    pub fn with_header(
+        mut self,
+        name: impl Into<ShortString>,
+        value: impl Into<Value>,
+    ) -> Properties {
         self.headers.get_or_insert_default().insert(name, value);
         self
     }

@@ -1,9 +1,13 @@
 use std::time::Duration;
 
-use crate::model::{Headers, Value};
+use serde::{Deserialize, Serialize};
+
+use crate::model::exchange::durable;
+use crate::model::{Headers, ShortString, Value};
 
 /// What a queue does with a message that exceeds its limits (RabbitMQ's `x-overflow`).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum Overflow {
     /// Drops, or dead-letters, from its head.
@@ -11,6 +15,7 @@ pub enum Overflow {
     /// Refuses the new message: its publisher is told by a nack.
     RejectPublish,
     /// Refuses the new message and dead-letters it.
+    #[serde(rename = "reject-publish-dlx")]
     RejectPublishDeadLetter,
 }
 
@@ -37,20 +42,26 @@ impl Overflow {
 /// let private = Queue::server_named();
 /// assert!(private.exclusive && private.auto_delete);
 /// ```
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct Queue {
     /// The name, at most 255 bytes. If it is empty, the broker makes one up.
     pub name: String,
     /// Whether it outlives a restart of the broker.
+    #[serde(default = "durable")]
     pub durable: bool,
     /// Whether only the connection that declares it can use it; it goes away with that connection.
+    #[serde(default)]
     pub exclusive: bool,
     /// Whether it goes away once its last consumer does.
+    #[serde(default)]
     pub auto_delete: bool,
     /// Whether it is only checked for existence, not created.
+    #[serde(default)]
     pub passive: bool,
     /// Further arguments, such as `x-message-ttl`.
+    #[serde(default)]
     pub arguments: Headers,
 }
 
@@ -179,7 +190,7 @@ impl Queue {
 
     /// Sets one more argument. Defaults to none.
     #[must_use]
-    pub fn argument(mut self, name: impl Into<String>, value: impl Into<Value>) -> Queue {
+    pub fn argument(mut self, name: impl Into<ShortString>, value: impl Into<Value>) -> Queue {
         self.arguments.insert(name, value);
         self
     }
@@ -217,7 +228,7 @@ impl From<&Queue> for Queue {
 }
 
 /// What came of a declaration.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct QueueInfo {
     /// The name of the queue or exchange: the one asked for, or the one the broker made up. Empty

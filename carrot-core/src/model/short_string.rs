@@ -1,15 +1,22 @@
-use std::borrow::{Borrow, Cow};
+use std::borrow::Cow;
+use std::cmp::Ordering;
 use std::fmt;
+use std::hash::{Hash, Hasher};
 use std::ops::Deref;
 use std::sync::Arc;
 
+use serde::de::{Error as _, Visitor};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use smol_str::SmolStr;
 
-/// A name, a key or a property: AMQP's short string, which has at most 255 bytes. That is checked
-/// where it is used, not here.
+/// A name, a key or a property: AMQP's short string, of at most 255 octets. The limit is checked
+/// where the string is used, not here.
 ///
-/// Few bytes lie in the value itself, and more are shared by its clones: to clone it is cheap, and
-/// to clone a short one on many threads at once also.
+/// Almost every short string is UTF-8, and dereferences to its text. A peer may send other octets:
+/// [`as_bytes`](ShortString::as_bytes) returns them unchanged, and the text shows each as U+FFFD.
+/// Two short strings are equal if their octets are.
+///
+/// A clone is cheap: up to 23 bytes lie in the value itself, and longer ones are shared.
 ///
 /// ```
 /// use carrot::backend::ShortString;
@@ -17,24 +24,83 @@ use smol_str::SmolStr;
 /// let key = ShortString::from("usd.stock");
 /// assert_eq!(key, "usd.stock");
 /// assert!(key.starts_with("usd"));
+///
+/// let latin_1 = ShortString::from_octets(b"caf\xe9");
+/// assert_eq!(latin_1.as_bytes(), b"caf\xe9");
+/// assert_eq!(latin_1.as_str(), "caf\u{fffd}");
+/// assert!(!latin_1.is_utf8());
 /// ```
-#[derive(Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct ShortString(SmolStr);
+#[derive(Clone, Default)]
+pub struct ShortString(Repr);
+
+#[derive(Clone)]
+enum Repr {
+    Text(SmolStr),
+    /// Boxed, so that a short string is no larger than its text.
+    Octets(Box<Octets>),
+}
+
+/// Octets that are not UTF-8.
+#[derive(Clone)]
+struct Octets {
+    octets: Arc<[u8]>,
+    shown: SmolStr,
+}
+
+impl Default for Repr {
+    fn default() -> Repr {
+        Repr::Text(SmolStr::default())
+    }
+}
 
 impl ShortString {
-    /// A text that the program contains, of any length, without a copy.
+    /// Creates a short string from a text that the program contains, of any length, without a copy.
     pub const fn from_static(text: &'static str) -> ShortString {
-        ShortString(SmolStr::new_static(text))
+        ShortString(Repr::Text(SmolStr::new_static(text)))
+    }
+
+    /// Creates a short string from octets, which need not be UTF-8.
+    pub fn from_octets(octets: &[u8]) -> ShortString {
+        match std::str::from_utf8(octets) {
+            Ok(text) => ShortString::from(text),
+            Err(_) => ShortString(Repr::Octets(Box::new(Octets {
+                octets: octets.into(),
+                shown: String::from_utf8_lossy(octets).into(),
+            }))),
+        }
     }
 
     /// As `from`, of at most 23 bytes.
     pub(crate) const fn inline(text: &str) -> ShortString {
-        ShortString(SmolStr::new_inline(text))
+        ShortString(Repr::Text(SmolStr::new_inline(text)))
     }
 
-    /// The text.
+    /// Returns the text, with U+FFFD in place of octets that are not UTF-8.
     pub fn as_str(&self) -> &str {
-        self
+        match &self.0 {
+            Repr::Text(text) => text,
+            Repr::Octets(octets) => &octets.shown,
+        }
+    }
+
+    /// Returns the octets.
+    pub fn as_bytes(&self) -> &[u8] {
+        match &self.0 {
+            Repr::Text(text) => text.as_bytes(),
+            Repr::Octets(octets) => &octets.octets,
+        }
+    }
+
+    /// Returns whether the octets are UTF-8, so that the text is exact.
+    pub fn is_utf8(&self) -> bool {
+        matches!(self.0, Repr::Text(_))
+    }
+
+    fn into_text(self) -> SmolStr {
+        match self.0 {
+            Repr::Text(text) => text,
+            Repr::Octets(octets) => octets.shown,
+        }
     }
 }
 
@@ -42,7 +108,7 @@ impl Deref for ShortString {
     type Target = str;
 
     fn deref(&self) -> &str {
-        self.0.as_str()
+        self.as_str()
     }
 }
 
@@ -52,15 +118,48 @@ impl AsRef<str> for ShortString {
     }
 }
 
-impl Borrow<str> for ShortString {
-    fn borrow(&self) -> &str {
-        self
+impl PartialEq for ShortString {
+    fn eq(&self, other: &ShortString) -> bool {
+        self.as_bytes() == other.as_bytes()
+    }
+}
+
+impl Eq for ShortString {}
+
+impl PartialOrd for ShortString {
+    fn partial_cmp(&self, other: &ShortString) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for ShortString {
+    fn cmp(&self, other: &ShortString) -> Ordering {
+        self.as_bytes().cmp(other.as_bytes())
+    }
+}
+
+/// Hashes as the text does, if the octets are UTF-8.
+impl Hash for ShortString {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        match &self.0 {
+            Repr::Text(text) => text.as_str().hash(state),
+            Repr::Octets(octets) => octets.octets.hash(state),
+        }
+    }
+}
+
+impl indexmap::Equivalent<ShortString> for str {
+    fn equivalent(&self, key: &ShortString) -> bool {
+        self.as_bytes() == key.as_bytes()
     }
 }
 
 impl fmt::Debug for ShortString {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Debug::fmt(self.as_str(), formatter)
+        match &self.0 {
+            Repr::Text(text) => fmt::Debug::fmt(text.as_str(), formatter),
+            Repr::Octets(octets) => write!(formatter, "\"{}\"", octets.octets.escape_ascii()),
+        }
     }
 }
 
@@ -72,19 +171,19 @@ impl fmt::Display for ShortString {
 
 impl PartialEq<str> for ShortString {
     fn eq(&self, other: &str) -> bool {
-        self.as_str() == other
+        self.as_bytes() == other.as_bytes()
     }
 }
 
 impl PartialEq<&str> for ShortString {
     fn eq(&self, other: &&str) -> bool {
-        self.as_str() == *other
+        self.as_bytes() == other.as_bytes()
     }
 }
 
 impl PartialEq<String> for ShortString {
     fn eq(&self, other: &String) -> bool {
-        self.as_str() == other
+        self.as_bytes() == other.as_bytes()
     }
 }
 
@@ -92,7 +191,7 @@ macro_rules! from {
     ($($type:ty),*) => {$(
         impl From<$type> for ShortString {
             fn from(text: $type) -> ShortString {
-                ShortString(SmolStr::from(text))
+                ShortString(Repr::Text(SmolStr::from(text)))
             }
         }
     )*};
@@ -100,24 +199,81 @@ macro_rules! from {
 
 from!(&str, &mut str, &String, String, Box<str>, Arc<str>, Cow<'_, str>);
 
+impl From<&ShortString> for ShortString {
+    fn from(text: &ShortString) -> ShortString {
+        text.clone()
+    }
+}
+
 impl From<ShortString> for String {
     fn from(text: ShortString) -> String {
-        text.0.into()
+        text.into_text().into()
     }
 }
 
 impl From<ShortString> for Arc<str> {
     fn from(text: ShortString) -> Arc<str> {
-        text.0.into()
+        text.into_text().into()
+    }
+}
+
+/// As a string, or as bytes if it is not UTF-8.
+impl Serialize for ShortString {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match &self.0 {
+            Repr::Text(text) => serializer.serialize_str(text),
+            Repr::Octets(octets) => serializer.serialize_bytes(&octets.octets),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for ShortString {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<ShortString, D::Error> {
+        struct Octets;
+
+        impl<'de> Visitor<'de> for Octets {
+            type Value = ShortString;
+
+            fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+                formatter.write_str("a string or bytes")
+            }
+
+            fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<ShortString, E> {
+                Ok(text.into())
+            }
+
+            fn visit_bytes<E: serde::de::Error>(self, octets: &[u8]) -> Result<ShortString, E> {
+                Ok(ShortString::from_octets(octets))
+            }
+
+            fn visit_seq<A: serde::de::SeqAccess<'de>>(
+                self,
+                mut sequence: A,
+            ) -> Result<ShortString, A::Error> {
+                const LONGEST: usize = 255;
+                let mut octets = Vec::new();
+                while let Some(octet) = sequence.next_element::<u8>()? {
+                    if octets.len() == LONGEST {
+                        return Err(A::Error::custom("a short string has at most 255 octets"));
+                    }
+                    octets.push(octet);
+                }
+                Ok(ShortString::from_octets(&octets))
+            }
+        }
+
+        deserializer.deserialize_any(Octets)
     }
 }
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test may panic")]
+
     use super::*;
 
     #[test]
-    fn it_is_its_text_wherever_that_lies() {
+    fn a_short_string_equals_its_text_for_every_length() {
         let long = "x".repeat(255);
         for text in ["", "short", &long] {
             let all = [
@@ -125,6 +281,7 @@ mod tests {
                 text.to_string().into(),
                 Arc::<str>::from(text).into(),
                 Cow::from(text).into(),
+                ShortString::from_octets(text.as_bytes()),
             ];
             for one in all {
                 assert_eq!(
@@ -141,8 +298,20 @@ mod tests {
     }
 
     #[test]
-    fn it_is_no_larger_than_a_string() {
+    fn a_short_string_is_no_larger_than_a_string() {
         assert_eq!(size_of::<ShortString>(), size_of::<String>());
         assert_eq!(size_of::<Option<ShortString>>(), size_of::<String>());
+    }
+
+    #[test]
+    fn octets_that_are_no_text_are_kept_and_differ_from_the_text_that_shows_them() {
+        let octets = ShortString::from_octets(b"a\xff");
+        assert_eq!((octets.as_bytes(), octets.as_str()), (&b"a\xff"[..], "a\u{fffd}"));
+        assert_eq!(format!("{octets:?}"), r#""a\xff""#);
+        assert_ne!(octets, ShortString::from("a\u{fffd}"));
+        assert_ne!(octets, "a\u{fffd}");
+        let written = serde_json::to_string(&octets).unwrap();
+        assert_eq!(serde_json::from_str::<ShortString>(&written).unwrap(), octets);
+        assert_eq!(serde_json::from_str::<ShortString>("\"text\"").unwrap(), "text");
     }
 }

@@ -1,6 +1,11 @@
-use std::collections::BTreeMap;
-use std::collections::btree_map;
-use std::time::SystemTime;
+//! Values of headers and arguments, and tables of them, which hold each other.
+
+use std::fmt;
+
+use indexmap::IndexMap;
+use serde::{Deserialize, Serialize};
+
+use crate::model::short_string::ShortString;
 
 /// One AMQP field value: what a header or an argument can hold.
 ///
@@ -110,80 +115,12 @@ impl Value {
     }
 }
 
-macro_rules! from {
-    ($($source:ty => $variant:ident),* $(,)?) => {$(
-        impl From<$source> for Value {
-            fn from(value: $source) -> Value {
-                Value::$variant(value.into())
-            }
-        }
-    )*};
-}
-
-impl From<&String> for Value {
-    fn from(text: &String) -> Value {
-        Value::String(text.clone())
-    }
-}
-
-/// The number, or its decimal digits as text if it is more than the largest signed 64-bit integer:
-/// AMQP has no larger one.
-impl From<u64> for Value {
-    fn from(number: u64) -> Value {
-        i64::try_from(number).map_or_else(|_| Value::String(number.to_string()), Value::I64)
-    }
-}
-
-/// As from `u64`.
-impl From<usize> for Value {
-    fn from(number: usize) -> Value {
-        Value::from(number as u64)
-    }
-}
-
-/// In whole seconds. A time before 1970 becomes zero.
-impl From<SystemTime> for Value {
-    fn from(time: SystemTime) -> Value {
-        Value::Timestamp(Timestamp::from(time).0)
-    }
-}
-
-/// A point in time as AMQP has it: whole seconds since the Unix epoch. Made from a number of
-/// seconds, or from [`SystemTime`].
-///
-/// ```
-/// use std::time::{Duration, SystemTime};
-/// use carrot::message::Timestamp;
-///
-/// assert_eq!(Timestamp::from(SystemTime::UNIX_EPOCH + Duration::from_millis(7_900)), Timestamp(7));
-/// ```
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[allow(clippy::exhaustive_structs, reason = "a number of seconds is all that there is")]
-pub struct Timestamp(pub u64);
-
-impl From<u64> for Timestamp {
-    fn from(seconds: u64) -> Timestamp {
-        Timestamp(seconds)
-    }
-}
-
-/// A time before 1970 becomes zero.
-impl From<SystemTime> for Timestamp {
-    fn from(time: SystemTime) -> Timestamp {
-        Timestamp(time.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs()))
-    }
-}
-
-from! {
-    bool => Bool, i8 => I8, i16 => I16, i32 => I32, i64 => I64, u8 => I16, u16 => I32, u32 => I64, f32 => F32, f64 => F64,
-    String => String, &str => String, Vec<u8> => Bytes, &[u8] => Bytes, Vec<Value> => Array, Headers => Table,
-}
-
 /// A table of named values: the headers of a message, or the arguments of a queue, exchange,
 /// binding or consumer.
 ///
-/// Names are unique and kept in alphabetical order. A name is at most 255 bytes of UTF-8; RabbitMQ
-/// reserves the prefixes `x-` (arguments, death records) for itself by convention.
+/// Names are unique, and keep the order in which they were set. Two tables are equal if they hold
+/// the same names and values, in any order. A name has at most 255 octets. By convention, the
+/// prefix `x-` belongs to RabbitMQ (arguments, death records).
 ///
 /// ```
 /// use carrot::message::{Headers, Value};
@@ -194,74 +131,149 @@ from! {
 /// assert_eq!(headers.len(), 2);
 /// assert_eq!(headers.get("attempt"), Some(&Value::I32(2)));
 /// ```
-#[derive(Debug, Clone, PartialEq, Default)]
-pub struct Headers(BTreeMap<String, Value>);
+#[derive(Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Headers(IndexMap<ShortString, Value>);
 
 impl Headers {
-    /// An empty table.
+    /// Creates an empty table.
     pub fn new() -> Headers {
         Headers::default()
     }
 
-    /// Sets `name` to `value`; gives back what it held before.
-    pub fn insert(&mut self, name: impl Into<String>, value: impl Into<Value>) -> Option<Value> {
+    /// Sets `name` to `value`, and returns the former value. A new name comes last.
+    pub fn insert(
+        &mut self,
+        name: impl Into<ShortString>,
+        value: impl Into<Value>,
+    ) -> Option<Value> {
         self.0.insert(name.into(), value.into())
     }
 
-    /// The value of `name`, if it is set.
+    /// Returns the value of `name`, if it is set.
     pub fn get(&self, name: &str) -> Option<&Value> {
         self.0.get(name)
     }
 
-    /// Takes `name` out of the table.
+    /// Removes `name`, and returns its value. The other names keep their order.
     pub fn remove(&mut self, name: &str) -> Option<Value> {
-        self.0.remove(name)
+        self.0.shift_remove(name)
     }
 
-    /// Whether `name` is set, to whatever value.
+    /// Returns whether `name` is set.
     pub fn contains(&self, name: &str) -> bool {
         self.0.contains_key(name)
     }
 
-    /// How many names are set.
+    /// Returns the number of names.
     pub fn len(&self) -> usize {
         self.0.len()
     }
 
-    /// Whether no name is set.
+    /// Returns whether no name is set.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// All names and values, by name.
-    pub fn iter(&self) -> impl Iterator<Item = (&str, &Value)> {
-        self.0.iter().map(|(name, value)| (name.as_str(), value))
+    /// Returns an iterator over all names and values, in the order in which the names were set.
+    pub fn iter(&self) -> Iter<'_> {
+        Iter(self.0.iter())
     }
 }
 
-impl<N: Into<String>, V: Into<Value>> FromIterator<(N, V)> for Headers {
+impl fmt::Debug for Headers {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_map().entries(&self.0).finish()
+    }
+}
+
+impl<N: Into<ShortString>, V: Into<Value>> FromIterator<(N, V)> for Headers {
     fn from_iter<I: IntoIterator<Item = (N, V)>>(pairs: I) -> Headers {
         Headers(pairs.into_iter().map(|(name, value)| (name.into(), value.into())).collect())
     }
 }
 
-impl<N: Into<String>, V: Into<Value>, const LENGTH: usize> From<[(N, V); LENGTH]> for Headers {
+impl<N: Into<ShortString>, V: Into<Value>, const LENGTH: usize> From<[(N, V); LENGTH]> for Headers {
     fn from(pairs: [(N, V); LENGTH]) -> Headers {
         pairs.into_iter().collect()
     }
 }
 
-impl<N: Into<String>, V: Into<Value>> Extend<(N, V)> for Headers {
+impl<N: Into<ShortString>, V: Into<Value>> Extend<(N, V)> for Headers {
     fn extend<I: IntoIterator<Item = (N, V)>>(&mut self, pairs: I) {
         self.0.extend(pairs.into_iter().map(|(name, value)| (name.into(), value.into())));
     }
 }
 
-impl IntoIterator for Headers {
-    type Item = (String, Value);
-    type IntoIter = btree_map::IntoIter<String, Value>;
+/// An iterator over the names and values of a table, which it owns.
+#[derive(Debug)]
+pub struct IntoIter(indexmap::map::IntoIter<ShortString, Value>);
 
-    fn into_iter(self) -> Self::IntoIter {
-        self.0.into_iter()
+impl Iterator for IntoIter {
+    type Item = (ShortString, Value);
+
+    fn next(&mut self) -> Option<(ShortString, Value)> {
+        self.0.next()
+    }
+}
+
+impl IntoIterator for Headers {
+    type Item = (ShortString, Value);
+    type IntoIter = IntoIter;
+
+    fn into_iter(self) -> IntoIter {
+        IntoIter(self.0.into_iter())
+    }
+}
+
+/// An iterator over the names and values of a table.
+#[derive(Debug, Clone)]
+pub struct Iter<'a>(indexmap::map::Iter<'a, ShortString, Value>);
+
+impl<'a> Iterator for Iter<'a> {
+    type Item = (&'a ShortString, &'a Value);
+
+    fn next(&mut self) -> Option<(&'a ShortString, &'a Value)> {
+        self.0.next()
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        self.0.size_hint()
+    }
+}
+
+impl ExactSizeIterator for Iter<'_> {}
+
+impl<'a> IntoIterator for &'a Headers {
+    type Item = (&'a ShortString, &'a Value);
+    type IntoIter = Iter<'a>;
+
+    fn into_iter(self) -> Iter<'a> {
+        self.iter()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_keep_their_order_and_equality_ignores_it() {
+        let mut one = Headers::from([("b", 1), ("a", 2), ("c", 3)]);
+        assert_eq!(one, Headers::from([("c", 3), ("a", 2), ("b", 1)]));
+        let names: Vec<&str> = one.iter().map(|(name, _)| &**name).collect();
+        assert_eq!(names, ["b", "a", "c"]);
+        assert_eq!(one.insert("b", 4), Some(Value::I32(1)));
+        assert_eq!(one.remove("a"), Some(Value::I32(2)));
+        assert_eq!(format!("{one:?}"), r#"{"b": I32(4), "c": I32(3)}"#);
+    }
+
+    #[test]
+    fn a_name_that_is_no_text_is_kept_beside_the_text_that_shows_it() {
+        let mut headers = Headers::new();
+        headers.insert(ShortString::from_octets(b"\xff"), 1);
+        headers.insert("\u{fffd}", 2);
+        assert_eq!(headers.len(), 2);
+        assert_eq!(headers.get("\u{fffd}"), Some(&Value::I32(2)));
     }
 }

@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use crate::codec::Codec;
-use crate::model::{DeliveryMode, Exchange, Headers, Properties, Queue, Value};
+use crate::model::{DeliveryMode, Exchange, Headers, Properties, Queue, ShortString, Value};
 use crate::publisher::settings::PublisherSettings;
 
 #[cfg(doc)]
@@ -127,7 +127,7 @@ impl<C> PublisherDefinition<C> {
     }
 
     /// A header that every message carries. Defaults to none.
-    pub fn header(mut self, name: impl Into<String>, value: impl Into<Value>) -> Self {
+    pub fn header(mut self, name: impl Into<ShortString>, value: impl Into<Value>) -> Self {
         self.settings.properties = self.settings.properties.with_header(name, value);
         self
     }
