@@ -31,7 +31,8 @@ pub(crate) const NEVER: u64 = u64::MAX;
 /// let clock = ManualClock::new();
 /// let broker = Broker::with_clock(&clock);
 /// let channel = broker.connector().open(&ChannelOptions::publish(), Duration::from_secs(1))?;
-/// channel.declare(Declare::Queue(&Queue::new("jobs").message_ttl(Duration::from_secs(1800))), Duration::from_secs(1))?;
+/// let jobs = Queue::new("jobs").message_ttl(Duration::from_secs(1800));
+/// channel.declare(Declare::Queue(&jobs), Duration::from_secs(1))?;
 /// broker.put("jobs", Content::new("", "jobs", "an hour's work"))?;
 ///
 /// clock.advance(Duration::from_secs(1799));

@@ -50,7 +50,7 @@ pub(crate) fn unknown_tag(tag: u64) -> Error {
     precondition(format_args!("unknown delivery tag {tag}"))
 }
 
-/// RabbitMQ closes the connection if a quorum queue is to be deleted on a condition.
+/// RabbitMQ closes the connection over the deletion of a quorum queue on a condition.
 pub(crate) fn conditional_delete(queue: &str, condition: DeleteIf) -> Error {
     let flag = if condition.if_unused { "if-unused" } else { "if-empty" };
     let reason = format!(

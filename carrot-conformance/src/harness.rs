@@ -24,7 +24,7 @@ pub trait Harness: Send + Sync {
     /// If the broker cannot be reached. The case then fails.
     fn connect(&self) -> Arc<dyn Connector>;
 
-    /// Lets time pass for the broker: advances its clock, or sleeps. An event that is due within
+    /// Passes time for the broker: advances its clock, or sleeps. An event that is due within
     /// `duration` has happened when this returns, or happens soon after.
     fn pass(&self, duration: Duration);
 

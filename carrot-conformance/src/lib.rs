@@ -20,14 +20,24 @@
 //! # mod mybroker {
 //! #     use std::time::Duration;
 //! #     use carrot::{Error, Result};
-//! #     use carrot::backend::{Backend, Capabilities, ChannelOptions, Clock, Connector, Event, Role, Status};
+//! #     use carrot::backend::{
+//! #         Backend, Capabilities, ChannelOptions, Clock, Connector, Event, Role, Status,
+//! #     };
 //! #     #[derive(Debug)]
 //! #     pub struct MyConnector;
 //! #     impl MyConnector { pub fn new(_address: &str) -> MyConnector { MyConnector } }
 //! #     impl Connector for MyConnector {
-//! #         fn open(&self, _: &ChannelOptions, _: Duration) -> Result<std::sync::Arc<dyn Backend>> { Err(Error::closed("connector")) }
+//! #         fn open(
+//! #             &self,
+//! #             _: &ChannelOptions,
+//! #             _: Duration,
+//! #         ) -> Result<std::sync::Arc<dyn Backend>> {
+//! #             Err(Error::closed("connector"))
+//! #         }
 //! #         fn close(&self, _: Duration) -> Result<()> { Ok(()) }
-//! #         fn connect(&self, _: Role, _: Duration) -> Result<()> { Err(Error::closed("connector")) }
+//! #         fn connect(&self, _: Role, _: Duration) -> Result<()> {
+//! #             Err(Error::closed("connector"))
+//! #         }
 //! #         fn endpoint(&self) -> String { String::new() }
 //! #         fn status(&self, _: Role) -> Status { Status::default() }
 //! #         fn capabilities(&self) -> Capabilities { Capabilities::default() }

@@ -27,7 +27,10 @@
 ///
 /// mod with_a_broker {
 ///     use super::*;
-///     carrot_conformance::conformance_tests!(ignored: "needs a broker", MyHarness, Basics, Settlement, Routing);
+///     carrot_conformance::conformance_tests!(
+///         ignored: "needs a broker",
+///         MyHarness, Basics, Settlement, Routing
+///     );
 /// }
 /// # fn main() {}
 /// ```

@@ -63,7 +63,7 @@ impl Matrix {
         &self.backends
     }
 
-    /// Returns every case with its verdicts, one for each backend.
+    /// Returns every case with its results, one for each backend.
     pub fn rows(&self) -> impl Iterator<Item = (&'static Case, &[Verdict])> {
         self.rows.iter().map(|(case, verdicts)| (*case, verdicts.as_slice()))
     }

@@ -15,7 +15,7 @@ pub trait TestBroker: Debug {
     /// Opens a connector of its own.
     fn connect(&self) -> Arc<dyn Connector>;
 
-    /// Lets time pass for the broker.
+    /// Passes time for the broker.
     fn pass(&self, time: Duration);
 
     /// Returns the ready and unsettled messages of a queue, or `None` if the broker does not expose

@@ -17,7 +17,7 @@ pub struct CertificateAuthority {
 pub struct IssuedCertificate {
     /// The certificate.
     pub certificate: String,
-    /// Its private key.
+    /// The private key.
     pub key: String,
 }
 

@@ -60,7 +60,7 @@ impl PublishGate {
         }
     }
 
-    /// Holds a publication back, or returns it if it is to be read now. The caller has locked the
+    /// Holds a publication back, or returns it if the broker reads now. The caller has locked the
     /// confirms of its channel.
     pub(crate) fn hold(
         &self,

@@ -43,7 +43,9 @@ static NAMED: LazyLock<Mutex<HashMap<String, Weak<BrokerShared>>>> = LazyLock::n
 /// use std::time::Duration;
 /// use carrot::memory::Broker;
 /// use carrot::Queue;
-/// use carrot::backend::{Acknowledgement, ChannelOptions, Connector, Content, Declare, Extent, Outcome, Publication};
+/// use carrot::backend::{
+///     Acknowledgement, ChannelOptions, Connector, Content, Declare, Extent, Outcome, Publication,
+/// };
 /// use std::sync::Arc;
 ///
 /// let broker = Broker::new();
@@ -51,10 +53,12 @@ static NAMED: LazyLock<Mutex<HashMap<String, Weak<BrokerShared>>>> = LazyLock::n
 /// channel.declare(Declare::Queue(&Queue::new("feed")), Duration::from_secs(1))?;
 ///
 /// let content = Arc::new(Content::new("", "feed", "hello"));
-/// let tag = channel.publish(&Publication { content: &content, mandatory: true }, Duration::from_secs(1))?;
+/// let publication = Publication { content: &content, mandatory: true };
+/// let tag = channel.publish(&publication, Duration::from_secs(1))?;
 /// assert_eq!(channel.confirm(tag, Duration::from_secs(1))?, Outcome::Accepted);
 ///
-/// let delivery = channel.get("feed", Acknowledgement::Manual, Duration::from_secs(1))?.expect("a message");
+/// let second = Duration::from_secs(1);
+/// let delivery = channel.get("feed", Acknowledgement::Manual, second)?.expect("a message");
 /// assert_eq!(delivery.content.body, b"hello");
 /// channel.ack(delivery.tag, Extent::One)?;
 /// assert!(broker.queue("feed").expect("a queue").is_idle());
@@ -149,7 +153,7 @@ impl fmt::Debug for Broker {
     }
 }
 
-/// What the handles and connections of one broker share.
+/// State shared by the handles and connections of one broker.
 #[derive(Debug)]
 pub(crate) struct BrokerShared {
     name: Option<String>,
@@ -249,7 +253,7 @@ impl BrokerShared {
         self.context.idle.notify();
     }
 
-    /// Gives the queues back what a closed channel held. The caller holds no lock.
+    /// Requeues the deliveries of a closed channel. The caller holds no lock.
     pub(crate) fn release_channel(&self, closed: ClosedChannel) {
         if let Some(name) = &closed.reply_to {
             self.replies.remove(name);
@@ -269,7 +273,7 @@ impl BrokerShared {
     }
 }
 
-/// What a closed channel held of one queue.
+/// The deliveries of one queue that a closed channel held.
 struct ReleasedFromQueue {
     queue: Arc<BrokerQueue>,
     consumers: Vec<ConsumerKey>,

@@ -84,7 +84,7 @@ impl SubscriptionInbox {
         self.take_consumer()
     }
 
-    /// Returns the tags of the deliveries that nobody has taken.
+    /// Returns the tags of the deliveries that no thread has taken.
     pub(crate) fn unseen(&self) -> impl Iterator<Item = u64> {
         self.deliveries.iter().filter(|_| self.queue.is_some()).map(|delivery| delivery.tag.0)
     }

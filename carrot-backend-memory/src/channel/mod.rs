@@ -61,7 +61,7 @@ struct DeliveryWait {
     yielded: u32,
 }
 
-/// What a closed channel leaves for its queues.
+/// The deliveries that a closed channel leaves to its queues.
 #[derive(Debug)]
 pub(crate) struct ClosedChannel {
     pub(crate) consumers: Vec<(Arc<BrokerQueue>, ConsumerKey)>,
@@ -140,7 +140,7 @@ impl BrokerChannel {
     /// Returns a message that was fetched with `get` as a delivery. The caller of `get` sees
     /// `shown`, if present.
     ///
-    /// With `queue`, the delivery is to be settled.
+    /// With `queue`, the delivery must be settled.
     ///
     /// # Errors
     /// The message and the channel's first error, if the channel is closed.
@@ -252,7 +252,7 @@ impl BrokerChannel {
         inbox.take_consumer()
     }
 
-    /// Removes an inbox. Returns the deliveries that nobody took from it.
+    /// Removes an inbox. Returns the deliveries that no thread took from it.
     pub(crate) fn remove_inbox(&self, inbox: u64) -> Vec<UnackedDelivery> {
         let mut state = lock(&self.state);
         let Some(index) = state.find(inbox) else { return Vec::new() };
@@ -369,7 +369,7 @@ impl BrokerChannelState {
         self.inboxes.binary_search_by_key(&inbox, |inbox| inbox.id).ok()
     }
 
-    /// Makes a delivery of a message. With `source`, the delivery is to be settled.
+    /// Creates a delivery of a message. With `source`, the delivery must be settled.
     fn deliver(
         &mut self,
         mut message: QueuedMessage,

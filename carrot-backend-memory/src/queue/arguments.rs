@@ -352,7 +352,8 @@ pub(crate) fn compare_queue(queue: &str, current: &Headers, wanted: &Headers) ->
     })
 }
 
-/// Compares one argument: numbers by value, whatever their width; other values by type and value.
+/// Compares one argument: numbers by value, regardless of their width; other values by type and
+/// value.
 pub(crate) fn compare(
     name: &str,
     kind: &str,

@@ -1,4 +1,4 @@
-//! What all queues of one broker share.
+//! State shared by all queues of one broker.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
@@ -7,7 +7,7 @@ use crate::clock::{BrokerClock, Timers};
 use crate::queue::dead_letter::Outbox;
 use crate::sync::lock;
 
-/// What all queues of one broker share.
+/// State shared by all queues of one broker.
 #[derive(Debug)]
 pub(crate) struct QueueContext {
     pub(crate) clock: Arc<BrokerClock>,

@@ -81,7 +81,7 @@ impl Outbox {
 }
 
 impl DeadLetter {
-    /// Whether the message, readdressed, may enter `queue`: RabbitMQ drops it if it comes back
+    /// Whether the message, readdressed, may enter `queue`: RabbitMQ drops it if it returns
     /// without a rejection.
     pub(crate) fn may_enter(&self, queue: &str, message: &RoutedMessage) -> bool {
         let deaths = message

@@ -44,7 +44,7 @@ pub(crate) struct BrokerQueue {
     state: Mutex<QueueState>,
 }
 
-/// Whether a queue deleted itself, and is to be taken out of the topology.
+/// Whether a queue deleted itself, and must be removed from the topology.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[must_use]
 pub(crate) enum QueueFate {
@@ -52,7 +52,7 @@ pub(crate) enum QueueFate {
     Deleted,
 }
 
-/// What a queue held when it was deleted.
+/// The messages and consumers of a deleted queue.
 #[derive(Debug)]
 pub(crate) struct DeletedQueue {
     /// The number of ready messages.

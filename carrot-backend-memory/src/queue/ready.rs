@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use crate::clock::NEVER;
 use crate::queue::message::QueuedMessage;
 
-/// What is delivered first, whatever its number.
+/// The messages that are delivered first, regardless of their number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Precedence {
     /// No message.

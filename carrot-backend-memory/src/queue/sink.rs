@@ -34,7 +34,7 @@ pub(crate) trait DeliverySink: Debug + Send + Sync {
 
     /// Delivers a message. The consumer sees `shown` if the queue changed the content.
     ///
-    /// With `consumer`, the delivery is to be settled, and remembered under that key.
+    /// With `consumer`, the delivery must be settled, and is remembered under that key.
     ///
     /// # Errors
     /// The message, if the channel or the subscription has ended.

@@ -62,8 +62,8 @@ impl HeaderMatch {
 
 /// Whether two values match, as RabbitMQ compares them.
 ///
-/// Numbers match by value, whatever their types. Bytes match strings. Other values match only if
-/// their types are the same; this also holds for the elements of arrays and tables.
+/// Numbers match by value, regardless of their types. Bytes match strings. Other values match only
+/// if their types are the same; this also holds for the elements of arrays and tables.
 fn are_alike(wanted: &Value, found: &Value) -> bool {
     match (wanted, found) {
         (Value::Array(wanted), Value::Array(found)) => {

@@ -2,8 +2,8 @@
 //!
 //! The patterns form a trie of words, which is searched like a non-deterministic automaton. A set
 //! of nodes advances along the words of the key, and contains each node at most once. So the work
-//! is at most the number of words times the number of nodes reached, whatever the number of `#`.
-//! Patterns that share no prefix with the key cost nothing.
+//! is at most the number of words times the number of nodes reached, regardless of the number of
+//! `#`. Patterns that share no prefix with the key cost nothing.
 
 use std::collections::HashMap;
 

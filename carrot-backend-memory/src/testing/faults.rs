@@ -135,7 +135,8 @@ impl Faults {
     ///
     /// let connection = Connection::new(broker.connector());
     /// let publisher = connection.publisher().exchange("feed").build()?;
-    /// let receipts: Vec<_> = ["good", "poison", "fine"].map(|body| publisher.message().publish_bytes(body)).into_iter().collect();
+    /// let publish = |body| publisher.message().publish_bytes(body);
+    /// let receipts: Vec<_> = ["good", "poison", "fine"].into_iter().map(publish).collect();
     /// let fates: Vec<_> = receipts.into_iter().map(|receipt| receipt?.wait()).collect();
     /// assert!(matches!(fates[..], [Ok(()), Err(Error::HardError { code: 541, .. }), Ok(())]));
     /// # Ok::<(), carrot::Error>(())
@@ -219,7 +220,8 @@ impl Faults {
     /// broker.faults().block_publishers("low on memory");
     ///
     /// let content = Arc::new(Content::new("amq.fanout", "", "news"));
-    /// let tag = channel.publish(&Publication { content: &content, mandatory: false }, Duration::from_secs(1))?;
+    /// let publication = Publication { content: &content, mandatory: false };
+    /// let tag = channel.publish(&publication, Duration::from_secs(1))?;
     /// assert!(matches!(channel.confirm(tag, Duration::ZERO), Err(Error::Blocked { .. })));
     ///
     /// broker.faults().unblock_publishers();

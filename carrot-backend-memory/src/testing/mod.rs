@@ -1,4 +1,4 @@
-//! What a test can do beyond the contract: inject failures, look inside, and record.
+//! Means of tests beyond the contract: inject failures, look inside, and record.
 
 pub(crate) mod faults;
 pub(crate) mod inspect;

@@ -23,7 +23,9 @@ use crate::sync::lock;
 /// let broker = Broker::new();
 /// let published = broker.record("amq.fanout");
 /// let channel = broker.connector().open(&ChannelOptions::publish(), Duration::from_secs(1))?;
-/// channel.publish(&Publication { content: &Arc::new(Content::new("amq.fanout", "", "news")), mandatory: false }, Duration::from_secs(1))?;
+/// let content = Arc::new(Content::new("amq.fanout", "", "news"));
+/// let publication = Publication { content: &content, mandatory: false };
+/// channel.publish(&publication, Duration::from_secs(1))?;
 /// assert_eq!(published.messages()[0].body, b"news");
 /// # Ok::<(), carrot::Error>(())
 /// ```

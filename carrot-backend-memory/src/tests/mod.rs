@@ -89,7 +89,7 @@ impl BrokerFixture {
         send(&*self.channel, Content::new(exchange, key, body).with_properties(properties)).unwrap()
     }
 
-    /// Takes all messages from a queue for good. Returns their bodies.
+    /// Takes and acknowledges all messages of a queue. Returns their bodies.
     pub(crate) fn drain(&self, queue: &str) -> Vec<String> {
         std::iter::from_fn(|| self.channel.get(queue, Acknowledgement::Automatic, SOON).unwrap())
             .map(|delivery| body(&delivery))

@@ -131,7 +131,7 @@ impl<'harness> CaseFixture<'harness> {
         self.harness.pass(duration);
     }
 
-    /// Lets `milliseconds` milliseconds pass for the broker.
+    /// Waits until `milliseconds` milliseconds have passed for the broker.
     pub(crate) fn pass_ms(&self, milliseconds: u64) {
         self.pass(Duration::from_millis(milliseconds));
     }

@@ -54,7 +54,7 @@ impl Runner<'_> {
     }
 
     /// Receives deliveries and counts the messages of the queues, until both are as expected or the
-    /// patience is over.
+    /// time limit has passed.
     pub(super) fn observe(
         &mut self,
         lines: &mut StepLog,

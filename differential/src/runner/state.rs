@@ -263,8 +263,8 @@ impl<'a> Runner<'a> {
         self.names.symbolic(&text)
     }
 
-    /// Makes a round trip without an effect. The broker has then processed all earlier calls of the
-    /// channel.
+    /// Calls the broker without an effect, for one round trip. The broker has then processed all
+    /// earlier calls of the channel.
     pub(super) fn synchronise(channel: &dyn Backend) -> Result<()> {
         channel.declare(Declare::Exchange(&Exchange::existing("amq.direct")), DEADLINE).map(drop)
     }
