@@ -14,14 +14,14 @@ use crate::publisher::Publisher;
 use crate::publisher::definition::PublisherDefinition;
 use crate::recovery::handle::ConnectionHandle;
 
-/// A way to one broker, through whichever backend is configured; makes publishers and consumers.
+/// A connection to one broker, through any backend. Opens publishers and consumers.
 ///
-/// It is a cheap handle: clones share the same connection, from any thread. Its publishers and
-/// consumers each have a channel of their own on it. The backend is reached when the first of them
-/// opens.
+/// A connection is a cheap handle. Clones share the same connection, and every thread may use them.
+/// Each publisher and each consumer has its own channel. The backend connects when the first
+/// publisher or consumer opens.
 ///
-/// Dropping the last handle, with all publishers and consumers, ends the connection without
-/// waiting; [`close`](Connection::close) waits.
+/// Dropping the last handle, publisher and consumer closes the connection without waiting.
+/// [`close`](Connection::close) waits.
 ///
 /// ```
 /// use carrot::{Connection, Queue, Result};
@@ -38,19 +38,26 @@ pub struct Connection {
 }
 
 impl Connection {
-    /// A connection through any connector, with default deadlines; for backends that bring their
-    /// own, and for tests.
+    /// Creates a connection through `connector`, with default options. For third-party backends and
+    /// for tests.
+    ///
+    /// Does not block, and does not connect yet.
     pub fn new(connector: Arc<dyn Connector>) -> Connection {
         Connection::with_options(connector, &ConnectionOptions::default())
     }
 
-    /// A connection through any connector, with the deadlines and the largest message of `options`.
+    /// Creates a connection through `connector`, with the deadlines and the maximum message size of
+    /// `options`.
+    ///
+    /// Does not block, and does not connect yet.
     pub fn with_options(connector: Arc<dyn Connector>, options: &ConnectionOptions) -> Connection {
         Connection::start(connector, options, false)
     }
 
-    /// The same, with publishers and consumers that can be built while the broker is away. They
-    /// connect in the background. A refused declaration fails the first call that needs the broker.
+    /// Creates a connection whose publishers and consumers can be built while the broker is down.
+    ///
+    /// The publishers and consumers connect in the background. If the broker refuses a declaration,
+    /// the first call that needs the broker fails with that error.
     pub fn lazy(connector: Arc<dyn Connector>, options: &ConnectionOptions) -> Connection {
         Connection::start(connector, options, true)
     }
@@ -59,23 +66,26 @@ impl Connection {
         Connection { handle: Arc::new(ConnectionHandle::new(connector, options, lazy)) }
     }
 
-    /// Connects now rather than with the first publisher or consumer, so that a wrong address or
-    /// password shows at once. Does nothing if it is connected.
+    /// Connects now instead of with the first publisher or consumer. A wrong address or password
+    /// fails here. Does nothing if the connection is open.
     ///
-    /// Blocks until connected, the connect timeout at most.
+    /// Blocks until the connection is open, at most for the connect timeout.
     ///
     /// # Errors
-    /// [`Error::Connect`], [`Error::Authentication`], [`Error::Timeout`], [`Error::Disconnected`].
+    /// - [`Error::Connect`]: no broker answered.
+    /// - [`Error::Authentication`]: the broker refused the credentials.
+    /// - [`Error::Timeout`]: the connect timeout passed.
+    /// - [`Error::Disconnected`]: the connection was lost during the handshake.
     pub fn open(&self) -> Result<()> {
         self.handle.open()
     }
 
-    /// Connects as [`open`](Connection::open), and waits for a broker that is not up yet.
+    /// Connects as [`open`](Connection::open) does, and retries while the broker is down.
     ///
-    /// Blocks until connected, `duration` at most.
+    /// Blocks until the connection is open, at most for `duration`.
     ///
     /// # Errors
-    /// As [`open`](Connection::open). Errors that do not pass by themselves, such as
+    /// As [`open`](Connection::open). Errors that a retry cannot cure, such as
     /// [`Error::Authentication`], are returned at once.
     pub fn open_within(&self, duration: Duration) -> Result<()> {
         self.handle.open_before(deadline::after(duration))
@@ -92,46 +102,50 @@ impl Connection {
         ConsumerDefinition::new(queue).on(self)
     }
 
-    /// Declares an exchange, or checks that it exists if it is [`Exchange::existing`].
+    /// Declares an exchange. Only checks that the exchange exists if `exchange` is
+    /// [`Exchange::existing`].
     ///
-    /// Blocks for one round trip, the call timeout at most.
+    /// Blocks for one round trip, at most for the call timeout.
     ///
     /// # Errors
-    /// [`Error::PreconditionFailed`] if it exists with other properties, [`Error::NotFound`] if it
-    /// was to exist and does not, [`Error::AccessRefused`] for a reserved name,
-    /// [`Error::HardError`] or (RabbitMQ 4.0 and later) [`Error::PreconditionFailed`] for an
-    /// exchange type that the broker does not know; what connecting gives.
+    /// - [`Error::PreconditionFailed`]: the exchange exists with other properties.
+    /// - [`Error::NotFound`]: an existing exchange was expected, and there is none.
+    /// - [`Error::AccessRefused`]: the name is reserved.
+    /// - [`Error::HardError`], or [`Error::PreconditionFailed`] with RabbitMQ 4.0 and later: the
+    ///   broker does not know the exchange type.
+    /// - The errors of [`open`](Connection::open), if the connection has to be opened.
     pub fn declare_exchange(&self, exchange: impl Into<Exchange>) -> Result<()> {
         self.handle.declare(Declare::Exchange(&exchange.into())).map(drop)
     }
 
-    /// Declares a queue, or checks that it exists if it is [`Queue::existing`]; tells its name and
-    /// how many messages and consumers it has.
+    /// Declares a queue, and returns its name and its numbers of messages and consumers. Only
+    /// checks that the queue exists if `queue` is [`Queue::existing`].
     ///
-    /// Blocks for one round trip, the call timeout at most.
+    /// Blocks for one round trip, at most for the call timeout.
     ///
     /// # Errors
-    /// As [`declare_exchange`](Connection::declare_exchange); [`Error::ResourceLocked`] if it is
-    /// exclusive to another connection.
+    /// - As [`declare_exchange`](Connection::declare_exchange).
+    /// - [`Error::ResourceLocked`]: the queue is exclusive to another connection.
     pub fn declare_queue(&self, queue: impl Into<Queue>) -> Result<QueueInfo> {
         self.handle.declare(Declare::Queue(&queue.into()))
     }
 
-    /// Binds a queue or exchange to an exchange. Binding twice is no error.
+    /// Binds a queue or an exchange to an exchange. Binding twice is no error.
     ///
-    /// Blocks for one round trip, the call timeout at most.
+    /// Blocks for one round trip, at most for the call timeout.
     ///
     /// # Errors
-    /// [`Error::NotFound`] if either end does not exist, [`Error::AccessRefused`] for the default
-    /// exchange; what connecting gives.
+    /// - [`Error::NotFound`]: the source or the destination does not exist.
+    /// - [`Error::AccessRefused`]: the source is the default exchange.
+    /// - The errors of [`open`](Connection::open), if the connection has to be opened.
     pub fn bind(&self, binding: &Binding) -> Result<()> {
         self.handle.declare(Declare::Binding(binding)).map(drop)
     }
 
-    /// Undoes a binding with the same ends, routing key and arguments. Undoing what is not there is
-    /// no error.
+    /// Removes the binding with the same source, destination, routing key and arguments. Removing a
+    /// binding that does not exist is no error.
     ///
-    /// Blocks for one round trip, the call timeout at most.
+    /// Blocks for one round trip, at most for the call timeout.
     ///
     /// # Errors
     /// As [`bind`](Connection::bind).
@@ -139,50 +153,59 @@ impl Connection {
         self.handle.delete(Delete::Binding(binding)).map(drop)
     }
 
-    /// Deletes an exchange. Deleting what does not exist is no error.
+    /// Deletes an exchange. Deleting an exchange that does not exist is no error.
     ///
-    /// Blocks for one round trip, the call timeout at most.
+    /// Blocks for one round trip, at most for the call timeout.
     ///
     /// # Errors
-    /// [`Error::PreconditionFailed`] if it is in use and `condition` forbids that;
-    /// [`Error::AccessRefused`] for a reserved name; what connecting gives.
+    /// - [`Error::PreconditionFailed`]: the exchange is in use, and `condition` forbids that.
+    /// - [`Error::AccessRefused`]: the name is reserved.
+    /// - The errors of [`open`](Connection::open), if the connection has to be opened.
     pub fn delete_exchange(&self, name: &str, condition: DeleteIf) -> Result<()> {
         self.handle.delete(Delete::Exchange { name, condition }).map(drop)
     }
 
-    /// Deletes a queue; tells how many ready messages went with it. Deleting what does not exist is
-    /// no error.
+    /// Deletes a queue, and returns the number of ready messages deleted with it. Deleting a queue
+    /// that does not exist is no error.
     ///
-    /// Blocks for one round trip, the call timeout at most.
+    /// Blocks for one round trip, at most for the call timeout.
     ///
     /// # Errors
-    /// [`Error::PreconditionFailed`] if it is in use or not empty and `condition` forbids that;
-    /// [`Error::ResourceLocked`] if it is exclusive to another connection; [`Error::HardError`] for
-    /// a condition on a quorum queue, which RabbitMQ does not know; what connecting gives.
+    /// - [`Error::PreconditionFailed`]: the queue is in use or not empty, and `condition` forbids
+    ///   that.
+    /// - [`Error::ResourceLocked`]: the queue is exclusive to another connection.
+    /// - [`Error::HardError`]: a quorum queue was given a condition, which RabbitMQ does not
+    ///   support.
+    /// - The errors of [`open`](Connection::open), if the connection has to be opened.
     pub fn delete_queue(&self, name: &str, condition: DeleteIf) -> Result<u32> {
         self.handle.delete(Delete::Queue { name, condition })
     }
 
-    /// Deletes the ready messages of a queue; tells how many. Messages that wait for their
-    /// settlement stay.
+    /// Deletes the ready messages of a queue, and returns their number. Unacknowledged messages
+    /// stay.
     ///
-    /// Blocks for one round trip, the call timeout at most.
+    /// Blocks for one round trip, at most for the call timeout.
     ///
     /// # Errors
-    /// [`Error::NotFound`], [`Error::ResourceLocked`]; what connecting gives.
+    /// - [`Error::NotFound`]: the queue does not exist.
+    /// - [`Error::ResourceLocked`]: the queue is exclusive to another connection.
+    /// - The errors of [`open`](Connection::open), if the connection has to be opened.
     pub fn purge(&self, queue: &str) -> Result<u32> {
         self.handle.delete(Delete::Messages { queue })
     }
 
-    /// Whether a message would be sent on a live connection now: the connection for publishers, or,
-    /// if no publisher was built yet, the one for consumers and declarations.
+    /// Returns whether a message would be sent on an open connection now. Suits a readiness probe
+    /// and a circuit breaker.
     ///
-    /// Carrot makes a lost connection again in the background, within two seconds of the broker's
-    /// return, also while nothing uses it. Suits a readiness probe and a circuit breaker. Does not
-    /// block.
+    /// Checks the connection for publishers. Before the first publisher is built, checks the
+    /// connection for consumers and declarations. Carrot reopens a lost connection in the
+    /// background, within two seconds of the broker's return, even if no call uses the connection.
+    ///
+    /// Does not block.
     ///
     /// ```
-    /// # fn example(connection: &carrot::Connection, publisher: &carrot::Publisher) -> Result<(), u16> {
+    /// # use carrot::{Connection, Publisher};
+    /// # fn example(connection: &Connection, publisher: &Publisher) -> Result<(), u16> {
     /// if !connection.is_connected() {
     ///     return Err(503);
     /// }
@@ -194,34 +217,37 @@ impl Connection {
         self.handle.shared.is_connected()
     }
 
-    /// Whether the connection of one role is open. Never blocks.
+    /// Returns whether the connection of `role` is open. Does not block.
     pub fn is_connected_to(&self, role: Role) -> bool {
         self.handle.shared.connector.status(role).connected
     }
 
-    /// Whether the broker has blocked publishing, for want of memory or disk. A broker tells so
-    /// only once something is published.
+    /// Returns whether the broker has blocked publishing because memory or disk space is short.
+    ///
+    /// RabbitMQ reports the block to a connection only after that connection has published. Does
+    /// not block.
     pub fn is_blocked(&self) -> bool {
         self.handle.shared.blocked().is_some()
     }
 
-    /// Calls `hook` each time a connection is lost, with its role and the reason; not when this
-    /// program closes it.
+    /// Calls `hook` with the role and the reason each time a connection is lost. A connection that
+    /// this program closes does not call `hook`.
     ///
-    /// Publishers share one connection to the broker, consumers and declarations another. An outage
-    /// calls the hook once for each of the two that was open, and
-    /// [`on_reconnect`](Connection::on_reconnect) once for each when it is back.
+    /// Publishers share one connection to the broker; consumers and declarations share another. An
+    /// outage calls the hook once for each open connection.
+    /// [`on_reconnect`](Connection::on_reconnect) is then called once for each recovered
+    /// connection.
     ///
-    /// All hooks are called on a thread of the driver, with no lock held. A panic in one is logged
-    /// at error level. They should return soon: later events wait for them, and so does
-    /// reconnecting. Hooks stay for as long as the connection, and several can be set.
+    /// All hooks run on a thread of the driver, with no lock held. A panic in a hook is logged at
+    /// error level. Hooks should return within milliseconds, because later events and reconnecting
+    /// wait for them. Several hooks can be set, and none can be removed.
     ///
     /// ```
     /// # fn example(connection: &carrot::Connection) {
     /// connection.on_disconnect(|role, error| eprintln!("{role} connection: {error}"));
-    /// connection.on_reconnect(|role| eprintln!("{role} connection: open again"));
-    /// connection.on_blocked(|reason| eprintln!("the broker takes no messages: {reason}"));
-    /// connection.on_unblocked(|| eprintln!("the broker takes messages again"));
+    /// connection.on_reconnect(|role| eprintln!("{role} connection: recovered"));
+    /// connection.on_blocked(|reason| eprintln!("the broker has blocked publishing: {reason}"));
+    /// connection.on_unblocked(|| eprintln!("the broker has unblocked publishing"));
     /// # }
     /// ```
     pub fn on_disconnect(&self, hook: impl Fn(Role, &Error) + Send + Sync + 'static) {
@@ -232,7 +258,7 @@ impl Connection {
         });
     }
 
-    /// Calls `hook` each time a lost connection is open again, with its role; see
+    /// Calls `hook` with the role each time a lost connection is recovered. See
     /// [`on_disconnect`](Connection::on_disconnect).
     pub fn on_reconnect(&self, hook: impl Fn(Role) + Send + Sync + 'static) {
         let lost = [AtomicBool::new(false), AtomicBool::new(false)];
@@ -248,7 +274,7 @@ impl Connection {
         });
     }
 
-    /// Has `hook` called, with the broker's reason, each time it stops taking messages; see
+    /// Calls `hook` with the broker's reason each time the broker blocks publishing. See
     /// [`on_disconnect`](Connection::on_disconnect).
     pub fn on_blocked(&self, hook: impl Fn(&str) + Send + Sync + 'static) {
         self.observe(move |event| {
@@ -258,7 +284,7 @@ impl Connection {
         });
     }
 
-    /// Has `hook` called each time the broker takes messages again; see
+    /// Calls `hook` each time the broker unblocks publishing. See
     /// [`on_disconnect`](Connection::on_disconnect).
     pub fn on_unblocked(&self, hook: impl Fn() + Send + Sync + 'static) {
         self.observe(move |event| {
@@ -271,19 +297,21 @@ impl Connection {
     fn observe(&self, observer: impl Fn(&Event) + Send + Sync + 'static) {
         self.handle.shared.connector.observe(Arc::new(move |event| {
             if let Err(panic) = guard(|| observer(event)) {
-                log::error!("a hook of a connection failed: {panic}");
+                log::error!("hook of a connection failed: {panic}");
             }
         }));
     }
 
-    /// Ends the connection, with every publisher and consumer on it: their calls give
-    /// [`Error::Closed`] from now on. Messages that were not settled return to their queues. Close
-    /// publishers first, to wait for their confirms.
+    /// Closes the connection with its publishers and consumers. Their later calls fail with
+    /// [`Error::Closed`].
     ///
-    /// Blocks until the broker has answered, the call timeout at most. A second call does nothing.
+    /// The broker requeues unacknowledged messages. Close publishers first to wait for their
+    /// confirms. A second call does nothing.
+    ///
+    /// Blocks until the broker has answered, at most for the call timeout.
     ///
     /// # Errors
-    /// [`Error::Timeout`] if the connection had to be cut.
+    /// - [`Error::Timeout`]: the broker did not answer, and the connection was cut.
     pub fn close(&self) -> Result<()> {
         self.handle.close()
     }
@@ -295,7 +323,7 @@ impl PublisherDefinition {
         PublisherDefinition { connection: connection.clone(), settings: self.settings.clone() }
     }
 
-    /// Opens a publisher on a connection; as [`build`](PublisherDefinition::build).
+    /// Opens a publisher on `connection`, as [`build`](PublisherDefinition::build) does.
     ///
     /// # Errors
     /// As [`build`](PublisherDefinition::build).
@@ -305,17 +333,18 @@ impl PublisherDefinition {
 }
 
 impl PublisherDefinition<Connection> {
-    /// Opens the publisher: a channel, and its exchange.
+    /// Opens the publisher: opens a channel and declares the exchange.
     ///
-    /// Blocks for a few round trips, for connecting if need be, and at most for the connection's
-    /// deadlines.
+    /// Blocks for two to four round trips, and for connecting if the connection is not open. The
+    /// connect timeout and the call timeout limit the wait.
     ///
     /// # Errors
-    /// [`Error::Invalid`] for a setting out of its limits. [`Error::Connect`],
-    /// [`Error::Authentication`], [`Error::Timeout`], [`Error::Disconnected`] from connecting.
-    /// [`Error::PreconditionFailed`] if the exchange exists with other properties,
-    /// [`Error::NotFound`] if it was to exist and does not, [`Error::AccessRefused`] if its name is
-    /// reserved.
+    /// - [`Error::Invalid`]: a setting is out of its limits.
+    /// - [`Error::Connect`], [`Error::Authentication`], [`Error::Timeout`],
+    ///   [`Error::Disconnected`]: connecting failed.
+    /// - [`Error::PreconditionFailed`]: the exchange exists with other properties.
+    /// - [`Error::NotFound`]: an existing exchange was expected, and there is none.
+    /// - [`Error::AccessRefused`]: the name of the exchange is reserved.
     pub fn build(self) -> Result<Publisher> {
         Publisher::open(&self.connection.handle, self.settings)
     }
@@ -327,7 +356,7 @@ impl ConsumerDefinition {
         ConsumerDefinition { connection: connection.clone(), settings: self.settings.clone() }
     }
 
-    /// Opens a consumer on a connection; as [`build`](ConsumerDefinition::build).
+    /// Opens a consumer on `connection`, as [`build`](ConsumerDefinition::build) does.
     ///
     /// # Errors
     /// As [`build`](ConsumerDefinition::build).
@@ -337,18 +366,20 @@ impl ConsumerDefinition {
 }
 
 impl ConsumerDefinition<Connection> {
-    /// Opens the consumer: a channel, its exchanges, its queue and the bindings between them. No
-    /// message is taken yet.
+    /// Opens the consumer: opens a channel, and declares the exchanges, the queue and the bindings.
+    /// No message is delivered yet.
     ///
-    /// Blocks for a few round trips, for connecting if need be, and at most for the connection's
-    /// deadlines.
+    /// Blocks for a round trip per declaration, and for connecting if the connection is not open.
+    /// The connect timeout and the call timeout limit the wait.
     ///
     /// # Errors
-    /// [`Error::Invalid`] for a setting out of its limits. [`Error::Connect`],
-    /// [`Error::Authentication`], [`Error::Timeout`], [`Error::Disconnected`] from connecting.
-    /// [`Error::PreconditionFailed`] if the queue or exchange exists with other properties,
-    /// [`Error::NotFound`] if one was to exist and does not, [`Error::ResourceLocked`] if the queue
-    /// is exclusive to another connection, [`Error::AccessRefused`] for a reserved name.
+    /// - [`Error::Invalid`]: a setting is out of its limits.
+    /// - [`Error::Connect`], [`Error::Authentication`], [`Error::Timeout`],
+    ///   [`Error::Disconnected`]: connecting failed.
+    /// - [`Error::PreconditionFailed`]: the queue or an exchange exists with other properties.
+    /// - [`Error::NotFound`]: an existing queue or exchange was expected, and there is none.
+    /// - [`Error::ResourceLocked`]: the queue is exclusive to another connection.
+    /// - [`Error::AccessRefused`]: the name of an exchange or of the queue is reserved.
     pub fn build(self) -> Result<Consumer> {
         Consumer::open(&self.connection.handle, self.settings)
     }

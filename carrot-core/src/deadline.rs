@@ -1,16 +1,17 @@
-//! Points in time until which a call may wait.
+//! Deadlines of calls.
 
 use std::time::{Duration, Instant};
 
-/// So long that it is never reached, and short enough to be added to any point in time.
+/// The longest wait. Short enough to be added to any `Instant` without overflow.
 pub(crate) const FOREVER: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
-/// The point in time after `duration`, a year from now at most: a program may pass any duration.
+/// Returns the point in time after `duration`, at most a year from now. A program may pass any
+/// duration.
 pub(crate) fn after(duration: Duration) -> Instant {
     Instant::now() + duration.min(FOREVER)
 }
 
-/// How long it is until `deadline`; zero if it has passed.
+/// Returns the time until `deadline`; zero if `deadline` has passed.
 pub(crate) fn left(deadline: Instant) -> Duration {
     deadline.saturating_duration_since(Instant::now())
 }

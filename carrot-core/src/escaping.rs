@@ -1,13 +1,13 @@
-//! Text that a peer wrote, made fit for a log line or an error.
+//! Escapes and cuts text of a peer for log lines and errors.
 
 use std::fmt::{self, Display, Write};
 
-/// Shows text that came from outside: escaped, and cut after `most` bytes.
+/// Displays text of a peer: escaped, and cut after `most` bytes.
 ///
-/// A peer chooses the names of queues, the words of a refusal and what a decoder quotes. Shown as
-/// they are, they could forge log lines, send escape sequences to a terminal, or fill a disk.
-/// Control characters and characters that change the direction of text become `\n` or `\u{1b}`; the
-/// rest stays as it is. What follows after `most` bytes is not even formatted.
+/// A peer chooses the names of queues, the texts of errors and the content of bodies. Unescaped
+/// text could forge log lines, send escape sequences to a terminal, or fill a disk. Control
+/// characters and characters that change the direction of text are escaped as `\n` or `\u{1b}`; all
+/// others stay. Text beyond `most` bytes is not formatted.
 ///
 /// ```
 /// use carrot::backend::Printable;
@@ -22,13 +22,13 @@ pub struct Printable<T> {
 }
 
 impl<T: Display> Printable<T> {
-    /// Shows at most `most` bytes of `text`, and a note if there is more.
+    /// Displays at most `most` bytes of `text`, followed by a note if the text is longer.
     pub fn new(most: usize, text: T) -> Printable<T> {
         Printable { most, text }
     }
 }
 
-/// The text of [`Printable::new`].
+/// Returns the text of [`Printable::new`].
 pub fn printable(most: usize, text: impl Display) -> String {
     Printable::new(most, text).to_string()
 }
@@ -54,7 +54,7 @@ impl Write for Escaping<'_, '_> {
             let length = if escaped { letter.escape_default().len() } else { letter.len_utf8() };
             if length > self.left {
                 self.is_cut = true;
-                // Ends the formatting of whatever is shown.
+                // An error stops the formatting of the text.
                 return Err(fmt::Error);
             }
             self.left -= length;
@@ -68,14 +68,14 @@ impl Write for Escaping<'_, '_> {
     }
 }
 
-/// Control characters, line and paragraph separators, and what is invisible or turns the direction
-/// of text.
+/// Returns whether `letter` is a control character, a line or paragraph separator, invisible, or
+/// changes the direction of text.
 fn is_unsafe(letter: char) -> bool {
     letter.is_control()
         || matches!(letter, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
 }
 
-/// Bytes, for people.
+/// Displays bytes as text if they are UTF-8, and as hexadecimal digits otherwise.
 pub(crate) struct Shown<'a>(pub(crate) &'a [u8]);
 
 impl fmt::Debug for Shown<'_> {
@@ -85,7 +85,7 @@ impl fmt::Debug for Shown<'_> {
         let start = bytes.get(..MOST).unwrap_or(bytes);
         let text = match std::str::from_utf8(start) {
             Ok(text) => Some(text),
-            // A character may be cut at the end.
+            // The cut may split the last character.
             Err(error) if error.error_len().is_none() && bytes.len() > MOST => {
                 start.get(..error.valid_up_to()).and_then(|whole| std::str::from_utf8(whole).ok())
             }
@@ -108,7 +108,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ordinary_text_stays_as_it_is() {
+    fn printable_text_is_not_changed() {
         assert_eq!(printable(100, "queue 'größe' \\ \"x\""), "queue 'größe' \\ \"x\"");
     }
 
@@ -121,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_too_long_is_cut_between_letters_and_not_formatted_to_its_end() {
+    fn long_text_is_cut_between_characters_and_not_formatted_to_its_end() {
         assert_eq!(printable(3, "ää"), "ä... (cut)");
         assert_eq!(printable(4, "ää"), "ää");
 

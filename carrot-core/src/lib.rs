@@ -1,12 +1,12 @@
-//! The portable half of Carrot, a blocking AMQP messaging library: publishers, consumers, and the
-//! contract with the drivers that carry their messages.
+//! The portable half of Carrot, a blocking AMQP messaging library.
 //!
-//! Programs use the crate `carrot`, which re-exports this one together with the drivers; drivers
-//! implement [`backend`].
+//! Contains publishers, consumers, codecs and options, and the contract of the drivers in
+//! [`backend`]. Programs use the crate `carrot`, which re-exports this crate together with the
+//! drivers.
 //!
-//! A [`Connection`] makes a [`Publisher`], which sends to an [`Exchange`], and a [`Consumer`],
-//! which owns a [`Queue`] and hands out each [`Message`]; a [`Codec`] stands between values and
-//! bodies.
+//! Three types carry the messages. A [`Connection`] opens a [`Publisher`], which sends to an
+//! [`Exchange`]. It also opens a [`Consumer`], which receives each [`Message`] of a [`Queue`]. A
+//! [`Codec`] converts values to bodies and back.
 
 mod codec;
 mod config;

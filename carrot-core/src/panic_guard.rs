@@ -1,4 +1,4 @@
-//! Runs user code that may panic, without losing the thread that calls it.
+//! Runs user code that may panic, without losing the calling thread.
 
 use std::any::Any;
 use std::error::Error as StdError;
@@ -8,10 +8,10 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use crate::escaping::{Printable, printable};
 
-/// How many bytes of an error's text are kept.
+/// The maximum length of an error's text, in bytes.
 const LONGEST_TEXT: usize = 1000;
 
-/// Runs `work`, and returns the text of its panic if it panics.
+/// Runs `work`. Returns the text of the panic if `work` panics.
 pub(crate) fn guard<T>(work: impl FnOnce() -> T) -> Result<T, String> {
     catch_unwind(AssertUnwindSafe(work)).map_err(|panic| {
         let text = panic_text(&*panic);
@@ -20,22 +20,22 @@ pub(crate) fn guard<T>(work: impl FnOnce() -> T) -> Result<T, String> {
     })
 }
 
-/// Drops a value of the user's. A panic of its `Drop` is logged and goes no further.
+/// Drops a value of the user. Logs a panic of its `Drop` instead of propagating the panic.
 pub(crate) fn drop_guarded<T>(value: T) {
     if let Err(panic) = catch_unwind(AssertUnwindSafe(|| drop(value))) {
         log::warn!("dropping a value of the program panicked: {}", panic_text(&*panic));
-        // Its own drop may panic again, without end.
+        // Dropping the payload could panic again, without end.
         mem::forget(panic);
     }
 }
 
-/// The error and its sources as one line, escaped and cut; also if their `Display` panics.
+/// Returns the error and its sources as one line, escaped and cut. Survives a panicking `Display`.
 pub(crate) fn describe(error: &dyn StdError) -> String {
     guard(|| printable(LONGEST_TEXT, Chain(error)))
         .unwrap_or_else(|panic| format!("an error whose Display panics ({panic})"))
 }
 
-/// An error, followed by its sources.
+/// Displays an error, followed by its sources.
 struct Chain<'a>(&'a dyn StdError);
 
 impl Display for Chain<'_> {
@@ -64,7 +64,7 @@ mod tests {
 
     use super::*;
 
-    /// Panics when it is shown, and when it is dropped.
+    /// An error that panics when displayed and when dropped.
     #[derive(Debug)]
     struct PanicsOnDrop;
 
@@ -93,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn a_panic_whose_payload_panics_when_dropped_is_survived() {
+    fn a_payload_that_panics_when_dropped_does_not_panic_the_caller() {
         assert!(
             guard(|| std::panic::panic_any(PanicsOnDrop)).unwrap_err().contains("unknown kind")
         );
@@ -106,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn an_error_is_described_in_one_short_line() {
+    fn a_long_error_is_described_in_one_short_line() {
         let long =
             Box::<dyn StdError>::from(format!("first\u{1b}[31m\n{}", "x".repeat(10_000_000)));
         let text = describe(&*long);
