@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use crate::error::{Error, Result};
 
-/// Collects how the messages of a batch went.
+/// Collects the results of the messages of a batch.
 #[derive(Default)]
 pub(crate) struct BatchReport {
     pub(crate) confirmed: usize,
@@ -10,8 +10,8 @@ pub(crate) struct BatchReport {
 }
 
 impl BatchReport {
-    pub(crate) fn add(&mut self, index: usize, fate: Result<()>) {
-        match fate {
+    pub(crate) fn add(&mut self, index: usize, result: Result<()>) {
+        match result {
             Ok(()) => self.confirmed += 1,
             Err(error) => self.failed(index, error),
         }

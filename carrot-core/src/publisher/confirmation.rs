@@ -6,22 +6,23 @@ use crate::error::Result;
 use crate::publisher::in_flight::InFlight;
 use crate::publisher::pipeline::PublishPipeline;
 
-/// The promise of a confirm, given by [`Publisher::publish`](crate::Publisher::publish).
+/// The pending confirm of a message, returned by [`Publisher::publish`](crate::Publisher::publish).
 ///
-/// It resolves exactly once, at the latest when the message's send timeout passes. If it is dropped
-/// before it was asked, a failure is logged at warn level and told by the next
-/// [`Publisher::flush`](crate::Publisher::flush) or [`close`](crate::Publisher::close).
+/// A confirmation resolves exactly once, at the latest when the message's send timeout passes.
+/// Dropping the confirmation does not cancel the message. A failure is then logged at warn level,
+/// and returned by the next [`Publisher::flush`](crate::Publisher::flush) or
+/// [`close`](crate::Publisher::close).
 ///
 /// ```
 /// # fn example(publisher: &carrot::Publisher) -> carrot::Result<()> {
-/// let receipt = publisher.publish("a message")?;
+/// let confirmation = publisher.publish("a message")?;
 /// // ... other work ...
-/// receipt.wait()?;
+/// confirmation.wait()?;
 /// # Ok(())
 /// # }
 /// ```
 #[derive(Debug)]
-#[must_use = "only its receipt tells whether the broker has the message"]
+#[must_use = "only the confirmation reports whether the broker has the message"]
 pub struct Confirmation {
     message: Arc<InFlight>,
     pipeline: Arc<PublishPipeline>,
@@ -32,9 +33,9 @@ impl Confirmation {
         Confirmation { message, pipeline }
     }
 
-    /// Waits until the broker has taken responsibility for the message.
+    /// Waits for the broker's confirm.
     ///
-    /// Blocks until the message's send timeout, counted from when it was published.
+    /// Blocks at most for the message's send timeout, counted from its publishing.
     ///
     /// # Errors
     /// As [`Publisher::send`](crate::Publisher::send).
@@ -42,22 +43,23 @@ impl Confirmation {
         self.wait_until(self.message.deadline)
     }
 
-    /// Waits like [`wait`](Confirmation::wait), but for at most `timeout`; the receipt can be asked
-    /// again.
+    /// Waits like [`wait`](Confirmation::wait). The confirmation can be asked again.
+    ///
+    /// Blocks at most for `timeout`.
     ///
     /// # Errors
-    /// As [`Publisher::send`](crate::Publisher::send); [`Error::Timeout`](crate::Error::Timeout) if
-    /// there is no answer yet.
+    /// - As [`Publisher::send`](crate::Publisher::send).
+    /// - [`Error::Timeout`](crate::Error::Timeout): no answer arrived within `timeout`.
     pub fn wait_timeout(&self, timeout: Duration) -> Result<()> {
         self.wait_until(deadline::after(timeout))
     }
 
-    /// Whether the fate of the message is known already; does not ask the broker.
+    /// Returns whether the result is known. Does not block, and does not ask the broker.
     pub fn is_resolved(&self) -> bool {
         self.message.is_resolved()
     }
 
-    /// The message id that the message was sent with.
+    /// Returns the id that the message was sent with.
     pub fn message_id(&self) -> Option<&str> {
         self.message.content.properties.message_id()
     }
@@ -66,8 +68,8 @@ impl Confirmation {
         if let Some(known) = self.message.report() {
             return known;
         }
-        let fate = self.pipeline.wait(&self.message, until);
-        self.message.report().unwrap_or(fate)
+        let outcome = self.pipeline.wait(&self.message, until);
+        self.message.report().unwrap_or(outcome)
     }
 }
 

@@ -1,4 +1,4 @@
-//! What a publisher has sent and the broker has not yet answered.
+//! Messages that a publisher has sent and the broker has not yet confirmed.
 
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -6,15 +6,15 @@ use std::time::{Duration, Instant};
 use crate::backend::{Backend, Content, Outcome, Publication, PublishTag};
 use crate::error::{Error, Result, Returned};
 
-/// One message until its fate is known. Whoever needs its fate first waits for the broker; the
-/// others wait for that thread.
+/// One message until the outcome is known. The first thread that waits for the outcome asks the
+/// broker; others wait for that thread.
 #[derive(Debug)]
 pub(crate) struct InFlight {
     pub(crate) content: Arc<Content>,
     pub(crate) mandatory: bool,
     pub(crate) deadline: Instant,
     pub(crate) timeout: Duration,
-    /// Its place in the order of sending.
+    /// The position of the message in publish order.
     pub(crate) sequence: u64,
     state: Mutex<InFlightState>,
     changed: Condvar,
@@ -22,28 +22,30 @@ pub(crate) struct InFlight {
 
 #[derive(Debug, Default)]
 struct InFlightState {
-    /// Where it was handed over last.
+    /// The channel and the tag of the last publishing.
     attempt: Option<Attempt>,
-    /// Whether a channel refused it that is not to be believed, so that it has to be sent again.
+    /// Whether a channel in the nack grace refused the message. The message must then be sent
+    /// again.
     refused: bool,
-    /// Whether a thread is asking there.
+    /// Whether a thread waits for the broker's confirm.
     asking: bool,
-    /// How many threads wait for a change. Waking nobody would take a system call.
+    /// The number of threads that wait for a change. Without any, the system call that wakes is
+    /// saved.
     waiting: usize,
-    /// Whether it may have caused the loss of a channel, so that it is to be sent again alone.
+    /// Whether the message may have caused the loss of a channel. A suspect is sent again alone.
     suspect: bool,
-    /// How many hard closes of the connection it was in flight on.
+    /// The number of hard closes of the connection that the message was in flight on.
     hard_closes: u32,
-    /// Whether the loss of the channel where it was handed over last counts already.
+    /// Whether the loss of the last channel is counted.
     counted: bool,
-    fate: Option<Result<()>>,
-    /// Whether somebody was told its fate, or need not be.
+    outcome: Option<Result<()>>,
+    /// Whether the outcome was returned to a caller, or does not have to be.
     reported: bool,
-    /// Whether the receipt is gone, so that a failure has to be told elsewhere.
+    /// Whether the confirmation was dropped. A failure is then reported by the next flush.
     abandoned: bool,
 }
 
-/// Where a message was handed over, so that its answer can be asked for there.
+/// One publishing of a message: the channel and the tag of the confirm.
 #[derive(Debug, Clone)]
 pub(crate) struct Attempt {
     pub(crate) channel: Arc<dyn Backend>,
@@ -80,7 +82,7 @@ impl InFlight {
     }
 
     pub(crate) fn is_resolved(&self) -> bool {
-        self.lock().fate.is_some()
+        self.lock().outcome.is_some()
     }
 
     pub(crate) fn sent(&self, attempt: Attempt) {
@@ -88,16 +90,16 @@ impl InFlight {
         state.attempt = Some(attempt);
         state.refused = false;
         state.counted = false;
-        self.tell(state);
+        self.unlock_and_wake(state);
     }
 
-    /// Makes it a suspect of the loss of `channel`, if it was handed over there last. Counts each
-    /// loss once.
+    /// Marks the message as a suspect of the loss of `channel`, if `channel` published the message
+    /// last. Counts each loss once.
     pub(crate) fn suspect(&self, channel: &Arc<dyn Backend>, error: &Error) {
         let mut state = self.lock();
         let is_there =
             state.attempt.as_ref().is_some_and(|attempt| Arc::ptr_eq(&attempt.channel, channel));
-        // A hard error is that of one message, which is known.
+        // The cause of a hard error is one message, which is known.
         if is_there && !state.counted && !matches!(error, Error::HardError { .. }) {
             state.counted = true;
             state.suspect = true;
@@ -105,7 +107,7 @@ impl InFlight {
         }
     }
 
-    /// Makes it no suspect any more.
+    /// Removes the suspicion.
     pub(crate) fn clear_suspicion(&self) {
         self.lock().suspect = false;
     }
@@ -114,71 +116,72 @@ impl InFlight {
         self.lock().suspect
     }
 
-    /// How many hard closes of the connection it was in flight on.
+    /// Returns the number of hard closes of the connection that the message was in flight on.
     pub(crate) fn hard_closes(&self) -> u32 {
         self.lock().hard_closes
     }
 
-    /// Its tag on the channel where it was handed over last.
+    /// Returns the tag on the channel that published the message last.
     pub(crate) fn tag(&self) -> Option<PublishTag> {
         self.lock().attempt.as_ref().map(|attempt| attempt.tag)
     }
 
-    /// Its fate, if that is known; does not count as telling it.
+    /// Returns the outcome, if known. Does not count as a report.
     pub(crate) fn known(&self) -> Option<Result<()>> {
-        self.lock().fate.clone()
+        self.lock().outcome.clone()
     }
 
-    /// How long there is until its deadline.
+    /// Returns the time until the deadline.
     pub(crate) fn left(&self) -> Duration {
         self.deadline.saturating_duration_since(Instant::now())
     }
 
-    /// Whether it was handed over, but to a channel other than `channel`, and has no answer yet
-    /// that counts.
+    /// Returns whether a channel other than `channel` published the message last, and no valid
+    /// answer arrived.
     pub(crate) fn is_elsewhere_than(&self, channel: &Arc<dyn Backend>) -> bool {
         let state = self.lock();
         state.refused
             || state.attempt.as_ref().is_some_and(|attempt| !Arc::ptr_eq(&attempt.channel, channel))
     }
 
-    /// Whether a channel refused it that is not to be believed, and it was not sent again since.
+    /// Returns whether a channel in the nack grace refused the message, and the message was not
+    /// sent again.
     pub(crate) fn is_refused(&self) -> bool {
         self.lock().refused
     }
 
-    /// Whether another thread is sending it, or waits for its fate.
-    pub(crate) fn is_seen_to(&self) -> bool {
+    /// Returns whether another thread sends the message, or waits for the outcome.
+    pub(crate) fn is_attended(&self) -> bool {
         let state = self.lock();
-        state.fate.is_none() && !state.refused && (state.asking || state.attempt.is_none())
+        state.outcome.is_none() && !state.refused && (state.asking || state.attempt.is_none())
     }
 
-    /// Whether it was handed over to `channel` last, and has no answer yet.
+    /// Returns whether `channel` published the message last, and no answer arrived.
     pub(crate) fn is_on(&self, channel: &Arc<dyn Backend>) -> bool {
         self.lock().attempt.as_ref().is_some_and(|attempt| Arc::ptr_eq(&attempt.channel, channel))
     }
 
-    /// Settles its fate, unless it was settled before. Before anybody can see it, `first` is
-    /// called, with the failure if nobody is left to ask for that.
-    pub(crate) fn resolve(&self, fate: Result<()>, first: impl FnOnce(Option<&Error>)) {
+    /// Records the outcome, unless one is recorded. Calls `first` before other threads can see the
+    /// outcome. `first` receives the failure if the confirmation was dropped.
+    pub(crate) fn resolve(&self, outcome: Result<()>, first: impl FnOnce(Option<&Error>)) {
         let mut state = self.lock();
-        if state.fate.is_some() {
+        if state.outcome.is_some() {
             return;
         }
-        first(fate.as_ref().err().filter(|_| state.abandoned));
+        first(outcome.as_ref().err().filter(|_| state.abandoned));
         state.reported = state.abandoned;
-        state.fate = Some(fate);
+        state.outcome = Some(outcome);
         state.attempt = None;
-        self.tell(state);
+        self.unlock_and_wake(state);
     }
 
-    /// Waits until `until` for its fate. Gives what the broker, or the channel, said; that is not
-    /// recorded yet: the caller decides whether it is final and calls
-    /// [`resolve`](InFlight::resolve) or [`sent`](InFlight::sent). A refusal is not believed if
-    /// `in_grace` says so.
+    /// Waits for the outcome, at most until `until`. Returns the answer of the broker or of the
+    /// channel, without recording it. The caller decides whether the answer is final, and calls
+    /// [`resolve`](InFlight::resolve) or [`sent`](InFlight::sent). A nack is not final while
+    /// `in_grace` returns true.
     pub(crate) fn ask(&self, until: Instant, in_grace: impl Fn() -> bool) -> BrokerAnswer {
         loop {
-            let attempt = match self.await_turn(until) {
+            let attempt = match self.become_asker(until) {
                 Ok(attempt) => attempt,
                 Err(answer) => return answer,
             };
@@ -188,13 +191,15 @@ impl InFlight {
                     Some(answer) => return answer,
                     None => continue,
                 },
-                Ok(outcome) => return BrokerAnswer::Final(attempt.channel, self.fate(outcome)),
+                Ok(outcome) => {
+                    return BrokerAnswer::Final(attempt.channel, self.result_of(outcome));
+                }
                 Err(error) => error,
             };
             let mut state = self.lock();
             state.asking = false;
             let sent_again = state.attempt.as_ref().is_none_or(|current| !current.is(&attempt));
-            self.tell(state);
+            self.unlock_and_wake(state);
             match error {
                 Error::Timeout { .. } => return BrokerAnswer::None,
                 Error::Blocked { .. } => return BrokerAnswer::Blocked(error),
@@ -204,7 +209,7 @@ impl InFlight {
         }
     }
 
-    /// What a refusal comes to: nothing if the message was sent again meanwhile.
+    /// Returns the meaning of a nack; `None` if the message was sent again meanwhile.
     fn refused(&self, attempt: Attempt, in_grace: bool) -> Option<BrokerAnswer> {
         let mut state = self.lock();
         if state.attempt.as_ref().is_some_and(|current| current.is(&attempt)) {
@@ -216,16 +221,16 @@ impl InFlight {
         }
         state.asking = false;
         let answer = state.refused.then_some(BrokerAnswer::Refused(Some(attempt.channel)));
-        self.tell(state);
+        self.unlock_and_wake(state);
         answer
     }
 
-    /// Waits until nobody else is asking; then this thread is.
-    fn await_turn(&self, until: Instant) -> Result<Attempt, BrokerAnswer> {
+    /// Waits until no other thread asks the broker. The calling thread then does.
+    fn become_asker(&self, until: Instant) -> Result<Attempt, BrokerAnswer> {
         let mut state = self.lock();
         loop {
-            if let Some(fate) = &state.fate {
-                return Err(BrokerAnswer::Known(fate.clone()));
+            if let Some(outcome) = &state.outcome {
+                return Err(BrokerAnswer::Known(outcome.clone()));
             }
             if state.refused {
                 return Err(BrokerAnswer::Refused(None));
@@ -245,7 +250,7 @@ impl InFlight {
         }
     }
 
-    fn fate(&self, outcome: Outcome) -> Result<()> {
+    fn result_of(&self, outcome: Outcome) -> Result<()> {
         match outcome {
             Outcome::Accepted => Ok(()),
             Outcome::Refused => Err(Error::Refused),
@@ -258,28 +263,29 @@ impl InFlight {
         }
     }
 
-    /// What became of it, if that is known; marks it as told.
+    /// Returns the outcome, if known, and marks it as reported.
     pub(crate) fn report(&self) -> Option<Result<()>> {
         let mut state = self.lock();
-        state.reported |= state.fate.is_some();
-        state.fate.clone()
+        state.reported |= state.outcome.is_some();
+        state.outcome.clone()
     }
 
-    /// Says that its receipt is gone; gives its failure, if it failed and nobody was told.
+    /// Marks the confirmation as dropped. Returns the failure if the message failed without a
+    /// report.
     pub(crate) fn abandon(&self) -> Result<()> {
         let mut state = self.lock();
         state.abandoned = true;
-        if state.fate.is_none() || std::mem::replace(&mut state.reported, true) {
+        if state.outcome.is_none() || std::mem::replace(&mut state.reported, true) {
             return Ok(());
         }
-        state.fate.clone().unwrap_or(Ok(()))
+        state.outcome.clone().unwrap_or(Ok(()))
     }
 
-    /// Lets the others look at what this thread has changed.
-    fn tell(&self, state: MutexGuard<'_, InFlightState>) {
-        let somebody_waits = state.waiting > 0;
+    /// Releases the lock and wakes the threads that wait for a change.
+    fn unlock_and_wake(&self, state: MutexGuard<'_, InFlightState>) {
+        let has_waiters = state.waiting > 0;
         drop(state);
-        if somebody_waits {
+        if has_waiters {
             self.changed.notify_all();
         }
     }
@@ -289,20 +295,20 @@ impl InFlight {
     }
 }
 
-/// What asking for a message's fate gave.
+/// The result of asking for a message's outcome.
 pub(crate) enum BrokerAnswer {
-    /// It was known already.
+    /// The outcome was known already.
     Known(Result<()>),
-    /// The broker has spoken, on this channel; this thread has to record it.
+    /// The broker answered on this channel. The calling thread has to record the outcome.
     Final(Arc<dyn Backend>, Result<()>),
-    /// It was refused, now by this channel, or before; this thread has to send it again, or to
-    /// resolve it.
+    /// A channel in the nack grace refused the message: this one now, or an earlier one if `None`.
+    /// The calling thread has to send the message again or to resolve the message.
     Refused(Option<Arc<dyn Backend>>),
-    /// No answer yet.
+    /// No answer arrived.
     None,
-    /// No answer yet, since the broker has blocked publishing.
+    /// No answer arrived because the broker has blocked publishing.
     Blocked(Error),
-    /// The channel is gone, so no answer will come; this thread has to resolve the message, or to
-    /// send it again.
+    /// The channel was lost, and no answer will arrive. The calling thread has to resolve the
+    /// message or to send the message again.
     Lost(Attempt, Error),
 }

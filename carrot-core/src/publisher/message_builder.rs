@@ -12,7 +12,7 @@ use crate::publisher::confirmation::Confirmation;
 use crate::publisher::in_flight::InFlight;
 use crate::publisher::pipeline::PublishPipeline;
 
-/// One message on its way out, with what sets it apart from its publisher's others. Made by
+/// Builds one message with its own routing key, headers and other properties. Created by
 /// [`Publisher::message`](crate::Publisher::message).
 ///
 /// ```
@@ -50,89 +50,114 @@ impl<'a> MessageBuilder<'a> {
         }
     }
 
-    /// The routing key, at most 255 bytes. Defaults to the publisher's.
+    /// Sets the routing key, at most 255 bytes.
+    ///
+    /// Defaults to the publisher's routing key.
     pub fn routing_key(mut self, routing_key: impl Into<ShortString>) -> Self {
         self.routing_key = routing_key.into();
         self
     }
 
-    /// Adds a header; its name is at most 255 bytes. Defaults to the publisher's headers.
-    pub fn header(self, name: impl Into<ShortString>, value: impl Into<Value>) -> Self {
+    /// Adds a header. Its name has at most 255 bytes.
+    ///
+    /// Defaults to the publisher's headers.
+    pub fn header(self, name: impl Into<String>, value: impl Into<Value>) -> Self {
         self.properties(|properties| properties.with_header(name, value))
     }
 
-    /// Replaces all headers. Defaults to the publisher's headers.
+    /// Replaces all headers.
+    ///
+    /// Defaults to the publisher's headers.
     pub fn headers(self, headers: impl Into<Headers>) -> Self {
         self.properties(|properties| properties.with_headers(headers))
     }
 
-    /// The priority, for a queue with a maximum priority; higher comes first. Defaults to the
-    /// publisher's.
+    /// Sets the priority, for queues with a maximum priority. Higher priorities are delivered
+    /// first.
+    ///
+    /// Defaults to the publisher's priority.
     pub fn priority(self, priority: u8) -> Self {
         self.properties(|properties| properties.with_priority(priority))
     }
 
-    /// How long the message may wait in a queue, in whole milliseconds, before it is dropped or
-    /// dead-lettered. Defaults to the publisher's.
+    /// Limits the time that the message may wait in a queue, in whole milliseconds. An expired
+    /// message is dropped or dead-lettered.
+    ///
+    /// Defaults to the publisher's expiration.
     pub fn expiration(self, expiration: Duration) -> Self {
         self.properties(|properties| properties.with_expiration(expiration.as_millis().to_string()))
     }
 
-    /// The request that this message answers, at most 255 bytes. Defaults to none.
+    /// Sets the id of the request that this message answers, at most 255 bytes.
+    ///
+    /// Defaults to none.
     pub fn correlation_id(self, id: impl Into<ShortString>) -> Self {
         self.properties(|properties| properties.with_correlation_id(id))
     }
 
-    /// The queue where an answer is to go, at most 255 bytes. Defaults to none.
+    /// Sets the queue for the reply, at most 255 bytes.
+    ///
+    /// Defaults to none.
     pub fn reply_to(self, queue: impl Into<ShortString>) -> Self {
         self.properties(|properties| properties.with_reply_to(queue))
     }
 
-    /// The identifier of this message, at most 255 bytes. Defaults to a random one.
+    /// Sets the message id, at most 255 bytes.
+    ///
+    /// Defaults to a random id.
     pub fn message_id(self, id: impl Into<ShortString>) -> Self {
         self.properties(|properties| properties.with_message_id(id))
     }
 
-    /// When the message was made: a `SystemTime`, or seconds since the Unix epoch. Defaults to
-    /// none.
+    /// Sets the time of creation: a `SystemTime`, or seconds from the Unix epoch.
+    ///
+    /// Defaults to none.
     pub fn timestamp(self, time: impl Into<Timestamp>) -> Self {
         self.properties(|properties| properties.with_timestamp(time))
     }
 
-    /// Lets the message go with a restart of the broker. Defaults to the publisher's delivery mode,
-    /// persistent.
+    /// Sends a transient message, which does not survive a broker restart.
+    ///
+    /// Defaults to the publisher's delivery mode, persistent.
     pub fn transient(self) -> Self {
         self.properties(|properties| properties.with_delivery_mode(DeliveryMode::Transient))
     }
 
-    /// Lets the message outlive a restart of the broker, in a durable queue. Defaults to the
-    /// publisher's delivery mode, persistent.
+    /// Sends a persistent message, which survives a broker restart in a durable queue.
+    ///
+    /// Defaults to the publisher's delivery mode, persistent.
     pub fn persistent(self) -> Self {
         self.properties(|properties| properties.with_delivery_mode(DeliveryMode::Persistent))
     }
 
-    /// Has the message returned, as [`Error::Unroutable`](crate::Error::Unroutable), if it fits no
-    /// queue. Defaults to the publisher's setting.
+    /// Requests the return of the message, as [`Error::Unroutable`](crate::Error::Unroutable), if
+    /// the message cannot be routed.
+    ///
+    /// Defaults to the publisher's setting.
     pub fn mandatory(mut self) -> Self {
         self.mandatory = true;
         self
     }
 
-    /// Has the broker drop the message if no queue takes it. Defaults to the publisher's setting.
+    /// Drops the message at the broker if it cannot be routed.
+    ///
+    /// Defaults to the publisher's setting.
     pub fn not_mandatory(mut self) -> Self {
         self.mandatory = false;
         self
     }
 
-    /// Bounds sending this message: the wait for room in the window, for a connection, and for the
-    /// broker's confirm. More than zero. Defaults to the publisher's
-    /// [`send_timeout`](crate::PublisherDefinition::send_timeout), 30 s.
+    /// Limits the time of sending this message: waiting for room in the window, for a connection,
+    /// and for the broker's confirm. More than zero.
+    ///
+    /// Defaults to the publisher's [`send_timeout`](crate::PublisherDefinition::send_timeout), 30
+    /// s.
     ///
     /// ```
     /// # fn example(publisher: &carrot::Publisher) -> carrot::Result<()> {
     /// use std::time::Duration;
     ///
-    /// // A web handler: answers after two seconds at most, whatever the broker does.
+    /// // A web handler answers within two seconds, even if the broker is slow.
     /// publisher.message().timeout(Duration::from_secs(2)).send("an order")?;
     /// # Ok(())
     /// # }
@@ -146,7 +171,8 @@ impl<'a> MessageBuilder<'a> {
     ///
     /// ```
     /// # fn example(publisher: &carrot::Publisher) -> carrot::Result<()> {
-    /// publisher.message().properties(|properties| properties.with_kind("feed.added")).send("...")?;
+    /// let message = publisher.message().properties(|properties| properties.with_priority(3));
+    /// message.send("urgent")?;
     /// # Ok(())
     /// # }
     /// ```
@@ -155,7 +181,10 @@ impl<'a> MessageBuilder<'a> {
         self
     }
 
-    /// Sends a value and waits for the confirm, as [`Publisher::send`](crate::Publisher::send).
+    /// Sends a value and waits for the confirm, as [`Publisher::send`](crate::Publisher::send)
+    /// does.
+    ///
+    /// Blocks at most for the [`timeout`](MessageBuilder::timeout).
     ///
     /// # Errors
     /// As [`Publisher::send`](crate::Publisher::send).
@@ -165,7 +194,9 @@ impl<'a> MessageBuilder<'a> {
     }
 
     /// Sends a value without waiting for the confirm, as
-    /// [`Publisher::publish`](crate::Publisher::publish).
+    /// [`Publisher::publish`](crate::Publisher::publish) does.
+    ///
+    /// Blocks while the window is full, at most for the [`timeout`](MessageBuilder::timeout).
     ///
     /// # Errors
     /// As [`Publisher::publish`](crate::Publisher::publish).
@@ -174,8 +205,10 @@ impl<'a> MessageBuilder<'a> {
         message.publish_bytes(body)
     }
 
-    /// Sends a value without waiting for anything, as
-    /// [`Publisher::try_publish`](crate::Publisher::try_publish).
+    /// Sends a value without waiting, as [`Publisher::try_publish`](crate::Publisher::try_publish)
+    /// does.
+    ///
+    /// Does not block.
     ///
     /// # Errors
     /// As [`Publisher::try_publish`](crate::Publisher::try_publish).
@@ -198,14 +231,20 @@ impl<'a> MessageBuilder<'a> {
         Ok((self, body))
     }
 
-    /// Sends bytes as they are and waits for the confirm. The codec is not asked: set a content
-    /// type with [`properties`](MessageBuilder::properties), or none is sent. [`IntoBody`] says
-    /// what can be sent, and what of it is copied.
+    /// Sends bytes without a codec, and waits for the confirm. [`IntoBody`] lists the accepted
+    /// types and which of them are copied.
+    ///
+    /// No content type is sent unless [`properties`](MessageBuilder::properties) sets one.
+    ///
+    /// Blocks at most for the [`timeout`](MessageBuilder::timeout).
     ///
     /// ```
     /// # fn example(publisher: &carrot::Publisher) -> carrot::Result<()> {
     /// let picture: Vec<u8> = vec![0; 500_000];
-    /// publisher.message().properties(|properties| properties.with_content_type("image/png")).send_bytes(picture)?;
+    /// publisher
+    ///     .message()
+    ///     .properties(|properties| properties.with_content_type("image/png"))
+    ///     .send_bytes(picture)?;
     /// # Ok(())
     /// # }
     /// ```
@@ -216,43 +255,47 @@ impl<'a> MessageBuilder<'a> {
         let pipeline = self.pipeline;
         if !pipeline.definition().confirms {
             let (mandatory, timeout) = (self.mandatory, self.checked_timeout()?);
-            return pipeline.hand_over_unconfirmed(
+            return pipeline.send_unconfirmed(
                 &Arc::new(self.into_content(body)),
                 mandatory,
                 timeout,
             );
         }
-        let message = self.hand_over(body)?;
+        let message = self.send_body(body)?;
         Confirmation::new(message, Arc::clone(pipeline)).wait()
     }
 
-    /// Sends bytes as they are, without waiting for the confirm; see
+    /// Sends bytes without a codec and without waiting for the confirm. See
     /// [`send_bytes`](MessageBuilder::send_bytes).
+    ///
+    /// Blocks while the window is full, at most for the [`timeout`](MessageBuilder::timeout).
     ///
     /// # Errors
     /// As [`Publisher::publish`](crate::Publisher::publish).
     pub fn publish_bytes(self, body: impl IntoBody) -> Result<Confirmation> {
         let pipeline = self.pipeline;
-        let message = self.hand_over(body)?;
+        let message = self.send_body(body)?;
         Ok(Confirmation::new(message, Arc::clone(pipeline)))
     }
 
-    /// Sends bytes as they are, without waiting for anything; see
+    /// Sends bytes without a codec and without waiting. See
     /// [`try_publish`](MessageBuilder::try_publish).
+    ///
+    /// Does not block.
     ///
     /// # Errors
     /// As [`Publisher::try_publish`](crate::Publisher::try_publish).
     pub fn try_publish_bytes(self, body: impl IntoBody) -> Result<Confirmation> {
         let (pipeline, mandatory, timeout) =
             (self.pipeline, self.mandatory, self.checked_timeout()?);
-        let message = pipeline.try_hand_over(self.into_content(body), mandatory, timeout)?;
+        let message = pipeline.try_send(self.into_content(body), mandatory, timeout)?;
         Ok(Confirmation::new(message, Arc::clone(pipeline)))
     }
 
-    fn hand_over(self, body: impl IntoBody) -> Result<Arc<InFlight>> {
+    fn send_body(self, body: impl IntoBody) -> Result<Arc<InFlight>> {
         let (pipeline, mandatory, timeout) =
             (self.pipeline, self.mandatory, self.checked_timeout()?);
-        pipeline.hand_over(self.into_content(body), mandatory, timeout)
+        pipeline.send(self.into_content(body), mandatory, timeout)
     }
 
     fn checked_timeout(&self) -> Result<Duration> {
@@ -275,7 +318,7 @@ impl<'a> MessageBuilder<'a> {
     }
 }
 
-/// 128 random bits, as base64 for URLs has them.
+/// Returns 128 random bits in the base64 alphabet for URLs.
 fn random_id() -> ShortString {
     const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
     let mut bits = fastrand::u128(..);
@@ -297,12 +340,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn random_ids_are_22_digits_and_differ() {
+    fn random_ids_have_22_digits_and_are_unique() {
         let ids: Vec<ShortString> = (0..1000).map(|_| random_id()).collect();
         assert!(ids.iter().all(|id| id.len() == 22
             && id.bytes().all(|digit| digit.is_ascii_alphanumeric() || b"-_".contains(&digit))));
         assert_eq!(ids.iter().collect::<HashSet<_>>().len(), ids.len());
-        // Every digit but the last, which holds two bits, is any of 64.
+        // Each of the first 21 digits is any of 64. The last one holds only two bits.
         assert!((0..21).all(|at| ids.iter().map(|id| id.as_bytes()[at]).collect::<HashSet<_>>().len() > 60));
     }
 }

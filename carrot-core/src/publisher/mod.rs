@@ -1,4 +1,4 @@
-//! Sending messages.
+//! Publishers.
 
 pub(crate) mod batch;
 pub(crate) mod confirmation;
@@ -27,41 +27,47 @@ use crate::recovery::handle::ConnectionHandle;
 
 /// Sends messages to one exchange.
 ///
-/// Made by [`Connection::publisher`](crate::Connection::publisher). It declares its exchange, and
-/// sends persistent JSON messages that the broker confirms, unless its builder says otherwise. It
-/// is a handle: clones share one channel, and any number of threads may send through it at once
-/// without waiting for each other's confirms.
+/// Opened by [`Connection::publisher`](crate::Connection::publisher). By default, a publisher
+/// declares its exchange and sends persistent JSON messages that the broker confirms. A publisher
+/// is a handle, and clones share one channel. Any number of threads may send at once without
+/// waiting for each other's confirms.
 ///
 /// | call | waits for | use it to |
 /// |---|---|---|
 /// | [`send`](Publisher::send) | the broker's confirm | send one message safely |
 /// | [`send_all`](Publisher::send_all) | all confirms, after sending | send many safely and fast |
-/// | [`publish`](Publisher::publish) | room in the window | send now and ask for the confirm later |
-/// | [`message`](Publisher::message) | nothing | give one message its own routing key, headers, ... |
+/// | [`publish`](Publisher::publish) | room in the window | send now and wait for the confirm later |
+/// | [`try_publish`](Publisher::try_publish) | nothing | send now or fail at once |
+/// | [`message`](Publisher::message) | nothing | set one message's own routing key, headers, ... |
 ///
 /// # Deadlines and lost connections
 ///
-/// Each message has until the publisher's
-/// [`send_timeout`](crate::PublisherDefinition::send_timeout) to be confirmed. If the connection is
-/// lost meanwhile, another is made, and whatever is not confirmed is sent again on it, in the old
-/// order and with the same message id: the broker may then have it twice. When the time has passed,
-/// the message is reported with the last error, [`Error::Timeout`], [`Error::Blocked`] or what
-/// connecting gave: the broker may have it or not.
+/// Each message must be confirmed within the publisher's
+/// [`send_timeout`](crate::PublisherDefinition::send_timeout). If the connection is lost, the
+/// publisher reconnects and sends all unconfirmed messages again, in publish order and with the
+/// same message ids. The broker may then have a message twice: delivery is at least once, and
+/// consumers have to be idempotent.
+///
+/// A message that is unconfirmed at its deadline fails with the last error: [`Error::Timeout`],
+/// [`Error::Blocked`] or the error of connecting. The broker may or may not have that message.
 ///
 /// # Messages that the broker refuses
 ///
-/// A broker closes the channel over a message that it cannot take (a user id that is not ours, an
-/// expiration that is no number), and the whole connection over one that it cannot read. Whatever
-/// was unconfirmed is then sent again one message at a time, each confirmed before the next, and
-/// the message that is refused again fails alone, with [`Error::PreconditionFailed`] or
-/// [`Error::HardError`]. Messages of other publishers of the connection wait for that, for one
-/// second at most. An exchange that is gone, or forbidden, concerns all: every message that is
-/// unconfirmed on the channel fails, and the next ones go through another channel.
+/// A broker closes the channel over an invalid message, such as one with another user's id or an
+/// expiration that is no number. A broker closes the whole connection over a message that it cannot
+/// parse.
+///
+/// The publisher then sends its unconfirmed messages again one at a time, and waits for each
+/// confirm. The message that is refused again fails alone, with [`Error::PreconditionFailed`] or
+/// [`Error::HardError`]. Other publishers of the connection wait meanwhile, at most for one second.
+///
+/// An exchange that was deleted or is forbidden concerns all messages. Every unconfirmed message of
+/// the channel fails, and later messages are sent on a new channel.
 ///
 /// # Closing
 ///
-/// [`close`](Publisher::close), and dropping the last handle, wait for what is still in flight,
-/// each message until its own deadline.
+/// [`close`](Publisher::close) and dropping the last handle wait for the messages in flight, for
+/// each until its own deadline.
 ///
 /// ```
 /// # fn example(connection: &carrot::Connection) -> carrot::Result<()> {
@@ -76,7 +82,7 @@ pub struct Publisher {
     handle: Arc<PublisherShared>,
 }
 
-/// What all handles of a publisher share; flushes when the last goes.
+/// The state that all handles of a publisher share. Flushes when the last handle is dropped.
 #[derive(Debug)]
 struct PublisherShared {
     pipeline: Arc<PublishPipeline>,
@@ -85,7 +91,7 @@ struct PublisherShared {
 impl Drop for PublisherShared {
     fn drop(&mut self) {
         if let Err(error) = self.pipeline.close() {
-            log::warn!("a publisher was dropped with messages that were not confirmed: {error}");
+            log::warn!("publisher was dropped with unconfirmed messages: {error}");
         }
     }
 }
@@ -100,32 +106,43 @@ impl Publisher {
         Ok(Publisher { handle: Arc::new(PublisherShared { pipeline }) })
     }
 
-    /// Sends one value and waits until the broker has taken responsibility for it.
+    /// Sends one value and waits for the broker's confirm.
     ///
-    /// Blocks for one round trip, longer while the window is full, and never longer than the
-    /// publisher's send timeout.
+    /// Blocks for one round trip, and longer while the window is full. The publisher's send timeout
+    /// limits the wait.
     ///
     /// # Errors
-    /// [`Error::Encode`], [`Error::Invalid`]: nothing was sent. [`Error::NotFound`]: the exchange
-    /// is gone. [`Error::Unroutable`]: it was mandatory and fitted no queue. [`Error::Refused`]:
-    /// the broker would not take it. [`Error::PreconditionFailed`], [`Error::HardError`]: the
-    /// broker refuses this message; or, for the latter, the declaration of the exchange.
-    /// [`Error::Timeout`], [`Error::Blocked`], [`Error::Connect`], [`Error::Disconnected`]: it is
-    /// unknown whether the broker has it. [`Error::Connect`] names the address, how long it was
-    /// tried, and why there is no connection.
+    /// Nothing was sent:
+    /// - [`Error::Encode`]: the codec failed.
+    /// - [`Error::Invalid`]: a property or the size of the message is out of its limits.
+    ///
+    /// The broker does not have the message:
+    /// - [`Error::NotFound`]: the exchange was deleted.
+    /// - [`Error::Unroutable`]: the message was mandatory and could not be routed.
+    /// - [`Error::Refused`]: the broker returned a nack.
+    /// - [`Error::PreconditionFailed`]: the broker refused this message.
+    /// - [`Error::HardError`]: the broker refused this message or the declaration of the exchange.
+    ///
+    /// The broker may or may not have the message:
+    /// - [`Error::Timeout`], [`Error::Blocked`], [`Error::Disconnected`]: no confirm arrived in
+    ///   time.
+    /// - [`Error::Connect`]: reconnecting failed. The error names the address, the time spent and
+    ///   the reason.
     pub fn send<T: Serialize + ?Sized>(&self, value: &T) -> Result<()> {
         self.message().send(value)
     }
 
-    /// Sends many values, without waiting between them, and then waits until the broker has taken
-    /// responsibility for all.
+    /// Sends many values without waiting in between, and then waits for all confirms.
     ///
-    /// They leave in order. A value that cannot be encoded, is invalid, unroutable or refused fails
-    /// alone; any other failure also ends the sending, and every value after it fails with the same
-    /// error. Blocks as long as the values take, but each for at most the send timeout.
+    /// The values are sent in order. A value that cannot be encoded, is invalid, unroutable or
+    /// refused fails alone. After any other failure nothing more is sent, and all later values fail
+    /// with the same error.
+    ///
+    /// Blocks until all values are confirmed or have failed, for each at most for the send timeout.
     ///
     /// # Errors
-    /// [`Error::Batch`], with the index and the error of each value that was not confirmed.
+    /// - [`Error::Batch`]: at least one value was not confirmed. Carries the index and the error of
+    ///   each such value.
     ///
     /// ```
     /// # fn example(publisher: &carrot::Publisher) -> carrot::Result<()> {
@@ -137,64 +154,71 @@ impl Publisher {
     pub fn send_all<T: Serialize>(&self, values: impl IntoIterator<Item = T>) -> Result<()> {
         let mut batch = BatchReport::default();
         let mut waiting: VecDeque<(usize, Confirmation)> = VecDeque::new();
-        let mut dead: Option<Error> = None;
+        let mut ended: Option<Error> = None;
         for (index, value) in values.into_iter().enumerate() {
-            let sent = match &dead {
+            let sent = match &ended {
                 Some(error) => Err(error.clone()),
                 None => self.publish(&value),
             };
             match sent {
-                Ok(receipt) => waiting.push_back((index, receipt)),
+                Ok(confirmation) => waiting.push_back((index, confirmation)),
                 Err(error) => {
-                    if dead.is_none() && ends_batch(&error) {
-                        dead = Some(error.clone());
+                    if ended.is_none() && ends_batch(&error) {
+                        ended = Some(error.clone());
                     }
                     batch.failed(index, error);
                 }
             }
-            while waiting.front().is_some_and(|(_, receipt)| receipt.is_resolved()) {
+            while waiting.front().is_some_and(|(_, confirmation)| confirmation.is_resolved()) {
                 waiting
                     .pop_front()
                     .into_iter()
-                    .for_each(|(index, receipt)| batch.add(index, receipt.wait()));
+                    .for_each(|(index, confirmation)| batch.add(index, confirmation.wait()));
             }
         }
-        for (index, receipt) in waiting {
-            batch.add(index, receipt.wait());
+        for (index, confirmation) in waiting {
+            batch.add(index, confirmation.wait());
         }
         batch.finish()
     }
 
-    /// Sends one value and does not wait for the confirm: the receipt tells it later.
+    /// Sends one value without waiting for the confirm. The returned [`Confirmation`] reports the
+    /// confirm later.
     ///
     /// At most [`max_in_flight`](crate::PublisherDefinition::max_in_flight) messages and
     /// [`max_bytes_in_flight`](crate::PublisherDefinition::max_bytes_in_flight) bytes are
-    /// unconfirmed at once; beyond that it blocks until there is room, the send timeout at most.
-    /// Threads that wait for room are served in the order in which they came.
+    /// unconfirmed at once. A full window is back-pressure: publishing waits until earlier messages
+    /// are confirmed. Waiting threads enter the window in FIFO order.
+    ///
+    /// Blocks while the window is full, at most for the send timeout.
     ///
     /// # Errors
-    /// As [`send`](Publisher::send), as far as it is known yet. Also [`Error::Timeout`] if there
-    /// was no room in time, or [`Error::Blocked`] if that is since the broker has blocked
-    /// publishing: then nothing was sent.
+    /// - As [`send`](Publisher::send), for failures known before the confirm.
+    /// - [`Error::Timeout`]: the window stayed full. Nothing was sent.
+    /// - [`Error::Blocked`]: the window stayed full because the broker has blocked publishing.
+    ///   Nothing was sent.
     pub fn publish<T: Serialize + ?Sized>(&self, value: &T) -> Result<Confirmation> {
         self.message().publish(value)
     }
 
     /// Publishes one value without waiting. Fails at once where [`publish`](Publisher::publish)
-    /// would wait. The receipt reports the broker's confirm.
+    /// would wait. The returned [`Confirmation`] reports the confirm later.
     ///
-    /// Does not block. Carrot makes a lost connection again in the background.
+    /// Does not block. Carrot reopens a lost connection in the background.
     ///
     /// # Errors
-    /// As [`publish`](Publisher::publish); nothing was sent. [`Error::Connect`] without a
-    /// connection, with the reason. [`Error::Blocked`] under an alarm. [`Error::Timeout`] if the
-    /// window of unconfirmed messages or the socket buffer is full. What the broker refused when
-    /// the publisher was opened again, such as [`Error::NotFound`] for a deleted exchange.
+    /// Nothing was sent.
+    /// - As [`publish`](Publisher::publish).
+    /// - [`Error::Connect`]: there is no connection. Carries the reason.
+    /// - [`Error::Blocked`]: the broker has blocked publishing.
+    /// - [`Error::Timeout`]: the window of unconfirmed messages or the socket buffer is full.
+    /// - [`Error::NotFound`] and others: the broker's refusal when the publisher reopened, for
+    ///   example because its exchange was deleted.
     ///
     /// ```
     /// # fn example(publisher: &carrot::Publisher) {
     /// match publisher.try_publish("a page was viewed") {
-    ///     Ok(_receipt) => {}
+    ///     Ok(_confirmation) => {}
     ///     Err(error) => log::debug!("not counted: {error}"),
     /// }
     /// # }
@@ -203,39 +227,41 @@ impl Publisher {
         self.message().try_publish(value)
     }
 
-    /// Starts one message that differs from the others: its own routing key, headers, priority, and
-    /// so on.
+    /// Starts one message with its own routing key, headers, priority and other properties.
     pub fn message(&self) -> MessageBuilder<'_> {
         MessageBuilder::new(&self.handle.pipeline)
     }
 
-    /// Waits until every message sent so far is confirmed or has failed; each until its own
-    /// deadline.
+    /// Waits until every message sent so far is confirmed or has failed.
+    ///
+    /// Blocks for each message until its own deadline.
     ///
     /// # Errors
-    /// [`Error::Batch`], with the failures of messages whose receipt was dropped before it could
-    /// tell.
+    /// - [`Error::Batch`]: messages failed after their [`Confirmation`] was dropped. Carries their
+    ///   errors.
     pub fn flush(&self) -> Result<()> {
         self.handle.pipeline.flush()
     }
 
-    /// The exchange that it sends to.
+    /// Returns the name of the exchange that messages are sent to.
     pub fn exchange(&self) -> &str {
         self.handle.pipeline.exchange()
     }
 
-    /// Waits for what is in flight, as [`flush`](Publisher::flush), and closes the channel. All
-    /// handles are closed with it; a second call does nothing.
+    /// Waits for the messages in flight as [`flush`](Publisher::flush) does, and closes the
+    /// channel.
+    ///
+    /// All handles of the publisher are closed. A second call does nothing.
     ///
     /// # Errors
-    /// As [`flush`](Publisher::flush); [`Error::Timeout`] if the broker did not answer the closing
-    /// in time.
+    /// - As [`flush`](Publisher::flush).
+    /// - [`Error::Timeout`]: the broker did not answer the close of the channel in time.
     pub fn close(&self) -> Result<()> {
         self.handle.pipeline.close()
     }
 }
 
-/// Whether a failure concerns more than the one message.
+/// Returns whether a failure concerns later messages too.
 fn ends_batch(error: &Error) -> bool {
     !matches!(
         error,

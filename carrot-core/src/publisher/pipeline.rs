@@ -1,4 +1,6 @@
-//! The working part of a publisher.
+//! The sending half of a publisher.
+
+mod confirms;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -9,24 +11,17 @@ use crate::deadline;
 use crate::error::{Error, Result};
 use crate::model::ShortString;
 use crate::model::{Exchange, Properties, Queue};
-use crate::publisher::batch::BatchReport;
-use crate::publisher::in_flight::{Attempt, BrokerAnswer, InFlight};
+use crate::publisher::in_flight::{Attempt, InFlight};
 use crate::publisher::settings::PublisherSettings;
 use crate::publisher::unconfirmed::UnconfirmedMessages;
-use crate::publisher::window::{Window, WindowFull};
+use crate::publisher::window::Window;
 use crate::recovery::channel::{Declarations, Opened, RecoveringChannel};
-use crate::recovery::effects::has_a_cause;
 use crate::recovery::effects::is_worth_another;
-use crate::recovery::effects::may_pass;
 use crate::recovery::handle::ConnectionHandle;
 use crate::recovery::isolation::TakeAnswers;
 use crate::recovery::reconnecting::Reopen;
 
-/// How long whoever waits for room asks for one message, before it looks whether there is room
-/// without it.
-const LOOK_AGAIN: Duration = Duration::from_millis(50);
-
-/// The working part of a publisher; receipts keep it alive.
+/// Sends the messages of a publisher. Confirmations keep the pipeline alive.
 #[derive(Debug)]
 pub(crate) struct PublishPipeline {
     definition: PublisherSettings,
@@ -34,7 +29,7 @@ pub(crate) struct PublishPipeline {
     routing_key: ShortString,
     properties: Properties,
     max_message_size: u64,
-    /// For bodies that have to be copied.
+    /// Buffers for bodies that have to be copied.
     buffers: Arc<BufferPool>,
     channel: RecoveringChannel<()>,
     unconfirmed: Arc<UnconfirmedMessages>,
@@ -54,7 +49,7 @@ impl Reopen for PublishPipeline {
 }
 
 impl PublishPipeline {
-    /// Opens its channel, and declares its exchange.
+    /// Opens the channel, and declares the exchange and the queue.
     pub(crate) fn open(
         connection: &ConnectionHandle,
         definition: PublisherSettings,
@@ -137,8 +132,8 @@ impl PublishPipeline {
         &self.properties
     }
 
-    /// Hands over a message whose fate nobody will know, in a publisher without confirms.
-    pub(crate) fn hand_over_unconfirmed(
+    /// Sends a message in a publisher without confirms. Its outcome stays unknown.
+    pub(crate) fn send_unconfirmed(
         &self,
         content: &Arc<Content>,
         mandatory: bool,
@@ -148,7 +143,7 @@ impl PublishPipeline {
         publication.validate()?;
         validate::body(&content.body, self.max_message_size)?;
         if let Some(Opened { channel, .. }) = self.channel.current() {
-            // No clock is asked, which would take as long as a tenth of the rest.
+            // Reads no clock, which would take about a tenth of the whole call.
             let left = self.unconfirmed.isolation.wait_within(timeout);
             match channel.publish(&publication, left) {
                 Err(error) if is_of_the_channel(&error) || self.was_retired(&error) => {
@@ -157,7 +152,7 @@ impl PublishPipeline {
                 result => return result.map(drop),
             }
         }
-        self.send_until_gone(&InFlight::new(
+        self.publish_until_sent(&InFlight::new(
             Arc::clone(content),
             mandatory,
             timeout,
@@ -166,8 +161,8 @@ impl PublishPipeline {
         ))
     }
 
-    /// Hands a message over, once there is room for it. Its fate is known within `timeout`.
-    pub(crate) fn hand_over(
+    /// Sends a message once the window has room. The outcome is known within `timeout`.
+    pub(crate) fn send(
         &self,
         content: Content,
         mandatory: bool,
@@ -175,18 +170,18 @@ impl PublishPipeline {
     ) -> Result<Arc<InFlight>> {
         let content = Arc::new(content);
         if !self.definition.confirms {
-            self.hand_over_unconfirmed(&content, mandatory, timeout)?;
-            return Ok(unconfirmed(content, mandatory, timeout));
+            self.send_unconfirmed(&content, mandatory, timeout)?;
+            return Ok(resolved(content, mandatory, timeout));
         }
         Publication { content: &content, mandatory }.validate()?;
         validate::body(&content.body, self.max_message_size)?;
-        let message = self.let_in(&content, mandatory, timeout)?;
-        self.finish_handing_over(message, |message| self.send_until_gone(message))
+        let message = self.enter_window(&content, mandatory, timeout)?;
+        self.finish_send(message, |message| self.publish_until_sent(message))
     }
 
     /// Publishes a message without waiting. Fails without a connection, under an alarm, with a full
     /// window, or with a full socket buffer.
-    pub(crate) fn try_hand_over(
+    pub(crate) fn try_send(
         &self,
         content: Content,
         mandatory: bool,
@@ -204,7 +199,7 @@ impl PublishPipeline {
         };
         let channel =
             self.channel.current().filter(is_open).ok_or_else(|| self.channel.absence())?.channel;
-        // What a lost channel leaves is seen to in the background.
+        // The background thread recovers a lost channel.
         let publish = |publication: &Publication<'_>| {
             channel.publish(publication, Duration::ZERO).map_err(|error| {
                 let is_gone = is_of_the_channel(&error) || self.was_retired(&error);
@@ -213,7 +208,7 @@ impl PublishPipeline {
         };
         if !self.definition.confirms {
             publish(&Publication { content: &content, mandatory })?;
-            return Ok(unconfirmed(content, mandatory, timeout));
+            return Ok(resolved(content, mandatory, timeout));
         }
         let deadline = deadline::after(timeout);
         let new =
@@ -223,7 +218,7 @@ impl PublishPipeline {
             .window
             .enter(content.body.len(), new)
             .ok_or_else(|| self.no_room(Duration::ZERO))?;
-        self.finish_handing_over(message, |message| {
+        self.finish_send(message, |message| {
             let tag = publish(&message.publication())?;
             message.sent(Attempt { channel: Arc::clone(&channel), tag });
             if !self.channel.is_current(&channel) {
@@ -234,7 +229,7 @@ impl PublishPipeline {
         })
     }
 
-    fn finish_handing_over(
+    fn finish_send(
         &self,
         message: Arc<InFlight>,
         send: impl FnOnce(&InFlight) -> Result<()>,
@@ -247,8 +242,8 @@ impl PublishPipeline {
         Ok(message)
     }
 
-    /// Waits until there is room for a message.
-    fn let_in(
+    /// Waits for room in the window.
+    fn enter_window(
         &self,
         content: &Arc<Content>,
         mandatory: bool,
@@ -271,9 +266,9 @@ impl PublishPipeline {
         }
     }
 
-    /// Publishes on the channel of the moment; once more if that was replaced meanwhile, since
-    /// whoever replaced it may not have known of this message.
-    fn send_until_gone(&self, message: &InFlight) -> Result<()> {
+    /// Publishes on the current channel. Publishes again if that channel was replaced meanwhile,
+    /// because the thread that replaced the channel may not have known of this message.
+    fn publish_until_sent(&self, message: &InFlight) -> Result<()> {
         let mut opened = self.channel.current().map_or_else(|| self.recover(message.deadline), Ok);
         loop {
             let channel = opened?.channel;
@@ -305,93 +300,12 @@ impl PublishPipeline {
         }
     }
 
-    /// Waits for the fate of the oldest message, or until there may be room without it.
-    fn make_room(&self, full: &WindowFull, deadline: Instant, timeout: Duration) -> Result<()> {
-        let oldest = &full.oldest;
-        let look_again = Instant::now() + LOOK_AGAIN;
-        if oldest.is_seen_to() {
-            self.unconfirmed.window.wait_for_departure(full, deadline.min(look_again));
-        } else {
-            // What becomes of it is recorded, and is for others to hear; here it matters whether
-            // there is room.
-            let _ = self.wait_until(oldest, deadline.min(oldest.deadline), look_again);
-        }
-        if Instant::now() >= deadline { Err(self.no_room(timeout)) } else { Ok(()) }
-    }
-
     fn no_room(&self, timeout: Duration) -> Error {
         self.channel
             .explain(Error::timeout("waiting for room among the unconfirmed messages", timeout))
     }
 
-    /// Waits until `until` for the fate of a message, and records it. If its channel is lost, it is
-    /// sent again on another. At the message's own deadline its fate is to be unknown.
-    pub(crate) fn wait(&self, message: &InFlight, until: Instant) -> Result<()> {
-        self.wait_until(message, until, until)
-    }
-
-    /// Waits as [`wait`](PublishPipeline::wait) does, but for the broker's answer only until
-    /// `look_again`.
-    fn wait_until(&self, message: &InFlight, until: Instant, look_again: Instant) -> Result<()> {
-        let until = until.min(message.deadline);
-        let unknown = loop {
-            match message.ask(until.min(look_again), || self.channel.is_in_nack_grace()) {
-                BrokerAnswer::Known(fate) => return fate,
-                BrokerAnswer::Final(channel, fate) => {
-                    if !matches!(fate, Err(Error::Refused)) {
-                        self.channel.mark_working(&channel);
-                    }
-                    return self.resolve(message, fate);
-                }
-                BrokerAnswer::Refused(channel) => {
-                    if let Some(channel) = channel {
-                        self.channel.replace_channel(
-                            &channel,
-                            "it was opened after a loss and refuses messages",
-                        );
-                    }
-                    match self.send_again(message, || message.is_refused(), until) {
-                        Err(error) if !may_pass(&error) => {
-                            return self.resolve(message, Err(error));
-                        }
-                        Err(_) if Instant::now() >= message.deadline => break Error::Refused,
-                        Err(error) => break error,
-                        Ok(()) => {}
-                    }
-                }
-                BrokerAnswer::Lost(lost, error) => {
-                    self.lost(&lost.channel, &error);
-                    if message.is_resolved() {
-                        continue;
-                    }
-                    if Instant::now() >= message.deadline {
-                        break error;
-                    }
-                    if !error.is_disconnected() && !has_a_cause(&error) && !self.was_retired(&error)
-                    {
-                        return self.resolve(message, Err(error));
-                    }
-                    match self.send_again(message, || message.is_on(&lost.channel), until) {
-                        Err(error) if !may_pass(&error) => {
-                            return self.resolve(message, Err(error));
-                        }
-                        Err(error) => break error,
-                        Ok(()) => {}
-                    }
-                }
-                BrokerAnswer::Blocked(error) => break error,
-                BrokerAnswer::None => {
-                    break Error::timeout("the broker's confirm of a message", message.timeout);
-                }
-            }
-        };
-        if Instant::now() >= message.deadline {
-            self.unconfirmed.resolve(message, Err(unknown.clone()));
-        }
-        message.known().unwrap_or(Err(unknown))
-    }
-
-    /// Notes that a channel is gone, and which messages may be the reason.
+    /// Records that a channel was lost, and which messages may be the reason.
     fn lost(&self, channel: &Arc<dyn Backend>, error: &Error) {
         if self.unconfirmed.note_loss(channel, error, &|| self.channel.is_in_nack_grace()) {
             self.channel.settled();
@@ -399,9 +313,9 @@ impl PublishPipeline {
         self.channel.failed(channel, error);
     }
 
-    /// The live channel, or another. If the broker closes the connection over the set-up, no
-    /// message can be sent, so all that are in flight fail at once: each further attempt would cost
-    /// the connection.
+    /// Returns the open channel, or opens another. If the broker closes the connection over the
+    /// set-up, no message can be sent. All messages in flight then fail at once, because each
+    /// further attempt would cost the connection.
     fn recover(&self, until: Instant) -> Result<Opened<()>> {
         let recovered = self.channel.recover(until);
         if let Err(error @ Error::HardError { .. }) = &recovered
@@ -412,7 +326,7 @@ impl PublishPipeline {
         recovered
     }
 
-    /// Fails what was handed over and has no answer.
+    /// Fails the published messages without an answer.
     fn fail_all(&self, error: &Error) {
         for message in
             self.unconfirmed.window.messages().iter().filter(|message| message.tag().is_some())
@@ -421,54 +335,14 @@ impl PublishPipeline {
         }
     }
 
-    fn resolve(&self, message: &InFlight, fate: Result<()>) -> Result<()> {
-        self.unconfirmed.resolve(message, fate.clone());
-        fate
-    }
-
-    /// Whether a channel ended since this publisher closed it for another.
+    /// Returns whether a channel ended because this publisher replaced it.
     fn was_retired(&self, error: &Error) -> bool {
         matches!(error, Error::Closed { .. }) && !self.channel.is_closed()
     }
 
-    /// Sees to it that a message is on another channel: opening that has sent it again, unless it
-    /// was opened before, as `is_left` tells.
-    fn send_again(
-        &self,
-        message: &InFlight,
-        is_left: impl Fn() -> bool,
-        until: Instant,
-    ) -> Result<()> {
-        let channel = self.recover(until)?.channel;
-        if is_left() {
-            match channel
-                .publish(&message.publication(), until.saturating_duration_since(Instant::now()))
-            {
-                Ok(tag) => message.sent(Attempt { channel, tag }),
-                Err(error) if is_of_the_channel(&error) => self.lost(&channel, &error),
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(())
-    }
-
-    /// Says that the receipt of a message is gone.
+    /// Records that the confirmation of a message was dropped.
     pub(crate) fn abandon(&self, message: &InFlight) {
         self.unconfirmed.abandon(message);
-    }
-
-    pub(crate) fn flush(&self) -> Result<()> {
-        let mut batch = BatchReport::default();
-        for message in self.unconfirmed.window.messages() {
-            let fate = self.wait(&message, message.deadline);
-            batch.confirmed += usize::from(fate.is_ok());
-        }
-        self.unconfirmed
-            .take_unclaimed()
-            .into_iter()
-            .enumerate()
-            .for_each(|(index, error)| batch.failed(index, error));
-        batch.finish()
     }
 
     pub(crate) fn close(&self) -> Result<()> {
@@ -478,16 +352,16 @@ impl PublishPipeline {
     }
 }
 
-/// A message that was handed over, and about which nothing more will be known.
-fn unconfirmed(content: Arc<Content>, mandatory: bool, timeout: Duration) -> Arc<InFlight> {
+/// Returns a message that was sent without confirms.
+fn resolved(content: Arc<Content>, mandatory: bool, timeout: Duration) -> Arc<InFlight> {
     let message = InFlight::new(content, mandatory, timeout, deadline::after(timeout), 0);
     message.resolve(Ok(()), |_| {});
     Arc::new(message)
 }
 
-/// Whether a failure to publish says that the channel had ended before, and nothing of the message
-/// itself. A way to the broker that is congested is another matter: the channel, and what is
-/// unconfirmed on it, are well.
-fn is_of_the_channel(error: &Error) -> bool {
+/// Returns whether publishing failed because the channel had ended before, and not because of the
+/// message. A full socket buffer is no such failure: the channel and its unconfirmed messages are
+/// unharmed.
+pub(super) fn is_of_the_channel(error: &Error) -> bool {
     error.is_disconnected() || error.is_channel_error() || matches!(error, Error::HardError { .. })
 }

@@ -1,4 +1,4 @@
-//! What a program chose for a publisher.
+//! Settings of a publisher.
 
 use std::time::Duration;
 
@@ -12,9 +12,9 @@ use crate::model::{DeliveryMode, Exchange, Properties, Queue};
 pub(crate) struct PublisherSettings {
     pub(crate) exchange: Exchange,
     pub(crate) routing_key: String,
-    /// `None` for the default, which depends on the exchange.
+    /// `None`: the default, which depends on the exchange.
     pub(crate) mandatory: Option<bool>,
-    /// What the publisher declares besides its exchange.
+    /// A queue that the publisher declares besides its exchange.
     pub(crate) queue: Option<Queue>,
     pub(crate) confirms: bool,
     pub(crate) send_timeout: Duration,
@@ -74,13 +74,13 @@ impl PublisherSettings {
         Declare::Queue(queue).validate()
     }
 
-    /// Whether messages are mandatory unless they say otherwise. Without confirms, nobody would
-    /// hear of a return.
+    /// Returns whether messages are mandatory by default. Without confirms, returned messages would
+    /// not be reported.
     pub(crate) fn is_mandatory(&self) -> bool {
         self.mandatory.unwrap_or(self.exchange.is_default() && self.confirms)
     }
 
-    /// What every message starts with.
+    /// Returns the properties that every message starts with.
     pub(crate) fn template(&self) -> Properties {
         match self.properties.delivery_mode() {
             Some(_) => self.properties.clone(),

@@ -1,6 +1,6 @@
-//! Finds the message over which the broker closes a channel or the whole connection: those that
-//! were in flight are sent again one at a time, and the one that meets the failure again fails
-//! alone.
+//! Finds the message that made the broker close a channel or the whole connection. Suspects are the
+//! messages that were in flight. Each is sent again alone, and the one that causes the failure
+//! again fails alone.
 
 use std::sync::{Arc, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -13,25 +13,24 @@ use crate::recovery::effects::has_a_cause;
 use crate::recovery::hard_closes::{cause_removed, hard_error, is_the_cause};
 use crate::recovery::isolation::{SuspectSends, TakeAnswers};
 
-/// How long threads that ask a lost channel for an answer may take to see that it is lost.
+/// The time limit for the answers that arrived before the channel was lost.
 const LAST_ANSWERS: Duration = Duration::from_secs(1);
 
 impl TakeAnswers for UnconfirmedMessages {
-    /// What is refused is sent again by its owner, who
-    /// knows whether to believe that.
+    /// Leaves nacks to the thread that owns the message, which knows whether they are final.
     fn take_answers(&self, until: Instant) {
         for message in self.window.messages().iter().filter(|message| message.tag().is_some()) {
-            if let BrokerAnswer::Final(_, fate) = message.ask(until, || true) {
-                self.resolve(message, fate);
+            if let BrokerAnswer::Final(_, outcome) = message.ask(until, || true) {
+                self.resolve(message, outcome);
             }
         }
     }
 }
 
 impl UnconfirmedMessages {
-    /// Notes which messages may have caused the loss of `channel`. A message that certainly did
-    /// fails with `error`. To be called before another channel is opened. Returns whether the cause
-    /// was found.
+    /// Records which messages may have caused the loss of `channel`. A message that certainly did
+    /// fails with `error`. Must be called before another channel is opened. Returns whether the
+    /// cause was found.
     pub(crate) fn note_loss(
         &self,
         channel: &Arc<dyn Backend>,
@@ -64,31 +63,31 @@ impl UnconfirmedMessages {
         found
     }
 
-    /// Notes the loss of `channel` for a message that was handed over to it as it was lost.
+    /// Records the loss of `channel` for a message that was published while the channel was lost.
     pub(crate) fn note_loss_for(&self, message: &InFlight, channel: &Arc<dyn Backend>) {
         if let Some(loss) = self.last_loss().as_ref().filter(|loss| loss.is_of(channel)) {
             message.suspect(channel, &loss.error);
         }
     }
 
-    /// Records the answers that the broker gave before the channel was lost.
+    /// Records the answers that arrived before the channel was lost.
     fn take_last_answers(&self, in_flight: &[Arc<InFlight>], in_grace: &dyn Fn() -> bool) {
         let until = Instant::now() + LAST_ANSWERS;
         for message in in_flight {
-            if let BrokerAnswer::Final(_, fate) = message.ask(until, in_grace) {
-                self.resolve(message, fate);
+            if let BrokerAnswer::Final(_, outcome) = message.ask(until, in_grace) {
+                self.resolve(message, outcome);
             }
         }
     }
 
-    /// Sends a suspect again while no other suspect of the connection is in flight, and waits for
-    /// its answer.
+    /// Publishes a suspect again while no other suspect of the connection is in flight, and waits
+    /// for its answer.
     ///
     /// # Errors
-    /// The channel is of no more use.
+    /// The channel is unusable.
     pub(crate) fn send_alone(
         &self,
-        trials: &SuspectSends<'_>,
+        sends: &SuspectSends<'_>,
         message: &InFlight,
         channel: &Arc<dyn Backend>,
         until: Instant,
@@ -97,7 +96,7 @@ impl UnconfirmedMessages {
         let started = Instant::now();
         let deadline = until.min(message.deadline);
         let late = || Error::timeout(OPERATION, started.elapsed());
-        let Some(_turn) = trials.turn(deadline) else { return Err(late()) };
+        let Some(_turn) = sends.turn(deadline) else { return Err(late()) };
         match channel
             .publish(&message.publication(), deadline.saturating_duration_since(Instant::now()))
         {
@@ -106,7 +105,7 @@ impl UnconfirmedMessages {
                 self.resolve(message, Err(error));
                 return Ok(());
             }
-            // It was lost before, over something else.
+            // The channel was lost before, over something else.
             Err(error) if has_a_cause(&error) => {
                 return Err(Error::disconnected(error.to_string()));
             }
@@ -114,11 +113,11 @@ impl UnconfirmedMessages {
         }
         match message.ask(deadline, || true) {
             BrokerAnswer::Known(_) => Ok(()),
-            BrokerAnswer::Final(_, fate) => {
-                self.resolve(message, fate);
+            BrokerAnswer::Final(_, outcome) => {
+                self.resolve(message, outcome);
                 Ok(())
             }
-            // The broker has read it, so it is not the cause. Its owner sends it again.
+            // The broker has read the message, so it is not the cause. Its owner sends it again.
             BrokerAnswer::Refused(_) => {
                 message.clear_suspicion();
                 Ok(())
@@ -145,11 +144,11 @@ impl UnconfirmedMessages {
             self.resolve(message, Err(hard_error(close)));
         }
         if message.is_resolved() {
-            log::warn!("a message failed alone, because the broker refuses it: {error}");
+            log::warn!("message was not published, because the broker refuses it: {error}");
             return cause_removed();
         }
         if error.is_channel_error() && !has_a_cause(&error) {
-            // It concerns all that goes to the exchange.
+            // The failure concerns all messages to the exchange.
             return Err(error);
         }
         Err(Error::disconnected(error.to_string()))

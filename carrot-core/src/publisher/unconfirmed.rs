@@ -1,4 +1,4 @@
-//! What a publisher has not heard of yet, and what nobody has been told.
+//! The unconfirmed messages of a publisher, and failures that were not reported yet.
 
 use std::mem;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -11,11 +11,11 @@ use crate::publisher::window::Window;
 use crate::recovery::effects::has_a_cause;
 use crate::recovery::isolation::Isolation;
 
-/// The messages that have no answer yet, and the failures that nobody was told.
+/// The unconfirmed messages of a publisher, and failures that were not reported yet.
 #[derive(Debug)]
 pub(crate) struct UnconfirmedMessages {
     pub(crate) window: Window,
-    /// Failures of messages whose receipt is gone.
+    /// Failures of messages whose confirmation was dropped.
     unclaimed: Mutex<Vec<Error>>,
     /// The last loss that one of the messages may have caused.
     pub(crate) last_loss: Mutex<Option<Loss>>,
@@ -49,12 +49,13 @@ impl UnconfirmedMessages {
         }
     }
 
-    /// Records the fate of a message. Whoever sees it finds that there is room in its place, and
-    /// its failure where it belongs.
-    pub(crate) fn resolve(&self, message: &InFlight, fate: Result<()>) {
+    /// Records the outcome of a message. A thread that sees the outcome also sees the room in the
+    /// window and the unclaimed failure.
+    pub(crate) fn resolve(&self, message: &InFlight, outcome: Result<()>) {
         let mut unclaimed = None;
-        message.resolve(fate, |failure| {
-            // In this order: a flush that finds it gone takes the failure.
+        message.resolve(outcome, |failure| {
+            // The failure is stored first: a flush that finds no message in the window must find
+            // the failure.
             unclaimed = failure.cloned();
             self.unclaimed().extend(unclaimed.clone());
             self.window.leave(message);
@@ -64,7 +65,7 @@ impl UnconfirmedMessages {
         }
     }
 
-    /// Says that the receipt of a message is gone.
+    /// Records that the confirmation of a message was dropped.
     pub(crate) fn abandon(&self, message: &InFlight) {
         if let Err(error) = message.abandon() {
             warn(&error);
@@ -72,7 +73,7 @@ impl UnconfirmedMessages {
         }
     }
 
-    /// The failures of messages whose receipt is gone, for somebody to be told at last.
+    /// Takes the failures of messages whose confirmation was dropped, to report them.
     pub(crate) fn take_unclaimed(&self) -> Vec<Error> {
         mem::take(&mut *self.unclaimed())
     }
@@ -81,11 +82,11 @@ impl UnconfirmedMessages {
         self.unclaimed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Sends what was on a channel before `channel` and has no answer, in the old order, before
-    /// anything new can be sent. Messages that may have caused the loss of a channel are the
-    /// oldest; each is sent alone. What is past its deadline is not sent any more.
+    /// Publishes the unconfirmed messages of earlier channels on `channel`, in publish order,
+    /// before any new message. Suspects of the loss of a channel are the oldest, and each is sent
+    /// alone. Messages past their deadline are not sent.
     pub(crate) fn send_again(&self, channel: &Arc<dyn Backend>, until: Instant) -> Result<()> {
-        let mut trials = None;
+        let mut suspect_sends = None;
         for message in
             self.window.messages().iter().filter(|message| message.is_elsewhere_than(channel))
         {
@@ -94,18 +95,18 @@ impl UnconfirmedMessages {
                 continue;
             }
             if message.is_suspect() {
-                let trials = trials.get_or_insert_with(|| {
-                    let trials = self.isolation.begin();
+                let sends = suspect_sends.get_or_insert_with(|| {
+                    let sends = self.isolation.begin();
                     self.isolation.wait_for_answers(self, until);
-                    trials
+                    sends
                 });
-                self.send_alone(trials, message, channel, until)?;
+                self.send_alone(sends, message, channel, until)?;
                 continue;
             }
             match channel.publish(&message.publication(), until.saturating_duration_since(now)) {
                 Ok(tag) => message.sent(Attempt { channel: Arc::clone(channel), tag }),
                 Err(error @ Error::Invalid { .. }) => self.resolve(message, Err(error)),
-                // What was just sent is the cause, not the set-up.
+                // The cause is a message that was just sent, not the set-up.
                 Err(error) if has_a_cause(&error) => {
                     self.note_loss(channel, &error, &|| true);
                     return Err(Error::disconnected(error.to_string()));
@@ -118,7 +119,7 @@ impl UnconfirmedMessages {
 }
 
 fn warn(unclaimed: &Error) {
-    log::warn!("a message whose receipt was dropped was not confirmed: {unclaimed}");
+    log::warn!("unconfirmed message whose confirmation was dropped: {unclaimed}");
 }
 
 #[cfg(test)]
@@ -131,7 +132,7 @@ mod tests {
     use super::*;
     use crate::backend::Content;
 
-    fn backlog_of(messages: usize, bytes: usize) -> UnconfirmedMessages {
+    fn unconfirmed_messages(messages: usize, bytes: usize) -> UnconfirmedMessages {
         UnconfirmedMessages::new(Window::new(messages, bytes), Arc::default())
     }
 
@@ -146,21 +147,21 @@ mod tests {
     }
 
     #[test]
-    fn who_sees_a_message_resolved_finds_room_and_its_failure() {
-        let unconfirmed = backlog_of(1, 1);
+    fn a_resolved_message_has_left_the_window_and_reported_its_failure() {
+        let unconfirmed = unconfirmed_messages(1, 1);
         for _ in 0..5_000 {
             let first = enter(&unconfirmed, 1).unwrap();
             assert!(enter(&unconfirmed, 1).is_none());
             unconfirmed.abandon(&first);
             thread::scope(|scope| {
-                let seer = scope.spawn(|| {
+                let observer = scope.spawn(|| {
                     while !first.is_resolved() {
                         thread::yield_now();
                     }
                     (enter(&unconfirmed, 1), unconfirmed.take_unclaimed().len())
                 });
                 unconfirmed.resolve(&first, Err(Error::Refused));
-                let (second, failures) = seer.join().unwrap();
+                let (second, failures) = observer.join().unwrap();
                 assert_eq!(failures, 1);
                 unconfirmed.resolve(&second.unwrap(), Ok(()));
             });
@@ -168,31 +169,31 @@ mod tests {
     }
 
     #[test]
-    fn who_finds_that_a_message_has_left_finds_its_failure() {
-        let unconfirmed = backlog_of(1, 1);
+    fn a_message_that_left_the_window_has_reported_its_failure() {
+        let unconfirmed = unconfirmed_messages(1, 1);
         for _ in 0..5_000 {
             let message = enter(&unconfirmed, 1).unwrap();
             unconfirmed.abandon(&message);
             thread::scope(|scope| {
-                let seer = scope.spawn(|| {
+                let observer = scope.spawn(|| {
                     while !unconfirmed.window.messages().is_empty() {
                         thread::yield_now();
                     }
                     unconfirmed.take_unclaimed().len()
                 });
                 unconfirmed.resolve(&message, Err(Error::Refused));
-                assert_eq!(seer.join().unwrap(), 1);
+                assert_eq!(observer.join().unwrap(), 1);
             });
         }
     }
 
     #[test]
-    fn a_large_message_does_not_starve_behind_small_ones() {
-        let unconfirmed = backlog_of(10, 100);
+    fn a_waiting_large_message_is_not_starved_by_small_ones() {
+        let unconfirmed = unconfirmed_messages(10, 100);
         let oldest = enter(&unconfirmed, 60).unwrap();
         assert!(enter(&unconfirmed, 50).is_none());
         let ticket = unconfirmed.window.waiting.ticket(Instant::now()).unwrap();
-        assert!(enter(&unconfirmed, 1).is_none(), "it would fit, but another one waits");
+        assert!(enter(&unconfirmed, 1).is_none(), "it would fit, but another message waits");
         let full = unconfirmed
             .window
             .enter_with_ticket(&ticket, 50, |sequence| message(50, sequence))

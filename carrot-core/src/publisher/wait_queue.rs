@@ -1,23 +1,23 @@
-//! Waiting in the order of coming.
+//! A wait queue in FIFO order.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-/// Where threads wait for what one of them can do at a time, so that whoever came first is the
-/// first to do it.
+/// A queue of threads that wait for a resource which one thread at a time may use. Threads are
+/// served in FIFO order.
 #[derive(Debug, Default)]
 pub(crate) struct FairQueue {
     state: Mutex<WaitQueueState>,
-    /// How many stand in it, for who asks without the lock.
+    /// The number of waiting threads, readable without the lock.
     length: AtomicUsize,
 }
 
 #[derive(Debug, Default)]
 struct WaitQueueState {
     last: u64,
-    /// Each with what wakes it once it is the first.
+    /// The tickets in FIFO order, each with the condition that wakes its thread once it is first.
     waiting: VecDeque<(u64, Arc<Condvar>)>,
 }
 
@@ -27,7 +27,7 @@ impl WaitQueueState {
     }
 }
 
-/// A place in the queue. Whoever drops it leaves, and lets the next one move up.
+/// A place in the queue. Dropping the ticket leaves the queue and wakes the next thread.
 #[derive(Debug)]
 pub(crate) struct Ticket<'a> {
     queue: &'a FairQueue,
@@ -39,7 +39,7 @@ impl FairQueue {
         self.length.load(Ordering::SeqCst) == 0
     }
 
-    /// Waits behind all who are there; `None` if one of them still is at `deadline`.
+    /// Joins the queue and waits until the ticket is first. Returns `None` at `deadline`.
     pub(crate) fn ticket(&self, deadline: Instant) -> Option<Ticket<'_>> {
         let (ticket, moved_up) = self.join();
         let mut state = self.lock();
@@ -96,32 +96,32 @@ mod tests {
 
     const SOON: Duration = Duration::from_secs(20);
 
-    /// Much later than anything that is waited for.
+    /// Returns a deadline beyond all waits of the tests.
     fn late() -> Instant {
         Instant::now() + 10 * SOON
     }
 
-    /// Waits until so many stand in the queue.
+    /// Waits until the queue holds `length` tickets.
     fn await_length(queue: &FairQueue, length: usize) {
         let deadline = Instant::now() + SOON;
         while queue.length.load(Ordering::SeqCst) != length {
-            assert!(Instant::now() < deadline, "the queue never had {length}");
+            assert!(Instant::now() < deadline, "the queue never reached a length of {length}");
             thread::yield_now();
         }
     }
 
     #[test]
-    fn who_comes_first_is_first() {
+    fn tickets_are_served_in_fifo_order() {
         let queue = FairQueue::default();
         assert!(queue.is_empty());
         let ticket = queue.ticket(late()).unwrap();
-        let (pipeline, order) = mpsc::channel();
+        let (sender, order) = mpsc::channel();
         thread::scope(|scope| {
             for number in 0..8 {
-                let (pipeline, queue) = (pipeline.clone(), &queue);
+                let (sender, queue) = (sender.clone(), &queue);
                 scope.spawn(move || {
                     let _ticket = queue.ticket(late()).unwrap();
-                    pipeline.send(number).unwrap();
+                    sender.send(number).unwrap();
                 });
                 await_length(queue, number + 2);
             }
@@ -134,17 +134,17 @@ mod tests {
     }
 
     #[test]
-    fn who_waits_in_vain_leaves_the_line_to_the_others() {
+    fn an_expired_ticket_leaves_the_queue() {
         let queue = FairQueue::default();
         let ticket = queue.ticket(late()).unwrap();
         assert!(queue.ticket(Instant::now()).is_none());
         assert_eq!(queue.length.load(Ordering::SeqCst), 1);
         thread::scope(|scope| {
-            let patient = scope.spawn(|| queue.ticket(late()).is_some());
+            let waiting = scope.spawn(|| queue.ticket(late()).is_some());
             await_length(&queue, 2);
             assert!(queue.ticket(Instant::now() + Duration::from_millis(1)).is_none());
             drop(ticket);
-            assert!(patient.join().unwrap());
+            assert!(waiting.join().unwrap());
         });
         assert!(queue.is_empty());
     }

@@ -1,4 +1,4 @@
-//! How much a publisher may have in flight.
+//! The limits of a publisher's messages in flight.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -7,14 +7,14 @@ use std::time::Instant;
 use crate::publisher::in_flight::InFlight;
 use crate::publisher::wait_queue::{FairQueue, Ticket};
 
-/// Limits how many messages, and how many bytes, are in flight at once.
+/// Limits the number of messages and bytes in flight.
 #[derive(Debug)]
 pub(crate) struct Window {
     max_messages: usize,
     max_bytes: usize,
     state: Mutex<WindowState>,
     left: Condvar,
-    /// Where threads wait for room: one of them sees to it, the others to being the next.
+    /// The threads that wait for room. Only the first of them makes room.
     pub(crate) waiting: FairQueue,
 }
 
@@ -23,11 +23,11 @@ struct WindowState {
     bytes: usize,
     sequence: u64,
     messages: BTreeMap<u64, Arc<InFlight>>,
-    /// How many have left.
+    /// The number of messages that have left.
     departures: u64,
 }
 
-/// Why there is no room.
+/// The reason why there is no room.
 #[derive(Debug)]
 pub(crate) struct WindowFull {
     pub(crate) oldest: Arc<InFlight>,
@@ -45,8 +45,8 @@ impl Window {
         }
     }
 
-    /// Lets in what `message` makes of its place in the order of sending, with a body of so many
-    /// bytes, if there is room and nobody waits for that.
+    /// Adds a message with a body of `bytes` bytes, if there is room and no thread waits for room.
+    /// `message` builds it from its position in publish order.
     pub(crate) fn enter(
         &self,
         bytes: usize,
@@ -58,8 +58,8 @@ impl Window {
         self.admit(bytes, message).ok()
     }
 
-    /// Lets a message in as [`enter`](Window::enter) does, when it is its ticket; or else names the
-    /// oldest message in the way. One message always fits.
+    /// Adds a message as [`enter`](Window::enter) does, for the thread whose ticket is first. Fails
+    /// with the oldest message in flight if there is no room. One message always fits.
     pub(crate) fn enter_with_ticket(
         &self,
         _turn: &Ticket<'_>,
@@ -89,7 +89,7 @@ impl Window {
         Ok(message)
     }
 
-    /// Lets a message out.
+    /// Removes a message, which makes room.
     pub(crate) fn leave(&self, message: &InFlight) {
         let mut state = self.lock();
         if state.messages.remove(&message.sequence).is_some() {
@@ -100,7 +100,7 @@ impl Window {
         }
     }
 
-    /// Waits until a message has left since there was no room, `until` at most.
+    /// Waits until a message has left after `since` was returned, at most until `until`.
     pub(crate) fn wait_for_departure(&self, since: &WindowFull, until: Instant) {
         let mut state = self.lock();
         while state.departures == since.departures {
@@ -112,7 +112,7 @@ impl Window {
         }
     }
 
-    /// Every message that is state, oldest first.
+    /// Returns every message in flight, oldest first.
     pub(crate) fn messages(&self) -> Vec<Arc<InFlight>> {
         self.lock().messages.values().cloned().collect()
     }
