@@ -1,4 +1,4 @@
-//! Counts how the messages of one run went.
+//! Counts the messages of one run, by result.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -6,10 +6,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use crate::consumer::failure::{CircuitBreaker, Failure, FailurePolicy};
 use crate::consumer::report::Report;
 
-/// How the messages of one run went so far.
+/// The counters of one run.
 #[derive(Debug)]
 pub(crate) struct RunCounters {
-    /// All but [`acknowledged`](RunCounters::acknowledged).
+    /// All except [`acknowledged`](RunCounters::acknowledged).
     report: Mutex<Report>,
     /// Counted without the lock, which all workers share.
     pub(super) acknowledged: AtomicU64,
@@ -42,12 +42,13 @@ impl RunCounters {
             .map(str::to_string)
     }
 
-    /// Blocks while the handler is given a pause, or until `given_up` holds.
+    /// Blocks while the consumer pauses, or until `given_up` returns true.
     pub(crate) fn wait_for_breaker(&self, given_up: &dyn Fn() -> bool) {
         self.breaker.wait(given_up);
     }
 
-    /// Called before the message is settled, because a test that sees it gone reads the report.
+    /// Counts a failure. Called before the message is settled, because a program that sees the
+    /// message deleted may read the report.
     pub(crate) fn note_failure(&self, failure: &Failure, queue: &str) {
         if failure.chosen {
             return;
@@ -59,7 +60,8 @@ impl RunCounters {
         let mut report = self.lock();
         *if failure.undecodable { &mut report.undecodable } else { &mut report.failed } += 1;
         drop(report);
-        // What is the message's own fault says nothing of what the handler depends on.
+        // A failure of the message itself proves nothing about the services that the handler
+        // depends on.
         if !failure.undecodable && !failure.permanent {
             self.breaker.note(true, queue);
         }

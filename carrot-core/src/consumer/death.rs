@@ -1,21 +1,21 @@
 use crate::model::{Headers, Value};
 
-/// One record of the broker about the death of a message: it was dead-lettered from a queue.
+/// One record of the broker that a message was dead-lettered from a queue.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Death {
-    /// The queue that it left.
+    /// The queue that dead-lettered the message.
     pub queue: String,
-    /// Why: `rejected`, `expired`, `maxlen` or `delivery_limit`.
+    /// The reason: `rejected`, `expired`, `maxlen` or `delivery_limit`.
     pub reason: String,
-    /// How often it left that queue for that reason.
+    /// The number of times that the queue dead-lettered the message for that reason.
     pub count: u64,
-    /// The exchange it had been published to.
+    /// The exchange that the message had been published to.
     pub exchange: String,
-    /// The routing keys it had been published with.
+    /// The routing keys that the message had been published with.
     pub routing_keys: Vec<String>,
-    /// When it left the queue for the first time, in seconds since the Unix epoch, by the broker's
-    /// clock.
+    /// The time of the first dead-lettering from the queue, by the broker's clock, in seconds from
+    /// the Unix epoch.
     pub time: Option<u64>,
 }
 

@@ -11,12 +11,11 @@ use crate::consumer::settlement::Settlement;
 use crate::error::Error;
 use crate::model::{Exchange, Headers, Queue, ShortString, Value};
 
-/// What a consumer is to be, as plain data: its queue, where that is bound, and how messages are
-/// taken from it.
+/// The definition of a consumer, as plain data: its queue, the bindings of the queue, and how
+/// messages are consumed.
 ///
-/// It can be kept, cloned, and opened on any connection; together with a
-/// [`Handler`](crate::Handler) it is what a sub-class of `Consumer` is in carrot for Python.
-/// [`Connection::consumer`](crate::Connection::consumer) gives the same settings bound to a
+/// A definition can be stored, cloned, and opened on any connection.
+/// [`Connection::consumer`](crate::Connection::consumer) starts a definition that is bound to a
 /// connection.
 ///
 /// ```
@@ -34,25 +33,29 @@ use crate::model::{Exchange, Headers, Queue, ShortString, Value};
 #[derive(Debug, Clone)]
 #[must_use = "a consumer is only opened by `build` or `open`"]
 pub struct ConsumerDefinition<C = ()> {
-    /// The connection that it is bound to, if any.
+    /// The connection that the definition is bound to, if any.
     pub(crate) connection: C,
     pub(crate) settings: ConsumerSettings,
 }
 
 impl ConsumerDefinition {
-    /// The defaults, for one queue. A string stands for a durable queue of that name.
+    /// Creates a definition for one queue, with the default settings. A string stands for a durable
+    /// queue of that name.
     pub fn new(queue: impl Into<Queue>) -> ConsumerDefinition {
         ConsumerDefinition { connection: (), settings: ConsumerSettings::new(queue.into()) }
     }
 }
 
-/// Settings. Each takes the place of what was set before, unless it says otherwise.
+/// Settings. Each replaces the previous value, except where noted.
 impl<C> ConsumerDefinition<C> {
-    /// An exchange to bind the queue to. It is declared when the consumer opens; a string stands
-    /// for a durable direct exchange of that name, and [`Exchange::existing`] is not declared but
-    /// checked. The routing keys and bindings that follow belong to it; without any, the queue is
-    /// bound with the empty routing key. It can be called several times. Defaults to none: every
-    /// queue is reached by its name through the default exchange.
+    /// Adds an exchange to bind the queue to. The consumer declares the exchange when it opens. A
+    /// string stands for a durable direct exchange of that name. [`Exchange::existing`] is only
+    /// checked.
+    ///
+    /// The routing keys and bindings set next belong to this exchange. Without any, the queue is
+    /// bound with the empty routing key. Can be called several times.
+    ///
+    /// Defaults to none. The default exchange routes to every queue by its name.
     pub fn exchange(mut self, exchange: impl Into<Exchange>) -> Self {
         self.settings
             .sources
@@ -60,123 +63,156 @@ impl<C> ConsumerDefinition<C> {
         self
     }
 
-    /// One more routing key, or pattern, to bind the queue with, at most 255 bytes. Belongs to the
-    /// exchange named last; an exchange has to be named. Defaults to the empty key.
+    /// Adds a binding with this routing key or pattern, at most 255 bytes. Belongs to the last
+    /// exchange added before, which is required.
+    ///
+    /// Defaults to one binding with the empty key.
     pub fn routing_key(mut self, routing_key: impl Into<String>) -> Self {
         self.settings.bind(routing_key.into(), Headers::new());
         self
     }
 
-    /// One more binding by arguments: for a headers exchange, what messages have to carry, and
-    /// `x-match` for `all` (the default) or `any` of it. Belongs to the exchange named last; an
-    /// exchange has to be named. Defaults to none.
+    /// Adds a binding with arguments, for a headers exchange: the headers to match, and `x-match`
+    /// with `all` (the default) or `any`. Belongs to the last exchange added before, which is
+    /// required.
+    ///
+    /// Defaults to none.
     pub fn binding_arguments(mut self, arguments: impl Into<Headers>) -> Self {
         self.settings.bind(String::new(), arguments.into());
         self
     }
 
-    /// How many unsettled messages the broker sends ahead to this consumer, 1 to 65,535; shared by
-    /// all its worker threads. Defaults to 32.
+    /// Sets the prefetch: the number of unacknowledged messages at this consumer, 1 to 65,535. All
+    /// worker threads share the prefetch.
+    ///
+    /// Defaults to 32 messages.
     pub fn prefetch(mut self, messages: u16) -> Self {
         self.settings.options.prefetch = messages;
         self
     }
 
-    /// Has the broker forget each message as soon as it is sent: faster, and whatever is in memory
-    /// is lost with a crash. Settling does nothing, and prefetch limits nothing. Defaults to manual
-    /// acknowledgement.
+    /// Enables automatic acknowledgement: the broker deletes each message when it is sent.
+    /// Consuming is faster, but a crash loses all messages in memory.
+    ///
+    /// Settling then does nothing, and the prefetch limits nothing.
+    ///
+    /// Defaults to manual acknowledgement.
     pub fn automatic_acknowledgement(mut self) -> Self {
         self.settings.options.acknowledgement = Acknowledgement::Automatic;
         self
     }
 
-    /// Demands to be the queue's only consumer. Defaults to sharing it.
+    /// Requires that the queue has no other consumer.
+    ///
+    /// Defaults to sharing the queue.
     pub fn exclusive(mut self) -> Self {
         self.settings.options.exclusive = true;
         self
     }
 
-    /// The priority among the queue's consumers (`x-priority`): those with higher ones are served
-    /// first. Defaults to 0.
+    /// Sets the priority among the queue's consumers (`x-priority`). Consumers with a higher
+    /// priority are served first.
+    ///
+    /// Defaults to 0.
     pub fn priority(mut self, priority: i32) -> Self {
         self.settings.options.arguments.insert("x-priority", priority);
         self
     }
 
-    /// One more consumer argument. Defaults to none.
-    pub fn argument(mut self, name: impl Into<ShortString>, value: impl Into<Value>) -> Self {
+    /// Adds a consumer argument.
+    ///
+    /// Defaults to none.
+    pub fn argument(mut self, name: impl Into<String>, value: impl Into<Value>) -> Self {
         self.settings.options.arguments.insert(name, value);
         self
     }
 
-    /// Ends a run, with the cause as its error, when its connection was lost and could not be made
-    /// again for so long. Defaults to going on for ever.
+    /// Ends the run with the last error when reconnecting has failed for this long.
+    ///
+    /// Defaults to retrying forever.
     pub fn give_up_after(mut self, outage: Duration) -> Self {
         self.settings.give_up_after = Some(outage);
         self
     }
 
-    /// Declares the queue and its bindings again if somebody deletes the queue during a run, and
-    /// goes on. Defaults to ending the run with [`Error::Cancelled`].
+    /// Declares the queue and its bindings again if the queue is deleted during a run, and
+    /// continues.
+    ///
+    /// Defaults to ending the run with [`Error::Cancelled`].
     pub fn redeclare_if_deleted(mut self) -> Self {
         self.settings.redeclares = true;
         self
     }
 
-    /// How often a message is tried at which a handler fails, and after which pauses; see
-    /// [`Handler`](crate::Handler). Defaults to five attempts, after pauses of 1, 2, 4 and 8 s.
-    /// [`Retry::never`] parks at the first failure.
+    /// Sets the number of attempts at a failed message, and the pauses between attempts. See
+    /// [`Handler`](crate::Handler). [`Retry::never`] parks a message at its first failure.
+    ///
+    /// Defaults to five attempts, after pauses of 1, 2, 4 and 8 s.
     pub fn retry(mut self, retry: Retry) -> Self {
         self.settings.failures.retry = Some(retry);
         self
     }
 
-    /// The name of the queue in which messages are parked after their last attempt. A queue of that
-    /// name that exists serves as it is; otherwise it is declared when a run with handlers starts:
-    /// durable, and a quorum queue where the broker has them. Defaults to the name of the
-    /// consumer's queue with `.failed` behind it.
+    /// Sets the name of the parking queue, to which messages are moved after their last attempt.
+    ///
+    /// An existing queue of that name is used unchanged. Otherwise, the queue is declared when a
+    /// run with handlers starts: durable, and as a quorum queue if the broker supports quorum
+    /// queues.
+    ///
+    /// Defaults to the name of the consumer's queue, followed by `.failed`.
     pub fn park(mut self, queue: impl Into<String>) -> Self {
         self.settings.failures.afterwards = Some(Afterwards::ParkIn(queue.into()));
         self
     }
 
-    /// The same with a definition of the queue, for limits on what is parked. Mind that a queue
-    /// that is full drops or refuses messages.
+    /// Sets the definition of the parking queue, for example to limit its length. A full queue
+    /// drops or refuses messages.
+    ///
+    /// Defaults to the queue described at [`park`](Self::park).
     pub fn park_with(mut self, queue: impl Into<Queue>) -> Self {
         self.settings.failures.afterwards = Some(Afterwards::ParkWith(Box::new(queue.into())));
         self
     }
 
-    /// Rejects a message after its last attempt, in place of parking it: it goes to the queue's
-    /// dead-letter exchange if it has one, else it is **lost**. Defaults to parking.
+    /// Rejects a message after its last attempt instead of parking it. The broker dead-letters the
+    /// message if the queue has a dead-letter exchange. Otherwise the message is **lost**.
+    ///
+    /// Defaults to parking.
     pub fn discard_failed(mut self) -> Self {
         self.settings.failures.afterwards = Some(Afterwards::Discard);
         self
     }
 
-    /// Requeues a failed message at once by `basic.reject`, and leaves the counting to the broker:
-    /// for quorum queues with a delivery limit *and* a dead-letter exchange, or with RabbitMQ's own
-    /// delayed retry. On any other queue a message that always fails comes back for ever, without a
-    /// pause. A quorum queue without a dead-letter exchange **drops** a message at its limit, which
-    /// is 20 unless set otherwise since RabbitMQ 4.0. Defaults to retries and parking by Carrot.
+    /// Requeues a failed message at once with `basic.reject`. The broker then counts the attempts.
+    ///
+    /// Use with quorum queues that have a delivery limit *and* a dead-letter exchange, or with
+    /// RabbitMQ's delayed retry. On any other queue, a poison message is redelivered forever and
+    /// without pause. A quorum queue without a dead-letter exchange **drops** a message at its
+    /// delivery limit. RabbitMQ 4.0 and later default the limit to 20 deliveries.
+    ///
+    /// Defaults to retries and parking by Carrot.
     pub fn requeue_failed(mut self) -> Self {
         self.settings.failures.requeues = true;
         self
     }
 
-    /// Pauses the whole consumer after this number of failures in a row, for 1 s. While the first
-    /// attempt after each pause fails, the next pauses are 2 s, 4 s and so on, 60 s at most. For a
-    /// handler that depends on a service which may be down. Permanent failures and bodies that
-    /// cannot be decoded do not count. Each run counts on its own. A line is logged at warn level.
+    /// Pauses the whole consumer for 1 s after this number of consecutive failures. Suits a handler
+    /// that depends on a service which may be down.
+    ///
+    /// If the first attempt after a pause fails, the next pause doubles, up to 60 s. Permanent
+    /// failures and bodies that cannot be decoded do not count. Each run counts on its own. Each
+    /// pause is logged at warn level.
+    ///
     /// Defaults to no pause.
     pub fn pause_after_failures(mut self, failures: u32) -> Self {
         self.settings.failures.pause_after = Some(failures);
         self
     }
 
-    /// Has `handler` decide about messages whose body cannot be decoded. `Err` fails the message,
-    /// as without a handler. Defaults to failing them: a newer version of the program may be able
-    /// to read what this one cannot.
+    /// Sets a handler for messages whose body cannot be decoded. `Err` fails the message.
+    ///
+    /// Defaults to failing the message, because a newer version of the program may be able to
+    /// decode it.
     pub fn on_undecodable(
         mut self,
         handler: impl Fn(&Message, &Error) -> Result<Settlement, HandlerError> + Send + Sync + 'static,
@@ -185,8 +221,10 @@ impl<C> ConsumerDefinition<C> {
         self
     }
 
-    /// Which content types are decoded, and how. Defaults to [`Codecs::default`]: JSON,
-    /// which also reads messages that name no content type, text, and raw bytes; not bincode.
+    /// Sets the codecs that decode bodies, by content type.
+    ///
+    /// Defaults to [`Codecs::default`]: JSON, text and raw bytes, but not bincode. JSON also
+    /// decodes messages without a content type.
     pub fn codecs(mut self, codecs: impl Into<Codecs>) -> Self {
         self.settings.codecs = codecs.into();
         self

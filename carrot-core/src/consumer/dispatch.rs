@@ -1,4 +1,4 @@
-//! Decodes a message, and hands the value to the program's code under a guard.
+//! Decodes a message, and passes the value to the program's code under a guard.
 
 use std::cell::Cell;
 use std::sync::Arc;
@@ -13,10 +13,10 @@ use crate::error::Error;
 use crate::escaping::printable;
 use crate::panic_guard::{describe, drop_guarded, guard};
 
-/// How many bytes are kept of the reason for which a handler parks a message.
+/// The maximum length of a handler's reason for parking, in bytes.
 const LONGEST_REASON: usize = 1000;
 
-/// How the handling of one message went.
+/// The result of handling one message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Handled {
     Settled(Settlement),
@@ -56,8 +56,7 @@ pub(crate) fn handle<T: DeserializeOwned>(
 #[error("{0}")]
 struct Panicked(String);
 
-/// Asks the program what to do with a message whose body cannot be decoded, if it wants to be
-/// asked.
+/// Calls the program's handler for a message whose body cannot be decoded, if there is one.
 fn undecodable(message: &Message, policy: &FailurePolicy, error: Error) -> Handled {
     let failed = match &policy.settings().on_undecodable {
         Some(handler) => outcome(guard(|| (handler.0)(message, &error))),

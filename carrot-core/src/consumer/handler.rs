@@ -4,37 +4,39 @@ use crate::consumer::handler_error::{HandlerError, IntoHandlerError};
 use crate::consumer::message::Message;
 use crate::consumer::settlement::Settlement;
 
-/// A type that handles the messages of a consumer, with state of its own; what a sub-class of
-/// `Consumer` is in carrot for Python.
+/// Handles the messages of a consumer, with its own state.
 ///
-/// # What becomes of the message
+/// # Settlement
 ///
 /// | `receive` | the message is |
 /// |---|---|
-/// | returns `Ok(settlement)` | acknowledged, rejected, requeued, retried or parked, as the [`Settlement`] says |
+/// | returns `Ok(settlement)` | acknowledged, rejected, requeued, retried or parked, by the [`Settlement`] |
 /// | returns `Err`, or panics | *failed* |
 /// | returns `Err` of [`HandlerError::permanent`] | parked at once |
 /// | is not called, because the body cannot be decoded | *failed* |
 ///
-/// A failed message is never dropped, unless the program says so. It is tried again after a pause:
-/// 1, 2, 4 and 8 s, unless [`retry`](crate::ConsumerDefinition::retry) says otherwise. After the
-/// fifth failure it is *parked* in the queue `<queue>.failed`
+/// A failed message is not dropped unless the program asks for that. Carrot tries the message again
+/// after pauses of 1, 2, 4 and 8 s, or those of [`retry`](crate::ConsumerDefinition::retry). After
+/// the fifth failure the message is *parked*: moved to the queue `<queue>.failed`
 /// ([`park`](crate::ConsumerDefinition::park)), with the error and the number of attempts in its
-/// headers. Other messages go on meanwhile.
+/// headers. Other messages are handled meanwhile. A poison message therefore cannot block the
+/// queue.
 ///
-/// A message that was only prefetched, given back, or delivered again because its connection was
-/// lost has not failed, whatever [`is_redelivered`](Message::is_redelivered) says. Each failure is
-/// logged at warn level.
+/// Messages that were only prefetched, requeued, or redelivered after a lost connection have not
+/// failed, even if [`is_redelivered`](Message::is_redelivered) returns true. Each failure is logged
+/// at warn level.
 ///
-/// # How it waits
+/// Delivery is at least once: handlers should be idempotent.
+///
+/// # Pauses
 ///
 /// A copy of the message waits in a queue of its own at the broker, `<queue>.retry.v1.<seconds>s`.
-/// The original is acknowledged once the broker has confirmed the copy. A crash in between doubles
-/// the message, and never loses it. While no copy can be sent, the original stays unacknowledged in
-/// the process for the pause, and then goes back to its queue.
+/// Carrot acknowledges the original once the broker has confirmed the copy. A crash in between
+/// duplicates the message, and never loses it. If no copy can be sent, the original stays
+/// unacknowledged in the process for the pause, and is then requeued.
 ///
-/// A queue that is server-named, exclusive, auto-delete, transient or has a single active consumer
-/// gets no copies: its worker waits, and tries the same message again. With automatic
+/// A server-named, exclusive, auto-delete or transient queue gets no copies, nor does a queue with
+/// a single active consumer. Its worker waits and tries the same message again. With automatic
 /// acknowledgement, a failed message is lost.
 ///
 /// ```
@@ -59,13 +61,13 @@ use crate::consumer::settlement::Settlement;
 /// }
 /// ```
 pub trait Handler: Send + Sync + 'static {
-    /// What the body of each message is decoded to.
+    /// The type that the body of each message is decoded to.
     type Payload: DeserializeOwned;
 
-    /// Handles one message. Called from several threads at once if there are several workers.
+    /// Handles one message. Several workers call a handler from several threads at once.
     ///
     /// # Errors
-    /// Whatever makes the message fail.
+    /// Any error fails the message.
     fn receive(
         &self,
         payload: Self::Payload,
@@ -73,17 +75,17 @@ pub trait Handler: Send + Sync + 'static {
     ) -> Result<Settlement, HandlerError>;
 }
 
-/// What a handler closure may return: nothing, a [`Settlement`], or a `Result` of either.
+/// The return types of a handler closure: nothing, a [`Settlement`], or a `Result` of either.
 #[diagnostic::on_unimplemented(
     message = "a handler cannot return `{Self}`",
     label = "this handler returns `{Self}`",
     note = "a handler returns `()`, a `carrot::Settlement`, or a `Result` of one of them, and an error"
 )]
 pub trait IntoSettlement {
-    /// The settlement that it stands for.
+    /// Converts the value to a settlement.
     ///
     /// # Errors
-    /// The handler's own.
+    /// The error of the handler.
     fn into_settlement(self) -> Result<Settlement, HandlerError>;
 }
 

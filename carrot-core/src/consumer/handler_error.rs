@@ -4,10 +4,10 @@ use std::fmt;
 use crate::consumer::failure::Failure;
 use crate::panic_guard::{describe, drop_guarded};
 
-/// Why a handler failed: any error, or a string, by `?` or `.into()`.
+/// The reason why a handler failed: any error, or a string, converted by `?` or `.into()`.
 ///
-/// [`permanent`](HandlerError::permanent) says that trying again is no use. Any other failed
-/// message is tried again; see [`Handler`](crate::Handler).
+/// [`permanent`](HandlerError::permanent) marks a failure that another attempt cannot cure. Any
+/// other failed message is tried again; see [`Handler`](crate::Handler).
 ///
 /// ```
 /// use carrot::consume::HandlerError;
@@ -28,33 +28,33 @@ pub struct HandlerError {
 }
 
 impl HandlerError {
-    /// A failure that may pass: the message is tried again.
+    /// Creates a failure after which the message is tried again.
     pub fn new(error: impl Into<Box<dyn StdError + Send + Sync + 'static>>) -> HandlerError {
         HandlerError { error: error.into(), permanent: false }
     }
 
-    /// A failure that will not pass: the message is parked at once, or rejected if the consumer
+    /// Creates a permanent failure. The message is parked at once, or rejected if the consumer
     /// discards failed messages.
     pub fn permanent(error: impl Into<Box<dyn StdError + Send + Sync + 'static>>) -> HandlerError {
         HandlerError { permanent: true, ..HandlerError::new(error) }
     }
 
-    /// Whether trying again is no use.
+    /// Returns whether another attempt is useless.
     pub fn is_permanent(&self) -> bool {
         self.permanent
     }
 
-    /// The error itself.
+    /// Returns a reference to the error.
     pub fn get_ref(&self) -> &(dyn StdError + Send + Sync + 'static) {
         &*self.error
     }
 
-    /// The error itself.
+    /// Returns the error.
     pub fn into_inner(self) -> Box<dyn StdError + Send + Sync + 'static> {
         self.error
     }
 
-    /// What is known of the failure; survives a `Display` or `Drop` of the error that panics.
+    /// Converts the error to a failure. Survives a panic of the error's `Display` or `Drop`.
     pub(crate) fn into_failure(self) -> Failure {
         let failure = Failure { permanent: self.permanent, ..Failure::new(describe(&*self.error)) };
         drop_guarded(self.error);
@@ -84,17 +84,19 @@ impl fmt::Debug for HandlerError {
     }
 }
 
-/// What a handler may fail with: any error that threads can share, a string, or a [`HandlerError`].
+/// The error types of a handler: any error that is `Send` and `Sync`, a string, or a
+/// [`HandlerError`].
 ///
-/// A `Box<dyn Error>` cannot be sent to another thread, so a handler cannot fail with it; `Box<dyn
-/// Error + Send + Sync>` can:
+/// `Box<dyn Error>` cannot be sent to another thread, and is therefore no error type of a handler.
+/// `Box<dyn Error + Send + Sync>` is one:
 ///
 /// ```compile_fail,E0277
 /// # fn example(consumer: &carrot::Consumer) -> carrot::Result<()> {
 /// use std::error::Error;
 /// use carrot::Message;
 ///
-/// let _workers = consumer.workers(1).spawn(|_: u32, _: &Message| -> Result<(), Box<dyn Error>> { Ok(()) })?;
+/// let handler = |_: u32, _: &Message| -> Result<(), Box<dyn Error>> { Ok(()) };
+/// let _workers = consumer.workers(1).spawn(handler)?;
 /// # Ok(())
 /// # }
 /// ```
@@ -104,7 +106,8 @@ impl fmt::Debug for HandlerError {
 /// use std::error::Error;
 /// use carrot::Message;
 ///
-/// let _workers = consumer.workers(1).spawn(|_: u32, _: &Message| -> Result<(), Box<dyn Error + Send + Sync>> { Ok(()) })?;
+/// let handler = |_: u32, _: &Message| -> Result<(), Box<dyn Error + Send + Sync>> { Ok(()) };
+/// let _workers = consumer.workers(1).spawn(handler)?;
 /// # Ok(())
 /// # }
 /// ```
@@ -116,8 +119,7 @@ impl fmt::Debug for HandlerError {
     note = "of a `Box<dyn std::error::Error>`, `error.to_string()` will do"
 )]
 pub trait IntoHandlerError {
-    /// The failure that it stands for; it may pass, unless it is a [`HandlerError`] that says
-    /// otherwise.
+    /// Converts the value to a failure. Only a [`HandlerError`] can be permanent.
     fn into_handler_error(self) -> HandlerError;
 }
 

@@ -8,13 +8,14 @@ use crate::deadline::FOREVER;
 use crate::consumer::message::Message;
 use crate::error::Result;
 
-/// Every message of a consumer as it comes; made by
+/// Iterates over every message of a consumer. Created by
 /// [`Consumer::messages`](crate::Consumer::messages).
 ///
-/// The iterator blocks until the next message. It ends when the consumer is stopped, or when
-/// nothing came for the [`timeout`](Messages::timeout) if one is set; after an error it ends too.
-/// Dropping it gives back what had arrived and was not taken, without waiting for the broker;
-/// messages that were taken can still be settled.
+/// `next` blocks until a message arrives. The iterator ends when the consumer is stopped, when its
+/// [`timeout`](Messages::timeout) passes without a message, or after an error.
+///
+/// Dropping the iterator requeues the prefetched messages, without waiting for the broker. Messages
+/// already returned can still be settled.
 #[must_use = "an iterator does nothing until it is asked"]
 pub struct Messages {
     run: ConsumerRun,
@@ -28,8 +29,10 @@ impl Messages {
         Messages { run, cached: CachedSubscription::default(), timeout: None, ended: false }
     }
 
-    /// Ends the iterator once no message came for so long. Zero takes what has arrived already.
-    /// Defaults to waiting for ever.
+    /// Ends the iterator when no message arrives for this long. Zero only returns messages that
+    /// have arrived already.
+    ///
+    /// Defaults to waiting forever.
     pub fn timeout(mut self, timeout: Duration) -> Messages {
         self.timeout = Some(timeout);
         self
@@ -66,8 +69,9 @@ impl fmt::Debug for Messages {
     }
 }
 
-/// What is in a queue now; made by [`Consumer::fetch_all`](crate::Consumer::fetch_all). It ends
-/// when the queue is empty, or after an error.
+/// Iterates over the messages now in a queue. Created by
+/// [`Consumer::fetch_all`](crate::Consumer::fetch_all). Ends when the queue is empty, or after an
+/// error.
 #[derive(Debug)]
 #[must_use = "an iterator does nothing until it is asked"]
 pub struct FetchAll<'a> {

@@ -12,16 +12,15 @@ use crate::consumer::handler_error::IntoHandlerError;
 use crate::error::{Error, Result};
 use crate::model::{Headers, Properties, Value};
 
-/// A message taken from a queue.
+/// A message received from a queue.
 ///
-/// It stays with the broker until it is settled, by exactly one of [`ack`](Message::ack),
-/// [`reject`](Message::reject), [`requeue`](Message::requeue) and [`fail`](Message::fail). They
-/// take the message by value, so it cannot be settled twice; they work from any thread and do not
-/// wait for the broker. A message that is dropped unsettled is requeued, like a transaction that
-/// was not committed, and a line is logged at debug level.
+/// A message stays unacknowledged at the broker until it is settled by [`ack`](Message::ack),
+/// [`reject`](Message::reject), [`requeue`](Message::requeue) or [`fail`](Message::fail). Messages
+/// cannot be settled twice, because these take the message by value. They work from any thread.
+/// Dropping an unsettled message requeues it and logs at debug level.
 ///
-/// Once the channel it came through is gone, settling it gives
-/// [`Error::Stale`](crate::Error::Stale) and sends nothing: the broker delivers the message again.
+/// Once the channel of a message is lost, settling fails with [`Error::Stale`](crate::Error::Stale)
+/// and sends nothing. The broker redelivers the message.
 ///
 /// ```
 /// # fn import(_: &str) -> bool { true }
@@ -42,13 +41,13 @@ pub struct Message {
     delivery: Delivery,
     source: Arc<DeliverySource>,
     unsettled: bool,
-    /// Attempts that were made in this process, without a copy that carries their number.
+    /// Attempts in this process, which no copy counts.
     attempts_here: u32,
 }
 
-/// Where kombu and celery say how they compressed the body.
+/// The header in which kombu and celery name the compression of the body.
 const COMPRESSION: &str = "compression";
-/// What they say there. Other programs may mean other things by this header.
+/// The values of kombu and celery. Other programs may use the header for other values.
 const KOMBU_COMPRESSIONS: [&str; 10] = [
     "application/x-gzip",
     "application/x-bz2",
@@ -72,25 +71,25 @@ fn compressed(properties: &Properties, compression: &str) -> Error {
     }
 }
 
-/// What a consumer does with failed messages.
+/// The actions of a consumer on failed messages.
 pub(crate) trait FailedMessages: fmt::Debug + Send + Sync {
-    /// Sees to a failed message of which no run knows.
+    /// Handles a failed message that belongs to no run.
     ///
     /// # Errors
-    /// [`Error::Stale`]: the broker delivers it again.
+    /// [`Error::Stale`]: the broker redelivers the message.
     fn fail(&self, message: Message, failure: &Failure) -> Result<()>;
 
     /// Sends a copy of a parked message to the queue where its handler failed.
     ///
     /// # Errors
-    /// What publishing gives.
+    /// The errors of publishing.
     fn forward(&self, message: &Message) -> Result<()>;
 
-    /// The attempts at messages that no header carries.
+    /// Returns the attempts at messages that no header counts.
     fn counted(&self) -> &LocalAttempts;
 }
 
-/// Where messages come from, and what reads them.
+/// The channel and queue that messages are delivered from, and the codecs that decode them.
 #[derive(Debug)]
 pub(crate) struct DeliverySource {
     pub(crate) channel: Arc<dyn Backend>,
@@ -100,14 +99,14 @@ pub(crate) struct DeliverySource {
     pub(crate) failed: Arc<dyn FailedMessages>,
 }
 
-/// What is to be told to the broker about a message.
+/// The settlement of a message at the broker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Disposition {
     Ack,
     Reject,
-    /// Back to the queue, uncounted.
+    /// Requeues without counting a failed delivery.
     Return,
-    /// Back to the queue as a failed delivery.
+    /// Requeues and counts a failed delivery.
     Fail,
 }
 
@@ -117,15 +116,15 @@ impl Message {
         Message { delivery, source, unsettled, attempts_here: 0 }
     }
 
-    /// Turns the body into a value, by the codec that the message's content type and encoding name.
+    /// Decodes the body with the codec of the message's content type and content encoding.
     ///
-    /// A message without a content type is read by the consumer's first codec, JSON unless it was
-    /// set otherwise. The message stays unsettled in any case.
+    /// The consumer's first codec decodes a message without a content type. That codec is JSON by
+    /// default. The message stays unsettled in any case.
     ///
     /// # Errors
-    /// [`Error::ContentType`](crate::Error::ContentType) if no codec of the consumer reads it, or
-    /// if its header `compression` says that kombu or celery compressed it;
-    /// [`Error::Decode`](crate::Error::Decode) if the body does not fit.
+    /// - [`Error::ContentType`](crate::Error::ContentType): no codec of the consumer decodes the
+    ///   content type, or the header `compression` shows that kombu or celery compressed the body.
+    /// - [`Error::Decode`](crate::Error::Decode): the body does not fit the type.
     pub fn decode<T: DeserializeOwned>(&self) -> Result<T> {
         let properties = self.properties();
         if let Some(compression) = properties.header(COMPRESSION).and_then(Value::as_str)
@@ -139,58 +138,58 @@ impl Message {
             .decode(self.body())
     }
 
-    /// The body as it came.
+    /// Returns the encoded body.
     pub fn body(&self) -> &[u8] {
         &self.delivery.content.body
     }
 
-    /// The body as text, if it is UTF-8.
+    /// Returns the body as text, if it is UTF-8.
     pub fn text(&self) -> Option<&str> {
         std::str::from_utf8(self.body()).ok()
     }
 
-    /// Everything its publisher said of it.
+    /// Returns the properties that the publisher set.
     pub fn properties(&self) -> &Properties {
         &self.delivery.content.properties
     }
 
-    /// Its headers, if it has a header table.
+    /// Returns the headers, if the message has a header table.
     pub fn headers(&self) -> Option<&Headers> {
         self.properties().headers()
     }
 
-    /// The value of one header, if it is set.
+    /// Returns the value of one header, if set.
     pub fn header(&self, name: &str) -> Option<&Value> {
         self.properties().header(name)
     }
 
-    /// Its message id, if its publisher set one. Carrot's publishers set a random one unless told
-    /// otherwise.
+    /// Returns the message id, if the publisher set one. Carrot's publishers set a random id by
+    /// default.
     pub fn id(&self) -> Option<&str> {
         self.properties().message_id()
     }
 
-    /// The exchange it was published to; empty for the default exchange.
+    /// Returns the exchange that the message was published to; empty for the default exchange.
     ///
-    /// A message that was tried before came through a waiting queue. For it, this is what the
-    /// header `carrot-exchange` says, which any producer can write.
+    /// A retried message was delivered from a waiting queue. Its exchange is read from the header
+    /// `carrot-exchange`, which any producer can write.
     pub fn exchange(&self) -> &str {
         Original::new(self.properties()).exchange().unwrap_or(&self.delivery.content.exchange)
     }
 
-    /// The routing key it was published with; after another attempt, what the header
-    /// `carrot-routing-key` says, which any producer can write.
+    /// Returns the routing key that the message was published with. A retried message's is read
+    /// from the header `carrot-routing-key`, which any producer can write.
     pub fn routing_key(&self) -> &str {
         Original::new(self.properties()).routing_key().unwrap_or(&self.delivery.content.routing_key)
     }
 
-    /// Which attempt this is to handle the message, from 1: one more than the number of times that
-    /// a handler failed at it.
+    /// Returns the number of the current attempt to handle the message, from 1. Each failure of a
+    /// handler adds one.
     ///
-    /// It is the value of the header `carrot-attempt`, which any producer can write; where no copy
-    /// could be sent, this process counts, by the message id. It does not count deliveries at which
-    /// no handler failed, as [`is_redelivered`](Message::is_redelivered) does, nor attempts that
-    /// ended the process.
+    /// The number is read from the header `carrot-attempt`, which any producer can write. If no
+    /// copy could be sent, this process counts, by message id. Redeliveries without a failed
+    /// handler do not count, unlike in [`is_redelivered`](Message::is_redelivered). Neither do
+    /// attempts that ended the process.
     pub fn attempt(&self) -> u32 {
         let sent = self
             .source
@@ -201,78 +200,83 @@ impl Message {
         sent.saturating_add(self.attempts_here)
     }
 
-    /// The deaths of the message that the broker recorded (`x-death`): where it was dead-lettered,
-    /// why and how often, the latest first. Those before a failed attempt, which its copy carries
-    /// as `carrot-x-death`, are among them; the pauses between attempts are not. Empty if there are
-    /// none, or if the headers are of another form.
+    /// Returns the broker's records of dead-lettering (`x-death`), the latest first.
+    ///
+    /// Includes the records from before a failed attempt, which a copy carries as `carrot-x-death`.
+    /// Excludes the pauses between attempts. Returns none if the headers have another form.
     pub fn deaths(&self) -> Vec<Death> {
         deaths(self.properties(), self.queue()).filter_map(Death::read).collect()
     }
 
-    /// The queue it was taken from.
+    /// Returns the queue that the message was delivered from.
     pub fn queue(&self) -> &str {
         &self.source.queue
     }
 
-    /// Whether it was, or may have been, delivered before.
+    /// Returns whether the message was, or may have been, delivered before.
     pub fn is_redelivered(&self) -> bool {
         self.delivery.redelivered
     }
 
-    /// Its delivery tag: its number on the channel that delivered it, from 1. For logs; settling
+    /// Returns the delivery tag: the message's number on its channel, from 1. For logs; settling
     /// needs no tag.
     pub fn delivery_tag(&self) -> u64 {
         self.delivery.tag.0
     }
 
-    /// Exchange, routing key, properties and body, shared; for whoever passes the message on.
+    /// Returns exchange, routing key, properties and body, shared, for example to publish the
+    /// message again.
     pub fn content(&self) -> &Arc<Content> {
         &self.delivery.content
     }
 
-    /// Tells the broker that the message is done with, so that it can forget it.
+    /// Acknowledges the message, so the broker deletes it.
     ///
-    /// Does not block. With automatic acknowledgement it does nothing.
+    /// Does not block. Does nothing with automatic acknowledgement.
     ///
     /// # Errors
-    /// [`Error::Stale`](crate::Error::Stale) if its channel is gone.
+    /// - [`Error::Stale`](crate::Error::Stale): the channel of the message was lost.
     pub fn ack(mut self) -> Result<()> {
         self.settle(Disposition::Ack)
     }
 
-    /// Refuses the message for good: it goes to the queue's dead-letter exchange, if it has one,
-    /// else it is dropped.
+    /// Rejects the message permanently. The broker dead-letters the message if the queue has a
+    /// dead-letter exchange, and drops it otherwise.
     ///
-    /// Does not block. With automatic acknowledgement it does nothing.
+    /// Does not block. Does nothing with automatic acknowledgement.
     ///
     /// # Errors
-    /// [`Error::Stale`](crate::Error::Stale) if its channel is gone.
+    /// - [`Error::Stale`](crate::Error::Stale): the channel of the message was lost.
     pub fn reject(mut self) -> Result<()> {
         self.settle(Disposition::Reject)
     }
 
-    /// Puts the message back to its old place in the queue, marked as redelivered. If this consumer
-    /// is the only one, it comes straight back. It counts neither as an attempt nor, on RabbitMQ
-    /// 4.3 and newer, towards the delivery limit of a quorum queue.
+    /// Requeues the message at its old position, marked as redelivered. An only consumer receives
+    /// the message again at once.
     ///
-    /// Does not block. With automatic acknowledgement it does nothing.
+    /// Counts as no attempt. With RabbitMQ 4.3 and later, does not count towards the delivery limit
+    /// of a quorum queue.
+    ///
+    /// Does not block. Does nothing with automatic acknowledgement.
     ///
     /// # Errors
-    /// [`Error::Stale`](crate::Error::Stale) if its channel is gone.
+    /// - [`Error::Stale`](crate::Error::Stale): the channel of the message was lost.
     pub fn requeue(mut self) -> Result<()> {
         self.settle(Disposition::Return)
     }
 
-    /// Says that the message could not be handled: tries it again later, or parks it, as a failed
-    /// handler does; see [`Handler`](crate::Handler). For messages of
-    /// [`fetch`](crate::Consumer::fetch) and [`messages`](crate::Consumer::messages).
+    /// Fails the message: tries it again later or parks it, as after a failed
+    /// [`Handler`](crate::Handler). For messages of [`fetch`](crate::Consumer::fetch) and
+    /// [`messages`](crate::Consumer::messages).
     ///
-    /// Blocks until the broker has confirmed the copy that waits, the call timeout at most. If it
-    /// cannot be sent, or the consumer's queue gets no copies, the message stays in this process
-    /// for the pause, and then goes back to its queue.
+    /// If no copy can be sent, or the consumer's queue gets no copies, the message stays in this
+    /// process for the pause. The message is then requeued.
+    ///
+    /// Blocks until the broker has confirmed the waiting copy, at most for the call timeout.
     ///
     /// # Errors
-    /// [`Error::Stale`](crate::Error::Stale) if its channel is gone: the broker delivers it again.
+    /// - [`Error::Stale`](crate::Error::Stale): the channel was lost. The broker redelivers the
+    ///   message.
     ///
     /// ```
     /// # fn import(_: &str) -> Result<(), std::io::Error> { Ok(()) }
@@ -291,7 +295,7 @@ impl Message {
     }
 
     /// Tries the message again after `pause`, as
-    /// [`Settlement::RetryAfter`](crate::Settlement::RetryAfter); otherwise as
+    /// [`Settlement::RetryAfter`](crate::Settlement::RetryAfter) does. Otherwise behaves as
     /// [`fail`](Message::fail).
     ///
     /// # Errors
@@ -309,34 +313,36 @@ impl Message {
         failed.fail(self, &failure)
     }
 
-    /// Sends a parked message back to the queue where its handler failed, with all attempts before
-    /// it, and takes it out of this one. The consumer that calls it reads the parking queue, such
-    /// as `orders.failed`.
+    /// Moves a parked message back to the queue where its handler failed, with all attempts ahead
+    /// of it. For consumers of a parking queue such as `orders.failed`.
     ///
-    /// Blocks until the broker has confirmed it there, the call timeout at most. A crash in between
-    /// doubles the message.
+    /// A crash between sending and acknowledging duplicates the message.
+    ///
+    /// Blocks until the broker has confirmed the copy, at most for the call timeout.
     ///
     /// # Errors
-    /// [`Error::Invalid`](crate::Error::Invalid) if the header `carrot-queue` does not name a
-    /// queue; [`Error::Backend`](crate::Error::Backend) if that queue is gone; what publishing
-    /// gives. The message is then requeued.
+    /// The message is requeued.
+    /// - [`Error::Invalid`](crate::Error::Invalid): the header `carrot-queue` does not name a
+    ///   queue.
+    /// - [`Error::Backend`](crate::Error::Backend): that queue was deleted.
+    /// - The errors of publishing.
     pub fn forward(mut self) -> Result<()> {
         self.check()?;
         self.source.failed.forward(&self)?;
         self.settle(Disposition::Ack)
     }
 
-    /// Whether its channel still is there.
+    /// Fails if the channel of the message was lost.
     pub(crate) fn check(&self) -> Result<()> {
         self.source.channel.check()
     }
 
-    /// Whether all of it was read.
-    pub(crate) fn is_whole(&self) -> bool {
+    /// Returns whether all properties and headers could be read.
+    pub(crate) fn is_fully_read(&self) -> bool {
         self.delivery.is_whole
     }
 
-    /// One more attempt begins in this process.
+    /// Counts another attempt in this process.
     pub(crate) fn next_attempt(&mut self) {
         self.attempts_here = self.attempts_here.saturating_add(1);
     }
@@ -364,12 +370,12 @@ impl Drop for Message {
     fn drop(&mut self) {
         if self.unsettled {
             log::debug!(
-                "message {} of queue {:?} was dropped unsettled and is requeued",
+                "message was dropped unsettled and is requeued: tag={} queue={:?}",
                 self.delivery_tag(),
                 self.queue()
             );
             if let Err(error) = self.settle(Disposition::Return) {
-                log::debug!("it could not be requeued: {error}");
+                log::debug!("requeueing a dropped message failed: {error}");
             }
         }
     }

@@ -1,4 +1,4 @@
-//! Taking messages from queues, on threads of the program.
+//! Consumers, which deliver messages to threads of the program.
 
 mod counters;
 pub(crate) mod death;
@@ -16,6 +16,7 @@ mod settings;
 pub(crate) mod settlement;
 mod shared;
 pub(crate) mod stop;
+mod subscribe;
 mod subscribed;
 pub(crate) mod workers;
 
@@ -46,27 +47,27 @@ use crate::recovery::channel::Declarations;
 use crate::recovery::handle::ConnectionHandle;
 use crate::recovery::reconnecting::Reopen;
 
-/// Takes messages from one queue.
+/// Receives messages from one queue.
 ///
-/// Made by [`Connection::consumer`](crate::Connection::consumer). It declares its queue, its
-/// exchanges and the bindings between them. Then messages can be taken in any of these ways:
+/// Opened by [`Connection::consumer`](crate::Connection::consumer). A consumer declares its queue,
+/// its exchanges and their bindings. Messages can then be received in several ways:
 ///
-/// | call | gives |
+/// | call | returns or delivers |
 /// |---|---|
 /// | [`fetch`](Consumer::fetch) | one message, or none |
-/// | [`fetch_all`](Consumer::fetch_all) | what is in the queue now, one by one |
-/// | [`messages`](Consumer::messages) | every message as it comes, one by one |
+/// | [`fetch_all`](Consumer::fetch_all) | the messages now in the queue, one by one |
+/// | [`messages`](Consumer::messages) | every message, also later ones, one by one |
 /// | [`register_callback`](Consumer::register_callback), [`wait`](Consumer::wait) | every message to callbacks on this thread |
 /// | [`workers`](Consumer::workers) | every message to one of several threads |
 ///
-/// The last three run until the [`StopHandle`] stops them. Messages are settled one by one: see
-/// [`Message`] and, for callbacks and workers, [`Handler`].
+/// The last three run until a [`StopHandle`] stops the consumer. Each message is settled on its
+/// own: see [`Message`] and, for callbacks and workers, [`Handler`].
 ///
-/// Dropping it closes its channel, once no run and no message of it is left; see
-/// [`close`](Consumer::close).
+/// Dropping the consumer closes its channel once all of its runs have ended and all of its messages
+/// are dropped. See also [`close`](Consumer::close).
 pub struct Consumer {
     shared: Arc<ConsumerShared>,
-    // The lock is never taken; it makes the consumer `Sync` while its callbacks are not.
+    // The lock is never taken. The mutex makes the consumer `Sync` although its callbacks are not.
     callbacks: Mutex<Vec<Callback>>,
 }
 
@@ -123,29 +124,35 @@ impl Consumer {
         Ok(Consumer { shared, callbacks: Mutex::default() })
     }
 
-    /// The name of its queue; the one that the broker made up if the queue is server-named.
+    /// Returns the name of the queue; for a server-named queue, the name that the broker generated.
+    ///
+    /// Blocks for reopening the channel if it was lost, at most for the call timeout.
     ///
     /// # Errors
-    /// What opening gives, if its channel was lost and has to be opened again.
+    /// As [`ConsumerDefinition::build`](crate::ConsumerDefinition::build), if the channel has to be
+    /// reopened.
     pub fn queue(&self) -> Result<String> {
         self.shared.channel.get_or_open().map(|opened| opened.state.to_string())
     }
 
-    /// Takes the message at the head of the queue; `None` if the queue is empty. Does not wait for
-    /// a message to come.
+    /// Fetches the message at the head of the queue. Returns `None` if the queue is empty, and does
+    /// not wait for a message.
     ///
-    /// Blocks for one round trip, the call timeout at most. To take many messages, the other ways
-    /// are much faster.
+    /// Blocks for one round trip, at most for the call timeout. The other calls are much faster for
+    /// many messages.
     ///
     /// # Errors
-    /// [`Error::NotFound`](crate::Error::NotFound) if the queue is gone,
-    /// [`Error::Disconnected`](crate::Error::Disconnected).
+    /// - [`Error::NotFound`](crate::Error::NotFound): the queue was deleted.
+    /// - [`Error::Disconnected`](crate::Error::Disconnected): the connection was lost, and not
+    ///   recovered in time.
     pub fn fetch(&self) -> Result<Option<Message>> {
         self.shared.fetch()
     }
 
-    /// What is in the queue now, message by message, until it is empty. A message that is requeued
-    /// meanwhile comes again.
+    /// Returns an iterator over the messages now in the queue, which ends when the queue is empty.
+    /// A message that is requeued meanwhile is delivered again.
+    ///
+    /// Each step blocks as [`fetch`](Consumer::fetch) does.
     ///
     /// ```
     /// # fn example(consumer: &carrot::Consumer) -> carrot::Result<()> {
@@ -159,16 +166,19 @@ impl Consumer {
         FetchAll::new(&self.shared)
     }
 
-    /// Every message as it comes, in an iterator that blocks until the next one, without end; see
-    /// [`Messages`] for one that ends.
+    /// Returns an iterator over all messages. Its `next` blocks until a message arrives, without a
+    /// time limit. [`Messages::timeout`] sets one.
     ///
-    /// Each call starts a subscription of its own, with the consumer's prefetch. Blocks for two
-    /// round trips.
+    /// Each call starts its own subscription, with the consumer's prefetch.
+    ///
+    /// Blocks for two round trips, at most for the call timeout.
     ///
     /// # Errors
-    /// [`Error::NotFound`](crate::Error::NotFound),
-    /// [`Error::ResourceLocked`](crate::Error::ResourceLocked),
-    /// [`Error::Disconnected`](crate::Error::Disconnected).
+    /// - [`Error::NotFound`](crate::Error::NotFound): the queue was deleted.
+    /// - [`Error::ResourceLocked`](crate::Error::ResourceLocked): the queue is exclusive to another
+    ///   connection.
+    /// - [`Error::Disconnected`](crate::Error::Disconnected): the connection was lost, and not
+    ///   recovered in time.
     ///
     /// ```
     /// use std::time::Duration;
@@ -187,10 +197,12 @@ impl Consumer {
         ConsumerRun::start(&self.shared, &self.shared.options).map(Messages::new)
     }
 
-    /// Adds a callback for [`wait`](Consumer::wait). Several are called in the order in which they
-    /// were added, each with the body decoded to the type it takes; the first that fails, or
-    /// decides on anything but an acknowledgement, is the last one called. How the message is
-    /// settled: see [`Handler`].
+    /// Adds a callback for [`wait`](Consumer::wait). The body is decoded to the callback's first
+    /// argument.
+    ///
+    /// Several callbacks are called in the order of their registration. The first that fails, or
+    /// returns anything except an acknowledgement, is the last one called for that message.
+    /// [`Handler`] describes how the message is settled.
     ///
     /// ```
     /// # fn example(mut consumer: carrot::Consumer) -> carrot::Result<()> {
@@ -217,7 +229,7 @@ impl Consumer {
         });
     }
 
-    /// Adds a [`Handler`] as a callback; see [`register_callback`](Consumer::register_callback).
+    /// Adds a [`Handler`] as a callback. See [`register_callback`](Consumer::register_callback).
     pub fn register_handler<H: Handler>(&mut self, handler: H) {
         self.add(move |message, policy| {
             dispatch::handle(message, policy, |payload, message| handler.receive(payload, message))
@@ -228,26 +240,31 @@ impl Consumer {
         self.callbacks.get_mut().unwrap_or_else(PoisonError::into_inner).push(Box::new(callback));
     }
 
-    /// Hands every message to the callbacks, on this thread, until the consumer is stopped; tells
-    /// how they went.
+    /// Passes every message to the callbacks, on the calling thread. Returns the numbers of settled
+    /// messages once the consumer is stopped.
     ///
-    /// Without a callback, messages cannot be handled, and it gives an error at once.
+    /// Blocks until the consumer is stopped.
     ///
     /// # Errors
-    /// As [`messages`](Consumer::messages); [`Error::Cancelled`](crate::Error::Cancelled) if the
-    /// queue is deleted; [`Error::Invalid`](crate::Error::Invalid) without a callback.
+    /// - As [`messages`](Consumer::messages).
+    /// - [`Error::Cancelled`](crate::Error::Cancelled): the queue was deleted.
+    /// - [`Error::Invalid`](crate::Error::Invalid): no callback is registered.
     pub fn wait(&mut self) -> Result<Report> {
         self.run(u64::MAX, &self.shared.options.clone())
     }
 
-    /// Like [`wait`](Consumer::wait), but for this number of messages: exactly these are taken,
-    /// none is taken ahead. A failed message that waits at the broker and comes again counts again.
+    /// Handles this number of messages like [`wait`](Consumer::wait), and returns. No further
+    /// message is prefetched.
+    ///
+    /// A failed message that waits at the broker and is delivered again counts again.
+    ///
+    /// Blocks until the messages are handled or the consumer is stopped.
     ///
     /// # Errors
     /// As [`wait`](Consumer::wait).
     pub fn handle_next(&mut self, messages: u64) -> Result<Report> {
-        // With a prefetch of one, and the last message settled after the cancelling, the broker has
-        // no chance to send one too many.
+        // With a prefetch of one, the broker sends no message beyond the limit: the last message is
+        // settled after the subscription is cancelled.
         let options = ConsumeOptions { prefetch: 1, ..self.shared.options.clone() };
         self.run(messages, &options)
     }
@@ -298,7 +315,8 @@ impl Consumer {
     /// use std::time::Duration;
     /// use carrot::Message;
     ///
-    /// let workers = consumer.workers(4).spawn(|url: String, _message: &Message| println!("importing {url}"))?;
+    /// let import = |url: String, _message: &Message| println!("importing {url}");
+    /// let workers = consumer.workers(4).spawn(import)?;
     /// let report = workers.stop(Duration::from_secs(30))?;
     /// println!("{} imported", report.acknowledged);
     /// # Ok(())
@@ -308,12 +326,14 @@ impl Consumer {
         WorkersBuilder::new(&self.shared, threads)
     }
 
-    /// A handle that stops every run of this consumer, from wherever it is used.
+    /// Returns a handle that stops every run of this consumer, from any thread.
     pub fn stop_handle(&self) -> StopHandle {
         StopHandle { stop: Arc::clone(&self.shared.stop) }
     }
 
-    /// Stops every run of this consumer; as [`StopHandle::stop`].
+    /// Stops every run of this consumer, as [`StopHandle::stop`] does.
+    ///
+    /// Blocks for one round trip, at most for the call timeout.
     ///
     /// # Errors
     /// As [`StopHandle::stop`].
@@ -321,10 +341,10 @@ impl Consumer {
         self.shared.stop.stop()
     }
 
-    /// Deletes the ready messages of the queue; tells how many. Messages that wait for their
-    /// settlement stay.
+    /// Deletes the ready messages of the queue, and returns their number. Unacknowledged messages
+    /// stay.
     ///
-    /// Blocks for one round trip, the call timeout at most.
+    /// Blocks for one round trip, at most for the call timeout.
     ///
     /// # Errors
     /// As [`fetch`](Consumer::fetch).
@@ -337,16 +357,17 @@ impl Consumer {
             .map(|deleted| deleted.message_count)
     }
 
-    /// Stops every run and closes the channel: acknowledgements given so far reach the broker, and
-    /// messages not settled return to the queue. Further calls give
-    /// [`Error::Closed`](crate::Error::Closed); a second close does nothing.
+    /// Stops every run and closes the channel. Earlier acknowledgements reach the broker, and
+    /// unacknowledged messages are requeued.
     ///
-    /// Blocks until the broker has answered, twice the call timeout at most; not until handlers
-    /// have finished, which [`Workers::stop`](crate::Workers::stop) does.
+    /// Later calls fail with [`Error::Closed`](crate::Error::Closed). A second close does nothing.
+    /// Does not wait for handlers, unlike [`Workers::stop`](crate::Workers::stop).
+    ///
+    /// Blocks until the broker has answered, at most for twice the call timeout.
     ///
     /// # Errors
-    /// [`Error::Timeout`](crate::Error::Timeout),
-    /// [`Error::Disconnected`](crate::Error::Disconnected).
+    /// - [`Error::Timeout`](crate::Error::Timeout): the broker did not answer in time.
+    /// - [`Error::Disconnected`](crate::Error::Disconnected): the connection was lost.
     pub fn close(&self) -> Result<()> {
         let stopped = self.shared.stop.stop();
         let closed = self.shared.channel.close(self.shared.channel.connection().call_timeout);
@@ -360,7 +381,7 @@ impl fmt::Debug for Consumer {
     }
 }
 
-/// The next message; `None` once the consumer was stopped.
+/// Returns the next message; `None` once the consumer is stopped.
 fn next(run: &ConsumerRun, cached: &mut CachedSubscription) -> Result<Option<Message>> {
     loop {
         match run.next(cached, FOREVER)? {

@@ -13,13 +13,13 @@ use crate::consumer::run::ConsumerRun;
 use crate::consumer::settlement::Settlement;
 use crate::error::Error;
 
-/// The longest time for which a worker keeps one message over several attempts, before it requeues
-/// the message. A broker closes a channel that leaves a message unacknowledged for too long. One
-/// more pause can follow, so twice this is the most.
+/// The longest time that a worker keeps one message over several attempts. A broker closes a
+/// channel that keeps a message unacknowledged for too long. Another pause can follow, so a message
+/// is kept for at most twice this time.
 const LONGEST_HELD: Duration = Duration::from_secs(10 * 60);
 
-/// Calls `handle` with the message, again after each pause that passes in the process, and settles
-/// the message. Calls `before_settling` after each attempt.
+/// Calls `handle` with the message, again after each pause in the process, and settles the message.
+/// Calls `before_settling` after each attempt.
 pub(crate) fn process(
     mut message: Message,
     run: &ConsumerRun,
@@ -52,7 +52,7 @@ pub(crate) fn process(
                 held += pause;
                 if held >= LONGEST_HELD {
                     policy.count(&message, message.attempt());
-                    return give_back(message);
+                    return requeue(message);
                 }
                 message.next_attempt();
             }
@@ -60,7 +60,7 @@ pub(crate) fn process(
                 counters.count(|report| &mut report.paused);
                 return match wait(pause, &message, run) {
                     Waited::Stopped => run.take_back(message),
-                    Waited::Lost | Waited::Whole => give_back(message),
+                    Waited::Lost | Waited::Whole => requeue(message),
                 };
             }
             outcome => return count_outcome(counters, &outcome),
@@ -68,12 +68,12 @@ pub(crate) fn process(
     }
 }
 
-/// How a pause in a worker ended.
+/// The end of a pause in a worker.
 enum Waited {
     Whole,
     /// The consumer was stopped.
     Stopped,
-    /// The message is no longer this worker's, or the run has ended.
+    /// The message no longer belongs to this worker, or the run has ended.
     Lost,
 }
 
@@ -101,7 +101,7 @@ fn count_outcome(counters: &RunCounters, outcome: &FailureOutcome) {
     });
 }
 
-/// Counts the settlement first, because a test that sees the message gone reads the report.
+/// Counts before settling, because a program that sees the message deleted may read the report.
 fn settle(mut message: Message, settlement: &Settlement, counters: &RunCounters) {
     let (disposition, counter): (_, fn(&mut Report) -> &mut u64) = match settlement {
         Settlement::Reject => (Disposition::Reject, |report| &mut report.rejected),
@@ -129,16 +129,16 @@ fn acknowledge(mut message: Message, counters: &RunCounters) {
 
 fn log_stale(message: &Message, error: &Error) {
     log::debug!(
-        "message {} of queue {:?} could not be settled: {error}",
+        "settling a message failed: {error} tag={} queue={:?}",
         message.delivery_tag(),
         message.queue()
     );
 }
 
-fn give_back(mut message: Message) {
+fn requeue(mut message: Message) {
     if let Err(error) = message.settle(Disposition::Return) {
         log::debug!(
-            "a failed message of queue {:?} was not given back, the broker does it: {error}",
+            "requeueing a failed message failed, the broker requeues it: {error} queue={:?}",
             message.queue()
         );
     }

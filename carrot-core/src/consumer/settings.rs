@@ -1,4 +1,4 @@
-//! What a program chose for a consumer.
+//! Settings of a consumer.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -84,7 +84,7 @@ impl ConsumerSettings {
             .try_for_each(|binding| Declare::Binding(&binding).validate())
     }
 
-    /// Declares the exchanges, the queue and its bindings; gives the queue's name.
+    /// Declares the exchanges, the queue and its bindings. Returns the name of the queue.
     pub(crate) fn declare(&self, channel: &dyn Backend, deadline: Instant) -> Result<Arc<str>> {
         for source in self.sources.iter().filter(|source| !source.exchange.is_default()) {
             channel.declare(Declare::Exchange(&source.exchange), left(deadline))?;
@@ -96,8 +96,8 @@ impl ConsumerSettings {
         Ok(queue.into())
     }
 
-    /// Checks that the queue exists; gives its name. `last` is the name that the broker made up, if
-    /// the queue is server-named.
+    /// Checks that the queue exists, and returns its name. `last` is the name that the broker
+    /// generated if the queue is server-named.
     pub(crate) fn check(
         &self,
         channel: &dyn Backend,

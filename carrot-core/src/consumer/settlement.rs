@@ -1,19 +1,22 @@
 use std::time::Duration;
 
-/// What becomes of a message.
+/// The settlement of a message, returned by a handler.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Settlement {
-    /// Done with: [`Message::ack`](crate::Message::ack).
+    /// Acknowledges the message, as [`Message::ack`](crate::Message::ack).
     Ack,
-    /// Refused for good: [`Message::reject`](crate::Message::reject).
+    /// Rejects the message, as [`Message::reject`](crate::Message::reject).
     Reject,
-    /// Back to the queue, at once and uncounted: [`Message::requeue`](crate::Message::requeue).
+    /// Requeues the message at once, without counting an attempt, as
+    /// [`Message::requeue`](crate::Message::requeue).
     Requeue,
-    /// Tried again after this long, rounded up to a power of two of seconds, 131,072 s at most. It
-    /// counts as an attempt: after the last one, the message is parked.
+    /// Tries the message again after this pause. Counts as an attempt; after the last attempt, the
+    /// message is parked.
+    ///
+    /// The pause is rounded up to a power of two of seconds, at most 131,072 s.
     RetryAfter(Duration),
-    /// Parked now, for this reason, which the header `carrot-error` will hold. Rejected if the
-    /// consumer discards failed messages.
+    /// Parks the message now, with this reason in the header `carrot-error`. Rejects the message if
+    /// the consumer discards failed messages.
     Park(String),
 }

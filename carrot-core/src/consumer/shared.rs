@@ -1,4 +1,4 @@
-//! What a consumer and its runs share.
+//! The state that a consumer and its runs share.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -14,7 +14,7 @@ use crate::recovery::channel::RecoveringChannel;
 use crate::recovery::effects::is_worth_another;
 use crate::recovery::reconnecting::Reopen;
 
-/// What a consumer and its runs share.
+/// The state that a consumer and its runs share.
 #[derive(Debug)]
 pub(crate) struct ConsumerShared {
     pub(crate) channel: RecoveringChannel<Arc<str>>,
@@ -22,16 +22,16 @@ pub(crate) struct ConsumerShared {
     pub(crate) options: ConsumeOptions,
     pub(crate) give_up_after: Option<Duration>,
     pub(crate) redeclares: bool,
-    /// Whether its queue belongs to its connection.
+    /// Whether its queue is exclusive to its connection.
     pub(crate) is_exclusive: bool,
     pub(crate) policy: Arc<FailurePolicy>,
-    /// How many runs there are.
+    /// The number of runs.
     pub(crate) runs: AtomicUsize,
     pub(super) codecs: Arc<Codecs>,
 }
 
 impl ConsumerShared {
-    /// Takes the message at the head of the queue, if there is one.
+    /// Fetches the message at the head of the queue, if any.
     pub(crate) fn fetch(&self) -> Result<Option<Message>> {
         self.channel.call(|opened, timeout| {
             let delivery =
@@ -62,7 +62,7 @@ impl ConsumerShared {
 
 impl Reopen for ConsumerShared {
     fn reopen(&self, deadline: Instant) -> bool {
-        // A run sees to its channel itself, and counts what that costs.
+        // A run reopens its channel itself, and counts the losses that this causes.
         if self.stop.is_stopped() || self.runs.load(Ordering::Acquire) > 0 {
             return false;
         }
@@ -74,15 +74,14 @@ impl Reopen for ConsumerShared {
 }
 
 impl Drop for ConsumerShared {
-    /// Sees to it that the last acknowledgements leave, unless a message that is still held needs
-    /// the channel.
+    /// Flushes the last acknowledgements, unless a message that is still held needs the channel.
     fn drop(&mut self) {
         self.policy.release();
         if let Some(opened) = self.channel.shut()
             && Arc::strong_count(&opened.channel) == 1
             && let Err(error) = opened.channel.close(self.channel.connection().call_timeout)
         {
-            log::warn!("the channel of a consumer could not be closed: {error}");
+            log::warn!("closing the channel of a consumer failed: {error}");
         }
     }
 }

@@ -11,14 +11,14 @@ use crate::recovery::shared::ConnectionShared;
 #[cfg(doc)]
 use crate::error::Error;
 
-/// What stops the runs of a consumer.
+/// Stops the runs of a consumer.
 #[derive(Debug)]
 pub(crate) struct Stop {
     connection: ConnectionShared,
     policy: Arc<FailurePolicy>,
     stopped: AtomicBool,
     subscriptions: Mutex<Vec<Weak<RunSubscription>>>,
-    /// Whether everything that nobody has handled has gone back.
+    /// Whether all unhandled messages were requeued.
     returned: Mutex<bool>,
     changed: Condvar,
 }
@@ -39,8 +39,8 @@ impl Stop {
         self.stopped.load(Ordering::Acquire)
     }
 
-    /// After a stop: waits until everything that nobody has handled has gone back; whether it has
-    /// before `deadline`.
+    /// After a stop, waits until all unhandled messages were requeued. Returns whether that
+    /// happened before `deadline`.
     pub(crate) fn wait_until_returned(&self, deadline: Instant) -> bool {
         let mut returned = self.returned.lock().unwrap_or_else(PoisonError::into_inner);
         while !*returned {
@@ -54,34 +54,36 @@ impl Stop {
         true
     }
 
-    /// Marks the consumer as stopped; its subscriptions have to be cancelled yet.
+    /// Marks the consumer as stopped. Does not cancel its subscriptions yet.
     pub(crate) fn mark(&self) {
         self.stopped.store(true, Ordering::Release);
         self.connection.wake();
         self.policy.clock().wake();
     }
 
-    /// Marks the consumer as stopped, cancels every subscription, and gives back what nobody has
-    /// handled. Returns the first error, but cancels all.
+    /// Marks the consumer as stopped, cancels every subscription, and requeues the unhandled
+    /// messages. Returns the first error, but cancels all.
     pub(crate) fn stop(&self) -> Result<()> {
         self.mark();
         let subscriptions: Vec<_> =
             self.lock().drain(..).filter_map(|subscription| subscription.upgrade()).collect();
-        // With its connection, a consumer has ended at the broker too.
+        // A lost connection has ended the consumer at the broker, too.
         let cancel = |subscription: &Arc<RunSubscription>| {
             subscription
                 .cancel(self.connection.call_timeout)
                 .or_else(|error| if ends_connection(&error) { Ok(()) } else { Err(error) })
         };
         let cancelled = subscriptions.iter().map(cancel).fold(Ok(()), Result::and);
-        // After the cancelling: the broker must not send to this consumer again what goes back now.
+        // Releases the messages after the cancel, because the broker would redeliver them to this
+        // consumer otherwise.
         self.policy.release();
         *self.returned.lock().unwrap_or_else(PoisonError::into_inner) = true;
         self.changed.notify_all();
         cancelled
     }
 
-    /// Has a subscription cancelled by the stop, at once if that came before.
+    /// Registers a subscription for cancelling by the stop. Cancels at once if the consumer is
+    /// stopped.
     pub(crate) fn watch(&self, subscription: &Arc<RunSubscription>) {
         {
             let mut subscriptions = self.lock();
@@ -91,7 +93,7 @@ impl Stop {
         if self.is_stopped()
             && let Err(error) = subscription.cancel(self.connection.call_timeout)
         {
-            log::debug!("a consumer that was stopped before it started was not cancelled: {error}");
+            log::debug!("cancelling a stopped consumer failed: {error}");
         }
     }
 
@@ -100,8 +102,8 @@ impl Stop {
     }
 }
 
-/// Stops a consumer from anywhere: another thread, a handler, a signal handler's thread. Made by
-/// [`Consumer::stop_handle`](crate::Consumer::stop_handle); clones stop the same consumer.
+/// Stops a consumer from another thread, a handler, or the thread of a signal handler. Returned by
+/// [`Consumer::stop_handle`](crate::Consumer::stop_handle). Clones stop the same consumer.
 ///
 /// ```no_run
 /// # fn example(mut consumer: carrot::Consumer) -> carrot::Result<()> {
@@ -120,22 +122,24 @@ pub struct StopHandle {
 }
 
 impl StopHandle {
-    /// Ends every run of the consumer: [`wait`](crate::Consumer::wait) returns,
-    /// [`messages`](crate::Consumer::messages) ends, workers end. What is being handled is
-    /// finished; what has arrived and was not yet handed out goes back to the queue. The consumer
-    /// stays stopped: a later run ends at once.
+    /// Ends every run of the consumer: [`wait`](crate::Consumer::wait) returns, and
+    /// [`messages`](crate::Consumer::messages) and workers end.
     ///
-    /// Blocks for one round trip, the connection's call timeout at most; not until the runs have
-    /// ended. A second call does nothing.
+    /// Running handlers finish. Prefetched messages are requeued. The consumer stays stopped, and a
+    /// later run ends at once. A second call does nothing.
+    ///
+    /// Blocks for one round trip, at most for the connection's call timeout. Does not wait for the
+    /// runs to end.
     ///
     /// # Errors
-    /// [`Error::Timeout`] if the broker did not answer the cancelling. The runs end all the same. A
-    /// connection that is lost is no error: the consumer has ended with it.
+    /// - [`Error::Timeout`]: the broker did not answer the cancel. The runs end nevertheless.
+    ///
+    /// A lost connection is no error, because the consumer has ended with it.
     pub fn stop(&self) -> Result<()> {
         self.stop.stop()
     }
 
-    /// Whether the consumer was stopped.
+    /// Returns whether the consumer was stopped.
     pub fn is_stopped(&self) -> bool {
         self.stop.is_stopped()
     }

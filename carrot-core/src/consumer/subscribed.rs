@@ -1,4 +1,4 @@
-//! One subscription of a run, and how it ends: what nobody has handled goes back before the channel
+//! One subscription of a run, and its end. Unhandled messages are requeued before the channel
 //! closes.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -10,7 +10,7 @@ use crate::consumer::message::Message;
 use crate::consumer::message::{DeliverySource, Disposition};
 use crate::error::Result;
 
-/// What became of the messages of one run that nobody handled.
+/// The numbers of a run's unhandled messages.
 #[derive(Debug, Default)]
 pub(crate) struct UnhandledCounts {
     given_back: AtomicU64,
@@ -26,7 +26,7 @@ impl UnhandledCounts {
         self.given_back.fetch_add(1, Ordering::AcqRel);
     }
 
-    /// With automatic acknowledgement.
+    /// Returns the number of messages lost with automatic acknowledgement.
     pub(crate) fn lost(&self) -> u64 {
         self.lost.load(Ordering::Acquire)
     }
@@ -37,9 +37,9 @@ pub(crate) struct RunSubscription {
     pub(crate) channel: Arc<dyn Backend>,
     pub(crate) subscription: Arc<dyn Subscription>,
     pub(crate) queue: Arc<str>,
-    /// Whether it gave a message.
-    pub(crate) gave: AtomicBool,
-    /// Until when it is the only suspect that is subscribed.
+    /// Whether it delivered a message.
+    pub(crate) delivered: AtomicBool,
+    /// The time until which it is the only suspect that is subscribed.
     pub(crate) alone_until: Option<Instant>,
     source: Arc<DeliverySource>,
     unhandled: Arc<UnhandledCounts>,
@@ -48,10 +48,10 @@ pub(crate) struct RunSubscription {
 
 #[derive(Debug, Default)]
 struct Returning {
-    /// What workers took after the stop. A message that goes back before the broker has stopped
-    /// sending comes again at once.
+    /// Messages that workers took after the stop. A message that is requeued while the broker still
+    /// sends is redelivered at once.
     taken: Vec<Message>,
-    /// Whether the broker has stopped sending, and everything has gone back.
+    /// Whether the broker has stopped sending, and everything was requeued.
     done: bool,
 }
 
@@ -65,7 +65,7 @@ impl RunSubscription {
             channel: Arc::clone(&source.channel),
             queue: Arc::clone(&source.queue),
             subscription,
-            gave: AtomicBool::new(false),
+            delivered: AtomicBool::new(false),
             alone_until: None,
             source,
             unhandled,
@@ -73,24 +73,25 @@ impl RunSubscription {
         }
     }
 
-    /// Tells the broker to send no more, and gives back whatever has arrived and nobody has
-    /// handled, by nack.
+    /// Cancels at the broker, and requeues with nack the messages that have arrived and are
+    /// unhandled.
     ///
-    /// Blocks for one round trip, the call timeout at most. A second call does nothing.
+    /// Blocks for one round trip, at most for the call timeout. A second call does nothing.
     ///
     /// # Errors
-    /// What the cancelling gives. What has arrived goes back all the same, by the broker if the
-    /// channel is gone.
+    /// The error of the cancel. Arrived messages are requeued nevertheless, by the broker if the
+    /// channel was lost.
     pub(crate) fn cancel(&self, timeout: Duration) -> Result<()> {
         let cancelled = self.subscription.cancel(timeout);
         loop {
             let taken = std::mem::take(&mut self.lock().taken);
-            taken.into_iter().for_each(|message| self.give_back(message));
+            taken.into_iter().for_each(|message| self.requeue(message));
             match self.subscription.next(Duration::ZERO) {
-                // What goes back to a consumer that could not be cancelled would come again.
+                // Messages requeued to a consumer that could not be cancelled would be redelivered
+                // to it.
                 Ok(Some(_)) if cancelled.is_err() => break,
                 Ok(Some(delivery)) => {
-                    self.give_back(Message::new(delivery, Arc::clone(&self.source)))
+                    self.requeue(Message::new(delivery, Arc::clone(&self.source)))
                 }
                 Ok(None) | Err(_) => break,
             }
@@ -99,22 +100,23 @@ impl RunSubscription {
         returning.done = true;
         let taken = std::mem::take(&mut returning.taken);
         drop(returning);
-        taken.into_iter().for_each(|message| self.give_back(message));
+        taken.into_iter().for_each(|message| self.requeue(message));
         cancelled
     }
 
-    /// Takes a message that arrived after the stop, and requeues it once the broker sends no more.
+    /// Takes a message that arrived after the stop. Requeues the message once the broker has
+    /// stopped sending.
     pub(crate) fn take_back(&self, message: Message) {
         let mut returning = self.lock();
         if returning.done {
             drop(returning);
-            self.give_back(message);
+            self.requeue(message);
         } else {
             returning.taken.push(message);
         }
     }
 
-    fn give_back(&self, mut message: Message) {
+    fn requeue(&self, mut message: Message) {
         let counter = match self.source.acknowledgement {
             Acknowledgement::Manual => &self.unhandled.given_back,
             Acknowledgement::Automatic => &self.unhandled.lost,
@@ -122,7 +124,7 @@ impl RunSubscription {
         counter.fetch_add(1, Ordering::AcqRel);
         if let Err(error) = message.settle(Disposition::Return) {
             log::debug!(
-                "a message of queue {:?} was not given back, the broker does it: {error}",
+                "requeueing an unhandled message failed, the broker requeues it: {error} queue={:?}",
                 message.queue()
             );
         }

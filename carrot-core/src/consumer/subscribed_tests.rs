@@ -17,29 +17,29 @@ use crate::error::Error;
 use crate::model::Queue;
 use crate::recovery::handle::ConnectionHandle;
 
-/// A channel that notes what is rejected, and can do nothing else.
+/// A channel that records what is rejected, and does nothing else.
 #[derive(Debug, Default)]
 struct Fake(Mutex<Vec<(u64, Rejection)>>);
 
-fn no() -> Error {
+fn closed() -> Error {
     Error::closed("fake")
 }
 
 impl Backend for Fake {
     fn declare(&self, _: Declare<'_>, _timeout: Duration) -> Result<QueueInfo> {
-        Err(no())
+        Err(closed())
     }
     fn delete(&self, _: Delete<'_>, _timeout: Duration) -> Result<Deleted> {
-        Err(no())
+        Err(closed())
     }
     fn publish(&self, _: &Publication<'_>, _: Duration) -> Result<PublishTag> {
-        Err(no())
+        Err(closed())
     }
     fn confirm(&self, _: PublishTag, _: Duration) -> Result<Outcome> {
-        Err(no())
+        Err(closed())
     }
     fn get(&self, _: &str, _: Acknowledgement, _timeout: Duration) -> Result<Option<Delivery>> {
-        Err(no())
+        Err(closed())
     }
     fn consume(
         &self,
@@ -47,10 +47,10 @@ impl Backend for Fake {
         _: &ConsumeOptions,
         _timeout: Duration,
     ) -> Result<Box<dyn Subscription>> {
-        Err(no())
+        Err(closed())
     }
     fn ack(&self, _: DeliveryTag, _: Extent) -> Result<()> {
-        Err(no())
+        Err(closed())
     }
     fn reject(&self, tag: DeliveryTag, rejection: Rejection, _: Extent) -> Result<()> {
         self.0.lock().unwrap().push((tag.0, rejection));
@@ -69,13 +69,13 @@ struct Nowhere;
 
 impl Connector for Nowhere {
     fn open(&self, _: &ChannelOptions, _: Duration) -> Result<Arc<dyn Backend>> {
-        Err(no())
+        Err(closed())
     }
     fn close(&self, _: Duration) -> Result<()> {
         Ok(())
     }
     fn connect(&self, _: Role, _: Duration) -> Result<()> {
-        Err(no())
+        Err(closed())
     }
     fn endpoint(&self) -> String {
         "nowhere".into()
@@ -92,7 +92,7 @@ impl Connector for Nowhere {
     fn observe(&self, _: Arc<dyn Fn(&Event) + Send + Sync>) {}
 }
 
-/// Deliveries that have arrived, and a broker that answers the cancelling when it is told to.
+/// A subscription with arrived deliveries, whose cancel is answered when the test allows it.
 #[derive(Debug)]
 struct Arrived {
     inbox: Mutex<VecDeque<Delivery>>,
@@ -119,7 +119,7 @@ fn delivery(tag: u64) -> Delivery {
 }
 
 #[test]
-fn what_is_taken_after_a_stop_goes_back_once_the_broker_sends_no_more() {
+fn messages_taken_after_a_stop_are_requeued_after_the_cancel() {
     let (backend, policy) = (Arc::new(Fake::default()), FailureSettings::default());
     let options = ConsumeOptions::default();
     let policy = FailurePolicy::new(
@@ -151,7 +151,7 @@ fn what_is_taken_after_a_stop_goes_back_once_the_broker_sends_no_more() {
     }
     assert!(
         backend.0.lock().unwrap().is_empty(),
-        "the broker would send them to this consumer again"
+        "the broker would redeliver them to this consumer"
     );
     answer.send(()).unwrap();
     stop.join().unwrap().unwrap();

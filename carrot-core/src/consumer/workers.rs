@@ -19,10 +19,10 @@ use crate::deadline::{self, FOREVER};
 use crate::error::{Error, Result};
 use crate::panic_guard::{drop_guarded, guard};
 
-/// The least time that the broker is given to take the channel back when workers stop.
+/// The minimum time for the broker to answer the close of the channel when workers stop.
 const CLOSING: Duration = Duration::from_secs(1);
 
-/// Worker threads to be started; made by [`Consumer::workers`](crate::Consumer::workers).
+/// Defines worker threads. Created by [`Consumer::workers`](crate::Consumer::workers).
 #[derive(Debug)]
 #[must_use = "no worker runs before it is spawned"]
 pub struct WorkersBuilder<'a> {
@@ -35,16 +35,18 @@ impl<'a> WorkersBuilder<'a> {
         WorkersBuilder { shared, threads }
     }
 
-    /// Starts the threads, each handing messages to the closure; how a message is settled: see
-    /// [`Handler`].
+    /// Starts the threads, which pass messages to the closure. [`Handler`] describes how a message
+    /// is settled.
     ///
-    /// All share one subscription: a free worker takes the next message. Blocks for two round
-    /// trips, and for one to three more if the queue for parked messages has to be looked for and
-    /// declared.
+    /// All threads share one subscription: a free worker takes the next message.
+    ///
+    /// Blocks for two to five round trips: those of the subscription, and up to three to find and
+    /// declare the parking queue.
     ///
     /// # Errors
-    /// As [`Consumer::messages`](crate::Consumer::messages); [`Error::Invalid`] for no threads;
-    /// [`Error::Backend`] if the system gives no thread.
+    /// - As [`Consumer::messages`](crate::Consumer::messages).
+    /// - [`Error::Invalid`]: the number of threads is zero.
+    /// - [`Error::Backend`]: the system could not start a thread.
     pub fn spawn<T, R>(
         self,
         handler: impl Fn(T, &Message) -> R + Send + Sync + 'static,
@@ -65,7 +67,7 @@ impl<'a> WorkersBuilder<'a> {
         Ok(workers)
     }
 
-    /// Starts the threads, each handing messages to the same [`Handler`]; as
+    /// Starts the threads, which pass messages to the same [`Handler`]. Otherwise behaves as
     /// [`spawn`](WorkersBuilder::spawn).
     ///
     /// # Errors
@@ -74,19 +76,19 @@ impl<'a> WorkersBuilder<'a> {
         self.spawn(move |payload, message: &Message| handler.receive(payload, message))
     }
 
-    /// Starts the threads, each handing whole messages to the closure, which settles them itself,
-    /// now or later, on any thread.
+    /// Starts the threads, which pass whole messages to the closure. The closure settles each
+    /// message itself, now or later, on any thread.
     ///
-    /// A message that it drops unsettled, or loses in a panic, is requeued and so comes again at
-    /// once: mind the hot loop. They are not counted in the [`Report`], since they may be settled
-    /// anywhere. Otherwise as [`spawn`](WorkersBuilder::spawn).
+    /// A message that the closure drops, or loses in a panic, is requeued and redelivered at once.
+    /// Such a closure can loop without pause. The [`Report`] does not count these messages, because
+    /// they may be settled anywhere. Otherwise behaves as [`spawn`](WorkersBuilder::spawn).
     ///
     /// # Errors
     /// As [`spawn`](WorkersBuilder::spawn).
     pub fn spawn_raw(self, handler: impl Fn(Message) + Send + Sync + 'static) -> Result<Workers> {
         self.start(false, move |pool, message| {
             if let Err(panic) = guard(|| handler(message)) {
-                log::warn!("handling a message of queue {:?} failed: {panic}", pool.run.queue());
+                log::warn!("handling a message failed: {panic} queue={:?}", pool.run.queue());
             }
         })
     }
@@ -120,7 +122,7 @@ impl<'a> WorkersBuilder<'a> {
                 .spawn(move || {
                     let ended = Ended(ended);
                     if let Err(panic) = guard(|| pool.work(worker, &*handle)) {
-                        log::error!("a worker of queue {:?} ends: {panic}", pool.run.queue());
+                        log::error!("worker ended: {panic} queue={:?}", pool.run.queue());
                         pool.ended_by(Error::Backend {
                             reason: format!("a worker ended: {panic}"),
                             source: None,
@@ -139,7 +141,7 @@ impl<'a> WorkersBuilder<'a> {
     }
 }
 
-/// Announces the end of a worker, also of one that panics.
+/// Announces the end of a worker, also after a panic.
 struct Ended(Sender<()>);
 
 impl Drop for Ended {
@@ -148,19 +150,19 @@ impl Drop for Ended {
     }
 }
 
-/// Apart from what other threads write, since to share that is as slow as a lock.
+/// Aligned to its own cache line, because false sharing is as slow as a lock.
 #[derive(Debug, Default)]
 #[repr(align(128))]
 struct Flag(AtomicBool);
 
-/// What the threads of one `spawn` share.
+/// The state that the threads of one `spawn` share.
 #[derive(Debug)]
 struct WorkerPool {
     run: Arc<ConsumerRun>,
     counters: RunCounters,
     /// Which workers run a handler.
     busy: Vec<Flag>,
-    /// What ended a worker.
+    /// The first error that ended a worker.
     error: Mutex<Option<Error>>,
 }
 
@@ -179,7 +181,7 @@ impl WorkerPool {
                 Ok(None) if self.run.is_stopped() => return,
                 Ok(None) => {}
                 Err(error) => {
-                    log::warn!("a worker of queue {:?} ends: {error}", self.run.queue());
+                    log::warn!("worker ended: {error} queue={:?}", self.run.queue());
                     return self.ended_by(error);
                 }
             }
@@ -191,13 +193,13 @@ impl WorkerPool {
     }
 }
 
-/// Running worker threads; made by [`WorkersBuilder::spawn`].
+/// Running worker threads. Returned by [`WorkersBuilder::spawn`].
 ///
-/// They run until they are stopped here or by the consumer's [`StopHandle`], or until the consumer
-/// fails: the queue is deleted, or the connection could not be made again in the time of
+/// Workers run until they are stopped here or by the consumer's [`StopHandle`]. They also end if
+/// the consumer fails: the queue was deleted, or reconnecting has failed for longer than
 /// `give_up_after`. A handler that fails or panics does not end its worker.
 ///
-/// Dropping it stops the run and does not wait: handlers that are running finish in the background.
+/// Dropping the workers stops the run without waiting. Running handlers finish in the background.
 #[derive(Debug)]
 #[must_use = "dropping it stops the workers"]
 pub struct Workers {
@@ -208,20 +210,23 @@ pub struct Workers {
 }
 
 impl Workers {
-    /// Stops gracefully: takes no more messages, lets running handlers finish, gives the rest back
-    /// to the queue, and sees to it that all settlements have reached the broker; tells how it
-    /// went. The consumer stays stopped.
+    /// Shuts down gracefully: receives no more messages, waits for running handlers, requeues all
+    /// other messages, and flushes all settlements. Returns the numbers of settled messages. The
+    /// consumer stays stopped.
     ///
-    /// Blocks until the handlers have finished, `timeout` at most, and up to a second more for the
-    /// broker's answer. A handler that takes longer goes on in its thread, but its message is given
-    /// back to the queue now: settling it will be [`Stale`](Error::Stale).
+    /// A handler that takes longer than `timeout` continues in its thread, but its message is
+    /// requeued now. Settling that message fails with [`Stale`](Error::Stale).
     ///
-    /// Do not call it from a handler, which would wait for itself until the timeout; use a
+    /// Must not be called from a handler, which would wait for itself until the timeout. Use a
     /// [`StopHandle`] there.
     ///
+    /// Blocks until the handlers have finished, at most for `timeout`, and up to 1 s more for the
+    /// broker's answer.
+    ///
     /// # Errors
-    /// What ended a worker before it was stopped; [`Error::Timeout`] or [`Error::Disconnected`] if
-    /// the broker did not answer the closing.
+    /// - The error that ended a worker before the stop.
+    /// - [`Error::Timeout`], [`Error::Disconnected`]: the broker did not answer the close of the
+    ///   channel.
     pub fn stop(mut self, timeout: Duration) -> Result<Report> {
         let deadline = deadline::after(timeout);
         self.stop_in_background();
@@ -229,10 +234,10 @@ impl Workers {
         self.finish(deadline)
     }
 
-    /// Waits until all workers have ended: after a [`StopHandle::stop`], or a failure of the
+    /// Waits until all workers have ended after a [`StopHandle::stop`] or a failure of the
     /// consumer. Then finishes like [`stop`](Workers::stop).
     ///
-    /// Blocks without limit.
+    /// Blocks without a time limit.
     ///
     /// # Errors
     /// As [`stop`](Workers::stop).
@@ -241,8 +246,10 @@ impl Workers {
         self.finish(Instant::now())
     }
 
-    /// Waits as [`join`](Workers::join), for at most `timeout`. Returns the workers if one of them
-    /// still runs then.
+    /// Waits as [`join`](Workers::join) does. Returns the workers if one of them still runs at the
+    /// timeout.
+    ///
+    /// Blocks at most for `timeout`, and up to 1 s more for the broker's answer.
     ///
     /// ```
     /// # use std::time::Duration;
@@ -252,14 +259,15 @@ impl Workers {
     ///         Ok(ended) => break println!("{:?}", ended?),
     ///         Err(running) => workers = running,
     ///     }
-    ///     println!("still at work: {:?}", workers.report());
+    ///     println!("still running: {:?}", workers.report());
     /// }
     /// # Ok(())
     /// # }
     /// ```
     ///
     /// # Errors
-    /// The workers, if one of them has not ended; inside, as [`stop`](Workers::stop).
+    /// - The workers, if one of them has not ended.
+    /// - Inside, as [`stop`](Workers::stop).
     pub fn join_timeout(
         mut self,
         timeout: Duration,
@@ -268,23 +276,23 @@ impl Workers {
         if self.running > 0 { Err(self) } else { Ok(self.finish(Instant::now())) }
     }
 
-    /// A handle that stops the consumer from wherever it is used.
+    /// Returns a handle that stops the consumer from any thread.
     pub fn stop_handle(&self) -> StopHandle {
         StopHandle { stop: Arc::clone(self.pool.run.stop()) }
     }
 
-    /// Whether every worker has ended.
+    /// Returns whether every worker has ended.
     pub fn is_finished(&self) -> bool {
         self.ended.len() >= self.running
     }
 
-    /// How it went so far.
+    /// Returns the numbers of messages settled so far.
     pub fn report(&self) -> Report {
         self.pool.run.report(&self.pool.counters)
     }
 
-    /// Why the first message that failed did so: what its handler gave, its panic, or why its body
-    /// could not be decoded. It is known before the message is settled.
+    /// Returns the reason of the first failed message: the error or panic of its handler, or the
+    /// error of decoding. The reason is available before the message is settled.
     pub fn first_failure(&self) -> Option<String> {
         self.pool.counters.first_failure()
     }
@@ -310,7 +318,8 @@ impl Workers {
             self.pool.busy.iter().filter(|Flag(busy)| busy.load(Ordering::Acquire)).count();
         let closing = Instant::now() + left.max(CLOSING);
         if self.pool.run.is_stopped() {
-            // Before the channel closes: what a closed channel held may count as failed deliveries.
+            // Waits before the channel closes: messages that a closed channel held may count as
+            // failed deliveries.
             self.pool.run.stop().wait_until_returned(closing);
         }
         let closed = self.pool.run.discard(closing.saturating_duration_since(Instant::now()));
@@ -320,18 +329,19 @@ impl Workers {
         Ok(report)
     }
 
-    /// Cancelling waits for the broker, and this thread may have a nearer deadline.
+    /// Cancels on another thread, because the cancel waits for the broker and the caller may have a
+    /// nearer deadline.
     fn stop_in_background(&mut self) {
         self.stopping = true;
         let stop = Arc::clone(self.pool.run.stop());
         stop.mark();
         let cancel = move || {
             if let Err(error) = stop.stop() {
-                log::debug!("cancelling a consumer failed: {error}");
+                log::debug!("cancelling a subscription failed: {error}");
             }
         };
         if let Err(error) = thread::Builder::new().name("carrot stop".into()).spawn(cancel) {
-            log::warn!("a consumer could not be cancelled: {error}");
+            log::warn!("cancelling a subscription failed, no thread could be started: {error}");
         }
     }
 }

@@ -9,16 +9,16 @@ use crate::backend::Clock;
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
-/// Counts failures in a row over all workers of a run, and pauses them for a growing while from a
-/// number on.
+/// Counts consecutive failures over all workers of a run. At the limit, pauses them with growing
+/// pauses.
 #[derive(Debug)]
 pub(crate) struct CircuitBreaker {
-    /// From how many failures on; `None` for never.
+    /// The number of consecutive failures before a pause; `None` for no pause.
     limit: Option<u32>,
     clock: Clock,
     state: Mutex<CircuitState>,
-    /// Whether the handler failed since its last success. For workers that ask without the lock,
-    /// which all share.
+    /// Whether the handler failed after its last success. Readable without the lock, which all
+    /// workers share.
     failing: AtomicBool,
 }
 
@@ -26,7 +26,7 @@ pub(crate) struct CircuitBreaker {
 struct CircuitState {
     failures: u32,
     pauses: u32,
-    /// When the pause ends; only set while there is one.
+    /// The end of the current pause.
     until: Option<Duration>,
 }
 
@@ -35,7 +35,7 @@ impl CircuitBreaker {
         CircuitBreaker { limit, clock, state: Mutex::default(), failing: AtomicBool::new(false) }
     }
 
-    /// Notes how a handler did. After a pause, the first failure starts the next one.
+    /// Records the result of a handler. After a pause, the first failure starts the next one.
     pub(crate) fn note(&self, failed: bool, queue: &str) {
         let Some(limit) = self.limit else { return };
         if !failed && !self.failing.load(Ordering::Acquire) {
@@ -47,7 +47,7 @@ impl CircuitBreaker {
             let before = std::mem::take(&mut *state);
             drop(state);
             if before.pauses > 0 {
-                log::info!("the consumer of queue {queue:?} goes on: its handler succeeds again");
+                log::info!("consumer continues: its handler succeeded queue={queue:?}");
             }
             return;
         }
@@ -62,11 +62,11 @@ impl CircuitBreaker {
         state.failures = 0;
         drop(state);
         log::warn!(
-            "the consumer of queue {queue:?} pauses for {pause:?}: its handler failed {failures} times in a row"
+            "consumer pauses: its handler failed {failures} times in a row queue={queue:?} pause={pause:?}"
         );
     }
 
-    /// Blocks until no pause is on, or `given_up` holds.
+    /// Blocks until no pause is on, or `given_up` returns true.
     pub(crate) fn wait(&self, given_up: &dyn Fn() -> bool) {
         if !self.failing.load(Ordering::Acquire) {
             return;
@@ -98,7 +98,7 @@ mod tests {
     }
 
     #[test]
-    fn pauses_grow_while_the_handler_goes_on_failing() {
+    fn a_failing_handler_gets_growing_pauses() {
         let clock = Clock::manual();
         let breaker = CircuitBreaker::new(Some(3), clock.clone());
         fail(&breaker, 2);
@@ -114,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn a_success_starts_the_count_anew() {
+    fn a_success_resets_the_count() {
         let breaker = CircuitBreaker::new(Some(2), Clock::manual());
         for _ in 0..3 {
             fail(&breaker, 1);

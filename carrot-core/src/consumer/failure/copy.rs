@@ -1,4 +1,4 @@
-//! What a copy of a failed message looks like, while it waits and when it is parked; pure.
+//! The contents of a copy of a failed message, while it waits and when it is parked; pure.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -8,18 +8,18 @@ use crate::error::{Error, Result};
 use crate::model::ShortString;
 use crate::model::{Headers, Properties, Value};
 
-/// Which attempt the delivery of a copy is; missing on the first.
+/// The attempt number of the copy's delivery; missing on the first.
 const ATTEMPT: &str = "carrot-attempt";
 const EXCHANGE: &str = "carrot-exchange";
 const ROUTING_KEY: &str = "carrot-routing-key";
 const FIRST_FAILURE: &str = "carrot-first-failure";
-/// What a copy cannot carry in its old place.
+/// The fields that a copy cannot carry in their old place.
 const CC: &str = "carrot-cc";
 const USER_ID: &str = "carrot-user-id";
 const EXPIRATION: &str = "carrot-expiration";
 const DEATHS: &str = "carrot-x-death";
-/// The broker's records of the first and the last death, which it may write anew when the pause
-/// ends.
+/// The broker's records of the first and the last dead-lettering, which it may write again when the
+/// pause ends.
 const DEATH_RECORDS: [&str; 6] = [
     "x-first-death-queue",
     "x-first-death-reason",
@@ -28,16 +28,15 @@ const DEATH_RECORDS: [&str; 6] = [
     "x-last-death-reason",
     "x-last-death-exchange",
 ];
-/// What a parked message carries besides.
+/// Additional headers of a parked message.
 const ERROR: &str = "carrot-error";
 const ATTEMPTS: &str = "carrot-attempts";
 const QUEUE: &str = "carrot-queue";
 
-/// The headers that a broker writes, which a copy must not carry on.
+/// The headers that a broker writes, which a copy must not carry.
 const OF_THE_BROKER: [&str; 2] = ["x-delivery-count", "x-acquired-count"];
 
-/// What the headers of a copy say about the message that was published first. Any producer can
-/// write them.
+/// The headers of a copy about the original message. Any producer can write them.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Original<'a>(&'a Properties);
 
@@ -46,7 +45,7 @@ impl<'a> Original<'a> {
         Original(properties)
     }
 
-    /// The number of the attempt, from 1.
+    /// Returns the number of the attempt, from 1.
     pub(crate) fn attempt(self) -> u32 {
         let attempt = self.0.header(ATTEMPT).and_then(Value::as_i64).unwrap_or(1);
         u32::try_from(attempt.max(1)).unwrap_or(u32::MAX)
@@ -61,8 +60,8 @@ impl<'a> Original<'a> {
     }
 }
 
-/// The deaths of a message that are not the ends of pauses, the latest first: those before its
-/// first failure, which its copy carries, too.
+/// Returns the dead-letter records of a message, the latest first, without the ends of pauses.
+/// Includes those from before its first failure, which its copy carries.
 pub(crate) fn deaths<'a>(
     properties: &'a Properties,
     queue: &'a str,
@@ -78,7 +77,7 @@ pub(crate) fn deaths<'a>(
     records("x-death").filter(move |death| !is_pause(death, queue)).chain(records(DEATHS))
 }
 
-/// Whether a death is the end of a pause in a waiting queue.
+/// Returns whether a record is the end of a pause in a waiting queue.
 fn is_pause(death: &Headers, queue: &str) -> bool {
     death
         .get("queue")
@@ -86,15 +85,16 @@ fn is_pause(death: &Headers, queue: &str) -> bool {
         .is_some_and(|name| retry_queues::is_step_of(name, queue))
 }
 
-/// A copy that waits in `step` to be delivered to `queue` again, as attempt number `attempt`.
+/// Returns a copy that waits in `step` before it is delivered to `queue` again, as attempt number
+/// `attempt`.
 pub(super) fn waiting(content: &Content, queue: &str, step: &str, attempt: u32) -> Content {
-    let (properties, mut headers) = carried_on(content, queue);
+    let (properties, mut headers) = copyable(content, queue);
     headers.insert(ATTEMPT, i64::from(attempt));
     sent_to(step, content, properties, headers)
 }
 
-/// A copy for the parking queue, with what its reader needs to know. `brief` leaves out what may be
-/// too long for a frame.
+/// Returns a copy for the parking queue, with headers for its reader. `brief` omits headers that
+/// may be too long for a frame.
 pub(super) fn parked(
     content: &Content,
     queue: &str,
@@ -103,7 +103,7 @@ pub(super) fn parked(
     error: &str,
     brief: bool,
 ) -> Content {
-    let (properties, mut headers) = carried_on(content, queue);
+    let (properties, mut headers) = copyable(content, queue);
     for name in DEATH_RECORDS {
         if let Some(value) = headers.remove(&moved(name)) {
             headers.insert(name, value);
@@ -123,10 +123,10 @@ pub(super) fn parked(
     sent_to(parking, content, properties, headers)
 }
 
-/// A parked message on its way back to the queue where it failed, with all its attempts.
+/// Returns a copy of a parked message for the queue where it failed, with all attempts ahead of it.
 ///
 /// # Errors
-/// [`Error::Invalid`] if it does not say where it failed.
+/// [`Error::Invalid`]: the message does not name the queue where it failed.
 pub(super) fn forwarded(content: &Content) -> Result<Content> {
     let mut headers = content.properties.headers().cloned().unwrap_or_default();
     let queue = match headers.remove(QUEUE) {
@@ -147,7 +147,7 @@ pub(super) fn forwarded(content: &Content) -> Result<Content> {
         }
     };
     remove_all(&mut headers, &[ERROR, ATTEMPTS, FIRST_FAILURE]);
-    // Without it, the way the message came would be forgotten at its next failure.
+    // Without the header, the next failure would replace the original exchange and routing key.
     headers.insert(ATTEMPT, 1_i64);
     remove_all(&mut headers, &OF_THE_BROKER);
     let properties = content.properties.clone().without_expiration().without_user_id();
@@ -169,8 +169,8 @@ fn sent_to(queue: &str, content: &Content, properties: Properties, headers: Head
     }
 }
 
-/// The properties and headers of a message as a copy may carry them.
-fn carried_on(content: &Content, queue: &str) -> (Properties, Headers) {
+/// Returns the properties and headers of a message that a copy may carry.
+fn copyable(content: &Content, queue: &str) -> (Properties, Headers) {
     let properties = &content.properties;
     let mut headers = properties.headers().cloned().unwrap_or_default();
     let is_copy = headers.contains(ATTEMPT);
@@ -182,15 +182,15 @@ fn carried_on(content: &Content, queue: &str) -> (Properties, Headers) {
     if !headers.contains(FIRST_FAILURE) {
         headers.insert(FIRST_FAILURE, now());
     }
-    // The default exchange would route the copy by it again.
+    // The default exchange would route the copy by the header again.
     if let Some(cc) = headers.remove("CC") {
         headers.insert(CC, cc);
     }
-    // A broker refuses it from another user.
+    // A broker refuses the user id of another user.
     if let Some(user) = properties.user_id() {
         headers.insert(USER_ID, user);
     }
-    // It would end the pause. What failed once expires no more.
+    // An expiration would end the pause. A message that failed once does not expire any more.
     if let Some(expiration) = properties.expiration() {
         headers.insert(EXPIRATION, expiration);
     }
@@ -199,9 +199,9 @@ fn carried_on(content: &Content, queue: &str) -> (Properties, Headers) {
     (properties.clone().without_expiration().without_user_id(), headers)
 }
 
-/// Moves the broker's records of deaths out of its sight, and takes off those of pauses. RabbitMQ
-/// before 4.0 takes a client's record of the queue for a message that goes in a circle, and drops
-/// it; newer releases write the records anew.
+/// Moves the broker's dead-letter records to headers that the broker ignores, and removes those of
+/// pauses. RabbitMQ before 4.0 takes such a record for a cycle and drops the message. Later
+/// releases replace the records.
 fn move_deaths(headers: &mut Headers, properties: &Properties, queue: &str) {
     let mut kept: Vec<&Headers> = Vec::new();
     for death in deaths(properties, queue) {
@@ -233,7 +233,7 @@ fn moved(name: &str) -> String {
     format!("carrot-{name}")
 }
 
-/// The client's clock, for people to read.
+/// Returns the time of the client's clock, for people to read.
 fn now() -> Value {
     Value::Timestamp(SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs())
 }
@@ -265,7 +265,7 @@ mod tests {
     }
 
     #[test]
-    fn a_waiting_copy_keeps_the_message_and_moves_what_it_cannot_keep() {
+    fn a_waiting_copy_keeps_the_message_and_moves_fields_that_brokers_read() {
         let copy = waiting(&message(), "orders", "orders.retry.v1.1s", 2);
         assert_eq!((&*copy.exchange, &*copy.routing_key), ("", "orders.retry.v1.1s"));
         assert_eq!(copy.body, b"body");
@@ -288,7 +288,7 @@ mod tests {
     }
 
     #[test]
-    fn the_next_copy_remembers_the_first_failure_and_the_way_the_message_came() {
+    fn a_second_copy_keeps_the_first_failure_and_the_original_exchange() {
         let first = waiting(&message(), "orders", "orders.retry.v1.1s", 2);
         let mut came_back = Content { routing_key: "orders".into(), ..first.clone() };
         let mut headers = came_back.properties.headers().cloned().unwrap();
@@ -345,7 +345,7 @@ mod tests {
     }
 
     #[test]
-    fn a_parked_message_says_what_happened_and_can_be_sent_back() {
+    fn a_parked_message_carries_its_error_and_can_be_forwarded() {
         let parked = parked(&message(), "orders", "orders.failed", 5, "out of stock", false);
         assert_eq!(&*parked.routing_key, "orders.failed");
         assert_eq!(header(&parked, "carrot-error"), Some(&"out of stock".into()));
@@ -362,7 +362,7 @@ mod tests {
     }
 
     #[test]
-    fn a_death_record_of_another_form_is_kept_out_of_the_brokers_sight() {
+    fn a_malformed_death_record_is_moved_to_another_header() {
         for record in [
             Value::from("text"),
             Value::Array(vec!["a".into()]),
@@ -381,7 +381,7 @@ mod tests {
     }
 
     #[test]
-    fn headers_that_claim_nonsense_are_read_as_the_first_attempt() {
+    fn an_invalid_attempt_header_is_read_as_the_first_attempt() {
         for value in
             [Value::from(0), Value::from(-7), Value::from("3"), Value::Void, Value::from(i64::MIN)]
         {

@@ -14,32 +14,33 @@ use crate::recovery::handle::ConnectionHandle;
 use crate::recovery::hard_closes::HardCloses;
 use crate::recovery::shared::ConnectionShared;
 
-/// How long a copy waits for the broker before it looks whether there is an alarm.
-const SLICE: Duration = Duration::from_millis(200);
+/// The time that a copy waits for the broker before it checks for an alarm.
+const ALARM_CHECK_INTERVAL: Duration = Duration::from_millis(200);
 
-/// How long a copy waits for its confirm at most: a quorum queue has found another leader by then.
-const LONGEST_ANSWER: Duration = Duration::from_secs(5);
-/// How often a queue is declared again that is being deleted.
+/// The maximum wait of a copy for its confirm. A quorum queue elects another leader within this
+/// time.
+const MAX_CONFIRM_WAIT: Duration = Duration::from_secs(5);
+/// The maximum number of declarations of a queue that is being deleted.
 const DECLARATIONS: u32 = 5;
-/// How long no copy is sent to a queue that gave no answer.
-const LEFT_ALONE: Duration = Duration::from_secs(15);
+/// The time for which no copy is sent to a queue that did not answer.
+const SILENT_QUEUE_PAUSE: Duration = Duration::from_secs(15);
 
-/// What is known of a queue.
+/// The state of a queue, as known here.
 #[derive(Debug, Default)]
-struct Known {
-    /// When it was declared here, if it was.
+struct TargetQueue {
+    /// The time of its declaration here, if any.
     declared_at: Option<Instant>,
     silent_until: Option<Instant>,
 }
 
-/// Where a copy goes.
+/// The destination of a copy.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Target<'a> {
-    /// A waiting queue, which has to have exactly these arguments.
+    /// A waiting queue, which must have exactly these arguments.
     Waiting(&'a Queue),
-    /// A parking queue. If one of the name exists, it serves whatever its arguments are.
+    /// A parking queue. An existing queue of the name serves with any arguments.
     Parking(&'a Queue),
-    /// A queue of the program's own, which is not declared.
+    /// A queue of the program, which is not declared.
     Existing(&'a Queue),
 }
 
@@ -50,24 +51,24 @@ impl<'a> Target<'a> {
     }
 }
 
-/// What is known of a queue before a copy is sent to it.
+/// The knowledge about a queue before a copy is sent to it.
 #[derive(Debug)]
 pub(super) enum Presence {
-    /// It was there when it was used before.
+    /// The queue existed when it was used before.
     Assumed,
-    MadeHere,
-    /// The program may not declare it. Somebody else may have done so: a copy that is mandatory
+    Declared,
+    /// The program may not declare the queue. Another client may have declared it; a mandatory copy
     /// finds out.
     Refused(Error),
 }
 
-/// Sends copies to queues that it declares when they are needed for the first time.
+/// Sends copies to queues, and declares each queue at its first use.
 pub(super) struct CopyChannel {
-    /// For declarations, which can end a channel.
+    /// Used for declarations, which can close a channel.
     connection: Arc<ConnectionHandle>,
     channel: RecoveringChannel<()>,
-    /// The queues that were there when they were needed last, by name.
-    queues: Mutex<HashMap<String, Known>>,
+    /// The queues that existed at their last use, by name.
+    queues: Mutex<HashMap<String, TargetQueue>>,
 }
 
 impl CopyChannel {
@@ -84,26 +85,26 @@ impl CopyChannel {
         self.channel.connection()
     }
 
-    /// Sends `copy` to `target`, mandatory and confirmed. Returns once the broker has accepted it,
-    /// and will have it also if it is killed.
+    /// Sends `copy` to `target`, mandatory and confirmed. Returns once the broker has accepted the
+    /// copy in a way that survives a kill of the broker.
     ///
-    /// Blocks for a round trip, five seconds or the call timeout at most; and for a second more if
-    /// the queue was declared just before.
+    /// Blocks for a round trip, at most for 5 s or the call timeout. Blocks for 1 s more if the
+    /// queue was declared just before.
     ///
     /// # Errors
-    /// Whatever kept the broker from accepting it.
+    /// The reason why the broker did not accept the copy.
     pub(super) fn send(
         &self,
         copy: &Arc<Content>,
         target: Target<'_>,
         given_up: &dyn Fn() -> bool,
     ) -> Result<()> {
-        // Under an alarm it would wait for its whole deadline.
+        // An alarm would delay the copy until its deadline.
         if let Some(reason) = self.connection().blocked() {
             return Err(Error::Blocked { reason });
         }
         let name = &*target.queue().name;
-        let limit = self.connection().call_timeout.min(LONGEST_ANSWER);
+        let limit = self.connection().call_timeout.min(MAX_CONFIRM_WAIT);
         if self
             .queues()
             .get(name)
@@ -128,9 +129,9 @@ impl CopyChannel {
                 Ok(Outcome::Returned { code, text }) => {
                     self.queues().remove(name);
                     presence = match presence {
-                        // Somebody has deleted the queue.
+                        // Another client has deleted the queue.
                         Presence::Assumed => self.ensure(target)?,
-                        Presence::MadeHere => {
+                        Presence::Declared => {
                             return Err(Error::Backend {
                                 reason: format!("the copy was returned: {code} {text}"),
                                 source: None,
@@ -140,13 +141,13 @@ impl CopyChannel {
                     };
                 }
                 Err(error @ Error::Timeout { .. }) => {
-                    // A quorum queue without a leader answers nothing, and holds up all others on
-                    // its channel.
+                    // A quorum queue without a leader does not answer, and delays all others on its
+                    // channel.
                     self.queues().entry(name.to_string()).or_default().silent_until =
-                        Some(Instant::now() + LEFT_ALONE);
+                        Some(Instant::now() + SILENT_QUEUE_PAUSE);
                     self.channel.replace_channel(
                         &channel,
-                        "a queue for copies of failed messages does not answer",
+                        "a queue for copies of failed messages did not answer",
                     );
                     return Err(error);
                 }
@@ -170,22 +171,22 @@ impl CopyChannel {
         }
     }
 
-    /// Makes sure that the queue exists, unless this was done before.
+    /// Ensures that the queue exists, unless this was done before.
     ///
     /// # Errors
-    /// What the declaration gives, but for a missing permission.
+    /// The errors of the declaration, except a missing permission.
     pub(super) fn ensure(&self, target: Target<'_>) -> Result<Presence> {
         let queue = target.queue();
         if self.queues().contains_key(&queue.name) {
             return Ok(Presence::Assumed);
         }
         let found = match target {
-            Target::Existing(_) => return Ok(Presence::MadeHere),
+            Target::Existing(_) => return Ok(Presence::Declared),
             Target::Waiting(_) => false,
             Target::Parking(_) => {
                 match self.connection.declare(Declare::Queue(&Queue::existing(&queue.name))) {
                     Ok(_) => true,
-                    // RabbitMQ 4.3 asks for a permission here, too.
+                    // RabbitMQ 4.3 requires a permission here, too.
                     Err(Error::NotFound { .. } | Error::AccessRefused { .. }) => false,
                     Err(error) => return Err(error),
                 }
@@ -193,28 +194,28 @@ impl CopyChannel {
         };
         let declared = if found { Ok(()) } else { self.declare(queue) };
         let presence = match declared {
-            Ok(()) => Presence::MadeHere,
+            Ok(()) => Presence::Declared,
             Err(error @ Error::AccessRefused { .. }) => Presence::Refused(error),
             Err(error) => return Err(error),
         };
         let declared_at = (!found).then(Instant::now);
-        self.queues().insert(queue.name.clone(), Known { declared_at, silent_until: None });
+        self.queues().insert(queue.name.clone(), TargetQueue { declared_at, silent_until: None });
         Ok(presence)
     }
 
-    /// Declares a queue. RabbitMQ may say that there is none while a quorum queue of the name is
-    /// still being deleted.
+    /// Declares a queue. RabbitMQ may report a missing queue while a quorum queue of the name is
+    /// being deleted.
     fn declare(&self, queue: &Queue) -> Result<()> {
         for _ in 0..DECLARATIONS {
             match self.connection.declare(Declare::Queue(queue)) {
-                Err(Error::NotFound { .. }) => thread::sleep(SLICE),
+                Err(Error::NotFound { .. }) => thread::sleep(ALARM_CHECK_INTERVAL),
                 declared => return declared.map(drop),
             }
         }
         self.connection.declare(Declare::Queue(queue)).map(drop)
     }
 
-    /// Waits until the broker will not forget a queue any more that was declared just before, with
+    /// Waits until a broker that restarts would keep a queue that was declared just before, with
     /// the copy in it.
     fn wait_until_settled(&self, name: &str) {
         let declared_at = self.queues().get(name).and_then(|known| known.declared_at);
@@ -226,24 +227,24 @@ impl CopyChannel {
         }
     }
 
-    fn queues(&self) -> MutexGuard<'_, HashMap<String, Known>> {
+    fn queues(&self) -> MutexGuard<'_, HashMap<String, TargetQueue>> {
         self.queues.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Publishes, and waits for the answer; but not for the end of an alarm.
+/// Publishes, and waits for the confirm, but not for the end of an alarm.
 fn publish(channel: &dyn Backend, copy: &Arc<Content>, deadline: Instant) -> Result<Outcome> {
     let publication = Publication { content: copy, mandatory: true };
     let tag = in_slices(deadline, |timeout| channel.publish(&publication, timeout))?;
     in_slices(deadline, |timeout| channel.confirm(tag, timeout))
 }
 
-/// Makes a call that can be made again after a timeout, until it tells something else.
+/// Repeats a call that may be repeated after a timeout, until another result.
 fn in_slices<T>(deadline: Instant, call: impl Fn(Duration) -> Result<T>) -> Result<T> {
     loop {
         let left = deadline.saturating_duration_since(Instant::now());
-        match call(left.min(SLICE)) {
-            Err(Error::Timeout { .. }) if left > SLICE => {}
+        match call(left.min(ALARM_CHECK_INTERVAL)) {
+            Err(Error::Timeout { .. }) if left > ALARM_CHECK_INTERVAL => {}
             result => return result,
         }
     }

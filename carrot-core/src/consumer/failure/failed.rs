@@ -1,15 +1,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-/// That a handler failed, or could not be called.
+/// The failure of a handler, or the reason why it could not be called.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Failure {
     pub(crate) reason: Arc<str>,
-    /// Whether trying again is no use.
+    /// Whether another attempt is useless.
     pub(crate) permanent: bool,
     /// Whether the body could not be decoded.
     pub(crate) undecodable: bool,
-    /// Whether the handler decided so, rather than failed.
+    /// Whether the handler chose another attempt or parking, instead of failing.
     pub(crate) chosen: bool,
     /// The pause that the handler chose.
     pub(crate) pause: Option<Duration>,

@@ -1,29 +1,29 @@
-//! The attempts at messages that no header carries, because no copy of them could be sent.
+//! Counts the attempts at messages of which no copy could be sent.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// Of how many messages the attempts are kept. The oldest are forgotten first.
+/// The maximum number of messages with counted attempts. The oldest are forgotten first.
 const MOST: usize = 1000;
 
-/// Attempts by message id, for as long as the process lives and the message is not settled.
+/// Attempts by message id, while the process lives and the message is unsettled.
 #[derive(Debug, Default)]
 pub(crate) struct LocalAttempts {
     state: Mutex<LocalAttemptsState>,
-    /// For those that ask without the lock.
+    /// Readable without the lock.
     holds_some: AtomicBool,
 }
 
 #[derive(Debug, Default)]
 struct LocalAttemptsState {
     attempts: HashMap<String, u32>,
-    /// In the order of their first failure. May hold ids that are forgotten.
+    /// Ids by the time of their first failure. May hold forgotten ids.
     order: VecDeque<String>,
 }
 
 impl LocalAttempts {
-    /// Which attempt the next delivery of a message is, if it was counted here.
+    /// Returns the attempt number of the next delivery of a message, if counted here.
     pub(crate) fn get(&self, id: Option<&str>) -> Option<u32> {
         if self.is_empty() { None } else { self.lock().attempts.get(id?).copied() }
     }
@@ -42,13 +42,13 @@ impl LocalAttempts {
         self.holds_some.store(true, Ordering::Relaxed);
     }
 
-    /// Whether any message was counted that is not settled yet.
+    /// Returns whether no unsettled message is counted.
     #[inline]
     pub(crate) fn is_empty(&self) -> bool {
         !self.holds_some.load(Ordering::Relaxed)
     }
 
-    /// The message is settled.
+    /// Forgets a settled message.
     #[cold]
     pub(crate) fn forget(&self, id: Option<&str>) {
         let Some(id) = id else { return };
@@ -69,7 +69,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn attempts_are_kept_until_the_message_is_settled() {
+    fn an_attempt_is_kept_until_its_message_is_settled() {
         let counted = LocalAttempts::default();
         counted.set(Some("a"), 2);
         counted.set(Some("a"), 3);
@@ -84,7 +84,7 @@ mod tests {
     }
 
     #[test]
-    fn the_oldest_are_forgotten_first() {
+    fn a_full_list_forgets_the_oldest_message() {
         let counted = LocalAttempts::default();
         (0..MOST + 10).for_each(|number| counted.set(Some(&number.to_string()), 2));
         assert_eq!((counted.get(Some("9")), counted.get(Some("10"))), (None, Some(2)));

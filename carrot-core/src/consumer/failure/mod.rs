@@ -1,17 +1,16 @@
-//! What becomes of messages at which a handler fails: tried again after a pause that grows, then
-//! parked.
+//! The treatment of failed messages: retried after growing pauses, then parked.
 //!
 //! | file | holds |
 //! |---|---|
-//! | `retry.rs` | [`Retry`]: how often, after which pauses |
+//! | `retry.rs` | [`Retry`]: number of attempts, and pauses |
 //! | `retry_queues.rs` | the waiting queues: pauses, names, arguments; pure |
-//! | `copy.rs` | what a copy that waits, or is parked, looks like; pure |
-//! | `settings.rs` | what a program chose for a consumer |
+//! | `copy.rs` | the contents of waiting and parked copies; pure |
+//! | `settings.rs` | the settings of a consumer |
 //! | `copy_channel.rs` | the channel on which copies are sent |
-//! | `local_attempts.rs` | attempts that no header carries |
+//! | `local_attempts.rs` | attempts that no header counts |
 //! | `paused.rs` | messages that pause in the process |
 //! | `policy.rs` | the decision, and its execution |
-//! | `circuit_breaker.rs` | the pause of a whole consumer after failures in a row |
+//! | `circuit_breaker.rs` | the pause of a whole consumer after consecutive failures |
 
 mod circuit_breaker;
 mod copy;

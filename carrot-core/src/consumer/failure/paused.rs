@@ -1,4 +1,4 @@
-//! Failed messages that pause in the process, unacknowledged, and then go back to their queue.
+//! Failed messages that pause in the process, unacknowledged, and are then requeued.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -12,15 +12,15 @@ use crate::consumer::message::Disposition;
 use crate::consumer::message::Message;
 use crate::consumer::subscribed::UnhandledCounts;
 
-/// The messages of one consumer that pause. A thread gives each back when its pause is over; it
-/// runs only while there are any.
+/// The pausing messages of one consumer. A thread requeues each after its pause, and runs only
+/// while there are messages.
 #[derive(Debug)]
 pub(super) struct PausedMessages {
     clock: Clock,
     state: Mutex<PausedState>,
-    /// How many there are; kept apart, since messages are dropped with no lock held.
+    /// The number of messages. Kept apart, because messages are dropped with no lock held.
     count: AtomicUsize,
-    /// Whether the consumer has stopped, so that nothing pauses any more.
+    /// Whether the consumer was stopped, so no message pauses any more.
     released: AtomicBool,
     /// Counts the arrivals of messages that are due before all others.
     earlier: AtomicUsize,
@@ -38,7 +38,7 @@ struct PausedMessage {
     due: Duration,
     sequence: u64,
     message: Message,
-    /// What counts the message if it goes back before its time.
+    /// Counts the message if it is requeued before its time.
     unhandled: Option<Arc<UnhandledCounts>>,
 }
 
@@ -85,7 +85,7 @@ impl PausedMessages {
         self.released.load(Ordering::Acquire)
     }
 
-    /// Keeps a message for `pause`, and then requeues the message; at once after
+    /// Keeps a message for `pause`, and then requeues it. Requeues at once after
     /// [`release`](PausedMessages::release).
     pub(super) fn keep(
         self: &Arc<PausedMessages>,
@@ -96,7 +96,7 @@ impl PausedMessages {
         let mut state = self.lock();
         if self.is_released() {
             drop(state);
-            return give_back_early(message, unhandled);
+            return requeue_early(message, unhandled);
         }
         let due = self.clock.now() + pause;
         state.sequence += 1;
@@ -112,7 +112,7 @@ impl PausedMessages {
                 thread::Builder::new().name("carrot-pause".into()).spawn(move || running.work())
             {
                 log::error!(
-                    "no thread for the pauses of failed messages, which go back at once: {error}"
+                    "starting the thread for pauses failed, failed messages are requeued at once: {error}"
                 );
             }
         } else if is_first {
@@ -121,21 +121,21 @@ impl PausedMessages {
         }
     }
 
-    /// Gives all messages back now, and from now on each at once.
+    /// Requeues all messages now, and later ones at once.
     pub(super) fn release(&self) {
         self.released.store(true, Ordering::Release);
-        self.give_all_back();
+        self.requeue_all();
         self.clock.wake();
     }
 
-    fn give_all_back(&self) {
+    fn requeue_all(&self) {
         let entries = std::mem::take(&mut self.lock().heap);
         self.count.fetch_sub(entries.len(), Ordering::AcqRel);
         entries
             .into_sorted_vec()
             .into_iter()
             .rev()
-            .for_each(|Reverse(entry)| give_back_early(entry.message, entry.unhandled));
+            .for_each(|Reverse(entry)| requeue_early(entry.message, entry.unhandled));
     }
 
     fn run(&self) {
@@ -154,14 +154,14 @@ impl PausedMessages {
             match entry {
                 Some(Reverse(entry)) => {
                     self.count.fetch_sub(1, Ordering::AcqRel);
-                    give_back(entry.message);
+                    requeue(entry.message);
                 }
                 None => {
                     self.clock.sleep_until(due, &|| {
                         self.is_released() || self.earlier.load(Ordering::Acquire) != earlier
                     });
                     if self.is_released() {
-                        self.give_all_back();
+                        self.requeue_all();
                     }
                 }
             }
@@ -173,11 +173,10 @@ impl PausedMessages {
     }
 }
 
-/// Held by the thread that runs. Without a thread, no message is kept: also if it cannot be
-/// started, or ends by a panic.
+/// Held by the running thread. Requeues all messages if the thread cannot be started, or panics.
 struct PauseThread {
     paused: Arc<PausedMessages>,
-    /// Whether it ended because nothing was left.
+    /// Whether the thread ended because no message was left.
     finished: bool,
 }
 
@@ -192,23 +191,23 @@ impl Drop for PauseThread {
     fn drop(&mut self) {
         if !self.finished {
             self.paused.lock().running = false;
-            self.paused.give_all_back();
+            self.paused.requeue_all();
         }
     }
 }
 
-fn give_back_early(message: Message, unhandled: Option<Arc<UnhandledCounts>>) {
+fn requeue_early(message: Message, unhandled: Option<Arc<UnhandledCounts>>) {
     if let Some(unhandled) = unhandled {
         unhandled.count_given_back();
     }
-    give_back(message);
+    requeue(message);
 }
 
-/// By nack, which counts as no failed delivery.
-fn give_back(mut message: Message) {
+/// Requeues with nack, which counts as no failed delivery.
+fn requeue(mut message: Message) {
     if let Err(error) = message.settle(Disposition::Return) {
         log::debug!(
-            "a message of queue {:?} whose pause is over was not given back, the broker does it: {error}",
+            "requeueing a message after its pause failed, the broker requeues it: {error} queue={:?}",
             message.queue()
         );
     }

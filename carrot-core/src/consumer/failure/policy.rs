@@ -1,4 +1,4 @@
-//! Decides what becomes of a failed message, and sees to it.
+//! Decides how a failed message is treated, and treats it.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -21,13 +21,13 @@ use crate::model::{Queue, Value};
 use crate::panic_guard::describe;
 use crate::recovery::handle::ConnectionHandle;
 
-/// How long a message may pause in the process: a broker ends a channel that leaves a message
-/// unacknowledged for too long, after 30 minutes unless set otherwise.
+/// The longest pause of a message in the process. A broker closes a channel that keeps a message
+/// unacknowledged for too long, 30 minutes by default.
 const LONGEST_IN_PROCESS: Duration = Duration::from_secs(10 * 60);
-/// How often a failure to copy is logged at most.
-const COMPLAINT_EVERY: Duration = Duration::from_secs(60);
+/// The minimum time between two log lines about failures to copy.
+const LOG_INTERVAL: Duration = Duration::from_secs(60);
 
-/// What became of a failed message.
+/// The treatment of a failed message.
 #[derive(Debug)]
 pub(crate) enum FailureOutcome {
     /// A copy waits for the next attempt.
@@ -35,33 +35,33 @@ pub(crate) enum FailureOutcome {
     Parked,
     /// Rejected after its last attempt, as the program chose.
     Discarded,
-    /// Put back at once for the broker to count, as the program chose.
+    /// Requeued at once for the broker to count, as the program chose.
     Requeued,
-    /// Neither copied nor parked: it pauses in the process, and then goes back.
+    /// Neither copied nor parked: pauses in the process, and is then requeued.
     Paused,
     /// Neither copied nor parked: the caller has to wait for the pause, and to requeue the message.
     PauseHere(Message, Duration),
     /// The caller has to wait for the pause, and to try the message again.
     TryAgainHere(Message, Duration),
-    /// The broker forgot it when it was delivered.
+    /// Automatic acknowledgement deleted the message when it was delivered.
     Lost,
-    /// Its channel is gone, so that the broker delivers it again.
+    /// The channel was lost, and the broker redelivers the message.
     Stale,
 }
 
-/// Where the pauses of a consumer pass.
+/// The place where messages of a consumer pause.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum PausePlace {
     /// In waiting queues.
     Broker,
-    /// In the process, because the queue goes with its connection or its consumer, or its order
+    /// In the process, because the queue is deleted with its connection or consumer, or its order
     /// matters.
     Process,
     /// Nowhere: messages are acknowledged before they are handled.
     Nowhere,
 }
 
-/// What becomes of the failed messages of one consumer.
+/// The treatment of the failed messages of one consumer.
 pub(crate) struct FailurePolicy {
     settings: FailureSettings,
     retry: Retry,
@@ -71,12 +71,12 @@ pub(crate) struct FailurePolicy {
     copies: CopyChannel,
     paused: Arc<PausedMessages>,
     most_paused: usize,
-    complaint: Mutex<Complaint>,
+    failure_log: Mutex<CopyFailureLog>,
     counted: LocalAttempts,
 }
 
 #[derive(Debug, Default)]
-struct Complaint {
+struct CopyFailureLog {
     last: Option<Instant>,
     held_back: u64,
 }
@@ -97,7 +97,7 @@ impl FailurePolicy {
             copies,
             paused: Arc::new(PausedMessages::new(clock)),
             most_paused: usize::from(options.prefetch / 2).max(1),
-            complaint: Mutex::default(),
+            failure_log: Mutex::default(),
             counted: LocalAttempts::default(),
             settings: settings.clone(),
         }
@@ -111,11 +111,11 @@ impl FailurePolicy {
         self.paused.clock()
     }
 
-    /// Makes sure that the parking queue exists, when a run with handlers starts. A refusal is
-    /// logged: the messages are kept in any case.
+    /// Ensures that the parking queue exists when a run with handlers starts. Logs a refusal,
+    /// because messages are kept without a parking queue, too.
     ///
-    /// A queue that goes with its connection or its consumer gets one at its first need: each would
-    /// leave a parking queue behind.
+    /// A queue that is deleted with its connection or consumer gets a parking queue at its first
+    /// failure only. Each would leave a parking queue behind otherwise.
     pub(crate) fn prepare(&self, queue: &str) {
         if self.place != PausePlace::Broker && !self.lasts {
             return;
@@ -125,16 +125,15 @@ impl FailurePolicy {
             self.copies.ensure(Target::Parking(&parking))
         {
             log::warn!(
-                "the queue {:?} for messages that fail for good may be missing; without it they stay in their queue: {} queue={queue:?}",
+                "declaring parking queue {:?} failed, failed messages stay in their queue without it: {} queue={queue:?}",
                 parking.name,
                 describe(&error),
             );
         }
     }
 
-    /// Does with a failed message what the consumer's policy says. `unhandled` counts the messages
-    /// that go back early because the run ends; `given_up` ends the waiting for a broker that is
-    /// away.
+    /// Treats a failed message by the consumer's settings. `unhandled` counts messages that are
+    /// requeued early because the run ends. `given_up` ends the wait for a broker that is down.
     pub(crate) fn fail(
         &self,
         message: Message,
@@ -144,18 +143,18 @@ impl FailurePolicy {
     ) -> FailureOutcome {
         let attempt = message.attempt();
         if self.place == PausePlace::Nowhere {
-            self.tell(&message, failure, "lost: the broker forgot it when it was delivered");
+            self.log_failure(&message, failure, "lost: acknowledged automatically");
             return FailureOutcome::Lost;
         }
         if let Err(error) = message.check() {
             log::debug!(
-                "a failed message of queue {:?} is the broker's again: {error}",
+                "settling a failed message failed, the broker redelivers it: {error} queue={:?}",
                 message.queue()
             );
             return FailureOutcome::Stale;
         }
         if self.settings.requeues {
-            self.tell(&message, failure, "requeued for the broker to count");
+            self.log_failure(&message, failure, "requeued for the broker to count");
             return settled(message, Disposition::Fail, FailureOutcome::Requeued);
         }
         if failure.permanent || !self.retry.allows_another(attempt) {
@@ -164,10 +163,14 @@ impl FailurePolicy {
         let step = RetryStep::at_least(failure.pause.unwrap_or_else(|| self.retry.pause(attempt)));
         if self.place == PausePlace::Process || !self.capabilities().waiting_queues {
             let pause = step.pause().min(LONGEST_IN_PROCESS);
-            self.tell(&message, failure, format_args!("tried again in {pause:?}, in this process"));
+            self.log_failure(
+                &message,
+                failure,
+                format_args!("tried again in {pause:?}, in this process"),
+            );
             return FailureOutcome::TryAgainHere(message, pause);
         }
-        self.tell(&message, failure, format_args!("tried again in {:?}", step.pause()));
+        self.log_failure(&message, failure, format_args!("tried again in {:?}", step.pause()));
         let waiting = step.queue(message.queue(), self.capabilities());
         let copy = copy::waiting(
             message.content(),
@@ -181,7 +184,7 @@ impl FailurePolicy {
         }
     }
 
-    /// After the last attempt.
+    /// Treats a message after its last attempt.
     fn give_up(
         &self,
         message: Message,
@@ -191,10 +194,10 @@ impl FailurePolicy {
         given_up: &dyn Fn() -> bool,
     ) -> FailureOutcome {
         let Some(parking) = self.settings.parking(message.queue(), self.capabilities()) else {
-            self.tell(&message, failure, "rejected, as the consumer's policy says");
+            self.log_failure(&message, failure, "rejected, as the consumer is configured");
             return settled(message, Disposition::Reject, FailureOutcome::Discarded);
         };
-        self.tell(&message, failure, format_args!("parked in queue {:?}", parking.name));
+        self.log_failure(&message, failure, format_args!("parked in queue {:?}", parking.name));
         let parked = |brief| {
             copy::parked(
                 message.content(),
@@ -230,16 +233,16 @@ impl FailurePolicy {
         target: Target<'_>,
         given_up: &dyn Fn() -> bool,
     ) -> Result<()> {
-        if !message.is_whole() {
+        if !message.is_fully_read() {
             let reason = "the message holds properties or headers that could not be read, and a copy would lose them";
             return Err(Error::Backend { reason: reason.into(), source: None });
         }
-        // Once the original is the broker's again, a copy would only double it.
+        // Once the original was requeued, a copy would only duplicate it.
         self.copies.send(&Arc::new(copy), target, &|| given_up() || message.check().is_err())
     }
 
-    /// Keeps a message that could be neither copied nor parked. Its attempt is counted here, so
-    /// that its pauses grow, and its last comes.
+    /// Keeps a message that could be neither copied nor parked. Counts its attempt here, so its
+    /// pauses grow and its last attempt is reached.
     fn keep(
         &self,
         message: Message,
@@ -252,12 +255,12 @@ impl FailurePolicy {
             return FailureOutcome::Stale;
         }
         let pause = match error {
-            // Each attempt to copy it costs connections.
+            // Each attempt to copy the message costs connections.
             Error::HardError { .. } => LONGEST_IN_PROCESS,
             _ => step.pause().min(LONGEST_IN_PROCESS),
         };
         self.count(&message, message.attempt());
-        self.complain(&message, pause, target, error);
+        self.log_copy_failure(&message, pause, target, error);
         if self.paused.count() >= self.most_paused {
             return FailureOutcome::PauseHere(message, pause);
         }
@@ -265,18 +268,17 @@ impl FailurePolicy {
         FailureOutcome::Paused
     }
 
-    /// Notes that attempt number `attempt` has failed at a message that goes back as it is.
+    /// Records that attempt number `attempt` failed at a message that is requeued unchanged.
     pub(crate) fn count(&self, message: &Message, attempt: u32) {
         self.counted.set(message.id(), attempt.saturating_add(1));
     }
 
-    /// Waits in a worker for the end of a pause; returns whether it came, rather than the end of
-    /// the run.
+    /// Blocks a worker for a pause. Returns false if the run ended earlier.
     pub(crate) fn pause(&self, pause: Duration, given_up: &dyn Fn() -> bool) -> bool {
         self.clock().sleep_until(self.clock().now() + pause, given_up)
     }
 
-    /// Gives back what pauses in the process, now and from now on.
+    /// Requeues the messages that pause in the process, now and from now on.
     pub(crate) fn release(&self) {
         self.paused.release();
     }
@@ -285,9 +287,9 @@ impl FailurePolicy {
         self.copies.connection().connector.capabilities()
     }
 
-    fn tell(&self, message: &Message, failure: &Failure, becomes: impl fmt::Display) {
+    fn log_failure(&self, message: &Message, failure: &Failure, treatment: impl fmt::Display) {
         let (level, what) = match failure {
-            Failure { chosen: true, .. } => (log::Level::Info, "a handler put a message off"),
+            Failure { chosen: true, .. } => (log::Level::Info, "handler postponed a message"),
             Failure { undecodable: true, .. } => (log::Level::Warn, "decoding a message failed"),
             _ => (log::Level::Warn, "handling a message failed"),
         };
@@ -299,23 +301,23 @@ impl FailurePolicy {
             message.id().unwrap_or_default(),
             message.attempt(),
             self.retry.number_of_attempts(),
-            becomes.to_string(),
+            treatment.to_string(),
         );
     }
 
     /// Logs that a message could not be copied, at most once a minute.
-    fn complain(&self, message: &Message, pause: Duration, target: &Queue, error: &Error) {
+    fn log_copy_failure(&self, message: &Message, pause: Duration, target: &Queue, error: &Error) {
         let held_back = {
-            let mut complaint = self.complaint.lock().unwrap_or_else(PoisonError::into_inner);
-            if complaint.last.is_some_and(|last| last.elapsed() < COMPLAINT_EVERY) {
-                complaint.held_back += 1;
+            let mut failure_log = self.failure_log.lock().unwrap_or_else(PoisonError::into_inner);
+            if failure_log.last.is_some_and(|last| last.elapsed() < LOG_INTERVAL) {
+                failure_log.held_back += 1;
                 return;
             }
-            complaint.last = Some(Instant::now());
-            std::mem::take(&mut complaint.held_back)
+            failure_log.last = Some(Instant::now());
+            std::mem::take(&mut failure_log.held_back)
         };
         log::error!(
-            "a failed message could not be sent to queue {:?}, so it stays in this process for {pause:?} and then goes back to its queue: {} \
+            "sending a failed message to queue {:?} failed, it is requeued after {pause:?}: {} \
              queue={:?} in_process={} lines_held_back={held_back}",
             target.name,
             describe(error),
@@ -361,7 +363,7 @@ impl fmt::Debug for FailurePolicy {
     }
 }
 
-/// Settles the original of a message that was seen to.
+/// Settles the original of a treated message.
 fn settled(
     mut message: Message,
     disposition: Disposition,
@@ -371,10 +373,11 @@ fn settled(
         Ok(()) => outcome,
         Err(error) => {
             log::debug!(
-                "a failed message of queue {:?} will be delivered once more: {error}",
+                "settling a failed message failed, the broker redelivers it: {error} queue={:?}",
                 message.queue()
             );
-            // What was copied is copied; of what was to be put back or rejected, nothing has come.
+            // A sent copy counts even if the original was not acknowledged. A requeue or reject
+            // that failed had no effect.
             if disposition == Disposition::Ack { outcome } else { FailureOutcome::Stale }
         }
     }

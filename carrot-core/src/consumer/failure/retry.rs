@@ -3,10 +3,10 @@ use std::time::Duration;
 use crate::consumer::failure::retry_queues;
 use crate::error::{Error, Result};
 
-/// How often a failed message is tried, and after which pauses.
+/// The number of attempts at a failed message, and the pauses between them.
 ///
 /// Set by [`ConsumerDefinition::retry`](crate::ConsumerDefinition::retry). Pauses are rounded up to
-/// a power of two of seconds, from 1 s to 131,072 s (36.4 h), since each length is a queue of its
+/// a power of two of seconds, from 1 s to 131,072 s (36.4 h), because each length is a queue of its
 /// own at the broker.
 ///
 /// ```
@@ -26,39 +26,42 @@ pub struct Retry {
 }
 
 impl Default for Retry {
-    /// Five attempts, after pauses of 1, 2, 4 and 8 s; no jitter.
+    /// Creates a back-off with five attempts, after pauses of 1, 2, 4 and 8 s, without jitter.
     fn default() -> Retry {
         Retry::exponential(Duration::from_secs(1), Duration::from_secs(8)).without_jitter()
     }
 }
 
 impl Retry {
-    /// Pauses that double from `first` to `longest`, with jitter: a pause takes the next longer
-    /// step half of the time, up to the step of `longest`, so that messages that failed together do
-    /// not all come back together. Five attempts.
+    /// Creates an exponential back-off: pauses double from `first` to `longest`, with jitter. Five
+    /// attempts.
+    ///
+    /// Jitter doubles half of the pauses, at most to the step of `longest`. Messages that failed
+    /// together are then not retried together.
     pub fn exponential(first: Duration, longest: Duration) -> Retry {
         Retry { first, longest, attempts: 5, jitter: true }
     }
 
-    /// Pauses of one length, without jitter. Five attempts.
+    /// Creates a back-off with pauses of one length, without jitter. Five attempts.
     pub fn fixed(pause: Duration) -> Retry {
         Retry { first: pause, longest: pause, attempts: 5, jitter: false }
     }
 
-    /// No second attempt: a message is parked when its handler fails for the first time.
+    /// Disables retries: a message is parked at the first failure of its handler.
     pub fn never() -> Retry {
         Retry::default().attempts(1)
     }
 
-    /// How often a message is handed to the handler before it is parked, the first time included;
-    /// at least 1. Defaults to 5.
+    /// Sets the number of attempts before a message is parked, including the first; at least 1.
+    ///
+    /// Defaults to 5 attempts.
     #[must_use]
     pub fn attempts(mut self, attempts: u32) -> Retry {
         self.attempts = attempts;
         self
     }
 
-    /// Takes the jitter away, so that the pauses are always the same.
+    /// Disables jitter. All messages then have the same pauses.
     #[must_use]
     pub fn without_jitter(mut self) -> Retry {
         self.jitter = false;
@@ -89,7 +92,7 @@ impl Retry {
         Ok(())
     }
 
-    /// Whether a message is tried again after its attempt number `attempt` failed.
+    /// Returns whether a message is tried again after attempt number `attempt` failed.
     pub(super) fn allows_another(&self, attempt: u32) -> bool {
         attempt < self.attempts
     }
@@ -98,7 +101,7 @@ impl Retry {
         self.attempts
     }
 
-    /// The pause after attempt number `attempt`, from 1.
+    /// Returns the pause after attempt number `attempt`, from 1.
     pub(super) fn pause(&self, attempt: u32) -> Duration {
         let doublings = attempt.saturating_sub(1).min(31);
         let pause = self.first.saturating_mul(1 << doublings).min(self.longest);

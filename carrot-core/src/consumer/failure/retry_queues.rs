@@ -1,7 +1,7 @@
-//! The queues in which copies wait: one for each length of pause, named and declared by rule; pure.
+//! The waiting queues of copies: one for each length of pause, named and declared by rule; pure.
 //!
 //! Names and arguments outlive a version of this crate, because the queues stay at the broker. They
-//! never change; another rule gets another `v`.
+//! never change. Another rule gets another `v`.
 
 use std::time::Duration;
 
@@ -20,7 +20,7 @@ const INFIX: &str = ".retry.v1.";
 pub(super) struct RetryStep(u32);
 
 impl RetryStep {
-    /// The shortest step that is at least `pause`; the longest of all if there is none.
+    /// Returns the shortest step that is at least `pause`, or the longest step.
     pub(super) fn at_least(pause: Duration) -> RetryStep {
         let seconds = pause.as_secs().saturating_add(u64::from(pause.subsec_nanos() > 0));
         RetryStep(
@@ -36,8 +36,8 @@ impl RetryStep {
         Duration::from_secs(1 << self.0)
     }
 
-    /// The queue in which copies of messages of `queue` wait for this long. No `x-expires`: an
-    /// expiring queue takes its messages along.
+    /// Returns the queue in which copies of messages of `queue` wait for this long. Without
+    /// `x-expires`, because an expiring queue deletes its messages.
     pub(super) fn queue(self, queue: &str, capabilities: Capabilities) -> Queue {
         let waiting = Queue::new(self.queue_name(queue))
             .message_ttl(self.pause())
@@ -58,7 +58,7 @@ impl RetryStep {
     }
 }
 
-/// Whether a queue is one in which copies of messages of `queue` wait, of this or of a later
+/// Returns whether copies of messages of `queue` wait in the queue `name`, by the rule of any
 /// version.
 pub(super) fn is_step_of(name: &str, queue: &str) -> bool {
     let Some((stem, rest)) = name.rsplit_once(".retry.v") else { return false };
@@ -72,20 +72,18 @@ pub(super) fn is_step_of(name: &str, queue: &str) -> bool {
         && (stem == queue || stem.rsplit_once('~').is_some_and(is_cut))
 }
 
-/// The name of the queue in which messages of `queue` are parked unless another one was chosen.
-/// Queues that the broker named share one: nobody else may use their prefix, and each would leave a
-/// parking queue behind.
+/// Returns the default name of the parking queue of `queue`. All server-named queues share one:
+/// their prefix is reserved, and each would leave a parking queue behind.
 pub(super) fn parking_name(queue: &str) -> String {
     with_suffix(if queue.starts_with("amq.") { "server-named" } else { queue }, ".failed")
 }
 
-/// The queue in which messages are parked: durable, and replicated where the broker can.
+/// Returns the parking queue: durable, and replicated if the broker supports that.
 pub(super) fn parking(name: &str, capabilities: Capabilities) -> Queue {
     let parking = Queue::new(name);
     match capabilities {
         Capabilities { quorum_queues: false, .. } => parking,
-        // A parked message that is looked at and put back again and again is not to be dropped for
-        // it.
+        // A parked message that is inspected and requeued repeatedly must not be dropped.
         Capabilities { default_delivery_limit: true, .. } => {
             parking.quorum().argument("x-delivery-limit", -1)
         }
@@ -93,7 +91,7 @@ pub(super) fn parking(name: &str, capabilities: Capabilities) -> Queue {
     }
 }
 
-/// A name that would be too long is cut, and told apart by the hash of the whole.
+/// Appends `suffix`. A name that would be too long is cut, and made unique by a hash of the whole.
 fn with_suffix(queue: &str, suffix: &str) -> String {
     if queue.len() + suffix.len() <= LONGEST_NAME {
         return format!("{queue}{suffix}");
@@ -142,9 +140,9 @@ mod tests {
         assert_eq!(RetryStep::at_least(Duration::MAX).pause(), LONGEST);
     }
 
-    // These names and arguments are at brokers already: this test must never be changed.
+    // These names and arguments exist at brokers: this test must never be changed.
     #[test]
-    fn names_and_arguments_are_fixed_for_ever() {
+    fn names_and_arguments_never_change() {
         let step = RetryStep::at_least(Duration::from_secs(4));
         let expected = Headers::from([
             ("x-message-ttl", Value::from(4000)),
@@ -180,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn long_names_are_cut_and_told_apart() {
+    fn long_names_are_cut_and_stay_unique() {
         let names: Vec<String> = ["a", "b"]
             .map(|end| {
                 RetryStep::at_least(LONGEST).queue_name(&format!("{}{end}", "x".repeat(254)))
@@ -194,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn waiting_queues_are_told_from_others() {
+    fn a_waiting_queue_is_recognized_by_its_name() {
         for name in ["orders.retry.v1.4s", "orders.retry.v2.7s"] {
             assert!(is_step_of(name, "orders"), "{name}");
         }

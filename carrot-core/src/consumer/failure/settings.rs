@@ -1,4 +1,4 @@
-//! What a program chose for the failed messages of a consumer.
+//! Settings of a consumer for failed messages.
 
 use std::fmt;
 use std::sync::Arc;
@@ -12,17 +12,17 @@ use crate::consumer::settlement::Settlement;
 use crate::error::{Error, Result};
 use crate::model::Queue;
 
-/// What becomes of a message after its last attempt.
+/// The treatment of a message after its last attempt.
 #[derive(Debug, Clone, Default)]
 pub(crate) enum Afterwards {
-    /// Parked in `<queue>.failed`.
+    /// Parks in `<queue>.failed`.
     #[default]
     Park,
-    /// Parked in the queue of this name, which is declared like that of `Park`.
+    /// Parks in the queue of this name, which is declared like that of `Park`.
     ParkIn(String),
-    /// Parked in a queue that is declared as it is here.
+    /// Parks in this queue.
     ParkWith(Box<Queue>),
-    /// Rejected: to the dead-letter exchange, or dropped.
+    /// Rejects: dead-letters or drops.
     Discard,
 }
 
@@ -42,7 +42,7 @@ impl fmt::Debug for UndecodableHandler {
 pub(crate) struct FailureSettings {
     pub(crate) retry: Option<Retry>,
     pub(crate) afterwards: Option<Afterwards>,
-    /// Whether failed messages go straight back, for the broker to count.
+    /// Whether failed messages are requeued at once, for the broker to count.
     pub(crate) requeues: bool,
     pub(crate) pause_after: Option<u32>,
     pub(crate) on_undecodable: Option<UndecodableHandler>,
@@ -82,7 +82,8 @@ impl FailureSettings {
         }
     }
 
-    /// The parking queue of a consumer of `queue`; `None` if failed messages are not parked.
+    /// Returns the parking queue of a consumer of `queue`; `None` if failed messages are not
+    /// parked.
     pub(super) fn parking(&self, queue: &str, capabilities: Capabilities) -> Option<Queue> {
         if self.requeues {
             return None;

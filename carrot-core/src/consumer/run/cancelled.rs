@@ -1,18 +1,20 @@
-//! What a run does after the broker cancelled its consumer.
+//! The reaction of a run to a cancel by the broker.
 
 use std::time::Instant;
 
-use crate::consumer::run::{Attempts, ConsumerRun};
+use crate::consumer::run::ConsumerRun;
+use crate::consumer::subscribe::Attempts;
 use crate::consumer::subscribed::RunSubscription;
 use crate::error::{Error, Result};
 use crate::recovery::effects::ends_connection;
 
 impl ConsumerRun {
-    /// After a cancel by the broker: finds out whether the queue is gone, or its node or leader is
-    /// on its way.
+    /// Checks, after a cancel by the broker, whether the queue was deleted, or is unavailable while
+    /// its node or leader changes.
     ///
     /// # Errors
-    /// [`Error::NotFound`] if it is gone; the last failure if it cannot be found out in time.
+    /// - [`Error::NotFound`]: the queue was deleted.
+    /// - The last failure, if the check does not succeed in time.
     pub(super) fn ensure_queue(
         &self,
         error: &Error,
@@ -25,9 +27,9 @@ impl ConsumerRun {
         let channel = &self.shared.channel;
         loop {
             match channel.look_for(&lost.queue, attempts.until, attempts.given_up) {
-                // Without a permission to look for it, subscribing tells.
+                // Without the permission to check, the subscription finds out.
                 Ok(()) | Err(Error::AccessRefused { .. }) => return Ok(()),
-                // Its queue went with its connection, and comes back with the next.
+                // The queue was deleted with its connection, and is declared again with the next.
                 Err(Error::NotFound { .. }) if self.shared.is_exclusive && is_lost(lost) => {
                     return Ok(());
                 }
@@ -44,9 +46,9 @@ impl ConsumerRun {
         }
     }
 
-    /// Makes the next look for the queue wait, because the queue may be on its way out.
+    /// Delays the next check of the queue, because the queue may be in deletion.
     pub(super) fn postpone(&self, error: &Error) {
-        // Of the kind that may pass: it is what a look that finds no time gives.
+        // An error that may pass, as that of a check that runs out of time.
         self.shared.channel.postpone(&Error::Unavailable { reason: error.to_string() });
     }
 }
