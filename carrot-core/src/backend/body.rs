@@ -8,15 +8,15 @@ use std::sync::Arc;
 use crate::backend::buffer_pool::BufferPool;
 use crate::escaping::Shown;
 
-/// So many bytes lie in the body itself: a message then is one piece of memory, which matters most
-/// where one thread takes it and another gives it back.
+/// The maximum length of a body stored inline, in bytes. Such a message is one allocation, which
+/// matters most if one thread allocates it and another frees it.
 const INLINE: usize = 110;
 
-/// The body of a message: its bytes, which [`Deref`] gives.
+/// The body of a message. Dereferences to its bytes.
 ///
-/// It is made of what owns bytes without a copy, unless they are at most 110, and of a slice with
-/// one. `==` compares the bytes with those of whatever else holds some. To drop it frees memory or
-/// gives it back to its [`BufferPool`], and never blocks.
+/// Owned bytes are taken without a copy if they are longer than 110 bytes; all others are copied.
+/// `==` compares the bytes with any type that holds bytes. Dropping a body frees its memory or
+/// returns it to its [`BufferPool`], and never blocks.
 ///
 /// ```
 /// use carrot::backend::Body;
@@ -35,17 +35,17 @@ enum Bytes {
 
 struct Heap {
     bytes: Vec<u8>,
-    /// Where its memory goes afterwards, if it is not simply freed.
+    /// The pool that its memory returns to, if any.
     home: Option<Arc<BufferPool>>,
 }
 
 impl Body {
-    /// A body whose memory goes back to `home` when it is dropped, to be used for another.
+    /// Creates a body whose memory returns to `home` when the body is dropped.
     pub fn in_buffer(bytes: Vec<u8>, home: &Arc<BufferPool>) -> Body {
         Body(Bytes::Heap(Heap { bytes, home: Some(Arc::clone(home)) }))
     }
 
-    /// A copy of bytes, in memory of `home` if it is large.
+    /// Copies bytes into a body. Large bodies use memory of `home`.
     pub fn copied(bytes: &[u8], home: &Arc<BufferPool>) -> Body {
         if bytes.len() < BufferPool::SMALLEST {
             return Body::from(bytes);
@@ -56,15 +56,15 @@ impl Body {
         Body::in_buffer(buffer, home)
     }
 
-    /// The bytes in the body itself, if they are few enough.
+    /// Returns an inline body, if the bytes fit.
     fn inline(bytes: &[u8]) -> Option<Body> {
         let mut inline = [0; INLINE];
         inline.get_mut(..bytes.len())?.copy_from_slice(bytes);
         Some(Body(Bytes::Inline { length: bytes.len() as u8, bytes: inline }))
     }
 
-    /// The bytes, to be kept or changed; they are copied only if they are at most 110. Memory of a
-    /// [`BufferPool`] does not come back to it then.
+    /// Returns the bytes. Copies them if they are at most 110. Memory of a [`BufferPool`] does not
+    /// return to the pool.
     pub fn into_vec(self) -> Vec<u8> {
         match self.0 {
             Bytes::Inline { .. } => self.to_vec(),
@@ -126,8 +126,8 @@ impl Clone for Body {
     }
 }
 
-/// The text, or the bytes in hexadecimal digits, as far as they fit a line; and how many bytes
-/// there are, if that is not all.
+/// Displays the text, or the bytes in hexadecimal digits, cut to one line. A cut body also displays
+/// its length.
 impl fmt::Debug for Body {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         Shown(self).fmt(formatter)
@@ -154,14 +154,13 @@ impl From<Body> for Vec<u8> {
     }
 }
 
-/// What [`MessageBuilder::send_bytes`](crate::MessageBuilder::send_bytes) takes: bytes or text,
-/// owned or borrowed.
+/// The types that [`MessageBuilder::send_bytes`](crate::MessageBuilder::send_bytes) accepts: bytes
+/// or text, owned or borrowed.
 ///
-/// What is owned (`Vec<u8>`, `String`, `Box<[u8]>`, [`Body`], an owned [`Cow`]) is sent from where
-/// it is, unless it is at most 110 bytes. What is borrowed (`&[u8]`, `&str`, and references to
-/// arrays and to the owned ones) or shared (`Arc<[u8]>`) is copied once, into memory that the
-/// publisher uses again for its next large message. Of anything else that dereferences to bytes
-/// pass that: `&*bytes`.
+/// Owned types (`Vec<u8>`, `String`, `Box<[u8]>`, [`Body`], an owned [`Cow`]) are sent without a
+/// copy if they are longer than 110 bytes. Borrowed types (`&[u8]`, `&str`, references to arrays
+/// and to the owned types) and `Arc<[u8]>` are copied once, into memory that the publisher reuses.
+/// Pass any other type that dereferences to bytes as `&*bytes`.
 ///
 /// ```
 /// use std::sync::Arc;
@@ -172,7 +171,7 @@ impl From<Body> for Vec<u8> {
 /// assert_eq!(vec![1, 2].into_body(&buffers), [1, 2]);
 /// ```
 pub trait IntoBody: sealed::Sealed {
-    /// The body; if it has to be copied, and is large, in memory of `buffers`.
+    /// Converts the value to a body. Copies of large bodies use memory of `buffers`.
     #[doc(hidden)]
     fn into_body(self, buffers: &Arc<BufferPool>) -> Body;
 }
@@ -189,8 +188,8 @@ impl IntoBody for Body {
     }
 }
 
-/// Gives memory back that a large body does not fill: limits on what is kept count the bytes of
-/// bodies, and an encoder may have reserved twice as much.
+/// Frees the memory that a large body does not fill, because limits on buffered messages count the
+/// bytes of bodies. An encoder may have reserved twice as much.
 fn trimmed(mut bytes: Vec<u8>) -> Vec<u8> {
     if bytes.len() >= BufferPool::SMALLEST && bytes.capacity() - bytes.len() > bytes.len() / 4 {
         bytes.shrink_to_fit();
@@ -271,7 +270,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_owned_stays_where_it_is() {
+    fn owned_bytes_are_not_copied() {
         let buffers = Arc::new(BufferPool::new());
         let bytes = vec![7; 10_000];
         let address = bytes.as_ptr();
@@ -300,7 +299,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_borrowed_is_copied_to_memory_that_is_used_again() {
+    fn borrowed_bytes_are_copied_to_pooled_memory() {
         let buffers = Arc::new(BufferPool::new());
         let bytes = vec![7; 10_000];
         let first = (&bytes).into_body(&buffers);
@@ -316,7 +315,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_small_does_without() {
+    fn small_bodies_use_no_pooled_memory() {
         let buffers = Arc::new(BufferPool::new());
         drop("small".into_body(&buffers));
         drop([0; 100].into_body(&buffers));
@@ -333,7 +332,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_taken_out_does_not_come_back() {
+    fn memory_taken_by_into_vec_does_not_return_to_the_pool() {
         let buffers = Arc::new(BufferPool::new());
         let bytes = Body::copied(&[7; 10_000], &buffers).into_vec();
         assert_eq!(bytes.len(), 10_000);

@@ -2,15 +2,15 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// Memory for large bodies that is used again, rather than taken from the system and given back for
-/// each message, which costs more than to copy the body.
+/// Reuses memory for large bodies, because allocating and freeing it for each message costs more
+/// than copying the body.
 ///
-/// A driver has one for each connection, and a publisher one of its own. What
-/// [`Body::in_buffer`](crate::backend::Body::in_buffer) puts into a body comes back by itself when
-/// that is dropped.
+/// A driver has one pool for each connection, and each publisher has its own. Memory in a
+/// [`Body::in_buffer`](crate::backend::Body::in_buffer) returns to the pool when the body is
+/// dropped.
 ///
-/// At most [`KEPT`](BufferPool::KEPT) bytes are kept that nobody uses, and nothing smaller than
-/// [`SMALLEST`](BufferPool::SMALLEST), since allocators are good at that. No method blocks.
+/// The pool keeps at most [`KEPT`](BufferPool::KEPT) unused bytes, and no buffer smaller than
+/// [`SMALLEST`](BufferPool::SMALLEST), because allocators handle those well. No method blocks.
 ///
 /// ```
 /// use std::sync::Arc;
@@ -26,23 +26,23 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 #[derive(Default)]
 pub struct BufferPool(Mutex<Kept>);
 
-/// Those that nobody uses, the latest last.
+/// The unused buffers, the latest last.
 #[derive(Default)]
 struct Kept {
     buffers: VecDeque<Vec<u8>>,
     bytes: usize,
 }
 
-/// How many of the latest are looked at for one that fits.
-const LOOKED_AT: usize = 8;
+/// The number of latest buffers that are checked for one that fits.
+const CHECKED_BUFFERS: usize = 8;
 
 impl BufferPool {
     /// The smallest buffer that is kept, in bytes.
     pub const SMALLEST: usize = 4 << 10;
-    /// The most bytes that are kept.
+    /// The maximum of unused bytes that are kept.
     pub const KEPT: usize = 8 << 20;
 
-    /// None yet.
+    /// Creates an empty pool.
     pub fn new() -> BufferPool {
         BufferPool::default()
     }
@@ -51,14 +51,15 @@ impl BufferPool {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A buffer with room for so many bytes, and for no more than about twice as many. It holds
-    /// what it held last, at most `size` bytes of it: to be overwritten, or cleared.
+    /// Returns a buffer with room for `size` bytes, and for at most about twice as many. The buffer
+    /// still holds up to `size` bytes of its last content, which the caller must overwrite or
+    /// clear.
     pub fn take(&self, size: usize) -> Vec<u8> {
         if size < BufferPool::SMALLEST {
             return Vec::with_capacity(size);
         }
         let mut kept = self.lock();
-        let latest = kept.buffers.len().saturating_sub(LOOKED_AT);
+        let latest = kept.buffers.len().saturating_sub(CHECKED_BUFFERS);
         let fits = |buffer: &Vec<u8>| buffer.capacity() >= size && buffer.capacity() / 2 <= size;
         let position = kept.buffers.range(latest..).rposition(fits);
         let found = position.and_then(|position| kept.buffers.remove(latest + position));
@@ -69,7 +70,7 @@ impl BufferPool {
         buffer
     }
 
-    /// Takes a buffer back. The oldest are let go if that makes it too many.
+    /// Takes a buffer back. Frees the oldest buffers beyond the maximum.
     pub fn give(&self, buffer: Vec<u8>) {
         let size = buffer.capacity();
         if !(BufferPool::SMALLEST..=BufferPool::KEPT).contains(&size) {
@@ -111,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn one_that_fits_is_used_again() {
+    fn a_buffer_that_fits_is_reused() {
         let buffers = BufferPool::new();
         for size in [5_000, 50_000, 500_000] {
             buffers.give(vec![1; size]);
@@ -125,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn only_so_much_is_kept() {
+    fn unused_buffers_beyond_the_maximum_are_freed() {
         let buffers = BufferPool::new();
         buffers.give(vec![1; 10_000]);
         for _ in 0..20 {

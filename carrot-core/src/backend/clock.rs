@@ -1,13 +1,13 @@
-//! The time by which pauses pass.
+//! The clock that measures pauses.
 
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-/// The clock of a backend, by which the pauses between the attempts at a message are measured.
+/// The clock of a backend. Measures the pauses between the attempts at a message.
 ///
-/// The deadlines of calls are always real time. Clones are the same clock.
+/// The deadlines of calls always use real time. Clones share the same clock.
 ///
 /// ```
 /// use std::time::Duration;
@@ -22,25 +22,25 @@ pub struct Clock(Arc<Inner>);
 
 struct Inner {
     source: ClockSource,
-    /// Counts how often the sleepers were woken.
+    /// Counts the wake-ups of sleepers.
     woken: Mutex<u64>,
     changed: Condvar,
 }
 
 enum ClockSource {
     Real(Instant),
-    /// Microseconds.
+    /// The time in microseconds.
     Manual(AtomicU64),
 }
 
 impl Clock {
-    /// A clock that runs with real time, from zero.
+    /// Creates a clock that runs with real time, from zero.
     pub fn real() -> Clock {
         Clock::from(ClockSource::Real(Instant::now()))
     }
 
-    /// A clock that stands at zero until [`set`](Clock::set) moves it; for backends that imitate a
-    /// broker in tests.
+    /// Creates a clock that stands at zero until [`set`](Clock::set) advances it. For backends that
+    /// imitate a broker in tests.
     pub fn manual() -> Clock {
         Clock::from(ClockSource::Manual(AtomicU64::new(0)))
     }
@@ -49,7 +49,7 @@ impl Clock {
         Clock(Arc::new(Inner { source, woken: Mutex::new(0), changed: Condvar::new() }))
     }
 
-    /// How long the clock has been running.
+    /// Returns the time since the start of the clock.
     pub fn now(&self) -> Duration {
         match &self.0.source {
             ClockSource::Real(start) => start.elapsed(),
@@ -57,18 +57,17 @@ impl Clock {
         }
     }
 
-    /// Moves a manual clock forward, and wakes every pause that is over. A clock never goes back,
-    /// and a real one cannot be moved.
+    /// Advances a manual clock to `now`, and ends every pause that is due. A clock never moves
+    /// backwards, and a real clock cannot be set.
     pub fn set(&self, now: Duration) {
-        if let ClockSource::Manual(stands_at) = &self.0.source {
-            stands_at
-                .fetch_max(u64::try_from(now.as_micros()).unwrap_or(u64::MAX), Ordering::SeqCst);
+        if let ClockSource::Manual(current) = &self.0.source {
+            current.fetch_max(u64::try_from(now.as_micros()).unwrap_or(u64::MAX), Ordering::SeqCst);
             self.wake();
         }
     }
 
-    /// Blocks until `due`, or until `given_up` holds, which is asked again after each
-    /// [`wake`](Clock::wake); returns whether `due` came.
+    /// Blocks until `due`, or until `given_up` returns true. Calls `given_up` after each
+    /// [`wake`](Clock::wake). Returns whether `due` was reached.
     pub(crate) fn sleep_until(&self, due: Duration, given_up: &dyn Fn() -> bool) -> bool {
         loop {
             let seen = *self.woken();
@@ -90,7 +89,7 @@ impl Clock {
         }
     }
 
-    /// Makes every sleeper ask again whether to give up.
+    /// Wakes every sleeper to check again whether to give up.
     pub(crate) fn wake(&self) {
         *self.woken() += 1;
         self.0.changed.notify_all();
@@ -119,7 +118,7 @@ mod tests {
     const NEVER: &dyn Fn() -> bool = &|| false;
 
     #[test]
-    fn a_real_clock_runs() {
+    fn a_real_clock_reaches_a_due_time() {
         let clock = Clock::real();
         let due = clock.now() + Duration::from_millis(5);
         assert!(clock.sleep_until(due, NEVER));
@@ -127,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn a_manual_clock_wakes_who_sleeps_and_never_goes_back() {
+    fn an_advanced_clock_wakes_sleepers_and_never_moves_backwards() {
         let clock = Clock::manual();
         let day = Duration::from_secs(86_400);
         thread::scope(|scope| {

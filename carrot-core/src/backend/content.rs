@@ -1,4 +1,4 @@
-//! What is published, and what comes of it.
+//! Published messages and the broker's answers.
 
 use std::sync::Arc;
 
@@ -6,21 +6,22 @@ use crate::backend::body::Body;
 use crate::model::Properties;
 use crate::model::ShortString;
 
-/// What travels through a broker: a body, and all that its publisher says of it.
+/// A message as a broker carries it: exchange, routing key, properties and body.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Content {
-    /// The exchange it is, or was, published to; empty for the default exchange. At most 255 bytes.
+    /// The exchange that the message is, or was, published to; empty for the default exchange. At
+    /// most 255 bytes.
     pub exchange: ShortString,
-    /// The routing key it is, or was, published with. At most 255 bytes.
+    /// The routing key that the message is, or was, published with. At most 255 bytes.
     pub routing_key: ShortString,
-    /// Its properties.
+    /// The properties.
     pub properties: Properties,
-    /// Its body.
+    /// The body.
     pub body: Body,
 }
 
 impl Content {
-    /// A body for an exchange and routing key, with no properties.
+    /// Creates a message for an exchange and a routing key, without properties.
     pub fn new(
         exchange: impl Into<ShortString>,
         routing_key: impl Into<ShortString>,
@@ -34,7 +35,7 @@ impl Content {
         }
     }
 
-    /// The same with other properties.
+    /// Replaces the properties.
     #[must_use]
     pub fn with_properties(mut self, properties: Properties) -> Content {
         self.properties = properties;
@@ -42,13 +43,13 @@ impl Content {
     }
 }
 
-/// A message on its way to the broker. The content is shared, so that a publisher can keep it until
-/// it is confirmed, and a broker in the same process can keep it without a copy.
+/// A message to publish. The content is shared: a publisher keeps it until the confirm, and a
+/// broker in the same process keeps it without a copy.
 #[derive(Debug, Clone, Copy)]
 pub struct Publication<'a> {
-    /// What to publish.
+    /// The message.
     pub content: &'a Arc<Content>,
-    /// Whether the broker is to return the message if it fits no queue.
+    /// Whether the broker returns the message if it cannot be routed.
     pub mandatory: bool,
 }
 
@@ -59,16 +60,16 @@ pub struct PublishTag(pub u64);
 /// The broker's answer to a publication.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Outcome {
-    /// The broker has taken responsibility (basic.ack): for a persistent message in a durable
-    /// queue, it is on disk.
+    /// The broker has accepted the message (basic.ack). A persistent message in a durable queue is
+    /// on disk.
     Accepted,
-    /// The broker could not take it (basic.nack).
+    /// The broker has refused the message (basic.nack).
     Refused,
-    /// It was mandatory and fitted no queue (basic.return).
+    /// The message was mandatory and could not be routed (basic.return).
     Returned {
         /// The reply code, 312 for "no route".
         code: u16,
-        /// The broker's words.
+        /// The broker's reply text.
         text: String,
     },
 }

@@ -1,21 +1,21 @@
-//! What is consumed, and how it is settled.
+//! Deliveries, and their settlement.
 
 use std::sync::Arc;
 
 use crate::backend::content::Content;
 use crate::model::{Headers, ShortString, Value};
 
-/// A message on its way from the broker.
+/// A message delivered by the broker.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Delivery {
-    /// Its number on the channel that delivered it, from 1.
+    /// The number of the delivery on its channel, from 1.
     pub tag: DeliveryTag,
-    /// Whether it was, or may have been, delivered before.
+    /// Whether the message was, or may have been, delivered before.
     pub redelivered: bool,
-    /// Whether `content` is all that was published. A driver that cannot read a part of a message
-    /// says so here, and the message is then not copied, since the copy would lose that part.
+    /// Whether `content` is complete. A driver that cannot read a part of a message sets this to
+    /// false. Core does not copy such a message, because the copy would lose that part.
     pub is_whole: bool,
-    /// What was published.
+    /// The message as published.
     pub content: Arc<Content>,
 }
 
@@ -23,33 +23,33 @@ pub struct Delivery {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct DeliveryTag(pub u64);
 
-/// Whether deliveries wait for their settlement.
+/// How deliveries are acknowledged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum Acknowledgement {
-    /// Each delivery stays with the broker until it is acknowledged or rejected.
+    /// Each delivery stays unacknowledged at the broker until it is acknowledged or rejected.
     #[default]
     Manual,
-    /// The broker forgets a delivery as soon as it is sent: a crash loses it. Prefetch does not
-    /// limit it, and it must not be settled.
+    /// The broker deletes each message when it is sent, so a crash loses messages. Prefetch does
+    /// not apply, and deliveries must not be settled.
     Automatic,
 }
 
-/// How a consumer is to be started.
+/// The options of a consumer.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct ConsumeOptions {
-    /// How many unsettled deliveries this consumer may hold; 0 for no limit.
+    /// The maximum number of unacknowledged deliveries of this consumer; 0 for no limit.
     pub prefetch: u16,
-    /// Whether deliveries wait for their settlement.
+    /// How deliveries are acknowledged.
     pub acknowledgement: Acknowledgement,
-    /// Whether it must be the only consumer of the queue.
+    /// Whether the consumer must be the only one of its queue.
     pub exclusive: bool,
-    /// Further arguments, such as `x-priority`.
+    /// Additional arguments, such as `x-priority`.
     pub arguments: Headers,
 }
 
 impl Default for ConsumeOptions {
-    /// Prefetch 32, manual acknowledgement, shared, no arguments.
+    /// Returns prefetch 32, manual acknowledgement, shared, no arguments.
     fn default() -> ConsumeOptions {
         ConsumeOptions {
             prefetch: 32,
@@ -61,26 +61,26 @@ impl Default for ConsumeOptions {
 }
 
 impl ConsumeOptions {
-    /// The defaults with another prefetch; 0 for no limit.
+    /// Returns the defaults with another prefetch; 0 for no limit.
     pub fn prefetch(prefetch: u16) -> ConsumeOptions {
         ConsumeOptions { prefetch, ..ConsumeOptions::default() }
     }
 
-    /// The same with automatic acknowledgement.
+    /// Sets automatic acknowledgement.
     #[must_use]
     pub fn automatic(mut self) -> ConsumeOptions {
         self.acknowledgement = Acknowledgement::Automatic;
         self
     }
 
-    /// The same as the queue's only consumer.
+    /// Requires that the queue has no other consumer.
     #[must_use]
     pub fn exclusive(mut self) -> ConsumeOptions {
         self.exclusive = true;
         self
     }
 
-    /// The same with one more argument.
+    /// Adds an argument.
     #[must_use]
     pub fn argument(
         mut self,
@@ -92,27 +92,26 @@ impl ConsumeOptions {
     }
 }
 
-/// Which deliveries a settlement covers.
+/// The deliveries that a settlement covers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Extent {
-    /// The named delivery alone.
+    /// The named delivery only.
     One,
-    /// The named delivery and every unsettled one before it on the same channel (AMQP's
-    /// `multiple`), as far as they have been handed out: what a subscription has not given to
-    /// anybody yet is not settled with them.
+    /// The named delivery and every unacknowledged one before it on the same channel (AMQP's
+    /// `multiple`). Does not cover deliveries that `next` has not returned yet.
     UpTo,
 }
 
-/// What becomes of a rejected delivery.
+/// The effect of a rejection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Rejection {
-    /// It returns to its queue, to its old place if that is still there, and will be marked as
-    /// redelivered. Nobody has failed to handle it: a broker that counts failed deliveries does not
-    /// count this one (basic.nack, on RabbitMQ 4.3 and newer).
+    /// Requeues the delivery, at its old position if possible, marked as redelivered. Counts as no
+    /// failed delivery (basic.nack, with RabbitMQ 4.3 and later).
     Requeue,
-    /// It returns as with `Requeue`, as one that could not be handled: a broker that counts failed
-    /// deliveries counts this one (basic.reject), and may discard it at its limit.
+    /// Requeues the delivery as one that could not be handled. A broker with a delivery limit
+    /// counts it as a failed delivery (basic.reject), and may discard it at the limit.
     RequeueFailed,
-    /// It leaves its queue: to the dead-letter exchange if the queue has one, else for good.
+    /// Removes the delivery from its queue: dead-letters it if the queue has a dead-letter
+    /// exchange, and drops it otherwise.
     Discard,
 }

@@ -1,58 +1,57 @@
-//! What is declared and deleted.
+//! Entities that are declared and deleted.
 
 use crate::model::{Binding, DeleteIf, Exchange, Queue};
 
 #[cfg(doc)]
 use crate::error::Error;
 
-/// What to declare.
+/// An entity to declare.
 #[derive(Debug, Clone, Copy)]
 pub enum Declare<'a> {
-    /// An exchange. The default exchange is refused with [`Error::AccessRefused`], as RabbitMQ
-    /// does.
+    /// An exchange. The default exchange fails with [`Error::AccessRefused`], as with RabbitMQ.
     Exchange(&'a Exchange),
-    /// A queue. If its name is empty, the broker makes one up.
+    /// A queue. The broker generates a name if its name is empty.
     Queue(&'a Queue),
     /// A binding. There is no passive form.
     Binding(&'a Binding),
 }
 
-/// What to delete.
+/// An entity to delete.
 #[derive(Debug, Clone, Copy)]
 pub enum Delete<'a> {
     /// An exchange, and every binding from or to it.
     Exchange {
-        /// Its name.
+        /// The name of the exchange.
         name: &'a str,
-        /// On what condition; `if_empty` does not apply.
+        /// The condition; `if_empty` does not apply.
         condition: DeleteIf,
     },
     /// A queue, with its messages and bindings.
     Queue {
-        /// Its name.
+        /// The name of the queue.
         name: &'a str,
-        /// On what condition.
+        /// The condition.
         condition: DeleteIf,
     },
-    /// One binding: the one with the same ends, routing key and arguments.
+    /// The binding with the same source, destination, routing key and arguments.
     Binding(&'a Binding),
-    /// The ready messages of a queue; unsettled ones stay.
+    /// The ready messages of a queue. Unacknowledged messages stay.
     Messages {
-        /// The queue.
+        /// The name of the queue.
         queue: &'a str,
     },
 }
 
-/// What came of a deletion.
+/// The result of a deletion.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct Deleted {
-    /// How many ready messages went with it; 0 for an exchange or binding.
+    /// The number of ready messages deleted; 0 for an exchange or a binding.
     pub message_count: u32,
 }
 
 impl Deleted {
-    /// So many messages went with it.
+    /// Creates a result with this number of deleted messages.
     pub fn new(message_count: u32) -> Deleted {
         Deleted { message_count }
     }

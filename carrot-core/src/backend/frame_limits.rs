@@ -1,8 +1,7 @@
-//! How large things are as AMQP 0-9-1 frames, and what is too large for one; pure.
+//! Computes the sizes of AMQP 0-9-1 frames, and checks them against the frame limit; pure.
 //!
-//! A method or content header has to fit one frame. RabbitMQ closes the connection over one that
-//! does not, so drivers refuse it before it leaves; bodies are split over as many frames as they
-//! take.
+//! A method or a content header must fit one frame. RabbitMQ closes the connection over a larger
+//! one, so drivers refuse it before sending. Bodies are split into as many frames as needed.
 
 use crate::backend::content::Publication;
 use crate::backend::delivery::ConsumeOptions;
@@ -10,11 +9,11 @@ use crate::backend::entities::{Declare, Delete};
 use crate::error::{Error, Result};
 use crate::model::{Binding, Destination, Headers, Properties, Value};
 
-/// What surrounds the payload of each frame: type, channel, size and end.
+/// The bytes around the payload of each frame: type, channel, size and end.
 pub const FRAME_OVERHEAD: usize = 8;
 /// Class and method number, the reserved short, and at most two octets of flags.
 const METHOD: usize = 4 + 2 + 2;
-/// The same for a publication, which has one.
+/// The same for a publication, which has one octet of flags.
 const PUBLISH: usize = METHOD - 1;
 /// Class, weight, body size and property flags.
 const HEADER: usize = 2 + 2 + 8 + 2;
@@ -62,12 +61,12 @@ fn fits(field: &'static str, payload: usize, frame_max: usize) -> Result<()> {
     Ok(())
 }
 
-/// Checks a publication, as [`Publication::validate`] and for the size of its header; tells how
-/// many bytes it takes on the wire.
+/// Checks a publication as [`Publication::validate`] does, and the size of its header. Returns its
+/// size on the wire, in bytes.
 ///
 /// # Errors
-/// [`Error::Invalid`] naming the field; `headers` if the properties together do not fit a frame of
-/// `frame_max` bytes.
+/// - [`Error::Invalid`]: names the field; `headers` if the properties together do not fit a frame
+///   of `frame_max` bytes.
 pub fn check_publication(publication: &Publication<'_>, frame_max: usize) -> Result<usize> {
     let content = publication.content;
     let string_bytes = content.properties.string_bytes();
@@ -79,10 +78,10 @@ pub fn check_publication(publication: &Publication<'_>, frame_max: usize) -> Res
     Ok(method + header + content.body.len() + FRAME_OVERHEAD * (2 + body_frames))
 }
 
-/// Checks a declaration, as [`Declare::validate`] and for the size of its arguments.
+/// Checks a declaration as [`Declare::validate`] does, and the size of its arguments.
 ///
 /// # Errors
-/// [`Error::Invalid`] naming the field.
+/// - [`Error::Invalid`]: names the field.
 pub fn check_declare(entity: &Declare<'_>, frame_max: usize) -> Result<()> {
     entity.validate()?;
     match entity {
@@ -102,10 +101,10 @@ pub fn check_declare(entity: &Declare<'_>, frame_max: usize) -> Result<()> {
     }
 }
 
-/// Checks a deletion, as [`Delete::validate`] and for the size of its arguments.
+/// Checks a deletion as [`Delete::validate`] does, and the size of its arguments.
 ///
 /// # Errors
-/// [`Error::Invalid`] naming the field.
+/// - [`Error::Invalid`]: names the field.
 pub fn check_delete(entity: &Delete<'_>, frame_max: usize) -> Result<()> {
     entity.validate()?;
     match entity {
@@ -114,10 +113,10 @@ pub fn check_delete(entity: &Delete<'_>, frame_max: usize) -> Result<()> {
     }
 }
 
-/// Checks a consumer, as [`ConsumeOptions::validate`] and for the size of its arguments.
+/// Checks a consumer as [`ConsumeOptions::validate`] does, and the size of its arguments.
 ///
 /// # Errors
-/// [`Error::Invalid`] naming the field.
+/// - [`Error::Invalid`]: names the field.
 pub fn check_consume(queue: &str, options: &ConsumeOptions, frame_max: usize) -> Result<()> {
     crate::backend::validate::short_string("queue", queue)?;
     options.validate()?;
@@ -160,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn a_header_frame_may_fill_a_frame_and_not_a_byte_more() {
+    fn a_header_may_fill_a_frame_exactly() {
         let overhead = FRAME_OVERHEAD + HEADER + 4 + 2 + 1 + 4;
         let fitting = publication_with_header_of(FRAME_MAX - overhead);
         check_publication(&Publication { content: &fitting, mandatory: false }, FRAME_MAX).unwrap();
@@ -174,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn other_properties_count_towards_the_header_frame() {
+    fn fixed_size_properties_count_towards_the_header() {
         let properties = Properties::new()
             .with_delivery_mode(DeliveryMode::Persistent)
             .with_timestamp(1)
@@ -184,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn arguments_larger_than_a_frame_are_refused_by_name() {
+    fn arguments_larger_than_a_frame_name_their_field() {
         let queue = Queue::new("q").argument("x", "y".repeat(FRAME_MAX));
         let error = check_declare(&Declare::Queue(&queue), FRAME_MAX).unwrap_err();
         assert!(
@@ -208,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn a_body_is_counted_with_its_frames() {
+    fn the_size_of_a_publication_includes_its_body_frames() {
         let content = Arc::new(Content::new("e", "k", vec![0; FRAME_MAX * 2]));
         let size =
             check_publication(&Publication { content: &content, mandatory: false }, FRAME_MAX)

@@ -1,4 +1,4 @@
-//! The limits of AMQP 0-9-1 that hold for every broker, checked before anything leaves.
+//! Checks the limits of AMQP 0-9-1 that hold for every broker, before anything is sent.
 
 use crate::backend::content::Publication;
 use crate::backend::delivery::ConsumeOptions;
@@ -8,14 +8,14 @@ use crate::model::{Binding, Destination, Exchange, ExchangeKind, Headers, Queue,
 
 const SHORT_STRING: usize = 255;
 const SHORT_STRING_LIMIT: &str = "at most 255 bytes";
-/// Deeper tables overflow the stack of naive decoders, and mean a mistake.
+/// Deeper tables overflow the stack of naive decoders, and indicate a mistake.
 const DEPTH: usize = 32;
 const DEPTH_LIMIT: &str = "at most 32 levels of nesting";
 
-/// Refuses a string of over 255 bytes, the most that an AMQP short string holds.
+/// Refuses a string longer than 255 bytes, the maximum of an AMQP short string.
 ///
 /// # Errors
-/// [`Error::Invalid`] naming `field`.
+/// - [`Error::Invalid`]: names `field`.
 pub fn short_string(field: &'static str, value: &str) -> Result<()> {
     if value.len() > SHORT_STRING {
         return Err(Error::invalid(field, value, SHORT_STRING_LIMIT));
@@ -23,10 +23,10 @@ pub fn short_string(field: &'static str, value: &str) -> Result<()> {
     Ok(())
 }
 
-/// Refuses a body of more than `most` bytes.
+/// Refuses a body longer than `most` bytes.
 ///
 /// # Errors
-/// [`Error::Invalid`] naming the body.
+/// - [`Error::Invalid`]: names the body.
 pub fn body(body: &[u8], most: u64) -> Result<()> {
     if body.len() as u64 > most {
         return Err(Error::Invalid {
@@ -38,14 +38,14 @@ pub fn body(body: &[u8], most: u64) -> Result<()> {
     Ok(())
 }
 
-/// Refuses a table with a name of over 255 bytes, a number that is not finite, or nested over 32
-/// deep.
+/// Refuses a table with a name longer than 255 bytes, a number that is not finite, or more than 32
+/// levels of nesting.
 ///
 /// RabbitMQ closes the whole connection over NaN and infinity in a table.
 ///
 /// # Errors
-/// [`Error::Invalid`] naming `field`, with the path of the value inside it, such as
-/// `headers.trace[2].ratio`.
+/// - [`Error::Invalid`]: names `field` and the path of the value in it, such as
+///   `headers.trace[2].ratio`.
 pub fn table(field: &'static str, headers: &Headers) -> Result<()> {
     table_at(headers, 1).map_err(|Flaw { path, value, limit }| {
         let separator = if path.is_empty() || path.starts_with('[') { "" } else { "." };
@@ -57,16 +57,16 @@ pub fn table(field: &'static str, headers: &Headers) -> Result<()> {
     })
 }
 
-/// What is wrong with a value in a table.
+/// An invalid value in a table.
 struct Flaw {
-    /// Where it is, from the table that was looked at.
+    /// The path of the value, from the table that is checked.
     path: String,
     value: String,
     limit: &'static str,
 }
 
 impl Flaw {
-    /// A flaw of the value itself that was looked at.
+    /// Creates a flaw of the checked value itself.
     fn here(value: &str, limit: &'static str) -> Flaw {
         match Error::invalid("", value, limit) {
             Error::Invalid { value, .. } => Flaw { path: String::new(), value, limit },
@@ -74,7 +74,7 @@ impl Flaw {
         }
     }
 
-    /// The same, seen from what the value is in.
+    /// Adds a step to the front of the path.
     fn inside(self, step: &str) -> Flaw {
         let separator = if self.path.is_empty() || self.path.starts_with('[') { "" } else { "." };
         Flaw { path: format!("{step}{separator}{}", self.path), ..self }
@@ -125,13 +125,14 @@ impl Publication<'_> {
     /// Checks every limit that holds for all brokers.
     ///
     /// # Errors
-    /// [`Error::Invalid`]: the exchange, the routing key or a string property of over 255 bytes; a header table as [`table`] refuses it.
+    /// - [`Error::Invalid`]: the exchange, the routing key or a string property is longer than 255
+    ///   bytes, or [`table`] refuses the headers.
     pub fn validate(&self) -> Result<()> {
         self.validate_with(self.content.properties.string_bytes())
     }
 
-    /// As [`validate`](Publication::validate), for who knows how many bytes the string properties
-    /// have together.
+    /// Checks as [`validate`](Publication::validate) does, given the total length of the string
+    /// properties.
     pub(crate) fn validate_with(&self, string_bytes: usize) -> Result<()> {
         short_string("exchange", &self.content.exchange)?;
         short_string("routing key", &self.content.routing_key)?;
@@ -147,7 +148,8 @@ impl Declare<'_> {
     /// Checks every limit that holds for all brokers.
     ///
     /// # Errors
-    /// [`Error::Invalid`]: a name or routing key of over 255 bytes; an argument table as [`table`] refuses it.
+    /// - [`Error::Invalid`]: a name or routing key is longer than 255 bytes, or [`table`] refuses
+    ///   the arguments.
     pub fn validate(&self) -> Result<()> {
         match self {
             Declare::Exchange(Exchange { name, kind, arguments, .. }) => {
@@ -186,7 +188,7 @@ impl ConsumeOptions {
     /// Checks every limit that holds for all brokers.
     ///
     /// # Errors
-    /// [`Error::Invalid`]: an argument table as [`table`] refuses it.
+    /// - [`Error::Invalid`]: [`table`] refuses the arguments.
     pub fn validate(&self) -> Result<()> {
         table("consumer arguments", &self.arguments)
     }
@@ -215,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_that_are_not_finite_are_refused_wherever_they_are() {
+    fn a_number_that_is_not_finite_is_refused_at_any_depth() {
         let infinite: [(Value, &str); 4] = [
             (f64::NAN.into(), "NaN"),
             (f32::NAN.into(), "NaN"),
@@ -238,7 +240,7 @@ mod tests {
     }
 
     #[test]
-    fn every_table_is_checked() {
+    fn every_argument_table_is_checked() {
         let nan = || Value::from(f32::NAN);
         let named = |result: Result<()>| match result {
             Err(Error::Invalid { field, .. }) => field.into_owned(),

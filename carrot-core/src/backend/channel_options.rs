@@ -1,0 +1,61 @@
+#[cfg(doc)]
+use crate::error::Error;
+
+/// The purpose of a channel.
+///
+/// A driver keeps a connection for each role. An exclusive queue belongs to one connection, so it
+/// must be declared and used in the same role. The other role fails with [`Error::ResourceLocked`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Role {
+    /// Mainly to publish. A broker under an alarm stops reading from connections that publish, so
+    /// they are kept apart.
+    Publish,
+    /// Mainly to consume.
+    Consume,
+}
+
+impl std::fmt::Display for Role {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str(match self {
+            Role::Publish => "publish",
+            Role::Consume => "consume",
+        })
+    }
+}
+
+/// The options of a channel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ChannelOptions {
+    /// The purpose of the channel. Every method works in either role.
+    pub role: Role,
+    /// Whether the broker confirms each message published on the channel. Without confirms,
+    /// `confirm` must not be called.
+    pub confirms: bool,
+}
+
+impl ChannelOptions {
+    /// Returns the options of a channel to publish on, with confirms.
+    pub fn publish() -> ChannelOptions {
+        ChannelOptions { role: Role::Publish, confirms: true }
+    }
+
+    /// Returns the options of a channel to consume on, without confirms.
+    pub fn consume() -> ChannelOptions {
+        ChannelOptions { role: Role::Consume, confirms: false }
+    }
+
+    /// Disables confirms.
+    #[must_use]
+    pub fn without_confirms(mut self) -> ChannelOptions {
+        self.confirms = false;
+        self
+    }
+
+    /// Enables confirms.
+    #[must_use]
+    pub fn with_confirms(mut self) -> ChannelOptions {
+        self.confirms = true;
+        self
+    }
+}

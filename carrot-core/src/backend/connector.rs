@@ -1,0 +1,132 @@
+use std::fmt::Debug;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::backend::channel::Backend;
+use crate::backend::channel_options::{ChannelOptions, Role};
+use crate::backend::clock::Clock;
+use crate::error::{Error, Result};
+
+/// Connects to one broker. Shared by every publisher and consumer of a
+/// [`Connection`](crate::Connection).
+///
+/// All methods may be called from any thread, several at once.
+pub trait Connector: Debug + Send + Sync + 'static {
+    /// Opens another channel, and its connection if none is open.
+    ///
+    /// Makes one attempt, and does not retry. A lost connection is not repaired: the next `open`
+    /// opens a new connection, and channels of the lost one stay unusable. A driver may keep
+    /// separate connections for the two [`Role`]s.
+    ///
+    /// Blocks until the channel is open, at most for `timeout`.
+    ///
+    /// # Errors
+    /// - [`Error::Connect`]: no address could be reached.
+    /// - [`Error::Authentication`]: the broker refused the credentials.
+    /// - [`Error::Timeout`]: `timeout` passed.
+    /// - [`Error::Disconnected`]: the connection was lost meanwhile.
+    /// - [`Error::Closed`]: the connector was closed.
+    fn open(&self, options: &ChannelOptions, timeout: Duration) -> Result<Arc<dyn Backend>>;
+
+    /// Opens the connection for channels of `role`, unless it is open. Makes one attempt, as
+    /// [`open`](Connector::open) does.
+    ///
+    /// Blocks until the connection is open, at most for `timeout`.
+    ///
+    /// # Errors
+    /// As [`open`](Connector::open).
+    fn connect(&self, role: Role, timeout: Duration) -> Result<()>;
+
+    /// Returns the address for errors and logs: `mq.example:5672`, several addresses separated by
+    /// commas, or `memory://orders`. Contains no password.
+    fn endpoint(&self) -> String;
+
+    /// Closes all connections of this connector, with every channel and subscription on them. The
+    /// broker requeues their unacknowledged deliveries.
+    ///
+    /// Blocks until the broker has answered, at most for `timeout`; then cuts the connections. All
+    /// of them have ended when the call returns. A second call does nothing.
+    ///
+    /// # Errors
+    /// - [`Error::Timeout`]: the connections were cut.
+    fn close(&self, timeout: Duration) -> Result<()>;
+
+    /// Returns whether the connection for channels of `role` is open, and whether the broker has
+    /// blocked publishing on it. Does not ask the broker, and never blocks.
+    ///
+    /// A driver with one connection for both roles returns the same status for both. The driver
+    /// reports each [`Event`] of that connection once for each role in use.
+    fn status(&self, role: Role) -> Status;
+
+    /// Returns the features of the broker, as known from the last connection. Never blocks.
+    fn capabilities(&self) -> Capabilities;
+
+    /// Returns the clock for pauses in the process. Real time, except for a test broker whose clock
+    /// a test advances.
+    fn clock(&self) -> Clock;
+
+    /// Registers an observer for later [`Event`]s, in addition to earlier observers. The connector
+    /// keeps the observer while it lives.
+    ///
+    /// The observer is called with no lock held, on a thread of the driver or on the thread that
+    /// caused the event. The events of one connection arrive in order. The observer may call this
+    /// connector.
+    fn observe(&self, observer: Arc<dyn Fn(&Event) + Send + Sync>);
+}
+
+/// The state of a connector's connection for one [`Role`].
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub struct Status {
+    /// Whether the connection is open.
+    pub connected: bool,
+    /// The broker's reason for blocking publishing; `None` if publishing is not blocked.
+    pub blocked: Option<String>,
+}
+
+impl Status {
+    /// Creates a status.
+    pub fn new(connected: bool, blocked: Option<String>) -> Status {
+        Status { connected, blocked }
+    }
+}
+
+/// The optional features of a broker. All `false` is a safe answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[allow(clippy::exhaustive_structs, reason = "a driver has to say all of it")]
+pub struct Capabilities {
+    /// Whether a queue can hold a message for a time and then move it to another queue: a message
+    /// TTL with a dead-letter exchange.
+    pub waiting_queues: bool,
+    /// Whether there are quorum queues that support a message TTL and dead-letter at least once
+    /// (RabbitMQ 3.10 and later).
+    pub quorum_queues: bool,
+    /// Whether a quorum queue drops a message after a number of deliveries by default (RabbitMQ 4.0
+    /// and later).
+    pub default_delivery_limit: bool,
+    /// The time for which a killed broker may lose a durable queue after its declaration, with the
+    /// messages confirmed meanwhile.
+    pub declarations_settle_in: Duration,
+}
+
+/// An unrequested change of a connection. A connection that this program closes causes no event.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub enum Event {
+    /// A connection was opened: the first, or another after a loss.
+    Connected {
+        /// The channels that the connection is for.
+        role: Role,
+    },
+    /// A connection was lost.
+    Disconnected {
+        /// The channels that the connection was for.
+        role: Role,
+        /// The reason.
+        error: Error,
+    },
+    /// The broker has blocked publishing, for this reason.
+    Blocked(String),
+    /// The broker has unblocked publishing.
+    Unblocked,
+}
