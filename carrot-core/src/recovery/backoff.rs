@@ -1,5 +1,6 @@
-//! The pace at which a connection is made again: one attempt at a time, with longer and longer
-//! pauses.
+//! The back-off of reconnecting: one attempt at a time, with growing pauses.
+
+mod outage;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -7,25 +8,25 @@ use std::time::{Duration, Instant};
 
 use crate::error::{Error, Result};
 
-/// A channel that is lost sooner than this, before it did what it is for, counts as a failed
-/// attempt: a connection that dies at once is not to be made again at once.
+/// A channel lost before this age, and before it has worked, counts as a failed attempt. A
+/// connection that is lost at once must not be reopened at once.
 pub(crate) const YOUNG: Duration = Duration::from_secs(1);
 
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
-/// A program is connected again within two seconds of the broker's return.
+/// Together with the connecting itself, reconnects within two seconds of the broker's return.
 const LONGEST_PAUSE: Duration = Duration::from_millis(1500);
-/// A call that has less time than this does not dial while a thread does so in the background: an
-/// attempt that is cut short helps nobody.
-const SHORT: Duration = Duration::from_secs(2);
-/// After so long without a failure, the next pause is the first again.
-const FORGETTING: Duration = Duration::from_secs(15);
+/// A call with less time than this does not connect while a thread does so in the background,
+/// because the short attempt would not succeed.
+const MIN_FOREGROUND_TIME: Duration = Duration::from_secs(2);
+/// After this time without a failure, the next pause is the first again.
+const RESET_AFTER: Duration = Duration::from_secs(15);
 
-/// Shared by everything that opens channels in one role on one connection.
+/// Shared by all channels of one role of one connection.
 #[derive(Debug)]
 pub(crate) struct Backoff {
     endpoint: String,
-    /// Whether a connection in either role was made before. Then a certificate file or a password
-    /// that is refused may be in the middle of being replaced.
+    /// Whether a connection in either role was opened before. A refused certificate file or
+    /// password may then be in replacement.
     reached: Arc<AtomicBool>,
     state: Mutex<BackoffState>,
     changed: Condvar,
@@ -36,11 +37,11 @@ struct BackoffState {
     dialing: bool,
     closed: bool,
     failures: u32,
-    /// When the last pause ends, or ended.
+    /// The end of the last pause.
     not_before: Option<Instant>,
-    /// Why there is no connection: its loss, or the last failure to make it since.
+    /// The reason why there is no connection: its loss, or the last failed attempt after it.
     cause: Option<Error>,
-    /// Since when there is none.
+    /// The time when the connection was lost.
     failing_since: Option<Instant>,
     /// Whether a thread connects in the background, with more time than a call may have.
     in_background: bool,
@@ -57,12 +58,13 @@ impl Backoff {
         }
     }
 
-    /// Makes one attempt when it is its turn and the pause after the last failure has passed.
+    /// Attempts to connect once no other attempt runs and the last pause is over.
     ///
     /// # Errors
-    /// What the attempt gives. If no turn comes before `deadline`: the error of the last failure,
-    /// or else a timeout. `Closed` if `given_up` says so; it is asked again after
-    /// [`wake`](Backoff::wake).
+    /// - The error of the attempt.
+    /// - At `deadline`, the error of the last failure, or a timeout.
+    /// - [`Error::Closed`]: `given_up` returned true. `given_up` is called after each
+    ///   [`wake`](Backoff::wake).
     pub(crate) fn attempt<T>(
         &self,
         deadline: Instant,
@@ -72,7 +74,7 @@ impl Backoff {
         let started = Instant::now();
         let turn = self.turn(started, deadline, given_up)?;
         let result = dial(deadline.saturating_duration_since(Instant::now()))
-            .map_err(|error| self.after_success(error));
+            .map_err(|error| self.retryable_after_success(error));
         match &result {
             Ok(_) => self.succeeded(),
             Err(error) => {
@@ -97,77 +99,16 @@ impl Backoff {
         state.connected_at = Some(Instant::now());
     }
 
-    /// Whether it was connected less than `age` ago.
+    /// Returns whether the connection was opened less than `age` ago.
     pub(crate) fn is_younger_than(&self, age: Duration) -> bool {
         self.lock().connected_at.is_some_and(|connected_at| connected_at.elapsed() < age)
     }
 
-    /// Says whether a thread connects in the background. A call with little time leaves the dialing
-    /// to that then.
+    /// Sets whether a thread connects in the background. A call with little time then leaves
+    /// connecting to that thread.
     pub(crate) fn set_in_background(&self, in_background: bool) {
         self.lock().in_background = in_background;
         self.changed.notify_all();
-    }
-
-    /// What was accepted before, and is refused now, may be accepted again.
-    fn after_success(&self, error: Error) -> Error {
-        match error {
-            Error::Authentication { .. } | Error::Config { .. }
-                if self.reached.load(Ordering::Acquire) =>
-            {
-                Error::Connect {
-                    endpoint: self.endpoint.clone(),
-                    reason: error.to_string(),
-                    tried: Duration::ZERO,
-                    source: Some(Arc::new(error)),
-                }
-            }
-            error => error,
-        }
-    }
-
-    /// The error of a call that tried to connect for `tried`, in vain: names the address, and the
-    /// last failure.
-    pub(crate) fn outage(&self, error: Error, tried: Duration) -> Error {
-        let cause = match error {
-            Error::Timeout { .. } => self.lock().cause.clone().unwrap_or(error),
-            error => error,
-        };
-        match cause {
-            // The blame for a hard close is for who looks for its cause.
-            error if error.hard_close().is_some() => error,
-            Error::Connect { endpoint, reason, source, .. } => {
-                Error::Connect { endpoint, reason, tried, source }
-            }
-            Error::Disconnected { reason, source } => Error::Connect {
-                endpoint: self.endpoint.clone(),
-                reason: format!("the connection was lost: {reason}"),
-                tried,
-                source,
-            },
-            Error::Timeout { operation, .. } => Error::Connect {
-                endpoint: self.endpoint.clone(),
-                reason: format!("{operation} did not finish in time"),
-                tried,
-                source: None,
-            },
-            other => other,
-        }
-    }
-
-    /// Whether the last attempt failed, or the connection was lost since.
-    pub(crate) fn is_failing(&self) -> bool {
-        self.lock().cause.is_some()
-    }
-
-    /// Why there is no connection, and for how long.
-    pub(crate) fn absence(&self) -> Error {
-        let state = self.lock();
-        let since = state.failing_since.map_or(Duration::ZERO, |since| since.elapsed());
-        let cause = state.cause.clone();
-        drop(state);
-        let opening = || Error::connect(&self.endpoint, "the channel is not open yet", since, None);
-        self.outage(cause.unwrap_or_else(opening), since)
     }
 
     fn turn(
@@ -186,8 +127,9 @@ impl Backoff {
                 return Err(Error::closed("publisher or consumer"));
             }
             let ready_at = state.not_before.filter(|not_before| *not_before > now);
-            let left_to_the_background =
-                state.in_background && state.cause.is_some() && deadline < now + SHORT;
+            let left_to_the_background = state.in_background
+                && state.cause.is_some()
+                && deadline < now + MIN_FOREGROUND_TIME;
             if !state.dialing && ready_at.is_none() && !left_to_the_background {
                 state.dialing = true;
                 return Ok(AttemptTurn(self));
@@ -211,21 +153,14 @@ impl Backoff {
         }
     }
 
-    /// Notes why there is no connection, without a pause.
-    pub(crate) fn note(&self, error: &Error) {
-        let mut state = self.lock();
-        state.cause = Some(error.clone());
-        state.failing_since.get_or_insert_with(Instant::now);
-    }
-
-    /// Makes the next attempt wait, also if it was not the dialing that failed but what came right
-    /// after it. During a pause, it is taken for a part of the same failure.
+    /// Delays the next attempt, also after a failure right after connecting. A failure during a
+    /// pause counts as part of the last one.
     pub(crate) fn failed(&self, error: &Error) {
         let now = Instant::now();
         let mut state = self.lock();
         match state.not_before {
             Some(not_before) if now < not_before => return,
-            Some(not_before) if now > not_before + FORGETTING => state.failures = 0,
+            Some(not_before) if now > not_before + RESET_AFTER => state.failures = 0,
             _ => {}
         }
         let pause = FIRST_PAUSE
@@ -235,17 +170,17 @@ impl Backoff {
         state.failures += 1;
         state.not_before = Some(now + pause);
         log::debug!(
-            "the next attempt to connect is in {pause:?} ({} failed): {error}",
+            "connecting failed, next attempt in {pause:?}: {error} failures={}",
             state.failures
         );
     }
 
-    /// Makes the next pause the first again.
+    /// Resets the pause to the first.
     pub(crate) fn settled(&self) {
         self.lock().failures = 0;
     }
 
-    /// Has everybody who waits ask again whether to give up.
+    /// Wakes every waiting thread to check again whether to give up.
     pub(crate) fn wake(&self) {
         drop(self.lock());
         self.changed.notify_all();
@@ -262,7 +197,7 @@ impl Backoff {
     }
 }
 
-/// The right to dial; others wait until it is dropped.
+/// The right to connect. Other threads wait until it is dropped.
 struct AttemptTurn<'a>(&'a Backoff);
 
 impl Drop for AttemptTurn<'_> {
@@ -290,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn one_thread_dials_at_a_time() {
+    fn concurrent_attempts_run_one_at_a_time() {
         let (backoff, dialing, most) = (backoff(), AtomicUsize::new(0), AtomicUsize::new(0));
         thread::scope(|scope| {
             for _ in 0..8 {
@@ -311,7 +246,7 @@ mod tests {
     }
 
     #[test]
-    fn pauses_grow_and_are_forgotten_after_a_while() {
+    fn pauses_grow_and_are_reset_after_a_time_without_failures() {
         let backoff = backoff();
         let pause = |backoff: &Backoff, since_last_pause: Duration| {
             backoff.lock().not_before = Instant::now().checked_sub(since_last_pause);
@@ -327,11 +262,11 @@ mod tests {
                 && pauses.iter().all(|pause| *pause <= LONGEST_PAUSE + slack),
             "{pauses:?}"
         );
-        assert!(pause(&backoff, FORGETTING * 2) <= FIRST_PAUSE + slack);
+        assert!(pause(&backoff, RESET_AFTER * 2) <= FIRST_PAUSE + slack);
     }
 
     #[test]
-    fn failures_during_a_pause_do_not_lengthen_it() {
+    fn a_failure_during_a_pause_does_not_lengthen_the_pause() {
         let backoff = backoff();
         for _ in 0..100 {
             backoff.failed(&Error::disconnected("test"));
@@ -340,10 +275,10 @@ mod tests {
     }
 
     #[test]
-    fn a_turn_that_comes_too_late_tells_why_there_is_no_connection() {
+    fn an_attempt_past_its_deadline_fails_with_the_last_cause() {
         let backoff = backoff();
         backoff.note(&Error::disconnected("test"));
-        backoff.failed(&Error::disconnected("of somebody's declaration"));
+        backoff.failed(&Error::disconnected("of another declaration"));
         let result = backoff.attempt(Instant::now() + Duration::from_millis(1), NEVER, |_| Ok(()));
         assert!(
             matches!(&result, Err(Error::Connect { reason, .. }) if reason.contains("test")),
@@ -352,7 +287,7 @@ mod tests {
     }
 
     #[test]
-    fn a_call_with_little_time_leaves_the_dialing_to_the_background() {
+    fn a_call_with_little_time_leaves_connecting_to_the_background() {
         let backoff = backoff();
         backoff.note(&Error::disconnected("test"));
         backoff.set_in_background(true);
@@ -361,7 +296,8 @@ mod tests {
         assert!(backoff.attempt(Instant::now() + Duration::from_millis(20), NEVER, dial).is_err());
         assert_eq!(dialed.load(Ordering::SeqCst), 0);
         thread::scope(|scope| {
-            let waiting = scope.spawn(|| backoff.attempt(Instant::now() + SHORT / 2, NEVER, dial));
+            let waiting = scope
+                .spawn(|| backoff.attempt(Instant::now() + MIN_FOREGROUND_TIME / 2, NEVER, dial));
             assert!(backoff.attempt(soon(), NEVER, |_| Ok(())).is_ok());
             assert!(waiting.join().is_ok_and(|opened| opened.is_ok()));
         });
@@ -369,7 +305,7 @@ mod tests {
     }
 
     #[test]
-    fn who_waits_is_woken_when_it_gives_up_or_all_is_closed() {
+    fn a_waiting_attempt_ends_when_it_gives_up_or_is_closed() {
         for close in [false, true] {
             let (backoff, given_up) = (backoff(), AtomicUsize::new(0));
             backoff.lock().not_before = Some(soon());
@@ -386,45 +322,5 @@ mod tests {
                 assert!(matches!(waiting.join(), Ok(Err(Error::Closed { .. }))));
             });
         }
-    }
-
-    #[test]
-    fn an_outage_names_the_address_the_time_and_the_last_failure() {
-        let backoff = backoff();
-        let waited = || {
-            backoff
-                .outage(Error::timeout("opening a channel", Duration::ZERO), Duration::from_secs(5))
-                .to_string()
-        };
-        assert_eq!(
-            waited(),
-            "could not connect to here within 5.0 s: opening a channel did not finish in time"
-        );
-        backoff.note(&Error::connect(
-            "there",
-            "TCP failed",
-            Duration::ZERO,
-            Some(Arc::new(std::io::Error::other("refused"))),
-        ));
-        assert_eq!(waited(), "could not connect to there within 5.0 s: TCP failed: refused");
-        assert!(backoff.attempt(soon(), NEVER, |_| Ok(())).is_ok());
-        assert!(!waited().contains("refused"));
-    }
-
-    #[test]
-    fn what_was_accepted_before_may_pass() {
-        let backoff = backoff();
-        let refuse = || {
-            backoff
-                .attempt(soon(), NEVER, |_| Err::<(), _>(Error::config("tls", "half a file")))
-                .err()
-        };
-        assert!(refuse().is_some_and(|error| !error.is_retryable()));
-        assert!(backoff.attempt(soon(), NEVER, |_| Ok(())).is_ok());
-        assert!(
-            refuse().is_some_and(
-                |error| error.is_retryable() && error.to_string().contains("half a file")
-            )
-        );
     }
 }

@@ -1,27 +1,27 @@
-//! One channel that is opened when it is first needed, and opened again after it was lost.
+//! One channel that is opened at its first use, and reopened after a loss.
 
 mod background;
+mod opening;
 
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::backend::{Backend, ChannelOptions, Declare, Role};
-use crate::deadline::{self, FOREVER};
+use crate::backend::{Backend, ChannelOptions};
+use crate::deadline;
 use crate::error::{Error, Result};
-use crate::model::Queue;
 use crate::recovery::backoff::{Backoff, YOUNG};
 use crate::recovery::effects::{ends_channel, ends_connection, may_pass};
-use crate::recovery::hard_closes::{HardCloses, is_cause_removed};
+use crate::recovery::hard_closes::HardCloses;
 use crate::recovery::nack_grace::NackGrace;
 use crate::recovery::shared::ConnectionShared;
 
-/// Prepares a fresh channel for its publisher or consumer: declarations, and what has to be sent
-/// again. Nobody waits for it beyond the point in time.
+/// Sets up a new channel for its publisher or consumer: declares its entities, and sends
+/// unconfirmed messages again. Must return by the given point in time.
 type SetUp<S> = dyn Fn(&Arc<dyn Backend>, Instant, Declarations) -> Result<S> + Send + Sync;
 
-/// What becomes of the exchanges and queues of a publisher or consumer when it opens a channel.
+/// The treatment of exchanges and queues when a publisher or consumer opens a channel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Declarations {
     /// They are declared.
@@ -30,8 +30,8 @@ pub(crate) enum Declarations {
     Checked,
 }
 
-/// Owns the current channel of a publisher or consumer, and whatever `set_up` makes of each new
-/// one.
+/// Owns the current channel of a publisher or consumer, and the state that `set_up` returns for
+/// each new one.
 pub(crate) struct RecoveringChannel<S> {
     connection: ConnectionShared,
     options: ChannelOptions,
@@ -39,13 +39,12 @@ pub(crate) struct RecoveringChannel<S> {
     slot: Mutex<ChannelSlot<S>>,
     changed: Condvar,
     nack_grace: NackGrace,
-    /// What the broker refused at the last attempt in the background, and when. There is no other
-    /// until a call asks.
+    /// The broker's refusal of the last attempt in the background, and its time. The next attempt
+    /// waits for a call.
     refusal: Mutex<Option<(Error, Instant)>>,
-    /// Whether the broker said that an exchange or a queue is gone, which was there when it was
-    /// declared.
+    /// Whether the broker reported that a declared exchange or queue was deleted.
     deleted: AtomicBool,
-    what: &'static str,
+    owner: &'static str,
 }
 
 enum ChannelSlot<S> {
@@ -55,7 +54,7 @@ enum ChannelSlot<S> {
     Closed,
 }
 
-/// A live channel, with what its set-up gave.
+/// An open channel, with the state of its set-up.
 pub(crate) struct Opened<S> {
     pub(crate) channel: Arc<dyn Backend>,
     pub(crate) state: S,
@@ -71,7 +70,7 @@ impl<S: Clone> RecoveringChannel<S> {
     pub(crate) fn new(
         connection: ConnectionShared,
         options: ChannelOptions,
-        what: &'static str,
+        owner: &'static str,
         set_up: impl Fn(&Arc<dyn Backend>, Instant, Declarations) -> Result<S> + Send + Sync + 'static,
     ) -> RecoveringChannel<S> {
         RecoveringChannel {
@@ -83,37 +82,11 @@ impl<S: Clone> RecoveringChannel<S> {
             nack_grace: NackGrace::default(),
             refusal: Mutex::default(),
             deleted: AtomicBool::new(false),
-            what,
+            owner,
         }
     }
 
-    /// The live channel; opens one if there is none, in one attempt. Another follows if the broker
-    /// closed the connection meanwhile, over this set-up or over something else.
-    pub(crate) fn get_or_open(&self) -> Result<Opened<S>> {
-        if let Some(opened) = self.current() {
-            return Ok(opened);
-        }
-        let deadline = deadline::after(self.connection.connect_timeout);
-        let mut losses = HardCloses::default();
-        loop {
-            let error = match self.open_once(
-                deadline,
-                deadline + self.connection.call_timeout.min(FOREVER),
-                &|| false,
-            ) {
-                Ok(opened) => return Ok(opened),
-                Err(error) => error,
-            };
-            if let Some(refused) = losses.note(&error) {
-                return Err(refused);
-            }
-            if error.hard_close().is_none() || Instant::now() >= deadline {
-                return Err(error);
-            }
-        }
-    }
-
-    /// The live channel, if there is one.
+    /// Returns the open channel, if any.
     pub(crate) fn current(&self) -> Option<Opened<S>> {
         match &*self.lock() {
             ChannelSlot::Open { opened, .. } => Some(opened.clone()),
@@ -121,135 +94,12 @@ impl<S: Clone> RecoveringChannel<S> {
         }
     }
 
-    /// The live channel; opens one if there is none, in as many attempts as fit before `deadline`,
-    /// or until the channel is closed.
-    pub(crate) fn recover(&self, deadline: Instant) -> Result<Opened<S>> {
-        self.recover_unless(deadline, &|| false, &mut HardCloses::default())
-    }
-
-    /// The same, until `given_up` says so, which is asked again after [`Backoff::wake`]; or until
-    /// `losses` says that the set-up is why the broker closes the connection.
-    pub(crate) fn recover_unless(
-        &self,
-        deadline: Instant,
-        given_up: &dyn Fn() -> bool,
-        losses: &mut HardCloses,
-    ) -> Result<Opened<S>> {
-        let started = Instant::now();
-        let mut refused_with = None;
-        loop {
-            let attempt = deadline.min(deadline::after(self.connection.connect_timeout));
-            let error = match self.open_once(attempt, deadline, given_up) {
-                Ok(opened) => return Ok(opened),
-                Err(error) => error,
-            };
-            if let Some(refused) = losses.note(&error) {
-                return Err(refused);
-            }
-            if !may_pass(&error) {
-                return Err(error);
-            }
-            if Instant::now() >= deadline {
-                let error = if matches!(error, Error::Timeout { .. }) {
-                    refused_with.unwrap_or(error)
-                } else {
-                    error
-                };
-                return Err(self.backoff().outage(error, started.elapsed()));
-            }
-            log::debug!("a {} is not connected yet: {error}", self.what);
-            if !matches!(error, Error::Timeout { .. }) {
-                refused_with = Some(error);
-            }
-        }
-    }
-
-    /// The live channel; opens one before `deadline` if there is none, and sets it up before
-    /// `until`. One thread does so, the others wait for it.
-    fn open_once(
-        &self,
-        deadline: Instant,
-        until: Instant,
-        given_up: &dyn Fn() -> bool,
-    ) -> Result<Opened<S>> {
-        self.open_in_turn(deadline, until, given_up).map_err(|error| self.explain(error))
-    }
-
-    fn open_in_turn(
-        &self,
-        deadline: Instant,
-        until: Instant,
-        given_up: &dyn Fn() -> bool,
-    ) -> Result<Opened<S>> {
-        let started = Instant::now();
-        let mut slot = self.lock();
-        loop {
-            match &*slot {
-                ChannelSlot::Open { opened, .. } => return Ok(opened.clone()),
-                ChannelSlot::Closed => return Err(Error::closed(self.what)),
-                ChannelSlot::Empty => break,
-                ChannelSlot::Opening => {
-                    let left = deadline.saturating_duration_since(Instant::now());
-                    if left.is_zero() {
-                        drop(slot);
-                        let tried = started.elapsed();
-                        let error = Error::timeout("opening a channel", tried);
-                        return Err(if self.backoff().is_failing() {
-                            self.backoff().outage(error, tried)
-                        } else {
-                            error
-                        });
-                    }
-                    slot = self
-                        .changed
-                        .wait_timeout(slot, left)
-                        .unwrap_or_else(PoisonError::into_inner)
-                        .0;
-                }
-            }
-        }
-        *slot = ChannelSlot::Opening;
-        drop(slot);
-        let opening = Opening { channel: self };
-        let given_up = || given_up() || matches!(*self.lock(), ChannelSlot::Closed);
-        let channel = self.backoff().attempt(deadline, &given_up, |timeout| {
-            self.connection.connector.open(&self.options, timeout)
-        })?;
-        let declarations = if self.deleted.load(Ordering::Acquire) {
-            Declarations::Checked
-        } else {
-            Declarations::Made
-        };
-        let state = (self.set_up)(&channel, until, declarations).inspect_err(|error| {
-            if is_cause_removed(error) {
-                self.backoff().settled();
-            }
-            if may_pass(error) || ends_connection(error) {
-                self.backoff().failed(error);
-            }
-        })?;
-        self.deleted.store(false, Ordering::Release);
-        *self.refusal() = None;
-        opening.finish(Opened { channel, state })
-    }
-
-    /// Replaces a timeout by its reason: an alarm, or a lost connection.
-    pub(crate) fn explain(&self, error: Error) -> Error {
-        let Error::Timeout { after, .. } = error else { return error };
-        if self.options.role == Role::Publish
-            && let Some(reason) = self.connection.blocked()
-        {
-            return Error::Blocked { reason };
-        }
-        if self.backoff().is_failing() { self.backoff().outage(error, after) } else { error }
-    }
-
-    /// Makes the next attempt to open a channel wait, after a failure right after the last.
+    /// Delays the next attempt to open a channel, after a failure right after the last attempt.
     pub(crate) fn postpone(&self, error: &Error) {
         self.backoff().failed(error);
     }
 
-    /// Makes the next pause short again, because the cause of the failures is found.
+    /// Resets the pause, because the cause of the failures was found.
     pub(crate) fn settled(&self) {
         self.backoff().settled();
     }
@@ -258,8 +108,7 @@ impl<S: Clone> RecoveringChannel<S> {
         self.connection.backoff(self.options.role)
     }
 
-    /// Notes that a message went through `channel`, so that the next loss is not taken for a part
-    /// of an earlier one.
+    /// Records that a message passed through `channel`. The next loss then counts as a new one.
     pub(crate) fn mark_working(&self, channel: &Arc<dyn Backend>) {
         if !self.nack_grace.is_working()
             && self.is_current(channel)
@@ -269,12 +118,12 @@ impl<S: Clone> RecoveringChannel<S> {
         }
     }
 
-    /// Whether a refusal may be the fault of a channel, so that another may do better.
+    /// Returns whether a nack may be the fault of the channel, so another channel may succeed.
     pub(crate) fn is_in_nack_grace(&self) -> bool {
         self.nack_grace.is_active()
     }
 
-    /// Forgets `channel` if `error` says that it is gone, so that the next call opens another.
+    /// Forgets `channel` if `error` ends it. The next call opens another.
     pub(crate) fn failed(&self, channel: &Arc<dyn Backend>, error: &Error) {
         if !ends_channel(error) {
             return;
@@ -283,7 +132,7 @@ impl<S: Clone> RecoveringChannel<S> {
             if matches!(error, Error::NotFound { .. }) {
                 self.mark_deleted();
             }
-            log::debug!("the channel of a {} is gone after {age:?}: {error}", self.what);
+            log::debug!("channel of a {} was lost after {age:?}: {error}", self.owner);
             if ends_connection(error) {
                 if age < YOUNG && !self.nack_grace.is_working() {
                     self.postpone(error);
@@ -293,49 +142,34 @@ impl<S: Clone> RecoveringChannel<S> {
         }
     }
 
-    /// Marks the entities of the channel as deleted: they are only checked until somebody else has
+    /// Marks the entities of the channel as deleted: they are only checked until another client has
     /// declared them.
     pub(crate) fn mark_deleted(&self) {
         self.deleted.store(true, Ordering::Release);
     }
 
-    /// Takes the mark of [`mark_deleted`](RecoveringChannel::mark_deleted) away.
+    /// Removes the mark of [`mark_deleted`](RecoveringChannel::mark_deleted).
     pub(crate) fn unmark_deleted(&self) {
         self.deleted.store(false, Ordering::Release);
     }
 
-    /// Looks for a queue, on a channel of its own, since a refusal ends the channel.
-    pub(crate) fn look_for(
-        &self,
-        queue: &str,
-        deadline: Instant,
-        given_up: &dyn Fn() -> bool,
-    ) -> Result<()> {
-        let open = |timeout| self.connection.connector.open(&self.options, timeout);
-        let channel = self.backoff().attempt(deadline, given_up, open)?;
-        let timeout = deadline::left(deadline).min(self.connection.call_timeout);
-        let found = channel.declare(Declare::Queue(&Queue::existing(queue)), timeout);
-        let _ = channel.close(Duration::ZERO);
-        found.map(drop)
-    }
-
-    /// Closes `channel`, which is open and of no use, if it is the one that calls use now; the next
-    /// call opens another after a pause.
+    /// Closes `channel`, which is open and unusable, if it is the current one. The next call opens
+    /// another after a pause.
     pub(crate) fn replace_channel(&self, channel: &Arc<dyn Backend>, reason: &str) {
         if self.forget(channel).is_some() {
-            log::info!("a {} tries another channel: {reason}", self.what);
+            log::info!("{} replaces its channel: {reason}", self.owner);
             self.postpone(&Error::disconnected(reason));
             let _ = channel.close(Duration::ZERO);
         }
     }
 
-    /// Closes `channel`; the next call opens another.
+    /// Closes `channel`. The next call opens another.
     pub(crate) fn discard(&self, channel: &Arc<dyn Backend>, timeout: Duration) -> Result<()> {
         self.forget(channel);
         channel.close(timeout)
     }
 
-    /// Gives how long it was open, if it is the one that calls use now.
+    /// Removes `channel` if it is the current one. Returns the time that it was open.
     fn forget(&self, channel: &Arc<dyn Backend>) -> Option<Duration> {
         let mut slot = self.lock();
         if !matches!(&*slot, ChannelSlot::Open { opened, .. } if Arc::ptr_eq(&opened.channel, channel))
@@ -350,7 +184,7 @@ impl<S: Clone> RecoveringChannel<S> {
         }
     }
 
-    /// Whether `channel` is the one that calls use now, or there will be no other.
+    /// Returns whether `channel` is the current one, or no other will be opened.
     pub(crate) fn is_current(&self, channel: &Arc<dyn Backend>) -> bool {
         match &*self.lock() {
             ChannelSlot::Open { opened, .. } => Arc::ptr_eq(&opened.channel, channel),
@@ -359,14 +193,14 @@ impl<S: Clone> RecoveringChannel<S> {
         }
     }
 
-    /// Whether there will be no other channel.
+    /// Returns whether no other channel will be opened.
     pub(crate) fn is_closed(&self) -> bool {
         matches!(*self.lock(), ChannelSlot::Closed)
     }
 
-    /// Makes a call that may be made twice; if the connection is lost, on another channel, until
-    /// the call timeout has passed. If the call itself makes the broker close the connection, it is
-    /// not made again for long.
+    /// Runs a call that may be repeated. Repeats it on another channel if the connection is lost,
+    /// until the call timeout passes. Fails early if the call itself makes the broker close the
+    /// connection.
     pub(crate) fn call<T>(&self, call: impl Fn(&Opened<S>, Duration) -> Result<T>) -> Result<T> {
         let deadline = deadline::after(self.connection.call_timeout);
         let mut losses = HardCloses::default();
@@ -395,7 +229,7 @@ impl<S: Clone> RecoveringChannel<S> {
         self.shut().map_or(Ok(()), |opened| opened.channel.close(timeout))
     }
 
-    /// Refuses further calls, and gives back the channel, if there is one.
+    /// Refuses further calls, and returns the channel, if any.
     pub(crate) fn shut(&self) -> Option<Opened<S>> {
         let before = std::mem::replace(&mut *self.lock(), ChannelSlot::Closed);
         self.changed.notify_all();
@@ -419,36 +253,8 @@ impl<S> fmt::Debug for RecoveringChannel<S> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter
             .debug_struct("RecoveringChannel")
-            .field("what", &self.what)
+            .field("owner", &self.owner)
             .field("connector", &self.connection.connector)
             .finish_non_exhaustive()
-    }
-}
-
-/// Leaves `Opening` also when the opening or the set-up fails or panics.
-struct Opening<'a, S: Clone> {
-    channel: &'a RecoveringChannel<S>,
-}
-
-impl<S: Clone> Opening<'_, S> {
-    fn finish(self, opened: Opened<S>) -> Result<Opened<S>> {
-        let mut slot = self.channel.lock();
-        if matches!(*slot, ChannelSlot::Closed) {
-            return Err(Error::closed(self.channel.what));
-        }
-        self.channel.nack_grace.opened();
-        *slot = ChannelSlot::Open { opened: opened.clone(), since: Instant::now() };
-        Ok(opened)
-    }
-}
-
-impl<S: Clone> Drop for Opening<'_, S> {
-    fn drop(&mut self) {
-        let mut slot = self.channel.lock();
-        if matches!(*slot, ChannelSlot::Opening) {
-            *slot = ChannelSlot::Empty;
-        }
-        drop(slot);
-        self.channel.changed.notify_all();
     }
 }

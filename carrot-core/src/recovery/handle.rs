@@ -1,4 +1,4 @@
-//! A connection as publishers and consumers use it.
+//! One connection, as publishers and consumers use it.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -9,13 +9,14 @@ use crate::error::Result;
 use crate::recovery::channel::{Declarations, RecoveringChannel};
 use crate::recovery::shared::ConnectionShared;
 
-/// One connection: what its publishers and consumers share, and a channel for declarations.
+/// One connection: the state shared by its publishers and consumers, and a channel for
+/// declarations.
 #[derive(Debug)]
 pub(crate) struct ConnectionHandle {
     pub(crate) shared: ConnectionShared,
     /// The largest body that a publisher may send, in bytes.
     pub(crate) max_message_size: u64,
-    /// Whether publishers and consumers open with their first use.
+    /// Whether publishers and consumers open at their first use.
     pub(crate) lazy: bool,
     administration: RecoveringChannel<()>,
 }
@@ -51,14 +52,14 @@ impl ConnectionHandle {
         self.administration.recover(deadline).map(drop)
     }
 
-    /// Makes a channel that is opened when it is first needed.
+    /// Creates a channel that is opened at its first use.
     pub(crate) fn recovering_channel<S: Clone>(
         &self,
         options: ChannelOptions,
-        what: &'static str,
+        owner: &'static str,
         set_up: impl Fn(&Arc<dyn Backend>, Instant, Declarations) -> Result<S> + Send + Sync + 'static,
     ) -> RecoveringChannel<S> {
-        RecoveringChannel::new(self.shared.clone(), options, what, set_up)
+        RecoveringChannel::new(self.shared.clone(), options, owner, set_up)
     }
 
     pub(crate) fn declare(&self, entity: Declare<'_>) -> Result<QueueInfo> {
@@ -71,7 +72,7 @@ impl ConnectionHandle {
             .map(|deleted| deleted.message_count)
     }
 
-    /// Ends the connection, and refuses every further call.
+    /// Closes the connection, and refuses every further call.
     pub(crate) fn close(&self) -> Result<()> {
         self.shared.close();
         self.administration.shut();

@@ -1,5 +1,4 @@
-//! Tells the call that makes the broker close the connection from the calls that were in flight
-//! when it did.
+//! Finds the call that makes the broker close the connection, among the calls that were in flight.
 
 use std::error::Error as StdError;
 use std::fmt;
@@ -12,7 +11,7 @@ use crate::error::{Error, Result};
 #[derive(Debug)]
 pub(crate) struct HardCloses {
     count: u32,
-    /// How many of them convict if the broker names no method.
+    /// The number of hard closes without a method name that prove the cause.
     unnamed: u32,
 }
 
@@ -22,26 +21,27 @@ impl Default for HardCloses {
     }
 }
 
-/// So many hard closes convict an operation that was the only suspect of the last one.
+/// The number of hard closes that prove the cause if the operation was the only suspect of the last
+/// one.
 const LIMIT_ALONE: u32 = 2;
-/// So many convict it in any case.
+/// The number of hard closes that prove the cause in any case.
 const LIMIT_AMONG_OTHERS: u32 = 3;
-/// So many that name no method convict the declarations of a run: a broker whose node fails closes
-/// connections in this way, too.
-const LIMIT_OF_A_RUN: u32 = 5;
+/// The number of hard closes without a method name that prove the declarations of a run to be the
+/// cause. A broker whose node fails closes connections without a method name, too.
+const RUN_LIMIT: u32 = 5;
 
 impl HardCloses {
-    /// For the declarations of a run, which has to outlive the failure of a node.
+    /// Creates a counter for the declarations of a run, which has to survive the failure of a node.
     pub(crate) fn of_a_run() -> HardCloses {
-        HardCloses { unnamed: LIMIT_OF_A_RUN, ..HardCloses::default() }
+        HardCloses { unnamed: RUN_LIMIT, ..HardCloses::default() }
     }
 
-    /// Notes how an attempt failed. Returns the error to fail with, if the call is the cause.
+    /// Records the failure of an attempt. Returns the error to fail with, if the call is the cause.
     pub(crate) fn note(&mut self, error: &Error) -> Option<Error> {
-        // Other losses in between say nothing of the call.
+        // Other losses are no evidence against the call.
         let close = error.hard_close()?;
-        // Nor does a close that names no method while messages were in flight, one of which is more
-        // likely the cause.
+        // Nor is a close without a method name while messages were in flight, because one of them
+        // is more likely the cause.
         if !close.names_method() && close.messages > 0 {
             return None;
         }
@@ -52,19 +52,19 @@ impl HardCloses {
     }
 }
 
-/// Whether an operation that was in flight on so many hard closes caused them. `alone` tells
-/// whether it was the only suspect of the last.
+/// Returns whether an operation that was in flight on `count` hard closes caused them. `alone`: it
+/// was the only suspect of the last one.
 pub(crate) fn is_the_cause(count: u32, alone: bool) -> bool {
     count >= LIMIT_AMONG_OTHERS || (count >= LIMIT_ALONE && alone)
 }
 
-/// The error of the operation that caused a hard close.
+/// Returns the error of the operation that caused a hard close.
 pub(crate) fn hard_error(close: &HardClose) -> Error {
     Error::HardError { code: close.code, reason: close.text.clone() }
 }
 
 /// The source of the error of a set-up that lost its channel over a message. That message has
-/// failed, so that the next attempt will do better.
+/// failed, so the next attempt may succeed.
 #[derive(Debug)]
 struct CauseRemoved;
 
@@ -76,13 +76,13 @@ impl fmt::Display for CauseRemoved {
 
 impl StdError for CauseRemoved {}
 
-/// The failure of a set-up that lost its channel over a message which has failed since.
+/// Returns the failure of a set-up that lost its channel over a message which has failed since.
 pub(crate) fn cause_removed<T>() -> Result<T> {
     let reason = "the broker refused a message".to_string();
     Err(Error::Disconnected { reason, source: Some(Arc::new(CauseRemoved)) })
 }
 
-/// Whether this is the failure of [`cause_removed`].
+/// Returns whether this is the failure of [`cause_removed`].
 pub(crate) fn is_cause_removed(error: &Error) -> bool {
     matches!(error, Error::Disconnected { source: Some(source), .. } if source.is::<CauseRemoved>())
 }
@@ -105,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn the_second_hard_close_convicts_the_only_suspect() {
+    fn the_second_hard_close_proves_the_only_suspect_to_be_the_cause() {
         for first in [lost(0, 1), lost(60, 9)] {
             let mut losses = HardCloses::default();
             assert!(!names_the_cause(&mut losses, &first));
@@ -115,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn closes_that_a_message_may_have_caused_convict_no_call() {
+    fn hard_closes_with_messages_in_flight_prove_no_call_to_be_the_cause() {
         let close = HardClose::new(541, "INTERNAL_ERROR", 0, 0).among(3, 1);
         let lost = Error::Disconnected { reason: "lost".into(), source: Some(Arc::new(close)) };
         let mut losses = HardCloses::default();
@@ -123,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn the_third_convicts_among_others() {
+    fn the_third_hard_close_proves_one_of_several_suspects_to_be_the_cause() {
         let mut losses = HardCloses::default();
         assert_eq!(
             [9, 9, 9].map(|calls| names_the_cause(&mut losses, &lost(60, calls))),
@@ -132,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn a_run_outlives_hard_closes_that_name_no_method_for_longer() {
+    fn a_run_survives_four_hard_closes_that_name_no_method() {
         let mut losses = HardCloses::of_a_run();
         assert_eq!(
             [1; 5].map(|calls| names_the_cause(&mut losses, &lost(0, calls))),

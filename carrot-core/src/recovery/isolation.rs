@@ -1,19 +1,19 @@
-//! Keeps a message that may have made the broker close the connection apart from all others of the
-//! connection.
+//! Sends a message that may have made the broker close the connection while no other message of the
+//! connection is in flight.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
-/// How long one suspect may keep the others waiting.
+/// The maximum time that one suspect delays the others.
 const LONGEST_TURN: Duration = Duration::from_secs(5);
-/// How long a message that is not suspect waits for the suspects of other publishers.
+/// The maximum time that other messages wait for the suspects of other publishers.
 const LONGEST_WAIT: Duration = Duration::from_secs(1);
 
-/// What one publisher has in flight.
+/// The messages in flight of one publisher.
 pub(crate) trait TakeAnswers: std::fmt::Debug + Send + Sync {
-    /// Waits for the answers of the broker, and records them; until `until` at most.
+    /// Waits for the answers of the broker, and records them. Blocks until `until` at most.
     fn take_answers(&self, until: Instant);
 }
 
@@ -21,20 +21,20 @@ pub(crate) trait TakeAnswers: std::fmt::Debug + Send + Sync {
 /// messages wait for it.
 #[derive(Debug, Default)]
 pub(crate) struct Isolation {
-    /// How many publishers send suspects now, for those that ask without the lock.
-    trials: AtomicUsize,
+    /// The number of publishers that send suspects, readable without the lock.
+    senders: AtomicUsize,
     state: Mutex<IsolationState>,
     changed: Condvar,
-    /// What the publishers have in flight.
+    /// The publishers of the connection.
     publishers: Mutex<Vec<Weak<dyn TakeAnswers>>>,
 }
 
 #[derive(Debug, Default)]
 struct IsolationState {
     last: u64,
-    /// The turns that are waited for, first in, first out.
+    /// The waiting suspects, first in, first out.
     waiting: VecDeque<u64>,
-    /// The suspect in flight, and until when it keeps the others waiting.
+    /// The suspect in flight, and the time until which it delays the others.
     current: Option<(u64, Instant)>,
     closed: bool,
 }
@@ -47,8 +47,8 @@ impl Isolation {
         publishers.push(Arc::downgrade(publisher));
     }
 
-    /// Waits for the answers to what other publishers have in flight, so that a suspect is alone.
-    /// For one second, or until `deadline`, at most.
+    /// Waits for the answers to the messages in flight of other publishers. Blocks at most for 1 s,
+    /// or until `deadline`.
     pub(crate) fn wait_for_answers(&self, mine: &dyn TakeAnswers, deadline: Instant) {
         let deadline = deadline.min(Instant::now() + LONGEST_WAIT);
         let publishers = self.publishers.lock().unwrap_or_else(PoisonError::into_inner).clone();
@@ -61,24 +61,23 @@ impl Isolation {
         }
     }
 
-    /// Announces that a publisher is about to send suspects. Other messages wait until this is
+    /// Announces that a publisher sends suspects. Other messages wait until the returned value is
     /// dropped.
     pub(crate) fn begin(&self) -> SuspectSends<'_> {
-        self.trials.fetch_add(1, Ordering::SeqCst);
+        self.senders.fetch_add(1, Ordering::SeqCst);
         SuspectSends { isolation: self }
     }
 
-    /// Blocks while suspects of any publisher are being sent, for one second or until `deadline` at
-    /// most.
+    /// Blocks while a publisher sends suspects, at most for 1 s or until `deadline`.
     pub(crate) fn wait(&self, deadline: Instant) {
-        if self.trials.load(Ordering::Relaxed) > 0 {
+        if self.senders.load(Ordering::Relaxed) > 0 {
             self.wait_for_suspects(deadline.min(Instant::now() + LONGEST_WAIT));
         }
     }
 
-    /// The same within `timeout`. Returns what is left of it.
+    /// Blocks as [`wait`](Isolation::wait) does, at most for `timeout`. Returns the remaining time.
     pub(crate) fn wait_within(&self, timeout: Duration) -> Duration {
-        if self.trials.load(Ordering::Relaxed) == 0 {
+        if self.senders.load(Ordering::Relaxed) == 0 {
             return timeout;
         }
         let started = Instant::now();
@@ -89,7 +88,7 @@ impl Isolation {
     #[cold]
     fn wait_for_suspects(&self, deadline: Instant) {
         let mut state = self.lock();
-        while self.trials.load(Ordering::SeqCst) > 0 && !state.closed {
+        while self.senders.load(Ordering::SeqCst) > 0 && !state.closed {
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() {
                 return;
@@ -99,7 +98,7 @@ impl Isolation {
         }
     }
 
-    /// Ends every wait, now and from now on.
+    /// Ends every wait, now and later.
     pub(crate) fn close(&self) {
         self.lock().closed = true;
         self.changed.notify_all();
@@ -110,14 +109,14 @@ impl Isolation {
     }
 }
 
-/// The sending of the suspects of one publisher.
+/// The sending of one publisher's suspects.
 #[derive(Debug)]
 pub(crate) struct SuspectSends<'a> {
     isolation: &'a Isolation,
 }
 
 impl<'a> SuspectSends<'a> {
-    /// Waits until no other suspect is in flight. `None` if `deadline` passes first, or the
+    /// Waits until no other suspect is in flight. Returns `None` at `deadline`, or if the
     /// connection is closed.
     pub(crate) fn turn(&self, deadline: Instant) -> Option<SuspectTurn<'a>> {
         let isolation = self.isolation;
@@ -155,7 +154,7 @@ impl<'a> SuspectSends<'a> {
 
 impl Drop for SuspectSends<'_> {
     fn drop(&mut self) {
-        self.isolation.trials.fetch_sub(1, Ordering::SeqCst);
+        self.isolation.senders.fetch_sub(1, Ordering::SeqCst);
         drop(self.isolation.lock());
         self.isolation.changed.notify_all();
     }
@@ -206,40 +205,40 @@ mod tests {
     }
 
     #[test]
-    fn a_suspect_without_an_answer_stops_the_others_for_a_while_only() {
+    fn a_suspect_without_an_answer_delays_the_others_for_a_limited_time() {
         let isolation = Isolation::default();
-        let trials = isolation.begin();
-        let stuck = trials.turn(late()).unwrap();
+        let sends = isolation.begin();
+        let stuck = sends.turn(late()).unwrap();
         isolation.lock().current = Some((stuck.number, Instant::now() + Duration::from_millis(20)));
-        let next = trials.turn(late()).unwrap();
+        let next = sends.turn(late()).unwrap();
         drop(stuck);
-        assert!(trials.turn(Instant::now()).is_none(), "the next one has its turn still");
+        assert!(sends.turn(Instant::now()).is_none(), "the next suspect still has its turn");
         drop(next);
     }
 
     #[test]
-    fn other_messages_wait_until_the_suspects_are_through() {
+    fn other_messages_wait_until_all_suspects_are_sent() {
         let isolation = Isolation::default();
         let started = Instant::now();
         isolation.wait(late());
-        let trials = isolation.begin();
+        let sends = isolation.begin();
         isolation.wait(Instant::now() + Duration::from_millis(20));
         assert!(started.elapsed() >= Duration::from_millis(20));
         thread::scope(|scope| {
             let waiting = scope.spawn(|| isolation.wait(late()));
-            drop(trials);
+            drop(sends);
             waiting.join().unwrap();
         });
     }
 
     #[test]
-    fn closing_ends_every_wait() {
+    fn a_closed_isolation_ends_every_wait() {
         let isolation = Isolation::default();
-        let trials = isolation.begin();
-        let _turn = trials.turn(late()).unwrap();
+        let sends = isolation.begin();
+        let _turn = sends.turn(late()).unwrap();
         let started = Instant::now();
         thread::scope(|scope| {
-            let waiting = scope.spawn(|| trials.turn(late()).is_none());
+            let waiting = scope.spawn(|| sends.turn(late()).is_none());
             thread::sleep(Duration::from_millis(10));
             isolation.close();
             assert!(waiting.join().unwrap());

@@ -1,4 +1,4 @@
-//! Connections and channels that are opened again after a loss.
+//! Reopens connections and channels after a loss.
 
 pub(crate) mod backoff;
 pub(crate) mod channel;

@@ -1,41 +1,41 @@
-//! Whether a refusal is put down to the channel, or to the message.
+//! Decides whether a nack is the fault of the channel or of the message.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-/// How long after a loss refusals may be put down to channels: a queue has long found another
-/// leader by then.
+/// The time after a loss in which nacks may be the fault of channels. A quorum queue elects another
+/// leader within this time.
 const LENGTH: Duration = Duration::from_secs(5);
 
-/// A channel that was opened after a connection was lost is in its nack grace until the broker
-/// accepts something on it.
+/// A channel that was opened after a loss is in its nack grace until the broker accepts a message
+/// on it.
 ///
-/// RabbitMQ 3.10 refuses for ever what is published to a quorum queue on a channel that came to
-/// know the queue while it had no leader; another channel does better. A refusal by a channel that
-/// was opened for the first time, or that has worked, tells of the queue.
+/// RabbitMQ 3.10 refuses every message for a quorum queue on a channel that first used the queue
+/// while it had no leader. Another channel succeeds. A nack on the first channel, or on a channel
+/// that has worked, is the fault of the queue.
 #[derive(Debug, Default)]
 pub(crate) struct NackGrace {
-    /// Whether the current channel has done what it is for.
+    /// Whether the current channel has worked.
     working: AtomicBool,
     state: Mutex<NackGraceState>,
 }
 
 #[derive(Debug, Default)]
 struct NackGraceState {
-    /// Whether a connection was lost, and no channel opened since.
+    /// Whether a connection was lost, and no channel opened after that.
     lost: bool,
-    /// When the first channel after the loss was opened.
+    /// The time when the first channel after the loss was opened.
     since: Option<Instant>,
 }
 
 impl NackGrace {
-    /// A connection was lost.
+    /// Records the loss of a connection.
     pub(crate) fn lost(&self) {
         self.lock().lost = true;
     }
 
-    /// Another channel is in use: the first, the first after a loss, or one more since.
+    /// Records another channel: the first, the first after a loss, or a later one.
     pub(crate) fn opened(&self) {
         let mut state = self.lock();
         if std::mem::take(&mut state.lost) {
@@ -48,16 +48,16 @@ impl NackGrace {
         self.working.load(Ordering::Relaxed)
     }
 
-    /// The current channel has done what it is for; whether that is news.
+    /// Records that the current channel has worked. Returns whether this is new.
     pub(crate) fn mark_working(&self) -> bool {
-        let news = !self.working.swap(true, Ordering::AcqRel);
-        if news {
+        let is_new = !self.working.swap(true, Ordering::AcqRel);
+        if is_new {
             self.lock().since = None;
         }
-        news
+        is_new
     }
 
-    /// Whether a refusal says nothing of the message yet.
+    /// Returns whether a nack may be the fault of the channel.
     pub(crate) fn is_active(&self) -> bool {
         !self.working.load(Ordering::Acquire)
             && self.lock().since.is_some_and(|since| since.elapsed() < LENGTH)
@@ -73,14 +73,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_first_channel_is_not_on_trial() {
+    fn the_first_channel_has_no_nack_grace() {
         let nack_grace = NackGrace::default();
         nack_grace.opened();
         assert!(!nack_grace.is_active());
     }
 
     #[test]
-    fn channels_after_a_loss_are_on_trial_until_one_works() {
+    fn channels_after_a_loss_have_a_nack_grace_until_one_works() {
         let nack_grace = NackGrace::default();
         nack_grace.opened();
         assert!(nack_grace.mark_working() && !nack_grace.mark_working());
@@ -97,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn a_trial_ends() {
+    fn a_nack_grace_ends_after_its_length() {
         let nack_grace = NackGrace::default();
         nack_grace.lost();
         nack_grace.opened();

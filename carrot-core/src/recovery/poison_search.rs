@@ -1,12 +1,12 @@
-//! Finds the consumer whose queue holds a message that kills the connection: suspects subscribe one
-//! at a time, and who survives is none.
+//! Finds the consumer whose queue holds a poison message, which closes the connection. Suspects
+//! subscribe one at a time. A suspect whose subscription survives is cleared.
 
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::error::Error;
 
-/// How long a suspect has the connection to itself once it has subscribed.
+/// The time for which a suspect is the only one that is subscribed.
 const ALONE_FOR: Duration = Duration::from_secs(1);
 
 /// Shared by the consumers of one connection.
@@ -18,13 +18,13 @@ pub(crate) struct PoisonSearch {
 
 #[derive(Debug)]
 struct SoleSuspect {
-    /// When it ends; `None` while the suspect has not subscribed yet.
+    /// The end of its time alone; `None` while the suspect has not subscribed yet.
     ends: Option<Instant>,
 }
 
 impl PoisonSearch {
-    /// Waits for a suspect's turn until `deadline`, or until `given_up` says so, which is asked
-    /// again after [`wake`](PoisonSearch::wake).
+    /// Waits until no other suspect is subscribing. Returns `None` at `deadline`, or if `given_up`
+    /// returns true. Calls `given_up` after each [`wake`](PoisonSearch::wake).
     pub(crate) fn enter(
         &self,
         deadline: Instant,
@@ -52,7 +52,7 @@ impl PoisonSearch {
         }
     }
 
-    /// Has everybody who waits ask again whether to give up.
+    /// Wakes every waiting thread to check again whether to give up.
     pub(crate) fn wake(&self) {
         drop(self.lock());
         self.changed.notify_all();
@@ -63,15 +63,15 @@ impl PoisonSearch {
     }
 }
 
-/// The only suspect that is subscribing; the next comes when it is dropped, or when its suspect has
-/// passed.
+/// The only suspect that is subscribing. The next one starts when it is dropped, or after its time
+/// alone.
 #[derive(Debug)]
 pub(crate) struct Suspect<'a> {
     poison_search: &'a PoisonSearch,
 }
 
 impl Suspect<'_> {
-    /// Starts the suspect of a suspect that has subscribed; gives when it ends.
+    /// Starts the time alone of a suspect that has subscribed. Returns its end.
     pub(crate) fn subscribed(self) -> Instant {
         let ends = Instant::now() + ALONE_FOR;
         *self.poison_search.lock() = Some(SoleSuspect { ends: Some(ends) });
@@ -88,38 +88,39 @@ impl Drop for Suspect<'_> {
     }
 }
 
-/// Whether the queue of this consumer holds a message that kills the connection.
+/// The evidence that the queue of this consumer holds a poison message.
 #[derive(Debug, Default)]
 pub(crate) struct Suspicion {
-    /// How often in a row the connection died of something unreadable before a message came.
-    deaths: u32,
-    /// How often that happened while no other suspect was subscribed.
-    convictions: u32,
+    /// The number of consecutive losses by an unreadable message before a readable one was
+    /// delivered.
+    losses: u32,
+    /// The number of such losses while no other suspect was subscribed.
+    losses_alone: u32,
 }
 
 impl Suspicion {
-    /// From so many deaths on, suspects subscribe one at a time.
+    /// The number of losses from which suspects subscribe one at a time.
     const SUSPECT: u32 = 2;
     const POISON: u32 = 2;
 
     pub(crate) fn is_suspect(&self) -> bool {
-        self.deaths >= Suspicion::SUSPECT
+        self.losses >= Suspicion::SUSPECT
     }
 
     pub(crate) fn is_poison(&self) -> bool {
-        self.convictions >= Suspicion::POISON
+        self.losses_alone >= Suspicion::POISON
     }
 
-    /// Notes the loss of a subscription that gave a message or not, and was or was not the only
-    /// suspect until a point in time.
-    pub(crate) fn note(&mut self, error: &Error, gave: bool, on_trial_until: Option<Instant>) {
-        if gave {
+    /// Records the loss of a subscription: whether it delivered a message, and until when it was
+    /// the only suspect.
+    pub(crate) fn note(&mut self, error: &Error, delivered: bool, alone_until: Option<Instant>) {
+        if delivered {
             *self = Suspicion::default();
         }
         if matches!(error, Error::Unreadable { .. }) {
-            self.deaths += 1;
-            self.convictions +=
-                u32::from(!gave && on_trial_until.is_some_and(|until| Instant::now() < until));
+            self.losses += 1;
+            self.losses_alone +=
+                u32::from(!delivered && alone_until.is_some_and(|until| Instant::now() < until));
         }
     }
 }
@@ -137,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn suspects_come_one_at_a_time() {
+    fn suspects_subscribe_one_at_a_time() {
         let poison_search = PoisonSearch::default();
         let first = poison_search.enter(soon(), NEVER).unwrap();
         assert!(poison_search.enter(Instant::now() + Duration::from_millis(5), NEVER).is_none());
@@ -146,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn the_next_suspect_waits_for_the_end_of_the_trial() {
+    fn the_next_suspect_waits_for_the_end_of_the_time_alone() {
         let poison_search = PoisonSearch::default();
         let ends = poison_search.enter(soon(), NEVER).unwrap().subscribed();
         let _next = poison_search.enter(soon(), NEVER).unwrap();

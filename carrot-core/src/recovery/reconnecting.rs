@@ -1,5 +1,4 @@
-//! Makes a lost connection again in the background, so that publishers and consumers find it open
-//! though nobody uses them meanwhile.
+//! Reconnects in the background after a loss, also while no call uses the connection.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread;
@@ -12,17 +11,17 @@ use crate::recovery::backoff::Backoff;
 use crate::recovery::backoff::YOUNG;
 use crate::recovery::effects::may_pass;
 
-/// A connection whose timeout was never checked may have none.
+/// The minimum connect timeout. An unchecked timeout may be zero.
 const SHORTEST_TIMEOUT: Duration = Duration::from_millis(1);
-/// How long every other attempt to connect takes at most.
+/// The maximum duration of every other attempt to connect.
 const SHORT_ATTEMPT: Duration = Duration::from_secs(2);
-/// How long it may be until it is the turn of the thread. It waits again after that.
+/// The maximum wait for the thread's turn. The thread waits again after that.
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
 
-/// What has a channel of its own.
+/// The owner of a channel.
 pub(crate) trait Reopen: Send + Sync {
-    /// Opens the channel again if it is lost, before `deadline`. Returns whether it is still lost,
-    /// and another attempt may do better.
+    /// Reopens a lost channel before `deadline`. Returns whether the channel is still lost, and
+    /// another attempt may succeed.
     fn reopen(&self, deadline: Instant) -> bool;
 }
 
@@ -41,11 +40,11 @@ struct ReconnectingState {
     channels: Vec<Weak<dyn Reopen>>,
     /// Whether there ever was a channel.
     used: bool,
-    /// Whether a thread is at it.
+    /// Whether a thread is reconnecting.
     running: bool,
-    /// Whether the thread has to look once more.
+    /// Whether the thread has to check the channels again.
     again: bool,
-    /// To connect, since the last success.
+    /// The attempts to connect after the last success.
     attempts: u32,
 }
 
@@ -90,24 +89,24 @@ impl Reconnecting {
         state.channels.push(Arc::downgrade(channel));
     }
 
-    /// Whether something had a channel in this role.
+    /// Returns whether there ever was a channel in this role.
     pub(crate) fn is_used(&self) -> bool {
         self.lock().used
     }
 
-    /// The connection was lost.
+    /// Records the loss of the connection.
     pub(crate) fn lost(self: &Arc<Reconnecting>, error: &Error) {
         self.backoff.note(error);
         if self.backoff.is_younger_than(YOUNG) && self.lock().channels.is_empty() {
-            // With channels, they see to it that a connection which dies at once is not made again
+            // Otherwise the channels ensure that a connection which is lost at once is not reopened
             // at once.
             self.backoff.failed(error);
         }
         self.start();
     }
 
-    /// Connects on a thread of its own, and opens the channels again. The thread ends once that is
-    /// done, or nobody uses the connection.
+    /// Connects on a thread of its own, and reopens the channels. The thread ends once that is
+    /// done, or once the connection is unused.
     pub(crate) fn start(self: &Arc<Reconnecting>) {
         let mut state = self.lock();
         if state.running {
@@ -120,7 +119,9 @@ impl Reconnecting {
         if let Err(error) =
             thread::Builder::new().name("carrot-reconnect".into()).spawn(move || this.run())
         {
-            log::warn!("no thread could be started to connect again in the background: {error}");
+            log::warn!(
+                "reconnecting in the background failed, no thread could be started: {error}"
+            );
             self.lock().running = false;
         }
     }
@@ -136,21 +137,18 @@ impl Reconnecting {
                     break;
                 }
                 Err(error) if may_pass(&error) => {
-                    log::debug!("the {} connection is not open yet: {error}", self.role);
+                    log::debug!("reconnecting failed, trying again: {error} role={}", self.role);
                     true
                 }
                 Err(error) => {
-                    log::warn!(
-                        "the {} connection is not tried again in the background: {error}",
-                        self.role
-                    );
+                    log::warn!("reconnecting in the background ended: {error} role={}", self.role);
                     self.lock().running = false;
                     break;
                 }
             };
             let mut state = self.lock();
             if !std::mem::take(&mut state.again) && !again {
-                // Cleared under the lock, so that a later `start` starts another thread.
+                // Cleared under the lock, because a later `start` must start another thread.
                 state.running = false;
                 break;
             }
@@ -159,8 +157,8 @@ impl Reconnecting {
     }
 
     fn connect(&self) -> Result<()> {
-        // The first attempts are short: a broker that comes up again may have taken the first
-        // packet and forgotten it.
+        // The first attempts are short, because a broker that is starting may have lost the first
+        // packet.
         let attempt = self.lock().next_attempt();
         let timeout = if attempt.is_multiple_of(2) {
             SHORT_ATTEMPT.min(self.connect_timeout)
@@ -181,7 +179,7 @@ impl Reconnecting {
         result
     }
 
-    /// Returns whether another attempt is worth it.
+    /// Reopens the channels. Returns whether another attempt may succeed.
     fn reopen(&self) -> bool {
         let channels = self.lock().channels.clone();
         let mut again = false;
@@ -198,7 +196,7 @@ impl Reconnecting {
     }
 }
 
-/// The thread that connects. Also if it panics, another can be started.
+/// The thread that reconnects. After a panic, another can be started.
 struct ReconnectThread<'a>(&'a Reconnecting);
 
 impl Drop for ReconnectThread<'_> {

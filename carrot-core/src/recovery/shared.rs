@@ -1,4 +1,4 @@
-//! What the publishers and consumers of one connection share.
+//! The state that the publishers and consumers of one connection share.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -11,7 +11,7 @@ use crate::recovery::isolation::Isolation;
 use crate::recovery::poison_search::PoisonSearch;
 use crate::recovery::reconnecting::{Reconnecting, Reopen};
 
-/// The way to one broker, with what bounds and orders its use.
+/// The connector of one broker, with the limits and the order of its use.
 #[derive(Debug, Clone)]
 pub(crate) struct ConnectionShared {
     pub(crate) connector: Arc<dyn Connector>,
@@ -22,8 +22,8 @@ pub(crate) struct ConnectionShared {
     pub(crate) call_timeout: Duration,
 }
 
-/// Each role has a connection of its own: what keeps one from being opened, such as an alarm, is
-/// not to hold up the other.
+/// Each role has its own connection. An obstacle in one role, such as an alarm, must not delay the
+/// other.
 #[derive(Debug)]
 struct Roles {
     publishing: Arc<Reconnecting>,
@@ -31,7 +31,7 @@ struct Roles {
 }
 
 impl Drop for Roles {
-    /// Ends what goes on in the background once nobody uses the connection any more.
+    /// Ends the background threads once the connection is unused.
     fn drop(&mut self) {
         self.publishing.backoff.close();
         self.consuming.backoff.close();
@@ -83,25 +83,25 @@ impl ConnectionShared {
         &self.role(role).backoff
     }
 
-    /// Has `what` opened again in the background whenever the connection of its role was lost and
-    /// is back.
-    pub(crate) fn reopen_after_loss(&self, role: Role, what: &Arc<dyn Reopen>) {
-        self.role(role).add(what);
+    /// Reopens the channel of `owner` in the background after the connection of its role was lost
+    /// and recovered.
+    pub(crate) fn reopen_after_loss(&self, role: Role, owner: &Arc<dyn Reopen>) {
+        self.role(role).add(owner);
     }
 
-    /// Connects in the background, and opens what waits for it.
+    /// Connects in the background, and opens the channels that wait for the connection.
     pub(crate) fn reconnect(&self, role: Role) {
         self.role(role).start();
     }
 
-    /// Whether the connection that a message would be sent on is open: the one that publishes, or,
-    /// while nothing publishes, the other.
+    /// Returns whether the connection that a message would be sent on is open: that of publishers,
+    /// or, while there is no publisher, that of consumers.
     pub(crate) fn is_connected(&self) -> bool {
         let role = if self.roles.publishing.is_used() { Role::Publish } else { Role::Consume };
         self.connector.status(role).connected
     }
 
-    /// Why the broker has blocked publishing, if it has.
+    /// Returns the reason why the broker has blocked publishing, if it has.
     pub(crate) fn blocked(&self) -> Option<String> {
         let blocked = |role| self.connector.status(role).blocked;
         blocked(Role::Publish).or_else(|| blocked(Role::Consume))
@@ -114,7 +114,7 @@ impl ConnectionShared {
         self.isolation.close();
     }
 
-    /// Has everybody who waits for a connection ask again whether to give up.
+    /// Wakes every thread that waits for a connection, to check again whether to give up.
     pub(crate) fn wake(&self) {
         self.roles.publishing.backoff.wake();
         self.roles.consuming.backoff.wake();

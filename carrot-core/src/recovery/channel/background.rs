@@ -1,4 +1,4 @@
-//! The part of a channel that opens its channel again while no call waits for it.
+//! Reopens a channel in the background, while no call waits for it.
 
 use std::sync::{Arc, MutexGuard, PoisonError};
 use std::time::Instant;
@@ -11,22 +11,26 @@ use crate::recovery::effects::is_worth_another;
 use crate::recovery::hard_closes::is_cause_removed;
 
 impl<S: Clone> RecoveringChannel<S> {
-    /// The channel that calls use now, if it has ended, and why: nobody may have used it since.
+    /// Returns the current channel and its error, if the channel has ended. No call may have used
+    /// it since.
     pub(crate) fn ended(&self) -> Option<(Arc<dyn Backend>, Error)> {
         let channel = self.current()?.channel;
         channel.check().err().map(|error| (channel, error))
     }
 
-    /// Opens a channel if there is none, in the background: nobody waits for it. If the broker
-    /// refuses the declarations, or closes the connection, the next attempt is that of a call which
-    /// can be told so.
+    /// Opens a channel in the background if there is none. If the broker refuses the declarations
+    /// or closes the connection, the next call makes the next attempt, because a call can report
+    /// the error.
     ///
     /// # Errors
-    /// The last attempt's.
+    /// The error of the last attempt.
     pub(crate) fn reopen(&self, deadline: Instant) -> Result<()> {
         while matches!(*self.lock(), ChannelSlot::Empty) && self.refusal().is_none() {
             let Err(error) = self.open_once(deadline, deadline, &|| false) else { break };
-            log::debug!("a {} could not be opened again in the background: {error}", self.what);
+            log::debug!(
+                "reopening the channel of a {} in the background failed: {error}",
+                self.owner
+            );
             if is_cause_removed(&error) && Instant::now() < deadline {
                 continue;
             }
@@ -45,11 +49,11 @@ impl<S: Clone> RecoveringChannel<S> {
         self.refusal.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Why a call that is not to wait cannot be made now: there is no connection, or no channel
-    /// yet.
+    /// Returns the reason why a call that must not wait cannot be made: there is no connection, or
+    /// no channel yet.
     pub(crate) fn absence(&self) -> Error {
         if self.is_closed() {
-            return Error::closed(self.what);
+            return Error::closed(self.owner);
         }
         let is_opening = matches!(*self.lock(), ChannelSlot::Opening);
         if is_opening {
