@@ -1,5 +1,6 @@
 //! Consumers, which deliver messages to threads of the program.
 
+mod callbacks;
 mod counters;
 pub(crate) mod death;
 pub(crate) mod definition;
@@ -27,22 +28,19 @@ use std::sync::{Arc, Mutex, PoisonError};
 use serde::de::DeserializeOwned;
 
 use crate::backend::{ChannelOptions, ConsumeOptions, Delete, Role};
-use crate::consumer::counters::RunCounters;
+use crate::consumer::callbacks::Callback;
 use crate::consumer::dispatch::Handled;
 use crate::consumer::failure::FailurePolicy;
 use crate::consumer::handler::{Handler, IntoSettlement};
 use crate::consumer::iter::{FetchAll, Messages};
 use crate::consumer::message::Message;
-use crate::consumer::process::process;
 use crate::consumer::report::Report;
-use crate::consumer::run::{CachedSubscription, ConsumerRun};
+use crate::consumer::run::ConsumerRun;
 use crate::consumer::settings::ConsumerSettings;
-use crate::consumer::settlement::Settlement;
 use crate::consumer::shared::ConsumerShared;
 use crate::consumer::stop::{Stop, StopHandle};
 use crate::consumer::workers::WorkersBuilder;
-use crate::deadline::FOREVER;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::recovery::channel::Declarations;
 use crate::recovery::handle::ConnectionHandle;
 use crate::recovery::reconnecting::Reopen;
@@ -70,8 +68,6 @@ pub struct Consumer {
     // The lock is never taken. The mutex makes the consumer `Sync` although its callbacks are not.
     callbacks: Mutex<Vec<Callback>>,
 }
-
-type Callback = Box<dyn FnMut(&Message, &FailurePolicy) -> Handled + Send>;
 
 impl Consumer {
     pub(crate) fn open(
@@ -236,6 +232,11 @@ impl Consumer {
         });
     }
 
+    fn run(&mut self, limit: u64, options: &ConsumeOptions) -> Result<Report> {
+        let callbacks = self.callbacks.get_mut().unwrap_or_else(PoisonError::into_inner);
+        callbacks::run(&self.shared, callbacks, limit, options)
+    }
+
     fn add(&mut self, callback: impl FnMut(&Message, &FailurePolicy) -> Handled + Send + 'static) {
         self.callbacks.get_mut().unwrap_or_else(PoisonError::into_inner).push(Box::new(callback));
     }
@@ -267,45 +268,6 @@ impl Consumer {
         // settled after the subscription is cancelled.
         let options = ConsumeOptions { prefetch: 1, ..self.shared.options.clone() };
         self.run(messages, &options)
-    }
-
-    fn run(&mut self, limit: u64, options: &ConsumeOptions) -> Result<Report> {
-        let callbacks = self.callbacks.get_mut().unwrap_or_else(PoisonError::into_inner);
-        if callbacks.is_empty() {
-            return Err(Error::invalid(
-                "callbacks",
-                "none",
-                "at least one has to be registered before waiting",
-            ));
-        }
-        if limit == 0 {
-            return Ok(Report::default());
-        }
-        let run = ConsumerRun::start(&self.shared, options)?;
-        let (policy, stopped) = (run.policy(), || run.is_stopped());
-        policy.prepare(&run.queue());
-        let counters = RunCounters::new(policy);
-        let mut cached = CachedSubscription::default();
-        for number in 1..=limit {
-            counters.wait_for_breaker(&stopped);
-            let Some(message) = next(&run, &mut cached)? else { break };
-            let mut cancelled = Ok(());
-            let mut cancel_last = || {
-                if number == limit {
-                    cancelled = run.cancel();
-                }
-            };
-            process(
-                message,
-                &run,
-                &counters,
-                &mut |message| handle_all(callbacks, message, policy),
-                &mut cancel_last,
-            );
-            cancelled?;
-        }
-        run.cancel()?;
-        Ok(run.report(&counters))
     }
 
     /// Starts the definition of worker threads that share this consumer's messages.
@@ -379,25 +341,4 @@ impl fmt::Debug for Consumer {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.debug_struct("Consumer").field("shared", &self.shared).finish_non_exhaustive()
     }
-}
-
-/// Returns the next message; `None` once the consumer is stopped.
-fn next(run: &ConsumerRun, cached: &mut CachedSubscription) -> Result<Option<Message>> {
-    loop {
-        match run.next(cached, FOREVER)? {
-            None if !run.is_stopped() => {}
-            message => return Ok(message),
-        }
-    }
-}
-
-fn handle_all(callbacks: &mut [Callback], message: &Message, policy: &FailurePolicy) -> Handled {
-    let mut outcome = Handled::Settled(Settlement::Ack);
-    for callback in callbacks {
-        outcome = callback(message, policy);
-        if outcome != Handled::Settled(Settlement::Ack) {
-            break;
-        }
-    }
-    outcome
 }

@@ -37,9 +37,9 @@ pub(crate) struct RunSubscription {
     pub(crate) channel: Arc<dyn Backend>,
     pub(crate) subscription: Arc<dyn Subscription>,
     pub(crate) queue: Arc<str>,
-    /// Whether it delivered a message.
+    /// Whether a message was delivered.
     pub(crate) delivered: AtomicBool,
-    /// The time until which it is the only suspect that is subscribed.
+    /// The time until which its run is the only suspect that is subscribed.
     pub(crate) alone_until: Option<Instant>,
     source: Arc<DeliverySource>,
     unhandled: Arc<UnhandledCounts>,

@@ -8,6 +8,7 @@
 //! | `settings.rs` | the settings of a consumer |
 //! | `copy_channel.rs` | the channel on which copies are sent |
 //! | `local_attempts.rs` | attempts that no header counts |
+//! | `pause_place.rs` | where the messages of a consumer pause |
 //! | `paused.rs` | messages that pause in the process |
 //! | `policy.rs` | the decision, and its execution |
 //! | `circuit_breaker.rs` | the pause of a whole consumer after consecutive failures |
@@ -17,6 +18,7 @@ mod copy;
 mod copy_channel;
 mod failed;
 mod local_attempts;
+mod pause_place;
 mod paused;
 mod policy;
 mod retry;

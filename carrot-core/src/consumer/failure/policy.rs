@@ -9,6 +9,7 @@ use crate::consumer::failure::copy;
 use crate::consumer::failure::copy_channel::{CopyChannel, Presence, Target};
 use crate::consumer::failure::failed::Failure;
 use crate::consumer::failure::local_attempts::LocalAttempts;
+use crate::consumer::failure::pause_place::{PausePlace, lasts};
 use crate::consumer::failure::paused::PausedMessages;
 use crate::consumer::failure::retry::Retry;
 use crate::consumer::failure::retry_queues::RetryStep;
@@ -17,7 +18,7 @@ use crate::consumer::message::Message;
 use crate::consumer::message::{Disposition, FailedMessages};
 use crate::consumer::subscribed::UnhandledCounts;
 use crate::error::{Error, Result};
-use crate::model::{Queue, Value};
+use crate::model::Queue;
 use crate::panic_guard::describe;
 use crate::recovery::handle::ConnectionHandle;
 
@@ -47,18 +48,6 @@ pub(crate) enum FailureOutcome {
     Lost,
     /// The channel was lost, and the broker redelivers the message.
     Stale,
-}
-
-/// The place where messages of a consumer pause.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum PausePlace {
-    /// In waiting queues.
-    Broker,
-    /// In the process, because the queue is deleted with its connection or consumer, or its order
-    /// matters.
-    Process,
-    /// Nowhere: messages are acknowledged before they are handled.
-    Nowhere,
 }
 
 /// The treatment of the failed messages of one consumer.
@@ -92,7 +81,7 @@ impl FailurePolicy {
         let clock = copies.connection().connector.clock();
         FailurePolicy {
             retry: settings.retry.clone().unwrap_or_default(),
-            place: place(queue, options),
+            place: PausePlace::of(queue, options),
             lasts: lasts(queue) && options.acknowledgement == Acknowledgement::Manual,
             copies,
             paused: Arc::new(PausedMessages::new(clock)),
@@ -148,7 +137,7 @@ impl FailurePolicy {
         }
         if let Err(error) = message.check() {
             log::debug!(
-                "settling a failed message failed, the broker redelivers it: {error} queue={:?}",
+                "channel of a failed message was lost, the broker redelivers it: {error} queue={:?}",
                 message.queue()
             );
             return FailureOutcome::Stale;
@@ -381,22 +370,4 @@ fn settled(
             if disposition == Disposition::Ack { outcome } else { FailureOutcome::Stale }
         }
     }
-}
-
-fn place(queue: &Queue, options: &ConsumeOptions) -> PausePlace {
-    if options.acknowledgement == Acknowledgement::Automatic {
-        return PausePlace::Nowhere;
-    }
-    let is_set = |name| queue.arguments.get(name).and_then(Value::as_bool) == Some(true);
-    let is_stream = queue.arguments.get("x-queue-type").and_then(Value::as_str) == Some("stream");
-    if lasts(queue) && !is_set("x-single-active-consumer") && !is_stream {
-        PausePlace::Broker
-    } else {
-        PausePlace::Process
-    }
-}
-
-fn lasts(queue: &Queue) -> bool {
-    !queue.name.is_empty()
-        && (queue.passive || (queue.durable && !queue.exclusive && !queue.auto_delete))
 }

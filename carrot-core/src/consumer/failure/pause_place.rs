@@ -1,0 +1,36 @@
+use crate::backend::{Acknowledgement, ConsumeOptions};
+use crate::model::{Queue, Value};
+
+/// The place where messages of a consumer pause.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum PausePlace {
+    /// In waiting queues.
+    Broker,
+    /// In the process, because the queue is deleted with its connection or consumer, or its order
+    /// matters.
+    Process,
+    /// Nowhere: messages are acknowledged before they are handled.
+    Nowhere,
+}
+
+impl PausePlace {
+    pub(super) fn of(queue: &Queue, options: &ConsumeOptions) -> PausePlace {
+        if options.acknowledgement == Acknowledgement::Automatic {
+            return PausePlace::Nowhere;
+        }
+        let is_set = |name| queue.arguments.get(name).and_then(Value::as_bool) == Some(true);
+        let is_stream =
+            queue.arguments.get("x-queue-type").and_then(Value::as_str) == Some("stream");
+        if lasts(queue) && !is_set("x-single-active-consumer") && !is_stream {
+            PausePlace::Broker
+        } else {
+            PausePlace::Process
+        }
+    }
+}
+
+/// Returns whether a queue outlives its connection and its consumers.
+pub(super) fn lasts(queue: &Queue) -> bool {
+    !queue.name.is_empty()
+        && (queue.passive || (queue.durable && !queue.exclusive && !queue.auto_delete))
+}
