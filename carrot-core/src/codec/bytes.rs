@@ -131,7 +131,7 @@ macro_rules! refuse_all_but_bytes {
     };
 }
 
-/// Takes a whole value: bytes, text, or a list of bytes.
+/// Serialises a whole value: bytes, text, or a list of bytes.
 struct Whole;
 
 impl Serializer for Whole {
@@ -189,7 +189,7 @@ impl SerializeTuple for List {
     }
 }
 
-/// Takes one element of a list: a byte.
+/// Serialises one element of a list: a byte.
 struct Element;
 
 impl Serializer for Element {
@@ -217,7 +217,7 @@ impl Serializer for Element {
     }
 }
 
-/// Gives a body to whatever wants bytes, text or a list of bytes.
+/// Deserialises a body as bytes, text or a list of bytes.
 struct BodyDeserializer<'de>(&'de [u8]);
 
 impl<'de> Deserializer<'de> for BodyDeserializer<'de> {

@@ -3,8 +3,8 @@ use crate::error::{Error, Result};
 
 /// The codecs that a consumer accepts.
 ///
-/// A message is read by the first one that [accepts](Codec::accepts) its content type and encoding;
-/// a message that names no type, by the first of all.
+/// The first codec that [accepts](Codec::accepts) the content type and encoding decodes a message.
+/// The first codec of the set decodes messages without a content type.
 ///
 /// ```
 /// use carrot::{Codec, Error, codec::Codecs};
@@ -21,24 +21,24 @@ use crate::error::{Error, Result};
 pub struct Codecs(Vec<Codec>);
 
 impl Default for Codecs {
-    /// JSON, which also reads messages with no content type; text; and raw.
+    /// Returns JSON, text and raw. JSON also decodes messages without a content type.
     ///
-    /// Bincode has to be added, since it is the sender's content type that picks the decoder: a
-    /// body that a stranger sends as bincode reads as almost any type, and nothing bounds how deep
-    /// a recursive one nests.
+    /// Bincode has to be added explicitly, because the sender's content type chooses the decoder.
+    /// An untrusted bincode body decodes as almost any type, and the nesting of a recursive type is
+    /// not limited.
     fn default() -> Codecs {
         Codecs::only(Codec::json()).with(Codec::text()).with(Codec::raw())
     }
 }
 
 impl Codecs {
-    /// This codec and no other; it also reads messages with no content type.
+    /// Returns a set with only this codec, which also decodes messages without a content type.
     pub fn only(codec: impl Into<Codec>) -> Codecs {
         Codecs(vec![codec.into()])
     }
 
-    /// Adds a codec. It takes the place of one with the same content type and encoding, such as
-    /// bincode with another limit.
+    /// Adds a codec. Replaces a codec with the same content type and encoding, such as bincode with
+    /// another limit.
     #[must_use]
     pub fn with(mut self, codec: impl Into<Codec>) -> Codecs {
         let codec = codec.into();
@@ -54,10 +54,10 @@ impl Codecs {
         self
     }
 
-    /// The codec for messages of this content type and encoding.
+    /// Returns the codec for messages of this content type and encoding.
     ///
     /// # Errors
-    /// [`Error::ContentType`]: there is none; the error names those that there are.
+    /// - [`Error::ContentType`]: no codec accepts them. The error names the codecs of the set.
     pub fn find(
         &self,
         content_type: Option<&str>,
@@ -77,7 +77,7 @@ impl Codecs {
 }
 
 impl Codecs {
-    /// A codec for just this type comes before JSON, which reads many.
+    /// Prefers a codec for exactly this type to JSON, which decodes many.
     fn fitting(&self, content_type: &str, content_encoding: Option<&str>) -> Option<&Codec> {
         let mut of_its_kind = None;
         for codec in &self.0 {
@@ -91,7 +91,7 @@ impl Codecs {
     }
 }
 
-/// The content types, with their encodings in brackets.
+/// Displays the content types, with their encodings in parentheses.
 impl std::fmt::Display for Codecs {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         for (index, codec) in self.0.iter().enumerate() {

@@ -3,18 +3,18 @@ use std::fmt;
 use serde::de::{DeserializeOwned, Error as _};
 use serde::{Deserializer, Serialize, Serializer};
 
-/// Whatever went wrong in a [`Format`]; `?` turns any error into it.
+/// Any error of a [`Format`]. `?` converts every error type to it.
 pub type FormatError = Box<dyn std::error::Error + Send + Sync>;
 
-/// A format of your own: how any value that serde knows becomes a body, and back.
-/// [`Codec::new`](crate::Codec::new) makes it a codec.
+/// A custom format: encodes every type of serde as a body, and decodes it.
+/// [`Codec::new`](crate::Codec::new) creates a codec from a format.
 ///
-/// Any serde format fits, in one line each way:
+/// Every serde format fits, in one line each way:
 ///
 /// ```
 /// use carrot::{Codec, codec::{BodyReader, Encodable, Format, FormatError}};
 ///
-/// /// JSON that people like to read.
+/// /// JSON with line breaks and indentation.
 /// #[derive(Debug)]
 /// struct Pretty;
 ///
@@ -45,38 +45,37 @@ pub type FormatError = Box<dyn std::error::Error + Send + Sync>;
 /// # Ok::<(), carrot::Error>(())
 /// ```
 ///
-/// Its methods are called from several threads at once. A body comes from outside: `decode` has to
-/// bound what it allocates and how deep it recurses.
+/// Several threads call the methods at once. Bodies are untrusted: `decode` must limit its
+/// allocations and its recursion.
 pub trait Format: fmt::Debug + Send + Sync + 'static {
-    /// The MIME type of the bodies, at most 255 bytes; always the same.
+    /// Returns the MIME type of the bodies, at most 255 bytes. Must not change.
     fn content_type(&self) -> &str;
 
-    /// The encoding of the bodies: a character set such as `utf-8`, `binary`, a compression such as
-    /// `gzip`; `None` for nothing to say. At most 255 bytes, and always the same.
+    /// Returns the encoding of the bodies: a character set such as `utf-8`, `binary`, or a
+    /// compression such as `gzip`; `None` for no encoding. At most 255 bytes. Must not change.
     fn content_encoding(&self) -> Option<&str>;
 
-    /// Turns a value into a body.
+    /// Encodes a value as a body.
     ///
     /// # Errors
-    /// Whatever went wrong; the publisher gives it as the source of
+    /// Any error. The publisher returns it as the source of
     /// [`Error::Encode`](crate::Error::Encode).
     fn encode(&self, value: Encodable<'_>) -> Result<Vec<u8>, FormatError>;
 
-    /// Turns a body into a value: makes a deserializer and hands it to `reader`. Bytes left over
-    /// are an error of the format.
+    /// Decodes a body: creates a deserializer and passes it to `reader`. The format must fail if
+    /// bytes are left over.
     ///
     /// # Errors
-    /// Whatever went wrong; the message gives it as the source of
-    /// [`Error::Decode`](crate::Error::Decode).
+    /// Any error. The message returns it as the source of [`Error::Decode`](crate::Error::Decode).
     fn decode(&self, body: &[u8], reader: BodyReader<'_>) -> Result<(), FormatError>;
 }
 
-/// The value that a [`Format`] is to encode. It serialises as the value itself.
+/// The value that a [`Format`] encodes. Serialises as the value itself.
 #[derive(Clone, Copy)]
 pub struct Encodable<'a>(&'a dyn erased_serde::Serialize);
 
 impl<'a> Encodable<'a> {
-    /// Wraps a value; for tests of a [`Format`].
+    /// Wraps a value. For tests of a [`Format`].
     pub fn new<T: Serialize>(value: &'a T) -> Encodable<'a> {
         Encodable(value)
     }
@@ -97,14 +96,15 @@ impl fmt::Debug for Encodable<'_> {
 type Read<'a> =
     dyn FnMut(&mut dyn erased_serde::Deserializer<'_>) -> Result<(), erased_serde::Error> + 'a;
 
-/// Takes the one value out of the deserializer that a [`Format`] makes for a body.
+/// Reads the value from the deserializer that a [`Format`] creates for a body.
 pub struct BodyReader<'a>(&'a mut Read<'a>);
 
 impl BodyReader<'_> {
     /// Reads the value.
     ///
     /// # Errors
-    /// What the deserializer gives, or that it holds another type; a [`Format`] passes it on.
+    /// The error of the deserializer, also for a body of another type. A [`Format`] passes the
+    /// error on.
     pub fn read<'de, D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
         (self.0)(&mut <dyn erased_serde::Deserializer<'_>>::erase(deserializer))
             .map_err(D::Error::custom)

@@ -1,4 +1,4 @@
-//! How values become bodies, and bodies values.
+//! Codecs, which encode values as bodies and decode bodies to values.
 
 mod bytes;
 mod codecs;
@@ -22,33 +22,32 @@ pub use format::{BodyReader, Encodable, Format, FormatError};
 const JSON: &str = "application/json";
 const TEXT: &str = "text/plain";
 const RAW: &str = "application/octet-stream";
-/// What kombu calls raw bytes.
+/// The content type of raw bytes in kombu.
 const KOMBU_RAW: &str = "application/data";
 #[cfg(feature = "bincode")]
 const BINCODE: &str = "application/x-bincode";
 
 const UTF_8: &str = "utf-8";
 const BINARY: &str = "binary";
-/// Encodings that leave UTF-8 text and binary bodies as they are.
+/// Encodings that leave UTF-8 text and binary bodies unchanged.
 const PLAIN_ENCODINGS: [&str; 7] = [UTF_8, "utf8", "us-ascii", "ascii", BINARY, "8bit", "identity"];
 
-/// Turns values into bodies and back.
+/// Encodes values as bodies, and decodes bodies to values.
 ///
-/// Its [`content_type`](Codec::content_type) and [`content_encoding`](Codec::content_encoding)
-/// travel with each message, so that whoever receives it picks the same codec, whatever language it
-/// is written in: [`Codecs`] is the set that a consumer accepts.
+/// Each message carries its codec's [`content_type`](Codec::content_type) and
+/// [`content_encoding`](Codec::content_encoding), so a receiver in any language can choose the
+/// decoder. A consumer accepts a set of codecs: [`Codecs`].
 ///
 /// | codec | content type | encoding | values |
 /// |---|---|---|---|
-/// | [`json`](Codec::json), the default | `application/json` | `utf-8` | whatever serde can serialise |
-/// | [`bincode`](Codec::bincode) (feature `bincode`) | `application/x-bincode` | `binary` | whatever serde can serialise without a description of itself |
-/// | [`text`](Codec::text) | `text/plain` | `utf-8` | `String`, `&str`, and whatever serialises as a string |
+/// | [`json`](Codec::json), the default | `application/json` | `utf-8` | all types of serde |
+/// | [`bincode`](Codec::bincode) (feature `bincode`) | `application/x-bincode` | `binary` | all types of serde that are not self-describing |
+/// | [`text`](Codec::text) | `text/plain` | `utf-8` | `String`, `&str`, and all types that serialise as a string |
 /// | [`raw`](Codec::raw) | `application/octet-stream` | `binary` | `Vec<u8>`, `&[u8]`, byte arrays; text as its bytes |
-/// | [`new`](Codec::new) | the [`Format`]'s own | the [`Format`]'s own | what the [`Format`] takes |
+/// | [`new`](Codec::new) | the [`Format`]'s own | the [`Format`]'s own | the types that the [`Format`] accepts |
 ///
-/// All of them go through serde, so that a publisher or consumer has one `send` and one `decode`
-/// whatever its codec is; a value that a codec cannot take is [`Error::Encode`], never a body that
-/// means something else.
+/// All codecs use serde, so publishers and consumers have one `send` and one `decode` for every
+/// codec. A value that a codec does not support fails with [`Error::Encode`].
 ///
 /// ```
 /// use carrot::Codec;
@@ -63,8 +62,8 @@ const PLAIN_ENCODINGS: [&str; 7] = [UTF_8, "utf8", "us-ascii", "ascii", BINARY, 
 /// # Ok::<(), carrot::Error>(())
 /// ```
 ///
-/// The built-in codecs are called directly, with the value's type known to the compiler; only a
-/// [`Format`] goes through `dyn`. A codec is cheap to clone.
+/// The built-in codecs are called with the static type of the value. Only a [`Format`] is called
+/// through `dyn`. Cloning a codec is cheap.
 #[derive(Debug, Clone)]
 pub struct Codec(CodecKind);
 
@@ -83,15 +82,15 @@ enum CodecKind {
 /// How well a codec fits a content type.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Fit {
-    /// It is the codec's own type.
+    /// The codec's own type.
     Own,
-    /// It is a type that the codec reads among others.
+    /// One of several types that the codec reads.
     Kind,
     None,
 }
 
 impl Default for Codec {
-    /// [`Codec::json`].
+    /// Returns [`Codec::json`].
     fn default() -> Codec {
         Codec::json()
     }
@@ -110,53 +109,55 @@ impl From<&Codec> for Codec {
 }
 
 impl Codec {
-    /// JSON, as `carrot` and `kombu` write it.
+    /// Returns the JSON codec, compatible with `carrot` and `kombu` for Python.
     ///
-    /// Bodies nested over 127 levels deep are refused, and so is anything after the value. Numbers
-    /// that JSON does not know (NaN, infinity) are written as `null`.
+    /// Bodies nested more than 127 levels deep fail to decode, and so do bodies with text after the
+    /// value. Numbers that JSON does not support (NaN, infinity) are encoded as `null`.
     pub fn json() -> Codec {
         Codec(CodecKind::Json)
     }
 
-    /// Plain UTF-8 text: the string itself, with no quotes.
+    /// Returns the codec of plain UTF-8 text, without quotes.
     ///
-    /// Numbers and other values are refused, so that nothing is turned into text unseen.
+    /// Numbers and other values fail to encode, because they are not text.
     pub fn text() -> Codec {
         Codec(CodecKind::Text)
     }
 
-    /// Bytes as they are. It also reads what `kombu` sends as `application/data`.
+    /// Returns the codec of raw bytes. Also decodes `application/data`, the content type of kombu.
     pub fn raw() -> Codec {
         Codec(CodecKind::Raw)
     }
 
-    /// Bincode 1.3 with fixed-size little-endian integers, as `bincode::serialize` writes it.
-    /// Bodies of at most 16 MiB.
+    /// Returns the codec of bincode 1.3 with fixed-size little-endian integers, compatible with
+    /// `bincode::serialize`. Bodies have at most 16 MiB.
     ///
-    /// Both sides must agree on the type: a body does not describe itself, and reading one as
-    /// another type often succeeds with a wrong value. Types that need a description
-    /// (`serde_json::Value`, untagged or internally tagged enums) do not work. Nesting is not
-    /// limited: do not read a recursive type, such as a tree, from someone you do not trust.
+    /// Both sides must agree on the type. A body does not describe itself, and decoding it as
+    /// another type often succeeds with a wrong value. Types that need a self-describing format
+    /// (`serde_json::Value`, untagged or internally tagged enums) are not supported. Nesting is not
+    /// limited: do not decode a recursive type, such as a tree, from an untrusted sender.
     #[cfg(feature = "bincode")]
     pub fn bincode() -> Codec {
         const DEFAULT_LIMIT: u64 = 16 * 1024 * 1024;
         Codec::bincode_with_limit(DEFAULT_LIMIT)
     }
 
-    /// The same, with bodies of at most `bytes`: larger ones are refused on both sides. A body that
-    /// claims to hold more than it does is refused before anything of that size is allocated,
-    /// whatever the limit.
+    /// Returns the codec of [`bincode`](Codec::bincode) for bodies of at most `bytes` bytes. Larger
+    /// bodies fail on both sides.
+    ///
+    /// A body that claims more content than it holds fails before memory is allocated for it, with
+    /// any limit.
     #[cfg(feature = "bincode")]
     pub fn bincode_with_limit(bytes: u64) -> Codec {
         Codec(CodecKind::Bincode { limit: bytes })
     }
 
-    /// A format of your own.
+    /// Creates a codec from a [`Format`].
     pub fn new(format: impl Format) -> Codec {
         Codec(CodecKind::Custom(Arc::new(format)))
     }
 
-    /// The MIME type of the bodies it writes, such as `application/json`.
+    /// Returns the MIME type of the encoded bodies, such as `application/json`.
     pub fn content_type(&self) -> &str {
         match &self.0 {
             CodecKind::Json => JSON,
@@ -168,8 +169,8 @@ impl Codec {
         }
     }
 
-    /// The encoding of the bodies it writes: a character set such as `utf-8`, or `binary`; `None`
-    /// for nothing to say.
+    /// Returns the encoding of the encoded bodies: a character set such as `utf-8`, or `binary`;
+    /// `None` for no encoding.
     pub fn content_encoding(&self) -> Option<&str> {
         match &self.0 {
             CodecKind::Json | CodecKind::Text => Some(UTF_8),
@@ -180,13 +181,13 @@ impl Codec {
         }
     }
 
-    /// Whether it reads bodies of this type and encoding.
+    /// Returns whether the codec decodes bodies of this content type and encoding.
     ///
-    /// JSON reads every type that ends in `+json` (RFC 6839), and `text/json`.
+    /// JSON decodes every type that ends in `+json` (RFC 6839), and `text/json`.
     ///
-    /// Case and parameters (`; version=1`) do not matter, except for a `charset`. No encoding,
-    /// `utf-8`, `us-ascii`, `binary` and `identity` are as good as each other, since publishers use
-    /// them so; any other, such as `gzip` or `latin-1`, has to be the codec's own.
+    /// Case and parameters (`; version=1`) do not matter, except for a `charset`. A missing
+    /// encoding, `utf-8`, `us-ascii`, `binary` and `identity` count as equal, because publishers
+    /// use them interchangeably. Any other, such as `gzip` or `latin-1`, must be the codec's own.
     pub fn accepts(&self, content_type: &str, content_encoding: Option<&str>) -> bool {
         self.fit(content_type, content_encoding) != Fit::None
     }
@@ -210,7 +211,7 @@ impl Codec {
         }
     }
 
-    /// Whether it is JSON, and the type is a kind of it.
+    /// Returns whether this is the JSON codec, and the type is a kind of JSON.
     fn is_json_of(&self, media_type: &str) -> bool {
         const SUFFIX: &str = "+json";
         let end =
@@ -239,10 +240,10 @@ impl Codec {
         }
     }
 
-    /// Turns a value into a body.
+    /// Encodes a value as a body.
     ///
     /// # Errors
-    /// [`Error::Encode`]: the codec cannot take this value.
+    /// - [`Error::Encode`]: the codec does not support this value.
     pub fn encode<T: Serialize + ?Sized>(&self, value: &T) -> Result<Vec<u8>> {
         let encoded = match &self.0 {
             CodecKind::Json => serde_json::to_vec(value).map_err(cause),
@@ -258,10 +259,10 @@ impl Codec {
         })
     }
 
-    /// Turns a body into a value.
+    /// Decodes a body to a value.
     ///
     /// # Errors
-    /// [`Error::Decode`]: the body is not of this format, or not of this type.
+    /// - [`Error::Decode`]: the body does not have this format, or does not fit the type.
     pub fn decode<T: DeserializeOwned>(&self, body: &[u8]) -> Result<T> {
         let decoded = match &self.0 {
             CodecKind::Json => serde_json::from_slice(body).map_err(cause),
@@ -273,7 +274,7 @@ impl Codec {
         };
         decoded.map_err(|source| Error::Decode {
             content_type: self.content_type().to_string(),
-            source: fit_to_show(source),
+            source: printable_cause(source),
         })
     }
 }
@@ -283,7 +284,7 @@ fn bincode_options(limit: u64) -> impl Options {
     bincode::DefaultOptions::new().with_fixint_encoding().with_limit(limit).reject_trailing_bytes()
 }
 
-/// Bincode does not hold a slice to its limit.
+/// Checks the limit, because bincode does not apply it to a slice.
 #[cfg(feature = "bincode")]
 fn decode_bincode<T: DeserializeOwned>(body: &[u8], limit: u64) -> bincode::Result<T> {
     if body.len() as u64 > limit {
@@ -304,9 +305,9 @@ fn decode_text<T: DeserializeOwned>(body: &[u8]) -> Result<T, Cause> {
     serde_json::from_value(serde_json::Value::String(text.to_string())).map_err(cause)
 }
 
-/// A decoder may quote the body, which a stranger wrote: a text that is long, or holds control
-/// characters, is cut and escaped, and stands in place of the error.
-fn fit_to_show(source: Cause) -> Cause {
+/// Replaces an error whose text is long or holds control characters by its cut and escaped text,
+/// because a decoder may quote the body of an untrusted sender.
+fn printable_cause(source: Cause) -> Cause {
     const LONGEST: usize = 1000;
     match guard(|| {
         let shown = printable(LONGEST, &source);
@@ -322,7 +323,7 @@ fn fit_to_show(source: Cause) -> Cause {
     }
 }
 
-/// Fails once it is given another text than it has.
+/// A writer that fails at the first difference from its text.
 struct Comparing<'a> {
     rest: &'a str,
 }

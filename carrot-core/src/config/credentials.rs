@@ -1,6 +1,6 @@
 use crate::config::secret::Secret;
 
-/// How the program proves who it is.
+/// The credentials of a client.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Credentials {
     /// A user name and password (SASL PLAIN).
@@ -10,19 +10,20 @@ pub enum Credentials {
         /// The password.
         password: Secret,
     },
-    /// The client certificate (SASL EXTERNAL); the broker needs a plug-in for it.
+    /// The client certificate (SASL EXTERNAL). The broker needs a plug-in for it.
     External,
 }
 
 impl Credentials {
-    /// A user name and password.
+    /// Creates credentials with a user name and password.
     pub fn plain(user: impl Into<String>, password: impl Into<Secret>) -> Credentials {
         Credentials::Plain { user: user.into(), password: password.into() }
     }
 }
 
 impl Default for Credentials {
-    /// User `guest` with password `guest`, which RabbitMQ accepts from its own machine only.
+    /// Returns user `guest` with password `guest`, which RabbitMQ accepts from its own machine
+    /// only.
     fn default() -> Credentials {
         Credentials::plain("guest", "guest")
     }

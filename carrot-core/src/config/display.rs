@@ -1,4 +1,4 @@
-//! URLs, from options to text.
+//! Formats options as a URL.
 
 use std::fmt::{self, Write};
 
@@ -12,7 +12,7 @@ use crate::config::tls::TlsOptions;
 
 const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
-/// The URL, with stars for the password. Certificates given as text are left out.
+/// Displays the URL, with stars for the password. Certificates given as text are omitted.
 impl fmt::Display for ConnectionOptions {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write_url(self, |_| "***".to_string(), formatter)

@@ -6,27 +6,27 @@ use crate::config::url::parse_port;
 use crate::error::{Error, Result};
 
 impl ConnectionOptions {
-    /// Reads the environment: `CARROT_URL`, and if that is not set the five variables of the
-    /// original carrot, each of them optional.
+    /// Reads the options from the environment: from `CARROT_URL`, or else from the five optional
+    /// variables of carrot for Python.
     ///
-    /// | variable | meaning | if not set |
+    /// | variable | meaning | default |
     /// |---|---|---|
-    /// | `CARROT_URL` | a [URL](ConnectionOptions#urls); the others are then not looked at | the others |
+    /// | `CARROT_URL` | a [URL](ConnectionOptions#urls), which excludes the others | the others |
     /// | `AMQP_SERVER`, else `AMQP_HOST` | a name or an address, no port | `localhost` |
     /// | `AMQP_PORT` | a port | 5672 |
     /// | `AMQP_USER` | a user name | `guest` |
     /// | `AMQP_PASSWORD` | the password | `guest` |
-    /// | `AMQP_VHOST` | the vhost as it is called, not percent-encoded | `/` |
+    /// | `AMQP_VHOST` | the vhost, not percent-encoded | `/` |
     ///
-    /// A variable that is set to nothing counts as not set.
+    /// An empty variable counts as not set.
     ///
     /// # Errors
-    /// [`Error::Config`] naming the variable. It never holds the password.
+    /// - [`Error::Config`]: names the variable. Never contains the password.
     pub fn from_env() -> Result<ConnectionOptions> {
         ConnectionOptions::from_variables(|name| std::env::var(name))
     }
 
-    /// Reads the same variables from somewhere else than the environment of this process.
+    /// Reads the same variables from another source than the environment of this process.
     ///
     /// ```
     /// use std::env::VarError;
@@ -111,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_set_gives_the_defaults() {
+    fn an_empty_environment_returns_the_defaults() {
         assert_eq!(from(&[]).unwrap(), ConnectionOptions::default());
         assert_eq!(
             from(&[("CARROT_URL", ""), ("AMQP_SERVER", ""), ("AMQP_PORT", "")]).unwrap(),
@@ -120,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn the_five_variables_of_carrot_are_read_as_they_are() {
+    fn the_five_variables_are_read_without_decoding() {
         let read = from(&[
             ("AMQP_SERVER", "mq"),
             ("AMQP_HOST", "other"),
@@ -145,13 +145,13 @@ mod tests {
     }
 
     #[test]
-    fn the_url_wins_over_the_five() {
+    fn the_url_excludes_the_five_variables() {
         let read = from(&[("CARROT_URL", "memory://a"), ("AMQP_PORT", "nonsense")]);
         assert_eq!(read.unwrap(), ConnectionOptions::memory_named("a"));
     }
 
     #[test]
-    fn errors_name_the_variable() {
+    fn an_error_names_the_variable() {
         assert_eq!(option(from(&[("AMQP_PORT", "amqp")])), "AMQP_PORT");
         assert_eq!(option(from(&[("AMQP_PORT", "0")])), "AMQP_PORT");
         assert_eq!(option(from(&[("CARROT_URL", "amqp://localhost:x")])), "CARROT_URL: port");
@@ -162,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn no_error_holds_the_password() {
+    fn no_error_contains_the_password() {
         let long = "hunter2".repeat(100);
         for url in [
             "amqp://u:hunter2@",

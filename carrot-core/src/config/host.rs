@@ -5,32 +5,32 @@ use std::net::IpAddr;
 pub struct Host {
     /// A name, an IPv4 address, or an IPv6 address without brackets.
     pub name: String,
-    /// The port; `None` for the scheme's own, 5672 or 5671.
+    /// The port; `None` for the scheme's default, 5672 or 5671.
     pub port: Option<u16>,
 }
 
 impl Host {
-    /// An address at the scheme's own port.
+    /// Creates an address with the scheme's default port.
     pub fn new(name: impl Into<String>) -> Host {
         Host { name: name.into(), port: None }
     }
 }
 
-/// A name or an address alone; a port in it is not understood.
+/// Converts a name or an address. A port in the text is not parsed.
 impl From<&str> for Host {
     fn from(name: &str) -> Host {
         Host::new(name)
     }
 }
 
-/// A name or an address alone; a port in it is not understood.
+/// Converts a name or an address. A port in the text is not parsed.
 impl From<String> for Host {
     fn from(name: String) -> Host {
         Host::new(name)
     }
 }
 
-/// A name or an address alone; a port in it is not understood.
+/// Converts a name or an address. A port in the text is not parsed.
 impl From<&String> for Host {
     fn from(name: &String) -> Host {
         Host::new(name)

@@ -1,4 +1,4 @@
-//! How to reach a broker: parameters as plain data.
+//! Connection options, as plain data.
 
 mod credentials;
 mod display;

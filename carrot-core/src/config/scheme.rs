@@ -1,6 +1,6 @@
 use std::fmt;
 
-/// Which backend a connection uses, and how.
+/// The backend of a connection, and its transport.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum Scheme {
     /// AMQP over TCP, `amqp://`.
@@ -13,7 +13,7 @@ pub enum Scheme {
 }
 
 impl Scheme {
-    /// The scheme as a URL writes it, without `://`.
+    /// Returns the scheme of a URL, without `://`.
     pub fn as_str(self) -> &'static str {
         match self {
             Scheme::Amqp => "amqp",
@@ -22,8 +22,8 @@ impl Scheme {
         }
     }
 
-    /// The port of an address that names none: 5672, or 5671 with TLS; 0 for the memory broker,
-    /// which has no port.
+    /// Returns the port of an address without a port: 5672, or 5671 with TLS; 0 for the memory
+    /// broker, which has no port.
     pub fn default_port(self) -> u16 {
         match self {
             Scheme::Amqp => 5672,

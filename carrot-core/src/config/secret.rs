@@ -2,7 +2,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-/// A password, or another secret. It is never shown: `Debug` prints stars.
+/// A password, or another secret. Never displayed: `Debug` prints stars.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(Arc<str>);
 
@@ -12,7 +12,7 @@ impl Secret {
         Secret(secret.into())
     }
 
-    /// The secret itself; for the driver that sends it.
+    /// Returns the secret, for the driver that sends it.
     pub fn reveal(&self) -> &str {
         &self.0
     }
@@ -45,19 +45,19 @@ impl From<&String> for Secret {
 /// Certificates or a key in PEM form.
 #[derive(Clone, PartialEq, Eq)]
 pub enum Pem {
-    /// In a file, read at each connect.
+    /// A file, read at each connect.
     File(PathBuf),
-    /// In memory.
+    /// Text in memory.
     Text(Secret),
 }
 
 impl Pem {
-    /// In a file, which is read at each connect: a renewed certificate is found.
+    /// Returns PEM in a file. The file is read at each connect, so a renewed certificate is used.
     pub fn file(path: impl Into<PathBuf>) -> Pem {
         Pem::File(path.into())
     }
 
-    /// In memory: the text, with its `-----BEGIN` lines.
+    /// Returns PEM in memory: the text, with its `-----BEGIN` lines.
     pub fn text(pem: impl Into<Secret>) -> Pem {
         Pem::Text(pem.into())
     }

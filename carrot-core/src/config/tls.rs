@@ -1,6 +1,7 @@
 use crate::config::secret::Pem;
 
-/// How TLS checks the broker, and shows the client. The broker's certificate is always verified.
+/// The TLS options: trusted authorities and the client's certificate. The broker's certificate is
+/// always verified.
 ///
 /// ```
 /// use carrot::{ConnectionOptions, config::{Pem, TlsOptions}};
@@ -13,29 +14,32 @@ use crate::config::secret::Pem;
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct TlsOptions {
-    /// Authorities to trust; if there is none, those of the platform.
+    /// The trusted authorities; those of the platform if empty.
     pub authorities: Vec<Pem>,
-    /// The client's certificate chain, and its key.
+    /// The client's certificate chain and its key.
     pub identity: Option<(Pem, Pem)>,
-    /// The name that the broker's certificate must carry; `None` for the host's.
+    /// The name that the broker's certificate must carry; `None` for the host's name.
     pub server_name: Option<String>,
 }
 
 impl TlsOptions {
-    /// Trust in the authorities of the platform, no client certificate.
+    /// Creates options that trust the authorities of the platform, without a client certificate.
     pub fn new() -> TlsOptions {
         TlsOptions::default()
     }
 
-    /// Trusts the authorities in `certificates`, and those added before, instead of the platform's.
-    /// Defaults to those of the platform.
+    /// Trusts the authorities in `certificates` and those added before, instead of the platform's.
+    ///
+    /// Defaults to the authorities of the platform.
     #[must_use]
     pub fn authority(mut self, certificates: Pem) -> TlsOptions {
         self.authorities.push(certificates);
         self
     }
 
-    /// Shows the broker a certificate: its chain, the client's own first, and its private key.
+    /// Sets the client's certificate: its chain, the client's own certificate first, and its
+    /// private key.
+    ///
     /// Defaults to none.
     #[must_use]
     pub fn identity(mut self, certificates: Pem, key: Pem) -> TlsOptions {
@@ -43,8 +47,9 @@ impl TlsOptions {
         self
     }
 
-    /// Sets the name that the broker's certificate must carry, if it is not the one that is
-    /// connected to. Defaults to the host's.
+    /// Sets the name that the broker's certificate must carry, if it differs from the host's name.
+    ///
+    /// Defaults to the host's name.
     #[must_use]
     pub fn server_name(mut self, name: impl Into<String>) -> TlsOptions {
         self.server_name = Some(name.into());

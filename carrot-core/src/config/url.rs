@@ -1,8 +1,8 @@
-//! URLs, from text to options.
+//! Parses URLs to options.
 //!
-//! The `url` crate is no help here, since it refuses several hosts and repeats its input in errors.
-//! No error of this module repeats a part of the text in which a password may stand, also where the
-//! text was split in the wrong place: `amqp://user:pass/word@host` has the "port" `pass`.
+//! The `url` crate refuses several hosts, and repeats its input in errors. No error of this module
+//! repeats a part of the text that may contain a password, even if the text was split in the wrong
+//! place: `amqp://user:pass/word@host` has the "port" `pass`.
 
 use std::borrow::Cow;
 use std::net::Ipv6Addr;
@@ -26,10 +26,10 @@ const TLS_OPTIONS: [&str; 5] =
 impl FromStr for ConnectionOptions {
     type Err = Error;
 
-    /// Reads a URL, as described [above](ConnectionOptions#urls).
+    /// Parses a URL, as described [above](ConnectionOptions#urls).
     ///
     /// # Errors
-    /// [`Error::Config`] naming the part or option that is wrong. It never holds the password.
+    /// - [`Error::Config`]: names the wrong part or option. Never contains the password.
     fn from_str(url: &str) -> Result<ConnectionOptions> {
         let (scheme, rest) = split_scheme(url)?;
         if rest.contains('#') {
@@ -196,10 +196,7 @@ fn parse_host(text: &str, several: bool) -> Result<Host> {
             let address = decode("host", address)?;
             let bare = address.split_once('%').map_or(&*address, |(bare, _zone)| bare);
             if bare.parse::<Ipv6Addr>().is_err() {
-                return Err(Error::config(
-                    "host",
-                    "what stands in brackets is not an IPv6 address",
-                ));
+                return Err(Error::config("host", "the text in brackets is not an IPv6 address"));
             }
             let port = match port.strip_prefix(':') {
                 None if !port.is_empty() => {
@@ -365,7 +362,7 @@ impl Bounded for u64 {
     const MOST: u64 = u64::MAX;
 }
 
-/// Percent-decodes one part of a URL; the error says nothing of what it holds.
+/// Percent-decodes one part of a URL. The error does not quote the text.
 fn decode<'a>(part: &'static str, text: &'a str) -> Result<Cow<'a, str>> {
     let well_formed = text.split('%').skip(1).all(|after| {
         after.len() >= 2 && after.bytes().take(2).all(|digit| digit.is_ascii_hexdigit())

@@ -18,7 +18,7 @@ fn wrong_option(url: &str) -> String {
 }
 
 #[test]
-fn the_examples_of_the_uri_specification() {
+fn examples_of_the_uri_specification_are_parsed() {
     let new = ConnectionOptions::new;
     assert_eq!(
         parse("amqp://user:pass@host:10000/vhost"),
@@ -46,7 +46,7 @@ fn the_examples_of_the_uri_specification() {
 }
 
 #[test]
-fn several_hosts_of_one_cluster() {
+fn several_hosts_are_parsed() {
     let options = parse("amqps://u:p,q@a:1,b,[::1]:3/v");
     assert_eq!(options.addresses().collect::<Vec<_>>(), [("a", 1), ("b", 5671), ("::1", 3)]);
     assert_eq!(options.credentials, Credentials::plain("u", "p,q"));
@@ -56,7 +56,7 @@ fn several_hosts_of_one_cluster() {
 }
 
 #[test]
-fn the_memory_broker_has_a_name_and_nothing_else() {
+fn a_memory_url_has_only_a_name() {
     assert_eq!(parse("memory://"), ConnectionOptions::memory());
     assert_eq!(parse("memory://shop%20test/"), ConnectionOptions::memory_named("shop test"));
     assert_eq!(parse("memory://a?call_timeout=5").call_timeout, Duration::from_millis(5));
@@ -68,7 +68,7 @@ fn the_memory_broker_has_a_name_and_nothing_else() {
 }
 
 #[test]
-fn every_option() {
+fn every_option_is_parsed() {
     let options = parse(
         "amqps://mq/?heartbeat=0&connection_timeout=1500&call_timeout=2500&channel_max=7&frame_max=4096&max_message_size=1000&name=shop%20one&verify=verify_peer\
          &cacertfile=%2Fetc%2Fca.pem&cacertfile=other.pem&certfile=c.pem&keyfile=k.pem&server_name_indication=mq.example&auth_mechanism=EXTERNAL",
@@ -97,7 +97,7 @@ fn every_option() {
 }
 
 #[test]
-fn mistakes_are_named() {
+fn an_error_names_the_wrong_option() {
     for (url, option) in [
         ("", "URL"),
         ("localhost", "URL"),
@@ -151,7 +151,7 @@ fn mistakes_are_named() {
 }
 
 #[test]
-fn builders_are_held_to_the_same_limits() {
+fn options_of_a_builder_have_the_same_limits() {
     let long = "x".repeat(256);
     let new = ConnectionOptions::new;
     for (options, option) in [
@@ -209,7 +209,7 @@ fn display_masks_the_password() {
 }
 
 #[test]
-fn passwords_in_need_of_encoding_are_refused_unseen() {
+fn an_unencoded_password_is_refused_and_not_shown() {
     for password in [
         "hunter2@x",
         "hunter2/x",
@@ -269,27 +269,27 @@ prop_compose! {
 
 proptest! {
     #[test]
-    fn what_is_written_is_read_back(options in options()) {
+    fn displayed_options_are_parsed_back(options in options()) {
         let url = url_of(&options);
         prop_assert_eq!(url.parse::<ConnectionOptions>().map_err(|error| TestCaseError::fail(format!("{url}: {error}")))?, options);
     }
 
     #[test]
-    fn any_text_is_read_or_refused(text in "\\PC*") {
+    fn arbitrary_text_is_parsed_or_refused(text in "\\PC*") {
         let _ = text.parse::<ConnectionOptions>();
         let _ = format!("amqp://{text}").parse::<ConnectionOptions>();
         let _ = format!("amqps://h?{text}").parse::<ConnectionOptions>();
     }
 
     #[test]
-    fn url_like_text_is_read_or_refused(text in "(amqps?|memory)://[a-z0-9:@/?#%&=,\\[\\]]{0,40}") {
+    fn url_like_text_is_parsed_or_refused(text in "(amqps?|memory)://[a-z0-9:@/?#%&=,\\[\\]]{0,40}") {
         if let Ok(options) = text.parse::<ConnectionOptions>() {
             prop_assert_eq!(url_of(&options).parse::<ConnectionOptions>().unwrap(), options);
         }
     }
 
     #[test]
-    fn no_password_is_ever_shown(left in "[a-z0-9:@/?#%&=,\\[\\]]{0,8}", right in "[a-z0-9:@/?#%&=,\\[\\]]{0,8}", rest in "(:[0-9]{1,6})?(/[a-z/]{0,4})?(\\?[a-z]{1,4}=[a-z])?") {
+    fn no_error_contains_a_password(left in "[a-z0-9:@/?#%&=,\\[\\]]{0,8}", right in "[a-z0-9:@/?#%&=,\\[\\]]{0,8}", rest in "(:[0-9]{1,6})?(/[a-z/]{0,4})?(\\?[a-z]{1,4}=[a-z])?") {
         let url = format!("amqp://user:HUNTER{left}SECRET{right}HUNTER@localhost{rest}");
         let shown = match url.parse::<ConnectionOptions>() {
             Ok(options) => format!("{options} {options:?}"),

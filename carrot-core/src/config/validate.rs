@@ -9,14 +9,14 @@ use crate::error::{Error, Result};
 const LONGEST_STRING: usize = 255;
 const LONGEST_HEARTBEAT: u64 = 65_535;
 const SMALLEST_FRAME: u32 = 4096;
-/// Far from where adding it to an instant overflows.
+/// Far below the limit of adding to an instant.
 const LONGEST_TIMEOUT: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
 impl ConnectionOptions {
-    /// Checks every limit. Connecting does it too; to call it early finds a mistake early.
+    /// Checks every limit. Connecting does the same; an early call finds a mistake early.
     ///
     /// # Errors
-    /// [`Error::Config`] naming the option and its limit. It never holds the password.
+    /// - [`Error::Config`]: names the option and its limit. Never contains the password.
     pub fn validate(&self) -> Result<()> {
         self.validate_hosts()?;
         self.validate_credentials()?;
