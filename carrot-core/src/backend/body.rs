@@ -63,6 +63,10 @@ impl Body {
         Some(Body(Bytes::Inline { length: bytes.len() as u8, bytes: inline }))
     }
 
+    fn on_heap(bytes: Vec<u8>) -> Body {
+        Body(Bytes::Heap(Heap { bytes, home: None }))
+    }
+
     /// Returns the bytes. Copies them if they are at most 110. Memory of a [`BufferPool`] does not
     /// return to the pool.
     pub fn into_vec(self) -> Vec<u8> {
@@ -202,7 +206,7 @@ macro_rules! owned {
         impl From<$type> for Body {
             fn from(bytes: $type) -> Body {
                 let bytes: Vec<u8> = bytes.into();
-                Body::inline(&bytes).unwrap_or_else(|| Body(Bytes::Heap(Heap { bytes: trimmed(bytes), home: None })))
+                Body::inline(&bytes).unwrap_or_else(|| Body::on_heap(trimmed(bytes)))
             }
         }
 
@@ -221,7 +225,7 @@ macro_rules! copied {
         impl<$($generic)*> From<$type> for Body {
             fn from(bytes: $type) -> Body {
                 let bytes: &[u8] = bytes.as_ref();
-                Body::inline(bytes).unwrap_or_else(|| Body(Bytes::Heap(Heap { bytes: bytes.to_vec(), home: None })))
+                Body::inline(bytes).unwrap_or_else(|| Body::on_heap(bytes.to_vec()))
             }
         }
 
@@ -236,7 +240,8 @@ macro_rules! copied {
 }
 
 owned!(Vec<u8>, String, Box<[u8]>);
-copied!([] &[u8], [] &mut [u8], [] &str, [] &Vec<u8>, [] &String, [] &Box<[u8]>, [] &Arc<[u8]>, [] Arc<[u8]>, [] &Body);
+copied!([] &[u8], [] &mut [u8], [] &str, [] &Body);
+copied!([] &Vec<u8>, [] &String, [] &Box<[u8]>, [] &Arc<[u8]>, [] Arc<[u8]>);
 copied!([const N: usize] &[u8; N], [const N: usize] [u8; N]);
 
 macro_rules! either {

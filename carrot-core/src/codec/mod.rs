@@ -41,7 +41,7 @@ const PLAIN_ENCODINGS: [&str; 7] = [UTF_8, "utf8", "us-ascii", "ascii", BINARY, 
 /// | codec | content type | encoding | values |
 /// |---|---|---|---|
 /// | [`json`](Codec::json), the default | `application/json` | `utf-8` | all types of serde |
-/// | [`bincode`](Codec::bincode) (feature `bincode`) | `application/x-bincode` | `binary` | all types of serde that are not self-describing |
+/// | [`bincode`](Codec::bincode) (feature `bincode`) | `application/x-bincode` | `binary` | all types of serde that need no self-describing format |
 /// | [`text`](Codec::text) | `text/plain` | `utf-8` | `String`, `&str`, and all types that serialise as a string |
 /// | [`raw`](Codec::raw) | `application/octet-stream` | `binary` | `Vec<u8>`, `&[u8]`, byte arrays; text as its bytes |
 /// | [`new`](Codec::new) | the [`Format`]'s own | the [`Format`]'s own | the types that the [`Format`] accepts |

@@ -18,8 +18,9 @@ use crate::config::scheme::Scheme;
 use crate::config::secret::Pem;
 use crate::error::{Error, Result};
 
-const OPTIONS: &str = "auth_mechanism, cacertfile, call_timeout, certfile, channel_max, connection_timeout, frame_max, heartbeat, keyfile, \
-                       max_message_size, name, server_name_indication, verify";
+const OPTIONS: &str = "auth_mechanism, cacertfile, call_timeout, certfile, channel_max, \
+                       connection_timeout, frame_max, heartbeat, keyfile, max_message_size, \
+                       name, server_name_indication, verify";
 const TLS_OPTIONS: [&str; 5] =
     ["cacertfile", "certfile", "keyfile", "server_name_indication", "verify"];
 
@@ -42,7 +43,8 @@ impl FromStr for ConnectionOptions {
         if rest.contains('@') {
             return Err(Error::config(
                 "URL",
-                "holds a '@' after the first '/' or '?'; in a user name or password '/' is written %2F and '?' %3F, elsewhere '@' is %40",
+                "holds a '@' after the first '/' or '?'; in a user name or password '/' is written \
+                 %2F and '?' %3F, elsewhere '@' is %40",
             ));
         }
         let (path, query) = rest.split_once('?').unwrap_or((rest, ""));
@@ -155,7 +157,7 @@ fn network(scheme: Scheme, authority: &str, path: &str) -> Result<ConnectionOpti
         let Some((user, password)) = user_info.split_once(':') else {
             return Err(Error::config(
                 "password",
-                "there is a user name but no password; it stands after the name: user:password@host",
+                "is missing after the user name, as in user:password@host",
             ));
         };
         options.credentials =
@@ -302,7 +304,8 @@ fn apply_query(options: &mut ConnectionOptions, query: &str) -> Result<()> {
                 "external" => {
                     return Err(Error::config(
                         option,
-                        "external takes no user name and password: the certificate says who it is",
+                        "external takes no user name and password, because the certificate names the \
+                         user",
                     ));
                 }
                 _ => {
@@ -316,7 +319,8 @@ fn apply_query(options: &mut ConnectionOptions, query: &str) -> Result<()> {
             "verify" => {
                 return Err(Error::config(
                     option,
-                    "must be verify_peer: the broker's certificate is always verified; to trust one of your own, name its authority by cacertfile",
+                    "must be verify_peer: the broker's certificate is always verified; to trust \
+                     one of your own, name its authority by cacertfile",
                 ));
             }
             _ => unreachable!("every name in OPTIONS has an arm"),
@@ -329,7 +333,7 @@ fn apply_query(options: &mut ConnectionOptions, query: &str) -> Result<()> {
             return Err(Error::config("keyfile", "is missing: certfile needs its private key"));
         }
         (None, Some(_)) => {
-            return Err(Error::config("certfile", "is missing: keyfile is of no use alone"));
+            return Err(Error::config("certfile", "is missing: keyfile needs its certificate"));
         }
     };
     Ok(())
@@ -370,7 +374,8 @@ fn decode<'a>(part: &'static str, text: &'a str) -> Result<Cow<'a, str>> {
     if !well_formed {
         return Err(Error::config(
             part,
-            "is not properly percent-encoded: two hexadecimal digits follow each '%', and '%' itself is %25",
+            "is not properly percent-encoded: two hexadecimal digits follow each '%', and '%' \
+             itself is %25",
         ));
     }
     percent_decode_str(text)

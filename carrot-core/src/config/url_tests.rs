@@ -70,8 +70,10 @@ fn a_memory_url_has_only_a_name() {
 #[test]
 fn every_option_is_parsed() {
     let options = parse(
-        "amqps://mq/?heartbeat=0&connection_timeout=1500&call_timeout=2500&channel_max=7&frame_max=4096&max_message_size=1000&name=shop%20one&verify=verify_peer\
-         &cacertfile=%2Fetc%2Fca.pem&cacertfile=other.pem&certfile=c.pem&keyfile=k.pem&server_name_indication=mq.example&auth_mechanism=EXTERNAL",
+        "amqps://mq/?heartbeat=0&connection_timeout=1500&call_timeout=2500&channel_max=7\
+         &frame_max=4096&max_message_size=1000&name=shop%20one&verify=verify_peer\
+         &cacertfile=%2Fetc%2Fca.pem&cacertfile=other.pem&certfile=c.pem&keyfile=k.pem\
+         &server_name_indication=mq.example&auth_mechanism=EXTERNAL",
     );
     let tls = TlsOptions::new()
         .authority(Pem::file("/etc/ca.pem"))
@@ -239,7 +241,14 @@ fn url_of(options: &ConnectionOptions) -> String {
 }
 
 prop_compose! {
-    fn host()(name in prop_oneof!["[a-z][a-z0-9.-]{0,20}", Just("::1".to_string()), Just("10.1.2.3".to_string())], port in proptest::option::of(1..=u16::MAX)) -> Host {
+    fn host()(
+        name in prop_oneof![
+            "[a-z][a-z0-9.-]{0,20}",
+            Just("::1".to_string()),
+            Just("10.1.2.3".to_string()),
+        ],
+        port in proptest::option::of(1..=u16::MAX),
+    ) -> Host {
         Host { name, port }
     }
 }
@@ -247,16 +256,34 @@ prop_compose! {
 prop_compose! {
     fn options()(
         hosts in proptest::collection::vec(host(), 1..4),
-        user in "[^\0]{0,60}", password in "[^\0]{0,60}", vhost in "[^\0]{1,60}", name in "[^\0]{1,60}",
-        tls in proptest::option::of((proptest::option::of("[^\0]{1,20}"), proptest::option::of("[a-z.]{1,20}"), any::<bool>())),
-        heartbeat in any::<u16>(), connect in 1..100_000_u64, call in 1..100_000_u64, channel_max in any::<u16>(), frame_max in 4096..u32::MAX,
+        user in "[^\0]{0,60}",
+        password in "[^\0]{0,60}",
+        vhost in "[^\0]{1,60}",
+        name in "[^\0]{1,60}",
+        tls in proptest::option::of((
+            proptest::option::of("[^\0]{1,20}"),
+            proptest::option::of("[a-z.]{1,20}"),
+            any::<bool>(),
+        )),
+        heartbeat in any::<u16>(),
+        connect in 1..100_000_u64,
+        call in 1..100_000_u64,
+        channel_max in any::<u16>(),
+        frame_max in 4096..u32::MAX,
     ) -> ConnectionOptions {
-        let mut options = ConnectionOptions::new().credentials(user, password).vhost(vhost).name(name)
-            .heartbeat(Duration::from_secs(heartbeat.into())).connect_timeout(Duration::from_millis(connect))
-            .call_timeout(Duration::from_millis(call)).channel_max(channel_max).frame_max(frame_max);
+        let mut options = ConnectionOptions::new()
+            .credentials(user, password)
+            .vhost(vhost)
+            .name(name)
+            .heartbeat(Duration::from_secs(heartbeat.into()))
+            .connect_timeout(Duration::from_millis(connect))
+            .call_timeout(Duration::from_millis(call))
+            .channel_max(channel_max)
+            .frame_max(frame_max);
         options.hosts = hosts;
         if let Some((authority, server_name, identity)) = tls {
-            let mut tls = TlsOptions { server_name, authorities: authority.into_iter().map(Pem::file).collect(), ..TlsOptions::new() };
+            let authorities = authority.into_iter().map(Pem::file).collect();
+            let mut tls = TlsOptions { server_name, authorities, ..TlsOptions::new() };
             if identity {
                 tls = tls.identity(Pem::file("c"), Pem::file("k"));
                 options = options.external_credentials();
@@ -271,7 +298,9 @@ proptest! {
     #[test]
     fn displayed_options_are_parsed_back(options in options()) {
         let url = url_of(&options);
-        prop_assert_eq!(url.parse::<ConnectionOptions>().map_err(|error| TestCaseError::fail(format!("{url}: {error}")))?, options);
+        let parsed = url.parse::<ConnectionOptions>();
+        let parsed = parsed.map_err(|error| TestCaseError::fail(format!("{url}: {error}")))?;
+        prop_assert_eq!(parsed, options);
     }
 
     #[test]
@@ -282,14 +311,20 @@ proptest! {
     }
 
     #[test]
-    fn url_like_text_is_parsed_or_refused(text in "(amqps?|memory)://[a-z0-9:@/?#%&=,\\[\\]]{0,40}") {
+    fn url_like_text_is_parsed_or_refused(
+        text in "(amqps?|memory)://[a-z0-9:@/?#%&=,\\[\\]]{0,40}",
+    ) {
         if let Ok(options) = text.parse::<ConnectionOptions>() {
             prop_assert_eq!(url_of(&options).parse::<ConnectionOptions>().unwrap(), options);
         }
     }
 
     #[test]
-    fn no_error_contains_a_password(left in "[a-z0-9:@/?#%&=,\\[\\]]{0,8}", right in "[a-z0-9:@/?#%&=,\\[\\]]{0,8}", rest in "(:[0-9]{1,6})?(/[a-z/]{0,4})?(\\?[a-z]{1,4}=[a-z])?") {
+    fn no_error_contains_a_password(
+        left in "[a-z0-9:@/?#%&=,\\[\\]]{0,8}",
+        right in "[a-z0-9:@/?#%&=,\\[\\]]{0,8}",
+        rest in "(:[0-9]{1,6})?(/[a-z/]{0,4})?(\\?[a-z]{1,4}=[a-z])?",
+    ) {
         let url = format!("amqp://user:HUNTER{left}SECRET{right}HUNTER@localhost{rest}");
         let shown = match url.parse::<ConnectionOptions>() {
             Ok(options) => format!("{options} {options:?}"),

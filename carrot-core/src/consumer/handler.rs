@@ -79,7 +79,8 @@ pub trait Handler: Send + Sync + 'static {
 #[diagnostic::on_unimplemented(
     message = "a handler cannot return `{Self}`",
     label = "this handler returns `{Self}`",
-    note = "a handler returns `()`, a `carrot::Settlement`, or a `Result` of one of them, and an error"
+    note = "a handler returns `()`, a `carrot::Settlement`, or a `Result` of one of them, \
+            and an error"
 )]
 pub trait IntoSettlement {
     /// Converts the value to a settlement.

@@ -114,8 +114,9 @@ impl fmt::Debug for HandlerError {
 #[diagnostic::on_unimplemented(
     message = "a handler cannot fail with `{Self}`",
     label = "this error cannot be a handler's",
-    note = "a handler fails with an error that is `Send + Sync + 'static`, such as `Box<dyn std::error::Error + Send + Sync>`, with a \
-            string, or with a `carrot::consume::HandlerError`",
+    note = "a handler fails with an error that is `Send + Sync + 'static`, such as \
+            `Box<dyn std::error::Error + Send + Sync>`, with a string, or with a \
+            `carrot::consume::HandlerError`",
     note = "of a `Box<dyn std::error::Error>`, `error.to_string()` will do"
 )]
 pub trait IntoHandlerError {

@@ -66,7 +66,8 @@ fn compressed(properties: &Properties, compression: &str) -> Error {
         content_type: properties.content_type().unwrap_or_default().into(),
         content_encoding: properties.content_encoding().unwrap_or_default().into(),
         accepted: format!(
-            "bodies that are not compressed; this one is, by {compression}, as its header \"compression\" says"
+            "bodies that are not compressed; this one is, by {compression}, as its header \
+             \"compression\" says"
         ),
     }
 }

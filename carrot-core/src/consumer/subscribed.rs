@@ -124,7 +124,8 @@ impl RunSubscription {
         counter.fetch_add(1, Ordering::AcqRel);
         if let Err(error) = message.settle(Disposition::Return) {
             log::debug!(
-                "requeueing an unhandled message failed, the broker requeues it: {error} queue={:?}",
+                "requeueing an unhandled message failed, the broker requeues it: {error} \
+                 queue={:?}",
                 message.queue()
             );
         }

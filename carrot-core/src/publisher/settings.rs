@@ -44,11 +44,7 @@ impl Default for PublisherSettings {
 impl PublisherSettings {
     fn validate_queue(&self, queue: &Queue) -> Result<()> {
         if queue.name.is_empty() {
-            return Err(Error::invalid(
-                "queue",
-                "",
-                "a name, because a publisher has to know where to send",
-            ));
+            return Err(Error::invalid("queue", "", "a name, because the name is the routing key"));
         }
         if queue.exclusive {
             return Err(Error::invalid(
@@ -61,14 +57,14 @@ impl PublisherSettings {
             return Err(Error::invalid(
                 "exchange",
                 &self.exchange.name,
-                "the default exchange, because a queue was named to feed",
+                "the default exchange, because the publisher has a queue",
             ));
         }
         if self.routing_key != queue.name {
             return Err(Error::invalid(
                 "routing key",
                 &self.routing_key,
-                "the name of the queue that was named to feed",
+                "the name of the publisher's queue",
             ));
         }
         Declare::Queue(queue).validate()

@@ -62,7 +62,8 @@ impl CircuitBreaker {
         state.failures = 0;
         drop(state);
         log::warn!(
-            "consumer pauses: its handler failed {failures} times in a row queue={queue:?} pause={pause:?}"
+            "consumer pauses: its handler failed {failures} times in a row queue={queue:?} \
+             pause={pause:?}"
         );
     }
 

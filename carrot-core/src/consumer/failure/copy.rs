@@ -142,7 +142,8 @@ pub(super) fn forwarded(content: &Content) -> Result<Content> {
             return Err(Error::invalid(
                 QUEUE,
                 "",
-                "a header that names the queue where the message failed; only parked messages have it",
+                "a header that names the queue where the message failed; only parked messages have \
+                 it",
             ));
         }
     };

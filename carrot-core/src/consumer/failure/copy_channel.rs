@@ -111,7 +111,7 @@ impl CopyChannel {
             .is_some_and(|known| known.silent_until.is_some_and(|until| Instant::now() < until))
         {
             return Err(Error::timeout(
-                format!("an answer of queue {name:?}, which gave none before,"),
+                format!("an answer of queue {name:?}, which did not answer before,"),
                 limit,
             ));
         }

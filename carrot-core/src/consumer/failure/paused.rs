@@ -112,7 +112,8 @@ impl PausedMessages {
                 thread::Builder::new().name("carrot-pause".into()).spawn(move || running.work())
             {
                 log::error!(
-                    "starting the thread for pauses failed, failed messages are requeued at once: {error}"
+                    "starting the thread for pauses failed, failed messages are requeued at once: \
+                     {error}"
                 );
             }
         } else if is_first {
@@ -207,7 +208,8 @@ fn requeue_early(message: Message, unhandled: Option<Arc<UnhandledCounts>>) {
 fn requeue(mut message: Message) {
     if let Err(error) = message.settle(Disposition::Return) {
         log::debug!(
-            "requeueing a message after its pause failed, the broker requeues it: {error} queue={:?}",
+            "requeueing a message after its pause failed, the broker requeues it: {error} \
+             queue={:?}",
             message.queue()
         );
     }

@@ -114,7 +114,8 @@ impl FailurePolicy {
             self.copies.ensure(Target::Parking(&parking))
         {
             log::warn!(
-                "declaring parking queue {:?} failed, failed messages stay in their queue without it: {} queue={queue:?}",
+                "declaring parking queue {:?} failed, failed messages stay in their queue without \
+                 it: {} queue={queue:?}",
                 parking.name,
                 describe(&error),
             );
@@ -137,7 +138,8 @@ impl FailurePolicy {
         }
         if let Err(error) = message.check() {
             log::debug!(
-                "channel of a failed message was lost, the broker redelivers it: {error} queue={:?}",
+                "channel of a failed message was lost, the broker redelivers it: {error} \
+                 queue={:?}",
                 message.queue()
             );
             return FailureOutcome::Stale;
@@ -223,7 +225,8 @@ impl FailurePolicy {
         given_up: &dyn Fn() -> bool,
     ) -> Result<()> {
         if !message.is_fully_read() {
-            let reason = "the message holds properties or headers that could not be read, and a copy would lose them";
+            let reason = "the message holds properties or headers that could not be read, \
+                          and a copy would lose them";
             return Err(Error::Backend { reason: reason.into(), source: None });
         }
         // Once the original was requeued, a copy would only duplicate it.

@@ -59,14 +59,15 @@ impl FailureSettings {
             if let Some((option, _)) = set.into_iter().find(|(_, is_set)| *is_set) {
                 return Err(Error::config(
                     option,
-                    "needs manual acknowledgement: with automatic acknowledgement the broker has forgotten a message before its handler fails",
+                    "needs manual acknowledgement, because automatic acknowledgement deletes a \
+                     message before its handler runs",
                 ));
             }
         }
         if self.requeues && (self.retry.is_some() || self.afterwards.is_some()) {
             return Err(Error::config(
                 "requeue_failed",
-                "leaves retries and their end to the broker, so it excludes retry, park and discard_failed",
+                "excludes retry, park and discard_failed, because the broker counts the attempts",
             ));
         }
         if self.pause_after == Some(0) {
@@ -108,7 +109,8 @@ fn validate_parking(parking: &Queue, queue: &str) -> Result<()> {
         return Err(Error::invalid(
             "parking queue",
             name,
-            "another queue than the one whose messages are parked, and than those in which they wait",
+            "another queue than the one whose messages are parked, and than those in which they \
+             wait",
         ));
     }
     Declare::Queue(parking).validate()

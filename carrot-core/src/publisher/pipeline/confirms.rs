@@ -55,7 +55,7 @@ impl PublishPipeline {
                     if let Some(channel) = channel {
                         self.channel.replace_channel(
                             &channel,
-                            "it was opened after a loss and refuses messages",
+                            "the broker refuses all messages on it after a loss",
                         );
                     }
                     match self.send_again(message, || message.is_refused(), until) {
