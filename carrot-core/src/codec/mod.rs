@@ -305,8 +305,8 @@ fn decode_text<T: DeserializeOwned>(body: &[u8]) -> Result<T, Cause> {
     serde_json::from_value(serde_json::Value::String(text.to_string())).map_err(cause)
 }
 
-/// Replaces an error whose text is long or holds control characters by its cut and escaped text,
-/// because a decoder may quote the body of an untrusted sender.
+/// Replaces an error with a long text or control characters by its cut and escaped text. A decoder
+/// may quote the body of an untrusted sender.
 fn printable_cause(source: Cause) -> Cause {
     const LONGEST: usize = 1000;
     match guard(|| {

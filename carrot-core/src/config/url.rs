@@ -1,8 +1,8 @@
 //! Parses URLs to options.
 //!
 //! The `url` crate refuses several hosts, and repeats its input in errors. No error of this module
-//! repeats a part of the text that may contain a password, even if the text was split in the wrong
-//! place: `amqp://user:pass/word@host` has the "port" `pass`.
+//! repeats text that may be a password. The text may have been split in the wrong place:
+//! `amqp://user:pass/word@host` has the "port" `pass`.
 
 use std::borrow::Cow;
 use std::net::Ipv6Addr;

@@ -159,7 +159,8 @@ impl<C> PublisherDefinition<C> {
     }
 
     /// Replaces all properties of every message. Content type and content encoding then default to
-    /// those of the codec, the delivery mode to persistent, and the message id to a random one.
+    /// those of the codec. The delivery mode defaults to persistent, and the message id to a random
+    /// one.
     ///
     /// Defaults to no other properties.
     pub fn properties(mut self, properties: Properties) -> Self {

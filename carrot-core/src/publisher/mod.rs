@@ -44,8 +44,8 @@ use crate::recovery::handle::ConnectionHandle;
 ///
 /// Each message must be confirmed within the publisher's
 /// [`send_timeout`](crate::PublisherDefinition::send_timeout). If the connection is lost, the
-/// publisher reconnects and sends all unconfirmed messages again, in publish order and with the
-/// same message ids. The broker may then have a message twice: delivery is at least once, and
+/// publisher reconnects and sends all unconfirmed messages again. Their order and their message ids
+/// stay the same. The broker may then have a message twice: delivery is at least once, and
 /// consumers have to be idempotent.
 ///
 /// A message that is unconfirmed at its deadline fails with the last error: [`Error::Timeout`],
@@ -53,9 +53,8 @@ use crate::recovery::handle::ConnectionHandle;
 ///
 /// # Messages that the broker refuses
 ///
-/// A broker closes the channel over an invalid message, such as one with another user's id or an
-/// expiration that is no number. A broker closes the whole connection over a message that it cannot
-/// parse.
+/// A broker closes the channel over an invalid message, such as one with another user's id or a
+/// malformed expiration. A broker closes the whole connection over a message that it cannot parse.
 ///
 /// The publisher then sends its unconfirmed messages again one at a time, and waits for each
 /// confirm. The message that is refused again fails alone, with [`Error::PreconditionFailed`] or

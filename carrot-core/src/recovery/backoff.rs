@@ -15,8 +15,8 @@ pub(crate) const YOUNG: Duration = Duration::from_secs(1);
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 /// Together with the connecting itself, reconnects within two seconds of the broker's return.
 const LONGEST_PAUSE: Duration = Duration::from_millis(1500);
-/// A call with less time than this does not connect while a thread does so in the background,
-/// because the short attempt would not succeed.
+/// A call with less time than this leaves connecting to the background thread, because a short
+/// attempt would not succeed.
 const MIN_FOREGROUND_TIME: Duration = Duration::from_secs(2);
 /// After this time without a failure, the next pause is the first again.
 const RESET_AFTER: Duration = Duration::from_secs(15);

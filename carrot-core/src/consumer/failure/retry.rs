@@ -6,8 +6,8 @@ use crate::error::{Error, Result};
 /// The number of attempts at a failed message, and the pauses between them.
 ///
 /// Set by [`ConsumerDefinition::retry`](crate::ConsumerDefinition::retry). Pauses are rounded up to
-/// a power of two of seconds, from 1 s to 131,072 s (36.4 h), because each length is a queue of its
-/// own at the broker.
+/// a power of two of seconds, from 1 s to 131,072 s (36.4 h). Each length is a queue of its own at
+/// the broker.
 ///
 /// ```
 /// use std::time::Duration;

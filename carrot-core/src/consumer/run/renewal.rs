@@ -13,8 +13,8 @@ use crate::recovery::effects::{ends_channel, may_pass};
 use crate::recovery::hard_closes::HardCloses;
 
 /// The maximum number of new subscriptions after the broker has cancelled a run and then closed the
-/// connection over its subscription. RabbitMQ 4.3 does so while a quorum queue is being deleted,
-/// because it cancels the consumers some milliseconds before the queue is deleted.
+/// connection over its subscription. RabbitMQ 4.3 does so for a quorum queue, whose consumers it
+/// cancels some milliseconds before it deletes the queue.
 const MAX_SUBSCRIPTIONS_DURING_DELETION: u32 = 2;
 
 impl ConsumerRun {

@@ -18,9 +18,8 @@ impl<S: Clone> RecoveringChannel<S> {
         channel.check().err().map(|error| (channel, error))
     }
 
-    /// Opens a channel in the background if there is none. If the broker refuses the declarations
-    /// or closes the connection, the next call makes the next attempt, because a call can report
-    /// the error.
+    /// Opens a channel in the background if there is none. After a refused declaration or a hard
+    /// close, the next call makes the next attempt, because a call can report the error.
     ///
     /// # Errors
     /// The error of the last attempt.
