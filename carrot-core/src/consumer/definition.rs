@@ -122,7 +122,7 @@ impl<C> ConsumerDefinition<C> {
     /// Adds a consumer argument.
     ///
     /// Defaults to none.
-    pub fn argument(mut self, name: impl Into<String>, value: impl Into<Value>) -> Self {
+    pub fn argument(mut self, name: impl Into<ShortString>, value: impl Into<Value>) -> Self {
         self.settings.options.arguments.insert(name, value);
         self
     }

@@ -145,7 +145,7 @@ impl<C> PublisherDefinition<C> {
     /// Adds a header to every message.
     ///
     /// Defaults to none.
-    pub fn header(mut self, name: impl Into<String>, value: impl Into<Value>) -> Self {
+    pub fn header(mut self, name: impl Into<ShortString>, value: impl Into<Value>) -> Self {
         self.settings.properties = self.settings.properties.with_header(name, value);
         self
     }

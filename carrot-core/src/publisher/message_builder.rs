@@ -61,7 +61,7 @@ impl<'a> MessageBuilder<'a> {
     /// Adds a header. Its name has at most 255 bytes.
     ///
     /// Defaults to the publisher's headers.
-    pub fn header(self, name: impl Into<String>, value: impl Into<Value>) -> Self {
+    pub fn header(self, name: impl Into<ShortString>, value: impl Into<Value>) -> Self {
         self.properties(|properties| properties.with_header(name, value))
     }
 
