@@ -40,27 +40,68 @@ impl UnconfirmedMessages {
         if !has_a_cause(error) {
             return false;
         }
-        let mut found = false;
+        let is_new = self.begin_loss(channel, error);
+        let found = is_new && self.fail_the_cause(channel, error, in_grace);
+        if is_new {
+            self.finish_loss(channel);
+        } else {
+            self.wait_for_cause(channel);
+        }
+        let in_flight = self.window.messages();
+        let on_channel = in_flight.iter().filter(|message| message.is_on(channel));
+        on_channel.for_each(|message| message.suspect(channel, error));
+        found
+    }
+
+    /// Records the loss of `channel`. Returns whether no other thread has recorded that loss.
+    fn begin_loss(&self, channel: &Arc<dyn Backend>, error: &Error) -> bool {
         let mut last = self.last_loss();
-        let is_known = last.as_ref().is_some_and(|loss| loss.is_of(channel));
+        let is_new = !last.as_ref().is_some_and(|loss| loss.is_of(channel));
+        if is_new {
+            *last = Some(Loss::new(channel, error));
+        }
+        is_new
+    }
+
+    /// Fails the message that certainly caused the loss of `channel`. Returns whether there is one.
+    fn fail_the_cause(
+        &self,
+        channel: &Arc<dyn Backend>,
+        error: &Error,
+        in_grace: &dyn Fn() -> bool,
+    ) -> bool {
         let mut in_flight = self.window.messages();
         in_flight.retain(|message| message.is_on(channel));
-        if !is_known {
-            *last = Some(Loss::new(channel, error));
-            self.take_last_answers(&in_flight, in_grace);
-            in_flight.retain(|message| message.is_on(channel));
-            let cause = match error {
-                Error::HardError { .. } => in_flight.iter().min_by_key(|message| message.tag()),
-                Error::PreconditionFailed { .. } if in_flight.len() == 1 => in_flight.first(),
-                _ => None,
-            };
-            if let Some(cause) = cause {
-                self.resolve(cause, Err(error.clone()));
-                found = true;
-            }
+        self.take_last_answers(&in_flight, in_grace);
+        in_flight.retain(|message| message.is_on(channel));
+        let cause = match error {
+            Error::HardError { .. } => in_flight.iter().min_by_key(|message| message.tag()),
+            Error::PreconditionFailed { .. } if in_flight.len() == 1 => in_flight.first(),
+            _ => None,
+        };
+        if let Some(cause) = cause {
+            self.resolve(cause, Err(error.clone()));
         }
-        in_flight.iter().for_each(|message| message.suspect(channel, error));
-        found
+        cause.is_some()
+    }
+
+    /// Wakes the threads that wait for the end of [`fail_the_cause`](Self::fail_the_cause).
+    fn finish_loss(&self, channel: &Arc<dyn Backend>) {
+        if let Some(loss) = self.last_loss().as_mut().filter(|loss| loss.is_of(channel)) {
+            loss.is_examined = true;
+        }
+        self.loss_examined.notify_all();
+    }
+
+    /// Waits until another thread has failed the cause of the loss of `channel`. Blocks for twice
+    /// the time of the last answers at most. No lock is held meanwhile.
+    fn wait_for_cause(&self, channel: &Arc<dyn Backend>) {
+        let last = self.last_loss();
+        let is_open = |last: &mut Option<Loss>| {
+            last.as_ref().is_some_and(|loss| loss.is_of(channel) && !loss.is_examined)
+        };
+        let waited = self.loss_examined.wait_timeout_while(last, LAST_ANSWERS * 2, is_open);
+        drop(waited);
     }
 
     /// Records the loss of `channel` for a message that was published while the channel was lost.

@@ -1,7 +1,7 @@
 //! The unconfirmed messages of a publisher, and failures that were not reported yet.
 
 use std::mem;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Instant;
 
 use crate::backend::Backend;
@@ -19,6 +19,8 @@ pub(crate) struct UnconfirmedMessages {
     unclaimed: Mutex<Vec<Error>>,
     /// The last loss that one of the messages may have caused.
     pub(crate) last_loss: Mutex<Option<Loss>>,
+    /// Notified when the last loss has been examined.
+    pub(crate) loss_examined: Condvar,
     pub(crate) isolation: Arc<Isolation>,
 }
 
@@ -27,11 +29,13 @@ pub(crate) struct UnconfirmedMessages {
 pub(crate) struct Loss {
     channel: Weak<dyn Backend>,
     pub(crate) error: Error,
+    /// Whether the message that certainly caused the loss has failed, if there is one.
+    pub(crate) is_examined: bool,
 }
 
 impl Loss {
     pub(crate) fn new(channel: &Arc<dyn Backend>, error: &Error) -> Loss {
-        Loss { channel: Arc::downgrade(channel), error: error.clone() }
+        Loss { channel: Arc::downgrade(channel), error: error.clone(), is_examined: false }
     }
 
     pub(crate) fn is_of(&self, channel: &Arc<dyn Backend>) -> bool {
@@ -45,6 +49,7 @@ impl UnconfirmedMessages {
             window,
             unclaimed: Mutex::default(),
             last_loss: Mutex::default(),
+            loss_examined: Condvar::new(),
             isolation,
         }
     }
