@@ -31,7 +31,7 @@
 //! connector, a channel or a subscription never waits for the broker.
 //!
 //! After a timeout of `declare`, `delete`, `get`, `consume` or `cancel`, the effect at the broker
-//! is unknown. The driver therefore closes the channel. A `publish` that times out because the
+//! is unknown, and the driver may close the channel. A `publish` that times out because the
 //! socket buffer is full has sent nothing, and leaves the channel usable.
 //!
 //! # Validation
