@@ -1,4 +1,5 @@
-//! What becomes of channels that the broker closes, and of those beside them. Each test needs a broker, named by `CARROT_TEST_AMQP_URL`.
+//! Checks channels that the broker closes, and other channels of the same connection. Each test
+//! needs a broker, named by `CARROT_TEST_AMQP_URL`.
 #![allow(clippy::unwrap_used, reason = "a test may fail by panicking")]
 
 mod support;
@@ -212,7 +213,9 @@ fn a_channel_that_is_closed_in_the_middle_of_messages_costs_no_other() {
     }
 }
 
-/// What expires as the channel gives it back is dead-lettered to a queue that still thinks it has a consumer there, and delivers to it.
+/// Checks deliveries that arrive for a closed channel. Closing the channel requeues a message.
+/// The message expires and is dead-lettered. The dead-letter queue still lists a consumer of the
+/// closed channel, and delivers the message to that consumer.
 #[test]
 #[ignore = "needs a broker: set CARROT_TEST_AMQP_URL"]
 fn what_arrives_for_a_channel_after_its_end_costs_no_other() {

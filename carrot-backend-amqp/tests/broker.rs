@@ -1,4 +1,5 @@
-//! What the driver does with a real broker. Each test needs one, named by `CARROT_TEST_AMQP_URL`.
+//! Tests the driver against a real broker. Each test needs a broker, named by
+//! `CARROT_TEST_AMQP_URL`.
 #![allow(clippy::unwrap_used, reason = "a test may fail by panicking")]
 
 mod support;
@@ -176,7 +177,7 @@ fn many_threads_publish_and_confirm_on_one_channel() {
                 }
             });
         }
-        // Calls of another thread hold nobody up and break nothing.
+        // Calls from another thread neither block nor break the publishers.
         scope.spawn(|| {
             for _ in 0..100 {
                 channel.declare(Declare::Queue(&Queue::existing(&*queue)), LONG).unwrap();
@@ -245,7 +246,7 @@ fn what_is_too_large_or_too_long_is_refused_and_harms_nothing() {
     let large = Queue::new(unique("large")).argument("x", "y".repeat(140_000));
     invalid(channel.declare(Declare::Queue(&large), LONG).unwrap_err(), "queue arguments");
 
-    // The largest header that fits does pass: the limit is the broker's, to the byte.
+    // The largest header that fits is accepted: the limit equals the broker's to the byte.
     let fitting = Properties::new().with_header("h", "x".repeat(131_072 - 8 - 14 - 4 - 2 - 1 - 4));
     let content = Arc::new(Content::new("", &*queue, "x").with_properties(fitting));
     assert_eq!(channel.confirm(publish(&*channel, &content), LONG).unwrap(), Outcome::Accepted);

@@ -1,4 +1,5 @@
-//! Deliveries and their settlement. Each test needs one, named by `CARROT_TEST_AMQP_URL`.
+//! Checks how deliveries are consumed, acknowledged, rejected and requeued. Each test needs a
+//! broker, named by `CARROT_TEST_AMQP_URL`.
 #![allow(clippy::unwrap_used, reason = "a test may fail by panicking")]
 
 mod support;

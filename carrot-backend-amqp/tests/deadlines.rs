@@ -1,4 +1,4 @@
-//! No call outlives its deadline, whatever the peer does.
+//! Checks that every call returns by its deadline when the peer misbehaves.
 #![allow(clippy::unwrap_used, reason = "a test may fail by panicking")]
 
 mod support;
@@ -16,11 +16,11 @@ use carrot_core::backend::{
 use carrot_core::{ConnectionOptions, Error, Queue, Result};
 use support::fake::{Fake, Script};
 
-/// The deadline of what is tested.
+/// Deadline of the calls under test.
 const DEADLINE: Duration = Duration::from_millis(400);
-/// What the machine may take on top.
+/// Time that a slow machine may add to [`DEADLINE`].
 const SLACK: Duration = Duration::from_millis(1500);
-/// A deadline that is not to be reached.
+/// Deadline that no call should reach.
 const LONG: Duration = Duration::from_secs(60);
 
 fn options(port: u16) -> ConnectionOptions {
@@ -35,7 +35,7 @@ fn connector(port: u16) -> AmqpConnector {
     AmqpConnector::new(&options(port)).unwrap()
 }
 
-/// Runs it, and checks that it came back in time.
+/// Runs `call`, and checks that `call` returns within [`DEADLINE`] plus [`SLACK`].
 fn in_time<T>(call: impl FnOnce() -> T) -> T {
     let started = Instant::now();
     let result = call();
@@ -146,7 +146,8 @@ fn a_name_that_does_not_exist_is_told() {
     );
 }
 
-/// A listener whose backlog is full drops what asks to connect, like a route to nowhere.
+/// Returns a listener whose backlog is full. The listener drops every further connection request,
+/// like an unreachable address.
 fn black_hole() -> (socket2::Socket, Vec<TcpStream>, SocketAddr) {
     let listener =
         socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
@@ -190,7 +191,7 @@ fn a_silent_broker_ends_every_call_at_its_deadline() {
         |channel| channel.get("q", Acknowledgement::Manual, LONG).map(drop),
         |channel| channel.consume("q", &ConsumeOptions::default(), LONG).map(drop),
         |channel| {
-            // On a thread of its own the channel behaves the same.
+            // The channel behaves the same on a separate thread.
             assert_timeout(&channel.consume("q", &ConsumeOptions::default(), LONG).unwrap_err());
             declare(channel)
         },
@@ -239,7 +240,8 @@ fn a_confirm_that_does_not_come_is_a_timeout_and_can_be_asked_for_again() {
 #[test]
 fn closing_and_dropping_do_not_wait_for_a_silent_broker() {
     let fake = Fake::start(Script::OpensChannels);
-    // With a call timeout as short as the deadline, the watchdog and the deadline would race for who cuts the connection.
+    // With a call timeout equal to the deadline, the watchdog would race the deadline to cut the
+    // connection.
     let connector =
         AmqpConnector::new(&options(fake.port()).call_timeout(LONG).heartbeat(LONG)).unwrap();
     let channel = connector.open(&ChannelOptions::publish(), LONG).unwrap();
@@ -269,7 +271,7 @@ fn closing_interrupts_an_open_under_way() {
         let opening = scope.spawn(|| connector.open(&ChannelOptions::publish(), LONG));
         let deadline = Instant::now() + Duration::from_secs(5);
         while !opening.is_finished() {
-            // Whether it finds the attempt or comes before it, the attempt is over.
+            // `close` ends the attempt to connect, whether called before or during the attempt.
             connector.close(LONG).unwrap();
             assert!(Instant::now() < deadline);
             thread::yield_now();
@@ -282,7 +284,7 @@ fn closing_interrupts_an_open_under_way() {
 fn a_broker_that_stops_reading_stops_publishers_within_bounds() {
     const SIZE: usize = 100_000;
     let fake = Fake::start(Script::StopsReading);
-    // How long a message may wait is its own affair.
+    // The deadline of a publish does not depend on the call timeout or the heartbeat.
     let connector =
         AmqpConnector::new(&options(fake.port()).call_timeout(LONG).heartbeat(LONG)).unwrap();
     let channel = connector.open(&ChannelOptions::publish(), LONG).unwrap();
@@ -333,7 +335,7 @@ fn an_alarm_is_told_instead_of_a_timeout() {
     assert!(matches!(&error, Error::Blocked { reason } if reason == "low memory"), "{error:?}");
     let error = in_time(|| declare(&*channel)).unwrap_err();
     assert!(matches!(&error, Error::Blocked { .. }), "{error:?}");
-    // The alarm may pass, and the channel is gone all the same.
+    // The channel stays unusable, even if the alarm ends.
     assert_timeout(&at_once(|| declare(&*channel)).unwrap_err());
 }
 
@@ -355,7 +357,8 @@ fn what_cannot_be_read_ends_the_connection_and_is_told_apart() {
         matches!(&stale, Error::Stale { source: Some(cause) } if is_unreadable(cause)),
         "{stale:?}"
     );
-    // The broker can deliver the message to somebody else, though the channel is still held.
+    // The peer sees the socket close while the channel is still held. A broker can then redeliver
+    // the message to another consumer.
     let deadline = Instant::now() + Duration::from_secs(5);
     while fake.ended() == 0 {
         assert!(Instant::now() < deadline, "the socket is still open");
@@ -373,7 +376,8 @@ fn what_would_end_the_process_ends_the_connection_only() {
         [(Script::Nests, "nested over 128 deep"), (Script::Exaggerates, "70368744177664 bytes")]
     {
         let (_fake, _connector, channel) = opened(script);
-        // What cannot be read may arrive together with the answer to the subscription, which is then lost with it.
+        // `consume` fails instead of `next` if the unreadable delivery arrives together with the
+        // reply to `basic.consume`.
         let error = channel
             .consume("q", &ConsumeOptions::default(), LONG)
             .and_then(|subscription| subscription.next(LONG))

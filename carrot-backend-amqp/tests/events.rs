@@ -1,4 +1,4 @@
-//! What a connector tells of its connections.
+//! Checks the events and the status that a connector reports about its connections.
 #![allow(clippy::unwrap_used, reason = "a test may fail by panicking")]
 
 mod support;
@@ -35,7 +35,8 @@ fn open(connector: &AmqpConnector) -> Arc<dyn Backend> {
     connector.open(&ChannelOptions::publish(), LONG).unwrap()
 }
 
-/// Makes the peer act. It may do so before the whole message has left, and then this fails.
+/// Publishes a message, which triggers the script of the peer. Ignores a failure, because the peer
+/// may act before the whole message was sent.
 fn publish(channel: &dyn Backend) {
     let content = Arc::new(Content::new("", "q", "x"));
     let _ = channel.publish(&Publication { content: &content, mandatory: false }, LONG);
@@ -45,7 +46,7 @@ fn next(events: &Receiver<Event>) -> Event {
     events.recv_timeout(LONG).unwrap()
 }
 
-/// Waits until nothing more can come: the teller of events has ended with the connector.
+/// Drops `connector`, and checks that the event channel closes without a further event.
 fn assert_no_more(events: &Receiver<Event>, connector: Arc<AmqpConnector>) {
     drop(connector);
     assert!(matches!(
@@ -107,7 +108,7 @@ fn what_this_program_closes_is_not_told() {
     let events = observe(&connector);
     let channel = open(&connector);
     assert!(matches!(next(&events), Event::Connected { .. }));
-    // The peer does not answer, so the connection has to be cut.
+    // `close` cuts the connection at the deadline, because the peer does not reply.
     assert!(matches!(connector.close(Duration::from_millis(200)), Err(Error::Timeout { .. })));
     assert_eq!(connector.status(Role::Publish), Status::default());
     drop(channel);

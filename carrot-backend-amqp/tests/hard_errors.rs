@@ -1,4 +1,5 @@
-//! What a broker refuses by closing the connection fails alone, and costs at most one more connection.
+//! Checks hard errors. Only the refused message or declaration fails when the broker closes the
+//! connection. Finding the refused one costs at most one more connection.
 #![allow(clippy::unwrap_used, reason = "a test may fail by panicking")]
 
 mod support;
@@ -46,7 +47,8 @@ impl Fixture {
         self.connection.publisher().exchange("feed").send_timeout(LONG).build().unwrap()
     }
 
-    /// Checks how many connections were lost, once all of them were told.
+    /// Waits for reports of `least` lost connections. Panics if fewer, or more than `most`, were
+    /// lost.
     #[track_caller]
     fn has_lost(&self, least: usize, most: usize) {
         let deadline = Instant::now() + LONG;
@@ -97,10 +99,11 @@ fn a_refused_message_is_found_though_nobody_waits_for_its_receipt() {
         let fixture = fixture(names_method);
         let publisher = fixture.publisher();
         let receipts = publish(&publisher, 20, Some(7));
-        // Once with others, and once alone, unless the first loss is enough.
+        // The message is sent once with others and once alone. The first loss is enough if the
+        // broker names the method.
         let least = if names_method { 1 } else { 2 };
         fixture.has_lost(least, 3);
-        // Long enough for several more, if the message were sent again and again.
+        // Resending the message repeatedly would lose several more connections in this time.
         thread::sleep(Duration::from_secs(2));
         fixture.has_lost(least, 3);
         only_the_poison_fails(receipts, Some(7));
@@ -209,7 +212,7 @@ fn of_declarations_at_the_same_time_the_refused_one_fails() {
             Ordering::SeqCst,
         );
     }));
-    // Each on a channel of its own, as several consumers would be.
+    // Each declaration uses a separate channel, as several consumers do.
     let suspects = AtomicUsize::new(0);
     let start = Barrier::new(4);
     thread::scope(|scope| {
@@ -275,14 +278,14 @@ fn a_run_whose_exchange_is_refused_on_renewal_ends() {
         thread::scope(|scope| {
             let run = scope.spawn(|| messages.next().unwrap().unwrap_err());
             let other = scope.spawn(|| others.next().map(|message| message.map(drop)));
-            // The peer takes the exchange once, and refuses it from then on.
+            // The peer accepts the exchange once, and refuses each later declaration.
             let error = fixture.connection.declare_exchange(self::odd("odd")).unwrap_err();
             assert_refused(&error);
             assert_refused(&run.join().unwrap());
-            // Two closes may be put down to the other declaration, which is refused at the same time.
+            // The other declaration is refused at the same time, and may cause two of the losses.
             fixture.has_lost(lost, lost + 2 * usize::from(!names_method));
             assert!(!other.is_finished());
-            // It may be about to subscribe again.
+            // `stop` may fail because the consumer may be about to resubscribe.
             let _ = innocent.stop();
             assert!(other.join().unwrap().is_none());
         });

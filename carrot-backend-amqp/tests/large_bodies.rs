@@ -1,4 +1,5 @@
-//! Large bodies, which go around amiquip. Each test needs a broker, named by `CARROT_TEST_AMQP_URL`.
+//! Checks large bodies, which bypass amiquip. Each test needs a broker, named by
+//! `CARROT_TEST_AMQP_URL`.
 #![allow(clippy::unwrap_used, reason = "a test may fail by panicking")]
 
 mod support;
@@ -12,7 +13,7 @@ use carrot_core::backend::{
 use carrot_core::{Properties, Queue};
 use support::channels::*;
 
-/// Around the size from which on they do, and around a frame and several.
+/// Sizes in bytes around the threshold of a large body, around one frame, and of several frames.
 const SIZES: [usize; 8] = [1, 4_095, 4_096, 4_097, 131_064, 131_065, 300_000, 1_000_000];
 
 fn body(size: usize) -> Vec<u8> {
@@ -31,7 +32,7 @@ fn fill_with_each(channel: &dyn Backend, queue: &str) {
     }
 }
 
-/// That no body is kept of what nobody holds.
+/// Checks that the channel frees the body of every dropped delivery.
 fn assert_none_is_kept(channel: &dyn Backend) {
     eventually("no body is kept", || format!("{channel:?}").contains("LargeBodies { count: 0 }"));
 }

@@ -1,4 +1,4 @@
-//! Threads and file descriptors return to where they were, though nothing comes of a connection.
+//! Checks that failed and lost connections leak no thread and no file descriptor.
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, reason = "a test may fail by panicking")]
 

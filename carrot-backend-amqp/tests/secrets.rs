@@ -1,4 +1,4 @@
-//! No log line, error or debug output holds a password.
+//! Checks that no log line, error or debug output contains a password.
 #![allow(clippy::unwrap_used, reason = "a test may fail by panicking")]
 
 #[path = "support/forms.rs"]

@@ -1,4 +1,4 @@
-//! Channels of a real broker, and what tests do on them.
+//! Opens channels to a real broker, and publishes and consumes on the channels.
 
 use std::sync::Arc;
 use std::thread;

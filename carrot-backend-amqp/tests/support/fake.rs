@@ -1,4 +1,4 @@
-//! A scripted peer: enough of an AMQP broker to shake hands, and to misbehave then.
+//! Scripted peer that completes the AMQP handshake and then misbehaves.
 
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -9,42 +9,46 @@ use std::time::{Duration, Instant};
 
 use super::refusing::Ledger;
 
-/// What the peer does with each connection.
+/// Behaviour of the peer on each connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Script {
-    /// Accepts, and says nothing.
+    /// Accepts the connection, and sends nothing.
     Mute,
-    /// Greets, and says nothing more.
+    /// Sends `connection.start`, and nothing more.
     Greets,
-    /// Greets a byte at a time, and never comes to an end.
+    /// Sends an oversized `connection.start` one byte at a time, slower than any test waits.
     Trickles,
-    /// Answers with something that is not AMQP.
+    /// Replies with HTTP instead of AMQP.
     SpeaksHttp,
-    /// Shakes hands and opens channels; from then on it sends heartbeats and nothing else.
+    /// Completes the handshake and opens channels. Sends only heartbeats from then on.
     OpensChannels,
-    /// The same, and reads nothing more from the socket.
+    /// Does the same as `OpensChannels`, and stops reading the socket at the next method.
     StopsReading,
-    /// Shakes hands and opens channels, and closes the socket at the next method.
+    /// Completes the handshake and opens channels. Closes the socket at the next method.
     HangsUp,
-    /// Shakes hands and opens channels, and closes the connection with words at the next method.
+    /// Completes the handshake and opens channels. Sends `connection.close` with a reason at the
+    /// next method.
     Dismisses,
-    /// Shakes hands and opens channels; tells of an alarm at the next method, and answers nothing.
+    /// Completes the handshake and opens channels. Sends `connection.blocked` at the next method,
+    /// and no reply.
     Blocks,
-    /// The same, and ends the alarm at the method after it.
+    /// Does the same as `Blocks`, and sends `connection.unblocked` at the following method.
     BlocksAndUnblocks,
-    /// Shakes hands, opens channels and consumers; what it delivers has a routing key that is not UTF-8.
+    /// Completes the handshake, and opens channels and consumers. Delivers a message whose routing
+    /// key is not UTF-8.
     Garbles,
-    /// Shakes hands, opens channels and consumers; what it delivers has headers nested deeper than any stack.
+    /// Completes the handshake, and opens channels and consumers. Delivers a message whose headers
+    /// are nested 20 000 levels deep.
     Nests,
-    /// The same; what it delivers says that its body is larger than any memory.
+    /// Does the same as `Nests`, but with a body size of 64 TiB and flat headers.
     Exaggerates,
-    /// Does what a publisher asks for, and closes the connection over [`POISON`](super::refusing::POISON), with or without the name of the
-    /// method.
+    /// Serves publishers and consumers. Closes the connection over
+    /// [`POISON`](super::refusing::POISON). `names_method` adds the method to the close.
     Refuses { names_method: bool },
 }
 
 const BEAT: Duration = Duration::from_millis(100);
-/// After so long without a frame, a peer that refuses confirms what has come.
+/// Time without a frame after which [`Script::Refuses`] confirms all received messages.
 const IDLE: Duration = Duration::from_millis(2);
 
 pub(crate) struct Fake {
@@ -92,7 +96,7 @@ impl Fake {
         self.address.port()
     }
 
-    /// How many of its connections have ended.
+    /// Returns the number of ended connections.
     pub(crate) fn ended(&self) -> usize {
         self.ended.load(Ordering::SeqCst)
     }
@@ -112,7 +116,7 @@ pub(crate) struct Peer<'a> {
     pub(crate) socket: TcpStream,
     pub(crate) script: Script,
     stop: &'a AtomicBool,
-    /// Whether what is taken once was, on whatever connection.
+    /// Whether any connection has accepted [`LATER`](super::refusing::LATER).
     pub(crate) taken: &'a AtomicBool,
     blocked: bool,
     last_beat: Option<Instant>,
@@ -123,7 +127,7 @@ impl Peer<'_> {
     fn play(mut self) {
         self.socket.set_nodelay(true).unwrap();
         self.socket.set_read_timeout(Some(if self.refuses() { IDLE } else { BEAT })).unwrap();
-        // An end of file, or a stop, is how each script ends.
+        // Every script ends with an error: end of file or stop.
         let _ = self.perform();
     }
 
@@ -235,7 +239,7 @@ impl Peer<'_> {
         matches!(self.script, Script::Garbles | Script::Nests | Script::Exaggerates)
     }
 
-    /// Reads exactly so much, and meanwhile sends heartbeats.
+    /// Reads exactly `size` bytes. Sends heartbeats in the meantime if `heartbeats` is set.
     fn read(&mut self, size: usize, heartbeats: bool) -> io::Result<Vec<u8>> {
         let mut bytes = vec![0; size];
         let mut filled = 0;
@@ -298,12 +302,12 @@ pub(crate) fn method(channel: u16, class: u16, number: u16, arguments: &[u8]) ->
     frame(1, channel, &[&class.to_be_bytes(), &number.to_be_bytes(), arguments].concat())
 }
 
-/// The header of a message that has a header table and no other property.
+/// Returns the content header of a message with a header table and no other property.
 fn content_header(channel: u16, body_size: u64, table: &[u8]) -> Vec<u8> {
     frame(2, channel, &[&[0, 60, 0, 0], &body_size.to_be_bytes()[..], &[0x20, 0], table].concat())
 }
 
-/// A table of so many levels.
+/// Returns a table nested `levels` deep.
 fn nested(levels: usize) -> Vec<u8> {
     let mut inner = Vec::new();
     for _ in 1..levels {

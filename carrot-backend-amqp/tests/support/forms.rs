@@ -1,6 +1,6 @@
-//! The forms in which a password could show.
+//! Encodings of a password to search for in output.
 
-/// What to search output for: the password as it is, and as URLs, SASL, escapes and dumps of bytes write it.
+/// Returns `password` in plain text, and as encoded by URLs, SASL, string escapes and byte dumps.
 pub(crate) fn forms(password: &str) -> Vec<String> {
     let bytes = password.as_bytes();
     let each = |separator: &str, form: &dyn Fn(&u8) -> String| {
@@ -36,7 +36,8 @@ pub(crate) fn forms(password: &str) -> Vec<String> {
     forms
 }
 
-/// What all encodings of the bytes after so many others have in common.
+/// Returns the base64 digits of `bytes` that do not depend on the adjacent bytes. `before` is the
+/// number of preceding bytes. `last` holds the last two digits of the alphabet.
 fn base64(bytes: &[u8], before: usize, last: &str) -> String {
     let digits: Vec<char> =
         ('A'..='Z').chain('a'..='z').chain('0'..='9').chain(last.chars()).collect();

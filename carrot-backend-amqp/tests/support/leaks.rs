@@ -1,5 +1,5 @@
-//! Counts what a process has. It counts the threads of the test harness too, which come and go with its tests: a binary that uses this has
-//! one test only.
+//! Counts the threads and the file descriptors of the process. A test binary that uses this module
+//! must contain one test only, because the count includes the threads of the test harness.
 
 use std::fs;
 use std::thread;
@@ -7,7 +7,8 @@ use std::time::{Duration, Instant};
 
 const LONG: Duration = Duration::from_secs(60);
 
-/// Runs `work` a few times, and then `rounds` times; checks that the latter leave no thread and no file descriptor behind.
+/// Runs `work` three times, and then `rounds` times. Checks that the latter runs leak no thread and
+/// no file descriptor.
 pub(crate) fn leaves_nothing(rounds: usize, mut work: impl FnMut()) {
     (0..3).for_each(|_| work());
     let before = settled(Instant::now() + Duration::from_secs(2), |_| false);

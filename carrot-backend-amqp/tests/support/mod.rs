@@ -1,4 +1,4 @@
-//! What several tests share.
+//! Helpers shared by the integration tests.
 #![allow(dead_code, reason = "each test binary uses a part of this")]
 #![allow(clippy::unwrap_used, reason = "a test may fail by panicking")]
 
@@ -12,14 +12,14 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use carrot_core::ConnectionOptions;
 
-/// The options of the broker to test with.
+/// Returns the options for the broker named by `CARROT_TEST_AMQP_URL`.
 pub(crate) fn broker_options() -> ConnectionOptions {
     let url = std::env::var("CARROT_TEST_AMQP_URL")
         .expect("CARROT_TEST_AMQP_URL must name the broker to test with");
     url.parse().unwrap()
 }
 
-/// A name that no other test and no other run uses.
+/// Returns a name that no other test and no other run uses.
 pub(crate) fn unique(what: &str) -> String {
     static COUNT: AtomicU32 = AtomicU32::new(0);
     let now =

@@ -1,4 +1,5 @@
-//! A scripted peer that closes the connection over some messages and declarations, and confirms all others, late and several at once.
+//! Scripted peer that closes the connection over poison messages and some declarations. The peer
+//! confirms all other messages late and several at once.
 
 use std::collections::BTreeMap;
 use std::io::{self, Write};
@@ -6,27 +7,27 @@ use std::sync::atomic::Ordering;
 
 use super::fake::{Peer, Script, method};
 
-/// The body of a message, and the type of an exchange, over which it closes the connection.
+/// Message body and exchange type over which the peer closes the connection.
 pub(crate) const POISON: &str = "poison";
-/// The name of an exchange that it takes once, whatever its type.
+/// Name of an exchange that the peer accepts once, regardless of the type.
 pub(crate) const LATER: &str = "later";
 pub(crate) const CODE: u16 = 541;
 pub(crate) const WORDS: &str = "INTERNAL_ERROR";
-/// How many messages are confirmed at once, at most.
+/// Maximum number of messages confirmed at once.
 const AT_ONCE: u64 = 7;
 
-/// What such a peer knows of its connection.
+/// State of one connection of the peer.
 #[derive(Debug, Default)]
 pub(crate) struct Ledger {
-    /// For each channel, how many messages have come, and how many were confirmed.
+    /// Number of received messages and number of confirmed messages, by channel.
     counts: BTreeMap<u16, (u64, u64)>,
-    /// What is missing of the body under way, and what is there.
+    /// Number of missing bytes and the received bytes of the body in flight.
     body: Option<(u64, Vec<u8>)>,
     closed: bool,
 }
 
 impl Peer<'_> {
-    /// Confirms what has come.
+    /// Confirms all received messages.
     pub(crate) fn confirm_all(&mut self) -> io::Result<()> {
         for (channel, (come, confirmed)) in &mut self.ledger.counts {
             if come > confirmed {
@@ -38,7 +39,7 @@ impl Peer<'_> {
         Ok(())
     }
 
-    /// Takes the header or body of a message.
+    /// Receives a content header or a body frame of a message.
     pub(crate) fn take_content(
         &mut self,
         kind: u8,
@@ -70,7 +71,7 @@ impl Peer<'_> {
         if *come - *confirmed >= AT_ONCE { self.confirm_all() } else { Ok(()) }
     }
 
-    /// Answers what the other scripts leave alone.
+    /// Replies to the methods that only [`Script::Refuses`] handles.
     pub(crate) fn answer(
         &mut self,
         channel: u16,
@@ -87,7 +88,7 @@ impl Peer<'_> {
                 let is_taken = &arguments[3..3 + name] == LATER.as_bytes()
                     && !self.taken.swap(true, Ordering::SeqCst);
                 if !is_taken && kind[1..].starts_with(POISON.as_bytes()) {
-                    // Others may be on their way.
+                    // Other declarations may be in flight.
                     std::thread::sleep(std::time::Duration::from_millis(30));
                     return self.refuse(40, 10);
                 }
