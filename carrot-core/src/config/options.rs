@@ -6,13 +6,17 @@ use crate::config::scheme::Scheme;
 use crate::config::secret::Secret;
 use crate::config::tls::TlsOptions;
 
-/// Everything that opens a connection: made from a URL, from the environment, or step by step.
+/// The options of a connection, from a URL, from the environment, or from setters.
 ///
 /// ```
 /// use std::time::Duration;
 /// use carrot::ConnectionOptions;
 ///
-/// let built = ConnectionOptions::new().host("mq.example").credentials("shop", "s3cret").vhost("/").heartbeat(Duration::from_secs(20));
+/// let built = ConnectionOptions::new()
+///     .host("mq.example")
+///     .credentials("shop", "s3cret")
+///     .vhost("/")
+///     .heartbeat(Duration::from_secs(20));
 /// let parsed: ConnectionOptions = "amqp://shop:s3cret@mq.example/%2f?heartbeat=20".parse()?;
 /// assert_eq!(built, parsed);
 /// assert_eq!(built.to_string(), "amqp://shop:***@mq.example/%2F?heartbeat=20");
@@ -26,20 +30,19 @@ use crate::config::tls::TlsOptions;
 /// memory://name
 /// ```
 ///
-/// Everything but scheme and port may be left out, and has then the default of its setter below.
-/// Outside letters, digits and `-._~`, characters are best percent-encoded; in a user name,
-/// password or vhost `/ ? # @ %` must be. A password is never shown, not even by the error about a
-/// URL that cannot be read.
+/// All parts except the scheme are optional, and default to the default of the setter below.
+/// Percent-encode characters other than letters, digits and `-._~`. User names, passwords and
+/// vhosts must encode `/ ? # @ %`. Passwords are never shown, not even in the error about an
+/// invalid URL.
 ///
-/// * `amqps` is AMQP over TLS. The default port is 5672, with TLS 5671.
-/// * An IPv6 address stands in brackets. Several addresses, all of one cluster, are separated by
-///   commas.
+/// * `amqps` is AMQP over TLS. The default port is 5672, and 5671 with TLS.
+/// * IPv6 addresses are written in brackets. Commas separate several addresses, all of one cluster.
 /// * The path is the virtual host, in one segment: `/orders`, or `/%2Forders` for the vhost
 ///   `/orders`. No path, like a single `/`, is the vhost `/`, which every broker has. (The URI
-///   specification of RabbitMQ reads a single `/` as the vhost with the empty name, and its clients
-///   disagree; that vhost can be had by [`vhost`](Self::vhost) only.)
-/// * `memory://` is a private broker in this process, `memory://name` the one of that name. It has
-///   no users, no vhosts and no TLS: a URL that gives them is refused.
+///   specification of RabbitMQ reads a single `/` as the vhost with the empty name, and RabbitMQ
+///   clients disagree. Only [`vhost`](Self::vhost) selects the empty name.)
+/// * `memory://` is a private broker in this process, and `memory://name` the broker of that name.
+///   The memory broker has no users, no vhosts and no TLS. URLs that set one of them are refused.
 ///
 /// | option | meaning |
 /// |---|---|
@@ -51,46 +54,51 @@ use crate::config::tls::TlsOptions;
 /// | `max_message_size` | [`max_message_size`](Self::max_message_size), in bytes |
 /// | `name` | [`name`](Self::name) |
 /// | `auth_mechanism` | `plain`, or `external` for the client certificate |
-/// | `cacertfile` | [`TlsOptions::authority`], a file; may be given several times |
+/// | `cacertfile` | [`TlsOptions::authority`], a file; may be repeated |
 /// | `certfile`, `keyfile` | [`TlsOptions::identity`], two files |
 /// | `server_name_indication` | [`TlsOptions::server_name`] |
-/// | `verify` | only `verify_peer`, which is always so |
+/// | `verify` | only `verify_peer`, which is always on |
 ///
-/// Any other option, or one given twice, is [`Error::Config`](crate::Error::Config).
+/// Any other option, or one set twice, fails with [`Error::Config`](crate::Error::Config).
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct ConnectionOptions {
-    /// Which backend.
+    /// The scheme, which selects the backend.
     pub scheme: Scheme,
-    /// Where the broker is: one address, or several of one cluster. For the memory broker, its
-    /// name, or none for a private one.
+    /// The addresses of the broker: one, or several of one cluster.
+    ///
+    /// For the memory broker, its name, or none for a private broker.
     pub hosts: Vec<Host>,
-    /// Who connects.
+    /// The credentials of the user.
     pub credentials: Credentials,
     /// The virtual host.
     pub vhost: String,
-    /// How TLS works, for [`Scheme::Amqps`].
+    /// The TLS options, for [`Scheme::Amqps`].
     pub tls: TlsOptions,
-    /// The interval of heartbeats, in whole seconds; zero for none. A peer silent for twice as long
-    /// is dead.
+    /// The interval of heartbeats, in whole seconds; zero for none.
+    ///
+    /// A peer that is silent for two intervals is considered lost.
     pub heartbeat: Duration,
-    /// The deadline for opening a connection: resolving, TCP, TLS and AMQP together, over all
-    /// addresses.
+    /// The deadline for opening a connection, over all addresses.
+    ///
+    /// Resolving, TCP, TLS and AMQP share the deadline.
     pub connect_timeout: Duration,
     /// The deadline of every other call that waits for the broker.
     pub call_timeout: Duration,
-    /// The most channels on one connection; 0 leaves it to the broker.
+    /// The maximum number of channels per connection; 0 uses the limit of the broker.
     pub channel_max: u16,
-    /// The largest frame, in bytes, that either side sends; what the broker allows may be less.
+    /// The maximum size of a frame in either direction, in bytes.
+    ///
+    /// The broker may negotiate a smaller size.
     pub frame_max: u32,
-    /// The largest body, in bytes, that a publisher sends.
+    /// The maximum size of a published body, in bytes.
     pub max_message_size: u64,
-    /// A name for logs and threads.
+    /// The name of the connection, for logs and threads.
     pub name: String,
 }
 
 impl Default for ConnectionOptions {
-    /// A broker on this machine, `amqp://guest:guest@localhost:5672/%2F`.
+    /// Returns the options for a broker on this machine, `amqp://guest:guest@localhost:5672/%2F`.
     fn default() -> ConnectionOptions {
         ConnectionOptions {
             scheme: Scheme::Amqp,
@@ -110,12 +118,14 @@ impl Default for ConnectionOptions {
 }
 
 impl ConnectionOptions {
-    /// A broker on this machine, `amqp://guest:guest@localhost:5672/%2F`.
+    /// Creates the options for a broker on this machine, `amqp://guest:guest@localhost:5672/%2F`.
     pub fn new() -> ConnectionOptions {
         ConnectionOptions::default()
     }
 
-    /// A broker in this process that nobody else can reach, `memory://`.
+    /// Creates the options for a private broker in this process, `memory://`.
+    ///
+    /// No other connection can reach the broker.
     pub fn memory() -> ConnectionOptions {
         ConnectionOptions {
             scheme: Scheme::Memory,
@@ -124,35 +134,41 @@ impl ConnectionOptions {
         }
     }
 
-    /// The broker in this process that has this name, `memory://name`: everybody who names it gets
-    /// the same one.
+    /// Creates the options for the named broker in this process, `memory://name`.
+    ///
+    /// All connections with the same name share one broker.
     pub fn memory_named(name: impl Into<String>) -> ConnectionOptions {
         ConnectionOptions { hosts: vec![Host::new(name)], ..ConnectionOptions::memory() }
     }
 
-    /// Sets the first, or only, address: a name, an IPv4 or an IPv6 address. Defaults to
-    /// `localhost`.
+    /// Sets the first, or only, address: a name, an IPv4 or an IPv6 address.
+    ///
+    /// Defaults to `localhost`.
     #[must_use]
     pub fn host(mut self, name: impl Into<String>) -> ConnectionOptions {
         self.first_host().name = name.into();
         self
     }
 
-    /// Sets the port of the first, or only, address. Defaults to 5672, with TLS 5671.
+    /// Sets the port of the first, or only, address.
+    ///
+    /// Defaults to 5672, and to 5671 with TLS.
     #[must_use]
     pub fn port(mut self, port: u16) -> ConnectionOptions {
         self.first_host().port = Some(port);
         self
     }
 
-    /// Adds one more address of the same cluster, tried when those before it fail. Defaults to
-    /// none.
+    /// Adds an address of the same cluster, which is tried when the earlier addresses fail.
+    ///
+    /// Defaults to none.
     ///
     /// ```
     /// use carrot::ConnectionOptions;
     ///
     /// let options = ConnectionOptions::new().host("mq1").add_host("mq2").add_host(("mq3", 5673));
-    /// assert_eq!(options.addresses().collect::<Vec<_>>(), [("mq1", 5672), ("mq2", 5672), ("mq3", 5673)]);
+    /// let addresses: Vec<_> = options.addresses().collect();
+    /// assert_eq!(addresses, [("mq1", 5672), ("mq2", 5672), ("mq3", 5673)]);
     /// ```
     #[must_use]
     pub fn add_host(mut self, host: impl Into<Host>) -> ConnectionOptions {
@@ -160,14 +176,16 @@ impl ConnectionOptions {
         self
     }
 
-    /// Sets all addresses, of one cluster, in the order in which they are tried. Takes the place of
-    /// those set before. Defaults to `localhost`.
+    /// Replaces all addresses, of one cluster, which are tried in this order.
+    ///
+    /// Defaults to `localhost`.
     ///
     /// ```
     /// use carrot::ConnectionOptions;
     ///
     /// let options = ConnectionOptions::new().hosts(["mq1", "mq2", "mq3"]);
-    /// assert_eq!(options.addresses().collect::<Vec<_>>(), [("mq1", 5672), ("mq2", 5672), ("mq3", 5672)]);
+    /// let addresses: Vec<_> = options.addresses().collect();
+    /// assert_eq!(addresses, [("mq1", 5672), ("mq2", 5672), ("mq3", 5672)]);
     /// ```
     #[must_use]
     pub fn hosts<H: Into<Host>>(mut self, hosts: impl IntoIterator<Item = H>) -> ConnectionOptions {
@@ -175,7 +193,9 @@ impl ConnectionOptions {
         self
     }
 
-    /// Sets the user name and password, at most 255 bytes each. Defaults to `guest` and `guest`.
+    /// Sets the user name and password, at most 255 bytes each.
+    ///
+    /// Defaults to `guest` and `guest`.
     #[must_use]
     pub fn credentials(
         mut self,
@@ -186,24 +206,29 @@ impl ConnectionOptions {
         self
     }
 
-    /// Proves who connects by the client certificate of [`tls`](Self::tls) instead of a password
-    /// (SASL EXTERNAL; RabbitMQ has it as the plug-in `rabbitmq_auth_mechanism_ssl`). Defaults to a
-    /// user name and password.
+    /// Authenticates with the client certificate of [`tls`](Self::tls) (SASL EXTERNAL).
+    ///
+    /// RabbitMQ needs the plug-in `rabbitmq_auth_mechanism_ssl`.
+    ///
+    /// Defaults to a user name and password.
     #[must_use]
     pub fn external_credentials(mut self) -> ConnectionOptions {
         self.credentials = Credentials::External;
         self
     }
 
-    /// Sets the virtual host, at most 255 bytes, as it is called: not percent-encoded. Defaults to
-    /// `/`.
+    /// Sets the virtual host, at most 255 bytes, without percent-encoding.
+    ///
+    /// Defaults to `/`.
     #[must_use]
     pub fn vhost(mut self, vhost: impl Into<String>) -> ConnectionOptions {
         self.vhost = vhost.into();
         self
     }
 
-    /// Connects with TLS. Defaults to no TLS.
+    /// Connects with TLS.
+    ///
+    /// Defaults to no TLS.
     #[must_use]
     pub fn tls(mut self, tls: TlsOptions) -> ConnectionOptions {
         self.scheme = Scheme::Amqps;
@@ -211,63 +236,81 @@ impl ConnectionOptions {
         self
     }
 
-    /// Sets the interval of heartbeats: whole seconds, at most 65535; zero for none. A peer that is
-    /// silent for twice as long is taken for dead. Defaults to 10 seconds.
+    /// Sets the interval of heartbeats, in whole seconds, at most 65535; zero for none.
+    ///
+    /// A peer that is silent for two intervals is considered lost.
+    ///
+    /// Defaults to 10 seconds.
     #[must_use]
     pub fn heartbeat(mut self, interval: Duration) -> ConnectionOptions {
         self.heartbeat = interval;
         self
     }
 
-    /// Sets the deadline for opening a connection: resolving, TCP, TLS and AMQP together, over all
-    /// addresses. Defaults to 10 seconds.
+    /// Sets the deadline for opening a connection, over all addresses.
+    ///
+    /// Resolving, TCP, TLS and AMQP share the deadline.
+    ///
+    /// Defaults to 10 seconds.
     #[must_use]
     pub fn connect_timeout(mut self, timeout: Duration) -> ConnectionOptions {
         self.connect_timeout = timeout;
         self
     }
 
-    /// Sets the deadline of every other call that waits for the broker. Defaults to 30 seconds.
+    /// Sets the deadline of every other call that waits for the broker.
+    ///
+    /// Defaults to 30 seconds.
     #[must_use]
     pub fn call_timeout(mut self, timeout: Duration) -> ConnectionOptions {
         self.call_timeout = timeout;
         self
     }
 
-    /// Sets the most channels on one connection; 0 leaves it to the broker. Defaults to 0.
+    /// Sets the maximum number of channels per connection; 0 uses the limit of the broker.
+    ///
+    /// Defaults to 0.
     #[must_use]
     pub fn channel_max(mut self, channels: u16) -> ConnectionOptions {
         self.channel_max = channels;
         self
     }
 
-    /// Sets the largest frame, in bytes and at least 4096, that either side sends. Larger bodies
-    /// are sent in several frames; all headers of a message must fit in one. What the broker allows
-    /// may be less. Defaults to 131072, as RabbitMQ.
+    /// Sets the maximum size of a frame in either direction, in bytes, at least 4096.
+    ///
+    /// Larger bodies are sent in several frames. All headers of a message must fit into one frame.
+    /// The broker may negotiate a smaller size.
+    ///
+    /// Defaults to 131072, as RabbitMQ.
     #[must_use]
     pub fn frame_max(mut self, bytes: u32) -> ConnectionOptions {
         self.frame_max = bytes;
         self
     }
 
-    /// Sets the largest body, in bytes, that a publisher sends; a larger one is
-    /// [`Error::Invalid`](crate::Error::Invalid), and nothing leaves. RabbitMQ has a limit of the
-    /// same name, and closes the channel over a larger body, so this one should be at most that.
-    /// Zero allows empty bodies only. Defaults to 134217728 (128 MiB), as RabbitMQ.
+    /// Sets the maximum size of a published body, in bytes.
+    ///
+    /// Publishing a larger body fails with [`Error::Invalid`](crate::Error::Invalid), and sends
+    /// nothing. RabbitMQ has a limit of the same name, and closes the channel over a larger body.
+    /// Keep this limit at or below the limit of RabbitMQ. Zero allows empty bodies only.
+    ///
+    /// Defaults to 134217728 (128 MiB), as RabbitMQ.
     #[must_use]
     pub fn max_message_size(mut self, bytes: u64) -> ConnectionOptions {
         self.max_message_size = bytes;
         self
     }
 
-    /// Sets a name for logs and threads, at most 255 bytes. Defaults to `carrot`.
+    /// Sets the name of the connection, for logs and threads, at most 255 bytes.
+    ///
+    /// Defaults to `carrot`.
     #[must_use]
     pub fn name(mut self, name: impl Into<String>) -> ConnectionOptions {
         self.name = name.into();
         self
     }
 
-    /// Every address, with its port or the scheme's own.
+    /// Returns every address with its port, or with the default port of the scheme.
     pub fn addresses(&self) -> impl Iterator<Item = (&str, u16)> {
         self.hosts
             .iter()

@@ -2,17 +2,17 @@ use serde::{Deserialize, Serialize};
 
 use crate::model::{Headers, ShortString, Value};
 
-/// Where a binding leads.
+/// The destination of a binding.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Destination {
-    /// To a queue.
+    /// A queue.
     Queue(String),
-    /// To another exchange (RabbitMQ's exchange-to-exchange bindings).
+    /// Another exchange (RabbitMQ's exchange-to-exchange bindings).
     Exchange(String),
 }
 
-/// A way from an exchange to a queue, or to another exchange.
+/// A binding of a queue, or of another exchange, to a source exchange.
 ///
 /// ```
 /// use carrot::{Binding, topology::Destination};
@@ -24,20 +24,20 @@ pub enum Destination {
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct Binding {
-    /// The exchange it starts at.
+    /// The exchange that messages are published to.
     pub source: String,
-    /// Where it leads.
+    /// The queue or exchange that receives the matching messages.
     pub destination: Destination,
-    /// The routing key, or pattern, that it lets through.
+    /// The routing key, or the pattern for a topic exchange, that a message must match.
     #[serde(default)]
     pub routing_key: String,
-    /// Further arguments: what a headers exchange compares.
+    /// Further arguments, such as the headers that a headers exchange compares.
     #[serde(default)]
     pub arguments: Headers,
 }
 
 impl Binding {
-    /// Binds a queue to an exchange.
+    /// Creates a binding of the queue `queue` to the exchange `exchange`.
     pub fn queue(
         exchange: impl Into<String>,
         queue: impl Into<String>,
@@ -51,8 +51,9 @@ impl Binding {
         }
     }
 
-    /// Binds the exchange `destination` to the exchange `source`, so that messages flow from
-    /// `source` to `destination`.
+    /// Creates a binding of the exchange `destination` to the exchange `source`.
+    ///
+    /// Matching messages are routed from `source` to `destination`.
     pub fn exchange(
         source: impl Into<String>,
         destination: impl Into<String>,
@@ -66,7 +67,9 @@ impl Binding {
         }
     }
 
-    /// Sets one argument. Defaults to none.
+    /// Sets one argument.
+    ///
+    /// Defaults to none.
     #[must_use]
     pub fn argument(mut self, name: impl Into<ShortString>, value: impl Into<Value>) -> Binding {
         self.arguments.insert(name, value);

@@ -1,23 +1,23 @@
 use serde::{Deserialize, Serialize};
 
-/// On what condition something is deleted.
+/// The condition on which a queue or an exchange is deleted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Hash, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct DeleteIf {
-    /// Only if nothing uses it: no consumer of the queue, no binding from the exchange.
+    /// Deletes only if the queue has no consumer, or the exchange no binding as its source.
     pub if_unused: bool,
-    /// Only if the queue holds no ready message.
+    /// Deletes only if the queue holds no ready message.
     pub if_empty: bool,
 }
 
 impl DeleteIf {
-    /// In any case.
+    /// Deletes in any case.
     pub const ALWAYS: DeleteIf = DeleteIf { if_unused: false, if_empty: false };
-    /// Only if nothing uses it.
+    /// Deletes only if unused.
     pub const IF_UNUSED: DeleteIf = DeleteIf { if_unused: true, if_empty: false };
-    /// Only if it is empty.
+    /// Deletes only if empty.
     pub const IF_EMPTY: DeleteIf = DeleteIf { if_unused: false, if_empty: true };
-    /// Only if nothing uses it and it is empty.
+    /// Deletes only if unused and empty.
     pub const IF_UNUSED_AND_EMPTY: DeleteIf = DeleteIf { if_unused: true, if_empty: true };
 }

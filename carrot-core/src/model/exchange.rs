@@ -4,27 +4,29 @@ use serde::{Deserialize, Serialize};
 
 use crate::model::{Headers, ShortString, Value};
 
-/// How an exchange picks the queues for a message.
+/// The type of an exchange, which decides how messages are routed.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(into = "String", from = "String")]
 pub enum ExchangeKind {
-    /// To every queue bound with exactly the message's routing key.
+    /// Routes to every queue bound with exactly the routing key of the message.
     #[default]
     Direct,
-    /// To every bound queue, whatever the routing key.
+    /// Routes to every bound queue, and ignores the routing key.
     Fanout,
-    /// To every queue whose pattern matches the routing key: words separated by dots, `*` for one
-    /// word, `#` for zero or more.
+    /// Routes to every queue whose binding pattern matches the routing key.
+    ///
+    /// Patterns are words separated by dots. `*` matches one word, `#` zero or more.
     Topic,
-    /// To every queue whose binding arguments match the message's headers, as its `x-match`
-    /// argument says.
+    /// Routes to every queue whose binding arguments match the headers of the message.
+    ///
+    /// The binding argument `x-match` selects whether all headers or any must match.
     Headers,
-    /// A type that a vendor or plug-in adds, by its name.
+    /// A type that a vendor or a plug-in adds, by name.
     Custom(String),
 }
 
 impl ExchangeKind {
-    /// The name that goes over the wire, such as `topic`.
+    /// Returns the AMQP name, such as `topic`.
     pub fn as_str(&self) -> &str {
         match self {
             ExchangeKind::Direct => "direct",
@@ -66,7 +68,7 @@ impl fmt::Display for ExchangeKind {
     }
 }
 
-/// An exchange to declare: where publishers send to.
+/// The definition of an exchange, to which messages are published.
 ///
 /// ```
 /// use carrot::{Exchange, ExchangeKind};
@@ -79,22 +81,24 @@ impl fmt::Display for ExchangeKind {
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct Exchange {
-    /// The name, at most 255 bytes. The empty name is the default exchange, which reaches every
-    /// queue by its name and is never declared.
+    /// The name, at most 255 bytes.
+    ///
+    /// The empty name is the default exchange. The default exchange routes to the queue that the
+    /// routing key names, and is never declared.
     pub name: String,
-    /// How it routes.
+    /// The type, which decides how messages are routed.
     #[serde(rename = "type", default)]
     pub kind: ExchangeKind,
-    /// Whether it outlives a restart of the broker.
+    /// Whether the exchange survives a broker restart.
     #[serde(default = "durable")]
     pub durable: bool,
-    /// Whether it goes away once its last binding does.
+    /// Whether the broker deletes the exchange when the last binding is removed.
     #[serde(default)]
     pub auto_delete: bool,
-    /// Whether only other exchanges can publish to it.
+    /// Whether clients cannot publish to the exchange, only other exchanges can.
     #[serde(default)]
     pub internal: bool,
-    /// Whether it is only checked for existence, not created.
+    /// Whether declaring only checks that the exchange exists, and creates nothing.
     #[serde(default)]
     pub passive: bool,
     /// Further arguments, such as `alternate-exchange`.
@@ -108,77 +112,89 @@ pub(super) fn durable() -> bool {
 }
 
 impl Exchange {
-    /// A durable exchange of the given kind.
+    /// Creates the definition of a durable exchange of type `kind`.
     pub fn new(name: impl Into<String>, kind: ExchangeKind) -> Exchange {
         Exchange { name: name.into(), kind, durable: true, ..Exchange::default() }
     }
 
-    /// A durable direct exchange.
+    /// Creates the definition of a durable direct exchange.
     pub fn direct(name: impl Into<String>) -> Exchange {
         Exchange::new(name, ExchangeKind::Direct)
     }
 
-    /// A durable fanout exchange.
+    /// Creates the definition of a durable fanout exchange.
     pub fn fanout(name: impl Into<String>) -> Exchange {
         Exchange::new(name, ExchangeKind::Fanout)
     }
 
-    /// A durable topic exchange.
+    /// Creates the definition of a durable topic exchange.
     pub fn topic(name: impl Into<String>) -> Exchange {
         Exchange::new(name, ExchangeKind::Topic)
     }
 
-    /// A durable headers exchange.
+    /// Creates the definition of a durable headers exchange.
     pub fn headers(name: impl Into<String>) -> Exchange {
         Exchange::new(name, ExchangeKind::Headers)
     }
 
-    /// An exchange that somebody else owns: it is checked for existence
-    /// ([`Error::NotFound`](crate::Error::NotFound)) and never created.
+    /// Creates the definition of an exchange that another client owns.
+    ///
+    /// Declaring the exchange checks that the exchange exists, and never creates one. A missing
+    /// exchange fails with [`Error::NotFound`](crate::Error::NotFound).
     pub fn existing(name: impl Into<String>) -> Exchange {
         Exchange { passive: true, ..Exchange::new(name, ExchangeKind::Direct) }
     }
 
-    /// The default exchange, which routes to the queue that the routing key names. It always exists
-    /// and cannot be declared, bound or deleted.
+    /// Returns the default exchange, which routes to the queue that the routing key names.
+    ///
+    /// The default exchange always exists and cannot be declared, bound or deleted.
     pub fn default_exchange() -> Exchange {
         Exchange::new("", ExchangeKind::Direct)
     }
 
-    /// Whether this is the default exchange.
+    /// Returns whether this is the default exchange.
     pub fn is_default(&self) -> bool {
         self.name.is_empty()
     }
 
-    /// Lets it go with a restart of the broker. Defaults to durable.
+    /// Declares a transient exchange, which does not survive a broker restart.
+    ///
+    /// Defaults to durable.
     #[must_use]
     pub fn transient(mut self) -> Exchange {
         self.durable = false;
         self
     }
 
-    /// Deletes it once its last binding goes. Defaults to staying.
+    /// Deletes the exchange when the last binding is removed.
+    ///
+    /// Defaults to keeping the exchange.
     #[must_use]
     pub fn auto_delete(mut self) -> Exchange {
         self.auto_delete = true;
         self
     }
 
-    /// Closes it to publishers, so that only exchanges bound to it reach it. Defaults to open.
+    /// Refuses messages from clients, and accepts only messages from bound exchanges.
+    ///
+    /// Defaults to accepting messages from clients.
     #[must_use]
     pub fn internal(mut self) -> Exchange {
         self.internal = true;
         self
     }
 
-    /// Sends what fits no binding to another exchange (RabbitMQ's `alternate-exchange`). Defaults
-    /// to none.
+    /// Routes messages that match no binding to `exchange` (RabbitMQ's `alternate-exchange`).
+    ///
+    /// Defaults to none.
     #[must_use]
     pub fn alternate_exchange(self, exchange: impl Into<String>) -> Exchange {
         self.argument("alternate-exchange", exchange.into())
     }
 
-    /// Sets one more argument. Defaults to none.
+    /// Sets one more argument.
+    ///
+    /// Defaults to none.
     #[must_use]
     pub fn argument(mut self, name: impl Into<ShortString>, value: impl Into<Value>) -> Exchange {
         self.arguments.insert(name, value);
@@ -186,21 +202,21 @@ impl Exchange {
     }
 }
 
-/// A string is a durable direct exchange of that name.
+/// Converts a name to the definition of a durable direct exchange.
 impl From<&str> for Exchange {
     fn from(name: &str) -> Exchange {
         Exchange::direct(name)
     }
 }
 
-/// A string is a durable direct exchange of that name.
+/// Converts a name to the definition of a durable direct exchange.
 impl From<String> for Exchange {
     fn from(name: String) -> Exchange {
         Exchange::direct(name)
     }
 }
 
-/// A string is a durable direct exchange of that name.
+/// Converts a name to the definition of a durable direct exchange.
 impl From<&String> for Exchange {
     fn from(name: &String) -> Exchange {
         Exchange::direct(name)

@@ -1,4 +1,4 @@
-//! Plain data: exchanges, queues, bindings, and the properties of messages.
+//! Defines exchanges, queues, bindings, and the properties of messages as plain data.
 
 mod binding;
 mod delete_if;

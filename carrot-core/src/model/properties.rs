@@ -6,15 +6,19 @@ use crate::model::short_string::ShortString;
 use crate::model::timestamp::Timestamp;
 use crate::model::value::{Headers, Value};
 
-/// Whether a message outlives a restart of its broker.
+/// The delivery mode: whether a message survives a broker restart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(into = "u8", from = "u8")]
 pub enum DeliveryMode {
-    /// Kept in memory only: faster, gone with the broker (AMQP delivery mode 1).
+    /// Kept in memory only (AMQP delivery mode 1).
+    ///
+    /// Transient messages are faster, but do not survive a broker restart.
     Transient,
     /// Written to disk in a durable queue (AMQP delivery mode 2).
     Persistent,
-    /// A number that AMQP does not define. RabbitMQ refuses to publish it, with
+    /// A number that AMQP does not define.
+    ///
+    /// RabbitMQ refuses such a message with
     /// [`Error::PreconditionFailed`](crate::Error::PreconditionFailed).
     Other(u8),
 }
@@ -39,11 +43,13 @@ impl From<DeliveryMode> for u8 {
     }
 }
 
-/// The fourteen properties that AMQP 0-9-1 lets travel with a message (class `basic` of the
-/// specification); each is optional.
+/// The fourteen properties of an AMQP 0-9-1 message, each of which is optional.
 ///
-/// A broker hands them on unchanged. Every string is at most 255 bytes of UTF-8; a longer one is
-/// refused when the message is published, with [`Error::Invalid`](crate::Error::Invalid).
+/// The class `basic` of the specification defines the properties. Brokers deliver the properties
+/// unchanged.
+///
+/// Every string is at most 255 bytes of UTF-8. Publishing a longer string fails with
+/// [`Error::Invalid`](crate::Error::Invalid).
 ///
 /// ```
 /// use carrot::message::{DeliveryMode, Properties};
@@ -62,7 +68,7 @@ pub struct Properties {
     headers: Option<Box<Headers>>,
     delivery_mode: Option<DeliveryMode>,
     priority: Option<u8>,
-    // Most messages set none of these, and a broker in memory may hold millions of messages.
+    // Boxed because most messages set none, and the memory broker may hold millions of messages.
     rare: Option<Box<Rare>>,
 }
 
@@ -101,19 +107,20 @@ macro_rules! strings {
 }
 
 impl Properties {
-    /// No property set.
+    /// Creates properties of which none is set.
     pub fn new() -> Properties {
         Properties::default()
     }
 
     strings! { format;
-        /// The MIME type of the body, such as `application/json`; picks the decoder.
+        /// Returns the MIME type of the body, such as `application/json`, which selects the
+        /// decoder.
         content_type, with_content_type;
-        /// The character set or compression of the body, such as `utf-8`.
+        /// Returns the character set or compression of the body, such as `utf-8`.
         content_encoding, with_content_encoding;
     }
 
-    /// An identifier of this message, chosen by its publisher.
+    /// Returns the identifier that the publisher chose for the message.
     pub fn message_id(&self) -> Option<&str> {
         self.message_id.as_deref()
     }
@@ -126,35 +133,37 @@ impl Properties {
     }
 
     strings! { rare;
-        /// The request that this message answers.
+        /// Returns the identifier of the request that this message answers.
         correlation_id, with_correlation_id;
-        /// Where an answer is to go: by convention the name of a queue.
+        /// Returns the address for replies, by convention the name of a queue.
         reply_to, with_reply_to;
-        /// How many milliseconds the message may wait in a queue before it is dropped or
-        /// dead-lettered, in decimal digits.
+        /// Returns the time to live in a queue, in milliseconds, as decimal digits.
+        ///
+        /// Expired messages are dropped or dead-lettered.
         expiration, with_expiration;
-        /// The application's name for the type of the message (AMQP calls the property `type`).
+        /// Returns the type of the message, which the application defines (AMQP `type`).
         kind, with_kind;
-        /// The user who published the message. RabbitMQ refuses a message whose user is not the
-        /// connection's.
+        /// Returns the user that published the message.
+        ///
+        /// RabbitMQ refuses a message with another user than that of the connection.
         user_id, with_user_id;
-        /// The application that published the message.
+        /// Returns the application that published the message.
         app_id, with_app_id;
-        /// Deprecated in AMQP 0-9-1; carried for completeness.
+        /// Returns the cluster id, which AMQP 0-9-1 deprecates.
         cluster_id, with_cluster_id;
     }
 
-    /// The headers, if the message has a header table at all.
+    /// Returns the headers, or `None` if the message has no header table.
     pub fn headers(&self) -> Option<&Headers> {
         self.headers.as_deref()
     }
 
-    /// The value of one header, if it is set.
+    /// Returns the value of one header, or `None` if that header is not set.
     pub fn header(&self, name: &str) -> Option<&Value> {
         self.headers.as_ref()?.get(name)
     }
 
-    /// Sets the whole header table.
+    /// Replaces the whole header table.
     #[must_use]
     pub fn with_headers(mut self, headers: impl Into<Headers>) -> Properties {
         self.headers = Some(Box::new(headers.into()));
@@ -172,7 +181,8 @@ impl Properties {
         self
     }
 
-    /// When the message was made, in seconds since the Unix epoch, by its publisher's clock.
+    /// Returns the time of publishing, in seconds since the Unix epoch, by the clock of the
+    /// publisher.
     pub fn timestamp(&self) -> Option<u64> {
         self.rare.as_ref()?.timestamp
     }
@@ -184,7 +194,7 @@ impl Properties {
         self
     }
 
-    /// Whether the message outlives a restart of the broker.
+    /// Returns the delivery mode, which decides whether the message survives a broker restart.
     pub fn delivery_mode(&self) -> Option<DeliveryMode> {
         self.delivery_mode
     }
@@ -196,7 +206,9 @@ impl Properties {
         self
     }
 
-    /// The priority of the message in a queue declared with a maximum priority; higher comes first.
+    /// Returns the priority of the message.
+    ///
+    /// Queues declared with a maximum priority deliver messages of higher priority first.
     pub fn priority(&self) -> Option<u8> {
         self.priority
     }
@@ -208,8 +220,7 @@ impl Properties {
         self
     }
 
-    /// Takes [`expiration`](Properties::expiration) away, as a broker does when it dead-letters the
-    /// message.
+    /// Removes the [`expiration`](Properties::expiration), as a broker does when dead-lettering.
     #[must_use]
     pub fn without_expiration(mut self) -> Properties {
         if let Some(rare) = &mut self.rare {
@@ -218,7 +229,9 @@ impl Properties {
         self
     }
 
-    /// Takes [`user_id`](Properties::user_id) away; a broker refuses it from any other user.
+    /// Removes the [`user_id`](Properties::user_id).
+    ///
+    /// Brokers refuse a message with the user id of another user.
     #[must_use]
     pub fn without_user_id(mut self) -> Properties {
         if let Some(rare) = &mut self.rare {
@@ -227,14 +240,14 @@ impl Properties {
         self
     }
 
-    /// Takes the header table away.
+    /// Removes the header table.
     #[must_use]
     pub fn without_headers(mut self) -> Properties {
         self.headers = None;
         self
     }
 
-    /// Every string property that is set, with its AMQP name.
+    /// Returns an iterator over the AMQP names and values of all string properties that are set.
     pub fn strings(&self) -> impl Iterator<Item = (&'static str, &str)> {
         let mut strings = Vec::new();
         let Ok(()) = self.try_each_string(|name, value| -> Result<(), Infallible> {
@@ -244,7 +257,9 @@ impl Properties {
         strings.into_iter()
     }
 
-    /// Calls `visit` with every string property that is set, and its AMQP name, until one fails.
+    /// Calls `visit` with the AMQP name and value of every string property that is set.
+    ///
+    /// Stops at the first call that fails.
     pub(crate) fn try_each_string<'a, E>(
         &'a self,
         mut visit: impl FnMut(&'static str, &'a str) -> Result<(), E>,
@@ -260,7 +275,7 @@ impl Properties {
         Ok(())
     }
 
-    /// How many bytes the strings take as AMQP short strings, their lengths included.
+    /// Returns the size of all strings as AMQP short strings, in bytes, with their length bytes.
     pub(crate) fn string_bytes(&self) -> usize {
         let mut bytes = 0;
         let Ok(()) = self.try_each_string(|_, text| -> Result<(), Infallible> {
@@ -270,7 +285,7 @@ impl Properties {
         bytes
     }
 
-    /// Sets the message id if there is none.
+    /// Sets the message id if none is set.
     pub(crate) fn ensure_message_id(&mut self, make: impl FnOnce() -> ShortString) {
         self.message_id.get_or_insert_with(make);
     }

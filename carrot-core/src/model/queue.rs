@@ -5,22 +5,22 @@ use serde::{Deserialize, Serialize};
 use crate::model::exchange::durable;
 use crate::model::{Headers, ShortString, Value};
 
-/// What a queue does with a message that exceeds its limits (RabbitMQ's `x-overflow`).
+/// The behaviour of a queue that has reached its length limit (RabbitMQ's `x-overflow`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum Overflow {
-    /// Drops, or dead-letters, from its head.
+    /// Drops or dead-letters messages from the head of the queue.
     DropHead,
-    /// Refuses the new message: its publisher is told by a nack.
+    /// Refuses the new message, and nacks the message to the publisher.
     RejectPublish,
-    /// Refuses the new message and dead-letters it.
+    /// Refuses the new message, nacks the message to the publisher, and dead-letters the message.
     #[serde(rename = "reject-publish-dlx")]
     RejectPublishDeadLetter,
 }
 
 impl Overflow {
-    /// The value of the `x-overflow` argument.
+    /// Returns the value of the `x-overflow` argument.
     pub fn as_str(self) -> &'static str {
         match self {
             Overflow::DropHead => "drop-head",
@@ -30,13 +30,15 @@ impl Overflow {
     }
 }
 
-/// A queue to declare: where messages wait.
+/// The definition of a queue, which holds messages until a consumer acknowledges them.
 ///
 /// ```
 /// use std::time::Duration;
 /// use carrot::{Queue, message::Value};
 ///
-/// let queue = Queue::new("jobs").message_ttl(Duration::from_secs(60)).dead_letter_exchange("failed");
+/// let queue = Queue::new("jobs")
+///     .message_ttl(Duration::from_secs(60))
+///     .dead_letter_exchange("failed");
 /// assert_eq!(queue.arguments.get("x-message-ttl"), Some(&Value::I64(60_000)));
 ///
 /// let private = Queue::server_named();
@@ -46,18 +48,22 @@ impl Overflow {
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct Queue {
-    /// The name, at most 255 bytes. If it is empty, the broker makes one up.
+    /// The name, at most 255 bytes.
+    ///
+    /// If the name is empty, the broker generates one.
     pub name: String,
-    /// Whether it outlives a restart of the broker.
+    /// Whether the queue survives a broker restart.
     #[serde(default = "durable")]
     pub durable: bool,
-    /// Whether only the connection that declares it can use it; it goes away with that connection.
+    /// Whether only the declaring connection can use the queue.
+    ///
+    /// The broker deletes an exclusive queue when that connection closes.
     #[serde(default)]
     pub exclusive: bool,
-    /// Whether it goes away once its last consumer does.
+    /// Whether the broker deletes the queue when the last consumer is removed.
     #[serde(default)]
     pub auto_delete: bool,
-    /// Whether it is only checked for existence, not created.
+    /// Whether declaring only checks that the queue exists, and creates nothing.
     #[serde(default)]
     pub passive: bool,
     /// Further arguments, such as `x-message-ttl`.
@@ -66,23 +72,27 @@ pub struct Queue {
 }
 
 impl Queue {
-    /// A durable queue.
+    /// Creates the definition of a durable queue.
     pub fn new(name: impl Into<String>) -> Queue {
         Queue { name: name.into(), durable: true, ..Queue::default() }
     }
 
-    /// A queue of this connection alone, named by the broker: exclusive, auto-delete, not durable.
+    /// Creates the definition of a queue that the broker names, for this connection only.
+    ///
+    /// The queue is exclusive, auto-delete and transient.
     pub fn server_named() -> Queue {
         Queue { exclusive: true, auto_delete: true, ..Queue::default() }
     }
 
-    /// A queue that somebody else owns: it is checked for existence
-    /// ([`Error::NotFound`](crate::Error::NotFound)) and never created.
+    /// Creates the definition of a queue that another client owns.
+    ///
+    /// Declaring the queue checks that the queue exists, and never creates one. A missing queue
+    /// fails with [`Error::NotFound`](crate::Error::NotFound).
     pub fn existing(name: impl Into<String>) -> Queue {
         Queue { passive: true, ..Queue::new(name) }
     }
 
-    /// Whether the broker deletes it when it is no longer used, or its connection ends.
+    /// Returns whether the broker deletes the queue when unused or when the connection ends.
     pub(crate) fn goes_by_itself(&self) -> bool {
         self.exclusive
             || self.auto_delete
@@ -90,15 +100,18 @@ impl Queue {
             || self.arguments.contains("x-expires")
     }
 
-    /// Lets it go with a restart of the broker. Defaults to durable.
+    /// Declares a transient queue, which does not survive a broker restart.
+    ///
+    /// Defaults to durable.
     #[must_use]
     pub fn transient(mut self) -> Queue {
         self.durable = false;
         self
     }
 
-    /// Closes it to every other connection; implies [`auto_delete`](Queue::auto_delete). Defaults
-    /// to shared.
+    /// Restricts the queue to this connection, and sets [`auto_delete`](Queue::auto_delete).
+    ///
+    /// Defaults to shared.
     #[must_use]
     pub fn exclusive(mut self) -> Queue {
         self.exclusive = true;
@@ -106,89 +119,119 @@ impl Queue {
         self
     }
 
-    /// Deletes it once its last consumer goes; a queue that never had one stays. Defaults to
-    /// staying.
+    /// Deletes the queue when the last consumer is removed.
+    ///
+    /// A queue that never had a consumer is not deleted.
+    ///
+    /// Defaults to keeping the queue.
     #[must_use]
     pub fn auto_delete(mut self) -> Queue {
         self.auto_delete = true;
         self
     }
 
-    /// How long a message may wait (`x-message-ttl`, whole milliseconds). Zero drops what cannot be
-    /// delivered at once. Defaults to no limit.
+    /// Sets the time to live of messages, in whole milliseconds (`x-message-ttl`).
+    ///
+    /// Zero drops messages that cannot be delivered immediately.
+    ///
+    /// Defaults to no limit.
     #[must_use]
     pub fn message_ttl(self, ttl: Duration) -> Queue {
         self.argument("x-message-ttl", milliseconds(ttl))
     }
 
-    /// Deletes the queue once it was unused for so long: no consumer, no get, no declaration
-    /// (`x-expires`, whole milliseconds, at least one). Defaults to never.
+    /// Deletes the queue after this time unused, in whole milliseconds, at least 1 (`x-expires`).
+    ///
+    /// An unused queue has no consumer, no get and no declaration.
+    ///
+    /// Defaults to never.
     #[must_use]
     pub fn expires(self, unused: Duration) -> Queue {
         self.argument("x-expires", milliseconds(unused))
     }
 
-    /// How many ready messages it may hold (`x-max-length`). Defaults to no limit.
+    /// Sets the maximum number of ready messages (`x-max-length`).
+    ///
+    /// Defaults to no limit.
     #[must_use]
     pub fn max_length(self, messages: u32) -> Queue {
         self.argument("x-max-length", i64::from(messages))
     }
 
-    /// How many bytes of ready bodies it may hold (`x-max-length-bytes`). Defaults to no limit.
+    /// Sets the maximum size of all ready bodies, in bytes (`x-max-length-bytes`).
+    ///
+    /// Defaults to no limit.
     #[must_use]
     pub fn max_length_bytes(self, bytes: u64) -> Queue {
         self.argument("x-max-length-bytes", i64::try_from(bytes).unwrap_or(i64::MAX))
     }
 
-    /// What happens beyond those limits (`x-overflow`). Defaults to dropping from the head.
+    /// Sets the behaviour of a queue that has reached its length limit (`x-overflow`).
+    ///
+    /// Defaults to dropping from the head.
     #[must_use]
     pub fn overflow(self, overflow: Overflow) -> Queue {
         self.argument("x-overflow", overflow.as_str())
     }
 
-    /// Where a rejected, expired or dropped message goes (`x-dead-letter-exchange`). Defaults to
-    /// nowhere.
+    /// Dead-letters rejected, expired and dropped messages to `exchange`
+    /// (`x-dead-letter-exchange`).
+    ///
+    /// Defaults to none.
     #[must_use]
     pub fn dead_letter_exchange(self, exchange: impl Into<String>) -> Queue {
         self.argument("x-dead-letter-exchange", exchange.into())
     }
 
-    /// The routing key of dead letters (`x-dead-letter-routing-key`). Defaults to the message's
-    /// own.
+    /// Sets the routing key of dead-lettered messages (`x-dead-letter-routing-key`).
+    ///
+    /// Defaults to the routing key of the message.
     #[must_use]
     pub fn dead_letter_routing_key(self, routing_key: impl Into<String>) -> Queue {
         self.argument("x-dead-letter-routing-key", routing_key.into())
     }
 
-    /// Makes it a priority queue with priorities 0 to `highest` (`x-max-priority`; RabbitMQ advises
-    /// at most 10). Defaults to none.
+    /// Declares a priority queue with priorities 0 to `highest` (`x-max-priority`).
+    ///
+    /// RabbitMQ advises at most 10.
+    ///
+    /// Defaults to no priorities.
     #[must_use]
     pub fn max_priority(self, highest: u8) -> Queue {
         self.argument("x-max-priority", i32::from(highest))
     }
 
-    /// Lets one consumer at a time receive, the others stand by (`x-single-active-consumer`).
-    /// Defaults to all.
+    /// Delivers to one consumer at a time; the others stand by (`x-single-active-consumer`).
+    ///
+    /// Defaults to all consumers.
     #[must_use]
     pub fn single_active_consumer(self) -> Queue {
         self.argument("x-single-active-consumer", true)
     }
 
-    /// Makes it a replicated quorum queue (`x-queue-type`); such a queue is durable, and neither
-    /// exclusive nor auto-delete. Defaults to a classic queue.
+    /// Declares a replicated quorum queue (`x-queue-type`).
+    ///
+    /// Quorum queues are durable, and neither exclusive nor auto-delete.
+    ///
+    /// Defaults to a classic queue.
     #[must_use]
     pub fn quorum(self) -> Queue {
         self.argument("x-queue-type", "quorum")
     }
 
-    /// How often a message of a quorum queue may be delivered again before it is dropped or
-    /// dead-lettered (`x-delivery-limit`). Defaults to no limit.
+    /// Limits how often a message of a quorum queue is redelivered (`x-delivery-limit`).
+    ///
+    /// Messages beyond the limit are dropped or dead-lettered.
+    ///
+    /// Defaults to no limit.
     #[must_use]
     pub fn delivery_limit(self, deliveries: u32) -> Queue {
         self.argument("x-delivery-limit", i64::from(deliveries))
     }
 
-    /// Sets one more argument. Defaults to none.
+    /// Sets one more argument.
+    ///
+    /// Defaults to none.
     #[must_use]
     pub fn argument(mut self, name: impl Into<ShortString>, value: impl Into<Value>) -> Queue {
         self.arguments.insert(name, value);
@@ -200,21 +243,21 @@ fn milliseconds(duration: Duration) -> i64 {
     i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
 }
 
-/// A string is a durable queue of that name.
+/// Converts a name to the definition of a durable queue.
 impl From<&str> for Queue {
     fn from(name: &str) -> Queue {
         Queue::new(name)
     }
 }
 
-/// A string is a durable queue of that name.
+/// Converts a name to the definition of a durable queue.
 impl From<String> for Queue {
     fn from(name: String) -> Queue {
         Queue::new(name)
     }
 }
 
-/// A string is a durable queue of that name.
+/// Converts a name to the definition of a durable queue.
 impl From<&String> for Queue {
     fn from(name: &String) -> Queue {
         Queue::new(name)
@@ -227,21 +270,22 @@ impl From<&Queue> for Queue {
     }
 }
 
-/// What came of a declaration.
+/// The result of a declaration.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct QueueInfo {
-    /// The name of the queue or exchange: the one asked for, or the one the broker made up. Empty
-    /// for a binding.
+    /// The name of the queue or exchange, as requested or as generated by the broker.
+    ///
+    /// Empty for a binding.
     pub name: String,
-    /// For a queue, how many messages are ready in it; otherwise 0.
+    /// The number of ready messages in the queue, or 0 for an exchange or binding.
     pub message_count: u32,
-    /// For a queue, how many consumers it has; otherwise 0.
+    /// The number of consumers of the queue, or 0 for an exchange or binding.
     pub consumer_count: u32,
 }
 
 impl QueueInfo {
-    /// An exchange or queue of this name.
+    /// Creates the result of declaring the queue or exchange `name`.
     pub fn new(name: impl Into<String>, message_count: u32, consumer_count: u32) -> QueueInfo {
         QueueInfo { name: name.into(), message_count, consumer_count }
     }

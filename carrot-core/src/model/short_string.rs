@@ -9,14 +9,15 @@ use serde::de::{Error as _, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use smol_str::SmolStr;
 
-/// A name, a key or a property: AMQP's short string, of at most 255 octets. The limit is checked
-/// where the string is used, not here.
+/// The AMQP short string of a name, a key or a property, of at most 255 octets.
 ///
-/// Almost every short string is UTF-8, and dereferences to its text. A peer may send other octets:
-/// [`as_bytes`](ShortString::as_bytes) returns them unchanged, and the text shows each as U+FFFD.
-/// Two short strings are equal if their octets are.
+/// The limit is checked when the string is used, not when the string is created.
 ///
-/// A clone is cheap: up to 23 bytes lie in the value itself, and longer ones are shared.
+/// Almost every short string is UTF-8, and dereferences to its text. Peers may send other octets.
+/// [`as_bytes`](ShortString::as_bytes) returns such octets unchanged. The text shows each of them
+/// as U+FFFD. Two short strings are equal if their octets are.
+///
+/// Cloning is cheap. Up to 23 bytes are stored inline, and longer strings are shared.
 ///
 /// ```
 /// use carrot::backend::ShortString;
@@ -36,7 +37,7 @@ pub struct ShortString(Repr);
 #[derive(Clone)]
 enum Repr {
     Text(SmolStr),
-    /// Boxed, so that a short string is no larger than its text.
+    /// Boxed to keep a short string as small as its text.
     Octets(Box<Octets>),
 }
 
@@ -54,7 +55,7 @@ impl Default for Repr {
 }
 
 impl ShortString {
-    /// Creates a short string from a text that the program contains, of any length, without a copy.
+    /// Creates a short string from a static text of any length, without a copy.
     pub const fn from_static(text: &'static str) -> ShortString {
         ShortString(Repr::Text(SmolStr::new_static(text)))
     }
@@ -70,7 +71,7 @@ impl ShortString {
         }
     }
 
-    /// As `from`, of at most 23 bytes.
+    /// Creates a short string of at most 23 bytes, which are stored inline.
     pub(crate) const fn inline(text: &str) -> ShortString {
         ShortString(Repr::Text(SmolStr::new_inline(text)))
     }
@@ -91,7 +92,7 @@ impl ShortString {
         }
     }
 
-    /// Returns whether the octets are UTF-8, so that the text is exact.
+    /// Returns whether the octets are UTF-8, which means that the text is exact.
     pub fn is_utf8(&self) -> bool {
         matches!(self.0, Repr::Text(_))
     }
@@ -138,7 +139,7 @@ impl Ord for ShortString {
     }
 }
 
-/// Hashes as the text does, if the octets are UTF-8.
+/// Hashes like the text if the octets are UTF-8.
 impl Hash for ShortString {
     fn hash<H: Hasher>(&self, state: &mut H) {
         match &self.0 {
@@ -217,7 +218,7 @@ impl From<ShortString> for Arc<str> {
     }
 }
 
-/// As a string, or as bytes if it is not UTF-8.
+/// Serializes as a string, or as bytes if the octets are not UTF-8.
 impl Serialize for ShortString {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match &self.0 {

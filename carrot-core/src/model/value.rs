@@ -1,4 +1,4 @@
-//! Values of headers and arguments, and tables of them, which hold each other.
+//! Defines the values of headers and arguments, and the tables that hold them.
 
 use std::fmt;
 
@@ -7,25 +7,27 @@ use serde::{Deserialize, Serialize};
 
 use crate::model::short_string::ShortString;
 
-/// One AMQP field value: what a header or an argument can hold.
+/// An AMQP field value, which a header or an argument holds.
 ///
-/// The set is that of AMQP 0-9-1 as RabbitMQ speaks it (section 4.2.5.5 of the specification, with
-/// RabbitMQ's errata). It has no unsigned 64-bit integer.
+/// The types are those of AMQP 0-9-1, section 4.2.5.5, with the errata of RabbitMQ. No unsigned
+/// 64-bit integer exists.
 ///
-/// Numbers, strings, booleans, byte vectors, vectors of values and tables convert with [`From`]. An
-/// unsigned integer becomes the next larger signed one: the readers of some clients (bunny, Java 5)
-/// end at the unsigned types, which are there for who asks for them by name.
+/// Numbers, strings, booleans, byte vectors, vectors of values and tables convert with [`From`].
+/// Unsigned integers convert to the next larger signed type, because some clients (bunny, Java 5)
+/// cannot read unsigned types. The unsigned types must be named explicitly.
 ///
 /// ```
 /// use carrot::message::{Headers, Value};
 ///
-/// let headers: Headers = [("format", Value::from("pdf")), ("pages", Value::from(3))].into_iter().collect();
+/// let headers = Headers::from([("format", Value::from("pdf")), ("pages", Value::from(3))]);
 /// assert_eq!(headers.get("format").and_then(Value::as_str), Some("pdf"));
 /// assert_eq!(headers.get("pages").and_then(Value::as_i64), Some(3));
 /// ```
 #[derive(Debug, Clone, PartialEq, Default)]
 pub enum Value {
-    /// No value. As a binding argument of a headers exchange: the header only has to be present.
+    /// No value.
+    ///
+    /// As a binding argument of a headers exchange, requires only that the header is present.
     #[default]
     Void,
     /// A boolean.
@@ -50,9 +52,9 @@ pub enum Value {
     F64(f64),
     /// `value` divided by ten to the power of `scale`.
     Decimal {
-        /// How many decimal digits follow the point.
+        /// The number of decimal digits after the point.
         scale: u8,
-        /// The number without its point.
+        /// The number without the decimal point.
         value: u32,
     },
     /// A UTF-8 string of up to 4 GiB (a "long string").
@@ -68,7 +70,7 @@ pub enum Value {
 }
 
 impl Value {
-    /// The text, if this is a [`Value::String`].
+    /// Returns the text of a [`Value::String`], and `None` for any other type.
     pub fn as_str(&self) -> Option<&str> {
         match self {
             Value::String(text) => Some(text),
@@ -76,7 +78,7 @@ impl Value {
         }
     }
 
-    /// The number, if this is any of the integer types.
+    /// Returns the number of an integer of any type, and `None` for any other type.
     pub fn as_i64(&self) -> Option<i64> {
         match *self {
             Value::I8(number) => Some(number.into()),

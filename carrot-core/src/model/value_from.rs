@@ -1,4 +1,4 @@
-//! Conversions to values.
+//! Converts Rust and JSON types to [`Value`].
 
 use std::time::SystemTime;
 
@@ -42,22 +42,23 @@ impl From<&String> for Value {
     }
 }
 
-/// The number, or its decimal digits as text if it is more than the largest signed 64-bit integer:
-/// AMQP has no larger one.
+/// Converts to [`Value::I64`], or to decimal digits if the number exceeds [`i64::MAX`].
+///
+/// AMQP has no larger integer.
 impl From<u64> for Value {
     fn from(number: u64) -> Value {
         i64::try_from(number).map_or_else(|_| Value::String(number.to_string()), Value::I64)
     }
 }
 
-/// As from `u64`.
+/// Converts like `u64`.
 impl From<usize> for Value {
     fn from(number: usize) -> Value {
         Value::from(number as u64)
     }
 }
 
-/// In whole seconds. A time before 1970 becomes zero.
+/// Converts to whole seconds; a time before 1970 becomes zero.
 impl From<SystemTime> for Value {
     fn from(time: SystemTime) -> Value {
         Value::Timestamp(Timestamp::from(time).0)
@@ -65,6 +66,7 @@ impl From<SystemTime> for Value {
 }
 
 from! {
-    bool => Bool, i8 => I8, i16 => I16, i32 => I32, i64 => I64, u8 => I16, u16 => I32, u32 => I64, f32 => F32, f64 => F64,
-    String => String, &str => String, Vec<u8> => Bytes, &[u8] => Bytes, Vec<Value> => Array, Headers => Table,
+    bool => Bool, i8 => I8, i16 => I16, i32 => I32, i64 => I64, u8 => I16, u16 => I32, u32 => I64,
+    f32 => F32, f64 => F64, String => String, &str => String, Vec<u8> => Bytes, &[u8] => Bytes,
+    Vec<Value> => Array, Headers => Table,
 }

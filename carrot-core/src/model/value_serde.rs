@@ -1,5 +1,4 @@
-//! Values in other formats: as they are where the type survives, else as a map with one name, that
-//! of the type.
+//! Serializes values, with the name of the type where the format would lose the type.
 
 use std::fmt;
 
@@ -31,10 +30,12 @@ fn tagged<S: Serializer, T: Serialize + ?Sized>(
     map.end()
 }
 
-/// Writes void, booleans, strings, lists and tables as such. Writes a 32-bit integer, a 64-bit
-/// integer that does not fit into 32 bits, and a 64-bit floating point number as a number. Writes
-/// any other value as a map with one name: `!i8`, `!u8`, `!i16`, `!u16`, `!u32`, `!i64`, `!f32`,
-/// `!decimal` (scale and value), `!bytes` or `!timestamp`.
+/// Serializes a value directly, or as a map that names the type.
+///
+/// Writes void, booleans, strings, lists and tables directly. Writes as a number a 32-bit integer,
+/// a 64-bit integer beyond 32 bits, and a 64-bit floating point number. Writes any other value as a
+/// map with one name: `!i8`, `!u8`, `!i16`, `!u16`, `!u32`, `!i64`, `!f32`, `!decimal` (scale and
+/// value), `!bytes` or `!timestamp`.
 impl Serialize for Value {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self {
@@ -141,7 +142,7 @@ impl<'de> Visitor<'de> for AnyValue {
     }
 }
 
-/// Reads the value of a name that stands for a type; `None` if the name stands for none.
+/// Reads the value if `name` is the name of a type, and returns `None` otherwise.
 fn typed_value<'de, A: MapAccess<'de>>(name: &str, map: &mut A) -> Result<Option<Value>, A::Error> {
     Ok(Some(match name {
         I8 => Value::I8(map.next_value()?),
