@@ -14,11 +14,11 @@ use crate::publisher::Publisher;
 use crate::publisher::definition::PublisherDefinition;
 use crate::recovery::handle::ConnectionHandle;
 
-/// A connection to one broker, through any backend. Opens publishers and consumers.
+/// A handle to one broker, through any backend. Opens publishers and consumers.
 ///
-/// A connection is a cheap handle. Clones share the same connection, and every thread may use them.
-/// Each publisher and each consumer has its own channel. The backend connects when the first
-/// publisher or consumer opens.
+/// Clones are cheap and share the same connection, and every thread may use them. Each publisher
+/// and each consumer has its own channel. Publishers share one connection to the broker; consumers
+/// and declarations share another.
 ///
 /// Dropping the last handle, publisher and consumer closes the connection without waiting.
 /// [`close`](Connection::close) waits.
@@ -66,8 +66,8 @@ impl Connection {
         Connection { handle: Arc::new(ConnectionHandle::new(connector, options, lazy)) }
     }
 
-    /// Connects now instead of with the first publisher or consumer. A wrong address or password
-    /// fails here. Does nothing if the connection is open.
+    /// Opens the connection of consumers and declarations now instead of with their first use. A
+    /// wrong address or password fails here. Does nothing if the connection is open.
     ///
     /// Blocks until the connection is open, at most for the connect timeout.
     ///
@@ -238,9 +238,11 @@ impl Connection {
     /// [`on_reconnect`](Connection::on_reconnect) is then called once for each recovered
     /// connection.
     ///
-    /// All hooks run on a thread of the driver, with no lock held. A panic in a hook is logged at
-    /// error level. Hooks should return within milliseconds, because later events and reconnecting
-    /// wait for them. Several hooks can be set, and none can be removed.
+    /// Hooks run one after another, on a thread of the driver or on the thread that caused the
+    /// event, with no lock held. A panic in a hook is logged at error level. Hooks should return
+    /// within milliseconds, because later events wait for them, and must not wait for this
+    /// connection. Several hooks can be set, and none can be removed. A hook that holds a
+    /// `Connection`, a publisher or a consumer keeps the connection open.
     ///
     /// ```
     /// # fn example(connection: &carrot::Connection) {

@@ -127,7 +127,8 @@ pub trait Backend: Debug + Send + Sync + 'static {
     ) -> Result<Box<dyn Subscription>>;
 
     /// Acknowledges a delivery of this channel. [`Extent::UpTo`] also acknowledges every
-    /// unacknowledged delivery before it. Tag zero with `UpTo` means all unacknowledged deliveries.
+    /// unacknowledged delivery before it that a caller has received. Tag zero with `UpTo` means all
+    /// unacknowledged deliveries.
     ///
     /// Does not wait for the broker. A driver may delay an acknowledgement by at most 1 ms, to
     /// combine several.

@@ -3,8 +3,8 @@ use crate::error::Error;
 
 /// The purpose of a channel.
 ///
-/// A driver keeps a connection for each role. An exclusive queue belongs to one connection, so it
-/// must be declared and used in the same role. The other role fails with [`Error::ResourceLocked`].
+/// A driver may keep a connection for each role. An exclusive queue then belongs to the connection
+/// of one role, and the other role fails with [`Error::ResourceLocked`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Role {
     /// Mainly to publish. A broker under an alarm stops reading from connections that publish, so
@@ -30,7 +30,7 @@ pub struct ChannelOptions {
     /// The purpose of the channel. Every method works in either role.
     pub role: Role,
     /// Whether the broker confirms each message published on the channel. Without confirms,
-    /// `confirm` must not be called.
+    /// `confirm` fails with [`Error::Invalid`].
     pub confirms: bool,
 }
 

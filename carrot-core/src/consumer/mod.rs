@@ -329,7 +329,6 @@ impl Consumer {
     ///
     /// # Errors
     /// - [`Error::Timeout`](crate::Error::Timeout): the broker did not answer in time.
-    /// - [`Error::Disconnected`](crate::Error::Disconnected): the connection was lost.
     pub fn close(&self) -> Result<()> {
         let stopped = self.shared.stop.stop();
         let closed = self.shared.channel.close(self.shared.channel.connection().call_timeout);

@@ -340,7 +340,7 @@ impl Workers {
                 log::debug!("cancelling a subscription failed: {error}");
             }
         };
-        if let Err(error) = thread::Builder::new().name("carrot stop".into()).spawn(cancel) {
+        if let Err(error) = thread::Builder::new().name("carrot-stop".into()).spawn(cancel) {
             log::warn!("cancelling a subscription failed, no thread could be started: {error}");
         }
     }

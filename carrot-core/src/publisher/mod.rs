@@ -120,13 +120,16 @@ impl Publisher {
     /// - [`Error::Unroutable`]: the message was mandatory and could not be routed.
     /// - [`Error::Refused`]: the broker returned a nack.
     /// - [`Error::PreconditionFailed`]: the broker refused this message.
-    /// - [`Error::HardError`]: the broker refused this message or the declaration of the exchange.
+    /// - [`Error::AccessRefused`]: the user may not publish to the exchange.
     ///
     /// The broker may or may not have the message:
     /// - [`Error::Timeout`], [`Error::Blocked`], [`Error::Disconnected`]: no confirm arrived in
     ///   time.
     /// - [`Error::Connect`]: reconnecting failed. The error names the address, the time spent and
     ///   the reason.
+    /// - [`Error::HardError`]: the broker refused this message or the declaration of the exchange,
+    ///   and closed the connection.
+    /// - [`Error::Closed`]: the publisher or the connection was closed.
     pub fn send<T: Serialize + ?Sized>(&self, value: &T) -> Result<()> {
         self.message().send(value)
     }
@@ -134,8 +137,8 @@ impl Publisher {
     /// Sends many values without waiting in between, and then waits for all confirms.
     ///
     /// The values are sent in order. A value that cannot be encoded, is invalid, unroutable or
-    /// refused fails alone. After any other failure nothing more is sent, and all later values fail
-    /// with the same error.
+    /// nacked fails alone, and so does a value without a confirm. If publishing a value fails in
+    /// any other way, nothing more is sent, and all later values fail with the same error.
     ///
     /// Blocks until all values are confirmed or have failed, for each at most for the send timeout.
     ///
