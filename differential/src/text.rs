@@ -73,11 +73,13 @@ pub(crate) fn body(content: &Content) -> String {
     }
 }
 
+/// Formats a table by name, because the AMQP driver does not keep the order of names.
 fn table(headers: &Headers) -> String {
-    let pairs: Vec<String> = headers
+    let mut pairs: Vec<String> = headers
         .iter()
         .map(|(name, value)| format!("{name}: {}", named_value(name, value)))
         .collect();
+    pairs.sort_unstable();
     format!("{{{}}}", pairs.join(", "))
 }
 
