@@ -165,10 +165,14 @@ fn worker_abandons_message_lost_during_its_pause() {
     eventually("it has failed again", || calls.lock().unwrap().len() == 2);
     eventually("the first worker has let go of it", || workers.report().stale == 1);
     eventually("it is tried a second time", || {
-        clock.advance(Duration::from_secs(4));
-        calls.lock().unwrap().len() == 3
+        // Advanced only while the message waits, or the next pause could pass as well.
+        let is_tried = calls.lock().unwrap().len() >= 3;
+        if !is_tried {
+            clock.advance(Duration::from_secs(4));
+        }
+        is_tried
     });
-    assert_eq!(*calls.lock().unwrap(), [(1, false), (1, true), (2, true)]);
+    assert_eq!(calls.lock().unwrap()[..3], [(1, false), (1, true), (2, true)]);
     workers.stop(SOON).unwrap();
 }
 
