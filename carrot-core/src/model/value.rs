@@ -265,9 +265,9 @@ mod tests {
         assert_eq!(one, Headers::from([("c", 3), ("a", 2), ("b", 1)]));
         let names: Vec<&str> = one.iter().map(|(name, _)| &**name).collect();
         assert_eq!(names, ["b", "a", "c"]);
-        assert_eq!(one.insert("b", 4), Some(Value::I32(1)));
-        assert_eq!(one.remove("a"), Some(Value::I32(2)));
-        assert_eq!(format!("{one:?}"), r#"{"b": I32(4), "c": I32(3)}"#);
+        assert_eq!(one.insert("a", 4), Some(Value::I32(2)));
+        assert_eq!(one.remove("b"), Some(Value::I32(1)));
+        assert_eq!(format!("{one:?}"), r#"{"a": I32(4), "c": I32(3)}"#);
     }
 
     #[test]
