@@ -9,7 +9,6 @@ use crate::consumer::definition::ConsumerDefinition;
 use crate::deadline;
 use crate::error::{Error, Result};
 use crate::model::{Binding, Exchange, Queue};
-use crate::panic_guard::guard;
 use crate::publisher::Publisher;
 use crate::publisher::definition::PublisherDefinition;
 use crate::recovery::handle::ConnectionHandle;
@@ -238,11 +237,11 @@ impl Connection {
     /// [`on_reconnect`](Connection::on_reconnect) is then called once for each recovered
     /// connection.
     ///
-    /// Hooks run one after another, on a thread of the driver or on the thread that caused the
-    /// event, with no lock held. A panic in a hook is logged at error level. Hooks should return
-    /// within milliseconds, because later events wait for them, and must not wait for this
-    /// connection. Several hooks can be set, and none can be removed. A hook that holds a
-    /// `Connection`, a publisher or a consumer keeps the connection open.
+    /// Hooks run one after another, on a thread of their own, with no lock held. A hook may use
+    /// the connection, for example to declare and to send. A hook that waits delays later hooks,
+    /// not the reconnecting. While a hook does not return, the last 1,000 events are kept for it. A
+    /// panic in a hook is logged at error level. Several hooks can be set, and none can be removed.
+    /// A hook that holds a `Connection`, a publisher or a consumer keeps the connection open.
     ///
     /// ```
     /// # fn example(connection: &carrot::Connection) {
@@ -253,11 +252,11 @@ impl Connection {
     /// # }
     /// ```
     pub fn on_disconnect(&self, hook: impl Fn(Role, &Error) + Send + Sync + 'static) {
-        self.observe(move |event| {
+        self.handle.shared.hooks.add(Arc::new(move |event| {
             if let Event::Disconnected { role, error } = event {
                 hook(*role, error);
             }
-        });
+        }));
     }
 
     /// Calls `hook` with the role each time a lost connection is recovered. See
@@ -269,37 +268,29 @@ impl Connection {
             let flag = if role == Role::Publish { publishing } else { consuming };
             flag.swap(now_lost, Ordering::AcqRel)
         };
-        self.observe(move |event| match event {
+        self.handle.shared.hooks.add(Arc::new(move |event| match event {
             Event::Disconnected { role, .. } => drop(flag(*role, true)),
             Event::Connected { role } if flag(*role, false) => hook(*role),
             _ => {}
-        });
+        }));
     }
 
     /// Calls `hook` with the broker's reason each time the broker blocks publishing. See
     /// [`on_disconnect`](Connection::on_disconnect).
     pub fn on_blocked(&self, hook: impl Fn(&str) + Send + Sync + 'static) {
-        self.observe(move |event| {
+        self.handle.shared.hooks.add(Arc::new(move |event| {
             if let Event::Blocked(reason) = event {
                 hook(reason);
             }
-        });
+        }));
     }
 
     /// Calls `hook` each time the broker unblocks publishing. See
     /// [`on_disconnect`](Connection::on_disconnect).
     pub fn on_unblocked(&self, hook: impl Fn() + Send + Sync + 'static) {
-        self.observe(move |event| {
+        self.handle.shared.hooks.add(Arc::new(move |event| {
             if let Event::Unblocked = event {
                 hook();
-            }
-        });
-    }
-
-    fn observe(&self, observer: impl Fn(&Event) + Send + Sync + 'static) {
-        self.handle.shared.connector.observe(Arc::new(move |event| {
-            if let Err(panic) = guard(|| observer(event)) {
-                log::error!("hook of a connection failed: {panic}");
             }
         }));
     }

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use carrot::backend::{DeleteIf, HardClose};
+use carrot::backend::{Connector, DeleteIf, Event, HardClose};
 use carrot::memory::{Broker, Operation};
 use carrot::{Connection, Error, Message, Publisher, Queue, publish::Confirmation};
 
@@ -34,6 +34,7 @@ fn precondition() -> Error {
 /// A broker that refuses a poison message with an error, and the number of closed connections.
 struct Fixture {
     broker: Broker,
+    connector: Arc<dyn Connector>,
     connection: Connection,
     lost: Arc<AtomicUsize>,
 }
@@ -41,14 +42,24 @@ struct Fixture {
 fn fixture(error: Error) -> Fixture {
     let broker = Broker::new();
     broker.faults().refuse_messages(error, |content| content.body == POISON);
-    let connection = Connection::new(broker.connector());
+    let connector = broker.connector();
+    let connection = Connection::new(connector.clone());
     connection.declare_queue("queue").unwrap();
     let lost = Arc::new(AtomicUsize::new(0));
     let count = Arc::clone(&lost);
-    connection.on_disconnect(move |_, _| {
+    // Hooks run later, on a thread of their own. Observers run on the thread that loses.
+    on_loss(&*connector, move || {
         count.fetch_add(1, Ordering::SeqCst);
     });
-    Fixture { broker, connection, lost }
+    Fixture { broker, connector, connection, lost }
+}
+
+fn on_loss(connector: &dyn Connector, action: impl Fn() + Send + Sync + 'static) {
+    connector.observe(Arc::new(move |event| {
+        if let Event::Disconnected { .. } = event {
+            action();
+        }
+    }));
 }
 
 impl Fixture {
@@ -298,7 +309,7 @@ fn run_ends_once_its_queue_is_deleted() {
     let consumer = fixture.connection.consumer("queue").build().unwrap();
     let workers = consumer.workers(1).spawn(|_: u32, _: &Message| ()).unwrap();
     let deleting = other.clone();
-    fixture.connection.on_disconnect(move |_, _| {
+    on_loss(&*fixture.connector, move || {
         deleting.delete_queue("queue", DeleteIf::ALWAYS).unwrap();
     });
     let faults = fixture.broker.faults();

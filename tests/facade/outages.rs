@@ -232,6 +232,42 @@ on_both_breakable! {
         workers.join_timeout(SOON).expect("they end").unwrap();
     }
 
+    fn hooks_declare_and_send_on_their_connection(broker: Breakable) {
+        let (queue, lost, back) = (queue(), queue(), queue());
+        let publisher = broker.connection.publisher().queue(&queue).build().unwrap();
+        let publisher = Arc::new(publisher);
+        let (sender, results) = mpsc::channel();
+        let (disconnected, sending) = (Arc::clone(&publisher), sender.clone());
+        let (connection, declared) = (broker.connection.clone(), lost.clone());
+        broker.connection.on_disconnect(move |role, _| {
+            // Both calls wait for the connection that was just lost.
+            let result = connection.declare_queue(&declared).and_then(|_| disconnected.send(&format!("{role} lost")));
+            sending.send(result).unwrap();
+        });
+        let (reconnected, connection, declared) = (Arc::clone(&publisher), broker.connection.clone(), back.clone());
+        broker.connection.on_reconnect(move |role| {
+            let result = connection.declare_queue(&declared).and_then(|_| reconnected.send(&format!("{role} back")));
+            sender.send(result).unwrap();
+        });
+        let consumer = broker.connection.consumer(&queue).build().unwrap();
+        broker.take_away();
+        eventually("the loss shows", || !broker.connection.is_connected());
+        broker.bring_back();
+        for _ in 0..4 {
+            results.recv_timeout(SOON).unwrap().unwrap();
+        }
+        let mut bodies: Vec<_> = (0..4).map(|_| consumer.fetch().unwrap().unwrap()).map(|message| {
+            let body: String = message.decode().unwrap();
+            message.ack().unwrap();
+            body
+        }).collect();
+        bodies.sort();
+        assert_eq!(bodies, ["consume back", "consume lost", "publish back", "publish lost"]);
+        for queue in [&lost, &back] {
+            assert_eq!(broker.connection.declare_queue(queue).unwrap().message_count, 0);
+        }
+    }
+
     fn hook_and_error_name_address_and_cause(broker: Breakable) {
         let (sender, told) = mpsc::channel();
         broker.connection.on_disconnect(move |_, error| drop(sender.send(error.to_string())));

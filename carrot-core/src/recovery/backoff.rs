@@ -169,10 +169,9 @@ impl Backoff {
             .mul_f64(0.5 + fastrand::f64() / 2.0);
         state.failures += 1;
         state.not_before = Some(now + pause);
-        log::debug!(
-            "connecting failed, next attempt in {pause:?}: {error} failures={}",
-            state.failures
-        );
+        let failures = state.failures;
+        drop(state);
+        log::debug!("connecting failed, next attempt in {pause:?}: {error} failures={failures}");
     }
 
     /// Resets the pause to the first.

@@ -5,6 +5,7 @@ pub(crate) mod channel;
 pub(crate) mod effects;
 pub(crate) mod handle;
 pub(crate) mod hard_closes;
+pub(crate) mod hooks;
 pub(crate) mod isolation;
 pub(crate) mod nack_grace;
 pub(crate) mod poison_search;

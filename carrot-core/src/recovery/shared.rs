@@ -7,6 +7,7 @@ use std::time::Duration;
 use crate::backend::{Connector, Event, Role};
 use crate::config::ConnectionOptions;
 use crate::recovery::backoff::Backoff;
+use crate::recovery::hooks::Hooks;
 use crate::recovery::isolation::Isolation;
 use crate::recovery::poison_search::PoisonSearch;
 use crate::recovery::reconnecting::{Reconnecting, Reopen};
@@ -16,6 +17,7 @@ use crate::recovery::reconnecting::{Reconnecting, Reopen};
 pub(crate) struct ConnectionShared {
     pub(crate) connector: Arc<dyn Connector>,
     roles: Arc<Roles>,
+    pub(crate) hooks: Arc<Hooks>,
     pub(crate) poison_search: Arc<PoisonSearch>,
     pub(crate) isolation: Arc<Isolation>,
     pub(crate) connect_timeout: Duration,
@@ -53,6 +55,8 @@ impl ConnectionShared {
             consuming: reconnecting(Role::Consume),
         });
         let (publishing, consuming) = (Arc::clone(&roles.publishing), Arc::clone(&roles.consuming));
+        let hooks = Arc::<Hooks>::default();
+        let called = Arc::clone(&hooks);
         connector.observe(Arc::new(move |event| {
             if let Event::Disconnected { role, error } = event {
                 let reconnecting = match role {
@@ -61,10 +65,12 @@ impl ConnectionShared {
                 };
                 reconnecting.lost(error);
             }
+            called.call(event);
         }));
         ConnectionShared {
             connector,
             roles,
+            hooks,
             poison_search: Arc::default(),
             isolation: Arc::default(),
             connect_timeout: options.connect_timeout,
