@@ -153,12 +153,8 @@ impl State {
         let channel = self.channel(channel)?;
         channel.delivered += 1;
         let tag = channel.delivered;
-        let delivery = Delivery {
-            tag: DeliveryTag(tag),
-            redelivered: item.redelivered,
-            is_whole: true,
-            content: Arc::clone(&item.content),
-        };
+        let delivery = Delivery::new(DeliveryTag(tag), Arc::clone(&item.content))
+            .with_redelivered(item.redelivered);
         if acknowledgement == Acknowledgement::Manual {
             channel
                 .unsettled
@@ -337,6 +333,7 @@ impl Backend for ShelfChannel {
 
     fn publish(&self, publication: &Publication<'_>, _timeout: Duration) -> Result<PublishTag> {
         publication.validate()?;
+        publication.refuse_delay()?;
         let mut state = self.0.shelf.lock();
         let content = publication.content;
         let channel = state.channel(self.0.id)?;

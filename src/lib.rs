@@ -132,6 +132,8 @@
 //!
 //! The crate `amiquip` logs under its own name, and never receives the password.
 
+#![warn(clippy::exhaustive_enums, clippy::exhaustive_structs)]
+
 use std::sync::Arc;
 
 #[doc(inline)]
@@ -300,7 +302,6 @@ fn connector(options: &ConnectionOptions) -> Result<Arc<dyn Connector>> {
         config::Scheme::Amqp | config::Scheme::Amqps => {
             Ok(Arc::new(amqp::AmqpConnector::new(options)?))
         }
-        #[allow(unreachable_patterns, reason = "the remaining schemes depend on the features")]
         scheme => Err(Error::config(
             "URL scheme",
             format!("{scheme}:// needs a feature of carrot that is not compiled in"),

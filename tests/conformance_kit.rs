@@ -13,7 +13,7 @@ use carrot_core::backend::{
     Content, Declare, Delete, Deleted, Delivery, DeliveryTag, Event, Extent, Outcome, Publication,
     PublishTag, QueueInfo, Rejection, Role, Status, Subscription,
 };
-use carrot_core::{Error, Result};
+use carrot_core::{Error, Queue, Result};
 
 /// One fault of a broker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,6 +37,7 @@ enum Fault {
     CloseDoesNothing,
     TagsFromZero,
     CancelDoesNothing,
+    DelayIgnored,
 }
 
 #[derive(Debug)]
@@ -56,7 +57,7 @@ impl Harness for WrongBroker {
     }
 
     fn features(&self) -> Features {
-        Features::rabbitmq()
+        Features::rabbitmq().with(Feature::DelayedPublish)
     }
 
     fn connect(&self) -> Arc<dyn Connector> {
@@ -90,7 +91,9 @@ impl Connector for Wrong<Arc<dyn Connector>> {
     }
 
     fn capabilities(&self) -> Capabilities {
-        self.inner.capabilities()
+        let mut capabilities = self.inner.capabilities();
+        capabilities.delayed_publish = true;
+        capabilities
     }
 
     fn clock(&self) -> Clock {
@@ -123,6 +126,19 @@ impl<T> Wrong<T> {
             _ => {}
         }
         delivery
+    }
+}
+
+impl Wrong<Arc<dyn Backend>> {
+    /// Redirects a message to a new queue, which dead-letters it to its exchange after `delay`.
+    fn waiting(&self, content: Content, delay: Duration, timeout: Duration) -> Result<Content> {
+        let queue = Queue::new("")
+            .message_ttl(delay)
+            .expires(delay + Duration::from_secs(60))
+            .dead_letter_exchange(content.exchange.to_string())
+            .dead_letter_routing_key(content.routing_key.to_string());
+        let waiting = self.inner.declare(Declare::Queue(&queue), timeout)?;
+        Ok(Content { exchange: "".into(), routing_key: waiting.name.into(), ..content })
     }
 }
 
@@ -160,8 +176,12 @@ impl Backend for Wrong<Arc<dyn Backend>> {
             Fault::PropertiesLost => content.properties = Default::default(),
             _ => {}
         }
+        publication.validate()?;
+        if let Some(delay) = publication.delay.filter(|_| !self.has(Fault::DelayIgnored)) {
+            content = self.waiting(content, delay, timeout)?;
+        }
         let mandatory = publication.mandatory && !self.has(Fault::MandatoryIgnored);
-        self.inner.publish(&Publication { content: &Arc::new(content), mandatory }, timeout)
+        self.inner.publish(&Publication::new(&Arc::new(content)).with_mandatory(mandatory), timeout)
     }
 
     fn confirm(&self, tag: PublishTag, timeout: Duration) -> Result<Outcome> {
@@ -277,6 +297,8 @@ caught! {
     wrong_kind_of_error_is_caught: WrongErrorKind by getting_from_a_missing_queue_is_not_found;
     close_without_effect_is_caught: CloseDoesNothing by every_verb_of_a_closed_channel_says_closed;
     wrong_tags_are_caught: TagsFromZero by delivery_tags_count_up_from_one;
+    ignored_delay_is_caught: DelayIgnored by a_delayed_message_is_confirmed_and_arrives_after_its_delay;
+    ignored_order_of_delays_is_caught: DelayIgnored by delayed_messages_arrive_in_the_order_of_their_delays;
     cancel_without_effect_is_caught: CancelDoesNothing by a_cancelled_consumer_gets_no_more;
 }
 

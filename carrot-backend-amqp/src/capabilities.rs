@@ -24,12 +24,12 @@ fn of(product: &str, version: &str) -> Capabilities {
         .map(|number| number.parse::<u32>().unwrap_or(0));
     let version = (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0));
     let is_rabbitmq = product == "RabbitMQ";
-    Capabilities {
-        waiting_queues: true,
-        quorum_queues: is_rabbitmq && version >= (3, 10),
-        default_delivery_limit: is_rabbitmq && version >= (4, 0),
-        declarations_settle_in: SETTLE_IN,
-    }
+    let mut capabilities = Capabilities::default();
+    capabilities.waiting_queues = true;
+    capabilities.quorum_queues = is_rabbitmq && version >= (3, 10);
+    capabilities.default_delivery_limit = is_rabbitmq && version >= (4, 0);
+    capabilities.declarations_settle_in = SETTLE_IN;
+    capabilities
 }
 
 #[cfg(test)]

@@ -155,7 +155,9 @@ impl Channel {
         if acknowledgement == Acknowledgement::Manual {
             self.core.ledger.hand_out(tag);
         }
-        Delivery { tag: DeliveryTag(tag), redelivered, is_whole, content: Arc::new(content) }
+        Delivery::new(DeliveryTag(tag), Arc::new(content))
+            .with_redelivered(redelivered)
+            .with_is_whole(is_whole)
     }
 
     fn settle(&self, verdict: Verdict, tag: DeliveryTag, extent: Extent) -> Result<()> {

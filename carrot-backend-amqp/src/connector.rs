@@ -5,7 +5,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use carrot_core::backend::{Backend, Capabilities, ChannelOptions, Clock, Connector, Role, Status};
-use carrot_core::{ConnectionOptions, Error, Result, Scheme};
+use carrot_core::{ConnectionOptions, Credentials, Error, Result, Scheme};
 
 use crate::channel::Channel;
 use crate::connection::Connection;
@@ -62,12 +62,16 @@ impl AmqpConnector {
                     "amqps needs the feature `tls` of carrot-backend-amqp",
                 ));
             }
-            Scheme::Memory => {
+            scheme => {
                 return Err(Error::config(
                     "scheme",
-                    "memory is not reached through AMQP; amqp and amqps are",
+                    format!("{scheme} is not reached through AMQP; amqp and amqps are"),
                 ));
             }
+        }
+        match options.credentials {
+            Credentials::Plain { .. } | Credentials::External => {}
+            _ => return Err(Error::config("credentials", "not supported by AMQP")),
         }
         Ok(AmqpConnector {
             options: Arc::new(options.clone()),
@@ -88,10 +92,7 @@ impl AmqpConnector {
     }
 
     fn lane(&self, role: Role) -> &Lane {
-        match role {
-            Role::Publish => &self.publishing,
-            Role::Consume => &self.consuming,
-        }
+        if role == Role::Publish { &self.publishing } else { &self.consuming }
     }
 }
 

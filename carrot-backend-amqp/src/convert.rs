@@ -117,7 +117,7 @@ pub(crate) fn to_exchange(exchange: &Exchange) -> (ExchangeType, ExchangeDeclare
         ExchangeKind::Fanout => ExchangeType::Fanout,
         ExchangeKind::Topic => ExchangeType::Topic,
         ExchangeKind::Headers => ExchangeType::Headers,
-        ExchangeKind::Custom(name) => ExchangeType::Custom(name.clone()),
+        other => ExchangeType::Custom(other.as_str().into()),
     };
     let options = ExchangeDeclareOptions {
         durable: exchange.durable,

@@ -275,7 +275,7 @@ impl Dialer<'_> {
     fn refused(&self, error: amiquip::Error, endpoint: &str, ended_by_peer: bool) -> Failure {
         let user = match &self.options.credentials {
             Credentials::Plain { user, .. } => user,
-            Credentials::External => "(client certificate)",
+            _ => "(client certificate)",
         };
         let ended_by_peer = ended_by_peer && !self.attempt.is_abandoned();
         let attempted = Attempted {

@@ -180,9 +180,7 @@ mod tests {
                 Content::new("exchange", "routing.key", bytes.clone())
                     .with_properties(every_property()),
             );
-            let reckoned =
-                check_publication(&Publication { content: &content, mandatory: false }, FRAME_MAX)
-                    .unwrap();
+            let reckoned = check_publication(&Publication::new(&content), FRAME_MAX).unwrap();
             let sent = published(&content, size == 1, reckoned);
             assert_eq!(sent.len(), reckoned, "{size}");
             let mut frames = read(&sent).into_iter();

@@ -70,6 +70,8 @@
 //!   message goes to standard error.
 //! * A broker that goes away just after it saw the credentials cannot be told from one that refused them.
 
+#![warn(clippy::exhaustive_enums, clippy::exhaustive_structs)]
+
 mod calls;
 mod capabilities;
 mod channel;

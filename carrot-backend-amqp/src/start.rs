@@ -91,14 +91,14 @@ fn frame_length(bytes: &[u8]) -> usize {
 pub(crate) fn mechanism(credentials: &Credentials) -> &'static str {
     match credentials {
         Credentials::Plain { .. } => "PLAIN",
-        Credentials::External => "EXTERNAL",
+        _ => "EXTERNAL",
     }
 }
 
 fn start_ok(credentials: &Credentials, connection_name: &str) -> Vec<u8> {
     let response = match credentials {
         Credentials::Plain { user, password } => format!("\0{user}\0{}", Secret::reveal(password)),
-        Credentials::External => String::new(),
+        _ => String::new(),
     };
     let mut capabilities = Vec::new();
     for capability in [

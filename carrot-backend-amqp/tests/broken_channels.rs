@@ -27,11 +27,7 @@ fn the_first_error_of_a_channel_stays_and_the_connection_lives() {
     let not_found = |error: Error| assert!(matches!(error, Error::NotFound { .. }), "{error}");
     not_found(channel.declare(Declare::Queue(&Queue::new(&*queue)), LONG).unwrap_err());
     not_found(channel.delete(Delete::Messages { queue: &queue }, LONG).unwrap_err());
-    not_found(
-        channel
-            .publish(&Publication { content: &message(&queue, "x"), mandatory: false }, LONG)
-            .unwrap_err(),
-    );
+    not_found(channel.publish(&Publication::new(&message(&queue, "x")), LONG).unwrap_err());
     not_found(channel.confirm(PublishTag(1), LONG).unwrap_err());
     not_found(channel.get(&queue, Acknowledgement::Manual, LONG).unwrap_err());
     not_found(channel.consume(&queue, &ConsumeOptions::default(), LONG).unwrap_err());
@@ -100,11 +96,8 @@ fn a_missing_exchange_is_told_by_confirm_to_every_thread_that_waits() {
     let connector = connector();
     let channel = publishing(&connector);
     let content = Arc::new(Content::new(unique("nowhere"), "k", "x"));
-    let tags: Vec<_> = (0..4)
-        .filter_map(|_| {
-            channel.publish(&Publication { content: &content, mandatory: false }, LONG).ok()
-        })
-        .collect();
+    let tags: Vec<_> =
+        (0..4).filter_map(|_| channel.publish(&Publication::new(&content), LONG).ok()).collect();
     assert!(!tags.is_empty());
     thread::scope(|scope| {
         for tag in tags {
@@ -200,9 +193,8 @@ fn a_channel_that_is_closed_in_the_middle_of_messages_costs_no_other() {
         let channel = publishing(&connector);
         let content = Arc::new(Content::new(unique("nowhere"), "k", vec![b'x'; size]));
         let messages = 3_000_000 / (size + 1_000);
-        let refused = (0..messages).find_map(|_| {
-            channel.publish(&Publication { content: &content, mandatory: false }, LONG).err()
-        });
+        let refused =
+            (0..messages).find_map(|_| channel.publish(&Publication::new(&content), LONG).err());
         let error = refused.unwrap_or_else(|| {
             channel.declare(Declare::Exchange(&Exchange::existing("amq.direct")), LONG).unwrap_err()
         });

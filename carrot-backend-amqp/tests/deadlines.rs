@@ -69,7 +69,7 @@ fn declare(channel: &dyn Backend) -> Result<()> {
 
 fn publish(channel: &dyn Backend, size: usize) -> Result<PublishTag> {
     let content = Arc::new(Content::new("", "q", vec![0; size]));
-    channel.publish(&Publication { content: &content, mandatory: false }, DEADLINE)
+    channel.publish(&Publication::new(&content), DEADLINE)
 }
 
 fn assert_timeout(error: &Error) {

@@ -39,7 +39,7 @@ fn open(connector: &AmqpConnector) -> Arc<dyn Backend> {
 /// may act before the whole message was sent.
 fn publish(channel: &dyn Backend) {
     let content = Arc::new(Content::new("", "q", "x"));
-    let _ = channel.publish(&Publication { content: &content, mandatory: false }, LONG);
+    let _ = channel.publish(&Publication::new(&content), LONG);
 }
 
 fn next(events: &Receiver<Event>) -> Event {

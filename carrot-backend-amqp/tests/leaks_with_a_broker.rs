@@ -57,8 +57,7 @@ fn channels_and_consumers() {
     let content = Arc::new(Content::new("", &*queue, "x"));
     let keeps = connector.open(&ChannelOptions::consume(), LONG).unwrap();
     leaves_nothing(1000, || {
-        let tag =
-            publisher.publish(&Publication { content: &content, mandatory: false }, LONG).unwrap();
+        let tag = publisher.publish(&Publication::new(&content), LONG).unwrap();
         assert_eq!(publisher.confirm(tag, LONG).unwrap(), Outcome::Accepted);
         let channel = connector.open(&ChannelOptions::consume(), LONG).unwrap();
         for channel in [&channel, &keeps] {

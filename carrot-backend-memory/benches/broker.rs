@@ -39,7 +39,7 @@ fn round_trips(criterion: &mut Criterion) {
     group.bench_function("publish_confirm_get_ack", |bencher| {
         bencher.iter(|| {
             let tag = confirming
-                .publish(&Publication { content: &address.message(), mandatory: true }, SOON)
+                .publish(&Publication::new(&address.message()).with_mandatory(true), SOON)
                 .expect("published");
             assert_eq!(confirming.confirm(tag, SOON).expect("confirmed"), Outcome::Accepted);
             get_and_ack(&*confirming, "q");

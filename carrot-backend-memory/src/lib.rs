@@ -94,6 +94,8 @@
 //!
 //! No log line contains a body.
 
+#![warn(clippy::exhaustive_enums, clippy::exhaustive_structs)]
+
 mod broker;
 mod channel;
 mod clock;

@@ -8,6 +8,7 @@ use crate::harness::Harness;
 ///
 /// The tiers build on each other. The cases of a later tier use verbs that an earlier tier tests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
 pub enum Tier {
     /// Declare a queue, publish through the default exchange, confirm, get, consume, acknowledge,
     /// requeue, cancel, close. The smallest useful backend. Needs no exchanges and no bindings.

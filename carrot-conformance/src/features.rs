@@ -72,6 +72,8 @@ features! {
     DirectReplyTo => "direct reply-to",
     /// The refusal of messages with the user id of another user.
     UserIdCheck => "user-id check",
+    /// The delay of a publication.
+    DelayedPublish => "delayed publish",
     /// Bodies of 16 MiB.
     LargeBodies => "large bodies",
     /// [`Harness::pass`](crate::Harness::pass) advances a clock and does not sleep.
@@ -109,8 +111,8 @@ impl Features {
         Features(0)
     }
 
-    /// Returns the features of RabbitMQ: all features except a manual clock and the three faults,
-    /// which the harness has to implement.
+    /// Returns the features of RabbitMQ: all features except delayed publish, which no AMQP 0-9-1
+    /// method has, a manual clock and the three faults, which the harness has to implement.
     pub const fn rabbitmq() -> Features {
         let mut features = Features::none();
         let mut index = 0;
@@ -119,6 +121,7 @@ impl Features {
             index += 1;
         }
         features
+            .without(Feature::DelayedPublish)
             .without(Feature::ManualClock)
             .without(Feature::CutConnection)
             .without(Feature::BlockBroker)

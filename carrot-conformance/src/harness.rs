@@ -57,6 +57,7 @@ pub trait Harness: Send + Sync {
 }
 
 /// A connector whose connections can be cut, like by a network fault or a crash of the broker.
+#[allow(clippy::exhaustive_structs, reason = "a harness has to supply each")]
 pub struct Breakable {
     /// The connector. It can be opened again after a cut.
     pub connector: Arc<dyn Connector>,

@@ -111,6 +111,8 @@
 //!   for a tenth of a second.
 //! - Time-to-live cases take real time, unless [`Harness::pass`] advances a clock.
 
+#![warn(clippy::exhaustive_enums, clippy::exhaustive_structs)]
+
 mod case;
 mod case_bodies;
 mod features;

@@ -9,6 +9,7 @@ use crate::runner::cases;
 
 /// The result of one case on one backend.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[allow(clippy::exhaustive_enums, reason = "a case has no other result")]
 pub enum Verdict {
     /// The backend shows the behaviour.
     Passed,

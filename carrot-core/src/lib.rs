@@ -8,6 +8,8 @@
 //! [`Exchange`]. It also opens a [`Consumer`], which receives each [`Message`] of a [`Queue`]. A
 //! [`Codec`] converts values to bodies and back.
 
+#![warn(clippy::exhaustive_enums, clippy::exhaustive_structs)]
+
 mod codec;
 mod config;
 mod connection;

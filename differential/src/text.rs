@@ -37,6 +37,7 @@ pub(crate) fn outcome(outcome: &Outcome) -> String {
         Outcome::Accepted => "accepted".into(),
         Outcome::Refused => "refused".into(),
         Outcome::Returned { code, text } => format!("returned {code} {text}"),
+        other => format!("{other:?}"),
     }
 }
 

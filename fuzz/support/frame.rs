@@ -23,7 +23,7 @@ pub(crate) fn read_properties(payload: &[u8]) -> Option<AmqpProperties> {
 /// the computed one.
 pub(crate) fn check_round_trip(properties: &Properties) {
     let content = Arc::new(Content::new("", "", Vec::new()).with_properties(properties.clone()));
-    let Ok(size) = check_publication(&Publication { content: &content, mandatory: false }, FRAME_MAX) else { return };
+    let Ok(size) = check_publication(&Publication::new(&content), FRAME_MAX) else { return };
     let mut bytes = Vec::new();
     crate::wire_format::properties(&mut bytes, properties);
     // `EMPTY` includes the flags of the properties.

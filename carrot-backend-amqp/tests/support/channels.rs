@@ -44,11 +44,11 @@ pub(crate) fn message(queue: &str, body: &str) -> Arc<Content> {
 }
 
 pub(crate) fn publish(backend: &dyn Backend, content: &Arc<Content>) -> PublishTag {
-    backend.publish(&Publication { content, mandatory: false }, LONG).unwrap()
+    backend.publish(&Publication::new(content), LONG).unwrap()
 }
 
 pub(crate) fn publish_mandatory(backend: &dyn Backend, content: &Arc<Content>) -> PublishTag {
-    backend.publish(&Publication { content, mandatory: true }, LONG).unwrap()
+    backend.publish(&Publication::new(content).with_mandatory(true), LONG).unwrap()
 }
 
 pub(crate) fn fill(backend: &dyn Backend, queue: &str, bodies: &[&str]) {

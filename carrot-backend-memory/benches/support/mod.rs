@@ -52,8 +52,6 @@ impl Address {
     }
 
     pub(crate) fn publish(&self, channel: &dyn Backend) {
-        channel
-            .publish(&Publication { content: &self.message(), mandatory: false }, SOON)
-            .expect("published");
+        channel.publish(&Publication::new(&self.message()), SOON).expect("published");
     }
 }

@@ -53,7 +53,7 @@ static NAMED: LazyLock<Mutex<HashMap<String, Weak<BrokerShared>>>> = LazyLock::n
 /// channel.declare(Declare::Queue(&Queue::new("feed")), Duration::from_secs(1))?;
 ///
 /// let content = Arc::new(Content::new("", "feed", "hello"));
-/// let publication = Publication { content: &content, mandatory: true };
+/// let publication = Publication::new(&content).with_mandatory(true);
 /// let tag = channel.publish(&publication, Duration::from_secs(1))?;
 /// assert_eq!(channel.confirm(tag, Duration::from_secs(1))?, Outcome::Accepted);
 ///

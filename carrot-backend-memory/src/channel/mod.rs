@@ -169,12 +169,7 @@ impl BrokerChannel {
         {
             let tag = DeliveryTag(state.last_tag + 1);
             let inbox = &mut state.inboxes[index];
-            inbox.deliveries.push_back(Delivery {
-                tag,
-                redelivered: false,
-                is_whole: true,
-                content,
-            });
+            inbox.deliveries.push_back(Delivery::new(tag, content));
             let waiter = inbox.waiter();
             drop(state);
             waiter.inspect(|arrived| arrived.notify_one());
@@ -388,7 +383,7 @@ impl BrokerChannelState {
             }
             None => shown.unwrap_or(message.message.content),
         };
-        Delivery { tag: DeliveryTag(tag), redelivered, is_whole: true, content }
+        Delivery::new(DeliveryTag(tag), content).with_redelivered(redelivered)
     }
 }
 

@@ -47,10 +47,7 @@ struct ConnectorState {
 
 impl ConnectorState {
     fn connection(&mut self, role: Role) -> &mut Option<Arc<BrokerConnection>> {
-        match role {
-            Role::Publish => &mut self.publishing,
-            Role::Consume => &mut self.consuming,
-        }
+        if role == Role::Publish { &mut self.publishing } else { &mut self.consuming }
     }
 
     /// Returns the current connection, if it is open.
@@ -104,7 +101,7 @@ impl MemoryConnector {
     pub fn with_options(broker: &Broker, options: &ConnectionOptions) -> Result<MemoryConnector> {
         let user = match &options.credentials {
             Credentials::Plain { user, .. } => user.as_str(),
-            Credentials::External => "guest",
+            _ => "guest",
         };
         if options.vhost != "/" {
             return Err(Error::Authentication {
@@ -200,12 +197,10 @@ impl Connector for MemoryConnector {
     }
 
     fn capabilities(&self) -> Capabilities {
-        Capabilities {
-            waiting_queues: true,
-            quorum_queues: true,
-            default_delivery_limit: false,
-            declarations_settle_in: Duration::ZERO,
-        }
+        let mut capabilities = Capabilities::default();
+        capabilities.waiting_queues = true;
+        capabilities.quorum_queues = true;
+        capabilities
     }
 
     fn clock(&self) -> Clock {

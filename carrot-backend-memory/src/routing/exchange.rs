@@ -85,7 +85,7 @@ impl BrokerExchange {
             ExchangeKind::Fanout => BindingIndex::Fanout,
             ExchangeKind::Topic => BindingIndex::Topic(PatternTrie::default()),
             ExchangeKind::Headers => BindingIndex::Headers(Vec::new()),
-            ExchangeKind::Direct | ExchangeKind::Custom(_) => BindingIndex::Direct(HashMap::new()),
+            _ => BindingIndex::Direct(HashMap::new()),
         };
         BrokerExchange {
             id,

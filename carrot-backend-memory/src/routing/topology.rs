@@ -68,8 +68,11 @@ impl Topology {
     /// Returns the standard type that an exchange type behaves as; `None` for an unknown type.
     pub(crate) fn behaviour(&self, kind: &ExchangeKind) -> Option<ExchangeKind> {
         match kind {
-            ExchangeKind::Custom(name) => self.kinds.get(name).cloned(),
-            standard => Some(standard.clone()),
+            ExchangeKind::Direct
+            | ExchangeKind::Fanout
+            | ExchangeKind::Topic
+            | ExchangeKind::Headers => Some(kind.clone()),
+            other => self.kinds.get(other.as_str()).cloned(),
         }
     }
 

@@ -220,7 +220,7 @@ impl Faults {
     /// broker.faults().block_publishers("low on memory");
     ///
     /// let content = Arc::new(Content::new("amq.fanout", "", "news"));
-    /// let publication = Publication { content: &content, mandatory: false };
+    /// let publication = Publication::new(&content);
     /// let tag = channel.publish(&publication, Duration::from_secs(1))?;
     /// assert!(matches!(channel.confirm(tag, Duration::ZERO), Err(Error::Blocked { .. })));
     ///

@@ -24,7 +24,7 @@ use crate::sync::lock;
 /// let published = broker.record("amq.fanout");
 /// let channel = broker.connector().open(&ChannelOptions::publish(), Duration::from_secs(1))?;
 /// let content = Arc::new(Content::new("amq.fanout", "", "news"));
-/// let publication = Publication { content: &content, mandatory: false };
+/// let publication = Publication::new(&content);
 /// channel.publish(&publication, Duration::from_secs(1))?;
 /// assert_eq!(published.messages()[0].body, b"news");
 /// # Ok::<(), carrot::Error>(())

@@ -90,10 +90,7 @@ fn lost_confirm_times_out_and_the_message_arrives() {
     let fixture = BrokerFixture::with_queue(&Queue::new("q"));
     fixture.broker.faults().lose_confirms(1);
     let content = Arc::new(message("m"));
-    let tag = fixture
-        .channel
-        .publish(&Publication { content: &content, mandatory: false }, SOON)
-        .unwrap();
+    let tag = fixture.channel.publish(&Publication::new(&content), SOON).unwrap();
     assert!(matches!(fixture.channel.confirm(tag, MOMENT), Err(Error::Timeout { .. })));
     assert_eq!(fixture.send("", "q", "next"), Outcome::Accepted);
     assert_eq!(fixture.ready("q"), ["m", "next"]);

@@ -125,8 +125,7 @@ pub(crate) fn open(connector: &dyn Connector) -> Arc<dyn Backend> {
 
 /// Publishes a mandatory message, and waits for its confirm.
 pub(crate) fn send(channel: &dyn Backend, content: Content) -> Result<Outcome> {
-    let tag =
-        channel.publish(&Publication { content: &Arc::new(content), mandatory: true }, SOON)?;
+    let tag = channel.publish(&Publication::new(&Arc::new(content)).with_mandatory(true), SOON)?;
     channel.confirm(tag, SOON)
 }
 
@@ -147,5 +146,5 @@ pub(crate) fn arrived(subscription: &dyn Subscription) -> Vec<String> {
 
 /// Publishes a message, and does not wait for its confirm.
 pub(crate) fn post(channel: &dyn Backend, content: Content) -> PublishTag {
-    channel.publish(&Publication { content: &Arc::new(content), mandatory: true }, SOON).unwrap()
+    channel.publish(&Publication::new(&Arc::new(content)).with_mandatory(true), SOON).unwrap()
 }

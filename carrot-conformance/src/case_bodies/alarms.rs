@@ -50,9 +50,7 @@ pub(crate) fn a_blocked_publisher_times_out_and_publishes_again_after_the_alarm(
     let fixture = CaseFixture::new(harness);
     let queue = fixture.queue();
     let content = Arc::new(Content::new("", &*queue, vec![0; SIZE]));
-    let publish = |timeout| {
-        fixture.channel.publish(&Publication { content: &content, mandatory: false }, timeout)
-    };
+    let publish = |timeout| fixture.channel.publish(&Publication::new(&content), timeout);
     let blocked = BlockedBroker::new(harness);
     let mut tags = Vec::new();
     let (error, took) = loop {

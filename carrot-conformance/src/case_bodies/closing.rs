@@ -21,10 +21,7 @@ pub(crate) fn every_verb_of_a_closed_channel_says_closed(harness: &dyn Harness) 
     let content = Arc::new(Content::new("", &*queue, "x"));
     assert_error!(channel.find_queue(&queue), Error::Closed { .. });
     assert_error!(channel.purge(&queue), Error::Closed { .. });
-    assert_error!(
-        channel.publish(&Publication { content: &content, mandatory: false }, DEADLINE),
-        Error::Closed { .. }
-    );
+    assert_error!(channel.publish(&Publication::new(&content), DEADLINE), Error::Closed { .. });
     assert_error!(channel.confirm(unanswered, DEADLINE), Error::Closed { .. });
     assert_error!(channel.get(&queue, Acknowledgement::Manual, DEADLINE), Error::Closed { .. });
     assert_error!(

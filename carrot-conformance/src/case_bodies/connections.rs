@@ -44,7 +44,7 @@ pub(crate) fn every_verb_of_a_lost_connection_fails_with_disconnected(harness: &
     assert_error!(channel.find_queue(&queue), Error::Disconnected { .. });
     assert_error!(channel.purge(&queue), Error::Disconnected { .. });
     assert_error!(
-        channel.publish(&Publication { content: &content, mandatory: false }, DEADLINE),
+        channel.publish(&Publication::new(&content), DEADLINE),
         Error::Disconnected { .. }
     );
     assert_error!(channel.confirm(PublishTag(1), DEADLINE), Error::Disconnected { .. });

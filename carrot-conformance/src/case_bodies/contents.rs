@@ -148,7 +148,7 @@ pub(crate) fn a_string_of_more_than_255_bytes_in_a_property_is_invalid(harness: 
         let content =
             std::sync::Arc::new(Content::new("", &*queue, "x").with_properties(properties));
         assert_error!(
-            fixture.channel.publish(&Publication { content: &content, mandatory: false }, DEADLINE),
+            fixture.channel.publish(&Publication::new(&content), DEADLINE),
             Error::Invalid { .. }
         );
     }

@@ -126,7 +126,7 @@ pub(crate) fn an_exchange_name_of_256_bytes_is_invalid_and_leaves_the_channel_op
     assert_error!(fixture.channel.delete_exchange(&name, DeleteIf::ALWAYS), Error::Invalid { .. });
     assert_error!(fixture.channel.bind(&Binding::queue(&name, &queue, "")), Error::Invalid { .. });
     assert_error!(
-        fixture.channel.publish(&Publication { content: &content, mandatory: false }, DEADLINE),
+        fixture.channel.publish(&Publication::new(&content), DEADLINE),
         Error::Invalid { .. }
     );
     fixture.channel.round_trip(&queue);

@@ -21,7 +21,7 @@ pub(crate) fn every_verb_of_a_failed_channel_returns_its_first_error(harness: &d
         assert_error!(channel.find_queue(&queue), Error::NotFound { .. });
         assert_error!(channel.purge(&queue), Error::NotFound { .. });
         assert_error!(
-            channel.publish(&Publication { content: &content, mandatory: false }, DEADLINE),
+            channel.publish(&Publication::new(&content), DEADLINE),
             Error::NotFound { .. }
         );
         assert_error!(channel.confirm(PublishTag(1), DEADLINE), Error::NotFound { .. });

@@ -21,10 +21,7 @@ pub(crate) fn a_header_table_larger_than_a_frame_is_refused_as_invalid_or_delive
     let queue = fixture.queue();
     let content = Content::new("", &*queue, "x")
         .with_properties(Properties::new().with_header("large", "h".repeat(300_000).as_str()));
-    match fixture
-        .channel
-        .publish(&Publication { content: &Arc::new(content.clone()), mandatory: false }, DEADLINE)
-    {
+    match fixture.channel.publish(&Publication::new(&Arc::new(content.clone())), DEADLINE) {
         Ok(tag) => {
             assert_eq!(fixture.channel.outcome(tag), Outcome::Accepted);
             assert!(*fixture.channel.get_delivery(&queue).content == content, "the header changed");
@@ -45,7 +42,7 @@ pub(crate) fn a_header_table_nested_too_deep_is_invalid(harness: &dyn Harness) {
         Content::new("", &*queue, "x").with_properties(Properties::new().with_headers(headers)),
     );
     assert_error!(
-        fixture.channel.publish(&Publication { content: &content, mandatory: false }, DEADLINE),
+        fixture.channel.publish(&Publication::new(&content), DEADLINE),
         Error::Invalid { .. }
     );
     fixture.channel.round_trip(&queue);
@@ -68,9 +65,7 @@ pub(crate) fn a_header_that_is_not_finite_is_invalid(harness: &dyn Harness) {
                     .with_properties(Properties::new().with_header("ratio", value)),
             );
             assert_error!(
-                fixture
-                    .channel
-                    .publish(&Publication { content: &content, mandatory: false }, DEADLINE),
+                fixture.channel.publish(&Publication::new(&content), DEADLINE),
                 Error::Invalid { .. }
             );
         }

@@ -9,6 +9,7 @@ pub(crate) mod connections;
 pub(crate) mod consuming;
 pub(crate) mod contents;
 pub(crate) mod dead_letters;
+pub(crate) mod delayed_publish;
 pub(crate) mod direct_and_fanout;
 pub(crate) mod exchanges;
 pub(crate) mod exclusive_queues;

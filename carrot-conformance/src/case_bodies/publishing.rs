@@ -116,7 +116,7 @@ pub(crate) fn a_routing_key_of_256_bytes_is_invalid_and_leaves_the_channel_open(
     let queue = fixture.queue();
     let content = Arc::new(Content::new("", "k".repeat(256), "x"));
     assert_error!(
-        fixture.channel.publish(&Publication { content: &content, mandatory: false }, DEADLINE),
+        fixture.channel.publish(&Publication::new(&content), DEADLINE),
         Error::Invalid { .. }
     );
     fixture.channel.enqueue(&queue, ["still fine"]);
@@ -131,7 +131,7 @@ pub(crate) fn an_invalid_publication_takes_no_tag(harness: &dyn Harness) {
             .with_properties(Properties::new().with_message_id("m".repeat(256))),
     );
     assert_error!(
-        fixture.channel.publish(&Publication { content: &content, mandatory: false }, DEADLINE),
+        fixture.channel.publish(&Publication::new(&content), DEADLINE),
         Error::Invalid { .. }
     );
     assert_eq!(fixture.channel.publish_content(Content::new("", &*queue, "x")), PublishTag(1));

@@ -27,6 +27,12 @@ macro_rules! __limits {
                 a_get_postpones_the_expiry_of_a_queue needs QueueExpiry;
                 half_an_hour_on_a_manual_clock_passes_immediately needs MessageTtl, ManualClock;
             }
+            delayed_publish {
+                a_delay_without_the_capability_is_invalid_and_leaves_the_channel_open;
+                a_delayed_mandatory_message_is_invalid;
+                a_delayed_message_is_confirmed_and_arrives_after_its_delay needs DelayedPublish;
+                delayed_messages_arrive_in_the_order_of_their_delays needs DelayedPublish;
+            }
             lengths {
                 a_full_queue_drops_its_oldest_messages needs LengthLimits;
                 unsettled_messages_do_not_fill_a_queue needs LengthLimits;

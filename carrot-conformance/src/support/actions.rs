@@ -17,16 +17,14 @@ pub(crate) trait ChannelActions {
     /// Publishes without waiting for the confirm.
     #[track_caller]
     fn publish_content(&self, content: Content) -> PublishTag {
-        self.channel()
-            .publish(&Publication { content: &Arc::new(content), mandatory: false }, DEADLINE)
-            .expect("publish")
+        self.channel().publish(&Publication::new(&Arc::new(content)), DEADLINE).expect("publish")
     }
 
     /// Publishes a mandatory message without waiting for the confirm.
     #[track_caller]
     fn publish_mandatory(&self, content: Content) -> PublishTag {
         self.channel()
-            .publish(&Publication { content: &Arc::new(content), mandatory: true }, DEADLINE)
+            .publish(&Publication::new(&Arc::new(content)).with_mandatory(true), DEADLINE)
             .expect("publish")
     }
 

@@ -64,7 +64,8 @@ pub trait Backend: Debug + Send + Sync + 'static {
     ///
     /// # Errors
     /// The channel stays usable after these; nothing was sent, and no tag was taken:
-    /// - [`Error::Invalid`]: the message is out of a limit.
+    /// - [`Error::Invalid`]: the message is out of a limit, or has a delay that the backend does
+    ///   not support.
     /// - [`Error::Timeout`]: the socket buffer stayed full.
     /// - [`Error::Blocked`]: the socket buffer stayed full, because the broker has blocked
     ///   publishing.

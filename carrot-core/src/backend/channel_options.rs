@@ -6,6 +6,7 @@ use crate::error::Error;
 /// A driver may keep a connection for each role. An exclusive queue then belongs to the connection
 /// of one role, and the other role fails with [`Error::ResourceLocked`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Role {
     /// Mainly to publish. A broker under an alarm stops reading from connections that publish, so
     /// they are kept apart.

@@ -91,10 +91,19 @@ impl Status {
     }
 }
 
-/// The optional features of a broker. All `false` is a safe answer.
+/// The optional features of a broker. Each defaults to `false` or zero, which is a safe answer.
+///
+/// ```
+/// use carrot::backend::Capabilities;
+///
+/// let mut capabilities = Capabilities::default();
+/// capabilities.waiting_queues = true;
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-#[allow(clippy::exhaustive_structs, reason = "a driver has to say all of it")]
+#[non_exhaustive]
 pub struct Capabilities {
+    /// Whether `publish` accepts a [`delay`](crate::backend::Publication::delay).
+    pub delayed_publish: bool,
     /// Whether a queue can hold a message for a time and then move it to another queue: a message
     /// TTL with a dead-letter exchange.
     pub waiting_queues: bool,

@@ -1,6 +1,7 @@
 //! Published messages and the broker's answers.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::backend::body::Body;
 use crate::model::Properties;
@@ -8,6 +9,7 @@ use crate::model::ShortString;
 
 /// A message as a broker carries it: exchange, routing key, properties and body.
 #[derive(Debug, Clone, PartialEq, Default)]
+#[allow(clippy::exhaustive_structs, reason = "AMQP 0-9-1 defines the parts of a message")]
 pub struct Content {
     /// The exchange that the message is, or was, published to; empty for the default exchange. At
     /// most 255 bytes.
@@ -46,19 +48,49 @@ impl Content {
 /// A message to publish. The content is shared: a publisher keeps it until the confirm, and a
 /// broker in the same process keeps it without a copy.
 #[derive(Debug, Clone, Copy)]
+#[non_exhaustive]
 pub struct Publication<'a> {
     /// The message.
     pub content: &'a Arc<Content>,
-    /// Whether the broker returns the message if it cannot be routed.
+    /// Whether the broker returns the message if it cannot be routed. Defaults to `false`.
     pub mandatory: bool,
+    /// The time for which the broker holds the message before it routes it. `None`, the default,
+    /// routes at once.
+    ///
+    /// A broker confirms a delayed message once it holds it. A delayed message cannot be mandatory.
+    /// Only a backend with [`Capabilities::delayed_publish`] accepts a delay.
+    ///
+    /// [`Capabilities::delayed_publish`]: crate::backend::Capabilities::delayed_publish
+    pub delay: Option<Duration>,
+}
+
+impl<'a> Publication<'a> {
+    /// Creates a publication that is routed at once, and dropped if it cannot be routed.
+    pub fn new(content: &'a Arc<Content>) -> Publication<'a> {
+        Publication { content, mandatory: false, delay: None }
+    }
+
+    /// Sets whether the broker returns the message if it cannot be routed.
+    #[must_use]
+    pub fn with_mandatory(self, mandatory: bool) -> Publication<'a> {
+        Publication { mandatory, ..self }
+    }
+
+    /// Sets the time for which the broker holds the message before it routes it.
+    #[must_use]
+    pub fn with_delay(self, delay: Duration) -> Publication<'a> {
+        Publication { delay: Some(delay), ..self }
+    }
 }
 
 /// The number of a publication on its channel, from 1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[allow(clippy::exhaustive_structs, reason = "a tag is a number")]
 pub struct PublishTag(pub u64);
 
 /// The broker's answer to a publication.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Outcome {
     /// The broker has accepted the message (basic.ack). A persistent message in a durable queue is
     /// on disk.

@@ -7,6 +7,7 @@ use crate::model::{Headers, ShortString, Value};
 
 /// A message delivered by the broker.
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub struct Delivery {
     /// The number of the delivery on its channel, from 1.
     pub tag: DeliveryTag,
@@ -19,12 +20,33 @@ pub struct Delivery {
     pub content: Arc<Content>,
 }
 
+impl Delivery {
+    /// Creates a first delivery with complete content.
+    pub fn new(tag: DeliveryTag, content: Arc<Content>) -> Delivery {
+        Delivery { tag, redelivered: false, is_whole: true, content }
+    }
+
+    /// Sets whether the message was, or may have been, delivered before.
+    #[must_use]
+    pub fn with_redelivered(self, redelivered: bool) -> Delivery {
+        Delivery { redelivered, ..self }
+    }
+
+    /// Sets whether the content is complete.
+    #[must_use]
+    pub fn with_is_whole(self, is_whole: bool) -> Delivery {
+        Delivery { is_whole, ..self }
+    }
+}
+
 /// The number of a delivery on its channel, from 1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[allow(clippy::exhaustive_structs, reason = "a tag is a number")]
 pub struct DeliveryTag(pub u64);
 
 /// How deliveries are acknowledged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[allow(clippy::exhaustive_enums, reason = "AMQP 0-9-1 has both")]
 pub enum Acknowledgement {
     /// Each delivery stays unacknowledged at the broker until it is acknowledged or rejected.
     #[default]
@@ -94,6 +116,7 @@ impl ConsumeOptions {
 
 /// The deliveries that a settlement covers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[allow(clippy::exhaustive_enums, reason = "AMQP 0-9-1 has both")]
 pub enum Extent {
     /// The named delivery only.
     One,
@@ -104,6 +127,7 @@ pub enum Extent {
 
 /// The effect of a rejection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[allow(clippy::exhaustive_enums, reason = "a driver has to implement each")]
 pub enum Rejection {
     /// Requeues the delivery, at its old position if possible, marked as redelivered. Counts as no
     /// failed delivery (basic.nack, with RabbitMQ 4.3 and later).

@@ -66,11 +66,12 @@ fn fits(field: &'static str, payload: usize, frame_max: usize) -> Result<()> {
 ///
 /// # Errors
 /// - [`Error::Invalid`]: names the field; `headers` if the properties together do not fit a frame
-///   of `frame_max` bytes.
+///   of `frame_max` bytes; `delay` if there is one, because AMQP 0-9-1 has no field for it.
 pub fn check_publication(publication: &Publication<'_>, frame_max: usize) -> Result<usize> {
     let content = publication.content;
     let string_bytes = content.properties.string_bytes();
     publication.validate_with(string_bytes)?;
+    publication.refuse_delay()?;
     let header = HEADER + properties_size(&content.properties, string_bytes);
     fits("headers", header, frame_max)?;
     let method = PUBLISH + short(&content.exchange) + short(&content.routing_key);
@@ -162,11 +163,9 @@ mod tests {
     fn a_header_may_fill_a_frame_exactly() {
         let overhead = FRAME_OVERHEAD + HEADER + 4 + 2 + 1 + 4;
         let fitting = publication_with_header_of(FRAME_MAX - overhead);
-        check_publication(&Publication { content: &fitting, mandatory: false }, FRAME_MAX).unwrap();
+        check_publication(&Publication::new(&fitting), FRAME_MAX).unwrap();
         let larger = publication_with_header_of(FRAME_MAX - overhead + 1);
-        let error =
-            check_publication(&Publication { content: &larger, mandatory: false }, FRAME_MAX)
-                .unwrap_err();
+        let error = check_publication(&Publication::new(&larger), FRAME_MAX).unwrap_err();
         let Error::Invalid { field, value, limit } = &error else { panic!("{error}") };
         assert_eq!(field, "headers");
         assert!(value.contains("4089") && limit.contains("4088"), "{error}");
@@ -209,9 +208,7 @@ mod tests {
     #[test]
     fn the_size_of_a_publication_includes_its_body_frames() {
         let content = Arc::new(Content::new("e", "k", vec![0; FRAME_MAX * 2]));
-        let size =
-            check_publication(&Publication { content: &content, mandatory: false }, FRAME_MAX)
-                .unwrap();
+        let size = check_publication(&Publication::new(&content), FRAME_MAX).unwrap();
         assert_eq!(size, PUBLISH + 2 + 2 + HEADER + FRAME_MAX * 2 + FRAME_OVERHEAD * (2 + 3));
     }
 }

@@ -126,7 +126,7 @@ impl Publication<'_> {
     ///
     /// # Errors
     /// - [`Error::Invalid`]: the exchange, the routing key or a string property is longer than 255
-    ///   bytes, or [`table`] refuses the headers.
+    ///   bytes, a delayed message is mandatory, or [`table`] refuses the headers.
     pub fn validate(&self) -> Result<()> {
         self.validate_with(self.content.properties.string_bytes())
     }
@@ -140,7 +140,33 @@ impl Publication<'_> {
         if string_bytes > SHORT_STRING {
             properties.try_each_string(short_string)?;
         }
+        if self.mandatory && self.delay.is_some() {
+            return Err(self.invalid_delay("no delay of a mandatory message"));
+        }
         properties.headers().map_or(Ok(()), |headers| table("headers", headers))
+    }
+}
+
+impl Publication<'_> {
+    /// Refuses a delay, for a backend without [`Capabilities::delayed_publish`].
+    ///
+    /// [`Capabilities::delayed_publish`]: crate::backend::Capabilities::delayed_publish
+    ///
+    /// # Errors
+    /// - [`Error::Invalid`]: names the delay.
+    pub fn refuse_delay(&self) -> Result<()> {
+        match self.delay {
+            Some(_) => Err(self.invalid_delay("no delay, which this backend does not support")),
+            None => Ok(()),
+        }
+    }
+
+    fn invalid_delay(&self, limit: &'static str) -> Error {
+        Error::Invalid {
+            field: "delay".into(),
+            value: format!("{:?}", self.delay.unwrap_or_default()),
+            limit: limit.into(),
+        }
     }
 }
 
@@ -263,9 +289,6 @@ mod tests {
         let content = std::sync::Arc::new(
             crate::backend::Content::new("", "q", "").with_properties(properties),
         );
-        assert_eq!(
-            named(Publication { content: &content, mandatory: false }.validate()),
-            "headers.a"
-        );
+        assert_eq!(named(Publication::new(&content).validate()), "headers.a");
     }
 }

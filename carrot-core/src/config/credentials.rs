@@ -2,6 +2,7 @@ use crate::config::secret::Secret;
 
 /// The credentials of a client.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Credentials {
     /// A user name and password (SASL PLAIN).
     Plain {

@@ -2,6 +2,7 @@ use std::net::IpAddr;
 
 /// One address of a broker.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub struct Host {
     /// A name, an IPv4 address, or an IPv6 address without brackets.
     pub name: String,
@@ -13,6 +14,12 @@ impl Host {
     /// Creates an address with the scheme's default port.
     pub fn new(name: impl Into<String>) -> Host {
         Host { name: name.into(), port: None }
+    }
+
+    /// Sets the port.
+    #[must_use]
+    pub fn with_port(self, port: u16) -> Host {
+        Host { port: Some(port), ..self }
     }
 }
 

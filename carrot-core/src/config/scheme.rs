@@ -2,6 +2,7 @@ use std::fmt;
 
 /// The backend of a connection, and its transport.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[non_exhaustive]
 pub enum Scheme {
     /// AMQP over TCP, `amqp://`.
     #[default]

@@ -44,6 +44,7 @@ impl From<&String> for Secret {
 
 /// Certificates or a key in PEM form.
 #[derive(Clone, PartialEq, Eq)]
+#[allow(clippy::exhaustive_enums, reason = "PEM is read from a file or given as text")]
 pub enum Pem {
     /// A file, read at each connect.
     File(PathBuf),

@@ -5,6 +5,7 @@ use crate::model::{Headers, ShortString, Value};
 /// The destination of a binding.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[allow(clippy::exhaustive_enums, reason = "AMQP 0-9-1 binds nothing else")]
 pub enum Destination {
     /// A queue.
     Queue(String),

@@ -7,6 +7,7 @@ use crate::model::{Headers, ShortString, Value};
 /// The type of an exchange, which decides how messages are routed.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(into = "String", from = "String")]
+#[non_exhaustive]
 pub enum ExchangeKind {
     /// Routes to every queue bound with exactly the routing key of the message.
     #[default]

@@ -9,6 +9,7 @@ use crate::model::value::{Headers, Value};
 /// The delivery mode: whether a message survives a broker restart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(into = "u8", from = "u8")]
+#[allow(clippy::exhaustive_enums, reason = "AMQP 0-9-1 defines both")]
 pub enum DeliveryMode {
     /// Kept in memory only (AMQP delivery mode 1).
     ///

@@ -24,6 +24,7 @@ use crate::model::short_string::ShortString;
 /// assert_eq!(headers.get("pages").and_then(Value::as_i64), Some(3));
 /// ```
 #[derive(Debug, Clone, PartialEq, Default)]
+#[allow(clippy::exhaustive_enums, reason = "AMQP 0-9-1 defines the types of fields")]
 pub enum Value {
     /// No value.
     ///

@@ -78,7 +78,7 @@ impl InFlight {
     }
 
     pub(crate) fn publication(&self) -> Publication<'_> {
-        Publication { content: &self.content, mandatory: self.mandatory }
+        Publication::new(&self.content).with_mandatory(self.mandatory)
     }
 
     pub(crate) fn is_resolved(&self) -> bool {

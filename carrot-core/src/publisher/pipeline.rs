@@ -139,7 +139,7 @@ impl PublishPipeline {
         mandatory: bool,
         timeout: Duration,
     ) -> Result<()> {
-        let publication = Publication { content, mandatory };
+        let publication = Publication::new(content).with_mandatory(mandatory);
         publication.validate()?;
         validate::body(&content.body, self.max_message_size)?;
         if let Some(Opened { channel, .. }) = self.channel.current() {
@@ -173,7 +173,7 @@ impl PublishPipeline {
             self.send_unconfirmed(&content, mandatory, timeout)?;
             return Ok(resolved(content, mandatory, timeout));
         }
-        Publication { content: &content, mandatory }.validate()?;
+        Publication::new(&content).with_mandatory(mandatory).validate()?;
         validate::body(&content.body, self.max_message_size)?;
         let message = self.enter_window(&content, mandatory, timeout)?;
         self.finish_send(message, |message| self.publish_until_sent(message))
@@ -188,7 +188,7 @@ impl PublishPipeline {
         timeout: Duration,
     ) -> Result<Arc<InFlight>> {
         let content = Arc::new(content);
-        Publication { content: &content, mandatory }.validate()?;
+        Publication::new(&content).with_mandatory(mandatory).validate()?;
         validate::body(&content.body, self.max_message_size)?;
         let connection = self.channel.connection();
         if let Some(reason) = connection.blocked() {
@@ -207,7 +207,7 @@ impl PublishPipeline {
             })
         };
         if !self.definition.confirms {
-            publish(&Publication { content: &content, mandatory })?;
+            publish(&Publication::new(&content).with_mandatory(mandatory))?;
             return Ok(resolved(content, mandatory, timeout));
         }
         let deadline = deadline::after(timeout);

@@ -179,8 +179,8 @@ impl Runner<'_> {
         self.published += 1;
         let number = self.published;
         let content = Arc::new(content(&self.names, spec, number));
-        let result = channel
-            .publish(&Publication { content: &content, mandatory: spec.mandatory }, DEADLINE);
+        let result =
+            channel.publish(&Publication::new(&content).with_mandatory(spec.mandatory), DEADLINE);
         let mut lines = vec![format!("m{number}")];
         match result {
             Err(error) => lines.push(self.line(slot, Err(error))),

@@ -234,7 +234,7 @@ impl CopyChannel {
 
 /// Publishes, and waits for the confirm, but not for the end of an alarm.
 fn publish(channel: &dyn Backend, copy: &Arc<Content>, deadline: Instant) -> Result<Outcome> {
-    let publication = Publication { content: copy, mandatory: true };
+    let publication = Publication::new(copy).with_mandatory(true);
     let tag = in_slices(deadline, |timeout| channel.publish(&publication, timeout))?;
     in_slices(deadline, |timeout| channel.confirm(tag, timeout))
 }

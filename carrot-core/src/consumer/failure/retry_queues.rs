@@ -117,17 +117,13 @@ mod tests {
     use crate::model::{Headers, Value};
 
     const QUORUM: Capabilities = Capabilities {
+        delayed_publish: false,
         waiting_queues: true,
         quorum_queues: true,
         default_delivery_limit: false,
         declarations_settle_in: Duration::ZERO,
     };
-    const CLASSIC: Capabilities = Capabilities {
-        waiting_queues: true,
-        quorum_queues: false,
-        default_delivery_limit: false,
-        declarations_settle_in: Duration::ZERO,
-    };
+    const CLASSIC: Capabilities = Capabilities { quorum_queues: false, ..QUORUM };
 
     fn at_least(milliseconds: u64) -> u64 {
         RetryStep::at_least(Duration::from_millis(milliseconds)).pause().as_secs()
