@@ -3,13 +3,13 @@
 #![no_main]
 
 #[allow(dead_code)]
-#[path = "../../carrot-backend-memory/src/pattern.rs"]
-mod pattern;
+#[path = "../../carrot-backend-memory/src/routing/topic.rs"]
+mod topic;
 
 use std::collections::BTreeSet;
 
 use libfuzzer_sys::fuzz_target;
-use pattern::PatternTrie;
+use topic::PatternTrie;
 
 fuzz_target!(|text: &str| {
     let mut trie = PatternTrie::<Option<String>>::default();
