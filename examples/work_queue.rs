@@ -46,7 +46,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     })?;
 
     let report = workers.join()?;
-    println!("{} jobs done, {} requeued", report.acknowledged, report.given_back);
+    println!("{} jobs done, {} requeued", report.acknowledged, report.requeued_unhandled);
     if connection.declare_queue(&*queue)?.message_count == 0 {
         connection.delete_queue(&queue, DeleteIf::ALWAYS)?;
         connection.delete_queue(&format!("{queue}.failed"), DeleteIf::ALWAYS)?;

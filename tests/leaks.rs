@@ -99,7 +99,7 @@ fn consumers_and_workers() {
             _ => consumer.close().unwrap(),
         }
         if round % 100 == 0 {
-            connection.purge("jobs").unwrap();
+            connection.purge_queue("jobs").unwrap();
         }
     });
     assert!(broker.queue("jobs").unwrap().consumers.is_empty());

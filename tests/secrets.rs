@@ -77,7 +77,7 @@ fn show<T: std::fmt::Debug>(what: &str, result: carrot::Result<T>) {
 fn use_up(connection: &Connection) {
     note(format_args!("{connection:?}"));
     let queue = Queue::server_named();
-    show("no queue", connection.purge("no-such-queue-of-the-test"));
+    show("no queue", connection.purge_queue("no-such-queue-of-the-test"));
     let consumer = connection.consumer(&queue).build().unwrap();
     let publisher = connection.publisher().routing_key(consumer.queue().unwrap()).build().unwrap();
     note(format_args!("{consumer:?} {publisher:?} {:?}", connection.publisher()));

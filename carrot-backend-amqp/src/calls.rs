@@ -122,7 +122,7 @@ impl Calls {
         let messages = publishing.iter().map(|(_, count)| *count).sum::<u64>();
         let close = connection_close
             .hard_close()
-            .among(usize::try_from(messages).unwrap_or(usize::MAX), calling.len());
+            .with_suspects(usize::try_from(messages).unwrap_or(usize::MAX), calling.len());
         let suspects: Vec<Party> =
             publishing.iter().map(|(party, _)| *party).chain(calling).collect();
         let (verdict, several) = match suspects[..] {

@@ -28,7 +28,7 @@ fn of(product: &str, version: &str) -> Capabilities {
     capabilities.waiting_queues = true;
     capabilities.quorum_queues = is_rabbitmq && version >= (3, 10);
     capabilities.default_delivery_limit = is_rabbitmq && version >= (4, 0);
-    capabilities.declarations_settle_in = SETTLE_IN;
+    capabilities.queue_durable_after = SETTLE_IN;
     capabilities
 }
 

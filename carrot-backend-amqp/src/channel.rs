@@ -10,7 +10,7 @@ use carrot_core::backend::{
     Acknowledgement, Backend, ConsumeOptions, Declare, Delete, Deleted, Delivery, DeliveryTag,
     Extent, Outcome, Publication, PublishTag, QueueInfo, Rejection, Subscription,
 };
-use carrot_core::{Destination, Error, Result, validate};
+use carrot_core::{Destination, Error, Result};
 use crossbeam_channel::{Receiver, RecvTimeoutError, bounded};
 
 use crate::calls::{self, Call};
@@ -25,7 +25,7 @@ use crate::subscription::AmqpSubscription;
 use crate::time::deadline_after;
 use crate::turns::Turn;
 use crate::within::within;
-use carrot_core::limits;
+use carrot_core::backend::{frame_limits, validate};
 
 /// By how much an answer may come later than its deadline, when the owner of a channel gives it.
 const GRACE: Duration = Duration::from_secs(1);
@@ -149,7 +149,7 @@ impl Channel {
         if acknowledgement == Acknowledgement::Automatic {
             self.core.pass(&delivery);
         }
-        let Around { body, is_whole } =
+        let Around { body, is_complete } =
             self.core.inbox.bodies.claim(std::mem::take(&mut delivery.body));
         let content = convert::take_content(&mut delivery, body);
         if acknowledgement == Acknowledgement::Manual {
@@ -157,7 +157,7 @@ impl Channel {
         }
         Delivery::new(DeliveryTag(tag), Arc::new(content))
             .with_redelivered(redelivered)
-            .with_is_whole(is_whole)
+            .with_is_complete(is_complete)
     }
 
     fn settle(&self, verdict: Verdict, tag: DeliveryTag, extent: Extent) -> Result<()> {
@@ -201,7 +201,7 @@ impl Channel {
 /// The verbs that wait for the broker, within the call timeout.
 impl Channel {
     fn declare_now(&self, entity: Declare<'_>) -> Result<QueueInfo> {
-        limits::check_declare(&entity, self.frame_max())?;
+        frame_limits::check_declare(&entity, self.frame_max())?;
         match entity {
             Declare::Exchange(exchange) => {
                 let name = exchange.name.clone();
@@ -255,7 +255,7 @@ impl Channel {
     }
 
     fn delete_now(&self, entity: Delete<'_>) -> Result<Deleted> {
-        limits::check_delete(&entity, self.frame_max())?;
+        frame_limits::check_delete(&entity, self.frame_max())?;
         match entity {
             Delete::Exchange { name, condition } => {
                 let name = name.to_string();
@@ -312,7 +312,7 @@ impl Channel {
 
     fn consume_now(&self, queue: &str, options: &ConsumeOptions) -> Result<AmqpSubscription> {
         const OPERATION: &str = calls::CONSUME.operation;
-        limits::check_consume(queue, options, self.frame_max())?;
+        frame_limits::check_consume(queue, options, self.frame_max())?;
         self.core.check()?;
         let channel = self.me.upgrade().ok_or_else(|| Error::closed("channel"))?;
         let deadline = self.deadline();
@@ -413,7 +413,7 @@ impl Backend for Channel {
 
     fn publish(&self, publication: &Publication<'_>, timeout: Duration) -> Result<PublishTag> {
         const OPERATION: &str = "handing over a message";
-        let size = limits::check_publication(publication, self.frame_max())?;
+        let size = frame_limits::check_publication(publication, self.frame_max())?;
         self.core.check()?;
         if !self.core.life().wire.outlet.flow.enter(size, timeout) {
             return Err(self

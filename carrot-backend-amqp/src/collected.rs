@@ -18,7 +18,7 @@ pub(crate) struct Collected {
     header: Vec<u8>,
     size: u64,
     /// Whether amiquip can read all that the header says.
-    is_whole: bool,
+    is_complete: bool,
     /// Longer than what is there, if it was used before.
     buffer: Vec<u8>,
     filled: usize,
@@ -29,13 +29,13 @@ impl Collected {
     pub(crate) fn new(
         header: Vec<u8>,
         size: u64,
-        is_whole: bool,
+        is_complete: bool,
         buffers: &BufferPool,
     ) -> Collected {
         Collected {
             header,
             size,
-            is_whole,
+            is_complete,
             buffer: buffers.take(size.min(TRUSTED) as usize),
             filled: 0,
         }
@@ -72,7 +72,7 @@ impl Collected {
     pub(crate) fn finish(self, buffers: &Arc<BufferPool>) -> (Vec<u8>, Around) {
         (
             self.header,
-            Around { body: Body::in_buffer(self.buffer, buffers), is_whole: self.is_whole },
+            Around { body: Body::in_buffer(self.buffer, buffers), is_complete: self.is_complete },
         )
     }
 }
@@ -86,7 +86,7 @@ mod tests {
         let bytes: Vec<u8> = (0..300_000).map(|at| (at % 251) as u8).collect();
         let buffers = Arc::new(BufferPool::new());
         for used in [0, 1, 200_000, 300_000, 400_000] {
-            buffers.give(vec![255; used]);
+            buffers.put_back(vec![255; used]);
             let mut collected = Collected::new(vec![1], bytes.len() as u64, true, &buffers);
             let mut rest = &bytes[..];
             while !rest.is_empty() {

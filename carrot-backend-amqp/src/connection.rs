@@ -446,13 +446,13 @@ impl Life {
                 warn!("{}: {} has blocked publishing: {reason}", self.name, self.endpoint);
                 let mut state = self.lock();
                 state.blocked = Some(reason.clone());
-                self.tell(state, Event::Blocked(reason));
+                self.tell(state, Event::Blocked { role: self.role, reason });
             }
             ConnectionBlockedNotification::Unblocked => {
                 info!("{}: {} has unblocked publishing", self.name, self.endpoint);
                 let mut state = self.lock();
                 state.blocked = None;
-                self.tell(state, Event::Unblocked);
+                self.tell(state, Event::Unblocked { role: self.role });
             }
         }
     }

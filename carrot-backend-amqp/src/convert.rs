@@ -205,7 +205,7 @@ pub(crate) mod tests {
         assert_eq!(queue.arguments.get("x-max-priority"), Some(&AmqpValue::LongInt(5)));
 
         let consumer = to_consumer(
-            &ConsumeOptions::prefetch(1).automatic().exclusive().argument("x-priority", 3),
+            &ConsumeOptions::with_prefetch(1).automatic().exclusive().argument("x-priority", 3),
         );
         assert!(consumer.no_ack && consumer.exclusive && !consumer.no_local);
         assert_eq!(consumer.arguments.len(), 1);

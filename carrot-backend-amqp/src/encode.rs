@@ -106,7 +106,7 @@ mod tests {
     use amq_protocol::protocol::AMQPClass;
     use amq_protocol::protocol::basic::{AMQPMethod, parse_properties};
     use carrot_core::backend::Publication;
-    use carrot_core::limits::check_publication;
+    use carrot_core::backend::frame_limits::check_publication;
     use carrot_core::{DeliveryMode, Headers, Properties};
 
     use super::*;

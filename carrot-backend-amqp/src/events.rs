@@ -110,15 +110,16 @@ mod tests {
         events.observe(Arc::new(move |event: &Event| {
             early.send(("early", format!("{event:?}"))).unwrap_or_default()
         }));
-        events.push(Event::Blocked("alarm".into()));
+        events.push(Event::Blocked { role: Role::Publish, reason: "alarm".into() });
         events.observe(Arc::new(move |event: &Event| {
             heard.send(("late", format!("{event:?}"))).unwrap_or_default()
         }));
-        events.push(Event::Unblocked);
+        events.push(Event::Unblocked { role: Role::Publish });
         events.tell();
         let told: Vec<_> = (0..3).filter_map(|_| told.recv_timeout(LONG).ok()).collect();
-        let expected =
-            [("early", "Blocked(\"alarm\")"), ("early", "Unblocked"), ("late", "Unblocked")];
+        let blocked = "Blocked { role: Publish, reason: \"alarm\" }";
+        let unblocked = "Unblocked { role: Publish }";
+        let expected = [("early", blocked), ("early", unblocked), ("late", unblocked)];
         assert_eq!(told, expected.map(|(who, what)| (who, what.to_string())));
     }
 

@@ -143,7 +143,7 @@ mod tests {
                 (
                     channel,
                     tickets.next(),
-                    Around { body: [channel as u8].into(), is_whole: channel == 1 },
+                    Around { body: [channel as u8].into(), is_complete: channel == 1 },
                 )
             })
             .collect();
@@ -157,8 +157,8 @@ mod tests {
         for (inbox, (_, ticket, around)) in [&one, &other].into_iter().zip(bodies) {
             let claimed = inbox.bodies.claim(ticket.bytes().to_vec());
             assert_eq!(
-                (claimed.body, claimed.is_whole),
-                (around.body, around.is_whole),
+                (claimed.body, claimed.is_complete),
+                (around.body, around.is_complete),
                 "also after the end"
             );
         }

@@ -194,10 +194,10 @@ impl Incoming {
     /// Takes part of the frame under way.
     fn take(&mut self, part: &[u8], out: &mut Vec<u8>) -> Result<(), Refused> {
         let Some(head) = self.head else { return Ok(()) };
-        let is_whole = part.len() == head.whole();
+        let is_complete = part.len() == head.whole();
         match self.way {
             Way::Pass => out.extend_from_slice(part),
-            Way::Gather if is_whole => {}
+            Way::Gather if is_complete => {}
             Way::Gather => self.gathered.extend_from_slice(part),
             Way::Collect => {
                 let payload = head.payload_in(head.whole() - self.remaining, part);
@@ -212,7 +212,7 @@ impl Incoming {
             return Ok(());
         }
         match self.way {
-            Way::Gather if is_whole => self.look_at(&head, part, out),
+            Way::Gather if is_complete => self.look_at(&head, part, out),
             Way::Gather => {
                 let frame = mem::take(&mut self.gathered);
                 let result = self.look_at(&head, &frame, out);
@@ -249,12 +249,12 @@ impl Incoming {
             _ => inspector::check(head.kind, payload)?,
         }
         let size = if head.kind == CONTENT_HEADER { frame::body_size(payload) } else { None };
-        match size.map(|size| (size, inspector::is_whole(payload))) {
-            Some((size, is_whole)) if size >= LARGE || !is_whole => {
+        match size.map(|size| (size, inspector::is_complete(payload))) {
+            Some((size, is_complete)) if size >= LARGE || !is_complete => {
                 self.large.retain(|(channel, _)| *channel != head.channel);
                 self.large.push((
                     head.channel,
-                    Collected::new(frame.to_vec(), size, is_whole, &self.buffers),
+                    Collected::new(frame.to_vec(), size, is_complete, &self.buffers),
                 ));
                 if size == 0 {
                     self.complete(head.channel, out);

@@ -184,7 +184,7 @@ fn a_large_body_is_kept_and_a_ticket_passes_however_it_is_cut() {
             let [(1, ticket, kept)] = &incoming.news().bodies[..] else {
                 panic!("in pieces of {piece}")
             };
-            assert!(kept.body == large && kept.is_whole, "in pieces of {piece}");
+            assert!(kept.body == large && kept.is_complete, "in pieces of {piece}");
             let ticket = ticket.bytes();
             let replaced = [header(1, ticket.len() as u64), body(1, ticket)].concat();
             assert!(

@@ -63,7 +63,7 @@ pub(crate) fn check(kind: u8, payload: &[u8]) -> Result<(), Refused> {
 
 /// Whether amiquip reads all properties and headers of a message as they are. It leaves out, or takes for another, what follows a text that is
 /// not UTF-8, or a type that it does not know.
-pub(crate) fn is_whole(payload: &[u8]) -> bool {
+pub(crate) fn is_complete(payload: &[u8]) -> bool {
     let flags =
         payload.get(12..14).map_or(u16::MAX, |flags| u16::from_be_bytes([flags[0], flags[1]]));
     // Without headers, ASCII is enough: all else that is in there are lengths and numbers.
@@ -295,7 +295,7 @@ mod tests {
             b"\x01ax\0\0\0\x02\xff\xfe",
             b"\x01aA\0\0\0\x02t\x00\x01bF\0\0\0\x03\x01cV",
         ] {
-            assert!(is_whole(&content(table)), "{table:?}");
+            assert!(is_complete(&content(table)), "{table:?}");
         }
         for table in [
             &b"\x01aS\0\0\0\x04caf\xe9"[..],
@@ -307,15 +307,15 @@ mod tests {
             b"\x05a",
             b"\x01aV\x01bV\x01aV",
         ] {
-            assert!(!is_whole(&content(table)), "{table:?}");
+            assert!(!is_complete(&content(table)), "{table:?}");
         }
         let mut property = header(5, &[0, 0, 0, 0]);
-        assert!(is_whole(&property));
+        assert!(is_complete(&property));
         property[15] = 0xff;
-        assert!(!is_whole(&property), "a content type that is not UTF-8");
+        assert!(!is_complete(&property), "a content type that is not UTF-8");
         property[15] = b't';
         property.push(0);
-        assert!(!is_whole(&property), "bytes that belong to no property");
+        assert!(!is_complete(&property), "bytes that belong to no property");
     }
 
     #[test]

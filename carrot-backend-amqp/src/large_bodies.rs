@@ -64,7 +64,7 @@ pub(crate) struct LargeBodies(Mutex<HashMap<Ticket, Around>>);
 pub(crate) struct Around {
     pub(crate) body: Body,
     /// Whether amiquip can read all that its header says.
-    pub(crate) is_whole: bool,
+    pub(crate) is_complete: bool,
 }
 
 impl LargeBodies {
@@ -78,7 +78,7 @@ impl LargeBodies {
 
     /// The body that amiquip's stands for: another one, if it is a ticket.
     pub(crate) fn claim(&self, body: Vec<u8>) -> Around {
-        self.remove(&body).unwrap_or_else(|| Around { body: body.into(), is_whole: true })
+        self.remove(&body).unwrap_or_else(|| Around { body: body.into(), is_complete: true })
     }
 
     /// Lets go of the body that amiquip's stands for.
@@ -103,7 +103,7 @@ mod tests {
     use super::*;
 
     fn around(byte: u8) -> Around {
-        Around { body: vec![byte; 10].into(), is_whole: true }
+        Around { body: vec![byte; 10].into(), is_complete: true }
     }
 
     #[test]

@@ -169,7 +169,8 @@ fn channels_close_under_their_consumers_without_harm_to_the_connection() {
     let keeps = consuming(&connector);
     for round in 0..1000 {
         let channel = consuming(&connector);
-        let subscription = channel.consume(&queue, &ConsumeOptions::prefetch(8), LONG).unwrap();
+        let subscription =
+            channel.consume(&queue, &ConsumeOptions::with_prefetch(8), LONG).unwrap();
         match round % 4 {
             0 => channel.close(LONG).unwrap(),
             1 => drop(subscription),
@@ -222,13 +223,13 @@ fn what_arrives_for_a_channel_after_its_end_costs_no_other() {
     neighbour.declare(Declare::Queue(&queue), LONG).unwrap();
     for round in 0..20 {
         let channel = publishing(&connector);
-        let expiring = channel.consume(&source, &ConsumeOptions::prefetch(0), LONG).unwrap();
+        let expiring = channel.consume(&source, &ConsumeOptions::with_prefetch(0), LONG).unwrap();
         let properties = Properties::new().with_message_id(unique("id")).with_expiration("0");
         let content = Arc::new(Content::new("", &*source, "x").with_properties(properties));
         let tag = publish(&*channel, &content);
         assert_eq!(channel.confirm(tag, LONG).unwrap(), Outcome::Accepted);
         take(&*expiring);
-        let dead = channel.consume(&letters, &ConsumeOptions::prefetch(0), LONG).unwrap();
+        let dead = channel.consume(&letters, &ConsumeOptions::with_prefetch(0), LONG).unwrap();
         assert!(
             channel.declare(Declare::Queue(&Queue::existing(unique("nowhere"))), LONG).is_err()
         );

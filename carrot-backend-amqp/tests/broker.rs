@@ -92,7 +92,7 @@ fn topology_is_declared_checked_and_deleted() {
     channel.delete(Delete::Binding(&binding), LONG).unwrap();
     channel.delete(Delete::Exchange { name: &second, condition: DeleteIf::ALWAYS }, LONG).unwrap();
     channel
-        .delete(Delete::Queue { name: &queue, condition: DeleteIf::IF_UNUSED_AND_EMPTY }, LONG)
+        .delete(Delete::Queue { name: &queue, condition: DeleteIf::UNUSED_AND_EMPTY }, LONG)
         .unwrap();
     channel.delete(Delete::Queue { name: &queue, condition: DeleteIf::ALWAYS }, LONG).unwrap();
 

@@ -21,7 +21,7 @@ fn settling_out_of_order_settles_what_was_named() {
     let queue = declare(&*channel);
     let bodies: Vec<String> = (1..=9).map(|number| number.to_string()).collect();
     fill(&*publishing(&connector), &queue, &bodies.iter().map(String::as_str).collect::<Vec<_>>());
-    let subscription = channel.consume(&queue, &ConsumeOptions::prefetch(100), LONG).unwrap();
+    let subscription = channel.consume(&queue, &ConsumeOptions::with_prefetch(100), LONG).unwrap();
     let tags: Vec<DeliveryTag> = (0..9).map(|_| take(&*subscription).tag).collect();
     channel.ack(tags[4], Extent::One).unwrap();
     channel.ack(tags[1], Extent::UpTo).unwrap();
@@ -107,7 +107,7 @@ fn several_subscriptions_and_gets_share_a_channel() {
     }
     let subscriptions: Vec<_> = queues[..2]
         .iter()
-        .map(|queue| channel.consume(queue, &ConsumeOptions::prefetch(2), LONG).unwrap())
+        .map(|queue| channel.consume(queue, &ConsumeOptions::with_prefetch(2), LONG).unwrap())
         .collect();
     let mut tags = BTreeSet::new();
     for _ in 0..4 {
@@ -139,7 +139,7 @@ fn many_workers_on_one_subscription_settle_each_message_once() {
     let publisher = publishing(&connector);
     let queue = declare(&*publisher);
     let channel = consuming(&connector);
-    let subscription = channel.consume(&queue, &ConsumeOptions::prefetch(500), LONG).unwrap();
+    let subscription = channel.consume(&queue, &ConsumeOptions::with_prefetch(500), LONG).unwrap();
     let (seen, received) = std::sync::mpsc::channel();
     thread::scope(|scope| {
         scope.spawn(|| {
@@ -178,7 +178,7 @@ fn acknowledgements_leave_before_a_connection_closes() {
     let queue = declare(&*channel);
     let bodies = vec!["x"; 200];
     fill(&*publishing(&first), &queue, &bodies);
-    let subscription = channel.consume(&queue, &ConsumeOptions::prefetch(0), LONG).unwrap();
+    let subscription = channel.consume(&queue, &ConsumeOptions::with_prefetch(0), LONG).unwrap();
     for _ in 0..200 {
         channel.ack(take(&*subscription).tag, Extent::One).unwrap();
     }
@@ -222,7 +222,8 @@ fn consumers_come_and_go_without_harm_to_the_connection() {
     let total = ROUNDS + 20;
     fill(&*publisher, &queue, &vec!["x"; total]);
     for round in 0..ROUNDS {
-        let subscription = channel.consume(&queue, &ConsumeOptions::prefetch(8), LONG).unwrap();
+        let subscription =
+            channel.consume(&queue, &ConsumeOptions::with_prefetch(8), LONG).unwrap();
         let delivery = take(&*subscription);
         drop(subscription);
         channel

@@ -123,10 +123,12 @@ fn an_alarm_and_its_end_are_told() {
     let channel = open(&connector);
     assert!(matches!(next(&events), Event::Connected { .. }));
     publish(&*channel);
-    assert!(matches!(next(&events), Event::Blocked(reason) if reason == "low memory"));
+    assert!(
+        matches!(next(&events), Event::Blocked { role: Role::Publish, reason } if reason == "low memory")
+    );
     assert_eq!(connector.status(Role::Publish), Status::new(true, Some("low memory".into())));
     publish(&*channel);
-    assert!(matches!(next(&events), Event::Unblocked));
+    assert!(matches!(next(&events), Event::Unblocked { role: Role::Publish }));
     assert_eq!(connector.status(Role::Publish), connected());
 }
 

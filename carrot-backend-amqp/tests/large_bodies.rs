@@ -75,7 +75,7 @@ fn those_that_nobody_took_are_let_go_and_come_again_whole() {
     let queue = declare(&*channel);
     fill_with_each(&*channel, &queue);
     let consumer = consuming(&connector);
-    let subscription = consumer.consume(&queue, &ConsumeOptions::prefetch(100), LONG).unwrap();
+    let subscription = consumer.consume(&queue, &ConsumeOptions::with_prefetch(100), LONG).unwrap();
     let first = take(&*subscription);
     consumer.reject(first.tag, Rejection::Requeue, Extent::One).unwrap();
     drop(subscription);

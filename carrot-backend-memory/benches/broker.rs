@@ -56,7 +56,7 @@ fn round_trips(criterion: &mut Criterion) {
     });
     group.bench_function("publish_100_consume_ack_100", |bencher| {
         let subscription =
-            channel.consume("q", &ConsumeOptions::prefetch(100), SOON).expect("a consumer");
+            channel.consume("q", &ConsumeOptions::with_prefetch(100), SOON).expect("a consumer");
         bencher.iter_custom(|messages| {
             let start = std::time::Instant::now();
             for _ in 0..messages.div_ceil(100) {

@@ -63,7 +63,7 @@ fn consume(messages: u64) {
     let channel = open(&Broker::new());
     declare(&*channel, &Queue::new("q"));
     let subscription =
-        channel.consume("q", &ConsumeOptions::prefetch(100), SOON).expect("a consumer");
+        channel.consume("q", &ConsumeOptions::with_prefetch(100), SOON).expect("a consumer");
     let address = Address::new("", "q");
     for _ in 0..messages {
         address.publish(&*channel);

@@ -37,6 +37,6 @@ fn main() {
     (0..MESSAGES).for_each(|_| address.publish(&*channel));
     report("ready", before);
     let _subscription =
-        channel.consume("q", &ConsumeOptions::prefetch(0), SOON).expect("a consumer");
+        channel.consume("q", &ConsumeOptions::with_prefetch(0), SOON).expect("a consumer");
     report("delivered and unsettled", before);
 }

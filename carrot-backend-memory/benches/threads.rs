@@ -25,7 +25,7 @@ fn pairs(messages: u64, queue_of: impl Fn(u64) -> String) -> Duration {
         .map(|pair| {
             let channel = open(&broker);
             let subscription = channel
-                .consume(&queue_of(pair), &ConsumeOptions::prefetch(1000), SOON)
+                .consume(&queue_of(pair), &ConsumeOptions::with_prefetch(1000), SOON)
                 .expect("a consumer");
             (channel, subscription)
         })
@@ -62,7 +62,7 @@ fn one_thread(messages: u64) -> Duration {
     let channel = open(&broker);
     declare(&*channel, &Queue::new("q"));
     let subscription =
-        channel.consume("q", &ConsumeOptions::prefetch(1000), SOON).expect("a consumer");
+        channel.consume("q", &ConsumeOptions::with_prefetch(1000), SOON).expect("a consumer");
     let address = Address::new("", "q");
     let start = Instant::now();
     for _ in 0..messages {

@@ -88,7 +88,7 @@ impl ManualClock {
             owner.handle_due(due);
         }
         self.0.now.store(end, Ordering::SeqCst);
-        self.0.pauses.0.set(Duration::from_micros(end));
+        self.0.pauses.0.advance_to(Duration::from_micros(end));
         live.iter().for_each(|owner| owner.clock_advanced());
     }
 

@@ -76,7 +76,8 @@ pub(crate) fn internal_error() -> Error {
 /// Returns the first error of a channel whose call, or one of whose messages, made the broker close
 /// the connection.
 pub(crate) fn uncertain_close(code: u16, text: &str, messages: usize) -> Error {
-    let close = HardClose::new(code, text, 0, 0).among(messages, usize::from(messages == 0));
+    let close =
+        HardClose::new(code, text, 0, 0).with_suspects(messages, usize::from(messages == 0));
     Error::Disconnected { reason: closed(code, text), source: Some(Arc::new(close)) }
 }
 

@@ -189,7 +189,7 @@ impl Connection {
     /// - [`Error::NotFound`]: the queue does not exist.
     /// - [`Error::ResourceLocked`]: the queue is exclusive to another connection.
     /// - The errors of [`open`](Connection::open), if the connection has to be opened.
-    pub fn purge(&self, queue: &str) -> Result<u32> {
+    pub fn purge_queue(&self, queue: &str) -> Result<u32> {
         self.handle.delete(Delete::Messages { queue })
     }
 
@@ -247,8 +247,8 @@ impl Connection {
     /// # fn example(connection: &carrot::Connection) {
     /// connection.on_disconnect(|role, error| eprintln!("{role} connection: {error}"));
     /// connection.on_reconnect(|role| eprintln!("{role} connection: recovered"));
-    /// connection.on_blocked(|reason| eprintln!("the broker has blocked publishing: {reason}"));
-    /// connection.on_unblocked(|| eprintln!("the broker has unblocked publishing"));
+    /// connection.on_blocked(|role, reason| eprintln!("{role} connection: blocked: {reason}"));
+    /// connection.on_unblocked(|role| eprintln!("{role} connection: unblocked"));
     /// # }
     /// ```
     pub fn on_disconnect(&self, hook: impl Fn(Role, &Error) + Send + Sync + 'static) {
@@ -275,22 +275,24 @@ impl Connection {
         }));
     }
 
-    /// Calls `hook` with the broker's reason each time the broker blocks publishing. See
-    /// [`on_disconnect`](Connection::on_disconnect).
-    pub fn on_blocked(&self, hook: impl Fn(&str) + Send + Sync + 'static) {
+    /// Calls `hook` with the role and the broker's reason each time the broker blocks publishing on
+    /// a connection. See [`on_disconnect`](Connection::on_disconnect).
+    ///
+    /// A consumer publishes, too, when it copies a failed message to another queue.
+    pub fn on_blocked(&self, hook: impl Fn(Role, &str) + Send + Sync + 'static) {
         self.handle.shared.hooks.add(Arc::new(move |event| {
-            if let Event::Blocked(reason) = event {
-                hook(reason);
+            if let Event::Blocked { role, reason } = event {
+                hook(*role, reason);
             }
         }));
     }
 
-    /// Calls `hook` each time the broker unblocks publishing. See
+    /// Calls `hook` with the role each time the broker unblocks publishing on a connection. See
     /// [`on_disconnect`](Connection::on_disconnect).
-    pub fn on_unblocked(&self, hook: impl Fn() + Send + Sync + 'static) {
+    pub fn on_unblocked(&self, hook: impl Fn(Role) + Send + Sync + 'static) {
         self.handle.shared.hooks.add(Arc::new(move |event| {
-            if let Event::Unblocked = event {
-                hook();
+            if let Event::Unblocked { role } = event {
+                hook(*role);
             }
         }));
     }

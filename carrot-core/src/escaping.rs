@@ -104,8 +104,9 @@ impl fmt::Debug for Shown<'_> {
                 start.iter().take(MOST / 2).try_for_each(|byte| write!(formatter, "{byte:02x}"))?;
             }
         }
-        let is_whole = if text.is_some() { bytes.len() <= MOST } else { bytes.len() <= MOST / 2 };
-        if is_whole { Ok(()) } else { write!(formatter, "... ({} bytes)", bytes.len()) }
+        let is_complete =
+            if text.is_some() { bytes.len() <= MOST } else { bytes.len() <= MOST / 2 };
+        if is_complete { Ok(()) } else { write!(formatter, "... ({} bytes)", bytes.len()) }
     }
 }
 

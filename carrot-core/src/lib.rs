@@ -25,7 +25,7 @@ mod recovery;
 pub mod backend;
 
 pub use backend::{IntoBody, Role};
-pub use backend::{frame_limits as limits, validate};
+
 pub use codec::{BodyReader, Codec, Codecs, Encodable, Format, FormatError};
 pub use config::{ConnectionOptions, Credentials, Host, Pem, Scheme, Secret, TlsOptions};
 pub use connection::Connection;

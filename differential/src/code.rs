@@ -83,7 +83,7 @@ fn conditions(if_unused: bool, if_empty: bool) -> &'static str {
         (false, false) => "",
         (true, false) => ", IF_UNUSED",
         (false, true) => ", IF_EMPTY",
-        (true, true) => ", IF_UNUSED_AND_EMPTY",
+        (true, true) => ", UNUSED_AND_EMPTY",
     }
 }
 

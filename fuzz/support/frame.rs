@@ -7,7 +7,7 @@ use amq_protocol::frame::parsing::parse_content_header;
 use amq_protocol::protocol::basic::parse_properties;
 use carrot_core::Properties;
 use carrot_core::backend::{Content, Publication};
-use carrot_core::limits::{FRAME_OVERHEAD, check_publication};
+use carrot_core::backend::frame_limits::{FRAME_OVERHEAD, check_publication};
 
 const FRAME_MAX: usize = 131_072;
 /// The size of a publication without properties: a method frame with an empty exchange and routing

@@ -11,7 +11,7 @@ mod frame;
 #[path = "../../carrot-backend-amqp/src/wire_format.rs"]
 mod wire_format;
 
-use carrot_core::validate::table;
+use carrot_core::backend::validate::table;
 use carrot_core::{DeliveryMode, Headers, Properties, Value};
 use libfuzzer_sys::arbitrary::{Result, Unstructured};
 use libfuzzer_sys::fuzz_target;

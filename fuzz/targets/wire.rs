@@ -27,7 +27,7 @@ fuzz_target!(|payload: &[u8]| {
         assert!(depth <= inspected, "amiquip reads a depth of {depth}, the inspector returns {inspected}");
     }
     if inspector::check(HEADER, payload).is_ok() {
-        let _ = inspector::is_whole(payload);
+        let _ = inspector::is_complete(payload);
     }
     let Some(amqp) = frame::read_properties(payload) else { return };
     let properties = convert::from_properties(&amqp);

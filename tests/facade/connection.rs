@@ -18,12 +18,12 @@ on_both_backends! {
         connection.unbind(&binding).unwrap();
         assert!(matches!(publisher.send("unrouted"), Err(Error::Unroutable { .. })));
 
-        assert_eq!(connection.purge(&queue.name).unwrap(), 1);
+        assert_eq!(connection.purge_queue(&queue.name).unwrap(), 1);
         connection.publisher().routing_key(&*queue.name).build().unwrap().send("x").unwrap();
-        assert!(matches!(connection.delete_queue(&queue.name, DeleteIf::IF_EMPTY), Err(Error::PreconditionFailed { .. })));
+        assert!(matches!(connection.delete_queue(&queue.name, DeleteIf::EMPTY), Err(Error::PreconditionFailed { .. })));
         assert_eq!(connection.delete_queue(&queue.name, DeleteIf::ALWAYS).unwrap(), 1);
         assert_eq!(connection.delete_queue(&queue.name, DeleteIf::ALWAYS).unwrap(), 0);
-        connection.delete_exchange(&exchange.name, DeleteIf::IF_UNUSED).unwrap();
+        connection.delete_exchange(&exchange.name, DeleteIf::UNUSED).unwrap();
         connection.delete_exchange(&exchange.name, DeleteIf::ALWAYS).unwrap();
     }
 
@@ -31,7 +31,7 @@ on_both_backends! {
         let queue = queue();
         let consumer = connection.consumer(&queue).build().unwrap();
         let publisher = connection.publisher().routing_key(&*queue.name).build().unwrap();
-        assert!(matches!(connection.purge(&unique("queue")), Err(Error::NotFound { .. })));
+        assert!(matches!(connection.purge_queue(&unique("queue")), Err(Error::NotFound { .. })));
         assert!(matches!(connection.bind(&Binding::queue("amq.direct", unique("queue"), "x")), Err(Error::NotFound { .. })));
         publisher.send("x").unwrap();
         consumer.fetch().unwrap().unwrap().ack().unwrap();

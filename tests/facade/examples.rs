@@ -133,9 +133,9 @@ fn interrupt_the_work_queue(signal: &str, jobs: u32, url: Option<&str>) -> (u32,
         .split(|letter: char| !letter.is_ascii_digit())
         .filter_map(|number| number.parse().ok())
         .collect();
-    let [done, given_back] = numbers[..] else { panic!("{report}") };
+    let [done, requeued_unhandled] = numbers[..] else { panic!("{report}") };
     assert!(done > 0 && done < jobs, "{report}");
-    (done, given_back)
+    (done, requeued_unhandled)
 }
 
 #[test]

@@ -238,7 +238,7 @@ fn refused_call_fails_at_once_and_costs_others_one_reconnect() {
     let publisher = fixture.publisher();
     fixture.broker.faults().close_connection_at(Operation::Delete, 1, 540, "NOT_IMPLEMENTED");
     let started = Instant::now();
-    let error = fixture.connection.purge("queue").unwrap_err();
+    let error = fixture.connection.purge_queue("queue").unwrap_err();
     assert!(
         matches!(&error, Error::HardError { code: 540, reason } if reason == "NOT_IMPLEMENTED"),
         "{error:?}"

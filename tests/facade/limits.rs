@@ -112,7 +112,7 @@ on_both_backends! {
         refused(connection.unbind(&Binding::queue("amq.direct", &*queue.name, text)), "routing key");
         refused(connection.delete_exchange(text, DeleteIf::ALWAYS), "exchange");
         refused(connection.delete_queue(text, DeleteIf::ALWAYS).map(drop), "queue");
-        refused(connection.purge(text).map(drop), "queue");
+        refused(connection.purge_queue(text).map(drop), "queue");
 
         publisher.send("still there").unwrap();
         assert_eq!(ready(connection, &queue.name), 1);

@@ -38,7 +38,7 @@ on_both_backends! {
         thread::spawn(move || sender.send(workers.join()));
         let report = ended.recv_timeout(Duration::from_secs(120)).expect("every message is handled in two minutes").unwrap();
 
-        assert_eq!((report.acknowledged, report.failed, report.given_back), (MESSAGES as u64, 0, 0));
+        assert_eq!((report.acknowledged, report.failed, report.requeued_unhandled), (MESSAGES as u64, 0, 0));
         assert!(times.iter().all(|times| times.load(Ordering::Relaxed) == 1));
         assert_eq!(ready(connection, &queue.name), 0);
     }

@@ -9,6 +9,7 @@ use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use carrot::config::Role;
 use carrot::memory::{Broker, Operation};
 use carrot::topology::DeleteIf;
 use carrot::{Connection, Consumer, Error, Message};
@@ -74,7 +75,7 @@ fn fetch_and_topology_calls_recover() {
     broker.faults().drop_connections();
     consumer.fetch().unwrap().unwrap().ack().unwrap();
     broker.faults().drop_connections();
-    assert_eq!(connection.purge("queue").unwrap(), 0);
+    assert_eq!(connection.purge_queue("queue").unwrap(), 0);
     broker.faults().drop_connections_at(Operation::Get, 1);
     assert!(consumer.fetch().unwrap().is_none());
 }
@@ -131,11 +132,12 @@ fn hooks_and_state_follow_an_outage() {
         (count(&losses), count(&returns), count(&blocks), count(&unblocks));
     connection.on_disconnect(move |_, _| lost());
     connection.on_reconnect(move |_| back());
-    connection.on_blocked(move |reason| {
+    connection.on_blocked(move |role, reason| {
+        assert_eq!(role, Role::Publish);
         assert_eq!(reason, "low on memory");
         blocked();
     });
-    connection.on_unblocked(unblocked);
+    connection.on_unblocked(move |_| unblocked());
     let publisher = connection.publisher().queue("queue").build().unwrap();
     assert!(connection.is_connected() && !connection.is_blocked());
 

@@ -69,7 +69,7 @@ on_both_backends! {
     fn conditional_delete_of_quorum_queue_fails_at_once(connection: &Connection) {
         let name = unique("quorum");
         connection.declare_queue(Queue::new(&*name).argument("x-queue-type", "quorum")).unwrap();
-        let delete = || connection.delete_queue(&name, DeleteIf::IF_UNUSED).unwrap_err();
+        let delete = || connection.delete_queue(&name, DeleteIf::UNUSED).unwrap_err();
         let error = costs_a_consumer_one_reconnect(connection, 1, delete);
         assert!(matches!(&error, Error::HardError { code: 540, reason } if reason.contains(&*name)), "{error:?}");
         connection.delete_queue(&name, DeleteIf::ALWAYS).unwrap();

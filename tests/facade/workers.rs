@@ -24,7 +24,7 @@ on_both_backends! {
             handled.recv_timeout(SOON).unwrap();
         }
         let report = workers.stop(SOON).unwrap();
-        assert_eq!((report.acknowledged, report.given_back, report.unfinished), (500, 0, 0));
+        assert_eq!((report.acknowledged, report.requeued_unhandled, report.unfinished), (500, 0, 0));
         assert_eq!(ready(connection, &queue.name), 0);
         let seen = seen.lock().unwrap();
         assert_eq!(seen.len(), 500);

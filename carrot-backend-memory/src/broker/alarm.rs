@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::time::Duration;
 
-use carrot_core::backend::{Content, Event};
+use carrot_core::backend::{Content, Event, Role};
 
 use crate::broker::fault_plan::FaultOutcome;
 use crate::broker::observers::ConnectorObservers;
@@ -29,8 +29,9 @@ pub(crate) struct HeldPublication {
 ///
 /// As on RabbitMQ, the first publication after an alarm notifies the connection. The broker stops
 /// reading only from then on.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct PublishGate {
+    role: Role,
     is_blocked: AtomicBool,
     state: Mutex<PublishGateState>,
     read: Condvar,
@@ -47,6 +48,16 @@ struct PublishGateState {
 }
 
 impl PublishGate {
+    /// Creates the gate of a connection for `role`, which reads publications.
+    pub(crate) fn new(role: Role) -> PublishGate {
+        PublishGate {
+            role,
+            is_blocked: AtomicBool::new(false),
+            state: Mutex::default(),
+            read: Condvar::new(),
+        }
+    }
+
     pub(crate) fn is_blocked(&self) -> bool {
         self.is_blocked.load(Ordering::Acquire)
     }
@@ -76,7 +87,7 @@ impl PublishGate {
         if is_first {
             state.is_notified = true;
             if let Some(observers) = observers {
-                observers.add_event(Event::Blocked(alarm.to_string()));
+                observers.add_event(Event::Blocked { role: self.role, reason: alarm.to_string() });
             }
         }
         // RabbitMQ stops reading after the header of a message, which is the end of a message
@@ -122,7 +133,7 @@ impl PublishGate {
         if std::mem::take(&mut state.is_notified)
             && let Some(observers) = observers
         {
-            observers.add_event(Event::Unblocked);
+            observers.add_event(Event::Unblocked { role: self.role });
         }
         drop(state);
         self.read.notify_all();

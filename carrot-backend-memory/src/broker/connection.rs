@@ -55,7 +55,7 @@ impl BrokerConnection {
             name: Arc::clone(name),
             has_exclusive_queues: AtomicBool::new(false),
             observers: Arc::downgrade(observers),
-            gate: PublishGate::default(),
+            gate: PublishGate::new(role),
             state: Mutex::default(),
         });
         let alarm = lock(&shared.alarm);

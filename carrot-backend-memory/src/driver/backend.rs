@@ -3,11 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use carrot_core::backend::frame_limits::{
+    check_consume, check_declare, check_delete, check_publication,
+};
 use carrot_core::backend::{
     Acknowledgement, Backend, ConsumeOptions, Declare, Delete, Deleted, Delivery, DeliveryTag,
     Extent, Outcome, Publication, PublishTag, QueueInfo, Rejection, Subscription,
 };
-use carrot_core::limits::{check_consume, check_declare, check_delete, check_publication};
 use carrot_core::{Error, Result};
 
 use crate::broker::fault_plan::Operation;
@@ -107,7 +109,7 @@ impl Backend for MemoryBackend {
         timeout: Duration,
     ) -> Result<Option<Delivery>> {
         let handle = &self.handle;
-        carrot_core::validate::short_string("queue", queue)?;
+        carrot_core::backend::validate::short_string("queue", queue)?;
         handle.begin(Operation::Get, timeout)?;
         let manual = acknowledgement == Acknowledgement::Manual;
         handle.close_on_error(handle.queue(queue).and_then(|queue| handle.get(&queue, manual)))

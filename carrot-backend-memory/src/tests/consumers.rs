@@ -6,8 +6,8 @@ use crate::tests::{BrokerFixture, SOON, arrived, body};
 #[test]
 fn consumers_with_room_are_served_in_turn() {
     let fixture = BrokerFixture::with_queue(&Queue::new("q"));
-    let wide = fixture.consume("q", &ConsumeOptions::prefetch(10));
-    let narrow = fixture.consume("q", &ConsumeOptions::prefetch(1));
+    let wide = fixture.consume("q", &ConsumeOptions::with_prefetch(10));
+    let narrow = fixture.consume("q", &ConsumeOptions::with_prefetch(1));
     for number in 0..6 {
         fixture.send("", "q", &number.to_string());
     }
@@ -24,8 +24,8 @@ fn consumers_with_room_are_served_in_turn() {
 #[test]
 fn prefetch_limits_each_consumer_and_ignores_gets() {
     let fixture = BrokerFixture::with_queue(&Queue::new("q"));
-    let first = fixture.consume("q", &ConsumeOptions::prefetch(2));
-    let second = fixture.consume("q", &ConsumeOptions::prefetch(1));
+    let first = fixture.consume("q", &ConsumeOptions::with_prefetch(2));
+    let second = fixture.consume("q", &ConsumeOptions::with_prefetch(1));
     for number in 0..6 {
         fixture.send("", "q", &number.to_string());
     }
@@ -41,21 +41,21 @@ fn consumer_without_prefetch_or_acknowledgement_has_no_limit() {
     for number in 0..100 {
         fixture.send("", "q", &number.to_string());
     }
-    let automatic = fixture.consume("q", &ConsumeOptions::prefetch(1).automatic());
+    let automatic = fixture.consume("q", &ConsumeOptions::with_prefetch(1).automatic());
     assert_eq!(arrived(&*automatic).len(), 100);
     fixture.broker.wait_until_idle(SOON).unwrap();
     drop(automatic);
     for number in 0..100 {
         fixture.send("", "q", &number.to_string());
     }
-    assert_eq!(arrived(&*fixture.consume("q", &ConsumeOptions::prefetch(0))).len(), 100);
+    assert_eq!(arrived(&*fixture.consume("q", &ConsumeOptions::with_prefetch(0))).len(), 100);
 }
 
 #[test]
 fn consumer_of_higher_priority_with_room_is_served_first() {
     let fixture = BrokerFixture::with_queue(&Queue::new("q"));
-    let low = fixture.consume("q", &ConsumeOptions::prefetch(10));
-    let high = fixture.consume("q", &ConsumeOptions::prefetch(2).argument("x-priority", 10));
+    let low = fixture.consume("q", &ConsumeOptions::with_prefetch(10));
+    let high = fixture.consume("q", &ConsumeOptions::with_prefetch(2).argument("x-priority", 10));
     for number in 0..4 {
         fixture.send("", "q", &number.to_string());
     }
@@ -89,7 +89,7 @@ fn single_active_consumer_cancelled_is_replaced_by_the_next() {
     let exclusive = fixture.open().consume("q", &ConsumeOptions::default().exclusive(), SOON);
     assert!(matches!(exclusive, Err(Error::ResourceLocked { .. })));
     let channel = fixture.open();
-    let first = channel.consume("q", &ConsumeOptions::prefetch(1), SOON).unwrap();
+    let first = channel.consume("q", &ConsumeOptions::with_prefetch(1), SOON).unwrap();
     let second = fixture.consume("q", &ConsumeOptions::default());
     for number in 0..3 {
         fixture.send("", "q", &number.to_string());
@@ -148,7 +148,7 @@ fn priority_queue_delivers_the_highest_priority_first() {
 #[test]
 fn settling_several_messages_serves_consumers_one_after_another() {
     let fixture = BrokerFixture::with_queue(&Queue::new("q"));
-    let subscriptions = [0; 2].map(|_| fixture.consume("q", &ConsumeOptions::prefetch(2)));
+    let subscriptions = [0; 2].map(|_| fixture.consume("q", &ConsumeOptions::with_prefetch(2)));
     for number in 0..8 {
         fixture.send("", "q", &number.to_string());
     }

@@ -22,8 +22,8 @@ impl Heard {
         let word = match event {
             Event::Connected { .. } => "connected".into(),
             Event::Disconnected { error: Error::Disconnected { .. }, .. } => "disconnected".into(),
-            Event::Blocked(reason) => format!("blocked: {reason}"),
-            Event::Unblocked => "unblocked".into(),
+            Event::Blocked { reason, .. } => format!("blocked: {reason}"),
+            Event::Unblocked { .. } => "unblocked".into(),
             other => format!("{other:?}"),
         };
         self.0.lock().unwrap().push(word);

@@ -231,7 +231,7 @@ fn quorum_queue_with_reject_publish_dlx_drops_its_head() {
 
 #[test]
 fn quorum_queue_deleted_on_condition_closes_the_connection() {
-    for condition in [DeleteIf::IF_UNUSED, DeleteIf::IF_EMPTY] {
+    for condition in [DeleteIf::UNUSED, DeleteIf::EMPTY] {
         let fixture = BrokerFixture::with_queue(&queue());
         let result = fixture.channel.delete(Delete::Queue { name: "q", condition }, SOON);
         assert!(

@@ -88,7 +88,7 @@ fn unknown_tag_closes_the_channel_and_requeues() {
 fn closed_channel_requeues_in_order() {
     let fixture = filled(&["a", "b", "c", "d"]);
     let channel = fixture.open();
-    let subscription = channel.consume("q", &ConsumeOptions::prefetch(2), SOON).unwrap();
+    let subscription = channel.consume("q", &ConsumeOptions::with_prefetch(2), SOON).unwrap();
     assert_eq!(body(&subscription.next(SOON).unwrap().unwrap()), "a");
     let other = fixture.get("q");
     assert_eq!(body(&other), "c");
@@ -103,7 +103,7 @@ fn closed_channel_requeues_in_order() {
 #[test]
 fn cancelled_subscription_keeps_its_deliveries() {
     let fixture = filled(&["a", "b", "c"]);
-    let subscription = fixture.consume("q", &ConsumeOptions::prefetch(2));
+    let subscription = fixture.consume("q", &ConsumeOptions::with_prefetch(2));
     subscription.cancel(SOON).unwrap();
     subscription.cancel(SOON).unwrap();
     assert_eq!(fixture.ready("q"), ["c"]);
@@ -138,7 +138,7 @@ fn purge_keeps_unsettled_messages() {
 #[test]
 fn message_requeued_by_the_only_consumer_is_redelivered() {
     let fixture = filled(&["a", "b"]);
-    let subscription = fixture.consume("q", &ConsumeOptions::prefetch(1));
+    let subscription = fixture.consume("q", &ConsumeOptions::with_prefetch(1));
     let first = subscription.next(SOON).unwrap().unwrap();
     fixture.channel.reject(first.tag, Rejection::Requeue, Extent::One).unwrap();
     let again = subscription.next(SOON).unwrap().unwrap();
@@ -167,8 +167,8 @@ fn many_requeued_messages_merge_in_order() {
     }
     let (one, two) = (fixture.open(), fixture.open());
     let subscriptions = [
-        one.consume("q", &ConsumeOptions::prefetch(100), SOON).unwrap(),
-        two.consume("q", &ConsumeOptions::prefetch(100), SOON).unwrap(),
+        one.consume("q", &ConsumeOptions::with_prefetch(100), SOON).unwrap(),
+        two.consume("q", &ConsumeOptions::with_prefetch(100), SOON).unwrap(),
     ];
     assert_eq!(
         subscriptions.iter().map(|subscription| arrived(&**subscription).len()).sum::<usize>(),

@@ -14,7 +14,7 @@ use crate::tests::{BrokerFixture, SOON, body, post, send};
 fn threads_on_one_channel_neither_lose_nor_repeat_messages() {
     const EACH: usize = 500;
     let fixture = BrokerFixture::with_queue(&Queue::new("q"));
-    let subscription = fixture.consume("q", &ConsumeOptions::prefetch(50));
+    let subscription = fixture.consume("q", &ConsumeOptions::with_prefetch(50));
     let seen = Mutex::new(HashSet::new());
     thread::scope(|scope| {
         for producer in 0..4 {
@@ -93,7 +93,7 @@ fn channels_opened_and_closed_under_load_leave_nothing() {
                 for _ in 0..25 {
                     let channel = fixture.stranger();
                     let subscription =
-                        channel.consume("q", &ConsumeOptions::prefetch(5), SOON).unwrap();
+                        channel.consume("q", &ConsumeOptions::with_prefetch(5), SOON).unwrap();
                     if let Some(delivery) = subscription.next(std::time::Duration::ZERO).unwrap() {
                         channel.ack(delivery.tag, Extent::One).unwrap();
                     }
@@ -122,7 +122,7 @@ fn woken(subscription: &dyn Subscription) -> Delivery {
 #[test]
 fn waiting_thread_is_woken_for_a_single_message() {
     let fixture = BrokerFixture::with_queue(&Queue::new("q"));
-    let subscription = fixture.consume("q", &ConsumeOptions::prefetch(100));
+    let subscription = fixture.consume("q", &ConsumeOptions::with_prefetch(100));
     let (taken, tokens) = std::sync::mpsc::channel();
     thread::scope(|scope| {
         scope.spawn(|| {
@@ -145,7 +145,7 @@ fn waiting_thread_is_woken_for_a_single_message() {
 fn waiting_threads_with_enough_messages_are_all_woken() {
     const THREADS: usize = 4;
     let fixture = BrokerFixture::with_queue(&Queue::new("q"));
-    let subscription = fixture.consume("q", &ConsumeOptions::prefetch(100));
+    let subscription = fixture.consume("q", &ConsumeOptions::with_prefetch(100));
     // No thread passes the barrier before each has a message.
     let barrier = Barrier::new(THREADS);
     thread::scope(|scope| {
@@ -170,7 +170,7 @@ fn publishers_under_concurrent_inspection_keep_their_order() {
     const EACH: usize = 5000;
     const PUBLISHERS: usize = 3;
     let fixture = BrokerFixture::with_queue(&Queue::new("q"));
-    let subscription = fixture.consume("q", &ConsumeOptions::prefetch(20));
+    let subscription = fixture.consume("q", &ConsumeOptions::with_prefetch(20));
     thread::scope(|scope| {
         for publisher in 0..PUBLISHERS {
             let channel = fixture.stranger();

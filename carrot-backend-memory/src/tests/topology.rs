@@ -163,11 +163,11 @@ fn missing_entity_can_be_deleted_but_not_bound_or_purged() {
         assert_eq!(fixture.delete(Delete::Binding(&binding)), "ok");
     }
     assert_eq!(
-        fixture.delete(Delete::Queue { name: "missing", condition: DeleteIf::IF_UNUSED_AND_EMPTY }),
+        fixture.delete(Delete::Queue { name: "missing", condition: DeleteIf::UNUSED_AND_EMPTY }),
         "ok"
     );
     assert_eq!(
-        fixture.delete(Delete::Exchange { name: "missing", condition: DeleteIf::IF_UNUSED }),
+        fixture.delete(Delete::Exchange { name: "missing", condition: DeleteIf::UNUSED }),
         "ok"
     );
     assert_eq!(fixture.delete(Delete::Messages { queue: "missing" }), "not found");
@@ -194,19 +194,19 @@ fn deletion_with_unmet_condition_is_refused() {
     let fixture = BrokerFixture::with_queue(&Queue::new("q"));
     fixture.send("", "q", "m");
     assert_eq!(
-        fixture.delete(Delete::Queue { name: "q", condition: DeleteIf::IF_EMPTY }),
+        fixture.delete(Delete::Queue { name: "q", condition: DeleteIf::EMPTY }),
         "precondition"
     );
     let held = fixture.get("q");
     let subscription = fixture.consume("q", &ConsumeOptions::default());
     assert_eq!(
-        fixture.delete(Delete::Queue { name: "q", condition: DeleteIf::IF_UNUSED }),
+        fixture.delete(Delete::Queue { name: "q", condition: DeleteIf::UNUSED }),
         "precondition"
     );
     subscription.cancel(SOON).unwrap();
     let deleted = fixture
         .channel
-        .delete(Delete::Queue { name: "q", condition: DeleteIf::IF_UNUSED_AND_EMPTY }, SOON)
+        .delete(Delete::Queue { name: "q", condition: DeleteIf::UNUSED_AND_EMPTY }, SOON)
         .unwrap();
     assert_eq!(deleted, Deleted::new(0));
     fixture.channel.ack(held.tag, carrot_core::backend::Extent::One).unwrap();
@@ -215,11 +215,11 @@ fn deletion_with_unmet_condition_is_refused() {
     fixture.exchange(&Exchange::fanout("destination"));
     fixture.bind(&Binding::exchange("source", "destination", ""));
     assert_eq!(
-        fixture.delete(Delete::Exchange { name: "source", condition: DeleteIf::IF_UNUSED }),
+        fixture.delete(Delete::Exchange { name: "source", condition: DeleteIf::UNUSED }),
         "precondition"
     );
     assert_eq!(
-        fixture.delete(Delete::Exchange { name: "destination", condition: DeleteIf::IF_UNUSED }),
+        fixture.delete(Delete::Exchange { name: "destination", condition: DeleteIf::UNUSED }),
         "ok"
     );
     assert_eq!(fixture.broker.bindings("source"), []);

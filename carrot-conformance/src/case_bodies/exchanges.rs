@@ -178,7 +178,7 @@ pub(crate) fn an_exchange_in_use_is_not_deleted_if_unused_is_required(harness: &
     let exchange = fixture.direct_exchange();
     let queue = fixture.bound_queue(&exchange, "key");
     assert_error!(
-        fixture.open().delete_exchange(&exchange, DeleteIf::IF_UNUSED),
+        fixture.open().delete_exchange(&exchange, DeleteIf::UNUSED),
         Error::PreconditionFailed { .. }
     );
     fixture.channel.send(&exchange, "key", "still there");
@@ -189,7 +189,7 @@ pub(crate) fn an_unused_exchange_is_deleted_if_unused_is_required(harness: &dyn 
     let fixture = CaseFixture::new(harness);
     let (exchange, other) = (fixture.direct_exchange(), fixture.direct_exchange());
     fixture.bind_as(&Binding::exchange(&other, &exchange, "a destination is unused"));
-    fixture.channel.delete_exchange(&exchange, DeleteIf::IF_UNUSED).expect("delete");
+    fixture.channel.delete_exchange(&exchange, DeleteIf::UNUSED).expect("delete");
     assert_error!(fixture.open().find_exchange(&exchange), Error::NotFound { .. });
 }
 

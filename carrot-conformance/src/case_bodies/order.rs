@@ -60,7 +60,7 @@ pub(crate) fn messages_of_gets_are_requeued_before_messages_of_consumers(harness
     let queue = fixture.queue();
     fixture.channel.enqueue(&queue, ["a", "b", "c"]);
     let channel = fixture.open();
-    let consumed = channel.subscribe_as(&queue, &ConsumeOptions::prefetch(1));
+    let consumed = channel.subscribe_as(&queue, &ConsumeOptions::with_prefetch(1));
     consumed.expect("a");
     channel.get_delivery(&queue);
     channel.get_delivery(&queue);

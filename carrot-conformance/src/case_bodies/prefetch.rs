@@ -6,7 +6,7 @@ pub(crate) fn a_consumer_holds_no_more_than_its_prefetch(harness: &dyn Harness) 
     let fixture = CaseFixture::new(harness);
     let queue = fixture.queue();
     fixture.channel.enqueue(&queue, ["a", "b", "c", "d", "e"]);
-    let subscription = fixture.channel.subscribe_as(&queue, &ConsumeOptions::prefetch(2));
+    let subscription = fixture.channel.subscribe_as(&queue, &ConsumeOptions::with_prefetch(2));
     subscription.expect("a");
     subscription.expect("b");
     subscription.expect_nothing();
@@ -17,7 +17,7 @@ pub(crate) fn an_ack_allows_the_next_delivery(harness: &dyn Harness) {
     let fixture = CaseFixture::new(harness);
     let queue = fixture.queue();
     fixture.channel.enqueue(&queue, ["a", "b", "c"]);
-    let subscription = fixture.channel.subscribe_as(&queue, &ConsumeOptions::prefetch(1));
+    let subscription = fixture.channel.subscribe_as(&queue, &ConsumeOptions::with_prefetch(1));
     for expected in ["a", "b", "c"] {
         let delivery = subscription.expect(expected);
         subscription.expect_nothing();
@@ -29,7 +29,7 @@ pub(crate) fn an_ack_up_to_a_tag_allows_as_many_deliveries(harness: &dyn Harness
     let fixture = CaseFixture::new(harness);
     let queue = fixture.queue();
     fixture.channel.enqueue(&queue, ["a", "b", "c", "d", "e", "f"]);
-    let subscription = fixture.channel.subscribe_as(&queue, &ConsumeOptions::prefetch(3));
+    let subscription = fixture.channel.subscribe_as(&queue, &ConsumeOptions::with_prefetch(3));
     subscription.expect("a");
     subscription.expect("b");
     let third = subscription.expect("c");
@@ -41,7 +41,7 @@ pub(crate) fn a_discard_allows_the_next_delivery(harness: &dyn Harness) {
     let fixture = CaseFixture::new(harness);
     let queue = fixture.queue();
     fixture.channel.enqueue(&queue, ["a", "b"]);
-    let subscription = fixture.channel.subscribe_as(&queue, &ConsumeOptions::prefetch(1));
+    let subscription = fixture.channel.subscribe_as(&queue, &ConsumeOptions::with_prefetch(1));
     fixture.channel.discard(&subscription.expect("a"));
     subscription.expect("b");
 }
@@ -50,7 +50,7 @@ pub(crate) fn a_requeue_is_redelivered_to_the_only_consumer(harness: &dyn Harnes
     let fixture = CaseFixture::new(harness);
     let queue = fixture.queue();
     fixture.channel.enqueue(&queue, ["a", "b"]);
-    let subscription = fixture.channel.subscribe_as(&queue, &ConsumeOptions::prefetch(1));
+    let subscription = fixture.channel.subscribe_as(&queue, &ConsumeOptions::with_prefetch(1));
     fixture.channel.requeue(&subscription.expect("a"));
     assert!(subscription.expect("a").redelivered);
 }
@@ -61,7 +61,7 @@ pub(crate) fn a_prefetch_of_zero_is_no_limit(harness: &dyn Harness) {
     for _ in 0..50 {
         fixture.channel.enqueue(&queue, ["x"]);
     }
-    let subscription = fixture.channel.subscribe_as(&queue, &ConsumeOptions::prefetch(0));
+    let subscription = fixture.channel.subscribe_as(&queue, &ConsumeOptions::with_prefetch(0));
     for _ in 0..50 {
         subscription.expect("x");
     }
@@ -72,8 +72,8 @@ pub(crate) fn each_consumer_of_a_channel_has_its_own_prefetch(harness: &dyn Harn
     let (left, right) = (fixture.queue(), fixture.queue());
     fixture.channel.enqueue(&left, ["a", "b"]);
     fixture.channel.enqueue(&right, ["c", "d", "e"]);
-    let narrow = fixture.channel.subscribe_as(&left, &ConsumeOptions::prefetch(1));
-    let wide = fixture.channel.subscribe_as(&right, &ConsumeOptions::prefetch(2));
+    let narrow = fixture.channel.subscribe_as(&left, &ConsumeOptions::with_prefetch(1));
+    let wide = fixture.channel.subscribe_as(&right, &ConsumeOptions::with_prefetch(2));
     narrow.expect("a");
     wide.expect("c");
     wide.expect("d");
@@ -87,7 +87,7 @@ pub(crate) fn gets_do_not_count_towards_the_prefetch(harness: &dyn Harness) {
     fixture.channel.enqueue(&queue, ["got", "got too", "a"]);
     fixture.channel.get_delivery(&queue);
     fixture.channel.get_delivery(&queue);
-    let subscription = fixture.channel.subscribe_as(&queue, &ConsumeOptions::prefetch(1));
+    let subscription = fixture.channel.subscribe_as(&queue, &ConsumeOptions::with_prefetch(1));
     subscription.expect("a");
 }
 
@@ -95,7 +95,7 @@ pub(crate) fn gets_receive_the_messages_beyond_the_prefetch(harness: &dyn Harnes
     let fixture = CaseFixture::new(harness);
     let queue = fixture.queue();
     fixture.channel.enqueue(&queue, ["a", "b"]);
-    let subscription = fixture.channel.subscribe_as(&queue, &ConsumeOptions::prefetch(1));
+    let subscription = fixture.channel.subscribe_as(&queue, &ConsumeOptions::with_prefetch(1));
     subscription.expect("a");
     assert_eq!(body(&fixture.channel.get_delivery(&queue)), "b");
 }
@@ -105,7 +105,7 @@ pub(crate) fn the_prefetch_does_not_limit_an_automatic_consumer(harness: &dyn Ha
     let queue = fixture.queue();
     fixture.channel.enqueue(&queue, ["a", "b", "c"]);
     let subscription =
-        fixture.channel.subscribe_as(&queue, &ConsumeOptions::prefetch(1).automatic());
+        fixture.channel.subscribe_as(&queue, &ConsumeOptions::with_prefetch(1).automatic());
     subscription.expect_all(["a", "b", "c"]);
 }
 
@@ -113,7 +113,7 @@ pub(crate) fn deliveries_before_next_count_towards_the_prefetch(harness: &dyn Ha
     let fixture = CaseFixture::new(harness);
     let queue = fixture.queue();
     fixture.channel.enqueue(&queue, ["a", "b", "c"]);
-    let _subscription = fixture.channel.subscribe_as(&queue, &ConsumeOptions::prefetch(2));
+    let _subscription = fixture.channel.subscribe_as(&queue, &ConsumeOptions::with_prefetch(2));
     fixture.channel.expect_ready(&queue, 1);
     let start = std::time::Instant::now();
     while start.elapsed() < milliseconds(50) {

@@ -83,11 +83,11 @@ pub(crate) fn a_queue_in_use_is_not_deleted_if_that_was_asked(harness: &dyn Harn
     let queue = fixture.queue();
     let subscription = fixture.channel.subscribe(&queue);
     assert_error!(
-        fixture.open().delete_queue(&queue, DeleteIf::IF_UNUSED),
+        fixture.open().delete_queue(&queue, DeleteIf::UNUSED),
         Error::PreconditionFailed { .. }
     );
     subscription.cancel(DEADLINE).expect("cancel");
-    fixture.channel.delete_queue(&queue, DeleteIf::IF_UNUSED).expect("delete");
+    fixture.channel.delete_queue(&queue, DeleteIf::UNUSED).expect("delete");
 }
 
 pub(crate) fn a_queue_that_is_not_empty_is_not_deleted_if_empty_is_required(harness: &dyn Harness) {
@@ -95,11 +95,11 @@ pub(crate) fn a_queue_that_is_not_empty_is_not_deleted_if_empty_is_required(harn
     let queue = fixture.queue();
     fixture.channel.enqueue(&queue, ["x"]);
     assert_error!(
-        fixture.open().delete_queue(&queue, DeleteIf::IF_EMPTY),
+        fixture.open().delete_queue(&queue, DeleteIf::EMPTY),
         Error::PreconditionFailed { .. }
     );
     fixture.channel.expect_messages(&queue, ["x"]);
-    fixture.channel.delete_queue(&queue, DeleteIf::IF_UNUSED_AND_EMPTY).expect("delete");
+    fixture.channel.delete_queue(&queue, DeleteIf::UNUSED_AND_EMPTY).expect("delete");
     assert_error!(fixture.open().find_queue(&queue), Error::NotFound { .. });
 }
 
@@ -108,21 +108,21 @@ pub(crate) fn a_queue_with_only_unsettled_messages_is_empty(harness: &dyn Harnes
     let queue = fixture.queue();
     fixture.channel.enqueue(&queue, ["x"]);
     fixture.channel.get_delivery(&queue);
-    fixture.channel.delete_queue(&queue, DeleteIf::IF_EMPTY).expect("delete");
+    fixture.channel.delete_queue(&queue, DeleteIf::EMPTY).expect("delete");
 }
 
 pub(crate) fn a_missing_queue_is_deleted_on_any_condition(harness: &dyn Harness) {
     let fixture = CaseFixture::new(harness);
     fixture
         .channel
-        .delete_queue(&fixture.queue_name(), DeleteIf::IF_UNUSED_AND_EMPTY)
+        .delete_queue(&fixture.queue_name(), DeleteIf::UNUSED_AND_EMPTY)
         .expect("delete");
 }
 
 pub(crate) fn a_quorum_queue_is_not_deleted_on_a_condition(harness: &dyn Harness) {
     let fixture = CaseFixture::new(harness);
     let queue = fixture.queue_with(|queue| queue.argument("x-queue-type", "quorum"));
-    for condition in [DeleteIf::IF_UNUSED, DeleteIf::IF_EMPTY] {
+    for condition in [DeleteIf::UNUSED, DeleteIf::EMPTY] {
         let connector = fixture.connect();
         let (channel, other) = (open(&*connector), open(&*connector));
         assert_error!(channel.delete_queue(&queue, condition), Error::HardError { code: 540, .. });

@@ -47,8 +47,8 @@ pub(crate) fn each_message_is_delivered_to_one_consumer(harness: &dyn Harness) {
 pub(crate) fn a_consumer_at_its_prefetch_is_skipped(harness: &dyn Harness) {
     let fixture = CaseFixture::new(harness);
     let queue = fixture.queue();
-    let full = fixture.channel.subscribe_as(&queue, &ConsumeOptions::prefetch(1));
-    let roomy = fixture.channel.subscribe_as(&queue, &ConsumeOptions::prefetch(0));
+    let full = fixture.channel.subscribe_as(&queue, &ConsumeOptions::with_prefetch(1));
+    let roomy = fixture.channel.subscribe_as(&queue, &ConsumeOptions::with_prefetch(0));
     for body in ["a", "b", "c", "d"] {
         fixture.channel.enqueue(&queue, [body]);
     }
@@ -61,10 +61,10 @@ pub(crate) fn a_consumer_that_was_skipped_is_served_after_later_ones(harness: &d
     let fixture = CaseFixture::new(harness);
     let queue = fixture.queue();
     fixture.channel.enqueue(&queue, ["a", "b"]);
-    let full = fixture.channel.subscribe_as(&queue, &ConsumeOptions::prefetch(1));
+    let full = fixture.channel.subscribe_as(&queue, &ConsumeOptions::with_prefetch(1));
     let held = full.expect("a");
     assert_eq!(body(&fixture.channel.get_delivery(&queue)), "b");
-    let later = fixture.channel.subscribe_as(&queue, &ConsumeOptions::prefetch(0));
+    let later = fixture.channel.subscribe_as(&queue, &ConsumeOptions::with_prefetch(0));
     fixture.channel.requeue(&held);
     later.expect("a");
 }
@@ -96,7 +96,7 @@ pub(crate) fn messages_of_a_closed_channel_are_delivered_to_other_consumers(harn
 pub(crate) fn gets_and_a_consumer_share_a_queue(harness: &dyn Harness) {
     let fixture = CaseFixture::new(harness);
     let queue = fixture.queue();
-    let subscription = fixture.channel.subscribe_as(&queue, &ConsumeOptions::prefetch(1));
+    let subscription = fixture.channel.subscribe_as(&queue, &ConsumeOptions::with_prefetch(1));
     fixture.channel.enqueue(&queue, ["consumed", "got"]);
     subscription.expect("consumed");
     assert_eq!(body(&fixture.channel.get_delivery(&queue)), "got");
@@ -129,7 +129,7 @@ pub(crate) fn a_consumer_cannot_be_exclusive_beside_others(harness: &dyn Harness
 pub(crate) fn a_get_beside_an_exclusive_consumer_is_allowed(harness: &dyn Harness) {
     let fixture = CaseFixture::new(harness);
     let queue = fixture.queue();
-    let mut options = ConsumeOptions::prefetch(1);
+    let mut options = ConsumeOptions::with_prefetch(1);
     options.exclusive = true;
     let only = fixture.channel.subscribe_as(&queue, &options);
     fixture.channel.enqueue(&queue, ["consumed", "got"]);
@@ -172,7 +172,7 @@ pub(crate) fn the_next_consumer_takes_over_from_a_single_active_one(harness: &dy
 pub(crate) fn a_single_active_consumer_at_its_prefetch_is_not_replaced(harness: &dyn Harness) {
     let fixture = CaseFixture::new(harness);
     let queue = fixture.queue_with(Queue::single_active_consumer);
-    let active = fixture.channel.subscribe_as(&queue, &ConsumeOptions::prefetch(1));
+    let active = fixture.channel.subscribe_as(&queue, &ConsumeOptions::with_prefetch(1));
     let waiting = fixture.channel.subscribe(&queue);
     fixture.channel.enqueue(&queue, ["a", "b"]);
     active.expect("a");
@@ -207,7 +207,7 @@ pub(crate) fn a_consumer_of_lower_priority_is_served_when_the_higher_is_full(
     let queue = fixture.queue();
     let high = fixture
         .channel
-        .subscribe_as(&queue, &ConsumeOptions::prefetch(1).argument("x-priority", 10));
+        .subscribe_as(&queue, &ConsumeOptions::with_prefetch(1).argument("x-priority", 10));
     let low =
         fixture.channel.subscribe_as(&queue, &ConsumeOptions::default().argument("x-priority", -1));
     fixture.channel.enqueue(&queue, ["a", "b"]);

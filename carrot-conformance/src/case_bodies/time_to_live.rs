@@ -79,7 +79,7 @@ pub(crate) fn a_queue_ttl_of_zero_serves_waiting_consumers_only(harness: &dyn Ha
     let fixture = CaseFixture::new(harness);
     let queue = fixture.queue_with(|queue| queue.message_ttl(milliseconds(0)));
     fixture.channel.enqueue(&queue, ["too early"]);
-    let subscription = fixture.channel.subscribe_as(&queue, &ConsumeOptions::prefetch(1));
+    let subscription = fixture.channel.subscribe_as(&queue, &ConsumeOptions::with_prefetch(1));
     fixture.channel.enqueue(&queue, ["in time", "no room"]);
     let held = subscription.expect("in time");
     fixture.channel.ack_one(&held);

@@ -36,24 +36,24 @@ enum Bytes {
 struct Heap {
     bytes: Vec<u8>,
     /// The pool that its memory returns to, if any.
-    home: Option<Arc<BufferPool>>,
+    pool: Option<Arc<BufferPool>>,
 }
 
 impl Body {
-    /// Creates a body whose memory returns to `home` when the body is dropped.
-    pub fn in_buffer(bytes: Vec<u8>, home: &Arc<BufferPool>) -> Body {
-        Body(Bytes::Heap(Heap { bytes, home: Some(Arc::clone(home)) }))
+    /// Creates a body whose memory returns to `pool` when the body is dropped.
+    pub fn in_buffer(bytes: Vec<u8>, pool: &Arc<BufferPool>) -> Body {
+        Body(Bytes::Heap(Heap { bytes, pool: Some(Arc::clone(pool)) }))
     }
 
-    /// Copies bytes into a body. Large bodies use memory of `home`.
-    pub fn copied(bytes: &[u8], home: &Arc<BufferPool>) -> Body {
-        if bytes.len() < BufferPool::SMALLEST {
+    /// Copies bytes into a body. Large bodies use memory of `pool`.
+    pub fn copied(bytes: &[u8], pool: &Arc<BufferPool>) -> Body {
+        if bytes.len() < BufferPool::MIN_BUFFER_BYTES {
             return Body::from(bytes);
         }
-        let mut buffer = home.take(bytes.len());
+        let mut buffer = pool.take(bytes.len());
         buffer.clear();
         buffer.extend_from_slice(bytes);
-        Body::in_buffer(buffer, home)
+        Body::in_buffer(buffer, pool)
     }
 
     /// Returns an inline body, if the bytes fit.
@@ -64,7 +64,7 @@ impl Body {
     }
 
     fn on_heap(bytes: Vec<u8>) -> Body {
-        Body(Bytes::Heap(Heap { bytes, home: None }))
+        Body(Bytes::Heap(Heap { bytes, pool: None }))
     }
 
     /// Returns the bytes. Copies them if they are at most 110. Memory of a [`BufferPool`] does not
@@ -85,8 +85,8 @@ impl Default for Body {
 
 impl Drop for Heap {
     fn drop(&mut self) {
-        if let Some(home) = &self.home {
-            home.give(mem::take(&mut self.bytes));
+        if let Some(pool) = &self.pool {
+            pool.put_back(mem::take(&mut self.bytes));
         }
     }
 }
@@ -124,7 +124,7 @@ impl AsRef<[u8]> for Body {
 impl Clone for Body {
     fn clone(&self) -> Body {
         match &self.0 {
-            Bytes::Heap(Heap { home: Some(home), .. }) => Body::copied(self, home),
+            Bytes::Heap(Heap { pool: Some(pool), .. }) => Body::copied(self, pool),
             _ => Body::from(&**self),
         }
     }
@@ -195,7 +195,9 @@ impl IntoBody for Body {
 /// Frees the memory that a large body does not fill, because limits on buffered messages count the
 /// bytes of bodies. An encoder may have reserved twice as much.
 fn trimmed(mut bytes: Vec<u8>) -> Vec<u8> {
-    if bytes.len() >= BufferPool::SMALLEST && bytes.capacity() - bytes.len() > bytes.len() / 4 {
+    if bytes.len() >= BufferPool::MIN_BUFFER_BYTES
+        && bytes.capacity() - bytes.len() > bytes.len() / 4
+    {
         bytes.shrink_to_fit();
     }
     bytes

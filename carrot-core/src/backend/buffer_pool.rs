@@ -9,8 +9,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 /// [`Body::in_buffer`](crate::backend::Body::in_buffer) returns to the pool when the body is
 /// dropped.
 ///
-/// The pool keeps at most [`KEPT`](BufferPool::KEPT) unused bytes, and no buffer smaller than
-/// [`SMALLEST`](BufferPool::SMALLEST), because allocators handle those well. No method blocks.
+/// The pool keeps at most [`MAX_UNUSED_BYTES`](BufferPool::MAX_UNUSED_BYTES) unused bytes, and no buffer smaller than
+/// [`MIN_BUFFER_BYTES`](BufferPool::MIN_BUFFER_BYTES), because allocators handle those well. No method blocks.
 ///
 /// ```
 /// use std::sync::Arc;
@@ -38,9 +38,9 @@ const CHECKED_BUFFERS: usize = 8;
 
 impl BufferPool {
     /// The smallest buffer that is kept, in bytes.
-    pub const SMALLEST: usize = 4 << 10;
+    pub const MIN_BUFFER_BYTES: usize = 4 << 10;
     /// The maximum of unused bytes that are kept.
-    pub const KEPT: usize = 8 << 20;
+    pub const MAX_UNUSED_BYTES: usize = 8 << 20;
 
     /// Creates an empty pool.
     pub fn new() -> BufferPool {
@@ -55,7 +55,7 @@ impl BufferPool {
     /// still holds up to `size` bytes of its last content, which the caller must overwrite or
     /// clear.
     pub fn take(&self, size: usize) -> Vec<u8> {
-        if size < BufferPool::SMALLEST {
+        if size < BufferPool::MIN_BUFFER_BYTES {
             return Vec::with_capacity(size);
         }
         let mut kept = self.lock();
@@ -71,16 +71,16 @@ impl BufferPool {
     }
 
     /// Takes a buffer back. Frees the oldest buffers beyond the maximum.
-    pub fn give(&self, buffer: Vec<u8>) {
+    pub fn put_back(&self, buffer: Vec<u8>) {
         let size = buffer.capacity();
-        if !(BufferPool::SMALLEST..=BufferPool::KEPT).contains(&size) {
+        if !(BufferPool::MIN_BUFFER_BYTES..=BufferPool::MAX_UNUSED_BYTES).contains(&size) {
             return;
         }
         let mut too_many = Vec::new();
         let mut kept = self.lock();
         kept.bytes += size;
         kept.buffers.push_back(buffer);
-        while kept.bytes > BufferPool::KEPT {
+        while kept.bytes > BufferPool::MAX_UNUSED_BYTES {
             let Some(oldest) = kept.buffers.pop_front() else { break };
             kept.bytes -= oldest.capacity();
             too_many.push(oldest);
@@ -115,7 +115,7 @@ mod tests {
     fn a_buffer_that_fits_is_reused() {
         let buffers = BufferPool::new();
         for size in [5_000, 50_000, 500_000] {
-            buffers.give(vec![1; size]);
+            buffers.put_back(vec![1; size]);
         }
         assert_eq!(buffers.take(30_000), [1; 30_000]);
         assert_eq!(buffers.take(30_000), [0; 0], "there is no other");
@@ -128,14 +128,14 @@ mod tests {
     #[test]
     fn unused_buffers_beyond_the_maximum_are_freed() {
         let buffers = BufferPool::new();
-        buffers.give(vec![1; 10_000]);
+        buffers.put_back(vec![1; 10_000]);
         for _ in 0..20 {
-            buffers.give(vec![1; 1 << 20]);
+            buffers.put_back(vec![1; 1 << 20]);
         }
-        assert_eq!(count(&buffers), (8, BufferPool::KEPT));
-        buffers.give(vec![1; BufferPool::KEPT + 1]);
-        buffers.give(vec![1; BufferPool::SMALLEST - 1]);
-        assert_eq!(count(&buffers), (8, BufferPool::KEPT));
+        assert_eq!(count(&buffers), (8, BufferPool::MAX_UNUSED_BYTES));
+        buffers.put_back(vec![1; BufferPool::MAX_UNUSED_BYTES + 1]);
+        buffers.put_back(vec![1; BufferPool::MIN_BUFFER_BYTES - 1]);
+        assert_eq!(count(&buffers), (8, BufferPool::MAX_UNUSED_BYTES));
         assert_eq!(buffers.take(10).capacity(), 10);
     }
 }

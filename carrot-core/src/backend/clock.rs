@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 /// use carrot::backend::Clock;
 ///
 /// let clock = Clock::manual();
-/// clock.set(Duration::from_secs(86_400));
+/// clock.advance_to(Duration::from_secs(86_400));
 /// assert_eq!(clock.now(), Duration::from_secs(86_400));
 /// ```
 #[derive(Clone)]
@@ -59,7 +59,7 @@ impl Clock {
 
     /// Advances a manual clock to `now`, and ends every pause that is due. A clock never moves
     /// backwards, and a real clock cannot be set.
-    pub fn set(&self, now: Duration) {
+    pub fn advance_to(&self, now: Duration) {
         if let ClockSource::Manual(current) = &self.0.source {
             current.fetch_max(u64::try_from(now.as_micros()).unwrap_or(u64::MAX), Ordering::SeqCst);
             self.wake();
@@ -131,10 +131,10 @@ mod tests {
         let day = Duration::from_secs(86_400);
         thread::scope(|scope| {
             let sleeper = scope.spawn(|| clock.sleep_until(day, NEVER));
-            clock.set(day);
+            clock.advance_to(day);
             assert!(sleeper.join().unwrap());
         });
-        clock.set(Duration::ZERO);
+        clock.advance_to(Duration::ZERO);
         assert_eq!(clock.now(), day);
     }
 

@@ -115,7 +115,7 @@ pub struct Capabilities {
     pub default_delivery_limit: bool,
     /// The time for which a killed broker may lose a durable queue after its declaration, with the
     /// messages confirmed meanwhile.
-    pub declarations_settle_in: Duration,
+    pub queue_durable_after: Duration,
 }
 
 /// An unrequested change of a connection. A connection that this program closes causes no event.
@@ -134,8 +134,16 @@ pub enum Event {
         /// The reason.
         error: Error,
     },
-    /// The broker has blocked publishing, for this reason.
-    Blocked(String),
-    /// The broker has unblocked publishing.
-    Unblocked,
+    /// The broker has blocked publishing on a connection.
+    Blocked {
+        /// The channels that the connection is for.
+        role: Role,
+        /// The reply text of the broker.
+        reason: String,
+    },
+    /// The broker has unblocked publishing on a connection.
+    Unblocked {
+        /// The channels that the connection is for.
+        role: Role,
+    },
 }

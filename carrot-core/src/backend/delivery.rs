@@ -15,7 +15,7 @@ pub struct Delivery {
     pub redelivered: bool,
     /// Whether `content` is complete. A driver that cannot read a part of a message sets this to
     /// false. Core does not copy such a message, because the copy would lose that part.
-    pub is_whole: bool,
+    pub is_complete: bool,
     /// The message as published.
     pub content: Arc<Content>,
 }
@@ -23,7 +23,7 @@ pub struct Delivery {
 impl Delivery {
     /// Creates a first delivery with complete content.
     pub fn new(tag: DeliveryTag, content: Arc<Content>) -> Delivery {
-        Delivery { tag, redelivered: false, is_whole: true, content }
+        Delivery { tag, redelivered: false, is_complete: true, content }
     }
 
     /// Sets whether the message was, or may have been, delivered before.
@@ -34,8 +34,8 @@ impl Delivery {
 
     /// Sets whether the content is complete.
     #[must_use]
-    pub fn with_is_whole(self, is_whole: bool) -> Delivery {
-        Delivery { is_whole, ..self }
+    pub fn with_is_complete(self, is_complete: bool) -> Delivery {
+        Delivery { is_complete, ..self }
     }
 }
 
@@ -84,7 +84,7 @@ impl Default for ConsumeOptions {
 
 impl ConsumeOptions {
     /// Returns the defaults with another prefetch; 0 for no limit.
-    pub fn prefetch(prefetch: u16) -> ConsumeOptions {
+    pub fn with_prefetch(prefetch: u16) -> ConsumeOptions {
         ConsumeOptions { prefetch, ..ConsumeOptions::default() }
     }
 

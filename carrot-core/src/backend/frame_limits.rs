@@ -197,7 +197,7 @@ mod tests {
             "{error}"
         );
 
-        let options = ConsumeOptions::prefetch(1).argument("x", "y".repeat(FRAME_MAX));
+        let options = ConsumeOptions::with_prefetch(1).argument("x", "y".repeat(FRAME_MAX));
         let error = check_consume("q", &options, FRAME_MAX).unwrap_err();
         assert!(
             matches!(&error, Error::Invalid { field, .. } if field == "consumer arguments"),

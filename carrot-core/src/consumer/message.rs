@@ -340,7 +340,7 @@ impl Message {
 
     /// Returns whether all properties and headers could be read.
     pub(crate) fn is_fully_read(&self) -> bool {
-        self.delivery.is_whole
+        self.delivery.is_complete
     }
 
     /// Counts another attempt in this process.

@@ -27,7 +27,7 @@ pub struct Report {
     /// A growing number needs a repair, whose cause is logged at error level.
     pub paused: u64,
     /// Delivered, but requeued because the consumer was stopped: not handled yet, or in a pause.
-    pub given_back: u64,
+    pub requeued_unhandled: u64,
     /// Failed, or delivered and not handled, with automatic acknowledgement. The broker no longer
     /// has the message.
     pub lost: u64,

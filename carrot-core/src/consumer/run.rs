@@ -226,7 +226,7 @@ impl ConsumerRun {
     /// Returns the numbers of the run's messages so far, including the unhandled ones.
     pub(crate) fn report(&self, counters: &RunCounters) -> Report {
         let mut report = counters.report();
-        report.given_back += self.unhandled.given_back();
+        report.requeued_unhandled += self.unhandled.requeued_unhandled();
         report.lost += self.unhandled.lost();
         report
     }

@@ -13,17 +13,17 @@ use crate::error::Result;
 /// The numbers of a run's unhandled messages.
 #[derive(Debug, Default)]
 pub(crate) struct UnhandledCounts {
-    given_back: AtomicU64,
+    requeued_unhandled: AtomicU64,
     lost: AtomicU64,
 }
 
 impl UnhandledCounts {
-    pub(crate) fn given_back(&self) -> u64 {
-        self.given_back.load(Ordering::Acquire)
+    pub(crate) fn requeued_unhandled(&self) -> u64 {
+        self.requeued_unhandled.load(Ordering::Acquire)
     }
 
-    pub(crate) fn count_given_back(&self) {
-        self.given_back.fetch_add(1, Ordering::AcqRel);
+    pub(crate) fn count_requeued_unhandled(&self) {
+        self.requeued_unhandled.fetch_add(1, Ordering::AcqRel);
     }
 
     /// Returns the number of messages lost with automatic acknowledgement.
@@ -118,7 +118,7 @@ impl RunSubscription {
 
     fn requeue(&self, mut message: Message) {
         let counter = match self.source.acknowledgement {
-            Acknowledgement::Manual => &self.unhandled.given_back,
+            Acknowledgement::Manual => &self.unhandled.requeued_unhandled,
             Acknowledgement::Automatic => &self.unhandled.lost,
         };
         counter.fetch_add(1, Ordering::AcqRel);

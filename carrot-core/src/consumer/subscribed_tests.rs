@@ -113,7 +113,7 @@ fn delivery(tag: u64) -> Delivery {
     Delivery {
         tag: DeliveryTag(tag),
         redelivered: false,
-        is_whole: true,
+        is_complete: true,
         content: Arc::new(Content::default()),
     }
 }
@@ -157,5 +157,5 @@ fn messages_taken_after_a_stop_are_requeued_after_the_cancel() {
     stop.join().unwrap().unwrap();
     assert_eq!(*backend.0.lock().unwrap(), [1, 2, 3, 4].map(|tag| (tag, Rejection::Requeue)));
     subscribed.take_back(Message::new(delivery(5), source));
-    assert_eq!((backend.0.lock().unwrap().len(), unhandled.given_back()), (5, 5));
+    assert_eq!((backend.0.lock().unwrap().len(), unhandled.requeued_unhandled()), (5, 5));
 }

@@ -15,7 +15,7 @@ use std::fmt;
 /// use carrot::Error;
 /// use carrot::backend::HardClose;
 ///
-/// let close = HardClose::new(541, "INTERNAL_ERROR", 60, 40).among(3, 0);
+/// let close = HardClose::new(541, "INTERNAL_ERROR", 60, 40).with_suspects(3, 0);
 /// let error = Error::Disconnected {
 ///     reason: "541 INTERNAL_ERROR".into(),
 ///     source: Some(Arc::new(close)),
@@ -51,7 +51,7 @@ impl HardClose {
 
     /// Sets the number of messages and calls that may be the cause.
     #[must_use]
-    pub fn among(self, messages: usize, calls: usize) -> HardClose {
+    pub fn with_suspects(self, messages: usize, calls: usize) -> HardClose {
         HardClose { messages, calls, ..self }
     }
 

@@ -15,9 +15,9 @@ impl DeleteIf {
     /// Deletes in any case.
     pub const ALWAYS: DeleteIf = DeleteIf { if_unused: false, if_empty: false };
     /// Deletes only if unused.
-    pub const IF_UNUSED: DeleteIf = DeleteIf { if_unused: true, if_empty: false };
+    pub const UNUSED: DeleteIf = DeleteIf { if_unused: true, if_empty: false };
     /// Deletes only if empty.
-    pub const IF_EMPTY: DeleteIf = DeleteIf { if_unused: false, if_empty: true };
+    pub const EMPTY: DeleteIf = DeleteIf { if_unused: false, if_empty: true };
     /// Deletes only if unused and empty.
-    pub const IF_UNUSED_AND_EMPTY: DeleteIf = DeleteIf { if_unused: true, if_empty: true };
+    pub const UNUSED_AND_EMPTY: DeleteIf = DeleteIf { if_unused: true, if_empty: true };
 }

@@ -92,7 +92,7 @@ mod tests {
     use super::*;
 
     fn lost(class_id: u16, calls: usize) -> Error {
-        let close = HardClose::new(541, "INTERNAL_ERROR", class_id, 40).among(0, calls);
+        let close = HardClose::new(541, "INTERNAL_ERROR", class_id, 40).with_suspects(0, calls);
         Error::Disconnected { reason: "lost".into(), source: Some(Arc::new(close)) }
     }
 
@@ -116,7 +116,7 @@ mod tests {
 
     #[test]
     fn hard_closes_with_messages_in_flight_prove_no_call_to_be_the_cause() {
-        let close = HardClose::new(541, "INTERNAL_ERROR", 0, 0).among(3, 1);
+        let close = HardClose::new(541, "INTERNAL_ERROR", 0, 0).with_suspects(3, 1);
         let lost = Error::Disconnected { reason: "lost".into(), source: Some(Arc::new(close)) };
         let mut losses = HardCloses::default();
         assert!((0..10).all(|_| !names_the_cause(&mut losses, &lost)));

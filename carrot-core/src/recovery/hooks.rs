@@ -112,18 +112,19 @@ mod tests {
     use crossbeam_channel::{Receiver, unbounded};
 
     use super::*;
+    use crate::backend::Role;
 
     const SOON: Duration = Duration::from_secs(10);
 
     fn blocked(reason: &str) -> Event {
-        Event::Blocked(reason.into())
+        Event::Blocked { role: Role::Publish, reason: reason.into() }
     }
 
     /// Adds a hook that sends the reason of each block.
     fn received(hooks: &Hooks) -> Receiver<String> {
         let (sender, receiver) = unbounded();
         hooks.add(Arc::new(move |event| match event {
-            Event::Blocked(reason) => sender.send(reason.clone()).unwrap(),
+            Event::Blocked { reason, .. } => sender.send(reason.clone()).unwrap(),
             other => panic!("unexpected {other:?}"),
         }));
         receiver

@@ -11,9 +11,9 @@ use crate::specs::{
 pub(super) fn condition(if_unused: bool, if_empty: bool) -> DeleteIf {
     match (if_unused, if_empty) {
         (false, false) => DeleteIf::ALWAYS,
-        (true, false) => DeleteIf::IF_UNUSED,
-        (false, true) => DeleteIf::IF_EMPTY,
-        (true, true) => DeleteIf::IF_UNUSED_AND_EMPTY,
+        (true, false) => DeleteIf::UNUSED,
+        (false, true) => DeleteIf::EMPTY,
+        (true, true) => DeleteIf::UNUSED_AND_EMPTY,
     }
 }
 

@@ -16,7 +16,7 @@ impl Runner<'_> {
         spec: &ConsumeSpec,
     ) -> Result<String> {
         let queue = self.names.queue(&spec.queue);
-        let mut options = ConsumeOptions::prefetch(spec.prefetch);
+        let mut options = ConsumeOptions::with_prefetch(spec.prefetch);
         options.exclusive = spec.exclusive;
         options.arguments = self.names.table(&spec.arguments);
         if spec.automatic {

@@ -36,7 +36,10 @@ fn start_and_stop(queue: &Queue, messages: u32, way: u32) {
             started.recv_timeout(SOON).unwrap();
             holds_all();
             let report = workers.stop(Duration::from_millis(50)).unwrap();
-            assert_eq!((report.given_back, report.unfinished), (u64::from(messages) - 1, 1));
+            assert_eq!(
+                (report.requeued_unhandled, report.unfinished),
+                (u64::from(messages) - 1, 1)
+            );
         }
         1 => {
             let iterator = consumer.messages().unwrap();

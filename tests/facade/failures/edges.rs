@@ -29,7 +29,7 @@ fn stop_waits_for_paused_messages_to_be_requeued() {
         eventually("all pause", || workers.report().paused == 20);
         let report = workers.stop(SOON).unwrap();
         assert_eq!(
-            (report.given_back, broker.queue("orders").unwrap().ready.len()),
+            (report.requeued_unhandled, broker.queue("orders").unwrap().ready.len()),
             (20, 20),
             "{report:?}"
         );
@@ -55,7 +55,7 @@ fn two_runs_count_their_own_messages() {
     let (paused_by_one, paused_by_other) = (one.report().paused, other.report().paused);
     consumer.stop().unwrap();
     assert_eq!(
-        (one.join().unwrap().given_back, other.join().unwrap().given_back),
+        (one.join().unwrap().requeued_unhandled, other.join().unwrap().requeued_unhandled),
         (paused_by_one, paused_by_other)
     );
 }

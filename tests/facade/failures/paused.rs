@@ -90,7 +90,7 @@ fn paused_messages_take_at_most_half_of_prefetch() {
     let view = setup.broker.queue("orders").unwrap();
     assert_eq!((view.ready.len(), view.unacked.len()), (10, 0), "a stop gives back what pauses");
     assert_eq!(
-        (report.paused, report.given_back),
+        (report.paused, report.requeued_unhandled),
         (3, 4),
         "three that failed, and one that was prefetched: {report:?}"
     );
@@ -228,7 +228,7 @@ fn stop_requeues_message_paused_in_worker() {
     setup.connection.publisher().routing_key("orders").build().unwrap().send_all(0..3_u32).unwrap();
     handled.recv_timeout(SOON).unwrap();
     let report = workers.stop(SOON).unwrap();
-    assert_eq!((report.failed, report.given_back, report.unfinished), (1, 3, 0));
+    assert_eq!((report.failed, report.requeued_unhandled, report.unfinished), (1, 3, 0));
     let view = setup.broker.queue("orders").unwrap();
     assert_eq!((view.ready.len(), view.unacked.len()), (3, 0));
 }

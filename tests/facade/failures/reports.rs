@@ -79,7 +79,7 @@ on_both_backends! {
         eventually("what nobody handles is back before the handlers have finished", || ready(connection, &queue.name) == MESSAGES - 3);
         drop(go);
         let report = stopping.join().unwrap();
-        assert_eq!((report.acknowledged, report.given_back, report.lost), (3, u64::from(MESSAGES) - 3, 0));
+        assert_eq!((report.acknowledged, report.requeued_unhandled, report.lost), (3, u64::from(MESSAGES) - 3, 0));
         assert_eq!(ready(connection, &queue.name), MESSAGES - 3);
     }
 
@@ -106,7 +106,7 @@ on_both_backends! {
         std::thread::sleep(Duration::from_millis(1));
         drop(go);
         let report = stopping.join().unwrap();
-        assert_eq!((report.acknowledged, report.failed, report.given_back), (1, 1, 0));
+        assert_eq!((report.acknowledged, report.failed, report.requeued_unhandled), (1, 1, 0));
         assert_eq!(report.lost, u64::from(MESSAGES) - 1, "the one that failed, and those that nobody handled");
         assert!(connection.declare_queue(carrot::Queue::existing(&*parking)).is_err());
     }

@@ -185,7 +185,7 @@ fn prefetched_message_keeps_all_attempts_across_deployment() {
     eventually("the old release stops", || stop.is_stopped());
     drop(go);
     let report = stopping.join().unwrap();
-    assert_eq!((report.acknowledged, report.failed, report.given_back), (1, 0, 10));
+    assert_eq!((report.acknowledged, report.failed, report.requeued_unhandled), (1, 0, 10));
 
     // The new release fails four times at each of the ten, and has all five attempts.
     let attempts = Arc::new(Mutex::new(BTreeMap::<u32, Vec<u32>>::new()));

@@ -107,7 +107,7 @@ mod tests {
         fail(&breaker, 1);
         for seconds in [1, 2, 4, 8, 16, 32, 60, 60] {
             assert_eq!(pause(&breaker), Some(Duration::from_secs(seconds)));
-            clock.set(clock.now() + Duration::from_secs(seconds));
+            clock.advance_to(clock.now() + Duration::from_secs(seconds));
             breaker.wait(&|| false);
             assert_eq!(pause(&breaker), None);
             fail(&breaker, 1);

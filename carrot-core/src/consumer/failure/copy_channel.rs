@@ -219,7 +219,7 @@ impl CopyChannel {
     /// the copy in it.
     fn wait_until_settled(&self, name: &str) {
         let declared_at = self.queues().get(name).and_then(|known| known.declared_at);
-        let settle_in = self.connection().connector.capabilities().declarations_settle_in;
+        let settle_in = self.connection().connector.capabilities().queue_durable_after;
         if let Some(left) =
             declared_at.and_then(|declared_at| settle_in.checked_sub(declared_at.elapsed()))
         {

@@ -199,7 +199,7 @@ impl Drop for PauseThread {
 
 fn requeue_early(message: Message, unhandled: Option<Arc<UnhandledCounts>>) {
     if let Some(unhandled) = unhandled {
-        unhandled.count_given_back();
+        unhandled.count_requeued_unhandled();
     }
     requeue(message);
 }

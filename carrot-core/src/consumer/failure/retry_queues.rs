@@ -121,7 +121,7 @@ mod tests {
         waiting_queues: true,
         quorum_queues: true,
         default_delivery_limit: false,
-        declarations_settle_in: Duration::ZERO,
+        queue_durable_after: Duration::ZERO,
     };
     const CLASSIC: Capabilities = Capabilities { quorum_queues: false, ..QUORUM };
 
