@@ -2,8 +2,8 @@
 //! runtime, and an in-process broker that behaves like RabbitMQ for unit tests.
 //!
 //! A [`Connection`] opens publishers and consumers. A [`Publisher`] sends values to an
-//! [`Exchange`]. A [`Consumer`] owns a [`Queue`] and passes each [`Message`] to your code, on your
-//! thread or on worker threads. One URL chooses the *backend* that carries the messages.
+//! [`Exchange`]. A [`Consumer`] receives from a [`Queue`] and passes each [`Message`] to your code,
+//! on your thread or on worker threads. One URL chooses the *backend* that carries the messages.
 //!
 //! ```
 //! use carrot::Message;
@@ -81,7 +81,7 @@
 //!   [hooks](Connection::on_disconnect) report the loss. Wrong credentials at the first contact,
 //!   and refused declarations, fail at once.
 //! * No call hangs: each has a deadline, and fails with a typed [`Error`] when the deadline passes.
-//!   The few calls that wait without a limit say so.
+//!   Calls that wait for messages, such as [`Consumer::messages`], have a deadline if you set one.
 //! * Messages that one thread sends through one publisher and one exchange to one queue keep their
 //!   order. Several workers, and requeued messages, change the order of handling.
 //!
@@ -127,7 +127,7 @@
 //! |---|---|
 //! | error | a failed message could be neither copied nor parked (at most one line a minute per consumer); a hook panicked; a worker ended by a panic |
 //! | warn | a handler failed; a consumer pauses after failures; an unclaimed message was not confirmed; a connection was lost |
-//! | info | connections opened and closed |
+//! | info | connections opened and closed; a handler postponed a message |
 //! | debug | channels; messages dropped unsettled |
 //!
 //! The crate `amiquip` logs under its own name, and never receives the password.
@@ -177,7 +177,7 @@ pub mod codec {
     pub use carrot_core::{BodyReader, Codecs, Encodable, Format, FormatError};
 }
 
-/// Parts of [`ConnectionOptions`].
+/// Parts of [`ConnectionOptions`], and the roles of connections.
 pub mod config {
     #[doc(inline)]
     pub use carrot_core::{Credentials, Host, Pem, Role, Scheme, Secret, TlsOptions};
@@ -186,7 +186,7 @@ pub mod config {
 /// Types in the variants of [`Error`].
 pub mod error {
     #[doc(inline)]
-    pub use carrot_core::{Cause, Returned};
+    pub use carrot_core::{Cause, Returned, backend::HardClose};
 }
 
 pub mod guide;
@@ -209,6 +209,7 @@ use backend::Connector;
 /// # Errors
 /// * [`Error::Config`]: an option is unusable, or needs a feature that is not compiled in.
 /// * [`Error::Connect`], [`Error::Timeout`]: the broker cannot be reached.
+/// * [`Error::Disconnected`]: the connection was lost during the handshake.
 /// * [`Error::Authentication`]: the broker refuses the credentials or the virtual host.
 ///
 /// ```
@@ -289,6 +290,7 @@ pub fn connect_from_env() -> Result<Connection> {
 }
 
 fn connector(options: &ConnectionOptions) -> Result<Arc<dyn Connector>> {
+    options.validate()?;
     match options.scheme {
         #[cfg(feature = "memory")]
         config::Scheme::Memory => {

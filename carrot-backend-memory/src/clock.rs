@@ -49,7 +49,7 @@ struct ManualTime {
     now: AtomicU64,
     /// The same time, for the pauses of consumers.
     pauses: Pauses,
-    /// The brokers that go by the clock. ResourceLocked while the clock is advanced.
+    /// The brokers that use the clock. Locked while the clock is advanced.
     owners: Mutex<Vec<Weak<dyn TimerOwner>>>,
 }
 
@@ -96,7 +96,8 @@ impl ManualClock {
     ///
     /// Returns how far the clock advanced; `None`, without any change, if nothing expires. A failed
     /// message that pauses in a worker, rather than in a queue, does not count.
-    /// [`advance`](ManualClock::advance) ends its pause, on the thread of the worker.
+    /// [`advance`](ManualClock::advance) ends its pause, on the thread of the worker. Does not
+    /// block.
     ///
     /// ```
     /// use std::time::Duration;

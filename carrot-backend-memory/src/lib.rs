@@ -88,8 +88,8 @@
 //! # Log levels
 //!
 //! * `debug`: a dead letter is lost because its exchange does not exist, or dropped because it went
-//!   in a circle.
-//! * `warn`: the thread that watches the clock could not be started; an endless circle of dead
+//!   in a cycle.
+//! * `warn`: the thread that watches the clock could not be started; an endless cycle of dead
 //!   letters was broken.
 //!
 //! No log line contains a body.

@@ -56,7 +56,8 @@ impl Connection {
     /// Creates a connection whose publishers and consumers can be built while the broker is down.
     ///
     /// The publishers and consumers connect in the background. If the broker refuses a declaration,
-    /// the first call that needs the broker fails with that error.
+    /// the first call that needs the broker fails with that error. Does not block, and does not
+    /// connect yet.
     pub fn lazy(connector: Arc<dyn Connector>, options: &ConnectionOptions) -> Connection {
         Connection::start(connector, options, true)
     }
@@ -65,8 +66,8 @@ impl Connection {
         Connection { handle: Arc::new(ConnectionHandle::new(connector, options, lazy)) }
     }
 
-    /// Opens the connection of consumers and declarations now instead of with their first use. A
-    /// wrong address or password fails here. Does nothing if the connection is open.
+    /// Opens the connection for consumers and declarations. Without this call, their first use
+    /// opens it. A wrong address or password fails here. Does nothing if the connection is open.
     ///
     /// Blocks until the connection is open, at most for the connect timeout.
     ///
@@ -104,7 +105,8 @@ impl Connection {
     /// Declares an exchange. Only checks that the exchange exists if `exchange` is
     /// [`Exchange::existing`].
     ///
-    /// Blocks for one round trip, at most for the call timeout.
+    /// Blocks for one round trip, at most for the call timeout, and for connecting if the
+    /// connection is not open.
     ///
     /// # Errors
     /// - [`Error::PreconditionFailed`]: the exchange exists with other properties.
@@ -112,6 +114,8 @@ impl Connection {
     /// - [`Error::AccessRefused`]: the name is reserved.
     /// - [`Error::HardError`], or [`Error::PreconditionFailed`] with RabbitMQ 4.0 and later: the
     ///   broker does not know the exchange type.
+    /// - [`Error::Invalid`]: a name or an argument is out of its limits.
+    /// - [`Error::Closed`]: the connection was closed.
     /// - The errors of [`open`](Connection::open), if the connection has to be opened.
     pub fn declare_exchange(&self, exchange: impl Into<Exchange>) -> Result<()> {
         self.handle.declare(Declare::Exchange(&exchange.into())).map(drop)
@@ -120,7 +124,7 @@ impl Connection {
     /// Declares a queue, and returns its name and its numbers of messages and consumers. Only
     /// checks that the queue exists if `queue` is [`Queue::existing`].
     ///
-    /// Blocks for one round trip, at most for the call timeout.
+    /// Blocks as [`declare_exchange`](Connection::declare_exchange) does.
     ///
     /// # Errors
     /// - As [`declare_exchange`](Connection::declare_exchange).
@@ -131,11 +135,14 @@ impl Connection {
 
     /// Binds a queue or an exchange to an exchange. Binding twice is no error.
     ///
-    /// Blocks for one round trip, at most for the call timeout.
+    /// Blocks for one round trip, at most for the call timeout, and for connecting if the
+    /// connection is not open.
     ///
     /// # Errors
     /// - [`Error::NotFound`]: the source or the destination does not exist.
     /// - [`Error::AccessRefused`]: the source is the default exchange.
+    /// - [`Error::Invalid`]: a name or an argument is out of its limits.
+    /// - [`Error::Closed`]: the connection was closed.
     /// - The errors of [`open`](Connection::open), if the connection has to be opened.
     pub fn bind(&self, binding: &Binding) -> Result<()> {
         self.handle.declare(Declare::Binding(binding)).map(drop)
@@ -144,7 +151,7 @@ impl Connection {
     /// Removes the binding with the same source, destination, routing key and arguments. Removing a
     /// binding that does not exist is no error.
     ///
-    /// Blocks for one round trip, at most for the call timeout.
+    /// Blocks as [`bind`](Connection::bind) does.
     ///
     /// # Errors
     /// As [`bind`](Connection::bind).
@@ -154,11 +161,14 @@ impl Connection {
 
     /// Deletes an exchange. Deleting an exchange that does not exist is no error.
     ///
-    /// Blocks for one round trip, at most for the call timeout.
+    /// Blocks for one round trip, at most for the call timeout, and for connecting if the
+    /// connection is not open.
     ///
     /// # Errors
     /// - [`Error::PreconditionFailed`]: the exchange is in use, and `condition` forbids that.
     /// - [`Error::AccessRefused`]: the name is reserved.
+    /// - [`Error::Invalid`]: a name or an argument is out of its limits.
+    /// - [`Error::Closed`]: the connection was closed.
     /// - The errors of [`open`](Connection::open), if the connection has to be opened.
     pub fn delete_exchange(&self, name: &str, condition: DeleteIf) -> Result<()> {
         self.handle.delete(Delete::Exchange { name, condition }).map(drop)
@@ -167,7 +177,8 @@ impl Connection {
     /// Deletes a queue, and returns the number of ready messages deleted with it. Deleting a queue
     /// that does not exist is no error.
     ///
-    /// Blocks for one round trip, at most for the call timeout.
+    /// Blocks for one round trip, at most for the call timeout, and for connecting if the
+    /// connection is not open.
     ///
     /// # Errors
     /// - [`Error::PreconditionFailed`]: the queue is in use or not empty, and `condition` forbids
@@ -175,6 +186,8 @@ impl Connection {
     /// - [`Error::ResourceLocked`]: the queue is exclusive to another connection.
     /// - [`Error::HardError`]: a quorum queue was given a condition, which RabbitMQ does not
     ///   support.
+    /// - [`Error::Invalid`]: a name or an argument is out of its limits.
+    /// - [`Error::Closed`]: the connection was closed.
     /// - The errors of [`open`](Connection::open), if the connection has to be opened.
     pub fn delete_queue(&self, name: &str, condition: DeleteIf) -> Result<u32> {
         self.handle.delete(Delete::Queue { name, condition })
@@ -183,11 +196,14 @@ impl Connection {
     /// Deletes the ready messages of a queue, and returns their number. Unacknowledged messages
     /// stay.
     ///
-    /// Blocks for one round trip, at most for the call timeout.
+    /// Blocks for one round trip, at most for the call timeout, and for connecting if the
+    /// connection is not open.
     ///
     /// # Errors
     /// - [`Error::NotFound`]: the queue does not exist.
     /// - [`Error::ResourceLocked`]: the queue is exclusive to another connection.
+    /// - [`Error::Invalid`]: a name or an argument is out of its limits.
+    /// - [`Error::Closed`]: the connection was closed.
     /// - The errors of [`open`](Connection::open), if the connection has to be opened.
     pub fn purge_queue(&self, queue: &str) -> Result<u32> {
         self.handle.delete(Delete::Messages { queue })
@@ -328,7 +344,9 @@ impl PublisherDefinition {
 }
 
 impl PublisherDefinition<Connection> {
-    /// Opens the publisher: opens a channel and declares the exchange.
+    /// Opens the publisher: opens a channel, and declares the exchange and the queue of
+    /// [`queue`](Self::queue). A publisher of a lazy connection is opened in the background, and its
+    /// first call reports these errors.
     ///
     /// Blocks for two to four round trips, and for connecting if the connection is not open. The
     /// connect timeout and the call timeout limit the wait.
@@ -338,8 +356,11 @@ impl PublisherDefinition<Connection> {
     /// - [`Error::Connect`], [`Error::Authentication`], [`Error::Timeout`],
     ///   [`Error::Disconnected`]: connecting failed.
     /// - [`Error::PreconditionFailed`]: the exchange exists with other properties.
-    /// - [`Error::NotFound`]: an existing exchange was expected, and there is none.
-    /// - [`Error::AccessRefused`]: the name of the exchange is reserved.
+    /// - [`Error::NotFound`]: an existing exchange or queue was expected, and there is none.
+    /// - [`Error::ResourceLocked`]: the queue is exclusive to another connection.
+    /// - [`Error::AccessRefused`]: the name of the exchange or of the queue is reserved.
+    /// - [`Error::HardError`]: the broker does not know the exchange type.
+    /// - [`Error::Closed`]: the connection was closed.
     pub fn build(self) -> Result<Publisher> {
         Publisher::open(&self.connection.handle, self.settings)
     }
@@ -362,7 +383,8 @@ impl ConsumerDefinition {
 
 impl ConsumerDefinition<Connection> {
     /// Opens the consumer: opens a channel, and declares the exchanges, the queue and the bindings.
-    /// No message is delivered yet.
+    /// No message is delivered yet. A consumer of a lazy connection is opened in the background,
+    /// and its first call reports these errors.
     ///
     /// Blocks for a round trip per declaration, and for connecting if the connection is not open.
     /// The connect timeout and the call timeout limit the wait.
@@ -375,6 +397,8 @@ impl ConsumerDefinition<Connection> {
     /// - [`Error::NotFound`]: an existing queue or exchange was expected, and there is none.
     /// - [`Error::ResourceLocked`]: the queue is exclusive to another connection.
     /// - [`Error::AccessRefused`]: the name of an exchange or of the queue is reserved.
+    /// - [`Error::HardError`]: the broker does not know the type of an exchange.
+    /// - [`Error::Closed`]: the connection was closed.
     pub fn build(self) -> Result<Consumer> {
         Consumer::open(&self.connection.handle, self.settings)
     }

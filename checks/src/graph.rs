@@ -45,42 +45,42 @@ impl Graph {
         builder.graph
     }
 
-    /// Returns the circles: each a set of files that reach each other, the largest first.
-    pub(crate) fn circles(&self) -> Vec<Vec<String>> {
+    /// Returns the cycles: each a set of files that reach each other, the largest first.
+    pub(crate) fn cycles(&self) -> Vec<Vec<String>> {
         let next = self.successors();
         let reach: BTreeMap<&str, BTreeSet<&str>> =
             next.keys().map(|file| (*file, reachable(&next, file))).collect();
         let mut seen = BTreeSet::new();
-        let mut circles = Vec::new();
+        let mut cycles = Vec::new();
         for (file, reached) in &reach {
             if !reached.contains(file) || seen.contains(file) {
                 continue;
             }
-            let circle: Vec<&str> = reached
+            let cycle: Vec<&str> = reached
                 .iter()
                 .copied()
                 .filter(|other| reach.get(other).is_some_and(|back| back.contains(file)))
                 .collect();
-            seen.extend(circle.iter().copied());
-            circles.push(circle.into_iter().map(str::to_owned).collect::<Vec<String>>());
+            seen.extend(cycle.iter().copied());
+            cycles.push(cycle.into_iter().map(str::to_owned).collect::<Vec<String>>());
         }
-        circles.sort_by_key(|circle| std::cmp::Reverse(circle.len()));
-        circles
+        cycles.sort_by_key(|cycle| std::cmp::Reverse(cycle.len()));
+        cycles
     }
 
-    /// Returns the shortest way round inside a circle, as its first uses.
-    pub(crate) fn shortest_way_round(&self, circle: &[String]) -> Vec<&Edge> {
-        circle
+    /// Returns the shortest way round inside a cycle, as its first uses.
+    pub(crate) fn shortest_way_round(&self, cycle: &[String]) -> Vec<&Edge> {
+        cycle
             .iter()
-            .filter_map(|start| self.way_round(circle, start))
+            .filter_map(|start| self.way_round(cycle, start))
             .min_by_key(Vec::len)
             .unwrap_or_default()
     }
 
-    /// Returns the first use of each pair of files inside a circle.
-    pub(crate) fn edges_inside(&self, circle: &[String]) -> Vec<&Edge> {
+    /// Returns the first use of each pair of files inside a cycle.
+    pub(crate) fn edges_inside(&self, cycle: &[String]) -> Vec<&Edge> {
         let mut pairs = BTreeSet::new();
-        let is_inside = |edge: &&Edge| circle.contains(&edge.from) && circle.contains(&edge.to);
+        let is_inside = |edge: &&Edge| cycle.contains(&edge.from) && cycle.contains(&edge.to);
         self.edges
             .iter()
             .filter(is_inside)
@@ -88,10 +88,10 @@ impl Graph {
             .collect()
     }
 
-    fn way_round(&self, circle: &[String], start: &str) -> Option<Vec<&Edge>> {
+    fn way_round(&self, cycle: &[String], start: &str) -> Option<Vec<&Edge>> {
         let mut came_by: BTreeMap<&str, &Edge> = BTreeMap::new();
         let mut queue = VecDeque::from([start]);
-        let inside = self.edges_inside(circle);
+        let inside = self.edges_inside(cycle);
         while let Some(file) = queue.pop_front() {
             for edge in inside.iter().filter(|edge| edge.from == file) {
                 if came_by.contains_key(edge.to.as_str()) {
@@ -447,40 +447,40 @@ mod tests {
             (edge.from.as_str(), edge.line, edge.to.as_str(), edge.path.as_str()),
             ("b.rs", 2, "a.rs", "crate::a::A")
         );
-        assert!(graph.circles().is_empty());
+        assert!(graph.cycles().is_empty());
     }
 
     #[test]
-    fn circle_of_two_files_is_found() {
+    fn cycle_of_two_files_is_found() {
         let graph = graph(&[
             A_AND_B,
             ("a.rs", "use crate::b::B; pub struct A;"),
             ("b.rs", "use crate::a::A; pub struct B;"),
         ]);
-        assert_eq!(graph.circles(), [["a.rs", "b.rs"]]);
-        assert_eq!(graph.shortest_way_round(&graph.circles()[0]).len(), 2);
+        assert_eq!(graph.cycles(), [["a.rs", "b.rs"]]);
+        assert_eq!(graph.shortest_way_round(&graph.cycles()[0]).len(), 2);
     }
 
     #[test]
-    fn circle_behind_root_reexport_is_found() {
+    fn cycle_behind_root_reexport_is_found() {
         let graph = graph(&[
             ("lib.rs", "mod a; mod b; pub use a::A; pub use b::B;"),
             ("a.rs", "use crate::B; pub struct A;"),
             ("b.rs", "use crate::{A}; pub struct B;"),
         ]);
-        assert_eq!(graph.circles(), [["a.rs", "b.rs"]]);
+        assert_eq!(graph.cycles(), [["a.rs", "b.rs"]]);
         assert_eq!(graph.through_root.len(), 2);
     }
 
     #[test]
-    fn circle_behind_folder_reexport_is_found() {
+    fn cycle_behind_folder_reexport_is_found() {
         let graph = graph(&[
             ("lib.rs", "mod a; mod b;"),
             ("a/mod.rs", "mod inner; pub use inner::Inner as Renamed;"),
             ("a/inner.rs", "use crate::b::B; pub struct Inner;"),
             ("b.rs", "use crate::a::Renamed; pub struct B;"),
         ]);
-        assert_eq!(graph.circles(), [["a/inner.rs", "b.rs"]]);
+        assert_eq!(graph.cycles(), [["a/inner.rs", "b.rs"]]);
         assert!(graph.through_root.is_empty());
     }
 
@@ -492,15 +492,15 @@ mod tests {
             ("a.rs", "mod inner; pub use inner::{Inner, make}; pub struct Outer;"),
             child,
         ]);
-        assert!(passing.circles().is_empty(), "{:?}", passing.edges);
+        assert!(passing.cycles().is_empty(), "{:?}", passing.edges);
         let parent = ("a.rs", "mod inner; pub use inner::{Inner, make}; pub struct Outer(Inner);");
         let using = graph(&[("lib.rs", "mod a;"), parent, child]);
-        assert_eq!(using.circles(), [["a.rs", "a/inner.rs"]]);
+        assert_eq!(using.cycles(), [["a.rs", "a/inner.rs"]]);
         let parent = (
             "a.rs",
             "mod inner; pub use inner::{Inner, make}; pub struct Outer; fn f() { inner::make() }",
         );
-        assert_eq!(graph(&[("lib.rs", "mod a;"), parent, child]).circles().len(), 1);
+        assert_eq!(graph(&[("lib.rs", "mod a;"), parent, child]).cycles().len(), 1);
     }
 
     #[test]

@@ -9,10 +9,10 @@ use crate::modules::Crate;
 /// The declaration of a crate.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Rule {
-    /// No circle of files, imports follow the layers, and imports name the module.
+    /// No cycle of files, imports follow the layers, and imports name the module.
     Layers(Layers),
-    /// No circle of files.
-    CirclesOnly,
+    /// No cycle of files.
+    CyclesOnly,
     /// Nothing is checked, for this reason.
     LeftOut(String),
 }
@@ -33,7 +33,7 @@ struct Layer {
 }
 
 /// Reads a table of one line for each crate: `name: a, b <- c | d <- lib`, `name support: e, f`,
-/// `name: circles only` or `name: left out: reason`. Lines that start with `#` are comments.
+/// `name: cycles only` or `name: left out: reason`. Lines that start with `#` are comments.
 pub(crate) fn parse(table: &str) -> Result<BTreeMap<String, Rule>, String> {
     let mut rules: BTreeMap<String, Rule> = BTreeMap::new();
     let lines = table
@@ -61,7 +61,7 @@ pub(crate) fn parse(table: &str) -> Result<BTreeMap<String, Rule>, String> {
         }
         let rule = match declared.strip_prefix("left out:") {
             Some(reason) => Rule::LeftOut(reason.trim().to_owned()),
-            None if declared == "circles only" => Rule::CirclesOnly,
+            None if declared == "cycles only" => Rule::CyclesOnly,
             None => Rule::Layers(Layers {
                 layers: declared.split("<-").map(Layer::parse).collect(),
                 support: Vec::new(),
@@ -154,8 +154,8 @@ pub(crate) fn check(name: &str, tree: &Crate, rule: &Rule) -> LayerReport {
         report.fail(&format!("{name}: {file} is declared as a module, and there is no such file"));
     }
     let graph = Graph::new(tree);
-    for circle in graph.circles() {
-        report.fail(&describe_circle(name, &graph, &circle));
+    for cycle in graph.cycles() {
+        report.fail(&describe_cycle(name, &graph, &cycle));
     }
     if let Rule::Layers(layers) = rule {
         check_layers(name, tree, &graph, layers, &mut report);
@@ -202,17 +202,17 @@ fn check_layers(
     }
 }
 
-fn describe_circle(name: &str, graph: &Graph, circle: &[String]) -> String {
-    let mut text = format!("{name}: circle of {} files: {}\n", circle.len(), circle.join(", "));
-    let shortest = graph.shortest_way_round(circle);
-    let inside = graph.edges_inside(circle);
+fn describe_cycle(name: &str, graph: &Graph, cycle: &[String]) -> String {
+    let mut text = format!("{name}: cycle of {} files: {}\n", cycle.len(), cycle.join(", "));
+    let shortest = graph.shortest_way_round(cycle);
+    let inside = graph.edges_inside(cycle);
     let _ = writeln!(text, "  shortest way round:");
     for edge in &shortest {
         let _ = writeln!(text, "    {}", describe(edge));
     }
     let others: Vec<_> = inside.iter().filter(|edge| !shortest.contains(edge)).collect();
     if !others.is_empty() {
-        let _ = writeln!(text, "  other imports inside the circle:");
+        let _ = writeln!(text, "  other imports inside the cycle:");
     }
     for edge in others {
         let _ = writeln!(text, "    {}", describe(edge));
@@ -251,7 +251,7 @@ mod tests {
     use super::*;
     use crate::modules;
 
-    const TABLE: &str = "# comment\nmade: low, other <- left | right <- lib\nmade support: help\nplain: circles only\nold: left out: later";
+    const TABLE: &str = "# comment\nmade: low, other <- left | right <- lib\nmade support: help\nplain: cycles only\nold: left out: later";
 
     fn failures(files: &[(&str, &str)]) -> Vec<String> {
         let sources =
@@ -363,7 +363,7 @@ mod tests {
     #[test]
     fn table_with_a_mistake_is_refused() {
         assert!(parse("a support: b").unwrap_err().contains("before its support modules"));
-        assert!(parse("a: circles only\na: b <- lib").unwrap_err().contains("twice"));
+        assert!(parse("a: cycles only\na: b <- lib").unwrap_err().contains("twice"));
         assert!(parse("no colon here").unwrap_err().contains("line 1"));
     }
 

@@ -168,3 +168,14 @@ fn tls_requires_the_authority_of_the_broker() {
     let error = carrot::connect(options.tls(carrot::config::TlsOptions::new())).unwrap_err();
     assert!(matches!(error, Error::Connect { .. }), "{error}");
 }
+
+#[test]
+fn invalid_options_of_memory_broker_are_config_errors() {
+    let refused = |options: ConnectionOptions, option: &str| match carrot::connect(options) {
+        Err(Error::Config { option: found, .. }) => assert_eq!(found, option),
+        other => panic!("{option}: {other:?}"),
+    };
+    refused(ConnectionOptions::memory().vhost("x"), "vhost");
+    refused(ConnectionOptions::memory().call_timeout(Duration::ZERO), "call_timeout");
+    refused(ConnectionOptions::memory_named("one").add_host("two"), "host");
+}

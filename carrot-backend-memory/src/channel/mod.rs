@@ -34,7 +34,7 @@ pub(crate) struct BrokerChannel {
     pub(crate) is_confirming: bool,
     is_closed: AtomicBool,
     state: Mutex<BrokerChannelState>,
-    /// ResourceLocked while a publication is handled, which keeps the order of one channel's
+    /// Locked while a publication is handled, which keeps the order of one channel's
     /// publications.
     pub(crate) confirms: Mutex<ChannelConfirms>,
     confirmed: Condvar,

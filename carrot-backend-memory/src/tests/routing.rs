@@ -90,7 +90,7 @@ fn headers_exchange_compares_numbers_by_value() {
 }
 
 #[test]
-fn exchanges_bound_in_a_circle_route_once() {
+fn exchanges_bound_in_a_cycle_route_once() {
     let fixture = BrokerFixture::with_queue(&Queue::new("q"));
     for name in ["a", "b", "c"] {
         fixture.exchange(&Exchange::fanout(name));

@@ -3,8 +3,9 @@ use crate::error::{Error, Result};
 
 /// The codecs that a consumer accepts.
 ///
-/// The first codec that [accepts](Codec::accepts) the content type and encoding decodes a message.
-/// The first codec of the set decodes messages without a content type.
+/// The codec with exactly this content type decodes a message. If there is none, the first codec
+/// that [accepts](Codec::accepts) the content type does. The first codec of the set decodes
+/// messages without a content type.
 ///
 /// ```
 /// use carrot::{Codec, Error, codec::Codecs};

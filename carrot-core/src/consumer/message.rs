@@ -252,8 +252,11 @@ impl Message {
         self.settle(Disposition::Reject)
     }
 
-    /// Requeues the message at its old position, marked as redelivered. An only consumer receives
-    /// the message again at once.
+    /// Requeues the message, marked as redelivered. An only consumer receives the message again at
+    /// once.
+    ///
+    /// A classic queue puts the message at its old position. A quorum queue puts it at the front if
+    /// the queue has a delivery limit, and at the end otherwise.
     ///
     /// Counts as no attempt. With RabbitMQ 4.3 and later, does not count towards the delivery limit
     /// of a quorum queue.
@@ -273,7 +276,9 @@ impl Message {
     /// If no copy can be sent, or the consumer's queue gets no copies, the message stays in this
     /// process for the pause. The message is then requeued.
     ///
-    /// Blocks until the broker has confirmed the waiting copy, at most for the call timeout.
+    /// Blocks until the broker has confirmed the copy, at most 5 seconds. The first copy to a queue
+    /// also declares the queue, and waits until a broker that restarts would keep it: at most for
+    /// six call timeouts and 1.2 s.
     ///
     /// # Errors
     /// - [`Error::Stale`](crate::Error::Stale): the channel was lost. The broker redelivers the
@@ -297,7 +302,10 @@ impl Message {
 
     /// Tries the message again after `pause`, as
     /// [`Settlement::RetryAfter`](crate::Settlement::RetryAfter) does. Otherwise behaves as
-    /// [`fail`](Message::fail).
+    /// [`fail`](Message::fail). Pauses at the broker are rounded up to a power of two of seconds. A
+    /// pause in the process is at most 10 minutes.
+    ///
+    /// Blocks as [`fail`](Message::fail) does.
     ///
     /// # Errors
     /// As [`fail`](Message::fail).
@@ -319,10 +327,13 @@ impl Message {
     ///
     /// A crash between sending and acknowledging duplicates the message.
     ///
-    /// Blocks until the broker has confirmed the copy, at most for the call timeout.
+    /// Blocks until the broker has confirmed the copy, at most 5 seconds, and for the call timeout
+    /// to open a channel.
     ///
     /// # Errors
-    /// The message is requeued.
+    /// - [`Error::Stale`](crate::Error::Stale): the channel of the message was lost.
+    ///
+    /// After these, the message is requeued:
     /// - [`Error::Invalid`](crate::Error::Invalid): the header `carrot-queue` does not name a
     ///   queue.
     /// - [`Error::Backend`](crate::Error::Backend): that queue was deleted.

@@ -148,7 +148,8 @@ impl Consumer {
     /// Returns an iterator over the messages now in the queue, which ends when the queue is empty.
     /// A message that is requeued meanwhile is delivered again.
     ///
-    /// Each step blocks as [`fetch`](Consumer::fetch) does.
+    /// Each step blocks as [`fetch`](Consumer::fetch) does, and fails with its errors. The iterator
+    /// ends after an error.
     ///
     /// ```
     /// # fn example(consumer: &carrot::Consumer) -> carrot::Result<()> {
@@ -173,8 +174,10 @@ impl Consumer {
     /// - [`Error::NotFound`](crate::Error::NotFound): the queue was deleted.
     /// - [`Error::ResourceLocked`](crate::Error::ResourceLocked): the queue is exclusive to another
     ///   connection.
+    /// - [`Error::HardError`](crate::Error::HardError): the broker refused the subscription.
     /// - [`Error::Disconnected`](crate::Error::Disconnected): the connection was lost, and not
     ///   recovered in time.
+    /// - [`Error::Closed`](crate::Error::Closed): the consumer was closed.
     ///
     /// ```
     /// use std::time::Duration;

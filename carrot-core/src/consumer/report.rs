@@ -1,7 +1,9 @@
 /// The numbers of messages that a run settled, by result.
 ///
 /// `failed` and `undecodable` count attempts. `retried`, `parked`, `discarded`, `requeued`,
-/// `paused` and `lost` count the result of each failed attempt.
+/// `paused` and `lost` count the treatment of the message: after a failed attempt, or because the
+/// handler returned [`RetryAfter`](crate::Settlement::RetryAfter),
+/// [`Park`](crate::Settlement::Park) or [`Requeue`](crate::Settlement::Requeue).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct Report {

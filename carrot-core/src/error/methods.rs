@@ -6,7 +6,10 @@ use std::time::Duration;
 use crate::error::{Cause, Error, HardClose};
 
 impl Error {
-    /// Returns whether the same call can succeed later, without any correction.
+    /// Returns whether the same call can succeed later, without a correction by the caller.
+    ///
+    /// An [`Error::Unreadable`] counts, because the message that caused it may be in the queue of
+    /// another consumer of the connection.
     pub fn is_retryable(&self) -> bool {
         matches!(
             self,
@@ -41,8 +44,10 @@ impl Error {
 
     /// Returns the AMQP reply code of the refusal, or `None` if the error has no reply code.
     ///
-    /// The code is 403, 404, 405 or 406 if the broker closed the channel. The code is 312 or 313
-    /// for a returned message. A hard error has a code of its own.
+    /// The code is 403, 404, 405 or 406 if the broker closed the channel: that of the variant. An
+    /// [`Error::ResourceLocked`] therefore returns 405, also for an exclusive consumer, which
+    /// RabbitMQ refuses with 403. The code is 312 or 313 for a returned message. A hard error has a
+    /// code of its own.
     ///
     /// ```
     /// use carrot::Error;
@@ -54,7 +59,7 @@ impl Error {
     pub fn reply_code(&self) -> Option<u16> {
         match self {
             Error::AccessRefused { .. } => Some(403),
-            Error::NotFound { .. } => Some(404),
+            Error::NotFound { .. } | Error::Unavailable { .. } => Some(404),
             Error::ResourceLocked { .. } => Some(405),
             Error::PreconditionFailed { .. } => Some(406),
             Error::HardError { code, .. } => Some(*code),

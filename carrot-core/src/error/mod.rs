@@ -56,7 +56,7 @@ pub enum Error {
         reason: String,
     },
 
-    /// Connecting, or reconnecting, did not succeed before the deadline of the call.
+    /// Connecting or reconnecting failed, at the only attempt or until the deadline of the call.
     ///
     /// The address did not resolve, refused or did not answer, or TLS failed. Messages sent before
     /// the connection was lost may have reached the broker. Check the address; the broker may be
@@ -263,14 +263,14 @@ pub enum Error {
         accepted: String,
     },
 
-    /// An argument exceeds its limits. Nothing was sent, and the connection stays open.
+    /// An argument is invalid. Nothing was sent, and the connection stays open.
     #[error("invalid {field}: {value}: {limit}")]
     Invalid {
         /// The name of the argument.
         field: Cow<'static, str>,
         /// The value of the argument, shortened if long.
         value: String,
-        /// The limit that the value exceeds.
+        /// The limit or the rule that the value breaks.
         limit: Cow<'static, str>,
     },
 

@@ -57,6 +57,12 @@ impl From<String> for ExchangeKind {
     }
 }
 
+impl From<&String> for ExchangeKind {
+    fn from(name: &String) -> ExchangeKind {
+        ExchangeKind::from(name.as_str())
+    }
+}
+
 impl From<ExchangeKind> for String {
     fn from(kind: ExchangeKind) -> String {
         kind.as_str().into()

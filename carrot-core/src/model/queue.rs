@@ -223,7 +223,7 @@ impl Queue {
     ///
     /// Messages beyond the limit are dropped or dead-lettered.
     ///
-    /// Defaults to no limit.
+    /// Defaults to the limit of the broker: none before RabbitMQ 4.0, 20 since.
     #[must_use]
     pub fn delivery_limit(self, deliveries: u32) -> Queue {
         self.argument("x-delivery-limit", i64::from(deliveries))

@@ -13,8 +13,9 @@ use crate::model::short_string::ShortString;
 /// 64-bit integer exists.
 ///
 /// Numbers, strings, booleans, byte vectors, vectors of values and tables convert with [`From`].
-/// Unsigned integers convert to the next larger signed type, because some clients (bunny, Java 5)
-/// cannot read unsigned types. The unsigned types must be named explicitly.
+/// `u8`, `u16` and `u32` convert to the next larger signed type, because some clients (bunny, Java
+/// 5) cannot read unsigned types. `u64` and `usize` convert to [`I64`](Value::I64), or to their
+/// decimal text above `i64::MAX`. The unsigned types must be named explicitly.
 ///
 /// ```
 /// use carrot::message::{Headers, Value};
@@ -93,7 +94,27 @@ impl Value {
         }
     }
 
-    /// The boolean, if this is a [`Value::Bool`].
+    /// Returns a number of any type as a float, rounded if it does not fit. Returns `None` for any
+    /// other type.
+    pub fn as_f64(&self) -> Option<f64> {
+        match *self {
+            Value::F32(number) => Some(number.into()),
+            Value::F64(number) => Some(number),
+            _ => self.as_i64().map(|number| number as f64),
+        }
+    }
+
+    /// Returns the octets of a [`Value::Bytes`] or a [`Value::String`], and `None` for any other
+    /// type.
+    pub fn as_bytes(&self) -> Option<&[u8]> {
+        match self {
+            Value::Bytes(bytes) => Some(bytes),
+            Value::String(text) => Some(text.as_bytes()),
+            _ => None,
+        }
+    }
+
+    /// Returns the boolean of a [`Value::Bool`], and `None` for any other type.
     pub fn as_bool(&self) -> Option<bool> {
         match *self {
             Value::Bool(truth) => Some(truth),
@@ -101,7 +122,7 @@ impl Value {
         }
     }
 
-    /// The list, if this is a [`Value::Array`].
+    /// Returns the list of a [`Value::Array`], and `None` for any other type.
     pub fn as_array(&self) -> Option<&[Value]> {
         match self {
             Value::Array(values) => Some(values),
@@ -109,7 +130,7 @@ impl Value {
         }
     }
 
-    /// The nested table, if this is a [`Value::Table`].
+    /// Returns the table of a [`Value::Table`], and `None` for any other type.
     pub fn as_table(&self) -> Option<&Headers> {
         match self {
             Value::Table(table) => Some(table),

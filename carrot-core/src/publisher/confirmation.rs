@@ -35,7 +35,7 @@ impl Confirmation {
 
     /// Waits for the broker's confirm.
     ///
-    /// Blocks at most for the message's send timeout, counted from its publishing.
+    /// Blocks at most for the message's send timeout, counted from the call of `publish`.
     ///
     /// # Errors
     /// As [`Publisher::send`](crate::Publisher::send).

@@ -92,7 +92,9 @@ impl<C> PublisherDefinition<C> {
         self
     }
 
-    /// Drops messages at the broker if they cannot be routed. See [`mandatory`](Self::mandatory).
+    /// Drops messages at the broker if they cannot be routed.
+    ///
+    /// Defaults as [`mandatory`](Self::mandatory) says.
     pub fn not_mandatory(mut self) -> Self {
         self.settings.mandatory = Some(false);
         self

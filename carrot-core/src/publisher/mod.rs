@@ -118,9 +118,12 @@ impl Publisher {
     /// The broker does not have the message:
     /// - [`Error::NotFound`]: the exchange was deleted.
     /// - [`Error::Unroutable`]: the message was mandatory and could not be routed.
-    /// - [`Error::Refused`]: the broker returned a nack.
     /// - [`Error::PreconditionFailed`]: the broker refused this message.
     /// - [`Error::AccessRefused`]: the user may not publish to the exchange.
+    ///
+    /// At least one queue does not have the message:
+    /// - [`Error::Refused`]: the broker returned a nack. Other queues that the message was routed
+    ///   to may have it.
     ///
     /// The broker may or may not have the message:
     /// - [`Error::Timeout`], [`Error::Blocked`], [`Error::Disconnected`]: no confirm arrived in
@@ -254,6 +257,8 @@ impl Publisher {
     /// channel.
     ///
     /// All handles of the publisher are closed. A second call does nothing.
+    ///
+    /// Blocks at most for the send timeout to flush, and as long again to close.
     ///
     /// # Errors
     /// - As [`flush`](Publisher::flush).

@@ -14,7 +14,9 @@ use crate::error::{Error, Result};
 /// use carrot::consume::Retry;
 ///
 /// // Eight attempts, after pauses of 1, 2, 4, 8, 16, 32 and 64 s.
-/// let retry = Retry::exponential(Duration::from_secs(1), Duration::from_secs(600)).attempts(8);
+/// let retry = Retry::exponential(Duration::from_secs(1), Duration::from_secs(600))
+///     .without_jitter()
+///     .attempts(8);
 /// # let _ = retry;
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -62,6 +64,8 @@ impl Retry {
     }
 
     /// Disables jitter. All messages then have the same pauses.
+    ///
+    /// Defaults to jitter for [`exponential`](Retry::exponential).
     #[must_use]
     pub fn without_jitter(mut self) -> Retry {
         self.jitter = false;
