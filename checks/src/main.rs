@@ -7,6 +7,7 @@ use std::io;
 use std::path::Path;
 use std::process::ExitCode;
 
+mod attributes;
 mod graph;
 mod layers;
 mod lexer;
@@ -14,6 +15,7 @@ mod licences;
 mod modules;
 mod names;
 mod prose;
+mod syntax;
 mod words;
 mod workspace;
 

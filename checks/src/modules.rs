@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use crate::attributes::{Attribute, Attributes};
 use crate::lexer::{self, Kind, Token};
+use crate::syntax::{Path, after_item, after_visibility, closing, starts_use, use_tree};
 
 /// The sources of a crate: a path below `src/` and the text of that file.
 pub(crate) type Sources = BTreeMap<String, String>;
@@ -53,13 +55,6 @@ pub(crate) struct Import {
     pub(crate) is_reexport: bool,
 }
 
-/// A path as written, with its line.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Path {
-    pub(crate) segments: Vec<String>,
-    pub(crate) line: usize,
-}
-
 /// Reads a crate whose root is `lib.rs`, or `main.rs` where there is no library.
 pub(crate) fn read(sources: &Sources) -> Crate {
     let mut reader = Reader { sources, tree: Crate::default() };
@@ -72,23 +67,6 @@ pub(crate) fn read(sources: &Sources) -> Crate {
 struct Reader<'a> {
     sources: &'a Sources,
     tree: Crate,
-}
-
-/// The attributes and the visibility before an item, as far as they matter here.
-#[derive(Debug, Default)]
-struct Attributes {
-    is_test: bool,
-    is_exported_macro: bool,
-    is_public: bool,
-    path: Option<String>,
-}
-
-/// One attribute: `#[body]`, or `#![body]` inside its item.
-struct Attribute<'a> {
-    is_inner: bool,
-    body: &'a [Token],
-    /// The place behind the attribute.
-    end: usize,
 }
 
 /// The place in which a piece of code stands.
@@ -332,201 +310,6 @@ impl Reader<'_> {
             module.words.entry(first).or_insert(line);
         }
         end
-    }
-}
-
-impl<'a> Attribute<'a> {
-    fn at(tokens: &'a [Token], at: usize) -> Option<Attribute<'a>> {
-        if !tokens[at].is('#') {
-            return None;
-        }
-        let is_inner = tokens.get(at + 1).is_some_and(|token| token.is('!'));
-        let open = at + 1 + usize::from(is_inner);
-        if !tokens.get(open)?.is('[') {
-            return None;
-        }
-        let close = closing(tokens, open);
-        Some(Attribute { is_inner, body: &tokens[open + 1..close], end: close + 1 })
-    }
-}
-
-impl Attributes {
-    fn of(attribute: &[Token]) -> Attributes {
-        let mut attributes = Attributes::default();
-        attributes.read(attribute);
-        attributes
-    }
-
-    fn read(&mut self, tokens: &[Token]) {
-        match tokens.first().and_then(Token::word) {
-            Some("cfg") if tokens.len() > 2 => {
-                self.is_test |= implies_test(&tokens[2..tokens.len() - 1])
-            }
-            Some("test" | "bench") if tokens.len() == 1 => self.is_test = true,
-            Some("macro_export") => self.is_exported_macro = true,
-            Some("path") => {
-                if let Some(Kind::Text(path)) = tokens.last().map(|token| &token.kind) {
-                    self.path = Some(path.clone());
-                }
-            }
-            _ => {}
-        }
-    }
-}
-
-/// Returns whether a `cfg` predicate holds in tests only.
-fn implies_test(predicate: &[Token]) -> bool {
-    let Some(word) = predicate.first().and_then(Token::word) else { return false };
-    match (word, predicate.len()) {
-        ("test" | "doctest", 1) => true,
-        ("all" | "any", 3..) => {
-            let mut parts = split(&predicate[2..predicate.len() - 1]);
-            if word == "all" { parts.any(implies_test) } else { parts.all(implies_test) }
-        }
-        _ => false,
-    }
-}
-
-/// Splits tokens at the commas that stand outside brackets.
-fn split(tokens: &[Token]) -> impl Iterator<Item = &[Token]> {
-    let mut depth = 0_usize;
-    tokens
-        .split(move |token| {
-            match token.kind {
-                Kind::Mark('(' | '[' | '{') => depth += 1,
-                Kind::Mark(')' | ']' | '}') => depth = depth.saturating_sub(1),
-                _ => {}
-            }
-            depth == 0 && token.is(',')
-        })
-        .filter(|part| !part.is_empty())
-}
-
-/// Returns the place of the bracket that closes the one at `open`, or the end.
-fn closing(tokens: &[Token], open: usize) -> usize {
-    let mut depth = 0_usize;
-    for (at, token) in tokens.iter().enumerate().skip(open) {
-        match token.kind {
-            Kind::Mark('(' | '[' | '{') => depth += 1,
-            Kind::Mark(')' | ']' | '}') => {
-                depth = depth.saturating_sub(1);
-                if depth == 0 {
-                    return at;
-                }
-            }
-            _ => {}
-        }
-    }
-    tokens.len()
-}
-
-/// Returns the place after the item, statement, field or arm that starts at `start`.
-fn after_item(tokens: &[Token], start: usize) -> usize {
-    const ITEMS: [&str; 12] = [
-        "fn",
-        "impl",
-        "struct",
-        "enum",
-        "trait",
-        "union",
-        "mod",
-        "unsafe",
-        "async",
-        "extern",
-        "macro_rules",
-        "type",
-    ];
-    const ENDED_BY_SEMICOLON: [&str; 4] = ["use", "let", "const", "static"];
-    let mut at = start;
-    if tokens[at].word() == Some("pub") {
-        at = after_visibility(tokens, at);
-    }
-    let word = tokens.get(at).and_then(Token::word).unwrap_or_default();
-    let is_const_fn = word == "const"
-        && tokens
-            .get(at + 1)
-            .and_then(Token::word)
-            .is_some_and(|word| ["fn", "unsafe"].contains(&word));
-    let needs_semicolon = ENDED_BY_SEMICOLON.contains(&word) && !is_const_fn;
-    let is_item = ITEMS.contains(&word) || is_const_fn;
-    while at < tokens.len() {
-        match tokens[at].kind {
-            Kind::Mark(';') => return at + 1,
-            Kind::Mark(',') if !is_item && !needs_semicolon => return at + 1,
-            Kind::Mark('{') if !needs_semicolon => return closing(tokens, at) + 1,
-            Kind::Mark('(' | '[' | '{') => at = closing(tokens, at) + 1,
-            Kind::Mark(')' | ']' | '}') => return at,
-            _ => at += 1,
-        }
-    }
-    at
-}
-
-/// Returns the place after `pub`, `pub(crate)` or `pub(in a::b)`.
-fn after_visibility(tokens: &[Token], at: usize) -> usize {
-    let is_restricted = tokens.get(at + 1).is_some_and(|token| token.is('('))
-        && match tokens.get(at + 2).and_then(Token::word) {
-            Some("in") => true,
-            Some("crate" | "super" | "self") => {
-                tokens.get(at + 3).is_some_and(|token| token.is(')'))
-            }
-            _ => false,
-        };
-    if is_restricted { closing(tokens, at + 1) + 1 } else { at + 1 }
-}
-
-/// Returns whether `use` starts a declaration. In `impl Sized + use<'a>` it does not.
-fn starts_use(tokens: &[Token], at: usize) -> bool {
-    tokens.get(at + 1).is_some_and(|token| {
-        token.word().is_some() || token.is('{') || token.kind == Kind::PathSeparator
-    })
-}
-
-/// Reads a tree of imports from `at`, and leaves `at` behind it.
-fn use_tree(tokens: &[Token], at: &mut usize, prefix: &[String], leaves: &mut Vec<(Path, String)>) {
-    let mut segments = prefix.to_vec();
-    let mut line = 0;
-    while let Some(token) = tokens.get(*at) {
-        match &token.kind {
-            Kind::Word(word) if word == "as" => {
-                let alias = tokens.get(*at + 1).and_then(Token::word).unwrap_or("_").to_owned();
-                leaves.push((Path { segments, line }, alias));
-                *at += 2;
-                return;
-            }
-            Kind::Word(word) => {
-                line = token.line;
-                // `a::{self}` stands for `a`.
-                if word != "self" || segments.is_empty() {
-                    segments.push(word.clone());
-                }
-                *at += 1;
-            }
-            Kind::PathSeparator => *at += 1,
-            Kind::Mark('*') => {
-                leaves.push((Path { segments, line: token.line }, "*".to_owned()));
-                *at += 1;
-                return;
-            }
-            Kind::Mark('{') => {
-                *at += 1;
-                while tokens.get(*at).is_some_and(|token| !token.is('}')) {
-                    let before = *at;
-                    use_tree(tokens, at, &segments, leaves);
-                    if tokens.get(*at).is_some_and(|token| token.is(',')) || *at == before {
-                        *at += 1;
-                    }
-                }
-                *at += 1;
-                return;
-            }
-            _ => break,
-        }
-    }
-    if line > 0
-        && let Some(alias) = segments.last().cloned()
-    {
-        leaves.push((Path { segments, line }, alias));
     }
 }
 
