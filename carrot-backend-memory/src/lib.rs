@@ -81,8 +81,8 @@
 //! topology until the message is in its queues. Each queue and each channel has a lock of its own.
 //! Waiting threads sleep on condition variables; no thread polls.
 //!
-//! A broker has at most one thread of its own, which watches the clock. It starts with the first
-//! TTL or expiry on a broker with the real clock, and ends with the broker. A broker with a
+//! A broker has at most one thread of its own, which watches the clock. The thread starts with the
+//! first TTL or expiry on a broker with the real clock, and ends with the broker. A broker with a
 //! [`ManualClock`] never has one.
 //!
 //! # Log levels

@@ -4,8 +4,8 @@
 //! [`backend`]. Programs use the crate `carrot`, which re-exports this crate together with the
 //! drivers.
 //!
-//! Three types carry the messages. A [`Connection`] opens a [`Publisher`], which sends to an
-//! [`Exchange`]. It also opens a [`Consumer`], which receives each [`Message`] of a [`Queue`]. A
+//! Three types carry the messages. A [`Connection`] opens publishers and consumers. A [`Publisher`]
+//! sends to an [`Exchange`]. A [`Consumer`] receives each [`Message`] of a [`Queue`]. A
 //! [`Codec`] converts values to bodies and back.
 
 #![warn(clippy::exhaustive_enums, clippy::exhaustive_structs)]

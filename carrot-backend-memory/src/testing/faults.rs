@@ -14,9 +14,9 @@ use crate::sync::lock;
 
 /// Injects faults into a [`Broker`]. [`Broker::faults`] creates it.
 ///
-/// The plan holds for all connections of the broker. Each planned fault strikes a fixed number of
-/// times. Delays of one operation add up; of other faults, the one planned first strikes. Nothing
-/// is random, so a test with one thread always has the same result. Without a planned fault, an
+/// The plan holds for all connections of the broker. Each planned fault occurs a fixed number of
+/// times. Delays of one operation add up; of other faults, the one planned first occurs. Nothing is
+/// random, so a test with one thread always has the same result. Without a planned fault, an
 /// operation costs one load of a flag more.
 ///
 /// ```
@@ -265,9 +265,9 @@ impl Faults {
         self.unblock_publishers()
     }
 
-    /// Returns the number of planned faults that have not struck as often as planned.
+    /// Returns the number of planned faults that have not occurred as often as planned.
     ///
-    /// A test can check with it that its faults did strike.
+    /// A test uses the number to check that its faults did occur.
     pub fn outstanding(&self) -> usize {
         lock(&self.broker.shared.faults.state).rules.len()
     }

@@ -188,6 +188,24 @@ impl PartialEq<String> for ShortString {
     }
 }
 
+impl PartialEq<ShortString> for str {
+    fn eq(&self, other: &ShortString) -> bool {
+        other == self
+    }
+}
+
+impl PartialEq<ShortString> for &str {
+    fn eq(&self, other: &ShortString) -> bool {
+        other == *self
+    }
+}
+
+impl PartialEq<ShortString> for String {
+    fn eq(&self, other: &ShortString) -> bool {
+        other == self
+    }
+}
+
 macro_rules! from {
     ($($type:ty),*) => {$(
         impl From<$type> for ShortString {
