@@ -39,8 +39,8 @@ impl Clock {
         Clock::from(ClockSource::Real(Instant::now()))
     }
 
-    /// Creates a clock that stands at zero until [`set`](Clock::set) advances it. For backends that
-    /// imitate a broker in tests.
+    /// Creates a clock that stands at zero until [`advance_to`](Clock::advance_to) advances it. For
+    /// backends that imitate a broker in tests.
     pub fn manual() -> Clock {
         Clock::from(ClockSource::Manual(AtomicU64::new(0)))
     }
