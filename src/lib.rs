@@ -107,7 +107,7 @@
 //!
 //! The [`memory`] backend routes, acknowledges, limits and dead-letters as RabbitMQ does. One list
 //! of cases runs on both. Pass `carrot::connect("memory://")?` to your code in its unit tests. A
-//! [`memory::Broker`] of your own also advances its clock, injects failures and shows its queues;
+//! [`memory::Broker`] of your own also advances its clock, injects faults and shows its queues;
 //! see [`guide::testing`].
 //!
 //! # Features

@@ -30,7 +30,7 @@ pub struct QueueView {
 }
 
 impl QueueView {
-    /// Whether no message is ready or unsettled.
+    /// Returns whether no message is ready or unacknowledged.
     pub fn is_idle(&self) -> bool {
         self.ready.is_empty() && self.unacked.is_empty()
     }
@@ -139,7 +139,7 @@ impl Broker {
         if accepted { Ok(()) } else { Err(Error::Refused) }
     }
 
-    /// Waits until no queue holds a message, ready or unsettled.
+    /// Waits until no queue holds a message, ready or unacknowledged.
     ///
     /// Blocks for at most `timeout`, in real time. Messages expire by a
     /// [`ManualClock`](crate::ManualClock) only if another thread advances it.
@@ -154,7 +154,7 @@ impl Broker {
     ///
     /// # Errors
     /// [`Error::Timeout`]: a queue still holds messages. The error names the queues, the numbers of
-    /// their messages, and the channels of the unsettled ones.
+    /// their messages, and the channels of the unacknowledged ones.
     pub fn wait_until_idle(&self, timeout: Duration) -> Result<()> {
         self.wait_until_idle_or(timeout, &|| false)
     }
@@ -233,7 +233,7 @@ impl Broker {
                     format!(" ({})", holders.join(", "))
                 };
                 Some(format!(
-                    "queue {:?} with {ready} ready and {unacked} unsettled{by}",
+                    "queue {:?} with {ready} ready and {unacked} unacknowledged{by}",
                     queue.name
                 ))
             })

@@ -71,7 +71,7 @@ fn wait_until_idle_with_messages_waits_and_names_them() {
     let delivery = fixture.get("jobs");
     let left = fixture.broker.wait_until_idle(std::time::Duration::from_millis(1)).unwrap_err();
     assert!(
-        left.to_string().contains("queue \"jobs\" with 0 ready and 1 unsettled (1 by channel"),
+        left.to_string().contains("queue \"jobs\" with 0 ready and 1 unacknowledged (1 by channel"),
         "{left}"
     );
     thread::scope(|scope| {
