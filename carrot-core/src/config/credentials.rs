@@ -1,7 +1,27 @@
+use serde::ser::SerializeStruct;
+use serde::{Deserialize, Serialize, Serializer};
+
+use crate::config::given::Given;
 use crate::config::secret::Secret;
+use crate::error::{Error, Result};
 
 /// The credentials of a client.
-#[derive(Debug, Clone, PartialEq, Eq)]
+///
+/// Serialized as a table with the field `user`, or as `"external"`. The password is never
+/// serialized. Deserialized from the same, with the field `password`. A missing password is
+/// refused, and never replaced by the empty password.
+///
+/// ```
+/// use carrot::config::Credentials;
+///
+/// let read: Credentials = serde_json::from_str(r#"{"user": "shop", "password": "s3cret"}"#)?;
+/// assert_eq!(read, Credentials::plain("shop", "s3cret"));
+/// assert_eq!(serde_json::to_string(&read)?, r#"{"user":"shop"}"#);
+/// assert!(serde_json::from_str::<Credentials>(r#"{"user":"shop"}"#).is_err());
+/// # Ok::<(), serde_json::Error>(())
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "Given")]
 #[non_exhaustive]
 pub enum Credentials {
     /// A user name and password (SASL PLAIN).
@@ -27,5 +47,40 @@ impl Default for Credentials {
     /// only.
     fn default() -> Credentials {
         Credentials::plain("guest", "guest")
+    }
+}
+
+const EXTERNAL: &str = "external";
+
+impl Serialize for Credentials {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Credentials::Plain { user, password: _ } => {
+                let mut fields = serializer.serialize_struct("Credentials", 1)?;
+                fields.serialize_field("user", user)?;
+                fields.end()
+            }
+            Credentials::External => serializer.serialize_str(EXTERNAL),
+        }
+    }
+}
+
+impl TryFrom<Given> for Credentials {
+    type Error = Error;
+
+    fn try_from(given: Given) -> Result<Credentials> {
+        if matches!(&given, Given::Text(text) if text == EXTERNAL) {
+            return Ok(Credentials::External);
+        }
+        let mut fields = given.fields(
+            "credentials",
+            &["user", "password"],
+            "must be a table with user and password, or the string external",
+        )?;
+        let user = fields.require("user", Given::text)?;
+        let password = fields.read("password", Given::text)?.ok_or_else(|| {
+            Error::config("password", "is missing; a password is never serialized with its user")
+        })?;
+        Ok(Credentials::plain(user, password))
     }
 }

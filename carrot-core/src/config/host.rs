@@ -1,7 +1,24 @@
 use std::net::IpAddr;
 
+use serde::Deserialize;
+
+use crate::config::given::Given;
+
 /// One address of a broker.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+///
+/// Serialized as a string: `"name"`, `"name:port"`, `"::1"` or `"[::1]:port"`. A name that such a
+/// string cannot hold is serialized as a table with the fields `name` and `port`. Deserialized from
+/// both.
+///
+/// ```
+/// use carrot::config::Host;
+///
+/// let hosts: Vec<Host> = serde_json::from_str(r#"["mq1:5673", {"name": "mq2"}]"#)?;
+/// assert_eq!(hosts, [Host::new("mq1").with_port(5673), Host::new("mq2")]);
+/// # Ok::<(), serde_json::Error>(())
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Deserialize)]
+#[serde(try_from = "Given")]
 #[non_exhaustive]
 pub struct Host {
     /// A name, an IPv4 address, or an IPv6 address without brackets.

@@ -3,9 +3,13 @@
 mod credentials;
 mod display;
 mod environment;
+pub(crate) mod given;
 mod host;
+mod host_serde;
 mod options;
+mod options_serde;
 mod scheme;
+pub(crate) mod seconds;
 mod secret;
 mod tls;
 mod url;

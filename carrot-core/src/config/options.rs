@@ -1,8 +1,12 @@
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use crate::config::credentials::Credentials;
+use crate::config::given::Given;
 use crate::config::host::Host;
 use crate::config::scheme::Scheme;
+use crate::config::seconds;
 use crate::config::secret::Secret;
 use crate::config::tls::TlsOptions;
 
@@ -60,7 +64,46 @@ use crate::config::tls::TlsOptions;
 /// | `verify` | only `verify_peer`, which is always on |
 ///
 /// Any other option, or one set twice, fails with [`Error::Config`](crate::Error::Config).
-#[derive(Debug, Clone, PartialEq)]
+///
+/// # Configuration files
+///
+/// Serialized as a table whose fields have the names of the fields below. Deserialized from such a
+/// table, or from a URL. Every field is optional, and defaults to the default of its setter.
+///
+/// ```
+/// use std::time::Duration;
+/// use carrot::ConnectionOptions;
+///
+/// let read: ConnectionOptions = serde_json::from_str(
+///     r#"{
+///         "host": "mq.example",
+///         "credentials": {"user": "shop", "password": "s3cret"},
+///         "call_timeout": 2.5
+///     }"#,
+/// )?;
+/// let built = ConnectionOptions::new()
+///     .host("mq.example")
+///     .credentials("shop", "s3cret")
+///     .call_timeout(Duration::from_millis(2500));
+/// assert_eq!(read, built);
+/// let read: ConnectionOptions = serde_json::from_str(r#""amqp://mq.example""#)?;
+/// assert_eq!(read, ConnectionOptions::new().host("mq.example"));
+/// # Ok::<(), serde_json::Error>(())
+/// ```
+///
+/// * A duration is a number of seconds, whole or fractional.
+/// * `host` and `port` stand for a single address in `hosts`.
+/// * `tls` without a `scheme` selects `amqps`. The credentials `"external"` are those of the client
+///   certificate.
+/// * No password is serialized. The default credentials are omitted. Of another user, only the name
+///   is serialized, and deserializing fails until a password is added. Serializing PEM text fails.
+/// * The options are [validated](Self::validate). Unknown fields are refused. An error names the
+///   field, and never contains the password. A format that quotes the file in its own errors, such
+///   as TOML, may still show a password of the file.
+///
+/// The format must be self-describing, as JSON, TOML and YAML are.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(try_from = "Given")]
 #[non_exhaustive]
 pub struct ConnectionOptions {
     /// The scheme, which selects the backend.
@@ -70,20 +113,25 @@ pub struct ConnectionOptions {
     /// For the memory broker, its name, or none for a private broker.
     pub hosts: Vec<Host>,
     /// The credentials of the user.
+    #[serde(skip_serializing_if = "is_default")]
     pub credentials: Credentials,
     /// The virtual host.
     pub vhost: String,
     /// The TLS options, for [`Scheme::Amqps`].
+    #[serde(skip_serializing_if = "is_default")]
     pub tls: TlsOptions,
     /// The interval of heartbeats, in whole seconds; zero for none.
     ///
     /// A peer that is silent for two intervals is considered lost.
+    #[serde(serialize_with = "seconds::serialize")]
     pub heartbeat: Duration,
     /// The deadline for opening a connection, over all addresses.
     ///
     /// Resolving, TCP, TLS and AMQP share the deadline.
+    #[serde(serialize_with = "seconds::serialize")]
     pub connect_timeout: Duration,
     /// The deadline of every other call that waits for the broker.
+    #[serde(serialize_with = "seconds::serialize")]
     pub call_timeout: Duration,
     /// The maximum number of channels per connection; 0 uses the limit of the broker.
     pub channel_max: u16,
@@ -95,6 +143,10 @@ pub struct ConnectionOptions {
     pub max_message_size: u64,
     /// The name of the connection, for logs and threads.
     pub name: String,
+}
+
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
 }
 
 impl Default for ConnectionOptions {

@@ -1,7 +1,15 @@
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
+
+use crate::config::given::Given;
+use crate::error::{Error, Result};
+
 /// The backend of a connection, and its transport.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+///
+/// Serialized as `"amqp"`, `"amqps"` or `"memory"`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase", try_from = "Given")]
 #[non_exhaustive]
 pub enum Scheme {
     /// AMQP over TCP, `amqp://`.
@@ -31,6 +39,18 @@ impl Scheme {
             Scheme::Amqps => 5671,
             Scheme::Memory => 0,
         }
+    }
+}
+
+impl TryFrom<Given> for Scheme {
+    type Error = Error;
+
+    fn try_from(given: Given) -> Result<Scheme> {
+        let scheme = given.text("scheme")?;
+        [Scheme::Amqp, Scheme::Amqps, Scheme::Memory]
+            .into_iter()
+            .find(|known| known.as_str() == scheme)
+            .ok_or_else(|| Error::config("scheme", "must be amqp, amqps or memory"))
     }
 }
 

@@ -1,4 +1,9 @@
+use serde::ser::SerializeStruct;
+use serde::{Deserialize, Serialize, Serializer};
+
+use crate::config::given::Given;
 use crate::config::secret::Pem;
+use crate::error::{Error, Result};
 
 /// The TLS options: trusted authorities and the client's certificate. The broker's certificate is
 /// always verified.
@@ -11,14 +16,35 @@ use crate::config::secret::Pem;
 ///     .identity(Pem::file("/etc/shop/client.pem"), Pem::file("/etc/shop/client.key"));
 /// let options = ConnectionOptions::new().host("mq.example").tls(tls);
 /// ```
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+///
+/// Serialized as a table with the fields `authorities`, `identity` and `server_name`, all of them
+/// optional. The identity is a table with the fields `certificates` and `key`. Each certificate or
+/// key has the form of [`Pem`], so serializing PEM text fails.
+///
+/// ```
+/// use carrot::config::{Pem, TlsOptions};
+///
+/// let tls: TlsOptions = serde_json::from_str(
+///     r#"{"authorities": ["ca.pem"], "identity": {"certificates": "c.pem", "key": "k.pem"}}"#,
+/// )?;
+/// let built = TlsOptions::new()
+///     .authority(Pem::file("ca.pem"))
+///     .identity(Pem::file("c.pem"), Pem::file("k.pem"));
+/// assert_eq!(tls, built);
+/// # Ok::<(), serde_json::Error>(())
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(try_from = "Given")]
 #[non_exhaustive]
 pub struct TlsOptions {
     /// The trusted authorities; those of the platform if empty.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub authorities: Vec<Pem>,
     /// The client's certificate chain and its key.
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "serialize_identity")]
     pub identity: Option<(Pem, Pem)>,
     /// The name that the broker's certificate must carry; `None` for the host's name.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub server_name: Option<String>,
 }
 
@@ -54,5 +80,48 @@ impl TlsOptions {
     pub fn server_name(mut self, name: impl Into<String>) -> TlsOptions {
         self.server_name = Some(name.into());
         self
+    }
+}
+
+fn serialize_identity<S: Serializer>(
+    identity: &Option<(Pem, Pem)>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    let Some((certificates, key)) = identity else {
+        return serializer.serialize_none();
+    };
+    let mut fields = serializer.serialize_struct("Identity", 2)?;
+    fields.serialize_field("certificates", certificates)?;
+    fields.serialize_field("key", key)?;
+    fields.end()
+}
+
+impl TryFrom<Given> for TlsOptions {
+    type Error = Error;
+
+    fn try_from(given: Given) -> Result<TlsOptions> {
+        let mut fields =
+            given.fields("tls", &["authorities", "identity", "server_name"], "must be a table")?;
+        let authorities = fields.read("authorities", |given, authorities| {
+            given
+                .list(authorities)?
+                .into_iter()
+                .map(|given| Pem::read(given, authorities))
+                .collect()
+        })?;
+        let identity = fields.read("identity", |given, identity| {
+            let mut fields = given.fields(
+                identity,
+                &["certificates", "key"],
+                "must be a table with certificates and key",
+            )?;
+            let certificates = fields.require("certificates", Pem::read)?;
+            Ok((certificates, fields.require("key", Pem::read)?))
+        })?;
+        Ok(TlsOptions {
+            authorities: authorities.unwrap_or_default(),
+            identity,
+            server_name: fields.read("server_name", Given::text)?,
+        })
     }
 }

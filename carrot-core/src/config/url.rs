@@ -189,7 +189,7 @@ fn network(scheme: Scheme, authority: &str, path: &str) -> Result<ConnectionOpti
     Ok(options)
 }
 
-fn parse_host(text: &str, several: bool) -> Result<Host> {
+pub(super) fn parse_host(text: &str, several: bool) -> Result<Host> {
     let (name, port) = match text.strip_prefix('[') {
         Some(bracketed) => {
             let Some((address, port)) = bracketed.split_once(']') else {
