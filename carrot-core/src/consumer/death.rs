@@ -1,7 +1,22 @@
+use serde::{Deserialize, Serialize};
+
 use crate::model::{Headers, Value};
 
 /// One record of the broker that a message was dead-lettered from a queue.
-#[derive(Debug, Clone, PartialEq, Eq)]
+///
+/// Serialized as a table of its fields. A time that is not set is omitted. Unknown fields are
+/// ignored, so that records of other versions can be read.
+///
+/// ```
+/// use carrot::message::Death;
+///
+/// let json = r#"{"queue":"jobs","reason":"rejected","count":1,"exchange":"","routing_keys":[]}"#;
+/// let death: Death = serde_json::from_str(json)?;
+/// assert_eq!((&*death.queue, death.count, death.time), ("jobs", 1, None));
+/// assert_eq!(serde_json::to_string(&death)?, json);
+/// # Ok::<(), serde_json::Error>(())
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Death {
     /// The queue that dead-lettered the message.
@@ -16,6 +31,7 @@ pub struct Death {
     pub routing_keys: Vec<String>,
     /// The time of the first dead-lettering from the queue, by the broker's clock, in seconds from
     /// the Unix epoch.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub time: Option<u64>,
 }
 
@@ -38,5 +54,28 @@ impl Death {
                 _ => None,
             },
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+    use super::*;
+
+    #[test]
+    fn death_survives_json() {
+        let death = Death {
+            queue: "jobs".into(),
+            reason: "expired".into(),
+            count: 3,
+            exchange: "feed".into(),
+            routing_keys: vec!["a".into(), "b".into()],
+            time: Some(7),
+        };
+        for death in [Death { time: None, ..death.clone() }, death] {
+            let json = serde_json::to_string(&death).unwrap();
+            assert_eq!(serde_json::from_str::<Death>(&json).unwrap(), death);
+        }
     }
 }

@@ -1,10 +1,24 @@
+use serde::{Deserialize, Serialize};
+
 /// The numbers of messages that a run settled, by result.
 ///
 /// `failed` and `undecodable` count attempts. `retried`, `parked`, `discarded`, `requeued`,
 /// `paused` and `lost` count the treatment of the message: after a failed attempt, or because the
 /// handler returned [`RetryAfter`](crate::Settlement::RetryAfter),
 /// [`Park`](crate::Settlement::Park) or [`Requeue`](crate::Settlement::Requeue).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+///
+/// Serialized as a table of all numbers. A missing number is deserialized as 0, and an unknown one
+/// is ignored, so that reports of other versions can be read.
+///
+/// ```
+/// use carrot::consume::Report;
+///
+/// let report: Report = serde_json::from_str(r#"{"acknowledged": 3}"#)?;
+/// assert_eq!((report.acknowledged, report.failed), (3, 0));
+/// # Ok::<(), serde_json::Error>(())
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
 #[non_exhaustive]
 pub struct Report {
     /// Handled and acknowledged.
@@ -37,4 +51,22 @@ pub struct Report {
     pub stale: u64,
     /// Handlers that had not finished at the timeout of the stop. Their messages were requeued.
     pub unfinished: usize,
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+    use super::*;
+
+    #[test]
+    fn report_survives_json_and_other_versions() {
+        let report =
+            Report { acknowledged: u64::MAX, stale: 2, unfinished: 1, ..Report::default() };
+        let mut json = serde_json::to_value(report).unwrap();
+        assert_eq!(json.as_object().unwrap().len(), 13, "{json}");
+        json["added_later"] = 1.into();
+        assert_eq!(serde_json::from_value::<Report>(json).unwrap(), report);
+        assert_eq!(serde_json::from_str::<Report>("{}").unwrap(), Report::default());
+    }
 }

@@ -2,10 +2,24 @@
 
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
+
 use crate::escaping::Shown;
 
 /// A mandatory message that could not be routed.
-#[derive(Clone, PartialEq, Eq)]
+///
+/// Serialized as a table of its fields, with the body as a list of bytes. A message id that is not
+/// set is omitted. Unknown fields are ignored, so that messages of other versions can be read.
+///
+/// ```
+/// use carrot::error::Returned;
+///
+/// let returned = Returned::new(312, "NO_ROUTE", "feed", "key", None, b"{}");
+/// let json = serde_json::to_string(&returned)?;
+/// assert_eq!(serde_json::from_str::<Returned>(&json)?, returned);
+/// # Ok::<(), serde_json::Error>(())
+/// ```
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Returned {
     /// The AMQP reply code, 312 for "no route".
@@ -17,6 +31,7 @@ pub struct Returned {
     /// The routing key of the message.
     pub routing_key: String,
     /// The id of the message, if set.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message_id: Option<String>,
     /// The body of the message.
     pub body: Vec<u8>,
@@ -53,6 +68,23 @@ impl Returned {
             routing_key: routing_key.into(),
             message_id: message_id.map(Into::into),
             body: body.into(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+    use super::*;
+
+    #[test]
+    fn returned_message_survives_json() {
+        for id in [None, Some("m1")] {
+            let returned = Returned::new(312, "NO_ROUTE", "feed", "key", id, &[0, 255]);
+            let json = serde_json::to_string(&returned).unwrap();
+            assert_eq!(json.contains("message_id"), id.is_some(), "{json}");
+            assert_eq!(serde_json::from_str::<Returned>(&json).unwrap(), returned);
         }
     }
 }

@@ -1,3 +1,5 @@
+mod form;
+
 use std::convert::Infallible;
 
 use serde::{Deserialize, Serialize};
@@ -61,6 +63,20 @@ impl From<DeliveryMode> for u8 {
 ///     .with_delivery_mode(DeliveryMode::Persistent);
 /// assert_eq!(properties.correlation_id(), Some("request-7"));
 /// assert_eq!(properties.reply_to(), None);
+/// ```
+///
+/// Serialized as a table of the properties that are set, with the names of the methods; the
+/// [`kind`](Properties::kind) has the AMQP name `type`. Unknown fields are refused. Headers need a
+/// self-describing format, as JSON is.
+///
+/// ```
+/// use carrot::message::Properties;
+///
+/// let properties = Properties::new().with_app_id("shop").with_header("attempt", 2);
+/// let json = serde_json::to_string(&properties)?;
+/// assert_eq!(json, r#"{"app_id":"shop","headers":{"attempt":2}}"#);
+/// assert_eq!(serde_json::from_str::<Properties>(&json)?, properties);
+/// # Ok::<(), serde_json::Error>(())
 /// ```
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Properties {

@@ -1,5 +1,9 @@
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
+use crate::config::given::Given;
+use crate::config::seconds;
 use crate::consumer::failure::retry_queues;
 use crate::error::{Error, Result};
 
@@ -19,9 +23,26 @@ use crate::error::{Error, Result};
 ///     .attempts(8);
 /// # let _ = retry;
 /// ```
-#[derive(Debug, Clone, PartialEq, Eq)]
+///
+/// Serialized as a table with the fields `first` and `longest`, in seconds, `attempts` and
+/// `jitter`. A missing field has the value of [`Retry::default`]. Unknown fields and values out of
+/// their limits are refused. Deserializing needs a self-describing format, as JSON is.
+///
+/// ```
+/// use std::time::Duration;
+/// use carrot::consume::Retry;
+///
+/// let retry: Retry = serde_json::from_str(r#"{"first": 0.5, "longest": 60, "attempts": 8}"#)?;
+/// let built = Retry::exponential(Duration::from_millis(500), Duration::from_secs(60));
+/// assert_eq!(retry, built.attempts(8).without_jitter());
+/// # Ok::<(), serde_json::Error>(())
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "RetryForm")]
 pub struct Retry {
+    #[serde(serialize_with = "seconds::serialize")]
     first: Duration,
+    #[serde(serialize_with = "seconds::serialize")]
     longest: Duration,
     attempts: u32,
     jitter: bool,
@@ -118,6 +139,33 @@ impl Retry {
     }
 }
 
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RetryForm {
+    first: Option<Given>,
+    longest: Option<Given>,
+    attempts: Option<u32>,
+    jitter: Option<bool>,
+}
+
+impl TryFrom<RetryForm> for Retry {
+    type Error = Error;
+
+    fn try_from(form: RetryForm) -> Result<Retry> {
+        let mut retry = Retry::default();
+        if let Some(first) = form.first {
+            retry.first = first.seconds("first")?;
+        }
+        if let Some(longest) = form.longest {
+            retry.longest = longest.seconds("longest")?;
+        }
+        retry.attempts = form.attempts.unwrap_or(retry.attempts);
+        retry.jitter = form.jitter.unwrap_or(retry.jitter);
+        retry.validate()?;
+        Ok(retry)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, reason = "a test may fail by panicking")]
@@ -171,6 +219,41 @@ mod tests {
         ] {
             let error = retry.validate().unwrap_err();
             assert!(matches!(&error, Error::Invalid { field, .. } if field == named), "{error}");
+        }
+    }
+
+    #[test]
+    fn retry_survives_json_and_defaults_to_the_default() {
+        for retry in [
+            Retry::default(),
+            Retry::never(),
+            Retry::fixed(Duration::from_millis(1500)),
+            Retry::exponential(seconds(1), seconds(600)).attempts(8),
+        ] {
+            let json = serde_json::to_string(&retry).unwrap();
+            assert_eq!(serde_json::from_str::<Retry>(&json).unwrap(), retry, "{json}");
+        }
+        assert_eq!(serde_json::from_str::<Retry>("{}").unwrap(), Retry::default());
+        assert_eq!(
+            serde_json::to_string(&Retry::fixed(Duration::from_millis(1500))).unwrap(),
+            r#"{"first":1.5,"longest":1.5,"attempts":5,"jitter":false}"#
+        );
+    }
+
+    #[test]
+    fn retry_out_of_its_limits_is_not_deserialized() {
+        for (json, named) in [
+            (r#"{"attempts": 0}"#, "retry attempts"),
+            (r#"{"first": 0}"#, "retry pause"),
+            (r#"{"first": 10}"#, "longest retry pause"),
+            (r#"{"longest": 131073}"#, "retry pause"),
+            (r#"{"longest": "8s"}"#, "longest: must be a number of seconds"),
+            (r#"{"longest": 1e300}"#, "longest: must be a number of seconds"),
+            (r#"{"first": -1}"#, "first: must be a number of seconds"),
+            (r#"{"atempts": 5}"#, "unknown field `atempts`"),
+        ] {
+            let error = serde_json::from_str::<Retry>(json).unwrap_err();
+            assert!(error.to_string().contains(named), "{json}: {error}");
         }
     }
 }
