@@ -18,6 +18,16 @@ use crate::error::{Error, Result};
 /// assert!(matches!(only_json.find(Some("text/plain"), None), Err(Error::ContentType { .. })));
 /// # Ok::<(), carrot::Error>(())
 /// ```
+///
+/// Serialized as a list of at least one [`Codec`].
+///
+/// ```
+/// use carrot::codec::Codecs;
+///
+/// let codecs: Codecs = serde_json::from_str(r#"["json", "bincode"]"#)?;
+/// assert_eq!(codecs.to_string(), "application/json (utf-8), application/x-bincode (binary)");
+/// # Ok::<(), serde_json::Error>(())
+/// ```
 #[derive(Debug, Clone)]
 pub struct Codecs(Vec<Codec>);
 
@@ -78,6 +88,10 @@ impl Codecs {
 }
 
 impl Codecs {
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Codec> {
+        self.0.iter()
+    }
+
     /// Prefers a codec for exactly this type to JSON, which decodes many.
     fn fitting(&self, content_type: &str, content_encoding: Option<&str>) -> Option<&Codec> {
         let mut of_its_kind = None;

@@ -1,6 +1,7 @@
 //! Codecs, which encode values as bodies and decode bodies to values.
 
 mod bytes;
+mod codec_serde;
 mod codecs;
 mod format;
 
@@ -26,6 +27,9 @@ const RAW: &str = "application/octet-stream";
 const KOMBU_RAW: &str = "application/data";
 #[cfg(feature = "bincode")]
 const BINCODE: &str = "application/x-bincode";
+
+#[cfg(feature = "bincode")]
+const DEFAULT_LIMIT: u64 = 16 * 1024 * 1024;
 
 const UTF_8: &str = "utf-8";
 const BINARY: &str = "binary";
@@ -64,6 +68,18 @@ const PLAIN_ENCODINGS: [&str; 7] = [UTF_8, "utf8", "us-ascii", "ascii", BINARY, 
 ///
 /// The built-in codecs are called with the static type of the value. Only a [`Format`] is called
 /// through `dyn`. Cloning a codec is cheap.
+///
+/// Serialized as `"json"`, `"text"`, `"raw"` or `"bincode"`, or as a table with the field
+/// `bincode_with_limit`. Serializing the codec of a [`Format`] fails. Deserializing needs a
+/// self-describing format, as JSON is.
+///
+/// ```
+/// use carrot::Codec;
+///
+/// let codec: Codec = serde_json::from_str(r#""raw""#)?;
+/// assert_eq!(codec.content_type(), "application/octet-stream");
+/// # Ok::<(), serde_json::Error>(())
+/// ```
 #[derive(Debug, Clone)]
 pub struct Codec(CodecKind);
 
@@ -138,7 +154,6 @@ impl Codec {
     /// limited: do not decode a recursive type, such as a tree, from an untrusted sender.
     #[cfg(feature = "bincode")]
     pub fn bincode() -> Codec {
-        const DEFAULT_LIMIT: u64 = 16 * 1024 * 1024;
         Codec::bincode_with_limit(DEFAULT_LIMIT)
     }
 

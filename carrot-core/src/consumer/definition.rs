@@ -1,3 +1,5 @@
+mod form;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -30,6 +32,40 @@ use crate::model::{Exchange, Headers, Queue, ShortString, Value};
 ///         .open(connection)
 /// }
 /// ```
+///
+/// # Configuration files
+///
+/// A definition without a connection is serialized as a table whose fields have the names of the
+/// setters. Every field except `queue` is optional when deserialized, and defaults to the default
+/// of its setter.
+///
+/// ```
+/// use carrot::consume::ConsumerDefinition;
+///
+/// let definition: ConsumerDefinition = serde_json::from_str(
+///     r#"{
+///         "queue": {"name": "usd-prices"},
+///         "exchanges": [{
+///             "exchange": {"name": "prices", "type": "topic"},
+///             "routing_keys": ["usd.#", "*.usd"]
+///         }],
+///         "prefetch": 100,
+///         "retry": {"first": 1, "longest": 60}
+///     }"#,
+/// )?;
+/// # Ok::<(), serde_json::Error>(())
+/// ```
+///
+/// * `exchanges` is a list of tables with the fields `exchange`, `routing_keys` and
+///   `binding_arguments`. `arguments` is a table, and includes the priority when serialized.
+/// * A duration is a number of seconds, whole or fractional. Setters without an argument are
+///   booleans.
+/// * At most one of `park`, `park_with` and `discard_failed` can be set.
+/// * Serializing fails for a codec of the program, and for [`on_undecodable`](Self::on_undecodable).
+/// * Unknown fields are refused. Settings are refused with the errors of `build`, as far as the
+///   check needs no connection.
+///
+/// The format must be self-describing, as JSON, TOML and YAML are.
 #[derive(Debug, Clone)]
 #[must_use = "a consumer is only opened by `build` or `open`"]
 pub struct ConsumerDefinition<C = ()> {

@@ -1,3 +1,5 @@
+mod form;
+
 use std::time::Duration;
 
 use crate::codec::Codec;
@@ -20,6 +22,34 @@ use crate::error::Error;
 ///     PublisherDefinition::new().exchange("feed").routing_key("importer").open(connection)
 /// }
 /// ```
+///
+/// # Configuration files
+///
+/// A definition without a connection is serialized as a table whose fields have the names of the
+/// setters. Every field is optional when deserialized, and defaults to the default of its setter.
+///
+/// ```
+/// use carrot::publish::PublisherDefinition;
+///
+/// let definition: PublisherDefinition = serde_json::from_str(
+///     r#"{
+///         "exchange": {"name": "feed", "type": "topic"},
+///         "routing_key": "importer",
+///         "codec": "text",
+///         "send_timeout": 2.5
+///     }"#,
+/// )?;
+/// # Ok::<(), serde_json::Error>(())
+/// ```
+///
+/// * A duration is a number of seconds, whole or fractional.
+/// * `mandatory`, `without_confirms` and `transient` are booleans.
+/// * `headers` and `transient` are serialized as parts of `properties`.
+/// * Serializing a codec of the program fails.
+/// * Unknown fields are refused. Settings are refused with the errors of `build`, as far as the
+///   check needs no connection.
+///
+/// The format must be self-describing, as JSON, TOML and YAML are.
 #[derive(Debug, Clone)]
 #[must_use = "a publisher is only opened by `build` or `open`"]
 pub struct PublisherDefinition<C = ()> {
