@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
-use carrot_backend_memory::Broker;
+use carrot_backend_memory::{Broker, ManualClock};
 use carrot_conformance::{Feature, Features, Harness, Tier, Verdict, cases, matrix};
 use carrot_core::backend::{
     Acknowledgement, Backend, Capabilities, ChannelOptions, Clock, Connector, ConsumeOptions,
@@ -38,6 +38,7 @@ enum Fault {
     TagsFromZero,
     CancelDoesNothing,
     DelayIgnored,
+    ExchangesRefused,
 }
 
 #[derive(Debug)]
@@ -130,6 +131,14 @@ impl<T> Wrong<T> {
 }
 
 impl Wrong<Arc<dyn Backend>> {
+    /// Refuses exchanges and bindings before anything is sent, if the broker has none.
+    fn refuse_exchange(&self, is_queue: bool) -> Result<()> {
+        if is_queue || !self.has(Fault::ExchangesRefused) {
+            return Ok(());
+        }
+        Err(Error::invalid("exchange", "any", "only queues, which this backend supports"))
+    }
+
     /// Redirects a message to a new queue, which dead-letters it to its exchange after `delay`.
     fn waiting(&self, content: Content, delay: Duration, timeout: Duration) -> Result<Content> {
         let queue = Queue::new("")
@@ -144,6 +153,8 @@ impl Wrong<Arc<dyn Backend>> {
 
 impl Backend for Wrong<Arc<dyn Backend>> {
     fn declare(&self, entity: Declare<'_>, timeout: Duration) -> Result<QueueInfo> {
+        entity.validate()?;
+        self.refuse_exchange(matches!(entity, Declare::Queue(_)))?;
         if let Declare::Queue(queue) = entity {
             let mut queue = queue.clone();
             if self.has(Fault::PassiveDeclarationCreates) {
@@ -158,6 +169,8 @@ impl Backend for Wrong<Arc<dyn Backend>> {
     }
 
     fn delete(&self, entity: Delete<'_>, timeout: Duration) -> Result<Deleted> {
+        entity.validate()?;
+        self.refuse_exchange(matches!(entity, Delete::Queue { .. } | Delete::Messages { .. }))?;
         match entity {
             Delete::Messages { .. } if self.has(Fault::PurgeDoesNothing) => Ok(Deleted::default()),
             Delete::Queue { name, .. } if self.has(Fault::ConditionsIgnored) => {
@@ -300,6 +313,46 @@ caught! {
     ignored_delay_is_caught: DelayIgnored by a_delayed_message_is_confirmed_and_arrives_after_its_delay;
     ignored_order_of_delays_is_caught: DelayIgnored by delayed_messages_arrive_in_the_order_of_their_delays;
     cancel_without_effect_is_caught: CancelDoesNothing by a_cancelled_consumer_gets_no_more;
+}
+
+/// A broker with queues and the default exchange only.
+struct QueuesOnly {
+    clock: ManualClock,
+    broker: Broker,
+}
+
+impl Harness for QueuesOnly {
+    fn name(&self) -> &str {
+        "queues only"
+    }
+
+    fn features(&self) -> Features {
+        Features::rabbitmq()
+            .with(Feature::ManualClock)
+            .without(Feature::Exchanges)
+            .without(Feature::TopicExchange)
+            .without(Feature::HeadersExchange)
+            .without(Feature::ExchangeToExchange)
+            .without(Feature::AlternateExchange)
+            .without(Feature::InternalExchange)
+            .without(Feature::PredeclaredExchanges)
+    }
+
+    fn connect(&self) -> Arc<dyn Connector> {
+        Arc::new(Wrong { fault: Fault::ExchangesRefused, inner: self.broker.connector() })
+    }
+
+    fn pass(&self, duration: Duration) {
+        self.clock.advance(duration);
+    }
+}
+
+#[test]
+fn backend_without_exchanges_passes_the_cases_of_its_features() {
+    let clock = ManualClock::new();
+    let broker = Broker::with_clock(&clock);
+    let matrix = matrix(&[&QueuesOnly { clock, broker }], &Tier::ALL);
+    assert!(matrix.passed(), "{matrix}");
 }
 
 #[test]

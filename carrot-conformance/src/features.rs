@@ -24,6 +24,9 @@ macro_rules! features {
 }
 
 features! {
+    /// Direct and fanout exchanges, and bindings of queues to them. A backend with another feature
+    /// of exchanges has this one too.
+    Exchanges => "exchanges and bindings",
     /// Topic exchanges.
     TopicExchange => "topic exchange",
     /// Headers exchanges.

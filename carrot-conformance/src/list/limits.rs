@@ -44,7 +44,7 @@ macro_rules! __limits {
                 a_queue_of_length_zero_keeps_nothing needs LengthLimits;
                 a_full_queue_that_rejects_refuses_new_messages needs RejectPublish;
                 a_queue_that_rejects_accepts_again_below_its_limit needs RejectPublish;
-                a_message_rejected_by_one_queue_reaches_the_others needs RejectPublish;
+                a_message_rejected_by_one_queue_reaches_the_others needs Exchanges, RejectPublish;
                 refusals_and_acceptances_belong_to_the_right_messages needs RejectPublish;
                 a_mandatory_message_that_its_queue_rejects_is_refused_and_not_returned needs RejectPublish, Returns;
             }
@@ -58,33 +58,33 @@ macro_rules! __limits {
                 a_full_priority_queue_drops_the_message_of_highest_priority needs MessagePriorities, LengthLimits;
             }
             dead_letters {
-                a_discarded_message_is_dead_lettered needs DeadLetters;
-                an_expired_message_is_dead_lettered needs DeadLetters, MessageTtl;
-                a_message_dropped_from_a_full_queue_is_dead_lettered needs DeadLetters, LengthLimits;
-                a_rejected_publication_is_dead_lettered_with_reject_publish_dlx needs DeadLetters, RejectPublish;
-                an_acknowledged_message_is_not_dead_lettered needs DeadLetters;
-                a_requeued_message_is_not_dead_lettered needs DeadLetters;
-                purged_messages_are_not_dead_lettered needs DeadLetters;
-                messages_of_a_deleted_queue_are_not_dead_lettered needs DeadLetters;
-                several_messages_discarded_at_once_are_all_dead_lettered needs DeadLetters;
-                a_dead_letter_keeps_its_content needs DeadLetters;
-                a_dead_letter_is_not_marked_as_redelivered needs DeadLetters;
-                a_dead_letter_keeps_its_routing_key needs DeadLetters;
-                a_dead_letter_has_the_dead_letter_routing_key_of_its_queue needs DeadLetters;
+                a_discarded_message_is_dead_lettered needs Exchanges, DeadLetters;
+                an_expired_message_is_dead_lettered needs Exchanges, DeadLetters, MessageTtl;
+                a_message_dropped_from_a_full_queue_is_dead_lettered needs Exchanges, DeadLetters, LengthLimits;
+                a_rejected_publication_is_dead_lettered_with_reject_publish_dlx needs Exchanges, DeadLetters, RejectPublish;
+                an_acknowledged_message_is_not_dead_lettered needs Exchanges, DeadLetters;
+                a_requeued_message_is_not_dead_lettered needs Exchanges, DeadLetters;
+                purged_messages_are_not_dead_lettered needs Exchanges, DeadLetters;
+                messages_of_a_deleted_queue_are_not_dead_lettered needs Exchanges, DeadLetters;
+                several_messages_discarded_at_once_are_all_dead_lettered needs Exchanges, DeadLetters;
+                a_dead_letter_keeps_its_content needs Exchanges, DeadLetters;
+                a_dead_letter_is_not_marked_as_redelivered needs Exchanges, DeadLetters;
+                a_dead_letter_keeps_its_routing_key needs Exchanges, DeadLetters;
+                a_dead_letter_has_the_dead_letter_routing_key_of_its_queue needs Exchanges, DeadLetters;
                 the_default_exchange_routes_dead_letters needs DeadLetters;
                 a_missing_dead_letter_exchange_drops_the_message needs DeadLetters;
                 a_retry_queue_dead_letters_its_messages_without_the_redelivered_flag needs DeadLetters, MessageTtl;
                 a_retry_queue_of_the_quorum_type_dead_letters_its_messages needs QuorumQueues;
                 the_x_death_header_records_a_rejection needs DeadLetters, TopicExchange;
-                the_x_first_death_headers_record_the_first_death needs DeadLetters;
-                the_x_death_header_records_an_expiry needs DeadLetters, MessageTtl;
-                the_x_death_header_records_a_full_queue needs DeadLetters, LengthLimits;
-                a_dead_letter_has_its_expiration_in_the_x_death_header_only needs DeadLetters, MessageTtl;
-                the_x_death_header_counts_equal_deaths needs DeadLetters;
+                the_x_first_death_headers_record_the_first_death needs Exchanges, DeadLetters;
+                the_x_death_header_records_an_expiry needs Exchanges, DeadLetters, MessageTtl;
+                the_x_death_header_records_a_full_queue needs Exchanges, DeadLetters, LengthLimits;
+                a_dead_letter_has_its_expiration_in_the_x_death_header_only needs Exchanges, DeadLetters, MessageTtl;
+                the_x_death_header_counts_equal_deaths needs Exchanges, DeadLetters;
                 the_x_death_header_starts_with_the_latest_death needs DeadLetters, LengthLimits;
                 a_dead_letter_cycle_without_a_rejection_drops_the_message needs DeadLetters, MessageTtl;
                 a_dead_letter_cycle_with_a_rejection_continues needs DeadLetters;
-                a_dead_letter_with_a_replaced_routing_key_has_no_cc_header needs DeadLetters, SenderSelectedRouting;
+                a_dead_letter_with_a_replaced_routing_key_has_no_cc_header needs Exchanges, DeadLetters, SenderSelectedRouting;
             }
             large {
                 a_body_of_sixteen_mebibytes_survives needs LargeBodies;

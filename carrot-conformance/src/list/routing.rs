@@ -6,16 +6,16 @@ macro_rules! __routing {
     ($callback:ident $($arguments:tt)*) => {
         $crate::$callback! { $($arguments)*;
             direct_and_fanout {
-                a_direct_exchange_routes_by_the_exact_key;
-                a_delivery_names_the_exchange_and_key_it_was_published_with;
-                a_direct_exchange_reaches_every_queue_bound_with_the_key;
-                a_queue_can_be_bound_with_several_keys;
-                the_empty_key_is_compared_as_any_key;
-                a_fanout_exchange_ignores_the_routing_key;
-                a_fanout_exchange_sends_one_copy_to_a_queue_bound_twice;
-                an_exchange_without_bindings_drops_the_message;
-                exchanges_keep_their_bindings_apart;
-                one_queue_can_be_bound_to_several_exchanges;
+                a_direct_exchange_routes_by_the_exact_key needs Exchanges;
+                a_delivery_names_the_exchange_and_key_it_was_published_with needs Exchanges;
+                a_direct_exchange_reaches_every_queue_bound_with_the_key needs Exchanges;
+                a_queue_can_be_bound_with_several_keys needs Exchanges;
+                the_empty_key_is_compared_as_any_key needs Exchanges;
+                a_fanout_exchange_ignores_the_routing_key needs Exchanges;
+                a_fanout_exchange_sends_one_copy_to_a_queue_bound_twice needs Exchanges;
+                an_exchange_without_bindings_drops_the_message needs Exchanges;
+                exchanges_keep_their_bindings_apart needs Exchanges;
+                one_queue_can_be_bound_to_several_exchanges needs Exchanges;
                 a_publication_to_a_missing_exchange_is_not_found;
                 an_exchange_name_of_256_bytes_is_invalid_and_leaves_the_channel_open;
             }
@@ -61,7 +61,7 @@ macro_rules! __routing {
                 bindings_with_other_arguments_are_other_bindings needs HeadersExchange;
             }
             returns {
-                a_mandatory_message_that_fits_no_queue_is_returned needs Returns;
+                a_mandatory_message_that_fits_no_queue_is_returned needs Exchanges, Returns;
                 a_mandatory_message_for_a_missing_queue_is_returned needs Returns;
                 a_mandatory_message_that_fits_a_queue_is_accepted needs Returns;
                 returns_belong_to_the_right_messages needs Returns;
@@ -71,18 +71,18 @@ macro_rules! __routing {
                 a_large_mandatory_message_is_returned needs Returns;
             }
             bindings {
-                binding_twice_creates_one_binding;
-                a_binding_with_other_arguments_is_another_binding;
-                an_unbound_queue_receives_no_more_messages;
-                unbinding_one_key_keeps_the_others;
-                unbinding_without_a_binding_succeeds;
-                unbinding_missing_entities_succeeds;
-                binding_a_missing_queue_is_not_found;
-                binding_to_a_missing_exchange_is_not_found;
-                the_default_exchange_cannot_be_bound;
-                the_default_exchange_cannot_be_unbound;
-                the_bindings_of_a_deleted_queue_are_gone;
-                the_bindings_of_a_deleted_exchange_are_gone;
+                binding_twice_creates_one_binding needs Exchanges;
+                a_binding_with_other_arguments_is_another_binding needs Exchanges;
+                an_unbound_queue_receives_no_more_messages needs Exchanges;
+                unbinding_one_key_keeps_the_others needs Exchanges;
+                unbinding_without_a_binding_succeeds needs Exchanges;
+                unbinding_missing_entities_succeeds needs Exchanges;
+                binding_a_missing_queue_is_not_found needs Exchanges;
+                binding_to_a_missing_exchange_is_not_found needs Exchanges;
+                the_default_exchange_cannot_be_bound needs Exchanges;
+                the_default_exchange_cannot_be_unbound needs Exchanges;
+                the_bindings_of_a_deleted_queue_are_gone needs Exchanges;
+                the_bindings_of_a_deleted_exchange_are_gone needs Exchanges;
                 an_exchange_can_be_bound_to_another needs ExchangeToExchange;
                 a_message_through_exchanges_keeps_its_exchange_and_routing_key needs ExchangeToExchange, TopicExchange;
                 chained_exchanges_each_filter needs ExchangeToExchange, TopicExchange;
@@ -95,27 +95,27 @@ macro_rules! __routing {
                 a_mandatory_message_through_exchanges_is_accepted needs ExchangeToExchange, Returns;
             }
             exchanges {
-                declaring_an_equal_exchange_again_changes_nothing;
-                declaring_an_exchange_with_another_type_is_refused;
-                declaring_an_exchange_with_other_properties_is_refused;
+                declaring_an_equal_exchange_again_changes_nothing needs Exchanges;
+                declaring_an_exchange_with_another_type_is_refused needs Exchanges;
+                declaring_an_exchange_with_other_properties_is_refused needs Exchanges;
                 declaring_an_exchange_with_another_alternate_is_refused needs AlternateExchange;
-                unknown_exchange_arguments_are_not_compared;
+                unknown_exchange_arguments_are_not_compared needs Exchanges;
                 a_passive_declaration_finds_an_exchange needs TopicExchange;
-                a_passive_declaration_of_a_missing_exchange_is_not_found;
-                an_unknown_exchange_type_is_refused;
-                the_default_exchange_cannot_be_declared;
-                the_default_exchange_cannot_be_deleted;
-                reserved_exchange_names_are_refused needs ReservedNames;
+                a_passive_declaration_of_a_missing_exchange_is_not_found needs Exchanges;
+                an_unknown_exchange_type_is_refused needs Exchanges;
+                the_default_exchange_cannot_be_declared needs Exchanges;
+                the_default_exchange_cannot_be_deleted needs Exchanges;
+                reserved_exchange_names_are_refused needs Exchanges, ReservedNames;
                 predeclared_exchanges_exist needs PredeclaredExchanges;
                 predeclared_exchanges_route needs PredeclaredExchanges;
                 predeclared_exchanges_cannot_be_deleted needs PredeclaredExchanges;
-                deleting_a_missing_exchange_succeeds;
-                a_deleted_exchange_is_not_found;
-                an_exchange_in_use_is_not_deleted_if_unused_is_required;
+                deleting_a_missing_exchange_succeeds needs Exchanges;
+                a_deleted_exchange_is_not_found needs Exchanges;
+                an_exchange_in_use_is_not_deleted_if_unused_is_required needs Exchanges;
                 an_unused_exchange_is_deleted_if_unused_is_required needs ExchangeToExchange;
-                an_auto_delete_exchange_is_deleted_with_its_last_binding needs AutoDelete;
-                an_auto_delete_exchange_that_was_never_bound_is_kept needs AutoDelete;
-                an_auto_delete_exchange_is_deleted_with_its_last_queue needs AutoDelete;
+                an_auto_delete_exchange_is_deleted_with_its_last_binding needs Exchanges, AutoDelete;
+                an_auto_delete_exchange_that_was_never_bound_is_kept needs Exchanges, AutoDelete;
+                an_auto_delete_exchange_is_deleted_with_its_last_queue needs Exchanges, AutoDelete;
                 auto_delete_exchanges_are_deleted_in_a_chain needs AutoDelete, ExchangeToExchange;
                 a_publication_to_an_internal_exchange_is_refused needs InternalExchange;
                 an_internal_exchange_is_reached_from_another needs InternalExchange, ExchangeToExchange;
@@ -148,7 +148,7 @@ macro_rules! __routing {
             exclusive_queues {
                 an_exclusive_queue_is_open_to_every_channel_of_its_connection needs ExclusiveQueues;
                 an_exclusive_queue_is_locked_for_other_connections needs ExclusiveQueues;
-                an_exclusive_queue_cannot_be_bound_by_other_connections needs ExclusiveQueues;
+                an_exclusive_queue_cannot_be_bound_by_other_connections needs Exchanges, ExclusiveQueues;
                 an_exclusive_queue_receives_messages_of_other_connections needs ExclusiveQueues;
                 an_exclusive_queue_is_deleted_with_its_connection needs ExclusiveQueues;
                 an_exclusive_queue_is_kept_when_its_channel_closes needs ExclusiveQueues;
