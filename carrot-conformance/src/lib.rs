@@ -75,8 +75,9 @@
 //! tiers as the backend grows. Without a tier, the macro generates the tests of all tiers.
 //!
 //! A case does not run if the harness lacks a [`Feature`] that the case needs. The kit writes the
-//! name of the case to standard error, even if the test runner captures output. The test
-//! `unsupported_cases_are_reported` counts these cases.
+//! name of the case to standard error, even if the test runner captures output. The test runner
+//! counts such a case as passed. The last test, `unsupported_cases_are_reported`, therefore writes
+//! the numbers of passed, failed and unsupported cases.
 //!
 //! # Comparing backends
 //!
@@ -96,8 +97,8 @@
 //! | tier | the capabilities that a backend needs |
 //! |---|---|
 //! | [`Basics`](Tier::Basics) | queues, the default exchange, confirms, get, consume, single settlements, close |
-//! | [`Settlement`](Tier::Settlement) | delivery tags, order after a requeue, prefetch, several consumers, failed channels |
-//! | [`Routing`](Tier::Routing) | exchanges, bindings, returns, declaration and deletion of queues and exchanges |
+//! | [`Settlement`](Tier::Settlement) | delivery tags, order after a requeue, prefetch, several consumers, failed channels, properties of queues and conditions of their deletion |
+//! | [`Routing`](Tier::Routing) | exchanges, bindings, returns, the life of queues and exchanges |
 //! | [`Limits`](Tier::Limits) | time-to-live, length limits, priorities, dead letters, large messages, refused arguments |
 //! | [`Failure`](Tier::Failure) | a harness that can cut connections, block and restart the broker |
 //!
@@ -127,6 +128,8 @@ pub use case::{Case, Tier};
 pub use features::{Feature, Features};
 pub use harness::{Breakable, Harness};
 pub use matrix::{Matrix, Verdict, matrix};
+#[doc(hidden)]
+pub use runner::Tally;
 pub use runner::{cases, report_unsupported, run_as_test};
 
 pub(crate) use list::__registry;

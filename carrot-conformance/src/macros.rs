@@ -1,10 +1,12 @@
 /// Generates a `#[test]` for every case, or for every case of the named tiers.
 ///
 /// The first argument is an expression that creates a [`Harness`](crate::Harness). Each test
-/// evaluates the expression. Tiers may follow. Defaults to all tiers.
+/// evaluates the expression once. A broker in the process therefore needs a `static`, unless each
+/// test may have a broker of its own. Tiers may follow. Defaults to all tiers.
 ///
-/// The tests of a tier are in a module of its name. The test `unsupported_cases_are_reported`
-/// prints the cases that the harness does not support, and their number.
+/// The tests of a tier are in a module of its name. The test `unsupported_cases_are_reported` runs
+/// last. The test prints the numbers of passed, failed and unsupported cases, and the name of each
+/// unsupported case.
 ///
 /// Start with `ignored:` and a reason if the tests need an environment that is not always
 /// available. Every test then has the attribute `#[ignore = "the reason"]`. Run these tests with
@@ -54,10 +56,12 @@ macro_rules! conformance_tests {
 #[macro_export]
 macro_rules! __conformance_tests {
     (@summary [$($attribute:tt)*] $harness:expr, $($tier:ident)+) => {
+        static CONFORMANCE_TALLY: $crate::Tally = $crate::Tally::new();
+
         #[test]
         $($attribute)*
         fn unsupported_cases_are_reported() {
-            $crate::report_unsupported(&$harness, &[$($crate::Tier::$tier),+]);
+            CONFORMANCE_TALLY.report(&$harness, &[$($crate::Tier::$tier),+]);
         }
     };
     (@tier Basics $attributes:tt $harness:expr) => { mod basics { $crate::__basics! { __conformance_test $attributes $harness } } };
@@ -81,7 +85,7 @@ macro_rules! __conformance_test {
         #[test]
         $($attribute)*
         fn $name() {
-            $crate::run_as_test(&$harness, stringify!($name));
+            CONFORMANCE_TALLY.run(&$harness, stringify!($name));
         }
     };
     ($attributes:tt $harness:expr; $($file:ident { $($name:ident $(needs $($feature:ident),+)?;)* })*) => {
