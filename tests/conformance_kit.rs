@@ -1,277 +1,19 @@
 //! The conformance kit itself: each case named here fails on a broker with the fault that the case
 //! tests for.
 
+#[path = "conformance_kit/wrong_broker.rs"]
+mod wrong_broker;
+
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
 use carrot_backend_memory::{Broker, ManualClock};
-use carrot_conformance::{Feature, Features, Harness, Tier, Verdict, cases, matrix};
-use carrot_core::backend::{
-    Acknowledgement, Backend, Capabilities, ChannelOptions, Clock, Connector, ConsumeOptions,
-    Content, Declare, Delete, Deleted, Delivery, DeliveryTag, Event, Extent, Outcome, Publication,
-    PublishTag, QueueInfo, Rejection, Role, Status, Subscription,
-};
-use carrot_core::{Error, Queue, Result};
+use carrot_conformance::{Feature, Features, Harness, Tally, Tier, Verdict, cases, matrix};
+use carrot_core::backend::Connector;
 
-/// One fault of a broker.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Fault {
-    None,
-    AckDoesNothing,
-    AckCoversOneOnly,
-    RequeueDiscards,
-    DiscardRequeues,
-    NeverRedelivered,
-    PrefetchIgnored,
-    MandatoryIgnored,
-    RefusalsHidden,
-    BodyShortened,
-    PropertiesLost,
-    PurgeDoesNothing,
-    PassiveDeclarationCreates,
-    ConditionsIgnored,
-    ArgumentsIgnored,
-    WrongErrorKind,
-    CloseDoesNothing,
-    TagsFromZero,
-    CancelDoesNothing,
-    DelayIgnored,
-    ExchangesRefused,
-}
-
-#[derive(Debug)]
-struct Wrong<T: ?Sized> {
-    fault: Fault,
-    inner: T,
-}
-
-struct WrongBroker {
-    fault: Fault,
-    broker: Broker,
-}
-
-impl Harness for WrongBroker {
-    fn name(&self) -> &str {
-        "wrong"
-    }
-
-    fn features(&self) -> Features {
-        Features::rabbitmq().with(Feature::DelayedPublish)
-    }
-
-    fn connect(&self) -> Arc<dyn Connector> {
-        Arc::new(Wrong { fault: self.fault, inner: self.broker.connector() })
-    }
-
-    fn pass(&self, duration: Duration) {
-        thread::sleep(duration);
-    }
-}
-
-impl Connector for Wrong<Arc<dyn Connector>> {
-    fn open(&self, options: &ChannelOptions, timeout: Duration) -> Result<Arc<dyn Backend>> {
-        Ok(Arc::new(Wrong { fault: self.fault, inner: self.inner.open(options, timeout)? }))
-    }
-
-    fn close(&self, timeout: Duration) -> Result<()> {
-        self.inner.close(timeout)
-    }
-
-    fn connect(&self, role: Role, timeout: Duration) -> Result<()> {
-        self.inner.connect(role, timeout)
-    }
-
-    fn endpoint(&self) -> String {
-        self.inner.endpoint()
-    }
-
-    fn status(&self, role: Role) -> Status {
-        self.inner.status(role)
-    }
-
-    fn capabilities(&self) -> Capabilities {
-        let mut capabilities = self.inner.capabilities();
-        capabilities.delayed_publish = true;
-        capabilities
-    }
-
-    fn clock(&self) -> Clock {
-        self.inner.clock()
-    }
-
-    fn observe(&self, observer: Arc<dyn Fn(&Event) + Send + Sync>) {
-        self.inner.observe(observer);
-    }
-}
-
-impl<T> Wrong<T> {
-    fn has(&self, fault: Fault) -> bool {
-        self.fault == fault
-    }
-
-    fn error<R>(&self, result: Result<R>) -> Result<R> {
-        match result {
-            Err(Error::NotFound { reason }) if self.has(Fault::WrongErrorKind) => {
-                Err(Error::PreconditionFailed { reason })
-            }
-            other => other,
-        }
-    }
-
-    fn delivery(&self, mut delivery: Delivery) -> Delivery {
-        match self.fault {
-            Fault::NeverRedelivered => delivery.redelivered = false,
-            Fault::TagsFromZero => delivery.tag.0 -= 1,
-            _ => {}
-        }
-        delivery
-    }
-}
-
-impl Wrong<Arc<dyn Backend>> {
-    /// Refuses exchanges and bindings before anything is sent, if the broker has none.
-    fn refuse_exchange(&self, is_queue: bool) -> Result<()> {
-        if is_queue || !self.has(Fault::ExchangesRefused) {
-            return Ok(());
-        }
-        Err(Error::invalid("exchange", "any", "only queues, which this backend supports"))
-    }
-
-    /// Redirects a message to a new queue, which dead-letters it to its exchange after `delay`.
-    fn waiting(&self, content: Content, delay: Duration, timeout: Duration) -> Result<Content> {
-        let queue = Queue::new("")
-            .message_ttl(delay)
-            .expires(delay + Duration::from_secs(60))
-            .dead_letter_exchange(content.exchange.to_string())
-            .dead_letter_routing_key(content.routing_key.to_string());
-        let waiting = self.inner.declare(Declare::Queue(&queue), timeout)?;
-        Ok(Content { exchange: "".into(), routing_key: waiting.name.into(), ..content })
-    }
-}
-
-impl Backend for Wrong<Arc<dyn Backend>> {
-    fn declare(&self, entity: Declare<'_>, timeout: Duration) -> Result<QueueInfo> {
-        entity.validate()?;
-        self.refuse_exchange(matches!(entity, Declare::Queue(_)))?;
-        if let Declare::Queue(queue) = entity {
-            let mut queue = queue.clone();
-            if self.has(Fault::PassiveDeclarationCreates) {
-                queue.passive = false;
-            }
-            if self.has(Fault::ArgumentsIgnored) {
-                queue.arguments = Default::default();
-            }
-            return self.error(self.inner.declare(Declare::Queue(&queue), timeout));
-        }
-        self.error(self.inner.declare(entity, timeout))
-    }
-
-    fn delete(&self, entity: Delete<'_>, timeout: Duration) -> Result<Deleted> {
-        entity.validate()?;
-        self.refuse_exchange(matches!(entity, Delete::Queue { .. } | Delete::Messages { .. }))?;
-        match entity {
-            Delete::Messages { .. } if self.has(Fault::PurgeDoesNothing) => Ok(Deleted::default()),
-            Delete::Queue { name, .. } if self.has(Fault::ConditionsIgnored) => {
-                self.inner.delete(Delete::Queue { name, condition: Default::default() }, timeout)
-            }
-            entity => self.error(self.inner.delete(entity, timeout)),
-        }
-    }
-
-    fn publish(&self, publication: &Publication<'_>, timeout: Duration) -> Result<PublishTag> {
-        let mut content = Content::clone(publication.content);
-        match self.fault {
-            Fault::BodyShortened => {
-                content.body = content.body[..content.body.len().min(1000)].into()
-            }
-            Fault::PropertiesLost => content.properties = Default::default(),
-            _ => {}
-        }
-        publication.validate()?;
-        if let Some(delay) = publication.delay.filter(|_| !self.has(Fault::DelayIgnored)) {
-            content = self.waiting(content, delay, timeout)?;
-        }
-        let mandatory = publication.mandatory && !self.has(Fault::MandatoryIgnored);
-        self.inner.publish(&Publication::new(&Arc::new(content)).with_mandatory(mandatory), timeout)
-    }
-
-    fn confirm(&self, tag: PublishTag, timeout: Duration) -> Result<Outcome> {
-        match self.error(self.inner.confirm(tag, timeout)) {
-            Ok(Outcome::Refused) if self.has(Fault::RefusalsHidden) => Ok(Outcome::Accepted),
-            other => other,
-        }
-    }
-
-    fn get(
-        &self,
-        queue: &str,
-        acknowledgement: Acknowledgement,
-        timeout: Duration,
-    ) -> Result<Option<Delivery>> {
-        Ok(self
-            .error(self.inner.get(queue, acknowledgement, timeout))?
-            .map(|delivery| self.delivery(delivery)))
-    }
-
-    fn consume(
-        &self,
-        queue: &str,
-        options: &ConsumeOptions,
-        timeout: Duration,
-    ) -> Result<Box<dyn Subscription>> {
-        let mut options = options.clone();
-        if self.has(Fault::PrefetchIgnored) {
-            options.prefetch = 0;
-        }
-        Ok(Box::new(Wrong {
-            fault: self.fault,
-            inner: self.error(self.inner.consume(queue, &options, timeout))?,
-        }))
-    }
-
-    fn ack(&self, tag: DeliveryTag, extent: Extent) -> Result<()> {
-        match self.fault {
-            Fault::AckDoesNothing => Ok(()),
-            Fault::AckCoversOneOnly => self.inner.ack(tag, Extent::One),
-            _ => self.inner.ack(tag, extent),
-        }
-    }
-
-    fn reject(&self, tag: DeliveryTag, rejection: Rejection, extent: Extent) -> Result<()> {
-        let rejection = match self.fault {
-            Fault::RequeueDiscards => Rejection::Discard,
-            Fault::DiscardRequeues => Rejection::Requeue,
-            _ => rejection,
-        };
-        self.inner.reject(tag, rejection, extent)
-    }
-
-    fn check(&self) -> Result<()> {
-        self.inner.check()
-    }
-
-    fn close(&self, timeout: Duration) -> Result<()> {
-        if self.has(Fault::CloseDoesNothing) {
-            return Ok(());
-        }
-        self.inner.close(timeout)
-    }
-}
-
-impl Subscription for Wrong<Box<dyn Subscription>> {
-    fn next(&self, timeout: Duration) -> Result<Option<Delivery>> {
-        Ok(self.inner.next(timeout)?.map(|delivery| self.delivery(delivery)))
-    }
-
-    fn cancel(&self, timeout: Duration) -> Result<()> {
-        if self.has(Fault::CancelDoesNothing) {
-            return Ok(());
-        }
-        self.inner.cancel(timeout)
-    }
-}
+use wrong_broker::{Fault, Wrong, WrongBroker};
 
 fn fails(name: &str, fault: Fault) -> bool {
     let case = cases()
@@ -312,6 +54,13 @@ caught! {
     wrong_tags_are_caught: TagsFromZero by delivery_tags_count_up_from_one;
     ignored_delay_is_caught: DelayIgnored by a_delayed_message_is_confirmed_and_arrives_after_its_delay;
     ignored_order_of_delays_is_caught: DelayIgnored by delayed_messages_arrive_in_the_order_of_their_delays;
+    ignored_consumer_arguments_are_caught: ConsumerArgumentsIgnored by consuming_with_an_invalid_argument_leaves_the_channel_open;
+    refusal_reported_by_publish_is_caught: PublishReportsRefusal by a_publication_to_a_missing_exchange_is_not_found;
+    automatic_deliveries_that_are_requeued_are_caught: AutomaticIsManual by a_dropped_automatic_subscription_loses_the_deliveries_it_did_not_return;
+    ignored_queue_properties_are_caught: QueuePropertiesIgnored by declaring_a_queue_with_other_properties_is_refused;
+    ignored_condition_of_emptiness_is_caught: ConditionsIgnored by a_queue_that_is_not_empty_is_not_deleted_if_empty_is_required;
+    confirm_forgotten_at_a_failure_is_caught: FailureForgetsConfirms by a_confirm_received_before_a_channel_failure_is_returned;
+    confirm_forgotten_at_a_close_is_caught: FailureForgetsConfirms by a_confirm_received_before_a_close_is_returned;
     cancel_without_effect_is_caught: CancelDoesNothing by a_cancelled_consumer_gets_no_more;
 }
 
@@ -339,7 +88,7 @@ impl Harness for QueuesOnly {
     }
 
     fn connect(&self) -> Arc<dyn Connector> {
-        Arc::new(Wrong { fault: Fault::ExchangesRefused, inner: self.broker.connector() })
+        Arc::new(Wrong::new(Fault::ExchangesRefused, self.broker.connector()))
     }
 
     fn pass(&self, duration: Duration) {
@@ -355,12 +104,59 @@ fn backend_without_exchanges_passes_the_cases_of_its_features() {
     assert!(matrix.passed(), "{matrix}");
 }
 
+/// Faults whose cases wait for an event that does not happen, and those cases.
+const SLOWLY_CAUGHT: [(Fault, &str); 9] = [
+    (Fault::UpToCoversUnreceived, "an_ack_up_to_tag_zero_leaves_deliveries_not_received"),
+    (Fault::UpToCoversUnreceived, "an_ack_up_to_a_tag_leaves_earlier_deliveries_not_received"),
+    (Fault::UpToCoversUnreceived, "a_discard_up_to_tag_zero_leaves_deliveries_not_received"),
+    (Fault::WakesNoThread, "each_refused_operation_wakes_the_waiting_consumers_of_its_channel"),
+    (Fault::WakesNoThread, "a_cancel_wakes_every_waiting_thread"),
+    (
+        Fault::FailureKeepsMessages,
+        "messages_of_each_failed_channel_are_delivered_to_other_consumers",
+    ),
+    (Fault::DropDoesNothing, "a_dropped_subscription_requeues_the_deliveries_it_did_not_return"),
+    (Fault::DropDoesNothing, "messages_of_a_dropped_subscription_are_delivered_to_the_others"),
+    (Fault::WakesNoThread, "a_message_wakes_a_waiting_consumer"),
+];
+
+#[test]
+fn faults_that_keep_cases_waiting_are_caught() {
+    thread::scope(|scope| {
+        for (fault, case) in SLOWLY_CAUGHT {
+            scope.spawn(move || {
+                assert!(!fails(case, Fault::None), "{case} fails without a fault");
+                assert!(fails(case, fault), "{case} passes in spite of {fault:?}");
+            });
+        }
+    });
+}
+
 #[test]
 fn case_names_are_unique() {
     let mut names: Vec<_> = cases().iter().map(|case| case.name).collect();
     names.sort_unstable();
     names.dedup();
     assert_eq!(names.len(), cases().len());
+}
+
+#[test]
+fn tally_counts_passed_failed_and_unsupported_cases() {
+    let tally = Tally::new();
+    let good = WrongBroker { fault: Fault::None, broker: Broker::new() };
+    tally.run(&good, "an_acknowledged_message_is_gone");
+    let failed = catch_unwind(AssertUnwindSafe(|| tally.run(&Dead, "a_publication_is_confirmed")));
+    assert!(failed.is_err());
+    tally.run(&Dead, "a_star_matches_exactly_one_word");
+    let summary = tally.summary(&good, &[Tier::Failure]);
+    let of_tier = cases().iter().filter(|case| case.tier == Tier::Failure);
+    let lacking = of_tier.filter(|case| case.lacks(&good).is_some()).count();
+    let counts = format!("conformance of wrong: 1 passed, 1 failed, {lacking} unsupported\n");
+    assert!(summary.starts_with(&counts), "{summary}");
+    assert!(summary.contains("unsupported: failure::a_lost_connector_can_be_closed needs cutting"));
+    let summary = tally.summary(&good, &[Tier::Basics]);
+    let basics = cases().iter().filter(|case| case.tier == Tier::Basics).count();
+    assert!(summary.ends_with(&format!("0 unsupported, {} not run", basics - 2)), "{summary}");
 }
 
 /// A harness that cannot connect, with one feature.

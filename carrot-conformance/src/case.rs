@@ -14,10 +14,9 @@ pub enum Tier {
     /// requeue, cancel, close. The smallest useful backend. Needs no exchanges and no bindings.
     Basics,
     /// Delivery tags, settlement of several deliveries, order after a requeue, prefetch, several
-    /// consumers, errors of a failed channel.
+    /// consumers, errors of a failed channel, properties of queues, conditions of their deletion.
     Settlement,
-    /// Exchanges of every type, bindings, returns, and the declaration, visibility and deletion of
-    /// queues and exchanges.
+    /// Exchanges of every type, bindings, returns, and the life of queues and exchanges.
     Routing,
     /// Time-to-live, expiry, length limits, priorities, dead letters, large bodies and tables.
     Limits,

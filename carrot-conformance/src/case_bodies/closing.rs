@@ -1,7 +1,6 @@
 //! Closed channels and connectors.
 
 use std::sync::Arc;
-use std::thread;
 use std::time::Duration;
 
 use crate::support::*;
@@ -50,12 +49,22 @@ pub(crate) fn closing_a_channel_wakes_its_waiting_consumers(harness: &dyn Harnes
     let queue = fixture.queue();
     let channel = fixture.open();
     let subscription = channel.subscribe(&queue);
-    thread::scope(|scope| {
-        let waiter = scope.spawn(|| subscription.next(Duration::from_secs(60)));
-        channel.close_channel();
-        assert_error!(waiter.join().expect("the waiting thread"), Error::Closed { .. });
-    });
+    let [result] = woken(&*subscription, || channel.close_channel());
+    assert_error!(result, Error::Closed { .. });
     assert_error!(subscription.next(Duration::ZERO), Error::Closed { .. });
+}
+
+pub(crate) fn a_confirm_received_before_a_close_is_returned(harness: &dyn Harness) {
+    let fixture = CaseFixture::new(harness);
+    let queue = fixture.queue();
+    let channel = fixture.open();
+    let tag = channel.publish_content(Content::new("", &*queue, "x"));
+    let next = channel.publish_content(Content::new("", &*queue, "y"));
+    assert_eq!(channel.outcome(next), Outcome::Accepted);
+    channel.round_trip(&queue);
+    channel.close_channel();
+    assert_eq!(channel.outcome(tag), Outcome::Accepted);
+    assert_error!(channel.confirm(PublishTag(3), DEADLINE), Error::Closed { .. });
 }
 
 pub(crate) fn closing_one_channel_does_not_affect_others(harness: &dyn Harness) {

@@ -1,7 +1,6 @@
 //! Lost connections.
 
 use std::sync::{Arc, Mutex};
-use std::thread;
 use std::time::Duration;
 
 use crate::harness::Breakable;
@@ -96,14 +95,10 @@ pub(crate) fn a_lost_connection_wakes_waiting_consumers(harness: &dyn Harness) {
     let queue = fixture.queue();
     let breakable = BreakableFixture::new(&fixture);
     let subscription = breakable.channel.subscribe(&queue);
-    thread::scope(|scope| {
-        let waiters: Vec<_> =
-            (0..3).map(|_| scope.spawn(|| subscription.next(Duration::from_secs(60)))).collect();
-        breakable.cut();
-        for waiter in waiters {
-            assert_error!(waiter.join().expect("the waiting thread"), Error::Disconnected { .. });
-        }
-    });
+    let results: [_; 3] = woken(&*subscription, || breakable.cut());
+    for result in results {
+        assert_error!(result, Error::Disconnected { .. });
+    }
     assert_error!(subscription.next(Duration::ZERO), Error::Disconnected { .. });
 }
 

@@ -29,11 +29,9 @@ pub(crate) fn a_message_wakes_a_waiting_consumer(harness: &dyn Harness) {
     let fixture = CaseFixture::new(harness);
     let queue = fixture.queue();
     let subscription = fixture.channel.subscribe(&queue);
-    thread::scope(|scope| {
-        let waiter = scope.spawn(|| subscription.next_delivery());
-        fixture.channel.enqueue(&queue, ["wake up"]);
-        assert_eq!(body(&waiter.join().expect("the waiting thread")), "wake up");
-    });
+    let [result] = woken(&*subscription, || fixture.channel.enqueue(&queue, ["wake up"]));
+    let delivery = result.expect("next").expect("a delivery");
+    assert_eq!(body(&delivery), "wake up");
 }
 
 pub(crate) fn consuming_from_a_missing_queue_is_not_found(harness: &dyn Harness) {
@@ -42,6 +40,14 @@ pub(crate) fn consuming_from_a_missing_queue_is_not_found(harness: &dyn Harness)
         fixture.open().consume(&fixture.queue_name(), &ConsumeOptions::default(), DEADLINE),
         Error::NotFound { .. }
     );
+}
+
+pub(crate) fn consuming_with_an_invalid_argument_leaves_the_channel_open(harness: &dyn Harness) {
+    let fixture = CaseFixture::new(harness);
+    let queue = fixture.queue();
+    let options = ConsumeOptions::default().argument("ratio", f64::NAN);
+    assert_error!(fixture.channel.consume(&queue, &options, DEADLINE), Error::Invalid { .. });
+    assert_eq!(fixture.channel.inspect(&queue).consumer_count, 0);
 }
 
 pub(crate) fn next_without_a_delivery_in_time_returns_none(harness: &dyn Harness) {
@@ -160,14 +166,10 @@ pub(crate) fn a_cancel_wakes_every_waiting_thread(harness: &dyn Harness) {
     let fixture = CaseFixture::new(harness);
     let queue = fixture.queue();
     let subscription = fixture.channel.subscribe(&queue);
-    thread::scope(|scope| {
-        let waiters: Vec<_> =
-            (0..3).map(|_| scope.spawn(|| subscription.next(Duration::from_secs(60)))).collect();
-        subscription.cancel(DEADLINE).expect("cancel");
-        for waiter in waiters {
-            assert_error!(waiter.join().expect("the waiting thread"), Error::Cancelled { .. });
-        }
-    });
+    let results: [_; 3] = woken(&*subscription, || subscription.cancel(DEADLINE).expect("cancel"));
+    for result in results {
+        assert_error!(result, Error::Cancelled { .. });
+    }
 }
 
 pub(crate) fn each_delivery_is_returned_to_one_waiting_thread(harness: &dyn Harness) {
@@ -213,6 +215,21 @@ pub(crate) fn a_dropped_subscription_requeues_the_deliveries_it_did_not_return(
     fixture.channel.expect_messages(&queue, ["b", "c"]);
     fixture.channel.ack_one(&held);
     fixture.channel.round_trip(&queue);
+}
+
+pub(crate) fn a_dropped_automatic_subscription_loses_the_deliveries_it_did_not_return(
+    harness: &dyn Harness,
+) {
+    let fixture = CaseFixture::new(harness);
+    let queue = fixture.queue();
+    fixture.channel.enqueue(&queue, ["returned", "lost"]);
+    let channel = fixture.open();
+    let subscription = channel.subscribe_as(&queue, &ConsumeOptions::default().automatic());
+    fixture.channel.expect_ready(&queue, 0);
+    subscription.expect("returned");
+    drop(subscription);
+    fixture.channel.expect_consumers(&queue, 0);
+    fixture.channel.expect_stays_empty(&queue);
 }
 
 pub(crate) fn a_subscription_keeps_its_channel_alive(harness: &dyn Harness) {

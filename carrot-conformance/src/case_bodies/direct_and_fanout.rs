@@ -103,15 +103,6 @@ pub(crate) fn one_queue_can_be_bound_to_several_exchanges(harness: &dyn Harness)
     fixture.channel.expect_messages(&queue, ["a", "b"]);
 }
 
-pub(crate) fn a_publication_to_a_missing_exchange_is_not_found(harness: &dyn Harness) {
-    let fixture = CaseFixture::new(harness);
-    let queue = fixture.queue();
-    let channel = fixture.open();
-    let error = channel.publish_error(Content::new(fixture.exchange_name(), "key", "x"));
-    assert!(matches!(error, Error::NotFound { .. }), "the confirm returned {error:?}");
-    assert!(matches!(channel.channel_error(&queue), Error::NotFound { .. }));
-}
-
 pub(crate) fn an_exchange_name_of_256_bytes_is_invalid_and_leaves_the_channel_open(
     harness: &dyn Harness,
 ) {

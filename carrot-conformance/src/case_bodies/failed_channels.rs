@@ -1,7 +1,6 @@
 //! Channels that failed because the broker refused an operation.
 
 use std::sync::Arc;
-use std::thread;
 use std::time::Duration;
 
 use crate::support::*;
@@ -101,16 +100,89 @@ pub(crate) fn a_failed_channel_wakes_its_waiting_consumers_with_the_error(harnes
     let queue = fixture.queue();
     let channel = fixture.open();
     let subscription = channel.subscribe(&queue);
-    thread::scope(|scope| {
-        let waiters: Vec<_> =
-            (0..3).map(|_| scope.spawn(|| subscription.next(Duration::from_secs(60)))).collect();
+    let results: [_; 3] = woken(&*subscription, || {
         assert_error!(channel.find_queue(&fixture.queue_name()), Error::NotFound { .. });
-        for waiter in waiters {
-            assert_error!(waiter.join().expect("the waiting thread"), Error::NotFound { .. });
-        }
     });
+    for result in results {
+        assert_error!(result, Error::NotFound { .. });
+    }
     assert_error!(subscription.next(Duration::ZERO), Error::NotFound { .. });
     assert_error!(subscription.cancel(DEADLINE), Error::NotFound { .. });
+}
+
+/// Runs an operation that the broker refuses. The second argument is a name that no entity has.
+type RefusedOperation = fn(&dyn Backend, &str);
+
+/// The operations that a broker refuses, by name. Each closes its channel.
+const REFUSED: [(&str, RefusedOperation); 6] = [
+    ("declare", |channel, missing| {
+        assert_error!(channel.find_queue(missing), Error::NotFound { .. });
+    }),
+    ("purge", |channel, missing| {
+        assert_error!(channel.purge(missing), Error::NotFound { .. });
+    }),
+    ("get", |channel, missing| {
+        let got = channel.get(missing, Acknowledgement::Manual, DEADLINE);
+        assert_error!(got, Error::NotFound { .. });
+    }),
+    ("consume", |channel, missing| {
+        let consumer = channel.consume(missing, &ConsumeOptions::default(), DEADLINE);
+        assert_error!(consumer, Error::NotFound { .. });
+    }),
+    ("publish", |channel, missing| {
+        assert!(matches!(
+            channel.publish_error(Content::new(missing, "", "x")),
+            Error::NotFound { .. }
+        ));
+    }),
+    ("ack", |channel, _| channel.ack(DeliveryTag(99), Extent::One).expect("an ack does not wait")),
+];
+
+pub(crate) fn each_refused_operation_wakes_the_waiting_consumers_of_its_channel(
+    harness: &dyn Harness,
+) {
+    let fixture = CaseFixture::new(harness);
+    let queue = fixture.queue();
+    for (operation, refuse) in REFUSED {
+        let channel = fixture.open();
+        let subscription = channel.subscribe(&queue);
+        let missing = unique("missing");
+        let [result] = woken(&*subscription, || refuse(&*channel, &missing));
+        assert!(
+            matches!(result, Err(Error::NotFound { .. } | Error::PreconditionFailed { .. })),
+            "next returned {result:?} after a refused {operation}"
+        );
+    }
+}
+
+pub(crate) fn messages_of_each_failed_channel_are_delivered_to_other_consumers(
+    harness: &dyn Harness,
+) {
+    let fixture = CaseFixture::new(harness);
+    for (operation, refuse) in REFUSED {
+        let queue = fixture.queue();
+        fixture.channel.enqueue(&queue, ["received", "arrived"]);
+        let channel = fixture.open();
+        let failing = channel.subscribe(&queue);
+        fixture.channel.expect_ready(&queue, 0);
+        failing.expect("received");
+        let other = fixture.channel.subscribe(&queue);
+        let missing = unique("missing");
+        let [result] = woken(&*other, || refuse(&*channel, &missing));
+        let delivery = result.expect("next");
+        assert!(delivery.is_some(), "no delivery after a refused {operation}");
+        assert!(delivery.is_some_and(|delivery| body(&delivery) == "received"));
+        other.expect("arrived");
+    }
+}
+
+pub(crate) fn a_publication_to_a_missing_exchange_is_not_found(harness: &dyn Harness) {
+    let fixture = CaseFixture::new(harness);
+    let queue = fixture.queue();
+    let channel = fixture.open();
+    let error = channel.publish_error(Content::new(unique("missing"), "key", "x"));
+    assert!(matches!(error, Error::NotFound { .. }), "the confirm returned {error:?}");
+    assert!(matches!(channel.channel_error(&queue), Error::NotFound { .. }));
 }
 
 pub(crate) fn deliveries_of_a_failed_channel_are_not_returned(harness: &dyn Harness) {
@@ -130,11 +202,10 @@ pub(crate) fn a_deleted_queue_cancels_its_consumers(harness: &dyn Harness) {
     let (queue, other) = (fixture.queue(), fixture.queue());
     let channel = fixture.open();
     let subscription = channel.subscribe(&queue);
-    thread::scope(|scope| {
-        let waiter = scope.spawn(|| subscription.next(Duration::from_secs(60)));
+    let [result] = woken(&*subscription, || {
         fixture.channel.delete_queue(&queue, DeleteIf::ALWAYS).expect("delete");
-        assert_error!(waiter.join().expect("the waiting thread"), Error::Cancelled { .. });
     });
+    assert_error!(result, Error::Cancelled { .. });
     channel.round_trip(&other);
 }
 

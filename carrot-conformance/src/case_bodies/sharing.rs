@@ -80,6 +80,21 @@ pub(crate) fn messages_of_a_cancelled_consumer_are_delivered_to_the_others(harne
     staying.expect("b");
 }
 
+pub(crate) fn messages_of_a_dropped_subscription_are_delivered_to_the_others(
+    harness: &dyn Harness,
+) {
+    let fixture = CaseFixture::new(harness);
+    let queue = fixture.queue();
+    fixture.channel.enqueue(&queue, ["a"]);
+    let channel = fixture.open();
+    let leaving = channel.subscribe(&queue);
+    fixture.channel.expect_ready(&queue, 0);
+    let staying = fixture.channel.subscribe(&queue);
+    let [result] = woken(&*staying, || drop(leaving));
+    let delivery = result.expect("next").expect("a delivery");
+    assert_eq!(body(&delivery), "a");
+}
+
 pub(crate) fn messages_of_a_closed_channel_are_delivered_to_other_consumers(harness: &dyn Harness) {
     let fixture = CaseFixture::new(harness);
     let queue = fixture.queue();

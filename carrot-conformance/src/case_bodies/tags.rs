@@ -303,3 +303,49 @@ pub(crate) fn failed_deliveries_up_to_a_tag_are_requeued_and_no_later_one(harnes
     fixture.channel.expect_messages(&queue, ["a", "b"]);
     fixture.channel.ack(third.tag, Extent::One).expect("ack");
 }
+
+/// Takes the first of two messages on `channel`. The second has arrived, and was not received.
+fn receive_one_of_two(
+    fixture: &CaseFixture<'_>,
+    channel: &dyn Backend,
+    queue: &str,
+) -> Box<dyn Subscription> {
+    fixture.channel.enqueue(queue, ["received", "arrived"]);
+    let subscription = channel.subscribe(queue);
+    fixture.channel.expect_ready(queue, 0);
+    subscription.expect("received");
+    subscription
+}
+
+pub(crate) fn an_ack_up_to_tag_zero_leaves_deliveries_not_received(harness: &dyn Harness) {
+    let fixture = CaseFixture::new(harness);
+    let queue = fixture.queue();
+    let channel = fixture.open();
+    let _subscription = receive_one_of_two(&fixture, &*channel, &queue);
+    channel.ack(DeliveryTag(0), Extent::UpTo).expect("ack");
+    channel.close_channel();
+    fixture.channel.expect_messages(&queue, ["arrived"]);
+}
+
+pub(crate) fn an_ack_up_to_a_tag_leaves_earlier_deliveries_not_received(harness: &dyn Harness) {
+    let fixture = CaseFixture::new(harness);
+    let (queue, other) = (fixture.queue(), fixture.queue());
+    let channel = fixture.open();
+    let _subscription = receive_one_of_two(&fixture, &*channel, &queue);
+    fixture.channel.enqueue(&other, ["later"]);
+    let later = channel.get_delivery(&other);
+    channel.ack(later.tag, Extent::UpTo).expect("ack");
+    channel.close_channel();
+    fixture.channel.expect_messages(&queue, ["arrived"]);
+    fixture.channel.expect_stays_empty(&other);
+}
+
+pub(crate) fn a_discard_up_to_tag_zero_leaves_deliveries_not_received(harness: &dyn Harness) {
+    let fixture = CaseFixture::new(harness);
+    let queue = fixture.queue();
+    let channel = fixture.open();
+    let _subscription = receive_one_of_two(&fixture, &*channel, &queue);
+    channel.reject(DeliveryTag(0), Rejection::Discard, Extent::UpTo).expect("discard");
+    channel.close_channel();
+    fixture.channel.expect_messages(&queue, ["arrived"]);
+}

@@ -72,6 +72,7 @@ macro_rules! __basics {
                 a_consumer_receives_later_messages;
                 a_message_wakes_a_waiting_consumer;
                 consuming_from_a_missing_queue_is_not_found;
+                consuming_with_an_invalid_argument_leaves_the_channel_open;
                 next_without_a_delivery_in_time_returns_none;
                 next_with_timeout_zero_returns_a_delivery_that_has_arrived;
                 an_automatic_consumer_leaves_no_unsettled_message;
@@ -84,6 +85,7 @@ macro_rules! __basics {
                 a_cancel_wakes_every_waiting_thread;
                 each_delivery_is_returned_to_one_waiting_thread;
                 a_dropped_subscription_requeues_the_deliveries_it_did_not_return;
+                a_dropped_automatic_subscription_loses_the_deliveries_it_did_not_return;
                 a_subscription_keeps_its_channel_alive;
                 subscriptions_of_one_channel_are_independent;
                 closing_a_channel_requeues_the_unsettled_messages_of_its_consumers;

@@ -16,7 +16,6 @@ macro_rules! __routing {
                 an_exchange_without_bindings_drops_the_message needs Exchanges;
                 exchanges_keep_their_bindings_apart needs Exchanges;
                 one_queue_can_be_bound_to_several_exchanges needs Exchanges;
-                a_publication_to_a_missing_exchange_is_not_found;
                 an_exchange_name_of_256_bytes_is_invalid_and_leaves_the_channel_open;
             }
             topic {
@@ -127,7 +126,7 @@ macro_rules! __routing {
                 an_alternate_exchange_that_is_not_a_name_is_refused needs AlternateExchange;
             }
             queue_life {
-                declaring_a_queue_with_other_properties_is_refused;
+                declaring_a_queue_again_as_auto_delete_is_refused needs AutoDelete;
                 declaring_a_queue_with_other_arguments_is_refused needs LengthLimits;
                 arguments_of_another_integer_width_are_equal needs LengthLimits;
                 unknown_queue_arguments_are_not_compared;
@@ -135,10 +134,6 @@ macro_rules! __routing {
                 a_queue_without_a_name_receives_a_name needs ServerNamedQueues;
                 a_server_generated_name_can_be_found_and_not_declared_again needs ServerNamedQueues;
                 reserved_queue_names_are_refused needs ReservedNames;
-                a_queue_in_use_is_not_deleted_if_that_was_asked;
-                a_queue_that_is_not_empty_is_not_deleted_if_empty_is_required;
-                a_queue_with_only_unsettled_messages_is_empty;
-                a_missing_queue_is_deleted_on_any_condition;
                 a_quorum_queue_is_not_deleted_on_a_condition needs QuorumQueues;
                 an_auto_delete_queue_is_deleted_with_its_last_consumer needs AutoDelete;
                 an_auto_delete_queue_is_deleted_with_the_channel_of_its_consumer needs AutoDelete;

@@ -24,6 +24,9 @@ macro_rules! __settlement {
                 a_discard_up_to_a_tag_covers_all_before_it;
                 an_ack_up_to_a_tag_skips_settled_deliveries;
                 an_ack_up_to_a_tag_covers_every_queue_of_the_channel;
+                an_ack_up_to_tag_zero_leaves_deliveries_not_received;
+                an_ack_up_to_a_tag_leaves_earlier_deliveries_not_received;
+                a_discard_up_to_tag_zero_leaves_deliveries_not_received;
                 acknowledging_twice_closes_the_channel;
                 a_wrong_ack_requeues_the_other_unsettled_messages;
                 rejecting_an_acknowledged_delivery_closes_the_channel;
@@ -72,6 +75,7 @@ macro_rules! __settlement {
                 a_consumer_at_its_prefetch_is_skipped;
                 a_consumer_that_was_skipped_is_served_after_later_ones;
                 messages_of_a_cancelled_consumer_are_delivered_to_the_others;
+                messages_of_a_dropped_subscription_are_delivered_to_the_others;
                 messages_of_a_closed_channel_are_delivered_to_other_consumers;
                 gets_and_a_consumer_share_a_queue;
                 an_exclusive_consumer_excludes_others needs ExclusiveConsumers;
@@ -94,10 +98,23 @@ macro_rules! __settlement {
                 a_failed_channel_requeues_its_unsettled_messages;
                 a_refused_operation_does_not_affect_other_channels;
                 a_failed_channel_wakes_its_waiting_consumers_with_the_error;
+                each_refused_operation_wakes_the_waiting_consumers_of_its_channel;
+                messages_of_each_failed_channel_are_delivered_to_other_consumers;
+                a_publication_to_a_missing_exchange_is_not_found;
                 deliveries_of_a_failed_channel_are_not_returned;
                 a_deleted_queue_cancels_its_consumers;
                 deliveries_before_a_queue_deletion_are_returned;
                 a_confirm_received_before_a_channel_failure_is_returned;
+            }
+            closing {
+                a_confirm_received_before_a_close_is_returned;
+            }
+            queue_life {
+                declaring_a_queue_with_other_properties_is_refused;
+                a_queue_in_use_is_not_deleted_if_that_was_asked;
+                a_queue_that_is_not_empty_is_not_deleted_if_empty_is_required;
+                a_queue_with_only_unsettled_messages_is_empty;
+                a_missing_queue_is_deleted_on_any_condition;
             }
         }
     };

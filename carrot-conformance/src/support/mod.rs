@@ -22,7 +22,7 @@ pub(crate) use crate::harness::Harness;
 pub(crate) use self::actions::ChannelActions;
 pub(crate) use self::fixture::{CaseFixture, open, unique};
 pub(crate) use self::receiving::Receiving;
-pub(crate) use self::waiting::{DEADLINE, body, eventually, milliseconds};
+pub(crate) use self::waiting::{DEADLINE, body, eventually, milliseconds, woken};
 
 /// Asserts that a result is an error of this kind.
 macro_rules! assert_error {
