@@ -4,7 +4,7 @@ use carrot_core::{Headers, Result, Value};
 
 use crate::errors::precondition;
 
-#[cfg(doc)]
+#[allow(unused_imports, reason = "documentation links to it")]
 use carrot_core::Error;
 
 /// The headers that a binding of a headers exchange requires.

@@ -10,7 +10,7 @@ use crate::backend::subscription::Subscription;
 use crate::error::Result;
 use crate::model::QueueInfo;
 
-#[cfg(doc)]
+#[allow(unused_imports, reason = "documentation links to it")]
 use crate::error::Error;
 
 /// One channel: the unit of acknowledgement and of failure.

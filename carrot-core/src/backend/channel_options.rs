@@ -1,4 +1,4 @@
-#[cfg(doc)]
+#[allow(unused_imports, reason = "documentation links to it")]
 use crate::error::Error;
 
 /// The purpose of a channel.

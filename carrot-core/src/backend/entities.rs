@@ -2,7 +2,7 @@
 
 use crate::model::{Binding, DeleteIf, Exchange, Queue};
 
-#[cfg(doc)]
+#[allow(unused_imports, reason = "documentation links to it")]
 use crate::error::Error;
 
 /// An entity to declare.

@@ -108,5 +108,5 @@ pub use crate::error::HardClose;
 pub use crate::escaping::{Printable, printable};
 pub use crate::model::{DeleteIf, QueueInfo, ShortString};
 
-#[cfg(doc)]
+#[allow(unused_imports, reason = "documentation links to it")]
 use crate::error::Error;

@@ -4,7 +4,7 @@ use std::time::Duration;
 use crate::backend::delivery::Delivery;
 use crate::error::Result;
 
-#[cfg(doc)]
+#[allow(unused_imports, reason = "documentation links to it")]
 use crate::error::Error;
 
 /// The deliveries of one consumer.

@@ -8,7 +8,7 @@ use crate::error::Result;
 use crate::recovery::effects::ends_connection;
 use crate::recovery::shared::ConnectionShared;
 
-#[cfg(doc)]
+#[allow(unused_imports, reason = "documentation links to it")]
 use crate::error::Error;
 
 /// Stops the runs of a consumer.

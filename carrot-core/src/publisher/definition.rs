@@ -6,7 +6,7 @@ use crate::codec::Codec;
 use crate::model::{DeliveryMode, Exchange, Headers, Properties, Queue, ShortString, Value};
 use crate::publisher::settings::PublisherSettings;
 
-#[cfg(doc)]
+#[allow(unused_imports, reason = "documentation links to it")]
 use crate::error::Error;
 
 /// The definition of a publisher, as plain data: its exchange, and the defaults of its messages.
