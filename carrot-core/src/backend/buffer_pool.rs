@@ -5,12 +5,13 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 /// Reuses memory for large bodies, because allocating and freeing it for each message costs more
 /// than copying the body.
 ///
-/// A driver has one pool for each connection, and each publisher has its own. Memory in a
+/// A backend has one pool for each connection, and each publisher has its own. Memory in a
 /// [`Body::in_buffer`](crate::backend::Body::in_buffer) returns to the pool when the body is
 /// dropped.
 ///
-/// The pool keeps at most [`MAX_UNUSED_BYTES`](BufferPool::MAX_UNUSED_BYTES) unused bytes, and no buffer smaller than
-/// [`MIN_BUFFER_BYTES`](BufferPool::MIN_BUFFER_BYTES), because allocators handle those well. No method blocks.
+/// The pool keeps at most [`MAX_UNUSED_BYTES`](BufferPool::MAX_UNUSED_BYTES) unused bytes, and no
+/// buffer smaller than [`MIN_BUFFER_BYTES`](BufferPool::MIN_BUFFER_BYTES), because allocators handle
+/// those well. No method blocks.
 ///
 /// ```
 /// use std::sync::Arc;

@@ -13,7 +13,7 @@ use crate::model::QueueInfo;
 #[allow(unused_imports, reason = "documentation links to it")]
 use crate::error::Error;
 
-/// One channel: the unit of acknowledgement and of failure.
+/// One channel, not a whole backend: the unit of acknowledgement and of failure.
 ///
 /// All methods may be called from any thread, several at once. A call that waits for the broker
 /// does not delay `publish`, `confirm`, `ack` or `reject` of another thread.
@@ -29,6 +29,8 @@ pub trait Backend: Debug + Send + Sync + 'static {
     /// Blocks for one round trip, at most for `timeout`.
     ///
     /// # Errors
+    /// - [`Error::Invalid`]: a name or an argument is out of a limit, or the backend does not
+    ///   support the entity or the argument.
     /// - [`Error::PreconditionFailed`]: the entity exists with other properties, or an argument is
     ///   invalid.
     /// - [`Error::NotFound`]: an entity declared passively, or an end of a binding, does not exist.
@@ -57,7 +59,7 @@ pub trait Backend: Debug + Send + Sync + 'static {
     /// Sends a message, and does not wait for the broker's answer.
     ///
     /// The tags of one channel count up from 1, in the order in which messages are sent. The caller
-    /// limits the number of unconfirmed messages. A driver buffers at most a few MiB of unsent
+    /// limits the number of unconfirmed messages. A backend buffers at most a few MiB of unsent
     /// messages, plus one message.
     ///
     /// Blocks only while the socket buffer is full, at most for `timeout`.
@@ -87,7 +89,8 @@ pub trait Backend: Debug + Send + Sync + 'static {
     ///   again.
     /// - [`Error::Blocked`]: no answer arrived, and the broker has blocked publishing. As above.
     /// - [`Error::Invalid`]: the channel has no confirms.
-    /// - The channel's first error: whether the broker has the message is unknown.
+    /// - The channel's first error, unless the answer arrived before the channel ended: whether the
+    ///   broker has the message is unknown.
     fn confirm(&self, tag: PublishTag, timeout: Duration) -> Result<Outcome>;
 
     /// Fetches the message at the head of a queue, if any. Does not wait for a message to arrive.
@@ -110,11 +113,17 @@ pub trait Backend: Debug + Send + Sync + 'static {
     /// Starts a consumer on a queue. Deliveries arrive from now on, up to the prefetch.
     /// [`Subscription::next`] returns them.
     ///
+    /// A ready message moves at once to a consumer with room, before any call of `next`. The
+    /// message then no longer counts as ready, and counts towards the prefetch. A backend that
+    /// fetches a message only in `next` fails the conformance kit. The consumers of a queue receive
+    /// in turn; see [Turns](crate::backend#turns).
+    ///
     /// A channel can hold several subscriptions, each with its own prefetch.
     ///
     /// Blocks for two round trips, at most for `timeout`.
     ///
     /// # Errors
+    /// - [`Error::Invalid`]: an argument is out of a limit, or an option is not supported.
     /// - [`Error::NotFound`]: the queue does not exist.
     /// - [`Error::Unavailable`]: the node of the queue is down.
     /// - [`Error::ResourceLocked`]: the queue is exclusive to another connection, or has an
@@ -131,7 +140,7 @@ pub trait Backend: Debug + Send + Sync + 'static {
     /// unacknowledged delivery before it that a caller has received. Tag zero with `UpTo` means all
     /// unacknowledged deliveries.
     ///
-    /// Does not wait for the broker. A driver may delay an acknowledgement by at most 1 ms, to
+    /// Does not wait for the broker. A backend may delay an acknowledgement by at most 1 ms, to
     /// combine several.
     ///
     /// # Errors
@@ -142,7 +151,8 @@ pub trait Backend: Debug + Send + Sync + 'static {
     fn ack(&self, tag: DeliveryTag, extent: Extent) -> Result<()>;
 
     /// Rejects a delivery of this channel. [`Extent::UpTo`] also rejects every unacknowledged
-    /// delivery before it. See [`Rejection`].
+    /// delivery before it that a caller has received. See [`Rejection`], and
+    /// [Order after a requeue](crate::backend#order-after-a-requeue).
     ///
     /// Requeueing up to tag zero requeues all unacknowledged deliveries. AMQP's `basic.recover`
     /// does the same, and has no method of its own here.

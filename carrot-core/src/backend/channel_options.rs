@@ -3,7 +3,7 @@ use crate::error::Error;
 
 /// The purpose of a channel.
 ///
-/// A driver may keep a connection for each role. An exclusive queue then belongs to the connection
+/// A backend may keep a connection for each role. An exclusive queue then belongs to the connection
 /// of one role, and the other role fails with [`Error::ResourceLocked`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]

@@ -11,11 +11,14 @@ use crate::error::{Error, Result};
 /// [`Connection`](crate::Connection).
 ///
 /// All methods may be called from any thread, several at once.
+///
+/// Dropping the connector leaves its channels open. Its connections end with the last channel on
+/// them.
 pub trait Connector: Debug + Send + Sync + 'static {
     /// Opens another channel, and its connection if none is open.
     ///
     /// Makes one attempt, and does not retry. A lost connection is not repaired: the next `open`
-    /// opens a new connection, and channels of the lost one stay unusable. A driver may keep
+    /// opens a new connection, and channels of the lost one stay unusable. A backend may keep
     /// separate connections for the two [`Role`]s.
     ///
     /// Blocks until the channel is open, at most for `timeout`.
@@ -54,7 +57,7 @@ pub trait Connector: Debug + Send + Sync + 'static {
     /// Returns whether the connection for channels of `role` is open, and whether the broker has
     /// blocked publishing on it. Does not ask the broker, and never blocks.
     ///
-    /// A driver with one connection for both roles returns the same status for both. The driver
+    /// A backend with one connection for both roles returns the same status for both. The backend
     /// reports each [`Event`] of that connection once for each role in use.
     fn status(&self, role: Role) -> Status;
 
@@ -68,7 +71,7 @@ pub trait Connector: Debug + Send + Sync + 'static {
     /// Registers an observer for later [`Event`]s, in addition to earlier observers. The connector
     /// keeps the observer while it lives.
     ///
-    /// The observer is called with no lock held, on a thread of the driver or on the thread that
+    /// The observer is called with no lock held, on a thread of the backend or on the thread that
     /// caused the event. The events of one connection arrive in order. The observer may call this
     /// connector.
     fn observe(&self, observer: Arc<dyn Fn(&Event) + Send + Sync>);
@@ -123,6 +126,9 @@ pub struct Capabilities {
 #[non_exhaustive]
 pub enum Event {
     /// A connection was opened: the first, or another after a loss.
+    ///
+    /// Core needs the event of a connection after a loss, for `on_reconnect`. The event of the
+    /// first connection has no effect in core.
     Connected {
         /// The channels that the connection is for.
         role: Role,

@@ -13,7 +13,7 @@ pub struct Delivery {
     pub tag: DeliveryTag,
     /// Whether the message was, or may have been, delivered before.
     pub redelivered: bool,
-    /// Whether `content` is complete. A driver that cannot read a part of a message sets this to
+    /// Whether `content` is complete. A backend that cannot read a part of a message sets this to
     /// false. Core does not copy such a message, because the copy would lose that part.
     pub is_complete: bool,
     /// The message as published.
@@ -60,7 +60,8 @@ pub enum Acknowledgement {
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct ConsumeOptions {
-    /// The maximum number of unacknowledged deliveries of this consumer; 0 for no limit.
+    /// The maximum number of unacknowledged deliveries of this consumer; 0 for no limit. Deliveries
+    /// that `next` has not returned yet count.
     pub prefetch: u16,
     /// How deliveries are acknowledged.
     pub acknowledgement: Acknowledgement,
@@ -127,7 +128,7 @@ pub enum Extent {
 
 /// The effect of a rejection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[allow(clippy::exhaustive_enums, reason = "a driver has to implement each")]
+#[allow(clippy::exhaustive_enums, reason = "a backend has to implement each")]
 pub enum Rejection {
     /// Requeues the delivery, at its old position if possible, marked as redelivered. Counts as no
     /// failed delivery (basic.nack, with RabbitMQ 4.3 and later).

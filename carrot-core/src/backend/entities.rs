@@ -7,7 +7,7 @@ use crate::error::Error;
 
 /// An entity to declare.
 #[derive(Debug, Clone, Copy)]
-#[allow(clippy::exhaustive_enums, reason = "a driver has to implement each")]
+#[allow(clippy::exhaustive_enums, reason = "a backend has to implement each")]
 pub enum Declare<'a> {
     /// An exchange. The default exchange fails with [`Error::AccessRefused`], as with RabbitMQ.
     Exchange(&'a Exchange),
@@ -19,7 +19,7 @@ pub enum Declare<'a> {
 
 /// An entity to delete.
 #[derive(Debug, Clone, Copy)]
-#[allow(clippy::exhaustive_enums, reason = "a driver has to implement each")]
+#[allow(clippy::exhaustive_enums, reason = "a backend has to implement each")]
 pub enum Delete<'a> {
     /// An exchange, and every binding from or to it.
     Exchange {

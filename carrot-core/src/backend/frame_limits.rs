@@ -1,7 +1,7 @@
 //! Computes the sizes of AMQP 0-9-1 frames, and checks them against the frame limit; pure.
 //!
 //! A method or a content header must fit one frame. RabbitMQ closes the connection over a larger
-//! one, so drivers refuse it before sending. Bodies are split into as many frames as needed.
+//! one, so backends refuse it before sending. Bodies are split into as many frames as needed.
 
 use crate::backend::content::Publication;
 use crate::backend::delivery::ConsumeOptions;

@@ -265,6 +265,10 @@ impl Properties {
     }
 
     /// Returns an iterator over the AMQP names and values of all string properties that are set.
+    ///
+    /// The names are `content-type`, `content-encoding`, `message-id`, `correlation-id`,
+    /// `reply-to`, `expiration`, `type` (which is [`kind`](Properties::kind)), `user-id`, `app-id`
+    /// and `cluster-id`. A value that is not UTF-8 contains U+FFFD in place of the other octets.
     pub fn strings(&self) -> impl Iterator<Item = (&'static str, &str)> {
         let mut strings = Vec::new();
         let Ok(()) = self.try_each_string(|name, value| -> Result<(), Infallible> {
