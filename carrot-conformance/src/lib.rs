@@ -1,9 +1,9 @@
 //! The conformance cases that every backend of Carrot has to pass.
 //!
 //! [`carrot::backend`](carrot_core::backend) specifies the contract between `carrot-core` and a
-//! driver. This crate tests the contract with a list of [`Case`]s. Each case is a function over the
-//! three traits of the contract, and its name is a sentence. A backend that passes all cases can
-//! replace any other. The cases expect the behaviour of RabbitMQ.
+//! backend. This crate tests the contract with a list of [`Case`]s. Each case is a function over
+//! the three traits of the contract, and its name is a sentence. A backend that passes all cases
+//! can replace any other. The cases expect the behaviour of RabbitMQ.
 //!
 //! # Testing a backend
 //!

@@ -345,7 +345,7 @@ pub(crate) fn a_retry_queue_of_the_quorum_type_dead_letters_its_messages(harness
     let fixture = CaseFixture::new(harness);
     assert!(
         fixture.connector.capabilities().quorum_queues,
-        "the capabilities of the driver lack quorum queues"
+        "the capabilities of the backend lack quorum queues"
     );
     expect_retry(&fixture, |queue| {
         queue
