@@ -58,6 +58,7 @@ caught! {
     refusal_reported_by_publish_is_caught: PublishReportsRefusal by a_publication_to_a_missing_exchange_is_not_found;
     automatic_deliveries_that_are_requeued_are_caught: AutomaticIsManual by a_dropped_automatic_subscription_loses_the_deliveries_it_did_not_return;
     ignored_queue_properties_are_caught: QueuePropertiesIgnored by declaring_a_queue_with_other_properties_is_refused;
+    ignored_auto_delete_is_caught: QueuePropertiesIgnored by declaring_a_queue_again_as_auto_delete_is_refused;
     ignored_condition_of_emptiness_is_caught: ConditionsIgnored by a_queue_that_is_not_empty_is_not_deleted_if_empty_is_required;
     confirm_forgotten_at_a_failure_is_caught: FailureForgetsConfirms by a_confirm_received_before_a_channel_failure_is_returned;
     confirm_forgotten_at_a_close_is_caught: FailureForgetsConfirms by a_confirm_received_before_a_close_is_returned;

@@ -176,6 +176,7 @@ impl Backend for Wrong<Arc<dyn Backend>> {
             }
             if self.has(Fault::QueuePropertiesIgnored) {
                 queue.durable = true;
+                queue.auto_delete = false;
             }
             if self.has(Fault::ArgumentsIgnored) {
                 queue.arguments = Default::default();
