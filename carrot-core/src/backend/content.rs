@@ -66,18 +66,21 @@ pub struct Publication<'a> {
 
 impl<'a> Publication<'a> {
     /// Creates a publication that is routed at once, and dropped if it cannot be routed.
+    #[inline]
     pub fn new(content: &'a Arc<Content>) -> Publication<'a> {
         Publication { content, mandatory: false, delay: None }
     }
 
     /// Sets whether the broker returns the message if it cannot be routed.
     #[must_use]
+    #[inline]
     pub fn with_mandatory(self, mandatory: bool) -> Publication<'a> {
         Publication { mandatory, ..self }
     }
 
     /// Sets the time for which the broker holds the message before it routes it.
     #[must_use]
+    #[inline]
     pub fn with_delay(self, delay: Duration) -> Publication<'a> {
         Publication { delay: Some(delay), ..self }
     }

@@ -22,18 +22,21 @@ pub struct Delivery {
 
 impl Delivery {
     /// Creates a first delivery with complete content.
+    #[inline]
     pub fn new(tag: DeliveryTag, content: Arc<Content>) -> Delivery {
         Delivery { tag, redelivered: false, is_complete: true, content }
     }
 
     /// Sets whether the message was, or may have been, delivered before.
     #[must_use]
+    #[inline]
     pub fn with_redelivered(self, redelivered: bool) -> Delivery {
         Delivery { redelivered, ..self }
     }
 
     /// Sets whether the content is complete.
     #[must_use]
+    #[inline]
     pub fn with_is_complete(self, is_complete: bool) -> Delivery {
         Delivery { is_complete, ..self }
     }

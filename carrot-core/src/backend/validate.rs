@@ -16,6 +16,7 @@ const DEPTH_LIMIT: &str = "at most 32 levels of nesting";
 ///
 /// # Errors
 /// - [`Error::Invalid`]: names `field`.
+#[inline]
 pub fn short_string(field: &'static str, value: &str) -> Result<()> {
     if value.len() > SHORT_STRING {
         return Err(Error::invalid(field, value, SHORT_STRING_LIMIT));
@@ -154,6 +155,7 @@ impl Publication<'_> {
     ///
     /// # Errors
     /// - [`Error::Invalid`]: names the delay.
+    #[inline]
     pub fn refuse_delay(&self) -> Result<()> {
         match self.delay {
             Some(_) => Err(self.invalid_delay("no delay, which this backend does not support")),

@@ -110,6 +110,7 @@ struct Rare {
 macro_rules! strings {
     ($group:ident; $($(#[$doc:meta])* $name:ident, $with:ident;)*) => {$(
         $(#[$doc])*
+        #[inline]
         pub fn $name(&self) -> Option<&str> {
             self.$group.as_ref()?.$name.as_deref()
         }
@@ -171,6 +172,7 @@ impl Properties {
     }
 
     /// Returns the headers, or `None` if the message has no header table.
+    #[inline]
     pub fn headers(&self) -> Option<&Headers> {
         self.headers.as_deref()
     }
@@ -200,6 +202,7 @@ impl Properties {
 
     /// Returns the time of publishing, in seconds since the Unix epoch, by the clock of the
     /// publisher.
+    #[inline]
     pub fn timestamp(&self) -> Option<u64> {
         self.rare.as_ref()?.timestamp
     }
@@ -212,6 +215,7 @@ impl Properties {
     }
 
     /// Returns the delivery mode, which decides whether the message survives a broker restart.
+    #[inline]
     pub fn delivery_mode(&self) -> Option<DeliveryMode> {
         self.delivery_mode
     }
@@ -226,6 +230,7 @@ impl Properties {
     /// Returns the priority of the message.
     ///
     /// Queues declared with a maximum priority deliver messages of higher priority first.
+    #[inline]
     pub fn priority(&self) -> Option<u8> {
         self.priority
     }

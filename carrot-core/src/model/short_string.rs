@@ -77,6 +77,7 @@ impl ShortString {
     }
 
     /// Returns the text, with U+FFFD in place of octets that are not UTF-8.
+    #[inline]
     pub fn as_str(&self) -> &str {
         match &self.0 {
             Repr::Text(text) => text,
@@ -85,6 +86,7 @@ impl ShortString {
     }
 
     /// Returns the octets.
+    #[inline]
     pub fn as_bytes(&self) -> &[u8] {
         match &self.0 {
             Repr::Text(text) => text.as_bytes(),
@@ -93,6 +95,7 @@ impl ShortString {
     }
 
     /// Returns whether the octets are UTF-8, which means that the text is exact.
+    #[inline]
     pub fn is_utf8(&self) -> bool {
         matches!(self.0, Repr::Text(_))
     }
@@ -108,18 +111,21 @@ impl ShortString {
 impl Deref for ShortString {
     type Target = str;
 
+    #[inline]
     fn deref(&self) -> &str {
         self.as_str()
     }
 }
 
 impl AsRef<str> for ShortString {
+    #[inline]
     fn as_ref(&self) -> &str {
         self
     }
 }
 
 impl PartialEq for ShortString {
+    #[inline]
     fn eq(&self, other: &ShortString) -> bool {
         self.as_bytes() == other.as_bytes()
     }
@@ -150,6 +156,7 @@ impl Hash for ShortString {
 }
 
 impl indexmap::Equivalent<ShortString> for str {
+    #[inline]
     fn equivalent(&self, key: &ShortString) -> bool {
         self.as_bytes() == key.as_bytes()
     }
@@ -171,36 +178,42 @@ impl fmt::Display for ShortString {
 }
 
 impl PartialEq<str> for ShortString {
+    #[inline]
     fn eq(&self, other: &str) -> bool {
         self.as_bytes() == other.as_bytes()
     }
 }
 
 impl PartialEq<&str> for ShortString {
+    #[inline]
     fn eq(&self, other: &&str) -> bool {
         self.as_bytes() == other.as_bytes()
     }
 }
 
 impl PartialEq<String> for ShortString {
+    #[inline]
     fn eq(&self, other: &String) -> bool {
         self.as_bytes() == other.as_bytes()
     }
 }
 
 impl PartialEq<ShortString> for str {
+    #[inline]
     fn eq(&self, other: &ShortString) -> bool {
         other == self
     }
 }
 
 impl PartialEq<ShortString> for &str {
+    #[inline]
     fn eq(&self, other: &ShortString) -> bool {
         other == *self
     }
 }
 
 impl PartialEq<ShortString> for String {
+    #[inline]
     fn eq(&self, other: &ShortString) -> bool {
         other == self
     }
