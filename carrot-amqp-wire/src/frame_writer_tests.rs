@@ -15,7 +15,7 @@ use crate::methods::{
     BasicConsume, BasicDeliver, BasicGetOk, BasicPublish, BasicReturn, ExchangeDeclare, QueueBind,
     QueueDeclare,
 };
-use crate::testing::{properties, short_string, text, text_headers};
+use crate::testing::{headers, properties, short_string, text};
 
 use super::*;
 
@@ -51,9 +51,9 @@ fn body() -> impl Strategy<Value = Vec<u8>> {
 proptest! {
     #[test]
     fn a_message_survives_the_wire_in_its_computed_size(
-        exchange in text(),
-        routing_key in text(),
-        properties in properties(text(), text_headers()),
+        exchange in short_string(),
+        routing_key in short_string(),
+        properties in properties(short_string(), headers()),
         body in body(),
         mandatory: bool,
     ) {
@@ -133,7 +133,7 @@ proptest! {
     #[test]
     fn a_declaration_that_core_accepts_fits_its_frame(
         name in text(),
-        arguments in text_headers(),
+        arguments in headers(),
         filler in 0_usize..5000,
     ) {
         let mut arguments = arguments;

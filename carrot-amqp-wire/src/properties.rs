@@ -167,21 +167,33 @@ impl PropertiesRef<'_> {
 /// Borrows the properties. A string that is not UTF-8 is borrowed as its text, with U+FFFD.
 impl<'a> From<&'a Properties> for PropertiesRef<'a> {
     fn from(properties: &'a Properties) -> PropertiesRef<'a> {
+        let [
+            content_type,
+            content_encoding,
+            correlation_id,
+            reply_to,
+            expiration,
+            message_id,
+            kind,
+            user_id,
+            app_id,
+            cluster_id,
+        ] = properties.short_strings().map(|value| value.map(ShortStr::from));
         PropertiesRef {
-            content_type: properties.content_type().map(ShortStr::from),
-            content_encoding: properties.content_encoding().map(ShortStr::from),
+            content_type,
+            content_encoding,
             headers: properties.headers().map(Arguments::from),
             delivery_mode: properties.delivery_mode().map(u8::from),
             priority: properties.priority(),
-            correlation_id: properties.correlation_id().map(ShortStr::from),
-            reply_to: properties.reply_to().map(ShortStr::from),
-            expiration: properties.expiration().map(ShortStr::from),
-            message_id: properties.message_id().map(ShortStr::from),
+            correlation_id,
+            reply_to,
+            expiration,
+            message_id,
             timestamp: properties.timestamp(),
-            kind: properties.kind().map(ShortStr::from),
-            user_id: properties.user_id().map(ShortStr::from),
-            app_id: properties.app_id().map(ShortStr::from),
-            cluster_id: properties.cluster_id().map(ShortStr::from),
+            kind,
+            user_id,
+            app_id,
+            cluster_id,
         }
     }
 }

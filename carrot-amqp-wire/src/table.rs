@@ -208,8 +208,8 @@ pub enum RawValue<'a> {
     Decimal {
         /// The number of decimal digits after the point.
         scale: u8,
-        /// The number without the decimal point. A negative number is its two's complement.
-        value: u32,
+        /// The number without the decimal point.
+        value: i32,
     },
     /// A long string, which need not be UTF-8 (`S`).
     LongString(LongStr<'a>),
@@ -245,7 +245,10 @@ impl<'a> RawValue<'a> {
             b's' | b'U' => RawValue::I16(cursor.array(FIELD).map(i16::from_be_bytes)?),
             b'u' => RawValue::U16(cursor.u16(FIELD)?),
             b'i' => RawValue::U32(cursor.u32(FIELD)?),
-            b'D' => RawValue::Decimal { scale: cursor.u8(FIELD)?, value: cursor.u32(FIELD)? },
+            b'D' => RawValue::Decimal {
+                scale: cursor.u8(FIELD)?,
+                value: cursor.u32(FIELD)?.cast_signed(),
+            },
             b'x' => RawValue::Bytes(LongStr::new(cursor.long(FIELD)?)),
             kind => return Err(WireError::ValueKind { within: cursor.within(), kind }),
         })

@@ -127,7 +127,7 @@ fn both_letters_of_an_integer_are_read() {
 fn a_negative_decimal_keeps_its_octets() {
     let octets = b"\x01aD\x02\xff\xff\xff\x85";
     let headers = TableRef::new(octets).unwrap().to_headers();
-    let negative = Value::Decimal { scale: 2, value: -123_i32 as u32 };
+    let negative = Value::Decimal { scale: 2, value: -123 };
     assert_eq!(headers.get("a"), Some(&negative));
     assert_eq!(Arguments::from(&headers).to_raw().unwrap().as_table().as_bytes(), octets);
 }

@@ -26,7 +26,7 @@ fn to_value(value: &Value) -> AmqpValue {
         Value::F32(number) => AmqpValue::Float(*number),
         Value::F64(number) => AmqpValue::Double(*number),
         Value::Decimal { scale, value } => {
-            AmqpValue::DecimalValue(DecimalValue { scale: *scale, value: *value })
+            AmqpValue::DecimalValue(DecimalValue { scale: *scale, value: value.cast_unsigned() })
         }
         Value::String(text) => AmqpValue::LongString(text.clone()),
         Value::Bytes(bytes) => AmqpValue::ByteArray(bytes.clone()),
@@ -54,7 +54,7 @@ fn from_value(value: &AmqpValue) -> Value {
         AmqpValue::Float(number) => Value::F32(*number),
         AmqpValue::Double(number) => Value::F64(*number),
         AmqpValue::DecimalValue(DecimalValue { scale, value }) => {
-            Value::Decimal { scale: *scale, value: *value }
+            Value::Decimal { scale: *scale, value: value.cast_signed() }
         }
         AmqpValue::LongString(text) => Value::String(text.clone()),
         AmqpValue::ByteArray(bytes) => Value::Bytes(bytes.clone()),

@@ -75,7 +75,7 @@ pub enum TableValue {
     I64(i64),
     F32(f32),
     F64(f64),
-    Decimal(u8, u32),
+    Decimal(u8, i32),
     String(String),
     Bytes(Vec<u8>),
     Timestamp(u64),

@@ -18,12 +18,13 @@ const PUBLISH: usize = METHOD - 1;
 /// Class, weight, body size and property flags.
 const HEADER: usize = 2 + 2 + 8 + 2;
 
-fn short(text: &str) -> usize {
-    1 + text.len()
+/// Returns the size of a short string of `length` octets.
+fn short(length: usize) -> usize {
+    1 + length
 }
 
 fn table_size(headers: &Headers) -> usize {
-    4 + headers.iter().map(|(name, value)| short(name) + value_size(value)).sum::<usize>()
+    4 + headers.iter().map(|(name, value)| short(name.len()) + value_size(value)).sum::<usize>()
 }
 
 fn value_size(value: &Value) -> usize {
@@ -74,7 +75,7 @@ pub fn check_publication(publication: &Publication<'_>, frame_max: usize) -> Res
     publication.refuse_delay()?;
     let header = HEADER + properties_size(&content.properties, string_bytes);
     fits("headers", header, frame_max)?;
-    let method = PUBLISH + short(&content.exchange) + short(&content.routing_key);
+    let method = PUBLISH + short(content.exchange.len()) + short(content.routing_key.len());
     let body_frames = content.body.len().div_ceil(frame_max - FRAME_OVERHEAD);
     Ok(method + header + content.body.len() + FRAME_OVERHEAD * (2 + body_frames))
 }
@@ -88,14 +89,14 @@ pub fn check_declare(entity: &Declare<'_>, frame_max: usize) -> Result<()> {
     match entity {
         Declare::Exchange(exchange) => {
             let size = METHOD
-                + short(&exchange.name)
-                + short(exchange.kind.as_str())
+                + short(exchange.name.len())
+                + short(exchange.kind.as_str().len())
                 + table_size(&exchange.arguments);
             fits("exchange arguments", size, frame_max)
         }
         Declare::Queue(queue) => fits(
             "queue arguments",
-            METHOD + short(&queue.name) + table_size(&queue.arguments),
+            METHOD + short(queue.name.len()) + table_size(&queue.arguments),
             frame_max,
         ),
         Declare::Binding(binding) => check_binding(binding, frame_max),
@@ -123,7 +124,7 @@ pub fn check_consume(queue: &str, options: &ConsumeOptions, frame_max: usize) ->
     options.validate()?;
     fits(
         "consumer arguments",
-        METHOD + short(queue) + short("") + table_size(&options.arguments),
+        METHOD + short(queue.len()) + short(0) + table_size(&options.arguments),
         frame_max,
     )
 }
@@ -132,9 +133,9 @@ fn check_binding(binding: &Binding, frame_max: usize) -> Result<()> {
     let (Destination::Queue(destination) | Destination::Exchange(destination)) =
         &binding.destination;
     let size = METHOD
-        + short(&binding.source)
-        + short(destination)
-        + short(&binding.routing_key)
+        + short(binding.source.len())
+        + short(destination.len())
+        + short(binding.routing_key.len())
         + table_size(&binding.arguments);
     fits("binding arguments", size, frame_max)
 }

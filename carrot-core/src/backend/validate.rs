@@ -4,7 +4,9 @@ use crate::backend::content::Publication;
 use crate::backend::delivery::ConsumeOptions;
 use crate::backend::entities::{Declare, Delete};
 use crate::error::{Error, Result};
-use crate::model::{Binding, Destination, Exchange, ExchangeKind, Headers, Queue, Value};
+use crate::model::{
+    Binding, Destination, Exchange, ExchangeKind, Headers, Queue, ShortString, Value,
+};
 
 const SHORT_STRING: usize = 255;
 const SHORT_STRING_LIMIT: &str = "at most 255 bytes";
@@ -18,6 +20,14 @@ const DEPTH_LIMIT: &str = "at most 32 levels of nesting";
 /// - [`Error::Invalid`]: names `field`.
 #[inline]
 pub fn short_string(field: &'static str, value: &str) -> Result<()> {
+    if value.len() > SHORT_STRING {
+        return Err(Error::invalid(field, value, SHORT_STRING_LIMIT));
+    }
+    Ok(())
+}
+
+/// Refuses more than 255 octets.
+fn octets(field: &'static str, value: &ShortString) -> Result<()> {
     if value.len() > SHORT_STRING {
         return Err(Error::invalid(field, value, SHORT_STRING_LIMIT));
     }
@@ -135,11 +145,11 @@ impl Publication<'_> {
     /// Checks as [`validate`](Publication::validate) does, given the total length of the string
     /// properties.
     pub(crate) fn validate_with(&self, string_bytes: usize) -> Result<()> {
-        short_string("exchange", &self.content.exchange)?;
-        short_string("routing key", &self.content.routing_key)?;
+        octets("exchange", &self.content.exchange)?;
+        octets("routing key", &self.content.routing_key)?;
         let properties = &self.content.properties;
         if string_bytes > SHORT_STRING {
-            properties.try_each_string(short_string)?;
+            properties.strings().try_for_each(|(name, value)| octets(name, value))?;
         }
         if self.mandatory && self.delay.is_some() {
             return Err(self.invalid_delay("no delay of a mandatory message"));
@@ -292,5 +302,25 @@ mod tests {
             crate::backend::Content::new("", "q", "").with_properties(properties),
         );
         assert_eq!(named(Publication::new(&content).validate()), "headers.a");
+    }
+
+    #[test]
+    fn octets_that_are_not_utf_8_are_counted_as_octets() {
+        let content = |length: usize| {
+            let octets = ShortString::from_octets(&vec![0xE9; length]);
+            let properties = crate::Properties::new()
+                .with_message_id(octets.clone())
+                .with_app_id(octets.clone())
+                .with_header(octets.clone(), 1);
+            std::sync::Arc::new(
+                crate::backend::Content::new(octets.clone(), octets, "")
+                    .with_properties(properties),
+            )
+        };
+        let (longest, too_long) = (content(255), content(256));
+        assert!(Publication::new(&longest).validate().is_ok());
+        let refused = Publication::new(&too_long).validate();
+        assert!(matches!(&refused, Err(Error::Invalid { field, .. }) if field == "exchange"));
+        assert_eq!(longest.properties.string_bytes(), 2 * 256);
     }
 }

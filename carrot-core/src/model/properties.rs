@@ -1,7 +1,5 @@
 mod form;
 
-use std::convert::Infallible;
-
 use serde::{Deserialize, Serialize};
 
 use crate::model::short_string::ShortString;
@@ -271,44 +269,51 @@ impl Properties {
 
     /// Returns an iterator over the AMQP names and values of all string properties that are set.
     ///
-    /// The names are `content-type`, `content-encoding`, `message-id`, `correlation-id`,
-    /// `reply-to`, `expiration`, `type` (which is [`kind`](Properties::kind)), `user-id`, `app-id`
-    /// and `cluster-id`. A value that is not UTF-8 contains U+FFFD in place of the other octets.
-    pub fn strings(&self) -> impl Iterator<Item = (&'static str, &str)> {
-        let mut strings = Vec::new();
-        let Ok(()) = self.try_each_string(|name, value| -> Result<(), Infallible> {
-            strings.push((name, value));
-            Ok(())
-        });
-        strings.into_iter()
+    /// The names are `content-type`, `content-encoding`, `correlation-id`, `reply-to`,
+    /// `expiration`, `message-id`, `type` (which is [`kind`](Properties::kind)), `user-id`,
+    /// `app-id` and `cluster-id`.
+    pub fn strings(&self) -> impl Iterator<Item = (&'static str, &ShortString)> {
+        STRINGS
+            .into_iter()
+            .zip(self.short_strings())
+            .filter_map(|(name, value)| Some((name, value?)))
     }
 
-    /// Calls `visit` with the AMQP name and value of every string property that is set.
-    ///
-    /// Stops at the first call that fails.
-    pub(crate) fn try_each_string<'a, E>(
-        &'a self,
-        mut visit: impl FnMut(&'static str, &'a str) -> Result<(), E>,
-    ) -> Result<(), E> {
-        self.content_type().map_or(Ok(()), |text| visit("content-type", text))?;
-        self.content_encoding().map_or(Ok(()), |text| visit("content-encoding", text))?;
-        self.message_id().map_or(Ok(()), |text| visit("message-id", text))?;
-        if self.rare.is_some() {
-            for (name, get) in &RARE {
-                get(self).map_or(Ok(()), |text| visit(name, text))?;
-            }
-        }
-        Ok(())
+    /// Returns the string properties in the order of their AMQP flags, which is that of
+    /// [`strings`](Properties::strings). For codecs.
+    #[doc(hidden)]
+    pub fn short_strings(&self) -> [Option<&ShortString>; STRINGS.len()] {
+        let format = self.format.as_deref();
+        let rare = self.rare.as_deref();
+        [
+            format.and_then(|format| format.content_type.as_ref()),
+            format.and_then(|format| format.content_encoding.as_ref()),
+            rare.and_then(|rare| rare.correlation_id.as_ref()),
+            rare.and_then(|rare| rare.reply_to.as_ref()),
+            rare.and_then(|rare| rare.expiration.as_ref()),
+            self.message_id.as_ref(),
+            rare.and_then(|rare| rare.kind.as_ref()),
+            rare.and_then(|rare| rare.user_id.as_ref()),
+            rare.and_then(|rare| rare.app_id.as_ref()),
+            rare.and_then(|rare| rare.cluster_id.as_ref()),
+        ]
     }
 
     /// Returns the size of all strings as AMQP short strings, in bytes, with their length bytes.
     pub(crate) fn string_bytes(&self) -> usize {
-        let mut bytes = 0;
-        let Ok(()) = self.try_each_string(|_, text| -> Result<(), Infallible> {
-            bytes += 1 + text.len();
-            Ok(())
-        });
-        bytes
+        let size = |value: &Option<ShortString>| value.as_ref().map_or(0, |value| 1 + value.len());
+        let format = self
+            .format
+            .as_deref()
+            .map_or(0, |format| size(&format.content_type) + size(&format.content_encoding));
+        let rare = if self.rare.is_none() {
+            0
+        } else {
+            self.strings().map(|(_, value)| 1 + value.len()).sum::<usize>()
+                - format
+                - size(&self.message_id)
+        };
+        format + size(&self.message_id) + rare
     }
 
     /// Sets the message id if none is set.
@@ -317,15 +322,16 @@ impl Properties {
     }
 }
 
-type Getter = fn(&Properties) -> Option<&str>;
-
-/// The string properties that few messages have.
-static RARE: [(&str, Getter); 7] = [
-    ("correlation-id", Properties::correlation_id),
-    ("reply-to", Properties::reply_to),
-    ("expiration", Properties::expiration),
-    ("type", Properties::kind),
-    ("user-id", Properties::user_id),
-    ("app-id", Properties::app_id),
-    ("cluster-id", Properties::cluster_id),
+/// The AMQP names of the string properties, in the order of their flags.
+const STRINGS: [&str; 10] = [
+    "content-type",
+    "content-encoding",
+    "correlation-id",
+    "reply-to",
+    "expiration",
+    "message-id",
+    "type",
+    "user-id",
+    "app-id",
+    "cluster-id",
 ];

@@ -94,6 +94,18 @@ impl ShortString {
         }
     }
 
+    /// Returns the number of octets.
+    #[inline]
+    pub fn len(&self) -> usize {
+        self.as_bytes().len()
+    }
+
+    /// Returns whether there is no octet.
+    #[inline]
+    pub fn is_empty(&self) -> bool {
+        self.as_bytes().is_empty()
+    }
+
     /// Returns whether the octets are UTF-8, which means that the text is exact.
     #[inline]
     pub fn is_utf8(&self) -> bool {

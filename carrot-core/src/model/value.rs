@@ -57,7 +57,7 @@ pub enum Value {
         /// The number of decimal digits after the point.
         scale: u8,
         /// The number without the decimal point.
-        value: u32,
+        value: i32,
     },
     /// A UTF-8 string of up to 4 GiB (a "long string").
     String(String),
