@@ -80,7 +80,7 @@ impl From<DeliveryMode> for u8 {
 pub struct Properties {
     format: Option<Box<BodyFormat>>,
     message_id: Option<ShortString>,
-    headers: Option<Box<Headers>>,
+    headers: Option<Headers>,
     delivery_mode: Option<DeliveryMode>,
     priority: Option<u8>,
     // Boxed because most messages set none, and the memory broker may hold millions of messages.
@@ -172,7 +172,7 @@ impl Properties {
     /// Returns the headers, or `None` if the message has no header table.
     #[inline]
     pub fn headers(&self) -> Option<&Headers> {
-        self.headers.as_deref()
+        self.headers.as_ref()
     }
 
     /// Returns the value of one header, or `None` if that header is not set.
@@ -183,7 +183,7 @@ impl Properties {
     /// Replaces the whole header table.
     #[must_use]
     pub fn with_headers(mut self, headers: impl Into<Headers>) -> Properties {
-        self.headers = Some(Box::new(headers.into()));
+        self.headers = Some(headers.into());
         self
     }
 

@@ -157,7 +157,8 @@ impl Value {
 /// ```
 #[derive(Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct Headers(IndexMap<ShortString, Value>);
+// Boxed, because a value is as large as its largest type.
+pub struct Headers(Box<IndexMap<ShortString, Value>>);
 
 impl Headers {
     /// Creates an empty table.
@@ -207,13 +208,15 @@ impl Headers {
 
 impl fmt::Debug for Headers {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_map().entries(&self.0).finish()
+        formatter.debug_map().entries(&*self.0).finish()
     }
 }
 
 impl<N: Into<ShortString>, V: Into<Value>> FromIterator<(N, V)> for Headers {
     fn from_iter<I: IntoIterator<Item = (N, V)>>(pairs: I) -> Headers {
-        Headers(pairs.into_iter().map(|(name, value)| (name.into(), value.into())).collect())
+        Headers(Box::new(
+            pairs.into_iter().map(|(name, value)| (name.into(), value.into())).collect(),
+        ))
     }
 }
 
@@ -280,6 +283,11 @@ impl<'a> IntoIterator for &'a Headers {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_value_is_small() {
+        assert!(size_of::<Value>() <= 32, "{}", size_of::<Value>());
+    }
 
     #[test]
     fn names_keep_their_order_and_equality_ignores_it() {

@@ -68,7 +68,7 @@ impl Serialize for Properties {
             timestamp,
             delivery_mode: self.delivery_mode,
             priority: self.priority,
-            headers: self.headers.as_deref().cloned(),
+            headers: self.headers.clone(),
         };
         form.serialize(serializer)
     }
@@ -92,7 +92,7 @@ impl<'de> Deserialize<'de> for Properties {
         Ok(Properties {
             format: boxed_unless_default(format),
             message_id: form.message_id,
-            headers: form.headers.map(Box::new),
+            headers: form.headers,
             delivery_mode: form.delivery_mode,
             priority: form.priority,
             rare: boxed_unless_default(rare),
