@@ -32,66 +32,49 @@ use smol_str::SmolStr;
 /// assert!(!latin_1.is_utf8());
 /// ```
 #[derive(Clone, Default)]
-pub struct ShortString(Repr);
-
-#[derive(Clone)]
-enum Repr {
-    Text(SmolStr),
-    /// Boxed to keep a short string as small as its text.
-    Octets(Box<Octets>),
-}
-
-/// Octets that are not UTF-8.
-#[derive(Clone)]
-struct Octets {
-    octets: Arc<[u8]>,
-    shown: SmolStr,
-}
-
-impl Default for Repr {
-    fn default() -> Repr {
-        Repr::Text(SmolStr::default())
-    }
+pub struct ShortString {
+    /// The text, with U+FFFD in place of octets that are not UTF-8.
+    text: SmolStr,
+    /// The octets, if they are not UTF-8. A variant for them would make each copy of a text slower.
+    octets: Option<Arc<Vec<u8>>>,
 }
 
 impl ShortString {
+    const fn of_text(text: SmolStr) -> ShortString {
+        ShortString { text, octets: None }
+    }
+
     /// Creates a short string from a static text of any length, without a copy.
     pub const fn from_static(text: &'static str) -> ShortString {
-        ShortString(Repr::Text(SmolStr::new_static(text)))
+        ShortString::of_text(SmolStr::new_static(text))
     }
 
     /// Creates a short string from octets, which need not be UTF-8.
     pub fn from_octets(octets: &[u8]) -> ShortString {
         match std::str::from_utf8(octets) {
             Ok(text) => ShortString::from(text),
-            Err(_) => ShortString(Repr::Octets(Box::new(Octets {
-                octets: octets.into(),
-                shown: String::from_utf8_lossy(octets).into(),
-            }))),
+            Err(_) => ShortString {
+                text: String::from_utf8_lossy(octets).into(),
+                octets: Some(Arc::new(octets.to_vec())),
+            },
         }
     }
 
     /// Creates a short string of at most 23 bytes, which are stored inline.
     pub(crate) const fn inline(text: &str) -> ShortString {
-        ShortString(Repr::Text(SmolStr::new_inline(text)))
+        ShortString::of_text(SmolStr::new_inline(text))
     }
 
     /// Returns the text, with U+FFFD in place of octets that are not UTF-8.
     #[inline]
     pub fn as_str(&self) -> &str {
-        match &self.0 {
-            Repr::Text(text) => text,
-            Repr::Octets(octets) => &octets.shown,
-        }
+        &self.text
     }
 
     /// Returns the octets.
     #[inline]
     pub fn as_bytes(&self) -> &[u8] {
-        match &self.0 {
-            Repr::Text(text) => text.as_bytes(),
-            Repr::Octets(octets) => &octets.octets,
-        }
+        self.octets.as_ref().map_or(self.text.as_bytes(), |octets| octets.as_slice())
     }
 
     /// Returns the number of octets.
@@ -109,14 +92,11 @@ impl ShortString {
     /// Returns whether the octets are UTF-8, which means that the text is exact.
     #[inline]
     pub fn is_utf8(&self) -> bool {
-        matches!(self.0, Repr::Text(_))
+        self.octets.is_none()
     }
 
     fn into_text(self) -> SmolStr {
-        match self.0 {
-            Repr::Text(text) => text,
-            Repr::Octets(octets) => octets.shown,
-        }
+        self.text
     }
 }
 
@@ -160,9 +140,9 @@ impl Ord for ShortString {
 /// Hashes like the text if the octets are UTF-8.
 impl Hash for ShortString {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        match &self.0 {
-            Repr::Text(text) => text.as_str().hash(state),
-            Repr::Octets(octets) => octets.octets.hash(state),
+        match &self.octets {
+            None => self.text.as_str().hash(state),
+            Some(octets) => octets.hash(state),
         }
     }
 }
@@ -176,9 +156,9 @@ impl indexmap::Equivalent<ShortString> for str {
 
 impl fmt::Debug for ShortString {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.0 {
-            Repr::Text(text) => fmt::Debug::fmt(text.as_str(), formatter),
-            Repr::Octets(octets) => write!(formatter, "\"{}\"", octets.octets.escape_ascii()),
+        match &self.octets {
+            None => fmt::Debug::fmt(self.text.as_str(), formatter),
+            Some(octets) => write!(formatter, "\"{}\"", octets.escape_ascii()),
         }
     }
 }
@@ -235,7 +215,7 @@ macro_rules! from {
     ($($type:ty),*) => {$(
         impl From<$type> for ShortString {
             fn from(text: $type) -> ShortString {
-                ShortString(Repr::Text(SmolStr::from(text)))
+                ShortString::of_text(SmolStr::from(text))
             }
         }
     )*};
@@ -264,9 +244,9 @@ impl From<ShortString> for Arc<str> {
 /// Serializes as a string, or as bytes if the octets are not UTF-8.
 impl Serialize for ShortString {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match &self.0 {
-            Repr::Text(text) => serializer.serialize_str(text),
-            Repr::Octets(octets) => serializer.serialize_bytes(&octets.octets),
+        match &self.octets {
+            None => serializer.serialize_str(&self.text),
+            Some(octets) => serializer.serialize_bytes(octets),
         }
     }
 }
@@ -342,9 +322,9 @@ mod tests {
     }
 
     #[test]
-    fn a_short_string_is_no_larger_than_a_string() {
-        assert_eq!(size_of::<ShortString>(), size_of::<String>());
-        assert_eq!(size_of::<Option<ShortString>>(), size_of::<String>());
+    fn a_short_string_is_small() {
+        assert_eq!(size_of::<ShortString>(), 32);
+        assert_eq!(size_of::<Option<ShortString>>(), 32);
     }
 
     #[test]

@@ -140,7 +140,6 @@ impl PublishPipeline {
         timeout: Duration,
     ) -> Result<()> {
         let publication = Publication::new(content).with_mandatory(mandatory);
-        publication.validate()?;
         validate::body(&content.body, self.max_message_size)?;
         if let Some(Opened { channel, .. }) = self.channel.current() {
             // Reads no clock, which would take about a tenth of the whole call.
@@ -152,6 +151,8 @@ impl PublishPipeline {
                 result => return result.map(drop),
             }
         }
+        // An open channel validates the message itself. Without one, a wait for it comes first.
+        publication.validate()?;
         self.publish_until_sent(&InFlight::new(
             Arc::clone(content),
             mandatory,
