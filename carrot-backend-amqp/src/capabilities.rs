@@ -18,7 +18,7 @@ pub(crate) fn read(properties: &FieldTable) -> Capabilities {
 }
 
 /// What a product offers in a version. What is not RabbitMQ is trusted with what AMQP brokers have in common.
-fn of(product: &str, version: &str) -> Capabilities {
+pub(crate) fn of(product: &str, version: &str) -> Capabilities {
     let mut numbers = version
         .split(|letter: char| !letter.is_ascii_digit())
         .map(|number| number.parse::<u32>().unwrap_or(0));

@@ -35,7 +35,7 @@ pub(crate) struct Dialed {
 #[derive(Debug, Default)]
 pub(crate) struct Attempt {
     /// Whether the credentials were accepted before.
-    accepted_before: bool,
+    pub(crate) accepted_before: bool,
     state: Mutex<AttemptState>,
 }
 
@@ -64,16 +64,22 @@ impl Attempt {
         }
     }
 
-    fn is_abandoned(&self) -> bool {
+    pub(crate) fn is_abandoned(&self) -> bool {
         self.lock().abandoned
     }
 
-    fn step(&self, step: String) {
+    pub(crate) fn step(&self, step: String) {
         self.lock().step = step;
     }
 
+    /// Returns the step that was begun last.
+    #[cfg(feature = "next-driver")]
+    pub(crate) fn current_step(&self) -> String {
+        self.lock().step.clone()
+    }
+
     /// Puts a socket within reach of `abandon`.
-    fn expose(&self, socket: &TcpStream) -> io::Result<()> {
+    pub(crate) fn expose(&self, socket: &TcpStream) -> io::Result<()> {
         let clone = socket.try_clone()?;
         let mut state = self.lock();
         if state.abandoned {
@@ -131,7 +137,7 @@ pub(crate) fn dial(
     })
 }
 
-fn overdue(step: &str, after: Duration) -> Error {
+pub(crate) fn overdue(step: &str, after: Duration) -> Error {
     Error::timeout(format!("opening a connection ({step})"), after)
 }
 
@@ -139,11 +145,11 @@ pub(crate) fn endpoints(options: &ConnectionOptions) -> String {
     options.addresses().map(|(name, port)| endpoint(name, port)).collect::<Vec<_>>().join(", ")
 }
 
-fn endpoint(name: &str, port: u16) -> String {
+pub(crate) fn endpoint(name: &str, port: u16) -> String {
     if name.contains(':') { format!("[{name}]:{port}") } else { format!("{name}:{port}") }
 }
 
-fn connect_error(endpoint: &str, reason: &str, source: Option<io::Error>) -> Error {
+pub(crate) fn connect_error(endpoint: &str, reason: &str, source: Option<io::Error>) -> Error {
     let source = source.map(|error| Arc::new(error) as carrot_core::Cause);
     Error::connect(endpoint, reason, Duration::ZERO, source)
 }

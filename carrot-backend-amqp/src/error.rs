@@ -49,7 +49,7 @@ pub(crate) fn words(text: &str) -> String {
     printable(LONGEST, text)
 }
 
-fn channel_closed(code: u16, text: &str) -> Error {
+pub(crate) fn channel_closed(code: u16, text: &str) -> Error {
     let reason = words(text);
     let text = &*reason;
     match code {

@@ -59,6 +59,9 @@ struct State {
     /// The channels that are open as far as the broker will know, each with the number of its opening.
     open: HashMap<u16, u64>,
     openings: u64,
+    /// Whether no channel may be opened any more.
+    #[cfg(feature = "next-driver")]
+    sealed: bool,
     ended: bool,
 }
 
@@ -133,6 +136,95 @@ impl Outlet {
         made
     }
 
+    /// Sends the last frames of a channel as [`send`](Outlet::send) does. Returns whether the channel was open.
+    #[cfg(feature = "next-driver")]
+    pub(crate) fn send_last(
+        self: &Arc<Outlet>,
+        opening: Opening,
+        make: impl FnOnce() -> Vec<u8>,
+    ) -> bool {
+        let mut state = self.lock();
+        if state.ended || state.open.get(&opening.channel) != Some(&opening.number) {
+            return false;
+        }
+        state.open.remove(&opening.channel);
+        if let Err(error) = self.dispatch(state, Frames::from(make())) {
+            debug!("writing to the socket failed: {error}");
+        }
+        true
+    }
+
+    /// Opens a channel with these frames. Returns `None` if the connection has ended or is sealed.
+    #[cfg(feature = "next-driver")]
+    pub(crate) fn open(self: &Arc<Outlet>, channel: u16, frames: Vec<u8>) -> Option<Opening> {
+        let mut state = self.lock();
+        if state.ended || state.sealed {
+            return None;
+        }
+        state.openings += 1;
+        let opening = Opening { channel, number: state.openings };
+        state.open.insert(channel, opening.number);
+        if let Err(error) = self.dispatch(state, Frames::from(frames)) {
+            debug!("writing to the socket failed: {error}");
+        }
+        Some(opening)
+    }
+
+    /// Takes whole frames without writing them. The caller has [`flush`](Outlet::flush) called on another thread.
+    #[cfg(feature = "next-driver")]
+    pub(crate) fn hand_over(&self, bytes: Vec<u8>) {
+        let mut state = self.lock();
+        if !state.ended {
+            state.pending.append(Frames::from(bytes));
+        }
+    }
+
+    /// Takes frames of a channel as [`hand_over`](Outlet::hand_over) does. Returns whether the channel is open.
+    #[cfg(feature = "next-driver")]
+    pub(crate) fn hand_over_on(&self, opening: Opening, bytes: Vec<u8>) -> bool {
+        let mut state = self.lock();
+        let is_open = !state.ended && state.open.get(&opening.channel) == Some(&opening.number);
+        if is_open {
+            state.pending.append(Frames::from(bytes));
+        }
+        is_open
+    }
+
+    /// Takes the last frame of a channel as [`hand_over`](Outlet::hand_over) does. Returns whether the channel was open.
+    #[cfg(feature = "next-driver")]
+    pub(crate) fn hand_over_last(&self, channel: u16, bytes: Vec<u8>) -> bool {
+        let mut state = self.lock();
+        let was_open = state.open.remove(&channel).is_some();
+        if !state.ended {
+            state.pending.append(Frames::from(bytes));
+        }
+        was_open
+    }
+
+    /// Writes what was handed over, unless another thread writes already.
+    #[cfg(feature = "next-driver")]
+    pub(crate) fn flush(self: &Arc<Outlet>) {
+        let mut state = self.lock();
+        if state.writing || state.ended || state.pending.is_empty() {
+            return;
+        }
+        state.writing = true;
+        drop(state);
+        if let Err(error) = self.write_for_all(Frames::default()) {
+            debug!("writing to the socket failed: {error}");
+        }
+    }
+
+    /// Lets channels send nothing more. Frames of the connection still leave.
+    #[cfg(feature = "next-driver")]
+    pub(crate) fn seal(&self) {
+        let mut state = self.lock();
+        state.sealed = true;
+        state.open.clear();
+        drop(state);
+        self.flow.close();
+    }
+
     /// Says that nothing is sent any more. What the socket takes at once still leaves.
     pub(crate) fn end(self: &Arc<Outlet>) {
         let mut state = self.lock();
@@ -176,6 +268,8 @@ impl Outlet {
             self.gathering.sent(state.pending.len());
             return Ok(());
         }
+        state.pending.append(frames);
+        let frames = mem::take(&mut state.pending);
         if frames.is_empty() {
             return Ok(());
         }
@@ -348,7 +442,13 @@ impl State {
                     self.open.insert(head.channel, self.openings);
                 }
                 Some(CHANNEL_CLOSE | CHANNEL_CLOSE_OK) => drop(self.open.remove(&head.channel)),
-                Some(CONNECTION_CLOSE | CONNECTION_CLOSE_OK) => self.open.clear(),
+                Some(CONNECTION_CLOSE | CONNECTION_CLOSE_OK) => {
+                    self.open.clear();
+                    #[cfg(feature = "next-driver")]
+                    {
+                        self.sealed = true;
+                    }
+                }
                 _ => {}
             }
             bytes = bytes.get(head.whole()..).unwrap_or_default();

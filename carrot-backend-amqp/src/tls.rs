@@ -142,6 +142,36 @@ impl TlsStream {
         }
     }
 
+    /// Takes ciphertext that was read from the socket, and returns how much of it was taken, and how much plaintext was put into `buffer`.
+    /// Returns no plaintext if more ciphertext is needed.
+    #[cfg(feature = "next-driver")]
+    pub(crate) fn receive(
+        &mut self,
+        mut ciphertext: &[u8],
+        buffer: &mut [u8],
+    ) -> io::Result<(usize, Option<usize>)> {
+        let whole = ciphertext.len();
+        loop {
+            match self.session.reader().read(buffer) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
+                    return Ok((whole, Some(0)));
+                }
+                Ok(read) => return Ok((whole - ciphertext.len(), Some(read))),
+                Err(error) => return Err(error),
+            }
+            if ciphertext.is_empty() {
+                return Ok((whole, None));
+            }
+            if self.session.read_tls(&mut ciphertext)? == 0 {
+                return Ok((whole - ciphertext.len(), Some(0)));
+            }
+            self.session
+                .process_new_packets()
+                .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
+        }
+    }
+
     /// Takes some of `bytes`. Until the records have left, it says that the socket is full, so that it is called again with the same.
     pub(crate) fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         if self.untold == 0 {

@@ -1,0 +1,151 @@
+//! The consumers of one channel, as the reader and the subscriptions share them.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+
+use carrot_amqp_wire::ShortStr;
+use crossbeam_channel::{Receiver, Sender, unbounded};
+
+use super::assembler::Arrived;
+
+/// The side of a consumer that its subscription keeps.
+#[derive(Debug)]
+pub(crate) struct ConsumerQueue {
+    pub(crate) number: u64,
+    pub(crate) tag: String,
+    /// Disconnected when the consumer has ended, after the deliveries that arrived before.
+    pub(crate) deliveries: Receiver<Arrived>,
+    /// The reason why the consumer has ended, unless its channel has.
+    pub(crate) ended: Arc<OnceLock<&'static str>>,
+}
+
+/// The result of a delivery.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Delivered {
+    Queued,
+    /// No subscription takes deliveries any more. The delivery is not acknowledged automatically.
+    Released,
+    /// The same, and the broker does not wait for a settlement.
+    Dropped,
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct Consumers {
+    state: Mutex<ConsumersState>,
+    /// The number of deliveries in all queues.
+    arrived: AtomicUsize,
+}
+
+#[derive(Debug, Default)]
+struct ConsumersState {
+    /// Few, so that a search takes less time than a hash.
+    consumers: Vec<Consumer>,
+    last: u64,
+}
+
+#[derive(Debug)]
+struct Consumer {
+    number: u64,
+    tag: String,
+    is_automatic: bool,
+    /// `None` after the subscription was dropped.
+    deliveries: Option<Sender<Arrived>>,
+    ended: Arc<OnceLock<&'static str>>,
+}
+
+impl Consumers {
+    fn lock(&self) -> MutexGuard<'_, ConsumersState> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Adds a consumer, before its first delivery can arrive.
+    pub(crate) fn add(&self, is_automatic: bool) -> ConsumerQueue {
+        let (sender, deliveries) = unbounded();
+        let ended = Arc::default();
+        let mut state = self.lock();
+        state.last += 1;
+        let number = state.last;
+        let tag = format!("carrot-{number}");
+        state.consumers.push(Consumer {
+            number,
+            tag: tag.clone(),
+            is_automatic,
+            deliveries: Some(sender),
+            ended: Arc::clone(&ended),
+        });
+        ConsumerQueue { number, tag, deliveries, ended }
+    }
+
+    pub(crate) fn find(&self, tag: ShortStr<'_>) -> Option<u64> {
+        let state = self.lock();
+        let found = state.consumers.iter().find(|consumer| tag == *consumer.tag);
+        found.map(|consumer| consumer.number)
+    }
+
+    /// Queues a delivery.
+    pub(crate) fn deliver(&self, number: u64, delivery: Arrived) -> Delivered {
+        let state = self.lock();
+        let Some(consumer) = state.consumers.iter().find(|consumer| consumer.number == number)
+        else {
+            return Delivered::Dropped;
+        };
+        match &consumer.deliveries {
+            Some(deliveries) => {
+                self.arrived.fetch_add(1, Ordering::Relaxed);
+                let _ = deliveries.send(delivery);
+                Delivered::Queued
+            }
+            None if consumer.is_automatic => Delivered::Dropped,
+            None => Delivered::Released,
+        }
+    }
+
+    /// Notes that a delivery was taken from its queue.
+    pub(crate) fn taken(&self) {
+        self.arrived.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// Returns whether deliveries wait in a queue.
+    pub(crate) fn has_arrived(&self) -> bool {
+        self.arrived.load(Ordering::Relaxed) > 0
+    }
+
+    /// Ends the consumer with this tag. Returns whether its subscription was dropped before.
+    pub(crate) fn end_one(&self, tag: ShortStr<'_>, reason: &'static str) -> bool {
+        let mut state = self.lock();
+        let Some(position) = state.consumers.iter().position(|consumer| tag == *consumer.tag)
+        else {
+            return false;
+        };
+        let consumer = state.consumers.swap_remove(position);
+        drop(state);
+        let _ = consumer.ended.set(reason);
+        consumer.deliveries.is_none()
+    }
+
+    /// Queues no more deliveries for a consumer. Returns whether the consumer has not ended.
+    pub(crate) fn release(&self, number: u64) -> bool {
+        let mut state = self.lock();
+        let found = state.consumers.iter_mut().find(|consumer| consumer.number == number);
+        found.is_some_and(|consumer| consumer.deliveries.take().is_some())
+    }
+
+    /// Removes a consumer that could not be started.
+    pub(crate) fn remove(&self, number: u64) {
+        self.lock().consumers.retain(|consumer| consumer.number != number);
+    }
+
+    /// Returns the tags of all consumers that have not ended.
+    pub(crate) fn tags(&self) -> Vec<String> {
+        self.lock().consumers.iter().map(|consumer| consumer.tag.clone()).collect()
+    }
+
+    /// Ends all consumers with their channel. Their tags are still known, to cancel them.
+    pub(crate) fn end(&self) {
+        let mut state = self.lock();
+        let senders: Vec<_> =
+            state.consumers.iter_mut().filter_map(|consumer| consumer.deliveries.take()).collect();
+        drop(state);
+        drop(senders);
+    }
+}

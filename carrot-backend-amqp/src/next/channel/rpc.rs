@@ -1,0 +1,233 @@
+//! The slot in which the one call of a channel waits for its answer.
+
+use std::fmt;
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use carrot_core::backend::QueueInfo;
+
+use super::assembler::Arrived;
+
+/// The class and the number of a method.
+pub(crate) type MethodId = (u16, u16);
+
+/// The answers that a call waits for.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Expected {
+    /// The answers that come first, to methods that were sent in the same write.
+    pub(crate) first: &'static [MethodId],
+    /// The answers that end the call.
+    pub(crate) last: &'static [MethodId],
+}
+
+impl Expected {
+    pub(crate) const fn one(last: &'static [MethodId]) -> Expected {
+        Expected { first: &[], last }
+    }
+}
+
+/// The answer of the broker to a call.
+#[derive(Debug)]
+pub(crate) enum Reply {
+    Done,
+    Queue(QueueInfo),
+    /// A number of messages.
+    Count(u32),
+    Got(Option<Box<Arrived>>),
+}
+
+/// The reason why a call has no answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum NoReply {
+    Late,
+    /// The channel has failed.
+    Failed,
+}
+
+/// Admits one call at a time.
+#[derive(Default)]
+pub(crate) struct CallSlot {
+    state: Mutex<SlotState>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct SlotState {
+    /// The answers that the call in flight waits for.
+    expected: Option<Expected>,
+    is_taken: bool,
+    reply: Option<Reply>,
+    /// Whether the channel has failed.
+    has_failed: bool,
+    /// Whether the broker knows that the channel is closed.
+    is_closed: bool,
+}
+
+impl CallSlot {
+    fn lock(&self) -> MutexGuard<'_, SlotState> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits while `is_busy` holds. Returns `None` if `deadline` passes first.
+    fn wait_while<'a>(
+        &'a self,
+        mut state: MutexGuard<'a, SlotState>,
+        deadline: Instant,
+        is_busy: impl Fn(&SlotState) -> bool,
+    ) -> Option<MutexGuard<'a, SlotState>> {
+        while is_busy(&state) {
+            let now = Instant::now();
+            if now >= deadline {
+                return None;
+            }
+            let waited = self.changed.wait_timeout(state, deadline - now);
+            state = waited.unwrap_or_else(PoisonError::into_inner).0;
+        }
+        Some(state)
+    }
+
+    /// Takes the slot, after the calls before. Dropping the turn frees the slot.
+    pub(crate) fn take(
+        &self,
+        expected: Expected,
+        deadline: Instant,
+    ) -> Result<CallTurn<'_>, NoReply> {
+        let is_busy = |state: &SlotState| state.is_taken && !state.has_failed;
+        let mut state = self.wait_while(self.lock(), deadline, is_busy).ok_or(NoReply::Late)?;
+        if state.has_failed {
+            return Err(NoReply::Failed);
+        }
+        state.is_taken = true;
+        state.expected = Some(expected);
+        state.reply = None;
+        Ok(CallTurn(self))
+    }
+
+    /// Returns whether the call in flight waits for this method.
+    pub(crate) fn expects(&self, method: MethodId) -> bool {
+        let state = self.lock();
+        state.expected.is_some_and(|expected| expected.last.contains(&method))
+    }
+
+    /// Returns whether the call in flight waits for this method before its last answer.
+    pub(crate) fn expects_first(&self, method: MethodId) -> bool {
+        let state = self.lock();
+        state.expected.is_some_and(|expected| expected.first.contains(&method))
+    }
+
+    /// Answers the call in flight.
+    pub(crate) fn answer(&self, reply: Reply) {
+        let mut state = self.lock();
+        if state.expected.take().is_some() {
+            state.reply = Some(reply);
+            drop(state);
+            self.changed.notify_all();
+        }
+    }
+
+    /// Ends the call in flight, and all later ones.
+    pub(crate) fn fail(&self) {
+        let mut state = self.lock();
+        state.has_failed = true;
+        state.expected = None;
+        drop(state);
+        self.changed.notify_all();
+    }
+
+    /// Notes that the broker has closed the channel, or has lost it.
+    pub(crate) fn closed(&self) {
+        let mut state = self.lock();
+        state.is_closed = true;
+        drop(state);
+        self.changed.notify_all();
+    }
+
+    /// Waits until the broker has closed the channel. Returns false if `deadline` passes first.
+    pub(crate) fn wait_until_closed(&self, deadline: Instant) -> bool {
+        self.wait_while(self.lock(), deadline, |state| !state.is_closed).is_some()
+    }
+}
+
+/// The right to make a call.
+#[derive(Debug)]
+pub(crate) struct CallTurn<'a>(&'a CallSlot);
+
+impl CallTurn<'_> {
+    /// Waits for the answer.
+    pub(crate) fn wait(&self, deadline: Instant) -> Result<Reply, NoReply> {
+        let is_busy = |state: &SlotState| state.reply.is_none() && !state.has_failed;
+        let mut state =
+            self.0.wait_while(self.0.lock(), deadline, is_busy).ok_or(NoReply::Late)?;
+        state.reply.take().ok_or(NoReply::Failed)
+    }
+}
+
+impl Drop for CallTurn<'_> {
+    fn drop(&mut self) {
+        let mut state = self.0.lock();
+        state.is_taken = false;
+        state.expected = None;
+        state.reply = None;
+        drop(state);
+        self.0.changed.notify_all();
+    }
+}
+
+impl fmt::Debug for CallSlot {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let state = self.lock();
+        formatter
+            .debug_struct("CallSlot")
+            .field("expected", &state.expected)
+            .field("has_failed", &state.has_failed)
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test may fail by panicking")]
+
+    use std::thread;
+    use std::time::Duration;
+
+    use super::*;
+
+    const OPEN: Expected = Expected::one(&[(20, 11)]);
+
+    fn after(milliseconds: u64) -> Instant {
+        Instant::now() + Duration::from_millis(milliseconds)
+    }
+
+    #[test]
+    fn calls_are_admitted_one_at_a_time_and_answered_once() {
+        let slot = CallSlot::default();
+        let turn = slot.take(OPEN, after(10)).unwrap();
+        assert_eq!(slot.take(OPEN, after(10)).unwrap_err(), NoReply::Late);
+        assert!(slot.expects((20, 11)) && !slot.expects((50, 11)));
+        slot.answer(Reply::Count(7));
+        slot.answer(Reply::Done);
+        assert!(matches!(turn.wait(after(10)), Ok(Reply::Count(7))));
+        thread::scope(|scope| {
+            let next = scope.spawn(|| slot.take(OPEN, after(10_000)).map(drop));
+            drop(turn);
+            assert!(next.join().unwrap().is_ok());
+        });
+    }
+
+    #[test]
+    fn a_failure_ends_the_call_in_flight_and_later_ones() {
+        let slot = CallSlot::default();
+        let turn = slot.take(OPEN, after(10)).unwrap();
+        assert_eq!(turn.wait(after(10)).unwrap_err(), NoReply::Late);
+        thread::scope(|scope| {
+            let waiting = scope.spawn(|| turn.wait(after(10_000)).map(drop));
+            slot.fail();
+            assert_eq!(waiting.join().unwrap(), Err(NoReply::Failed));
+        });
+        assert_eq!(slot.take(OPEN, after(10_000)).unwrap_err(), NoReply::Failed);
+        assert!(!slot.wait_until_closed(after(10)));
+        slot.closed();
+        assert!(slot.wait_until_closed(after(10)));
+    }
+}
