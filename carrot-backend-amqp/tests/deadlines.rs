@@ -76,6 +76,54 @@ fn assert_timeout(error: &Error) {
     assert!(matches!(error, Error::Timeout { .. }), "{error:?}");
 }
 
+#[cfg(feature = "next-driver")]
+mod next_driver {
+    use super::*;
+
+    #[test]
+    fn a_call_that_times_out_costs_its_channel_only() {
+        let (_fake, connector, channel) = opened(Script::OpensChannels);
+        let neighbour = connector.open(&ChannelOptions::publish(), LONG).unwrap();
+        assert_timeout(&in_time(|| declare(&*channel)).unwrap_err());
+        assert_timeout(&channel.check().unwrap_err());
+        neighbour.check().unwrap();
+        publish(&*neighbour, 10).unwrap();
+        connector.open(&ChannelOptions::publish(), LONG).unwrap();
+    }
+
+    #[test]
+    fn a_routing_key_that_is_not_utf8_is_delivered() {
+        let (fake, connector, channel) = opened(Script::Garbles);
+        let neighbour = connector.open(&ChannelOptions::publish(), LONG).unwrap();
+        let subscription = channel.consume("q", &ConsumeOptions::default(), LONG).unwrap();
+        let delivery = in_time(|| subscription.next(LONG)).unwrap().unwrap();
+        assert_eq!(delivery.content.routing_key.as_bytes(), b"\xff\xfe");
+        assert!(delivery.is_complete);
+        let got = in_time(|| neighbour.get("q", Acknowledgement::Manual, LONG)).unwrap().unwrap();
+        assert_eq!(got.content.routing_key.as_bytes(), b"\xff\xfe");
+        assert_eq!(fake.ended(), 0);
+    }
+
+    #[test]
+    fn an_unreadable_header_costs_its_message_only() {
+        let (fake, _connector, channel) = opened(Script::Nests);
+        let subscription = channel.consume("q", &ConsumeOptions::default(), LONG).unwrap();
+        let delivery = in_time(|| subscription.next(LONG)).unwrap().unwrap();
+        assert!(!delivery.is_complete && delivery.content.properties.headers().is_none());
+        assert_eq!(delivery.content.body, b"x");
+        assert_eq!(fake.ended(), 0);
+    }
+
+    #[test]
+    fn an_announced_body_of_64_tib_takes_no_memory() {
+        let (fake, _connector, channel) = opened(Script::Exaggerates);
+        let subscription = channel.consume("q", &ConsumeOptions::default(), LONG).unwrap();
+        assert!(subscription.next(DEADLINE).unwrap().is_none());
+        channel.check().unwrap();
+        assert_eq!(fake.ended(), 0);
+    }
+}
+
 fn assert_disconnected(error: &Error) {
     assert!(matches!(error, Error::Disconnected { .. }), "{error:?}");
 }
@@ -212,6 +260,7 @@ fn a_silent_broker_ends_every_call_at_its_deadline() {
 }
 
 #[test]
+#[cfg(not(feature = "next-driver"))]
 fn a_call_that_is_cut_takes_its_neighbours_along_and_says_why() {
     let (_fake, connector, channel) = opened(Script::OpensChannels);
     let neighbour = connector.open(&ChannelOptions::publish(), LONG).unwrap();
@@ -340,6 +389,7 @@ fn an_alarm_is_told_instead_of_a_timeout() {
 }
 
 #[test]
+#[cfg(not(feature = "next-driver"))]
 fn what_cannot_be_read_ends_the_connection_and_is_told_apart() {
     let is_unreadable = |error: &Error| matches!(error, Error::Unreadable { reason } if reason.contains("not UTF-8"));
     let (fake, connector, channel) = opened(Script::Garbles);
@@ -371,6 +421,7 @@ fn what_cannot_be_read_ends_the_connection_and_is_told_apart() {
 }
 
 #[test]
+#[cfg(not(feature = "next-driver"))]
 fn what_would_end_the_process_ends_the_connection_only() {
     for (script, words) in
         [(Script::Nests, "nested over 128 deep"), (Script::Exaggerates, "70368744177664 bytes")]

@@ -30,12 +30,12 @@ fn lose(script: Script) {
     let channel = connector.open(&ChannelOptions::publish(), LONG).unwrap();
     let other = connector.open(&ChannelOptions::consume(), LONG).unwrap();
     assert!(channel.declare(Declare::Queue(&Queue::new("q")), LONG).is_err());
-    assert!(
-        other
-            .consume("q", &ConsumeOptions::default(), LONG)
-            .and_then(|subscription| subscription.next(LONG))
-            .is_err()
-    );
+    let received = other
+        .consume("q", &ConsumeOptions::default(), LONG)
+        .and_then(|subscription| subscription.next(LONG));
+    // The next driver reads a routing key that is not UTF-8.
+    let is_read = cfg!(feature = "next-driver") && script == Script::Garbles;
+    assert_eq!(received.is_err(), !is_read, "{received:?}");
 }
 
 fn connections_that_are_lost() {

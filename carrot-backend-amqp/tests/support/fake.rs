@@ -181,8 +181,8 @@ impl Peer<'_> {
                     self.socket.write_all(&method(channel, 60, 11, &[]))?
                 }
                 (60, 20) if self.delivers() => {
-                    self.socket.write_all(&method(channel, 60, 21, b"\x01c"))?;
-                    let mut deliver = b"\x01c".to_vec();
+                    let mut deliver = consumer_tag(&payload[4..]);
+                    self.socket.write_all(&method(channel, 60, 21, &deliver))?;
                     deliver.extend([0, 0, 0, 0, 0, 0, 0, 1, 0]);
                     deliver.extend(if self.script == Script::Garbles {
                         b"\x00\x02\xff\xfe"
@@ -192,7 +192,11 @@ impl Peer<'_> {
                     self.socket.write_all(&method(channel, 60, 60, &deliver))?;
                     match self.script {
                         Script::Nests => {
-                            self.socket.write_all(&content_header(channel, 1, &nested(20_000)))?
+                            self.socket.write_all(&content_header(channel, 1, &nested(20_000)))?;
+                            self.socket.write_all(&frame(3, channel, b"x"))?;
+                        }
+                        Script::Garbles => {
+                            self.socket.write_all(&content_header(channel, 0, &nested(1)))?
                         }
                         Script::Exaggerates => {
                             self.socket.write_all(&content_header(channel, 1 << 46, &nested(1)))?
@@ -203,6 +207,7 @@ impl Peer<'_> {
                 (60, 70) if self.script == Script::Garbles => {
                     let got = b"\0\0\0\0\0\0\0\x01\0\0\x02\xff\xfe\0\0\0\0";
                     self.socket.write_all(&method(channel, 60, 71, got))?;
+                    self.socket.write_all(&content_header(channel, 0, &nested(1)))?;
                 }
                 named if self.refuses() => self.answer(channel, named, &payload[4..])?,
                 _ => match self.script {
@@ -300,6 +305,16 @@ fn start() -> Vec<u8> {
 
 pub(crate) fn method(channel: u16, class: u16, number: u16, arguments: &[u8]) -> Vec<u8> {
     frame(1, channel, &[&class.to_be_bytes(), &number.to_be_bytes(), arguments].concat())
+}
+
+/// Returns the consumer tag of the arguments of `basic.consume` as a short string, or one that a
+/// broker chooses if the client has not.
+pub(crate) fn consumer_tag(arguments: &[u8]) -> Vec<u8> {
+    let at = 3 + usize::from(arguments[2]);
+    match usize::from(arguments[at]) {
+        0 => b"\x01c".to_vec(),
+        length => arguments[at..=at + length].to_vec(),
+    }
 }
 
 /// Returns the content header of a message with a header table and no other property.

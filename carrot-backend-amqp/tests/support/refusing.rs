@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::io::{self, Write};
 use std::sync::atomic::Ordering;
 
-use super::fake::{Peer, Script, method};
+use super::fake::{Peer, Script, consumer_tag, method};
 
 /// Message body and exchange type over which the peer closes the connection.
 pub(crate) const POISON: &str = "poison";
@@ -101,8 +101,13 @@ impl Peer<'_> {
             (50, 20) => self.socket.write_all(&method(channel, 50, 21, &[])),
             (50, 30) => self.socket.write_all(&method(channel, 50, 31, &[0; 4])),
             (60, 10) => self.socket.write_all(&method(channel, 60, 11, &[])),
-            (60, 20) => self.socket.write_all(&method(channel, 60, 21, b"\x01c")),
-            (60, 30) => self.socket.write_all(&method(channel, 60, 31, b"\x01c")),
+            (60, 20) => {
+                self.socket.write_all(&method(channel, 60, 21, &consumer_tag(arguments)))
+            }
+            (60, 30) => {
+                let tag = &arguments[..=usize::from(arguments[0])];
+                self.socket.write_all(&method(channel, 60, 31, tag))
+            }
             (20, 40) => self.socket.write_all(&method(channel, 20, 41, &[])),
             _ => Ok(()),
         }

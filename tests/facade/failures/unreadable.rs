@@ -84,6 +84,15 @@ fn partly_unreadable_message_is_not_copied() {
     let workers = workers.unwrap();
     let mut seen: Vec<_> = (0..4).map(|_| handled.recv_timeout(SOON).unwrap()).collect();
     seen.sort();
+    if cfg!(feature = "next-driver") {
+        // That driver reads the header as bytes, so the message is copied like any other.
+        let expected = [b"", b"", &b"1"[..], b"1"].map(<[u8]>::to_vec);
+        assert_eq!(seen.iter().map(|(body, ..)| body.clone()).collect::<Vec<_>>(), expected);
+        assert_eq!(seen.iter().map(|(_, attempt, _)| *attempt).collect::<Vec<_>>(), [1, 2, 1, 2]);
+        workers.stop(SOON).unwrap();
+        eventually("both are parked", || ready(&connection, &parking) == 2);
+        return;
+    }
     let expected = [
         (b"".to_vec(), 1, false),
         (b"".to_vec(), 1, true),

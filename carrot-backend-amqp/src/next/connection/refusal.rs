@@ -1,5 +1,6 @@
 //! The errors of a handshake that failed; pure.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use amiquip::Error as AmqpError;
@@ -10,7 +11,6 @@ use super::demux::ReadEnd;
 use super::handshake::{HandshakeRefusal, HandshakeStep};
 use super::reader::HandshakeEnd;
 use crate::connection_close::ConnectionClose;
-use std::sync::Arc;
 
 /// The smallest frame_max of RabbitMQ 4.1 and later.
 const RABBITMQ_MIN_FRAME_MAX: u32 = 8192;
@@ -92,7 +92,7 @@ impl Attempted<'_> {
     fn closed(&self, close: &ConnectionClose) -> Failure {
         let ConnectionClose { code, text, .. } = close;
         match code {
-            403 => self.denied(format!("{code} {text}")),
+            403 => self.denied(format!("it refused the credentials: {code} {text}")),
             530 => self.denied(format!("vhost {:?}: {code} {text}", self.vhost)),
             _ => self.failed(format!("the broker closed the connection: {code} {text}"), None),
         }
