@@ -101,9 +101,7 @@ impl Peer<'_> {
             (50, 20) => self.socket.write_all(&method(channel, 50, 21, &[])),
             (50, 30) => self.socket.write_all(&method(channel, 50, 31, &[0; 4])),
             (60, 10) => self.socket.write_all(&method(channel, 60, 11, &[])),
-            (60, 20) => {
-                self.socket.write_all(&method(channel, 60, 21, &consumer_tag(arguments)))
-            }
+            (60, 20) => self.socket.write_all(&method(channel, 60, 21, &consumer_tag(arguments))),
             (60, 30) => {
                 let tag = &arguments[..=usize::from(arguments[0])];
                 self.socket.write_all(&method(channel, 60, 31, tag))

@@ -120,11 +120,7 @@ impl Confirms {
     /// message was sent.
     pub(crate) fn unconfirmed(&self) -> u64 {
         let issued = self.issued.load(Ordering::SeqCst);
-        if self.is_confirming {
-            issued.saturating_sub(self.lock().answered)
-        } else {
-            issued.min(1)
-        }
+        if self.is_confirming { issued.saturating_sub(self.lock().answered) } else { issued.min(1) }
     }
 
     /// Notes that no more answers arrive.

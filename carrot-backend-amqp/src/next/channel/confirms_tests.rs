@@ -179,8 +179,7 @@ fn each_of_many_threads_receives_its_own_outcome() {
 #[test]
 fn a_confirm_for_a_waiting_thread_counts_the_answered_messages() {
     let (_broker, confirms) = pair();
-    let confirm =
-        |tag, multiple| confirms.confirm(&[Confirm { tag, multiple, refused: false }]);
+    let confirm = |tag, multiple| confirms.confirm(&[Confirm { tag, multiple, refused: false }]);
     assert_eq!(confirm(10, true), 0, "nobody waits");
     thread::scope(|scope| {
         let waiter = scope.spawn(|| confirms.wait(15, Instant::now() + LONG));

@@ -39,7 +39,7 @@ pub(crate) fn publication(
     let mut octets = Vec::with_capacity(size.saturating_sub(body.len()));
     let mut writer = FrameWriter::new(&mut octets, channel, frame_max);
     writer.content_heads(&publish.into(), &properties, body.len() as u64)?;
-    let chunk = writer.chunk();
+    let chunk = writer.max_payload();
     let mut frames = Frames::default();
     let mut at = 0;
     while at < body.len() {

@@ -81,11 +81,7 @@ impl ChannelEnd for ChannelState {
 
 impl ChannelState {
     /// Takes a method that announces a message. Returns false for other methods.
-    fn announce(
-        &self,
-        incoming: &mut Incoming,
-        method: &Method<'_>,
-    ) -> Result<bool, Violation> {
+    fn announce(&self, incoming: &mut Incoming, method: &Method<'_>) -> Result<bool, Violation> {
         let (announced, exchange, routing_key) = match method {
             Method::BasicDeliver(deliver) => {
                 let announced = match self.consumers.find(deliver.consumer_tag) {

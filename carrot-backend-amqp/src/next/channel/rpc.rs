@@ -156,8 +156,7 @@ impl CallTurn<'_> {
     /// Waits for the answer.
     pub(crate) fn wait(&self, deadline: Instant) -> Result<Reply, NoReply> {
         let is_busy = |state: &SlotState| state.reply.is_none() && !state.has_failed;
-        let mut state =
-            self.0.wait_while(self.0.lock(), deadline, is_busy).ok_or(NoReply::Late)?;
+        let mut state = self.0.wait_while(self.0.lock(), deadline, is_busy).ok_or(NoReply::Late)?;
         state.reply.take().ok_or(NoReply::Failed)
     }
 }

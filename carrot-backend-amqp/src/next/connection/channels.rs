@@ -204,7 +204,9 @@ impl ChannelTable {
 impl TableState {
     fn next_free(&self, channel_max: u16) -> Option<u16> {
         let later = (self.last.min(channel_max)..channel_max).map(|before| before + 1);
-        later.chain(1..=self.last.min(channel_max)).find(|number| !self.channels.contains_key(number))
+        later
+            .chain(1..=self.last.min(channel_max))
+            .find(|number| !self.channels.contains_key(number))
     }
 }
 

@@ -1,8 +1,8 @@
 //! From options to an open connection, within one deadline.
 
 use std::io;
-use std::sync::atomic::AtomicBool;
 use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Condvar, Mutex, OnceLock, Weak};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -187,9 +187,7 @@ impl Connecting {
         let socket = TcpStream::connect_timeout(&address, share)
             .map_err(|error| failed("TCP failed", error))?;
         self.attempt.expose(&socket).map_err(|error| failed("TCP failed", error))?;
-        socket
-            .set_nodelay(true)
-            .map_err(|error| failed("setting socket options failed", error))?;
+        socket.set_nodelay(true).map_err(|error| failed("setting socket options failed", error))?;
         self.keep_alive(&socket);
         let to_shut_down = socket.try_clone().map_err(copying)?;
         let to_pipe = socket.try_clone().map_err(copying)?;
@@ -313,9 +311,11 @@ impl Connecting {
             {
                 Err(Failure::Slow)
             }
-            Err(error) => {
-                Err(Failure::Failed(connect_error(endpoint, "the TLS handshake failed", Some(error))))
-            }
+            Err(error) => Err(Failure::Failed(connect_error(
+                endpoint,
+                "the TLS handshake failed",
+                Some(error),
+            ))),
         }
     }
 

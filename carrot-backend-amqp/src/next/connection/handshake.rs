@@ -116,14 +116,16 @@ impl Handshake {
                 }
                 self.capabilities = read_capabilities(start.server_properties);
                 self.step = HandshakeStep::Tune;
-                frame(&ConnectionStart {
-                    version_major: 0,
-                    version_minor: 9,
-                    server_properties: Arguments::default(),
-                    mechanisms: LongStr::from(self.mechanism),
-                    locales: LongStr::from(LOCALE),
-                }
-                .into())
+                frame(
+                    &ConnectionStart {
+                        version_major: 0,
+                        version_minor: 9,
+                        server_properties: Arguments::default(),
+                        mechanisms: LongStr::from(self.mechanism),
+                        locales: LongStr::from(LOCALE),
+                    }
+                    .into(),
+                )
             }
             (HandshakeStep::Tune, Method::ConnectionSecure(_)) => Err(HandshakeRefusal::Secure),
             (HandshakeStep::Tune, Method::ConnectionTune(tune)) => {
@@ -214,13 +216,15 @@ pub(crate) fn start_ok(
     properties.insert("platform", "Rust");
     properties.insert("connection_name", connection_name);
     properties.insert("capabilities", Value::Table(capabilities));
-    frame(&ConnectionStartOk {
-        client_properties: Arguments::from(&properties),
-        mechanism: mechanism(credentials).into(),
-        response: SecretStr::from(&response),
-        locale: LOCALE.into(),
-    }
-    .into())
+    frame(
+        &ConnectionStartOk {
+            client_properties: Arguments::from(&properties),
+            mechanism: mechanism(credentials).into(),
+            response: SecretStr::from(&response),
+            locale: LOCALE.into(),
+        }
+        .into(),
+    )
 }
 
 #[cfg(test)]
@@ -239,7 +243,10 @@ mod tests {
         let agreed = |tune| wanted.agree(&tune).unwrap();
         assert_eq!(agreed(tune(2047, 0, 0)), Tuned { channel_max: 2047, ..wanted });
         assert_eq!(agreed(tune(0, 1 << 20, 60)), Tuned { channel_max: u16::MAX, ..wanted });
-        assert_eq!(agreed(tune(7, 8192, 3)), Tuned { channel_max: 7, frame_max: 8192, heartbeat: 3 });
+        assert_eq!(
+            agreed(tune(7, 8192, 3)),
+            Tuned { channel_max: 7, frame_max: 8192, heartbeat: 3 }
+        );
         let silent = Tuned { heartbeat: 0, ..wanted };
         assert_eq!(silent.agree(&tune(0, 0, 60)).unwrap().heartbeat, 60);
         assert_eq!(wanted.agree(&tune(0, 512, 60)), Err(HandshakeRefusal::FrameMax(512)));
@@ -258,9 +265,6 @@ mod tests {
     fn methods_out_of_order_are_refused() {
         let mut handshake = Handshake::new(&ConnectionOptions::new());
         let tune = Method::ConnectionTune(tune(0, 0, 0));
-        assert_eq!(
-            handshake.receive(&tune),
-            Err(HandshakeRefusal::Unexpected("connection.tune"))
-        );
+        assert_eq!(handshake.receive(&tune), Err(HandshakeRefusal::Unexpected("connection.tune")));
     }
 }

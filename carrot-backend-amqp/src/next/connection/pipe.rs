@@ -111,11 +111,8 @@ impl Pipe {
     ) -> (Pipe, Arc<PipeInbox>) {
         let (registration, readiness) = Registration::new2();
         let _ = readiness.set_readiness(Ready::writable());
-        let inbox = Arc::new(PipeInbox {
-            state: Mutex::default(),
-            changed: Condvar::new(),
-            readiness,
-        });
+        let inbox =
+            Arc::new(PipeInbox { state: Mutex::default(), changed: Condvar::new(), readiness });
         (Pipe { inbox: Arc::clone(&inbox), registration, outlet, socket, start_ok }, inbox)
     }
 }

@@ -163,8 +163,11 @@ fn greet(octets: &[u8], is_plain: bool) -> Result<(), ReadEnd> {
 fn close_frame(violation: &Violation) -> Vec<u8> {
     warn!("closing the connection: {} {}", violation.code, violation.text);
     let text: String = violation.text.chars().filter(char::is_ascii).take(255).collect();
-    let close =
-        CloseMethod { reply_code: violation.code, reply_text: (&text).into(), ..Default::default() };
+    let close = CloseMethod {
+        reply_code: violation.code,
+        reply_text: (&text).into(),
+        ..Default::default()
+    };
     handshake::frame(&close.into()).unwrap_or_default()
 }
 

@@ -54,10 +54,7 @@ impl TlsSource {
     /// The room for ciphertext: four records of the largest size.
     const ROOM: usize = 4 * (16_384 + 256);
 
-    pub(crate) fn new(
-        socket: TcpStream,
-        session: Arc<Mutex<crate::tls::TlsStream>>,
-    ) -> TlsSource {
+    pub(crate) fn new(socket: TcpStream, session: Arc<Mutex<crate::tls::TlsStream>>) -> TlsSource {
         TlsSource { socket, session, ciphertext: vec![0; TlsSource::ROOM], taken: 0, filled: 0 }
     }
 

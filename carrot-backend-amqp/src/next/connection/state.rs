@@ -1,7 +1,7 @@
 //! The state that a connection, its reader and its channels share.
 
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::net::{Shutdown, TcpStream};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
@@ -166,7 +166,9 @@ impl ConnectionState {
         };
         match &error {
             _ if !life.is_open => {}
-            Error::Closed { .. } => info!("{} closed its connection to {}", self.name, self.endpoint),
+            Error::Closed { .. } => {
+                info!("{} closed its connection to {}", self.name, self.endpoint)
+            }
             lost => warn!("{}: {lost}", self.name),
         }
         life.lost = Some(error.clone());
