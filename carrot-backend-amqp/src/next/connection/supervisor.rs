@@ -20,6 +20,7 @@ pub(crate) struct TaskId((Instant, u64));
 
 /// A thread for tasks that are due at a time. A connector has one, which starts with the first
 /// task.
+#[derive(Default)]
 pub(crate) struct Supervisor(Arc<Shared>);
 
 #[derive(Default)]
@@ -37,12 +38,6 @@ struct SupervisorState {
     is_ending: bool,
     /// The time at which the thread wakes by itself.
     wakes_at: Option<Instant>,
-}
-
-impl Default for Supervisor {
-    fn default() -> Supervisor {
-        Supervisor(Arc::default())
-    }
 }
 
 impl Supervisor {
