@@ -6,7 +6,9 @@
 mod scripted;
 
 use std::io::Write;
+use std::panic;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -335,4 +337,62 @@ fn a_dropped_connection_ends_within_the_call_timeout() {
     peer.receive("connection.close", |_| ());
     assert_eq!(peer.next_method(), None);
     assert!(started.elapsed() < SHORT * 5, "{:?}", started.elapsed());
+}
+
+/// amiquip's thread panics if both sides close in the same moment.
+#[test]
+fn closes_of_both_sides_that_cross_end_without_a_panic() {
+    static PANICS: AtomicUsize = AtomicUsize::new(0);
+    let report = panic::take_hook();
+    panic::set_hook(Box::new(move |info| {
+        if thread::current().name() == Some("amiquip-io") {
+            PANICS.fetch_add(1, Ordering::SeqCst);
+        }
+        report(info);
+    }));
+    let scripted = Scripted::start();
+    for round in 0..200 {
+        let connector = scripted.connector();
+        thread::scope(|scope| {
+            let connecting = scope.spawn(|| connector.connect(Role::Consume, LONG).unwrap());
+            let mut peer = scripted.accept_open();
+            connecting.join().unwrap();
+            let closing = scope.spawn(|| connector.close(LONG));
+            let until = Instant::now() + Duration::from_micros(round);
+            while Instant::now() < until {
+                std::hint::spin_loop();
+            }
+            let close = ConnectionClose { reply_code: 320, ..ConnectionClose::default() };
+            peer.send(0, &close.into());
+            // The client sends connection.close, close-ok, or both.
+            while peer.next_method().is_some_and(|(_, payload)| payload != [0, 10, 0, 51]) {}
+            drop(peer);
+            closing.join().unwrap().unwrap();
+        });
+    }
+    assert_eq!(PANICS.load(Ordering::SeqCst), 0);
+}
+
+#[test]
+fn a_close_of_the_connection_while_a_channel_opens_is_reported() {
+    let scripted = Scripted::start();
+    for _ in 0..50 {
+        let connector = scripted.connector();
+        thread::scope(|scope| {
+            let opening = scope.spawn(|| connector.open(&ChannelOptions::publish(), LONG));
+            let mut peer = scripted.accept_open();
+            peer.receive("channel.open", |_| ());
+            let close = ConnectionClose {
+                reply_code: 504,
+                reply_text: "CHANNEL_ERROR".into(),
+                class_id: 20,
+                method_id: 10,
+            };
+            peer.send(0, &close.into());
+            while peer.next_method().is_some_and(|(_, payload)| payload != [0, 10, 0, 51]) {}
+            drop(peer);
+            let error = opening.join().unwrap().unwrap_err();
+            assert!(matches!(error, Error::HardError { code: 504, .. }), "{error:?}");
+        });
+    }
 }

@@ -105,10 +105,19 @@ impl Control {
                 self.inbox.push(close)
             }
             ControlPhase::Closing | ControlPhase::Dismissed => {
-                self.inbox.push(close_ok);
+                self.inbox.push_close_ok(close_ok);
                 false
             }
         }
+    }
+
+    /// Passes connection.close-ok of the broker. Returns false if this side has not closed.
+    pub(crate) fn close_ok(&self, close_ok: &[u8]) -> bool {
+        let is_closing = self.lock().phase == ControlPhase::Closing;
+        if is_closing {
+            self.inbox.push_close_ok(close_ok);
+        }
+        is_closing
     }
 
     /// Closes the connection in an orderly way.

@@ -223,7 +223,7 @@ impl Demux {
                 self.state.unblock();
                 Ok(())
             }
-            Method::ConnectionCloseOk => self.give_method(&method),
+            Method::ConnectionCloseOk => self.take_close_ok(&method),
             Method::ConnectionUpdateSecretOk => Ok(()),
             other => Err(Violation::command_invalid(other.name()).into()),
         }
@@ -244,9 +244,12 @@ impl Demux {
         Ok(self.give(&frame)?)
     }
 
-    fn give_method(&self, method: &Method<'_>) -> Result<(), ReadEnd> {
+    fn take_close_ok(&self, method: &Method<'_>) -> Result<(), ReadEnd> {
         let frame = handshake::frame(method).map_err(ReadEnd::Refused)?;
-        Ok(self.give(&frame)?)
+        if self.state.control.close_ok(&frame) {
+            return Ok(());
+        }
+        Err(Violation::command_invalid(method.name()).into())
     }
 
     /// Handles connection.close: first the suspects, then every channel, then the answer.

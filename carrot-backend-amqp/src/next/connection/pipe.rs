@@ -7,6 +7,7 @@ use std::net::{Shutdown, TcpStream};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
+use carrot_amqp_wire::FRAME_OVERHEAD;
 use mio::{Evented, Poll, PollOpt, Ready, Registration, SetReadiness, Token};
 
 use crate::outlet::Outlet;
@@ -15,9 +16,11 @@ use crate::outlet::Outlet;
 /// loses the connection.
 const MAX_WAITING: usize = 256 << 10;
 
-/// The class and the number of connection.start-ok, at the start of a payload.
+/// The classes and the numbers of methods, at the start of a payload.
 const START_OK: [u8; 4] = [0, 10, 0, 11];
+const CLOSE: [u8; 4] = [0, 10, 0, 50];
 const FRAME_HEAD: usize = 7;
+const PROTOCOL_HEADER: usize = 8;
 
 /// The octets on their way from the reader to amiquip.
 pub(crate) struct PipeInbox {
@@ -34,6 +37,10 @@ struct InboxState {
     is_ended: bool,
     /// Whether amiquip has dropped the pipe.
     is_dropped: bool,
+    /// Whether amiquip has written connection.close. It panics if it reads close-ok before.
+    has_written_close: bool,
+    /// The close-ok that amiquip reads once it has written connection.close.
+    close_ok: Option<Vec<u8>>,
 }
 
 impl PipeInbox {
@@ -53,6 +60,32 @@ impl PipeInbox {
         state.octets.extend(frames);
         self.wake();
         true
+    }
+
+    /// Adds connection.close-ok of the broker, after connection.close was written.
+    pub(crate) fn push_close_ok(&self, frame: &[u8]) {
+        let mut state = self.lock();
+        if state.has_written_close {
+            state.octets.extend(frame);
+            self.wake();
+        } else {
+            state.close_ok = Some(frame.to_vec());
+        }
+    }
+
+    /// Notes that amiquip writes connection.close. Returns whether the frame has to be sent.
+    fn writes_close(&self) -> bool {
+        let mut state = self.lock();
+        state.has_written_close = true;
+        match state.close_ok.take() {
+            None => true,
+            // The broker closes, too, and has its answer.
+            Some(frame) => {
+                state.octets.extend(frame);
+                self.wake();
+                false
+            }
+        }
     }
 
     /// Ends the pipe. amiquip reads the rest, and then the end of the stream.
@@ -134,10 +167,19 @@ impl Read for Pipe {
 /// Takes whole frames, because amiquip writes its whole buffer at once.
 impl Write for Pipe {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        match bytes.get(FRAME_HEAD..FRAME_HEAD + START_OK.len()) {
-            // The handshake waits for the answer, so nothing follows this frame.
-            Some(method) if method == START_OK => self.outlet.write(&self.start_ok)?,
-            _ => self.outlet.write(bytes)?,
+        let mut sent = Vec::with_capacity(bytes.len());
+        let mut rest = bytes;
+        while !rest.is_empty() {
+            let (frame, later) = rest.split_at(first_frame(rest));
+            match frame.get(FRAME_HEAD..FRAME_HEAD + START_OK.len()) {
+                Some(method) if method == START_OK => sent.extend_from_slice(&self.start_ok),
+                Some(method) if method == CLOSE && !self.inbox.writes_close() => {}
+                _ => sent.extend_from_slice(frame),
+            }
+            rest = later;
+        }
+        if !sent.is_empty() {
+            self.outlet.write(&sent)?;
         }
         Ok(bytes.len())
     }
@@ -145,6 +187,16 @@ impl Write for Pipe {
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
     }
+}
+
+/// Returns the length of the frame, or of the protocol header, at the start of `bytes`.
+fn first_frame(bytes: &[u8]) -> usize {
+    let size = match bytes {
+        [b'A', ..] => PROTOCOL_HEADER,
+        [_, _, _, a, b, c, d, ..] => FRAME_OVERHEAD + u32::from_be_bytes([*a, *b, *c, *d]) as usize,
+        _ => bytes.len(),
+    };
+    size.min(bytes.len())
 }
 
 impl Evented for Pipe {
@@ -176,5 +228,20 @@ impl Drop for Pipe {
             self.outlet.flush();
             let _ = self.socket.shutdown(Shutdown::Both);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn frames_of_amiquip_are_split_at_their_heads() {
+        let heartbeat = [8, 0, 0, 0, 0, 0, 0, 0xCE];
+        let close = [1, 0, 0, 0, 0, 0, 4, 0, 10, 0, 50, 0xCE];
+        assert_eq!(first_frame(&[&heartbeat[..], &close].concat()), 8);
+        assert_eq!(first_frame(&[&close[..], &heartbeat].concat()), 12);
+        assert_eq!(first_frame(b"AMQP\0\0\x09\x01"), 8);
+        assert_eq!(first_frame(&close[..5]), 5);
     }
 }
