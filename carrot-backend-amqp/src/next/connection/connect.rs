@@ -234,6 +234,7 @@ impl Connecting {
                 Ok(state)
             }
             Err(error) => {
+                let is_given_up = state.control.is_given_up();
                 // amiquip has dropped the pipe, so the reader ends.
                 let end = reading.join().ok();
                 let user = match &self.options.credentials {
@@ -248,7 +249,7 @@ impl Connecting {
                         user,
                         vhost: &self.options.vhost,
                         accepted_before: self.attempt.accepted_before,
-                        is_abandoned: self.attempt.is_abandoned(),
+                        is_abandoned: is_given_up || self.attempt.is_abandoned(),
                         frame_max: state.frame_max(),
                     },
                 ))

@@ -84,6 +84,12 @@ impl Control {
         Ok(())
     }
 
+    /// Returns whether amiquip has ended before the broker. During the handshake, that is a
+    /// timeout, which amiquip reports as refused credentials.
+    pub(crate) fn is_given_up(&self) -> bool {
+        self.inbox.is_given_up()
+    }
+
     /// Passes a frame of channel 0 that amiquip can read. Returns false if too many wait.
     pub(crate) fn give(&self, frame: &[u8]) -> bool {
         self.inbox.push(frame)

@@ -37,6 +37,8 @@ struct InboxState {
     is_ended: bool,
     /// Whether amiquip has dropped the pipe.
     is_dropped: bool,
+    /// Whether amiquip has dropped the pipe before the reader has ended.
+    is_given_up: bool,
     /// Whether amiquip has written connection.close. It panics if it reads close-ok before.
     has_written_close: bool,
     /// The close-ok that amiquip reads once it has written connection.close.
@@ -93,6 +95,11 @@ impl PipeInbox {
         let mut state = self.lock();
         state.is_ended = true;
         self.wake();
+    }
+
+    /// Returns whether amiquip has ended before the reader.
+    pub(crate) fn is_given_up(&self) -> bool {
+        self.lock().is_given_up
     }
 
     /// Waits until amiquip has dropped the pipe. Returns false if `deadline` passes first.
@@ -221,6 +228,7 @@ impl Drop for Pipe {
         let mut state = self.inbox.lock();
         state.is_dropped = true;
         let is_ended = state.is_ended;
+        state.is_given_up = !is_ended;
         drop(state);
         self.inbox.changed.notify_all();
         // A reader that has ended shuts the socket down itself, after the last frame was sent.
