@@ -1,7 +1,8 @@
 //! The consumers of one channel, as the reader and the subscriptions share them.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Instant;
 
 use carrot_amqp_wire::ShortStr;
 use crossbeam_channel::{Receiver, Sender, unbounded};
@@ -32,6 +33,8 @@ pub(crate) enum Delivered {
 #[derive(Debug, Default)]
 pub(crate) struct Consumers {
     state: Mutex<ConsumersState>,
+    /// A consumer was removed, or the channel has ended.
+    removed: Condvar,
     /// The number of deliveries in all queues.
     arrived: AtomicUsize,
 }
@@ -41,6 +44,7 @@ struct ConsumersState {
     /// Few, so that a search takes less time than a hash.
     consumers: Vec<Consumer>,
     last: u64,
+    has_ended: bool,
 }
 
 #[derive(Debug)]
@@ -119,6 +123,7 @@ impl Consumers {
         };
         let consumer = state.consumers.swap_remove(position);
         drop(state);
+        self.removed.notify_all();
         let _ = consumer.ended.set(reason);
         consumer.deliveries.is_none()
     }
@@ -128,6 +133,25 @@ impl Consumers {
         let mut state = self.lock();
         let found = state.consumers.iter_mut().find(|consumer| consumer.number == number);
         found.is_some_and(|consumer| consumer.deliveries.take().is_some())
+    }
+
+    /// Waits until the broker has cancelled all consumers whose subscription was dropped. Returns
+    /// false if `deadline` passes first.
+    ///
+    /// Their deliveries are requeued by then. A later consumer would otherwise receive later
+    /// messages first.
+    pub(crate) fn wait_for_released(&self, deadline: Instant) -> bool {
+        let mut state = self.lock();
+        let is_released = |consumer: &Consumer| consumer.deliveries.is_none();
+        while !state.has_ended && state.consumers.iter().any(is_released) {
+            let now = Instant::now();
+            if now >= deadline {
+                return false;
+            }
+            let waited = self.removed.wait_timeout(state, deadline - now);
+            state = waited.unwrap_or_else(PoisonError::into_inner).0;
+        }
+        true
     }
 
     /// Removes a consumer that could not be started.
@@ -145,7 +169,9 @@ impl Consumers {
         let mut state = self.lock();
         let senders: Vec<_> =
             state.consumers.iter_mut().filter_map(|consumer| consumer.deliveries.take()).collect();
+        state.has_ended = true;
         drop(state);
+        self.removed.notify_all();
         drop(senders);
     }
 }

@@ -196,6 +196,7 @@ impl Backend for Channel {
         }
         let get = BasicGet { queue: queue.into(), no_ack };
         let frame = encode::frame(self.state.number, &get.into());
+        let timeout = self.state.after_releases(calls::GET, timeout)?;
         match self.state.call(calls::GET, EXPECTED, frame, timeout)? {
             Reply::Got(None) => Ok(None),
             Reply::Got(Some(arrived)) => Ok(Some(self.state.hand_out(*arrived, acknowledgement))),
@@ -222,6 +223,7 @@ impl Backend for Channel {
             let batch = if is_unlimited { MOST_HELD } else { usize::from(prefetch_count) / 4 };
             self.state.tracker.limit_batch(batch);
         }
+        let timeout = self.state.after_releases(calls::CONSUME, timeout)?;
         let consumer = self.state.consumers.add(no_ack);
         let qos = BasicQos { prefetch_size: 0, prefetch_count, global: false };
         let mut frames = encode::frame(self.state.number, &qos.into());

@@ -182,6 +182,17 @@ impl ChannelState {
         })
     }
 
+    /// Waits until the deliveries of dropped subscriptions are requeued, and returns the rest of
+    /// the timeout.
+    pub(crate) fn after_releases(&self, call: Call, timeout: Duration) -> Result<Duration> {
+        let timeout = timeout.min(self.connection.call_timeout);
+        let deadline = deadline_after(timeout);
+        if !self.consumers.wait_for_released(deadline) {
+            return Err(self.connection.overdue(call.operation, timeout));
+        }
+        Ok(deadline.saturating_duration_since(Instant::now()))
+    }
+
     /// Ends the channel over a call that timed out, and returns the error of the call. An alarm
     /// explains the call, but the channel stays closed after the alarm.
     fn time_out(&self, operation: &'static str, after: Duration) -> Error {
