@@ -236,3 +236,21 @@ fn consumers_come_and_go_without_harm_to_the_connection() {
     });
     assert!(channel.get(&queue, Acknowledgement::Manual, LONG).unwrap().is_some());
 }
+
+#[test]
+#[ignore = "needs a broker: set CARROT_TEST_AMQP_URL"]
+fn a_consumer_after_a_dropped_one_receives_in_order() {
+    const MESSAGES: usize = 100;
+    let connector = connector();
+    let channel = consuming(&connector);
+    let queue = declare(&*channel);
+    let bodies: Vec<String> = (0..MESSAGES).map(|number| number.to_string()).collect();
+    fill(&*publishing(&connector), &queue, &bodies.iter().map(String::as_str).collect::<Vec<_>>());
+    for expected in &bodies {
+        let subscription =
+            channel.consume(&queue, &ConsumeOptions::with_prefetch(32), LONG).unwrap();
+        let delivery = take(&*subscription);
+        assert_eq!(body(&delivery), expected);
+        channel.ack(delivery.tag, Extent::One).unwrap();
+    }
+}
