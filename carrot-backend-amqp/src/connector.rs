@@ -61,9 +61,9 @@ impl AmqpConnector {
             Credentials::Plain { .. } | Credentials::External => {}
             _ => return Err(Error::config("credentials", "not supported by AMQP")),
         }
-        #[cfg(feature = "next-driver")]
+        #[cfg(carrot_next_driver)]
         let driver = crate::next::NextConnector::new(options);
-        #[cfg(not(feature = "next-driver"))]
+        #[cfg(not(carrot_next_driver))]
         let driver = crate::today::TodaysConnector::new(options);
         Ok(AmqpConnector(Box::new(driver)))
     }

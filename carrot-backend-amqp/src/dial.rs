@@ -73,7 +73,7 @@ impl Attempt {
     }
 
     /// Returns the step that was begun last.
-    #[cfg(feature = "next-driver")]
+    #[cfg(carrot_next_driver)]
     pub(crate) fn current_step(&self) -> String {
         self.lock().step.clone()
     }

@@ -60,7 +60,7 @@ struct State {
     open: HashMap<u16, u64>,
     openings: u64,
     /// Whether no channel may be opened any more.
-    #[cfg(feature = "next-driver")]
+    #[cfg(carrot_next_driver)]
     sealed: bool,
     ended: bool,
 }
@@ -137,7 +137,7 @@ impl Outlet {
     }
 
     /// Sends the last frames of a channel as [`send`](Outlet::send) does. Returns whether the channel was open.
-    #[cfg(feature = "next-driver")]
+    #[cfg(carrot_next_driver)]
     pub(crate) fn send_last(
         self: &Arc<Outlet>,
         opening: Opening,
@@ -155,7 +155,7 @@ impl Outlet {
     }
 
     /// Opens a channel with these frames. Returns `None` if the connection has ended or is sealed.
-    #[cfg(feature = "next-driver")]
+    #[cfg(carrot_next_driver)]
     pub(crate) fn open(self: &Arc<Outlet>, channel: u16, frames: Vec<u8>) -> Option<Opening> {
         let mut state = self.lock();
         if state.ended || state.sealed {
@@ -171,7 +171,7 @@ impl Outlet {
     }
 
     /// Takes whole frames without writing them. The caller has [`flush`](Outlet::flush) called on another thread.
-    #[cfg(feature = "next-driver")]
+    #[cfg(carrot_next_driver)]
     pub(crate) fn hand_over(&self, bytes: Vec<u8>) {
         let mut state = self.lock();
         if !state.ended {
@@ -180,7 +180,7 @@ impl Outlet {
     }
 
     /// Takes frames of a channel as [`hand_over`](Outlet::hand_over) does. Returns whether the channel is open.
-    #[cfg(feature = "next-driver")]
+    #[cfg(carrot_next_driver)]
     pub(crate) fn hand_over_on(&self, opening: Opening, bytes: Vec<u8>) -> bool {
         let mut state = self.lock();
         let is_open = !state.ended && state.open.get(&opening.channel) == Some(&opening.number);
@@ -191,7 +191,7 @@ impl Outlet {
     }
 
     /// Takes the last frame of a channel as [`hand_over`](Outlet::hand_over) does. Returns whether the channel was open.
-    #[cfg(feature = "next-driver")]
+    #[cfg(carrot_next_driver)]
     pub(crate) fn hand_over_last(&self, channel: u16, bytes: Vec<u8>) -> bool {
         let mut state = self.lock();
         let was_open = state.open.remove(&channel).is_some();
@@ -202,7 +202,7 @@ impl Outlet {
     }
 
     /// Writes what was handed over, unless another thread writes already.
-    #[cfg(feature = "next-driver")]
+    #[cfg(carrot_next_driver)]
     pub(crate) fn flush(self: &Arc<Outlet>) {
         let mut state = self.lock();
         if state.writing || state.ended || state.pending.is_empty() {
@@ -216,7 +216,7 @@ impl Outlet {
     }
 
     /// Lets channels send nothing more. Frames of the connection still leave.
-    #[cfg(feature = "next-driver")]
+    #[cfg(carrot_next_driver)]
     pub(crate) fn seal(&self) {
         let mut state = self.lock();
         state.sealed = true;
@@ -444,7 +444,7 @@ impl State {
                 Some(CHANNEL_CLOSE | CHANNEL_CLOSE_OK) => drop(self.open.remove(&head.channel)),
                 Some(CONNECTION_CLOSE | CONNECTION_CLOSE_OK) => {
                     self.open.clear();
-                    #[cfg(feature = "next-driver")]
+                    #[cfg(carrot_next_driver)]
                     {
                         self.sealed = true;
                     }

@@ -144,7 +144,7 @@ impl TlsStream {
 
     /// Takes ciphertext that was read from the socket, and returns how much of it was taken, and how much plaintext was put into `buffer`.
     /// Returns no plaintext if more ciphertext is needed.
-    #[cfg(feature = "next-driver")]
+    #[cfg(carrot_next_driver)]
     pub(crate) fn receive(
         &mut self,
         mut ciphertext: &[u8],

@@ -76,7 +76,7 @@ fn assert_timeout(error: &Error) {
     assert!(matches!(error, Error::Timeout { .. }), "{error:?}");
 }
 
-#[cfg(feature = "next-driver")]
+#[cfg(carrot_next_driver)]
 mod next_driver {
     use super::*;
 
@@ -260,7 +260,7 @@ fn a_silent_broker_ends_every_call_at_its_deadline() {
 }
 
 #[test]
-#[cfg(not(feature = "next-driver"))]
+#[cfg(not(carrot_next_driver))]
 fn a_call_that_is_cut_takes_its_neighbours_along_and_says_why() {
     let (_fake, connector, channel) = opened(Script::OpensChannels);
     let neighbour = connector.open(&ChannelOptions::publish(), LONG).unwrap();
@@ -389,7 +389,7 @@ fn an_alarm_is_told_instead_of_a_timeout() {
 }
 
 #[test]
-#[cfg(not(feature = "next-driver"))]
+#[cfg(not(carrot_next_driver))]
 fn what_cannot_be_read_ends_the_connection_and_is_told_apart() {
     let is_unreadable = |error: &Error| matches!(error, Error::Unreadable { reason } if reason.contains("not UTF-8"));
     let (fake, connector, channel) = opened(Script::Garbles);
@@ -421,7 +421,7 @@ fn what_cannot_be_read_ends_the_connection_and_is_told_apart() {
 }
 
 #[test]
-#[cfg(not(feature = "next-driver"))]
+#[cfg(not(carrot_next_driver))]
 fn what_would_end_the_process_ends_the_connection_only() {
     for (script, words) in
         [(Script::Nests, "nested over 128 deep"), (Script::Exaggerates, "70368744177664 bytes")]

@@ -34,7 +34,7 @@ fn fill_with_each(channel: &dyn Backend, queue: &str) {
 
 /// Checks that the channel frees the body of every dropped delivery.
 fn assert_none_is_kept(channel: &dyn Backend) {
-    if cfg!(feature = "next-driver") {
+    if cfg!(carrot_next_driver) {
         // Bodies are in the queue of their subscription, and nowhere else.
         return;
     }

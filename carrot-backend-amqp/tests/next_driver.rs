@@ -1,5 +1,5 @@
 //! Checks the rules of the driver against a broker that each test plays frame by frame.
-#![cfg(feature = "next-driver")]
+#![cfg(carrot_next_driver)]
 #![allow(clippy::unwrap_used, reason = "a test may fail by panicking")]
 
 #[path = "support/scripted.rs"]
