@@ -1,13 +1,16 @@
-//! The way to one broker.
+//! The connector: at most one connection for each role.
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use carrot_core::backend::{Backend, Capabilities, ChannelOptions, Clock, Connector, Role, Status};
 use carrot_core::{ConnectionOptions, Credentials, Error, Result, Scheme};
 
-use crate::events::Observer;
+use crate::channel::Channel;
+use crate::connection::{Connection, Observer, Observers, RoleContext, Supervisor, endpoints};
+use crate::role_connection::RoleConnection;
+use crate::time::deadline_after;
 
 /// Reaches RabbitMQ, or another broker that speaks AMQP 0-9-1.
 ///
@@ -31,7 +34,14 @@ use crate::events::Observer;
 /// connector.close(Duration::from_secs(10))
 /// # }
 /// ```
-pub struct AmqpConnector(Box<dyn Connector>);
+pub struct AmqpConnector {
+    options: Arc<ConnectionOptions>,
+    observers: Arc<Observers>,
+    clock: Clock,
+    supervisor: Arc<Supervisor>,
+    publishing: RoleConnection,
+    consuming: RoleConnection,
+}
 
 impl AmqpConnector {
     /// Checks the options, and connects to nothing yet.
@@ -61,53 +71,102 @@ impl AmqpConnector {
             Credentials::Plain { .. } | Credentials::External => {}
             _ => return Err(Error::config("credentials", "not supported by AMQP")),
         }
-        #[cfg(carrot_next_driver)]
-        let driver = crate::next::NextConnector::new(options);
-        #[cfg(not(carrot_next_driver))]
-        let driver = crate::today::TodaysConnector::new(options);
-        Ok(AmqpConnector(Box::new(driver)))
+        Ok(AmqpConnector {
+            options: Arc::new(options.clone()),
+            observers: Arc::default(),
+            clock: Clock::real(),
+            supervisor: Arc::default(),
+            publishing: RoleConnection::new(),
+            consuming: RoleConnection::new(),
+        })
+    }
+
+    fn connection(
+        &self,
+        role: Role,
+        timeout: Duration,
+        deadline: Instant,
+    ) -> Result<(Arc<Connection>, bool)> {
+        let held = self.role(role);
+        let outlives = RoleContext {
+            role,
+            observers: Arc::downgrade(&self.observers),
+            isolation: Arc::clone(&held.isolation),
+            supervisor: Arc::clone(&self.supervisor),
+        };
+        held.connection(&self.options, outlives, timeout, deadline)
+    }
+
+    fn role(&self, role: Role) -> &RoleConnection {
+        if role == Role::Publish { &self.publishing } else { &self.consuming }
     }
 }
 
 impl Connector for AmqpConnector {
-    /// As the contract says. The whole is bounded by `timeout`, and making a connection by
-    /// [`connect_timeout`](ConnectionOptions::connect_timeout) as well.
     fn open(&self, options: &ChannelOptions, timeout: Duration) -> Result<Arc<dyn Backend>> {
-        self.0.open(options, timeout)
+        let deadline = deadline_after(timeout);
+        let held = self.role(options.role);
+        let (connection, fresh) = self.connection(options.role, timeout, deadline)?;
+        match Channel::open(&connection, options.confirms, timeout, deadline) {
+            // The connection was lost, and no call had found out.
+            Err(error) if !fresh && error.is_disconnected() && !connection.state().is_alive() => {
+                let (connection, _) = self.connection(options.role, timeout, deadline)?;
+                held.keep(Channel::open(&connection, options.confirms, timeout, deadline)?)
+            }
+            result => held.keep(result?),
+        }
     }
 
     fn connect(&self, role: Role, timeout: Duration) -> Result<()> {
-        self.0.connect(role, timeout)
+        self.connection(role, timeout, deadline_after(timeout)).map(drop)
     }
 
     fn endpoint(&self) -> String {
-        self.0.endpoint()
+        endpoints(&self.options)
     }
 
     fn close(&self, timeout: Duration) -> Result<()> {
-        self.0.close(timeout)
+        let deadline = deadline_after(timeout);
+        let ends = [self.publishing.end(), self.consuming.end()];
+        let alive: Vec<_> = ends
+            .iter()
+            .filter_map(|(connection, _)| connection.as_ref())
+            .filter(|open| open.state().is_alive())
+            .collect();
+        let channels = || ends.iter().flat_map(|(_, channels)| channels);
+        let closing: Vec<_> = channels()
+            .filter(|channel| channel.begin_closing(Error::closed("connection")))
+            .collect();
+        for channel in closing {
+            channel.wait_until_closed(deadline);
+        }
+        let results: Vec<_> =
+            alive.into_iter().map(|connection| connection.close(timeout, deadline)).collect();
+        results.into_iter().collect()
     }
 
     fn status(&self, role: Role) -> Status {
-        self.0.status(role)
+        self.role(role).status()
     }
 
     fn capabilities(&self) -> Capabilities {
-        self.0.capabilities()
+        self.consuming.capabilities().or_else(|| self.publishing.capabilities()).unwrap_or_default()
     }
 
     fn clock(&self) -> Clock {
-        self.0.clock()
+        self.clock.clone()
     }
 
-    /// As the contract says, on a thread of its own, for as long as the observers take.
     fn observe(&self, observer: Observer) {
-        self.0.observe(observer);
+        self.observers.observe(observer);
     }
 }
 
 impl fmt::Debug for AmqpConnector {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(formatter)
+        formatter
+            .debug_struct("AmqpConnector")
+            .field("options", &self.options.to_string())
+            .finish_non_exhaustive()
     }
 }

@@ -72,67 +72,11 @@
 
 #![warn(clippy::exhaustive_enums, clippy::exhaustive_structs)]
 
-mod calls;
-mod capabilities;
-#[cfg_attr(carrot_next_driver, allow(dead_code, reason = "see `next`"))]
 mod channel;
-#[cfg_attr(carrot_next_driver, allow(dead_code, reason = "see `next`"))]
-mod collected;
-#[cfg_attr(carrot_next_driver, allow(dead_code, reason = "see `next`"))]
-mod confirms;
-#[cfg_attr(carrot_next_driver, allow(dead_code, reason = "see `next`"))]
 mod connection;
-mod connection_close;
 mod connector;
-#[cfg_attr(carrot_next_driver, allow(dead_code, reason = "see `next`"))]
-mod convert;
-#[cfg_attr(carrot_next_driver, allow(dead_code, reason = "see `next`"))]
-mod core;
-#[cfg_attr(carrot_next_driver, allow(dead_code, reason = "see `next`"))]
-mod desk;
-mod dial;
-#[cfg_attr(carrot_next_driver, allow(dead_code, reason = "see `next`"))]
-mod encode;
 mod error;
-mod events;
-mod flow;
-mod frame;
-mod frames;
-mod gathering;
-#[cfg_attr(carrot_next_driver, allow(dead_code, reason = "see `next`"))]
-mod inboxes;
-#[cfg_attr(carrot_next_driver, allow(dead_code, reason = "see `next`"))]
-mod incoming;
-#[cfg_attr(carrot_next_driver, allow(dead_code, reason = "see `next`"))]
-mod inspector;
-#[cfg_attr(carrot_next_driver, allow(dead_code, reason = "see `next`"))]
-mod large_bodies;
-mod ledger;
-#[cfg_attr(carrot_next_driver, allow(dead_code, reason = "see `next`"))]
-mod lending;
-#[cfg(carrot_next_driver)]
-mod next;
-mod outlet;
-#[cfg_attr(carrot_next_driver, allow(dead_code, reason = "see `next`"))]
-mod owner;
-mod ranges;
-#[cfg_attr(carrot_next_driver, allow(dead_code, reason = "see `next`"))]
-mod start;
-#[cfg_attr(carrot_next_driver, allow(dead_code, reason = "see `next`"))]
-mod stream;
-#[cfg_attr(carrot_next_driver, allow(dead_code, reason = "see `next`"))]
-mod subscription;
+mod role_connection;
 mod time;
-#[cfg(feature = "tls")]
-mod tls;
-#[cfg_attr(carrot_next_driver, allow(dead_code, reason = "see `next`"))]
-mod today;
-mod turns;
-#[cfg_attr(carrot_next_driver, allow(dead_code, reason = "see `next`"))]
-mod watchdog;
-#[cfg_attr(carrot_next_driver, allow(dead_code, reason = "see `next`"))]
-mod wire_format;
-#[cfg_attr(carrot_next_driver, allow(dead_code, reason = "see `next`"))]
-mod within;
 
 pub use connector::AmqpConnector;

@@ -76,52 +76,47 @@ fn assert_timeout(error: &Error) {
     assert!(matches!(error, Error::Timeout { .. }), "{error:?}");
 }
 
-#[cfg(carrot_next_driver)]
-mod next_driver {
-    use super::*;
+#[test]
+fn a_call_that_times_out_costs_its_channel_only() {
+    let (_fake, connector, channel) = opened(Script::OpensChannels);
+    let neighbour = connector.open(&ChannelOptions::publish(), LONG).unwrap();
+    assert_timeout(&in_time(|| declare(&*channel)).unwrap_err());
+    assert_timeout(&channel.check().unwrap_err());
+    neighbour.check().unwrap();
+    publish(&*neighbour, 10).unwrap();
+    connector.open(&ChannelOptions::publish(), LONG).unwrap();
+}
 
-    #[test]
-    fn a_call_that_times_out_costs_its_channel_only() {
-        let (_fake, connector, channel) = opened(Script::OpensChannels);
-        let neighbour = connector.open(&ChannelOptions::publish(), LONG).unwrap();
-        assert_timeout(&in_time(|| declare(&*channel)).unwrap_err());
-        assert_timeout(&channel.check().unwrap_err());
-        neighbour.check().unwrap();
-        publish(&*neighbour, 10).unwrap();
-        connector.open(&ChannelOptions::publish(), LONG).unwrap();
-    }
+#[test]
+fn a_routing_key_that_is_not_utf8_is_delivered() {
+    let (fake, connector, channel) = opened(Script::Garbles);
+    let neighbour = connector.open(&ChannelOptions::publish(), LONG).unwrap();
+    let subscription = channel.consume("q", &ConsumeOptions::default(), LONG).unwrap();
+    let delivery = in_time(|| subscription.next(LONG)).unwrap().unwrap();
+    assert_eq!(delivery.content.routing_key.as_bytes(), b"\xff\xfe");
+    assert!(delivery.is_complete);
+    let got = in_time(|| neighbour.get("q", Acknowledgement::Manual, LONG)).unwrap().unwrap();
+    assert_eq!(got.content.routing_key.as_bytes(), b"\xff\xfe");
+    assert_eq!(fake.ended(), 0);
+}
 
-    #[test]
-    fn a_routing_key_that_is_not_utf8_is_delivered() {
-        let (fake, connector, channel) = opened(Script::Garbles);
-        let neighbour = connector.open(&ChannelOptions::publish(), LONG).unwrap();
-        let subscription = channel.consume("q", &ConsumeOptions::default(), LONG).unwrap();
-        let delivery = in_time(|| subscription.next(LONG)).unwrap().unwrap();
-        assert_eq!(delivery.content.routing_key.as_bytes(), b"\xff\xfe");
-        assert!(delivery.is_complete);
-        let got = in_time(|| neighbour.get("q", Acknowledgement::Manual, LONG)).unwrap().unwrap();
-        assert_eq!(got.content.routing_key.as_bytes(), b"\xff\xfe");
-        assert_eq!(fake.ended(), 0);
-    }
+#[test]
+fn an_unreadable_header_costs_its_message_only() {
+    let (fake, _connector, channel) = opened(Script::Nests);
+    let subscription = channel.consume("q", &ConsumeOptions::default(), LONG).unwrap();
+    let delivery = in_time(|| subscription.next(LONG)).unwrap().unwrap();
+    assert!(!delivery.is_complete && delivery.content.properties.headers().is_none());
+    assert_eq!(delivery.content.body, b"x");
+    assert_eq!(fake.ended(), 0);
+}
 
-    #[test]
-    fn an_unreadable_header_costs_its_message_only() {
-        let (fake, _connector, channel) = opened(Script::Nests);
-        let subscription = channel.consume("q", &ConsumeOptions::default(), LONG).unwrap();
-        let delivery = in_time(|| subscription.next(LONG)).unwrap().unwrap();
-        assert!(!delivery.is_complete && delivery.content.properties.headers().is_none());
-        assert_eq!(delivery.content.body, b"x");
-        assert_eq!(fake.ended(), 0);
-    }
-
-    #[test]
-    fn an_announced_body_of_64_tib_takes_no_memory() {
-        let (fake, _connector, channel) = opened(Script::Exaggerates);
-        let subscription = channel.consume("q", &ConsumeOptions::default(), LONG).unwrap();
-        assert!(subscription.next(DEADLINE).unwrap().is_none());
-        channel.check().unwrap();
-        assert_eq!(fake.ended(), 0);
-    }
+#[test]
+fn an_announced_body_of_64_tib_takes_no_memory() {
+    let (fake, _connector, channel) = opened(Script::Exaggerates);
+    let subscription = channel.consume("q", &ConsumeOptions::default(), LONG).unwrap();
+    assert!(subscription.next(DEADLINE).unwrap().is_none());
+    channel.check().unwrap();
+    assert_eq!(fake.ended(), 0);
 }
 
 fn assert_disconnected(error: &Error) {
@@ -260,20 +255,6 @@ fn a_silent_broker_ends_every_call_at_its_deadline() {
 }
 
 #[test]
-#[cfg(not(carrot_next_driver))]
-fn a_call_that_is_cut_takes_its_neighbours_along_and_says_why() {
-    let (_fake, connector, channel) = opened(Script::OpensChannels);
-    let neighbour = connector.open(&ChannelOptions::publish(), LONG).unwrap();
-    assert_timeout(&in_time(|| declare(&*channel)).unwrap_err());
-    let error = in_time(|| neighbour.confirm(PublishTag(1), LONG)).unwrap_err();
-    assert!(
-        matches!(&error, Error::Disconnected { reason, .. } if reason.contains("declaring a queue")),
-        "{error:?}"
-    );
-    connector.open(&ChannelOptions::publish(), LONG).unwrap();
-}
-
-#[test]
 fn a_confirm_that_does_not_come_is_a_timeout_and_can_be_asked_for_again() {
     let (_fake, _connector, channel) = opened(Script::OpensChannels);
     let tag = publish(&*channel, 10).unwrap();
@@ -386,56 +367,4 @@ fn an_alarm_is_told_instead_of_a_timeout() {
     assert!(matches!(&error, Error::Blocked { .. }), "{error:?}");
     // The channel stays unusable, even if the alarm ends.
     assert_timeout(&at_once(|| declare(&*channel)).unwrap_err());
-}
-
-#[test]
-#[cfg(not(carrot_next_driver))]
-fn what_cannot_be_read_ends_the_connection_and_is_told_apart() {
-    let is_unreadable = |error: &Error| matches!(error, Error::Unreadable { reason } if reason.contains("not UTF-8"));
-    let (fake, connector, channel) = opened(Script::Garbles);
-    let neighbour = connector.open(&ChannelOptions::publish(), LONG).unwrap();
-    let subscription = channel.consume("q", &ConsumeOptions::default(), LONG).unwrap();
-    for error in [
-        subscription.next(LONG).unwrap_err(),
-        declare(&*channel).unwrap_err(),
-        declare(&*neighbour).unwrap_err(),
-    ] {
-        assert!(is_unreadable(&error), "{error:?}");
-    }
-    let stale = channel.ack(DeliveryTag(1), Extent::One).unwrap_err();
-    assert!(
-        matches!(&stale, Error::Stale { source: Some(cause) } if is_unreadable(cause)),
-        "{stale:?}"
-    );
-    // The peer sees the socket close while the channel is still held. A broker can then redeliver
-    // the message to another consumer.
-    let deadline = Instant::now() + Duration::from_secs(5);
-    while fake.ended() == 0 {
-        assert!(Instant::now() < deadline, "the socket is still open");
-        thread::yield_now();
-    }
-    drop(channel);
-    let channel = connector.open(&ChannelOptions::publish(), LONG).unwrap();
-    let error = in_time(|| channel.get("q", Acknowledgement::Manual, LONG)).unwrap_err();
-    assert!(is_unreadable(&error), "{error:?}");
-}
-
-#[test]
-#[cfg(not(carrot_next_driver))]
-fn what_would_end_the_process_ends_the_connection_only() {
-    for (script, words) in
-        [(Script::Nests, "nested over 128 deep"), (Script::Exaggerates, "70368744177664 bytes")]
-    {
-        let (_fake, _connector, channel) = opened(script);
-        // `consume` fails instead of `next` if the unreadable delivery arrives together with the
-        // reply to `basic.consume`.
-        let error = channel
-            .consume("q", &ConsumeOptions::default(), LONG)
-            .and_then(|subscription| subscription.next(LONG))
-            .unwrap_err();
-        assert!(
-            matches!(&error, Error::Unreadable { reason } if reason.contains(words)),
-            "{error:?}"
-        );
-    }
 }

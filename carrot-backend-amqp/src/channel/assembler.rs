@@ -1,0 +1,311 @@
+//! Assembles messages from a method, a content header and body frames.
+
+use std::sync::Arc;
+
+use carrot_amqp_wire::{BodyPart, ContentHeader, PropertiesRef, ShortStr};
+use carrot_core::Properties;
+use carrot_core::backend::{Body, BufferPool, Content, Delivery, DeliveryTag};
+use log::warn;
+
+use crate::connection::Violation;
+
+/// The least memory that is taken for a body whose size was only announced. More is taken as more
+/// arrives.
+const FIRST_ROOM: usize = 128 << 10;
+
+/// The purpose of a message from the broker.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Announced {
+    /// A delivery to the consumer with this number.
+    Delivery { consumer: u64, tag: u64, redelivered: bool },
+    /// The answer to basic.get.
+    Got { tag: u64, redelivered: bool },
+    /// A message that could not be routed.
+    Return { code: u16, text: String },
+    /// A delivery to a consumer that does not exist.
+    Unwanted,
+}
+
+/// The exchange, the routing key and the property list of a message, as octets in one piece of
+/// memory. Its reader converts them, so that the thread that reads the socket need not.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct MessageHead {
+    octets: Vec<u8>,
+    exchange: u8,
+    routing_key: u8,
+}
+
+impl MessageHead {
+    fn new(exchange: &[u8], routing_key: &[u8]) -> MessageHead {
+        const PROPERTIES: usize = 48;
+        let mut octets = Vec::with_capacity(exchange.len() + routing_key.len() + PROPERTIES);
+        octets.extend_from_slice(exchange);
+        octets.extend_from_slice(routing_key);
+        // A short string has at most 255 octets.
+        MessageHead { octets, exchange: exchange.len() as u8, routing_key: routing_key.len() as u8 }
+    }
+
+    fn split(&self) -> (&[u8], &[u8], &[u8]) {
+        let (exchange, rest) =
+            self.octets.split_at_checked(self.exchange.into()).unwrap_or_default();
+        let (routing_key, properties) =
+            rest.split_at_checked(self.routing_key.into()).unwrap_or_default();
+        (exchange, routing_key, properties)
+    }
+
+    pub(crate) fn exchange(&self) -> ShortStr<'_> {
+        ShortStr::new(self.split().0)
+    }
+
+    pub(crate) fn routing_key(&self) -> ShortStr<'_> {
+        ShortStr::new(self.split().1)
+    }
+
+    /// Returns the properties, or `None` if they are malformed.
+    pub(crate) fn properties(&self) -> Option<PropertiesRef<'_>> {
+        PropertiesRef::read(self.split().2)
+            .inspect_err(|error| {
+                warn!("the properties of a message cannot be read, and are left out: {error}");
+            })
+            .ok()
+    }
+}
+
+/// A message that has arrived, before its head is converted.
+#[derive(Debug)]
+pub(crate) struct Arrived {
+    pub(crate) tag: u64,
+    pub(crate) redelivered: bool,
+    pub(crate) head: MessageHead,
+    pub(crate) body: Body,
+}
+
+impl Arrived {
+    /// Converts the message. A message whose properties are malformed has none, and is not
+    /// complete.
+    pub(crate) fn into_delivery(self) -> Delivery {
+        let properties = self.head.properties();
+        let content = Content {
+            exchange: self.head.exchange().to_short_string(),
+            routing_key: self.head.routing_key().to_short_string(),
+            properties: properties
+                .map_or_else(Properties::new, |properties| properties.to_properties()),
+            body: self.body,
+        };
+        Delivery::new(DeliveryTag(self.tag), Arc::new(content))
+            .with_redelivered(self.redelivered)
+            .with_is_complete(properties.is_some())
+    }
+}
+
+/// A whole message, and its purpose.
+#[derive(Debug)]
+pub(crate) struct Assembled {
+    pub(crate) announced: Announced,
+    pub(crate) head: MessageHead,
+    pub(crate) body: Body,
+}
+
+/// The message of one channel that is incomplete, if any.
+#[derive(Debug)]
+pub(crate) struct Assembler {
+    state: AssemblerState,
+    buffers: Arc<BufferPool>,
+}
+
+#[derive(Debug, Default)]
+enum AssemblerState {
+    #[default]
+    Idle,
+    /// A content header comes next.
+    Header(Announced, MessageHead),
+    /// Body frames come next.
+    Body(Incomplete),
+}
+
+#[derive(Debug)]
+struct Incomplete {
+    announced: Announced,
+    head: MessageHead,
+    size: u64,
+    /// Longer than `filled` if it was used before.
+    buffer: Vec<u8>,
+    filled: usize,
+}
+
+impl Assembler {
+    pub(crate) fn new(buffers: Arc<BufferPool>) -> Assembler {
+        Assembler { state: AssemblerState::Idle, buffers }
+    }
+
+    /// Takes the method that announces a message.
+    pub(crate) fn announce(
+        &mut self,
+        announced: Announced,
+        exchange: ShortStr<'_>,
+        routing_key: ShortStr<'_>,
+    ) -> Result<(), Violation> {
+        self.check_idle("a method")?;
+        let head = MessageHead::new(exchange.as_bytes(), routing_key.as_bytes());
+        self.state = AssemblerState::Header(announced, head);
+        Ok(())
+    }
+
+    /// Fails if a message is incomplete.
+    pub(crate) fn check_idle(&self, frame: &str) -> Result<(), Violation> {
+        match self.state {
+            AssemblerState::Idle => Ok(()),
+            _ => Err(Violation::unexpected_frame(format!("{frame} within a message"))),
+        }
+    }
+
+    /// Takes a content header. Returns the message if its body is empty.
+    pub(crate) fn header(&mut self, payload: &[u8]) -> Result<Option<Assembled>, Violation> {
+        let header = ContentHeader::read(payload)?;
+        let (announced, mut head) = match std::mem::take(&mut self.state) {
+            AssemblerState::Header(announced, head) => (announced, head),
+            _ => return Err(Violation::unexpected_frame("a content header without a method")),
+        };
+        head.octets.extend_from_slice(header.property_list);
+        if header.body_size == 0 {
+            return Ok(Some(Assembled { announced, head, body: Body::default() }));
+        }
+        let (size, buffer) = (header.body_size, Vec::new());
+        self.state = AssemblerState::Body(Incomplete { announced, head, size, buffer, filled: 0 });
+        Ok(None)
+    }
+
+    /// Takes a part of a body. Returns the message if the body is complete.
+    pub(crate) fn body(&mut self, part: &BodyPart<'_>) -> Result<Option<Assembled>, Violation> {
+        let AssemblerState::Body(incomplete) = &mut self.state else {
+            return Err(Violation::unexpected_frame("a body without a content header"));
+        };
+        let missing = incomplete.size - incomplete.filled as u64;
+        if part.octets.len() as u64 + part.missing as u64 > missing {
+            return Err(Violation::unexpected_frame("a body larger than its content header says"));
+        }
+        let is_whole = part.ends_frame && part.octets.len() as u64 == missing;
+        let body = if is_whole && incomplete.filled == 0 {
+            Body::copied(part.octets, &self.buffers)
+        } else {
+            incomplete.add(part.octets, &self.buffers);
+            if !is_whole {
+                return Ok(None);
+            }
+            incomplete.take_body(&self.buffers)
+        };
+        match std::mem::take(&mut self.state) {
+            AssemblerState::Body(Incomplete { announced, head, .. }) => {
+                Ok(Some(Assembled { announced, head, body }))
+            }
+            _ => Ok(None),
+        }
+    }
+}
+
+impl Incomplete {
+    fn add(&mut self, octets: &[u8], buffers: &BufferPool) {
+        let end = self.filled + octets.len();
+        if end > self.buffer.capacity() {
+            let room = end.saturating_mul(2).max(FIRST_ROOM);
+            let room = usize::try_from(self.size).unwrap_or(usize::MAX).min(room);
+            let mut larger = buffers.take(room);
+            larger.clear();
+            larger.extend_from_slice(self.buffer.get(..self.filled).unwrap_or_default());
+            buffers.put_back(std::mem::replace(&mut self.buffer, larger));
+        }
+        self.buffer.truncate(self.filled);
+        self.buffer.extend_from_slice(octets);
+        self.filled = end;
+    }
+
+    fn take_body(&mut self, buffers: &Arc<BufferPool>) -> Body {
+        let buffer = std::mem::take(&mut self.buffer);
+        if buffer.len() < BufferPool::MIN_BUFFER_BYTES {
+            return Body::from(buffer);
+        }
+        Body::in_buffer(buffer, buffers)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test may fail by panicking")]
+
+    use super::*;
+
+    fn header(size: u64, properties: &[u8]) -> Vec<u8> {
+        [&[0, 60, 0, 0], &size.to_be_bytes()[..], properties].concat()
+    }
+
+    fn assembler() -> Assembler {
+        Assembler::new(Arc::new(BufferPool::new()))
+    }
+
+    fn announced(assembler: &mut Assembler) -> Result<(), Violation> {
+        let got = Announced::Got { tag: 7, redelivered: true };
+        assembler.announce(got, "ex".into(), ShortStr::new(b"k\xff"))
+    }
+
+    fn arrived(assembled: Assembled) -> Delivery {
+        let Assembled { head, body, .. } = assembled;
+        Arrived { tag: 7, redelivered: true, head, body }.into_delivery()
+    }
+
+    #[test]
+    fn a_body_is_the_same_in_any_cut() {
+        let bytes: Vec<u8> = (0..300_000).map(|at| (at % 251) as u8).collect();
+        for (size, cut) in [(0, 1), (1, 1), (90, 7), (90, 90), (5_000, 700), (300_000, 70_000)] {
+            let bytes = &bytes[..size];
+            let mut assembler = assembler();
+            announced(&mut assembler).unwrap();
+            let mut whole = assembler.header(&header(size as u64, &[0x08, 0, 5])).unwrap();
+            let count = bytes.chunks(cut).count();
+            for (index, octets) in bytes.chunks(cut).enumerate() {
+                assert!(whole.is_none());
+                let last = index + 1 == count;
+                let part = BodyPart { channel: 1, octets, missing: 0, ends_frame: last };
+                whole = assembler.body(&part).unwrap();
+            }
+            let delivery = arrived(whole.unwrap());
+            assert_eq!(delivery.content.body, bytes, "{size} in {cut}");
+            assert_eq!(delivery.content.properties.priority(), Some(5));
+            assert_eq!(delivery.content.routing_key.as_bytes(), b"k\xff");
+            assert!(delivery.is_complete && delivery.redelivered);
+        }
+    }
+
+    #[test]
+    fn malformed_properties_cost_their_message_only() {
+        let mut assembler = assembler();
+        announced(&mut assembler).unwrap();
+        let whole = assembler.header(&header(0, &[0x80, 0, 9])).unwrap();
+        let delivery = arrived(whole.unwrap());
+        assert!(!delivery.is_complete);
+        assert_eq!(delivery.content.exchange, "ex");
+        announced(&mut assembler).unwrap();
+    }
+
+    #[test]
+    fn an_announced_size_takes_no_memory() {
+        let mut assembler = assembler();
+        announced(&mut assembler).unwrap();
+        assembler.header(&header(1 << 46, &[0, 0])).unwrap();
+        let part = BodyPart { channel: 1, octets: &[1; 100], missing: 50, ends_frame: false };
+        assert!(assembler.body(&part).unwrap().is_none());
+        let AssemblerState::Body(incomplete) = &assembler.state else { panic!() };
+        assert!(incomplete.buffer.capacity() <= 2 * FIRST_ROOM);
+    }
+
+    #[test]
+    fn frames_out_of_order_are_refused() {
+        let part = BodyPart { channel: 1, octets: &[1; 9], missing: 0, ends_frame: true };
+        assert_eq!(assembler().body(&part).unwrap_err().code, 505);
+        assert_eq!(assembler().header(&header(1, &[0, 0])).unwrap_err().code, 505);
+        let mut assembler = assembler();
+        announced(&mut assembler).unwrap();
+        assert_eq!(announced(&mut assembler).unwrap_err().code, 505);
+        assembler.header(&header(8, &[0, 0])).unwrap();
+        assert_eq!(assembler.body(&part).unwrap_err().code, 505);
+    }
+}

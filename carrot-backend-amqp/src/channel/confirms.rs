@@ -1,0 +1,216 @@
+//! The broker's answers to publications, in wire order: multiple, out of order, and returns.
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::mem;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::{self, Thread};
+use std::time::Instant;
+
+use carrot_core::backend::{Body, Content, Outcome};
+use log::{debug, warn};
+
+use super::assembler::MessageHead;
+use super::ranges::Ranges;
+use crate::connection::Confirm;
+
+/// The maximum number of refusals and returns that are kept without a caller that asks for them.
+const KEPT: usize = 65_536;
+
+/// The reason why [`Confirms::wait`] returned no outcome.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum NoOutcome {
+    Late,
+    /// The channel has ended, so no more outcomes arrive.
+    ChannelEnded,
+    /// The outcome was dropped, because no caller asked for it in time.
+    Forgotten,
+}
+
+/// The confirms of one channel. The reader brings the answers, and wakes the threads that wait for
+/// them.
+#[derive(Debug)]
+pub(crate) struct Confirms {
+    is_confirming: bool,
+    /// The last tag that was taken.
+    issued: AtomicU64,
+    state: Mutex<ConfirmState>,
+}
+
+#[derive(Debug, Default)]
+struct ConfirmState {
+    answers: Answers,
+    /// The number of answered messages.
+    answered: u64,
+    has_ended: bool,
+    waiting: HashMap<u64, Thread>,
+}
+
+impl Confirms {
+    pub(crate) fn new(is_confirming: bool) -> Confirms {
+        Confirms { is_confirming, issued: AtomicU64::new(0), state: Mutex::default() }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, ConfirmState> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Returns the tag of the next message. Keeps the message if the broker may return it. The
+    /// caller sends the messages in the order of their tags.
+    pub(crate) fn issue(&self, content: &Arc<Content>, mandatory: bool) -> u64 {
+        let tag = self.issued.fetch_add(1, Ordering::SeqCst) + 1;
+        if mandatory && self.is_confirming {
+            self.lock().answers.mandatory.push_back((tag, Arc::clone(content)));
+        }
+        tag
+    }
+
+    pub(crate) fn wait(&self, tag: u64, deadline: Instant) -> Result<Outcome, NoOutcome> {
+        let mut state = self.lock();
+        loop {
+            if let Some(answer) = state.answers.take(tag) {
+                return answer;
+            }
+            if state.has_ended {
+                return Err(NoOutcome::ChannelEnded);
+            }
+            let now = Instant::now();
+            if now >= deadline {
+                return Err(NoOutcome::Late);
+            }
+            state.waiting.insert(tag, thread::current());
+            drop(state);
+            thread::park_timeout(deadline - now);
+            state = self.lock();
+            state.waiting.remove(&tag);
+        }
+    }
+
+    /// Takes confirms, in wire order. Returns the number of answered messages if a thread has
+    /// waited for one, because that thread is likely to publish as many.
+    pub(crate) fn confirm(&self, confirms: &[Confirm]) -> usize {
+        let mut state = self.lock();
+        let ConfirmState { answers, answered: total, waiting, .. } = &mut *state;
+        let mut answered = 0;
+        let issued = self.issued.load(Ordering::SeqCst);
+        for Confirm { tag, multiple, refused } in confirms {
+            let tag = if *multiple && *tag == 0 { issued } else { *tag };
+            if (1..=issued).contains(&tag) {
+                answered += answers.confirm(tag, *multiple, *refused);
+            } else if issued > 0 || !multiple {
+                warn!("broker confirmed unknown publish tag {tag}");
+            }
+        }
+        *total += answered;
+        let woken: Vec<_> = waiting.extract_if(|tag, _| answers.is_answered(*tag)).collect();
+        drop(state);
+        let expected = if woken.is_empty() { 0 } else { answered };
+        woken.into_iter().for_each(|(_, waiter)| waiter.unpark());
+        usize::try_from(expected).unwrap_or(usize::MAX)
+    }
+
+    /// Takes a returned message.
+    pub(crate) fn returned(&self, code: u16, text: String, head: &MessageHead, body: &Body) {
+        if self.is_confirming {
+            self.lock().answers.returned(code, text, head, body);
+        }
+    }
+
+    /// Returns the number of messages without an answer; on a channel without confirms, 1 if any
+    /// message was sent.
+    pub(crate) fn unconfirmed(&self) -> u64 {
+        let issued = self.issued.load(Ordering::SeqCst);
+        if self.is_confirming { issued.saturating_sub(self.lock().answered) } else { issued.min(1) }
+    }
+
+    /// Notes that no more answers arrive.
+    pub(crate) fn end(&self) {
+        let mut state = self.lock();
+        state.has_ended = true;
+        let waiting = mem::take(&mut state.waiting);
+        drop(state);
+        waiting.into_values().for_each(|waiter| waiter.unpark());
+    }
+}
+
+/// The answers of the broker. An acceptance takes no memory.
+#[derive(Debug, Default)]
+struct Answers {
+    answered: Ranges,
+    /// Refusals and returns that no caller has asked for. A return is here before its confirm.
+    notable: BTreeMap<u64, Outcome>,
+    /// Notable outcomes up to this tag may have been dropped.
+    forgotten: u64,
+    /// Mandatory messages that may be returned, in the order of tags.
+    mandatory: VecDeque<(u64, Arc<Content>)>,
+}
+
+impl Answers {
+    fn is_answered(&self, tag: u64) -> bool {
+        self.answered.contains(tag)
+    }
+
+    fn take(&mut self, tag: u64) -> Option<Result<Outcome, NoOutcome>> {
+        if !self.is_answered(tag) {
+            return None;
+        }
+        Some(match self.notable.remove(&tag) {
+            Some(outcome) => Ok(outcome),
+            None if tag <= self.forgotten => Err(NoOutcome::Forgotten),
+            None => Ok(Outcome::Accepted),
+        })
+    }
+
+    /// Returns the number of messages that the confirm answers.
+    fn confirm(&mut self, tag: u64, multiple: bool, refused: bool) -> u64 {
+        let first = if multiple { self.answered.end_of_first() + 1 } else { tag };
+        if refused {
+            for tag in first..=tag {
+                if !self.answered.contains(tag) {
+                    self.keep(tag, Outcome::Refused);
+                }
+            }
+        }
+        let answered = self.answered.insert(first, tag);
+        while self.mandatory.front().is_some_and(|(tag, _)| self.answered.contains(*tag)) {
+            self.mandatory.pop_front();
+        }
+        answered
+    }
+
+    fn keep(&mut self, tag: u64, outcome: Outcome) {
+        self.notable.entry(tag).or_insert(outcome);
+        while self.notable.len() > KEPT
+            && let Some((tag, outcome)) = self.notable.pop_first()
+        {
+            warn!(
+                "dropping the outcome {outcome:?} of publication {tag}: no caller has asked for \
+                 it, and {KEPT} others are kept"
+            );
+            self.forgotten = self.forgotten.max(tag);
+        }
+    }
+
+    /// The broker returns messages in the order in which it routes them, so the first message with
+    /// equal content is the returned one.
+    fn returned(&mut self, code: u16, text: String, head: &MessageHead, body: &Body) {
+        let message_id = head.properties().and_then(|properties| properties.message_id);
+        let position = self.mandatory.iter().position(|(tag, content)| {
+            !self.answered.contains(*tag)
+                && content.properties.message_id().map(str::as_bytes)
+                    == message_id.map(|id| id.as_bytes())
+                && content.exchange.as_bytes() == head.exchange().as_bytes()
+                && content.routing_key.as_bytes() == head.routing_key().as_bytes()
+                && content.body == *body
+        });
+        let Some((tag, _)) = position.and_then(|position| self.mandatory.remove(position)) else {
+            debug!("the broker returned an unknown message: {code} {text}");
+            return;
+        };
+        self.keep(tag, Outcome::Returned { code, text });
+    }
+}
+
+#[cfg(test)]
+#[path = "confirms_tests.rs"]
+mod tests;

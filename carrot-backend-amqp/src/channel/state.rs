@@ -1,0 +1,368 @@
+//! The state that a channel shares with the reader of its connection.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, Weak};
+use std::time::{Duration, Instant};
+
+use carrot_amqp_wire::{BasicCancel, ChannelClose};
+use carrot_core::backend::{Acknowledgement, Content, Delivery, DeliveryTag, Extent, Rejection};
+use carrot_core::{Error, Result};
+
+use super::assembler::{Arrived, Assembler};
+use super::confirms::Confirms;
+use super::consumers::Consumers;
+use super::encode;
+use super::rpc::{CallSlot, Expected, NoReply, Reply};
+use super::unacked::{AckTracker, Disposition, Settlement, UnknownTag};
+use crate::connection::ConnectionState;
+use crate::connection::Opening;
+use crate::connection::OutgoingFrames;
+use crate::connection::{Call, ChannelId};
+use crate::time::deadline_after;
+
+/// The maximum time that an acknowledgement waits for others.
+const HOLD: Duration = Duration::from_micros(500);
+/// The start of the routing key of an answer that RabbitMQ delivers without a queue.
+const DIRECT_ANSWER: &[u8] = b"amq.rabbitmq.reply-to.";
+/// The reply code of an orderly end.
+const SUCCESS: u16 = 200;
+
+#[derive(Debug)]
+pub(crate) struct ChannelState {
+    me: Weak<ChannelState>,
+    pub(crate) number: u16,
+    pub(crate) id: ChannelId,
+    pub(crate) connection: Arc<ConnectionState>,
+    pub(crate) is_confirming: bool,
+    pub(crate) confirms: Confirms,
+    pub(crate) tracker: AckTracker,
+    pub(crate) slot: CallSlot,
+    pub(crate) consumers: Consumers,
+    /// Used only by the reader.
+    pub(super) incoming: Mutex<Incoming>,
+    opening: OnceLock<Opening>,
+    first_error: OnceLock<Error>,
+    /// Whether the broker waits for settlements.
+    delivers: AtomicBool,
+    /// Whether channel.close is sent, or is about to be.
+    is_closing: AtomicBool,
+}
+
+/// The part of the state that the reader keeps.
+#[derive(Debug)]
+pub(super) struct Incoming {
+    pub(super) assembler: Assembler,
+    /// Whether the broker has opened the channel. OutgoingFrames before that are for an earlier channel of
+    /// the same number.
+    pub(super) is_open: bool,
+}
+
+impl ChannelState {
+    pub(crate) fn new(
+        connection: &Arc<ConnectionState>,
+        number: u16,
+        is_confirming: bool,
+    ) -> Arc<ChannelState> {
+        Arc::new_cyclic(|me| ChannelState {
+            me: Weak::clone(me),
+            number,
+            id: connection.calls.id(),
+            connection: Arc::clone(connection),
+            is_confirming,
+            confirms: Confirms::new(is_confirming),
+            tracker: AckTracker::new(),
+            slot: CallSlot::default(),
+            consumers: Consumers::default(),
+            incoming: Mutex::new(Incoming {
+                assembler: Assembler::new(Arc::clone(&connection.buffers)),
+                is_open: false,
+            }),
+            opening: OnceLock::new(),
+            first_error: OnceLock::new(),
+            delivers: AtomicBool::new(false),
+            is_closing: AtomicBool::new(false),
+        })
+    }
+
+    /// Returns the first error, if the channel has ended.
+    pub(crate) fn failure(&self) -> Option<Error> {
+        let with_connection = || self.connection.failure().map(|lost| self.fail_with(lost));
+        self.first_error.get().cloned().or_else(with_connection)
+    }
+
+    pub(crate) fn check(&self) -> Result<()> {
+        self.failure().map_or(Ok(()), Err)
+    }
+
+    pub(crate) fn is_closing(&self) -> bool {
+        self.is_closing.load(Ordering::Acquire)
+    }
+
+    /// Ends the channel. Returns whether this is the first error.
+    pub(crate) fn fail(&self, error: Error) -> bool {
+        let is_first = self.first_error.set(error).is_ok();
+        if is_first {
+            self.slot.fail();
+            self.confirms.end();
+            self.consumers.end();
+        }
+        is_first
+    }
+
+    /// Ends the channel with its connection, and returns the first error.
+    fn fail_with(&self, lost: Error) -> Error {
+        let error = self.connection.calls.first_error(self.id, lost);
+        self.fail(error.clone());
+        self.first_error.get().cloned().unwrap_or(error)
+    }
+
+    /// Returns the first error of a channel that has ended, or is about to.
+    pub(crate) fn gone(&self) -> Error {
+        self.failure().unwrap_or_else(|| self.fail_with(self.connection.death()))
+    }
+
+    /// Opens the channel with these frames, and waits for the answer.
+    pub(crate) fn open(
+        &self,
+        call: Call,
+        expected: Expected,
+        frames: Vec<u8>,
+        timeout: Duration,
+        deadline: Instant,
+    ) -> Result<()> {
+        let connection = &self.connection;
+        let Ok(turn) = self.slot.take(expected, deadline) else { return Err(self.gone()) };
+        let in_flight = connection.calls.enter(self.id, call);
+        let Some(opening) = connection.writer.open(self.number, frames) else {
+            connection.channels.free(self.number);
+            return Err(self.gone());
+        };
+        let _ = self.opening.set(opening);
+        let reply = turn.wait(deadline);
+        drop((in_flight, turn));
+        match reply {
+            Ok(_) => Ok(()),
+            Err(NoReply::Failed) => Err(self.gone()),
+            Err(NoReply::Late) => Err(self.time_out(call.operation, timeout)),
+        }
+    }
+
+    /// Makes a call with these frames, and waits for the answer.
+    ///
+    /// Blocks at most for `timeout`, and for the call timeout. A call that takes longer ends the
+    /// channel, because a late answer could not be told from that of the next call.
+    pub(crate) fn call(
+        &self,
+        call: Call,
+        expected: Expected,
+        frames: Vec<u8>,
+        timeout: Duration,
+    ) -> Result<Reply> {
+        self.check()?;
+        let connection = &self.connection;
+        let timeout = timeout.min(connection.call_timeout);
+        let deadline = deadline_after(timeout);
+        let overdue = || connection.overdue(call.operation, timeout);
+        let _turn = connection.isolation.enter(call, deadline).ok_or_else(overdue)?;
+        let turn = match self.slot.take(expected, deadline) {
+            Ok(turn) => turn,
+            Err(NoReply::Late) => return Err(overdue()),
+            Err(NoReply::Failed) => return Err(self.gone()),
+        };
+        self.flush();
+        let in_flight = connection.calls.enter(self.id, call);
+        if self.send(|| (OutgoingFrames::from(frames), ())).is_none() {
+            return Err(self.gone());
+        }
+        let reply = turn.wait(deadline);
+        drop((in_flight, turn));
+        reply.map_err(|none| match none {
+            NoReply::Failed => self.gone(),
+            NoReply::Late => self.time_out(call.operation, timeout),
+        })
+    }
+
+    /// Waits until the deliveries of dropped subscriptions are requeued, and returns the rest of
+    /// the timeout.
+    pub(crate) fn after_releases(&self, call: Call, timeout: Duration) -> Result<Duration> {
+        let timeout = timeout.min(self.connection.call_timeout);
+        let deadline = deadline_after(timeout);
+        if !self.consumers.wait_for_released(deadline) {
+            return Err(self.connection.overdue(call.operation, timeout));
+        }
+        Ok(deadline.saturating_duration_since(Instant::now()))
+    }
+
+    /// Ends the channel over a call that timed out, and returns the error of the call. An alarm
+    /// explains the call, but the channel stays closed after the alarm.
+    fn time_out(&self, operation: &'static str, after: Duration) -> Error {
+        let connection = &self.connection;
+        let error = connection.overdue(operation, after);
+        if self.fail(Error::timeout(operation, after)) {
+            self.close_at_broker();
+            if connection.channels.overdue(self.number, connection.channel_max()) {
+                connection.cut("half of its channels wait for answers that do not arrive");
+            }
+        }
+        error
+    }
+
+    /// Sends frames that are created in the order of sending; `None` if the channel is closed.
+    fn send<T>(&self, create: impl FnOnce() -> (OutgoingFrames, T)) -> Option<T> {
+        self.connection.writer.send(*self.opening.get()?, create)
+    }
+
+    /// Has a frame of the reader sent soon, unless the channel is closed.
+    pub(crate) fn hand_over(&self, frame: Vec<u8>) {
+        if let Some(opening) = self.opening.get()
+            && self.connection.writer.hand_over_on(*opening, frame)
+        {
+            self.connection.flush_soon();
+        }
+    }
+
+    /// Sends a message for which the back-pressure has made room. Returns its tag; `None` if the
+    /// channel is closed.
+    pub(crate) fn publish(
+        &self,
+        content: &Arc<Content>,
+        mandatory: bool,
+        frames: OutgoingFrames,
+        size: usize,
+    ) -> Option<u64> {
+        let issue = || (frames, self.confirms.issue(content, mandatory));
+        let writer = &self.connection.writer;
+        match self.opening.get() {
+            Some(opening) => writer.send_counted(*opening, size, issue),
+            None => {
+                writer.send_buffer.left(size);
+                None
+            }
+        }
+    }
+
+    /// Notes that the broker waits for settlements of what it delivers.
+    pub(crate) fn delivers(&self) {
+        self.delivers.store(true, Ordering::Release);
+    }
+
+    /// Sends the settlements that wait.
+    pub(crate) fn flush(&self) {
+        self.send(|| {
+            let mut out = Vec::new();
+            for settlement in self.tracker.drain() {
+                encode::settlement(&mut out, self.number, &settlement);
+            }
+            (OutgoingFrames::from(out), ())
+        });
+    }
+
+    /// Settles deliveries. The settlement may wait for others while deliveries wait for workers.
+    pub(crate) fn settle(
+        &self,
+        disposition: Disposition,
+        tag: DeliveryTag,
+        extent: Extent,
+    ) -> Result<()> {
+        if let Some(failure) = self.failure() {
+            return Err(Error::Stale { source: Some(Arc::new(failure)) });
+        }
+        match self.tracker.decide(disposition, tag.0, extent) {
+            Ok(false) => {}
+            Ok(true) if self.tracker.is_batch_full() || !self.consumers.has_arrived() => {
+                self.flush();
+            }
+            Ok(true) => {
+                let me = Weak::clone(&self.me);
+                self.connection.supervisor.at(Instant::now() + HOLD, move || {
+                    if let Some(channel) = me.upgrade() {
+                        channel.flush();
+                    }
+                });
+            }
+            // The broker would close the channel over it.
+            Err(UnknownTag) => {
+                let reason = format!("PRECONDITION_FAILED - unknown delivery tag {}", tag.0);
+                if self.fail(Error::PreconditionFailed { reason }) {
+                    self.close_at_broker();
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Converts a message for the caller, and notes whether it has to be settled.
+    pub(crate) fn hand_out(&self, arrived: Arrived, acknowledgement: Acknowledgement) -> Delivery {
+        match acknowledgement {
+            Acknowledgement::Manual => self.tracker.hand_out(arrived.tag),
+            Acknowledgement::Automatic => self.pass(&arrived),
+        }
+        arrived.into_delivery()
+    }
+
+    /// Notes that a delivery is not settled. A direct answer has the tag of the next delivery,
+    /// which may be.
+    pub(crate) fn pass(&self, arrived: &Arrived) {
+        let head = &arrived.head;
+        let is_direct = head.exchange().as_bytes().is_empty()
+            && head.routing_key().as_bytes().starts_with(DIRECT_ANSWER);
+        if !is_direct {
+            self.tracker.pass(arrived.tag);
+        }
+    }
+
+    /// Returns the frame that requeues a delivery which no caller has received.
+    pub(crate) fn requeue(&self, tag: u64, out: &mut Vec<u8>) {
+        let disposition = Disposition::Reject(Rejection::Requeue);
+        encode::settlement(out, self.number, &Settlement { disposition, tag, multiple: false });
+    }
+
+    /// Requeues deliveries that a dropped subscription had, and has the broker cancel its consumer.
+    ///
+    /// The broker answers the cancel, and the consumer is then forgotten.
+    pub(crate) fn release(&self, tag: Option<&str>, requeued: impl Iterator<Item = Arrived>) {
+        let mut out = Vec::new();
+        if let Some(tag) = tag {
+            let cancel = BasicCancel { consumer_tag: tag.into(), no_wait: false };
+            encode::append(&mut out, self.number, &cancel.into());
+        }
+        for arrived in requeued {
+            self.requeue(arrived.tag, &mut out);
+            self.pass(&arrived);
+        }
+        self.send(|| (OutgoingFrames::from(out), ()));
+    }
+
+    /// Sends channel.close, after everything else that the channel has to send. Its number is free
+    /// again when the broker has answered.
+    ///
+    /// Consumers are cancelled and deliveries are requeued first, because RabbitMQ 4.3 counts what
+    /// a closed channel had as failed deliveries.
+    pub(crate) fn close_at_broker(&self) {
+        if self.is_closing.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        let Some(opening) = self.opening.get() else { return };
+        self.flush();
+        self.connection.channels.closing(self.number);
+        let tags = self.consumers.tags();
+        let is_sent = self.connection.writer.send_last(*opening, || {
+            let mut out = Vec::new();
+            for tag in &tags {
+                let cancel = BasicCancel { consumer_tag: tag.into(), no_wait: true };
+                encode::append(&mut out, self.number, &cancel.into());
+            }
+            if self.delivers.load(Ordering::Acquire) {
+                let disposition = Disposition::Reject(Rejection::Requeue);
+                let all = Settlement { disposition, tag: 0, multiple: true };
+                encode::settlement(&mut out, self.number, &all);
+            }
+            let close = ChannelClose { reply_code: SUCCESS, ..ChannelClose::default() };
+            encode::append(&mut out, self.number, &close.into());
+            out
+        });
+        if !is_sent {
+            self.slot.closed();
+        }
+    }
+}

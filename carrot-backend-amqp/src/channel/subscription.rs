@@ -1,0 +1,99 @@
+//! One consumer.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use carrot_amqp_wire::BasicCancel;
+use carrot_core::backend::{Acknowledgement, Delivery, Subscription};
+use carrot_core::{Error, Result};
+use crossbeam_channel::RecvTimeoutError;
+
+use super::Channel;
+use super::consumers::ConsumerQueue;
+use super::encode;
+use super::rpc::Expected;
+use crate::connection::calls;
+
+pub(super) const BY_PROGRAM: &str = "this program cancelled it";
+pub(super) const BY_BROKER: &str =
+    "the broker cancelled it, because the queue was deleted or is moving";
+
+/// The deliveries of one consumer.
+pub(crate) struct ChannelSubscription {
+    channel: Arc<Channel>,
+    queue: String,
+    acknowledgement: Acknowledgement,
+    consumer: ConsumerQueue,
+}
+
+impl ChannelSubscription {
+    pub(super) fn new(
+        channel: Arc<Channel>,
+        queue: &str,
+        acknowledgement: Acknowledgement,
+        consumer: ConsumerQueue,
+    ) -> ChannelSubscription {
+        ChannelSubscription { channel, queue: queue.to_string(), acknowledgement, consumer }
+    }
+}
+
+impl Subscription for ChannelSubscription {
+    fn next(&self, timeout: Duration) -> Result<Option<Delivery>> {
+        let channel = self.channel.state();
+        channel.check()?;
+        match self.consumer.deliveries.recv_timeout(timeout) {
+            Ok(arrived) => {
+                channel.consumers.taken();
+                Ok(Some(channel.hand_out(arrived, self.acknowledgement)))
+            }
+            Err(RecvTimeoutError::Timeout) => Ok(None),
+            Err(RecvTimeoutError::Disconnected) => {
+                let cancelled = || {
+                    let reason = self.consumer.ended.get().copied().unwrap_or(BY_BROKER);
+                    Error::Cancelled { queue: self.queue.clone(), reason: reason.into() }
+                };
+                Err(channel.failure().unwrap_or_else(cancelled))
+            }
+        }
+    }
+
+    fn cancel(&self, timeout: Duration) -> Result<()> {
+        const EXPECTED: Expected = Expected::one(&[(60, 31)]);
+        let channel = self.channel.state();
+        channel.check()?;
+        if self.consumer.ended.get().is_some() {
+            return Ok(());
+        }
+        let cancel = BasicCancel { consumer_tag: (&self.consumer.tag).into(), no_wait: false };
+        let frame = encode::frame(channel.number, &cancel.into());
+        channel.call(calls::CANCEL, EXPECTED, frame, timeout).map(drop)
+    }
+}
+
+impl Drop for ChannelSubscription {
+    fn drop(&mut self) {
+        let channel = self.channel.state();
+        let is_consuming = channel.consumers.release(self.consumer.number);
+        let arrived = self.consumer.deliveries.try_iter().inspect(|_| channel.consumers.taken());
+        let tag = is_consuming.then_some(self.consumer.tag.as_str());
+        match self.acknowledgement {
+            Acknowledgement::Manual => channel.release(tag, arrived),
+            Acknowledgement::Automatic => {
+                arrived.for_each(|arrived| channel.pass(&arrived));
+                channel.release(tag, std::iter::empty());
+            }
+        }
+    }
+}
+
+impl fmt::Debug for ChannelSubscription {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("AmqpSubscription")
+            .field("queue", &self.queue)
+            .field("arrived", &self.consumer.deliveries.len())
+            .field("channel", &self.channel)
+            .finish_non_exhaustive()
+    }
+}

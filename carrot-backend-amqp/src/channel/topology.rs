@@ -1,0 +1,146 @@
+//! The methods that declare and delete; pure.
+
+use carrot_amqp_wire::{
+    Arguments, ExchangeBind, ExchangeDeclare, ExchangeDelete, ExchangeUnbind, FrameWriter, Method,
+    QueueBind, QueueDeclare, QueueDelete, QueuePurge, QueueUnbind, WireError,
+};
+use carrot_core::backend::{Declare, Delete};
+use carrot_core::{Binding, Destination};
+
+use super::rpc::Expected;
+use crate::connection::calls::{self, Call};
+
+/// A call, its answer, and its frame.
+pub(crate) type Request = (Call, Expected, Vec<u8>);
+
+fn request(
+    channel: u16,
+    frame_max: u32,
+    call: Call,
+    expected: Expected,
+    method: &Method<'_>,
+) -> Result<Request, WireError> {
+    let mut frame = Vec::new();
+    FrameWriter::new(&mut frame, channel, frame_max).method(method)?;
+    Ok((call, expected, frame))
+}
+
+pub(crate) fn declare(
+    channel: u16,
+    frame_max: u32,
+    entity: &Declare<'_>,
+) -> Result<Request, WireError> {
+    let (call, expected, method): (Call, Expected, Method<'_>) = match entity {
+        Declare::Exchange(exchange) => {
+            let call =
+                if exchange.passive { calls::CHECK_EXCHANGE } else { calls::DECLARE_EXCHANGE };
+            let declare = ExchangeDeclare {
+                exchange: (&exchange.name).into(),
+                kind: exchange.kind.as_str().into(),
+                passive: exchange.passive,
+                durable: exchange.durable,
+                auto_delete: exchange.auto_delete,
+                internal: exchange.internal,
+                no_wait: false,
+                arguments: Arguments::from(&exchange.arguments),
+            };
+            (call, Expected::one(&[(40, 11)]), declare.into())
+        }
+        Declare::Queue(queue) => {
+            let declare = QueueDeclare {
+                queue: (&queue.name).into(),
+                passive: queue.passive,
+                durable: queue.durable,
+                exclusive: queue.exclusive,
+                auto_delete: queue.auto_delete,
+                no_wait: false,
+                arguments: Arguments::from(&queue.arguments),
+            };
+            (calls::DECLARE_QUEUE, Expected::one(&[(50, 11)]), declare.into())
+        }
+        Declare::Binding(binding) => bind(binding),
+    };
+    request(channel, frame_max, call, expected, &method)
+}
+
+pub(crate) fn delete(
+    channel: u16,
+    frame_max: u32,
+    entity: &Delete<'_>,
+) -> Result<Request, WireError> {
+    let (call, expected, method): (Call, Expected, Method<'_>) = match entity {
+        Delete::Exchange { name, condition } => {
+            let if_unused = condition.if_unused;
+            let delete = ExchangeDelete { exchange: (*name).into(), if_unused, no_wait: false };
+            (calls::DELETE_EXCHANGE, Expected::one(&[(40, 21)]), delete.into())
+        }
+        Delete::Queue { name, condition } => {
+            let delete = QueueDelete {
+                queue: (*name).into(),
+                if_unused: condition.if_unused,
+                if_empty: condition.if_empty,
+                no_wait: false,
+            };
+            (calls::DELETE_QUEUE, Expected::one(&[(50, 41)]), delete.into())
+        }
+        Delete::Messages { queue } => {
+            let purge = QueuePurge { queue: (*queue).into(), no_wait: false };
+            (calls::PURGE_QUEUE, Expected::one(&[(50, 31)]), purge.into())
+        }
+        Delete::Binding(binding) => unbind(binding),
+    };
+    request(channel, frame_max, call, expected, &method)
+}
+
+fn bind(binding: &Binding) -> (Call, Expected, Method<'_>) {
+    let (routing_key, arguments) =
+        ((&binding.routing_key).into(), Arguments::from(&binding.arguments));
+    match &binding.destination {
+        Destination::Queue(queue) => {
+            let bind = QueueBind {
+                queue: queue.into(),
+                exchange: (&binding.source).into(),
+                routing_key,
+                no_wait: false,
+                arguments,
+            };
+            (calls::BIND_QUEUE, Expected::one(&[(50, 21)]), bind.into())
+        }
+        Destination::Exchange(destination) => {
+            let bind = ExchangeBind {
+                destination: destination.into(),
+                source: (&binding.source).into(),
+                routing_key,
+                no_wait: false,
+                arguments,
+            };
+            (calls::BIND_EXCHANGE, Expected::one(&[(40, 31)]), bind.into())
+        }
+    }
+}
+
+fn unbind(binding: &Binding) -> (Call, Expected, Method<'_>) {
+    let (routing_key, arguments) =
+        ((&binding.routing_key).into(), Arguments::from(&binding.arguments));
+    match &binding.destination {
+        Destination::Queue(queue) => {
+            let unbind = QueueUnbind {
+                queue: queue.into(),
+                exchange: (&binding.source).into(),
+                routing_key,
+                arguments,
+            };
+            (calls::UNBIND_QUEUE, Expected::one(&[(50, 51)]), unbind.into())
+        }
+        Destination::Exchange(destination) => {
+            let unbind = ExchangeUnbind {
+                destination: destination.into(),
+                source: (&binding.source).into(),
+                routing_key,
+                no_wait: false,
+                arguments,
+            };
+            (calls::UNBIND_EXCHANGE, Expected::one(&[(40, 51)]), unbind.into())
+        }
+    }
+}

@@ -1,0 +1,63 @@
+//! An attempt to connect that another thread waits for.
+
+use std::io;
+use std::net::{Shutdown, TcpStream};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// One attempt to connect, as seen by who waits for it.
+#[derive(Debug, Default)]
+pub(crate) struct ConnectAttempt {
+    /// Whether the credentials were accepted before.
+    pub(crate) accepted_before: bool,
+    state: Mutex<AttemptState>,
+}
+
+#[derive(Debug, Default)]
+struct AttemptState {
+    socket: Option<TcpStream>,
+    step: String,
+    abandoned: bool,
+}
+
+impl ConnectAttempt {
+    pub(crate) fn new(accepted_before: bool) -> ConnectAttempt {
+        ConnectAttempt { accepted_before, state: Mutex::default() }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, AttemptState> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Makes it fail soon, and its result be thrown away.
+    pub(crate) fn abandon(&self) {
+        let mut state = self.lock();
+        state.abandoned = true;
+        if let Some(socket) = state.socket.take() {
+            let _ = socket.shutdown(Shutdown::Both);
+        }
+    }
+
+    pub(crate) fn is_abandoned(&self) -> bool {
+        self.lock().abandoned
+    }
+
+    pub(crate) fn step(&self, step: String) {
+        self.lock().step = step;
+    }
+
+    /// Returns the step that was begun last.
+    pub(crate) fn current_step(&self) -> String {
+        self.lock().step.clone()
+    }
+
+    /// Puts a socket within reach of `abandon`.
+    pub(crate) fn expose(&self, socket: &TcpStream) -> io::Result<()> {
+        let clone = socket.try_clone()?;
+        let mut state = self.lock();
+        if state.abandoned {
+            return Err(io::ErrorKind::TimedOut.into());
+        }
+        state.socket = Some(clone);
+        Ok(())
+    }
+}

@@ -1,0 +1,137 @@
+//! How much was handed over for sending and has not left yet.
+
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Condvar, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use crate::time::deadline_after;
+
+/// With so many bytes on their way to the socket no other message is let in: enough to keep it busy, little enough to hold in memory.
+const LIMIT: u64 = 512 << 10;
+
+/// A gate before the writer, which would keep more and more while the broker does not read.
+#[derive(Debug, Default)]
+pub(crate) struct SendBufferLimit {
+    handed: AtomicU64,
+    left: AtomicU64,
+    waiting: AtomicUsize,
+    closed: Mutex<bool>,
+    moved: Condvar,
+}
+
+impl SendBufferLimit {
+    /// Waits until `bytes` more fit, and counts them. Gives false if they did not fit in time; once closed, all fit.
+    pub(crate) fn enter(&self, bytes: usize, timeout: Duration) -> bool {
+        if self.try_enter(bytes as u64) {
+            return true;
+        }
+        let deadline = deadline_after(timeout);
+        let mut closed = self.closed.lock().unwrap_or_else(PoisonError::into_inner);
+        self.waiting.fetch_add(1, Ordering::SeqCst);
+        let entered = loop {
+            if *closed || self.try_enter(bytes as u64) {
+                break true;
+            }
+            let now = Instant::now();
+            if now >= deadline {
+                break false;
+            }
+            closed = self
+                .moved
+                .wait_timeout(closed, deadline - now)
+                .unwrap_or_else(PoisonError::into_inner)
+                .0;
+        };
+        self.waiting.fetch_sub(1, Ordering::SeqCst);
+        entered
+    }
+
+    fn try_enter(&self, bytes: u64) -> bool {
+        let mut handed = self.handed.load(Ordering::SeqCst);
+        loop {
+            // Acknowledgements and calls leave too, and are not counted on entry: what has left may exceed what was handed over.
+            let start = handed.max(self.left.load(Ordering::SeqCst));
+            let backlog = start - self.left.load(Ordering::SeqCst).min(start);
+            // Whatever its size: a large message would else never find the gap that small ones slip into.
+            if backlog >= LIMIT {
+                return false;
+            }
+            match self.handed.compare_exchange_weak(
+                handed,
+                start + bytes,
+                Ordering::SeqCst,
+                Ordering::SeqCst,
+            ) {
+                Ok(_) => return true,
+                Err(current) => handed = current,
+            }
+        }
+    }
+
+    /// Counts what has left.
+    pub(crate) fn left(&self, bytes: usize) {
+        self.left.fetch_add(bytes as u64, Ordering::SeqCst);
+        if self.waiting.load(Ordering::SeqCst) > 0 {
+            drop(self.closed.lock().unwrap_or_else(PoisonError::into_inner));
+            self.moved.notify_all();
+        }
+    }
+
+    /// Lets everybody through: what they hand over fails by itself.
+    pub(crate) fn close(&self) {
+        *self.closed.lock().unwrap_or_else(PoisonError::into_inner) = true;
+        self.moved.notify_all();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const A_MOMENT: Duration = Duration::from_millis(20);
+    const LONG: Duration = Duration::from_secs(10);
+
+    #[test]
+    fn the_limit_holds_until_bytes_leave() {
+        let send_buffer = SendBufferLimit::default();
+        assert!(send_buffer.enter(LIMIT as usize, A_MOMENT));
+        assert!(!send_buffer.enter(1, A_MOMENT));
+        send_buffer.left(1);
+        assert!(send_buffer.enter(1, A_MOMENT));
+        assert!(!send_buffer.enter(1, A_MOMENT));
+    }
+
+    #[test]
+    fn a_message_is_let_in_where_a_smaller_one_would_be() {
+        let send_buffer = SendBufferLimit::default();
+        assert!(send_buffer.enter(LIMIT as usize - 1, A_MOMENT));
+        assert!(send_buffer.enter(LIMIT as usize * 2, A_MOMENT));
+        assert!(!send_buffer.enter(1, A_MOMENT));
+        send_buffer.left(LIMIT as usize * 2);
+        assert!(send_buffer.enter(LIMIT as usize * 2, A_MOMENT));
+    }
+
+    #[test]
+    fn uncounted_traffic_gives_no_credit() {
+        let send_buffer = SendBufferLimit::default();
+        send_buffer.left(LIMIT as usize * 5);
+        assert!(send_buffer.enter(LIMIT as usize, A_MOMENT));
+        assert!(!send_buffer.enter(1, A_MOMENT));
+    }
+
+    #[test]
+    fn a_waiter_wakes_when_bytes_leave_and_when_closed() {
+        let send_buffer = SendBufferLimit::default();
+        assert!(send_buffer.enter(LIMIT as usize, A_MOMENT));
+        let started = Instant::now();
+        std::thread::scope(|scope| {
+            let first = scope.spawn(|| send_buffer.enter(10, LONG));
+            send_buffer.left(10);
+            assert!(first.join().is_ok_and(|entered| entered));
+            let second = scope.spawn(|| send_buffer.enter(10, LONG));
+            send_buffer.close();
+            assert!(second.join().is_ok_and(|entered| entered));
+        });
+        assert!(started.elapsed() < LONG);
+    }
+}

@@ -1,0 +1,45 @@
+//! The features of a broker, by its product and version; pure.
+
+use std::time::Duration;
+
+use carrot_core::backend::Capabilities;
+
+/// RabbitMQ writes the names of quorum queues to disk at most a second after their declaration
+/// (measured with 3.10.8 and 4.3.6).
+const SETTLE_IN: Duration = Duration::from_millis(1200);
+
+/// Returns the features of a product in a version. A product that is not RabbitMQ has the features
+/// that all AMQP brokers share.
+pub(crate) fn of(product: &str, version: &str) -> Capabilities {
+    let mut numbers = version
+        .split(|letter: char| !letter.is_ascii_digit())
+        .map(|number| number.parse::<u32>().unwrap_or(0));
+    let version = (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0));
+    let is_rabbitmq = product == "RabbitMQ";
+    let mut capabilities = Capabilities::default();
+    capabilities.waiting_queues = true;
+    capabilities.quorum_queues = is_rabbitmq && version >= (3, 10);
+    capabilities.default_delivery_limit = is_rabbitmq && version >= (4, 0);
+    capabilities.queue_durable_after = SETTLE_IN;
+    capabilities
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_release_has_its_features() {
+        let said = |product, version| {
+            let Capabilities { quorum_queues, default_delivery_limit, .. } = of(product, version);
+            (quorum_queues, default_delivery_limit)
+        };
+        assert_eq!(said("RabbitMQ", "3.9.29"), (false, false));
+        assert_eq!(said("RabbitMQ", "3.10.8"), (true, false));
+        assert_eq!(said("RabbitMQ", "3.13.7+beta"), (true, false));
+        assert_eq!(said("RabbitMQ", "4.0.5"), (true, true));
+        assert_eq!(said("RabbitMQ", "10.0"), (true, true));
+        assert_eq!(said("LavinMQ", "4.0.0"), (false, false));
+        assert_eq!(said("RabbitMQ", "4294967296.x"), (false, false));
+    }
+}

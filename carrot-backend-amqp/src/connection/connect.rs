@@ -1,0 +1,335 @@
+//! From options to an open connection, within one deadline.
+
+use std::io;
+use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Condvar, Mutex, OnceLock, Weak};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use carrot_core::backend::{BufferPool, Role};
+use carrot_core::{ConnectionOptions, Credentials, Error, Result, Scheme};
+use crossbeam_channel::{RecvTimeoutError, bounded};
+use log::debug;
+use socket2::{SockRef, TcpKeepalive};
+
+use super::attempt::ConnectAttempt;
+use super::call_isolation::CallIsolation;
+use super::channels::ChannelTable;
+use super::control::Control;
+use super::endpoint::{connect_error, endpoint, endpoints, overdue};
+use super::handshake::{self, Handshake};
+use super::observers::Observers;
+use super::pipe::Pipe;
+use super::reader;
+use super::refusal::{Attempted, refused};
+use super::source::Source;
+use super::state::{ConnectionState, Lifecycle};
+use super::supervisor::Supervisor;
+use super::writer::{Sink, SocketWriter};
+
+/// A timeout that ends this close to the deadline is the deadline's.
+const SLACK: Duration = Duration::from_millis(20);
+/// The longest interval between probes of an idle socket that every platform takes, in seconds.
+const MAX_KEEP_ALIVE: Duration = Duration::from_secs(3600);
+
+/// The parts of a connection that outlive it.
+#[derive(Debug, Clone)]
+pub(crate) struct RoleContext {
+    pub(crate) role: Role,
+    pub(crate) observers: Weak<Observers>,
+    pub(crate) isolation: Arc<CallIsolation>,
+    pub(crate) supervisor: Arc<Supervisor>,
+}
+
+/// The reason why one address was given up.
+pub(crate) enum Failure {
+    /// No answer in its share of the time.
+    Slow,
+    /// Another address may succeed.
+    Failed(Error),
+    /// Another address would fail in the same way.
+    Final(Error),
+}
+
+/// Connects to the first address that answers, on a separate thread, because resolving a name
+/// cannot be bounded.
+pub(crate) fn connect(
+    options: &Arc<ConnectionOptions>,
+    role_context: RoleContext,
+    attempt: &Arc<ConnectAttempt>,
+    timeout: Duration,
+    deadline: Instant,
+) -> Result<Arc<ConnectionState>> {
+    let started = Instant::now();
+    let (done, result) = bounded(1);
+    let worker = (Arc::clone(options), Arc::clone(attempt));
+    let spawned = thread::Builder::new().name("carrot-dial".to_string()).spawn(move || {
+        let (options, attempt) = worker;
+        let name = format!("{} ({})", options.name, role_context.role);
+        let connecting = Connecting { options, name, role_context, attempt, timeout, deadline };
+        if let Err(unwanted) = done.send(connecting.run())
+            && let Ok(state) = unwanted.0
+        {
+            state.cut("no caller waits for it");
+        }
+    });
+    spawned.map_err(|error| {
+        connect_error(&endpoints(options), "no thread could be started", Some(error))
+    })?;
+    let connected = match result.recv_deadline(deadline) {
+        Ok(connected) => connected,
+        Err(RecvTimeoutError::Timeout) => {
+            attempt.abandon();
+            Err(overdue(&attempt.current_step(), timeout))
+        }
+        Err(RecvTimeoutError::Disconnected) => {
+            Err(connect_error(&endpoints(options), "the driver panicked", None))
+        }
+    };
+    connected.map_err(|error| match error {
+        Error::Connect { endpoint, reason, source, .. } => {
+            Error::Connect { endpoint, reason, tried: started.elapsed(), source }
+        }
+        other => other,
+    })
+}
+
+struct Connecting {
+    options: Arc<ConnectionOptions>,
+    name: String,
+    role_context: RoleContext,
+    attempt: Arc<ConnectAttempt>,
+    timeout: Duration,
+    deadline: Instant,
+}
+
+impl Connecting {
+    fn run(&self) -> Result<Arc<ConnectionState>> {
+        let (addresses, mut failures) = self.resolve();
+        let count = addresses.len();
+        for (index, (name, address)) in addresses.into_iter().enumerate() {
+            if self.attempt.is_abandoned() {
+                break;
+            }
+            let left = self.deadline.saturating_duration_since(Instant::now());
+            let share = left / u32::try_from(count - index).unwrap_or(u32::MAX);
+            let endpoint = endpoint(&name, address.port());
+            match self.connect(&name, address, share.max(Duration::from_millis(1))) {
+                Ok(state) => return Ok(state),
+                Err(Failure::Final(error)) => return Err(error),
+                Err(Failure::Failed(error)) => {
+                    debug!("connecting to {endpoint} ({address}) failed: {error}");
+                    failures.push(error);
+                }
+                Err(Failure::Slow) => {
+                    debug!("connecting to {endpoint} ({address}) took too long");
+                    let step = self.attempt.current_step();
+                    if Instant::now() + SLACK >= self.deadline {
+                        return Err(overdue(&step, self.timeout));
+                    }
+                    let reason = format!("no answer in time ({step})");
+                    failures.push(connect_error(&endpoint, &reason, None));
+                }
+            }
+        }
+        Err(self.summary(failures))
+    }
+
+    fn resolve(&self) -> (Vec<(String, SocketAddr)>, Vec<Error>) {
+        let mut addresses = Vec::new();
+        let mut failures = Vec::new();
+        for (name, port) in self.options.addresses() {
+            self.attempt.step(format!("resolving {name}"));
+            match (name, port).to_socket_addrs() {
+                Ok(found) => addresses.extend(found.map(|address| (name.to_string(), address))),
+                Err(error) => failures.push(connect_error(
+                    &endpoint(name, port),
+                    "the name does not resolve",
+                    Some(error),
+                )),
+            }
+        }
+        (addresses, failures)
+    }
+
+    fn summary(&self, mut failures: Vec<Error>) -> Error {
+        match failures.len() {
+            0 => connect_error(&endpoints(&self.options), "the name has no address", None),
+            1 => failures.remove(0),
+            _ => {
+                let reasons: Vec<String> = failures
+                    .into_iter()
+                    .map(|failure| match failure {
+                        Error::Connect { endpoint, reason, .. } => format!("{endpoint}: {reason}"),
+                        other => other.to_string(),
+                    })
+                    .collect();
+                connect_error(&endpoints(&self.options), &reasons.join("; "), None)
+            }
+        }
+    }
+
+    fn connect(
+        &self,
+        host: &str,
+        address: SocketAddr,
+        share: Duration,
+    ) -> Result<Arc<ConnectionState>, Failure> {
+        let given_up_at = Instant::now() + share;
+        let endpoint = endpoint(host, address.port());
+        let failed = |reason: &str, error: io::Error| match error.kind() {
+            io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock => Failure::Slow,
+            _ => Failure::Failed(connect_error(&endpoint, reason, Some(error))),
+        };
+        let copying = |error| failed("copying the socket failed", error);
+
+        self.attempt.step(format!("TCP to {address}"));
+        let socket = TcpStream::connect_timeout(&address, share)
+            .map_err(|error| failed("TCP failed", error))?;
+        self.attempt.expose(&socket).map_err(|error| failed("TCP failed", error))?;
+        socket.set_nodelay(true).map_err(|error| failed("setting socket options failed", error))?;
+        self.keep_alive(&socket);
+        let to_shut_down = socket.try_clone().map_err(copying)?;
+        let to_pipe = socket.try_clone().map_err(copying)?;
+        let outgoing = socket.try_clone().map_err(copying)?;
+
+        let (source, sink) = self.secure(socket, host, &endpoint, given_up_at)?;
+        to_pipe
+            .set_nonblocking(true)
+            .map_err(|error| failed("setting socket options failed", error))?;
+        self.attempt.step(format!("AMQP handshake with {address}"));
+        let start_ok = handshake::start_ok(&self.options.credentials, &self.name)
+            .map_err(|error| Failure::Final(Error::config("credentials", error.to_string())))?;
+        let writer = Arc::new(SocketWriter::new(outgoing, sink));
+        let (pipe, inbox) = Pipe::new(Arc::clone(&writer), to_pipe, start_ok);
+        let state = Arc::new(ConnectionState {
+            role: self.role_context.role,
+            name: self.name.clone(),
+            endpoint: endpoint.clone(),
+            call_timeout: self.options.call_timeout,
+            writer,
+            control: Control::new(inbox),
+            channels: ChannelTable::default(),
+            calls: super::in_flight::CallsInFlight::default(),
+            isolation: Arc::clone(&self.role_context.isolation),
+            supervisor: Arc::clone(&self.role_context.supervisor),
+            buffers: Arc::new(BufferPool::new()),
+            tuned: OnceLock::new(),
+            capabilities: OnceLock::new(),
+            socket: to_shut_down,
+            events: Weak::clone(&self.role_context.observers),
+            is_lost: AtomicBool::new(false),
+            lifecycle: Mutex::new(Lifecycle::new()),
+            changed: Condvar::new(),
+        });
+        state.calls.take_turns(&self.role_context.isolation);
+        let reading = reader::start(source, Arc::clone(&state), Handshake::new(&self.options))
+            .map_err(|error| failed("no thread could be started", error))?;
+        let left = given_up_at.saturating_duration_since(Instant::now());
+        let silence = left.max(Duration::from_millis(1));
+        let mechanism = handshake::mechanism(&self.options.credentials);
+        match state.control.connect(pipe, mechanism, &self.options.vhost, silence) {
+            Ok(()) => {
+                state.lifecycle.lock().unwrap_or_else(std::sync::PoisonError::into_inner).is_open =
+                    true;
+                Ok(state)
+            }
+            Err(error) => {
+                let is_given_up = state.control.is_given_up();
+                // amiquip has dropped the pipe, so the reader ends.
+                let end = reading.join().ok();
+                let user = match &self.options.credentials {
+                    Credentials::Plain { user, .. } => user,
+                    _ => "(client certificate)",
+                };
+                Err(refused(
+                    error,
+                    end,
+                    &Attempted {
+                        endpoint: &endpoint,
+                        user,
+                        vhost: &self.options.vhost,
+                        accepted_before: self.attempt.accepted_before,
+                        is_abandoned: is_given_up || self.attempt.is_abandoned(),
+                        frame_max: state.frame_max(),
+                    },
+                ))
+            }
+        }
+    }
+
+    /// Has the system probe an idle socket. Heartbeats find a dead broker, too, so a failure only
+    /// delays that.
+    fn keep_alive(&self, socket: &TcpStream) {
+        let interval = self.options.heartbeat.clamp(Duration::from_secs(10), MAX_KEEP_ALIVE);
+        let keep_alive = TcpKeepalive::new().with_time(interval * 3).with_interval(interval);
+        if let Err(error) = SockRef::from(socket).set_tcp_keepalive(&keep_alive) {
+            debug!("setting TCP keep-alive failed: {error}");
+        }
+    }
+
+    fn secure(
+        &self,
+        socket: TcpStream,
+        host: &str,
+        endpoint: &str,
+        given_up_at: Instant,
+    ) -> Result<(Source, Sink), Failure> {
+        if self.options.scheme == Scheme::Amqps {
+            return self.secure_with_tls(socket, host, endpoint, given_up_at);
+        }
+        Ok((Source::Plain(socket), Sink::Plain))
+    }
+
+    #[cfg(feature = "tls")]
+    fn secure_with_tls(
+        &self,
+        socket: TcpStream,
+        host: &str,
+        endpoint: &str,
+        given_up_at: Instant,
+    ) -> Result<(Source, Sink), Failure> {
+        use super::source::TlsSource;
+        use super::tls;
+
+        self.attempt.step(format!("TLS handshake with {endpoint}"));
+        let config = tls::client_config(&self.options.tls).map_err(Failure::Final)?;
+        let name = tls::server_name(&self.options.tls, host).map_err(Failure::Final)?;
+        let left =
+            given_up_at.saturating_duration_since(Instant::now()).max(Duration::from_millis(1));
+        let connected = socket
+            .set_read_timeout(Some(left))
+            .and_then(|()| socket.set_write_timeout(Some(left)))
+            .and_then(|()| socket.try_clone())
+            .and_then(|incoming| Ok((incoming, tls::TlsStream::connect(socket, config, name)?)));
+        match connected {
+            Ok((incoming, session)) => {
+                let session = Arc::new(Mutex::new(session));
+                let source = Source::Tls(TlsSource::new(incoming, Arc::clone(&session)));
+                Ok((source, Sink::Tls(session)))
+            }
+            Err(error)
+                if matches!(error.kind(), io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock) =>
+            {
+                Err(Failure::Slow)
+            }
+            Err(error) => Err(Failure::Failed(connect_error(
+                endpoint,
+                "the TLS handshake failed",
+                Some(error),
+            ))),
+        }
+    }
+
+    #[cfg(not(feature = "tls"))]
+    fn secure_with_tls(
+        &self,
+        _: TcpStream,
+        _: &str,
+        _: &str,
+        _: Instant,
+    ) -> Result<(Source, Sink), Failure> {
+        Err(Failure::Final(Error::config("scheme", "amqps needs the feature `tls` of this crate")))
+    }
+}

@@ -1,0 +1,127 @@
+//! One connection: its socket, its reader, and channel 0.
+
+mod attempt;
+mod backpressure;
+mod call_isolation;
+pub(crate) mod calls;
+mod capabilities;
+mod channels;
+mod close_method;
+mod connect;
+mod control;
+mod demux;
+mod endpoint;
+mod handshake;
+mod in_flight;
+mod observers;
+mod outgoing;
+mod pipe;
+mod reader;
+mod refusal;
+mod source;
+mod state;
+mod supervisor;
+#[cfg(feature = "tls")]
+mod tls;
+mod write_coalescing;
+mod writer;
+
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use carrot_core::{ConnectionOptions, Error, Result};
+use log::{debug, info};
+
+pub(crate) use attempt::ConnectAttempt;
+pub(crate) use call_isolation::CallIsolation;
+pub(crate) use calls::Call;
+pub(crate) use channels::{ChannelEnd, Confirm, NoNumber, Violation};
+pub(crate) use connect::RoleContext;
+pub(crate) use endpoint::endpoints;
+pub(crate) use in_flight::ChannelId;
+pub(crate) use observers::{Observer, Observers};
+pub(crate) use outgoing::{OutgoingFrames, Piece};
+pub(crate) use state::ConnectionState;
+pub(crate) use supervisor::Supervisor;
+pub(crate) use writer::Opening;
+
+use crate::time::deadline_after;
+use state::EXPLAINED_WITHIN;
+
+/// An open connection. Closes when the last handle is dropped.
+#[derive(Debug)]
+pub(crate) struct Connection {
+    state: Arc<ConnectionState>,
+}
+
+impl Connection {
+    /// Connects to the first address that answers.
+    ///
+    /// Blocks at most until `deadline`.
+    pub(crate) fn open(
+        options: &Arc<ConnectionOptions>,
+        role: RoleContext,
+        attempt: &Arc<ConnectAttempt>,
+        timeout: Duration,
+        deadline: Instant,
+    ) -> Result<Arc<Connection>> {
+        let state = connect::connect(options, role, attempt, timeout, deadline)?;
+        info!("{} connected to {}", state.name, state.endpoint);
+        Ok(Arc::new(Connection { state }))
+    }
+
+    pub(crate) fn state(&self) -> &Arc<ConnectionState> {
+        &self.state
+    }
+
+    /// Closes the connection, and cuts it at the deadline.
+    ///
+    /// # Errors
+    /// - [`Error::Timeout`]: the connection was cut.
+    pub(crate) fn close(&self, timeout: Duration, deadline: Instant) -> Result<()> {
+        const OPERATION: &str = "closing the connection";
+        let state = &self.state;
+        if state.begin_closing() {
+            let closer = Arc::clone(state);
+            let spawned = thread::Builder::new()
+                .name("carrot-close".to_string())
+                .spawn(move || close_at_broker(&closer));
+            if spawned.is_err() || !state.wait_until_lost(deadline) {
+                state.cut(format!("{OPERATION} did not finish in time"));
+                state.wait_until_lost(Instant::now() + EXPLAINED_WITHIN);
+            }
+        }
+        if state.was_cut() { Err(Error::timeout(OPERATION, timeout)) } else { Ok(()) }
+    }
+}
+
+/// Closes the connection. Ends when the broker has answered, or when the socket is shut down.
+fn close_at_broker(state: &ConnectionState) {
+    if let Some(Err(error)) = state.control.close() {
+        debug!("{}: closing the connection to {}: {error}", state.name, state.endpoint);
+    }
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        if !self.state.begin_closing() {
+            return;
+        }
+        let deadline = deadline_after(self.state.call_timeout);
+        let late = Arc::downgrade(&self.state);
+        let cut = self.state.supervisor.at(deadline, move || {
+            if let Some(state) = late.upgrade() {
+                state.cut("closing the connection did not finish in time");
+            }
+        });
+        let closer = Arc::clone(&self.state);
+        let spawned = thread::Builder::new().name("carrot-close".to_string()).spawn(move || {
+            close_at_broker(&closer);
+            closer.supervisor.cancel(cut);
+        });
+        if spawned.is_err() {
+            self.state.cut("no thread could be started to close it");
+        }
+    }
+}

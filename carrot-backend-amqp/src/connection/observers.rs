@@ -1,0 +1,139 @@
+//! What happened to the connections, on its way to those who want to know.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::panic::{self, AssertUnwindSafe};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread;
+
+use carrot_core::backend::Event;
+use log::warn;
+
+pub(crate) type Observer = Arc<dyn Fn(&Event) + Send + Sync>;
+
+/// The observers of one connector. An event is told on a thread that lives no longer than there is something to tell: an observer may
+/// take its time, or call the connector, and keeps nothing waiting but the next event.
+#[derive(Default)]
+pub(crate) struct Observers {
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    observers: Arc<Vec<Observer>>,
+    /// Each with those who were observing when it happened.
+    waiting: VecDeque<(Event, Arc<Vec<Observer>>)>,
+    telling: bool,
+}
+
+impl Observers {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn observe(&self, observer: Observer) {
+        Arc::make_mut(&mut self.lock().observers).push(observer);
+    }
+
+    /// Puts an event behind the others. It is told after [`tell`](Observers::tell).
+    pub(crate) fn push(&self, event: Event) {
+        let mut state = self.lock();
+        if !state.observers.is_empty() {
+            let observers = Arc::clone(&state.observers);
+            state.waiting.push_back((event, observers));
+        }
+    }
+
+    /// Has what waits told in the background, in order.
+    pub(crate) fn tell(self: &Arc<Observers>) {
+        let mut state = self.lock();
+        if state.telling || state.waiting.is_empty() {
+            return;
+        }
+        state.telling = true;
+        drop(state);
+        let teller = Arc::clone(self);
+        if let Err(error) =
+            thread::Builder::new().name("carrot-events".to_string()).spawn(move || teller.run())
+        {
+            warn!("no thread could be started to tell what happened to a connection: {error}");
+            let mut state = self.lock();
+            state.telling = false;
+            state.waiting.clear();
+        }
+    }
+
+    fn run(&self) {
+        while let Some((event, observers)) = self.next() {
+            for observer in observers.iter() {
+                if panic::catch_unwind(AssertUnwindSafe(|| observer(&event))).is_err() {
+                    warn!("an observer of the connection panicked over {event:?}");
+                }
+            }
+        }
+    }
+
+    fn next(&self) -> Option<(Event, Arc<Vec<Observer>>)> {
+        let mut state = self.lock();
+        let next = state.waiting.pop_front();
+        state.telling = next.is_some();
+        next
+    }
+}
+
+impl fmt::Debug for Observers {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("Observers")
+            .field("observers", &self.lock().observers.len())
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use carrot_core::backend::Role;
+    use crossbeam_channel::unbounded;
+
+    use super::*;
+
+    const LONG: Duration = Duration::from_secs(10);
+
+    #[test]
+    fn events_are_told_in_order_to_those_who_observed_by_then() {
+        let events = Arc::new(Observers::default());
+        let (heard, told) = unbounded();
+        let early = heard.clone();
+        events.push(Event::Connected { role: Role::Publish });
+        events.observe(Arc::new(move |event: &Event| {
+            early.send(("early", format!("{event:?}"))).unwrap_or_default()
+        }));
+        events.push(Event::Blocked { role: Role::Publish, reason: "alarm".into() });
+        events.observe(Arc::new(move |event: &Event| {
+            heard.send(("late", format!("{event:?}"))).unwrap_or_default()
+        }));
+        events.push(Event::Unblocked { role: Role::Publish });
+        events.tell();
+        let told: Vec<_> = (0..3).filter_map(|_| told.recv_timeout(LONG).ok()).collect();
+        let blocked = "Blocked { role: Publish, reason: \"alarm\" }";
+        let unblocked = "Unblocked { role: Publish }";
+        let expected = [("early", blocked), ("early", unblocked), ("late", unblocked)];
+        assert_eq!(told, expected.map(|(who, what)| (who, what.to_string())));
+    }
+
+    #[test]
+    fn a_panic_keeps_nobody_from_hearing() {
+        let events = Arc::new(Observers::default());
+        let (heard, told) = unbounded();
+        events
+            .observe(Arc::new(|_: &Event| panic!("an observer panics; this is part of the test")));
+        events.observe(Arc::new(move |_: &Event| heard.send(()).unwrap_or_default()));
+        for _ in 0..2 {
+            events.push(Event::Connected { role: Role::Publish });
+            events.tell();
+            assert!(told.recv_timeout(LONG).is_ok());
+        }
+    }
+}

@@ -1,0 +1,197 @@
+//! The thread that reads the socket of a connection.
+
+use std::io;
+use std::sync::Arc;
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use amiquip::Error as AmqpError;
+use carrot_amqp_wire::{ConnectionClose as CloseMethod, FrameReader};
+use carrot_core::Error;
+use log::{debug, warn};
+use mio::{Events, Poll, PollOpt, Ready, Token};
+
+use super::channels::Violation;
+use super::demux::{Demux, ReadEnd};
+use super::handshake::{self, Handshake, HandshakeStep, UNTUNED_FRAME_MAX};
+use super::source::Source;
+use super::state::ConnectionState;
+
+/// The number of octets that are read at once.
+const ROOM: usize = 128 << 10;
+/// The maximum time for which the broker may keep the socket open after connection.close.
+const CLOSE_GRACE: Duration = Duration::from_secs(1);
+/// How a TLS server answers a client that does not speak TLS: an alert, of any version 3.
+const TLS_ALERT: [u8; 2] = [21, 3];
+const METHOD: u8 = 1;
+
+/// Reads until the connection ends. Blocks only in `poll`.
+pub(crate) struct Reader {
+    source: Source,
+    poll: Poll,
+    /// Registered with `poll`.
+    _socket: mio::net::TcpStream,
+    buffer: Vec<u8>,
+    frames: FrameReader,
+    demux: Demux,
+    /// Whether the first octets have arrived.
+    is_greeted: bool,
+    /// The time at which the reader gives up waiting for the end.
+    ends_at: Option<Instant>,
+}
+
+/// The end of a reader, and the step of the handshake that the broker did not make.
+pub(crate) type HandshakeEnd = (ReadEnd, HandshakeStep);
+
+/// Starts the reader.
+pub(crate) fn start(
+    source: Source,
+    state: Arc<ConnectionState>,
+    handshake: Handshake,
+) -> io::Result<JoinHandle<HandshakeEnd>> {
+    let socket = mio::net::TcpStream::from_stream(source.socket().try_clone()?)?;
+    let poll = Poll::new()?;
+    poll.register(&socket, Token(0), Ready::readable(), PollOpt::level())?;
+    let mut reader = Reader {
+        source,
+        poll,
+        _socket: socket,
+        buffer: vec![0; ROOM],
+        frames: FrameReader::for_client(UNTUNED_FRAME_MAX),
+        demux: Demux::new(state, handshake),
+        is_greeted: false,
+        ends_at: None,
+    };
+    thread::Builder::new().name("carrot-reader".to_string()).spawn(move || {
+        let Err(end) = reader.run();
+        reader.finish(end)
+    })
+}
+
+enum Never {}
+
+impl Reader {
+    fn run(&mut self) -> Result<Never, ReadEnd> {
+        let mut events = Events::with_capacity(1);
+        loop {
+            match self.source.read(&mut self.buffer) {
+                Ok(0) => return Err(ReadEnd::Eof),
+                Ok(count) => {
+                    self.take(count)?;
+                    if !self.source.is_drained(count, self.buffer.len()) {
+                        continue;
+                    }
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) => return Err(ReadEnd::Io(error)),
+            }
+            let timeout = match self.ends_at {
+                None => None,
+                Some(at) => match at.checked_duration_since(Instant::now()) {
+                    None => return Err(ReadEnd::Eof),
+                    left => left,
+                },
+            };
+            self.poll.poll(&mut events, timeout).map_err(ReadEnd::Io)?;
+        }
+    }
+
+    /// Takes the octets at the start of the buffer.
+    fn take(&mut self, count: usize) -> Result<(), ReadEnd> {
+        let Reader { buffer, frames, demux, is_greeted, source, .. } = self;
+        let mut octets = buffer.get(..count).unwrap_or_default();
+        if !*is_greeted {
+            *is_greeted = true;
+            greet(octets, matches!(source, Source::Plain(_)))?;
+        }
+        demux.arrived()?;
+        loop {
+            match frames.read(&mut octets) {
+                Ok(Some(part)) => demux.take(part)?,
+                Ok(None) => break,
+                Err(error) => return Err(Violation::from(error).into()),
+            }
+            if demux.step() == HandshakeStep::Open {
+                frames.set_frame_max(demux.state().frame_max());
+            }
+        }
+        demux.pass_confirms();
+        if demux.is_closed() && self.ends_at.is_none() {
+            self.ends_at = Some(Instant::now() + CLOSE_GRACE);
+        }
+        Ok(())
+    }
+
+    /// Ends the connection for all its users.
+    fn finish(mut self, end: ReadEnd) -> HandshakeEnd {
+        let step = self.demux.step();
+        let state = Arc::clone(self.demux.state());
+        debug!("{}: reading from {} ended: {end:?}", state.name, state.endpoint);
+        let end = match self.demux.take_close() {
+            Some(close) => ReadEnd::Closed(close),
+            None => end,
+        };
+        if let ReadEnd::Broken(violation) = &end {
+            state.writer.seal();
+            state.writer.hand_over(close_frame(violation));
+        }
+        // The writer never blocks, because the socket does not.
+        state.writer.flush();
+        let cause = state.control.cause();
+        state.lose(explain(&end, cause));
+        state.writer.end();
+        let _ = state.socket.shutdown(std::net::Shutdown::Both);
+        (end, step)
+    }
+}
+
+/// Checks the first octets, because a peer of another protocol is a common mistake.
+fn greet(octets: &[u8], is_plain: bool) -> Result<(), ReadEnd> {
+    let alien = |text: &str| Err(Violation { code: 501, text: text.to_string() }.into());
+    if is_plain && octets.starts_with(&TLS_ALERT) {
+        return alien("the peer speaks TLS: the URL for it is amqps://");
+    }
+    match octets.first() {
+        Some(&METHOD) => Ok(()),
+        _ => alien("the peer does not speak AMQP 0-9-1"),
+    }
+}
+
+/// Returns connection.close over a violation.
+fn close_frame(violation: &Violation) -> Vec<u8> {
+    warn!("closing the connection: {} {}", violation.code, violation.text);
+    let text: String = violation.text.chars().filter(char::is_ascii).take(255).collect();
+    let close = CloseMethod {
+        reply_code: violation.code,
+        reply_text: (&text).into(),
+        ..Default::default()
+    };
+    handshake::frame(&close.into()).unwrap_or_default()
+}
+
+/// Returns the error of all channels.
+fn explain(end: &ReadEnd, cause: Option<Result<(), AmqpError>>) -> Error {
+    match (end, cause) {
+        (ReadEnd::Broken(violation), _) => {
+            Error::disconnected(format!("the broker broke the protocol: {}", violation.text))
+        }
+        (ReadEnd::Closed(close), _) => Error::disconnected(format!(
+            "the broker closed the connection: {} {}",
+            close.code, close.text
+        )),
+        (ReadEnd::Refused(refusal), _) => Error::disconnected(refusal.to_string()),
+        (_, Some(Err(AmqpError::MissedServerHeartbeats))) => {
+            Error::disconnected("no octet has arrived from the broker for two heartbeat intervals")
+        }
+        (_, Some(Err(AmqpError::IoThreadPanic))) => {
+            Error::disconnected("the I/O thread of amiquip panicked")
+        }
+        (ReadEnd::Eof, _) => Error::disconnected("the broker closed the socket without a word"),
+        (ReadEnd::Io(error), _) => {
+            let reason = format!("reading from the socket failed: {error}");
+            let source = io::Error::new(error.kind(), error.to_string());
+            Error::Disconnected { reason, source: Some(Arc::new(source)) }
+        }
+    }
+}

@@ -1,0 +1,100 @@
+//! The errors of a handshake that failed; pure.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use amiquip::Error as AmqpError;
+use carrot_core::{Cause, Error};
+
+use super::close_method::ConnectionClose;
+use super::connect::Failure;
+use super::demux::ReadEnd;
+use super::handshake::{HandshakeRefusal, HandshakeStep};
+use super::reader::HandshakeEnd;
+
+/// The smallest frame_max of RabbitMQ 4.1 and later.
+const RABBITMQ_MIN_FRAME_MAX: u32 = 8192;
+
+/// An attempt to connect, besides its error.
+#[derive(Debug)]
+pub(crate) struct Attempted<'a> {
+    pub(crate) endpoint: &'a str,
+    pub(crate) user: &'a str,
+    pub(crate) vhost: &'a str,
+    /// Whether the broker accepted the credentials before. A connection that ends without a word
+    /// after the credentials were sent is then taken as lost, and not as refused.
+    pub(crate) accepted_before: bool,
+    /// Whether this side gave up.
+    pub(crate) is_abandoned: bool,
+    /// The size of frames that was agreed on.
+    pub(crate) frame_max: u32,
+}
+
+/// Returns the reason why a handshake failed.
+pub(crate) fn refused(
+    error: AmqpError,
+    end: Option<HandshakeEnd>,
+    attempted: &Attempted<'_>,
+) -> Failure {
+    if attempted.is_abandoned || matches!(error, AmqpError::ConnectionTimeout) {
+        return Failure::Slow;
+    }
+    let Some((end, step)) = end else {
+        return attempted.failed("the driver panicked", None);
+    };
+    match end {
+        ReadEnd::Closed(close) => attempted.closed(&close),
+        ReadEnd::Refused(refusal @ (HandshakeRefusal::Mechanism(_) | HandshakeRefusal::Secure)) => {
+            attempted.denied(refusal.to_string())
+        }
+        ReadEnd::Refused(refusal) => attempted.failed(refusal.to_string(), None),
+        ReadEnd::Broken(violation) => attempted.failed(violation.text, None),
+        ReadEnd::Eof | ReadEnd::Io(_) if step == HandshakeStep::Tune => {
+            const WORDS: &str = "it closed the connection when it saw the credentials";
+            if attempted.accepted_before {
+                attempted.failed(format!("{WORDS}, which it accepted before"), None)
+            } else {
+                attempted.denied(WORDS)
+            }
+        }
+        ReadEnd::Eof | ReadEnd::Io(_)
+            if step == HandshakeStep::Open && attempted.frame_max < RABBITMQ_MIN_FRAME_MAX =>
+        {
+            attempted.failed(
+                format!(
+                    "it closed the connection after frame_max={} was agreed on; RabbitMQ 4.1 and \
+                     later require {RABBITMQ_MIN_FRAME_MAX}",
+                    attempted.frame_max
+                ),
+                None,
+            )
+        }
+        ReadEnd::Eof => attempted.failed("the broker closed the socket without a word", None),
+        ReadEnd::Io(error) => {
+            attempted.failed("reading from the socket failed", Some(Arc::new(error)))
+        }
+    }
+}
+
+impl Attempted<'_> {
+    fn failed(&self, reason: impl Into<String>, source: Option<Cause>) -> Failure {
+        Failure::Failed(Error::connect(self.endpoint, reason, Duration::ZERO, source))
+    }
+
+    fn denied(&self, reason: impl Into<String>) -> Failure {
+        Failure::Final(Error::Authentication {
+            endpoint: self.endpoint.to_string(),
+            user: self.user.to_string(),
+            reason: reason.into(),
+        })
+    }
+
+    fn closed(&self, close: &ConnectionClose) -> Failure {
+        let ConnectionClose { code, text, .. } = close;
+        match code {
+            403 => self.denied(format!("it refused the credentials: {code} {text}")),
+            530 => self.denied(format!("vhost {:?}: {code} {text}", self.vhost)),
+            _ => self.failed(format!("the broker closed the connection: {code} {text}"), None),
+        }
+    }
+}

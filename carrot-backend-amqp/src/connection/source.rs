@@ -1,0 +1,82 @@
+//! The incoming side of the socket, with or without TLS.
+
+use std::io::{self, Read};
+use std::net::TcpStream;
+#[cfg(feature = "tls")]
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// The octets from the broker. Reading never blocks.
+#[derive(Debug)]
+pub(crate) enum Source {
+    Plain(TcpStream),
+    #[cfg(feature = "tls")]
+    Tls(TlsSource),
+}
+
+impl Source {
+    pub(crate) fn socket(&self) -> &TcpStream {
+        match self {
+            Source::Plain(socket) => socket,
+            #[cfg(feature = "tls")]
+            Source::Tls(source) => &source.socket,
+        }
+    }
+
+    /// Reads octets; 0 at the end of the stream.
+    pub(crate) fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Source::Plain(socket) => socket.read(buffer),
+            #[cfg(feature = "tls")]
+            Source::Tls(source) => source.read(buffer),
+        }
+    }
+
+    /// Returns whether a read of this length has emptied the socket, as far as can be known.
+    pub(crate) fn is_drained(&self, read: usize, room: usize) -> bool {
+        matches!(self, Source::Plain(_)) && read < room
+    }
+}
+
+/// The incoming side of a TLS session, which the writer shares.
+#[cfg(feature = "tls")]
+#[derive(Debug)]
+pub(crate) struct TlsSource {
+    socket: TcpStream,
+    session: Arc<Mutex<super::tls::TlsStream>>,
+    ciphertext: Vec<u8>,
+    /// The octets of `ciphertext` that the session has not taken.
+    taken: usize,
+    filled: usize,
+}
+
+#[cfg(feature = "tls")]
+impl TlsSource {
+    /// The room for ciphertext: four records of the largest size.
+    const ROOM: usize = 4 * (16_384 + 256);
+
+    pub(crate) fn new(socket: TcpStream, session: Arc<Mutex<super::tls::TlsStream>>) -> TlsSource {
+        TlsSource { socket, session, ciphertext: vec![0; TlsSource::ROOM], taken: 0, filled: 0 }
+    }
+
+    /// Reads ciphertext without the lock of the session, and plaintext under it.
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        loop {
+            let waiting = self.ciphertext.get(self.taken..self.filled).unwrap_or_default();
+            let mut session = self.session.lock().unwrap_or_else(PoisonError::into_inner);
+            let (taken, read) = session.receive(waiting, buffer)?;
+            drop(session);
+            self.taken += taken;
+            match read {
+                Some(read) => return Ok(read),
+                None if taken > 0 => continue,
+                None => {}
+            }
+            self.taken = 0;
+            self.filled = 0;
+            self.filled = self.socket.read(&mut self.ciphertext)?;
+            if self.filled == 0 {
+                return Ok(0);
+            }
+        }
+    }
+}

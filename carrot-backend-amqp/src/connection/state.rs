@@ -1,0 +1,239 @@
+//! The state that a connection, its reader and its channels share.
+
+use std::net::{Shutdown, TcpStream};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
+use std::time::{Duration, Instant};
+
+use carrot_core::Error;
+use carrot_core::backend::{BufferPool, Capabilities, Event, Role};
+use log::{info, warn};
+
+use super::call_isolation::CallIsolation;
+use super::channels::ChannelTable;
+use super::control::Control;
+use super::handshake::Tuned;
+use super::in_flight::CallsInFlight;
+use super::observers::Observers;
+use super::supervisor::Supervisor;
+use super::writer::SocketWriter;
+
+/// The maximum time between the end of a connection and the time at which its cause is known.
+pub(crate) const EXPLAINED_WITHIN: Duration = Duration::from_secs(1);
+
+/// The parts of a connection that exist before the handshake.
+#[derive(Debug)]
+pub(crate) struct ConnectionState {
+    pub(crate) role: Role,
+    pub(crate) name: String,
+    pub(crate) endpoint: String,
+    pub(crate) call_timeout: Duration,
+    pub(crate) writer: Arc<SocketWriter>,
+    pub(crate) control: Control,
+    pub(crate) channels: ChannelTable,
+    pub(crate) calls: CallsInFlight,
+    pub(crate) isolation: Arc<CallIsolation>,
+    pub(crate) supervisor: Arc<Supervisor>,
+    pub(crate) buffers: Arc<BufferPool>,
+    pub(crate) tuned: OnceLock<Tuned>,
+    pub(crate) capabilities: OnceLock<Capabilities>,
+    pub(crate) socket: TcpStream,
+    /// Dropped with the connector.
+    pub(crate) events: Weak<Observers>,
+    /// Whether `lifecycle` holds the reason why the connection has ended.
+    pub(crate) is_lost: AtomicBool,
+    pub(crate) lifecycle: Mutex<Lifecycle>,
+    pub(crate) changed: Condvar,
+}
+
+/// Whether the connection is open, and the reason if it is not.
+#[derive(Debug, Default)]
+pub(crate) struct Lifecycle {
+    /// Whether the handshake was completed.
+    pub(crate) is_open: bool,
+    /// Whether this side closes the connection.
+    is_closing: bool,
+    /// The reason why this side has cut the connection.
+    cut: Option<String>,
+    lost: Option<Error>,
+    blocked: Option<String>,
+    /// The events that happened before the first was reported; `None` once one was.
+    early: Option<Vec<Event>>,
+}
+
+impl Lifecycle {
+    pub(crate) fn new() -> Lifecycle {
+        Lifecycle { early: Some(Vec::new()), ..Lifecycle::default() }
+    }
+}
+
+impl ConnectionState {
+    fn lock(&self) -> MutexGuard<'_, Lifecycle> {
+        self.lifecycle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn frame_max(&self) -> u32 {
+        self.tuned.get().map_or(super::handshake::UNTUNED_FRAME_MAX, |tuned| tuned.frame_max)
+    }
+
+    pub(crate) fn channel_max(&self) -> u16 {
+        self.tuned.get().map_or(1, |tuned| tuned.channel_max)
+    }
+
+    pub(crate) fn is_alive(&self) -> bool {
+        let lifecycle = self.lock();
+        lifecycle.lost.is_none() && !lifecycle.is_closing && lifecycle.cut.is_none()
+    }
+
+    /// Returns the reason for which the broker has blocked publishing, if it has.
+    pub(crate) fn blocked(&self) -> Option<String> {
+        let lifecycle = self.lock();
+        if lifecycle.lost.is_none() { lifecycle.blocked.clone() } else { None }
+    }
+
+    /// Returns the reason why the connection has ended, if it has.
+    pub(crate) fn failure(&self) -> Option<Error> {
+        if self.is_lost.load(Ordering::Acquire) { self.lock().lost.clone() } else { None }
+    }
+
+    /// Returns the reason why the connection has ended. The caller knows that the connection has
+    /// ended, or is about to.
+    pub(crate) fn death(&self) -> Error {
+        self.wait_until_lost(Instant::now() + EXPLAINED_WITHIN * 3);
+        self.failure().unwrap_or_else(|| Error::disconnected("the connection has ended"))
+    }
+
+    /// Waits until the connection has ended. Returns false if `deadline` passes first.
+    pub(crate) fn wait_until_lost(&self, deadline: Instant) -> bool {
+        let mut lifecycle = self.lock();
+        while lifecycle.lost.is_none() {
+            let now = Instant::now();
+            if now >= deadline {
+                return false;
+            }
+            let waited = self.changed.wait_timeout(lifecycle, deadline - now);
+            lifecycle = waited.unwrap_or_else(PoisonError::into_inner).0;
+        }
+        true
+    }
+
+    /// Returns the error of a call whose deadline has passed.
+    pub(crate) fn overdue(&self, operation: &'static str, after: Duration) -> Error {
+        match self.lock().blocked.clone() {
+            Some(reason) => Error::Blocked { reason },
+            None => Error::timeout(operation, after),
+        }
+    }
+
+    /// Cuts the connection. The first reason is kept.
+    pub(crate) fn cut(&self, reason: impl Into<String>) {
+        let mut lifecycle = self.lock();
+        if lifecycle.lost.is_none() && lifecycle.cut.is_none() {
+            lifecycle.cut = Some(reason.into());
+        }
+        drop(lifecycle);
+        let _ = self.socket.shutdown(Shutdown::Both);
+    }
+
+    pub(crate) fn was_cut(&self) -> bool {
+        self.lock().cut.is_some()
+    }
+
+    /// Notes that this side closes the connection. Returns false if the connection closes already.
+    pub(crate) fn begin_closing(&self) -> bool {
+        let mut lifecycle = self.lock();
+        let is_first = !lifecycle.is_closing && lifecycle.lost.is_none();
+        lifecycle.is_closing |= is_first;
+        is_first
+    }
+
+    /// Ends all channels with the reason why the connection has ended, unless that was done.
+    pub(crate) fn lose(&self, error: Error) {
+        let mut lifecycle = self.lock();
+        if lifecycle.lost.is_some() {
+            return;
+        }
+        let error = match &lifecycle.cut {
+            _ if lifecycle.is_closing => Error::closed("connection"),
+            Some(reason) => Error::disconnected(reason.clone()),
+            None => error,
+        };
+        let error = match error {
+            Error::Disconnected { reason, source } => {
+                Error::Disconnected { reason: format!("{}: {reason}", self.endpoint), source }
+            }
+            other => other,
+        };
+        match &error {
+            _ if !lifecycle.is_open => {}
+            Error::Closed { .. } => {
+                info!("{} closed its connection to {}", self.name, self.endpoint)
+            }
+            lost => warn!("{}: {lost}", self.name),
+        }
+        lifecycle.lost = Some(error.clone());
+        self.is_lost.store(true, Ordering::Release);
+        let is_loss = !matches!(error, Error::Closed { .. });
+        let lost = error.clone();
+        if is_loss {
+            self.report(lifecycle, Event::Disconnected { role: self.role, error });
+        } else {
+            drop(lifecycle);
+        }
+        self.changed.notify_all();
+        self.writer.send_buffer.close();
+        for channel in self.channels.end() {
+            channel.end(self.calls.first_error(channel.id(), lost.clone()));
+        }
+    }
+
+    /// Notes that the broker has blocked publishing.
+    pub(crate) fn block(&self, reason: String) {
+        warn!("{}: {} has blocked publishing: {reason}", self.name, self.endpoint);
+        let mut lifecycle = self.lock();
+        lifecycle.blocked = Some(reason.clone());
+        self.report(lifecycle, Event::Blocked { role: self.role, reason });
+    }
+
+    pub(crate) fn unblock(&self) {
+        info!("{}: {} has unblocked publishing", self.name, self.endpoint);
+        let mut lifecycle = self.lock();
+        lifecycle.blocked = None;
+        self.report(lifecycle, Event::Unblocked { role: self.role });
+    }
+
+    /// Has frames of the reader sent soon, on another thread.
+    pub(crate) fn hand_over(&self, frames: Vec<u8>) {
+        self.writer.hand_over(frames);
+        self.flush_soon();
+    }
+
+    /// Has frames sent soon that the writer has.
+    pub(crate) fn flush_soon(&self) {
+        let writer = Arc::clone(&self.writer);
+        self.supervisor.soon(move || writer.flush());
+    }
+
+    /// Reports that the connection is open, and all later events.
+    pub(crate) fn announce(&self) {
+        let mut lifecycle = self.lock();
+        let Some(early) = lifecycle.early.take() else { return };
+        if let Some(events) = self.events.upgrade() {
+            events.push(Event::Connected { role: self.role });
+            early.into_iter().for_each(|event| events.push(event));
+            drop(lifecycle);
+            events.tell();
+        }
+    }
+
+    /// Queues an event under the lock of the state, which keeps the events in order.
+    fn report(&self, mut lifecycle: MutexGuard<'_, Lifecycle>, event: Event) {
+        if let Some(early) = &mut lifecycle.early {
+            early.push(event);
+        } else if let Some(events) = self.events.upgrade() {
+            events.push(event);
+            drop(lifecycle);
+            events.tell();
+        }
+    }
+}

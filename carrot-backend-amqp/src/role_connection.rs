@@ -1,0 +1,170 @@
+//! The connection of one role: at most one, and its channels.
+
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::{Duration, Instant};
+
+use carrot_core::backend::{Backend, Capabilities, Status};
+use carrot_core::{ConnectionOptions, Error, Result};
+
+use crate::channel::Channel;
+use crate::connection::{CallIsolation, ConnectAttempt, Connection, RoleContext};
+use crate::time::deadline_after;
+
+/// The maximum time for which a new connection waits until the loss of the last one was reported.
+const REPORTED_WITHIN: Duration = Duration::from_secs(1);
+
+/// At most one connection, and the channels on it.
+pub(crate) struct RoleConnection {
+    state: Mutex<RoleState>,
+    changed: Condvar,
+    pub(crate) isolation: Arc<CallIsolation>,
+}
+
+struct RoleState {
+    slot: Slot,
+    /// Whether a connection was opened before.
+    opened: bool,
+    /// The features of the broker, from the last connection.
+    capabilities: Option<Capabilities>,
+    channels: Vec<Weak<Channel>>,
+}
+
+enum Slot {
+    Empty,
+    Opening(Arc<ConnectAttempt>),
+    Open(Arc<Connection>),
+    Closed,
+}
+
+impl RoleConnection {
+    pub(crate) fn new() -> RoleConnection {
+        let state = RoleState {
+            slot: Slot::Empty,
+            opened: false,
+            capabilities: None,
+            channels: Vec::new(),
+        };
+        RoleConnection {
+            state: Mutex::new(state),
+            changed: Condvar::new(),
+            isolation: Arc::default(),
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, RoleState> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn status(&self) -> Status {
+        match &self.lock().slot {
+            Slot::Open(connection) => {
+                Status::new(connection.state().is_alive(), connection.state().blocked())
+            }
+            Slot::Empty | Slot::Opening(_) | Slot::Closed => Status::default(),
+        }
+    }
+
+    /// Returns the open connection, or a new one; and whether it is new. One thread opens it, and
+    /// the others wait.
+    pub(crate) fn connection(
+        &self,
+        options: &Arc<ConnectionOptions>,
+        outlives: RoleContext,
+        timeout: Duration,
+        deadline: Instant,
+    ) -> Result<(Arc<Connection>, bool)> {
+        let mut state = self.lock();
+        loop {
+            match &state.slot {
+                Slot::Open(connection) if connection.state().is_alive() => {
+                    return Ok((Arc::clone(connection), false));
+                }
+                Slot::Closed => return Err(Error::closed("connection")),
+                Slot::Empty | Slot::Open(_) => break,
+                Slot::Opening(_) => {}
+            }
+            let now = Instant::now();
+            if now >= deadline {
+                return Err(Error::timeout("opening a connection", timeout));
+            }
+            state = self
+                .changed
+                .wait_timeout(state, deadline - now)
+                .unwrap_or_else(PoisonError::into_inner)
+                .0;
+        }
+        let attempt = Arc::new(ConnectAttempt::new(state.opened));
+        let dead = std::mem::replace(&mut state.slot, Slot::Opening(Arc::clone(&attempt)));
+        state.channels.clear();
+        drop(state);
+        let dead = match dead {
+            Slot::Open(connection) => Some(Arc::clone(connection.state())),
+            Slot::Empty | Slot::Opening(_) | Slot::Closed => None,
+        };
+
+        let timeout = timeout.min(options.connect_timeout);
+        let deadline_of_dial = deadline.min(deadline_after(timeout));
+        let opened = Connection::open(options, outlives, &attempt, timeout, deadline_of_dial);
+
+        let mut state = self.lock();
+        let result = match (&state.slot, opened) {
+            (Slot::Closed, opened) => {
+                drop(state);
+                drop(opened);
+                return Err(Error::closed("connection"));
+            }
+            (_, Ok(connection)) => {
+                state.slot = Slot::Open(Arc::clone(&connection));
+                state.opened = true;
+                state.capabilities = connection.state().capabilities.get().copied();
+                Ok((connection, true))
+            }
+            (_, Err(error)) => {
+                state.slot = Slot::Empty;
+                Err(error)
+            }
+        };
+        drop(state);
+        self.changed.notify_all();
+        if let Ok((connection, _)) = &result {
+            // Observers hear of the loss before they hear of the next connection.
+            if let Some(lost) = dead {
+                lost.wait_until_lost(deadline.min(Instant::now() + REPORTED_WITHIN));
+            }
+            connection.state().announce();
+        }
+        result
+    }
+
+    pub(crate) fn capabilities(&self) -> Option<Capabilities> {
+        self.lock().capabilities
+    }
+
+    pub(crate) fn keep(&self, channel: Arc<Channel>) -> Result<Arc<dyn Backend>> {
+        let mut state = self.lock();
+        if matches!(state.slot, Slot::Closed) {
+            return Err(Error::closed("connection"));
+        }
+        state.channels.retain(|channel| channel.strong_count() > 0);
+        state.channels.push(Arc::downgrade(&channel));
+        Ok(channel)
+    }
+
+    /// Closes the role, and returns its connection and channels.
+    pub(crate) fn end(&self) -> (Option<Arc<Connection>>, Vec<Arc<Channel>>) {
+        let mut state = self.lock();
+        let slot = std::mem::replace(&mut state.slot, Slot::Closed);
+        let channels = std::mem::take(&mut state.channels);
+        drop(state);
+        self.changed.notify_all();
+        let connection = match slot {
+            Slot::Open(connection) => Some(connection),
+            Slot::Opening(attempt) => {
+                attempt.abandon();
+                None
+            }
+            Slot::Empty | Slot::Closed => None,
+        };
+        (connection, channels.iter().filter_map(Weak::upgrade).collect())
+    }
+}
