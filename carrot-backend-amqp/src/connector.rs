@@ -1,4 +1,4 @@
-//! The connector: at most one connection for each role.
+//! The connector: one connection for each role.
 
 use std::fmt;
 use std::sync::Arc;
@@ -8,32 +8,19 @@ use carrot_core::backend::{Backend, Capabilities, ChannelOptions, Clock, Connect
 use carrot_core::{ConnectionOptions, Credentials, Error, Result, Scheme};
 
 use crate::channel::Channel;
-use crate::connection::{Connection, Observer, Observers, RoleContext, Supervisor, endpoints};
+use crate::connection::{AmqpConnection, Observer, Observers, RoleContext, Supervisor, endpoints};
 use crate::role_connection::RoleConnection;
 use crate::time::deadline_after;
 
-/// Reaches RabbitMQ, or another broker that speaks AMQP 0-9-1.
+/// Connects to RabbitMQ, or to another broker that speaks AMQP 0-9-1.
 ///
-/// It holds two connections at most, one for channels that publish and one for channels that consume, since a broker under an alarm stops
-/// reading from connections that publish. Each is made by the first [`open`](Connector::open) or
-/// [`connect`](Connector::connect) that needs it, and made again by the next one after it was lost.
+/// It holds at most two connections, one for channels that publish and one for channels that
+/// consume, because a broker under an alarm stops reading from connections that publish. The first
+/// [`open`](Connector::open) or [`connect`](Connector::connect) that needs a connection opens it.
+/// The next one after a loss opens it again.
 ///
-/// Dropping it never waits. A connection ends when neither the connector nor a channel on it is left.
-///
-/// ```no_run
-/// use std::time::Duration;
-///
-/// use carrot::amqp::AmqpConnector;
-/// use carrot::backend::{ChannelOptions, Connector, Declare};
-/// use carrot::{ConnectionOptions, Queue};
-///
-/// # fn main() -> carrot::Result<()> {
-/// let connector = AmqpConnector::new(&ConnectionOptions::new().host("localhost"))?;
-/// let channel = connector.open(&ChannelOptions::publish(), Duration::from_secs(10))?;
-/// channel.declare(Declare::Queue(&Queue::new("jobs")), Duration::from_secs(10))?;
-/// connector.close(Duration::from_secs(10))
-/// # }
-/// ```
+/// Dropping it never blocks. A connection closes when neither the connector nor a channel on it is
+/// left.
 pub struct AmqpConnector {
     options: Arc<ConnectionOptions>,
     observers: Arc<Observers>,
@@ -44,11 +31,11 @@ pub struct AmqpConnector {
 }
 
 impl AmqpConnector {
-    /// Checks the options, and connects to nothing yet.
+    /// Creates a connector. Checks the options, and opens no connection.
     ///
     /// # Errors
-    /// [`Error::Config`] as [`ConnectionOptions::validate`] says, and for a scheme that this driver does not serve: the memory broker's,
-    /// or `amqps` without the feature `tls`.
+    /// - [`Error::Config`]: [`ConnectionOptions::validate`] fails, or the scheme is neither `amqp`
+    ///   nor `amqps`, or it is `amqps` without the feature `tls`.
     pub fn new(options: &ConnectionOptions) -> Result<AmqpConnector> {
         options.validate()?;
         match options.scheme {
@@ -86,7 +73,7 @@ impl AmqpConnector {
         role: Role,
         timeout: Duration,
         deadline: Instant,
-    ) -> Result<(Arc<Connection>, bool)> {
+    ) -> Result<(Arc<AmqpConnection>, bool)> {
         let held = self.role(role);
         let outlives = RoleContext {
             role,

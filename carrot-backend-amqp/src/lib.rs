@@ -1,74 +1,95 @@
-//! RabbitMQ for Carrot, and other brokers that speak AMQP 0-9-1, through amiquip.
+//! RabbitMQ, and other brokers that speak AMQP 0-9-1.
 //!
-//! [`AmqpConnector`] implements the contract of [`carrot::backend`](carrot_core::backend); it is the only name here. Programs use it through the crate
-//! `carrot`, which makes one for every `amqp://` and `amqps://` URL.
+//! [`AmqpConnector`] implements the contract of [`carrot::backend`](carrot_core::backend). It is
+//! the only name here. Programs use it through the crate `carrot`, which creates one for each
+//! `amqp://` and `amqps://` URL.
 //!
 //! # Connections
 //!
-//! A connector holds one connection for publishing and one for consuming, each made when it is first needed and made anew after it was
-//! lost. All addresses of all hosts are tried, each within its share of the one deadline. Sockets have `TCP_NODELAY` and keep-alive set.
-//! The name of a connection in RabbitMQ's management pages is [`ConnectionOptions::name`](carrot_core::ConnectionOptions::name) with its
-//! purpose.
+//! A connector holds one connection for publishing and one for consuming. Each opens when it is
+//! first needed, and again after it was lost. The connector tries all addresses of all hosts, each
+//! within its share of the one deadline. Sockets have `TCP_NODELAY` and keep-alive set. The name of
+//! a connection in the management pages of RabbitMQ is
+//! [`ConnectionOptions::name`](carrot_core::ConnectionOptions::name) with its purpose.
+//!
+//! amiquip keeps channel 0: the handshake, heartbeats and the orderly close. This crate serves all
+//! other channels itself, with the codec `carrot-amqp-wire`.
 //!
 //! # Deadlines
 //!
-//! Every call ends by its deadline, whatever the broker does. amiquip's calls have none, so a watchdog shuts the socket down under a call
-//! that overruns: the call gives [`Error::Timeout`](carrot_core::Error::Timeout), and **all** channels of that connection are lost with
-//! [`Error::Disconnected`](carrot_core::Error::Disconnected), which says so. Waiting for a confirm, for a delivery, for the way to the
-//! broker, for a channel to open or to close costs nobody anything. While the broker has told of an alarm,
-//! [`Error::Blocked`](carrot_core::Error::Blocked) stands for the timeout.
+//! Every call ends by its deadline, regardless of the broker. A call that has sent something and
+//! gets no answer fails with [`Error::Timeout`](carrot_core::Error::Timeout), and its channel is
+//! closed; other channels are not affected. While the broker reports an alarm,
+//! [`Error::Blocked`](carrot_core::Error::Blocked) replaces the timeout. The number of a channel
+//! that was closed in this way is used again after the broker has answered. If half of all numbers
+//! wait for such an answer, the connection is closed.
 //!
-//! Dropping a connector, a channel or a subscription never waits: what there is to say to the broker is said in the background.
+//! Dropping a connector, a channel or a subscription never blocks. What must be sent to the broker
+//! is sent in the background, within the call timeout.
 //!
 //! # Threads
 //!
-//! | thread | of | does |
+//! | thread | number | runs |
 //! |---|---|---|
-//! | `amiquip-io` and a timer (named after its parent, `carrot-dial`) | each connection | amiquip's: what the broker sends, calls, and heartbeats |
-//! | `carrot-writer` | each connection whose socket was full once | writes on when there is room again |
-//! | `carrot-keeper` | each connection | sleeps until a deadline, an alarm or the end |
-//! | `carrot-channel` | each channel with a consumer | owns the channel; sends acknowledgements that have waited for others |
-//! | `carrot-dial`, `carrot-open`, `carrot-close` | | while a connection or channel is opened or closed |
-//! | `carrot-events` | the connector | while observers are told of something |
+//! | `carrot-reader` | 1 for each connection | reads the socket and wakes the threads that wait |
+//! | `amiquip-io`, and a timer thread | 1 of each for each connection | channel 0 |
+//! | `carrot-writer` | 1 for each connection whose socket was full once | writes while the socket is full |
+//! | `carrot-supervisor` | 1 for the connector, ends after 10 idle seconds | sends delayed acknowledgements and answers of the reader |
+//! | `carrot-dial`, `carrot-close` | while a connection opens or closes | |
+//! | `carrot-events` | while an observer is called | |
 //!
-//! Publishing, and waiting for confirms and deliveries, happens on the threads that ask for it: who publishes writes to the socket, in calls
-//! that do not wait. None of the threads polls.
+//! The timer thread has the name of the thread that started it, `carrot-dial`.
+//!
+//! The caller's thread publishes, settles and waits: it writes to the socket itself, in calls that
+//! do not block. No thread polls.
 //!
 //! # Memory
 //!
-//! Less than 512 KiB of messages, and one more, wait for the socket of one connection; `publish` waits for room. What a
-//! consumer has not handed out is bounded by its prefetch, and by nothing if that is zero or acknowledgement is automatic.
+//! At most 512 KiB of messages, and one more, wait for the socket of a connection; `publish` waits
+//! for room. The prefetch bounds the deliveries that a consumer holds. A frame larger than the
+//! negotiated `frame_max` is refused before memory is taken for it, and no memory is taken for a
+//! body because its size was announced.
 //!
 //! # Acknowledgements
 //!
-//! On a consuming channel acknowledgements may wait up to half a millisecond for others, while deliveries wait for their workers, and then
-//! leave as one; those that make up a batch leave at once. `Extent::UpTo` covers what was handed out, and never what only the driver has seen.
+//! On a consuming channel, an acknowledgement waits at most half a millisecond for others while
+//! deliveries wait for their workers; together they leave as one frame. A full batch leaves at
+//! once. `Extent::UpTo` covers the deliveries that the caller has received, and no others.
+//!
+//! # Messages of other clients
+//!
+//! Strings that are not UTF-8 are kept as they are: a routing key or property as a
+//! [`ShortString`](carrot_core::ShortString) of octets, a header as
+//! [`Value::Bytes`](carrot_core::Value::Bytes). A message that cannot be read whole does not affect
+//! the connection; see [`Delivery`](carrot_core::backend::Delivery).
 //!
 //! # Hard errors
 //!
-//! The driver reads connection.close itself, and compares the method that the broker names with the calls and messages in flight; see
-//! [`carrot::backend`](carrot_core::backend). For ten seconds after a close that several calls may have caused, calls of that method are made one at a time
-//! on each of the two connections. A channel without confirms counts as one message without an answer, once it has published.
+//! The driver compares the method that connection.close names with the calls and messages in
+//! flight; see [`carrot::backend`](carrot_core::backend). For ten seconds after a close that
+//! several calls may have caused, calls of that method are made one at a time on each of the two
+//! connections. A channel without confirms counts as one message without an answer, once it has
+//! published.
 //!
 //! # Log levels
 //!
-//! `info`: connections made and closed, publishing unblocked. `warn`: connections lost, with the cause; calls cut; publishing blocked.
-//! `debug`: each address that failed. No level holds a password: amiquip itself,
-//! which logs its handshake at `debug`, never gets to see it. amiquip has a target of its own, `amiquip`; at `trace` it logs whole
-//! messages. A filter such as `info,amiquip=off` silences it.
+//! - `info`: connections opened and closed, publishing unblocked.
+//! - `warn`: connections lost, with the cause; publishing blocked; messages that cannot be read.
+//! - `debug`: each address that failed.
+//!
+//! No level shows a password: amiquip itself, which logs its handshake at `debug`, never sees it.
+//! The log target of amiquip is `amiquip`; the filter `info,amiquip=off` silences it.
 //!
 //! # Limits
 //!
-//! * A delivery whose routing key or other short string is not UTF-8 ends the connection with
-//!   [`Error::Unreadable`](carrot_core::Error::Unreadable), and again at each redelivery. A header value that is not UTF-8 is dropped,
-//!   with the headers after it.
-//! * A delivery whose headers are nested over 128 deep, or whose body is over 512 MiB, ends the connection in the same way: amiquip would
-//!   take the process down with it.
-//! * A method or the properties of a message larger than a frame are refused with [`Error::Invalid`](carrot_core::Error::Invalid).
-//! * No transactions, no global prefetch, no chosen consumer tags.
-//! * The I/O thread can panic when the broker closes a connection at an unlucky moment. That is a lost connection like any other, but its
-//!   message goes to standard error.
-//! * A broker that goes away just after it saw the credentials cannot be told from one that refused them.
+//! - A method, or the properties of a message, that are larger than a frame are refused with
+//!   [`Error::Invalid`](carrot_core::Error::Invalid).
+//! - Headers are read to a depth of 128 tables.
+//! - No transactions, no global prefetch, no consumer tags of the caller's choice.
+//! - A broker that closes the socket right after it saw the credentials cannot be distinguished
+//!   from one that refused them, unless it accepted them before.
+//! - A process that forks must open its connections after the fork: a child shares the socket of
+//!   its parent, but not the threads that serve it.
 
 #![warn(clippy::exhaustive_enums, clippy::exhaustive_structs)]
 

@@ -7,7 +7,7 @@ use carrot_core::backend::{Backend, Capabilities, Status};
 use carrot_core::{ConnectionOptions, Error, Result};
 
 use crate::channel::Channel;
-use crate::connection::{CallIsolation, ConnectAttempt, Connection, RoleContext};
+use crate::connection::{AmqpConnection, CallIsolation, ConnectAttempt, RoleContext};
 use crate::time::deadline_after;
 
 /// The maximum time for which a new connection waits until the loss of the last one was reported.
@@ -31,8 +31,8 @@ struct RoleState {
 
 enum Slot {
     Empty,
-    Opening(Arc<ConnectAttempt>),
-    Open(Arc<Connection>),
+    ChannelOpening(Arc<ConnectAttempt>),
+    Open(Arc<AmqpConnection>),
     Closed,
 }
 
@@ -60,7 +60,7 @@ impl RoleConnection {
             Slot::Open(connection) => {
                 Status::new(connection.state().is_alive(), connection.state().blocked())
             }
-            Slot::Empty | Slot::Opening(_) | Slot::Closed => Status::default(),
+            Slot::Empty | Slot::ChannelOpening(_) | Slot::Closed => Status::default(),
         }
     }
 
@@ -72,7 +72,7 @@ impl RoleConnection {
         outlives: RoleContext,
         timeout: Duration,
         deadline: Instant,
-    ) -> Result<(Arc<Connection>, bool)> {
+    ) -> Result<(Arc<AmqpConnection>, bool)> {
         let mut state = self.lock();
         loop {
             match &state.slot {
@@ -81,7 +81,7 @@ impl RoleConnection {
                 }
                 Slot::Closed => return Err(Error::closed("connection")),
                 Slot::Empty | Slot::Open(_) => break,
-                Slot::Opening(_) => {}
+                Slot::ChannelOpening(_) => {}
             }
             let now = Instant::now();
             if now >= deadline {
@@ -94,17 +94,17 @@ impl RoleConnection {
                 .0;
         }
         let attempt = Arc::new(ConnectAttempt::new(state.opened));
-        let dead = std::mem::replace(&mut state.slot, Slot::Opening(Arc::clone(&attempt)));
+        let dead = std::mem::replace(&mut state.slot, Slot::ChannelOpening(Arc::clone(&attempt)));
         state.channels.clear();
         drop(state);
         let dead = match dead {
             Slot::Open(connection) => Some(Arc::clone(connection.state())),
-            Slot::Empty | Slot::Opening(_) | Slot::Closed => None,
+            Slot::Empty | Slot::ChannelOpening(_) | Slot::Closed => None,
         };
 
         let timeout = timeout.min(options.connect_timeout);
         let deadline_of_dial = deadline.min(deadline_after(timeout));
-        let opened = Connection::open(options, outlives, &attempt, timeout, deadline_of_dial);
+        let opened = AmqpConnection::open(options, outlives, &attempt, timeout, deadline_of_dial);
 
         let mut state = self.lock();
         let result = match (&state.slot, opened) {
@@ -151,7 +151,7 @@ impl RoleConnection {
     }
 
     /// Closes the role, and returns its connection and channels.
-    pub(crate) fn end(&self) -> (Option<Arc<Connection>>, Vec<Arc<Channel>>) {
+    pub(crate) fn end(&self) -> (Option<Arc<AmqpConnection>>, Vec<Arc<Channel>>) {
         let mut state = self.lock();
         let slot = std::mem::replace(&mut state.slot, Slot::Closed);
         let channels = std::mem::take(&mut state.channels);
@@ -159,7 +159,7 @@ impl RoleConnection {
         self.changed.notify_all();
         let connection = match slot {
             Slot::Open(connection) => Some(connection),
-            Slot::Opening(attempt) => {
+            Slot::ChannelOpening(attempt) => {
                 attempt.abandon();
                 None
             }

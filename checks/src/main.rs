@@ -88,9 +88,6 @@ fn print_graph(name: &str) -> io::Result<bool> {
     Ok(true)
 }
 
-/// Folders whose prose is not checked. The modules of carrot-backend-amqp are being replaced.
-const WITHOUT_PROSE_CHECK: [&str; 1] = ["carrot-backend-amqp/src/"];
-
 /// Searches prose for the phrases of `words.txt` and for wide lines. Returns whether all is well.
 fn check_words(folders: &[&str], is_count: bool) -> io::Result<bool> {
     let phrases = words::parse(include_str!("../words.txt")).map_err(io::Error::other)?;
@@ -101,8 +98,7 @@ fn check_words(folders: &[&str], is_count: bool) -> io::Result<bool> {
         let name = file.strip_prefix(&root).unwrap_or(&file).to_string_lossy().replace('\\', "/");
         let is_asked_for =
             folders.is_empty() || folders.iter().any(|folder| name.starts_with(folder));
-        let is_left_out = WITHOUT_PROSE_CHECK.iter().any(|folder| name.starts_with(folder));
-        let Some(language) = language(&file).filter(|_| is_asked_for && !is_left_out) else {
+        let Some(language) = language(&file).filter(|_| is_asked_for) else {
             continue;
         };
         for (line, found, better) in

@@ -275,7 +275,7 @@ fn messages_without_an_answer_are_counted() {
     assert_eq!(confirms.unconfirmed(), 3);
     broker.ack(9, true);
     assert_eq!(confirms.unconfirmed(), 0);
-    // Without confirms nobody knows, so any message may be the one that was refused.
+    // Without confirms, any message may be the one that the broker refused.
     let (_broker, silent) = channel(false);
     assert_eq!(silent.unconfirmed(), 1);
     silent.issued.store(0, Ordering::SeqCst);

@@ -42,13 +42,13 @@ pub(crate) struct Consumers {
 #[derive(Debug, Default)]
 struct ConsumersState {
     /// Few, so that a search takes less time than a hash.
-    consumers: Vec<Consumer>,
+    consumers: Vec<ChannelConsumer>,
     last: u64,
     has_ended: bool,
 }
 
 #[derive(Debug)]
-struct Consumer {
+struct ChannelConsumer {
     number: u64,
     tag: String,
     is_automatic: bool,
@@ -70,7 +70,7 @@ impl Consumers {
         state.last += 1;
         let number = state.last;
         let tag = format!("carrot-{number}");
-        state.consumers.push(Consumer {
+        state.consumers.push(ChannelConsumer {
             number,
             tag: tag.clone(),
             is_automatic,
@@ -142,7 +142,7 @@ impl Consumers {
     /// messages first.
     pub(crate) fn wait_for_released(&self, deadline: Instant) -> bool {
         let mut state = self.lock();
-        let is_released = |consumer: &Consumer| consumer.deliveries.is_none();
+        let is_released = |consumer: &ChannelConsumer| consumer.deliveries.is_none();
         while !state.has_ended && state.consumers.iter().any(is_released) {
             let now = Instant::now();
             if now >= deadline {

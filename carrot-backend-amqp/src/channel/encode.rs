@@ -8,7 +8,7 @@ use carrot_amqp_wire::{
 };
 use carrot_core::backend::{Content, Rejection};
 
-use super::unacked::{Disposition, Settlement};
+use super::unacked::{SettlementFrame, SettlementKind};
 use crate::connection::{OutgoingFrames, Piece};
 
 /// The largest body that is copied behind its header. A larger one is sent from its place.
@@ -56,21 +56,21 @@ pub(crate) fn publication(
 }
 
 /// Appends the frame of a settlement.
-pub(crate) fn settlement(out: &mut Vec<u8>, channel: u16, settlement: &Settlement) {
-    let Settlement { disposition, tag: delivery_tag, multiple } = *settlement;
-    let method: Method<'_> = match disposition {
-        Disposition::Ack => BasicAck { delivery_tag, multiple }.into(),
-        Disposition::Reject(Rejection::Requeue) => {
+pub(crate) fn settlement(out: &mut Vec<u8>, channel: u16, settlement: &SettlementFrame) {
+    let SettlementFrame { kind, tag: delivery_tag, multiple } = *settlement;
+    let method: Method<'_> = match kind {
+        SettlementKind::Ack => BasicAck { delivery_tag, multiple }.into(),
+        SettlementKind::Reject(Rejection::Requeue) => {
             BasicNack { delivery_tag, multiple, requeue: true }.into()
         }
         // RabbitMQ 4.3 counts basic.reject as a failed delivery, and basic.nack not.
-        Disposition::Reject(Rejection::RequeueFailed) => {
+        SettlementKind::Reject(Rejection::RequeueFailed) => {
             BasicReject { delivery_tag, requeue: true }.into()
         }
-        Disposition::Reject(Rejection::Discard) if multiple => {
+        SettlementKind::Reject(Rejection::Discard) if multiple => {
             BasicNack { delivery_tag, multiple, requeue: false }.into()
         }
-        Disposition::Reject(Rejection::Discard) => {
+        SettlementKind::Reject(Rejection::Discard) => {
             BasicReject { delivery_tag, requeue: false }.into()
         }
     };

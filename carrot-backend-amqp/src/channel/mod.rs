@@ -27,20 +27,20 @@ use carrot_core::backend::{
 use carrot_core::{Error, Result};
 
 use crate::connection::calls;
-use crate::connection::{Connection, ConnectionState, NoNumber};
+use crate::connection::{AmqpConnection, ConnectionState, NoNumber};
 use crate::time::deadline_after;
 use confirms::NoOutcome;
 use rpc::{Expected, Reply};
-use state::ChannelState;
+use state::ChannelInner;
 use subscription::ChannelSubscription;
-use unacked::Disposition;
+use unacked::SettlementKind;
 
 /// An open channel, held by its users and by its subscriptions.
 pub(crate) struct Channel {
     me: Weak<Channel>,
-    state: Arc<ChannelState>,
+    state: Arc<ChannelInner>,
     /// Kept open by its channels.
-    _connection: Arc<Connection>,
+    _connection: Arc<AmqpConnection>,
 }
 
 impl Channel {
@@ -48,7 +48,7 @@ impl Channel {
     ///
     /// Blocks for one round trip, at most until `deadline`.
     pub(crate) fn open(
-        connection: &Arc<Connection>,
+        connection: &Arc<AmqpConnection>,
         is_confirming: bool,
         timeout: Duration,
         deadline: Instant,
@@ -59,7 +59,7 @@ impl Channel {
         let shared = connection.state();
         let overdue = || shared.overdue(call.operation, timeout);
         let _turn = shared.isolation.enter(call, deadline).ok_or_else(overdue)?;
-        let create = |number| ChannelState::new(shared, number, is_confirming);
+        let create = |number| ChannelInner::new(shared, number, is_confirming);
         let state = shared.channels.reserve(shared.channel_max(), deadline, create);
         let state = state.map_err(|none| match none {
             NoNumber::Ended => shared.death(),
@@ -81,7 +81,7 @@ impl Channel {
         Ok(Arc::new_cyclic(|me| Channel { me: Weak::clone(me), state, _connection: connection }))
     }
 
-    fn state(&self) -> &ChannelState {
+    fn state(&self) -> &ChannelInner {
         &self.state
     }
 
@@ -246,11 +246,11 @@ impl Backend for Channel {
     }
 
     fn ack(&self, tag: DeliveryTag, extent: Extent) -> Result<()> {
-        self.state.settle(Disposition::Ack, tag, extent)
+        self.state.settle(SettlementKind::Ack, tag, extent)
     }
 
     fn reject(&self, tag: DeliveryTag, rejection: Rejection, extent: Extent) -> Result<()> {
-        self.state.settle(Disposition::Reject(rejection), tag, extent)
+        self.state.settle(SettlementKind::Reject(rejection), tag, extent)
     }
 
     fn check(&self) -> Result<()> {

@@ -1,18 +1,18 @@
-//! Sets of tags that are full but for a few holes.
+//! Sets of tags with few holes.
 
 use std::collections::BTreeMap;
 
-/// A set of numbers from 1, kept as ranges: its size is the number of holes, not of numbers.
+/// A set of numbers from 1, kept as ranges. Its size depends on the number of holes only.
 #[derive(Debug, Default)]
 pub(crate) struct Ranges {
-    /// Everything up to here is in the set.
+    /// All numbers up to this one are in the set.
     first: u64,
-    /// First and last of each range above, which neither touch nor overlap.
+    /// The first and the last number of each later range. Ranges neither touch nor overlap.
     above: BTreeMap<u64, u64>,
 }
 
 impl Ranges {
-    /// The last number of the unbroken range from 1; zero if 1 is not in the set.
+    /// Returns the last number of the unbroken range from 1; 0 if 1 is not in the set.
     pub(crate) fn end_of_first(&self) -> u64 {
         self.first
     }
@@ -22,14 +22,14 @@ impl Ranges {
             || self.above.range(..=number).next_back().is_some_and(|(_, &last)| number <= last)
     }
 
-    /// Puts `from..=to` into the set; gives how many of them were not in it.
+    /// Adds `from..=to`. Returns how many of them are new.
     pub(crate) fn insert(&mut self, from: u64, to: u64) -> u64 {
         let from = from.max(self.first.saturating_add(1));
         if from > to {
             return 0;
         }
         let mut added = (to - from).saturating_add(1);
-        // The range that they become part of.
+        // The range of which they become a part.
         let (mut start, mut end) = (from, to);
         if let Some((&before, &last)) = self.above.range(..=from).next_back()
             && last.saturating_add(1) >= from

@@ -12,7 +12,7 @@ use super::assembler::{Announced, Arrived, Assembled};
 use super::consumers::Delivered;
 use super::encode;
 use super::rpc::Reply;
-use super::state::{ChannelState, Incoming};
+use super::state::{ChannelInner, Incoming};
 use super::subscription::{BY_BROKER, BY_PROGRAM};
 use crate::connection::ChannelId;
 use crate::connection::{ChannelEnd, Confirm, Violation};
@@ -21,7 +21,7 @@ use crate::error::{channel_closed, words};
 /// basic.cancel-ok.
 const CANCEL_OK: (u16, u16) = (60, 31);
 
-impl ChannelEnd for ChannelState {
+impl ChannelEnd for ChannelInner {
     fn id(&self) -> ChannelId {
         self.id
     }
@@ -79,7 +79,7 @@ impl ChannelEnd for ChannelState {
     }
 }
 
-impl ChannelState {
+impl ChannelInner {
     /// Takes a method that announces a message. Returns false for other methods.
     fn announce(&self, incoming: &mut Incoming, method: &Method<'_>) -> Result<bool, Violation> {
         let (announced, exchange, routing_key) = match method {
@@ -181,8 +181,8 @@ impl ChannelState {
                 }
                 return Ok(());
             }
-            Method::ChannelFlow(send_buffer) => {
-                let answer = ChannelFlowOk { active: send_buffer.active };
+            Method::ChannelFlow(flow) => {
+                let answer = ChannelFlowOk { active: flow.active };
                 self.hand_over(encode::frame(self.number, &answer.into()));
                 return Ok(());
             }

@@ -13,9 +13,9 @@ use super::confirms::Confirms;
 use super::consumers::Consumers;
 use super::encode;
 use super::rpc::{CallSlot, Expected, NoReply, Reply};
-use super::unacked::{AckTracker, Disposition, Settlement, UnknownTag};
+use super::unacked::{AckTracker, SettlementFrame, SettlementKind, UnknownTag};
+use crate::connection::ChannelOpening;
 use crate::connection::ConnectionState;
-use crate::connection::Opening;
 use crate::connection::OutgoingFrames;
 use crate::connection::{Call, ChannelId};
 use crate::time::deadline_after;
@@ -28,8 +28,8 @@ const DIRECT_ANSWER: &[u8] = b"amq.rabbitmq.reply-to.";
 const SUCCESS: u16 = 200;
 
 #[derive(Debug)]
-pub(crate) struct ChannelState {
-    me: Weak<ChannelState>,
+pub(crate) struct ChannelInner {
+    me: Weak<ChannelInner>,
     pub(crate) number: u16,
     pub(crate) id: ChannelId,
     pub(crate) connection: Arc<ConnectionState>,
@@ -40,7 +40,7 @@ pub(crate) struct ChannelState {
     pub(crate) consumers: Consumers,
     /// Used only by the reader.
     pub(super) incoming: Mutex<Incoming>,
-    opening: OnceLock<Opening>,
+    opening: OnceLock<ChannelOpening>,
     first_error: OnceLock<Error>,
     /// Whether the broker waits for settlements.
     delivers: AtomicBool,
@@ -52,18 +52,18 @@ pub(crate) struct ChannelState {
 #[derive(Debug)]
 pub(super) struct Incoming {
     pub(super) assembler: Assembler,
-    /// Whether the broker has opened the channel. OutgoingFrames before that are for an earlier channel of
-    /// the same number.
+    /// Whether the broker has opened the channel. Earlier frames are for an earlier channel of the
+    /// same number.
     pub(super) is_open: bool,
 }
 
-impl ChannelState {
+impl ChannelInner {
     pub(crate) fn new(
         connection: &Arc<ConnectionState>,
         number: u16,
         is_confirming: bool,
-    ) -> Arc<ChannelState> {
-        Arc::new_cyclic(|me| ChannelState {
+    ) -> Arc<ChannelInner> {
+        Arc::new_cyclic(|me| ChannelInner {
             me: Weak::clone(me),
             number,
             id: connection.calls.id(),
@@ -147,10 +147,7 @@ impl ChannelState {
         }
     }
 
-    /// Makes a call with these frames, and waits for the answer.
-    ///
-    /// Blocks at most for `timeout`, and for the call timeout. A call that takes longer ends the
-    /// channel, because a late answer could not be told from that of the next call.
+    /// Sends a call with these frames, and waits for the answer.
     pub(crate) fn call(
         &self,
         call: Call,
@@ -207,12 +204,13 @@ impl ChannelState {
         error
     }
 
-    /// Sends frames that are created in the order of sending; `None` if the channel is closed.
+    /// Sends frames that are created in the order in which they leave. Returns `None` if the
+    /// channel is closed.
     fn send<T>(&self, create: impl FnOnce() -> (OutgoingFrames, T)) -> Option<T> {
         self.connection.writer.send(*self.opening.get()?, create)
     }
 
-    /// Has a frame of the reader sent soon, unless the channel is closed.
+    /// Sends a frame of the reader soon, unless the channel is closed.
     pub(crate) fn hand_over(&self, frame: Vec<u8>) {
         if let Some(opening) = self.opening.get()
             && self.connection.writer.hand_over_on(*opening, frame)
@@ -260,14 +258,14 @@ impl ChannelState {
     /// Settles deliveries. The settlement may wait for others while deliveries wait for workers.
     pub(crate) fn settle(
         &self,
-        disposition: Disposition,
+        kind: SettlementKind,
         tag: DeliveryTag,
         extent: Extent,
     ) -> Result<()> {
         if let Some(failure) = self.failure() {
             return Err(Error::Stale { source: Some(Arc::new(failure)) });
         }
-        match self.tracker.decide(disposition, tag.0, extent) {
+        match self.tracker.decide(kind, tag.0, extent) {
             Ok(false) => {}
             Ok(true) if self.tracker.is_batch_full() || !self.consumers.has_arrived() => {
                 self.flush();
@@ -313,8 +311,8 @@ impl ChannelState {
 
     /// Returns the frame that requeues a delivery which no caller has received.
     pub(crate) fn requeue(&self, tag: u64, out: &mut Vec<u8>) {
-        let disposition = Disposition::Reject(Rejection::Requeue);
-        encode::settlement(out, self.number, &Settlement { disposition, tag, multiple: false });
+        let kind = SettlementKind::Reject(Rejection::Requeue);
+        encode::settlement(out, self.number, &SettlementFrame { kind, tag, multiple: false });
     }
 
     /// Requeues deliveries that a dropped subscription had, and has the broker cancel its consumer.
@@ -353,8 +351,8 @@ impl ChannelState {
                 encode::append(&mut out, self.number, &cancel.into());
             }
             if self.delivers.load(Ordering::Acquire) {
-                let disposition = Disposition::Reject(Rejection::Requeue);
-                let all = Settlement { disposition, tag: 0, multiple: true };
+                let kind = SettlementKind::Reject(Rejection::Requeue);
+                let all = SettlementFrame { kind, tag: 0, multiple: true };
                 encode::settlement(&mut out, self.number, &all);
             }
             let close = ChannelClose { reply_code: SUCCESS, ..ChannelClose::default() };

@@ -1,4 +1,4 @@
-//! The unsettled deliveries of one channel, and how their settlements go out.
+//! The unsettled deliveries of one channel, and the frames that settle them.
 
 use std::collections::BTreeSet;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -10,17 +10,17 @@ use super::ranges::Ranges;
 /// The most settlements that wait for each other.
 const MOST_HELD: usize = 64;
 
-/// What becomes of a delivery.
+/// The way in which a delivery is settled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Disposition {
+pub(crate) enum SettlementKind {
     Ack,
     Reject(Rejection),
 }
 
-/// One frame: a disposition on one delivery, or on it and all before it.
+/// The fields of one frame: the settlement of one delivery, or of it and all before it.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Settlement {
-    pub(crate) disposition: Disposition,
+pub(crate) struct SettlementFrame {
+    pub(crate) kind: SettlementKind,
     pub(crate) tag: u64,
     pub(crate) multiple: bool,
 }
@@ -29,26 +29,26 @@ pub(crate) struct Settlement {
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct UnknownTag;
 
-/// The unsettled deliveries that were handed out, by tag; and dispositions on their way to the broker.
+/// The unsettled deliveries that the caller has, and the settlements that wait to be sent.
 #[derive(Debug)]
 pub(crate) struct AckTracker {
-    state: Mutex<State>,
+    state: Mutex<AckState>,
 }
 
 #[derive(Debug)]
-struct State {
+struct AckState {
     unsettled: BTreeSet<u64>,
-    /// In the order of their dispositions.
-    decided: Vec<(Disposition, u64)>,
-    /// How many dispositions are enough to leave without waiting for more.
+    /// The settlements in the order in which they were decided.
+    decided: Vec<(SettlementKind, u64)>,
+    /// The number of settlements that are sent without waiting for more.
     batch: usize,
-    /// What the broker does not wait for a settlement of, as far as it was told.
+    /// The deliveries that the broker does not expect to be settled.
     settled: Ranges,
 }
 
 impl AckTracker {
     pub(crate) fn new() -> AckTracker {
-        let state = State {
+        let state = AckState {
             unsettled: BTreeSet::new(),
             decided: Vec::new(),
             batch: MOST_HELD,
@@ -57,11 +57,11 @@ impl AckTracker {
         AckTracker { state: Mutex::new(state) }
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, AckState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Lets fewer dispositions wait for each other than a consumer with this prefetch has
+    /// Allows fewer settlements to wait for each other than a consumer with this prefetch has
     /// deliveries. The least limit of all consumers holds. 0 stands for no prefetch.
     pub(crate) fn limit_by_prefetch(&self, prefetch: u16) {
         if prefetch > 0 {
@@ -69,10 +69,10 @@ impl AckTracker {
         }
     }
 
-    /// Lets at most this many dispositions wait for each other. The least limit holds.
-    fn limit_batch(&self, dispositions: usize) {
+    /// Allows at most this many settlements to wait for each other. The least limit holds.
+    fn limit_batch(&self, settlements: usize) {
         let mut state = self.lock();
-        state.batch = state.batch.min(dispositions).max(1);
+        state.batch = state.batch.min(settlements).max(1);
     }
 
     pub(crate) fn is_batch_full(&self) -> bool {
@@ -80,75 +80,73 @@ impl AckTracker {
         state.decided.len() >= state.batch
     }
 
-    /// A delivery was handed out.
+    /// Records that the caller has a delivery.
     pub(crate) fn hand_out(&self, tag: u64) {
         self.lock().unsettled.insert(tag);
     }
 
-    /// A delivery needs no disposition: it was taken without acknowledgement, or settled by other means.
+    /// Records that a delivery needs no settlement, because it was taken without acknowledgement
+    /// or settled in another way.
     pub(crate) fn pass(&self, tag: u64) {
         self.lock().settled.insert(tag, tag);
     }
 
-    /// Notes a disposition. Gives whether somebody has to be told: of the first since the last [`drain`](AckTracker::drain), and of the one that
-    /// makes the batch full.
+    /// Records a settlement. Returns whether to send or to schedule: true for the first since the
+    /// last [`drain`](AckTracker::drain), and for the one that completes a batch.
     ///
-    /// [`Extent::UpTo`] covers what was handed out. What the broker has sent and nobody has seen yet is not settled unseen.
+    /// [`Extent::UpTo`] covers the deliveries that the caller has. Deliveries that only the driver
+    /// has seen stay unsettled.
     pub(crate) fn decide(
         &self,
-        disposition: Disposition,
+        kind: SettlementKind,
         tag: u64,
         extent: Extent,
     ) -> Result<bool, UnknownTag> {
         let mut state = self.lock();
         let before = state.decided.len();
-        let State { unsettled, decided, .. } = &mut *state;
+        let AckState { unsettled, decided, .. } = &mut *state;
         match extent {
             Extent::One => {
                 if !unsettled.remove(&tag) {
                     return Err(UnknownTag);
                 }
-                decided.push((disposition, tag));
+                decided.push((kind, tag));
             }
             Extent::UpTo if tag != 0 && !unsettled.contains(&tag) => return Err(UnknownTag),
             Extent::UpTo => {
                 let later =
                     if tag == 0 { BTreeSet::new() } else { unsettled.split_off(&(tag + 1)) };
                 let covered = std::mem::replace(unsettled, later);
-                decided.extend(covered.into_iter().map(|tag| (disposition, tag)));
+                decided.extend(covered.into_iter().map(|tag| (kind, tag)));
             }
         }
         let now = state.decided.len();
         Ok(now > before && (before == 0 || (before < state.batch && now >= state.batch)))
     }
 
-    /// Takes all dispositions as the fewest frames: of each run of equal dispositions, those that leave no hole before them go as one.
-    pub(crate) fn drain(&self) -> Vec<Settlement> {
+    /// Takes all settlements as the least number of frames. In each run of equal settlements,
+    /// those that leave no hole before them are settled by one frame.
+    pub(crate) fn drain(&self) -> Vec<SettlementFrame> {
         let mut state = self.lock();
         let decided = std::mem::take(&mut state.decided);
         let mut frames = Vec::new();
         let mut run: Vec<u64> = Vec::new();
-        let mut run_disposition = Disposition::Ack;
-        for (disposition, tag) in decided {
-            if disposition != run_disposition {
-                push_frames(
-                    &mut frames,
-                    run_disposition,
-                    std::mem::take(&mut run),
-                    &mut state.settled,
-                );
-                run_disposition = disposition;
+        let mut run_kind = SettlementKind::Ack;
+        for (kind, tag) in decided {
+            if kind != run_kind {
+                push_frames(&mut frames, run_kind, std::mem::take(&mut run), &mut state.settled);
+                run_kind = kind;
             }
             run.push(tag);
         }
-        push_frames(&mut frames, run_disposition, run, &mut state.settled);
+        push_frames(&mut frames, run_kind, run, &mut state.settled);
         frames
     }
 }
 
 fn push_frames(
-    frames: &mut Vec<Settlement>,
-    disposition: Disposition,
+    frames: &mut Vec<SettlementFrame>,
+    kind: SettlementKind,
     mut run: Vec<u64>,
     settled: &mut Ranges,
 ) {
@@ -158,13 +156,13 @@ fn push_frames(
     }
     let covered = settled.end_of_first();
     let without_hole = run.iter().take_while(|tag| **tag <= covered).count();
-    // There is no method that fails several at once.
-    let skipped = if disposition == Disposition::Reject(Rejection::RequeueFailed) {
+    // AMQP has no method that fails several deliveries at once.
+    let skipped = if kind == SettlementKind::Reject(Rejection::RequeueFailed) {
         0
     } else {
         without_hole.saturating_sub(1)
     };
-    let frame = |(index, tag)| Settlement { disposition, tag, multiple: index == 0 && skipped > 0 };
+    let frame = |(index, tag)| SettlementFrame { kind, tag, multiple: index == 0 && skipped > 0 };
     frames.extend(run.into_iter().skip(skipped).enumerate().map(frame));
 }
 
@@ -181,26 +179,22 @@ mod tests {
     }
 
     fn ack(tracker: &AckTracker, tag: u64) {
-        tracker.decide(Disposition::Ack, tag, Extent::One).unwrap();
+        tracker.decide(SettlementKind::Ack, tag, Extent::One).unwrap();
     }
 
-    fn frames(tracker: &AckTracker) -> Vec<(Disposition, u64, bool)> {
-        tracker
-            .drain()
-            .into_iter()
-            .map(|frame| (frame.disposition, frame.tag, frame.multiple))
-            .collect()
+    fn frames(tracker: &AckTracker) -> Vec<(SettlementKind, u64, bool)> {
+        tracker.drain().into_iter().map(|frame| (frame.kind, frame.tag, frame.multiple)).collect()
     }
 
-    const REQUEUE: Disposition = Disposition::Reject(Rejection::Requeue);
+    const REQUEUE: SettlementKind = SettlementKind::Reject(Rejection::Requeue);
 
     #[test]
     fn neighbours_go_as_one_in_whatever_order_they_were_decided() {
         let tracker = handed_out(1..=5);
         [3, 1, 2].into_iter().for_each(|tag| ack(&tracker, tag));
-        assert_eq!(frames(&tracker), [(Disposition::Ack, 3, true)]);
+        assert_eq!(frames(&tracker), [(SettlementKind::Ack, 3, true)]);
         ack(&tracker, 4);
-        assert_eq!(frames(&tracker), [(Disposition::Ack, 4, false)]);
+        assert_eq!(frames(&tracker), [(SettlementKind::Ack, 4, false)]);
     }
 
     #[test]
@@ -210,29 +204,32 @@ mod tests {
         assert_eq!(
             frames(&tracker),
             [
-                (Disposition::Ack, 2, true),
-                (Disposition::Ack, 4, false),
-                (Disposition::Ack, 5, false)
+                (SettlementKind::Ack, 2, true),
+                (SettlementKind::Ack, 4, false),
+                (SettlementKind::Ack, 5, false)
             ]
         );
         [3, 6].into_iter().for_each(|tag| ack(&tracker, tag));
-        assert_eq!(frames(&tracker), [(Disposition::Ack, 6, true)]);
+        assert_eq!(frames(&tracker), [(SettlementKind::Ack, 6, true)]);
     }
 
     #[test]
     fn what_was_never_handed_out_is_a_hole_too() {
         let tracker = handed_out([1, 3]);
-        tracker.decide(Disposition::Ack, 0, Extent::UpTo).unwrap();
-        assert_eq!(frames(&tracker), [(Disposition::Ack, 1, false), (Disposition::Ack, 3, false)]);
+        tracker.decide(SettlementKind::Ack, 0, Extent::UpTo).unwrap();
+        assert_eq!(
+            frames(&tracker),
+            [(SettlementKind::Ack, 1, false), (SettlementKind::Ack, 3, false)]
+        );
         tracker.pass(2);
         tracker.hand_out(4);
         tracker.hand_out(5);
-        tracker.decide(Disposition::Ack, 5, Extent::UpTo).unwrap();
-        assert_eq!(frames(&tracker), [(Disposition::Ack, 5, true)]);
+        tracker.decide(SettlementKind::Ack, 5, Extent::UpTo).unwrap();
+        assert_eq!(frames(&tracker), [(SettlementKind::Ack, 5, true)]);
     }
 
     #[test]
-    fn different_verdicts_never_mix() {
+    fn different_dispositions_never_mix() {
         let tracker = handed_out(1..=4);
         ack(&tracker, 1);
         tracker.decide(REQUEUE, 2, Extent::One).unwrap();
@@ -240,13 +237,13 @@ mod tests {
         ack(&tracker, 4);
         assert_eq!(
             frames(&tracker),
-            [(Disposition::Ack, 1, false), (REQUEUE, 2, false), (Disposition::Ack, 4, true)]
+            [(SettlementKind::Ack, 1, false), (REQUEUE, 2, false), (SettlementKind::Ack, 4, true)]
         );
     }
 
     #[test]
     fn failed_deliveries_go_one_by_one() {
-        let failed = Disposition::Reject(Rejection::RequeueFailed);
+        let failed = SettlementKind::Reject(Rejection::RequeueFailed);
         let tracker = handed_out(1..=4);
         tracker.decide(failed, 3, Extent::UpTo).unwrap();
         ack(&tracker, 4);
@@ -256,7 +253,7 @@ mod tests {
                 (failed, 1, false),
                 (failed, 2, false),
                 (failed, 3, false),
-                (Disposition::Ack, 4, false)
+                (SettlementKind::Ack, 4, false)
             ]
         );
     }
@@ -266,7 +263,7 @@ mod tests {
         let tracker = handed_out(1..=5);
         ack(&tracker, 2);
         tracker.decide(REQUEUE, 4, Extent::UpTo).unwrap();
-        assert_eq!(frames(&tracker), [(Disposition::Ack, 2, false), (REQUEUE, 4, true)]);
+        assert_eq!(frames(&tracker), [(SettlementKind::Ack, 2, false), (REQUEUE, 4, true)]);
         ack(&tracker, 5);
     }
 
@@ -274,31 +271,31 @@ mod tests {
     fn a_tag_is_settled_once() {
         let tracker = handed_out([1, 2]);
         ack(&tracker, 1);
-        assert_eq!(tracker.decide(Disposition::Ack, 1, Extent::One), Err(UnknownTag));
-        assert_eq!(tracker.decide(Disposition::Ack, 1, Extent::UpTo), Err(UnknownTag));
-        assert_eq!(tracker.decide(Disposition::Ack, 0, Extent::One), Err(UnknownTag));
+        assert_eq!(tracker.decide(SettlementKind::Ack, 1, Extent::One), Err(UnknownTag));
+        assert_eq!(tracker.decide(SettlementKind::Ack, 1, Extent::UpTo), Err(UnknownTag));
+        assert_eq!(tracker.decide(SettlementKind::Ack, 0, Extent::One), Err(UnknownTag));
         assert_eq!(tracker.decide(REQUEUE, 9, Extent::UpTo), Err(UnknownTag));
     }
 
     #[test]
-    fn the_first_verdict_and_a_full_batch_have_to_be_told() {
+    fn the_first_disposition_and_a_full_batch_are_reported() {
         let tracker = handed_out(1..=9);
         tracker.limit_batch(3);
         tracker.limit_batch(7);
         let told: Vec<_> = (1..=5)
-            .map(|tag| tracker.decide(Disposition::Ack, tag, Extent::One).unwrap())
+            .map(|tag| tracker.decide(SettlementKind::Ack, tag, Extent::One).unwrap())
             .collect();
         assert_eq!(told, [true, false, true, false, false]);
         assert!(tracker.is_batch_full());
 
         let tracker = handed_out(1..=3);
-        assert_eq!(tracker.decide(Disposition::Ack, 1, Extent::One), Ok(true));
-        assert_eq!(tracker.decide(Disposition::Ack, 2, Extent::One), Ok(false));
+        assert_eq!(tracker.decide(SettlementKind::Ack, 1, Extent::One), Ok(true));
+        assert_eq!(tracker.decide(SettlementKind::Ack, 2, Extent::One), Ok(false));
         tracker.drain();
-        assert_eq!(tracker.decide(Disposition::Ack, 0, Extent::UpTo), Ok(true));
+        assert_eq!(tracker.decide(SettlementKind::Ack, 0, Extent::UpTo), Ok(true));
         tracker.drain();
         assert_eq!(
-            tracker.decide(Disposition::Ack, 0, Extent::UpTo),
+            tracker.decide(SettlementKind::Ack, 0, Extent::UpTo),
             Ok(false),
             "there is nothing left"
         );

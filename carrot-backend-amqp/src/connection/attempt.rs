@@ -4,7 +4,7 @@ use std::io;
 use std::net::{Shutdown, TcpStream};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// One attempt to connect, as seen by who waits for it.
+/// An attempt to connect, as the thread that waits for it sees it.
 #[derive(Debug, Default)]
 pub(crate) struct ConnectAttempt {
     /// Whether the credentials were accepted before.
@@ -28,7 +28,7 @@ impl ConnectAttempt {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Makes it fail soon, and its result be thrown away.
+    /// Abandons the attempt. It fails soon, and its result is dropped.
     pub(crate) fn abandon(&self) {
         let mut state = self.lock();
         state.abandoned = true;
@@ -50,7 +50,7 @@ impl ConnectAttempt {
         self.lock().step.clone()
     }
 
-    /// Puts a socket within reach of `abandon`.
+    /// Registers the socket that `abandon` shuts down.
     pub(crate) fn expose(&self, socket: &TcpStream) -> io::Result<()> {
         let clone = socket.try_clone()?;
         let mut state = self.lock();

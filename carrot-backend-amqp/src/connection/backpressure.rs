@@ -1,4 +1,4 @@
-//! How much was handed over for sending and has not left yet.
+//! Bounds the octets of messages that wait for the socket.
 
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Condvar, Mutex, PoisonError};
@@ -6,10 +6,11 @@ use std::time::{Duration, Instant};
 
 use crate::time::deadline_after;
 
-/// With so many bytes on their way to the socket no other message is let in: enough to keep it busy, little enough to hold in memory.
+/// The number of waiting octets at which no further message enters. It is enough to keep the socket
+/// busy, and little enough to hold in memory.
 const LIMIT: u64 = 512 << 10;
 
-/// A gate before the writer, which would keep more and more while the broker does not read.
+/// Delays publishers while the broker reads more slowly than they send.
 #[derive(Debug, Default)]
 pub(crate) struct SendBufferLimit {
     handed: AtomicU64,
@@ -20,7 +21,8 @@ pub(crate) struct SendBufferLimit {
 }
 
 impl SendBufferLimit {
-    /// Waits until `bytes` more fit, and counts them. Gives false if they did not fit in time; once closed, all fit.
+    /// Waits until `bytes` more fit, and counts them. Returns false if `timeout` passes first.
+    /// After [`close`](SendBufferLimit::close), all fit.
     pub(crate) fn enter(&self, bytes: usize, timeout: Duration) -> bool {
         if self.try_enter(bytes as u64) {
             return true;
@@ -49,10 +51,12 @@ impl SendBufferLimit {
     fn try_enter(&self, bytes: u64) -> bool {
         let mut handed = self.handed.load(Ordering::SeqCst);
         loop {
-            // Acknowledgements and calls leave too, and are not counted on entry: what has left may exceed what was handed over.
+            // Acknowledgements and calls leave too, and are not counted on entry, so the octets
+            // that have left may exceed those that entered.
             let start = handed.max(self.left.load(Ordering::SeqCst));
             let backlog = start - self.left.load(Ordering::SeqCst).min(start);
-            // Whatever its size: a large message would else never find the gap that small ones slip into.
+            // The size does not matter: a large message would otherwise never find a gap between
+            // small ones.
             if backlog >= LIMIT {
                 return false;
             }
@@ -68,7 +72,7 @@ impl SendBufferLimit {
         }
     }
 
-    /// Counts what has left.
+    /// Counts octets that have left.
     pub(crate) fn left(&self, bytes: usize) {
         self.left.fetch_add(bytes as u64, Ordering::SeqCst);
         if self.waiting.load(Ordering::SeqCst) > 0 {
@@ -77,7 +81,7 @@ impl SendBufferLimit {
         }
     }
 
-    /// Lets everybody through: what they hand over fails by itself.
+    /// Admits every message from now on. Sending it fails by itself.
     pub(crate) fn close(&self) {
         *self.closed.lock().unwrap_or_else(PoisonError::into_inner) = true;
         self.moved.notify_all();

@@ -1,4 +1,5 @@
-//! After the broker has closed the connection over one of several calls, calls of that kind are made one at a time.
+//! Isolates calls after the broker has closed the connection because of one of several: they run
+//! one at a time.
 
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -6,12 +7,12 @@ use std::time::{Duration, Instant};
 use super::calls::Call;
 use super::calls::MethodId;
 
-/// How long after a hard error calls are made one at a time.
+/// The time after a hard error during which calls are made one at a time.
 const LENGTH: Duration = Duration::from_secs(10);
-/// How long one call may keep the others waiting.
+/// The maximum time for which one call delays the others.
 const LONGEST_TURN: Duration = Duration::from_secs(5);
 
-/// Which calls are made one at a time.
+/// The calls that are made one at a time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Suspected {
     All,
@@ -27,23 +28,23 @@ impl Suspected {
     }
 }
 
-/// Shared by the connections that follow one another.
+/// The isolation of calls, which the successive connections of one role share.
 #[derive(Debug, Default)]
 pub(crate) struct CallIsolation {
-    state: Mutex<State>,
+    state: Mutex<CallIsolationState>,
     changed: Condvar,
 }
 
 #[derive(Debug, Default)]
-struct State {
-    /// What is suspected, and until when.
+struct CallIsolationState {
+    /// The suspected calls, and the end of the suspicion.
     suspected: Option<(Suspected, Instant)>,
     last: u64,
-    /// The suspect call in flight, and until when it keeps the others waiting.
+    /// The suspected call in flight, and the time until which it delays the others.
     current: Option<(u64, Instant)>,
 }
 
-impl State {
+impl CallIsolationState {
     fn is_suspected(&self, call: Call) -> bool {
         self.suspected
             .is_some_and(|(suspected, until)| suspected.covers(call) && Instant::now() < until)
@@ -51,7 +52,7 @@ impl State {
 }
 
 impl CallIsolation {
-    /// Makes calls take isolation from now on, for a while.
+    /// Starts to make the suspected calls one at a time, for ten seconds.
     pub(crate) fn begin(&self, suspected: Suspected) {
         let mut state = self.lock();
         let both = match state.suspected {
@@ -63,7 +64,7 @@ impl CallIsolation {
         state.suspected = Some((both, Instant::now() + LENGTH));
     }
 
-    /// Waits until a call may be made. `None` if `deadline` passes first.
+    /// Waits until a call may be made. Returns `None` if `deadline` passes first.
     pub(crate) fn enter(&self, call: Call, deadline: Instant) -> Option<Turn<'_>> {
         let mut state = self.lock();
         while state.is_suspected(call) {
@@ -87,7 +88,7 @@ impl CallIsolation {
         Some(Turn { isolation: self, number: 0 })
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, CallIsolationState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -96,7 +97,7 @@ impl CallIsolation {
 #[derive(Debug)]
 pub(crate) struct Turn<'a> {
     isolation: &'a CallIsolation,
-    /// Zero if calls of this kind do not take isolation.
+    /// Zero if calls of this kind are not isolated.
     number: u64,
 }
 

@@ -78,7 +78,7 @@ pub(crate) struct ChannelTable {
 
 #[derive(Debug, Default)]
 struct TableState {
-    channels: HashMap<u16, Entry>,
+    channels: HashMap<u16, TableEntry>,
     /// The number that was taken last. Numbers are taken in turn, so that a number rests as long as
     /// possible before it is taken again.
     last: u16,
@@ -86,7 +86,7 @@ struct TableState {
 }
 
 #[derive(Debug)]
-struct Entry {
+struct TableEntry {
     end: Arc<dyn ChannelEnd>,
     phase: EntryPhase,
 }
@@ -133,7 +133,7 @@ impl ChannelTable {
             if let Some(number) = state.next_free(channel_max) {
                 let channel = create(number);
                 let end: Arc<dyn ChannelEnd> = channel.clone();
-                state.channels.insert(number, Entry { end, phase: EntryPhase::Open });
+                state.channels.insert(number, TableEntry { end, phase: EntryPhase::Open });
                 state.last = number;
                 return Ok(channel);
             }
@@ -170,7 +170,7 @@ impl ChannelTable {
         if let Some(entry) = state.channels.get_mut(&number) {
             entry.phase = EntryPhase::Overdue;
         }
-        let is_overdue = |entry: &&Entry| entry.phase == EntryPhase::Overdue;
+        let is_overdue = |entry: &&TableEntry| entry.phase == EntryPhase::Overdue;
         let count = state.channels.values().filter(is_overdue).count();
         count * 2 >= usize::from(channel_max).max(2)
     }

@@ -43,7 +43,7 @@ pub(crate) struct RoleContext {
 }
 
 /// The reason why one address was given up.
-pub(crate) enum Failure {
+pub(crate) enum ConnectFailure {
     /// No answer in its share of the time.
     Slow,
     /// Another address may succeed.
@@ -117,12 +117,12 @@ impl Connecting {
             let endpoint = endpoint(&name, address.port());
             match self.connect(&name, address, share.max(Duration::from_millis(1))) {
                 Ok(state) => return Ok(state),
-                Err(Failure::Final(error)) => return Err(error),
-                Err(Failure::Failed(error)) => {
+                Err(ConnectFailure::Final(error)) => return Err(error),
+                Err(ConnectFailure::Failed(error)) => {
                     debug!("connecting to {endpoint} ({address}) failed: {error}");
                     failures.push(error);
                 }
-                Err(Failure::Slow) => {
+                Err(ConnectFailure::Slow) => {
                     debug!("connecting to {endpoint} ({address}) took too long");
                     let step = self.attempt.current_step();
                     if Instant::now() + SLACK >= self.deadline {
@@ -175,12 +175,12 @@ impl Connecting {
         host: &str,
         address: SocketAddr,
         share: Duration,
-    ) -> Result<Arc<ConnectionState>, Failure> {
+    ) -> Result<Arc<ConnectionState>, ConnectFailure> {
         let given_up_at = Instant::now() + share;
         let endpoint = endpoint(host, address.port());
         let failed = |reason: &str, error: io::Error| match error.kind() {
-            io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock => Failure::Slow,
-            _ => Failure::Failed(connect_error(&endpoint, reason, Some(error))),
+            io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock => ConnectFailure::Slow,
+            _ => ConnectFailure::Failed(connect_error(&endpoint, reason, Some(error))),
         };
         let copying = |error| failed("copying the socket failed", error);
 
@@ -199,8 +199,10 @@ impl Connecting {
             .set_nonblocking(true)
             .map_err(|error| failed("setting socket options failed", error))?;
         self.attempt.step(format!("AMQP handshake with {address}"));
-        let start_ok = handshake::start_ok(&self.options.credentials, &self.name)
-            .map_err(|error| Failure::Final(Error::config("credentials", error.to_string())))?;
+        let start_ok =
+            handshake::start_ok(&self.options.credentials, &self.name).map_err(|error| {
+                ConnectFailure::Final(Error::config("credentials", error.to_string()))
+            })?;
         let writer = Arc::new(SocketWriter::new(outgoing, sink));
         let (pipe, inbox) = Pipe::new(Arc::clone(&writer), to_pipe, start_ok);
         let state = Arc::new(ConnectionState {
@@ -223,7 +225,7 @@ impl Connecting {
             lifecycle: Mutex::new(Lifecycle::new()),
             changed: Condvar::new(),
         });
-        state.calls.take_turns(&self.role_context.isolation);
+        state.calls.set_isolation(&self.role_context.isolation);
         let reading = reader::start(source, Arc::clone(&state), Handshake::new(&self.options))
             .map_err(|error| failed("no thread could be started", error))?;
         let left = given_up_at.saturating_duration_since(Instant::now());
@@ -259,8 +261,8 @@ impl Connecting {
         }
     }
 
-    /// Has the system probe an idle socket. Heartbeats find a dead broker, too, so a failure only
-    /// delays that.
+    /// Enables the probes of the system on an idle socket. Heartbeats find a dead broker, too, so a
+    /// failure only delays that.
     fn keep_alive(&self, socket: &TcpStream) {
         let interval = self.options.heartbeat.clamp(Duration::from_secs(10), MAX_KEEP_ALIVE);
         let keep_alive = TcpKeepalive::new().with_time(interval * 3).with_interval(interval);
@@ -275,7 +277,7 @@ impl Connecting {
         host: &str,
         endpoint: &str,
         given_up_at: Instant,
-    ) -> Result<(Source, Sink), Failure> {
+    ) -> Result<(Source, Sink), ConnectFailure> {
         if self.options.scheme == Scheme::Amqps {
             return self.secure_with_tls(socket, host, endpoint, given_up_at);
         }
@@ -289,13 +291,13 @@ impl Connecting {
         host: &str,
         endpoint: &str,
         given_up_at: Instant,
-    ) -> Result<(Source, Sink), Failure> {
+    ) -> Result<(Source, Sink), ConnectFailure> {
         use super::source::TlsSource;
         use super::tls;
 
         self.attempt.step(format!("TLS handshake with {endpoint}"));
-        let config = tls::client_config(&self.options.tls).map_err(Failure::Final)?;
-        let name = tls::server_name(&self.options.tls, host).map_err(Failure::Final)?;
+        let config = tls::client_config(&self.options.tls).map_err(ConnectFailure::Final)?;
+        let name = tls::server_name(&self.options.tls, host).map_err(ConnectFailure::Final)?;
         let left =
             given_up_at.saturating_duration_since(Instant::now()).max(Duration::from_millis(1));
         let connected = socket
@@ -312,9 +314,9 @@ impl Connecting {
             Err(error)
                 if matches!(error.kind(), io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock) =>
             {
-                Err(Failure::Slow)
+                Err(ConnectFailure::Slow)
             }
-            Err(error) => Err(Failure::Failed(connect_error(
+            Err(error) => Err(ConnectFailure::Failed(connect_error(
                 endpoint,
                 "the TLS handshake failed",
                 Some(error),
@@ -329,7 +331,10 @@ impl Connecting {
         _: &str,
         _: &str,
         _: Instant,
-    ) -> Result<(Source, Sink), Failure> {
-        Err(Failure::Final(Error::config("scheme", "amqps needs the feature `tls` of this crate")))
+    ) -> Result<(Source, Sink), ConnectFailure> {
+        Err(ConnectFailure::Final(Error::config(
+            "scheme",
+            "amqps needs the feature `tls` of this crate",
+        )))
     }
 }

@@ -199,7 +199,7 @@ impl Demux {
     fn take_control(&mut self, frame: &Frame<'_>) -> Result<(), ReadEnd> {
         match frame.kind {
             FrameKind::Method => {}
-            // amiquip is shown signs of lifecycle as octets arrive.
+            // amiquip is shown heartbeats as octets arrive.
             FrameKind::Heartbeat => return Ok(()),
             FrameKind::Header | FrameKind::Body => {
                 return Err(Violation::unexpected_frame("content on channel 0").into());

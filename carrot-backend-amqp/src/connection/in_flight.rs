@@ -1,4 +1,4 @@
-//! The round trips of one connection, and which of them the broker may have closed it over.
+//! The calls in flight on one connection, and those that may have made the broker close it.
 
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
@@ -9,66 +9,69 @@ use super::call_isolation::{CallIsolation, Suspected};
 use super::calls::{BASIC_PUBLISH, Call, MethodId};
 use super::close_method::ConnectionClose;
 
-/// A channel, from before it is opened.
+/// Identifies a channel, also before it is open.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct ChannelId(u64);
 
-/// The calls in flight on one connection; after the broker has closed it, what that means for each channel.
+/// The calls in flight on one connection. After the broker has closed the connection, the cause for
+/// each channel.
 #[derive(Debug, Default)]
 pub(crate) struct CallsInFlight {
-    state: Mutex<State>,
-    /// Outlives the connection.
+    state: Mutex<CallState>,
+    /// Outlives the connection. Calls wait here for each other after a hard error.
     isolation: OnceLock<Arc<CallIsolation>>,
 }
 
 #[derive(Debug, Default)]
-struct State {
+struct CallState {
     last: u64,
     last_party: u64,
-    in_flight: Vec<Entry>,
+    in_flight: Vec<CallEntry>,
     cause: Option<HardErrorCause>,
 }
 
 #[derive(Debug)]
-struct Entry {
+struct CallEntry {
     number: u64,
     id: ChannelId,
     methods: &'static [MethodId],
 }
 
-/// What a hard error of the broker means for the channels.
+/// The channels that caused a hard error of the broker.
 #[derive(Debug, PartialEq, Eq)]
 enum HardErrorCause {
-    /// This one caused it.
+    /// This channel caused it.
     Known(ChannelId, HardClose),
-    /// One of these did.
+    /// One of these channels caused it.
     Suspected(Vec<ChannelId>, HardClose),
 }
 
 impl CallsInFlight {
-    /// Sets where calls wait for each other after a hard error. To be called before the first of them.
-    pub(crate) fn take_turns(&self, isolation: &Arc<CallIsolation>) {
+    /// Sets the isolation of calls. Must happen before the first call.
+    pub(crate) fn set_isolation(&self, isolation: &Arc<CallIsolation>) {
         let _ = self.isolation.set(Arc::clone(isolation));
     }
 
-    /// A channel that is about to be opened.
+    /// Returns the identity of a channel that is about to open.
     pub(crate) fn id(&self) -> ChannelId {
         let mut state = self.lock();
         state.last_party += 1;
         ChannelId(state.last_party)
     }
 
-    /// Notes that a call is in flight, until the result is dropped.
-    pub(crate) fn enter(&self, id: ChannelId, call: Call) -> InFlight<'_> {
+    /// Records that a call is in flight, until the result is dropped.
+    pub(crate) fn enter(&self, id: ChannelId, call: Call) -> CallInFlight<'_> {
         let mut state = self.lock();
         state.last += 1;
         let number = state.last;
-        state.in_flight.push(Entry { number, id, methods: call.methods });
-        InFlight { calls: self, number }
+        state.in_flight.push(CallEntry { number, id, methods: call.methods });
+        CallInFlight { calls: self, number }
     }
 
-    /// Finds the channels whose operations the broker may have closed the connection over. `unconfirmed` says how many messages of each
-    /// channel have no answer. To be called before anybody can know that the connection has ended.
+    /// Finds the channels whose operations may have made the broker close the connection.
+    ///
+    /// `unconfirmed` holds the number of messages without an answer, for each channel. Must happen
+    /// before any thread can learn that the connection has ended.
     pub(crate) fn closed_by_broker(
         &self,
         connection_close: &ConnectionClose,
@@ -83,7 +86,7 @@ impl CallsInFlight {
         };
         let publishing: Vec<(ChannelId, u64)> =
             unconfirmed.iter().filter(has_messages).copied().collect();
-        let is_suspect = |entry: &&Entry| {
+        let is_suspect = |entry: &&CallEntry| {
             entry.methods.iter().any(|method| connection_close.may_be_over(*method))
         };
         let calling: Vec<ChannelId> =
@@ -108,7 +111,7 @@ impl CallsInFlight {
         }
     }
 
-    /// The first error of a channel whose connection has ended with `death`.
+    /// Returns the first error of a channel whose connection has ended with `death`.
     pub(crate) fn first_error(&self, id: ChannelId, death: Error) -> Error {
         let Error::Disconnected { reason, .. } = &death else { return death };
         match &self.lock().cause {
@@ -125,19 +128,19 @@ impl CallsInFlight {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, CallState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// A call in flight.
 #[derive(Debug)]
-pub(crate) struct InFlight<'a> {
+pub(crate) struct CallInFlight<'a> {
     calls: &'a CallsInFlight,
     number: u64,
 }
 
-impl Drop for InFlight<'_> {
+impl Drop for CallInFlight<'_> {
     fn drop(&mut self) {
         let mut state = self.calls.lock();
         if let Some(position) = state.in_flight.iter().position(|entry| entry.number == self.number)
@@ -165,9 +168,9 @@ mod tests {
         }
     }
 
-    /// What three channels are told: the first declares an exchange and has published, the second consumes and has published, the third
-    /// declares a queue.
-    fn told(close: &ConnectionClose, published: [u64; 2]) -> [&'static str; 3] {
+    /// Returns the roles of three channels: the first declares an exchange and has published, the
+    /// second consumes and has published, the third declares a queue.
+    fn errors_after(close: &ConnectionClose, published: [u64; 2]) -> [&'static str; 3] {
         let calls = CallsInFlight::default();
         let ids = [1, 2, 3].map(ChannelId);
         let done = calls.enter(ids[1], DECLARE_EXCHANGE);
@@ -181,28 +184,34 @@ mod tests {
     #[test]
     fn the_only_call_of_the_method_that_the_broker_names_is_guilty() {
         assert_eq!(
-            told(&connection_close(503, Some((40, 10))), [5, 5]),
+            errors_after(&connection_close(503, Some((40, 10))), [5, 5]),
             ["guilty", "lost", "lost"]
         );
         assert_eq!(
-            told(&connection_close(503, Some((60, 20))), [5, 5]),
+            errors_after(&connection_close(503, Some((60, 20))), [5, 5]),
             ["lost", "guilty", "lost"]
         );
-        assert_eq!(told(&connection_close(503, Some((50, 40))), [5, 5]), ["lost", "lost", "lost"]);
+        assert_eq!(
+            errors_after(&connection_close(503, Some((50, 40))), [5, 5]),
+            ["lost", "lost", "lost"]
+        );
     }
 
     #[test]
     fn the_only_message_without_an_answer_is_guilty() {
         let over_a_message = connection_close(503, Some((60, 40)));
-        assert_eq!(told(&over_a_message, [0, 1]), ["lost", "guilty", "lost"]);
-        assert_eq!(told(&over_a_message, [0, 2]), ["lost", "suspect", "lost"]);
-        assert_eq!(told(&over_a_message, [1, 1]), ["suspect", "suspect", "lost"]);
-        assert_eq!(told(&over_a_message, [0, 0]), ["lost", "lost", "lost"]);
+        assert_eq!(errors_after(&over_a_message, [0, 1]), ["lost", "guilty", "lost"]);
+        assert_eq!(errors_after(&over_a_message, [0, 2]), ["lost", "suspect", "lost"]);
+        assert_eq!(errors_after(&over_a_message, [1, 1]), ["suspect", "suspect", "lost"]);
+        assert_eq!(errors_after(&over_a_message, [0, 0]), ["lost", "lost", "lost"]);
     }
 
     #[test]
     fn everything_is_suspect_if_the_broker_names_no_method() {
-        assert_eq!(told(&connection_close(541, None), [0, 0]), ["suspect", "suspect", "suspect"]);
+        assert_eq!(
+            errors_after(&connection_close(541, None), [0, 0]),
+            ["suspect", "suspect", "suspect"]
+        );
         let calls = CallsInFlight::default();
         let (alone, idle) = (ChannelId(1), ChannelId(2));
         let _in_flight = calls.enter(alone, GET);
@@ -212,8 +221,8 @@ mod tests {
 
     #[test]
     fn what_is_no_hard_error_is_a_plain_loss() {
-        assert_eq!(told(&connection_close(320, Some((40, 10))), [1, 1]), ["lost"; 3]);
-        assert_eq!(told(&connection_close(320, None), [1, 1]), ["lost"; 3]);
+        assert_eq!(errors_after(&connection_close(320, Some((40, 10))), [1, 1]), ["lost"; 3]);
+        assert_eq!(errors_after(&connection_close(320, None), [1, 1]), ["lost"; 3]);
     }
 
     #[test]

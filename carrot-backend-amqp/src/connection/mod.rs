@@ -44,18 +44,18 @@ pub(crate) use observers::{Observer, Observers};
 pub(crate) use outgoing::{OutgoingFrames, Piece};
 pub(crate) use state::ConnectionState;
 pub(crate) use supervisor::Supervisor;
-pub(crate) use writer::Opening;
+pub(crate) use writer::ChannelOpening;
 
 use crate::time::deadline_after;
 use state::EXPLAINED_WITHIN;
 
 /// An open connection. Closes when the last handle is dropped.
 #[derive(Debug)]
-pub(crate) struct Connection {
+pub(crate) struct AmqpConnection {
     state: Arc<ConnectionState>,
 }
 
-impl Connection {
+impl AmqpConnection {
     /// Connects to the first address that answers.
     ///
     /// Blocks at most until `deadline`.
@@ -65,10 +65,10 @@ impl Connection {
         attempt: &Arc<ConnectAttempt>,
         timeout: Duration,
         deadline: Instant,
-    ) -> Result<Arc<Connection>> {
+    ) -> Result<Arc<AmqpConnection>> {
         let state = connect::connect(options, role, attempt, timeout, deadline)?;
         info!("{} connected to {}", state.name, state.endpoint);
-        Ok(Arc::new(Connection { state }))
+        Ok(Arc::new(AmqpConnection { state }))
     }
 
     pub(crate) fn state(&self) -> &Arc<ConnectionState> {
@@ -103,7 +103,7 @@ fn close_at_broker(state: &ConnectionState) {
     }
 }
 
-impl Drop for Connection {
+impl Drop for AmqpConnection {
     fn drop(&mut self) {
         if !self.state.begin_closing() {
             return;

@@ -1,4 +1,4 @@
-//! What happened to the connections, on its way to those who want to know.
+//! Reports the events of connections to observers.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -11,23 +11,25 @@ use log::warn;
 
 pub(crate) type Observer = Arc<dyn Fn(&Event) + Send + Sync>;
 
-/// The observers of one connector. An event is told on a thread that lives no longer than there is something to tell: an observer may
-/// take its time, or call the connector, and keeps nothing waiting but the next event.
+/// The observers of one connector.
+///
+/// A short-lived thread calls them, in order. An observer may block, or call the connector; it
+/// delays only later events.
 #[derive(Default)]
 pub(crate) struct Observers {
-    state: Mutex<State>,
+    state: Mutex<ObserverState>,
 }
 
 #[derive(Default)]
-struct State {
+struct ObserverState {
     observers: Arc<Vec<Observer>>,
-    /// Each with those who were observing when it happened.
+    /// The events, each with the observers of its time.
     waiting: VecDeque<(Event, Arc<Vec<Observer>>)>,
     telling: bool,
 }
 
 impl Observers {
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, ObserverState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -35,7 +37,7 @@ impl Observers {
         Arc::make_mut(&mut self.lock().observers).push(observer);
     }
 
-    /// Puts an event behind the others. It is told after [`tell`](Observers::tell).
+    /// Queues an event. [`tell`](Observers::tell) reports it.
     pub(crate) fn push(&self, event: Event) {
         let mut state = self.lock();
         if !state.observers.is_empty() {
@@ -44,7 +46,7 @@ impl Observers {
         }
     }
 
-    /// Has what waits told in the background, in order.
+    /// Starts to report the queued events on another thread, in order.
     pub(crate) fn tell(self: &Arc<Observers>) {
         let mut state = self.lock();
         if state.telling || state.waiting.is_empty() {

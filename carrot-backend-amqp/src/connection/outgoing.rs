@@ -1,4 +1,4 @@
-//! OutgoingFrames on their way out, as pieces.
+//! Frames that are ready to be sent, in pieces.
 
 use std::collections::VecDeque;
 use std::io::IoSlice;
@@ -7,16 +7,16 @@ use std::sync::Arc;
 
 use carrot_core::backend::Content;
 
-/// Up to this size, bytes are gathered rather than kept as a piece of their own.
+/// The size up to which small pieces are copied together.
 const GATHERED: usize = 64 << 10;
-/// How many pieces one write takes at most.
+/// The maximum number of pieces of one write.
 const AT_ONCE: usize = 64;
 
-/// A part of what is to be sent.
+/// A part of the octets to send.
 #[derive(Debug)]
 pub(crate) enum Piece {
     Bytes(Vec<u8>),
-    /// Part of a body, which is sent from where it is.
+    /// A part of a body, which is sent from its place.
     Body(Arc<Content>, Range<usize>),
 }
 
@@ -29,13 +29,13 @@ impl Piece {
     }
 }
 
-/// Whole frames, in pieces; but the first may have left in part.
+/// Whole frames, in pieces. The first may have left in part.
 #[derive(Debug, Default)]
 pub(crate) struct OutgoingFrames {
-    /// Comes before the rest. Most often there is nothing else.
+    /// The first piece. Usually it is the only one.
     first: Vec<u8>,
     rest: VecDeque<Piece>,
-    /// How much of the foremost piece has left.
+    /// The number of octets of the first piece that have left.
     left: usize,
 }
 
@@ -50,13 +50,13 @@ impl OutgoingFrames {
         self.first.is_empty() && self.rest.is_empty()
     }
 
-    /// How many bytes have not left.
+    /// Returns the number of octets that have not left.
     pub(crate) fn len(&self) -> usize {
         self.first.len() + self.rest.iter().map(|piece| piece.bytes().len()).sum::<usize>()
             - self.left
     }
 
-    /// Adds a piece, which is not empty.
+    /// Adds a piece that is not empty.
     pub(crate) fn push(&mut self, piece: Piece) {
         if let Piece::Bytes(bytes) = piece {
             return self.push_bytes(bytes);
@@ -80,7 +80,7 @@ impl OutgoingFrames {
         }
     }
 
-    /// Adds what is to be sent after this, none of which has left.
+    /// Adds later frames, none of which has left.
     pub(crate) fn append(&mut self, mut later: OutgoingFrames) {
         debug_assert_eq!(later.left, 0);
         if self.is_empty() {
@@ -93,7 +93,7 @@ impl OutgoingFrames {
         self.rest.append(&mut later.rest);
     }
 
-    /// What is to be written first, as far as it is in one place.
+    /// Returns the octets to write first, as far as they are in one piece.
     pub(crate) fn foremost(&self) -> &[u8] {
         let piece = if self.first.is_empty() {
             self.rest.front().map_or(&[][..], Piece::bytes)
@@ -103,12 +103,12 @@ impl OutgoingFrames {
         piece.get(self.left..).unwrap_or_default()
     }
 
-    /// Whether all is in one place.
+    /// Returns whether all octets are in one piece.
     pub(crate) fn is_one_piece(&self) -> bool {
         self.rest.is_empty()
     }
 
-    /// What is to be written next: all there is, if it is not too many pieces.
+    /// Returns the pieces to write next, at most 64.
     pub(crate) fn slices(&self) -> ([IoSlice<'_>; AT_ONCE], usize) {
         let mut slices = [IoSlice::new(&[]); AT_ONCE];
         slices[0] = IoSlice::new(self.foremost());
@@ -121,7 +121,8 @@ impl OutgoingFrames {
         (slices, count)
     }
 
-    /// Takes note that so many bytes have left, and lets go of the pieces that have left whole.
+    /// Removes this number of octets, which have left, and frees the pieces that have left
+    /// completely.
     pub(crate) fn advance(&mut self, bytes: usize) {
         self.left += bytes;
         if !self.first.is_empty() {
@@ -150,7 +151,7 @@ mod tests {
         Arc::new(Content::new("", "", (0..length).map(|at| at as u8).collect::<Vec<_>>()))
     }
 
-    /// Pieces of all sorts, and what they are together.
+    /// Returns pieces of every kind, and their octets together.
     fn some() -> (OutgoingFrames, Vec<u8>) {
         let (mut frames, mut whole) = (OutgoingFrames::default(), Vec::new());
         let body = content(700);
@@ -169,7 +170,7 @@ mod tests {
         (frames, whole)
     }
 
-    /// The next bytes, at most so many.
+    /// Returns the next octets, at most this number.
     fn next(frames: &OutgoingFrames, most: usize) -> Vec<u8> {
         let (slices, count) = frames.slices();
         slices[..count].iter().flat_map(|slice| slice.iter().copied()).take(most).collect()

@@ -26,7 +26,7 @@ const TLS_ALERT: [u8; 2] = [21, 3];
 const METHOD: u8 = 1;
 
 /// Reads until the connection ends. Blocks only in `poll`.
-pub(crate) struct Reader {
+pub(crate) struct SocketReader {
     source: Source,
     poll: Poll,
     /// Registered with `poll`.
@@ -52,7 +52,7 @@ pub(crate) fn start(
     let socket = mio::net::TcpStream::from_stream(source.socket().try_clone()?)?;
     let poll = Poll::new()?;
     poll.register(&socket, Token(0), Ready::readable(), PollOpt::level())?;
-    let mut reader = Reader {
+    let mut reader = SocketReader {
         source,
         poll,
         _socket: socket,
@@ -70,7 +70,7 @@ pub(crate) fn start(
 
 enum Never {}
 
-impl Reader {
+impl SocketReader {
     fn run(&mut self) -> Result<Never, ReadEnd> {
         let mut events = Events::with_capacity(1);
         loop {
@@ -99,7 +99,7 @@ impl Reader {
 
     /// Takes the octets at the start of the buffer.
     fn take(&mut self, count: usize) -> Result<(), ReadEnd> {
-        let Reader { buffer, frames, demux, is_greeted, source, .. } = self;
+        let SocketReader { buffer, frames, demux, is_greeted, source, .. } = self;
         let mut octets = buffer.get(..count).unwrap_or_default();
         if !*is_greeted {
             *is_greeted = true;

@@ -7,7 +7,7 @@ use amiquip::Error as AmqpError;
 use carrot_core::{Cause, Error};
 
 use super::close_method::ConnectionClose;
-use super::connect::Failure;
+use super::connect::ConnectFailure;
 use super::demux::ReadEnd;
 use super::handshake::{HandshakeRefusal, HandshakeStep};
 use super::reader::HandshakeEnd;
@@ -35,9 +35,9 @@ pub(crate) fn refused(
     error: AmqpError,
     end: Option<HandshakeEnd>,
     attempted: &Attempted<'_>,
-) -> Failure {
+) -> ConnectFailure {
     if attempted.is_abandoned || matches!(error, AmqpError::ConnectionTimeout) {
-        return Failure::Slow;
+        return ConnectFailure::Slow;
     }
     let Some((end, step)) = end else {
         return attempted.failed("the driver panicked", None);
@@ -77,19 +77,19 @@ pub(crate) fn refused(
 }
 
 impl Attempted<'_> {
-    fn failed(&self, reason: impl Into<String>, source: Option<Cause>) -> Failure {
-        Failure::Failed(Error::connect(self.endpoint, reason, Duration::ZERO, source))
+    fn failed(&self, reason: impl Into<String>, source: Option<Cause>) -> ConnectFailure {
+        ConnectFailure::Failed(Error::connect(self.endpoint, reason, Duration::ZERO, source))
     }
 
-    fn denied(&self, reason: impl Into<String>) -> Failure {
-        Failure::Final(Error::Authentication {
+    fn denied(&self, reason: impl Into<String>) -> ConnectFailure {
+        ConnectFailure::Final(Error::Authentication {
             endpoint: self.endpoint.to_string(),
             user: self.user.to_string(),
             reason: reason.into(),
         })
     }
 
-    fn closed(&self, close: &ConnectionClose) -> Failure {
+    fn closed(&self, close: &ConnectionClose) -> ConnectFailure {
         let ConnectionClose { code, text, .. } = close;
         match code {
             403 => self.denied(format!("it refused the credentials: {code} {text}")),

@@ -202,13 +202,13 @@ impl ConnectionState {
         self.report(lifecycle, Event::Unblocked { role: self.role });
     }
 
-    /// Has frames of the reader sent soon, on another thread.
+    /// Sends frames of the reader soon, on another thread.
     pub(crate) fn hand_over(&self, frames: Vec<u8>) {
         self.writer.hand_over(frames);
         self.flush_soon();
     }
 
-    /// Has frames sent soon that the writer has.
+    /// Writes pending frames soon, on another thread.
     pub(crate) fn flush_soon(&self) {
         let writer = Arc::clone(&self.writer);
         self.supervisor.soon(move || writer.flush());

@@ -11,7 +11,7 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore};
 
-/// Reads certificates and keys, and puts together what every handshake with them needs.
+/// Reads certificates and keys, and returns the configuration of TLS handshakes.
 pub(crate) fn client_config(options: &TlsOptions) -> Result<Arc<ClientConfig>> {
     let roots = if options.authorities.is_empty() {
         platform_roots()?
@@ -75,7 +75,7 @@ fn certificates_of(option: &'static str, pem: &Pem) -> Result<Vec<CertificateDer
 
 fn key_of(pem: &Pem) -> Result<PrivateKeyDer<'static>> {
     const OPTION: &str = "tls identity";
-    // The parser's own error may quote the key.
+    // The error of the parser may quote the key.
     PrivateKeyDer::from_pem_slice(&bytes_of(OPTION, pem)?)
         .map_err(|_| Error::config(OPTION, format!("{pem:?}: holds no private key")))
 }
@@ -98,7 +98,8 @@ pub(crate) fn server_name(options: &TlsOptions, host: &str) -> Result<ServerName
 pub(crate) struct TlsStream {
     socket: TcpStream,
     session: ClientConnection,
-    /// What rustls has taken of the caller's bytes, and not told yet, since not all of its records have left.
+    /// The number of the caller's octets that rustls has accepted and that were not reported,
+    /// because some of their records have not left.
     untold: usize,
 }
 
@@ -109,7 +110,7 @@ impl fmt::Debug for TlsStream {
 }
 
 impl TlsStream {
-    /// Makes the handshake, blocking, within the socket's own time-outs.
+    /// Completes the handshake. Blocks within the time-outs of the socket.
     pub(crate) fn connect(
         mut socket: StdTcpStream,
         config: Arc<ClientConfig>,
@@ -122,8 +123,8 @@ impl TlsStream {
         Ok(TlsStream { socket: TcpStream::from_stream(socket)?, session, untold: 0 })
     }
 
-    /// Takes ciphertext that was read from the socket, and returns how much of it was taken, and how much plaintext was put into `buffer`.
-    /// Returns no plaintext if more ciphertext is needed.
+    /// Accepts ciphertext that was read from the socket. Returns the number of octets that it took,
+    /// and the number of octets of plaintext in `buffer`, or `None` if it needs more ciphertext.
     pub(crate) fn receive(
         &mut self,
         mut ciphertext: &[u8],
@@ -151,7 +152,8 @@ impl TlsStream {
         }
     }
 
-    /// Takes some of `bytes`. Until the records have left, it says that the socket is full, so that it is called again with the same.
+    /// Accepts some of `bytes`. Fails with `WouldBlock` until their records have left, so that the
+    /// caller repeats it with the same octets.
     pub(crate) fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         if self.untold == 0 {
             self.send_records()?;
@@ -172,7 +174,8 @@ impl TlsStream {
         Ok(())
     }
 
-    /// A peer that refuses this side says so before it hangs up: its alert may be there though writing fails already.
+    /// Returns the alert of a peer that refuses this side. The alert may be readable although
+    /// writing fails already.
     fn last_words(&mut self) -> Option<io::Error> {
         while matches!(self.session.read_tls(&mut self.socket), Ok(1..)) {
             if let Err(error) = self.session.process_new_packets() {

@@ -1,23 +1,24 @@
-//! Waiting a moment for what others are about to send, so that it leaves as one.
+//! Waits briefly for frames that other threads are about to send, so that one write sends them all.
 
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// How many bytes are not waited with for more.
+/// The number of pending octets that are written without waiting for more.
 const ENOUGH: usize = 16 << 10;
-/// How often, at most, nothing is waited for because it was in vain before.
+/// The maximum number of times that a wait is left out after one that failed.
 const LONGEST_PAUSE: u32 = 64;
 
-/// Counts what is sent, for one thread that waits for so much of it. That waits less and less often if what it expects does not come,
-/// or not in time.
+/// Counts the messages that are sent, for one thread that waits for a number of them. The thread
+/// waits less and less often if the messages do not arrive in time.
 #[derive(Debug, Default)]
 pub(crate) struct WriteCoalescing {
-    /// What was sent since it began; the most there can be once that is enough to be written.
+    /// The messages sent since [`begin`](WriteCoalescing::begin), or the maximum once enough octets
+    /// are pending.
     sent: AtomicUsize,
-    /// For how many times not to wait.
+    /// The number of waits to leave out.
     pause: AtomicU32,
-    /// For how many times not to wait after the last time in vain; zero if it was not.
+    /// The number of waits that were left out after the last wait that failed; 0 if it succeeded.
     last_pause: AtomicU32,
 }
 
@@ -26,7 +27,7 @@ impl WriteCoalescing {
         self.sent.store(0, Ordering::Release);
     }
 
-    /// Says that something was sent, after which so many bytes are pending.
+    /// Records a message, after which this number of octets is pending.
     pub(crate) fn sent(&self, pending: usize) {
         let count = if pending < ENOUGH { 1 } else { usize::MAX };
         let _ = self.sent.fetch_update(Ordering::AcqRel, Ordering::Acquire, |sent| {
@@ -34,22 +35,22 @@ impl WriteCoalescing {
         });
     }
 
-    /// Waits until so much was sent since it began, `longest` at most.
+    /// Waits until this number of messages was sent, at most for `longest`.
     pub(crate) fn wait_for(&self, expected: usize, longest: Duration) {
-        // A single one is written as soon by who sends it.
+        // Its own sender writes a single message just as early.
         if expected > 1 && !self.pauses() {
             self.learn(self.wait(expected, longest));
         }
     }
 
-    /// Whether not to wait this time.
+    /// Returns whether to leave out this wait.
     fn pauses(&self) -> bool {
         self.pause
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |pause| pause.checked_sub(1))
             .is_ok()
     }
 
-    /// Takes note whether it paid to wait.
+    /// Records whether the wait succeeded.
     fn learn(&self, it_paid: bool) {
         let pause = if it_paid {
             0
@@ -60,13 +61,13 @@ impl WriteCoalescing {
         self.pause.store(pause, Ordering::Relaxed);
     }
 
-    /// Whether all came in time. To sleep, and to be woken, would take as long as those need who are to send; they may run on this very
-    /// processor.
+    /// Returns whether all messages were sent in time. Yields instead of sleeping: a sleep and a
+    /// wake-up would take as long as the senders need, and they may run on the same processor.
     fn wait(&self, expected: usize, longest: Duration) -> bool {
         let started = Instant::now();
         loop {
             let all_came = self.sent.load(Ordering::Acquire) >= expected;
-            // A processor that others are busy on may be given back late.
+            // A busy processor may resume this thread late.
             let is_late = started.elapsed() > longest;
             if all_came || is_late {
                 return all_came && !is_late;
@@ -82,7 +83,7 @@ mod tests {
 
     const LONG: Duration = Duration::from_secs(20);
 
-    /// Waits for what is expected; that is to be over soon.
+    /// Waits for this number of messages, and fails after 20 seconds.
     fn wait_for(expected: usize, coalescing: &WriteCoalescing) {
         let started = Instant::now();
         coalescing.wait_for(expected, LONG);

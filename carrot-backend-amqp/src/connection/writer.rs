@@ -1,4 +1,4 @@
-//! The way out to the broker.
+//! The outgoing side of the socket.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -16,54 +16,62 @@ use super::backpressure::SendBufferLimit;
 use super::outgoing::OutgoingFrames;
 use super::write_coalescing::WriteCoalescing;
 
-/// How often a thread that sends writes what others have sent meanwhile, before it leaves that to the writer.
+/// The number of times that a sending thread writes what other threads have sent meanwhile, before
+/// it leaves the rest to the writer thread.
 const ROUNDS: usize = 16;
-/// How long what was sent waits for what is likely to follow. Most often a fifth of it is enough.
+/// The maximum time that frames wait for others that are likely to follow. Usually a fifth of it is
+/// enough.
 const LONGEST_WAIT: Duration = Duration::from_micros(100);
-/// How long the writer waits for the socket before it looks whether the writer has ended.
+/// The time after which the writer thread checks whether the connection has ended, while the socket
+/// is full.
 const LOOK_UP: Duration = Duration::from_secs(1);
 
-/// Where bytes go.
+/// The destination of the octets.
 pub(crate) enum Sink {
     Plain,
     #[cfg(feature = "tls")]
     Tls(Arc<Mutex<super::tls::TlsStream>>),
 }
 
-/// Where all bytes leave, whoever sends them: amiquip's I/O thread, and the threads that publish and settle, which do without it. Who sends
-/// also writes, as far as the socket takes it at once, and with it what others send meanwhile. The rest is written by a thread that starts
-/// when that happens first.
+/// Writes the frames of all threads to the socket: those of amiquip, of publishers and of
+/// consumers.
 ///
-/// OutgoingFrames are never mixed up: whatever is sent is whole frames, and leaves in the order of sending.
+/// The thread that sends a frame also writes it, as far as the socket accepts it without blocking,
+/// together with the frames that other threads send meanwhile. A separate thread writes the rest;
+/// it starts the first time the socket is full.
+///
+/// The unit of sending is one or more whole frames, so frames never mix. They leave in the order in
+/// which they were sent.
 pub(crate) struct SocketWriter {
     socket: TcpStream,
     sink: Sink,
-    state: Mutex<State>,
+    state: Mutex<WriterState>,
     congested: Condvar,
     coalescing: WriteCoalescing,
     pub(crate) send_buffer: SendBufferLimit,
 }
 
 #[derive(Default)]
-struct State {
-    /// What was sent and nobody has begun to write, or what the socket did not take.
+struct WriterState {
+    /// The frames that no thread has begun to write, and the rest of what the socket did not
+    /// accept.
     pending: OutgoingFrames,
-    /// Whether somebody is writing, and will see to what is pending.
+    /// Whether a thread is writing. That thread also writes the pending frames.
     writing: bool,
-    /// Whether that is the writer.
+    /// Whether the thread that is writing is the writer thread.
     congested: bool,
     has_writer: bool,
-    /// The channels that are open as far as the broker will know, each with the number of its opening.
+    /// The channels that are open from the view of the broker, with the number of their opening.
     open: HashMap<u16, u64>,
     openings: u64,
-    /// Whether no channel may be opened any more.
+    /// Whether channels may neither open nor send.
     sealed: bool,
     ended: bool,
 }
 
-/// One opening of a channel: another channel of the same number is another opening.
+/// Identifies one opening of a channel. A later channel of the same number is another opening.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Opening {
+pub(crate) struct ChannelOpening {
     pub(crate) channel: u16,
     number: u64,
 }
@@ -80,12 +88,12 @@ impl SocketWriter {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, WriterState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Sends whole frames of amiquip's. It takes them also while the socket is full: they are few, and to wait until nothing else is
-    /// pending might take for ever.
+    /// Sends whole frames of channel 0. Accepts them even while the socket is full: they are few,
+    /// and waiting until all else is written may take forever.
     pub(crate) fn write(self: &Arc<SocketWriter>, bytes: &[u8]) -> io::Result<()> {
         let state = self.lock();
         if state.ended {
@@ -94,11 +102,13 @@ impl SocketWriter {
         self.dispatch(state, OutgoingFrames::from(bytes.to_vec()))
     }
 
-    /// Sends whole frames of a channel, which `make` makes in the order of leaving; `None` if the channel is closed. If the connection isolation
-    /// out to be dead they are dropped: everybody will hear of that.
+    /// Sends whole frames of a channel. `make` creates them, in the order in which they leave.
+    ///
+    /// Returns `None` if the channel is closed. If the connection turns out to be lost, the frames
+    /// are dropped; every caller hears of the loss in another way.
     pub(crate) fn send<T>(
         self: &Arc<SocketWriter>,
-        opening: Opening,
+        opening: ChannelOpening,
         make: impl FnOnce() -> (OutgoingFrames, T),
     ) -> Option<T> {
         let state = self.lock();
@@ -112,10 +122,11 @@ impl SocketWriter {
         Some(made)
     }
 
-    /// Sends frames as [`send`](SocketWriter::send) does that were let in by the send_buffer, as so many bytes. If they do not leave they no longer count.
+    /// Sends frames as [`send`](SocketWriter::send) does, which the send buffer has counted as this
+    /// number of bytes. If they do not leave, they no longer count.
     pub(crate) fn send_counted<T>(
         self: &Arc<SocketWriter>,
-        opening: Opening,
+        opening: ChannelOpening,
         bytes: usize,
         make: impl FnOnce() -> (OutgoingFrames, T),
     ) -> Option<T> {
@@ -126,10 +137,11 @@ impl SocketWriter {
         made
     }
 
-    /// Sends the last frames of a channel as [`send`](SocketWriter::send) does. Returns whether the channel was open.
+    /// Sends the last frames of a channel as [`send`](SocketWriter::send) does. Returns whether the
+    /// channel was open.
     pub(crate) fn send_last(
         self: &Arc<SocketWriter>,
-        opening: Opening,
+        opening: ChannelOpening,
         make: impl FnOnce() -> Vec<u8>,
     ) -> bool {
         let mut state = self.lock();
@@ -144,13 +156,17 @@ impl SocketWriter {
     }
 
     /// Opens a channel with these frames. Returns `None` if the connection has ended or is sealed.
-    pub(crate) fn open(self: &Arc<SocketWriter>, channel: u16, frames: Vec<u8>) -> Option<Opening> {
+    pub(crate) fn open(
+        self: &Arc<SocketWriter>,
+        channel: u16,
+        frames: Vec<u8>,
+    ) -> Option<ChannelOpening> {
         let mut state = self.lock();
         if state.ended || state.sealed {
             return None;
         }
         state.openings += 1;
-        let opening = Opening { channel, number: state.openings };
+        let opening = ChannelOpening { channel, number: state.openings };
         state.open.insert(channel, opening.number);
         if let Err(error) = self.dispatch(state, OutgoingFrames::from(frames)) {
             debug!("writing to the socket failed: {error}");
@@ -158,7 +174,8 @@ impl SocketWriter {
         Some(opening)
     }
 
-    /// Takes whole frames without writing them. The caller has [`flush`](SocketWriter::flush) called on another thread.
+    /// Accepts whole frames without writing them. The caller makes another thread call
+    /// [`flush`](SocketWriter::flush).
     pub(crate) fn hand_over(&self, bytes: Vec<u8>) {
         let mut state = self.lock();
         if !state.ended {
@@ -166,8 +183,9 @@ impl SocketWriter {
         }
     }
 
-    /// Takes frames of a channel as [`hand_over`](SocketWriter::hand_over) does. Returns whether the channel is open.
-    pub(crate) fn hand_over_on(&self, opening: Opening, bytes: Vec<u8>) -> bool {
+    /// Accepts frames of a channel as [`hand_over`](SocketWriter::hand_over) does. Returns whether
+    /// the channel is open.
+    pub(crate) fn hand_over_on(&self, opening: ChannelOpening, bytes: Vec<u8>) -> bool {
         let mut state = self.lock();
         let is_open = !state.ended && state.open.get(&opening.channel) == Some(&opening.number);
         if is_open {
@@ -176,7 +194,8 @@ impl SocketWriter {
         is_open
     }
 
-    /// Takes the last frame of a channel as [`hand_over`](SocketWriter::hand_over) does. Returns whether the channel was open.
+    /// Accepts the last frame of a channel as [`hand_over`](SocketWriter::hand_over) does. Returns
+    /// whether the channel was open.
     pub(crate) fn hand_over_last(&self, channel: u16, bytes: Vec<u8>) -> bool {
         let mut state = self.lock();
         let was_open = state.open.remove(&channel).is_some();
@@ -186,7 +205,7 @@ impl SocketWriter {
         was_open
     }
 
-    /// Writes what was handed over, unless another thread writes already.
+    /// Writes the pending frames, unless another thread is writing.
     pub(crate) fn flush(self: &Arc<SocketWriter>) {
         let mut state = self.lock();
         if state.writing || state.ended || state.pending.is_empty() {
@@ -199,7 +218,7 @@ impl SocketWriter {
         }
     }
 
-    /// Lets channels send nothing more. OutgoingFrames of the connection still leave.
+    /// Stops all channels from sending. Frames of channel 0 still leave.
     pub(crate) fn seal(&self) {
         let mut state = self.lock();
         state.sealed = true;
@@ -208,7 +227,7 @@ impl SocketWriter {
         self.send_buffer.close();
     }
 
-    /// Says that nothing is sent any more. What the socket takes at once still leaves.
+    /// Stops all sending. What the socket accepts without blocking still leaves.
     pub(crate) fn end(self: &Arc<SocketWriter>) {
         let mut state = self.lock();
         state.ended = true;
@@ -224,8 +243,12 @@ impl SocketWriter {
         self.send_buffer.close();
     }
 
-    /// Writes what others send while `work` is done as one, right after it. To be done where threads are woken that are likely to send:
-    /// `work` gives how much, and that is waited for a moment. The broker takes one large piece in less time than many small ones.
+    /// Collects the frames that other threads send during `work`, and writes them together after
+    /// it.
+    ///
+    /// Use it where threads wake that are likely to send. `work` returns the number of messages to
+    /// expect; the call waits for them, at most 100 microseconds. The broker handles one large
+    /// segment in less time than many small ones.
     pub(crate) fn coalesce(self: &Arc<SocketWriter>, work: impl FnOnce() -> usize) {
         let mut state = self.lock();
         self.coalescing.begin();
@@ -243,7 +266,7 @@ impl SocketWriter {
 
     fn dispatch(
         self: &Arc<SocketWriter>,
-        mut state: MutexGuard<'_, State>,
+        mut state: MutexGuard<'_, WriterState>,
         frames: OutgoingFrames,
     ) -> io::Result<()> {
         if state.writing {
@@ -261,7 +284,8 @@ impl SocketWriter {
         self.write_for_all(frames)
     }
 
-    /// Writes frames, and then what is pending, until nothing is, or the writer has to go on.
+    /// Writes frames, and then the pending ones, until none is left or the writer thread has to
+    /// continue.
     fn write_for_all(self: &Arc<SocketWriter>, mut frames: OutgoingFrames) -> io::Result<()> {
         for _ in 0..ROUNDS {
             let result = self.write_out(&mut frames);
@@ -304,7 +328,7 @@ impl SocketWriter {
         })
     }
 
-    /// Writes on whenever the socket takes more.
+    /// Writes the pending frames whenever the socket accepts more.
     fn write_on(self: &Arc<SocketWriter>, poll: &Poll) -> io::Result<()> {
         let mut events = Events::with_capacity(1);
         loop {
@@ -334,7 +358,7 @@ impl SocketWriter {
         }
     }
 
-    /// Drops what is pending, and hangs up, so that everybody hears of it.
+    /// Drops the pending frames, and shuts the socket down, so that the reader ends.
     fn give_up(&self) {
         let mut state = self.lock();
         state.ended = true;
@@ -362,7 +386,9 @@ impl SocketWriter {
         Ok(())
     }
 
-    /// Writes until all has left; an error if that is not at once.
+    /// Writes until all frames have left.
+    ///
+    /// Fails with `WouldBlock` if the socket is full.
     fn write_out(&self, frames: &mut OutgoingFrames) -> io::Result<()> {
         while !frames.is_empty() {
             let result = match &self.sink {
@@ -390,8 +416,8 @@ impl SocketWriter {
     }
 }
 
-/// Writes several pieces. The standard library would do that without the flag by which a socket that is dead gives an error, and no signal: one
-/// that ends the process, if that has it as systems have it by default.
+/// Writes several pieces at once. The standard library would omit the flag by which a dead socket
+/// causes an error instead of a signal that ends the process.
 #[cfg(any(target_os = "linux", target_os = "android"))]
 fn write_vectored(socket: &TcpStream, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
     const MSG_NOSIGNAL: i32 = 0x4000;
@@ -415,8 +441,8 @@ impl fmt::Debug for SocketWriter {
     }
 }
 
-impl State {
-    /// Keeps what was not written, before what was sent after it.
+impl WriterState {
+    /// Puts back frames that were not written, before those that were sent after them.
     fn keep_before(&mut self, mut frames: OutgoingFrames) {
         frames.append(mem::take(&mut self.pending));
         self.pending = frames;

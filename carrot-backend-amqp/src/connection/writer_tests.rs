@@ -46,7 +46,7 @@ fn heartbeat(channel: u16) -> OutgoingFrames {
     OutgoingFrames::from([&[kind, high, low][..], &rest].concat())
 }
 
-fn opened(writer: &Arc<SocketWriter>, channel: u16) -> Opening {
+fn opened(writer: &Arc<SocketWriter>, channel: u16) -> ChannelOpening {
     writer.open(channel, method(channel, &ChannelOpen {}.into())).unwrap()
 }
 
