@@ -97,6 +97,9 @@ mod channel;
 mod connection;
 mod connector;
 mod error;
+#[cfg(any(test, fuzzing))]
+#[doc(hidden)]
+pub mod fuzzing;
 mod role_connection;
 mod time;
 

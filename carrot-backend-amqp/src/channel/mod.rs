@@ -30,8 +30,10 @@ use crate::connection::calls;
 use crate::connection::{AmqpConnection, ConnectionState, NoNumber};
 use crate::time::deadline_after;
 use confirms::NoOutcome;
+#[cfg(any(test, fuzzing))]
+pub(crate) use consumers::ConsumerQueue;
 use rpc::{Expected, Reply};
-use state::ChannelInner;
+pub(crate) use state::ChannelInner;
 use subscription::ChannelSubscription;
 use unacked::SettlementKind;
 

@@ -147,6 +147,15 @@ impl ChannelInner {
         }
     }
 
+    /// Opens the channel as if the broker had answered.
+    #[cfg(any(test, fuzzing))]
+    pub(crate) fn open_without_broker(&self) {
+        if let Some(opening) = self.connection.writer.open(self.number, Vec::new()) {
+            let _ = self.opening.set(opening);
+        }
+        self.incoming.lock().unwrap_or_else(std::sync::PoisonError::into_inner).is_open = true;
+    }
+
     /// Sends a call with these frames, and waits for the answer.
     pub(crate) fn call(
         &self,

@@ -2,45 +2,33 @@
 
 use std::io;
 use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
-use std::sync::atomic::AtomicBool;
-use std::sync::{Arc, Condvar, Mutex, OnceLock, Weak};
+use std::sync::Arc;
+#[cfg(feature = "tls")]
+use std::sync::Mutex;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use carrot_core::backend::{BufferPool, Role};
 use carrot_core::{ConnectionOptions, Credentials, Error, Result, Scheme};
 use crossbeam_channel::{RecvTimeoutError, bounded};
 use log::debug;
 use socket2::{SockRef, TcpKeepalive};
 
 use super::attempt::ConnectAttempt;
-use super::call_isolation::CallIsolation;
-use super::channels::ChannelTable;
 use super::control::Control;
 use super::endpoint::{connect_error, endpoint, endpoints, overdue};
 use super::handshake::{self, Handshake};
-use super::observers::Observers;
 use super::pipe::Pipe;
 use super::reader;
 use super::refusal::{Attempted, refused};
+use super::role_context::RoleContext;
 use super::source::Source;
-use super::state::{ConnectionState, Lifecycle};
-use super::supervisor::Supervisor;
+use super::state::ConnectionState;
 use super::writer::{Sink, SocketWriter};
 
 /// A timeout that ends this close to the deadline is the deadline's.
 const SLACK: Duration = Duration::from_millis(20);
 /// The longest interval between probes of an idle socket that every platform takes, in seconds.
 const MAX_KEEP_ALIVE: Duration = Duration::from_secs(3600);
-
-/// The parts of a connection that outlive it.
-#[derive(Debug, Clone)]
-pub(crate) struct RoleContext {
-    pub(crate) role: Role,
-    pub(crate) observers: Weak<Observers>,
-    pub(crate) isolation: Arc<CallIsolation>,
-    pub(crate) supervisor: Arc<Supervisor>,
-}
 
 /// The reason why one address was given up.
 pub(crate) enum ConnectFailure {
@@ -205,27 +193,15 @@ impl Connecting {
             })?;
         let writer = Arc::new(SocketWriter::new(outgoing, sink));
         let (pipe, inbox) = Pipe::new(Arc::clone(&writer), to_pipe, start_ok);
-        let state = Arc::new(ConnectionState {
-            role: self.role_context.role,
-            name: self.name.clone(),
-            endpoint: endpoint.clone(),
-            call_timeout: self.options.call_timeout,
+        let state = Arc::new(ConnectionState::new(
+            &self.role_context,
+            self.name.clone(),
+            endpoint.clone(),
+            self.options.call_timeout,
             writer,
-            control: Control::new(inbox),
-            channels: ChannelTable::default(),
-            calls: super::in_flight::CallsInFlight::default(),
-            isolation: Arc::clone(&self.role_context.isolation),
-            supervisor: Arc::clone(&self.role_context.supervisor),
-            buffers: Arc::new(BufferPool::new()),
-            tuned: OnceLock::new(),
-            capabilities: OnceLock::new(),
-            socket: to_shut_down,
-            events: Weak::clone(&self.role_context.observers),
-            is_lost: AtomicBool::new(false),
-            lifecycle: Mutex::new(Lifecycle::new()),
-            changed: Condvar::new(),
-        });
-        state.calls.set_isolation(&self.role_context.isolation);
+            Control::new(inbox),
+            to_shut_down,
+        ));
         let reading = reader::start(source, Arc::clone(&state), Handshake::new(&self.options))
             .map_err(|error| failed("no thread could be started", error))?;
         let left = given_up_at.saturating_duration_since(Instant::now());
@@ -233,8 +209,7 @@ impl Connecting {
         let mechanism = handshake::mechanism(&self.options.credentials);
         match state.control.connect(pipe, mechanism, &self.options.vhost, silence) {
             Ok(()) => {
-                state.lifecycle.lock().unwrap_or_else(std::sync::PoisonError::into_inner).is_open =
-                    true;
+                state.opened();
                 Ok(state)
             }
             Err(error) => {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use carrot_amqp_wire::{
-    BodyPart, ConnectionClose as CloseMethod, Frame, FrameKind, FramePart, Method,
+    BodyPart, ConnectionClose as CloseMethod, Frame, FrameKind, FramePart, FrameReader, Method,
 };
 use carrot_core::Error;
 
@@ -87,8 +87,30 @@ impl Demux {
         self.closed.is_some()
     }
 
+    /// Takes octets that have arrived. `frames` has read all earlier octets.
+    pub(crate) fn read(&mut self, frames: &mut FrameReader, octets: &[u8]) -> Result<(), ReadEnd> {
+        self.arrived()?;
+        let result = self.read_frames(frames, octets);
+        // Confirms count, also if a later frame breaks the protocol.
+        self.pass_confirms();
+        result
+    }
+
+    fn read_frames(&mut self, frames: &mut FrameReader, mut octets: &[u8]) -> Result<(), ReadEnd> {
+        loop {
+            match frames.read(&mut octets) {
+                Ok(Some(part)) => self.take(part)?,
+                Ok(None) => return Ok(()),
+                Err(error) => return Err(Violation::from(error).into()),
+            }
+            if self.step() == HandshakeStep::Open {
+                frames.set_frame_max(self.state.frame_max());
+            }
+        }
+    }
+
     /// Notes that octets have arrived.
-    pub(crate) fn arrived(&mut self) -> Result<(), Violation> {
+    fn arrived(&mut self) -> Result<(), Violation> {
         let now = Instant::now();
         if self.begun.is_some_and(|begun| now - begun > FRAME_WITHIN) {
             return Err(Violation { code: 501, text: "a frame takes too long".into() });
@@ -106,7 +128,7 @@ impl Demux {
     }
 
     /// Takes a part of what was read.
-    pub(crate) fn take(&mut self, part: FramePart<'_>) -> Result<(), ReadEnd> {
+    fn take(&mut self, part: FramePart<'_>) -> Result<(), ReadEnd> {
         self.begun = None;
         match part {
             FramePart::ProtocolHeader(_) => {
@@ -170,7 +192,7 @@ impl Demux {
 
     /// Passes on the confirms that were read. Messages that are published because of them leave as
     /// one.
-    pub(crate) fn pass_confirms(&mut self) {
+    fn pass_confirms(&mut self) {
         if self.confirms.is_empty() {
             return;
         }

@@ -18,6 +18,7 @@ mod outgoing;
 mod pipe;
 mod reader;
 mod refusal;
+mod role_context;
 mod source;
 mod state;
 mod supervisor;
@@ -37,14 +38,16 @@ pub(crate) use attempt::ConnectAttempt;
 pub(crate) use call_isolation::CallIsolation;
 pub(crate) use calls::Call;
 pub(crate) use channels::{ChannelEnd, Confirm, NoNumber, Violation};
-pub(crate) use connect::RoleContext;
 pub(crate) use endpoint::endpoints;
 pub(crate) use in_flight::ChannelId;
 pub(crate) use observers::{Observer, Observers};
 pub(crate) use outgoing::{OutgoingFrames, Piece};
+pub(crate) use role_context::RoleContext;
 pub(crate) use state::ConnectionState;
 pub(crate) use supervisor::Supervisor;
 pub(crate) use writer::ChannelOpening;
+#[cfg(any(test, fuzzing))]
+pub(crate) use {demux::Demux, demux::ReadEnd, pipe::Pipe};
 
 use crate::time::deadline_after;
 use state::EXPLAINED_WITHIN;
@@ -124,4 +127,28 @@ impl Drop for AmqpConnection {
             self.state.cut("no thread could be started to close it");
         }
     }
+}
+
+/// Creates a connection whose socket is not read, and its demultiplexer. amiquip reads nothing from
+/// the pipe, which must outlive the connection.
+#[cfg(any(test, fuzzing))]
+pub(crate) fn unread(
+    context: &RoleContext,
+    options: &ConnectionOptions,
+    socket: std::net::TcpStream,
+) -> std::io::Result<(Arc<ConnectionState>, Demux, Pipe)> {
+    socket.set_nonblocking(true)?;
+    let writer = Arc::new(writer::SocketWriter::new(socket.try_clone()?, writer::Sink::Plain));
+    let (pipe, inbox) = Pipe::new(Arc::clone(&writer), socket.try_clone()?, Vec::new());
+    let state = Arc::new(ConnectionState::new(
+        context,
+        String::new(),
+        String::new(),
+        options.call_timeout,
+        writer,
+        control::Control::new(inbox),
+        socket,
+    ));
+    let demux = Demux::new(Arc::clone(&state), handshake::Handshake::new(options));
+    Ok((state, demux, pipe))
 }

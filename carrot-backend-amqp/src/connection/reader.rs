@@ -100,23 +100,12 @@ impl SocketReader {
     /// Takes the octets at the start of the buffer.
     fn take(&mut self, count: usize) -> Result<(), ReadEnd> {
         let SocketReader { buffer, frames, demux, is_greeted, source, .. } = self;
-        let mut octets = buffer.get(..count).unwrap_or_default();
+        let octets = buffer.get(..count).unwrap_or_default();
         if !*is_greeted {
             *is_greeted = true;
             greet(octets, matches!(source, Source::Plain(_)))?;
         }
-        demux.arrived()?;
-        loop {
-            match frames.read(&mut octets) {
-                Ok(Some(part)) => demux.take(part)?,
-                Ok(None) => break,
-                Err(error) => return Err(Violation::from(error).into()),
-            }
-            if demux.step() == HandshakeStep::Open {
-                frames.set_frame_max(demux.state().frame_max());
-            }
-        }
-        demux.pass_confirms();
+        demux.read(frames, octets)?;
         if demux.is_closed() && self.ends_at.is_none() {
             self.ends_at = Some(Instant::now() + CLOSE_GRACE);
         }

@@ -15,6 +15,7 @@ use super::control::Control;
 use super::handshake::Tuned;
 use super::in_flight::CallsInFlight;
 use super::observers::Observers;
+use super::role_context::RoleContext;
 use super::supervisor::Supervisor;
 use super::writer::SocketWriter;
 
@@ -39,18 +40,18 @@ pub(crate) struct ConnectionState {
     pub(crate) capabilities: OnceLock<Capabilities>,
     pub(crate) socket: TcpStream,
     /// Dropped with the connector.
-    pub(crate) events: Weak<Observers>,
+    events: Weak<Observers>,
     /// Whether `lifecycle` holds the reason why the connection has ended.
-    pub(crate) is_lost: AtomicBool,
-    pub(crate) lifecycle: Mutex<Lifecycle>,
-    pub(crate) changed: Condvar,
+    is_lost: AtomicBool,
+    lifecycle: Mutex<Lifecycle>,
+    changed: Condvar,
 }
 
 /// Whether the connection is open, and the reason if it is not.
 #[derive(Debug, Default)]
-pub(crate) struct Lifecycle {
+struct Lifecycle {
     /// Whether the handshake was completed.
-    pub(crate) is_open: bool,
+    is_open: bool,
     /// Whether this side closes the connection.
     is_closing: bool,
     /// The reason why this side has cut the connection.
@@ -62,12 +63,51 @@ pub(crate) struct Lifecycle {
 }
 
 impl Lifecycle {
-    pub(crate) fn new() -> Lifecycle {
+    fn new() -> Lifecycle {
         Lifecycle { early: Some(Vec::new()), ..Lifecycle::default() }
     }
 }
 
 impl ConnectionState {
+    /// Creates the state of a connection whose handshake has not begun.
+    pub(crate) fn new(
+        context: &RoleContext,
+        name: String,
+        endpoint: String,
+        call_timeout: Duration,
+        writer: Arc<SocketWriter>,
+        control: Control,
+        socket: TcpStream,
+    ) -> ConnectionState {
+        let calls = CallsInFlight::default();
+        calls.set_isolation(&context.isolation);
+        ConnectionState {
+            role: context.role,
+            name,
+            endpoint,
+            call_timeout,
+            writer,
+            control,
+            channels: ChannelTable::default(),
+            calls,
+            isolation: Arc::clone(&context.isolation),
+            supervisor: Arc::clone(&context.supervisor),
+            buffers: Arc::new(BufferPool::new()),
+            tuned: OnceLock::new(),
+            capabilities: OnceLock::new(),
+            socket,
+            events: Weak::clone(&context.observers),
+            is_lost: AtomicBool::new(false),
+            lifecycle: Mutex::new(Lifecycle::new()),
+            changed: Condvar::new(),
+        }
+    }
+
+    /// Notes that the handshake is complete.
+    pub(crate) fn opened(&self) {
+        self.lock().is_open = true;
+    }
+
     fn lock(&self) -> MutexGuard<'_, Lifecycle> {
         self.lifecycle.lock().unwrap_or_else(PoisonError::into_inner)
     }
