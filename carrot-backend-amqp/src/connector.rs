@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use carrot_core::backend::{Backend, Capabilities, ChannelOptions, Clock, Connector, Role, Status};
 use carrot_core::{ConnectionOptions, Credentials, Error, Result, Scheme};
 
-use crate::channel::Channel;
+use crate::channel::OpenChannel;
 use crate::connection::{AmqpConnection, Observer, Observers, RoleContext, Supervisor, endpoints};
 use crate::role_connection::RoleConnection;
 use crate::time::deadline_after;
@@ -94,11 +94,11 @@ impl Connector for AmqpConnector {
         let deadline = deadline_after(timeout);
         let held = self.role(options.role);
         let (connection, fresh) = self.connection(options.role, timeout, deadline)?;
-        match Channel::open(&connection, options.confirms, timeout, deadline) {
+        match OpenChannel::open(&connection, options.confirms, timeout, deadline) {
             // The connection was lost, and no call had found out.
             Err(error) if !fresh && error.is_disconnected() && !connection.state().is_alive() => {
                 let (connection, _) = self.connection(options.role, timeout, deadline)?;
-                held.keep(Channel::open(&connection, options.confirms, timeout, deadline)?)
+                held.keep(OpenChannel::open(&connection, options.confirms, timeout, deadline)?)
             }
             result => held.keep(result?),
         }

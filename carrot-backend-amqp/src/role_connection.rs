@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use carrot_core::backend::{Backend, Capabilities, Status};
 use carrot_core::{ConnectionOptions, Error, Result};
 
-use crate::channel::Channel;
+use crate::channel::{Channel, OpenChannel};
 use crate::connection::{AmqpConnection, CallIsolation, ConnectAttempt, RoleContext};
 use crate::time::deadline_after;
 
@@ -26,7 +26,7 @@ struct RoleState {
     opened: bool,
     /// The features of the broker, from the last connection.
     capabilities: Option<Capabilities>,
-    channels: Vec<Weak<Channel>>,
+    channels: Vec<Weak<OpenChannel>>,
 }
 
 enum Slot {
@@ -140,18 +140,18 @@ impl RoleConnection {
         self.lock().capabilities
     }
 
-    pub(crate) fn keep(&self, channel: Arc<Channel>) -> Result<Arc<dyn Backend>> {
+    pub(crate) fn keep(&self, channel: Arc<OpenChannel>) -> Result<Arc<dyn Backend>> {
         let mut state = self.lock();
         if matches!(state.slot, Slot::Closed) {
             return Err(Error::closed("connection"));
         }
         state.channels.retain(|channel| channel.strong_count() > 0);
         state.channels.push(Arc::downgrade(&channel));
-        Ok(channel)
+        Ok(Arc::new(Channel::new(channel)))
     }
 
     /// Closes the role, and returns its connection and channels.
-    pub(crate) fn end(&self) -> (Option<Arc<AmqpConnection>>, Vec<Arc<Channel>>) {
+    pub(crate) fn end(&self) -> (Option<Arc<AmqpConnection>>, Vec<Arc<OpenChannel>>) {
         let mut state = self.lock();
         let slot = std::mem::replace(&mut state.slot, Slot::Closed);
         let channels = std::mem::take(&mut state.channels);

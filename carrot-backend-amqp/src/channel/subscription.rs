@@ -9,9 +9,9 @@ use carrot_core::backend::{Acknowledgement, Delivery, Subscription};
 use carrot_core::{Error, Result};
 use crossbeam_channel::RecvTimeoutError;
 
-use super::Channel;
 use super::consumers::ConsumerQueue;
 use super::encode;
+use super::open_channel::OpenChannel;
 use super::rpc::Expected;
 use crate::connection::calls;
 
@@ -21,7 +21,7 @@ pub(super) const BY_BROKER: &str =
 
 /// The deliveries of one consumer.
 pub(crate) struct ChannelSubscription {
-    channel: Arc<Channel>,
+    channel: Arc<OpenChannel>,
     queue: String,
     acknowledgement: Acknowledgement,
     consumer: ConsumerQueue,
@@ -29,7 +29,7 @@ pub(crate) struct ChannelSubscription {
 
 impl ChannelSubscription {
     pub(super) fn new(
-        channel: Arc<Channel>,
+        channel: Arc<OpenChannel>,
         queue: &str,
         acknowledgement: Acknowledgement,
         consumer: ConsumerQueue,
@@ -40,7 +40,7 @@ impl ChannelSubscription {
 
 impl Subscription for ChannelSubscription {
     fn next(&self, timeout: Duration) -> Result<Option<Delivery>> {
-        let channel = self.channel.state();
+        let channel = &self.channel.state;
         channel.check()?;
         match self.consumer.deliveries.recv_timeout(timeout) {
             Ok(arrived) => {
@@ -60,7 +60,7 @@ impl Subscription for ChannelSubscription {
 
     fn cancel(&self, timeout: Duration) -> Result<()> {
         const EXPECTED: Expected = Expected::one(&[(60, 31)]);
-        let channel = self.channel.state();
+        let channel = &self.channel.state;
         channel.check()?;
         if self.consumer.ended.get().is_some() {
             return Ok(());
@@ -73,7 +73,7 @@ impl Subscription for ChannelSubscription {
 
 impl Drop for ChannelSubscription {
     fn drop(&mut self) {
-        let channel = self.channel.state();
+        let channel = &self.channel.state;
         let is_consuming = channel.consumers.release(self.consumer.number);
         let arrived = self.consumer.deliveries.try_iter().inspect(|_| channel.consumers.taken());
         let tag = is_consuming.then_some(self.consumer.tag.as_str());

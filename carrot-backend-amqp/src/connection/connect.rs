@@ -19,7 +19,7 @@ use super::endpoint::{connect_error, endpoint, endpoints, overdue};
 use super::handshake::{self, Handshake};
 use super::pipe::Pipe;
 use super::reader;
-use super::refusal::{Attempted, refused};
+use super::refusal::{Attempted, ConnectFailure, refused};
 use super::role_context::RoleContext;
 use super::source::Source;
 use super::state::ConnectionState;
@@ -29,16 +29,6 @@ use super::writer::{Sink, SocketWriter};
 const SLACK: Duration = Duration::from_millis(20);
 /// The longest interval between probes of an idle socket that every platform takes, in seconds.
 const MAX_KEEP_ALIVE: Duration = Duration::from_secs(3600);
-
-/// The reason why one address was given up.
-pub(crate) enum ConnectFailure {
-    /// No answer in its share of the time.
-    Slow,
-    /// Another address may succeed.
-    Failed(Error),
-    /// Another address would fail in the same way.
-    Final(Error),
-}
 
 /// Connects to the first address that answers, on a separate thread, because resolving a name
 /// cannot be bounded.

@@ -7,13 +7,22 @@ use amiquip::Error as AmqpError;
 use carrot_core::{Cause, Error};
 
 use super::close_method::ConnectionClose;
-use super::connect::ConnectFailure;
 use super::demux::ReadEnd;
 use super::handshake::{HandshakeRefusal, HandshakeStep};
 use super::reader::HandshakeEnd;
 
 /// The smallest frame_max of RabbitMQ 4.1 and later.
 const RABBITMQ_MIN_FRAME_MAX: u32 = 8192;
+
+/// The reason why one address was given up.
+pub(crate) enum ConnectFailure {
+    /// No answer in its share of the time.
+    Slow,
+    /// Another address may succeed.
+    Failed(Error),
+    /// Another address would fail in the same way.
+    Final(Error),
+}
 
 /// An attempt to connect, besides its error.
 #[derive(Debug)]
