@@ -207,20 +207,38 @@ impl Incomplete {
     fn add(&mut self, octets: &[u8], buffers: &BufferPool) {
         let end = self.filled + octets.len();
         if end > self.buffer.capacity() {
-            let room = end.saturating_mul(2).max(FIRST_ROOM);
-            let room = usize::try_from(self.size).unwrap_or(usize::MAX).min(room);
-            let mut larger = buffers.take(room);
-            larger.clear();
-            larger.extend_from_slice(self.buffer.get(..self.filled).unwrap_or_default());
-            buffers.put_back(std::mem::replace(&mut self.buffer, larger));
+            self.grow(end, buffers);
         }
-        self.buffer.truncate(self.filled);
-        self.buffer.extend_from_slice(octets);
+        match self.buffer.get_mut(self.filled..end) {
+            Some(place) => place.copy_from_slice(octets),
+            None => {
+                self.buffer.truncate(self.filled);
+                self.buffer.extend_from_slice(octets);
+            }
+        }
         self.filled = end;
     }
 
+    /// Replaces the buffer by one with room for `end` octets: an unused one with room for the whole
+    /// body, or new memory for at most twice as much as has arrived.
+    fn grow(&mut self, end: usize, buffers: &BufferPool) {
+        let size = usize::try_from(self.size).unwrap_or(usize::MAX);
+        let room = size.min(end.saturating_mul(2).max(FIRST_ROOM));
+        let mut larger = buffers.take_unused(size).unwrap_or_else(|| buffers.take(room));
+        let arrived = self.buffer.get(..self.filled).unwrap_or_default();
+        match larger.get_mut(..arrived.len()) {
+            Some(place) => place.copy_from_slice(arrived),
+            None => {
+                larger.clear();
+                larger.extend_from_slice(arrived);
+            }
+        }
+        buffers.put_back(std::mem::replace(&mut self.buffer, larger));
+    }
+
     fn take_body(&mut self, buffers: &Arc<BufferPool>) -> Body {
-        let buffer = std::mem::take(&mut self.buffer);
+        let mut buffer = std::mem::take(&mut self.buffer);
+        buffer.truncate(self.filled);
         if buffer.len() < BufferPool::MIN_BUFFER_BYTES {
             return Body::from(buffer);
         }

@@ -56,19 +56,24 @@ impl BufferPool {
     /// still holds up to `size` bytes of its last content, which the caller must overwrite or
     /// clear.
     pub fn take(&self, size: usize) -> Vec<u8> {
+        self.take_unused(size).unwrap_or_else(|| Vec::with_capacity(size))
+    }
+
+    /// Returns an unused buffer of the pool as [`take`](BufferPool::take) does, or `None` if none
+    /// fits. Takes no new memory, so `size` may be what a peer has announced.
+    pub fn take_unused(&self, size: usize) -> Option<Vec<u8>> {
         if size < BufferPool::MIN_BUFFER_BYTES {
-            return Vec::with_capacity(size);
+            return None;
         }
         let mut kept = self.lock();
         let latest = kept.buffers.len().saturating_sub(CHECKED_BUFFERS);
         let fits = |buffer: &Vec<u8>| buffer.capacity() >= size && buffer.capacity() / 2 <= size;
-        let position = kept.buffers.range(latest..).rposition(fits);
-        let found = position.and_then(|position| kept.buffers.remove(latest + position));
-        kept.bytes -= found.as_ref().map_or(0, Vec::capacity);
+        let position = kept.buffers.range(latest..).rposition(fits)?;
+        let mut buffer = kept.buffers.remove(latest + position)?;
+        kept.bytes -= buffer.capacity();
         drop(kept);
-        let mut buffer = found.unwrap_or_else(|| Vec::with_capacity(size));
         buffer.truncate(size);
-        buffer
+        Some(buffer)
     }
 
     /// Takes a buffer back. Frees the oldest buffers beyond the maximum.
@@ -124,6 +129,9 @@ mod tests {
         assert_eq!(buffers.take(200_000), [0; 0], "none is much too large");
         assert_eq!(buffers.take(5_000).len(), 5_000);
         assert_eq!(count(&buffers), (1, 500_000));
+        assert_eq!(buffers.take_unused(5_000), None);
+        assert_eq!(buffers.take_unused(400_000).map(|buffer| buffer.len()), Some(400_000));
+        assert_eq!(buffers.take(10).capacity(), 10);
     }
 
     #[test]
