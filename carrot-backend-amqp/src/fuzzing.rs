@@ -80,6 +80,14 @@ fn append(octets: &mut Vec<u8>, channel: u16, method: &Method<'_>) {
     debug_assert!(written.is_ok(), "{written:?}");
 }
 
+/// Describes an end. A frame can be wrong in two ways, and the cut decides which one is seen first.
+fn describe(end: ReadEnd) -> String {
+    match end {
+        ReadEnd::Broken(_) => "a violation".to_string(),
+        end => format!("{end:?}"),
+    }
+}
+
 impl Subject {
     fn new() -> io::Result<Subject> {
         static CONTEXT: OnceLock<RoleContext> = OnceLock::new();
@@ -132,13 +140,19 @@ impl Subject {
         let mut cuts = cuts.iter();
         while !octets.is_empty() {
             let cut = cuts.next().map_or(octets.len(), |cut| octets.len().min(usize::from(*cut)));
-            let (piece, rest) = octets.split_at(cut);
+            let (mut piece, rest) = octets.split_at(cut);
             octets = rest;
-            self.demux.read(&mut self.frames, piece).map_err(|end| match end {
-                // A frame can be wrong in two ways, and the cut decides which one is seen first.
-                ReadEnd::Broken(_) => "a violation".to_string(),
-                end => format!("{end:?}"),
-            })?;
+            if let Some(mut place) = self.demux.lend_place(&self.frames) {
+                let octets = place.octets();
+                let (placed, rest) = piece.split_at(octets.len().min(piece.len()));
+                octets[..placed.len()].copy_from_slice(placed);
+                let returned = self.demux.return_place(&mut self.frames, place, placed.len());
+                returned.map_err(describe)?;
+                piece = rest;
+            }
+            if !piece.is_empty() {
+                self.demux.read(&mut self.frames, piece).map_err(describe)?;
+            }
         }
         Ok(())
     }

@@ -7,7 +7,7 @@ use carrot_core::Properties;
 use carrot_core::backend::{Body, BufferPool, Content, Delivery, DeliveryTag};
 use log::warn;
 
-use crate::connection::Violation;
+use crate::connection::{BodyPlace, Violation};
 
 /// The least memory that is taken for a body whose size was only announced. More is taken as more
 /// arrives.
@@ -173,6 +173,32 @@ impl Assembler {
         let (size, buffer) = (header.body_size, Vec::new());
         self.state = AssemblerState::Body(Incomplete { announced, head, size, buffer, filled: 0 });
         Ok(None)
+    }
+
+    /// Lends the place of the next `missing` octets of a body, to be read into it. Returns `None` if
+    /// the body is not that long.
+    pub(crate) fn lend_place(&mut self, missing: usize) -> Option<BodyPlace> {
+        let AssemblerState::Body(incomplete) = &mut self.state else { return None };
+        let end = incomplete.filled.checked_add(missing)?;
+        if end as u64 > incomplete.size {
+            return None;
+        }
+        if end > incomplete.buffer.capacity() {
+            incomplete.grow(end, &self.buffers);
+        }
+        let mut buffer = std::mem::take(&mut incomplete.buffer);
+        if buffer.len() < end {
+            buffer.resize(end, 0);
+        }
+        Some(BodyPlace { buffer, range: incomplete.filled..end })
+    }
+
+    /// Takes back a place, after `count` octets were read into it.
+    pub(crate) fn return_place(&mut self, place: BodyPlace, count: usize) {
+        if let AssemblerState::Body(incomplete) = &mut self.state {
+            incomplete.filled += count;
+            incomplete.buffer = place.buffer;
+        }
     }
 
     /// Takes a part of a body. Returns the message if the body is complete.

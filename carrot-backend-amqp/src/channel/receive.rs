@@ -15,7 +15,7 @@ use super::rpc::Reply;
 use super::state::{ChannelInner, Incoming};
 use super::subscription::{BY_BROKER, BY_PROGRAM};
 use crate::connection::ChannelId;
-use crate::connection::{ChannelEnd, Confirm, Violation};
+use crate::connection::{BodyPlace, ChannelEnd, Confirm, Violation};
 use crate::error::{channel_closed, words};
 
 /// basic.cancel-ok.
@@ -67,6 +67,19 @@ impl ChannelEnd for ChannelInner {
 
     fn body(&self, part: &BodyPart<'_>) -> Result<(), Violation> {
         self.receive(|incoming| incoming.assembler.body(part))
+    }
+
+    fn lend_place(&self, missing: usize) -> Option<BodyPlace> {
+        if self.is_closing() {
+            return None;
+        }
+        let mut incoming = self.incoming.lock().unwrap_or_else(PoisonError::into_inner);
+        incoming.assembler.lend_place(missing)
+    }
+
+    fn return_place(&self, place: BodyPlace, count: usize) {
+        let mut incoming = self.incoming.lock().unwrap_or_else(PoisonError::into_inner);
+        incoming.assembler.return_place(place, count);
     }
 
     fn confirm(&self, confirms: &[Confirm]) -> usize {

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::fmt;
+use std::ops::Range;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
@@ -44,6 +45,19 @@ pub(crate) struct Confirm {
     pub(crate) refused: bool,
 }
 
+/// The place of a part of a body, to be read from the socket without a copy.
+#[derive(Debug)]
+pub(crate) struct BodyPlace {
+    pub(crate) buffer: Vec<u8>,
+    pub(crate) range: Range<usize>,
+}
+
+impl BodyPlace {
+    pub(crate) fn octets(&mut self) -> &mut [u8] {
+        self.buffer.get_mut(self.range.clone()).unwrap_or_default()
+    }
+}
+
 /// A channel as its connection sees it. The reader calls all methods, none of which blocks.
 pub(crate) trait ChannelEnd: fmt::Debug + Send + Sync {
     /// Returns the identity of the channel in [`CallsInFlight`](super::in_flight::CallsInFlight).
@@ -60,6 +74,13 @@ pub(crate) trait ChannelEnd: fmt::Debug + Send + Sync {
 
     /// Takes a part of a body.
     fn body(&self, part: &BodyPart<'_>) -> Result<(), Violation>;
+
+    /// Lends the place of the next `missing` octets of the body frame under way. Returns `None` if
+    /// they must be passed to [`body`](ChannelEnd::body).
+    fn lend_place(&self, missing: usize) -> Option<BodyPlace>;
+
+    /// Takes back a place, after `count` octets were read into it.
+    fn return_place(&self, place: BodyPlace, count: usize);
 
     /// Takes confirms, in wire order. Returns the number of messages that are likely to be
     /// published at once because of them.
@@ -235,6 +256,10 @@ mod tests {
         fn body(&self, _: &BodyPart<'_>) -> Result<(), Violation> {
             Ok(())
         }
+        fn lend_place(&self, _: usize) -> Option<BodyPlace> {
+            None
+        }
+        fn return_place(&self, _: BodyPlace, _: usize) {}
         fn confirm(&self, _: &[Confirm]) -> usize {
             0
         }

@@ -8,7 +8,7 @@ use carrot_amqp_wire::{
 };
 use carrot_core::Error;
 
-use super::channels::{ChannelEnd, Confirm, Violation};
+use super::channels::{BodyPlace, ChannelEnd, Confirm, Violation};
 use super::close_method::ConnectionClose;
 use super::handshake::{self, Handshake, HandshakeRefusal, HandshakeStep};
 use super::state::ConnectionState;
@@ -16,6 +16,8 @@ use crate::error::words;
 
 /// The maximum time that one frame takes from its first octet to its last.
 const FRAME_WITHIN: Duration = Duration::from_secs(5 * 60);
+/// The least number of octets that are read to their place. Fewer are copied in less time.
+const MIN_PLACE: usize = if cfg!(any(test, fuzzing)) { 16 } else { 16 << 10 };
 /// The heartbeats that amiquip is shown in each interval.
 const SIGNS_PER_INTERVAL: u32 = 4;
 
@@ -107,6 +109,32 @@ impl Demux {
                 frames.set_frame_max(self.state.frame_max());
             }
         }
+    }
+
+    /// Lends the place of the rest of a large body frame, to be read into it.
+    pub(crate) fn lend_place(&mut self, frames: &FrameReader) -> Option<BodyPlace> {
+        let (number, missing) = frames.missing_body().filter(|(_, size)| *size >= MIN_PLACE)?;
+        if self.is_closed() {
+            return None;
+        }
+        self.channel(number)?.lend_place(missing)
+    }
+
+    /// Takes back the place that was lent, after `count` octets were read into it.
+    pub(crate) fn return_place(
+        &mut self,
+        frames: &mut FrameReader,
+        place: BodyPlace,
+        count: usize,
+    ) -> Result<(), ReadEnd> {
+        if count > 0 {
+            self.arrived()?;
+            self.begun = None;
+        }
+        if let Some((_, channel)) = &self.current {
+            channel.return_place(place, count);
+        }
+        frames.skip_body(count).map_err(|error| Violation::from(error).into())
     }
 
     /// Notes that octets have arrived.

@@ -37,7 +37,7 @@ use log::{debug, info};
 pub(crate) use attempt::ConnectAttempt;
 pub(crate) use call_isolation::CallIsolation;
 pub(crate) use calls::Call;
-pub(crate) use channels::{ChannelEnd, Confirm, NoNumber, Violation};
+pub(crate) use channels::{BodyPlace, ChannelEnd, Confirm, NoNumber, Violation};
 pub(crate) use endpoint::endpoints;
 pub(crate) use in_flight::ChannelId;
 pub(crate) use observers::{Observer, Observers};

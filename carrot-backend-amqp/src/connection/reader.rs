@@ -74,17 +74,8 @@ impl SocketReader {
     fn run(&mut self) -> Result<Never, ReadEnd> {
         let mut events = Events::with_capacity(1);
         loop {
-            match self.source.read(&mut self.buffer) {
-                Ok(0) => return Err(ReadEnd::Eof),
-                Ok(count) => {
-                    self.take(count)?;
-                    if !self.source.is_drained(count, self.buffer.len()) {
-                        continue;
-                    }
-                }
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                Err(error) => return Err(ReadEnd::Io(error)),
+            if !self.read()? {
+                continue;
             }
             let timeout = match self.ends_at {
                 None => None,
@@ -94,6 +85,35 @@ impl SocketReader {
                 },
             };
             self.poll.poll(&mut events, timeout).map_err(ReadEnd::Io)?;
+        }
+    }
+
+    /// Reads once, and takes what was read. Returns whether the socket is empty.
+    fn read(&mut self) -> Result<bool, ReadEnd> {
+        let SocketReader { source, buffer, frames, demux, .. } = self;
+        let place = if source.is_vectored() { demux.lend_place(frames) } else { None };
+        let (result, placed, room) = match place {
+            None => (source.read(buffer), 0, buffer.len()),
+            Some(mut place) => {
+                let octets = place.octets();
+                let room = octets.len();
+                let result = source.read_vectored(octets, buffer);
+                let placed = result.as_ref().map_or(0, |count| room.min(*count));
+                demux.return_place(frames, place, placed)?;
+                (result, placed, room + buffer.len())
+            }
+        };
+        match result {
+            Ok(0) => Err(ReadEnd::Eof),
+            Ok(count) => {
+                if count > placed {
+                    self.take(count - placed)?;
+                }
+                Ok(self.source.is_drained(count, room))
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => Ok(false),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(true),
+            Err(error) => Err(ReadEnd::Io(error)),
         }
     }
 

@@ -1,6 +1,6 @@
 //! The incoming side of the socket, with or without TLS.
 
-use std::io::{self, Read};
+use std::io::{self, IoSliceMut, Read};
 use std::net::TcpStream;
 #[cfg(feature = "tls")]
 use std::sync::{Arc, Mutex, PoisonError};
@@ -28,6 +28,26 @@ impl Source {
             Source::Plain(socket) => socket.read(buffer),
             #[cfg(feature = "tls")]
             Source::Tls(source) => source.read(buffer),
+        }
+    }
+
+    /// Returns whether octets can be read to several places at once.
+    pub(crate) fn is_vectored(&self) -> bool {
+        matches!(self, Source::Plain(_))
+    }
+
+    /// Reads octets to the first place, and then to the second; 0 at the end of the stream.
+    pub(crate) fn read_vectored(
+        &mut self,
+        first: &mut [u8],
+        second: &mut [u8],
+    ) -> io::Result<usize> {
+        match self {
+            Source::Plain(socket) => {
+                socket.read_vectored(&mut [IoSliceMut::new(first), IoSliceMut::new(second)])
+            }
+            #[cfg(feature = "tls")]
+            Source::Tls(source) => source.read(first),
         }
     }
 
