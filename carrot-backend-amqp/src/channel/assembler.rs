@@ -175,8 +175,8 @@ impl Assembler {
         Ok(None)
     }
 
-    /// Lends the place of the next `missing` octets of a body, to be read into it. Returns `None` if
-    /// the body is not that long.
+    /// Lends the place of the next `missing` octets of a body, to be read into it. Returns `None`
+    /// if the body is not that long.
     pub(crate) fn lend_place(&mut self, missing: usize) -> Option<BodyPlace> {
         let AssemblerState::Body(incomplete) = &mut self.state else { return None };
         let end = incomplete.filled.checked_add(missing)?;
