@@ -75,7 +75,8 @@
 //!   must be idempotent, or remember message ids.
 //! * A message whose handler fails is retried after a growing pause, and then parked in the queue
 //!   `<queue>.failed`, with the error in its headers; see [`Handler`]. A failed message is dropped
-//!   only if the program asks for that.
+//!   only if the program asks for that. A message that cannot be read is rejected; see
+//!   [`Message::unreadable`].
 //! * A lost connection is reopened in the background, also while it is idle. Publishers resend
 //!   unconfirmed messages, consumers subscribe again, and
 //!   [hooks](Connection::on_disconnect) report the loss. Wrong credentials at the first contact,
@@ -125,7 +126,7 @@
 //!
 //! | level | events |
 //! |---|---|
-//! | error | a failed message could be neither copied nor parked (at most one line a minute per consumer); a hook panicked; a worker ended by a panic |
+//! | error | a failed message could be neither copied nor parked (at most one line a minute per consumer); a message that cannot be read was rejected; a hook panicked; a worker ended by a panic |
 //! | warn | a handler failed; a consumer pauses after failures; an unclaimed message was not confirmed; a connection was lost |
 //! | info | connections opened and closed; a handler postponed a message |
 //! | debug | channels; messages dropped unsettled |

@@ -94,7 +94,7 @@ fn a_routing_key_that_is_not_utf8_is_delivered() {
     let subscription = channel.consume("q", &ConsumeOptions::default(), LONG).unwrap();
     let delivery = in_time(|| subscription.next(LONG)).unwrap().unwrap();
     assert_eq!(delivery.content.routing_key.as_bytes(), b"\xff\xfe");
-    assert!(delivery.is_complete);
+    assert_eq!(delivery.unreadable, None);
     let got = in_time(|| neighbour.get("q", Acknowledgement::Manual, LONG)).unwrap().unwrap();
     assert_eq!(got.content.routing_key.as_bytes(), b"\xff\xfe");
     assert_eq!(fake.ended(), 0);
@@ -105,7 +105,9 @@ fn an_unreadable_header_costs_its_message_only() {
     let (fake, _connector, channel) = opened(Script::Nests);
     let subscription = channel.consume("q", &ConsumeOptions::default(), LONG).unwrap();
     let delivery = in_time(|| subscription.next(LONG)).unwrap().unwrap();
-    assert!(!delivery.is_complete && delivery.content.properties.headers().is_none());
+    let reason = delivery.unreadable.unwrap();
+    assert!(reason.contains("more than 128 levels"), "{reason}");
+    assert!(delivery.content.properties.headers().is_none());
     assert_eq!(delivery.content.body, b"x");
     assert_eq!(fake.ended(), 0);
 }

@@ -2,10 +2,9 @@
 
 use std::sync::Arc;
 
-use carrot_amqp_wire::{BodyPart, ContentHeader, PropertiesRef, ShortStr};
+use carrot_amqp_wire::{BodyPart, ContentHeader, PropertiesRef, ShortStr, WireError};
 use carrot_core::Properties;
 use carrot_core::backend::{Body, BufferPool, Content, Delivery, DeliveryTag};
-use log::warn;
 
 use crate::connection::{BodyPlace, Violation};
 
@@ -61,13 +60,12 @@ impl MessageHead {
         ShortStr::new(self.split().1)
     }
 
-    /// Returns the properties, or `None` if they are malformed.
-    pub(crate) fn properties(&self) -> Option<PropertiesRef<'_>> {
+    /// Returns the properties.
+    ///
+    /// # Errors
+    /// The properties are malformed, or nested too deep.
+    pub(crate) fn properties(&self) -> Result<PropertiesRef<'_>, WireError> {
         PropertiesRef::read(self.split().2)
-            .inspect_err(|error| {
-                warn!("the properties of a message cannot be read, and are left out: {error}");
-            })
-            .ok()
     }
 }
 
@@ -81,20 +79,24 @@ pub(crate) struct Arrived {
 }
 
 impl Arrived {
-    /// Converts the message. A message whose properties are malformed has none, and is not
-    /// complete.
+    /// Converts the message. A message whose properties cannot be read has none, and is unreadable.
     pub(crate) fn into_delivery(self) -> Delivery {
-        let properties = self.head.properties();
+        let (properties, unreadable) = match self.head.properties() {
+            Ok(properties) => (properties.to_properties(), None),
+            Err(error) => (Properties::new(), Some(error.to_string())),
+        };
         let content = Content {
             exchange: self.head.exchange().to_short_string(),
             routing_key: self.head.routing_key().to_short_string(),
-            properties: properties
-                .map_or_else(Properties::new, |properties| properties.to_properties()),
+            properties,
             body: self.body,
         };
-        Delivery::new(DeliveryTag(self.tag), Arc::new(content))
-            .with_redelivered(self.redelivered)
-            .with_is_complete(properties.is_some())
+        let delivery = Delivery::new(DeliveryTag(self.tag), Arc::new(content))
+            .with_redelivered(self.redelivered);
+        match unreadable {
+            None => delivery,
+            Some(reason) => delivery.with_unreadable(reason),
+        }
     }
 }
 
@@ -315,19 +317,47 @@ mod tests {
             assert_eq!(delivery.content.body, bytes, "{size} in {cut}");
             assert_eq!(delivery.content.properties.priority(), Some(5));
             assert_eq!(delivery.content.routing_key.as_bytes(), b"k\xff");
-            assert!(delivery.is_complete && delivery.redelivered);
+            assert!(delivery.unreadable.is_none() && delivery.redelivered);
         }
     }
 
+    /// A property list with headers only.
+    fn headers(table: &[u8]) -> Vec<u8> {
+        [&[0x20, 0][..], &(table.len() as u32).to_be_bytes(), table].concat()
+    }
+
+    /// A table of one array, which holds an array, and so on.
+    fn nested(levels: usize) -> Vec<u8> {
+        let mut table = vec![b'V'];
+        for _ in 0..levels {
+            let length = (table.len() as u32).to_be_bytes();
+            table = [&b"A"[..], &length, &table].concat();
+        }
+        [&b"\x01a"[..], &table].concat()
+    }
+
     #[test]
-    fn malformed_properties_cost_their_message_only() {
+    fn each_fault_of_the_properties_has_its_reason_and_costs_its_message_only() {
         let mut assembler = assembler();
+        for (properties, reason) in [
+            (vec![0x80, 0, 9], "ends within the field content-type"),
+            (vec![0, 0, 9], "has 1 bytes after its last field"),
+            (vec![0, 2], "the flags 0x0002 name a property"),
+            (headers(b"\x01aZ"), "a value of the unknown type 90"),
+            (headers(&nested(128)), "more than 128 levels"),
+        ] {
+            announced(&mut assembler).unwrap();
+            let whole = assembler.header(&header(0, &properties)).unwrap();
+            let delivery = arrived(whole.unwrap());
+            let told = delivery.unreadable.unwrap();
+            assert!(told.starts_with("the property list ") || told.starts_with("the flags "));
+            assert!(told.contains(reason), "{told}");
+            assert_eq!(delivery.content.exchange, "ex");
+            assert_eq!(delivery.content.properties, Properties::new());
+        }
         announced(&mut assembler).unwrap();
-        let whole = assembler.header(&header(0, &[0x80, 0, 9])).unwrap();
-        let delivery = arrived(whole.unwrap());
-        assert!(!delivery.is_complete);
-        assert_eq!(delivery.content.exchange, "ex");
-        announced(&mut assembler).unwrap();
+        let whole = assembler.header(&header(0, &headers(&nested(127)))).unwrap();
+        assert_eq!(arrived(whole.unwrap()).unreadable, None);
     }
 
     #[test]

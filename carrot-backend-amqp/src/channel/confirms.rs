@@ -194,7 +194,7 @@ impl Answers {
     /// The broker returns messages in the order in which it routes them, so the first message with
     /// equal content is the returned one.
     fn returned(&mut self, code: u16, text: String, head: &MessageHead, body: &Body) {
-        let message_id = head.properties().and_then(|properties| properties.message_id);
+        let message_id = head.properties().ok().and_then(|properties| properties.message_id);
         let position = self.mandatory.iter().position(|(tag, content)| {
             !self.answered.contains(*tag)
                 && content.properties.message_id().map(str::as_bytes)

@@ -13,18 +13,25 @@ pub struct Delivery {
     pub tag: DeliveryTag,
     /// Whether the message was, or may have been, delivered before.
     pub redelivered: bool,
-    /// Whether `content` is complete. A backend that cannot read a part of a message sets this to
-    /// false. Core does not copy such a message, because the copy would lose that part.
-    pub is_complete: bool,
     /// The message as published.
     pub content: Arc<Content>,
+    /// The reason why a part of the message could not be read; `None` if `content` is complete.
+    ///
+    /// A part that could not be read is empty in `content`. The properties are empty if their
+    /// octets are malformed. The body is empty if the backend skipped it, for example because of
+    /// its size.
+    ///
+    /// Core passes such a message to no handler, because its body cannot be decoded reliably. Core
+    /// never copies it, because the copy would lose that part. Only settling concerns the whole
+    /// message.
+    pub unreadable: Option<Arc<str>>,
 }
 
 impl Delivery {
     /// Creates a first delivery with complete content.
     #[inline]
     pub fn new(tag: DeliveryTag, content: Arc<Content>) -> Delivery {
-        Delivery { tag, redelivered: false, is_complete: true, content }
+        Delivery { tag, redelivered: false, content, unreadable: None }
     }
 
     /// Sets whether the message was, or may have been, delivered before.
@@ -34,11 +41,23 @@ impl Delivery {
         Delivery { redelivered, ..self }
     }
 
-    /// Sets whether the content is complete.
+    /// Sets the reason why a part of the message could not be read.
+    ///
+    /// The reason names the part and the limit or fault, in the words that a log line shows. It
+    /// holds no octets of the peer.
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    /// use carrot::backend::{Content, Delivery, DeliveryTag};
+    ///
+    /// let partial = Arc::new(Content::new("", "jobs", "a body without its headers"));
+    /// let delivery = Delivery::new(DeliveryTag(1), partial)
+    ///     .with_unreadable("the headers have more than 128 levels of nested tables");
+    /// assert!(delivery.unreadable.is_some());
+    /// ```
     #[must_use]
-    #[inline]
-    pub fn with_is_complete(self, is_complete: bool) -> Delivery {
-        Delivery { is_complete, ..self }
+    pub fn with_unreadable(self, reason: impl Into<Arc<str>>) -> Delivery {
+        Delivery { unreadable: Some(reason.into()), ..self }
     }
 }
 

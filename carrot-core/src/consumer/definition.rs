@@ -245,7 +245,10 @@ impl<C> ConsumerDefinition<C> {
         self
     }
 
-    /// Sets a handler for messages whose body cannot be decoded. `Err` fails the message.
+    /// Sets a handler for messages whose body cannot be decoded, or that are
+    /// [`unreadable`](Message::unreadable). `Err` fails the message. An unreadable message that
+    /// fails, or for which the handler returns [`RetryAfter`](Settlement::RetryAfter) or
+    /// [`Park`](Settlement::Park), is rejected.
     ///
     /// Defaults to failing the message, because a newer version of the program may be able to
     /// decode it.

@@ -40,14 +40,7 @@ pub(crate) fn handle<T: DeserializeOwned>(
         Ok(Ok(result)) => outcome(Ok(result)),
         Ok(Err(error)) => undecodable(message, policy, error),
         Err(panic) if decoded.get() => outcome(Err(panic)),
-        Err(panic) => {
-            let content_type = message.properties().content_type().unwrap_or_default().to_string();
-            undecodable(
-                message,
-                policy,
-                Error::Decode { content_type, source: Arc::new(Panicked(panic)) },
-            )
-        }
+        Err(panic) => undecodable(message, policy, message.undecodable(Arc::new(Panicked(panic)))),
     }
 }
 
@@ -56,8 +49,8 @@ pub(crate) fn handle<T: DeserializeOwned>(
 #[error("{0}")]
 struct Panicked(String);
 
-/// Calls the program's handler for a message whose body cannot be decoded, if there is one.
-fn undecodable(message: &Message, policy: &FailurePolicy, error: Error) -> Handled {
+/// Calls the program's handler for a message that cannot be decoded, if there is one.
+pub(crate) fn undecodable(message: &Message, policy: &FailurePolicy, error: Error) -> Handled {
     let failed = match &policy.settings().on_undecodable {
         Some(handler) => outcome(guard(|| (handler.0)(message, &error))),
         None => Handled::Failed(Failure::new(describe(&error))),

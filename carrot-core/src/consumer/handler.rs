@@ -14,6 +14,7 @@ use crate::consumer::settlement::Settlement;
 /// | returns `Err`, or panics | *failed* |
 /// | returns `Err` of [`HandlerError::permanent`] | parked at once |
 /// | is not called, because the body cannot be decoded | *failed* |
+/// | is not called, because the message is [`unreadable`](Message::unreadable) | rejected |
 ///
 /// A failed message is not dropped unless the program asks for that. Carrot tries the message again
 /// after pauses of 1, 2, 4 and 8 s, or those of [`retry`](crate::ConsumerDefinition::retry). After
@@ -21,6 +22,12 @@ use crate::consumer::settlement::Settlement;
 /// ([`park`](crate::ConsumerDefinition::park)), with the error and the number of attempts in its
 /// headers. Other messages are handled meanwhile. A poison message therefore cannot block the
 /// queue.
+///
+/// An unreadable message cannot be copied, and is therefore neither retried nor parked. The broker
+/// dead-letters the message if its queue has a dead-letter exchange, and drops it otherwise. The
+/// rejection is logged at error level.
+/// [`on_undecodable`](crate::ConsumerDefinition::on_undecodable) can settle the message in another
+/// way.
 ///
 /// Messages that were only prefetched, requeued, or redelivered after a lost connection have not
 /// failed, even if [`is_redelivered`](Message::is_redelivered) returns true. Each failure is logged

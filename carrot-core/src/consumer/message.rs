@@ -9,7 +9,7 @@ use crate::codec::Codecs;
 use crate::consumer::death::Death;
 use crate::consumer::failure::{Failure, LocalAttempts, Original, deaths};
 use crate::consumer::handler_error::IntoHandlerError;
-use crate::error::{Error, Result};
+use crate::error::{Cause, Error, Result};
 use crate::model::{Headers, Properties, Value};
 
 /// A message received from a queue.
@@ -72,6 +72,11 @@ fn compressed(properties: &Properties, compression: &str) -> Error {
     }
 }
 
+/// The cause of the error for a message of which a part could not be read.
+#[derive(Debug, thiserror::Error)]
+#[error("a part of the message could not be read: {0}")]
+struct PartUnread(Arc<str>);
+
 /// The actions of a consumer on failed messages.
 pub(crate) trait FailedMessages: fmt::Debug + Send + Sync {
     /// Handles a failed message that belongs to no run.
@@ -125,8 +130,10 @@ impl Message {
     /// # Errors
     /// - [`Error::ContentType`](crate::Error::ContentType): no codec of the consumer decodes the
     ///   content type, or the header `compression` shows that kombu or celery compressed the body.
-    /// - [`Error::Decode`](crate::Error::Decode): the body does not fit the type.
+    /// - [`Error::Decode`](crate::Error::Decode): the body does not fit the type, or the message is
+    ///   [`unreadable`](Message::unreadable).
     pub fn decode<T: DeserializeOwned>(&self) -> Result<T> {
+        self.check_readable()?;
         let properties = self.properties();
         if let Some(compression) = properties.header(COMPRESSION).and_then(Value::as_str)
             && KOMBU_COMPRESSIONS.contains(&compression)
@@ -137,6 +144,35 @@ impl Message {
             .codecs
             .find(properties.content_type(), properties.content_encoding())?
             .decode(self.body())
+    }
+
+    /// Returns the reason why a part of the message could not be read, or `None` if the message is
+    /// complete.
+    ///
+    /// A part that could not be read is empty: the properties, or the body. An example is headers
+    /// that are nested over 128 levels deep. The other parts are as published.
+    ///
+    /// No handler receives such a message. [`decode`](Message::decode) fails with the reason.
+    /// [`fail`](Message::fail) and [`retry_after`](Message::retry_after) reject the message,
+    /// because a copy would lose the part.
+    ///
+    /// ```
+    /// # fn example(consumer: &carrot::Consumer) -> carrot::Result<()> {
+    /// for message in consumer.messages()? {
+    ///     let message = message?;
+    ///     if let Some(reason) = message.unreadable() {
+    ///         eprintln!("rejecting a message to {:?}: {reason}", message.routing_key());
+    ///         message.reject()?;
+    ///         continue;
+    ///     }
+    ///     println!("{:?}", message.text());
+    ///     message.ack()?;
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn unreadable(&self) -> Option<&str> {
+        self.delivery.unreadable.as_deref()
     }
 
     /// Returns the encoded body.
@@ -276,6 +312,8 @@ impl Message {
     /// If no copy can be sent, or the consumer's queue gets no copies, the message stays in this
     /// process for the pause. The message is then requeued.
     ///
+    /// An [`unreadable`](Message::unreadable) message is rejected instead.
+    ///
     /// Blocks until the broker has confirmed the copy, at most 5 seconds. The first copy to a queue
     /// also declares the queue, and waits until a broker that restarts would keep it: at most for
     /// six call timeouts and 1.2 s.
@@ -336,7 +374,8 @@ impl Message {
     /// After these, the message is requeued:
     /// - [`Error::Invalid`](crate::Error::Invalid): the header `carrot-queue` does not name a
     ///   queue.
-    /// - [`Error::Backend`](crate::Error::Backend): that queue was deleted.
+    /// - [`Error::Backend`](crate::Error::Backend): that queue was deleted, or the message is
+    ///   [`unreadable`](Message::unreadable).
     /// - The errors of publishing.
     pub fn forward(mut self) -> Result<()> {
         self.check()?;
@@ -349,9 +388,24 @@ impl Message {
         self.source.channel.check()
     }
 
-    /// Returns whether all properties and headers could be read.
-    pub(crate) fn is_fully_read(&self) -> bool {
-        self.delivery.is_complete
+    /// Fails if a part of the message could not be read.
+    pub(crate) fn check_readable(&self) -> Result<()> {
+        match &self.delivery.unreadable {
+            None => Ok(()),
+            Some(reason) => Err(self.undecodable(Arc::new(PartUnread(Arc::clone(reason))))),
+        }
+    }
+
+    /// Returns the error of a body that no codec has decoded.
+    #[cold]
+    pub(crate) fn undecodable(&self, source: Cause) -> Error {
+        let properties = self.properties();
+        let (content_type, encoding) = (properties.content_type(), properties.content_encoding());
+        let content_type = match self.source.codecs.find(content_type, encoding) {
+            Ok(codec) => codec.content_type(),
+            Err(_) => content_type.unwrap_or_default(),
+        };
+        Error::Decode { content_type: content_type.into(), source }
     }
 
     /// Counts another attempt in this process.
@@ -405,6 +459,7 @@ impl fmt::Debug for Message {
             .field("attempt", &self.attempt())
             .field("properties", self.properties())
             .field("body", &self.delivery.content.body)
+            .field("unreadable", &self.unreadable())
             .finish_non_exhaustive()
     }
 }

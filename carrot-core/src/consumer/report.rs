@@ -30,14 +30,15 @@ pub struct Report {
     pub requeued: u64,
     /// Attempts at which the handler failed or panicked.
     pub failed: u64,
-    /// Attempts at which the body could not be decoded.
+    /// Attempts at which the body could not be decoded, or a part of the message not be read.
     pub undecodable: u64,
     /// Failed, and tried again later: a copy waits at the broker, or the worker waits with the
     /// message.
     pub retried: u64,
     /// Parked permanently.
     pub parked: u64,
-    /// Rejected after the last attempt, because the consumer discards failed messages.
+    /// Rejected after the last attempt, because the consumer discards failed messages; or at the
+    /// first, because a part of the message could not be read.
     pub discarded: u64,
     /// Failed, but neither copied nor parked: kept in the process for the pause, and then requeued.
     /// A growing number needs a repair, whose cause is logged at error level.

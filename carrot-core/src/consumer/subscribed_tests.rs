@@ -113,7 +113,7 @@ fn delivery(tag: u64) -> Delivery {
     Delivery {
         tag: DeliveryTag(tag),
         redelivered: false,
-        is_complete: true,
+        unreadable: None,
         content: Arc::new(Content::default()),
     }
 }

@@ -81,12 +81,21 @@ impl<'a> WorkersBuilder<'a> {
     ///
     /// A message that the closure drops, or loses in a panic, is requeued and redelivered at once.
     /// Such a closure can loop without pause. The [`Report`] does not count these messages, because
-    /// they may be settled anywhere. Otherwise behaves as [`spawn`](WorkersBuilder::spawn).
+    /// they may be settled anywhere.
+    ///
+    /// An [`unreadable`](Message::unreadable) message does not reach the closure. It fails and is
+    /// counted as with [`spawn`](WorkersBuilder::spawn). Otherwise behaves as `spawn`.
     ///
     /// # Errors
     /// As [`spawn`](WorkersBuilder::spawn).
     pub fn spawn_raw(self, handler: impl Fn(Message) + Send + Sync + 'static) -> Result<Workers> {
         self.start(false, move |pool, message| {
+            if let Err(error) = message.check_readable() {
+                let mut handle = |message: &Message| {
+                    dispatch::undecodable(message, pool.run.policy(), error.clone())
+                };
+                return process(message, &pool.run, &pool.counters, &mut handle, &mut || {});
+            }
             if let Err(panic) = guard(|| handler(message)) {
                 log::warn!("handling a message failed: {panic} queue={:?}", pool.run.queue());
             }

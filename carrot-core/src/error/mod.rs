@@ -237,7 +237,8 @@ pub enum Error {
         source: Cause,
     },
 
-    /// A body could not be decoded to the requested type. The message can still be settled.
+    /// A body could not be decoded to the requested type, or a part of its message could not be
+    /// read. The message can still be settled.
     #[error("could not decode the body as {content_type}")]
     Decode {
         /// The content type of the codec.

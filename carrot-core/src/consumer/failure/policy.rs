@@ -18,6 +18,7 @@ use crate::consumer::message::Message;
 use crate::consumer::message::{Disposition, FailedMessages};
 use crate::consumer::subscribed::UnhandledCounts;
 use crate::error::{Error, Result};
+use crate::escaping::Printable;
 use crate::model::Queue;
 use crate::panic_guard::describe;
 use crate::recovery::handle::ConnectionHandle;
@@ -28,13 +29,16 @@ const LONGEST_IN_PROCESS: Duration = Duration::from_secs(10 * 60);
 /// The minimum time between two log lines about failures to copy.
 const LOG_INTERVAL: Duration = Duration::from_secs(60);
 
+/// The maximum length of the reason why a message could not be read, in bytes.
+const LONGEST_REASON: usize = 1000;
+
 /// The treatment of a failed message.
 #[derive(Debug)]
 pub(crate) enum FailureOutcome {
     /// A copy waits for the next attempt.
     Retried,
     Parked,
-    /// Rejected after its last attempt, as the program chose.
+    /// Rejected after its last attempt, as the program chose, or because no copy can be sent.
     Discarded,
     /// Requeued at once for the broker to count, as the program chose.
     Requeued,
@@ -148,6 +152,10 @@ impl FailurePolicy {
             self.log_failure(&message, failure, "requeued for the broker to count");
             return settled(message, Disposition::Fail, FailureOutcome::Requeued);
         }
+        if let Some(reason) = message.unreadable() {
+            self.log_rejection(&message, failure, reason);
+            return settled(message, Disposition::Reject, FailureOutcome::Discarded);
+        }
         if failure.permanent || !self.retry.allows_another(attempt) {
             return self.give_up(message, attempt, failure, unhandled, given_up);
         }
@@ -216,7 +224,7 @@ impl FailurePolicy {
         }
     }
 
-    /// Sends a copy of a message that can be copied unchanged.
+    /// Sends a copy of a message.
     fn send(
         &self,
         message: &Message,
@@ -224,11 +232,6 @@ impl FailurePolicy {
         target: Target<'_>,
         given_up: &dyn Fn() -> bool,
     ) -> Result<()> {
-        if !message.is_fully_read() {
-            let reason = "the message holds properties or headers that could not be read, \
-                          and a copy would lose them";
-            return Err(Error::Backend { reason: reason.into(), source: None });
-        }
         // Once the original was requeued, a copy would only duplicate it.
         self.copies.send(&Arc::new(copy), target, &|| given_up() || message.check().is_err())
     }
@@ -297,6 +300,24 @@ impl FailurePolicy {
         );
     }
 
+    /// Logs that a message is rejected because a part of it could not be read: at error level,
+    /// unless the program discards failed messages.
+    fn log_rejection(&self, message: &Message, failure: &Failure, unreadable: &str) {
+        let parks = self.settings.parking(message.queue(), self.capabilities()).is_some();
+        let content = message.content();
+        log::log!(
+            if parks { log::Level::Error } else { log::Level::Warn },
+            "reading a message failed, it is rejected because no copy can be sent: {} queue={:?} \
+             exchange={:?} routing_key={:?} body_bytes={} failure={:?}",
+            Printable::new(LONGEST_REASON, unreadable),
+            message.queue(),
+            content.exchange,
+            content.routing_key,
+            content.body.len(),
+            failure.reason,
+        );
+    }
+
     /// Logs that a message could not be copied, at most once a minute.
     fn log_copy_failure(&self, message: &Message, pause: Duration, target: &Queue, error: &Error) {
         let held_back = {
@@ -335,6 +356,10 @@ impl FailedMessages for FailurePolicy {
     }
 
     fn forward(&self, message: &Message) -> Result<()> {
+        if let Some(reason) = message.unreadable() {
+            let reason = format!("a copy would lose a part of the message: {reason}");
+            return Err(Error::Backend { reason, source: None });
+        }
         let copy = copy::forwarded(message.content())?;
         let queue = Queue::existing(&*copy.routing_key);
         self.send(message, copy, Target::Existing(&queue), &|| false)
