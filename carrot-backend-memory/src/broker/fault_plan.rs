@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use carrot_core::backend::Content;
-use carrot_core::{Error, Result};
+use carrot_core::backend::{Content, Delivery};
+use carrot_core::{Error, Properties, Result};
 
 use crate::clock::BrokerClock;
 use crate::sync::lock;
@@ -68,6 +68,7 @@ pub(crate) struct FaultPlan {
 pub(crate) struct FaultPlanState {
     pub(crate) rules: Vec<FaultRule>,
     pub(crate) refusals: Vec<MessageRefusal>,
+    pub(crate) unreadable: Vec<UnreadableMessages>,
     pub(crate) cleared: u64,
 }
 
@@ -89,6 +90,22 @@ pub(crate) struct MessageRefusal {
 impl fmt::Debug for MessageRefusal {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.debug_struct("MessageRefusal").field("error", &self.error).finish_non_exhaustive()
+    }
+}
+
+/// Messages that cannot be read until the plan is cleared.
+#[derive(Clone)]
+pub(crate) struct UnreadableMessages {
+    pub(crate) reason: Arc<str>,
+    pub(crate) which: Arc<dyn Fn(&Content) -> bool + Send + Sync>,
+}
+
+impl fmt::Debug for UnreadableMessages {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("UnreadableMessages")
+            .field("reason", &self.reason)
+            .finish_non_exhaustive()
     }
 }
 
@@ -116,7 +133,9 @@ impl FaultPlan {
     }
 
     pub(crate) fn arm(&self, state: &FaultPlanState) {
-        self.armed.store(!state.rules.is_empty() || !state.refusals.is_empty(), Ordering::Relaxed);
+        let is_empty =
+            state.rules.is_empty() && state.refusals.is_empty() && state.unreadable.is_empty();
+        self.armed.store(!is_empty, Ordering::Relaxed);
     }
 
     /// Fails with the error planned for a message, if one is.
@@ -126,6 +145,20 @@ impl FaultPlan {
             .into_iter()
             .find(|refusal| (refusal.which)(content))
             .map_or(Ok(()), |refusal| Err(refusal.error))
+    }
+
+    /// Removes the properties of a delivery that was made unreadable.
+    pub(crate) fn garble(&self, delivery: Delivery) -> Delivery {
+        let unreadable = lock(&self.state).unreadable.clone();
+        let content = &*delivery.content;
+        let Some(garbled) = unreadable.into_iter().find(|messages| (messages.which)(content))
+        else {
+            return delivery;
+        };
+        let content = Content { properties: Properties::new(), ..content.clone() };
+        Delivery::new(delivery.tag, Arc::new(content))
+            .with_redelivered(delivery.redelivered)
+            .with_unreadable(garbled.reason)
     }
 
     /// Wakes the delayed operations, which check their conditions again.

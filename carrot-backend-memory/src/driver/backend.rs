@@ -112,7 +112,9 @@ impl Backend for MemoryBackend {
         carrot_core::backend::validate::short_string("queue", queue)?;
         handle.begin(Operation::Get, timeout)?;
         let manual = acknowledgement == Acknowledgement::Manual;
-        handle.close_on_error(handle.queue(queue).and_then(|queue| handle.get(&queue, manual)))
+        let got =
+            handle.close_on_error(handle.queue(queue).and_then(|queue| handle.get(&queue, manual)));
+        handle.read(got)
     }
 
     fn consume(

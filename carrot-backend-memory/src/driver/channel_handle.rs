@@ -135,6 +135,16 @@ impl ChannelHandle {
             .map(|_| timeout.saturating_sub(started.elapsed()))
     }
 
+    /// Injects the faults planned for the content of a delivery.
+    #[inline]
+    pub(crate) fn read(&self, delivered: Result<Option<Delivery>>) -> Result<Option<Delivery>> {
+        let faults = &self.shared().faults;
+        if !faults.is_armed() {
+            return delivered;
+        }
+        delivered.map(|delivery| delivery.map(|delivery| faults.garble(delivery)))
+    }
+
     fn inject_wait_faults(&self, operation: Operation, timeout: Duration) -> Result<FaultOutcome> {
         match self.shared().inject_faults(operation, Some(&self.channel), timeout) {
             Err(error @ Error::Timeout { .. }) => Err(self.blocked_or(error)),

@@ -105,7 +105,7 @@ impl Subscription for MemorySubscription {
     fn next(&self, timeout: Duration) -> Result<Option<Delivery>> {
         match self.handle.begin_wait(Operation::Next, timeout) {
             Err(Error::Timeout { .. }) => Ok(None),
-            left => self.handle.channel.next(self.inbox, &self.arrived, left?),
+            left => self.handle.read(self.handle.channel.next(self.inbox, &self.arrived, left?)),
         }
     }
 

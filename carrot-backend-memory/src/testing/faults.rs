@@ -8,7 +8,7 @@ use carrot_core::{Error, Result};
 
 use crate::broker::Broker;
 use crate::broker::fault_plan::{
-    FaultAction, FaultPlanState, FaultRule, MessageRefusal, Operation,
+    FaultAction, FaultPlanState, FaultRule, MessageRefusal, Operation, UnreadableMessages,
 };
 use crate::sync::lock;
 
@@ -149,6 +149,43 @@ impl Faults {
         let faults = &self.broker.shared.faults;
         let mut state = lock(&faults.state);
         state.refusals.push(MessageRefusal { error, which: Arc::new(which) });
+        faults.arm(&state);
+        drop(state);
+        self
+    }
+
+    /// Delivers every message that `which` selects as one that could not be read, until
+    /// [`clear`](Faults::clear).
+    ///
+    /// The delivery has no properties, and `reason` as its
+    /// [`unreadable`](carrot_core::backend::Delivery::unreadable). The message itself is unchanged:
+    /// a dead-letter exchange receives all of it.
+    ///
+    /// ```
+    /// use carrot::memory::Broker;
+    /// use carrot::Connection;
+    ///
+    /// let broker = Broker::new();
+    /// broker.faults().make_unreadable("nested too deep", |content| content.body == b"bad");
+    ///
+    /// let connection = Connection::new(broker.connector());
+    /// let consumer = connection.consumer("jobs").build()?;
+    /// let publisher = connection.publisher().routing_key("jobs").build()?;
+    /// publisher.message().send_bytes("bad")?;
+    /// let message = consumer.fetch()?.ok_or("no message")?;
+    /// assert_eq!(message.unreadable(), Some("nested too deep"));
+    /// assert!(message.decode::<String>().is_err());
+    /// message.reject()?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn make_unreadable(
+        &self,
+        reason: &str,
+        which: impl Fn(&Content) -> bool + Send + Sync + 'static,
+    ) -> &Faults {
+        let faults = &self.broker.shared.faults;
+        let mut state = lock(&faults.state);
+        state.unreadable.push(UnreadableMessages { reason: reason.into(), which: Arc::new(which) });
         faults.arm(&state);
         drop(state);
         self

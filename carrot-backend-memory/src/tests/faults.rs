@@ -3,9 +3,10 @@ use std::thread;
 use std::time::Duration;
 
 use carrot_core::backend::{
-    Acknowledgement, ChannelOptions, ConsumeOptions, Content, Declare, Extent, Outcome, Publication,
+    Acknowledgement, ChannelOptions, ConsumeOptions, Content, Declare, Extent, Outcome,
+    Publication, Rejection,
 };
-use carrot_core::{Error, Queue};
+use carrot_core::{Error, Properties, Queue};
 
 use crate::broker::fault_plan::Operation;
 use crate::driver::connector::MemoryConnector;
@@ -170,6 +171,42 @@ fn delay_by_the_clock_ends_at_the_call_deadline() {
     fixture.send("", "q", "m");
     assert_eq!(subscription.next(MOMENT).unwrap(), None);
     assert_eq!(arrived(&*subscription), ["m"]);
+}
+
+#[test]
+fn unreadable_message_has_no_properties_until_the_faults_are_cleared() {
+    let dead_letters = Queue::new("q").dead_letter_exchange("").dead_letter_routing_key("dead");
+    let fixture = BrokerFixture::with_queue(&dead_letters);
+    fixture.queue(&Queue::new("dead"));
+    let faults = fixture.broker.faults();
+    faults.make_unreadable("too deep", |content| content.body == b"bad");
+    assert_eq!(faults.outstanding(), 0);
+    let properties = Properties::new().with_message_id("id").with_header("tenant", "acme");
+    for body in ["good", "bad"] {
+        let content = message(body).with_properties(properties.clone());
+        send(&*fixture.channel, content).unwrap();
+    }
+    let subscription = fixture.consume("q", &ConsumeOptions::default());
+    let good = subscription.next(SOON).unwrap().unwrap();
+    assert_eq!((good.unreadable.as_deref(), &good.content.properties), (None, &properties));
+    let bad = subscription.next(SOON).unwrap().unwrap();
+    assert_eq!(bad.unreadable.as_deref(), Some("too deep"));
+    assert_eq!(*bad.content, message("bad"));
+    assert!(!bad.redelivered);
+    fixture.channel.reject(bad.tag, Rejection::Requeue, Extent::One).unwrap();
+    let again = subscription.next(SOON).unwrap().unwrap();
+    assert!(again.redelivered && again.unreadable.is_some());
+    fixture.channel.reject(again.tag, Rejection::Discard, Extent::One).unwrap();
+
+    let get = || fixture.channel.get("dead", Acknowledgement::Manual, SOON).unwrap().unwrap();
+    let dead = get();
+    assert!(dead.unreadable.is_some());
+    fixture.channel.reject(dead.tag, Rejection::Requeue, Extent::One).unwrap();
+    faults.clear();
+    let dead = get();
+    assert_eq!(dead.unreadable, None);
+    assert_eq!(dead.content.properties.message_id(), Some("id"));
+    assert_eq!(dead.content.properties.header("tenant"), Some(&"acme".into()));
 }
 
 #[test]
