@@ -45,6 +45,7 @@ caught! {
     hidden_refusal_is_caught: RefusalsHidden by a_full_queue_that_rejects_refuses_new_messages;
     shortened_body_is_caught: BodyShortened by a_body_larger_than_a_frame_survives;
     lost_properties_are_caught: PropertiesLost by properties_survive;
+    unreadable_message_is_caught: HeadersUnreadable by headers_of_every_type_survive;
     purge_without_effect_is_caught: PurgeDoesNothing by purging_drops_and_counts_the_ready_messages;
     passive_declaration_that_creates_is_caught: PassiveDeclarationCreates by a_passive_declaration_of_a_missing_queue_is_not_found;
     ignored_conditions_are_caught: ConditionsIgnored by a_queue_in_use_is_not_deleted_if_that_was_asked;

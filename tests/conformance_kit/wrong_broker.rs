@@ -28,6 +28,7 @@ pub(crate) enum Fault {
     RefusalsHidden,
     BodyShortened,
     PropertiesLost,
+    HeadersUnreadable,
     PurgeDoesNothing,
     PassiveDeclarationCreates,
     ConditionsIgnored,
@@ -138,6 +139,9 @@ impl<T> Wrong<T> {
         match self.fault {
             Fault::NeverRedelivered => delivery.redelivered = false,
             Fault::TagsFromZero => delivery.tag.0 -= 1,
+            Fault::HeadersUnreadable if delivery.content.properties.headers().is_some() => {
+                delivery = delivery.with_unreadable("no header can be read");
+            }
             _ => {}
         }
         delivery

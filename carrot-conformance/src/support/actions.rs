@@ -8,7 +8,7 @@ use carrot_core::backend::{
 };
 use carrot_core::{Binding, Error, Exchange, Properties, Queue, Result};
 
-use super::waiting::{DEADLINE, PAUSE, QUIET, body, eventually};
+use super::waiting::{DEADLINE, PAUSE, QUIET, body, eventually, readable};
 
 /// The actions of a case on a channel. Most of them panic on an unexpected result.
 pub(crate) trait ChannelActions {
@@ -85,7 +85,7 @@ pub(crate) trait ChannelActions {
             delivery = self.channel().get(queue, acknowledgement, DEADLINE).expect("get");
             delivery.is_some()
         });
-        delivery.expect("eventually returned")
+        readable(delivery.expect("eventually returned"))
     }
 
     /// Gets these messages from a queue, in this order, and asserts that the queue is empty then.

@@ -1,6 +1,6 @@
 use carrot_core::backend::{Delivery, Subscription};
 
-use super::waiting::{DEADLINE, QUIET, body};
+use super::waiting::{DEADLINE, QUIET, body, readable};
 
 /// The actions of a case on a subscription. Each of them panics on an unexpected result.
 pub(crate) trait Receiving {
@@ -10,7 +10,7 @@ pub(crate) trait Receiving {
     #[track_caller]
     fn next_delivery(&self) -> Delivery {
         match self.subscription().next(DEADLINE) {
-            Ok(Some(delivery)) => delivery,
+            Ok(Some(delivery)) => readable(delivery),
             Ok(None) => panic!("no delivery within {DEADLINE:?}"),
             Err(error) => panic!("next: {error:?}"),
         }

@@ -15,6 +15,13 @@ pub(crate) fn body(delivery: &Delivery) -> String {
     String::from_utf8_lossy(&delivery.content.body).into_owned()
 }
 
+/// Returns a delivery of the kit's own messages, each of which a backend has to read whole.
+#[track_caller]
+pub(super) fn readable(delivery: Delivery) -> Delivery {
+    assert_eq!(delivery.unreadable, None, "the backend cannot read a message that it was given");
+    delivery
+}
+
 pub(crate) fn milliseconds(milliseconds: u64) -> Duration {
     Duration::from_millis(milliseconds)
 }
