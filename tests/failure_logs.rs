@@ -131,4 +131,35 @@ fn failures_are_logged_in_short_escaped_lines() {
         errors[0]
     );
     workers.stop(SOON).unwrap();
+
+    // A message that could not be read is rejected, and each rejection is logged.
+    let reason = format!("too deep\nERROR forged {}", "z".repeat(1_000_000));
+    broker.faults().make_unreadable(&reason, |content| content.body == b"bad");
+    for (queue, discards) in [("kept", false), ("discarded", true)] {
+        let consumer = connection.consumer(queue);
+        let consumer = if discards { consumer.discard_failed() } else { consumer };
+        let consumer = consumer.build().unwrap();
+        let workers = consumer.workers(1).spawn(|_: u32, _message: &Message| ()).unwrap();
+        let publisher = connection.publisher().routing_key(queue).build().unwrap();
+        publisher.message().send_bytes("bad").unwrap();
+        publisher.message().send_bytes("bad").unwrap();
+        eventually("both are rejected", || workers.report().discarded == 2);
+        workers.stop(SOON).unwrap();
+        let level = if discards { log::Level::Warn } else { log::Level::Error };
+        let logged: Vec<String> = lines(level)
+            .into_iter()
+            .filter(|line| line.starts_with("reading a message failed, it is rejected"))
+            .collect();
+        assert_eq!(logged.len(), 2, "{logged:#?}");
+        for line in &logged {
+            assert!(
+                line.len() < 3000
+                    && !line.contains('\n')
+                    && line.contains("no copy can be sent: too deep\\nERROR forged zzz")
+                    && line.contains(&format!("queue=\"{queue}\""))
+                    && line.contains("body_bytes=3"),
+                "{line:.3000}"
+            );
+        }
+    }
 }

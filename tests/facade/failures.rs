@@ -4,10 +4,12 @@
 mod broker_limits;
 mod cuts;
 mod edges;
+mod foreign_octets;
 mod manual_clock;
 mod panics;
 mod paused;
 mod policies;
+mod raw_client;
 mod reports;
 mod unreadable;
 mod virtual_time;
