@@ -84,7 +84,9 @@
 //!
 //! - A method, or the properties of a message, that are larger than a frame are refused with
 //!   [`Error::Invalid`](carrot_core::Error::Invalid).
-//! - Headers are read to a depth of 128 tables.
+//! - A delivery whose properties are malformed, or whose headers have more than 128 levels of
+//!   nested tables and arrays, has no properties and is
+//!   [`unreadable`](carrot_core::backend::Delivery::unreadable). The connection is kept.
 //! - No transactions, no global prefetch, no consumer tags of the caller's choice.
 //! - A broker that closes the socket right after it saw the credentials cannot be distinguished
 //!   from one that refused them, unless it accepted them before.

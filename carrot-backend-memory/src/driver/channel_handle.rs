@@ -48,7 +48,7 @@ impl ChannelHandle {
     pub(crate) fn close_on_error<T>(&self, result: Result<T>) -> Result<T> {
         if let Err(error) = &result {
             match error {
-                Error::Disconnected { .. } | Error::Unreadable { .. } | Error::HardError { .. } => {
+                Error::Disconnected { .. } | Error::HardError { .. } => {
                     self.connection.fail_because_of(Some(&self.channel), error);
                 }
                 Error::Timeout { .. } => self.close(error.clone()),

@@ -20,7 +20,6 @@ use crate::consumer::subscribed::{RunSubscription, UnhandledCounts};
 use crate::deadline::{self, FOREVER};
 use crate::error::{Error, Result};
 use crate::recovery::hard_closes::HardCloses;
-use crate::recovery::poison_search::Suspicion;
 
 /// A run of a consumer, shared by the threads that receive its messages. Subscribes again after its
 /// connection is lost.
@@ -60,7 +59,6 @@ struct RunState {
     renewing: bool,
     /// The time of the loss, while there is no subscription.
     lost_at: Option<Instant>,
-    suspicion: Suspicion,
     /// The losses after the last subscription that its declarations may have caused.
     losses: HardCloses,
     /// The error that ended the run.
@@ -100,7 +98,6 @@ impl ConsumerRun {
             subscribed,
             renewing: false,
             lost_at: None,
-            suspicion: Suspicion::default(),
             losses: HardCloses::of_a_run(),
             ended: None,
         });
@@ -130,9 +127,6 @@ impl ConsumerRun {
             match subscribed.subscription.next(left) {
                 Ok(Some(delivery)) => {
                     let message = Message::new(delivery, Arc::clone(source));
-                    if !subscribed.delivered.load(Ordering::Relaxed) {
-                        subscribed.delivered.store(true, Ordering::Release);
-                    }
                     self.shared.channel.mark_working(&subscribed.channel);
                     if !self.is_stopped() {
                         return Ok(Some(message));

@@ -1,9 +1,9 @@
 //! One subscription of a run, and its end. Unhandled messages are requeued before the channel
 //! closes.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::backend::{Acknowledgement, Backend, Subscription};
 use crate::consumer::message::Message;
@@ -37,10 +37,6 @@ pub(crate) struct RunSubscription {
     pub(crate) channel: Arc<dyn Backend>,
     pub(crate) subscription: Arc<dyn Subscription>,
     pub(crate) queue: Arc<str>,
-    /// Whether a message was delivered.
-    pub(crate) delivered: AtomicBool,
-    /// The time until which its run is the only suspect that is subscribed.
-    pub(crate) alone_until: Option<Instant>,
     source: Arc<DeliverySource>,
     unhandled: Arc<UnhandledCounts>,
     returning: Mutex<Returning>,
@@ -65,8 +61,6 @@ impl RunSubscription {
             channel: Arc::clone(&source.channel),
             queue: Arc::clone(&source.queue),
             subscription,
-            delivered: AtomicBool::new(false),
-            alone_until: None,
             source,
             unhandled,
             returning: Mutex::default(),

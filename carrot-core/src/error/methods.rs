@@ -7,15 +7,11 @@ use crate::error::{Cause, Error, HardClose};
 
 impl Error {
     /// Returns whether the same call can succeed later, without a correction by the caller.
-    ///
-    /// An [`Error::Unreadable`] counts, because the message that caused it may be in the queue of
-    /// another consumer of the connection.
     pub fn is_retryable(&self) -> bool {
         matches!(
             self,
             Error::Connect { .. }
                 | Error::Disconnected { .. }
-                | Error::Unreadable { .. }
                 | Error::Timeout { .. }
                 | Error::Blocked { .. }
                 | Error::Unavailable { .. }
@@ -25,7 +21,7 @@ impl Error {
 
     /// Returns whether a connection or channel was lost, through no fault of the call.
     pub fn is_disconnected(&self) -> bool {
-        matches!(self, Error::Disconnected { .. } | Error::Unreadable { .. } | Error::Stale { .. })
+        matches!(self, Error::Disconnected { .. } | Error::Stale { .. })
     }
 
     /// Returns whether the broker refused an operation and closed the channel.

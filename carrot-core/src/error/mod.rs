@@ -100,17 +100,6 @@ pub enum Error {
         source: Option<Cause>,
     },
 
-    /// The broker sent data that the driver cannot read, such as a routing key that is not UTF-8.
-    ///
-    /// The connection is lost, each time that the broker sends the message. The consumers of the
-    /// connection resubscribe one by one. The consumer whose queue holds the message gives up with
-    /// this error. Remove the message from the queue with another client, or purge the queue.
-    #[error("the broker sent unreadable data, and the connection was lost: {reason}")]
-    Unreadable {
-        /// The unreadable data and its origin, as far as the driver knows.
-        reason: String,
-    },
-
     /// The deadline of a call passed.
     ///
     /// A message that was not confirmed in time may have reached the broker.

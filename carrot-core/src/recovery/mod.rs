@@ -8,6 +8,5 @@ pub(crate) mod hard_closes;
 pub(crate) mod hooks;
 pub(crate) mod isolation;
 pub(crate) mod nack_grace;
-pub(crate) mod poison_search;
 pub(crate) mod reconnecting;
 pub(crate) mod shared;

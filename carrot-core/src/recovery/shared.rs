@@ -9,7 +9,6 @@ use crate::config::ConnectionOptions;
 use crate::recovery::backoff::Backoff;
 use crate::recovery::hooks::Hooks;
 use crate::recovery::isolation::Isolation;
-use crate::recovery::poison_search::PoisonSearch;
 use crate::recovery::reconnecting::{Reconnecting, Reopen};
 
 /// The connector of one broker, with the limits and the order of its use.
@@ -18,7 +17,6 @@ pub(crate) struct ConnectionShared {
     pub(crate) connector: Arc<dyn Connector>,
     roles: Arc<Roles>,
     pub(crate) hooks: Arc<Hooks>,
-    pub(crate) poison_search: Arc<PoisonSearch>,
     pub(crate) isolation: Arc<Isolation>,
     pub(crate) connect_timeout: Duration,
     pub(crate) call_timeout: Duration,
@@ -71,7 +69,6 @@ impl ConnectionShared {
             connector,
             roles,
             hooks,
-            poison_search: Arc::default(),
             isolation: Arc::default(),
             connect_timeout: options.connect_timeout,
             call_timeout: options.call_timeout,
@@ -124,6 +121,5 @@ impl ConnectionShared {
     pub(crate) fn wake(&self) {
         self.roles.publishing.backoff.wake();
         self.roles.consuming.backoff.wake();
-        self.poison_search.wake();
     }
 }

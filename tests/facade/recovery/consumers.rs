@@ -5,9 +5,8 @@ use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use carrot::memory::{Broker, Operation};
 use carrot::topology::DeleteIf;
-use carrot::{Connection, ConnectionOptions, Error, Message, Queue};
+use carrot::{Connection, Error, Message, Queue};
 
 use crate::support::{SOON, eventually, ready};
 
@@ -157,25 +156,4 @@ fn consumer_of_changed_queue_ends_with_brokers_words() {
     other.declare_queue(Queue::new("queue").max_length(1)).unwrap();
     let error = messages.next().unwrap().unwrap_err();
     assert!(matches!(error, Error::PreconditionFailed { .. }), "{error}");
-}
-
-#[test]
-fn unreadable_message_ends_its_consumer_and_others_continue() {
-    let broker = Broker::new();
-    let connection = Connection::with_options(broker.connector(), &ConnectionOptions::default());
-    let consumer = connection.consumer("queue").build().unwrap();
-    let mut messages = consumer.messages().unwrap();
-    for _ in 0..4 {
-        broker.faults().fail_next(
-            Operation::Next,
-            Error::Unreadable { reason: "a routing key that is not UTF-8".into() },
-        );
-    }
-    let error = messages.next().unwrap().unwrap_err();
-    assert!(matches!(error, Error::Unreadable { .. }), "{error}");
-    assert_eq!(broker.faults().outstanding(), 0);
-
-    let other = connection.consumer("other").build().unwrap();
-    connection.publisher().routing_key("other").build().unwrap().send("x").unwrap();
-    crate::support::next(&other).ack().unwrap();
 }

@@ -44,15 +44,13 @@ impl ConsumerRun {
             state =
                 self.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
         }
-        state.suspicion.note(&error, lost.delivered.load(Ordering::Acquire), lost.alone_until);
-        if !self.is_worth_renewing(&error) || state.suspicion.is_poison() {
+        if !self.is_worth_renewing(&error) {
             self.end(&mut state, &error);
             return Err(error);
         }
         let is_first = state.lost_at.is_none();
         let lost_at = *state.lost_at.get_or_insert_with(Instant::now);
         state.renewing = true;
-        let suspect = state.suspicion.is_suspect();
         let mut losses = std::mem::replace(&mut state.losses, HardCloses::of_a_run());
         drop(state);
         log::warn!(
@@ -79,11 +77,8 @@ impl ConsumerRun {
                 // the next one.
                 self.shared.channel.mark_deleted();
             }
-            let renewed = self.ensure_queue(&error, lost, &attempts).and_then(|()| match suspect {
-                true => self.subscribe_alone(&attempts, &mut losses),
-                false => {
-                    subscribe(&self.shared, &self.options, &self.unhandled, &attempts, &mut losses)
-                }
+            let renewed = self.ensure_queue(&error, lost, &attempts).and_then(|()| {
+                subscribe(&self.shared, &self.options, &self.unhandled, &attempts, &mut losses)
             });
             match renewed {
                 Err(refused @ Error::HardError { .. })
@@ -144,22 +139,6 @@ impl ConsumerRun {
         state.ended = Some(error.clone());
         self.version.fetch_add(1, Ordering::Release);
         self.policy().clock().wake();
-    }
-
-    /// Subscribes while no other suspect does.
-    fn subscribe_alone(
-        &self,
-        attempts: &Attempts<'_>,
-        losses: &mut HardCloses,
-    ) -> Result<RunSubscription> {
-        let poison_search = &self.shared.channel.connection().poison_search;
-        let suspect = poison_search.enter(attempts.until, attempts.given_up);
-        let suspect = suspect
-            .ok_or_else(|| Error::timeout("waiting for other consumers to subscribe", FOREVER))?;
-        let mut subscribed =
-            subscribe(&self.shared, &self.options, &self.unhandled, attempts, losses)?;
-        subscribed.alone_until = Some(suspect.subscribed());
-        Ok(subscribed)
     }
 
     fn is_worth_renewing(&self, error: &Error) -> bool {
