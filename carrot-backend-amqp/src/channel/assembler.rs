@@ -11,6 +11,8 @@ use crate::connection::{BodyPlace, Violation};
 /// The least memory that is taken for a body whose size was only announced. More is taken as more
 /// arrives.
 const FIRST_ROOM: usize = 128 << 10;
+/// The largest body that RabbitMQ can be configured to accept.
+const MAX_BODY: u64 = 512 << 20;
 
 /// The purpose of a message from the broker.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,13 +23,13 @@ pub(crate) enum Announced {
     Got { tag: u64, redelivered: bool },
     /// A message that could not be routed.
     Return { code: u16, text: String },
-    /// A delivery to a consumer that does not exist.
+    /// A delivery to a consumer that does not exist. Its body is not kept.
     Unwanted,
 }
 
 /// The exchange, the routing key and the property list of a message, as octets in one piece of
 /// memory. Its reader converts them, so that the thread that reads the socket need not.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, PartialEq, Eq, Default)]
 pub(crate) struct MessageHead {
     octets: Vec<u8>,
     exchange: u8,
@@ -168,6 +170,9 @@ impl Assembler {
             AssemblerState::Header(announced, head) => (announced, head),
             _ => return Err(Violation::unexpected_frame("a content header without a method")),
         };
+        if header.body_size > MAX_BODY {
+            return Err(Violation::content_too_large(header.body_size, MAX_BODY));
+        }
         head.octets.extend_from_slice(header.property_list);
         if header.body_size == 0 {
             return Ok(Some(Assembled { announced, head, body: Body::default() }));
@@ -213,7 +218,13 @@ impl Assembler {
             return Err(Violation::unexpected_frame("a body larger than its content header says"));
         }
         let is_whole = part.ends_frame && part.octets.len() as u64 == missing;
-        let body = if is_whole && incomplete.filled == 0 {
+        let body = if incomplete.announced == Announced::Unwanted {
+            incomplete.filled += part.octets.len();
+            if !is_whole {
+                return Ok(None);
+            }
+            Body::default()
+        } else if is_whole && incomplete.filled == 0 {
             Body::copied(part.octets, &self.buffers)
         } else {
             incomplete.add(part.octets, &self.buffers);
@@ -364,11 +375,41 @@ mod tests {
     fn an_announced_size_takes_no_memory() {
         let mut assembler = assembler();
         announced(&mut assembler).unwrap();
-        assembler.header(&header(1 << 46, &[0, 0])).unwrap();
+        assembler.header(&header(MAX_BODY, &[0, 0])).unwrap();
         let part = BodyPart { channel: 1, octets: &[1; 100], missing: 50, ends_frame: false };
         assert!(assembler.body(&part).unwrap().is_none());
         let AssemblerState::Body(incomplete) = &assembler.state else { panic!() };
         assert!(incomplete.buffer.capacity() <= 2 * FIRST_ROOM);
+    }
+
+    #[test]
+    fn a_body_larger_than_any_broker_accepts_is_refused_from_its_header() {
+        for size in [MAX_BODY + 1, 1 << 63, u64::MAX] {
+            let mut assembler = assembler();
+            announced(&mut assembler).unwrap();
+            let violation = assembler.header(&header(size, &[0, 0])).unwrap_err();
+            assert_eq!(violation.code, 311);
+            assert!(violation.text.contains(&size.to_string()), "{}", violation.text);
+        }
+    }
+
+    #[test]
+    fn an_unwanted_body_takes_no_memory() {
+        let mut assembler = assembler();
+        assembler.announce(Announced::Unwanted, "ex".into(), "q".into()).unwrap();
+        assert!(assembler.header(&header(300, &[0, 0])).unwrap().is_none());
+        for (length, ends_frame) in [(100, false), (100, true), (99, false)] {
+            let octets = &[1; 100][..length];
+            let part = BodyPart { channel: 1, octets, missing: 0, ends_frame };
+            assert!(assembler.body(&part).unwrap().is_none());
+            let AssemblerState::Body(incomplete) = &assembler.state else { panic!() };
+            assert_eq!(incomplete.buffer.capacity(), 0);
+        }
+        let too_long = BodyPart { channel: 1, octets: &[1; 2], missing: 0, ends_frame: true };
+        assert_eq!(assembler.body(&too_long).unwrap_err().code, 505);
+        let last = BodyPart { channel: 1, octets: &[1; 1], missing: 0, ends_frame: true };
+        let assembled = assembler.body(&last).unwrap().unwrap();
+        assert_eq!(assembled.announced, Announced::Unwanted);
     }
 
     #[test]

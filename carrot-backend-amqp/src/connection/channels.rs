@@ -24,6 +24,17 @@ impl Violation {
         Violation { code: 505, text: format!("UNEXPECTED_FRAME - {what}") }
     }
 
+    /// A body that is larger than any broker accepts (AMQP 311).
+    pub(crate) fn content_too_large(size: u64, limit: u64) -> Violation {
+        let text = format!("CONTENT_TOO_LARGE - a body of {size} bytes, and the limit is {limit}");
+        Violation { code: 311, text }
+    }
+
+    /// More than this side can keep (AMQP 506).
+    pub(crate) fn resource_error(what: impl fmt::Display) -> Violation {
+        Violation { code: 506, text: format!("RESOURCE_ERROR - {what}") }
+    }
+
     /// A method that the state of its channel does not allow (AMQP 503).
     pub(crate) fn command_invalid(what: impl fmt::Display) -> Violation {
         Violation { code: 503, text: format!("COMMAND_INVALID - {what}") }
