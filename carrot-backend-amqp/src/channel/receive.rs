@@ -139,13 +139,10 @@ impl ChannelInner {
         }
         let assembled = take(&mut incoming)?;
         drop(incoming);
-        if let Some(assembled) = assembled {
-            self.pass_on(assembled);
-        }
-        Ok(())
+        assembled.map_or(Ok(()), |assembled| self.pass_on(assembled))
     }
 
-    fn pass_on(&self, assembled: Assembled) {
+    fn pass_on(&self, assembled: Assembled) -> Result<(), Violation> {
         let Assembled { announced, head, body } = assembled;
         match announced {
             Announced::Delivery { consumer, tag, redelivered } => {
@@ -156,7 +153,7 @@ impl ChannelInner {
                         let mut out = Vec::new();
                         self.requeue(tag, &mut out);
                         self.tracker.pass(tag);
-                        self.hand_over(out);
+                        self.hand_over(out)?;
                     }
                 }
             }
@@ -167,6 +164,7 @@ impl ChannelInner {
             Announced::Return { code, text } => self.confirms.returned(code, text, &head, &body),
             Announced::Unwanted => {}
         }
+        Ok(())
     }
 
     /// Takes a method without content.
@@ -190,14 +188,13 @@ impl ChannelInner {
                 self.consumers.end_one(cancel.consumer_tag, BY_BROKER);
                 if !cancel.no_wait {
                     let answer = BasicCancelOk { consumer_tag: cancel.consumer_tag };
-                    self.hand_over(encode::frame(self.number, &answer.into()));
+                    self.hand_over(encode::frame(self.number, &answer.into()))?;
                 }
                 return Ok(());
             }
             Method::ChannelFlow(flow) => {
                 let answer = ChannelFlowOk { active: flow.active };
-                self.hand_over(encode::frame(self.number, &answer.into()));
-                return Ok(());
+                return self.hand_over(encode::frame(self.number, &answer.into()));
             }
             _ => Reply::Done,
         };

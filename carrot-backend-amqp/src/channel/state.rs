@@ -14,10 +14,9 @@ use super::consumers::Consumers;
 use super::encode;
 use super::rpc::{CallSlot, Expected, NoReply, Reply};
 use super::unacked::{AckTracker, SettlementFrame, SettlementKind, UnknownTag};
-use crate::connection::ChannelOpening;
-use crate::connection::ConnectionState;
-use crate::connection::OutgoingFrames;
-use crate::connection::{Call, ChannelId};
+use crate::connection::{
+    Call, ChannelId, ChannelOpening, ConnectionState, OutgoingFrames, TooManyAnswers, Violation,
+};
 use crate::time::deadline_after;
 
 /// The maximum time that an acknowledgement waits for others.
@@ -219,13 +218,17 @@ impl ChannelInner {
         self.connection.writer.send(*self.opening.get()?, create)
     }
 
-    /// Sends a frame of the reader soon, unless the channel is closed.
-    pub(crate) fn hand_over(&self, frame: Vec<u8>) {
-        if let Some(opening) = self.opening.get()
-            && self.connection.writer.hand_over_on(*opening, frame)
-        {
-            self.connection.flush_soon();
+    /// Sends an answer of the reader soon, unless the channel is closed.
+    pub(crate) fn hand_over(&self, answer: Vec<u8>) -> Result<(), Violation> {
+        let Some(opening) = self.opening.get() else { return Ok(()) };
+        match self.connection.writer.hand_over_on(*opening, answer) {
+            Ok(true) => self.connection.flush_soon(),
+            Ok(false) => {}
+            Err(TooManyAnswers) => {
+                return Err(Violation::resource_error("the broker reads no answers"));
+            }
         }
+        Ok(())
     }
 
     /// Sends a message for which the back-pressure has made room. Returns its tag; `None` if the

@@ -45,7 +45,7 @@ pub(crate) use outgoing::{OutgoingFrames, Piece};
 pub(crate) use role_context::RoleContext;
 pub(crate) use state::ConnectionState;
 pub(crate) use supervisor::Supervisor;
-pub(crate) use writer::ChannelOpening;
+pub(crate) use writer::{ChannelOpening, TooManyAnswers};
 #[cfg(any(test, fuzzing))]
 pub(crate) use {demux::Demux, demux::ReadEnd, pipe::Pipe};
 

@@ -250,8 +250,10 @@ impl ConnectionState {
 
     /// Writes pending frames soon, on another thread.
     pub(crate) fn flush_soon(&self) {
-        let writer = Arc::clone(&self.writer);
-        self.supervisor.soon(move || writer.flush());
+        if self.writer.begin_flush() {
+            let writer = Arc::clone(&self.writer);
+            self.supervisor.soon(move || writer.flush());
+        }
     }
 
     /// Reports that the connection is open, and all later events.

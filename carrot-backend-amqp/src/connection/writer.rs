@@ -5,6 +5,7 @@ use std::fmt;
 use std::io::{self, IoSlice, Write};
 use std::mem;
 use std::net::{Shutdown, TcpStream};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
@@ -25,6 +26,10 @@ const LONGEST_WAIT: Duration = Duration::from_micros(100);
 /// The time after which the writer thread checks whether the connection has ended, while the socket
 /// is full.
 const LOOK_UP: Duration = Duration::from_secs(1);
+
+/// The maximum number of octets of answers that wait for the socket. A broker that asks for more
+/// without reading the answers loses the connection.
+const MAX_ANSWERS: usize = 4 << 20;
 
 /// The destination of the octets.
 pub(crate) enum Sink {
@@ -48,14 +53,22 @@ pub(crate) struct SocketWriter {
     state: Mutex<WriterState>,
     congested: Condvar,
     coalescing: WriteCoalescing,
+    /// Whether another thread is about to call `flush`.
+    is_flush_due: AtomicBool,
     pub(crate) send_buffer: SendBufferLimit,
 }
+
+/// More answers wait for the socket than the writer keeps.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct TooManyAnswers;
 
 #[derive(Default)]
 struct WriterState {
     /// The frames that no thread has begun to write, and the rest of what the socket did not
     /// accept.
     pending: OutgoingFrames,
+    /// The octets of answers that were handed over since the socket accepted all pending frames.
+    answers: usize,
     /// Whether a thread is writing. That thread also writes the pending frames.
     writing: bool,
     /// Whether the thread that is writing is the writer thread.
@@ -84,6 +97,7 @@ impl SocketWriter {
             state: Mutex::default(),
             congested: Condvar::new(),
             coalescing: WriteCoalescing::default(),
+            is_flush_due: AtomicBool::new(false),
             send_buffer: SendBufferLimit::default(),
         }
     }
@@ -183,15 +197,26 @@ impl SocketWriter {
         }
     }
 
-    /// Accepts frames of a channel as [`hand_over`](SocketWriter::hand_over) does. Returns whether
+    /// Accepts answers of a channel as [`hand_over`](SocketWriter::hand_over) does. Returns whether
     /// the channel is open.
-    pub(crate) fn hand_over_on(&self, opening: ChannelOpening, bytes: Vec<u8>) -> bool {
+    pub(crate) fn hand_over_on(
+        &self,
+        opening: ChannelOpening,
+        bytes: Vec<u8>,
+    ) -> Result<bool, TooManyAnswers> {
         let mut state = self.lock();
-        let is_open = !state.ended && state.open.get(&opening.channel) == Some(&opening.number);
-        if is_open {
-            state.pending.append(OutgoingFrames::from(bytes));
+        if state.ended || state.open.get(&opening.channel) != Some(&opening.number) {
+            return Ok(false);
         }
-        is_open
+        if !state.writing && state.pending.is_empty() {
+            state.answers = 0;
+        }
+        state.answers += bytes.len();
+        if state.answers > MAX_ANSWERS {
+            return Err(TooManyAnswers);
+        }
+        state.pending.append(OutgoingFrames::from(bytes));
+        Ok(true)
     }
 
     /// Accepts the last frame of a channel as [`hand_over`](SocketWriter::hand_over) does. Returns
@@ -205,8 +230,15 @@ impl SocketWriter {
         was_open
     }
 
+    /// Returns whether the caller has to make another thread call [`flush`](SocketWriter::flush).
+    /// One call is enough for all frames that were handed over before it.
+    pub(crate) fn begin_flush(&self) -> bool {
+        !self.is_flush_due.swap(true, Ordering::AcqRel)
+    }
+
     /// Writes the pending frames, unless another thread is writing.
     pub(crate) fn flush(self: &Arc<SocketWriter>) {
+        self.is_flush_due.store(false, Ordering::Release);
         let mut state = self.lock();
         if state.writing || state.ended || state.pending.is_empty() {
             return;
@@ -295,7 +327,10 @@ impl SocketWriter {
                     state.writing = false;
                     return Ok(());
                 }
-                Ok(()) => frames = mem::take(&mut state.pending),
+                Ok(()) => {
+                    state.answers = 0;
+                    frames = mem::take(&mut state.pending);
+                }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
                 Err(error) => {
                     drop(state);
@@ -347,6 +382,9 @@ impl SocketWriter {
             drop(state);
             let result = self.write_out(&mut frames);
             let mut state = self.lock();
+            if frames.is_empty() {
+                state.answers = 0;
+            }
             state.keep_before(frames);
             match result {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock && !state.ended => {

@@ -103,6 +103,34 @@ fn only_the_latest_opening_of_a_channel_sends() {
     assert!(writer.open(3, Vec::new()).is_none());
 }
 
+#[test]
+fn answers_that_the_peer_does_not_read_are_bounded() {
+    let (writer, mut peer) = connected();
+    let opening = opened(&writer, 1);
+    let answer = method(1, &Method::ChannelCloseOk);
+    let fill = || {
+        let mut octets = 0;
+        while octets < 2 * MAX_ANSWERS {
+            match writer.hand_over_on(opening, answer.clone()) {
+                Ok(is_open) => assert!(is_open),
+                Err(TooManyAnswers) => break,
+            }
+            octets += answer.len();
+        }
+        octets
+    };
+    let most = MAX_ANSWERS / answer.len() * answer.len();
+    assert_eq!(fill(), most);
+    assert!(writer.begin_flush() && !writer.begin_flush());
+    let frames = most / answer.len() + 1;
+    thread::scope(|scope| {
+        scope.spawn(|| writer.flush());
+        assert_eq!(read_frames(&mut peer, frames).len(), frames);
+    });
+    assert!(writer.begin_flush());
+    assert_eq!(fill(), most);
+}
+
 /// A frame in pieces, as large bodies are.
 fn in_pieces(channel: u16, payload: Vec<u8>) -> OutgoingFrames {
     let length = payload.len();
