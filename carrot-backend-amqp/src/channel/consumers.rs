@@ -28,6 +28,8 @@ pub(crate) enum Delivered {
     Released,
     /// The same, and the broker does not wait for a settlement.
     Dropped,
+    /// More deliveries wait than the broker may send.
+    Overrun,
 }
 
 #[derive(Debug, Default)]
@@ -52,9 +54,21 @@ struct ChannelConsumer {
     number: u64,
     tag: String,
     is_automatic: bool,
+    /// The maximum number of deliveries that wait.
+    max_waiting: Option<usize>,
     /// `None` after the subscription was dropped.
     deliveries: Option<Sender<Arrived>>,
     ended: Arc<OnceLock<&'static str>>,
+}
+
+/// Returns the maximum number of deliveries that wait for a consumer.
+///
+/// A broker that moves a queue to another node may send a prefetch again before the first was
+/// settled. Several such moves in a short time are allowed for with the rest.
+fn max_waiting(is_automatic: bool, prefetch: u16) -> Option<usize> {
+    const REST: usize = 10;
+    let is_limited = !is_automatic && prefetch > 0;
+    is_limited.then(|| 2 * usize::from(prefetch) + REST)
 }
 
 impl Consumers {
@@ -62,8 +76,8 @@ impl Consumers {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Adds a consumer, before its first delivery can arrive.
-    pub(crate) fn add(&self, is_automatic: bool) -> ConsumerQueue {
+    /// Adds a consumer, before its first delivery can arrive. A prefetch of 0 stands for no limit.
+    pub(crate) fn add(&self, is_automatic: bool, prefetch: u16) -> ConsumerQueue {
         let (sender, deliveries) = unbounded();
         let ended = Arc::default();
         let mut state = self.lock();
@@ -74,6 +88,7 @@ impl Consumers {
             number,
             tag: tag.clone(),
             is_automatic,
+            max_waiting: max_waiting(is_automatic, prefetch),
             deliveries: Some(sender),
             ended: Arc::clone(&ended),
         });
@@ -94,6 +109,11 @@ impl Consumers {
             return Delivered::Dropped;
         };
         match &consumer.deliveries {
+            Some(deliveries)
+                if consumer.max_waiting.is_some_and(|limit| deliveries.len() >= limit) =>
+            {
+                Delivered::Overrun
+            }
             Some(deliveries) => {
                 self.arrived.fetch_add(1, Ordering::Relaxed);
                 let _ = deliveries.send(delivery);
@@ -173,5 +193,39 @@ impl Consumers {
         drop(state);
         self.removed.notify_all();
         drop(senders);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::channel::assembler::MessageHead;
+
+    fn arrived(tag: u64) -> Arrived {
+        let head = MessageHead::default();
+        Arrived { tag, redelivered: false, head, body: carrot_core::backend::Body::default() }
+    }
+
+    fn waiting(consumers: &Consumers, consumer: &ConsumerQueue, at_most: u64) -> u64 {
+        let deliver = |tag| consumers.deliver(consumer.number, arrived(tag));
+        (1..=at_most).take_while(|tag| deliver(*tag) == Delivered::Queued).count() as u64
+    }
+
+    #[test]
+    fn deliveries_wait_up_to_twice_the_prefetch_and_a_rest() {
+        let consumers = Consumers::default();
+        let consumer = consumers.add(false, 100);
+        assert_eq!(waiting(&consumers, &consumer, 1_000), 210);
+        assert!(consumer.deliveries.try_recv().is_ok());
+        assert_eq!(waiting(&consumers, &consumer, 1_000), 1);
+    }
+
+    #[test]
+    fn deliveries_without_a_prefetch_are_not_counted() {
+        let consumers = Consumers::default();
+        for (is_automatic, prefetch) in [(false, 0), (true, 10)] {
+            let consumer = consumers.add(is_automatic, prefetch);
+            assert_eq!(waiting(&consumers, &consumer, 1_000), 1_000);
+        }
     }
 }

@@ -166,7 +166,7 @@ impl Backend for Channel {
             self.open.state.tracker.limit_by_prefetch(prefetch_count);
         }
         let timeout = self.open.state.after_releases(calls::CONSUME, timeout)?;
-        let consumer = self.open.state.consumers.add(no_ack);
+        let consumer = self.open.state.consumers.add(no_ack, prefetch_count);
         let qos = BasicQos { prefetch_size: 0, prefetch_count, global: false };
         let mut frames = encode::frame(self.open.state.number, &qos.into());
         let consume = BasicConsume {

@@ -155,6 +155,11 @@ impl ChannelInner {
                         self.tracker.pass(tag);
                         self.hand_over(out)?;
                     }
+                    Delivered::Overrun => {
+                        return Err(Violation::resource_error(
+                            "more deliveries than the prefetch of the consumer allows",
+                        ));
+                    }
                 }
             }
             Announced::Got { tag, redelivered } => {
