@@ -196,12 +196,12 @@ impl Answers {
     fn returned(&mut self, code: u16, text: String, head: &MessageHead, body: &Body) {
         let message_id = head.properties().ok().and_then(|properties| properties.message_id);
         let position = self.mandatory.iter().position(|(tag, content)| {
-            !self.answered.contains(*tag)
+            content.body == *body
+                && content.routing_key.as_bytes() == head.routing_key().as_bytes()
+                && content.exchange.as_bytes() == head.exchange().as_bytes()
                 && content.properties.message_id().map(str::as_bytes)
                     == message_id.map(|id| id.as_bytes())
-                && content.exchange.as_bytes() == head.exchange().as_bytes()
-                && content.routing_key.as_bytes() == head.routing_key().as_bytes()
-                && content.body == *body
+                && !self.answered.contains(*tag)
         });
         let Some((tag, _)) = position.and_then(|position| self.mandatory.remove(position)) else {
             debug!("the broker returned an unknown message: {code} {text}");
