@@ -6,10 +6,13 @@ use std::panic::{self, AssertUnwindSafe};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
-use carrot_core::backend::Event;
+use carrot_core::backend::{Event, Role};
 use log::warn;
 
 pub(crate) type Observer = Arc<dyn Fn(&Event) + Send + Sync>;
+
+/// The number of waiting events from which on an alarm replaces a waiting one.
+const MAX_WAITING: usize = 1_000;
 
 /// The observers of one connector.
 ///
@@ -38,12 +41,27 @@ impl Observers {
     }
 
     /// Queues an event. [`tell`](Observers::tell) reports it.
+    ///
+    /// While an observer blocks and very many events wait, only the latest alarm of each role is
+    /// kept.
     pub(crate) fn push(&self, event: Event) {
         let mut state = self.lock();
-        if !state.observers.is_empty() {
-            let observers = Arc::clone(&state.observers);
-            state.waiting.push_back((event, observers));
+        if state.observers.is_empty() {
+            return;
         }
+        if state.waiting.len() >= MAX_WAITING
+            && let Some(role) = role_of_alarm(&event)
+            && let Some((last, _)) = state
+                .waiting
+                .iter_mut()
+                .skip(MAX_WAITING / 2)
+                .rfind(|(waiting, _)| role_of_alarm(waiting) == Some(role))
+        {
+            *last = event;
+            return;
+        }
+        let observers = Arc::clone(&state.observers);
+        state.waiting.push_back((event, observers));
     }
 
     /// Starts to report the queued events on another thread, in order.
@@ -83,6 +101,14 @@ impl Observers {
     }
 }
 
+/// Returns the role of the connection whose alarm has begun or ended.
+pub(crate) fn role_of_alarm(event: &Event) -> Option<Role> {
+    match event {
+        Event::Blocked { role, .. } | Event::Unblocked { role } => Some(*role),
+        _ => None,
+    }
+}
+
 impl fmt::Debug for Observers {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter
@@ -96,7 +122,6 @@ impl fmt::Debug for Observers {
 mod tests {
     use std::time::Duration;
 
-    use carrot_core::backend::Role;
     use crossbeam_channel::unbounded;
 
     use super::*;
@@ -136,6 +161,30 @@ mod tests {
             events.push(Event::Connected { role: Role::Publish });
             events.tell();
             assert!(told.recv_timeout(LONG).is_ok());
+        }
+    }
+
+    #[test]
+    fn alarms_that_wait_for_an_observer_are_bounded() {
+        let events = Observers::default();
+        events.observe(Arc::new(|_: &Event| {}));
+        let roles = [Role::Publish, Role::Consume];
+        for number in 0..MAX_WAITING * 10 {
+            let role = roles[number % 2];
+            events.push(Event::Blocked { role, reason: number.to_string() });
+            events.push(Event::Unblocked { role });
+            events.push(Event::Blocked { role, reason: format!("last of {role:?}") });
+        }
+        events.push(Event::Connected { role: Role::Publish });
+        let waiting = &events.lock().waiting;
+        assert_eq!(waiting.len(), MAX_WAITING + 1);
+        for role in roles {
+            let of_role = |event: &&Event| role_of_alarm(event) == Some(role);
+            let last = waiting.iter().map(|(event, _)| event).rfind(of_role);
+            assert!(
+                matches!(last, Some(Event::Blocked { reason, .. }) if reason.starts_with("last")),
+                "{last:?}"
+            );
         }
     }
 }

@@ -14,7 +14,7 @@ use super::channels::ChannelTable;
 use super::control::Control;
 use super::handshake::Tuned;
 use super::in_flight::CallsInFlight;
-use super::observers::Observers;
+use super::observers::{Observers, role_of_alarm};
 use super::role_context::RoleContext;
 use super::supervisor::Supervisor;
 use super::writer::SocketWriter;
@@ -271,6 +271,10 @@ impl ConnectionState {
     /// Queues an event under the lock of the state, which keeps the events in order.
     fn report(&self, mut lifecycle: MutexGuard<'_, Lifecycle>, event: Event) {
         if let Some(early) = &mut lifecycle.early {
+            // Of several alarms, the latest holds.
+            if role_of_alarm(&event).is_some() {
+                early.retain(|earlier| role_of_alarm(earlier).is_none());
+            }
             early.push(event);
         } else if let Some(events) = self.events.upgrade() {
             events.push(event);
