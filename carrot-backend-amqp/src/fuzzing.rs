@@ -128,7 +128,7 @@ impl Subject {
         };
         let channels = [open(false)?, open(true)?];
         channels.iter().for_each(|channel| channel.open_without_broker());
-        let consumer = channels[0].consumers.add(false);
+        let consumer = channels[0].consumers.add(false, 0);
         let content = Arc::new(Content::new("e", "k", "body"));
         for _ in 0..PUBLISHED {
             let _ = channels[1].confirms.issue(&content, true);

@@ -10,12 +10,11 @@ use carrot_core::Error;
 
 use super::channels::{BodyPlace, ChannelEnd, Confirm, Violation};
 use super::close_method::ConnectionClose;
+use super::frame_timer::FrameTimer;
 use super::handshake::{self, Handshake, HandshakeRefusal, HandshakeStep};
 use super::state::ConnectionState;
 use crate::error::words;
 
-/// The maximum time that one frame takes from its first octet to its last.
-const FRAME_WITHIN: Duration = Duration::from_secs(5 * 60);
 /// The least number of octets that are read to their place. Fewer are copied in less time.
 const MIN_PLACE: usize = if cfg!(any(test, fuzzing)) { 16 } else { 16 << 10 };
 /// The heartbeats that amiquip is shown in each interval.
@@ -53,8 +52,7 @@ pub(crate) struct Demux {
     /// The time at which amiquip was last shown that the broker is alive.
     shown_alive: Instant,
     show_every: Option<Duration>,
-    /// The time since which a frame is incomplete.
-    begun: Option<Instant>,
+    frame_timer: FrameTimer,
     closed: Option<ConnectionClose>,
 }
 
@@ -67,7 +65,7 @@ impl Demux {
             confirms: Vec::new(),
             shown_alive: Instant::now(),
             show_every: None,
-            begun: None,
+            frame_timer: FrameTimer::default(),
             closed: None,
         }
     }
@@ -129,7 +127,6 @@ impl Demux {
     ) -> Result<(), ReadEnd> {
         if count > 0 {
             self.arrived()?;
-            self.begun = None;
         }
         if let Some((_, channel)) = &self.current {
             channel.return_place(place, count);
@@ -139,11 +136,15 @@ impl Demux {
 
     /// Notes that octets have arrived.
     fn arrived(&mut self) -> Result<(), Violation> {
-        let now = Instant::now();
-        if self.begun.is_some_and(|begun| now - begun > FRAME_WITHIN) {
+        if !self.frame_timer.arrived(Instant::now()) {
             return Err(Violation { code: 501, text: "a frame takes too long".into() });
         }
-        self.begun.get_or_insert(now);
+        self.show_alive()
+    }
+
+    /// Shows amiquip that octets have arrived, which need not complete a frame.
+    pub(crate) fn show_alive(&mut self) -> Result<(), Violation> {
+        let now = Instant::now();
         if let Some(every) = self.show_every
             && now - self.shown_alive >= every
         {
@@ -157,7 +158,9 @@ impl Demux {
 
     /// Takes a part of what was read.
     fn take(&mut self, part: FramePart<'_>) -> Result<(), ReadEnd> {
-        self.begun = None;
+        if !matches!(part, FramePart::Body(BodyPart { ends_frame: false, .. })) {
+            self.frame_timer.ended();
+        }
         match part {
             FramePart::ProtocolHeader(_) => {
                 let other = "another version of AMQP".to_string();
@@ -332,7 +335,7 @@ impl Demux {
 
 /// amiquip does not keep up with the frames of channel 0.
 fn overfull() -> Violation {
-    Violation { code: 506, text: "too many frames on channel 0 at once".into() }
+    Violation::resource_error("too many frames on channel 0 at once")
 }
 
 /// Returns the longest start of a text that fits a short string.

@@ -11,6 +11,7 @@ mod connect;
 mod control;
 mod demux;
 mod endpoint;
+mod frame_timer;
 mod handshake;
 mod in_flight;
 mod observers;
