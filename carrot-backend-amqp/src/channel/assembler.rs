@@ -187,7 +187,7 @@ impl Assembler {
     pub(crate) fn lend_place(&mut self, missing: usize) -> Option<BodyPlace> {
         let AssemblerState::Body(incomplete) = &mut self.state else { return None };
         let end = incomplete.filled.checked_add(missing)?;
-        if end as u64 > incomplete.size {
+        if end as u64 > incomplete.size || incomplete.announced == Announced::Unwanted {
             return None;
         }
         if end > incomplete.buffer.capacity() {

@@ -252,7 +252,7 @@ impl Connecting {
     #[cfg(feature = "tls")]
     fn secure_with_tls(
         &self,
-        socket: TcpStream,
+        mut socket: TcpStream,
         host: &str,
         endpoint: &str,
         given_up_at: Instant,
@@ -263,18 +263,11 @@ impl Connecting {
         self.attempt.step(format!("TLS handshake with {endpoint}"));
         let config = tls::client_config(&self.options.tls).map_err(ConnectFailure::Final)?;
         let name = tls::server_name(&self.options.tls, host).map_err(ConnectFailure::Final)?;
-        let left =
-            given_up_at.saturating_duration_since(Instant::now()).max(Duration::from_millis(1));
-        let connected = socket
-            .set_read_timeout(Some(left))
-            .and_then(|()| socket.set_write_timeout(Some(left)))
-            .and_then(|()| socket.try_clone())
-            .and_then(|incoming| Ok((incoming, tls::TlsStream::connect(socket, config, name)?)));
-        match connected {
-            Ok((incoming, session)) => {
-                let session = Arc::new(Mutex::new(session));
-                let source = Source::Tls(TlsSource::new(incoming, Arc::clone(&session)));
-                Ok((source, Sink::Tls(session)))
+        match tls::TlsSession::connect(&mut socket, config, name, given_up_at) {
+            Ok(session) => {
+                let session = Arc::new(session);
+                let source = Source::Tls(TlsSource::new(socket, Arc::clone(&session)));
+                Ok((source, Sink::Tls { session, records: Mutex::default() }))
             }
             Err(error)
                 if matches!(error.kind(), io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock) =>

@@ -112,7 +112,12 @@ impl SocketReader {
                 Ok(self.source.is_drained(count, room))
             }
             Err(error) if error.kind() == io::ErrorKind::Interrupted => Ok(false),
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(true),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                if self.source.has_begun_record() {
+                    self.demux.show_alive()?;
+                }
+                Ok(true)
+            }
             Err(error) => Err(ReadEnd::Io(error)),
         }
     }

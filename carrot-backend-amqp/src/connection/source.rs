@@ -3,7 +3,10 @@
 use std::io::{self, IoSliceMut, Read};
 use std::net::TcpStream;
 #[cfg(feature = "tls")]
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
+
+#[cfg(feature = "tls")]
+use super::tls::TlsSession;
 
 /// The octets from the broker. Reading never blocks.
 #[derive(Debug)]
@@ -51,6 +54,15 @@ impl Source {
         }
     }
 
+    /// Returns whether octets have arrived that complete no record, since this was last asked.
+    pub(crate) fn has_begun_record(&mut self) -> bool {
+        match self {
+            Source::Plain(_) => false,
+            #[cfg(feature = "tls")]
+            Source::Tls(source) => std::mem::take(&mut source.has_begun_record),
+        }
+    }
+
     /// Returns whether a read of this length has emptied the socket, as far as can be known.
     pub(crate) fn is_drained(&self, read: usize, room: usize) -> bool {
         matches!(self, Source::Plain(_)) && read < room
@@ -62,11 +74,13 @@ impl Source {
 #[derive(Debug)]
 pub(crate) struct TlsSource {
     socket: TcpStream,
-    session: Arc<Mutex<super::tls::TlsStream>>,
+    session: Arc<TlsSession>,
     ciphertext: Vec<u8>,
     /// The octets of `ciphertext` that the session has not taken.
     taken: usize,
     filled: usize,
+    /// Whether ciphertext has arrived since plaintext was read.
+    has_begun_record: bool,
 }
 
 #[cfg(feature = "tls")]
@@ -74,20 +88,28 @@ impl TlsSource {
     /// The room for ciphertext: four records of the largest size.
     const ROOM: usize = 4 * (16_384 + 256);
 
-    pub(crate) fn new(socket: TcpStream, session: Arc<Mutex<super::tls::TlsStream>>) -> TlsSource {
-        TlsSource { socket, session, ciphertext: vec![0; TlsSource::ROOM], taken: 0, filled: 0 }
+    pub(crate) fn new(socket: TcpStream, session: Arc<TlsSession>) -> TlsSource {
+        TlsSource {
+            socket,
+            session,
+            ciphertext: vec![0; TlsSource::ROOM],
+            taken: 0,
+            filled: 0,
+            has_begun_record: false,
+        }
     }
 
     /// Reads ciphertext without the lock of the session, and plaintext under it.
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         loop {
             let waiting = self.ciphertext.get(self.taken..self.filled).unwrap_or_default();
-            let mut session = self.session.lock().unwrap_or_else(PoisonError::into_inner);
-            let (taken, read) = session.receive(waiting, buffer)?;
-            drop(session);
+            let (taken, read) = self.session.receive(waiting, buffer)?;
             self.taken += taken;
             match read {
-                Some(read) => return Ok(read),
+                Some(read) => {
+                    self.has_begun_record = false;
+                    return Ok(read);
+                }
                 None if taken > 0 => continue,
                 None => {}
             }
@@ -97,6 +119,7 @@ impl TlsSource {
             if self.filled == 0 {
                 return Ok(0);
             }
+            self.has_begun_record = true;
         }
     }
 }

@@ -2,11 +2,12 @@
 
 use std::fmt;
 use std::io::{self, Read, Write};
-use std::net::TcpStream as StdTcpStream;
-use std::sync::Arc;
+use std::mem;
+use std::net::TcpStream;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use carrot_core::{Error, Pem, Result, TlsOptions};
-use mio::net::TcpStream;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore};
@@ -94,45 +95,57 @@ pub(crate) fn server_name(options: &TlsOptions, host: &str) -> Result<ServerName
         .map_err(|error| Error::config("tls server_name", format!("{name:?}: {error}")))
 }
 
-/// A TLS session over a non-blocking socket.
-pub(crate) struct TlsStream {
-    socket: TcpStream,
-    session: ClientConnection,
-    /// The number of the caller's octets that rustls has accepted and that were not reported,
-    /// because some of their records have not left.
-    untold: usize,
-}
+/// A TLS session, which the reader and the writer of a connection share. Does no I/O after the
+/// handshake, so that its lock is never held for long.
+pub(crate) struct TlsSession(Mutex<ClientConnection>);
 
-impl fmt::Debug for TlsStream {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_struct("TlsStream").field("socket", &self.socket).finish_non_exhaustive()
-    }
-}
-
-impl TlsStream {
-    /// Completes the handshake. Blocks within the time-outs of the socket.
+impl TlsSession {
+    /// Performs the handshake.
+    ///
+    /// Blocks at most until `deadline`.
     pub(crate) fn connect(
-        mut socket: StdTcpStream,
+        socket: &mut TcpStream,
         config: Arc<ClientConfig>,
         name: ServerName<'static>,
-    ) -> io::Result<TlsStream> {
+        deadline: Instant,
+    ) -> io::Result<TlsSession> {
         let mut session = ClientConnection::new(config, name).map_err(io::Error::other)?;
-        while session.is_handshaking() {
-            session.complete_io(&mut socket)?;
+        loop {
+            while session.wants_write() {
+                socket.set_write_timeout(Some(time_left(deadline)?))?;
+                session.write_tls(socket)?;
+            }
+            if !session.is_handshaking() {
+                return Ok(TlsSession(Mutex::new(session)));
+            }
+            socket.set_read_timeout(Some(time_left(deadline)?))?;
+            if session.read_tls(socket)? == 0 {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+            if let Err(error) = session.process_new_packets() {
+                // The alert tells the peer why.
+                let _ = session.write_tls(socket);
+                return Err(io::Error::new(io::ErrorKind::InvalidData, error));
+            }
         }
-        Ok(TlsStream { socket: TcpStream::from_stream(socket)?, session, untold: 0 })
     }
 
-    /// Accepts ciphertext that was read from the socket. Returns the number of octets that it took,
-    /// and the number of octets of plaintext in `buffer`, or `None` if it needs more ciphertext.
+    fn lock(&self) -> MutexGuard<'_, ClientConnection> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Accepts ciphertext from the socket. Returns the octets of ciphertext that were accepted, and
+    /// the octets of plaintext that were written to `buffer`. Returns no plaintext if more
+    /// ciphertext is needed.
     pub(crate) fn receive(
-        &mut self,
+        &self,
         mut ciphertext: &[u8],
         buffer: &mut [u8],
     ) -> io::Result<(usize, Option<usize>)> {
         let whole = ciphertext.len();
+        let mut session = self.lock();
         loop {
-            match self.session.reader().read(buffer) {
+            match session.reader().read(buffer) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
                     return Ok((whole, Some(0)));
@@ -143,46 +156,69 @@ impl TlsStream {
             if ciphertext.is_empty() {
                 return Ok((whole, None));
             }
-            if self.session.read_tls(&mut ciphertext)? == 0 {
+            if session.read_tls(&mut ciphertext)? == 0 {
                 return Ok((whole - ciphertext.len(), Some(0)));
             }
-            self.session
+            session
                 .process_new_packets()
                 .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
         }
     }
 
-    /// Accepts some of `bytes`. Fails with `WouldBlock` until their records have left, so that the
-    /// caller repeats it with the same octets.
-    pub(crate) fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        if self.untold == 0 {
-            self.send_records()?;
-            self.untold = self.session.writer().write(bytes)?;
+    /// Appends the records of some octets at the start of `plaintext`, and returns their number.
+    /// Records that the session has to send by itself come before them.
+    fn seal(&self, plaintext: &[u8], records: &mut Vec<u8>) -> io::Result<usize> {
+        let mut session = self.lock();
+        let taken = session.writer().write(plaintext)?;
+        while session.wants_write() {
+            session.write_tls(records)?;
         }
-        self.send_records()?;
-        Ok(std::mem::take(&mut self.untold))
+        Ok(taken)
     }
+}
 
-    fn send_records(&mut self) -> io::Result<()> {
-        while self.session.wants_write() {
-            if let Err(error) = self.session.write_tls(&mut self.socket) {
-                let full =
-                    matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted);
-                return Err(if full { error } else { self.last_words().unwrap_or(error) });
+impl fmt::Debug for TlsSession {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("TlsSession").finish_non_exhaustive()
+    }
+}
+
+fn time_left(deadline: Instant) -> io::Result<Duration> {
+    let left = deadline.saturating_duration_since(Instant::now());
+    if left.is_zero() { Err(io::ErrorKind::TimedOut.into()) } else { Ok(left) }
+}
+
+/// The records that were sealed and have not left. Only the thread that is writing uses them.
+#[derive(Default)]
+pub(crate) struct SealedRecords {
+    octets: Vec<u8>,
+    /// The octets at the start that have left.
+    sent: usize,
+    /// The octets of plaintext that the records hold.
+    plaintext: usize,
+}
+
+impl SealedRecords {
+    /// Writes some octets at the start of `plaintext`, and returns their number when their last
+    /// record has left. A caller whose call fails passes the same octets again.
+    pub(crate) fn write(
+        &mut self,
+        mut socket: impl Write,
+        session: &TlsSession,
+        plaintext: &[u8],
+    ) -> io::Result<usize> {
+        if self.plaintext == 0 {
+            self.plaintext = session.seal(plaintext, &mut self.octets)?;
+        }
+        while let Some(rest) = self.octets.get(self.sent..).filter(|rest| !rest.is_empty()) {
+            match socket.write(rest)? {
+                0 => return Err(io::ErrorKind::WriteZero.into()),
+                written => self.sent += written,
             }
         }
-        Ok(())
-    }
-
-    /// Returns the alert of a peer that refuses this side. The alert may be readable although
-    /// writing fails already.
-    fn last_words(&mut self) -> Option<io::Error> {
-        while matches!(self.session.read_tls(&mut self.socket), Ok(1..)) {
-            if let Err(error) = self.session.process_new_packets() {
-                return Some(io::Error::new(io::ErrorKind::InvalidData, error));
-            }
-        }
-        None
+        self.octets.clear();
+        self.sent = 0;
+        Ok(mem::take(&mut self.plaintext))
     }
 }
 

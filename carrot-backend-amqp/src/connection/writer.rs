@@ -15,6 +15,8 @@ use mio::{Events, Poll, PollOpt, Ready, Token};
 
 use super::backpressure::SendBufferLimit;
 use super::outgoing::OutgoingFrames;
+#[cfg(feature = "tls")]
+use super::tls::{SealedRecords, TlsSession};
 use super::write_coalescing::WriteCoalescing;
 
 /// The number of times that a sending thread writes what other threads have sent meanwhile, before
@@ -35,7 +37,11 @@ const MAX_ANSWERS: usize = 4 << 20;
 pub(crate) enum Sink {
     Plain,
     #[cfg(feature = "tls")]
-    Tls(Arc<Mutex<super::tls::TlsStream>>),
+    Tls {
+        session: Arc<TlsSession>,
+        /// Never contended, because one thread writes at a time.
+        records: Mutex<SealedRecords>,
+    },
 }
 
 /// Writes the frames of all threads to the socket: those of amiquip, of publishers and of
@@ -436,8 +442,8 @@ impl SocketWriter {
                     write_vectored(&self.socket, &slices[..count])
                 }
                 #[cfg(feature = "tls")]
-                Sink::Tls(stream) => {
-                    stream.lock().unwrap_or_else(PoisonError::into_inner).write(frames.foremost())
+                Sink::Tls { session, records } => {
+                    self.write_sealed(session, records, frames.foremost())
                 }
             };
             match result {
@@ -451,6 +457,21 @@ impl SocketWriter {
             }
         }
         Ok(())
+    }
+
+    /// Seals octets under the lock of the session, and writes the records without any lock.
+    #[cfg(feature = "tls")]
+    fn write_sealed(
+        &self,
+        session: &TlsSession,
+        records: &Mutex<SealedRecords>,
+        octets: &[u8],
+    ) -> io::Result<usize> {
+        let lock = || records.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut taken = mem::take(&mut *lock());
+        let written = taken.write(&self.socket, session, octets);
+        *lock() = taken;
+        written
     }
 }
 
