@@ -80,7 +80,7 @@ impl<'a> TableRef<'a> {
     /// Converts the table to the type that programs use.
     ///
     /// Names keep their octets and their order. Of a duplicate name, the first value is taken. The
-    /// result takes up to 40 times the memory of the octets.
+    /// result takes up to 60 times the memory of the octets, if they hold very many small values.
     pub fn to_headers(self) -> Headers {
         let mut headers = Headers::new();
         for (name, value) in self.iter() {

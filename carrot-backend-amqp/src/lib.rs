@@ -46,9 +46,25 @@
 //! # Memory
 //!
 //! At most 512 KiB of messages, and one more, wait for the socket of a connection; `publish` waits
-//! for room. The prefetch bounds the deliveries that a consumer holds. A frame larger than the
-//! negotiated `frame_max` is refused before memory is taken for it, and no memory is taken for a
-//! body because its size was announced.
+//! for room. A frame larger than the negotiated `frame_max` is refused before memory is taken for
+//! it, and no memory is taken for a body because its size was announced.
+//!
+//! What a broker sends is bounded as follows. A broker that exceeds a limit loses the connection,
+//! with [`Error::Disconnected`](carrot_core::Error::Disconnected).
+//!
+//! | limit | of |
+//! |---|---|
+//! | twice the prefetch, and 10 | deliveries that wait for a consumer |
+//! | 512 MiB | one body, the largest that RabbitMQ can be configured to accept |
+//! | 4 MiB | answers that the broker does not read |
+//! | 256 KiB | frames of channel 0 that wait for amiquip |
+//! | 5 minutes | one frame, from its first octet to its last |
+//!
+//! A consumer with automatic acknowledgement, or with prefetch 0, has no limit: the broker sends as
+//! fast as the connection allows, and what waits is kept in memory.
+//!
+//! Headers wait as octets, and are converted when a delivery is returned. The converted form takes
+//! up to 60 times the memory of the octets, if they hold very many small values.
 //!
 //! # Acknowledgements
 //!
