@@ -1,0 +1,128 @@
+//! Messages whose octets other clients would not send.
+
+use carrot_core::backend::{ChannelOptions, ConsumeOptions, Delivery};
+use carrot_core::{Properties, Value};
+
+use crate::LONG;
+use crate::client::{consume, deliver, opened, raw_content};
+use crate::form::{Form, plain_and_tls};
+use crate::peer::Scripted;
+
+plain_and_tls! {
+    properties_that_are_not_utf8_shift_nothing,
+    headers_that_are_not_utf8_are_kept_in_their_place,
+    malformed_properties_cost_their_message_only,
+}
+
+/// Delivers messages with these octets as property lists, and returns them as received.
+fn received<const N: usize>(form: Form, properties: [&[u8]; N]) -> [Delivery; N] {
+    let scripted = Scripted::start(form);
+    let mut client = opened(&scripted, &ChannelOptions::consume());
+    let peer = &mut client.peer;
+    let (subscription, tag) = consume(&*client.channel, peer, &ConsumeOptions::default());
+    for (number, properties) in (1..).zip(properties) {
+        peer.send_octets(&raw_content(&deliver(&tag, number), properties, 0));
+    }
+    let received = properties.map(|_| subscription.next(LONG).unwrap().unwrap());
+    client.channel.check().unwrap();
+    received
+}
+
+fn strings(delivery: &Delivery) -> Vec<(&'static str, Vec<u8>)> {
+    let strings = delivery.content.properties.strings();
+    strings.map(|(name, octets)| (name, octets.as_bytes().to_vec())).collect()
+}
+
+fn properties_that_are_not_utf8_shift_nothing(form: Form) {
+    // The octets of a message id and a timestamp that a shifted reading takes for a user id.
+    let forged = [
+        &[0x00, 0x80 | 0x40 | 0x20 | 0x10][..],
+        b"\x07\xff\xff\xff\xff\xff\xff\xff",
+        b"\x07typetyp",
+        b"\x05admin",
+        b"\x06sender",
+    ];
+    let latin = [&[0x40 | 0x10 | 0x08, 0x00][..], b"\x01\xe9", &[2, 5]];
+    let kind = [&[0x80, 0x00][..], b"\x03\xff\xfe\x80"];
+    let [forged, latin, kind] = received(form, [&forged.concat(), &latin.concat(), &kind.concat()]);
+    let properties = &forged.content.properties;
+    let expected = [("message-id", &[0xff; 7][..]), ("type", b"admin"), ("user-id", b"sender")];
+    assert_eq!(strings(&forged), expected.map(|(name, octets)| (name, octets.to_vec())));
+    assert_eq!(properties.timestamp(), Some(u64::from_be_bytes(*b"\x07typetyp")));
+    assert_eq!(strings(&latin), [("content-encoding", vec![0xe9])]);
+    let properties = &latin.content.properties;
+    assert_eq!(properties.delivery_mode().map(u8::from), Some(2));
+    assert_eq!(properties.priority(), Some(5));
+    assert_eq!(strings(&kind), [("content-type", b"\xff\xfe\x80".to_vec())]);
+    assert!(forged.is_complete && latin.is_complete && kind.is_complete);
+}
+
+fn headers_that_are_not_utf8_are_kept_in_their_place(form: Form) {
+    let nested = [field(b"x", &sized(b'S', b"\xc3\x28")), field(b"y", b"l\0\0\0\0\0\0\0\x09")];
+    let list = [sized(b'S', b"\xff"), sized(b'S', b"end")];
+    let table = [
+        field(b"z", b"t\x01"),
+        field(b"a", &sized(b'S', b"caf\xe9")),
+        field(b"\xff\xfe", b"I\0\0\0\x07"),
+        field(b"d", b"D\x02\xff\xff\xff\x85"),
+        field(b"n", &sized(b'F', &nested.concat())),
+        field(b"m", &sized(b'A', &list.concat())),
+    ];
+    let list = [&[0x20][..], &sized(0, &table.concat())].concat();
+    let [delivery] = received(form, [&list]);
+    let headers = delivery.content.properties.headers().unwrap();
+    let names: Vec<_> = headers.iter().map(|(name, _)| name.as_bytes().to_vec()).collect();
+    assert_eq!(names, [&b"z"[..], b"a", b"\xff\xfe", b"d", b"n", b"m"]);
+    let values: Vec<_> = headers.iter().map(|(_, value)| value.clone()).collect();
+    assert_eq!(values[0], Value::Bool(true));
+    assert_eq!(values[1], Value::Bytes(b"caf\xe9".to_vec()));
+    assert_eq!(values[2], Value::I32(7));
+    assert_eq!(values[3], Value::Decimal { scale: 2, value: -123 });
+    let nested = values[4].as_table().unwrap();
+    assert_eq!(nested.get("x"), Some(&Value::Bytes(b"\xc3\x28".to_vec())));
+    assert_eq!(nested.get("y"), Some(&Value::I64(9)));
+    let list = values[5].as_array().unwrap();
+    assert_eq!(list, [Value::Bytes(vec![0xff]), Value::from("end")]);
+    assert!(delivery.is_complete);
+}
+
+/// Returns a name and its value.
+fn field(name: &[u8], value: &[u8]) -> Vec<u8> {
+    [&[name.len() as u8][..], name, value].concat()
+}
+
+/// Returns octets behind an octet, which is the type of a value, and their number.
+fn sized(first: u8, octets: &[u8]) -> Vec<u8> {
+    [&[first][..], &(octets.len() as u32).to_be_bytes(), octets].concat()
+}
+
+fn malformed_properties_cost_their_message_only(form: Form) {
+    let mut deep = Vec::new();
+    for _ in 0..10_000 {
+        let size = deep.len() as u32;
+        deep = [&b"\x01aF"[..], &size.to_be_bytes(), &deep].concat();
+    }
+    let deep = [&[0x20, 0][..], &(deep.len() as u32).to_be_bytes(), &deep].concat();
+    let table_too_long = b"\x20\0\0\0\0\xff\x01at\x01";
+    let name_too_long = b"\x20\0\0\0\0\x04\xffat\x01";
+    let text_too_long = b"\x80\0\xfftext";
+    let unread_rest = b"\x80\0\x01xrest";
+    let unknown_flag = b"\0\x02";
+    let [malformed @ .., sound] = received(
+        form,
+        [
+            &deep,
+            table_too_long,
+            name_too_long,
+            text_too_long,
+            unread_rest,
+            unknown_flag,
+            b"\x80\0\x04text",
+        ],
+    );
+    for delivery in malformed {
+        assert!(!delivery.is_complete);
+        assert_eq!(delivery.content.properties, Properties::new());
+    }
+    assert!(sound.is_complete);
+}

@@ -1,0 +1,21 @@
+//! Checks the rules of the driver against a broker that each test plays frame by frame: one that
+//! stops to read, stops to write, sends an octet at a time, or breaks the protocol.
+#![allow(clippy::unwrap_used, reason = "a test may fail by panicking")]
+
+mod calls;
+mod client;
+mod closing;
+mod contents;
+mod form;
+mod handshake;
+#[cfg(target_os = "linux")]
+mod memory;
+mod peer;
+mod reading;
+mod writing;
+
+use std::time::Duration;
+
+const FRAME_MAX: u32 = 131_072;
+const LONG: Duration = Duration::from_secs(10);
+const SHORT: Duration = Duration::from_millis(300);
