@@ -55,10 +55,13 @@
 //! | limit | of |
 //! |---|---|
 //! | twice the prefetch, and 10 | deliveries that wait for a consumer |
-//! | 512 MiB | one body, the largest that RabbitMQ can be configured to accept |
+//! | 4 GiB | one body |
 //! | 4 MiB | answers that the broker does not read |
 //! | 256 KiB | frames of channel 0 that wait for amiquip |
 //! | 5 minutes | one frame, from its first octet to its last |
+//!
+//! A body over 512 MiB, the largest that RabbitMQ can be configured to accept, is not kept. Its
+//! delivery is [`unreadable`](carrot_core::backend::Delivery::unreadable).
 //!
 //! A consumer with automatic acknowledgement, or with prefetch 0, has no limit: the broker sends as
 //! fast as the connection allows, and what waits is kept in memory.

@@ -11,8 +11,10 @@ use crate::connection::{BodyPlace, Violation};
 /// The least memory that is taken for a body whose size was only announced. More is taken as more
 /// arrives.
 const FIRST_ROOM: usize = 128 << 10;
-/// The largest body that RabbitMQ can be configured to accept.
+/// The largest body that is kept, in bytes: the largest that RabbitMQ can be configured to accept.
 const MAX_BODY: u64 = 512 << 20;
+/// The largest body that is skipped. A peer that announces more is no broker.
+const MAX_SKIPPED: u64 = 4 << 30;
 
 /// The purpose of a message from the broker.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,6 +36,8 @@ pub(crate) struct MessageHead {
     octets: Vec<u8>,
     exchange: u8,
     routing_key: u8,
+    /// The size of a body that was not kept because it is too large; else 0.
+    oversize: u64,
 }
 
 impl MessageHead {
@@ -43,7 +47,8 @@ impl MessageHead {
         octets.extend_from_slice(exchange);
         octets.extend_from_slice(routing_key);
         // A short string has at most 255 octets.
-        MessageHead { octets, exchange: exchange.len() as u8, routing_key: routing_key.len() as u8 }
+        let (exchange, routing_key) = (exchange.len() as u8, routing_key.len() as u8);
+        MessageHead { octets, exchange, routing_key, oversize: 0 }
     }
 
     fn split(&self) -> (&[u8], &[u8], &[u8]) {
@@ -69,6 +74,12 @@ impl MessageHead {
     pub(crate) fn properties(&self) -> Result<PropertiesRef<'_>, WireError> {
         PropertiesRef::read(self.split().2)
     }
+
+    fn body_fault(&self) -> Option<String> {
+        let reason =
+            || format!("the body has {} bytes, and the limit is {MAX_BODY}", self.oversize);
+        (self.oversize > 0).then(reason)
+    }
 }
 
 /// A message that has arrived, before its head is converted.
@@ -82,9 +93,10 @@ pub(crate) struct Arrived {
 
 impl Arrived {
     /// Converts the message. A message whose properties cannot be read has none, and is unreadable.
+    /// So is one whose body was not kept.
     pub(crate) fn into_delivery(self) -> Delivery {
         let (properties, unreadable) = match self.head.properties() {
-            Ok(properties) => (properties.to_properties(), None),
+            Ok(properties) => (properties.to_properties(), self.head.body_fault()),
             Err(error) => (Properties::new(), Some(error.to_string())),
         };
         let content = Content {
@@ -131,7 +143,9 @@ enum AssemblerState {
 struct Incomplete {
     announced: Announced,
     head: MessageHead,
-    size: u64,
+    /// The number of octets that have not arrived.
+    missing: u64,
+    is_kept: bool,
     /// Longer than `filled` if it was used before.
     buffer: Vec<u8>,
     filled: usize,
@@ -170,15 +184,21 @@ impl Assembler {
             AssemblerState::Header(announced, head) => (announced, head),
             _ => return Err(Violation::unexpected_frame("a content header without a method")),
         };
-        if header.body_size > MAX_BODY {
-            return Err(Violation::content_too_large(header.body_size, MAX_BODY));
-        }
         head.octets.extend_from_slice(header.property_list);
         if header.body_size == 0 {
             return Ok(Some(Assembled { announced, head, body: Body::default() }));
         }
-        let (size, buffer) = (header.body_size, Vec::new());
-        self.state = AssemblerState::Body(Incomplete { announced, head, size, buffer, filled: 0 });
+        let missing = header.body_size;
+        if missing > MAX_SKIPPED {
+            return Err(Violation::content_too_large(missing, MAX_SKIPPED));
+        }
+        if missing > MAX_BODY {
+            head.oversize = missing;
+        }
+        let is_kept = head.oversize == 0 && announced != Announced::Unwanted;
+        let (buffer, filled) = (Vec::new(), 0);
+        let incomplete = Incomplete { announced, head, missing, is_kept, buffer, filled };
+        self.state = AssemblerState::Body(incomplete);
         Ok(None)
     }
 
@@ -186,10 +206,10 @@ impl Assembler {
     /// if the body is not that long.
     pub(crate) fn lend_place(&mut self, missing: usize) -> Option<BodyPlace> {
         let AssemblerState::Body(incomplete) = &mut self.state else { return None };
-        let end = incomplete.filled.checked_add(missing)?;
-        if end as u64 > incomplete.size || incomplete.announced == Announced::Unwanted {
+        if missing as u64 > incomplete.missing || !incomplete.is_kept {
             return None;
         }
+        let end = incomplete.filled + missing;
         if end > incomplete.buffer.capacity() {
             incomplete.grow(end, &self.buffers);
         }
@@ -204,6 +224,7 @@ impl Assembler {
     pub(crate) fn return_place(&mut self, place: BodyPlace, count: usize) {
         if let AssemblerState::Body(incomplete) = &mut self.state {
             incomplete.filled += count;
+            incomplete.missing -= count as u64;
             incomplete.buffer = place.buffer;
         }
     }
@@ -213,21 +234,18 @@ impl Assembler {
         let AssemblerState::Body(incomplete) = &mut self.state else {
             return Err(Violation::unexpected_frame("a body without a content header"));
         };
-        let missing = incomplete.size - incomplete.filled as u64;
-        if part.octets.len() as u64 + part.missing as u64 > missing {
+        if part.octets.len() as u64 + part.missing as u64 > incomplete.missing {
             return Err(Violation::unexpected_frame("a body larger than its content header says"));
         }
-        let is_whole = part.ends_frame && part.octets.len() as u64 == missing;
-        let body = if incomplete.announced == Announced::Unwanted {
-            incomplete.filled += part.octets.len();
-            if !is_whole {
-                return Ok(None);
-            }
-            Body::default()
-        } else if is_whole && incomplete.filled == 0 {
+        let left = incomplete.missing - part.octets.len() as u64;
+        let is_whole = part.ends_frame && left == 0;
+        let body = if is_whole && incomplete.filled == 0 && incomplete.is_kept {
             Body::copied(part.octets, &self.buffers)
         } else {
-            incomplete.add(part.octets, &self.buffers);
+            if incomplete.is_kept {
+                incomplete.add(part.octets, &self.buffers);
+            }
+            incomplete.missing = left;
             if !is_whole {
                 return Ok(None);
             }
@@ -261,7 +279,8 @@ impl Incomplete {
     /// Replaces the buffer by one with room for `end` octets: an unused one with room for the whole
     /// body, or new memory for at most twice as much as has arrived.
     fn grow(&mut self, end: usize, buffers: &BufferPool) {
-        let size = usize::try_from(self.size).unwrap_or(usize::MAX);
+        let size = usize::try_from(self.missing).unwrap_or(usize::MAX);
+        let size = self.filled.saturating_add(size);
         let room = size.min(end.saturating_mul(2).max(FIRST_ROOM));
         let mut larger = buffers.take_unused(size).unwrap_or_else(|| buffers.take(room));
         let arrived = self.buffer.get(..self.filled).unwrap_or_default();
@@ -383,8 +402,34 @@ mod tests {
     }
 
     #[test]
-    fn a_body_larger_than_any_broker_accepts_is_refused_from_its_header() {
-        for size in [MAX_BODY + 1, 1 << 63, u64::MAX] {
+    fn a_body_over_the_limit_is_skipped_and_costs_its_message_only() {
+        let mut assembler = assembler();
+        announced(&mut assembler).unwrap();
+        let size = MAX_BODY + 1;
+        assert!(assembler.header(&header(size, &[0, 0])).unwrap().is_none());
+        assert!(assembler.lend_place(1 << 20).is_none());
+        let octets = vec![1; 1 << 20];
+        let frame = |length: usize| BodyPart {
+            channel: 1,
+            octets: &octets[..length],
+            missing: 0,
+            ends_frame: true,
+        };
+        for _ in 0..MAX_BODY / (1 << 20) {
+            assert!(assembler.body(&frame(1 << 20)).unwrap().is_none());
+            let AssemblerState::Body(incomplete) = &assembler.state else { panic!() };
+            assert_eq!(incomplete.buffer.capacity(), 0);
+        }
+        let delivery = arrived(assembler.body(&frame(1)).unwrap().unwrap());
+        let reason = delivery.unreadable.unwrap();
+        assert_eq!(&*reason, "the body has 536870913 bytes, and the limit is 536870912");
+        assert!(delivery.content.body.is_empty());
+        announced(&mut assembler).unwrap();
+    }
+
+    #[test]
+    fn a_body_that_no_broker_stores_is_refused_from_its_header() {
+        for size in [MAX_SKIPPED + 1, 1 << 63, u64::MAX] {
             let mut assembler = assembler();
             announced(&mut assembler).unwrap();
             let violation = assembler.header(&header(size, &[0, 0])).unwrap_err();

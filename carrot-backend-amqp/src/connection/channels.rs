@@ -24,7 +24,7 @@ impl Violation {
         Violation { code: 505, text: format!("UNEXPECTED_FRAME - {what}") }
     }
 
-    /// A body that is larger than any broker accepts (AMQP 311).
+    /// A body that is larger than any broker stores (AMQP 311).
     pub(crate) fn content_too_large(size: u64, limit: u64) -> Violation {
         let text = format!("CONTENT_TOO_LARGE - a body of {size} bytes, and the limit is {limit}");
         Violation { code: 311, text }

@@ -141,6 +141,8 @@ pub(crate) struct Pipe {
     socket: TcpStream,
     /// The frame to send in place of amiquip's connection.start-ok, which holds no credentials.
     start_ok: Vec<u8>,
+    /// Whether amiquip has answered connection.close of the broker.
+    has_answered_close: bool,
 }
 
 impl Pipe {
@@ -154,7 +156,17 @@ impl Pipe {
         let _ = readiness.set_readiness(Ready::writable());
         let inbox =
             Arc::new(PipeInbox { state: Mutex::default(), changed: Condvar::new(), readiness });
-        (Pipe { inbox: Arc::clone(&inbox), registration, writer, socket, start_ok }, inbox)
+        (
+            Pipe {
+                inbox: Arc::clone(&inbox),
+                registration,
+                writer,
+                socket,
+                start_ok,
+                has_answered_close: false,
+            },
+            inbox,
+        )
     }
 }
 
@@ -183,6 +195,7 @@ impl Write for Pipe {
             if method.is_some_and(|method| method == CLOSE || method == CLOSE_OK) {
                 self.writer.seal();
             }
+            self.has_answered_close |= method.is_some_and(|method| method == CLOSE_OK);
             match method {
                 Some(method) if method == START_OK => sent.extend_from_slice(&self.start_ok),
                 Some(method) if method == CLOSE && !self.inbox.writes_close() => {}
@@ -237,7 +250,13 @@ impl Drop for Pipe {
         drop(state);
         self.inbox.changed.notify_all();
         // A reader that has ended shuts the socket down itself, after the last frame was sent.
-        if !is_ended {
+        if is_ended {
+            return;
+        }
+        if self.has_answered_close {
+            // Another thread may still be writing frames before close-ok, and close-ok itself.
+            self.writer.shut_down_when_sent();
+        } else {
             self.writer.flush();
             let _ = self.socket.shutdown(Shutdown::Both);
         }

@@ -86,6 +86,8 @@ struct WriterState {
     /// Whether channels may neither open nor send.
     sealed: bool,
     ended: bool,
+    /// Whether the thread that writes the last frame shuts the socket down.
+    shuts_down: bool,
 }
 
 /// Identifies one opening of a channel. A later channel of the same number is another opening.
@@ -265,6 +267,17 @@ impl SocketWriter {
         self.send_buffer.close();
     }
 
+    /// Shuts the socket down as soon as no frame is pending.
+    pub(crate) fn shut_down_when_sent(self: &Arc<SocketWriter>) {
+        self.lock().shuts_down = true;
+        self.flush();
+        let state = self.lock();
+        if !state.writing {
+            drop(state);
+            let _ = self.socket.shutdown(Shutdown::Both);
+        }
+    }
+
     /// Stops all sending. What the socket accepts without blocking still leaves.
     pub(crate) fn end(self: &Arc<SocketWriter>) {
         let mut state = self.lock();
@@ -331,6 +344,10 @@ impl SocketWriter {
             match result {
                 Ok(()) if state.pending.is_empty() => {
                     state.writing = false;
+                    if state.shuts_down {
+                        drop(state);
+                        let _ = self.socket.shutdown(Shutdown::Both);
+                    }
                     return Ok(());
                 }
                 Ok(()) => {
@@ -382,6 +399,10 @@ impl SocketWriter {
             }
             if state.pending.is_empty() {
                 (state.congested, state.writing) = (false, false);
+                if state.shuts_down {
+                    drop(state);
+                    let _ = self.socket.shutdown(Shutdown::Both);
+                }
                 continue;
             }
             let mut frames = mem::take(&mut state.pending);

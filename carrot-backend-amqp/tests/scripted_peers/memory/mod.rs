@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 use crate::form::{Form, plain_and_tls};
 use crate::peer::{Peer, Scripted};
 use program::Program;
+use scripts::Scripts;
 
 /// The memory that a hostile peer may cost, in kB.
 const ALLOWED: u64 = 64 << 10;
@@ -135,7 +136,7 @@ fn hostile_handshakes_cost_no_memory(form: Form) {
     }
 }
 
-fn check_consuming(form: Form, scripts: &[(&str, &str, fn(&mut Peer, &str))]) {
+fn check_consuming<const N: usize>(form: Form, scripts: &Scripts<fn(&mut Peer, &str), N>) {
     for (name, expected, script) in scripts {
         check(form, Program::Consume, (name, expected), |scripted| {
             let (mut peer, tag) = scripts::consuming(scripted);

@@ -23,7 +23,7 @@ const ROUNDS: u64 = 300;
 const LARGE: u64 = 1_000;
 
 /// Scripts, each with its name, and with a part of what the client reports in the end.
-type Scripts<F, const N: usize> = [(&'static str, &'static str, F); N];
+pub(super) type Scripts<F, const N: usize> = [(&'static str, &'static str, F); N];
 
 /// Serves a client up to its consumer, whose tag it returns.
 pub(super) fn consuming(scripted: &Scripted) -> (Peer, String) {
