@@ -21,6 +21,14 @@ pub fn rabbitmq_url() -> String {
         .expect("CARROT_TEST_AMQP_URL has to name a broker; ./scripts/test starts one")
 }
 
+/// The release of the RabbitMQ node: its first two numbers.
+pub fn release() -> (u32, u32) {
+    let version = std::env::var("CARROT_TEST_RABBITMQ_VERSION")
+        .expect("CARROT_TEST_RABBITMQ_VERSION has to name the broker's release");
+    let mut numbers = version.split('.').map(|number| number.parse::<u32>().unwrap_or(0));
+    (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0))
+}
+
 /// Runs a command of the broker's own tool.
 pub fn rabbitmqctl(arguments: &[&str]) {
     let command = std::env::var("CARROT_TEST_RABBITMQCTL")

@@ -5,14 +5,7 @@ use std::time::Duration;
 
 use carrot::{ConnectionOptions, Message, Queue, consume::Retry};
 
-use crate::support::{SOON, eventually, rabbitmq_url, rabbitmqctl, ready, unique};
-
-fn release() -> (u32, u32) {
-    let version = std::env::var("CARROT_TEST_RABBITMQ_VERSION")
-        .expect("CARROT_TEST_RABBITMQ_VERSION has to name the broker's release");
-    let mut numbers = version.split('.').map(|number| number.parse::<u32>().unwrap_or(0));
-    (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0))
-}
+use crate::support::{SOON, eventually, rabbitmq_url, rabbitmqctl, ready, release, unique};
 
 /// Starts a consumer at the default prefetch, waits until it holds every message, and ends it in
 /// one of four ways.

@@ -12,7 +12,7 @@ use carrot::{
 
 use super::raw_client::{RawClient, headers, nested};
 use super::{SHORTEST, with_parking};
-use crate::support::{SOON, eventually, rabbitmq, ready, unique};
+use crate::support::{SOON, eventually, rabbitmq, ready, release, unique};
 
 /// The prefetch: less than the messages, all of them, and more.
 const PREFETCHES: [u16; 3] = [1, 7, 32];
@@ -399,16 +399,25 @@ fn unreadable_message_is_dropped_without_a_dead_letter_exchange() {
 #[test]
 #[ignore = "needs RabbitMQ: run ./scripts/test"]
 fn message_with_an_unknown_property_is_rejected() {
+    // RabbitMQ ignores the flag of a property that does not exist. From 4.0 on, and for a dead
+    // letter, it writes a property list of its own, without the flag.
+    let is_readable = release() >= (4, 0);
     for prefetch in PREFETCHES {
-        // RabbitMQ ignores the flag of a property that does not exist.
         let world = World { properties: vec![0, 2], reason: "0x0002", ..World::rabbitmq() };
         let consumer = world.connection.consumer(&world.queue).prefetch(prefetch).build().unwrap();
         world.publish();
+        if is_readable {
+            for message in consumer.fetch_all() {
+                let message = message.unwrap();
+                assert_eq!(message.unreadable(), None);
+                message.ack().unwrap();
+            }
+            continue;
+        }
         let (handled, report) = work(&world, &consumer, 7);
         assert_eq!(handled.try_iter().collect::<Vec<_>>(), GOOD);
         assert_eq!((report.acknowledged, report.discarded), (6, 1));
         eventually("it is dead-lettered", || ready(&world.connection, &world.dead) == 1);
-        // RabbitMQ writes its own property list for a dead letter, without the flag.
         let dead = world.connection.consumer(Queue::existing(&*world.dead)).build().unwrap();
         let message = dead.fetch().unwrap().unwrap();
         assert_eq!((message.unreadable(), message.decode::<u32>().unwrap()), (None, 99));
