@@ -123,7 +123,7 @@ impl TlsSession {
                 return Err(io::ErrorKind::UnexpectedEof.into());
             }
             if let Err(error) = session.process_new_packets() {
-                // The alert tells the peer why.
+                // The alert holds the reason.
                 let _ = session.write_tls(socket);
                 return Err(io::Error::new(io::ErrorKind::InvalidData, error));
             }

@@ -73,7 +73,7 @@ struct WriterState {
     /// The frames that no thread has begun to write, and the rest of what the socket did not
     /// accept.
     pending: OutgoingFrames,
-    /// The octets of answers that were handed over since the socket accepted all pending frames.
+    /// The octets of answers that were accepted since the socket accepted all pending frames.
     answers: usize,
     /// Whether a thread is writing. That thread also writes the pending frames.
     writing: bool,
@@ -239,7 +239,7 @@ impl SocketWriter {
     }
 
     /// Returns whether the caller has to make another thread call [`flush`](SocketWriter::flush).
-    /// One call is enough for all frames that were handed over before it.
+    /// One call writes all frames that were accepted before it.
     pub(crate) fn begin_flush(&self) -> bool {
         !self.is_flush_due.swap(true, Ordering::AcqRel)
     }

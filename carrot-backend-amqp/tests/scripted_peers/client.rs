@@ -1,4 +1,4 @@
-//! What the tests do on the side of the client.
+//! The actions of a client under test.
 
 use std::sync::Arc;
 use std::thread;

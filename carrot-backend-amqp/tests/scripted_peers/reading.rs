@@ -1,4 +1,4 @@
-//! The reader thread, which takes what arrives whatever the rest of the program does.
+//! The reader thread, which reads while the rest of the program waits.
 
 use std::thread;
 use std::time::{Duration, Instant};

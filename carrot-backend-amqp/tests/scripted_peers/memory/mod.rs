@@ -32,7 +32,7 @@ plain_and_tls! {
     closes_while_channels_open_end_without_a_panic,
 }
 
-/// What a client reported at its end.
+/// The report of a client at its end.
 #[derive(Debug)]
 struct Ended {
     /// The most memory that it has had, in kB.
@@ -58,7 +58,7 @@ impl Client {
         Client(child)
     }
 
-    /// Lets a client go on that waits for it.
+    /// Resumes a client that waits.
     fn go_on(&mut self) {
         self.0.stdin.as_mut().unwrap().write_all(b"\n").unwrap();
     }

@@ -1,4 +1,4 @@
-//! What the child process does.
+//! The program of the child process.
 
 use std::io::BufRead;
 use std::panic;
@@ -18,7 +18,7 @@ use crate::form::{Form, HOST};
 pub(super) const PROGRAM: &str = "CARROT_TEST_CHILD_PROGRAM";
 pub(super) const PORT: &str = "CARROT_TEST_CHILD_PORT";
 pub(super) const AUTHORITY: &str = "CARROT_TEST_CHILD_AUTHORITY";
-/// What precedes the memory in the output, in kB.
+/// The text before the memory in the output, in kB.
 pub(super) const PEAK: &str = "VmHWM: ";
 /// The number of messages that a client publishes.
 pub(super) const PUBLICATIONS: u64 = 100;
@@ -34,7 +34,7 @@ const SHORT: Duration = Duration::from_secs(1);
 /// The number of threads that open channels.
 const OPENERS: usize = 4;
 
-/// What a client does with its peer.
+/// The task of a client.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Program {
     /// Consumes until there is nothing more.
@@ -100,7 +100,7 @@ fn options() -> ConnectionOptions {
     Form::Plain.secure_with(options, &authority)
 }
 
-/// Consumes until there is nothing more, or after `at_most` messages; `waits` for a line on standard
+/// Consumes all messages, or `at_most` messages. If it `waits`, first for a line on standard
 /// input first.
 fn consume(connector: &AmqpConnector, prefetch: u16, waits: bool, at_most: u64) {
     let started = connector.open(&ChannelOptions::consume(), WITHIN).and_then(|channel| {

@@ -1,4 +1,4 @@
-//! What the peers do.
+//! The scripts of the peers.
 
 use std::thread;
 use std::time::Duration;
