@@ -100,8 +100,8 @@ fn options() -> ConnectionOptions {
     Form::Plain.secure_with(options, &authority)
 }
 
-/// Consumes all messages, or `at_most` messages. If it `waits`, first for a line on standard
-/// input first.
+/// Consumes all messages, or `at_most` messages. If `waits` is set, waits for a line on standard
+/// input before.
 fn consume(connector: &AmqpConnector, prefetch: u16, waits: bool, at_most: u64) {
     let started = connector.open(&ChannelOptions::consume(), WITHIN).and_then(|channel| {
         let options = ConsumeOptions::with_prefetch(prefetch);
