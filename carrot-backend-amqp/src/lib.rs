@@ -78,7 +78,7 @@
 //! # Messages of other clients
 //!
 //! Strings that are not UTF-8 are kept as they are: a routing key or property as a
-//! [`ShortString`](carrot_core::ShortString) of octets, a header as
+//! [`ShortString`](carrot_core::backend::ShortString) of octets, a header as
 //! [`Value::Bytes`](carrot_core::Value::Bytes). A message that cannot be read whole does not affect
 //! the connection; see [`Delivery`](carrot_core::backend::Delivery).
 //!
