@@ -143,6 +143,8 @@ pub(crate) struct Pipe {
     start_ok: Vec<u8>,
     /// Whether amiquip has answered connection.close of the broker.
     has_answered_close: bool,
+    /// Whether the socket has failed. amiquip then ends because of the broker.
+    has_failed: bool,
 }
 
 impl Pipe {
@@ -164,6 +166,7 @@ impl Pipe {
                 socket,
                 start_ok,
                 has_answered_close: false,
+                has_failed: false,
             },
             inbox,
         )
@@ -204,7 +207,7 @@ impl Write for Pipe {
             rest = later;
         }
         if !sent.is_empty() {
-            self.writer.write(&sent)?;
+            self.writer.write(&sent).inspect_err(|_| self.has_failed = true)?;
         }
         Ok(bytes.len())
     }
@@ -246,7 +249,7 @@ impl Drop for Pipe {
         let mut state = self.inbox.lock();
         state.is_dropped = true;
         let is_ended = state.is_ended;
-        state.is_given_up = !is_ended;
+        state.is_given_up = !is_ended && !self.has_failed;
         drop(state);
         self.inbox.changed.notify_all();
         // A reader that has ended shuts the socket down itself, after the last frame was sent.
