@@ -31,7 +31,7 @@
 //!
 //! | thread | number | runs |
 //! |---|---|---|
-//! | `carrot-reader` | 1 for each connection | reads the socket and wakes the threads that wait |
+//! | `carrot-reader` | 1 for each connection | reads the socket while no other thread does, and wakes the threads that wait |
 //! | `amiquip-io`, and a timer thread | 1 of each for each connection | channel 0 |
 //! | `carrot-writer` | 1 for each connection whose socket was full once | writes while the socket is full |
 //! | `carrot-supervisor` | 1 for the connector, ends after 10 idle seconds | sends delayed acknowledgements and answers of the reader |
@@ -41,7 +41,8 @@
 //! The timer thread has the name of the thread that started it, `carrot-dial`.
 //!
 //! The caller's thread publishes, settles and waits: it writes to the socket itself, in calls that
-//! do not block. No thread polls.
+//! do not block. A thread that is the only one to wait on its connection reads the socket itself,
+//! for all. No idle thread polls.
 //!
 //! # Memory
 //!

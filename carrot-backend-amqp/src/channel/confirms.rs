@@ -27,6 +27,15 @@ pub(crate) enum NoOutcome {
     Forgotten,
 }
 
+/// The answer to one message, as far as it is known.
+#[derive(Debug)]
+pub(crate) enum ConfirmStatus {
+    /// The result of [`Confirms::wait`].
+    Known(Result<Outcome, NoOutcome>),
+    /// The number of messages without an answer, this one among them.
+    Awaited(u64),
+}
+
 /// The confirms of one channel. The reader brings the answers, and wakes the threads that wait for
 /// them.
 #[derive(Debug)]
@@ -44,6 +53,13 @@ struct ConfirmState {
     answered: u64,
     has_ended: bool,
     waiting: HashMap<u64, Thread>,
+}
+
+impl ConfirmState {
+    fn known(&mut self, tag: u64) -> Option<Result<Outcome, NoOutcome>> {
+        let ended = self.has_ended.then_some(Err(NoOutcome::ChannelEnded));
+        self.answers.take(tag).or(ended)
+    }
 }
 
 impl Confirms {
@@ -65,14 +81,28 @@ impl Confirms {
         tag
     }
 
+    pub(crate) fn status(&self, tag: u64) -> ConfirmStatus {
+        let mut state = self.lock();
+        match state.known(tag) {
+            Some(known) => ConfirmStatus::Known(known),
+            None => {
+                let issued = self.issued.load(Ordering::SeqCst);
+                ConfirmStatus::Awaited(issued.saturating_sub(state.answered))
+            }
+        }
+    }
+
+    /// Returns whether [`wait`](Confirms::wait) returns at once.
+    pub(crate) fn is_known(&self, tag: u64) -> bool {
+        let state = self.lock();
+        state.has_ended || state.answers.is_answered(tag)
+    }
+
     pub(crate) fn wait(&self, tag: u64, deadline: Instant) -> Result<Outcome, NoOutcome> {
         let mut state = self.lock();
         loop {
-            if let Some(answer) = state.answers.take(tag) {
-                return answer;
-            }
-            if state.has_ended {
-                return Err(NoOutcome::ChannelEnded);
+            if let Some(known) = state.known(tag) {
+                return known;
             }
             let now = Instant::now();
             if now >= deadline {

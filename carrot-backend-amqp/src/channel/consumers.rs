@@ -16,14 +16,25 @@ pub(crate) struct ConsumerQueue {
     pub(crate) tag: String,
     /// Disconnected when the consumer has ended, after the deliveries that arrived before.
     pub(crate) deliveries: Receiver<Arrived>,
+    pub(crate) status: Arc<ConsumerStatus>,
+}
+
+/// The parts of a consumer that the reader and its subscription share.
+#[derive(Debug, Default)]
+pub(crate) struct ConsumerStatus {
     /// The reason why the consumer has ended, unless its channel has.
-    pub(crate) ended: Arc<OnceLock<&'static str>>,
+    pub(crate) ended: OnceLock<&'static str>,
+    /// The number of threads that wait for a delivery.
+    pub(crate) waiting: AtomicUsize,
 }
 
 /// The result of a delivery.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Delivered {
-    Queued,
+    Queued {
+        /// Whether a thread waits for it.
+        is_awaited: bool,
+    },
     /// No subscription takes deliveries any more. The delivery is not acknowledged automatically.
     Released,
     /// The same, and the broker does not wait for a settlement.
@@ -58,7 +69,14 @@ struct ChannelConsumer {
     max_waiting: Option<usize>,
     /// `None` after the subscription was dropped.
     deliveries: Option<Sender<Arrived>>,
-    ended: Arc<OnceLock<&'static str>>,
+    status: Arc<ConsumerStatus>,
+}
+
+impl ConsumersState {
+    fn are_released(&self) -> bool {
+        let is_released = |consumer: &ChannelConsumer| consumer.deliveries.is_none();
+        self.has_ended || !self.consumers.iter().any(is_released)
+    }
 }
 
 /// Returns the maximum number of deliveries that wait for a consumer.
@@ -79,7 +97,7 @@ impl Consumers {
     /// Adds a consumer, before its first delivery can arrive. A prefetch of 0 stands for no limit.
     pub(crate) fn add(&self, is_automatic: bool, prefetch: u16) -> ConsumerQueue {
         let (sender, deliveries) = unbounded();
-        let ended = Arc::default();
+        let status = Arc::default();
         let mut state = self.lock();
         state.last += 1;
         let number = state.last;
@@ -90,9 +108,9 @@ impl Consumers {
             is_automatic,
             max_waiting: max_waiting(is_automatic, prefetch),
             deliveries: Some(sender),
-            ended: Arc::clone(&ended),
+            status: Arc::clone(&status),
         });
-        ConsumerQueue { number, tag, deliveries, ended }
+        ConsumerQueue { number, tag, deliveries, status }
     }
 
     pub(crate) fn find(&self, tag: ShortStr<'_>) -> Option<u64> {
@@ -115,9 +133,10 @@ impl Consumers {
                 Delivered::Overrun
             }
             Some(deliveries) => {
+                let is_awaited = consumer.status.waiting.load(Ordering::Relaxed) > 0;
                 self.arrived.fetch_add(1, Ordering::Relaxed);
                 let _ = deliveries.send(delivery);
-                Delivered::Queued
+                Delivered::Queued { is_awaited }
             }
             None if consumer.is_automatic => Delivered::Dropped,
             None => Delivered::Released,
@@ -144,7 +163,7 @@ impl Consumers {
         let consumer = state.consumers.swap_remove(position);
         drop(state);
         self.removed.notify_all();
-        let _ = consumer.ended.set(reason);
+        let _ = consumer.status.ended.set(reason);
         consumer.deliveries.is_none()
     }
 
@@ -162,8 +181,7 @@ impl Consumers {
     /// messages first.
     pub(crate) fn wait_for_released(&self, deadline: Instant) -> bool {
         let mut state = self.lock();
-        let is_released = |consumer: &ChannelConsumer| consumer.deliveries.is_none();
-        while !state.has_ended && state.consumers.iter().any(is_released) {
+        while !state.are_released() {
             let now = Instant::now();
             if now >= deadline {
                 return false;
@@ -172,6 +190,11 @@ impl Consumers {
             state = waited.unwrap_or_else(PoisonError::into_inner).0;
         }
         true
+    }
+
+    /// Returns whether the broker has cancelled all consumers whose subscription was dropped.
+    pub(crate) fn are_released(&self) -> bool {
+        self.lock().are_released()
     }
 
     /// Removes a consumer that could not be started.
@@ -208,7 +231,8 @@ mod tests {
 
     fn waiting(consumers: &Consumers, consumer: &ConsumerQueue, at_most: u64) -> u64 {
         let deliver = |tag| consumers.deliver(consumer.number, arrived(tag));
-        (1..=at_most).take_while(|tag| deliver(*tag) == Delivered::Queued).count() as u64
+        (1..=at_most).take_while(|tag| matches!(deliver(*tag), Delivered::Queued { .. })).count()
+            as u64
     }
 
     #[test]

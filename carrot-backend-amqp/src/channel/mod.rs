@@ -109,20 +109,23 @@ impl Backend for Channel {
                 "only a channel opened with confirms can be asked for them",
             ));
         }
-        self.open.state.confirms.wait(tag.0, deadline_after(timeout)).map_err(|none| match none {
-            NoOutcome::Late => {
-                let overdue = || self.open.connection().overdue("waiting for a confirm", timeout);
-                self.open.state.failure().unwrap_or_else(overdue)
-            }
-            NoOutcome::ChannelEnded => self.open.state.gone(),
-            NoOutcome::Forgotten => Error::Backend {
-                reason: format!(
-                    "the outcome of publication {} was not asked for in time, and was dropped",
-                    tag.0
-                ),
-                source: None,
+        self.open.state.wait_for_confirm(tag.0, deadline_after(timeout)).map_err(
+            |none| match none {
+                NoOutcome::Late => {
+                    let overdue =
+                        || self.open.connection().overdue("waiting for a confirm", timeout);
+                    self.open.state.failure().unwrap_or_else(overdue)
+                }
+                NoOutcome::ChannelEnded => self.open.state.gone(),
+                NoOutcome::Forgotten => Error::Backend {
+                    reason: format!(
+                        "the outcome of publication {} was not asked for in time, and was dropped",
+                        tag.0
+                    ),
+                    source: None,
+                },
             },
-        })
+        )
     }
 
     fn get(

@@ -73,7 +73,7 @@ impl OpenChannel {
 
     /// Waits until the broker has closed the channel. Returns false if `deadline` passes first.
     pub(crate) fn wait_until_closed(&self, deadline: Instant) -> bool {
-        self.state.slot.wait_until_closed(deadline)
+        self.state.wait_until_closed(deadline)
     }
 }
 

@@ -83,7 +83,11 @@ impl ChannelEnd for ChannelInner {
     }
 
     fn confirm(&self, confirms: &[Confirm]) -> usize {
-        self.confirms.confirm(confirms)
+        let expected = self.confirms.confirm(confirms);
+        if expected > 0 {
+            self.connection.leadership.answered();
+        }
+        expected
     }
 
     fn end(&self, lost: Error) {
@@ -147,7 +151,10 @@ impl ChannelInner {
         match announced {
             Announced::Delivery { consumer, tag, redelivered } => {
                 match self.consumers.deliver(consumer, Arrived { tag, redelivered, head, body }) {
-                    Delivered::Queued => {}
+                    Delivered::Queued { is_awaited: false } => {}
+                    Delivered::Queued { is_awaited: true } => {
+                        self.connection.leadership.answered();
+                    }
                     Delivered::Dropped => self.tracker.pass(tag),
                     Delivered::Released => {
                         let mut out = Vec::new();
@@ -164,7 +171,7 @@ impl ChannelInner {
             }
             Announced::Got { tag, redelivered } => {
                 let arrived = Arrived { tag, redelivered, head, body };
-                self.slot.answer(Reply::Got(Some(Box::new(arrived))));
+                self.reply(Reply::Got(Some(Box::new(arrived))));
             }
             Announced::Return { code, text } => self.confirms.returned(code, text, &head, &body),
             Announced::Unwanted => {}
@@ -185,7 +192,7 @@ impl ChannelInner {
             Method::BasicCancelOk(cancelled) => {
                 let was_released = self.consumers.end_one(cancelled.consumer_tag, BY_PROGRAM);
                 if !was_released && self.slot.expects(CANCEL_OK) {
-                    self.slot.answer(Reply::Done);
+                    self.reply(Reply::Done);
                 }
                 return Ok(());
             }
@@ -206,10 +213,17 @@ impl ChannelInner {
         self.answer(method, reply)
     }
 
+    /// Answers the call in flight.
+    fn reply(&self, reply: Reply) {
+        if self.slot.answer(reply) {
+            self.connection.leadership.answered();
+        }
+    }
+
     /// Answers the call in flight, if it waits for this method.
     fn answer(&self, method: &Method<'_>, reply: Reply) -> Result<(), Violation> {
         if self.slot.expects(method.id()) {
-            self.slot.answer(reply);
+            self.reply(reply);
             return Ok(());
         }
         // A call that has just timed out waits for nothing, and its channel is about to close.

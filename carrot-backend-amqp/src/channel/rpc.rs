@@ -115,14 +115,16 @@ impl CallSlot {
         state.expected.is_some_and(|expected| expected.first.contains(&method))
     }
 
-    /// Answers the call in flight.
-    pub(crate) fn answer(&self, reply: Reply) {
+    /// Answers the call in flight. Returns whether there is one.
+    pub(crate) fn answer(&self, reply: Reply) -> bool {
         let mut state = self.lock();
-        if state.expected.take().is_some() {
+        let is_awaited = state.expected.take().is_some();
+        if is_awaited {
             state.reply = Some(reply);
             drop(state);
             self.changed.notify_all();
         }
+        is_awaited
     }
 
     /// Ends the call in flight, and all later ones.
@@ -142,6 +144,11 @@ impl CallSlot {
         self.changed.notify_all();
     }
 
+    /// Returns whether the broker has closed the channel.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.lock().is_closed
+    }
+
     /// Waits until the broker has closed the channel. Returns false if `deadline` passes first.
     pub(crate) fn wait_until_closed(&self, deadline: Instant) -> bool {
         self.wait_while(self.lock(), deadline, |state| !state.is_closed).is_some()
@@ -152,11 +159,23 @@ impl CallSlot {
 #[derive(Debug)]
 pub(crate) struct CallTurn<'a>(&'a CallSlot);
 
+impl SlotState {
+    fn is_calling(&self) -> bool {
+        self.reply.is_none() && !self.has_failed
+    }
+}
+
 impl CallTurn<'_> {
+    /// Returns whether the call has ended.
+    pub(crate) fn has_ended(&self) -> bool {
+        !self.0.lock().is_calling()
+    }
+
     /// Waits for the answer.
     pub(crate) fn wait(&self, deadline: Instant) -> Result<Reply, NoReply> {
-        let is_busy = |state: &SlotState| state.reply.is_none() && !state.has_failed;
-        let mut state = self.0.wait_while(self.0.lock(), deadline, is_busy).ok_or(NoReply::Late)?;
+        let is_calling = SlotState::is_calling;
+        let mut state =
+            self.0.wait_while(self.0.lock(), deadline, is_calling).ok_or(NoReply::Late)?;
         state.reply.take().ok_or(NoReply::Failed)
     }
 }

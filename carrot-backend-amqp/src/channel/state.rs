@@ -5,17 +5,20 @@ use std::sync::{Arc, Mutex, OnceLock, Weak};
 use std::time::{Duration, Instant};
 
 use carrot_amqp_wire::{BasicCancel, ChannelClose};
-use carrot_core::backend::{Acknowledgement, Content, Delivery, DeliveryTag, Extent, Rejection};
+use carrot_core::backend::{
+    Acknowledgement, Content, Delivery, DeliveryTag, Extent, Outcome, Rejection,
+};
 use carrot_core::{Error, Result};
 
 use super::assembler::{Arrived, Assembler};
-use super::confirms::Confirms;
+use super::confirms::{ConfirmStatus, Confirms, NoOutcome};
 use super::consumers::Consumers;
 use super::encode;
-use super::rpc::{CallSlot, Expected, NoReply, Reply};
+use super::rpc::{CallSlot, CallTurn, Expected, NoReply, Reply};
 use super::unacked::{AckTracker, SettlementFrame, SettlementKind, UnknownTag};
 use crate::connection::{
-    Call, ChannelId, ChannelOpening, ConnectionState, OutgoingFrames, TooManyAnswers, Violation,
+    Call, ChannelId, ChannelOpening, ConnectionState, MayLead, OutgoingFrames, TooManyAnswers,
+    Violation,
 };
 use crate::time::deadline_after;
 
@@ -104,6 +107,7 @@ impl ChannelInner {
             self.slot.fail();
             self.confirms.end();
             self.consumers.end();
+            self.connection.leadership.interrupt();
         }
         is_first
     }
@@ -137,7 +141,7 @@ impl ChannelInner {
             return Err(self.gone());
         };
         let _ = self.opening.set(opening);
-        let reply = turn.wait(deadline);
+        let reply = self.wait_for_reply(&turn, deadline);
         drop((in_flight, turn));
         match reply {
             Ok(_) => Ok(()),
@@ -179,7 +183,7 @@ impl ChannelInner {
         if self.send(|| (OutgoingFrames::from(frames), ())).is_none() {
             return Err(self.gone());
         }
-        let reply = turn.wait(deadline);
+        let reply = self.wait_for_reply(&turn, deadline);
         drop((in_flight, turn));
         reply.map_err(|none| match none {
             NoReply::Failed => self.gone(),
@@ -187,11 +191,48 @@ impl ChannelInner {
         })
     }
 
+    fn wait_for_reply(&self, turn: &CallTurn<'_>, deadline: Instant) -> Result<Reply, NoReply> {
+        let leadership = &self.connection.leadership;
+        let _waiting = leadership.wait(deadline, MayLead::Yes, || turn.has_ended());
+        turn.wait(deadline)
+    }
+
+    /// Waits until the broker has closed the channel. Returns false if `deadline` passes first.
+    pub(crate) fn wait_until_closed(&self, deadline: Instant) -> bool {
+        let leadership = &self.connection.leadership;
+        let _waiting = leadership.wait(deadline, MayLead::Yes, || self.slot.is_closed());
+        self.slot.wait_until_closed(deadline)
+    }
+
+    /// Waits for the outcome of a message.
+    pub(crate) fn wait_for_confirm(
+        &self,
+        tag: u64,
+        deadline: Instant,
+    ) -> Result<Outcome, NoOutcome> {
+        let unconfirmed = match self.confirms.status(tag) {
+            ConfirmStatus::Known(known) => return known,
+            ConfirmStatus::Awaited(unconfirmed) => unconfirmed,
+        };
+        // The reader writes the messages as one that threads publish because of a confirm. None of
+        // them can be the reader.
+        let may_lead = if unconfirmed == 1 { MayLead::Yes } else { MayLead::No };
+        let is_known = || self.confirms.is_known(tag);
+        let _waiting = self.connection.leadership.wait(deadline, may_lead, is_known);
+        self.confirms.wait(tag, deadline)
+    }
+
     /// Waits until the deliveries of dropped subscriptions are requeued, and returns the rest of
     /// the timeout.
     pub(crate) fn after_releases(&self, call: Call, timeout: Duration) -> Result<Duration> {
         let timeout = timeout.min(self.connection.call_timeout);
         let deadline = deadline_after(timeout);
+        if self.consumers.are_released() {
+            return Ok(timeout);
+        }
+        let leadership = &self.connection.leadership;
+        let are_released = || self.consumers.are_released();
+        let _waiting = leadership.wait(deadline, MayLead::Yes, are_released);
         if !self.consumers.wait_for_released(deadline) {
             return Err(self.connection.overdue(call.operation, timeout));
         }

@@ -2,18 +2,21 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use carrot_amqp_wire::BasicCancel;
 use carrot_core::backend::{Acknowledgement, Delivery, Subscription};
 use carrot_core::{Error, Result};
-use crossbeam_channel::RecvTimeoutError;
+use crossbeam_channel::{RecvTimeoutError, TryRecvError};
 
+use super::assembler::Arrived;
 use super::consumers::ConsumerQueue;
 use super::encode;
 use super::open_channel::OpenChannel;
 use super::rpc::Expected;
-use crate::connection::calls;
+use crate::connection::{MayLead, calls};
+use crate::time::deadline_after;
 
 pub(super) const BY_PROGRAM: &str = "this program cancelled it";
 pub(super) const BY_BROKER: &str =
@@ -38,11 +41,43 @@ impl ChannelSubscription {
     }
 }
 
+impl ChannelSubscription {
+    /// Takes the next delivery. Reads the socket while it waits, if no other thread does.
+    fn receive(&self, timeout: Duration) -> Result<Arrived, RecvTimeoutError> {
+        let ConsumerQueue { deliveries, status, .. } = &self.consumer;
+        let mut received = deliveries.try_recv();
+        if timeout.is_zero() || !matches!(received, Err(TryRecvError::Empty)) {
+            return received.map_err(no_delivery);
+        }
+        let deadline = deadline_after(timeout);
+        let leadership = &self.channel.state.connection.leadership;
+        status.waiting.fetch_add(1, Ordering::Relaxed);
+        let waiting = leadership.wait(deadline, MayLead::Yes, || {
+            received = deliveries.try_recv();
+            !matches!(received, Err(TryRecvError::Empty))
+        });
+        let received = match received {
+            Err(TryRecvError::Empty) => deliveries.recv_deadline(deadline),
+            received => received.map_err(no_delivery),
+        };
+        status.waiting.fetch_sub(1, Ordering::Relaxed);
+        drop(waiting);
+        received
+    }
+}
+
+fn no_delivery(error: TryRecvError) -> RecvTimeoutError {
+    match error {
+        TryRecvError::Empty => RecvTimeoutError::Timeout,
+        TryRecvError::Disconnected => RecvTimeoutError::Disconnected,
+    }
+}
+
 impl Subscription for ChannelSubscription {
     fn next(&self, timeout: Duration) -> Result<Option<Delivery>> {
         let channel = &self.channel.state;
         channel.check()?;
-        match self.consumer.deliveries.recv_timeout(timeout) {
+        match self.receive(timeout) {
             Ok(arrived) => {
                 channel.consumers.taken();
                 Ok(Some(channel.hand_out(arrived, self.acknowledgement)))
@@ -50,7 +85,7 @@ impl Subscription for ChannelSubscription {
             Err(RecvTimeoutError::Timeout) => Ok(None),
             Err(RecvTimeoutError::Disconnected) => {
                 let cancelled = || {
-                    let reason = self.consumer.ended.get().copied().unwrap_or(BY_BROKER);
+                    let reason = self.consumer.status.ended.get().copied().unwrap_or(BY_BROKER);
                     Error::Cancelled { queue: self.queue.clone(), reason: reason.into() }
                 };
                 Err(channel.failure().unwrap_or_else(cancelled))
@@ -62,7 +97,7 @@ impl Subscription for ChannelSubscription {
         const EXPECTED: Expected = Expected::one(&[(60, 31)]);
         let channel = &self.channel.state;
         channel.check()?;
-        if self.consumer.ended.get().is_some() {
+        if self.consumer.status.ended.get().is_some() {
             return Ok(());
         }
         let cancel = BasicCancel { consumer_tag: (&self.consumer.tag).into(), no_wait: false };

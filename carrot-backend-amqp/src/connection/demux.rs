@@ -11,7 +11,8 @@ use carrot_core::Error;
 use super::channels::{BodyPlace, ChannelEnd, Confirm, Violation};
 use super::close_method::ConnectionClose;
 use super::frame_timer::FrameTimer;
-use super::handshake::{self, Handshake, HandshakeRefusal, HandshakeStep};
+use super::handshake::{self, Handshake, HandshakeStep};
+use super::read_end::ReadEnd;
 use super::state::ConnectionState;
 use crate::error::words;
 
@@ -19,26 +20,6 @@ use crate::error::words;
 const MIN_PLACE: usize = if cfg!(any(test, fuzzing)) { 16 } else { 16 << 10 };
 /// The heartbeats that amiquip is shown in each interval.
 const SIGNS_PER_INTERVAL: u32 = 4;
-
-/// The reason why the reader has nothing more to read.
-#[derive(Debug)]
-pub(crate) enum ReadEnd {
-    /// The broker closed the socket.
-    Eof,
-    Io(std::io::Error),
-    /// The broker closed the connection with connection.close.
-    Closed(ConnectionClose),
-    /// The broker broke the protocol.
-    Broken(Violation),
-    /// This side ended the handshake.
-    Refused(HandshakeRefusal),
-}
-
-impl From<Violation> for ReadEnd {
-    fn from(violation: Violation) -> ReadEnd {
-        ReadEnd::Broken(violation)
-    }
-}
 
 /// The part of the reader that knows what frames mean.
 #[derive(Debug)]

@@ -14,9 +14,11 @@ mod endpoint;
 mod frame_timer;
 mod handshake;
 mod in_flight;
+mod leadership;
 mod observers;
 mod outgoing;
 mod pipe;
+mod read_end;
 mod reader;
 mod refusal;
 mod role_context;
@@ -41,6 +43,7 @@ pub(crate) use calls::Call;
 pub(crate) use channels::{BodyPlace, ChannelEnd, Confirm, NoNumber, Violation};
 pub(crate) use endpoint::endpoints;
 pub(crate) use in_flight::ChannelId;
+pub(crate) use leadership::MayLead;
 pub(crate) use observers::{Observer, Observers};
 pub(crate) use outgoing::{OutgoingFrames, Piece};
 pub(crate) use role_context::RoleContext;
@@ -48,7 +51,7 @@ pub(crate) use state::ConnectionState;
 pub(crate) use supervisor::Supervisor;
 pub(crate) use writer::{ChannelOpening, TooManyAnswers};
 #[cfg(any(test, fuzzing))]
-pub(crate) use {demux::Demux, demux::ReadEnd, pipe::Pipe};
+pub(crate) use {demux::Demux, pipe::Pipe, read_end::ReadEnd};
 
 use crate::time::deadline_after;
 use state::EXPLAINED_WITHIN;

@@ -1,4 +1,4 @@
-//! The thread that reads the socket of a connection.
+//! Reads the socket of a connection.
 
 use std::io;
 use std::sync::Arc;
@@ -12,8 +12,10 @@ use log::{debug, warn};
 use mio::{Events, Poll, PollOpt, Ready, Token};
 
 use super::channels::Violation;
-use super::demux::{Demux, ReadEnd};
-use super::handshake::{self, Handshake, HandshakeStep, UNTUNED_FRAME_MAX};
+use super::demux::Demux;
+use super::handshake::{self, Handshake, UNTUNED_FRAME_MAX};
+use super::leadership::Reading;
+use super::read_end::{HandshakeEnd, ReadEnd};
 use super::source::Source;
 use super::state::ConnectionState;
 
@@ -24,14 +26,19 @@ const CLOSE_GRACE: Duration = Duration::from_secs(1);
 /// How a TLS server answers a client that does not speak TLS: an alert, of any version 3.
 const TLS_ALERT: [u8; 2] = [21, 3];
 const METHOD: u8 = 1;
+const READABLE: Token = Token(0);
+const INTERRUPTED: Token = Token(1);
 
-/// Reads until the connection ends. Blocks only in `poll`.
+/// Reads for the thread that has it. Blocks only in `wait`.
 pub(crate) struct SocketReader {
     source: Source,
     poll: Poll,
+    events: Events,
     /// Registered with `poll`.
     _socket: mio::net::TcpStream,
     buffer: Vec<u8>,
+    /// Whether the last read has emptied the socket.
+    is_drained: bool,
     frames: FrameReader,
     demux: Demux,
     /// Whether the first octets have arrived.
@@ -40,10 +47,7 @@ pub(crate) struct SocketReader {
     ends_at: Option<Instant>,
 }
 
-/// The end of a reader, and the step of the handshake that the broker did not make.
-pub(crate) type HandshakeEnd = (ReadEnd, HandshakeStep);
-
-/// Starts the reader.
+/// Starts the stand-by, the thread that reads while no other does.
 pub(crate) fn start(
     source: Source,
     state: Arc<ConnectionState>,
@@ -51,45 +55,45 @@ pub(crate) fn start(
 ) -> io::Result<JoinHandle<HandshakeEnd>> {
     let socket = mio::net::TcpStream::from_stream(source.socket().try_clone()?)?;
     let poll = Poll::new()?;
-    poll.register(&socket, Token(0), Ready::readable(), PollOpt::level())?;
-    let mut reader = SocketReader {
+    poll.register(&socket, READABLE, Ready::readable(), PollOpt::level())?;
+    let interrupts = state.leadership.interrupts();
+    poll.register(interrupts, INTERRUPTED, Ready::readable(), PollOpt::level())?;
+    let reader = SocketReader {
         source,
         poll,
+        events: Events::with_capacity(2),
         _socket: socket,
         buffer: vec![0; ROOM],
+        is_drained: false,
         frames: FrameReader::for_client(UNTUNED_FRAME_MAX),
-        demux: Demux::new(state, handshake),
+        demux: Demux::new(Arc::clone(&state), handshake),
         is_greeted: false,
         ends_at: None,
     };
-    thread::Builder::new().name("carrot-reader".to_string()).spawn(move || {
-        let Err(end) = reader.run();
-        reader.finish(end)
-    })
+    thread::Builder::new()
+        .name("carrot-reader".to_string())
+        .spawn(move || state.leadership.stand_by(Box::new(reader)))
 }
 
-enum Never {}
-
-impl SocketReader {
-    fn run(&mut self) -> Result<Never, ReadEnd> {
-        let mut events = Events::with_capacity(1);
-        loop {
-            if !self.read()? {
-                continue;
-            }
-            let timeout = match self.ends_at {
-                None => None,
-                Some(at) => match at.checked_duration_since(Instant::now()) {
-                    None => return Err(ReadEnd::Eof),
-                    left => left,
-                },
-            };
-            self.poll.poll(&mut events, timeout).map_err(ReadEnd::Io)?;
+impl Reading for SocketReader {
+    fn wait(&mut self, deadline: Option<Instant>) -> Result<(), ReadEnd> {
+        if !self.is_drained {
+            return Ok(());
         }
+        let now = Instant::now();
+        if self.ends_at.is_some_and(|at| at <= now) {
+            return Err(ReadEnd::Eof);
+        }
+        let until = deadline.into_iter().chain(self.ends_at).min();
+        let timeout = until.map(|until| until.saturating_duration_since(now));
+        self.poll.poll(&mut self.events, timeout).map_err(ReadEnd::Io)?;
+        if self.events.iter().any(|event| event.token() == INTERRUPTED) {
+            self.demux.state().leadership.interrupted();
+        }
+        Ok(())
     }
 
-    /// Reads once, and takes what was read. Returns whether the socket is empty.
-    fn read(&mut self) -> Result<bool, ReadEnd> {
+    fn read(&mut self) -> Result<(), ReadEnd> {
         let SocketReader { source, buffer, frames, demux, .. } = self;
         let place = if source.is_vectored() { demux.lend_place(frames) } else { None };
         let (result, placed, room) = match place {
@@ -109,36 +113,22 @@ impl SocketReader {
                 if count > placed {
                     self.take(count - placed)?;
                 }
-                Ok(self.source.is_drained(count, room))
+                self.is_drained = self.source.is_drained(count, room);
+                Ok(())
             }
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => Ok(false),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => Ok(()),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                 if self.source.has_begun_record() {
                     self.demux.show_alive()?;
                 }
-                Ok(true)
+                self.is_drained = true;
+                Ok(())
             }
             Err(error) => Err(ReadEnd::Io(error)),
         }
     }
 
-    /// Takes the octets at the start of the buffer.
-    fn take(&mut self, count: usize) -> Result<(), ReadEnd> {
-        let SocketReader { buffer, frames, demux, is_greeted, source, .. } = self;
-        let octets = buffer.get(..count).unwrap_or_default();
-        if !*is_greeted {
-            *is_greeted = true;
-            greet(octets, matches!(source, Source::Plain(_)))?;
-        }
-        demux.read(frames, octets)?;
-        if demux.is_closed() && self.ends_at.is_none() {
-            self.ends_at = Some(Instant::now() + CLOSE_GRACE);
-        }
-        Ok(())
-    }
-
-    /// Ends the connection for all its users.
-    fn finish(mut self, end: ReadEnd) -> HandshakeEnd {
+    fn finish(mut self: Box<Self>, end: ReadEnd) -> HandshakeEnd {
         let step = self.demux.step();
         let state = Arc::clone(self.demux.state());
         debug!("{}: reading from {} ended: {end:?}", state.name, state.endpoint);
@@ -157,6 +147,23 @@ impl SocketReader {
         state.writer.end();
         let _ = state.socket.shutdown(std::net::Shutdown::Both);
         (end, step)
+    }
+}
+
+impl SocketReader {
+    /// Takes the octets at the start of the buffer.
+    fn take(&mut self, count: usize) -> Result<(), ReadEnd> {
+        let SocketReader { buffer, frames, demux, is_greeted, source, .. } = self;
+        let octets = buffer.get(..count).unwrap_or_default();
+        if !*is_greeted {
+            *is_greeted = true;
+            greet(octets, matches!(source, Source::Plain(_)))?;
+        }
+        demux.read(frames, octets)?;
+        if demux.is_closed() && self.ends_at.is_none() {
+            self.ends_at = Some(Instant::now() + CLOSE_GRACE);
+        }
+        Ok(())
     }
 }
 

@@ -7,9 +7,8 @@ use amiquip::Error as AmqpError;
 use carrot_core::{Cause, Error};
 
 use super::close_method::ConnectionClose;
-use super::demux::ReadEnd;
 use super::handshake::{HandshakeRefusal, HandshakeStep};
-use super::reader::HandshakeEnd;
+use super::read_end::{HandshakeEnd, ReadEnd};
 
 /// The smallest frame_max of RabbitMQ 4.1 and later.
 const RABBITMQ_MIN_FRAME_MAX: u32 = 8192;

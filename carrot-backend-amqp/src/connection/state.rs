@@ -14,6 +14,7 @@ use super::channels::ChannelTable;
 use super::control::Control;
 use super::handshake::Tuned;
 use super::in_flight::CallsInFlight;
+use super::leadership::Leadership;
 use super::observers::{Observers, role_of_alarm};
 use super::role_context::RoleContext;
 use super::supervisor::Supervisor;
@@ -31,6 +32,7 @@ pub(crate) struct ConnectionState {
     pub(crate) call_timeout: Duration,
     pub(crate) writer: Arc<SocketWriter>,
     pub(crate) control: Control,
+    pub(crate) leadership: Leadership,
     pub(crate) channels: ChannelTable,
     pub(crate) calls: CallsInFlight,
     pub(crate) isolation: Arc<CallIsolation>,
@@ -88,6 +90,7 @@ impl ConnectionState {
             call_timeout,
             writer,
             control,
+            leadership: Leadership::new(),
             channels: ChannelTable::default(),
             calls,
             isolation: Arc::clone(&context.isolation),
@@ -145,6 +148,7 @@ impl ConnectionState {
 
     /// Waits until the connection has ended. Returns false if `deadline` passes first.
     pub(crate) fn wait_until_lost(&self, deadline: Instant) -> bool {
+        self.leadership.call_stand_by();
         let mut lifecycle = self.lock();
         while lifecycle.lost.is_none() {
             let now = Instant::now();
