@@ -25,7 +25,9 @@ pub(crate) enum Announced {
     Got { tag: u64, redelivered: bool },
     /// A message that could not be routed.
     Return { code: u16, text: String },
-    /// A delivery to a consumer that does not exist. Its body is not kept.
+    /// A delivery to a consumer that the broker has cancelled. It is requeued.
+    Late { tag: u64 },
+    /// A delivery to a consumer that does not exist.
     Unwanted,
 }
 
@@ -195,7 +197,8 @@ impl Assembler {
         if missing > MAX_BODY {
             head.oversize = missing;
         }
-        let is_kept = head.oversize == 0 && announced != Announced::Unwanted;
+        let is_read = !matches!(announced, Announced::Late { .. } | Announced::Unwanted);
+        let is_kept = head.oversize == 0 && is_read;
         let (buffer, filled) = (Vec::new(), 0);
         let incomplete = Incomplete { announced, head, missing, is_kept, buffer, filled };
         self.state = AssemblerState::Body(incomplete);

@@ -1,5 +1,6 @@
 //! The consumers of one channel, as the reader and the subscriptions share them.
 
+use std::collections::VecDeque;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Instant;
@@ -8,6 +9,14 @@ use carrot_amqp_wire::ShortStr;
 use crossbeam_channel::{Receiver, Sender, unbounded};
 
 use super::assembler::Arrived;
+
+/// The reasons why a consumer has ended.
+pub(super) const BY_PROGRAM: &str = "this program cancelled it";
+pub(super) const BY_BROKER: &str =
+    "the broker cancelled it, because the queue was deleted or is moving";
+
+/// The number of consumers that are remembered after the broker has cancelled them.
+const MAX_CANCELLED: usize = 16;
 
 /// The side of a consumer that its subscription keeps.
 #[derive(Debug)]
@@ -58,6 +67,8 @@ struct ConsumersState {
     consumers: Vec<ChannelConsumer>,
     last: u64,
     has_ended: bool,
+    /// The tags of the last consumers that acknowledge, and that the broker has cancelled.
+    cancelled: VecDeque<String>,
 }
 
 #[derive(Debug)]
@@ -119,6 +130,13 @@ impl Consumers {
         found.map(|consumer| consumer.number)
     }
 
+    /// Returns whether the broker has cancelled the consumer with this tag, and waits for the
+    /// settlement of a delivery to it nevertheless. RabbitMQ 4.3 delivers to a consumer whose
+    /// acknowledgement was late, and has cancelled it before.
+    pub(crate) fn was_cancelled(&self, tag: ShortStr<'_>) -> bool {
+        self.lock().cancelled.iter().any(|cancelled| tag == **cancelled)
+    }
+
     /// Queues a delivery.
     pub(crate) fn deliver(&self, number: u64, delivery: Arrived) -> Delivered {
         let state = self.lock();
@@ -161,6 +179,12 @@ impl Consumers {
             return false;
         };
         let consumer = state.consumers.swap_remove(position);
+        if reason == BY_BROKER && !consumer.is_automatic {
+            if state.cancelled.len() == MAX_CANCELLED {
+                state.cancelled.pop_front();
+            }
+            state.cancelled.push_back(consumer.tag.clone());
+        }
         drop(state);
         self.removed.notify_all();
         let _ = consumer.status.ended.set(reason);

@@ -9,11 +9,10 @@ use carrot_core::Error;
 use carrot_core::backend::QueueInfo;
 
 use super::assembler::{Announced, Arrived, Assembled};
-use super::consumers::Delivered;
+use super::consumers::{BY_BROKER, BY_PROGRAM, Delivered};
 use super::encode;
 use super::rpc::Reply;
 use super::state::{ChannelInner, Incoming};
-use super::subscription::{BY_BROKER, BY_PROGRAM};
 use crate::connection::ChannelId;
 use crate::connection::{BodyPlace, ChannelEnd, Confirm, Violation};
 use crate::error::{channel_closed, words};
@@ -107,6 +106,9 @@ impl ChannelInner {
                         tag: deliver.delivery_tag,
                         redelivered: deliver.redelivered,
                     },
+                    None if self.consumers.was_cancelled(deliver.consumer_tag) => {
+                        Announced::Late { tag: deliver.delivery_tag }
+                    }
                     None => Announced::Unwanted,
                 };
                 (announced, deliver.exchange, deliver.routing_key)
@@ -156,12 +158,7 @@ impl ChannelInner {
                         self.connection.leadership.answered();
                     }
                     Delivered::Dropped => self.tracker.pass(tag),
-                    Delivered::Released => {
-                        let mut out = Vec::new();
-                        self.requeue(tag, &mut out);
-                        self.tracker.pass(tag);
-                        self.hand_over(out)?;
-                    }
+                    Delivered::Released => self.requeue_unread(tag)?,
                     Delivered::Overrun => {
                         return Err(Violation::resource_error(
                             "more deliveries than the prefetch of the consumer allows",
@@ -174,9 +171,18 @@ impl ChannelInner {
                 self.reply(Reply::Got(Some(Box::new(arrived))));
             }
             Announced::Return { code, text } => self.confirms.returned(code, text, &head, &body),
+            Announced::Late { tag } => self.requeue_unread(tag)?,
             Announced::Unwanted => {}
         }
         Ok(())
+    }
+
+    /// Requeues a delivery that no subscription takes.
+    fn requeue_unread(&self, tag: u64) -> Result<(), Violation> {
+        let mut out = Vec::new();
+        self.requeue(tag, &mut out);
+        self.tracker.pass(tag);
+        self.hand_over(out)
     }
 
     /// Takes a method without content.

@@ -11,16 +11,12 @@ use carrot_core::{Error, Result};
 use crossbeam_channel::{RecvTimeoutError, TryRecvError};
 
 use super::assembler::Arrived;
-use super::consumers::ConsumerQueue;
+use super::consumers::{BY_BROKER, ConsumerQueue};
 use super::encode;
 use super::open_channel::OpenChannel;
 use super::rpc::Expected;
 use crate::connection::{MayLead, calls};
 use crate::time::deadline_after;
-
-pub(super) const BY_PROGRAM: &str = "this program cancelled it";
-pub(super) const BY_BROKER: &str =
-    "the broker cancelled it, because the queue was deleted or is moving";
 
 /// The deliveries of one consumer.
 pub(crate) struct ChannelSubscription {

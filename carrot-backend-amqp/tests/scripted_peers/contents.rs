@@ -1,10 +1,11 @@
 //! Messages whose octets other clients would not send.
 
+use carrot_amqp_wire::{BasicCancel, Method};
 use carrot_core::backend::{ChannelOptions, ConsumeOptions, Delivery};
-use carrot_core::{Properties, Value};
+use carrot_core::{Error, Properties, Value};
 
 use crate::LONG;
-use crate::client::{consume, deliver, opened, raw_content};
+use crate::client::{consume, deliver, message, opened, raw_content};
 use crate::form::{Form, plain_and_tls};
 use crate::peer::Scripted;
 
@@ -12,6 +13,7 @@ plain_and_tls! {
     properties_that_are_not_utf8_shift_nothing,
     headers_that_are_not_utf8_are_kept_in_their_place,
     malformed_properties_cost_their_message_only,
+    delivery_to_a_consumer_that_the_broker_cancelled_is_requeued,
 }
 
 /// Delivers messages with these octets as property lists, and returns them as received.
@@ -125,4 +127,22 @@ fn malformed_properties_cost_their_message_only(form: Form) {
         assert_eq!(delivery.content.properties, Properties::new());
     }
     assert_eq!(sound.unreadable, None);
+}
+
+/// RabbitMQ 4.3 delivers to a consumer that it has cancelled, after a late acknowledgement.
+fn delivery_to_a_consumer_that_the_broker_cancelled_is_requeued(form: Form) {
+    let scripted = Scripted::start(form);
+    let mut client = opened(&scripted, &ChannelOptions::consume());
+    let peer = &mut client.peer;
+    let (subscription, tag) = consume(&*client.channel, peer, &ConsumeOptions::default());
+    let consumer_tag = (&tag).into();
+    peer.send(1, &BasicCancel { consumer_tag, no_wait: true }.into());
+    assert!(matches!(subscription.next(LONG), Err(Error::Cancelled { .. })));
+    peer.send_octets(&message(&tag, 1, b"late"));
+    let is_requeue = |method: &Method<'_>| match method {
+        Method::BasicNack(nack) => (nack.delivery_tag, nack.multiple, nack.requeue),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(peer.receive("basic.nack", is_requeue), (1, (1, false, true)));
+    client.channel.check().unwrap();
 }

@@ -116,7 +116,8 @@ fn consumer_timed_out_by_broker_subscribes_again() {
     drop(release);
     assert_eq!(handled.recv_timeout(SOON), Ok((1, false)));
     publisher.send(&4).unwrap();
-    assert_eq!(handled.recv_timeout(SOON), Ok((4, false)));
+    // RabbitMQ may deliver it to the consumer that it has cancelled, and again after the requeue.
+    assert_eq!(handled.recv_timeout(SOON).map(|(number, _)| number), Ok(4));
     let report = workers.stop(SOON).unwrap();
     // The late acknowledgement counts only if its channel is still open.
     assert_eq!((report.acknowledged + report.stale, report.failed), (5, 0), "{report:?}");
