@@ -181,7 +181,9 @@ pub mod codec {
 /// Parts of [`ConnectionOptions`], and the roles of connections.
 pub mod config {
     #[doc(inline)]
-    pub use carrot_core::{Credentials, Host, Pem, Role, Scheme, Secret, TlsOptions};
+    pub use carrot_core::{
+        Credentials, CredentialsProvider, Host, Pem, Role, Scheme, Secret, TlsOptions,
+    };
 }
 
 /// Types in the variants of [`Error`].

@@ -55,7 +55,7 @@ impl AmqpConnector {
             }
         }
         match options.credentials {
-            Credentials::Plain { .. } | Credentials::External => {}
+            Credentials::Plain { .. } | Credentials::External | Credentials::Provider(_) => {}
             _ => return Err(Error::config("credentials", "not supported by AMQP")),
         }
         Ok(AmqpConnector {

@@ -27,7 +27,9 @@ pub mod backend;
 pub use backend::{IntoBody, Role};
 
 pub use codec::{BodyReader, Codec, Codecs, Encodable, Format, FormatError};
-pub use config::{ConnectionOptions, Credentials, Host, Pem, Scheme, Secret, TlsOptions};
+pub use config::{
+    ConnectionOptions, Credentials, CredentialsProvider, Host, Pem, Scheme, Secret, TlsOptions,
+};
 pub use connection::Connection;
 pub use consumer::Consumer;
 pub use consumer::death::Death;

@@ -44,9 +44,14 @@ pub(crate) fn connect(
     let worker = (Arc::clone(options), Arc::clone(attempt));
     let spawned = thread::Builder::new().name("carrot-dial".to_string()).spawn(move || {
         let (options, attempt) = worker;
-        let name = format!("{} ({})", options.name, role_context.role);
-        let connecting = Connecting { options, name, role_context, attempt, timeout, deadline };
-        if let Err(unwanted) = done.send(connecting.run())
+        attempt.step("calling the credentials provider".to_string());
+        let credentials = options.credentials.resolve(&endpoints(&options), timeout);
+        let connected = credentials.and_then(|credentials| {
+            let name = format!("{} ({})", options.name, role_context.role);
+            Connecting { options, credentials, name, role_context, attempt, timeout, deadline }
+                .run()
+        });
+        if let Err(unwanted) = done.send(connected)
             && let Ok(state) = unwanted.0
         {
             state.cut("no caller waits for it");
@@ -75,6 +80,7 @@ pub(crate) fn connect(
 
 struct Connecting {
     options: Arc<ConnectionOptions>,
+    credentials: Credentials,
     name: String,
     role_context: RoleContext,
     attempt: Arc<ConnectAttempt>,
@@ -177,10 +183,10 @@ impl Connecting {
             .set_nonblocking(true)
             .map_err(|error| failed("setting socket options failed", error))?;
         self.attempt.step(format!("AMQP handshake with {address}"));
-        let start_ok =
-            handshake::start_ok(&self.options.credentials, &self.name).map_err(|error| {
-                ConnectFailure::Final(Error::config("credentials", error.to_string()))
-            })?;
+        let start_ok = handshake::start_ok(&self.credentials, &self.name).map_err(|error| {
+            ConnectFailure::Final(Error::config("credentials", error.to_string()))
+        })?;
+        let start_ok_size = start_ok.len();
         let writer = Arc::new(SocketWriter::new(outgoing, sink));
         let (pipe, inbox) = Pipe::new(Arc::clone(&writer), to_pipe, start_ok);
         let state = Arc::new(ConnectionState::new(
@@ -196,7 +202,7 @@ impl Connecting {
             .map_err(|error| failed("no thread could be started", error))?;
         let left = given_up_at.saturating_duration_since(Instant::now());
         let silence = left.max(Duration::from_millis(1));
-        let mechanism = handshake::mechanism(&self.options.credentials);
+        let mechanism = handshake::mechanism(&self.credentials);
         match state.control.connect(pipe, mechanism, &self.options.vhost, silence) {
             Ok(()) => {
                 state.opened();
@@ -206,7 +212,7 @@ impl Connecting {
                 let is_given_up = state.control.is_given_up();
                 // amiquip has dropped the pipe, so the reader ends.
                 let end = reading.join().ok();
-                let user = match &self.options.credentials {
+                let user = match &self.credentials {
                     Credentials::Plain { user, .. } => user,
                     _ => "(client certificate)",
                 };
@@ -219,6 +225,7 @@ impl Connecting {
                         vhost: &self.options.vhost,
                         accepted_before: self.attempt.accepted_before,
                         is_abandoned: is_given_up || self.attempt.is_abandoned(),
+                        start_ok_size,
                         frame_max: state.frame_max(),
                     },
                 ))

@@ -185,8 +185,8 @@ fn read_capabilities(properties: Arguments<'_>) -> Capabilities {
 
 pub(crate) fn mechanism(credentials: &Credentials) -> &'static str {
     match credentials {
-        Credentials::Plain { .. } => "PLAIN",
-        _ => "EXTERNAL",
+        Credentials::External => "EXTERNAL",
+        _ => "PLAIN",
     }
 }
 

@@ -23,6 +23,9 @@ pub(crate) enum ConnectFailure {
     Final(Error),
 }
 
+/// The largest frame that RabbitMQ before 4.1 accepts before authentication.
+const RABBITMQ_FIRST_FRAME_MAX: usize = 4096;
+
 /// An attempt to connect, besides its error.
 #[derive(Debug)]
 pub(crate) struct Attempted<'a> {
@@ -34,6 +37,8 @@ pub(crate) struct Attempted<'a> {
     pub(crate) accepted_before: bool,
     /// Whether this side gave up.
     pub(crate) is_abandoned: bool,
+    /// The size of the frame with the credentials.
+    pub(crate) start_ok_size: usize,
     /// The size of frames that was agreed on.
     pub(crate) frame_max: u32,
 }
@@ -58,11 +63,19 @@ pub(crate) fn refused(
         ReadEnd::Refused(refusal) => attempted.failed(refusal.to_string(), None),
         ReadEnd::Broken(violation) => attempted.failed(violation.text, None),
         ReadEnd::Eof | ReadEnd::Io(_) if step == HandshakeStep::Tune => {
-            const WORDS: &str = "it closed the connection when it saw the credentials";
+            let mut words = "it closed the connection when it saw the credentials".to_string();
+            if attempted.start_ok_size > RABBITMQ_FIRST_FRAME_MAX {
+                let size = attempted.start_ok_size;
+                words += &format!(
+                    ", in a frame of {size} bytes; RabbitMQ accepts {RABBITMQ_FIRST_FRAME_MAX} \
+                     bytes before authentication, and {RABBITMQ_MIN_FRAME_MAX} since 4.1"
+                );
+            }
             if attempted.accepted_before {
-                attempted.failed(format!("{WORDS}, which it accepted before"), None)
+                words += "; it accepted earlier ones";
+                attempted.failed(words, None)
             } else {
-                attempted.denied(WORDS)
+                attempted.denied(words)
             }
         }
         ReadEnd::Eof | ReadEnd::Io(_)

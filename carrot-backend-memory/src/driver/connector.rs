@@ -1,7 +1,7 @@
 //! Connects programs to the broker.
 
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use carrot_core::backend::{
     Backend, Capabilities, ChannelOptions, Clock, Connector, Event, Role, Status,
@@ -21,6 +21,14 @@ const CALL_TIMEOUT: Duration = Duration::from_secs(30);
 const FRAME_MAX: usize = 131_072;
 const FRAME_MIN: usize = 4096;
 
+/// Returns the user whose id messages may have.
+fn user_of(credentials: &Credentials) -> &str {
+    match credentials {
+        Credentials::Plain { user, .. } => user,
+        _ => "guest",
+    }
+}
+
 /// Opens channels to one [`Broker`], and keeps the broker alive.
 ///
 /// A connector has one connection at a time for each role, as a driver of a remote broker has.
@@ -30,7 +38,7 @@ const FRAME_MIN: usize = 4096;
 #[derive(Debug)]
 pub struct MemoryConnector {
     shared: Arc<BrokerShared>,
-    user: Arc<str>,
+    credentials: Credentials,
     name: Arc<str>,
     call_timeout: Duration,
     frame_max: usize,
@@ -82,7 +90,7 @@ impl MemoryConnector {
     pub fn new(broker: &Broker) -> MemoryConnector {
         MemoryConnector {
             shared: Arc::clone(&broker.shared),
-            user: "guest".into(),
+            credentials: Credentials::default(),
             name: "".into(),
             call_timeout: CALL_TIMEOUT,
             frame_max: FRAME_MAX,
@@ -99,14 +107,10 @@ impl MemoryConnector {
     /// # Errors
     /// [`Error::Authentication`]: the virtual host is not `/`.
     pub fn with_options(broker: &Broker, options: &ConnectionOptions) -> Result<MemoryConnector> {
-        let user = match &options.credentials {
-            Credentials::Plain { user, .. } => user.as_str(),
-            _ => "guest",
-        };
         if options.vhost != "/" {
             return Err(Error::Authentication {
                 endpoint: broker.shared.endpoint(),
-                user: user.into(),
+                user: user_of(&options.credentials).into(),
                 reason: format!(
                     "the memory broker has no virtual host {:?}, only \"/\"",
                     options.vhost
@@ -120,7 +124,7 @@ impl MemoryConnector {
         };
         let name = options.name.as_str().into();
         Ok(MemoryConnector {
-            user: user.into(),
+            credentials: options.credentials.clone(),
             name,
             call_timeout: options.call_timeout,
             frame_max,
@@ -135,18 +139,29 @@ impl MemoryConnector {
         self.call_timeout = timeout;
     }
 
+    /// Returns the user of a new connection, and the rest of the timeout.
+    fn provide_user(&self, timeout: Duration) -> Result<(Arc<str>, Duration)> {
+        let Credentials::Provider(_) = &self.credentials else {
+            return Ok((user_of(&self.credentials).into(), timeout));
+        };
+        let started = Instant::now();
+        let credentials = self.credentials.resolve(&self.endpoint(), timeout)?;
+        Ok((user_of(&credentials).into(), timeout.saturating_sub(started.elapsed())))
+    }
+
     fn connection(&self, role: Role, timeout: Duration) -> Result<Arc<BrokerConnection>> {
         let live = lock(&self.state).live(role)?;
         if let Some(connection) = live {
             return Ok(connection);
         }
+        let (user, timeout) = self.provide_user(timeout)?;
         self.shared.inject_faults(Operation::Connect, None, timeout)?;
         let mut state = lock(&self.state);
         if let Some(connection) = state.live(role)? {
             return Ok(connection);
         }
         let connection =
-            BrokerConnection::open(&self.shared, role, &self.user, &self.name, &self.observers);
+            BrokerConnection::open(&self.shared, role, &user, &self.name, &self.observers);
         let lost = state.connection(role).replace(Arc::clone(&connection));
         drop(state);
         drop(lost);

@@ -1,6 +1,9 @@
-use serde::ser::SerializeStruct;
+use std::time::Duration;
+
+use serde::ser::{Error as _, SerializeStruct};
 use serde::{Deserialize, Serialize, Serializer};
 
+use crate::config::credentials_provider::CredentialsProvider;
 use crate::config::given::Given;
 use crate::config::secret::Secret;
 use crate::error::{Error, Result};
@@ -9,7 +12,7 @@ use crate::error::{Error, Result};
 ///
 /// Serialized as a table with the field `user`, or as `"external"`. The password is never
 /// serialized. Deserialized from the same, with the field `password`. A missing password is
-/// refused, and never replaced by the empty password.
+/// refused, and never replaced by the empty password. Serializing a provider fails.
 ///
 /// ```
 /// use carrot::config::Credentials;
@@ -33,12 +36,34 @@ pub enum Credentials {
     },
     /// The client certificate (SASL EXTERNAL). The broker needs a plug-in for it.
     External,
+    /// A function of the program that provides a user name and a password at each connect (SASL
+    /// PLAIN).
+    Provider(CredentialsProvider),
 }
 
 impl Credentials {
     /// Creates credentials with a user name and password.
     pub fn plain(user: impl Into<String>, password: impl Into<Secret>) -> Credentials {
         Credentials::Plain { user: user.into(), password: password.into() }
+    }
+
+    /// Returns the credentials for one connection: those of the provider, or these. For backends,
+    /// which call this at each connect.
+    ///
+    /// `endpoint` is the address that an error names. Blocks while the provider runs, at most for
+    /// `timeout`. Without a provider, does not block.
+    ///
+    /// # Errors
+    /// - [`Error::Connect`]: the provider failed or panicked, or returned invalid credentials.
+    /// - [`Error::Timeout`]: the provider did not return in time. Its thread continues.
+    pub fn resolve(&self, endpoint: &str, timeout: Duration) -> Result<Credentials> {
+        match self {
+            Credentials::Provider(provider) => {
+                let (user, password) = provider.provide(endpoint, timeout)?;
+                Ok(Credentials::plain(user, password))
+            }
+            given @ (Credentials::Plain { .. } | Credentials::External) => Ok(given.clone()),
+        }
     }
 }
 
@@ -61,6 +86,9 @@ impl Serialize for Credentials {
                 fields.end()
             }
             Credentials::External => serializer.serialize_str(EXTERNAL),
+            Credentials::Provider(_) => Err(S::Error::custom(
+                "a credentials provider is a function of the program, which is not serialized",
+            )),
         }
     }
 }

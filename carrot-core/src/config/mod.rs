@@ -1,6 +1,7 @@
 //! Connection options, as plain data.
 
 mod credentials;
+mod credentials_provider;
 mod display;
 mod environment;
 pub(crate) mod given;
@@ -11,11 +12,13 @@ mod options_serde;
 mod scheme;
 pub(crate) mod seconds;
 mod secret;
+mod strings;
 mod tls;
 mod url;
 mod validate;
 
 pub use credentials::Credentials;
+pub use credentials_provider::CredentialsProvider;
 pub use host::Host;
 pub use options::ConnectionOptions;
 pub use scheme::Scheme;

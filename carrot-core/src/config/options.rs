@@ -1,8 +1,10 @@
+use std::error::Error as StdError;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use crate::config::credentials::Credentials;
+use crate::config::credentials_provider::CredentialsProvider;
 use crate::config::given::Given;
 use crate::config::host::Host;
 use crate::config::scheme::Scheme;
@@ -96,7 +98,8 @@ use crate::config::tls::TlsOptions;
 /// * `tls` without a `scheme` selects `amqps`. The credentials `"external"` are those of the client
 ///   certificate.
 /// * No password is serialized. The default credentials are omitted. Of another user, only the name
-///   is serialized, and deserializing fails until a password is added. Serializing PEM text fails.
+///   is serialized, and deserializing fails until a password is added. Serializing PEM text or a
+///   credentials provider fails.
 /// * The options are [validated](Self::validate). Unknown fields are refused. An error names the
 ///   field, and never contains the password. A format that quotes the file in its own errors, such
 ///   as TOML, may still show a password of the file.
@@ -245,7 +248,10 @@ impl ConnectionOptions {
         self
     }
 
-    /// Sets the user name and password, at most 255 bytes each.
+    /// Sets the user name, at most 255 bytes, and the password, at most 65,536 bytes.
+    ///
+    /// The password may be a token of OAuth 2. User and password must fit into the first frame.
+    /// RabbitMQ up to 4.0 accepts about 3,700 bytes there, and later releases about 7,800 bytes.
     ///
     /// Defaults to `guest` and `guest`.
     #[must_use]
@@ -255,6 +261,44 @@ impl ConnectionOptions {
         password: impl Into<Secret>,
     ) -> ConnectionOptions {
         self.credentials = Credentials::plain(user, password);
+        self
+    }
+
+    /// Calls `provide` for the user name and the password of each connection. Suits passwords that
+    /// rotate and tokens that expire.
+    ///
+    /// `provide` is called at each attempt to connect, before the address is resolved: for the
+    /// connection of publishers, for that of consumers and declarations, and again for each
+    /// reconnect. The calls run one at a time, on threads of their own, with no lock held. The
+    /// limits are those of [`credentials`](Self::credentials).
+    ///
+    /// An error or a panic of `provide` fails the attempt with
+    /// [`Error::Connect`](crate::Error::Connect), which contains the text of the error. A program
+    /// that is connected tries again. The text appears in logs, so it must not contain the secret.
+    ///
+    /// The connect timeout includes the call. A call that takes longer fails the attempt with
+    /// [`Error::Timeout`](crate::Error::Timeout). Its thread continues until `provide` returns, and
+    /// later attempts wait for that, at most for their own deadlines.
+    ///
+    /// A provider is neither serialized nor part of the URL. The memory broker calls `provide`,
+    /// takes the user name for the user id of messages, and accepts every password.
+    ///
+    /// Defaults to a fixed user name and password.
+    ///
+    /// ```
+    /// use carrot::ConnectionOptions;
+    ///
+    /// let options = ConnectionOptions::new()
+    ///     .host("mq.example")
+    ///     .credentials_provider(|| Ok(("shop", std::fs::read_to_string("/run/secrets/shop")?)));
+    /// assert_eq!(options.to_string(), "amqp://mq.example/%2F");
+    /// ```
+    #[must_use]
+    pub fn credentials_provider<U: Into<String>, S: Into<Secret>>(
+        mut self,
+        provide: impl Fn() -> Result<(U, S), Box<dyn StdError + Send + Sync>> + Send + Sync + 'static,
+    ) -> ConnectionOptions {
+        self.credentials = Credentials::Provider(CredentialsProvider::new(provide));
         self
     }
 

@@ -3,10 +3,10 @@ use std::time::Duration;
 use crate::config::credentials::Credentials;
 use crate::config::options::ConnectionOptions;
 use crate::config::scheme::Scheme;
+use crate::config::strings::{string, validate_plain};
 use crate::config::tls::TlsOptions;
 use crate::error::{Error, Result};
 
-const LONGEST_STRING: usize = 255;
 const LONGEST_HEARTBEAT: u64 = 65_535;
 const SMALLEST_FRAME: u32 = 4096;
 /// Far below the limit of adding to an instant.
@@ -95,15 +95,13 @@ impl ConnectionOptions {
 
     fn validate_credentials(&self) -> Result<()> {
         match &self.credentials {
+            Credentials::Provider(_) => Ok(()),
             credentials
                 if self.scheme == Scheme::Memory && *credentials != Credentials::default() =>
             {
                 Err(Error::config("user", "the memory broker has no users"))
             }
-            Credentials::Plain { user, password } => {
-                string("user", user)?;
-                string("password", password.reveal())
-            }
+            Credentials::Plain { user, password } => validate_plain(user, password),
             Credentials::External
                 if self.scheme != Scheme::Amqps || self.tls.identity.is_none() =>
             {
@@ -119,19 +117,6 @@ impl ConnectionOptions {
 
 fn is_of_a_name(character: char) -> bool {
     character.is_alphanumeric() || matches!(character, '-' | '.' | '_')
-}
-
-fn string(option: &'static str, value: &str) -> Result<()> {
-    if value.len() > LONGEST_STRING {
-        return Err(Error::config(
-            option,
-            format!("has {} bytes; at most {LONGEST_STRING} are allowed", value.len()),
-        ));
-    }
-    if value.contains('\0') {
-        return Err(Error::config(option, "holds a NUL character"));
-    }
-    Ok(())
 }
 
 fn timeout(option: &'static str, timeout: Duration) -> Result<()> {
