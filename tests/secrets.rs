@@ -87,6 +87,8 @@ fn use_up(connection: &Connection) {
         .spawn(|_: String, _message: &Message| -> () { panic!("a handler that panics") })
         .unwrap();
     show("workers", workers.stop(Duration::from_secs(5)));
+    show("update", connection.update_secret(PASSWORD, "a test"));
+    show("update", connection.update_secret(PASSWORD, &"x".repeat(256)));
     connection.close().unwrap();
     show("closed", publisher.send("x"));
 }
@@ -143,6 +145,18 @@ fn failures_without_a_broker_show_no_password() {
         }),
     );
     use_up(&carrot::connect(ConnectionOptions::memory()).unwrap());
+    for provided in [
+        options
+            .clone()
+            .host("127.0.0.1")
+            .port(refused)
+            .credentials_provider(|| Ok(("u", PASSWORD))),
+        options.clone().credentials_provider(|| Ok(("user", format!("{PASSWORD}\0")))),
+        options.clone().credentials_provider(|| Ok(("user", PASSWORD.repeat(10_000)))),
+    ] {
+        note(format_args!("{provided} {provided:?} {provided:#?}"));
+        show("provider", carrot::connect(provided));
+    }
     no_output_shows_the_password();
 }
 

@@ -4,7 +4,9 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use carrot_core::backend::{Backend, Capabilities, ChannelOptions, Clock, Connector, Role, Status};
+use carrot_core::backend::{
+    Backend, Capabilities, ChannelOptions, Clock, Connector, Role, Status, refuse_secret_update,
+};
 use carrot_core::{ConnectionOptions, Credentials, Error, Result, Scheme};
 
 use crate::channel::OpenChannel;
@@ -106,6 +108,28 @@ impl Connector for AmqpConnector {
 
     fn connect(&self, role: Role, timeout: Duration) -> Result<()> {
         self.connection(role, timeout, deadline_after(timeout)).map(drop)
+    }
+
+    fn update_secret(&self, secret: &str, reason: &str, timeout: Duration) -> Result<()> {
+        let deadline = deadline_after(timeout);
+        let begin = |connection: Result<Arc<AmqpConnection>>| -> Result<_> {
+            let connection = connection?;
+            if !connection.state().capabilities().secret_updates {
+                refuse_secret_update()?;
+            }
+            let number = connection.begin_secret_update(secret, reason)?;
+            Ok((connection, number))
+        };
+        // Sent on all connections before the first answer is waited for.
+        let roles = [&self.publishing, &self.consuming];
+        let open = roles.into_iter().filter_map(|role| role.live().transpose());
+        let begun: Vec<_> = open.map(begin).collect();
+        let finish = |begun: Result<(Arc<AmqpConnection>, u64)>| {
+            let (connection, number) = begun?;
+            connection.finish_secret_update(number, timeout, deadline)
+        };
+        let results: Vec<_> = begun.into_iter().map(finish).collect();
+        results.into_iter().collect()
     }
 
     fn endpoint(&self) -> String {

@@ -64,6 +64,17 @@ impl RoleConnection {
         }
     }
 
+    /// Returns the connection, if it is open.
+    pub(crate) fn live(&self) -> Result<Option<Arc<AmqpConnection>>> {
+        match &self.lock().slot {
+            Slot::Open(connection) if connection.state().is_alive() => {
+                Ok(Some(Arc::clone(connection)))
+            }
+            Slot::Closed => Err(Error::closed("connection")),
+            Slot::Open(_) | Slot::Empty | Slot::ChannelOpening(_) => Ok(None),
+        }
+    }
+
     /// Returns the open connection, or a new one; and whether it is new. One thread opens it, and
     /// the others wait.
     pub(crate) fn connection(
@@ -116,7 +127,7 @@ impl RoleConnection {
             (_, Ok(connection)) => {
                 state.slot = Slot::Open(Arc::clone(&connection));
                 state.opened = true;
-                state.capabilities = connection.state().capabilities.get().copied();
+                state.capabilities = Some(connection.state().capabilities());
                 Ok((connection, true))
             }
             (_, Err(error)) => {

@@ -75,6 +75,8 @@ features! {
     DirectReplyTo => "direct reply-to",
     /// The refusal of messages with the user id of another user.
     UserIdCheck => "user-id check",
+    /// The replacement of the secret of an open connection.
+    SecretUpdates => "secret updates",
     /// The delay of a publication.
     DelayedPublish => "delayed publish",
     /// Bodies of 16 MiB.

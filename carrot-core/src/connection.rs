@@ -2,8 +2,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use crate::backend::{Connector, Declare, Delete, DeleteIf, Event, QueueInfo, Role};
-use crate::config::ConnectionOptions;
+use crate::backend::{Connector, Declare, Delete, DeleteIf, Event, QueueInfo, Role, validate};
+use crate::config::{ConnectionOptions, Secret};
 use crate::consumer::Consumer;
 use crate::consumer::definition::ConsumerDefinition;
 use crate::deadline;
@@ -89,6 +89,81 @@ impl Connection {
     /// [`Error::Authentication`], are returned at once.
     pub fn open_within(&self, duration: Duration) -> Result<()> {
         self.handle.open_before(deadline::after(duration))
+    }
+
+    /// Replaces the password or token of the open connections, those of publishers and those of
+    /// consumers, without reconnecting. For tokens of OAuth 2, which expire.
+    ///
+    /// Later connections, also after a loss, use the credentials of the options. Have a
+    /// [credentials provider](ConnectionOptions::credentials_provider) return the new secret before
+    /// this call, or the next reconnect uses the old one. Does nothing if no connection is open.
+    ///
+    /// RabbitMQ 3.8 and later support this. RabbitMQ keeps a connection while the token of its user
+    /// is valid. RabbitMQ 3.10 refuses operations after that, and 4.x closes the connection. For a
+    /// user with a password, RabbitMQ accepts every secret and changes nothing: only a new
+    /// connection checks the password. The memory broker accepts every secret.
+    ///
+    /// `reason` has at most 255 bytes, for the log of the broker. The secret has at most about
+    /// 130,000 bytes with the default frame size, and appears in no error and no log.
+    ///
+    /// Blocks for one round trip, at most for the call timeout. Does not connect.
+    ///
+    /// # Errors
+    /// - [`Error::HardError`]: the broker refused the secret, and closed the connection. Carrot
+    ///   reconnects with the credentials of the options.
+    /// - [`Error::Invalid`]: the broker cannot replace secrets, or the secret or the reason is too
+    ///   long.
+    /// - [`Error::Timeout`], or [`Error::Blocked`] during an alarm: a connection has no answer yet.
+    ///   The broker may accept the secret later.
+    /// - [`Error::Disconnected`]: a connection was lost meanwhile.
+    /// - [`Error::Closed`]: the connection was closed.
+    ///
+    /// The secret of the other connection is replaced also if one fails. Repeating the call is
+    /// safe.
+    ///
+    /// A program whose tokens expire renews them on a thread of its own:
+    ///
+    /// ```no_run
+    /// use std::sync::{Arc, Mutex, PoisonError};
+    /// use std::thread;
+    /// use std::time::Duration;
+    ///
+    /// use carrot::ConnectionOptions;
+    ///
+    /// /// Returns a token, and the time for which it is valid.
+    /// fn new_token() -> Result<(String, Duration), std::io::Error> {
+    /// #   Ok((String::new(), Duration::ZERO))
+    ///     // Ask the token server.
+    /// }
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let (token, mut valid_for) = new_token()?;
+    /// let token = Arc::new(Mutex::new(token));
+    /// let provided = Arc::clone(&token);
+    /// let options = ConnectionOptions::new().credentials_provider(move || {
+    ///     Ok(("", provided.lock().unwrap_or_else(PoisonError::into_inner).clone()))
+    /// });
+    /// let connection = carrot::connect(options)?;
+    ///
+    /// let renewed = connection.clone();
+    /// thread::spawn(move || {
+    ///     loop {
+    ///         // Leaves time for two more attempts.
+    ///         thread::sleep(valid_for / 3);
+    ///         let Ok((next, valid)) = new_token() else { continue };
+    ///         *token.lock().unwrap_or_else(PoisonError::into_inner) = next.clone();
+    ///         valid_for = valid;
+    ///         if let Err(error) = renewed.update_secret(next, "the token expires") {
+    ///             eprintln!("{error}");
+    ///         }
+    ///     }
+    /// });
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn update_secret(&self, secret: impl Into<Secret>, reason: &str) -> Result<()> {
+        validate::short_string("reason", reason)?;
+        self.handle.update_secret(secret.into().reveal(), reason)
     }
 
     /// Starts the definition of a publisher on this connection.

@@ -102,6 +102,10 @@ impl Connector for Wrong<Arc<dyn Connector>> {
         self.inner.status(role)
     }
 
+    fn update_secret(&self, secret: &str, reason: &str, timeout: Duration) -> Result<()> {
+        self.inner.update_secret(secret, reason, timeout)
+    }
+
     fn capabilities(&self) -> Capabilities {
         let mut capabilities = self.inner.capabilities();
         capabilities.delayed_publish = true;

@@ -18,6 +18,7 @@ pub(crate) fn of(product: &str, version: &str) -> Capabilities {
     let is_rabbitmq = product == "RabbitMQ";
     let mut capabilities = Capabilities::default();
     capabilities.waiting_queues = true;
+    capabilities.secret_updates = is_rabbitmq && version >= (3, 8);
     capabilities.quorum_queues = is_rabbitmq && version >= (3, 10);
     capabilities.default_delivery_limit = is_rabbitmq && version >= (4, 0);
     capabilities.queue_durable_after = SETTLE_IN;
@@ -31,15 +32,17 @@ mod tests {
     #[test]
     fn each_release_has_its_features() {
         let said = |product, version| {
-            let Capabilities { quorum_queues, default_delivery_limit, .. } = of(product, version);
-            (quorum_queues, default_delivery_limit)
+            let Capabilities { secret_updates, quorum_queues, default_delivery_limit, .. } =
+                of(product, version);
+            (secret_updates, quorum_queues, default_delivery_limit)
         };
-        assert_eq!(said("RabbitMQ", "3.9.29"), (false, false));
-        assert_eq!(said("RabbitMQ", "3.10.8"), (true, false));
-        assert_eq!(said("RabbitMQ", "3.13.7+beta"), (true, false));
-        assert_eq!(said("RabbitMQ", "4.0.5"), (true, true));
-        assert_eq!(said("RabbitMQ", "10.0"), (true, true));
-        assert_eq!(said("LavinMQ", "4.0.0"), (false, false));
-        assert_eq!(said("RabbitMQ", "4294967296.x"), (false, false));
+        assert_eq!(said("RabbitMQ", "3.7.28"), (false, false, false));
+        assert_eq!(said("RabbitMQ", "3.9.29"), (true, false, false));
+        assert_eq!(said("RabbitMQ", "3.10.8"), (true, true, false));
+        assert_eq!(said("RabbitMQ", "3.13.7+beta"), (true, true, false));
+        assert_eq!(said("RabbitMQ", "4.0.5"), (true, true, true));
+        assert_eq!(said("RabbitMQ", "10.0"), (true, true, true));
+        assert_eq!(said("LavinMQ", "4.0.0"), (false, false, false));
+        assert_eq!(said("RabbitMQ", "4294967296.x"), (false, false, false));
     }
 }

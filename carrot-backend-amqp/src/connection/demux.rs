@@ -13,6 +13,7 @@ use super::close_method::ConnectionClose;
 use super::frame_timer::FrameTimer;
 use super::handshake::{self, Handshake, HandshakeStep};
 use super::read_end::ReadEnd;
+use super::secret_updates::UPDATE_SECRET;
 use super::state::ConnectionState;
 use crate::error::words;
 
@@ -258,7 +259,7 @@ impl Demux {
                 Ok(())
             }
             Method::ConnectionCloseOk => self.take_close_ok(&method),
-            Method::ConnectionUpdateSecretOk => Ok(()),
+            Method::ConnectionUpdateSecretOk if self.state.secret_updates.answer() => Ok(()),
             other => Err(Violation::command_invalid(other.name()).into()),
         }
     }
@@ -300,6 +301,10 @@ impl Demux {
         }
         self.state.calls.closed_by_broker(&reason, &self.state.channels.unconfirmed());
         self.state.writer.seal();
+        if reason.method == Some(UPDATE_SECRET) && reason.is_hard() {
+            let (code, reason) = (reason.code, reason.text.clone());
+            self.state.secret_updates.refuse(Error::HardError { code, reason });
+        }
         let words = format!("the broker closed the connection: {} {}", reason.code, reason.text);
         self.state.lose(Error::disconnected(words));
         // The text is repeated as UTF-8, which amiquip requires.

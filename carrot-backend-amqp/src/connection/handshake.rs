@@ -4,11 +4,11 @@
 use std::fmt;
 
 use carrot_amqp_wire::{
-    Arguments, ConnectionStart, ConnectionStartOk, ConnectionTune, FrameWriter, LongStr, Method,
-    RawValue, SecretStr, WireError,
+    Arguments, ConnectionStart, ConnectionStartOk, ConnectionTune, ConnectionUpdateSecret,
+    FrameWriter, LongStr, Method, RawValue, SecretStr, WireError,
 };
 use carrot_core::backend::Capabilities;
-use carrot_core::{ConnectionOptions, Credentials, Headers, Secret, Value};
+use carrot_core::{ConnectionOptions, Credentials, Error, Headers, Result, Secret, Value};
 
 use super::capabilities;
 use crate::error::words;
@@ -171,6 +171,21 @@ impl Tuned {
 pub(crate) fn frame(method: &Method<'_>) -> Result<Vec<u8>, HandshakeRefusal> {
     let mut octets = Vec::new();
     FrameWriter::new(&mut octets, 0, UNTUNED_FRAME_MAX).method(method)?;
+    Ok(octets)
+}
+
+/// Returns the frame of connection.update-secret.
+///
+/// # Errors
+/// [`Error::Invalid`]: the frame exceeds `frame_max`. Does not contain the secret.
+pub(crate) fn secret_update(secret: &str, reason: &str, frame_max: u32) -> Result<Vec<u8>> {
+    let method =
+        ConnectionUpdateSecret { new_secret: SecretStr::from(secret), reason: reason.into() };
+    let mut octets = Vec::new();
+    FrameWriter::new(&mut octets, 0, frame_max).method(&method.into()).map_err(|error| {
+        let bytes = secret.len();
+        Error::invalid("secret", &format!("({bytes} bytes)"), error.to_string())
+    })?;
     Ok(octets)
 }
 

@@ -22,6 +22,7 @@ mod read_end;
 mod reader;
 mod refusal;
 mod role_context;
+mod secret_updates;
 mod source;
 mod state;
 mod supervisor;
@@ -54,6 +55,7 @@ pub(crate) use writer::{ChannelOpening, TooManyAnswers};
 pub(crate) use {demux::Demux, pipe::Pipe, read_end::ReadEnd};
 
 use crate::time::deadline_after;
+use secret_updates::NoUpdate;
 use state::EXPLAINED_WITHIN;
 
 /// An open connection. Closes when the last handle is dropped.
@@ -80,6 +82,36 @@ impl AmqpConnection {
 
     pub(crate) fn state(&self) -> &Arc<ConnectionState> {
         &self.state
+    }
+
+    /// Sends a new secret. Returns the number of the update, to wait for.
+    ///
+    /// # Errors
+    /// - [`Error::Invalid`]: the secret and the reason do not fit into a frame.
+    /// - The reason why the connection has ended.
+    pub(crate) fn begin_secret_update(&self, secret: &str, reason: &str) -> Result<u64> {
+        let frame = handshake::secret_update(secret, reason, self.state.frame_max())?;
+        let number = self.state.secret_updates.begin();
+        if !self.state.writer.hand_over_unless_sealed(frame) {
+            return Err(self.state.death());
+        }
+        self.state.writer.flush();
+        Ok(number)
+    }
+
+    /// Waits until the broker has accepted a secret. The connection of a call that times out stays
+    /// open, and the broker may still accept the secret.
+    pub(crate) fn finish_secret_update(
+        &self,
+        number: u64,
+        timeout: Duration,
+        deadline: Instant,
+    ) -> Result<()> {
+        self.state.secret_updates.wait(number, deadline).map_err(|none| match none {
+            NoUpdate::Late => self.state.overdue("updating the secret", timeout),
+            NoUpdate::Refused(error) => error,
+            NoUpdate::Ended => self.state.death(),
+        })
     }
 
     /// Closes the connection, and cuts it at the deadline.

@@ -17,6 +17,7 @@ use super::in_flight::CallsInFlight;
 use super::leadership::Leadership;
 use super::observers::{Observers, role_of_alarm};
 use super::role_context::RoleContext;
+use super::secret_updates::SecretUpdates;
 use super::supervisor::Supervisor;
 use super::writer::SocketWriter;
 
@@ -40,6 +41,7 @@ pub(crate) struct ConnectionState {
     pub(crate) buffers: Arc<BufferPool>,
     pub(crate) tuned: OnceLock<Tuned>,
     pub(crate) capabilities: OnceLock<Capabilities>,
+    pub(crate) secret_updates: SecretUpdates,
     pub(crate) socket: TcpStream,
     /// Dropped with the connector.
     events: Weak<Observers>,
@@ -98,6 +100,7 @@ impl ConnectionState {
             buffers: Arc::new(BufferPool::new()),
             tuned: OnceLock::new(),
             capabilities: OnceLock::new(),
+            secret_updates: SecretUpdates::default(),
             socket,
             events: Weak::clone(&context.observers),
             is_lost: AtomicBool::new(false),
@@ -117,6 +120,11 @@ impl ConnectionState {
 
     pub(crate) fn frame_max(&self) -> u32 {
         self.tuned.get().map_or(super::handshake::UNTUNED_FRAME_MAX, |tuned| tuned.frame_max)
+    }
+
+    /// Returns the features of the broker, as it announced them in the handshake.
+    pub(crate) fn capabilities(&self) -> Capabilities {
+        self.capabilities.get().copied().unwrap_or_default()
     }
 
     pub(crate) fn channel_max(&self) -> u16 {
@@ -226,6 +234,7 @@ impl ConnectionState {
         }
         self.changed.notify_all();
         self.writer.send_buffer.close();
+        self.secret_updates.end();
         for channel in self.channels.end() {
             channel.end(self.calls.first_error(channel.id(), lost.clone()));
         }

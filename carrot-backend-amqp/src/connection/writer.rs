@@ -205,6 +205,17 @@ impl SocketWriter {
         }
     }
 
+    /// Accepts frames of the connection as [`hand_over`](SocketWriter::hand_over) does. Returns
+    /// false if the connection has ended or is sealed.
+    pub(crate) fn hand_over_unless_sealed(&self, bytes: Vec<u8>) -> bool {
+        let mut state = self.lock();
+        let is_open = !state.ended && !state.sealed;
+        if is_open {
+            state.pending.append(OutgoingFrames::from(bytes));
+        }
+        is_open
+    }
+
     /// Accepts answers of a channel as [`hand_over`](SocketWriter::hand_over) does. Returns whether
     /// the channel is open.
     pub(crate) fn hand_over_on(

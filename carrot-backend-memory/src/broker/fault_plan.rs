@@ -39,6 +39,9 @@ pub enum Operation {
     Ack,
     /// [`Backend::reject`](carrot_core::backend::Backend::reject).
     Reject,
+    /// [`Connector::update_secret`](carrot_core::backend::Connector::update_secret), once for each
+    /// open connection.
+    UpdateSecret,
     /// Any of these on an open channel, except `Confirm` and `Next`, which only wait, and whose
     /// number is random.
     Any,
@@ -49,7 +52,11 @@ impl Operation {
         match self {
             Operation::Any => !matches!(
                 other,
-                Operation::Connect | Operation::Open | Operation::Confirm | Operation::Next
+                Operation::Connect
+                    | Operation::Open
+                    | Operation::Confirm
+                    | Operation::Next
+                    | Operation::UpdateSecret
             ),
             operation => operation == other,
         }

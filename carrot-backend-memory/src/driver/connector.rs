@@ -188,6 +188,29 @@ impl Connector for MemoryConnector {
         self.connection(role, timeout).map(drop)
     }
 
+    /// Accepts every secret, because no user of the broker has one.
+    fn update_secret(&self, _secret: &str, _reason: &str, timeout: Duration) -> Result<()> {
+        let deadline = Deadline::after(timeout);
+        let mut state = lock(&self.state);
+        let open = [state.live(Role::Publish)?, state.live(Role::Consume)?];
+        drop(state);
+        let update = |connection: Arc<BrokerConnection>| {
+            let injected = self.shared.inject_faults(Operation::UpdateSecret, None, timeout);
+            if let Err(error @ Error::HardError { .. }) = &injected {
+                connection.fail_because_of(None, error);
+            }
+            injected?;
+            if connection.gate.wait_until_read(None, deadline) {
+                let lost = || Error::disconnected("the connection was lost meanwhile");
+                return if connection.is_open() { Ok(()) } else { Err(lost()) };
+            }
+            let late = || Error::timeout("updating the secret", timeout);
+            Err(connection.gate.reason().map_or_else(late, |reason| Error::Blocked { reason }))
+        };
+        let results: Vec<_> = open.into_iter().flatten().map(update).collect();
+        results.into_iter().collect()
+    }
+
     fn endpoint(&self) -> String {
         self.shared.endpoint()
     }
@@ -213,6 +236,7 @@ impl Connector for MemoryConnector {
 
     fn capabilities(&self) -> Capabilities {
         let mut capabilities = Capabilities::default();
+        capabilities.secret_updates = true;
         capabilities.waiting_queues = true;
         capabilities.quorum_queues = true;
         capabilities

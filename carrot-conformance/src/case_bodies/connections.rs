@@ -242,3 +242,48 @@ pub(crate) fn a_confirm_received_before_the_loss_is_returned(harness: &dyn Harne
     breakable.channel.channel_error(&queue);
     assert_eq!(breakable.channel.outcome(early), Outcome::Accepted);
 }
+
+const SECRET: &str = "a new secret";
+const REASON: &str = "a test";
+
+pub(crate) fn a_secret_update_without_the_capability_is_invalid_and_keeps_the_connection(
+    harness: &dyn Harness,
+) {
+    let fixture = CaseFixture::new(harness);
+    let queue = fixture.queue();
+    let updated = fixture.connector.update_secret(SECRET, REASON, DEADLINE);
+    if fixture.connector.capabilities().secret_updates {
+        updated.expect("update_secret");
+    } else {
+        assert_error!(updated, Error::Invalid { .. });
+    }
+    fixture.channel.enqueue(&queue, ["x"]);
+    fixture.channel.expect_messages(&queue, ["x"]);
+}
+
+pub(crate) fn a_secret_update_keeps_channels_and_unsettled_deliveries(harness: &dyn Harness) {
+    let fixture = CaseFixture::new(harness);
+    assert!(fixture.connector.capabilities().secret_updates, "the capability secret_updates");
+    let queue = fixture.queue();
+    fixture.channel.enqueue(&queue, ["first", "second"]);
+    let delivery = fixture.channel.get_delivery(&queue);
+    for _ in 0..3 {
+        fixture.connector.update_secret(SECRET, REASON, DEADLINE).expect("update_secret");
+    }
+    fixture.channel.ack(delivery.tag, Extent::One).expect("ack");
+    fixture.channel.expect_messages(&queue, ["second"]);
+}
+
+pub(crate) fn a_secret_update_without_a_connection_does_nothing(harness: &dyn Harness) {
+    let connector = harness.connect();
+    connector.update_secret(SECRET, REASON, DEADLINE).expect("update_secret");
+    assert!(!connector.status(Role::Publish).connected, "an update opens no connection");
+    assert!(!connector.status(Role::Consume).connected, "an update opens no connection");
+}
+
+pub(crate) fn a_secret_update_of_a_closed_connector_fails(harness: &dyn Harness) {
+    let connector = harness.connect();
+    open(&*connector);
+    connector.close(DEADLINE).expect("close");
+    assert_error!(connector.update_secret(SECRET, REASON, DEADLINE), Error::Closed { .. });
+}

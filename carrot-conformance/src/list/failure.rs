@@ -20,6 +20,10 @@ macro_rules! __failure {
                 a_lost_connector_can_be_closed needs CutConnection;
                 an_exclusive_queue_is_deleted_with_a_lost_connection needs CutConnection, ExclusiveQueues;
                 a_confirm_received_before_the_loss_is_returned needs CutConnection;
+                a_secret_update_without_the_capability_is_invalid_and_keeps_the_connection;
+                a_secret_update_keeps_channels_and_unsettled_deliveries needs SecretUpdates;
+                a_secret_update_without_a_connection_does_nothing needs SecretUpdates;
+                a_secret_update_of_a_closed_connector_fails needs SecretUpdates;
             }
             alarms {
                 a_confirm_of_a_blocked_broker_is_late needs BlockBroker;

@@ -40,6 +40,32 @@ pub trait Connector: Debug + Send + Sync + 'static {
     /// As [`open`](Connector::open).
     fn connect(&self, role: Role, timeout: Duration) -> Result<()>;
 
+    /// Replaces the password or token of every open connection, without reconnecting. Later
+    /// connections use the credentials of the options.
+    ///
+    /// A broker without users accepts every secret. RabbitMQ accepts every secret of a user whose
+    /// password does not expire, and changes nothing. The default implementation refuses, for a
+    /// backend without [`Capabilities::secret_updates`].
+    ///
+    /// `reason` has at most 255 bytes, and may appear in the broker's log. The secret appears in no
+    /// error and no log.
+    ///
+    /// Blocks until the broker has answered on every open connection, at most for `timeout`. Does
+    /// not block if no connection is open.
+    ///
+    /// # Errors
+    /// - [`Error::HardError`]: the broker refused the secret, and closed the connection.
+    /// - [`Error::Invalid`]: the broker cannot replace secrets, or the secret does not fit into a
+    ///   frame. Nothing was sent.
+    /// - [`Error::Timeout`], or [`Error::Blocked`] during an alarm: `timeout` passed. The
+    ///   connections stay open.
+    /// - [`Error::Disconnected`]: a connection was lost meanwhile.
+    /// - [`Error::Closed`]: the connector was closed.
+    fn update_secret(&self, secret: &str, reason: &str, timeout: Duration) -> Result<()> {
+        let _ = (secret, reason, timeout);
+        refuse_secret_update()
+    }
+
     /// Returns the address for errors and logs: `mq.example:5672`, several addresses separated by
     /// commas, or `memory://orders`. Contains no password.
     fn endpoint(&self) -> String;
@@ -77,6 +103,19 @@ pub trait Connector: Debug + Send + Sync + 'static {
     fn observe(&self, observer: Arc<dyn Fn(&Event) + Send + Sync>);
 }
 
+/// Refuses to replace a secret, for a backend without [`Capabilities::secret_updates`].
+///
+/// # Errors
+/// - [`Error::Invalid`]: always. Names the secret, and does not contain it.
+pub fn refuse_secret_update() -> Result<()> {
+    Err(Error::invalid(
+        "secret",
+        "***",
+        "no new secret on an open connection, which this broker does not support; a new connection \
+         uses it",
+    ))
+}
+
 /// The state of a connector's connection for one [`Role`].
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 #[non_exhaustive]
@@ -107,6 +146,9 @@ impl Status {
 pub struct Capabilities {
     /// Whether `publish` accepts a [`delay`](crate::backend::Publication::delay).
     pub delayed_publish: bool,
+    /// Whether [`update_secret`](Connector::update_secret) replaces the secret of an open
+    /// connection.
+    pub secret_updates: bool,
     /// Whether a queue can hold a message for a time and then move it to another queue: a message
     /// TTL with a dead-letter exchange.
     pub waiting_queues: bool,

@@ -132,7 +132,7 @@ pub use buffer_pool::BufferPool;
 pub use channel::Backend;
 pub use channel_options::{ChannelOptions, Role};
 pub use clock::Clock;
-pub use connector::{Capabilities, Connector, Event, Status};
+pub use connector::{Capabilities, Connector, Event, Status, refuse_secret_update};
 pub use content::{Content, Outcome, Publication, PublishTag};
 pub use delivery::{Acknowledgement, ConsumeOptions, Delivery, DeliveryTag, Extent, Rejection};
 pub use entities::{Declare, Delete, Deleted};

@@ -72,6 +72,10 @@ impl ConnectionHandle {
             .map(|deleted| deleted.message_count)
     }
 
+    pub(crate) fn update_secret(&self, secret: &str, reason: &str) -> Result<()> {
+        self.shared.connector.update_secret(secret, reason, self.call_timeout())
+    }
+
     /// Closes the connection, and refuses every further call.
     pub(crate) fn close(&self) -> Result<()> {
         self.shared.close();

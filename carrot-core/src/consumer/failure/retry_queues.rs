@@ -118,6 +118,7 @@ mod tests {
 
     const QUORUM: Capabilities = Capabilities {
         delayed_publish: false,
+        secret_updates: false,
         waiting_queues: true,
         quorum_queues: true,
         default_delivery_limit: false,

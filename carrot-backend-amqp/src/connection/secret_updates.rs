@@ -1,0 +1,132 @@
+//! The replacements of a connection's secret that wait for their answers.
+
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use carrot_core::Error;
+
+/// The class and the number of connection.update-secret.
+pub(crate) const UPDATE_SECRET: (u16, u16) = (10, 70);
+
+/// Counts updates and answers. The broker answers updates one after another, so the answer to a
+/// call that timed out is not taken for that of the next call.
+#[derive(Debug, Default)]
+pub(crate) struct SecretUpdates {
+    state: Mutex<UpdatesState>,
+    changed: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct UpdatesState {
+    sent: u64,
+    answered: u64,
+    /// The refusal that closed the connection.
+    refused: Option<Error>,
+    has_ended: bool,
+}
+
+/// The reason why an update has no answer.
+#[derive(Debug, Clone)]
+pub(crate) enum NoUpdate {
+    Late,
+    /// The broker refused the secret, and has closed the connection.
+    Refused(Error),
+    /// The connection has ended.
+    Ended,
+}
+
+impl SecretUpdates {
+    fn lock(&self) -> MutexGuard<'_, UpdatesState> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Notes that an update is about to be sent. Returns its number.
+    pub(crate) fn begin(&self) -> u64 {
+        let mut state = self.lock();
+        state.sent += 1;
+        state.sent
+    }
+
+    /// Takes an answer. Returns false if no update waits for one.
+    pub(crate) fn answer(&self) -> bool {
+        let mut state = self.lock();
+        if state.answered == state.sent {
+            return false;
+        }
+        state.answered += 1;
+        drop(state);
+        self.changed.notify_all();
+        true
+    }
+
+    /// Notes that the broker closes the connection over a secret.
+    pub(crate) fn refuse(&self, error: Error) {
+        self.lock().refused = Some(error);
+    }
+
+    /// Ends all updates with the connection.
+    pub(crate) fn end(&self) {
+        self.lock().has_ended = true;
+        self.changed.notify_all();
+    }
+
+    /// Waits for the answer to the update with this number.
+    pub(crate) fn wait(&self, number: u64, deadline: Instant) -> Result<(), NoUpdate> {
+        let mut state = self.lock();
+        while state.answered < number && !state.has_ended {
+            let now = Instant::now();
+            if now >= deadline {
+                return Err(NoUpdate::Late);
+            }
+            let waited = self.changed.wait_timeout(state, deadline - now);
+            state = waited.unwrap_or_else(PoisonError::into_inner).0;
+        }
+        if state.answered >= number {
+            return Ok(());
+        }
+        Err(state.refused.clone().map_or(NoUpdate::Ended, NoUpdate::Refused))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    fn soon() -> Instant {
+        Instant::now() + Duration::from_millis(10)
+    }
+
+    #[test]
+    fn late_answer_belongs_to_the_update_that_timed_out() {
+        let updates = SecretUpdates::default();
+        assert!(!updates.answer());
+        let first = updates.begin();
+        assert!(matches!(updates.wait(first, soon()), Err(NoUpdate::Late)));
+        let second = updates.begin();
+        assert!(updates.answer());
+        assert!(matches!(updates.wait(second, soon()), Err(NoUpdate::Late)));
+        assert!(updates.answer());
+        assert!(updates.wait(second, soon()).is_ok());
+        assert!(!updates.answer());
+    }
+
+    #[test]
+    fn end_of_the_connection_ends_updates_with_the_refusal() {
+        let updates = SecretUpdates::default();
+        let (first, second) = (updates.begin(), updates.begin());
+        assert!(updates.answer());
+        updates.refuse(Error::HardError { code: 530, reason: "NOT_ALLOWED".into() });
+        updates.end();
+        assert!(updates.wait(first, soon()).is_ok());
+        assert!(matches!(
+            updates.wait(second, soon()),
+            Err(NoUpdate::Refused(Error::HardError { code: 530, .. }))
+        ));
+        let ended = SecretUpdates::default();
+        let number = ended.begin();
+        ended.end();
+        assert!(matches!(ended.wait(number, soon()), Err(NoUpdate::Ended)));
+    }
+}
