@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 
 use carrot::backend::{
-    Acknowledgement, ConsumeOptions, Content, DeleteIf, Delivery, DeliveryTag, Extent, Outcome,
+    Acknowledgement, ArrivedDeliveries, ConsumeOptions, Content, DeleteIf, Delivery, DeliveryTag,
+    Extent, Outcome,
 };
 use carrot::{Error, Queue, Result};
 
@@ -263,6 +264,12 @@ impl State {
         let tags = consumer.arrived.iter().map(|delivery| delivery.tag.0);
         let arrived: Vec<_> = tags.filter_map(|tag| channel.unsettled.remove(&tag)).collect();
         arrived.into_iter().for_each(|unsettled| self.requeue(unsettled));
+    }
+
+    /// Returns the deliveries that wait for a consumer.
+    pub(crate) fn arrived(&self, consumer: u64) -> ArrivedDeliveries {
+        let arrived = self.consumers.get(&consumer).into_iter().flat_map(|found| &found.arrived);
+        ArrivedDeliveries::of_sizes(arrived.map(|delivery| delivery.content.body.len()))
     }
 
     /// Returns a delivery that has arrived at a consumer. The delivery is then received.

@@ -1,7 +1,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use carrot::backend::{Delivery, Subscription};
+use carrot::backend::{ArrivedDeliveries, Delivery, Subscription};
 use carrot::{Error, Result};
 
 use crate::channel::Handle;
@@ -44,6 +44,10 @@ impl Subscription for ShelfSubscription {
             }
             state = shelf.wait(state, left);
         }
+    }
+
+    fn arrived(&self) -> ArrivedDeliveries {
+        self.channel.shelf.lock().arrived(self.id)
     }
 
     fn cancel(&self, _timeout: Duration) -> Result<()> {

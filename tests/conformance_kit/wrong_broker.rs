@@ -8,9 +8,9 @@ use std::time::Duration;
 use carrot_backend_memory::Broker;
 use carrot_conformance::{Feature, Features, Harness};
 use carrot_core::backend::{
-    Acknowledgement, Backend, Capabilities, ChannelOptions, Clock, Connector, ConsumeOptions,
-    Content, Declare, Delete, Deleted, Delivery, DeliveryTag, Event, Extent, Outcome, Publication,
-    PublishTag, QueueInfo, Rejection, Role, Status, Subscription,
+    Acknowledgement, ArrivedDeliveries, Backend, Capabilities, ChannelOptions, Clock, Connector,
+    ConsumeOptions, Content, Declare, Delete, Deleted, Delivery, DeliveryTag, Event, Extent,
+    Outcome, Publication, PublishTag, QueueInfo, Rejection, Role, Status, Subscription,
 };
 use carrot_core::{Error, Queue, Result};
 
@@ -325,6 +325,14 @@ impl Subscription for Wrong<Arc<dyn Subscription>> {
             *read_ahead() = self.inner.next(Duration::ZERO)?;
         }
         Ok(next.map(|delivery| self.delivery(delivery)))
+    }
+
+    fn arrived(&self) -> ArrivedDeliveries {
+        let read_ahead = self.read_ahead.lock().expect("no code panics with this lock held");
+        let earlier = read_ahead.iter().map(|delivery| delivery.content.body.len());
+        let (earlier, later) = (ArrivedDeliveries::of_sizes(earlier), self.inner.arrived());
+        let messages = earlier.messages + later.messages;
+        ArrivedDeliveries::new(messages, earlier.bytes + later.bytes)
     }
 
     fn cancel(&self, timeout: Duration) -> Result<()> {

@@ -19,6 +19,7 @@ mod failures;
 mod first_contact;
 mod handlers;
 mod hard_errors;
+mod held_bytes;
 mod limits;
 mod load;
 mod message;

@@ -1,11 +1,12 @@
 //! The consumers of one channel, as the reader and the subscriptions share them.
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Instant;
 
 use carrot_amqp_wire::ShortStr;
+use carrot_core::backend::ArrivedDeliveries;
 use crossbeam_channel::{Receiver, Sender, unbounded};
 
 use super::assembler::Arrived;
@@ -35,6 +36,21 @@ pub(crate) struct ConsumerStatus {
     pub(crate) ended: OnceLock<&'static str>,
     /// The number of threads that wait for a delivery.
     pub(crate) waiting: AtomicUsize,
+    /// The bytes in the bodies of the deliveries that wait.
+    bytes: AtomicU64,
+}
+
+impl ConsumerQueue {
+    /// Returns the deliveries that wait.
+    pub(crate) fn arrived(&self) -> ArrivedDeliveries {
+        let bytes = self.status.bytes.load(Ordering::Acquire);
+        ArrivedDeliveries::new(self.deliveries.len() as u64, bytes)
+    }
+
+    /// Notes that a delivery was taken out.
+    pub(crate) fn taken(&self, delivery: &Arrived) {
+        self.status.bytes.fetch_sub(delivery.body.len() as u64, Ordering::AcqRel);
+    }
 }
 
 /// The result of a delivery.
@@ -153,6 +169,7 @@ impl Consumers {
             Some(deliveries) => {
                 let is_awaited = consumer.status.waiting.load(Ordering::Relaxed) > 0;
                 self.arrived.fetch_add(1, Ordering::Relaxed);
+                consumer.status.bytes.fetch_add(delivery.body.len() as u64, Ordering::AcqRel);
                 let _ = deliveries.send(delivery);
                 Delivered::Queued { is_awaited }
             }

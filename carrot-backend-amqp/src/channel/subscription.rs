@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use carrot_amqp_wire::BasicCancel;
-use carrot_core::backend::{Acknowledgement, Delivery, Subscription};
+use carrot_core::backend::{Acknowledgement, ArrivedDeliveries, Delivery, Subscription};
 use carrot_core::{Error, Result};
 use crossbeam_channel::{RecvTimeoutError, TryRecvError};
 
@@ -76,6 +76,7 @@ impl Subscription for ChannelSubscription {
         match self.receive(timeout) {
             Ok(arrived) => {
                 channel.consumers.taken();
+                self.consumer.taken(&arrived);
                 Ok(Some(channel.hand_out(arrived, self.acknowledgement)))
             }
             Err(RecvTimeoutError::Timeout) => Ok(None),
@@ -87,6 +88,10 @@ impl Subscription for ChannelSubscription {
                 Err(channel.failure().unwrap_or_else(cancelled))
             }
         }
+    }
+
+    fn arrived(&self) -> ArrivedDeliveries {
+        self.consumer.arrived()
     }
 
     fn cancel(&self, timeout: Duration) -> Result<()> {

@@ -9,7 +9,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::thread;
 use std::time::Duration;
 
-use carrot_core::backend::{Content, Delivery, DeliveryTag, Outcome};
+use carrot_core::backend::{ArrivedDeliveries, Content, Delivery, DeliveryTag, Outcome};
 use carrot_core::{Error, Result};
 
 use crate::channel::confirms::ChannelConfirms;
@@ -285,6 +285,14 @@ impl BrokerChannel {
                 return Ok(None);
             }
         }
+    }
+
+    /// Returns the deliveries in an inbox.
+    pub(crate) fn arrived(&self, inbox: u64) -> ArrivedDeliveries {
+        let state = lock(&self.state);
+        let found = state.find(inbox).and_then(|index| state.inboxes.get(index));
+        let deliveries = found.into_iter().flat_map(|inbox| &inbox.deliveries);
+        ArrivedDeliveries::of_sizes(deliveries.map(|delivery| delivery.content.body.len()))
     }
 
     /// Waits until something may have arrived in an inbox. Returns whether the timeout had passed

@@ -3,7 +3,9 @@
 use std::sync::{Arc, Condvar};
 use std::time::Duration;
 
-use carrot_core::backend::{Acknowledgement, ConsumeOptions, Delivery, Subscription};
+use carrot_core::backend::{
+    Acknowledgement, ArrivedDeliveries, ConsumeOptions, Delivery, Subscription,
+};
 use carrot_core::{Error, Result};
 
 use crate::broker::direct_reply_to::PSEUDO_QUEUE;
@@ -107,6 +109,10 @@ impl Subscription for MemorySubscription {
             Err(Error::Timeout { .. }) => Ok(None),
             left => self.handle.read(self.handle.channel.next(self.inbox, &self.arrived, left?)),
         }
+    }
+
+    fn arrived(&self) -> ArrivedDeliveries {
+        self.handle.channel.arrived(self.inbox)
     }
 
     fn cancel(&self, _timeout: Duration) -> Result<()> {

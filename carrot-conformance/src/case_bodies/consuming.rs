@@ -269,3 +269,19 @@ pub(crate) fn closing_a_channel_requeues_the_unsettled_messages_of_its_consumers
     channel.close_channel();
     fixture.channel.expect_messages(&queue, ["b", "c"]);
 }
+
+pub(crate) fn arrived_counts_the_deliveries_that_wait(harness: &dyn Harness) {
+    let fixture = CaseFixture::new(harness);
+    let queue = fixture.queue();
+    fixture.channel.enqueue(&queue, ["x", "twenty bytes in here", "", "not prefetched"]);
+    let options = ConsumeOptions::with_prefetch(3);
+    let subscription = fixture.channel.consume(&queue, &options, DEADLINE).expect("consume");
+    let arrived = || (subscription.arrived().messages, subscription.arrived().bytes);
+    eventually("three deliveries arrive", || arrived() == (3, 21));
+    for left in [(2, 20), (1, 0), (0, 0)] {
+        subscription.next(DEADLINE).expect("next").expect("a delivery");
+        assert_eq!(arrived(), left, "arrived");
+    }
+    subscription.cancel(DEADLINE).expect("cancel");
+    assert_eq!(arrived(), (0, 0), "arrived");
+}

@@ -68,6 +68,7 @@ macro_rules! __basics {
                 closing_a_connector_requeues_its_unsettled_messages;
             }
             consuming {
+                arrived_counts_the_deliveries_that_wait;
                 a_consumer_receives_earlier_messages;
                 a_consumer_receives_later_messages;
                 a_message_wakes_a_waiting_consumer;

@@ -136,7 +136,7 @@ pub use connector::{Capabilities, Connector, Event, Status, refuse_secret_update
 pub use content::{Content, Outcome, Publication, PublishTag};
 pub use delivery::{Acknowledgement, ConsumeOptions, Delivery, DeliveryTag, Extent, Rejection};
 pub use entities::{Declare, Delete, Deleted};
-pub use subscription::Subscription;
+pub use subscription::{ArrivedDeliveries, Subscription};
 
 pub use crate::error::HardClose;
 pub use crate::escaping::{Printable, printable};

@@ -29,6 +29,9 @@ pub trait Subscription: Debug + Send + Sync + 'static {
     ///   returned are dropped, because they could not be settled.
     fn next(&self, timeout: Duration) -> Result<Option<Delivery>>;
 
+    /// Returns the deliveries that have arrived, and that `next` has not returned. Never blocks.
+    fn arrived(&self) -> ArrivedDeliveries;
+
     /// Cancels the consumer at the broker. Arrived deliveries can still be taken with `next`, and
     /// be settled. Threads that wait in `next` wake up.
     ///
@@ -38,4 +41,29 @@ pub trait Subscription: Debug + Send + Sync + 'static {
     /// - [`Error::Timeout`]: the broker did not answer in time.
     /// - The channel's first error.
     fn cancel(&self, timeout: Duration) -> Result<()>;
+}
+
+/// The deliveries of a consumer that wait for [`Subscription::next`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub struct ArrivedDeliveries {
+    /// The number of deliveries.
+    pub messages: u64,
+    /// The number of bytes in their bodies.
+    pub bytes: u64,
+}
+
+impl ArrivedDeliveries {
+    /// Counts deliveries by the sizes of their bodies, in bytes.
+    pub fn of_sizes(sizes: impl IntoIterator<Item = usize>) -> ArrivedDeliveries {
+        sizes.into_iter().fold(ArrivedDeliveries::default(), |arrived, size| ArrivedDeliveries {
+            messages: arrived.messages + 1,
+            bytes: arrived.bytes + size as u64,
+        })
+    }
+
+    /// Creates the numbers.
+    pub fn new(messages: u64, bytes: u64) -> ArrivedDeliveries {
+        ArrivedDeliveries { messages, bytes }
+    }
 }

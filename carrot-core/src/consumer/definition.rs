@@ -127,6 +127,39 @@ impl<C> ConsumerDefinition<C> {
         self
     }
 
+    /// Bounds the bytes of message bodies that a run of this consumer holds, by its prefetch. Suits
+    /// queues with messages of many sizes.
+    ///
+    /// AMQP limits the number of prefetched messages, not their bytes. When a run holds more than
+    /// `bytes`, the run cancels its subscription, delivers the messages that have arrived, and
+    /// subscribes again. The new prefetch is `bytes` divided by the largest size
+    /// seen: at least 1, at most [`prefetch`](Self::prefetch). No message is requeued or delivered
+    /// twice for that, and the order is kept. The prefetch grows again when the last
+    /// `10 × prefetch` messages allow twice the number, after which the next excess is possible.
+    ///
+    /// Before the cancel, the run withholds the settlements of up to `prefetch` messages until the
+    /// window is full, because RabbitMQ can lose sight of messages of a quorum queue that it sends
+    /// during a cancel. A settlement can therefore wait until the next message is received. If the
+    /// connection is lost meanwhile, these messages are delivered again.
+    ///
+    /// A run holds at most `prefetch × L` bytes, where `L` is the size of the largest message.
+    /// After the change, a run holds at most `bytes`, or one message if that is larger. Messages
+    /// of the subscription before that handlers still hold come on top.
+    ///
+    /// Each change takes two round trips, during which no message arrives. Other consumers of the
+    /// queue receive meanwhile: an exclusive consumer can lose its queue to another one, and a
+    /// single active consumer passes its turn on.
+    ///
+    /// Headers and properties are not counted. [`fetch`](crate::Consumer::fetch) is not bounded,
+    /// because each call holds one message. Queues that are deleted with their last consumer, and
+    /// streams, fail with [`Error::Invalid`].
+    ///
+    /// Defaults to no bound but the prefetch.
+    pub fn max_held_bytes(mut self, bytes: u64) -> Self {
+        self.settings.max_held_bytes = Some(bytes);
+        self
+    }
+
     /// Enables automatic acknowledgement: the broker deletes each message when it is sent.
     /// Consuming is faster, but a crash loses all messages in memory.
     ///

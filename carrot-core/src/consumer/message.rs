@@ -4,11 +4,12 @@ use std::time::Duration;
 
 use serde::de::DeserializeOwned;
 
-use crate::backend::{Acknowledgement, Backend, Content, Delivery, Extent, Rejection};
+use crate::backend::{Acknowledgement, Backend, Content, Delivery, DeliveryTag, Extent, Rejection};
 use crate::codec::Codecs;
 use crate::consumer::death::Death;
 use crate::consumer::failure::{Failure, LocalAttempts, Original, deaths};
 use crate::consumer::handler_error::IntoHandlerError;
+use crate::consumer::held_bytes::{HeldMessage, SubscriptionWindow};
 use crate::error::{Cause, Error, Result};
 use crate::model::{Headers, Properties, Value};
 
@@ -43,6 +44,8 @@ pub struct Message {
     unsettled: bool,
     /// Attempts in this process, which no copy counts.
     attempts_here: u32,
+    /// Counts the message against the bound of its run, if there is one.
+    held: Option<HeldMessage>,
 }
 
 /// The header in which kombu and celery name the compression of the body.
@@ -116,10 +119,26 @@ pub(crate) enum Disposition {
     Fail,
 }
 
+impl Disposition {
+    fn send(self, channel: &dyn Backend, tag: DeliveryTag) -> Result<()> {
+        match self {
+            Disposition::Ack => channel.ack(tag, Extent::One),
+            Disposition::Reject => channel.reject(tag, Rejection::Discard, Extent::One),
+            Disposition::Return => channel.reject(tag, Rejection::Requeue, Extent::One),
+            Disposition::Fail => channel.reject(tag, Rejection::RequeueFailed, Extent::One),
+        }
+    }
+}
+
 impl Message {
     pub(crate) fn new(delivery: Delivery, source: Arc<DeliverySource>) -> Message {
         let unsettled = source.acknowledgement == Acknowledgement::Manual;
-        Message { delivery, source, unsettled, attempts_here: 0 }
+        Message { delivery, source, unsettled, attempts_here: 0, held: None }
+    }
+
+    /// Counts the body against the bound of the run, until the message is dropped.
+    pub(crate) fn count_in(&mut self, window: &Arc<SubscriptionWindow>) {
+        self.held = Some(window.take(self.body().len() as u64));
     }
 
     /// Decodes the body with the codec of the message's content type and content encoding.
@@ -423,12 +442,18 @@ impl Message {
         {
             self.source.failed.counted().forget(self.id());
         }
-        match disposition {
-            Disposition::Ack => channel.ack(tag, Extent::One),
-            Disposition::Reject => channel.reject(tag, Rejection::Discard, Extent::One),
-            Disposition::Return => channel.reject(tag, Rejection::Requeue, Extent::One),
-            Disposition::Fail => channel.reject(tag, Rejection::RequeueFailed, Extent::One),
+        let later = || -> Box<dyn FnOnce() + Send> {
+            let source = Arc::clone(&self.source);
+            Box::new(move || {
+                if let Err(error) = disposition.send(&*source.channel, tag) {
+                    log::debug!("settling a message failed: {error} queue={:?}", source.queue);
+                }
+            })
+        };
+        if self.held.as_ref().is_some_and(|held| held.withhold(later)) {
+            return Ok(());
         }
+        disposition.send(&**channel, tag)
     }
 }
 

@@ -8,6 +8,7 @@ mod dispatch;
 pub(crate) mod failure;
 pub(crate) mod handler;
 pub(crate) mod handler_error;
+mod held_bytes;
 pub(crate) mod iter;
 pub(crate) mod message;
 mod process;
@@ -76,7 +77,14 @@ impl Consumer {
     ) -> Result<Consumer> {
         settings.validate()?;
         let ConsumerSettings {
-            options, codecs, give_up_after, redeclares, queue, failures, ..
+            options,
+            codecs,
+            give_up_after,
+            redeclares,
+            max_held_bytes,
+            queue,
+            failures,
+            ..
         } = settings.clone();
         let codecs = Arc::new(codecs);
         let policy = Arc::new(FailurePolicy::new(connection, &queue, &options, &failures));
@@ -107,6 +115,7 @@ impl Consumer {
             options,
             give_up_after,
             redeclares,
+            max_held_bytes,
             is_exclusive,
             policy,
             runs: AtomicUsize::new(0),

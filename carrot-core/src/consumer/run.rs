@@ -1,15 +1,17 @@
 //! One run of a consumer: its subscription, and its end.
 
 mod cancelled;
+mod prefetch_change;
 mod renewal;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::backend::ConsumeOptions;
+use crate::backend::{Acknowledgement, ConsumeOptions};
 use crate::consumer::counters::RunCounters;
 use crate::consumer::failure::FailurePolicy;
+use crate::consumer::held_bytes::HeldBytesLimit;
 use crate::consumer::message::DeliverySource;
 use crate::consumer::message::Message;
 use crate::consumer::report::Report;
@@ -29,6 +31,7 @@ pub(crate) struct ConsumerRun {
     _guard: RunGuard,
     options: ConsumeOptions,
     unhandled: Arc<UnhandledCounts>,
+    held_bytes: Option<HeldBytesLimit>,
     state: Mutex<RunState>,
     /// The version of the data in a [`CachedSubscription`].
     version: AtomicU64,
@@ -106,6 +109,12 @@ impl ConsumerRun {
             _guard: guard,
             options: options.clone(),
             unhandled,
+            held_bytes: match options.acknowledgement {
+                Acknowledgement::Manual => {
+                    shared.max_held_bytes.map(|bytes| HeldBytesLimit::new(bytes, options.prefetch))
+                }
+                Acknowledgement::Automatic => None,
+            },
             state,
             version: AtomicU64::new(0),
             changed: Condvar::new(),
@@ -124,11 +133,12 @@ impl ConsumerRun {
         let mut left = timeout;
         loop {
             let CacheEntry { subscribed, source, .. } = self.current(cached)?;
-            match subscribed.subscription.next(left) {
+            match self.receive(subscribed, left) {
                 Ok(Some(delivery)) => {
-                    let message = Message::new(delivery, Arc::clone(source));
+                    let mut message = Message::new(delivery, Arc::clone(source));
                     self.shared.channel.mark_working(&subscribed.channel);
                     if !self.is_stopped() {
+                        self.hold(&mut message, subscribed);
                         return Ok(Some(message));
                     }
                     subscribed.take_back(message);
@@ -136,6 +146,12 @@ impl ConsumerRun {
                 }
                 Ok(None) => return Ok(None),
                 Err(_) if self.is_stopped() => return Ok(None),
+                Err(error @ Error::Cancelled { .. }) if subscribed.window.is_ending() => {
+                    let deadline = *deadline.get_or_insert_with(|| deadline::after(timeout));
+                    if !self.change_prefetch(subscribed, error, deadline)? {
+                        return Ok(None);
+                    }
+                }
                 Err(error) => {
                     let channel = &subscribed.channel;
                     match &error {

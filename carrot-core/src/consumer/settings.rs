@@ -3,12 +3,12 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::backend::{Backend, ConsumeOptions, Declare};
+use crate::backend::{Acknowledgement, Backend, ConsumeOptions, Declare};
 use crate::codec::Codecs;
 use crate::consumer::failure::FailureSettings;
 use crate::deadline::left;
 use crate::error::{Error, Result};
-use crate::model::{Binding, Exchange, Headers, Queue};
+use crate::model::{Binding, Exchange, Headers, Queue, Value};
 
 /// The settings of a consumer, as plain data.
 #[derive(Debug, Clone)]
@@ -17,6 +17,7 @@ pub(crate) struct ConsumerSettings {
     pub(crate) codecs: Codecs,
     pub(crate) give_up_after: Option<Duration>,
     pub(crate) redeclares: bool,
+    pub(crate) max_held_bytes: Option<u64>,
     pub(crate) failures: FailureSettings,
     pub(crate) queue: Queue,
     pub(crate) sources: Vec<BoundExchange>,
@@ -36,6 +37,7 @@ impl ConsumerSettings {
             codecs: Codecs::default(),
             give_up_after: None,
             redeclares: false,
+            max_held_bytes: None,
             failures: FailureSettings::default(),
             queue,
             sources: Vec::new(),
@@ -75,6 +77,7 @@ impl ConsumerSettings {
             ));
         }
         self.options.validate()?;
+        self.validate_held_bytes()?;
         self.failures.validate(&self.queue.name, &self.options)?;
         Declare::Queue(&self.queue).validate()?;
         self.sources
@@ -82,6 +85,28 @@ impl ConsumerSettings {
             .try_for_each(|source| Declare::Exchange(&source.exchange).validate())?;
         self.bindings(&self.queue.name)
             .try_for_each(|binding| Declare::Binding(&binding).validate())
+    }
+
+    /// Checks that the consumer can be cancelled, and started again where it ended.
+    fn validate_held_bytes(&self) -> Result<()> {
+        let Some(bytes) = self.max_held_bytes else { return Ok(()) };
+        let refuse = |limit| Err(Error::invalid("max_held_bytes", &bytes.to_string(), limit));
+        if bytes == 0 {
+            return refuse("at least 1 byte");
+        }
+        if self.options.acknowledgement == Acknowledgement::Automatic {
+            return Ok(());
+        }
+        if self.queue.auto_delete {
+            return refuse("a queue that is not deleted with its last consumer");
+        }
+        let arguments = &self.queue.arguments;
+        if arguments.get("x-queue-type").and_then(Value::as_str) == Some("stream")
+            || self.options.arguments.get("x-stream-offset").is_some()
+        {
+            return refuse("no stream, whose consumers start at an offset");
+        }
+        Ok(())
     }
 
     /// Declares the exchanges, the queue and its bindings. Returns the name of the queue.

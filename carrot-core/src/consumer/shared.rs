@@ -22,6 +22,7 @@ pub(crate) struct ConsumerShared {
     pub(crate) options: ConsumeOptions,
     pub(crate) give_up_after: Option<Duration>,
     pub(crate) redeclares: bool,
+    pub(crate) max_held_bytes: Option<u64>,
     /// Whether its queue is exclusive to its connection.
     pub(crate) is_exclusive: bool,
     pub(crate) policy: Arc<FailurePolicy>,

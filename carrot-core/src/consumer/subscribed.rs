@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use crate::backend::{Acknowledgement, Backend, Subscription};
+use crate::consumer::held_bytes::SubscriptionWindow;
 use crate::consumer::message::Message;
 use crate::consumer::message::{DeliverySource, Disposition};
 use crate::error::Result;
@@ -37,6 +38,8 @@ pub(crate) struct RunSubscription {
     pub(crate) channel: Arc<dyn Backend>,
     pub(crate) subscription: Arc<dyn Subscription>,
     pub(crate) queue: Arc<str>,
+    /// Counts the messages that the program holds.
+    pub(crate) window: Arc<SubscriptionWindow>,
     source: Arc<DeliverySource>,
     unhandled: Arc<UnhandledCounts>,
     returning: Mutex<Returning>,
@@ -61,10 +64,17 @@ impl RunSubscription {
             channel: Arc::clone(&source.channel),
             queue: Arc::clone(&source.queue),
             subscription,
+            window: Arc::default(),
             source,
             unhandled,
             returning: Mutex::default(),
         }
+    }
+
+    /// Returns the next subscription of the same run, on the same channel.
+    pub(crate) fn followed_by(&self, subscription: Arc<dyn Subscription>) -> RunSubscription {
+        let (source, unhandled) = (Arc::clone(&self.source), Arc::clone(&self.unhandled));
+        RunSubscription::new(source, subscription, unhandled)
     }
 
     /// Cancels at the broker, and requeues with nack the messages that have arrived and are
@@ -76,6 +86,7 @@ impl RunSubscription {
     /// The error of the cancel. Arrived messages are requeued nevertheless, by the broker if the
     /// channel was lost.
     pub(crate) fn cancel(&self, timeout: Duration) -> Result<()> {
+        self.window.close();
         let cancelled = self.subscription.cancel(timeout);
         loop {
             let taken = std::mem::take(&mut self.lock().taken);
@@ -127,6 +138,13 @@ impl RunSubscription {
 
     fn lock(&self) -> MutexGuard<'_, Returning> {
         self.returning.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for RunSubscription {
+    /// Sends the settlements that wait.
+    fn drop(&mut self) {
+        self.window.close();
     }
 }
 

@@ -6,9 +6,9 @@ use std::thread;
 
 use super::*;
 use crate::backend::{
-    Capabilities, ChannelOptions, Clock, Connector, ConsumeOptions, Content, Declare, Delete,
-    Deleted, Delivery, DeliveryTag, Event, Extent, Outcome, Publication, PublishTag, QueueInfo,
-    Rejection, Role, Status,
+    ArrivedDeliveries, Capabilities, ChannelOptions, Clock, Connector, ConsumeOptions, Content,
+    Declare, Delete, Deleted, Delivery, DeliveryTag, Event, Extent, Outcome, Publication,
+    PublishTag, QueueInfo, Rejection, Role, Status,
 };
 use crate::codec::Codecs;
 use crate::config::ConnectionOptions;
@@ -102,6 +102,9 @@ struct Arrived {
 impl Subscription for Arrived {
     fn next(&self, _: Duration) -> Result<Option<Delivery>> {
         Ok(self.inbox.lock().unwrap().pop_front())
+    }
+    fn arrived(&self) -> ArrivedDeliveries {
+        ArrivedDeliveries::default()
     }
     fn cancel(&self, _timeout: Duration) -> Result<()> {
         let _ = self.answer.lock().unwrap().recv();

@@ -26,6 +26,8 @@ struct WrittenConsumer<'a> {
     #[serde(skip_serializing_if = "is_false")]
     redeclare_if_deleted: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
+    max_held_bytes: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     park: Option<&'a str>,
     #[serde(skip_serializing_if = "is_false")]
     discard_failed: bool,
@@ -70,6 +72,7 @@ struct ReadConsumer {
     give_up_after: Option<Given>,
     #[serde(default)]
     redeclare_if_deleted: bool,
+    max_held_bytes: Option<u64>,
     retry: Option<Retry>,
     park: Option<String>,
     park_with: Option<Queue>,
@@ -102,6 +105,7 @@ impl Serialize for ConsumerDefinition {
             codecs,
             give_up_after,
             redeclares,
+            max_held_bytes,
             failures,
             queue,
             sources,
@@ -119,6 +123,7 @@ impl Serialize for ConsumerDefinition {
             exclusive: options.exclusive,
             give_up_after: give_up_after.map(Seconds),
             redeclare_if_deleted: *redeclares,
+            max_held_bytes: *max_held_bytes,
             park: match afterwards {
                 Some(Afterwards::ParkIn(name)) => Some(name),
                 _ => None,
@@ -201,6 +206,7 @@ impl ReadConsumer {
                 .map(|outage| outage.seconds("give_up_after"))
                 .transpose()?,
             redeclares: self.redeclare_if_deleted,
+            max_held_bytes: self.max_held_bytes,
             failures: FailureSettings {
                 retry: self.retry,
                 afterwards,

@@ -1,7 +1,8 @@
 //! The new subscription of a run after the loss of the last one.
 
+use std::ops::ControlFlow;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, PoisonError};
+use std::sync::{Arc, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use crate::consumer::run::{ConsumerRun, RunState};
@@ -26,24 +27,10 @@ impl ConsumerRun {
         error: Error,
         deadline: Instant,
     ) -> Result<bool> {
-        let mut state = self.lock();
-        loop {
-            if let Some(error) = &state.ended {
-                return Err(error.clone());
-            }
-            if !Arc::ptr_eq(&state.subscribed, lost) || self.is_stopped() {
-                return Ok(true);
-            }
-            if !state.renewing {
-                break;
-            }
-            let left = deadline.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                return Ok(false);
-            }
-            state =
-                self.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
-        }
+        let mut state = match self.enter_renewal(lost, deadline)? {
+            ControlFlow::Continue(state) => state,
+            ControlFlow::Break(has_subscription) => return Ok(has_subscription),
+        };
         if !self.is_worth_renewing(&error) {
             self.end(&mut state, &error);
             return Err(error);
@@ -70,6 +57,7 @@ impl ConsumerRun {
         if is_cancelled && is_first {
             self.postpone(&error);
         }
+        let options = self.current_options();
         let mut retries = 0..MAX_SUBSCRIPTIONS_DURING_DELETION;
         let renewed = loop {
             if is_cancelled {
@@ -78,7 +66,7 @@ impl ConsumerRun {
                 self.shared.channel.mark_deleted();
             }
             let renewed = self.ensure_queue(&error, lost, &attempts).and_then(|()| {
-                subscribe(&self.shared, &self.options, &self.unhandled, &attempts, &mut losses)
+                subscribe(&self.shared, &options, &self.unhandled, &attempts, &mut losses)
             });
             match renewed {
                 Err(refused @ Error::HardError { .. })
@@ -97,18 +85,12 @@ impl ConsumerRun {
                 if is_cancelled {
                     self.shared.channel.unmark_deleted();
                 }
-                let subscribed = Arc::new(subscribed);
-                state.subscribed = Arc::clone(&subscribed);
-                self.version.fetch_add(1, Ordering::Release);
-                state.lost_at = None;
-                drop(state);
-                self.changed.notify_all();
+                let subscribed = self.replace(state, subscribed);
                 log::info!(
                     "consumer subscribed again: queue={:?} outage={:?}",
                     subscribed.queue,
                     lost_at.elapsed()
                 );
-                self.shared.stop.watch(&subscribed);
                 return Ok(true);
             }
             Err(_) if self.is_stopped() => Ok(true),
@@ -133,6 +115,49 @@ impl ConsumerRun {
         drop(state);
         self.changed.notify_all();
         result
+    }
+
+    /// Waits while another thread subscribes again. Breaks with whether a subscription exists, or
+    /// the consumer was stopped, before `deadline`; else the caller has to subscribe.
+    pub(super) fn enter_renewal(
+        &self,
+        lost: &Arc<RunSubscription>,
+        deadline: Instant,
+    ) -> Result<ControlFlow<bool, MutexGuard<'_, RunState>>> {
+        let mut state = self.lock();
+        loop {
+            if let Some(error) = &state.ended {
+                return Err(error.clone());
+            }
+            if !Arc::ptr_eq(&state.subscribed, lost) || self.is_stopped() {
+                return Ok(ControlFlow::Break(true));
+            }
+            if !state.renewing {
+                return Ok(ControlFlow::Continue(state));
+            }
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return Ok(ControlFlow::Break(false));
+            }
+            state =
+                self.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+
+    /// Passes a new subscription to the threads of the run.
+    pub(super) fn replace(
+        &self,
+        mut state: MutexGuard<'_, RunState>,
+        subscribed: RunSubscription,
+    ) -> Arc<RunSubscription> {
+        let subscribed = Arc::new(subscribed);
+        state.subscribed = Arc::clone(&subscribed);
+        self.version.fetch_add(1, Ordering::Release);
+        state.lost_at = None;
+        drop(state);
+        self.changed.notify_all();
+        self.shared.stop.watch(&subscribed);
+        subscribed
     }
 
     fn end(&self, state: &mut RunState, error: &Error) {
