@@ -9,8 +9,11 @@ use carrot_core::backend::{
 };
 use carrot_core::{ConnectionOptions, Credentials, Error, Result, Scheme};
 
-use crate::channel::OpenChannel;
-use crate::connection::{AmqpConnection, Observer, Observers, RoleContext, Supervisor, endpoints};
+use crate::channel::{Channel, OpenChannel};
+use crate::connection::{
+    AmqpConnection, CallIsolation, Observer, Observers, RoleContext, Supervisor, endpoints,
+};
+use crate::dedicated_connections::DedicatedConnections;
 use crate::role_connection::RoleConnection;
 use crate::time::deadline_after;
 
@@ -30,6 +33,7 @@ pub struct AmqpConnector {
     supervisor: Arc<Supervisor>,
     publishing: RoleConnection,
     consuming: RoleConnection,
+    dedicated: DedicatedConnections,
 }
 
 impl AmqpConnector {
@@ -67,6 +71,7 @@ impl AmqpConnector {
             supervisor: Arc::default(),
             publishing: RoleConnection::new(),
             consuming: RoleConnection::new(),
+            dedicated: DedicatedConnections::default(),
         })
     }
 
@@ -77,13 +82,33 @@ impl AmqpConnector {
         deadline: Instant,
     ) -> Result<(Arc<AmqpConnection>, bool)> {
         let held = self.role(role);
-        let outlives = RoleContext {
+        let outlives = self.context(role, &held.isolation);
+        held.connection(&self.options, outlives, timeout, deadline)
+    }
+
+    fn context(&self, role: Role, isolation: &Arc<CallIsolation>) -> RoleContext {
+        RoleContext {
             role,
             observers: Arc::downgrade(&self.observers),
-            isolation: Arc::clone(&held.isolation),
+            isolation: Arc::clone(isolation),
             supervisor: Arc::clone(&self.supervisor),
-        };
-        held.connection(&self.options, outlives, timeout, deadline)
+            max_waiting_bytes: None,
+        }
+    }
+
+    /// Opens a channel on a connection of its own, whose reader stops at a number of bytes.
+    fn open_dedicated(
+        &self,
+        options: &ChannelOptions,
+        max_waiting_bytes: u64,
+        timeout: Duration,
+        deadline: Instant,
+    ) -> Result<Arc<dyn Backend>> {
+        let mut context = self.context(options.role, &self.dedicated.isolation);
+        context.max_waiting_bytes = Some(max_waiting_bytes);
+        let open =
+            self.dedicated.open(&self.options, context, options.confirms, timeout, deadline)?;
+        Ok(Arc::new(Channel::new(open)))
     }
 
     fn role(&self, role: Role) -> &RoleConnection {
@@ -94,6 +119,9 @@ impl AmqpConnector {
 impl Connector for AmqpConnector {
     fn open(&self, options: &ChannelOptions, timeout: Duration) -> Result<Arc<dyn Backend>> {
         let deadline = deadline_after(timeout);
+        if let Some(bytes) = options.max_waiting_bytes {
+            return self.open_dedicated(options, bytes, timeout, deadline);
+        }
         let held = self.role(options.role);
         let (connection, fresh) = self.connection(options.role, timeout, deadline)?;
         match OpenChannel::open(&connection, options.confirms, timeout, deadline) {
@@ -123,6 +151,7 @@ impl Connector for AmqpConnector {
         // Sent on all connections before the first answer is waited for.
         let roles = [&self.publishing, &self.consuming];
         let open = roles.into_iter().filter_map(|role| role.live().transpose());
+        let open = open.chain(self.dedicated.live().into_iter().map(Ok));
         let begun: Vec<_> = open.map(begin).collect();
         let finish = |begun: Result<(Arc<AmqpConnection>, u64)>| {
             let (connection, number) = begun?;
@@ -138,7 +167,8 @@ impl Connector for AmqpConnector {
 
     fn close(&self, timeout: Duration) -> Result<()> {
         let deadline = deadline_after(timeout);
-        let ends = [self.publishing.end(), self.consuming.end()];
+        let mut ends = vec![self.publishing.end(), self.consuming.end()];
+        ends.extend(self.dedicated.end());
         let alive: Vec<_> = ends
             .iter()
             .filter_map(|(connection, _)| connection.as_ref())

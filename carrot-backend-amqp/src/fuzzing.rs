@@ -96,6 +96,7 @@ impl Subject {
             observers: Weak::new(),
             isolation: Arc::default(),
             supervisor: Arc::default(),
+            max_waiting_bytes: None,
         });
         let listener = TcpListener::bind("127.0.0.1:0")?;
         let socket = TcpStream::connect(listener.local_addr()?)?;

@@ -118,6 +118,7 @@
 mod channel;
 mod connection;
 mod connector;
+mod dedicated_connections;
 mod error;
 #[cfg(any(test, fuzzing))]
 #[doc(hidden)]

@@ -93,7 +93,15 @@ pub(crate) struct Arrived {
     pub(crate) body: Body,
 }
 
+/// The memory that a message that waits takes beside its octets, in bytes.
+const OVERHEAD: u64 = 256;
+
 impl Arrived {
+    /// Returns the approximate number of bytes that the message takes in memory.
+    pub(crate) fn memory(&self) -> u64 {
+        OVERHEAD + self.head.octets.len() as u64 + self.body.len() as u64
+    }
+
     /// Converts the message. A message whose properties cannot be read has none, and is unreadable.
     /// So is one whose body was not kept.
     pub(crate) fn into_delivery(self) -> Delivery {

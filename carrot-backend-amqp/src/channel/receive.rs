@@ -152,7 +152,15 @@ impl ChannelInner {
         let Assembled { announced, head, body } = assembled;
         match announced {
             Announced::Delivery { consumer, tag, redelivered } => {
-                match self.consumers.deliver(consumer, Arrived { tag, redelivered, head, body }) {
+                let arrived = Arrived { tag, redelivered, head, body };
+                let memory = arrived.memory();
+                // Counted first: another thread may take the message at once.
+                self.connection.read_limit.arrived(memory);
+                let delivered = self.consumers.deliver(consumer, arrived);
+                if !matches!(delivered, Delivered::Queued { .. }) {
+                    self.connection.read_limit.taken(memory);
+                }
+                match delivered {
                     Delivered::Queued { is_awaited: false } => {}
                     Delivered::Queued { is_awaited: true } => {
                         self.connection.leadership.answered();

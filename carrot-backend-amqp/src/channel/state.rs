@@ -108,6 +108,7 @@ impl ChannelInner {
             self.confirms.end();
             self.consumers.end();
             self.connection.leadership.interrupt();
+            self.connection.read_limit.lift();
         }
         is_first
     }
@@ -179,6 +180,7 @@ impl ChannelInner {
             Err(NoReply::Failed) => return Err(self.gone()),
         };
         self.flush();
+        let _reads = connection.read_limit.suspend();
         let in_flight = connection.calls.enter(self.id, call);
         if self.send(|| (OutgoingFrames::from(frames), ())).is_none() {
             return Err(self.gone());

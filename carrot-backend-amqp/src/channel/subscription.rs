@@ -60,6 +60,14 @@ impl ChannelSubscription {
         drop(waiting);
         received
     }
+
+    /// Notes that a delivery no longer waits.
+    fn taken(&self, arrived: &Arrived) {
+        let channel = &self.channel.state;
+        channel.consumers.taken();
+        self.consumer.taken(arrived);
+        channel.connection.read_limit.taken(arrived.memory());
+    }
 }
 
 fn no_delivery(error: TryRecvError) -> RecvTimeoutError {
@@ -75,8 +83,7 @@ impl Subscription for ChannelSubscription {
         channel.check()?;
         match self.receive(timeout) {
             Ok(arrived) => {
-                channel.consumers.taken();
-                self.consumer.taken(&arrived);
+                self.taken(&arrived);
                 Ok(Some(channel.hand_out(arrived, self.acknowledgement)))
             }
             Err(RecvTimeoutError::Timeout) => Ok(None),
@@ -111,7 +118,7 @@ impl Drop for ChannelSubscription {
     fn drop(&mut self) {
         let channel = &self.channel.state;
         let is_consuming = channel.consumers.release(self.consumer.number);
-        let arrived = self.consumer.deliveries.try_iter().inspect(|_| channel.consumers.taken());
+        let arrived = self.consumer.deliveries.try_iter().inspect(|arrived| self.taken(arrived));
         let tag = is_consuming.then_some(self.consumer.tag.as_str());
         match self.acknowledgement {
             Acknowledgement::Manual => channel.release(tag, arrived),

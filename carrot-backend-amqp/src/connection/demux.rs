@@ -19,6 +19,8 @@ use crate::error::words;
 
 /// The least number of octets that are read to their place. Fewer are copied in less time.
 const MIN_PLACE: usize = if cfg!(any(test, fuzzing)) { 16 } else { 16 << 10 };
+/// How long the reader pauses at a time on a connection without heartbeats.
+const PAUSE_WITHOUT_HEARTBEATS: Duration = Duration::from_secs(10);
 /// The heartbeats that amiquip is shown in each interval.
 const SIGNS_PER_INTERVAL: u32 = 4;
 
@@ -114,6 +116,19 @@ impl Demux {
             channel.return_place(place, count);
         }
         frames.skip_body(count).map_err(|error| Violation::from(error).into())
+    }
+
+    /// Returns how often amiquip is shown that the broker is alive.
+    pub(crate) fn show_interval(&self) -> Duration {
+        self.show_every.unwrap_or(PAUSE_WITHOUT_HEARTBEATS)
+    }
+
+    /// Notes that nothing was read for a while, because the program does not keep up.
+    pub(crate) fn paused(&mut self) -> Result<(), Violation> {
+        let now = Instant::now();
+        self.frame_timer.paused(now);
+        self.shown_alive = now;
+        if self.state.control.heartbeat() { Ok(()) } else { Err(overfull()) }
     }
 
     /// Notes that octets have arrived.

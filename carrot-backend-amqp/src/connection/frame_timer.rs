@@ -19,6 +19,11 @@ impl FrameTimer {
         now.saturating_duration_since(begun) <= FRAME_WITHIN
     }
 
+    /// Notes that this side has read nothing until now. Its time begins again.
+    pub(crate) fn paused(&mut self, now: Instant) {
+        self.begun = self.begun.map(|_| now);
+    }
+
     /// Notes that a frame has ended.
     pub(crate) fn ended(&mut self) {
         self.begun = None;
@@ -36,6 +41,16 @@ mod tests {
         assert!(timer.arrived(begun));
         assert!(timer.arrived(begun + FRAME_WITHIN));
         assert!(!timer.arrived(begun + FRAME_WITHIN + Duration::from_millis(1)));
+    }
+
+    #[test]
+    fn pause_of_this_side_is_not_counted() {
+        let mut timer = FrameTimer::default();
+        let begun = Instant::now();
+        assert!(timer.arrived(begun));
+        timer.paused(begun + FRAME_WITHIN * 3);
+        assert!(timer.arrived(begun + FRAME_WITHIN * 4));
+        assert!(!timer.arrived(begun + FRAME_WITHIN * 5));
     }
 
     #[test]

@@ -19,6 +19,7 @@ mod observers;
 mod outgoing;
 mod pipe;
 mod read_end;
+mod read_limit;
 mod reader;
 mod refusal;
 mod role_context;
@@ -107,6 +108,7 @@ impl AmqpConnection {
         timeout: Duration,
         deadline: Instant,
     ) -> Result<()> {
+        let _reads = self.state.read_limit.suspend();
         self.state.secret_updates.wait(number, deadline).map_err(|none| match none {
             NoUpdate::Late => self.state.overdue("updating the secret", timeout),
             NoUpdate::Refused(error) => error,

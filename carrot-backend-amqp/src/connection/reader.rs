@@ -77,6 +77,7 @@ pub(crate) fn start(
 
 impl Reading for SocketReader {
     fn wait(&mut self, deadline: Option<Instant>) -> Result<(), ReadEnd> {
+        self.wait_for_room(deadline)?;
         if !self.is_drained {
             return Ok(());
         }
@@ -151,6 +152,21 @@ impl Reading for SocketReader {
 }
 
 impl SocketReader {
+    /// Waits while too much waits for the program, at most until `deadline`. amiquip is shown signs
+    /// of life meanwhile, because those of the broker are not read.
+    fn wait_for_room(&mut self, deadline: Option<Instant>) -> Result<(), ReadEnd> {
+        let state = Arc::clone(self.demux.state());
+        loop {
+            let interval = self.demux.show_interval();
+            let left = deadline.map(|at| at.saturating_duration_since(Instant::now()));
+            let is_last = left.is_some_and(|left| left <= interval);
+            if state.read_limit.wait_for_room(left.unwrap_or(interval).min(interval)) || is_last {
+                return Ok(());
+            }
+            self.demux.paused()?;
+        }
+    }
+
     /// Takes the octets at the start of the buffer.
     fn take(&mut self, count: usize) -> Result<(), ReadEnd> {
         let SocketReader { buffer, frames, demux, is_greeted, source, .. } = self;

@@ -15,4 +15,6 @@ pub(crate) struct RoleContext {
     pub(crate) observers: Weak<Observers>,
     pub(crate) isolation: Arc<CallIsolation>,
     pub(crate) supervisor: Arc<Supervisor>,
+    /// The bytes that may wait for the program, on a connection whose consumer has no prefetch.
+    pub(crate) max_waiting_bytes: Option<u64>,
 }

@@ -16,6 +16,7 @@ use super::handshake::Tuned;
 use super::in_flight::CallsInFlight;
 use super::leadership::Leadership;
 use super::observers::{Observers, role_of_alarm};
+use super::read_limit::ReadLimit;
 use super::role_context::RoleContext;
 use super::secret_updates::SecretUpdates;
 use super::supervisor::Supervisor;
@@ -42,6 +43,7 @@ pub(crate) struct ConnectionState {
     pub(crate) tuned: OnceLock<Tuned>,
     pub(crate) capabilities: OnceLock<Capabilities>,
     pub(crate) secret_updates: SecretUpdates,
+    pub(crate) read_limit: ReadLimit,
     pub(crate) socket: TcpStream,
     /// Dropped with the connector.
     events: Weak<Observers>,
@@ -101,6 +103,7 @@ impl ConnectionState {
             tuned: OnceLock::new(),
             capabilities: OnceLock::new(),
             secret_updates: SecretUpdates::default(),
+            read_limit: ReadLimit::new(context.max_waiting_bytes),
             socket,
             events: Weak::clone(&context.observers),
             is_lost: AtomicBool::new(false),
@@ -184,6 +187,7 @@ impl ConnectionState {
             lifecycle.cut = Some(reason.into());
         }
         drop(lifecycle);
+        self.read_limit.lift();
         let _ = self.socket.shutdown(Shutdown::Both);
     }
 
@@ -196,6 +200,8 @@ impl ConnectionState {
         let mut lifecycle = self.lock();
         let is_first = !lifecycle.is_closing && lifecycle.lost.is_none();
         lifecycle.is_closing |= is_first;
+        drop(lifecycle);
+        self.read_limit.lift();
         is_first
     }
 
@@ -235,6 +241,7 @@ impl ConnectionState {
         self.changed.notify_all();
         self.writer.send_buffer.close();
         self.secret_updates.end();
+        self.read_limit.lift();
         for channel in self.channels.end() {
             channel.end(self.calls.first_error(channel.id(), lost.clone()));
         }

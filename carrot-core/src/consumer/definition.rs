@@ -150,6 +150,9 @@ impl<C> ConsumerDefinition<C> {
     /// queue receive meanwhile: an exclusive consumer can lose its queue to another one, and a
     /// single active consumer passes its turn on.
     ///
+    /// With automatic acknowledgement, `bytes` replaces the bound of
+    /// [`automatic_acknowledgement`](Self::automatic_acknowledgement).
+    ///
     /// Headers and properties are not counted. [`fetch`](crate::Consumer::fetch) is not bounded,
     /// because each call holds one message. Queues that are deleted with their last consumer, and
     /// streams, fail with [`Error::Invalid`].
@@ -164,6 +167,17 @@ impl<C> ConsumerDefinition<C> {
     /// Consuming is faster, but a crash loses all messages in memory.
     ///
     /// Settling then does nothing, and the prefetch limits nothing.
+    ///
+    /// At most 64 MiB wait in the process, or the bytes of
+    /// [`max_held_bytes`](Self::max_held_bytes), and those that one read of the socket adds. The
+    /// consumer has a connection of its own for that, with two threads, which is not read while
+    /// more waits. RabbitMQ ends a connection if one of its writes takes more than 30 s. The
+    /// messages that it has sent by then, and that no handler has received, are **lost**. Handlers
+    /// that can be this slow need manual acknowledgement.
+    ///
+    /// A stop reads what the broker sends until it has answered. Consumers of exclusive queues use
+    /// the common connection, because the queue belongs to it, and nothing bounds what waits for
+    /// them.
     ///
     /// Defaults to manual acknowledgement.
     pub fn automatic_acknowledgement(mut self) -> Self {

@@ -28,7 +28,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use serde::de::DeserializeOwned;
 
-use crate::backend::{ChannelOptions, ConsumeOptions, Delete, Role};
+use crate::backend::{Acknowledgement, ChannelOptions, ConsumeOptions, Delete, Role};
 use crate::consumer::callbacks::Callback;
 use crate::consumer::dispatch::Handled;
 use crate::consumer::failure::FailurePolicy;
@@ -45,6 +45,9 @@ use crate::error::Result;
 use crate::recovery::channel::Declarations;
 use crate::recovery::handle::ConnectionHandle;
 use crate::recovery::reconnecting::Reopen;
+
+/// The bytes that may wait for the program, with automatic acknowledgement: 64 MiB.
+const MAX_WAITING_BYTES: u64 = 64 << 20;
 
 /// Receives messages from one queue.
 ///
@@ -90,8 +93,14 @@ impl Consumer {
         let policy = Arc::new(FailurePolicy::new(connection, &queue, &options, &failures));
         let last_name = Mutex::new(None);
         let (made_again, is_exclusive) = (redeclares || queue.goes_by_itself(), queue.exclusive);
+        let mut channel_options = ChannelOptions::consume();
+        // An exclusive queue belongs to the connection that other channels may use, too.
+        if options.acknowledgement == Acknowledgement::Automatic && !queue.exclusive {
+            let bytes = max_held_bytes.unwrap_or(MAX_WAITING_BYTES);
+            channel_options = channel_options.with_max_waiting_bytes(bytes);
+        }
         let channel = connection.recovering_channel(
-            ChannelOptions::consume(),
+            channel_options,
             "consumer",
             move |channel, deadline, declarations| {
                 let last = || last_name.lock().unwrap_or_else(PoisonError::into_inner);
