@@ -1,16 +1,17 @@
-//! Which thread reads the socket: leader and followers.
+//! Chooses the thread that reads the socket: leader and followers.
 //!
-//! At most one thread has the reader. A thread that is about to wait for the broker takes it if no
-//! thread has it: that thread leads, and reads for all until it has what it waits for. It follows
-//! if another thread has the reader. The stand-by reads while nobody leads.
+//! At most one thread has the reader. A thread that is about to wait for the broker takes the
+//! reader if no thread has it: that thread leads, and reads for all until its own answer has
+//! arrived. It follows if another thread has the reader. The stand-by reads while no thread leads.
 //!
 //! No wake-up is lost, because of two rules:
-//! * The reader lies idle only while nobody waits who has no answer. A leader that leaves others
-//!   waiting calls the stand-by. The stand-by lays the reader down only after the one thread that
+//!
+//! - The reader is idle only while no thread waits without an answer. A leader that leaves others
+//!   waiting calls the stand-by. The stand-by leaves the reader only after the one thread that
 //!   waited was answered, and only if no wait has begun since.
-//! * A leader looks for its answer after it has taken the reader, and before every poll. Who
-//!   answers it without reading first notes the answer, and then interrupts the leader. One of the
-//!   two sees the other.
+//! - A leader checks for its answer after it has taken the reader, and before every poll. A thread
+//!   that answers it without reading first records the answer, and then interrupts the leader. One
+//!   of the two sees the other.
 
 use std::fmt;
 use std::io;
@@ -22,12 +23,12 @@ use mio::{Ready, Registration, SetReadiness};
 
 use super::read_end::{HandshakeEnd, ReadEnd};
 
-/// The time for which the stand-by leaves an idle reader to the next leader. Nobody waits then.
+/// The time for which the stand-by leaves an idle reader to the next leader. No thread waits then.
 const PAUSE: Duration = Duration::from_millis(1);
-/// The most by which the pause grows while threads lead.
+/// The maximum factor by which the pause grows while threads lead.
 const PAUSE_GROWTH: u32 = 8;
-/// How often in a row the stand-by answers the only thread that waits before it lets that thread
-/// lead. Threads that wait in turn would otherwise pass the reader to and fro.
+/// The number of times in a row that the stand-by answers the only thread that waits, before that
+/// thread leads. Threads that wait in turn would otherwise pass the reader back and forth.
 const LONE_ANSWERS: u32 = 16;
 
 /// Reads, and passes on what it has read.
@@ -69,7 +70,8 @@ struct LeadershipState {
     bound_to_follow: usize,
     /// The number of waits that were begun.
     waits: u64,
-    /// How often the stand-by has answered the only thread that waited, since two have waited.
+    /// The number of times that the stand-by has answered the only thread that waited, since two
+    /// have waited.
     lone_answers: u32,
     /// Whether the stand-by has to read at once.
     is_called: bool,
@@ -148,8 +150,8 @@ impl Leadership {
         waiting
     }
 
-    /// Has the stand-by read at once if the reader is idle. To be called before a wait that is not
-    /// begun with [`wait`](Leadership::wait).
+    /// Wakes the stand-by, which reads if the reader is idle. Precedes a wait that does not begin
+    /// with [`wait`](Leadership::wait).
     pub(crate) fn call_stand_by(&self) {
         self.call(&mut self.lock());
     }
@@ -166,19 +168,20 @@ impl Leadership {
         self.has_answered.store(true, Ordering::Relaxed);
     }
 
-    /// Has a leader look for its answer. To be called after each answer that was not read.
+    /// Interrupts a leader, which then checks for its answer. Follows each answer that no thread
+    /// has read.
     pub(crate) fn interrupt(&self) {
         if self.lock().is_led {
             let _ = self.interrupt.set_readiness(Ready::readable());
         }
     }
 
-    /// Forgets an interruption. The caller has ended its poll, and looks for its answer later.
+    /// Clears an interruption. The caller has ended its poll, and checks for its answer later.
     pub(crate) fn interrupted(&self) {
         let _ = self.interrupt.set_readiness(Ready::empty());
     }
 
-    /// Reads while nobody leads, until the connection ends.
+    /// Reads while no thread leads, until the connection ends.
     pub(crate) fn stand_by(&self, reader: Box<dyn Reading>) -> HandshakeEnd {
         self.lock().reader = Some(reader);
         loop {
@@ -194,7 +197,7 @@ impl Leadership {
         }
     }
 
-    /// Waits until nobody leads, or until the stand-by is called.
+    /// Waits until no thread leads, or until the stand-by is called.
     fn take_over(&self) -> (Box<dyn Reading>, Option<ReadEnd>) {
         let mut pause = self.pause;
         let mut state = self.lock();

@@ -65,7 +65,7 @@ impl Stub {
         (stub, stand_by)
     }
 
-    /// Has the stand-by answer this thread, until it lays the reader down.
+    /// Waits for answers of the stand-by, until it leaves the reader.
     fn let_lead(&self) {
         while self.leadership.lock().reader.is_none() {
             self.have_answered();

@@ -255,7 +255,9 @@ mod tests {
         let sent = Arc::new(AtomicU64::new(0));
         let settle = |message: &HeldMessage| {
             let sent = Arc::clone(&sent);
-            let count = move || drop(sent.fetch_add(1, Ordering::Relaxed));
+            let count = move || {
+                sent.fetch_add(1, Ordering::Relaxed);
+            };
             message.withhold(|| Box::new(count))
         };
         let limit = HeldBytesLimit::new(1000, 4);
