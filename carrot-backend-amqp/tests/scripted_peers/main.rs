@@ -6,11 +6,13 @@ mod calls;
 mod client;
 mod closing;
 mod contents;
+mod credentials;
 mod form;
 mod handshake;
 #[cfg(target_os = "linux")]
 mod memory;
 mod peer;
+mod read_limit;
 mod reading;
 mod writing;
 

@@ -94,8 +94,13 @@ impl Scripted {
 
     /// Accepts a connection, and completes the handshake.
     pub(crate) fn accept_with(&self, tune: ConnectionTune) -> Peer {
+        self.accept_as(Arguments::default(), tune)
+    }
+
+    /// Accepts a connection with these server properties, and completes the handshake.
+    pub(crate) fn accept_as(&self, properties: Arguments<'_>, tune: ConnectionTune) -> Peer {
         let mut peer = self.accept();
-        peer.greet();
+        peer.send(0, &start(properties));
         peer.receive("connection.start-ok", |_| ());
         peer.tune(tune);
         peer

@@ -1,9 +1,4 @@
-//! Credentials that change, against a broker that each test plays frame by frame.
-#![allow(clippy::unwrap_used, reason = "a test may fail by panicking")]
-
-#[path = "support/scripted.rs"]
-#[allow(dead_code, reason = "these tests open no channel")]
-mod scripted;
+//! Credentials that change.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
@@ -14,9 +9,11 @@ use carrot_amqp_wire::{Arguments, ConnectionBlocked, ConnectionClose, Method};
 use carrot_backend_amqp::AmqpConnector;
 use carrot_core::backend::{Connector, Role};
 use carrot_core::{Error, Headers, Result};
-use scripted::{Peer, Scripted, tune};
 
-const LONG: Duration = Duration::from_secs(10);
+use crate::LONG;
+use crate::form::Form;
+use crate::peer::{Peer, Scripted, tune};
+
 const SHORT: Duration = Duration::from_millis(100);
 const TOKEN: &str = "eyJhbGciOi.hunter2";
 
@@ -55,7 +52,7 @@ fn update(connector: &AmqpConnector, timeout: Duration) -> Result<()> {
 
 #[test]
 fn secret_is_updated_on_the_connections_of_both_roles_at_once() {
-    let scripted = Scripted::start();
+    let scripted = Scripted::start(Form::Plain);
     let connector = scripted.connector();
     let mut publishing = connect(&connector, &scripted, Role::Publish);
     let mut consuming = connect(&connector, &scripted, Role::Consume);
@@ -73,7 +70,7 @@ fn secret_is_updated_on_the_connections_of_both_roles_at_once() {
 
 #[test]
 fn refused_secret_returns_the_words_of_the_broker_and_closes_one_connection() {
-    let scripted = Scripted::start();
+    let scripted = Scripted::start(Form::Plain);
     let connector = scripted.connector();
     let mut publishing = connect(&connector, &scripted, Role::Publish);
     let mut consuming = connect(&connector, &scripted, Role::Consume);
@@ -103,7 +100,7 @@ fn refused_secret_returns_the_words_of_the_broker_and_closes_one_connection() {
 
 #[test]
 fn late_answer_is_not_taken_for_the_next_one_and_keeps_the_connection() {
-    let scripted = Scripted::start();
+    let scripted = Scripted::start(Form::Plain);
     let connector = scripted.connector();
     let mut peer = connect(&connector, &scripted, Role::Consume);
     let error = update(&connector, SHORT).unwrap_err();
@@ -133,7 +130,7 @@ fn late_answer_is_not_taken_for_the_next_one_and_keeps_the_connection() {
 
 #[test]
 fn update_during_an_alarm_returns_blocked() {
-    let scripted = Scripted::start();
+    let scripted = Scripted::start(Form::Plain);
     let connector = scripted.connector();
     let mut peer = connect(&connector, &scripted, Role::Publish);
     peer.send(0, &ConnectionBlocked { reason: "low on memory".into() }.into());
@@ -143,7 +140,7 @@ fn update_during_an_alarm_returns_blocked() {
 
 #[test]
 fn lost_connection_ends_an_update() {
-    let scripted = Scripted::start();
+    let scripted = Scripted::start(Form::Plain);
     let connector = scripted.connector();
     let mut peer = connect(&connector, &scripted, Role::Consume);
     let error = thread::scope(|scope| {
@@ -157,7 +154,7 @@ fn lost_connection_ends_an_update() {
 
 #[test]
 fn broker_without_the_method_and_a_secret_beyond_the_frame_are_refused_unsent() {
-    let scripted = Scripted::start();
+    let scripted = Scripted::start(Form::Plain);
     let connector = scripted.connector();
     let mut peer = connect(&connector, &scripted, Role::Consume);
     let long = connector.update_secret(&"hunter2".repeat(20_000), "", LONG).unwrap_err();
@@ -166,7 +163,7 @@ fn broker_without_the_method_and_a_secret_beyond_the_frame_are_refused_unsent() 
     drop(connector);
     peer.receive("connection.close", |_| ());
 
-    let scripted = Scripted::start();
+    let scripted = Scripted::start(Form::Plain);
     let connector = scripted.connector();
     let mut peer = thread::scope(|scope| {
         let connecting = scope.spawn(|| connector.connect(Role::Consume, LONG).unwrap());
@@ -202,7 +199,7 @@ fn answer_password(peer: &mut Peer, right: &str) {
 
 #[test]
 fn provider_is_asked_at_each_dial_and_a_wrong_password_costs_one_round_trip() {
-    let scripted = Scripted::start();
+    let scripted = Scripted::start(Form::Plain);
     let calls = Arc::new(AtomicU32::new(0));
     let password = Arc::new(Mutex::new("first"));
     let options = scripted.options().credentials_provider({
@@ -220,7 +217,7 @@ fn provider_is_asked_at_each_dial_and_a_wrong_password_costs_one_round_trip() {
             let started = Instant::now();
             answer_password(&mut peer, right);
             if is_right {
-                peer.tune_and_open(tune(0, 0));
+                peer.tune(tune(0, 0));
             }
             let result = connecting.join().unwrap();
             assert!(started.elapsed() < Duration::from_secs(1), "{:?}", started.elapsed());
@@ -247,7 +244,7 @@ fn provider_is_asked_at_each_dial_and_a_wrong_password_costs_one_round_trip() {
 
 #[test]
 fn failing_provider_is_a_failure_to_connect_without_a_dial() {
-    let scripted = Scripted::start();
+    let scripted = Scripted::start(Form::Plain);
     let options = scripted
         .options()
         .credentials_provider(|| -> Result<(&str, &str), _> { Err("the vault is sealed".into()) });
@@ -273,7 +270,7 @@ fn failing_provider_is_a_failure_to_connect_without_a_dial() {
 
 #[test]
 fn credentials_beyond_the_first_frame_of_the_broker_are_named() {
-    let scripted = Scripted::start();
+    let scripted = Scripted::start(Form::Plain);
     let options = scripted.options().credentials("", "x".repeat(8_000));
     let connector = AmqpConnector::new(&options).unwrap();
     let error = thread::scope(|scope| {

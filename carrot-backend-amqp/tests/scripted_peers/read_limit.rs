@@ -1,28 +1,22 @@
-//! A consumer without a prefetch whose program does not keep up, against a broker that each test
-//! plays frame by frame.
-#![allow(clippy::unwrap_used, reason = "a test may fail by panicking")]
-
-#[path = "support/scripted.rs"]
-#[allow(dead_code, reason = "each test binary uses a part of this")]
-mod scripted;
+//! A consumer without a prefetch whose program does not keep up.
 
 use std::io::{ErrorKind, Write};
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use carrot_amqp_wire::{
-    BasicCancelOk, BasicConsumeOk, BasicDeliver, FrameWriter, Method, PropertiesRef,
-};
+use carrot_amqp_wire::{BasicCancelOk, BasicConsumeOk, Method};
 use carrot_backend_amqp::AmqpConnector;
 use carrot_core::Error;
 use carrot_core::backend::{
     Acknowledgement, Backend, ChannelOptions, Connector, ConsumeOptions, Role, Subscription,
 };
-use scripted::{Peer, Scripted, tune};
 
-const LONG: Duration = Duration::from_secs(10);
-const SHORT: Duration = Duration::from_millis(300);
+use crate::client;
+use crate::form::Form;
+use crate::peer::{Peer, Scripted, tune};
+use crate::{LONG, SHORT};
+
 const LIMIT: u64 = 1 << 20;
 const BODY: usize = 64 << 10;
 /// More than the buffers of both sockets hold.
@@ -41,19 +35,9 @@ struct Paused {
 }
 
 fn message(tag: &str, number: u64) -> Vec<u8> {
-    let deliver = BasicDeliver {
-        consumer_tag: tag.into(),
-        delivery_tag: number,
-        routing_key: "q".into(),
-        ..BasicDeliver::default()
-    };
-    let mut octets = Vec::new();
     let mut body = vec![7; BODY];
     body[..8].copy_from_slice(&number.to_be_bytes());
-    FrameWriter::new(&mut octets, 1, 131_072)
-        .content(&deliver.into(), &PropertiesRef::default(), &body)
-        .unwrap();
-    octets
+    client::message(tag, number, &body)
 }
 
 impl Paused {
@@ -112,7 +96,7 @@ impl Paused {
 
 #[test]
 fn reader_stops_at_the_limit_and_all_messages_arrive_in_order() {
-    let scripted = Scripted::start();
+    let scripted = Scripted::start(Form::Plain);
     let mut paused = Paused::new(&scripted);
     let waiting = paused.subscription.arrived().bytes;
     assert!(waiting > LIMIT / 2 && waiting < LIMIT + (BODY as u64) * 4, "{waiting}");
@@ -139,7 +123,7 @@ fn reader_stops_at_the_limit_and_all_messages_arrive_in_order() {
 
 #[test]
 fn pause_outlives_the_heartbeat_interval() {
-    let scripted = Scripted::start();
+    let scripted = Scripted::start(Form::Plain);
     let mut paused = Paused::new(&scripted);
     // Of one second; amiquip gives up after two.
     thread::sleep(Duration::from_secs(4));
@@ -159,7 +143,7 @@ fn pause_outlives_the_heartbeat_interval() {
 
 #[test]
 fn cancel_is_answered_behind_what_waits() {
-    let scripted = Scripted::start();
+    let scripted = Scripted::start(Form::Plain);
     let mut paused = Paused::new(&scripted);
     let Paused { peer, tag, rest, subscription, .. } = &mut paused;
     thread::scope(|scope| {
@@ -179,7 +163,7 @@ fn cancel_is_answered_behind_what_waits() {
 
 #[test]
 fn close_and_drop_do_not_wait_for_the_program() {
-    let scripted = Scripted::start();
+    let scripted = Scripted::start(Form::Plain);
     let mut paused = Paused::new(&scripted);
     let started = Instant::now();
     thread::scope(|scope| {
@@ -216,7 +200,7 @@ fn close_and_drop_do_not_wait_for_the_program() {
 
 #[test]
 fn channel_with_a_limit_has_a_connection_of_its_own() {
-    let scripted = Scripted::start();
+    let scripted = Scripted::start(Form::Plain);
     let paused = Paused::new(&scripted);
     let connector = &paused.connector;
     assert!(!connector.status(Role::Consume).connected);
