@@ -31,7 +31,7 @@ struct RoleState {
 
 enum Slot {
     Empty,
-    ChannelOpening(Arc<ConnectAttempt>),
+    Opening(Arc<ConnectAttempt>),
     Open(Arc<AmqpConnection>),
     Closed,
 }
@@ -60,7 +60,7 @@ impl RoleConnection {
             Slot::Open(connection) => {
                 Status::new(connection.state().is_alive(), connection.state().blocked())
             }
-            Slot::Empty | Slot::ChannelOpening(_) | Slot::Closed => Status::default(),
+            Slot::Empty | Slot::Opening(_) | Slot::Closed => Status::default(),
         }
     }
 
@@ -71,7 +71,7 @@ impl RoleConnection {
                 Ok(Some(Arc::clone(connection)))
             }
             Slot::Closed => Err(Error::closed("connection")),
-            Slot::Open(_) | Slot::Empty | Slot::ChannelOpening(_) => Ok(None),
+            Slot::Open(_) | Slot::Empty | Slot::Opening(_) => Ok(None),
         }
     }
 
@@ -92,7 +92,7 @@ impl RoleConnection {
                 }
                 Slot::Closed => return Err(Error::closed("connection")),
                 Slot::Empty | Slot::Open(_) => break,
-                Slot::ChannelOpening(_) => {}
+                Slot::Opening(_) => {}
             }
             let now = Instant::now();
             if now >= deadline {
@@ -105,12 +105,12 @@ impl RoleConnection {
                 .0;
         }
         let attempt = Arc::new(ConnectAttempt::new(state.opened));
-        let dead = std::mem::replace(&mut state.slot, Slot::ChannelOpening(Arc::clone(&attempt)));
+        let dead = std::mem::replace(&mut state.slot, Slot::Opening(Arc::clone(&attempt)));
         state.channels.clear();
         drop(state);
         let dead = match dead {
             Slot::Open(connection) => Some(Arc::clone(connection.state())),
-            Slot::Empty | Slot::ChannelOpening(_) | Slot::Closed => None,
+            Slot::Empty | Slot::Opening(_) | Slot::Closed => None,
         };
 
         let timeout = timeout.min(options.connect_timeout);
@@ -170,7 +170,7 @@ impl RoleConnection {
         self.changed.notify_all();
         let connection = match slot {
             Slot::Open(connection) => Some(connection),
-            Slot::ChannelOpening(attempt) => {
+            Slot::Opening(attempt) => {
                 attempt.abandon();
                 None
             }

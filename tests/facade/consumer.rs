@@ -267,6 +267,17 @@ on_both_backends! {
         assert_eq!(ready(connection, &queue.name), 0);
     }
 
+    // A consumer without a prefetch has a connection of its own, which has no access.
+    fn exclusive_queue_is_consumed_by_name_without_acknowledgement(connection: &Connection) {
+        let queue = Queue::new(unique("queue")).exclusive();
+        let name = connection.declare_queue(queue.clone()).unwrap().name;
+        let existing = Queue::existing(&*name);
+        let consumer = connection.consumer(existing).automatic_acknowledgement().build().unwrap();
+        send_numbers(connection, &queue, 2);
+        let numbers = consumer.messages().unwrap().take(2).map(|message| message.unwrap().decode());
+        assert_eq!(numbers.collect::<Result<Vec<u32>, _>>().unwrap(), [0, 1]);
+    }
+
     fn prefetch_limits_unacknowledged_messages(connection: &Connection) {
         let queue = queue();
         let consumer = connection.consumer(&queue).prefetch(3).build().unwrap();
