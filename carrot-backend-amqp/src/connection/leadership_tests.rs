@@ -101,11 +101,13 @@ impl Stub {
 
     /// Waits for an answer as a call does.
     fn wait_for(&self, number: usize, may_lead: MayLead) {
-        let deadline = Instant::now() + LONG;
+        let started = Instant::now();
+        let deadline = started + LONG;
         let is_answered = || self.lock().answers[number];
         let _waiting = self.leadership.wait(deadline, may_lead, is_answered);
         self.wait_until(|state| state.answers[number]);
         self.lock().answers[number] = false;
+        assert!(started.elapsed() < LONG);
     }
 
     fn wait_until(&self, is_met: impl Fn(&StubState) -> bool) {
@@ -200,7 +202,7 @@ fn the_stand_by_sleeps_while_one_lead_lasts_and_takes_over_after_it() {
     stub.let_lead();
     thread::scope(|scope| {
         let leader = scope.spawn(|| stub.wait_for(1, MayLead::Yes));
-        stub.wait_until_leadership(|state| state.is_asleep || state.waiting == 1);
+        stub.wait_until_leadership(|state| state.is_asleep);
         stub.send(Sent::Answer(1));
         leader.join().unwrap();
     });
@@ -246,14 +248,46 @@ fn a_leader_leaves_the_reader_to_the_stand_by_if_others_wait() {
 fn a_leader_that_is_answered_by_another_thread_is_interrupted() {
     let (stub, _stand_by) = Stub::start(NEVER);
     stub.let_lead();
-    for _ in 0..100 {
+    for round in 0..100 {
         thread::scope(|scope| {
             let leader = scope.spawn(|| stub.wait_for(1, MayLead::Yes));
+            if round % 2 == 0 {
+                stub.wait_until_leadership(|state| state.is_led);
+            }
             stub.lock().answers[1] = true;
             stub.changed.notify_all();
             stub.leadership.interrupt();
             leader.join().unwrap();
         });
+    }
+}
+
+#[test]
+fn the_stand_by_keeps_the_reader_until_the_thread_that_waits_is_answered() {
+    let (stub, _stand_by) = Stub::start(NEVER);
+    thread::scope(|scope| {
+        let waiting = scope.spawn(|| stub.wait_for(0, MayLead::Yes));
+        stub.wait_until_leadership(|state| state.waiting == 1);
+        for _ in 0..LONE_ANSWERS * 2 {
+            stub.send(Sent::Other);
+            stub.wait_until(|state| state.sent.is_empty());
+        }
+        stub.send(Sent::Answer(0));
+        waiting.join().unwrap();
+    });
+}
+
+#[test]
+fn the_stand_by_keeps_the_reader_from_a_thread_that_may_not_lead() {
+    let (stub, _stand_by) = Stub::start(NEVER);
+    for _ in 0..LONE_ANSWERS * 2 {
+        thread::scope(|scope| {
+            let waiting = scope.spawn(|| stub.wait_for(0, MayLead::No));
+            stub.wait_until_leadership(|state| state.waiting == 1);
+            stub.send(Sent::Answer(0));
+            waiting.join().unwrap();
+        });
+        assert!(stub.leadership.lock().reader.is_none());
     }
 }
 
@@ -276,6 +310,7 @@ fn a_leader_that_panics_leaves_the_reader_and_the_connection_ends() {
         let leader = scope.spawn(|| stub.wait_for(1, MayLead::Yes));
         assert!(leader.join().is_err());
     });
+    stub.wait_until(|state| state.finished_by.is_some());
     assert!(matches!(stand_by.join().unwrap(), (ReadEnd::Io(_), _)));
     assert_eq!(stub.leadership.lock().waiting, 0);
 }

@@ -9,6 +9,7 @@ mod contents;
 mod credentials;
 mod form;
 mod handshake;
+mod leading;
 #[cfg(target_os = "linux")]
 mod memory;
 mod peer;
