@@ -183,4 +183,23 @@ mod tests {
             assert_eq!(demultiplex(&octets[..end], &vec![1; end]), whole, "up to {end}");
         }
     }
+
+    #[test]
+    fn confirms_count_although_a_later_frame_breaks_the_protocol() {
+        let mut octets = Vec::new();
+        append(
+            &mut octets,
+            2,
+            &carrot_amqp_wire::BasicAck { delivery_tag: 1, multiple: false }.into(),
+        );
+        let violations: [&[u8]; 3] = [
+            &[9, 0, 1, 0, 0, 0, 0, 0xce],
+            &[3, 0, 1, 0, 0, 0, 1, 7, 0xce],
+            &[1, 0, 0, 0xff, 0xff, 0xff, 0xff],
+        ];
+        for violation in violations {
+            let seen = demultiplex(&[&octets[..], violation].concat(), &[]);
+            assert!(seen.contains("a violation") && seen.contains("Ok(Accepted)"), "{seen}");
+        }
+    }
 }
