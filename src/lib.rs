@@ -182,7 +182,7 @@ pub mod codec {
 pub mod config {
     #[doc(inline)]
     pub use carrot_core::{
-        Credentials, CredentialsProvider, Host, Pem, Role, Scheme, Secret, TlsOptions,
+        Credentials, CredentialsProvider, Host, Pem, Role, Scheme, Secret, TlsIdentity, TlsOptions,
     };
 }
 

@@ -26,8 +26,11 @@ pub(crate) fn client_config(options: &TlsOptions) -> Result<Arc<ClientConfig>> {
         .with_root_certificates(roots);
     let config = match &options.identity {
         None => builder.with_no_client_auth(),
-        Some((certificates, key)) => builder
-            .with_client_auth_cert(certificates_of("tls identity", certificates)?, key_of(key)?)
+        Some(identity) => builder
+            .with_client_auth_cert(
+                certificates_of("tls identity", &identity.certificates)?,
+                key_of(&identity.key)?,
+            )
             .map_err(|error| Error::config("tls identity", error.to_string()))?,
     };
     Ok(Arc::new(config))

@@ -76,9 +76,9 @@ fn write_tls(query: &mut Query<'_, impl Write>, tls: &TlsOptions) -> fmt::Result
     for authority in &tls.authorities {
         query.write_file("cacertfile", authority)?;
     }
-    if let Some((certificates, key)) = &tls.identity {
-        query.write_file("certfile", certificates)?;
-        query.write_file("keyfile", key)?;
+    if let Some(identity) = &tls.identity {
+        query.write_file("certfile", &identity.certificates)?;
+        query.write_file("keyfile", &identity.key)?;
     }
     match &tls.server_name {
         Some(name) => query.write("server_name_indication", name),

@@ -23,4 +23,4 @@ pub use host::Host;
 pub use options::ConnectionOptions;
 pub use scheme::Scheme;
 pub use secret::{Pem, Secret};
-pub use tls::TlsOptions;
+pub use tls::{TlsIdentity, TlsOptions};

@@ -1,5 +1,4 @@
-use serde::ser::SerializeStruct;
-use serde::{Deserialize, Serialize, Serializer};
+use serde::{Deserialize, Serialize};
 
 use crate::config::given::Given;
 use crate::config::secret::Pem;
@@ -40,9 +39,9 @@ pub struct TlsOptions {
     /// The trusted authorities; those of the platform if empty.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub authorities: Vec<Pem>,
-    /// The client's certificate chain and its key.
-    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "serialize_identity")]
-    pub identity: Option<(Pem, Pem)>,
+    /// The client's certificate and its key; `None` if the client shows none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub identity: Option<TlsIdentity>,
     /// The name that the broker's certificate must carry; `None` for the host's name.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub server_name: Option<String>,
@@ -69,7 +68,7 @@ impl TlsOptions {
     /// Defaults to none.
     #[must_use]
     pub fn identity(mut self, certificates: Pem, key: Pem) -> TlsOptions {
-        self.identity = Some((certificates, key));
+        self.identity = Some(TlsIdentity { certificates, key });
         self
     }
 
@@ -83,17 +82,23 @@ impl TlsOptions {
     }
 }
 
-fn serialize_identity<S: Serializer>(
-    identity: &Option<(Pem, Pem)>,
-    serializer: S,
-) -> Result<S::Ok, S::Error> {
-    let Some((certificates, key)) = identity else {
-        return serializer.serialize_none();
-    };
-    let mut fields = serializer.serialize_struct("Identity", 2)?;
-    fields.serialize_field("certificates", certificates)?;
-    fields.serialize_field("key", key)?;
-    fields.end()
+/// The certificate that a client shows to the broker, with its private key.
+///
+/// ```
+/// use carrot::config::{Pem, TlsOptions};
+///
+/// let tls = TlsOptions::new().identity(Pem::file("client.pem"), Pem::file("client.key"));
+/// let identity = tls.identity.expect("was set");
+/// assert_eq!(identity.certificates, Pem::file("client.pem"));
+/// assert_eq!(identity.key, Pem::file("client.key"));
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct TlsIdentity {
+    /// The chain of certificates, the client's own certificate first.
+    pub certificates: Pem,
+    /// The private key of the first certificate.
+    pub key: Pem,
 }
 
 impl TryFrom<Given> for TlsOptions {
@@ -115,8 +120,10 @@ impl TryFrom<Given> for TlsOptions {
                 &["certificates", "key"],
                 "must be a table with certificates and key",
             )?;
-            let certificates = fields.require("certificates", Pem::read)?;
-            Ok((certificates, fields.require("key", Pem::read)?))
+            Ok(TlsIdentity {
+                certificates: fields.require("certificates", Pem::read)?,
+                key: fields.require("key", Pem::read)?,
+            })
         })?;
         Ok(TlsOptions {
             authorities: authorities.unwrap_or_default(),

@@ -16,6 +16,7 @@ use crate::config::host::Host;
 use crate::config::options::ConnectionOptions;
 use crate::config::scheme::Scheme;
 use crate::config::secret::Pem;
+use crate::config::tls::TlsIdentity;
 use crate::error::{Error, Result};
 
 const OPTIONS: &str = "auth_mechanism, cacertfile, call_timeout, certfile, channel_max, \
@@ -328,7 +329,7 @@ fn apply_query(options: &mut ConnectionOptions, query: &str) -> Result<()> {
     }
     options.tls.identity = match (certificates, key) {
         (None, None) => None,
-        (Some(certificates), Some(key)) => Some((certificates, key)),
+        (Some(certificates), Some(key)) => Some(TlsIdentity { certificates, key }),
         (Some(_), None) => {
             return Err(Error::config("keyfile", "is missing: certfile needs its private key"));
         }
