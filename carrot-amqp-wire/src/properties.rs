@@ -164,7 +164,7 @@ impl PropertiesRef<'_> {
     }
 }
 
-/// Borrows the properties. A string that is not UTF-8 is borrowed as its text, with U+FFFD.
+/// Borrows the properties. The octets of a string that is not UTF-8 are borrowed unchanged.
 impl<'a> From<&'a Properties> for PropertiesRef<'a> {
     fn from(properties: &'a Properties) -> PropertiesRef<'a> {
         let [
