@@ -1,11 +1,11 @@
 //! Messages whose octets other clients would not send.
 
-use carrot_amqp_wire::{BasicCancel, Method};
-use carrot_core::backend::{ChannelOptions, ConsumeOptions, Delivery};
+use carrot_amqp_wire::{BasicCancel, ChannelFlow, Method};
+use carrot_core::backend::{Acknowledgement, ChannelOptions, ConsumeOptions, Delivery};
 use carrot_core::{Error, Properties, Value};
 
 use crate::LONG;
-use crate::client::{consume, deliver, message, opened, raw_content};
+use crate::client::{Opened, consume, deliver, message, opened, raw_content};
 use crate::form::{Form, plain_and_tls};
 use crate::peer::Scripted;
 
@@ -14,6 +14,7 @@ plain_and_tls! {
     headers_that_are_not_utf8_are_kept_in_their_place,
     malformed_properties_cost_their_message_only,
     delivery_to_a_consumer_that_the_broker_cancelled_is_requeued,
+    late_delivery_that_needs_no_acknowledgement_is_not_settled,
 }
 
 /// Delivers messages with these octets as property lists, and returns them as received.
@@ -129,20 +130,38 @@ fn malformed_properties_cost_their_message_only(form: Form) {
     assert_eq!(sound.unreadable, None);
 }
 
-/// RabbitMQ 4.3 delivers to a consumer that it has cancelled, after a late acknowledgement.
-fn delivery_to_a_consumer_that_the_broker_cancelled_is_requeued(form: Form) {
-    let scripted = Scripted::start(form);
-    let mut client = opened(&scripted, &ChannelOptions::consume());
+/// Delivers to a consumer that the broker has cancelled. RabbitMQ 4.3 does so after a late
+/// acknowledgement.
+fn deliver_late(client: &mut Opened, options: &ConsumeOptions) {
     let peer = &mut client.peer;
-    let (subscription, tag) = consume(&*client.channel, peer, &ConsumeOptions::default());
+    let (subscription, tag) = consume(&*client.channel, peer, options);
     let consumer_tag = (&tag).into();
     peer.send(1, &BasicCancel { consumer_tag, no_wait: true }.into());
     assert!(matches!(subscription.next(LONG), Err(Error::Cancelled { .. })));
     peer.send_octets(&message(&tag, 1, b"late"));
+}
+
+fn delivery_to_a_consumer_that_the_broker_cancelled_is_requeued(form: Form) {
+    let scripted = Scripted::start(form);
+    let mut client = opened(&scripted, &ChannelOptions::consume());
+    deliver_late(&mut client, &ConsumeOptions::default());
     let is_requeue = |method: &Method<'_>| match method {
         Method::BasicNack(nack) => (nack.delivery_tag, nack.multiple, nack.requeue),
         other => panic!("{other:?}"),
     };
-    assert_eq!(peer.receive("basic.nack", is_requeue), (1, (1, false, true)));
+    assert_eq!(client.peer.receive("basic.nack", is_requeue), (1, (1, false, true)));
+    client.channel.check().unwrap();
+}
+
+/// The broker would close the channel over an unknown delivery tag.
+fn late_delivery_that_needs_no_acknowledgement_is_not_settled(form: Form) {
+    let scripted = Scripted::start(form);
+    let mut client = opened(&scripted, &ChannelOptions::consume());
+    let mut options = ConsumeOptions::default();
+    options.acknowledgement = Acknowledgement::Automatic;
+    deliver_late(&mut client, &options);
+    // Answered in the order of arrival, so that a settlement would be seen first.
+    client.peer.send(1, &ChannelFlow { active: true }.into());
+    client.peer.receive("channel.flow-ok", |_| ());
     client.channel.check().unwrap();
 }
