@@ -222,6 +222,17 @@ on_both_breakable! {
         assert!(lazy.is_connected());
     }
 
+    // A consumer without a prefetch has a connection of its own, which has no access.
+    fn lazy_connection_consumes_exclusive_queue_by_name_without_acknowledgement(broker: Breakable) {
+        let lazy = carrot::connect_lazily(&broker.options).unwrap();
+        let name = lazy.declare_queue(queue().exclusive()).unwrap().name;
+        let existing = Queue::existing(&*name);
+        let consumer = lazy.consumer(existing).automatic_acknowledgement().build().unwrap();
+        lazy.publisher().routing_key(&*name).build().unwrap().send(&7).unwrap();
+        let mut messages = consumer.messages().unwrap().timeout(SOON);
+        assert_eq!(messages.next().unwrap().unwrap().decode::<u32>().unwrap(), 7);
+    }
+
     fn stop_without_broker_is_no_error(broker: Breakable) {
         let consumer = broker.connection.consumer(queue()).build().unwrap();
         let workers = consumer.workers(1).spawn(|_: String, _message: &carrot::Message| ()).unwrap();

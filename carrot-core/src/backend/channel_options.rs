@@ -70,6 +70,13 @@ impl ChannelOptions {
         self
     }
 
+    /// Removes the limit of the bytes that may wait on the channel.
+    #[must_use]
+    pub fn without_max_waiting_bytes(mut self) -> ChannelOptions {
+        self.max_waiting_bytes = None;
+        self
+    }
+
     /// Enables confirms.
     #[must_use]
     pub fn with_confirms(mut self) -> ChannelOptions {

@@ -41,7 +41,7 @@ use crate::consumer::settings::ConsumerSettings;
 use crate::consumer::shared::ConsumerShared;
 use crate::consumer::stop::{Stop, StopHandle};
 use crate::consumer::workers::WorkersBuilder;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::recovery::channel::Declarations;
 use crate::recovery::handle::ConnectionHandle;
 use crate::recovery::reconnecting::Reopen;
@@ -93,41 +93,34 @@ impl Consumer {
         let policy = Arc::new(FailurePolicy::new(connection, &queue, &options, &failures));
         let (made_again, is_exclusive) = (redeclares || queue.goes_by_itself(), queue.exclusive);
         let is_passive = queue.passive;
-        let open_channel = |channel_options| {
-            let (settings, last_name) = (settings.clone(), Mutex::new(None));
-            connection.recovering_channel(
-                channel_options,
-                "consumer",
-                move |channel, deadline, declarations| {
-                    let last = || last_name.lock().unwrap_or_else(PoisonError::into_inner);
-                    let name = match declarations {
-                        Declarations::Checked if !made_again => {
-                            settings.check(&**channel, last().clone().as_ref(), deadline)
-                        }
-                        _ => settings.declare(&**channel, deadline),
-                    }?;
-                    *last() = Some(Arc::clone(&name));
-                    Ok(name)
-                },
-            )
-        };
+        let last_name = Mutex::new(None);
+        let mut channel_options = ChannelOptions::consume();
         // An exclusive queue belongs to the connection that other channels may use, too.
-        let is_limited = options.acknowledgement == Acknowledgement::Automatic && !is_exclusive;
-        let mut channel = if is_limited {
+        if options.acknowledgement == Acknowledgement::Automatic && !is_exclusive {
             let bytes = max_held_bytes.unwrap_or(MAX_WAITING_BYTES);
-            open_channel(ChannelOptions::consume().with_max_waiting_bytes(bytes))
-        } else {
-            open_channel(ChannelOptions::consume())
-        };
+            channel_options = channel_options.with_max_waiting_bytes(bytes);
+        }
+        let mut channel = connection.recovering_channel(
+            channel_options,
+            "consumer",
+            move |channel, deadline, declarations| {
+                let last = || last_name.lock().unwrap_or_else(PoisonError::into_inner);
+                let name = match declarations {
+                    Declarations::Checked if !made_again => {
+                        settings.check(&**channel, last().clone().as_ref(), deadline)
+                    }
+                    _ => settings.declare(&**channel, deadline),
+                }?;
+                *last() = Some(Arc::clone(&name));
+                Ok(name)
+            },
+        );
+        // An existing queue may turn out to be exclusive to the connection of the role.
+        if is_passive && channel_options.max_waiting_bytes.is_some() {
+            channel = channel.unlimited_if_locked();
+        }
         if !connection.lazy {
-            match channel.get_or_open() {
-                // An existing queue may turn out to be exclusive to the connection of the role.
-                Err(Error::ResourceLocked { .. }) if is_limited && is_passive => {
-                    channel = open_channel(ChannelOptions::consume());
-                    channel.get_or_open()?;
-                }
-                opened => drop(opened?),
-            }
+            channel.get_or_open()?;
         }
         let stop = Arc::new(Stop::new(channel.connection(), &policy));
         let shared = Arc::new(ConsumerShared {

@@ -35,6 +35,9 @@ pub(crate) enum Declarations {
 pub(crate) struct RecoveringChannel<S> {
     connection: ConnectionShared,
     options: ChannelOptions,
+    /// Whether to open a channel without a limit of waiting bytes if the set-up finds a queue
+    /// locked.
+    is_unlimited_if_locked: bool,
     set_up: Box<SetUp<S>>,
     slot: Mutex<ChannelSlot<S>>,
     changed: Condvar,
@@ -76,6 +79,7 @@ impl<S: Clone> RecoveringChannel<S> {
         RecoveringChannel {
             connection,
             options,
+            is_unlimited_if_locked: false,
             set_up: Box::new(set_up),
             slot: Mutex::new(ChannelSlot::Empty),
             changed: Condvar::new(),
@@ -84,6 +88,13 @@ impl<S: Clone> RecoveringChannel<S> {
             deleted: AtomicBool::new(false),
             owner,
         }
+    }
+
+    /// Opens a channel without a limit of waiting bytes if the set-up finds a queue locked. The
+    /// queue may be exclusive to the connection that such channels use.
+    pub(crate) fn unlimited_if_locked(mut self) -> RecoveringChannel<S> {
+        self.is_unlimited_if_locked = true;
+        self
     }
 
     /// Returns the open channel, if any.

@@ -4,7 +4,7 @@ use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use crate::backend::{Declare, Role};
+use crate::backend::{ChannelOptions, Declare, Role};
 use crate::deadline::{self, FOREVER};
 use crate::error::{Error, Result};
 use crate::model::Queue;
@@ -131,15 +131,23 @@ impl<S: Clone> RecoveringChannel<S> {
         drop(slot);
         let opening = Opening { channel: self };
         let given_up = || given_up() || matches!(*self.lock(), ChannelSlot::Closed);
-        let channel = self.backoff().attempt(deadline, &given_up, |timeout| {
-            self.connection.connector.open(&self.options, timeout)
-        })?;
         let declarations = if self.deleted.load(Ordering::Acquire) {
             Declarations::Checked
         } else {
             Declarations::Made
         };
-        let state = (self.set_up)(&channel, until, declarations).inspect_err(|error| {
+        let open = |options: ChannelOptions| -> Result<_> {
+            let channel = self.backoff().attempt(deadline, &given_up, |timeout| {
+                self.connection.connector.open(&options, timeout)
+            })?;
+            let state = (self.set_up)(&channel, until, declarations);
+            Ok((channel, state))
+        };
+        let (mut channel, mut state) = open(self.options)?;
+        if self.is_unlimited_if_locked && matches!(state, Err(Error::ResourceLocked { .. })) {
+            (channel, state) = open(self.options.without_max_waiting_bytes())?;
+        }
+        let state = state.inspect_err(|error| {
             if is_cause_removed(error) {
                 self.backoff().settled();
             }
@@ -170,7 +178,8 @@ impl<S: Clone> RecoveringChannel<S> {
         deadline: Instant,
         given_up: &dyn Fn() -> bool,
     ) -> Result<()> {
-        let open = |timeout| self.connection.connector.open(&self.options, timeout);
+        let options = self.options.without_max_waiting_bytes();
+        let open = |timeout| self.connection.connector.open(&options, timeout);
         let channel = self.backoff().attempt(deadline, given_up, open)?;
         let timeout = deadline::left(deadline).min(self.connection.call_timeout);
         let found = channel.declare(Declare::Queue(&Queue::existing(queue)), timeout);
