@@ -7,6 +7,7 @@ pub(crate) mod fake;
 #[cfg(target_os = "linux")]
 pub(crate) mod leaks;
 pub(crate) mod refusing;
+pub(crate) mod release;
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
