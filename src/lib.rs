@@ -210,7 +210,8 @@ use backend::Connector;
 /// default).
 ///
 /// # Errors
-/// * [`Error::Config`]: an option is unusable, or needs a feature that is not compiled in.
+/// * [`Error::Config`]: an option is unusable, is refused by the release of the broker, or needs a
+///   feature that is not compiled in.
 /// * [`Error::Connect`], [`Error::Timeout`]: the broker cannot be reached.
 /// * [`Error::Disconnected`]: the connection was lost during the handshake.
 /// * [`Error::Authentication`]: the broker refuses the credentials or the virtual host.

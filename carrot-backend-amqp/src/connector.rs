@@ -142,7 +142,7 @@ impl Connector for AmqpConnector {
         let deadline = deadline_after(timeout);
         let begin = |connection: Result<Arc<AmqpConnection>>| -> Result<_> {
             let connection = connection?;
-            if !connection.state().capabilities().secret_updates {
+            if !connection.state().features().capabilities.secret_updates {
                 refuse_secret_update()?;
             }
             let number = connection.begin_secret_update(secret, reason)?;

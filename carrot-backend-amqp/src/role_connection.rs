@@ -127,7 +127,7 @@ impl RoleConnection {
             (_, Ok(connection)) => {
                 state.slot = Slot::Open(Arc::clone(&connection));
                 state.opened = true;
-                state.capabilities = Some(connection.state().capabilities());
+                state.capabilities = Some(connection.state().features().capabilities);
                 Ok((connection, true))
             }
             (_, Err(error)) => {

@@ -307,3 +307,20 @@ fn the_negotiated_frame_size_is_kept() {
     );
     fill(&*channel, &queue, &["x".repeat(10_000).as_str()]);
 }
+
+#[test]
+#[ignore = "needs a broker: set CARROT_TEST_AMQP_URL"]
+fn a_frame_size_below_that_of_the_release_is_a_mistake_of_the_configuration() {
+    for frame_max in [4096, 8191] {
+        let connector = AmqpConnector::new(&broker_options().frame_max(frame_max)).unwrap();
+        let opened = connector.open(&ChannelOptions::publish(), LONG);
+        if release() < SMALL_FRAMES_ARE_REFUSED {
+            opened.unwrap();
+            continue;
+        }
+        let error = opened.unwrap_err();
+        let Error::Config { option, reason } = &error else { panic!("{error:?}") };
+        assert_eq!(option, "frame_max");
+        assert!(reason.contains(&frame_max.to_string()) && reason.contains("8192"), "{error}");
+    }
+}

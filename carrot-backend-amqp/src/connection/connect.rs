@@ -226,7 +226,9 @@ impl Connecting {
                         accepted_before: self.attempt.accepted_before,
                         is_abandoned: is_given_up || self.attempt.is_abandoned(),
                         start_ok_size,
+                        wanted_frame_max: self.options.frame_max,
                         frame_max: state.frame_max(),
+                        min_frame_max: state.features().min_frame_max,
                     },
                 ))
             }

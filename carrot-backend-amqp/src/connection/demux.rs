@@ -282,7 +282,7 @@ impl Demux {
     fn shake_hands(&mut self, method: &Method<'_>) -> Result<(), ReadEnd> {
         let frame = self.handshake.receive(method).map_err(ReadEnd::Refused)?;
         if self.handshake.step == HandshakeStep::Tune {
-            let _ = self.state.capabilities.set(self.handshake.capabilities);
+            let _ = self.state.features.set(self.handshake.features);
         }
         if let Some(tuned) = self.handshake.tuned
             && self.state.tuned.set(tuned).is_ok()

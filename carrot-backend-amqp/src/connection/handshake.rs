@@ -7,10 +7,9 @@ use carrot_amqp_wire::{
     Arguments, ConnectionStart, ConnectionStartOk, ConnectionTune, ConnectionUpdateSecret,
     FrameWriter, LongStr, Method, RawValue, SecretStr, WireError,
 };
-use carrot_core::backend::Capabilities;
 use carrot_core::{ConnectionOptions, Credentials, Error, Headers, Result, Secret, Value};
 
-use super::capabilities;
+use super::capabilities::{self, BrokerFeatures};
 use crate::error::words;
 
 /// The maximum size of a frame before tuning, and the size to which an unlimited one is tuned.
@@ -87,7 +86,7 @@ pub(crate) struct Handshake {
     mechanism: &'static str,
     wanted: Tuned,
     pub(crate) step: HandshakeStep,
-    pub(crate) capabilities: Capabilities,
+    pub(crate) features: BrokerFeatures,
     pub(crate) tuned: Option<Tuned>,
 }
 
@@ -101,7 +100,7 @@ impl Handshake {
                 heartbeat: u16::try_from(options.heartbeat.as_secs()).unwrap_or(u16::MAX),
             },
             step: HandshakeStep::Start,
-            capabilities: Capabilities::default(),
+            features: BrokerFeatures::default(),
             tuned: None,
         }
     }
@@ -114,7 +113,7 @@ impl Handshake {
                 if !mechanisms.split(' ').any(|offered| offered == self.mechanism) {
                     return Err(HandshakeRefusal::Mechanism(words(&mechanisms)));
                 }
-                self.capabilities = read_capabilities(start.server_properties);
+                self.features = read_features(start.server_properties);
                 self.step = HandshakeStep::Tune;
                 frame(
                     &ConnectionStart {
@@ -189,8 +188,8 @@ pub(crate) fn secret_update(secret: &str, reason: &str, frame_max: u32) -> Resul
     Ok(octets)
 }
 
-fn read_capabilities(properties: Arguments<'_>) -> Capabilities {
-    let Arguments::Wire(table) = properties else { return Capabilities::default() };
+fn read_features(properties: Arguments<'_>) -> BrokerFeatures {
+    let Arguments::Wire(table) = properties else { return BrokerFeatures::default() };
     let text = |name: &str| match table.get(name) {
         Some(RawValue::LongString(text)) => text.as_str().unwrap_or_default(),
         _ => "",

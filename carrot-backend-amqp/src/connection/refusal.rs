@@ -6,12 +6,10 @@ use std::time::Duration;
 use amiquip::Error as AmqpError;
 use carrot_core::{Cause, Error};
 
+use super::capabilities::RABBITMQ_MIN_FRAME_MAX;
 use super::close_method::ConnectionClose;
 use super::handshake::{HandshakeRefusal, HandshakeStep};
 use super::read_end::{HandshakeEnd, ReadEnd};
-
-/// The smallest frame_max of RabbitMQ 4.1 and later.
-const RABBITMQ_MIN_FRAME_MAX: u32 = 8192;
 
 /// The reason why one address was given up.
 pub(crate) enum ConnectFailure {
@@ -32,15 +30,19 @@ pub(crate) struct Attempted<'a> {
     pub(crate) endpoint: &'a str,
     pub(crate) user: &'a str,
     pub(crate) vhost: &'a str,
-    /// Whether the broker accepted the credentials before. A connection that ends without a word
-    /// after the credentials were sent is then taken as lost, and not as refused.
+    /// Whether the broker accepted the credentials and the tuning before. A connection that ends
+    /// without a word after either was sent is then taken as lost, and not as refused.
     pub(crate) accepted_before: bool,
     /// Whether this side gave up.
     pub(crate) is_abandoned: bool,
     /// The size of the frame with the credentials.
     pub(crate) start_ok_size: usize,
+    /// The size of frames that this side asked for.
+    pub(crate) wanted_frame_max: u32,
     /// The size of frames that was agreed on.
     pub(crate) frame_max: u32,
+    /// The smallest size of frames that the broker accepts; 0 if it is not known.
+    pub(crate) min_frame_max: u32,
 }
 
 /// Returns the reason why a handshake failed.
@@ -77,6 +79,20 @@ pub(crate) fn refused(
             } else {
                 attempted.denied(words)
             }
+        }
+        ReadEnd::Eof | ReadEnd::Io(_)
+            if step == HandshakeStep::Open
+                && attempted.wanted_frame_max < attempted.min_frame_max
+                && !attempted.accepted_before =>
+        {
+            ConnectFailure::Final(Error::config(
+                "frame_max",
+                format!(
+                    "{} must be at least {} bytes for the broker at {}, which is RabbitMQ 4.1 or \
+                     later",
+                    attempted.wanted_frame_max, attempted.min_frame_max, attempted.endpoint
+                ),
+            ))
         }
         ReadEnd::Eof | ReadEnd::Io(_)
             if step == HandshakeStep::Open && attempted.frame_max < RABBITMQ_MIN_FRAME_MAX =>

@@ -6,10 +6,11 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use carrot_core::Error;
-use carrot_core::backend::{BufferPool, Capabilities, Event, Role};
+use carrot_core::backend::{BufferPool, Event, Role};
 use log::{info, warn};
 
 use super::call_isolation::CallIsolation;
+use super::capabilities::BrokerFeatures;
 use super::channels::ChannelTable;
 use super::control::Control;
 use super::handshake::Tuned;
@@ -41,7 +42,7 @@ pub(crate) struct ConnectionState {
     pub(crate) supervisor: Arc<Supervisor>,
     pub(crate) buffers: Arc<BufferPool>,
     pub(crate) tuned: OnceLock<Tuned>,
-    pub(crate) capabilities: OnceLock<Capabilities>,
+    pub(crate) features: OnceLock<BrokerFeatures>,
     pub(crate) secret_updates: SecretUpdates,
     pub(crate) read_limit: ReadLimit,
     pub(crate) socket: TcpStream,
@@ -101,7 +102,7 @@ impl ConnectionState {
             supervisor: Arc::clone(&context.supervisor),
             buffers: Arc::new(BufferPool::new()),
             tuned: OnceLock::new(),
-            capabilities: OnceLock::new(),
+            features: OnceLock::new(),
             secret_updates: SecretUpdates::default(),
             read_limit: ReadLimit::new(context.max_waiting_bytes),
             socket,
@@ -126,8 +127,8 @@ impl ConnectionState {
     }
 
     /// Returns the features of the broker, as it announced them in the handshake.
-    pub(crate) fn capabilities(&self) -> Capabilities {
-        self.capabilities.get().copied().unwrap_or_default()
+    pub(crate) fn features(&self) -> BrokerFeatures {
+        self.features.get().copied().unwrap_or_default()
     }
 
     pub(crate) fn channel_max(&self) -> u16 {

@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 use std::thread;
+use std::time::Instant;
 
 use carrot_amqp_wire::{BasicDeliver, FrameWriter, Method, PropertiesRef};
 use carrot_backend_amqp::AmqpConnector;
 use carrot_core::backend::{
     Backend, ChannelOptions, Connector, ConsumeOptions, Content, Declare, Publication, PublishTag,
-    Subscription,
+    Role, Subscription,
 };
 use carrot_core::{ConnectionOptions, Queue, Result};
 
@@ -49,6 +50,15 @@ pub(crate) fn opened_with(
         (opening.join().unwrap(), peer)
     });
     Opened { connector, channel, peer }
+}
+
+/// Waits until the client knows that the connection to consume was lost.
+pub(crate) fn wait_for_loss(connector: &AmqpConnector) {
+    let deadline = Instant::now() + LONG;
+    while connector.status(Role::Consume).connected {
+        assert!(Instant::now() < deadline, "no loss in time");
+        thread::yield_now();
+    }
 }
 
 /// Starts a consumer, and returns its tag.

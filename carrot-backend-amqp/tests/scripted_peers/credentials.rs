@@ -11,6 +11,7 @@ use carrot_core::backend::{Connector, Role};
 use carrot_core::{Error, Headers, Result};
 
 use crate::LONG;
+use crate::client::wait_for_loss;
 use crate::form::Form;
 use crate::peer::{Peer, Scripted, tune};
 
@@ -227,9 +228,7 @@ fn provider_is_asked_at_each_dial_and_a_wrong_password_costs_one_round_trip() {
     let (result, peer) = dial("first", true);
     result.unwrap();
     drop(peer);
-    while connector.status(Role::Consume).connected {
-        thread::yield_now();
-    }
+    wait_for_loss(&connector);
     // The password was changed, and the provider returns the old one.
     let (result, _) = dial("second", false);
     assert!(

@@ -10,6 +10,7 @@ use carrot_backend_amqp::AmqpConnector;
 use carrot_core::backend::{ChannelOptions, Connector, Role};
 use carrot_core::{ConnectionOptions, Error, Headers, Host, Value};
 
+use crate::client::wait_for_loss;
 use crate::form::{Form, HOST, plain_and_tls};
 use crate::peer::{Peer, Scripted, frame, start, tune};
 use crate::{FRAME_MAX, LONG};
@@ -24,7 +25,9 @@ plain_and_tls! {
     heartbeat_proposed_as_zero_takes_that_of_the_client,
     heartbeat_of_hours_connects,
     limits_proposed_at_their_extremes_are_agreed_on,
+    small_frame_max_is_a_mistake_where_the_release_refuses_it,
     small_frame_max_that_ends_the_handshake_is_named,
+    small_frame_max_that_was_accepted_before_is_a_loss,
     frame_max_below_that_of_amqp_is_refused,
 }
 
@@ -230,18 +233,62 @@ fn limits_proposed_at_their_extremes_are_agreed_on(form: Form) {
     assert_eq!(tuned(&scripted.options(), &scripted, proposed), (1, FRAME_MAX, 10));
 }
 
-/// RabbitMQ 4.1 and later close the socket without a word over a frame_max below 8192.
-fn small_frame_max_that_ends_the_handshake_is_named(form: Form) {
+fn rabbitmq(version: &str) -> Headers {
+    let mut properties = Headers::new();
+    properties.insert("product", "RabbitMQ");
+    properties.insert("version", version);
+    properties
+}
+
+/// Plays a handshake up to the tuning, and closes the socket without a word. RabbitMQ 4.1 and later
+/// do so over a frame_max below 8192.
+fn hang_up_over_tuning(mut peer: Peer, properties: &Headers) {
+    peer.send(0, &start(Arguments::from(properties)));
+    peer.receive("connection.start-ok", |_| ());
+    peer.send(0, &tune(2047, 60).into());
+    peer.receive("connection.tune-ok", |_| ());
+}
+
+fn small_frame_max_is_a_mistake_where_the_release_refuses_it(form: Form) {
     let scripted = Scripted::start(form);
     let started = Instant::now();
-    let error = error_of(&scripted, scripted.options().frame_max(4096), |mut peer| {
-        peer.greet();
-        peer.receive("connection.start-ok", |_| ());
-        peer.send(0, &tune(2047, 60).into());
-        peer.receive("connection.tune-ok", |_| ());
-    });
-    assert!(error.to_string().contains("frame_max=4096"), "{error}");
+    let hang_up = |peer| hang_up_over_tuning(peer, &rabbitmq("4.1.0"));
+    let error = error_of(&scripted, scripted.options().frame_max(8191), hang_up);
+    let Error::Config { option, reason } = &error else { panic!("{error:?}") };
+    assert_eq!(option, "frame_max");
+    assert!(reason.contains("8191") && reason.contains("8192"), "{error}");
     assert!(started.elapsed() < SOON, "{:?}", started.elapsed());
+    let error = error_of(&scripted, scripted.options().frame_max(8192), hang_up);
+    assert!(matches!(error, Error::Connect { .. }), "{error:?}");
+}
+
+fn small_frame_max_that_ends_the_handshake_is_named(form: Form) {
+    let scripted = Scripted::start(form);
+    for properties in [Headers::new(), rabbitmq("4.0.9")] {
+        let hang_up = |peer| hang_up_over_tuning(peer, &properties);
+        let error = error_of(&scripted, scripted.options().frame_max(4096), hang_up);
+        assert!(matches!(error, Error::Connect { .. }), "{error:?}");
+        assert!(error.to_string().contains("frame_max=4096"), "{error}");
+    }
+}
+
+/// A broker that is upgraded node by node may have others that accept it.
+fn small_frame_max_that_was_accepted_before_is_a_loss(form: Form) {
+    let scripted = Scripted::start(form);
+    let connector = AmqpConnector::new(&scripted.options().frame_max(4096)).unwrap();
+    let properties = rabbitmq("4.1.0");
+    thread::scope(|scope| {
+        let connecting = scope.spawn(|| connector.connect(Role::Consume, LONG));
+        let peer = scripted.accept_with(tune(0, 0));
+        connecting.join().unwrap().unwrap();
+        drop(peer);
+        wait_for_loss(&connector);
+        let reconnecting = scope.spawn(|| connector.connect(Role::Consume, LONG));
+        hang_up_over_tuning(scripted.accept(), &properties);
+        let error = reconnecting.join().unwrap().unwrap_err();
+        assert!(matches!(error, Error::Connect { .. }), "{error:?}");
+        assert!(error.to_string().contains("frame_max=4096"), "{error}");
+    });
 }
 
 fn frame_max_below_that_of_amqp_is_refused(form: Form) {

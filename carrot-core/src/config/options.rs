@@ -374,6 +374,9 @@ impl ConnectionOptions {
 
     /// Sets the maximum size of a frame in either direction, in bytes, at least 4096.
     ///
+    /// RabbitMQ 4.1 and later require at least 8192. Connecting to one with less fails with
+    /// [`Error::Config`](crate::Error::Config).
+    ///
     /// Larger bodies are sent in several frames. All headers of a message must fit into one frame.
     /// The broker may negotiate a smaller size.
     ///
