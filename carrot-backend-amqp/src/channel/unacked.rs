@@ -114,8 +114,8 @@ impl AckTracker {
             }
             Extent::UpTo if tag != 0 && !unsettled.contains(&tag) => return Err(UnknownTag),
             Extent::UpTo => {
-                let later =
-                    if tag == 0 { BTreeSet::new() } else { unsettled.split_off(&(tag + 1)) };
+                let next = if tag == 0 { None } else { tag.checked_add(1) };
+                let later = next.map_or_else(BTreeSet::new, |next| unsettled.split_off(&next));
                 let covered = std::mem::replace(unsettled, later);
                 decided.extend(covered.into_iter().map(|tag| (kind, tag)));
             }
@@ -265,6 +265,14 @@ mod tests {
         tracker.decide(REQUEUE, 4, Extent::UpTo).unwrap();
         assert_eq!(frames(&tracker), [(SettlementKind::Ack, 2, false), (REQUEUE, 4, true)]);
         ack(&tracker, 5);
+    }
+
+    #[test]
+    fn up_to_the_greatest_tag_covers_all() {
+        let tracker = handed_out([3, u64::MAX]);
+        tracker.decide(SettlementKind::Ack, u64::MAX, Extent::UpTo).unwrap();
+        let expected = [3, u64::MAX].map(|tag| (SettlementKind::Ack, tag, false));
+        assert_eq!(frames(&tracker), expected);
     }
 
     #[test]
