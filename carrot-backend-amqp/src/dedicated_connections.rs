@@ -24,7 +24,14 @@ struct DedicatedState {
     is_closed: bool,
     /// Whether a connection was opened before.
     opened: bool,
-    open: Vec<(Weak<AmqpConnection>, Weak<OpenChannel>)>,
+    attempts: Vec<Weak<ConnectAttempt>>,
+    open: Vec<DedicatedConnection>,
+}
+
+struct DedicatedConnection {
+    connection: Weak<AmqpConnection>,
+    /// Empty until the channel is open.
+    channel: Weak<OpenChannel>,
 }
 
 impl DedicatedConnections {
@@ -43,45 +50,79 @@ impl DedicatedConnections {
         timeout: Duration,
         deadline: Instant,
     ) -> Result<Arc<OpenChannel>> {
-        let state = self.lock();
-        if state.is_closed {
-            return Err(Error::closed("connection"));
-        }
-        let attempt = Arc::new(ConnectAttempt::new(state.opened));
-        drop(state);
-        let connect_timeout = timeout.min(options.connect_timeout);
-        let connect_by = deadline.min(deadline_after(connect_timeout));
-        let connection =
-            AmqpConnection::open(options, context, &attempt, connect_timeout, connect_by)?;
-        connection.state().announce();
-        let channel = OpenChannel::open(&connection, is_confirming, timeout, deadline)?;
+        let connection = self.connect(options, context, timeout, deadline)?;
+        let opened = OpenChannel::open(&connection, is_confirming, timeout, deadline);
         let mut state = self.lock();
         if state.is_closed {
             drop(state);
             return Err(Error::closed("connection"));
         }
-        state.opened = true;
-        state.open.retain(|(connection, _)| connection.strong_count() > 0);
-        state.open.push((Arc::downgrade(&connection), Arc::downgrade(&channel)));
+        let channel = opened?;
+        let mut open = state.open.iter_mut();
+        if let Some(entry) =
+            open.find(|entry| entry.connection.as_ptr() == Arc::as_ptr(&connection))
+        {
+            entry.channel = Arc::downgrade(&channel);
+        }
         Ok(channel)
+    }
+
+    /// Opens a connection. Fails soon if [`end`](DedicatedConnections::end) is called meanwhile.
+    fn connect(
+        &self,
+        options: &Arc<ConnectionOptions>,
+        context: RoleContext,
+        timeout: Duration,
+        deadline: Instant,
+    ) -> Result<Arc<AmqpConnection>> {
+        let mut state = self.lock();
+        if state.is_closed {
+            return Err(Error::closed("connection"));
+        }
+        let attempt = Arc::new(ConnectAttempt::new(state.opened));
+        state.attempts.retain(|attempt| attempt.strong_count() > 0);
+        state.attempts.push(Arc::downgrade(&attempt));
+        drop(state);
+        let timeout = timeout.min(options.connect_timeout);
+        let deadline = deadline.min(deadline_after(timeout));
+        let connected = AmqpConnection::open(options, context, &attempt, timeout, deadline);
+        let mut state = self.lock();
+        if state.is_closed {
+            drop(state);
+            return Err(Error::closed("connection"));
+        }
+        let connection = connected?;
+        state.opened = true;
+        state.open.retain(|entry| entry.connection.strong_count() > 0);
+        let entry =
+            DedicatedConnection { connection: Arc::downgrade(&connection), channel: Weak::new() };
+        state.open.push(entry);
+        drop(state);
+        connection.state().announce();
+        Ok(connection)
     }
 
     /// Returns the connections that are open.
     pub(crate) fn live(&self) -> Vec<Arc<AmqpConnection>> {
         let state = self.lock();
-        let connections = state.open.iter().filter_map(|(connection, _)| connection.upgrade());
+        let connections = state.open.iter().filter_map(|entry| entry.connection.upgrade());
         connections.filter(|connection| connection.state().is_alive()).collect()
     }
 
-    /// Opens no more connections, and returns those that are open, with their channels.
+    /// Opens no more connections, abandons those that are being opened, and returns those that are
+    /// open, with their channels.
     pub(crate) fn end(&self) -> Vec<EndedConnection> {
         let mut state = self.lock();
         state.is_closed = true;
         let open = std::mem::take(&mut state.open);
+        let attempts = std::mem::take(&mut state.attempts);
         drop(state);
+        for attempt in attempts.iter().filter_map(Weak::upgrade) {
+            attempt.abandon();
+        }
         open.iter()
-            .map(|(connection, channel)| {
-                (connection.upgrade(), channel.upgrade().into_iter().collect())
+            .map(|entry| {
+                (entry.connection.upgrade(), entry.channel.upgrade().into_iter().collect())
             })
             .collect()
     }

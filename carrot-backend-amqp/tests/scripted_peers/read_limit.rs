@@ -224,3 +224,30 @@ fn channel_with_a_limit_has_a_connection_of_its_own() {
     assert!(other.check().is_ok());
     drop(peer);
 }
+
+/// The client waits for the first octet of the broker, or for channel.open-ok.
+#[test]
+fn close_ends_the_opening_of_a_channel_with_a_limit() {
+    for is_greeted in [false, true] {
+        let scripted = Scripted::start(Form::Plain);
+        let connector = scripted.connector();
+        let options = ChannelOptions::consume().with_max_waiting_bytes(LIMIT);
+        let started = Instant::now();
+        thread::scope(|scope| {
+            let opening = scope.spawn(|| connector.open(&options, LONG).map(drop));
+            let mut peer = if is_greeted { scripted.accept_open() } else { scripted.accept_raw() };
+            if is_greeted {
+                peer.receive("channel.open", |_| ());
+            }
+            let closing = scope.spawn(|| connector.close(LONG));
+            if is_greeted {
+                peer.receive("connection.close", |_| ());
+                peer.send(0, &Method::ConnectionCloseOk);
+            }
+            let error = opening.join().unwrap().unwrap_err();
+            assert!(matches!(error, Error::Closed { .. }), "{error:?}");
+            closing.join().unwrap().unwrap();
+        });
+        assert!(started.elapsed() < LONG / 2, "{:?}", started.elapsed());
+    }
+}
