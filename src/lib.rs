@@ -100,8 +100,8 @@
 //!
 //! * the workers that you spawn;
 //! * one that reopens a connection, while the connection is lost;
-//! * for AMQP, three per connection (I/O, timer, supervisor), one more once the socket was full,
-//!   and one per consuming channel;
+//! * for AMQP, three per connection (reader, channel 0, timer), one more once the socket was full;
+//! * for AMQP, one that sends delayed frames, which ends after 10 idle seconds;
 //! * short-lived ones, for work that no caller waits for.
 //!
 //! # Testing

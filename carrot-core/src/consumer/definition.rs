@@ -170,7 +170,7 @@ impl<C> ConsumerDefinition<C> {
     ///
     /// At most 64 MiB wait in the process, or the bytes of
     /// [`max_held_bytes`](Self::max_held_bytes), and those that one read of the socket adds. The
-    /// consumer has a connection of its own for that, with two threads, which is not read while
+    /// consumer has a connection of its own for that, with three threads, which is not read while
     /// more waits. RabbitMQ ends a connection if one of its writes takes more than 30 s. The
     /// messages that it has sent by then, and that no handler has received, are **lost**. Handlers
     /// that can be this slow need manual acknowledgement.
