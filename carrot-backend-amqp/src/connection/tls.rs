@@ -116,15 +116,20 @@ impl TlsSession {
         loop {
             while session.wants_write() {
                 socket.set_write_timeout(Some(time_left(deadline)?))?;
-                session.write_tls(socket)?;
+                match session.write_tls(socket) {
+                    Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                    result => result?,
+                };
             }
             if !session.is_handshaking() {
                 return Ok(TlsSession(Mutex::new(session)));
             }
             socket.set_read_timeout(Some(time_left(deadline)?))?;
-            if session.read_tls(socket)? == 0 {
-                return Err(io::ErrorKind::UnexpectedEof.into());
-            }
+            match session.read_tls(socket) {
+                Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                result => result?,
+            };
             if let Err(error) = session.process_new_packets() {
                 // The alert holds the reason.
                 let _ = session.write_tls(socket);
