@@ -17,6 +17,8 @@ pub(crate) const UNTUNED_FRAME_MAX: u32 = 131_072;
 /// The smallest frame_max of AMQP 0-9-1.
 const MIN_FRAME_MAX: u32 = 4096;
 const LOCALE: &str = "en_US";
+/// The version that connection.start names for AMQP 0-9-1.
+const VERSION: (u8, u8) = (0, 9);
 
 /// The numbers that both sides have agreed on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,6 +43,8 @@ pub(crate) enum HandshakeStep {
 /// The reason why this side ends the handshake.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum HandshakeRefusal {
+    /// The broker speaks this version of AMQP.
+    Version(u8, u8),
     /// The broker does not offer the mechanism, only these.
     Mechanism(String),
     /// The broker allows only frames of this size.
@@ -56,6 +60,9 @@ pub(crate) enum HandshakeRefusal {
 impl fmt::Display for HandshakeRefusal {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            HandshakeRefusal::Version(major, minor) => {
+                write!(formatter, "it speaks AMQP {major}-{minor}, and not 0-9-1")
+            }
             HandshakeRefusal::Mechanism(offered) => {
                 write!(formatter, "it offers only the mechanisms {offered:?}")
             }
@@ -109,6 +116,10 @@ impl Handshake {
     pub(crate) fn receive(&mut self, method: &Method<'_>) -> Result<Vec<u8>, HandshakeRefusal> {
         match (self.step, method) {
             (HandshakeStep::Start, Method::ConnectionStart(start)) => {
+                let (major, minor) = (start.version_major, start.version_minor);
+                if (major, minor) != VERSION {
+                    return Err(HandshakeRefusal::Version(major, minor));
+                }
                 let mechanisms = start.mechanisms.to_string();
                 if !mechanisms.split(' ').any(|offered| offered == self.mechanism) {
                     return Err(HandshakeRefusal::Mechanism(words(&mechanisms)));
@@ -117,8 +128,8 @@ impl Handshake {
                 self.step = HandshakeStep::Tune;
                 frame(
                     &ConnectionStart {
-                        version_major: 0,
-                        version_minor: 9,
+                        version_major: major,
+                        version_minor: minor,
                         server_properties: Arguments::default(),
                         mechanisms: LongStr::from(self.mechanism),
                         locales: LongStr::from(LOCALE),

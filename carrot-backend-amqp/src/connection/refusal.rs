@@ -51,7 +51,10 @@ pub(crate) fn refused(
     end: Option<HandshakeEnd>,
     attempted: &Attempted<'_>,
 ) -> ConnectFailure {
-    if attempted.is_abandoned || matches!(error, AmqpError::ConnectionTimeout) {
+    // amiquip also gives up over connection.close.
+    let was_closed = matches!(end, Some((ReadEnd::Closed(_), _)));
+    let is_slow = attempted.is_abandoned || matches!(error, AmqpError::ConnectionTimeout);
+    if is_slow && !was_closed {
         return ConnectFailure::Slow;
     }
     let Some((end, step)) = end else {

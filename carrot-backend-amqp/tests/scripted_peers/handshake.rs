@@ -4,7 +4,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use carrot_amqp_wire::{
-    Arguments, ConnectionClose, ConnectionOpenOk, ConnectionSecure, ConnectionTune, Method,
+    Arguments, ConnectionClose, ConnectionOpenOk, ConnectionSecure, ConnectionStart,
+    ConnectionTune, Method,
 };
 use carrot_backend_amqp::AmqpConnector;
 use carrot_core::backend::{ChannelOptions, Connector, Role};
@@ -20,7 +21,9 @@ plain_and_tls! {
     handshake_at_an_octet_at_a_time_leaves_time_for_the_next_address,
     server_properties_that_amiquip_cannot_read_do_no_harm,
     credentials_refused_are_reported_in_one_round_trip,
+    another_version_of_amqp_is_named,
     close_right_after_start_ok_keeps_its_text,
+    close_right_after_open_ok_keeps_its_text,
     secure_is_refused_as_authentication,
     heartbeat_proposed_as_zero_takes_that_of_the_client,
     heartbeat_of_hours_connects,
@@ -155,6 +158,45 @@ fn credentials_refused_are_reported_in_one_round_trip(form: Form) {
         "{error:?}"
     );
     assert!(closed.elapsed() < SOON / 2, "{:?}", closed.elapsed());
+}
+
+fn another_version_of_amqp_is_named(form: Form) {
+    let scripted = Scripted::start(form);
+    let error = error_of(&scripted, scripted.options(), |mut peer| {
+        let start = ConnectionStart {
+            version_major: 8,
+            version_minor: 0,
+            server_properties: Arguments::default(),
+            mechanisms: "PLAIN".into(),
+            locales: "en_US".into(),
+        };
+        peer.send(0, &start.into());
+        assert!(peer.rest().is_empty());
+    });
+    assert!(error.to_string().contains("AMQP 8-0"), "{error}");
+}
+
+fn close_right_after_open_ok_keeps_its_text(form: Form) {
+    let scripted = Scripted::start(form);
+    for _ in 0..20 {
+        let connector = scripted.connector();
+        let error = thread::scope(|scope| {
+            let opening = scope.spawn(|| connector.open(&ChannelOptions::consume(), LONG));
+            let mut peer = scripted.accept();
+            peer.greet();
+            peer.receive("connection.start-ok", |_| ());
+            peer.send(0, &tune(0, 0).into());
+            peer.receive("connection.tune-ok", |_| ());
+            peer.receive("connection.open", |_| ());
+            let open_ok = frame(0, &ConnectionOpenOk {}.into());
+            let close = frame(0, &close(320, "CONNECTION_FORCED - node is stopping"));
+            peer.send_octets(&[open_ok, close].concat());
+            peer.receive_close_ok();
+            drop(peer);
+            opening.join().unwrap().map(drop).unwrap_err()
+        });
+        assert!(error.to_string().contains("320 CONNECTION_FORCED - node is stopping"), "{error}");
+    }
 }
 
 fn close_right_after_start_ok_keeps_its_text(form: Form) {
