@@ -1,5 +1,6 @@
 //! The errors of a handshake that failed; pure.
 
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -51,6 +52,12 @@ pub(crate) fn refused(
     end: Option<HandshakeEnd>,
     attempted: &Attempted<'_>,
 ) -> ConnectFailure {
+    let error = match failure_of_system(error) {
+        Ok(source) => {
+            return attempted.failed("starting channel 0 failed", Some(Arc::new(source)));
+        }
+        Err(error) => error,
+    };
     // amiquip also gives up over connection.close.
     let was_closed = matches!(end, Some((ReadEnd::Closed(_), _)));
     let is_slow = attempted.is_abandoned || matches!(error, AmqpError::ConnectionTimeout);
@@ -116,6 +123,17 @@ pub(crate) fn refused(
     }
 }
 
+/// Returns the error of the operating system over which amiquip has ended, or any other error.
+fn failure_of_system(error: AmqpError) -> Result<io::Error, AmqpError> {
+    match error {
+        AmqpError::CreatePollHandle { source }
+        | AmqpError::RegisterWithPollHandle { source }
+        | AmqpError::FailedToPoll { source }
+        | AmqpError::ForkFailed { source } => Ok(source),
+        other => Err(other),
+    }
+}
+
 impl Attempted<'_> {
     fn failed(&self, reason: impl Into<String>, source: Option<Cause>) -> ConnectFailure {
         ConnectFailure::Failed(Error::connect(self.endpoint, reason, Duration::ZERO, source))
@@ -136,5 +154,37 @@ impl Attempted<'_> {
             530 => self.denied(format!("vhost {:?}: {code} {text}", self.vhost)),
             _ => self.failed(format!("the broker closed the connection: {code} {text}"), None),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn failure_of_the_system_is_named_and_not_taken_for_a_timeout() {
+        let attempted = Attempted {
+            endpoint: "localhost:5672",
+            user: "guest",
+            vhost: "/",
+            accepted_before: false,
+            is_abandoned: true,
+            start_ok_size: 0,
+            frame_max: 0,
+        };
+        let source = || io::Error::other("too many open files");
+        for error in [
+            AmqpError::CreatePollHandle { source: source() },
+            AmqpError::RegisterWithPollHandle { source: source() },
+            AmqpError::ForkFailed { source: source() },
+        ] {
+            let failure = refused(error, None, &attempted);
+            assert!(matches!(&failure, ConnectFailure::Failed(error)
+                    if error.to_string().contains("too many open files")));
+        }
+        assert!(matches!(
+            refused(AmqpError::ConnectionTimeout, None, &attempted),
+            ConnectFailure::Slow
+        ));
     }
 }
