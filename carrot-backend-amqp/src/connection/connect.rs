@@ -19,7 +19,7 @@ use super::endpoint::{connect_error, endpoint, endpoints, overdue};
 use super::handshake::{self, Handshake};
 use super::pipe::Pipe;
 use super::reader;
-use super::refusal::{Attempted, ConnectFailure, refused};
+use super::refusal::{Attempted, ConnectFailure, large_first_frame, refused, small_frame_max};
 use super::role_context::RoleContext;
 use super::source::Source;
 use super::state::ConnectionState;
@@ -182,11 +182,15 @@ impl Connecting {
         to_pipe
             .set_nonblocking(true)
             .map_err(|error| failed("setting socket options failed", error))?;
-        self.attempt.step(format!("AMQP handshake with {address}"));
         let start_ok = handshake::start_ok(&self.credentials, &self.name).map_err(|error| {
             ConnectFailure::Final(Error::config("credentials", error.to_string()))
         })?;
         let start_ok_size = start_ok.len();
+        self.attempt.step(format!(
+            "AMQP handshake with {address}{}{}",
+            large_first_frame(start_ok_size),
+            small_frame_max(self.options.frame_max)
+        ));
         let writer = Arc::new(SocketWriter::new(outgoing, sink));
         let (pipe, inbox) = Pipe::new(Arc::clone(&writer), to_pipe, start_ok);
         let state = Arc::new(ConnectionState::new(

@@ -76,13 +76,7 @@ pub(crate) fn refused(
         ReadEnd::Broken(violation) => attempted.failed(violation.text, None),
         ReadEnd::Eof | ReadEnd::Io(_) if step == HandshakeStep::Tune => {
             let mut words = "it closed the connection when it saw the credentials".to_string();
-            if attempted.start_ok_size > RABBITMQ_FIRST_FRAME_MAX {
-                let size = attempted.start_ok_size;
-                words += &format!(
-                    ", in a frame of {size} bytes; RabbitMQ accepts {RABBITMQ_FIRST_FRAME_MAX} \
-                     bytes before authentication, and {RABBITMQ_MIN_FRAME_MAX} since 4.1"
-                );
-            }
+            words += &large_first_frame(attempted.start_ok_size);
             if attempted.accepted_before {
                 words += "; it accepted earlier ones";
                 attempted.failed(words, None)
@@ -107,20 +101,36 @@ pub(crate) fn refused(
         ReadEnd::Eof | ReadEnd::Io(_)
             if step == HandshakeStep::Open && attempted.frame_max < RABBITMQ_MIN_FRAME_MAX =>
         {
-            attempted.failed(
-                format!(
-                    "it closed the connection after frame_max={} was agreed on; RabbitMQ 4.1 and \
-                     later require {RABBITMQ_MIN_FRAME_MAX}",
-                    attempted.frame_max
-                ),
-                None,
-            )
+            let words = "it closed the connection after tuning";
+            attempted.failed(words.to_string() + &small_frame_max(attempted.frame_max), None)
         }
         ReadEnd::Eof => attempted.failed("the broker closed the socket without a word", None),
         ReadEnd::Io(error) => {
             attempted.failed("reading from the socket failed", Some(Arc::new(error)))
         }
     }
+}
+
+/// Describes credentials in a frame that RabbitMQ may refuse, which it does without a word, after
+/// 3 s or more. Empty for a smaller frame.
+pub(crate) fn large_first_frame(size: usize) -> String {
+    if size <= RABBITMQ_FIRST_FRAME_MAX {
+        return String::new();
+    }
+    format!(
+        ", with credentials in a frame of {size} bytes; RabbitMQ accepts \
+         {RABBITMQ_FIRST_FRAME_MAX} bytes before authentication, and {RABBITMQ_MIN_FRAME_MAX} \
+         since 4.1"
+    )
+}
+
+/// Describes a frame_max that RabbitMQ may refuse, which it does without a word, after 3 s or more.
+/// Empty for a larger one, and for 0, which stands for no limit.
+pub(crate) fn small_frame_max(frame_max: u32) -> String {
+    if frame_max == 0 || frame_max >= RABBITMQ_MIN_FRAME_MAX {
+        return String::new();
+    }
+    format!(", with frame_max={frame_max}; RabbitMQ 4.1 and later require {RABBITMQ_MIN_FRAME_MAX}")
 }
 
 /// Returns the error of the operating system over which amiquip has ended, or any other error.
@@ -170,7 +180,9 @@ mod tests {
             accepted_before: false,
             is_abandoned: true,
             start_ok_size: 0,
+            wanted_frame_max: 0,
             frame_max: 0,
+            min_frame_max: 0,
         };
         let source = || io::Error::other("too many open files");
         for error in [

@@ -31,6 +31,7 @@ plain_and_tls! {
     small_frame_max_is_a_mistake_where_the_release_refuses_it,
     small_frame_max_that_ends_the_handshake_is_named,
     small_frame_max_that_was_accepted_before_is_a_loss,
+    limits_that_rabbitmq_refuses_in_silence_are_named_at_the_deadline,
     frame_max_below_that_of_amqp_is_refused,
 }
 
@@ -331,6 +332,23 @@ fn small_frame_max_that_was_accepted_before_is_a_loss(form: Form) {
         assert!(matches!(error, Error::Connect { .. }), "{error:?}");
         assert!(error.to_string().contains("frame_max=4096"), "{error}");
     });
+}
+
+/// RabbitMQ says nothing for 3 s or more before it closes the socket.
+fn limits_that_rabbitmq_refuses_in_silence_are_named_at_the_deadline(form: Form) {
+    let scripted = Scripted::start(form);
+    let options = scripted.options().frame_max(4096).credentials("guest", "x".repeat(5000));
+    let connector = AmqpConnector::new(&options).unwrap();
+    let error = thread::scope(|scope| {
+        let connecting = scope.spawn(|| connector.connect(Role::Consume, SOON));
+        let mut peer = scripted.accept();
+        peer.greet();
+        peer.receive("connection.start-ok", |_| ());
+        connecting.join().unwrap().unwrap_err()
+    });
+    let words = error.to_string();
+    assert!(matches!(error, Error::Timeout { .. }), "{words}");
+    assert!(words.contains("frame_max=4096") && words.contains("4096 bytes before"), "{words}");
 }
 
 fn frame_max_below_that_of_amqp_is_refused(form: Form) {
