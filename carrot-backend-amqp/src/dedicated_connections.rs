@@ -1,12 +1,13 @@
 //! Connections with one channel each, for consumers without a prefetch.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, Weak};
 use std::time::{Duration, Instant};
 
 use carrot_core::{ConnectionOptions, Error, Result};
 
 use crate::channel::OpenChannel;
 use crate::connection::{AmqpConnection, CallIsolation, ConnectAttempt, RoleContext};
+use crate::sync::lock;
 use crate::time::deadline_after;
 
 /// A connection that is about to be closed, and its channels.
@@ -35,10 +36,6 @@ struct DedicatedConnection {
 }
 
 impl DedicatedConnections {
-    fn lock(&self) -> MutexGuard<'_, DedicatedState> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// Opens a connection, and a channel on it.
     ///
     /// Blocks at most until `deadline`.
@@ -52,7 +49,7 @@ impl DedicatedConnections {
     ) -> Result<Arc<OpenChannel>> {
         let connection = self.connect(options, context, timeout, deadline)?;
         let opened = OpenChannel::open(&connection, is_confirming, timeout, deadline);
-        let mut state = self.lock();
+        let mut state = lock(&self.state);
         if state.is_closed {
             drop(state);
             return Err(Error::closed("connection"));
@@ -75,7 +72,7 @@ impl DedicatedConnections {
         timeout: Duration,
         deadline: Instant,
     ) -> Result<Arc<AmqpConnection>> {
-        let mut state = self.lock();
+        let mut state = lock(&self.state);
         if state.is_closed {
             return Err(Error::closed("connection"));
         }
@@ -86,7 +83,7 @@ impl DedicatedConnections {
         let timeout = timeout.min(options.connect_timeout);
         let deadline = deadline.min(deadline_after(timeout));
         let connected = AmqpConnection::open(options, context, &attempt, timeout, deadline);
-        let mut state = self.lock();
+        let mut state = lock(&self.state);
         if state.is_closed {
             drop(state);
             return Err(Error::closed("connection"));
@@ -104,7 +101,7 @@ impl DedicatedConnections {
 
     /// Returns the connections that are open.
     pub(crate) fn live(&self) -> Vec<Arc<AmqpConnection>> {
-        let state = self.lock();
+        let state = lock(&self.state);
         let connections = state.open.iter().filter_map(|entry| entry.connection.upgrade());
         connections.filter(|connection| connection.state().is_alive()).collect()
     }
@@ -112,7 +109,7 @@ impl DedicatedConnections {
     /// Opens no more connections, abandons those that are being opened, and returns those that are
     /// open, with their channels.
     pub(crate) fn end(&self) -> Vec<EndedConnection> {
-        let mut state = self.lock();
+        let mut state = lock(&self.state);
         state.is_closed = true;
         let open = std::mem::take(&mut state.open);
         let attempts = std::mem::take(&mut state.attempts);

@@ -124,6 +124,7 @@ mod error;
 #[doc(hidden)]
 pub mod fuzzing;
 mod role_connection;
+mod sync;
 mod time;
 
 pub use connector::AmqpConnector;

@@ -1,6 +1,6 @@
 //! The connection of one role: at most one, and its channels.
 
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Condvar, Mutex, Weak};
 use std::time::{Duration, Instant};
 
 use carrot_core::backend::{Backend, Capabilities, Status};
@@ -8,6 +8,7 @@ use carrot_core::{ConnectionOptions, Error, Result};
 
 use crate::channel::{Channel, OpenChannel};
 use crate::connection::{AmqpConnection, CallIsolation, ConnectAttempt, RoleContext};
+use crate::sync::{lock, wait_until};
 use crate::time::deadline_after;
 
 /// The maximum time for which a new connection waits until the loss of the last one was reported.
@@ -51,12 +52,8 @@ impl RoleConnection {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, RoleState> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     pub(crate) fn status(&self) -> Status {
-        match &self.lock().slot {
+        match &lock(&self.state).slot {
             Slot::Open(connection) => {
                 Status::new(connection.state().is_alive(), connection.state().blocked())
             }
@@ -66,7 +63,7 @@ impl RoleConnection {
 
     /// Returns the connection, if it is open.
     pub(crate) fn live(&self) -> Result<Option<Arc<AmqpConnection>>> {
-        match &self.lock().slot {
+        match &lock(&self.state).slot {
             Slot::Open(connection) if connection.state().is_alive() => {
                 Ok(Some(Arc::clone(connection)))
             }
@@ -84,7 +81,7 @@ impl RoleConnection {
         timeout: Duration,
         deadline: Instant,
     ) -> Result<(Arc<AmqpConnection>, bool)> {
-        let mut state = self.lock();
+        let mut state = lock(&self.state);
         loop {
             match &state.slot {
                 Slot::Open(connection) if connection.state().is_alive() => {
@@ -94,15 +91,8 @@ impl RoleConnection {
                 Slot::Empty | Slot::Open(_) => break,
                 Slot::Opening(_) => {}
             }
-            let now = Instant::now();
-            if now >= deadline {
-                return Err(Error::timeout("opening a connection", timeout));
-            }
-            state = self
-                .changed
-                .wait_timeout(state, deadline - now)
-                .unwrap_or_else(PoisonError::into_inner)
-                .0;
+            state = wait_until(&self.changed, state, deadline)
+                .ok_or_else(|| Error::timeout("opening a connection", timeout))?;
         }
         let attempt = Arc::new(ConnectAttempt::new(state.opened));
         let dead = std::mem::replace(&mut state.slot, Slot::Opening(Arc::clone(&attempt)));
@@ -117,7 +107,7 @@ impl RoleConnection {
         let deadline_of_dial = deadline.min(deadline_after(timeout));
         let opened = AmqpConnection::open(options, outlives, &attempt, timeout, deadline_of_dial);
 
-        let mut state = self.lock();
+        let mut state = lock(&self.state);
         let result = match (&state.slot, opened) {
             (Slot::Closed, opened) => {
                 drop(state);
@@ -148,11 +138,11 @@ impl RoleConnection {
     }
 
     pub(crate) fn capabilities(&self) -> Option<Capabilities> {
-        self.lock().capabilities
+        lock(&self.state).capabilities
     }
 
     pub(crate) fn keep(&self, channel: Arc<OpenChannel>) -> Result<Arc<dyn Backend>> {
-        let mut state = self.lock();
+        let mut state = lock(&self.state);
         if matches!(state.slot, Slot::Closed) {
             return Err(Error::closed("connection"));
         }
@@ -163,7 +153,7 @@ impl RoleConnection {
 
     /// Closes the role, and returns its connection and channels.
     pub(crate) fn end(&self) -> (Option<Arc<AmqpConnection>>, Vec<Arc<OpenChannel>>) {
-        let mut state = self.lock();
+        let mut state = lock(&self.state);
         let slot = std::mem::replace(&mut state.slot, Slot::Closed);
         let channels = std::mem::take(&mut state.channels);
         drop(state);

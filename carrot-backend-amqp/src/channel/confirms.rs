@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::mem;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::thread::{self, Thread};
 use std::time::Instant;
 
@@ -13,6 +13,7 @@ use log::{debug, warn};
 use super::assembler::MessageHead;
 use super::ranges::Ranges;
 use crate::connection::Confirm;
+use crate::sync::lock;
 
 /// The maximum number of refusals and returns that are kept without a caller that asks for them.
 const KEPT: usize = 65_536;
@@ -67,22 +68,18 @@ impl Confirms {
         Confirms { is_confirming, issued: AtomicU64::new(0), state: Mutex::default() }
     }
 
-    fn lock(&self) -> MutexGuard<'_, ConfirmState> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// Returns the tag of the next message. Keeps the message if the broker may return it. The
     /// caller sends the messages in the order of their tags.
     pub(crate) fn issue(&self, content: &Arc<Content>, mandatory: bool) -> u64 {
         let tag = self.issued.fetch_add(1, Ordering::SeqCst) + 1;
         if mandatory && self.is_confirming {
-            self.lock().answers.mandatory.push_back((tag, Arc::clone(content)));
+            lock(&self.state).answers.mandatory.push_back((tag, Arc::clone(content)));
         }
         tag
     }
 
     pub(crate) fn status(&self, tag: u64) -> ConfirmStatus {
-        let mut state = self.lock();
+        let mut state = lock(&self.state);
         match state.known(tag) {
             Some(known) => ConfirmStatus::Known(known),
             None => {
@@ -94,12 +91,12 @@ impl Confirms {
 
     /// Returns whether [`wait`](Confirms::wait) returns at once.
     pub(crate) fn is_known(&self, tag: u64) -> bool {
-        let state = self.lock();
+        let state = lock(&self.state);
         state.has_ended || state.answers.is_answered(tag)
     }
 
     pub(crate) fn wait(&self, tag: u64, deadline: Instant) -> Result<Outcome, NoOutcome> {
-        let mut state = self.lock();
+        let mut state = lock(&self.state);
         loop {
             if let Some(known) = state.known(tag) {
                 return known;
@@ -111,7 +108,7 @@ impl Confirms {
             state.waiting.insert(tag, thread::current());
             drop(state);
             thread::park_timeout(deadline - now);
-            state = self.lock();
+            state = lock(&self.state);
             state.waiting.remove(&tag);
         }
     }
@@ -119,7 +116,7 @@ impl Confirms {
     /// Takes confirms, in wire order. Returns the number of answered messages if a thread has
     /// waited for one, because that thread is likely to publish as many.
     pub(crate) fn confirm(&self, confirms: &[Confirm]) -> usize {
-        let mut state = self.lock();
+        let mut state = lock(&self.state);
         let ConfirmState { answers, answered: total, waiting, .. } = &mut *state;
         let mut answered = 0;
         let issued = self.issued.load(Ordering::SeqCst);
@@ -142,7 +139,7 @@ impl Confirms {
     /// Takes a returned message.
     pub(crate) fn returned(&self, code: u16, text: String, head: &MessageHead, body: &Body) {
         if self.is_confirming {
-            self.lock().answers.returned(code, text, head, body);
+            lock(&self.state).answers.returned(code, text, head, body);
         }
     }
 
@@ -150,12 +147,16 @@ impl Confirms {
     /// message was sent.
     pub(crate) fn unconfirmed(&self) -> u64 {
         let issued = self.issued.load(Ordering::SeqCst);
-        if self.is_confirming { issued.saturating_sub(self.lock().answered) } else { issued.min(1) }
+        if self.is_confirming {
+            issued.saturating_sub(lock(&self.state).answered)
+        } else {
+            issued.min(1)
+        }
     }
 
     /// Notes that no more answers arrive.
     pub(crate) fn end(&self) {
-        let mut state = self.lock();
+        let mut state = lock(&self.state);
         state.has_ended = true;
         let waiting = mem::take(&mut state.waiting);
         drop(state);

@@ -137,7 +137,7 @@ fn a_return_is_matched_by_id_or_by_content() {
     assert_eq!(now(&confirms, 3), Ok(Outcome::Accepted));
     assert_eq!(now(&confirms, 4), returned());
     assert_eq!(now(&confirms, 5), returned());
-    assert!(confirms.lock().answers.mandatory.is_empty());
+    assert!(lock(&confirms.state).answers.mandatory.is_empty());
 }
 
 #[test]
@@ -172,7 +172,7 @@ fn each_of_many_threads_receives_its_own_outcome() {
         }
     });
     assert!(Instant::now() < late);
-    let state = confirms.lock();
+    let state = lock(&confirms.state);
     assert!(state.waiting.is_empty() && state.answers.notable.is_empty());
 }
 
@@ -183,7 +183,7 @@ fn a_confirm_for_a_waiting_thread_counts_the_answered_messages() {
     assert_eq!(confirm(10, true), 0, "nobody waits");
     thread::scope(|scope| {
         let waiter = scope.spawn(|| confirms.wait(15, Instant::now() + LONG));
-        while confirms.lock().waiting.is_empty() {
+        while lock(&confirms.state).waiting.is_empty() {
             thread::yield_now();
         }
         assert_eq!(confirm(14, false), 0, "nobody waits for this one");
@@ -216,7 +216,7 @@ fn the_end_wakes_every_waiting_thread() {
 fn a_wait_that_timed_out_leaves_nothing_behind() {
     let (broker, confirms) = pair();
     assert_eq!(confirms.wait(1, Instant::now() + Duration::from_millis(1)), Err(NoOutcome::Late));
-    assert!(confirms.lock().waiting.is_empty());
+    assert!(lock(&confirms.state).waiting.is_empty());
     broker.ack(1, false);
     assert_eq!(now(&confirms, 1), Ok(Outcome::Accepted));
 }
@@ -230,14 +230,14 @@ fn outcomes_without_a_caller_are_bounded_and_never_taken_as_accepted() {
     }
     assert_eq!(now(&confirms, last), Ok(Outcome::Refused));
     assert_eq!(now(&confirms, 1), Err(NoOutcome::Forgotten));
-    assert!(confirms.lock().answers.notable.len() <= KEPT);
+    assert!(lock(&confirms.state).answers.notable.len() <= KEPT);
 }
 
 #[test]
 fn a_return_without_confirms_is_dropped() {
     let (broker, confirms) = channel(false);
     broker.give_back(&Content::new("e", "k", "x"));
-    assert!(confirms.lock().answers.notable.is_empty());
+    assert!(lock(&confirms.state).answers.notable.is_empty());
 }
 
 #[test]

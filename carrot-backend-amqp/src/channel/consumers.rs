@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, OnceLock};
 use std::time::Instant;
 
 use carrot_amqp_wire::ShortStr;
@@ -10,6 +10,7 @@ use carrot_core::backend::ArrivedDeliveries;
 use crossbeam_channel::{Receiver, Sender, unbounded};
 
 use super::assembler::Arrived;
+use crate::sync::{lock, wait_while};
 
 /// The reasons why a consumer has ended.
 pub(super) const BY_PROGRAM: &str = "this program cancelled it";
@@ -117,15 +118,11 @@ fn max_waiting(is_automatic: bool, prefetch: u16) -> Option<usize> {
 }
 
 impl Consumers {
-    fn lock(&self) -> MutexGuard<'_, ConsumersState> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// Adds a consumer, before its first delivery can arrive. A prefetch of 0 stands for no limit.
     pub(crate) fn add(&self, is_automatic: bool, prefetch: u16) -> ConsumerQueue {
         let (sender, deliveries) = unbounded();
         let status = Arc::default();
-        let mut state = self.lock();
+        let mut state = lock(&self.state);
         state.last += 1;
         let number = state.last;
         let tag = format!("carrot-{number}");
@@ -141,7 +138,7 @@ impl Consumers {
     }
 
     pub(crate) fn find(&self, tag: ShortStr<'_>) -> Option<u64> {
-        let state = self.lock();
+        let state = lock(&self.state);
         let found = state.consumers.iter().find(|consumer| tag == *consumer.tag);
         found.map(|consumer| consumer.number)
     }
@@ -150,12 +147,12 @@ impl Consumers {
     /// settlement of a delivery to it nevertheless. RabbitMQ 4.3 delivers to a consumer whose
     /// acknowledgement was late, and has cancelled it before.
     pub(crate) fn was_cancelled(&self, tag: ShortStr<'_>) -> bool {
-        self.lock().cancelled.iter().any(|cancelled| tag == **cancelled)
+        lock(&self.state).cancelled.iter().any(|cancelled| tag == **cancelled)
     }
 
     /// Queues a delivery.
     pub(crate) fn deliver(&self, number: u64, delivery: Arrived) -> Delivered {
-        let state = self.lock();
+        let state = lock(&self.state);
         let Some(consumer) = state.consumers.iter().find(|consumer| consumer.number == number)
         else {
             return Delivered::Dropped;
@@ -190,7 +187,7 @@ impl Consumers {
 
     /// Ends the consumer with this tag. Returns whether its subscription was dropped before.
     pub(crate) fn end_one(&self, tag: ShortStr<'_>, reason: &'static str) -> bool {
-        let mut state = self.lock();
+        let mut state = lock(&self.state);
         let Some(position) = state.consumers.iter().position(|consumer| tag == *consumer.tag)
         else {
             return false;
@@ -210,7 +207,7 @@ impl Consumers {
 
     /// Queues no more deliveries for a consumer. Returns whether the consumer has not ended.
     pub(crate) fn release(&self, number: u64) -> bool {
-        let mut state = self.lock();
+        let mut state = lock(&self.state);
         let found = state.consumers.iter_mut().find(|consumer| consumer.number == number);
         found.is_some_and(|consumer| consumer.deliveries.take().is_some())
     }
@@ -221,36 +218,28 @@ impl Consumers {
     /// Their deliveries are requeued by then. A later consumer would otherwise receive later
     /// messages first.
     pub(crate) fn wait_for_released(&self, deadline: Instant) -> bool {
-        let mut state = self.lock();
-        while !state.are_released() {
-            let now = Instant::now();
-            if now >= deadline {
-                return false;
-            }
-            let waited = self.removed.wait_timeout(state, deadline - now);
-            state = waited.unwrap_or_else(PoisonError::into_inner).0;
-        }
-        true
+        let is_busy = |state: &ConsumersState| !state.are_released();
+        wait_while(&self.removed, lock(&self.state), deadline, is_busy).is_some()
     }
 
     /// Returns whether the broker has cancelled all consumers whose subscription was dropped.
     pub(crate) fn are_released(&self) -> bool {
-        self.lock().are_released()
+        lock(&self.state).are_released()
     }
 
     /// Removes a consumer that could not be started.
     pub(crate) fn remove(&self, number: u64) {
-        self.lock().consumers.retain(|consumer| consumer.number != number);
+        lock(&self.state).consumers.retain(|consumer| consumer.number != number);
     }
 
     /// Returns the tags of all consumers that have not ended.
     pub(crate) fn tags(&self) -> Vec<String> {
-        self.lock().consumers.iter().map(|consumer| consumer.tag.clone()).collect()
+        lock(&self.state).consumers.iter().map(|consumer| consumer.tag.clone()).collect()
     }
 
     /// Ends all consumers with their channel. Their tags are still known, to cancel them.
     pub(crate) fn end(&self) {
-        let mut state = self.lock();
+        let mut state = lock(&self.state);
         let senders: Vec<_> =
             state.consumers.iter_mut().filter_map(|consumer| consumer.deliveries.take()).collect();
         state.has_ended = true;

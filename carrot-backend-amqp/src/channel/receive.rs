@@ -1,7 +1,5 @@
 //! The side of a channel that the reader of its connection calls.
 
-use std::sync::PoisonError;
-
 use carrot_amqp_wire::{
     BasicCancelOk, BodyPart, ChannelClose, ChannelFlowOk, Method, QueueDeclareOk,
 };
@@ -16,6 +14,7 @@ use super::state::{ChannelInner, Incoming};
 use crate::connection::ChannelId;
 use crate::connection::{BodyPlace, ChannelEnd, Confirm, Violation};
 use crate::error::{channel_closed, words};
+use crate::sync::lock;
 
 /// basic.cancel-ok.
 const CANCEL_OK: (u16, u16) = (60, 31);
@@ -44,7 +43,7 @@ impl ChannelEnd for ChannelInner {
             _ if self.is_closing() => return Ok(()),
             _ => {}
         }
-        let mut incoming = self.incoming.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut incoming = lock(&self.incoming);
         if !incoming.is_open {
             if matches!(method, Method::ChannelOpenOk(_)) {
                 incoming.is_open = true;
@@ -72,13 +71,11 @@ impl ChannelEnd for ChannelInner {
         if self.is_closing() {
             return None;
         }
-        let mut incoming = self.incoming.lock().unwrap_or_else(PoisonError::into_inner);
-        incoming.assembler.lend_place(missing)
+        lock(&self.incoming).assembler.lend_place(missing)
     }
 
     fn return_place(&self, place: BodyPlace, count: usize) {
-        let mut incoming = self.incoming.lock().unwrap_or_else(PoisonError::into_inner);
-        incoming.assembler.return_place(place, count);
+        lock(&self.incoming).assembler.return_place(place, count);
     }
 
     fn confirm(&self, confirms: &[Confirm]) -> usize {
@@ -139,7 +136,7 @@ impl ChannelInner {
         if self.is_closing() {
             return Ok(());
         }
-        let mut incoming = self.incoming.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut incoming = lock(&self.incoming);
         if !incoming.is_open {
             return Ok(());
         }

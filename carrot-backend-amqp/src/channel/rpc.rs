@@ -1,12 +1,13 @@
 //! The slot in which the one call of a channel waits for its answer.
 
 use std::fmt;
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Condvar, Mutex, MutexGuard};
 use std::time::Instant;
 
 use carrot_core::backend::QueueInfo;
 
 use super::assembler::Arrived;
+use crate::sync::{lock, wait_while};
 
 /// The class and the number of a method.
 pub(crate) type MethodId = (u16, u16);
@@ -64,26 +65,13 @@ struct SlotState {
 }
 
 impl CallSlot {
-    fn lock(&self) -> MutexGuard<'_, SlotState> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// Waits while `is_busy` holds. Returns `None` if `deadline` passes first.
-    fn wait_while<'a>(
-        &'a self,
-        mut state: MutexGuard<'a, SlotState>,
+    fn wait_while(
+        &self,
         deadline: Instant,
         is_busy: impl Fn(&SlotState) -> bool,
-    ) -> Option<MutexGuard<'a, SlotState>> {
-        while is_busy(&state) {
-            let now = Instant::now();
-            if now >= deadline {
-                return None;
-            }
-            let waited = self.changed.wait_timeout(state, deadline - now);
-            state = waited.unwrap_or_else(PoisonError::into_inner).0;
-        }
-        Some(state)
+    ) -> Option<MutexGuard<'_, SlotState>> {
+        wait_while(&self.changed, lock(&self.state), deadline, is_busy)
     }
 
     /// Takes the slot, after the calls before. Dropping the turn frees the slot.
@@ -93,7 +81,7 @@ impl CallSlot {
         deadline: Instant,
     ) -> Result<CallTurn<'_>, NoReply> {
         let is_busy = |state: &SlotState| state.is_taken && !state.has_failed;
-        let mut state = self.wait_while(self.lock(), deadline, is_busy).ok_or(NoReply::Late)?;
+        let mut state = self.wait_while(deadline, is_busy).ok_or(NoReply::Late)?;
         if state.has_failed {
             return Err(NoReply::Failed);
         }
@@ -105,19 +93,19 @@ impl CallSlot {
 
     /// Returns whether the call in flight waits for this method.
     pub(crate) fn expects(&self, method: MethodId) -> bool {
-        let state = self.lock();
+        let state = lock(&self.state);
         state.expected.is_some_and(|expected| expected.last.contains(&method))
     }
 
     /// Returns whether the call in flight waits for this method before its last answer.
     pub(crate) fn expects_first(&self, method: MethodId) -> bool {
-        let state = self.lock();
+        let state = lock(&self.state);
         state.expected.is_some_and(|expected| expected.first.contains(&method))
     }
 
     /// Answers the call in flight. Returns whether there is one.
     pub(crate) fn answer(&self, reply: Reply) -> bool {
-        let mut state = self.lock();
+        let mut state = lock(&self.state);
         let is_awaited = state.expected.take().is_some();
         if is_awaited {
             state.reply = Some(reply);
@@ -129,7 +117,7 @@ impl CallSlot {
 
     /// Ends the call in flight, and all later ones.
     pub(crate) fn fail(&self) {
-        let mut state = self.lock();
+        let mut state = lock(&self.state);
         state.has_failed = true;
         state.expected = None;
         drop(state);
@@ -138,7 +126,7 @@ impl CallSlot {
 
     /// Notes that the broker has closed the channel, or has lost it.
     pub(crate) fn closed(&self) {
-        let mut state = self.lock();
+        let mut state = lock(&self.state);
         state.is_closed = true;
         drop(state);
         self.changed.notify_all();
@@ -146,12 +134,12 @@ impl CallSlot {
 
     /// Returns whether the broker has closed the channel.
     pub(crate) fn is_closed(&self) -> bool {
-        self.lock().is_closed
+        lock(&self.state).is_closed
     }
 
     /// Waits until the broker has closed the channel. Returns false if `deadline` passes first.
     pub(crate) fn wait_until_closed(&self, deadline: Instant) -> bool {
-        self.wait_while(self.lock(), deadline, |state| !state.is_closed).is_some()
+        self.wait_while(deadline, |state| !state.is_closed).is_some()
     }
 }
 
@@ -168,21 +156,20 @@ impl SlotState {
 impl CallTurn<'_> {
     /// Returns whether the call has ended.
     pub(crate) fn has_ended(&self) -> bool {
-        !self.0.lock().is_calling()
+        !lock(&self.0.state).is_calling()
     }
 
     /// Waits for the answer.
     pub(crate) fn wait(&self, deadline: Instant) -> Result<Reply, NoReply> {
-        let is_calling = SlotState::is_calling;
-        let mut state =
-            self.0.wait_while(self.0.lock(), deadline, is_calling).ok_or(NoReply::Late)?;
+        let waited = self.0.wait_while(deadline, SlotState::is_calling);
+        let mut state = waited.ok_or(NoReply::Late)?;
         state.reply.take().ok_or(NoReply::Failed)
     }
 }
 
 impl Drop for CallTurn<'_> {
     fn drop(&mut self) {
-        let mut state = self.0.lock();
+        let mut state = lock(&self.0.state);
         state.is_taken = false;
         state.expected = None;
         state.reply = None;
@@ -193,7 +180,7 @@ impl Drop for CallTurn<'_> {
 
 impl fmt::Debug for CallSlot {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let state = self.lock();
+        let state = lock(&self.state);
         formatter
             .debug_struct("CallSlot")
             .field("expected", &state.expected)

@@ -157,7 +157,7 @@ impl ChannelInner {
         if let Some(opening) = self.connection.writer.open(self.number, Vec::new()) {
             let _ = self.opening.set(opening);
         }
-        self.incoming.lock().unwrap_or_else(std::sync::PoisonError::into_inner).is_open = true;
+        crate::sync::lock(&self.incoming).is_open = true;
     }
 
     /// Sends a call with these frames, and waits for the answer.

@@ -1,11 +1,12 @@
 //! The unsettled deliveries of one channel, and the frames that settle them.
 
 use std::collections::BTreeSet;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::Mutex;
 
 use carrot_core::backend::{Extent, Rejection};
 
 use super::ranges::Ranges;
+use crate::sync::lock;
 
 /// The most settlements that wait for each other.
 const MOST_HELD: usize = 64;
@@ -57,10 +58,6 @@ impl AckTracker {
         AckTracker { state: Mutex::new(state) }
     }
 
-    fn lock(&self) -> MutexGuard<'_, AckState> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// Allows fewer settlements to wait for each other than a consumer with this prefetch has
     /// deliveries. The least limit of all consumers holds. 0 stands for no prefetch.
     pub(crate) fn limit_by_prefetch(&self, prefetch: u16) {
@@ -71,24 +68,24 @@ impl AckTracker {
 
     /// Allows at most this many settlements to wait for each other. The least limit holds.
     fn limit_batch(&self, settlements: usize) {
-        let mut state = self.lock();
+        let mut state = lock(&self.state);
         state.batch = state.batch.min(settlements).max(1);
     }
 
     pub(crate) fn is_batch_full(&self) -> bool {
-        let state = self.lock();
+        let state = lock(&self.state);
         state.decided.len() >= state.batch
     }
 
     /// Records that the caller has a delivery.
     pub(crate) fn hand_out(&self, tag: u64) {
-        self.lock().unsettled.insert(tag);
+        lock(&self.state).unsettled.insert(tag);
     }
 
     /// Records that a delivery needs no settlement, because it was taken without acknowledgement
     /// or settled in another way.
     pub(crate) fn pass(&self, tag: u64) {
-        self.lock().settled.insert(tag, tag);
+        lock(&self.state).settled.insert(tag, tag);
     }
 
     /// Records a settlement. Returns whether to send or to schedule: true for the first since the
@@ -102,7 +99,7 @@ impl AckTracker {
         tag: u64,
         extent: Extent,
     ) -> Result<bool, UnknownTag> {
-        let mut state = self.lock();
+        let mut state = lock(&self.state);
         let before = state.decided.len();
         let AckState { unsettled, decided, .. } = &mut *state;
         match extent {
@@ -127,7 +124,7 @@ impl AckTracker {
     /// Takes all settlements as the least number of frames. In each run of equal settlements,
     /// those that leave no hole before them are settled by one frame.
     pub(crate) fn drain(&self) -> Vec<SettlementFrame> {
-        let mut state = self.lock();
+        let mut state = lock(&self.state);
         let decided = std::mem::take(&mut state.decided);
         let mut frames = Vec::new();
         let mut run: Vec<u64> = Vec::new();

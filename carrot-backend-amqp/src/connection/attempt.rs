@@ -1,8 +1,9 @@
 //! An attempt to connect that another thread waits for.
 
+use crate::sync::lock;
 use std::io;
 use std::net::{Shutdown, TcpStream};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::Mutex;
 
 /// An attempt to connect, as the thread that waits for it sees it.
 #[derive(Debug, Default)]
@@ -24,13 +25,9 @@ impl ConnectAttempt {
         ConnectAttempt { accepted_before, state: Mutex::default() }
     }
 
-    fn lock(&self) -> MutexGuard<'_, AttemptState> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// Abandons the attempt. It fails soon, and its result is dropped.
     pub(crate) fn abandon(&self) {
-        let mut state = self.lock();
+        let mut state = lock(&self.state);
         state.abandoned = true;
         if let Some(socket) = state.socket.take() {
             let _ = socket.shutdown(Shutdown::Both);
@@ -38,22 +35,22 @@ impl ConnectAttempt {
     }
 
     pub(crate) fn is_abandoned(&self) -> bool {
-        self.lock().abandoned
+        lock(&self.state).abandoned
     }
 
     pub(crate) fn step(&self, step: String) {
-        self.lock().step = step;
+        lock(&self.state).step = step;
     }
 
     /// Returns the step that was begun last.
     pub(crate) fn current_step(&self) -> String {
-        self.lock().step.clone()
+        lock(&self.state).step.clone()
     }
 
     /// Registers the socket that `abandon` shuts down.
     pub(crate) fn expose(&self, socket: &TcpStream) -> io::Result<()> {
         let clone = socket.try_clone()?;
-        let mut state = self.lock();
+        let mut state = lock(&self.state);
         if state.abandoned {
             return Err(io::ErrorKind::TimedOut.into());
         }

@@ -1,9 +1,10 @@
 //! Bounds the octets of messages that wait for the socket.
 
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Condvar, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::sync::{Condvar, Mutex};
+use std::time::Duration;
 
+use crate::sync::{lock, wait_while};
 use crate::time::deadline_after;
 
 /// The number of waiting octets at which no further message enters. It is enough to keep the socket
@@ -27,23 +28,10 @@ impl SendBufferLimit {
         if self.try_enter(bytes as u64) {
             return true;
         }
-        let deadline = deadline_after(timeout);
-        let mut closed = self.closed.lock().unwrap_or_else(PoisonError::into_inner);
+        let closed = lock(&self.closed);
         self.waiting.fetch_add(1, Ordering::SeqCst);
-        let entered = loop {
-            if *closed || self.try_enter(bytes as u64) {
-                break true;
-            }
-            let now = Instant::now();
-            if now >= deadline {
-                break false;
-            }
-            closed = self
-                .moved
-                .wait_timeout(closed, deadline - now)
-                .unwrap_or_else(PoisonError::into_inner)
-                .0;
-        };
+        let is_full = |closed: &bool| !*closed && !self.try_enter(bytes as u64);
+        let entered = wait_while(&self.moved, closed, deadline_after(timeout), is_full).is_some();
         self.waiting.fetch_sub(1, Ordering::SeqCst);
         entered
     }
@@ -76,20 +64,22 @@ impl SendBufferLimit {
     pub(crate) fn left(&self, bytes: usize) {
         self.left.fetch_add(bytes as u64, Ordering::SeqCst);
         if self.waiting.load(Ordering::SeqCst) > 0 {
-            drop(self.closed.lock().unwrap_or_else(PoisonError::into_inner));
+            drop(lock(&self.closed));
             self.moved.notify_all();
         }
     }
 
     /// Admits every message from now on. Sending it fails by itself.
     pub(crate) fn close(&self) {
-        *self.closed.lock().unwrap_or_else(PoisonError::into_inner) = true;
+        *lock(&self.closed) = true;
         self.moved.notify_all();
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Instant;
+
     use super::*;
 
     const A_MOMENT: Duration = Duration::from_millis(20);

@@ -1,11 +1,12 @@
 //! Isolates calls after the broker has closed the connection because of one of several: they run
 //! one at a time.
 
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Condvar, Mutex};
 use std::time::{Duration, Instant};
 
 use super::calls::Call;
 use super::calls::MethodId;
+use crate::sync::{lock, wait_until};
 
 /// The time after a hard error during which calls are made one at a time.
 const LENGTH: Duration = Duration::from_secs(10);
@@ -54,7 +55,7 @@ impl CallIsolationState {
 impl CallIsolation {
     /// Starts to make the suspected calls one at a time, for ten seconds.
     pub(crate) fn begin(&self, suspected: Suspected) {
-        let mut state = self.lock();
+        let mut state = lock(&self.state);
         let both = match state.suspected {
             Some((before, until)) if before != suspected && Instant::now() < until => {
                 Suspected::All
@@ -66,7 +67,7 @@ impl CallIsolation {
 
     /// Waits until a call may be made. Returns `None` if `deadline` passes first.
     pub(crate) fn enter(&self, call: Call, deadline: Instant) -> Option<Turn<'_>> {
-        let mut state = self.lock();
+        let mut state = lock(&self.state);
         while state.is_suspected(call) {
             let now = Instant::now();
             let ends = state.current.map_or(now, |(_, ends)| ends);
@@ -79,17 +80,10 @@ impl CallIsolation {
             if now >= deadline {
                 return None;
             }
-            state = self
-                .changed
-                .wait_timeout(state, ends.min(deadline) - now)
-                .unwrap_or_else(PoisonError::into_inner)
-                .0;
+            let until = ends.min(deadline);
+            state = wait_until(&self.changed, state, until).unwrap_or_else(|| lock(&self.state));
         }
         Some(Turn { isolation: self, number: 0 })
-    }
-
-    fn lock(&self) -> MutexGuard<'_, CallIsolationState> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -104,7 +98,7 @@ pub(crate) struct Turn<'a> {
 impl Drop for Turn<'_> {
     fn drop(&mut self) {
         if self.number > 0 {
-            let mut state = self.isolation.lock();
+            let mut state = lock(&self.isolation.state);
             state.current = state.current.filter(|(number, _)| *number != self.number);
             drop(state);
             self.isolation.changed.notify_all();
@@ -152,11 +146,11 @@ mod tests {
         let isolation = CallIsolation::default();
         isolation.begin(Suspected::All);
         let stuck = isolation.enter(CONSUME, soon()).unwrap();
-        isolation.lock().current = Some((stuck.number, soon()));
+        lock(&isolation.state).current = Some((stuck.number, soon()));
         let next = isolation.enter(CONSUME, Instant::now() + LENGTH).unwrap();
         drop(stuck);
         assert!(isolation.enter(CONSUME, soon()).is_none(), "the next one has its turn still");
-        isolation.lock().suspected = Some((Suspected::All, Instant::now()));
+        lock(&isolation.state).suspected = Some((Suspected::All, Instant::now()));
         assert!(isolation.enter(CONSUME, soon()).is_some());
         drop(next);
     }

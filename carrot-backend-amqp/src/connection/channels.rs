@@ -3,13 +3,14 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::ops::Range;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex};
 use std::time::Instant;
 
 use carrot_amqp_wire::{BodyPart, Method, WireError};
 use carrot_core::Error;
 
 use super::in_flight::ChannelId;
+use crate::sync::{lock, wait_until};
 
 /// A peer that broke the protocol: the code and the text with which the connection is closed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -144,10 +145,6 @@ pub(crate) enum NoNumber {
 }
 
 impl ChannelTable {
-    fn lock(&self) -> MutexGuard<'_, TableState> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// Takes a number from 1 to `channel_max` for the channel that `create` creates.
     ///
     /// Blocks while all numbers are in use and one is about to be free, at most until `deadline`.
@@ -157,7 +154,7 @@ impl ChannelTable {
         deadline: Instant,
         create: impl FnOnce(u16) -> Arc<C>,
     ) -> Result<Arc<C>, NoNumber> {
-        let mut state = self.lock();
+        let mut state = lock(&self.state);
         loop {
             if state.has_ended {
                 return Err(NoNumber::Ended);
@@ -172,22 +169,17 @@ impl ChannelTable {
             if state.channels.values().all(|entry| entry.phase == EntryPhase::Open) {
                 return Err(NoNumber::Exhausted);
             }
-            let now = Instant::now();
-            if now >= deadline {
-                return Err(NoNumber::Late);
-            }
-            let waited = self.freed.wait_timeout(state, deadline - now);
-            state = waited.unwrap_or_else(PoisonError::into_inner).0;
+            state = wait_until(&self.freed, state, deadline).ok_or(NoNumber::Late)?;
         }
     }
 
     pub(crate) fn find(&self, number: u16) -> Option<Arc<dyn ChannelEnd>> {
-        self.lock().channels.get(&number).map(|entry| Arc::clone(&entry.end))
+        lock(&self.state).channels.get(&number).map(|entry| Arc::clone(&entry.end))
     }
 
     /// Notes that channel.close was sent.
     pub(crate) fn closing(&self, number: u16) {
-        let mut state = self.lock();
+        let mut state = lock(&self.state);
         if let Some(entry) = state.channels.get_mut(&number)
             && entry.phase == EntryPhase::Open
         {
@@ -198,7 +190,7 @@ impl ChannelTable {
     /// Notes that the channel is closed because a call timed out. Returns whether half of all
     /// numbers are kept by such channels.
     pub(crate) fn overdue(&self, number: u16, channel_max: u16) -> bool {
-        let mut state = self.lock();
+        let mut state = lock(&self.state);
         if let Some(entry) = state.channels.get_mut(&number) {
             entry.phase = EntryPhase::Overdue;
         }
@@ -209,7 +201,7 @@ impl ChannelTable {
 
     /// Frees a number, after its channel was closed.
     pub(crate) fn free(&self, number: u16) {
-        let mut state = self.lock();
+        let mut state = lock(&self.state);
         let freed = state.channels.remove(&number);
         drop(state);
         drop(freed);
@@ -218,13 +210,13 @@ impl ChannelTable {
 
     /// Returns the number of messages without an answer, for each channel.
     pub(crate) fn unconfirmed(&self) -> Vec<(ChannelId, u64)> {
-        let state = self.lock();
+        let state = lock(&self.state);
         state.channels.values().map(|entry| (entry.end.id(), entry.end.unconfirmed())).collect()
     }
 
     /// Removes all channels, and takes no more.
     pub(crate) fn end(&self) -> Vec<Arc<dyn ChannelEnd>> {
-        let mut state = self.lock();
+        let mut state = lock(&self.state);
         state.has_ended = true;
         let channels = std::mem::take(&mut state.channels);
         drop(state);

@@ -3,7 +3,7 @@
 //! No other module of the driver names amiquip, apart from the pipe and the texts of its errors.
 
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -11,6 +11,7 @@ use amiquip::ConnectionTuning;
 use carrot_amqp_wire::HEARTBEAT;
 
 use super::pipe::{Pipe, PipeInbox};
+use crate::sync::lock;
 
 /// The maximum time that amiquip's thread takes to end after its pipe has ended.
 const END_WITHIN: Duration = Duration::from_secs(1);
@@ -57,10 +58,6 @@ impl Control {
         Control { inbox, state: Mutex::new(state) }
     }
 
-    fn lock(&self) -> MutexGuard<'_, ControlState> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// Completes the handshake. The reader tunes the connection, and amiquip repeats its numbers.
     ///
     /// Blocks until the broker has opened the virtual host. No step takes longer than `silence`.
@@ -80,7 +77,7 @@ impl Control {
             .connection_timeout(Some(silence));
         let tuning = ConnectionTuning::default();
         let connection = amiquip::Connection::insecure_open_stream(pipe, options, tuning)?;
-        self.lock().connection = Some(connection);
+        lock(&self.state).connection = Some(connection);
         Ok(())
     }
 
@@ -104,7 +101,7 @@ impl Control {
     ///
     /// If this side closes, too, amiquip reads `close_ok` instead, and ends.
     pub(crate) fn closed_by_broker(&self, close: &[u8], close_ok: &[u8]) -> bool {
-        let mut state = self.lock();
+        let mut state = lock(&self.state);
         match state.phase {
             ControlPhase::Open => {
                 state.phase = ControlPhase::ClosedByBroker;
@@ -119,7 +116,7 @@ impl Control {
 
     /// Passes connection.close-ok of the broker. Returns false if this side has not closed.
     pub(crate) fn close_ok(&self, close_ok: &[u8]) -> bool {
-        let is_closing = self.lock().phase == ControlPhase::Closing;
+        let is_closing = lock(&self.state).phase == ControlPhase::Closing;
         if is_closing {
             self.inbox.push_close_ok(close_ok);
         }
@@ -131,7 +128,7 @@ impl Control {
     /// Blocks until the broker has answered, or until the reader has ended. Returns `None` if the
     /// connection ends otherwise.
     pub(crate) fn close(&self) -> Option<Result<(), amiquip::Error>> {
-        let mut state = self.lock();
+        let mut state = lock(&self.state);
         if state.phase != ControlPhase::Open {
             return None;
         }
@@ -147,7 +144,7 @@ impl Control {
     pub(crate) fn cause(&self) -> Option<Result<(), amiquip::Error>> {
         self.inbox.end();
         let has_ended = self.inbox.wait_for_drop(Instant::now() + END_WITHIN);
-        let connection = self.lock().connection.take()?;
+        let connection = lock(&self.state).connection.take()?;
         if has_ended {
             return Some(connection.close());
         }

@@ -1,6 +1,6 @@
 //! The calls in flight on one connection, and those that may have made the broker close it.
 
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use carrot_core::Error;
 use carrot_core::backend::HardClose;
@@ -8,6 +8,7 @@ use carrot_core::backend::HardClose;
 use super::call_isolation::{CallIsolation, Suspected};
 use super::calls::{BASIC_PUBLISH, Call, MethodId};
 use super::close_method::ConnectionClose;
+use crate::sync::lock;
 
 /// Identifies a channel, also before it is open.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -54,14 +55,14 @@ impl CallsInFlight {
 
     /// Returns the identity of a channel that is about to open.
     pub(crate) fn id(&self) -> ChannelId {
-        let mut state = self.lock();
+        let mut state = lock(&self.state);
         state.last_party += 1;
         ChannelId(state.last_party)
     }
 
     /// Records that a call is in flight, until the result is dropped.
     pub(crate) fn enter(&self, id: ChannelId, call: Call) -> CallInFlight<'_> {
-        let mut state = self.lock();
+        let mut state = lock(&self.state);
         state.last += 1;
         let number = state.last;
         state.in_flight.push(CallEntry { number, id, methods: call.methods });
@@ -80,7 +81,7 @@ impl CallsInFlight {
         if !connection_close.is_hard() {
             return;
         }
-        let mut state = self.lock();
+        let mut state = lock(&self.state);
         let has_messages = |(_, count): &&(ChannelId, u64)| {
             *count > 0 && connection_close.may_be_over(BASIC_PUBLISH)
         };
@@ -114,7 +115,7 @@ impl CallsInFlight {
     /// Returns the first error of a channel whose connection has ended with `death`.
     pub(crate) fn first_error(&self, id: ChannelId, death: Error) -> Error {
         let Error::Disconnected { reason, .. } = &death else { return death };
-        match &self.lock().cause {
+        match &lock(&self.state).cause {
             Some(HardErrorCause::Known(guilty, close)) if *guilty == id => {
                 Error::HardError { code: close.code, reason: close.text.clone() }
             }
@@ -127,10 +128,6 @@ impl CallsInFlight {
             _ => death,
         }
     }
-
-    fn lock(&self) -> MutexGuard<'_, CallState> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
 /// A call in flight.
@@ -142,7 +139,7 @@ pub(crate) struct CallInFlight<'a> {
 
 impl Drop for CallInFlight<'_> {
     fn drop(&mut self) {
-        let mut state = self.calls.lock();
+        let mut state = lock(&self.calls.state);
         if let Some(position) = state.in_flight.iter().position(|entry| entry.number == self.number)
         {
             state.in_flight.swap_remove(position);

@@ -22,6 +22,7 @@ use std::time::{Duration, Instant};
 use mio::{Ready, Registration, SetReadiness};
 
 use super::read_end::{HandshakeEnd, ReadEnd};
+use crate::sync::lock;
 
 /// The time for which the stand-by leaves an idle reader to the next leader. No thread waits then.
 const PAUSE: Duration = Duration::from_millis(1);
@@ -109,10 +110,6 @@ impl Leadership {
         &self.interrupts
     }
 
-    fn lock(&self) -> MutexGuard<'_, LeadershipState> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// Begins a wait that lasts until the result is dropped. Leads until `is_answered` returns
     /// true, `deadline` passes or another thread waits, if the caller may lead and the reader is
     /// idle.
@@ -125,7 +122,7 @@ impl Leadership {
         mut is_answered: impl FnMut() -> bool,
     ) -> Waiting<'_> {
         let mut waiting = Waiting { leadership: self, may_lead, lead: None };
-        let mut state = self.lock();
+        let mut state = lock(&self.state);
         state.waits += 1;
         state.waiting += 1;
         if state.waiting > 1 {
@@ -153,7 +150,7 @@ impl Leadership {
     /// Wakes the stand-by, which reads if the reader is idle. Precedes a wait that does not begin
     /// with [`wait`](Leadership::wait).
     pub(crate) fn call_stand_by(&self) {
-        self.call(&mut self.lock());
+        self.call(&mut lock(&self.state));
     }
 
     fn call(&self, state: &mut LeadershipState) {
@@ -171,7 +168,7 @@ impl Leadership {
     /// Interrupts a leader, which then checks for its answer. Follows each answer that no thread
     /// has read.
     pub(crate) fn interrupt(&self) {
-        if self.lock().is_led {
+        if lock(&self.state).is_led {
             let _ = self.interrupt.set_readiness(Ready::readable());
         }
     }
@@ -183,7 +180,7 @@ impl Leadership {
 
     /// Reads while no thread leads, until the connection ends.
     pub(crate) fn stand_by(&self, reader: Box<dyn Reading>) -> HandshakeEnd {
-        self.lock().reader = Some(reader);
+        lock(&self.state).reader = Some(reader);
         loop {
             let (mut reader, end) = self.take_over();
             let ended = match end {
@@ -200,7 +197,7 @@ impl Leadership {
     /// Waits until no thread leads, or until the stand-by is called.
     fn take_over(&self) -> (Box<dyn Reading>, Option<ReadEnd>) {
         let mut pause = self.pause;
-        let mut state = self.lock();
+        let mut state = lock(&self.state);
         loop {
             let leads = state.leads;
             let is_undisturbed = |state: &mut LeadershipState| !state.is_called;
@@ -232,13 +229,13 @@ impl Leadership {
     ) -> Result<MutexGuard<'_, LeadershipState>, ReadEnd> {
         loop {
             reader.wait(None)?;
-            let state = self.lock();
+            let state = lock(&self.state);
             let lone = (state.waiting == 1 && state.bound_to_follow == 0).then_some(state.waits);
             drop(state);
             self.has_answered.store(false, Ordering::Relaxed);
             reader.read()?;
             if lone.is_some() && self.has_answered.load(Ordering::Relaxed) {
-                let mut state = self.lock();
+                let mut state = lock(&self.state);
                 state.lone_answers = state.lone_answers.saturating_add(1);
                 if lone == Some(state.waits) && state.lone_answers >= LONE_ANSWERS {
                     return Ok(state);
@@ -271,7 +268,7 @@ impl Waiting<'_> {
             let read = lead.reader.wait(Some(deadline)).and_then(|()| lead.reader.read());
             lead.is_reading = false;
             lead.end = read.err();
-            if self.leadership.lock().waiting > 1 {
+            if lock(&self.leadership.state).waiting > 1 {
                 break;
             }
         }
@@ -283,7 +280,7 @@ impl Waiting<'_> {
         let Some(Lead { reader, end, is_reading }) = self.lead.take() else { return };
         let panicked = || ReadEnd::Io(io::Error::other("a thread panicked over what it has read"));
         let end = end.or_else(|| is_reading.then(panicked));
-        let mut state = self.leadership.lock();
+        let mut state = lock(&self.leadership.state);
         state.is_called |= end.is_some() || state.waiting > 1;
         let is_wanted = state.is_called | std::mem::take(&mut state.is_asleep);
         state.reader = Some(reader);
@@ -299,7 +296,7 @@ impl Waiting<'_> {
 impl Drop for Waiting<'_> {
     fn drop(&mut self) {
         self.lay_down();
-        let mut state = self.leadership.lock();
+        let mut state = lock(&self.leadership.state);
         state.waiting -= 1;
         if self.may_lead == MayLead::No {
             state.bound_to_follow -= 1;
@@ -309,7 +306,7 @@ impl Drop for Waiting<'_> {
 
 impl fmt::Debug for Leadership {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let state = self.lock();
+        let state = lock(&self.state);
         formatter
             .debug_struct("Leadership")
             .field("is_led", &state.is_led)

@@ -67,13 +67,13 @@ impl Stub {
 
     /// Waits for answers of the stand-by, until it leaves the reader.
     fn let_lead(&self) {
-        while self.leadership.lock().reader.is_none() {
+        while lock(&self.leadership.state).reader.is_none() {
             self.have_answered();
         }
     }
 
     fn have_answered(&self) {
-        let asked = self.leadership.lock().waits;
+        let asked = lock(&self.leadership.state).waits;
         thread::scope(|scope| {
             scope.spawn(|| {
                 self.wait_until_leadership(|state| state.waits > asked);
@@ -117,7 +117,7 @@ impl Stub {
 
     fn wait_until_leadership(&self, is_met: impl Fn(&LeadershipState) -> bool) {
         let deadline = Instant::now() + LONG;
-        while !is_met(&self.leadership.lock()) {
+        while !is_met(&lock(&self.leadership.state)) {
             assert!(Instant::now() < deadline);
             thread::yield_now();
         }
@@ -241,7 +241,7 @@ fn a_leader_leaves_the_reader_to_the_stand_by_if_others_wait() {
         third.join().unwrap();
         assert_eq!(stub.last_reader(), stand_by.thread().id());
     });
-    assert!(stub.leadership.lock().reader.is_none(), "threads that wait in turn do not lead");
+    assert!(lock(&stub.leadership.state).reader.is_none(), "threads that wait in turn do not lead");
 }
 
 #[test]
@@ -287,7 +287,7 @@ fn the_stand_by_keeps_the_reader_from_a_thread_that_may_not_lead() {
             stub.send(Sent::Answer(0));
             waiting.join().unwrap();
         });
-        assert!(stub.leadership.lock().reader.is_none());
+        assert!(lock(&stub.leadership.state).reader.is_none());
     }
 }
 
@@ -312,7 +312,7 @@ fn a_leader_that_panics_leaves_the_reader_and_the_connection_ends() {
     });
     stub.wait_until(|state| state.finished_by.is_some());
     assert!(matches!(stand_by.join().unwrap(), (ReadEnd::Io(_), _)));
-    assert_eq!(stub.leadership.lock().waiting, 0);
+    assert_eq!(lock(&stub.leadership.state).waiting, 0);
 }
 
 #[test]
@@ -325,7 +325,7 @@ fn every_wait_is_answered_whoever_reads() {
                 scope.spawn(move || answer_and_wait(stub, number));
             }
         });
-        assert_eq!(stub.leadership.lock().waiting, 0);
+        assert_eq!(lock(&stub.leadership.state).waiting, 0);
     }
 }
 

@@ -3,9 +3,10 @@
 use std::collections::VecDeque;
 use std::fmt;
 use std::panic::{self, AssertUnwindSafe};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::thread;
 
+use crate::sync::lock;
 use carrot_core::backend::{Event, Role};
 use log::warn;
 
@@ -32,12 +33,8 @@ struct ObserverState {
 }
 
 impl Observers {
-    fn lock(&self) -> MutexGuard<'_, ObserverState> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     pub(crate) fn observe(&self, observer: Observer) {
-        Arc::make_mut(&mut self.lock().observers).push(observer);
+        Arc::make_mut(&mut lock(&self.state).observers).push(observer);
     }
 
     /// Queues an event. [`tell`](Observers::tell) reports it.
@@ -45,7 +42,7 @@ impl Observers {
     /// While an observer blocks and very many events wait, only the latest alarm of each role is
     /// kept.
     pub(crate) fn push(&self, event: Event) {
-        let mut state = self.lock();
+        let mut state = lock(&self.state);
         if state.observers.is_empty() {
             return;
         }
@@ -66,7 +63,7 @@ impl Observers {
 
     /// Starts to report the queued events on another thread, in order.
     pub(crate) fn tell(self: &Arc<Observers>) {
-        let mut state = self.lock();
+        let mut state = lock(&self.state);
         if state.telling || state.waiting.is_empty() {
             return;
         }
@@ -77,7 +74,7 @@ impl Observers {
             thread::Builder::new().name("carrot-events".to_string()).spawn(move || teller.run())
         {
             warn!("no thread could be started to tell what happened to a connection: {error}");
-            let mut state = self.lock();
+            let mut state = lock(&self.state);
             state.telling = false;
             state.waiting.clear();
         }
@@ -94,7 +91,7 @@ impl Observers {
     }
 
     fn next(&self) -> Option<(Event, Arc<Vec<Observer>>)> {
-        let mut state = self.lock();
+        let mut state = lock(&self.state);
         let next = state.waiting.pop_front();
         state.telling = next.is_some();
         next
@@ -113,7 +110,7 @@ impl fmt::Debug for Observers {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter
             .debug_struct("Observers")
-            .field("observers", &self.lock().observers.len())
+            .field("observers", &lock(&self.state).observers.len())
             .finish_non_exhaustive()
     }
 }
@@ -176,7 +173,7 @@ mod tests {
             events.push(Event::Blocked { role, reason: format!("last of {role:?}") });
         }
         events.push(Event::Connected { role: Role::Publish });
-        let waiting = &events.lock().waiting;
+        let waiting = &lock(&events.state).waiting;
         assert_eq!(waiting.len(), MAX_WAITING + 1);
         for role in roles {
             let of_role = |event: &&Event| role_of_alarm(event) == Some(role);

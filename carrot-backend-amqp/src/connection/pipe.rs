@@ -4,13 +4,14 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, TcpStream};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex};
 use std::time::Instant;
 
 use carrot_amqp_wire::FRAME_OVERHEAD;
 use mio::{Evented, Poll, PollOpt, Ready, Registration, SetReadiness, Token};
 
 use super::writer::SocketWriter;
+use crate::sync::{lock, wait_while};
 
 /// The maximum number of octets that wait for amiquip. A peer that sends more on channel 0 at once
 /// loses the connection.
@@ -47,13 +48,9 @@ struct InboxState {
 }
 
 impl PipeInbox {
-    fn lock(&self) -> MutexGuard<'_, InboxState> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// Adds whole frames. Returns false if too many octets wait.
     pub(crate) fn push(&self, frames: &[u8]) -> bool {
-        let mut state = self.lock();
+        let mut state = lock(&self.state);
         if state.is_dropped || state.is_ended {
             return true;
         }
@@ -67,7 +64,7 @@ impl PipeInbox {
 
     /// Adds connection.close-ok of the broker, after connection.close was written.
     pub(crate) fn push_close_ok(&self, frame: &[u8]) {
-        let mut state = self.lock();
+        let mut state = lock(&self.state);
         if state.has_written_close {
             state.octets.extend(frame);
             self.wake();
@@ -78,7 +75,7 @@ impl PipeInbox {
 
     /// Notes that amiquip writes connection.close. Returns whether the frame has to be sent.
     fn writes_close(&self) -> bool {
-        let mut state = self.lock();
+        let mut state = lock(&self.state);
         state.has_written_close = true;
         match state.close_ok.take() {
             None => true,
@@ -93,28 +90,20 @@ impl PipeInbox {
 
     /// Ends the pipe. amiquip reads the rest, and then the end of the stream.
     pub(crate) fn end(&self) {
-        let mut state = self.lock();
+        let mut state = lock(&self.state);
         state.is_ended = true;
         self.wake();
     }
 
     /// Returns whether amiquip has ended before the reader.
     pub(crate) fn is_given_up(&self) -> bool {
-        self.lock().is_given_up
+        lock(&self.state).is_given_up
     }
 
     /// Waits until amiquip has dropped the pipe. Returns false if `deadline` passes first.
     pub(crate) fn wait_for_drop(&self, deadline: Instant) -> bool {
-        let mut state = self.lock();
-        while !state.is_dropped {
-            let now = Instant::now();
-            if now >= deadline {
-                return false;
-            }
-            let waited = self.changed.wait_timeout(state, deadline - now);
-            state = waited.unwrap_or_else(PoisonError::into_inner).0;
-        }
-        true
+        let is_busy = |state: &InboxState| !state.is_dropped;
+        wait_while(&self.changed, lock(&self.state), deadline, is_busy).is_some()
     }
 
     fn wake(&self) {
@@ -124,7 +113,7 @@ impl PipeInbox {
 
 impl fmt::Debug for PipeInbox {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let state = self.lock();
+        let state = lock(&self.state);
         formatter
             .debug_struct("PipeInbox")
             .field("waiting", &state.octets.len())
@@ -175,7 +164,7 @@ impl Pipe {
 
 impl Read for Pipe {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let mut state = self.inbox.lock();
+        let mut state = lock(&self.inbox.state);
         if state.octets.is_empty() {
             if state.is_ended {
                 return Ok(0);
@@ -246,7 +235,7 @@ impl amiquip::IoStream for Pipe {}
 /// amiquip's thread has ended, and the connection with it. The reader sees the end of the socket.
 impl Drop for Pipe {
     fn drop(&mut self) {
-        let mut state = self.inbox.lock();
+        let mut state = lock(&self.inbox.state);
         state.is_dropped = true;
         let is_ended = state.is_ended;
         state.is_given_up = !is_ended && !self.has_failed;

@@ -1,6 +1,7 @@
 //! Stops the reader of a connection while too many bytes wait for the program.
 
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use crate::sync::{lock, wait_while};
+use std::sync::{Condvar, Mutex};
 use std::time::{Duration, Instant};
 
 /// The bound of a connection whose consumer has no prefetch. Other connections have none, and the
@@ -27,21 +28,17 @@ impl ReadLimit {
         ReadLimit { max, ..ReadLimit::default() }
     }
 
-    fn lock(&self) -> MutexGuard<'_, ReadState> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// Counts bytes that wait.
     pub(crate) fn arrived(&self, bytes: u64) {
         if self.max.is_some() {
-            self.lock().waiting += bytes;
+            lock(&self.state).waiting += bytes;
         }
     }
 
     /// Counts bytes that no longer wait.
     pub(crate) fn taken(&self, bytes: u64) {
         let Some(max) = self.max else { return };
-        let mut state = self.lock();
+        let mut state = lock(&self.state);
         let before = state.waiting;
         state.waiting = before.saturating_sub(bytes);
         let has_room = before > max && state.waiting <= max;
@@ -57,26 +54,19 @@ impl ReadLimit {
     /// when a write takes more than 30 s (measured with 3.10.8 and 4.3.6).
     pub(crate) fn wait_for_room(&self, timeout: Duration) -> bool {
         let Some(max) = self.max else { return true };
-        let mut state = self.lock();
+        let state = lock(&self.state);
         if state.waiting <= max {
             return true;
         }
-        let deadline = Instant::now() + timeout;
-        while state.waiting > max && state.calls == 0 && !state.is_lifted {
-            let now = Instant::now();
-            if now >= deadline {
-                return false;
-            }
-            let waited = self.changed.wait_timeout(state, deadline - now);
-            state = waited.unwrap_or_else(PoisonError::into_inner).0;
-        }
-        true
+        let is_full =
+            |state: &ReadState| state.waiting > max && state.calls == 0 && !state.is_lifted;
+        wait_while(&self.changed, state, Instant::now() + timeout, is_full).is_some()
     }
 
     /// Suspends the limit while a call waits for its answer, until the result is dropped.
     pub(crate) fn suspend(&self) -> SuspendedReadLimit<'_> {
         if self.max.is_some() {
-            self.lock().calls += 1;
+            lock(&self.state).calls += 1;
             self.changed.notify_all();
         }
         SuspendedReadLimit(self)
@@ -85,7 +75,7 @@ impl ReadLimit {
     /// Ends the limit, because the connection or its channel ends.
     pub(crate) fn lift(&self) {
         if self.max.is_some() {
-            self.lock().is_lifted = true;
+            lock(&self.state).is_lifted = true;
             self.changed.notify_all();
         }
     }
@@ -98,7 +88,7 @@ pub(crate) struct SuspendedReadLimit<'a>(&'a ReadLimit);
 impl Drop for SuspendedReadLimit<'_> {
     fn drop(&mut self) {
         if self.0.max.is_some() {
-            self.0.lock().calls -= 1;
+            lock(&self.0.state).calls -= 1;
         }
     }
 }

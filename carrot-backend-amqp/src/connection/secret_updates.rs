@@ -1,8 +1,9 @@
 //! The replacements of a connection's secret that wait for their answers.
 
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Condvar, Mutex};
 use std::time::Instant;
 
+use crate::sync::{lock, wait_while};
 use carrot_core::Error;
 
 /// The class and the number of connection.update-secret.
@@ -36,20 +37,16 @@ pub(crate) enum NoUpdate {
 }
 
 impl SecretUpdates {
-    fn lock(&self) -> MutexGuard<'_, UpdatesState> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// Notes that an update is about to be sent. Returns its number.
     pub(crate) fn begin(&self) -> u64 {
-        let mut state = self.lock();
+        let mut state = lock(&self.state);
         state.sent += 1;
         state.sent
     }
 
     /// Takes an answer. Returns false if no update waits for one.
     pub(crate) fn answer(&self) -> bool {
-        let mut state = self.lock();
+        let mut state = lock(&self.state);
         if state.answered == state.sent {
             return false;
         }
@@ -61,26 +58,20 @@ impl SecretUpdates {
 
     /// Notes that the broker closes the connection over a secret.
     pub(crate) fn refuse(&self, error: Error) {
-        self.lock().refused = Some(error);
+        lock(&self.state).refused = Some(error);
     }
 
     /// Ends all updates with the connection.
     pub(crate) fn end(&self) {
-        self.lock().has_ended = true;
+        lock(&self.state).has_ended = true;
         self.changed.notify_all();
     }
 
     /// Waits for the answer to the update with this number.
     pub(crate) fn wait(&self, number: u64, deadline: Instant) -> Result<(), NoUpdate> {
-        let mut state = self.lock();
-        while state.answered < number && !state.has_ended {
-            let now = Instant::now();
-            if now >= deadline {
-                return Err(NoUpdate::Late);
-            }
-            let waited = self.changed.wait_timeout(state, deadline - now);
-            state = waited.unwrap_or_else(PoisonError::into_inner).0;
-        }
+        let is_open = |state: &UpdatesState| state.answered < number && !state.has_ended;
+        let state = wait_while(&self.changed, lock(&self.state), deadline, is_open)
+            .ok_or(NoUpdate::Late)?;
         if state.answered >= number {
             return Ok(());
         }

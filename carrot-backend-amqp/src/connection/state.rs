@@ -2,7 +2,7 @@
 
 use std::net::{Shutdown, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, Weak};
 use std::time::{Duration, Instant};
 
 use carrot_core::Error;
@@ -22,6 +22,7 @@ use super::role_context::RoleContext;
 use super::secret_updates::SecretUpdates;
 use super::supervisor::Supervisor;
 use super::writer::SocketWriter;
+use crate::sync::{lock, wait_while};
 
 /// The maximum time between the end of a connection and the time at which its cause is known.
 pub(crate) const EXPLAINED_WITHIN: Duration = Duration::from_secs(1);
@@ -115,11 +116,7 @@ impl ConnectionState {
 
     /// Notes that the handshake is complete.
     pub(crate) fn opened(&self) {
-        self.lock().is_open = true;
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Lifecycle> {
-        self.lifecycle.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.lifecycle).is_open = true;
     }
 
     pub(crate) fn frame_max(&self) -> u32 {
@@ -136,19 +133,19 @@ impl ConnectionState {
     }
 
     pub(crate) fn is_alive(&self) -> bool {
-        let lifecycle = self.lock();
+        let lifecycle = lock(&self.lifecycle);
         lifecycle.lost.is_none() && !lifecycle.is_closing && lifecycle.cut.is_none()
     }
 
     /// Returns the reason for which the broker has blocked publishing, if it has.
     pub(crate) fn blocked(&self) -> Option<String> {
-        let lifecycle = self.lock();
+        let lifecycle = lock(&self.lifecycle);
         if lifecycle.lost.is_none() { lifecycle.blocked.clone() } else { None }
     }
 
     /// Returns the reason why the connection has ended, if it has.
     pub(crate) fn failure(&self) -> Option<Error> {
-        if self.is_lost.load(Ordering::Acquire) { self.lock().lost.clone() } else { None }
+        if self.is_lost.load(Ordering::Acquire) { lock(&self.lifecycle).lost.clone() } else { None }
     }
 
     /// Returns the reason why the connection has ended. The caller knows that the connection has
@@ -161,21 +158,13 @@ impl ConnectionState {
     /// Waits until the connection has ended. Returns false if `deadline` passes first.
     pub(crate) fn wait_until_lost(&self, deadline: Instant) -> bool {
         self.leadership.call_stand_by();
-        let mut lifecycle = self.lock();
-        while lifecycle.lost.is_none() {
-            let now = Instant::now();
-            if now >= deadline {
-                return false;
-            }
-            let waited = self.changed.wait_timeout(lifecycle, deadline - now);
-            lifecycle = waited.unwrap_or_else(PoisonError::into_inner).0;
-        }
-        true
+        let is_open = |lifecycle: &Lifecycle| lifecycle.lost.is_none();
+        wait_while(&self.changed, lock(&self.lifecycle), deadline, is_open).is_some()
     }
 
     /// Returns the error of a call whose deadline has passed.
     pub(crate) fn overdue(&self, operation: &'static str, after: Duration) -> Error {
-        match self.lock().blocked.clone() {
+        match lock(&self.lifecycle).blocked.clone() {
             Some(reason) => Error::Blocked { reason },
             None => Error::timeout(operation, after),
         }
@@ -183,7 +172,7 @@ impl ConnectionState {
 
     /// Cuts the connection. The first reason is kept.
     pub(crate) fn cut(&self, reason: impl Into<String>) {
-        let mut lifecycle = self.lock();
+        let mut lifecycle = lock(&self.lifecycle);
         if lifecycle.lost.is_none() && lifecycle.cut.is_none() {
             lifecycle.cut = Some(reason.into());
         }
@@ -193,12 +182,12 @@ impl ConnectionState {
     }
 
     pub(crate) fn was_cut(&self) -> bool {
-        self.lock().cut.is_some()
+        lock(&self.lifecycle).cut.is_some()
     }
 
     /// Notes that this side closes the connection. Returns false if the connection closes already.
     pub(crate) fn begin_closing(&self) -> bool {
-        let mut lifecycle = self.lock();
+        let mut lifecycle = lock(&self.lifecycle);
         let is_first = !lifecycle.is_closing && lifecycle.lost.is_none();
         lifecycle.is_closing |= is_first;
         drop(lifecycle);
@@ -208,7 +197,7 @@ impl ConnectionState {
 
     /// Ends all channels with the reason why the connection has ended, unless that was done.
     pub(crate) fn lose(&self, error: Error) {
-        let mut lifecycle = self.lock();
+        let mut lifecycle = lock(&self.lifecycle);
         if lifecycle.lost.is_some() {
             return;
         }
@@ -251,14 +240,14 @@ impl ConnectionState {
     /// Notes that the broker has blocked publishing.
     pub(crate) fn block(&self, reason: String) {
         warn!("{}: {} has blocked publishing: {reason}", self.name, self.endpoint);
-        let mut lifecycle = self.lock();
+        let mut lifecycle = lock(&self.lifecycle);
         lifecycle.blocked = Some(reason.clone());
         self.report(lifecycle, Event::Blocked { role: self.role, reason });
     }
 
     pub(crate) fn unblock(&self) {
         info!("{}: {} has unblocked publishing", self.name, self.endpoint);
-        let mut lifecycle = self.lock();
+        let mut lifecycle = lock(&self.lifecycle);
         lifecycle.blocked = None;
         self.report(lifecycle, Event::Unblocked { role: self.role });
     }
@@ -279,7 +268,7 @@ impl ConnectionState {
 
     /// Reports that the connection is open, and all later events.
     pub(crate) fn announce(&self) {
-        let mut lifecycle = self.lock();
+        let mut lifecycle = lock(&self.lifecycle);
         let Some(early) = lifecycle.early.take() else { return };
         if let Some(events) = self.events.upgrade() {
             events.push(Event::Connected { role: self.role });

@@ -3,10 +3,11 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use crate::sync::lock;
 use log::warn;
 
 /// The time after which the thread ends if there is nothing to do.
@@ -43,7 +44,7 @@ struct SupervisorState {
 impl Supervisor {
     /// Runs a task at `due`. The task must not block.
     pub(crate) fn at(&self, due: Instant, task: impl FnOnce() + Send + 'static) -> TaskId {
-        let mut state = self.0.lock();
+        let mut state = lock(&self.0.state);
         state.last += 1;
         let key = (due, state.last);
         state.tasks.insert(key, Box::new(task));
@@ -62,7 +63,7 @@ impl Supervisor {
             thread::Builder::new().name("carrot-supervisor".into()).spawn(move || shared.run());
         if let Err(error) = spawned {
             warn!("starting the supervisor thread failed, and its tasks run early: {error}");
-            let mut state = self.0.lock();
+            let mut state = lock(&self.0.state);
             state.is_running = false;
             let tasks = std::mem::take(&mut state.tasks);
             drop(state);
@@ -73,7 +74,7 @@ impl Supervisor {
 
     /// Removes a task that has not run yet.
     pub(crate) fn cancel(&self, task: TaskId) {
-        let mut state = self.0.lock();
+        let mut state = lock(&self.0.state);
         let removed = state.tasks.remove(&task.0);
         drop(state);
         drop(removed);
@@ -87,12 +88,8 @@ impl Supervisor {
 }
 
 impl Shared {
-    fn lock(&self) -> MutexGuard<'_, SupervisorState> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     fn run(&self) {
-        let mut state = self.lock();
+        let mut state = lock(&self.state);
         loop {
             let now = Instant::now();
             let next = state.tasks.first_key_value().map(|((due, _), _)| *due);
@@ -104,7 +101,7 @@ impl Shared {
                     if let Some((_, task)) = task {
                         task();
                     }
-                    state = self.lock();
+                    state = lock(&self.state);
                 }
                 None if state.is_ending => break,
                 next => {
@@ -126,7 +123,7 @@ impl Shared {
 
 impl Drop for Supervisor {
     fn drop(&mut self) {
-        self.0.lock().is_ending = true;
+        lock(&self.0.state).is_ending = true;
         self.0.changed.notify_all();
     }
 }
@@ -135,7 +132,7 @@ impl fmt::Debug for Supervisor {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter
             .debug_struct("Supervisor")
-            .field("tasks", &self.0.lock().tasks.len())
+            .field("tasks", &lock(&self.0.state).tasks.len())
             .finish_non_exhaustive()
     }
 }

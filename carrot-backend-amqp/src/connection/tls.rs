@@ -4,9 +4,10 @@ use std::fmt;
 use std::io::{self, Read, Write};
 use std::mem;
 use std::net::TcpStream;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use crate::sync::lock;
 use carrot_core::{Error, Pem, Result, TlsOptions};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
@@ -138,10 +139,6 @@ impl TlsSession {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, ClientConnection> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// Accepts ciphertext from the socket. Returns the octets of ciphertext that were accepted, and
     /// the octets of plaintext that were written to `buffer`. Returns no plaintext if more
     /// ciphertext is needed.
@@ -151,7 +148,7 @@ impl TlsSession {
         buffer: &mut [u8],
     ) -> io::Result<(usize, Option<usize>)> {
         let whole = ciphertext.len();
-        let mut session = self.lock();
+        let mut session = lock(&self.0);
         loop {
             match session.reader().read(buffer) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
@@ -176,7 +173,7 @@ impl TlsSession {
     /// Appends the records of some octets at the start of `plaintext`, and returns their number.
     /// Records that the session has to send by itself come before them.
     fn seal(&self, plaintext: &[u8], records: &mut Vec<u8>) -> io::Result<usize> {
-        let mut session = self.lock();
+        let mut session = lock(&self.0);
         let taken = session.writer().write(plaintext)?;
         while session.wants_write() {
             session.write_tls(records)?;

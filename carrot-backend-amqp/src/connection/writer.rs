@@ -18,6 +18,7 @@ use super::outgoing::OutgoingFrames;
 #[cfg(feature = "tls")]
 use super::tls::{SealedRecords, TlsSession};
 use super::write_coalescing::WriteCoalescing;
+use crate::sync::lock;
 
 /// The number of times that a sending thread writes what other threads have sent meanwhile, before
 /// it leaves the rest to the writer thread.
@@ -110,14 +111,10 @@ impl SocketWriter {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, WriterState> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// Sends whole frames of channel 0. Accepts them even while the socket is full: they are few,
     /// and waiting until all else is written may take forever.
     pub(crate) fn write(self: &Arc<SocketWriter>, bytes: &[u8]) -> io::Result<()> {
-        let state = self.lock();
+        let state = lock(&self.state);
         if state.ended {
             return Err(io::ErrorKind::BrokenPipe.into());
         }
@@ -133,7 +130,7 @@ impl SocketWriter {
         opening: ChannelOpening,
         make: impl FnOnce() -> (OutgoingFrames, T),
     ) -> Option<T> {
-        let state = self.lock();
+        let state = lock(&self.state);
         if state.ended || state.open.get(&opening.channel) != Some(&opening.number) {
             return None;
         }
@@ -166,7 +163,7 @@ impl SocketWriter {
         opening: ChannelOpening,
         make: impl FnOnce() -> Vec<u8>,
     ) -> bool {
-        let mut state = self.lock();
+        let mut state = lock(&self.state);
         if state.ended || state.open.get(&opening.channel) != Some(&opening.number) {
             return false;
         }
@@ -183,7 +180,7 @@ impl SocketWriter {
         channel: u16,
         frames: Vec<u8>,
     ) -> Option<ChannelOpening> {
-        let mut state = self.lock();
+        let mut state = lock(&self.state);
         if state.ended || state.sealed {
             return None;
         }
@@ -199,7 +196,7 @@ impl SocketWriter {
     /// Accepts whole frames without writing them. The caller makes another thread call
     /// [`flush`](SocketWriter::flush).
     pub(crate) fn hand_over(&self, bytes: Vec<u8>) {
-        let mut state = self.lock();
+        let mut state = lock(&self.state);
         if !state.ended {
             state.pending.append(OutgoingFrames::from(bytes));
         }
@@ -208,7 +205,7 @@ impl SocketWriter {
     /// Accepts frames of the connection as [`hand_over`](SocketWriter::hand_over) does. Returns
     /// false if the connection has ended or is sealed.
     pub(crate) fn hand_over_unless_sealed(&self, bytes: Vec<u8>) -> bool {
-        let mut state = self.lock();
+        let mut state = lock(&self.state);
         let is_open = !state.ended && !state.sealed;
         if is_open {
             state.pending.append(OutgoingFrames::from(bytes));
@@ -223,7 +220,7 @@ impl SocketWriter {
         opening: ChannelOpening,
         bytes: Vec<u8>,
     ) -> Result<bool, TooManyAnswers> {
-        let mut state = self.lock();
+        let mut state = lock(&self.state);
         if state.ended || state.open.get(&opening.channel) != Some(&opening.number) {
             return Ok(false);
         }
@@ -241,7 +238,7 @@ impl SocketWriter {
     /// Accepts the last frame of a channel as [`hand_over`](SocketWriter::hand_over) does. Returns
     /// whether the channel was open.
     pub(crate) fn hand_over_last(&self, channel: u16, bytes: Vec<u8>) -> bool {
-        let mut state = self.lock();
+        let mut state = lock(&self.state);
         let was_open = state.open.remove(&channel).is_some();
         if !state.ended {
             state.pending.append(OutgoingFrames::from(bytes));
@@ -258,7 +255,7 @@ impl SocketWriter {
     /// Writes the pending frames, unless another thread is writing.
     pub(crate) fn flush(self: &Arc<SocketWriter>) {
         self.is_flush_due.store(false, Ordering::Release);
-        let mut state = self.lock();
+        let mut state = lock(&self.state);
         if state.writing || state.ended || state.pending.is_empty() {
             return;
         }
@@ -271,7 +268,7 @@ impl SocketWriter {
 
     /// Stops all channels from sending. Frames of channel 0 still leave.
     pub(crate) fn seal(&self) {
-        let mut state = self.lock();
+        let mut state = lock(&self.state);
         state.sealed = true;
         state.open.clear();
         drop(state);
@@ -280,9 +277,9 @@ impl SocketWriter {
 
     /// Shuts the socket down as soon as no frame is pending.
     pub(crate) fn shut_down_when_sent(self: &Arc<SocketWriter>) {
-        self.lock().shuts_down = true;
+        lock(&self.state).shuts_down = true;
         self.flush();
-        let state = self.lock();
+        let state = lock(&self.state);
         if !state.writing {
             drop(state);
             let _ = self.socket.shutdown(Shutdown::Both);
@@ -291,7 +288,7 @@ impl SocketWriter {
 
     /// Stops all sending. What the socket accepts without blocking still leaves.
     pub(crate) fn end(self: &Arc<SocketWriter>) {
-        let mut state = self.lock();
+        let mut state = lock(&self.state);
         state.ended = true;
         state.open.clear();
         if !state.writing {
@@ -312,7 +309,7 @@ impl SocketWriter {
     /// expect; the call waits for them, at most 100 microseconds. The broker handles one large
     /// segment in less time than many small ones.
     pub(crate) fn coalesce(self: &Arc<SocketWriter>, work: impl FnOnce() -> usize) {
-        let mut state = self.lock();
+        let mut state = lock(&self.state);
         self.coalescing.begin();
         let others_write = mem::replace(&mut state.writing, true);
         drop(state);
@@ -351,7 +348,7 @@ impl SocketWriter {
     fn write_for_all(self: &Arc<SocketWriter>, mut frames: OutgoingFrames) -> io::Result<()> {
         for _ in 0..ROUNDS {
             let result = self.write_out(&mut frames);
-            let mut state = self.lock();
+            let mut state = lock(&self.state);
             match result {
                 Ok(()) if state.pending.is_empty() => {
                     state.writing = false;
@@ -377,7 +374,7 @@ impl SocketWriter {
     }
 
     fn leave_to_writer(self: &Arc<SocketWriter>, frames: OutgoingFrames) -> io::Result<()> {
-        let mut state = self.lock();
+        let mut state = lock(&self.state);
         state.keep_before(frames);
         if state.ended {
             drop(state);
@@ -401,7 +398,7 @@ impl SocketWriter {
     fn write_on(self: &Arc<SocketWriter>, poll: &Poll) -> io::Result<()> {
         let mut events = Events::with_capacity(1);
         loop {
-            let mut state = self.lock();
+            let mut state = lock(&self.state);
             while !state.congested && !state.ended {
                 state = self.congested.wait(state).unwrap_or_else(PoisonError::into_inner);
             }
@@ -419,7 +416,7 @@ impl SocketWriter {
             let mut frames = mem::take(&mut state.pending);
             drop(state);
             let result = self.write_out(&mut frames);
-            let mut state = self.lock();
+            let mut state = lock(&self.state);
             if frames.is_empty() {
                 state.answers = 0;
             }
@@ -436,7 +433,7 @@ impl SocketWriter {
 
     /// Drops the pending frames, and shuts the socket down, so that the reader ends.
     fn give_up(&self) {
-        let mut state = self.lock();
+        let mut state = lock(&self.state);
         state.ended = true;
         state.writing = false;
         state.congested = false;
@@ -499,10 +496,9 @@ impl SocketWriter {
         records: &Mutex<SealedRecords>,
         octets: &[u8],
     ) -> io::Result<usize> {
-        let lock = || records.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut taken = mem::take(&mut *lock());
+        let mut taken = mem::take(&mut *lock(records));
         let written = taken.write(&self.socket, session, octets);
-        *lock() = taken;
+        *lock(records) = taken;
         written
     }
 }
@@ -523,7 +519,7 @@ fn write_vectored(mut socket: &TcpStream, pieces: &[IoSlice<'_>]) -> io::Result<
 
 impl fmt::Debug for SocketWriter {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let state = self.lock();
+        let state = lock(&self.state);
         formatter
             .debug_struct("SocketWriter")
             .field("pending", &state.pending.len())

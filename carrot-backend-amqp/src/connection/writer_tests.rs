@@ -199,7 +199,10 @@ fn amiquips_frames_are_taken_at_once_though_the_socket_is_full() {
     let (writer, mut peer) = connected();
     let opening = opened(&writer, 1);
     writer.send(opening, || (in_pieces(1, vec![1; 32 << 20]), ())).unwrap();
-    assert!(!writer.lock().pending.is_empty() || writer.lock().congested, "the socket took it all");
+    assert!(
+        !lock(&writer.state).pending.is_empty() || lock(&writer.state).congested,
+        "the socket took it all"
+    );
     let (taken, all_taken) = std::sync::mpsc::channel();
     let sender = Arc::clone(&writer);
     thread::spawn(move || {
