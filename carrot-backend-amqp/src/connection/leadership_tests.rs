@@ -8,6 +8,7 @@ use mio::{Events, Poll, PollOpt, Token};
 
 use super::*;
 use crate::connection::handshake::HandshakeStep;
+use crate::sync::wait_while;
 
 const LONG: Duration = Duration::from_secs(20);
 /// No stand-by takes the reader by itself within a test.
@@ -84,7 +85,7 @@ impl Stub {
     }
 
     fn lock(&self) -> MutexGuard<'_, StubState> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.state)
     }
 
     fn send(&self, sent: Sent) {
@@ -111,8 +112,8 @@ impl Stub {
     }
 
     fn wait_until(&self, is_met: impl Fn(&StubState) -> bool) {
-        let waited = self.changed.wait_timeout_while(self.lock(), LONG, |state| !is_met(state));
-        assert!(!waited.unwrap().1.timed_out());
+        let deadline = Instant::now() + LONG;
+        assert!(wait_while(&self.changed, self.lock(), deadline, |state| !is_met(state)).is_some());
     }
 
     fn wait_until_leadership(&self, is_met: impl Fn(&LeadershipState) -> bool) {
