@@ -29,7 +29,6 @@ const DIRECT_ANSWER: &[u8] = b"amq.rabbitmq.reply-to.";
 /// The reply code of an orderly end.
 const SUCCESS: u16 = 200;
 
-#[derive(Debug)]
 pub(crate) struct ChannelInner {
     me: Weak<ChannelInner>,
     pub(crate) number: u16,

@@ -71,7 +71,7 @@ impl BodyPlace {
 }
 
 /// A channel as its connection sees it. The reader calls all methods, none of which blocks.
-pub(crate) trait ChannelEnd: fmt::Debug + Send + Sync {
+pub(crate) trait ChannelEnd: Send + Sync {
     /// Returns the identity of the channel in [`CallsInFlight`](super::in_flight::CallsInFlight).
     fn id(&self) -> ChannelId;
 
@@ -103,13 +103,13 @@ pub(crate) trait ChannelEnd: fmt::Debug + Send + Sync {
 }
 
 /// The channels of one connection, from before they are opened until their numbers are free again.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(crate) struct ChannelTable {
     state: Mutex<TableState>,
     freed: Condvar,
 }
 
-#[derive(Debug, Default)]
+#[derive(Default)]
 struct TableState {
     channels: HashMap<u16, TableEntry>,
     /// The number that was taken last. Numbers are taken in turn, so that a number rests as long as
@@ -118,7 +118,6 @@ struct TableState {
     has_ended: bool,
 }
 
-#[derive(Debug)]
 struct TableEntry {
     end: Arc<dyn ChannelEnd>,
     phase: EntryPhase,
@@ -240,7 +239,6 @@ mod tests {
 
     use super::*;
 
-    #[derive(Debug)]
     struct Stub(u16);
 
     impl ChannelEnd for Stub {

@@ -2,7 +2,6 @@
 //!
 //! No other module of the driver names amiquip, apart from the pipe and the texts of its errors.
 
-use std::fmt;
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -151,11 +150,5 @@ impl Control {
         // Dropping it waits for the thread.
         let _ = thread::Builder::new().name("carrot-close".into()).spawn(move || drop(connection));
         None
-    }
-}
-
-impl fmt::Debug for Control {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_struct("Control").field("inbox", &self.inbox).finish_non_exhaustive()
     }
 }

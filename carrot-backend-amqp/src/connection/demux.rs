@@ -25,7 +25,6 @@ const PAUSE_WITHOUT_HEARTBEATS: Duration = Duration::from_secs(10);
 const SIGNS_PER_INTERVAL: u32 = 4;
 
 /// The part of the reader that knows what frames mean.
-#[derive(Debug)]
 pub(crate) struct Demux {
     state: Arc<ConnectionState>,
     handshake: Handshake,

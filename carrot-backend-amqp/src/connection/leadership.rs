@@ -13,7 +13,6 @@
 //!   that answers it without reading first records the answer, and then interrupts the leader. One
 //!   of the two sees the other.
 
-use std::fmt;
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
@@ -301,17 +300,6 @@ impl Drop for Waiting<'_> {
         if self.may_lead == MayLead::No {
             state.bound_to_follow -= 1;
         }
-    }
-}
-
-impl fmt::Debug for Leadership {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let state = lock(&self.state);
-        formatter
-            .debug_struct("Leadership")
-            .field("is_led", &state.is_led)
-            .field("waiting", &state.waiting)
-            .finish_non_exhaustive()
     }
 }
 

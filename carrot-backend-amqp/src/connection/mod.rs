@@ -60,7 +60,6 @@ use secret_updates::NoUpdate;
 use state::EXPLAINED_WITHIN;
 
 /// An open connection. Closes when the last handle is dropped.
-#[derive(Debug)]
 pub(crate) struct AmqpConnection {
     state: Arc<ConnectionState>,
 }

@@ -1,7 +1,6 @@
 //! Reports the events of connections to observers.
 
 use std::collections::VecDeque;
-use std::fmt;
 use std::panic::{self, AssertUnwindSafe};
 use std::sync::{Arc, Mutex};
 use std::thread;
@@ -103,15 +102,6 @@ pub(crate) fn role_of_alarm(event: &Event) -> Option<Role> {
     match event {
         Event::Blocked { role, .. } | Event::Unblocked { role } => Some(*role),
         _ => None,
-    }
-}
-
-impl fmt::Debug for Observers {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter
-            .debug_struct("Observers")
-            .field("observers", &lock(&self.state).observers.len())
-            .finish_non_exhaustive()
     }
 }
 

@@ -1,7 +1,6 @@
 //! The stream that amiquip reads and writes in place of the socket.
 
 use std::collections::VecDeque;
-use std::fmt;
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::sync::{Arc, Condvar, Mutex};
@@ -108,17 +107,6 @@ impl PipeInbox {
 
     fn wake(&self) {
         let _ = self.readiness.set_readiness(Ready::readable() | Ready::writable());
-    }
-}
-
-impl fmt::Debug for PipeInbox {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let state = lock(&self.state);
-        formatter
-            .debug_struct("PipeInbox")
-            .field("waiting", &state.octets.len())
-            .field("is_ended", &state.is_ended)
-            .finish_non_exhaustive()
     }
 }
 

@@ -9,7 +9,7 @@ use super::observers::Observers;
 use super::supervisor::Supervisor;
 
 /// The parts of a connection that outlive it.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub(crate) struct RoleContext {
     pub(crate) role: Role,
     pub(crate) observers: Weak<Observers>,

@@ -9,7 +9,6 @@ use std::sync::Arc;
 use super::tls::TlsSession;
 
 /// The octets from the broker. Reading never blocks.
-#[derive(Debug)]
 pub(crate) enum Source {
     Plain(TcpStream),
     #[cfg(feature = "tls")]
@@ -71,7 +70,6 @@ impl Source {
 
 /// The incoming side of a TLS session, which the writer shares.
 #[cfg(feature = "tls")]
-#[derive(Debug)]
 pub(crate) struct TlsSource {
     socket: TcpStream,
     session: Arc<TlsSession>,

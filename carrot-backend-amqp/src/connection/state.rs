@@ -28,7 +28,6 @@ use crate::sync::{lock, wait_while};
 pub(crate) const EXPLAINED_WITHIN: Duration = Duration::from_secs(1);
 
 /// The parts of a connection that exist before the handshake.
-#[derive(Debug)]
 pub(crate) struct ConnectionState {
     pub(crate) role: Role,
     pub(crate) name: String,

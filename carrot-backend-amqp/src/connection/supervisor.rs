@@ -2,7 +2,6 @@
 //! deadlines that no thread waits for.
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -125,15 +124,6 @@ impl Drop for Supervisor {
     fn drop(&mut self) {
         lock(&self.0.state).is_ending = true;
         self.0.changed.notify_all();
-    }
-}
-
-impl fmt::Debug for Supervisor {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter
-            .debug_struct("Supervisor")
-            .field("tasks", &lock(&self.0.state).tasks.len())
-            .finish_non_exhaustive()
     }
 }
 

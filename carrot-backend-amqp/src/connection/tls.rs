@@ -1,6 +1,5 @@
 //! TLS through rustls.
 
-use std::fmt;
 use std::io::{self, Read, Write};
 use std::mem;
 use std::net::TcpStream;
@@ -179,12 +178,6 @@ impl TlsSession {
             session.write_tls(records)?;
         }
         Ok(taken)
-    }
-}
-
-impl fmt::Debug for TlsSession {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_struct("TlsSession").finish_non_exhaustive()
     }
 }
 

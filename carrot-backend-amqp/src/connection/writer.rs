@@ -1,7 +1,6 @@
 //! The outgoing side of the socket.
 
 use std::collections::HashMap;
-use std::fmt;
 use std::io::{self, IoSlice, Write};
 use std::mem;
 use std::net::{Shutdown, TcpStream};
@@ -515,17 +514,6 @@ fn write_vectored(socket: &TcpStream, pieces: &[IoSlice<'_>]) -> io::Result<usiz
 #[cfg(not(any(target_os = "linux", target_os = "android")))]
 fn write_vectored(mut socket: &TcpStream, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
     socket.write(pieces.first().map_or(&[], |first| &**first))
-}
-
-impl fmt::Debug for SocketWriter {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let state = lock(&self.state);
-        formatter
-            .debug_struct("SocketWriter")
-            .field("pending", &state.pending.len())
-            .field("ended", &state.ended)
-            .finish_non_exhaustive()
-    }
 }
 
 impl WriterState {
