@@ -34,7 +34,7 @@ impl OpenChannel {
         let call = calls::OPEN_CHANNEL;
         let shared = connection.state();
         let overdue = || shared.overdue(call.operation, timeout);
-        let _turn = shared.isolation.enter(call, deadline).ok_or_else(overdue)?;
+        let _turn = shared.calls.isolation.enter(call, deadline).ok_or_else(overdue)?;
         let create = |number| ChannelInner::new(shared, number, is_confirming);
         let state = shared.channels.reserve(shared.channel_max(), deadline, create);
         let state = state.map_err(|none| match none {

@@ -11,13 +11,9 @@ use super::consumers::{BY_BROKER, BY_PROGRAM, Delivered};
 use super::encode;
 use super::rpc::Reply;
 use super::state::{ChannelInner, Incoming};
-use crate::connection::ChannelId;
-use crate::connection::{BodyPlace, ChannelEnd, Confirm, Violation};
+use crate::connection::{BodyPlace, ChannelEnd, ChannelId, Confirm, Violation};
 use crate::error::{channel_closed, words};
 use crate::sync::lock;
-
-/// basic.cancel-ok.
-const CANCEL_OK: (u16, u16) = (60, 31);
 
 impl ChannelEnd for ChannelInner {
     fn id(&self) -> ChannelId {
@@ -202,7 +198,7 @@ impl ChannelInner {
             Method::BasicGetEmpty(_) => Reply::Got(None),
             Method::BasicCancelOk(cancelled) => {
                 let was_released = self.consumers.end_one(cancelled.consumer_tag, BY_PROGRAM);
-                if !was_released && self.slot.expects(CANCEL_OK) {
+                if !was_released && self.slot.expects(method.id()) {
                     self.reply(Reply::Done);
                 }
                 return Ok(());

@@ -6,10 +6,8 @@ use std::time::Instant;
 use carrot_core::backend::QueueInfo;
 
 use super::assembler::Arrived;
+use crate::connection::calls::MethodId;
 use crate::sync::{lock, wait_while};
-
-/// The class and the number of a method.
-pub(crate) type MethodId = (u16, u16);
 
 /// The answers that a call waits for.
 #[derive(Debug, Clone, Copy)]

@@ -172,7 +172,7 @@ impl ChannelInner {
         let timeout = timeout.min(connection.call_timeout);
         let deadline = deadline_after(timeout);
         let overdue = || connection.overdue(call.operation, timeout);
-        let _turn = connection.isolation.enter(call, deadline).ok_or_else(overdue)?;
+        let _turn = connection.calls.isolation.enter(call, deadline).ok_or_else(overdue)?;
         let turn = match self.slot.take(expected, deadline) {
             Ok(turn) => turn,
             Err(NoReply::Late) => return Err(overdue()),

@@ -35,9 +35,7 @@ impl ChannelSubscription {
     ) -> ChannelSubscription {
         ChannelSubscription { channel, queue: queue.to_string(), acknowledgement, consumer }
     }
-}
 
-impl ChannelSubscription {
     /// Takes the next delivery. Reads the socket while it waits, if no other thread does.
     fn receive(&self, timeout: Duration) -> Result<Arrived, RecvTimeoutError> {
         let ConsumerQueue { deliveries, status, .. } = &self.consumer;

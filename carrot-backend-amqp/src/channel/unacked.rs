@@ -62,14 +62,9 @@ impl AckTracker {
     /// deliveries. The least limit of all consumers holds. 0 stands for no prefetch.
     pub(crate) fn limit_by_prefetch(&self, prefetch: u16) {
         if prefetch > 0 {
-            self.limit_batch(usize::from(prefetch) / 4);
+            let mut state = lock(&self.state);
+            state.batch = state.batch.min(usize::from(prefetch) / 4).max(1);
         }
-    }
-
-    /// Allows at most this many settlements to wait for each other. The least limit holds.
-    fn limit_batch(&self, settlements: usize) {
-        let mut state = lock(&self.state);
-        state.batch = state.batch.min(settlements).max(1);
     }
 
     pub(crate) fn is_batch_full(&self) -> bool {
@@ -285,8 +280,8 @@ mod tests {
     #[test]
     fn the_first_disposition_and_a_full_batch_are_reported() {
         let tracker = handed_out(1..=9);
-        tracker.limit_batch(3);
-        tracker.limit_batch(7);
+        tracker.limit_by_prefetch(12);
+        tracker.limit_by_prefetch(28);
         let told: Vec<_> = (1..=5)
             .map(|tag| tracker.decide(SettlementKind::Ack, tag, Extent::One).unwrap())
             .collect();

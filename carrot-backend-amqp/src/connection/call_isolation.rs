@@ -4,8 +4,7 @@
 use std::sync::{Condvar, Mutex};
 use std::time::{Duration, Instant};
 
-use super::calls::Call;
-use super::calls::MethodId;
+use super::calls::{Call, MethodId};
 use crate::sync::{lock, wait_until};
 
 /// The time after a hard error during which calls are made one at a time.

@@ -1,6 +1,6 @@
 //! The calls in flight on one connection, and those that may have made the broker close it.
 
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, Mutex};
 
 use carrot_core::Error;
 use carrot_core::backend::HardClose;
@@ -20,13 +20,13 @@ pub(crate) struct ChannelId(u64);
 pub(crate) struct CallsInFlight {
     state: Mutex<CallState>,
     /// Outlives the connection. Calls wait here for each other after a hard error.
-    isolation: OnceLock<Arc<CallIsolation>>,
+    pub(crate) isolation: Arc<CallIsolation>,
 }
 
 #[derive(Debug, Default)]
 struct CallState {
+    /// The number of the last channel or call.
     last: u64,
-    last_party: u64,
     in_flight: Vec<CallEntry>,
     cause: Option<HardErrorCause>,
 }
@@ -48,16 +48,15 @@ enum HardErrorCause {
 }
 
 impl CallsInFlight {
-    /// Sets the isolation of calls. Must happen before the first call.
-    pub(crate) fn set_isolation(&self, isolation: &Arc<CallIsolation>) {
-        let _ = self.isolation.set(Arc::clone(isolation));
+    pub(crate) fn new(isolation: &Arc<CallIsolation>) -> CallsInFlight {
+        CallsInFlight { state: Mutex::default(), isolation: Arc::clone(isolation) }
     }
 
     /// Returns the identity of a channel that is about to open.
     pub(crate) fn id(&self) -> ChannelId {
         let mut state = lock(&self.state);
-        state.last_party += 1;
-        ChannelId(state.last_party)
+        state.last += 1;
+        ChannelId(state.last)
     }
 
     /// Records that a call is in flight, until the result is dropped.
@@ -98,18 +97,16 @@ impl CallsInFlight {
             .with_suspects(usize::try_from(messages).unwrap_or(usize::MAX), calling.len());
         let suspects: Vec<ChannelId> =
             publishing.iter().map(|(id, _)| *id).chain(calling).collect();
-        let (cause, several) = match suspects[..] {
+        let cause = match suspects[..] {
             [] => return,
-            [id] if messages <= 1 && close.names_method() => {
-                (HardErrorCause::Known(id, close), false)
+            [id] if messages <= 1 && close.names_method() => HardErrorCause::Known(id, close),
+            _ => {
+                let suspected = connection_close.method.map_or(Suspected::All, Suspected::Method);
+                self.isolation.begin(suspected);
+                HardErrorCause::Suspected(suspects, close)
             }
-            _ => (HardErrorCause::Suspected(suspects, close), true),
         };
         state.cause.get_or_insert(cause);
-        drop(state);
-        if let Some(isolation) = self.isolation.get().filter(|_| several) {
-            isolation.begin(connection_close.method.map_or(Suspected::All, Suspected::Method));
-        }
     }
 
     /// Returns the first error of a channel whose connection has ended with `death`.

@@ -9,7 +9,6 @@ use carrot_core::Error;
 use carrot_core::backend::{BufferPool, Event, Role};
 use log::{info, warn};
 
-use super::call_isolation::CallIsolation;
 use super::capabilities::BrokerFeatures;
 use super::channels::ChannelTable;
 use super::control::Control;
@@ -38,7 +37,6 @@ pub(crate) struct ConnectionState {
     pub(crate) leadership: Leadership,
     pub(crate) channels: ChannelTable,
     pub(crate) calls: CallsInFlight,
-    pub(crate) isolation: Arc<CallIsolation>,
     pub(crate) supervisor: Arc<Supervisor>,
     pub(crate) buffers: Arc<BufferPool>,
     pub(crate) tuned: OnceLock<Tuned>,
@@ -86,8 +84,6 @@ impl ConnectionState {
         control: Control,
         socket: TcpStream,
     ) -> ConnectionState {
-        let calls = CallsInFlight::default();
-        calls.set_isolation(&context.isolation);
         ConnectionState {
             role: context.role,
             name,
@@ -97,8 +93,7 @@ impl ConnectionState {
             control,
             leadership: Leadership::new(),
             channels: ChannelTable::default(),
-            calls,
-            isolation: Arc::clone(&context.isolation),
+            calls: CallsInFlight::new(&context.isolation),
             supervisor: Arc::clone(&context.supervisor),
             buffers: Arc::new(BufferPool::new()),
             tuned: OnceLock::new(),
@@ -261,7 +256,7 @@ impl ConnectionState {
     pub(crate) fn flush_soon(&self) {
         if self.writer.begin_flush() {
             let writer = Arc::clone(&self.writer);
-            self.supervisor.soon(move || writer.flush());
+            self.supervisor.at(Instant::now(), move || writer.flush());
         }
     }
 

@@ -79,11 +79,6 @@ impl Supervisor {
         drop(removed);
         self.0.changed.notify_one();
     }
-
-    /// Runs a task soon.
-    pub(crate) fn soon(&self, task: impl FnOnce() + Send + 'static) {
-        self.at(Instant::now(), task);
-    }
 }
 
 impl Shared {
