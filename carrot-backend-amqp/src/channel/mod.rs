@@ -30,7 +30,7 @@ use confirms::NoOutcome;
 #[cfg(any(test, fuzzing))]
 pub(crate) use consumers::ConsumerQueue;
 pub(crate) use open_channel::OpenChannel;
-use rpc::{Expected, Reply};
+use rpc::Reply;
 #[cfg(any(test, fuzzing))]
 pub(crate) use state::ChannelInner;
 use subscription::ChannelSubscription;
@@ -62,9 +62,9 @@ impl Backend for Channel {
         let frame_max = self.open.connection().frame_max();
         frame_limits::check_declare(&entity, frame_max as usize)?;
         self.open.state.check()?;
-        let (call, expected, frame) = topology::declare(self.open.state.number, frame_max, &entity)
+        let (call, frame) = topology::declare(self.open.state.number, frame_max, &entity)
             .map_err(|error| unwritable(&error))?;
-        match (entity, self.open.state.call(call, expected, frame, timeout)?) {
+        match (entity, self.open.state.call(call, frame, timeout)?) {
             (_, Reply::Queue(info)) => Ok(info),
             (Declare::Exchange(exchange), _) => Ok(QueueInfo::new(exchange.name.as_str(), 0, 0)),
             _ => Ok(QueueInfo::default()),
@@ -75,9 +75,9 @@ impl Backend for Channel {
         let frame_max = self.open.connection().frame_max();
         frame_limits::check_delete(&entity, frame_max as usize)?;
         self.open.state.check()?;
-        let (call, expected, frame) = topology::delete(self.open.state.number, frame_max, &entity)
+        let (call, frame) = topology::delete(self.open.state.number, frame_max, &entity)
             .map_err(|error| unwritable(&error))?;
-        match self.open.state.call(call, expected, frame, timeout)? {
+        match self.open.state.call(call, frame, timeout)? {
             Reply::Count(count) => Ok(Deleted::new(count)),
             _ => Ok(Deleted::default()),
         }
@@ -134,7 +134,6 @@ impl Backend for Channel {
         acknowledgement: Acknowledgement,
         timeout: Duration,
     ) -> Result<Option<Delivery>> {
-        const EXPECTED: Expected = Expected::one(&[(60, 71), (60, 72)]);
         validate::short_string("queue", queue)?;
         let no_ack = acknowledgement == Acknowledgement::Automatic;
         if !no_ack {
@@ -143,7 +142,7 @@ impl Backend for Channel {
         let get = BasicGet { queue: queue.into(), no_ack };
         let frame = encode::frame(self.open.state.number, &get.into());
         let timeout = self.open.state.after_releases(calls::GET, timeout)?;
-        match self.open.state.call(calls::GET, EXPECTED, frame, timeout)? {
+        match self.open.state.call(calls::GET, frame, timeout)? {
             Reply::Got(None) => Ok(None),
             Reply::Got(Some(arrived)) => {
                 Ok(Some(self.open.state.hand_out(*arrived, acknowledgement)))
@@ -158,7 +157,6 @@ impl Backend for Channel {
         options: &ConsumeOptions,
         timeout: Duration,
     ) -> Result<Box<dyn Subscription>> {
-        const EXPECTED: Expected = Expected { first: &[(60, 11)], last: &[(60, 21)] };
         let frame_max = self.open.connection().frame_max();
         frame_limits::check_consume(queue, options, frame_max as usize)?;
         self.open.state.check()?;
@@ -184,7 +182,7 @@ impl Backend for Channel {
         let started = FrameWriter::new(&mut frames, self.open.state.number, frame_max)
             .method(&consume.into())
             .map_err(|error| unwritable(&error))
-            .and_then(|()| self.open.state.call(calls::CONSUME, EXPECTED, frames, timeout));
+            .and_then(|()| self.open.state.call(calls::CONSUME, frames, timeout));
         if let Err(error) = started {
             self.open.state.consumers.remove(consumer.number);
             return Err(error);

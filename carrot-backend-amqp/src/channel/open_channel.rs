@@ -8,9 +8,8 @@ use carrot_amqp_wire::{ChannelOpen, ConfirmSelect};
 use carrot_core::{Error, Result};
 
 use super::encode;
-use super::rpc::Expected;
 use super::state::ChannelInner;
-use crate::connection::{AmqpConnection, ConnectionState, NoNumber, calls};
+use crate::connection::{AmqpConnection, ConnectionState, MayLead, NoNumber, calls};
 
 /// An open channel. Closes when neither its user nor a subscription holds it.
 pub(crate) struct OpenChannel {
@@ -29,9 +28,7 @@ impl OpenChannel {
         timeout: Duration,
         deadline: Instant,
     ) -> Result<Arc<OpenChannel>> {
-        const OPEN: Expected = Expected::one(&[(20, 11)]);
-        const OPEN_AND_SELECT: Expected = Expected { first: &[(20, 11)], last: &[(85, 11)] };
-        let call = calls::OPEN_CHANNEL;
+        let call = if is_confirming { calls::OPEN_CONFIRMING_CHANNEL } else { calls::OPEN_CHANNEL };
         let shared = connection.state();
         let overdue = || shared.overdue(call.operation, timeout);
         let _turn = shared.calls.isolation.enter(call, deadline).ok_or_else(overdue)?;
@@ -46,13 +43,11 @@ impl OpenChannel {
             },
         })?;
         let mut frames = encode::frame(state.number, &ChannelOpen {}.into());
-        let mut expected = OPEN;
         if is_confirming {
             let select = ConfirmSelect { no_wait: false };
             encode::append(&mut frames, state.number, &select.into());
-            expected = OPEN_AND_SELECT;
         }
-        state.open(call, expected, frames, timeout, deadline)?;
+        state.open(call, frames, timeout, deadline)?;
         let connection = Arc::clone(connection);
         Ok(Arc::new(OpenChannel { state, _connection: connection }))
     }
@@ -73,7 +68,10 @@ impl OpenChannel {
 
     /// Waits until the broker has closed the channel. Returns false if `deadline` passes first.
     pub(crate) fn wait_until_closed(&self, deadline: Instant) -> bool {
-        self.state.wait_until_closed(deadline)
+        let slot = &self.state.slot;
+        let leadership = &self.connection().leadership;
+        let _waiting = leadership.wait(deadline, MayLead::Yes, || slot.is_closed());
+        slot.wait_until_closed(deadline)
     }
 }
 

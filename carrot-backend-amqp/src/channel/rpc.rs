@@ -6,23 +6,8 @@ use std::time::Instant;
 use carrot_core::backend::QueueInfo;
 
 use super::assembler::Arrived;
-use crate::connection::calls::MethodId;
+use crate::connection::calls::{Call, MethodId};
 use crate::sync::{lock, wait_while};
-
-/// The answers that a call waits for.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Expected {
-    /// The answers that come first, to methods that were sent in the same write.
-    pub(crate) first: &'static [MethodId],
-    /// The answers that end the call.
-    pub(crate) last: &'static [MethodId],
-}
-
-impl Expected {
-    pub(crate) const fn one(last: &'static [MethodId]) -> Expected {
-        Expected { first: &[], last }
-    }
-}
 
 /// The answer of the broker to a call.
 #[derive(Debug)]
@@ -51,8 +36,8 @@ pub(crate) struct CallSlot {
 
 #[derive(Default)]
 struct SlotState {
-    /// The answers that the call in flight waits for.
-    expected: Option<Expected>,
+    /// The call in flight, until it is answered.
+    awaited: Option<Call>,
     is_taken: bool,
     reply: Option<Reply>,
     /// Whether the channel has failed.
@@ -72,38 +57,32 @@ impl CallSlot {
     }
 
     /// Takes the slot, after the calls before. Dropping the turn frees the slot.
-    pub(crate) fn take(
-        &self,
-        expected: Expected,
-        deadline: Instant,
-    ) -> Result<CallTurn<'_>, NoReply> {
+    pub(crate) fn take(&self, call: Call, deadline: Instant) -> Result<CallTurn<'_>, NoReply> {
         let is_busy = |state: &SlotState| state.is_taken && !state.has_failed;
         let mut state = self.wait_while(deadline, is_busy).ok_or(NoReply::Late)?;
         if state.has_failed {
             return Err(NoReply::Failed);
         }
         state.is_taken = true;
-        state.expected = Some(expected);
+        state.awaited = Some(call);
         state.reply = None;
         Ok(CallTurn(self))
     }
 
     /// Returns whether the call in flight waits for this method.
     pub(crate) fn expects(&self, method: MethodId) -> bool {
-        let state = lock(&self.state);
-        state.expected.is_some_and(|expected| expected.last.contains(&method))
+        lock(&self.state).awaited.is_some_and(|call| call.last_answers.contains(&method))
     }
 
     /// Returns whether the call in flight waits for this method before its last answer.
     pub(crate) fn expects_first(&self, method: MethodId) -> bool {
-        let state = lock(&self.state);
-        state.expected.is_some_and(|expected| expected.first.contains(&method))
+        lock(&self.state).awaited.is_some_and(|call| call.first_answers.contains(&method))
     }
 
     /// Answers the call in flight. Returns whether there is one.
     pub(crate) fn answer(&self, reply: Reply) -> bool {
         let mut state = lock(&self.state);
-        let is_awaited = state.expected.take().is_some();
+        let is_awaited = state.awaited.take().is_some();
         if is_awaited {
             state.reply = Some(reply);
             drop(state);
@@ -116,7 +95,7 @@ impl CallSlot {
     pub(crate) fn fail(&self) {
         let mut state = lock(&self.state);
         state.has_failed = true;
-        state.expected = None;
+        state.awaited = None;
         drop(state);
         self.changed.notify_all();
     }
@@ -167,7 +146,7 @@ impl Drop for CallTurn<'_> {
     fn drop(&mut self) {
         let mut state = lock(&self.0.state);
         state.is_taken = false;
-        state.expected = None;
+        state.awaited = None;
         state.reply = None;
         drop(state);
         self.0.changed.notify_all();
@@ -182,8 +161,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-
-    const OPEN: Expected = Expected::one(&[(20, 11)]);
+    use crate::connection::calls::OPEN_CHANNEL;
 
     fn after(milliseconds: u64) -> Instant {
         Instant::now() + Duration::from_millis(milliseconds)
@@ -192,14 +170,14 @@ mod tests {
     #[test]
     fn calls_are_admitted_one_at_a_time_and_answered_once() {
         let slot = CallSlot::default();
-        let turn = slot.take(OPEN, after(10)).unwrap();
-        assert_eq!(slot.take(OPEN, after(10)).map(drop), Err(NoReply::Late));
+        let turn = slot.take(OPEN_CHANNEL, after(10)).unwrap();
+        assert_eq!(slot.take(OPEN_CHANNEL, after(10)).map(drop), Err(NoReply::Late));
         assert!(slot.expects((20, 11)) && !slot.expects((50, 11)));
         slot.answer(Reply::Count(7));
         slot.answer(Reply::Done);
         assert!(matches!(turn.wait(after(10)), Ok(Reply::Count(7))));
         thread::scope(|scope| {
-            let next = scope.spawn(|| slot.take(OPEN, after(10_000)).map(drop));
+            let next = scope.spawn(|| slot.take(OPEN_CHANNEL, after(10_000)).map(drop));
             drop(turn);
             assert!(next.join().unwrap().is_ok());
         });
@@ -208,14 +186,14 @@ mod tests {
     #[test]
     fn a_failure_ends_the_call_in_flight_and_later_ones() {
         let slot = CallSlot::default();
-        let turn = slot.take(OPEN, after(10)).unwrap();
+        let turn = slot.take(OPEN_CHANNEL, after(10)).unwrap();
         assert_eq!(turn.wait(after(10)).unwrap_err(), NoReply::Late);
         thread::scope(|scope| {
             let waiting = scope.spawn(|| turn.wait(after(10_000)).map(drop));
             slot.fail();
             assert_eq!(waiting.join().unwrap(), Err(NoReply::Failed));
         });
-        assert_eq!(slot.take(OPEN, after(10_000)).map(drop), Err(NoReply::Failed));
+        assert_eq!(slot.take(OPEN_CHANNEL, after(10_000)).map(drop), Err(NoReply::Failed));
         assert!(!slot.wait_until_closed(after(10)));
         slot.closed();
         assert!(slot.wait_until_closed(after(10)));

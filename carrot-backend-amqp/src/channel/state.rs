@@ -14,7 +14,7 @@ use super::assembler::{Arrived, Assembler};
 use super::confirms::{ConfirmStatus, Confirms, NoOutcome};
 use super::consumers::Consumers;
 use super::encode;
-use super::rpc::{CallSlot, CallTurn, Expected, NoReply, Reply};
+use super::rpc::{CallSlot, NoReply, Reply};
 use super::unacked::{AckTracker, SettlementFrame, SettlementKind, UnknownTag};
 use crate::connection::{
     Call, ChannelId, ChannelOpening, ConnectionState, MayLead, OutgoingFrames, TooManyAnswers,
@@ -128,26 +128,18 @@ impl ChannelInner {
     pub(crate) fn open(
         &self,
         call: Call,
-        expected: Expected,
         frames: Vec<u8>,
         timeout: Duration,
         deadline: Instant,
     ) -> Result<()> {
-        let connection = &self.connection;
-        let Ok(turn) = self.slot.take(expected, deadline) else { return Err(self.gone()) };
-        let in_flight = connection.calls.enter(self.id, call);
-        let Some(opening) = connection.writer.open(self.number, frames) else {
-            connection.channels.free(self.number);
-            return Err(self.gone());
+        let open = || match self.connection.writer.open(self.number, frames) {
+            Some(opening) => self.opening.set(opening).is_ok(),
+            None => {
+                self.connection.channels.free(self.number);
+                false
+            }
         };
-        let _ = self.opening.set(opening);
-        let reply = self.wait_for_reply(&turn, deadline);
-        drop((in_flight, turn));
-        match reply {
-            Ok(_) => Ok(()),
-            Err(NoReply::Failed) => Err(self.gone()),
-            Err(NoReply::Late) => Err(self.time_out(call.operation, timeout)),
-        }
+        self.round_trip(call, timeout, deadline, open).map(drop)
     }
 
     /// Opens the channel as if the broker had answered.
@@ -160,49 +152,46 @@ impl ChannelInner {
     }
 
     /// Sends a call with these frames, and waits for the answer.
-    pub(crate) fn call(
-        &self,
-        call: Call,
-        expected: Expected,
-        frames: Vec<u8>,
-        timeout: Duration,
-    ) -> Result<Reply> {
+    pub(crate) fn call(&self, call: Call, frames: Vec<u8>, timeout: Duration) -> Result<Reply> {
         self.check()?;
         let connection = &self.connection;
         let timeout = timeout.min(connection.call_timeout);
         let deadline = deadline_after(timeout);
         let overdue = || connection.overdue(call.operation, timeout);
         let _turn = connection.calls.isolation.enter(call, deadline).ok_or_else(overdue)?;
-        let turn = match self.slot.take(expected, deadline) {
-            Ok(turn) => turn,
-            Err(NoReply::Late) => return Err(overdue()),
-            Err(NoReply::Failed) => return Err(self.gone()),
-        };
-        self.flush();
+        self.round_trip(call, timeout, deadline, || {
+            self.flush();
+            self.send(|| (OutgoingFrames::from(frames), ())).is_some()
+        })
+    }
+
+    /// Sends a call after those before, and waits for the answer. `send` returns false if the
+    /// channel is closed.
+    fn round_trip(
+        &self,
+        call: Call,
+        timeout: Duration,
+        deadline: Instant,
+        send: impl FnOnce() -> bool,
+    ) -> Result<Reply> {
+        let connection = &self.connection;
+        let turn = self.slot.take(call, deadline).map_err(|none| match none {
+            NoReply::Failed => self.gone(),
+            NoReply::Late => connection.overdue(call.operation, timeout),
+        })?;
         let _reads = connection.read_limit.suspend();
         let in_flight = connection.calls.enter(self.id, call);
-        if self.send(|| (OutgoingFrames::from(frames), ())).is_none() {
+        if !send() {
             return Err(self.gone());
         }
-        let reply = self.wait_for_reply(&turn, deadline);
-        drop((in_flight, turn));
+        let is_answered = || turn.has_ended();
+        let waiting = connection.leadership.wait(deadline, MayLead::Yes, is_answered);
+        let reply = turn.wait(deadline);
+        drop((waiting, in_flight, turn));
         reply.map_err(|none| match none {
             NoReply::Failed => self.gone(),
             NoReply::Late => self.time_out(call.operation, timeout),
         })
-    }
-
-    fn wait_for_reply(&self, turn: &CallTurn<'_>, deadline: Instant) -> Result<Reply, NoReply> {
-        let leadership = &self.connection.leadership;
-        let _waiting = leadership.wait(deadline, MayLead::Yes, || turn.has_ended());
-        turn.wait(deadline)
-    }
-
-    /// Waits until the broker has closed the channel. Returns false if `deadline` passes first.
-    pub(crate) fn wait_until_closed(&self, deadline: Instant) -> bool {
-        let leadership = &self.connection.leadership;
-        let _waiting = leadership.wait(deadline, MayLead::Yes, || self.slot.is_closed());
-        self.slot.wait_until_closed(deadline)
     }
 
     /// Waits for the outcome of a message.

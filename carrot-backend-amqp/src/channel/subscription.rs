@@ -14,7 +14,6 @@ use super::assembler::Arrived;
 use super::consumers::{BY_BROKER, ConsumerQueue};
 use super::encode;
 use super::open_channel::OpenChannel;
-use super::rpc::Expected;
 use crate::connection::{MayLead, calls};
 use crate::time::deadline_after;
 
@@ -100,7 +99,6 @@ impl Subscription for ChannelSubscription {
     }
 
     fn cancel(&self, timeout: Duration) -> Result<()> {
-        const EXPECTED: Expected = Expected::one(&[(60, 31)]);
         let channel = &self.channel.state;
         channel.check()?;
         if self.consumer.status.ended.get().is_some() {
@@ -108,7 +106,7 @@ impl Subscription for ChannelSubscription {
         }
         let cancel = BasicCancel { consumer_tag: (&self.consumer.tag).into(), no_wait: false };
         let frame = encode::frame(channel.number, &cancel.into());
-        channel.call(calls::CANCEL, EXPECTED, frame, timeout).map(drop)
+        channel.call(calls::CANCEL, frame, timeout).map(drop)
     }
 }
 

@@ -7,22 +7,20 @@ use carrot_amqp_wire::{
 use carrot_core::backend::{Declare, Delete};
 use carrot_core::{Binding, Destination};
 
-use super::rpc::Expected;
 use crate::connection::calls::{self, Call};
 
-/// A call, its answer, and its frame.
-pub(crate) type Request = (Call, Expected, Vec<u8>);
+/// A call, and its frame.
+pub(crate) type Request = (Call, Vec<u8>);
 
 fn request(
     channel: u16,
     frame_max: u32,
     call: Call,
-    expected: Expected,
     method: &Method<'_>,
 ) -> Result<Request, WireError> {
     let mut frame = Vec::new();
     FrameWriter::new(&mut frame, channel, frame_max).method(method)?;
-    Ok((call, expected, frame))
+    Ok((call, frame))
 }
 
 pub(crate) fn declare(
@@ -30,7 +28,7 @@ pub(crate) fn declare(
     frame_max: u32,
     entity: &Declare<'_>,
 ) -> Result<Request, WireError> {
-    let (call, expected, method): (Call, Expected, Method<'_>) = match entity {
+    let (call, method): (Call, Method<'_>) = match entity {
         Declare::Exchange(exchange) => {
             let call =
                 if exchange.passive { calls::CHECK_EXCHANGE } else { calls::DECLARE_EXCHANGE };
@@ -44,7 +42,7 @@ pub(crate) fn declare(
                 no_wait: false,
                 arguments: Arguments::from(&exchange.arguments),
             };
-            (call, Expected::one(&[(40, 11)]), declare.into())
+            (call, declare.into())
         }
         Declare::Queue(queue) => {
             let declare = QueueDeclare {
@@ -56,11 +54,11 @@ pub(crate) fn declare(
                 no_wait: false,
                 arguments: Arguments::from(&queue.arguments),
             };
-            (calls::DECLARE_QUEUE, Expected::one(&[(50, 11)]), declare.into())
+            (calls::DECLARE_QUEUE, declare.into())
         }
         Declare::Binding(binding) => bind(binding),
     };
-    request(channel, frame_max, call, expected, &method)
+    request(channel, frame_max, call, &method)
 }
 
 pub(crate) fn delete(
@@ -68,11 +66,11 @@ pub(crate) fn delete(
     frame_max: u32,
     entity: &Delete<'_>,
 ) -> Result<Request, WireError> {
-    let (call, expected, method): (Call, Expected, Method<'_>) = match entity {
+    let (call, method): (Call, Method<'_>) = match entity {
         Delete::Exchange { name, condition } => {
             let if_unused = condition.if_unused;
             let delete = ExchangeDelete { exchange: (*name).into(), if_unused, no_wait: false };
-            (calls::DELETE_EXCHANGE, Expected::one(&[(40, 21)]), delete.into())
+            (calls::DELETE_EXCHANGE, delete.into())
         }
         Delete::Queue { name, condition } => {
             let delete = QueueDelete {
@@ -81,18 +79,18 @@ pub(crate) fn delete(
                 if_empty: condition.if_empty,
                 no_wait: false,
             };
-            (calls::DELETE_QUEUE, Expected::one(&[(50, 41)]), delete.into())
+            (calls::DELETE_QUEUE, delete.into())
         }
         Delete::Messages { queue } => {
             let purge = QueuePurge { queue: (*queue).into(), no_wait: false };
-            (calls::PURGE_QUEUE, Expected::one(&[(50, 31)]), purge.into())
+            (calls::PURGE_QUEUE, purge.into())
         }
         Delete::Binding(binding) => unbind(binding),
     };
-    request(channel, frame_max, call, expected, &method)
+    request(channel, frame_max, call, &method)
 }
 
-fn bind(binding: &Binding) -> (Call, Expected, Method<'_>) {
+fn bind(binding: &Binding) -> (Call, Method<'_>) {
     let (routing_key, arguments) =
         ((&binding.routing_key).into(), Arguments::from(&binding.arguments));
     match &binding.destination {
@@ -104,7 +102,7 @@ fn bind(binding: &Binding) -> (Call, Expected, Method<'_>) {
                 no_wait: false,
                 arguments,
             };
-            (calls::BIND_QUEUE, Expected::one(&[(50, 21)]), bind.into())
+            (calls::BIND_QUEUE, bind.into())
         }
         Destination::Exchange(destination) => {
             let bind = ExchangeBind {
@@ -114,12 +112,12 @@ fn bind(binding: &Binding) -> (Call, Expected, Method<'_>) {
                 no_wait: false,
                 arguments,
             };
-            (calls::BIND_EXCHANGE, Expected::one(&[(40, 31)]), bind.into())
+            (calls::BIND_EXCHANGE, bind.into())
         }
     }
 }
 
-fn unbind(binding: &Binding) -> (Call, Expected, Method<'_>) {
+fn unbind(binding: &Binding) -> (Call, Method<'_>) {
     let (routing_key, arguments) =
         ((&binding.routing_key).into(), Arguments::from(&binding.arguments));
     match &binding.destination {
@@ -130,7 +128,7 @@ fn unbind(binding: &Binding) -> (Call, Expected, Method<'_>) {
                 routing_key,
                 arguments,
             };
-            (calls::UNBIND_QUEUE, Expected::one(&[(50, 51)]), unbind.into())
+            (calls::UNBIND_QUEUE, unbind.into())
         }
         Destination::Exchange(destination) => {
             let unbind = ExchangeUnbind {
@@ -140,7 +138,7 @@ fn unbind(binding: &Binding) -> (Call, Expected, Method<'_>) {
                 no_wait: false,
                 arguments,
             };
-            (calls::UNBIND_EXCHANGE, Expected::one(&[(40, 51)]), unbind.into())
+            (calls::UNBIND_EXCHANGE, unbind.into())
         }
     }
 }
