@@ -272,14 +272,7 @@ impl ChannelInner {
         size: usize,
     ) -> Option<u64> {
         let issue = || (frames, self.confirms.issue(content, mandatory));
-        let writer = &self.connection.writer;
-        match self.opening.get() {
-            Some(opening) => writer.send_counted(*opening, size, issue),
-            None => {
-                writer.send_buffer.left(size);
-                None
-            }
-        }
+        self.connection.writer.send_counted(*self.opening.get()?, size, issue)
     }
 
     /// Notes that the broker waits for settlements of what it delivers.

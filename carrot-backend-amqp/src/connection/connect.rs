@@ -3,8 +3,6 @@
 use std::io;
 use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
 use std::sync::Arc;
-#[cfg(feature = "tls")]
-use std::sync::Mutex;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -21,9 +19,10 @@ use super::pipe::Pipe;
 use super::reader;
 use super::refusal::{Attempted, ConnectFailure, large_first_frame, refused, small_frame_max};
 use super::role_context::RoleContext;
+use super::sink::Sink;
 use super::source::Source;
 use super::state::ConnectionState;
-use super::writer::{Sink, SocketWriter};
+use super::writer::SocketWriter;
 
 /// A timeout that ends this close to the deadline is the deadline's.
 const SLACK: Duration = Duration::from_millis(20);
@@ -166,7 +165,6 @@ impl Connecting {
             io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock => ConnectFailure::Slow,
             _ => ConnectFailure::Failed(connect_error(&endpoint, reason, Some(error))),
         };
-        let copying = |error| failed("copying the socket failed", error);
 
         self.attempt.step(format!("TCP to {address}"));
         let socket = TcpStream::connect_timeout(&address, share)
@@ -174,12 +172,11 @@ impl Connecting {
         self.attempt.expose(&socket).map_err(|error| failed("TCP failed", error))?;
         socket.set_nodelay(true).map_err(|error| failed("setting socket options failed", error))?;
         self.keep_alive(&socket);
-        let to_shut_down = socket.try_clone().map_err(copying)?;
-        let to_pipe = socket.try_clone().map_err(copying)?;
-        let outgoing = socket.try_clone().map_err(copying)?;
+        let outgoing =
+            socket.try_clone().map_err(|error| failed("copying the socket failed", error))?;
 
-        let (source, sink) = self.secure(socket, host, &endpoint, given_up_at)?;
-        to_pipe
+        let (source, sink) = self.secure(socket, outgoing, host, &endpoint, given_up_at)?;
+        sink.socket()
             .set_nonblocking(true)
             .map_err(|error| failed("setting socket options failed", error))?;
         let start_ok = handshake::start_ok(&self.credentials, &self.name).map_err(|error| {
@@ -191,8 +188,8 @@ impl Connecting {
             large_first_frame(start_ok_size),
             small_frame_max(self.options.frame_max)
         ));
-        let writer = Arc::new(SocketWriter::new(outgoing, sink));
-        let (pipe, inbox) = Pipe::new(Arc::clone(&writer), to_pipe, start_ok);
+        let writer = Arc::new(SocketWriter::new(sink));
+        let (pipe, inbox) = Pipe::new(Arc::clone(&writer), start_ok);
         let state = Arc::new(ConnectionState::new(
             &self.role_context,
             self.name.clone(),
@@ -200,7 +197,6 @@ impl Connecting {
             self.options.call_timeout,
             writer,
             Control::new(inbox),
-            to_shut_down,
         ));
         let reading = reader::start(source, Arc::clone(&state), Handshake::new(&self.options))
             .map_err(|error| failed("no thread could be started", error))?;
@@ -252,24 +248,27 @@ impl Connecting {
     fn secure(
         &self,
         socket: TcpStream,
+        outgoing: TcpStream,
         host: &str,
         endpoint: &str,
         given_up_at: Instant,
     ) -> Result<(Source, Sink), ConnectFailure> {
         if self.options.scheme == Scheme::Amqps {
-            return self.secure_with_tls(socket, host, endpoint, given_up_at);
+            return self.secure_with_tls(socket, outgoing, host, endpoint, given_up_at);
         }
-        Ok((Source::Plain(socket), Sink::Plain))
+        Ok((Source::Plain(socket), Sink::Plain(outgoing)))
     }
 
     #[cfg(feature = "tls")]
     fn secure_with_tls(
         &self,
         mut socket: TcpStream,
+        outgoing: TcpStream,
         host: &str,
         endpoint: &str,
         given_up_at: Instant,
     ) -> Result<(Source, Sink), ConnectFailure> {
+        use super::sink::TlsSink;
         use super::source::TlsSource;
         use super::tls;
 
@@ -280,7 +279,7 @@ impl Connecting {
             Ok(session) => {
                 let session = Arc::new(session);
                 let source = Source::Tls(TlsSource::new(socket, Arc::clone(&session)));
-                Ok((source, Sink::Tls { session, records: Mutex::default() }))
+                Ok((source, Sink::Tls(TlsSink::new(outgoing, session))))
             }
             Err(error)
                 if matches!(error.kind(), io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock) =>
@@ -298,6 +297,7 @@ impl Connecting {
     #[cfg(not(feature = "tls"))]
     fn secure_with_tls(
         &self,
+        _: TcpStream,
         _: TcpStream,
         _: &str,
         _: &str,

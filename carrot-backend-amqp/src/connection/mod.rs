@@ -24,6 +24,7 @@ mod reader;
 mod refusal;
 mod role_context;
 mod secret_updates;
+mod sink;
 mod source;
 mod state;
 mod supervisor;
@@ -175,8 +176,8 @@ pub(crate) fn unread(
     socket: std::net::TcpStream,
 ) -> std::io::Result<(Arc<ConnectionState>, Demux, Pipe)> {
     socket.set_nonblocking(true)?;
-    let writer = Arc::new(writer::SocketWriter::new(socket.try_clone()?, writer::Sink::Plain));
-    let (pipe, inbox) = Pipe::new(Arc::clone(&writer), socket.try_clone()?, Vec::new());
+    let writer = Arc::new(writer::SocketWriter::new(sink::Sink::Plain(socket)));
+    let (pipe, inbox) = Pipe::new(Arc::clone(&writer), Vec::new());
     let state = Arc::new(ConnectionState::new(
         context,
         String::new(),
@@ -184,7 +185,6 @@ pub(crate) fn unread(
         options.call_timeout,
         writer,
         control::Control::new(inbox),
-        socket,
     ));
     let demux = Demux::new(Arc::clone(&state), handshake::Handshake::new(options));
     Ok((state, demux, pipe))

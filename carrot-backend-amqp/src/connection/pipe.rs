@@ -2,7 +2,6 @@
 
 use std::collections::VecDeque;
 use std::io::{self, Read, Write};
-use std::net::{Shutdown, TcpStream};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::Instant;
 
@@ -115,7 +114,6 @@ pub(crate) struct Pipe {
     inbox: Arc<PipeInbox>,
     registration: Registration,
     writer: Arc<SocketWriter>,
-    socket: TcpStream,
     /// The frame to send in place of amiquip's connection.start-ok, which holds no credentials.
     start_ok: Vec<u8>,
     /// Whether amiquip has answered connection.close of the broker.
@@ -126,11 +124,7 @@ pub(crate) struct Pipe {
 
 impl Pipe {
     /// Creates a pipe, and the end of it that the reader keeps.
-    pub(crate) fn new(
-        writer: Arc<SocketWriter>,
-        socket: TcpStream,
-        start_ok: Vec<u8>,
-    ) -> (Pipe, Arc<PipeInbox>) {
+    pub(crate) fn new(writer: Arc<SocketWriter>, start_ok: Vec<u8>) -> (Pipe, Arc<PipeInbox>) {
         let (registration, readiness) = Registration::new2();
         let _ = readiness.set_readiness(Ready::writable());
         let inbox =
@@ -140,7 +134,6 @@ impl Pipe {
                 inbox: Arc::clone(&inbox),
                 registration,
                 writer,
-                socket,
                 start_ok,
                 has_answered_close: false,
                 has_failed: false,
@@ -238,7 +231,7 @@ impl Drop for Pipe {
             self.writer.shut_down_when_sent();
         } else {
             self.writer.flush();
-            let _ = self.socket.shutdown(Shutdown::Both);
+            self.writer.shut_down();
         }
     }
 }

@@ -146,7 +146,7 @@ impl Reading for SocketReader {
         let cause = state.control.cause();
         state.lose(explain(&end, cause));
         state.writer.end();
-        let _ = state.socket.shutdown(std::net::Shutdown::Both);
+        state.writer.shut_down();
         (end, step)
     }
 }

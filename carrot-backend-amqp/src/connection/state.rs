@@ -1,6 +1,5 @@
 //! The state that a connection, its reader and its channels share.
 
-use std::net::{Shutdown, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, Weak};
 use std::time::{Duration, Instant};
@@ -43,7 +42,6 @@ pub(crate) struct ConnectionState {
     pub(crate) features: OnceLock<BrokerFeatures>,
     pub(crate) secret_updates: SecretUpdates,
     pub(crate) read_limit: ReadLimit,
-    pub(crate) socket: TcpStream,
     /// Dropped with the connector.
     events: Weak<Observers>,
     /// Whether `lifecycle` holds the reason why the connection has ended.
@@ -82,7 +80,6 @@ impl ConnectionState {
         call_timeout: Duration,
         writer: Arc<SocketWriter>,
         control: Control,
-        socket: TcpStream,
     ) -> ConnectionState {
         ConnectionState {
             role: context.role,
@@ -100,7 +97,6 @@ impl ConnectionState {
             features: OnceLock::new(),
             secret_updates: SecretUpdates::default(),
             read_limit: ReadLimit::new(context.max_waiting_bytes),
-            socket,
             events: Weak::clone(&context.observers),
             is_lost: AtomicBool::new(false),
             lifecycle: Mutex::new(Lifecycle::new()),
@@ -172,7 +168,7 @@ impl ConnectionState {
         }
         drop(lifecycle);
         self.read_limit.lift();
-        let _ = self.socket.shutdown(Shutdown::Both);
+        self.writer.shut_down();
     }
 
     pub(crate) fn was_cut(&self) -> bool {

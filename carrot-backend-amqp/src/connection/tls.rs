@@ -1,7 +1,6 @@
 //! TLS through rustls.
 
 use std::io::{self, Read, Write};
-use std::mem;
 use std::net::TcpStream;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -171,7 +170,7 @@ impl TlsSession {
 
     /// Appends the records of some octets at the start of `plaintext`, and returns their number.
     /// Records that the session has to send by itself come before them.
-    fn seal(&self, plaintext: &[u8], records: &mut Vec<u8>) -> io::Result<usize> {
+    pub(crate) fn seal(&self, plaintext: &[u8], records: &mut Vec<u8>) -> io::Result<usize> {
         let mut session = lock(&self.0);
         let taken = session.writer().write(plaintext)?;
         while session.wants_write() {
@@ -184,40 +183,6 @@ impl TlsSession {
 fn time_left(deadline: Instant) -> io::Result<Duration> {
     let left = deadline.saturating_duration_since(Instant::now());
     if left.is_zero() { Err(io::ErrorKind::TimedOut.into()) } else { Ok(left) }
-}
-
-/// The records that were sealed and have not left. Only the thread that is writing uses them.
-#[derive(Default)]
-pub(crate) struct SealedRecords {
-    octets: Vec<u8>,
-    /// The octets at the start that have left.
-    sent: usize,
-    /// The octets of plaintext that the records hold.
-    plaintext: usize,
-}
-
-impl SealedRecords {
-    /// Writes some octets at the start of `plaintext`, and returns their number when their last
-    /// record has left. A caller whose call fails passes the same octets again.
-    pub(crate) fn write(
-        &mut self,
-        mut socket: impl Write,
-        session: &TlsSession,
-        plaintext: &[u8],
-    ) -> io::Result<usize> {
-        if self.plaintext == 0 {
-            self.plaintext = session.seal(plaintext, &mut self.octets)?;
-        }
-        while let Some(rest) = self.octets.get(self.sent..).filter(|rest| !rest.is_empty()) {
-            match socket.write(rest)? {
-                0 => return Err(io::ErrorKind::WriteZero.into()),
-                written => self.sent += written,
-            }
-        }
-        self.octets.clear();
-        self.sent = 0;
-        Ok(mem::take(&mut self.plaintext))
-    }
 }
 
 #[cfg(test)]

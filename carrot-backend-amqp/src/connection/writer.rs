@@ -1,9 +1,9 @@
-//! The outgoing side of the socket.
+//! Sends the frames of all threads.
 
 use std::collections::HashMap;
-use std::io::{self, IoSlice, Write};
+use std::io;
 use std::mem;
-use std::net::{Shutdown, TcpStream};
+use std::net::Shutdown;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
@@ -14,8 +14,7 @@ use mio::{Events, Poll, PollOpt, Ready, Token};
 
 use super::backpressure::SendBufferLimit;
 use super::outgoing::OutgoingFrames;
-#[cfg(feature = "tls")]
-use super::tls::{SealedRecords, TlsSession};
+use super::sink::Sink;
 use super::write_coalescing::WriteCoalescing;
 use crate::sync::lock;
 
@@ -33,17 +32,6 @@ const LOOK_UP: Duration = Duration::from_secs(1);
 /// without reading the answers loses the connection.
 const MAX_ANSWERS: usize = 4 << 20;
 
-/// The destination of the octets.
-pub(crate) enum Sink {
-    Plain,
-    #[cfg(feature = "tls")]
-    Tls {
-        session: Arc<TlsSession>,
-        /// Never contended, because one thread writes at a time.
-        records: Mutex<SealedRecords>,
-    },
-}
-
 /// Writes the frames of all threads to the socket: those of amiquip, of publishers and of
 /// consumers.
 ///
@@ -54,7 +42,6 @@ pub(crate) enum Sink {
 /// The unit of sending is one or more whole frames, so frames never mix. They leave in the order in
 /// which they were sent.
 pub(crate) struct SocketWriter {
-    socket: TcpStream,
     sink: Sink,
     state: Mutex<WriterState>,
     congested: Condvar,
@@ -85,6 +72,7 @@ struct WriterState {
     openings: u64,
     /// Whether channels may neither open nor send.
     sealed: bool,
+    /// Whether nothing more is sent.
     ended: bool,
     /// Whether the thread that writes the last frame shuts the socket down.
     shuts_down: bool,
@@ -98,9 +86,8 @@ pub(crate) struct ChannelOpening {
 }
 
 impl SocketWriter {
-    pub(crate) fn new(socket: TcpStream, sink: Sink) -> SocketWriter {
+    pub(crate) fn new(sink: Sink) -> SocketWriter {
         SocketWriter {
-            socket,
             sink,
             state: Mutex::default(),
             congested: Condvar::new(),
@@ -130,13 +117,11 @@ impl SocketWriter {
         make: impl FnOnce() -> (OutgoingFrames, T),
     ) -> Option<T> {
         let state = lock(&self.state);
-        if state.ended || state.open.get(&opening.channel) != Some(&opening.number) {
+        if !state.is_open(opening) {
             return None;
         }
         let (frames, made) = make();
-        if let Err(error) = self.dispatch(state, frames) {
-            debug!("writing to the socket failed: {error}");
-        }
+        let _ = self.dispatch(state, frames);
         Some(made)
     }
 
@@ -163,13 +148,11 @@ impl SocketWriter {
         make: impl FnOnce() -> Vec<u8>,
     ) -> bool {
         let mut state = lock(&self.state);
-        if state.ended || state.open.get(&opening.channel) != Some(&opening.number) {
+        if !state.is_open(opening) {
             return false;
         }
         state.open.remove(&opening.channel);
-        if let Err(error) = self.dispatch(state, OutgoingFrames::from(make())) {
-            debug!("writing to the socket failed: {error}");
-        }
+        let _ = self.dispatch(state, OutgoingFrames::from(make()));
         true
     }
 
@@ -186,9 +169,7 @@ impl SocketWriter {
         state.openings += 1;
         let opening = ChannelOpening { channel, number: state.openings };
         state.open.insert(channel, opening.number);
-        if let Err(error) = self.dispatch(state, OutgoingFrames::from(frames)) {
-            debug!("writing to the socket failed: {error}");
-        }
+        let _ = self.dispatch(state, OutgoingFrames::from(frames));
         Some(opening)
     }
 
@@ -220,7 +201,7 @@ impl SocketWriter {
         bytes: Vec<u8>,
     ) -> Result<bool, TooManyAnswers> {
         let mut state = lock(&self.state);
-        if state.ended || state.open.get(&opening.channel) != Some(&opening.number) {
+        if !state.is_open(opening) {
             return Ok(false);
         }
         if !state.writing && state.pending.is_empty() {
@@ -260,9 +241,7 @@ impl SocketWriter {
         }
         state.writing = true;
         drop(state);
-        if let Err(error) = self.write_for_all(OutgoingFrames::default()) {
-            debug!("writing to the socket failed: {error}");
-        }
+        let _ = self.write_for_all(OutgoingFrames::default());
     }
 
     /// Stops all channels from sending. Frames of channel 0 still leave.
@@ -281,8 +260,13 @@ impl SocketWriter {
         let state = lock(&self.state);
         if !state.writing {
             drop(state);
-            let _ = self.socket.shutdown(Shutdown::Both);
+            self.shut_down();
         }
+    }
+
+    /// Shuts the socket down, so that the reader ends.
+    pub(crate) fn shut_down(&self) {
+        let _ = self.sink.socket().shutdown(Shutdown::Both);
     }
 
     /// Stops all sending. What the socket accepts without blocking still leaves.
@@ -290,12 +274,10 @@ impl SocketWriter {
         let mut state = lock(&self.state);
         state.ended = true;
         state.open.clear();
-        if !state.writing {
-            state.writing = true;
-            drop(state);
+        let others_write = mem::replace(&mut state.writing, true);
+        drop(state);
+        if !others_write {
             let _ = self.write_for_all(OutgoingFrames::default());
-        } else {
-            drop(state);
         }
         self.congested.notify_all();
         self.send_buffer.close();
@@ -317,9 +299,7 @@ impl SocketWriter {
             return;
         }
         self.coalescing.wait_for(expected, LONGEST_WAIT);
-        if let Err(error) = self.write_for_all(OutgoingFrames::default()) {
-            debug!("writing to the socket failed: {error}");
-        }
+        let _ = self.write_for_all(OutgoingFrames::default());
     }
 
     fn dispatch(
@@ -327,12 +307,11 @@ impl SocketWriter {
         mut state: MutexGuard<'_, WriterState>,
         frames: OutgoingFrames,
     ) -> io::Result<()> {
+        state.pending.append(frames);
         if state.writing {
-            state.pending.append(frames);
             self.coalescing.sent(state.pending.len());
             return Ok(());
         }
-        state.pending.append(frames);
         let frames = mem::take(&mut state.pending);
         if frames.is_empty() {
             return Ok(());
@@ -353,7 +332,7 @@ impl SocketWriter {
                     state.writing = false;
                     if state.shuts_down {
                         drop(state);
-                        let _ = self.socket.shutdown(Shutdown::Both);
+                        self.shut_down();
                     }
                     return Ok(());
                 }
@@ -364,7 +343,7 @@ impl SocketWriter {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
                 Err(error) => {
                     drop(state);
-                    self.give_up();
+                    self.fail(&error);
                     return Err(error);
                 }
             }
@@ -408,7 +387,7 @@ impl SocketWriter {
                 (state.congested, state.writing) = (false, false);
                 if state.shuts_down {
                     drop(state);
-                    let _ = self.socket.shutdown(Shutdown::Both);
+                    self.shut_down();
                 }
                 continue;
             }
@@ -430,29 +409,34 @@ impl SocketWriter {
         }
     }
 
-    /// Drops the pending frames, and shuts the socket down, so that the reader ends.
+    fn fail(&self, error: &io::Error) {
+        debug!("writing to the socket failed: {error}");
+        self.give_up();
+    }
+
+    /// Drops the pending frames, and shuts the socket down.
     fn give_up(&self) {
         let mut state = lock(&self.state);
         state.ended = true;
+        state.open.clear();
         state.writing = false;
         state.congested = false;
         let dropped = mem::take(&mut state.pending);
         drop(state);
         drop(dropped);
-        let _ = self.socket.shutdown(Shutdown::Both);
+        self.shut_down();
         self.send_buffer.close();
     }
 
     fn start_writer(self: &Arc<SocketWriter>) -> io::Result<()> {
-        let socket = mio::net::TcpStream::from_stream(self.socket.try_clone()?)?;
+        let socket = mio::net::TcpStream::from_stream(self.sink.socket().try_clone()?)?;
         let poll = Poll::new()?;
         poll.register(&socket, Token(0), Ready::writable(), PollOpt::edge())?;
         let writer = Arc::clone(self);
         thread::Builder::new().name("carrot-writer".to_string()).spawn(move || {
             let _registered = socket;
             if let Err(error) = writer.write_on(&poll) {
-                debug!("writing to the socket failed: {error}");
-                writer.give_up();
+                writer.fail(&error);
             }
         })?;
         Ok(())
@@ -463,18 +447,7 @@ impl SocketWriter {
     /// Fails with `WouldBlock` if the socket is full.
     fn write_out(&self, frames: &mut OutgoingFrames) -> io::Result<()> {
         while !frames.is_empty() {
-            let result = match &self.sink {
-                Sink::Plain if frames.is_one_piece() => (&self.socket).write(frames.foremost()),
-                Sink::Plain => {
-                    let (slices, count) = frames.slices();
-                    write_vectored(&self.socket, &slices[..count])
-                }
-                #[cfg(feature = "tls")]
-                Sink::Tls { session, records } => {
-                    self.write_sealed(session, records, frames.foremost())
-                }
-            };
-            match result {
+            match self.sink.write(frames) {
                 Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
                 Ok(written) => {
                     frames.advance(written);
@@ -486,37 +459,13 @@ impl SocketWriter {
         }
         Ok(())
     }
-
-    /// Seals octets under the lock of the session, and writes the records without any lock.
-    #[cfg(feature = "tls")]
-    fn write_sealed(
-        &self,
-        session: &TlsSession,
-        records: &Mutex<SealedRecords>,
-        octets: &[u8],
-    ) -> io::Result<usize> {
-        let mut taken = mem::take(&mut *lock(records));
-        let written = taken.write(&self.socket, session, octets);
-        *lock(records) = taken;
-        written
-    }
-}
-
-/// Writes several pieces at once. The standard library would omit the flag by which a dead socket
-/// causes an error instead of a signal that ends the process.
-#[cfg(any(target_os = "linux", target_os = "android"))]
-fn write_vectored(socket: &TcpStream, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
-    const MSG_NOSIGNAL: i32 = 0x4000;
-    socket2::SockRef::from(socket).send_vectored_with_flags(pieces, MSG_NOSIGNAL)
-}
-
-/// Writes the first of several pieces.
-#[cfg(not(any(target_os = "linux", target_os = "android")))]
-fn write_vectored(mut socket: &TcpStream, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
-    socket.write(pieces.first().map_or(&[], |first| &**first))
 }
 
 impl WriterState {
+    fn is_open(&self, opening: ChannelOpening) -> bool {
+        self.open.get(&opening.channel) == Some(&opening.number)
+    }
+
     /// Puts back frames that were not written, before those that were sent after them.
     fn keep_before(&mut self, mut frames: OutgoingFrames) {
         frames.append(mem::take(&mut self.pending));

@@ -1,7 +1,7 @@
 #![allow(clippy::unwrap_used, reason = "a test may fail by panicking")]
 
 use std::io::Read;
-use std::net::TcpListener;
+use std::net::{TcpListener, TcpStream};
 use std::time::Duration;
 
 use carrot_core::backend::Content;
@@ -31,7 +31,7 @@ fn connected() -> (Arc<SocketWriter>, TcpStream) {
     socket.set_nonblocking(true).unwrap();
     let peer = listener.accept().unwrap().0;
     peer.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
-    (Arc::new(SocketWriter::new(socket, Sink::Plain)), peer)
+    (Arc::new(SocketWriter::new(Sink::Plain(socket))), peer)
 }
 
 fn method(channel: u16, method: &Method<'_>) -> Vec<u8> {
