@@ -2,17 +2,15 @@
 
 use std::sync::Arc;
 
-use carrot_amqp_wire::{BodyPart, ContentHeader, PropertiesRef, ShortStr, WireError};
-use carrot_core::Properties;
-use carrot_core::backend::{Body, BufferPool, Content, Delivery, DeliveryTag};
+use carrot_amqp_wire::{BodyPart, ContentHeader, ShortStr};
+use carrot_core::backend::{Body, BufferPool};
 
+use super::arrived::{MAX_BODY, MessageHead};
 use crate::connection::{BodyPlace, Violation};
 
 /// The least memory that is taken for a body whose size was only announced. More is taken as more
 /// arrives.
 const FIRST_ROOM: usize = 128 << 10;
-/// The largest body that is kept, in bytes: the largest that RabbitMQ can be configured to accept.
-const MAX_BODY: u64 = 512 << 20;
 /// The largest body that is skipped. A peer that announces more is no broker.
 const MAX_SKIPPED: u64 = 4 << 30;
 
@@ -29,99 +27,6 @@ pub(crate) enum Announced {
     Late { tag: u64 },
     /// A delivery to a consumer that does not exist.
     Unwanted,
-}
-
-/// The exchange, the routing key and the property list of a message, as octets in one piece of
-/// memory. Its reader converts them, so that the thread that reads the socket need not.
-#[derive(Debug, PartialEq, Eq, Default)]
-pub(crate) struct MessageHead {
-    octets: Vec<u8>,
-    exchange: u8,
-    routing_key: u8,
-    /// The size of a body that was not kept because it is too large; else 0.
-    oversize: u64,
-}
-
-impl MessageHead {
-    fn new(exchange: &[u8], routing_key: &[u8]) -> MessageHead {
-        const PROPERTIES: usize = 48;
-        let mut octets = Vec::with_capacity(exchange.len() + routing_key.len() + PROPERTIES);
-        octets.extend_from_slice(exchange);
-        octets.extend_from_slice(routing_key);
-        // A short string has at most 255 octets.
-        let (exchange, routing_key) = (exchange.len() as u8, routing_key.len() as u8);
-        MessageHead { octets, exchange, routing_key, oversize: 0 }
-    }
-
-    fn split(&self) -> (&[u8], &[u8], &[u8]) {
-        let (exchange, rest) =
-            self.octets.split_at_checked(self.exchange.into()).unwrap_or_default();
-        let (routing_key, properties) =
-            rest.split_at_checked(self.routing_key.into()).unwrap_or_default();
-        (exchange, routing_key, properties)
-    }
-
-    pub(crate) fn exchange(&self) -> ShortStr<'_> {
-        ShortStr::new(self.split().0)
-    }
-
-    pub(crate) fn routing_key(&self) -> ShortStr<'_> {
-        ShortStr::new(self.split().1)
-    }
-
-    /// Returns the properties.
-    ///
-    /// # Errors
-    /// The properties are malformed, or nested too deep.
-    pub(crate) fn properties(&self) -> Result<PropertiesRef<'_>, WireError> {
-        PropertiesRef::read(self.split().2)
-    }
-
-    fn body_fault(&self) -> Option<String> {
-        let reason =
-            || format!("the body has {} bytes, and the limit is {MAX_BODY}", self.oversize);
-        (self.oversize > 0).then(reason)
-    }
-}
-
-/// A message that has arrived, before its head is converted.
-#[derive(Debug)]
-pub(crate) struct Arrived {
-    pub(crate) tag: u64,
-    pub(crate) redelivered: bool,
-    pub(crate) head: MessageHead,
-    pub(crate) body: Body,
-}
-
-/// The memory that a message that waits takes beside its octets, in bytes.
-const OVERHEAD: u64 = 256;
-
-impl Arrived {
-    /// Returns the approximate number of bytes that the message takes in memory.
-    pub(crate) fn memory(&self) -> u64 {
-        OVERHEAD + self.head.octets.len() as u64 + self.body.len() as u64
-    }
-
-    /// Converts the message. A message whose properties cannot be read has none, and is unreadable.
-    /// So is one whose body was not kept.
-    pub(crate) fn into_delivery(self) -> Delivery {
-        let (properties, unreadable) = match self.head.properties() {
-            Ok(properties) => (properties.to_properties(), self.head.body_fault()),
-            Err(error) => (Properties::new(), Some(error.to_string())),
-        };
-        let content = Content {
-            exchange: self.head.exchange().to_short_string(),
-            routing_key: self.head.routing_key().to_short_string(),
-            properties,
-            body: self.body,
-        };
-        let delivery = Delivery::new(DeliveryTag(self.tag), Arc::new(content))
-            .with_redelivered(self.redelivered);
-        match unreadable {
-            None => delivery,
-            Some(reason) => delivery.with_unreadable(reason),
-        }
-    }
 }
 
 /// A whole message, and its purpose.
@@ -319,7 +224,11 @@ impl Incomplete {
 mod tests {
     #![allow(clippy::unwrap_used, reason = "a test may fail by panicking")]
 
+    use carrot_core::Properties;
+    use carrot_core::backend::Delivery;
+
     use super::*;
+    use crate::channel::arrived::Arrived;
 
     fn header(size: u64, properties: &[u8]) -> Vec<u8> {
         [&[0, 60, 0, 0], &size.to_be_bytes()[..], properties].concat()

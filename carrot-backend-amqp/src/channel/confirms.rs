@@ -10,7 +10,7 @@ use std::time::Instant;
 use carrot_core::backend::{Body, Content, Outcome};
 use log::{debug, warn};
 
-use super::assembler::MessageHead;
+use super::arrived::MessageHead;
 use super::ranges::Ranges;
 use crate::connection::Confirm;
 use crate::sync::lock;

@@ -9,7 +9,7 @@ use carrot_amqp_wire::ShortStr;
 use carrot_core::backend::ArrivedDeliveries;
 use crossbeam_channel::{Receiver, Sender, unbounded};
 
-use super::assembler::Arrived;
+use super::arrived::Arrived;
 use crate::sync::{lock, wait_while};
 
 /// The reasons why a consumer has ended.
@@ -252,7 +252,7 @@ impl Consumers {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::channel::assembler::MessageHead;
+    use crate::channel::arrived::MessageHead;
 
     fn arrived(tag: u64) -> Arrived {
         let head = MessageHead::default();

@@ -1,5 +1,6 @@
 //! Channels: calls, publications and confirms, deliveries and settlements.
 
+mod arrived;
 mod assembler;
 mod confirms;
 mod consumers;
@@ -8,6 +9,7 @@ mod open_channel;
 mod ranges;
 mod receive;
 mod rpc;
+mod settle;
 mod state;
 mod subscription;
 mod topology;

@@ -6,7 +6,8 @@ use carrot_amqp_wire::{
 use carrot_core::Error;
 use carrot_core::backend::QueueInfo;
 
-use super::assembler::{Announced, Arrived, Assembled};
+use super::arrived::Arrived;
+use super::assembler::{Announced, Assembled};
 use super::consumers::{BY_BROKER, BY_PROGRAM, Delivered};
 use super::encode;
 use super::rpc::Reply;

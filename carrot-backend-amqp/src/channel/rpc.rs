@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use carrot_core::backend::QueueInfo;
 
-use super::assembler::Arrived;
+use super::arrived::Arrived;
 use crate::connection::calls::{Call, MethodId};
 use crate::sync::{lock, wait_while};
 

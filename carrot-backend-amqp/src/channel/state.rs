@@ -5,32 +5,26 @@ use std::sync::{Arc, Mutex, OnceLock, Weak};
 use std::time::{Duration, Instant};
 
 use carrot_amqp_wire::{BasicCancel, ChannelClose};
-use carrot_core::backend::{
-    Acknowledgement, Content, Delivery, DeliveryTag, Extent, Outcome, Rejection,
-};
+use carrot_core::backend::{Content, Outcome, Rejection};
 use carrot_core::{Error, Result};
 
-use super::assembler::{Arrived, Assembler};
+use super::assembler::Assembler;
 use super::confirms::{ConfirmStatus, Confirms, NoOutcome};
 use super::consumers::Consumers;
 use super::encode;
 use super::rpc::{CallSlot, NoReply, Reply};
-use super::unacked::{AckTracker, SettlementFrame, SettlementKind, UnknownTag};
+use super::unacked::{AckTracker, SettlementFrame, SettlementKind};
 use crate::connection::{
     Call, ChannelId, ChannelOpening, ConnectionState, MayLead, OutgoingFrames, TooManyAnswers,
     Violation,
 };
 use crate::time::deadline_after;
 
-/// The maximum time that an acknowledgement waits for others.
-const HOLD: Duration = Duration::from_micros(500);
-/// The start of the routing key of an answer that RabbitMQ delivers without a queue.
-const DIRECT_ANSWER: &[u8] = b"amq.rabbitmq.reply-to.";
 /// The reply code of an orderly end.
 const SUCCESS: u16 = 200;
 
 pub(crate) struct ChannelInner {
-    me: Weak<ChannelInner>,
+    pub(super) me: Weak<ChannelInner>,
     pub(crate) number: u16,
     pub(crate) id: ChannelId,
     pub(crate) connection: Arc<ConnectionState>,
@@ -44,7 +38,7 @@ pub(crate) struct ChannelInner {
     opening: OnceLock<ChannelOpening>,
     first_error: OnceLock<Error>,
     /// Whether the broker waits for settlements.
-    delivers: AtomicBool,
+    pub(super) delivers: AtomicBool,
     /// Whether channel.close is sent, or is about to be.
     is_closing: AtomicBool,
 }
@@ -245,7 +239,7 @@ impl ChannelInner {
 
     /// Sends frames that are created in the order in which they leave. Returns `None` if the
     /// channel is closed.
-    fn send<T>(&self, create: impl FnOnce() -> (OutgoingFrames, T)) -> Option<T> {
+    pub(super) fn send<T>(&self, create: impl FnOnce() -> (OutgoingFrames, T)) -> Option<T> {
         self.connection.writer.send(*self.opening.get()?, create)
     }
 
@@ -273,98 +267,6 @@ impl ChannelInner {
     ) -> Option<u64> {
         let issue = || (frames, self.confirms.issue(content, mandatory));
         self.connection.writer.send_counted(*self.opening.get()?, size, issue)
-    }
-
-    /// Notes that the broker waits for settlements of what it delivers.
-    pub(crate) fn delivers(&self) {
-        self.delivers.store(true, Ordering::Release);
-    }
-
-    /// Sends the settlements that wait.
-    pub(crate) fn flush(&self) {
-        self.send(|| {
-            let mut out = Vec::new();
-            for settlement in self.tracker.drain() {
-                encode::settlement(&mut out, self.number, &settlement);
-            }
-            (OutgoingFrames::from(out), ())
-        });
-    }
-
-    /// Settles deliveries. The settlement may wait for others while deliveries wait for workers.
-    pub(crate) fn settle(
-        &self,
-        kind: SettlementKind,
-        tag: DeliveryTag,
-        extent: Extent,
-    ) -> Result<()> {
-        if let Some(failure) = self.failure() {
-            return Err(Error::Stale { source: Some(Arc::new(failure)) });
-        }
-        match self.tracker.decide(kind, tag.0, extent) {
-            Ok(false) => {}
-            Ok(true) if self.tracker.is_batch_full() || !self.consumers.has_arrived() => {
-                self.flush();
-            }
-            Ok(true) => {
-                let me = Weak::clone(&self.me);
-                self.connection.supervisor.at(Instant::now() + HOLD, move || {
-                    if let Some(channel) = me.upgrade() {
-                        channel.flush();
-                    }
-                });
-            }
-            // The broker would close the channel over it.
-            Err(UnknownTag) => {
-                let reason = format!("PRECONDITION_FAILED - unknown delivery tag {}", tag.0);
-                if self.fail(Error::PreconditionFailed { reason }) {
-                    self.close_at_broker();
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// Converts a message for the caller, and notes whether it has to be settled.
-    pub(crate) fn hand_out(&self, arrived: Arrived, acknowledgement: Acknowledgement) -> Delivery {
-        match acknowledgement {
-            Acknowledgement::Manual => self.tracker.hand_out(arrived.tag),
-            Acknowledgement::Automatic => self.pass(&arrived),
-        }
-        arrived.into_delivery()
-    }
-
-    /// Notes that a delivery is not settled. A direct answer has the tag of the next delivery,
-    /// which may be.
-    pub(crate) fn pass(&self, arrived: &Arrived) {
-        let head = &arrived.head;
-        let is_direct = head.exchange().as_bytes().is_empty()
-            && head.routing_key().as_bytes().starts_with(DIRECT_ANSWER);
-        if !is_direct {
-            self.tracker.pass(arrived.tag);
-        }
-    }
-
-    /// Returns the frame that requeues a delivery which no caller has received.
-    pub(crate) fn requeue(&self, tag: u64, out: &mut Vec<u8>) {
-        let kind = SettlementKind::Reject(Rejection::Requeue);
-        encode::settlement(out, self.number, &SettlementFrame { kind, tag, multiple: false });
-    }
-
-    /// Requeues deliveries that a dropped subscription had, and has the broker cancel its consumer.
-    ///
-    /// The broker answers the cancel, and the consumer is then forgotten.
-    pub(crate) fn release(&self, tag: Option<&str>, requeued: impl Iterator<Item = Arrived>) {
-        let mut out = Vec::new();
-        if let Some(tag) = tag {
-            let cancel = BasicCancel { consumer_tag: tag.into(), no_wait: false };
-            encode::append(&mut out, self.number, &cancel.into());
-        }
-        for arrived in requeued {
-            self.requeue(arrived.tag, &mut out);
-            self.pass(&arrived);
-        }
-        self.send(|| (OutgoingFrames::from(out), ()));
     }
 
     /// Sends channel.close, after everything else that the channel has to send. Its number is free

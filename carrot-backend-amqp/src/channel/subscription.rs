@@ -10,7 +10,7 @@ use carrot_core::backend::{Acknowledgement, ArrivedDeliveries, Delivery, Subscri
 use carrot_core::{Error, Result};
 use crossbeam_channel::{RecvTimeoutError, TryRecvError};
 
-use super::assembler::Arrived;
+use super::arrived::Arrived;
 use super::consumers::{BY_BROKER, ConsumerQueue};
 use super::encode;
 use super::open_channel::OpenChannel;
