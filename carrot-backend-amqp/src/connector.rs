@@ -69,8 +69,8 @@ impl AmqpConnector {
             observers: Arc::default(),
             clock: Clock::real(),
             supervisor: Arc::default(),
-            publishing: RoleConnection::new(),
-            consuming: RoleConnection::new(),
+            publishing: RoleConnection::default(),
+            consuming: RoleConnection::default(),
             dedicated: DedicatedConnections::default(),
         })
     }

@@ -8,7 +8,6 @@ use carrot_core::{ConnectionOptions, Error, Result};
 use crate::channel::OpenChannel;
 use crate::connection::{AmqpConnection, CallIsolation, ConnectAttempt, RoleContext};
 use crate::sync::lock;
-use crate::time::deadline_after;
 
 /// A connection that is about to be closed, and its channels.
 type EndedConnection = (Option<Arc<AmqpConnection>>, Vec<Arc<OpenChannel>>);
@@ -80,8 +79,6 @@ impl DedicatedConnections {
         state.attempts.retain(|attempt| attempt.strong_count() > 0);
         state.attempts.push(Arc::downgrade(&attempt));
         drop(state);
-        let timeout = timeout.min(options.connect_timeout);
-        let deadline = deadline.min(deadline_after(timeout));
         let connected = AmqpConnection::open(options, context, &attempt, timeout, deadline);
         let mut state = lock(&self.state);
         if state.is_closed {

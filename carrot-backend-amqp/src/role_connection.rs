@@ -9,18 +9,19 @@ use carrot_core::{ConnectionOptions, Error, Result};
 use crate::channel::{Channel, OpenChannel};
 use crate::connection::{AmqpConnection, CallIsolation, ConnectAttempt, RoleContext};
 use crate::sync::{lock, wait_until};
-use crate::time::deadline_after;
 
 /// The maximum time for which a new connection waits until the loss of the last one was reported.
 const REPORTED_WITHIN: Duration = Duration::from_secs(1);
 
 /// At most one connection, and the channels on it.
+#[derive(Default)]
 pub(crate) struct RoleConnection {
     state: Mutex<RoleState>,
     changed: Condvar,
     pub(crate) isolation: Arc<CallIsolation>,
 }
 
+#[derive(Default)]
 struct RoleState {
     slot: Slot,
     /// Whether a connection was opened before.
@@ -30,7 +31,9 @@ struct RoleState {
     channels: Vec<Weak<OpenChannel>>,
 }
 
+#[derive(Default)]
 enum Slot {
+    #[default]
     Empty,
     Opening(Arc<ConnectAttempt>),
     Open(Arc<AmqpConnection>),
@@ -38,20 +41,6 @@ enum Slot {
 }
 
 impl RoleConnection {
-    pub(crate) fn new() -> RoleConnection {
-        let state = RoleState {
-            slot: Slot::Empty,
-            opened: false,
-            capabilities: None,
-            channels: Vec::new(),
-        };
-        RoleConnection {
-            state: Mutex::new(state),
-            changed: Condvar::new(),
-            isolation: Arc::default(),
-        }
-    }
-
     pub(crate) fn status(&self) -> Status {
         match &lock(&self.state).slot {
             Slot::Open(connection) => {
@@ -103,9 +92,7 @@ impl RoleConnection {
             Slot::Empty | Slot::Opening(_) | Slot::Closed => None,
         };
 
-        let timeout = timeout.min(options.connect_timeout);
-        let deadline_of_dial = deadline.min(deadline_after(timeout));
-        let opened = AmqpConnection::open(options, outlives, &attempt, timeout, deadline_of_dial);
+        let opened = AmqpConnection::open(options, outlives, &attempt, timeout, deadline);
 
         let mut state = lock(&self.state);
         let result = match (&state.slot, opened) {

@@ -1,5 +1,7 @@
 //! The reason for which the broker has closed the connection.
 
+use std::fmt;
+
 use carrot_core::backend::HardClose;
 
 use super::calls::MethodId;
@@ -28,6 +30,12 @@ impl ConnectionClose {
     pub(crate) fn hard_close(&self) -> HardClose {
         let (class, method) = self.method.unwrap_or_default();
         HardClose::new(self.code, &*self.text, class, method)
+    }
+}
+
+impl fmt::Display for ConnectionClose {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "the broker closed the connection: {} {}", self.code, self.text)
     }
 }
 

@@ -1,6 +1,5 @@
 //! From options to an open connection, within one deadline.
 
-use std::io;
 use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
 use std::sync::Arc;
 use std::thread;
@@ -161,10 +160,7 @@ impl Connecting {
     ) -> Result<Arc<ConnectionState>, ConnectFailure> {
         let given_up_at = Instant::now() + share;
         let endpoint = endpoint(host, address.port());
-        let failed = |reason: &str, error: io::Error| match error.kind() {
-            io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock => ConnectFailure::Slow,
-            _ => ConnectFailure::Failed(connect_error(&endpoint, reason, Some(error))),
-        };
+        let failed = |reason: &str, error| ConnectFailure::of_step(&endpoint, reason, error);
 
         self.attempt.step(format!("TCP to {address}"));
         let socket = TcpStream::connect_timeout(&address, share)
@@ -275,23 +271,13 @@ impl Connecting {
         self.attempt.step(format!("TLS handshake with {endpoint}"));
         let config = tls::client_config(&self.options.tls).map_err(ConnectFailure::Final)?;
         let name = tls::server_name(&self.options.tls, host).map_err(ConnectFailure::Final)?;
-        match tls::TlsSession::connect(&mut socket, config, name, given_up_at) {
-            Ok(session) => {
-                let session = Arc::new(session);
-                let source = Source::Tls(TlsSource::new(socket, Arc::clone(&session)));
-                Ok((source, Sink::Tls(TlsSink::new(outgoing, session))))
-            }
-            Err(error)
-                if matches!(error.kind(), io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock) =>
-            {
-                Err(ConnectFailure::Slow)
-            }
-            Err(error) => Err(ConnectFailure::Failed(connect_error(
-                endpoint,
-                "the TLS handshake failed",
-                Some(error),
-            ))),
-        }
+        let session =
+            tls::TlsSession::connect(&mut socket, config, name, given_up_at).map_err(|error| {
+                ConnectFailure::of_step(endpoint, "the TLS handshake failed", error)
+            })?;
+        let session = Arc::new(session);
+        let source = Source::Tls(TlsSource::new(socket, Arc::clone(&session)));
+        Ok((source, Sink::Tls(TlsSink::new(outgoing, session))))
     }
 
     #[cfg(not(feature = "tls"))]

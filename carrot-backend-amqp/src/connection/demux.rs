@@ -319,8 +319,7 @@ impl Demux {
             let (code, reason) = (reason.code, reason.text.clone());
             self.state.secret_updates.refuse(Error::HardError { code, reason });
         }
-        let words = format!("the broker closed the connection: {} {}", reason.code, reason.text);
-        self.state.lose(Error::disconnected(words));
+        self.state.lose(Error::disconnected(reason.to_string()));
         // The text is repeated as UTF-8, which amiquip requires.
         let lossy = close.reply_text.to_string();
         let repeated = CloseMethod { reply_text: short(&lossy).into(), ..*close };

@@ -68,7 +68,7 @@ pub(crate) struct AmqpConnection {
 impl AmqpConnection {
     /// Connects to the first address that answers.
     ///
-    /// Blocks at most until `deadline`.
+    /// Blocks at most until `deadline`, or for the connect timeout of the options.
     pub(crate) fn open(
         options: &Arc<ConnectionOptions>,
         role: RoleContext,
@@ -76,6 +76,8 @@ impl AmqpConnection {
         timeout: Duration,
         deadline: Instant,
     ) -> Result<Arc<AmqpConnection>> {
+        let timeout = timeout.min(options.connect_timeout);
+        let deadline = deadline.min(deadline_after(timeout));
         let state = connect::connect(options, role, attempt, timeout, deadline)?;
         info!("{} connected to {}", state.name, state.endpoint);
         Ok(Arc::new(AmqpConnection { state }))

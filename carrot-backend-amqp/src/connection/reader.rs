@@ -213,10 +213,7 @@ fn explain(end: &ReadEnd, cause: Option<Result<(), AmqpError>>) -> Error {
         (ReadEnd::Broken(violation), _) => {
             Error::disconnected(format!("the broker broke the protocol: {}", violation.text))
         }
-        (ReadEnd::Closed(close), _) => Error::disconnected(format!(
-            "the broker closed the connection: {} {}",
-            close.code, close.text
-        )),
+        (ReadEnd::Closed(close), _) => Error::disconnected(close.to_string()),
         (ReadEnd::Refused(refusal), _) => Error::disconnected(refusal.to_string()),
         (_, Some(Err(AmqpError::MissedServerHeartbeats))) => {
             Error::disconnected("no octet has arrived from the broker for two heartbeat intervals")

@@ -1,14 +1,13 @@
 //! The errors of a handshake that failed; pure.
 
 use std::io;
-use std::sync::Arc;
-use std::time::Duration;
 
 use amiquip::Error as AmqpError;
-use carrot_core::{Cause, Error};
+use carrot_core::Error;
 
 use super::capabilities::RABBITMQ_MIN_FRAME_MAX;
 use super::close_method::ConnectionClose;
+use super::endpoint::connect_error;
 use super::handshake::{HandshakeRefusal, HandshakeStep};
 use super::read_end::{HandshakeEnd, ReadEnd};
 
@@ -20,6 +19,16 @@ pub(crate) enum ConnectFailure {
     Failed(Error),
     /// Another address would fail in the same way.
     Final(Error),
+}
+
+impl ConnectFailure {
+    /// Returns the failure of a step that has its share of the time.
+    pub(crate) fn of_step(endpoint: &str, reason: &str, error: io::Error) -> ConnectFailure {
+        match error.kind() {
+            io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock => ConnectFailure::Slow,
+            _ => ConnectFailure::Failed(connect_error(endpoint, reason, Some(error))),
+        }
+    }
 }
 
 /// The largest frame that RabbitMQ before 4.1 accepts before authentication.
@@ -53,9 +62,7 @@ pub(crate) fn refused(
     attempted: &Attempted<'_>,
 ) -> ConnectFailure {
     let error = match failure_of_system(error) {
-        Ok(source) => {
-            return attempted.failed("starting channel 0 failed", Some(Arc::new(source)));
-        }
+        Ok(source) => return attempted.failed("starting channel 0 failed", Some(source)),
         Err(error) => error,
     };
     // amiquip also gives up over connection.close.
@@ -105,9 +112,7 @@ pub(crate) fn refused(
             attempted.failed(words.to_string() + &small_frame_max(attempted.frame_max), None)
         }
         ReadEnd::Eof => attempted.failed("the broker closed the socket without a word", None),
-        ReadEnd::Io(error) => {
-            attempted.failed("reading from the socket failed", Some(Arc::new(error)))
-        }
+        ReadEnd::Io(error) => attempted.failed("reading from the socket failed", Some(error)),
     }
 }
 
@@ -145,8 +150,8 @@ fn failure_of_system(error: AmqpError) -> Result<io::Error, AmqpError> {
 }
 
 impl Attempted<'_> {
-    fn failed(&self, reason: impl Into<String>, source: Option<Cause>) -> ConnectFailure {
-        ConnectFailure::Failed(Error::connect(self.endpoint, reason, Duration::ZERO, source))
+    fn failed(&self, reason: impl AsRef<str>, source: Option<io::Error>) -> ConnectFailure {
+        ConnectFailure::Failed(connect_error(self.endpoint, reason.as_ref(), source))
     }
 
     fn denied(&self, reason: impl Into<String>) -> ConnectFailure {
@@ -162,7 +167,7 @@ impl Attempted<'_> {
         match code {
             403 => self.denied(format!("it refused the credentials: {code} {text}")),
             530 => self.denied(format!("vhost {:?}: {code} {text}", self.vhost)),
-            _ => self.failed(format!("the broker closed the connection: {code} {text}"), None),
+            _ => self.failed(close.to_string(), None),
         }
     }
 }
