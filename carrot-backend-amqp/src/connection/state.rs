@@ -1,5 +1,6 @@
 //! The state that a connection, its reader and its channels share.
 
+use std::mem;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, Weak};
 use std::time::{Duration, Instant};
@@ -61,14 +62,10 @@ struct Lifecycle {
     cut: Option<String>,
     lost: Option<Error>,
     blocked: Option<String>,
-    /// The events that happened before the first was reported; `None` once one was.
-    early: Option<Vec<Event>>,
-}
-
-impl Lifecycle {
-    fn new() -> Lifecycle {
-        Lifecycle { early: Some(Vec::new()), ..Lifecycle::default() }
-    }
+    /// Whether the first event was reported.
+    is_announced: bool,
+    /// The events that happened before.
+    early: Vec<Event>,
 }
 
 impl ConnectionState {
@@ -99,7 +96,7 @@ impl ConnectionState {
             read_limit: ReadLimit::new(context.max_waiting_bytes),
             events: Weak::clone(&context.observers),
             is_lost: AtomicBool::new(false),
-            lifecycle: Mutex::new(Lifecycle::new()),
+            lifecycle: Mutex::default(),
             changed: Condvar::new(),
         }
     }
@@ -202,21 +199,23 @@ impl ConnectionState {
             }
             other => other,
         };
-        match &error {
-            _ if !lifecycle.is_open => {}
-            Error::Closed { .. } => {
-                info!("{} closed its connection to {}", self.name, self.endpoint)
-            }
-            lost => warn!("{}: {lost}", self.name),
-        }
         lifecycle.lost = Some(error.clone());
         self.is_lost.store(true, Ordering::Release);
+        let was_open = lifecycle.is_open;
         let is_loss = !matches!(error, Error::Closed { .. });
         let lost = error.clone();
         if is_loss {
             self.report(lifecycle, Event::Disconnected { role: self.role, error });
         } else {
             drop(lifecycle);
+        }
+        // A logger may call the connector.
+        match &lost {
+            _ if !was_open => {}
+            Error::Closed { .. } => {
+                info!("{} closed its connection to {}", self.name, self.endpoint)
+            }
+            lost => warn!("{}: {lost}", self.name),
         }
         self.changed.notify_all();
         self.writer.send_buffer.close();
@@ -259,7 +258,8 @@ impl ConnectionState {
     /// Reports that the connection is open, and all later events.
     pub(crate) fn announce(&self) {
         let mut lifecycle = lock(&self.lifecycle);
-        let Some(early) = lifecycle.early.take() else { return };
+        lifecycle.is_announced = true;
+        let early = mem::take(&mut lifecycle.early);
         if let Some(events) = self.events.upgrade() {
             events.push(Event::Connected { role: self.role });
             early.into_iter().for_each(|event| events.push(event));
@@ -270,16 +270,68 @@ impl ConnectionState {
 
     /// Queues an event under the lock of the state, which keeps the events in order.
     fn report(&self, mut lifecycle: MutexGuard<'_, Lifecycle>, event: Event) {
-        if let Some(early) = &mut lifecycle.early {
+        if !lifecycle.is_announced {
             // Of several alarms, the latest holds.
             if role_of_alarm(&event).is_some() {
-                early.retain(|earlier| role_of_alarm(earlier).is_none());
+                lifecycle.early.retain(|earlier| role_of_alarm(earlier).is_none());
             }
-            early.push(event);
+            lifecycle.early.push(event);
         } else if let Some(events) = self.events.upgrade() {
             events.push(event);
             drop(lifecycle);
             events.tell();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test may fail by panicking")]
+
+    use std::net::{TcpListener, TcpStream};
+    use std::sync::mpsc::{Sender, channel};
+    use std::thread;
+
+    use carrot_core::ConnectionOptions;
+
+    use super::*;
+    use crate::connection::unread;
+
+    /// A logger that asks for the connection that it hears of.
+    struct Asking(Arc<ConnectionState>, Mutex<Sender<bool>>);
+
+    impl log::Log for Asking {
+        fn enabled(&self, _: &log::Metadata<'_>) -> bool {
+            true
+        }
+
+        fn log(&self, record: &log::Record<'_>) {
+            if record.args().to_string().contains("lost in a test of logging") {
+                let _ = lock(&self.1).send(self.0.is_alive());
+            }
+        }
+
+        fn flush(&self) {}
+    }
+
+    #[test]
+    fn logger_may_ask_for_the_connection_that_was_lost() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let socket = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let context = RoleContext {
+            role: Role::Consume,
+            observers: Weak::new(),
+            isolation: Arc::default(),
+            supervisor: Arc::default(),
+            max_waiting_bytes: None,
+        };
+        let (state, _demux, _pipe) = unread(&context, &ConnectionOptions::new(), socket).unwrap();
+        state.opened();
+        let (tell, told) = channel();
+        let logger = Asking(Arc::clone(&state), Mutex::new(tell));
+        log::set_logger(Box::leak(Box::new(logger))).unwrap();
+        log::set_max_level(log::LevelFilter::Warn);
+        thread::spawn(move || state.lose(Error::disconnected("lost in a test of logging")));
+        assert_eq!(told.recv_timeout(Duration::from_secs(10)), Ok(false));
     }
 }
