@@ -94,10 +94,8 @@ impl AmqpConnection {
     /// - The reason why the connection has ended.
     pub(crate) fn begin_secret_update(&self, secret: &str, reason: &str) -> Result<u64> {
         let frame = handshake::secret_update(secret, reason, self.state.frame_max())?;
-        let number = self.state.secret_updates.begin();
-        if !self.state.writer.hand_over_unless_sealed(frame) {
-            return Err(self.state.death());
-        }
+        let send = || self.state.writer.hand_over_unless_sealed(frame);
+        let number = self.state.secret_updates.begin(send).ok_or_else(|| self.state.death())?;
         self.state.writer.flush();
         Ok(number)
     }

@@ -37,11 +37,15 @@ pub(crate) enum NoUpdate {
 }
 
 impl SecretUpdates {
-    /// Notes that an update is about to be sent. Returns its number.
-    pub(crate) fn begin(&self) -> u64 {
+    /// Sends an update, and returns its number. Updates are numbered in the order in which they
+    /// leave. Returns `None` if `send` returns false.
+    pub(crate) fn begin(&self, send: impl FnOnce() -> bool) -> Option<u64> {
         let mut state = lock(&self.state);
+        if !send() {
+            return None;
+        }
         state.sent += 1;
-        state.sent
+        Some(state.sent)
     }
 
     /// Takes an answer. Returns false if no update waits for one.
@@ -81,9 +85,36 @@ impl SecretUpdates {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test may fail by panicking")]
+
+    use std::thread;
     use std::time::Duration;
 
     use super::*;
+
+    #[test]
+    fn updates_are_numbered_in_the_order_in_which_they_leave() {
+        let updates = SecretUpdates::default();
+        let sent = Mutex::new(Vec::new());
+        thread::scope(|scope| {
+            for sender in 0..4 {
+                let (updates, sent) = (&updates, &sent);
+                scope.spawn(move || {
+                    for _ in 0..100 {
+                        let number = updates.begin(|| {
+                            lock(sent).push(sender);
+                            thread::yield_now();
+                            true
+                        });
+                        let number = usize::try_from(number.unwrap()).unwrap();
+                        assert_eq!(lock(sent)[number - 1], sender);
+                    }
+                });
+            }
+        });
+        assert_eq!(updates.begin(|| false), None);
+        assert_eq!(updates.begin(|| true), Some(401));
+    }
 
     fn soon() -> Instant {
         Instant::now() + Duration::from_millis(10)
@@ -93,9 +124,9 @@ mod tests {
     fn late_answer_belongs_to_the_update_that_timed_out() {
         let updates = SecretUpdates::default();
         assert!(!updates.answer());
-        let first = updates.begin();
+        let first = updates.begin(|| true).unwrap();
         assert!(matches!(updates.wait(first, soon()), Err(NoUpdate::Late)));
-        let second = updates.begin();
+        let second = updates.begin(|| true).unwrap();
         assert!(updates.answer());
         assert!(matches!(updates.wait(second, soon()), Err(NoUpdate::Late)));
         assert!(updates.answer());
@@ -106,7 +137,7 @@ mod tests {
     #[test]
     fn end_of_the_connection_ends_updates_with_the_refusal() {
         let updates = SecretUpdates::default();
-        let (first, second) = (updates.begin(), updates.begin());
+        let [first, second] = [(); 2].map(|()| updates.begin(|| true).unwrap());
         assert!(updates.answer());
         updates.refuse(Error::HardError { code: 530, reason: "NOT_ALLOWED".into() });
         updates.end();
@@ -116,7 +147,7 @@ mod tests {
             Err(NoUpdate::Refused(Error::HardError { code: 530, .. }))
         ));
         let ended = SecretUpdates::default();
-        let number = ended.begin();
+        let number = ended.begin(|| true).unwrap();
         ended.end();
         assert!(matches!(ended.wait(number, soon()), Err(NoUpdate::Ended)));
     }
