@@ -48,6 +48,12 @@ impl Channel {
     pub(crate) fn new(open: Arc<OpenChannel>) -> Channel {
         Channel { open }
     }
+
+    /// Returns the error of a wait whose deadline has passed.
+    fn overdue(&self, operation: &'static str, timeout: Duration) -> Error {
+        let overdue = || self.open.connection().overdue(operation, timeout);
+        self.open.state.failure().unwrap_or_else(overdue)
+    }
 }
 
 /// Returns the error of arguments that do not fit a frame.
@@ -63,7 +69,6 @@ impl Backend for Channel {
     fn declare(&self, entity: Declare<'_>, timeout: Duration) -> Result<QueueInfo> {
         let frame_max = self.open.connection().frame_max();
         frame_limits::check_declare(&entity, frame_max as usize)?;
-        self.open.state.check()?;
         let (call, frame) = topology::declare(self.open.state.number, frame_max, &entity)
             .map_err(|error| unwritable(&error))?;
         match (entity, self.open.state.call(call, frame, timeout)?) {
@@ -76,7 +81,6 @@ impl Backend for Channel {
     fn delete(&self, entity: Delete<'_>, timeout: Duration) -> Result<Deleted> {
         let frame_max = self.open.connection().frame_max();
         frame_limits::check_delete(&entity, frame_max as usize)?;
-        self.open.state.check()?;
         let (call, frame) = topology::delete(self.open.state.number, frame_max, &entity)
             .map_err(|error| unwritable(&error))?;
         match self.open.state.call(call, frame, timeout)? {
@@ -86,7 +90,6 @@ impl Backend for Channel {
     }
 
     fn publish(&self, publication: &Publication<'_>, timeout: Duration) -> Result<PublishTag> {
-        const OPERATION: &str = "handing over a message";
         let connection = self.open.connection();
         let frame_max = connection.frame_max();
         let size = frame_limits::check_publication(publication, frame_max as usize)?;
@@ -96,8 +99,7 @@ impl Backend for Channel {
             encode::publication(self.open.state.number, content, mandatory, size, frame_max)
                 .map_err(|error| unwritable(&error))?;
         if !connection.writer.send_buffer.enter(size, timeout) {
-            let overdue = || connection.overdue(OPERATION, timeout);
-            return Err(self.open.state.failure().unwrap_or_else(overdue));
+            return Err(self.overdue("handing over a message", timeout));
         }
         let tag = self.open.state.publish(content, mandatory, frames, size);
         tag.map(PublishTag).ok_or_else(|| self.open.state.gone())
@@ -113,11 +115,7 @@ impl Backend for Channel {
         }
         self.open.state.wait_for_confirm(tag.0, deadline_after(timeout)).map_err(
             |none| match none {
-                NoOutcome::Late => {
-                    let overdue =
-                        || self.open.connection().overdue("waiting for a confirm", timeout);
-                    self.open.state.failure().unwrap_or_else(overdue)
-                }
+                NoOutcome::Late => self.overdue("waiting for a confirm", timeout),
                 NoOutcome::ChannelEnded => self.open.state.gone(),
                 NoOutcome::Forgotten => Error::Backend {
                     reason: format!(

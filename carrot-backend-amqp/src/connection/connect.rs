@@ -266,11 +266,12 @@ impl Connecting {
     ) -> Result<(Source, Sink), ConnectFailure> {
         use super::sink::TlsSink;
         use super::source::TlsSource;
-        use super::tls;
+        use super::{tls, tls_config};
 
         self.attempt.step(format!("TLS handshake with {endpoint}"));
-        let config = tls::client_config(&self.options.tls).map_err(ConnectFailure::Final)?;
-        let name = tls::server_name(&self.options.tls, host).map_err(ConnectFailure::Final)?;
+        let config = tls_config::client_config(&self.options.tls).map_err(ConnectFailure::Final)?;
+        let name =
+            tls_config::server_name(&self.options.tls, host).map_err(ConnectFailure::Final)?;
         let session =
             tls::TlsSession::connect(&mut socket, config, name, given_up_at).map_err(|error| {
                 ConnectFailure::of_step(endpoint, "the TLS handshake failed", error)

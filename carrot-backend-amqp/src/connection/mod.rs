@@ -30,6 +30,8 @@ mod state;
 mod supervisor;
 #[cfg(feature = "tls")]
 mod tls;
+#[cfg(feature = "tls")]
+mod tls_config;
 mod write_coalescing;
 mod writer;
 
