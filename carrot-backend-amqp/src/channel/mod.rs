@@ -18,7 +18,9 @@ mod unacked;
 use std::sync::Arc;
 use std::time::Duration;
 
-use carrot_amqp_wire::{Arguments, BasicConsume, BasicGet, BasicQos, FrameWriter, WireError};
+use carrot_amqp_wire::{
+    Arguments, BasicConsume, BasicGet, BasicQos, FrameWriter, Method, WireError,
+};
 use carrot_core::backend::{
     Acknowledgement, Backend, ConsumeOptions, Declare, Delete, Deleted, Delivery, DeliveryTag,
     Extent, Outcome, Publication, PublishTag, QueueInfo, Rejection, Subscription, frame_limits,
@@ -26,7 +28,7 @@ use carrot_core::backend::{
 };
 use carrot_core::{Error, Result};
 
-use crate::connection::calls;
+use crate::connection::calls::{self, Call};
 use crate::time::deadline_after;
 use confirms::NoOutcome;
 #[cfg(any(test, fuzzing))]
@@ -49,6 +51,17 @@ impl Channel {
         Channel { open }
     }
 
+    /// Makes a call whose method may exceed a frame.
+    fn request(&self, (call, method): (Call, Method<'_>), timeout: Duration) -> Result<Reply> {
+        let state = &self.open.state;
+        state.check()?;
+        let mut frame = Vec::new();
+        FrameWriter::new(&mut frame, state.number, state.connection.frame_max())
+            .method(&method)
+            .map_err(unwritable)?;
+        state.call(call, frame, timeout)
+    }
+
     /// Returns the error of a wait whose deadline has passed.
     fn overdue(&self, operation: &'static str, timeout: Duration) -> Error {
         let overdue = || self.open.connection().overdue(operation, timeout);
@@ -57,7 +70,7 @@ impl Channel {
 }
 
 /// Returns the error of arguments that do not fit a frame.
-fn unwritable(error: &WireError) -> Error {
+fn unwritable(error: WireError) -> Error {
     Error::invalid("arguments", "cannot be encoded", error.to_string())
 }
 
@@ -67,11 +80,9 @@ fn unexpected() -> Error {
 
 impl Backend for Channel {
     fn declare(&self, entity: Declare<'_>, timeout: Duration) -> Result<QueueInfo> {
-        let frame_max = self.open.connection().frame_max();
-        frame_limits::check_declare(&entity, frame_max as usize)?;
-        let (call, frame) = topology::declare(self.open.state.number, frame_max, &entity)
-            .map_err(|error| unwritable(&error))?;
-        match (entity, self.open.state.call(call, frame, timeout)?) {
+        frame_limits::check_declare(&entity, self.open.connection().frame_max() as usize)?;
+        let reply = self.request(topology::declare(&entity), timeout)?;
+        match (entity, reply) {
             (_, Reply::Queue(info)) => Ok(info),
             (Declare::Exchange(exchange), _) => Ok(QueueInfo::new(exchange.name.as_str(), 0, 0)),
             _ => Ok(QueueInfo::default()),
@@ -79,11 +90,8 @@ impl Backend for Channel {
     }
 
     fn delete(&self, entity: Delete<'_>, timeout: Duration) -> Result<Deleted> {
-        let frame_max = self.open.connection().frame_max();
-        frame_limits::check_delete(&entity, frame_max as usize)?;
-        let (call, frame) = topology::delete(self.open.state.number, frame_max, &entity)
-            .map_err(|error| unwritable(&error))?;
-        match self.open.state.call(call, frame, timeout)? {
+        frame_limits::check_delete(&entity, self.open.connection().frame_max() as usize)?;
+        match self.request(topology::delete(&entity), timeout)? {
             Reply::Count(count) => Ok(Deleted::new(count)),
             _ => Ok(Deleted::default()),
         }
@@ -97,7 +105,7 @@ impl Backend for Channel {
         let Publication { content, mandatory, .. } = *publication;
         let frames =
             encode::publication(self.open.state.number, content, mandatory, size, frame_max)
-                .map_err(|error| unwritable(&error))?;
+                .map_err(unwritable)?;
         if !connection.writer.send_buffer.enter(size, timeout) {
             return Err(self.overdue("handing over a message", timeout));
         }
@@ -181,7 +189,7 @@ impl Backend for Channel {
         };
         let started = FrameWriter::new(&mut frames, self.open.state.number, frame_max)
             .method(&consume.into())
-            .map_err(|error| unwritable(&error))
+            .map_err(unwritable)
             .and_then(|()| self.open.state.call(calls::CONSUME, frames, timeout));
         if let Err(error) = started {
             self.open.state.consumers.remove(consumer.number);

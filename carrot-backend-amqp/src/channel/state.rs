@@ -246,12 +246,9 @@ impl ChannelInner {
     /// Sends an answer of the reader soon, unless the channel is closed.
     pub(crate) fn hand_over(&self, answer: Vec<u8>) -> Result<(), Violation> {
         let Some(opening) = self.opening.get() else { return Ok(()) };
-        match self.connection.writer.hand_over_on(*opening, answer) {
-            Ok(true) => self.connection.flush_soon(),
-            Ok(false) => {}
-            Err(TooManyAnswers) => {
-                return Err(Violation::resource_error("the broker reads no answers"));
-            }
+        let overfull = |TooManyAnswers| Violation::resource_error("the broker reads no answers");
+        if self.connection.writer.hand_over_on(*opening, answer).map_err(overfull)? {
+            self.connection.flush_soon();
         }
         Ok(())
     }

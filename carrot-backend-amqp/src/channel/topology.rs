@@ -1,34 +1,17 @@
 //! The methods that declare and delete; pure.
 
 use carrot_amqp_wire::{
-    Arguments, ExchangeBind, ExchangeDeclare, ExchangeDelete, ExchangeUnbind, FrameWriter, Method,
-    QueueBind, QueueDeclare, QueueDelete, QueuePurge, QueueUnbind, WireError,
+    Arguments, ExchangeBind, ExchangeDeclare, ExchangeDelete, ExchangeUnbind, Method, QueueBind,
+    QueueDeclare, QueueDelete, QueuePurge, QueueUnbind,
 };
 use carrot_core::backend::{Declare, Delete};
 use carrot_core::{Binding, Destination};
 
 use crate::connection::calls::{self, Call};
 
-/// A call, and its frame.
-pub(crate) type Request = (Call, Vec<u8>);
-
-fn request(
-    channel: u16,
-    frame_max: u32,
-    call: Call,
-    method: &Method<'_>,
-) -> Result<Request, WireError> {
-    let mut frame = Vec::new();
-    FrameWriter::new(&mut frame, channel, frame_max).method(method)?;
-    Ok((call, frame))
-}
-
-pub(crate) fn declare(
-    channel: u16,
-    frame_max: u32,
-    entity: &Declare<'_>,
-) -> Result<Request, WireError> {
-    let (call, method): (Call, Method<'_>) = match entity {
+/// Returns the call that declares an entity, and its method.
+pub(crate) fn declare<'a>(entity: &'a Declare<'_>) -> (Call, Method<'a>) {
+    match entity {
         Declare::Exchange(exchange) => {
             let call =
                 if exchange.passive { calls::CHECK_EXCHANGE } else { calls::DECLARE_EXCHANGE };
@@ -57,16 +40,12 @@ pub(crate) fn declare(
             (calls::DECLARE_QUEUE, declare.into())
         }
         Declare::Binding(binding) => bind(binding),
-    };
-    request(channel, frame_max, call, &method)
+    }
 }
 
-pub(crate) fn delete(
-    channel: u16,
-    frame_max: u32,
-    entity: &Delete<'_>,
-) -> Result<Request, WireError> {
-    let (call, method): (Call, Method<'_>) = match entity {
+/// Returns the call that deletes an entity, and its method.
+pub(crate) fn delete<'a>(entity: &'a Delete<'_>) -> (Call, Method<'a>) {
+    match entity {
         Delete::Exchange { name, condition } => {
             let if_unused = condition.if_unused;
             let delete = ExchangeDelete { exchange: (*name).into(), if_unused, no_wait: false };
@@ -86,8 +65,7 @@ pub(crate) fn delete(
             (calls::PURGE_QUEUE, purge.into())
         }
         Delete::Binding(binding) => unbind(binding),
-    };
-    request(channel, frame_max, call, &method)
+    }
 }
 
 fn bind(binding: &Binding) -> (Call, Method<'_>) {

@@ -35,8 +35,9 @@ mod tls_config;
 mod write_coalescing;
 mod writer;
 
+use std::io;
 use std::sync::Arc;
-use std::thread;
+use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use carrot_core::{ConnectionOptions, Error, Result};
@@ -125,24 +126,28 @@ impl AmqpConnection {
     pub(crate) fn close(&self, timeout: Duration, deadline: Instant) -> Result<()> {
         const OPERATION: &str = "closing the connection";
         let state = &self.state;
-        if state.begin_closing() {
-            let closer = Arc::clone(state);
-            let spawned = thread::Builder::new()
-                .name("carrot-close".to_string())
-                .spawn(move || close_at_broker(&closer));
-            if spawned.is_err() || !state.wait_until_lost(deadline) {
-                state.cut(format!("{OPERATION} did not finish in time"));
-                state.wait_until_lost(Instant::now() + EXPLAINED_WITHIN);
-            }
+        if state.begin_closing()
+            && (self.close_at_broker(|_| {}).is_err() || !state.wait_until_lost(deadline))
+        {
+            state.cut(format!("{OPERATION} did not finish in time"));
+            state.wait_until_lost(Instant::now() + EXPLAINED_WITHIN);
         }
         if state.was_cut() { Err(Error::timeout(OPERATION, timeout)) } else { Ok(()) }
     }
-}
 
-/// Closes the connection. Ends when the broker has answered, or when the socket is shut down.
-fn close_at_broker(state: &ConnectionState) {
-    if let Some(Err(error)) = state.control.close() {
-        debug!("{}: closing the connection to {}: {error}", state.name, state.endpoint);
+    /// Closes the connection on another thread, and then calls `then`. The thread ends when the
+    /// broker has answered, or when the socket is shut down.
+    fn close_at_broker(
+        &self,
+        then: impl FnOnce(&ConnectionState) + Send + 'static,
+    ) -> io::Result<JoinHandle<()>> {
+        let state = Arc::clone(&self.state);
+        thread::Builder::new().name("carrot-close".to_string()).spawn(move || {
+            if let Some(Err(error)) = state.control.close() {
+                debug!("{}: closing the connection to {}: {error}", state.name, state.endpoint);
+            }
+            then(&state);
+        })
     }
 }
 
@@ -158,12 +163,7 @@ impl Drop for AmqpConnection {
                 state.cut("closing the connection did not finish in time");
             }
         });
-        let closer = Arc::clone(&self.state);
-        let spawned = thread::Builder::new().name("carrot-close".to_string()).spawn(move || {
-            close_at_broker(&closer);
-            closer.supervisor.cancel(cut);
-        });
-        if spawned.is_err() {
+        if self.close_at_broker(move |state| state.supervisor.cancel(cut)).is_err() {
             self.state.cut("no thread could be started to close it");
         }
     }
@@ -176,7 +176,7 @@ pub(crate) fn unread(
     context: &RoleContext,
     options: &ConnectionOptions,
     socket: std::net::TcpStream,
-) -> std::io::Result<(Arc<ConnectionState>, Demux, Pipe)> {
+) -> io::Result<(Arc<ConnectionState>, Demux, Pipe)> {
     socket.set_nonblocking(true)?;
     let writer = Arc::new(writer::SocketWriter::new(sink::Sink::Plain(socket)));
     let (pipe, inbox) = Pipe::new(Arc::clone(&writer), Vec::new());
