@@ -126,9 +126,7 @@ impl Assembler {
             return None;
         }
         let end = incomplete.filled + missing;
-        if end > incomplete.buffer.capacity() {
-            incomplete.grow(end, &self.buffers);
-        }
+        incomplete.make_room(end, &self.buffers);
         let mut buffer = std::mem::take(&mut incomplete.buffer);
         if buffer.len() < end {
             buffer.resize(end, 0);
@@ -179,34 +177,22 @@ impl Assembler {
 impl Incomplete {
     fn add(&mut self, octets: &[u8], buffers: &BufferPool) {
         let end = self.filled + octets.len();
-        if end > self.buffer.capacity() {
-            self.grow(end, buffers);
-        }
-        match self.buffer.get_mut(self.filled..end) {
-            Some(place) => place.copy_from_slice(octets),
-            None => {
-                self.buffer.truncate(self.filled);
-                self.buffer.extend_from_slice(octets);
-            }
-        }
+        self.make_room(end, buffers);
+        put(&mut self.buffer, self.filled, octets);
         self.filled = end;
     }
 
-    /// Replaces the buffer by one with room for `end` octets: an unused one with room for the whole
-    /// body, or new memory for at most twice as much as has arrived.
-    fn grow(&mut self, end: usize, buffers: &BufferPool) {
+    /// Replaces a buffer without room for `end` octets: by an unused one with room for the whole
+    /// body, or by new memory for at most twice as much as has arrived.
+    fn make_room(&mut self, end: usize, buffers: &BufferPool) {
+        if end <= self.buffer.capacity() {
+            return;
+        }
         let size = usize::try_from(self.missing).unwrap_or(usize::MAX);
         let size = self.filled.saturating_add(size);
         let room = size.min(end.saturating_mul(2).max(FIRST_ROOM));
         let mut larger = buffers.take_unused(size).unwrap_or_else(|| buffers.take(room));
-        let arrived = self.buffer.get(..self.filled).unwrap_or_default();
-        match larger.get_mut(..arrived.len()) {
-            Some(place) => place.copy_from_slice(arrived),
-            None => {
-                larger.clear();
-                larger.extend_from_slice(arrived);
-            }
-        }
+        put(&mut larger, 0, self.buffer.get(..self.filled).unwrap_or_default());
         buffers.put_back(std::mem::replace(&mut self.buffer, larger));
     }
 
@@ -217,6 +203,17 @@ impl Incomplete {
             return Body::from(buffer);
         }
         Body::in_buffer(buffer, buffers)
+    }
+}
+
+/// Writes octets at a place of a buffer, which may be longer.
+fn put(buffer: &mut Vec<u8>, at: usize, octets: &[u8]) {
+    match buffer.get_mut(at..at + octets.len()) {
+        Some(place) => place.copy_from_slice(octets),
+        None => {
+            buffer.truncate(at);
+            buffer.extend_from_slice(octets);
+        }
     }
 }
 

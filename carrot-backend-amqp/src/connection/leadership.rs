@@ -127,19 +127,15 @@ impl Leadership {
         if state.waiting > 1 {
             state.lone_answers = 0;
         }
-        match may_lead {
-            MayLead::Yes if !state.is_called => {
-                if let Some(reader) = state.reader.take() {
-                    state.is_led = true;
-                    state.leads += 1;
-                    waiting.lead = Some(Lead { reader, end: None, is_reading: false });
-                }
-            }
-            MayLead::Yes => {}
-            MayLead::No => {
-                state.bound_to_follow += 1;
-                self.call(&mut state);
-            }
+        if may_lead == MayLead::No {
+            state.bound_to_follow += 1;
+            self.call(&mut state);
+        } else if !state.is_called
+            && let Some(reader) = state.reader.take()
+        {
+            state.is_led = true;
+            state.leads += 1;
+            waiting.lead = Some(Lead { reader, end: None, is_reading: false });
         }
         drop(state);
         waiting.lead(deadline, &mut is_answered);
