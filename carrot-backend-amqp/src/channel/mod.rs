@@ -51,7 +51,7 @@ impl Channel {
         Channel { open }
     }
 
-    /// Makes a call whose method may exceed a frame.
+    /// Sends a call whose method may exceed a frame, and waits for the answer.
     fn request(&self, (call, method): (Call, Method<'_>), timeout: Duration) -> Result<Reply> {
         let state = &self.open.state;
         state.check()?;
