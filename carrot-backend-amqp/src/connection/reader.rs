@@ -117,7 +117,10 @@ impl Reading for SocketReader {
                 self.is_drained = self.source.is_drained(count, room);
                 Ok(())
             }
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => Ok(()),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {
+                self.is_drained = false;
+                Ok(())
+            }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                 if self.source.has_begun_record() {
                     self.demux.show_alive()?;

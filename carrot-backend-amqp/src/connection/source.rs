@@ -98,26 +98,37 @@ impl TlsSource {
     }
 
     /// Reads ciphertext without the lock of the session, and plaintext under it.
+    ///
+    /// Fails with [`Interrupted`](io::ErrorKind::Interrupted) after ciphertext that holds no
+    /// plaintext, so that the caller sees its deadline between two reads.
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if let Some(read) = self.take_plaintext(buffer)? {
+            return Ok(read);
+        }
+        self.taken = 0;
+        self.filled = 0;
+        self.filled = self.socket.read(&mut self.ciphertext)?;
+        if self.filled == 0 {
+            return Ok(0);
+        }
+        self.has_begun_record = true;
+        self.take_plaintext(buffer)?.ok_or_else(|| io::ErrorKind::Interrupted.into())
+    }
+
+    /// Gives the session the ciphertext at hand. Returns the length of the plaintext in it; `None`
+    /// if more ciphertext is needed.
+    fn take_plaintext(&mut self, buffer: &mut [u8]) -> io::Result<Option<usize>> {
         loop {
             let waiting = self.ciphertext.get(self.taken..self.filled).unwrap_or_default();
             let (taken, read) = self.session.receive(waiting, buffer)?;
             self.taken += taken;
-            match read {
-                Some(read) => {
-                    self.has_begun_record = false;
-                    return Ok(read);
-                }
-                None if taken > 0 => continue,
-                None => {}
+            if read.is_some() {
+                self.has_begun_record = false;
+                return Ok(read);
             }
-            self.taken = 0;
-            self.filled = 0;
-            self.filled = self.socket.read(&mut self.ciphertext)?;
-            if self.filled == 0 {
-                return Ok(0);
+            if taken == 0 {
+                return Ok(None);
             }
-            self.has_begun_record = true;
         }
     }
 }

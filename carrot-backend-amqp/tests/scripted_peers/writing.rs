@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use carrot_amqp_wire::{BasicAck, ConnectionBlocked, ConnectionClose, Method};
+use carrot_amqp_wire::{BasicAck, ConnectionBlocked, ConnectionClose, Method, QueueDeclareOk};
 use carrot_core::Error;
 use carrot_core::backend::{ChannelOptions, Connector, Content, Outcome, Publication};
 
@@ -72,13 +72,17 @@ fn heartbeats_due_while_the_broker_reads_nothing_keep_the_connection(form: Form)
         let publishing = scope.spawn(|| {
             loop {
                 if let Ok(tag) = publish(&*client.channel, b"last") {
+                    declare(&*client.channel).unwrap();
                     return tag;
                 }
             }
         });
-        while !publishing.is_finished() {
-            client.peer.receive("basic.publish", |_| ());
+        let mut is_last = false;
+        while !is_last {
+            let (_, payload) = client.peer.next_method().unwrap();
+            is_last = matches!(Method::read(&payload).unwrap(), Method::QueueDeclare(_));
         }
+        client.peer.send(1, &QueueDeclareOk::default().into());
         publishing.join().unwrap()
     });
     client.peer.send(1, &BasicAck { delivery_tag: tag.0, multiple: true }.into());
