@@ -119,18 +119,25 @@ impl Confirms {
         let mut state = lock(&self.state);
         let ConfirmState { answers, answered: total, waiting, .. } = &mut *state;
         let mut answered = 0;
+        let mut unknown = None;
+        let forgotten = answers.forgotten;
         let issued = self.issued.load(Ordering::SeqCst);
         for Confirm { tag, multiple, refused } in confirms {
             let tag = if *multiple && *tag == 0 { issued } else { *tag };
             if (1..=issued).contains(&tag) {
                 answered += answers.confirm(tag, *multiple, *refused);
             } else if issued > 0 || !multiple {
-                warn!("broker confirmed unknown publish tag {tag}");
+                unknown = Some(tag);
             }
         }
         *total += answered;
         let woken: Vec<_> = waiting.extract_if(|tag, _| answers.is_answered(*tag)).collect();
+        let dropped = Some(answers.forgotten).filter(|now| *now > forgotten);
         drop(state);
+        if let Some(tag) = unknown {
+            warn!("broker confirmed unknown publish tag {tag}");
+        }
+        dropped.inspect(|tag| warn_of_dropped(*tag));
         let expected = if woken.is_empty() { 0 } else { answered };
         woken.into_iter().for_each(|(_, waiter)| waiter.unpark());
         usize::try_from(expected).unwrap_or(usize::MAX)
@@ -139,7 +146,15 @@ impl Confirms {
     /// Takes a returned message.
     pub(crate) fn returned(&self, code: u16, text: String, head: &MessageHead, body: &Body) {
         if self.is_confirming {
-            lock(&self.state).answers.returned(code, text, head, body);
+            let mut state = lock(&self.state);
+            let forgotten = state.answers.forgotten;
+            let unknown = state.answers.returned(code, text, head, body);
+            let dropped = Some(state.answers.forgotten).filter(|now| *now > forgotten);
+            drop(state);
+            if let Some(text) = unknown {
+                debug!("the broker returned an unknown message: {code} {text}");
+            }
+            dropped.inspect(|tag| warn_of_dropped(*tag));
         }
     }
 
@@ -162,6 +177,13 @@ impl Confirms {
         drop(state);
         waiting.into_values().for_each(|waiter| waiter.unpark());
     }
+}
+
+fn warn_of_dropped(tag: u64) {
+    warn!(
+        "dropping the outcomes of publications up to {tag}: no caller has asked for them, and \
+         {KEPT} others are kept"
+    );
 }
 
 /// The answers of the broker. An acceptance takes no memory.
@@ -212,19 +234,21 @@ impl Answers {
     fn keep(&mut self, tag: u64, outcome: Outcome) {
         self.notable.entry(tag).or_insert(outcome);
         while self.notable.len() > KEPT
-            && let Some((tag, outcome)) = self.notable.pop_first()
+            && let Some((tag, _)) = self.notable.pop_first()
         {
-            warn!(
-                "dropping the outcome {outcome:?} of publication {tag}: no caller has asked for \
-                 it, and {KEPT} others are kept"
-            );
             self.forgotten = self.forgotten.max(tag);
         }
     }
 
     /// The broker returns messages in the order in which it routes them, so the first message with
-    /// equal content is the returned one.
-    fn returned(&mut self, code: u16, text: String, head: &MessageHead, body: &Body) {
+    /// equal content is the returned one. Returns `text` if there is none.
+    fn returned(
+        &mut self,
+        code: u16,
+        text: String,
+        head: &MessageHead,
+        body: &Body,
+    ) -> Option<String> {
         let message_id = head.properties().ok().and_then(|properties| properties.message_id);
         let position = self.mandatory.iter().position(|(tag, content)| {
             content.body == *body
@@ -235,10 +259,10 @@ impl Answers {
                 && !self.answered.contains(*tag)
         });
         let Some((tag, _)) = position.and_then(|position| self.mandatory.remove(position)) else {
-            debug!("the broker returned an unknown message: {code} {text}");
-            return;
+            return Some(text);
         };
         self.keep(tag, Outcome::Returned { code, text });
+        None
     }
 }
 

@@ -115,7 +115,7 @@ impl TlsSource {
         self.take_plaintext(buffer)?.ok_or_else(|| io::ErrorKind::Interrupted.into())
     }
 
-    /// Gives the session the ciphertext at hand. Returns the length of the plaintext in it; `None`
+    /// Passes buffered ciphertext to the session. Returns the length of the plaintext in it; `None`
     /// if more ciphertext is needed.
     fn take_plaintext(&mut self, buffer: &mut [u8]) -> io::Result<Option<usize>> {
         loop {
