@@ -29,7 +29,7 @@ pub(super) const SMALL_PREFETCH: u16 = 100;
 /// The body after which a consumer ends.
 pub(super) const LAST: &[u8] = b"last";
 
-const WITHIN: Duration = Duration::from_secs(5);
+const WITHIN: Duration = Duration::from_secs(15);
 const SHORT: Duration = Duration::from_secs(1);
 /// The number of threads that open channels.
 const OPENERS: usize = 4;
