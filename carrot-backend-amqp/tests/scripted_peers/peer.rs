@@ -176,6 +176,12 @@ impl Peer {
         }
     }
 
+    /// Sends octets again and again, until the client closes the socket or the deadline passes.
+    pub(crate) fn flood_until_cut(&mut self, octets: &[u8], deadline: Instant) {
+        let several = octets.repeat((SEALED_AT_ONCE / octets.len()).max(1));
+        while Instant::now() < deadline && self.try_send_octets(&several).is_ok() {}
+    }
+
     /// Sends octets one at a time. With TLS, these are the octets of records.
     pub(crate) fn drip(&mut self, octets: &[u8], pause: Duration) -> io::Result<()> {
         for octet in self.seal(octets)? {

@@ -1,13 +1,14 @@
 //! The scripts of the peers.
 
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use carrot_amqp_wire::{
     Arguments, BasicAck, BasicCancel, BasicReturn, ChannelFlow, ConnectionBlocked, ConnectionClose,
     ConnectionTune, HEARTBEAT, Method, PropertiesRef,
 };
 
+use super::WITHIN;
 use super::program::{LAST, PREFETCH};
 use crate::FRAME_MAX;
 use crate::client::{content, deliver, message, raw_content, raw_frame};
@@ -60,6 +61,12 @@ fn end_well(peer: &mut Peer, tag: &str, number: u64) {
 
 fn flood(peer: &mut Peer, octets: &[u8]) {
     peer.flood(octets, (FLOOD / octets.len()).min(FRAMES_OF_FLOOD));
+}
+
+/// Asks until the client gives up. How many of its answers the sockets hold before that depends on
+/// the machine.
+fn flood_until_cut(peer: &mut Peer, octets: &[u8]) {
+    peer.flood_until_cut(octets, Instant::now() + WITHIN);
 }
 
 /// Handshakes that go wrong, after that of TLS.
@@ -199,7 +206,7 @@ pub(super) const FLOODS: Scripts<fn(&mut Peer, &str), 8> = [
         "endless channel.flow without reading the answers",
         "the broker reads no answers",
         |peer, _| {
-            peer.flood(&frame(1, &ChannelFlow { active: true }.into()), 1_500_000);
+            flood_until_cut(peer, &frame(1, &ChannelFlow { active: true }.into()));
         },
     ),
     (
@@ -207,7 +214,7 @@ pub(super) const FLOODS: Scripts<fn(&mut Peer, &str), 8> = [
         "the broker reads no answers",
         |peer, _| {
             let tag = "t".repeat(255);
-            flood(
+            flood_until_cut(
                 peer,
                 &frame(1, &BasicCancel { consumer_tag: (&tag).into(), no_wait: false }.into()),
             );
