@@ -25,6 +25,8 @@ struct WindowState {
     messages: BTreeMap<u64, Arc<InFlight>>,
     /// The number of messages that have left.
     departures: u64,
+    /// The number of threads that wait for a message to leave.
+    awaiting_departure: usize,
 }
 
 /// The reason why there is no room.
@@ -95,8 +97,11 @@ impl Window {
         if state.messages.remove(&message.sequence).is_some() {
             state.bytes -= message.content.body.len();
             state.departures += 1;
+            let is_awaited = state.awaiting_departure > 0;
             drop(state);
-            self.left.notify_all();
+            if is_awaited {
+                self.left.notify_all();
+            }
         }
     }
 
@@ -108,7 +113,9 @@ impl Window {
             if left.is_zero() {
                 return;
             }
+            state.awaiting_departure += 1;
             state = self.left.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
+            state.awaiting_departure -= 1;
         }
     }
 
