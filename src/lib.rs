@@ -182,7 +182,8 @@ pub mod codec {
 pub mod config {
     #[doc(inline)]
     pub use carrot_core::{
-        Credentials, CredentialsProvider, Host, Pem, Role, Scheme, Secret, TlsIdentity, TlsOptions,
+        Credentials, CredentialsProvider, Host, Pem, RabbitMqRelease, Role, Scheme, Secret,
+        TlsIdentity, TlsOptions,
     };
 }
 
@@ -298,10 +299,14 @@ fn connector(options: &ConnectionOptions) -> Result<Arc<dyn Connector>> {
     match options.scheme {
         #[cfg(feature = "memory")]
         config::Scheme::Memory => {
-            let broker = options
-                .hosts
-                .first()
-                .map_or_else(memory::Broker::new, |host| memory::Broker::named(&host.name));
+            let mut builder = memory::Broker::builder();
+            if let Some(release) = options.imitate {
+                builder = builder.imitate(release);
+            }
+            let broker = match options.hosts.first() {
+                Some(host) => builder.named(&host.name)?,
+                None => builder.build(),
+            };
             broker.connector_with(options)
         }
         #[cfg(feature = "amqp")]

@@ -60,8 +60,10 @@ pub(crate) fn conditional_delete(queue: &str, condition: DeleteIf) -> Error {
     Error::HardError { code: 540, reason }
 }
 
-/// RabbitMQ before 4.0 closes the connection if an exchange type is unknown.
-pub(crate) fn unknown_exchange_type(kind: impl Display) -> Error {
+pub(crate) fn unknown_exchange_type(kind: impl Display, closes_connection: bool) -> Error {
+    if !closes_connection {
+        return precondition(format_args!("invalid exchange type '{kind}'"));
+    }
     Error::HardError {
         code: 503,
         reason: format!("COMMAND_INVALID - unknown exchange type '{kind}'"),

@@ -102,11 +102,13 @@ mod clock;
 mod driver;
 mod errors;
 mod queue;
+mod release_rules;
 mod routing;
 mod sync;
 mod testing;
 
 pub use broker::Broker;
+pub use broker::builder::BrokerBuilder;
 pub use broker::fault_plan::Operation;
 pub use clock::ManualClock;
 pub use driver::connector::MemoryConnector;

@@ -28,8 +28,8 @@ pub use backend::{IntoBody, Role};
 
 pub use codec::{BodyReader, Codec, Codecs, Encodable, Format, FormatError};
 pub use config::{
-    ConnectionOptions, Credentials, CredentialsProvider, Host, Pem, Scheme, Secret, TlsIdentity,
-    TlsOptions,
+    ConnectionOptions, Credentials, CredentialsProvider, Host, Pem, RabbitMqRelease, Scheme,
+    Secret, TlsIdentity, TlsOptions,
 };
 pub use connection::Connection;
 pub use consumer::Consumer;

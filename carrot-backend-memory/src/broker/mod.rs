@@ -1,6 +1,7 @@
 //! The broker: what its connections share.
 
 pub(crate) mod alarm;
+pub(crate) mod builder;
 pub(crate) mod connection;
 pub(crate) mod dead_letters;
 pub(crate) mod direct_reply_to;
@@ -16,8 +17,9 @@ use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock, Mutex, RwLock, RwLockReadGuard, RwLockWriteGuard, Weak};
 
-use carrot_core::{Error, ExchangeKind, Result};
+use carrot_core::{Error, ExchangeKind, RabbitMqRelease, Result};
 
+use crate::broker::builder::BrokerBuilder;
 use crate::broker::direct_reply_to::DirectReplies;
 use crate::broker::fault_plan::FaultPlan;
 use crate::broker::recordings::Recordings;
@@ -27,13 +29,15 @@ use crate::queue::context::{IdleSignal, QueueContext};
 use crate::queue::dead_letter::Outbox;
 use crate::queue::sink::{ConsumerKey, UnackedMessage};
 use crate::queue::{BrokerQueue, DeletedQueue, QueueFate};
+use crate::release_rules::ReleaseRules;
 use crate::routing::topology::Topology;
 use crate::sync::{lock, read, write};
 
 /// The named brokers of the process. The map keeps no broker alive.
 static NAMED: LazyLock<Mutex<HashMap<String, Weak<BrokerShared>>>> = LazyLock::new(Mutex::default);
 
-/// A message broker in this process, which behaves like RabbitMQ 3.10 with one virtual host.
+/// A message broker in this process, which behaves like RabbitMQ with one virtual host: like 4.3, or
+/// like 3.10 where [`builder`](Broker::builder) says so.
 ///
 /// A handle: clones stand for the same broker, which exists as long as a clone, a connector or a
 /// channel does. Creating a broker takes microseconds, so each test can have its own. Two brokers
@@ -70,9 +74,14 @@ pub struct Broker {
 }
 
 impl Broker {
-    /// Creates a broker with the real clock.
+    /// Creates a broker with the real clock, which imitates RabbitMQ 4.3.
     pub fn new() -> Broker {
-        Broker { shared: BrokerShared::new(None, BrokerClock::real()) }
+        Broker::builder().build()
+    }
+
+    /// Returns a builder, for a broker that imitates another release.
+    pub fn builder() -> BrokerBuilder {
+        BrokerBuilder::default()
     }
 
     /// Returns the broker of this name in this process, or creates it.
@@ -87,21 +96,46 @@ impl Broker {
     /// assert_ne!(one, Broker::named("invoices"));
     /// ```
     pub fn named(name: &str) -> Broker {
-        let mut named = lock(&NAMED);
-        if let Some(shared) = named.get(name).and_then(Weak::upgrade) {
-            return Broker { shared };
-        }
-        named.retain(|_, shared| shared.strong_count() > 0);
-        let shared = BrokerShared::new(Some(name), BrokerClock::real());
-        named.insert(name.to_string(), Arc::downgrade(&shared));
-        Broker { shared }
+        Broker::find_or_create(name, None, None).0
     }
 
     /// Creates a broker with a clock that the test advances.
     pub fn with_clock(clock: &ManualClock) -> Broker {
-        let shared = BrokerShared::new(None, BrokerClock::manual(clock));
-        clock.attach(Arc::downgrade(&shared) as Weak<dyn TimerOwner>);
+        Broker::builder().clock(clock).build()
+    }
+
+    /// Returns the broker of a name, and whether it was created for that.
+    pub(crate) fn find_or_create(
+        name: &str,
+        clock: Option<&ManualClock>,
+        release: Option<RabbitMqRelease>,
+    ) -> (Broker, bool) {
+        let mut named = lock(&NAMED);
+        if let Some(shared) = named.get(name).and_then(Weak::upgrade) {
+            return (Broker { shared }, false);
+        }
+        named.retain(|_, shared| shared.strong_count() > 0);
+        let broker = Broker::create(Some(name), clock, release.unwrap_or_default());
+        named.insert(name.to_string(), Arc::downgrade(&broker.shared));
+        (broker, true)
+    }
+
+    pub(crate) fn create(
+        name: Option<&str>,
+        clock: Option<&ManualClock>,
+        release: RabbitMqRelease,
+    ) -> Broker {
+        let broker_clock = clock.map_or_else(BrokerClock::real, BrokerClock::manual);
+        let shared = BrokerShared::new(name, broker_clock, ReleaseRules::of(release));
+        if let Some(clock) = clock {
+            clock.attach(Arc::downgrade(&shared) as Weak<dyn TimerOwner>);
+        }
         Broker { shared }
+    }
+
+    /// Returns the release of RabbitMQ that the broker imitates.
+    pub fn release(&self) -> RabbitMqRelease {
+        self.shared.rules().release
     }
 
     /// Returns the name given to [`named`](Broker::named).
@@ -190,7 +224,11 @@ pub(crate) trait OpenConnection: fmt::Debug + Send + Sync {
 }
 
 impl BrokerShared {
-    fn new(name: Option<&str>, clock: BrokerClock) -> Arc<BrokerShared> {
+    fn new(
+        name: Option<&str>,
+        clock: BrokerClock,
+        rules: &'static ReleaseRules,
+    ) -> Arc<BrokerShared> {
         let clock = Arc::new(clock);
         Arc::new_cyclic(|shared: &Weak<BrokerShared>| BrokerShared {
             name: name.map(String::from),
@@ -200,6 +238,7 @@ impl BrokerShared {
                     Weak::clone(shared) as Weak<dyn TimerOwner>,
                 )),
                 clock,
+                rules,
                 dead_letters: Outbox::default(),
                 idle: IdleSignal::default(),
             }),
@@ -228,6 +267,11 @@ impl BrokerShared {
 
     pub(crate) fn topology_mut(&self) -> RwLockWriteGuard<'_, Topology> {
         write(&self.topology)
+    }
+
+    /// Returns the rules of the imitated release.
+    pub(crate) fn rules(&self) -> &'static ReleaseRules {
+        self.context.rules
     }
 
     pub(crate) fn clock(&self) -> &BrokerClock {

@@ -15,9 +15,6 @@ use crate::queue::dead_letter::array_of_strings;
 use crate::queue::message::RoutedMessage;
 use crate::routing::route::PublishOrigin;
 
-/// RabbitMQ's limit on the body of a message, in bytes.
-const LARGEST_BODY: usize = 134_217_728;
-
 impl BrokerShared {
     /// Publishes a message of a client.
     pub(crate) fn publish(
@@ -58,11 +55,10 @@ impl BrokerShared {
     /// Checks the properties of a message. Returns its expiration in microseconds.
     fn check_publication(&self, user: &str, content: &Content) -> Result<Option<u64>> {
         let properties = &content.properties;
-        if content.body.len() > LARGEST_BODY {
-            let size = content.body.len();
-            let reason = format_args!(
-                "message size {size} is larger than configured max size {LARGEST_BODY}"
-            );
+        let (size, most) = (content.body.len(), self.rules().largest_body);
+        if size > most {
+            let reason =
+                format_args!("message size {size} is larger than configured max size {most}");
             return Err(errors::precondition(reason));
         }
         let unknown_mode =

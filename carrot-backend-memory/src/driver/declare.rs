@@ -19,7 +19,8 @@ impl ChannelHandle {
         let name = &declared.name;
         let behaviour = self.shared().topology().behaviour(&declared.kind);
         if behaviour.is_none() && !declared.passive {
-            return Err(errors::unknown_exchange_type(&declared.kind));
+            let closes_connection = self.shared().rules().unknown_exchange_type_closes_connection;
+            return Err(errors::unknown_exchange_type(&declared.kind, closes_connection));
         }
         if declared.is_default() {
             return Err(errors::default_exchange());

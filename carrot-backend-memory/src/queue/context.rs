@@ -5,12 +5,14 @@ use std::sync::{Arc, Condvar, Mutex};
 
 use crate::clock::{BrokerClock, Timers};
 use crate::queue::dead_letter::Outbox;
+use crate::release_rules::ReleaseRules;
 use crate::sync::lock;
 
 /// State shared by all queues of one broker.
 #[derive(Debug)]
 pub(crate) struct QueueContext {
     pub(crate) clock: Arc<BrokerClock>,
+    pub(crate) rules: &'static ReleaseRules,
     pub(crate) timers: Arc<Timers<QueueId>>,
     pub(crate) dead_letters: Outbox,
     pub(crate) idle: IdleSignal,

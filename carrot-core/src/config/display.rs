@@ -66,6 +66,9 @@ pub(super) fn write_url(
     query.write_unless("frame_max", options.frame_max, defaults.frame_max)?;
     query.write_unless("max_message_size", options.max_message_size, defaults.max_message_size)?;
     query.write_unless("name", &options.name, &defaults.name)?;
+    if let Some(release) = options.imitate {
+        query.write("imitate", release)?;
+    }
     if options.credentials == Credentials::External {
         query.write("auth_mechanism", "external")?;
     }

@@ -7,6 +7,7 @@ use crate::config::credentials::Credentials;
 use crate::config::credentials_provider::CredentialsProvider;
 use crate::config::given::Given;
 use crate::config::host::Host;
+use crate::config::rabbitmq_release::RabbitMqRelease;
 use crate::config::scheme::Scheme;
 use crate::config::seconds;
 use crate::config::secret::Secret;
@@ -58,6 +59,7 @@ use crate::config::tls::TlsOptions;
 /// | `channel_max` | [`channel_max`](Self::channel_max) |
 /// | `frame_max` | [`frame_max`](Self::frame_max), in bytes |
 /// | `max_message_size` | [`max_message_size`](Self::max_message_size), in bytes |
+/// | `imitate` | [`imitate`](Self::imitate), `3.10` or `4.3` |
 /// | `name` | [`name`](Self::name) |
 /// | `auth_mechanism` | `plain`, or `external` for the client certificate |
 /// | `cacertfile` | [`TlsOptions::authority`], a file; may be repeated |
@@ -146,6 +148,9 @@ pub struct ConnectionOptions {
     pub max_message_size: u64,
     /// The name of the connection, for logs and threads.
     pub name: String,
+    /// The release of RabbitMQ that the memory broker imitates; `None` for any.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub imitate: Option<RabbitMqRelease>,
 }
 
 fn is_default<T: Default + PartialEq>(value: &T) -> bool {
@@ -168,6 +173,7 @@ impl Default for ConnectionOptions {
             frame_max: 131_072,
             max_message_size: 134_217_728,
             name: "carrot".into(),
+            imitate: None,
         }
     }
 }
@@ -406,6 +412,26 @@ impl ConnectionOptions {
     #[must_use]
     pub fn name(mut self, name: impl Into<String>) -> ConnectionOptions {
         self.name = name.into();
+        self
+    }
+
+    /// Sets the release of RabbitMQ that the memory broker imitates.
+    ///
+    /// Connecting to a named broker that imitates another release fails with
+    /// [`Error::Config`](crate::Error::Config), and so does the option on RabbitMQ itself.
+    ///
+    /// Defaults to the release of the named broker, or else to 4.3.
+    ///
+    /// ```
+    /// use carrot::ConnectionOptions;
+    /// use carrot::config::RabbitMqRelease;
+    ///
+    /// let options = ConnectionOptions::memory().imitate(RabbitMqRelease::V3_10);
+    /// assert_eq!(options.to_string(), "memory://?imitate=3.10");
+    /// ```
+    #[must_use]
+    pub fn imitate(mut self, release: RabbitMqRelease) -> ConnectionOptions {
+        self.imitate = Some(release);
         self
     }
 

@@ -4,6 +4,7 @@ use crate::config::credentials::Credentials;
 use crate::config::given::Given;
 use crate::config::host::Host;
 use crate::config::options::ConnectionOptions;
+use crate::config::rabbitmq_release::RabbitMqRelease;
 use crate::config::scheme::Scheme;
 use crate::config::tls::TlsOptions;
 use crate::error::{Error, Result};
@@ -23,6 +24,7 @@ const FIELDS: &[&str] = &[
     "frame_max",
     "max_message_size",
     "name",
+    "imitate",
 ];
 
 impl TryFrom<Given> for ConnectionOptions {
@@ -93,6 +95,7 @@ impl TryFrom<Given> for ConnectionOptions {
             max_message_size: |given, field| given.whole(field, u64::MAX);
             name: Given::text;
         }
+        options.imitate = fields.read("imitate", |given, _| RabbitMqRelease::try_from(given))?;
         options.validate().map_err(named_as_field)?;
         Ok(options)
     }

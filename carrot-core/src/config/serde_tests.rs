@@ -94,6 +94,7 @@ fn options_without_a_secret_survive_json_and_toml() {
         ConnectionOptions::new(),
         ConnectionOptions::memory(),
         ConnectionOptions::memory_named("a:b/c"),
+        ConnectionOptions::memory().imitate(RabbitMqRelease::V3_10),
         ConnectionOptions::new().tls(TlsOptions::new()),
         ConnectionOptions::new()
             .tls(identity.authority(Pem::file("ca.pem")).server_name("mq"))
@@ -207,6 +208,8 @@ fn an_error_names_the_wrong_field() {
         (r#""scheme": "amqp", "tls": {}"#, "tls"),
         (r#""scheme": "memory", "tls": {}"#, "tls"),
         (r#""scheme": "memory", "vhost": "v""#, "vhost"),
+        (r#""scheme": "memory", "imitate": 4.3"#, "imitate"),
+        (r#""imitate": "4.3""#, "imitate"),
         (r#""credentials": "external""#, "credentials"),
         (r#""credentials": "plain""#, "credentials"),
         (r#""credentials": {"password": "p"}"#, "user"),
@@ -227,7 +230,7 @@ fn an_error_names_the_wrong_field() {
 }
 
 /// The places of a table that hold a value, each with the rest of the table around it.
-const PLACES: [&str; 32] = [
+const PLACES: [&str; 33] = [
     "?",
     "[?]",
     r#"{"?": 1}"#,
@@ -260,6 +263,7 @@ const PLACES: [&str; 32] = [
     r#"{"frame_max": ?}"#,
     r#"{"max_message_size": ?}"#,
     r#"{"name": ?, "port": 0}"#,
+    r#"{"scheme": "memory", "imitate": ?}"#,
 ];
 
 #[test]

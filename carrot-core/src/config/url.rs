@@ -20,8 +20,8 @@ use crate::config::tls::TlsIdentity;
 use crate::error::{Error, Result};
 
 const OPTIONS: &str = "auth_mechanism, cacertfile, call_timeout, certfile, channel_max, \
-                       connection_timeout, frame_max, heartbeat, keyfile, max_message_size, \
-                       name, server_name_indication, verify";
+                       connection_timeout, frame_max, heartbeat, imitate, keyfile, \
+                       max_message_size, name, server_name_indication, verify";
 const TLS_OPTIONS: [&str; 5] =
     ["cacertfile", "certfile", "keyfile", "server_name_indication", "verify"];
 
@@ -293,6 +293,7 @@ fn apply_query(options: &mut ConnectionOptions, query: &str) -> Result<()> {
             "frame_max" => options.frame_max = number(option, &value)?,
             "max_message_size" => options.max_message_size = number(option, &value)?,
             "name" => options.name = value,
+            "imitate" => options.imitate = Some(value.parse()?),
             "cacertfile" => options.tls.authorities.push(Pem::file(value)),
             "certfile" => certificates = Some(Pem::file(value)),
             "keyfile" => key = Some(Pem::file(value)),

@@ -4,6 +4,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::config::display::{escape, write_url};
+use crate::config::rabbitmq_release::RabbitMqRelease;
 use crate::config::tls::TlsOptions;
 
 fn parse(url: &str) -> ConnectionOptions {
@@ -60,6 +61,9 @@ fn a_memory_url_has_only_a_name() {
     assert_eq!(parse("memory://"), ConnectionOptions::memory());
     assert_eq!(parse("memory://shop%20test/"), ConnectionOptions::memory_named("shop test"));
     assert_eq!(parse("memory://a?call_timeout=5").call_timeout, Duration::from_millis(5));
+    assert_eq!(parse("memory://a?imitate=3.10").imitate, Some(RabbitMqRelease::V3_10));
+    assert_eq!(wrong_option("memory://a?imitate=3.1"), "imitate");
+    assert_eq!(wrong_option("amqp://a?imitate=4.3"), "imitate");
     assert_eq!(wrong_option("memory://guest:guest@a"), "user");
     assert_eq!(wrong_option("memory://a:5672"), "port");
     assert_eq!(wrong_option("memory://a/b"), "vhost");

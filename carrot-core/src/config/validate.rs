@@ -39,6 +39,9 @@ impl ConnectionOptions {
         if self.scheme == Scheme::Memory && self.vhost != "/" {
             return Err(Error::config("vhost", "the memory broker has no vhosts"));
         }
+        if self.scheme != Scheme::Memory && self.imitate.is_some() {
+            return Err(Error::config("imitate", "only the memory broker imitates a release"));
+        }
         if self.scheme != Scheme::Amqps && self.tls != TlsOptions::default() {
             return Err(Error::config(
                 "tls",
