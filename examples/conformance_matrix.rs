@@ -9,7 +9,7 @@ use carrot::amqp::AmqpConnector;
 use carrot::backend::Connector;
 use carrot::memory::{Broker, ManualClock};
 use carrot::{ConnectionOptions, config::Scheme};
-use carrot_conformance::{Feature, Features, Harness, Tier, matrix};
+use carrot_conformance::{Feature, Features, Harness, Release, Tier, matrix};
 
 struct Memory {
     clock: ManualClock,
@@ -34,7 +34,25 @@ impl Harness for Memory {
     }
 }
 
-struct RabbitMq(ConnectionOptions);
+struct RabbitMq {
+    options: ConnectionOptions,
+    release: Release,
+}
+
+impl RabbitMq {
+    /// Uses the release that the broker announces. With TLS, uses the one that
+    /// `CARROT_TEST_RABBITMQ_VERSION` names, or the newest known one.
+    fn new(options: ConnectionOptions) -> Result<RabbitMq, Box<dyn Error>> {
+        let release = match (options.scheme, options.addresses().next()) {
+            (Scheme::Amqp, Some(address)) => Release::announced_by(address)?,
+            _ => match std::env::var("CARROT_TEST_RABBITMQ_VERSION") {
+                Ok(version) => version.parse()?,
+                Err(_) => Release::NEWEST_KNOWN,
+            },
+        };
+        Ok(RabbitMq { options, release })
+    }
+}
 
 impl Harness for RabbitMq {
     fn name(&self) -> &str {
@@ -45,8 +63,13 @@ impl Harness for RabbitMq {
         Features::rabbitmq()
     }
 
+    fn release(&self) -> Release {
+        self.release
+    }
+
     fn connect(&self) -> Arc<dyn Connector> {
-        Arc::new(AmqpConnector::new(&self.0).expect("the options were checked when they were read"))
+        let connector = AmqpConnector::new(&self.options);
+        Arc::new(connector.expect("the options were checked when they were read"))
     }
 
     fn pass(&self, duration: Duration) {
@@ -58,12 +81,14 @@ fn main() -> Result<(), Box<dyn Error>> {
     let clock = ManualClock::new();
     let memory = Memory { broker: Broker::with_clock(&clock), clock };
     let mut harnesses: Vec<&dyn Harness> = vec![&memory];
-    let rabbitmq = match std::env::var("CARROT_URL") {
-        Ok(url) => {
-            Some(RabbitMq(url.parse()?)).filter(|rabbitmq| rabbitmq.0.scheme != Scheme::Memory)
-        }
+    let options = match std::env::var("CARROT_URL") {
+        Ok(url) => Some(url.parse::<ConnectionOptions>()?),
         Err(_) => None,
     };
+    let rabbitmq = options
+        .filter(|options| options.scheme != Scheme::Memory)
+        .map(RabbitMq::new)
+        .transpose()?;
     harnesses.extend(rabbitmq.iter().map(|rabbitmq| rabbitmq as &dyn Harness));
 
     let matrix = matrix(&harnesses, &Tier::ALL);

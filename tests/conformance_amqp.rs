@@ -1,17 +1,33 @@
 //! Every conformance case on a real broker, at the address in `CARROT_TEST_AMQP_URL`.
 
 use std::env;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::thread;
 use std::time::Duration;
 
 use carrot_backend_amqp::AmqpConnector;
-use carrot_conformance::{Breakable, Feature, Features, Harness};
-use carrot_core::ConnectionOptions;
+use carrot_conformance::{Breakable, Feature, Features, Harness, Release};
 use carrot_core::backend::Connector;
+use carrot_core::{ConnectionOptions, Scheme};
 use carrot_faults::Proxy;
 
 struct Amqp(ConnectionOptions);
+
+/// Returns the release that the broker announces. If the URL has TLS, returns the release that
+/// `CARROT_TEST_RABBITMQ_VERSION` names.
+fn release(options: &ConnectionOptions) -> Release {
+    static RELEASE: OnceLock<Release> = OnceLock::new();
+    *RELEASE.get_or_init(|| match options.scheme {
+        Scheme::Amqp => {
+            let address = options.addresses().next().expect("at least one address");
+            Release::announced_by(address).expect("the broker announces its version")
+        }
+        _ => env::var("CARROT_TEST_RABBITMQ_VERSION")
+            .expect("CARROT_TEST_RABBITMQ_VERSION names the release of a broker with TLS")
+            .parse()
+            .expect("CARROT_TEST_RABBITMQ_VERSION is a version"),
+    })
+}
 
 impl Amqp {
     fn new() -> Amqp {
@@ -32,6 +48,10 @@ impl Harness for Amqp {
 
     fn features(&self) -> Features {
         Features::rabbitmq().with(Feature::CutConnection)
+    }
+
+    fn release(&self) -> Release {
+        release(&self.0)
     }
 
     fn connect(&self) -> Arc<dyn Connector> {

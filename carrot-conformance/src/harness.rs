@@ -5,6 +5,7 @@ use std::time::Duration;
 use carrot_core::backend::Connector;
 
 use crate::features::Features;
+use crate::release::Release;
 
 /// The connection of the kit to a backend.
 ///
@@ -17,6 +18,13 @@ pub trait Harness: Send + Sync {
     /// Returns the features of the backend. A case that needs another feature is reported as
     /// unsupported.
     fn features(&self) -> Features;
+
+    /// Returns the release of RabbitMQ whose answers are expected. Some answers depend on it.
+    ///
+    /// Defaults to [`Release::NEWEST_KNOWN`].
+    fn release(&self) -> Release {
+        Release::NEWEST_KNOWN
+    }
 
     /// Creates a connector to the broker. It shares no connection with earlier connectors.
     ///

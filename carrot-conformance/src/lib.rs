@@ -102,6 +102,11 @@
 //! | [`Limits`](Tier::Limits) | time-to-live, length limits, priorities, dead letters, large messages, refused arguments |
 //! | [`Failure`](Tier::Failure) | a harness that can cut connections, block and restart the broker |
 //!
+//! # Releases of RabbitMQ
+//!
+//! Some answers of RabbitMQ depend on its release. [`Harness::release`] says which answers are
+//! expected. Defaults to those of the newest known release, which is 4.3.
+//!
 //! # Rules of the cases
 //!
 //! - Names are unique in every run. Cases can therefore run at the same time, on a broker that
@@ -121,6 +126,8 @@ mod harness;
 mod list;
 mod macros;
 mod matrix;
+mod release;
+mod release_answers;
 mod runner;
 mod support;
 
@@ -128,6 +135,7 @@ pub use case::{Case, Tier};
 pub use features::{Feature, Features};
 pub use harness::{Breakable, Harness};
 pub use matrix::{Matrix, Verdict, matrix};
+pub use release::Release;
 #[doc(hidden)]
 pub use runner::Tally;
 pub use runner::{cases, report_unsupported, run_as_test};

@@ -131,11 +131,66 @@ pub(crate) fn a_dead_letter_keeps_its_content(harness: &dyn Harness) {
     assert_eq!(letter.content.properties.clone().without_headers(), properties.without_headers());
 }
 
-pub(crate) fn a_dead_letter_is_not_marked_as_redelivered(harness: &dyn Harness) {
+pub(crate) fn a_dead_letter_is_marked_as_redelivered_after_a_failure_or_never(
+    harness: &dyn Harness,
+) {
     let DeadLetterFixture { fixture, queue, dead, .. } = fixture(harness, |queue| queue);
     fixture.channel.enqueue(&queue, ["x"]);
     fixture.channel.discard(&fixture.channel.get_delivery(&queue));
+    let marked = ReleaseAnswer::FailuresMarkDeadLetters.is_expected(harness);
+    assert_eq!(fixture.channel.get_delivery(&dead).redelivered, marked);
+}
+
+pub(crate) fn a_dead_letter_without_a_failed_delivery_is_not_marked_as_redelivered(
+    harness: &dyn Harness,
+) {
+    let DeadLetterFixture { fixture, queue, dead, .. } =
+        fixture(harness, |queue| queue.message_ttl(milliseconds(300)));
+    fixture.channel.enqueue(&queue, ["never delivered"]);
+    fixture.pass_ms(400);
+    assert!(!fixture.channel.get_delivery_as(&dead, Acknowledgement::Automatic).redelivered);
+    fixture.channel.enqueue(&queue, ["given back"]);
+    fixture.channel.requeue(&fixture.channel.get_delivery(&queue));
+    fixture.pass_ms(400);
     assert!(!fixture.channel.get_delivery(&dead).redelivered);
+}
+
+pub(crate) fn a_failed_delivery_marks_the_dead_letter_as_redelivered_or_not(harness: &dyn Harness) {
+    let DeadLetterFixture { fixture, queue, dead, .. } =
+        fixture(harness, |queue| queue.message_ttl(milliseconds(500)));
+    let marked = ReleaseAnswer::FailuresMarkDeadLetters.is_expected(harness);
+    fixture.channel.enqueue(&queue, ["failed"]);
+    let delivery = fixture.channel.get_delivery(&queue);
+    fixture
+        .channel
+        .reject(delivery.tag, Rejection::RequeueFailed, Extent::One)
+        .expect("requeue as failed");
+    fixture.pass_ms(600);
+    let letter = fixture.channel.get_delivery_as(&dead, Acknowledgement::Automatic);
+    assert_eq!((&*body(&letter), letter.redelivered), ("failed", marked));
+
+    fixture.channel.enqueue(&queue, ["given back"]);
+    let closed = fixture.open();
+    closed.get_delivery(&queue);
+    closed.close_channel();
+    fixture.pass_ms(600);
+    let letter = fixture.channel.get_delivery(&dead);
+    assert_eq!((&*body(&letter), letter.redelivered), ("given back", false));
+}
+
+pub(crate) fn a_lost_connection_marks_the_dead_letter_as_redelivered_or_not(harness: &dyn Harness) {
+    let DeadLetterFixture { fixture, queue, dead, .. } =
+        fixture(harness, |queue| queue.message_ttl(milliseconds(2000)));
+    let breakable = harness.breakable().expect("a harness with this feature has a breakable");
+    let lost = open(&*breakable.connector);
+    fixture.channel.enqueue(&queue, ["lost"]);
+    lost.get_delivery(&queue);
+    (breakable.cut)();
+    fixture.channel.expect_ready(&queue, 1);
+    fixture.pass_ms(2100);
+    let marked = ReleaseAnswer::FailuresMarkDeadLetters.is_expected(harness);
+    let letter = fixture.channel.get_delivery(&dead);
+    assert_eq!((&*body(&letter), letter.redelivered), ("lost", marked));
 }
 
 pub(crate) fn a_dead_letter_keeps_its_routing_key(harness: &dyn Harness) {
@@ -206,6 +261,27 @@ pub(crate) fn the_x_first_death_headers_record_the_first_death(harness: &dyn Har
     assert_eq!(header(&letter, "x-first-death-exchange"), Some(""));
 }
 
+pub(crate) fn the_x_last_death_headers_record_the_last_death(harness: &dyn Harness) {
+    let fixture = CaseFixture::new(harness);
+    let last = fixture.queue();
+    let second = fixture.queue_with(|queue| {
+        queue.dead_letter_exchange("").dead_letter_routing_key(&*last).max_length(0)
+    });
+    let first = fixture
+        .queue_with(|queue| queue.dead_letter_exchange("").dead_letter_routing_key(&*second));
+    fixture.channel.enqueue(&first, ["x"]);
+    fixture.channel.discard(&fixture.channel.get_delivery(&first));
+    let letter = fixture.channel.get_delivery(&last);
+    let named = ReleaseAnswer::LastDeathsAreNamed.is_expected(harness);
+    for (name, expected) in [
+        ("x-last-death-queue", &*second),
+        ("x-last-death-reason", "maxlen"),
+        ("x-last-death-exchange", ""),
+    ] {
+        assert_eq!(header(&letter, name), named.then_some(expected), "{name}");
+    }
+}
+
 pub(crate) fn the_x_death_header_records_an_expiry(harness: &dyn Harness) {
     let DeadLetterFixture { fixture, queue, dead, .. } =
         fixture(harness, |queue| queue.message_ttl(milliseconds(50)));
@@ -241,7 +317,9 @@ pub(crate) fn the_x_death_header_counts_equal_deaths(harness: &dyn Harness) {
     fixture.channel.discard(&fixture.channel.get_delivery(&queue));
     let deaths = deaths(&fixture.channel.get_delivery(&dead));
     assert_eq!(deaths.len(), 1, "one record: {deaths:?}");
-    assert_eq!(deaths[0].get("count").and_then(Value::as_i64), Some(2));
+    let counted = ReleaseAnswer::DeathsSentByClientsCount.is_expected(harness);
+    let count = if counted { 2 } else { 1 };
+    assert_eq!(deaths[0].get("count").and_then(Value::as_i64), Some(count));
 }
 
 pub(crate) fn the_x_death_header_starts_with_the_latest_death(harness: &dyn Harness) {
@@ -291,16 +369,21 @@ pub(crate) fn a_dead_letter_cycle_with_a_rejection_continues(harness: &dyn Harne
     assert_eq!(deaths(&letter)[0].get("count").and_then(Value::as_i64), Some(3));
 }
 
-pub(crate) fn a_dead_letter_with_a_replaced_routing_key_has_no_cc_header(harness: &dyn Harness) {
+pub(crate) fn a_dead_letter_with_a_replaced_routing_key_is_not_copied_again(harness: &dyn Harness) {
     let DeadLetterFixture { fixture, queue, dead, .. } =
         fixture(harness, |queue| queue.dead_letter_routing_key("failed"));
-    let copies = Value::from(vec![Value::from("elsewhere")]);
+    let elsewhere = fixture.queue();
+    let copies = Value::from(vec![Value::from(&*elsewhere)]);
     fixture.channel.enqueue_with(&queue, "x", Properties::new().with_header("CC", copies));
+    fixture.channel.expect_messages(&elsewhere, ["x"]);
     fixture.channel.discard(&fixture.channel.get_delivery(&queue));
     let letter = fixture.channel.get_delivery(&dead);
-    assert_eq!(letter.content.properties.header("CC"), None);
-    let keys = Value::from(vec![Value::from(&*queue), Value::from("elsewhere")]);
+    let removed = ReleaseAnswer::ReplacedKeysRemoveCopies.is_expected(harness);
+    let expected = (!removed).then(|| Value::from(vec![Value::from(&*elsewhere)]));
+    assert_eq!(letter.content.properties.header("CC"), expected.as_ref());
+    let keys = Value::from(vec![Value::from(&*queue), Value::from(&*elsewhere)]);
     assert_eq!(deaths(&letter)[0].get("routing-keys"), Some(&keys));
+    fixture.channel.expect_stays_empty(&elsewhere);
 }
 
 /// Publishes a message to a retry queue with a TTL of one second, and asserts that the broker

@@ -21,6 +21,14 @@ fn request_reply(fixture: &CaseFixture<'_>) -> (Arc<dyn Backend>, Box<dyn Subscr
     (requester, replies, reply)
 }
 
+/// Returns the tag of the first delivery after a reply.
+fn tag_after(harness: &dyn Harness, reply: &Delivery) -> DeliveryTag {
+    match ReleaseAnswer::DirectRepliesUseTags.is_expected(harness) {
+        true => DeliveryTag(reply.tag.0 + 1),
+        false => reply.tag,
+    }
+}
+
 pub(crate) fn a_reply_reaches_the_requester_directly(harness: &dyn Harness) {
     let fixture = CaseFixture::new(harness);
     let requests = fixture.queue();
@@ -67,7 +75,7 @@ pub(crate) fn a_request_without_a_direct_reply_consumer_is_refused(harness: &dyn
     assert!(matches!(error, Error::PreconditionFailed { .. }), "the confirm returned {error:?}");
 }
 
-pub(crate) fn a_reply_to_a_closed_requester_is_returned(harness: &dyn Harness) {
+pub(crate) fn a_mandatory_reply_to_a_closed_requester_is_answered(harness: &dyn Harness) {
     let fixture = CaseFixture::new(harness);
     let requests = fixture.queue();
     let requester = fixture.open();
@@ -79,6 +87,14 @@ pub(crate) fn a_reply_to_a_closed_requester_is_returned(harness: &dyn Harness) {
     requester.close_channel();
     drop(replies);
     let tag = fixture.channel.publish_mandatory(Content::new("", &*address, "reply"));
+    match ReleaseAnswer::MandatoryRepliesAreAccepted.is_expected(harness) {
+        true => assert_eq!(fixture.channel.outcome(tag), Outcome::Accepted),
+        false => {
+            assert!(matches!(fixture.channel.outcome(tag), Outcome::Returned { code: 312, .. }));
+        }
+    }
+    let nowhere = Content::new("", "amq.rabbitmq.reply-to.nobody", "reply");
+    let tag = fixture.channel.publish_mandatory(nowhere);
     assert!(matches!(fixture.channel.outcome(tag), Outcome::Returned { code: 312, .. }));
 }
 
@@ -92,13 +108,13 @@ pub(crate) fn other_reply_addresses_are_not_changed(harness: &dyn Harness) {
     );
 }
 
-pub(crate) fn a_reply_has_the_tag_of_the_next_delivery(harness: &dyn Harness) {
+pub(crate) fn a_reply_has_a_tag_that_is_not_settled(harness: &dyn Harness) {
     let fixture = CaseFixture::new(harness);
     let queue = fixture.queue();
     let (requester, _replies, reply) = request_reply(&fixture);
     requester.enqueue(&queue, ["x"]);
     let next = requester.get_delivery(&queue);
-    assert_eq!(reply.tag, next.tag);
+    assert_eq!(next.tag, tag_after(harness, &reply));
     requester.ack_one(&next);
     requester.round_trip(&queue);
 }
@@ -111,7 +127,7 @@ pub(crate) fn acks_after_a_reply_settle_only_their_delivery(harness: &dyn Harnes
     let subscription = requester.subscribe(&queue);
     let deliveries: Vec<_> =
         (0..10).map(|number| subscription.expect(&number.to_string())).collect();
-    assert_eq!(deliveries[0].tag, reply.tag);
+    assert_eq!(deliveries[0].tag, tag_after(harness, &reply));
     deliveries[1..].iter().for_each(|delivery| requester.ack_one(delivery));
     requester.close_channel();
     fixture
@@ -137,7 +153,11 @@ pub(crate) fn a_dropped_reply_consumer_with_an_unread_reply_requeues_no_other_me
         .map(str::to_string);
     fixture.channel.enqueue(&address.expect("an address to reply to"), ["unread"]);
     let next = requester.get_delivery(&queue);
-    assert_eq!(next.tag, reply.tag);
+    let unread_replies = match ReleaseAnswer::DirectRepliesUseTags.is_expected(harness) {
+        true => 1,
+        false => 0,
+    };
+    assert_eq!(next.tag.0, tag_after(harness, &reply).0 + unread_replies);
     drop(replies);
     requester.round_trip(&queue);
     requester.ack_one(&next);

@@ -25,6 +25,9 @@ macro_rules! __failure {
                 a_secret_update_without_a_connection_does_nothing needs SecretUpdates;
                 a_secret_update_of_a_closed_connector_fails needs SecretUpdates;
             }
+            dead_letters {
+                a_lost_connection_marks_the_dead_letter_as_redelivered_or_not needs CutConnection, Exchanges, DeadLetters, MessageTtl;
+            }
             alarms {
                 a_confirm_of_a_blocked_broker_is_late needs BlockBroker;
                 a_blocked_publisher_times_out_and_publishes_again_after_the_alarm needs BlockBroker;

@@ -68,7 +68,9 @@ macro_rules! __limits {
                 messages_of_a_deleted_queue_are_not_dead_lettered needs Exchanges, DeadLetters;
                 several_messages_discarded_at_once_are_all_dead_lettered needs Exchanges, DeadLetters;
                 a_dead_letter_keeps_its_content needs Exchanges, DeadLetters;
-                a_dead_letter_is_not_marked_as_redelivered needs Exchanges, DeadLetters;
+                a_dead_letter_is_marked_as_redelivered_after_a_failure_or_never needs Exchanges, DeadLetters;
+                a_dead_letter_without_a_failed_delivery_is_not_marked_as_redelivered needs Exchanges, DeadLetters, MessageTtl;
+                a_failed_delivery_marks_the_dead_letter_as_redelivered_or_not needs Exchanges, DeadLetters, MessageTtl;
                 a_dead_letter_keeps_its_routing_key needs Exchanges, DeadLetters;
                 a_dead_letter_has_the_dead_letter_routing_key_of_its_queue needs Exchanges, DeadLetters;
                 the_default_exchange_routes_dead_letters needs DeadLetters;
@@ -77,6 +79,7 @@ macro_rules! __limits {
                 a_retry_queue_of_the_quorum_type_dead_letters_its_messages needs QuorumQueues;
                 the_x_death_header_records_a_rejection needs DeadLetters, TopicExchange;
                 the_x_first_death_headers_record_the_first_death needs Exchanges, DeadLetters;
+                the_x_last_death_headers_record_the_last_death needs DeadLetters, LengthLimits;
                 the_x_death_header_records_an_expiry needs Exchanges, DeadLetters, MessageTtl;
                 the_x_death_header_records_a_full_queue needs Exchanges, DeadLetters, LengthLimits;
                 a_dead_letter_has_its_expiration_in_the_x_death_header_only needs Exchanges, DeadLetters, MessageTtl;
@@ -84,7 +87,7 @@ macro_rules! __limits {
                 the_x_death_header_starts_with_the_latest_death needs DeadLetters, LengthLimits;
                 a_dead_letter_cycle_without_a_rejection_drops_the_message needs DeadLetters, MessageTtl;
                 a_dead_letter_cycle_with_a_rejection_continues needs DeadLetters;
-                a_dead_letter_with_a_replaced_routing_key_has_no_cc_header needs Exchanges, DeadLetters, SenderSelectedRouting;
+                a_dead_letter_with_a_replaced_routing_key_is_not_copied_again needs Exchanges, DeadLetters, SenderSelectedRouting;
             }
             large {
                 a_body_of_sixteen_mebibytes_survives needs LargeBodies;
@@ -99,9 +102,9 @@ macro_rules! __limits {
                 a_direct_reply_consumer_must_be_automatic needs DirectReplyTo;
                 a_channel_has_one_direct_reply_consumer needs DirectReplyTo;
                 a_request_without_a_direct_reply_consumer_is_refused needs DirectReplyTo;
-                a_reply_to_a_closed_requester_is_returned needs DirectReplyTo, Returns;
+                a_mandatory_reply_to_a_closed_requester_is_answered needs DirectReplyTo, Returns;
                 other_reply_addresses_are_not_changed needs DirectReplyTo;
-                a_reply_has_the_tag_of_the_next_delivery needs DirectReplyTo;
+                a_reply_has_a_tag_that_is_not_settled needs DirectReplyTo;
                 acks_after_a_reply_settle_only_their_delivery needs DirectReplyTo;
                 a_dropped_reply_consumer_with_an_unread_reply_requeues_no_other_message needs DirectReplyTo;
             }

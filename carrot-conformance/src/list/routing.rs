@@ -37,6 +37,7 @@ macro_rules! __routing {
                 a_queue_bound_with_two_matching_patterns_receives_one_copy needs TopicExchange;
                 unbinding_a_pattern_keeps_an_overlapping_one needs TopicExchange;
                 many_hashes_and_a_long_key_are_matched_within_five_seconds needs TopicExchange;
+                the_hashes_of_a_topic_binding_are_limited_or_not needs TopicExchange;
             }
             headers {
                 x_match_all_requires_every_header needs HeadersExchange;
@@ -47,8 +48,9 @@ macro_rules! __routing {
                 a_message_without_a_header_table_has_no_headers needs HeadersExchange;
                 a_void_argument_requires_the_header needs HeadersExchange;
                 header_values_of_other_types_do_not_match needs HeadersExchange;
-                header_numbers_are_compared_by_value needs HeadersExchange;
-                a_float_header_matches_integers_of_its_value needs HeadersExchange;
+                header_integers_match_integers_of_their_value needs HeadersExchange;
+                a_float_header_matches_floats_of_its_value needs HeadersExchange;
+                a_timestamp_argument_matches_integers_of_its_value needs HeadersExchange;
                 header_bytes_and_strings_are_equal needs HeadersExchange;
                 header_lists_and_tables_are_compared_with_the_types_of_their_elements needs HeadersExchange;
                 header_values_are_compared_exactly needs HeadersExchange;

@@ -18,6 +18,7 @@ pub(crate) use carrot_core::{
 };
 
 pub(crate) use crate::harness::Harness;
+pub(crate) use crate::release_answers::ReleaseAnswer;
 
 pub(crate) use self::actions::ChannelActions;
 pub(crate) use self::fixture::{CaseFixture, open, unique};
