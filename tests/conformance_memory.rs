@@ -1,14 +1,14 @@
-//! Every conformance case on the memory broker: with a clock that the tests advance, and with the
-//! real clock.
+//! Every conformance case on the memory broker, for each release that it imitates: with a clock
+//! that the tests advance, and with the real clock.
 
 use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
 use carrot_backend_memory::{Broker, ManualClock};
-use carrot_conformance::{Breakable, Feature, Features, Harness};
-use carrot_core::ConnectionOptions;
+use carrot_conformance::{Breakable, Feature, Features, Harness, Release};
 use carrot_core::backend::Connector;
+use carrot_core::{ConnectionOptions, RabbitMqRelease};
 
 struct Manual {
     clock: ManualClock,
@@ -16,9 +16,9 @@ struct Manual {
 }
 
 impl Manual {
-    fn new() -> Manual {
+    fn new(release: RabbitMqRelease) -> Manual {
         let clock = ManualClock::new();
-        Manual { broker: Broker::with_clock(&clock), clock }
+        Manual { broker: Broker::builder().clock(&clock).imitate(release).build(), clock }
     }
 }
 
@@ -32,6 +32,10 @@ impl Harness for Manual {
             .with(Feature::ManualClock)
             .with(Feature::CutConnection)
             .with(Feature::BlockBroker)
+    }
+
+    fn release(&self) -> Release {
+        self.broker.release().into()
     }
 
     fn connect(&self) -> Arc<dyn Connector> {
@@ -76,6 +80,10 @@ impl Harness for Real {
         Features::rabbitmq()
     }
 
+    fn release(&self) -> Release {
+        self.0.release().into()
+    }
+
     fn connect(&self) -> Arc<dyn Connector> {
         self.0.connector()
     }
@@ -85,10 +93,16 @@ impl Harness for Real {
     }
 }
 
-carrot_conformance::conformance_tests!(Manual::new());
+carrot_conformance::conformance_tests!(Manual::new(RabbitMqRelease::default()));
 
 mod real_clock {
     use super::*;
 
     carrot_conformance::conformance_tests!(Real(Broker::new()), Limits);
+}
+
+mod release_3_10 {
+    use super::*;
+
+    carrot_conformance::conformance_tests!(Manual::new(RabbitMqRelease::V3_10));
 }

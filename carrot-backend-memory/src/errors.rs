@@ -4,8 +4,10 @@ use std::fmt::Display;
 
 use std::sync::Arc;
 
-use carrot_core::Error;
 use carrot_core::backend::{DeleteIf, HardClose};
+use carrot_core::{Error, Value};
+
+use crate::value_text::{AsText, type_name};
 
 pub(crate) fn no_queue(name: &str) -> Error {
     Error::NotFound { reason: format!("NOT_FOUND - no queue '{name}' in vhost '/'") }
@@ -61,13 +63,32 @@ pub(crate) fn conditional_delete(queue: &str, condition: DeleteIf) -> Error {
 }
 
 pub(crate) fn unknown_exchange_type(kind: impl Display, closes_connection: bool) -> Error {
-    if !closes_connection {
-        return precondition(format_args!("invalid exchange type '{kind}'"));
+    let kind = kind.to_string();
+    let adjective = if kind.is_empty() { "invalid" } else { "unknown" };
+    let reason = format!("{adjective} exchange type '{kind}'");
+    match closes_connection {
+        true => Error::HardError { code: 503, reason: format!("COMMAND_INVALID - {reason}") },
+        false => precondition(reason),
     }
-    Error::HardError {
-        code: 503,
-        reason: format!("COMMAND_INVALID - unknown exchange type '{kind}'"),
+}
+
+/// RabbitMQ refuses basic.get on such a queue.
+pub(crate) fn no_get_beside_single_active_consumer(queue: &str, kind: &str) -> Error {
+    Error::ResourceLocked {
+        reason: format!(
+            "RESOURCE_LOCKED - cannot obtain access to locked queue '{queue}' in vhost '/'. \
+             basic.get operations are not supported by {kind} queues with single active consumer"
+        ),
     }
+}
+
+/// RabbitMQ closes the connection over an argument that it does not permit any more.
+pub(crate) fn deprecated_master_locator() -> Error {
+    uncertain_close(
+        541,
+        "INTERNAL_ERROR - Feature `queue_master_locator` is deprecated.\nBy default, this feature is not permitted anymore.",
+        0,
+    )
 }
 
 /// RabbitMQ fails internally, and closes the connection without naming a method.
@@ -106,7 +127,30 @@ pub(crate) fn different(
     wanted: impl Display,
     current: impl Display,
 ) -> Error {
+    inequivalent(field, kind, name, format_args!("received '{wanted}' but current is '{current}'"))
+}
+
+/// A declaration differs from the existing entity in one argument, which one of them may lack.
+pub(crate) fn different_argument(
+    name: &str,
+    kind: &str,
+    of: &str,
+    wanted: Option<&Value>,
+    current: Option<&Value>,
+) -> Error {
+    if let (Some(wanted), Some(current)) = (wanted, current) {
+        return different(name, kind, of, AsText(wanted), AsText(current));
+    }
+    let show = |value: Option<&Value>| match value {
+        None => "none".to_string(),
+        Some(value) => format!("the value '{}' of type '{}'", AsText(value), type_name(value)),
+    };
+    let difference = format!("received {} but current is {}", show(wanted), show(current));
+    inequivalent(name, kind, of, difference)
+}
+
+fn inequivalent(field: &str, kind: &str, name: &str, difference: impl Display) -> Error {
     precondition(format_args!(
-        "inequivalent arg '{field}' for {kind} '{name}' in vhost '/': received '{wanted}' but current is '{current}'"
+        "inequivalent arg '{field}' for {kind} '{name}' in vhost '/': {difference}"
     ))
 }

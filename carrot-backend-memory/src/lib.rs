@@ -106,6 +106,7 @@ mod release_rules;
 mod routing;
 mod sync;
 mod testing;
+mod value_text;
 
 pub use broker::Broker;
 pub use broker::builder::BrokerBuilder;

@@ -1,14 +1,17 @@
 //! The two brokers: the memory broker and RabbitMQ.
 
+use std::env;
 use std::fmt::Debug;
+use std::io;
 use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
 use carrot_backend_amqp::AmqpConnector;
 use carrot_backend_memory::{Broker, ManualClock};
-use carrot_core::ConnectionOptions;
+use carrot_conformance::Release;
 use carrot_core::backend::{Connector, Content};
+use carrot_core::{ConnectionOptions, RabbitMqRelease, Scheme};
 
 /// A broker that programs run on.
 pub trait TestBroker: Debug {
@@ -31,11 +34,11 @@ pub struct MemoryBroker {
 }
 
 impl MemoryBroker {
-    /// Creates a broker.
-    #[allow(clippy::new_without_default, reason = "each broker is a resource of its own")]
-    pub fn new() -> MemoryBroker {
+    /// Creates a broker that imitates a release.
+    pub fn imitating(release: RabbitMqRelease) -> MemoryBroker {
         let clock = ManualClock::new();
-        MemoryBroker { broker: Broker::with_clock(&clock), clock }
+        let broker = Broker::builder().clock(&clock).imitate(release).build();
+        MemoryBroker { clock, broker }
     }
 }
 
@@ -63,16 +66,23 @@ impl TestBroker for MemoryBroker {
 #[derive(Debug, Clone)]
 pub struct RabbitMqBroker {
     options: ConnectionOptions,
+    release: Release,
 }
 
 impl RabbitMqBroker {
-    /// Uses the virtual host of the options.
-    pub fn new(options: ConnectionOptions) -> RabbitMqBroker {
+    /// Uses the virtual host of the options, on a broker of this release.
+    pub fn new(options: ConnectionOptions, release: Release) -> RabbitMqBroker {
         RabbitMqBroker {
             options: options
                 .heartbeat(Duration::from_secs(60))
                 .call_timeout(Duration::from_secs(20)),
+            release,
         }
+    }
+
+    /// Returns the release for the memory broker to imitate: the one of the same major number.
+    pub fn imitated(&self) -> RabbitMqRelease {
+        imitated(self.release)
     }
 }
 
@@ -90,5 +100,43 @@ impl TestBroker for RabbitMqBroker {
 
     fn contents(&self, _queue: &str) -> Option<Vec<Arc<Content>>> {
         None
+    }
+}
+
+/// Returns the release of a broker, as it announces it. With TLS, returns the one that
+/// `CARROT_TEST_RABBITMQ_VERSION` names.
+///
+/// # Errors
+/// The broker cannot be reached or announces no version, or the variable is not set to one.
+pub fn release_of(options: &ConnectionOptions) -> io::Result<Release> {
+    match (options.scheme, options.addresses().next()) {
+        (Scheme::Amqp, Some(address)) => Release::announced_by(address),
+        _ => env::var("CARROT_TEST_RABBITMQ_VERSION")
+            .map_err(io::Error::other)?
+            .parse()
+            .map_err(io::Error::other),
+    }
+}
+
+/// Returns the release for the memory broker to imitate: the one of the same major number.
+pub(crate) fn imitated(release: Release) -> RabbitMqRelease {
+    if release < Release::new(4, 0) { RabbitMqRelease::V3_10 } else { RabbitMqRelease::V4_3 }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_release_of_the_same_major_number_is_imitated() {
+        for (release, expected) in [
+            ((3, 9), RabbitMqRelease::V3_10),
+            ((3, 10), RabbitMqRelease::V3_10),
+            ((4, 0), RabbitMqRelease::V4_3),
+            ((4, 3), RabbitMqRelease::V4_3),
+            ((5, 0), RabbitMqRelease::V4_3),
+        ] {
+            assert_eq!(imitated(Release::new(release.0, release.1)), expected, "{release:?}");
+        }
     }
 }

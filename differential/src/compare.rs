@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use carrot_conformance::Release;
 use carrot_core::ConnectionOptions;
 use carrot_core::backend::{Backend, ChannelOptions, Connector, Delete, DeleteIf};
 
@@ -53,10 +54,10 @@ pub struct Comparator {
 }
 
 impl Comparator {
-    /// Creates a comparator for the virtual host of the options. No other program may use this
+    /// Creates a comparator for the virtual host of the options, on a broker of this release. No other program may use this
     /// virtual host.
-    pub fn new(options: ConnectionOptions) -> Comparator {
-        let broker = RabbitMqBroker::new(options);
+    pub fn new(options: ConnectionOptions, release: Release) -> Comparator {
+        let broker = RabbitMqBroker::new(options, release);
         Comparator { connector: broker.connect(), broker, channel: None }
     }
 
@@ -66,7 +67,7 @@ impl Comparator {
     /// `patience` is the time in which RabbitMQ has to show the observations of the memory broker.
     pub fn compare(&mut self, program: &Program, patience: Duration) -> (ComparisonResult, RunLog) {
         let prefix = prefix();
-        let memory = run(program, &MemoryBroker::new(), &prefix, None);
+        let memory = run(program, &MemoryBroker::imitating(self.broker.imitated()), &prefix, None);
         let rabbitmq = run(program, &self.broker, &prefix, Some((&memory.steps, patience)));
         self.clean(&rabbitmq.created);
         let Some(step) = (0..memory.steps.len())

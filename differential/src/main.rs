@@ -5,6 +5,7 @@ use std::env;
 use std::process::ExitCode;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use carrot_differential::broker::release_of;
 use carrot_differential::program::Program;
 use carrot_differential::series::Series;
 
@@ -34,12 +35,21 @@ fn main() -> ExitCode {
         );
         return ExitCode::from(2);
     };
-    let Some(options) = env::var("CARROT_TEST_AMQP_URL").ok().and_then(|url| url.parse().ok())
+    let Some(options) = env::var("CARROT_TEST_AMQP_URL")
+        .ok()
+        .and_then(|url| url.parse::<carrot_core::ConnectionOptions>().ok())
     else {
         eprintln!(
             "CARROT_TEST_AMQP_URL is not set to the URL of a broker: run ./scripts/differential"
         );
         return ExitCode::from(2);
+    };
+    let release = match release_of(&options) {
+        Ok(release) => release,
+        Err(error) => {
+            eprintln!("the release of the broker is not known: {error}");
+            return ExitCode::from(2);
+        }
     };
     let threads = env::var("CARROT_DIFFERENTIAL_THREADS")
         .ok()
@@ -48,7 +58,8 @@ fn main() -> ExitCode {
     let max_divergences =
         env::var("CARROT_DIFFERENTIAL_MOST").ok().and_then(|most| most.parse().ok()).unwrap_or(10);
     let rabbitmqctl = env::var("CARROT_TEST_RABBITMQCTL").ok();
-    let series = Series { options, rabbitmqctl, programs, seed, first, threads, max_divergences };
+    let series =
+        Series { options, release, rabbitmqctl, programs, seed, first, threads, max_divergences };
     if let (Some(name), Some(program)) = (&kept, &replayed) {
         return match (Series { threads: 1, ..series }).keep(name, program) {
             Ok(()) => ExitCode::SUCCESS,
@@ -62,7 +73,7 @@ fn main() -> ExitCode {
         println!("{}", Series { threads: 1, ..series }.replay(&program));
         return ExitCode::SUCCESS;
     }
-    println!("{programs} programs, seed {seed}");
+    println!("{programs} programs, seed {seed}, RabbitMQ {release}");
     let report = series.run(|line| println!("{line}"));
     println!("{report}");
     if report.is_clean() { ExitCode::SUCCESS } else { ExitCode::FAILURE }

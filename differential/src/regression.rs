@@ -4,6 +4,7 @@ use std::fs;
 use std::io;
 use std::path::Path;
 
+use carrot_core::RabbitMqRelease;
 use serde::{Deserialize, Serialize};
 
 use crate::broker::MemoryBroker;
@@ -15,10 +16,18 @@ use crate::runner::{StepLog, run};
 pub struct Regression {
     /// The behaviour, as a sentence.
     pub name: String,
+    /// The release of RabbitMQ that was observed.
+    #[serde(default = "first_release")]
+    pub release: RabbitMqRelease,
     /// The program.
     pub program: Program,
     /// The observations on RabbitMQ, step by step.
     pub rabbitmq: Vec<StepLog>,
+}
+
+/// The release of the regressions that name none.
+fn first_release() -> RabbitMqRelease {
+    RabbitMqRelease::V3_10
 }
 
 impl Regression {
@@ -56,8 +65,9 @@ impl Regression {
                 regression.rabbitmq.iter().map(serde_json::to_string).collect::<Result<_, _>>()?;
             text += if index == 0 { "\n" } else { ",\n" };
             text += &format!(
-                "{{\n  \"name\": {},\n  \"program\": [\n    {}\n  ],\n  \"rabbitmq\": [\n    {}\n  ]\n}}",
+                "{{\n  \"name\": {},\n  \"release\": {},\n  \"program\": [\n    {}\n  ],\n  \"rabbitmq\": [\n    {}\n  ]\n}}",
                 serde_json::to_string(&regression.name)?,
+                serde_json::to_string(&regression.release)?,
                 lines(operations),
                 lines(steps)
             );
@@ -68,7 +78,8 @@ impl Regression {
     /// Returns the first step at which the memory broker differs from RabbitMQ, with the
     /// observations on the memory broker.
     pub fn differs_on_memory(&self) -> Option<(usize, StepLog)> {
-        let steps = run(&self.program, &MemoryBroker::new(), "regression.", None).steps;
+        let steps =
+            run(&self.program, &MemoryBroker::imitating(self.release), "regression.", None).steps;
         (0..steps.len().max(self.rabbitmq.len()))
             .find(|step| steps.get(*step) != self.rabbitmq.get(*step))
             .map(|step| (step, steps.get(step).cloned().unwrap_or_default()))

@@ -11,8 +11,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use carrot_conformance::Release;
 use carrot_core::ConnectionOptions;
 
+use crate::broker::imitated;
 use crate::code;
 use crate::compare::{Comparator, ComparisonResult, Difference};
 use crate::coverage::Coverage;
@@ -34,6 +36,8 @@ const ATTEMPTS: usize = 3;
 pub struct Series {
     /// The connection options of RabbitMQ.
     pub options: ConnectionOptions,
+    /// The release of RabbitMQ.
+    pub release: Release,
     /// The command that runs `rabbitmqctl` on the node. Without it, all programs run on one thread,
     /// in the virtual host of the options.
     pub rabbitmqctl: Option<String>,
@@ -105,7 +109,7 @@ impl Series {
             for host in hosts {
                 let (next, lock, progress) = (&next, &lock, &progress);
                 scope.spawn(move || {
-                    let mut comparator = Comparator::new(host);
+                    let mut comparator = Comparator::new(host, self.release);
                     loop {
                         let number = next.fetch_add(1, Ordering::Relaxed);
                         if number >= self.first + self.programs || lock().divergences.len() >= self.max_divergences {
@@ -226,7 +230,7 @@ impl Series {
     /// Returns the observations on both brokers, step by step, and the result of the comparison.
     pub fn replay(&self, program: &Program) -> String {
         let Some(host) = self.virtual_hosts().into_iter().next() else { return String::new() };
-        let mut comparator = Comparator::new(host);
+        let mut comparator = Comparator::new(host, self.release);
         let (verdict, memory) = comparator.compare(program, unspecified::SETTLE);
         let rabbitmq = comparator.record(program, RECORDING_PATIENCE);
         let mut text = String::new();
@@ -253,8 +257,10 @@ impl Series {
     /// If the file cannot be written.
     pub fn keep(&self, name: &str, program: &Program) -> io::Result<()> {
         let Some(host) = self.virtual_hosts().into_iter().next() else { return Ok(()) };
-        let rabbitmq = Comparator::new(host).record(program, RECORDING_PATIENCE).steps;
-        Regression { name: name.into(), program: program.clone(), rabbitmq }.keep()
+        let rabbitmq =
+            Comparator::new(host, self.release).record(program, RECORDING_PATIENCE).steps;
+        let release = imitated(self.release);
+        Regression { name: name.into(), release, program: program.clone(), rabbitmq }.keep()
     }
 
     /// Creates a virtual host for each thread. Threads therefore share no predeclared entities.

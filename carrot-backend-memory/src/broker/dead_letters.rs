@@ -29,7 +29,7 @@ impl BrokerShared {
 
     fn send_dead_letter(&self, letter: &DeadLetter) {
         let Some(exchange) = &letter.rules.dead_letter_exchange else { return };
-        let message = letter.readdress(exchange, self.clock().timestamp());
+        let message = letter.readdress(exchange, self.clock().timestamp(), self.rules());
         let topology = self.topology();
         let Ok(routes) = topology.route(&message, PublishOrigin::Broker) else {
             log::debug!(
@@ -38,7 +38,7 @@ impl BrokerShared {
             );
             return;
         };
-        self.replies.deliver(&routes, &message);
+        self.replies.deliver(&routes, &message, &self.rules().replies);
         for queue in routes.iter() {
             if letter.may_enter(&queue.name, &message) {
                 queue.enqueue(message.clone(), None);

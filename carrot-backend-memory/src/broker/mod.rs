@@ -28,6 +28,7 @@ use crate::clock::{BrokerClock, ManualClock, TimerOwner, Timers};
 use crate::queue::context::{IdleSignal, QueueContext};
 use crate::queue::dead_letter::Outbox;
 use crate::queue::sink::{ConsumerKey, UnackedMessage};
+use crate::queue::state::ReturnCause;
 use crate::queue::{BrokerQueue, DeletedQueue, QueueFate};
 use crate::release_rules::ReleaseRules;
 use crate::routing::topology::Topology;
@@ -242,7 +243,7 @@ impl BrokerShared {
                 dead_letters: Outbox::default(),
                 idle: IdleSignal::default(),
             }),
-            topology: RwLock::new(Topology::new()),
+            topology: RwLock::new(Topology::new(rules)),
             connections: Mutex::default(),
             replies: DirectReplies::default(),
             faults: FaultPlan::default(),
@@ -302,6 +303,8 @@ impl BrokerShared {
         if let Some(name) = &closed.reply_to {
             self.replies.remove(name);
         }
+        let cause =
+            if closed.given_back { ReturnCause::GivenBack } else { ReturnCause::ChannelLost };
         let mut parts: Vec<ReleasedFromQueue> = Vec::new();
         for (queue, consumer) in closed.consumers {
             part_of(&mut parts, queue).consumers.push(consumer);
@@ -310,7 +313,7 @@ impl BrokerShared {
             part_of(&mut parts, unacked.queue).unacked.push(unacked.delivery);
         }
         for ReleasedFromQueue { queue, consumers, unacked } in parts {
-            let fate = queue.release_channel(&consumers, unacked);
+            let fate = queue.release_channel(&consumers, unacked, cause);
             self.remove_if_deleted(&queue, fate);
         }
         self.send_dead_letters();

@@ -6,14 +6,16 @@ use carrot_core::backend::Content;
 use carrot_core::{Properties, Result};
 
 use crate::broker::BrokerShared;
-use crate::broker::direct_reply_to::PSEUDO_QUEUE;
+use crate::broker::direct_reply_to::{PSEUDO_QUEUE, is_address};
 use crate::channel::BrokerChannel;
 use crate::channel::confirms::ConfirmAnswer;
 use crate::errors;
 use crate::queue::arguments;
 use crate::queue::dead_letter::array_of_strings;
 use crate::queue::message::RoutedMessage;
+use crate::routing::header_order::{is_sorted_by_name, sorted_by_name};
 use crate::routing::route::PublishOrigin;
+use crate::value_text::type_name;
 
 impl BrokerShared {
     /// Publishes a message of a client.
@@ -21,26 +23,24 @@ impl BrokerShared {
         &self,
         channel: &BrokerChannel,
         user: &str,
-        content: &Arc<Content>,
+        published: &Arc<Content>,
         mandatory: bool,
     ) -> Result<ConfirmAnswer> {
-        let expiration = self.check_publication(user, content)?;
-        let message = match content.properties.reply_to() {
-            Some(PSEUDO_QUEUE) => {
-                let name = channel
-                    .reply_to()
-                    .ok_or_else(|| errors::precondition("fast reply consumer does not exist"))?;
-                let properties = content.properties.clone().with_reply_to(&*name);
-                without_blind_copies(Arc::new(with_properties(content, properties)))?
-            }
-            _ => without_blind_copies(Arc::clone(content))?,
-        };
+        let expiration = self.check_publication(channel, user, published)?;
+        let content = self.as_stored(channel, published);
+        let message = without_blind_copies(content.clone())?;
+        self.check_last(user, &content)?;
         let topology = self.topology();
         let routes = topology.route(&message, PublishOrigin::Client)?;
-        self.replies.deliver(&routes, &message);
-        self.recordings.record(content);
+        self.replies.deliver(&routes, &message, &self.rules().replies);
+        self.recordings.record(published);
         let Some((others, last)) = routes.split_last() else {
-            return Ok(if mandatory { ConfirmAnswer::Unroutable } else { ConfirmAnswer::Accepted });
+            let is_routed = self.rules().replies.are_routed
+                && routes.replies.iter().any(|name| is_address(name));
+            return Ok(match mandatory && !is_routed {
+                true => ConfirmAnswer::Unroutable,
+                false => ConfirmAnswer::Accepted,
+            });
         };
         let mut accepted = true;
         for queue in others {
@@ -52,8 +52,16 @@ impl BrokerShared {
         Ok(if accepted { ConfirmAnswer::Accepted } else { ConfirmAnswer::Refused })
     }
 
-    /// Checks the properties of a message. Returns its expiration in microseconds.
-    fn check_publication(&self, user: &str, content: &Content) -> Result<Option<u64>> {
+    /// Checks the properties of a message, in RabbitMQ's order. Returns its expiration in
+    /// microseconds.
+    ///
+    /// [`check_last`](BrokerShared::check_last) follows the check of the copies.
+    fn check_publication(
+        &self,
+        channel: &BrokerChannel,
+        user: &str,
+        content: &Content,
+    ) -> Result<Option<u64>> {
         let properties = &content.properties;
         let (size, most) = (content.body.len(), self.rules().largest_body);
         if size > most {
@@ -61,30 +69,81 @@ impl BrokerShared {
                 format_args!("message size {size} is larger than configured max size {most}");
             return Err(errors::precondition(reason));
         }
-        let unknown_mode =
-            properties.delivery_mode().map(u8::from).filter(|mode| !(1..=2).contains(mode));
         let wants_reply = properties.reply_to() == Some(PSEUDO_QUEUE);
         let may_fail = properties.user_id().is_some()
             || properties.expiration().is_some()
-            || properties.headers().is_some();
-        if !content.exchange.is_empty() && (may_fail || unknown_mode.is_some() || wants_reply) {
+            || properties.headers().is_some()
+            || properties.delivery_mode().is_some_and(|mode| !(1..=2).contains(&u8::from(mode)))
+            || wants_reply;
+        if !content.exchange.is_empty() && may_fail {
             self.topology().find_exchange(&content.exchange, PublishOrigin::Client)?;
         }
-        if let Some(claimed) = properties.user_id()
-            && claimed != user
-        {
-            let reason = format_args!(
-                "user_id property set to '{claimed}' but authenticated user was '{user}'"
-            );
-            return Err(errors::precondition(reason));
+        if wants_reply && channel.reply_to().is_none() {
+            return Err(errors::precondition("fast reply consumer does not exist"));
         }
-        let expiration = properties.expiration().map(arguments::expiration).transpose()?;
-        if let Some(mode) = unknown_mode {
-            return Err(errors::precondition(format_args!(
-                "invalid message: {{delivery_mode_unknown,{mode}}}"
-            )));
+        if !self.rules().messages.checks_user_last {
+            check_user(user, properties)?;
         }
-        Ok(expiration)
+        properties.expiration().map(arguments::expiration).transpose()
+    }
+
+    /// Checks what RabbitMQ checks after the copies of a message.
+    fn check_last(&self, user: &str, content: &Content) -> Result<()> {
+        let rules = &self.rules().messages;
+        if rules.checks_user_last {
+            check_user(user, &content.properties)?;
+        }
+        match content.properties.delivery_mode().map(u8::from) {
+            Some(mode) if rules.checks_delivery_mode && !(1..=2).contains(&mode) => {
+                Err(errors::precondition(format_args!(
+                    "invalid message: {{delivery_mode_unknown,{mode}}}"
+                )))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Returns a message as its queues keep it: with the address of its channel for direct replies,
+    /// and with the properties that the release rewrites.
+    fn as_stored(&self, channel: &BrokerChannel, content: &Arc<Content>) -> Arc<Content> {
+        let rules = &self.rules().messages;
+        let properties = &content.properties;
+        let address = match properties.reply_to() {
+            Some(PSEUDO_QUEUE) => channel.reply_to(),
+            _ => None,
+        };
+        let expiration = properties
+            .expiration()
+            .filter(|_| rules.normalises_expiration)
+            .and_then(|given| Some((given, given.parse::<i64>().ok()?.to_string())))
+            .filter(|(given, plain)| given != plain);
+        let headers = properties
+            .headers()
+            .filter(|headers| rules.sorts_headers && !is_sorted_by_name(headers));
+        if address.is_none() && expiration.is_none() && headers.is_none() {
+            return Arc::clone(content);
+        }
+        let mut stored = properties.clone();
+        if let Some(address) = address {
+            stored = stored.with_reply_to(&*address);
+        }
+        if let Some((_, plain)) = expiration {
+            stored = stored.with_expiration(plain);
+        }
+        if let Some(headers) = headers {
+            stored = stored.with_headers(sorted_by_name(headers.clone()));
+        }
+        Arc::new(with_properties(content, stored))
+    }
+}
+
+/// Fails if a message claims to be of another user.
+fn check_user(user: &str, properties: &Properties) -> Result<()> {
+    match properties.user_id() {
+        Some(claimed) if claimed != user => Err(errors::precondition(format_args!(
+            "user_id property set to '{claimed}' but authenticated user was '{user}'"
+        ))),
+        _ => Ok(()),
     }
 }
 
@@ -100,10 +159,9 @@ fn without_blind_copies(content: Arc<Content>) -> Result<RoutedMessage> {
         if let Some(value) = headers.get(name)
             && value.as_array().is_none()
         {
-            let found = arguments::type_name(value);
-            let reason = format_args!(
-                "invalid message: {{unacceptable_type_in_header,<<\"{name}\">>,{found}}}"
-            );
+            let found = type_name(value);
+            let reason =
+                format_args!("invalid message: {{unacceptable_type_in_header,\"{name}\",{found}}}");
             return Err(errors::precondition(reason));
         }
     }

@@ -67,6 +67,9 @@ pub(crate) struct ClosedChannel {
     pub(crate) consumers: Vec<(Arc<BrokerQueue>, ConsumerKey)>,
     pub(crate) unacked: Vec<UnackedDelivery>,
     pub(crate) reply_to: Option<Arc<str>>,
+    /// Whether the program closed the channel. A driver then rejects the deliveries first, so that
+    /// none of them counts as failed.
+    pub(crate) given_back: bool,
 }
 
 impl BrokerChannel {
@@ -98,6 +101,7 @@ impl BrokerChannel {
         if state.failure.is_some() {
             return None;
         }
+        let given_back = matches!(error, Error::Closed { .. });
         state.failure = Some(error);
         self.is_closed.store(true, Ordering::Release);
         let unacked = state.unacked.take_all();
@@ -108,7 +112,7 @@ impl BrokerChannel {
         // reaches it.
         drop(lock(&self.confirms));
         self.confirmed.notify_all();
-        Some(ClosedChannel { consumers, unacked, reply_to })
+        Some(ClosedChannel { consumers, unacked, reply_to, given_back })
     }
 
     /// Wakes the threads that wait for a confirm.
@@ -161,13 +165,15 @@ impl BrokerChannel {
 
     /// Puts a direct reply into an inbox, if that exists.
     ///
-    /// As on RabbitMQ, the reply carries the tag of the next delivery.
-    pub(crate) fn deliver_reply(&self, inbox: u64, content: Arc<Content>) {
+    /// The reply carries the tag of the next delivery. Unless it `uses_tag`, that delivery has the
+    /// same tag.
+    pub(crate) fn deliver_reply(&self, inbox: u64, content: Arc<Content>, uses_tag: bool) {
         let mut state = lock(&self.state);
         if state.failure.is_none()
             && let Some(index) = state.find(inbox)
         {
             let tag = DeliveryTag(state.last_tag + 1);
+            state.last_tag += u64::from(uses_tag);
             let inbox = &mut state.inboxes[index];
             inbox.deliveries.push_back(Delivery::new(tag, content));
             let waiter = inbox.waiter();

@@ -13,6 +13,7 @@ use carrot_core::backend::{
 use carrot_core::{Error, Result};
 
 use crate::broker::fault_plan::Operation;
+use crate::broker::names::without_line_breaks;
 use crate::driver::channel_handle::ChannelHandle;
 use crate::driver::subscription::MemorySubscription;
 use crate::queue::state::SettleAction;
@@ -50,8 +51,12 @@ impl Backend for MemoryBackend {
         check_delete(&entity, handle.frame_max)?;
         handle.begin(Operation::Delete, timeout)?;
         handle.close_on_error(match entity {
-            Delete::Exchange { name, condition } => handle.delete_exchange(name, condition),
-            Delete::Queue { name, condition } => handle.delete_queue(name, condition),
+            Delete::Exchange { name, condition } => {
+                handle.delete_exchange(&without_line_breaks(name), condition)
+            }
+            Delete::Queue { name, condition } => {
+                handle.delete_queue(&without_line_breaks(name), condition)
+            }
             Delete::Binding(binding) => handle.resolve(binding).and_then(|binding| {
                 handle.shared().topology_mut().unbind(&binding, handle.connection.id)?;
                 Ok(Deleted::default())
@@ -135,8 +140,10 @@ impl Backend for MemoryBackend {
 
     fn reject(&self, tag: DeliveryTag, rejection: Rejection, extent: Extent) -> Result<()> {
         let settlement = match rejection {
-            Rejection::Requeue | Rejection::RequeueFailed => SettleAction::Requeue,
-            Rejection::Discard => SettleAction::Discard,
+            Rejection::Requeue => SettleAction::Requeue { failed: false },
+            Rejection::RequeueFailed => SettleAction::Requeue { failed: true },
+            // The AMQP driver sends basic.reject, or basic.nack for several.
+            Rejection::Discard => SettleAction::Discard { failed: extent == Extent::One },
         };
         self.handle.settle(tag, extent, settlement)
     }

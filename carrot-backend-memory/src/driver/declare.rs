@@ -6,7 +6,7 @@ use carrot_core::backend::{DeleteIf, Deleted, QueueInfo};
 use carrot_core::{Binding, Destination, Error, Exchange, Result};
 
 use crate::broker::direct_reply_to;
-use crate::broker::names::random_suffix;
+use crate::broker::names::{random_suffix, without_line_breaks};
 use crate::driver::channel_handle::ChannelHandle;
 use crate::errors;
 use crate::queue::BrokerQueue;
@@ -16,6 +16,8 @@ use crate::routing::route::DIRECT_REPLY_PREFIX;
 
 impl ChannelHandle {
     pub(crate) fn declare_exchange(&self, declared: &Exchange) -> Result<QueueInfo> {
+        let mut declared = declared.clone();
+        declared.name = without_line_breaks(&declared.name);
         let name = &declared.name;
         let behaviour = self.shared().topology().behaviour(&declared.kind);
         if behaviour.is_none() && !declared.passive {
@@ -31,14 +33,14 @@ impl ChannelHandle {
                 false => Err(errors::no_exchange(name)),
             };
         }
-        self.shared().topology_mut().declare_exchange(declared, &behaviour.unwrap_or_default())?;
+        self.shared().topology_mut().declare_exchange(&declared, &behaviour.unwrap_or_default())?;
         Ok(QueueInfo::new(name, 0, 0))
     }
 
     pub(crate) fn declare_queue(&self, declared: &carrot_core::Queue) -> Result<QueueInfo> {
-        let mut name = declared.name.clone();
+        let mut name = without_line_breaks(&declared.name);
         if name == direct_reply_to::PSEUDO_QUEUE || name.starts_with(DIRECT_REPLY_PREFIX) {
-            self.shared().replies.check(&name)?;
+            self.shared().replies.check(&name, &self.shared().rules().replies)?;
             self.channel.set_last_queue(&name);
             return Ok(QueueInfo::new(name, 0, 1));
         }
@@ -47,7 +49,7 @@ impl ChannelHandle {
             return self.declared(&queue);
         }
         if name.is_empty() {
-            check_type_of_server_named(&declared.arguments)?;
+            check_type_of_server_named(&declared.arguments, &self.shared().rules().queues)?;
             name = format!("amq.gen-{}", random_suffix());
         } else if name.starts_with("amq.") {
             return Err(errors::reserved("queue", &name));
@@ -62,14 +64,16 @@ impl ChannelHandle {
 
     /// Declares a queue that did not exist before. Another thread may declare it meanwhile.
     fn declare_new_queue(&self, name: &str, declared: &carrot_core::Queue) -> Result<QueueInfo> {
-        let rules = QueueRules::new(name, &declared.arguments)?;
+        let rules = QueueRules::new(name, &declared.arguments, self.shared().rules())?;
         if rules.kind != QueueKind::Classic {
             check_quorum(name, declared)?;
         }
         let owner = declared.exclusive.then_some(self.connection.id);
-        if owner.is_none() {
-            QueueRules::check_locator(&declared.arguments)?;
-        }
+        QueueRules::check_locator(
+            &declared.arguments,
+            owner.is_some(),
+            &self.shared().rules().queues,
+        )?;
         let mut topology = self.shared().topology_mut();
         if let Some(deleted) = topology.queues.get(name).filter(|queue| queue.is_deleted()).cloned()
         {
@@ -114,7 +118,12 @@ impl ChannelHandle {
                 queue.auto_delete,
             ));
         }
-        compare_queue(&queue.name, &queue.arguments, &declared.arguments)
+        compare_queue(
+            &queue.name,
+            &queue.arguments,
+            &declared.arguments,
+            &self.shared().rules().queues,
+        )
     }
 
     pub(crate) fn declared(&self, queue: &Arc<BrokerQueue>) -> Result<QueueInfo> {
@@ -127,6 +136,9 @@ impl ChannelHandle {
     /// Returns the binding with the queue that an empty name stands for, if it is allowed.
     pub(crate) fn resolve(&self, binding: &Binding) -> Result<Binding> {
         let mut binding = binding.clone();
+        binding.source = without_line_breaks(&binding.source);
+        let (Destination::Queue(target) | Destination::Exchange(target)) = &mut binding.destination;
+        *target = without_line_breaks(target);
         if let Destination::Queue(name) = &mut binding.destination
             && name.is_empty()
         {
@@ -180,8 +192,8 @@ impl ChannelHandle {
 /// Fails for a quorum queue that is not durable, or not shared.
 fn check_quorum(name: &str, declared: &carrot_core::Queue) -> Result<()> {
     let wrong = [
-        (declared.exclusive, "exclusive-owner"),
         (declared.auto_delete, "auto-delete"),
+        (declared.exclusive, "exclusive-owner"),
         (!declared.durable, "non-durable"),
     ];
     match wrong.iter().find(|(wrong, _)| *wrong) {

@@ -40,7 +40,8 @@ impl MemorySubscription {
             return MemorySubscription::to_replies(handle, manual);
         }
         let queue = handle.queue(name)?;
-        let priority = consumer_priority(&queue.name, &options.arguments)?;
+        let priority =
+            consumer_priority(&queue.name, &options.arguments, &handle.shared().rules().queues)?;
         let (inbox, arrived) = handle.channel.open_inbox(Some(&queue))?;
         let subscription = MemorySubscription {
             handle: Arc::clone(handle),
@@ -129,7 +130,7 @@ impl Drop for MemorySubscription {
         // One by one, as from a driver that receives them one by one: a queue with a length limit
         // then loses no message that a consumer can take.
         for unacked in unseen {
-            self.handle.settle_all(vec![unacked], SettleAction::Requeue);
+            self.handle.settle_all(vec![unacked], SettleAction::Requeue { failed: false });
         }
     }
 }

@@ -4,56 +4,12 @@ use carrot_core::backend::ShortString;
 use carrot_core::{Error, Headers, Overflow, Result, Value};
 
 use crate::errors;
-use crate::errors::{different, precondition};
+use crate::errors::{different_argument, precondition};
+use crate::release_rules::{QueueArgumentRules, QuorumRules, ReleaseRules};
+use crate::value_text::{AsText, type_name};
 
 /// The longest time that RabbitMQ accepts, in milliseconds: ten years.
 pub(crate) const LONGEST_MILLISECONDS: i64 = 315_360_000_000;
-
-const COMPARED: [&str; 19] = [
-    "x-expires",
-    "x-message-ttl",
-    "x-max-length",
-    "x-max-length-bytes",
-    "x-max-priority",
-    "x-dead-letter-exchange",
-    "x-dead-letter-routing-key",
-    "x-overflow",
-    "x-queue-mode",
-    "x-queue-version",
-    "x-queue-master-locator",
-    "x-single-active-consumer",
-    "x-queue-type",
-    "x-delivery-limit",
-    "x-max-in-memory-length",
-    "x-max-in-memory-bytes",
-    "x-quorum-initial-group-size",
-    "x-queue-leader-locator",
-    "x-dead-letter-strategy",
-];
-
-/// Arguments that only other types of queues accept.
-const NOT_FOR_CLASSIC: [&str; 10] = [
-    "x-delivery-limit",
-    "x-max-age",
-    "x-max-in-memory-length",
-    "x-max-in-memory-bytes",
-    "x-quorum-initial-group-size",
-    "x-initial-cluster-size",
-    "x-queue-leader-locator",
-    "x-dead-letter-strategy",
-    "x-stream-max-segment-size-bytes",
-    "x-stream-filter-size-bytes",
-];
-const NOT_FOR_QUORUM: [&str; 8] = [
-    "x-max-priority",
-    "x-queue-mode",
-    "x-queue-version",
-    "x-queue-master-locator",
-    "x-max-age",
-    "x-initial-cluster-size",
-    "x-stream-max-segment-size-bytes",
-    "x-stream-filter-size-bytes",
-];
 
 /// The modelled types of queues.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -88,68 +44,84 @@ impl QueueRules {
     /// # Errors
     /// [`Error::PreconditionFailed`]: RabbitMQ refuses the arguments, or the queue is a stream, which is
     /// not modelled.
-    pub(crate) fn new(queue: &str, arguments: &Headers) -> Result<QueueRules> {
+    pub(crate) fn new(
+        queue: &str,
+        arguments: &Headers,
+        release: &ReleaseRules,
+    ) -> Result<QueueRules> {
         let reader = ArgumentReader { queue, arguments };
-        let kind = reader.kind()?;
+        let dead_letter_exchange = reader.exchange("x-dead-letter-exchange")?;
+        let kind = reader.kind(release)?;
+        let rules = &release.queues;
         let (misplaced, type_name) = match kind {
-            QueueKind::Classic => (&NOT_FOR_CLASSIC[..], "rabbit_classic_queue"),
-            QueueKind::Quorum { .. } => (&NOT_FOR_QUORUM[..], "rabbit_quorum_queue"),
+            QueueKind::Classic => (rules.foreign_to_classic, "rabbit_classic_queue"),
+            QueueKind::Quorum { .. } => (rules.foreign_to_quorum, "rabbit_quorum_queue"),
         };
         if let Some(name) = misplaced.iter().find(|name| arguments.contains(name)) {
             return Err(precondition(format_args!(
                 "invalid arg '{name}' for queue '{queue}' in vhost '/' of queue type {type_name}"
             )));
         }
-        reader.check_quorum_arguments()?;
-        reader.one_of("x-queue-mode", &["default", "lazy"])?;
-        if let Some(version) = reader.integer("x-queue-version")?
-            && !(1..=2).contains(&version)
-        {
-            return Err(reader.invalid(
-                "x-queue-version",
-                format_args!("\"unsupported queue version '{version}'\""),
-            ));
+        // In the order in which RabbitMQ checks them.
+        let expires = reader.milliseconds("x-expires")?;
+        if expires == Some(0) {
+            return Err(reader.invalid("x-expires", "{value_zero,0}"));
         }
-        let dead_letter_exchange = reader.exchange("x-dead-letter-exchange")?;
+        let message_ttl = reader.milliseconds("x-message-ttl")?;
         let dead_letter_key = reader.string("x-dead-letter-routing-key")?;
         if dead_letter_key.is_some() && dead_letter_exchange.is_none() {
             return Err(
                 reader.invalid("x-dead-letter-routing-key", "routing_key_but_no_dlx_defined")
             );
         }
-        let expires = reader.milliseconds("x-expires")?;
-        if expires == Some(0) {
-            return Err(reader.invalid("x-expires", "{value_zero,0}"));
+        reader.check_dead_letter_strategy()?;
+        let max_length = reader.count("x-max-length")?;
+        let max_bytes = reader.count("x-max-length-bytes")?;
+        reader.count("x-max-in-memory-length")?;
+        reader.count("x-max-in-memory-bytes")?;
+        let max_priority = reader.max_priority()?;
+        let overflow = reader.overflow(kind)?;
+        if rules.has_modes {
+            reader.one_of("x-queue-mode", &["default", "lazy"])?;
         }
+        reader.check_version(rules.oldest_version)?;
+        let single_active = reader.single_active()?;
+        reader.check_group()?;
+        let is_lazy = arguments.get("x-queue-mode").and_then(Value::as_str) == Some("lazy");
         Ok(QueueRules {
             kind,
-            message_ttl: reader.milliseconds("x-message-ttl")?,
+            message_ttl,
             expires,
-            max_length: reader.count("x-max-length")?,
-            max_bytes: reader.count("x-max-length-bytes")?,
-            overflow: reader.overflow(kind)?,
+            max_length,
+            max_bytes,
+            overflow,
             dead_letter_exchange,
             dead_letter_key,
-            max_priority: reader.max_priority()?,
-            single_active: reader.single_active()?,
-            lazy: arguments.get("x-queue-mode").and_then(Value::as_str) == Some("lazy"),
+            max_priority,
+            single_active,
+            lazy: rules.has_modes && is_lazy,
         })
     }
 
-    /// Checks how a node is chosen for a queue that several connections may use.
+    /// Checks how a node is chosen for a queue.
     ///
-    /// RabbitMQ checks this last, and fails internally if the way is unknown.
+    /// RabbitMQ checks this last. Where it knows `x-queue-master-locator`, it fails internally if
+    /// the way is unknown and several connections may use the queue. Where it does not, it fails in
+    /// any case.
     ///
     /// # Errors
     /// [`Error::Disconnected`]: the way does not exist.
-    pub(crate) fn check_locator(arguments: &Headers) -> Result<()> {
-        match arguments.get("x-queue-master-locator") {
-            Some(locator)
-                if !matches!(locator.as_str(), Some("min-masters" | "client-local" | "random")) =>
-            {
-                Err(errors::internal_error())
-            }
-            _ => Ok(()),
+    pub(crate) fn check_locator(
+        arguments: &Headers,
+        is_exclusive: bool,
+        rules: &QueueArgumentRules,
+    ) -> Result<()> {
+        let Some(locator) = arguments.get("x-queue-master-locator") else { return Ok(()) };
+        let is_known = matches!(locator.as_str(), Some("min-masters" | "client-local" | "random"));
+        match rules.has_master_locator {
+            false => Err(errors::deprecated_master_locator()),
+            true if is_known || is_exclusive => Ok(()),
+            true => Err(errors::internal_error()),
         }
     }
 
@@ -161,15 +133,24 @@ impl QueueRules {
 
 /// Checks that the broker can generate a name for a queue of this type.
 ///
-/// RabbitMQ fails internally if the type is unknown.
-///
 /// # Errors
-/// [`Error::Disconnected`]: the type does not exist.
-pub(crate) fn check_type_of_server_named(arguments: &Headers) -> Result<()> {
-    match arguments.get("x-queue-type") {
-        None => Ok(()),
-        Some(kind) if matches!(kind.as_str(), Some("classic" | "quorum" | "stream")) => Ok(()),
-        Some(_) => Err(errors::internal_error()),
+/// - [`Error::Disconnected`]: the type is unknown, and RabbitMQ fails internally.
+/// - [`Error::PreconditionFailed`]: the type is unknown, and RabbitMQ refuses it.
+pub(crate) fn check_type_of_server_named(
+    arguments: &Headers,
+    rules: &QueueArgumentRules,
+) -> Result<()> {
+    let Some(kind) = arguments.get("x-queue-type") else { return Ok(()) };
+    match kind {
+        Value::String(kind) => match kind.as_str() {
+            "classic" | "quorum" | "stream" => Ok(()),
+            "" if rules.empty_type_is_default => Ok(()),
+            _ if rules.unknown_type_closes_connection => Err(errors::internal_error()),
+            _ => Err(precondition(format_args!("unknown queue type '{kind}'"))),
+        },
+        // Refused later, under the generated name.
+        Value::Void if !rules.unknown_type_closes_connection => Ok(()),
+        _ => Err(errors::internal_error()),
     }
 }
 
@@ -190,12 +171,16 @@ impl ArgumentReader<'_> {
         self.invalid(name, format_args!("{{unacceptable_type,{}}}", type_name(value)))
     }
 
-    fn kind(&self) -> Result<QueueKind> {
+    fn kind(&self, release: &ReleaseRules) -> Result<QueueKind> {
         match self.arguments.get("x-queue-type") {
             None => Ok(QueueKind::Classic),
             Some(Value::String(kind)) => match kind.as_str() {
                 "classic" => Ok(QueueKind::Classic),
-                "quorum" => Ok(QueueKind::Quorum { delivery_limit: self.delivery_limit() }),
+                "quorum" => {
+                    let delivery_limit = self.delivery_limit(&release.quorum);
+                    Ok(QueueKind::Quorum { delivery_limit })
+                }
+                "" if release.queues.empty_type_is_default => Ok(QueueKind::Classic),
                 "stream" => Err(self.invalid(
                     "x-queue-type",
                     "stream queues are not modelled by the memory broker",
@@ -233,27 +218,52 @@ impl ArgumentReader<'_> {
         }
     }
 
-    /// Returns the delivery limit. RabbitMQ treats a value that is no number as no limit, and a
-    /// negative number as zero.
-    fn delivery_limit(&self) -> Option<u32> {
-        let limit = self.arguments.get("x-delivery-limit")?.as_i64()?;
-        Some(u32::try_from(limit.max(0)).unwrap_or(u32::MAX))
+    /// Returns the delivery limit. RabbitMQ treats a value that is no number as absent.
+    fn delivery_limit(&self, rules: &QuorumRules) -> Option<u32> {
+        let limit = self.arguments.get("x-delivery-limit").and_then(Value::as_i64);
+        match limit {
+            None => rules.default_delivery_limit,
+            Some(..0) if rules.negative_limit_is_none => None,
+            Some(limit) => Some(u32::try_from(limit.max(0)).unwrap_or(u32::MAX)),
+        }
     }
 
-    fn check_quorum_arguments(&self) -> Result<()> {
-        self.count("x-max-in-memory-length")?;
-        self.count("x-max-in-memory-bytes")?;
-        if self.count("x-quorum-initial-group-size")? == Some(0) {
-            return Err(self.invalid("x-quorum-initial-group-size", "{value_zero,0}"));
+    fn check_version(&self, oldest: i64) -> Result<()> {
+        match self.count("x-queue-version")? {
+            Some(version)
+                if i64::try_from(version).is_ok_and(|version| version < oldest) || version > 2 =>
+            {
+                Err(self.invalid(
+                    "x-queue-version",
+                    format_args!("\"unsupported queue version '{version}'\""),
+                ))
+            }
+            _ => Ok(()),
         }
-        if let Some(locator) = self.string("x-queue-leader-locator")?
-            && !matches!(&*locator, "client-local" | "balanced" | "random" | "least-leaders")
-        {
-            return Err(self.invalid("x-queue-leader-locator", "invalid_queue_locator_arg"));
-        }
+    }
+
+    fn check_dead_letter_strategy(&self) -> Result<()> {
         match self.string("x-dead-letter-strategy")? {
             Some(strategy) if !matches!(&*strategy, "at-most-once" | "at-least-once") => {
                 Err(self.invalid("x-dead-letter-strategy", "invalid_dlx_strategy"))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Checks how many nodes have a queue, and which one leads it.
+    fn check_group(&self) -> Result<()> {
+        if self.count("x-quorum-initial-group-size")? == Some(0) {
+            return Err(self.invalid("x-quorum-initial-group-size", "{value_zero,0}"));
+        }
+        match self.string("x-queue-leader-locator")? {
+            Some(locator)
+                if !matches!(
+                    &*locator,
+                    "client-local" | "balanced" | "random" | "least-leaders"
+                ) =>
+            {
+                Err(self.invalid("x-queue-leader-locator", "invalid_queue_locator_arg"))
             }
             _ => Ok(()),
         }
@@ -329,9 +339,14 @@ pub(crate) fn exchange_argument(
 }
 
 /// Returns the priority of a consumer.
-pub(crate) fn consumer_priority(queue: &str, arguments: &Headers) -> Result<i64> {
+pub(crate) fn consumer_priority(
+    queue: &str,
+    arguments: &Headers,
+    rules: &QueueArgumentRules,
+) -> Result<i64> {
     let reader = ArgumentReader { queue, arguments };
     if let Some(value) = arguments.get("x-cancel-on-ha-failover")
+        && rules.checks_failover
         && value.as_bool().is_none()
     {
         return Err(reader.unacceptable("x-cancel-on-ha-failover", value));
@@ -340,15 +355,37 @@ pub(crate) fn consumer_priority(queue: &str, arguments: &Headers) -> Result<i64>
 }
 
 /// Compares the arguments of a queue with those of a second declaration.
-pub(crate) fn compare_queue(queue: &str, current: &Headers, wanted: &Headers) -> Result<()> {
+pub(crate) fn compare_queue(
+    queue: &str,
+    current: &Headers,
+    wanted: &Headers,
+    rules: &QueueArgumentRules,
+) -> Result<()> {
     let classic = Value::from("classic");
-    let foreign: &[&str] = match current.get("x-queue-type").and_then(Value::as_str) {
-        Some("quorum") => &NOT_FOR_QUORUM,
-        _ => &NOT_FOR_CLASSIC,
+    let compared = match current.get("x-queue-type").and_then(Value::as_str) {
+        Some("quorum") => rules.compared_by_quorum,
+        _ => rules.compared_by_classic,
     };
-    COMPARED.iter().filter(|name| !foreign.contains(name)).try_for_each(|name| {
-        let default = (*name == "x-queue-type").then_some(&classic);
-        compare(name, "queue", queue, current.get(name).or(default), wanted.get(name).or(default))
+    let type_of = |arguments: &Headers| {
+        let kind = arguments.get("x-queue-type").cloned();
+        let is_default = rules.empty_type_is_default
+            && kind.as_ref().is_some_and(|kind| kind.as_str() == Some(""));
+        kind.filter(|_| !is_default)
+    };
+    let (current_type, wanted_type) = (type_of(current), type_of(wanted));
+    compared.iter().try_for_each(|name| {
+        if *name != "x-queue-type" {
+            return compare(name, "queue", queue, current.get(name), wanted.get(name));
+        }
+        let [here, there] = [&current_type, &wanted_type].map(Option::as_ref);
+        let is_equal = here.unwrap_or(&classic) == there.unwrap_or(&classic);
+        match (is_equal, rules.shows_default_type) {
+            (true, _) => Ok(()),
+            (false, true) => {
+                compare(name, "queue", queue, here.or(Some(&classic)), there.or(Some(&classic)))
+            }
+            (false, false) => compare(name, "queue", queue, here, there),
+        }
     })
 }
 
@@ -378,45 +415,35 @@ pub(crate) fn compare(
         // RabbitMQ fails internally when it formats the difference of a decimal number.
         return Err(errors::internal_error());
     }
-    let show =
-        |value: Option<&Value>| value.map_or("none".to_string(), |value| format!("{value:?}"));
-    Err(different(name, kind, of, show(wanted), show(current)))
-}
-
-/// Returns RabbitMQ's name for the type of a value.
-pub(crate) fn type_name(value: &Value) -> &'static str {
-    match value {
-        Value::Void => "void",
-        Value::Bool(_) => "bool",
-        Value::I8(_) => "byte",
-        Value::U8(_) => "unsignedbyte",
-        Value::I16(_) => "short",
-        Value::U16(_) => "unsignedshort",
-        Value::I32(_) => "signedint",
-        Value::U32(_) => "unsignedint",
-        Value::I64(_) => "long",
-        Value::F32(_) => "float",
-        Value::F64(_) => "double",
-        Value::Decimal { .. } => "decimal",
-        Value::String(_) => "longstr",
-        Value::Bytes(_) => "binary",
-        Value::Timestamp(_) => "timestamp",
-        Value::Array(_) => "array",
-        Value::Table(_) => "table",
-    }
+    Err(different_argument(name, kind, of, wanted, current))
 }
 
 /// Reads the `expiration` property, milliseconds in decimal digits. Returns microseconds.
 pub(crate) fn expiration(text: &str) -> Result<u64> {
-    let digits = text.strip_prefix(['+', '-']).unwrap_or(text);
-    let refuse = |why: &str| precondition(format_args!("invalid expiration '{text}': {why}"));
-    if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
-        return Err(refuse("no_integer"));
+    let refuse = |why: &str| {
+        let shown = AsText(&text.into()).to_string();
+        precondition(format_args!("invalid expiration '{shown}': {why}"))
+    };
+    let unsigned = text.strip_prefix(['+', '-']).unwrap_or(text);
+    let end = unsigned.find(|character: char| !character.is_ascii_digit());
+    match end {
+        _ if unsigned.is_empty() => return Err(refuse("no_integer")),
+        Some(0) => return Err(refuse("no_integer")),
+        Some(end) => {
+            let left = AsText(&unsigned[end..].into()).to_string();
+            return Err(refuse(&format!("{{leftover_string,\"{left}\"}}")));
+        }
+        None => {}
     }
-    let number: i64 = text.parse().map_err(|_| refuse("value_too_large"))?;
+    let number: i64 = text.parse().map_err(|_| {
+        let kind = if text.starts_with('-') { "value_negative" } else { "value_too_large" };
+        refuse(&format!("{{{kind},{}}}", text.trim_start_matches('+')))
+    })?;
     match u64::try_from(number) {
-        Err(_) => Err(refuse("value_negative")),
-        Ok(_) if number > LONGEST_MILLISECONDS => Err(refuse("value_too_large")),
+        Err(_) => Err(refuse(&format!("{{value_negative,{number}}}"))),
+        Ok(_) if number > LONGEST_MILLISECONDS => {
+            Err(refuse(&format!("{{value_too_large,{number}}}")))
+        }
         Ok(number) => Ok(number * 1000),
     }
 }

@@ -9,7 +9,20 @@ use carrot_core::{Headers, Value};
 
 use crate::queue::arguments::QueueRules;
 use crate::queue::message::RoutedMessage;
+use crate::release_rules::{DeadLetterRules, ReleaseRules};
+use crate::routing::header_order::sorted_by_name;
 use crate::sync::lock;
+
+/// The headers that record deaths.
+const RECORDS: [&str; 7] = [
+    "x-death",
+    "x-first-death-reason",
+    "x-first-death-queue",
+    "x-first-death-exchange",
+    "x-last-death-reason",
+    "x-last-death-queue",
+    "x-last-death-exchange",
+];
 
 /// Why a message was dead-lettered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -96,30 +109,80 @@ impl DeadLetter {
     /// Returns the message as it leaves the queue: with a record of its death, without its
     /// expiration, and addressed to `exchange`. The record carries `timestamp` in seconds since the
     /// Unix epoch.
-    pub(crate) fn readdress(&self, exchange: &ShortString, timestamp: u64) -> RoutedMessage {
+    pub(crate) fn readdress(
+        &self,
+        exchange: &ShortString,
+        timestamp: u64,
+        release: &ReleaseRules,
+    ) -> RoutedMessage {
         let content = &self.message.content;
         let properties = &content.properties;
         let mut headers = properties.headers().cloned().unwrap_or_default();
-        note_death(
-            &mut headers,
-            self.record(timestamp),
-            &self.queue,
-            self.reason.as_str(),
-            &content.exchange,
-        );
+        let rules = &release.dead_letters;
+        if !self.message.has_died && !rules.counts_deaths_of_clients {
+            RECORDS.iter().for_each(|name| drop(headers.remove(name)));
+        }
+        self.note_death(&mut headers, timestamp, rules);
 
         let key = self.rules.dead_letter_key.clone();
-        if key.is_some() {
+        if key.is_some() && rules.replaced_key_removes_copies {
             headers.remove("CC");
         }
         let blind_keys = if key.is_some() { None } else { self.message.blind_keys.clone() };
         let content = Content {
             exchange: exchange.clone(),
             routing_key: key.unwrap_or_else(|| content.routing_key.clone()),
-            properties: properties.clone().without_expiration().with_headers(headers),
+            properties: properties
+                .clone()
+                .without_expiration()
+                .with_headers(sorted_by_name(headers)),
             body: content.body.clone(),
         };
-        RoutedMessage::with_blind_keys(Arc::new(content), blind_keys)
+        let mut message = RoutedMessage::with_blind_keys(Arc::new(content), blind_keys);
+        message.has_died = true;
+        message.failures = self.message.failures;
+        message
+    }
+
+    /// Adds a record to the front of `x-death`. A record of the same queue and reason is counted up
+    /// and moved there instead.
+    fn note_death(&self, headers: &mut Headers, timestamp: u64, rules: &DeadLetterRules) {
+        let (queue, reason) = (&*self.queue, self.reason.as_str());
+        let exchange = &*self.message.content.exchange;
+        let mut deaths = match headers.remove("x-death") {
+            Some(Value::Array(deaths)) => deaths,
+            Some(_) => Vec::new(),
+            None => {
+                name_death(headers, "x-first-death", queue, reason, exchange);
+                Vec::new()
+            }
+        };
+        if rules.names_last_death {
+            name_death(headers, "x-last-death", queue, reason, exchange);
+        }
+        if deaths.len() > 1 && rules.counts_deaths_of_clients {
+            // RabbitMQ reverses the older records whenever it searches them for duplicates.
+            deaths.reverse();
+        }
+        let is = |table: &Headers, name: &str, text: &str| {
+            table.get(name).and_then(Value::as_str) == Some(text)
+        };
+        let same = |death: &Value| {
+            death
+                .as_table()
+                .is_some_and(|table| is(table, "queue", queue) && is(table, "reason", reason))
+        };
+        let latest = match deaths.iter().position(same) {
+            Some(index) => {
+                let Value::Table(mut table) = deaths.remove(index) else { return };
+                let count = table.get("count").and_then(Value::as_i64).unwrap_or(0);
+                table.insert("count", count + 1);
+                table
+            }
+            None => self.record(timestamp),
+        };
+        deaths.insert(0, latest.into());
+        headers.insert("x-death", deaths);
     }
 
     /// Returns the entry for the `x-death` header.
@@ -163,42 +226,11 @@ fn is_cycle(queue: &str, deaths: &[Value]) -> bool {
     })
 }
 
-/// Adds a record to the front of `x-death`. A record of the same queue and reason is counted up and
-/// moved there instead.
-fn note_death(headers: &mut Headers, record: Headers, queue: &str, reason: &str, exchange: &str) {
-    let mut deaths = match headers.remove("x-death") {
-        Some(Value::Array(deaths)) => deaths,
-        Some(_) => Vec::new(),
-        None => {
-            headers.insert("x-first-death-reason", reason);
-            headers.insert("x-first-death-queue", queue);
-            headers.insert("x-first-death-exchange", exchange);
-            Vec::new()
-        }
-    };
-    if deaths.len() > 1 {
-        // RabbitMQ reverses the older records whenever it searches them for duplicates.
-        deaths.reverse();
+/// Sets the three headers that name one death.
+fn name_death(headers: &mut Headers, prefix: &str, queue: &str, reason: &str, exchange: &str) {
+    for (name, value) in [("reason", reason), ("queue", queue), ("exchange", exchange)] {
+        headers.insert(format!("{prefix}-{name}"), value);
     }
-    let text =
-        |table: &Headers, name: &str| table.get(name).and_then(Value::as_str).map(String::from);
-    let same = |death: &Value| {
-        death.as_table().is_some_and(|table| {
-            text(table, "queue").as_deref() == Some(queue)
-                && text(table, "reason").as_deref() == Some(reason)
-        })
-    };
-    let latest = match deaths.iter().position(same) {
-        Some(index) => {
-            let Value::Table(mut table) = deaths.remove(index) else { return };
-            let count = table.get("count").and_then(Value::as_i64).unwrap_or(0);
-            table.insert("count", count + 1);
-            table
-        }
-        None => record,
-    };
-    deaths.insert(0, latest.into());
-    headers.insert("x-death", deaths);
 }
 
 /// Returns the strings in an array. Other values have none.

@@ -10,6 +10,10 @@ pub(crate) struct RoutedMessage {
     pub(crate) content: Arc<Content>,
     /// The routing keys of the `BCC` header, which no consumer sees.
     pub(crate) blind_keys: Option<Arc<[String]>>,
+    /// Whether the message was dead-lettered, so that its records of deaths are the broker's.
+    pub(crate) has_died: bool,
+    /// The number of failed deliveries in earlier queues.
+    pub(crate) failures: u32,
     /// The reference for the first delivery. Cloning `content` then would touch a count that the
     /// publisher's processor core has in its cache.
     first_reference: Option<Arc<Content>>,
@@ -28,7 +32,7 @@ impl RoutedMessage {
     ) -> RoutedMessage {
         let first_reference = Some(Arc::clone(&content));
         let size = u32::try_from(content.body.len()).unwrap_or(u32::MAX);
-        RoutedMessage { content, blind_keys, first_reference, size }
+        RoutedMessage { content, blind_keys, has_died: false, failures: 0, first_reference, size }
     }
 
     /// Returns a reference to the content for a delivery.
@@ -50,22 +54,26 @@ pub(crate) struct QueuedMessage {
     pub(crate) expires: u64,
     /// The position in the queue's order.
     pub(crate) number: u64,
-    /// The number of times the message was requeued.
+    /// The number of times the message was requeued. Starts with the failures in earlier queues.
     pub(crate) returns: u32,
+    /// The number of failed deliveries.
+    pub(crate) failures: u32,
     /// Whether a quorum queue delivers the message before all messages that are not marked.
     pub(crate) first: bool,
 }
 
 impl QueuedMessage {
     pub(crate) fn new(message: RoutedMessage, expires: u64, number: u64) -> QueuedMessage {
-        QueuedMessage { message, expires, number, returns: 0, first: false }
+        let failures = message.failures;
+        QueuedMessage { message, expires, number, returns: failures, failures, first: false }
     }
 
     pub(crate) fn is_redelivered(&self) -> bool {
         self.returns > 0
     }
 
-    pub(crate) fn count_return(&mut self) {
+    pub(crate) fn count_return(&mut self, has_failed: bool) {
         self.returns = self.returns.saturating_add(1);
+        self.failures = self.failures.saturating_add(u32::from(has_failed));
     }
 }

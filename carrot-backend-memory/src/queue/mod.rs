@@ -23,7 +23,7 @@ use crate::queue::context::{QueueContext, QueueId};
 use crate::queue::message::{QueuedMessage, RoutedMessage};
 use crate::queue::ready::ReadyMessages;
 use crate::queue::sink::{ConsumerKey, UnackedMessage};
-use crate::queue::state::{QueueState, SettleAction};
+use crate::queue::state::{QueueState, ReturnCause, SettleAction};
 use crate::sync::lock;
 
 /// A queue. Its declaration never changes; everything else is under its lock.
@@ -115,11 +115,15 @@ impl BrokerQueue {
     ) -> Result<Option<T>> {
         let mut state = lock(&self.state);
         self.note_use(&mut state)?;
+        if let (QueueKind::Quorum { .. }, true) = (self.rules.kind, self.rules.single_active) {
+            let kind = self.context.rules.quorum.type_in_refusal;
+            return Err(errors::no_get_beside_single_active_consumer(&self.name, kind));
+        }
         let Some(message) = state.ready.pop() else { return Ok(None) };
         let shown = state.shown(&message, true);
         match deliver(message, shown) {
             Ok(delivery) => {
-                state.unacked += usize::from(manual);
+                state.note_fetched(manual);
                 state.expire_head();
                 state.note_if_idle();
                 Ok(Some(delivery))
@@ -136,7 +140,7 @@ impl BrokerQueue {
     pub(crate) fn counts(&self) -> Result<(usize, usize)> {
         let mut state = lock(&self.state);
         self.note_use(&mut state)?;
-        Ok((state.ready.len(), state.consumers.len()))
+        Ok((state.ready.len(), state.announced_consumers()))
     }
 
     /// Notes a use that keeps the queue from expiring.
@@ -178,6 +182,7 @@ impl BrokerQueue {
         &self,
         consumers: &[ConsumerKey],
         unacked: Vec<UnackedMessage>,
+        cause: ReturnCause,
     ) -> QueueFate {
         let mut state = lock(&self.state);
         if state.is_deleted {
@@ -185,12 +190,12 @@ impl BrokerQueue {
         }
         let has_removed =
             consumers.iter().filter(|key| state.consumers.remove(**key).is_some()).count() > 0;
-        state.unacked -= unacked.len();
+        state.note_released(&unacked);
         if has_removed && self.auto_delete && state.consumers.is_empty() {
             self.mark_deleted(&mut state);
             return QueueFate::Deleted;
         }
-        state.requeue(unacked.into_iter().map(|unacked| unacked.message), false);
+        state.requeue(unacked.into_iter().map(|unacked| unacked.message), cause);
         if has_removed {
             return self.after_removal(&mut state);
         }

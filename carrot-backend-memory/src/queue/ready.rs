@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 
 use crate::clock::NEVER;
 use crate::queue::message::QueuedMessage;
+use crate::release_rules::QuorumPriorities;
 
 /// The messages that are delivered first, regardless of their number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -12,8 +13,9 @@ pub(crate) enum Precedence {
     None,
     /// Messages of higher priority, up to this one.
     Priority(u8),
-    /// Messages that are marked as [`first`](QueuedMessage::first).
-    First,
+    /// Messages that are marked as [`first`](QueuedMessage::first), then messages of higher
+    /// priority.
+    First(Option<QuorumPriorities>),
 }
 
 /// The ready messages, by precedence, then by number.
@@ -31,7 +33,9 @@ impl ReadyMessages {
         let highest = match precedence {
             Precedence::None => 0,
             Precedence::Priority(highest) => highest,
-            Precedence::First => 1,
+            Precedence::First(priorities) => {
+                priorities.map_or(0, |priorities| priorities.highest) + 1
+            }
         };
         ReadyMessages {
             precedence,
@@ -137,7 +141,14 @@ impl ReadyMessages {
             Precedence::Priority(highest) => {
                 usize::from(message.message.content.properties.priority().unwrap_or(0).min(highest))
             }
-            Precedence::First => usize::from(message.first),
+            Precedence::First(priorities) => match (message.first, priorities) {
+                (true, _) => self.levels.len() - 1,
+                (false, None) => 0,
+                (false, Some(QuorumPriorities { highest, default })) => {
+                    let priority = message.message.content.properties.priority();
+                    usize::from(priority.unwrap_or(default).min(highest))
+                }
+            },
         }
     }
 }

@@ -13,6 +13,7 @@ use crate::queue::dead_letter::{DeadLetter, DeadLetterReason};
 use crate::queue::message::{QueuedMessage, RoutedMessage};
 use crate::queue::ready::{Precedence, ReadyMessages};
 use crate::queue::sink::{ConsumerKey, UnackedMessage};
+use crate::routing::header_order::sorted_by_name;
 
 /// The part of a queue that changes, under the queue's lock.
 ///
@@ -25,6 +26,8 @@ pub(crate) struct QueueState {
     pub(crate) ready: ReadyMessages,
     /// The number of messages that are delivered and not settled.
     pub(crate) unacked: usize,
+    /// The number of these that were fetched with `get`.
+    fetched: usize,
     last_number: u64,
     pub(crate) consumers: QueueConsumers,
     /// The time of the last use that keeps the queue from expiring.
@@ -38,8 +41,25 @@ pub(crate) struct QueueState {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum SettleAction {
     Ack,
-    Requeue,
-    Discard,
+    /// Returns the messages to the queue.
+    Requeue {
+        failed: bool,
+    },
+    /// Drops or dead-letters the messages.
+    Discard {
+        failed: bool,
+    },
+}
+
+/// Why messages return to a queue.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ReturnCause {
+    /// A consumer gave them back, with basic.nack.
+    GivenBack,
+    /// A consumer could not handle them, with basic.reject.
+    Failed,
+    /// The channel of the consumer is gone.
+    ChannelLost,
 }
 
 impl QueueState {
@@ -49,7 +69,7 @@ impl QueueState {
         context: Arc<QueueContext>,
     ) -> QueueState {
         let precedence = match (rules.kind, rules.max_priority) {
-            (QueueKind::Quorum { .. }, _) => Precedence::First,
+            (QueueKind::Quorum { .. }, _) => Precedence::First(context.rules.quorum.priorities),
             (QueueKind::Classic, Some(highest)) => Precedence::Priority(highest),
             (QueueKind::Classic, None) => Precedence::None,
         };
@@ -57,6 +77,7 @@ impl QueueState {
             id,
             ready: ReadyMessages::new(precedence),
             unacked: 0,
+            fetched: 0,
             last_number: 0,
             consumers: QueueConsumers::new(rules.single_active),
             last_used: context.clock.now(),
@@ -75,6 +96,7 @@ impl QueueState {
         }
         if self.rules.overflow != Overflow::DropHead && self.would_overflow(&message) {
             if self.rules.overflow == Overflow::RejectPublishDeadLetter {
+                let message = QueuedMessage::new(message, NEVER, 0);
                 self.dead_letter(message, DeadLetterReason::MaxLength);
             }
             return false;
@@ -120,6 +142,7 @@ impl QueueState {
             return;
         }
         self.unacked -= 1;
+        self.fetched -= usize::from(consumer == ConsumerKey::NONE);
         self.consumers.restore(consumer, 1);
         self.consumers.unblock();
         self.serve();
@@ -164,24 +187,27 @@ impl QueueState {
     /// Requeues messages, marks them as redelivered, and serves consumers.
     ///
     /// A classic queue restores their positions. A quorum queue puts them to the front, in the
-    /// order of their return. It puts `rejected` messages to the end if nothing limits how often
-    /// they may return.
+    /// order of their return. Some releases put settled messages to the end if nothing limits how
+    /// often they may return.
     pub(crate) fn requeue(
         &mut self,
         messages: impl IntoIterator<Item = QueuedMessage>,
-        rejected: bool,
+        cause: ReturnCause,
     ) {
+        let rules = &self.context.rules.quorum;
+        let has_failed = cause != ReturnCause::GivenBack || rules.every_return_fails;
+        let to_end = rules.unlimited_returns_to_end && cause != ReturnCause::ChannelLost;
         let mut requeued = Vec::new();
         for mut message in messages {
-            message.count_return();
+            message.count_return(has_failed);
             if let QueueKind::Quorum { delivery_limit } = self.rules.kind {
-                if delivery_limit.is_some_and(|limit| message.returns > limit) {
-                    self.dead_letter(message.message, DeadLetterReason::DeliveryLimit);
+                if delivery_limit.is_some_and(|limit| message.failures > limit) {
+                    self.dead_letter(message, DeadLetterReason::DeliveryLimit);
                     continue;
                 }
                 self.last_number += 1;
                 message.number = self.last_number;
-                message.first = delivery_limit.is_some() || !rejected;
+                message.first = delivery_limit.is_some() || !to_end;
             }
             requeued.push(message);
         }
@@ -194,19 +220,26 @@ impl QueueState {
     /// Settles deliveries of one channel.
     pub(crate) fn settle(&mut self, deliveries: Vec<UnackedMessage>, action: SettleAction) {
         self.unacked -= deliveries.len();
-        deliveries.iter().for_each(|delivery| self.consumers.restore(delivery.consumer, 1));
+        deliveries.iter().for_each(|delivery| {
+            self.fetched -= usize::from(delivery.consumer == ConsumerKey::NONE);
+            self.consumers.restore(delivery.consumer, 1);
+        });
         let messages = deliveries.into_iter().map(|delivery| delivery.message);
         self.consumers.unblock();
         match action {
-            SettleAction::Requeue => return self.requeue(messages, true),
-            SettleAction::Discard if self.rules.dead_letter_exchange.is_some() => {
+            SettleAction::Requeue { failed } => {
+                let cause = if failed { ReturnCause::Failed } else { ReturnCause::GivenBack };
+                return self.requeue(messages, cause);
+            }
+            SettleAction::Discard { failed } if self.rules.dead_letter_exchange.is_some() => {
                 let mut discarded: Vec<QueuedMessage> = messages.collect();
                 self.ready.sort_by_precedence(&mut discarded);
-                for message in discarded {
-                    self.dead_letter(message.message, DeadLetterReason::Rejected);
+                for mut message in discarded {
+                    message.failures = message.failures.saturating_add(u32::from(failed));
+                    self.dead_letter(message, DeadLetterReason::Rejected);
                 }
             }
-            SettleAction::Ack | SettleAction::Discard => {}
+            SettleAction::Ack | SettleAction::Discard { .. } => {}
         }
         self.serve();
     }
@@ -226,7 +259,7 @@ impl QueueState {
             || self.rules.max_bytes.is_some_and(|most| self.ready.bytes() > most)
         {
             let Some(message) = self.ready.pop() else { break };
-            self.dead_letter(message.message, DeadLetterReason::MaxLength);
+            self.dead_letter(message, DeadLetterReason::MaxLength);
             dropped = true;
         }
         dropped
@@ -242,7 +275,7 @@ impl QueueState {
         let now = self.context.clock.now();
         while self.ready.head().is_some_and(|head| head.expires <= now) {
             let Some(message) = self.ready.pop() else { return };
-            self.dead_letter(message.message, DeadLetterReason::Expired);
+            self.dead_letter(message, DeadLetterReason::Expired);
         }
         self.set_timer();
     }
@@ -266,20 +299,57 @@ impl QueueState {
 
     /// Returns the content that a consumer sees, if it differs from what was published.
     ///
-    /// A quorum queue adds the delivery count: to every fetched message, and to others once they
-    /// are redelivered.
+    /// A quorum queue adds the number of failed deliveries, and in some releases that of returns.
     pub(crate) fn shown(&self, message: &QueuedMessage, fetched: bool) -> Option<Arc<Content>> {
-        if self.rules.kind == QueueKind::Classic || !(fetched || message.is_redelivered()) {
+        if self.rules.kind == QueueKind::Classic {
+            return None;
+        }
+        let rules = &self.context.rules.quorum;
+        let acquired = (rules.shows_acquired_count && message.is_redelivered())
+            .then_some(("x-acquired-count", message.returns));
+        let is_counted =
+            message.failures > 0 || (rules.get_shows_zero && (fetched || message.is_redelivered()));
+        let failed = is_counted.then_some(("x-delivery-count", message.failures));
+        if acquired.is_none() && failed.is_none() {
             return None;
         }
         let mut content = Content::clone(&message.message.content);
-        content.properties =
-            content.properties.with_header("x-delivery-count", i64::from(message.returns));
+        let mut headers = content.properties.headers().cloned().unwrap_or_default();
+        for (name, count) in acquired.into_iter().chain(failed) {
+            headers.insert(name, i64::from(count));
+        }
+        content.properties = content.properties.with_headers(sorted_by_name(headers));
         Some(Arc::new(content))
     }
 
+    /// Notes the delivery of a message that was fetched with `get`.
+    pub(crate) fn note_fetched(&mut self, manual: bool) {
+        self.unacked += usize::from(manual);
+        self.fetched += usize::from(manual);
+    }
+
+    /// Notes that a closed channel does not hold messages any more.
+    pub(crate) fn note_released(&mut self, unacked: &[UnackedMessage]) {
+        self.unacked -= unacked.len();
+        self.fetched -=
+            unacked.iter().filter(|unacked| unacked.consumer == ConsumerKey::NONE).count();
+    }
+
+    /// Returns the number of consumers that the broker announces. A quorum queue counts each
+    /// fetched message that is not settled as a consumer.
+    pub(crate) fn announced_consumers(&self) -> usize {
+        match self.rules.kind {
+            QueueKind::Classic => self.consumers.len(),
+            QueueKind::Quorum { .. } => self.consumers.len() + self.fetched,
+        }
+    }
+
     /// Hands a message to the dead-letter exchange, or drops it if the queue has none.
-    fn dead_letter(&self, message: RoutedMessage, reason: DeadLetterReason) {
+    fn dead_letter(&self, message: QueuedMessage, reason: DeadLetterReason) {
+        let QueuedMessage { mut message, failures, .. } = message;
+        if self.context.rules.dead_letters.keeps_failures {
+            message.failures = failures;
+        }
         if self.rules.dead_letter_exchange.is_some() {
             let (queue, rules) = (Arc::clone(&self.id.name), Arc::clone(&self.rules));
             self.context.dead_letters.push(DeadLetter { message, reason, queue, rules });

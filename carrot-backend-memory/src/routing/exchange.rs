@@ -6,7 +6,9 @@ use std::sync::Arc;
 use carrot_core::backend::ShortString;
 use carrot_core::{Binding, Destination, ExchangeKind, Headers, Result};
 
+use crate::errors;
 use crate::queue::BrokerQueue;
+use crate::release_rules::ReleaseRules;
 use crate::routing::headers::HeaderMatch;
 use crate::routing::topic::PatternTrie;
 
@@ -46,6 +48,7 @@ pub(crate) struct BrokerExchange {
     pub(crate) alternate: Option<ShortString>,
     bindings: HashMap<u64, TargetBindings>,
     router: BindingIndex,
+    rules: &'static ReleaseRules,
 }
 
 /// The bindings to one target, by routing key. Several of one key differ in their arguments.
@@ -80,6 +83,7 @@ impl BrokerExchange {
         declared: &carrot_core::Exchange,
         behaviour: &ExchangeKind,
         alternate: Option<ShortString>,
+        rules: &'static ReleaseRules,
     ) -> BrokerExchange {
         let router = match behaviour {
             ExchangeKind::Fanout => BindingIndex::Fanout,
@@ -98,6 +102,7 @@ impl BrokerExchange {
             alternate,
             bindings: HashMap::new(),
             router,
+            rules,
         }
     }
 
@@ -110,17 +115,29 @@ impl BrokerExchange {
         self.bindings.contains_key(&target)
     }
 
-    /// Checks the arguments of a binding.
+    /// Checks the key and the arguments of a binding.
     ///
     /// # Errors
-    /// As [`bind`](BrokerExchange::bind).
-    pub(crate) fn check_arguments(&self, arguments: &Headers) -> Result<()> {
+    /// - As [`bind`](BrokerExchange::bind).
+    /// - [`Error::PreconditionFailed`](carrot_core::Error::PreconditionFailed): this is a topic
+    ///   exchange, and the key has too many `#`.
+    pub(crate) fn check_binding(&self, key: &str, arguments: &Headers) -> Result<()> {
+        if let (BindingIndex::Topic(_), Some(most)) = (&self.router, self.rules.most_topic_hashes) {
+            let hashes = key.split('.').filter(|word| *word == "#").count();
+            if hashes > most {
+                return Err(errors::precondition(format_args!(
+                    "Topic binding key '{key}' uses {hashes} '#' wildcards, at most {most} are allowed"
+                )));
+            }
+        }
         self.wanted(arguments).map(drop)
     }
 
     fn wanted(&self, arguments: &Headers) -> Result<Option<HeaderMatch>> {
         match self.router {
-            BindingIndex::Headers(_) => HeaderMatch::new(arguments).map(Some),
+            BindingIndex::Headers(_) => {
+                HeaderMatch::new(arguments, self.rules.header_numbers).map(Some)
+            }
             _ => Ok(None),
         }
     }

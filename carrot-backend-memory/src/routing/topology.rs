@@ -9,6 +9,7 @@ use carrot_core::{Binding, Destination, ExchangeKind, Result};
 use crate::errors;
 use crate::queue::BrokerQueue;
 use crate::queue::arguments::{compare, exchange_argument};
+use crate::release_rules::ReleaseRules;
 use crate::routing::exchange::{BindingTarget, BrokerExchange};
 use crate::routing::name_map::NameMap;
 
@@ -33,16 +34,18 @@ pub(crate) struct Topology {
     /// Added exchange types, each with the standard type that it behaves as.
     kinds: HashMap<String, ExchangeKind>,
     last_id: u64,
+    rules: &'static ReleaseRules,
 }
 
 impl Topology {
-    pub(crate) fn new() -> Topology {
+    pub(crate) fn new(rules: &'static ReleaseRules) -> Topology {
         let mut topology = Topology {
             exchanges: NameMap::default(),
             queues: NameMap::default(),
             sources: HashMap::new(),
             kinds: HashMap::new(),
             last_id: 0,
+            rules,
         };
         for (name, kind) in PREDECLARED {
             let mut declared = carrot_core::Exchange::new(name, kind);
@@ -101,7 +104,8 @@ impl Topology {
         behaviour: &ExchangeKind,
         alternate: Option<ShortString>,
     ) {
-        let exchange = BrokerExchange::new(self.next_id(), declared, behaviour, alternate);
+        let exchange =
+            BrokerExchange::new(self.next_id(), declared, behaviour, alternate, self.rules);
         self.exchanges.insert(Arc::clone(&exchange.name), exchange);
     }
 
@@ -192,7 +196,7 @@ impl Topology {
         let Some(source) = self.exchanges.get_mut(binding.source.as_str()) else {
             return Err(errors::no_exchange(&binding.source));
         };
-        source.check_arguments(&binding.arguments)?;
+        source.check_binding(&binding.routing_key, &binding.arguments)?;
         check_owner(&target, connection)?;
         let known = source.leads_to(id);
         source.bind(target, &binding.routing_key, &binding.arguments)?;

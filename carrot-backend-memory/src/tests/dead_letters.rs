@@ -1,7 +1,9 @@
 use std::time::Duration;
 
 use carrot_core::backend::{ConsumeOptions, Extent, Rejection};
-use carrot_core::{Binding, Exchange, Headers, Overflow, Properties, Queue, Value};
+use carrot_core::{
+    Binding, Exchange, Headers, Overflow, Properties, Queue, RabbitMqRelease, Value,
+};
 
 use crate::tests::{BrokerFixture, SOON, arrived};
 
@@ -23,7 +25,7 @@ fn deaths(fixture: &BrokerFixture, queue: &str) -> Vec<Headers> {
 
 #[test]
 fn dead_letter_carries_a_death_record() {
-    let fixture = BrokerFixture::new();
+    let fixture = BrokerFixture::imitating(RabbitMqRelease::V3_10);
     dying(Queue::new("q"), &fixture);
     let properties = Properties::new()
         .with_header("a", 1)
@@ -179,7 +181,7 @@ fn dead_letter_reaches_a_waiting_consumer() {
 
 #[test]
 fn foreign_death_records_are_handled_as_on_rabbitmq() {
-    let fixture = BrokerFixture::new();
+    let fixture = BrokerFixture::imitating(RabbitMqRelease::V3_10);
     dying(Queue::new("q"), &fixture);
     let record = |count: Option<i64>| {
         let mut record = Headers::from([("queue", "q"), ("reason", "rejected")]);

@@ -8,7 +8,7 @@ use carrot_core::backend::{
     Acknowledgement, Backend, ChannelOptions, Connector, ConsumeOptions, Content, Declare, Delete,
     Delivery, Outcome, Publication, PublishTag, QueueInfo, Subscription,
 };
-use carrot_core::{Binding, Exchange, Properties, Queue, Result};
+use carrot_core::{Binding, Exchange, Properties, Queue, RabbitMqRelease, Result};
 
 use crate::broker::Broker;
 use crate::clock::ManualClock;
@@ -22,6 +22,7 @@ mod faults;
 mod limits;
 mod observers;
 mod quorum;
+mod release_4_3;
 mod reply_to;
 mod routing;
 mod settlement;
@@ -40,8 +41,12 @@ pub(crate) struct BrokerFixture {
 
 impl BrokerFixture {
     pub(crate) fn new() -> BrokerFixture {
+        BrokerFixture::imitating(RabbitMqRelease::default())
+    }
+
+    pub(crate) fn imitating(release: RabbitMqRelease) -> BrokerFixture {
         let clock = ManualClock::new();
-        let broker = Broker::with_clock(&clock);
+        let broker = Broker::builder().clock(&clock).imitate(release).build();
         let connector = broker.connector();
         let channel = open(&*connector);
         BrokerFixture { broker, clock, connector, channel }

@@ -1,15 +1,21 @@
-//! Quorum queues, as observed on a node of RabbitMQ 3.10.
+//! Quorum queues, as observed on a node of RabbitMQ 3.10. Those of 4.3 have a file of their own.
 
 use carrot_core::backend::{
     Acknowledgement, ConsumeOptions, Content, Declare, Delete, DeleteIf, Delivery, Extent, Outcome,
     Rejection, Role,
 };
-use carrot_core::{Error, Properties, Queue, Value};
+use carrot_core::{ConnectionOptions, Error, Properties, Queue, RabbitMqRelease, Value};
 
 use crate::tests::{BrokerFixture, SOON, body, open};
 
 fn queue() -> Queue {
     Queue::new("q").quorum()
+}
+
+fn with_queue(queue: &Queue) -> BrokerFixture {
+    let fixture = BrokerFixture::imitating(RabbitMqRelease::V3_10);
+    fixture.queue(queue);
+    fixture
 }
 
 fn limited(limit: impl Into<Value>) -> Queue {
@@ -20,7 +26,7 @@ fn limited(limit: impl Into<Value>) -> Queue {
 }
 
 fn fixture(queue: &Queue, bodies: &[&str]) -> BrokerFixture {
-    let fixture = BrokerFixture::with_queue(queue);
+    let fixture = with_queue(queue);
     fixture.queue(&Queue::new("dead"));
     bodies.iter().for_each(|body| assert_eq!(fixture.send("", "q", body), Outcome::Accepted));
     fixture
@@ -37,11 +43,11 @@ fn count(delivery: &Delivery) -> Option<&Value> {
 #[test]
 fn quorum_queue_not_durable_or_not_shared_is_refused() {
     for refused in [queue().transient(), queue().exclusive(), queue().auto_delete()] {
-        let fixture = BrokerFixture::new();
+        let fixture = BrokerFixture::imitating(RabbitMqRelease::V3_10);
         let result = fixture.channel.declare(Declare::Queue(&refused), SOON);
         assert!(matches!(result, Err(Error::PreconditionFailed { .. })), "{refused:?}");
     }
-    BrokerFixture::with_queue(&queue());
+    with_queue(&queue());
 }
 
 #[test]
@@ -71,7 +77,7 @@ fn quorum_queue_with_foreign_arguments_is_refused() {
         ("x-unknown", 1.into(), true),
     ];
     for (name, value, taken) in rows {
-        let fixture = BrokerFixture::new();
+        let fixture = BrokerFixture::imitating(RabbitMqRelease::V3_10);
         let result =
             fixture.channel.declare(Declare::Queue(&queue().argument(name, value.clone())), SOON);
         match result {
@@ -102,7 +108,10 @@ fn quorum_queue_declared_again_compares_its_own_arguments() {
 #[test]
 fn stream_declaration_is_refused() {
     let stream = Queue::new("q").argument("x-queue-type", "stream");
-    let error = BrokerFixture::new().channel.declare(Declare::Queue(&stream), SOON).unwrap_err();
+    let error = BrokerFixture::imitating(RabbitMqRelease::V3_10)
+        .channel
+        .declare(Declare::Queue(&stream), SOON)
+        .unwrap_err();
     assert!(
         matches!(&error, Error::PreconditionFailed { reason } if reason.contains("not modelled by the memory broker")),
         "{error}"
@@ -111,7 +120,7 @@ fn stream_declaration_is_refused() {
 
 #[test]
 fn delivery_count_is_shown_by_get_always_and_by_consume_after_return() {
-    let fixture = BrokerFixture::with_queue(&queue());
+    let fixture = with_queue(&queue());
     let own = Properties::new().with_header("x-delivery-count", 7).with_header("k", "v");
     fixture.send_with("", "q", "m", own);
     let first = fixture.get("q");
@@ -192,21 +201,24 @@ fn requeued_messages_with_delivery_limit_go_to_the_front() {
 #[test]
 fn messages_of_lost_channels_go_to_the_front_in_order_of_loss() {
     let fixture = fixture(&queue(), &["1", "2", "3", "4", "5"]);
-    let connectors = [fixture.broker.connector(), fixture.broker.connector()];
+    let connectors = ["one", "two"].map(|name| {
+        fixture.broker.connector_with(&ConnectionOptions::memory().name(name)).unwrap()
+    });
     let channels = [open(&*connectors[0]), open(&*connectors[1])];
     for channel in &channels {
         for _ in 0..2 {
             channel.get("q", Acknowledgement::Manual, SOON).unwrap().unwrap();
         }
     }
-    channels[1].close(SOON).unwrap();
-    channels[0].close(SOON).unwrap();
+    for name in ["two", "one"] {
+        fixture.broker.faults().drop_connections_named(name).unwrap();
+    }
     assert_eq!(fixture.drain("q"), ["3", "4", "1", "2", "5"]);
 }
 
 #[test]
 fn quorum_queue_ignores_message_priorities() {
-    let fixture = BrokerFixture::with_queue(&queue());
+    let fixture = with_queue(&queue());
     for priority in [1, 9] {
         fixture.send_with(
             "",
@@ -232,7 +244,7 @@ fn quorum_queue_with_reject_publish_dlx_drops_its_head() {
 #[test]
 fn quorum_queue_deleted_on_condition_closes_the_connection() {
     for condition in [DeleteIf::UNUSED, DeleteIf::EMPTY] {
-        let fixture = BrokerFixture::with_queue(&queue());
+        let fixture = with_queue(&queue());
         let result = fixture.channel.delete(Delete::Queue { name: "q", condition }, SOON);
         assert!(
             matches!(result, Err(Error::HardError { code: 540, .. })),

@@ -1,5 +1,5 @@
-use carrot_core::backend::{ConsumeOptions, Content, Declare};
-use carrot_core::{Error, Properties, Queue};
+use carrot_core::backend::{ConsumeOptions, Content, Declare, Outcome};
+use carrot_core::{Error, Properties, Queue, RabbitMqRelease};
 
 use crate::tests::{BrokerFixture, SOON, body, returned, send};
 
@@ -18,15 +18,31 @@ fn direct_reply_reaches_the_requesting_channel() {
 
     let service = fixture.stranger();
     service.declare(Declare::Queue(&Queue::existing(reply_to)), SOON).unwrap();
-    // As on RabbitMQ, a mandatory answer arrives and is returned all the same.
-    assert_eq!(send(&*service, Content::new("", reply_to, "answer")).unwrap(), returned());
+    assert_eq!(send(&*service, Content::new("", reply_to, "answer")).unwrap(), Outcome::Accepted);
     assert_eq!(body(&answers.next(SOON).unwrap().unwrap()), "answer");
 
     drop(answers);
+    // The address stays one that messages are routed to.
+    assert_eq!(send(&*service, Content::new("", reply_to, "late")).unwrap(), Outcome::Accepted);
     assert!(matches!(
         service.declare(Declare::Queue(&Queue::existing(reply_to)), SOON),
         Err(Error::NotFound { .. })
     ));
+}
+
+#[test]
+fn mandatory_reply_before_4_3_arrives_and_is_returned() {
+    let fixture = BrokerFixture::imitating(RabbitMqRelease::V3_10);
+    fixture.queue(&Queue::new("service"));
+    let answers = fixture.consume(PSEUDO_QUEUE, &ConsumeOptions::default().automatic());
+    fixture.send_with("", "service", "question", Properties::new().with_reply_to(PSEUDO_QUEUE));
+    let question = fixture.get("service");
+    let reply_to = question.content.properties.reply_to().unwrap();
+    assert_eq!(
+        send(&*fixture.stranger(), Content::new("", reply_to, "answer")).unwrap(),
+        returned()
+    );
+    assert_eq!(body(&answers.next(SOON).unwrap().unwrap()), "answer");
 }
 
 #[test]

@@ -3,7 +3,7 @@ use std::time::Duration;
 use carrot_core::backend::{
     Acknowledgement, ConsumeOptions, Declare, Delete, DeleteIf, Deleted, QueueInfo,
 };
-use carrot_core::{Binding, Error, Exchange, ExchangeKind, Queue, Result, Value};
+use carrot_core::{Binding, Error, Exchange, ExchangeKind, Queue, RabbitMqRelease, Result, Value};
 
 use crate::tests::{BrokerFixture, SOON, returned, send};
 
@@ -329,7 +329,8 @@ fn queue_unused_expires() {
 
 #[test]
 fn unknown_exchange_type_unregistered_closes_the_connection() {
-    let fixture = BrokerFixture::with_queue(&Queue::new("q"));
+    let fixture = BrokerFixture::imitating(RabbitMqRelease::V3_10);
+    fixture.queue(&Queue::new("q"));
     let vendor = Exchange::new("x", ExchangeKind::from("x-vendor"));
     let other = fixture.open();
     assert_eq!(kind(fixture.channel.declare(Declare::Exchange(&vendor), SOON)), "hard error");
@@ -357,7 +358,7 @@ fn invalid_arguments_are_refused() {
         ("x-max-priority", 0.into()),
         ("x-max-priority", 255.into()),
         ("x-overflow", "reject-publish-dlx".into()),
-        ("x-queue-mode", "lazy".into()),
+        ("x-queue-mode", "ignored".into()),
         ("x-queue-type", "classic".into()),
         ("x-queue-version", 2.into()),
         ("x-single-active-consumer", true.into()),
@@ -381,9 +382,9 @@ fn invalid_arguments_are_refused() {
         ("x-dead-letter-routing-key", 5.into()),
         ("x-overflow", "no".into()),
         ("x-overflow", 5.into()),
-        ("x-queue-mode", "eager".into()),
         ("x-queue-type", "no".into()),
         ("x-queue-type", "stream".into()),
+        ("x-queue-version", 1.into()),
         ("x-queue-version", 3.into()),
         ("x-single-active-consumer", 1.into()),
         ("x-delivery-limit", 3.into()),
