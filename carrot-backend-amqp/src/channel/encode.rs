@@ -67,11 +67,8 @@ pub(crate) fn settlement(out: &mut Vec<u8>, channel: u16, settlement: &Settlemen
         SettlementKind::Reject(Rejection::RequeueFailed) => {
             BasicReject { delivery_tag, requeue: true }.into()
         }
-        SettlementKind::Reject(Rejection::Discard) if multiple => {
-            BasicNack { delivery_tag, multiple, requeue: false }.into()
-        }
         SettlementKind::Reject(Rejection::Discard) => {
-            BasicReject { delivery_tag, requeue: false }.into()
+            BasicNack { delivery_tag, multiple, requeue: false }.into()
         }
     };
     append(out, channel, &method);

@@ -159,6 +159,7 @@ pub enum Rejection {
     /// counts it as a failed delivery (basic.reject), and may discard it at the limit.
     RequeueFailed,
     /// Removes the delivery from its queue: dead-letters it if the queue has a dead-letter
-    /// exchange, and drops it otherwise.
+    /// exchange, and drops it otherwise. Counts as no failed delivery (basic.nack, with RabbitMQ
+    /// 4.3 and later).
     Discard,
 }
