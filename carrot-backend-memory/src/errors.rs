@@ -84,11 +84,12 @@ pub(crate) fn no_get_beside_single_active_consumer(queue: &str, kind: &str) -> E
 
 /// RabbitMQ closes the connection over an argument that it does not permit any more.
 pub(crate) fn deprecated_master_locator() -> Error {
-    uncertain_close(
-        541,
-        "INTERNAL_ERROR - Feature `queue_master_locator` is deprecated.\nBy default, this feature is not permitted anymore.",
-        0,
-    )
+    Error::HardError {
+        code: 541,
+        reason: "INTERNAL_ERROR - Feature `queue_master_locator` is deprecated.\nBy default, this \
+                 feature is not permitted anymore."
+            .into(),
+    }
 }
 
 /// RabbitMQ fails internally, and closes the connection without naming a method.

@@ -37,7 +37,8 @@
 //!
 //! # What is modelled
 //!
-//! The broker models RabbitMQ 3.10 with one virtual host, `/`, and with classic and quorum queues:
+//! The broker imitates RabbitMQ 4.3, or 3.10 if [`BrokerBuilder::imitate`] says so, with one
+//! virtual host, `/`, and with classic and quorum queues:
 //!
 //! * the four exchange types and the default exchange, exchange-to-exchange bindings, alternate
 //!   exchanges, `CC` and `BCC`;
@@ -52,8 +53,8 @@
 //! connection in the same way.
 //!
 //! A quorum queue is a durable queue with the rules of its type: its arguments, the positions of
-//! requeued messages, delivery limits and the `x-delivery-count` header, no priorities, no
-//! conditional deletion.
+//! requeued messages, delivery limits, the headers `x-delivery-count` and `x-acquired-count`,
+//! priorities with 4.3, no conditional deletion.
 //!
 //! # What is not modelled
 //!
@@ -66,6 +67,8 @@
 //! * A blocked connection. RabbitMQ reads nothing more from it, this broker only no publications;
 //!   see [`Faults::block_publishers`].
 //! * Passwords, permissions and policies. Every user may do everything, under any password.
+//! * Delayed retries of quorum queues, and consumer timeouts.
+//! * The order of more than 32 headers, which RabbitMQ 4.3 does not define. This broker sorts them.
 //! * Persistence. A broker ends with its last handle. Durability only matters for comparing
 //!   declarations.
 //! * The delay between broker and client. A message is delivered on return of the call that sent
@@ -101,6 +104,7 @@ mod channel;
 mod clock;
 mod driver;
 mod errors;
+mod header_order;
 mod queue;
 mod release_rules;
 mod routing;

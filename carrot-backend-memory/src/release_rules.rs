@@ -1,5 +1,5 @@
-//! What differs between the releases of RabbitMQ that the broker imitates. Everything else is the
-//! same in all of them.
+//! The differences between the releases of RabbitMQ that the broker imitates. Everything else is
+//! the same in all of them.
 
 use carrot_core::RabbitMqRelease;
 
@@ -32,27 +32,28 @@ pub(crate) enum NumberMatch {
     WithinKinds,
 }
 
-/// The checks of a published message, and what becomes of its properties.
+/// The checks of a published message, and the changes of its properties.
 #[derive(Debug)]
 pub(crate) struct MessageRules {
     /// Whether a delivery mode other than 1 and 2 is refused.
     pub(crate) checks_delivery_mode: bool,
     /// Whether the user id is checked after the other properties.
     pub(crate) checks_user_last: bool,
-    /// Whether the expiration comes back in plain digits, such as `7` for `+007`.
+    /// Whether the expiration is delivered in plain digits, such as `7` for `+007`.
     pub(crate) normalises_expiration: bool,
-    /// Whether headers come back sorted by name.
+    /// Whether headers are delivered sorted by name.
     pub(crate) sorts_headers: bool,
 }
 
-/// What a dead letter keeps and records.
+/// The records of deaths, and the counts and copies that a dead letter keeps.
 #[derive(Debug)]
 pub(crate) struct DeadLetterRules {
     /// Whether records of deaths that a client sent are counted on. Otherwise, they are dropped.
     pub(crate) counts_deaths_of_clients: bool,
     /// Whether the headers `x-last-death-queue`, `-reason` and `-exchange` are set.
     pub(crate) names_last_death: bool,
-    /// Whether the `CC` header is removed when the queue replaces the routing key.
+    /// Whether the `CC` header is removed when the queue replaces the routing key. Otherwise, the
+    /// header is kept, and its keys are not routed any more.
     pub(crate) replaced_key_removes_copies: bool,
     /// Whether the failed deliveries of a message stay counted in the next queue.
     pub(crate) keeps_failures: bool,
@@ -80,6 +81,8 @@ pub(crate) struct QueueArgumentRules {
     pub(crate) foreign_to_classic: &'static [&'static str],
     /// The arguments that only other types than the quorum one accept, in the order of the check.
     pub(crate) foreign_to_quorum: &'static [&'static str],
+    /// The highest priority that the queue has if `x-max-priority` is zero.
+    pub(crate) zero_max_priority: u8,
     /// The smallest `x-queue-version`.
     pub(crate) oldest_version: i64,
     /// Whether `x-queue-mode` has a meaning.
@@ -203,6 +206,7 @@ const V3_10: ReleaseRules = ReleaseRules {
             "x-initial-cluster-size",
             "x-stream-max-segment-size-bytes",
         ],
+        zero_max_priority: 0,
         oldest_version: 1,
         has_modes: true,
         has_master_locator: true,
@@ -311,6 +315,7 @@ const V4_3: ReleaseRules = ReleaseRules {
             "x-stream-max-segment-size-bytes",
             "x-stream-filter-size-bytes",
         ],
+        zero_max_priority: 1,
         oldest_version: 2,
         has_modes: false,
         has_master_locator: false,

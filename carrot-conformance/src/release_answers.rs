@@ -79,7 +79,6 @@ release_answers! {
     }
     /// A dead letter is marked as redelivered if a delivery of it has failed.
     FailuresMarkDeadLetters SINCE_4_3 {
-        a_dead_letter_is_marked_as_redelivered_after_a_failure_or_never
         a_failed_delivery_marks_the_dead_letter_as_redelivered_or_not
         a_lost_connection_marks_the_dead_letter_as_redelivered_or_not
     }

@@ -59,11 +59,15 @@ fn operation(operation: &ProgramOperation, published: u32) -> String {
         ProgramAction::Ack { delivery, multiple } => {
             format!("ack({}, {})", pick(*delivery), extent(*multiple))
         }
-        ProgramAction::Reject { delivery, requeue, multiple } => {
+        ProgramAction::Reject { delivery, requeue, failed, multiple } => {
             format!(
                 "reject({}, {}, {})",
                 pick(*delivery),
-                if *requeue { "Requeue" } else { "Discard" },
+                match (requeue, failed) {
+                    (false, _) => "Discard",
+                    (true, false) => "Requeue",
+                    (true, true) => "RequeueFailed",
+                },
                 extent(*multiple)
             )
         }

@@ -54,8 +54,8 @@ pub struct Comparator {
 }
 
 impl Comparator {
-    /// Creates a comparator for the virtual host of the options, on a broker of this release. No other program may use this
-    /// virtual host.
+    /// Creates a comparator for the virtual host of the options, on a broker of this release. No
+    /// other program may use this virtual host.
     pub fn new(options: ConnectionOptions, release: Release) -> Comparator {
         let broker = RabbitMqBroker::new(options, release);
         Comparator { connector: broker.connect(), broker, channel: None }

@@ -136,9 +136,11 @@ impl Coverage {
                 self.pick(*delivery);
                 if *multiple { "ack multiple" } else { "ack" }
             }
-            ProgramAction::Reject { delivery, requeue, multiple } => {
+            ProgramAction::Reject { delivery, requeue, failed, multiple } => {
                 self.pick(*delivery);
                 match (requeue, multiple) {
+                    (true, false) if *failed => "requeue as failed",
+                    (true, true) if *failed => "requeue as failed multiple",
                     (false, false) => "reject",
                     (true, false) => "requeue",
                     (false, true) => "reject multiple",

@@ -176,10 +176,11 @@ fn actions(timed: bool) -> BoxedStrategy<ProgramAction> {
         ),
         (
             12,
-            (pick(), any::<bool>(), prop::bool::weighted(0.25))
-                .prop_map(|(delivery, requeue, multiple)| ProgramAction::Reject {
+            (pick(), any::<bool>(), flag(0.4), prop::bool::weighted(0.25))
+                .prop_map(|(delivery, requeue, failed, multiple)| ProgramAction::Reject {
                     delivery,
                     requeue,
+                    failed: requeue && failed,
                     multiple,
                 })
                 .boxed(),
@@ -239,10 +240,11 @@ fn message_actions(timed: bool) -> BoxedStrategy<ProgramAction> {
         ),
         (
             14,
-            (unsettled(), flag(0.35), flag(0.25))
-                .prop_map(|(delivery, requeue, multiple)| ProgramAction::Reject {
+            (unsettled(), flag(0.35), flag(0.4), flag(0.25))
+                .prop_map(|(delivery, requeue, failed, multiple)| ProgramAction::Reject {
                     delivery,
                     requeue,
+                    failed: requeue && failed,
                     multiple: multiple || delivery == DeliveryChoice::Zero,
                 })
                 .boxed(),

@@ -144,6 +144,9 @@ pub enum ProgramAction {
         /// Whether to requeue the message.
         #[serde(default, skip_serializing_if = "is_false")]
         requeue: bool,
+        /// Whether a requeued message counts as a failed delivery.
+        #[serde(default, skip_serializing_if = "is_false")]
+        failed: bool,
         /// Whether to settle all earlier deliveries, too.
         #[serde(default, skip_serializing_if = "is_false")]
         multiple: bool,

@@ -162,10 +162,11 @@ fn simpler_actions(action: &ProgramAction) -> Vec<ProgramAction> {
         ProgramAction::Ack { delivery, multiple: true } => {
             actions.push(ProgramAction::Ack { delivery: *delivery, multiple: false })
         }
-        ProgramAction::Reject { delivery, requeue, multiple: true } => {
+        ProgramAction::Reject { delivery, requeue, failed, multiple: true } => {
             actions.push(ProgramAction::Reject {
                 delivery: *delivery,
                 requeue: *requeue,
+                failed: *failed,
                 multiple: false,
             });
         }

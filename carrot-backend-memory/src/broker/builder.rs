@@ -22,6 +22,13 @@ pub struct BrokerBuilder {
     release: Option<RabbitMqRelease>,
 }
 
+impl Broker {
+    /// Returns a builder, for a broker that imitates another release.
+    pub fn builder() -> BrokerBuilder {
+        BrokerBuilder::default()
+    }
+}
+
 impl BrokerBuilder {
     /// Sets the release of RabbitMQ that the broker imitates.
     ///

@@ -19,7 +19,6 @@ use std::sync::{Arc, LazyLock, Mutex, RwLock, RwLockReadGuard, RwLockWriteGuard,
 
 use carrot_core::{Error, ExchangeKind, RabbitMqRelease, Result};
 
-use crate::broker::builder::BrokerBuilder;
 use crate::broker::direct_reply_to::DirectReplies;
 use crate::broker::fault_plan::FaultPlan;
 use crate::broker::recordings::Recordings;
@@ -37,8 +36,8 @@ use crate::sync::{lock, read, write};
 /// The named brokers of the process. The map keeps no broker alive.
 static NAMED: LazyLock<Mutex<HashMap<String, Weak<BrokerShared>>>> = LazyLock::new(Mutex::default);
 
-/// A message broker in this process, which behaves like RabbitMQ with one virtual host: like 4.3, or
-/// like 3.10 where [`builder`](Broker::builder) says so.
+/// A message broker in this process, which behaves like RabbitMQ 4.3 with one virtual host, or like
+/// 3.10 if [`builder`](Broker::builder) says so.
 ///
 /// A handle: clones stand for the same broker, which exists as long as a clone, a connector or a
 /// channel does. Creating a broker takes microseconds, so each test can have its own. Two brokers
@@ -77,12 +76,7 @@ pub struct Broker {
 impl Broker {
     /// Creates a broker with the real clock, which imitates RabbitMQ 4.3.
     pub fn new() -> Broker {
-        Broker::builder().build()
-    }
-
-    /// Returns a builder, for a broker that imitates another release.
-    pub fn builder() -> BrokerBuilder {
-        BrokerBuilder::default()
+        Broker::create(None, None, RabbitMqRelease::default())
     }
 
     /// Returns the broker of this name in this process, or creates it.
@@ -102,7 +96,7 @@ impl Broker {
 
     /// Creates a broker with a clock that the test advances.
     pub fn with_clock(clock: &ManualClock) -> Broker {
-        Broker::builder().clock(clock).build()
+        Broker::create(None, Some(clock), RabbitMqRelease::default())
     }
 
     /// Returns the broker of a name, and whether it was created for that.

@@ -10,10 +10,9 @@ use crate::broker::direct_reply_to::{PSEUDO_QUEUE, is_address};
 use crate::channel::BrokerChannel;
 use crate::channel::confirms::ConfirmAnswer;
 use crate::errors;
+use crate::header_order::{is_sorted_by_name, sorted_by_name};
 use crate::queue::arguments;
-use crate::queue::dead_letter::array_of_strings;
-use crate::queue::message::RoutedMessage;
-use crate::routing::header_order::{is_sorted_by_name, sorted_by_name};
+use crate::queue::message::{RoutedMessage, array_of_strings};
 use crate::routing::route::PublishOrigin;
 use crate::value_text::type_name;
 

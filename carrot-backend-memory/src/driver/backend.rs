@@ -142,8 +142,7 @@ impl Backend for MemoryBackend {
         let settlement = match rejection {
             Rejection::Requeue => SettleAction::Requeue { failed: false },
             Rejection::RequeueFailed => SettleAction::Requeue { failed: true },
-            // The AMQP driver sends basic.reject, or basic.nack for several.
-            Rejection::Discard => SettleAction::Discard { failed: extent == Extent::One },
+            Rejection::Discard => SettleAction::Discard,
         };
         self.handle.settle(tag, extent, settlement)
     }

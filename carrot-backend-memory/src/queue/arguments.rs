@@ -79,7 +79,10 @@ impl QueueRules {
         let max_bytes = reader.count("x-max-length-bytes")?;
         reader.count("x-max-in-memory-length")?;
         reader.count("x-max-in-memory-bytes")?;
-        let max_priority = reader.max_priority()?;
+        let max_priority = reader.max_priority()?.map(|highest| match highest {
+            0 => rules.zero_max_priority,
+            highest => highest,
+        });
         let overflow = reader.overflow(kind)?;
         if rules.has_modes {
             reader.one_of("x-queue-mode", &["default", "lazy"])?;
@@ -110,7 +113,8 @@ impl QueueRules {
     /// any case.
     ///
     /// # Errors
-    /// [`Error::Disconnected`]: the way does not exist.
+    /// - [`Error::Disconnected`]: the way does not exist.
+    /// - [`Error::HardError`]: RabbitMQ does not know the argument any more.
     pub(crate) fn check_locator(
         arguments: &Headers,
         is_exclusive: bool,

@@ -7,10 +7,10 @@ use std::sync::{Arc, Mutex};
 use carrot_core::backend::{Content, ShortString};
 use carrot_core::{Headers, Value};
 
+use crate::header_order::sorted_by_name;
 use crate::queue::arguments::QueueRules;
 use crate::queue::message::RoutedMessage;
 use crate::release_rules::{DeadLetterRules, ReleaseRules};
-use crate::routing::header_order::sorted_by_name;
 use crate::sync::lock;
 
 /// The headers that record deaths.
@@ -128,6 +128,7 @@ impl DeadLetter {
         if key.is_some() && rules.replaced_key_removes_copies {
             headers.remove("CC");
         }
+        let has_new_key = key.is_some() || self.message.has_new_key;
         let blind_keys = if key.is_some() { None } else { self.message.blind_keys.clone() };
         let content = Content {
             exchange: exchange.clone(),
@@ -140,6 +141,7 @@ impl DeadLetter {
         };
         let mut message = RoutedMessage::with_blind_keys(Arc::new(content), blind_keys);
         message.has_died = true;
+        message.has_new_key = has_new_key;
         message.failures = self.message.failures;
         message
     }
@@ -188,10 +190,7 @@ impl DeadLetter {
     /// Returns the entry for the `x-death` header.
     fn record(&self, timestamp: u64) -> Headers {
         let content = &self.message.content;
-        let headers = content.properties.headers();
-        let carbon_copies =
-            headers.and_then(|headers| headers.get("CC")).map(array_of_strings).unwrap_or_default();
-        let keys = std::iter::once(&*content.routing_key).chain(carbon_copies);
+        let keys = std::iter::once(&*content.routing_key).chain(self.message.copies());
         let mut record: Headers = [
             ("count", Value::I64(1)),
             ("reason", self.reason.as_str().into()),
@@ -231,9 +230,4 @@ fn name_death(headers: &mut Headers, prefix: &str, queue: &str, reason: &str, ex
     for (name, value) in [("reason", reason), ("queue", queue), ("exchange", exchange)] {
         headers.insert(format!("{prefix}-{name}"), value);
     }
-}
-
-/// Returns the strings in an array. Other values have none.
-pub(crate) fn array_of_strings(value: &Value) -> Vec<&str> {
-    value.as_array().unwrap_or_default().iter().filter_map(Value::as_str).collect()
 }

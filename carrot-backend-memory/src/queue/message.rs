@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use carrot_core::Value;
 use carrot_core::backend::Content;
 
 /// A published message inside the broker.
@@ -10,6 +11,8 @@ pub(crate) struct RoutedMessage {
     pub(crate) content: Arc<Content>,
     /// The routing keys of the `BCC` header, which no consumer sees.
     pub(crate) blind_keys: Option<Arc<[String]>>,
+    /// Whether a queue replaced the routing key, so that the keys of the `CC` header do not count.
+    pub(crate) has_new_key: bool,
     /// Whether the message was dead-lettered, so that its records of deaths are the broker's.
     pub(crate) has_died: bool,
     /// The number of failed deliveries in earlier queues.
@@ -32,7 +35,21 @@ impl RoutedMessage {
     ) -> RoutedMessage {
         let first_reference = Some(Arc::clone(&content));
         let size = u32::try_from(content.body.len()).unwrap_or(u32::MAX);
-        RoutedMessage { content, blind_keys, has_died: false, failures: 0, first_reference, size }
+        RoutedMessage {
+            content,
+            blind_keys,
+            has_new_key: false,
+            has_died: false,
+            failures: 0,
+            first_reference,
+            size,
+        }
+    }
+
+    /// Returns the routing keys in the `CC` header that count.
+    pub(crate) fn copies(&self) -> Vec<&str> {
+        let headers = self.content.properties.headers().filter(|_| !self.has_new_key);
+        headers.and_then(|headers| headers.get("CC")).map(array_of_strings).unwrap_or_default()
     }
 
     /// Returns a reference to the content for a delivery.
@@ -76,4 +93,9 @@ impl QueuedMessage {
         self.returns = self.returns.saturating_add(1);
         self.failures = self.failures.saturating_add(u32::from(has_failed));
     }
+}
+
+/// Returns the strings in an array. Other values have none.
+pub(crate) fn array_of_strings(value: &Value) -> Vec<&str> {
+    value.as_array().unwrap_or_default().iter().filter_map(Value::as_str).collect()
 }

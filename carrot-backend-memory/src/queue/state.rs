@@ -6,6 +6,7 @@ use carrot_core::Overflow;
 use carrot_core::backend::Content;
 
 use crate::clock::NEVER;
+use crate::header_order::sorted_by_name;
 use crate::queue::arguments::{QueueKind, QueueRules};
 use crate::queue::consumers::QueueConsumers;
 use crate::queue::context::{QueueContext, QueueId};
@@ -13,7 +14,6 @@ use crate::queue::dead_letter::{DeadLetter, DeadLetterReason};
 use crate::queue::message::{QueuedMessage, RoutedMessage};
 use crate::queue::ready::{Precedence, ReadyMessages};
 use crate::queue::sink::{ConsumerKey, UnackedMessage};
-use crate::routing::header_order::sorted_by_name;
 
 /// The part of a queue that changes, under the queue's lock.
 ///
@@ -46,9 +46,7 @@ pub(crate) enum SettleAction {
         failed: bool,
     },
     /// Drops or dead-letters the messages.
-    Discard {
-        failed: bool,
-    },
+    Discard,
 }
 
 /// Why messages return to a queue.
@@ -58,7 +56,7 @@ pub(crate) enum ReturnCause {
     GivenBack,
     /// A consumer could not handle them, with basic.reject.
     Failed,
-    /// The channel of the consumer is gone.
+    /// The channel of the consumer was lost.
     ChannelLost,
 }
 
@@ -104,13 +102,19 @@ impl QueueState {
         self.last_number += 1;
         let expires = self.expiry(expiration);
         let mut message = QueuedMessage::new(message, expires, self.last_number);
+        let is_classic = self.rules.kind == QueueKind::Classic;
         if self.ready.is_empty() {
+            let returns = message.returns;
+            if is_classic {
+                // A classic queue shows no earlier failures in what it hands on at once.
+                message.returns = 0;
+            }
             match self.offer(message) {
                 None => return true,
                 Some(back) => message = back,
             }
+            message.returns = returns;
         }
-        let is_classic = self.rules.kind == QueueKind::Classic;
         if is_classic
             && self.rules.message_ttl == Some(0)
             && self.rules.dead_letter_exchange.is_none()
@@ -231,15 +235,14 @@ impl QueueState {
                 let cause = if failed { ReturnCause::Failed } else { ReturnCause::GivenBack };
                 return self.requeue(messages, cause);
             }
-            SettleAction::Discard { failed } if self.rules.dead_letter_exchange.is_some() => {
+            SettleAction::Discard if self.rules.dead_letter_exchange.is_some() => {
                 let mut discarded: Vec<QueuedMessage> = messages.collect();
                 self.ready.sort_by_precedence(&mut discarded);
-                for mut message in discarded {
-                    message.failures = message.failures.saturating_add(u32::from(failed));
+                for message in discarded {
                     self.dead_letter(message, DeadLetterReason::Rejected);
                 }
             }
-            SettleAction::Ack | SettleAction::Discard { .. } => {}
+            SettleAction::Ack | SettleAction::Discard => {}
         }
         self.serve();
     }

@@ -68,8 +68,9 @@ impl HeaderMatch {
 
 /// Whether two values match, as RabbitMQ compares them.
 ///
-/// Numbers match by value, within the kinds that the release compares. Bytes match strings. Other values match only
-/// if their types are the same; this also holds for the elements of arrays and tables.
+/// Numbers match by value, within the kinds that the release compares. Bytes match strings. Other
+/// values match only if their types are the same; this also holds for the elements of arrays and
+/// tables.
 fn are_alike(wanted: &Value, found: &Value, numbers: NumberMatch) -> bool {
     match (wanted, found) {
         (Value::Array(wanted), Value::Array(found)) => {

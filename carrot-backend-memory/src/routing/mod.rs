@@ -1,7 +1,6 @@
 //! Where a message goes: exchanges, bindings, and the queues that they lead to.
 
 pub(crate) mod exchange;
-pub(crate) mod header_order;
 pub(crate) mod headers;
 pub(crate) mod name_map;
 pub(crate) mod route;

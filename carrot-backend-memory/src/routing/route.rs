@@ -7,7 +7,6 @@ use carrot_core::{Headers, Result};
 
 use crate::errors;
 use crate::queue::BrokerQueue;
-use crate::queue::dead_letter::array_of_strings;
 use crate::queue::message::RoutedMessage;
 use crate::routing::exchange::{BindingTarget, BrokerExchange};
 use crate::routing::topology::Topology;
@@ -80,7 +79,7 @@ impl Topology {
     ) -> Result<Routes<'_>> {
         let content = &*message.content;
         let headers = content.properties.headers();
-        let copies = copy_keys(headers, message.blind_keys.as_deref());
+        let copies = copy_keys(message);
         let keys = std::iter::once(&*content.routing_key).chain(copies.iter().copied());
 
         let mut routes = Routes::default();
@@ -167,11 +166,7 @@ impl Topology {
 }
 
 /// Returns the routing keys beside the first one: those of the `CC` and `BCC` headers.
-fn copy_keys<'a>(headers: Option<&'a Headers>, blind_keys: Option<&'a [String]>) -> Vec<&'a str> {
-    if headers.is_none() && blind_keys.is_none() {
-        return Vec::new();
-    }
-    let visible =
-        headers.and_then(|headers| headers.get("CC")).map(array_of_strings).unwrap_or_default();
-    visible.into_iter().chain(blind_keys.unwrap_or_default().iter().map(String::as_str)).collect()
+fn copy_keys(message: &RoutedMessage) -> Vec<&str> {
+    let blind_keys = message.blind_keys.as_deref().unwrap_or_default();
+    message.copies().into_iter().chain(blind_keys.iter().map(String::as_str)).collect()
 }

@@ -131,14 +131,11 @@ pub(crate) fn a_dead_letter_keeps_its_content(harness: &dyn Harness) {
     assert_eq!(letter.content.properties.clone().without_headers(), properties.without_headers());
 }
 
-pub(crate) fn a_dead_letter_is_marked_as_redelivered_after_a_failure_or_never(
-    harness: &dyn Harness,
-) {
+pub(crate) fn a_dead_letter_is_not_marked_as_redelivered(harness: &dyn Harness) {
     let DeadLetterFixture { fixture, queue, dead, .. } = fixture(harness, |queue| queue);
     fixture.channel.enqueue(&queue, ["x"]);
     fixture.channel.discard(&fixture.channel.get_delivery(&queue));
-    let marked = ReleaseAnswer::FailuresMarkDeadLetters.is_expected(harness);
-    assert_eq!(fixture.channel.get_delivery(&dead).redelivered, marked);
+    assert!(!fixture.channel.get_delivery(&dead).redelivered);
 }
 
 pub(crate) fn a_dead_letter_without_a_failed_delivery_is_not_marked_as_redelivered(
@@ -381,9 +378,18 @@ pub(crate) fn a_dead_letter_with_a_replaced_routing_key_is_not_copied_again(harn
     let removed = ReleaseAnswer::ReplacedKeysRemoveCopies.is_expected(harness);
     let expected = (!removed).then(|| Value::from(vec![Value::from(&*elsewhere)]));
     assert_eq!(letter.content.properties.header("CC"), expected.as_ref());
+    // The keys of a replaced one are not routed again.
+    let [target, copied] = [fixture.queue(), fixture.queue()];
+    let source = fixture
+        .queue_with(|queue| queue.dead_letter_exchange("").dead_letter_routing_key(&*target));
+    let copies = Value::from(vec![Value::from(&*copied)]);
+    fixture.channel.enqueue_with(&source, "y", Properties::new().with_header("CC", copies));
+    fixture.channel.discard(&fixture.channel.get_delivery(&source));
+    fixture.channel.expect_messages(&target, ["y"]);
+    fixture.channel.expect_messages(&copied, ["y"]);
     let keys = Value::from(vec![Value::from(&*queue), Value::from(&*elsewhere)]);
     assert_eq!(deaths(&letter)[0].get("routing-keys"), Some(&keys));
-    fixture.channel.expect_stays_empty(&elsewhere);
+    fixture.channel.expect_stays_empty(&copied);
 }
 
 /// Publishes a message to a retry queue with a TTL of one second, and asserts that the broker

@@ -68,7 +68,7 @@ macro_rules! __limits {
                 messages_of_a_deleted_queue_are_not_dead_lettered needs Exchanges, DeadLetters;
                 several_messages_discarded_at_once_are_all_dead_lettered needs Exchanges, DeadLetters;
                 a_dead_letter_keeps_its_content needs Exchanges, DeadLetters;
-                a_dead_letter_is_marked_as_redelivered_after_a_failure_or_never needs Exchanges, DeadLetters;
+                a_dead_letter_is_not_marked_as_redelivered needs Exchanges, DeadLetters;
                 a_dead_letter_without_a_failed_delivery_is_not_marked_as_redelivered needs Exchanges, DeadLetters, MessageTtl;
                 a_failed_delivery_marks_the_dead_letter_as_redelivered_or_not needs Exchanges, DeadLetters, MessageTtl;
                 a_dead_letter_keeps_its_routing_key needs Exchanges, DeadLetters;

@@ -77,8 +77,12 @@ impl Runner<'_> {
             ProgramAction::Ack { delivery, multiple } => {
                 return self.settle(slot, &*channel, *delivery, None, *multiple);
             }
-            ProgramAction::Reject { delivery, requeue, multiple } => {
-                let rejection = if *requeue { Rejection::Requeue } else { Rejection::Discard };
+            ProgramAction::Reject { delivery, requeue, failed, multiple } => {
+                let rejection = match (requeue, failed) {
+                    (false, _) => Rejection::Discard,
+                    (true, false) => Rejection::Requeue,
+                    (true, true) => Rejection::RequeueFailed,
+                };
                 return self.settle(slot, &*channel, *delivery, Some(rejection), *multiple);
             }
             ProgramAction::DeclareExchange(spec) => (self.declare_exchange(&*channel, spec), false),
