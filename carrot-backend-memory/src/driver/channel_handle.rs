@@ -220,6 +220,10 @@ impl ChannelHandle {
                 None => self.close(errors::unknown_tag(tag.0)),
             },
             Extent::UpTo => match self.channel.take_up_to(tag).map_err(stale)? {
+                // AMQP has no method that fails several deliveries at once.
+                Some(unacked) if action == SettleAction::Requeue { failed: true } => {
+                    unacked.into_iter().for_each(|one| self.settle_all(vec![one], action));
+                }
                 Some(unacked) => self.settle_all(unacked, action),
                 None => self.close(errors::unknown_tag(tag.0)),
             },

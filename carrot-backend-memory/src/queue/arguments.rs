@@ -152,6 +152,9 @@ pub(crate) fn check_type_of_server_named(
             _ if rules.unknown_type_closes_connection => Err(errors::internal_error()),
             _ => Err(precondition(format_args!("unknown queue type '{kind}'"))),
         },
+        Value::Bool(kind) if !rules.unknown_type_closes_connection => {
+            Err(precondition(format_args!("unknown queue type '{kind}'")))
+        }
         // Refused later, under the generated name.
         Value::Void if !rules.unknown_type_closes_connection => Ok(()),
         _ => Err(errors::internal_error()),

@@ -165,11 +165,13 @@ fn a_highest_priority_of_zero_is_one() {
 fn arguments_that_4_3_reads_otherwise() {
     const PRECONDITION: &str = "PRECONDITION_FAILED";
     const INTERNAL: &str = "541";
-    let rows: [(&str, &str, Value, [&str; 2]); 9] = [
+    let rows: [(&str, &str, Value, [&str; 2]); 11] = [
         ("q", "x-queue-version", 1.into(), ["", PRECONDITION]),
         ("q", "x-queue-mode", "other".into(), [PRECONDITION, ""]),
         ("q", "x-queue-type", "".into(), [PRECONDITION, ""]),
         ("", "x-queue-type", "other".into(), [INTERNAL, PRECONDITION]),
+        ("", "x-queue-type", false.into(), [INTERNAL, PRECONDITION]),
+        ("", "x-queue-type", Value::Void, [INTERNAL, PRECONDITION]),
         ("", "x-queue-type", 5.into(), [INTERNAL, INTERNAL]),
         ("q", "x-queue-master-locator", "random".into(), ["", INTERNAL]),
         ("q", "x-queue-leader-locator", "random".into(), [PRECONDITION, ""]),

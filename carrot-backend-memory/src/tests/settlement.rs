@@ -180,3 +180,16 @@ fn many_requeued_messages_merge_in_order() {
     assert_eq!(ready.len(), 1000);
     assert!(ready.is_sorted());
 }
+
+#[test]
+fn deliveries_that_failed_together_return_one_by_one() {
+    let fixture = BrokerFixture::with_queue(&Queue::new("q"));
+    let subscription = fixture.consume("q", &ConsumeOptions::default());
+    ["a", "b"].iter().for_each(|body| drop(fixture.send("", "q", body)));
+    let first = subscription.next(SOON).unwrap().unwrap();
+    subscription.next(SOON).unwrap().unwrap();
+    fixture.channel.reject(first.tag, Rejection::Requeue, Extent::One).unwrap();
+    let last = subscription.next(SOON).unwrap().unwrap();
+    fixture.channel.reject(last.tag, Rejection::RequeueFailed, Extent::UpTo).unwrap();
+    assert_eq!(arrived(&*subscription), ["b", "a"]);
+}

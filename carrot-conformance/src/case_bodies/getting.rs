@@ -137,3 +137,25 @@ pub(crate) fn closing_a_connector_requeues_its_unsettled_messages(harness: &dyn 
     connector.close(DEADLINE).expect("close");
     assert_eq!(body(&fixture.channel.get_delivery(&queue)), "x");
 }
+
+pub(crate) fn get_from_a_quorum_queue_with_a_single_active_consumer_is_refused(
+    harness: &dyn Harness,
+) {
+    let fixture = CaseFixture::new(harness);
+    let queue =
+        fixture.queue_with(|queue| queue.quorum().argument("x-single-active-consumer", true));
+    assert_error!(
+        fixture.open().get(&queue, Acknowledgement::Manual, DEADLINE),
+        Error::ResourceLocked { .. }
+    );
+}
+
+pub(crate) fn a_fetched_message_of_a_quorum_queue_counts_as_a_consumer(harness: &dyn Harness) {
+    let fixture = CaseFixture::new(harness);
+    let queue = fixture.queue_with(Queue::quorum);
+    fixture.channel.enqueue(&queue, ["x"]);
+    let delivery = fixture.channel.get_delivery(&queue);
+    fixture.channel.expect_consumers(&queue, 1);
+    fixture.channel.ack_one(&delivery);
+    fixture.channel.expect_consumers(&queue, 0);
+}

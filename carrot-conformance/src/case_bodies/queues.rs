@@ -130,3 +130,22 @@ pub(crate) fn a_queue_name_may_hold_any_characters(harness: &dyn Harness) {
     fixture.channel.expect_messages(&name, ["reached"]);
     fixture.channel.delete_queue(&name, DeleteIf::ALWAYS).expect("delete");
 }
+
+pub(crate) fn declarations_and_deletions_ignore_line_breaks_in_names(harness: &dyn Harness) {
+    let fixture = CaseFixture::new(harness);
+    let (name, exchange) = (fixture.queue_name(), fixture.direct_exchange());
+    let broken = |name: &str| format!("\n{name}\r\n");
+    let channel = &fixture.channel;
+    let declared = channel.declare_queue(&Queue::new(broken(&name))).expect("declare");
+    assert_eq!(declared.name, name);
+    assert_eq!(channel.find_queue(&broken(&name)).expect("find").name, name);
+    channel.bind(&Binding::queue(broken(&exchange), broken(&name), "key")).expect("bind");
+    channel.send(&exchange, "key", "x");
+    channel.expect_messages(&name, ["x"]);
+    assert_error!(
+        fixture.open().get(&broken(&name), Acknowledgement::Manual, DEADLINE),
+        Error::NotFound { .. }
+    );
+    channel.delete_queue(&broken(&name), DeleteIf::ALWAYS).expect("delete");
+    assert_error!(fixture.open().find_queue(&name), Error::NotFound { .. });
+}

@@ -142,6 +142,13 @@ macro_rules! __routing {
                 an_auto_delete_queue_without_a_consumer_is_kept needs AutoDelete;
                 a_transient_queue_delivers_its_messages;
             }
+            queues {
+                declarations_and_deletions_ignore_line_breaks_in_names needs Exchanges, ReservedNames;
+            }
+            getting {
+                get_from_a_quorum_queue_with_a_single_active_consumer_is_refused needs QuorumQueues, SingleActiveConsumer;
+                a_fetched_message_of_a_quorum_queue_counts_as_a_consumer needs QuorumQueues;
+            }
             exclusive_queues {
                 an_exclusive_queue_is_open_to_every_channel_of_its_connection needs ExclusiveQueues;
                 an_exclusive_queue_is_locked_for_other_connections needs ExclusiveQueues;
