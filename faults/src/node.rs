@@ -120,6 +120,23 @@ impl BrokerNode {
         Ok(name.ok_or("the node has no name")?.into())
     }
 
+    /// Returns the first two numbers of the node's release of RabbitMQ, such as (4, 3).
+    ///
+    /// # Errors
+    /// If the settings of the node do not name the release.
+    pub fn release(&self) -> Result<(u32, u32)> {
+        let settings = fs::read_to_string(self.file("env"))?;
+        let version = settings.lines().find_map(|line| {
+            line.strip_prefix("export CARROT_TEST_RABBITMQ_VERSION='")?.strip_suffix('\'')
+        });
+        let mut numbers =
+            version.ok_or("the release of the node is unknown")?.split('.').map(str::parse);
+        match (numbers.next(), numbers.next()) {
+            (Some(Ok(major)), Some(Ok(minor))) => Ok((major, minor)),
+            _ => Err("the release of the node is not a number".into()),
+        }
+    }
+
     /// Kills the node without a warning (`kill -9`).
     ///
     /// # Errors
