@@ -1,4 +1,6 @@
 use std::net::TcpStream;
+#[cfg(target_os = "linux")]
+use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
@@ -95,6 +97,40 @@ fn written_declarations_after_a_kill_exist() {
         assert_eq!(message.decode::<String>().unwrap(), "kept");
         message.ack().unwrap();
     }
+}
+
+/// A node that is not of the machine's package runs in a root with mounts of its own.
+#[cfg(target_os = "linux")]
+#[test]
+#[ignore = "needs RabbitMQ: run ./scripts/test"]
+fn killed_node_leaves_no_mount() {
+    let _exclusive = exclusive();
+    let node = BrokerNode::start().unwrap();
+    let folder = node.file("");
+    let root = std::fs::read_to_string(node.file("programs")).unwrap();
+    let is_in_a_root = !root.starts_with("/ ");
+    assert_eq!(processes_with_mounts_of(&folder).is_empty(), !is_in_a_root);
+    assert!(!mounts("self").contains("rabbitmq-"), "{}", mounts("self"));
+
+    node.kill().unwrap();
+    drop(node);
+    let left = || processes_with_mounts_of(&folder);
+    assert!(eventually(SOON, || left().is_empty()), "{:?} have mounts of the node", left());
+}
+
+/// Returns the processes whose mount namespace has a mount at the folder of a node.
+#[cfg(target_os = "linux")]
+fn processes_with_mounts_of(folder: &Path) -> Vec<String> {
+    let folder = folder.to_str().unwrap().trim_end_matches('/');
+    let processes = std::fs::read_dir("/proc").unwrap();
+    let names = processes.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    names.filter(|name| name.parse::<u32>().is_ok() && mounts(name).contains(folder)).collect()
+}
+
+/// Returns the mounts that a process sees; nothing if the process has ended.
+#[cfg(target_os = "linux")]
+fn mounts(process: &str) -> String {
+    std::fs::read_to_string(format!("/proc/{process}/mountinfo")).unwrap_or_default()
 }
 
 /// The test below starts this test as a process, and kills it.
