@@ -17,15 +17,19 @@ use crate::wait::{eventually, unique};
 const HEARTBEAT: Duration = Duration::from_secs(1);
 /// Longer than five heartbeats.
 const SLOW: Duration = Duration::from_millis(5_500);
-/// The acknowledgement time-out of the broker. The broker checks it every half second.
+/// The acknowledgement time-out of the broker. RabbitMQ before 4.3 checks it every half second.
 const ACKNOWLEDGEMENT_WITHIN: Duration = Duration::from_secs(2);
+/// The first release whose acknowledgement time-out applies to quorum queues only, and cancels the
+/// consumer. Earlier releases close the channel, for queues of every type.
+const TIME_OUT_CANCELS_THE_CONSUMER: (u32, u32) = (4, 3);
 const DEADLINE: Duration = Duration::from_secs(20);
 
 /// Runs handlers that take longer than several heartbeats, and then longer than the acknowledgement
 /// time-out of the broker.
 ///
-/// The heartbeats keep the connection open. The time-out closes only the channel: the handler ends,
-/// and the message is redelivered. A load on other channels of the same connection is not affected.
+/// The heartbeats keep the connection open. The time-out closes only the channel, or cancels the
+/// consumer: the message is redelivered, and the handler ends. A load on other channels of the same
+/// connection is not affected.
 pub(super) fn run(context: &mut Context) -> Result<ScenarioOutcome> {
     let times = context.pick(20, 1);
     context.with_node(|context, node| {
@@ -63,7 +67,8 @@ fn handle_longer_than_heartbeats(options: &ConnectionOptions) -> Result<Result<(
     connection.on_disconnect(move |_, _| {
         counter.fetch_add(1, Ordering::Relaxed);
     });
-    let handled = handle_one(&connection, 1, |_| SLOW)?;
+    let handled =
+        handle_one(&connection, Queue::new(unique("slow")), 1, |_, _| thread::sleep(SLOW))?;
     connection.close()?;
     Ok(match lost.load(Ordering::Relaxed) {
         0 => handled,
@@ -89,35 +94,46 @@ fn handle_longer_than_the_broker_waits(
         ])
     };
     timeout(ACKNOWLEDGEMENT_WITHIN, ACKNOWLEDGEMENT_WITHIN / 4)?;
-    let handled = handle_one(connection, 2, |redelivered| {
-        if redelivered { Duration::ZERO } else { ACKNOWLEDGEMENT_WITHIN * 2 }
+    let mut queue = Queue::new(unique("late"));
+    if node.release()? >= TIME_OUT_CANCELS_THE_CONSUMER {
+        let milliseconds = i64::try_from(ACKNOWLEDGEMENT_WITHIN.as_millis())?;
+        queue = queue.quorum().argument("x-consumer-timeout", milliseconds);
+    }
+    let handled = handle_one(connection, queue, 2, |redelivered, handled| {
+        if !redelivered {
+            eventually(DEADLINE, || handled.load(Ordering::Relaxed) > 0);
+        }
     });
     timeout(Duration::from_secs(1_800), Duration::from_secs(60))?;
     handled
 }
 
-/// Sends one message to a handler that sleeps for the result of `pause`, which receives whether the
-/// message is redelivered. The message has to be handled `times` times, and the queue has to be
-/// empty then.
+/// Sends one message to a handler that calls `handle` with two arguments: whether the message is
+/// redelivered, and how often it has been handled. The message has to be handled `times` times, and
+/// the queue has to be empty then.
 fn handle_one(
     connection: &Connection,
+    queue: Queue,
     times: u64,
-    pause: impl Fn(bool) -> Duration + Send + Sync + 'static,
+    handle: impl Fn(bool, &AtomicU64) + Send + Sync + 'static,
 ) -> Result<Result<(), String>> {
-    let queue = unique("slow");
-    let consumer = connection.consumer(Queue::new(&*queue)).prefetch(1).build()?;
+    let name = queue.name.clone();
+    let consumer = connection.consumer(queue).prefetch(1).build()?;
     let handled = Arc::new(AtomicU64::new(0));
     let counter = Arc::clone(&handled);
     let workers = consumer.workers(2).spawn(move |_: u64, message: &Message| {
-        thread::sleep(pause(message.is_redelivered()));
+        handle(message.is_redelivered(), &counter);
         counter.fetch_add(1, Ordering::Relaxed);
     })?;
-    connection.publisher().routing_key(&*queue).build()?.send(&1_u64)?;
-    eventually(DEADLINE, || workers.report().acknowledged >= times);
+    connection.publisher().routing_key(&*name).build()?.send(&1_u64)?;
+    eventually(DEADLINE, || {
+        let report = workers.report();
+        report.acknowledged + report.stale >= times
+    });
     let report = workers.stop(DEADLINE)?;
     consumer.close()?;
-    let left = connection.declare_queue(Queue::existing(&*queue))?.message_count;
-    connection.delete_queue(&queue, DeleteIf::ALWAYS)?;
+    let left = connection.declare_queue(Queue::existing(&*name))?.message_count;
+    connection.delete_queue(&name, DeleteIf::ALWAYS)?;
     let handled = handled.load(Ordering::Relaxed);
     Ok(match (handled == times, left) {
         (true, 0) => Ok(()),
