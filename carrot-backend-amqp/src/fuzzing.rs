@@ -15,7 +15,7 @@ use carrot_core::ConnectionOptions;
 use carrot_core::backend::{Content, Role};
 use socket2::SockRef;
 
-use crate::channel::{ChannelInner, ConsumerQueue};
+use crate::channel::{ChannelInner, ConsumerQueue, ConsumerTerms};
 use crate::connection::{ConnectionState, Demux, Pipe, ReadEnd, RoleContext, unread};
 
 const FRAME_MAX: u32 = 4096;
@@ -129,7 +129,7 @@ impl Subject {
         };
         let channels = [open(false)?, open(true)?];
         channels.iter().for_each(|channel| channel.open_without_broker());
-        let consumer = channels[0].consumers.add(false, 0);
+        let consumer = channels[0].consumers.add(ConsumerTerms::default());
         let content = Arc::new(Content::new("e", "k", "body"));
         for _ in 0..PUBLISHED {
             let _ = channels[1].confirms.issue(&content, true);

@@ -10,6 +10,8 @@ use carrot_core::backend::ArrivedDeliveries;
 use crossbeam_channel::{Receiver, Sender, unbounded};
 
 use super::arrived::Arrived;
+use super::consumer_terms::ConsumerTerms;
+use super::unacked::SettlementKind;
 use crate::sync::{lock, wait_while};
 
 /// The reasons why a consumer has ended.
@@ -25,6 +27,7 @@ const MAX_CANCELLED: usize = 16;
 pub(crate) struct ConsumerQueue {
     pub(crate) number: u64,
     pub(crate) tag: String,
+    pub(crate) terms: ConsumerTerms,
     /// Disconnected when the consumer has ended, after the deliveries that arrived before.
     pub(crate) deliveries: Receiver<Arrived>,
     pub(crate) status: Arc<ConsumerStatus>,
@@ -61,8 +64,8 @@ pub(crate) enum Delivered {
         /// Whether a thread waits for it.
         is_awaited: bool,
     },
-    /// No subscription takes deliveries any more. The delivery is not acknowledged automatically.
-    Released,
+    /// No subscription takes deliveries any more. The settlement to send.
+    Released(SettlementKind),
     /// The same, and the broker does not wait for a settlement.
     Dropped,
     /// More deliveries wait than the broker may send.
@@ -92,9 +95,7 @@ struct ConsumersState {
 struct ChannelConsumer {
     number: u64,
     tag: String,
-    is_automatic: bool,
-    /// The maximum number of deliveries that wait.
-    max_waiting: Option<usize>,
+    terms: ConsumerTerms,
     /// `None` after the subscription was dropped.
     deliveries: Option<Sender<Arrived>>,
     status: Arc<ConsumerStatus>,
@@ -107,19 +108,9 @@ impl ConsumersState {
     }
 }
 
-/// Returns the maximum number of deliveries that wait for a consumer.
-///
-/// A broker that moves a queue to another node may send a prefetch again before the first was
-/// settled. Several such moves in a short time are allowed for with the rest.
-fn max_waiting(is_automatic: bool, prefetch: u16) -> Option<usize> {
-    const REST: usize = 10;
-    let is_limited = !is_automatic && prefetch > 0;
-    is_limited.then(|| 2 * usize::from(prefetch) + REST)
-}
-
 impl Consumers {
-    /// Adds a consumer, before its first delivery can arrive. A prefetch of 0 stands for no limit.
-    pub(crate) fn add(&self, is_automatic: bool, prefetch: u16) -> ConsumerQueue {
+    /// Adds a consumer, before its first delivery can arrive.
+    pub(crate) fn add(&self, terms: ConsumerTerms) -> ConsumerQueue {
         let (sender, deliveries) = unbounded();
         let status = Arc::default();
         let mut state = lock(&self.state);
@@ -129,12 +120,11 @@ impl Consumers {
         state.consumers.push(ChannelConsumer {
             number,
             tag: tag.clone(),
-            is_automatic,
-            max_waiting: max_waiting(is_automatic, prefetch),
+            terms,
             deliveries: Some(sender),
             status: Arc::clone(&status),
         });
-        ConsumerQueue { number, tag, deliveries, status }
+        ConsumerQueue { number, tag, terms, deliveries, status }
     }
 
     pub(crate) fn find(&self, tag: ShortStr<'_>) -> Option<u64> {
@@ -159,7 +149,7 @@ impl Consumers {
         };
         match &consumer.deliveries {
             Some(deliveries)
-                if consumer.max_waiting.is_some_and(|limit| deliveries.len() >= limit) =>
+                if consumer.terms.max_waiting.is_some_and(|limit| deliveries.len() >= limit) =>
             {
                 Delivered::Overrun
             }
@@ -170,8 +160,8 @@ impl Consumers {
                 let _ = deliveries.send(delivery);
                 Delivered::Queued { is_awaited }
             }
-            None if consumer.is_automatic => Delivered::Dropped,
-            None => Delivered::Released,
+            None if consumer.terms.is_automatic => Delivered::Dropped,
+            None => Delivered::Released(consumer.terms.unread()),
         }
     }
 
@@ -193,7 +183,7 @@ impl Consumers {
             return false;
         };
         let consumer = state.consumers.swap_remove(position);
-        if reason == BY_BROKER && !consumer.is_automatic {
+        if reason == BY_BROKER && !consumer.terms.is_automatic {
             if state.cancelled.len() == MAX_CANCELLED {
                 state.cancelled.pop_front();
             }
@@ -251,6 +241,8 @@ impl Consumers {
 
 #[cfg(test)]
 mod tests {
+    use carrot_core::backend::ConsumeOptions;
+
     use super::*;
     use crate::channel::arrived::MessageHead;
 
@@ -268,7 +260,7 @@ mod tests {
     #[test]
     fn deliveries_wait_up_to_twice_the_prefetch_and_a_rest() {
         let consumers = Consumers::default();
-        let consumer = consumers.add(false, 100);
+        let consumer = consumers.add(ConsumerTerms::of(&ConsumeOptions::with_prefetch(100)));
         assert_eq!(waiting(&consumers, &consumer, 1_000), 210);
         assert!(consumer.deliveries.try_recv().is_ok());
         assert_eq!(waiting(&consumers, &consumer, 1_000), 1);
@@ -277,9 +269,22 @@ mod tests {
     #[test]
     fn deliveries_without_a_prefetch_are_not_counted() {
         let consumers = Consumers::default();
-        for (is_automatic, prefetch) in [(false, 0), (true, 10)] {
-            let consumer = consumers.add(is_automatic, prefetch);
+        for options in
+            [ConsumeOptions::with_prefetch(0), ConsumeOptions::with_prefetch(10).automatic()]
+        {
+            let consumer = consumers.add(ConsumerTerms::of(&options));
             assert_eq!(waiting(&consumers, &consumer, 1_000), 1_000);
         }
+    }
+
+    #[test]
+    fn chunks_of_a_stream_exceed_the_prefetch() {
+        let consumers = Consumers::default();
+        let options = ConsumeOptions::with_prefetch(1).argument("x-stream-offset", "first");
+        let consumer = consumers.add(ConsumerTerms::of(&options));
+        assert_eq!(waiting(&consumers, &consumer, 30_000), 20_002);
+        assert!(consumers.release(consumer.number));
+        let unread = consumers.deliver(consumer.number, arrived(1));
+        assert_eq!(unread, Delivered::Released(SettlementKind::Ack));
     }
 }

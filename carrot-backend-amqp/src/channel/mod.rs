@@ -3,6 +3,7 @@
 mod arrived;
 mod assembler;
 mod confirms;
+mod consumer_terms;
 mod consumers;
 mod encode;
 mod open_channel;
@@ -31,6 +32,7 @@ use carrot_core::{Error, Result};
 use crate::connection::calls::{self, Call};
 use crate::time::deadline_after;
 use confirms::NoOutcome;
+pub(crate) use consumer_terms::ConsumerTerms;
 #[cfg(any(test, fuzzing))]
 pub(crate) use consumers::ConsumerQueue;
 pub(crate) use open_channel::OpenChannel;
@@ -170,12 +172,15 @@ impl Backend for Channel {
         self.open.state.check()?;
         let no_ack = options.acknowledgement == Acknowledgement::Automatic;
         let prefetch_count = options.prefetch;
+        let terms = ConsumerTerms::of(options);
         if !no_ack {
-            self.open.state.delivers();
+            if !terms.is_stream {
+                self.open.state.delivers();
+            }
             self.open.state.tracker.limit_by_prefetch(prefetch_count);
         }
         let timeout = self.open.state.after_releases(calls::CONSUME, timeout)?;
-        let consumer = self.open.state.consumers.add(no_ack, prefetch_count);
+        let consumer = self.open.state.consumers.add(terms);
         let qos = BasicQos { prefetch_size: 0, prefetch_count, global: false };
         let mut frames = encode::frame(self.open.state.number, &qos.into());
         let consume = BasicConsume {

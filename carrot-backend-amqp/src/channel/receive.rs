@@ -4,7 +4,7 @@ use carrot_amqp_wire::{
     BasicCancelOk, BodyPart, ChannelClose, ChannelFlowOk, Method, QueueDeclareOk,
 };
 use carrot_core::Error;
-use carrot_core::backend::QueueInfo;
+use carrot_core::backend::{QueueInfo, Rejection};
 
 use super::arrived::Arrived;
 use super::assembler::{Announced, Assembled};
@@ -12,6 +12,7 @@ use super::consumers::{BY_BROKER, BY_PROGRAM, Delivered};
 use super::encode;
 use super::rpc::Reply;
 use super::state::{ChannelInner, Incoming};
+use super::unacked::SettlementKind;
 use crate::connection::{BodyPlace, ChannelEnd, ChannelId, Confirm, Violation};
 use crate::error::{channel_closed, words};
 use crate::sync::lock;
@@ -160,7 +161,7 @@ impl ChannelInner {
                         self.connection.leadership.answered();
                     }
                     Delivered::Dropped => self.tracker.pass(tag),
-                    Delivered::Released => self.requeue_unread(tag)?,
+                    Delivered::Released(kind) => self.give_up(tag, kind)?,
                     Delivered::Overrun => {
                         return Err(Violation::resource_error(
                             "more deliveries than the prefetch of the consumer allows",
@@ -173,16 +174,18 @@ impl ChannelInner {
                 self.reply(Reply::Got(Some(Box::new(arrived))));
             }
             Announced::Return { code, text } => self.confirms.returned(code, text, &head, &body),
-            Announced::Late { tag } => self.requeue_unread(tag)?,
+            Announced::Late { tag } => {
+                self.give_up(tag, SettlementKind::Reject(Rejection::Requeue))?
+            }
             Announced::Unwanted => {}
         }
         Ok(())
     }
 
-    /// Requeues a delivery that no subscription takes.
-    fn requeue_unread(&self, tag: u64) -> Result<(), Violation> {
+    /// Settles a delivery that no subscription takes.
+    fn give_up(&self, tag: u64, kind: SettlementKind) -> Result<(), Violation> {
         let mut out = Vec::new();
-        self.requeue(tag, &mut out);
+        self.settle_unread(tag, kind, &mut out);
         self.tracker.pass(tag);
         self.hand_over(out)
     }

@@ -5,7 +5,7 @@ use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use carrot_amqp_wire::BasicCancel;
-use carrot_core::backend::{Acknowledgement, Delivery, DeliveryTag, Extent, Rejection};
+use carrot_core::backend::{Acknowledgement, Delivery, DeliveryTag, Extent};
 use carrot_core::{Error, Result};
 
 use super::arrived::Arrived;
@@ -90,23 +90,27 @@ impl ChannelInner {
         }
     }
 
-    /// Returns the frame that requeues a delivery which no caller has received.
-    pub(crate) fn requeue(&self, tag: u64, out: &mut Vec<u8>) {
-        let kind = SettlementKind::Reject(Rejection::Requeue);
+    /// Appends the frame that settles a delivery which no caller has received.
+    pub(crate) fn settle_unread(&self, tag: u64, kind: SettlementKind, out: &mut Vec<u8>) {
         encode::settlement(out, self.number, &SettlementFrame { kind, tag, multiple: false });
     }
 
-    /// Requeues deliveries that a dropped subscription had, and has the broker cancel its consumer.
+    /// Settles deliveries that a dropped subscription had, and has the broker cancel its consumer.
     ///
     /// The broker answers the cancel, and the consumer is then forgotten.
-    pub(crate) fn release(&self, tag: Option<&str>, requeued: impl Iterator<Item = Arrived>) {
+    pub(crate) fn release(
+        &self,
+        tag: Option<&str>,
+        kind: SettlementKind,
+        unread: impl Iterator<Item = Arrived>,
+    ) {
         let mut out = Vec::new();
         if let Some(tag) = tag {
             let cancel = BasicCancel { consumer_tag: tag.into(), no_wait: false };
             encode::append(&mut out, self.number, &cancel.into());
         }
-        for arrived in requeued {
-            self.requeue(arrived.tag, &mut out);
+        for arrived in unread {
+            self.settle_unread(arrived.tag, kind, &mut out);
             self.pass(&arrived);
         }
         self.send(|| (OutgoingFrames::from(out), ()));

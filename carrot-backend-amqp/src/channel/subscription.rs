@@ -116,11 +116,12 @@ impl Drop for ChannelSubscription {
         let is_consuming = channel.consumers.release(self.consumer.number);
         let arrived = self.consumer.deliveries.try_iter().inspect(|arrived| self.taken(arrived));
         let tag = is_consuming.then_some(self.consumer.tag.as_str());
+        let unread = self.consumer.terms.unread();
         match self.acknowledgement {
-            Acknowledgement::Manual => channel.release(tag, arrived),
+            Acknowledgement::Manual => channel.release(tag, unread, arrived),
             Acknowledgement::Automatic => {
                 arrived.for_each(|arrived| channel.pass(&arrived));
-                channel.release(tag, std::iter::empty());
+                channel.release(tag, unread, std::iter::empty());
             }
         }
     }
