@@ -169,7 +169,9 @@ pub mod message {
 /// Details of exchanges, queues and bindings.
 pub mod topology {
     #[doc(inline)]
-    pub use carrot_core::{DeleteIf, Destination, Overflow, QueueInfo};
+    pub use carrot_core::{
+        DelayedRetry, DeleteIf, Destination, LeaderLocator, Overflow, QueueInfo,
+    };
 }
 
 /// Conversion of values to bodies, and of bodies to values.

@@ -46,8 +46,8 @@ pub use consumer::stop::StopHandle;
 pub use consumer::workers::{Workers, WorkersBuilder};
 pub use error::{Cause, Error, Result, Returned};
 pub use model::{
-    Binding, DeleteIf, DeliveryMode, Destination, Exchange, ExchangeKind, Headers, Overflow,
-    Properties, Queue, QueueInfo, Timestamp, Value,
+    Binding, DelayedRetry, DeleteIf, DeliveryMode, Destination, Exchange, ExchangeKind, Headers,
+    LeaderLocator, Overflow, Properties, Queue, QueueInfo, Timestamp, Value,
 };
 pub use publisher::Publisher;
 pub use publisher::confirmation::Confirmation;

@@ -25,6 +25,7 @@ mod load;
 mod message;
 mod outages;
 mod publisher;
+mod queue_types;
 mod recovery;
 mod refusals;
 mod refused_operations;

@@ -144,6 +144,101 @@ impl Exchange {
         Exchange::new(name, ExchangeKind::Headers)
     }
 
+    /// Creates the definition of a durable exchange that spreads messages over its queues by a hash
+    /// (type `x-consistent-hash`).
+    ///
+    /// Messages with the same routing key reach the same queue. The routing key of a binding is the
+    /// weight of its queue: a whole number, at least 1. The argument `hash-header` or
+    /// `hash-property` names another part of the message to hash.
+    ///
+    /// Needs the plug-in `rabbitmq_consistent_hash_exchange`. See [`modulus_hash`] about brokers
+    /// without the type.
+    ///
+    /// [`modulus_hash`]: Exchange::modulus_hash
+    ///
+    /// ```
+    /// use carrot::{Exchange, ExchangeKind};
+    ///
+    /// let exchange = Exchange::consistent_hash("by-user").argument("hash-header", "user");
+    /// assert_eq!(exchange.kind, ExchangeKind::Custom("x-consistent-hash".into()));
+    /// ```
+    pub fn consistent_hash(name: impl Into<String>) -> Exchange {
+        Exchange::new(name, ExchangeKind::Custom("x-consistent-hash".into()))
+    }
+
+    /// Creates the definition of a durable exchange that routes each message to one bound queue, by
+    /// a hash of the routing key modulo the number of bindings (type `x-modulus-hash`).
+    ///
+    /// RabbitMQ 4.3 has the type. Earlier releases need the plug-in `rabbitmq_sharding`.
+    ///
+    /// A broker without the type refuses the declaration: RabbitMQ 4.x with
+    /// [`Error::PreconditionFailed`](crate::Error::PreconditionFailed), earlier releases with
+    /// [`Error::HardError`](crate::Error::HardError) (code 503), which costs the connection. The
+    /// memory broker does the same for the release that it imitates.
+    ///
+    /// ```
+    /// use carrot::{Exchange, ExchangeKind};
+    ///
+    /// let exchange = Exchange::modulus_hash("shards");
+    /// assert_eq!(exchange.kind, ExchangeKind::Custom("x-modulus-hash".into()));
+    /// ```
+    pub fn modulus_hash(name: impl Into<String>) -> Exchange {
+        Exchange::new(name, ExchangeKind::Custom("x-modulus-hash".into()))
+    }
+
+    /// Creates the definition of a durable exchange that routes each message to a random bound
+    /// queue (type `x-random`).
+    ///
+    /// Needs the plug-in `rabbitmq_random_exchange`. See [`modulus_hash`](Exchange::modulus_hash)
+    /// about brokers without the type.
+    ///
+    /// ```
+    /// use carrot::{Exchange, ExchangeKind};
+    ///
+    /// let exchange = Exchange::random("spread");
+    /// assert_eq!(exchange.kind, ExchangeKind::Custom("x-random".into()));
+    /// ```
+    pub fn random(name: impl Into<String>) -> Exchange {
+        Exchange::new(name, ExchangeKind::Custom("x-random".into()))
+    }
+
+    /// Creates the definition of a durable exchange that routes each message to a random bound
+    /// queue on the publisher's node (type `x-local-random`).
+    ///
+    /// Messages are not routed if that node has no bound queue. The routing key of a binding must
+    /// be empty.
+    ///
+    /// RabbitMQ 4.0 and later have the type. See [`modulus_hash`](Exchange::modulus_hash) about
+    /// brokers without the type.
+    ///
+    /// ```
+    /// use carrot::{Exchange, ExchangeKind};
+    ///
+    /// let exchange = Exchange::local_random("requests");
+    /// assert_eq!(exchange.kind, ExchangeKind::Custom("x-local-random".into()));
+    /// ```
+    pub fn local_random(name: impl Into<String>) -> Exchange {
+        Exchange::new(name, ExchangeKind::Custom("x-local-random".into()))
+    }
+
+    /// Creates the definition of a durable fanout exchange that sends its last messages to each
+    /// newly bound queue (type `x-recent-history`).
+    ///
+    /// The argument `x-recent-history-length` sets the number of messages, 20 by default.
+    ///
+    /// Needs the plug-in `rabbitmq_recent_history_exchange`. See
+    /// [`modulus_hash`](Exchange::modulus_hash) about brokers without the type.
+    ///
+    /// ```
+    /// use carrot::{Exchange, ExchangeKind};
+    ///
+    /// let exchange = Exchange::recent_history("chat").argument("x-recent-history-length", 50);
+    /// assert_eq!(exchange.kind, ExchangeKind::Custom("x-recent-history".into()));
+    /// ```
+    pub fn recent_history(name: impl Into<String>) -> Exchange {
+        Exchange::new(name, ExchangeKind::Custom("x-recent-history".into()))
+    }
+
     /// Creates the definition of an exchange that another client owns.
     ///
     /// Declaring the exchange checks that the exchange exists, and never creates one. A missing

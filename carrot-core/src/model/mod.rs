@@ -1,10 +1,13 @@
 //! Defines exchanges, queues, bindings, and the properties of messages as plain data.
 
 mod binding;
+mod delayed_retry;
 mod delete_if;
 mod exchange;
+mod leader_locator;
 mod properties;
 mod queue;
+mod queue_arguments;
 mod short_string;
 mod timestamp;
 mod value;
@@ -12,10 +15,13 @@ mod value_from;
 mod value_serde;
 
 pub use binding::{Binding, Destination};
+pub use delayed_retry::DelayedRetry;
 pub use delete_if::DeleteIf;
 pub use exchange::{Exchange, ExchangeKind};
+pub use leader_locator::LeaderLocator;
 pub use properties::{DeliveryMode, Properties};
 pub use queue::{Overflow, Queue, QueueInfo};
+pub(crate) use queue_arguments::whole_seconds;
 pub use short_string::ShortString;
 pub use timestamp::Timestamp;
 pub use value::{Headers, Value};

@@ -102,6 +102,10 @@ impl Queue {
 
     /// Declares a transient queue, which does not survive a broker restart.
     ///
+    /// RabbitMQ deprecates transient queues that are not exclusive. RabbitMQ 4.3.6 still permits
+    /// them by default. A broker that denies them closes the connection with code 541. Use
+    /// [`exclusive`](Queue::exclusive), or a durable queue that [`expires`](Queue::expires).
+    ///
     /// Defaults to durable.
     #[must_use]
     pub fn transient(mut self) -> Queue {
@@ -209,26 +213,6 @@ impl Queue {
         self.argument("x-single-active-consumer", true)
     }
 
-    /// Declares a replicated quorum queue (`x-queue-type`).
-    ///
-    /// Quorum queues are durable, and neither exclusive nor auto-delete.
-    ///
-    /// Defaults to a classic queue.
-    #[must_use]
-    pub fn quorum(self) -> Queue {
-        self.argument("x-queue-type", "quorum")
-    }
-
-    /// Limits how often a message of a quorum queue is redelivered (`x-delivery-limit`).
-    ///
-    /// Messages beyond the limit are dropped or dead-lettered.
-    ///
-    /// Defaults to the limit of the broker: none before RabbitMQ 4.0, 20 since.
-    #[must_use]
-    pub fn delivery_limit(self, deliveries: u32) -> Queue {
-        self.argument("x-delivery-limit", i64::from(deliveries))
-    }
-
     /// Sets one more argument.
     ///
     /// Defaults to none.
@@ -239,7 +223,7 @@ impl Queue {
     }
 }
 
-fn milliseconds(duration: Duration) -> i64 {
+pub(super) fn milliseconds(duration: Duration) -> i64 {
     i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
 }
 

@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use crate::backend::Capabilities;
-use crate::model::Queue;
+use crate::model::{Queue, whole_seconds};
 
 const STEPS: u32 = 18;
 /// The longest pause: 131,072 s.
@@ -22,9 +22,8 @@ pub(super) struct RetryStep(u32);
 impl RetryStep {
     /// Returns the shortest step that is at least `pause`, or the longest step.
     pub(super) fn at_least(pause: Duration) -> RetryStep {
-        let seconds = pause.as_secs().saturating_add(u64::from(pause.subsec_nanos() > 0));
         RetryStep(
-            seconds
+            whole_seconds(pause)
                 .max(1)
                 .checked_next_power_of_two()
                 .map_or(STEPS, u64::trailing_zeros)
@@ -44,10 +43,7 @@ impl RetryStep {
             .dead_letter_exchange("")
             .dead_letter_routing_key(queue);
         if capabilities.quorum_queues {
-            waiting
-                .quorum()
-                .argument("x-dead-letter-strategy", "at-least-once")
-                .argument("x-overflow", "reject-publish")
+            waiting.quorum().dead_letter_at_least_once()
         } else {
             waiting
         }
@@ -85,7 +81,7 @@ pub(super) fn parking(name: &str, capabilities: Capabilities) -> Queue {
         Capabilities { quorum_queues: false, .. } => parking,
         // A parked message that is inspected and requeued repeatedly must not be dropped.
         Capabilities { default_delivery_limit: true, .. } => {
-            parking.quorum().argument("x-delivery-limit", -1)
+            parking.quorum().without_delivery_limit()
         }
         _ => parking.quorum(),
     }
