@@ -154,7 +154,7 @@ pub mod consume {
     #[doc(inline)]
     pub use carrot_core::{
         ConsumerDefinition, FetchAll, HandlerError, IntoHandlerError, IntoSettlement, Messages,
-        Report, Retry, StopHandle, WorkersBuilder,
+        Report, Retry, StopHandle, StreamOffset, WorkersBuilder,
     };
 }
 

@@ -43,6 +43,7 @@ pub use consumer::message::Message;
 pub use consumer::report::Report;
 pub use consumer::settlement::Settlement;
 pub use consumer::stop::StopHandle;
+pub use consumer::stream_offset::StreamOffset;
 pub use consumer::workers::{Workers, WorkersBuilder};
 pub use error::{Cause, Error, Result, Returned};
 pub use model::{

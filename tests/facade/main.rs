@@ -29,4 +29,5 @@ mod queue_types;
 mod recovery;
 mod refusals;
 mod refused_operations;
+mod streams;
 mod workers;

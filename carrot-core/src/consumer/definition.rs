@@ -10,6 +10,7 @@ use crate::consumer::handler_error::HandlerError;
 use crate::consumer::message::Message;
 use crate::consumer::settings::{BoundExchange, ConsumerSettings};
 use crate::consumer::settlement::Settlement;
+use crate::consumer::stream_offset::StreamOffset;
 use crate::error::Error;
 use crate::model::{Exchange, Headers, Queue, ShortString, Value};
 
@@ -199,6 +200,69 @@ impl<C> ConsumerDefinition<C> {
     /// Defaults to 0.
     pub fn priority(mut self, priority: i32) -> Self {
         self.settings.options.arguments.insert("x-priority", priority);
+        self
+    }
+
+    /// Sets the place in a stream where each run starts (`x-stream-offset`). Marks the queue as a
+    /// stream, also if it is [existing](Queue::existing).
+    ///
+    /// After a lost connection, a run continues at its first message that is not settled. Messages
+    /// that the run settled before the loss are not delivered to it again. A run that has received
+    /// nothing starts at `offset` again. With [`StreamOffset::Next`], it misses the messages that
+    /// were written during the outage.
+    ///
+    /// The position belongs to the run, and is not stored. A later run, and a new process, start at
+    /// `offset`. To continue there, store [`Message::stream_offset`] plus 1, and pass it as
+    /// [`StreamOffset::Number`].
+    ///
+    /// # Streams
+    ///
+    /// A stream keeps its messages, and takes none back. Therefore:
+    ///
+    /// * [`messages`], [`wait`] and [`workers`] read a stream. [`fetch`] and [`purge`] fail with
+    ///   [`Error::Invalid`].
+    /// * A failed message is tried again by its worker, after the pauses of
+    ///   [`retry`](Self::retry), and then parked. No copy is appended to the stream. After
+    ///   10 minutes of pauses, the next failure parks the message.
+    /// * [`Message::reject`] skips the message. [`Message::requeue`] fails.
+    ///   [`Settlement::Requeue`] counts as a failure. A message that is dropped unsettled is
+    ///   skipped, and logged at warn level.
+    /// * The prefetch is the number of messages that the broker sends ahead of acknowledgements.
+    ///   A larger [`prefetch`](Self::prefetch) is faster. RabbitMQ 3.10 sends whole chunks, and
+    ///   with them more messages.
+    ///
+    /// [`automatic_acknowledgement`](Self::automatic_acknowledgement),
+    /// [`requeue_failed`](Self::requeue_failed), [`priority`](Self::priority) and
+    /// [`max_held_bytes`](Self::max_held_bytes) are refused when the consumer is opened. These
+    /// rules need a definition that describes the stream: [`Queue::stream`], or an offset.
+    ///
+    /// Defaults to [`StreamOffset::Next`], the default of the broker.
+    ///
+    /// [`messages`]: crate::Consumer::messages
+    /// [`wait`]: crate::Consumer::wait
+    /// [`workers`]: crate::Consumer::workers
+    /// [`fetch`]: crate::Consumer::fetch
+    /// [`purge`]: crate::Consumer::purge
+    ///
+    /// ```
+    /// # fn example(connection: &carrot::Connection) -> carrot::Result<()> {
+    /// use carrot::{Queue, consume::StreamOffset};
+    ///
+    /// let consumer = connection
+    ///     .consumer(Queue::new("events").stream())
+    ///     .stream_offset(StreamOffset::First)
+    ///     .prefetch(500)
+    ///     .build()?;
+    /// for message in consumer.messages()? {
+    ///     let message = message?;
+    ///     println!("{:?}: {:?}", message.stream_offset(), message.text());
+    ///     message.ack()?;
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn stream_offset(mut self, offset: StreamOffset) -> Self {
+        self.settings.stream_offset = Some(offset);
         self
     }
 

@@ -10,6 +10,8 @@ use crate::consumer::death::Death;
 use crate::consumer::failure::{Failure, LocalAttempts, Original, deaths};
 use crate::consumer::handler_error::IntoHandlerError;
 use crate::consumer::held_bytes::{HeldMessage, SubscriptionWindow};
+use crate::consumer::stream_offset;
+use crate::consumer::stream_position::StreamPosition;
 use crate::error::{Cause, Error, Result};
 use crate::model::{Headers, Properties, Value};
 
@@ -106,6 +108,8 @@ pub(crate) struct DeliverySource {
     pub(crate) queue: Arc<str>,
     pub(crate) acknowledgement: Acknowledgement,
     pub(crate) failed: Arc<dyn FailedMessages>,
+    /// The position of the run, if the queue is a stream.
+    pub(crate) stream: Option<Arc<StreamPosition>>,
 }
 
 /// The settlement of a message at the broker.
@@ -247,12 +251,10 @@ impl Message {
     /// handler do not count, unlike in [`is_redelivered`](Message::is_redelivered). Neither do
     /// attempts that ended the process.
     pub fn attempt(&self) -> u32 {
-        let sent = self
-            .source
-            .failed
-            .counted()
-            .get(self.id())
-            .unwrap_or_else(|| Original::new(self.properties()).attempt());
+        let failed = &self.source.failed;
+        let sent = failed.counted().get(self.id()).unwrap_or_else(|| {
+            Original::new(self.properties()).attempt()
+        });
         sent.saturating_add(self.attempts_here)
     }
 
@@ -274,6 +276,31 @@ impl Message {
         self.delivery.redelivered
     }
 
+    /// Returns the offset of a message in its stream, from 0; `None` for a message of a queue.
+    ///
+    /// Read from the header `x-stream-offset`, which RabbitMQ sets on each message of a stream. On
+    /// any other queue, a producer can have written the header.
+    ///
+    /// A program that stores the offset can continue after a restart with
+    /// [`StreamOffset::Number`](crate::StreamOffset::Number) of the next offset.
+    ///
+    /// ```
+    /// # fn store(_: u64) {}
+    /// # fn example(consumer: &carrot::Consumer) -> carrot::Result<()> {
+    /// for message in consumer.messages()? {
+    ///     let message = message?;
+    ///     if let Some(offset) = message.stream_offset() {
+    ///         store(offset + 1);
+    ///     }
+    ///     message.ack()?;
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn stream_offset(&self) -> Option<u64> {
+        stream_offset::of(self.properties())
+    }
+
     /// Returns the delivery tag: the message's number on its channel, from 1. For logs; settling
     /// needs no tag.
     pub fn delivery_tag(&self) -> u64 {
@@ -286,7 +313,7 @@ impl Message {
         &self.delivery.content
     }
 
-    /// Acknowledges the message, so the broker deletes it.
+    /// Acknowledges the message, so the broker deletes it. A stream keeps the message.
     ///
     /// Does not block. Does nothing with automatic acknowledgement.
     ///
@@ -297,7 +324,8 @@ impl Message {
     }
 
     /// Rejects the message permanently. The broker dead-letters the message if the queue has a
-    /// dead-letter exchange, and drops it otherwise.
+    /// dead-letter exchange, and drops it otherwise. A stream keeps the message, and the consumer
+    /// continues with the next one.
     ///
     /// Does not block. Does nothing with automatic acknowledgement.
     ///
@@ -320,7 +348,12 @@ impl Message {
     ///
     /// # Errors
     /// - [`Error::Stale`](crate::Error::Stale): the channel of the message was lost.
+    /// - [`Error::Invalid`](crate::Error::Invalid): the queue is a stream, which takes no message
+    ///   back. The consumer continues with the next message.
     pub fn requeue(mut self) -> Result<()> {
+        if self.source.stream.is_some() {
+            return self.refuse_to_requeue();
+        }
         self.settle(Disposition::Return)
     }
 
@@ -331,7 +364,8 @@ impl Message {
     /// If no copy can be sent, or the consumer's queue gets no copies, the message stays in this
     /// process for the pause. The message is then requeued.
     ///
-    /// An [`unreadable`](Message::unreadable) message is rejected instead.
+    /// An [`unreadable`](Message::unreadable) message is rejected instead. A message of a stream is
+    /// parked at once, because a stream delivers no message again.
     ///
     /// Blocks until the broker has confirmed the copy, at most 5 seconds. The first copy to a queue
     /// also declares the queue, and waits until a broker that restarts would keep it: at most for
@@ -340,6 +374,8 @@ impl Message {
     /// # Errors
     /// - [`Error::Stale`](crate::Error::Stale): the channel was lost. The broker redelivers the
     ///   message.
+    /// - [`Error::Backend`](crate::Error::Backend): a message of a stream could not be parked. The
+    ///   consumer continues with the next message.
     ///
     /// ```
     /// # fn import(_: &str) -> Result<(), std::io::Error> { Ok(()) }
@@ -436,6 +472,8 @@ impl Message {
         if !std::mem::take(&mut self.unsettled) {
             return Ok(());
         }
+        // A stream counts acknowledgements as credit, and refuses everything else.
+        let disposition = if self.source.stream.is_some() { Disposition::Ack } else { disposition };
         let (channel, tag) = (&self.source.channel, self.delivery.tag);
         if !self.source.failed.counted().is_empty()
             && matches!(disposition, Disposition::Ack | Disposition::Reject)
@@ -453,21 +491,37 @@ impl Message {
         if self.held.as_ref().is_some_and(|held| held.withhold(later)) {
             return Ok(());
         }
-        disposition.send(&**channel, tag)
+        disposition.send(&**channel, tag)?;
+        if let (Some(position), Some(offset)) = (&self.source.stream, self.stream_offset()) {
+            position.settle(offset);
+        }
+        Ok(())
+    }
+
+    #[cold]
+    fn refuse_to_requeue(&mut self) -> Result<()> {
+        self.settle(Disposition::Ack)?;
+        Err(Error::invalid("requeue", self.queue(), "no stream, which takes no message back"))
     }
 }
 
 impl Drop for Message {
     fn drop(&mut self) {
-        if self.unsettled {
+        if self.unsettled && self.source.stream.is_some() && self.check().is_ok() {
+            log::warn!(
+                "message of a stream was dropped unsettled and is skipped: offset={:?} queue={:?}",
+                self.stream_offset(),
+                self.queue()
+            );
+        } else if self.unsettled {
             log::debug!(
                 "message was dropped unsettled and is requeued: tag={} queue={:?}",
                 self.delivery_tag(),
                 self.queue()
             );
-            if let Err(error) = self.settle(Disposition::Return) {
-                log::debug!("requeueing a dropped message failed: {error}");
-            }
+        }
+        if let Err(error) = self.settle(Disposition::Return) {
+            log::debug!("requeueing a dropped message failed: {error}");
         }
     }
 }

@@ -18,6 +18,8 @@ mod settings;
 pub(crate) mod settlement;
 mod shared;
 pub(crate) mod stop;
+pub(crate) mod stream_offset;
+mod stream_position;
 mod subscribe;
 mod subscribed;
 pub(crate) mod workers;
@@ -40,6 +42,7 @@ use crate::consumer::run::ConsumerRun;
 use crate::consumer::settings::ConsumerSettings;
 use crate::consumer::shared::ConsumerShared;
 use crate::consumer::stop::{Stop, StopHandle};
+use crate::consumer::stream_offset::{STREAM_OFFSET, StreamOffset};
 use crate::consumer::workers::WorkersBuilder;
 use crate::error::Result;
 use crate::recovery::channel::Declarations;
@@ -80,7 +83,8 @@ impl Consumer {
     ) -> Result<Consumer> {
         settings.validate()?;
         let ConsumerSettings {
-            options,
+            mut options,
+            stream_offset,
             codecs,
             give_up_after,
             redeclares,
@@ -89,8 +93,13 @@ impl Consumer {
             failures,
             ..
         } = settings.clone();
+        let is_stream = settings.reads_stream();
+        if is_stream && !options.arguments.contains(STREAM_OFFSET) {
+            options.arguments.insert(STREAM_OFFSET, stream_offset.unwrap_or(StreamOffset::Next));
+        }
         let codecs = Arc::new(codecs);
-        let policy = Arc::new(FailurePolicy::new(connection, &queue, &options, &failures));
+        let policy =
+            Arc::new(FailurePolicy::new(connection, &queue, is_stream, &options, &failures));
         let (made_again, is_exclusive) = (redeclares || queue.goes_by_itself(), queue.exclusive);
         let is_passive = queue.passive;
         let last_name = Mutex::new(None);
@@ -131,6 +140,7 @@ impl Consumer {
             redeclares,
             max_held_bytes,
             is_exclusive,
+            is_stream,
             policy,
             runs: AtomicUsize::new(0),
             codecs,
@@ -164,6 +174,8 @@ impl Consumer {
     /// - [`Error::NotFound`](crate::Error::NotFound): the queue was deleted.
     /// - [`Error::Disconnected`](crate::Error::Disconnected): the connection was lost, and not
     ///   recovered in time.
+    /// - [`Error::Invalid`](crate::Error::Invalid): the definition describes a stream. RabbitMQ
+    ///   closes the connection over a fetch from a stream (code 540).
     pub fn fetch(&self) -> Result<Option<Message>> {
         self.shared.fetch()
     }
@@ -337,6 +349,7 @@ impl Consumer {
     /// # Errors
     /// As [`fetch`](Consumer::fetch).
     pub fn purge(&self) -> Result<u32> {
+        self.shared.refuse_for_stream("purge")?;
         self.shared
             .channel
             .call(|opened, timeout| {

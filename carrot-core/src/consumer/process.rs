@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::consumer::counters::RunCounters;
 use crate::consumer::dispatch::Handled;
-use crate::consumer::failure::FailureOutcome;
+use crate::consumer::failure::{Failure, FailureOutcome};
 use crate::consumer::message::Disposition;
 use crate::consumer::message::Message;
 use crate::consumer::report::Report;
@@ -34,9 +34,16 @@ pub(crate) fn process(
         let outcome = handle(&message);
         before_settling();
         let failure = match outcome {
+            Handled::Settled(Settlement::Requeue) if run.is_stream() => {
+                Failure::new("a stream takes no message back, so a requeue counts as a failure")
+            }
             Handled::Settled(settlement) => {
                 counters.note_success(message.queue());
                 return settle(message, &settlement, counters);
+            }
+            // A message that cannot be requeued is parked when it has been held for too long.
+            Handled::Failed(failure) if run.is_stream() && held >= LONGEST_HELD => {
+                Failure { permanent: true, ..failure }
             }
             Handled::Failed(failure) => failure,
         };
@@ -50,7 +57,7 @@ pub(crate) fn process(
                     Waited::Whole => counters.count(|report| &mut report.retried),
                 }
                 held += pause;
-                if held >= LONGEST_HELD {
+                if held >= LONGEST_HELD && !run.is_stream() {
                     policy.count(&message, message.attempt());
                     return requeue(message);
                 }

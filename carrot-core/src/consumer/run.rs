@@ -3,6 +3,7 @@
 mod cancelled;
 mod prefetch_change;
 mod renewal;
+mod stream;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -17,6 +18,7 @@ use crate::consumer::message::Message;
 use crate::consumer::report::Report;
 use crate::consumer::shared::ConsumerShared;
 use crate::consumer::stop::Stop;
+use crate::consumer::stream_position::StreamPosition;
 use crate::consumer::subscribe::{Attempts, subscribe};
 use crate::consumer::subscribed::{RunSubscription, UnhandledCounts};
 use crate::deadline::{self, FOREVER};
@@ -32,6 +34,8 @@ pub(crate) struct ConsumerRun {
     options: ConsumeOptions,
     unhandled: Arc<UnhandledCounts>,
     held_bytes: Option<HeldBytesLimit>,
+    /// The position in a stream.
+    stream: Option<Arc<StreamPosition>>,
     state: Mutex<RunState>,
     /// The version of the data in a [`CachedSubscription`].
     version: AtomicU64,
@@ -89,9 +93,11 @@ impl ConsumerRun {
         let until = deadline::after(shared.channel.connection().call_timeout);
         let attempts = Attempts { until, given_up: &|| false, retried: Error::is_disconnected };
         let unhandled = Arc::default();
+        let stream = shared.is_stream.then(Arc::default);
         let subscribed = Arc::new(subscribe(
             shared,
             options,
+            stream.as_ref(),
             &unhandled,
             &attempts,
             &mut HardCloses::default(),
@@ -115,6 +121,7 @@ impl ConsumerRun {
                 }
                 Acknowledgement::Automatic => None,
             },
+            stream,
             state,
             version: AtomicU64::new(0),
             changed: Condvar::new(),
@@ -137,12 +144,16 @@ impl ConsumerRun {
                 Ok(Some(delivery)) => {
                     let mut message = Message::new(delivery, Arc::clone(source));
                     self.shared.channel.mark_working(&subscribed.channel);
-                    if !self.is_stopped() {
+                    if self.is_stopped() {
+                        subscribed.take_back(message);
+                        return Ok(None);
+                    }
+                    if !self.was_handled(&message) {
                         self.hold(&mut message, subscribed);
                         return Ok(Some(message));
                     }
-                    subscribed.take_back(message);
-                    return Ok(None);
+                    self.skip(message);
+                    deadline = Some(deadline.unwrap_or_else(|| deadline::after(timeout)));
                 }
                 Ok(None) => return Ok(None),
                 Err(_) if self.is_stopped() => return Ok(None),
@@ -184,7 +195,8 @@ impl ConsumerRun {
             Some(current) => current,
             None => {
                 let subscribed = self.subscribed()?;
-                let source = self.shared.source(&subscribed.channel, &subscribed.queue);
+                let (channel, queue) = (&subscribed.channel, &subscribed.queue);
+                let source = self.shared.source(channel, queue, self.stream.as_ref());
                 CacheEntry { version, subscribed, source }
             }
         };

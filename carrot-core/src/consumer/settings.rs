@@ -1,14 +1,17 @@
 //! Settings of a consumer.
 
+mod queue_rules;
+
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::backend::{Acknowledgement, Backend, ConsumeOptions, Declare};
 use crate::codec::Codecs;
 use crate::consumer::failure::FailureSettings;
+use crate::consumer::stream_offset::StreamOffset;
 use crate::deadline::left;
 use crate::error::{Error, Result};
-use crate::model::{Binding, Exchange, Headers, Queue, Value};
+use crate::model::{Binding, Exchange, Headers, Queue};
 
 /// The settings of a consumer, as plain data.
 #[derive(Debug, Clone)]
@@ -18,6 +21,7 @@ pub(crate) struct ConsumerSettings {
     pub(crate) give_up_after: Option<Duration>,
     pub(crate) redeclares: bool,
     pub(crate) max_held_bytes: Option<u64>,
+    pub(crate) stream_offset: Option<StreamOffset>,
     pub(crate) failures: FailureSettings,
     pub(crate) queue: Queue,
     pub(crate) sources: Vec<BoundExchange>,
@@ -38,6 +42,7 @@ impl ConsumerSettings {
             give_up_after: None,
             redeclares: false,
             max_held_bytes: None,
+            stream_offset: None,
             failures: FailureSettings::default(),
             queue,
             sources: Vec::new(),
@@ -78,6 +83,7 @@ impl ConsumerSettings {
         }
         self.options.validate()?;
         self.validate_held_bytes()?;
+        self.validate_stream()?;
         self.failures.validate(&self.queue.name, &self.options)?;
         Declare::Queue(&self.queue).validate()?;
         self.sources
@@ -100,10 +106,7 @@ impl ConsumerSettings {
         if self.queue.auto_delete {
             return refuse("a queue that is not deleted with its last consumer");
         }
-        let arguments = &self.queue.arguments;
-        if arguments.get("x-queue-type").and_then(Value::as_str) == Some("stream")
-            || self.options.arguments.get("x-stream-offset").is_some()
-        {
+        if self.reads_stream() {
             return refuse("no stream, whose consumers start at an offset");
         }
         Ok(())

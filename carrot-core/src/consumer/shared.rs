@@ -9,7 +9,8 @@ use crate::codec::Codecs;
 use crate::consumer::failure::FailurePolicy;
 use crate::consumer::message::{DeliverySource, FailedMessages, Message};
 use crate::consumer::stop::Stop;
-use crate::error::Result;
+use crate::consumer::stream_position::StreamPosition;
+use crate::error::{Error, Result};
 use crate::recovery::channel::RecoveringChannel;
 use crate::recovery::effects::is_worth_another;
 use crate::recovery::reconnecting::Reopen;
@@ -25,6 +26,8 @@ pub(crate) struct ConsumerShared {
     pub(crate) max_held_bytes: Option<u64>,
     /// Whether its queue is exclusive to its connection.
     pub(crate) is_exclusive: bool,
+    /// Whether its definition describes a stream.
+    pub(crate) is_stream: bool,
     pub(crate) policy: Arc<FailurePolicy>,
     /// The number of runs.
     pub(crate) runs: AtomicUsize,
@@ -34,19 +37,33 @@ pub(crate) struct ConsumerShared {
 impl ConsumerShared {
     /// Fetches the message at the head of the queue, if any.
     pub(crate) fn fetch(&self) -> Result<Option<Message>> {
+        self.refuse_for_stream("fetch")?;
         self.channel.call(|opened, timeout| {
             let delivery =
                 opened.channel.get(&opened.state, self.options.acknowledgement, timeout)?;
             Ok(delivery.map(|delivery| {
-                Message::new(delivery, self.source(&opened.channel, &opened.state))
+                Message::new(delivery, self.source(&opened.channel, &opened.state, None))
             }))
         })
+    }
+
+    /// Refuses a call that no stream supports.
+    pub(crate) fn refuse_for_stream(&self, call: &'static str) -> Result<()> {
+        if self.is_stream {
+            return Err(Error::invalid(
+                call,
+                "stream",
+                "no stream, which is read by messages, wait and workers, and never emptied",
+            ));
+        }
+        Ok(())
     }
 
     pub(crate) fn source(
         &self,
         channel: &Arc<dyn Backend>,
         queue: &Arc<str>,
+        stream: Option<&Arc<StreamPosition>>,
     ) -> Arc<DeliverySource> {
         let (channel, codecs, queue) =
             (Arc::clone(channel), Arc::clone(&self.codecs), Arc::clone(queue));
@@ -57,6 +74,7 @@ impl ConsumerShared {
             queue,
             acknowledgement: self.options.acknowledgement,
             failed,
+            stream: stream.cloned(),
         })
     }
 }

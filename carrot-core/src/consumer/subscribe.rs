@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use crate::backend::{ConsumeOptions, Subscription};
 use crate::consumer::shared::ConsumerShared;
+use crate::consumer::stream_position::StreamPosition;
 use crate::consumer::subscribed::{RunSubscription, UnhandledCounts};
 use crate::error::{Error, Result};
 use crate::recovery::channel::Opened;
@@ -26,6 +27,7 @@ pub(crate) struct Attempts<'a> {
 pub(crate) fn subscribe(
     shared: &ConsumerShared,
     options: &ConsumeOptions,
+    stream: Option<&Arc<StreamPosition>>,
     unhandled: &Arc<UnhandledCounts>,
     attempts: &Attempts<'_>,
     losses: &mut HardCloses,
@@ -38,7 +40,7 @@ pub(crate) fn subscribe(
             Ok(subscription) => {
                 let subscription: Arc<dyn Subscription> = Arc::from(subscription);
                 return Ok(RunSubscription::new(
-                    shared.source(&channel, &queue),
+                    shared.source(&channel, &queue, stream),
                     subscription,
                     Arc::clone(unhandled),
                 ));

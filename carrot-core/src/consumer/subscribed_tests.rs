@@ -128,6 +128,7 @@ fn messages_taken_after_a_stop_are_requeued_after_the_cancel() {
     let policy = FailurePolicy::new(
         &Arc::new(ConnectionHandle::new(Arc::new(Nowhere), &ConnectionOptions::default(), false)),
         &Queue::new("orders"),
+        false,
         &options,
         &policy,
     );
@@ -137,6 +138,7 @@ fn messages_taken_after_a_stop_are_requeued_after_the_cancel() {
         queue: "orders".into(),
         acknowledgement: Acknowledgement::Manual,
         failed: Arc::new(policy),
+        stream: None,
     });
     let (answer, answered) = channel();
     let subscription = Arc::new(Arrived {

@@ -9,6 +9,7 @@ use crate::config::seconds::Seconds;
 use crate::consumer::definition::ConsumerDefinition;
 use crate::consumer::failure::{Afterwards, FailureSettings, Retry};
 use crate::consumer::settings::{BoundExchange, ConsumerSettings};
+use crate::consumer::stream_offset::StreamOffset;
 use crate::error::{Error, Result};
 use crate::model::{Exchange, Headers, Queue};
 
@@ -35,9 +36,13 @@ struct WrittenConsumer<'a> {
     requeue_failed: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     pause_after_failures: Option<u32>,
+    #[serde(rename = "stream_offset", skip_serializing_if = "Option::is_none")]
+    stream_offset_word: Option<StreamOffset>,
     queue: &'a Queue,
     #[serde(skip_serializing_if = "Headers::is_empty")]
     arguments: &'a Headers,
+    #[serde(rename = "stream_offset", skip_serializing_if = "Option::is_none")]
+    stream_offset_table: Option<StreamOffset>,
     #[serde(skip_serializing_if = "Option::is_none")]
     retry: Option<&'a Retry>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -73,6 +78,7 @@ struct ReadConsumer {
     #[serde(default)]
     redeclare_if_deleted: bool,
     max_held_bytes: Option<u64>,
+    stream_offset: Option<StreamOffset>,
     retry: Option<Retry>,
     park: Option<String>,
     park_with: Option<Queue>,
@@ -106,6 +112,7 @@ impl Serialize for ConsumerDefinition {
             give_up_after,
             redeclares,
             max_held_bytes,
+            stream_offset,
             failures,
             queue,
             sources,
@@ -132,6 +139,8 @@ impl Serialize for ConsumerDefinition {
             requeue_failed: *requeues,
             pause_after_failures: *pause_after,
             queue,
+            stream_offset_word: stream_offset.filter(|offset| offset.is_word()),
+            stream_offset_table: stream_offset.filter(|offset| !offset.is_word()),
             arguments: &options.arguments,
             retry: retry.as_ref(),
             park_with: match afterwards {
@@ -207,6 +216,7 @@ impl ReadConsumer {
                 .transpose()?,
             redeclares: self.redeclare_if_deleted,
             max_held_bytes: self.max_held_bytes,
+            stream_offset: self.stream_offset,
             failures: FailureSettings {
                 retry: self.retry,
                 afterwards,
@@ -238,6 +248,7 @@ mod tests {
     use super::*;
     use crate::codec::Codec;
     use crate::consumer::settlement::Settlement;
+    use crate::model::Timestamp;
 
     /// Returns the text of all settings, which have no equality.
     fn shown(definition: &ConsumerDefinition) -> String {
@@ -264,20 +275,10 @@ mod tests {
         assert_survives(&new().park_with(Queue::new("broken").max_length(10)));
         assert_survives(&new().discard_failed().pause_after_failures(3));
         assert_survives(&new().requeue_failed().redeclare_if_deleted());
-        assert_survives(
-            &new()
-                .exchange(Exchange::topic("prices"))
-                .routing_key("usd.#")
-                .routing_key("")
-                .exchange(Exchange::headers("events"))
-                .binding_arguments([("kind", "order")])
-                .binding_arguments([("kind", "price")])
-                .exchange("feed")
-                .priority(5)
-                .argument("x-other", 1)
-                .give_up_after(Duration::from_millis(1500))
-                .codecs(Codecs::only(Codec::raw()).with(Codec::json())),
-        );
+        let stream = || ConsumerDefinition::new(Queue::new("events").stream());
+        assert_survives(&stream().stream_offset(StreamOffset::First).prefetch(100));
+        assert_survives(&stream().stream_offset(StreamOffset::Number(7)).discard_failed());
+        assert_survives(&stream().stream_offset(StreamOffset::Timestamp(Timestamp(9))));
     }
 
     #[test]
@@ -348,6 +349,20 @@ mod tests {
             (r#""park": "jobs""#, "parking queue"),
             (r#""pause_after_failures": 0"#, "pause_after_failures"),
             (r#""codecs": []"#, "needs a codec"),
+            (r#""stream_offset": "middle""#, "stream_offset: must be"),
+            (
+                r#""stream_offset": "next", "arguments": {"x-stream-offset": 1}"#,
+                "stream_offset: ex",
+            ),
+            (r#""stream_offset": {"interval": 0}"#, "stream_offset"),
+            (r#""stream_offset": {"number": 9223372036854775808}"#, "stream_offset"),
+            (
+                r#""stream_offset": "next", "automatic_acknowledgement": true"#,
+                "automatic_acknowledgement: not supported by streams",
+            ),
+            (r#""stream_offset": "next", "requeue_failed": true"#, "requeue_failed: not"),
+            (r#""stream_offset": "next", "priority": 1"#, "priority: not"),
+            (r#""stream_offset": "next", "max_held_bytes": 1"#, "max_held_bytes"),
             (r#""priority": 1, "arguments": {"x-priority": 2}"#, "priority: excludes"),
             (r#""exchanges": [{"exchange": {"name": ""}, "routing_keys": ["a"]}]"#, "routing key"),
         ] {

@@ -9,19 +9,21 @@ pub(super) enum PausePlace {
     /// In the process, because the queue is deleted with its connection or consumer, or its order
     /// matters.
     Process,
+    /// In the process, because a stream takes no message back.
+    Stream,
     /// Nowhere: messages are acknowledged before they are handled.
     Nowhere,
 }
 
 impl PausePlace {
-    pub(super) fn of(queue: &Queue, options: &ConsumeOptions) -> PausePlace {
+    pub(super) fn of(queue: &Queue, is_stream: bool, options: &ConsumeOptions) -> PausePlace {
         if options.acknowledgement == Acknowledgement::Automatic {
             return PausePlace::Nowhere;
         }
         let is_set = |name| queue.arguments.get(name).and_then(Value::as_bool) == Some(true);
-        let is_stream =
-            queue.arguments.get("x-queue-type").and_then(Value::as_str) == Some("stream");
-        if lasts(queue) && !is_set("x-single-active-consumer") && !is_stream {
+        if is_stream {
+            PausePlace::Stream
+        } else if lasts(queue) && !is_set("x-single-active-consumer") {
             PausePlace::Broker
         } else {
             PausePlace::Process

@@ -78,6 +78,7 @@ impl FailurePolicy {
     pub(crate) fn new(
         connection: &Arc<ConnectionHandle>,
         queue: &Queue,
+        is_stream: bool,
         options: &ConsumeOptions,
         settings: &FailureSettings,
     ) -> FailurePolicy {
@@ -85,7 +86,7 @@ impl FailurePolicy {
         let clock = copies.connection().connector.clock();
         FailurePolicy {
             retry: settings.retry.clone().unwrap_or_default(),
-            place: PausePlace::of(queue, options),
+            place: PausePlace::of(queue, is_stream, options),
             lasts: lasts(queue) && options.acknowledgement == Acknowledgement::Manual,
             copies,
             paused: Arc::new(PausedMessages::new(clock)),
@@ -160,7 +161,8 @@ impl FailurePolicy {
             return self.give_up(message, attempt, failure, unhandled, given_up);
         }
         let step = RetryStep::at_least(failure.pause.unwrap_or_else(|| self.retry.pause(attempt)));
-        if self.place == PausePlace::Process || !self.capabilities().waiting_queues {
+        let waits_here = matches!(self.place, PausePlace::Process | PausePlace::Stream);
+        if waits_here || !self.capabilities().waiting_queues {
             let pause = step.pause().min(LONGEST_IN_PROCESS);
             self.log_failure(
                 &message,
@@ -254,8 +256,11 @@ impl FailurePolicy {
             Error::HardError { .. } => LONGEST_IN_PROCESS,
             _ => step.pause().min(LONGEST_IN_PROCESS),
         };
-        self.count(&message, message.attempt());
         self.log_copy_failure(&message, pause, target, error);
+        if self.place == PausePlace::Stream {
+            return FailureOutcome::TryAgainHere(message, pause);
+        }
+        self.count(&message, message.attempt());
         if self.paused.count() >= self.most_paused {
             return FailureOutcome::PauseHere(message, pause);
         }
@@ -343,7 +348,18 @@ impl FailurePolicy {
 impl FailedMessages for FailurePolicy {
     fn fail(&self, message: Message, failure: &Failure) -> Result<()> {
         let attempt = message.attempt();
-        match self.fail(message, failure, None, &|| self.paused.is_released()) {
+        // A stream delivers no message again, and no handler is here to try it again.
+        let is_stream = self.place == PausePlace::Stream;
+        let failure = Failure { permanent: failure.permanent || is_stream, ..failure.clone() };
+        match self.fail(message, &failure, None, &|| self.paused.is_released()) {
+            FailureOutcome::TryAgainHere(message, _) if is_stream => {
+                let offset = message.stream_offset().unwrap_or_default();
+                let reason = format!(
+                    "parking the message at offset {offset} of stream {:?} failed",
+                    message.queue()
+                );
+                return Err(Error::Backend { reason, source: None });
+            }
             FailureOutcome::TryAgainHere(message, pause) => {
                 self.count(&message, attempt);
                 self.paused.keep(message, pause, None);

@@ -37,6 +37,9 @@ impl ConsumerRun {
         subscribed: &RunSubscription,
         timeout: Duration,
     ) -> Result<Option<Delivery>> {
+        if let Some(position) = &self.stream {
+            return position.receive(&*subscribed.subscription, timeout);
+        }
         if self.held_bytes.is_some() && subscribed.window.is_withholding() {
             match subscribed.subscription.next(Duration::ZERO) {
                 Ok(None) => subscribed.window.abandon(),
@@ -50,7 +53,9 @@ impl ConsumerRun {
     pub(super) fn current_options(&self) -> ConsumeOptions {
         let prefetch = self.held_bytes.as_ref().map(HeldBytesLimit::prefetch);
         let configured = self.options.prefetch;
-        ConsumeOptions { prefetch: prefetch.unwrap_or(configured), ..self.options.clone() }
+        let options =
+            ConsumeOptions { prefetch: prefetch.unwrap_or(configured), ..self.options.clone() };
+        self.resume_options(options)
     }
 
     /// Subscribes again after [`hold`](Self::hold) has cancelled the subscription, or waits for the

@@ -66,7 +66,8 @@ impl ConsumerRun {
                 self.shared.channel.mark_deleted();
             }
             let renewed = self.ensure_queue(&error, lost, &attempts).and_then(|()| {
-                subscribe(&self.shared, &options, &self.unhandled, &attempts, &mut losses)
+                let stream = self.stream.as_ref();
+                subscribe(&self.shared, &options, stream, &self.unhandled, &attempts, &mut losses)
             });
             match renewed {
                 Err(refused @ Error::HardError { .. })
