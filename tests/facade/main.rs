@@ -14,6 +14,7 @@ mod changing_secrets;
 mod connection;
 mod consumer;
 mod deadlines;
+mod delayed_retry;
 mod examples;
 mod failures;
 mod first_contact;

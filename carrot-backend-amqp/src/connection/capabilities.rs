@@ -32,6 +32,7 @@ pub(crate) fn of(product: &str, version: &str) -> BrokerFeatures {
     capabilities.secret_updates = is_rabbitmq && version >= (3, 8);
     capabilities.quorum_queues = is_rabbitmq && version >= (3, 10);
     capabilities.default_delivery_limit = is_rabbitmq && version >= (4, 0);
+    capabilities.delayed_retry = is_rabbitmq && version >= (4, 3);
     capabilities.queue_durable_after = SETTLE_IN;
     let min_frame_max = if is_rabbitmq && version >= (4, 1) { RABBITMQ_MIN_FRAME_MAX } else { 0 };
     BrokerFeatures { capabilities, min_frame_max }
@@ -56,6 +57,13 @@ mod tests {
         assert_eq!(said("RabbitMQ", "10.0"), (true, true, true));
         assert_eq!(said("LavinMQ", "4.0.0"), (false, false, false));
         assert_eq!(said("RabbitMQ", "4294967296.x"), (false, false, false));
+    }
+
+    #[test]
+    fn messages_are_delayed_since_4_3() {
+        let delays = |product, version| of(product, version).capabilities.delayed_retry;
+        assert!(delays("RabbitMQ", "4.3.0") && delays("RabbitMQ", "5.0.0"));
+        assert!(!delays("RabbitMQ", "4.2.9") && !delays("LavinMQ", "4.3.0"));
     }
 
     #[test]

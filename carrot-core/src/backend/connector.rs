@@ -158,6 +158,9 @@ pub struct Capabilities {
     /// Whether a quorum queue drops a message after a number of deliveries by default (RabbitMQ 4.0
     /// and later).
     pub default_delivery_limit: bool,
+    /// Whether a quorum queue can delay the messages that consumers requeue (RabbitMQ 4.3 and
+    /// later).
+    pub delayed_retry: bool,
     /// The time for which a killed broker may lose a durable queue after its declaration, with the
     /// messages confirmed meanwhile.
     pub queue_durable_after: Duration,

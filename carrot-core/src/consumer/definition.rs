@@ -294,6 +294,23 @@ impl<C> ConsumerDefinition<C> {
     /// Sets the number of attempts at a failed message, and the pauses between attempts. See
     /// [`Handler`](crate::Handler). [`Retry::never`] parks a message at its first failure.
     ///
+    /// # Retries by the broker
+    ///
+    /// If the queue of this definition has [`Queue::delayed_retry`], the broker keeps a failed
+    /// message for the pause of the queue, and no copy is sent. The pauses of `retry` do not apply;
+    /// its number of attempts does. [`Message::attempt`] then is the broker's count of failed
+    /// deliveries plus 1. After the last attempt, the message is parked as usual.
+    ///
+    /// A lost connection, or a process that ends, is a failed delivery. If the count reaches the
+    /// [`delivery_limit`](Queue::delivery_limit) of the queue first, the broker dead-letters the
+    /// message, or **drops** the message if the queue has no dead-letter exchange. A definition
+    /// whose attempts alone exceed the limit of such a queue fails with [`Error::Invalid`].
+    ///
+    /// A pause that the handler chooses ([`Settlement::RetryAfter`]) uses a waiting queue. So do
+    /// all failures on RabbitMQ before 4.3, which ignores the arguments; the consumer then logs a
+    /// warning when a run with handlers starts. [`Queue::existing`] proves nothing about the queue:
+    /// use [`requeue_failed`](Self::requeue_failed) there.
+    ///
     /// Defaults to five attempts, after pauses of 1, 2, 4 and 8 s.
     pub fn retry(mut self, retry: Retry) -> Self {
         self.settings.failures.retry = Some(retry);

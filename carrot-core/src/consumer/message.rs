@@ -98,6 +98,9 @@ pub(crate) trait FailedMessages: fmt::Debug + Send + Sync {
 
     /// Returns the attempts at messages that no header counts.
     fn counted(&self) -> &LocalAttempts;
+
+    /// Returns the number of failed attempts that the broker has counted.
+    fn counted_by_broker(&self, delivery: &Delivery) -> u32;
 }
 
 /// The channel and queue that messages are delivered from, and the codecs that decode them.
@@ -250,10 +253,14 @@ impl Message {
     /// copy could be sent, this process counts, by message id. Redeliveries without a failed
     /// handler do not count, unlike in [`is_redelivered`](Message::is_redelivered). Neither do
     /// attempts that ended the process.
+    ///
+    /// If the broker [delays retries](crate::Queue::delayed_retry), its header `x-delivery-count`
+    /// is added. Deliveries that a lost connection ended count there, too.
     pub fn attempt(&self) -> u32 {
         let failed = &self.source.failed;
         let sent = failed.counted().get(self.id()).unwrap_or_else(|| {
-            Original::new(self.properties()).attempt()
+            let of_copy = Original::new(self.properties()).attempt();
+            of_copy.saturating_add(failed.counted_by_broker(&self.delivery))
         });
         sent.saturating_add(self.attempts_here)
     }

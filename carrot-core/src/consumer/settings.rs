@@ -83,8 +83,9 @@ impl ConsumerSettings {
         }
         self.options.validate()?;
         self.validate_held_bytes()?;
+        self.validate_delayed_retry()?;
         self.validate_stream()?;
-        self.failures.validate(&self.queue.name, &self.options)?;
+        self.failures.validate(&self.queue, &self.options)?;
         Declare::Queue(&self.queue).validate()?;
         self.sources
             .iter()

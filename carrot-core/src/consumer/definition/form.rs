@@ -248,7 +248,7 @@ mod tests {
     use super::*;
     use crate::codec::Codec;
     use crate::consumer::settlement::Settlement;
-    use crate::model::Timestamp;
+    use crate::model::{DelayedRetry, LeaderLocator, Timestamp};
 
     /// Returns the text of all settings, which have no equality.
     fn shown(definition: &ConsumerDefinition) -> String {
@@ -279,6 +279,31 @@ mod tests {
         assert_survives(&stream().stream_offset(StreamOffset::First).prefetch(100));
         assert_survives(&stream().stream_offset(StreamOffset::Number(7)).discard_failed());
         assert_survives(&stream().stream_offset(StreamOffset::Timestamp(Timestamp(9))));
+        let pauses = (Duration::from_secs(1), Duration::from_secs(9));
+        assert_survives(&ConsumerDefinition::new(
+            Queue::new("jobs")
+                .quorum()
+                .dead_letter_exchange("failed")
+                .dead_letter_at_least_once()
+                .leader_locator(LeaderLocator::Balanced)
+                .delayed_retry(DelayedRetry::Failed, pauses.0, pauses.1)
+                .initial_group_size(3)
+                .without_delivery_limit(),
+        ));
+        assert_survives(
+            &new()
+                .exchange(Exchange::topic("prices"))
+                .routing_key("usd.#")
+                .routing_key("")
+                .exchange(Exchange::headers("events"))
+                .binding_arguments([("kind", "order")])
+                .binding_arguments([("kind", "price")])
+                .exchange("feed")
+                .priority(5)
+                .argument("x-other", 1)
+                .give_up_after(Duration::from_millis(1500))
+                .codecs(Codecs::only(Codec::raw()).with(Codec::json())),
+        );
     }
 
     #[test]
@@ -372,6 +397,30 @@ mod tests {
         }
         let error = serde_json::from_str::<ConsumerDefinition>("{}").unwrap_err();
         assert!(error.to_string().contains("missing field `queue`"), "{error}");
+    }
+
+    #[test]
+    fn delayed_retry_that_would_not_delay_or_would_drop_is_refused() {
+        let of = |shortest, longest| {
+            let (shortest, longest) =
+                (Duration::from_millis(shortest), Duration::from_secs(longest));
+            Queue::new("jobs").quorum().delayed_retry(DelayedRetry::All, shortest, longest)
+        };
+        let refusal = |queue: Queue, attempts| {
+            let retry = Retry::default().attempts(attempts);
+            match ConsumerDefinition::new(queue).retry(retry).settings.validate() {
+                Err(Error::Invalid { field, .. }) => field.to_string(),
+                other => format!("{other:?}"),
+            }
+        };
+        assert_eq!(refusal(of(0, 9), 5), "delayed retry");
+        assert_eq!(refusal(of(2000, 1), 5), "longest delayed retry");
+        assert_eq!(refusal(of(1, 1), 21), "Ok(())");
+        assert_eq!(refusal(of(1, 1), 22), "retry attempts");
+        assert_eq!(refusal(of(1, 1).delivery_limit(3), 5), "retry attempts");
+        assert_eq!(refusal(of(1, 1).delivery_limit(3), 4), "Ok(())");
+        assert_eq!(refusal(of(1, 1).delivery_limit(3).dead_letter_exchange(""), 5), "Ok(())");
+        assert_eq!(refusal(of(1, 1).without_delivery_limit(), 1000), "Ok(())");
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::backend::{Acknowledgement, Capabilities, Clock, ConsumeOptions, Content};
+use crate::backend::{Acknowledgement, Capabilities, Clock, ConsumeOptions, Content, Delivery};
 use crate::consumer::failure::copy;
 use crate::consumer::failure::copy_channel::{CopyChannel, Presence, Target};
 use crate::consumer::failure::failed::Failure;
@@ -19,7 +19,7 @@ use crate::consumer::message::{Disposition, FailedMessages};
 use crate::consumer::subscribed::UnhandledCounts;
 use crate::error::{Error, Result};
 use crate::escaping::Printable;
-use crate::model::Queue;
+use crate::model::{Queue, Value};
 use crate::panic_guard::describe;
 use crate::recovery::handle::ConnectionHandle;
 
@@ -59,6 +59,8 @@ pub(crate) struct FailurePolicy {
     settings: FailureSettings,
     retry: Retry,
     place: PausePlace,
+    /// Whether the definition makes the broker delay failed messages, if the broker can.
+    delayed_retry: bool,
     /// Whether the queue outlives its connection and its consumers.
     lasts: bool,
     copies: CopyChannel,
@@ -87,6 +89,8 @@ impl FailurePolicy {
         FailurePolicy {
             retry: settings.retry.clone().unwrap_or_default(),
             place: PausePlace::of(queue, is_stream, options),
+            delayed_retry: queue.delays_failed()
+                && options.acknowledgement == Acknowledgement::Manual,
             lasts: lasts(queue) && options.acknowledgement == Acknowledgement::Manual,
             copies,
             paused: Arc::new(PausedMessages::new(clock)),
@@ -111,6 +115,12 @@ impl FailurePolicy {
     /// A queue that is deleted with its connection or consumer gets a parking queue at its first
     /// failure only. Each would leave a parking queue behind otherwise.
     pub(crate) fn prepare(&self, queue: &str) {
+        if self.delayed_retry && !self.capabilities().delayed_retry {
+            log::warn!(
+                "the broker does not delay retries, which needs RabbitMQ 4.3: failed messages wait \
+                 in queues of their own queue={queue:?}"
+            );
+        }
         if self.place != PausePlace::Broker && !self.lasts {
             return;
         }
@@ -159,6 +169,13 @@ impl FailurePolicy {
         }
         if failure.permanent || !self.retry.allows_another(attempt) {
             return self.give_up(message, attempt, failure, unhandled, given_up);
+        }
+        if failure.pause.is_none() && self.is_delayed_by_broker() {
+            self.log_failure(&message, failure, "tried again by the broker, after its pause");
+            if self.counted.get(message.id()).is_some() {
+                self.count(&message, attempt);
+            }
+            return settled(message, Disposition::Fail, FailureOutcome::Retried);
         }
         let step = RetryStep::at_least(failure.pause.unwrap_or_else(|| self.retry.pause(attempt)));
         let waits_here = matches!(self.place, PausePlace::Process | PausePlace::Stream);
@@ -283,6 +300,10 @@ impl FailurePolicy {
         self.paused.release();
     }
 
+    fn is_delayed_by_broker(&self) -> bool {
+        self.delayed_retry && self.capabilities().delayed_retry
+    }
+
     fn capabilities(&self) -> Capabilities {
         self.copies.connection().connector.capabilities()
     }
@@ -383,6 +404,15 @@ impl FailedMessages for FailurePolicy {
 
     fn counted(&self) -> &LocalAttempts {
         &self.counted
+    }
+
+    fn counted_by_broker(&self, delivery: &Delivery) -> u32 {
+        // The first delivery has the header only if a producer has written it.
+        if !delivery.redelivered || !self.is_delayed_by_broker() {
+            return 0;
+        }
+        let count = delivery.content.properties.header("x-delivery-count").and_then(Value::as_i64);
+        count.map_or(0, |count| u32::try_from(count.max(0)).unwrap_or(u32::MAX))
     }
 }
 

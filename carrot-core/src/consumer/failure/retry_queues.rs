@@ -118,6 +118,7 @@ mod tests {
         waiting_queues: true,
         quorum_queues: true,
         default_delivery_limit: false,
+        delayed_retry: false,
         queue_durable_after: Duration::ZERO,
     };
     const CLASSIC: Capabilities = Capabilities { quorum_queues: false, ..QUORUM };

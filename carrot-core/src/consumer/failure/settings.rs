@@ -49,7 +49,7 @@ pub(crate) struct FailureSettings {
 }
 
 impl FailureSettings {
-    pub(crate) fn validate(&self, queue: &str, options: &ConsumeOptions) -> Result<()> {
+    pub(crate) fn validate(&self, queue: &Queue, options: &ConsumeOptions) -> Result<()> {
         if options.acknowledgement == crate::backend::Acknowledgement::Automatic {
             let set = [
                 ("retry", self.retry.is_some()),
@@ -76,11 +76,36 @@ impl FailureSettings {
         if let Some(retry) = &self.retry {
             retry.validate()?;
         }
+        if queue.delays_failed() && !self.requeues {
+            self.validate_delayed_retry(queue)?;
+        }
         match &self.afterwards {
-            Some(Afterwards::ParkIn(name)) => validate_parking(&Queue::new(name), queue),
-            Some(Afterwards::ParkWith(parking)) => validate_parking(parking, queue),
+            Some(Afterwards::ParkIn(name)) => validate_parking(&Queue::new(name), &queue.name),
+            Some(Afterwards::ParkWith(parking)) => validate_parking(parking, &queue.name),
             _ => Ok(()),
         }
+    }
+
+    /// Checks that the broker does not drop a message before the last attempt.
+    fn validate_delayed_retry(&self, queue: &Queue) -> Result<()> {
+        let Some(limit) = queue.delivery_limit_since_4_0() else { return Ok(()) };
+        if queue.arguments.contains("x-dead-letter-exchange") {
+            return Ok(());
+        }
+        let attempts = self.retry.clone().unwrap_or_default().number_of_attempts();
+        if i64::from(attempts) > limit.saturating_add(1) {
+            return Err(Error::Invalid {
+                field: "retry attempts".into(),
+                value: attempts.to_string(),
+                limit: format!(
+                    "at most {}, because the queue drops a message after {limit} failed \
+                     redeliveries; set a higher delivery_limit or a dead_letter_exchange",
+                    limit.saturating_add(1)
+                )
+                .into(),
+            });
+        }
+        Ok(())
     }
 
     /// Returns the parking queue of a consumer of `queue`; `None` if failed messages are not
