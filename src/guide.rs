@@ -3,12 +3,16 @@
 //! | guide | content |
 //! |---|---|
 //! | [`guarantees`] | the promises, the cost of each failure, the deadline of each call |
+//! | [`queue_types`] | classic queues, quorum queues and streams: which to choose, the promises of each |
 //! | [`testing`] | tests of a service on the memory broker: time, failures, a look inside |
 //! | [`backends`] | a backend for another broker, step by step |
 //! | [`performance`] | comparison with other clients, what limits each row, tuning |
 
 #[doc = include_str!("../docs/guarantees.md")]
 pub mod guarantees {}
+
+#[doc = include_str!("../docs/queue-types.md")]
+pub mod queue_types {}
 
 // The test `testing_guide` proves that each block of this page is code of `examples/unit_test.rs`.
 #[cfg_attr(not(doctest), doc = include_str!("../docs/testing.md"))]

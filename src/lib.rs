@@ -44,6 +44,7 @@
 //! | describe exchanges and queues | [`Exchange`], [`Queue`], [`Binding`] |
 //! | decide about failed messages | [`Settlement`], [`consume::Retry`] |
 //! | test without RabbitMQ | [`guide::testing`] |
+//! | choose a type of queue | [`guide::queue_types`] |
 //! | know the cost of each failure | [`guide::guarantees`] |
 //! | make a program faster | [`guide::performance`] |
 //! | reach another broker | [`guide::backends`] |

@@ -397,9 +397,10 @@ impl ConnectionOptions {
     ///
     /// Publishing a larger body fails with [`Error::Invalid`](crate::Error::Invalid), and sends
     /// nothing. RabbitMQ has a limit of the same name, and closes the channel over a larger body.
-    /// Keep this limit at or below the limit of RabbitMQ. Zero allows empty bodies only.
+    /// Keep this limit at or below the limit of RabbitMQ: 16 MiB by default since 4.0, and 128 MiB
+    /// before. Zero allows empty bodies only.
     ///
-    /// Defaults to 134217728 (128 MiB), as RabbitMQ.
+    /// Defaults to 134217728 (128 MiB), as RabbitMQ before 4.0.
     #[must_use]
     pub fn max_message_size(mut self, bytes: u64) -> ConnectionOptions {
         self.max_message_size = bytes;

@@ -122,8 +122,8 @@ pub enum Error {
 
     /// The broker refused the operation and closed the whole connection: an AMQP hard error.
     ///
-    /// An example is 503 for an unknown exchange type. The broker refuses the same operation again.
-    /// Correct the call, or install the plug-in that the call needs.
+    /// An example is 503 for an unknown exchange type, before RabbitMQ 4.0. The broker refuses the
+    /// same operation again. Correct the call, or install the plug-in that the call needs.
     ///
     /// Every other channel of the connection fails with [`Error::Disconnected`].
     #[error("the broker refused the operation and closed the connection: {code} {reason}")]
