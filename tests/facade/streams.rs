@@ -239,6 +239,27 @@ fn run_continues_at_its_first_unsettled_message_after_a_loss() {
 
 #[test]
 #[ignore = "needs RabbitMQ: run ./scripts/test"]
+fn run_that_started_at_the_next_message_misses_none_of_an_outage() {
+    let stream = Stream::of(10);
+    let broker = Breakable::on_rabbitmq();
+    let consumer = broker.connection.consumer(&stream.queue).build().unwrap();
+    let mut messages = consumer.messages().unwrap().timeout(SOON);
+    stream.append(10..11);
+    let (number, message) = take(&mut messages);
+    assert_eq!(number, 10);
+    message.ack().unwrap();
+    broker.take_away();
+    stream.append(11..13);
+    broker.bring_back();
+    for expected in [11, 12] {
+        let (number, message) = take(&mut messages);
+        assert_eq!(number, expected);
+        message.ack().unwrap();
+    }
+}
+
+#[test]
+#[ignore = "needs RabbitMQ: run ./scripts/test"]
 fn workers_of_a_stream_miss_no_message_over_many_losses() {
     const COUNT: u32 = 2000;
     let stream = Stream::of(COUNT / 2);
