@@ -209,20 +209,20 @@ impl ConnectionState {
         } else {
             drop(lifecycle);
         }
-        // A logger may call the connector.
-        match &lost {
-            _ if !was_open => {}
-            Error::Closed { .. } => {
-                info!("{} closed its connection to {}", self.name, self.endpoint)
-            }
-            lost => warn!("{}: {lost}", self.name),
-        }
         self.changed.notify_all();
         self.writer.send_buffer.close();
         self.secret_updates.end();
         self.read_limit.lift();
         for channel in self.channels.end() {
             channel.end(self.calls.first_error(channel.id(), lost.clone()));
+        }
+        // Last, because a logger may be slow, or call the connector.
+        match &lost {
+            _ if !was_open => {}
+            Error::Closed { .. } => {
+                info!("{} closed its connection to {}", self.name, self.endpoint)
+            }
+            lost => warn!("{}: {lost}", self.name),
         }
     }
 
