@@ -1,5 +1,9 @@
 //! Sends dead letters on to the next queues.
 
+use std::sync::Arc;
+
+use carrot_core::backend::ShortString;
+
 use crate::broker::BrokerShared;
 use crate::queue::dead_letter::DeadLetter;
 use crate::routing::route::PublishOrigin;
@@ -17,25 +21,28 @@ impl BrokerShared {
         if outbox.is_empty() {
             return;
         }
+        // A logger may be slow, or call the broker, so the losses are logged after the locks.
+        let mut losses = Vec::new();
         outbox.send_all(|letter, generation| {
             if generation < MOST_GENERATIONS {
-                self.send_dead_letter(letter);
+                self.send_dead_letter(letter, &mut losses);
             } else {
-                log::warn!("dead-lettering failed: queue={:?} is part of an endless cycle, the message is dropped", letter.queue);
+                losses.push(DeadLetterLoss::EndlessCycle { queue: Arc::clone(&letter.queue) });
             }
         });
+        losses.iter().for_each(DeadLetterLoss::log);
         self.context.idle.notify();
     }
 
-    fn send_dead_letter(&self, letter: &DeadLetter) {
+    fn send_dead_letter(&self, letter: &DeadLetter, losses: &mut Vec<DeadLetterLoss>) {
         let Some(exchange) = &letter.rules.dead_letter_exchange else { return };
         let message = letter.readdress(exchange, self.clock().timestamp(), self.rules());
         let topology = self.topology();
         let Ok(routes) = topology.route(&message, PublishOrigin::Broker) else {
-            log::debug!(
-                "dead-lettering failed: queue={:?} exchange={exchange:?} does not exist, the message is lost",
-                letter.queue
-            );
+            losses.push(DeadLetterLoss::NoExchange {
+                queue: Arc::clone(&letter.queue),
+                exchange: exchange.clone(),
+            });
             return;
         };
         self.replies.deliver(&routes, &message, &self.rules().replies);
@@ -43,11 +50,34 @@ impl BrokerShared {
             if letter.may_enter(&queue.name, &message) {
                 queue.enqueue(message.clone(), None);
             } else {
-                log::debug!(
-                    "dead-lettering failed: queue={:?} is part of a cycle without a rejection, the message is dropped",
-                    queue.name
-                );
+                losses.push(DeadLetterLoss::Cycle { queue: Arc::clone(&queue.name) });
             }
+        }
+    }
+}
+
+/// Why a dead letter is lost.
+enum DeadLetterLoss {
+    NoExchange { queue: Arc<str>, exchange: ShortString },
+    Cycle { queue: Arc<str> },
+    EndlessCycle { queue: Arc<str> },
+}
+
+impl DeadLetterLoss {
+    fn log(&self) {
+        match self {
+            DeadLetterLoss::NoExchange { queue, exchange } => log::debug!(
+                "dead-lettering failed: queue={queue:?} exchange={exchange:?} does not exist, the \
+                 message is lost"
+            ),
+            DeadLetterLoss::Cycle { queue } => log::debug!(
+                "dead-lettering failed: queue={queue:?} is part of a cycle without a rejection, \
+                 the message is dropped"
+            ),
+            DeadLetterLoss::EndlessCycle { queue } => log::warn!(
+                "dead-lettering failed: queue={queue:?} is part of an endless cycle, the message \
+                 is dropped"
+            ),
         }
     }
 }
