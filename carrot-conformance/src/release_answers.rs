@@ -93,6 +93,30 @@ release_answers! {
     MandatoryRepliesAreAccepted SINCE_4_3 {
         a_mandatory_reply_to_a_closed_requester_is_answered
     }
+    /// A message that a consumer returns to a quorum queue counts as a failed delivery.
+    ReturnsCountAsFailures BEFORE_4_3 {
+        a_returned_message_of_a_quorum_queue_counts_as_failed_or_not
+    }
+    /// A quorum queue that sets no delivery limit drops a message at its 21st failed delivery.
+    DeliveriesAreLimitedByDefault SINCE_4_0 {
+        a_quorum_queue_has_a_default_delivery_limit_of_twenty_or_none
+    }
+    /// A quorum queue delivers messages of higher priority first.
+    QuorumQueuesHavePriorities SINCE_4_0 {
+        a_quorum_queue_delivers_higher_priorities_first_or_not
+    }
+    /// The single active consumer of a quorum queue makes way for one of higher priority.
+    ActiveConsumersYieldToPriority SINCE_4_0 {
+        the_single_active_consumer_of_a_quorum_queue_yields_to_priority_or_not
+    }
+    /// A message of a quorum queue expires behind messages of other priorities.
+    EachPriorityExpires SINCE_4_3 {
+        a_message_expires_at_the_head_of_its_priority_or_of_its_queue
+    }
+    /// A quorum queue with `x-delayed-retry-type` delays failed messages.
+    FailedMessagesAreDelayed SINCE_4_3 {
+        a_failed_message_is_delayed_by_its_queue_or_not
+    }
     /// A topic binding may have any number of `#`. Otherwise, it has at most two.
     TopicKeysMayHaveManyHashes BEFORE_4_3 {
         many_hashes_and_a_long_key_are_matched_within_five_seconds

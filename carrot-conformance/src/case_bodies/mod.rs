@@ -24,6 +24,7 @@ pub(crate) mod priorities;
 pub(crate) mod publishing;
 pub(crate) mod queue_life;
 pub(crate) mod queues;
+pub(crate) mod quorum_queues;
 pub(crate) mod reply_to;
 pub(crate) mod restarts;
 pub(crate) mod returns;

@@ -89,6 +89,23 @@ macro_rules! __limits {
                 a_dead_letter_cycle_with_a_rejection_continues needs DeadLetters;
                 a_dead_letter_with_a_replaced_routing_key_is_not_copied_again needs Exchanges, DeadLetters, SenderSelectedRouting;
             }
+            quorum_queues {
+                a_failed_delivery_beyond_the_limit_is_dead_lettered needs QuorumQueues, DeadLetters;
+                a_redelivery_of_a_quorum_queue_has_the_number_of_failed_deliveries needs QuorumQueues;
+                a_lost_connection_counts_as_a_failed_delivery needs QuorumQueues, DeadLetters, CutConnection;
+                a_returned_message_of_a_quorum_queue_counts_as_failed_or_not needs QuorumQueues, DeadLetters;
+                a_quorum_queue_has_a_default_delivery_limit_of_twenty_or_none needs QuorumQueues;
+                a_quorum_queue_delivers_higher_priorities_first_or_not needs QuorumQueues;
+                a_failed_message_is_delayed_by_its_queue_or_not needs QuorumQueues;
+                a_returned_message_is_not_delayed_as_a_failed_one needs QuorumQueues;
+                a_quorum_queue_has_no_exclusive_consumers needs QuorumQueues;
+                a_quorum_queue_counts_only_the_active_of_single_active_consumers needs QuorumQueues, SingleActiveConsumer;
+                a_cancelled_consumer_of_a_quorum_queue_counts_until_it_holds_nothing needs QuorumQueues;
+                a_quorum_queue_without_a_name_is_refused needs QuorumQueues, ServerNamedQueues;
+                a_failed_message_of_a_full_quorum_queue_returns_to_its_consumer needs QuorumQueues, LengthLimits;
+                the_single_active_consumer_of_a_quorum_queue_yields_to_priority_or_not needs QuorumQueues, SingleActiveConsumer, ConsumerPriorities;
+                a_message_expires_at_the_head_of_its_priority_or_of_its_queue needs QuorumQueues, MessageTtl;
+            }
             large {
                 a_body_of_sixteen_mebibytes_survives needs LargeBodies;
                 a_header_table_larger_than_a_frame_is_refused_as_invalid_or_delivered;
