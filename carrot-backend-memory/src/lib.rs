@@ -54,7 +54,8 @@
 //!
 //! A quorum queue is a durable queue with the rules of its type: its arguments, the positions of
 //! requeued messages, delivery limits, the headers `x-delivery-count` and `x-acquired-count`,
-//! priorities with 4.3, no conditional deletion.
+//! priorities and delayed retries with 4.3, no conditional deletion.
+//! [`BrokerBuilder::quorum_by_default`] makes it the default type of queues.
 //!
 //! # What is not modelled
 //!
@@ -67,7 +68,7 @@
 //! * A blocked connection. RabbitMQ reads nothing more from it, this broker only no publications;
 //!   see [`Faults::block_publishers`].
 //! * Passwords, permissions and policies. Every user may do everything, under any password.
-//! * Delayed retries of quorum queues, and consumer timeouts.
+//! * Consumer timeouts.
 //! * The order of more than 32 headers, which RabbitMQ 4.3 does not define. This broker sorts them.
 //! * Persistence. A broker ends with its last handle. Durability only matters for comparing
 //!   declarations.

@@ -119,6 +119,10 @@ pub(crate) struct QuorumRules {
     pub(crate) shows_acquired_count: bool,
     /// Whether basic.get shows the delivery count of a message that did not return.
     pub(crate) get_shows_zero: bool,
+    /// Whether the single active consumer yields to one of higher priority.
+    pub(crate) prefers_priority: bool,
+    /// Whether returned messages are delayed as `x-delayed-retry-type` asks.
+    pub(crate) delays_retries: bool,
     /// The name of the queue type in the refusal of basic.get, as Erlang writes it.
     pub(crate) type_in_refusal: &'static str,
 }
@@ -223,6 +227,8 @@ const V3_10: ReleaseRules = ReleaseRules {
         priorities: None,
         shows_acquired_count: false,
         get_shows_zero: true,
+        prefers_priority: false,
+        delays_retries: false,
         type_in_refusal: "quorum",
     },
 };
@@ -332,6 +338,8 @@ const V4_3: ReleaseRules = ReleaseRules {
         priorities: Some(QuorumPriorities { highest: 31, default: 4 }),
         shows_acquired_count: true,
         get_shows_zero: false,
+        prefers_priority: true,
+        delays_retries: true,
         type_in_refusal: "<<\"quorum\">>",
     },
 };

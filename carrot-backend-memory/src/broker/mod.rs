@@ -9,6 +9,7 @@ pub(crate) mod fault_injection;
 pub(crate) mod fault_plan;
 pub(crate) mod names;
 pub(crate) mod observers;
+pub(crate) mod options;
 pub(crate) mod publish;
 pub(crate) mod recordings;
 
@@ -21,6 +22,7 @@ use carrot_core::{Error, ExchangeKind, RabbitMqRelease, Result};
 
 use crate::broker::direct_reply_to::DirectReplies;
 use crate::broker::fault_plan::FaultPlan;
+use crate::broker::options::BrokerOptions;
 use crate::broker::recordings::Recordings;
 use crate::channel::{BrokerChannel, ClosedChannel};
 use crate::clock::{BrokerClock, ManualClock, TimerOwner, Timers};
@@ -76,7 +78,7 @@ pub struct Broker {
 impl Broker {
     /// Creates a broker with the real clock, which imitates RabbitMQ 4.3.
     pub fn new() -> Broker {
-        Broker::create(None, None, RabbitMqRelease::default())
+        Broker::create(None, &BrokerOptions::default())
     }
 
     /// Returns the broker of this name in this process, or creates it.
@@ -91,38 +93,30 @@ impl Broker {
     /// assert_ne!(one, Broker::named("invoices"));
     /// ```
     pub fn named(name: &str) -> Broker {
-        Broker::find_or_create(name, None, None).0
+        Broker::find_or_create(name, &BrokerOptions::default()).0
     }
 
     /// Creates a broker with a clock that the test advances.
     pub fn with_clock(clock: &ManualClock) -> Broker {
-        Broker::create(None, Some(clock), RabbitMqRelease::default())
+        let clock = Some(clock.clone());
+        Broker::create(None, &BrokerOptions { clock, ..BrokerOptions::default() })
     }
 
     /// Returns the broker of a name, and whether it was created for that.
-    pub(crate) fn find_or_create(
-        name: &str,
-        clock: Option<&ManualClock>,
-        release: Option<RabbitMqRelease>,
-    ) -> (Broker, bool) {
+    pub(crate) fn find_or_create(name: &str, options: &BrokerOptions) -> (Broker, bool) {
         let mut named = lock(&NAMED);
         if let Some(shared) = named.get(name).and_then(Weak::upgrade) {
             return (Broker { shared }, false);
         }
         named.retain(|_, shared| shared.strong_count() > 0);
-        let broker = Broker::create(Some(name), clock, release.unwrap_or_default());
+        let broker = Broker::create(Some(name), options);
         named.insert(name.to_string(), Arc::downgrade(&broker.shared));
         (broker, true)
     }
 
-    pub(crate) fn create(
-        name: Option<&str>,
-        clock: Option<&ManualClock>,
-        release: RabbitMqRelease,
-    ) -> Broker {
-        let broker_clock = clock.map_or_else(BrokerClock::real, BrokerClock::manual);
-        let shared = BrokerShared::new(name, broker_clock, ReleaseRules::of(release));
-        if let Some(clock) = clock {
+    pub(crate) fn create(name: Option<&str>, options: &BrokerOptions) -> Broker {
+        let shared = BrokerShared::new(name, options);
+        if let Some(clock) = &options.clock {
             clock.attach(Arc::downgrade(&shared) as Weak<dyn TimerOwner>);
         }
         Broker { shared }
@@ -186,6 +180,8 @@ impl fmt::Debug for Broker {
 #[derive(Debug)]
 pub(crate) struct BrokerShared {
     name: Option<String>,
+    /// Whether the default type of queues is quorum.
+    pub(crate) quorum_by_default: bool,
     pub(crate) context: Arc<QueueContext>,
     topology: RwLock<Topology>,
     pub(crate) connections: Mutex<Vec<Weak<dyn OpenConnection>>>,
@@ -219,14 +215,13 @@ pub(crate) trait OpenConnection: fmt::Debug + Send + Sync {
 }
 
 impl BrokerShared {
-    fn new(
-        name: Option<&str>,
-        clock: BrokerClock,
-        rules: &'static ReleaseRules,
-    ) -> Arc<BrokerShared> {
-        let clock = Arc::new(clock);
+    fn new(name: Option<&str>, options: &BrokerOptions) -> Arc<BrokerShared> {
+        let clock =
+            Arc::new(options.clock.as_ref().map_or_else(BrokerClock::real, BrokerClock::manual));
+        let rules = ReleaseRules::of(options.release.unwrap_or_default());
         Arc::new_cyclic(|shared: &Weak<BrokerShared>| BrokerShared {
             name: name.map(String::from),
+            quorum_by_default: options.quorum_by_default,
             context: Arc::new(QueueContext {
                 timers: Arc::new(Timers::new(
                     Arc::clone(&clock),

@@ -67,8 +67,8 @@ pub(crate) struct ClosedChannel {
     pub(crate) consumers: Vec<(Arc<BrokerQueue>, ConsumerKey)>,
     pub(crate) unacked: Vec<UnackedDelivery>,
     pub(crate) reply_to: Option<Arc<str>>,
-    /// Whether the program closed the channel. A driver then rejects the deliveries first, so that
-    /// none of them counts as failed.
+    /// Whether a driver closes the channel, and not the broker. It rejects the deliveries first, so
+    /// that none of them counts as failed.
     pub(crate) given_back: bool,
 }
 

@@ -9,8 +9,8 @@ use carrot_core::{Error, Result};
 use crate::broker::BrokerShared;
 use crate::broker::connection::BrokerConnection;
 use crate::broker::fault_plan::{FaultOutcome, Operation};
-use crate::channel::BrokerChannel;
 use crate::channel::unacked::UnackedDelivery;
+use crate::channel::{BrokerChannel, ClosedChannel};
 use crate::errors;
 use crate::queue::BrokerQueue;
 use crate::queue::sink::{ConsumerKey, UnackedMessage};
@@ -41,6 +41,14 @@ impl ChannelHandle {
     pub(crate) fn close(&self, error: Error) {
         if let Some(closed) = self.channel.fail(error) {
             self.shared().release_channel(closed);
+        }
+    }
+
+    /// Closes the channel because of a tag that it does not have. A driver notices the tag before
+    /// the broker, and returns the deliveries before it closes the channel.
+    fn close_over_unknown_tag(&self, tag: DeliveryTag) {
+        if let Some(closed) = self.channel.fail(errors::unknown_tag(tag.0)) {
+            self.shared().release_channel(ClosedChannel { given_back: true, ..closed });
         }
     }
 
@@ -217,7 +225,7 @@ impl ChannelHandle {
                         _ => queue.settle(vec![delivery], action),
                     })
                 }
-                None => self.close(errors::unknown_tag(tag.0)),
+                None => self.close_over_unknown_tag(tag),
             },
             Extent::UpTo => match self.channel.take_up_to(tag).map_err(stale)? {
                 // AMQP has no method that fails several deliveries at once.
@@ -225,7 +233,7 @@ impl ChannelHandle {
                     unacked.into_iter().for_each(|one| self.settle_all(vec![one], action));
                 }
                 Some(unacked) => self.settle_all(unacked, action),
-                None => self.close(errors::unknown_tag(tag.0)),
+                None => self.close_over_unknown_tag(tag),
             },
         }
         Ok(())

@@ -1,9 +1,10 @@
 //! Declares and deletes entities, with the checks that depend on the connection.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use carrot_core::backend::{DeleteIf, Deleted, QueueInfo};
-use carrot_core::{Binding, Destination, Error, Exchange, Result};
+use carrot_core::{Binding, Destination, Error, Exchange, Result, Value};
 
 use crate::broker::direct_reply_to;
 use crate::broker::names::{random_suffix, without_line_breaks};
@@ -38,6 +39,7 @@ impl ChannelHandle {
     }
 
     pub(crate) fn declare_queue(&self, declared: &carrot_core::Queue) -> Result<QueueInfo> {
+        let declared = &self.with_type(declared);
         let mut name = without_line_breaks(&declared.name);
         if name == direct_reply_to::PSEUDO_QUEUE || name.starts_with(DIRECT_REPLY_PREFIX) {
             self.shared().replies.check(&name, &self.shared().rules().replies)?;
@@ -62,9 +64,40 @@ impl ChannelHandle {
         self.declare_new_queue(&name, declared)
     }
 
+    /// Returns the declaration with the default type, if it has none. RabbitMQ adds the type before
+    /// all checks.
+    fn with_type<'a>(&self, declared: &'a carrot_core::Queue) -> Cow<'a, carrot_core::Queue> {
+        match declared.arguments.contains("x-queue-type") {
+            false => self.with_default_type(declared),
+            true => Cow::Borrowed(declared),
+        }
+    }
+
+    /// Returns the declaration with a type in place of the empty one, which stands for the default
+    /// type, and remains in the declaration.
+    fn with_meant_type<'a>(&self, declared: &'a carrot_core::Queue) -> Cow<'a, carrot_core::Queue> {
+        let kind = declared.arguments.get("x-queue-type").and_then(Value::as_str);
+        match self.shared().rules().queues.empty_type_is_default && kind == Some("") {
+            true => self.with_default_type(declared),
+            false => Cow::Borrowed(declared),
+        }
+    }
+
+    fn with_default_type<'a>(
+        &self,
+        declared: &'a carrot_core::Queue,
+    ) -> Cow<'a, carrot_core::Queue> {
+        let may_be_quorum = declared.durable && !declared.exclusive && !declared.auto_delete;
+        match self.shared().quorum_by_default && may_be_quorum {
+            true => Cow::Owned(declared.clone().quorum()),
+            false => Cow::Borrowed(declared),
+        }
+    }
+
     /// Declares a queue that did not exist before. Another thread may declare it meanwhile.
     fn declare_new_queue(&self, name: &str, declared: &carrot_core::Queue) -> Result<QueueInfo> {
-        let rules = QueueRules::new(name, &declared.arguments, self.shared().rules())?;
+        let arguments = &self.with_meant_type(declared).arguments;
+        let rules = QueueRules::new(name, arguments, self.shared().rules())?;
         if rules.kind != QueueKind::Classic {
             check_quorum(name, declared)?;
         }
@@ -120,6 +153,7 @@ impl ChannelHandle {
         }
         compare_queue(
             &queue.name,
+            queue.kind(),
             &queue.arguments,
             &declared.arguments,
             &self.shared().rules().queues,

@@ -5,6 +5,7 @@ use carrot_core::{Error, Headers, Overflow, Result, Value};
 
 use crate::errors;
 use crate::errors::{different_argument, precondition};
+use crate::queue::delayed::RetryDelay;
 use crate::release_rules::{QueueArgumentRules, QuorumRules, ReleaseRules};
 use crate::value_text::{AsText, type_name};
 
@@ -34,6 +35,7 @@ pub(crate) struct QueueRules {
     pub(crate) dead_letter_key: Option<ShortString>,
     pub(crate) max_priority: Option<u8>,
     pub(crate) single_active: bool,
+    pub(crate) retry_delay: Option<RetryDelay>,
     /// Whether the queue keeps its messages on disk.
     pub(crate) lazy: bool,
 }
@@ -102,6 +104,7 @@ impl QueueRules {
             dead_letter_key,
             max_priority,
             single_active,
+            retry_delay: reader.retry_delay(kind, &release.quorum),
             lazy: rules.has_modes && is_lazy,
         })
     }
@@ -139,7 +142,8 @@ impl QueueRules {
 ///
 /// # Errors
 /// - [`Error::Disconnected`]: the type is unknown, and RabbitMQ fails internally.
-/// - [`Error::PreconditionFailed`]: the type is unknown, and RabbitMQ refuses it.
+/// - [`Error::PreconditionFailed`]: the type has no generated names, or is unknown, and RabbitMQ
+///   refuses it.
 pub(crate) fn check_type_of_server_named(
     arguments: &Headers,
     rules: &QueueArgumentRules,
@@ -147,7 +151,10 @@ pub(crate) fn check_type_of_server_named(
     let Some(kind) = arguments.get("x-queue-type") else { return Ok(()) };
     match kind {
         Value::String(kind) => match kind.as_str() {
-            "classic" | "quorum" | "stream" => Ok(()),
+            "classic" => Ok(()),
+            "quorum" | "stream" => Err(precondition(format_args!(
+                "Cannot declare a server-named queue for type rabbit_{kind}_queue"
+            ))),
             "" if rules.empty_type_is_default => Ok(()),
             _ if rules.unknown_type_closes_connection => Err(errors::internal_error()),
             _ => Err(precondition(format_args!("unknown queue type '{kind}'"))),
@@ -233,6 +240,28 @@ impl ArgumentReader<'_> {
             Some(..0) if rules.negative_limit_is_none => None,
             Some(limit) => Some(u32::try_from(limit.max(0)).unwrap_or(u32::MAX)),
         }
+    }
+
+    /// Returns which returned messages are delayed. RabbitMQ treats values that make no sense as
+    /// absent. Without a longest pause, the shortest one does not grow.
+    fn retry_delay(&self, kind: QueueKind, rules: &QuorumRules) -> Option<RetryDelay> {
+        if kind == QueueKind::Classic || !rules.delays_retries {
+            return None;
+        }
+        let (failed, returned) = match self.arguments.get("x-delayed-retry-type")?.as_str()? {
+            "all" => (true, true),
+            "failed" => (true, false),
+            "returned" => (false, true),
+            _ => return None,
+        };
+        let pause = |name| {
+            let milliseconds = self.arguments.get(name).and_then(Value::as_i64)?;
+            u64::try_from(milliseconds).ok().filter(|milliseconds| *milliseconds > 0)
+        };
+        let shortest = pause("x-delayed-retry-min")?;
+        let longest = pause("x-delayed-retry-max").unwrap_or(shortest);
+        let [shortest, longest] = [shortest, longest].map(|pause| pause.saturating_mul(1000));
+        Some(RetryDelay { failed, returned, shortest, longest })
     }
 
     fn check_version(&self, oldest: i64) -> Result<()> {
@@ -364,27 +393,21 @@ pub(crate) fn consumer_priority(
 /// Compares the arguments of a queue with those of a second declaration.
 pub(crate) fn compare_queue(
     queue: &str,
+    kind: QueueKind,
     current: &Headers,
     wanted: &Headers,
     rules: &QueueArgumentRules,
 ) -> Result<()> {
     let classic = Value::from("classic");
-    let compared = match current.get("x-queue-type").and_then(Value::as_str) {
-        Some("quorum") => rules.compared_by_quorum,
-        _ => rules.compared_by_classic,
+    let compared = match kind {
+        QueueKind::Quorum { .. } => rules.compared_by_quorum,
+        QueueKind::Classic => rules.compared_by_classic,
     };
-    let type_of = |arguments: &Headers| {
-        let kind = arguments.get("x-queue-type").cloned();
-        let is_default = rules.empty_type_is_default
-            && kind.as_ref().is_some_and(|kind| kind.as_str() == Some(""));
-        kind.filter(|_| !is_default)
-    };
-    let (current_type, wanted_type) = (type_of(current), type_of(wanted));
     compared.iter().try_for_each(|name| {
         if *name != "x-queue-type" {
             return compare(name, "queue", queue, current.get(name), wanted.get(name));
         }
-        let [here, there] = [&current_type, &wanted_type].map(Option::as_ref);
+        let [here, there] = [current, wanted].map(|arguments| arguments.get("x-queue-type"));
         let is_equal = here.unwrap_or(&classic) == there.unwrap_or(&classic);
         match (is_equal, rules.shows_default_type) {
             (true, _) => Ok(()),

@@ -43,6 +43,9 @@ pub(crate) struct QueueConsumers {
     exclusive: bool,
     single_active: bool,
     active: Option<u32>,
+    /// Whether the active consumer receives nothing more, because one of higher priority waits for
+    /// its last settlement.
+    is_fading: bool,
 }
 
 impl QueueConsumers {
@@ -56,6 +59,7 @@ impl QueueConsumers {
             exclusive: false,
             single_active,
             active: None,
+            is_fading: false,
         }
     }
 
@@ -133,7 +137,7 @@ impl QueueConsumers {
     /// Returns the consumer to serve next, if one has room.
     pub(crate) fn next(&mut self) -> Option<ConsumerKey> {
         if self.single_active {
-            let slot = self.active.filter(|slot| self.has_room(*slot))?;
+            let slot = self.active.filter(|slot| !self.is_fading && self.has_room(*slot))?;
             return self.key(slot);
         }
         for index in 0..self.rotation.len() {
@@ -146,6 +150,31 @@ impl QueueConsumers {
             }
         }
         None
+    }
+
+    /// Activates the consumer of the highest priority, as soon as the active one holds no delivery.
+    pub(crate) fn prefer_priority(&mut self, holds: impl Fn(ConsumerKey) -> bool) {
+        let Some(active) = self.active else { return };
+        let priority = |slot: u32| {
+            let found = self.slots.get(slot as usize)?.as_ref()?;
+            Some(found.consumer.priority)
+        };
+        let best = self.rotation.iter().find_map(|(_, rotation)| rotation.front().copied());
+        let Some(best) = best.filter(|best| priority(*best) > priority(active)) else {
+            self.is_fading = false;
+            return;
+        };
+        self.is_fading = self.key(active).is_some_and(holds);
+        if !self.is_fading {
+            self.active = Some(best);
+        }
+    }
+
+    /// Takes `key`, which was served, out of the rotation if it has no more room.
+    pub(crate) fn leave_if_full(&mut self, key: ConsumerKey) {
+        if !self.single_active && !self.has_room(key.slot) {
+            self.skip(key);
+        }
     }
 
     /// Notes a delivery to `key`, which was next.

@@ -4,6 +4,8 @@ pub(crate) mod arguments;
 pub(crate) mod consumers;
 pub(crate) mod context;
 pub(crate) mod dead_letter;
+pub(crate) mod delayed;
+pub(crate) mod held;
 pub(crate) mod message;
 pub(crate) mod ready;
 pub(crate) mod sink;
@@ -18,10 +20,9 @@ use carrot_core::{Error, Headers, Result};
 use crate::clock::NEVER;
 use crate::errors;
 use crate::queue::arguments::{QueueKind, QueueRules};
-use crate::queue::consumers::{QueueConsumer, QueueConsumers};
+use crate::queue::consumers::QueueConsumer;
 use crate::queue::context::{QueueContext, QueueId};
 use crate::queue::message::{QueuedMessage, RoutedMessage};
-use crate::queue::ready::ReadyMessages;
 use crate::queue::sink::{ConsumerKey, UnackedMessage};
 use crate::queue::state::{QueueState, ReturnCause, SettleAction};
 use crate::sync::lock;
@@ -81,6 +82,10 @@ impl BrokerQueue {
             is_deleted: AtomicBool::new(false),
             state: Mutex::new(QueueState::new(id, rules, Arc::clone(context))),
         }
+    }
+
+    pub(crate) fn kind(&self) -> QueueKind {
+        self.rules.kind
     }
 
     /// Whether the queue was deleted. It stays in the topology until the deleting thread removes
@@ -158,7 +163,8 @@ impl BrokerQueue {
     pub(crate) fn add_consumer(&self, consumer: QueueConsumer) -> Result<ConsumerKey> {
         let mut state = lock(&self.state);
         self.note_use(&mut state)?;
-        if !state.consumers.admits(consumer.exclusive) {
+        // A quorum queue does not know exclusive consumers.
+        if self.rules.kind == QueueKind::Classic && !state.consumers.admits(consumer.exclusive) {
             return Err(errors::exclusive_use(&self.name));
         }
         let key = state.consumers.add(consumer);
@@ -226,13 +232,13 @@ impl BrokerQueue {
         }
     }
 
-    /// Drops the ready messages. Returns how many there were.
+    /// Drops the ready and the delayed messages. Returns how many there were.
     pub(crate) fn purge(&self) -> Result<usize> {
         let mut state = lock(&self.state);
         if state.is_deleted {
             return Err(errors::no_queue(&self.name));
         }
-        let count = state.ready.clear();
+        let count = state.ready.clear() + state.delayed.clear();
         state.note_if_idle();
         Ok(count)
     }
@@ -271,6 +277,7 @@ impl BrokerQueue {
         }
         state.timer = NEVER;
         let now = self.context.clock.now();
+        state.end_delays(now);
         state.expire_head();
         let expired = self
             .rules
@@ -292,19 +299,16 @@ impl BrokerQueue {
         }
     }
 
-    /// Calls `view` with the ready messages, the number of unsettled ones, and the consumers.
-    pub(crate) fn inspect<T>(
-        &self,
-        view: impl FnOnce(&ReadyMessages, usize, &QueueConsumers) -> T,
-    ) -> T {
-        let state = lock(&self.state);
-        view(&state.ready, state.unacked, &state.consumers)
+    /// Calls `view` with the messages and the consumers.
+    pub(crate) fn inspect<T>(&self, view: impl FnOnce(&QueueState) -> T) -> T {
+        view(&lock(&self.state))
     }
 
     fn mark_deleted(&self, state: &mut QueueState) -> DeletedQueue {
         state.is_deleted = true;
         self.is_deleted.store(true, Ordering::Release);
         state.unacked = 0;
+        state.delayed.clear();
         DeletedQueue { ready: state.ready.clear(), consumers: state.consumers.clear() }
     }
 }

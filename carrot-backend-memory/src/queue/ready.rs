@@ -68,8 +68,34 @@ impl ReadyMessages {
         self.levels.iter().rev().flatten()
     }
 
-    pub(crate) fn head(&self) -> Option<&QueuedMessage> {
-        self.levels.iter().rev().find_map(VecDeque::front)
+    /// Returns the earliest expiry among the messages that are checked for it.
+    ///
+    /// A classic queue checks its head, a quorum queue the first message of each priority.
+    pub(crate) fn next_expiry(&self) -> u64 {
+        self.checked_levels()
+            .filter_map(|level| self.levels[level].front())
+            .map(|head| head.expires)
+            .min()
+            .unwrap_or(NEVER)
+    }
+
+    /// Removes an expired message, of those that are checked for it.
+    pub(crate) fn pop_expired(&mut self, now: u64) -> Option<QueuedMessage> {
+        let level = self
+            .checked_levels()
+            .find(|level| self.levels[*level].front().is_some_and(|head| head.expires <= now))?;
+        let message = self.levels[level].pop_front()?;
+        self.uncount(&message);
+        Some(message)
+    }
+
+    /// Returns the levels whose first message is checked for its expiry, highest first.
+    fn checked_levels(&self) -> impl Iterator<Item = usize> {
+        let most = match self.precedence {
+            Precedence::First(_) => usize::MAX,
+            Precedence::None | Precedence::Priority(_) => 1,
+        };
+        (0..self.levels.len()).rev().filter(|level| !self.levels[*level].is_empty()).take(most)
     }
 
     pub(crate) fn push(&mut self, message: QueuedMessage) {
@@ -80,9 +106,7 @@ impl ReadyMessages {
 
     pub(crate) fn pop(&mut self) -> Option<QueuedMessage> {
         let message = self.levels.iter_mut().rev().find_map(VecDeque::pop_front)?;
-        self.length -= 1;
-        self.bytes -= message.message.size();
-        self.expiring -= usize::from(message.expires != NEVER);
+        self.uncount(&message);
         Some(message)
     }
 
@@ -126,6 +150,12 @@ impl ReadyMessages {
         self.length += 1;
         self.bytes += message.message.size();
         self.expiring += usize::from(message.expires != NEVER);
+    }
+
+    fn uncount(&mut self, message: &QueuedMessage) {
+        self.length -= 1;
+        self.bytes -= message.message.size();
+        self.expiring -= usize::from(message.expires != NEVER);
     }
 
     /// Sorts messages that leave together by priority, highest first.

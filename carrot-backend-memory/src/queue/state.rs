@@ -11,6 +11,8 @@ use crate::queue::arguments::{QueueKind, QueueRules};
 use crate::queue::consumers::QueueConsumers;
 use crate::queue::context::{QueueContext, QueueId};
 use crate::queue::dead_letter::{DeadLetter, DeadLetterReason};
+use crate::queue::delayed::DelayedMessages;
+use crate::queue::held::HeldDeliveries;
 use crate::queue::message::{QueuedMessage, RoutedMessage};
 use crate::queue::ready::{Precedence, ReadyMessages};
 use crate::queue::sink::{ConsumerKey, UnackedMessage};
@@ -24,10 +26,13 @@ pub(crate) struct QueueState {
     rules: Arc<QueueRules>,
     context: Arc<QueueContext>,
     pub(crate) ready: ReadyMessages,
+    pub(crate) delayed: DelayedMessages,
     /// The number of messages that are delivered and not settled.
     pub(crate) unacked: usize,
     /// The number of these that were fetched with `get`.
     fetched: usize,
+    /// The other ones, in a quorum queue.
+    held: HeldDeliveries,
     last_number: u64,
     pub(crate) consumers: QueueConsumers,
     /// The time of the last use that keeps the queue from expiring.
@@ -74,8 +79,10 @@ impl QueueState {
         QueueState {
             id,
             ready: ReadyMessages::new(precedence),
+            delayed: DelayedMessages::default(),
             unacked: 0,
             fetched: 0,
+            held: HeldDeliveries::default(),
             last_number: 0,
             consumers: QueueConsumers::new(rules.single_active),
             last_used: context.clock.now(),
@@ -146,7 +153,7 @@ impl QueueState {
             return;
         }
         self.unacked -= 1;
-        self.fetched -= usize::from(consumer == ConsumerKey::NONE);
+        self.note_settled(consumer);
         self.consumers.restore(consumer, 1);
         self.consumers.unblock();
         self.serve();
@@ -162,7 +169,13 @@ impl QueueState {
             match consumer.sink.deliver(manual.then_some(key), message, shown) {
                 Ok(()) => {
                     self.unacked += usize::from(manual);
+                    if manual && self.rules.kind != QueueKind::Classic {
+                        self.held.add(key);
+                    }
                     self.consumers.served(key);
+                    if self.rules.kind != QueueKind::Classic {
+                        self.consumers.leave_if_full(key);
+                    }
                     return None;
                 }
                 Err(back) => message = back,
@@ -176,6 +189,12 @@ impl QueueState {
 
     /// Delivers ready messages as long as consumers have room.
     pub(crate) fn serve(&mut self) {
+        if self.rules.single_active
+            && self.rules.kind != QueueKind::Classic
+            && self.context.rules.quorum.prefers_priority
+        {
+            self.consumers.prefer_priority(|key| self.held.holds(key));
+        }
         // The room of consumers is checked only while a message is ready: a consumer without room
         // loses its turn.
         while !self.ready.is_empty() && self.consumers.next().is_some() {
@@ -212,20 +231,32 @@ impl QueueState {
                 self.last_number += 1;
                 message.number = self.last_number;
                 message.first = delivery_limit.is_some() || !to_end;
+                let delay = self.rules.retry_delay.as_ref();
+                if let Some(pause) =
+                    delay.and_then(|delay| delay.pause(has_failed, message.failures))
+                {
+                    self.delayed.add(self.context.clock.now().saturating_add(pause), message);
+                    continue;
+                }
             }
             requeued.push(message);
         }
         self.ready.put_back(requeued);
-        self.drop_head();
+        self.set_timer();
+        if self.rules.kind == QueueKind::Classic {
+            self.drop_head();
+        }
         self.expire_head();
         self.serve();
+        // A quorum queue drops what no consumer takes.
+        self.drop_head();
     }
 
     /// Settles deliveries of one channel.
     pub(crate) fn settle(&mut self, deliveries: Vec<UnackedMessage>, action: SettleAction) {
         self.unacked -= deliveries.len();
         deliveries.iter().for_each(|delivery| {
-            self.fetched -= usize::from(delivery.consumer == ConsumerKey::NONE);
+            self.note_settled(delivery.consumer);
             self.consumers.restore(delivery.consumer, 1);
         });
         let messages = deliveries.into_iter().map(|delivery| delivery.message);
@@ -247,9 +278,25 @@ impl QueueState {
         self.serve();
     }
 
+    /// Returns delayed messages whose pause has ended to the queue, and serves consumers.
+    pub(crate) fn end_delays(&mut self, now: u64) {
+        let mut returned = Vec::new();
+        while let Some(message) = self.delayed.pop_ready(now) {
+            returned.push(message);
+        }
+        if !returned.is_empty() {
+            self.ready.put_back(returned);
+            self.expire_head();
+            self.serve();
+            self.drop_head();
+        }
+    }
+
     fn would_overflow(&self, message: &RoutedMessage) -> bool {
-        self.rules.max_length.is_some_and(|most| self.ready.len() as u64 + 1 > most)
-            || self.rules.max_bytes.is_some_and(|most| self.ready.bytes() + message.size() > most)
+        let length = self.ready.len() + self.delayed.len() + 1;
+        let bytes = self.ready.bytes() + self.delayed.bytes() + message.size();
+        self.rules.max_length.is_some_and(|most| length as u64 > most)
+            || self.rules.max_bytes.is_some_and(|most| bytes > most)
     }
 
     /// Drops messages beyond the limits from the head. Returns whether there were any.
@@ -258,8 +305,10 @@ impl QueueState {
             return false;
         }
         let mut dropped = false;
-        while self.rules.max_length.is_some_and(|most| self.ready.len() as u64 > most)
-            || self.rules.max_bytes.is_some_and(|most| self.ready.bytes() > most)
+        // Delayed messages count, and are not dropped.
+        let (delayed, delayed_bytes) = (self.delayed.len(), self.delayed.bytes());
+        while self.rules.max_length.is_some_and(|most| (self.ready.len() + delayed) as u64 > most)
+            || self.rules.max_bytes.is_some_and(|most| self.ready.bytes() + delayed_bytes > most)
         {
             let Some(message) = self.ready.pop() else { break };
             self.dead_letter(message, DeadLetterReason::MaxLength);
@@ -276,8 +325,7 @@ impl QueueState {
             return;
         }
         let now = self.context.clock.now();
-        while self.ready.head().is_some_and(|head| head.expires <= now) {
-            let Some(message) = self.ready.pop() else { return };
+        while let Some(message) = self.ready.pop_expired(now) {
             self.dead_letter(message, DeadLetterReason::Expired);
         }
         self.set_timer();
@@ -286,9 +334,10 @@ impl QueueState {
     /// Sets a timer for the next expiry, unless an earlier one is set.
     pub(crate) fn set_timer(&mut self) {
         let mut due = match self.ready.has_expiring() {
-            true => self.ready.head().map_or(NEVER, |head| head.expires),
+            true => self.ready.next_expiry(),
             false => NEVER,
         };
+        due = due.min(self.delayed.next_due());
         if let Some(expires) = self.rules.expires
             && self.consumers.is_empty()
         {
@@ -334,17 +383,27 @@ impl QueueState {
     /// Notes that a closed channel does not hold messages any more.
     pub(crate) fn note_released(&mut self, unacked: &[UnackedMessage]) {
         self.unacked -= unacked.len();
-        self.fetched -=
-            unacked.iter().filter(|unacked| unacked.consumer == ConsumerKey::NONE).count();
+        unacked.iter().for_each(|unacked| self.note_settled(unacked.consumer));
     }
 
-    /// Returns the number of consumers that the broker announces. A quorum queue counts each
-    /// fetched message that is not settled as a consumer.
+    fn note_settled(&mut self, consumer: ConsumerKey) {
+        self.fetched -= usize::from(consumer == ConsumerKey::NONE);
+        self.held.remove(consumer);
+    }
+
+    /// Returns the number of consumers that the broker announces.
+    ///
+    /// A quorum queue also counts each fetched message that is not settled, and cancelled consumers
+    /// with unsettled deliveries. It does not count consumers that wait for the single active one
+    /// to end.
     pub(crate) fn announced_consumers(&self) -> usize {
-        match self.rules.kind {
-            QueueKind::Classic => self.consumers.len(),
-            QueueKind::Quorum { .. } => self.consumers.len() + self.fetched,
+        if self.rules.kind == QueueKind::Classic {
+            return self.consumers.len();
         }
+        let is_gone = |consumer: &ConsumerKey| self.consumers.get(*consumer).is_none();
+        let most = if self.rules.single_active { 1 } else { usize::MAX };
+        let gone = self.held.holders().filter(is_gone).count();
+        self.consumers.len().min(most) + gone + self.fetched
     }
 
     /// Hands a message to the dead-letter exchange, or drops it if the queue has none.
@@ -359,9 +418,14 @@ impl QueueState {
         }
     }
 
+    /// Whether no message is ready, delayed or delivered and not settled.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.ready.is_empty() && self.unacked == 0 && self.delayed.len() == 0
+    }
+
     /// Wakes the threads that wait for an empty queue, if this one is.
     pub(crate) fn note_if_idle(&self) {
-        if self.ready.is_empty() && self.unacked == 0 {
+        if self.is_idle() {
             self.context.idle.notify();
         }
     }

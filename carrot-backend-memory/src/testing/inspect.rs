@@ -12,7 +12,7 @@ use crate::broker::{Broker, BrokerShared};
 use crate::errors;
 use crate::queue::BrokerQueue;
 use crate::queue::arguments;
-use crate::queue::message::RoutedMessage;
+use crate::queue::message::{QueuedMessage, RoutedMessage};
 use crate::sync::{Deadline, lock};
 
 /// The contents of one queue at one time.
@@ -23,6 +23,8 @@ pub struct QueueView {
     pub definition: QueueDefinition,
     /// The ready messages, the next one first.
     pub ready: Vec<Arc<Content>>,
+    /// The returned messages that a quorum queue delays, the next one first.
+    pub delayed: Vec<Arc<Content>>,
     /// The messages that are delivered and not settled, by channel and tag.
     pub unacked: Vec<UnackedView>,
     /// The consumers.
@@ -30,9 +32,9 @@ pub struct QueueView {
 }
 
 impl QueueView {
-    /// Returns whether no message is ready or unacknowledged.
+    /// Returns whether no message is ready, delayed or unacknowledged.
     pub fn is_idle(&self) -> bool {
-        self.ready.is_empty() && self.unacked.is_empty()
+        self.ready.is_empty() && self.delayed.is_empty() && self.unacked.is_empty()
     }
 }
 
@@ -215,9 +217,10 @@ impl Broker {
         let mut busy: Vec<String> = queues
             .iter()
             .filter_map(|queue| {
-                let (ready, unacked) = queue.inspect(|ready, unacked, _| (ready.len(), unacked));
+                let [ready, delayed, unacked] =
+                    queue.inspect(|state| [state.ready.len(), state.delayed.len(), state.unacked]);
                 self.shared.send_dead_letters();
-                if ready == 0 && unacked == 0 {
+                if ready + delayed + unacked == 0 {
                     return None;
                 }
                 let mut holders = BTreeMap::<u64, usize>::new();
@@ -232,8 +235,10 @@ impl Broker {
                 } else {
                     format!(" ({})", holders.join(", "))
                 };
+                let delayed =
+                    if delayed == 0 { String::new() } else { format!(", {delayed} delayed") };
                 Some(format!(
-                    "queue {:?} with {ready} ready and {unacked} unacknowledged{by}",
+                    "queue {:?} with {ready} ready{delayed} and {unacked} unacknowledged{by}",
                     queue.name
                 ))
             })
@@ -245,9 +250,12 @@ impl Broker {
 
 impl BrokerShared {
     fn view(&self, queue: &Arc<BrokerQueue>) -> QueueView {
-        let (ready, consumers) = queue.inspect(|ready, _, consumers| {
-            let ready = ready.iter().map(|entry| Arc::clone(&entry.message.content)).collect();
-            let consumers = consumers
+        let (ready, delayed, consumers) = queue.inspect(|state| {
+            let content = |entry: &QueuedMessage| Arc::clone(&entry.message.content);
+            let ready = state.ready.iter().map(content).collect();
+            let delayed = state.delayed.iter().map(content).collect();
+            let consumers = state
+                .consumers
                 .iter()
                 .map(|(consumer, active)| ConsumerView {
                     channel: consumer.sink.channel_id(),
@@ -257,7 +265,7 @@ impl BrokerShared {
                     active,
                 })
                 .collect();
-            (ready, consumers)
+            (ready, delayed, consumers)
         });
         self.send_dead_letters();
         let mut unacked = Vec::new();
@@ -267,7 +275,7 @@ impl BrokerShared {
         definition.exclusive = queue.owner.is_some();
         definition.auto_delete = queue.auto_delete;
         definition.arguments = queue.arguments.clone();
-        QueueView { definition, ready, unacked, consumers }
+        QueueView { definition, ready, delayed, unacked, consumers }
     }
 
     fn each_unacked(&self, queue: &Arc<BrokerQueue>, mut each: impl FnMut(UnackedView)) {

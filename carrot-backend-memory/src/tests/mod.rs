@@ -11,6 +11,7 @@ use carrot_core::backend::{
 use carrot_core::{Binding, Exchange, Properties, Queue, RabbitMqRelease, Result};
 
 use crate::broker::Broker;
+use crate::broker::builder::BrokerBuilder;
 use crate::clock::ManualClock;
 
 mod alarms;
@@ -45,8 +46,12 @@ impl BrokerFixture {
     }
 
     pub(crate) fn imitating(release: RabbitMqRelease) -> BrokerFixture {
+        BrokerFixture::built(Broker::builder().imitate(release))
+    }
+
+    pub(crate) fn built(builder: BrokerBuilder) -> BrokerFixture {
         let clock = ManualClock::new();
-        let broker = Broker::builder().clock(&clock).imitate(release).build();
+        let broker = builder.clock(&clock).build();
         let connector = broker.connector();
         let channel = open(&*connector);
         BrokerFixture { broker, clock, connector, channel }

@@ -1,10 +1,14 @@
 //! The differences of RabbitMQ 4.3 from 3.10, as observed on a node, that no conformance case
 //! shows.
 
-use carrot_core::backend::{Acknowledgement, ConsumeOptions, Declare, Delivery, Extent, Rejection};
-use carrot_core::{ConnectionOptions, Error, Headers, Properties, Queue, RabbitMqRelease, Value};
+use std::time::Duration;
 
-use crate::tests::{BrokerFixture, SOON};
+use crate::broker::Broker;
+use crate::tests::{BrokerFixture, SOON, body};
+use carrot_core::backend::{Acknowledgement, ConsumeOptions, Declare, Delivery, Extent, Rejection};
+use carrot_core::{
+    ConnectionOptions, DelayedRetry, Error, Headers, Properties, Queue, RabbitMqRelease, Value,
+};
 
 fn quorum() -> Queue {
     Queue::new("q").quorum()
@@ -233,4 +237,95 @@ fn a_lost_connection_counts_and_a_closed_channel_does_not() {
     assert_eq!(counts(&delivery), [Some(1), None]);
     fixture.broker.faults().drop_connections_named("lost").unwrap();
     assert_eq!(counts(&fixture.get("q")), [Some(2), Some(1)]);
+}
+
+/// A queue with pauses of one, two and at most three seconds.
+fn delaying(delayed: DelayedRetry) -> Queue {
+    quorum().delayed_retry(delayed, Duration::from_secs(1), Duration::from_secs(3))
+}
+
+/// Returns the numbers of ready and of delayed messages.
+fn held(fixture: &BrokerFixture) -> [usize; 2] {
+    let queue = fixture.broker.queue("q").unwrap();
+    [queue.ready.len(), queue.delayed.len()]
+}
+
+#[test]
+fn failed_messages_are_delayed_longer_each_time() {
+    let fixture = BrokerFixture::with_queue(&delaying(DelayedRetry::Failed));
+    fixture.send("", "q", "m");
+    for pause in [1, 2, 3, 3] {
+        settle(&fixture, &fixture.get("q"), Rejection::RequeueFailed);
+        fixture.clock.advance(Duration::from_secs(pause) - Duration::from_millis(1));
+        assert_eq!(held(&fixture), [0, 1], "{pause} s");
+        fixture.clock.advance(Duration::from_millis(1));
+        assert_eq!(held(&fixture), [1, 0], "{pause} s");
+    }
+    settle(&fixture, &fixture.get("q"), Rejection::Requeue);
+    assert_eq!(held(&fixture), [1, 0]);
+}
+
+#[test]
+fn each_kind_of_return_is_delayed_as_asked() {
+    for (delayed, [failed, returned]) in [
+        (DelayedRetry::All, [true, true]),
+        (DelayedRetry::Failed, [true, false]),
+        (DelayedRetry::Returned, [false, true]),
+    ] {
+        for (rejection, is_delayed) in
+            [(Rejection::RequeueFailed, failed), (Rejection::Requeue, returned)]
+        {
+            let fixture = BrokerFixture::with_queue(&delaying(delayed));
+            fixture.send("", "q", "m");
+            settle(&fixture, &fixture.get("q"), rejection);
+            let expected = if is_delayed { [0, 1] } else { [1, 0] };
+            assert_eq!(held(&fixture), expected, "{delayed:?} {rejection:?}");
+        }
+    }
+}
+
+#[test]
+fn delayed_messages_count_towards_the_length_and_are_purged() {
+    let fixture = BrokerFixture::with_queue(&delaying(DelayedRetry::All).max_length(2));
+    ["a", "b"].iter().for_each(|body| drop(fixture.send("", "q", body)));
+    settle(&fixture, &fixture.get("q"), Rejection::Requeue);
+    assert_eq!(held(&fixture), [1, 1]);
+    fixture.send("", "q", "c");
+    assert_eq!((held(&fixture), &*body(&fixture.get("q"))), ([1, 1], "c"));
+    assert!(!fixture.broker.queue("q").unwrap().is_idle());
+    assert_eq!(fixture.purge("q"), 1);
+    assert_eq!(held(&fixture), [0, 0]);
+}
+
+#[test]
+fn senseless_delays_are_none() {
+    for (name, value) in [
+        ("x-delayed-retry-type", "bogus".into()),
+        ("x-delayed-retry-type", 5.into()),
+        ("x-delayed-retry-min", 0.into()),
+        ("x-delayed-retry-min", (-1).into()),
+        ("x-delayed-retry-min", "x".into()),
+    ] {
+        let queue = delaying(DelayedRetry::All).argument(name, Value::clone(&value));
+        let fixture = BrokerFixture::with_queue(&queue);
+        fixture.send("", "q", "m");
+        settle(&fixture, &fixture.get("q"), Rejection::Requeue);
+        assert_eq!(held(&fixture), [1, 0], "{name} {value:?}");
+    }
+}
+
+#[test]
+fn quorum_by_default_applies_to_durable_shared_queues_only() {
+    let kind = |queue: &Queue| {
+        let fixture = BrokerFixture::built(Broker::builder().quorum_by_default());
+        fixture.queue(queue);
+        let arguments = fixture.broker.queue("q").unwrap().definition.arguments;
+        arguments.get("x-queue-type").and_then(Value::as_str).map(String::from)
+    };
+    let queue = Queue::new("q");
+    assert_eq!(kind(&queue).as_deref(), Some("quorum"));
+    assert_eq!(kind(&queue.clone().classic()).as_deref(), Some("classic"));
+    for classic in [queue.clone().transient(), queue.clone().auto_delete(), queue.exclusive()] {
+        assert_eq!(kind(&classic), None, "{classic:?}");
+    }
 }
