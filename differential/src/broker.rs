@@ -12,11 +12,15 @@ use carrot_backend_memory::{Broker, ManualClock};
 use carrot_conformance::Release;
 use carrot_core::backend::{Connector, Content};
 use carrot_core::{ConnectionOptions, RabbitMqRelease, Scheme};
+use serde::{Deserialize, Serialize};
 
 /// A broker that programs run on.
 pub trait TestBroker: Debug {
     /// Opens a connector of its own.
     fn connect(&self) -> Arc<dyn Connector>;
+
+    /// Returns the type of queues that are declared without one.
+    fn default_type(&self) -> DefaultQueueType;
 
     /// Passes time for the broker.
     fn pass(&self, time: Duration);
@@ -26,25 +30,44 @@ pub trait TestBroker: Debug {
     fn contents(&self, queue: &str) -> Option<Vec<Arc<Content>>>;
 }
 
+/// The type of the queues that are declared without one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DefaultQueueType {
+    /// A classic queue.
+    #[default]
+    Classic,
+    /// A quorum queue. RabbitMQ has this setting of a virtual host since 3.11.
+    Quorum,
+}
+
 /// A memory broker with a manual clock.
 #[derive(Debug)]
 pub struct MemoryBroker {
     clock: ManualClock,
     broker: Broker,
+    default_type: DefaultQueueType,
 }
 
 impl MemoryBroker {
-    /// Creates a broker that imitates a release.
-    pub fn imitating(release: RabbitMqRelease) -> MemoryBroker {
+    /// Creates a broker that imitates a release, with this default type of queues.
+    pub fn imitating(release: RabbitMqRelease, default_type: DefaultQueueType) -> MemoryBroker {
         let clock = ManualClock::new();
-        let broker = Broker::builder().clock(&clock).imitate(release).build();
-        MemoryBroker { clock, broker }
+        let mut builder = Broker::builder().clock(&clock).imitate(release);
+        if default_type == DefaultQueueType::Quorum {
+            builder = builder.quorum_by_default();
+        }
+        MemoryBroker { clock, broker: builder.build(), default_type }
     }
 }
 
 impl TestBroker for MemoryBroker {
     fn connect(&self) -> Arc<dyn Connector> {
         self.broker.connector()
+    }
+
+    fn default_type(&self) -> DefaultQueueType {
+        self.default_type
     }
 
     fn pass(&self, time: Duration) {
@@ -56,6 +79,7 @@ impl TestBroker for MemoryBroker {
         Some(
             view.ready
                 .into_iter()
+                .chain(view.delayed)
                 .chain(view.unacked.into_iter().map(|unacked| unacked.content))
                 .collect(),
         )
@@ -67,22 +91,29 @@ impl TestBroker for MemoryBroker {
 pub struct RabbitMqBroker {
     options: ConnectionOptions,
     release: Release,
+    default_type: DefaultQueueType,
 }
 
 impl RabbitMqBroker {
-    /// Uses the virtual host of the options, on a broker of this release.
-    pub fn new(options: ConnectionOptions, release: Release) -> RabbitMqBroker {
+    /// Uses the virtual host of the options, which has this default type of queues, on a broker of
+    /// this release.
+    pub fn new(
+        options: ConnectionOptions,
+        release: Release,
+        default_type: DefaultQueueType,
+    ) -> RabbitMqBroker {
         RabbitMqBroker {
             options: options
                 .heartbeat(Duration::from_secs(60))
                 .call_timeout(Duration::from_secs(20)),
             release,
+            default_type,
         }
     }
 
-    /// Returns the release for the memory broker to imitate: the one of the same major number.
-    pub fn imitated(&self) -> RabbitMqRelease {
-        imitated(self.release)
+    /// Creates a memory broker that imitates the release of the same major number.
+    pub fn imitation(&self) -> MemoryBroker {
+        MemoryBroker::imitating(imitated(self.release), self.default_type)
     }
 }
 
@@ -92,6 +123,10 @@ impl TestBroker for RabbitMqBroker {
             Ok(connector) => Arc::new(connector),
             Err(error) => panic!("cannot create the connector for RabbitMQ: {error}"),
         }
+    }
+
+    fn default_type(&self) -> DefaultQueueType {
+        self.default_type
     }
 
     fn pass(&self, time: Duration) {
@@ -119,7 +154,7 @@ pub fn release_of(options: &ConnectionOptions) -> io::Result<Release> {
 }
 
 /// Returns the release for the memory broker to imitate: the one of the same major number.
-pub(crate) fn imitated(release: Release) -> RabbitMqRelease {
+pub fn imitated(release: Release) -> RabbitMqRelease {
     if release < Release::new(4, 0) { RabbitMqRelease::V3_10 } else { RabbitMqRelease::V4_3 }
 }
 

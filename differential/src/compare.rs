@@ -8,7 +8,7 @@ use carrot_conformance::Release;
 use carrot_core::ConnectionOptions;
 use carrot_core::backend::{Backend, ChannelOptions, Connector, Delete, DeleteIf};
 
-use crate::broker::{MemoryBroker, RabbitMqBroker, TestBroker};
+use crate::broker::{DefaultQueueType, RabbitMqBroker, TestBroker};
 use crate::program::Program;
 use crate::runner::{CreatedEntities, RunLog, StepLog, record, run};
 use crate::unspecified::{self, Unspecified};
@@ -54,10 +54,14 @@ pub struct Comparator {
 }
 
 impl Comparator {
-    /// Creates a comparator for the virtual host of the options, on a broker of this release. No
-    /// other program may use this virtual host.
-    pub fn new(options: ConnectionOptions, release: Release) -> Comparator {
-        let broker = RabbitMqBroker::new(options, release);
+    /// Creates a comparator for the virtual host of the options, which has this default type of
+    /// queues, on a broker of this release. No other program may use this virtual host.
+    pub fn new(
+        options: ConnectionOptions,
+        release: Release,
+        default_type: DefaultQueueType,
+    ) -> Comparator {
+        let broker = RabbitMqBroker::new(options, release, default_type);
         Comparator { connector: broker.connect(), broker, channel: None }
     }
 
@@ -67,7 +71,7 @@ impl Comparator {
     /// `patience` is the time in which RabbitMQ has to show the observations of the memory broker.
     pub fn compare(&mut self, program: &Program, patience: Duration) -> (ComparisonResult, RunLog) {
         let prefix = prefix();
-        let memory = run(program, &MemoryBroker::imitating(self.broker.imitated()), &prefix, None);
+        let memory = run(program, &self.broker.imitation(), &prefix, None);
         let rabbitmq = run(program, &self.broker, &prefix, Some((&memory.steps, patience)));
         self.clean(&rabbitmq.created);
         let Some(step) = (0..memory.steps.len())

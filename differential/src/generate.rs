@@ -16,7 +16,10 @@ use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 
 use self::messages::{consume_replies, consume_spec, message_publication, pick, publish_spec};
 use self::pools::{QUEUES, exchange_name, flag, queue_name};
-use self::topology::{binding_spec, exchange_spec, queue_spec, setup_binding, valid_queue};
+use self::topology::{
+    binding_spec, exchange_spec, is_inexact_for_quorum, queue_spec, setup_binding, valid_queue,
+};
+use crate::broker::DefaultQueueType;
 use crate::program::{CHANNELS, DeliveryChoice, Program, ProgramAction, ProgramOperation};
 use crate::specs::{ConsumeSpec, QueueName, QueueSpec};
 
@@ -36,6 +39,20 @@ pub fn program(seed: u64, number: u64) -> Program {
         Ok(tree) => tree.current(),
         Err(reason) => panic!("a strategy rejected a value: {reason}"),
     }
+}
+
+/// Returns the program of a number in the series of a seed, for a broker with this default type of
+/// queues.
+pub fn program_for(default_type: DefaultQueueType, seed: u64, number: u64) -> Program {
+    let mut program = program(seed, number);
+    if default_type == DefaultQueueType::Quorum {
+        program.operations.iter_mut().for_each(|operation| {
+            if let ProgramAction::DeclareQueue(queue) = &mut operation.action {
+                queue.arguments.retain(|argument| !is_inexact_for_quorum(argument));
+            }
+        });
+    }
+    program
 }
 
 /// Generates programs of 20 to 60 operations. Three of ten programs have timed operations. Half of

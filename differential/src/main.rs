@@ -5,12 +5,16 @@ use std::env;
 use std::process::ExitCode;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use carrot_differential::broker::release_of;
+use carrot_differential::broker::{DefaultQueueType, release_of};
 use carrot_differential::program::Program;
 use carrot_differential::series::Series;
 
 fn main() -> ExitCode {
     let mut arguments = env::args().skip(1).peekable();
+    let default_type = match arguments.next_if(|argument| argument == "--quorum-by-default") {
+        Some(_) => DefaultQueueType::Quorum,
+        None => DefaultQueueType::Classic,
+    };
     let kept = arguments.next_if(|argument| argument == "keep").and_then(|_| arguments.next());
     let replayed = match arguments
         .peek()
@@ -31,7 +35,7 @@ fn main() -> ExitCode {
     let fresh = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
     let (Ok(programs), Ok(seed), Ok(first)) = (number(300), number(fresh), number(0)) else {
         eprintln!(
-            "usage: differential [programs] [seed] [first program] | PROGRAM | keep NAME PROGRAM"
+            "usage: differential [--quorum-by-default] [programs] [seed] [first program] | PROGRAM | keep NAME PROGRAM"
         );
         return ExitCode::from(2);
     };
@@ -58,8 +62,17 @@ fn main() -> ExitCode {
     let max_divergences =
         env::var("CARROT_DIFFERENTIAL_MOST").ok().and_then(|most| most.parse().ok()).unwrap_or(10);
     let rabbitmqctl = env::var("CARROT_TEST_RABBITMQCTL").ok();
-    let series =
-        Series { options, release, rabbitmqctl, programs, seed, first, threads, max_divergences };
+    let series = Series {
+        options,
+        release,
+        default_type,
+        rabbitmqctl,
+        programs,
+        seed,
+        first,
+        threads,
+        max_divergences,
+    };
     if let (Some(name), Some(program)) = (&kept, &replayed) {
         return match (Series { threads: 1, ..series }).keep(name, program) {
             Ok(()) => ExitCode::SUCCESS,

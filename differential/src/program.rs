@@ -25,7 +25,7 @@ impl Program {
         let shortly = i64::try_from(SHORTLY.as_millis()).unwrap_or(i64::MAX);
         self.operations.iter().any(|operation| match &operation.action {
             ProgramAction::DeclareQueue(queue) => queue.arguments.iter().any(|(name, value)| {
-                (name == "x-message-ttl" || name == "x-expires")
+                matches!(&**name, "x-message-ttl" | "x-expires" | "x-delayed-retry-min")
                     && *value == TableValue::I64(shortly)
             }),
             ProgramAction::Publish(publish) => publish

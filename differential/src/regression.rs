@@ -7,7 +7,7 @@ use std::path::Path;
 use carrot_core::RabbitMqRelease;
 use serde::{Deserialize, Serialize};
 
-use crate::broker::MemoryBroker;
+use crate::broker::{DefaultQueueType, MemoryBroker};
 use crate::program::Program;
 use crate::runner::{StepLog, run};
 
@@ -19,6 +19,9 @@ pub struct Regression {
     /// The release of RabbitMQ that was observed.
     #[serde(default = "first_release")]
     pub release: RabbitMqRelease,
+    /// The type of queues without one, on the virtual host that was observed.
+    #[serde(default)]
+    pub default_type: DefaultQueueType,
     /// The program.
     pub program: Program,
     /// The observations on RabbitMQ, step by step.
@@ -65,9 +68,13 @@ impl Regression {
                 regression.rabbitmq.iter().map(serde_json::to_string).collect::<Result<_, _>>()?;
             text += if index == 0 { "\n" } else { ",\n" };
             text += &format!(
-                "{{\n  \"name\": {},\n  \"release\": {},\n  \"program\": [\n    {}\n  ],\n  \"rabbitmq\": [\n    {}\n  ]\n}}",
+                "{{\n  \"name\": {},\n  \"release\": {},\n{}  \"program\": [\n    {}\n  ],\n  \"rabbitmq\": [\n    {}\n  ]\n}}",
                 serde_json::to_string(&regression.name)?,
                 serde_json::to_string(&regression.release)?,
+                match regression.default_type {
+                    DefaultQueueType::Classic => "",
+                    DefaultQueueType::Quorum => "  \"default_type\": \"quorum\",\n",
+                },
                 lines(operations),
                 lines(steps)
             );
@@ -78,8 +85,8 @@ impl Regression {
     /// Returns the first step at which the memory broker differs from RabbitMQ, with the
     /// observations on the memory broker.
     pub fn differs_on_memory(&self) -> Option<(usize, StepLog)> {
-        let steps =
-            run(&self.program, &MemoryBroker::imitating(self.release), "regression.", None).steps;
+        let broker = MemoryBroker::imitating(self.release, self.default_type);
+        let steps = run(&self.program, &broker, "regression.", None).steps;
         (0..steps.len().max(self.rabbitmq.len()))
             .find(|step| steps.get(*step) != self.rabbitmq.get(*step))
             .map(|step| (step, steps.get(step).cloned().unwrap_or_default()))

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use carrot_conformance::Release;
 use carrot_core::ConnectionOptions;
 
-use crate::broker::imitated;
+use crate::broker::{DefaultQueueType, imitated};
 use crate::code;
 use crate::compare::{Comparator, ComparisonResult, Difference};
 use crate::coverage::Coverage;
@@ -38,6 +38,8 @@ pub struct Series {
     pub options: ConnectionOptions,
     /// The release of RabbitMQ.
     pub release: Release,
+    /// The type of queues without one. Another one than the classic type needs `rabbitmqctl`.
+    pub default_type: DefaultQueueType,
     /// The command that runs `rabbitmqctl` on the node. Without it, all programs run on one thread,
     /// in the virtual host of the options.
     pub rabbitmqctl: Option<String>,
@@ -109,13 +111,13 @@ impl Series {
             for host in hosts {
                 let (next, lock, progress) = (&next, &lock, &progress);
                 scope.spawn(move || {
-                    let mut comparator = Comparator::new(host, self.release);
+                    let mut comparator = Comparator::new(host, self.release, self.default_type);
                     loop {
                         let number = next.fetch_add(1, Ordering::Relaxed);
                         if number >= self.first + self.programs || lock().divergences.len() >= self.max_divergences {
                             return;
                         }
-                        let program = generate::program(self.seed, number);
+                        let program = generate::program_for(self.default_type, self.seed, number);
                         let found = catch_unwind(AssertUnwindSafe(|| self.examine(&mut comparator, number, &program)));
                         let mut report = lock();
                         report.programs += 1;
@@ -229,8 +231,7 @@ impl Series {
 
     /// Returns the observations on both brokers, step by step, and the result of the comparison.
     pub fn replay(&self, program: &Program) -> String {
-        let Some(host) = self.virtual_hosts().into_iter().next() else { return String::new() };
-        let mut comparator = Comparator::new(host, self.release);
+        let Some(mut comparator) = self.comparator() else { return String::new() };
         let (verdict, memory) = comparator.compare(program, unspecified::SETTLE);
         let rabbitmq = comparator.record(program, RECORDING_PATIENCE);
         let mut text = String::new();
@@ -256,11 +257,18 @@ impl Series {
     /// # Errors
     /// If the file cannot be written.
     pub fn keep(&self, name: &str, program: &Program) -> io::Result<()> {
-        let Some(host) = self.virtual_hosts().into_iter().next() else { return Ok(()) };
-        let rabbitmq =
-            Comparator::new(host, self.release).record(program, RECORDING_PATIENCE).steps;
+        let Some(mut comparator) = self.comparator() else { return Ok(()) };
+        let rabbitmq = comparator.record(program, RECORDING_PATIENCE).steps;
         let release = imitated(self.release);
-        Regression { name: name.into(), release, program: program.clone(), rabbitmq }.keep()
+        let default_type = self.default_type;
+        let name = name.to_string();
+        Regression { name, release, default_type, program: program.clone(), rabbitmq }.keep()
+    }
+
+    /// Returns a comparator in a virtual host of its own, without a thread of the series.
+    pub fn comparator(&self) -> Option<Comparator> {
+        let host = self.virtual_hosts().into_iter().next()?;
+        Some(Comparator::new(host, self.release, self.default_type))
     }
 
     /// Creates a virtual host for each thread. Threads therefore share no predeclared entities.
@@ -270,8 +278,12 @@ impl Series {
         let names: Vec<String> =
             (0..self.threads.max(1)).map(|thread| format!("{prefix}{thread}")).collect();
         let list: Vec<String> = names.iter().map(|name| format!("<<\"{name}\">>")).collect();
+        let settings = match self.default_type {
+            DefaultQueueType::Classic => "",
+            DefaultQueueType::Quorum => "#{default_queue_type => <<\"quorum\">>}, ",
+        };
         let code = format!(
-            "[begin rabbit_vhost:add(V, <<\"differential\">>), rabbit_auth_backend_internal:set_permissions(<<\"guest\">>, V, <<\".*\">>, \
+            "[begin rabbit_vhost:add(V, {settings}<<\"differential\">>), rabbit_auth_backend_internal:set_permissions(<<\"guest\">>, V, <<\".*\">>, \
              <<\".*\">>, <<\".*\">>, <<\"differential\">>) end || V <- [{}]].",
             list.join(", ")
         );

@@ -47,7 +47,8 @@ pub enum Unspecified {
     /// tags of the deliveries depend on a race.
     TagsOfSeveralQueues,
     /// Deliveries to several consumers were settled at once. RabbitMQ settles them consumer by
-    /// consumer, in the order of their random tags.
+    /// consumer, in the order of their random tags. A quorum queue does so when a channel ends,
+    /// too, and fetched messages count as one consumer each.
     SeveralConsumers,
     /// A channel was dropped with an unread delivery, and with another subscription or unsettled
     /// delivery. The order of the requeues and the next consumers depend on a race.
@@ -63,7 +64,16 @@ pub enum Unspecified {
     /// the next consumer without delivering the ready messages to it. The queue process crashes at
     /// the next publication, and its transient messages are lost. The memory broker delivers the
     /// ready messages.
+    ///
+    /// Or a channel ended with several consumers of such a queue. RabbitMQ 4.3 cancels them one by
+    /// one, and may deliver a returned message to the next one of the ended channel.
     SingleActiveConsumer,
+    /// A quorum queue has a message that expires at once, or is declared with a time-to-live of
+    /// zero. RabbitMQ drops such a message at a later time, and may deliver it before.
+    ImmediateExpiry,
+    /// A lazy subscription ended in a program with a quorum queue. Such a queue delivers after it
+    /// has answered the publisher, so that messages may be on their way to the subscription or not.
+    LateDelivery,
     /// A message was dead-lettered [`ENDLESS`] times. RabbitMQ does not detect some dead-letter
     /// cycles, which then never end. The memory broker stops after a few thousand rounds.
     EndlessDeadLettering,

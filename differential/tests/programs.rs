@@ -5,8 +5,9 @@ use std::env;
 use std::fmt::Write;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use carrot_conformance::Release;
 use carrot_core::{ConnectionOptions, RabbitMqRelease};
-use carrot_differential::broker::{MemoryBroker, RabbitMqBroker, release_of};
+use carrot_differential::broker::{DefaultQueueType, MemoryBroker, imitated, release_of};
 use carrot_differential::compare::{Comparator, ComparisonResult};
 use carrot_differential::coverage::Coverage;
 use carrot_differential::program::{Program, ProgramAction, ProgramOperation};
@@ -22,17 +23,22 @@ fn broker() -> ConnectionOptions {
     env::var("CARROT_TEST_AMQP_URL").expect("CARROT_TEST_AMQP_URL is not set").parse().unwrap()
 }
 
-fn series(programs: u64, seed: u64) {
-    let series = Series {
+fn series_of(programs: u64, seed: u64, default_type: DefaultQueueType) -> Series {
+    Series {
         release: release_of(&broker()).unwrap(),
         options: broker(),
+        default_type,
         rabbitmqctl: env::var("CARROT_TEST_RABBITMQCTL").ok(),
         programs,
         seed,
         first: 0,
         threads: 8,
         max_divergences: 3,
-    };
+    }
+}
+
+fn series(programs: u64, seed: u64, default_type: DefaultQueueType) {
+    let series = series_of(programs, seed, default_type);
     let report = series.run(|line| println!("{line}"));
     println!("{report}");
     assert!(
@@ -46,13 +52,25 @@ fn series(programs: u64, seed: u64) {
 #[test]
 #[ignore = "needs RabbitMQ: run ./scripts/test"]
 fn random_programs_of_a_fixed_seed_match_on_both_brokers() {
-    series(200, 1);
+    series(200, 1, DefaultQueueType::Classic);
 }
 
 #[test]
 #[ignore = "needs RabbitMQ: run ./scripts/test"]
 fn random_programs_of_a_new_seed_match_on_both_brokers() {
-    series(100, SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs());
+    series(100, fresh_seed(), DefaultQueueType::Classic);
+}
+
+#[test]
+#[ignore = "needs RabbitMQ: run ./scripts/test"]
+fn random_programs_match_where_quorum_is_the_default_type() {
+    if release_of(&broker()).unwrap() >= Release::new(3, 11) {
+        series(50, fresh_seed(), DefaultQueueType::Quorum);
+    }
+}
+
+fn fresh_seed() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs()
 }
 
 #[test]
@@ -75,12 +93,20 @@ fn regressions_on_the_memory_broker_match_rabbitmq() {
 #[test]
 #[ignore = "needs RabbitMQ: run ./scripts/test"]
 fn regressions_on_rabbitmq_match_their_record() {
-    let mut comparator = Comparator::new(broker(), release_of(&broker()).unwrap());
-    let release = RabbitMqBroker::new(broker(), release_of(&broker()).unwrap()).imitated();
-    for regression in Regression::all() {
-        if regression.release != release {
-            continue;
+    let release = release_of(&broker()).unwrap();
+    for default_type in [DefaultQueueType::Classic, DefaultQueueType::Quorum] {
+        let known = Regression::all().into_iter().filter(|regression| {
+            regression.release == imitated(release) && regression.default_type == default_type
+        });
+        let known: Vec<Regression> = known.collect();
+        if !known.is_empty() {
+            check_on_rabbitmq(&known, series_of(0, 0, default_type).comparator().unwrap());
         }
+    }
+}
+
+fn check_on_rabbitmq(regressions: &[Regression], mut comparator: Comparator) {
+    for regression in regressions {
         assert_eq!(
             comparator.record(&regression.program, PATIENCE).steps,
             regression.rabbitmq,
@@ -103,7 +129,7 @@ fn program_repeated_on_the_memory_broker_matches() {
         let [one, other] = ["one.", "other."].map(|prefix| {
             carrot_differential::run(
                 &program,
-                &MemoryBroker::imitating(RabbitMqRelease::default()),
+                &MemoryBroker::imitating(RabbitMqRelease::default(), DefaultQueueType::Classic),
                 prefix,
                 None,
             )
@@ -122,7 +148,7 @@ fn generator_uses_every_important_feature() {
             &program,
             &carrot_differential::run(
                 &program,
-                &MemoryBroker::imitating(RabbitMqRelease::default()),
+                &MemoryBroker::imitating(RabbitMqRelease::default(), DefaultQueueType::Classic),
                 "reach.",
                 None,
             )

@@ -69,6 +69,9 @@ pub(super) fn queue_spec(timed: bool, unusual: bool) -> BoxedStrategy<QueueSpec>
                 arguments.push((name, value));
             }
         }
+        if arguments.contains(&("x-queue-type".to_string(), text("quorum"))) {
+            arguments.retain(|argument| !is_inexact_for_quorum(argument));
+        }
         arguments
     });
     let special =
@@ -151,6 +154,8 @@ pub(super) fn queue_arguments(timed: bool) -> BoxedStrategy<Table> {
         (3, one("x-single-active-consumer", any::<bool>().prop_map(TableValue::Bool))),
         (1, one("x-queue-mode", select(vec![text("lazy"), text("default")]))),
         (1, one("x-queue-type", select(vec![text("classic"), text("classic"), text("nonsense")]))),
+        (2, valid_quorum_queue(timed)),
+        (1, invalid_quorum_argument()),
         (
             1,
             one(
@@ -175,6 +180,87 @@ pub(super) fn queue_arguments(timed: bool) -> BoxedStrategy<Table> {
 }
 
 pub(super) fn valid_queue(timed: bool) -> BoxedStrategy<Table> {
+    prop_oneof![3 => valid_classic_queue(timed), 1 => valid_quorum_queue(timed)].boxed()
+}
+
+/// Whether a quorum queue treats a limit in a way that RabbitMQ does not specify. With
+/// `reject-publish`, it refuses messages from some later length on. A limit in bytes counts more
+/// than the bodies.
+pub(super) fn is_inexact_for_quorum((name, value): &(String, TableValue)) -> bool {
+    name == "x-max-length-bytes" || (name == "x-overflow" && *value == text("reject-publish"))
+}
+
+fn valid_quorum_queue(timed: bool) -> BoxedStrategy<Table> {
+    let time = if timed { shortly() } else { LONG };
+    let ttl = if timed { vec![shortly(), shortly(), 0] } else { vec![0, LONG] };
+    let limit = select(vec![0i64, 1, 1, 2, 2, -1]).prop_map(TableValue::I64);
+    let delays = select(vec!["all", "failed", "returned", "disabled"]).prop_map(move |delayed| {
+        vec![
+            ("x-delayed-retry-type".to_string(), text(delayed)),
+            ("x-delayed-retry-min".to_string(), TableValue::I64(time)),
+            ("x-delayed-retry-max".to_string(), TableValue::I64(time)),
+        ]
+    });
+    let some =
+        |probability: f64, group: BoxedStrategy<Table>| prop::option::weighted(probability, group);
+    (
+        some(0.5, one("x-delivery-limit", limit)),
+        some(0.6, dead_letters()),
+        some(0.15, one("x-dead-letter-strategy", Just(text("at-most-once")))),
+        some(0.2, one("x-max-length", (0..4i64).prop_map(TableValue::I64))),
+        some(
+            if timed { 0.3 } else { 0.1 },
+            one("x-message-ttl", select(ttl).prop_map(TableValue::I64)),
+        ),
+        some(0.1, one("x-single-active-consumer", Just(TableValue::Bool(true)))),
+        some(0.3, delays.boxed()),
+    )
+        .prop_map(|(limit, dead_letters, strategy, length, ttl, single, delays)| {
+            let groups = [limit, dead_letters, strategy, length, ttl, single, delays];
+            let kind = ("x-queue-type".to_string(), text("quorum"));
+            std::iter::once(kind).chain(groups.into_iter().flatten().flatten()).collect()
+        })
+        .boxed()
+}
+
+fn invalid_quorum_argument() -> BoxedStrategy<Table> {
+    let (names, values) = (
+        vec![
+            "x-delivery-limit",
+            "x-dead-letter-strategy",
+            "x-delayed-retry-type",
+            "x-delayed-retry-min",
+            "x-delayed-retry-max",
+            "x-quorum-initial-group-size",
+            "x-queue-leader-locator",
+            "x-max-priority",
+            "x-queue-mode",
+        ],
+        vec![
+            text("nonsense"),
+            text(""),
+            text("all"),
+            text("balanced"),
+            TableValue::I64(-1),
+            TableValue::I64(0),
+            TableValue::I64(LONG),
+            TableValue::F64(1.5),
+            TableValue::Bool(true),
+            TableValue::Void,
+        ],
+    );
+    (select(names), select(values))
+        .prop_map(|(name, value)| {
+            vec![
+                ("x-queue-type".to_string(), text("quorum")),
+                ("x-delayed-retry-type".to_string(), text("all")),
+                (name.to_string(), value),
+            ]
+        })
+        .boxed()
+}
+
+fn valid_classic_queue(timed: bool) -> BoxedStrategy<Table> {
     let ttl = if timed { vec![shortly(), shortly(), 0] } else { vec![0, LONG] };
     let overflow =
         select(vec![text("drop-head"), text("reject-publish"), text("reject-publish-dlx")]);

@@ -165,6 +165,13 @@ impl Runner<'_> {
         if queue.arguments.get("x-single-active-consumer").and_then(Value::as_bool) == Some(true) {
             self.single_active.insert(declared.name.clone());
         }
+        let kind = queue.arguments.get("x-queue-type").and_then(Value::as_str);
+        if kind == Some("quorum") {
+            self.has_quorum_queue = true;
+            if queue.arguments.get("x-message-ttl").and_then(Value::as_i64) == Some(0) {
+                self.note_unspecified(Unspecified::ImmediateExpiry);
+            }
+        }
         if spec.name == QueueName::ReplyTo {
             return Ok(format!(
                 "ok ready={} consumers={}",
@@ -183,6 +190,10 @@ impl Runner<'_> {
         self.published += 1;
         let number = self.published;
         let content = Arc::new(content(&self.names, spec, number));
+        let expiration = content.properties.expiration();
+        if self.has_quorum_queue && expiration.is_some_and(|text| text.parse() == Ok(0)) {
+            self.note_unspecified(Unspecified::ImmediateExpiry);
+        }
         let result =
             channel.publish(&Publication::new(&content).with_mandatory(spec.mandatory), DEADLINE);
         let mut lines = vec![format!("m{number}")];

@@ -9,7 +9,7 @@ use carrot_core::backend::{
 use carrot_core::{Error, Exchange, Result};
 
 use super::log::RunLog;
-use crate::broker::TestBroker;
+use crate::broker::{DefaultQueueType, TestBroker};
 use crate::names::Names;
 use crate::program::{CHANNELS, CONNECTIONS, UNCONFIRMED, connection_of};
 use crate::text;
@@ -29,6 +29,8 @@ pub(super) struct Runner<'a> {
     pub(super) queues: Vec<KnownQueue>,
     /// The queues that were declared with a single active consumer.
     pub(super) single_active: BTreeSet<String>,
+    /// Whether a quorum queue was declared, or may be, as the default type.
+    pub(super) has_quorum_queue: bool,
     pub(super) published: u32,
     pub(super) arrivals: QueueArrivals,
     pub(super) timing: TimingCheck,
@@ -85,6 +87,7 @@ impl<'a> Runner<'a> {
             subscribers: Vec::new(),
             queues: Vec::new(),
             single_active: BTreeSet::new(),
+            has_quorum_queue: broker.default_type() == DefaultQueueType::Quorum,
             published: 0,
             arrivals: QueueArrivals::default(),
             timing: TimingCheck::new(),
@@ -204,9 +207,39 @@ impl<'a> Runner<'a> {
         );
         self.requeue_pending |= !requeued.is_empty()
             && self.subscribers.iter().any(|other| other.lazy && other.subscription.is_some());
-        let mut consumed = self.subscribers.iter().filter(live);
-        if consumed.any(|consumer| requeued.iter().any(|queue| *queue != Some(&*consumer.queue))) {
-            self.note_unspecified(Unspecified::ChannelOfSeveralQueues);
+        let on_single_active = |subscriber: &&Subscriber| {
+            live(subscriber) && self.single_active.contains(&subscriber.queue)
+        };
+        let active: Vec<&str> = self
+            .subscribers
+            .iter()
+            .filter(on_single_active)
+            .map(|subscriber| &*subscriber.queue)
+            .collect();
+        let several_active =
+            active.iter().any(|queue| active.iter().filter(|other| *other == queue).count() > 1);
+        let holders: Vec<Option<usize>> = channel
+            .received
+            .iter()
+            .filter(|delivery| !delivery.settled)
+            .map(|delivery| delivery.consumer)
+            .collect();
+        let has_one_holder = holders.len() < 2
+            || holders.iter().all(|holder| holder.is_some() && *holder == holders[0]);
+        let has_lazy = self.subscribers.iter().filter(live).any(|live| live.lazy);
+        let consumes_another = self
+            .subscribers
+            .iter()
+            .filter(live)
+            .any(|consumer| requeued.iter().any(|queue| *queue != Some(&*consumer.queue)));
+        let freedoms = [
+            (consumes_another, Unspecified::ChannelOfSeveralQueues),
+            (several_active, Unspecified::SingleActiveConsumer),
+            (self.has_quorum_queue && !has_one_holder, Unspecified::SeveralConsumers),
+            (self.has_quorum_queue && has_lazy, Unspecified::LateDelivery),
+        ];
+        for (_, freedom) in freedoms.into_iter().filter(|(applies, _)| *applies) {
+            self.note_unspecified(freedom);
         }
     }
 

@@ -63,6 +63,9 @@ impl Runner<'_> {
         if self.single_active.contains(&queue) {
             self.note_unspecified(Unspecified::SingleActiveConsumer);
         }
+        if self.has_quorum_queue && self.subscribers[index].lazy {
+            self.note_unspecified(Unspecified::LateDelivery);
+        }
     }
 
     pub(super) fn cancel(&mut self, number: u8) -> ActionResult {
