@@ -22,7 +22,9 @@
 //!
 //! * The texts of errors, except for the reply code and the text of a return.
 //! * Delivery tags on a channel with consumers of several queues, because each queue sends
-//!   independently. The order within a queue is compared.
+//!   independently. The order within a queue is compared. In a program with a quorum queue, tags
+//!   are not compared on a channel with several consumers: such a queue sends to one consumer after
+//!   the other.
 //! * Confirms that are missing when the channel fails, because their arrival is a race.
 //!
 //! # Unspecified

@@ -24,10 +24,12 @@ impl Runner<'_> {
         }
         let acknowledgement = options.acknowledgement;
         let subscription = channel.consume(&queue, &options, DEADLINE)?;
-        if let Some(channel) = &mut self.channels[usize::from(slot)] {
-            channel.sources.insert(queue.clone());
-        }
         let index = self.subscribers.len();
+        let source =
+            if self.has_quorum_queue { format!("consumer {index}") } else { queue.clone() };
+        if let Some(channel) = &mut self.channels[usize::from(slot)] {
+            channel.sources.insert(source);
+        }
         let subscriber = Subscriber {
             channel: slot,
             subscription: Some(subscription),
