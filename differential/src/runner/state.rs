@@ -48,7 +48,8 @@ pub(super) struct ChannelState {
     pub(super) failed: bool,
     pub(super) received: Vec<ReceivedDelivery>,
     pub(super) unconfirmed: Vec<(u32, PublishTag)>,
-    /// The queues of all present and past consumers of the channel.
+    /// The queues of all present and past consumers of the channel; the consumers themselves, in a
+    /// program with a quorum queue.
     pub(super) sources: BTreeSet<String>,
 }
 
@@ -207,17 +208,11 @@ impl<'a> Runner<'a> {
         );
         self.requeue_pending |= !requeued.is_empty()
             && self.subscribers.iter().any(|other| other.lazy && other.subscription.is_some());
-        let on_single_active = |subscriber: &&Subscriber| {
-            live(subscriber) && self.single_active.contains(&subscriber.queue)
-        };
-        let active: Vec<&str> = self
+        let is_single_active = self
             .subscribers
             .iter()
-            .filter(on_single_active)
-            .map(|subscriber| &*subscriber.queue)
-            .collect();
-        let several_active =
-            active.iter().any(|queue| active.iter().filter(|other| *other == queue).count() > 1);
+            .filter(live)
+            .any(|subscriber| self.single_active.contains(&subscriber.queue));
         let holders: Vec<Option<usize>> = channel
             .received
             .iter()
@@ -234,7 +229,7 @@ impl<'a> Runner<'a> {
             .any(|consumer| requeued.iter().any(|queue| *queue != Some(&*consumer.queue)));
         let freedoms = [
             (consumes_another, Unspecified::ChannelOfSeveralQueues),
-            (several_active, Unspecified::SingleActiveConsumer),
+            (self.has_quorum_queue && is_single_active, Unspecified::SingleActiveConsumer),
             (self.has_quorum_queue && !has_one_holder, Unspecified::SeveralConsumers),
             (self.has_quorum_queue && has_lazy, Unspecified::LateDelivery),
         ];
