@@ -26,9 +26,8 @@ impl BrokerShared {
         mandatory: bool,
     ) -> Result<ConfirmAnswer> {
         let expiration = self.check_publication(channel, user, published)?;
-        let content = self.as_stored(channel, published);
-        let message = without_blind_copies(content.clone())?;
-        self.check_last(user, &content)?;
+        let message = without_blind_copies(self.as_stored(channel, published))?;
+        self.check_last(user, &message.content)?;
         let topology = self.topology();
         let routes = topology.route(&message, PublishOrigin::Client)?;
         self.replies.deliver(&routes, &message, &self.rules().replies);
