@@ -8,6 +8,9 @@ use super::state::{DEADLINE, Runner, Subscriber};
 use crate::specs::ConsumeSpec;
 use crate::unspecified::Unspecified;
 
+/// A source of deliveries that may or may not have arrived.
+const LATE: &str = "a lazy consumer";
+
 impl Runner<'_> {
     pub(super) fn consume(
         &mut self,
@@ -29,6 +32,9 @@ impl Runner<'_> {
             if self.has_quorum_queue { format!("consumer {index}") } else { queue.clone() };
         if let Some(channel) = &mut self.channels[usize::from(slot)] {
             channel.sources.insert(source);
+            if self.has_quorum_queue && spec.lazy {
+                channel.sources.insert(LATE.into());
+            }
         }
         let subscriber = Subscriber {
             channel: slot,
