@@ -30,8 +30,8 @@ impl BrokerShared {
                 losses.push(DeadLetterLoss::EndlessCycle { queue: Arc::clone(&letter.queue) });
             }
         });
-        losses.iter().for_each(DeadLetterLoss::log);
         self.context.idle.notify();
+        losses.iter().for_each(DeadLetterLoss::log);
     }
 
     fn send_dead_letter(&self, letter: &DeadLetter, losses: &mut Vec<DeadLetterLoss>) {

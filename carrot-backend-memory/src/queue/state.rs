@@ -243,13 +243,16 @@ impl QueueState {
         }
         self.ready.put_back(requeued);
         self.set_timer();
-        if self.rules.kind == QueueKind::Classic {
+        let is_classic = self.rules.kind == QueueKind::Classic;
+        if is_classic {
             self.drop_head();
         }
         self.expire_head();
         self.serve();
-        // A quorum queue drops what no consumer takes.
-        self.drop_head();
+        if !is_classic {
+            // A quorum queue drops what no consumer takes.
+            self.drop_head();
+        }
     }
 
     /// Settles deliveries of one channel.
