@@ -17,7 +17,7 @@ use carrot_core::{ConnectionOptions, Error, Queue, Result};
 use support::fake::{Fake, Script};
 
 /// Deadline of the calls under test.
-const DEADLINE: Duration = Duration::from_millis(400);
+const DEADLINE: Duration = Duration::from_secs(1);
 /// Time that a slow machine may add to [`DEADLINE`].
 const SLACK: Duration = Duration::from_millis(1500);
 /// Deadline that no call should reach.

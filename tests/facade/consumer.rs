@@ -109,9 +109,9 @@ on_both_backends! {
         let consumer = connection.consumer(&queue).build().unwrap();
         send_numbers(connection, &queue, 3);
         let started = Instant::now();
-        let taken = consumer.messages().unwrap().timeout(Duration::from_millis(300)).map(|message| message.unwrap().ack().unwrap()).count();
+        let taken = consumer.messages().unwrap().timeout(Duration::from_secs(1)).map(|message| message.unwrap().ack().unwrap()).count();
         assert_eq!(taken, 3);
-        assert!(started.elapsed() >= Duration::from_millis(300) && started.elapsed() < SOON);
+        assert!(started.elapsed() >= Duration::from_secs(1) && started.elapsed() < SOON);
     }
 
     fn iterator_dropped_requeues_undelivered_messages(connection: &Connection) {
@@ -282,7 +282,7 @@ on_both_backends! {
         let queue = queue();
         let consumer = connection.consumer(&queue).prefetch(3).build().unwrap();
         send_numbers(connection, &queue, 10);
-        let mut messages = consumer.messages().unwrap().timeout(Duration::from_millis(300));
+        let mut messages = consumer.messages().unwrap().timeout(Duration::from_secs(1));
         let held: Vec<_> = messages.by_ref().map(Result::unwrap).collect();
         assert_eq!(held.len(), 3);
         assert_eq!(ready(connection, &queue.name), 7);

@@ -104,7 +104,7 @@ fn refusal_after_loss_respects_message_deadline() {
     let publisher = connection
         .publisher()
         .routing_key("queue")
-        .send_timeout(Duration::from_millis(200))
+        .send_timeout(Duration::from_secs(1))
         .build()
         .unwrap();
     publisher.send("x").unwrap();

@@ -21,4 +21,4 @@ use std::time::Duration;
 
 const FRAME_MAX: u32 = 131_072;
 const LONG: Duration = Duration::from_secs(10);
-const SHORT: Duration = Duration::from_millis(300);
+const SHORT: Duration = Duration::from_secs(1);
