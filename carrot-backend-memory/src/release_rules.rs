@@ -97,6 +97,10 @@ pub(crate) struct QueueArgumentRules {
     /// Whether the default type is compared as if it had been set. Otherwise, the error of a second
     /// declaration shows none.
     pub(crate) shows_default_type: bool,
+    /// The arguments of a consumer that a classic queue refuses.
+    pub(crate) foreign_to_classic_consumer: &'static [&'static str],
+    /// The arguments of a consumer that a quorum queue refuses.
+    pub(crate) foreign_to_quorum_consumer: &'static [&'static str],
     /// Whether `x-cancel-on-ha-failover` has to be a boolean.
     pub(crate) checks_failover: bool,
 }
@@ -110,6 +114,9 @@ pub(crate) struct QuorumRules {
     pub(crate) negative_limit_is_none: bool,
     /// Whether each return counts as a failed delivery. Otherwise, a basic.nack does not.
     pub(crate) every_return_fails: bool,
+    /// Whether a message that exceeds the delivery limit counts twice as returned: as requeued, and
+    /// as discarded. Its consumer may then hold one delivery more than its prefetch.
+    pub(crate) exceeding_returns_twice: bool,
     /// Whether a settled message goes to the end of a queue without a delivery limit. Otherwise, it
     /// goes to the front.
     pub(crate) unlimited_returns_to_end: bool,
@@ -217,12 +224,15 @@ const V3_10: ReleaseRules = ReleaseRules {
         unknown_type_closes_connection: true,
         empty_type_is_default: false,
         shows_default_type: false,
+        foreign_to_classic_consumer: &["x-stream-offset"],
+        foreign_to_quorum_consumer: &["x-cancel-on-ha-failover", "x-stream-offset"],
         checks_failover: true,
     },
     quorum: QuorumRules {
         default_delivery_limit: None,
         negative_limit_is_none: false,
         every_return_fails: true,
+        exceeding_returns_twice: true,
         unlimited_returns_to_end: true,
         priorities: None,
         shows_acquired_count: false,
@@ -232,6 +242,10 @@ const V3_10: ReleaseRules = ReleaseRules {
         type_in_refusal: "quorum",
     },
 };
+
+/// The arguments of a consumer of a stream.
+const STREAM_CONSUMER_ARGUMENTS: &[&str] =
+    &["x-stream-offset", "x-stream-filter", "x-stream-match-unfiltered"];
 
 const V4_3: ReleaseRules = ReleaseRules {
     release: RabbitMqRelease::V4_3,
@@ -328,12 +342,15 @@ const V4_3: ReleaseRules = ReleaseRules {
         unknown_type_closes_connection: false,
         empty_type_is_default: true,
         shows_default_type: true,
+        foreign_to_classic_consumer: STREAM_CONSUMER_ARGUMENTS,
+        foreign_to_quorum_consumer: STREAM_CONSUMER_ARGUMENTS,
         checks_failover: false,
     },
     quorum: QuorumRules {
         default_delivery_limit: Some(20),
         negative_limit_is_none: true,
         every_return_fails: false,
+        exceeding_returns_twice: false,
         unlimited_returns_to_end: false,
         priorities: Some(QuorumPriorities { highest: 31, default: 4 }),
         shows_acquired_count: true,

@@ -40,8 +40,8 @@ impl MemorySubscription {
             return MemorySubscription::to_replies(handle, manual);
         }
         let queue = handle.queue(name)?;
-        let priority =
-            consumer_priority(&queue.name, &options.arguments, &handle.shared().rules().queues)?;
+        let rules = &handle.shared().rules().queues;
+        let priority = consumer_priority(&queue.name, queue.kind(), &options.arguments, rules)?;
         let (inbox, arrived) = handle.channel.open_inbox(Some(&queue))?;
         let subscription = MemorySubscription {
             handle: Arc::clone(handle),

@@ -22,6 +22,13 @@ pub(crate) enum QueueKind {
     },
 }
 
+impl QueueKind {
+    /// Returns whether so many failed deliveries exceed the delivery limit.
+    pub(crate) fn limit_is_exceeded_by(self, failures: u32) -> bool {
+        matches!(self, QueueKind::Quorum { delivery_limit: Some(limit) } if failures > limit)
+    }
+}
+
 /// The meaning of the arguments of a queue. Times are in microseconds.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct QueueRules {
@@ -55,15 +62,7 @@ impl QueueRules {
         let dead_letter_exchange = reader.exchange("x-dead-letter-exchange")?;
         let kind = reader.kind(release)?;
         let rules = &release.queues;
-        let (misplaced, type_name) = match kind {
-            QueueKind::Classic => (rules.foreign_to_classic, "rabbit_classic_queue"),
-            QueueKind::Quorum { .. } => (rules.foreign_to_quorum, "rabbit_quorum_queue"),
-        };
-        if let Some(name) = misplaced.iter().find(|name| arguments.contains(name)) {
-            return Err(precondition(format_args!(
-                "invalid arg '{name}' for queue '{queue}' in vhost '/' of queue type {type_name}"
-            )));
-        }
+        reader.refuse(kind, rules.foreign_to_classic, rules.foreign_to_quorum)?;
         // In the order in which RabbitMQ checks them.
         let expires = reader.milliseconds("x-expires")?;
         if expires == Some(0) {
@@ -347,6 +346,26 @@ impl ArgumentReader<'_> {
         exchange_argument(self.arguments, name, "queue", self.queue)
     }
 
+    /// Refuses the arguments that only other types of queues accept.
+    fn refuse(
+        &self,
+        kind: QueueKind,
+        foreign_to_classic: &[&str],
+        foreign_to_quorum: &[&str],
+    ) -> Result<()> {
+        let (foreign, type_name) = match kind {
+            QueueKind::Classic => (foreign_to_classic, "rabbit_classic_queue"),
+            QueueKind::Quorum { .. } => (foreign_to_quorum, "rabbit_quorum_queue"),
+        };
+        match foreign.iter().find(|name| self.arguments.contains(name)) {
+            None => Ok(()),
+            Some(name) => Err(precondition(format_args!(
+                "invalid arg '{name}' for queue '{}' in vhost '/' of queue type {type_name}",
+                self.queue
+            ))),
+        }
+    }
+
     fn one_of(&self, name: &str, words: &[&str]) -> Result<()> {
         match self.string(name)? {
             Some(word) if !words.contains(&&*word) => {
@@ -374,13 +393,15 @@ pub(crate) fn exchange_argument(
     }
 }
 
-/// Returns the priority of a consumer.
+/// Checks the arguments of a consumer, and returns its priority.
 pub(crate) fn consumer_priority(
     queue: &str,
+    kind: QueueKind,
     arguments: &Headers,
     rules: &QueueArgumentRules,
 ) -> Result<i64> {
     let reader = ArgumentReader { queue, arguments };
+    reader.refuse(kind, rules.foreign_to_classic_consumer, rules.foreign_to_quorum_consumer)?;
     if let Some(value) = arguments.get("x-cancel-on-ha-failover")
         && rules.checks_failover
         && value.as_bool().is_none()

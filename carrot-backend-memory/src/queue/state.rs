@@ -224,7 +224,7 @@ impl QueueState {
         for mut message in messages {
             message.count_return(has_failed);
             if let QueueKind::Quorum { delivery_limit } = self.rules.kind {
-                if delivery_limit.is_some_and(|limit| message.failures > limit) {
+                if self.rules.kind.limit_is_exceeded_by(message.failures) {
                     self.dead_letter(message, DeadLetterReason::DeliveryLimit);
                     continue;
                 }
@@ -260,7 +260,10 @@ impl QueueState {
         self.unacked -= deliveries.len();
         deliveries.iter().for_each(|delivery| {
             self.note_settled(delivery.consumer);
-            self.consumers.restore(delivery.consumer, 1);
+            let returns_twice = matches!(action, SettleAction::Requeue { .. })
+                && self.context.rules.quorum.exceeding_returns_twice
+                && self.rules.kind.limit_is_exceeded_by(delivery.message.failures + 1);
+            self.consumers.restore(delivery.consumer, if returns_twice { 2 } else { 1 });
         });
         let messages = deliveries.into_iter().map(|delivery| delivery.message);
         self.consumers.unblock();

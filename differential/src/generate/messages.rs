@@ -128,6 +128,8 @@ pub(super) fn consume_spec(unusual: bool) -> BoxedStrategy<ConsumeSpec> {
         |values| select(values).prop_map(|value| vec![("x-priority".to_string(), value)]).boxed();
     let failover = select(vec![TableValue::Bool(true), text("no")])
         .prop_map(|value| vec![("x-cancel-on-ha-failover".to_string(), value)]);
+    let of_streams = select(vec!["x-stream-offset", "x-stream-filter"])
+        .prop_map(|name| vec![(name.to_string(), text("next"))]);
     let mut choices = vec![
         (20, Just(Table::new()).boxed()),
         (
@@ -151,6 +153,7 @@ pub(super) fn consume_spec(unusual: bool) -> BoxedStrategy<ConsumeSpec> {
             ]),
         ));
         choices.push((1, failover.boxed()));
+        choices.push((1, of_streams.boxed()));
     }
     let arguments = Union::new_weighted(choices);
     (
