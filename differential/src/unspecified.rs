@@ -77,6 +77,9 @@ pub enum Unspecified {
     /// A lazy subscription ended in a program with a quorum queue. Such a queue delivers after it
     /// has answered the publisher, so that messages may be on their way to the subscription or not.
     LateDelivery,
+    /// A queue was purged that dead-letters at least once. The messages that wait until their dead
+    /// letters have arrived may or may not be counted.
+    PurgedDeadLetters,
     /// A message was dead-lettered [`ENDLESS`] times. RabbitMQ does not detect some dead-letter
     /// cycles, which then never end. The memory broker stops after a few thousand rounds.
     EndlessDeadLettering,

@@ -206,7 +206,7 @@ fn valid_quorum_queue(timed: bool) -> BoxedStrategy<Table> {
     (
         some(0.5, one("x-delivery-limit", limit)),
         some(0.6, dead_letters()),
-        some(0.15, one("x-dead-letter-strategy", Just(text("at-most-once")))),
+        some(0.25, dead_letter_strategy()),
         some(0.2, one("x-max-length", (0..4i64).prop_map(TableValue::I64))),
         some(
             if timed { 0.3 } else { 0.1 },
@@ -216,11 +216,37 @@ fn valid_quorum_queue(timed: bool) -> BoxedStrategy<Table> {
         some(0.3, delays.boxed()),
     )
         .prop_map(|(limit, dead_letters, strategy, length, ttl, single, delays)| {
+            // What is dead-lettered at least once counts towards the length until it has arrived.
+            let is_at_least_once = strategy.as_ref().is_some_and(|strategy| strategy.len() > 1);
+            let length = length.filter(|_| !is_at_least_once);
             let groups = [limit, dead_letters, strategy, length, ttl, single, delays];
             let kind = ("x-queue-type".to_string(), text("quorum"));
             std::iter::once(kind).chain(groups.into_iter().flatten().flatten()).collect()
         })
         .boxed()
+}
+
+/// Whether an argument of a queue lets it dead-letter at least once.
+pub(super) fn is_at_least_once((name, value): &(String, TableValue)) -> bool {
+    name == "x-dead-letter-strategy" && *value == text("at-least-once")
+}
+
+/// Lets a queue dead-letter to another queue only.
+pub(super) fn dead_letter_to(arguments: &mut Table, queue: QueueName) {
+    arguments.retain(|(name, _)| {
+        name != "x-dead-letter-exchange" && name != "x-dead-letter-routing-key"
+    });
+    arguments.extend([
+        ("x-dead-letter-exchange".into(), TableValue::ExchangeName(ExchangeName::Default)),
+        ("x-dead-letter-routing-key".into(), TableValue::QueueName(queue)),
+    ]);
+}
+
+/// RabbitMQ dead-letters at least once only if a full queue refuses messages.
+fn dead_letter_strategy() -> BoxedStrategy<Table> {
+    let strategy = |strategy| ("x-dead-letter-strategy".to_string(), text(strategy));
+    let overflow = ("x-overflow".to_string(), text("reject-publish"));
+    select(vec![vec![strategy("at-most-once")], vec![strategy("at-least-once"), overflow]]).boxed()
 }
 
 fn invalid_quorum_argument() -> BoxedStrategy<Table> {

@@ -117,6 +117,9 @@ impl Runner<'_> {
             }
             ProgramAction::Purge(name) => {
                 let name = self.names.queue(name);
+                if self.at_least_once.contains(&name) {
+                    self.note_unspecified(Unspecified::PurgedDeadLetters);
+                }
                 let deleted = channel.delete(Delete::Messages { queue: &name }, DEADLINE);
                 (deleted.map(|deleted| format!("ok messages={}", deleted.message_count)), true)
             }
@@ -168,6 +171,10 @@ impl Runner<'_> {
         let kind = queue.arguments.get("x-queue-type").and_then(Value::as_str);
         if kind == Some("quorum") {
             self.has_quorum_queue = true;
+            let strategy = queue.arguments.get("x-dead-letter-strategy").and_then(Value::as_str);
+            if strategy == Some("at-least-once") {
+                self.at_least_once.insert(declared.name.clone());
+            }
             if queue.arguments.get("x-message-ttl").and_then(Value::as_i64) == Some(0) {
                 self.note_unspecified(Unspecified::ImmediateExpiry);
             }

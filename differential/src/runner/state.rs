@@ -31,6 +31,8 @@ pub(super) struct Runner<'a> {
     pub(super) single_active: BTreeSet<String>,
     /// Whether a quorum queue was declared, or may be, as the default type.
     pub(super) has_quorum_queue: bool,
+    /// The queues that dead-letter at least once.
+    pub(super) at_least_once: BTreeSet<String>,
     pub(super) published: u32,
     pub(super) arrivals: QueueArrivals,
     pub(super) timing: TimingCheck,
@@ -88,6 +90,7 @@ impl<'a> Runner<'a> {
             subscribers: Vec::new(),
             queues: Vec::new(),
             single_active: BTreeSet::new(),
+            at_least_once: BTreeSet::new(),
             has_quorum_queue: broker.default_type() == DefaultQueueType::Quorum,
             published: 0,
             arrivals: QueueArrivals::default(),
