@@ -211,11 +211,17 @@ impl<'a> Runner<'a> {
         );
         self.requeue_pending |= !requeued.is_empty()
             && self.subscribers.iter().any(|other| other.lazy && other.subscription.is_some());
-        let is_single_active = self
+        let mut single_active: Vec<&str> = self
             .subscribers
             .iter()
             .filter(live)
-            .any(|subscriber| self.single_active.contains(&subscriber.queue));
+            .map(|subscriber| &*subscriber.queue)
+            .filter(|queue| self.single_active.contains(*queue))
+            .collect();
+        single_active.sort_unstable();
+        let has_several_of_one = single_active.windows(2).any(|pair| pair[0] == pair[1]);
+        let is_passed_on =
+            has_several_of_one || (self.has_quorum_queue && !single_active.is_empty());
         let holders: Vec<Option<usize>> = channel
             .received
             .iter()
@@ -232,7 +238,7 @@ impl<'a> Runner<'a> {
             .any(|consumer| requeued.iter().any(|queue| *queue != Some(&*consumer.queue)));
         let freedoms = [
             (consumes_another, Unspecified::ChannelOfSeveralQueues),
-            (self.has_quorum_queue && is_single_active, Unspecified::SingleActiveConsumer),
+            (is_passed_on, Unspecified::SingleActiveConsumer),
             (self.has_quorum_queue && !has_one_holder, Unspecified::SeveralConsumers),
             (self.has_quorum_queue && has_lazy, Unspecified::LateDelivery),
         ];
