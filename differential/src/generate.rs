@@ -45,7 +45,7 @@ pub fn program(seed: u64, number: u64) -> Program {
     }
 }
 
-/// Lets every queue that dead-letters at least once do so to the queue [`LAST_STOP`], which
+/// Makes [`LAST_STOP`] the destination of everything that is dead-lettered at least once. That queue
 /// dead-letters nothing itself. RabbitMQ does not detect every cycle of such dead letters, and then
 /// works without an end.
 fn without_cycles_at_least_once(mut program: Program) -> Program {

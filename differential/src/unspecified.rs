@@ -67,9 +67,9 @@ pub enum Unspecified {
     /// the next publication, and its transient messages are lost. The memory broker delivers the
     /// ready messages.
     ///
-    /// Or a channel with several such consumers of one queue ended. RabbitMQ 4.3 cancels them one by
-    /// one, and may deliver to the next one of the ended channel. With a quorum queue, a single one
-    /// is enough: a full queue may drop a returned message because no consumer is active yet.
+    /// Or a channel with several such consumers of one queue ended. RabbitMQ 4.3 cancels them one
+    /// by one, and may deliver to the next one of the ended channel. With a quorum queue, a single
+    /// one is enough: a full queue may drop a returned message while no consumer is active.
     SingleActiveConsumer,
     /// A quorum queue has a message that expires at once, or is declared with a time-to-live of
     /// zero. RabbitMQ drops such a message at a later time, and may deliver it before.

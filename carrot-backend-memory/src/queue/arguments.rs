@@ -23,7 +23,7 @@ pub(crate) enum QueueKind {
 }
 
 impl QueueKind {
-    /// Returns whether so many failed deliveries exceed the delivery limit.
+    /// Returns whether this number of failed deliveries exceeds the delivery limit.
     pub(crate) fn limit_is_exceeded_by(self, failures: u32) -> bool {
         matches!(self, QueueKind::Quorum { delivery_limit: Some(limit) } if failures > limit)
     }
