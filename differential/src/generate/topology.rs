@@ -231,7 +231,7 @@ pub(super) fn is_at_least_once((name, value): &(String, TableValue)) -> bool {
     name == "x-dead-letter-strategy" && *value == text("at-least-once")
 }
 
-/// Makes another queue the only destination of the dead letters of a queue.
+/// Sets another queue as the only destination of the dead letters of a queue.
 pub(super) fn dead_letter_to(arguments: &mut Table, queue: QueueName) {
     arguments.retain(|(name, _)| {
         name != "x-dead-letter-exchange" && name != "x-dead-letter-routing-key"
