@@ -46,8 +46,8 @@ pub fn program(seed: u64, number: u64) -> Program {
 }
 
 /// Sets [`LAST_STOP`] as the destination of everything that is dead-lettered at least once. That
-/// queue dead-letters nothing itself. RabbitMQ does not detect every cycle of such dead letters, and then
-/// works without an end.
+/// queue dead-letters nothing itself. RabbitMQ does not detect every cycle of such dead letters,
+/// and then works without an end.
 fn without_cycles_at_least_once(mut program: Program) -> Program {
     let mut queues: Vec<&mut QueueSpec> = program
         .operations
