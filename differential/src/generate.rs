@@ -17,15 +17,11 @@ use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 use self::messages::{consume_replies, consume_spec, message_publication, pick, publish_spec};
 use self::pools::{QUEUES, exchange_name, flag, queue_name};
 use self::topology::{
-    binding_spec, dead_letter_to, exchange_spec, is_at_least_once, is_inexact_for_quorum,
-    queue_spec, setup_binding, valid_queue,
+    binding_spec, exchange_spec, is_inexact_for_quorum, queue_spec, setup_binding, valid_queue,
 };
 use crate::broker::DefaultQueueType;
 use crate::program::{CHANNELS, DeliveryChoice, Program, ProgramAction, ProgramOperation};
 use crate::specs::{ConsumeSpec, QueueName, QueueSpec};
-
-/// The queue that receives what is dead-lettered at least once.
-const LAST_STOP: QueueName = QueueName::Slot(0);
 
 /// Returns the program of a number in the series of a seed.
 pub fn program(seed: u64, number: u64) -> Program {
@@ -40,33 +36,19 @@ pub fn program(seed: u64, number: u64) -> Program {
         static PROGRAMS: BoxedStrategy<Program> = programs();
     }
     match PROGRAMS.with(|programs| programs.new_tree(&mut runner)) {
-        Ok(tree) => without_cycles_at_least_once(tree.current()),
+        Ok(tree) => without_limits_on_delayed_retries(tree.current()),
         Err(reason) => panic!("a strategy rejected a value: {reason}"),
     }
 }
 
-/// Sets [`LAST_STOP`] as the destination of everything that is dead-lettered at least once. That
-/// queue dead-letters nothing itself. RabbitMQ does not detect every cycle of such dead letters,
-/// and then works without an end.
-fn without_cycles_at_least_once(mut program: Program) -> Program {
-    let mut queues: Vec<&mut QueueSpec> = program
-        .operations
-        .iter_mut()
-        .filter_map(|operation| match &mut operation.action {
-            ProgramAction::DeclareQueue(queue) => Some(queue),
-            _ => None,
-        })
-        .collect();
-    if !queues.iter().any(|queue| queue.arguments.iter().any(is_at_least_once)) {
-        return program;
-    }
-    for queue in &mut queues {
-        match queue.name {
-            LAST_STOP => queue.arguments.retain(|(name, _)| !name.starts_with("x-dead-letter-")),
-            QueueName::Slot(_) if queue.arguments.iter().any(is_at_least_once) => {
-                dead_letter_to(&mut queue.arguments, LAST_STOP);
-            }
-            _ => queue.arguments.retain(|argument| !is_at_least_once(argument)),
+/// Removes `x-max-length` from queues that delay retries. RabbitMQ 4.3.6 works without an end as
+/// soon as the delayed messages of such a queue exceed its length.
+fn without_limits_on_delayed_retries(mut program: Program) -> Program {
+    for operation in &mut program.operations {
+        if let ProgramAction::DeclareQueue(queue) = &mut operation.action
+            && queue.arguments.iter().any(|(name, _)| name == "x-delayed-retry-type")
+        {
+            queue.arguments.retain(|(name, _)| name != "x-max-length");
         }
     }
     program

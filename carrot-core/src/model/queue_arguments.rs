@@ -129,9 +129,11 @@ impl Queue {
     /// Earlier releases accept the arguments of a quorum queue and **ignore** them: a requeued
     /// message is redelivered at once. A consumer of this crate then uses waiting queues.
     ///
-    /// Opening a consumer of the queue fails with [`Error::Invalid`](crate::Error::Invalid) if
-    /// `shortest` is less than 1 ms, or `longest` is less than `shortest`. RabbitMQ accepts such
-    /// arguments, and does not delay as asked.
+    /// Opening a consumer of the queue fails with [`Error::Invalid`](crate::Error::Invalid):
+    /// - if `shortest` is less than 1 ms, or `longest` is less than `shortest`. RabbitMQ accepts
+    ///   such arguments, and does not delay as asked.
+    /// - if the queue has a maximum length and drops its oldest messages. RabbitMQ 4.3.6 stops
+    ///   serving such a queue as soon as the delayed messages exceed the length.
     ///
     /// Defaults to no delay.
     ///

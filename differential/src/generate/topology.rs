@@ -226,22 +226,6 @@ fn valid_quorum_queue(timed: bool) -> BoxedStrategy<Table> {
         .boxed()
 }
 
-/// Whether an argument of a queue lets it dead-letter at least once.
-pub(super) fn is_at_least_once((name, value): &(String, TableValue)) -> bool {
-    name == "x-dead-letter-strategy" && *value == text("at-least-once")
-}
-
-/// Sets another queue as the only destination of the dead letters of a queue.
-pub(super) fn dead_letter_to(arguments: &mut Table, queue: QueueName) {
-    arguments.retain(|(name, _)| {
-        name != "x-dead-letter-exchange" && name != "x-dead-letter-routing-key"
-    });
-    arguments.extend([
-        ("x-dead-letter-exchange".into(), TableValue::ExchangeName(ExchangeName::Default)),
-        ("x-dead-letter-routing-key".into(), TableValue::QueueName(queue)),
-    ]);
-}
-
 /// RabbitMQ dead-letters at least once only if a full queue refuses messages.
 fn dead_letter_strategy() -> BoxedStrategy<Table> {
     let strategy = |strategy| ("x-dead-letter-strategy".to_string(), text(strategy));
