@@ -5,7 +5,7 @@ use std::time::Duration;
 use carrot::topology::{DelayedRetry, LeaderLocator};
 use carrot::{Connection, Error, Exchange, Queue};
 
-use crate::support::{release, unique};
+use crate::support::{ready, release, unique};
 
 /// Declares the queue twice, and deletes it.
 fn declare(connection: &Connection, queue: Queue) {
@@ -66,43 +66,51 @@ fn memory_broker_refuses_a_stream_by_name() {
     assert!(error.to_string().contains("stream"), "{error}");
 }
 
+/// The exchange types of a release, and of the plug-ins in the nodes of `scripts/rabbitmq`.
 #[test]
 #[ignore = "needs RabbitMQ: run ./scripts/test"]
-fn exchange_type_of_a_plug_in_is_refused_with_its_name_or_routes() {
+fn exchange_types_of_plug_ins_route_and_missing_ones_are_refused_with_their_name() {
     let connection = crate::support::rabbitmq();
-    let since = |exchange: Exchange, since: Option<(u32, u32)>| {
+    // Each with the binding key, which is the weight of the queue for a consistent hash.
+    let exchanges: [(fn(String) -> Exchange, &str, (u32, u32)); 5] = [
+        (Exchange::consistent_hash, "1", (3, 0)),
+        (Exchange::random, "1", (3, 0)),
+        (Exchange::recent_history, "1", (3, 0)),
+        (Exchange::local_random, "", (4, 0)),
+        (Exchange::modulus_hash, "1", (4, 3)),
+    ];
+    for (exchange, key, since) in exchanges {
+        let exchange = exchange(unique("exchange")).auto_delete();
         let declared = connection.declare_exchange(&exchange);
-        match since {
-            Some(least) if release() >= least => {
-                declared.unwrap();
-                let queue = crate::support::queue();
-                connection.declare_queue(&queue).unwrap();
-                let binding = carrot::Binding::queue(&exchange.name, &queue.name, "");
-                connection.bind(&binding).unwrap();
-                let publisher =
-                    connection.publisher().exchange(exchange).routing_key("key").build().unwrap();
-                publisher.send("x").unwrap();
-                assert_eq!(crate::support::ready(&connection, &queue.name), 1);
-                connection
-                    .delete_queue(&queue.name, carrot::topology::DeleteIf::default())
-                    .unwrap();
+        if release() < since {
+            let error = declared.unwrap_err();
+            assert!(error.to_string().contains(exchange.kind.as_str()), "{error}");
+            match error {
+                Error::PreconditionFailed { .. } => assert!(release() >= (4, 0)),
+                error => assert!(matches!(error, Error::HardError { code: 503, .. }), "{error}"),
             }
-            _ => {
-                let error = declared.unwrap_err();
-                assert!(error.to_string().contains(exchange.kind.as_str()), "{error}");
-                match error {
-                    Error::PreconditionFailed { .. } => assert!(release() >= (4, 0)),
-                    error => {
-                        assert!(matches!(error, Error::HardError { code: 503, .. }), "{error}")
-                    }
-                }
-            }
+            continue;
         }
-    };
-    let name = || unique("exchange");
-    since(Exchange::local_random(name()).auto_delete(), Some((4, 0)));
-    since(Exchange::modulus_hash(name()).auto_delete(), Some((4, 3)));
-    since(Exchange::consistent_hash(name()).auto_delete(), None);
-    since(Exchange::random(name()).auto_delete(), None);
-    since(Exchange::recent_history(name()).auto_delete(), None);
+        declared.unwrap();
+        let queues = [unique("first"), unique("second")];
+        for queue in &queues {
+            connection.declare_queue(queue).unwrap();
+            connection.bind(&carrot::Binding::queue(&exchange.name, queue, key)).unwrap();
+        }
+        let publisher = connection.publisher().exchange(&exchange).build().unwrap();
+        for number in 0..100 {
+            publisher.message().routing_key(number.to_string()).send(&number).unwrap();
+        }
+        let received: Vec<u32> = queues.iter().map(|queue| ready(&connection, queue)).collect();
+        let copies = if exchange.kind.as_str() == "x-recent-history" { 2 } else { 1 };
+        assert_eq!(received.iter().sum::<u32>(), 100 * copies, "{exchange:?}: {received:?}");
+        assert!(received.iter().all(|count| *count > 0), "{exchange:?}: {received:?}");
+        let late = unique("late");
+        connection.declare_queue(&late).unwrap();
+        connection.bind(&carrot::Binding::queue(&exchange.name, &late, key)).unwrap();
+        assert_eq!(ready(&connection, &late) > 0, copies == 2, "{exchange:?}");
+        for queue in queues.iter().chain([&late]) {
+            connection.delete_queue(queue, carrot::topology::DeleteIf::default()).unwrap();
+        }
+    }
 }
