@@ -103,6 +103,9 @@ pub(crate) struct QueueArgumentRules {
     pub(crate) foreign_to_quorum_consumer: &'static [&'static str],
     /// Whether `x-cancel-on-ha-failover` has to be a boolean.
     pub(crate) checks_failover: bool,
+    /// Whether the next single active consumer of a classic queue receives the ready messages before
+    /// those of an ended channel are requeued. Otherwise, it receives the requeued ones first.
+    pub(crate) activates_before_requeue: bool,
 }
 
 /// Quorum queues.
@@ -227,6 +230,7 @@ const V3_10: ReleaseRules = ReleaseRules {
         foreign_to_classic_consumer: &["x-stream-offset"],
         foreign_to_quorum_consumer: &["x-cancel-on-ha-failover", "x-stream-offset"],
         checks_failover: true,
+        activates_before_requeue: false,
     },
     quorum: QuorumRules {
         default_delivery_limit: None,
@@ -345,6 +349,7 @@ const V4_3: ReleaseRules = ReleaseRules {
         foreign_to_classic_consumer: STREAM_CONSUMER_ARGUMENTS,
         foreign_to_quorum_consumer: STREAM_CONSUMER_ARGUMENTS,
         checks_failover: false,
+        activates_before_requeue: true,
     },
     quorum: QuorumRules {
         default_delivery_limit: Some(20),

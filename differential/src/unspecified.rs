@@ -7,7 +7,8 @@
 //!   operation for the observations of the memory broker. Only then the observations differ.
 //! * **The requeue of an ended channel.** The broker requeues the unsettled messages after the end
 //!   of the channel. If a lazy consumer receives them, the observations do not show it. The run
-//!   waits for [`REQUEUE_TIME`] in this case.
+//!   waits for [`REQUEUE_TIME`] in this case, and after an unconfirmed message in a program with a
+//!   quorum queue.
 //! * **The end of a call.** `publish`, `ack` and `reject` do not wait for the broker. After each of
 //!   them the run waits for the confirm, or makes a round trip without an effect on the same
 //!   channel (the passive declaration of `amq.direct`).

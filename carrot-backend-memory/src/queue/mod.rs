@@ -201,6 +201,13 @@ impl BrokerQueue {
             self.mark_deleted(&mut state);
             return QueueFate::Deleted;
         }
+        let is_classic = self.rules.kind == QueueKind::Classic;
+        if self.rules.single_active
+            && is_classic
+            && self.context.rules.queues.activates_before_requeue
+        {
+            state.serve();
+        }
         state.requeue(unacked.into_iter().map(|unacked| unacked.message), cause);
         if has_removed {
             return self.after_removal(&mut state);

@@ -207,6 +207,8 @@ impl Runner<'_> {
         match result {
             Err(error) => lines.push(self.line(slot, Err(error))),
             Ok(tag) if slot == UNCONFIRMED || spec.confirm_later => {
+                // A quorum queue may not have received the message yet.
+                self.effect_pending |= self.has_quorum_queue;
                 let synchronised = Self::synchronise(channel);
                 match synchronised {
                     Ok(()) => {

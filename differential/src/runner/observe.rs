@@ -53,8 +53,8 @@ impl Runner<'_> {
         }
     }
 
-    /// Receives deliveries and counts the messages of the queues, until both are as expected or the
-    /// time limit has passed.
+    /// Receives deliveries and counts the messages of the queues, until both are as expected, with
+    /// `twice` in two observations in a row, or the time limit has passed.
     pub(super) fn observe(
         &mut self,
         lines: &mut StepLog,
@@ -62,7 +62,7 @@ impl Runner<'_> {
         expected: Option<&[String]>,
         twice: bool,
     ) {
-        if std::mem::take(&mut self.requeue_pending) && expected.is_some() {
+        if std::mem::take(&mut self.effect_pending) && expected.is_some() {
             thread::sleep(REQUEUE_TIME);
         }
         let deadline = Instant::now() + self.patience;
@@ -84,8 +84,7 @@ impl Runner<'_> {
                 thread::sleep(PAUSE);
                 continue;
             };
-            let matches = expected.get(..lines.len()) == Some(lines)
-                && (twice || expected.len() == lines.len());
+            let matches = expected == lines.as_slice();
             if matches && !again {
                 break;
             }

@@ -38,9 +38,9 @@ pub(super) struct Runner<'a> {
     pub(super) timing: TimingCheck,
     pub(super) index: usize,
     pub(super) patience: Duration,
-    /// Whether the broker may still requeue messages of an ended channel, and the next observation
-    /// may not show the consumer that receives them.
-    pub(super) requeue_pending: bool,
+    /// Whether the broker may still requeue messages of an ended channel, or add an unconfirmed one
+    /// to a quorum queue, and the next observation may not show that.
+    pub(super) effect_pending: bool,
     pub(super) log: RunLog,
 }
 
@@ -97,7 +97,7 @@ impl<'a> Runner<'a> {
             timing: TimingCheck::new(),
             index: 0,
             patience: Duration::ZERO,
-            requeue_pending: false,
+            effect_pending: false,
             log: RunLog::default(),
         }
     }
@@ -209,7 +209,7 @@ impl<'a> Runner<'a> {
                 .filter(|live| live.lazy)
                 .map(|lazy| Some(&*lazy.queue)),
         );
-        self.requeue_pending |= !requeued.is_empty()
+        self.effect_pending |= !requeued.is_empty()
             && self.subscribers.iter().any(|other| other.lazy && other.subscription.is_some());
         let mut single_active: Vec<&str> = self
             .subscribers
