@@ -103,8 +103,9 @@ pub(crate) struct QueueArgumentRules {
     pub(crate) foreign_to_quorum_consumer: &'static [&'static str],
     /// Whether `x-cancel-on-ha-failover` has to be a boolean.
     pub(crate) checks_failover: bool,
-    /// Whether the next single active consumer of a classic queue receives the ready messages before
-    /// those of an ended channel are requeued. Otherwise, it receives the requeued ones first.
+    /// Whether the next single active consumer of a classic queue receives the ready messages
+    /// before those of an ended channel are requeued. Otherwise, it receives the requeued ones
+    /// first.
     pub(crate) activates_before_requeue: bool,
 }
 
