@@ -55,6 +55,8 @@ pub(crate) struct DeadLetterRules {
     /// Whether the `CC` header is removed when the queue replaces the routing key. Otherwise, the
     /// header is kept, and its keys are not routed any more.
     pub(crate) replaced_key_removes_copies: bool,
+    /// Whether the record of a death omits a replaced routing key that the `BCC` header had named.
+    pub(crate) hides_blind_keys: bool,
     /// Whether the failed deliveries of a message stay counted in the next queue.
     pub(crate) keeps_failures: bool,
 }
@@ -161,6 +163,7 @@ const V3_10: ReleaseRules = ReleaseRules {
         counts_deaths_of_clients: true,
         names_last_death: false,
         replaced_key_removes_copies: true,
+        hides_blind_keys: false,
         keeps_failures: false,
     },
     replies: ReplyRules {
@@ -268,6 +271,7 @@ const V4_3: ReleaseRules = ReleaseRules {
         counts_deaths_of_clients: false,
         names_last_death: true,
         replaced_key_removes_copies: false,
+        hides_blind_keys: true,
         keeps_failures: true,
     },
     replies: ReplyRules {

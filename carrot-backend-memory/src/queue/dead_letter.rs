@@ -129,7 +129,6 @@ impl DeadLetter {
             headers.remove("CC");
         }
         let has_new_key = key.is_some() || self.message.has_new_key;
-        let blind_keys = if key.is_some() { None } else { self.message.blind_keys.clone() };
         let content = Content {
             exchange: exchange.clone(),
             routing_key: key.unwrap_or_else(|| content.routing_key.clone()),
@@ -139,7 +138,8 @@ impl DeadLetter {
                 .with_headers(sorted_by_name(headers)),
             body: content.body.clone(),
         };
-        let mut message = RoutedMessage::with_blind_keys(Arc::new(content), blind_keys);
+        let mut message =
+            RoutedMessage::with_blind_keys(Arc::new(content), self.message.blind_keys.clone());
         message.has_died = true;
         message.has_new_key = has_new_key;
         message.failures = self.message.failures;
@@ -181,16 +181,21 @@ impl DeadLetter {
                 table.insert("count", count + 1);
                 table
             }
-            None => self.record(timestamp),
+            None => self.record(timestamp, rules),
         };
         deaths.insert(0, latest.into());
         headers.insert("x-death", deaths);
     }
 
     /// Returns the entry for the `x-death` header.
-    fn record(&self, timestamp: u64) -> Headers {
+    fn record(&self, timestamp: u64, rules: &DeadLetterRules) -> Headers {
         let content = &self.message.content;
-        let keys = std::iter::once(&*content.routing_key).chain(self.message.copies());
+        let blind_keys = self.message.blind_keys.as_deref().unwrap_or_default();
+        let is_hidden = self.message.has_new_key
+            && rules.hides_blind_keys
+            && blind_keys.iter().any(|key| **key == *content.routing_key);
+        let keys = (!is_hidden).then_some(&*content.routing_key);
+        let keys = keys.into_iter().chain(self.message.copies());
         let mut record: Headers = [
             ("count", Value::I64(1)),
             ("reason", self.reason.as_str().into()),

@@ -9,7 +9,8 @@ use carrot_core::backend::Content;
 #[derive(Debug, Clone)]
 pub(crate) struct RoutedMessage {
     pub(crate) content: Arc<Content>,
-    /// The routing keys of the `BCC` header, which no consumer sees.
+    /// The routing keys of the `BCC` header, which no consumer sees. They count until a queue
+    /// replaces the routing key.
     pub(crate) blind_keys: Option<Arc<[String]>>,
     /// Whether a queue replaced the routing key, so that the keys of the `CC` header do not count.
     pub(crate) has_new_key: bool,
@@ -71,8 +72,10 @@ pub(crate) struct QueuedMessage {
     pub(crate) expires: u64,
     /// The position in the queue's order.
     pub(crate) number: u64,
-    /// The number of times the message was requeued. Starts with the failures in earlier queues.
+    /// The number of times the message was requeued. Before the first time, the failures in earlier
+    /// queues.
     pub(crate) returns: u32,
+    has_returned: bool,
     /// The number of failed deliveries.
     pub(crate) failures: u32,
     /// Whether a quorum queue delivers the message before all messages that are not marked.
@@ -82,7 +85,15 @@ pub(crate) struct QueuedMessage {
 impl QueuedMessage {
     pub(crate) fn new(message: RoutedMessage, expires: u64, number: u64) -> QueuedMessage {
         let failures = message.failures;
-        QueuedMessage { message, expires, number, returns: failures, failures, first: false }
+        QueuedMessage {
+            message,
+            expires,
+            number,
+            returns: failures,
+            has_returned: false,
+            failures,
+            first: false,
+        }
     }
 
     pub(crate) fn is_redelivered(&self) -> bool {
@@ -90,7 +101,8 @@ impl QueuedMessage {
     }
 
     pub(crate) fn count_return(&mut self, has_failed: bool) {
-        self.returns = self.returns.saturating_add(1);
+        self.returns = if self.has_returned { self.returns.saturating_add(1) } else { 1 };
+        self.has_returned = true;
         self.failures = self.failures.saturating_add(u32::from(has_failed));
     }
 }

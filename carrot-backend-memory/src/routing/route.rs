@@ -167,6 +167,7 @@ impl Topology {
 
 /// Returns the routing keys beside the first one: those of the `CC` and `BCC` headers.
 fn copy_keys(message: &RoutedMessage) -> Vec<&str> {
-    let blind_keys = message.blind_keys.as_deref().unwrap_or_default();
+    let blind_keys = message.blind_keys.as_deref().filter(|_| !message.has_new_key);
+    let blind_keys = blind_keys.unwrap_or_default();
     message.copies().into_iter().chain(blind_keys.iter().map(String::as_str)).collect()
 }
