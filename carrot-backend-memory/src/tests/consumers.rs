@@ -106,7 +106,8 @@ fn single_active_consumer_cancelled_is_replaced_by_the_next() {
         .collect();
     assert_eq!(active, [true, false]);
     channel.close(SOON).unwrap();
-    assert_eq!(arrived(&*second), ["0", "1", "2"]);
+    // RabbitMQ 4.3 activates the second one before it requeues the message of the first.
+    assert_eq!(arrived(&*second), ["1", "2", "0"]);
 }
 
 #[test]
