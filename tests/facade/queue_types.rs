@@ -72,15 +72,15 @@ fn memory_broker_refuses_a_stream_by_name() {
 fn exchange_types_of_plug_ins_route_and_missing_ones_are_refused_with_their_name() {
     let connection = crate::support::rabbitmq();
     // Each with the binding key, which is the weight of the queue for a consistent hash.
-    let exchanges: [(fn(String) -> Exchange, &str, (u32, u32)); 5] = [
-        (Exchange::consistent_hash, "1", (3, 0)),
-        (Exchange::random, "1", (3, 0)),
-        (Exchange::recent_history, "1", (3, 0)),
-        (Exchange::local_random, "", (4, 0)),
-        (Exchange::modulus_hash, "1", (4, 3)),
+    let exchanges = [
+        (Exchange::consistent_hash(unique("exchange")), "1", (3, 0)),
+        (Exchange::random(unique("exchange")), "1", (3, 0)),
+        (Exchange::recent_history(unique("exchange")), "1", (3, 0)),
+        (Exchange::local_random(unique("exchange")), "", (4, 0)),
+        (Exchange::modulus_hash(unique("exchange")), "1", (4, 3)),
     ];
     for (exchange, key, since) in exchanges {
-        let exchange = exchange(unique("exchange")).auto_delete();
+        let exchange = exchange.auto_delete();
         let declared = connection.declare_exchange(&exchange);
         if release() < since {
             let error = declared.unwrap_err();
