@@ -46,6 +46,10 @@ pub enum Unspecified {
     /// dead-lettered by different queues. Each queue is a process of its own, and sends
     /// independently. See [`QueueArrivals`].
     SeveralPaths,
+    /// Messages of several queues expired in one wait, and one of these queues has a maximum length
+    /// and dead-letters. A dead letter of another queue may arrive before or after the expiry, and
+    /// so be the reason for a death or not.
+    SimultaneousExpiry,
     /// Several deliveries were settled at once on a channel that consumes from several queues. The
     /// tags of the deliveries depend on a race.
     TagsOfSeveralQueues,

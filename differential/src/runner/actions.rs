@@ -28,6 +28,9 @@ impl Runner<'_> {
         }
         match &operation.action {
             ProgramAction::Wait => {
+                if self.expiring.len() > 1 && !self.limited_and_expiring.is_empty() {
+                    self.note_unspecified(Unspecified::SimultaneousExpiry);
+                }
                 self.broker.pass(unspecified::WAIT);
                 self.timing.waited();
                 return ActionResult::moved(vec!["waited".into()]);
@@ -167,6 +170,13 @@ impl Runner<'_> {
         }
         if queue.arguments.get("x-single-active-consumer").and_then(Value::as_bool) == Some(true) {
             self.single_active.insert(declared.name.clone());
+        }
+        let has = |name: &str| queue.arguments.contains(name);
+        if has("x-message-ttl") && has("x-dead-letter-exchange") {
+            self.expiring.insert(declared.name.clone());
+            if has("x-max-length") {
+                self.limited_and_expiring.insert(declared.name.clone());
+            }
         }
         let kind = queue.arguments.get("x-queue-type").and_then(Value::as_str);
         if kind == Some("quorum") {

@@ -29,6 +29,10 @@ pub(super) struct Runner<'a> {
     pub(super) queues: Vec<KnownQueue>,
     /// The queues that were declared with a single active consumer.
     pub(super) single_active: BTreeSet<String>,
+    /// The queues whose messages expire and are dead-lettered, and those of them that have a
+    /// maximum length.
+    pub(super) expiring: BTreeSet<String>,
+    pub(super) limited_and_expiring: BTreeSet<String>,
     /// Whether a quorum queue was declared, or may be, as the default type.
     pub(super) has_quorum_queue: bool,
     /// The queues that dead-letter at least once.
@@ -90,6 +94,8 @@ impl<'a> Runner<'a> {
             subscribers: Vec::new(),
             queues: Vec::new(),
             single_active: BTreeSet::new(),
+            expiring: BTreeSet::new(),
+            limited_and_expiring: BTreeSet::new(),
             at_least_once: BTreeSet::new(),
             has_quorum_queue: broker.default_type() == DefaultQueueType::Quorum,
             published: 0,
