@@ -14,6 +14,10 @@ pub(crate) struct ReleaseRules {
     pub(crate) unknown_exchange_type_closes_connection: bool,
     /// The most `#` that the key of a binding of a topic exchange may have.
     pub(crate) most_topic_hashes: Option<usize>,
+    /// Whether the next single active consumer of a classic queue receives the ready messages
+    /// before those of an ended channel are requeued. Otherwise, it receives the requeued ones
+    /// first.
+    pub(crate) activates_before_requeue: bool,
     pub(crate) header_numbers: NumberMatch,
     pub(crate) messages: MessageRules,
     pub(crate) dead_letters: DeadLetterRules,
@@ -105,10 +109,6 @@ pub(crate) struct QueueArgumentRules {
     pub(crate) foreign_to_quorum_consumer: &'static [&'static str],
     /// Whether `x-cancel-on-ha-failover` has to be a boolean.
     pub(crate) checks_failover: bool,
-    /// Whether the next single active consumer of a classic queue receives the ready messages
-    /// before those of an ended channel are requeued. Otherwise, it receives the requeued ones
-    /// first.
-    pub(crate) activates_before_requeue: bool,
 }
 
 /// Quorum queues.
@@ -152,6 +152,7 @@ const V3_10: ReleaseRules = ReleaseRules {
     largest_body: 134_217_728,
     unknown_exchange_type_closes_connection: true,
     most_topic_hashes: None,
+    activates_before_requeue: false,
     header_numbers: NumberMatch::ByValue,
     messages: MessageRules {
         checks_delivery_mode: true,
@@ -234,7 +235,6 @@ const V3_10: ReleaseRules = ReleaseRules {
         foreign_to_classic_consumer: &["x-stream-offset"],
         foreign_to_quorum_consumer: &["x-cancel-on-ha-failover", "x-stream-offset"],
         checks_failover: true,
-        activates_before_requeue: false,
     },
     quorum: QuorumRules {
         default_delivery_limit: None,
@@ -260,6 +260,7 @@ const V4_3: ReleaseRules = ReleaseRules {
     largest_body: 16_777_216,
     unknown_exchange_type_closes_connection: false,
     most_topic_hashes: Some(2),
+    activates_before_requeue: true,
     header_numbers: NumberMatch::WithinKinds,
     messages: MessageRules {
         checks_delivery_mode: false,
@@ -354,7 +355,6 @@ const V4_3: ReleaseRules = ReleaseRules {
         foreign_to_classic_consumer: STREAM_CONSUMER_ARGUMENTS,
         foreign_to_quorum_consumer: STREAM_CONSUMER_ARGUMENTS,
         checks_failover: false,
-        activates_before_requeue: true,
     },
     quorum: QuorumRules {
         default_delivery_limit: Some(20),

@@ -201,10 +201,9 @@ impl BrokerQueue {
             self.mark_deleted(&mut state);
             return QueueFate::Deleted;
         }
-        let is_classic = self.rules.kind == QueueKind::Classic;
         if self.rules.single_active
-            && is_classic
-            && self.context.rules.queues.activates_before_requeue
+            && self.rules.kind == QueueKind::Classic
+            && self.context.rules.activates_before_requeue
         {
             state.serve();
         }
