@@ -205,7 +205,9 @@ impl Connection {
     /// - As [`declare_exchange`](Connection::declare_exchange).
     /// - [`Error::ResourceLocked`]: the queue is exclusive to another connection.
     pub fn declare_queue(&self, queue: impl Into<Queue>) -> Result<QueueInfo> {
-        self.handle.declare(Declare::Queue(&queue.into()))
+        let queue = queue.into();
+        queue.validate_delayed_length()?;
+        self.handle.declare(Declare::Queue(&queue))
     }
 
     /// Binds a queue or an exchange to an exchange. Binding twice is no error.

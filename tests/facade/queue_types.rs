@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use carrot::topology::{DelayedRetry, LeaderLocator};
+use carrot::topology::{DelayedRetry, LeaderLocator, Overflow};
 use carrot::{Connection, Error, Exchange, Queue};
 
 use crate::support::{ready, release, unique};
@@ -56,6 +56,38 @@ fn stream_is_declared_with_its_limits() {
         .max_segment_bytes(1_000_000)
         .leader_locator(LeaderLocator::Balanced);
     declare(&connection, stream);
+}
+
+/// RabbitMQ 4.3.6 stops serving such a queue.
+#[test]
+fn delayed_retry_of_a_queue_that_drops_its_head_is_refused_by_every_declaration() {
+    let connection = crate::support::memory();
+    let delaying = |delayed| {
+        Queue::new("delaying").quorum().delayed_retry(
+            delayed,
+            Duration::from_secs(1),
+            Duration::from_secs(2),
+        )
+    };
+    for delayed in [DelayedRetry::All, DelayedRetry::Failed, DelayedRetry::Returned] {
+        for queue in [delaying(delayed).max_length(9), delaying(delayed).max_length_bytes(9)] {
+            let refused = [
+                connection.declare_queue(&queue).map(drop),
+                connection.publisher().queue(queue.clone()).build().map(drop),
+                connection.consumer(queue.clone()).build().map(drop),
+                connection.consumer("queue").park_with(queue.clone()).build().map(drop),
+            ];
+            for error in refused.map(Result::unwrap_err) {
+                assert!(
+                    matches!(&error, Error::Invalid { field, .. } if field == "delayed retry"),
+                    "{error}"
+                );
+            }
+            connection.declare_queue(queue.clone().overflow(Overflow::RejectPublish)).unwrap();
+            connection.delete_queue(&queue.name, carrot::topology::DeleteIf::default()).unwrap();
+        }
+    }
+    connection.declare_queue(Queue::new("limited").quorum().max_length(9)).unwrap();
 }
 
 #[test]

@@ -84,6 +84,7 @@ impl ConsumerSettings {
         self.options.validate()?;
         self.validate_held_bytes()?;
         self.validate_delayed_retry()?;
+        self.queue.validate_delayed_length()?;
         self.validate_stream()?;
         self.failures.validate(&self.queue, &self.options)?;
         Declare::Queue(&self.queue).validate()?;

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::error::{Error, Result};
 use crate::model::queue::milliseconds;
 use crate::model::{DelayedRetry, LeaderLocator, Overflow, Queue, Value};
 
@@ -129,11 +130,13 @@ impl Queue {
     /// Earlier releases accept the arguments of a quorum queue and **ignore** them: a requeued
     /// message is redelivered at once. A consumer of this crate then uses waiting queues.
     ///
-    /// Opening a consumer of the queue fails with [`Error::Invalid`](crate::Error::Invalid):
-    /// - if `shortest` is less than 1 ms, or `longest` is less than `shortest`. RabbitMQ accepts
-    ///   such arguments, and does not delay as asked.
-    /// - if the queue has a maximum length and drops its oldest messages. RabbitMQ 4.3.6 stops
-    ///   serving such a queue as soon as the delayed messages exceed the length.
+    /// Opening a consumer of the queue fails with [`Error::Invalid`](crate::Error::Invalid) if
+    /// `shortest` is less than 1 ms, or `longest` is less than `shortest`. RabbitMQ accepts such
+    /// arguments, and does not delay as asked.
+    ///
+    /// Declaring the queue fails with [`Error::Invalid`](crate::Error::Invalid) if the queue has a
+    /// maximum length and drops its oldest messages. RabbitMQ 4.3.6 stops serving such a queue as
+    /// soon as the delayed messages exceed the length.
     ///
     /// Defaults to no delay.
     ///
@@ -269,6 +272,32 @@ impl Queue {
         !self.passive
             && self.text(QUEUE_TYPE) == Some("quorum")
             && matches!(self.text(DELAYED_RETRY_TYPE), Some("all" | "failed"))
+    }
+
+    /// Refuses delayed retries of a queue that drops its oldest messages at a maximum length.
+    ///
+    /// RabbitMQ 4.3.6 works without an end in the process of such a queue as soon as its delayed
+    /// messages exceed the length.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`](crate::Error::Invalid): names the argument of the length.
+    pub(crate) fn validate_delayed_length(&self) -> Result<()> {
+        let delays = self.text(QUEUE_TYPE) == Some("quorum")
+            && matches!(self.text(DELAYED_RETRY_TYPE), Some("all" | "failed" | "returned"));
+        if self.passive || !delays || self.text("x-overflow") == Some("reject-publish") {
+            return Ok(());
+        }
+        let limits = ["x-max-length", "x-max-length-bytes"];
+        match limits.into_iter().find(|name| self.arguments.contains(name)) {
+            Some(name) => Err(Error::invalid(
+                "delayed retry",
+                name,
+                "no length at which the queue drops messages, because RabbitMQ 4.3 stops serving \
+                 the queue as soon as delayed messages exceed it; Overflow::RejectPublish is \
+                 possible",
+            )),
+            None => Ok(()),
+        }
     }
 
     /// Returns the number of failed deliveries after which the broker drops or dead-letters a

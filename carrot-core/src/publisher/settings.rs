@@ -67,6 +67,7 @@ impl PublisherSettings {
                 "the name of the publisher's queue",
             ));
         }
+        queue.validate_delayed_length()?;
         Declare::Queue(queue).validate()
     }
 

@@ -248,7 +248,7 @@ mod tests {
     use super::*;
     use crate::codec::Codec;
     use crate::consumer::settlement::Settlement;
-    use crate::model::{DelayedRetry, LeaderLocator, Overflow, Timestamp};
+    use crate::model::{DelayedRetry, LeaderLocator, Timestamp};
 
     /// Returns the text of all settings, which have no equality.
     fn shown(definition: &ConsumerDefinition) -> String {
@@ -415,10 +415,6 @@ mod tests {
         };
         assert_eq!(refusal(of(0, 9), 5), "delayed retry");
         assert_eq!(refusal(of(2000, 1), 5), "longest delayed retry");
-        assert_eq!(refusal(of(1, 1).max_length(9), 5), "delayed retry");
-        assert_eq!(refusal(of(1, 1).max_length_bytes(9), 5), "delayed retry");
-        let refusing = of(1, 1).max_length(9).overflow(Overflow::RejectPublish);
-        assert_eq!(refusal(refusing, 5), "Ok(())");
         assert_eq!(refusal(of(1, 1), 21), "Ok(())");
         assert_eq!(refusal(of(1, 1), 22), "retry attempts");
         assert_eq!(refusal(of(1, 1).delivery_limit(3), 5), "retry attempts");

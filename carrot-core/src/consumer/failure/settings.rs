@@ -138,5 +138,6 @@ fn validate_parking(parking: &Queue, queue: &str) -> Result<()> {
              wait",
         ));
     }
+    parking.validate_delayed_length()?;
     Declare::Queue(parking).validate()
 }

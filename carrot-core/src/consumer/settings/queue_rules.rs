@@ -49,7 +49,7 @@ impl ConsumerSettings {
         }
     }
 
-    /// Refuses pauses with which the broker would not delay, and a length at which it would stop.
+    /// Refuses pauses with which the broker would not delay.
     pub(super) fn validate_delayed_retry(&self) -> Result<()> {
         if !self.queue.delays_failed() {
             return Ok(());
@@ -59,19 +59,6 @@ impl ConsumerSettings {
         if shortest < 1 {
             let limit = "at least 1 ms, because the broker would not delay";
             return Err(Error::invalid("delayed retry", &format!("{shortest} ms"), limit));
-        }
-        let arguments = &self.queue.arguments;
-        let drops_head =
-            arguments.get("x-overflow").and_then(Value::as_str) != Some("reject-publish");
-        let limited = ["x-max-length", "x-max-length-bytes"];
-        if let Some(name) = limited.into_iter().find(|name| drops_head && arguments.contains(name))
-        {
-            return Err(Error::invalid(
-                "delayed retry",
-                name,
-                "no limit at which the queue drops messages, because RabbitMQ 4.3 stops serving the \
-                 queue as soon as the delayed ones exceed it; overflow(Overflow::RejectPublish) is possible",
-            ));
         }
         match pause("x-delayed-retry-max") {
             Some(longest) if longest < shortest => Err(Error::Invalid {
