@@ -53,6 +53,9 @@ pub(crate) struct DeadLetter {
     pub(crate) queue: Arc<str>,
     /// The arguments of that queue.
     pub(crate) rules: Arc<QueueRules>,
+    /// Whether the record of the death omits the expiration of the message: RabbitMQ does not see
+    /// that of a message which a lazy queue has read back from disk.
+    pub(crate) hides_expiration: bool,
 }
 
 /// Dead letters that have left one queue and not yet reached the next, oldest first.
@@ -205,9 +208,8 @@ impl DeadLetter {
             ("routing-keys", keys.map(Value::from).collect::<Vec<Value>>().into()),
         ]
         .into();
-        // RabbitMQ does not see the expiration of a message that a lazy queue has read back from
-        // disk.
-        if let Some(expiration) = content.properties.expiration().filter(|_| !self.rules.lazy) {
+        if let Some(expiration) = content.properties.expiration().filter(|_| !self.hides_expiration)
+        {
             record.insert("original-expiration", expiration);
         }
         record

@@ -80,6 +80,8 @@ pub(crate) struct QueuedMessage {
     pub(crate) failures: u32,
     /// Whether a quorum queue delivers the message before all messages that are not marked.
     pub(crate) first: bool,
+    /// Whether the message has waited in the queue, and not only passed through it.
+    pub(crate) has_waited: bool,
 }
 
 impl QueuedMessage {
@@ -93,6 +95,7 @@ impl QueuedMessage {
             has_returned: false,
             failures,
             first: false,
+            has_waited: false,
         }
     }
 

@@ -128,6 +128,7 @@ impl QueueState {
         {
             return true;
         }
+        message.has_waited = true;
         self.ready.push(message);
         let dropped = self.drop_head();
         // A classic queue checks its head for expiry only if the head may have changed.
@@ -220,9 +221,11 @@ impl QueueState {
         let rules = &self.context.rules.quorum;
         let has_failed = cause != ReturnCause::GivenBack || rules.every_return_fails;
         let to_end = rules.unlimited_returns_to_end && cause != ReturnCause::ChannelLost;
+        let now = self.context.clock.now();
         let mut requeued = Vec::new();
         for mut message in messages {
             message.count_return(has_failed);
+            message.has_waited |= message.expires > now;
             if let QueueKind::Quorum { delivery_limit } = self.rules.kind {
                 if self.rules.kind.limit_is_exceeded_by(message.failures) {
                     self.dead_letter(message, DeadLetterReason::DeliveryLimit);
@@ -414,13 +417,15 @@ impl QueueState {
 
     /// Hands a message to the dead-letter exchange, or drops it if the queue has none.
     fn dead_letter(&self, message: QueuedMessage, reason: DeadLetterReason) {
-        let QueuedMessage { mut message, failures, .. } = message;
+        let QueuedMessage { mut message, failures, has_waited, .. } = message;
         if self.context.rules.dead_letters.keeps_failures {
             message.failures = failures;
         }
         if self.rules.dead_letter_exchange.is_some() {
             let (queue, rules) = (Arc::clone(&self.id.name), Arc::clone(&self.rules));
-            self.context.dead_letters.push(DeadLetter { message, reason, queue, rules });
+            let hides_expiration = self.rules.lazy && has_waited;
+            let letter = DeadLetter { message, reason, queue, rules, hides_expiration };
+            self.context.dead_letters.push(letter);
         }
     }
 
