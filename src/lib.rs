@@ -42,6 +42,7 @@
 //! | handle messages on threads | [`Consumer::workers`], [`Handler`] |
 //! | take single messages | [`Consumer::fetch`], [`Consumer::messages`] |
 //! | describe exchanges and queues | [`Exchange`], [`Queue`], [`Binding`] |
+//! | keep exchanges and queues in a file | [`topology::Topology`] |
 //! | decide about failed messages | [`Settlement`], [`consume::Retry`] |
 //! | test without RabbitMQ | [`guide::testing`] |
 //! | choose a type of queue | [`guide::queue_types`] |
@@ -171,7 +172,8 @@ pub mod message {
 pub mod topology {
     #[doc(inline)]
     pub use carrot_core::{
-        DelayedRetry, DeleteIf, Destination, LeaderLocator, Overflow, QueueInfo,
+        DelayedRetry, DeleteIf, Destination, Difference, DifferenceKind, LeaderLocator, Overflow,
+        QueueInfo, Topology, TopologyCheck,
     };
 }
 

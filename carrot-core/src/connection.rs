@@ -12,6 +12,7 @@ use crate::model::{Binding, Exchange, Queue};
 use crate::publisher::Publisher;
 use crate::publisher::definition::PublisherDefinition;
 use crate::recovery::handle::ConnectionHandle;
+use crate::topology::{Topology, TopologyCheck};
 
 /// A handle to one broker, through any backend. Opens publishers and consumers.
 ///
@@ -234,6 +235,68 @@ impl Connection {
     /// As [`bind`](Connection::bind).
     pub fn unbind(&self, binding: &Binding) -> Result<()> {
         self.handle.delete(Delete::Binding(binding)).map(drop)
+    }
+
+    /// Declares the exchanges, then the queues, then the bindings of a topology.
+    ///
+    /// What exists with the same properties stays unchanged. Everything that needs no broker is
+    /// checked before anything is declared. The declarations before a refusal stay.
+    ///
+    /// Blocks for one round trip for each entity, each at most for the call timeout, and for
+    /// connecting if the connection is not open.
+    ///
+    /// ```
+    /// use carrot::topology::Topology;
+    ///
+    /// let connection = carrot::connect("memory://")?;
+    /// let topology: Topology =
+    ///     serde_json::from_str(r#"{"queues": [{"name": "jobs"}, {"name": "reports"}]}"#)?;
+    /// connection.declare_all(&topology)?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// - [`Error::Declaration`]: an entity is invalid, or the broker refused it. Names the entity
+    ///   and carries the error of [`declare_exchange`](Connection::declare_exchange),
+    ///   [`declare_queue`](Connection::declare_queue) or [`bind`](Connection::bind).
+    pub fn declare_all(&self, topology: &Topology) -> Result<()> {
+        topology.declare(&self.handle)
+    }
+
+    /// Compares a topology with the broker, and lists every entity that differs. Changes nothing.
+    ///
+    /// An entity that exists is declared again with the properties of the topology, which the
+    /// broker accepts only if they are equal. RabbitMQ names the first argument that differs. It
+    /// creates the entity if another client deletes it in between. The comparison restarts the time
+    /// after which an unused queue expires. AMQP cannot compare bindings;
+    /// [`TopologyCheck::unchecked`] lists them.
+    ///
+    /// Blocks for two round trips for each entity, each at most for the call timeout, and for
+    /// connecting if the connection is not open. Each difference costs a channel.
+    ///
+    /// ```
+    /// use carrot::Queue;
+    /// use carrot::topology::{DifferenceKind, Topology};
+    ///
+    /// let connection = carrot::connect("memory://")?;
+    /// connection.declare_queue(Queue::new("jobs"))?;
+    /// let topology = Topology::new().queue(Queue::new("jobs").max_length(10)).queue("reports");
+    ///
+    /// let check = connection.check(&topology)?;
+    /// assert_eq!(check.differences[0].kind, DifferenceKind::Different);
+    /// assert_eq!(check.differences[1].kind, DifferenceKind::Missing);
+    /// println!("{check}");
+    /// # Ok::<(), carrot::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// - [`Error::Declaration`]: an entity is invalid.
+    /// - [`Error::Timeout`], [`Error::Disconnected`], [`Error::Closed`]: the broker did not answer.
+    /// - The errors of [`open`](Connection::open), if the connection has to be opened.
+    ///
+    /// [`TopologyCheck::unchecked`]: crate::TopologyCheck::unchecked
+    pub fn check(&self, topology: &Topology) -> Result<TopologyCheck> {
+        topology.check(&self.handle)
     }
 
     /// Deletes an exchange. Deleting an exchange that does not exist is no error.

@@ -21,6 +21,7 @@ mod model;
 mod panic_guard;
 mod publisher;
 mod recovery;
+mod topology;
 
 pub mod backend;
 
@@ -54,3 +55,4 @@ pub use publisher::Publisher;
 pub use publisher::confirmation::Confirmation;
 pub use publisher::definition::PublisherDefinition;
 pub use publisher::message_builder::MessageBuilder;
+pub use topology::{Difference, DifferenceKind, Topology, TopologyCheck};

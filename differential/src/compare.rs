@@ -21,7 +21,7 @@ pub enum ComparisonResult {
     /// The observations are equal.
     Same,
     /// The observations differ.
-    Divergence(Difference),
+    Divergence(StepDifference),
     /// The observations differ after a behaviour that AMQP does not specify.
     Unspecified(Unspecified),
     /// The observations differ, and the run on RabbitMQ was too slow to be evidence.
@@ -33,7 +33,7 @@ pub enum ComparisonResult {
 
 /// The first difference between two runs.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Difference {
+pub struct StepDifference {
     /// The index of the operation, or the number of operations for the state at the end.
     pub step: usize,
     /// The observations on the memory broker.
@@ -101,7 +101,7 @@ impl Comparator {
         let step_of = |steps: &[StepLog]| steps.get(step).cloned().unwrap_or_default();
         let notes = rabbitmq.notes.into_iter().rev().take(3).collect();
         (
-            ComparisonResult::Divergence(Difference {
+            ComparisonResult::Divergence(StepDifference {
                 step,
                 memory: step_of(&memory.steps),
                 rabbitmq: step_of(&rabbitmq.steps),

@@ -16,7 +16,7 @@ use carrot_core::ConnectionOptions;
 
 use crate::broker::{DefaultQueueType, imitated};
 use crate::code;
-use crate::compare::{Comparator, ComparisonResult, Difference};
+use crate::compare::{Comparator, ComparisonResult, StepDifference};
 use crate::coverage::Coverage;
 use crate::generate;
 use crate::program::Program;
@@ -92,7 +92,7 @@ pub struct Divergence {
     /// The program, shrunk.
     pub program: Program,
     /// The difference of the shrunk program.
-    pub difference: Difference,
+    pub difference: StepDifference,
     /// The number of runs, of three, in which the program differed. A program that does not always
     /// differ is not shrunk.
     pub times: usize,

@@ -68,6 +68,7 @@ examples! {
     work_queue: "20 jobs done, 0 requeued";
     fanout: "received \"all listeners receive this\"";
     topics: "*.stock.#  matches eur.stock.db\n#";
+    topology: "example-usd-prices holds 0 of 1 message\nexample-all-prices holds 1";
     headers: "PDF or urgent  \"an urgent note\"";
     codecs: "refused: content type \"application/x-bincode\"";
     unit_test: "1 order acknowledged, 1 rejected";

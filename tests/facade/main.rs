@@ -31,4 +31,5 @@ mod recovery;
 mod refusals;
 mod refused_operations;
 mod streams;
+mod topology;
 mod workers;

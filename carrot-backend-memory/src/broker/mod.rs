@@ -32,7 +32,7 @@ use crate::queue::sink::{ConsumerKey, UnackedMessage};
 use crate::queue::state::ReturnCause;
 use crate::queue::{BrokerQueue, DeletedQueue, QueueFate};
 use crate::release_rules::ReleaseRules;
-use crate::routing::topology::Topology;
+use crate::routing::topology::BrokerTopology;
 use crate::sync::{lock, read, write};
 
 /// The named brokers of the process. The map keeps no broker alive.
@@ -183,7 +183,7 @@ pub(crate) struct BrokerShared {
     /// Whether the default type of queues is quorum.
     pub(crate) quorum_by_default: bool,
     pub(crate) context: Arc<QueueContext>,
-    topology: RwLock<Topology>,
+    topology: RwLock<BrokerTopology>,
     pub(crate) connections: Mutex<Vec<Weak<dyn OpenConnection>>>,
     pub(crate) replies: DirectReplies,
     pub(crate) faults: FaultPlan,
@@ -232,7 +232,7 @@ impl BrokerShared {
                 dead_letters: Outbox::default(),
                 idle: IdleSignal::default(),
             }),
-            topology: RwLock::new(Topology::new(rules)),
+            topology: RwLock::new(BrokerTopology::new(rules)),
             connections: Mutex::default(),
             replies: DirectReplies::default(),
             faults: FaultPlan::default(),
@@ -251,11 +251,11 @@ impl BrokerShared {
         self.last_id.fetch_add(1, Ordering::Relaxed) + 1
     }
 
-    pub(crate) fn topology(&self) -> RwLockReadGuard<'_, Topology> {
+    pub(crate) fn topology(&self) -> RwLockReadGuard<'_, BrokerTopology> {
         read(&self.topology)
     }
 
-    pub(crate) fn topology_mut(&self) -> RwLockWriteGuard<'_, Topology> {
+    pub(crate) fn topology_mut(&self) -> RwLockWriteGuard<'_, BrokerTopology> {
         write(&self.topology)
     }
 

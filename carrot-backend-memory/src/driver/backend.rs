@@ -10,7 +10,7 @@ use carrot_core::backend::{
     Acknowledgement, Backend, ConsumeOptions, Declare, Delete, Deleted, Delivery, DeliveryTag,
     Extent, Outcome, Publication, PublishTag, QueueInfo, Rejection, Subscription,
 };
-use carrot_core::{Error, Result};
+use carrot_core::{Binding, Error, Result};
 
 use crate::broker::fault_plan::Operation;
 use crate::broker::names::without_line_breaks;
@@ -66,6 +66,14 @@ impl Backend for MemoryBackend {
                 Ok(Deleted::new(u32::try_from(count).unwrap_or(u32::MAX)))
             }),
         })
+    }
+
+    fn has_binding(&self, binding: &Binding, timeout: Duration) -> Result<Option<bool>> {
+        let handle = &self.handle;
+        check_declare(&Declare::Binding(binding), handle.frame_max)?;
+        handle.begin(Operation::Declare, timeout)?;
+        let binding = handle.resolve(binding)?;
+        Ok(Some(handle.shared().topology().has_binding(&binding)))
     }
 
     fn publish(&self, publication: &Publication<'_>, timeout: Duration) -> Result<PublishTag> {

@@ -9,7 +9,7 @@ use crate::errors;
 use crate::queue::BrokerQueue;
 use crate::queue::message::RoutedMessage;
 use crate::routing::exchange::{BindingTarget, BrokerExchange};
-use crate::routing::topology::Topology;
+use crate::routing::topology::BrokerTopology;
 
 /// The prefix of the names to which direct replies are sent.
 pub(crate) const DIRECT_REPLY_PREFIX: &str = "amq.rabbitmq.reply-to.";
@@ -67,11 +67,11 @@ impl<'a> Routes<'a> {
     }
 }
 
-impl Topology {
+impl BrokerTopology {
     /// Returns the queues that a message goes to.
     ///
     /// # Errors
-    /// As [`find_exchange`](Topology::find_exchange).
+    /// As [`find_exchange`](BrokerTopology::find_exchange).
     pub(crate) fn route(
         &self,
         message: &RoutedMessage,

@@ -26,7 +26,7 @@ const PREDECLARED: [(&str, ExchangeKind); 6] = [
 ///
 /// Deleting an exchange or a queue also deletes the bindings from and to it.
 #[derive(Debug)]
-pub(crate) struct Topology {
+pub(crate) struct BrokerTopology {
     pub(crate) exchanges: NameMap<BrokerExchange>,
     pub(crate) queues: NameMap<Arc<BrokerQueue>>,
     /// The exchanges with a binding to a target, by the number of the target.
@@ -37,9 +37,9 @@ pub(crate) struct Topology {
     rules: &'static ReleaseRules,
 }
 
-impl Topology {
-    pub(crate) fn new(rules: &'static ReleaseRules) -> Topology {
-        let mut topology = Topology {
+impl BrokerTopology {
+    pub(crate) fn new(rules: &'static ReleaseRules) -> BrokerTopology {
+        let mut topology = BrokerTopology {
             exchanges: NameMap::default(),
             queues: NameMap::default(),
             sources: HashMap::new(),
@@ -205,6 +205,13 @@ impl Topology {
             self.sources.entry(id).or_default().push(name);
         }
         Ok(())
+    }
+
+    pub(crate) fn has_binding(&self, binding: &Binding) -> bool {
+        let source = self.exchanges.get(binding.source.as_str());
+        source.zip(self.target(&binding.destination).ok()).is_some_and(|(source, target)| {
+            source.has_binding(target.id(), &binding.routing_key, &binding.arguments)
+        })
     }
 
     /// Removes a binding for a connection, and its source if that deletes itself. Succeeds if the

@@ -8,7 +8,7 @@ use crate::backend::delivery::{
 use crate::backend::entities::{Declare, Delete, Deleted};
 use crate::backend::subscription::Subscription;
 use crate::error::Result;
-use crate::model::QueueInfo;
+use crate::model::{Binding, QueueInfo};
 
 #[allow(unused_imports, reason = "documentation links to it")]
 use crate::error::Error;
@@ -55,6 +55,18 @@ pub trait Backend: Debug + Send + Sync + 'static {
     /// - [`Error::HardError`]: RabbitMQ closes the connection over the operation, such as a
     ///   conditional deletion of a quorum queue.
     fn delete(&self, entity: Delete<'_>, timeout: Duration) -> Result<Deleted>;
+
+    /// Returns whether a binding exists, or `None` if the backend cannot know. AMQP cannot.
+    ///
+    /// Changes nothing. Blocks for one round trip, at most for `timeout`.
+    ///
+    /// # Errors
+    /// - [`Error::Disconnected`], [`Error::Closed`], [`Error::Timeout`]: as
+    ///   [`declare`](Backend::declare).
+    fn has_binding(&self, binding: &Binding, timeout: Duration) -> Result<Option<bool>> {
+        let _ = (binding, timeout);
+        Ok(None)
+    }
 
     /// Sends a message, and does not wait for the broker's answer.
     ///

@@ -8,20 +8,25 @@ use crate::error::{Cause, Error, HardClose};
 impl Error {
     /// Returns whether the same call can succeed later, without a correction by the caller.
     pub fn is_retryable(&self) -> bool {
-        matches!(
-            self,
+        match self {
             Error::Connect { .. }
-                | Error::Disconnected { .. }
-                | Error::Timeout { .. }
-                | Error::Blocked { .. }
-                | Error::Unavailable { .. }
-                | Error::Refused
-        )
+            | Error::Disconnected { .. }
+            | Error::Timeout { .. }
+            | Error::Blocked { .. }
+            | Error::Unavailable { .. }
+            | Error::Refused => true,
+            Error::Declaration { source, .. } => source.is_retryable(),
+            _ => false,
+        }
     }
 
     /// Returns whether a connection or channel was lost, through no fault of the call.
     pub fn is_disconnected(&self) -> bool {
-        matches!(self, Error::Disconnected { .. } | Error::Stale { .. })
+        match self {
+            Error::Disconnected { .. } | Error::Stale { .. } => true,
+            Error::Declaration { source, .. } => source.is_disconnected(),
+            _ => false,
+        }
     }
 
     /// Returns whether the broker refused an operation and closed the channel.
@@ -60,7 +65,7 @@ impl Error {
             Error::PreconditionFailed { .. } => Some(406),
             Error::HardError { code, .. } => Some(*code),
             Error::Unroutable { returned } => Some(returned.code),
-            Error::Batch { source, .. } => source.reply_code(),
+            Error::Batch { source, .. } | Error::Declaration { source, .. } => source.reply_code(),
             _ => self.hard_close().map(|close| close.code),
         }
     }

@@ -280,6 +280,18 @@ pub enum Error {
         source: Arc<Error>,
     },
 
+    /// The broker refused to declare an entity of a [`Topology`](crate::Topology), or the entity is
+    /// invalid.
+    ///
+    /// The entities before it were declared.
+    #[error("declaring {entity} failed: {source}")]
+    Declaration {
+        /// The kind and the name of the entity, such as `queue "jobs"`.
+        entity: String,
+        /// The error of the entity.
+        source: Arc<Error>,
+    },
+
     /// This program closed the connection, publisher or consumer.
     #[error("the {what} is closed")]
     Closed {

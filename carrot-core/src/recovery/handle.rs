@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use crate::backend::{Backend, ChannelOptions, Connector, Declare, Delete, QueueInfo};
 use crate::config::ConnectionOptions;
 use crate::error::Result;
+use crate::model::Binding;
 use crate::recovery::channel::{Declarations, RecoveringChannel};
 use crate::recovery::shared::ConnectionShared;
 
@@ -64,6 +65,11 @@ impl ConnectionHandle {
 
     pub(crate) fn declare(&self, entity: Declare<'_>) -> Result<QueueInfo> {
         self.administration.call(|opened, timeout| opened.channel.declare(entity, timeout))
+    }
+
+    /// Returns whether a binding exists; `None` if the backend cannot know.
+    pub(crate) fn has_binding(&self, binding: &Binding) -> Result<Option<bool>> {
+        self.administration.call(|opened, timeout| opened.channel.has_binding(binding, timeout))
     }
 
     pub(crate) fn delete(&self, entity: Delete<'_>) -> Result<u32> {
