@@ -160,6 +160,15 @@ pub mod consume {
     };
 }
 
+/// Layers: code around sending and around handling.
+pub mod layers {
+    #[doc(inline)]
+    pub use carrot_core::{
+        HandleLayer, Handled, Next, OutgoingMessage, PublishLayer, SentMessage, SettledMessage,
+        Treatment,
+    };
+}
+
 /// Properties and headers of a message, and their values.
 pub mod message {
     #[doc(inline)]

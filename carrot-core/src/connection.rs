@@ -6,11 +6,15 @@ use crate::backend::{Connector, Declare, Delete, DeleteIf, Event, QueueInfo, Rol
 use crate::config::{ConnectionOptions, Secret};
 use crate::consumer::Consumer;
 use crate::consumer::definition::ConsumerDefinition;
+use crate::consumer::layer::{HandleLayer, HandleLayers};
+use crate::consumer::settings::ConsumerSettings;
 use crate::deadline;
 use crate::error::{Error, Result};
 use crate::model::{Binding, Exchange, Queue};
 use crate::publisher::Publisher;
 use crate::publisher::definition::PublisherDefinition;
+use crate::publisher::layer::{PublishLayer, PublishLayers};
+use crate::publisher::settings::PublisherSettings;
 use crate::recovery::handle::ConnectionHandle;
 use crate::topology::{Topology, TopologyCheck};
 
@@ -35,6 +39,10 @@ use crate::topology::{Topology, TopologyCheck};
 #[derive(Debug, Clone)]
 pub struct Connection {
     handle: Arc<ConnectionHandle>,
+    /// The layers of the publishers that this handle opens.
+    publish_layers: PublishLayers,
+    /// The layers of the consumers that this handle opens.
+    handle_layers: HandleLayers,
 }
 
 impl Connection {
@@ -64,7 +72,11 @@ impl Connection {
     }
 
     fn start(connector: Arc<dyn Connector>, options: &ConnectionOptions, lazy: bool) -> Connection {
-        Connection { handle: Arc::new(ConnectionHandle::new(connector, options, lazy)) }
+        Connection {
+            handle: Arc::new(ConnectionHandle::new(connector, options, lazy)),
+            publish_layers: PublishLayers::default(),
+            handle_layers: HandleLayers::default(),
+        }
     }
 
     /// Opens the connection for consumers and declarations. Without this call, their first use
@@ -165,6 +177,46 @@ impl Connection {
     pub fn update_secret(&self, secret: impl Into<Secret>, reason: &str) -> Result<()> {
         validate::short_string("reason", reason)?;
         self.handle.update_secret(secret.into().reveal(), reason)
+    }
+
+    /// Returns a handle to the same connection whose publishers and callers have one more layer,
+    /// before their own. Publishers that are open keep their layers.
+    ///
+    /// ```
+    /// use carrot::layers::LogMessages;
+    ///
+    /// let connection = carrot::connect("memory://")?.with_publish_layer(LogMessages::new());
+    /// # Ok::<(), carrot::Error>(())
+    /// ```
+    #[must_use = "the layer applies to publishers that the returned handle opens"]
+    pub fn with_publish_layer(mut self, layer: impl PublishLayer) -> Connection {
+        self.publish_layers.push(layer);
+        self
+    }
+
+    /// Returns a handle to the same connection whose consumers have one more layer, outside their
+    /// own. Consumers that are open keep their layers.
+    ///
+    /// ```
+    /// use carrot::layers::LogMessages;
+    ///
+    /// let connection = carrot::connect("memory://")?.with_handle_layer(LogMessages::new());
+    /// # Ok::<(), carrot::Error>(())
+    /// ```
+    #[must_use = "the layer applies to consumers that the returned handle opens"]
+    pub fn with_handle_layer(mut self, layer: impl HandleLayer) -> Connection {
+        self.handle_layers.push(layer);
+        self
+    }
+
+    fn open_publisher(&self, mut settings: PublisherSettings) -> Result<Publisher> {
+        settings.layers.prepend(&self.publish_layers);
+        Publisher::open(&self.handle, settings)
+    }
+
+    fn open_consumer(&self, mut settings: ConsumerSettings) -> Result<Consumer> {
+        settings.layers.prepend(&self.handle_layers);
+        Consumer::open(&self.handle, settings)
     }
 
     /// Starts the definition of a publisher on this connection.
@@ -479,7 +531,7 @@ impl PublisherDefinition {
     /// # Errors
     /// As [`build`](PublisherDefinition::build).
     pub fn open(&self, connection: &Connection) -> Result<Publisher> {
-        Publisher::open(&connection.handle, self.settings.clone())
+        connection.open_publisher(self.settings.clone())
     }
 }
 
@@ -502,7 +554,7 @@ impl PublisherDefinition<Connection> {
     /// - [`Error::HardError`]: the broker does not know the exchange type.
     /// - [`Error::Closed`]: the connection was closed.
     pub fn build(self) -> Result<Publisher> {
-        Publisher::open(&self.connection.handle, self.settings)
+        self.connection.open_publisher(self.settings)
     }
 }
 
@@ -517,7 +569,7 @@ impl ConsumerDefinition {
     /// # Errors
     /// As [`build`](ConsumerDefinition::build).
     pub fn open(&self, connection: &Connection) -> Result<Consumer> {
-        Consumer::open(&connection.handle, self.settings.clone())
+        connection.open_consumer(self.settings.clone())
     }
 }
 
@@ -540,6 +592,6 @@ impl ConsumerDefinition<Connection> {
     /// - [`Error::HardError`]: the broker does not know the type of an exchange.
     /// - [`Error::Closed`]: the connection was closed.
     pub fn build(self) -> Result<Consumer> {
-        Consumer::open(&self.connection.handle, self.settings)
+        self.connection.open_consumer(self.settings)
     }
 }

@@ -27,7 +27,7 @@ pub struct Accounting {
 struct AccountingState {
     next: u64,
     /// The messages that are not both confirmed and consumed.
-    open: HashMap<u64, SentMessage>,
+    open: HashMap<u64, AccountedMessage>,
     totals: Totals,
     progress: Progress,
     errors: BTreeMap<String, u64>,
@@ -37,7 +37,7 @@ struct AccountingState {
 }
 
 #[derive(Debug, Clone, Copy)]
-struct SentMessage {
+struct AccountedMessage {
     sent: Instant,
     sender: ThreadId,
     resolved: Option<Instant>,
@@ -115,7 +115,7 @@ impl Accounting {
         let mut state = self.lock();
         let id = state.next;
         state.next += 1;
-        let message = SentMessage {
+        let message = AccountedMessage {
             sent: Instant::now(),
             sender: thread::current().id(),
             resolved: None,
@@ -275,7 +275,7 @@ impl Accounting {
         let state = self.lock();
         let pending =
             state.open.values().filter(|message| message.outcome.is_none()).count() as u64;
-        let is_missing = |message: &SentMessage| {
+        let is_missing = |message: &AccountedMessage| {
             message.outcome == Some(SendOutcome::Confirmed) && !message.consumed
         };
         let mut missing: Vec<u64> = state
@@ -286,7 +286,7 @@ impl Accounting {
             .collect();
         missing.sort_unstable();
         let times = |id| {
-            let message: &SentMessage = state.open.get(id)?;
+            let message: &AccountedMessage = state.open.get(id)?;
             Some((message.sent - self.started, message.resolved? - self.started, message.sender))
         };
         let missing_times = missing.iter().filter_map(times).collect();

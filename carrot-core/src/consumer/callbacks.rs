@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use crate::backend::ConsumeOptions;
 use crate::consumer::counters::RunCounters;
-use crate::consumer::dispatch::Handled;
 use crate::consumer::failure::FailurePolicy;
+use crate::consumer::handled::Handled;
 use crate::consumer::message::Message;
 use crate::consumer::process::process;
 use crate::consumer::report::Report;
@@ -73,10 +73,10 @@ fn next(run: &ConsumerRun, cached: &mut CachedSubscription) -> Result<Option<Mes
 }
 
 fn handle_all(callbacks: &mut [Callback], message: &Message, policy: &FailurePolicy) -> Handled {
-    let mut outcome = Handled::Settled(Settlement::Ack);
+    let mut outcome = Handled::settled(Settlement::Ack);
     for callback in callbacks {
         outcome = callback(message, policy);
-        if outcome != Handled::Settled(Settlement::Ack) {
+        if !outcome.is_ack() {
             break;
         }
     }

@@ -7,6 +7,7 @@ use crate::backend::Acknowledgement;
 use crate::codec::Codecs;
 use crate::consumer::failure::{Afterwards, Retry, UndecodableHandler};
 use crate::consumer::handler_error::HandlerError;
+use crate::consumer::layer::HandleLayer;
 use crate::consumer::message::Message;
 use crate::consumer::settings::{BoundExchange, ConsumerSettings};
 use crate::consumer::settlement::Settlement;
@@ -62,7 +63,8 @@ use crate::model::{Exchange, Headers, Queue, ShortString, Value};
 /// * A duration is a number of seconds, whole or fractional. Setters without an argument are
 ///   booleans.
 /// * At most one of `park`, `park_with` and `discard_failed` can be set.
-/// * Serializing fails for a codec of the program, and for [`on_undecodable`](Self::on_undecodable).
+/// * Serializing fails for a codec of the program, for [`on_undecodable`](Self::on_undecodable), and
+///   for layers.
 /// * Unknown fields are refused. Settings are refused with the errors of `build`, as far as the
 ///   check needs no connection.
 ///
@@ -271,6 +273,15 @@ impl<C> ConsumerDefinition<C> {
     /// Defaults to none.
     pub fn argument(mut self, name: impl Into<ShortString>, value: impl Into<Value>) -> Self {
         self.settings.options.arguments.insert(name, value);
+        self
+    }
+
+    /// Adds a layer around the handling of each message, inside those added before. Can be called
+    /// several times.
+    ///
+    /// Defaults to the layers of the connection, which are outside.
+    pub fn layer(mut self, layer: impl HandleLayer) -> Self {
+        self.settings.layers.push(layer);
         self
     }
 

@@ -6,22 +6,12 @@ use std::sync::Arc;
 use serde::de::DeserializeOwned;
 
 use crate::consumer::failure::{Failure, FailurePolicy};
+use crate::consumer::handled::{Handled, HandledAs};
 use crate::consumer::handler_error::HandlerError;
 use crate::consumer::message::Message;
 use crate::consumer::settlement::Settlement;
 use crate::error::Error;
-use crate::escaping::printable;
 use crate::panic_guard::{describe, drop_guarded, guard};
-
-/// The maximum length of a handler's reason for parking, in bytes.
-const LONGEST_REASON: usize = 1000;
-
-/// The result of handling one message.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Handled {
-    Settled(Settlement),
-    Failed(Failure),
-}
 
 /// Decodes `message`, and calls `receive` with the value. Catches every panic of the program's
 /// code.
@@ -53,28 +43,21 @@ struct Panicked(String);
 pub(crate) fn undecodable(message: &Message, policy: &FailurePolicy, error: Error) -> Handled {
     let failed = match &policy.settings().on_undecodable {
         Some(handler) => outcome(guard(|| (handler.0)(message, &error))),
-        None => Handled::Failed(Failure::new(describe(&error))),
+        None => Handled::failed_with(Failure::new(describe(&error))),
     };
     drop_guarded(error);
-    match failed {
-        Handled::Failed(failure) => Handled::Failed(Failure { undecodable: true, ..failure }),
-        settled => settled,
+    match failed.0 {
+        HandledAs::Failed(failure) => {
+            Handled::failed_with(Failure { undecodable: true, ..failure })
+        }
+        settled => Handled(settled),
     }
 }
 
 fn outcome(result: Result<Result<Settlement, HandlerError>, String>) -> Handled {
-    let chosen = |reason: String| Failure { chosen: true, ..Failure::new(reason) };
     match result {
-        Ok(Ok(Settlement::RetryAfter(pause))) => Handled::Failed(Failure {
-            pause: Some(pause),
-            ..chosen(format!("another attempt in {pause:?}"))
-        }),
-        Ok(Ok(Settlement::Park(reason))) => Handled::Failed(Failure {
-            permanent: true,
-            ..chosen(printable(LONGEST_REASON, reason))
-        }),
-        Ok(Ok(settlement)) => Handled::Settled(settlement),
-        Ok(Err(error)) => Handled::Failed(error.into_failure()),
-        Err(panic) => Handled::Failed(Failure::new(panic)),
+        Ok(Ok(settlement)) => Handled::settled(settlement),
+        Ok(Err(error)) => Handled::failed_with(error.into_failure()),
+        Err(panic) => Handled::failed_with(Failure::new(panic)),
     }
 }

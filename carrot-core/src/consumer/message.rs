@@ -278,6 +278,10 @@ impl Message {
         &self.source.queue
     }
 
+    pub(crate) fn queue_handle(&self) -> Arc<str> {
+        Arc::clone(&self.source.queue)
+    }
+
     /// Returns whether the message was, or may have been, delivered before.
     pub fn is_redelivered(&self) -> bool {
         self.delivery.redelivered
@@ -410,11 +414,7 @@ impl Message {
     /// # Errors
     /// As [`fail`](Message::fail).
     pub fn retry_after(self, pause: Duration) -> Result<()> {
-        self.fail_with(Failure {
-            chosen: true,
-            pause: Some(pause),
-            ..Failure::new(format!("another attempt in {pause:?}"))
-        })
+        self.fail_with(Failure::postponed(pause))
     }
 
     fn fail_with(self, failure: Failure) -> Result<()> {

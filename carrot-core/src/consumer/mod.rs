@@ -6,15 +6,17 @@ pub(crate) mod death;
 pub(crate) mod definition;
 mod dispatch;
 pub(crate) mod failure;
+pub(crate) mod handled;
 pub(crate) mod handler;
 pub(crate) mod handler_error;
 mod held_bytes;
 pub(crate) mod iter;
+pub(crate) mod layer;
 pub(crate) mod message;
 mod process;
 pub(crate) mod report;
 mod run;
-mod settings;
+pub(crate) mod settings;
 pub(crate) mod settlement;
 mod shared;
 pub(crate) mod stop;
@@ -32,8 +34,8 @@ use serde::de::DeserializeOwned;
 
 use crate::backend::{Acknowledgement, ChannelOptions, ConsumeOptions, Delete, Role};
 use crate::consumer::callbacks::Callback;
-use crate::consumer::dispatch::Handled;
 use crate::consumer::failure::FailurePolicy;
+use crate::consumer::handled::Handled;
 use crate::consumer::handler::{Handler, IntoSettlement};
 use crate::consumer::iter::{FetchAll, Messages};
 use crate::consumer::message::Message;
@@ -91,6 +93,7 @@ impl Consumer {
             max_held_bytes,
             queue,
             failures,
+            layers,
             ..
         } = settings.clone();
         let is_stream = settings.reads_stream();
@@ -142,6 +145,7 @@ impl Consumer {
             is_exclusive,
             is_stream,
             policy,
+            layers,
             runs: AtomicUsize::new(0),
             codecs,
         });

@@ -1,11 +1,14 @@
 //! Handles one message of a run, and settles it.
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use crate::backend::Content;
 use crate::consumer::counters::RunCounters;
-use crate::consumer::dispatch::Handled;
 use crate::consumer::failure::{Failure, FailureOutcome};
+use crate::consumer::handled::{Handled, HandledAs};
+use crate::consumer::layer::Treatment;
 use crate::consumer::message::Disposition;
 use crate::consumer::message::Message;
 use crate::consumer::report::Report;
@@ -29,48 +32,84 @@ pub(crate) fn process(
 ) {
     let policy = run.policy();
     let stopped = || run.is_stopped();
+    let observer = TreatmentObserver::new(run, &message);
     let mut held = Duration::ZERO;
-    loop {
-        let outcome = handle(&message);
+    let treatment = loop {
+        let outcome = run.layers().handle(&message, handle);
         before_settling();
-        let failure = match outcome {
-            Handled::Settled(Settlement::Requeue) if run.is_stream() => {
+        let failure = match outcome.0 {
+            HandledAs::Settled(Settlement::Requeue) if run.is_stream() => {
                 Failure::new("a stream takes no message back, so a requeue counts as a failure")
             }
-            Handled::Settled(settlement) => {
+            HandledAs::Settled(settlement) => {
                 counters.note_success(message.queue());
-                return settle(message, &settlement, counters);
+                break settle(message, &settlement, counters);
             }
             // A message that cannot be requeued is parked when it has been held for too long.
-            Handled::Failed(failure) if run.is_stream() && held >= LONGEST_HELD => {
+            HandledAs::Failed(failure) if run.is_stream() && held >= LONGEST_HELD => {
                 Failure { permanent: true, ..failure }
             }
-            Handled::Failed(failure) => failure,
+            HandledAs::Failed(failure) => failure,
         };
         counters.note_failure(&failure, message.queue());
         match policy.fail(message, &failure, Some(run.unhandled()), &stopped) {
             FailureOutcome::TryAgainHere(same, pause) => {
                 message = same;
                 match wait(pause, &message, run) {
-                    Waited::Stopped => return run.take_back(message),
-                    Waited::Lost => return counters.count(|report| &mut report.stale),
+                    Waited::Stopped => {
+                        run.take_back(message);
+                        break Treatment::Returned;
+                    }
+                    Waited::Lost => {
+                        counters.count(|report| &mut report.stale);
+                        break Treatment::Stale;
+                    }
                     Waited::Whole => counters.count(|report| &mut report.retried),
                 }
                 held += pause;
                 if held >= LONGEST_HELD && !run.is_stream() {
                     policy.count(&message, message.attempt());
-                    return requeue(message);
+                    requeue(message);
+                    break Treatment::Retried;
                 }
                 message.next_attempt();
+                observer.observe(Treatment::Retried);
             }
             FailureOutcome::PauseHere(message, pause) => {
                 counters.count(|report| &mut report.paused);
-                return match wait(pause, &message, run) {
-                    Waited::Stopped => run.take_back(message),
-                    Waited::Lost | Waited::Whole => requeue(message),
+                break match wait(pause, &message, run) {
+                    Waited::Stopped => {
+                        run.take_back(message);
+                        Treatment::Returned
+                    }
+                    Waited::Lost | Waited::Whole => {
+                        requeue(message);
+                        Treatment::Paused
+                    }
                 };
             }
-            outcome => return count_outcome(counters, &outcome),
+            outcome => break count_outcome(counters, &outcome),
+        }
+    };
+    observer.observe(treatment);
+}
+
+/// Shows the treatment of a message to the layers, once it is settled.
+struct TreatmentObserver<'a> {
+    run: &'a ConsumerRun,
+    message: Option<(Arc<Content>, Arc<str>)>,
+}
+
+impl<'a> TreatmentObserver<'a> {
+    fn new(run: &'a ConsumerRun, message: &Message) -> TreatmentObserver<'a> {
+        let has_layers = !run.layers().is_empty();
+        let message = has_layers.then(|| (Arc::clone(message.content()), message.queue_handle()));
+        TreatmentObserver { run, message }
+    }
+
+    fn observe(&self, treatment: Treatment) {
+        if let Some((content, queue)) = &self.message {
+            self.run.layers().after_settle(content, queue, treatment);
         }
     }
 }
@@ -94,25 +133,31 @@ fn wait(pause: Duration, message: &Message, run: &ConsumerRun) -> Waited {
     }
 }
 
-fn count_outcome(counters: &RunCounters, outcome: &FailureOutcome) {
-    counters.count(|report| match outcome {
-        FailureOutcome::Retried => &mut report.retried,
-        FailureOutcome::Parked => &mut report.parked,
-        FailureOutcome::Discarded => &mut report.discarded,
-        FailureOutcome::Requeued => &mut report.requeued,
-        FailureOutcome::Lost => &mut report.lost,
-        FailureOutcome::Stale => &mut report.stale,
+fn count_outcome(counters: &RunCounters, outcome: &FailureOutcome) -> Treatment {
+    let (treatment, counter): (_, fn(&mut Report) -> &mut u64) = match outcome {
+        FailureOutcome::Retried => (Treatment::Retried, |report| &mut report.retried),
+        FailureOutcome::Parked => (Treatment::Parked, |report| &mut report.parked),
+        FailureOutcome::Discarded => (Treatment::Discarded, |report| &mut report.discarded),
+        FailureOutcome::Requeued => (Treatment::Requeued, |report| &mut report.requeued),
+        FailureOutcome::Lost => (Treatment::Lost, |report| &mut report.lost),
+        FailureOutcome::Stale => (Treatment::Stale, |report| &mut report.stale),
         FailureOutcome::Paused
         | FailureOutcome::PauseHere(..)
-        | FailureOutcome::TryAgainHere(..) => &mut report.paused,
-    });
+        | FailureOutcome::TryAgainHere(..) => (Treatment::Paused, |report| &mut report.paused),
+    };
+    counters.count(counter);
+    treatment
 }
 
 /// Counts before settling, because a program that sees the message deleted may read the report.
-fn settle(mut message: Message, settlement: &Settlement, counters: &RunCounters) {
-    let (disposition, counter): (_, fn(&mut Report) -> &mut u64) = match settlement {
-        Settlement::Reject => (Disposition::Reject, |report| &mut report.rejected),
-        Settlement::Requeue => (Disposition::Return, |report| &mut report.requeued),
+fn settle(mut message: Message, settlement: &Settlement, counters: &RunCounters) -> Treatment {
+    let (disposition, treatment, counter): (_, _, fn(&mut Report) -> &mut u64) = match settlement {
+        Settlement::Reject => {
+            (Disposition::Reject, Treatment::Rejected, |report| &mut report.rejected)
+        }
+        Settlement::Requeue => {
+            (Disposition::Return, Treatment::Requeued, |report| &mut report.requeued)
+        }
         _ => return acknowledge(message, counters),
     };
     counters.count(counter);
@@ -122,16 +167,20 @@ fn settle(mut message: Message, settlement: &Settlement, counters: &RunCounters)
         report.stale += 1;
         drop(report);
         log_stale(&message, &error);
+        return Treatment::Stale;
     }
+    treatment
 }
 
-fn acknowledge(mut message: Message, counters: &RunCounters) {
+fn acknowledge(mut message: Message, counters: &RunCounters) -> Treatment {
     counters.acknowledged.fetch_add(1, Ordering::AcqRel);
     if let Err(error) = message.settle(Disposition::Ack) {
         counters.acknowledged.fetch_sub(1, Ordering::AcqRel);
         counters.count(|report| &mut report.stale);
         log_stale(&message, &error);
+        return Treatment::Stale;
     }
+    Treatment::Acknowledged
 }
 
 fn log_stale(message: &Message, error: &Error) {

@@ -13,6 +13,7 @@ use crate::backend::{Acknowledgement, ConsumeOptions};
 use crate::consumer::counters::RunCounters;
 use crate::consumer::failure::FailurePolicy;
 use crate::consumer::held_bytes::HeldBytesLimit;
+use crate::consumer::layer::HandleLayers;
 use crate::consumer::message::DeliverySource;
 use crate::consumer::message::Message;
 use crate::consumer::report::Report;
@@ -259,6 +260,10 @@ impl ConsumerRun {
 
     pub(crate) fn policy(&self) -> &Arc<FailurePolicy> {
         &self.shared.policy
+    }
+
+    pub(crate) fn layers(&self) -> &HandleLayers {
+        &self.shared.layers
     }
 
     fn lock(&self) -> MutexGuard<'_, RunState> {

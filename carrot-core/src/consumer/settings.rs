@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use crate::backend::{Acknowledgement, Backend, ConsumeOptions, Declare};
 use crate::codec::Codecs;
 use crate::consumer::failure::FailureSettings;
+use crate::consumer::layer::HandleLayers;
 use crate::consumer::stream_offset::StreamOffset;
 use crate::deadline::left;
 use crate::error::{Error, Result};
@@ -23,6 +24,7 @@ pub(crate) struct ConsumerSettings {
     pub(crate) max_held_bytes: Option<u64>,
     pub(crate) stream_offset: Option<StreamOffset>,
     pub(crate) failures: FailureSettings,
+    pub(crate) layers: HandleLayers,
     pub(crate) queue: Queue,
     pub(crate) sources: Vec<BoundExchange>,
 }
@@ -44,6 +46,7 @@ impl ConsumerSettings {
             max_held_bytes: None,
             stream_offset: None,
             failures: FailureSettings::default(),
+            layers: HandleLayers::default(),
             queue,
             sources: Vec::new(),
         }

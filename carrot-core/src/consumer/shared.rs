@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use crate::backend::{Backend, ConsumeOptions};
 use crate::codec::Codecs;
 use crate::consumer::failure::FailurePolicy;
+use crate::consumer::layer::HandleLayers;
 use crate::consumer::message::{DeliverySource, FailedMessages, Message};
 use crate::consumer::stop::Stop;
 use crate::consumer::stream_position::StreamPosition;
@@ -29,6 +30,7 @@ pub(crate) struct ConsumerShared {
     /// Whether its definition describes a stream.
     pub(crate) is_stream: bool,
     pub(crate) policy: Arc<FailurePolicy>,
+    pub(crate) layers: HandleLayers,
     /// The number of runs.
     pub(crate) runs: AtomicUsize,
     pub(super) codecs: Arc<Codecs>,

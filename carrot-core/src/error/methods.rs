@@ -118,6 +118,11 @@ impl Error {
         Error::Connect { endpoint: endpoint.into(), reason, tried, source }
     }
 
+    /// Creates an [`Error::Layer`] for `reason`, without a source.
+    pub fn layer(reason: impl Into<String>) -> Error {
+        Error::Layer { reason: reason.into(), source: None }
+    }
+
     /// Creates an [`Error::Closed`] of `what`.
     pub fn closed(what: impl Into<Cow<'static, str>>) -> Error {
         Error::Closed { what: what.into() }

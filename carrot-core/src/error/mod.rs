@@ -299,6 +299,16 @@ pub enum Error {
         what: Cow<'static, str>,
     },
 
+    /// A layer refused a message, or panicked. The message was not sent.
+    #[error("{reason}")]
+    Layer {
+        /// The text of the layer.
+        reason: String,
+        /// The error of the layer.
+        #[source]
+        source: Option<Cause>,
+    },
+
     /// Any other error of a backend.
     #[error("{reason}")]
     Backend {

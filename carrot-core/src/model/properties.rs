@@ -198,6 +198,11 @@ impl Properties {
         self
     }
 
+    /// Sets one header in place, and keeps the others.
+    pub(crate) fn insert_header(&mut self, name: ShortString, value: Value) {
+        self.headers.get_or_insert_default().insert(name, value);
+    }
+
     /// Returns the time of publishing, in seconds since the Unix epoch, by the clock of the
     /// publisher.
     #[inline]

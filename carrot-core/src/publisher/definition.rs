@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::codec::Codec;
 use crate::model::{DeliveryMode, Exchange, Headers, Properties, Queue, ShortString, Value};
+use crate::publisher::layer::PublishLayer;
 use crate::publisher::settings::PublisherSettings;
 
 #[allow(unused_imports, reason = "documentation links to it")]
@@ -45,7 +46,7 @@ use crate::error::Error;
 /// * A duration is a number of seconds, whole or fractional.
 /// * `mandatory`, `without_confirms` and `transient` are booleans.
 /// * `headers` and `transient` are serialized as parts of `properties`.
-/// * Serializing a codec of the program fails.
+/// * Serializing fails for a codec of the program, and for layers.
 /// * Unknown fields are refused. Settings are refused with the errors of `build`, as far as the
 ///   check needs no connection.
 ///
@@ -187,6 +188,15 @@ impl<C> PublisherDefinition<C> {
     /// Defaults to none.
     pub fn headers(mut self, headers: impl Into<Headers>) -> Self {
         self.settings.properties = self.settings.properties.with_headers(headers);
+        self
+    }
+
+    /// Adds a layer, which sees each message before it is sent, and its outcome. Can be called
+    /// several times.
+    ///
+    /// Defaults to the layers of the connection, which come first.
+    pub fn layer(mut self, layer: impl PublishLayer) -> Self {
+        self.settings.layers.push(layer);
         self
     }
 

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use crate::backend::{Backend, Content, Outcome, Publication, PublishTag};
 use crate::error::{Error, Result, Returned};
+use crate::publisher::passed_layers::PassedLayers;
 
 /// One message until the outcome is known. The first thread that waits for the outcome asks the
 /// broker; others wait for that thread.
@@ -16,6 +17,8 @@ pub(crate) struct InFlight {
     pub(crate) timeout: Duration,
     /// The position of the message in publish order.
     pub(crate) sequence: u64,
+    /// Whether layers of the publisher see the outcome.
+    has_layers: bool,
     state: Mutex<InFlightState>,
     changed: Condvar,
 }
@@ -38,6 +41,10 @@ struct InFlightState {
     hard_closes: u32,
     /// Whether the loss of the last channel is counted.
     counted: bool,
+    /// The layers that have not seen the outcome.
+    passed: Option<Box<PassedLayers>>,
+    /// Whether the layers see the outcome now. No other outcome is possible.
+    decided: bool,
     outcome: Option<Result<()>>,
     /// Whether the outcome was returned to a caller, or does not have to be.
     reported: bool,
@@ -72,9 +79,17 @@ impl InFlight {
             timeout,
             deadline,
             sequence,
+            has_layers: false,
             state: Mutex::default(),
             changed: Condvar::new(),
         }
+    }
+
+    /// Adds the layers that see the outcome.
+    pub(crate) fn with_layers(mut self, passed: Option<Box<PassedLayers>>) -> InFlight {
+        self.has_layers = passed.is_some();
+        self.state.get_mut().unwrap_or_else(PoisonError::into_inner).passed = passed;
+        self
     }
 
     pub(crate) fn publication(&self) -> Publication<'_> {
@@ -83,6 +98,34 @@ impl InFlight {
 
     pub(crate) fn is_resolved(&self) -> bool {
         self.lock().outcome.is_some()
+    }
+
+    /// Returns whether the outcome is recorded, or shown to the layers before it is.
+    pub(crate) fn is_decided(&self) -> bool {
+        let state = self.lock();
+        state.decided || state.outcome.is_some()
+    }
+
+    /// Shows the outcome to the layers, without a lock. Returns false if another outcome was
+    /// decided before. Must be called before [`resolve`](InFlight::resolve).
+    pub(crate) fn decide(&self, outcome: &Result<()>) -> bool {
+        if !self.has_layers {
+            return true;
+        }
+        let mut state = self.lock();
+        if state.decided || state.outcome.is_some() {
+            return false;
+        }
+        state.decided = true;
+        // No thread sends the message again meanwhile.
+        state.attempt = None;
+        state.refused = false;
+        let passed = state.passed.take();
+        drop(state);
+        if let Some(passed) = passed {
+            passed.observe(&self.content, outcome, true);
+        }
+        true
     }
 
     pub(crate) fn sent(&self, attempt: Attempt) {

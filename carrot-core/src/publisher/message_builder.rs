@@ -255,11 +255,9 @@ impl<'a> MessageBuilder<'a> {
         let pipeline = self.pipeline;
         if !pipeline.definition().confirms {
             let (mandatory, timeout) = (self.mandatory, self.checked_timeout()?);
-            return pipeline.send_unconfirmed(
-                &Arc::new(self.into_content(body)),
-                mandatory,
-                timeout,
-            );
+            return pipeline
+                .send_unconfirmed(self.into_content(body), mandatory, timeout)
+                .map(drop);
         }
         let message = self.send_body(body)?;
         Confirmation::new(message, Arc::clone(pipeline)).wait()

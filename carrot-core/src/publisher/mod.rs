@@ -4,9 +4,12 @@ pub(crate) mod batch;
 pub(crate) mod confirmation;
 pub(crate) mod definition;
 mod in_flight;
+pub(crate) mod layer;
 pub(crate) mod message_builder;
+pub(crate) mod outgoing;
+mod passed_layers;
 mod pipeline;
-mod settings;
+pub(crate) mod settings;
 mod suspects;
 mod unconfirmed;
 mod wait_queue;
@@ -272,6 +275,10 @@ impl Publisher {
 fn ends_batch(error: &Error) -> bool {
     !matches!(
         error,
-        Error::Encode { .. } | Error::Invalid { .. } | Error::Unroutable { .. } | Error::Refused
+        Error::Encode { .. }
+            | Error::Invalid { .. }
+            | Error::Layer { .. }
+            | Error::Unroutable { .. }
+            | Error::Refused
     )
 }

@@ -12,6 +12,8 @@ use crate::error::{Error, Result};
 use crate::model::ShortString;
 use crate::model::{Exchange, Properties, Queue};
 use crate::publisher::in_flight::{Attempt, InFlight};
+use crate::publisher::layer::PublishLayers;
+use crate::publisher::passed_layers::{PassedLayers, Unobserved, pass_layers};
 use crate::publisher::settings::PublisherSettings;
 use crate::publisher::unconfirmed::UnconfirmedMessages;
 use crate::publisher::window::Window;
@@ -33,6 +35,7 @@ pub(crate) struct PublishPipeline {
     buffers: Arc<BufferPool>,
     channel: RecoveringChannel<()>,
     unconfirmed: Arc<UnconfirmedMessages>,
+    layers: Arc<PublishLayers>,
 }
 
 impl Reopen for PublishPipeline {
@@ -98,6 +101,7 @@ impl PublishPipeline {
             buffers: Arc::default(),
             unconfirmed,
             channel,
+            layers: Arc::new(definition.layers.clone()),
             definition,
         };
         if !connection.lazy {
@@ -132,8 +136,49 @@ impl PublishPipeline {
         &self.properties
     }
 
+    /// Passes a message through the layers. `may_wait` is false for layers that must not wait.
+    fn pass_layers(
+        &self,
+        content: &mut Content,
+        mandatory: bool,
+        timeout: Duration,
+        deadline: Instant,
+        may_wait: bool,
+    ) -> Result<Option<Box<PassedLayers>>> {
+        let until = may_wait.then_some(deadline);
+        let Some(passed) = pass_layers(&self.layers, content, mandatory, until)? else {
+            return Ok(None);
+        };
+        if Instant::now() < deadline {
+            return Ok(Some(passed));
+        }
+        let late = Err(Error::timeout("passing a message through its layers", timeout));
+        passed.observe(content, &late, false);
+        late.map(|()| None)
+    }
+
     /// Sends a message in a publisher without confirms. Its outcome stays unknown.
     pub(crate) fn send_unconfirmed(
+        &self,
+        mut content: Content,
+        mandatory: bool,
+        timeout: Duration,
+    ) -> Result<Arc<Content>> {
+        if self.layers.is_empty() {
+            let content = Arc::new(content);
+            return self.publish_unconfirmed(&content, mandatory, timeout).map(|()| content);
+        }
+        let deadline = deadline::after(timeout);
+        let passed = self.pass_layers(&mut content, mandatory, timeout, deadline, true)?;
+        let content = Arc::new(content);
+        let sent = self.publish_unconfirmed(&content, mandatory, deadline::left(deadline));
+        if let Some(passed) = passed {
+            passed.observe(&content, &sent, false);
+        }
+        sent.map(|()| content)
+    }
+
+    fn publish_unconfirmed(
         &self,
         content: &Arc<Content>,
         mandatory: bool,
@@ -165,32 +210,58 @@ impl PublishPipeline {
     /// Sends a message once the window has room. The outcome is known within `timeout`.
     pub(crate) fn send(
         &self,
-        content: Content,
+        mut content: Content,
         mandatory: bool,
         timeout: Duration,
     ) -> Result<Arc<InFlight>> {
-        let content = Arc::new(content);
         if !self.definition.confirms {
-            self.send_unconfirmed(&content, mandatory, timeout)?;
+            let content = self.send_unconfirmed(content, mandatory, timeout)?;
             return Ok(resolved(content, mandatory, timeout));
         }
-        Publication::new(&content).with_mandatory(mandatory).validate()?;
-        validate::body(&content.body, self.max_message_size)?;
-        let message = self.enter_window(&content, mandatory, timeout)?;
-        self.finish_send(message, |message| self.publish_until_sent(message))
+        let deadline = deadline::after(timeout);
+        let passed = self.pass_layers(&mut content, mandatory, timeout, deadline, true)?;
+        let (content, passed) = (Arc::new(content), Unobserved::new(passed));
+        let new = |sequence| {
+            InFlight::new(Arc::clone(&content), mandatory, timeout, deadline, sequence)
+                .with_layers(passed.take())
+        };
+        let entered = self
+            .validate(&content, mandatory)
+            .and_then(|()| self.enter_window(content.body.len(), timeout, deadline, new));
+        passed.observe(&content, &entered, true);
+        self.finish_send(entered?, |message| self.publish_until_sent(message))
+    }
+
+    fn validate(&self, content: &Arc<Content>, mandatory: bool) -> Result<()> {
+        Publication::new(content).with_mandatory(mandatory).validate()?;
+        validate::body(&content.body, self.max_message_size)
     }
 
     /// Publishes a message without waiting. Fails without a connection, under an alarm, with a full
     /// window, or with a full socket buffer.
     pub(crate) fn try_send(
         &self,
-        content: Content,
+        mut content: Content,
         mandatory: bool,
         timeout: Duration,
     ) -> Result<Arc<InFlight>> {
-        let content = Arc::new(content);
-        Publication::new(&content).with_mandatory(mandatory).validate()?;
-        validate::body(&content.body, self.max_message_size)?;
+        let deadline = deadline::after(timeout);
+        let passed = self.pass_layers(&mut content, mandatory, timeout, deadline, false)?;
+        let (content, passed) = (Arc::new(content), Unobserved::new(passed));
+        let sent = self.try_send_passed(&content, mandatory, timeout, deadline, &passed);
+        passed.observe(&content, &sent, self.definition.confirms);
+        sent
+    }
+
+    fn try_send_passed(
+        &self,
+        content: &Arc<Content>,
+        mandatory: bool,
+        timeout: Duration,
+        deadline: Instant,
+        passed: &Unobserved,
+    ) -> Result<Arc<InFlight>> {
+        self.validate(content, mandatory)?;
         let connection = self.channel.connection();
         if let Some(reason) = connection.blocked() {
             return Err(Error::Blocked { reason });
@@ -208,12 +279,13 @@ impl PublishPipeline {
             })
         };
         if !self.definition.confirms {
-            publish(&Publication::new(&content).with_mandatory(mandatory))?;
-            return Ok(resolved(content, mandatory, timeout));
+            publish(&Publication::new(content).with_mandatory(mandatory))?;
+            return Ok(resolved(Arc::clone(content), mandatory, timeout));
         }
-        let deadline = deadline::after(timeout);
-        let new =
-            |sequence| InFlight::new(Arc::clone(&content), mandatory, timeout, deadline, sequence);
+        let new = |sequence| {
+            InFlight::new(Arc::clone(content), mandatory, timeout, deadline, sequence)
+                .with_layers(passed.take())
+        };
         let message = self
             .unconfirmed
             .window
@@ -246,21 +318,18 @@ impl PublishPipeline {
     /// Waits for room in the window.
     fn enter_window(
         &self,
-        content: &Arc<Content>,
-        mandatory: bool,
+        bytes: usize,
         timeout: Duration,
+        deadline: Instant,
+        message: impl Fn(u64) -> InFlight,
     ) -> Result<Arc<InFlight>> {
         let window = &self.unconfirmed.window;
-        let deadline = deadline::after(timeout);
-        let bytes = content.body.len();
-        let message =
-            |sequence| InFlight::new(Arc::clone(content), mandatory, timeout, deadline, sequence);
-        if let Some(message) = window.enter(bytes, message) {
+        if let Some(message) = window.enter(bytes, &message) {
             return Ok(message);
         }
         let ticket = window.waiting.ticket(deadline).ok_or_else(|| self.no_room(timeout))?;
         loop {
-            match window.enter_with_ticket(&ticket, bytes, message) {
+            match window.enter_with_ticket(&ticket, bytes, &message) {
                 Ok(message) => return Ok(message),
                 Err(full) => self.make_room(&full, deadline, timeout)?,
             }
@@ -294,7 +363,7 @@ impl PublishPipeline {
             opened = self.recover(message.deadline);
             if opened
                 .as_ref()
-                .is_ok_and(|opened| message.is_resolved() || message.is_on(&opened.channel))
+                .is_ok_and(|opened| message.is_decided() || message.is_on(&opened.channel))
             {
                 return Ok(());
             }

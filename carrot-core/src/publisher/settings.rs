@@ -6,6 +6,7 @@ use crate::backend::{Declare, validate};
 use crate::codec::Codec;
 use crate::error::{Error, Result};
 use crate::model::{DeliveryMode, Exchange, Properties, Queue};
+use crate::publisher::layer::PublishLayers;
 
 /// The settings of a publisher, as plain data.
 #[derive(Debug, Clone)]
@@ -22,6 +23,7 @@ pub(crate) struct PublisherSettings {
     pub(crate) max_bytes_in_flight: usize,
     pub(crate) codec: Codec,
     pub(crate) properties: Properties,
+    pub(crate) layers: PublishLayers,
 }
 
 impl Default for PublisherSettings {
@@ -37,6 +39,7 @@ impl Default for PublisherSettings {
             max_bytes_in_flight: 16 << 20,
             codec: Codec::json(),
             properties: Properties::new(),
+            layers: PublishLayers::default(),
         }
     }
 }

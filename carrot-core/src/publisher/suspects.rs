@@ -184,7 +184,7 @@ impl UnconfirmedMessages {
         {
             self.resolve(message, Err(hard_error(close)));
         }
-        if message.is_resolved() {
+        if message.is_decided() {
             log::warn!("message was not published, because the broker refuses it: {error}");
             return cause_removed();
         }

@@ -57,6 +57,9 @@ impl UnconfirmedMessages {
     /// Records the outcome of a message. A thread that sees the outcome also sees the room in the
     /// window and the unclaimed failure.
     pub(crate) fn resolve(&self, message: &InFlight, outcome: Result<()>) {
+        if !message.decide(&outcome) {
+            return;
+        }
         let mut unclaimed = None;
         message.resolve(outcome, |failure| {
             // The failure is stored first: a flush that finds no message in the window must find

@@ -13,6 +13,9 @@ use crate::consumer::stream_offset::StreamOffset;
 use crate::error::{Error, Result};
 use crate::model::{Exchange, Headers, Queue};
 
+/// The error for layers, which are no data.
+const LAYERS_ARE_CODE: &str = "layers are code of the program, and cannot be serialized";
+
 /// The settings to write. Tables follow all values, as in TOML.
 #[derive(Serialize)]
 struct WrittenConsumer<'a> {
@@ -114,9 +117,13 @@ impl Serialize for ConsumerDefinition {
             max_held_bytes,
             stream_offset,
             failures,
+            layers,
             queue,
             sources,
         } = &self.settings;
+        if !layers.is_empty() {
+            return Err(S::Error::custom(LAYERS_ARE_CODE));
+        }
         let FailureSettings { retry, afterwards, requeues, pause_after, on_undecodable } = failures;
         if on_undecodable.is_some() {
             return Err(S::Error::custom(
@@ -224,6 +231,7 @@ impl ReadConsumer {
                 pause_after: self.pause_after_failures,
                 on_undecodable: None,
             },
+            layers: default.layers,
             queue: default.queue,
             sources: self.exchanges.into_iter().map(ReadExchange::into_source).collect(),
         })

@@ -1,6 +1,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::escaping::printable;
+
+/// The maximum length of a handler's reason for parking, in bytes.
+const LONGEST_REASON: usize = 1000;
+
 /// The failure of a handler, or the reason why it could not be called.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Failure {
@@ -24,5 +29,17 @@ impl Failure {
             chosen: false,
             pause: None,
         }
+    }
+
+    /// The choice of a handler to try the message again after `pause`.
+    pub(crate) fn postponed(pause: Duration) -> Failure {
+        let failure = Failure::new(format!("another attempt in {pause:?}"));
+        Failure { chosen: true, pause: Some(pause), ..failure }
+    }
+
+    /// The choice of a handler to park the message.
+    pub(crate) fn parked(reason: String) -> Failure {
+        let failure = Failure::new(printable(LONGEST_REASON, reason));
+        Failure { chosen: true, permanent: true, ..failure }
     }
 }

@@ -1,6 +1,6 @@
 //! Serializes the definition of a publisher.
 
-use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _, ser::Error as _};
 
 use crate::codec::Codec;
 use crate::config::given::Given;
@@ -61,7 +61,13 @@ impl Serialize for PublisherDefinition {
             max_bytes_in_flight,
             codec,
             properties,
+            layers,
         } = &self.settings;
+        if !layers.is_empty() {
+            return Err(S::Error::custom(
+                "layers are code of the program, and cannot be serialized",
+            ));
+        }
         let written = WrittenPublisher {
             routing_key,
             codec,
@@ -122,6 +128,7 @@ impl ReadPublisher {
             max_bytes_in_flight: self.max_bytes_in_flight.unwrap_or(default.max_bytes_in_flight),
             codec: self.codec.unwrap_or(default.codec),
             properties,
+            layers: default.layers,
         })
     }
 }

@@ -69,7 +69,7 @@ impl PublishPipeline {
                 }
                 BrokerAnswer::Lost(lost, error) => {
                     self.lost(&lost.channel, &error);
-                    if message.is_resolved() {
+                    if message.is_decided() {
                         continue;
                     }
                     if Instant::now() >= message.deadline {

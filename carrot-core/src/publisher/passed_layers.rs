@@ -1,0 +1,119 @@
+//! Passes a message through the publish layers.
+
+use std::cell::Cell;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Instant;
+
+use crate::backend::Content;
+use crate::error::{Error, Result};
+use crate::panic_guard::{drop_guarded, guard};
+use crate::publisher::layer::PublishLayers;
+use crate::publisher::outgoing::{Attachments, OutgoingMessage, SentMessage};
+
+/// The layers that a message has passed, until they see its outcome.
+pub(crate) struct PassedLayers {
+    layers: Arc<PublishLayers>,
+    /// The number of layers whose `before_send` returned `Ok`.
+    passed: usize,
+    started: Instant,
+    attachments: Attachments,
+}
+
+impl fmt::Debug for PassedLayers {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{} passed layers", self.passed)
+    }
+}
+
+/// Calls `before_send` of each layer. `deadline` is `None` if the layers must not wait.
+///
+/// # Errors
+/// The first error of a layer. The layers before it have seen the outcome.
+pub(crate) fn pass_layers(
+    layers: &Arc<PublishLayers>,
+    content: &mut Content,
+    mandatory: bool,
+    deadline: Option<Instant>,
+) -> Result<Option<Box<PassedLayers>>> {
+    if layers.is_empty() {
+        return Ok(None);
+    }
+    let mut passed = Box::new(PassedLayers {
+        layers: Arc::clone(layers),
+        passed: 0,
+        started: Instant::now(),
+        attachments: Vec::new(),
+    });
+    while let Some(layer) = layers.get(passed.passed) {
+        let mut message = OutgoingMessage {
+            content,
+            attachments: &mut passed.attachments,
+            layer: passed.passed,
+            mandatory,
+            deadline,
+        };
+        let result = guard(|| layer.before_send(&mut message)).unwrap_or_else(|panic| {
+            Err(Error::Layer { reason: format!("a publish layer failed: {panic}"), source: None })
+        });
+        if let Err(error) = result {
+            passed.observe(content, &Err(error.clone()), false);
+            return Err(error);
+        }
+        passed.passed += 1;
+    }
+    Ok(Some(passed))
+}
+
+impl PassedLayers {
+    /// Calls `after_send` of each layer that the message passed, the last one first.
+    pub(crate) fn observe(
+        self: Box<Self>,
+        content: &Content,
+        outcome: &Result<()>,
+        confirms: bool,
+    ) {
+        let elapsed = self.started.elapsed();
+        for index in (0..self.passed.min(self.layers.len())).rev() {
+            let Some(layer) = self.layers.get(index) else { continue };
+            let attached = self.attachments.iter().find(|(owner, _)| *owner == index);
+            let message = SentMessage {
+                content,
+                outcome,
+                has_confirms: confirms,
+                elapsed,
+                attached: attached.map(|(_, value)| &**value),
+            };
+            if let Err(panic) = guard(|| layer.after_send(&message)) {
+                log::error!(
+                    "publish layer failed after a message was sent: {panic} exchange={:?}",
+                    content.exchange
+                );
+            }
+        }
+        if !self.attachments.is_empty() {
+            drop_guarded(self.attachments);
+        }
+    }
+}
+
+/// The layers that a message has passed, until the message is in flight.
+pub(crate) struct Unobserved(Cell<Option<Box<PassedLayers>>>);
+
+impl Unobserved {
+    pub(crate) fn new(passed: Option<Box<PassedLayers>>) -> Unobserved {
+        Unobserved(Cell::new(passed))
+    }
+
+    pub(crate) fn take(&self) -> Option<Box<PassedLayers>> {
+        self.0.take()
+    }
+
+    /// Shows a message's outcome to the layers, unless the message is in flight.
+    pub(crate) fn observe<T>(&self, content: &Content, outcome: &Result<T>, confirms: bool) {
+        if let Some(passed) = self.take() {
+            let outcome = outcome.as_ref().map(|_| ()).map_err(Error::clone);
+            passed.observe(content, &outcome, confirms);
+        }
+    }
+}
