@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`guarantees`] | the promises, the cost of each failure, the deadline of each call |
 //! | [`queue_types`] | classic queues, quorum queues and streams: which to choose, the promises of each |
+//! | [`layers`] | code around sending and handling: order, faults, the shipped layers, writing one |
 //! | [`testing`] | tests of a service on the memory broker: time, failures, a look inside |
 //! | [`backends`] | a backend for another broker, step by step |
 //! | [`performance`] | comparison with other clients, what limits each row, tuning |
@@ -13,6 +14,9 @@ pub mod guarantees {}
 
 #[doc = include_str!("../docs/queue-types.md")]
 pub mod queue_types {}
+
+#[doc = include_str!("../docs/layers.md")]
+pub mod layers {}
 
 // The test `testing_guide` proves that each block of this page is code of `examples/unit_test.rs`.
 #[cfg_attr(not(doctest), doc = include_str!("../docs/testing.md"))]

@@ -44,6 +44,8 @@
 //! | describe exchanges and queues | [`Exchange`], [`Queue`], [`Binding`] |
 //! | keep exchanges and queues in a file | [`topology::Topology`] |
 //! | decide about failed messages | [`Settlement`], [`consume::Retry`] |
+//! | add code around sending and handling | [`layers`], [`guide::layers`] |
+//! | handle each message id once | [`layers::Deduplicate`] |
 //! | test without RabbitMQ | [`guide::testing`] |
 //! | choose a type of queue | [`guide::queue_types`] |
 //! | know the cost of each failure | [`guide::guarantees`] |
@@ -128,8 +130,8 @@
 //!
 //! | level | events |
 //! |---|---|
-//! | error | a failed message could be neither copied nor parked (at most one line a minute per consumer); a message that cannot be read was rejected; a hook panicked; a worker ended by a panic |
-//! | warn | a handler failed; a consumer pauses after failures; an unclaimed message was not confirmed; a connection was lost |
+//! | error | a failed message could be neither copied nor parked (at most one line a minute per consumer); a message that cannot be read was rejected; a hook panicked; a layer panicked after a message was sent or settled; a worker ended by a panic |
+//! | warn | a handler failed, or was slow ([`layers::SlowHandlers`]); a consumer pauses after failures; an unclaimed message was not confirmed; a connection was lost |
 //! | info | connections opened and closed; a handler postponed a message |
 //! | debug | channels; messages dropped unsettled |
 //!
@@ -160,13 +162,29 @@ pub mod consume {
     };
 }
 
-/// Layers: code around sending and around handling.
+/// Layers: code around sending and around handling. [`guide::layers`] explains them.
 pub mod layers {
     #[doc(inline)]
     pub use carrot_core::{
-        HandleLayer, Handled, Next, OutgoingMessage, PublishLayer, SentMessage, SettledMessage,
-        Treatment,
+        Claim, Deduplicate, IdStore, LogMessages, MemoryIds, RateLimit, SlowHandlers,
     };
+    #[doc(inline)]
+    pub use carrot_core::{
+        HandleLayer, Handled, Next, OutgoingMessage, PublishLayer, SentMessage, SettledMessage,
+        TraceContext, TraceParent, Treatment,
+    };
+
+    #[cfg(feature = "metrics")]
+    #[doc(inline)]
+    pub use carrot_core::Metrics;
+
+    #[cfg(feature = "opentelemetry")]
+    #[doc(inline)]
+    pub use carrot_core::OpenTelemetry;
+
+    #[cfg(feature = "tracing")]
+    #[doc(inline)]
+    pub use carrot_core::Spans;
 }
 
 /// Properties and headers of a message, and their values.

@@ -1,24 +1,34 @@
 //! Repeats one hot path, whose instructions `scripts/instructions` counts.
 #![allow(missing_docs, reason = "a bench has no readers of its API")]
 
+#[path = "../../bench/src/recorder.rs"]
+#[allow(unreachable_pub, reason = "a module of another crate, too")]
+mod recorder;
 mod support;
 
 use std::time::Duration;
 
 use carrot_backend_memory::Broker;
 use carrot_core::backend::{Acknowledgement, ConsumeOptions, Declare, Extent};
-use carrot_core::{Binding, Connection, Exchange, Queue};
+use carrot_core::{Binding, Connection, Exchange, Message, Metrics, Queue, TraceContext};
 
+use recorder::CountingRecorder;
 use support::{Address, BODY, SOON, bind_others, declare, open};
 
 /// Runs a path a number of times.
 type Path = fn(u64);
 
-const PATHS: [(&str, Path); 8] = [
+const PATHS: [(&str, Path); 12] = [
     ("publish-get-ack", get),
     ("publisher-confirm-fetch-ack", confirm),
     ("publish-consume-ack", consume),
     ("publisher-consumer-ack", whole),
+    ("send-handle", |messages| send_and_handle(messages, |connection| connection)),
+    ("send-handle-metrics", |messages| send_and_handle(messages, with_metrics)),
+    ("send-handle-trace", |messages| send_and_handle(messages, with_trace)),
+    ("send-handle-metrics-trace", |messages| {
+        send_and_handle(messages, |connection| with_metrics(with_trace(connection)))
+    }),
     ("fanout-to-100-queues", fanout),
     ("topic-with-100-bindings", |messages| topic(messages, 100)),
     ("topic-with-10000-bindings", |messages| topic(messages, 10_000)),
@@ -87,6 +97,31 @@ fn whole(messages: u64) {
     for _ in 0..messages {
         publisher.message().send_bytes(BODY).expect("sent");
         taken.next().expect("a message").expect("next").ack().expect("acknowledged");
+    }
+}
+
+fn with_metrics(connection: Connection) -> Connection {
+    let metrics = Metrics::with_recorder(CountingRecorder);
+    connection.with_publish_layer(metrics.clone()).with_handle_layer(metrics)
+}
+
+fn with_trace(connection: Connection) -> Connection {
+    connection.with_publish_layer(TraceContext::new()).with_handle_layer(TraceContext::new())
+}
+
+/// Sends values, and handles each on the same thread.
+fn send_and_handle(messages: u64, with_layers: impl FnOnce(Connection) -> Connection) {
+    const BATCH: u64 = 1000;
+    let connection = with_layers(Connection::new(Broker::new().connector()));
+    let mut consumer = connection.consumer("q").prefetch(100).build().expect("a consumer");
+    consumer.register_callback(|_: u64, _: &Message| {});
+    let publisher = connection.publisher().routing_key("q").build().expect("a publisher");
+    for _ in 0..messages / BATCH {
+        for number in 0..BATCH {
+            publisher.send(&number).expect("confirmed");
+        }
+        let report = consumer.handle_next(BATCH).expect("handled");
+        assert_eq!(report.acknowledged, BATCH);
     }
 }
 

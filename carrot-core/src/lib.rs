@@ -17,6 +17,7 @@ mod consumer;
 mod deadline;
 mod error;
 mod escaping;
+mod layers;
 mod model;
 mod panic_guard;
 mod publisher;
@@ -49,6 +50,20 @@ pub use consumer::stop::StopHandle;
 pub use consumer::stream_offset::StreamOffset;
 pub use consumer::workers::{Workers, WorkersBuilder};
 pub use error::{Cause, Error, Result, Returned};
+pub use layers::deduplicate::Deduplicate;
+pub use layers::id_store::{Claim, IdStore};
+pub use layers::log_messages::LogMessages;
+pub use layers::memory_ids::MemoryIds;
+#[cfg(feature = "metrics")]
+pub use layers::metrics::Metrics;
+#[cfg(feature = "opentelemetry")]
+pub use layers::open_telemetry::OpenTelemetry;
+pub use layers::rate_limit::RateLimit;
+pub use layers::slow_handlers::SlowHandlers;
+#[cfg(feature = "tracing")]
+pub use layers::spans::Spans;
+pub use layers::trace_context::TraceContext;
+pub use layers::trace_parent::TraceParent;
 pub use model::{
     Binding, DelayedRetry, DeleteIf, DeliveryMode, Destination, Exchange, ExchangeKind, Headers,
     LeaderLocator, Overflow, Properties, Queue, QueueInfo, Timestamp, Value,

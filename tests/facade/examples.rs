@@ -74,6 +74,7 @@ examples! {
     unit_test: "1 order acknowledged, 1 rejected";
     custom_backend: "all cases passed";
     web_service: "/order: HTTP/1.1 202 Accepted";
+    dedup: "20 messages acknowledged, 10 orders shipped, 10 ids remembered";
     conformance_matrix: "passed, 0 failed";
 }
 

@@ -21,6 +21,7 @@ mod first_contact;
 mod handlers;
 mod hard_errors;
 mod held_bytes;
+mod layers;
 mod limits;
 mod load;
 mod message;

@@ -25,7 +25,7 @@ use crate::panic_guard::guard;
 /// `after_settle` is called after each attempt, once the treatment of the message is known.
 ///
 /// Messages that a program receives itself (`fetch`, `messages`, `spawn_raw`) do not pass the
-/// layers.
+/// layers. Only a message that cannot be read, which no closure of `spawn_raw` receives, does.
 ///
 /// # Faults
 ///

@@ -265,6 +265,15 @@ impl Properties {
         self
     }
 
+    /// Removes one header, and keeps the others in their order.
+    #[must_use]
+    pub fn without_header(mut self, name: &str) -> Properties {
+        if let Some(headers) = &mut self.headers {
+            headers.remove(name);
+        }
+        self
+    }
+
     /// Removes the header table.
     #[must_use]
     pub fn without_headers(mut self) -> Properties {

@@ -117,6 +117,8 @@ impl Publisher {
     /// Nothing was sent:
     /// - [`Error::Encode`]: the codec failed.
     /// - [`Error::Invalid`]: a property or the size of the message is out of its limits.
+    /// - [`Error::Layer`]: a layer refused the message, or panicked before it was sent. A layer may
+    ///   return any other error instead.
     ///
     /// The broker does not have the message:
     /// - [`Error::NotFound`]: the exchange was deleted.
@@ -142,9 +144,10 @@ impl Publisher {
 
     /// Sends many values without waiting in between, and then waits for all confirms.
     ///
-    /// The values are sent in order. A value that cannot be encoded, is invalid, unroutable or
-    /// nacked fails alone, and so does a value without a confirm. If publishing a value fails in
-    /// any other way, nothing more is sent, and all later values fail with the same error.
+    /// The values are sent in order. A value that cannot be encoded, is invalid, unroutable, nacked
+    /// or refused by a layer fails alone, and so does a value without a confirm. If publishing a
+    /// value fails in any other way, nothing more is sent, and all later values fail with the same
+    /// error.
     ///
     /// Blocks until all values are confirmed or have failed, for each at most for the send timeout.
     ///

@@ -67,12 +67,7 @@ pub(crate) fn pass_layers(
 
 impl PassedLayers {
     /// Calls `after_send` of each layer that the message passed, the last one first.
-    pub(crate) fn observe(
-        self: Box<Self>,
-        content: &Content,
-        outcome: &Result<()>,
-        confirms: bool,
-    ) {
+    pub(crate) fn observe(self, content: &Content, outcome: &Result<()>, confirms: bool) {
         let elapsed = self.started.elapsed();
         for index in (0..self.passed.min(self.layers.len())).rev() {
             let Some(layer) = self.layers.get(index) else { continue };
