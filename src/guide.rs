@@ -5,6 +5,7 @@
 //! | [`guarantees`] | the promises, the cost of each failure, the deadline of each call |
 //! | [`queue_types`] | classic queues, quorum queues and streams: which to choose, the promises of each |
 //! | [`layers`] | code around sending and handling: order, faults, the shipped layers, writing one |
+//! | [`observing`] | the figures of a running program, and its readiness probe |
 //! | [`testing`] | tests of a service on the memory broker: time, failures, a look inside |
 //! | [`backends`] | a backend for another broker, step by step |
 //! | [`performance`] | comparison with other clients, what limits each row, tuning |
@@ -17,6 +18,8 @@ pub mod queue_types {}
 
 #[doc = include_str!("../docs/layers.md")]
 pub mod layers {}
+#[doc = include_str!("../docs/observing.md")]
+pub mod observing {}
 
 // The test `testing_guide` proves that each block of this page is code of `examples/unit_test.rs`.
 #[cfg_attr(not(doctest), doc = include_str!("../docs/testing.md"))]

@@ -49,6 +49,7 @@
 //! | test without RabbitMQ | [`guide::testing`] |
 //! | choose a type of queue | [`guide::queue_types`] |
 //! | know the cost of each failure | [`guide::guarantees`] |
+//! | see what a running program does | [`guide::observing`] |
 //! | make a program faster | [`guide::performance`] |
 //! | reach another broker | [`guide::backends`] |
 //!
@@ -216,6 +217,16 @@ pub mod config {
     pub use carrot_core::{
         Credentials, CredentialsProvider, Host, Pem, RabbitMqRelease, Role, Scheme, Secret,
         TlsIdentity, TlsOptions,
+    };
+}
+
+/// The figures of a [`Connection`]: [`Statistics`](statistics::Statistics) and
+/// [`Health`](statistics::Health).
+pub mod statistics {
+    #[doc(inline)]
+    pub use carrot_core::{
+        ConnectingStatistics, ConsumingStatistics, Health, PublishingStatistics, RoleHealth,
+        RoleStatistics, Statistics, WorkerHealth,
     };
 }
 

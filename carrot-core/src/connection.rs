@@ -16,6 +16,8 @@ use crate::publisher::definition::PublisherDefinition;
 use crate::publisher::layer::{PublishLayer, PublishLayers};
 use crate::publisher::settings::PublisherSettings;
 use crate::recovery::handle::ConnectionHandle;
+use crate::statistics::Statistics;
+use crate::statistics::health::Health;
 use crate::topology::{Topology, TopologyCheck};
 
 /// A handle to one broker, through any backend. Opens publishers and consumers.
@@ -435,6 +437,48 @@ impl Connection {
     /// not block.
     pub fn is_blocked(&self) -> bool {
         self.handle.shared.blocked().is_some()
+    }
+
+    /// Returns the numbers of messages, losses and pauses since the connection was created. They
+    /// cover all of its publishers and consumers, the dropped ones included.
+    ///
+    /// Clones of a connection share the numbers. Nothing has to be switched on. A call reads the
+    /// counters of each publisher, each consumer and each run that exists, so suits a few calls a
+    /// second, not one for each message.
+    ///
+    /// Does not block, and does not ask the broker.
+    ///
+    /// ```
+    /// # fn example(connection: &carrot::Connection) {
+    /// let before = connection.statistics();
+    /// std::thread::sleep(std::time::Duration::from_secs(10));
+    /// let now = connection.statistics();
+    /// let confirmed = now.publishing.confirmed - before.publishing.confirmed;
+    /// println!("{} confirmed messages a second", confirmed / 10);
+    /// if now.consuming.paused > before.consuming.paused {
+    ///     eprintln!("failed messages can be neither copied nor parked");
+    /// }
+    /// # }
+    /// ```
+    pub fn statistics(&self) -> Statistics {
+        self.handle.shared.statistics()
+    }
+
+    /// Returns the state of the connections to the broker, of the messages in flight and of the
+    /// workers. [`Health::is_ready`] is the summary for a readiness probe.
+    ///
+    /// Does not block, and does not ask the broker. A broken network is seen once the operating
+    /// system or a missing heartbeat reports the loss.
+    ///
+    /// ```
+    /// # fn example(connection: &carrot::Connection) -> (u16, String) {
+    /// let health = connection.health();
+    /// let code = if health.is_ready() { 200 } else { 503 };
+    /// (code, format!("{health:?}"))
+    /// # }
+    /// ```
+    pub fn health(&self) -> Health {
+        self.handle.shared.health()
     }
 
     /// Calls `hook` with the role and the reason each time a connection is lost. A connection that

@@ -22,6 +22,7 @@ mod model;
 mod panic_guard;
 mod publisher;
 mod recovery;
+mod statistics;
 mod topology;
 
 pub mod backend;
@@ -74,4 +75,8 @@ pub use publisher::definition::PublisherDefinition;
 pub use publisher::layer::PublishLayer;
 pub use publisher::message_builder::MessageBuilder;
 pub use publisher::outgoing::{OutgoingMessage, SentMessage};
+pub use statistics::health::{Health, RoleHealth, WorkerHealth};
+pub use statistics::{
+    ConnectingStatistics, ConsumingStatistics, PublishingStatistics, RoleStatistics, Statistics,
+};
 pub use topology::{Difference, DifferenceKind, Topology, TopologyCheck};

@@ -41,5 +41,5 @@ pub use load::{Load, LoadOptions};
 pub use monitor::{ResourceMonitor, ResourceUsage};
 pub use node::BrokerNode;
 pub use outcome::{OutcomeTable, ScenarioOutcome};
-pub use proxy::{Direction, Forwarding, Proxy, Statistics};
+pub use proxy::{Direction, Forwarding, Proxy, ProxyStatistics};
 pub use wait::{eventually, unique};

@@ -13,7 +13,7 @@ use std::time::Duration;
 use socket2::{Domain, SockRef, Socket, Type};
 
 use self::connection::Closing;
-pub use self::connection::Statistics;
+pub use self::connection::ProxyStatistics;
 use self::registry::Connections;
 use self::rules::SharedRules;
 pub use self::rules::{Direction, Forwarding};
@@ -173,7 +173,7 @@ impl Proxy {
 
     /// Returns the counters of every connection: first the ended ones in the order of their ends,
     /// then the open ones.
-    pub fn statistics(&self) -> Vec<Statistics> {
+    pub fn statistics(&self) -> Vec<ProxyStatistics> {
         self.connections.statistics()
     }
 

@@ -5,7 +5,7 @@ mod broker_limits;
 mod cuts;
 mod edges;
 mod foreign_octets;
-mod manual_clock;
+pub mod manual_clock;
 mod panics;
 mod paused;
 mod policies;

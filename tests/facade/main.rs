@@ -31,6 +31,7 @@ mod queue_types;
 mod recovery;
 mod refusals;
 mod refused_operations;
+mod statistics;
 mod streams;
 mod topology;
 mod workers;

@@ -38,7 +38,8 @@ pub(super) fn run(
     let run = ConsumerRun::start(shared, options)?;
     let (policy, stopped) = (run.policy(), || run.is_stopped());
     policy.prepare(&run.queue());
-    let counters = RunCounters::new(policy);
+    let counters = Arc::new(RunCounters::new(policy, 1));
+    run.unhandled().figures().count_results(Arc::clone(&counters) as _);
     let mut cached = CachedSubscription::default();
     for number in 1..=limit {
         counters.wait_for_breaker(&stopped);
@@ -49,13 +50,15 @@ pub(super) fn run(
                 cancelled = run.cancel();
             }
         };
-        process(
-            message,
-            &run,
-            &counters,
-            &mut |message| handle_all(callbacks, message, policy),
-            &mut cancel_last,
-        );
+        counters.while_busy(0, || {
+            process(
+                message,
+                &run,
+                &counters,
+                &mut |message| handle_all(callbacks, message, policy),
+                &mut cancel_last,
+            );
+        });
         cancelled?;
     }
     run.cancel()?;

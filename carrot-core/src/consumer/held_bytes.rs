@@ -128,6 +128,11 @@ impl SubscriptionWindow {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Returns the bytes of the messages that the program holds.
+    pub(crate) fn taken(&self) -> u64 {
+        self.taken.load(Ordering::Acquire)
+    }
+
     /// Counts a message until the result is dropped.
     pub(crate) fn take(self: &Arc<Self>, bytes: u64) -> HeldMessage {
         self.lock().unsettled += 1;

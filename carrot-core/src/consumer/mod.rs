@@ -6,6 +6,7 @@ pub(crate) mod death;
 pub(crate) mod definition;
 mod dispatch;
 pub(crate) mod failure;
+mod figures;
 pub(crate) mod handled;
 pub(crate) mod handler;
 pub(crate) mod handler_error;

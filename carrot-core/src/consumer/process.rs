@@ -55,7 +55,7 @@ pub(crate) fn process(
         match policy.fail(message, &failure, Some(run.unhandled()), &stopped) {
             FailureOutcome::TryAgainHere(same, pause) => {
                 message = same;
-                match wait(pause, &message, run) {
+                match wait(pause, &message, run, counters) {
                     Waited::Stopped => {
                         run.take_back(message);
                         break Treatment::Returned;
@@ -77,7 +77,7 @@ pub(crate) fn process(
             }
             FailureOutcome::PauseHere(message, pause) => {
                 counters.count(|report| &mut report.paused);
-                break match wait(pause, &message, run) {
+                break match wait(pause, &message, run, counters) {
                     Waited::Stopped => {
                         run.take_back(message);
                         Treatment::Returned
@@ -123,9 +123,11 @@ enum Waited {
     Lost,
 }
 
-fn wait(pause: Duration, message: &Message, run: &ConsumerRun) -> Waited {
+fn wait(pause: Duration, message: &Message, run: &ConsumerRun, counters: &RunCounters) -> Waited {
     let lost = || run.has_ended() || message.check().is_err();
-    run.policy().pause(pause, &|| run.is_stopped() || lost());
+    counters.while_pausing(|| {
+        run.policy().pause(pause, &|| run.is_stopped() || lost());
+    });
     match () {
         () if run.is_stopped() => Waited::Stopped,
         () if lost() => Waited::Lost,
@@ -134,19 +136,18 @@ fn wait(pause: Duration, message: &Message, run: &ConsumerRun) -> Waited {
 }
 
 fn count_outcome(counters: &RunCounters, outcome: &FailureOutcome) -> Treatment {
-    let (treatment, counter): (_, fn(&mut Report) -> &mut u64) = match outcome {
-        FailureOutcome::Retried => (Treatment::Retried, |report| &mut report.retried),
-        FailureOutcome::Parked => (Treatment::Parked, |report| &mut report.parked),
-        FailureOutcome::Discarded => (Treatment::Discarded, |report| &mut report.discarded),
-        FailureOutcome::Requeued => (Treatment::Requeued, |report| &mut report.requeued),
-        FailureOutcome::Lost => (Treatment::Lost, |report| &mut report.lost),
-        FailureOutcome::Stale => (Treatment::Stale, |report| &mut report.stale),
+    counters.count(|report| outcome.counter(report));
+    match outcome {
+        FailureOutcome::Retried => Treatment::Retried,
+        FailureOutcome::Parked => Treatment::Parked,
+        FailureOutcome::Discarded => Treatment::Discarded,
+        FailureOutcome::Requeued => Treatment::Requeued,
+        FailureOutcome::Lost => Treatment::Lost,
+        FailureOutcome::Stale => Treatment::Stale,
         FailureOutcome::Paused
         | FailureOutcome::PauseHere(..)
-        | FailureOutcome::TryAgainHere(..) => (Treatment::Paused, |report| &mut report.paused),
-    };
-    counters.count(counter);
-    treatment
+        | FailureOutcome::TryAgainHere(..) => Treatment::Paused,
+    }
 }
 
 /// Counts before settling, because a program that sees the message deleted may read the report.

@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use crate::backend::{Acknowledgement, ConsumeOptions};
 use crate::consumer::counters::RunCounters;
 use crate::consumer::failure::FailurePolicy;
+use crate::consumer::figures::DeliveryCount;
 use crate::consumer::held_bytes::HeldBytesLimit;
 use crate::consumer::layer::HandleLayers;
 use crate::consumer::message::DeliverySource;
@@ -83,6 +84,8 @@ struct CacheEntry {
     subscribed: Arc<RunSubscription>,
     /// Shared only by the messages of this thread.
     source: Arc<DeliverySource>,
+    /// Counts the messages of this thread.
+    delivered: Arc<DeliveryCount>,
 }
 
 impl ConsumerRun {
@@ -93,7 +96,8 @@ impl ConsumerRun {
         let guard = RunGuard::new(shared);
         let until = deadline::after(shared.channel.connection().call_timeout);
         let attempts = Attempts { until, given_up: &|| false, retried: Error::is_disconnected };
-        let unhandled = Arc::default();
+        let registry = &shared.channel.connection().figures.consuming;
+        let unhandled = Arc::new(UnhandledCounts::new(registry.register(Arc::default())));
         let stream = shared.is_stream.then(Arc::default);
         let subscribed = Arc::new(subscribe(
             shared,
@@ -111,7 +115,7 @@ impl ConsumerRun {
             losses: HardCloses::of_a_run(),
             ended: None,
         });
-        Ok(ConsumerRun {
+        let run = ConsumerRun {
             shared: Arc::clone(shared),
             _guard: guard,
             options: options.clone(),
@@ -126,7 +130,9 @@ impl ConsumerRun {
             state,
             version: AtomicU64::new(0),
             changed: Condvar::new(),
-        })
+        };
+        run.count_held(&run.lock().subscribed);
+        Ok(run)
     }
 
     /// Returns the next message; `None` if none arrived in time or the consumer was stopped.
@@ -140,7 +146,7 @@ impl ConsumerRun {
         let mut deadline = (timeout < FOREVER).then(|| deadline::after(timeout));
         let mut left = timeout;
         loop {
-            let CacheEntry { subscribed, source, .. } = self.current(cached)?;
+            let CacheEntry { subscribed, source, delivered, .. } = self.current(cached)?;
             match self.receive(subscribed, left) {
                 Ok(Some(delivery)) => {
                     let mut message = Message::new(delivery, Arc::clone(source));
@@ -151,6 +157,7 @@ impl ConsumerRun {
                     }
                     if !self.was_handled(&message) {
                         self.hold(&mut message, subscribed);
+                        delivered.add_one();
                         return Ok(Some(message));
                     }
                     self.skip(message);
@@ -192,13 +199,17 @@ impl ConsumerRun {
         CachedSubscription(cached): &'a mut CachedSubscription,
     ) -> Result<&'a CacheEntry> {
         let version = self.version.load(Ordering::Acquire);
-        let current = match cached.take().filter(|entry| entry.version == version) {
-            Some(current) => current,
-            None => {
+        let current = match cached.take() {
+            Some(current) if current.version == version => current,
+            outdated => {
                 let subscribed = self.subscribed()?;
                 let (channel, queue) = (&subscribed.channel, &subscribed.queue);
                 let source = self.shared.source(channel, queue, self.stream.as_ref());
-                CacheEntry { version, subscribed, source }
+                let delivered = outdated.map_or_else(
+                    || self.unhandled.figures().delivery_count(),
+                    |outdated| outdated.delivered,
+                );
+                CacheEntry { version, subscribed, source, delivered }
             }
         };
         Ok(cached.insert(current))

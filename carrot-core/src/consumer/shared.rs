@@ -44,6 +44,7 @@ impl ConsumerShared {
             let delivery =
                 opened.channel.get(&opened.state, self.options.acknowledgement, timeout)?;
             Ok(delivery.map(|delivery| {
+                self.policy.figures().fetched.fetch_add(1, Ordering::Relaxed);
                 Message::new(delivery, self.source(&opened.channel, &opened.state, None))
             }))
         })

@@ -1,35 +1,45 @@
 //! One subscription of a run, and its end. Unhandled messages are requeued before the channel
 //! closes.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use crate::backend::{Acknowledgement, Backend, Subscription};
+use crate::consumer::figures::RunFigures;
 use crate::consumer::held_bytes::SubscriptionWindow;
 use crate::consumer::message::Message;
 use crate::consumer::message::{DeliverySource, Disposition};
 use crate::error::Result;
+use crate::statistics::registry::Registered;
 
-/// The numbers of a run's unhandled messages.
+/// The numbers of a run's unhandled messages, among its figures. Each object that counts for the
+/// run holds this.
 #[derive(Debug, Default)]
 pub(crate) struct UnhandledCounts {
-    requeued_unhandled: AtomicU64,
-    lost: AtomicU64,
+    figures: Registered<RunFigures>,
 }
 
 impl UnhandledCounts {
+    pub(crate) fn new(figures: Registered<RunFigures>) -> UnhandledCounts {
+        UnhandledCounts { figures }
+    }
+
+    pub(crate) fn figures(&self) -> &RunFigures {
+        &self.figures
+    }
+
     pub(crate) fn requeued_unhandled(&self) -> u64 {
-        self.requeued_unhandled.load(Ordering::Acquire)
+        self.figures.requeued_unhandled.load(Ordering::Acquire)
     }
 
     pub(crate) fn count_requeued_unhandled(&self) {
-        self.requeued_unhandled.fetch_add(1, Ordering::AcqRel);
+        self.figures.requeued_unhandled.fetch_add(1, Ordering::AcqRel);
     }
 
     /// Returns the number of messages lost with automatic acknowledgement.
     pub(crate) fn lost(&self) -> u64 {
-        self.lost.load(Ordering::Acquire)
+        self.figures.lost.load(Ordering::Acquire)
     }
 }
 
@@ -123,8 +133,8 @@ impl RunSubscription {
 
     fn requeue(&self, mut message: Message) {
         let counter = match self.source.acknowledgement {
-            Acknowledgement::Manual => &self.unhandled.requeued_unhandled,
-            Acknowledgement::Automatic => &self.unhandled.lost,
+            Acknowledgement::Manual => &self.unhandled.figures.requeued_unhandled,
+            Acknowledgement::Automatic => &self.unhandled.figures.lost,
         };
         counter.fetch_add(1, Ordering::AcqRel);
         if let Err(error) = message.settle(Disposition::Return) {

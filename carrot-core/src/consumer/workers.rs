@@ -1,5 +1,4 @@
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -115,28 +114,27 @@ impl<'a> WorkersBuilder<'a> {
             run.policy().prepare(&run.queue());
         }
         let (ended_sender, ended) = bounded(self.threads);
-        let pool = Arc::new(WorkerPool {
-            counters: RunCounters::new(run.policy()),
-            run,
-            busy: (0..self.threads).map(|_| Flag::default()).collect(),
-            error: Mutex::default(),
-        });
+        let counters = Arc::new(RunCounters::new(run.policy(), self.threads));
+        run.unhandled().figures().count_results(Arc::clone(&counters) as _);
+        let pool = Arc::new(WorkerPool { counters, run });
         let handle = Arc::new(handle);
         let workers = Workers { pool, ended, running: self.threads, stopping: false };
         for worker in 0..self.threads {
             let (pool, handle, ended) =
                 (Arc::clone(&workers.pool), Arc::clone(&handle), ended_sender.clone());
+            workers.pool.counters.worker_started();
             thread::Builder::new()
                 .name(format!("{} {}", workers.pool.run.queue(), worker + 1))
                 .spawn(move || {
                     let ended = Ended(ended);
                     if let Err(panic) = guard(|| pool.work(worker, &*handle)) {
                         log::error!("worker ended: {panic} queue={:?}", pool.run.queue());
-                        pool.ended_by(Error::Backend {
+                        pool.counters.worker_failed(Error::Backend {
                             reason: format!("a worker ended: {panic}"),
                             source: None,
                         });
                     }
+                    pool.counters.worker_ended();
                     drop(pool);
                     drop_guarded(handle);
                     drop(ended);
@@ -159,46 +157,30 @@ impl Drop for Ended {
     }
 }
 
-/// Aligned to its own cache line, because false sharing is as slow as a lock.
-#[derive(Debug, Default)]
-#[repr(align(128))]
-struct Flag(AtomicBool);
-
 /// The state that the threads of one `spawn` share.
 #[derive(Debug)]
 struct WorkerPool {
     run: Arc<ConsumerRun>,
-    counters: RunCounters,
-    /// Which workers run a handler.
-    busy: Vec<Flag>,
-    /// The first error that ended a worker.
-    error: Mutex<Option<Error>>,
+    counters: Arc<RunCounters>,
 }
 
 impl WorkerPool {
     fn work(&self, worker: usize, handle: &dyn Fn(&WorkerPool, Message)) {
-        let Flag(busy) = &self.busy[worker];
         let mut cached = CachedSubscription::default();
         loop {
             self.counters.wait_for_breaker(&|| self.run.is_stopped());
             match self.run.next(&mut cached, FOREVER) {
                 Ok(Some(message)) => {
-                    busy.store(true, Ordering::Release);
-                    handle(self, message);
-                    busy.store(false, Ordering::Release);
+                    self.counters.while_busy(worker, || handle(self, message));
                 }
                 Ok(None) if self.run.is_stopped() => return,
                 Ok(None) => {}
                 Err(error) => {
                     log::warn!("worker ended: {error} queue={:?}", self.run.queue());
-                    return self.ended_by(error);
+                    return self.counters.worker_failed(error);
                 }
             }
         }
-    }
-
-    fn ended_by(&self, error: Error) {
-        self.error.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
     }
 }
 
@@ -323,8 +305,7 @@ impl Workers {
     fn finish(mut self, deadline: Instant) -> Result<Report> {
         self.stopping = true;
         let left = deadline.saturating_duration_since(Instant::now());
-        let unfinished =
-            self.pool.busy.iter().filter(|Flag(busy)| busy.load(Ordering::Acquire)).count();
+        let unfinished = self.pool.counters.busy();
         let closing = Instant::now() + left.max(CLOSING);
         if self.pool.run.is_stopped() {
             // Waits before the channel closes: messages that a closed channel held may count as
@@ -333,7 +314,7 @@ impl Workers {
         }
         let closed = self.pool.run.discard(closing.saturating_duration_since(Instant::now()));
         let report = Report { unfinished, ..self.report() };
-        let failed = self.pool.error.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let failed = self.pool.counters.take_worker_error();
         failed.map_or(Ok(()), Err).and(closed)?;
         Ok(report)
     }

@@ -22,6 +22,7 @@ use crate::recovery::effects::is_worth_another;
 use crate::recovery::handle::ConnectionHandle;
 use crate::recovery::isolation::TakeAnswers;
 use crate::recovery::reconnecting::Reopen;
+use crate::statistics::registry::Registered;
 
 /// Sends the messages of a publisher. Confirmations keep the pipeline alive.
 #[derive(Debug)]
@@ -36,6 +37,8 @@ pub(crate) struct PublishPipeline {
     channel: RecoveringChannel<()>,
     unconfirmed: Arc<UnconfirmedMessages>,
     layers: Arc<PublishLayers>,
+    /// Ends with the pipeline.
+    _figures: Registered<UnconfirmedMessages>,
 }
 
 impl Reopen for PublishPipeline {
@@ -99,6 +102,7 @@ impl PublishPipeline {
             properties: definition.template(),
             max_message_size: connection.max_message_size,
             buffers: Arc::default(),
+            _figures: connection.shared.figures.publishing.register(Arc::clone(&unconfirmed)),
             unconfirmed,
             channel,
             layers: Arc::new(definition.layers.clone()),
@@ -179,6 +183,17 @@ impl PublishPipeline {
     }
 
     fn publish_unconfirmed(
+        &self,
+        content: &Arc<Content>,
+        mandatory: bool,
+        timeout: Duration,
+    ) -> Result<()> {
+        let sent = self.try_unconfirmed(content, mandatory, timeout);
+        self.unconfirmed.without_confirm.count(&sent);
+        sent
+    }
+
+    fn try_unconfirmed(
         &self,
         content: &Arc<Content>,
         mandatory: bool,
@@ -279,7 +294,9 @@ impl PublishPipeline {
             })
         };
         if !self.definition.confirms {
-            publish(&Publication::new(content).with_mandatory(mandatory))?;
+            let sent = publish(&Publication::new(content).with_mandatory(mandatory));
+            self.unconfirmed.without_confirm.count(&sent);
+            sent?;
             return Ok(resolved(Arc::clone(content), mandatory, timeout));
         }
         let new = |sequence| {
@@ -340,16 +357,23 @@ impl PublishPipeline {
     /// because the thread that replaced the channel may not have known of this message.
     fn publish_until_sent(&self, message: &InFlight) -> Result<()> {
         let mut opened = self.channel.current().map_or_else(|| self.recover(message.deadline), Ok);
+        let mut was_sent = false;
         loop {
             let channel = opened?.channel;
             self.unconfirmed.isolation.wait(message.deadline);
             match channel.publish(&message.publication(), message.left()) {
                 Ok(_) if !self.definition.confirms => return Ok(()),
                 Ok(tag) => {
-                    message.sent(Attempt { channel: Arc::clone(&channel), tag });
+                    let attempt = Attempt { channel: Arc::clone(&channel), tag };
+                    if was_sent {
+                        self.unconfirmed.sent_again(message, attempt);
+                    } else {
+                        message.sent(attempt);
+                    }
                     if self.channel.is_current(&channel) {
                         return Ok(());
                     }
+                    was_sent = true;
                     self.unconfirmed.note_loss_for(message, &channel);
                 }
                 Err(error)

@@ -141,7 +141,7 @@ impl UnconfirmedMessages {
         match channel
             .publish(&message.publication(), deadline.saturating_duration_since(Instant::now()))
         {
-            Ok(tag) => message.sent(Attempt { channel: Arc::clone(channel), tag }),
+            Ok(tag) => self.sent_again(message, Attempt { channel: Arc::clone(channel), tag }),
             Err(error @ Error::Invalid { .. }) => {
                 self.resolve(message, Err(error));
                 return Ok(());

@@ -1,15 +1,18 @@
 //! The unconfirmed messages of a publisher, and failures that were not reported yet.
 
 use std::mem;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Instant;
 
 use crate::backend::Backend;
 use crate::error::{Error, Result};
 use crate::publisher::in_flight::{Attempt, InFlight};
-use crate::publisher::window::Window;
+use crate::publisher::window::{PublishFailure, Window};
 use crate::recovery::effects::has_a_cause;
 use crate::recovery::isolation::Isolation;
+use crate::statistics::PublishingSum;
+use crate::statistics::registry::Figures;
 
 /// The unconfirmed messages of a publisher, and failures that were not reported yet.
 #[derive(Debug)]
@@ -22,6 +25,41 @@ pub(crate) struct UnconfirmedMessages {
     /// Notified when the last loss has been examined.
     pub(crate) loss_examined: Condvar,
     pub(crate) isolation: Arc<Isolation>,
+    /// The number of times that a message was sent again.
+    resent: AtomicU64,
+    pub(crate) without_confirm: SentWithoutConfirm,
+}
+
+/// The messages of a publisher without confirms.
+#[derive(Debug, Default)]
+pub(crate) struct SentWithoutConfirm {
+    sent: AtomicU64,
+    failed: AtomicU64,
+}
+
+impl SentWithoutConfirm {
+    pub(crate) fn count<T>(&self, sent: &Result<T>) {
+        match sent {
+            Ok(_) => self.sent.fetch_add(1, Ordering::Relaxed),
+            // Such a message was not sent.
+            Err(Error::Invalid { .. }) => 0,
+            Err(_) => self.failed.fetch_add(1, Ordering::Relaxed),
+        };
+    }
+}
+
+impl Figures for UnconfirmedMessages {
+    type Sum = PublishingSum;
+
+    fn add_to(&self, sum: &mut PublishingSum) {
+        self.window.add_to(sum);
+        let SentWithoutConfirm { sent, failed } = &self.without_confirm;
+        let (sent, failed) = (sent.load(Ordering::Relaxed), failed.load(Ordering::Relaxed));
+        sum.statistics.published += sent + failed;
+        sum.statistics.without_confirm += sent;
+        sum.statistics.failed += failed;
+        sum.statistics.resent += self.resent.load(Ordering::Relaxed);
+    }
 }
 
 /// The loss of a channel.
@@ -51,7 +89,16 @@ impl UnconfirmedMessages {
             last_loss: Mutex::default(),
             loss_examined: Condvar::new(),
             isolation,
+            resent: AtomicU64::new(0),
+            without_confirm: SentWithoutConfirm::default(),
         }
+    }
+
+    /// Records that a message was sent again.
+    #[cold]
+    pub(crate) fn sent_again(&self, message: &InFlight, attempt: Attempt) {
+        self.resent.fetch_add(1, Ordering::Relaxed);
+        message.sent(attempt);
     }
 
     /// Records the outcome of a message. A thread that sees the outcome also sees the room in the
@@ -61,12 +108,13 @@ impl UnconfirmedMessages {
             return;
         }
         let mut unclaimed = None;
+        let failure_kind = PublishFailure::of(&outcome);
         message.resolve(outcome, |failure| {
             // The failure is stored first: a flush that finds no message in the window must find
             // the failure.
             unclaimed = failure.cloned();
             self.unclaimed().extend(unclaimed.clone());
-            self.window.leave(message);
+            self.window.leave(message, failure_kind);
         });
         if let Some(error) = unclaimed {
             warn(&error);
@@ -112,7 +160,9 @@ impl UnconfirmedMessages {
                 continue;
             }
             match channel.publish(&message.publication(), until.saturating_duration_since(now)) {
-                Ok(tag) => message.sent(Attempt { channel: Arc::clone(channel), tag }),
+                Ok(tag) => {
+                    self.sent_again(message, Attempt { channel: Arc::clone(channel), tag });
+                }
                 Err(error @ Error::Invalid { .. }) => self.resolve(message, Err(error)),
                 // The cause is a message that was just sent, not the set-up.
                 Err(error) if has_a_cause(&error) => {

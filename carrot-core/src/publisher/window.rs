@@ -2,10 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
+use crate::deadline::FOREVER;
+use crate::error::{Error, Result};
 use crate::publisher::in_flight::InFlight;
 use crate::publisher::wait_queue::{FairQueue, Ticket};
+use crate::statistics::PublishingSum;
 
 /// Limits the number of messages and bytes in flight.
 #[derive(Debug)]
@@ -25,8 +28,40 @@ struct WindowState {
     messages: BTreeMap<u64, Arc<InFlight>>,
     /// The number of messages that have left.
     departures: u64,
+    /// Those among them that were not confirmed.
+    failures: FailureCounts,
+    /// The deadline and the timeout of the message that was confirmed last.
+    last_confirmed: Option<(Instant, Duration)>,
     /// The number of threads that wait for a message to leave.
     awaiting_departure: usize,
+}
+
+/// The messages that left the window unconfirmed.
+#[derive(Debug, Default)]
+struct FailureCounts {
+    returned: u64,
+    refused: u64,
+    failed: u64,
+}
+
+/// The way in which a message failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum PublishFailure {
+    Returned,
+    Refused,
+    Failed,
+}
+
+impl PublishFailure {
+    /// Returns the failure, if `outcome` is one.
+    pub(crate) fn of(outcome: &Result<()>) -> Option<PublishFailure> {
+        match outcome {
+            Ok(()) => None,
+            Err(Error::Unroutable { .. }) => Some(PublishFailure::Returned),
+            Err(Error::Refused) => Some(PublishFailure::Refused),
+            Err(_) => Some(PublishFailure::Failed),
+        }
+    }
 }
 
 /// The reason why there is no room.
@@ -91,12 +126,18 @@ impl Window {
         Ok(message)
     }
 
-    /// Removes a message, which makes room.
-    pub(crate) fn leave(&self, message: &InFlight) {
+    /// Removes a message, which makes room. Counts its outcome.
+    pub(crate) fn leave(&self, message: &InFlight, failure: Option<PublishFailure>) {
         let mut state = self.lock();
         if state.messages.remove(&message.sequence).is_some() {
             state.bytes -= message.content.body.len();
             state.departures += 1;
+            match failure {
+                None => state.last_confirmed = Some((message.deadline, message.timeout)),
+                Some(PublishFailure::Returned) => state.failures.returned += 1,
+                Some(PublishFailure::Refused) => state.failures.refused += 1,
+                Some(PublishFailure::Failed) => state.failures.failed += 1,
+            }
             let is_awaited = state.awaiting_departure > 0;
             drop(state);
             if is_awaited {
@@ -117,6 +158,25 @@ impl Window {
             state = self.left.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
             state.awaiting_departure -= 1;
         }
+    }
+
+    /// Adds the numbers of messages, which all belong to the same moment.
+    pub(crate) fn add_to(&self, sum: &mut PublishingSum) {
+        let state = self.lock();
+        let FailureCounts { returned, refused, failed } = state.failures;
+        let statistics = &mut sum.statistics;
+        statistics.published += state.sequence;
+        statistics.confirmed += state.departures - returned - refused - failed;
+        statistics.returned += returned;
+        statistics.refused += refused;
+        statistics.failed += failed;
+        statistics.in_flight += state.messages.len() as u64;
+        statistics.bytes_in_flight += state.bytes as u64;
+        // No clock is read for a confirm: the deadline shows when the message was sent.
+        let sent = state
+            .last_confirmed
+            .and_then(|(deadline, timeout)| deadline.checked_sub(timeout.min(FOREVER)));
+        sum.last_confirmed = sum.last_confirmed.max(sent);
     }
 
     /// Returns every message in flight, oldest first.

@@ -185,6 +185,11 @@ impl Backoff {
         self.changed.notify_all();
     }
 
+    /// Returns whether all further attempts are refused.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.lock().closed
+    }
+
     /// Refuses all further attempts.
     pub(crate) fn close(&self) {
         self.lock().closed = true;

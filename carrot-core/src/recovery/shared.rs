@@ -2,14 +2,21 @@
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::backend::{Connector, Event, Role};
 use crate::config::ConnectionOptions;
+use crate::escaping::printable;
 use crate::recovery::backoff::Backoff;
 use crate::recovery::hooks::Hooks;
 use crate::recovery::isolation::Isolation;
 use crate::recovery::reconnecting::{Reconnecting, Reopen};
+use crate::statistics::health::{Health, RoleHealth};
+use crate::statistics::roles::RoleEvents;
+use crate::statistics::{ConnectingStatistics, ConnectionFigures, RoleStatistics, Statistics};
+
+/// The maximum length of a reason in the health of a connection, in bytes.
+const LONGEST_REASON: usize = 1000;
 
 /// The connector of one broker, with the limits and the order of its use.
 #[derive(Debug, Clone)]
@@ -18,6 +25,8 @@ pub(crate) struct ConnectionShared {
     roles: Arc<Roles>,
     pub(crate) hooks: Arc<Hooks>,
     pub(crate) isolation: Arc<Isolation>,
+    pub(crate) figures: ConnectionFigures,
+    events: Arc<RoleEvents>,
     pub(crate) connect_timeout: Duration,
     pub(crate) call_timeout: Duration,
 }
@@ -55,7 +64,10 @@ impl ConnectionShared {
         let (publishing, consuming) = (Arc::clone(&roles.publishing), Arc::clone(&roles.consuming));
         let hooks = Arc::<Hooks>::default();
         let called = Arc::clone(&hooks);
+        let events = Arc::<RoleEvents>::default();
+        let noted = Arc::clone(&events);
         connector.observe(Arc::new(move |event| {
+            noted.note(event);
             if let Event::Disconnected { role, error } = event {
                 let reconnecting = match role {
                     Role::Publish => &publishing,
@@ -70,6 +82,8 @@ impl ConnectionShared {
             roles,
             hooks,
             isolation: Arc::default(),
+            figures: ConnectionFigures::default(),
+            events,
             connect_timeout: options.connect_timeout,
             call_timeout: options.call_timeout,
         }
@@ -108,6 +122,49 @@ impl ConnectionShared {
     pub(crate) fn blocked(&self) -> Option<String> {
         let blocked = |role| self.connector.status(role).blocked;
         blocked(Role::Publish).or_else(|| blocked(Role::Consume))
+    }
+
+    pub(crate) fn statistics(&self) -> Statistics {
+        let of = |role| {
+            let counts = self.events.counts(role);
+            let blocked = self.connector.status(role).blocked.is_some();
+            RoleStatistics { losses: counts.losses, reconnects: counts.reconnects, blocked }
+        };
+        Statistics {
+            publishing: self.figures.publishing.sum().statistics,
+            consuming: self.figures.consuming.sum().statistics,
+            connecting: ConnectingStatistics {
+                publish: of(Role::Publish),
+                consume: of(Role::Consume),
+            },
+        }
+    }
+
+    pub(crate) fn health(&self) -> Health {
+        let publishing = self.figures.publishing.sum();
+        let sent = publishing.last_confirmed;
+        Health {
+            publish: self.role_health(Role::Publish),
+            consume: self.role_health(Role::Consume),
+            closed: self.backoff(Role::Consume).is_closed(),
+            last_confirm: sent.map(|sent| Instant::now().saturating_duration_since(sent)),
+            in_flight: publishing.statistics.in_flight,
+            workers: self.figures.consuming.sum().workers,
+        }
+    }
+
+    fn role_health(&self, role: Role) -> RoleHealth {
+        // Asked first: a connection that opens meanwhile is reported as lost, not as never needed.
+        let status = self.connector.status(role);
+        let outage = self.backoff(role).outage_now();
+        let last_error = outage.cause.or_else(|| self.events.counts(role).last_loss);
+        RoleHealth {
+            needed: self.role(role).is_used() || outage.was_needed,
+            connected: status.connected,
+            blocked: status.blocked.map(|reason| printable(LONGEST_REASON, reason)),
+            disconnected_for: outage.since.filter(|_| !status.connected),
+            last_error: last_error.map(|error| printable(LONGEST_REASON, error)),
+        }
     }
 
     /// Refuses all further attempts to open a channel.

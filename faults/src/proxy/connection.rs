@@ -31,7 +31,7 @@ pub(super) enum Closing {
 /// Counters of one connection of a [`Proxy`](super::Proxy).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Statistics {
+pub struct ProxyStatistics {
     /// The number of bytes forwarded to the server.
     pub to_server: u64,
     /// The number of bytes forwarded to the client.
@@ -107,8 +107,8 @@ impl ProxiedConnection {
             || self.half_closed.iter().any(|closed| closed.load(Ordering::Relaxed))
     }
 
-    pub(super) fn statistics(&self) -> Statistics {
-        Statistics {
+    pub(super) fn statistics(&self) -> ProxyStatistics {
+        ProxyStatistics {
             to_server: self.forwarded[Direction::ToServer as usize].load(Ordering::Relaxed),
             to_client: self.forwarded[Direction::ToClient as usize].load(Ordering::Relaxed),
             discarded: self.discarded.load(Ordering::Relaxed),

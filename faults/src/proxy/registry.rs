@@ -2,7 +2,7 @@ use std::net::TcpStream;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::connection::{Closing, ProxiedConnection, Statistics};
+use super::connection::{Closing, ProxiedConnection, ProxyStatistics};
 use super::rules::SharedRules;
 
 /// The connections of a proxy.
@@ -15,7 +15,7 @@ pub(super) struct Connections {
 #[derive(Debug, Default)]
 struct ConnectionsState {
     open: Vec<Arc<ProxiedConnection>>,
-    ended: Vec<Statistics>,
+    ended: Vec<ProxyStatistics>,
     /// The number of times that all connections were ended.
     generation: u64,
 }
@@ -55,7 +55,7 @@ impl Connections {
     fn remove(&self, connection: &Arc<ProxiedConnection>) {
         let mut state = self.lock();
         state.open.retain(|other| !Arc::ptr_eq(other, connection));
-        state.ended.push(Statistics { open: false, ..connection.statistics() });
+        state.ended.push(ProxyStatistics { open: false, ..connection.statistics() });
         drop(state);
         self.removed.notify_all();
     }
@@ -85,7 +85,7 @@ impl Connections {
         true
     }
 
-    pub(super) fn statistics(&self) -> Vec<Statistics> {
+    pub(super) fn statistics(&self) -> Vec<ProxyStatistics> {
         let state = self.lock();
         state
             .ended

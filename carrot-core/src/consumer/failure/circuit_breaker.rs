@@ -1,6 +1,6 @@
 //! Pauses a whole consumer while its handler fails every time.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -20,6 +20,10 @@ pub(crate) struct CircuitBreaker {
     /// Whether the handler failed after its last success. Readable without the lock, which all
     /// workers share.
     failing: AtomicBool,
+    /// The number of all pauses.
+    pauses: AtomicU64,
+    /// The number of workers that wait for the end of a pause.
+    waiting: AtomicU64,
 }
 
 #[derive(Debug, Default)]
@@ -32,7 +36,14 @@ struct CircuitState {
 
 impl CircuitBreaker {
     pub(crate) fn new(limit: Option<u32>, clock: Clock) -> CircuitBreaker {
-        CircuitBreaker { limit, clock, state: Mutex::default(), failing: AtomicBool::new(false) }
+        CircuitBreaker {
+            limit,
+            clock,
+            state: Mutex::default(),
+            failing: AtomicBool::new(false),
+            pauses: AtomicU64::new(0),
+            waiting: AtomicU64::new(0),
+        }
     }
 
     /// Records the result of a handler. After a pause, the first failure starts the next one.
@@ -59,6 +70,7 @@ impl CircuitBreaker {
         let failures = state.failures;
         state.until = Some(self.clock.now() + pause);
         state.pauses += 1;
+        self.pauses.fetch_add(1, Ordering::Relaxed);
         state.failures = 0;
         drop(state);
         log::warn!(
@@ -73,12 +85,25 @@ impl CircuitBreaker {
             return;
         }
         let Some(until) = self.lock().until else { return };
-        if self.clock.sleep_until(until, given_up) {
+        self.waiting.fetch_add(1, Ordering::AcqRel);
+        let is_over = self.clock.sleep_until(until, given_up);
+        self.waiting.fetch_sub(1, Ordering::AcqRel);
+        if is_over {
             let mut state = self.lock();
             if state.until == Some(until) {
                 state.until = None;
             }
         }
+    }
+
+    /// Returns the number of pauses so far.
+    pub(crate) fn pauses(&self) -> u64 {
+        self.pauses.load(Ordering::Relaxed)
+    }
+
+    /// Returns whether a worker waits for the end of a pause.
+    pub(crate) fn is_pausing(&self) -> bool {
+        self.waiting.load(Ordering::Acquire) > 0
     }
 
     fn lock(&self) -> MutexGuard<'_, CircuitState> {

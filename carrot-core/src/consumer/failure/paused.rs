@@ -19,7 +19,7 @@ pub(super) struct PausedMessages {
     clock: Clock,
     state: Mutex<PausedState>,
     /// The number of messages. Kept apart, because messages are dropped with no lock held.
-    count: AtomicUsize,
+    count: Arc<AtomicUsize>,
     /// Whether the consumer was stopped, so no message pauses any more.
     released: AtomicBool,
     /// Counts the arrivals of messages that are due before all others.
@@ -63,11 +63,11 @@ impl Ord for PausedMessage {
 }
 
 impl PausedMessages {
-    pub(super) fn new(clock: Clock) -> PausedMessages {
+    pub(super) fn new(clock: Clock, count: Arc<AtomicUsize>) -> PausedMessages {
         PausedMessages {
             clock,
             state: Mutex::default(),
-            count: AtomicUsize::new(0),
+            count,
             released: AtomicBool::new(false),
             earlier: AtomicUsize::new(0),
         }

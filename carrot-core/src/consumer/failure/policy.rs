@@ -14,14 +14,17 @@ use crate::consumer::failure::paused::PausedMessages;
 use crate::consumer::failure::retry::Retry;
 use crate::consumer::failure::retry_queues::RetryStep;
 use crate::consumer::failure::settings::FailureSettings;
+use crate::consumer::figures::ConsumerFigures;
 use crate::consumer::message::Message;
 use crate::consumer::message::{Disposition, FailedMessages};
+use crate::consumer::report::Report;
 use crate::consumer::subscribed::UnhandledCounts;
 use crate::error::{Error, Result};
 use crate::escaping::Printable;
 use crate::model::{Queue, Value};
 use crate::panic_guard::describe;
 use crate::recovery::handle::ConnectionHandle;
+use crate::statistics::registry::Registered;
 
 /// The longest pause of a message in the process. A broker closes a channel that keeps a message
 /// unacknowledged for too long, 30 minutes by default.
@@ -54,6 +57,23 @@ pub(crate) enum FailureOutcome {
     Stale,
 }
 
+impl FailureOutcome {
+    /// Returns the number that counts messages treated so.
+    pub(crate) fn counter<'a>(&self, report: &'a mut Report) -> &'a mut u64 {
+        match self {
+            FailureOutcome::Retried => &mut report.retried,
+            FailureOutcome::Parked => &mut report.parked,
+            FailureOutcome::Discarded => &mut report.discarded,
+            FailureOutcome::Requeued => &mut report.requeued,
+            FailureOutcome::Lost => &mut report.lost,
+            FailureOutcome::Stale => &mut report.stale,
+            FailureOutcome::Paused
+            | FailureOutcome::PauseHere(..)
+            | FailureOutcome::TryAgainHere(..) => &mut report.paused,
+        }
+    }
+}
+
 /// The treatment of the failed messages of one consumer.
 pub(crate) struct FailurePolicy {
     settings: FailureSettings,
@@ -68,6 +88,7 @@ pub(crate) struct FailurePolicy {
     most_paused: usize,
     failure_log: Mutex<CopyFailureLog>,
     counted: LocalAttempts,
+    figures: Registered<ConsumerFigures>,
 }
 
 #[derive(Debug, Default)]
@@ -86,6 +107,7 @@ impl FailurePolicy {
     ) -> FailurePolicy {
         let copies = CopyChannel::new(connection);
         let clock = copies.connection().connector.clock();
+        let figures = Arc::<ConsumerFigures>::default();
         FailurePolicy {
             retry: settings.retry.clone().unwrap_or_default(),
             place: PausePlace::of(queue, is_stream, options),
@@ -93,16 +115,22 @@ impl FailurePolicy {
                 && options.acknowledgement == Acknowledgement::Manual,
             lasts: lasts(queue) && options.acknowledgement == Acknowledgement::Manual,
             copies,
-            paused: Arc::new(PausedMessages::new(clock)),
+            paused: Arc::new(PausedMessages::new(clock, Arc::clone(&figures.paused_messages))),
             most_paused: usize::from(options.prefetch / 2).max(1),
             failure_log: Mutex::default(),
             counted: LocalAttempts::default(),
+            figures: connection.shared.figures.consuming.register(figures),
             settings: settings.clone(),
         }
     }
 
     pub(crate) fn settings(&self) -> &FailureSettings {
         &self.settings
+    }
+
+    /// Returns the figures of the consumer outside of its runs.
+    pub(crate) fn figures(&self) -> &ConsumerFigures {
+        &self.figures
     }
 
     pub(crate) fn clock(&self) -> &Clock {
@@ -372,7 +400,13 @@ impl FailedMessages for FailurePolicy {
         // A stream delivers no message again, and no handler is here to try it again.
         let is_stream = self.place == PausePlace::Stream;
         let failure = Failure { permanent: failure.permanent || is_stream, ..failure.clone() };
-        match self.fail(message, &failure, None, &|| self.paused.is_released()) {
+        let outcome = self.fail(message, &failure, None, &|| self.paused.is_released());
+        let is_skipped = is_stream && matches!(outcome, FailureOutcome::TryAgainHere(..));
+        self.figures.count(|report| {
+            report.failed += u64::from(!failure.chosen);
+            *outcome.counter(report) += u64::from(!is_skipped);
+        });
+        match outcome {
             FailureOutcome::TryAgainHere(message, _) if is_stream => {
                 let offset = message.stream_offset().unwrap_or_default();
                 let reason = format!(

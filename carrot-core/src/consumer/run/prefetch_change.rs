@@ -2,6 +2,7 @@
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use crate::backend::{ConsumeOptions, Delivery, Subscription};
@@ -20,6 +21,7 @@ impl ConsumerRun {
         if !limit.observe(&subscribed.window, subscribed.subscription.arrived()) {
             return;
         }
+        self.unhandled.figures().prefetch_changes.fetch_add(1, Ordering::Relaxed);
         let timeout = self.shared.channel.connection().call_timeout;
         if let Err(error) = subscribed.subscription.cancel(timeout) {
             log::debug!(
@@ -28,6 +30,13 @@ impl ConsumerRun {
             );
         }
         subscribed.window.close();
+    }
+
+    /// Counts what a subscription holds, if the run has a bound.
+    pub(super) fn count_held(&self, subscribed: &RunSubscription) {
+        if self.held_bytes.is_some() {
+            self.unhandled.figures().count_held(&subscribed.subscription, &subscribed.window);
+        }
     }
 
     /// Returns the next delivery. Sends the settlements that wait for a full window if no delivery

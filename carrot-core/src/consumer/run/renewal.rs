@@ -152,6 +152,7 @@ impl ConsumerRun {
         subscribed: RunSubscription,
     ) -> Arc<RunSubscription> {
         let subscribed = Arc::new(subscribed);
+        self.count_held(&subscribed);
         state.subscribed = Arc::clone(&subscribed);
         self.version.fetch_add(1, Ordering::Release);
         state.lost_at = None;

@@ -117,7 +117,7 @@ impl PublishPipeline {
             match channel
                 .publish(&message.publication(), until.saturating_duration_since(Instant::now()))
             {
-                Ok(tag) => message.sent(Attempt { channel, tag }),
+                Ok(tag) => self.unconfirmed.sent_again(message, Attempt { channel, tag }),
                 Err(error) if is_of_the_channel(&error) => self.lost(&channel, &error),
                 Err(error) => return Err(error),
             }

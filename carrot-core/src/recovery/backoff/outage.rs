@@ -7,6 +7,17 @@ use std::time::{Duration, Instant};
 use crate::error::Error;
 use crate::recovery::backoff::Backoff;
 
+/// The state of a connection, as its attempts to connect show it.
+#[derive(Debug)]
+pub(crate) struct Outage {
+    /// Whether there was an attempt to connect.
+    pub(crate) was_needed: bool,
+    /// The time since the loss or the first failure, if there is no connection.
+    pub(crate) since: Option<Duration>,
+    /// The loss, or the last failed attempt after it.
+    pub(crate) cause: Option<Error>,
+}
+
 impl Backoff {
     /// Records the reason why there is no connection, without a pause.
     pub(crate) fn note(&self, error: &Error) {
@@ -64,6 +75,16 @@ impl Backoff {
     /// Returns whether the last attempt failed, or the connection was lost after it.
     pub(crate) fn is_failing(&self) -> bool {
         self.lock().cause.is_some()
+    }
+
+    /// Returns the state of the connection as its attempts show it.
+    pub(crate) fn outage_now(&self) -> Outage {
+        let state = self.lock();
+        Outage {
+            was_needed: state.dialing || state.cause.is_some() || state.connected_at.is_some(),
+            since: state.failing_since.map(|since| since.elapsed()),
+            cause: state.cause.clone(),
+        }
     }
 
     /// Returns the reason why there is no connection, and for how long.
