@@ -7,6 +7,7 @@
 //! | [`layers`] | code around sending and handling: order, faults, the shipped layers, writing one |
 //! | [`observing`] | the figures of a running program, and its readiness probe |
 //! | [`testing`] | tests of a service on the memory broker: time, failures, a look inside |
+//! | [`metrics_and_traces`] | metrics, trace context and spans: their names and attributes, exporters |
 //! | [`backends`] | a backend for another broker, step by step |
 //! | [`performance`] | comparison with other clients, what limits each row, tuning |
 
@@ -27,6 +28,9 @@ pub mod observing {}
 #[allow(rustdoc::invalid_rust_codeblocks, reason = "some blocks are the beginning of a function")]
 #[allow(clippy::test_attr_in_doctest, reason = "the page shows tests")]
 pub mod testing {}
+
+#[doc = include_str!("../docs/metrics-and-traces.md")]
+pub mod metrics_and_traces {}
 
 #[doc = include_str!("../docs/backend-guide.md")]
 pub mod backends {}

@@ -40,6 +40,7 @@
 //! | send a message, and be sure that the broker has it | [`Publisher::send`] |
 //! | send many messages fast | [`Publisher::send_all`] |
 //! | handle messages on threads | [`Consumer::workers`], [`Handler`] |
+//! | ask another program, and wait for its answer | [`call::Caller`], [`Consumer::serve`] |
 //! | take single messages | [`Consumer::fetch`], [`Consumer::messages`] |
 //! | describe exchanges and queues | [`Exchange`], [`Queue`], [`Binding`] |
 //! | keep exchanges and queues in a file | [`topology::Topology`] |
@@ -49,7 +50,8 @@
 //! | test without RabbitMQ | [`guide::testing`] |
 //! | choose a type of queue | [`guide::queue_types`] |
 //! | know the cost of each failure | [`guide::guarantees`] |
-//! | see what a running program does | [`guide::observing`] |
+//! | see the numbers of a running program | [`guide::observing`] |
+//! | export metrics and traces | [`guide::metrics_and_traces`] |
 //! | make a program faster | [`guide::performance`] |
 //! | reach another broker | [`guide::backends`] |
 //!
@@ -86,6 +88,9 @@
 //!   unconfirmed messages, consumers subscribe again, and
 //!   [hooks](Connection::on_disconnect) report the loss. Wrong credentials at the first contact,
 //!   and refused declarations, fail at once.
+//! * A call ends at its own deadline, which covers connecting. Its request is sent again only if
+//!   the broker cannot have it. A server answers each request at least once; see
+//!   [`Consumer::serve`].
 //! * No call hangs: each has a deadline, and fails with a typed [`Error`] when the deadline passes.
 //!   Calls that wait for messages, such as [`Consumer::messages`], have a deadline if you set one.
 //! * Messages that one thread sends through one publisher and one exchange to one queue keep their
@@ -105,6 +110,7 @@
 //!
 //! * the workers that you spawn;
 //! * one that reopens a connection, while the connection is lost;
+//! * one for each caller that receives answers, which ends after 10 idle seconds;
 //! * for AMQP, three per connection (reader, channel 0, timer), one more once the socket was full;
 //! * for AMQP, one that sends delayed frames, which ends after 10 idle seconds;
 //! * short-lived ones, for work that no caller waits for.
@@ -124,6 +130,9 @@
 //! | `amqp` | RabbitMQ | on |
 //! | `tls` | `amqps://`, through rustls | on |
 //! | `bincode` | the [`Codec::bincode`] codec | on |
+//! | `metrics` | the layer `Metrics`: counters and histograms for the crate `metrics` | off |
+//! | `tracing` | the layer `Spans`: spans of the crate `tracing` | off |
+//! | `opentelemetry` | the layer `OpenTelemetry`: spans of OpenTelemetry | off |
 //!
 //! # Log levels
 //!
@@ -131,10 +140,10 @@
 //!
 //! | level | events |
 //! |---|---|
-//! | error | a failed message could be neither copied nor parked (at most one line a minute per consumer); a message that cannot be read was rejected; a hook panicked; a layer panicked after a message was sent or settled; a worker ended by a panic |
+//! | error | a failed message could be neither copied nor parked (at most one line a minute per consumer); a message that cannot be read was rejected; a server's answer was refused; a hook panicked; a layer panicked after a message was sent or settled; a worker ended by a panic |
 //! | warn | a handler failed, or was slow ([`layers::SlowHandlers`]); a consumer pauses after failures; an unclaimed message was not confirmed; a connection was lost |
 //! | info | connections opened and closed; a handler postponed a message |
-//! | debug | channels; messages dropped unsettled |
+//! | debug | channels; messages dropped unsettled; answers without a call |
 //!
 //! The crate `amiquip` logs under its own name, and never receives the password.
 
@@ -167,11 +176,8 @@ pub mod consume {
 pub mod layers {
     #[doc(inline)]
     pub use carrot_core::{
-        Claim, Deduplicate, IdStore, LogMessages, MemoryIds, RateLimit, SlowHandlers,
-    };
-    #[doc(inline)]
-    pub use carrot_core::{
-        HandleLayer, Handled, Next, OutgoingMessage, PublishLayer, SentMessage, SettledMessage,
+        Claim, Deduplicate, HandleLayer, Handled, IdStore, LogMessages, MemoryIds, Next,
+        OutgoingMessage, PublishLayer, RateLimit, SentMessage, SettledMessage, SlowHandlers,
         TraceContext, TraceParent, Treatment,
     };
 
@@ -186,6 +192,14 @@ pub mod layers {
     #[cfg(feature = "tracing")]
     #[doc(inline)]
     pub use carrot_core::Spans;
+}
+
+/// Calls: a [`Caller`](call::Caller), its requests and replies, and the errors of servers.
+pub mod call {
+    #[doc(inline)]
+    pub use carrot_core::{
+        Answer, Caller, CallerDefinition, IntoRemoteError, RemoteError, RequestBuilder,
+    };
 }
 
 /// Properties and headers of a message, and their values.

@@ -18,6 +18,7 @@ const SOON: Duration = Duration::from_secs(60);
 fn close_and_drop_leave_no_resources() {
     connections();
     consumers_and_workers();
+    callers_and_servers();
 }
 
 /// Threads, file descriptors, queues, and exchanges.
@@ -103,4 +104,24 @@ fn consumers_and_workers() {
         }
     });
     assert!(broker.queue("jobs").unwrap().consumers.is_empty());
+}
+
+fn callers_and_servers() {
+    let broker = Broker::named("calls");
+    let connect = || carrot::connect(ConnectionOptions::memory_named("calls")).unwrap();
+    leaves_nothing(&broker, |round| {
+        let connection = connect();
+        // The queue of the last round may be deleted only now.
+        let queue = Queue::new(format!("requests {round}")).auto_delete();
+        let consumer = connection.consumer(&queue).build().unwrap();
+        let server = consumer.serve(1, Ok::<usize, String>).unwrap();
+        let caller = connection.caller(&*queue.name).build().unwrap();
+        assert_eq!(caller.call::<_, usize>(&round, SOON).unwrap(), round);
+        match round % 3 {
+            0 => caller.close().unwrap(),
+            1 => drop(caller),
+            _ => connection.close().unwrap(),
+        }
+        drop(server);
+    });
 }

@@ -7,3 +7,4 @@ pub mod job;
 pub mod meter;
 pub mod order;
 pub mod payload;
+pub mod recorder;

@@ -92,6 +92,7 @@ release_answers! {
     /// returned, also when it arrives.
     MandatoryRepliesAreAccepted SINCE_4_3 {
         a_mandatory_reply_to_a_closed_requester_is_answered
+        a_mandatory_reply_that_arrives_is_answered
     }
     /// A message that a consumer returns to a quorum queue counts as a failed delivery.
     ReturnsCountAsFailures BEFORE_4_3 {

@@ -3,6 +3,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use crate::backend::{Connector, Declare, Delete, DeleteIf, Event, QueueInfo, Role, validate};
+use crate::call::caller::Caller;
+use crate::call::definition::CallerDefinition;
+use crate::call::settings::CallerSettings;
 use crate::config::{ConnectionOptions, Secret};
 use crate::consumer::Consumer;
 use crate::consumer::definition::ConsumerDefinition;
@@ -11,16 +14,16 @@ use crate::consumer::settings::ConsumerSettings;
 use crate::deadline;
 use crate::error::{Error, Result};
 use crate::model::{Binding, Exchange, Queue};
+use crate::publish_layer::layer::{PublishLayer, PublishLayers};
 use crate::publisher::Publisher;
 use crate::publisher::definition::PublisherDefinition;
-use crate::publisher::layer::{PublishLayer, PublishLayers};
 use crate::publisher::settings::PublisherSettings;
 use crate::recovery::handle::ConnectionHandle;
 use crate::statistics::Statistics;
 use crate::statistics::health::Health;
 use crate::topology::{Topology, TopologyCheck};
 
-/// A handle to one broker, through any backend. Opens publishers and consumers.
+/// A handle to one broker, through any backend. Opens publishers, consumers and callers.
 ///
 /// Clones are cheap and share the same connection, and every thread may use them. Each publisher
 /// and each consumer has its own channel. Publishers share one connection to the broker; consumers
@@ -181,8 +184,8 @@ impl Connection {
         self.handle.update_secret(secret.into().reveal(), reason)
     }
 
-    /// Returns a handle to the same connection whose publishers and callers have one more layer,
-    /// before their own. Publishers that are open keep their layers.
+    /// Returns a handle to the same connection whose publishers, callers and servers have one more
+    /// layer for what they send, before their own. Publishers that are open keep their layers.
     ///
     /// ```
     /// use carrot::layers::LogMessages;
@@ -216,8 +219,14 @@ impl Connection {
         Publisher::open(&self.handle, settings)
     }
 
+    fn open_caller(&self, mut settings: CallerSettings) -> Result<Caller> {
+        settings.layers.prepend(&self.publish_layers);
+        Caller::open(&self.handle, settings)
+    }
+
     fn open_consumer(&self, mut settings: ConsumerSettings) -> Result<Consumer> {
         settings.layers.prepend(&self.handle_layers);
+        settings.answer_layers = self.publish_layers.clone();
         Consumer::open(&self.handle, settings)
     }
 
@@ -230,6 +239,15 @@ impl Connection {
     /// durable queue of that name.
     pub fn consumer(&self, queue: impl Into<Queue>) -> ConsumerDefinition<Connection> {
         ConsumerDefinition::new(queue).on(self)
+    }
+
+    /// Starts the definition of a caller of the server that consumes `queue`, on this connection.
+    /// Requests go through the default exchange, unless the definition names another.
+    ///
+    /// The caller does not declare the queue. A call before the server has declared it fails with
+    /// [`Error::Unroutable`].
+    pub fn caller(&self, queue: impl Into<String>) -> CallerDefinition<Connection> {
+        CallerDefinition::new(queue).on(self)
     }
 
     /// Declares an exchange. Only checks that the exchange exists if `exchange` is
@@ -637,5 +655,41 @@ impl ConsumerDefinition<Connection> {
     /// - [`Error::Closed`]: the connection was closed.
     pub fn build(self) -> Result<Consumer> {
         self.connection.open_consumer(self.settings)
+    }
+}
+
+impl CallerDefinition {
+    /// Binds the definition to a connection, for further settings.
+    pub fn on(&self, connection: &Connection) -> CallerDefinition<Connection> {
+        CallerDefinition { connection: connection.clone(), settings: self.settings.clone() }
+    }
+
+    /// Opens a caller on `connection`, as [`build`](CallerDefinition::build) does.
+    ///
+    /// # Errors
+    /// As [`build`](CallerDefinition::build).
+    pub fn open(&self, connection: &Connection) -> Result<Caller> {
+        connection.open_caller(self.settings.clone())
+    }
+}
+
+impl CallerDefinition<Connection> {
+    /// Opens the caller: opens a channel, declares the exchange, and subscribes to the answers. A
+    /// caller of a lazy connection is opened by its first call, which reports these errors.
+    ///
+    /// Blocks for two to four round trips, and for connecting if the connection is not open. The
+    /// connect timeout and the call timeout limit the wait.
+    ///
+    /// # Errors
+    /// - [`Error::Invalid`]: a setting is out of its limits.
+    /// - [`Error::Connect`], [`Error::Authentication`], [`Error::Timeout`],
+    ///   [`Error::Disconnected`]: connecting failed.
+    /// - [`Error::PreconditionFailed`]: the exchange exists with other properties.
+    /// - [`Error::NotFound`]: an existing exchange was expected, and there is none.
+    /// - [`Error::AccessRefused`]: the name of the exchange is reserved.
+    /// - [`Error::HardError`]: the broker does not know the exchange type.
+    /// - [`Error::Closed`]: the connection was closed.
+    pub fn build(self) -> Result<Caller> {
+        self.connection.open_caller(self.settings)
     }
 }

@@ -11,6 +11,11 @@ pub(crate) fn after(duration: Duration) -> Instant {
     Instant::now() + duration.min(FOREVER)
 }
 
+/// Returns the point in time at which [`after`] returned `deadline` for `duration`.
+pub(crate) fn start(deadline: Instant, duration: Duration) -> Instant {
+    deadline.checked_sub(duration.min(FOREVER)).unwrap_or(deadline)
+}
+
 /// Returns the time until `deadline`; zero if `deadline` has passed.
 pub(crate) fn left(deadline: Instant) -> Duration {
     deadline.saturating_duration_since(Instant::now())

@@ -10,6 +10,7 @@
 
 #![warn(clippy::exhaustive_enums, clippy::exhaustive_structs)]
 
+mod call;
 mod codec;
 mod config;
 mod connection;
@@ -20,6 +21,7 @@ mod escaping;
 mod layers;
 mod model;
 mod panic_guard;
+mod publish_layer;
 mod publisher;
 mod recovery;
 mod statistics;
@@ -29,6 +31,11 @@ pub mod backend;
 
 pub use backend::{IntoBody, Role};
 
+pub use call::answer::Answer;
+pub use call::caller::Caller;
+pub use call::definition::CallerDefinition;
+pub use call::remote_error::{IntoRemoteError, RemoteError};
+pub use call::request_builder::RequestBuilder;
 pub use codec::{BodyReader, Codec, Codecs, Encodable, Format, FormatError};
 pub use config::{
     ConnectionOptions, Credentials, CredentialsProvider, Host, Pem, RabbitMqRelease, Scheme,
@@ -69,12 +76,12 @@ pub use model::{
     Binding, DelayedRetry, DeleteIf, DeliveryMode, Destination, Exchange, ExchangeKind, Headers,
     LeaderLocator, Overflow, Properties, Queue, QueueInfo, Timestamp, Value,
 };
+pub use publish_layer::layer::PublishLayer;
+pub use publish_layer::outgoing::{OutgoingMessage, SentMessage};
 pub use publisher::Publisher;
 pub use publisher::confirmation::Confirmation;
 pub use publisher::definition::PublisherDefinition;
-pub use publisher::layer::PublishLayer;
 pub use publisher::message_builder::MessageBuilder;
-pub use publisher::outgoing::{OutgoingMessage, SentMessage};
 pub use statistics::health::{Health, RoleHealth, WorkerHealth};
 pub use statistics::{
     ConnectingStatistics, ConsumingStatistics, PublishingStatistics, RoleStatistics, Statistics,

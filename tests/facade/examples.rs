@@ -75,6 +75,7 @@ examples! {
     custom_backend: "all cases passed";
     web_service: "/order: HTTP/1.1 202 Accepted";
     dedup: "20 messages acknowledged, 10 orders shipped, 10 ids remembered";
+    rpc: "100 calls from 4 threads answered\n102 requests acknowledged";
     conformance_matrix: "passed, 0 failed";
 }
 

@@ -10,6 +10,7 @@ mod breakable;
 #[macro_use]
 mod support;
 
+mod calls;
 mod changing_secrets;
 mod connection;
 mod consumer;
@@ -25,6 +26,7 @@ mod layers;
 mod limits;
 mod load;
 mod message;
+mod observing;
 mod outages;
 mod publisher;
 mod queue_types;

@@ -4,10 +4,12 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
+use carrot::layers::{Metrics, TraceContext};
 use carrot::{Codec, Connection, ConnectionOptions, Message, Publisher, Result, codec::Codecs, config::TlsOptions};
 use carrot_bench::job::PeerJob;
 use carrot_bench::meter::Meter;
 use carrot_bench::order::SampleOrder;
+use carrot_bench::recorder::CountingRecorder;
 
 const LONG: Duration = Duration::from_secs(60);
 
@@ -15,20 +17,33 @@ fn main() -> Result<()> {
     let job = PeerJob::from_arguments();
     match job.work() {
         "publish" => publish(&job),
-        "window" => window(&job),
+        "window" | "window-observed" => window(&job),
         "each" | "full-window" => each(&job),
         "consume" => consume(&job),
         "ping-pong" => ping_pong(&job),
         "send" => send(&job),
         "receive" => receive(&job),
+        "handle" | "handle-observed" => handle(&job),
         "memory" => memory(&job),
+        "memory-handle" | "memory-handle-observed" => memory_handle(&job),
         "memory-pairs" => memory_pairs(&job),
         "idle" => idle(&job),
         _ => job.unsupported(),
     }
 }
 
+/// Connects, with the layers for metrics and trace context if the job asks for them.
 fn connect(job: &PeerJob) -> Result<Connection> {
+    let connection = connect_plainly(job)?;
+    if !job.work().ends_with("-observed") {
+        return Ok(connection);
+    }
+    let (metrics, trace) = (Metrics::with_recorder(CountingRecorder), TraceContext::new());
+    let connection = connection.with_publish_layer(metrics.clone()).with_publish_layer(trace);
+    Ok(connection.with_handle_layer(metrics).with_handle_layer(trace))
+}
+
+fn connect_plainly(job: &PeerJob) -> Result<Connection> {
     if job.work().starts_with("memory") {
         return carrot::connect("memory://");
     }
@@ -153,6 +168,51 @@ fn receive(job: &PeerJob) -> Result<()> {
     all_done.recv_timeout(LONG).expect("the queue contains all messages");
     workers.stop(LONG)?;
     meter.finish(job.messages(), Vec::new())
+}
+
+/// Handles orders that the same program has sent before the measurement.
+fn handle(job: &PeerJob) -> Result<()> {
+    let connection = connect(job)?;
+    let publisher = connection.publisher().routing_key(job.queue()).max_in_flight(job.window()).build()?;
+    let order = SampleOrder::typical(1);
+    publisher.send_all((0..job.messages()).map(|_| &order))?;
+    let consumer = connection.consumer(job.queue()).prefetch(job.prefetch()).build()?;
+    let (left, (done, all_done)) = (AtomicUsize::new(job.messages()), mpsc::channel());
+    let meter = Meter::start();
+    let workers = consumer.workers(job.threads()).spawn(move |order: SampleOrder, _message: &Message| {
+        assert_eq!(order.lines.len(), 4);
+        if left.fetch_sub(1, Ordering::Relaxed) == 1 {
+            let _ = done.send(());
+        }
+    })?;
+    all_done.recv_timeout(LONG).expect("the queue contains all messages");
+    workers.stop(LONG)?;
+    meter.finish(job.messages(), Vec::new())
+}
+
+/// Sends orders to the memory broker and handles them, on one thread.
+fn memory_handle(job: &PeerJob) -> Result<()> {
+    const BATCH: usize = 10;
+    let connection = connect(job)?;
+    let publisher = connection.publisher().routing_key(job.queue()).build()?;
+    let mut consumer = connection.consumer(job.queue()).prefetch(job.prefetch()).build()?;
+    let (order, queue) = (SampleOrder::typical(1), publisher.clone());
+    let left = AtomicUsize::new(job.messages() / BATCH);
+    let batch = (0..BATCH).map(|_| &order);
+    publisher.send_all(batch.clone())?;
+    let mut handled = 0;
+    let next = order.clone();
+    consumer.register_callback(move |order: SampleOrder, _message: &Message| {
+        assert_eq!(order.lines.len(), 4);
+        handled += 1;
+        if handled % BATCH == 0 && left.fetch_sub(1, Ordering::Relaxed) > 1 {
+            queue.send_all((0..BATCH).map(|_| &next)).expect("the broker is running");
+        }
+    });
+    let meter = Meter::start();
+    let messages = job.messages() / BATCH * BATCH;
+    consumer.handle_next(messages as u64)?;
+    meter.finish(messages, Vec::new())
 }
 
 fn idle(job: &PeerJob) -> Result<()> {

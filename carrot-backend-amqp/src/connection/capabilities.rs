@@ -33,6 +33,7 @@ pub(crate) fn of(product: &str, version: &str) -> BrokerFeatures {
     capabilities.quorum_queues = is_rabbitmq && version >= (3, 10);
     capabilities.default_delivery_limit = is_rabbitmq && version >= (4, 0);
     capabilities.delayed_retry = is_rabbitmq && version >= (4, 3);
+    capabilities.direct_reply_to = is_rabbitmq && version >= (3, 4);
     capabilities.queue_durable_after = SETTLE_IN;
     let min_frame_max = if is_rabbitmq && version >= (4, 1) { RABBITMQ_MIN_FRAME_MAX } else { 0 };
     BrokerFeatures { capabilities, min_frame_max }
@@ -64,6 +65,13 @@ mod tests {
         let delays = |product, version| of(product, version).capabilities.delayed_retry;
         assert!(delays("RabbitMQ", "4.3.0") && delays("RabbitMQ", "5.0.0"));
         assert!(!delays("RabbitMQ", "4.2.9") && !delays("LavinMQ", "4.3.0"));
+    }
+
+    #[test]
+    fn direct_replies_exist_since_3_4() {
+        let replies = |product, version| of(product, version).capabilities.direct_reply_to;
+        assert!(replies("RabbitMQ", "3.4.0") && replies("RabbitMQ", "4.3.6"));
+        assert!(!replies("RabbitMQ", "3.3.5") && !replies("LavinMQ", "4.3.0"));
     }
 
     #[test]

@@ -239,6 +239,7 @@ impl Connector for MemoryConnector {
         capabilities.secret_updates = true;
         capabilities.waiting_queues = true;
         capabilities.quorum_queues = true;
+        capabilities.direct_reply_to = true;
         capabilities.delayed_retry = self.shared.rules().quorum.delays_retries;
         capabilities
     }

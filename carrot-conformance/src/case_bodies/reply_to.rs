@@ -164,3 +164,92 @@ pub(crate) fn a_dropped_reply_consumer_with_an_unread_reply_requeues_no_other_me
     requester.close_channel();
     fixture.channel.expect_stays_empty(&queue);
 }
+
+pub(crate) fn one_channel_sends_requests_and_receives_their_replies(harness: &dyn Harness) {
+    let fixture = CaseFixture::new(harness);
+    let requests = fixture.queue();
+    let requester = fixture.open();
+    let replies = requester.subscribe_as(REPLY_TO, &ConsumeOptions::default().automatic());
+    let server = fixture.open_on_new_connection();
+    let addresses = ["a", "b", "c"].map(|body| {
+        requester.enqueue_with(&requests, body, Properties::new().with_reply_to(REPLY_TO));
+        let request = server.get_delivery_as(&requests, Acknowledgement::Automatic);
+        request.content.properties.reply_to().expect("an address to reply to").to_string()
+    });
+    assert!(addresses.iter().all(|address| *address == addresses[0]), "{addresses:?}");
+    server.enqueue(&addresses[0], ["c", "a", "b"]);
+    replies.expect_all(["c", "a", "b"]);
+}
+
+pub(crate) fn replies_beyond_the_prefetch_arrive_without_acknowledgement(harness: &dyn Harness) {
+    let fixture = CaseFixture::new(harness);
+    let requests = fixture.queue();
+    let requester = fixture.open();
+    let options = ConsumeOptions::with_prefetch(1).automatic();
+    let replies = requester.subscribe_as(REPLY_TO, &options);
+    requester.enqueue_with(&requests, "request", Properties::new().with_reply_to(REPLY_TO));
+    let request = fixture.channel.get_delivery_as(&requests, Acknowledgement::Automatic);
+    let address = request.content.properties.reply_to().expect("an address to reply to");
+    (0..50).for_each(|number| fixture.channel.enqueue(address, [&*number.to_string()]));
+    (0..50).for_each(|number| drop(replies.expect(&number.to_string())));
+    replies.expect_nothing();
+}
+
+pub(crate) fn a_reply_keeps_its_properties_and_headers(harness: &dyn Harness) {
+    let fixture = CaseFixture::new(harness);
+    let requests = fixture.queue();
+    let requester = fixture.open();
+    let replies = requester.subscribe_as(REPLY_TO, &ConsumeOptions::default().automatic());
+    requester.enqueue_with(&requests, "request", Properties::new().with_reply_to(REPLY_TO));
+    let request = fixture.channel.get_delivery_as(&requests, Acknowledgement::Automatic);
+    let address = request.content.properties.reply_to().expect("an address to reply to");
+    let properties = Properties::new()
+        .with_content_type("text/plain")
+        .with_correlation_id("7")
+        .with_message_id("m")
+        .with_header("carrot-error-kind", "handler");
+    fixture.channel.enqueue_with(address, "reply", properties.clone());
+    let reply = replies.expect("reply");
+    assert_eq!(reply.content.properties, properties);
+    assert!(!reply.redelivered);
+}
+
+pub(crate) fn a_mandatory_reply_that_arrives_is_answered(harness: &dyn Harness) {
+    let fixture = CaseFixture::new(harness);
+    let requests = fixture.queue();
+    let requester = fixture.open();
+    let replies = requester.subscribe_as(REPLY_TO, &ConsumeOptions::default().automatic());
+    requester.enqueue_with(&requests, "request", Properties::new().with_reply_to(REPLY_TO));
+    let request = fixture.channel.get_delivery_as(&requests, Acknowledgement::Automatic);
+    let address = request.content.properties.reply_to().expect("an address to reply to");
+    let tag = fixture.channel.publish_mandatory(Content::new("", address, "reply"));
+    match ReleaseAnswer::MandatoryRepliesAreAccepted.is_expected(harness) {
+        true => assert_eq!(fixture.channel.outcome(tag), Outcome::Accepted),
+        false => {
+            assert!(matches!(fixture.channel.outcome(tag), Outcome::Returned { code: 312, .. }));
+        }
+    }
+    replies.expect("reply");
+}
+
+pub(crate) fn a_mandatory_request_without_a_queue_is_returned(harness: &dyn Harness) {
+    let fixture = CaseFixture::new(harness);
+    let requester = fixture.open();
+    let replies = requester.subscribe_as(REPLY_TO, &ConsumeOptions::default().automatic());
+    let properties = Properties::new().with_reply_to(REPLY_TO);
+    let nowhere = Content::new("", fixture.queue_name(), "x").with_properties(properties);
+    let tag = requester.publish_mandatory(nowhere);
+    assert!(matches!(requester.outcome(tag), Outcome::Returned { code: 312, .. }));
+    replies.expect_nothing();
+}
+
+pub(crate) fn a_request_after_its_reply_consumer_was_cancelled_is_refused(harness: &dyn Harness) {
+    let fixture = CaseFixture::new(harness);
+    let queue = fixture.queue();
+    let requester = fixture.open();
+    let replies = requester.subscribe_as(REPLY_TO, &ConsumeOptions::default().automatic());
+    replies.cancel(DEADLINE).expect("an answer to the cancel");
+    let properties = Properties::new().with_reply_to(REPLY_TO);
+    let error = requester.publish_error(Content::new("", &*queue, "x").with_properties(properties));
+    assert!(matches!(error, Error::PreconditionFailed { .. }), "the confirm returned {error:?}");
+}

@@ -124,6 +124,12 @@ macro_rules! __limits {
                 a_reply_has_a_tag_that_is_not_settled needs DirectReplyTo;
                 acks_after_a_reply_settle_only_their_delivery needs DirectReplyTo;
                 a_dropped_reply_consumer_with_an_unread_reply_requeues_no_other_message needs DirectReplyTo;
+                one_channel_sends_requests_and_receives_their_replies needs DirectReplyTo;
+                replies_beyond_the_prefetch_arrive_without_acknowledgement needs DirectReplyTo;
+                a_reply_keeps_its_properties_and_headers needs DirectReplyTo;
+                a_mandatory_reply_that_arrives_is_answered needs DirectReplyTo, Returns;
+                a_mandatory_request_without_a_queue_is_returned needs DirectReplyTo, Returns;
+                a_request_after_its_reply_consumer_was_cancelled_is_refused needs DirectReplyTo;
             }
             arguments {
                 a_message_ttl_that_is_not_a_natural_number_is_refused needs MessageTtl;

@@ -161,6 +161,13 @@ pub struct Capabilities {
     /// Whether a quorum queue can delay the messages that consumers requeue (RabbitMQ 4.3 and
     /// later).
     pub delayed_retry: bool,
+    /// Whether a channel can consume direct replies from `amq.rabbitmq.reply-to`, with automatic
+    /// acknowledgement, and without a queue.
+    ///
+    /// The broker replaces that name by an address of the channel in the property `reply_to` of
+    /// messages that the channel publishes. A message to that address, through the default
+    /// exchange, reaches the channel. Without direct replies, callers declare an exclusive queue.
+    pub direct_reply_to: bool,
     /// The time for which a killed broker may lose a durable queue after its declaration, with the
     /// messages confirmed meanwhile.
     pub queue_durable_after: Duration,

@@ -96,6 +96,9 @@ fn table_at(headers: &Headers, depth: usize) -> Result<(), Flaw> {
     if depth > DEPTH {
         return Err(Flaw::here("nested table", DEPTH_LIMIT));
     }
+    if headers.iter().all(|(name, value)| name.len() <= SHORT_STRING && is_always_valid(value)) {
+        return Ok(());
+    }
     headers.iter().try_for_each(|(name, value)| {
         if name.len() > SHORT_STRING {
             return Err(Flaw::here(name, "names of at most 255 bytes"));
@@ -103,6 +106,12 @@ fn table_at(headers: &Headers, depth: usize) -> Result<(), Flaw> {
         value_at(value, depth)
             .map_err(|flaw| if flaw.limit == DEPTH_LIMIT { flaw } else { flaw.inside(name) })
     })
+}
+
+/// Returns whether a value is of a type without invalid values.
+#[inline]
+fn is_always_valid(value: &Value) -> bool {
+    !matches!(value, Value::Table(_) | Value::Array(_) | Value::F32(_) | Value::F64(_))
 }
 
 fn value_at(value: &Value, depth: usize) -> Result<(), Flaw> {

@@ -76,7 +76,7 @@ impl Handled {
         self.as_failure().is_some_and(|failure| failure.undecodable)
     }
 
-    fn as_failure(&self) -> Option<&Failure> {
+    pub(crate) fn as_failure(&self) -> Option<&Failure> {
         match &self.0 {
             HandledAs::Settled(_) => None,
             HandledAs::Failed(failure) => Some(failure),

@@ -1,7 +1,8 @@
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
-use crate::backend::Content;
+use crate::backend::{Clock, Content};
 use crate::consumer::failure::Failure;
 use crate::consumer::handled::Handled;
 use crate::consumer::message::Message;
@@ -86,6 +87,9 @@ impl<L: HandleLayer + ?Sized> HandleLayer for Arc<L> {
 pub struct Next<'a> {
     layers: &'a [Arc<dyn HandleLayer>],
     handler: &'a mut dyn FnMut(&Message) -> Handled,
+    clock: &'a Clock,
+    /// Whether the message needs no handling any more.
+    given_up: &'a dyn Fn() -> bool,
 }
 
 impl Next<'_> {
@@ -96,10 +100,23 @@ impl Next<'_> {
         let Some((layer, layers)) = self.layers.split_first() else {
             return (self.handler)(message);
         };
-        let next = Next { layers, handler: self.handler };
+        let next = Next { layers, ..self };
         guard(|| layer.handle(message, next)).unwrap_or_else(|panic| {
             Handled::failed_with(Failure::new(format!("a handle layer failed: {panic}")))
         })
+    }
+}
+
+impl Next<'_> {
+    /// Waits before the next layer. Returns false if the consumer was stopped, or the channel of
+    /// the message was lost, before the time had passed. Another consumer then receives the
+    /// message, once the layer returns [`Settlement::Requeue`](crate::Settlement::Requeue).
+    ///
+    /// Blocks for `duration` at most, on the clock of the connection: a manual clock of the memory
+    /// broker has to be advanced. The message stays unacknowledged, so the pause has to be shorter
+    /// than the consumer time-out of the broker, 30 minutes by default.
+    pub fn pause(&self, duration: Duration) -> bool {
+        self.clock.sleep_until(self.clock.now().saturating_add(duration), self.given_up)
     }
 }
 
@@ -183,8 +200,10 @@ impl HandleLayers {
         &self,
         message: &Message,
         handler: &mut dyn FnMut(&Message) -> Handled,
+        clock: &Clock,
+        given_up: &dyn Fn() -> bool,
     ) -> Handled {
-        Next { layers: &self.0, handler }.run(message)
+        Next { layers: &self.0, handler, clock, given_up }.run(message)
     }
 
     /// Shows the treatment of a message to the layers, the innermost first.

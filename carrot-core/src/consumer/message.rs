@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::de::DeserializeOwned;
 
 use crate::backend::{Acknowledgement, Backend, Content, Delivery, DeliveryTag, Extent, Rejection};
-use crate::codec::Codecs;
+use crate::codec::{Codec, Codecs};
 use crate::consumer::death::Death;
 use crate::consumer::failure::{Failure, LocalAttempts, Original, deaths};
 use crate::consumer::handler_error::IntoHandlerError;
@@ -65,6 +65,40 @@ const KOMBU_COMPRESSIONS: [&str; 10] = [
     "lzma",
     "zstd",
 ];
+
+/// Decodes the body of a delivery, as [`Message::decode`] does.
+pub(crate) fn decode<T: DeserializeOwned>(delivery: &Delivery, codecs: &Codecs) -> Result<T> {
+    check_readable(delivery, codecs)?;
+    let properties = &delivery.content.properties;
+    if let Some(compression) = properties.header(COMPRESSION).and_then(Value::as_str)
+        && KOMBU_COMPRESSIONS.contains(&compression)
+    {
+        return Err(compressed(properties, compression));
+    }
+    codecs
+        .find(properties.content_type(), properties.content_encoding())?
+        .decode(&delivery.content.body)
+}
+
+fn check_readable(delivery: &Delivery, codecs: &Codecs) -> Result<()> {
+    match &delivery.unreadable {
+        None => Ok(()),
+        Some(reason) => {
+            Err(undecodable(delivery, codecs, Arc::new(PartUnread(Arc::clone(reason)))))
+        }
+    }
+}
+
+#[cold]
+fn undecodable(delivery: &Delivery, codecs: &Codecs, source: Cause) -> Error {
+    let properties = &delivery.content.properties;
+    let (content_type, encoding) = (properties.content_type(), properties.content_encoding());
+    let content_type = match codecs.find(content_type, encoding) {
+        Ok(codec) => codec.content_type(),
+        Err(_) => content_type.unwrap_or_default(),
+    };
+    Error::Decode { content_type: content_type.into(), source }
+}
 
 fn compressed(properties: &Properties, compression: &str) -> Error {
     Error::ContentType {
@@ -159,17 +193,7 @@ impl Message {
     /// - [`Error::Decode`](crate::Error::Decode): the body does not fit the type, or the message is
     ///   [`unreadable`](Message::unreadable).
     pub fn decode<T: DeserializeOwned>(&self) -> Result<T> {
-        self.check_readable()?;
-        let properties = self.properties();
-        if let Some(compression) = properties.header(COMPRESSION).and_then(Value::as_str)
-            && KOMBU_COMPRESSIONS.contains(&compression)
-        {
-            return Err(compressed(properties, compression));
-        }
-        self.source
-            .codecs
-            .find(properties.content_type(), properties.content_encoding())?
-            .decode(self.body())
+        decode(&self.delivery, &self.source.codecs)
     }
 
     /// Returns the reason why a part of the message could not be read, or `None` if the message is
@@ -452,22 +476,18 @@ impl Message {
 
     /// Fails if a part of the message could not be read.
     pub(crate) fn check_readable(&self) -> Result<()> {
-        match &self.delivery.unreadable {
-            None => Ok(()),
-            Some(reason) => Err(self.undecodable(Arc::new(PartUnread(Arc::clone(reason))))),
-        }
+        check_readable(&self.delivery, &self.source.codecs)
     }
 
     /// Returns the error of a body that no codec has decoded.
-    #[cold]
     pub(crate) fn undecodable(&self, source: Cause) -> Error {
+        undecodable(&self.delivery, &self.source.codecs, source)
+    }
+
+    /// Returns the codec that decodes the body.
+    pub(crate) fn codec(&self) -> Result<&Codec> {
         let properties = self.properties();
-        let (content_type, encoding) = (properties.content_type(), properties.content_encoding());
-        let content_type = match self.source.codecs.find(content_type, encoding) {
-            Ok(codec) => codec.content_type(),
-            Err(_) => content_type.unwrap_or_default(),
-        };
-        Error::Decode { content_type: content_type.into(), source }
+        self.source.codecs.find(properties.content_type(), properties.content_encoding())
     }
 
     /// Counts another attempt in this process.

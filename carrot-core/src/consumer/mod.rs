@@ -14,7 +14,7 @@ mod held_bytes;
 pub(crate) mod iter;
 pub(crate) mod layer;
 pub(crate) mod message;
-mod process;
+pub(crate) mod process;
 pub(crate) mod report;
 mod run;
 pub(crate) mod settings;
@@ -95,6 +95,7 @@ impl Consumer {
             queue,
             failures,
             layers,
+            answer_layers,
             ..
         } = settings.clone();
         let is_stream = settings.reads_stream();
@@ -147,6 +148,7 @@ impl Consumer {
             is_stream,
             policy,
             layers,
+            answer_layers,
             runs: AtomicUsize::new(0),
             codecs,
         });

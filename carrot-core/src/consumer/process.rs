@@ -35,7 +35,8 @@ pub(crate) fn process(
     let observer = TreatmentObserver::new(run, &message);
     let mut held = Duration::ZERO;
     let treatment = loop {
-        let outcome = run.layers().handle(&message, handle);
+        let given_up = || run.is_stopped() || run.has_ended() || message.check().is_err();
+        let outcome = run.layers().handle(&message, handle, policy.clock(), &given_up);
         before_settling();
         let failure = match outcome.0 {
             HandledAs::Settled(Settlement::Requeue) if run.is_stream() => {
@@ -95,19 +96,19 @@ pub(crate) fn process(
 }
 
 /// Shows the treatment of a message to the layers, once it is settled.
-struct TreatmentObserver<'a> {
+pub(crate) struct TreatmentObserver<'a> {
     run: &'a ConsumerRun,
     message: Option<(Arc<Content>, Arc<str>)>,
 }
 
 impl<'a> TreatmentObserver<'a> {
-    fn new(run: &'a ConsumerRun, message: &Message) -> TreatmentObserver<'a> {
+    pub(crate) fn new(run: &'a ConsumerRun, message: &Message) -> TreatmentObserver<'a> {
         let has_layers = !run.layers().is_empty();
         let message = has_layers.then(|| (Arc::clone(message.content()), message.queue_handle()));
         TreatmentObserver { run, message }
     }
 
-    fn observe(&self, treatment: Treatment) {
+    pub(crate) fn observe(&self, treatment: Treatment) {
         if let Some((content, queue)) = &self.message {
             self.run.layers().after_settle(content, queue, treatment);
         }
@@ -151,7 +152,11 @@ fn count_outcome(counters: &RunCounters, outcome: &FailureOutcome) -> Treatment 
 }
 
 /// Counts before settling, because a program that sees the message deleted may read the report.
-fn settle(mut message: Message, settlement: &Settlement, counters: &RunCounters) -> Treatment {
+pub(crate) fn settle(
+    mut message: Message,
+    settlement: &Settlement,
+    counters: &RunCounters,
+) -> Treatment {
     let (disposition, treatment, counter): (_, _, fn(&mut Report) -> &mut u64) = match settlement {
         Settlement::Reject => {
             (Disposition::Reject, Treatment::Rejected, |report| &mut report.rejected)

@@ -13,6 +13,7 @@ use crate::consumer::stream_offset::StreamOffset;
 use crate::deadline::left;
 use crate::error::{Error, Result};
 use crate::model::{Binding, Exchange, Headers, Queue};
+use crate::publish_layer::layer::PublishLayers;
 
 /// The settings of a consumer, as plain data.
 #[derive(Debug, Clone)]
@@ -25,6 +26,8 @@ pub(crate) struct ConsumerSettings {
     pub(crate) stream_offset: Option<StreamOffset>,
     pub(crate) failures: FailureSettings,
     pub(crate) layers: HandleLayers,
+    /// The layers that the answers to requests pass.
+    pub(crate) answer_layers: PublishLayers,
     pub(crate) queue: Queue,
     pub(crate) sources: Vec<BoundExchange>,
 }
@@ -47,6 +50,7 @@ impl ConsumerSettings {
             stream_offset: None,
             failures: FailureSettings::default(),
             layers: HandleLayers::default(),
+            answer_layers: PublishLayers::default(),
             queue,
             sources: Vec::new(),
         }

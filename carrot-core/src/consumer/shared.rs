@@ -12,6 +12,7 @@ use crate::consumer::message::{DeliverySource, FailedMessages, Message};
 use crate::consumer::stop::Stop;
 use crate::consumer::stream_position::StreamPosition;
 use crate::error::{Error, Result};
+use crate::publish_layer::layer::PublishLayers;
 use crate::recovery::channel::RecoveringChannel;
 use crate::recovery::effects::is_worth_another;
 use crate::recovery::reconnecting::Reopen;
@@ -31,6 +32,8 @@ pub(crate) struct ConsumerShared {
     pub(crate) is_stream: bool,
     pub(crate) policy: Arc<FailurePolicy>,
     pub(crate) layers: HandleLayers,
+    /// The layers that the answers to requests pass.
+    pub(crate) answer_layers: PublishLayers,
     /// The number of runs.
     pub(crate) runs: AtomicUsize,
     pub(super) codecs: Arc<Codecs>,

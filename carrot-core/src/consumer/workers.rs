@@ -17,6 +17,8 @@ use crate::consumer::stop::StopHandle;
 use crate::deadline::{self, FOREVER};
 use crate::error::{Error, Result};
 use crate::panic_guard::{drop_guarded, guard};
+use crate::publish_layer::layer::PublishLayers;
+use crate::recovery::handle::ConnectionHandle;
 
 /// The minimum time for the broker to answer the close of the channel when workers stop.
 const CLOSING: Duration = Duration::from_secs(1);
@@ -101,7 +103,17 @@ impl<'a> WorkersBuilder<'a> {
         })
     }
 
-    fn start(
+    /// Returns the layers that the answers to requests pass.
+    pub(crate) fn answer_layers(&self) -> &PublishLayers {
+        &self.shared.answer_layers
+    }
+
+    pub(crate) fn connection(&self) -> &Arc<ConnectionHandle> {
+        self.shared.policy.connection()
+    }
+
+    /// Starts the threads. Declares the parking queue if `settles` is set.
+    pub(crate) fn start(
         self,
         settles: bool,
         handle: impl Fn(&WorkerPool, Message) + Send + Sync + 'static,
@@ -159,9 +171,9 @@ impl Drop for Ended {
 
 /// The state that the threads of one `spawn` share.
 #[derive(Debug)]
-struct WorkerPool {
-    run: Arc<ConsumerRun>,
-    counters: Arc<RunCounters>,
+pub(crate) struct WorkerPool {
+    pub(crate) run: Arc<ConsumerRun>,
+    pub(crate) counters: Arc<RunCounters>,
 }
 
 impl WorkerPool {

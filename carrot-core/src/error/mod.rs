@@ -292,7 +292,20 @@ pub enum Error {
         source: Arc<Error>,
     },
 
-    /// This program closed the connection, publisher or consumer.
+    /// The server of a call has answered with an error. See [`Caller`](crate::Caller).
+    ///
+    /// The server has handled the request, or could not decode it. The texts are those of the
+    /// server, escaped and cut. Any client that receives the request can write them.
+    #[error("the server answered with an error of kind {kind:?}: {message}")]
+    Remote {
+        /// The kind of the error, at most 100 bytes: `handler`, `panic`, `decode`, `encode`, or one
+        /// that the server chose.
+        kind: String,
+        /// The text of the error, at most 1000 bytes.
+        message: String,
+    },
+
+    /// This program closed the connection, publisher, consumer or caller.
     #[error("the {what} is closed")]
     Closed {
         /// The name of the closed object, such as `connection`.

@@ -30,6 +30,7 @@ pub(super) fn of_error(error: &Error) -> &'static str {
         Error::Closed { .. } => "closed",
         Error::Layer { .. } => "layer",
         Error::Backend { .. } => "backend",
+        Error::Remote { .. } => "remote",
         Error::Declaration { source, .. } => of_error(source),
     }
 }

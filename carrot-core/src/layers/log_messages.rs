@@ -7,8 +7,8 @@ use crate::consumer::message::Message;
 use crate::escaping::Printable;
 use crate::layers::quoted::Quoted;
 use crate::model::Properties;
-use crate::publisher::layer::PublishLayer;
-use crate::publisher::outgoing::SentMessage;
+use crate::publish_layer::layer::PublishLayer;
+use crate::publish_layer::outgoing::SentMessage;
 
 /// The maximum length of an error or a reason in a line, in bytes.
 const LONGEST_REASON: usize = 300;

@@ -14,13 +14,13 @@ use crate::consumer::message::Message;
 use crate::error::Result;
 use crate::layers::destination;
 use crate::layers::error_type;
-use crate::layers::metrics::destinations::Destinations;
+use crate::layers::metrics::destinations::{Destinations, KnownDestination};
 use crate::layers::metrics::handles::{HandledMetrics, SentMetrics};
-use crate::layers::metrics::registry::Registry;
+use crate::layers::metrics::registry::MetricRegistry;
 use crate::model::{Properties, ShortString, Value};
 use crate::panic_guard::guard;
-use crate::publisher::layer::PublishLayer;
-use crate::publisher::outgoing::{OutgoingMessage, SentMessage};
+use crate::publish_layer::layer::PublishLayer;
+use crate::publish_layer::outgoing::{OutgoingMessage, SentMessage};
 
 /// The header in which the layer sends the time of sending, in milliseconds since the Unix epoch.
 const SENT_MS: &str = "carrot-sent-ms";
@@ -85,7 +85,7 @@ pub struct Metrics {
 }
 
 struct SharedMetrics {
-    registry: Registry,
+    registry: MetricRegistry,
     sent: Destinations<SentMetrics>,
     handled: Destinations<HandledMetrics>,
 }
@@ -93,15 +93,15 @@ struct SharedMetrics {
 impl Metrics {
     /// Creates a layer that uses the recorder that the program has installed.
     pub fn new() -> Metrics {
-        Metrics::with_registry(Registry::Installed)
+        Metrics::with_registry(MetricRegistry::Installed)
     }
 
     /// Creates a layer that uses `recorder`, which need not be installed.
     pub fn with_recorder(recorder: impl Recorder + Send + Sync + 'static) -> Metrics {
-        Metrics::with_registry(Registry::Own(Box::new(recorder)))
+        Metrics::with_registry(MetricRegistry::Own(Box::new(recorder)))
     }
 
-    fn with_registry(registry: Registry) -> Metrics {
+    fn with_registry(registry: MetricRegistry) -> Metrics {
         registry.describe();
         let sent = Destinations::new(MOST_DESTINATIONS);
         let handled = Destinations::new(MOST_DESTINATIONS);
@@ -119,26 +119,18 @@ impl Metrics {
         self
     }
 
-    fn with_sent(
+    fn sent(
         &self,
         exchange: &ShortString,
         routing_key: &ShortString,
-        work: impl FnOnce(&Registry, &SentMetrics),
-    ) {
-        let SharedMetrics { registry, sent, .. } = &*self.shared;
-        let name = destination::of_sent(exchange, routing_key);
-        record(|| {
-            let create = |name: &str| SentMetrics::register(registry, name);
-            sent.with(name, create, |metrics| work(registry, metrics));
-        });
+    ) -> KnownDestination<'_, SentMetrics> {
+        let create = |name: &str| SentMetrics::register(&self.shared.registry, name);
+        self.shared.sent.find(destination::of_sent(exchange, routing_key), create)
     }
 
-    fn with_handled(&self, queue: &str, work: impl FnOnce(&Registry, &HandledMetrics)) {
-        let SharedMetrics { registry, handled, .. } = &*self.shared;
-        record(|| {
-            let create = |name: &str| HandledMetrics::register(registry, name);
-            handled.with(destination::group(queue), create, |metrics| work(registry, metrics));
-        });
+    fn handled(&self, queue: &str) -> KnownDestination<'_, HandledMetrics> {
+        let create = |name: &str| HandledMetrics::register(&self.shared.registry, name);
+        self.shared.handled.find(destination::group(queue), create)
     }
 }
 
@@ -157,51 +149,46 @@ impl fmt::Debug for Metrics {
     }
 }
 
-/// Calls the recorder of the program.
-fn record(work: impl FnOnce()) {
-    if let Err(panic) = guard(work) {
-        log::error!("the recorder of metrics failed: {panic}");
-    }
-}
-
 impl PublishLayer for Metrics {
     fn before_send(&self, message: &mut OutgoingMessage<'_>) -> Result<()> {
         if self.stamps_sent_time && message.header(SENT_MS).is_none() {
             let sent_ms = i64::try_from(since_epoch().as_millis()).unwrap_or(i64::MAX);
             message.set_header(ShortString::from_static(SENT_MS), sent_ms);
         }
-        self.with_sent(message.exchange(), message.routing_key(), |_, metrics| {
-            metrics.in_flight.increment(1);
-        });
+        let (exchange, routing_key) = (message.exchange(), message.routing_key());
+        recorded(|| self.sent(exchange, routing_key).in_flight.increment(1));
         Ok(())
     }
 
     fn after_send(&self, message: &SentMessage<'_>) {
+        let registry = &self.shared.registry;
+        let metrics = self.sent(message.exchange(), message.routing_key());
         let seconds = message.elapsed().as_secs_f64();
-        self.with_sent(message.exchange(), message.routing_key(), |registry, metrics| {
-            metrics.in_flight.decrement(1);
-            match message.error() {
-                None => metrics.record_success(registry, message.is_confirmed(), seconds),
-                Some(error) => metrics.record_failure(registry, error, seconds),
-            }
-        });
+        metrics.in_flight.decrement(1);
+        match message.error() {
+            None => metrics.record_success(registry, message.is_confirmed(), seconds),
+            Some(error) => metrics.record_failure(registry, error, seconds),
+        }
     }
 }
 
 impl HandleLayer for Metrics {
     fn handle(&self, message: &Message, next: Next<'_>) -> Handled {
-        let queue_time = queue_time(message);
-        self.with_handled(message.queue(), |registry, metrics| {
+        let registry = &self.shared.registry;
+        let metrics = recorded(|| {
+            let metrics = self.handled(message.queue());
             metrics.handling.increment(1);
             metrics.consumed.increment(1);
-            if let Some(time) = queue_time {
+            if let Some(time) = queue_time(message) {
                 metrics.record_queue_time(registry, time.as_secs_f64());
             }
+            metrics
         });
+        let Some(metrics) = metrics else { return next.run(message) };
         let started = Instant::now();
         let handled = next.run(message);
         let seconds = started.elapsed().as_secs_f64();
-        self.with_handled(message.queue(), |registry, metrics| {
+        recorded(|| {
             metrics.handling.decrement(1);
             metrics.record_attempt(registry, error_type::of_handled(&handled), seconds);
         });
@@ -209,10 +196,15 @@ impl HandleLayer for Metrics {
     }
 
     fn after_settle(&self, message: &SettledMessage<'_>) {
-        self.with_handled(message.queue(), |registry, metrics| {
-            metrics.record_treatment(registry, message.treatment());
-        });
+        let metrics = self.handled(message.queue());
+        metrics.record_treatment(&self.shared.registry, message.treatment());
     }
+}
+
+/// Calls the recorder of the program. A panic of the recorder must not fail the message.
+#[inline]
+fn recorded<T>(work: impl FnOnce() -> T) -> Option<T> {
+    guard(work).map_err(|panic| log::error!("the recorder of metrics failed: {panic}")).ok()
 }
 
 /// Returns the time that a message has waited in its queue, at its first delivery.

@@ -17,8 +17,8 @@ use crate::layers::trace_parent::TraceParent;
 use crate::layers::{destination, error_type, trace_context, trace_state};
 use crate::model::Properties;
 use crate::panic_guard::guard;
-use crate::publisher::layer::PublishLayer;
-use crate::publisher::outgoing::{OutgoingMessage, SentMessage};
+use crate::publish_layer::layer::PublishLayer;
+use crate::publish_layer::outgoing::{OutgoingMessage, SentMessage};
 
 /// A layer that creates spans of OpenTelemetry, and passes their context on in the headers
 /// `traceparent` and `tracestate` of W3C Trace Context.

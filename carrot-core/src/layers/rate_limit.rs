@@ -7,8 +7,8 @@ use crate::consumer::layer::{HandleLayer, Next};
 use crate::consumer::message::Message;
 use crate::consumer::settlement::Settlement;
 use crate::error::{Error, Result};
-use crate::publisher::layer::PublishLayer;
-use crate::publisher::outgoing::OutgoingMessage;
+use crate::publish_layer::layer::PublishLayer;
+use crate::publish_layer::outgoing::OutgoingMessage;
 
 /// The longest period. Longer ones would overflow no number, and serve no program.
 const LONGEST_PERIOD: Duration = Duration::from_secs(24 * 60 * 60);
@@ -22,7 +22,8 @@ const LONGEST_WAIT: Duration = Duration::from_secs(10 * 60);
 /// Each message takes its turn in FIFO order. A limit of 10 messages in 1 s has a turn every 100
 /// ms. After idle time, as many messages as the [`burst`](RateLimit::burst) pass without a wait.
 ///
-/// The limit always uses real time, also on a memory broker with a manual clock.
+/// Turns are assigned in real time. On a memory broker with a manual clock, the wait before a
+/// handler ends once the test has advanced the clock.
 ///
 /// All publishers or consumers to which a layer was added share its limit: those of a connection,
 /// or those that were given a clone of one `Arc<RateLimit>`.
@@ -40,9 +41,7 @@ const LONGEST_WAIT: Duration = Duration::from_secs(10 * 60);
 /// comes after more than 10 minutes, the message is postponed until then, as by
 /// [`Settlement::RetryAfter`], which counts as an attempt.
 ///
-/// A stop of the consumer does not end the wait, as it does not end a handler: the message is
-/// handled at its turn. [`Workers::stop`](crate::Workers::stop) returns at its timeout, and the
-/// message is requeued then.
+/// A stop of the consumer ends the wait, and requeues the message. Its turn is lost.
 ///
 /// ```
 /// use std::time::Duration;
@@ -176,12 +175,9 @@ impl PublishLayer for RateLimit {
 
 impl HandleLayer for RateLimit {
     fn handle(&self, message: &Message, next: Next<'_>) -> Handled {
-        let now = Instant::now();
-        match self.take_turn(now, LONGEST_WAIT) {
-            Ok(wait) => {
-                wait_until_turn(now, wait);
-                next.run(message)
-            }
+        match self.take_turn(Instant::now(), LONGEST_WAIT) {
+            Ok(wait) if wait.is_zero() || next.pause(wait) => next.run(message),
+            Ok(_) => Handled::settled(Settlement::Requeue),
             Err(TooLong(wait)) => Handled::settled(Settlement::RetryAfter(wait)),
         }
     }

@@ -8,8 +8,8 @@ use crate::error::Result;
 use crate::layers::trace_parent::TraceParent;
 use crate::layers::{destination, error_type};
 use crate::panic_guard::guard;
-use crate::publisher::layer::PublishLayer;
-use crate::publisher::outgoing::{OutgoingMessage, SentMessage};
+use crate::publish_layer::layer::PublishLayer;
+use crate::publish_layer::outgoing::{OutgoingMessage, SentMessage};
 
 /// A layer that creates spans of the crate `tracing` for sending and handling.
 ///

@@ -9,8 +9,8 @@ use crate::error::Result;
 use crate::layers::trace_parent::{TRACEPARENT, TraceParent};
 use crate::layers::trace_state::{self, TRACESTATE};
 use crate::model::{Properties, ShortString};
-use crate::publisher::layer::PublishLayer;
-use crate::publisher::outgoing::OutgoingMessage;
+use crate::publish_layer::layer::PublishLayer;
+use crate::publish_layer::outgoing::OutgoingMessage;
 
 /// A layer that passes the trace of a message on, in the headers `traceparent` and `tracestate` of
 /// W3C Trace Context.

@@ -66,13 +66,15 @@ impl TraceParent {
 
     /// Returns the start of a new trace.
     pub(super) fn random(sampled: bool) -> TraceParent {
-        let trace_id = fastrand::u128(1..);
-        TraceParent { trace_id, parent_id: random_id(), sampled }
+        // One generator per trace, because each call of the module reads a thread-local variable.
+        let mut random = fastrand::Rng::new();
+        let trace_id = random.u128(..).max(1);
+        TraceParent { trace_id, parent_id: random.u64(..).max(1), sampled }
     }
 
     /// Returns the same trace with another random parent id.
     pub(super) fn child(self) -> TraceParent {
-        TraceParent { parent_id: random_id(), ..self }
+        TraceParent { parent_id: fastrand::u64(..).max(1), ..self }
     }
 
     /// Returns the id of the trace: not zero, the same for all messages of the trace.
@@ -93,12 +95,10 @@ impl TraceParent {
     /// Returns the header, in version 00. The only flag is that of sampling.
     pub(super) fn header(self) -> String {
         let mut text = [b'-'; LENGTH];
-        let [version, trace_id, parent_id, flags] =
-            text.get_disjoint_mut([0..2, 3..35, 36..52, 53..LENGTH]).unwrap_or_default();
-        write_hex(version, &[0]);
-        write_hex(trace_id, &self.trace_id.to_be_bytes());
-        write_hex(parent_id, &self.parent_id.to_be_bytes());
-        write_hex(flags, &[u8::from(self.sampled)]);
+        write_hex(&mut text[0..2], &[0]);
+        write_hex(&mut text[3..35], &self.trace_id.to_be_bytes());
+        write_hex(&mut text[36..52], &self.parent_id.to_be_bytes());
+        write_hex(&mut text[53..], &[u8::from(self.sampled)]);
         str::from_utf8(&text).unwrap_or_default().to_owned()
     }
 }
@@ -107,10 +107,6 @@ impl fmt::Display for TraceParent {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.pad(&self.header())
     }
-}
-
-fn random_id() -> u64 {
-    fastrand::u64(1..)
 }
 
 /// Returns whether the rest of a header is empty, or further fields.
@@ -130,6 +126,7 @@ fn hex<const BYTES: usize>(digits: &[u8]) -> Option<[u8; BYTES]> {
     (invalid == 0).then_some(bytes)
 }
 
+#[inline(always)]
 fn write_hex(text: &mut [u8], bytes: &[u8]) {
     for (pair, byte) in text.as_chunks_mut().0.iter_mut().zip(bytes) {
         *pair = PAIRS[usize::from(*byte)];

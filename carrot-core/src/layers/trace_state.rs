@@ -103,7 +103,7 @@ mod tests {
             &many.join(","),
             &format!("a={}", "v".repeat(257)),
             &format!("{}=v", "k".repeat(257)),
-            &format!("a={},b={}", "v".repeat(255), "v".repeat(252)),
+            &format!("a={},b={}", "v".repeat(255), "v".repeat(253)),
             &"é".repeat(1_000_000),
         ] {
             let properties = Properties::new().with_header(TRACESTATE, text);

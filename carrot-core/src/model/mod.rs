@@ -4,6 +4,7 @@ mod binding;
 mod delayed_retry;
 mod delete_if;
 mod exchange;
+mod header_table;
 mod leader_locator;
 mod properties;
 mod queue;

@@ -2,9 +2,9 @@
 
 use std::fmt;
 
-use indexmap::IndexMap;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use crate::model::header_table::{HeaderTable, HeaderTableIntoIter, HeaderTableIter};
 use crate::model::short_string::ShortString;
 
 /// An AMQP field value, which a header or an argument holds.
@@ -155,10 +155,9 @@ impl Value {
 /// assert_eq!(headers.len(), 2);
 /// assert_eq!(headers.get("attempt"), Some(&Value::I32(2)));
 /// ```
-#[derive(Clone, PartialEq, Default, Serialize, Deserialize)]
-#[serde(transparent)]
+#[derive(Clone, PartialEq, Default)]
 // Boxed, because a value is as large as its largest type.
-pub struct Headers(Box<IndexMap<ShortString, Value>>);
+pub struct Headers(Box<HeaderTable<Value>>);
 
 impl Headers {
     /// Creates an empty table.
@@ -182,12 +181,12 @@ impl Headers {
 
     /// Removes `name`, and returns its value. The other names keep their order.
     pub fn remove(&mut self, name: &str) -> Option<Value> {
-        self.0.shift_remove(name)
+        self.0.remove(name)
     }
 
     /// Returns whether `name` is set.
     pub fn contains(&self, name: &str) -> bool {
-        self.0.contains_key(name)
+        self.0.get(name).is_some()
     }
 
     /// Returns the number of names.
@@ -197,7 +196,7 @@ impl Headers {
 
     /// Returns whether no name is set.
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.0.len() == 0
     }
 
     /// Returns an iterator over all names and values, in the order in which the names were set.
@@ -208,15 +207,15 @@ impl Headers {
 
 impl fmt::Debug for Headers {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_map().entries(&*self.0).finish()
+        formatter.debug_map().entries(self.iter()).finish()
     }
 }
 
 impl<N: Into<ShortString>, V: Into<Value>> FromIterator<(N, V)> for Headers {
     fn from_iter<I: IntoIterator<Item = (N, V)>>(pairs: I) -> Headers {
-        Headers(Box::new(
-            pairs.into_iter().map(|(name, value)| (name.into(), value.into())).collect(),
-        ))
+        let mut headers = Headers::new();
+        headers.extend(pairs);
+        headers
     }
 }
 
@@ -228,13 +227,28 @@ impl<N: Into<ShortString>, V: Into<Value>, const LENGTH: usize> From<[(N, V); LE
 
 impl<N: Into<ShortString>, V: Into<Value>> Extend<(N, V)> for Headers {
     fn extend<I: IntoIterator<Item = (N, V)>>(&mut self, pairs: I) {
-        self.0.extend(pairs.into_iter().map(|(name, value)| (name.into(), value.into())));
+        for (name, value) in pairs {
+            self.insert(name, value);
+        }
+    }
+}
+
+impl Serialize for Headers {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Headers {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Headers, D::Error> {
+        let table = indexmap::IndexMap::<ShortString, Value>::deserialize(deserializer)?;
+        Ok(table.into_iter().collect())
     }
 }
 
 /// An iterator over the names and values of a table, which it owns.
 #[derive(Debug)]
-pub struct IntoIter(indexmap::map::IntoIter<ShortString, Value>);
+pub struct IntoIter(HeaderTableIntoIter<Value>);
 
 impl Iterator for IntoIter {
     type Item = (ShortString, Value);
@@ -249,13 +263,13 @@ impl IntoIterator for Headers {
     type IntoIter = IntoIter;
 
     fn into_iter(self) -> IntoIter {
-        IntoIter(self.0.into_iter())
+        IntoIter((*self.0).into_iter())
     }
 }
 
 /// An iterator over the names and values of a table.
 #[derive(Debug, Clone)]
-pub struct Iter<'a>(indexmap::map::Iter<'a, ShortString, Value>);
+pub struct Iter<'a>(HeaderTableIter<'a, Value>);
 
 impl<'a> Iterator for Iter<'a> {
     type Item = (&'a ShortString, &'a Value);

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::codec::Codec;
 use crate::model::{DeliveryMode, Exchange, Headers, Properties, Queue, ShortString, Value};
-use crate::publisher::layer::PublishLayer;
+use crate::publish_layer::layer::PublishLayer;
 use crate::publisher::settings::PublisherSettings;
 
 #[allow(unused_imports, reason = "documentation links to it")]

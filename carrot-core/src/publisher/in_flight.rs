@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use crate::backend::{Backend, Content, Outcome, Publication, PublishTag};
 use crate::error::{Error, Result, Returned};
-use crate::publisher::passed_layers::PassedLayers;
+use crate::publish_layer::passed_layers::PassedLayers;
 
 /// One message until the outcome is known. The first thread that waits for the outcome asks the
 /// broker; others wait for that thread.
@@ -42,7 +42,7 @@ struct InFlightState {
     /// Whether the loss of the last channel is counted.
     counted: bool,
     /// The layers that have not seen the outcome.
-    passed: Option<Box<PassedLayers>>,
+    passed: Option<PassedLayers>,
     /// Whether the layers see the outcome now. No other outcome is possible.
     decided: bool,
     outcome: Option<Result<()>>,
@@ -86,7 +86,7 @@ impl InFlight {
     }
 
     /// Adds the layers that see the outcome.
-    pub(crate) fn with_layers(mut self, passed: Option<Box<PassedLayers>>) -> InFlight {
+    pub(crate) fn with_layers(mut self, passed: Option<PassedLayers>) -> InFlight {
         self.has_layers = passed.is_some();
         self.state.get_mut().unwrap_or_else(PoisonError::into_inner).passed = passed;
         self

@@ -5,6 +5,7 @@ use serde::Serialize;
 
 use crate::backend::Content;
 use crate::backend::IntoBody;
+use crate::codec::Codec;
 use crate::error::{Error, Result};
 use crate::model::ShortString;
 use crate::model::{DeliveryMode, Headers, Properties, Timestamp, Value};
@@ -220,14 +221,7 @@ impl<'a> MessageBuilder<'a> {
     fn encode<T: Serialize + ?Sized>(mut self, value: &T) -> Result<(MessageBuilder<'a>, Vec<u8>)> {
         let codec = &self.pipeline.definition().codec;
         let body = codec.encode(value)?;
-        if self.properties.content_type().is_none() {
-            self.properties = self.properties.with_content_type(codec.content_type());
-            if let Some(encoding) =
-                codec.content_encoding().filter(|_| self.properties.content_encoding().is_none())
-            {
-                self.properties = self.properties.with_content_encoding(encoding);
-            }
-        }
+        self.properties = with_format(self.properties, codec);
         Ok((self, body))
     }
 
@@ -316,8 +310,21 @@ impl<'a> MessageBuilder<'a> {
     }
 }
 
+/// Sets the content type and the content encoding of a codec, unless a content type is set.
+pub(crate) fn with_format(mut properties: Properties, codec: &Codec) -> Properties {
+    if properties.content_type().is_none() {
+        properties = properties.with_content_type(codec.content_type());
+        if let Some(encoding) =
+            codec.content_encoding().filter(|_| properties.content_encoding().is_none())
+        {
+            properties = properties.with_content_encoding(encoding);
+        }
+    }
+    properties
+}
+
 /// Returns 128 random bits in the base64 alphabet for URLs.
-fn random_id() -> ShortString {
+pub(crate) fn random_id() -> ShortString {
     const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
     let mut bits = fastrand::u128(..);
     let words: [u64; 3] = std::array::from_fn(|_| {

@@ -11,9 +11,9 @@ use crate::deadline;
 use crate::error::{Error, Result};
 use crate::model::ShortString;
 use crate::model::{Exchange, Properties, Queue};
+use crate::publish_layer::layer::PublishLayers;
+use crate::publish_layer::passed_layers::{PassedLayers, Unobserved, pass_layers};
 use crate::publisher::in_flight::{Attempt, InFlight};
-use crate::publisher::layer::PublishLayers;
-use crate::publisher::passed_layers::{PassedLayers, Unobserved, pass_layers};
 use crate::publisher::settings::PublisherSettings;
 use crate::publisher::unconfirmed::UnconfirmedMessages;
 use crate::publisher::window::Window;
@@ -148,9 +148,10 @@ impl PublishPipeline {
         timeout: Duration,
         deadline: Instant,
         may_wait: bool,
-    ) -> Result<Option<Box<PassedLayers>>> {
+    ) -> Result<Option<PassedLayers>> {
         let until = may_wait.then_some(deadline);
-        let Some(passed) = pass_layers(&self.layers, content, mandatory, until)? else {
+        let started = deadline::start(deadline, timeout);
+        let Some(passed) = pass_layers(&self.layers, content, mandatory, started, until)? else {
             return Ok(None);
         };
         if Instant::now() < deadline {

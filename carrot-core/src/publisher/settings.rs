@@ -6,7 +6,7 @@ use crate::backend::{Declare, validate};
 use crate::codec::Codec;
 use crate::error::{Error, Result};
 use crate::model::{DeliveryMode, Exchange, Properties, Queue};
-use crate::publisher::layer::PublishLayers;
+use crate::publish_layer::layer::PublishLayers;
 
 /// The settings of a publisher, as plain data.
 #[derive(Debug, Clone)]

@@ -137,19 +137,20 @@ on_both_backends! {
 
     fn only_acknowledged_messages_are_remembered(connection: &Connection) {
         let (queue, handled) = (queue(), HandledIds::default());
-        let mut consumer = connection.consumer(&queue).layer(Deduplicate::new(MemoryIds::new())).build().unwrap();
+        let consumer = connection.consumer(&queue).layer(Deduplicate::new(MemoryIds::new())).build().unwrap();
         let count = handled.clone();
-        consumer.register_callback(move |id: String, _: &Message| {
+        let workers = consumer.workers(1).spawn(move |id: String, _: &Message| {
             match count.add(&id) {
                 0 => Settlement::Reject,
                 1 => Settlement::Requeue,
                 _ => Settlement::Ack,
             }
-        });
+        }).unwrap();
         send(&publisher(connection, &queue), &["id", "id", "id"]);
         // Rejected, requeued, acknowledged, and a duplicate.
-        let report = consumer.handle_next(4).unwrap();
-        assert_eq!((report.rejected, report.requeued, report.acknowledged), (1, 1, 2), "{report:?}");
+        eventually("two are acknowledged", || workers.report().acknowledged == 2);
+        let report = workers.stop(SOON).unwrap();
+        assert_eq!((report.rejected, report.requeued, report.retried), (1, 1, 0), "{report:?}");
         assert_eq!(handled.get(), [("id".to_string(), 3)]);
     }
 

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use carrot::layers::RateLimit;
 use carrot::{Error, Message};
 
-use crate::support::{SOON, eventually, queue, ready};
+use crate::support::{SOON, eventually, memory, queue, ready};
 
 const HOUR: Duration = Duration::from_secs(3600);
 
@@ -67,4 +67,22 @@ on_both_backends! {
         assert_eq!(ready(connection, &waiting), 1);
         connection.delete_queue(&waiting, carrot::topology::DeleteIf::ALWAYS).unwrap();
     }
+}
+
+#[test]
+fn stopped_consumer_ends_the_wait_and_requeues() {
+    let connection = memory();
+    let queue = queue();
+    let limit = RateLimit::new(1, Duration::from_secs(300)).unwrap();
+    let consumer = connection.consumer(&queue).layer(limit).build().unwrap();
+    let publisher = connection.publisher().routing_key(&queue.name).build().unwrap();
+    publisher.send_all(["first", "second"]).unwrap();
+    let workers = consumer.workers(1).spawn(|_: String, _: &Message| {}).unwrap();
+    eventually("the first message", || workers.report().acknowledged == 1);
+
+    let started = Instant::now();
+    let report = workers.stop(Duration::from_secs(60)).unwrap();
+    assert!(started.elapsed() < SOON, "{:?}", started.elapsed());
+    assert_eq!((report.acknowledged, report.unfinished), (1, 0), "{report:?}");
+    assert_eq!(ready(&connection, &queue.name), 1);
 }

@@ -83,6 +83,11 @@ impl Workload {
         let mut parts = vec![self.operation.to_string(), self.body()];
         match self.kind {
             "publish" => parts.push("transient, no confirms".into()),
+            "window-observed" => parts.push(format!("persistent, confirms, window {}, metrics and trace context", self.window)),
+            "handle" => parts.push(format!("prefetch {}, {} worker(s)", self.prefetch, self.threads)),
+            "handle-observed" => parts.push(format!("prefetch {}, {} worker(s), metrics and trace context", self.prefetch, self.threads)),
+            "memory-handle" => parts.push("persistent, confirms".into()),
+            "memory-handle-observed" => parts.push("persistent, confirms, metrics and trace context".into()),
             "window" | "send" => parts.push(format!("persistent, confirms, window {}", self.window)),
             "each" => parts.push(format!("persistent, confirms, {} thread(s)", self.threads)),
             "full-window" => parts.push(format!("persistent, confirms, {} threads, window {}", self.threads, self.window)),
@@ -108,6 +113,8 @@ pub fn all() -> Vec<Workload> {
     let send = |name, codec| Workload::new(name, "encode and publish", "send", 30_000).codec(codec);
     let receive = |name, codec| Workload::new(name, "consume, decode, acknowledge each", "receive", 50_000).codec(codec);
     let memory = |name| Workload::new(name, "memory broker: publish, consume, acknowledge", "memory", 2_000_000);
+    let handle = |name, kind| Workload::new(name, "decode, handle, acknowledge each", kind, 50_000).codec("json");
+    let memory_handle = |name, kind| Workload::new(name, "memory broker: encode, publish, decode, handle", kind, 500_000).codec("json");
     vec![
         publish("publish-100", 100_000).quick(),
         publish("publish-10k", 30_000).size(10_000),
@@ -138,6 +145,11 @@ pub fn all() -> Vec<Workload> {
         send("bincode-send", "bincode"),
         receive("json-receive", "json"),
         receive("bincode-receive", "bincode"),
+        Workload::new("window-observed", "publish", "window-observed", 50_000),
+        handle("handle", "handle"),
+        handle("handle-observed", "handle-observed"),
+        memory_handle("memory-handle", "memory-handle"),
+        memory_handle("memory-handle-observed", "memory-handle-observed"),
         memory("memory-1").quick(),
         memory("memory-4x4").threads(4).kind("memory-pairs").quick(),
         Workload::new("idle", "wait for messages that do not come", "idle", 5),

@@ -12,9 +12,7 @@ use crate::consumer::settings::{BoundExchange, ConsumerSettings};
 use crate::consumer::stream_offset::StreamOffset;
 use crate::error::{Error, Result};
 use crate::model::{Exchange, Headers, Queue};
-
-/// The error for layers, which are no data.
-const LAYERS_ARE_CODE: &str = "layers are code of the program, and cannot be serialized";
+use crate::publish_layer::layer::LAYERS_ARE_CODE;
 
 /// The settings to write. Tables follow all values, as in TOML.
 #[derive(Serialize)]
@@ -118,6 +116,7 @@ impl Serialize for ConsumerDefinition {
             stream_offset,
             failures,
             layers,
+            answer_layers: _,
             queue,
             sources,
         } = &self.settings;
@@ -232,6 +231,7 @@ impl ReadConsumer {
                 on_undecodable: None,
             },
             layers: default.layers,
+            answer_layers: default.answer_layers,
             queue: default.queue,
             sources: self.exchanges.into_iter().map(ReadExchange::into_source).collect(),
         })

@@ -81,6 +81,10 @@ impl CopyChannel {
         CopyChannel { connection: Arc::clone(connection), channel, queues: Mutex::default() }
     }
 
+    pub(super) fn handle(&self) -> &Arc<ConnectionHandle> {
+        &self.connection
+    }
+
     pub(super) fn connection(&self) -> &ConnectionShared {
         self.channel.connection()
     }

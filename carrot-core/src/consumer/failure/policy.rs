@@ -133,6 +133,10 @@ impl FailurePolicy {
         &self.figures
     }
 
+    pub(crate) fn connection(&self) -> &Arc<ConnectionHandle> {
+        self.copies.handle()
+    }
+
     pub(crate) fn clock(&self) -> &Clock {
         self.paused.clock()
     }

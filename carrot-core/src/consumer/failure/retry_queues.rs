@@ -119,6 +119,7 @@ mod tests {
         quorum_queues: true,
         default_delivery_limit: false,
         delayed_retry: false,
+        direct_reply_to: false,
         queue_durable_after: Duration::ZERO,
     };
     const CLASSIC: Capabilities = Capabilities { quorum_queues: false, ..QUORUM };

@@ -1,4 +1,5 @@
 use std::collections::HashMap;
+use std::ops::Deref;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 
 use crate::layers::destination::OTHER;
@@ -16,6 +17,24 @@ pub(super) struct Destinations<T> {
     most: usize,
 }
 
+/// The metrics of a destination.
+pub(super) enum KnownDestination<'a, T> {
+    Here(&'a T),
+    Shared(Arc<T>),
+}
+
+impl<T> Deref for KnownDestination<'_, T> {
+    type Target = T;
+
+    #[inline]
+    fn deref(&self) -> &T {
+        match self {
+            KnownDestination::Here(metrics) => metrics,
+            KnownDestination::Shared(metrics) => metrics,
+        }
+    }
+}
+
 impl<T> Destinations<T> {
     pub(super) fn new(most: usize) -> Destinations<T> {
         Destinations {
@@ -27,20 +46,16 @@ impl<T> Destinations<T> {
         }
     }
 
-    /// Calls `work` with the metrics of a destination. `create` makes them at first, and is called
-    /// without a lock, possibly by several threads at once.
-    pub(super) fn with<R>(
-        &self,
-        name: &str,
-        create: impl Fn(&str) -> T,
-        work: impl FnOnce(&T) -> R,
-    ) -> R {
+    /// Returns the metrics of a destination. `create` makes them at first, and is called without a
+    /// lock, possibly by several threads at once.
+    #[inline]
+    pub(super) fn find(&self, name: &str, create: impl Fn(&str) -> T) -> KnownDestination<'_, T> {
         for known in self.first.iter().map_while(OnceLock::get) {
             if *known.0 == *name {
-                return work(&known.1);
+                return KnownDestination::Here(&known.1);
             }
         }
-        work(&self.further(name).unwrap_or_else(|| self.add(name, create)))
+        KnownDestination::Shared(self.further(name).unwrap_or_else(|| self.add(name, create)))
     }
 
     fn further(&self, name: &str) -> Option<Arc<T>> {
@@ -95,11 +110,11 @@ mod tests {
         for number in 0..30 {
             let expected = if number < 20 { name(number) } else { OTHER.to_string() };
             for _ in 0..2 {
-                let found = destinations.with(&name(number), str::to_string, String::clone);
+                let found = destinations.find(&name(number), str::to_string).clone();
                 assert_eq!(found, expected);
             }
         }
-        assert_eq!(destinations.with(OTHER, str::to_string, String::clone), OTHER);
+        assert_eq!(*destinations.find(OTHER, str::to_string), OTHER);
         assert_eq!(*destinations.count.lock().unwrap(), 20);
         assert_eq!(destinations.further.read().unwrap().len(), 20 - FIRST);
     }
@@ -115,7 +130,7 @@ mod tests {
                     .map(|number| {
                         barrier.wait();
                         let name = format!("q{number}");
-                        destinations.with(&name, str::to_string, |text| text.as_ptr() as usize)
+                        destinations.find(&name, str::to_string).as_ptr() as usize
                     })
                     .collect()
             };

@@ -7,7 +7,7 @@ use metrics::{Counter, Gauge, Histogram};
 use crate::consumer::layer::Treatment;
 use crate::error::Error;
 use crate::layers::error_type;
-use crate::layers::metrics::registry::{self, MetricLabels, Registry};
+use crate::layers::metrics::registry::{self, MetricLabels, MetricRegistry};
 
 const ERROR_TYPE: &str = "error.type";
 /// The attribute of [`registry::SENT`].
@@ -54,7 +54,7 @@ pub(super) struct SentMetrics {
 }
 
 impl SentMetrics {
-    pub(super) fn register(registry: &Registry, destination: &str) -> SentMetrics {
+    pub(super) fn register(registry: &MetricRegistry, destination: &str) -> SentMetrics {
         let attributes = MetricLabels::new(destination, "publish");
         SentMetrics {
             in_flight: registry.gauge(registry::IN_FLIGHT, &attributes),
@@ -67,7 +67,12 @@ impl SentMetrics {
     }
 
     /// Records a message that was confirmed, or sent without confirms.
-    pub(super) fn record_success(&self, registry: &Registry, is_confirmed: bool, seconds: f64) {
+    pub(super) fn record_success(
+        &self,
+        registry: &MetricRegistry,
+        is_confirmed: bool,
+        seconds: f64,
+    ) {
         let (counter, outcome) =
             if is_confirmed { (&self.confirmed, "confirmed") } else { (&self.unconfirmed, "sent") };
         counter
@@ -78,7 +83,7 @@ impl SentMetrics {
         self.duration.record(seconds);
     }
 
-    pub(super) fn record_failure(&self, registry: &Registry, error: &Error, seconds: f64) {
+    pub(super) fn record_failure(&self, registry: &MetricRegistry, error: &Error, seconds: f64) {
         let outcome = match error {
             Error::Unroutable { .. } => "returned",
             Error::Refused => "refused",
@@ -111,7 +116,7 @@ pub(super) struct HandledMetrics {
 }
 
 impl HandledMetrics {
-    pub(super) fn register(registry: &Registry, queue: &str) -> HandledMetrics {
+    pub(super) fn register(registry: &MetricRegistry, queue: &str) -> HandledMetrics {
         let attributes = MetricLabels::new(queue, "process");
         HandledMetrics {
             handling: registry.gauge(registry::HANDLING, &attributes),
@@ -124,7 +129,7 @@ impl HandledMetrics {
         }
     }
 
-    pub(super) fn record_queue_time(&self, registry: &Registry, seconds: f64) {
+    pub(super) fn record_queue_time(&self, registry: &MetricRegistry, seconds: f64) {
         self.queue_time
             .get_or_init(|| registry.histogram(registry::QUEUE_TIME, &self.attributes, &[]))
             .record(seconds);
@@ -133,7 +138,7 @@ impl HandledMetrics {
     /// Records the time of one attempt, and the class of its failure.
     pub(super) fn record_attempt(
         &self,
-        registry: &Registry,
+        registry: &MetricRegistry,
         failure: Option<&'static str>,
         seconds: f64,
     ) {
@@ -146,7 +151,7 @@ impl HandledMetrics {
             .record(seconds);
     }
 
-    pub(super) fn record_treatment(&self, registry: &Registry, treatment: Treatment) {
+    pub(super) fn record_treatment(&self, registry: &MetricRegistry, treatment: Treatment) {
         let (index, name) = match treatment {
             Treatment::Acknowledged => (0, "acknowledged"),
             Treatment::Rejected => (1, "rejected"),

@@ -11,7 +11,7 @@ pub(super) const SETTLED: &str = "carrot.settled.messages";
 pub(super) const QUEUE_TIME: &str = "carrot.queue.duration";
 
 /// Where metrics are registered.
-pub(super) enum Registry {
+pub(super) enum MetricRegistry {
     /// The recorder that the program has installed for the crate `metrics`.
     Installed,
     Own(Box<dyn Recorder + Send + Sync>),
@@ -42,11 +42,11 @@ impl MetricLabels {
 
 const METADATA: Metadata<'static> = Metadata::new("carrot", Level::INFO, Some(module_path!()));
 
-impl Registry {
+impl MetricRegistry {
     fn with<T>(&self, work: impl FnOnce(&dyn Recorder) -> T) -> T {
         match self {
-            Registry::Installed => metrics::with_recorder(work),
-            Registry::Own(recorder) => work(&**recorder),
+            MetricRegistry::Installed => metrics::with_recorder(work),
+            MetricRegistry::Own(recorder) => work(&**recorder),
         }
     }
 

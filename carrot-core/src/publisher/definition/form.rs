@@ -7,6 +7,7 @@ use crate::config::given::Given;
 use crate::config::seconds::Seconds;
 use crate::error::{Error, Result};
 use crate::model::{DeliveryMode, Exchange, Headers, Properties, Queue};
+use crate::publish_layer::layer::LAYERS_ARE_CODE;
 use crate::publisher::definition::PublisherDefinition;
 use crate::publisher::settings::PublisherSettings;
 
@@ -64,9 +65,7 @@ impl Serialize for PublisherDefinition {
             layers,
         } = &self.settings;
         if !layers.is_empty() {
-            return Err(S::Error::custom(
-                "layers are code of the program, and cannot be serialized",
-            ));
+            return Err(S::Error::custom(LAYERS_ARE_CODE));
         }
         let written = WrittenPublisher {
             routing_key,

@@ -8,8 +8,8 @@ use std::time::Instant;
 use crate::backend::Content;
 use crate::error::{Error, Result};
 use crate::panic_guard::{drop_guarded, guard};
-use crate::publisher::layer::PublishLayers;
-use crate::publisher::outgoing::{Attachments, OutgoingMessage, SentMessage};
+use crate::publish_layer::layer::PublishLayers;
+use crate::publish_layer::outgoing::{Attachments, OutgoingMessage, SentMessage};
 
 /// The layers that a message has passed, until they see its outcome.
 pub(crate) struct PassedLayers {
@@ -26,7 +26,8 @@ impl fmt::Debug for PassedLayers {
     }
 }
 
-/// Calls `before_send` of each layer. `deadline` is `None` if the layers must not wait.
+/// Calls `before_send` of each layer. `started` is the time of the call that sends. `deadline` is
+/// `None` if the layers must not wait.
 ///
 /// # Errors
 /// The first error of a layer. The layers before it have seen the outcome.
@@ -34,18 +35,15 @@ pub(crate) fn pass_layers(
     layers: &Arc<PublishLayers>,
     content: &mut Content,
     mandatory: bool,
+    started: Instant,
     deadline: Option<Instant>,
-) -> Result<Option<Box<PassedLayers>>> {
+) -> Result<Option<PassedLayers>> {
     if layers.is_empty() {
         return Ok(None);
     }
-    let mut passed = Box::new(PassedLayers {
-        layers: Arc::clone(layers),
-        passed: 0,
-        started: Instant::now(),
-        attachments: Vec::new(),
-    });
-    while let Some(layer) = layers.get(passed.passed) {
+    let layers = Arc::clone(layers);
+    let mut passed = PassedLayers { layers, passed: 0, started, attachments: Vec::new() };
+    while let Some(layer) = passed.layers.get(passed.passed) {
         let mut message = OutgoingMessage {
             content,
             attachments: &mut passed.attachments,
@@ -93,14 +91,14 @@ impl PassedLayers {
 }
 
 /// The layers that a message has passed, until the message is in flight.
-pub(crate) struct Unobserved(Cell<Option<Box<PassedLayers>>>);
+pub(crate) struct Unobserved(Cell<Option<PassedLayers>>);
 
 impl Unobserved {
-    pub(crate) fn new(passed: Option<Box<PassedLayers>>) -> Unobserved {
+    pub(crate) fn new(passed: Option<PassedLayers>) -> Unobserved {
         Unobserved(Cell::new(passed))
     }
 
-    pub(crate) fn take(&self) -> Option<Box<PassedLayers>> {
+    pub(crate) fn take(&self) -> Option<PassedLayers> {
         self.0.take()
     }
 

@@ -2,7 +2,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::error::Result;
-use crate::publisher::outgoing::{OutgoingMessage, SentMessage};
+use crate::publish_layer::outgoing::{OutgoingMessage, SentMessage};
 
 /// Code of the program around sending: sees each message before it is sent, and its outcome.
 ///
@@ -82,6 +82,9 @@ impl<L: PublishLayer + ?Sized> PublishLayer for Arc<L> {
     }
 }
 
+/// The error of serializing a definition with layers.
+pub(crate) const LAYERS_ARE_CODE: &str = "layers are code of the program, and cannot be serialized";
+
 /// The publish layers of a connection or a publisher, the first one first.
 #[derive(Clone, Default)]
 pub(crate) struct PublishLayers(Vec<Arc<dyn PublishLayer>>);
@@ -100,11 +103,11 @@ impl PublishLayers {
         self.0.is_empty()
     }
 
-    pub(super) fn get(&self, index: usize) -> Option<&dyn PublishLayer> {
+    pub(crate) fn get(&self, index: usize) -> Option<&dyn PublishLayer> {
         self.0.get(index).map(|layer| &**layer)
     }
 
-    pub(super) fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.0.len()
     }
 }

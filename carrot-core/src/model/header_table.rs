@@ -1,0 +1,227 @@
+use std::{array, slice};
+
+use indexmap::IndexMap;
+
+use crate::model::short_string::ShortString;
+
+/// The number of names that a table holds without a map. Most messages have fewer headers.
+const FEW: usize = 4;
+
+type Entry<V> = (ShortString, V);
+
+/// Names and values in the order in which the names were set. A few are compared one by one, which
+/// takes one allocation and no hash.
+#[derive(Debug, Clone)]
+pub(super) enum HeaderTable<V> {
+    /// The entries, followed by `None`.
+    Few([Option<Entry<V>>; FEW]),
+    /// Any number of entries.
+    Many(IndexMap<ShortString, V>),
+}
+
+impl<V> HeaderTable<V> {
+    #[inline]
+    pub(super) fn get(&self, name: &str) -> Option<&V> {
+        match self {
+            HeaderTable::Few(entries) => {
+                for (known, value) in entries.iter().map_while(Option::as_ref) {
+                    if known.as_bytes() == name.as_bytes() {
+                        return Some(value);
+                    }
+                }
+                None
+            }
+            HeaderTable::Many(map) => map.get(name),
+        }
+    }
+
+    /// Sets a name, and returns its former value.
+    pub(super) fn insert(&mut self, name: ShortString, value: V) -> Option<V> {
+        let entries = match self {
+            HeaderTable::Few(entries) => entries,
+            HeaderTable::Many(map) => return map.insert(name, value),
+        };
+        for place in &mut *entries {
+            match place {
+                Some((known, former)) if *known == name => {
+                    return Some(std::mem::replace(former, value));
+                }
+                Some(_) => {}
+                None => {
+                    *place = Some((name, value));
+                    return None;
+                }
+            }
+        }
+        let mut map: IndexMap<_, _> = entries.iter_mut().filter_map(Option::take).collect();
+        map.insert(name, value);
+        *self = HeaderTable::Many(map);
+        None
+    }
+
+    /// Removes a name, and returns its value. The other names keep their order.
+    pub(super) fn remove(&mut self, name: &str) -> Option<V> {
+        match self {
+            HeaderTable::Few(entries) => {
+                let is_name = |entry: &Option<Entry<V>>| {
+                    entry.as_ref().is_some_and(|(known, _)| known == name)
+                };
+                let at = entries.iter().position(is_name)?;
+                let rest = entries.get_mut(at..)?;
+                rest.rotate_left(1);
+                rest.last_mut()?.take().map(|(_, value)| value)
+            }
+            HeaderTable::Many(map) => map.shift_remove(name),
+        }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        match self {
+            HeaderTable::Few(entries) => entries.iter().map_while(Option::as_ref).count(),
+            HeaderTable::Many(map) => map.len(),
+        }
+    }
+
+    pub(super) fn iter(&self) -> HeaderTableIter<'_, V> {
+        match self {
+            HeaderTable::Few(entries) => HeaderTableIter::Few(entries.iter()),
+            HeaderTable::Many(map) => HeaderTableIter::Many(map.iter()),
+        }
+    }
+}
+
+impl<V> Default for HeaderTable<V> {
+    fn default() -> HeaderTable<V> {
+        HeaderTable::Few(Default::default())
+    }
+}
+
+/// Tables are equal if they hold the same names and values, in any order.
+impl<V: PartialEq> PartialEq for HeaderTable<V> {
+    fn eq(&self, other: &HeaderTable<V>) -> bool {
+        let is_in_other = |(name, value): (&ShortString, &V)| match other {
+            HeaderTable::Few(entries) => entries
+                .iter()
+                .map_while(Option::as_ref)
+                .any(|entry| entry.0 == *name && entry.1 == *value),
+            HeaderTable::Many(map) => map.get(name) == Some(value),
+        };
+        self.len() == other.len() && self.iter().all(is_in_other)
+    }
+}
+
+impl<V> IntoIterator for HeaderTable<V> {
+    type Item = Entry<V>;
+    type IntoIter = HeaderTableIntoIter<V>;
+
+    fn into_iter(self) -> HeaderTableIntoIter<V> {
+        match self {
+            HeaderTable::Few(entries) => HeaderTableIntoIter::Few(entries.into_iter()),
+            HeaderTable::Many(map) => HeaderTableIntoIter::Many(map.into_iter()),
+        }
+    }
+}
+
+/// An iterator over the names and values of a table, which it owns.
+#[derive(Debug)]
+pub(super) enum HeaderTableIntoIter<V> {
+    Few(array::IntoIter<Option<Entry<V>>, FEW>),
+    Many(indexmap::map::IntoIter<ShortString, V>),
+}
+
+impl<V> Iterator for HeaderTableIntoIter<V> {
+    type Item = Entry<V>;
+
+    fn next(&mut self) -> Option<Entry<V>> {
+        match self {
+            HeaderTableIntoIter::Few(entries) => entries.next()?,
+            HeaderTableIntoIter::Many(entries) => entries.next(),
+        }
+    }
+}
+
+/// An iterator over the names and values of a table.
+#[derive(Debug, Clone)]
+pub(super) enum HeaderTableIter<'a, V> {
+    Few(slice::Iter<'a, Option<Entry<V>>>),
+    Many(indexmap::map::Iter<'a, ShortString, V>),
+}
+
+impl<'a, V> Iterator for HeaderTableIter<'a, V> {
+    type Item = (&'a ShortString, &'a V);
+
+    #[inline]
+    fn next(&mut self) -> Option<(&'a ShortString, &'a V)> {
+        match self {
+            HeaderTableIter::Few(entries) => {
+                entries.next()?.as_ref().map(|(name, value)| (name, value))
+            }
+            HeaderTableIter::Many(entries) => entries.next(),
+        }
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        let left = match self {
+            HeaderTableIter::Few(entries) => entries.clone().map_while(Option::as_ref).count(),
+            HeaderTableIter::Many(entries) => entries.len(),
+        };
+        (left, Some(left))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::model::value::Value;
+
+    /// A change of a table, of a few names that often occur again.
+    #[derive(Debug, Clone)]
+    enum Change {
+        Insert(u8, i32),
+        Remove(u8),
+    }
+
+    fn changes() -> impl Strategy<Value = Vec<Change>> {
+        let insert = (0_u8..8, any::<i32>()).prop_map(|(name, value)| Change::Insert(name, value));
+        let remove = (0_u8..8).prop_map(Change::Remove);
+        prop::collection::vec(prop_oneof![3 => insert, 1 => remove], 0..24)
+    }
+
+    proptest! {
+        #[test]
+        fn table_behaves_as_a_map_that_keeps_the_order(changes in changes()) {
+            let mut table = HeaderTable::default();
+            let mut map: IndexMap<ShortString, Value> = IndexMap::new();
+            for change in changes {
+                match change {
+                    Change::Insert(name, value) => {
+                        let (name, value) = (ShortString::from(name.to_string()), Value::I32(value));
+                        let former = map.insert(name.clone(), value.clone());
+                        prop_assert_eq!(table.insert(name, value), former);
+                    }
+                    Change::Remove(name) => {
+                        let name = name.to_string();
+                        prop_assert_eq!(table.remove(&name), map.shift_remove(&*name));
+                    }
+                }
+                prop_assert_eq!(table.len(), map.len());
+                prop_assert_eq!(table.iter().size_hint(), (map.len(), Some(map.len())));
+                prop_assert!(table.iter().eq(map.iter()));
+                prop_assert!(table.clone().into_iter().eq(map.clone()));
+                for name in 0..8 {
+                    let name = name.to_string();
+                    prop_assert_eq!(table.get(&name), map.get(&*name));
+                }
+                let mut reversed = HeaderTable::default();
+                for (name, value) in map.iter().rev() {
+                    reversed.insert(name.clone(), value.clone());
+                }
+                prop_assert_eq!(&table, &reversed);
+                reversed.insert("other".into(), Value::Void);
+                prop_assert_ne!(&table, &reversed);
+            }
+        }
+    }
+}

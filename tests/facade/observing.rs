@@ -1,0 +1,7 @@
+//! The layers that observe: metrics, trace context, and spans.
+
+mod metrics;
+mod open_telemetry;
+mod recorder;
+mod spans;
+mod trace_context;

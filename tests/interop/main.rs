@@ -1,0 +1,5 @@
+//! Carrot and other clients of RabbitMQ, in both directions.
+
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+mod python;
