@@ -29,8 +29,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     let metrics = Metrics::new().stamp_sent_time();
 
     let url = std::env::var("CARROT_URL").unwrap_or_else(|_| "memory://".into());
-    let connection =
-        carrot::connect(&*url)?.with_publish_layer(metrics.clone()).with_handle_layer(metrics);
+    let connection = carrot::connect(&*url)?
+        .with_publish_layer(metrics.clone())
+        .with_handle_layer(metrics.clone());
     handle_orders(&connection)?;
 
     let server = Server::http("127.0.0.1:0").map_err(|error| error.to_string())?;
@@ -41,6 +42,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let own_scrape = scrapes.is_none().then(|| thread::spawn(move || scrape(&address)));
     for _ in 0..scrapes.unwrap_or(1) {
         let Some(request) = server.recv_timeout(LONGEST_WAIT)? else { break };
+        metrics.report(&connection.statistics());
         exporter.run_upkeep();
         request.respond(Response::from_string(exporter.render()))?;
     }

@@ -74,7 +74,7 @@ fn print(spans: &[SpanData]) {
             .count()
     };
     let mut spans: Vec<&SpanData> = spans.iter().collect();
-    spans.sort_by_key(|span| (span.span_context.trace_id(), span.start_time));
+    spans.sort_by_key(|span| (span.span_context.trace_id().to_bytes(), span.start_time));
     for of_trace in
         spans.chunk_by(|one, other| one.span_context.trace_id() == other.span_context.trace_id())
     {

@@ -1,6 +1,7 @@
 //! Calls, and the servers that answer them.
 
 mod errors;
+mod layers;
 mod losses;
 mod raw;
 mod without_direct_replies;

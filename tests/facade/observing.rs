@@ -3,5 +3,6 @@
 mod metrics;
 mod open_telemetry;
 mod recorder;
+mod report;
 mod spans;
 mod trace_context;

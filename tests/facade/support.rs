@@ -29,12 +29,13 @@ pub fn release() -> (u32, u32) {
     (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0))
 }
 
-/// Runs a command of the broker's own tool.
-pub fn rabbitmqctl(arguments: &[&str]) {
+/// Runs a command of the broker's own tool. Returns its output.
+pub fn rabbitmqctl(arguments: &[&str]) -> String {
     let command = std::env::var("CARROT_TEST_RABBITMQCTL")
         .expect("CARROT_TEST_RABBITMQCTL has to name a command");
     let output = std::process::Command::new(command).arg("-q").args(arguments).output().unwrap();
     assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
 }
 
 /// Turns each function into a test on the in-process broker and one on RabbitMQ.

@@ -136,10 +136,7 @@ fn definitions_that_rabbitmq_exports_are_equal() {
     let topology = topology.binding(copies.argument("n", 1));
     connection.declare_all(&topology).unwrap();
 
-    let file = std::env::temp_dir().join(unique("definitions"));
-    rabbitmqctl(&["export_definitions", file.to_str().unwrap()]);
-    let exported = std::fs::read_to_string(&file).unwrap();
-    std::fs::remove_file(&file).unwrap();
+    let exported = rabbitmqctl(&["export_definitions", "-"]);
     // Other tests declare and delete entities meanwhile.
     let all = Topology::from_definitions(&exported, "/").unwrap();
     let queue = |name: &str| all.queues.iter().find(|queue| queue.name == name).cloned();

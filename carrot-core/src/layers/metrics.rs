@@ -1,6 +1,7 @@
 mod destinations;
 mod handles;
 mod registry;
+mod report;
 
 use std::fmt;
 use std::sync::Arc;
@@ -14,7 +15,7 @@ use crate::consumer::message::Message;
 use crate::error::Result;
 use crate::layers::destination;
 use crate::layers::error_type;
-use crate::layers::metrics::destinations::{Destinations, KnownDestination};
+use crate::layers::metrics::destinations::{Destinations, FoundMetrics};
 use crate::layers::metrics::handles::{HandledMetrics, SentMetrics};
 use crate::layers::metrics::registry::MetricRegistry;
 use crate::model::{Properties, ShortString, Value};
@@ -103,6 +104,7 @@ impl Metrics {
 
     fn with_registry(registry: MetricRegistry) -> Metrics {
         registry.describe();
+        registry.describe_report();
         let sent = Destinations::new(MOST_DESTINATIONS);
         let handled = Destinations::new(MOST_DESTINATIONS);
         let shared = Arc::new(SharedMetrics { registry, sent, handled });
@@ -123,12 +125,12 @@ impl Metrics {
         &self,
         exchange: &ShortString,
         routing_key: &ShortString,
-    ) -> KnownDestination<'_, SentMetrics> {
+    ) -> FoundMetrics<'_, SentMetrics> {
         let create = |name: &str| SentMetrics::register(&self.shared.registry, name);
         self.shared.sent.find(destination::of_sent(exchange, routing_key), create)
     }
 
-    fn handled(&self, queue: &str) -> KnownDestination<'_, HandledMetrics> {
+    fn handled(&self, queue: &str) -> FoundMetrics<'_, HandledMetrics> {
         let create = |name: &str| HandledMetrics::register(&self.shared.registry, name);
         self.shared.handled.find(destination::group(queue), create)
     }

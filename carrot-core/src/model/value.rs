@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::model::header_table::{HeaderTable, HeaderTableIntoIter, HeaderTableIter};
+use crate::model::header_table::{HeaderTable, OwnedEntries, TableEntries};
 use crate::model::short_string::ShortString;
 
 /// An AMQP field value, which a header or an argument holds.
@@ -248,7 +248,7 @@ impl<'de> Deserialize<'de> for Headers {
 
 /// An iterator over the names and values of a table, which it owns.
 #[derive(Debug)]
-pub struct IntoIter(HeaderTableIntoIter<Value>);
+pub struct IntoIter(OwnedEntries<Value>);
 
 impl Iterator for IntoIter {
     type Item = (ShortString, Value);
@@ -269,7 +269,7 @@ impl IntoIterator for Headers {
 
 /// An iterator over the names and values of a table.
 #[derive(Debug, Clone)]
-pub struct Iter<'a>(HeaderTableIter<'a, Value>);
+pub struct Iter<'a>(TableEntries<'a, Value>);
 
 impl<'a> Iterator for Iter<'a> {
     type Item = (&'a ShortString, &'a Value);

@@ -57,7 +57,7 @@ on_both_backends! {
             ))
         };
         assert_eq!((settled("acknowledged"), settled("rejected")), (2.0, 1.0));
-        connection.delete_queue(&*name, carrot::topology::DeleteIf::ALWAYS).unwrap();
+        connection.delete_queue(&name, carrot::topology::DeleteIf::ALWAYS).unwrap();
     }
 
     fn metrics_of_a_message_that_cannot_be_routed_name_the_failure(connection: &Connection) {

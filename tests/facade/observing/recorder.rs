@@ -32,8 +32,8 @@ impl CounterFn for Series {
         self.change(value as f64);
     }
 
-    fn absolute(&self, _: u64) {
-        panic!("counters are incremented")
+    fn absolute(&self, value: u64) {
+        *self.0.lock().unwrap() = vec![value as f64];
     }
 }
 
@@ -46,8 +46,8 @@ impl GaugeFn for Series {
         self.change(-value);
     }
 
-    fn set(&self, _: f64) {
-        panic!("gauges are incremented and decremented")
+    fn set(&self, value: f64) {
+        *self.0.lock().unwrap() = vec![value];
     }
 }
 

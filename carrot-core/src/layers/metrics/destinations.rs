@@ -18,19 +18,19 @@ pub(super) struct Destinations<T> {
 }
 
 /// The metrics of a destination.
-pub(super) enum KnownDestination<'a, T> {
+pub(super) enum FoundMetrics<'a, T> {
     Here(&'a T),
     Shared(Arc<T>),
 }
 
-impl<T> Deref for KnownDestination<'_, T> {
+impl<T> Deref for FoundMetrics<'_, T> {
     type Target = T;
 
     #[inline]
     fn deref(&self) -> &T {
         match self {
-            KnownDestination::Here(metrics) => metrics,
-            KnownDestination::Shared(metrics) => metrics,
+            FoundMetrics::Here(metrics) => metrics,
+            FoundMetrics::Shared(metrics) => metrics,
         }
     }
 }
@@ -49,13 +49,13 @@ impl<T> Destinations<T> {
     /// Returns the metrics of a destination. `create` makes them at first, and is called without a
     /// lock, possibly by several threads at once.
     #[inline]
-    pub(super) fn find(&self, name: &str, create: impl Fn(&str) -> T) -> KnownDestination<'_, T> {
+    pub(super) fn find(&self, name: &str, create: impl Fn(&str) -> T) -> FoundMetrics<'_, T> {
         for known in self.first.iter().map_while(OnceLock::get) {
             if *known.0 == *name {
-                return KnownDestination::Here(&known.1);
+                return FoundMetrics::Here(&known.1);
             }
         }
-        KnownDestination::Shared(self.further(name).unwrap_or_else(|| self.add(name, create)))
+        FoundMetrics::Shared(self.further(name).unwrap_or_else(|| self.add(name, create)))
     }
 
     fn further(&self, name: &str) -> Option<Arc<T>> {

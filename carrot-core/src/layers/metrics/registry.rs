@@ -40,10 +40,11 @@ impl MetricLabels {
     }
 }
 
-const METADATA: Metadata<'static> = Metadata::new("carrot", Level::INFO, Some(module_path!()));
+pub(super) const METADATA: Metadata<'static> =
+    Metadata::new("carrot", Level::INFO, Some(module_path!()));
 
 impl MetricRegistry {
-    fn with<T>(&self, work: impl FnOnce(&dyn Recorder) -> T) -> T {
+    pub(super) fn with<T>(&self, work: impl FnOnce(&dyn Recorder) -> T) -> T {
         match self {
             MetricRegistry::Installed => metrics::with_recorder(work),
             MetricRegistry::Own(recorder) => work(&**recorder),
