@@ -133,7 +133,7 @@ impl CallerShared {
         request.properties.ensure_message_id(|| id.clone());
         let started = deadline::start(deadline, timeout);
         let passed = pass_layers(&self.layers, &mut request, true, started, Some(deadline))?;
-        let passed = Unobserved::new(passed);
+        let passed = Unobserved::new(passed, started);
         request.properties = request.properties.with_correlation_id(&id).with_reply_to("");
         let mut request = Arc::new(request);
         let answer = self.send(&mut request, &id, &passed, deadline, timeout);

@@ -16,7 +16,6 @@ pub(crate) struct PassedLayers {
     layers: Arc<PublishLayers>,
     /// The number of layers whose `before_send` returned `Ok`.
     passed: usize,
-    started: Instant,
     attachments: Attachments,
 }
 
@@ -42,7 +41,7 @@ pub(crate) fn pass_layers(
         return Ok(None);
     }
     let layers = Arc::clone(layers);
-    let mut passed = PassedLayers { layers, passed: 0, started, attachments: Vec::new() };
+    let mut passed = PassedLayers { layers, passed: 0, attachments: Vec::new() };
     while let Some(layer) = passed.layers.get(passed.passed) {
         let mut message = OutgoingMessage {
             content,
@@ -55,7 +54,7 @@ pub(crate) fn pass_layers(
             Err(Error::Layer { reason: format!("a publish layer failed: {panic}"), source: None })
         });
         if let Err(error) = result {
-            passed.observe(content, &Err(error.clone()), false);
+            passed.observe(content, &Err(error.clone()), false, started);
             return Err(error);
         }
         passed.passed += 1;
@@ -65,8 +64,15 @@ pub(crate) fn pass_layers(
 
 impl PassedLayers {
     /// Calls `after_send` of each layer that the message passed, the last one first.
-    pub(crate) fn observe(self, content: &Content, outcome: &Result<()>, confirms: bool) {
-        let elapsed = self.started.elapsed();
+    /// `started` is the time of the call that sent the message.
+    pub(crate) fn observe(
+        self,
+        content: &Content,
+        outcome: &Result<()>,
+        confirms: bool,
+        started: Instant,
+    ) {
+        let elapsed = started.elapsed();
         for index in (0..self.passed.min(self.layers.len())).rev() {
             let Some(layer) = self.layers.get(index) else { continue };
             let attached = self.attachments.iter().find(|(owner, _)| *owner == index);
@@ -91,22 +97,25 @@ impl PassedLayers {
 }
 
 /// The layers that a message has passed, until the message is in flight.
-pub(crate) struct Unobserved(Cell<Option<PassedLayers>>);
+pub(crate) struct Unobserved {
+    passed: Cell<Option<PassedLayers>>,
+    started: Instant,
+}
 
 impl Unobserved {
-    pub(crate) fn new(passed: Option<PassedLayers>) -> Unobserved {
-        Unobserved(Cell::new(passed))
+    pub(crate) fn new(passed: Option<PassedLayers>, started: Instant) -> Unobserved {
+        Unobserved { passed: Cell::new(passed), started }
     }
 
     pub(crate) fn take(&self) -> Option<PassedLayers> {
-        self.0.take()
+        self.passed.take()
     }
 
     /// Shows a message's outcome to the layers, unless the message is in flight.
     pub(crate) fn observe<T>(&self, content: &Content, outcome: &Result<T>, confirms: bool) {
         if let Some(passed) = self.take() {
             let outcome = outcome.as_ref().map(|_| ()).map_err(Error::clone);
-            passed.observe(content, &outcome, confirms);
+            passed.observe(content, &outcome, confirms, self.started);
         }
     }
 }

@@ -4,6 +4,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::backend::{Backend, Content, Outcome, Publication, PublishTag};
+use crate::deadline;
 use crate::error::{Error, Result, Returned};
 use crate::publish_layer::passed_layers::PassedLayers;
 
@@ -123,7 +124,8 @@ impl InFlight {
         let passed = state.passed.take();
         drop(state);
         if let Some(passed) = passed {
-            passed.observe(&self.content, outcome, true);
+            let started = deadline::start(self.deadline, self.timeout);
+            passed.observe(&self.content, outcome, true, started);
         }
         true
     }

@@ -12,7 +12,7 @@ use crate::error::{Error, Result};
 use crate::model::ShortString;
 use crate::model::{Exchange, Properties, Queue};
 use crate::publish_layer::layer::PublishLayers;
-use crate::publish_layer::passed_layers::{PassedLayers, Unobserved, pass_layers};
+use crate::publish_layer::passed_layers::{Unobserved, pass_layers};
 use crate::publisher::in_flight::{Attempt, InFlight};
 use crate::publisher::settings::PublisherSettings;
 use crate::publisher::unconfirmed::UnconfirmedMessages;
@@ -148,18 +148,17 @@ impl PublishPipeline {
         timeout: Duration,
         deadline: Instant,
         may_wait: bool,
-    ) -> Result<Option<PassedLayers>> {
+    ) -> Result<Unobserved> {
         let until = may_wait.then_some(deadline);
         let started = deadline::start(deadline, timeout);
-        let Some(passed) = pass_layers(&self.layers, content, mandatory, started, until)? else {
-            return Ok(None);
-        };
+        let passed = pass_layers(&self.layers, content, mandatory, started, until)?;
+        let passed = Unobserved::new(passed, started);
         if Instant::now() < deadline {
-            return Ok(Some(passed));
+            return Ok(passed);
         }
         let late = Err(Error::timeout("passing a message through its layers", timeout));
         passed.observe(content, &late, false);
-        late.map(|()| None)
+        late
     }
 
     /// Sends a message in a publisher without confirms. Its outcome stays unknown.
@@ -177,9 +176,7 @@ impl PublishPipeline {
         let passed = self.pass_layers(&mut content, mandatory, timeout, deadline, true)?;
         let content = Arc::new(content);
         let sent = self.publish_unconfirmed(&content, mandatory, deadline::left(deadline));
-        if let Some(passed) = passed {
-            passed.observe(&content, &sent, false);
-        }
+        passed.observe(&content, &sent, false);
         sent.map(|()| content)
     }
 
@@ -235,17 +232,44 @@ impl PublishPipeline {
             return Ok(resolved(content, mandatory, timeout));
         }
         let deadline = deadline::after(timeout);
-        let passed = self.pass_layers(&mut content, mandatory, timeout, deadline, true)?;
-        let (content, passed) = (Arc::new(content), Unobserved::new(passed));
-        let new = |sequence| {
-            InFlight::new(Arc::clone(&content), mandatory, timeout, deadline, sequence)
-                .with_layers(passed.take())
+        let message = if self.layers.is_empty() {
+            self.enter(&Arc::new(content), mandatory, timeout, deadline, |message| message)?
+        } else {
+            self.enter_through_layers(content, mandatory, timeout, deadline)?
         };
-        let entered = self
-            .validate(&content, mandatory)
-            .and_then(|()| self.enter_window(content.body.len(), timeout, deadline, new));
+        self.finish_send(message, |message| self.publish_until_sent(message))
+    }
+
+    /// Passes a message through the layers, and waits for room in the window.
+    #[inline(never)]
+    fn enter_through_layers(
+        &self,
+        mut content: Content,
+        mandatory: bool,
+        timeout: Duration,
+        deadline: Instant,
+    ) -> Result<Arc<InFlight>> {
+        let passed = self.pass_layers(&mut content, mandatory, timeout, deadline, true)?;
+        let content = Arc::new(content);
+        let with_layers = |message: InFlight| message.with_layers(passed.take());
+        let entered = self.enter(&content, mandatory, timeout, deadline, with_layers);
         passed.observe(&content, &entered, true);
-        self.finish_send(entered?, |message| self.publish_until_sent(message))
+        entered
+    }
+
+    /// Validates a message, and waits for room in the window.
+    fn enter(
+        &self,
+        content: &Arc<Content>,
+        mandatory: bool,
+        timeout: Duration,
+        deadline: Instant,
+        with_layers: impl Fn(InFlight) -> InFlight,
+    ) -> Result<Arc<InFlight>> {
+        self.validate(content, mandatory)?;
+        self.enter_window(content.body.len(), timeout, deadline, |sequence| {
+            with_layers(InFlight::new(Arc::clone(content), mandatory, timeout, deadline, sequence))
+        })
     }
 
     fn validate(&self, content: &Arc<Content>, mandatory: bool) -> Result<()> {
@@ -263,7 +287,7 @@ impl PublishPipeline {
     ) -> Result<Arc<InFlight>> {
         let deadline = deadline::after(timeout);
         let passed = self.pass_layers(&mut content, mandatory, timeout, deadline, false)?;
-        let (content, passed) = (Arc::new(content), Unobserved::new(passed));
+        let content = Arc::new(content);
         let sent = self.try_send_passed(&content, mandatory, timeout, deadline, &passed);
         passed.observe(&content, &sent, self.definition.confirms);
         sent
