@@ -13,6 +13,7 @@ use crate::model::{Properties, ShortString, Value};
 pub struct OutgoingMessage<'a> {
     pub(super) content: &'a mut Content,
     pub(super) attachments: &'a mut Attachments,
+    pub(super) former_keys: &'a mut FormerKeys,
     /// The position of the layer that sees the message.
     pub(super) layer: usize,
     pub(super) mandatory: bool,
@@ -22,6 +23,9 @@ pub struct OutgoingMessage<'a> {
 /// The values that layers keep until the outcome of their message is known, with the position of
 /// each layer.
 pub(super) type Attachments = Vec<(usize, Box<dyn Any + Send>)>;
+
+/// The routing keys that layers have replaced, with the position of each layer.
+pub(super) type FormerKeys = Vec<(usize, ShortString)>;
 
 impl OutgoingMessage<'_> {
     /// Returns the name of the exchange; empty for the default exchange.
@@ -36,7 +40,8 @@ impl OutgoingMessage<'_> {
 
     /// Replaces the routing key, at most 255 bytes.
     pub fn set_routing_key(&mut self, routing_key: impl Into<ShortString>) {
-        self.content.routing_key = routing_key.into();
+        let former = std::mem::replace(&mut self.content.routing_key, routing_key.into());
+        self.former_keys.push((self.layer, former));
     }
 
     /// Returns the properties. The message id is set.
@@ -107,6 +112,8 @@ pub struct SentMessage<'a> {
     pub(super) has_confirms: bool,
     pub(super) elapsed: Duration,
     pub(super) attached: Option<&'a (dyn Any + Send)>,
+    /// The routing key after `before_send` of this layer.
+    pub(super) key_of_layer: &'a ShortString,
 }
 
 impl SentMessage<'_> {
@@ -118,6 +125,13 @@ impl SentMessage<'_> {
     /// Returns the routing key.
     pub fn routing_key(&self) -> &ShortString {
         &self.content.routing_key
+    }
+
+    /// Returns the routing key as this layer left it before sending. Later layers may have replaced
+    /// it.
+    #[cfg_attr(not(feature = "metrics"), expect(dead_code, reason = "only metrics need it"))]
+    pub(crate) fn key_of_layer(&self) -> &ShortString {
+        self.key_of_layer
     }
 
     /// Returns the properties.

@@ -9,7 +9,7 @@ use crate::backend::Content;
 use crate::error::{Error, Result};
 use crate::panic_guard::{drop_guarded, guard};
 use crate::publish_layer::layer::PublishLayers;
-use crate::publish_layer::outgoing::{Attachments, OutgoingMessage, SentMessage};
+use crate::publish_layer::outgoing::{Attachments, FormerKeys, OutgoingMessage, SentMessage};
 
 /// The layers that a message has passed, until they see its outcome.
 pub(crate) struct PassedLayers {
@@ -17,6 +17,7 @@ pub(crate) struct PassedLayers {
     /// The number of layers whose `before_send` returned `Ok`.
     passed: usize,
     attachments: Attachments,
+    former_keys: FormerKeys,
 }
 
 impl fmt::Debug for PassedLayers {
@@ -41,11 +42,13 @@ pub(crate) fn pass_layers(
         return Ok(None);
     }
     let layers = Arc::clone(layers);
-    let mut passed = PassedLayers { layers, passed: 0, attachments: Vec::new() };
+    let mut passed =
+        PassedLayers { layers, passed: 0, attachments: Vec::new(), former_keys: Vec::new() };
     while let Some(layer) = passed.layers.get(passed.passed) {
         let mut message = OutgoingMessage {
             content,
             attachments: &mut passed.attachments,
+            former_keys: &mut passed.former_keys,
             layer: passed.passed,
             mandatory,
             deadline,
@@ -76,12 +79,14 @@ impl PassedLayers {
         for index in (0..self.passed.min(self.layers.len())).rev() {
             let Some(layer) = self.layers.get(index) else { continue };
             let attached = self.attachments.iter().find(|(owner, _)| *owner == index);
+            let replaced = self.former_keys.iter().find(|(layer, _)| *layer > index);
             let message = SentMessage {
                 content,
                 outcome,
                 has_confirms: confirms,
                 elapsed,
                 attached: attached.map(|(_, value)| &**value),
+                key_of_layer: replaced.map_or(&content.routing_key, |(_, key)| key),
             };
             if let Err(panic) = guard(|| layer.after_send(&message)) {
                 log::error!(
@@ -90,9 +95,8 @@ impl PassedLayers {
                 );
             }
         }
-        if !self.attachments.is_empty() {
-            drop_guarded(self.attachments);
-        }
+        // Each alone, because a second panic of one drop aborts the process.
+        self.attachments.into_iter().for_each(|(_, value)| drop_guarded(value));
     }
 }
 

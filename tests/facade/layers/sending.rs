@@ -251,3 +251,31 @@ fn lost_confirm_full_window_and_nack_are_seen_once() {
         [("full", "timeout"), ("lost", "timeout"), ("nacked", "refused"), ("tried", "timeout")];
     assert_eq!(outcomes.take(), expected.map(|(body, outcome)| (body.to_string(), outcome)));
 }
+
+/// A value that panics when it is dropped.
+struct PanicsWhenDropped;
+
+impl Drop for PanicsWhenDropped {
+    fn drop(&mut self) {
+        panic!("dropped");
+    }
+}
+
+/// Attaches such a value to each message.
+struct Attaches;
+
+impl PublishLayer for Attaches {
+    fn before_send(&self, message: &mut OutgoingMessage<'_>) -> carrot::Result<()> {
+        message.attach(PanicsWhenDropped);
+        Ok(())
+    }
+}
+
+#[test]
+fn attached_values_that_all_panic_when_dropped_fail_no_message() {
+    let connection = Connection::new(Broker::new().connector());
+    let publisher =
+        connection.publisher().queue("orders").layer(Attaches).layer(Attaches).build().unwrap();
+    publisher.send("x").unwrap();
+    assert_eq!(connection.statistics().publishing.confirmed, 1);
+}

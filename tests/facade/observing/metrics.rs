@@ -192,6 +192,31 @@ fn metrics_of_a_message_that_a_later_layer_refuses_return_to_zero_in_flight() {
     assert_eq!(recorder.value(&format!("messaging.client.sent.messages{{{failed}}}")), 1.0);
 }
 
+/// Sends each message to another queue.
+struct Reroutes;
+
+impl PublishLayer for Reroutes {
+    fn before_send(&self, message: &mut OutgoingMessage<'_>) -> carrot::Result<()> {
+        message.set_routing_key("others");
+        Ok(())
+    }
+}
+
+#[test]
+fn metrics_of_a_message_that_a_later_layer_reroutes_return_to_zero_in_flight() {
+    let (connection, recorder) = observed(&crate::support::memory());
+    connection.declare_queue("others").unwrap();
+    let connection = connection.with_publish_layer(Reroutes);
+    let publisher = connection.publisher().queue("orders").build().unwrap();
+    publisher.send("x").unwrap();
+    for name in ["orders", "others"] {
+        let in_flight = recorder.value(&format!("carrot.publish.in_flight{{name={name}}}"));
+        assert_eq!(in_flight, 0.0, "{name}");
+    }
+    let confirmed = "messaging.client.sent.messages{carrot.outcome=confirmed,name=others}";
+    assert_eq!(recorder.value(confirmed), 1.0);
+}
+
 #[test]
 fn metrics_beyond_a_thousand_destinations_share_one() {
     let (connection, recorder) = observed(&crate::support::memory());
