@@ -43,6 +43,9 @@ impl Consumer {
     /// | the handler panics | [`Error::Remote`] of kind `panic` | acknowledged |
     /// | the body cannot be decoded | [`Error::Remote`] of kind `decode` | acknowledged |
     /// | the answer cannot be encoded or sent | [`Error::Remote`] of kind `encode` | acknowledged |
+    /// | a layer refuses the answer | [`Error::Remote`] of kind `encode` | acknowledged |
+    /// | a layer refuses the error, too | dropped, and logged at error level | acknowledged |
+    /// | a layer settles the request itself | none | as the layer returned |
     /// | the request has no `reply_to` | none | acknowledged |
     /// | the client no longer exists | dropped | acknowledged |
     /// | the broker refuses the answer | dropped, and logged at error level | acknowledged |
@@ -50,7 +53,8 @@ impl Consumer {
     ///
     /// Requests pass the handle layers of the consumer, and answers the publish layers of the
     /// connection. A layer that fails a request before the handler answers it with kind `handler`.
-    /// A request that a layer postpones is requeued after a pause of at most 10 s.
+    /// A request that a layer postpones is requeued after a pause of at most 10 s. A request that
+    /// [`Deduplicate`](crate::Deduplicate) recognizes as handled has no second answer.
     ///
     /// A failed request is not retried and not parked: the caller decides. [`RemoteError`] chooses
     /// the kind of an error. An error is answered in the headers `carrot-error-kind` and
@@ -224,6 +228,11 @@ fn unencodable(error: Error) -> RemoteError {
     remote
 }
 
+/// Returns whether a validation or a layer refused an answer. The answer of an error may pass.
+fn is_of_the_answer(error: &Error) -> bool {
+    matches!(error, Error::Invalid { .. } | Error::Layer { .. } | Error::Encode { .. })
+}
+
 /// Sends the answers of one server.
 struct AnswerSender {
     publisher: Publisher,
@@ -291,8 +300,8 @@ impl AnswerSender {
         let is_value = answer.is_ok();
         let answer = answer.unwrap_or_else(|fault| fault.to_answer());
         let sent = match self.publish(reply_to, id, answer) {
-            Err(error @ Error::Invalid { .. }) if is_value => {
-                log::warn!("sending an answer failed: {error} queue={queue:?}");
+            Err(error) if is_value && is_of_the_answer(&error) => {
+                log::warn!("sending an answer failed: {} queue={queue:?}", describe(&error));
                 self.publish(reply_to, id, Fault::from(unencodable(error)).to_answer())
             }
             sent => sent,

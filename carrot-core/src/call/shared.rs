@@ -132,7 +132,12 @@ impl CallerShared {
         let id = random_id();
         request.properties.ensure_message_id(|| id.clone());
         let started = deadline::start(deadline, timeout);
-        let passed = pass_layers(&self.layers, &mut request, true, started, Some(deadline))?;
+        let mut passed = pass_layers(&self.layers, &mut request, true, started, Some(deadline))?;
+        if let Some(passed) = passed.take_if(|_| Instant::now() >= deadline) {
+            let late = late("passing a request through its layers", timeout);
+            passed.observe(&request, &Err(late.clone()), false, started);
+            return Err(late);
+        }
         let passed = Unobserved::new(passed, started);
         request.properties = request.properties.with_correlation_id(&id).with_reply_to("");
         let mut request = Arc::new(request);

@@ -2,6 +2,8 @@
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use carrot::layers::{
     HandleLayer, Handled, Next, OutgoingMessage, PublishLayer, SentMessage, SettledMessage,
@@ -59,7 +61,62 @@ impl HandleLayer for Obeys {
     }
 }
 
+/// Refuses the messages whose body has this text.
+struct RefusesBody(&'static str);
+
+impl PublishLayer for RefusesBody {
+    fn before_send(&self, message: &mut OutgoingMessage<'_>) -> carrot::Result<()> {
+        if message.body() == self.0.as_bytes() {
+            return Err(Error::layer("not this body"));
+        }
+        Ok(())
+    }
+}
+
+/// Takes all the time of each message.
+struct Waits;
+
+impl PublishLayer for Waits {
+    fn before_send(&self, message: &mut OutgoingMessage<'_>) -> carrot::Result<()> {
+        let deadline = message.deadline().unwrap();
+        while Instant::now() < deadline {
+            thread::sleep(Duration::from_millis(1));
+        }
+        Ok(())
+    }
+}
+
 on_both_backends! {
+    fn answer_that_a_layer_refuses_is_an_error_for_the_caller(connection: &Connection) {
+        let layered = connection.clone().with_publish_layer(RefusesBody("2"));
+        let queue = queue();
+        let server = layered.consumer(&queue).build().unwrap();
+        let workers = server.serve(1, |number: u32| Ok::<_, String>(number + 1)).unwrap();
+        let caller = connection.caller(&*queue.name).build().unwrap();
+        let error = caller.call::<_, u32>(&1, SOON).unwrap_err();
+        let Error::Remote { kind, message } = &error else { panic!("{error:?}") };
+        assert_eq!((kind.as_str(), message.as_str()), ("encode", "not this body"));
+        assert_eq!(caller.call::<_, u32>(&2, SOON).unwrap(), 3);
+        workers.stop(SOON).unwrap();
+    }
+
+    fn request_that_a_layer_delays_beyond_the_deadline_is_not_sent(connection: &Connection) {
+        let outcomes = Arc::new(Marks::default());
+        let queue = queue();
+        connection.declare_queue(&queue).unwrap();
+        let caller = connection
+            .caller(&*queue.name)
+            .layer(Arc::clone(&outcomes))
+            .layer(Waits)
+            .build()
+            .unwrap();
+        let late = caller.call::<_, u32>(&1, Duration::from_millis(50)).unwrap_err();
+        assert!(matches!(late, Error::Timeout { .. }), "{late:?}");
+        assert!(late.to_string().contains("layers"), "{late}");
+        assert_eq!(outcomes.failed.load(Ordering::SeqCst), 1);
+        assert_eq!(outcomes.confirmed.load(Ordering::SeqCst), 0);
+    }
+
     fn requests_and_answers_pass_the_publish_layers(connection: &Connection) {
         let marks = Arc::new(Marks::default());
         let layered = connection.clone().with_publish_layer(Arc::clone(&marks));
