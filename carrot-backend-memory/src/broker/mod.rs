@@ -177,7 +177,6 @@ impl fmt::Debug for Broker {
 }
 
 /// State shared by the handles and connections of one broker.
-#[derive(Debug)]
 pub(crate) struct BrokerShared {
     name: Option<String>,
     /// Whether the default type of queues is quorum.
@@ -191,6 +190,13 @@ pub(crate) struct BrokerShared {
     pub(crate) alarm: Mutex<Option<Arc<str>>>,
     pub(crate) recordings: Recordings,
     last_id: AtomicU64,
+}
+
+/// Displays the name only: connections are displayed, and a broker can hold any number of messages.
+impl fmt::Debug for BrokerShared {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("BrokerShared").field("name", &self.name).finish_non_exhaustive()
+    }
 }
 
 /// A connection, as far as the broker uses it.

@@ -1,6 +1,7 @@
 //! The limits of a publisher's messages in flight.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -11,7 +12,6 @@ use crate::publisher::wait_queue::{FairQueue, Ticket};
 use crate::statistics::PublishingSum;
 
 /// Limits the number of messages and bytes in flight.
-#[derive(Debug)]
 pub(crate) struct Window {
     max_messages: usize,
     max_bytes: usize,
@@ -21,7 +21,7 @@ pub(crate) struct Window {
     pub(crate) waiting: FairQueue,
 }
 
-#[derive(Debug, Default)]
+#[derive(Default)]
 struct WindowState {
     bytes: usize,
     sequence: u64,
@@ -186,5 +186,21 @@ impl Window {
 
     fn lock(&self) -> MutexGuard<'_, WindowState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Displays the numbers only: a window can hold thousands of messages.
+impl fmt::Debug for Window {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let state = self.lock();
+        let (messages, bytes) = (state.messages.len(), state.bytes);
+        drop(state);
+        formatter
+            .debug_struct("Window")
+            .field("messages", &messages)
+            .field("bytes", &bytes)
+            .field("max_messages", &self.max_messages)
+            .field("max_bytes", &self.max_bytes)
+            .finish_non_exhaustive()
     }
 }

@@ -121,3 +121,18 @@ fn alarm_is_seen_while_it_lasts() {
     assert!(!connection.statistics().connecting.publish.blocked);
     assert!(connection.health().is_ready());
 }
+
+#[test]
+fn debug_output_of_a_connection_does_not_grow_with_its_messages() {
+    let connection = Connection::new(Broker::new().connector());
+    let publisher = connection.publisher().queue("jobs").build().unwrap();
+    let shown = || [format!("{connection:?}"), format!("{publisher:?}")];
+    let before = shown();
+    let _sent: Vec<_> = (0..1_000)
+        .map(|number| publisher.message().header("token", "secret").publish(&number).unwrap())
+        .collect();
+    for (before, after) in before.into_iter().zip(shown()) {
+        assert!(!after.contains("secret"), "{after:.2000}");
+        assert!(after.len() < before.len() + 200, "{} bytes: {after:.2000}", after.len());
+    }
+}
