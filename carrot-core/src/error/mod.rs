@@ -3,6 +3,7 @@
 mod hard_close;
 mod methods;
 mod returned;
+mod shown;
 
 use std::borrow::Cow;
 use std::error::Error as StdError;
@@ -36,13 +37,14 @@ pub type Cause = Arc<dyn StdError + Send + Sync + 'static>;
 ///
 /// No error contains a password. `Display` does not repeat [`source`](StdError::source).
 /// [`Connect`](Error::Connect), [`Disconnected`](Error::Disconnected) and [`Batch`](Error::Batch)
-/// are exceptions, because one log line must name the cause.
+/// are exceptions, because one log line must name the cause. `Debug` shows the first three failures
+/// of a batch, and the number of all others.
 ///
 /// | question | method |
 /// |---|---|
 /// | can the same call succeed later? | [`is_retryable`](Error::is_retryable) |
 /// | was a connection or channel lost? | [`is_disconnected`](Error::is_disconnected) |
-#[derive(Debug, Clone, thiserror::Error)]
+#[derive(Clone, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
     /// A URL, environment variable or builder contains an invalid value.
