@@ -41,6 +41,8 @@ struct BackoffState {
     not_before: Option<Instant>,
     /// The reason why there is no connection: its loss, or the last failed attempt after it.
     cause: Option<Error>,
+    /// The last loss or failed attempt. Stays after a success.
+    last_failure: Option<Error>,
     /// The time when the connection was lost.
     failing_since: Option<Instant>,
     /// Whether a thread connects in the background, with more time than a call may have.

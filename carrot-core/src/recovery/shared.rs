@@ -157,13 +157,12 @@ impl ConnectionShared {
         // Asked first: a connection that opens meanwhile is reported as lost, not as never needed.
         let status = self.connector.status(role);
         let outage = self.backoff(role).outage_now();
-        let last_error = outage.cause.or_else(|| self.events.counts(role).last_loss);
         RoleHealth {
             needed: self.role(role).is_used() || outage.was_needed,
             connected: status.connected,
             blocked: status.blocked.map(|reason| printable(LONGEST_REASON, reason)),
             disconnected_for: outage.since.filter(|_| !status.connected),
-            last_error: last_error.map(|error| printable(LONGEST_REASON, error)),
+            last_error: outage.last_failure.map(|error| printable(LONGEST_REASON, error)),
         }
     }
 

@@ -3,7 +3,6 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::backend::{Event, Role};
-use crate::error::Error;
 
 /// The events of a connector's connections.
 #[derive(Debug, Default)]
@@ -17,17 +16,12 @@ pub(crate) struct RoleEvents {
 pub(crate) struct EventCounts {
     pub(crate) losses: u64,
     pub(crate) reconnects: u64,
-    pub(crate) last_loss: Option<Error>,
 }
 
 impl RoleEvents {
     pub(crate) fn note(&self, event: &Event) {
         match event {
-            Event::Disconnected { role, error } => {
-                let mut counts = self.lock(*role);
-                counts.losses += 1;
-                counts.last_loss = Some(error.clone());
-            }
+            Event::Disconnected { role, .. } => self.lock(*role).losses += 1,
             Event::Connected { role } => {
                 let mut counts = self.lock(*role);
                 // The first connection is no reconnect.

@@ -110,4 +110,6 @@ fn lazy_publisher_is_not_ready_before_its_first_connection() {
     eventually("an attempt has failed", || connection.health().publish.last_error.is_some());
     broker.faults().clear();
     eventually("it is ready", || connection.health().is_ready());
+    let health = connection.health();
+    assert!(health.publish.last_error.is_some(), "the last error stays: {health:?}");
 }

@@ -14,8 +14,8 @@ pub(crate) struct Outage {
     pub(crate) was_needed: bool,
     /// The time since the loss or the first failure, if there is no connection.
     pub(crate) since: Option<Duration>,
-    /// The loss, or the last failed attempt after it.
-    pub(crate) cause: Option<Error>,
+    /// The last loss or failed attempt, also if there is a connection.
+    pub(crate) last_failure: Option<Error>,
 }
 
 impl Backoff {
@@ -23,6 +23,7 @@ impl Backoff {
     pub(crate) fn note(&self, error: &Error) {
         let mut state = self.lock();
         state.cause = Some(error.clone());
+        state.last_failure = Some(error.clone());
         state.failing_since.get_or_insert_with(Instant::now);
     }
 
@@ -83,7 +84,7 @@ impl Backoff {
         Outage {
             was_needed: state.dialing || state.cause.is_some() || state.connected_at.is_some(),
             since: state.failing_since.map(|since| since.elapsed()),
-            cause: state.cause.clone(),
+            last_failure: state.last_failure.clone(),
         }
     }
 
