@@ -6,7 +6,7 @@ use crate::backend::{Clock, Content};
 use crate::consumer::failure::Failure;
 use crate::consumer::handled::Handled;
 use crate::consumer::message::Message;
-use crate::panic_guard::guard;
+use crate::panic_guard::{drop_guarded, guard};
 
 /// Code of the program around the handling of each message.
 ///
@@ -216,6 +216,13 @@ impl HandleLayers {
                 );
             }
         }
+    }
+}
+
+impl Drop for HandleLayers {
+    /// Drops each layer alone, because a second panic of one drop aborts the process.
+    fn drop(&mut self) {
+        self.0.drain(..).for_each(drop_guarded);
     }
 }
 

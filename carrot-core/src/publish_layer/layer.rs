@@ -2,6 +2,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::error::Result;
+use crate::panic_guard::drop_guarded;
 use crate::publish_layer::outgoing::{OutgoingMessage, SentMessage};
 
 /// Code of the program around sending: sees each message before it is sent, and its outcome.
@@ -109,6 +110,13 @@ impl PublishLayers {
 
     pub(crate) fn len(&self) -> usize {
         self.0.len()
+    }
+}
+
+impl Drop for PublishLayers {
+    /// Drops each layer alone, because a second panic of one drop aborts the process.
+    fn drop(&mut self) {
+        self.0.drain(..).for_each(drop_guarded);
     }
 }
 

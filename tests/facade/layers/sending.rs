@@ -2,7 +2,7 @@ use std::sync::{Mutex, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use carrot::layers::{OutgoingMessage, PublishLayer, SentMessage};
+use carrot::layers::{HandleLayer, OutgoingMessage, PublishLayer, SentMessage};
 use carrot::memory::Broker;
 use carrot::topology::Overflow;
 use carrot::{Connection, Error};
@@ -269,6 +269,24 @@ impl PublishLayer for Attaches {
         message.attach(PanicsWhenDropped);
         Ok(())
     }
+}
+
+/// A layer that panics when it is dropped.
+struct LayerPanicsWhenDropped(#[allow(dead_code, reason = "it is dropped")] PanicsWhenDropped);
+
+impl PublishLayer for LayerPanicsWhenDropped {}
+impl HandleLayer for LayerPanicsWhenDropped {}
+
+#[test]
+fn layers_that_all_panic_when_dropped_fail_no_program() {
+    let connection = Connection::new(Broker::new().connector());
+    let layer = || LayerPanicsWhenDropped(PanicsWhenDropped);
+    let publisher =
+        connection.publisher().queue("orders").layer(layer()).layer(layer()).build().unwrap();
+    publisher.send("x").unwrap();
+    drop(publisher);
+    let consumer = connection.consumer("orders").layer(layer()).layer(layer()).build().unwrap();
+    drop(consumer);
 }
 
 #[test]
