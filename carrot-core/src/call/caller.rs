@@ -82,6 +82,8 @@ impl Caller {
     /// - [`Error::Invalid`]: a property, the size of the request or the timeout is out of its
     ///   limits.
     /// - [`Error::Connect`]: connecting failed until the timeout.
+    /// - [`Error::Layer`]: a layer refused the request, or panicked before it was sent. A layer may
+    ///   return any other error instead.
     ///
     /// No server has the request:
     /// - [`Error::Unroutable`]: there is no queue for the request. Returned at once.
@@ -96,7 +98,8 @@ impl Caller {
     /// - [`Error::Decode`], [`Error::ContentType`]: the answer cannot be decoded.
     ///
     /// A server may have handled the request, or may handle it later:
-    /// - [`Error::Timeout`]: no answer arrived in time.
+    /// - [`Error::Timeout`]: no answer arrived in time. Nothing was sent if the layers took all of
+    ///   the time.
     /// - [`Error::Blocked`]: the broker has blocked publishing until the timeout.
     /// - [`Error::Disconnected`]: the connection or the channel was lost before the answer.
     /// - [`Error::Closed`]: the caller or the connection was closed.

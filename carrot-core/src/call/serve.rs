@@ -278,7 +278,9 @@ impl AnswerSender {
         let settlement = answered.unwrap_or_else(|| match handled.as_failure() {
             None => handled.settlement().cloned().unwrap_or(Settlement::Ack),
             Some(Failure { pause: Some(pause), .. }) => {
-                run.policy().pause((*pause).min(LONGEST_POSTPONED), &given_up);
+                counters.while_pausing(|| {
+                    run.policy().pause((*pause).min(LONGEST_POSTPONED), &given_up);
+                });
                 Settlement::Requeue
             }
             Some(failure) => {

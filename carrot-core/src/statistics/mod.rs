@@ -64,8 +64,8 @@ pub struct Statistics {
 /// in_flight`.
 ///
 /// A confirm counts once a call of the program has received it: waiting for a confirmation, a
-/// flush, or publishing into a full window. Copies of failed messages, which consumers send, and the
-/// requests of callers are not counted here. The answers of servers are.
+/// flush, or publishing into a full window. Copies of failed messages, which consumers send, are
+/// not counted here, and neither are the requests of callers. The answers of servers are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default)]
 #[non_exhaustive]
