@@ -40,6 +40,10 @@ const MOST_DOUBLINGS: u32 = 17;
 /// [`requeue_failed`](crate::ConsumerDefinition::requeue_failed), a postponed message is requeued
 /// at once, and counts towards the delivery limit of its queue. Use neither with this layer.
 ///
+/// With [`discard_failed`](crate::ConsumerDefinition::discard_failed), a message that is postponed at
+/// its last attempt is rejected. A message that was redelivered after a lost connection is then
+/// lost, if the handler of its first delivery fails later.
+///
 /// # Guarantees
 ///
 /// Delivery stays at least once. A message is handled twice if the process ends, or the store
