@@ -223,7 +223,7 @@ impl PublishPipeline {
     /// Sends a message once the window has room. The outcome is known within `timeout`.
     pub(crate) fn send(
         &self,
-        mut content: Content,
+        content: Content,
         mandatory: bool,
         timeout: Duration,
     ) -> Result<Arc<InFlight>> {
