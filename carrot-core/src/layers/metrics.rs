@@ -165,7 +165,7 @@ impl PublishLayer for Metrics {
     fn after_send(&self, message: &SentMessage<'_>) {
         let registry = &self.shared.registry;
         // A later layer may have replaced the routing key after the increment.
-        self.sent(message.exchange(), message.key_of_layer()).in_flight.decrement(1);
+        self.sent(message.exchange(), message.own_routing_key()).in_flight.decrement(1);
         let metrics = self.sent(message.exchange(), message.routing_key());
         let seconds = message.elapsed().as_secs_f64();
         match message.error() {

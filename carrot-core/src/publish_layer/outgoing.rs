@@ -113,7 +113,7 @@ pub struct SentMessage<'a> {
     pub(super) elapsed: Duration,
     pub(super) attached: Option<&'a (dyn Any + Send)>,
     /// The routing key after `before_send` of this layer.
-    pub(super) key_of_layer: &'a ShortString,
+    pub(super) own_routing_key: &'a ShortString,
 }
 
 impl SentMessage<'_> {
@@ -127,11 +127,10 @@ impl SentMessage<'_> {
         &self.content.routing_key
     }
 
-    /// Returns the routing key as this layer left it before sending. Later layers may have replaced
-    /// it.
-    #[cfg_attr(not(feature = "metrics"), expect(dead_code, reason = "only metrics need it"))]
-    pub(crate) fn key_of_layer(&self) -> &ShortString {
-        self.key_of_layer
+    /// Returns the routing key as this layer left it in
+    /// [`before_send`](crate::PublishLayer::before_send). Later layers may have replaced it.
+    pub fn own_routing_key(&self) -> &ShortString {
+        self.own_routing_key
     }
 
     /// Returns the properties.

@@ -86,7 +86,7 @@ impl PassedLayers {
                 has_confirms: confirms,
                 elapsed,
                 attached: attached.map(|(_, value)| &**value),
-                key_of_layer: replaced.map_or(&content.routing_key, |(_, key)| key),
+                own_routing_key: replaced.map_or(&content.routing_key, |(_, key)| key),
             };
             if let Err(panic) = guard(|| layer.after_send(&message)) {
                 log::error!(
