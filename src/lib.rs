@@ -168,7 +168,7 @@ pub mod consume {
     #[doc(inline)]
     pub use carrot_core::{
         ConsumerDefinition, FetchAll, HandlerError, IntoHandlerError, IntoSettlement, Messages,
-        Report, Retry, StopHandle, StreamOffset, WorkersBuilder,
+        Report, Retry, Router, StopHandle, StreamOffset, WorkersBuilder,
     };
 }
 

@@ -53,6 +53,7 @@ pub use consumer::iter::{FetchAll, Messages};
 pub use consumer::layer::{HandleLayer, Next, SettledMessage, Treatment};
 pub use consumer::message::Message;
 pub use consumer::report::Report;
+pub use consumer::router::Router;
 pub use consumer::settlement::Settlement;
 pub use consumer::stop::StopHandle;
 pub use consumer::stream_offset::StreamOffset;

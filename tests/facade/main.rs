@@ -33,6 +33,7 @@ mod queue_types;
 mod recovery;
 mod refusals;
 mod refused_operations;
+mod router;
 mod statistics;
 mod streams;
 mod topology;

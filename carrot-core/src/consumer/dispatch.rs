@@ -34,6 +34,18 @@ pub(crate) fn handle<T: DeserializeOwned>(
     }
 }
 
+/// Calls `receive` with a message that is not decoded. Catches every panic of the program's code.
+pub(crate) fn handle_whole(
+    message: &Message,
+    policy: &FailurePolicy,
+    receive: impl FnOnce(&Message) -> Result<Settlement, HandlerError>,
+) -> Handled {
+    match message.check_readable() {
+        Ok(()) => outcome(guard(|| receive(message))),
+        Err(error) => undecodable(message, policy, error),
+    }
+}
+
 /// A panic of a `Deserialize`, as an error.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]

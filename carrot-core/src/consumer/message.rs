@@ -256,6 +256,12 @@ impl Message {
         self.properties().message_id()
     }
 
+    /// Returns the type that the publisher gave the message (the AMQP property `type`), by which a
+    /// [`Router`](crate::Router) selects a handler.
+    pub fn kind(&self) -> Option<&str> {
+        self.properties().kind()
+    }
+
     /// Returns the exchange that the message was published to; empty for the default exchange.
     ///
     /// A retried message was delivered from a waiting queue. Its exchange is read from the header

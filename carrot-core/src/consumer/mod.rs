@@ -16,6 +16,7 @@ pub(crate) mod layer;
 pub(crate) mod message;
 pub(crate) mod process;
 pub(crate) mod report;
+pub(crate) mod router;
 mod run;
 pub(crate) mod settings;
 pub(crate) mod settlement;
@@ -41,6 +42,7 @@ use crate::consumer::handler::{Handler, IntoSettlement};
 use crate::consumer::iter::{FetchAll, Messages};
 use crate::consumer::message::Message;
 use crate::consumer::report::Report;
+use crate::consumer::router::Router;
 use crate::consumer::run::ConsumerRun;
 use crate::consumer::settings::ConsumerSettings;
 use crate::consumer::shared::ConsumerShared;
@@ -275,6 +277,11 @@ impl Consumer {
         self.add(move |message, policy| {
             dispatch::handle(message, policy, |payload, message| handler.receive(payload, message))
         });
+    }
+
+    /// Adds a [`Router`] as a callback. See [`register_callback`](Consumer::register_callback).
+    pub fn register_router(&mut self, router: Router) {
+        self.add(move |message, policy| router.handle(message, policy));
     }
 
     fn run(&mut self, limit: u64, options: &ConsumeOptions) -> Result<Report> {

@@ -11,6 +11,7 @@ use crate::consumer::handler::{Handler, IntoSettlement};
 use crate::consumer::message::Message;
 use crate::consumer::process::process;
 use crate::consumer::report::Report;
+use crate::consumer::router::Router;
 use crate::consumer::run::{CachedSubscription, ConsumerRun};
 use crate::consumer::shared::ConsumerShared;
 use crate::consumer::stop::StopHandle;
@@ -75,6 +76,19 @@ impl<'a> WorkersBuilder<'a> {
     /// As [`spawn`](WorkersBuilder::spawn).
     pub fn spawn_handler<H: Handler>(self, handler: H) -> Result<Workers> {
         self.spawn(move |payload, message: &Message| handler.receive(payload, message))
+    }
+
+    /// Starts the threads, which pass messages to the handlers of a [`Router`]. Otherwise behaves
+    /// as [`spawn`](WorkersBuilder::spawn).
+    ///
+    /// # Errors
+    /// As [`spawn`](WorkersBuilder::spawn).
+    pub fn spawn_router(self, router: Router) -> Result<Workers> {
+        self.start(true, move |pool, message| {
+            let policy = pool.run.policy();
+            let mut handle = |message: &Message| router.handle(message, policy);
+            process(message, &pool.run, &pool.counters, &mut handle, &mut || {});
+        })
     }
 
     /// Starts the threads, which pass whole messages to the closure. The closure settles each

@@ -103,6 +103,14 @@ impl<'a> MessageBuilder<'a> {
         self.properties(|properties| properties.with_reply_to(queue))
     }
 
+    /// Sets the type of the message, which the application defines (the AMQP property `type`), at
+    /// most 255 bytes.
+    ///
+    /// Defaults to the publisher's type.
+    pub fn kind(self, kind: impl Into<ShortString>) -> Self {
+        self.properties(|properties| properties.with_kind(kind))
+    }
+
     /// Sets the message id, at most 255 bytes.
     ///
     /// Defaults to a random id.
