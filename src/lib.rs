@@ -44,6 +44,7 @@
 //! | take single messages | [`Consumer::fetch`], [`Consumer::messages`] |
 //! | describe exchanges and queues | [`Exchange`], [`Queue`], [`Binding`] |
 //! | keep exchanges and queues in a file | [`topology::Topology`] |
+//! | handle several types of messages in one queue | [`consume::Router`] |
 //! | decide about failed messages | [`Settlement`], [`consume::Retry`] |
 //! | add code around sending and handling | [`layers`], [`guide::layers`] |
 //! | handle each message id once | [`layers::Deduplicate`] |
