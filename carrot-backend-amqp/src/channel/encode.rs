@@ -31,9 +31,11 @@ pub(crate) fn publication(
     let properties = PropertiesRef::from(&content.properties);
     let body = &content.body;
     if body.len() <= COPIED {
+        // The size is known, so nothing is reserved again.
         let mut octets = Vec::with_capacity(size);
         let mut writer = FrameWriter::new(&mut octets, channel, frame_max);
-        writer.content(&publish.into(), &properties, body)?;
+        writer.content_heads(&publish.into(), &properties, body.len() as u64)?;
+        writer.body(body);
         return Ok(OutgoingFrames::from(octets));
     }
     let mut octets = Vec::with_capacity(size.saturating_sub(body.len()));

@@ -306,15 +306,15 @@ impl<'a> MessageBuilder<'a> {
         }
     }
 
-    fn into_content(mut self, body: impl IntoBody) -> Content {
+    fn into_content(mut self, body: impl IntoBody) -> Arc<Content> {
         self.properties.ensure_message_id(random_id);
         let body = body.into_body(self.pipeline.buffers());
-        Content {
+        Arc::new(Content {
             exchange: self.pipeline.exchange().clone(),
             routing_key: self.routing_key,
             properties: self.properties,
             body,
-        }
+        })
     }
 }
 

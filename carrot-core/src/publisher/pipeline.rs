@@ -143,7 +143,7 @@ impl PublishPipeline {
     /// Passes a message through the layers. `may_wait` is false for layers that must not wait.
     fn pass_layers(
         &self,
-        content: &mut Content,
+        content: &mut Arc<Content>,
         mandatory: bool,
         timeout: Duration,
         deadline: Instant,
@@ -151,7 +151,9 @@ impl PublishPipeline {
     ) -> Result<Unobserved> {
         let until = may_wait.then_some(deadline);
         let started = deadline::start(deadline, timeout);
-        let passed = pass_layers(&self.layers, content, mandatory, started, until)?;
+        // Not copied: the message belongs to this call alone.
+        let own = Arc::make_mut(content);
+        let passed = pass_layers(&self.layers, own, mandatory, started, until)?;
         let passed = Unobserved::new(passed, started);
         if Instant::now() < deadline {
             return Ok(passed);
@@ -164,17 +166,15 @@ impl PublishPipeline {
     /// Sends a message in a publisher without confirms. Its outcome stays unknown.
     pub(crate) fn send_unconfirmed(
         &self,
-        mut content: Content,
+        mut content: Arc<Content>,
         mandatory: bool,
         timeout: Duration,
     ) -> Result<Arc<Content>> {
         if self.layers.is_empty() {
-            let content = Arc::new(content);
             return self.publish_unconfirmed(&content, mandatory, timeout).map(|()| content);
         }
         let deadline = deadline::after(timeout);
         let passed = self.pass_layers(&mut content, mandatory, timeout, deadline, true)?;
-        let content = Arc::new(content);
         let sent = self.publish_unconfirmed(&content, mandatory, deadline::left(deadline));
         passed.observe(&content, &sent, false);
         sent.map(|()| content)
@@ -223,7 +223,7 @@ impl PublishPipeline {
     /// Sends a message once the window has room. The outcome is known within `timeout`.
     pub(crate) fn send(
         &self,
-        content: Content,
+        content: Arc<Content>,
         mandatory: bool,
         timeout: Duration,
     ) -> Result<Arc<InFlight>> {
@@ -233,7 +233,7 @@ impl PublishPipeline {
         }
         let deadline = deadline::after(timeout);
         let message = if self.layers.is_empty() {
-            self.enter(&Arc::new(content), mandatory, timeout, deadline, |message| message)?
+            self.enter(&content, mandatory, timeout, deadline, |message| message)?
         } else {
             self.enter_through_layers(content, mandatory, timeout, deadline)?
         };
@@ -244,13 +244,12 @@ impl PublishPipeline {
     #[inline(never)]
     fn enter_through_layers(
         &self,
-        mut content: Content,
+        mut content: Arc<Content>,
         mandatory: bool,
         timeout: Duration,
         deadline: Instant,
     ) -> Result<Arc<InFlight>> {
         let passed = self.pass_layers(&mut content, mandatory, timeout, deadline, true)?;
-        let content = Arc::new(content);
         let with_layers = |message: InFlight| message.with_layers(passed.take());
         let entered = self.enter(&content, mandatory, timeout, deadline, with_layers);
         passed.observe(&content, &entered, true);
@@ -281,13 +280,12 @@ impl PublishPipeline {
     /// window, or with a full socket buffer.
     pub(crate) fn try_send(
         &self,
-        mut content: Content,
+        mut content: Arc<Content>,
         mandatory: bool,
         timeout: Duration,
     ) -> Result<Arc<InFlight>> {
         let deadline = deadline::after(timeout);
         let passed = self.pass_layers(&mut content, mandatory, timeout, deadline, false)?;
-        let content = Arc::new(content);
         let sent = self.try_send_passed(&content, mandatory, timeout, deadline, &passed);
         passed.observe(&content, &sent, self.definition.confirms);
         sent
