@@ -62,13 +62,15 @@ pub struct Publication<'a> {
     ///
     /// [`Capabilities::delayed_publish`]: crate::backend::Capabilities::delayed_publish
     pub delay: Option<Duration>,
+    /// The content whose names and headers were validated before.
+    validated: Option<&'a Arc<Content>>,
 }
 
 impl<'a> Publication<'a> {
     /// Creates a publication that is routed at once, and dropped if it cannot be routed.
     #[inline]
     pub fn new(content: &'a Arc<Content>) -> Publication<'a> {
-        Publication { content, mandatory: false, delay: None }
+        Publication { content, mandatory: false, delay: None, validated: None }
     }
 
     /// Sets whether the broker returns the message if it cannot be routed.
@@ -83,6 +85,17 @@ impl<'a> Publication<'a> {
     #[inline]
     pub fn with_delay(self, delay: Duration) -> Publication<'a> {
         Publication { delay: Some(delay), ..self }
+    }
+
+    /// Marks the content as one that [`validate`](Publication::validate) has accepted.
+    #[inline]
+    pub(crate) fn already_validated(self) -> Publication<'a> {
+        Publication { validated: Some(self.content), ..self }
+    }
+
+    #[inline]
+    pub(super) fn is_validated(&self) -> bool {
+        self.validated.is_some_and(|content| std::ptr::eq(content, self.content))
     }
 }
 

@@ -154,14 +154,17 @@ impl Publication<'_> {
     /// Checks as [`validate`](Publication::validate) does, given the total length of the string
     /// properties.
     pub(crate) fn validate_with(&self, string_bytes: usize) -> Result<()> {
+        if self.mandatory && self.delay.is_some() {
+            return Err(self.invalid_delay("no delay of a mandatory message"));
+        }
+        if self.is_validated() {
+            return Ok(());
+        }
         octets("exchange", &self.content.exchange)?;
         octets("routing key", &self.content.routing_key)?;
         let properties = &self.content.properties;
         if string_bytes > SHORT_STRING {
             properties.strings().try_for_each(|(name, value)| octets(name, value))?;
-        }
-        if self.mandatory && self.delay.is_some() {
-            return Err(self.invalid_delay("no delay of a mandatory message"));
         }
         properties.headers().map_or(Ok(()), |headers| table("headers", headers))
     }

@@ -209,12 +209,13 @@ impl HandleLayers {
     /// Shows the treatment of a message to the layers, the innermost first.
     pub(crate) fn after_settle(&self, content: &Content, queue: &str, treatment: Treatment) {
         let message = SettledMessage { content, queue, treatment };
-        for layer in self.0.iter().rev() {
-            if let Err(panic) = guard(|| layer.after_settle(&message)) {
-                log::error!(
-                    "handle layer failed after a message was settled: {panic} queue={queue:?}"
-                );
-            }
+        let mut left = self.0.iter().rev();
+        // One guard for all layers: after a panic, the iterator continues after the layer that
+        // failed.
+        while let Err(panic) =
+            guard(|| left.by_ref().for_each(|layer| layer.after_settle(&message)))
+        {
+            log::error!("handle layer failed after a message was settled: {panic} queue={queue:?}");
         }
     }
 }

@@ -164,9 +164,13 @@ impl PublishLayer for Metrics {
 
     fn after_send(&self, message: &SentMessage<'_>) {
         let registry = &self.shared.registry;
-        // A later layer may have replaced the routing key after the increment.
-        self.sent(message.exchange(), message.own_routing_key()).in_flight.decrement(1);
         let metrics = self.sent(message.exchange(), message.routing_key());
+        if message.own_routing_key() == message.routing_key() {
+            metrics.in_flight.decrement(1);
+        } else {
+            // A later layer has replaced the routing key after the increment.
+            self.sent(message.exchange(), message.own_routing_key()).in_flight.decrement(1);
+        }
         let seconds = message.elapsed().as_secs_f64();
         match message.error() {
             None => metrics.record_success(registry, message.is_confirmed(), seconds),

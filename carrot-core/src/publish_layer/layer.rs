@@ -107,10 +107,6 @@ impl PublishLayers {
     pub(crate) fn get(&self, index: usize) -> Option<&dyn PublishLayer> {
         self.0.get(index).map(|layer| &**layer)
     }
-
-    pub(crate) fn len(&self) -> usize {
-        self.0.len()
-    }
 }
 
 impl Drop for PublishLayers {

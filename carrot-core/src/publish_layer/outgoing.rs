@@ -12,20 +12,22 @@ use crate::model::{Properties, ShortString, Value};
 /// [`Publisher::send`](crate::Publisher::send).
 pub struct OutgoingMessage<'a> {
     pub(super) content: &'a mut Content,
-    pub(super) attachments: &'a mut Attachments,
-    pub(super) former_keys: &'a mut FormerKeys,
+    pub(super) notes: &'a mut Option<Box<LayerNotes>>,
     /// The position of the layer that sees the message.
     pub(super) layer: usize,
     pub(super) mandatory: bool,
     pub(super) deadline: Option<Instant>,
 }
 
-/// The values that layers keep until the outcome of their message is known, with the position of
-/// each layer.
-pub(super) type Attachments = Vec<(usize, Box<dyn Any + Send>)>;
-
-/// The routing keys that layers have replaced, with the position of each layer.
-pub(super) type FormerKeys = Vec<(usize, ShortString)>;
+/// The notes of layers until the outcome of their message is known, with the position of each
+/// layer. Most messages have none.
+#[derive(Default)]
+pub(super) struct LayerNotes {
+    /// The values that layers attached.
+    pub(super) attachments: Vec<(usize, Box<dyn Any + Send>)>,
+    /// The routing keys that layers have replaced.
+    pub(super) former_keys: Vec<(usize, ShortString)>,
+}
 
 impl OutgoingMessage<'_> {
     /// Returns the name of the exchange; empty for the default exchange.
@@ -41,7 +43,7 @@ impl OutgoingMessage<'_> {
     /// Replaces the routing key, at most 255 bytes.
     pub fn set_routing_key(&mut self, routing_key: impl Into<ShortString>) {
         let former = std::mem::replace(&mut self.content.routing_key, routing_key.into());
-        self.former_keys.push((self.layer, former));
+        self.notes.get_or_insert_default().former_keys.push((self.layer, former));
     }
 
     /// Returns the properties. The message id is set.
@@ -89,8 +91,9 @@ impl OutgoingMessage<'_> {
     /// Keeps a value of this layer until the outcome of the message is known. A second value
     /// replaces the first. [`SentMessage::attached`] returns the value.
     pub fn attach<T: Any + Send>(&mut self, value: T) {
-        self.attachments.retain(|(layer, _)| *layer != self.layer);
-        self.attachments.push((self.layer, Box::new(value)));
+        let attachments = &mut self.notes.get_or_insert_default().attachments;
+        attachments.retain(|(layer, _)| *layer != self.layer);
+        attachments.push((self.layer, Box::new(value)));
     }
 }
 

@@ -3,21 +3,20 @@
 use std::cell::Cell;
 use std::fmt;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::backend::Content;
 use crate::error::{Error, Result};
 use crate::panic_guard::{drop_guarded, guard};
 use crate::publish_layer::layer::PublishLayers;
-use crate::publish_layer::outgoing::{Attachments, FormerKeys, OutgoingMessage, SentMessage};
+use crate::publish_layer::outgoing::{LayerNotes, OutgoingMessage, SentMessage};
 
 /// The layers that a message has passed, until they see its outcome.
 pub(crate) struct PassedLayers {
     layers: Arc<PublishLayers>,
     /// The number of layers whose `before_send` returned `Ok`.
     passed: usize,
-    attachments: Attachments,
-    former_keys: FormerKeys,
+    notes: Option<Box<LayerNotes>>,
 }
 
 impl fmt::Debug for PassedLayers {
@@ -42,30 +41,39 @@ pub(crate) fn pass_layers(
         return Ok(None);
     }
     let layers = Arc::clone(layers);
-    let mut passed =
-        PassedLayers { layers, passed: 0, attachments: Vec::new(), former_keys: Vec::new() };
-    while let Some(layer) = passed.layers.get(passed.passed) {
-        let mut message = OutgoingMessage {
-            content,
-            attachments: &mut passed.attachments,
-            former_keys: &mut passed.former_keys,
-            layer: passed.passed,
-            mandatory,
-            deadline,
-        };
-        let result = guard(|| layer.before_send(&mut message)).unwrap_or_else(|panic| {
-            Err(Error::Layer { reason: format!("a publish layer failed: {panic}"), source: None })
-        });
-        if let Err(error) = result {
-            passed.observe(content, &Err(error.clone()), false, started);
-            return Err(error);
-        }
-        passed.passed += 1;
+    let mut passed = PassedLayers { layers, passed: 0, notes: None };
+    // One guard for all layers: after a panic, `passed` is the position of the layer that failed.
+    let result = guard(|| passed.advance(content, mandatory, deadline)).unwrap_or_else(|panic| {
+        Err(Error::Layer { reason: format!("a publish layer failed: {panic}"), source: None })
+    });
+    if let Err(error) = result {
+        passed.observe(content, &Err(error.clone()), false, started);
+        return Err(error);
     }
     Ok(Some(passed))
 }
 
 impl PassedLayers {
+    /// Calls `before_send` of the remaining layers, up to the first error.
+    fn advance(
+        &mut self,
+        content: &mut Content,
+        mandatory: bool,
+        deadline: Option<Instant>,
+    ) -> Result<()> {
+        while let Some(layer) = self.layers.get(self.passed) {
+            layer.before_send(&mut OutgoingMessage {
+                content,
+                notes: &mut self.notes,
+                layer: self.passed,
+                mandatory,
+                deadline,
+            })?;
+            self.passed += 1;
+        }
+        Ok(())
+    }
+
     /// Calls `after_send` of each layer that the message passed, the last one first.
     /// `started` is the time of the call that sent the message.
     pub(crate) fn observe(
@@ -76,19 +84,17 @@ impl PassedLayers {
         started: Instant,
     ) {
         let elapsed = started.elapsed();
-        for index in (0..self.passed.min(self.layers.len())).rev() {
-            let Some(layer) = self.layers.get(index) else { continue };
-            let attached = self.attachments.iter().find(|(owner, _)| *owner == index);
-            let replaced = self.former_keys.iter().find(|(layer, _)| *layer > index);
-            let message = SentMessage {
-                content,
-                outcome,
-                has_confirms: confirms,
-                elapsed,
-                attached: attached.map(|(_, value)| &**value),
-                own_routing_key: replaced.map_or(&content.routing_key, |(_, key)| key),
-            };
-            if let Err(panic) = guard(|| layer.after_send(&message)) {
+        let mut left = self.passed;
+        while left > 0 {
+            // One guard for all layers: after a panic, `left` is the position of the layer that
+            // failed.
+            let shown = guard(|| {
+                while left > 0 {
+                    left -= 1;
+                    self.show(left, content, outcome, confirms, elapsed);
+                }
+            });
+            if let Err(panic) = shown {
                 log::error!(
                     "publish layer failed after a message was sent: {panic} exchange={:?}",
                     content.exchange
@@ -96,7 +102,31 @@ impl PassedLayers {
             }
         }
         // Each alone, because a second panic of one drop aborts the process.
-        self.attachments.into_iter().for_each(|(_, value)| drop_guarded(value));
+        for (_, value) in self.notes.into_iter().flat_map(|notes| notes.attachments) {
+            drop_guarded(value);
+        }
+    }
+
+    /// Calls `after_send` of one layer.
+    fn show(
+        &self,
+        index: usize,
+        content: &Content,
+        outcome: &Result<()>,
+        has_confirms: bool,
+        elapsed: Duration,
+    ) {
+        let Some(layer) = self.layers.get(index) else { return };
+        let notes = self.notes.as_deref();
+        let attached = notes
+            .and_then(|notes| notes.attachments.iter().find(|(owner, _)| *owner == index))
+            .map(|(_, value)| &**value);
+        let own_routing_key = notes
+            .and_then(|notes| notes.former_keys.iter().find(|(layer, _)| *layer > index))
+            .map_or(&content.routing_key, |(_, key)| key);
+        let message =
+            SentMessage { content, outcome, has_confirms, elapsed, attached, own_routing_key };
+        layer.after_send(&message);
     }
 }
 

@@ -73,6 +73,7 @@ impl InFlight {
         timeout: Duration,
         deadline: Instant,
         sequence: u64,
+        passed: Option<PassedLayers>,
     ) -> InFlight {
         InFlight {
             content,
@@ -80,21 +81,15 @@ impl InFlight {
             timeout,
             deadline,
             sequence,
-            has_layers: false,
-            state: Mutex::default(),
+            has_layers: passed.is_some(),
+            state: Mutex::new(InFlightState { passed, ..InFlightState::default() }),
             changed: Condvar::new(),
         }
     }
 
-    /// Adds the layers that see the outcome.
-    pub(crate) fn with_layers(mut self, passed: Option<PassedLayers>) -> InFlight {
-        self.has_layers = passed.is_some();
-        self.state.get_mut().unwrap_or_else(PoisonError::into_inner).passed = passed;
-        self
-    }
-
+    /// Returns the message, which was validated before it was in flight.
     pub(crate) fn publication(&self) -> Publication<'_> {
-        Publication::new(&self.content).with_mandatory(self.mandatory)
+        Publication::new(&self.content).with_mandatory(self.mandatory).already_validated()
     }
 
     pub(crate) fn is_resolved(&self) -> bool {

@@ -12,7 +12,7 @@ use crate::error::{Error, Result};
 use crate::model::ShortString;
 use crate::model::{Exchange, Properties, Queue};
 use crate::publish_layer::layer::PublishLayers;
-use crate::publish_layer::passed_layers::{Unobserved, pass_layers};
+use crate::publish_layer::passed_layers::{PassedLayers, Unobserved, pass_layers};
 use crate::publisher::in_flight::{Attempt, InFlight};
 use crate::publisher::settings::PublisherSettings;
 use crate::publisher::unconfirmed::UnconfirmedMessages;
@@ -217,6 +217,7 @@ impl PublishPipeline {
             timeout,
             deadline::after(timeout),
             0,
+            None,
         ))
     }
 
@@ -233,7 +234,7 @@ impl PublishPipeline {
         }
         let deadline = deadline::after(timeout);
         let message = if self.layers.is_empty() {
-            self.enter(&content, mandatory, timeout, deadline, |message| message)?
+            self.enter(&content, mandatory, timeout, deadline, || None)?
         } else {
             self.enter_through_layers(content, mandatory, timeout, deadline)?
         };
@@ -250,8 +251,7 @@ impl PublishPipeline {
         deadline: Instant,
     ) -> Result<Arc<InFlight>> {
         let passed = self.pass_layers(&mut content, mandatory, timeout, deadline, true)?;
-        let with_layers = |message: InFlight| message.with_layers(passed.take());
-        let entered = self.enter(&content, mandatory, timeout, deadline, with_layers);
+        let entered = self.enter(&content, mandatory, timeout, deadline, || passed.take());
         passed.observe(&content, &entered, true);
         entered
     }
@@ -263,11 +263,11 @@ impl PublishPipeline {
         mandatory: bool,
         timeout: Duration,
         deadline: Instant,
-        with_layers: impl Fn(InFlight) -> InFlight,
+        passed: impl Fn() -> Option<PassedLayers>,
     ) -> Result<Arc<InFlight>> {
         self.validate(content, mandatory)?;
         self.enter_window(content.body.len(), timeout, deadline, |sequence| {
-            with_layers(InFlight::new(Arc::clone(content), mandatory, timeout, deadline, sequence))
+            InFlight::new(Arc::clone(content), mandatory, timeout, deadline, sequence, passed())
         })
     }
 
@@ -323,8 +323,8 @@ impl PublishPipeline {
             return Ok(resolved(Arc::clone(content), mandatory, timeout));
         }
         let new = |sequence| {
-            InFlight::new(Arc::clone(content), mandatory, timeout, deadline, sequence)
-                .with_layers(passed.take())
+            let passed = passed.take();
+            InFlight::new(Arc::clone(content), mandatory, timeout, deadline, sequence, passed)
         };
         let message = self
             .unconfirmed
@@ -471,7 +471,7 @@ impl PublishPipeline {
 
 /// Returns a message that was sent without confirms.
 fn resolved(content: Arc<Content>, mandatory: bool, timeout: Duration) -> Arc<InFlight> {
-    let message = InFlight::new(content, mandatory, timeout, deadline::after(timeout), 0);
+    let message = InFlight::new(content, mandatory, timeout, deadline::after(timeout), 0, None);
     message.resolve(Ok(()), |_| {});
     Arc::new(message)
 }

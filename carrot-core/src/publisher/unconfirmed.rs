@@ -197,7 +197,7 @@ mod tests {
     fn message(bytes: usize, sequence: u64) -> InFlight {
         let timeout = Duration::from_secs(20);
         let content = Arc::new(Content::new("", "", vec![0; bytes]));
-        InFlight::new(content, false, timeout, Instant::now() + timeout, sequence)
+        InFlight::new(content, false, timeout, Instant::now() + timeout, sequence, None)
     }
 
     fn enter(unconfirmed: &UnconfirmedMessages, bytes: usize) -> Option<Arc<InFlight>> {
