@@ -131,6 +131,7 @@
 //! | `amqp` | RabbitMQ | on |
 //! | `tls` | `amqps://`, through rustls | on |
 //! | `bincode` | the [`Codec::bincode`] codec | on |
+//! | `message-pack` | the `Codec::message_pack` codec | off |
 //! | `metrics` | the layer `Metrics`: counters and histograms for the crate `metrics` | off |
 //! | `tracing` | the layer `Spans`: spans of the crate `tracing` | off |
 //! | `opentelemetry` | the layer `OpenTelemetry`: spans of OpenTelemetry | off |

@@ -93,8 +93,8 @@ impl<C> CallerDefinition<C> {
 
     /// Sets the codecs that decode answers, by content type.
     ///
-    /// Defaults to the [`codec`](Self::codec) of the requests, JSON, text and raw bytes. The first
-    /// decodes answers without a content type.
+    /// Defaults to the [`codec`](Self::codec) of the requests, followed by those of
+    /// [`Codecs::default`]. The first decodes answers without a content type.
     pub fn codecs(mut self, codecs: impl Into<Codecs>) -> Self {
         self.settings.codecs = Some(codecs.into());
         self

@@ -43,8 +43,8 @@ impl CallerSettings {
     /// the requests.
     pub(crate) fn answers(&self) -> Codecs {
         self.codecs.clone().unwrap_or_else(|| {
-            [Codec::json(), Codec::text(), Codec::raw()]
-                .into_iter()
+            Codecs::default()
+                .iter()
                 .filter(|codec| codec.content_type() != self.codec.content_type())
                 .fold(Codecs::only(&self.codec), Codecs::with)
         })

@@ -17,6 +17,7 @@ use crate::codec::{Codec, CodecKind, Codecs};
 const JSON: &str = "json";
 const TEXT: &str = "text";
 const RAW: &str = "raw";
+const MESSAGE_PACK: &str = "message_pack";
 const BINCODE: &str = "bincode";
 const BINCODE_WITH_LIMIT: &str = "bincode_with_limit";
 
@@ -26,6 +27,8 @@ impl Serialize for Codec {
             CodecKind::Json => serializer.serialize_str(JSON),
             CodecKind::Text => serializer.serialize_str(TEXT),
             CodecKind::Raw => serializer.serialize_str(RAW),
+            #[cfg(feature = "message-pack")]
+            CodecKind::MessagePack => serializer.serialize_str(MESSAGE_PACK),
             #[cfg(feature = "bincode")]
             CodecKind::Bincode { limit: DEFAULT_LIMIT } => serializer.serialize_str(BINCODE),
             #[cfg(feature = "bincode")]
@@ -62,6 +65,8 @@ impl<'de> Visitor<'de> for CodecVisitor {
             JSON => Ok(Codec::json()),
             TEXT => Ok(Codec::text()),
             RAW => Ok(Codec::raw()),
+            #[cfg(feature = "message-pack")]
+            MESSAGE_PACK => Ok(Codec::message_pack()),
             #[cfg(feature = "bincode")]
             BINCODE => Ok(Codec::bincode()),
             other => Err(unknown(other)),
@@ -86,7 +91,10 @@ fn unknown<E: serde::de::Error>(name: &str) -> E {
     if !cfg!(feature = "bincode") && [BINCODE, BINCODE_WITH_LIMIT].contains(&name) {
         return E::custom(format!("the codec {name} needs the feature bincode of carrot"));
     }
-    E::unknown_variant(name, &[JSON, TEXT, RAW, BINCODE, BINCODE_WITH_LIMIT])
+    if !cfg!(feature = "message-pack") && name == MESSAGE_PACK {
+        return E::custom(format!("the codec {name} needs the feature message-pack of carrot"));
+    }
+    E::unknown_variant(name, &[JSON, TEXT, RAW, MESSAGE_PACK, BINCODE, BINCODE_WITH_LIMIT])
 }
 
 impl Serialize for Codecs {
@@ -137,6 +145,8 @@ mod tests {
             (Codec::json(), r#""json""#),
             (Codec::text(), r#""text""#),
             (Codec::raw(), r#""raw""#),
+            #[cfg(feature = "message-pack")]
+            (Codec::message_pack(), r#""message_pack""#),
             #[cfg(feature = "bincode")]
             (Codec::bincode(), r#""bincode""#),
             #[cfg(feature = "bincode")]
@@ -179,6 +189,8 @@ mod tests {
             (r#"{"bincode_with_limit": -1}"#, "-1"),
             #[cfg(not(feature = "bincode"))]
             (r#""bincode""#, "feature"),
+            #[cfg(not(feature = "message-pack"))]
+            (r#""message_pack""#, "feature message-pack"),
         ] {
             let error = serde_json::from_str::<Codec>(json).unwrap_err().to_string();
             assert!(error.contains(named), "{json}: {error}");

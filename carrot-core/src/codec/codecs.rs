@@ -32,13 +32,17 @@ use crate::error::{Error, Result};
 pub struct Codecs(Vec<Codec>);
 
 impl Default for Codecs {
-    /// Returns JSON, text and raw. JSON also decodes messages without a content type.
+    /// Returns JSON, text, raw and, with the feature `message-pack`, MessagePack. JSON also decodes
+    /// messages without a content type.
     ///
-    /// Bincode has to be added explicitly, because the sender's content type chooses the decoder.
-    /// An untrusted bincode body decodes as almost any type, and the nesting of a recursive type is
-    /// not limited.
+    /// MessagePack is limited as JSON is, and describes itself. Bincode has to be added explicitly,
+    /// because the sender's content type chooses the decoder. An untrusted bincode body decodes as
+    /// almost any type, and the nesting of a recursive type is not limited.
     fn default() -> Codecs {
-        Codecs::only(Codec::json()).with(Codec::text()).with(Codec::raw())
+        let codecs = Codecs::only(Codec::json()).with(Codec::text()).with(Codec::raw());
+        #[cfg(feature = "message-pack")]
+        let codecs = codecs.with(Codec::message_pack());
+        codecs
     }
 }
 
@@ -88,7 +92,7 @@ impl Codecs {
 }
 
 impl Codecs {
-    pub(super) fn iter(&self) -> impl Iterator<Item = &Codec> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Codec> {
         self.0.iter()
     }
 

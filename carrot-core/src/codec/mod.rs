@@ -4,6 +4,8 @@ mod bytes;
 mod codec_serde;
 mod codecs;
 mod format;
+#[cfg(feature = "message-pack")]
+mod message_pack;
 
 use std::fmt::Write as _;
 use std::sync::Arc;
@@ -27,6 +29,12 @@ const RAW: &str = "application/octet-stream";
 const KOMBU_RAW: &str = "application/data";
 #[cfg(feature = "bincode")]
 const BINCODE: &str = "application/x-bincode";
+/// The content type of kombu.
+#[cfg(feature = "message-pack")]
+const MESSAGE_PACK: &str = "application/x-msgpack";
+/// The registered content type, and a common one.
+#[cfg(feature = "message-pack")]
+const OTHER_MESSAGE_PACK: [&str; 2] = ["application/vnd.msgpack", "application/msgpack"];
 
 #[cfg(feature = "bincode")]
 const DEFAULT_LIMIT: u64 = 16 * 1024 * 1024;
@@ -46,6 +54,7 @@ const PLAIN_ENCODINGS: [&str; 7] = [UTF_8, "utf8", "us-ascii", "ascii", BINARY, 
 /// |---|---|---|---|
 /// | [`json`](Codec::json), the default | `application/json` | `utf-8` | all types of serde |
 /// | [`bincode`](Codec::bincode) (feature `bincode`) | `application/x-bincode` | `binary` | all types of serde that need no self-describing format |
+/// | [`message_pack`](Codec::message_pack) (feature `message-pack`) | `application/x-msgpack` | `binary` | all types of serde |
 /// | [`text`](Codec::text) | `text/plain` | `utf-8` | `String`, `&str`, and all types that serialise as a string |
 /// | [`raw`](Codec::raw) | `application/octet-stream` | `binary` | `Vec<u8>`, `&[u8]`, byte arrays; text as its bytes |
 /// | [`new`](Codec::new) | the [`Format`]'s own | the [`Format`]'s own | the types that the [`Format`] accepts |
@@ -69,9 +78,9 @@ const PLAIN_ENCODINGS: [&str; 7] = [UTF_8, "utf8", "us-ascii", "ascii", BINARY, 
 /// The built-in codecs are called with the static type of the value. Only a [`Format`] is called
 /// through `dyn`. Cloning a codec is cheap.
 ///
-/// Serialized as `"json"`, `"text"`, `"raw"` or `"bincode"`, or as a table with the field
-/// `bincode_with_limit`. Serializing the codec of a [`Format`] fails. Deserializing needs a
-/// self-describing format, as JSON is.
+/// Serialized as `"json"`, `"text"`, `"raw"`, `"message_pack"` or `"bincode"`, or as a table with
+/// the field `bincode_with_limit`. Serializing the codec of a [`Format`] fails. Deserializing needs
+/// a self-describing format, as JSON is.
 ///
 /// ```
 /// use carrot::Codec;
@@ -88,6 +97,8 @@ enum CodecKind {
     Json,
     Text,
     Raw,
+    #[cfg(feature = "message-pack")]
+    MessagePack,
     #[cfg(feature = "bincode")]
     Bincode {
         limit: u64,
@@ -167,6 +178,31 @@ impl Codec {
         Codec(CodecKind::Bincode { limit: bytes })
     }
 
+    /// Returns the MessagePack codec, compatible with the serializer `msgpack` of kombu.
+    ///
+    /// Also decodes `application/vnd.msgpack` and `application/msgpack`. Structs are encoded as
+    /// maps with the names of their fields, and enums with the names of their variants. `Vec<u8>`
+    /// is encoded as an array of numbers; the crate `serde_bytes` encodes it as binary. Binary
+    /// decodes as both. kombu refuses maps whose keys are neither text nor binary.
+    ///
+    /// Bodies nested more than 127 levels deep fail to decode, and so do bodies with bytes after
+    /// the value. A body that claims more content than it holds fails before memory is allocated
+    /// for it.
+    ///
+    /// ```
+    /// use carrot::Codec;
+    ///
+    /// let body = Codec::message_pack().encode(&("GBP", 3))?;
+    /// assert_eq!(body, b"\x92\xa3GBP\x03");
+    /// let price: (String, u32) = Codec::message_pack().decode(&body)?;
+    /// assert_eq!(price, ("GBP".to_string(), 3));
+    /// # Ok::<(), carrot::Error>(())
+    /// ```
+    #[cfg(feature = "message-pack")]
+    pub fn message_pack() -> Codec {
+        Codec(CodecKind::MessagePack)
+    }
+
     /// Creates a codec from a [`Format`].
     pub fn new(format: impl Format) -> Codec {
         Codec(CodecKind::Custom(Arc::new(format)))
@@ -178,6 +214,8 @@ impl Codec {
             CodecKind::Json => JSON,
             CodecKind::Text => TEXT,
             CodecKind::Raw => RAW,
+            #[cfg(feature = "message-pack")]
+            CodecKind::MessagePack => MESSAGE_PACK,
             #[cfg(feature = "bincode")]
             CodecKind::Bincode { .. } => BINCODE,
             CodecKind::Custom(format) => format.content_type(),
@@ -190,6 +228,8 @@ impl Codec {
         match &self.0 {
             CodecKind::Json | CodecKind::Text => Some(UTF_8),
             CodecKind::Raw => Some(BINARY),
+            #[cfg(feature = "message-pack")]
+            CodecKind::MessagePack => Some(BINARY),
             #[cfg(feature = "bincode")]
             CodecKind::Bincode { .. } => Some(BINARY),
             CodecKind::Custom(format) => format.content_encoding(),
@@ -238,8 +278,14 @@ impl Codec {
 
     fn is_of_type(&self, media_type: &str) -> bool {
         let own = self.content_type().split(';').next().unwrap_or_default().trim();
+        let others: &[&str] = match self.0 {
+            CodecKind::Raw => &[KOMBU_RAW],
+            #[cfg(feature = "message-pack")]
+            CodecKind::MessagePack => &OTHER_MESSAGE_PACK,
+            _ => &[],
+        };
         own.eq_ignore_ascii_case(media_type)
-            || matches!(self.0, CodecKind::Raw) && media_type.eq_ignore_ascii_case(KOMBU_RAW)
+            || others.iter().any(|other| other.eq_ignore_ascii_case(media_type))
     }
 
     fn accepts_encoding(&self, encoding: Option<&str>) -> bool {
@@ -264,6 +310,8 @@ impl Codec {
             CodecKind::Json => serde_json::to_vec(value).map_err(cause),
             CodecKind::Text => encode_text(value),
             CodecKind::Raw => bytes::encode(value).map_err(cause),
+            #[cfg(feature = "message-pack")]
+            CodecKind::MessagePack => message_pack::encode(value),
             #[cfg(feature = "bincode")]
             CodecKind::Bincode { limit } => bincode_options(*limit).serialize(value).map_err(cause),
             CodecKind::Custom(format) => format.encode(Encodable::new(&value)).map_err(Cause::from),
@@ -283,6 +331,8 @@ impl Codec {
             CodecKind::Json => serde_json::from_slice(body).map_err(cause),
             CodecKind::Text => decode_text(body),
             CodecKind::Raw => bytes::decode(body).map_err(cause),
+            #[cfg(feature = "message-pack")]
+            CodecKind::MessagePack => message_pack::decode(body),
             #[cfg(feature = "bincode")]
             CodecKind::Bincode { limit } => decode_bincode(body, *limit).map_err(cause),
             CodecKind::Custom(format) => format::decode(&**format, body).map_err(Cause::from),

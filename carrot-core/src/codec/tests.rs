@@ -65,6 +65,8 @@ fn structured() -> Vec<Codec> {
         Codec::new(ErasedJson),
         #[cfg(feature = "bincode")]
         Codec::bincode(),
+        #[cfg(feature = "message-pack")]
+        Codec::message_pack(),
     ]
 }
 
@@ -236,6 +238,20 @@ fn bincode_is_compatible_and_limited() {
     assert!(small.encode("ab").is_ok());
     assert!(is_encode(small.encode("abc")));
     assert!(is_decode(small.decode::<String>(&Codec::bincode().encode("abc").unwrap())));
+}
+
+#[cfg(feature = "message-pack")]
+#[test]
+fn message_pack_of_other_libraries_is_accepted() {
+    let codecs = Codecs::default();
+    for (content_type, content_encoding) in [
+        ("application/x-msgpack", Some("binary")),
+        ("application/vnd.msgpack", None),
+        ("application/msgpack; version=5", None),
+    ] {
+        let codec = codecs.find(Some(content_type), content_encoding).unwrap();
+        assert_eq!(codec.content_type(), "application/x-msgpack", "{content_type}");
+    }
 }
 
 #[test]

@@ -63,8 +63,8 @@ use crate::model::{Exchange, Headers, Queue, ShortString, Value};
 /// * A duration is a number of seconds, whole or fractional. Setters without an argument are
 ///   booleans.
 /// * At most one of `park`, `park_with` and `discard_failed` can be set.
-/// * Serializing fails for a codec of the program, for [`on_undecodable`](Self::on_undecodable), and
-///   for layers.
+/// * Serializing fails for a codec of the program, for [`on_undecodable`](Self::on_undecodable),
+///   and for layers.
 /// * Unknown fields are refused. Settings are refused with the errors of `build`, as far as the
 ///   check needs no connection.
 ///
@@ -401,8 +401,8 @@ impl<C> ConsumerDefinition<C> {
 
     /// Sets the codecs that decode bodies, by content type.
     ///
-    /// Defaults to [`Codecs::default`]: JSON, text and raw bytes, but not bincode. JSON also
-    /// decodes messages without a content type.
+    /// Defaults to [`Codecs::default`]: JSON, text, raw bytes and, with its feature, MessagePack,
+    /// but not bincode. JSON also decodes messages without a content type.
     pub fn codecs(mut self, codecs: impl Into<Codecs>) -> Self {
         self.settings.codecs = codecs.into();
         self

@@ -1,0 +1,209 @@
+//! MessagePack, with limits for bodies of untrusted senders.
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::codec::{FormatError, cause};
+use crate::error::Cause;
+
+/// The deepest nesting of arrays and maps, as of JSON.
+const DEEPEST: usize = 127;
+
+/// Encodes structs as maps from the names of their fields, as other languages expect.
+pub(super) fn encode<T: Serialize + ?Sized>(value: &T) -> Result<Vec<u8>, Cause> {
+    rmp_serde::to_vec_named(value).map_err(cause)
+}
+
+pub(super) fn decode<T: DeserializeOwned>(body: &[u8]) -> Result<T, Cause> {
+    check(body).map_err(|reason| Cause::from(FormatError::from(reason)))?;
+    rmp_serde::from_slice(body).map_err(cause)
+}
+
+/// Checks that a body is one whole value with a bounded nesting.
+///
+/// The limit of rmp-serde does not count the variants of enums. A recursive enum would overflow the
+/// stack.
+fn check(mut body: &[u8]) -> Result<(), String> {
+    // The number of values that each open array or map still holds.
+    let mut open = [0_u64; DEEPEST];
+    let mut depth = 0;
+    loop {
+        let nested = skip_value(&mut body)?;
+        if nested > 0 {
+            let level = open.get_mut(depth);
+            *level.ok_or_else(|| format!("nested more than {DEEPEST} levels deep"))? = nested;
+            depth += 1;
+            continue;
+        }
+        // Each end of a value may be the end of those around it.
+        loop {
+            let Some(level) = depth.checked_sub(1) else {
+                return if body.is_empty() { Ok(()) } else { Err("bytes follow the value".into()) };
+            };
+            open[level] -= 1;
+            if open[level] > 0 {
+                break;
+            }
+            depth = level;
+        }
+    }
+}
+
+/// Skips the head of an array or a map, and any other value whole. Returns the number of values
+/// that the array or the map holds.
+fn skip_value(body: &mut &[u8]) -> Result<u64, String> {
+    let [marker] = take(body)?;
+    let (octets, nested) = match marker {
+        0x00..=0x7f | 0xc0 | 0xc2 | 0xc3 | 0xe0..=0xff => (0, 0),
+        0x80..=0x8f => (0, 2 * u64::from(marker & 0x0f)),
+        0x90..=0x9f => (0, u64::from(marker & 0x0f)),
+        0xa0..=0xbf => (u64::from(marker & 0x1f), 0),
+        0xc1 => return Err("the octet 0xc1 begins no value".into()),
+        0xc4 | 0xd9 => (length::<1>(body)?, 0),
+        0xc5 | 0xda => (length::<2>(body)?, 0),
+        0xc6 | 0xdb => (length::<4>(body)?, 0),
+        // An extension has an octet for its type.
+        0xc7 => (length::<1>(body)? + 1, 0),
+        0xc8 => (length::<2>(body)? + 1, 0),
+        0xc9 => (length::<4>(body)? + 1, 0),
+        0xca | 0xce | 0xd2 => (4, 0),
+        0xcb | 0xcf | 0xd3 => (8, 0),
+        0xcc | 0xd0 => (1, 0),
+        0xcd | 0xd1 => (2, 0),
+        0xd4..=0xd8 => ((1 << (marker - 0xd4)) + 1, 0),
+        0xdc => (0, length::<2>(body)?),
+        0xdd => (0, length::<4>(body)?),
+        0xde => (0, 2 * length::<2>(body)?),
+        0xdf => (0, 2 * length::<4>(body)?),
+    };
+    *body = usize::try_from(octets).ok().and_then(|octets| body.get(octets..)).ok_or(TRUNCATED)?;
+    Ok(nested)
+}
+
+const TRUNCATED: &str = "the body ends inside a value";
+
+fn take<const N: usize>(body: &mut &[u8]) -> Result<[u8; N], String> {
+    let (taken, rest) = body.split_first_chunk().ok_or(TRUNCATED)?;
+    *body = rest;
+    Ok(*taken)
+}
+
+fn length<const N: usize>(body: &mut &[u8]) -> Result<u64, String> {
+    Ok(take::<N>(body)?.iter().fold(0, |length, octet| length << 8 | u64::from(*octet)))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+    use std::collections::BTreeMap;
+
+    use proptest::prelude::*;
+    use serde::Deserialize;
+    use serde::de::IgnoredAny;
+
+    use super::*;
+
+    /// A type whose recursion passes through variants alone.
+    #[derive(Debug, PartialEq, Serialize, Deserialize)]
+    enum Chain {
+        End,
+        Link(Box<Chain>),
+    }
+
+    #[derive(Debug, PartialEq, Serialize, Deserialize)]
+    struct Tree(Vec<Tree>);
+
+    fn text_of(error: Cause) -> String {
+        error.to_string()
+    }
+
+    #[test]
+    fn message_pack_struct_is_a_map_with_names() {
+        #[derive(Serialize)]
+        struct Point {
+            x: u8,
+            y: Option<bool>,
+        }
+        let body = encode(&Point { x: 1, y: None }).unwrap();
+        assert_eq!(body, [0x82, 0xa1, b'x', 1, 0xa1, b'y', 0xc0]);
+        let read: BTreeMap<String, serde_json::Value> = decode(&body).unwrap();
+        assert_eq!(read["x"], 1);
+    }
+
+    #[test]
+    fn message_pack_nested_too_deep_is_refused_and_does_not_overflow_the_stack() {
+        for body in [b"\x81\xa4Link".repeat(1_000_000), vec![0x91; 1_000_000]] {
+            let refused = text_of(decode::<Chain>(&body).unwrap_err());
+            assert_eq!(refused, "nested more than 127 levels deep");
+            assert!(decode::<Tree>(&body).is_err());
+            assert!(decode::<serde_json::Value>(&body).is_err());
+        }
+        let nested = |levels: usize| [vec![0x91; levels - 1], vec![0x90]].concat();
+        assert!(decode::<Tree>(&nested(127)).is_ok());
+        // An empty array nests no further.
+        assert!(decode::<Tree>(&nested(128)).is_ok());
+        assert!(decode::<Tree>(&nested(129)).is_err());
+        let links = |count: usize| [b"\x81\xa4Link".repeat(count), b"\xa3End".to_vec()].concat();
+        assert!(decode::<Chain>(&links(127)).is_ok());
+        assert!(decode::<Chain>(&links(128)).is_err());
+    }
+
+    #[test]
+    fn message_pack_that_announces_more_than_it_holds_is_refused() {
+        for body in [
+            b"\xdd\xff\xff\xff\xff".to_vec(),
+            b"\xdf\xff\xff\xff\xff\x01\x02".to_vec(),
+            b"\xdb\xff\xff\xff\xffa".to_vec(),
+            b"\xc6\xff\xff\xff\xffa".to_vec(),
+            b"\xc9\xff\xff\xff\xff\x01a".to_vec(),
+            b"\xd8\x01".to_vec(),
+            b"\xa5abc".to_vec(),
+            Vec::new(),
+        ] {
+            assert_eq!(text_of(decode::<Vec<[u64; 32]>>(&body).unwrap_err()), TRUNCATED);
+            assert!(decode::<String>(&body).is_err());
+        }
+        assert!(decode::<u8>(&[0xc1]).is_err());
+        assert_eq!(text_of(decode::<u8>(&[1, 2]).unwrap_err()), "bytes follow the value");
+        assert!(decode::<()>(&[0x92, 1, 2]).is_err());
+        assert!(decode::<(u8,)>(&[0x92, 1, 2]).is_err());
+        assert!(decode::<Chain>(b"\x81\xa3End\x91\x01").is_err());
+    }
+
+    #[test]
+    fn message_pack_binary_is_read_as_a_list_of_bytes() {
+        assert_eq!(decode::<Vec<u8>>(b"\xc4\x03abc").unwrap(), b"abc");
+        assert_eq!(encode(&[1_u8, 200]).unwrap(), [0x92, 1, 0xcc, 200]);
+    }
+
+    proptest! {
+        #[test]
+        fn message_pack_of_any_json_survives_a_round_trip(
+            texts in proptest::collection::vec(any::<String>(), 0..20),
+            numbers in proptest::collection::vec(any::<i64>(), 0..20),
+            floats in proptest::collection::vec(any::<f64>(), 0..20),
+            long in 0_usize..70_000,
+        ) {
+            let value = (texts, numbers, floats, "x".repeat(long), vec![true; long]);
+            let body = encode(&value).unwrap();
+            prop_assert!(check(&body).is_ok());
+            prop_assert_eq!(
+                decode::<(Vec<String>, Vec<i64>, Vec<f64>, String, Vec<bool>)>(&body).unwrap(),
+                value
+            );
+        }
+
+        #[test]
+        fn message_pack_that_rmp_serde_reads_whole_passes_the_check(
+            body in proptest::collection::vec(any::<u8>(), 0..40),
+        ) {
+            let mut rest = &body[..];
+            let read = IgnoredAny::deserialize(&mut rmp_serde::Deserializer::new(&mut rest));
+            if read.is_ok() && rest.is_empty() {
+                prop_assert!(check(&body).is_ok());
+            }
+            let _ = decode::<serde_json::Value>(&body);
+        }
+    }
+}
