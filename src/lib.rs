@@ -170,7 +170,7 @@ pub mod consume {
     #[doc(inline)]
     pub use carrot_core::{
         ConsumerDefinition, FetchAll, HandlerError, IntoHandlerError, IntoSettlement, Messages,
-        Report, Retry, Router, StopHandle, StreamOffset, WorkersBuilder,
+        OrderedWorkersBuilder, Report, Retry, Router, StopHandle, StreamOffset, WorkersBuilder,
     };
 }
 

@@ -27,6 +27,7 @@ mod limits;
 mod load;
 mod message;
 mod observing;
+mod ordered;
 mod outages;
 mod publisher;
 mod queue_types;

@@ -1,6 +1,6 @@
 //! Counts the messages of one run, by result.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::consumer::failure::{CircuitBreaker, Failure, FailurePolicy};
@@ -27,6 +27,8 @@ pub(crate) struct RunCounters {
     busy: Vec<Flag>,
     /// The number of these threads that wait in the pause of a message.
     pausing: AtomicU64,
+    /// The number of keys that stand still with a message that pauses.
+    paused_keys: AtomicUsize,
     workers: Mutex<WorkerThreads>,
 }
 
@@ -53,7 +55,8 @@ impl Figures for RunCounters {
         add_report(&mut sum.statistics, &self.report());
         let pausing = self.pausing.load(Ordering::Acquire);
         sum.statistics.handlers_running += (self.busy() as u64).saturating_sub(pausing);
-        sum.statistics.paused_messages += pausing;
+        let paused_keys = self.paused_keys.load(Ordering::Acquire);
+        sum.statistics.paused_messages += pausing + paused_keys as u64;
         sum.statistics.consumer_pauses += self.breaker.pauses();
         sum.statistics.paused_consumers += u64::from(self.breaker.is_pausing());
         let workers = self.workers();
@@ -76,6 +79,7 @@ impl RunCounters {
             breaker,
             busy: (0..threads).map(|_| Flag::default()).collect(),
             pausing: AtomicU64::new(0),
+            paused_keys: AtomicUsize::new(0),
             workers: Mutex::default(),
         }
     }
@@ -99,6 +103,11 @@ impl RunCounters {
         self.pausing.fetch_add(1, Ordering::AcqRel);
         wait();
         self.pausing.fetch_sub(1, Ordering::AcqRel);
+    }
+
+    /// Sets the number of messages that pause without a worker.
+    pub(crate) fn set_paused_keys(&self, keys: usize) {
+        self.paused_keys.store(keys, Ordering::Release);
     }
 
     pub(crate) fn worker_started(&self) {

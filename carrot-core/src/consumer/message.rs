@@ -480,6 +480,11 @@ impl Message {
         self.source.channel.check()
     }
 
+    /// Returns whether the broker waits for the settlement of the message.
+    pub(crate) fn is_unsettled(&self) -> bool {
+        self.unsettled
+    }
+
     /// Fails if a part of the message could not be read.
     pub(crate) fn check_readable(&self) -> Result<()> {
         check_readable(&self.delivery, &self.source.codecs)

@@ -30,31 +30,15 @@ pub(crate) fn process(
     handle: &mut dyn FnMut(&Message) -> Handled,
     before_settling: &mut dyn FnMut(),
 ) {
-    let policy = run.policy();
-    let stopped = || run.is_stopped();
     let observer = TreatmentObserver::new(run, &message);
     let mut held = Duration::ZERO;
     let treatment = loop {
-        let given_up = || run.is_stopped() || run.has_ended() || message.check().is_err();
-        let outcome = run.layers().handle(&message, handle, policy.clock(), &given_up);
-        before_settling();
-        let failure = match outcome.0 {
-            HandledAs::Settled(Settlement::Requeue) if run.is_stream() => {
-                Failure::new("a stream takes no message back, so a requeue counts as a failure")
-            }
-            HandledAs::Settled(settlement) => {
-                counters.note_success(message.queue());
-                break settle(message, &settlement, counters);
-            }
-            // A message that cannot be requeued is parked when it has been held for too long.
-            HandledAs::Failed(failure) if run.is_stream() && held >= LONGEST_HELD => {
-                Failure { permanent: true, ..failure }
-            }
-            HandledAs::Failed(failure) => failure,
-        };
-        counters.note_failure(&failure, message.queue());
-        match policy.fail(message, &failure, Some(run.unhandled()), &stopped) {
-            FailureOutcome::TryAgainHere(same, pause) => {
+        let order = if run.is_stream() { Order::Stream(held) } else { Order::None };
+        match attempt(message, order, run, counters, handle, before_settling) {
+            AttemptEnd::Treated(treatment) => break treatment,
+            // Only in order.
+            AttemptEnd::TryAgain(same) => message = same,
+            AttemptEnd::TryAgainAfter(same, pause) => {
                 message = same;
                 match wait(pause, &message, run, counters) {
                     Waited::Stopped => {
@@ -69,14 +53,14 @@ pub(crate) fn process(
                 }
                 held += pause;
                 if held >= LONGEST_HELD && !run.is_stream() {
-                    policy.count(&message, message.attempt());
+                    run.policy().count(&message, message.attempt());
                     requeue(message);
                     break Treatment::Retried;
                 }
                 message.next_attempt();
                 observer.observe(Treatment::Retried);
             }
-            FailureOutcome::PauseHere(message, pause) => {
+            AttemptEnd::RequeueAfter(message, pause) => {
                 counters.count(|report| &mut report.paused);
                 break match wait(pause, &message, run, counters) {
                     Waited::Stopped => {
@@ -89,10 +73,89 @@ pub(crate) fn process(
                     }
                 };
             }
-            outcome => break count_outcome(counters, &outcome),
         }
     };
     observer.observe(treatment);
+}
+
+/// The order in which the messages of a run are handled, and the time of all pauses of the message
+/// so far.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Order {
+    /// No message waits for another.
+    None,
+    /// A message cannot be requeued.
+    Stream(Duration),
+    /// Messages of one key wait for each other.
+    Key(Duration),
+}
+
+impl Order {
+    /// Returns whether the message was held for too long, and cannot be requeued.
+    fn is_held_too_long(self) -> bool {
+        match self {
+            Order::None => false,
+            Order::Stream(held) | Order::Key(held) => held >= LONGEST_HELD,
+        }
+    }
+}
+
+/// The result of one attempt at a message.
+#[derive(Debug)]
+pub(crate) enum AttemptEnd {
+    /// The message was settled, or belongs to this run no more.
+    Treated(Treatment),
+    /// The caller has to try the message again at once, which counts as no attempt.
+    TryAgain(Message),
+    /// The caller has to try the message again after a pause.
+    TryAgainAfter(Message, Duration),
+    /// The caller has to requeue the message after a pause.
+    RequeueAfter(Message, Duration),
+}
+
+/// Calls `handle` once, and settles the message unless another attempt follows here. Calls
+/// `before_settling` in between.
+pub(crate) fn attempt(
+    message: Message,
+    order: Order,
+    run: &ConsumerRun,
+    counters: &RunCounters,
+    handle: &mut dyn FnMut(&Message) -> Handled,
+    before_settling: &mut dyn FnMut(),
+) -> AttemptEnd {
+    let policy = run.policy();
+    let in_order = matches!(order, Order::Key(_));
+    let given_up = || run.is_stopped() || run.has_ended() || message.check().is_err();
+    let outcome = run.layers().handle(&message, handle, policy.clock(), &given_up);
+    before_settling();
+    let failure = match outcome.0 {
+        HandledAs::Settled(Settlement::Requeue) if run.is_stream() => {
+            Failure::new("a stream takes no message back, so a requeue counts as a failure")
+        }
+        HandledAs::Settled(Settlement::Requeue)
+            if in_order && message.is_unsettled() && message.check().is_ok() =>
+        {
+            counters.note_success(message.queue());
+            counters.count(|report| &mut report.requeued);
+            return AttemptEnd::TryAgain(message);
+        }
+        HandledAs::Settled(settlement) => {
+            counters.note_success(message.queue());
+            return AttemptEnd::Treated(settle(message, &settlement, counters));
+        }
+        // A message that cannot be requeued is parked when it has been held for too long.
+        HandledAs::Failed(failure) if order.is_held_too_long() => {
+            Failure { permanent: true, ..failure }
+        }
+        HandledAs::Failed(failure) => failure,
+    };
+    counters.note_failure(&failure, message.queue());
+    let stopped = || run.is_stopped();
+    match policy.fail(message, &failure, in_order, Some(run.unhandled()), &stopped) {
+        FailureOutcome::TryAgainHere(message, pause) => AttemptEnd::TryAgainAfter(message, pause),
+        FailureOutcome::PauseHere(message, pause) => AttemptEnd::RequeueAfter(message, pause),
+        outcome => AttemptEnd::Treated(count_outcome(counters, &outcome)),
+    }
 }
 
 /// Shows the treatment of a message to the layers, once it is settled.

@@ -265,6 +265,20 @@ impl ConsumerRun {
         report
     }
 
+    /// Returns a number that changes with the subscription.
+    pub(crate) fn version(&self) -> u64 {
+        self.version.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn acknowledgement(&self) -> Acknowledgement {
+        self.options.acknowledgement
+    }
+
+    /// Returns the prefetch of the current subscription.
+    pub(crate) fn prefetch(&self) -> u16 {
+        self.held_bytes.as_ref().map_or(self.options.prefetch, HeldBytesLimit::prefetch)
+    }
+
     pub(crate) fn unhandled(&self) -> &Arc<UnhandledCounts> {
         &self.unhandled
     }

@@ -9,7 +9,9 @@
 //! | `copy_channel.rs` | the channel on which copies are sent |
 //! | `local_attempts.rs` | attempts that no header counts |
 //! | `pause_place.rs` | where the messages of a consumer pause |
-//! | `paused.rs` | messages that pause in the process |
+//! | `pause_queue.rs` | pauses that end at a time of the clock |
+//! | `paused.rs` | messages that pause in the process, and are then requeued |
+//! | `outcome.rs` | the treatments of a failed message |
 //! | `policy.rs` | the decision, and its execution |
 //! | `circuit_breaker.rs` | the pause of a whole consumer after consecutive failures |
 
@@ -18,7 +20,9 @@ mod copy;
 mod copy_channel;
 mod failed;
 mod local_attempts;
+mod outcome;
 mod pause_place;
+mod pause_queue;
 mod paused;
 mod policy;
 mod retry;
@@ -31,5 +35,7 @@ pub(crate) use circuit_breaker::CircuitBreaker;
 pub(crate) use copy::{Original, deaths};
 pub(crate) use failed::Failure;
 pub(crate) use local_attempts::LocalAttempts;
-pub(crate) use policy::{FailureOutcome, FailurePolicy};
+pub(crate) use outcome::FailureOutcome;
+pub(crate) use pause_queue::{PauseQueue, Pausing};
+pub(crate) use policy::FailurePolicy;
 pub(crate) use settings::{Afterwards, FailureSettings, UndecodableHandler};

@@ -9,15 +9,15 @@ use crate::consumer::failure::copy;
 use crate::consumer::failure::copy_channel::{CopyChannel, Presence, Target};
 use crate::consumer::failure::failed::Failure;
 use crate::consumer::failure::local_attempts::LocalAttempts;
+use crate::consumer::failure::outcome::FailureOutcome;
 use crate::consumer::failure::pause_place::{PausePlace, lasts};
-use crate::consumer::failure::paused::PausedMessages;
+use crate::consumer::failure::paused::{PausedMessage, PausedMessages};
 use crate::consumer::failure::retry::Retry;
 use crate::consumer::failure::retry_queues::RetryStep;
 use crate::consumer::failure::settings::FailureSettings;
 use crate::consumer::figures::ConsumerFigures;
 use crate::consumer::message::Message;
 use crate::consumer::message::{Disposition, FailedMessages};
-use crate::consumer::report::Report;
 use crate::consumer::subscribed::UnhandledCounts;
 use crate::error::{Error, Result};
 use crate::escaping::Printable;
@@ -34,45 +34,6 @@ const LOG_INTERVAL: Duration = Duration::from_secs(60);
 
 /// The maximum length of the reason why a message could not be read, in bytes.
 const LONGEST_REASON: usize = 1000;
-
-/// The treatment of a failed message.
-#[derive(Debug)]
-pub(crate) enum FailureOutcome {
-    /// A copy waits for the next attempt.
-    Retried,
-    Parked,
-    /// Rejected after its last attempt, as the program chose, or because no copy can be sent.
-    Discarded,
-    /// Requeued at once for the broker to count, as the program chose.
-    Requeued,
-    /// Neither copied nor parked: pauses in the process, and is then requeued.
-    Paused,
-    /// Neither copied nor parked: the caller has to wait for the pause, and to requeue the message.
-    PauseHere(Message, Duration),
-    /// The caller has to wait for the pause, and to try the message again.
-    TryAgainHere(Message, Duration),
-    /// Automatic acknowledgement deleted the message when it was delivered.
-    Lost,
-    /// The channel was lost, and the broker redelivers the message.
-    Stale,
-}
-
-impl FailureOutcome {
-    /// Returns the number that counts messages treated so.
-    pub(crate) fn counter<'a>(&self, report: &'a mut Report) -> &'a mut u64 {
-        match self {
-            FailureOutcome::Retried => &mut report.retried,
-            FailureOutcome::Parked => &mut report.parked,
-            FailureOutcome::Discarded => &mut report.discarded,
-            FailureOutcome::Requeued => &mut report.requeued,
-            FailureOutcome::Lost => &mut report.lost,
-            FailureOutcome::Stale => &mut report.stale,
-            FailureOutcome::Paused
-            | FailureOutcome::PauseHere(..)
-            | FailureOutcome::TryAgainHere(..) => &mut report.paused,
-        }
-    }
-}
 
 /// The treatment of the failed messages of one consumer.
 pub(crate) struct FailurePolicy {
@@ -171,10 +132,12 @@ impl FailurePolicy {
 
     /// Treats a failed message by the consumer's settings. `unhandled` counts messages that are
     /// requeued early because the run ends. `given_up` ends the wait for a broker that is down.
+    /// With `in_order`, the message does not leave the process before its last attempt.
     pub(crate) fn fail(
         &self,
         message: Message,
         failure: &Failure,
+        in_order: bool,
         unhandled: Option<&Arc<UnhandledCounts>>,
         given_up: &dyn Fn() -> bool,
     ) -> FailureOutcome {
@@ -200,9 +163,9 @@ impl FailurePolicy {
             return settled(message, Disposition::Reject, FailureOutcome::Discarded);
         }
         if failure.permanent || !self.retry.allows_another(attempt) {
-            return self.give_up(message, attempt, failure, unhandled, given_up);
+            return self.give_up(message, attempt, failure, in_order, unhandled, given_up);
         }
-        if failure.pause.is_none() && self.is_delayed_by_broker() {
+        if failure.pause.is_none() && !in_order && self.is_delayed_by_broker() {
             self.log_failure(&message, failure, "tried again by the broker, after its pause");
             if self.counted.get(message.id()).is_some() {
                 self.count(&message, attempt);
@@ -211,7 +174,7 @@ impl FailurePolicy {
         }
         let step = RetryStep::at_least(failure.pause.unwrap_or_else(|| self.retry.pause(attempt)));
         let waits_here = matches!(self.place, PausePlace::Process | PausePlace::Stream);
-        if waits_here || !self.capabilities().waiting_queues {
+        if in_order || waits_here || !self.capabilities().waiting_queues {
             let pause = step.pause().min(LONGEST_IN_PROCESS);
             self.log_failure(
                 &message,
@@ -230,8 +193,43 @@ impl FailurePolicy {
         );
         match self.send(&message, copy, Target::Waiting(&waiting), given_up) {
             Ok(()) => settled(message, Disposition::Ack, FailureOutcome::Retried),
-            Err(error) => self.keep(message, step, &waiting, &error, unhandled),
+            Err(error) => self.keep(message, step, &waiting, &error, in_order, unhandled),
         }
+    }
+
+    /// Treats a failed message that no worker waits with. A message of a stream is parked at once,
+    /// because a stream delivers no message again.
+    ///
+    /// # Errors
+    /// [`Error::Backend`]: the message of a stream could not be parked, and is skipped.
+    pub(crate) fn fail_aside(
+        &self,
+        message: Message,
+        failure: &Failure,
+        unhandled: Option<&Arc<UnhandledCounts>>,
+        given_up: &dyn Fn() -> bool,
+    ) -> Result<FailureOutcome> {
+        let attempt = message.attempt();
+        let is_stream = self.place == PausePlace::Stream;
+        let failure = Failure { permanent: failure.permanent || is_stream, ..failure.clone() };
+        let (message, pause) = match self.fail(message, &failure, false, unhandled, given_up) {
+            FailureOutcome::TryAgainHere(message, _) if is_stream => {
+                let offset = message.stream_offset().unwrap_or_default();
+                let reason = format!(
+                    "parking the message at offset {offset} of stream {:?} failed",
+                    message.queue()
+                );
+                return Err(Error::Backend { reason, source: None });
+            }
+            FailureOutcome::TryAgainHere(message, pause) => {
+                self.count(&message, attempt);
+                (message, pause)
+            }
+            FailureOutcome::PauseHere(message, pause) => (message, pause),
+            outcome => return Ok(outcome),
+        };
+        self.paused.keep(PausedMessage { message, unhandled: unhandled.cloned() }, pause);
+        Ok(FailureOutcome::Paused)
     }
 
     /// Treats a message after its last attempt.
@@ -240,6 +238,7 @@ impl FailurePolicy {
         message: Message,
         attempt: u32,
         failure: &Failure,
+        in_order: bool,
         unhandled: Option<&Arc<UnhandledCounts>>,
         given_up: &dyn Fn() -> bool,
     ) -> FailureOutcome {
@@ -270,6 +269,7 @@ impl FailurePolicy {
                 RetryStep::at_least(self.retry.pause(attempt)),
                 &parking,
                 &error,
+                in_order,
                 unhandled,
             ),
         }
@@ -295,6 +295,7 @@ impl FailurePolicy {
         step: RetryStep,
         target: &Queue,
         error: &Error,
+        in_order: bool,
         unhandled: Option<&Arc<UnhandledCounts>>,
     ) -> FailureOutcome {
         if message.check().is_err() {
@@ -306,14 +307,14 @@ impl FailurePolicy {
             _ => step.pause().min(LONGEST_IN_PROCESS),
         };
         self.log_copy_failure(&message, pause, target, error);
-        if self.place == PausePlace::Stream {
+        if in_order || self.place == PausePlace::Stream {
             return FailureOutcome::TryAgainHere(message, pause);
         }
         self.count(&message, message.attempt());
         if self.paused.count() >= self.most_paused {
             return FailureOutcome::PauseHere(message, pause);
         }
-        self.paused.keep(message, pause, unhandled.cloned());
+        self.paused.keep(PausedMessage { message, unhandled: unhandled.cloned() }, pause);
         FailureOutcome::Paused
     }
 
@@ -400,32 +401,15 @@ impl FailurePolicy {
 
 impl FailedMessages for FailurePolicy {
     fn fail(&self, message: Message, failure: &Failure) -> Result<()> {
-        let attempt = message.attempt();
-        // A stream delivers no message again, and no handler is here to try it again.
-        let is_stream = self.place == PausePlace::Stream;
-        let failure = Failure { permanent: failure.permanent || is_stream, ..failure.clone() };
-        let outcome = self.fail(message, &failure, None, &|| self.paused.is_released());
-        let is_skipped = is_stream && matches!(outcome, FailureOutcome::TryAgainHere(..));
+        let outcome = self.fail_aside(message, failure, None, &|| self.paused.is_released());
         self.figures.count(|report| {
             report.failed += u64::from(!failure.chosen);
-            *outcome.counter(report) += u64::from(!is_skipped);
+            if let Ok(outcome) = &outcome {
+                *outcome.counter(report) += 1;
+            }
         });
-        match outcome {
-            FailureOutcome::TryAgainHere(message, _) if is_stream => {
-                let offset = message.stream_offset().unwrap_or_default();
-                let reason = format!(
-                    "parking the message at offset {offset} of stream {:?} failed",
-                    message.queue()
-                );
-                return Err(Error::Backend { reason, source: None });
-            }
-            FailureOutcome::TryAgainHere(message, pause) => {
-                self.count(&message, attempt);
-                self.paused.keep(message, pause, None);
-            }
-            FailureOutcome::PauseHere(message, pause) => self.paused.keep(message, pause, None),
-            FailureOutcome::Stale => return Err(Error::Stale { source: None }),
-            _ => {}
+        if let FailureOutcome::Stale = outcome? {
+            return Err(Error::Stale { source: None });
         }
         Ok(())
     }
