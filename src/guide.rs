@@ -8,6 +8,7 @@
 //! | [`observing`] | the figures of a running program, and its readiness probe |
 //! | [`testing`] | tests of a service on the memory broker: time, failures, a look inside |
 //! | [`metrics_and_traces`] | metrics, trace context and spans: their names and attributes, exporters |
+//! | [`interop`] | messages of clients in Python and Node.js |
 //! | [`backends`] | a backend for another broker, step by step |
 //! | [`performance`] | comparison with other clients, what limits each row, tuning |
 
@@ -31,6 +32,9 @@ pub mod testing {}
 
 #[doc = include_str!("../docs/metrics-and-traces.md")]
 pub mod metrics_and_traces {}
+
+#[doc = include_str!("../docs/interop.md")]
+pub mod interop {}
 
 #[doc = include_str!("../docs/backend-guide.md")]
 pub mod backends {}

@@ -54,6 +54,7 @@
 //! | see the numbers of a running program | [`guide::observing`] |
 //! | export metrics and traces | [`guide::metrics_and_traces`] |
 //! | make a program faster | [`guide::performance`] |
+//! | exchange messages with Python or Node.js | [`guide::interop`] |
 //! | reach another broker | [`guide::backends`] |
 //!
 //! # Installing

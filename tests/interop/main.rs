@@ -2,4 +2,8 @@
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 
+mod node;
+mod program;
 mod python;
+mod support;
+mod values;

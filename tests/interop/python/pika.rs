@@ -5,7 +5,8 @@ use std::thread;
 use carrot::Queue;
 use carrot::call::RemoteError;
 
-use super::{Program, SOON, unique, url};
+use crate::program::Program;
+use crate::support::{SOON, connect, unique};
 
 fn fibonacci(number: u64) -> Result<u64, RemoteError> {
     if number > 90 {
@@ -18,10 +19,10 @@ fn fibonacci(number: u64) -> Result<u64, RemoteError> {
 #[ignore = "needs RabbitMQ: run ./scripts/test"]
 fn carrot_calls_the_server_of_pika() {
     let queue = unique("pika-server");
-    let server = Program::start("pika_rpc_server.py", &[&queue]);
+    let server = Program::python("pika_rpc_server", &[&queue]);
     assert_eq!(server.line(), "ready");
 
-    let connection = carrot::connect(url()).unwrap();
+    let connection = connect();
     let caller = connection.caller(&*queue).build().unwrap();
     assert_eq!(caller.call::<u64, u64>(&30, SOON).unwrap(), 832_040);
     let reply = caller.call_bytes("7", SOON).unwrap();
@@ -43,14 +44,14 @@ fn carrot_calls_the_server_of_pika() {
 #[test]
 #[ignore = "needs RabbitMQ: run ./scripts/test"]
 fn client_of_pika_calls_carrot() {
-    let connection = carrot::connect(url()).unwrap();
+    let connection = connect();
     for reply_to in ["exclusive", "direct"] {
         let queue = Queue::new(unique("pika-client")).auto_delete();
         let consumer = connection.consumer(&queue).prefetch(1).build().unwrap();
         let server = consumer.serve(1, fibonacci).unwrap();
 
         let client =
-            Program::start("pika_rpc_client.py", &[&queue.name, reply_to, "30", "7", "x", "91"]);
+            Program::python("pika_rpc_client", &[&queue.name, reply_to, "30", "7", "x", "91"]);
         assert_eq!(client.line(), "832040");
         assert_eq!(client.line(), "13");
         let undecodable = client.line();

@@ -1,0 +1,80 @@
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::{Child, ChildStdout, Command, Stdio};
+use std::sync::mpsc::{Receiver, channel};
+use std::thread;
+
+use crate::support::{SOON, url};
+
+/// A running program in another language. Killed when dropped.
+pub(crate) struct Program {
+    child: Child,
+    lines: Receiver<String>,
+}
+
+impl Program {
+    /// Starts a program of `tests/interop/python` with the URL of the broker, and more arguments.
+    pub(crate) fn python(name: &str, arguments: &[&str]) -> Program {
+        let mut command = Command::new(interpreter("CARROT_TEST_PYTHON"));
+        command.arg("-u").env("PYTHONIOENCODING", "utf-8").env("PYTHONWARNINGS", "ignore");
+        Program::start(&mut command, &format!("python/{name}.py"), arguments)
+    }
+
+    /// Starts a program of `tests/interop/node` with the URL of the broker, and more arguments.
+    pub(crate) fn node(name: &str, arguments: &[&str]) -> Program {
+        let mut command = Command::new(interpreter("CARROT_TEST_NODE"));
+        Program::start(&mut command, &format!("node/{name}.js"), arguments)
+    }
+
+    fn start(command: &mut Command, name: &str, arguments: &[&str]) -> Program {
+        let mut child = command
+            .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("interop").join(name))
+            .arg(url())
+            .args(arguments)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let lines = lines(child.stdout.take().unwrap());
+        Program { child, lines }
+    }
+
+    /// Returns the next line that the program prints.
+    #[track_caller]
+    pub(crate) fn line(&self) -> String {
+        self.lines.recv_timeout(SOON).expect("a line of the program")
+    }
+
+    /// Waits until the program prints a line.
+    #[track_caller]
+    pub(crate) fn expect(&self, line: &str) {
+        assert_eq!(self.line(), line);
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn interpreter(variable: &str) -> String {
+    std::env::var(variable).unwrap_or_else(|_| {
+        panic!(
+            "{variable} has to name an interpreter with the clients; ./scripts/test installs one"
+        )
+    })
+}
+
+fn lines(output: ChildStdout) -> Receiver<String> {
+    let (sender, receiver) = channel();
+    thread::spawn(move || {
+        for line in BufReader::new(output).lines().map_while(Result::ok) {
+            if sender.send(line).is_err() {
+                return;
+            }
+        }
+    });
+    receiver
+}

@@ -1,0 +1,57 @@
+"""Sends each type of header value that pika writes, or prints the headers of messages.
+
+NAME is a fanout exchange to send to, or a queue to receive from.
+
+usage: pika_values.py URL NAME send|receive
+"""
+
+import sys
+from datetime import datetime, timezone
+from decimal import Decimal
+
+import pika
+
+VALUES = {
+    "bool": True,
+    "int": -7,
+    "int beyond 32 bits": -(2**63),
+    "decimal": Decimal("-3.14"),
+    "str": "Zoë",
+    "empty str": "",
+    "bytes": b"text",
+    "bytes that are no text": b"caf\xe9",
+    "datetime": datetime(2023, 11, 14, 22, 13, 20, tzinfo=timezone.utc),
+    "None": None,
+    "list": [1, "a", [None], {}],
+    "empty list": [],
+    "dict": {"inner": {"n": 1}},
+    "empty dict": {},
+    b"caf\xe9": 1,
+}
+
+
+def send(channel, exchange):
+    channel.basic_publish(exchange, "", b"", pika.BasicProperties(headers=VALUES))
+    octets = b"caf\xe9"
+    channel.basic_publish(exchange, octets, octets, pika.BasicProperties(correlation_id=octets))
+    nested = {}
+    for _ in range(200):
+        nested = {"inner": nested}
+    channel.basic_publish(exchange, "", b"nested", pika.BasicProperties(headers=nested))
+    channel.basic_publish(exchange, "", b"last")
+    channel.connection.close()
+
+
+def receive(channel, queue):
+    for method, properties, body in channel.consume(queue):
+        for name, value in (properties.headers or {}).items():
+            kind = type(value).__name__
+            # The repr of long, which is pika's type of 64-bit integers, has a suffix.
+            print(f"{name}: {kind} {int(value) if kind == 'long' else repr(value)}")
+        print(f"{method.routing_key!r} {properties.correlation_id!r} {body!r}")
+        channel.basic_ack(method.delivery_tag)
+
+
+url, name, action = sys.argv[1:]
+connection = pika.BlockingConnection(pika.URLParameters(url))
+{"send": send, "receive": receive}[action](connection.channel(), name)

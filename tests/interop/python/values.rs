@@ -1,0 +1,128 @@
+//! Header values of each type, with pika and with py-amqp, on which kombu and celery are built.
+
+use carrot::backend::ShortString;
+use carrot::message::{Headers, Value};
+
+use crate::program::Program;
+use crate::values::{LATIN_1, Mailbox, array, table};
+
+/// The values that both clients send, and Carrot reads alike.
+fn common() -> Headers {
+    let mut headers = Headers::from([
+        ("bool", Value::Bool(true)),
+        ("int", Value::I32(-7)),
+        ("int beyond 32 bits", Value::I64(i64::MIN)),
+        ("decimal", Value::Decimal { scale: 2, value: -314 }),
+        ("str", "Zoë".into()),
+        ("empty str", "".into()),
+        ("bytes that are no text", LATIN_1.into()),
+        ("datetime", Value::Timestamp(1_700_000_000)),
+        ("None", Value::Void),
+        ("list", array(Value::I32(1))),
+        ("empty list", Value::Array(Vec::new())),
+        ("dict", table(Value::I32(1))),
+        ("empty dict", Value::Table(Headers::new())),
+    ]);
+    headers.insert(ShortString::from_octets(LATIN_1), 1);
+    headers
+}
+
+#[test]
+#[ignore = "needs RabbitMQ: run ./scripts/test"]
+fn values_of_pika_keep_their_types() {
+    let mailbox = Mailbox::new();
+    let _pika = Program::python("pika_values", &[mailbox.name(), "send"]);
+    let mut expected = common();
+    expected.insert("bytes", b"text".to_vec());
+    mailbox.check(&expected, LATIN_1);
+}
+
+#[test]
+#[ignore = "needs RabbitMQ: run ./scripts/test"]
+fn values_of_py_amqp_keep_their_types_except_bytes_that_are_text() {
+    let mailbox = Mailbox::new();
+    let _amqp = Program::python("amqp_values", &[mailbox.name(), "send"]);
+    let mut expected = common();
+    expected.insert("float", -0.1);
+    expected.insert("bytes", "text");
+    mailbox.check(&expected, LATIN_1);
+}
+
+#[test]
+#[ignore = "needs RabbitMQ: run ./scripts/test"]
+fn pika_reads_values_of_carrot_and_truncates_floats() {
+    let mailbox = Mailbox::new();
+    let pika = Program::python("pika_values", &[mailbox.name(), "receive"]);
+    mailbox.send_values(
+        &pika,
+        &[
+            "void: NoneType None",
+            "bool: bool True",
+            "i8: int -128",
+            "u8: int 255",
+            "i16: int -32768",
+            "u16: int 65535",
+            "i32: int -2147483648",
+            "u32: int 4294967295",
+            "i64: long -9223372036854775808",
+            "greatest i64: long 9223372036854775807",
+            "f32: long 1",
+            "f64: long 0",
+            "decimal: Decimal Decimal('3.14')",
+            "negative decimal: Decimal Decimal('-3.14')",
+            "string: str 'Zoë'",
+            "empty string: str ''",
+            "bytes: bytes b'text'",
+            r"bytes that are no text: bytes b'caf\xe9'",
+            "empty bytes: bytes b''",
+            "timestamp: datetime \
+             datetime.datetime(2023, 11, 14, 22, 13, 20, tzinfo=datetime.timezone.utc)",
+            "array: list [1, 'a', [None], {}]",
+            "empty array: list []",
+            "table: dict {'inner': {'n': 1}}",
+            "empty table: dict {}",
+            r"b'caf\xe9': int 1",
+            "'' None b'body'",
+        ],
+    );
+    mailbox.send_octets(&pika, r"b'caf\xe9' b'caf\xe9' b'caf\xe9'");
+}
+
+#[test]
+#[ignore = "needs RabbitMQ: run ./scripts/test"]
+fn py_amqp_reads_values_of_carrot_and_ends_at_an_id_that_is_no_text() {
+    let mailbox = Mailbox::new();
+    let amqp = Program::python("amqp_values", &[mailbox.name(), "receive"]);
+    mailbox.send_values(
+        &amqp,
+        &[
+            "void: NoneType None",
+            "bool: bool True",
+            "i8: int -128",
+            "u8: int 255",
+            "i16: int -32768",
+            "u16: int 65535",
+            "i32: int -2147483648",
+            "u32: int 4294967295",
+            "i64: int -9223372036854775808",
+            "greatest i64: int 9223372036854775807",
+            "f32: float 1.5",
+            "f64: float -0.1",
+            "decimal: Decimal Decimal('3.14')",
+            "negative decimal: Decimal Decimal('-3.14')",
+            "string: str 'Zoë'",
+            "empty string: str ''",
+            "bytes: bytes b'text'",
+            r"bytes that are no text: bytes b'caf\xe9'",
+            "empty bytes: bytes b''",
+            "timestamp: datetime datetime.datetime(2023, 11, 14, 22, 13, 20)",
+            "array: list [1, 'a', [None], {}]",
+            "empty array: list []",
+            "table: dict {'inner': {'n': 1}}",
+            "empty table: dict {}",
+            r"b'caf\xe9': int 1",
+            "'' None b'body'",
+        ],
+    );
+    mailbox.send_octets(&amqp, r"UnicodeDecodeError b'caf\xe9'");
+}
