@@ -1,4 +1,5 @@
 //! Clients in Python. `./scripts/python` installs them.
 
+mod kombu;
 mod pika;
 mod values;
