@@ -1,5 +1,6 @@
 //! Clients in Python. `./scripts/python` installs them.
 
+mod celery;
 mod kombu;
 mod pika;
 mod values;
