@@ -2,9 +2,11 @@
 
 use std::time::Duration;
 
+use carrot::codec::Codecs;
 use carrot::message::{DeliveryMode, Headers, Value};
 use carrot::topology::DeleteIf;
 use carrot::{Codec, Connection, Exchange, Queue};
+use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use crate::program::Program;
@@ -171,4 +173,41 @@ fn carrot_publishes_to_an_exchange_and_a_queue_of_kombu() {
         drop(kombu);
         delete(&connection, &exchange);
     }
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+struct Order {
+    name: String,
+    price: f64,
+    amounts: Vec<i64>,
+    paid: Option<bool>,
+}
+
+fn order() -> Order {
+    let amounts = vec![0, -1, 127, 128, -33, 70_000, i64::MIN, i64::MAX];
+    Order { name: "Zoë".into(), price: -0.1, amounts, paid: None }
+}
+
+#[test]
+#[ignore = "needs RabbitMQ: run ./scripts/test"]
+fn message_pack_is_read_by_kombu_and_returned() {
+    let queue = unique("kombu-message-pack");
+    let kombu = Program::python("kombu_echo", &[&queue]);
+    kombu.expect("ready");
+    let connection = connect();
+    let answers = connection
+        .consumer(Queue::server_named().exclusive())
+        .codecs(Codecs::only(Codec::message_pack()))
+        .build()
+        .unwrap();
+    let publisher =
+        connection.publisher().routing_key(&*queue).codec(Codec::message_pack()).build().unwrap();
+    publisher.message().reply_to(answers.queue().unwrap()).send(&order()).unwrap();
+
+    let printed: serde_json::Value = serde_json::from_str(&kombu.line()).unwrap();
+    assert_eq!(printed, json!(order()));
+    let answer = receive(&answers, 1).remove(0);
+    assert_eq!(answer.properties().content_type(), Some("application/x-msgpack"));
+    assert_eq!(answer.properties().content_encoding(), Some("binary"));
+    assert_eq!(answer.decode::<Order>().unwrap(), order());
 }
