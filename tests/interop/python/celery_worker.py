@@ -13,7 +13,6 @@ url, queue = sys.argv[1:]
 app = Celery(broker=url, backend="rpc://")
 app.conf.task_queues = [Queue(queue, routing_key=queue, durable=True)]
 app.conf.worker_redirect_stdouts = False
-app.conf.worker_enable_remote_control = False
 
 
 @app.task(name="shop.add")
