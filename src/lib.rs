@@ -45,6 +45,8 @@
 //! | describe exchanges and queues | [`Exchange`], [`Queue`], [`Binding`] |
 //! | keep exchanges and queues in a file | [`topology::Topology`] |
 //! | handle several types of messages in one queue | [`consume::Router`] |
+//! | handle messages of one key in order | [`WorkersBuilder::ordered_by`](consume::WorkersBuilder::ordered_by) |
+//! | handle messages in batches | [`Consumer::batches`], [`WorkersBuilder::batches`](consume::WorkersBuilder::batches) |
 //! | decide about failed messages | [`Settlement`], [`consume::Retry`] |
 //! | add code around sending and handling | [`layers`], [`guide::layers`] |
 //! | handle each message id once | [`layers::Deduplicate`] |
@@ -170,7 +172,8 @@ pub mod publish {
 pub mod consume {
     #[doc(inline)]
     pub use carrot_core::{
-        ConsumerDefinition, FetchAll, HandlerError, IntoHandlerError, IntoSettlement, Messages,
+        Batch, BatchSettlement, BatchWorkersBuilder, Batches, ConsumerDefinition, FetchAll,
+        HandlerError, IntoBatchSettlement, IntoHandlerError, IntoSettlement, Messages,
         OrderedWorkersBuilder, Report, Retry, Router, StopHandle, StreamOffset, WorkersBuilder,
     };
 }

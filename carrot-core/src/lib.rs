@@ -43,6 +43,10 @@ pub use config::{
 };
 pub use connection::Connection;
 pub use consumer::Consumer;
+pub use consumer::batches::batch::Batch;
+pub use consumer::batches::builder::BatchWorkersBuilder;
+pub use consumer::batches::iter::Batches;
+pub use consumer::batches::settlement::{BatchSettlement, IntoBatchSettlement};
 pub use consumer::death::Death;
 pub use consumer::definition::ConsumerDefinition;
 pub use consumer::failure::Retry;

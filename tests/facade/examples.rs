@@ -71,6 +71,7 @@ examples! {
     topology: "example-usd-prices holds 0 of 1 message\nexample-all-prices holds 1";
     headers: "PDF or urgent  \"an urgent note\"";
     codecs: "refused: content type \"application/x-bincode\"";
+    batches: "249 messages acknowledged, 2 parked, 1 of them undecodable";
     ordered: "200 changes of 10 accounts applied in order\n1 change failed";
     router: "2 messages acknowledged, 1 rejected";
     unit_test: "1 order acknowledged, 1 rejected";

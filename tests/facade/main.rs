@@ -10,6 +10,7 @@ mod breakable;
 #[macro_use]
 mod support;
 
+mod batches;
 mod calls;
 mod changing_secrets;
 mod connection;

@@ -213,6 +213,10 @@ impl Backend for Channel {
         self.open.state.settle(SettlementKind::Ack, tag, extent)
     }
 
+    fn ack_all(&self, tags: &[DeliveryTag]) -> Result<()> {
+        self.open.state.ack_all(tags)
+    }
+
     fn reject(&self, tag: DeliveryTag, rejection: Rejection, extent: Extent) -> Result<()> {
         self.open.state.settle(SettlementKind::Reject(rejection), tag, extent)
     }

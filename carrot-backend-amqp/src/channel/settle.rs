@@ -59,15 +59,32 @@ impl ChannelInner {
                     }
                 });
             }
-            // The broker would close the channel over it.
-            Err(UnknownTag) => {
-                let reason = format!("PRECONDITION_FAILED - unknown delivery tag {}", tag.0);
-                if self.fail(Error::PreconditionFailed { reason }) {
-                    self.close_at_broker();
-                }
-            }
+            Err(UnknownTag) => self.fail_unknown(tag),
         }
         Ok(())
+    }
+
+    /// Acknowledges deliveries, and sends the acknowledgements at once.
+    pub(crate) fn ack_all(&self, tags: &[DeliveryTag]) -> Result<()> {
+        if let Some(failure) = self.failure() {
+            return Err(Error::Stale { source: Some(Arc::new(failure)) });
+        }
+        for tag in tags {
+            if let Err(UnknownTag) = self.tracker.decide(SettlementKind::Ack, tag.0, Extent::One) {
+                self.fail_unknown(*tag);
+                return Ok(());
+            }
+        }
+        self.flush();
+        Ok(())
+    }
+
+    /// Closes the channel, as the broker would do over the tag.
+    fn fail_unknown(&self, tag: DeliveryTag) {
+        let reason = format!("PRECONDITION_FAILED - unknown delivery tag {}", tag.0);
+        if self.fail(Error::PreconditionFailed { reason }) {
+            self.close_at_broker();
+        }
     }
 
     /// Converts a message for the caller, and notes whether it has to be settled.

@@ -74,6 +74,28 @@ pub(crate) fn an_ack_of_one_settles_no_other(harness: &dyn Harness) {
     fixture.channel.expect_messages(&queue, ["a", "c"]);
 }
 
+pub(crate) fn an_ack_of_several_settles_no_other(harness: &dyn Harness) {
+    let fixture = CaseFixture::new(harness);
+    let queue = fixture.queue();
+    let channel = fixture.open();
+    fixture.channel.enqueue(&queue, ["a", "b", "c", "d", "e", "f"]);
+    let tags: Vec<_> = (0..6).map(|_| channel.get_delivery(&queue).tag).collect();
+    channel.ack_all(&[tags[0], tags[1]]).expect("ack of the first");
+    channel.ack_all(&[tags[5], tags[3]]).expect("ack beyond a hole");
+    channel.ack_all(&[]).expect("ack of none");
+    channel.close_channel();
+    fixture.channel.expect_messages(&queue, ["c", "e"]);
+}
+
+pub(crate) fn an_ack_of_several_with_an_unknown_tag_closes_the_channel(harness: &dyn Harness) {
+    let fixture = CaseFixture::new(harness);
+    let queue = fixture.queue();
+    let channel = fixture.open();
+    let [first, ..] = take_three(&fixture, &*channel, &queue);
+    let _ = channel.ack_all(&[first.tag, DeliveryTag(99)]);
+    assert!(matches!(channel.channel_error(&queue), Error::PreconditionFailed { .. }));
+}
+
 pub(crate) fn deliveries_can_be_settled_in_any_order(harness: &dyn Harness) {
     let fixture = CaseFixture::new(harness);
     let queue = fixture.queue();

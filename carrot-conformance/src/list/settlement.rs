@@ -13,6 +13,8 @@ macro_rules! __settlement {
                 a_redelivery_has_a_new_tag;
                 an_ack_up_to_a_tag_settles_all_before_it;
                 an_ack_of_one_settles_no_other;
+                an_ack_of_several_settles_no_other;
+                an_ack_of_several_with_an_unknown_tag_closes_the_channel;
                 deliveries_can_be_settled_in_any_order;
                 an_ack_up_to_tag_zero_settles_everything;
                 an_ack_up_to_tag_zero_without_unsettled_messages_succeeds;

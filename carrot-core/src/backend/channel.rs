@@ -162,6 +162,17 @@ pub trait Backend: Debug + Send + Sync + 'static {
     /// [`Error::PreconditionFailed`].
     fn ack(&self, tag: DeliveryTag, extent: Extent) -> Result<()>;
 
+    /// Acknowledges several deliveries of this channel, and no others.
+    ///
+    /// Does not wait for the broker. A backend may combine the acknowledgements of deliveries that
+    /// follow each other. Defaults to one [`ack`](Backend::ack) for each tag.
+    ///
+    /// # Errors
+    /// As [`ack`](Backend::ack).
+    fn ack_all(&self, tags: &[DeliveryTag]) -> Result<()> {
+        tags.iter().try_for_each(|tag| self.ack(*tag, Extent::One))
+    }
+
     /// Rejects a delivery of this channel. [`Extent::UpTo`] also rejects every unacknowledged
     /// delivery before it that a caller has received. See [`Rejection`], and
     /// [Order after a requeue](crate::backend#order-after-a-requeue).

@@ -5,6 +5,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+/// The longest real time in which an advance of a manual clock may stay unseen.
+const LONGEST_BLIND_WAIT: Duration = Duration::from_millis(1);
+
 /// The clock of a backend. Measures the pauses between the attempts at a message.
 ///
 /// The deadlines of calls always use real time. Clones share the same clock.
@@ -86,6 +89,15 @@ impl Clock {
                 ClockSource::Real(_) => drop(self.0.changed.wait_timeout(woken, left)),
                 ClockSource::Manual(_) => drop(self.0.changed.wait(woken)),
             }
+        }
+    }
+
+    /// Returns how long a caller may wait in real time before it has to look at the clock again,
+    /// with `left` to wait. An advance of a manual clock cannot end a wait for the broker.
+    pub(crate) fn longest_wait(&self, left: Duration) -> Duration {
+        match self.0.source {
+            ClockSource::Real(_) => left,
+            ClockSource::Manual(_) => left.min(LONGEST_BLIND_WAIT),
         }
     }
 

@@ -160,6 +160,21 @@ impl RunCounters {
     /// Counts a failure. Called before the message is settled, because a program that sees the
     /// message deleted may read the report.
     pub(crate) fn note_failure(&self, failure: &Failure, queue: &str) {
+        self.count_failure(failure);
+        self.pause_after(failure, queue);
+    }
+
+    /// Pauses the consumer after too many failures in a row, of which this is one.
+    pub(crate) fn pause_after(&self, failure: &Failure, queue: &str) {
+        // A failure of the message itself proves nothing about the services that the handler
+        // depends on.
+        if !failure.chosen && !failure.undecodable && !failure.permanent {
+            self.breaker.note(true, queue);
+        }
+    }
+
+    /// Counts a failure that does not pause the consumer.
+    pub(crate) fn count_failure(&self, failure: &Failure) {
         if failure.chosen {
             return;
         }
@@ -169,12 +184,6 @@ impl RunCounters {
             .get_or_insert_with(|| Arc::clone(&failure.reason));
         let mut report = self.lock();
         *if failure.undecodable { &mut report.undecodable } else { &mut report.failed } += 1;
-        drop(report);
-        // A failure of the message itself proves nothing about the services that the handler
-        // depends on.
-        if !failure.undecodable && !failure.permanent {
-            self.breaker.note(true, queue);
-        }
     }
 
     pub(crate) fn note_success(&self, queue: &str) {

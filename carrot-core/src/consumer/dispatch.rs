@@ -34,6 +34,19 @@ pub(crate) fn handle<T: DeserializeOwned>(
     }
 }
 
+/// Decodes `message`, or returns how the message failed. Catches every panic of the program's code.
+pub(crate) fn decode<T: DeserializeOwned>(
+    message: &Message,
+    policy: &FailurePolicy,
+) -> Result<T, Handled> {
+    let error = match guard(|| message.decode()) {
+        Ok(Ok(payload)) => return Ok(payload),
+        Ok(Err(error)) => error,
+        Err(panic) => message.undecodable(Arc::new(Panicked(panic))),
+    };
+    Err(undecodable(message, policy, error))
+}
+
 /// Calls `receive` with a message that is not decoded. Catches every panic of the program's code.
 pub(crate) fn handle_whole(
     message: &Message,

@@ -24,6 +24,10 @@ impl HeldBytesLimit {
         HeldBytesLimit { bytes, configured: prefetch, prefetch: AtomicU16::new(prefetch) }
     }
 
+    pub(crate) fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
     pub(crate) fn prefetch(&self) -> u16 {
         self.prefetch.load(Ordering::Acquire)
     }

@@ -447,7 +447,7 @@ impl Message {
         self.fail_with(Failure::postponed(pause))
     }
 
-    fn fail_with(self, failure: Failure) -> Result<()> {
+    pub(crate) fn fail_with(self, failure: Failure) -> Result<()> {
         let failed = Arc::clone(&self.source.failed);
         failed.fail(self, &failure)
     }
@@ -485,6 +485,11 @@ impl Message {
         self.unsettled
     }
 
+    /// Returns whether the broker delivers the message again, because its channel was lost.
+    pub(crate) fn is_lost(&self) -> bool {
+        self.unsettled && self.check().is_err()
+    }
+
     /// Fails if a part of the message could not be read.
     pub(crate) fn check_readable(&self) -> Result<()> {
         check_readable(&self.delivery, &self.source.codecs)
@@ -507,12 +512,27 @@ impl Message {
     }
 
     pub(crate) fn settle(&mut self, disposition: Disposition) -> Result<()> {
+        let Some(disposition) = self.begin_settlement(disposition) else { return Ok(()) };
+        disposition.send(&*self.source.channel, self.delivery.tag)?;
+        self.note_settled();
+        Ok(())
+    }
+
+    /// Returns the channel, if the caller now has to acknowledge the message on it and then call
+    /// [`note_settled`](Message::note_settled).
+    pub(crate) fn begin_ack(&mut self) -> Option<(Arc<dyn Backend>, DeliveryTag)> {
+        self.begin_settlement(Disposition::Ack)?;
+        Some((Arc::clone(&self.source.channel), self.delivery.tag))
+    }
+
+    /// Returns the settlement to send; `None` if none has to be sent now.
+    fn begin_settlement(&mut self, disposition: Disposition) -> Option<Disposition> {
         if !std::mem::take(&mut self.unsettled) {
-            return Ok(());
+            return None;
         }
         // A stream counts acknowledgements as credit, and refuses everything else.
         let disposition = if self.source.stream.is_some() { Disposition::Ack } else { disposition };
-        let (channel, tag) = (&self.source.channel, self.delivery.tag);
+        let tag = self.delivery.tag;
         if !self.source.failed.counted().is_empty()
             && matches!(disposition, Disposition::Ack | Disposition::Reject)
         {
@@ -526,14 +546,15 @@ impl Message {
                 }
             })
         };
-        if self.held.as_ref().is_some_and(|held| held.withhold(later)) {
-            return Ok(());
-        }
-        disposition.send(&**channel, tag)?;
+        let is_withheld = self.held.as_ref().is_some_and(|held| held.withhold(later));
+        (!is_withheld).then_some(disposition)
+    }
+
+    /// Records that the settlement was sent.
+    pub(crate) fn note_settled(&self) {
         if let (Some(position), Some(offset)) = (&self.source.stream, self.stream_offset()) {
             position.settle(offset);
         }
-        Ok(())
     }
 
     #[cold]

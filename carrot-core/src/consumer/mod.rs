@@ -1,5 +1,6 @@
 //! Consumers, which deliver messages to threads of the program.
 
+pub(crate) mod batches;
 mod callbacks;
 mod counters;
 pub(crate) mod death;
@@ -34,10 +35,13 @@ pub(crate) mod workers_builder;
 use std::fmt;
 use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use serde::de::DeserializeOwned;
 
 use crate::backend::{Acknowledgement, ChannelOptions, ConsumeOptions, Delete, Role};
+use crate::consumer::batches::BatchLimits;
+use crate::consumer::batches::iter::Batches;
 use crate::consumer::callbacks::Callback;
 use crate::consumer::failure::FailurePolicy;
 use crate::consumer::handled::Handled;
@@ -70,10 +74,11 @@ const MAX_WAITING_BYTES: u64 = 64 << 20;
 /// | [`fetch`](Consumer::fetch) | one message, or none |
 /// | [`fetch_all`](Consumer::fetch_all) | the messages now in the queue, one by one |
 /// | [`messages`](Consumer::messages) | every message, also later ones, one by one |
+/// | [`batches`](Consumer::batches) | every message, several at a time |
 /// | [`register_callback`](Consumer::register_callback), [`wait`](Consumer::wait) | every message to callbacks on this thread |
 /// | [`workers`](Consumer::workers) | every message to one of several threads |
 ///
-/// The last three run until a [`StopHandle`] stops the consumer. Each message is settled on its
+/// The last four run until a [`StopHandle`] stops the consumer. Each message is settled on its
 /// own: see [`Message`] and, for callbacks and workers, [`Handler`].
 ///
 /// Dropping the consumer closes its channel once all of its runs have ended and all of its messages
@@ -241,6 +246,47 @@ impl Consumer {
     /// ```
     pub fn messages(&self) -> Result<Messages> {
         ConsumerRun::start(&self.shared, &self.shared.options).map(Messages::new)
+    }
+
+    /// Returns an iterator over batches of at most `size` messages.
+    ///
+    /// A batch is complete when it has `size` messages, or when `wait` has passed after its first
+    /// message arrived and no other message has arrived. It is also complete when the consumer is
+    /// stopped, and when its bodies reach
+    /// [`max_held_bytes`](crate::ConsumerDefinition::max_held_bytes). A `wait` of zero takes only
+    /// messages that have arrived.
+    ///
+    /// `wait` is measured by the clock of the connection: a manual clock of the memory broker has
+    /// to be advanced. The prefetch is raised to `size` if it is lower. Messages that pause after a
+    /// failure, or that the program holds, count towards the prefetch. Batches are then smaller,
+    /// and wait for the whole time.
+    ///
+    /// After a lost connection, messages that were collected are dropped from their batch, because
+    /// the broker redelivers them.
+    ///
+    /// Each call starts its own subscription. Blocks as [`messages`](Consumer::messages) does.
+    ///
+    /// # Errors
+    /// - As [`messages`](Consumer::messages).
+    /// - [`Error::Invalid`](crate::Error::Invalid): `size` is zero.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// # fn main() -> carrot::Result<()> {
+    /// let connection = carrot::connect("memory://")?;
+    /// connection.publisher().queue("prices").build()?.send_all(0..250)?;
+    /// let consumer = connection.consumer("prices").build()?;
+    /// for batch in consumer.batches(100, Duration::from_millis(50))?.timeout(Duration::ZERO) {
+    ///     let batch = batch?;
+    ///     println!("{} prices", batch.len()); // 100, 100 and 50
+    ///     batch.ack()?;
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn batches(&self, size: u16, wait: Duration) -> Result<Batches> {
+        Batches::start(&self.shared, BatchLimits::new(size, wait)?)
     }
 
     /// Adds a callback for [`wait`](Consumer::wait). The body is decoded to the callback's first

@@ -199,7 +199,7 @@ fn wait(pause: Duration, message: &Message, run: &ConsumerRun, counters: &RunCou
     }
 }
 
-fn count_outcome(counters: &RunCounters, outcome: &FailureOutcome) -> Treatment {
+pub(crate) fn count_outcome(counters: &RunCounters, outcome: &FailureOutcome) -> Treatment {
     counters.count(|report| outcome.counter(report));
     match outcome {
         FailureOutcome::Retried => Treatment::Retried,

@@ -279,6 +279,11 @@ impl ConsumerRun {
         self.held_bytes.as_ref().map_or(self.options.prefetch, HeldBytesLimit::prefetch)
     }
 
+    /// Returns the bytes that the run may hold, if they are limited.
+    pub(crate) fn max_held_bytes(&self) -> Option<u64> {
+        self.held_bytes.as_ref().map(HeldBytesLimit::bytes)
+    }
+
     pub(crate) fn unhandled(&self) -> &Arc<UnhandledCounts> {
         &self.unhandled
     }

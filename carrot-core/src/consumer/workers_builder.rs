@@ -1,8 +1,10 @@
 use std::hash::Hash;
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde::de::DeserializeOwned;
 
+use crate::consumer::batches::builder::BatchWorkersBuilder;
 use crate::consumer::dispatch;
 use crate::consumer::handler::{Handler, IntoSettlement};
 use crate::consumer::message::Message;
@@ -143,6 +145,23 @@ impl<'a> WorkersBuilder<'a> {
         key: impl Fn(&Message) -> K + Send + Sync + 'static,
     ) -> OrderedWorkersBuilder<'a> {
         OrderedWorkersBuilder::new(self.shared, self.threads, key)
+    }
+
+    /// Handles messages in batches of at most `size` messages, collected for at most `wait`.
+    ///
+    /// ```
+    /// # fn example(consumer: &carrot::Consumer) -> carrot::Result<()> {
+    /// use std::time::Duration;
+    /// use carrot::Message;
+    ///
+    /// let _workers = consumer.workers(2).batches(100, Duration::from_secs(1)).spawn(
+    ///     |urls: Vec<String>, _messages: &[Message]| println!("importing {} URLs", urls.len()),
+    /// )?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn batches(self, size: u16, wait: Duration) -> BatchWorkersBuilder<'a> {
+        BatchWorkersBuilder::new(self.shared, self.threads, size, wait)
     }
 
     /// Returns the layers that the answers to requests pass.

@@ -117,7 +117,7 @@ impl KeyedMessages {
     /// Drops the messages of lost channels, which the broker delivers again. `lost` is called for
     /// each of them.
     pub(super) fn remove_lost(&self, lost: impl Fn(&InHand)) {
-        let is_lost = |entry: &InHand| entry.is_lost();
+        let is_lost = |entry: &InHand| entry.message.is_lost();
         let removed = self.change(|queues| queues.remove(is_lost));
         removed.iter().for_each(lost);
     }
@@ -173,11 +173,6 @@ impl KeyedMessages {
 impl InHand {
     pub(super) fn new(message: Message) -> InHand {
         InHand { message, held: Duration::ZERO, has_paused: false, keyless: None }
-    }
-
-    /// Returns whether the broker delivers the message again, because its channel was lost.
-    pub(super) fn is_lost(&self) -> bool {
-        self.message.is_unsettled() && self.message.check().is_err()
     }
 }
 

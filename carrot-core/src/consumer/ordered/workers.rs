@@ -91,7 +91,7 @@ impl OrderedRun {
 
     fn handle(&self, pool: &WorkerPool, mut turn: KeyTurn) {
         let Some(mut entry) = turn.take() else { return };
-        if entry.is_lost() {
+        if entry.message.is_lost() {
             return self.count_lost(pool, &entry);
         }
         let observer = TreatmentObserver::new(&pool.run, &entry.message);
