@@ -46,6 +46,10 @@ use crate::error::{Error, Result};
 /// A parked or rejected message leaves the order: the later messages of its key are handled without
 /// it. A message that is forwarded from the parking queue becomes the last of its key.
 ///
+/// A closure that settles messages itself, as with
+/// [`spawn_raw`](crate::WorkersBuilder::spawn_raw), could settle them in any order. Workers in order
+/// therefore have no such call.
+///
 /// # Prefetch
 ///
 /// The [`prefetch`](crate::ConsumerDefinition::prefetch) limits the received messages of all keys
@@ -158,10 +162,11 @@ impl<'a> OrderedWorkersBuilder<'a> {
             handle,
             keyless: AtomicU64::new(0),
         });
+        // First, because workers end only after the thread that receives.
+        workers.spawn_thread("receiver", &run, |pool, run| run.receive(pool), || {})?;
         for worker in 0..self.threads {
             workers.spawn_worker(worker, &run, move |pool, run| run.work(worker, pool))?;
         }
-        workers.spawn_thread("receiver", &run, |pool, run| run.receive(pool), || {})?;
         Ok(workers)
     }
 }
