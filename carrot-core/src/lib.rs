@@ -26,6 +26,7 @@ mod publisher;
 mod recovery;
 mod statistics;
 mod topology;
+mod waiting_queues;
 
 pub mod backend;
 

@@ -17,6 +17,7 @@ mod connection;
 mod consumer;
 mod deadlines;
 mod delayed_retry;
+mod delays;
 mod examples;
 mod failures;
 mod first_contact;

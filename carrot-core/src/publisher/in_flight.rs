@@ -7,6 +7,7 @@ use crate::backend::{Backend, Content, Outcome, Publication, PublishTag};
 use crate::deadline;
 use crate::error::{Error, Result, Returned};
 use crate::publish_layer::passed_layers::PassedLayers;
+use crate::publisher::delayed::Delayed;
 
 /// One message until the outcome is known. The first thread that waits for the outcome asks the
 /// broker; others wait for that thread.
@@ -20,6 +21,8 @@ pub(crate) struct InFlight {
     pub(crate) sequence: u64,
     /// Whether layers of the publisher see the outcome.
     has_layers: bool,
+    /// The delay of the message, if any.
+    delayed: Option<Box<Delayed>>,
     state: Mutex<InFlightState>,
     changed: Condvar,
 }
@@ -82,14 +85,34 @@ impl InFlight {
             deadline,
             sequence,
             has_layers: passed.is_some(),
+            delayed: None,
             state: Mutex::new(InFlightState { passed, ..InFlightState::default() }),
             changed: Condvar::new(),
         }
     }
 
+    /// Delays the message, if it has a delay.
+    pub(crate) fn with_delay(mut self, delayed: Option<&Delayed>) -> InFlight {
+        self.delayed = delayed.cloned().map(Box::new);
+        self
+    }
+
+    /// Ensures that the waiting queues of a delayed message exist before it is published.
+    pub(crate) fn declare_again(&self, until: Instant) -> Result<()> {
+        match &self.delayed {
+            None => Ok(()),
+            Some(delayed) => delayed.declare_again(until),
+        }
+    }
+
     /// Returns the message, which was validated before it was in flight.
     pub(crate) fn publication(&self) -> Publication<'_> {
-        Publication::new(&self.content).with_mandatory(self.mandatory).already_validated()
+        match &self.delayed {
+            None => {
+                Publication::new(&self.content).with_mandatory(self.mandatory).already_validated()
+            }
+            Some(delayed) => delayed.publication(&self.content),
+        }
     }
 
     pub(crate) fn is_resolved(&self) -> bool {
@@ -204,6 +227,9 @@ impl InFlight {
     /// Records the outcome, unless one is recorded. Calls `first` before other threads can see the
     /// outcome. `first` receives the failure if the confirmation was dropped.
     pub(crate) fn resolve(&self, outcome: Result<()>, first: impl FnOnce(Option<&Error>)) {
+        if let Some(delayed) = &self.delayed {
+            delayed.note(&outcome);
+        }
         let mut state = self.lock();
         if state.outcome.is_some() {
             return;

@@ -10,6 +10,7 @@ use crate::error::{Error, Result};
 use crate::model::ShortString;
 use crate::model::{DeliveryMode, Headers, Properties, Timestamp, Value};
 use crate::publisher::confirmation::Confirmation;
+use crate::publisher::delayed::SendTerms;
 use crate::publisher::in_flight::InFlight;
 use crate::publisher::pipeline::PublishPipeline;
 
@@ -36,8 +37,7 @@ pub struct MessageBuilder<'a> {
     pipeline: &'a Arc<PublishPipeline>,
     routing_key: ShortString,
     properties: Properties,
-    mandatory: bool,
-    timeout: Duration,
+    terms: SendTerms,
 }
 
 impl<'a> MessageBuilder<'a> {
@@ -46,8 +46,11 @@ impl<'a> MessageBuilder<'a> {
             pipeline,
             routing_key: pipeline.routing_key().clone(),
             properties: pipeline.properties().clone(),
-            mandatory: pipeline.definition().is_mandatory(),
-            timeout: pipeline.definition().send_timeout,
+            terms: SendTerms {
+                mandatory: pipeline.definition().is_mandatory(),
+                timeout: pipeline.definition().send_timeout,
+                delay: Duration::ZERO,
+            },
         }
     }
 
@@ -144,7 +147,7 @@ impl<'a> MessageBuilder<'a> {
     ///
     /// Defaults to the publisher's setting.
     pub fn mandatory(mut self) -> Self {
-        self.mandatory = true;
+        self.terms.mandatory = true;
         self
     }
 
@@ -152,7 +155,7 @@ impl<'a> MessageBuilder<'a> {
     ///
     /// Defaults to the publisher's setting.
     pub fn not_mandatory(mut self) -> Self {
-        self.mandatory = false;
+        self.terms.mandatory = false;
         self
     }
 
@@ -172,7 +175,55 @@ impl<'a> MessageBuilder<'a> {
     /// # }
     /// ```
     pub fn timeout(mut self, timeout: Duration) -> Self {
-        self.timeout = timeout;
+        self.terms.timeout = timeout;
+        self
+    }
+
+    /// Holds the message at the broker for this time, before the broker routes it.
+    ///
+    /// The delay is rounded up to whole seconds, and has at most 8,388,608 s (97 days). A message
+    /// never arrives early. A delay of zero sends the message at once. The delay begins when the
+    /// broker confirms the message.
+    ///
+    /// Messages with different delays do not wait for each other. The receiver sees the exchange,
+    /// the routing key, the properties and the headers of the message. The broker adds headers
+    /// about the waiting queues, such as `x-death`.
+    /// [`Message::deaths`](crate::Message::deaths) omits them.
+    ///
+    /// # Waiting queues
+    ///
+    /// Brokers without delays of their own, RabbitMQ among them, hold delayed messages in waiting
+    /// queues. The first delayed message to a queue or an exchange declares them, which can take
+    /// several seconds. [`Publisher::declare_delays`](crate::Publisher::declare_delays) declares
+    /// them earlier.
+    ///
+    /// The broker cannot return a message at the end of its delay. A message that no queue takes
+    /// then is *kept* if it is mandatory: the waiting queue holds it until a queue takes it. More
+    /// than 32 such messages delay the later ones to the same target. A message that is not
+    /// mandatory is dropped. Messages to the default exchange are mandatory by default. Their queue
+    /// must exist when the publisher first sends to it with a delay.
+    ///
+    /// Defaults to no delay.
+    ///
+    /// # Errors
+    /// The sending call also fails with:
+    /// - [`Error::Invalid`](crate::Error::Invalid): the delay is too long, the message has an
+    ///   expiration, the routing key names no lasting queue, or the broker delays no messages.
+    /// - [`Error::Unroutable`](crate::Error::Unroutable): the message is mandatory, and its queue
+    ///   does not exist, or the waiting queues were deleted. The next message declares those again.
+    /// - [`Error::AccessRefused`](crate::Error::AccessRefused): the waiting queues do not exist,
+    ///   and the user may not declare them.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// # fn example(publisher: &carrot::Publisher) -> carrot::Result<()> {
+    /// publisher.message().delay(Duration::from_secs(15 * 60)).send("remind the customer")?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn delay(mut self, delay: Duration) -> Self {
+        self.terms.delay = delay;
         self
     }
 
@@ -256,10 +307,8 @@ impl<'a> MessageBuilder<'a> {
     pub fn send_bytes(self, body: impl IntoBody) -> Result<()> {
         let pipeline = self.pipeline;
         if !pipeline.definition().confirms {
-            let (mandatory, timeout) = (self.mandatory, self.checked_timeout()?);
-            return pipeline
-                .send_unconfirmed(self.into_content(body), mandatory, timeout)
-                .map(drop);
+            let terms = self.checked_terms()?;
+            return pipeline.send_unconfirmed(self.into_content(body), terms).map(drop);
         }
         let message = self.send_body(body)?;
         Confirmation::new(message, Arc::clone(pipeline)).wait()
@@ -286,23 +335,21 @@ impl<'a> MessageBuilder<'a> {
     /// # Errors
     /// As [`Publisher::try_publish`](crate::Publisher::try_publish).
     pub fn try_publish_bytes(self, body: impl IntoBody) -> Result<Confirmation> {
-        let (pipeline, mandatory, timeout) =
-            (self.pipeline, self.mandatory, self.checked_timeout()?);
-        let message = pipeline.try_send(self.into_content(body), mandatory, timeout)?;
+        let (pipeline, terms) = (self.pipeline, self.checked_terms()?);
+        let message = pipeline.try_send(self.into_content(body), terms)?;
         Ok(Confirmation::new(message, Arc::clone(pipeline)))
     }
 
     fn send_body(self, body: impl IntoBody) -> Result<Arc<InFlight>> {
-        let (pipeline, mandatory, timeout) =
-            (self.pipeline, self.mandatory, self.checked_timeout()?);
-        pipeline.send(self.into_content(body), mandatory, timeout)
+        let (pipeline, terms) = (self.pipeline, self.checked_terms()?);
+        pipeline.send(self.into_content(body), terms)
     }
 
-    fn checked_timeout(&self) -> Result<Duration> {
-        if self.timeout.is_zero() {
+    fn checked_terms(&self) -> Result<SendTerms> {
+        if self.terms.timeout.is_zero() {
             Err(Error::invalid("timeout of a message", "0", "more than zero"))
         } else {
-            Ok(self.timeout)
+            Ok(self.terms)
         }
     }
 

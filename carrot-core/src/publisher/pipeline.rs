@@ -1,6 +1,7 @@
 //! The sending half of a publisher.
 
 mod confirms;
+mod delays;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -13,6 +14,7 @@ use crate::model::ShortString;
 use crate::model::{Exchange, Properties, Queue};
 use crate::publish_layer::layer::PublishLayers;
 use crate::publish_layer::passed_layers::{PassedLayers, Unobserved, pass_layers};
+use crate::publisher::delayed::{Delayed, SendTerms};
 use crate::publisher::in_flight::{Attempt, InFlight};
 use crate::publisher::settings::PublisherSettings;
 use crate::publisher::unconfirmed::UnconfirmedMessages;
@@ -23,6 +25,7 @@ use crate::recovery::handle::ConnectionHandle;
 use crate::recovery::isolation::TakeAnswers;
 use crate::recovery::reconnecting::Reopen;
 use crate::statistics::registry::Registered;
+use crate::waiting_queues::declared_chains::DeclaredChains;
 
 /// Sends the messages of a publisher. Confirmations keep the pipeline alive.
 #[derive(Debug)]
@@ -37,6 +40,7 @@ pub(crate) struct PublishPipeline {
     channel: RecoveringChannel<()>,
     unconfirmed: Arc<UnconfirmedMessages>,
     layers: Arc<PublishLayers>,
+    chains: Arc<DeclaredChains>,
     /// Ends with the pipeline.
     _figures: Registered<UnconfirmedMessages>,
 }
@@ -57,7 +61,7 @@ impl Reopen for PublishPipeline {
 impl PublishPipeline {
     /// Opens the channel, and declares the exchange and the queue.
     pub(crate) fn open(
-        connection: &ConnectionHandle,
+        connection: &Arc<ConnectionHandle>,
         definition: PublisherSettings,
     ) -> Result<Arc<PublishPipeline>> {
         let (exchange, queue) = (definition.exchange.clone(), definition.queue.clone());
@@ -74,10 +78,13 @@ impl PublishPipeline {
         let publisher: Arc<dyn TakeAnswers> = Arc::clone(&unconfirmed) as Arc<dyn TakeAnswers>;
         unconfirmed.isolation.add(&publisher);
         let unanswered = Arc::clone(&unconfirmed);
+        let chains = Arc::new(DeclaredChains::new(connection));
+        let declared_chains = Arc::clone(&chains);
         let channel = connection.recovering_channel(
             options,
             "publisher",
             move |channel, until, declarations| {
+                declared_chains.note_loss();
                 let declarations = if made_again { Declarations::Made } else { declarations };
                 if !exchange.is_default() {
                     let exchange = match declarations {
@@ -106,6 +113,7 @@ impl PublishPipeline {
             unconfirmed,
             channel,
             layers: Arc::new(definition.layers.clone()),
+            chains,
             definition,
         };
         if !connection.lazy {
@@ -144,21 +152,20 @@ impl PublishPipeline {
     fn pass_layers(
         &self,
         content: &mut Arc<Content>,
-        mandatory: bool,
-        timeout: Duration,
+        terms: SendTerms,
         deadline: Instant,
         may_wait: bool,
     ) -> Result<Unobserved> {
         let until = may_wait.then_some(deadline);
-        let started = deadline::start(deadline, timeout);
+        let started = deadline::start(deadline, terms.timeout);
         // Not copied: the message belongs to this call alone.
         let own = Arc::make_mut(content);
-        let passed = pass_layers(&self.layers, own, mandatory, started, until)?;
+        let passed = pass_layers(&self.layers, own, terms.mandatory, started, until)?;
         let passed = Unobserved::new(passed, started);
         if Instant::now() < deadline {
             return Ok(passed);
         }
-        let late = Err(Error::timeout("passing a message through its layers", timeout));
+        let late = Err(Error::timeout("passing a message through its layers", terms.timeout));
         passed.observe(content, &late, false);
         late
     }
@@ -167,26 +174,25 @@ impl PublishPipeline {
     pub(crate) fn send_unconfirmed(
         &self,
         mut content: Arc<Content>,
-        mandatory: bool,
-        timeout: Duration,
+        terms: SendTerms,
     ) -> Result<Arc<Content>> {
         if self.layers.is_empty() {
-            return self.publish_unconfirmed(&content, mandatory, timeout).map(|()| content);
+            return self.publish_unconfirmed(&content, terms).map(|()| content);
         }
-        let deadline = deadline::after(timeout);
-        let passed = self.pass_layers(&mut content, mandatory, timeout, deadline, true)?;
-        let sent = self.publish_unconfirmed(&content, mandatory, deadline::left(deadline));
+        let deadline = deadline::after(terms.timeout);
+        let passed = self.pass_layers(&mut content, terms, deadline, true)?;
+        let left = SendTerms { timeout: deadline::left(deadline), ..terms };
+        let sent = self.publish_unconfirmed(&content, left);
         passed.observe(&content, &sent, false);
         sent.map(|()| content)
     }
 
-    fn publish_unconfirmed(
-        &self,
-        content: &Arc<Content>,
-        mandatory: bool,
-        timeout: Duration,
-    ) -> Result<()> {
-        let sent = self.try_unconfirmed(content, mandatory, timeout);
+    fn publish_unconfirmed(&self, content: &Arc<Content>, terms: SendTerms) -> Result<()> {
+        let sent = if terms.delay.is_zero() {
+            self.try_unconfirmed(content, terms.mandatory, terms.timeout)
+        } else {
+            self.delay_unconfirmed(content, terms)
+        };
         self.unconfirmed.without_confirm.count(&sent);
         sent
     }
@@ -221,37 +227,33 @@ impl PublishPipeline {
         ))
     }
 
-    /// Sends a message once the window has room. The outcome is known within `timeout`.
-    pub(crate) fn send(
-        &self,
-        content: Arc<Content>,
-        mandatory: bool,
-        timeout: Duration,
-    ) -> Result<Arc<InFlight>> {
+    /// Sends a message once the window has room. The outcome is known within the timeout.
+    pub(crate) fn send(&self, content: Arc<Content>, terms: SendTerms) -> Result<Arc<InFlight>> {
         if !self.definition.confirms {
-            let content = self.send_unconfirmed(content, mandatory, timeout)?;
-            return Ok(resolved(content, mandatory, timeout));
+            let content = self.send_unconfirmed(content, terms)?;
+            return Ok(resolved(content, terms));
         }
-        let deadline = deadline::after(timeout);
-        let message = if self.layers.is_empty() {
-            self.enter(&content, mandatory, timeout, deadline, || None)?
+        let deadline = deadline::after(terms.timeout);
+        let message = if self.layers.is_empty() && terms.delay.is_zero() {
+            self.enter(&content, terms, deadline, || None, None)?
         } else {
-            self.enter_through_layers(content, mandatory, timeout, deadline)?
+            self.enter_prepared(content, terms, deadline)?
         };
         self.finish_send(message, |message| self.publish_until_sent(message))
     }
 
-    /// Passes a message through the layers, and waits for room in the window.
+    /// Passes a message through the layers, prepares its delay, and waits for room in the window.
     #[inline(never)]
-    fn enter_through_layers(
+    fn enter_prepared(
         &self,
         mut content: Arc<Content>,
-        mandatory: bool,
-        timeout: Duration,
+        terms: SendTerms,
         deadline: Instant,
     ) -> Result<Arc<InFlight>> {
-        let passed = self.pass_layers(&mut content, mandatory, timeout, deadline, true)?;
-        let entered = self.enter(&content, mandatory, timeout, deadline, || passed.take());
+        let passed = self.pass_layers(&mut content, terms, deadline, true)?;
+        let entered = self
+            .delay(&content, terms, Some(deadline))
+            .and_then(|delayed| self.enter(&content, terms, deadline, || passed.take(), delayed));
         passed.observe(&content, &entered, true);
         entered
     }
@@ -260,14 +262,17 @@ impl PublishPipeline {
     fn enter(
         &self,
         content: &Arc<Content>,
-        mandatory: bool,
-        timeout: Duration,
+        terms: SendTerms,
         deadline: Instant,
         passed: impl Fn() -> Option<PassedLayers>,
+        delayed: Option<Delayed>,
     ) -> Result<Arc<InFlight>> {
+        let SendTerms { mandatory, timeout, .. } = terms;
         self.validate(content, mandatory)?;
         self.enter_window(content.body.len(), timeout, deadline, |sequence| {
-            InFlight::new(Arc::clone(content), mandatory, timeout, deadline, sequence, passed())
+            let content = Arc::clone(content);
+            let message = InFlight::new(content, mandatory, timeout, deadline, sequence, passed());
+            message.with_delay(delayed.as_ref())
         })
     }
 
@@ -281,12 +286,11 @@ impl PublishPipeline {
     pub(crate) fn try_send(
         &self,
         mut content: Arc<Content>,
-        mandatory: bool,
-        timeout: Duration,
+        terms: SendTerms,
     ) -> Result<Arc<InFlight>> {
-        let deadline = deadline::after(timeout);
-        let passed = self.pass_layers(&mut content, mandatory, timeout, deadline, false)?;
-        let sent = self.try_send_passed(&content, mandatory, timeout, deadline, &passed);
+        let deadline = deadline::after(terms.timeout);
+        let passed = self.pass_layers(&mut content, terms, deadline, false)?;
+        let sent = self.try_send_passed(&content, terms, deadline, &passed);
         passed.observe(&content, &sent, self.definition.confirms);
         sent
     }
@@ -294,11 +298,11 @@ impl PublishPipeline {
     fn try_send_passed(
         &self,
         content: &Arc<Content>,
-        mandatory: bool,
-        timeout: Duration,
+        terms: SendTerms,
         deadline: Instant,
         passed: &Unobserved,
     ) -> Result<Arc<InFlight>> {
+        let SendTerms { mandatory, timeout, .. } = terms;
         self.validate(content, mandatory)?;
         let connection = self.channel.connection();
         if let Some(reason) = connection.blocked() {
@@ -309,6 +313,7 @@ impl PublishPipeline {
         };
         let channel =
             self.channel.current().filter(is_open).ok_or_else(|| self.channel.absence())?.channel;
+        let delayed = self.delay(content, terms, None)?;
         // The background thread recovers a lost channel.
         let publish = |publication: &Publication<'_>| {
             channel.publish(publication, Duration::ZERO).map_err(|error| {
@@ -316,20 +321,21 @@ impl PublishPipeline {
                 if is_gone { self.channel.absence() } else { error }
             })
         };
+        let new = |sequence, passed| {
+            let content = Arc::clone(content);
+            let message = InFlight::new(content, mandatory, timeout, deadline, sequence, passed);
+            message.with_delay(delayed.as_ref())
+        };
         if !self.definition.confirms {
-            let sent = publish(&Publication::new(content).with_mandatory(mandatory));
+            let sent = publish(&new(0, None).publication());
             self.unconfirmed.without_confirm.count(&sent);
             sent?;
-            return Ok(resolved(Arc::clone(content), mandatory, timeout));
+            return Ok(resolved(Arc::clone(content), terms));
         }
-        let new = |sequence| {
-            let passed = passed.take();
-            InFlight::new(Arc::clone(content), mandatory, timeout, deadline, sequence, passed)
-        };
         let message = self
             .unconfirmed
             .window
-            .enter(content.body.len(), new)
+            .enter(content.body.len(), |sequence| new(sequence, passed.take()))
             .ok_or_else(|| self.no_room(Duration::ZERO))?;
         self.finish_send(message, |message| {
             let tag = publish(&message.publication())?;
@@ -383,6 +389,7 @@ impl PublishPipeline {
         let mut was_sent = false;
         loop {
             let channel = opened?.channel;
+            message.declare_again(message.deadline)?;
             self.unconfirmed.isolation.wait(message.deadline);
             match channel.publish(&message.publication(), message.left()) {
                 Ok(_) if !self.definition.confirms => return Ok(()),
@@ -470,7 +477,8 @@ impl PublishPipeline {
 }
 
 /// Returns a message that was sent without confirms.
-fn resolved(content: Arc<Content>, mandatory: bool, timeout: Duration) -> Arc<InFlight> {
+fn resolved(content: Arc<Content>, terms: SendTerms) -> Arc<InFlight> {
+    let SendTerms { mandatory, timeout, .. } = terms;
     let message = InFlight::new(content, mandatory, timeout, deadline::after(timeout), 0, None);
     message.resolve(Ok(()), |_| {});
     Arc::new(message)

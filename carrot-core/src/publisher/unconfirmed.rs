@@ -6,6 +6,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Instant;
 
 use crate::backend::Backend;
+use crate::deadline;
 use crate::error::{Error, Result};
 use crate::publisher::in_flight::{Attempt, InFlight};
 use crate::publisher::window::{PublishFailure, Window};
@@ -146,9 +147,11 @@ impl UnconfirmedMessages {
         for message in
             self.window.messages().iter().filter(|message| message.is_elsewhere_than(channel))
         {
-            let now = Instant::now();
-            if now >= message.deadline {
+            if Instant::now() >= message.deadline {
                 continue;
+            }
+            if let Err(error) = message.declare_again(until.min(message.deadline)) {
+                log::debug!("waiting queues of a delayed message were not found: {error}");
             }
             if message.is_suspect() {
                 let sends = suspect_sends.get_or_insert_with(|| {
@@ -159,7 +162,7 @@ impl UnconfirmedMessages {
                 self.send_alone(sends, message, channel, until)?;
                 continue;
             }
-            match channel.publish(&message.publication(), until.saturating_duration_since(now)) {
+            match channel.publish(&message.publication(), deadline::left(until)) {
                 Ok(tag) => {
                     self.sent_again(message, Attempt { channel: Arc::clone(channel), tag });
                 }

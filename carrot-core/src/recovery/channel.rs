@@ -214,15 +214,36 @@ impl<S: Clone> RecoveringChannel<S> {
     /// connection.
     pub(crate) fn call<T>(&self, call: impl Fn(&Opened<S>, Duration) -> Result<T>) -> Result<T> {
         let deadline = deadline::after(self.connection.call_timeout);
+        let opened = self.get_or_open();
+        self.repeat(opened, deadline, |opened| call(opened, self.connection.call_timeout))
+    }
+
+    /// Runs a call as [`call`](RecoveringChannel::call) does, and connects, until `deadline`.
+    pub(crate) fn call_before<T>(
+        &self,
+        deadline: Instant,
+        call: impl Fn(&Opened<S>, Duration) -> Result<T>,
+    ) -> Result<T> {
+        let opened = self.current().map_or_else(|| self.recover(deadline), Ok);
+        self.repeat(opened, deadline, |opened| {
+            call(opened, self.connection.call_timeout.min(deadline::left(deadline)))
+        })
+    }
+
+    fn repeat<T>(
+        &self,
+        mut opened: Result<Opened<S>>,
+        deadline: Instant,
+        call: impl Fn(&Opened<S>) -> Result<T>,
+    ) -> Result<T> {
         let mut losses = HardCloses::default();
-        let mut opened = self.get_or_open();
         loop {
             let channel = match opened {
                 Ok(channel) => channel,
                 Err(error) if !may_pass(&error) || Instant::now() >= deadline => return Err(error),
                 Err(_) => self.recover(deadline)?,
             };
-            match call(&channel, self.connection.call_timeout) {
+            match call(&channel) {
                 Err(error) if error.is_disconnected() && Instant::now() < deadline => {
                     self.failed(&channel.channel, &error);
                     if let Some(refused) = losses.note(&error) {

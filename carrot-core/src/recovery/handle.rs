@@ -67,6 +67,16 @@ impl ConnectionHandle {
         self.administration.call(|opened, timeout| opened.channel.declare(entity, timeout))
     }
 
+    /// Declares an entity, and connects, before `deadline`.
+    pub(crate) fn declare_before(
+        &self,
+        entity: Declare<'_>,
+        deadline: Instant,
+    ) -> Result<QueueInfo> {
+        self.administration
+            .call_before(deadline, |opened, timeout| opened.channel.declare(entity, timeout))
+    }
+
     /// Returns whether a binding exists; `None` if the backend cannot know.
     pub(crate) fn has_binding(&self, binding: &Binding) -> Result<Option<bool>> {
         self.administration.call(|opened, timeout| opened.channel.has_binding(binding, timeout))

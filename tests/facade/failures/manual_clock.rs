@@ -3,6 +3,7 @@
 use std::sync::mpsc::{self, Receiver};
 use std::time::Duration;
 
+use carrot::config::RabbitMqRelease;
 use carrot::memory::{Broker, ManualClock, Operation};
 use carrot::{Connection, Error, Message, Workers};
 
@@ -15,8 +16,12 @@ pub struct Setup {
 }
 
 pub fn setup() -> Setup {
+    setup_imitating(RabbitMqRelease::V4_3)
+}
+
+pub fn setup_imitating(release: RabbitMqRelease) -> Setup {
     let clock = ManualClock::new();
-    let broker = Broker::with_clock(&clock);
+    let broker = Broker::builder().clock(&clock).imitate(release).build();
     let connection = Connection::new(broker.connector());
     Setup { clock, broker, connection }
 }

@@ -7,6 +7,7 @@ use crate::consumer::failure::retry_queues;
 use crate::error::{Error, Result};
 use crate::model::ShortString;
 use crate::model::{Headers, Properties, Value};
+use crate::waiting_queues::delay_chain::is_delay_queue;
 
 /// The attempt number of the copy's delivery; missing on the first.
 const ATTEMPT: &str = "carrot-attempt";
@@ -60,7 +61,8 @@ impl<'a> Original<'a> {
     }
 }
 
-/// Returns the dead-letter records of a message, the latest first, without the ends of pauses.
+/// Returns the dead-letter records of a message, the latest first, without the ends of pauses and
+/// of delays.
 /// Includes those from before its first failure, which its copy carries.
 pub(crate) fn deaths<'a>(
     properties: &'a Properties,
@@ -77,12 +79,14 @@ pub(crate) fn deaths<'a>(
     records("x-death").filter(move |death| !is_pause(death, queue)).chain(records(DEATHS))
 }
 
-/// Returns whether a record is the end of a pause in a waiting queue.
+/// Returns whether a record is the end of a pause or of a delay in a waiting queue.
 fn is_pause(death: &Headers, queue: &str) -> bool {
-    death
-        .get("queue")
-        .and_then(Value::as_str)
-        .is_some_and(|name| retry_queues::is_step_of(name, queue))
+    death.get("queue").and_then(Value::as_str).is_some_and(|name| is_waiting_queue(name, queue))
+}
+
+/// Returns whether messages wait in the queue `name` before they reach `queue`.
+fn is_waiting_queue(name: &str, queue: &str) -> bool {
+    retry_queues::is_step_of(name, queue) || is_delay_queue(name)
 }
 
 /// Returns a copy that waits in `step` before it is delivered to `queue` again, as attempt number
@@ -223,7 +227,7 @@ fn move_deaths(headers: &mut Headers, properties: &Properties, queue: &str) {
     for name in DEATH_RECORDS {
         let prefix = name.trim_end_matches(|letter| letter != '-');
         let of_queue = properties.header(&format!("{prefix}queue")).and_then(Value::as_str);
-        let is_pause = of_queue.is_some_and(|name| retry_queues::is_step_of(name, queue));
+        let is_pause = of_queue.is_some_and(|name| is_waiting_queue(name, queue));
         if let Some(value) = headers.remove(name).filter(|_| !is_pause) {
             headers.insert(moved(name), value);
         }

@@ -6,6 +6,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::backend::{Backend, ChannelOptions, Content, Declare, Outcome, Publication};
+use crate::deadline;
 use crate::error::{Error, Result};
 use crate::model::Queue;
 use crate::recovery::channel::RecoveringChannel;
@@ -13,6 +14,7 @@ use crate::recovery::effects::ends_channel;
 use crate::recovery::handle::ConnectionHandle;
 use crate::recovery::hard_closes::HardCloses;
 use crate::recovery::shared::ConnectionShared;
+use crate::waiting_queues::declaring::declare;
 
 /// The time that a copy waits for the broker before it checks for an alarm.
 const ALARM_CHECK_INTERVAL: Duration = Duration::from_millis(200);
@@ -20,8 +22,6 @@ const ALARM_CHECK_INTERVAL: Duration = Duration::from_millis(200);
 /// The maximum wait of a copy for its confirm. A quorum queue elects another leader within this
 /// time.
 const MAX_CONFIRM_WAIT: Duration = Duration::from_secs(5);
-/// The maximum number of declarations of a queue that is being deleted.
-const DECLARATIONS: u32 = 5;
 /// The time for which no copy is sent to a queue that did not answer.
 const SILENT_QUEUE_PAUSE: Duration = Duration::from_secs(15);
 
@@ -196,7 +196,12 @@ impl CopyChannel {
                 }
             }
         };
-        let declared = if found { Ok(()) } else { self.declare(queue) };
+        let declared = if found {
+            Ok(())
+        } else {
+            let deadline = || deadline::after(self.connection.call_timeout());
+            declare(&self.connection, Declare::Queue(queue), deadline)
+        };
         let presence = match declared {
             Ok(()) => Presence::Declared,
             Err(error @ Error::AccessRefused { .. }) => Presence::Refused(error),
@@ -205,18 +210,6 @@ impl CopyChannel {
         let declared_at = (!found).then(Instant::now);
         self.queues().insert(queue.name.clone(), TargetQueue { declared_at, silent_until: None });
         Ok(presence)
-    }
-
-    /// Declares a queue. RabbitMQ may report a missing queue while a quorum queue of the name is
-    /// being deleted.
-    fn declare(&self, queue: &Queue) -> Result<()> {
-        for _ in 0..DECLARATIONS {
-            match self.connection.declare(Declare::Queue(queue)) {
-                Err(Error::NotFound { .. }) => thread::sleep(ALARM_CHECK_INTERVAL),
-                declared => return declared.map(drop),
-            }
-        }
-        self.connection.declare(Declare::Queue(queue)).map(drop)
     }
 
     /// Waits until a broker that restarts would keep a queue that was declared just before, with

@@ -7,13 +7,14 @@ use std::time::Duration;
 
 use crate::backend::Capabilities;
 use crate::model::{Queue, whole_seconds};
+use crate::waiting_queues::arguments::{kept, waiting_queue};
+use crate::waiting_queues::names::{self, is_stem_of, with_suffix};
 
 const STEPS: u32 = 18;
 /// The longest pause: 131,072 s.
 pub(super) const LONGEST: Duration = Duration::from_secs(1 << (STEPS - 1));
-/// The longest name of a queue, in bytes.
-const LONGEST_NAME: usize = 255;
-const INFIX: &str = ".retry.v1.";
+const INFIX: &str = ".retry.v";
+const VERSION: &str = "1.";
 
 /// One length of pause: a power of two of seconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,37 +36,24 @@ impl RetryStep {
         Duration::from_secs(1 << self.0)
     }
 
-    /// Returns the queue in which copies of messages of `queue` wait for this long. Without
-    /// `x-expires`, because an expiring queue deletes its messages.
+    /// Returns the queue in which copies of messages of `queue` wait for this long.
     pub(super) fn queue(self, queue: &str, capabilities: Capabilities) -> Queue {
-        let waiting = Queue::new(self.queue_name(queue))
-            .message_ttl(self.pause())
-            .dead_letter_exchange("")
-            .dead_letter_routing_key(queue);
-        if capabilities.quorum_queues {
-            waiting.quorum().dead_letter_at_least_once()
-        } else {
-            waiting
-        }
+        let waiting = waiting_queue(self.queue_name(queue), self.pause(), "");
+        kept(waiting.dead_letter_routing_key(queue), capabilities)
     }
 
     pub(super) fn queue_name(self, queue: &str) -> String {
-        with_suffix(queue, &format!("{INFIX}{}s", 1_u64 << self.0))
+        with_suffix(queue, &format!("{INFIX}{VERSION}{}s", 1_u64 << self.0))
     }
 }
 
 /// Returns whether copies of messages of `queue` wait in the queue `name`, by the rule of any
 /// version.
 pub(super) fn is_step_of(name: &str, queue: &str) -> bool {
-    let Some((stem, rest)) = name.rsplit_once(".retry.v") else { return false };
-    let seconds = rest
-        .split_once('.')
-        .and_then(|(version, step)| version.parse::<u32>().ok().and(step.strip_suffix('s')));
-    let is_cut = |(cut, hash): (&str, &str)| {
-        queue.starts_with(cut) && hash == format!("{:016x}", fnv1a(queue.as_bytes()))
-    };
-    seconds.is_some_and(|seconds| seconds.parse::<u64>().is_ok())
-        && (stem == queue || stem.rsplit_once('~').is_some_and(is_cut))
+    names::split(name, INFIX).is_some_and(|(stem, end)| {
+        let seconds = end.strip_suffix('s').and_then(|seconds| seconds.parse::<u64>().ok());
+        seconds.is_some() && is_stem_of(stem, queue)
+    })
 }
 
 /// Returns the default name of the parking queue of `queue`. All server-named queues share one:
@@ -85,26 +73,6 @@ pub(super) fn parking(name: &str, capabilities: Capabilities) -> Queue {
         }
         _ => parking.quorum(),
     }
-}
-
-/// Appends `suffix`. A name that would be too long is cut, and made unique by a hash of the whole.
-fn with_suffix(queue: &str, suffix: &str) -> String {
-    if queue.len() + suffix.len() <= LONGEST_NAME {
-        return format!("{queue}{suffix}");
-    }
-    let hash = format!("~{:016x}", fnv1a(queue.as_bytes()));
-    let mut end = LONGEST_NAME - suffix.len() - hash.len();
-    while !queue.is_char_boundary(end) {
-        end -= 1;
-    }
-    format!("{}{hash}{suffix}", &queue[..end])
-}
-
-/// 64-bit FNV-1a: the same in every version of every program.
-fn fnv1a(bytes: &[u8]) -> u64 {
-    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
-        (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
-    })
 }
 
 #[cfg(test)]
@@ -164,12 +132,6 @@ mod tests {
         assert_eq!(quorum.arguments.len(), 6);
         assert_eq!(parking_name("orders"), "orders.failed");
         assert_eq!(parking_name("amq.gen-x"), "server-named.failed");
-        let long = "ö".repeat(127);
-        assert_eq!(
-            parking_name(&long),
-            format!("{}~{:016x}.failed", "ö".repeat(115), fnv1a(long.as_bytes()))
-        );
-        assert_eq!(fnv1a(b"a"), 0xaf63_dc4c_8601_ec8c);
     }
 
     #[test]

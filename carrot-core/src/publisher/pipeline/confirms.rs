@@ -114,6 +114,7 @@ impl PublishPipeline {
     ) -> Result<()> {
         let channel = self.recover(until)?.channel;
         if is_left() {
+            message.declare_again(until)?;
             match channel
                 .publish(&message.publication(), until.saturating_duration_since(Instant::now()))
             {

@@ -1,0 +1,15 @@
+//! Queues in which messages wait for a time before the broker moves them on.
+//!
+//! | file | holds |
+//! |---|---|
+//! | `names.rs` | names that are bounded and outlive a version; pure |
+//! | `arguments.rs` | the arguments of a waiting queue; pure |
+//! | `delay_chain.rs` | the exchanges and queues of delayed messages, and their way; pure |
+//! | `declaring.rs` | declares a waiting queue |
+//! | `declared_chains.rs` | declares the chains that a publisher uses |
+
+pub(crate) mod arguments;
+pub(crate) mod declared_chains;
+pub(crate) mod declaring;
+pub(crate) mod delay_chain;
+pub(crate) mod names;
