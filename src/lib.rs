@@ -165,7 +165,9 @@ pub use carrot_core::{
 /// Sending: definitions of a [`Publisher`], single messages, confirmations.
 pub mod publish {
     #[doc(inline)]
-    pub use carrot_core::{Confirmation, IntoBody, MessageBuilder, PublisherDefinition};
+    pub use carrot_core::{
+        Confirmation, IntoBody, MessageBuilder, PublisherDefinition, SendProgress,
+    };
 }
 
 /// Receiving: definitions of a [`Consumer`], its runs, and the results of handlers.

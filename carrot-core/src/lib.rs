@@ -87,6 +87,7 @@ pub use model::{
 pub use publish_layer::layer::PublishLayer;
 pub use publish_layer::outgoing::{OutgoingMessage, SentMessage};
 pub use publisher::Publisher;
+pub use publisher::batch::SendProgress;
 pub use publisher::confirmation::Confirmation;
 pub use publisher::definition::PublisherDefinition;
 pub use publisher::message_builder::MessageBuilder;

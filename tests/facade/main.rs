@@ -37,6 +37,7 @@ mod recovery;
 mod refusals;
 mod refused_operations;
 mod router;
+mod send_progress;
 mod statistics;
 mod streams;
 mod topology;

@@ -7,25 +7,30 @@ pub(crate) mod delayed;
 mod in_flight;
 pub(crate) mod message_builder;
 mod pipeline;
+pub(crate) mod send_all;
 pub(crate) mod settings;
 mod suspects;
 mod unconfirmed;
 mod wait_queue;
 mod window;
 
-use std::collections::VecDeque;
+use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Duration;
 
 use serde::Serialize;
 
-use crate::error::{Error, Result};
-use crate::publisher::batch::BatchReport;
+use crate::error::Result;
+use crate::publisher::batch::SendProgress;
 use crate::publisher::confirmation::Confirmation;
 use crate::publisher::message_builder::MessageBuilder;
 use crate::publisher::pipeline::PublishPipeline;
+use crate::publisher::send_all::send_all;
 use crate::publisher::settings::PublisherSettings;
 use crate::recovery::handle::ConnectionHandle;
+
+#[allow(unused_imports, reason = "documentation links to it")]
+use crate::error::Error;
 
 /// Sends messages to one exchange.
 ///
@@ -38,6 +43,7 @@ use crate::recovery::handle::ConnectionHandle;
 /// |---|---|---|
 /// | [`send`](Publisher::send) | the broker's confirm | send one message safely |
 /// | [`send_all`](Publisher::send_all) | all confirms, after sending | send many safely and fast |
+/// | [`send_all_with`](Publisher::send_all_with) | the same | follow the progress, or stop |
 /// | [`publish`](Publisher::publish) | room in the window | send now and wait for the confirm later |
 /// | [`try_publish`](Publisher::try_publish) | nothing | send now or fail at once |
 /// | [`message`](Publisher::message) | nothing | set one message's own routing key, headers, ... |
@@ -162,34 +168,46 @@ impl Publisher {
     /// # }
     /// ```
     pub fn send_all<T: Serialize>(&self, values: impl IntoIterator<Item = T>) -> Result<()> {
-        let mut batch = BatchReport::default();
-        let mut waiting: VecDeque<(usize, Confirmation)> = VecDeque::new();
-        let mut ended: Option<Error> = None;
-        for (index, value) in values.into_iter().enumerate() {
-            let sent = match &ended {
-                Some(error) => Err(error.clone()),
-                None => self.publish(&value),
-            };
-            match sent {
-                Ok(confirmation) => waiting.push_back((index, confirmation)),
-                Err(error) => {
-                    if ended.is_none() && ends_batch(&error) {
-                        ended = Some(error.clone());
-                    }
-                    batch.failed(index, error);
-                }
-            }
-            while waiting.front().is_some_and(|(_, confirmation)| confirmation.is_resolved()) {
-                waiting
-                    .pop_front()
-                    .into_iter()
-                    .for_each(|(index, confirmation)| batch.add(index, confirmation.wait()));
-            }
-        }
-        for (index, confirmation) in waiting {
-            batch.add(index, confirmation.wait());
-        }
-        batch.finish()
+        send_all(&self.handle.pipeline, values, None).map(drop)
+    }
+
+    /// Sends many values as [`send_all`](Publisher::send_all) does, and reports the progress.
+    ///
+    /// `on_progress` is called on this thread: every 100 ms while values are sent and confirmed,
+    /// and once at the end with the final numbers. It is not called while sending waits for room in
+    /// the window or for a confirm. No lock is held during the call, and its time is lost for
+    /// sending.
+    ///
+    /// If `on_progress` returns [`ControlFlow::Break`], no further value is taken from `values`.
+    /// The values in flight are awaited. The returned numbers are those of the values sent before.
+    ///
+    /// A panic of `on_progress` is logged at error level. The function is then not called again,
+    /// and sending continues.
+    ///
+    /// Blocks as [`send_all`](Publisher::send_all) does.
+    ///
+    /// # Errors
+    /// As [`send_all`](Publisher::send_all). `on_progress` has received the numbers.
+    ///
+    /// ```
+    /// use std::ops::ControlFlow;
+    ///
+    /// # fn example(publisher: &carrot::Publisher) -> carrot::Result<()> {
+    /// let lines = (0..100_000).map(|number| format!("line {number}"));
+    /// publisher.send_all_with(lines, |progress| {
+    ///     println!("{} of {} lines confirmed", progress.confirmed, progress.sent);
+    ///     // Stops an import with more than 100 failures.
+    ///     if progress.failed > 100 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    /// })?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn send_all_with<T: Serialize>(
+        &self,
+        values: impl IntoIterator<Item = T>,
+        mut on_progress: impl FnMut(SendProgress) -> ControlFlow<()>,
+    ) -> Result<SendProgress> {
+        send_all(&self.handle.pipeline, values, Some(&mut on_progress))
     }
 
     /// Sends one value without waiting for the confirm. The returned [`Confirmation`] reports the
@@ -298,16 +316,4 @@ impl Publisher {
     pub fn close(&self) -> Result<()> {
         self.handle.pipeline.close()
     }
-}
-
-/// Returns whether a failure concerns later messages too.
-fn ends_batch(error: &Error) -> bool {
-    !matches!(
-        error,
-        Error::Encode { .. }
-            | Error::Invalid { .. }
-            | Error::Layer { .. }
-            | Error::Unroutable { .. }
-            | Error::Refused
-    )
 }
