@@ -28,6 +28,48 @@ fn example(name: &str) -> Command {
     command
 }
 
+/// A file of a database in a folder that no other test uses, deleted at the end.
+struct DatabaseFile(std::path::PathBuf);
+
+impl DatabaseFile {
+    fn new(test: &str) -> DatabaseFile {
+        let name = format!("carrot-outbox-{test}-{}", std::process::id());
+        let folder = std::env::temp_dir().join(name);
+        std::fs::create_dir_all(&folder).unwrap();
+        DatabaseFile(folder)
+    }
+}
+
+impl Drop for DatabaseFile {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+/// Runs the outbox with new orders. Returns what it printed, or `None` if it aborted where asked.
+fn run_outbox(
+    database: &DatabaseFile,
+    orders: u32,
+    abort: Option<&str>,
+    url: Option<&str>,
+) -> Option<String> {
+    let mut command = example("outbox");
+    command
+        .env("OUTBOX_DATABASE", database.0.join("shop.db"))
+        .env("OUTBOX_ORDERS", orders.to_string())
+        .env("OUTBOX_ABORT", abort.unwrap_or_default());
+    if let Some(url) = url {
+        command.env("CARROT_URL", url);
+    }
+    let output = command.output().unwrap();
+    let printed = String::from_utf8_lossy(&output.stdout).into_owned();
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.success(), abort.is_none(), "{printed}{errors}");
+    // An abort is a signal: the process has no exit code.
+    assert_eq!(output.status.code().is_none(), abort.is_some(), "{printed}{errors}");
+    output.status.success().then_some(printed)
+}
+
 fn run(name: &str) -> String {
     let output = example(name).output().unwrap();
     let printed = String::from_utf8_lossy(&output.stdout).into_owned();
@@ -111,4 +153,49 @@ fn tracing_example_prints_one_trace() {
             "        publish traced_invoices",
         ]
     );
+}
+
+#[test]
+fn outbox_example_ships_each_order() {
+    let printed = run("outbox");
+    for line in ["10 rows sent and deleted, 0 rows left", "10 messages received, 10 orders shipped"]
+    {
+        assert!(printed.contains(line), "{printed}");
+    }
+}
+
+#[test]
+fn outbox_loses_nothing_if_process_ends_between_commit_and_send() {
+    let database = DatabaseFile::new("before-send");
+    assert_eq!(run_outbox(&database, 10, Some("before-send"), None), None);
+    assert_eq!(run_outbox(&database, 7, Some("before-send"), None), None);
+    let printed = run_outbox(&database, 0, None, None).unwrap();
+    for line in ["17 rows sent and deleted, 0 rows left", "17 messages received, 17 orders shipped"]
+    {
+        assert!(printed.contains(line), "{printed}");
+    }
+    let printed = run_outbox(&database, 0, None, None).unwrap();
+    assert!(printed.contains("0 rows sent and deleted"), "{printed}");
+}
+
+#[test]
+fn outbox_sends_again_if_process_ends_between_confirm_and_delete() {
+    let database = DatabaseFile::new("before-delete");
+    assert_eq!(run_outbox(&database, 10, Some("before-delete"), None), None);
+    let printed = run_outbox(&database, 0, None, None).unwrap();
+    assert!(printed.contains("10 rows sent and deleted, 0 rows left"), "{printed}");
+}
+
+/// The broker outlives the process that ended, so each message arrives twice.
+#[test]
+#[ignore = "needs RabbitMQ: run ./scripts/test"]
+fn outbox_ships_once_what_it_sent_twice() {
+    let url = std::env::var("CARROT_TEST_AMQP_URL").unwrap();
+    let database = DatabaseFile::new("twice");
+    assert_eq!(run_outbox(&database, 10, Some("before-delete"), Some(&url)), None);
+    let printed = run_outbox(&database, 0, None, Some(&url)).unwrap();
+    for line in ["10 rows sent and deleted, 0 rows left", "20 messages received, 10 orders shipped"]
+    {
+        assert!(printed.contains(line), "{printed}");
+    }
 }
