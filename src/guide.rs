@@ -3,6 +3,7 @@
 //! | guide | content |
 //! |---|---|
 //! | [`guarantees`] | the promises, the cost of each failure, the deadline of each call |
+//! | [`sending`] | many messages with their progress, delayed messages, the outbox |
 //! | [`queue_types`] | classic queues, quorum queues and streams: which to choose, the promises of each |
 //! | [`layers`] | code around sending and handling: order, faults, the shipped layers, writing one |
 //! | [`observing`] | the figures of a running program, and its readiness probe |
@@ -14,6 +15,9 @@
 
 #[doc = include_str!("../docs/guarantees.md")]
 pub mod guarantees {}
+
+#[doc = include_str!("../docs/sending.md")]
+pub mod sending {}
 
 #[doc = include_str!("../docs/queue-types.md")]
 pub mod queue_types {}

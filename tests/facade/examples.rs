@@ -78,6 +78,7 @@ examples! {
     custom_backend: "all cases passed";
     web_service: "/order: HTTP/1.1 202 Accepted";
     dedup: "20 messages acknowledged, 10 orders shipped, 10 ids remembered";
+    delayed: "after 0 s: welcome\nafter 1 s: confirm your address\nafter 2 s: pay the invoice";
     rpc: "100 calls from 4 threads answered\n102 requests acknowledged";
     celery: "task 2: ValueError[\"-1 < 0\"]\ntask 3: TypeError";
     conformance_matrix: "passed, 0 failed";
