@@ -5,6 +5,7 @@
 //! | [`guarantees`] | the promises, the cost of each failure, the deadline of each call |
 //! | [`sending`] | many messages with their progress, delayed messages, the outbox |
 //! | [`queue_types`] | classic queues, quorum queues and streams: which to choose, the promises of each |
+//! | [`codecs`] | the formats of bodies, compression, untrusted bodies |
 //! | [`layers`] | code around sending and handling: order, faults, the shipped layers, writing one |
 //! | [`observing`] | the figures of a running program, and its readiness probe |
 //! | [`testing`] | tests of a service on the memory broker: time, failures, a look inside |
@@ -21,6 +22,9 @@ pub mod sending {}
 
 #[doc = include_str!("../docs/queue-types.md")]
 pub mod queue_types {}
+
+#[doc = include_str!("../docs/codecs.md")]
+pub mod codecs {}
 
 #[doc = include_str!("../docs/layers.md")]
 pub mod layers {}

@@ -135,6 +135,8 @@
 //! | `tls` | `amqps://`, through rustls | on |
 //! | `bincode` | the [`Codec::bincode`] codec | on |
 //! | `message-pack` | the `Codec::message_pack` codec | off |
+//! | `gzip`, `zstd`, `bzip2`, `brotli` | one kind of [`codec::Compression`] each | off |
+//! | `compression` | all of these kinds | off |
 //! | `metrics` | the layer `Metrics`: counters and histograms for the crate `metrics` | off |
 //! | `tracing` | the layer `Spans`: spans of the crate `tracing` | off |
 //! | `opentelemetry` | the layer `OpenTelemetry`: spans of OpenTelemetry | off |
@@ -230,7 +232,7 @@ pub mod topology {
 /// Conversion of values to bodies, and of bodies to values.
 pub mod codec {
     #[doc(inline)]
-    pub use carrot_core::{BodyReader, Codecs, Encodable, Format, FormatError};
+    pub use carrot_core::{BodyReader, Codecs, Compression, Encodable, Format, FormatError};
 }
 
 /// Parts of [`ConnectionOptions`], and the roles of connections.

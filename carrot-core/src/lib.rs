@@ -37,7 +37,7 @@ pub use call::caller::Caller;
 pub use call::definition::CallerDefinition;
 pub use call::remote_error::{IntoRemoteError, RemoteError};
 pub use call::request_builder::RequestBuilder;
-pub use codec::{BodyReader, Codec, Codecs, Encodable, Format, FormatError};
+pub use codec::{BodyReader, Codec, Codecs, Compression, Encodable, Format, FormatError};
 pub use config::{
     ConnectionOptions, Credentials, CredentialsProvider, Host, Pem, RabbitMqRelease, Scheme,
     Secret, TlsIdentity, TlsOptions,

@@ -2,11 +2,12 @@
 
 /// The licences that are accepted. All are permissive except MPL-2.0, which covers its own files
 /// only.
-const ACCEPTED: [&str; 9] = [
+const ACCEPTED: [&str; 10] = [
     "MIT",
     "Apache-2.0",
     "BSD-2-Clause",
     "BSD-3-Clause",
+    "bzip2-1.0.6",
     "ISC",
     "Zlib",
     "Unicode-3.0",

@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Debug;
 
-use carrot_core::{Codec, Codecs, Error};
+use carrot_core::{Codec, Codecs, Compression, Error};
 use libfuzzer_sys::fuzz_target;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -36,7 +36,19 @@ fuzz_target!(|data: &[u8]| {
         Ok(codec) => decode_all(codec, body),
         Err(error) => assert!(matches!(error, Error::ContentType { .. }), "{error:?}"),
     }
-    for codec in [Codec::json(), Codec::text(), Codec::raw(), Codec::bincode(), Codec::bincode_with_limit(u64::MAX)] {
+    for codec in [
+        Codec::json(),
+        Codec::text(),
+        Codec::raw(),
+        Codec::bincode(),
+        Codec::bincode_with_limit(u64::MAX),
+        Codec::message_pack(),
+        Codec::raw().compressed(Compression::gzip()),
+        Codec::raw().compressed(Compression::zlib()),
+        Codec::raw().compressed(Compression::zstd()),
+        Codec::raw().compressed(Compression::bzip2()),
+        Codec::raw().compressed(Compression::brotli()),
+    ] {
         decode_all(&codec, body);
     }
     assert_eq!(Codec::raw().decode::<Vec<u8>>(body).expect("the raw codec decodes any bytes"), body);
@@ -57,12 +69,13 @@ fn decode_all(codec: &Codec, body: &[u8]) {
 fn decode<T: DeserializeOwned + Serialize + Debug>(codec: &Codec, body: &[u8]) {
     match codec.decode::<T>(body) {
         // The text and raw codecs encode only text and bytes.
-        Ok(value) if codec.content_type() == "application/json" || codec.content_type() == "application/x-bincode" => {
+        Ok(value) if ["application/json", "application/x-bincode", "application/x-msgpack"].contains(&codec.content_type()) => {
             let again = codec.encode(&value).unwrap_or_else(|error| panic!("{value:?}: {error}"));
             let again = codec.decode::<T>(&again).unwrap_or_else(|error| panic!("{value:?}: {error}"));
             assert_eq!(format!("{again:?}"), format!("{value:?}"));
         }
         Ok(_) => {}
-        Err(error) => assert!(matches!(error, Error::Decode { .. }), "{error:?}"),
+        Err(error @ Error::Inflate { .. }) => assert!(!error.to_string().contains("panic"), "{error}"),
+        Err(error) => assert!(matches!(error, Error::Decode { .. } | Error::TooLarge { .. }), "{error:?}"),
     }
 }

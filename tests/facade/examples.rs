@@ -11,7 +11,7 @@ fn command(name: &str, url: Option<&str>) -> Command {
     BUILT.call_once(|| {
         // `cargo test` builds them too, but not when it is told to run one test binary alone.
         let status = Command::new(env!("CARGO"))
-            .args(["build", "--quiet", "--package", "carrot", "--examples"])
+            .args(["build", "--quiet", "--package", "carrot", "--examples", "--all-features"])
             .status()
             .unwrap();
         assert!(status.success(), "cargo build --examples: {status}");
@@ -73,6 +73,7 @@ examples! {
     codecs: "refused: content type \"application/x-bincode\"";
     batches: "249 messages acknowledged, 2 parked, 1 of them undecodable";
     ordered: "200 changes of 10 accounts applied in order\n1 change failed";
+    compression: "received: the worker goes on\nparked";
     router: "2 messages acknowledged, 1 rejected";
     unit_test: "1 order acknowledged, 1 rejected";
     custom_backend: "all cases passed";

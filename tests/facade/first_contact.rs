@@ -56,19 +56,6 @@ on_both_backends! {
         assert!(std::error::Error::source(&error).is_some_and(|source| source.to_string().contains("NO_ROUTE")));
     }
 
-    fn compressed_body_is_named_in_error(connection: &Connection) {
-        let queue = queue();
-        let consumer = connection.consumer(&queue).codecs(carrot::codec::Codecs::only(carrot::Codec::raw())).build().unwrap();
-        let publisher = connection.publisher().queue(&queue).codec(carrot::Codec::raw()).build().unwrap();
-        publisher.message().header("compression", "application/x-gzip").send(&[31_u8, 139, 8][..]).unwrap();
-        let message = next(&consumer);
-        let error = message.decode::<Vec<u8>>().unwrap_err();
-        assert!(matches!(&error, Error::ContentType { content_encoding, .. } if content_encoding == "binary"), "{error}");
-        assert!(error.to_string().contains("application/x-gzip"), "{error}");
-        assert_eq!(message.body(), [31, 139, 8]);
-        message.ack().unwrap();
-    }
-
     fn any_duration_is_accepted(connection: &Connection) {
         let queue = queue();
         let publisher = connection.publisher().queue(&queue).send_timeout(Duration::MAX).build().unwrap();

@@ -13,6 +13,7 @@ mod support;
 mod batches;
 mod calls;
 mod changing_secrets;
+mod compression;
 mod connection;
 mod consumer;
 mod deadlines;

@@ -1,9 +1,10 @@
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use serde::de::DeserializeOwned;
 
 use crate::backend::{Content, Delivery};
-use crate::codec::Codecs;
+use crate::codec::body_decoder::BodyDecoder;
 use crate::consumer::message;
 use crate::error::Result;
 use crate::model::{Headers, Properties, Value};
@@ -26,12 +27,12 @@ use crate::model::{Headers, Properties, Value};
 #[derive(Debug, Clone)]
 pub struct Answer {
     delivery: Delivery,
-    codecs: Arc<Codecs>,
+    decoder: Arc<BodyDecoder>,
 }
 
 impl Answer {
-    pub(crate) fn new(delivery: Delivery, codecs: &Arc<Codecs>) -> Answer {
-        Answer { delivery, codecs: Arc::clone(codecs) }
+    pub(crate) fn new(delivery: Delivery, decoder: &Arc<BodyDecoder>) -> Answer {
+        Answer { delivery, decoder: Arc::clone(decoder) }
     }
 
     /// Decodes the body with the codec of the content type and the content encoding.
@@ -39,18 +40,36 @@ impl Answer {
     /// The first of the caller's [`codecs`](crate::CallerDefinition::codecs) decodes an answer
     /// without a content type.
     ///
+    /// A compressed body is inflated first. Each call inflates the body again.
+    ///
     /// # Errors
+    /// - [`Error::Inflate`](crate::Error::Inflate): the compressed body is damaged, its compression
+    ///   is unknown, or the feature that inflates it is off.
+    /// - [`Error::TooLarge`](crate::Error::TooLarge): the body inflates to more bytes than
+    ///   [`max_inflated_bytes`](crate::CallerDefinition::max_inflated_bytes).
     /// - [`Error::ContentType`](crate::Error::ContentType): no codec of the caller decodes the
     ///   content type.
     /// - [`Error::Decode`](crate::Error::Decode): the body does not fit the type, or a part of the
     ///   answer could not be read.
     pub fn decode<T: DeserializeOwned>(&self) -> Result<T> {
-        message::decode(&self.delivery, &self.codecs)
+        message::decode(&self.delivery, &self.decoder)
     }
 
-    /// Returns the encoded body.
+    /// Returns the encoded body as received. A compressed body stays compressed.
     pub fn body(&self) -> &[u8] {
         &self.delivery.content.body
+    }
+
+    /// Returns the encoded body, inflated if it is compressed, as
+    /// [`Message::inflated_body`](crate::Message::inflated_body) does. Each call inflates the body
+    /// again.
+    ///
+    /// # Errors
+    /// - [`Error::Inflate`](crate::Error::Inflate), [`Error::TooLarge`](crate::Error::TooLarge): as
+    ///   [`decode`](Answer::decode).
+    /// - [`Error::Decode`](crate::Error::Decode): a part of the answer could not be read.
+    pub fn inflated_body(&self) -> Result<Cow<'_, [u8]>> {
+        message::inflated(&self.delivery, &self.decoder)
     }
 
     /// Returns the body as text, if it is UTF-8.

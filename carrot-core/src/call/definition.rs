@@ -100,6 +100,22 @@ impl<C> CallerDefinition<C> {
         self
     }
 
+    /// Limits what a compressed body inflates to, in bytes. A larger answer fails with
+    /// [`Error::TooLarge`]. 0 refuses every compressed body that is not empty.
+    ///
+    /// A few kilobytes can inflate to gigabytes. The memory for a body is taken as its bytes
+    /// appear, and freed once the body is decoded. Each thread that decodes holds one body, and two
+    /// if the body was compressed twice. [`decode`](crate::call::Answer::decode) takes more for the
+    /// value.
+    ///
+    /// Does not limit bodies that are not compressed.
+    ///
+    /// Defaults to 64 MiB.
+    pub fn max_inflated_bytes(mut self, bytes: u64) -> Self {
+        self.settings.max_inflated_bytes = bytes;
+        self
+    }
+
     /// Adds a header to every request.
     ///
     /// Defaults to none.

@@ -1,6 +1,7 @@
 //! Settings of a caller.
 
 use crate::backend::validate;
+use crate::codec::compression::DEFAULT_MAX_INFLATED;
 use crate::codec::{Codec, Codecs};
 use crate::error::{Error, Result};
 use crate::model::{DeliveryMode, Exchange, Properties};
@@ -14,6 +15,7 @@ pub(crate) struct CallerSettings {
     pub(crate) codec: Codec,
     /// The codecs that decode answers; `None` for those of the default.
     pub(crate) codecs: Option<Codecs>,
+    pub(crate) max_inflated_bytes: u64,
     pub(crate) properties: Properties,
     pub(crate) layers: PublishLayers,
 }
@@ -25,6 +27,7 @@ impl CallerSettings {
             routing_key,
             codec: Codec::json(),
             codecs: None,
+            max_inflated_bytes: DEFAULT_MAX_INFLATED,
             properties: Properties::new(),
             layers: PublishLayers::default(),
         }

@@ -13,7 +13,8 @@ use crate::call::direct_reply::PSEUDO_QUEUE;
 use crate::call::remote_error::RemoteError;
 use crate::call::replies::{Received, Replies, WaitingCall};
 use crate::call::settings::CallerSettings;
-use crate::codec::{Codec, Codecs};
+use crate::codec::Codec;
+use crate::codec::body_decoder::BodyDecoder;
 use crate::deadline;
 use crate::error::{Error, Result, Returned};
 use crate::model::{Exchange, Properties, Queue, ShortString};
@@ -39,7 +40,7 @@ pub(crate) struct CallerShared {
     /// The properties that every request starts with.
     pub(super) properties: Properties,
     pub(super) codec: Codec,
-    codecs: Arc<Codecs>,
+    decoder: Arc<BodyDecoder>,
     max_message_size: u64,
     /// Buffers for bodies that have to be copied.
     pub(super) buffers: Arc<BufferPool>,
@@ -72,7 +73,8 @@ impl CallerShared {
         connection: &ConnectionHandle,
         settings: CallerSettings,
     ) -> Result<Arc<CallerShared>> {
-        let (properties, codecs) = (settings.template(), Arc::new(settings.answers()));
+        let properties = settings.template();
+        let decoder = BodyDecoder::new(settings.answers(), settings.max_inflated_bytes);
         let CallerSettings { exchange, routing_key, codec, layers, .. } = settings;
         let exchange_name = ShortString::from(&exchange.name);
         let connector = Arc::clone(&connection.shared.connector);
@@ -98,7 +100,7 @@ impl CallerShared {
             routing_key: routing_key.into(),
             properties,
             codec,
-            codecs,
+            decoder: Arc::new(decoder),
             max_message_size: connection.max_message_size,
             buffers: Arc::default(),
             channel,
@@ -227,7 +229,7 @@ impl CallerShared {
         match (call.wait(until), outcome) {
             (Some(Ok(answer)), _) => match RemoteError::of_answer(&answer.content.properties) {
                 Some(error) => Err(error.into()),
-                None => Ok(Answer::new(answer, &self.codecs)),
+                None => Ok(Answer::new(answer, &self.decoder)),
             },
             (None, Ok(_)) => Err(late("waiting for the answer to a request", timeout)),
             (None, Err(Error::Timeout { .. })) => {

@@ -2,17 +2,13 @@
 
 use std::fmt;
 
-#[cfg(feature = "bincode")]
-use serde::de::MapAccess;
-use serde::de::{Error as _, Visitor};
-use serde::ser::Error as _;
-#[cfg(feature = "bincode")]
-use serde::ser::SerializeMap;
+use serde::de::{Error as _, MapAccess, Visitor};
+use serde::ser::{Error as _, SerializeMap};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 #[cfg(feature = "bincode")]
 use crate::codec::DEFAULT_LIMIT;
-use crate::codec::{Codec, CodecKind, Codecs};
+use crate::codec::{Codec, CodecKind, Codecs, Compression};
 
 const JSON: &str = "json";
 const TEXT: &str = "text";
@@ -20,6 +16,26 @@ const RAW: &str = "raw";
 const MESSAGE_PACK: &str = "message_pack";
 const BINCODE: &str = "bincode";
 const BINCODE_WITH_LIMIT: &str = "bincode_with_limit";
+const COMPRESSED: &str = "compressed";
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct CompressedTable {
+    codec: Codec,
+    compression: Compression,
+}
+
+impl Codec {
+    /// Returns whether the codec is serialized as a word, and not as a table.
+    pub(crate) fn is_word(&self) -> bool {
+        match &self.0 {
+            #[cfg(feature = "bincode")]
+            CodecKind::Bincode { limit } => *limit == DEFAULT_LIMIT,
+            CodecKind::Compressed(_) => false,
+            _ => true,
+        }
+    }
+}
 
 impl Serialize for Codec {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -35,6 +51,12 @@ impl Serialize for Codec {
             CodecKind::Bincode { limit } => {
                 let mut map = serializer.serialize_map(Some(1))?;
                 map.serialize_entry(BINCODE_WITH_LIMIT, limit)?;
+                map.end()
+            }
+            CodecKind::Compressed(compressed) => {
+                let mut map = serializer.serialize_map(Some(1))?;
+                let (codec, compression) = (compressed.codec.clone(), compressed.compression);
+                map.serialize_entry(COMPRESSED, &CompressedTable { codec, compression })?;
                 map.end()
             }
             CodecKind::Custom(format) => Err(S::Error::custom(format!(
@@ -73,9 +95,13 @@ impl<'de> Visitor<'de> for CodecVisitor {
         }
     }
 
-    #[cfg(feature = "bincode")]
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Codec, A::Error> {
         let codec = match map.next_key::<String>()?.as_deref() {
+            Some(COMPRESSED) => {
+                let CompressedTable { codec, compression } = map.next_value()?;
+                codec.compressed(compression)
+            }
+            #[cfg(feature = "bincode")]
             Some(BINCODE_WITH_LIMIT) => Codec::bincode_with_limit(map.next_value()?),
             Some(other) => return Err(unknown(other)),
             None => return Err(A::Error::custom("the name of a codec is missing")),
@@ -94,7 +120,10 @@ fn unknown<E: serde::de::Error>(name: &str) -> E {
     if !cfg!(feature = "message-pack") && name == MESSAGE_PACK {
         return E::custom(format!("the codec {name} needs the feature message-pack of carrot"));
     }
-    E::unknown_variant(name, &[JSON, TEXT, RAW, MESSAGE_PACK, BINCODE, BINCODE_WITH_LIMIT])
+    E::unknown_variant(
+        name,
+        &[JSON, TEXT, RAW, MESSAGE_PACK, BINCODE, BINCODE_WITH_LIMIT, COMPRESSED],
+    )
 }
 
 impl Serialize for Codecs {
@@ -147,6 +176,16 @@ mod tests {
             (Codec::raw(), r#""raw""#),
             #[cfg(feature = "message-pack")]
             (Codec::message_pack(), r#""message_pack""#),
+            #[cfg(feature = "gzip")]
+            (
+                Codec::json().compressed(Compression::gzip().at_least(9)),
+                r#"{"compressed":{"codec":"json","compression":{"method":"gzip","at_least":9}}}"#,
+            ),
+            #[cfg(feature = "zstd")]
+            (
+                Codec::raw().compressed(Compression::zstd()),
+                r#"{"compressed":{"codec":"raw","compression":"zstd"}}"#,
+            ),
             #[cfg(feature = "bincode")]
             (Codec::bincode(), r#""bincode""#),
             #[cfg(feature = "bincode")]
@@ -179,10 +218,11 @@ mod tests {
         for (json, named) in [
             (r#""yaml""#, "yaml"),
             ("1", "the name of a codec"),
-            #[cfg(feature = "bincode")]
             (r#"{"yaml": 1}"#, "yaml"),
-            #[cfg(feature = "bincode")]
             ("{}", "missing"),
+            (r#"{"compressed": {"codec": "json", "compression": "lzma"}}"#, "lzma"),
+            #[cfg(not(feature = "gzip"))]
+            (r#"{"compressed": {"codec": "json", "compression": "zlib"}}"#, "feature gzip"),
             #[cfg(feature = "bincode")]
             (r#"{"bincode_with_limit": 1, "json": 1}"#, "one name"),
             #[cfg(feature = "bincode")]

@@ -1,4 +1,5 @@
-use crate::codec::{Codec, Fit};
+use crate::codec::Codec;
+use crate::codec::fit::Fit;
 use crate::error::{Error, Result};
 
 /// The codecs that a consumer accepts.
@@ -71,6 +72,8 @@ impl Codecs {
 
     /// Returns the codec for messages of this content type and encoding.
     ///
+    /// A consumer removes compressions from the encoding before.
+    ///
     /// # Errors
     /// - [`Error::ContentType`]: no codec accepts them. The error names the codecs of the set.
     pub fn find(
@@ -78,16 +81,7 @@ impl Codecs {
         content_type: Option<&str>,
         content_encoding: Option<&str>,
     ) -> Result<&Codec> {
-        let found =
-            match content_type.map(str::trim).filter(|content_type| !content_type.is_empty()) {
-                Some(content_type) => self.fitting(content_type, content_encoding),
-                None => self.0.first().filter(|codec| codec.accepts_encoding(content_encoding)),
-            };
-        found.ok_or_else(|| Error::ContentType {
-            content_type: content_type.unwrap_or_default().to_string(),
-            content_encoding: content_encoding.unwrap_or_default().to_string(),
-            accepted: self.to_string(),
-        })
+        self.find_by(|codec| codec, content_type, content_encoding)
     }
 }
 
@@ -96,11 +90,55 @@ impl Codecs {
         self.0.iter()
     }
 
+    /// Returns the codec for messages of this content type and encoding, once inflated. A codec of
+    /// compressed bodies counts as its inner codec.
+    pub(super) fn find_uncompressed(
+        &self,
+        content_type: Option<&str>,
+        content_encoding: Option<&str>,
+    ) -> Result<&Codec> {
+        self.find_by(Codec::uncompressed, content_type, content_encoding)
+    }
+
+    fn find_by(
+        &self,
+        matched: impl Fn(&Codec) -> &Codec,
+        content_type: Option<&str>,
+        content_encoding: Option<&str>,
+    ) -> Result<&Codec> {
+        let found =
+            match content_type.map(str::trim).filter(|content_type| !content_type.is_empty()) {
+                Some(content_type) => self.fitting(matched, content_type, content_encoding),
+                None => {
+                    self.0.first().filter(|codec| matched(codec).accepts_encoding(content_encoding))
+                }
+            };
+        found.ok_or_else(|| self.unknown(content_type, content_encoding))
+    }
+
+    /// Returns the error of a content type and an encoding that no codec accepts.
+    pub(super) fn unknown(
+        &self,
+        content_type: Option<&str>,
+        content_encoding: Option<&str>,
+    ) -> Error {
+        Error::ContentType {
+            content_type: content_type.unwrap_or_default().to_string(),
+            content_encoding: content_encoding.unwrap_or_default().to_string(),
+            accepted: self.to_string(),
+        }
+    }
+
     /// Prefers a codec for exactly this type to JSON, which decodes many.
-    fn fitting(&self, content_type: &str, content_encoding: Option<&str>) -> Option<&Codec> {
+    fn fitting(
+        &self,
+        matched: impl Fn(&Codec) -> &Codec,
+        content_type: &str,
+        content_encoding: Option<&str>,
+    ) -> Option<&Codec> {
         let mut of_its_kind = None;
         for codec in &self.0 {
-            match codec.fit(content_type, content_encoding) {
+            match matched(codec).fit(content_type, content_encoding) {
                 Fit::Own => return Some(codec),
                 Fit::Kind => of_its_kind = of_its_kind.or(Some(codec)),
                 Fit::None => {}

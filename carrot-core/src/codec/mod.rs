@@ -1,8 +1,12 @@
 //! Codecs, which encode values as bodies and decode bodies to values.
 
+pub(crate) mod body_decoder;
 mod bytes;
 mod codec_serde;
 mod codecs;
+mod compressed;
+pub(crate) mod compression;
+mod fit;
 mod format;
 #[cfg(feature = "message-pack")]
 mod message_pack;
@@ -15,15 +19,19 @@ use bincode::Options;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use crate::codec::compression::{DEFAULT_MAX_INFLATED, compress};
 use crate::error::{Cause, Error, Result};
 use crate::escaping::printable;
 use crate::panic_guard::guard;
 
 pub use codecs::Codecs;
+pub use compression::Compression;
 pub use format::{BodyReader, Encodable, Format, FormatError};
 
 const JSON: &str = "application/json";
 const TEXT: &str = "text/plain";
+/// The content type of text whose encoding names its compression.
+const TEXT_WITH_CHARSET: &str = "text/plain; charset=utf-8";
 const RAW: &str = "application/octet-stream";
 /// The content type of raw bytes in kombu.
 const KOMBU_RAW: &str = "application/data";
@@ -57,6 +65,7 @@ const PLAIN_ENCODINGS: [&str; 7] = [UTF_8, "utf8", "us-ascii", "ascii", BINARY, 
 /// | [`message_pack`](Codec::message_pack) (feature `message-pack`) | `application/x-msgpack` | `binary` | all types of serde |
 /// | [`text`](Codec::text) | `text/plain` | `utf-8` | `String`, `&str`, and all types that serialise as a string |
 /// | [`raw`](Codec::raw) | `application/octet-stream` | `binary` | `Vec<u8>`, `&[u8]`, byte arrays; text as its bytes |
+/// | [`compressed`](Codec::compressed) | that of the inner codec | the [`Compression`]'s | those of the inner codec |
 /// | [`new`](Codec::new) | the [`Format`]'s own | the [`Format`]'s own | the types that the [`Format`] accepts |
 ///
 /// All codecs use serde, so publishers and consumers have one `send` and one `decode` for every
@@ -79,8 +88,9 @@ const PLAIN_ENCODINGS: [&str; 7] = [UTF_8, "utf8", "us-ascii", "ascii", BINARY, 
 /// through `dyn`. Cloning a codec is cheap.
 ///
 /// Serialized as `"json"`, `"text"`, `"raw"`, `"message_pack"` or `"bincode"`, or as a table with
-/// the field `bincode_with_limit`. Serializing the codec of a [`Format`] fails. Deserializing needs
-/// a self-describing format, as JSON is.
+/// the field `bincode_with_limit`. A compressed codec is a table with the field `compressed`, which
+/// holds a table with the fields `codec` and `compression`. Serializing the codec of a [`Format`]
+/// fails. Deserializing needs a self-describing format, as JSON is.
 ///
 /// ```
 /// use carrot::Codec;
@@ -103,17 +113,16 @@ enum CodecKind {
     Bincode {
         limit: u64,
     },
+    Compressed(Arc<Compressed>),
     Custom(Arc<dyn Format>),
 }
 
-/// How well a codec fits a content type.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Fit {
-    /// The codec's own type.
-    Own,
-    /// One of several types that the codec reads.
-    Kind,
-    None,
+/// A codec whose bodies are compressed.
+#[derive(Debug)]
+struct Compressed {
+    codec: Codec,
+    compression: Compression,
+    content_encoding: String,
 }
 
 impl Default for Codec {
@@ -218,12 +227,16 @@ impl Codec {
             CodecKind::MessagePack => MESSAGE_PACK,
             #[cfg(feature = "bincode")]
             CodecKind::Bincode { .. } => BINCODE,
+            CodecKind::Compressed(compressed) => match compressed.codec.0 {
+                CodecKind::Text => TEXT_WITH_CHARSET,
+                _ => compressed.codec.content_type(),
+            },
             CodecKind::Custom(format) => format.content_type(),
         }
     }
 
-    /// Returns the encoding of the encoded bodies: a character set such as `utf-8`, or `binary`;
-    /// `None` for no encoding.
+    /// Returns the encoding of the encoded bodies: a character set such as `utf-8`, `binary`, or a
+    /// compression; `None` for no encoding.
     pub fn content_encoding(&self) -> Option<&str> {
         match &self.0 {
             CodecKind::Json | CodecKind::Text => Some(UTF_8),
@@ -232,73 +245,22 @@ impl Codec {
             CodecKind::MessagePack => Some(BINARY),
             #[cfg(feature = "bincode")]
             CodecKind::Bincode { .. } => Some(BINARY),
+            CodecKind::Compressed(compressed) => Some(&compressed.content_encoding),
             CodecKind::Custom(format) => format.content_encoding(),
         }
     }
 
-    /// Returns whether the codec decodes bodies of this content type and encoding.
-    ///
-    /// JSON decodes every type that ends in `+json` (RFC 6839), and `text/json`.
-    ///
-    /// Case and parameters (`; version=1`) do not matter, except for a `charset`. A missing
-    /// encoding, `utf-8`, `us-ascii`, `binary` and `identity` count as equal, because publishers
-    /// use them interchangeably. Any other, such as `gzip` or `latin-1`, must be the codec's own.
-    pub fn accepts(&self, content_type: &str, content_encoding: Option<&str>) -> bool {
-        self.fit(content_type, content_encoding) != Fit::None
-    }
-
-    fn fit(&self, content_type: &str, content_encoding: Option<&str>) -> Fit {
-        let mut parts = content_type.split(';').map(str::trim);
-        let media_type = parts.next().unwrap_or_default();
-        let charset = parts.find_map(|parameter| {
-            let (name, value) = parameter.split_once('=')?;
-            name.trim().eq_ignore_ascii_case("charset").then(|| value.trim().trim_matches('"'))
-        });
-        let fit = match () {
-            () if self.is_of_type(media_type) => Fit::Own,
-            () if self.is_json_of(media_type) => Fit::Kind,
-            () => return Fit::None,
-        };
-        if self.accepts_encoding(charset) && self.accepts_encoding(content_encoding) {
-            fit
-        } else {
-            Fit::None
+    /// Returns the codec of the values, without a compression.
+    fn uncompressed(&self) -> &Codec {
+        match &self.0 {
+            CodecKind::Compressed(compressed) => &compressed.codec,
+            _ => self,
         }
     }
 
-    /// Returns whether this is the JSON codec, and the type is a kind of JSON.
-    fn is_json_of(&self, media_type: &str) -> bool {
-        const SUFFIX: &str = "+json";
-        let end =
-            media_type.len().checked_sub(SUFFIX.len()).and_then(|start| media_type.get(start..));
-        matches!(self.0, CodecKind::Json)
-            && (media_type.eq_ignore_ascii_case("text/json")
-                || end.is_some_and(|end| end.eq_ignore_ascii_case(SUFFIX)))
-    }
-
-    fn is_of_type(&self, media_type: &str) -> bool {
-        let own = self.content_type().split(';').next().unwrap_or_default().trim();
-        let others: &[&str] = match self.0 {
-            CodecKind::Raw => &[KOMBU_RAW],
-            #[cfg(feature = "message-pack")]
-            CodecKind::MessagePack => &OTHER_MESSAGE_PACK,
-            _ => &[],
-        };
-        own.eq_ignore_ascii_case(media_type)
-            || others.iter().any(|other| other.eq_ignore_ascii_case(media_type))
-    }
-
-    fn accepts_encoding(&self, encoding: Option<&str>) -> bool {
-        let Some(encoding) = encoding.map(str::trim).filter(|encoding| !encoding.is_empty()) else {
-            return true;
-        };
-        let is_plain = |encoding: &str| {
-            PLAIN_ENCODINGS.iter().any(|plain| plain.eq_ignore_ascii_case(encoding))
-        };
-        match self.content_encoding() {
-            Some(own) => own.eq_ignore_ascii_case(encoding) || is_plain(own) && is_plain(encoding),
-            None => is_plain(encoding),
-        }
+    /// Returns whether the `content-encoding` names a compression by the codec.
+    pub(crate) fn is_compressed(&self) -> bool {
+        matches!(self.0, CodecKind::Compressed(_))
     }
 
     /// Encodes a value as a body.
@@ -314,6 +276,10 @@ impl Codec {
             CodecKind::MessagePack => message_pack::encode(value),
             #[cfg(feature = "bincode")]
             CodecKind::Bincode { limit } => bincode_options(*limit).serialize(value).map_err(cause),
+            CodecKind::Compressed(compressed) => {
+                let body = compressed.codec.encode(value)?;
+                compress(compressed.compression.method, &body)
+            }
             CodecKind::Custom(format) => format.encode(Encodable::new(&value)).map_err(Cause::from),
         };
         encoded.map_err(|source| Error::Encode {
@@ -326,6 +292,8 @@ impl Codec {
     ///
     /// # Errors
     /// - [`Error::Decode`]: the body does not have this format, or does not fit the type.
+    /// - [`Error::Inflate`], [`Error::TooLarge`]: a codec of compressed bodies could not inflate
+    ///   the body.
     pub fn decode<T: DeserializeOwned>(&self, body: &[u8]) -> Result<T> {
         let decoded = match &self.0 {
             CodecKind::Json => serde_json::from_slice(body).map_err(cause),
@@ -335,6 +303,10 @@ impl Codec {
             CodecKind::MessagePack => message_pack::decode(body),
             #[cfg(feature = "bincode")]
             CodecKind::Bincode { limit } => decode_bincode(body, *limit).map_err(cause),
+            CodecKind::Compressed(compressed) => {
+                let method = compressed.compression.method;
+                return compressed.codec.decode(&method.inflate(body, DEFAULT_MAX_INFLATED)?);
+            }
             CodecKind::Custom(format) => format::decode(&**format, body).map_err(Cause::from),
         };
         decoded.map_err(|source| Error::Decode {

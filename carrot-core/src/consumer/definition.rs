@@ -166,6 +166,23 @@ impl<C> ConsumerDefinition<C> {
         self
     }
 
+    /// Limits what a compressed body inflates to, in bytes. A larger body fails with
+    /// [`Error::TooLarge`], as an undecodable one. 0 refuses every compressed body that is not
+    /// empty.
+    ///
+    /// A few kilobytes can inflate to gigabytes. The memory for a body is taken as its bytes
+    /// appear, and freed once the body is decoded. Each thread that decodes holds one body, and two
+    /// if the body was compressed twice. [`decode`](Message::decode) takes more for the value.
+    ///
+    /// Does not limit bodies that are not compressed. [`max_held_bytes`](Self::max_held_bytes)
+    /// counts bodies as received.
+    ///
+    /// Defaults to 64 MiB.
+    pub fn max_inflated_bytes(mut self, bytes: u64) -> Self {
+        self.settings.max_inflated_bytes = bytes;
+        self
+    }
+
     /// Enables automatic acknowledgement: the broker deletes each message when it is sent.
     /// Consuming is faster, but a crash loses all messages in memory.
     ///

@@ -1,3 +1,4 @@
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -5,7 +6,8 @@ use std::time::Duration;
 use serde::de::DeserializeOwned;
 
 use crate::backend::{Acknowledgement, Backend, Content, Delivery, DeliveryTag, Extent, Rejection};
-use crate::codec::{Codec, Codecs};
+use crate::codec::Codec;
+use crate::codec::body_decoder::BodyDecoder;
 use crate::consumer::death::Death;
 use crate::consumer::failure::{Failure, LocalAttempts, Original, deaths};
 use crate::consumer::handler_error::IntoHandlerError;
@@ -50,65 +52,35 @@ pub struct Message {
     held: Option<HeldMessage>,
 }
 
-/// The header in which kombu and celery name the compression of the body.
-const COMPRESSION: &str = "compression";
-/// The values of kombu and celery. Other programs may use the header for other values.
-const KOMBU_COMPRESSIONS: [&str; 10] = [
-    "application/x-gzip",
-    "application/x-bz2",
-    "application/x-lzma",
-    "application/x-brotli",
-    "application/zstd",
-    "zlib",
-    "gzip",
-    "bzip2",
-    "lzma",
-    "zstd",
-];
-
 /// Decodes the body of a delivery, as [`Message::decode`] does.
-pub(crate) fn decode<T: DeserializeOwned>(delivery: &Delivery, codecs: &Codecs) -> Result<T> {
-    check_readable(delivery, codecs)?;
-    let properties = &delivery.content.properties;
-    if let Some(compression) = properties.header(COMPRESSION).and_then(Value::as_str)
-        && KOMBU_COMPRESSIONS.contains(&compression)
-    {
-        return Err(compressed(properties, compression));
-    }
-    codecs
-        .find(properties.content_type(), properties.content_encoding())?
-        .decode(&delivery.content.body)
+pub(crate) fn decode<T: DeserializeOwned>(delivery: &Delivery, decoder: &BodyDecoder) -> Result<T> {
+    check_readable(delivery, decoder)?;
+    decoder.decode(&delivery.content)
 }
 
-fn check_readable(delivery: &Delivery, codecs: &Codecs) -> Result<()> {
+/// Inflates the body of a delivery, as [`Message::inflated_body`] does.
+pub(crate) fn inflated<'a>(delivery: &'a Delivery, decoder: &BodyDecoder) -> Result<Cow<'a, [u8]>> {
+    check_readable(delivery, decoder)?;
+    decoder.inflate(&delivery.content)
+}
+
+fn check_readable(delivery: &Delivery, decoder: &BodyDecoder) -> Result<()> {
     match &delivery.unreadable {
         None => Ok(()),
         Some(reason) => {
-            Err(undecodable(delivery, codecs, Arc::new(PartUnread(Arc::clone(reason)))))
+            Err(undecodable(delivery, decoder, Arc::new(PartUnread(Arc::clone(reason)))))
         }
     }
 }
 
 #[cold]
-fn undecodable(delivery: &Delivery, codecs: &Codecs, source: Cause) -> Error {
+fn undecodable(delivery: &Delivery, decoder: &BodyDecoder, source: Cause) -> Error {
     let properties = &delivery.content.properties;
-    let (content_type, encoding) = (properties.content_type(), properties.content_encoding());
-    let content_type = match codecs.find(content_type, encoding) {
+    let content_type = match decoder.codec(properties) {
         Ok(codec) => codec.content_type(),
-        Err(_) => content_type.unwrap_or_default(),
+        Err(_) => properties.content_type().unwrap_or_default(),
     };
     Error::Decode { content_type: content_type.into(), source }
-}
-
-fn compressed(properties: &Properties, compression: &str) -> Error {
-    Error::ContentType {
-        content_type: properties.content_type().unwrap_or_default().into(),
-        content_encoding: properties.content_encoding().unwrap_or_default().into(),
-        accepted: format!(
-            "bodies that are not compressed; this one is, by {compression}, as its header \
-             \"compression\" says"
-        ),
-    }
 }
 
 /// The cause of the error for a message of which a part could not be read.
@@ -137,11 +109,11 @@ pub(crate) trait FailedMessages: fmt::Debug + Send + Sync {
     fn counted_by_broker(&self, delivery: &Delivery) -> u32;
 }
 
-/// The channel and queue that messages are delivered from, and the codecs that decode them.
+/// The channel and queue that messages are delivered from, and the decoder of their bodies.
 #[derive(Debug)]
 pub(crate) struct DeliverySource {
     pub(crate) channel: Arc<dyn Backend>,
-    pub(crate) codecs: Arc<Codecs>,
+    pub(crate) decoder: Arc<BodyDecoder>,
     pub(crate) queue: Arc<str>,
     pub(crate) acknowledgement: Acknowledgement,
     pub(crate) failed: Arc<dyn FailedMessages>,
@@ -187,13 +159,19 @@ impl Message {
     /// The consumer's first codec decodes a message without a content type. That codec is JSON by
     /// default. The message stays unsettled in any case.
     ///
+    /// A compressed body is inflated first. Each call inflates the body again.
+    ///
     /// # Errors
     /// - [`Error::ContentType`](crate::Error::ContentType): no codec of the consumer decodes the
-    ///   content type, or the header `compression` shows that kombu or celery compressed the body.
+    ///   content type.
+    /// - [`Error::Inflate`](crate::Error::Inflate): the compressed body is damaged, its compression
+    ///   is unknown, or the feature that inflates it is off.
+    /// - [`Error::TooLarge`](crate::Error::TooLarge): the body inflates to more bytes than
+    ///   [`max_inflated_bytes`](crate::ConsumerDefinition::max_inflated_bytes).
     /// - [`Error::Decode`](crate::Error::Decode): the body does not fit the type, or the message is
     ///   [`unreadable`](Message::unreadable).
     pub fn decode<T: DeserializeOwned>(&self) -> Result<T> {
-        decode(&self.delivery, &self.source.codecs)
+        decode(&self.delivery, &self.source.decoder)
     }
 
     /// Returns the reason why a part of the message could not be read, or `None` if the message is
@@ -225,12 +203,34 @@ impl Message {
         self.delivery.unreadable.as_deref()
     }
 
-    /// Returns the encoded body.
+    /// Returns the encoded body as received. A compressed body stays compressed; see
+    /// [`inflated_body`](Message::inflated_body).
     pub fn body(&self) -> &[u8] {
         &self.delivery.content.body
     }
 
-    /// Returns the body as text, if it is UTF-8.
+    /// Returns the encoded body, inflated if it is compressed. Each call inflates the body again.
+    ///
+    /// The header `compression` of kombu and the property `content-encoding` name the compression.
+    /// [`Compression`](crate::Compression) lists the supported ones.
+    ///
+    /// ```
+    /// # fn example(message: &carrot::Message) -> carrot::Result<()> {
+    /// println!("{} bytes, inflated {}", message.body().len(), message.inflated_body()?.len());
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// - [`Error::Inflate`](crate::Error::Inflate), [`Error::TooLarge`](crate::Error::TooLarge): as
+    ///   [`decode`](Message::decode).
+    /// - [`Error::Decode`](crate::Error::Decode): the message is
+    ///   [`unreadable`](Message::unreadable).
+    pub fn inflated_body(&self) -> Result<Cow<'_, [u8]>> {
+        inflated(&self.delivery, &self.source.decoder)
+    }
+
+    /// Returns the body as received as text, if it is UTF-8.
     pub fn text(&self) -> Option<&str> {
         std::str::from_utf8(self.body()).ok()
     }
@@ -492,18 +492,17 @@ impl Message {
 
     /// Fails if a part of the message could not be read.
     pub(crate) fn check_readable(&self) -> Result<()> {
-        check_readable(&self.delivery, &self.source.codecs)
+        check_readable(&self.delivery, &self.source.decoder)
     }
 
     /// Returns the error of a body that no codec has decoded.
     pub(crate) fn undecodable(&self, source: Cause) -> Error {
-        undecodable(&self.delivery, &self.source.codecs, source)
+        undecodable(&self.delivery, &self.source.decoder, source)
     }
 
     /// Returns the codec that decodes the body.
     pub(crate) fn codec(&self) -> Result<&Codec> {
-        let properties = self.properties();
-        self.source.codecs.find(properties.content_type(), properties.content_encoding())
+        self.source.decoder.codec(self.properties())
     }
 
     /// Counts another attempt in this process.

@@ -40,6 +40,7 @@ use std::time::Duration;
 use serde::de::DeserializeOwned;
 
 use crate::backend::{Acknowledgement, ChannelOptions, ConsumeOptions, Delete, Role};
+use crate::codec::body_decoder::BodyDecoder;
 use crate::consumer::batches::BatchLimits;
 use crate::consumer::batches::iter::Batches;
 use crate::consumer::callbacks::Callback;
@@ -102,6 +103,7 @@ impl Consumer {
             give_up_after,
             redeclares,
             max_held_bytes,
+            max_inflated_bytes,
             queue,
             failures,
             layers,
@@ -112,7 +114,7 @@ impl Consumer {
         if is_stream && !options.arguments.contains(STREAM_OFFSET) {
             options.arguments.insert(STREAM_OFFSET, stream_offset.unwrap_or(StreamOffset::Next));
         }
-        let codecs = Arc::new(codecs);
+        let decoder = Arc::new(BodyDecoder::new(codecs, max_inflated_bytes));
         let policy =
             Arc::new(FailurePolicy::new(connection, &queue, is_stream, &options, &failures));
         let (made_again, is_exclusive) = (redeclares || queue.goes_by_itself(), queue.exclusive);
@@ -160,7 +162,7 @@ impl Consumer {
             layers,
             answer_layers,
             runs: AtomicUsize::new(0),
-            codecs,
+            decoder,
         });
         let reopened: Arc<dyn Reopen> = Arc::clone(&shared) as Arc<dyn Reopen>;
         shared.channel.connection().reopen_after_loss(Role::Consume, &reopened);

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use crate::backend::{Acknowledgement, Backend, ConsumeOptions, Declare};
 use crate::codec::Codecs;
+use crate::codec::compression::DEFAULT_MAX_INFLATED;
 use crate::consumer::failure::FailureSettings;
 use crate::consumer::layer::HandleLayers;
 use crate::consumer::stream_offset::StreamOffset;
@@ -23,6 +24,7 @@ pub(crate) struct ConsumerSettings {
     pub(crate) give_up_after: Option<Duration>,
     pub(crate) redeclares: bool,
     pub(crate) max_held_bytes: Option<u64>,
+    pub(crate) max_inflated_bytes: u64,
     pub(crate) stream_offset: Option<StreamOffset>,
     pub(crate) failures: FailureSettings,
     pub(crate) layers: HandleLayers,
@@ -47,6 +49,7 @@ impl ConsumerSettings {
             give_up_after: None,
             redeclares: false,
             max_held_bytes: None,
+            max_inflated_bytes: DEFAULT_MAX_INFLATED,
             stream_offset: None,
             failures: FailureSettings::default(),
             layers: HandleLayers::default(),

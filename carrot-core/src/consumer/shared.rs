@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::backend::{Backend, ConsumeOptions};
-use crate::codec::Codecs;
+use crate::codec::body_decoder::BodyDecoder;
 use crate::consumer::failure::FailurePolicy;
 use crate::consumer::layer::HandleLayers;
 use crate::consumer::message::{DeliverySource, FailedMessages, Message};
@@ -36,7 +36,7 @@ pub(crate) struct ConsumerShared {
     pub(crate) answer_layers: PublishLayers,
     /// The number of runs.
     pub(crate) runs: AtomicUsize,
-    pub(super) codecs: Arc<Codecs>,
+    pub(super) decoder: Arc<BodyDecoder>,
 }
 
 impl ConsumerShared {
@@ -71,12 +71,12 @@ impl ConsumerShared {
         queue: &Arc<str>,
         stream: Option<&Arc<StreamPosition>>,
     ) -> Arc<DeliverySource> {
-        let (channel, codecs, queue) =
-            (Arc::clone(channel), Arc::clone(&self.codecs), Arc::clone(queue));
+        let (channel, decoder, queue) =
+            (Arc::clone(channel), Arc::clone(&self.decoder), Arc::clone(queue));
         let failed = Arc::clone(&self.policy) as Arc<dyn FailedMessages>;
         Arc::new(DeliverySource {
             channel,
-            codecs,
+            decoder,
             queue,
             acknowledgement: self.options.acknowledgement,
             failed,

@@ -10,7 +10,7 @@ use crate::backend::{
     Declare, Delete, Deleted, Delivery, DeliveryTag, Event, Extent, Outcome, Publication,
     PublishTag, QueueInfo, Rejection, Role, Status,
 };
-use crate::codec::Codecs;
+use crate::codec::body_decoder::BodyDecoder;
 use crate::config::ConnectionOptions;
 use crate::consumer::failure::{FailurePolicy, FailureSettings};
 use crate::error::Error;
@@ -134,7 +134,7 @@ fn messages_taken_after_a_stop_are_requeued_after_the_cancel() {
     );
     let source = Arc::new(DeliverySource {
         channel: Arc::clone(&backend) as Arc<dyn Backend>,
-        codecs: Arc::new(Codecs::default()),
+        decoder: Arc::new(BodyDecoder::default()),
         queue: "orders".into(),
         acknowledgement: Acknowledgement::Manual,
         failed: Arc::new(policy),

@@ -255,6 +255,30 @@ pub enum Error {
         accepted: String,
     },
 
+    /// A compressed body could not be inflated: the body is damaged or truncated, the compression
+    /// is unknown, or the feature of Carrot that inflates it is off.
+    ///
+    /// The message can still be settled.
+    #[error("could not inflate the body, whose compression is {compression:?}: {reason}")]
+    Inflate {
+        /// The name of the compression, shortened if long.
+        compression: String,
+        /// The reason.
+        reason: Cow<'static, str>,
+    },
+
+    /// A compressed body inflates to more bytes than the consumer or the caller accepts.
+    ///
+    /// The message can still be settled. See
+    /// [`max_inflated_bytes`](crate::ConsumerDefinition::max_inflated_bytes).
+    #[error("the body, whose compression is {compression:?}, inflates to more than {limit} bytes")]
+    TooLarge {
+        /// The name of the compression.
+        compression: String,
+        /// The most bytes that are accepted.
+        limit: u64,
+    },
+
     /// An argument is invalid. Nothing was sent, and the connection stays open.
     #[error("invalid {field}: {value}: {limit}")]
     Invalid {

@@ -49,6 +49,8 @@ impl fmt::Debug for Error {
             Encode { content_type, source },
             Decode { content_type, source },
             ContentType { content_type, content_encoding, accepted },
+            Inflate { compression, reason },
+            TooLarge { compression, limit },
             Invalid { field, value, limit },
             Declaration { entity, source },
             Remote { kind, message },

@@ -25,6 +25,8 @@ pub(super) fn of_error(error: &Error) -> &'static str {
         Error::Encode { .. } => "encode",
         Error::Decode { .. } => "decode",
         Error::ContentType { .. } => "content_type",
+        Error::Inflate { .. } => "inflate",
+        Error::TooLarge { .. } => "too_large",
         Error::Invalid { .. } => "invalid",
         Error::Batch { .. } => "batch",
         Error::Closed { .. } => "closed",

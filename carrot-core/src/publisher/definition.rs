@@ -2,7 +2,7 @@ mod form;
 
 use std::time::Duration;
 
-use crate::codec::Codec;
+use crate::codec::{Codec, Compression};
 use crate::model::{DeliveryMode, Exchange, Headers, Properties, Queue, ShortString, Value};
 use crate::publish_layer::layer::PublishLayer;
 use crate::publisher::settings::PublisherSettings;
@@ -112,6 +112,34 @@ impl<C> PublisherDefinition<C> {
     /// Defaults to [`Codec::json`].
     pub fn codec(mut self, codec: impl Into<Codec>) -> Self {
         self.settings.codec = codec.into();
+        self
+    }
+
+    /// Compresses the bodies of messages, as the publishers of kombu and celery do: the header
+    /// `compression` names the compression. Content type and content encoding stay those of the
+    /// body that is not compressed.
+    ///
+    /// Values and bytes are compressed. A body smaller than [`at_least`](Compression::at_least) is
+    /// sent unchanged, and so is a body that would not shrink, and a message that already has the
+    /// header. Layers see the compressed body. The limits on bytes in flight and on the size of a
+    /// message count the compressed body.
+    ///
+    /// `None` turns the compression off.
+    ///
+    /// Defaults to no compression.
+    ///
+    /// ```
+    /// use carrot::codec::Compression;
+    ///
+    /// # fn example(connection: &carrot::Connection) -> carrot::Result<()> {
+    /// let compression = Compression::zstd();
+    /// let publisher = connection.publisher().queue("reports").compress(compression).build()?;
+    /// publisher.send(&vec!["a long text"; 1000])?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn compress(mut self, compression: impl Into<Option<Compression>>) -> Self {
+        self.settings.compress = compression.into();
         self
     }
 

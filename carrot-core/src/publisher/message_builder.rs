@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use crate::backend::Content;
 use crate::backend::IntoBody;
-use crate::codec::Codec;
+use crate::codec::{Codec, Compression};
 use crate::error::{Error, Result};
 use crate::model::ShortString;
 use crate::model::{DeliveryMode, Headers, Properties, Timestamp, Value};
@@ -37,6 +37,7 @@ pub struct MessageBuilder<'a> {
     pipeline: &'a Arc<PublishPipeline>,
     routing_key: ShortString,
     properties: Properties,
+    compress: Option<Compression>,
     terms: SendTerms,
 }
 
@@ -46,6 +47,7 @@ impl<'a> MessageBuilder<'a> {
             pipeline,
             routing_key: pipeline.routing_key().clone(),
             properties: pipeline.properties().clone(),
+            compress: pipeline.definition().compress,
             terms: SendTerms {
                 mandatory: pipeline.definition().is_mandatory(),
                 timeout: pipeline.definition().send_timeout,
@@ -227,6 +229,25 @@ impl<'a> MessageBuilder<'a> {
         self
     }
 
+    /// Compresses the body, as
+    /// [`PublisherDefinition::compress`](crate::PublisherDefinition::compress) describes. `None`
+    /// sends the body unchanged.
+    ///
+    /// Defaults to the publisher's compression.
+    ///
+    /// ```
+    /// use carrot::codec::Compression;
+    ///
+    /// # fn example(publisher: &carrot::Publisher) -> carrot::Result<()> {
+    /// publisher.message().compress(Compression::gzip()).send(&vec!["a long text"; 1000])?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn compress(mut self, compression: impl Into<Option<Compression>>) -> Self {
+        self.compress = compression.into();
+        self
+    }
+
     /// Changes any of the properties.
     ///
     /// ```
@@ -308,7 +329,7 @@ impl<'a> MessageBuilder<'a> {
         let pipeline = self.pipeline;
         if !pipeline.definition().confirms {
             let terms = self.checked_terms()?;
-            return pipeline.send_unconfirmed(self.into_content(body), terms).map(drop);
+            return pipeline.send_unconfirmed(self.into_content(body)?, terms).map(drop);
         }
         let message = self.send_body(body)?;
         Confirmation::new(message, Arc::clone(pipeline)).wait()
@@ -336,13 +357,13 @@ impl<'a> MessageBuilder<'a> {
     /// As [`Publisher::try_publish`](crate::Publisher::try_publish).
     pub fn try_publish_bytes(self, body: impl IntoBody) -> Result<Confirmation> {
         let (pipeline, terms) = (self.pipeline, self.checked_terms()?);
-        let message = pipeline.try_send(self.into_content(body), terms)?;
+        let message = pipeline.try_send(self.into_content(body)?, terms)?;
         Ok(Confirmation::new(message, Arc::clone(pipeline)))
     }
 
     fn send_body(self, body: impl IntoBody) -> Result<Arc<InFlight>> {
         let (pipeline, terms) = (self.pipeline, self.checked_terms()?);
-        pipeline.send(self.into_content(body), terms)
+        pipeline.send(self.into_content(body)?, terms)
     }
 
     fn checked_terms(&self) -> Result<SendTerms> {
@@ -353,20 +374,27 @@ impl<'a> MessageBuilder<'a> {
         }
     }
 
-    fn into_content(mut self, body: impl IntoBody) -> Arc<Content> {
+    fn into_content(mut self, body: impl IntoBody) -> Result<Arc<Content>> {
         self.properties.ensure_message_id(random_id);
-        let body = body.into_body(self.pipeline.buffers());
-        Arc::new(Content {
+        let mut body = body.into_body(self.pipeline.buffers());
+        if let Some(compression) = &self.compress {
+            compression.compress_content(&mut self.properties, &mut body)?;
+        }
+        Ok(Arc::new(Content {
             exchange: self.pipeline.exchange().clone(),
             routing_key: self.routing_key,
             properties: self.properties,
             body,
-        })
+        }))
     }
 }
 
-/// Sets the content type and the content encoding of a codec, unless a content type is set.
+/// Sets the content type and the content encoding of a codec, unless a content type is set. A codec
+/// that compresses always sets its content encoding.
 pub(crate) fn with_format(mut properties: Properties, codec: &Codec) -> Properties {
+    if let Some(encoding) = codec.content_encoding().filter(|_| codec.is_compressed()) {
+        properties = properties.with_content_encoding(encoding);
+    }
     if properties.content_type().is_none() {
         properties = properties.with_content_type(codec.content_type());
         if let Some(encoding) =
@@ -398,6 +426,21 @@ mod tests {
     use std::collections::HashSet;
 
     use super::*;
+
+    #[cfg(feature = "gzip")]
+    #[test]
+    fn content_encoding_of_a_compressing_codec_is_always_set() {
+        let codec = Codec::json().compressed(Compression::gzip());
+        for properties in [
+            Properties::new(),
+            Properties::new().with_content_type("application/vnd.acme+json"),
+            Properties::new().with_content_encoding("utf-8"),
+        ] {
+            let properties = with_format(properties, &codec);
+            assert_eq!(properties.content_encoding(), Some("gzip"));
+            assert!(properties.content_type().is_some());
+        }
+    }
 
     #[test]
     fn random_ids_have_22_digits_and_are_unique() {

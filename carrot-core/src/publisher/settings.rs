@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::backend::{Declare, validate};
-use crate::codec::Codec;
+use crate::codec::{Codec, Compression};
 use crate::error::{Error, Result};
 use crate::model::{DeliveryMode, Exchange, Properties, Queue};
 use crate::publish_layer::layer::PublishLayers;
@@ -22,6 +22,7 @@ pub(crate) struct PublisherSettings {
     pub(crate) max_in_flight: usize,
     pub(crate) max_bytes_in_flight: usize,
     pub(crate) codec: Codec,
+    pub(crate) compress: Option<Compression>,
     pub(crate) properties: Properties,
     pub(crate) layers: PublishLayers,
 }
@@ -38,6 +39,7 @@ impl Default for PublisherSettings {
             max_in_flight: 1000,
             max_bytes_in_flight: 16 << 20,
             codec: Codec::json(),
+            compress: None,
             properties: Properties::new(),
             layers: PublishLayers::default(),
         }

@@ -92,7 +92,7 @@ on_both_backends! {
             &[("\"x\"", |with| with.with_header("compression", 3).with_content_encoding("gzip"))],
         );
         let error = reply.unwrap().decode::<String>().unwrap_err();
-        assert!(matches!(error, Error::ContentType { .. }), "{error:?}");
+        assert!(matches!(error, Error::Inflate { .. }), "{error:?}");
     }
 
     fn server_echoes_any_correlation_id(connection: &Connection) {

@@ -4,6 +4,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _, se
 
 use crate::call::definition::CallerDefinition;
 use crate::call::settings::CallerSettings;
+use crate::codec::compression::DEFAULT_MAX_INFLATED;
 use crate::codec::{Codec, Codecs};
 use crate::error::{Error, Result};
 use crate::model::{Exchange, Headers, Properties};
@@ -13,9 +14,14 @@ use crate::publish_layer::layer::LAYERS_ARE_CODE;
 #[derive(Serialize)]
 struct WrittenCaller<'a> {
     routing_key: &'a str,
-    codec: &'a Codec,
+    #[serde(rename = "codec", skip_serializing_if = "Option::is_none")]
+    codec_word: Option<&'a Codec>,
     #[serde(skip_serializing_if = "Option::is_none")]
     codecs: Option<&'a Codecs>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    max_inflated_bytes: Option<u64>,
+    #[serde(rename = "codec", skip_serializing_if = "Option::is_none")]
+    codec_table: Option<&'a Codec>,
     #[serde(skip_serializing_if = "Option::is_none")]
     exchange: Option<&'a Exchange>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -30,21 +36,32 @@ struct ReadCaller {
     exchange: Option<Exchange>,
     codec: Option<Codec>,
     codecs: Option<Codecs>,
+    max_inflated_bytes: Option<u64>,
     headers: Option<Headers>,
     properties: Option<Properties>,
 }
 
 impl Serialize for CallerDefinition {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let CallerSettings { exchange, routing_key, codec, codecs, properties, layers } =
-            &self.settings;
+        let CallerSettings {
+            exchange,
+            routing_key,
+            codec,
+            codecs,
+            max_inflated_bytes,
+            properties,
+            layers,
+        } = &self.settings;
         if !layers.is_empty() {
             return Err(S::Error::custom(LAYERS_ARE_CODE));
         }
         let written = WrittenCaller {
             routing_key,
-            codec,
+            codec_word: Some(codec).filter(|codec| codec.is_word()),
+            codec_table: Some(codec).filter(|codec| !codec.is_word()),
             codecs: codecs.as_ref(),
+            max_inflated_bytes: Some(*max_inflated_bytes)
+                .filter(|bytes| *bytes != DEFAULT_MAX_INFLATED),
             exchange: Some(exchange).filter(|exchange| **exchange != Exchange::default_exchange()),
             properties: Some(properties).filter(|properties| **properties != Properties::new()),
         };
@@ -76,6 +93,7 @@ impl ReadCaller {
             exchange: self.exchange.unwrap_or(default.exchange),
             codec: self.codec.unwrap_or(default.codec),
             codecs: self.codecs,
+            max_inflated_bytes: self.max_inflated_bytes.unwrap_or(default.max_inflated_bytes),
             properties,
             routing_key: default.routing_key,
             layers: default.layers,
@@ -103,6 +121,7 @@ mod tests {
                 .routing_key("rates.usd")
                 .codec(Codec::raw())
                 .codecs(Codecs::only(Codec::text()))
+                .max_inflated_bytes(7)
                 .properties(Properties::new().with_app_id("shop"))
                 .header("origin", "importer"),
         ] {
@@ -122,6 +141,7 @@ mod tests {
             "routing_key": "rates",
             "codec": "text",
             "codecs": ["raw"],
+            "max_inflated_bytes": 1000,
             "headers": {"origin": "importer"},
             "properties": {"app_id": "shop"}
         }"#;
@@ -130,6 +150,7 @@ mod tests {
             .exchange("rpc")
             .codec(Codec::text())
             .codecs(Codecs::only(Codec::raw()))
+            .max_inflated_bytes(1000)
             .properties(Properties::new().with_app_id("shop"))
             .header("origin", "importer");
         assert_eq!(shown(&read), shown(&built));

@@ -4,6 +4,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _, se
 
 use crate::backend::{Acknowledgement, ConsumeOptions};
 use crate::codec::Codecs;
+use crate::codec::compression::DEFAULT_MAX_INFLATED;
 use crate::config::given::Given;
 use crate::config::seconds::Seconds;
 use crate::consumer::definition::ConsumerDefinition;
@@ -29,6 +30,8 @@ struct WrittenConsumer<'a> {
     redeclare_if_deleted: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     max_held_bytes: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    max_inflated_bytes: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     park: Option<&'a str>,
     #[serde(skip_serializing_if = "is_false")]
@@ -79,6 +82,7 @@ struct ReadConsumer {
     #[serde(default)]
     redeclare_if_deleted: bool,
     max_held_bytes: Option<u64>,
+    max_inflated_bytes: Option<u64>,
     stream_offset: Option<StreamOffset>,
     retry: Option<Retry>,
     park: Option<String>,
@@ -113,6 +117,7 @@ impl Serialize for ConsumerDefinition {
             give_up_after,
             redeclares,
             max_held_bytes,
+            max_inflated_bytes,
             stream_offset,
             failures,
             layers,
@@ -137,6 +142,8 @@ impl Serialize for ConsumerDefinition {
             give_up_after: give_up_after.map(Seconds),
             redeclare_if_deleted: *redeclares,
             max_held_bytes: *max_held_bytes,
+            max_inflated_bytes: Some(*max_inflated_bytes)
+                .filter(|bytes| *bytes != DEFAULT_MAX_INFLATED),
             park: match afterwards {
                 Some(Afterwards::ParkIn(name)) => Some(name),
                 _ => None,
@@ -222,6 +229,7 @@ impl ReadConsumer {
                 .transpose()?,
             redeclares: self.redeclare_if_deleted,
             max_held_bytes: self.max_held_bytes,
+            max_inflated_bytes: self.max_inflated_bytes.unwrap_or(default.max_inflated_bytes),
             stream_offset: self.stream_offset,
             failures: FailureSettings {
                 retry: self.retry,
@@ -310,6 +318,7 @@ mod tests {
                 .priority(5)
                 .argument("x-other", 1)
                 .give_up_after(Duration::from_millis(1500))
+                .max_inflated_bytes(1 << 20)
                 .codecs(Codecs::only(Codec::raw()).with(Codec::json())),
         );
     }
@@ -329,6 +338,7 @@ mod tests {
             priority = 5
             exclusive = true
             give_up_after = 0.5
+            max_inflated_bytes = 1000
             redeclare_if_deleted = true
             pause_after_failures = 3
             park = "broken"
@@ -358,6 +368,7 @@ mod tests {
             .exclusive()
             .give_up_after(Duration::from_millis(500))
             .redeclare_if_deleted()
+            .max_inflated_bytes(1000)
             .pause_after_failures(3)
             .park("broken")
             .retry(Retry::exponential(Duration::from_secs(2), Duration::from_secs(4)).attempts(3));

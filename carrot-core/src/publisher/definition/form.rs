@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _, ser::Error as _};
 
-use crate::codec::Codec;
+use crate::codec::{Codec, Compression};
 use crate::config::given::Given;
 use crate::config::seconds::Seconds;
 use crate::error::{Error, Result};
@@ -15,13 +15,20 @@ use crate::publisher::settings::PublisherSettings;
 #[derive(Serialize)]
 struct WrittenPublisher<'a> {
     routing_key: &'a str,
-    codec: &'a Codec,
+    #[serde(rename = "codec", skip_serializing_if = "Option::is_none")]
+    codec_word: Option<&'a Codec>,
     #[serde(skip_serializing_if = "Option::is_none")]
     mandatory: Option<bool>,
     without_confirms: bool,
     send_timeout: Seconds,
     max_in_flight: usize,
     max_bytes_in_flight: usize,
+    #[serde(rename = "compress", skip_serializing_if = "Option::is_none")]
+    compress_word: Option<&'a Compression>,
+    #[serde(rename = "codec", skip_serializing_if = "Option::is_none")]
+    codec_table: Option<&'a Codec>,
+    #[serde(rename = "compress", skip_serializing_if = "Option::is_none")]
+    compress_table: Option<&'a Compression>,
     #[serde(skip_serializing_if = "Option::is_none")]
     exchange: Option<&'a Exchange>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -37,6 +44,7 @@ struct ReadPublisher {
     queue: Option<Queue>,
     routing_key: Option<String>,
     codec: Option<Codec>,
+    compress: Option<Compression>,
     mandatory: Option<bool>,
     #[serde(default)]
     without_confirms: bool,
@@ -61,6 +69,7 @@ impl Serialize for PublisherDefinition {
             max_in_flight,
             max_bytes_in_flight,
             codec,
+            compress,
             properties,
             layers,
         } = &self.settings;
@@ -69,12 +78,15 @@ impl Serialize for PublisherDefinition {
         }
         let written = WrittenPublisher {
             routing_key,
-            codec,
+            codec_word: Some(codec).filter(|codec| codec.is_word()),
+            codec_table: Some(codec).filter(|codec| !codec.is_word()),
             mandatory: *mandatory,
             without_confirms: !confirms,
             send_timeout: Seconds(*send_timeout),
             max_in_flight: *max_in_flight,
             max_bytes_in_flight: *max_bytes_in_flight,
+            compress_word: compress.as_ref().filter(|compression| compression.is_word()),
+            compress_table: compress.as_ref().filter(|compression| !compression.is_word()),
             exchange: Some(exchange).filter(|exchange| **exchange != Exchange::default_exchange()),
             queue: queue.as_ref(),
             properties: Some(properties).filter(|properties| **properties != Properties::new()),
@@ -126,6 +138,7 @@ impl ReadPublisher {
             max_in_flight: self.max_in_flight.unwrap_or(default.max_in_flight),
             max_bytes_in_flight: self.max_bytes_in_flight.unwrap_or(default.max_bytes_in_flight),
             codec: self.codec.unwrap_or(default.codec),
+            compress: self.compress,
             properties,
             layers: default.layers,
         })
@@ -159,6 +172,12 @@ mod tests {
     fn publisher_definition_survives_json_and_toml() {
         assert_survives(&PublisherDefinition::new());
         assert_survives(&PublisherDefinition::new().queue(Queue::new("jobs").quorum()));
+        #[cfg(feature = "gzip")]
+        for compression in [Compression::gzip(), Compression::zlib().at_least(0)] {
+            let codec = Codec::text().compressed(compression);
+            let definition = PublisherDefinition::new().queue("jobs").codec(codec);
+            assert_survives(&definition.compress(compression));
+        }
         assert_survives(
             &PublisherDefinition::new()
                 .exchange(Exchange::topic("prices"))
@@ -224,6 +243,8 @@ mod tests {
             (r#"{"send_timeout": 0}"#, "send timeout"),
             (r#"{"max_in_flight": 0}"#, "in flight"),
             (r#"{"codec": "yaml"}"#, "yaml"),
+            (r#"{"compress": "lzma"}"#, "lzma"),
+            (r#"{"compress": {"method": "gzip", "level": 3}}"#, "level"),
             (r#"{"queue": {"name": "a"}, "exchange": {"name": "b"}}"#, "exchange"),
             (r#"{"queue": {"name": "a"}, "routing_key": "b"}"#, "routing key"),
             (r#"{"queue": {"name": "a", "exclusive": true}}"#, "not exclusive"),
