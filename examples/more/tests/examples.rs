@@ -117,6 +117,17 @@ fn metrics_example_prints_its_metrics() {
 }
 
 #[test]
+fn protobuf_example_decodes_an_order_and_refuses_a_damaged_body() {
+    let printed = run("protobuf");
+    for text in [
+        "bytes: Order { id: 17, customer: \"Zo\u{eb}\"",
+        "refused: could not decode the body as application/x-protobuf: failed to decode Protobuf",
+    ] {
+        assert!(printed.contains(text), "{text}: {printed}");
+    }
+}
+
+#[test]
 fn metrics_example_serves_its_metrics_over_http() {
     let mut child = example("metrics").env("SCRAPES", "2").stdout(Stdio::piped()).spawn().unwrap();
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
