@@ -3,20 +3,19 @@
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::codec::{FormatError, cause};
-use crate::error::Cause;
+use crate::codec::format::FormatError;
 
 /// The deepest nesting of arrays and maps, as of JSON.
 const DEEPEST: usize = 127;
 
 /// Encodes structs as maps from the names of their fields, as other languages expect.
-pub(super) fn encode<T: Serialize + ?Sized>(value: &T) -> Result<Vec<u8>, Cause> {
-    rmp_serde::to_vec_named(value).map_err(cause)
+pub(super) fn encode<T: Serialize + ?Sized>(value: &T) -> Result<Vec<u8>, FormatError> {
+    Ok(rmp_serde::to_vec_named(value)?)
 }
 
-pub(super) fn decode<T: DeserializeOwned>(body: &[u8]) -> Result<T, Cause> {
-    check(body).map_err(|reason| Cause::from(FormatError::from(reason)))?;
-    rmp_serde::from_slice(body).map_err(cause)
+pub(super) fn decode<T: DeserializeOwned>(body: &[u8]) -> Result<T, FormatError> {
+    check(body)?;
+    Ok(rmp_serde::from_slice(body)?)
 }
 
 /// Checks that a body is one whole value with a bounded nesting.
@@ -104,6 +103,32 @@ mod tests {
 
     use super::*;
 
+    #[test]
+    fn message_pack_of_kombu_is_decoded() {
+        #[derive(Debug, PartialEq, Deserialize)]
+        struct Sent {
+            id: u64,
+            customer: String,
+            bytes: Vec<u8>,
+            f: f64,
+            n: Option<u8>,
+            l: [i8; 2],
+        }
+        // kombu.serialization.dumps({"id": 2**64 - 1, "customer": "Zo\xeb", "bytes": b"\x00\xff",
+        // "f": 0.1, "n": None, "l": [1, -1]}, serializer="msgpack") of kombu 5.7
+        let body = b"\x86\xa2id\xcf\xff\xff\xff\xff\xff\xff\xff\xff\xa8customer\xa4Zo\xc3\xab\
+            \xa5bytes\xc4\x02\x00\xff\xa1f\xcb\x3f\xb9\x99\x99\x99\x99\x99\x9a\xa1n\xc0\xa1l\x92\x01\xff";
+        let sent = Sent {
+            id: u64::MAX,
+            customer: "Zo\u{eb}".into(),
+            bytes: vec![0, 255],
+            f: 0.1,
+            n: None,
+            l: [1, -1],
+        };
+        assert_eq!(decode::<Sent>(body).unwrap(), sent);
+    }
+
     /// A type whose recursion passes through variants alone.
     #[derive(Debug, PartialEq, Serialize, Deserialize)]
     enum Chain {
@@ -114,7 +139,7 @@ mod tests {
     #[derive(Debug, PartialEq, Serialize, Deserialize)]
     struct Tree(Vec<Tree>);
 
-    fn text_of(error: Cause) -> String {
+    fn text_of(error: FormatError) -> String {
         error.to_string()
     }
 

@@ -273,7 +273,7 @@ impl Codec {
             CodecKind::Text => encode_text(value),
             CodecKind::Raw => bytes::encode(value).map_err(cause),
             #[cfg(feature = "message-pack")]
-            CodecKind::MessagePack => message_pack::encode(value),
+            CodecKind::MessagePack => message_pack::encode(value).map_err(Cause::from),
             #[cfg(feature = "bincode")]
             CodecKind::Bincode { limit } => bincode_options(*limit).serialize(value).map_err(cause),
             CodecKind::Compressed(compressed) => {
@@ -300,7 +300,7 @@ impl Codec {
             CodecKind::Text => decode_text(body),
             CodecKind::Raw => bytes::decode(body).map_err(cause),
             #[cfg(feature = "message-pack")]
-            CodecKind::MessagePack => message_pack::decode(body),
+            CodecKind::MessagePack => message_pack::decode(body).map_err(Cause::from),
             #[cfg(feature = "bincode")]
             CodecKind::Bincode { limit } => decode_bincode(body, *limit).map_err(cause),
             CodecKind::Compressed(compressed) => {
