@@ -298,7 +298,8 @@ impl Message {
     /// Returns the broker's records of dead-lettering (`x-death`), the latest first.
     ///
     /// Includes the records from before a failed attempt, which a copy carries as `carrot-x-death`.
-    /// Excludes the pauses between attempts. Returns none if the headers have another form.
+    /// Excludes the pauses between attempts, and the waits of a message that was sent with a delay.
+    /// Returns none if the headers have another form.
     pub fn deaths(&self) -> Vec<Death> {
         deaths(self.properties(), self.queue()).filter_map(Death::read).collect()
     }

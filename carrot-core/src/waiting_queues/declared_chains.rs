@@ -94,12 +94,17 @@ impl DeclaredChains {
         }
     }
 
-    /// Connects, and returns the features of the broker.
+    /// Returns the features of the broker. Connects if they are not known.
     pub(crate) fn capabilities(&self, until: Option<Instant>) -> Result<Capabilities> {
-        if let Some(until) = until {
-            self.connection.open_before(until)?;
+        let connector = &self.connection.shared.connector;
+        let known = connector.capabilities();
+        match until {
+            Some(until) if known == Capabilities::default() => {
+                self.connection.open_before(until)?;
+                Ok(connector.capabilities())
+            }
+            _ => Ok(known),
         }
-        Ok(self.connection.shared.connector.capabilities())
     }
 
     /// Notes that the publisher has lost its channel. The broker may have lost its data.
