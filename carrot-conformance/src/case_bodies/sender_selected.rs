@@ -57,6 +57,33 @@ pub(crate) fn cc_works_on_topic_exchanges(harness: &dyn Harness) {
     fixture.channel.expect_messages(&queue, ["copied"]);
 }
 
+pub(crate) fn the_keys_in_bcc_still_route_after_two_waits_in_queues(harness: &dyn Harness) {
+    let fixture = CaseFixture::new(harness);
+    let [first, second] = [fixture.topic_exchange(), fixture.topic_exchange()];
+    let end = fixture.direct_exchange();
+    let waiting = |from: &str, to: &str, pattern: &str| {
+        let queue = fixture
+            .queue_with(|queue| queue.message_ttl(milliseconds(100)).dead_letter_exchange(to));
+        fixture.bind(from, &queue, pattern);
+    };
+    waiting(&first, &second, "way.1.#");
+    waiting(&second, &end, "way.*.1");
+    let queue = fixture.bound_queue(&end, "own.key");
+    let properties =
+        Properties::new().with_header("BCC", keys(&["way.1.1"])).with_header("kept", 1);
+    let content = Content::new(&*first, "own.key", "x").with_properties(properties);
+    assert_eq!(
+        fixture.channel.outcome(fixture.channel.publish_mandatory(content)),
+        Outcome::Accepted
+    );
+    fixture.pass_ms(400);
+    fixture.channel.expect_ready(&queue, 1);
+    let delivery = fixture.channel.get_delivery(&queue);
+    assert_eq!((&*delivery.content.exchange, &*delivery.content.routing_key), (&*end, "own.key"));
+    assert_eq!(delivery.content.properties.header("BCC"), None);
+    assert_eq!(delivery.content.properties.header("kept"), Some(&1.into()));
+}
+
 pub(crate) fn a_mandatory_message_routed_only_by_cc_is_accepted(harness: &dyn Harness) {
     let fixture = CaseFixture::new(harness);
     let queue = fixture.queue();

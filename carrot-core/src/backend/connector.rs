@@ -150,7 +150,10 @@ pub struct Capabilities {
     /// connection.
     pub secret_updates: bool,
     /// Whether a queue can hold a message for a time and then move it to another queue: a message
-    /// TTL with a dead-letter exchange.
+    /// TTL with a dead-letter exchange. Failed messages wait so for their next attempt.
+    ///
+    /// Delayed messages need more: topic exchanges that are bound to each other, and dead letters
+    /// that keep their routing keys, those of the header `BCC` included.
     pub waiting_queues: bool,
     /// Whether there are quorum queues that support a message TTL and dead-letter at least once
     /// (RabbitMQ 3.10 and later).
