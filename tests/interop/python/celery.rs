@@ -123,12 +123,13 @@ fn carrot_executes_tasks_of_celery() {
         })
         .unwrap();
     client.expect("42");
+    client.expect("21");
     client.expect("ValueError: -1 < 0");
     client.expect("ContentDisallowed");
     client.expect("3");
     assert_eq!(ids.recv_timeout(SOON).unwrap().as_deref(), Some("late"));
     let report = workers.stop(SOON).unwrap();
-    assert_eq!((report.acknowledged, report.failed), (4, 1));
+    assert_eq!((report.acknowledged, report.failed), (5, 1));
     connection.delete_exchange(&queue, DeleteIf::ALWAYS).unwrap();
     connection.delete_queue(&queue, DeleteIf::ALWAYS).unwrap();
 }

@@ -19,6 +19,7 @@ def add(x, y, discount=0):
 
 late = add.apply_async((1, 2), countdown=3600, expires=7200, retries=2, task_id="late")
 print(add.delay(40, 3, discount=1).get(timeout=30))
+print(add.apply_async((20, 1), compression="bzip2").get(timeout=30))
 try:
     add.delay(1, 2, discount=4).get(timeout=30)
 except ValueError as error:

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use carrot::codec::Codecs;
+use carrot::codec::{Codecs, Compression};
 use carrot::message::{DeliveryMode, Headers, Value};
 use carrot::topology::DeleteIf;
 use carrot::{Codec, Connection, Exchange, Queue};
@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use crate::program::Program;
-use crate::support::{connect, receive, unique};
+use crate::support::{SOON, connect, receive, unique};
 
 /// The exchanges of a test: their routing keys, and the keys that bind a queue.
 fn exchanges() -> [(Exchange, &'static str, &'static str); 3] {
@@ -210,4 +210,46 @@ fn message_pack_is_read_by_kombu_and_returned() {
     assert_eq!(answer.properties().content_type(), Some("application/x-msgpack"));
     assert_eq!(answer.properties().content_encoding(), Some("binary"));
     assert_eq!(answer.decode::<Order>().unwrap(), order());
+}
+
+#[test]
+#[ignore = "needs RabbitMQ: run ./scripts/test"]
+fn compressed_bodies_are_read_by_kombu_and_returned() {
+    let queue = unique("kombu-compression");
+    let kombu = Program::python("kombu_echo", &[&queue]);
+    kombu.expect("ready");
+    let connection = connect();
+    let answers = connection
+        .consumer(Queue::server_named().exclusive())
+        .codecs(Codecs::default().with(Codec::message_pack()))
+        .build()
+        .unwrap();
+    let reply_to = answers.queue().unwrap();
+    let mut received = answers.messages().unwrap().timeout(SOON);
+    let order = Order { amounts: vec![i64::MAX; 1000], ..order() };
+    for codec in [Codec::json(), Codec::message_pack()] {
+        let publisher =
+            connection.publisher().routing_key(&*queue).codec(codec.clone()).build().unwrap();
+        let size = codec.encode(&order).unwrap().len();
+        for (compression, name, start) in [
+            (Compression::gzip(), "application/x-gzip", &b"\x78"[..]),
+            (Compression::zlib(), "application/x-gzip", b"\x78"),
+            (Compression::zstd(), "application/zstd", b"\x28\xb5\x2f\xfd"),
+            (Compression::bzip2(), "application/x-bz2", b"BZh"),
+            (Compression::brotli(), "application/x-brotli", b""),
+        ] {
+            let message = publisher.message().compress(compression);
+            message.reply_to(&*reply_to).send(&order).unwrap();
+            let printed: serde_json::Value = serde_json::from_str(&kombu.line()).unwrap();
+            assert_eq!(printed, json!(order));
+
+            let answer = received.next().unwrap().unwrap();
+            assert_eq!(answer.header("compression"), Some(&Value::from(name)));
+            assert_eq!(answer.properties().content_type(), Some(codec.content_type()));
+            assert!(answer.body().starts_with(start), "{name}: {:02x?}", &answer.body()[..4]);
+            assert!(answer.body().len() < size, "{name}: {} of {size}", answer.body().len());
+            assert_eq!(answer.decode::<Order>().unwrap(), order);
+            answer.ack().unwrap();
+        }
+    }
 }
