@@ -1,18 +1,37 @@
-//! Guides: pages that explain more than one type.
-//!
-//! | guide | content |
-//! |---|---|
-//! | [`guarantees`] | the promises, the cost of each failure, the deadline of each call |
-//! | [`sending`] | many messages with their progress, delayed messages, the outbox |
-//! | [`queue_types`] | classic queues, quorum queues and streams: which to choose, the promises of each |
-//! | [`codecs`] | the formats of bodies, compression, untrusted bodies |
-//! | [`layers`] | code around sending and handling: order, faults, the shipped layers, writing one |
-//! | [`observing`] | the figures of a running program, and its readiness probe |
-//! | [`testing`] | tests of a service on the memory broker: time, failures, a look inside |
-//! | [`metrics_and_traces`] | metrics, trace context and spans: their names and attributes, exporters |
-//! | [`interop`] | messages of clients in Python and Node.js |
-//! | [`backends`] | a backend for another broker, step by step |
-//! | [`performance`] | comparison with other clients, what limits each row, tuning |
+#![doc = include_str!("guide/links.md")]
+#![doc = ""]
+#![doc = include_str!("../docs/guide/README.md")]
+
+// The definitions of `links.md` precede those at the end of each page, and the first definition of
+// a label counts. The links of a page therefore lead to modules and items here, which rustdoc
+// checks, and to files and docs.rs on GitHub and in the book. `tests/guide` compares both.
+macro_rules! chapters {
+    ($($name:ident = $file:literal;)*) => { $(
+        #[doc = include_str!("guide/links.md")]
+        #[doc = ""]
+        #[doc = include_str!(concat!("../docs/guide/", $file))]
+        pub mod $name {}
+    )* };
+}
+
+chapters! {
+    first_message = "first-message.md";
+    queues_and_exchanges = "queues-and-exchanges.md";
+    work_queues = "work-queues.md";
+    retries_and_dead_letters = "retries-and-dead-letters.md";
+    calls = "calls.md";
+    testing_without_a_broker = "testing-without-a-broker.md";
+    queue_types_and_durability = "queue-types-and-durability.md";
+    losing_the_broker = "losing-the-broker.md";
+    metrics_and_tracing = "metrics-and-tracing.md";
+    shutdown_and_deployment = "shutdown-and-deployment.md";
+    production_checklist = "production-checklist.md";
+    limits_and_defaults = "limits-and-defaults.md";
+    coming_from_pika = "coming-from-pika.md";
+    coming_from_kombu = "coming-from-kombu.md";
+    coming_from_bunny = "coming-from-bunny.md";
+    coming_from_lapin = "coming-from-lapin.md";
+}
 
 #[doc = include_str!("../docs/guarantees.md")]
 pub mod guarantees {}
@@ -28,6 +47,7 @@ pub mod codecs {}
 
 #[doc = include_str!("../docs/layers.md")]
 pub mod layers {}
+
 #[doc = include_str!("../docs/observing.md")]
 pub mod observing {}
 

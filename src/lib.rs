@@ -34,8 +34,14 @@
 //!
 //! # Where to start
 //!
+//! [The guide](guide) leads from the first message to production.
+//!
 //! | task | start at |
 //! |---|---|
+//! | learn Carrot step by step | [`guide`], [`guide::first_message`] |
+//! | come from another library | [`pika`](guide::coming_from_pika), [`kombu`](guide::coming_from_kombu), [`Bunny`](guide::coming_from_bunny), [`lapin`](guide::coming_from_lapin) |
+//! | look up a default or a limit | [`guide::limits_and_defaults`] |
+//! | go to production | [`guide::production_checklist`] |
 //! | connect | [`connect`], [`ConnectionOptions`] |
 //! | send a message, and be sure that the broker has it | [`Publisher::send`] |
 //! | send many messages fast | [`Publisher::send_all`] |

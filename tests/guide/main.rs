@@ -1,0 +1,15 @@
+//! Tests that the guide in `docs/guide` agrees with the code, and its pages with each other.
+
+mod defaults;
+mod links;
+
+use std::path::{Path, PathBuf};
+
+/// Returns the path of a file of the repository.
+fn path(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(name)
+}
+
+fn read(name: &str) -> String {
+    std::fs::read_to_string(path(name)).unwrap_or_else(|error| panic!("{name}: {error}"))
+}
