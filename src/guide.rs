@@ -33,18 +33,26 @@ chapters! {
     coming_from_lapin = "coming-from-lapin.md";
 }
 
+#[doc = include_str!("guide/links.md")]
+#[doc = ""]
 #[doc = include_str!("../docs/guarantees.md")]
 pub mod guarantees {}
 
+#[doc = include_str!("guide/links.md")]
+#[doc = ""]
 #[doc = include_str!("../docs/sending.md")]
 pub mod sending {}
 
+#[doc = include_str!("guide/links.md")]
+#[doc = ""]
 #[doc = include_str!("../docs/queue-types.md")]
 pub mod queue_types {}
 
 #[doc = include_str!("../docs/codecs.md")]
 pub mod codecs {}
 
+#[doc = include_str!("guide/links.md")]
+#[doc = ""]
 #[doc = include_str!("../docs/layers.md")]
 pub mod layers {}
 
@@ -61,6 +69,8 @@ pub mod testing {}
 #[doc = include_str!("../docs/metrics-and-traces.md")]
 pub mod metrics_and_traces {}
 
+#[doc = include_str!("guide/links.md")]
+#[doc = ""]
 #[doc = include_str!("../docs/interop.md")]
 pub mod interop {}
 

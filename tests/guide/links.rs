@@ -22,6 +22,18 @@ fn chapters() -> Vec<String> {
     targets.map(|(file, _)| file.to_owned()).filter(|file| file != "README.md").collect()
 }
 
+/// Returns the pages that are modules of `carrot::guide`, below `docs`.
+fn pages() -> Vec<String> {
+    let summary = read("docs/SUMMARY.md");
+    let targets = summary.split("](").skip(1).filter_map(|rest| rest.split_once(')'));
+    targets.map(|(file, _)| file.to_owned()).collect()
+}
+
+/// Returns the folder of a page, below the root of the repository.
+fn folder_of(page: &str) -> String {
+    format!("docs/{}", page.rsplit_once('/').map_or("", |(folder, _)| folder))
+}
+
 /// Returns the path of the item that a page of docs.rs documents.
 fn item_of_page(address: &str) -> Option<String> {
     let (file, anchor) =
@@ -51,8 +63,11 @@ fn links_of_each_page_lead_to_the_same_place_in_rustdoc() {
     let in_rustdoc: HashMap<String, String> =
         definitions(&read("src/guide/links.md")).into_iter().collect();
     let mut used = Vec::new();
-    for page in chapters().into_iter().chain(["README.md".into()]) {
-        for (label, target) in definitions(&read(&format!("docs/guide/{page}"))) {
+    for page in pages() {
+        let text = read(&format!("docs/{page}"));
+        let is_between_pages =
+            |(_, target): &(String, String)| target.starts_with(DOCS_RS) || target.contains(".md");
+        for (label, target) in definitions(&text).into_iter().filter(is_between_pages) {
             let expected = in_rustdoc
                 .get(&label)
                 .unwrap_or_else(|| panic!("{page}: src/guide/links.md does not define [{label}]"));
@@ -62,7 +77,7 @@ fn links_of_each_page_lead_to_the_same_place_in_rustdoc() {
             } else {
                 assert_eq!(module_of_file(&target), expected, "{page}: [{label}]");
                 let file = target.split('#').next().unwrap_or_default();
-                assert!(path("docs/guide").join(file).exists(), "{page}: [{label}]: {target}");
+                assert!(path(&folder_of(&page)).join(file).exists(), "{page}: [{label}]: {target}");
             }
             used.push(label);
         }
@@ -73,15 +88,33 @@ fn links_of_each_page_lead_to_the_same_place_in_rustdoc() {
 }
 
 #[test]
+fn links_between_pages_have_labels() {
+    for page in pages() {
+        let text = read(&format!("docs/{page}"));
+        let inline: Vec<_> = text
+            .split("](")
+            .skip(1)
+            .filter_map(|rest| rest.split_once(')'))
+            .map(|(target, _)| target)
+            .filter(|target| {
+                let file = target.split('#').next().unwrap_or_default();
+                pages().iter().any(|page| page.rsplit('/').next() == file.rsplit('/').next())
+            })
+            .collect();
+        assert!(inline.is_empty(), "{page}: rustdoc has no such file: {inline:?}");
+    }
+}
+
+#[test]
 fn anchors_of_links_are_headings() {
-    for page in chapters() {
-        for (label, target) in definitions(&read(&format!("docs/guide/{page}"))) {
+    for page in pages() {
+        for (label, target) in definitions(&read(&format!("docs/{page}"))) {
             let Some((file, anchor)) =
                 target.split_once('#').filter(|(file, _)| file.ends_with("md"))
             else {
                 continue;
             };
-            let headings = read(&format!("docs/guide/{file}"))
+            let headings = read(&format!("{}/{file}", folder_of(&page)))
                 .lines()
                 .filter(|line| line.starts_with('#'))
                 .map(|line| line.trim_start_matches(['#', ' ']).to_lowercase().replace(' ', "-"))
