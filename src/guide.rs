@@ -18,6 +18,7 @@ chapters! {
     first_message = "first-message.md";
     queues_and_exchanges = "queues-and-exchanges.md";
     work_queues = "work-queues.md";
+    order_batches_and_delays = "order-batches-and-delays.md";
     retries_and_dead_letters = "retries-and-dead-letters.md";
     calls = "calls.md";
     testing_without_a_broker = "testing-without-a-broker.md";

@@ -56,6 +56,8 @@
 //! | decide about failed messages | [`Settlement`], [`consume::Retry`] |
 //! | add code around sending and handling | [`layers`], [`guide::layers`] |
 //! | handle each message id once | [`layers::Deduplicate`] |
+//! | send later, or many with progress | [`guide::sending`] |
+//! | choose a format, compress bodies | [`guide::codecs`] |
 //! | test without RabbitMQ | [`guide::testing`] |
 //! | choose a type of queue | [`guide::queue_types`] |
 //! | know the cost of each failure | [`guide::guarantees`] |

@@ -39,8 +39,8 @@ fn seconds(duration: Duration) -> String {
 
 fn bytes(number: u64) -> String {
     match number {
-        _ if number % (1 << 20) == 0 => format!("{} MiB", number >> 20),
-        _ if number % (1 << 10) == 0 => format!("{} KiB", number >> 10),
+        _ if number.is_multiple_of(1 << 20) => format!("{} MiB", number >> 20),
+        _ if number.is_multiple_of(1 << 10) => format!("{} KiB", number >> 10),
         _ => format!("{number} bytes"),
     }
 }
@@ -107,12 +107,15 @@ fn guide_defaults_of_connection_are_those_of_options() {
 fn guide_defaults_of_publisher_are_those_of_definition() {
     let definition = serde_json::to_value(PublisherDefinition::new()).unwrap();
     assert_eq!(definition["without_confirms"], false);
-    assert_eq!(definition.get("exchange"), None, "the default exchange is not written");
+    for setting in ["exchange", "compress", "properties"] {
+        assert_eq!(definition.get(setting), None, "{setting} is not written by default");
+    }
     assert_rows(
         "Defaults of a publisher",
         &[
             ("`exchange`", "the default exchange".into()),
             ("`codec`", code(definition["codec"].as_str().unwrap())),
+            ("`compress`", "no compression".into()),
             ("confirms", "on".into()),
             ("messages", "persistent".into()),
             ("`mandatory`", "on for the default exchange with confirms, else off".into()),
@@ -163,6 +166,9 @@ fn guide_defaults_of_consumer_are_those_of_definition() {
         .partition(|name| name == "`message_pack`");
     let codecs = format!("{}; with its feature {}", codecs.join(", "), optional.join(", "));
     let (attempts, _) = default_retry();
+    let shown = format!("{:?}", ConsumerDefinition::new("orders"));
+    let inflated = shown.split("max_inflated_bytes: ").nth(1).expect("the setting is shown");
+    let inflated = inflated.split(|c: char| !c.is_ascii_digit()).next().unwrap().parse().unwrap();
     assert_rows(
         "Defaults of a consumer",
         &[
@@ -170,6 +176,7 @@ fn guide_defaults_of_consumer_are_those_of_definition() {
             ("acknowledgement", "manual".into()),
             ("`prefetch`", format!("{} messages", definition["prefetch"])),
             ("`codecs`", codecs),
+            ("`max_inflated_bytes`, for compressed bodies", bytes(inflated)),
             ("`retry`", format!("{attempts} attempts, after pauses of {}", default_pauses())),
             ("`park`", "`<queue>.failed`".into()),
             ("`give_up_after`", "never".into()),

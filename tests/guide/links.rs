@@ -26,12 +26,18 @@ fn chapters() -> Vec<String> {
 fn pages() -> Vec<String> {
     let summary = read("docs/SUMMARY.md");
     let targets = summary.split("](").skip(1).filter_map(|rest| rest.split_once(')'));
-    targets.map(|(file, _)| file.to_owned()).collect()
+    targets.map(|(file, _)| file.to_owned()).filter(|file| file != "README.md").collect()
 }
 
 /// Returns the folder of a page, below the root of the repository.
 fn folder_of(page: &str) -> String {
     format!("docs/{}", page.rsplit_once('/').map_or("", |(folder, _)| folder))
+}
+
+/// Returns the anchor of a heading, on GitHub and in rustdoc.
+fn anchor_of(heading: &str) -> String {
+    let is_kept = |c: &char| c.is_alphanumeric() || matches!(c, '-' | '_' | ' ');
+    heading.to_lowercase().chars().filter(is_kept).collect::<String>().replace(' ', "-")
 }
 
 /// Returns the path of the item that a page of docs.rs documents.
@@ -117,7 +123,7 @@ fn anchors_of_links_are_headings() {
             let headings = read(&format!("{}/{file}", folder_of(&page)))
                 .lines()
                 .filter(|line| line.starts_with('#'))
-                .map(|line| line.trim_start_matches(['#', ' ']).to_lowercase().replace(' ', "-"))
+                .map(|line| anchor_of(line.trim_start_matches(['#', ' '])))
                 .collect::<Vec<_>>();
             assert!(headings.iter().any(|heading| heading == anchor), "{page}: [{label}]");
         }

@@ -1,5 +1,7 @@
 //! Tests that the guide in `docs/guide` agrees with the code, and its pages with each other.
 
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
 mod defaults;
 mod links;
 
