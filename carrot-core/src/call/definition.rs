@@ -105,7 +105,7 @@ impl<C> CallerDefinition<C> {
     ///
     /// A few kilobytes can inflate to gigabytes. The memory for a body is taken as its bytes
     /// appear, and freed once the body is decoded. Each thread that decodes holds one body, and two
-    /// if the body was compressed twice. [`decode`](crate::call::Answer::decode) takes more for the
+    /// if the body was compressed twice. [`decode`](crate::Answer::decode) takes more for the
     /// value.
     ///
     /// Does not limit bodies that are not compressed.
