@@ -25,6 +25,14 @@ fn numbers(consumer: &Consumer) -> Vec<u32> {
         .collect()
 }
 
+/// Waits until the broker has deleted a queue with its last run.
+fn await_deletion(connection: &carrot::Connection, queue: &str) {
+    eventually("the deletion of the queue", || {
+        let found = connection.declare_queue(Queue::existing(queue));
+        matches!(found, Err(Error::NotFound { .. }))
+    });
+}
+
 on_both_backends! {
     fn fetch_from_empty_queue_returns_none(connection: &Connection) {
         let consumer = connection.consumer(Queue::server_named()).build().unwrap();
@@ -43,6 +51,29 @@ on_both_backends! {
         let other = connection.consumer(Queue::server_named()).build().unwrap();
         assert!(!one.queue().unwrap().is_empty());
         assert_ne!(one.queue().unwrap(), other.queue().unwrap());
+    }
+
+    fn queue_that_went_with_its_last_run_is_declared_again(connection: &Connection) {
+        let exchange = exchange(ExchangeKind::Fanout);
+        let named = Queue::new(unique("auto-delete")).auto_delete();
+        let expected = "declared again with its bindings";
+        for queue in [Queue::server_named(), named] {
+            let consumer = connection.consumer(&queue).exchange(&exchange).build().unwrap();
+            let publisher = connection.publisher().exchange(&exchange).build().unwrap();
+            consumer.messages().map(drop).unwrap();
+            await_deletion(connection, &consumer.queue().unwrap());
+            let mut messages = consumer.messages().unwrap().timeout(SOON);
+            publisher.send(expected).unwrap();
+            let message = messages.next().unwrap().unwrap();
+            assert_eq!(message.decode::<String>().unwrap(), expected);
+            assert_eq!(consumer.queue().unwrap(), message.queue());
+            message.ack().unwrap();
+            drop(messages);
+            await_deletion(connection, &consumer.queue().unwrap());
+            assert!(consumer.fetch().unwrap().is_none());
+            publisher.send(expected).unwrap();
+            assert_eq!(consumer.fetch().unwrap().unwrap().text(), Some(&*format!("{expected:?}")));
+        }
     }
 
     fn consumer_binds_queue_several_times(connection: &Connection) {

@@ -117,7 +117,8 @@ impl Consumer {
         let decoder = Arc::new(BodyDecoder::new(codecs, max_inflated_bytes));
         let policy =
             Arc::new(FailurePolicy::new(connection, &queue, is_stream, &options, &failures));
-        let (made_again, is_exclusive) = (redeclares || queue.goes_by_itself(), queue.exclusive);
+        let (goes_by_itself, is_exclusive) = (queue.goes_by_itself(), queue.exclusive);
+        let made_again = redeclares || goes_by_itself;
         let is_passive = queue.passive;
         let last_name = Mutex::new(None);
         let mut channel_options = ChannelOptions::consume();
@@ -156,6 +157,7 @@ impl Consumer {
             give_up_after,
             redeclares,
             max_held_bytes,
+            goes_by_itself,
             is_exclusive,
             is_stream,
             policy,

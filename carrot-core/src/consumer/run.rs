@@ -99,14 +99,10 @@ impl ConsumerRun {
         let registry = &shared.channel.connection().figures.consuming;
         let unhandled = Arc::new(UnhandledCounts::new(registry.register(Arc::default())));
         let stream = shared.is_stream.then(Arc::default);
-        let subscribed = Arc::new(subscribe(
-            shared,
-            options,
-            stream.as_ref(),
-            &unhandled,
-            &attempts,
-            &mut HardCloses::default(),
-        )?);
+        let mut losses = HardCloses::default();
+        let subscribed = Arc::new(shared.with_queue(|| {
+            subscribe(shared, options, stream.as_ref(), &unhandled, &attempts, &mut losses)
+        })?);
         shared.stop.watch(&subscribed);
         let state = Mutex::new(RunState {
             subscribed,

@@ -26,6 +26,8 @@ pub(crate) struct ConsumerShared {
     pub(crate) give_up_after: Option<Duration>,
     pub(crate) redeclares: bool,
     pub(crate) max_held_bytes: Option<u64>,
+    /// Whether its queue can disappear by itself, such as after its last consumer.
+    pub(crate) goes_by_itself: bool,
     /// Whether its queue is exclusive to its connection.
     pub(crate) is_exclusive: bool,
     /// Whether its definition describes a stream.
@@ -43,14 +45,25 @@ impl ConsumerShared {
     /// Fetches the message at the head of the queue, if any.
     pub(crate) fn fetch(&self) -> Result<Option<Message>> {
         self.refuse_for_stream("fetch")?;
-        self.channel.call(|opened, timeout| {
-            let delivery =
-                opened.channel.get(&opened.state, self.options.acknowledgement, timeout)?;
-            Ok(delivery.map(|delivery| {
-                self.policy.figures().fetched.fetch_add(1, Ordering::Relaxed);
-                Message::new(delivery, self.source(&opened.channel, &opened.state, None))
-            }))
+        self.with_queue(|| {
+            self.channel.call(|opened, timeout| {
+                let delivery =
+                    opened.channel.get(&opened.state, self.options.acknowledgement, timeout)?;
+                Ok(delivery.map(|delivery| {
+                    self.policy.figures().fetched.fetch_add(1, Ordering::Relaxed);
+                    Message::new(delivery, self.source(&opened.channel, &opened.state, None))
+                }))
+            })
         })
+    }
+
+    /// Calls `operation`, and calls it again if the queue has disappeared by itself: opening the
+    /// next channel declares such a queue.
+    pub(crate) fn with_queue<T>(&self, mut operation: impl FnMut() -> Result<T>) -> Result<T> {
+        match operation() {
+            Err(Error::NotFound { .. }) if self.goes_by_itself => operation(),
+            result => result,
+        }
     }
 
     /// Refuses a call that no stream supports.
