@@ -160,7 +160,7 @@ impl Method {
         match self {
             Method::Gzip => with_feature!("gzip", gzip::compress(body)),
             Method::Zlib => with_feature!("gzip", gzip::compress_zlib(body)),
-            Method::Zstd => with_feature!("zstd", Ok(zstd::compress(body))),
+            Method::Zstd => with_feature!("zstd", zstd::compress(body)),
             Method::Bzip2 => with_feature!("bzip2", bzip2::compress(body)),
             Method::Brotli => with_feature!("brotli", brotli::compress(body)),
         }

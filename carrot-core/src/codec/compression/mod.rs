@@ -42,7 +42,7 @@ pub(super) const HEADER: &str = "compression";
 /// |---|---|---|---|---|
 /// | [`gzip`](Compression::gzip) | `gzip` | `application/x-gzip` | `gzip` | 6 |
 /// | [`zlib`](Compression::zlib) | `gzip` | `application/x-gzip` | `deflate` | 6 |
-/// | [`zstd`](Compression::zstd) | `zstd` | `application/zstd` | `zstd` | about 1 |
+/// | [`zstd`](Compression::zstd) | `zstd` | `application/zstd` | `zstd` | 3 |
 /// | [`bzip2`](Compression::bzip2) | `bzip2` | `application/x-bz2` | `bzip2` | 9 |
 /// | [`brotli`](Compression::brotli) | `brotli` | `application/x-brotli` | `br` | 5 |
 ///
@@ -93,7 +93,7 @@ impl Compression {
         Compression::new(Method::Zlib)
     }
 
-    /// Returns the compression of Zstandard. The smallest of the supported levels is used.
+    /// Returns the compression of Zstandard.
     ///
     /// Bodies are inflated if their window has at most 8 MiB. Encoders use larger windows only for
     /// large bodies at levels of 20 and above.
