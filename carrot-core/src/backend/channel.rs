@@ -165,12 +165,13 @@ pub trait Backend: Debug + Send + Sync + 'static {
     /// Acknowledges several deliveries of this channel, and no others.
     ///
     /// Does not wait for the broker. A backend may combine the acknowledgements of deliveries that
-    /// follow each other. Defaults to one [`ack`](Backend::ack) for each tag.
+    /// follow each other. Defaults to one [`ack`](Backend::ack) for each tag, also after an error.
     ///
     /// # Errors
-    /// As [`ack`](Backend::ack).
+    /// As [`ack`](Backend::ack), for one of the deliveries. The others may be acknowledged.
     fn ack_all(&self, tags: &[DeliveryTag]) -> Result<()> {
-        tags.iter().try_for_each(|tag| self.ack(*tag, Extent::One))
+        let acknowledged = tags.iter().map(|tag| self.ack(*tag, Extent::One));
+        acknowledged.fold(Ok(()), Result::and)
     }
 
     /// Rejects a delivery of this channel. [`Extent::UpTo`] also rejects every unacknowledged

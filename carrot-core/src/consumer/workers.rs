@@ -95,8 +95,10 @@ impl Workers {
         let (pool, context) = (Arc::clone(&self.pool), Arc::clone(context));
         let announced = Ended(self.ends.0.clone());
         self.running += 1;
+        // The name of a thread must not contain NUL, and the name of a queue may.
+        let thread_name = format!("{} {name}", self.pool.run.queue()).replace('\0', "?");
         thread::Builder::new()
-            .name(format!("{} {name}", self.pool.run.queue()))
+            .name(thread_name)
             .spawn(move || {
                 let announced = announced;
                 if let Err(panic) = guard(|| work(&pool, &context)) {

@@ -14,7 +14,8 @@ use crate::error::{Error, Result};
 ///
 /// [`ack`](Batch::ack) settles all messages at once: those that [`fail`](Batch::fail) names have
 /// failed, and all others are acknowledged. Acknowledgements that follow each other are one frame
-/// of AMQP. No message outside of the batch is settled.
+/// of AMQP if all earlier messages of the channel are settled. No message outside of the batch is
+/// settled.
 ///
 /// Dropping a batch requeues its messages, also those that `fail` names. A batch has at least one
 /// message.
