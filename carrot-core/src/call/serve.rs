@@ -9,10 +9,11 @@ use serde::de::DeserializeOwned;
 use crate::call::direct_reply::is_direct;
 use crate::call::remote_error::{IntoRemoteError, RemoteError};
 use crate::consumer::Consumer;
+use crate::consumer::dispatch;
 use crate::consumer::failure::Failure;
 use crate::consumer::handled::Handled;
 use crate::consumer::message::Message;
-use crate::consumer::process::{TreatmentObserver, settle};
+use crate::consumer::process::{TreatmentObserver, process, settle};
 use crate::consumer::settlement::Settlement;
 use crate::consumer::worker_pool::WorkerPool;
 use crate::consumer::workers::Workers;
@@ -234,6 +235,12 @@ fn is_of_the_answer(error: &Error) -> bool {
     matches!(error, Error::Invalid { .. } | Error::Layer { .. } | Error::Encode { .. })
 }
 
+/// Returns the address of the answer, if the request has one.
+fn reply_to(message: &Message) -> Option<&ShortString> {
+    let [_, _, _, reply_to, ..] = message.properties().short_strings();
+    reply_to.filter(|address| !address.is_empty())
+}
+
 /// Sends the answers of one server.
 struct AnswerSender {
     publisher: Publisher,
@@ -256,6 +263,13 @@ impl AnswerSender {
         answer: impl Fn(&Message) -> Result<EncodedAnswer, Fault>,
     ) {
         let (run, counters) = (&pool.run, &pool.counters);
+        if let Err(error) = message.check_readable()
+            && reply_to(&message).is_none()
+        {
+            let mut handle =
+                |message: &Message| dispatch::undecodable(message, run.policy(), error.clone());
+            return process(message, run, counters, &mut handle, &mut || {});
+        }
         let observer = TreatmentObserver::new(run, &message);
         let given_up = || run.is_stopped() || run.has_ended() || message.check().is_err();
         let mut answered = None;
@@ -294,9 +308,9 @@ impl AnswerSender {
 
     /// Sends an answer. Returns the settlement of the request.
     fn send(&self, message: &Message, answer: Result<EncodedAnswer, Fault>) -> Settlement {
-        let [_, _, id, reply_to, ..] = message.properties().short_strings();
+        let [_, _, id, ..] = message.properties().short_strings();
         let queue = message.queue();
-        let Some(reply_to) = reply_to.filter(|address| !address.is_empty()) else {
+        let Some(reply_to) = reply_to(message) else {
             log::debug!("a request has no reply_to, its answer is dropped: queue={queue:?}");
             return Settlement::Ack;
         };

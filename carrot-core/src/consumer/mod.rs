@@ -5,7 +5,7 @@ mod callbacks;
 mod counters;
 pub(crate) mod death;
 pub(crate) mod definition;
-mod dispatch;
+pub(crate) mod dispatch;
 pub(crate) mod failure;
 mod figures;
 pub(crate) mod handled;

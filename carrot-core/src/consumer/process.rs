@@ -46,6 +46,7 @@ pub(crate) fn process(
                         break Treatment::Returned;
                     }
                     Waited::Lost => {
+                        run.policy().count(&message, message.attempt());
                         counters.count(|report| &mut report.stale);
                         break Treatment::Stale;
                     }

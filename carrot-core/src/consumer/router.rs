@@ -111,7 +111,10 @@ impl Router {
         };
         match self.routes.get(key).or(self.otherwise.as_ref()) {
             Some(route) => route(message, policy),
-            None => Handled::failed_with(self.no_route(key)),
+            None => match message.check_readable() {
+                Ok(()) => Handled::failed_with(self.no_route(key)),
+                Err(error) => dispatch::undecodable(message, policy, error),
+            },
         }
     }
 

@@ -181,6 +181,37 @@ fn work(world: &World, consumer: &Consumer, settled: u64) -> (mpsc::Receiver<u32
 }
 
 in_both_worlds! {
+    fn unreadable_request_is_rejected_by_its_server(new: fn() -> World) {
+        let world = new();
+        let consumer = world.connection.consumer(&world.queue).build().unwrap();
+        world.publish();
+        let (sender, handled) = mpsc::channel();
+        let serve = move |number: u32| {
+            sender.send(number).unwrap();
+            Ok::<_, carrot::call::RemoteError>(number)
+        };
+        let server = consumer.serve(1, serve).unwrap();
+        eventually("all are settled", || {
+            let report = server.report();
+            report.acknowledged + report.discarded == 7
+        });
+        let report = server.stop(SOON).unwrap();
+        world.assert_rejected(&handled, report);
+    }
+
+    fn unreadable_message_without_a_route_is_undecodable(new: fn() -> World) {
+        let world = new();
+        let consumer = world.connection.consumer(&world.queue).build().unwrap();
+        world.publish();
+        let router = carrot::consume::Router::new().on("other", |_: u32, _: &Message| {});
+        let workers = consumer.workers(1).spawn_router(router).unwrap();
+        eventually("all are treated", || {
+            let report = workers.report();
+            report.parked == 6 && report.discarded == 1
+        });
+        assert_eq!(workers.stop(SOON).unwrap().undecodable, 1);
+    }
+
     fn unreadable_message_is_rejected_and_others_are_handled(new: fn() -> World) {
         for prefetch in PREFETCHES {
             for retry in [Retry::default(), Retry::never()] {
