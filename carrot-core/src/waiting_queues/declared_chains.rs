@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -109,8 +109,16 @@ impl DeclaredChains {
 
     /// Notes that the publisher has lost its channel. The broker may have lost its data.
     pub(crate) fn note_loss(&self) {
-        let chains = self.chains.lock().unwrap_or_else(PoisonError::into_inner);
-        chains.values().for_each(|chain| chain.change(|known| known.is_old = true));
+        self.chains().values().for_each(|chain| chain.change(|known| known.is_old = true));
+    }
+
+    /// Forgets all chains. The next message declares its chain.
+    pub(crate) fn forget_all(&self) {
+        self.chains().values().for_each(|chain| chain.forget());
+    }
+
+    fn chains(&self) -> MutexGuard<'_, HashMap<DelayChain, Arc<DeclaredChain>>> {
+        self.chains.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Declares the parts of a chain that messages with these levels pass, unless they were
@@ -132,14 +140,13 @@ impl DeclaredChains {
         unrouted: Unrouted,
         until: Option<Instant>,
     ) -> Result<Arc<DeclaredChain>> {
-        let declared = {
-            let mut chains = self.chains.lock().unwrap_or_else(PoisonError::into_inner);
-            Arc::clone(chains.entry(chain.clone()).or_default())
-        };
+        let declared = self.chains().get(chain).map(Arc::clone).unwrap_or_default();
         let known = declared.known();
         match until {
             Some(until) if known.is_old || !known.has(levels, unrouted) => {
                 self.find_or_declare(chain, &declared, levels, unrouted, until)?;
+                // Only now: a peer may have invented the name.
+                self.chains().entry(chain.clone()).or_insert_with(|| Arc::clone(&declared));
             }
             None if !known.has(levels, unrouted) => return Err(must_wait()),
             _ => {}
@@ -181,6 +188,11 @@ impl DeclaredChains {
                 declared.change(|known| known.add(levels.depth(), unrouted));
                 Ok(())
             }
+            // A lower part that was known has been deleted.
+            Err(Error::NotFound { .. }) => {
+                declared.forget();
+                self.declare(chain, declared, levels, unrouted, until)
+            }
             declared => declared,
         }
     }
@@ -221,7 +233,7 @@ impl DeclaredChains {
         until: Instant,
     ) -> Result<()> {
         let capabilities = self.capabilities(Some(until))?;
-        let declare_all = |parts: &[ChainPart], level| {
+        let declare_all = |parts: &[ChainPart], level, unrouted| {
             parts
                 .iter()
                 .try_for_each(|part| declare(&self.connection, part.declare(), || until))?;
@@ -233,11 +245,15 @@ impl DeclaredChains {
             Ok(())
         };
         let known = declared.known();
-        if !known.has_last(unrouted) {
-            declare_all(&chain.last(unrouted, capabilities), 0)?;
+        // Both: a program that may not declare them can send messages of the other kind.
+        for unrouted in [Unrouted::Kept, Unrouted::Dropped] {
+            if !known.has_last(unrouted) {
+                declare_all(&chain.last(unrouted, capabilities), 0, unrouted)?;
+            }
         }
-        (known.levels..levels.depth())
-            .try_for_each(|level| declare_all(&chain.level(level, capabilities), level + 1))
+        (known.levels..levels.depth()).try_for_each(|level| {
+            declare_all(&chain.level(level, capabilities), level + 1, unrouted)
+        })
     }
 
     /// Looks for parts that this program may not declare. Another client may have declared them.
@@ -250,8 +266,9 @@ impl DeclaredChains {
         until: Instant,
     ) -> Result<()> {
         let queue = Queue::existing(chain.first_queue(levels, unrouted));
+        let last = Queue::existing(chain.last_queue_name(unrouted));
         let exchange = Exchange::existing(chain.entry(levels));
-        for part in [Declare::Exchange(&exchange), Declare::Queue(&queue)] {
+        for part in [Declare::Exchange(&exchange), Declare::Queue(&queue), Declare::Queue(&last)] {
             match self.connection.declare_before(part, until) {
                 Ok(_) | Err(Error::AccessRefused { .. }) => {}
                 Err(Error::NotFound { .. }) => return Err(refusal),
@@ -277,7 +294,6 @@ fn must_wait() -> Error {
 
 impl fmt::Debug for DeclaredChains {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let chains = self.chains.lock().unwrap_or_else(PoisonError::into_inner);
-        write!(formatter, "{} delay chains", chains.len())
+        write!(formatter, "{} delay chains", self.chains().len())
     }
 }

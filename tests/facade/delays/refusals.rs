@@ -83,6 +83,60 @@ fn waiting_queues_of_the_operator_are_used() {
 }
 
 #[test]
+fn waiting_queues_of_the_operator_serve_both_kinds_of_messages() {
+    let setup = setup();
+    let operator = setup.connection.publisher().queue("orders").build().unwrap();
+    operator.declare_delays(seconds(90)).unwrap();
+    let publisher = setup.connection.publisher().routing_key("orders").build().unwrap();
+    refuse_declarations(&setup.broker, 1);
+    publisher.message().not_mandatory().delay(seconds(90)).send("x").unwrap();
+    setup.clock.advance(seconds(90));
+    assert_eq!(setup.ready("orders"), 1);
+}
+
+#[test]
+fn chain_of_the_operator_without_its_last_queue_is_refused() {
+    let setup = setup();
+    let operator = setup.connection.publisher().queue("orders").build().unwrap();
+    operator.declare_delays(seconds(90)).unwrap();
+    let last = "orders.delay.v1.last.dropped";
+    setup.connection.delete_queue(last, carrot::topology::DeleteIf::ALWAYS).unwrap();
+    let publisher = setup.connection.publisher().routing_key("orders").build().unwrap();
+    refuse_declarations(&setup.broker, 1);
+    let refused = publisher.message().not_mandatory().delay(seconds(90)).send("x");
+    assert!(matches!(refused, Err(Error::AccessRefused { .. })), "{refused:?}");
+}
+
+#[test]
+fn declare_delays_declares_a_lower_queue_that_was_deleted() {
+    let setup = setup();
+    let publisher = setup.connection.publisher().queue("orders").build().unwrap();
+    publisher.declare_delays(seconds(90)).unwrap();
+    for name in ["orders.delay.v1.2s", "orders.delay.v1.last.kept"] {
+        setup.connection.delete_queue(name, carrot::topology::DeleteIf::ALWAYS).unwrap();
+    }
+    publisher.declare_delays(seconds(90)).unwrap();
+    publisher.message().delay(seconds(7)).send("x").unwrap();
+    setup.clock.advance(seconds(7));
+    assert_eq!(setup.ready("orders"), 1);
+}
+
+#[test]
+fn longer_delay_declares_lower_exchanges_that_were_deleted() {
+    let setup = setup();
+    let publisher = setup.connection.publisher().queue("orders").build().unwrap();
+    publisher.message().delay(seconds(4)).send("x").unwrap();
+    setup.clock.advance(seconds(4));
+    for name in ["orders.delay.v1.2s", "orders.delay.v1.1s"] {
+        setup.connection.delete_queue(name, carrot::topology::DeleteIf::ALWAYS).unwrap();
+        setup.connection.delete_exchange(name, carrot::topology::DeleteIf::ALWAYS).unwrap();
+    }
+    publisher.message().delay(seconds(90)).send("y").unwrap();
+    setup.clock.advance(seconds(90));
+    assert_eq!(setup.ready("orders"), 2);
+}
+
+#[test]
 fn layers_see_the_exchange_and_the_key_of_the_program() {
     use carrot::layers::{OutgoingMessage, PublishLayer, SentMessage};
     use std::sync::{Arc, Mutex};

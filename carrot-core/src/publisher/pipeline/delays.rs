@@ -21,6 +21,8 @@ impl PublishPipeline {
             timeout: self.definition.send_timeout,
             delay: longest,
         };
+        // A part that was declared before may have been deleted.
+        self.chains.forget_all();
         let content = Content::new(self.exchange.clone(), self.routing_key.clone(), Vec::new());
         self.delay(&content, terms, Some(deadline::after(terms.timeout))).map(drop)
     }
