@@ -92,13 +92,20 @@ fn relay(database: &mut Database, publisher: &Publisher) -> Outcome<usize> {
         if batch.is_empty() {
             return Ok(sent);
         }
+        let mut failure = None;
         let mut confirmations = Vec::with_capacity(batch.len());
         for (row, message_id, body) in batch {
             let message = publisher.message().message_id(message_id);
-            confirmations.push((row, message.publish(&body)?));
+            match message.publish(&body) {
+                Ok(confirmation) => confirmations.push((row, confirmation)),
+                // The rows before this one are deleted nevertheless, or they would be sent again.
+                Err(error) => {
+                    failure = Some(error);
+                    break;
+                }
+            }
         }
         let mut confirmed = Vec::new();
-        let mut failure = None;
         for (row, confirmation) in confirmations {
             match confirmation.wait() {
                 Ok(()) => confirmed.push(row),
