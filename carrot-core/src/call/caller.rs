@@ -95,7 +95,8 @@ impl Caller {
     ///
     /// A server has handled the request, or could not decode it:
     /// - [`Error::Remote`]: the server answered with an error.
-    /// - [`Error::Decode`], [`Error::ContentType`]: the answer cannot be decoded.
+    /// - [`Error::Decode`], [`Error::ContentType`], [`Error::Inflate`], [`Error::TooLarge`]: the
+    ///   answer cannot be decoded.
     ///
     /// A server may have handled the request, or may handle it later:
     /// - [`Error::Timeout`]: no answer arrived in time. Nothing was sent if the layers took all of

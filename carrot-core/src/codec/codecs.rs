@@ -59,7 +59,7 @@ impl Codecs {
     pub fn with(mut self, codec: impl Into<Codec>) -> Codecs {
         let codec = codec.into();
         let same = |other: &&mut Codec| {
-            other.is_of_type(codec.content_type())
+            other.is_of_type(codec.content_type().split(';').next().unwrap_or_default().trim())
                 && other.content_encoding().map(str::to_lowercase)
                     == codec.content_encoding().map(str::to_lowercase)
         };
