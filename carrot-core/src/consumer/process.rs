@@ -46,7 +46,6 @@ pub(crate) fn process(
                         break Treatment::Returned;
                     }
                     Waited::Lost => {
-                        run.policy().count(&message, message.attempt());
                         counters.count(|report| &mut report.stale);
                         break Treatment::Stale;
                     }
