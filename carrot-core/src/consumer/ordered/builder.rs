@@ -67,9 +67,11 @@ use crate::error::{Error, Result};
 /// order. Until the broker has noticed the loss, it delivers later messages to the next connection
 /// first. A [quorum queue](crate::Queue::quorum) with
 /// [`single_active_consumer`](crate::Queue::single_active_consumer) keeps the order. A classic queue
-/// does not: RabbitMQ 3.10 activates the next consumer before it requeues. A handler that still runs finishes before the next message of its key is handled.
-/// Messages whose acknowledgement was lost are handled again, before the later ones. The failed
-/// attempts of a message with an id stay counted. The loss ends the pauses.
+/// does not: RabbitMQ 3.10 activates the next consumer before it requeues.
+///
+/// A handler that still runs finishes before the next message of its key is handled. Messages whose
+/// acknowledgement was lost are handled again, before the later ones. The failed attempts of a
+/// message stay counted if the message has an id, and was pausing. The loss ends the pauses.
 ///
 /// A stop returns the messages that wait and pause to the queue.
 ///
