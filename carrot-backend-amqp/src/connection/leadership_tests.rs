@@ -84,6 +84,23 @@ impl Stub {
         });
     }
 
+    /// Waits for an answer that comes once the stand-by sleeps. Returns false if the stand-by took
+    /// the reader before the wait began: a busy machine starts a thread later than the pause ends.
+    fn led_until_the_stand_by_slept(&self) -> bool {
+        self.let_lead();
+        let begun = lock(&self.leadership.state).waits;
+        thread::scope(|scope| {
+            scope.spawn(|| self.wait_for(1, MayLead::Yes));
+            self.wait_until_leadership(|state| state.waits > begun);
+            let leads = lock(&self.leadership.state).is_led;
+            if leads {
+                self.wait_until_leadership(|state| state.is_asleep);
+            }
+            self.send(Sent::Answer(1));
+            leads
+        })
+    }
+
     fn lock(&self) -> MutexGuard<'_, StubState> {
         lock(&self.state)
     }
@@ -200,13 +217,7 @@ fn the_stand_by_takes_over_if_nobody_leads() {
 #[test]
 fn the_stand_by_sleeps_while_one_lead_lasts_and_takes_over_after_it() {
     let (stub, stand_by) = Stub::start(Duration::from_millis(1));
-    stub.let_lead();
-    thread::scope(|scope| {
-        let leader = scope.spawn(|| stub.wait_for(1, MayLead::Yes));
-        stub.wait_until_leadership(|state| state.is_asleep);
-        stub.send(Sent::Answer(1));
-        leader.join().unwrap();
-    });
+    while !stub.led_until_the_stand_by_slept() {}
     stub.wait_until_leadership(|state| !state.is_led && state.reader.is_none());
     stub.send(Sent::Other);
     stub.wait_until(|state| state.sent.is_empty());
