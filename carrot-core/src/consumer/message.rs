@@ -288,11 +288,10 @@ impl Message {
     /// is added. Deliveries that a lost connection ended count there, too.
     pub fn attempt(&self) -> u32 {
         let failed = &self.source.failed;
-        let sent = failed.counted().get(self.id()).unwrap_or_else(|| {
-            let of_copy = Original::new(self.properties()).attempt();
-            of_copy.saturating_add(failed.counted_by_broker(&self.delivery))
-        });
-        sent.saturating_add(self.attempts_here)
+        let of_copy = Original::new(self.properties()).attempt();
+        let by_broker = failed.counted_by_broker(&self.delivery);
+        let of_delivery = of_copy.saturating_add(by_broker).saturating_add(self.attempts_here);
+        failed.counted().get(self.id()).unwrap_or(0).max(of_delivery)
     }
 
     /// Returns the broker's records of dead-lettering (`x-death`), the latest first.

@@ -40,6 +40,9 @@ pub(crate) fn process(
             AttemptEnd::TryAgain(same) => message = same,
             AttemptEnd::TryAgainAfter(same, pause) => {
                 message = same;
+                // Counted before the pause: a loss ends the pause, and the broker redelivers the
+                // message at once.
+                run.policy().count(&message, message.attempt());
                 match wait(pause, &message, run, counters) {
                     Waited::Stopped => {
                         run.take_back(message);
@@ -53,7 +56,6 @@ pub(crate) fn process(
                 }
                 held += pause;
                 if held >= LONGEST_HELD && !run.is_stream() {
-                    run.policy().count(&message, message.attempt());
                     requeue(message);
                     break Treatment::Retried;
                 }

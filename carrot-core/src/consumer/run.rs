@@ -66,12 +66,20 @@ struct RunState {
     subscribed: Arc<RunSubscription>,
     /// Whether a thread is subscribing again.
     renewing: bool,
-    /// The time of the loss, while there is no subscription.
-    lost_at: Option<Instant>,
+    /// The loss of the last subscription, while there is no other.
+    loss: Option<SubscriptionLoss>,
     /// The losses after the last subscription that its declarations may have caused.
     losses: HardCloses,
     /// The error that ended the run.
     ended: Option<Error>,
+}
+
+/// The loss of a subscription.
+#[derive(Debug, Clone)]
+struct SubscriptionLoss {
+    at: Instant,
+    /// The first error. Later calls on the lost channel fail with other errors.
+    error: Error,
 }
 
 /// One thread's copy of the subscription. Saves the lock that all threads share, for each message.
@@ -107,7 +115,7 @@ impl ConsumerRun {
         let state = Mutex::new(RunState {
             subscribed,
             renewing: false,
-            lost_at: None,
+            loss: None,
             losses: HardCloses::of_a_run(),
             ended: None,
         });
@@ -168,16 +176,7 @@ impl ConsumerRun {
                     }
                 }
                 Err(error) => {
-                    let channel = &subscribed.channel;
-                    match &error {
-                        Error::Cancelled { .. } if self.shared.redeclares => {
-                            let _ = self
-                                .shared
-                                .channel
-                                .discard(channel, self.shared.channel.connection().call_timeout);
-                        }
-                        error => self.shared.channel.failed(channel, error),
-                    }
+                    self.shared.channel.failed(&subscribed.channel, &error);
                     let deadline = *deadline.get_or_insert_with(|| deadline::after(timeout));
                     if !self.renew(subscribed, error, deadline)? {
                         return Ok(None);

@@ -172,7 +172,7 @@ fn worker_abandons_message_lost_during_its_pause() {
         }
         is_tried
     });
-    assert_eq!(calls.lock().unwrap()[..3], [(1, false), (1, true), (2, true)]);
+    assert_eq!(calls.lock().unwrap()[..3], [(1, false), (2, true), (3, true)]);
     workers.stop(SOON).unwrap();
 }
 

@@ -97,6 +97,45 @@ fn paused_messages_take_at_most_half_of_prefetch() {
 }
 
 #[test]
+fn messages_of_lost_channel_do_not_count_as_paused() {
+    let setup = setup();
+    // Without the arguments of a waiting queue.
+    setup.connection.declare_queue("orders.retry.v1.64s").unwrap();
+    let consumer = setup
+        .connection
+        .consumer("orders")
+        .prefetch(4)
+        .retry(Retry::fixed(Duration::from_secs(64)))
+        .build()
+        .unwrap();
+    let (sender, handled) = mpsc::channel();
+    let workers = consumer.workers(1).spawn(move |number: u32, _message: &Message| {
+        sender.send(number).unwrap();
+        if number < 2 { Err("no") } else { Ok(()) }
+    });
+    let workers = workers.unwrap();
+    let publisher = setup.connection.publisher().routing_key("orders").build().unwrap();
+    let paused = || setup.connection.statistics().consuming.paused_messages;
+    for round in 0..3 {
+        if round == 0 {
+            publisher.send_all(0..2_u32).unwrap();
+        }
+        for number in 0..2 {
+            assert_eq!(handled.recv_timeout(SOON), Ok(number));
+        }
+        eventually("both pause", || workers.report().paused == 2 * (round + 1) && paused() == 2);
+        // The worker is free.
+        publisher.send(&2).unwrap();
+        assert_eq!(handled.recv_timeout(SOON), Ok(2));
+        eventually("it is acknowledged", || workers.report().acknowledged == round + 1);
+        if round < 2 {
+            setup.broker.faults().drop_connections();
+        }
+    }
+    workers.stop(SOON).unwrap();
+}
+
+#[test]
 fn message_that_cannot_be_parked_stays() {
     let setup = setup();
     let consumer = setup.connection.consumer("orders").retry(Retry::never()).build().unwrap();

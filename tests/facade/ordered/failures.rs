@@ -247,6 +247,30 @@ fn deleted_queue_ends_ordered_workers_with_its_error() {
     assert_eq!(setup.connection.statistics().consuming.paused_messages, 0);
 }
 
+#[test]
+fn messages_in_hand_are_lost_if_automatic_acknowledgement_ends_with_an_error() {
+    let setup = setup();
+    let consumer = setup.connection.consumer("orders").automatic_acknowledgement().build().unwrap();
+    let (go, gate) = mpsc::channel::<()>();
+    let gate = std::sync::Mutex::new(gate);
+    let workers = consumer
+        .workers(1)
+        .ordered_by(key_of)
+        .spawn(move |_: (u32, u32), _: &Message| {
+            let _ = gate.lock().unwrap().recv();
+        })
+        .unwrap();
+    send(&setup.connection, Queue::existing("orders"), 1, 5);
+    let delivered = || setup.connection.statistics().consuming.delivered;
+    eventually("all are received", || delivered() == 5);
+    setup.connection.delete_queue("orders", carrot::topology::DeleteIf::ALWAYS).unwrap();
+    eventually("those that no worker has taken are lost", || workers.report().lost == 4);
+    drop(go);
+    eventually("the workers end", || workers.is_finished());
+    assert_eq!(workers.report().acknowledged, 1);
+    assert!(workers.join().is_err());
+}
+
 struct Count(Arc<Observed>);
 
 impl Handler for Count {

@@ -114,6 +114,41 @@ on_both_breakable! {
         assert_eq!(ready(&broker.onlooker, &queue.name), 0);
     }
 
+    fn failure_of_running_handler_counts_after_a_loss(broker: Breakable) {
+        for in_order in [false, true] {
+            let queue = queue();
+            send(&broker.onlooker, &queue, 1, 1);
+            let retry = Retry::never().attempts(2);
+            let definition = broker.connection.consumer(queue.clone()).retry(retry);
+            let consumer = definition.discard_failed().build().unwrap();
+            let (started, starts) = mpsc::channel();
+            let (go, gate) = mpsc::channel::<()>();
+            let gate = Mutex::new(gate);
+            let handler = move |_: (u32, u32), message: &Message| {
+                started.send(message.attempt()).unwrap();
+                if !message.is_redelivered() {
+                    let _ = gate.lock().unwrap().recv();
+                }
+                Err::<(), _>("never")
+            };
+            let workers = consumer.workers(1);
+            let workers = match in_order {
+                true => workers.ordered_by(key_of).spawn(handler),
+                false => workers.spawn(handler),
+            };
+            let workers = workers.unwrap();
+            assert_eq!(starts.recv_timeout(SOON), Ok(1));
+            broker.cut();
+            eventually("the loss is known", || !broker.connection.is_connected());
+            drop(go);
+            assert_eq!(starts.recv_timeout(SOON), Ok(2));
+            eventually("it is discarded", || workers.report().discarded == 1);
+            let report = workers.stop(SOON).unwrap();
+            assert_eq!((report.failed, report.stale), (2, 1), "{report:?}");
+            assert_eq!(ready(&broker.onlooker, &queue.name), 0);
+        }
+    }
+
     fn failed_attempts_stay_counted_after_a_loss(broker: Breakable) {
         let queue = queue();
         send(&broker.onlooker, &queue, 1, 2);

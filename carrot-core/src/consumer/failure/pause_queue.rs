@@ -121,6 +121,18 @@ impl<T: Pausing> PauseQueue<T> {
         }
     }
 
+    /// Ends the pauses of the items that `unwanted` is true for.
+    pub(crate) fn end_if(&self, unwanted: impl Fn(&T) -> bool) {
+        let mut state = self.lock();
+        let pauses = std::mem::take(&mut state.heap).into_vec();
+        let (ended, kept): (Vec<_>, Vec<_>) =
+            pauses.into_iter().partition(|Reverse(pause)| unwanted(&pause.item));
+        state.heap = kept.into();
+        self.count.fetch_sub(ended.len(), Ordering::AcqRel);
+        drop(state);
+        ended.into_iter().for_each(|Reverse(pause)| pause.item.end());
+    }
+
     /// Releases all items now, and later ones at once.
     pub(crate) fn release(&self) {
         self.released.store(true, Ordering::Release);

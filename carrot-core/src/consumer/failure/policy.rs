@@ -152,6 +152,7 @@ impl FailurePolicy {
                  queue={:?}",
                 message.queue()
             );
+            self.count(&message, attempt);
             return FailureOutcome::Stale;
         }
         if self.settings.requeues {
@@ -212,7 +213,9 @@ impl FailurePolicy {
         let attempt = message.attempt();
         let is_stream = self.place == PausePlace::Stream;
         let failure = Failure { permanent: failure.permanent || is_stream, ..failure.clone() };
-        let (message, pause) = match self.fail(message, &failure, false, unhandled, given_up) {
+        let (message, pause, outcome) = match self
+            .fail(message, &failure, false, unhandled, given_up)
+        {
             FailureOutcome::TryAgainHere(message, _) if is_stream => {
                 let offset = message.stream_offset().unwrap_or_default();
                 let reason = format!(
@@ -223,13 +226,13 @@ impl FailurePolicy {
             }
             FailureOutcome::TryAgainHere(message, pause) => {
                 self.count(&message, attempt);
-                (message, pause)
+                (message, pause, FailureOutcome::Retried)
             }
-            FailureOutcome::PauseHere(message, pause) => (message, pause),
+            FailureOutcome::PauseHere(message, pause) => (message, pause, FailureOutcome::Paused),
             outcome => return Ok(outcome),
         };
         self.paused.keep(PausedMessage { message, unhandled: unhandled.cloned() }, pause);
-        Ok(FailureOutcome::Paused)
+        Ok(outcome)
     }
 
     /// Treats a message after its last attempt.
@@ -299,6 +302,7 @@ impl FailurePolicy {
         unhandled: Option<&Arc<UnhandledCounts>>,
     ) -> FailureOutcome {
         if message.check().is_err() {
+            self.count(&message, message.attempt());
             return FailureOutcome::Stale;
         }
         let pause = match error {
@@ -311,6 +315,9 @@ impl FailurePolicy {
             return FailureOutcome::TryAgainHere(message, pause);
         }
         self.count(&message, message.attempt());
+        if self.paused.count() >= self.most_paused {
+            self.end_lost();
+        }
         if self.paused.count() >= self.most_paused {
             return FailureOutcome::PauseHere(message, pause);
         }
@@ -326,6 +333,11 @@ impl FailurePolicy {
     /// Blocks a worker for a pause. Returns false if the run ended earlier.
     pub(crate) fn pause(&self, pause: Duration, given_up: &dyn Fn() -> bool) -> bool {
         self.clock().sleep_until(self.clock().now() + pause, given_up)
+    }
+
+    /// Ends the pauses of messages whose channel was lost. The broker redelivers them.
+    pub(crate) fn end_lost(&self) {
+        self.paused.end_if(|paused| paused.message.is_lost());
     }
 
     /// Requeues the messages that pause in the process, now and from now on.

@@ -71,7 +71,7 @@ use crate::error::{Error, Result};
 ///
 /// A handler that still runs finishes before the next message of its key is handled. Messages whose
 /// acknowledgement was lost are handled again, before the later ones. The failed attempts of a
-/// message stay counted if the message has an id, and was pausing. The loss ends the pauses.
+/// message with an id stay counted. The loss ends the pauses.
 ///
 /// A stop returns the messages that wait and pause to the queue.
 ///
@@ -170,7 +170,14 @@ impl<'a> OrderedWorkersBuilder<'a> {
         // First, because workers end only after the thread that receives.
         workers.spawn_thread("receiver", &run, |pool, run| run.receive(pool), || {})?;
         for worker in 0..self.threads {
-            workers.spawn_worker(worker, &run, move |pool, run| run.work(worker, pool))?;
+            let spawned =
+                workers.spawn_worker(worker, &run, move |pool, run| run.work(worker, pool));
+            if let Err(error) = spawned {
+                // Stops the receiver, which may wait for a worker that was not started.
+                drop(workers);
+                run.messages.wake_receiver();
+                return Err(error);
+            }
         }
         Ok(workers)
     }

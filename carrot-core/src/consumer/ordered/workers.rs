@@ -69,10 +69,9 @@ impl OrderedRun {
         (OrderKey::Alone(self.keyless.fetch_add(1, Ordering::Relaxed)), message)
     }
 
-    /// Counts a message of a lost channel. An attempt that failed before the loss keeps counting.
+    /// Counts a message of a lost channel, if an attempt failed before the loss.
     fn count_lost(&self, pool: &WorkerPool, lost: &InHand) {
         if lost.has_paused {
-            pool.run.policy().count(&lost.message, lost.message.attempt());
             pool.counters.count(|report| &mut report.stale);
             TreatmentObserver::new(&pool.run, &lost.message).observe(Treatment::Stale);
         }
@@ -116,6 +115,8 @@ impl OrderedRun {
             AttemptEnd::TryAgainAfter(message, pause)
             | AttemptEnd::RequeueAfter(message, pause) => {
                 let held = held + pause;
+                // Counted before the pause, because a loss ends it.
+                pool.run.policy().count(&message, message.attempt());
                 turn.pause(InHand { message, held, has_paused: true, keyless }, pause)
             }
         };
@@ -133,8 +134,12 @@ fn give_back(pool: &WorkerPool, entry: InHand) {
         Treatment::Returned
     } else {
         // The error that ended the run has ended its messages, too.
-        if entry.has_paused {
-            pool.counters.count(|report| &mut report.stale);
+        match pool.run.acknowledgement() {
+            Acknowledgement::Manual if entry.has_paused => {
+                pool.counters.count(|report| &mut report.stale);
+            }
+            Acknowledgement::Manual => {}
+            Acknowledgement::Automatic => pool.counters.count(|report| &mut report.lost),
         }
         drop(entry.message);
         Treatment::Stale

@@ -1,7 +1,9 @@
 //! The reaction of a run to a cancel by the broker.
 
+use std::sync::Arc;
 use std::time::Instant;
 
+use crate::backend::Backend;
 use crate::consumer::run::ConsumerRun;
 use crate::consumer::subscribe::Attempts;
 use crate::consumer::subscribed::RunSubscription;
@@ -9,6 +11,16 @@ use crate::error::{Error, Result};
 use crate::recovery::effects::ends_connection;
 
 impl ConsumerRun {
+    /// Closes the channel of a consumer that was cancelled, and whose queue exists. The broker has
+    /// requeued the unacknowledged messages of the consumer. On the open channel, the broker would
+    /// ignore a late acknowledgement without an error.
+    pub(super) fn lose_deliveries(&self, channel: &Arc<dyn Backend>) {
+        let timeout = self.shared.channel.connection().call_timeout;
+        if let Err(error) = self.shared.channel.discard(channel, timeout) {
+            log::debug!("closing the channel of a cancelled consumer failed: {error}");
+        }
+    }
+
     /// Checks, after a cancel by the broker, whether the queue was deleted, or is unavailable while
     /// its node or leader changes.
     ///

@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, MutexGuard, PoisonError};
 use std::time::Instant;
 
-use crate::consumer::run::{ConsumerRun, RunState};
+use crate::consumer::run::{ConsumerRun, RunState, SubscriptionLoss};
 use crate::consumer::subscribe::{Attempts, subscribe};
 use crate::consumer::subscribed::RunSubscription;
 use crate::deadline::FOREVER;
@@ -31,12 +31,13 @@ impl ConsumerRun {
             ControlFlow::Continue(state) => state,
             ControlFlow::Break(has_subscription) => return Ok(has_subscription),
         };
-        if !self.is_worth_renewing(&error) {
+        let is_first = state.loss.is_none();
+        if is_first && !self.is_worth_renewing(&error) {
             self.end(&mut state, &error);
             return Err(error);
         }
-        let is_first = state.lost_at.is_none();
-        let lost_at = *state.lost_at.get_or_insert_with(Instant::now);
+        let loss = state.loss.get_or_insert_with(|| SubscriptionLoss { at: Instant::now(), error });
+        let SubscriptionLoss { at: lost_at, error } = loss.clone();
         state.renewing = true;
         let mut losses = std::mem::replace(&mut state.losses, HardCloses::of_a_run());
         drop(state);
@@ -66,6 +67,9 @@ impl ConsumerRun {
                 self.shared.channel.mark_deleted();
             }
             let renewed = self.ensure_queue(&error, lost, &attempts).and_then(|()| {
+                if is_cancelled {
+                    self.lose_deliveries(&lost.channel);
+                }
                 let stream = self.stream.as_ref();
                 subscribe(&self.shared, &options, stream, &self.unhandled, &attempts, &mut losses)
             });
@@ -87,6 +91,7 @@ impl ConsumerRun {
                     self.shared.channel.unmark_deleted();
                 }
                 let subscribed = self.replace(state, subscribed);
+                self.policy().end_lost();
                 log::info!(
                     "consumer subscribed again: queue={:?} outage={:?}",
                     subscribed.queue,
@@ -155,7 +160,7 @@ impl ConsumerRun {
         self.count_held(&subscribed);
         state.subscribed = Arc::clone(&subscribed);
         self.version.fetch_add(1, Ordering::Release);
-        state.lost_at = None;
+        state.loss = None;
         drop(state);
         self.changed.notify_all();
         self.shared.stop.watch(&subscribed);
