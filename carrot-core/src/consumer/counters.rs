@@ -166,9 +166,7 @@ impl RunCounters {
 
     /// Pauses the consumer after too many failures in a row, of which this is one.
     pub(crate) fn pause_after(&self, failure: &Failure, queue: &str) {
-        // A failure of the message itself proves nothing about the services that the handler
-        // depends on.
-        if !failure.chosen && !failure.undecodable && !failure.permanent {
+        if failure.may_pause_consumer() {
             self.breaker.note(true, queue);
         }
     }

@@ -125,7 +125,8 @@ fn failures_that_pause_in_process_do_not_block_batches() {
         setup.ready("orders.failed") == 20
     });
     let report = workers.stop(SOON).unwrap();
-    assert_eq!((report.failed, report.parked, report.paused), (40, 20, 20), "{report:?}");
+    assert_eq!((report.failed, report.parked, report.retried), (40, 20, 20), "{report:?}");
+    assert_eq!(report.paused, 0);
 }
 
 #[test]
@@ -137,6 +138,34 @@ fn failed_batch_counts_once_for_the_pause_of_the_consumer() {
     let workers = consumer.workers(1).batches(3, LONG).spawn(handler).unwrap();
     let pauses = || setup.connection.statistics().consuming.consumer_pauses;
     eventually("two batches fail", || workers.report().failed == 6 && pauses() == 1);
+    workers.stop(SOON).unwrap();
+}
+
+#[test]
+fn failures_within_a_batch_count_once_for_the_pause_of_the_consumer() {
+    let setup = setup();
+    let consumer = setup.connection.consumer("orders").pause_after_failures(2).build().unwrap();
+    let publisher = setup.connection.publisher().routing_key("orders").build().unwrap();
+    let pauses = || setup.connection.statistics().consuming.consumer_pauses;
+    let fail_numbers_but_3 = |numbers: Vec<u32>, _: &[Message]| {
+        let mut settlement = BatchSettlement::new();
+        for (position, number) in numbers.iter().enumerate() {
+            if *number != 3 {
+                settlement.fail(position, "not now");
+            }
+        }
+        settlement
+    };
+    let workers = consumer.workers(1).batches(3, LONG).spawn(fail_numbers_but_3).unwrap();
+    for (sent, failed, expected) in
+        [([0, 1, 2], 3, 0), ([0, 1, 3], 5, 0), ([0, 1, 2], 8, 0), ([0, 1, 2], 11, 1)]
+    {
+        publisher.send_all(sent).unwrap();
+        eventually("the batch is treated", || {
+            let report = workers.report();
+            report.failed == failed && report.retried == failed && pauses() == expected
+        });
+    }
     workers.stop(SOON).unwrap();
 }
 

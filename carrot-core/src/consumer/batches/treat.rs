@@ -48,15 +48,22 @@ pub(super) fn treat<T: DeserializeOwned, R: IntoBatchSettlement>(
         let positions = 0..decoded.len();
         results.extend(decoded.into_iter().zip(positions.map(handled)));
     }
+    note_result(&results, pool);
     let (acknowledged, others): (Vec<_>, Vec<_>) =
         results.into_iter().partition(|(_, handled)| handled.is_ack());
     acknowledge(acknowledged.into_iter().map(|(message, _)| message).collect(), pool);
-    if let (Some(failure), Some((message, _))) = (&whole, others.first()) {
-        // The failure of one call of the handler, regardless of the number of messages.
-        pool.counters.pause_after(failure, message.queue());
-    }
-    for (message, handled) in others {
-        finish(message, handled, whole.is_some(), pool);
+    others.into_iter().for_each(|(message, handled)| finish(message, handled, pool));
+}
+
+/// Notes the result of one call of the handler for the pause of the consumer. The number of its
+/// messages does not matter. The call succeeded if a message was settled.
+fn note_result(results: &[(Message, Handled)], pool: &WorkerPool) {
+    let Some((first, _)) = results.first() else { return };
+    let failures = results.iter().map(|(_, handled)| handled.as_failure());
+    if failures.clone().any(|failure| failure.is_none()) {
+        pool.counters.note_success(first.queue());
+    } else if let Some(failure) = failures.flatten().find(|failure| failure.may_pause_consumer()) {
+        pool.counters.pause_after(failure, first.queue());
     }
 }
 
@@ -77,9 +84,10 @@ fn checked(
 /// Counts before acknowledging, because a program that sees the messages deleted may read the
 /// report.
 fn acknowledge(messages: Vec<Message>, pool: &WorkerPool) {
-    let Some(first) = messages.first() else { return };
+    if messages.is_empty() {
+        return;
+    }
     let counters = &pool.counters;
-    counters.note_success(first.queue());
     let observers: Vec<_> =
         messages.iter().map(|message| TreatmentObserver::new(&pool.run, message)).collect();
     let count = messages.len() as u64;
@@ -96,7 +104,7 @@ fn acknowledge(messages: Vec<Message>, pool: &WorkerPool) {
 }
 
 /// Settles a message that is not acknowledged.
-fn finish(message: Message, handled: Handled, is_counted_for_all: bool, pool: &WorkerPool) {
+fn finish(message: Message, handled: Handled, pool: &WorkerPool) {
     let (run, counters) = (&pool.run, &pool.counters);
     let observer = TreatmentObserver::new(run, &message);
     let failure = match handled.0 {
@@ -109,9 +117,6 @@ fn finish(message: Message, handled: Handled, is_counted_for_all: bool, pool: &W
         HandledAs::Failed(failure) => failure,
     };
     counters.count_failure(&failure);
-    if !is_counted_for_all {
-        counters.pause_after(&failure, message.queue());
-    }
     let queue = message.queue_handle();
     let stopped = || run.is_stopped();
     match run.policy().fail_aside(message, &failure, Some(run.unhandled()), &stopped) {

@@ -37,6 +37,12 @@ impl Failure {
         Failure { chosen: true, pause: Some(pause), ..failure }
     }
 
+    /// Returns whether the failure counts towards the pause of the consumer. A failure of the
+    /// message itself proves nothing about the services that the handler depends on.
+    pub(crate) fn may_pause_consumer(&self) -> bool {
+        !self.chosen && !self.undecodable && !self.permanent
+    }
+
     /// The choice of a handler to park the message.
     pub(crate) fn parked(reason: String) -> Failure {
         let failure = Failure::new(printable(LONGEST_REASON, reason));
