@@ -122,6 +122,30 @@ on_both_backends! {
         assert_eq!(ready(connection, &queue.name), 0);
     }
 
+    fn dead_letter_forwarded_is_handled_by_its_queue_again(connection: &Connection) {
+        let dead = crate::support::queue();
+        let queue = crate::support::queue().dead_letter_exchange("").dead_letter_routing_key(&*dead.name);
+        let exchange = crate::support::exchange(carrot::ExchangeKind::Topic);
+        let rejecting = connection.consumer(&queue).exchange(&exchange).routing_key("orders.#").build().unwrap();
+        let dead_letters = connection.consumer(&dead).build().unwrap();
+        let publisher = connection.publisher().exchange(&exchange).routing_key("orders.new").build().unwrap();
+        publisher.message().message_id("17").header("tenant", "acme").send("an order").unwrap();
+        // The message is rejected again after it was forwarded.
+        for _ in 0..2 {
+            next(&rejecting).reject().unwrap();
+            let message = next(&dead_letters);
+            assert_eq!((message.deaths()[0].queue.as_str(), message.id()), (&*queue.name, Some("17")));
+            message.forward().unwrap();
+        }
+        let message = next(&rejecting);
+        assert_eq!(message.decode::<String>().unwrap(), "an order");
+        assert_eq!((message.attempt(), message.exchange(), message.routing_key()), (1, &*exchange.name, "orders.new"));
+        assert_eq!(message.header("tenant").and_then(Value::as_str), Some("acme"));
+        assert_eq!(message.deaths()[0].reason, "rejected");
+        message.ack().unwrap();
+        assert_eq!((ready(connection, &queue.name), ready(connection, &dead.name)), (0, 0));
+    }
+
     fn copy_keeps_contents_and_reaches_no_other_queue(connection: &Connection) {
         let (queue, _) = with_parking();
         let other = crate::support::queue();

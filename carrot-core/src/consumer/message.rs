@@ -452,8 +452,13 @@ impl Message {
         failed.fail(self, &failure)
     }
 
-    /// Moves a parked message back to the queue where its handler failed, with all attempts ahead
-    /// of it. For consumers of a parking queue such as `orders.failed`.
+    /// Moves a parked or dead-lettered message back to the queue where it failed, with all attempts
+    /// ahead of it. For consumers of a parking queue such as `orders.failed`, and of the queue of a
+    /// dead-letter exchange.
+    ///
+    /// The header `carrot-queue` names the queue of a parked message. Without that header, the
+    /// message is moved to the queue of its latest [death](Message::deaths), and other queues
+    /// receive no copy. The records of the deaths stay readable.
     ///
     /// A crash between sending and acknowledging duplicates the message.
     ///
@@ -465,10 +470,31 @@ impl Message {
     ///
     /// After these, the message is requeued:
     /// - [`Error::Invalid`](crate::Error::Invalid): the header `carrot-queue` does not name a
-    ///   queue.
+    ///   queue, or the message has neither that header nor a death.
     /// - [`Error::Backend`](crate::Error::Backend): that queue was deleted, or the message is
     ///   [`unreadable`](Message::unreadable).
     /// - The errors of publishing.
+    ///
+    /// ```
+    /// use carrot::{Message, Queue, Settlement};
+    ///
+    /// let connection = carrot::connect("memory://")?;
+    /// let dead = connection.consumer("dead").exchange("dead").routing_key("orders").build()?;
+    /// let orders = Queue::new("orders").dead_letter_exchange("dead");
+    /// let orders = orders.dead_letter_routing_key("orders");
+    /// let mut consumer = connection.consumer(&orders).build()?;
+    /// consumer.register_callback(|_order: String, message: &Message| {
+    ///     if message.deaths().is_empty() { Settlement::Reject } else { Settlement::Ack }
+    /// });
+    /// connection.publisher().queue(&orders).build()?.send("order 17")?;
+    /// consumer.handle_next(1)?; // rejected, and dead-lettered by the broker
+    ///
+    /// for message in dead.fetch_all() {
+    ///     message?.forward()?;
+    /// }
+    /// assert_eq!(consumer.handle_next(1)?.acknowledged, 1);
+    /// # Ok::<(), carrot::Error>(())
+    /// ```
     pub fn forward(mut self) -> Result<()> {
         self.check()?;
         self.source.failed.forward(&self)?;

@@ -3,6 +3,7 @@
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::backend::Content;
+use crate::consumer::death::Death;
 use crate::consumer::failure::retry_queues;
 use crate::error::{Error, Result};
 use crate::model::ShortString;
@@ -127,14 +128,15 @@ pub(super) fn parked(
     sent_to(parking, content, properties, headers)
 }
 
-/// Returns a copy of a parked message for the queue where it failed, with all attempts ahead of it.
+/// Returns a copy of a parked or dead-lettered message for the queue where it failed, with all
+/// attempts ahead of it. The message was delivered from `parking`.
 ///
 /// # Errors
 /// [`Error::Invalid`]: the message does not name the queue where it failed.
-pub(super) fn forwarded(content: &Content) -> Result<Content> {
+pub(super) fn forwarded(content: &Content, parking: &str) -> Result<Content> {
     let mut headers = content.properties.headers().cloned().unwrap_or_default();
     let queue = match headers.remove(QUEUE) {
-        Some(Value::String(queue)) if !queue.is_empty() && queue.len() <= 255 => queue,
+        Some(Value::String(queue)) if is_queue_name(&queue) => queue,
         Some(other) => {
             return Err(Error::invalid(
                 QUEUE,
@@ -142,14 +144,7 @@ pub(super) fn forwarded(content: &Content) -> Result<Content> {
                 "the name of a queue, of 1 to 255 bytes",
             ));
         }
-        None => {
-            return Err(Error::invalid(
-                QUEUE,
-                "",
-                "a header that names the queue where the message failed; only parked messages have \
-                 it",
-            ));
-        }
+        None => return dead_letter_forwarded(content, parking),
     };
     remove_all(&mut headers, &[ERROR, ATTEMPTS, FIRST_FAILURE]);
     // Without the header, the next failure would replace the original exchange and routing key.
@@ -157,6 +152,33 @@ pub(super) fn forwarded(content: &Content) -> Result<Content> {
     remove_all(&mut headers, &OF_THE_BROKER);
     let properties = content.properties.clone().without_expiration().without_user_id();
     Ok(sent_to(&queue, content, properties, headers))
+}
+
+/// Returns a copy of a message that the broker has dead-lettered, for the queue of its latest
+/// death.
+fn dead_letter_forwarded(content: &Content, parking: &str) -> Result<Content> {
+    let death = deaths(&content.properties, parking).next().and_then(Death::read);
+    let death = death.filter(|death| is_queue_name(&death.queue)).ok_or_else(|| {
+        Error::invalid(
+            QUEUE,
+            "",
+            "a header that names the queue where the message failed; only parked messages have it, \
+             and dead letters have \"x-death\" instead",
+        )
+    })?;
+    let is_copy = content.properties.header(ATTEMPT).is_some();
+    let (properties, mut headers) = copyable(content, parking);
+    if !is_copy {
+        headers.insert(EXCHANGE, &*death.exchange);
+        headers.insert(ROUTING_KEY, death.routing_keys.first().map_or("", String::as_str));
+    }
+    headers.remove(FIRST_FAILURE);
+    headers.insert(ATTEMPT, 1_i64);
+    Ok(sent_to(&death.queue, content, properties, headers))
+}
+
+fn is_queue_name(name: &str) -> bool {
+    (1..=255).contains(&name.len())
 }
 
 fn remove_all(headers: &mut Headers, names: &[&str]) {
@@ -358,12 +380,67 @@ mod tests {
         assert_eq!(header(&parked, "carrot-queue"), Some(&"orders".into()));
         assert!(matches!(header(&parked, "carrot-first-failure"), Some(Value::Timestamp(_))));
 
-        let back = forwarded(&parked).unwrap();
+        let back = forwarded(&parked, "orders.failed").unwrap();
         assert_eq!((&*back.exchange, &*back.routing_key), ("", "orders"));
         let original = Original::new(&back.properties);
         assert_eq!((original.attempt(), original.exchange()), (1, Some("shop")));
         assert_eq!((header(&back, "carrot-error"), header(&back, "carrot-queue")), (None, None));
-        assert!(matches!(forwarded(&message()), Err(Error::Invalid { .. })));
+        let error = forwarded(&message(), "orders.failed").unwrap_err();
+        assert!(matches!(error, Error::Invalid { .. }), "{error}");
+    }
+
+    #[test]
+    fn a_dead_letter_is_forwarded_to_the_queue_of_its_latest_death() {
+        let death = |queue: &str, reason: &str| {
+            Value::Table(Headers::from([
+                ("queue", Value::from(queue)),
+                ("reason", Value::from(reason)),
+                ("exchange", Value::from("shop")),
+                ("routing-keys", Value::Array(vec!["orders.new".into()])),
+            ]))
+        };
+        let deaths = vec![death("orders", "rejected"), death("inbox", "expired")];
+        let mut headers = message().properties.headers().cloned().unwrap();
+        headers.insert("x-death", deaths.clone());
+        headers.insert("x-first-death-queue", "inbox");
+        let properties = message().properties.with_headers(headers);
+        let dead = Content::new("dead", "orders", "body").with_properties(properties);
+
+        let back = forwarded(&dead, "orders.dead").unwrap();
+        assert_eq!((&*back.exchange, &*back.routing_key), ("", "orders"));
+        let original = Original::new(&back.properties);
+        assert_eq!(
+            (original.attempt(), original.exchange(), original.routing_key()),
+            (1, Some("shop"), Some("orders.new"))
+        );
+        // The broker must neither route by the one nor find a cycle by the others.
+        for name in ["CC", "x-death", "x-first-death-queue", "x-delivery-count"] {
+            assert_eq!(header(&back, name), None, "{name}");
+        }
+        assert_eq!(header(&back, "carrot-first-failure"), None);
+        assert_eq!(header(&back, "carrot-x-death"), Some(&Value::Array(deaths)));
+
+        // A message that was retried keeps what its first copy has noted.
+        let retried = waiting(&message(), "orders", "orders.retry.v1.1s", 2);
+        let mut headers = retried.properties.headers().cloned().unwrap();
+        headers.insert("x-death", vec![death("orders", "rejected")]);
+        headers.insert(EXCHANGE, "earlier");
+        let dead = Content {
+            exchange: "dead".into(),
+            properties: retried.properties.clone().with_headers(headers),
+            ..retried
+        };
+        let back = forwarded(&dead, "orders.dead").unwrap();
+        assert_eq!(&*back.routing_key, "orders");
+        let original = Original::new(&back.properties);
+        assert_eq!((original.attempt(), original.exchange()), (1, Some("earlier")));
+
+        for queue in ["", &*"q".repeat(256)] {
+            let properties =
+                Properties::new().with_header("x-death", vec![death(queue, "rejected")]);
+            let dead = Content::new("dead", "orders", "body").with_properties(properties);
+            assert!(matches!(forwarded(&dead, "orders.dead"), Err(Error::Invalid { .. })));
+        }
     }
 
     #[test]

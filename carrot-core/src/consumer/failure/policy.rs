@@ -431,7 +431,7 @@ impl FailedMessages for FailurePolicy {
             let reason = format!("a copy would lose a part of the message: {reason}");
             return Err(Error::Backend { reason, source: None });
         }
-        let copy = copy::forwarded(message.content())?;
+        let copy = copy::forwarded(message.content(), message.queue())?;
         let queue = Queue::existing(&*copy.routing_key);
         self.send(message, copy, Target::Existing(&queue), &|| false)
     }
