@@ -29,9 +29,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let metrics = Metrics::new().stamp_sent_time();
 
     let url = std::env::var("CARROT_URL").unwrap_or_else(|_| "memory://".into());
-    let connection = carrot::connect(&*url)?
-        .with_publish_layer(metrics.clone())
-        .with_handle_layer(metrics.clone());
+    let connection = carrot::connect(&*url)?.with_layer(metrics.clone());
     handle_orders(&connection)?;
 
     let server = Server::http("127.0.0.1:0").map_err(|error| error.to_string())?;

@@ -39,8 +39,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let layer = OpenTelemetry::new();
 
     let url = std::env::var("CARROT_URL").unwrap_or_else(|_| "memory://".into());
-    let connection =
-        carrot::connect(&*url)?.with_publish_layer(layer.clone()).with_handle_layer(layer);
+    let connection = carrot::connect(&*url)?.with_layer(layer);
 
     let [orders, invoices] = ["traced_orders", "traced_invoices"]
         .map(|name| Queue::new(name).expires(Duration::from_secs(60)));

@@ -218,6 +218,27 @@ impl Connection {
         self
     }
 
+    /// Returns a handle to the same connection with one more layer, around what it sends and around
+    /// handling. Adds the same value by [`with_publish_layer`](Connection::with_publish_layer) and
+    /// [`with_handle_layer`](Connection::with_handle_layer).
+    ///
+    /// A [`RateLimit`](crate::RateLimit) that is added here counts sent and handled messages
+    /// together.
+    ///
+    /// ```
+    /// use carrot::layers::{LogMessages, TraceContext};
+    ///
+    /// let connection = carrot::connect("memory://")?
+    ///     .with_layer(TraceContext::new())
+    ///     .with_layer(LogMessages::new());
+    /// # Ok::<(), carrot::Error>(())
+    /// ```
+    #[must_use = "the layer applies to publishers and consumers that the returned handle opens"]
+    pub fn with_layer(self, layer: impl PublishLayer + HandleLayer) -> Connection {
+        let layer = Arc::new(layer);
+        self.with_publish_layer(Arc::clone(&layer)).with_handle_layer(layer)
+    }
+
     fn open_publisher(&self, mut settings: PublisherSettings) -> Result<Publisher> {
         settings.layers.prepend(&self.publish_layers);
         Publisher::open(&self.handle, settings)

@@ -72,9 +72,7 @@ const LONGEST_QUEUE_TIME: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 ///
 /// // First, the program installs an exporter, such as that of `metrics-exporter-prometheus`.
 /// let metrics = Metrics::new();
-/// let connection = carrot::connect("memory://")?
-///     .with_publish_layer(metrics.clone())
-///     .with_handle_layer(metrics);
+/// let connection = carrot::connect("memory://")?.with_layer(metrics);
 ///
 /// connection.publisher().queue("orders").build()?.send("an order")?;
 /// # Ok::<(), carrot::Error>(())

@@ -43,9 +43,7 @@ use crate::publish_layer::outgoing::{OutgoingMessage, SentMessage};
 ///
 /// // First, the program installs a tracer provider: `opentelemetry::global::set_tracer_provider`.
 /// let tracing = OpenTelemetry::new();
-/// let connection = carrot::connect("memory://")?
-///     .with_publish_layer(tracing.clone())
-///     .with_handle_layer(tracing);
+/// let connection = carrot::connect("memory://")?.with_layer(tracing);
 /// # connection.publisher().queue("orders").build()?.send("an order")?;
 /// # Ok::<(), carrot::Error>(())
 /// ```

@@ -33,10 +33,8 @@ use crate::publish_layer::outgoing::{OutgoingMessage, SentMessage};
 /// use carrot::layers::{Spans, TraceContext};
 ///
 /// let connection = carrot::connect("memory://")?
-///     .with_publish_layer(TraceContext::new())
-///     .with_publish_layer(Spans::new())
-///     .with_handle_layer(TraceContext::new())
-///     .with_handle_layer(Spans::new());
+///     .with_layer(TraceContext::new())
+///     .with_layer(Spans::new());
 /// # connection.publisher().queue("orders").build()?.send("an order")?;
 /// # Ok::<(), carrot::Error>(())
 /// ```

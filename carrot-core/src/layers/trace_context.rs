@@ -40,9 +40,7 @@ use crate::publish_layer::outgoing::OutgoingMessage;
 /// ```
 /// use carrot::layers::{TraceContext, TraceParent};
 ///
-/// let connection = carrot::connect("memory://")?
-///     .with_publish_layer(TraceContext::new())
-///     .with_handle_layer(TraceContext::new());
+/// let connection = carrot::connect("memory://")?.with_layer(TraceContext::new());
 ///
 /// let consumer = connection.consumer("orders").build()?;
 /// connection.publisher().routing_key("orders").build()?.send("an order")?;

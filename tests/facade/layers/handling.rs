@@ -62,6 +62,18 @@ on_both_backends! {
         assert_eq!(calls.take(), expected);
     }
 
+    fn layer_added_once_is_around_sending_and_handling(connection: &Connection) {
+        let (queue, calls) = (queue(), Calls::default());
+        let recorder = |name| Recorder(name, calls.clone());
+        let layered = connection.clone().with_layer(recorder("1")).with_layer(recorder("2"));
+        let mut consumer = layered.consumer(&queue).build().unwrap();
+        consumer.register_callback(|_: u32, _: &Message| ());
+        layered.publisher().queue(&queue).build().unwrap().send(&1).unwrap();
+        assert_eq!(calls.take(), ["1 before", "2 before", "2 after: confirmed", "1 after: confirmed"]);
+        consumer.handle_next(1).unwrap();
+        assert_eq!(calls.take(), ["1 in", "2 in", "2 out", "1 out", "2 Acknowledged", "1 Acknowledged"]);
+    }
+
     fn attempts_in_process_and_at_broker_call_layers_each_time(connection: &Connection) {
         // Failed messages of an exclusive queue pause in the process.
         let in_process = carrot::Queue::new(unique("exclusive")).exclusive();
