@@ -8,7 +8,7 @@ use carrot::memory::Broker;
 use carrot::publish::SendProgress;
 use carrot::{Connection, Error, Result};
 
-use crate::support::{queue, ready};
+use crate::support::{SOON, queue, ready, unique};
 
 /// More than the time between two reports.
 const INTERVAL: Duration = Duration::from_millis(120);
@@ -48,6 +48,47 @@ on_both_backends! {
         assert_eq!(ready(connection, &queue.name), 100_000);
         connection.purge_queue(&queue.name).unwrap();
     }
+
+    fn progress_shows_returned_values_before_the_window_is_full(connection: &Connection) {
+        let missing = unique("missing");
+        let publisher = connection.publisher().routing_key(&missing).max_in_flight(100_000);
+        let publisher = publisher.build().unwrap();
+        let deadline = Instant::now() + SOON;
+        let values = (0..100_000_u32).take_while(|_| {
+            thread::sleep(Duration::from_millis(1));
+            Instant::now() < deadline
+        });
+        let mut seen: Vec<SendProgress> = Vec::new();
+        let failed = publisher.send_all_with(values, |progress| {
+            seen.push(progress);
+            if progress.returned > 0 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        });
+        // The calls before the last one are made while values are sent.
+        assert!(seen.len() >= 2 && seen[seen.len() - 2].returned > 0, "{seen:?}");
+        assert!(Instant::now() < deadline, "{seen:?}");
+        assert!(matches!(failed, Err(Error::Batch { confirmed: 0, .. })));
+        let last = seen[seen.len() - 1];
+        assert_eq!(numbers(&last), [last.sent, 0, last.sent, 0]);
+    }
+}
+
+#[test]
+fn progress_shows_nacked_values_at_the_next_call_and_never_falls() {
+    let broker = Broker::new();
+    let connection = Connection::new(broker.connector());
+    let publisher = connection.publisher().queue("orders").build().unwrap();
+    broker.faults().nack_publishes(2);
+    let mut seen: Vec<[usize; 4]> = Vec::new();
+    let failed = publisher.send_all_with(slow_values(12), |progress| {
+        seen.push(numbers(&progress));
+        ControlFlow::Continue(())
+    });
+    assert!(matches!(failed, Err(Error::Batch { confirmed: 10, .. })));
+    // The memory broker answers at once: no value is in flight when the function is called.
+    let is_whole = |[sent, confirmed, _, failed]: &[usize; 4]| sent == &(confirmed + failed);
+    assert!(seen.len() >= 4 && seen.iter().all(is_whole), "{seen:?}");
+    assert!(seen.is_sorted() && seen[0][3] == 2, "{seen:?}");
+    assert_eq!(seen.last(), Some(&[12, 10, 0, 2]));
 }
 
 #[test]

@@ -4,8 +4,9 @@ use crate::error::{Error, Result};
 
 /// How far [`Publisher::send_all_with`](crate::Publisher::send_all_with) has come.
 ///
-/// The outcomes are counted in the order of the values. An outcome counts once those of all earlier
-/// values are known.
+/// The numbers never fall. The outcomes of published values are counted in the order of the values:
+/// each counts once those of all earlier values are known. A value that cannot be published counts
+/// as failed at once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct SendProgress {

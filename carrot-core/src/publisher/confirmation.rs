@@ -59,6 +59,14 @@ impl Confirmation {
         self.message.is_resolved()
     }
 
+    /// Returns whether the result is known, or the broker's answer is here. Does not block.
+    pub(crate) fn is_answered(&self) -> bool {
+        self.is_resolved() || {
+            self.pipeline.take_answer(&self.message);
+            self.is_resolved()
+        }
+    }
+
     /// Returns the id that the message was sent with.
     pub fn message_id(&self) -> Option<&str> {
         self.message.content.properties.message_id()

@@ -174,9 +174,9 @@ impl Publisher {
     /// Sends many values as [`send_all`](Publisher::send_all) does, and reports the progress.
     ///
     /// `on_progress` is called on this thread: every 100 ms while values are sent and confirmed,
-    /// and once at the end with the final numbers. It is not called while sending waits for room in
-    /// the window or for a confirm. No lock is held during the call, and its time is lost for
-    /// sending.
+    /// and once at the end with the final numbers. Each call shows the broker's answers up to then,
+    /// also if the window is not full. It is not called while sending waits for room in the window
+    /// or for a confirm. No lock is held during the call, and its time is lost for sending.
     ///
     /// If `on_progress` returns [`ControlFlow::Break`], no further value is taken from `values`.
     /// The values in flight are awaited. The returned numbers are those of the values sent before.

@@ -28,11 +28,16 @@ struct Reporter<'a> {
 }
 
 impl Reporter<'_> {
+    fn is_due(&self) -> bool {
+        self.on_progress.is_some() && Instant::now() >= self.next
+    }
+
     /// Reports, if a report is due. Returns whether to stop.
     fn report_if_due(&mut self, batch: &BatchReport, sent: usize) -> bool {
-        if self.on_progress.is_none() || Instant::now() < self.next {
-            return false;
-        }
+        self.is_due() && self.report_now(batch, sent)
+    }
+
+    fn report_now(&mut self, batch: &BatchReport, sent: usize) -> bool {
         let stops = self.report(batch.progress(sent));
         self.next = Instant::now() + REPORT_INTERVAL;
         stops
@@ -77,14 +82,13 @@ pub(super) fn send_all<T: Serialize>(
                 batch.failed(index, error);
             }
         }
-        while waiting.front().is_some_and(|(_, confirmation)| confirmation.is_resolved()) {
-            waiting
-                .pop_front()
-                .into_iter()
-                .for_each(|(index, confirmation)| batch.add(index, confirmation.wait()));
-        }
-        if reporter.report_if_due(&batch, sent) {
-            break;
+        add_while(&mut waiting, &mut batch, Confirmation::is_resolved);
+        if reporter.is_due() {
+            // Once in an interval, and until the first answer that is not here.
+            add_while(&mut waiting, &mut batch, Confirmation::is_answered);
+            if reporter.report_now(&batch, sent) {
+                break;
+            }
         }
     }
     for (index, confirmation) in waiting {
@@ -94,6 +98,20 @@ pub(super) fn send_all<T: Serialize>(
     let progress = batch.progress(sent);
     reporter.report(progress);
     batch.finish().map(|()| progress)
+}
+
+/// Adds the outcomes of the oldest values to the report, up to the first that is not `known`.
+fn add_while(
+    waiting: &mut VecDeque<(usize, Confirmation)>,
+    batch: &mut BatchReport,
+    known: impl Fn(&Confirmation) -> bool,
+) {
+    while waiting.front().is_some_and(|(_, confirmation)| known(confirmation)) {
+        waiting
+            .pop_front()
+            .into_iter()
+            .for_each(|(index, confirmation)| batch.add(index, confirmation.wait()));
+    }
 }
 
 /// Returns whether a failure concerns later messages too.

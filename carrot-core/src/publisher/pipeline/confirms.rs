@@ -1,7 +1,9 @@
 //! The confirming half of a publisher: waits for the outcome of messages, and recovers them.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use crate::backend::Backend;
 use crate::error::{Error, Result};
 use crate::publisher::batch::BatchReport;
 use crate::publisher::in_flight::{Attempt, BrokerAnswer, InFlight};
@@ -46,10 +48,7 @@ impl PublishPipeline {
             match message.ask(until.min(look_again), || self.channel.is_in_nack_grace()) {
                 BrokerAnswer::Known(outcome) => return outcome,
                 BrokerAnswer::Final(channel, outcome) => {
-                    if !matches!(outcome, Err(Error::Refused)) {
-                        self.channel.mark_working(&channel);
-                    }
-                    return self.resolve(message, outcome);
+                    return self.resolve_answered(message, &channel, outcome);
                 }
                 BrokerAnswer::Refused(channel) => {
                     if let Some(channel) = channel {
@@ -97,6 +96,28 @@ impl PublishPipeline {
             self.unconfirmed.resolve(message, Err(unknown.clone()));
         }
         message.known().unwrap_or(Err(unknown))
+    }
+
+    /// Records the outcome of a message if the broker's answer is here. Does not block, and sends
+    /// no message again.
+    pub(crate) fn take_answer(&self, message: &InFlight) {
+        let answer = message.ask(Instant::now(), || self.channel.is_in_nack_grace());
+        if let BrokerAnswer::Final(channel, outcome) = answer {
+            // The owner of the confirmation receives the outcome.
+            let _ = self.resolve_answered(message, &channel, outcome);
+        }
+    }
+
+    fn resolve_answered(
+        &self,
+        message: &InFlight,
+        channel: &Arc<dyn Backend>,
+        outcome: Result<()>,
+    ) -> Result<()> {
+        if !matches!(outcome, Err(Error::Refused)) {
+            self.channel.mark_working(channel);
+        }
+        self.resolve(message, outcome)
     }
 
     fn resolve(&self, message: &InFlight, outcome: Result<()>) -> Result<()> {
