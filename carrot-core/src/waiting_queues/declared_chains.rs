@@ -14,7 +14,8 @@ use crate::model::{Exchange, Queue};
 use crate::panic_guard::describe;
 use crate::recovery::handle::ConnectionHandle;
 use crate::waiting_queues::declaring::declare;
-use crate::waiting_queues::delay_chain::{ChainPart, DelayChain, DelayLevels, Unrouted};
+use crate::waiting_queues::delay_chain::{ChainPart, DelayChain};
+use crate::waiting_queues::delay_levels::{DelayLevels, Unrouted};
 
 /// The chains that a publisher has declared.
 pub(crate) struct DeclaredChains {

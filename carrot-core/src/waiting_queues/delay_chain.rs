@@ -13,75 +13,17 @@ use std::time::Duration;
 
 use crate::backend::{Capabilities, Content, Declare};
 use crate::error::{Error, Result};
-use crate::model::{Binding, Exchange, Queue, Value, whole_seconds};
+use crate::model::{Binding, Exchange, Queue, Value};
 use crate::waiting_queues::arguments::{dropped, kept, waiting_queue};
+use crate::waiting_queues::delay_levels::{
+    DelayLevels, LAST_SECONDS, PASSES, Unrouted, WAITS, blind_key, last_pattern, level_pattern,
+};
 use crate::waiting_queues::names;
-
-/// The number of levels. The longest is 4,194,304 s, 48.5 days: RabbitMQ's timers end at 49.7 days.
-const LEVELS: u32 = 23;
-/// The longest delay: all levels, and the last second.
-pub(crate) const LONGEST: Duration = Duration::from_secs(1 << LEVELS);
-/// The time in the last queue, in seconds.
-const LAST_SECONDS: u64 = 1;
 
 const TO_QUEUE: &str = ".delay.v";
 const TO_EXCHANGE: &str = ".exchange-delay.v";
 const VERSION: &str = "1.";
 const LAST: &str = "last";
-
-/// The first word of the blind routing key.
-const KEY: &str = "carrot-delay-v1";
-/// The word of a level at which the message waits, and of one that the message passes. Words that
-/// no binding of a program ends with.
-const WAITS: &str = "~1";
-const PASSES: &str = "~0";
-
-/// The treatment of a message that no queue takes after its delay.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Unrouted {
-    /// The message waits until a queue takes it, if the broker has quorum queues.
-    Kept,
-    Dropped,
-}
-
-impl Unrouted {
-    fn word(self) -> &'static str {
-        match self {
-            Unrouted::Kept => "kept",
-            Unrouted::Dropped => "dropped",
-        }
-    }
-}
-
-/// The levels at which a message waits: one bit for each.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct DelayLevels(u64);
-
-impl DelayLevels {
-    /// Returns the levels for a delay of more than zero, rounded up to whole seconds.
-    ///
-    /// # Errors
-    /// [`Error::Invalid`]: the delay is too long.
-    pub(crate) fn of(delay: Duration) -> Result<DelayLevels> {
-        if delay > LONGEST {
-            return Err(Error::Invalid {
-                field: "delay".into(),
-                value: format!("{delay:?}"),
-                limit: format!("at most {} s", LONGEST.as_secs()).into(),
-            });
-        }
-        Ok(DelayLevels(whole_seconds(delay).max(LAST_SECONDS) - LAST_SECONDS))
-    }
-
-    /// Returns the number of levels that must exist: all up to the highest one that is used.
-    pub(crate) fn depth(self) -> u32 {
-        u64::BITS - self.0.leading_zeros()
-    }
-
-    fn waits_at(self, level: u32) -> bool {
-        self.0 & (1 << level) != 0
-    }
-}
 
 /// An exchange, a queue or a binding of a chain.
 #[derive(Debug, Clone, PartialEq)]
@@ -178,11 +120,10 @@ impl DelayChain {
             Unrouted::Kept => kept(waits, capabilities),
             Unrouted::Dropped => dropped(waits, capabilities),
         };
-        let key = format!("{KEY}.{}.#", unrouted.word());
         [
             ChainPart::Exchange(Exchange::topic(&*exchange)),
             ChainPart::Queue(waits),
-            ChainPart::Binding(Binding::queue(exchange, queue, key)),
+            ChainPart::Binding(Binding::queue(exchange, queue, last_pattern(unrouted))),
         ]
     }
 
@@ -250,22 +191,6 @@ impl DelayChain {
     }
 }
 
-/// Returns the routing key that leads through the chain: its word, the treatment of an unrouted
-/// message, and a word for each level, the highest first.
-fn blind_key(levels: DelayLevels, unrouted: Unrouted) -> String {
-    let mut key = format!("{KEY}.{}", unrouted.word());
-    for level in (0..LEVELS).rev() {
-        key.push('.');
-        key.push_str(if levels.waits_at(level) { WAITS } else { PASSES });
-    }
-    key
-}
-
-fn level_pattern(level: u32, word: &str) -> String {
-    let before = "*.".repeat((LEVELS - level) as usize);
-    format!("{KEY}.{before}{word}.#")
-}
-
 /// Returns whether delayed messages wait in the queue `name`, by the rule of any version.
 pub(crate) fn is_delay_queue(name: &str) -> bool {
     [TO_QUEUE, TO_EXCHANGE].into_iter().any(|infix| {
@@ -307,16 +232,6 @@ mod tests {
             _ => None,
         });
         bindings.collect()
-    }
-
-    #[test]
-    fn delay_is_rounded_up_to_whole_seconds() {
-        let waits = |milliseconds| DelayLevels::of(Duration::from_millis(milliseconds)).unwrap().0;
-        assert_eq!([1, 1000, 1001, 90_000, 90_001].map(waits), [0, 0, 1, 89, 90]);
-        assert_eq!((levels(1).depth(), levels(2).depth(), levels(90).depth()), (0, 1, 7));
-        assert_eq!(DelayLevels::of(LONGEST).unwrap().depth(), LEVELS);
-        let too_long = DelayLevels::of(LONGEST + Duration::from_nanos(1)).unwrap_err().to_string();
-        assert!(too_long.contains("delay") && too_long.contains("at most 8388608 s"), "{too_long}");
     }
 
     // These names, arguments and patterns exist at brokers: this test must never be changed.
@@ -376,10 +291,6 @@ mod tests {
             .message_ttl(Duration::from_secs(1))
             .dead_letter_exchange("shop.exchange-delay.v1.last");
         assert_eq!(queue_of(&classic), &expected);
-        assert_eq!(
-            blind_key(levels(6), Unrouted::Dropped),
-            format!("carrot-delay-v1.dropped.{}~1.~0.~1", "~0.".repeat(20))
-        );
         let of_broker = DelayChain::of("amq.topic", "any").unwrap();
         assert_eq!(of_broker.last_name(), "carrot.amq.topic.exchange-delay.v1.last");
     }
@@ -389,8 +300,6 @@ mod tests {
         let chain = DelayChain::of("", &"x".repeat(255)).unwrap();
         assert_eq!(chain.last_queue_name(Unrouted::Dropped).len(), 255);
         assert!(is_delay_queue(&chain.level_name(22)));
-        assert!(blind_key(levels(1), Unrouted::Dropped).len() < 255);
-        assert!(level_pattern(0, WAITS).len() < 255);
     }
 
     #[test]

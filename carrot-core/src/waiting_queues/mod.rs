@@ -4,7 +4,8 @@
 //! |---|---|
 //! | `names.rs` | names that are bounded and outlive a version; pure |
 //! | `arguments.rs` | the arguments of a waiting queue; pure |
-//! | `delay_chain.rs` | the exchanges and queues of delayed messages, and their way; pure |
+//! | `delay_levels.rs` | the levels of a delay, and the routing key through them; pure |
+//! | `delay_chain.rs` | the exchanges and queues of delayed messages; pure |
 //! | `declaring.rs` | declares a waiting queue |
 //! | `declared_chains.rs` | declares the chains that a publisher uses |
 
@@ -12,4 +13,5 @@ pub(crate) mod arguments;
 pub(crate) mod declared_chains;
 pub(crate) mod declaring;
 pub(crate) mod delay_chain;
+pub(crate) mod delay_levels;
 pub(crate) mod names;
