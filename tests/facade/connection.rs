@@ -1,3 +1,5 @@
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use carrot::topology::DeleteIf;
@@ -6,6 +8,29 @@ use carrot::{Binding, ConnectionOptions, Error, Exchange, Queue};
 use crate::support::{SOON, queue, rabbitmq_url, ready, unique};
 
 on_both_backends! {
+    fn refused_call_of_one_thread_fails_no_declaration_of_another(connection: &Connection) {
+        let (existing, missing) = (queue(), unique("missing"));
+        connection.declare_queue(&existing).unwrap();
+        let declaring = AtomicUsize::new(2);
+        let deadline = Instant::now() + 3 * SOON;
+        thread::scope(|scope| {
+            for _ in 0..2 {
+                scope.spawn(|| {
+                    let declared =
+                        (0..200).try_for_each(|_| connection.declare_queue(&existing).map(drop));
+                    declaring.fetch_sub(1, Ordering::Relaxed);
+                    declared.unwrap();
+                });
+                scope.spawn(|| {
+                    while declaring.load(Ordering::Relaxed) > 0 && Instant::now() < deadline {
+                        let refused = connection.declare_queue(Queue::existing(&missing));
+                        assert!(matches!(refused, Err(Error::NotFound { .. })), "{refused:?}");
+                    }
+                });
+            }
+        });
+    }
+
     fn connection_manages_topology_without_publisher_or_consumer(connection: &Connection) {
         let (exchange, queue) = (Exchange::topic(unique("exchange")), queue());
         connection.declare_exchange(&exchange).unwrap();

@@ -11,7 +11,6 @@ pub(crate) mod send_all;
 pub(crate) mod settings;
 mod suspects;
 mod unconfirmed;
-mod wait_queue;
 mod window;
 
 use std::ops::ControlFlow;

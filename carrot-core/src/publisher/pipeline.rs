@@ -471,6 +471,7 @@ impl PublishPipeline {
 
     pub(crate) fn close(&self) -> Result<()> {
         let flushed = self.flush();
+        self.chains.close();
         let closed = self.channel.close(self.definition.send_timeout);
         flushed.and(closed)
     }

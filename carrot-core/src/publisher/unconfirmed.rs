@@ -152,6 +152,9 @@ impl UnconfirmedMessages {
             }
             if let Err(error) = message.declare_again(until.min(message.deadline)) {
                 log::debug!("waiting queues of a delayed message were not found: {error}");
+                if Instant::now() >= message.deadline {
+                    continue;
+                }
             }
             if message.is_suspect() {
                 let sends = suspect_sends.get_or_insert_with(|| {

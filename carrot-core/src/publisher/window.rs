@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use crate::deadline::FOREVER;
 use crate::error::{Error, Result};
 use crate::publisher::in_flight::InFlight;
-use crate::publisher::wait_queue::{FairQueue, Ticket};
+use crate::recovery::wait_queue::{FairQueue, Ticket};
 use crate::statistics::PublishingSum;
 
 /// Limits the number of messages and bytes in flight.

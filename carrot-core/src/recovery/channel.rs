@@ -213,9 +213,18 @@ impl<S: Clone> RecoveringChannel<S> {
     /// until the call timeout passes. Fails early if the call itself makes the broker close the
     /// connection.
     pub(crate) fn call<T>(&self, call: impl Fn(&Opened<S>, Duration) -> Result<T>) -> Result<T> {
-        let deadline = deadline::after(self.connection.call_timeout);
+        self.call_within(self.connection.call_timeout, call)
+    }
+
+    /// Runs a call as [`call`](RecoveringChannel::call) does, with another call timeout.
+    pub(crate) fn call_within<T>(
+        &self,
+        timeout: Duration,
+        call: impl Fn(&Opened<S>, Duration) -> Result<T>,
+    ) -> Result<T> {
+        let deadline = deadline::after(timeout);
         let opened = self.get_or_open();
-        self.repeat(opened, deadline, |opened| call(opened, self.connection.call_timeout))
+        self.repeat(opened, deadline, |opened| call(opened, timeout))
     }
 
     /// Runs a call as [`call`](RecoveringChannel::call) does, and connects, until `deadline`.

@@ -8,6 +8,7 @@ use crate::config::ConnectionOptions;
 use crate::error::Result;
 use crate::model::Binding;
 use crate::recovery::channel::{Declarations, RecoveringChannel};
+use crate::recovery::serial_channel::SerialChannel;
 use crate::recovery::shared::ConnectionShared;
 
 /// One connection: the state shared by its publishers and consumers, and a channel for
@@ -19,7 +20,7 @@ pub(crate) struct ConnectionHandle {
     pub(crate) max_message_size: u64,
     /// Whether publishers and consumers open at their first use.
     pub(crate) lazy: bool,
-    administration: RecoveringChannel<()>,
+    pub(crate) administration: SerialChannel,
 }
 
 impl ConnectionHandle {
@@ -29,12 +30,8 @@ impl ConnectionHandle {
         lazy: bool,
     ) -> ConnectionHandle {
         let shared = ConnectionShared::new(connector, options);
-        let administration = RecoveringChannel::new(
-            shared.clone(),
-            ChannelOptions::consume(),
-            "connection",
-            |_, _, _| Ok(()),
-        );
+        let administration =
+            SerialChannel::new(shared.clone(), ChannelOptions::consume(), "connection");
         ConnectionHandle {
             shared,
             max_message_size: options.max_message_size,
@@ -45,12 +42,12 @@ impl ConnectionHandle {
 
     /// Connects, in one attempt.
     pub(crate) fn open(&self) -> Result<()> {
-        self.administration.get_or_open().map(drop)
+        self.administration.open()
     }
 
     /// Connects, in as many attempts as fit before `deadline`.
     pub(crate) fn open_before(&self, deadline: Instant) -> Result<()> {
-        self.administration.recover(deadline).map(drop)
+        self.administration.open_before(deadline)
     }
 
     /// Creates a channel that is opened at its first use.
@@ -64,27 +61,17 @@ impl ConnectionHandle {
     }
 
     pub(crate) fn declare(&self, entity: Declare<'_>) -> Result<QueueInfo> {
-        self.administration.call(|opened, timeout| opened.channel.declare(entity, timeout))
-    }
-
-    /// Declares an entity, and connects, before `deadline`.
-    pub(crate) fn declare_before(
-        &self,
-        entity: Declare<'_>,
-        deadline: Instant,
-    ) -> Result<QueueInfo> {
-        self.administration
-            .call_before(deadline, |opened, timeout| opened.channel.declare(entity, timeout))
+        self.administration.call(|channel, timeout| channel.declare(entity, timeout))
     }
 
     /// Returns whether a binding exists; `None` if the backend cannot know.
     pub(crate) fn has_binding(&self, binding: &Binding) -> Result<Option<bool>> {
-        self.administration.call(|opened, timeout| opened.channel.has_binding(binding, timeout))
+        self.administration.call(|channel, timeout| channel.has_binding(binding, timeout))
     }
 
     pub(crate) fn delete(&self, entity: Delete<'_>) -> Result<u32> {
         self.administration
-            .call(|opened, timeout| opened.channel.delete(entity, timeout))
+            .call(|channel, timeout| channel.delete(entity, timeout))
             .map(|deleted| deleted.message_count)
     }
 

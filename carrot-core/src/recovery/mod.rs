@@ -9,4 +9,6 @@ pub(crate) mod hooks;
 pub(crate) mod isolation;
 pub(crate) mod nack_grace;
 pub(crate) mod reconnecting;
+pub(crate) mod serial_channel;
 pub(crate) mod shared;
+pub(crate) mod wait_queue;

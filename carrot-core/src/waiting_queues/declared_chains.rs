@@ -7,20 +7,22 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::backend::{Capabilities, Declare};
+use crate::backend::{Capabilities, ChannelOptions, Declare};
 use crate::deadline;
 use crate::error::{Error, Result};
 use crate::model::{Exchange, Queue};
 use crate::panic_guard::describe;
 use crate::recovery::handle::ConnectionHandle;
+use crate::recovery::serial_channel::SerialChannel;
 use crate::waiting_queues::declaring::declare;
 use crate::waiting_queues::delay_chain::{ChainPart, DelayChain};
 use crate::waiting_queues::delay_levels::{DelayLevels, Unrouted};
 
 /// The chains that a publisher has declared.
 pub(crate) struct DeclaredChains {
-    /// Used for declarations, which can close a channel.
-    connection: Arc<ConnectionHandle>,
+    /// A channel of its own, because a refusal ends the channel. In the role of the publisher,
+    /// whose recovery looks for waiting queues: it must not wait for the other connection.
+    channel: SerialChannel,
     chains: Mutex<HashMap<DelayChain, Arc<DeclaredChain>>>,
     /// Whether the last refusal to declare was logged.
     logged: AtomicBool,
@@ -87,9 +89,10 @@ impl DeclaredChain {
 }
 
 impl DeclaredChains {
-    pub(crate) fn new(connection: &Arc<ConnectionHandle>) -> DeclaredChains {
+    pub(crate) fn new(connection: &ConnectionHandle) -> DeclaredChains {
+        let options = ChannelOptions::publish().without_confirms();
         DeclaredChains {
-            connection: Arc::clone(connection),
+            channel: SerialChannel::new(connection.shared.clone(), options, "publisher"),
             chains: Mutex::default(),
             logged: AtomicBool::new(false),
         }
@@ -97,11 +100,11 @@ impl DeclaredChains {
 
     /// Returns the features of the broker. Connects if they are not known.
     pub(crate) fn capabilities(&self, until: Option<Instant>) -> Result<Capabilities> {
-        let connector = &self.connection.shared.connector;
+        let connector = self.channel.connector();
         let known = connector.capabilities();
         match until {
             Some(until) if known == Capabilities::default() => {
-                self.connection.open_before(until)?;
+                self.channel.open_before(until)?;
                 Ok(connector.capabilities())
             }
             _ => Ok(known),
@@ -116,6 +119,11 @@ impl DeclaredChains {
     /// Forgets all chains. The next message declares its chain.
     pub(crate) fn forget_all(&self) {
         self.chains().values().for_each(|chain| chain.forget());
+    }
+
+    /// Refuses further declarations.
+    pub(crate) fn close(&self) {
+        self.channel.close();
     }
 
     fn chains(&self) -> MutexGuard<'_, HashMap<DelayChain, Arc<DeclaredChain>>> {
@@ -207,7 +215,7 @@ impl DeclaredChains {
             levels => chain.level_name(levels - 1),
         };
         let queue = Queue::existing(highest);
-        match self.connection.declare_before(Declare::Queue(&queue), until) {
+        match self.channel.declare_before(Declare::Queue(&queue), until) {
             // RabbitMQ 4.3 requires a permission here, too.
             Ok(_) | Err(Error::AccessRefused { .. }) => Ok(KnownParts { is_old: false, ..known }),
             Err(Error::NotFound { .. }) => Ok(KnownParts::default()),
@@ -217,7 +225,7 @@ impl DeclaredChains {
 
     /// Looks for the queue that messages go to after their delay.
     fn find_target(&self, queue: &str, until: Instant) -> Result<()> {
-        match self.connection.declare_before(Declare::Queue(&Queue::existing(queue)), until) {
+        match self.channel.declare_before(Declare::Queue(&Queue::existing(queue)), until) {
             Err(error @ (Error::NotFound { .. } | Error::Timeout { .. })) => Err(error),
             Err(error) if error.is_disconnected() => Err(error),
             // A queue that this program may not use may exist.
@@ -235,9 +243,7 @@ impl DeclaredChains {
     ) -> Result<()> {
         let capabilities = self.capabilities(Some(until))?;
         let declare_all = |parts: &[ChainPart], level, unrouted| {
-            parts
-                .iter()
-                .try_for_each(|part| declare(&self.connection, part.declare(), || until))?;
+            parts.iter().try_for_each(|part| declare(&self.channel, part.declare(), || until))?;
             let durable_from = Instant::now() + capabilities.queue_durable_after;
             declared.change(|known| {
                 known.add(level, unrouted);
@@ -270,7 +276,7 @@ impl DeclaredChains {
         let last = Queue::existing(chain.last_queue_name(unrouted));
         let exchange = Exchange::existing(chain.entry(levels));
         for part in [Declare::Exchange(&exchange), Declare::Queue(&queue), Declare::Queue(&last)] {
-            match self.connection.declare_before(part, until) {
+            match self.channel.declare_before(part, until) {
                 Ok(_) | Err(Error::AccessRefused { .. }) => {}
                 Err(Error::NotFound { .. }) => return Err(refusal),
                 Err(error) => return Err(error),

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use crate::backend::Declare;
 use crate::error::{Error, Result};
-use crate::recovery::handle::ConnectionHandle;
+use crate::recovery::serial_channel::SerialChannel;
 
 /// The maximum number of declarations of a queue that is being deleted.
 const DECLARATIONS: u32 = 5;
@@ -15,17 +15,17 @@ const DELETION_PAUSE: Duration = Duration::from_millis(200);
 /// Declares an entity. RabbitMQ may report a missing queue while a quorum queue of the name is
 /// being deleted.
 pub(crate) fn declare(
-    connection: &ConnectionHandle,
+    channel: &SerialChannel,
     entity: Declare<'_>,
     deadline: impl Fn() -> Instant,
 ) -> Result<()> {
     for _ in 0..DECLARATIONS {
-        match connection.declare_before(entity, deadline()) {
+        match channel.declare_before(entity, deadline()) {
             Err(Error::NotFound { .. }) if matches!(entity, Declare::Queue(_)) => {
                 thread::sleep(DELETION_PAUSE);
             }
             declared => return declared.map(drop),
         }
     }
-    connection.declare_before(entity, deadline()).map(drop)
+    channel.declare_before(entity, deadline()).map(drop)
 }

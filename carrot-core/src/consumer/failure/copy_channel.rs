@@ -200,7 +200,7 @@ impl CopyChannel {
             Ok(())
         } else {
             let deadline = || deadline::after(self.connection.call_timeout());
-            declare(&self.connection, Declare::Queue(queue), deadline)
+            declare(&self.connection.administration, Declare::Queue(queue), deadline)
         };
         let presence = match declared {
             Ok(()) => Presence::Declared,
