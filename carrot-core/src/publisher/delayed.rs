@@ -5,9 +5,10 @@ use std::time::{Duration, Instant};
 
 use crate::backend::{Content, Publication};
 use crate::error::{Error, Result, Returned};
-use crate::waiting_queues::declared_chains::{DeclaredChain, DeclaredChains};
+use crate::waiting_queues::declared_chains::DeclaredChains;
 use crate::waiting_queues::delay_chain::DelayChain;
 use crate::waiting_queues::delay_levels::{DelayLevels, Unrouted};
+use crate::waiting_queues::known_parts::DeclaredChain;
 
 /// How one message is sent.
 #[derive(Debug, Clone, Copy)]

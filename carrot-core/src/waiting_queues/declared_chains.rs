@@ -17,6 +17,7 @@ use crate::recovery::serial_channel::SerialChannel;
 use crate::waiting_queues::declaring::declare;
 use crate::waiting_queues::delay_chain::{ChainPart, DelayChain};
 use crate::waiting_queues::delay_levels::{DelayLevels, Unrouted};
+use crate::waiting_queues::known_parts::{DeclaredChain, KnownParts};
 
 /// The chains that a publisher has declared.
 pub(crate) struct DeclaredChains {
@@ -26,66 +27,6 @@ pub(crate) struct DeclaredChains {
     chains: Mutex<HashMap<DelayChain, Arc<DeclaredChain>>>,
     /// Whether the last refusal to declare was logged.
     logged: AtomicBool,
-}
-
-/// The parts of a chain that are known to exist.
-#[derive(Debug, Default)]
-pub(crate) struct DeclaredChain(Mutex<KnownParts>);
-
-#[derive(Debug, Clone, Copy, Default)]
-struct KnownParts {
-    /// The number of levels, from the lowest.
-    levels: u32,
-    kept: bool,
-    dropped: bool,
-    /// Whether the queue that messages go to after their delay was seen.
-    target: bool,
-    /// Whether the publisher has lost its channel since the parts were seen.
-    is_old: bool,
-    /// The time from which a broker that restarts would keep the queues.
-    durable_from: Option<Instant>,
-}
-
-impl KnownParts {
-    fn has(&self, levels: DelayLevels, unrouted: Unrouted) -> bool {
-        levels.depth() <= self.levels && self.has_last(unrouted)
-    }
-
-    fn add(&mut self, levels: u32, unrouted: Unrouted) {
-        self.levels = self.levels.max(levels);
-        match unrouted {
-            Unrouted::Kept => self.kept = true,
-            Unrouted::Dropped => self.dropped = true,
-        }
-    }
-
-    fn left_until_durable(&self) -> Option<Duration> {
-        self.durable_from
-            .map(|from| from.saturating_duration_since(Instant::now()))
-            .filter(|left| !left.is_zero())
-    }
-
-    fn has_last(&self, unrouted: Unrouted) -> bool {
-        match unrouted {
-            Unrouted::Kept => self.kept,
-            Unrouted::Dropped => self.dropped,
-        }
-    }
-}
-
-impl DeclaredChain {
-    /// Forgets the parts, because one of them no longer exists.
-    pub(crate) fn forget(&self) {
-        self.change(|known| *known = KnownParts::default());
-    }
-
-    fn known(&self) -> KnownParts {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn change(&self, change: impl FnOnce(&mut KnownParts)) {
-        change(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner));
-    }
 }
 
 impl DeclaredChains {
@@ -113,7 +54,7 @@ impl DeclaredChains {
 
     /// Notes that the publisher has lost its channel. The broker may have lost its data.
     pub(crate) fn note_loss(&self) {
-        self.chains().values().for_each(|chain| chain.change(|known| known.is_old = true));
+        self.chains().values().for_each(|chain| chain.note_loss());
     }
 
     /// Forgets all chains. The next message declares its chain.
@@ -152,23 +93,15 @@ impl DeclaredChains {
         let declared = self.chains().get(chain).map(Arc::clone).unwrap_or_default();
         let known = declared.known();
         match until {
-            Some(until) if known.is_old || !known.has(levels, unrouted) => {
+            Some(until) if known.is_old() || !known.has(levels, unrouted) => {
                 self.find_or_declare(chain, &declared, levels, unrouted, until)?;
-                // Only now: a peer may have invented the name.
-                self.chains().entry(chain.clone()).or_insert_with(|| Arc::clone(&declared));
+                wait_until_durable(&declared, Some(until))?;
+                // Only now: a peer may have invented the name. Another thread may have been first.
+                Ok(Arc::clone(self.chains().entry(chain.clone()).or_insert(declared)))
             }
-            None if !known.has(levels, unrouted) => return Err(must_wait()),
-            _ => {}
+            None if !known.has(levels, unrouted) => Err(must_wait()),
+            _ => wait_until_durable(&declared, until).map(|()| declared),
         }
-        if let Some(left) = declared.known().left_until_durable() {
-            let until = until.ok_or_else(must_wait)?;
-            let time = deadline::left(until);
-            thread::sleep(left.min(time));
-            if time < left {
-                return Err(must_wait());
-            }
-        }
-        Ok(declared)
     }
 
     fn find_or_declare(
@@ -179,14 +112,18 @@ impl DeclaredChains {
         unrouted: Unrouted,
         until: Instant,
     ) -> Result<()> {
-        if declared.known().is_old {
-            let found = self.look(chain, declared.known(), until)?;
-            declared.change(|known| *known = found);
+        let mut known = declared.known();
+        if known.is_old() {
+            if self.exists(Declare::Queue(&Queue::existing(highest(chain, &known))), until)? {
+                declared.add_sight(&known);
+            } else {
+                declared.forget_since(&known);
+            }
+            known = declared.known();
         }
-        let known = declared.known();
         if let Some(queue) = chain.queue().filter(|_| unrouted == Unrouted::Kept && !known.target) {
             self.find_target(queue, until)?;
-            declared.change(|known| known.target = true);
+            declared.add_target(&known);
         }
         if known.has(levels, unrouted) {
             return Ok(());
@@ -194,31 +131,24 @@ impl DeclaredChains {
         match self.declare(chain, declared, levels, unrouted, until) {
             Err(error @ Error::AccessRefused { .. }) => {
                 self.find_declared(chain, levels, unrouted, error, until)?;
-                declared.change(|known| known.add(levels.depth(), unrouted));
+                declared.add(&known, levels.depth(), unrouted, None);
                 Ok(())
             }
             // A lower part that was known has been deleted.
             Err(Error::NotFound { .. }) => {
-                declared.forget();
+                declared.forget_since(&known);
                 self.declare(chain, declared, levels, unrouted, until)
             }
             declared => declared,
         }
     }
 
-    /// Returns which of the known parts still exist: all if the highest one does, and none
-    /// otherwise.
-    fn look(&self, chain: &DelayChain, known: KnownParts, until: Instant) -> Result<KnownParts> {
-        let highest = match known.levels {
-            0 if known.kept => chain.last_queue_name(Unrouted::Kept),
-            0 => chain.last_queue_name(Unrouted::Dropped),
-            levels => chain.level_name(levels - 1),
-        };
-        let queue = Queue::existing(highest);
-        match self.channel.declare_before(Declare::Queue(&queue), until) {
-            // RabbitMQ 4.3 requires a permission here, too.
-            Ok(_) | Err(Error::AccessRefused { .. }) => Ok(KnownParts { is_old: false, ..known }),
-            Err(Error::NotFound { .. }) => Ok(KnownParts::default()),
+    /// Returns whether a part exists. RabbitMQ 4.3 requires a permission for this, too, so a part
+    /// that this program may not look for is taken as existing.
+    fn exists(&self, part: Declare<'_>, until: Instant) -> Result<bool> {
+        match self.channel.declare_before(part, until) {
+            Ok(_) | Err(Error::AccessRefused { .. }) => Ok(true),
+            Err(Error::NotFound { .. }) => Ok(false),
             Err(error) => Err(error),
         }
     }
@@ -242,16 +172,13 @@ impl DeclaredChains {
         until: Instant,
     ) -> Result<()> {
         let capabilities = self.capabilities(Some(until))?;
+        let known = declared.known();
         let declare_all = |parts: &[ChainPart], level, unrouted| {
             parts.iter().try_for_each(|part| declare(&self.channel, part.declare(), || until))?;
             let durable_from = Instant::now() + capabilities.queue_durable_after;
-            declared.change(|known| {
-                known.add(level, unrouted);
-                known.durable_from = Some(durable_from);
-            });
+            declared.add(&known, level, unrouted, Some(durable_from));
             Ok(())
         };
-        let known = declared.known();
         // Both: a program that may not declare them can send messages of the other kind.
         for unrouted in [Unrouted::Kept, Unrouted::Dropped] {
             if !known.has_last(unrouted) {
@@ -276,10 +203,8 @@ impl DeclaredChains {
         let last = Queue::existing(chain.last_queue_name(unrouted));
         let exchange = Exchange::existing(chain.entry(levels));
         for part in [Declare::Exchange(&exchange), Declare::Queue(&queue), Declare::Queue(&last)] {
-            match self.channel.declare_before(part, until) {
-                Ok(_) | Err(Error::AccessRefused { .. }) => {}
-                Err(Error::NotFound { .. }) => return Err(refusal),
-                Err(error) => return Err(error),
+            if !self.exists(part, until)? {
+                return Err(refusal);
             }
         }
         if !self.logged.swap(true, Ordering::Relaxed) {
@@ -292,6 +217,24 @@ impl DeclaredChains {
         }
         Ok(())
     }
+}
+
+/// Returns the name of the highest known queue. All known parts exist if that queue does, because
+/// they are declared from below.
+fn highest(chain: &DelayChain, known: &KnownParts) -> String {
+    match known.levels {
+        0 if known.kept => chain.last_queue_name(Unrouted::Kept),
+        0 => chain.last_queue_name(Unrouted::Dropped),
+        levels => chain.level_name(levels - 1),
+    }
+}
+
+/// Waits until a broker that restarts would keep the queues of a chain.
+fn wait_until_durable(declared: &DeclaredChain, until: Option<Instant>) -> Result<()> {
+    let Some(left) = declared.known().left_until_durable() else { return Ok(()) };
+    let time = deadline::left(until.ok_or_else(must_wait)?);
+    thread::sleep(left.min(time));
+    if time < left { Err(must_wait()) } else { Ok(()) }
 }
 
 /// Returns the error of a message that cannot wait for its waiting queues.

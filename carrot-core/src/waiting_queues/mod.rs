@@ -7,6 +7,7 @@
 //! | `delay_levels.rs` | the levels of a delay, and the routing key through them; pure |
 //! | `delay_chain.rs` | the exchanges and queues of delayed messages; pure |
 //! | `declaring.rs` | declares a waiting queue |
+//! | `known_parts.rs` | the parts of a chain that are known to exist |
 //! | `declared_chains.rs` | declares the chains that a publisher uses |
 
 pub(crate) mod arguments;
@@ -14,4 +15,5 @@ pub(crate) mod declared_chains;
 pub(crate) mod declaring;
 pub(crate) mod delay_chain;
 pub(crate) mod delay_levels;
+pub(crate) mod known_parts;
 pub(crate) mod names;
