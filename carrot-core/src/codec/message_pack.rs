@@ -1,9 +1,11 @@
 //! MessagePack, with limits for bodies of untrusted senders.
 
-use serde::Serialize;
-use serde::de::DeserializeOwned;
+use rmp_serde::decode::Error as DecodeError;
+use serde::de::{DeserializeOwned, IgnoredAny};
+use serde::{Deserialize, Serialize};
 
 use crate::codec::format::FormatError;
+use crate::codec::whole_sequences::Whole;
 
 /// The deepest nesting of arrays and maps, as of JSON.
 const DEEPEST: usize = 127;
@@ -15,7 +17,13 @@ pub(super) fn encode<T: Serialize + ?Sized>(value: &T) -> Result<Vec<u8>, Format
 
 pub(super) fn decode<T: DeserializeOwned>(body: &[u8]) -> Result<T, FormatError> {
     check(body)?;
-    Ok(rmp_serde::from_slice(body)?)
+    let mut deserializer = rmp_serde::Deserializer::from_read_ref(body);
+    let value = T::deserialize(Whole(&mut deserializer))?;
+    // A type may take less than the whole of a value.
+    match IgnoredAny::deserialize(&mut deserializer) {
+        Err(DecodeError::InvalidMarkerRead(_)) => Ok(value),
+        _ => Err(BYTES_FOLLOW.into()),
+    }
 }
 
 /// Checks that a body is one whole value with a bounded nesting.
@@ -37,7 +45,7 @@ fn check(mut body: &[u8]) -> Result<(), String> {
         // Each end of a value may be the end of those around it.
         loop {
             let Some(level) = depth.checked_sub(1) else {
-                return if body.is_empty() { Ok(()) } else { Err("bytes follow the value".into()) };
+                return if body.is_empty() { Ok(()) } else { Err(BYTES_FOLLOW.into()) };
             };
             open[level] -= 1;
             if open[level] > 0 {
@@ -79,6 +87,7 @@ fn skip_value(body: &mut &[u8]) -> Result<u64, String> {
     Ok(nested)
 }
 
+const BYTES_FOLLOW: &str = "bytes follow the value";
 const TRUNCATED: &str = "the body ends inside a value";
 
 fn take<const N: usize>(body: &mut &[u8]) -> Result<[u8; N], String> {
@@ -97,11 +106,8 @@ mod tests {
 
     use std::collections::BTreeMap;
 
-    use proptest::prelude::*;
-    use serde::Deserialize;
-    use serde::de::IgnoredAny;
-
     use super::*;
+    use proptest::prelude::*;
 
     #[test]
     fn message_pack_of_kombu_is_decoded() {
@@ -200,6 +206,75 @@ mod tests {
     fn message_pack_binary_is_read_as_a_list_of_bytes() {
         assert_eq!(decode::<Vec<u8>>(b"\xc4\x03abc").unwrap(), b"abc");
         assert_eq!(encode(&[1_u8, 200]).unwrap(), [0x92, 1, 0xcc, 200]);
+    }
+
+    #[test]
+    fn message_pack_binary_longer_than_the_type_is_refused() {
+        #[derive(Debug, PartialEq, Deserialize)]
+        struct Pair(u8, i8);
+        #[derive(Debug, PartialEq, Deserialize)]
+        struct Named {
+            a: u8,
+            b: u8,
+        }
+        #[derive(Debug, PartialEq, Deserialize)]
+        enum Shape {
+            Tuple(u8, u8),
+            Struct { a: u8, b: u8 },
+            Array([u8; 2]),
+        }
+        #[derive(Debug, PartialEq, Deserialize)]
+        struct Deep {
+            values: Vec<Option<BTreeMap<String, Shape>>>,
+        }
+        fn of<T: DeserializeOwned>(before: &[u8], bytes: &[u8]) -> Result<T, String> {
+            let length = u8::try_from(bytes.len()).unwrap();
+            decode(&[before, &[0xc4, length], bytes].concat()).map_err(text_of)
+        }
+        let longer = Err("a list or binary is longer than the decoded type".to_string());
+        let two = [1, 2];
+        for (bytes, is_whole) in [(&two[..], true), (&[1, 2, 3], false), (&[1; 200], false)] {
+            macro_rules! expect {
+                ($type:ty, $before:expr, $value:expr) => {
+                    let expected =
+                        if is_whole { Ok($value) } else { longer.clone().map(|()| $value) };
+                    assert_eq!(of::<$type>($before, bytes), expected);
+                };
+            }
+            expect!([u8; 2], b"", [1, 2]);
+            expect!((u8, u16), b"", (1, 2));
+            expect!(Pair, b"", Pair(1, 2));
+            expect!(Named, b"", Named { a: 1, b: 2 });
+            expect!(Option<[u8; 2]>, b"", Some([1, 2]));
+            expect!(Vec<[u8; 2]>, b"\x91", vec![[1, 2]]);
+            expect!(Shape, b"\x81\xa5Tuple", Shape::Tuple(1, 2));
+            expect!(Shape, b"\x81\xa6Struct", Shape::Struct { a: 1, b: 2 });
+            let deep = || BTreeMap::from([("k".to_string(), Shape::Array([1, 2]))]);
+            let before = b"\x81\xa6values\x91\x81\xa1k\x81\xa5Array";
+            expect!(Deep, before, Deep { values: vec![Some(deep())] });
+        }
+        assert!(of::<[u8; 4]>(b"", &two).is_err());
+        assert!(of::<()>(b"", &[]).is_err());
+        // Types of any length, and those that compare lengths themselves.
+        assert_eq!(of::<Vec<u8>>(b"", &two), Ok(vec![1, 2]));
+        assert_eq!(of::<(u8, Vec<u8>)>(b"\x92\x07", &two), Ok((7, vec![1, 2])));
+        assert_eq!(decode::<u128>(&encode(&u128::MAX).unwrap()).unwrap(), u128::MAX);
+        assert!(decode::<[u8; 2]>(b"\x93\x01\x02\x03").is_err());
+    }
+
+    #[test]
+    fn message_pack_extension_that_the_type_does_not_read_whole_is_refused() {
+        // The name that rmp-serde reads extensions by.
+        #[derive(Debug, Deserialize)]
+        #[serde(rename = "_ExtStruct")]
+        struct Kind(#[expect(dead_code, reason = "only decoded")] (i8,));
+        #[derive(Debug, Deserialize)]
+        #[serde(rename = "_ExtStruct")]
+        struct Extension((i8, IgnoredAny));
+        let body = [0xd4, 5, 42];
+        assert!(decode::<Kind>(&body).is_err());
+        let Extension((kind, _)) = decode(&body).unwrap();
+        assert_eq!(kind, 5);
     }
 
     proptest! {

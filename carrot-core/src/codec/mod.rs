@@ -10,6 +10,8 @@ mod fit;
 mod format;
 #[cfg(feature = "message-pack")]
 mod message_pack;
+#[cfg(feature = "message-pack")]
+mod whole_sequences;
 
 use std::fmt::Write as _;
 use std::sync::Arc;
@@ -195,7 +197,8 @@ impl Codec {
     /// decodes as both. kombu refuses maps whose keys are neither text nor binary.
     ///
     /// Bodies nested more than 127 levels deep fail to decode, and so do bodies with bytes after
-    /// the value. A body that claims more content than it holds fails before memory is allocated
+    /// the value. Binary, or a list, with more elements than an array, a tuple or a struct fails,
+    /// too. A body that claims more content than it holds fails before memory is allocated
     /// for it.
     ///
     /// ```
