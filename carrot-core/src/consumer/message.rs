@@ -280,9 +280,9 @@ impl Message {
     /// handler adds one.
     ///
     /// The number is read from the header `carrot-attempt`, which any producer can write. If no
-    /// copy could be sent, this process counts, by message id. Redeliveries without a failed
-    /// handler do not count, unlike in [`is_redelivered`](Message::is_redelivered). Neither do
-    /// attempts that ended the process.
+    /// copy could be sent, or the channel was lost, this process counts, by message id.
+    /// Redeliveries without a failed handler do not count, unlike in
+    /// [`is_redelivered`](Message::is_redelivered). Neither do attempts that ended the process.
     ///
     /// If the broker [delays retries](crate::Queue::delayed_retry), its header `x-delivery-count`
     /// is added. Deliveries that a lost connection ended count there, too.
