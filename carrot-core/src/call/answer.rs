@@ -5,7 +5,7 @@ use serde::de::DeserializeOwned;
 
 use crate::backend::{Content, Delivery};
 use crate::codec::body_decoder::BodyDecoder;
-use crate::consumer::message;
+use crate::consumer::received_body;
 use crate::error::Result;
 use crate::model::{Headers, Properties, Value};
 
@@ -52,7 +52,7 @@ impl Answer {
     /// - [`Error::Decode`](crate::Error::Decode): the body does not fit the type, or a part of the
     ///   answer could not be read.
     pub fn decode<T: DeserializeOwned>(&self) -> Result<T> {
-        message::decode(&self.delivery, &self.decoder)
+        received_body::decode(&self.delivery, &self.decoder)
     }
 
     /// Returns the encoded body as received. A compressed body stays compressed.
@@ -69,7 +69,7 @@ impl Answer {
     ///   [`decode`](Answer::decode).
     /// - [`Error::Decode`](crate::Error::Decode): a part of the answer could not be read.
     pub fn inflated_body(&self) -> Result<Cow<'_, [u8]>> {
-        message::inflated(&self.delivery, &self.decoder)
+        received_body::inflated(&self.delivery, &self.decoder)
     }
 
     /// Returns the body as text, if it is UTF-8.

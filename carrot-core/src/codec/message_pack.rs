@@ -5,7 +5,7 @@ use serde::de::{DeserializeOwned, IgnoredAny};
 use serde::{Deserialize, Serialize};
 
 use crate::codec::format::FormatError;
-use crate::codec::whole_sequences::Whole;
+use crate::codec::whole_sequences::WholeSequences;
 
 /// The deepest nesting of arrays and maps, as of JSON.
 const DEEPEST: usize = 127;
@@ -18,7 +18,7 @@ pub(super) fn encode<T: Serialize + ?Sized>(value: &T) -> Result<Vec<u8>, Format
 pub(super) fn decode<T: DeserializeOwned>(body: &[u8]) -> Result<T, FormatError> {
     check(body)?;
     let mut deserializer = rmp_serde::Deserializer::from_read_ref(body);
-    let value = T::deserialize(Whole(&mut deserializer))?;
+    let value = T::deserialize(WholeSequences(&mut deserializer))?;
     // A type may take less than the whole of a value.
     match IgnoredAny::deserialize(&mut deserializer) {
         Err(DecodeError::InvalidMarkerRead(_)) => Ok(value),

@@ -12,7 +12,7 @@ use serde::de::{
 };
 
 /// A deserializer, or another part of one, whose sequences must be read whole.
-pub(super) struct Whole<T>(pub(super) T);
+pub(super) struct WholeSequences<T>(pub(super) T);
 
 macro_rules! forward_deserializing {
     ($($name:ident($($argument:ident: $type:ty),*);)*) => {
@@ -21,12 +21,12 @@ macro_rules! forward_deserializing {
             $($argument: $type,)*
             visitor: V,
         ) -> Result<V::Value, Self::Error> {
-            self.0.$name($($argument,)* Whole(visitor))
+            self.0.$name($($argument,)* WholeSequences(visitor))
         })*
     };
 }
 
-impl<'de, D: Deserializer<'de>> Deserializer<'de> for Whole<D> {
+impl<'de, D: Deserializer<'de>> Deserializer<'de> for WholeSequences<D> {
     type Error = D::Error;
 
     forward_deserializing! {
@@ -76,7 +76,7 @@ macro_rules! forward_visits {
     };
 }
 
-impl<'de, V: Visitor<'de>> Visitor<'de> for Whole<V> {
+impl<'de, V: Visitor<'de>> Visitor<'de> for WholeSequences<V> {
     type Value = V::Value;
 
     fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -115,15 +115,15 @@ impl<'de, V: Visitor<'de>> Visitor<'de> for Whole<V> {
     }
 
     fn visit_some<D: Deserializer<'de>>(self, inner: D) -> Result<V::Value, D::Error> {
-        self.0.visit_some(Whole(inner))
+        self.0.visit_some(WholeSequences(inner))
     }
 
     fn visit_newtype_struct<D: Deserializer<'de>>(self, inner: D) -> Result<V::Value, D::Error> {
-        self.0.visit_newtype_struct(Whole(inner))
+        self.0.visit_newtype_struct(WholeSequences(inner))
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut elements: A) -> Result<V::Value, A::Error> {
-        let value = self.0.visit_seq(Whole(&mut elements))?;
+        let value = self.0.visit_seq(WholeSequences(&mut elements))?;
         match elements.next_element::<IgnoredAny>()? {
             None => Ok(value),
             Some(_) => Err(A::Error::custom("a list or binary is longer than the decoded type")),
@@ -131,30 +131,30 @@ impl<'de, V: Visitor<'de>> Visitor<'de> for Whole<V> {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, entries: A) -> Result<V::Value, A::Error> {
-        self.0.visit_map(Whole(entries))
+        self.0.visit_map(WholeSequences(entries))
     }
 
     fn visit_enum<A: EnumAccess<'de>>(self, variant: A) -> Result<V::Value, A::Error> {
-        self.0.visit_enum(Whole(variant))
+        self.0.visit_enum(WholeSequences(variant))
     }
 }
 
-impl<'de, S: DeserializeSeed<'de>> DeserializeSeed<'de> for Whole<S> {
+impl<'de, S: DeserializeSeed<'de>> DeserializeSeed<'de> for WholeSequences<S> {
     type Value = S::Value;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<S::Value, D::Error> {
-        self.0.deserialize(Whole(deserializer))
+        self.0.deserialize(WholeSequences(deserializer))
     }
 }
 
-impl<'de, A: SeqAccess<'de>> SeqAccess<'de> for Whole<A> {
+impl<'de, A: SeqAccess<'de>> SeqAccess<'de> for WholeSequences<A> {
     type Error = A::Error;
 
     fn next_element_seed<S: DeserializeSeed<'de>>(
         &mut self,
         seed: S,
     ) -> Result<Option<S::Value>, A::Error> {
-        self.0.next_element_seed(Whole(seed))
+        self.0.next_element_seed(WholeSequences(seed))
     }
 
     fn size_hint(&self) -> Option<usize> {
@@ -162,18 +162,18 @@ impl<'de, A: SeqAccess<'de>> SeqAccess<'de> for Whole<A> {
     }
 }
 
-impl<'de, A: MapAccess<'de>> MapAccess<'de> for Whole<A> {
+impl<'de, A: MapAccess<'de>> MapAccess<'de> for WholeSequences<A> {
     type Error = A::Error;
 
     fn next_key_seed<S: DeserializeSeed<'de>>(
         &mut self,
         seed: S,
     ) -> Result<Option<S::Value>, A::Error> {
-        self.0.next_key_seed(Whole(seed))
+        self.0.next_key_seed(WholeSequences(seed))
     }
 
     fn next_value_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<S::Value, A::Error> {
-        self.0.next_value_seed(Whole(seed))
+        self.0.next_value_seed(WholeSequences(seed))
     }
 
     fn size_hint(&self) -> Option<usize> {
@@ -181,19 +181,21 @@ impl<'de, A: MapAccess<'de>> MapAccess<'de> for Whole<A> {
     }
 }
 
-impl<'de, A: EnumAccess<'de>> EnumAccess<'de> for Whole<A> {
+impl<'de, A: EnumAccess<'de>> EnumAccess<'de> for WholeSequences<A> {
     type Error = A::Error;
-    type Variant = Whole<A::Variant>;
+    type Variant = WholeSequences<A::Variant>;
 
     fn variant_seed<S: DeserializeSeed<'de>>(
         self,
         seed: S,
-    ) -> Result<(S::Value, Whole<A::Variant>), A::Error> {
-        self.0.variant_seed(Whole(seed)).map(|(name, content)| (name, Whole(content)))
+    ) -> Result<(S::Value, WholeSequences<A::Variant>), A::Error> {
+        self.0
+            .variant_seed(WholeSequences(seed))
+            .map(|(name, content)| (name, WholeSequences(content)))
     }
 }
 
-impl<'de, A: VariantAccess<'de>> VariantAccess<'de> for Whole<A> {
+impl<'de, A: VariantAccess<'de>> VariantAccess<'de> for WholeSequences<A> {
     type Error = A::Error;
 
     fn unit_variant(self) -> Result<(), A::Error> {
@@ -201,7 +203,7 @@ impl<'de, A: VariantAccess<'de>> VariantAccess<'de> for Whole<A> {
     }
 
     fn newtype_variant_seed<S: DeserializeSeed<'de>>(self, seed: S) -> Result<S::Value, A::Error> {
-        self.0.newtype_variant_seed(Whole(seed))
+        self.0.newtype_variant_seed(WholeSequences(seed))
     }
 
     fn tuple_variant<V: Visitor<'de>>(
@@ -209,7 +211,7 @@ impl<'de, A: VariantAccess<'de>> VariantAccess<'de> for Whole<A> {
         length: usize,
         visitor: V,
     ) -> Result<V::Value, A::Error> {
-        self.0.tuple_variant(length, Whole(visitor))
+        self.0.tuple_variant(length, WholeSequences(visitor))
     }
 
     fn struct_variant<V: Visitor<'de>>(
@@ -217,6 +219,6 @@ impl<'de, A: VariantAccess<'de>> VariantAccess<'de> for Whole<A> {
         fields: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, A::Error> {
-        self.0.struct_variant(fields, Whole(visitor))
+        self.0.struct_variant(fields, WholeSequences(visitor))
     }
 }

@@ -5,13 +5,15 @@ use std::time::Duration;
 
 use serde::de::DeserializeOwned;
 
-use crate::backend::{Acknowledgement, Backend, Content, Delivery, DeliveryTag, Extent, Rejection};
+use crate::backend::{Acknowledgement, Backend, Content, Delivery, DeliveryTag};
 use crate::codec::Codec;
 use crate::codec::body_decoder::BodyDecoder;
 use crate::consumer::death::Death;
+use crate::consumer::disposition::Disposition;
 use crate::consumer::failure::{Failure, LocalAttempts, Original, deaths};
 use crate::consumer::handler_error::IntoHandlerError;
 use crate::consumer::held_bytes::{HeldMessage, SubscriptionWindow};
+use crate::consumer::received_body;
 use crate::consumer::stream_offset;
 use crate::consumer::stream_position::StreamPosition;
 use crate::error::{Cause, Error, Result};
@@ -52,42 +54,6 @@ pub struct Message {
     held: Option<HeldMessage>,
 }
 
-/// Decodes the body of a delivery, as [`Message::decode`] does.
-pub(crate) fn decode<T: DeserializeOwned>(delivery: &Delivery, decoder: &BodyDecoder) -> Result<T> {
-    check_readable(delivery, decoder)?;
-    decoder.decode(&delivery.content)
-}
-
-/// Inflates the body of a delivery, as [`Message::inflated_body`] does.
-pub(crate) fn inflated<'a>(delivery: &'a Delivery, decoder: &BodyDecoder) -> Result<Cow<'a, [u8]>> {
-    check_readable(delivery, decoder)?;
-    decoder.inflate(&delivery.content)
-}
-
-fn check_readable(delivery: &Delivery, decoder: &BodyDecoder) -> Result<()> {
-    match &delivery.unreadable {
-        None => Ok(()),
-        Some(reason) => {
-            Err(undecodable(delivery, decoder, Arc::new(PartUnread(Arc::clone(reason)))))
-        }
-    }
-}
-
-#[cold]
-fn undecodable(delivery: &Delivery, decoder: &BodyDecoder, source: Cause) -> Error {
-    let properties = &delivery.content.properties;
-    let content_type = match decoder.codec(properties) {
-        Ok(codec) => codec.content_type(),
-        Err(_) => properties.content_type().unwrap_or_default(),
-    };
-    Error::Decode { content_type: content_type.into(), source }
-}
-
-/// The cause of the error for a message of which a part could not be read.
-#[derive(Debug, thiserror::Error)]
-#[error("a part of the message could not be read: {0}")]
-struct PartUnread(Arc<str>);
-
 /// The actions of a consumer on failed messages.
 pub(crate) trait FailedMessages: fmt::Debug + Send + Sync {
     /// Handles a failed message that belongs to no run.
@@ -121,28 +87,6 @@ pub(crate) struct DeliverySource {
     pub(crate) stream: Option<Arc<StreamPosition>>,
 }
 
-/// The settlement of a message at the broker.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Disposition {
-    Ack,
-    Reject,
-    /// Requeues without counting a failed delivery.
-    Return,
-    /// Requeues and counts a failed delivery.
-    Fail,
-}
-
-impl Disposition {
-    fn send(self, channel: &dyn Backend, tag: DeliveryTag) -> Result<()> {
-        match self {
-            Disposition::Ack => channel.ack(tag, Extent::One),
-            Disposition::Reject => channel.reject(tag, Rejection::Discard, Extent::One),
-            Disposition::Return => channel.reject(tag, Rejection::Requeue, Extent::One),
-            Disposition::Fail => channel.reject(tag, Rejection::RequeueFailed, Extent::One),
-        }
-    }
-}
-
 impl Message {
     pub(crate) fn new(delivery: Delivery, source: Arc<DeliverySource>) -> Message {
         let unsettled = source.acknowledgement == Acknowledgement::Manual;
@@ -171,7 +115,7 @@ impl Message {
     /// - [`Error::Decode`](crate::Error::Decode): the body does not fit the type, or the message is
     ///   [`unreadable`](Message::unreadable).
     pub fn decode<T: DeserializeOwned>(&self) -> Result<T> {
-        decode(&self.delivery, &self.source.decoder)
+        received_body::decode(&self.delivery, &self.source.decoder)
     }
 
     /// Returns the reason why a part of the message could not be read, or `None` if the message is
@@ -227,7 +171,7 @@ impl Message {
     /// - [`Error::Decode`](crate::Error::Decode): the message is
     ///   [`unreadable`](Message::unreadable).
     pub fn inflated_body(&self) -> Result<Cow<'_, [u8]>> {
-        inflated(&self.delivery, &self.source.decoder)
+        received_body::inflated(&self.delivery, &self.source.decoder)
     }
 
     /// Returns the body as received as text, if it is UTF-8.
@@ -518,12 +462,12 @@ impl Message {
 
     /// Fails if a part of the message could not be read.
     pub(crate) fn check_readable(&self) -> Result<()> {
-        check_readable(&self.delivery, &self.source.decoder)
+        received_body::check_readable(&self.delivery, &self.source.decoder)
     }
 
     /// Returns the error of a body that no codec has decoded.
     pub(crate) fn undecodable(&self, source: Cause) -> Error {
-        undecodable(&self.delivery, &self.source.decoder, source)
+        received_body::undecodable(&self.delivery, &self.source.decoder, source)
     }
 
     /// Returns the codec that decodes the body.

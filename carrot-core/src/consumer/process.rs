@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use crate::backend::Content;
 use crate::consumer::counters::RunCounters;
+use crate::consumer::disposition::Disposition;
 use crate::consumer::failure::{Failure, FailureOutcome};
 use crate::consumer::handled::{Handled, HandledAs};
 use crate::consumer::layer::Treatment;
-use crate::consumer::message::Disposition;
 use crate::consumer::message::Message;
 use crate::consumer::report::Report;
 use crate::consumer::run::ConsumerRun;

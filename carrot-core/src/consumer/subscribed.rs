@@ -6,10 +6,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use crate::backend::{Acknowledgement, Backend, Subscription};
+use crate::consumer::disposition::Disposition;
 use crate::consumer::figures::RunFigures;
 use crate::consumer::held_bytes::SubscriptionWindow;
-use crate::consumer::message::Message;
-use crate::consumer::message::{DeliverySource, Disposition};
+use crate::consumer::message::{DeliverySource, Message};
 use crate::error::Result;
 use crate::statistics::registry::Registered;
 

@@ -12,6 +12,7 @@
 //! | `pause_queue.rs` | pauses that end at a time of the clock |
 //! | `paused.rs` | messages that pause in the process, and are then requeued |
 //! | `outcome.rs` | the treatments of a failed message |
+//! | `failure_log.rs` | the log lines about failed messages |
 //! | `policy.rs` | the decision, and its execution |
 //! | `circuit_breaker.rs` | the pause of a whole consumer after consecutive failures |
 
@@ -19,6 +20,7 @@ mod circuit_breaker;
 mod copy;
 mod copy_channel;
 mod failed;
+mod failure_log;
 mod local_attempts;
 mod outcome;
 mod pause_place;

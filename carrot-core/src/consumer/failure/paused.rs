@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
+use crate::consumer::disposition::Disposition;
 use crate::consumer::failure::pause_queue::{PauseQueue, Pausing};
-use crate::consumer::message::Disposition;
 use crate::consumer::message::Message;
 use crate::consumer::subscribed::UnhandledCounts;
 

@@ -1,13 +1,15 @@
 //! Decides how a failed message is treated, and treats it.
 
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::sync::Arc;
+use std::time::Duration;
 
 use crate::backend::{Acknowledgement, Capabilities, Clock, ConsumeOptions, Content, Delivery};
+use crate::consumer::disposition::Disposition;
 use crate::consumer::failure::copy;
 use crate::consumer::failure::copy_channel::{CopyChannel, Presence, Target};
 use crate::consumer::failure::failed::Failure;
+use crate::consumer::failure::failure_log::FailureLog;
 use crate::consumer::failure::local_attempts::LocalAttempts;
 use crate::consumer::failure::outcome::FailureOutcome;
 use crate::consumer::failure::pause_place::{PausePlace, lasts};
@@ -16,11 +18,9 @@ use crate::consumer::failure::retry::Retry;
 use crate::consumer::failure::retry_queues::RetryStep;
 use crate::consumer::failure::settings::FailureSettings;
 use crate::consumer::figures::ConsumerFigures;
-use crate::consumer::message::Message;
-use crate::consumer::message::{Disposition, FailedMessages};
+use crate::consumer::message::{FailedMessages, Message};
 use crate::consumer::subscribed::UnhandledCounts;
 use crate::error::{Error, Result};
-use crate::escaping::Printable;
 use crate::model::{Queue, Value};
 use crate::panic_guard::describe;
 use crate::recovery::handle::ConnectionHandle;
@@ -29,11 +29,6 @@ use crate::statistics::registry::Registered;
 /// The longest pause of a message in the process. A broker closes a channel that keeps a message
 /// unacknowledged for too long, 30 minutes by default.
 const LONGEST_IN_PROCESS: Duration = Duration::from_secs(10 * 60);
-/// The minimum time between two log lines about failures to copy.
-const LOG_INTERVAL: Duration = Duration::from_secs(60);
-
-/// The maximum length of the reason why a message could not be read, in bytes.
-const LONGEST_REASON: usize = 1000;
 
 /// The treatment of the failed messages of one consumer.
 pub(crate) struct FailurePolicy {
@@ -47,15 +42,9 @@ pub(crate) struct FailurePolicy {
     copies: CopyChannel,
     paused: Arc<PausedMessages>,
     most_paused: usize,
-    failure_log: Mutex<CopyFailureLog>,
+    log: FailureLog,
     counted: LocalAttempts,
     figures: Registered<ConsumerFigures>,
-}
-
-#[derive(Debug, Default)]
-struct CopyFailureLog {
-    last: Option<Instant>,
-    held_back: u64,
 }
 
 impl FailurePolicy {
@@ -69,8 +58,8 @@ impl FailurePolicy {
         let copies = CopyChannel::new(connection);
         let clock = copies.connection().connector.clock();
         let figures = Arc::<ConsumerFigures>::default();
+        let retry = settings.retry.clone().unwrap_or_default();
         FailurePolicy {
-            retry: settings.retry.clone().unwrap_or_default(),
             place: PausePlace::of(queue, is_stream, options),
             delayed_retry: queue.delays_failed()
                 && options.acknowledgement == Acknowledgement::Manual,
@@ -78,7 +67,8 @@ impl FailurePolicy {
             copies,
             paused: Arc::new(PausedMessages::new(clock, Arc::clone(&figures.paused_messages))),
             most_paused: usize::from(options.prefetch / 2).max(1),
-            failure_log: Mutex::default(),
+            log: FailureLog::new(retry.number_of_attempts()),
+            retry,
             counted: LocalAttempts::default(),
             figures: connection.shared.figures.consuming.register(figures),
             settings: settings.clone(),
@@ -143,7 +133,7 @@ impl FailurePolicy {
     ) -> FailureOutcome {
         let attempt = message.attempt();
         if self.place == PausePlace::Nowhere {
-            self.log_failure(&message, failure, "lost: acknowledged automatically");
+            self.log.failure(&message, failure, "lost: acknowledged automatically");
             return FailureOutcome::Lost;
         }
         if let Err(error) = message.check() {
@@ -156,18 +146,19 @@ impl FailurePolicy {
             return FailureOutcome::Stale;
         }
         if self.settings.requeues {
-            self.log_failure(&message, failure, "requeued for the broker to count");
+            self.log.failure(&message, failure, "requeued for the broker to count");
             return settled(message, Disposition::Fail, FailureOutcome::Requeued);
         }
         if let Some(reason) = message.unreadable() {
-            self.log_rejection(&message, failure, reason);
+            let parks = self.settings.parking(message.queue(), self.capabilities()).is_some();
+            self.log.rejection(&message, failure, reason, parks);
             return settled(message, Disposition::Reject, FailureOutcome::Discarded);
         }
         if failure.permanent || !self.retry.allows_another(attempt) {
             return self.give_up(message, attempt, failure, in_order, unhandled, given_up);
         }
         if failure.pause.is_none() && !in_order && self.is_delayed_by_broker() {
-            self.log_failure(&message, failure, "tried again by the broker, after its pause");
+            self.log.failure(&message, failure, "tried again by the broker, after its pause");
             if self.counted.get(message.id()).is_some() {
                 self.count(&message, attempt);
             }
@@ -177,14 +168,14 @@ impl FailurePolicy {
         let waits_here = matches!(self.place, PausePlace::Process | PausePlace::Stream);
         if in_order || waits_here || !self.capabilities().waiting_queues {
             let pause = step.pause().min(LONGEST_IN_PROCESS);
-            self.log_failure(
+            self.log.failure(
                 &message,
                 failure,
                 format_args!("tried again in {pause:?}, in this process"),
             );
             return FailureOutcome::TryAgainHere(message, pause);
         }
-        self.log_failure(&message, failure, format_args!("tried again in {:?}", step.pause()));
+        self.log.failure(&message, failure, format_args!("tried again in {:?}", step.pause()));
         let waiting = step.queue(message.queue(), self.capabilities());
         let copy = copy::waiting(
             message.content(),
@@ -246,10 +237,10 @@ impl FailurePolicy {
         given_up: &dyn Fn() -> bool,
     ) -> FailureOutcome {
         let Some(parking) = self.settings.parking(message.queue(), self.capabilities()) else {
-            self.log_failure(&message, failure, "rejected, as the consumer is configured");
+            self.log.failure(&message, failure, "rejected, as the consumer is configured");
             return settled(message, Disposition::Reject, FailureOutcome::Discarded);
         };
-        self.log_failure(&message, failure, format_args!("parked in queue {:?}", parking.name));
+        self.log.failure(&message, failure, format_args!("parked in queue {:?}", parking.name));
         let parked = |brief| {
             copy::parked(
                 message.content(),
@@ -310,7 +301,7 @@ impl FailurePolicy {
             Error::HardError { .. } => LONGEST_IN_PROCESS,
             _ => step.pause().min(LONGEST_IN_PROCESS),
         };
-        self.log_copy_failure(&message, pause, target, error);
+        self.log.copy_failure(&message, pause, target, error, self.paused.count());
         if in_order || self.place == PausePlace::Stream {
             return FailureOutcome::TryAgainHere(message, pause);
         }
@@ -351,63 +342,6 @@ impl FailurePolicy {
 
     fn capabilities(&self) -> Capabilities {
         self.copies.connection().connector.capabilities()
-    }
-
-    fn log_failure(&self, message: &Message, failure: &Failure, treatment: impl fmt::Display) {
-        let (level, what) = match failure {
-            Failure { chosen: true, .. } => (log::Level::Info, "handler postponed a message"),
-            Failure { undecodable: true, .. } => (log::Level::Warn, "decoding a message failed"),
-            _ => (log::Level::Warn, "handling a message failed"),
-        };
-        log::log!(
-            level,
-            "{what}: {} queue={:?} message_id={:?} attempt={} of={} then={:?}",
-            failure.reason,
-            message.queue(),
-            message.id().unwrap_or_default(),
-            message.attempt(),
-            self.retry.number_of_attempts(),
-            treatment.to_string(),
-        );
-    }
-
-    /// Logs that a message is rejected because a part of it could not be read: at error level,
-    /// unless the program discards failed messages.
-    fn log_rejection(&self, message: &Message, failure: &Failure, unreadable: &str) {
-        let parks = self.settings.parking(message.queue(), self.capabilities()).is_some();
-        let content = message.content();
-        log::log!(
-            if parks { log::Level::Error } else { log::Level::Warn },
-            "reading a message failed, it is rejected because no copy can be sent: {} queue={:?} \
-             exchange={:?} routing_key={:?} body_bytes={} failure={:?}",
-            Printable::new(LONGEST_REASON, unreadable),
-            message.queue(),
-            content.exchange,
-            content.routing_key,
-            content.body.len(),
-            failure.reason,
-        );
-    }
-
-    /// Logs that a message could not be copied, at most once a minute.
-    fn log_copy_failure(&self, message: &Message, pause: Duration, target: &Queue, error: &Error) {
-        let held_back = {
-            let mut failure_log = self.failure_log.lock().unwrap_or_else(PoisonError::into_inner);
-            if failure_log.last.is_some_and(|last| last.elapsed() < LOG_INTERVAL) {
-                failure_log.held_back += 1;
-                return;
-            }
-            failure_log.last = Some(Instant::now());
-            std::mem::take(&mut failure_log.held_back)
-        };
-        log::error!(
-            "sending a failed message to queue {:?} failed, it is requeued after {pause:?}: {} \
-             queue={:?} in_process={} lines_held_back={held_back}",
-            target.name,
-            describe(error),
-            message.queue(),
-            self.paused.count() + 1,
-        );
     }
 }
 

@@ -1,7 +1,8 @@
 //! The part of a run that only streams need.
 
 use crate::backend::ConsumeOptions;
-use crate::consumer::message::{Disposition, Message};
+use crate::consumer::disposition::Disposition;
+use crate::consumer::message::Message;
 use crate::consumer::run::ConsumerRun;
 use crate::consumer::stream_offset::{STREAM_OFFSET, StreamOffset};
 
