@@ -95,8 +95,9 @@ impl Compression {
 
     /// Returns the compression of Zstandard.
     ///
-    /// Bodies are inflated if their window has at most 8 MiB. Encoders use larger windows only for
-    /// large bodies at levels of 20 and above.
+    /// Bodies are inflated if their window has at most 8 MiB. Encoders use larger windows only at
+    /// levels of 20 and above, and with long-distance matching; if they do not know the size of the
+    /// body, also for a small one.
     #[cfg(feature = "zstd")]
     pub fn zstd() -> Compression {
         Compression::new(Method::Zstd)

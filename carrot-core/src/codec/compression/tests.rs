@@ -152,6 +152,26 @@ fn zstd_window_over_8_mib_is_refused() {
     reason_of(Method::Zstd.inflate(&[0x50, 0x2a, 0x4d, 0x18, 0xff, 0xff, 0xff, 0xff], 3));
 }
 
+/// kombu writes such frames.
+#[cfg(feature = "zstd")]
+#[test]
+fn zstd_frame_without_a_checksum_is_inflated_also_if_it_was_changed() {
+    let frame = |body: &[u8; 3]| {
+        [&[0x28, 0xb5, 0x2f, 0xfd, 0, 0][..], &[1 + (3 << 3), 0, 0], body].concat()
+    };
+    assert_eq!(Method::Zstd.inflate(&frame(b"abc"), 3).unwrap(), b"abc");
+    assert_eq!(Method::Zstd.inflate(&frame(b"abb"), 3).unwrap(), b"abb");
+    let mut compressor = ::zstd::bulk::Compressor::new(3).unwrap();
+    let unchecked = compressor.compress(b"abc").unwrap();
+    let checked = Method::Zstd.compress(b"abc").unwrap();
+    let has_checksum = |frame: &[u8]| frame[4] & 4 != 0;
+    assert!(!has_checksum(&unchecked) && has_checksum(&checked));
+    assert_eq!(checked.len(), unchecked.len() + 4);
+    let mut changed = checked.clone();
+    changed[checked.len() - 5] ^= 1;
+    reason_of(Method::Zstd.inflate(&changed, 3));
+}
+
 #[cfg(feature = "zstd")]
 #[test]
 fn zstd_frame_holds_the_size_of_its_content() {
