@@ -204,7 +204,8 @@ impl Consumer {
     }
 
     /// Returns an iterator over the messages now in the queue, which ends when the queue is empty.
-    /// A message that is requeued meanwhile is delivered again.
+    /// A message that is requeued meanwhile is delivered again. A loop that drops each message
+    /// without settling it, such as `fetch_all().count()`, never ends, because dropping requeues.
     ///
     /// Each step blocks as [`fetch`](Consumer::fetch) does, and fails with its errors. The iterator
     /// ends after an error.
