@@ -16,7 +16,7 @@ impl Program {
     /// Starts a program of `tests/interop/python` with the URL of the broker, and more arguments.
     pub(crate) fn python(name: &str, arguments: &[&str]) -> Program {
         let mut command = Command::new(interpreter("CARROT_TEST_PYTHON"));
-        command.arg("-u").env("PYTHONIOENCODING", "utf-8").env("PYTHONWARNINGS", "ignore");
+        command.args(["-u", "-B"]).env("PYTHONIOENCODING", "utf-8").env("PYTHONWARNINGS", "ignore");
         Program::start(&mut command, &format!("python/{name}.py"), arguments)
     }
 

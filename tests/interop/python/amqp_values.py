@@ -6,40 +6,17 @@ usage: amqp_values.py URL NAME send|receive
 """
 
 import sys
-from datetime import datetime
-from decimal import Decimal
 from urllib.parse import unquote, urlsplit
 
 import amqp
-
-VALUES = {
-    "bool": True,
-    "int": -7,
-    "int beyond 32 bits": -(2**63),
-    "float": -0.1,
-    "decimal": Decimal("-3.14"),
-    "str": "Zoë",
-    "empty str": "",
-    "bytes": b"text",
-    "bytes that are no text": b"caf\xe9",
-    "datetime": datetime(2023, 11, 14, 22, 13, 20),
-    "None": None,
-    "list": [1, "a", [None], {}],
-    "empty list": [],
-    "dict": {"inner": {"n": 1}},
-    "empty dict": {},
-    b"caf\xe9": 1,
-}
+from values import OCTETS, VALUES, nested
 
 
 def send(channel, exchange):
-    channel.basic_publish(amqp.Message(b"", application_headers=VALUES), exchange)
-    octets = b"caf\xe9"
-    channel.basic_publish(amqp.Message(octets, correlation_id=octets), exchange, octets)
-    nested = {}
-    for _ in range(200):
-        nested = {"inner": nested}
-    channel.basic_publish(amqp.Message(b"nested", application_headers=nested), exchange)
+    headers = VALUES | {"float": -0.1}
+    channel.basic_publish(amqp.Message(b"", application_headers=headers), exchange)
+    channel.basic_publish(amqp.Message(OCTETS, correlation_id=OCTETS), exchange, OCTETS)
+    channel.basic_publish(amqp.Message(b"nested", application_headers=nested()), exchange)
     channel.basic_publish(amqp.Message(b"last"), exchange)
     channel.connection.close()
 

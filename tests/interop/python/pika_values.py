@@ -6,38 +6,15 @@ usage: pika_values.py URL NAME send|receive
 """
 
 import sys
-from datetime import datetime, timezone
-from decimal import Decimal
 
 import pika
-
-VALUES = {
-    "bool": True,
-    "int": -7,
-    "int beyond 32 bits": -(2**63),
-    "decimal": Decimal("-3.14"),
-    "str": "Zoë",
-    "empty str": "",
-    "bytes": b"text",
-    "bytes that are no text": b"caf\xe9",
-    "datetime": datetime(2023, 11, 14, 22, 13, 20, tzinfo=timezone.utc),
-    "None": None,
-    "list": [1, "a", [None], {}],
-    "empty list": [],
-    "dict": {"inner": {"n": 1}},
-    "empty dict": {},
-    b"caf\xe9": 1,
-}
+from values import OCTETS, VALUES, nested
 
 
 def send(channel, exchange):
     channel.basic_publish(exchange, "", b"", pika.BasicProperties(headers=VALUES))
-    octets = b"caf\xe9"
-    channel.basic_publish(exchange, octets, octets, pika.BasicProperties(correlation_id=octets))
-    nested = {}
-    for _ in range(200):
-        nested = {"inner": nested}
-    channel.basic_publish(exchange, "", b"nested", pika.BasicProperties(headers=nested))
+    channel.basic_publish(exchange, OCTETS, OCTETS, pika.BasicProperties(correlation_id=OCTETS))
+    channel.basic_publish(exchange, "", b"nested", pika.BasicProperties(headers=nested()))
     channel.basic_publish(exchange, "", b"last")
     channel.connection.close()
 

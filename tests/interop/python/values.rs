@@ -27,6 +27,34 @@ fn common() -> Headers {
     headers
 }
 
+/// Returns what both clients print for the values of Carrot, and the lines in which they differ.
+fn printed(own: [&'static str; 5]) -> Vec<&'static str> {
+    let common = [
+        "void: NoneType None",
+        "bool: bool True",
+        "i8: int -128",
+        "u8: int 255",
+        "i16: int -32768",
+        "u16: int 65535",
+        "i32: int -2147483648",
+        "u32: int 4294967295",
+        "decimal: Decimal Decimal('3.14')",
+        "negative decimal: Decimal Decimal('-3.14')",
+        "string: str 'Zoë'",
+        "empty string: str ''",
+        "bytes: bytes b'text'",
+        r"bytes that are no text: bytes b'caf\xe9'",
+        "empty bytes: bytes b''",
+        "array: list [1, 'a', [None], {}]",
+        "empty array: list []",
+        "table: dict {'inner': {'n': 1}}",
+        "empty table: dict {}",
+        r"b'caf\xe9': int 1",
+        "'' None b'body'",
+    ];
+    common.into_iter().chain(own).collect()
+}
+
 #[test]
 #[ignore = "needs RabbitMQ: run ./scripts/test"]
 fn values_of_pika_keep_their_types() {
@@ -55,35 +83,14 @@ fn pika_reads_values_of_carrot_and_truncates_floats() {
     let pika = Program::python("pika_values", &[mailbox.name(), "receive"]);
     mailbox.send_values(
         &pika,
-        &[
-            "void: NoneType None",
-            "bool: bool True",
-            "i8: int -128",
-            "u8: int 255",
-            "i16: int -32768",
-            "u16: int 65535",
-            "i32: int -2147483648",
-            "u32: int 4294967295",
+        &printed([
             "i64: long -9223372036854775808",
             "greatest i64: long 9223372036854775807",
             "f32: long 1",
             "f64: long 0",
-            "decimal: Decimal Decimal('3.14')",
-            "negative decimal: Decimal Decimal('-3.14')",
-            "string: str 'Zoë'",
-            "empty string: str ''",
-            "bytes: bytes b'text'",
-            r"bytes that are no text: bytes b'caf\xe9'",
-            "empty bytes: bytes b''",
             "timestamp: datetime \
              datetime.datetime(2023, 11, 14, 22, 13, 20, tzinfo=datetime.timezone.utc)",
-            "array: list [1, 'a', [None], {}]",
-            "empty array: list []",
-            "table: dict {'inner': {'n': 1}}",
-            "empty table: dict {}",
-            r"b'caf\xe9': int 1",
-            "'' None b'body'",
-        ],
+        ]),
     );
     mailbox.send_octets(&pika, r"b'caf\xe9' b'caf\xe9' b'caf\xe9'");
 }
@@ -95,34 +102,13 @@ fn py_amqp_reads_values_of_carrot_and_ends_at_an_id_that_is_no_text() {
     let amqp = Program::python("amqp_values", &[mailbox.name(), "receive"]);
     mailbox.send_values(
         &amqp,
-        &[
-            "void: NoneType None",
-            "bool: bool True",
-            "i8: int -128",
-            "u8: int 255",
-            "i16: int -32768",
-            "u16: int 65535",
-            "i32: int -2147483648",
-            "u32: int 4294967295",
+        &printed([
             "i64: int -9223372036854775808",
             "greatest i64: int 9223372036854775807",
             "f32: float 1.5",
             "f64: float -0.1",
-            "decimal: Decimal Decimal('3.14')",
-            "negative decimal: Decimal Decimal('-3.14')",
-            "string: str 'Zoë'",
-            "empty string: str ''",
-            "bytes: bytes b'text'",
-            r"bytes that are no text: bytes b'caf\xe9'",
-            "empty bytes: bytes b''",
             "timestamp: datetime datetime.datetime(2023, 11, 14, 22, 13, 20)",
-            "array: list [1, 'a', [None], {}]",
-            "empty array: list []",
-            "table: dict {'inner': {'n': 1}}",
-            "empty table: dict {}",
-            r"b'caf\xe9': int 1",
-            "'' None b'body'",
-        ],
+        ]),
     );
     mailbox.send_octets(&amqp, r"UnicodeDecodeError b'caf\xe9'");
 }
