@@ -240,7 +240,9 @@ impl Connector for MemoryConnector {
         capabilities.waiting_queues = true;
         capabilities.quorum_queues = true;
         capabilities.direct_reply_to = true;
-        capabilities.delayed_retry = self.shared.rules().quorum.delays_retries;
+        let quorum = &self.shared.rules().quorum;
+        capabilities.default_delivery_limit = quorum.default_delivery_limit.is_some();
+        capabilities.delayed_retry = quorum.delays_retries;
         capabilities
     }
 

@@ -65,7 +65,7 @@ fn waiting_queues_have_fixed_arguments_and_never_expire() {
     assert_eq!(declared, expected);
     assert_eq!(
         setup.broker.queue("orders.failed").unwrap().definition,
-        Queue::new("orders.failed").quorum()
+        Queue::new("orders.failed").quorum().without_delivery_limit()
     );
     drop(workers);
 }
