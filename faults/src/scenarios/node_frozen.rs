@@ -13,6 +13,8 @@ const HEARTBEAT: Duration = Duration::from_secs(2);
 /// The deadline of every call. It is shorter than the freeze.
 const DEADLINE: Duration = Duration::from_secs(3);
 const RESUMED_WITHIN: Duration = Duration::from_secs(30);
+/// The time after which the broker deletes the unused queue of the calls.
+const EXPIRES_AFTER: Duration = Duration::from_secs(60);
 
 /// Freezes the node for three heartbeats, several times. Every call has to return by its deadline,
 /// and messages have to flow again after the freeze.
@@ -61,7 +63,9 @@ fn call_while_frozen(
 ) -> Result<()> {
     let connection = carrot::connect(options)?;
     let queue = unique("frozen");
-    let consumer = connection.consumer(carrot::Queue::new(&*queue).auto_delete()).build()?;
+    // Not deleted with its last consumer, or the end of one call could fail another.
+    let definition = carrot::Queue::new(&*queue).expires(EXPIRES_AFTER);
+    let consumer = connection.consumer(definition).build()?;
     let publisher = connection.publisher().routing_key(&*queue).send_timeout(DEADLINE).build()?;
     let opening = DEADLINE * 2;
 
