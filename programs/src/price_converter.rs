@@ -39,7 +39,7 @@ pub fn publish(connection: &Connection, product: &str, euros: f64) -> carrot::Re
 }
 
 // Plumbing: the endpoints of the operator.
-/// Serves `/metrics` and `/ready` until [`Server::unblock`] is called.
+/// Serves `/metrics` and `/ready` until `Server::unblock` is called.
 pub fn serve_operator(
     server: &Server,
     connection: &Connection,

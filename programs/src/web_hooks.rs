@@ -28,7 +28,7 @@ const MOST_WAITING: usize = 64;
 /// A status of HTTP, and a text.
 type Answer = (u16, String);
 
-/// Answers requests until [`Server::unblock`] is called. Each request has a thread of its own,
+/// Answers requests until `Server::unblock` is called. Each request has a thread of its own,
 /// because it waits for the broker.
 ///
 /// Blocks, at the end until each accepted request is answered.

@@ -42,4 +42,5 @@ mod send_progress;
 mod statistics;
 mod streams;
 mod topology;
+mod unattended_confirms;
 mod workers;

@@ -25,7 +25,7 @@ use crate::recovery::channel::{Declarations, Opened, RecoveringChannel};
 use crate::recovery::effects::ends_channel;
 use crate::recovery::handle::ConnectionHandle;
 use crate::recovery::hard_closes::HardCloses;
-use crate::recovery::reconnecting::Reopen;
+use crate::recovery::reconnecting::ChannelOwner;
 
 /// The time without calls and replies after which the channel is closed.
 const IDLE: Duration = Duration::from_secs(10);
@@ -48,7 +48,7 @@ pub(crate) struct CallerShared {
     layers: Arc<PublishLayers>,
 }
 
-impl Reopen for CallerShared {
+impl ChannelOwner for CallerShared {
     /// Forgets a lost channel. The next call opens another.
     fn reopen(&self, _deadline: Instant) -> bool {
         if let Some((channel, error)) = self.channel.ended() {
@@ -109,7 +109,7 @@ impl CallerShared {
         if !connection.lazy {
             shared.channel.get_or_open()?;
         }
-        let reopened: Arc<dyn Reopen> = Arc::clone(&shared) as Arc<dyn Reopen>;
+        let reopened: Arc<dyn ChannelOwner> = Arc::clone(&shared) as Arc<dyn ChannelOwner>;
         shared.channel.connection().reopen_after_loss(Role::Publish, &reopened);
         if connection.lazy {
             shared.channel.connection().reconnect(Role::Publish);

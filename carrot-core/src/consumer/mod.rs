@@ -62,7 +62,7 @@ use crate::consumer::workers_builder::WorkersBuilder;
 use crate::error::Result;
 use crate::recovery::channel::Declarations;
 use crate::recovery::handle::ConnectionHandle;
-use crate::recovery::reconnecting::Reopen;
+use crate::recovery::reconnecting::ChannelOwner;
 
 /// The bytes that may wait for the program, with automatic acknowledgement: 64 MiB.
 const MAX_WAITING_BYTES: u64 = 64 << 20;
@@ -168,7 +168,7 @@ impl Consumer {
             runs: AtomicUsize::new(0),
             decoder,
         });
-        let reopened: Arc<dyn Reopen> = Arc::clone(&shared) as Arc<dyn Reopen>;
+        let reopened: Arc<dyn ChannelOwner> = Arc::clone(&shared) as Arc<dyn ChannelOwner>;
         shared.channel.connection().reopen_after_loss(Role::Consume, &reopened);
         if connection.lazy {
             shared.channel.connection().reconnect(Role::Consume);

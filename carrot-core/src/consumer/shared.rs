@@ -15,7 +15,7 @@ use crate::error::{Error, Result};
 use crate::publish_layer::layer::PublishLayers;
 use crate::recovery::channel::RecoveringChannel;
 use crate::recovery::effects::is_worth_another;
-use crate::recovery::reconnecting::Reopen;
+use crate::recovery::reconnecting::ChannelOwner;
 
 /// The state that a consumer and its runs share.
 #[derive(Debug)]
@@ -98,7 +98,7 @@ impl ConsumerShared {
     }
 }
 
-impl Reopen for ConsumerShared {
+impl ChannelOwner for ConsumerShared {
     fn reopen(&self, deadline: Instant) -> bool {
         // A run reopens its channel itself, and counts the losses that this causes.
         if self.stop.is_stopped() || self.runs.load(Ordering::Acquire) > 0 {

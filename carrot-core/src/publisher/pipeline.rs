@@ -23,7 +23,7 @@ use crate::recovery::channel::{Declarations, Opened, RecoveringChannel};
 use crate::recovery::effects::is_worth_another;
 use crate::recovery::handle::ConnectionHandle;
 use crate::recovery::isolation::TakeAnswers;
-use crate::recovery::reconnecting::Reopen;
+use crate::recovery::reconnecting::ChannelOwner;
 use crate::statistics::registry::Registered;
 use crate::waiting_queues::declared_chains::DeclaredChains;
 
@@ -45,7 +45,7 @@ pub(crate) struct PublishPipeline {
     _figures: Registered<UnconfirmedMessages>,
 }
 
-impl Reopen for PublishPipeline {
+impl ChannelOwner for PublishPipeline {
     fn reopen(&self, deadline: Instant) -> bool {
         if let Some((channel, error)) = self.channel.ended() {
             self.lost(&channel, &error);
@@ -55,6 +55,10 @@ impl Reopen for PublishPipeline {
             self.fail_all(error);
         }
         reopened.is_err_and(|error| is_worth_another(&error))
+    }
+
+    fn take_answers(&self) {
+        self.take_all_answers();
     }
 }
 
@@ -120,7 +124,7 @@ impl PublishPipeline {
             pipeline.channel.get_or_open()?;
         }
         let pipeline = Arc::new(pipeline);
-        let reopened: Arc<dyn Reopen> = Arc::clone(&pipeline) as Arc<dyn Reopen>;
+        let reopened: Arc<dyn ChannelOwner> = Arc::clone(&pipeline) as Arc<dyn ChannelOwner>;
         pipeline.channel.connection().reopen_after_loss(Role::Publish, &reopened);
         if connection.lazy {
             pipeline.channel.connection().reconnect(Role::Publish);
@@ -332,11 +336,18 @@ impl PublishPipeline {
             sent?;
             return Ok(resolved(Arc::clone(content), terms));
         }
-        let message = self
-            .unconfirmed
-            .window
-            .enter(content.body.len(), |sequence| new(sequence, passed.take()))
-            .ok_or_else(|| self.no_room(Duration::ZERO))?;
+        let enter = || {
+            let new = |sequence| new(sequence, passed.take());
+            self.unconfirmed.window.enter(content.body.len(), new)
+        };
+        let message = match enter() {
+            Some(message) => message,
+            None => {
+                // Nobody may wait for the messages in flight.
+                self.take_all_answers();
+                enter().ok_or_else(|| self.no_room(Duration::ZERO))?
+            }
+        };
         self.finish_send(message, |message| {
             let tag = publish(&message.publication())?;
             message.sent(Attempt { channel: Arc::clone(&channel), tag });

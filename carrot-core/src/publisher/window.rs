@@ -179,6 +179,11 @@ impl Window {
         sum.last_confirmed = sum.last_confirmed.max(sent);
     }
 
+    /// Returns the oldest message in flight.
+    pub(crate) fn oldest(&self) -> Option<Arc<InFlight>> {
+        self.lock().messages.first_key_value().map(|(_, oldest)| Arc::clone(oldest))
+    }
+
     /// Returns every message in flight, oldest first.
     pub(crate) fn messages(&self) -> Vec<Arc<InFlight>> {
         self.lock().messages.values().cloned().collect()

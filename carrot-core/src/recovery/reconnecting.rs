@@ -19,10 +19,13 @@ const SHORT_ATTEMPT: Duration = Duration::from_secs(2);
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
 
 /// The owner of a channel.
-pub(crate) trait Reopen: Send + Sync {
+pub(crate) trait ChannelOwner: Send + Sync {
     /// Reopens a lost channel before `deadline`. Returns whether the channel is still lost, and
     /// another attempt may succeed.
     fn reopen(&self, deadline: Instant) -> bool;
+
+    /// Records the outcome of the messages whose answers are here. Does not block.
+    fn take_answers(&self) {}
 }
 
 /// The connection of one role.
@@ -37,7 +40,7 @@ pub(crate) struct Reconnecting {
 
 #[derive(Default)]
 struct ReconnectingState {
-    channels: Vec<Weak<dyn Reopen>>,
+    channels: Vec<Weak<dyn ChannelOwner>>,
     /// Whether there ever was a channel.
     used: bool,
     /// Whether a thread is reconnecting.
@@ -82,11 +85,17 @@ impl Reconnecting {
         }
     }
 
-    pub(crate) fn add(&self, channel: &Arc<dyn Reopen>) {
+    pub(crate) fn add(&self, channel: &Arc<dyn ChannelOwner>) {
         let mut state = self.lock();
         state.used = true;
         state.channels.retain(|channel| channel.strong_count() > 0);
         state.channels.push(Arc::downgrade(channel));
+    }
+
+    /// Records the outcome of the messages whose answers are here. Does not block.
+    pub(crate) fn take_answers(&self) {
+        let owners = self.lock().channels.clone();
+        owners.iter().filter_map(Weak::upgrade).for_each(|owner| owner.take_answers());
     }
 
     /// Returns whether there ever was a channel in this role.

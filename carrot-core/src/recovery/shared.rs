@@ -10,7 +10,7 @@ use crate::escaping::printable;
 use crate::recovery::backoff::Backoff;
 use crate::recovery::hooks::Hooks;
 use crate::recovery::isolation::Isolation;
-use crate::recovery::reconnecting::{Reconnecting, Reopen};
+use crate::recovery::reconnecting::{ChannelOwner, Reconnecting};
 use crate::statistics::health::{Health, RoleHealth};
 use crate::statistics::roles::RoleEvents;
 use crate::statistics::{ConnectingStatistics, ConnectionFigures, RoleStatistics, Statistics};
@@ -102,7 +102,7 @@ impl ConnectionShared {
 
     /// Reopens the channel of `owner` in the background after the connection of its role was lost
     /// and recovered.
-    pub(crate) fn reopen_after_loss(&self, role: Role, owner: &Arc<dyn Reopen>) {
+    pub(crate) fn reopen_after_loss(&self, role: Role, owner: &Arc<dyn ChannelOwner>) {
         self.role(role).add(owner);
     }
 
@@ -125,6 +125,7 @@ impl ConnectionShared {
     }
 
     pub(crate) fn statistics(&self) -> Statistics {
+        self.roles.publishing.take_answers();
         let of = |role| {
             let counts = self.events.counts(role);
             let blocked = self.connector.status(role).blocked.is_some();
@@ -141,6 +142,7 @@ impl ConnectionShared {
     }
 
     pub(crate) fn health(&self) -> Health {
+        self.roles.publishing.take_answers();
         let publishing = self.figures.publishing.sum();
         let sent = publishing.last_confirmed;
         Health {

@@ -98,13 +98,37 @@ impl PublishPipeline {
         message.known().unwrap_or(Err(unknown))
     }
 
-    /// Records the outcome of a message if the broker's answer is here. Does not block, and sends
-    /// no message again.
+    /// Records the outcome of a message if the broker's answer is here, or if the message's
+    /// deadline has passed. Does not block, and sends no message again.
     pub(crate) fn take_answer(&self, message: &InFlight) {
-        let answer = message.ask(Instant::now(), || self.channel.is_in_nack_grace());
-        if let BrokerAnswer::Final(channel, outcome) = answer {
-            // The owner of the confirmation receives the outcome.
-            let _ = self.resolve_answered(message, &channel, outcome);
+        let now = Instant::now();
+        let unknown = match message.ask(now, || self.channel.is_in_nack_grace()) {
+            BrokerAnswer::Final(channel, outcome) => {
+                // The owner of the confirmation receives the outcome.
+                let _ = self.resolve_answered(message, &channel, outcome);
+                return;
+            }
+            BrokerAnswer::Known(_) => return,
+            BrokerAnswer::Refused(_) => Error::Refused,
+            BrokerAnswer::Lost(_, error) | BrokerAnswer::Blocked(error) => error,
+            BrokerAnswer::None => {
+                Error::timeout("the broker's confirm of a message", message.timeout)
+            }
+        };
+        if now >= message.deadline {
+            let _ = self.resolve(message, Err(unknown));
+        }
+    }
+
+    /// Takes the answers of the oldest messages, up to the first that has none. Does not block.
+    pub(super) fn take_all_answers(&self) {
+        let mut last = None;
+        while let Some(oldest) = self.unconfirmed.window.oldest() {
+            if last == Some(oldest.sequence) {
+                return;
+            }
+            last = Some(oldest.sequence);
+            self.take_answer(&oldest);
         }
     }
 
