@@ -1,4 +1,4 @@
-//! Messages whose confirmations nobody waits for.
+//! Messages whose confirmations no thread waits for.
 
 use std::time::Duration;
 

@@ -343,7 +343,7 @@ impl PublishPipeline {
         let message = match enter() {
             Some(message) => message,
             None => {
-                // Nobody may wait for the messages in flight.
+                // It may be that no thread waits for the messages in flight.
                 self.take_all_answers();
                 enter().ok_or_else(|| self.no_room(Duration::ZERO))?
             }
