@@ -23,6 +23,18 @@ on_both_backends! {
         assert!(connection.health().last_confirm.is_some_and(|time| time < SOON));
     }
 
+    fn try_publish_alone_goes_on_after_bytes_fill_the_window(connection: &Connection) {
+        let queue = queue();
+        let definition = connection.publisher().queue(&queue).max_bytes_in_flight(10);
+        let publisher = definition.build().unwrap();
+        for _ in 0..20 {
+            eventually("there is room again", || {
+                publisher.message().try_publish_bytes("12345678").is_ok()
+            });
+        }
+        eventually("all are confirmed", || connection.statistics().publishing.confirmed == 20);
+    }
+
     fn returned_message_is_counted_without_a_wait(connection: &Connection) {
         let publisher =
             connection.publisher().routing_key(unique("nowhere")).mandatory().build().unwrap();

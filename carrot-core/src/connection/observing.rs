@@ -53,7 +53,9 @@ impl Connection {
     /// counters of each publisher, each consumer and each run that exists, so suits a few calls a
     /// second, not one for each message.
     ///
-    /// Does not block, and does not ask the broker.
+    /// Takes the confirms that have arrived, also those that no call waits for. The layers of the
+    /// publishers see these outcomes on this thread. Sends nothing to the broker, and does not
+    /// block, unless a layer does.
     ///
     /// ```
     /// # fn example(connection: &carrot::Connection) {
@@ -74,8 +76,9 @@ impl Connection {
     /// Returns the state of the connections to the broker, of the messages in flight and of the
     /// workers. [`Health::is_ready`] is the summary for a readiness probe.
     ///
-    /// Does not block, and does not ask the broker. A broken network is seen once the operating
-    /// system or a missing heartbeat reports the loss.
+    /// Takes the confirms that have arrived, as [`statistics`](Connection::statistics) does. Sends
+    /// nothing to the broker, and does not block, unless a layer does. A broken network is seen
+    /// once the operating system or a missing heartbeat reports the loss.
     ///
     /// ```
     /// # fn example(connection: &carrot::Connection) -> (u16, String) {

@@ -57,8 +57,8 @@ impl ChannelOwner for PublishPipeline {
         reopened.is_err_and(|error| is_worth_another(&error))
     }
 
-    fn take_answers(&self) {
-        self.take_all_answers();
+    fn take_arrived_answers(&self) {
+        self.take_answers_of_oldest();
     }
 }
 
@@ -344,7 +344,7 @@ impl PublishPipeline {
             Some(message) => message,
             None => {
                 // It may be that no thread waits for the messages in flight.
-                self.take_all_answers();
+                self.take_answers_of_oldest();
                 enter().ok_or_else(|| self.no_room(Duration::ZERO))?
             }
         };

@@ -25,7 +25,7 @@ pub(crate) trait ChannelOwner: Send + Sync {
     fn reopen(&self, deadline: Instant) -> bool;
 
     /// Records the outcome of the messages whose answers are here. Does not block.
-    fn take_answers(&self) {}
+    fn take_arrived_answers(&self) {}
 }
 
 /// The connection of one role.
@@ -93,9 +93,9 @@ impl Reconnecting {
     }
 
     /// Records the outcome of the messages whose answers are here. Does not block.
-    pub(crate) fn take_answers(&self) {
+    pub(crate) fn take_arrived_answers(&self) {
         let owners = self.lock().channels.clone();
-        owners.iter().filter_map(Weak::upgrade).for_each(|owner| owner.take_answers());
+        owners.iter().filter_map(Weak::upgrade).for_each(|owner| owner.take_arrived_answers());
     }
 
     /// Returns whether there ever was a channel in this role.

@@ -125,7 +125,7 @@ impl ConnectionShared {
     }
 
     pub(crate) fn statistics(&self) -> Statistics {
-        self.roles.publishing.take_answers();
+        self.roles.publishing.take_arrived_answers();
         let of = |role| {
             let counts = self.events.counts(role);
             let blocked = self.connector.status(role).blocked.is_some();
@@ -142,7 +142,7 @@ impl ConnectionShared {
     }
 
     pub(crate) fn health(&self) -> Health {
-        self.roles.publishing.take_answers();
+        self.roles.publishing.take_arrived_answers();
         let publishing = self.figures.publishing.sum();
         let sent = publishing.last_confirmed;
         Health {

@@ -63,9 +63,9 @@ pub struct Statistics {
 /// At each moment, `published` equals `confirmed + returned + refused + failed + without_confirm +
 /// in_flight`.
 ///
-/// A confirm counts once a call of the program has received it: waiting for a confirmation, a
-/// flush, or publishing into a full window. Copies of failed messages, which consumers send, are
-/// not counted here, and neither are the requests of callers. The answers of servers are.
+/// The answers of the broker count once they are here: reading the statistics takes them, up to the
+/// oldest message without an answer. Copies of failed messages, which consumers send, are not
+/// counted here, and neither are the requests of callers. The answers of servers are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default)]
 #[non_exhaustive]

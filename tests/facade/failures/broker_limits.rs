@@ -125,6 +125,29 @@ fn consumer_timed_out_by_broker_subscribes_again() {
 
 #[test]
 #[ignore = "needs RabbitMQ: run ./scripts/test"]
+fn messages_held_over_time_out_are_stale_and_delivered_again() {
+    if release() < (4, 3) {
+        return;
+    }
+    let connection = carrot::connect(rabbitmq_url()).unwrap();
+    let queue = Queue::new(unique("quorum")).quorum().argument("x-consumer-timeout", 1000);
+    connection.publisher().queue(&queue).build().unwrap().send_all(1..=2).unwrap();
+    let consumer = connection.consumer(&queue).build().unwrap();
+    let mut messages = consumer.messages().unwrap().timeout(SOON * 3);
+    let held: Vec<_> = (0..2).map(|_| messages.next().unwrap().unwrap()).collect();
+    let again: Vec<_> = (0..2).map(|_| messages.next().unwrap().unwrap()).collect();
+    assert!(again.iter().all(Message::is_redelivered));
+    for message in held {
+        assert!(matches!(message.ack(), Err(carrot::Error::Stale { .. })));
+    }
+    again.into_iter().for_each(|message| message.ack().unwrap());
+    drop(messages);
+    assert_eq!(ready(&connection, &queue.name), 0);
+    connection.delete_queue(&queue.name, carrot::topology::DeleteIf::ALWAYS).unwrap();
+}
+
+#[test]
+#[ignore = "needs RabbitMQ: run ./scripts/test"]
 fn time_out_of_consumer_keeps_order_of_keys() {
     if release() < (4, 3) {
         return;

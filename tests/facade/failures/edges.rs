@@ -177,6 +177,35 @@ fn worker_abandons_message_lost_during_its_pause() {
 }
 
 #[test]
+fn failure_on_lost_channel_counts_in_callbacks_and_batches() {
+    for in_batches in [false, true] {
+        let Setup { broker, connection, .. } = setup();
+        let consumer = connection.consumer("orders").retry(Retry::never().attempts(2));
+        let mut consumer = consumer.discard_failed().build().unwrap();
+        connection.publisher().routing_key("orders").build().unwrap().send(&1_u32).unwrap();
+        let cutting = broker.clone();
+        let (sender, attempts) = mpsc::channel();
+        let fail = move |message: &Message| {
+            sender.send(message.attempt()).unwrap();
+            if !message.is_redelivered() {
+                cutting.faults().drop_connections();
+            }
+            Err::<(), _>("no")
+        };
+        if in_batches {
+            let handler = move |_: Vec<u32>, messages: &[Message]| fail(&messages[0]);
+            let workers = consumer.workers(1).batches(1, SOON).spawn(handler).unwrap();
+            eventually("it is discarded", || workers.report().discarded == 1);
+            workers.stop(SOON).unwrap();
+        } else {
+            consumer.register_callback(move |_: u32, message: &Message| fail(message));
+            assert_eq!(consumer.handle_next(2).unwrap().discarded, 1);
+        }
+        assert_eq!(attempts.try_iter().collect::<Vec<_>>(), [1, 2]);
+    }
+}
+
+#[test]
 fn acknowledgement_after_stop_timeout_is_not_counted() {
     let broker = Broker::new();
     let connection = Connection::new(broker.connector());

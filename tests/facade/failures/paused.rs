@@ -1,17 +1,17 @@
 //! Messages that can be neither copied nor parked: they stay in the process for the pause, and are
 //! never dropped.
 
-use std::sync::mpsc;
+use std::sync::mpsc::{self, Receiver};
 use std::time::Duration;
 
 use carrot::backend::Content;
 use carrot::memory::Broker;
 use carrot::{
-    Connection, ConnectionOptions, Message, Queue,
+    Connection, ConnectionOptions, Message, Queue, Workers,
     consume::{HandlerError, Retry},
 };
 
-use super::manual_clock::{refuse_declarations, setup};
+use super::manual_clock::{Setup, refuse_declarations, setup};
 use crate::support::{SOON, eventually};
 
 #[test]
@@ -53,22 +53,22 @@ fn message_without_copy_pauses_in_process_and_is_requeued() {
     workers.stop(SOON).unwrap();
 }
 
-#[test]
-fn paused_messages_take_at_most_half_of_prefetch() {
-    let setup = setup();
-    let consumer = setup
-        .connection
-        .consumer("orders")
-        .prefetch(4)
-        .retry(Retry::fixed(Duration::from_secs(64)))
-        .build()
-        .unwrap();
+/// A worker with a prefetch of 4 that fails the numbers that `fails` is true for.
+fn worker_failing(setup: &Setup, fails: fn(u32) -> bool) -> (Workers, Receiver<u32>) {
+    let retry = Retry::fixed(Duration::from_secs(64));
+    let consumer = setup.connection.consumer("orders").prefetch(4).retry(retry).build().unwrap();
     let (sender, handled) = mpsc::channel();
     let workers = consumer.workers(1).spawn(move |number: u32, _message: &Message| {
         sender.send(number).unwrap();
-        Err::<(), _>("no")
+        if fails(number) { Err("no") } else { Ok(()) }
     });
-    let workers = workers.unwrap();
+    (workers.unwrap(), handled)
+}
+
+#[test]
+fn paused_messages_take_at_most_half_of_prefetch() {
+    let setup = setup();
+    let (workers, handled) = worker_failing(&setup, |_| true);
     refuse_declarations(&setup.broker, 3);
     setup
         .connection
@@ -101,19 +101,7 @@ fn messages_of_lost_channel_do_not_count_as_paused() {
     let setup = setup();
     // Without the arguments of a waiting queue.
     setup.connection.declare_queue("orders.retry.v1.64s").unwrap();
-    let consumer = setup
-        .connection
-        .consumer("orders")
-        .prefetch(4)
-        .retry(Retry::fixed(Duration::from_secs(64)))
-        .build()
-        .unwrap();
-    let (sender, handled) = mpsc::channel();
-    let workers = consumer.workers(1).spawn(move |number: u32, _message: &Message| {
-        sender.send(number).unwrap();
-        if number < 2 { Err("no") } else { Ok(()) }
-    });
-    let workers = workers.unwrap();
+    let (workers, handled) = worker_failing(&setup, |number| number < 2);
     let publisher = setup.connection.publisher().routing_key("orders").build().unwrap();
     let paused = || setup.connection.statistics().consuming.paused_messages;
     for round in 0..3 {

@@ -120,8 +120,9 @@ impl PublishPipeline {
         }
     }
 
-    /// Takes the answers of the oldest messages, up to the first that has none. Does not block.
-    pub(super) fn take_all_answers(&self) {
+    /// Takes the answers of the oldest messages, up to the first that has none, or whose outcome is
+    /// being shown to the layers. Does not block.
+    pub(super) fn take_answers_of_oldest(&self) {
         let mut last = None;
         while let Some(oldest) = self.unconfirmed.window.oldest() {
             if last == Some(oldest.sequence) {
