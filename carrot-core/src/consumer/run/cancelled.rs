@@ -7,15 +7,17 @@ use crate::backend::Backend;
 use crate::consumer::run::ConsumerRun;
 use crate::consumer::subscribe::Attempts;
 use crate::consumer::subscribed::RunSubscription;
+use crate::deadline;
 use crate::error::{Error, Result};
 use crate::recovery::effects::ends_connection;
 
 impl ConsumerRun {
     /// Closes the channel of a consumer that was cancelled, and whose queue exists. The broker has
     /// requeued the unacknowledged messages of the consumer. On the open channel, the broker would
-    /// ignore a late acknowledgement without an error.
-    pub(super) fn lose_deliveries(&self, channel: &Arc<dyn Backend>) {
-        let timeout = self.shared.channel.connection().call_timeout;
+    /// ignore a late acknowledgement without an error. Blocks at most until `until`, and for the
+    /// call timeout.
+    pub(super) fn lose_deliveries(&self, channel: &Arc<dyn Backend>, until: Instant) {
+        let timeout = deadline::left(until).min(self.shared.channel.connection().call_timeout);
         if let Err(error) = self.shared.channel.discard(channel, timeout) {
             log::debug!("closing the channel of a cancelled consumer failed: {error}");
         }

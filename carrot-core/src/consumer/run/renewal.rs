@@ -68,7 +68,7 @@ impl ConsumerRun {
             }
             let renewed = self.ensure_queue(&error, lost, &attempts).and_then(|()| {
                 if is_cancelled {
-                    self.lose_deliveries(&lost.channel);
+                    self.lose_deliveries(&lost.channel, attempts.until);
                 }
                 let stream = self.stream.as_ref();
                 subscribe(&self.shared, &options, stream, &self.unhandled, &attempts, &mut losses)
