@@ -160,7 +160,8 @@ fn worker_abandons_message_lost_during_its_pause() {
         })
         .unwrap();
     connection.publisher().routing_key("orders").build().unwrap().send(&1_u32).unwrap();
-    eventually("it has failed", || calls.lock().unwrap().len() == 1);
+    let paused = || connection.statistics().consuming.paused_messages;
+    eventually("it pauses", || workers.report().failed == 1 && paused() == 1);
     broker.faults().drop_connections();
     eventually("it has failed again", || calls.lock().unwrap().len() == 2);
     eventually("the first worker has let go of it", || workers.report().stale == 1);

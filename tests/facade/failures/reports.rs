@@ -38,6 +38,8 @@ fn failure_on_lost_channel_sends_no_copy() {
     let broker = Broker::new();
     let connection = Connection::new(broker.connector());
     let consumer = connection.consumer("orders").build().unwrap();
+    // Confirmed before the cut, or it would be sent again.
+    connection.publisher().routing_key("orders").build().unwrap().send("x").unwrap();
     let cutting = broker.clone();
     let (sender, handled) = mpsc::channel();
     let workers = consumer.workers(1).spawn(move |_: String, message: &Message| {
@@ -49,7 +51,6 @@ fn failure_on_lost_channel_sends_no_copy() {
         Err("cut")
     });
     let workers = workers.unwrap();
-    connection.publisher().routing_key("orders").build().unwrap().send("x").unwrap();
     assert_eq!((handled.recv_timeout(SOON), handled.recv_timeout(SOON)), (Ok(1), Ok(2)));
     eventually("the second is acknowledged", || workers.report().acknowledged == 1);
     let report = workers.stop(SOON).unwrap();

@@ -138,8 +138,10 @@ on_both_breakable! {
             };
             let workers = workers.unwrap();
             assert_eq!(starts.recv_timeout(SOON), Ok(1));
+            let losses = || broker.connection.statistics().connecting.consume.losses;
+            let before = losses();
             broker.cut();
-            eventually("the loss is known", || !broker.connection.is_connected());
+            eventually("the loss is known", || losses() > before);
             drop(go);
             assert_eq!(starts.recv_timeout(SOON), Ok(2));
             eventually("it is discarded", || workers.report().discarded == 1);

@@ -140,4 +140,7 @@ fn message_in_flight_is_counted_with_its_bytes_until_its_confirm() {
     let figures = publishing(&connection);
     assert_eq!((figures.in_flight, figures.bytes_in_flight), (1, 8), "{figures:?}");
     assert_eq!((figures.published, figures.confirmed), (2, 1), "{figures:?}");
+    // The message is sent again, and confirmed.
+    broker.faults().drop_connections();
+    eventually("both are confirmed", || publishing(&connection).confirmed == 2);
 }
