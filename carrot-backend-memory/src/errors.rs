@@ -52,6 +52,12 @@ pub(crate) fn unknown_tag(tag: u64) -> Error {
     precondition(format_args!("unknown delivery tag {tag}"))
 }
 
+/// RabbitMQ closes the connection over a consumer tag that a consumer of the channel has.
+pub(crate) fn reused_consumer_tag(tag: impl Display) -> Error {
+    let reason = format!("NOT_ALLOWED - attempt to reuse consumer tag '{tag}'");
+    Error::HardError { code: 530, reason }
+}
+
 /// RabbitMQ closes the connection over the deletion of a quorum queue on a condition.
 pub(crate) fn conditional_delete(queue: &str, condition: DeleteIf) -> Error {
     let flag = if condition.if_unused { "if-unused" } else { "if-empty" };

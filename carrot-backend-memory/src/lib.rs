@@ -35,6 +35,8 @@
 //! # Ok::<(), carrot::Error>(())
 //! ```
 //!
+//! A server that translates a protocol uses [`session`] instead of a connector.
+//!
 //! # What is modelled
 //!
 //! The broker imitates RabbitMQ 4.3, or 3.10 if [`BrokerBuilder::imitate`] says so, with one
@@ -109,6 +111,7 @@ mod header_order;
 mod queue;
 mod release_rules;
 mod routing;
+pub mod session;
 mod sync;
 mod testing;
 mod value_text;

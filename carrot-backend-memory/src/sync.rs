@@ -41,6 +41,9 @@ pub(crate) fn write<T>(lock: &RwLock<T>) -> RwLockWriteGuard<'_, T> {
 pub(crate) struct Deadline(Option<Instant>);
 
 impl Deadline {
+    /// A deadline that never passes.
+    pub(crate) const NEVER: Deadline = Deadline(None);
+
     pub(crate) fn after(timeout: Duration) -> Deadline {
         Deadline(Instant::now().checked_add(timeout))
     }

@@ -12,6 +12,7 @@ use crate::broker::observers::ConnectorObservers;
 use crate::broker::{BrokerShared, OpenConnection};
 use crate::channel::BrokerChannel;
 use crate::channel::confirms::{ChannelConfirms, ConfirmAnswer};
+use crate::channel::output::{ChannelEvent, ChannelOutput};
 use crate::errors;
 use crate::sync::lock;
 
@@ -72,16 +73,33 @@ impl BrokerConnection {
     }
 
     pub(crate) fn open_channel(&self, is_confirming: bool) -> Result<Arc<BrokerChannel>> {
+        self.add_channel(|id| BrokerChannel::new(id, is_confirming))
+    }
+
+    fn add_channel(&self, create: impl FnOnce(u64) -> BrokerChannel) -> Result<Arc<BrokerChannel>> {
         let mut state = lock(&self.state);
         if let Some(failure) = &state.failure {
             return Err(failure.clone());
         }
-        let channel = Arc::new(BrokerChannel::new(self.shared.next_id(), is_confirming));
+        let channel = Arc::new(create(self.shared.next_id()));
         if state.channels.len() == state.channels.capacity() {
             state.channels.retain(|channel| channel.strong_count() > 0);
         }
         state.channels.push(Arc::downgrade(&channel));
         Ok(channel)
+    }
+
+    /// Opens a channel of a session, whose events go to `output`.
+    pub(crate) fn open_peer_channel(
+        &self,
+        output: Arc<dyn ChannelOutput>,
+    ) -> Result<Arc<BrokerChannel>> {
+        self.add_channel(|id| BrokerChannel::for_peer(id, output))
+    }
+
+    /// Returns the user whose id messages may have.
+    pub(crate) fn user(&self) -> &str {
+        &self.user
     }
 
     /// Closes the connection, as [`fail`](OpenConnection::fail). `channel` fails with `cause`
@@ -161,14 +179,16 @@ impl BrokerConnection {
         };
         match answer {
             Ok(answer) => {
-                if channel.is_confirming {
-                    confirms.push(answer);
-                }
+                confirms.answer(answer, content, channel.is_confirming());
             }
             Err(error) => {
+                let output = confirms.output();
                 drop(confirms);
-                if let Some(closed) = channel.fail(error) {
+                if let Some(closed) = channel.fail(error.clone()) {
                     self.shared.release_channel(closed);
+                    if let Some(output) = output {
+                        output.send(ChannelEvent::Failed { error });
+                    }
                 }
             }
         }

@@ -50,6 +50,21 @@ impl BrokerShared {
         Ok(if accepted { ConfirmAnswer::Accepted } else { ConfirmAnswer::Refused })
     }
 
+    /// Checks a message of a transaction, which is routed later.
+    pub(crate) fn check_unrouted(
+        &self,
+        channel: &BrokerChannel,
+        user: &str,
+        content: &Arc<Content>,
+    ) -> Result<()> {
+        if !content.exchange.is_empty() {
+            self.topology().find_exchange(&content.exchange, PublishOrigin::Client)?;
+        }
+        self.check_publication(channel, user, content)?;
+        let message = without_blind_copies(Arc::clone(content))?;
+        self.check_last(user, &message.content)
+    }
+
     /// Checks the properties of a message, in RabbitMQ's order. Returns its expiration in
     /// microseconds.
     ///

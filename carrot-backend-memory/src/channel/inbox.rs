@@ -5,8 +5,9 @@ use std::mem;
 use std::sync::{Arc, Condvar};
 
 use carrot_core::Error;
-use carrot_core::backend::Delivery;
+use carrot_core::backend::{Delivery, ShortString};
 
+use crate::channel::output::{ChannelEvent, ChannelOutput};
 use crate::queue::BrokerQueue;
 use crate::queue::sink::ConsumerKey;
 
@@ -29,6 +30,15 @@ pub(crate) struct SubscriptionInbox {
     /// Whether a thread that found the inbox empty is about to look again.
     pub(crate) searching: bool,
     pub(crate) ended: Option<Error>,
+    /// Where the deliveries go instead, on a channel of a session.
+    peer: Option<PeerConsumer>,
+}
+
+/// A consumer of a session's peer.
+#[derive(Debug, Clone)]
+pub(crate) struct PeerConsumer {
+    pub(crate) consumer_tag: ShortString,
+    pub(crate) output: Arc<dyn ChannelOutput>,
 }
 
 impl SubscriptionInbox {
@@ -36,6 +46,7 @@ impl SubscriptionInbox {
         id: u64,
         queue: Option<Arc<BrokerQueue>>,
         arrived: Arc<Condvar>,
+        peer: Option<PeerConsumer>,
     ) -> SubscriptionInbox {
         SubscriptionInbox {
             id,
@@ -47,7 +58,30 @@ impl SubscriptionInbox {
             woken: 0,
             searching: false,
             ended: None,
+            peer,
         }
+    }
+
+    /// Adds a delivery, or sends it to the session's peer. Returns as [`waiter`](Self::waiter).
+    #[must_use]
+    pub(crate) fn add(&mut self, delivery: Delivery) -> Option<Arc<Condvar>> {
+        if let Some(PeerConsumer { consumer_tag, output }) = &self.peer {
+            let consumer_tag = consumer_tag.clone();
+            output.send(ChannelEvent::Delivered { consumer_tag, delivery });
+            return None;
+        }
+        self.deliveries.push_back(delivery);
+        self.waiter()
+    }
+
+    /// Whether the session's peer can take more deliveries, if the inbox is of one.
+    pub(crate) fn has_room(&self) -> bool {
+        self.peer.as_ref().is_none_or(|peer| peer.output.has_room())
+    }
+
+    /// Returns the consumer of the session's peer, if the inbox is of one.
+    pub(crate) fn peer(&self) -> Option<&PeerConsumer> {
+        self.peer.as_ref()
     }
 
     /// Returns the condition variable to notify, once no lock is held, after something arrived or

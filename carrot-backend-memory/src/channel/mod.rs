@@ -2,6 +2,10 @@
 
 pub(crate) mod confirms;
 pub(crate) mod inbox;
+pub(crate) mod inbox_sink;
+pub(crate) mod output;
+pub(crate) mod peer;
+pub(crate) mod pending;
 pub(crate) mod unacked;
 
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -13,12 +17,14 @@ use carrot_core::backend::{ArrivedDeliveries, Content, Delivery, DeliveryTag, Ou
 use carrot_core::{Error, Result};
 
 use crate::channel::confirms::ChannelConfirms;
-use crate::channel::inbox::SubscriptionInbox;
+use crate::channel::inbox::{PeerConsumer, SubscriptionInbox};
+use crate::channel::output::ChannelOutput;
+use crate::channel::pending::PendingSettlements;
 use crate::channel::unacked::{UnackedByTag, UnackedDelivery};
 use crate::errors;
 use crate::queue::BrokerQueue;
 use crate::queue::message::QueuedMessage;
-use crate::queue::sink::{ConsumerKey, DeliverySink, UnackedMessage};
+use crate::queue::sink::{ConsumerKey, UnackedMessage};
 use crate::sync::{Deadline, lock};
 
 /// How often a thread that waits for a delivery lets other threads run before it sleeps. Waking a
@@ -30,8 +36,7 @@ const YIELDS: u32 = 8;
 #[derive(Debug)]
 pub(crate) struct BrokerChannel {
     pub(crate) id: u64,
-    /// Whether publications are confirmed.
-    pub(crate) is_confirming: bool,
+    is_confirming: AtomicBool,
     is_closed: AtomicBool,
     state: Mutex<BrokerChannelState>,
     /// Locked while a publication is handled, which keeps the order of one channel's
@@ -50,6 +55,12 @@ struct BrokerChannelState {
     last_inbox: u64,
     last_queue: Option<Arc<str>>,
     reply_to: Option<Arc<str>>,
+    /// The settlements of a transaction that is not committed.
+    pending: PendingSettlements,
+    /// The maximum number of unacknowledged deliveries of all consumers; `None` for no limit.
+    prefetch: Option<usize>,
+    /// Whether a message was not delivered for lack of room.
+    lacked_room: bool,
 }
 
 /// One thread's wait for a delivery.
@@ -76,12 +87,30 @@ impl BrokerChannel {
     pub(crate) fn new(id: u64, is_confirming: bool) -> BrokerChannel {
         BrokerChannel {
             id,
-            is_confirming,
+            is_confirming: AtomicBool::new(is_confirming),
             is_closed: AtomicBool::new(false),
             state: Mutex::default(),
             confirms: Mutex::default(),
             confirmed: Condvar::new(),
         }
+    }
+
+    /// Creates a channel of a session, without confirms.
+    pub(crate) fn for_peer(id: u64, output: Arc<dyn ChannelOutput>) -> BrokerChannel {
+        let confirms = Mutex::new(ChannelConfirms::for_peer(output));
+        BrokerChannel { confirms, ..BrokerChannel::new(id, false) }
+    }
+
+    /// Whether publications are confirmed.
+    pub(crate) fn is_confirming(&self) -> bool {
+        self.is_confirming.load(Ordering::Acquire)
+    }
+
+    /// Confirms publications from the next one on.
+    pub(crate) fn select_confirms(&self) {
+        let confirms = lock(&self.confirms);
+        self.is_confirming.store(true, Ordering::Release);
+        drop(confirms);
     }
 
     /// Fails with the channel's first error, if the channel is closed.
@@ -104,6 +133,8 @@ impl BrokerChannel {
         let given_back = matches!(error, Error::Closed { .. });
         state.failure = Some(error);
         self.is_closed.store(true, Ordering::Release);
+        let pending = state.pending.take_all();
+        state.unacked.restore(pending);
         let unacked = state.unacked.take_all();
         let consumers = state.inboxes.iter_mut().filter_map(SubscriptionInbox::close).collect();
         let reply_to = state.reply_to.take();
@@ -144,7 +175,8 @@ impl BrokerChannel {
     /// Returns a message that was fetched with `get` as a delivery. The caller of `get` sees
     /// `shown`, if present.
     ///
-    /// With `queue`, the delivery must be settled.
+    /// With `queue`, the delivery must be settled. Calls `delivered` before any later delivery of
+    /// the channel.
     ///
     /// # Errors
     /// The message and the channel's first error, if the channel is closed.
@@ -153,6 +185,7 @@ impl BrokerChannel {
         message: QueuedMessage,
         shown: Option<Arc<Content>>,
         queue: Option<&Arc<BrokerQueue>>,
+        delivered: impl FnOnce(&Delivery),
     ) -> Result<Delivery, Box<(QueuedMessage, Error)>> {
         let mut state = lock(&self.state);
         if let Some(failure) = &state.failure {
@@ -160,7 +193,9 @@ impl BrokerChannel {
             return Err(Box::new((message, failure)));
         }
         let source = queue.map(|queue| (Arc::clone(queue), ConsumerKey::NONE));
-        Ok(state.deliver(message, shown, source))
+        let delivery = state.deliver(message, shown, source);
+        delivered(&delivery);
+        Ok(delivery)
     }
 
     /// Puts a direct reply into an inbox, if that exists.
@@ -174,9 +209,7 @@ impl BrokerChannel {
         {
             let tag = DeliveryTag(state.last_tag + 1);
             state.last_tag += u64::from(uses_tag);
-            let inbox = &mut state.inboxes[index];
-            inbox.deliveries.push_back(Delivery::new(tag, content));
-            let waiter = inbox.waiter();
+            let waiter = state.inboxes[index].add(Delivery::new(tag, content));
             drop(state);
             waiter.inspect(|arrived| arrived.notify_one());
         }
@@ -195,7 +228,10 @@ impl BrokerChannel {
     /// Takes a delivery and all earlier ones out for settlement, as [`take`](BrokerChannel::take).
     ///
     /// Deliveries that still lie in an inbox stay: no consumer has seen them.
-    pub(crate) fn take_up_to(&self, tag: DeliveryTag) -> Result<Option<Vec<UnackedDelivery>>> {
+    pub(crate) fn take_up_to(
+        &self,
+        tag: DeliveryTag,
+    ) -> Result<Option<Vec<(u64, UnackedDelivery)>>> {
         let mut state = lock(&self.state);
         if let Some(failure) = &state.failure {
             return Err(failure.clone());
@@ -207,9 +243,12 @@ impl BrokerChannel {
     }
 
     /// Adds an inbox for the deliveries of a queue, or for direct replies if `queue` is `None`.
+    ///
+    /// With `peer`, the deliveries go there instead.
     pub(crate) fn open_inbox(
         &self,
         queue: Option<&Arc<BrokerQueue>>,
+        peer: Option<PeerConsumer>,
     ) -> Result<(u64, Arc<Condvar>)> {
         let mut state = lock(&self.state);
         if let Some(failure) = &state.failure {
@@ -218,7 +257,7 @@ impl BrokerChannel {
         state.last_inbox += 1;
         let id = state.last_inbox;
         let arrived = Arc::new(Condvar::new());
-        state.inboxes.push(SubscriptionInbox::new(id, queue.cloned(), Arc::clone(&arrived)));
+        state.inboxes.push(SubscriptionInbox::new(id, queue.cloned(), Arc::clone(&arrived), peer));
         Ok((id, arrived))
     }
 
@@ -367,15 +406,26 @@ impl BrokerChannel {
         Ok(())
     }
 
-    /// Calls `each` with the unsettled deliveries.
+    /// Calls `each` with the unsettled deliveries, those of a transaction that is not committed
+    /// included.
     pub(crate) fn each_unacked(&self, mut each: impl FnMut(DeliveryTag, &UnackedDelivery)) {
-        lock(&self.state).unacked.iter().for_each(|(tag, unacked)| each(DeliveryTag(tag), unacked));
+        let state = lock(&self.state);
+        let unacked = state.unacked.iter().chain(state.pending.iter());
+        unacked.for_each(|(tag, unacked)| each(DeliveryTag(tag), unacked));
     }
 }
 
 impl BrokerChannelState {
     fn find(&self, inbox: u64) -> Option<usize> {
         self.inboxes.binary_search_by_key(&inbox, |inbox| inbox.id).ok()
+    }
+
+    /// Whether a delivery to an inbox is possible now. The prefetch of the channel counts only
+    /// deliveries that `must_be_settled`.
+    fn has_room(&self, index: usize, must_be_settled: bool) -> bool {
+        let held = self.unacked.consumed() + self.pending.consumed();
+        let is_full = must_be_settled && self.prefetch.is_some_and(|most| held >= most);
+        !is_full && self.inboxes[index].has_room()
     }
 
     /// Creates a delivery of a message. With `source`, the delivery must be settled.
@@ -398,47 +448,5 @@ impl BrokerChannelState {
             None => shown.unwrap_or(message.message.content),
         };
         Delivery::new(DeliveryTag(tag), content).with_redelivered(redelivered)
-    }
-}
-
-/// Delivers the messages of one consumer into an inbox of a channel.
-#[derive(Debug)]
-pub(crate) struct InboxSink {
-    pub(crate) channel: Arc<BrokerChannel>,
-    pub(crate) inbox: u64,
-    /// The name of the consumer's queue.
-    pub(crate) queue: Arc<str>,
-}
-
-impl DeliverySink for InboxSink {
-    fn channel_id(&self) -> u64 {
-        self.channel.id
-    }
-
-    fn deliver(
-        &self,
-        consumer: Option<ConsumerKey>,
-        message: QueuedMessage,
-        shown: Option<Arc<Content>>,
-    ) -> Result<(), QueuedMessage> {
-        let mut state = lock(&self.channel.state);
-        if state.failure.is_some() {
-            return Err(message);
-        }
-        let Some(index) = state.find(self.inbox) else { return Err(message) };
-        let source =
-            consumer.and_then(|consumer| Some((state.inboxes[index].queue.clone()?, consumer)));
-        let delivery = state.deliver(message, shown, source);
-        let inbox = &mut state.inboxes[index];
-        inbox.deliveries.push_back(delivery);
-        let waiter = inbox.waiter();
-        drop(state);
-        waiter.inspect(|arrived| arrived.notify_one());
-        Ok(())
-    }
-
-    fn cancel(&self) {
-        let reason = "the broker cancelled it, because the queue was deleted or is moving";
-        self.channel.end_subscription(self.inbox, &self.queue, reason);
     }
 }

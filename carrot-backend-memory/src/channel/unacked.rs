@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use crate::queue::BrokerQueue;
-use crate::queue::sink::UnackedMessage;
+use crate::queue::sink::{ConsumerKey, UnackedMessage};
 
 /// One delivery that is not settled.
 #[derive(Debug)]
@@ -13,16 +13,26 @@ pub(crate) struct UnackedDelivery {
     pub(crate) delivery: UnackedMessage,
 }
 
+impl UnackedDelivery {
+    /// Whether a consumer received the delivery. Otherwise, `get` fetched it.
+    pub(crate) fn is_consumed(&self) -> bool {
+        self.delivery.consumer != ConsumerKey::NONE
+    }
+}
+
 /// Deliveries by tag. Tags only grow, so the deliveries stay sorted. Settled ones leave gaps, which
 /// are closed once they outnumber the rest.
 #[derive(Debug, Default)]
 pub(crate) struct UnackedByTag {
     slots: VecDeque<(u64, Option<UnackedDelivery>)>,
     live: usize,
+    /// The number of the deliveries that consumers received.
+    consumed: usize,
 }
 
 impl UnackedByTag {
     pub(crate) fn push(&mut self, tag: u64, unacked: UnackedDelivery) {
+        self.consumed += usize::from(unacked.is_consumed());
         self.slots.push_back((tag, Some(unacked)));
         self.live += 1;
     }
@@ -36,15 +46,34 @@ impl UnackedByTag {
             }
         };
         self.live -= 1;
+        self.consumed -= usize::from(taken.is_consumed());
         self.tidy();
         Some(taken)
+    }
+
+    /// Returns the number of the deliveries that consumers received.
+    pub(crate) fn consumed(&self) -> usize {
+        self.consumed
+    }
+
+    /// Adds deliveries again that were taken, whose tags may be lower than others.
+    pub(crate) fn restore(&mut self, deliveries: Vec<(u64, UnackedDelivery)>) {
+        self.live += deliveries.len();
+        self.consumed += deliveries.iter().filter(|(_, unacked)| unacked.is_consumed()).count();
+        self.slots.retain(|(_, unacked)| unacked.is_some());
+        self.slots.extend(deliveries.into_iter().map(|(tag, unacked)| (tag, Some(unacked))));
+        self.slots.make_contiguous().sort_unstable_by_key(|(tag, _)| *tag);
     }
 
     /// Takes `tag` and all before it, in order, except those in `unseen`, which is sorted. Tag zero
     /// stands for all.
     ///
     /// Returns `None` if `tag` itself is not there.
-    pub(crate) fn take_up_to(&mut self, tag: u64, unseen: &[u64]) -> Option<Vec<UnackedDelivery>> {
+    pub(crate) fn take_up_to(
+        &mut self,
+        tag: u64,
+        unseen: &[u64],
+    ) -> Option<Vec<(u64, UnackedDelivery)>> {
         let end = match tag {
             0 => self.slots.len(),
             _ => {
@@ -53,23 +82,25 @@ impl UnackedByTag {
                 index + 1
             }
         };
-        let taken: Vec<UnackedDelivery> = if unseen.is_empty() {
-            self.slots.drain(..end).filter_map(|(_, unacked)| unacked).collect()
+        let taken: Vec<(u64, UnackedDelivery)> = if unseen.is_empty() {
+            self.slots.drain(..end).filter_map(|(tag, unacked)| Some((tag, unacked?))).collect()
         } else {
             let seen = self
                 .slots
                 .iter_mut()
                 .take(end)
                 .filter(|(tag, _)| unseen.binary_search(tag).is_err());
-            seen.filter_map(|(_, unacked)| unacked.take()).collect()
+            seen.filter_map(|(tag, unacked)| Some((*tag, unacked.take()?))).collect()
         };
         self.live -= taken.len();
+        self.consumed -= taken.iter().filter(|(_, unacked)| unacked.is_consumed()).count();
         self.tidy();
         Some(taken)
     }
 
     pub(crate) fn take_all(&mut self) -> Vec<UnackedDelivery> {
         self.live = 0;
+        self.consumed = 0;
         std::mem::take(&mut self.slots).into_iter().filter_map(|(_, unacked)| unacked).collect()
     }
 

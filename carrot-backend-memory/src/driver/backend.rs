@@ -13,7 +13,6 @@ use carrot_core::backend::{
 use carrot_core::{Binding, Error, Result};
 
 use crate::broker::fault_plan::Operation;
-use crate::broker::names::without_line_breaks;
 use crate::driver::channel_handle::ChannelHandle;
 use crate::driver::subscription::MemorySubscription;
 use crate::queue::state::SettleAction;
@@ -36,36 +35,14 @@ impl Backend for MemoryBackend {
         let handle = &self.handle;
         check_declare(&entity, handle.frame_max)?;
         handle.begin(Operation::Declare, timeout)?;
-        handle.close_on_error(match entity {
-            Declare::Exchange(exchange) => handle.declare_exchange(exchange),
-            Declare::Queue(queue) => handle.declare_queue(queue),
-            Declare::Binding(binding) => handle.resolve(binding).and_then(|binding| {
-                handle.shared().topology_mut().bind(&binding, handle.connection.id)?;
-                Ok(QueueInfo::default())
-            }),
-        })
+        handle.close_on_error(handle.declare(entity))
     }
 
     fn delete(&self, entity: Delete<'_>, timeout: Duration) -> Result<Deleted> {
         let handle = &self.handle;
         check_delete(&entity, handle.frame_max)?;
         handle.begin(Operation::Delete, timeout)?;
-        handle.close_on_error(match entity {
-            Delete::Exchange { name, condition } => {
-                handle.delete_exchange(&without_line_breaks(name), condition)
-            }
-            Delete::Queue { name, condition } => {
-                handle.delete_queue(&without_line_breaks(name), condition)
-            }
-            Delete::Binding(binding) => handle.resolve(binding).and_then(|binding| {
-                handle.shared().topology_mut().unbind(&binding, handle.connection.id)?;
-                Ok(Deleted::default())
-            }),
-            Delete::Messages { queue } => handle.queue(queue).and_then(|queue| {
-                let count = handle.then_dead_letter(|| queue.purge())?;
-                Ok(Deleted::new(u32::try_from(count).unwrap_or(u32::MAX)))
-            }),
-        })
+        handle.close_on_error(handle.delete(entity))
     }
 
     fn has_binding(&self, binding: &Binding, timeout: Duration) -> Result<Option<bool>> {
@@ -101,7 +78,7 @@ impl Backend for MemoryBackend {
     }
 
     fn confirm(&self, tag: PublishTag, timeout: Duration) -> Result<Outcome> {
-        if !self.handle.channel.is_confirming {
+        if !self.handle.channel.is_confirming() {
             return Err(Error::invalid(
                 "channel",
                 "without confirms",
@@ -125,8 +102,9 @@ impl Backend for MemoryBackend {
         carrot_core::backend::validate::short_string("queue", queue)?;
         handle.begin(Operation::Get, timeout)?;
         let manual = acknowledgement == Acknowledgement::Manual;
-        let got =
-            handle.close_on_error(handle.queue(queue).and_then(|queue| handle.get(&queue, manual)));
+        let got = handle.close_on_error(
+            handle.queue(queue).and_then(|queue| handle.get(&queue, manual, |_, _| ())),
+        );
         handle.read(got)
     }
 

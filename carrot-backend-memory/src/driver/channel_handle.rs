@@ -193,10 +193,20 @@ impl ChannelHandle {
         result
     }
 
-    pub(crate) fn get(&self, queue: &Arc<BrokerQueue>, manual: bool) -> Result<Option<Delivery>> {
+    /// Fetches a message. Calls `delivered` with it, and with the number of ready messages that
+    /// remain, before any later delivery of the channel.
+    pub(crate) fn get(
+        &self,
+        queue: &Arc<BrokerQueue>,
+        manual: bool,
+        delivered: impl FnOnce(&Delivery, usize),
+    ) -> Result<Option<Delivery>> {
         let source = manual.then_some(queue);
         self.then_dead_letter(|| {
-            queue.get(manual, |message, shown| self.channel.deliver_fetched(message, shown, source))
+            queue.get(manual, |message, shown, remaining| {
+                let deliver = |delivery: &Delivery| delivered(delivery, remaining);
+                self.channel.deliver_fetched(message, shown, source, deliver)
+            })
         })
     }
 
@@ -230,9 +240,11 @@ impl ChannelHandle {
             Extent::UpTo => match self.channel.take_up_to(tag).map_err(stale)? {
                 // AMQP has no method that fails several deliveries at once.
                 Some(unacked) if action == SettleAction::Requeue { failed: true } => {
-                    unacked.into_iter().for_each(|one| self.settle_all(vec![one], action));
+                    unacked.into_iter().for_each(|(_, one)| self.settle_all(vec![one], action));
                 }
-                Some(unacked) => self.settle_all(unacked, action),
+                Some(unacked) => {
+                    self.settle_all(unacked.into_iter().map(|(_, one)| one).collect(), action);
+                }
                 None => self.close_over_unknown_tag(tag),
             },
         }

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use carrot_core::backend::{DeleteIf, Deleted, QueueInfo};
+use carrot_core::backend::{Declare, Delete, DeleteIf, Deleted, QueueInfo};
 use carrot_core::{Binding, Destination, Error, Exchange, Result, Value};
 
 use crate::broker::direct_reply_to;
@@ -16,6 +16,36 @@ use crate::queue::context::QueueId;
 use crate::routing::route::DIRECT_REPLY_PREFIX;
 
 impl ChannelHandle {
+    pub(crate) fn declare(&self, entity: Declare<'_>) -> Result<QueueInfo> {
+        match entity {
+            Declare::Exchange(exchange) => self.declare_exchange(exchange),
+            Declare::Queue(queue) => self.declare_queue(queue),
+            Declare::Binding(binding) => self.resolve(binding).and_then(|binding| {
+                self.shared().topology_mut().bind(&binding, self.connection.id)?;
+                Ok(QueueInfo::default())
+            }),
+        }
+    }
+
+    pub(crate) fn delete(&self, entity: Delete<'_>) -> Result<Deleted> {
+        match entity {
+            Delete::Exchange { name, condition } => {
+                self.delete_exchange(&without_line_breaks(name), condition)
+            }
+            Delete::Queue { name, condition } => {
+                self.delete_queue(&without_line_breaks(name), condition)
+            }
+            Delete::Binding(binding) => self.resolve(binding).and_then(|binding| {
+                self.shared().topology_mut().unbind(&binding, self.connection.id)?;
+                Ok(Deleted::default())
+            }),
+            Delete::Messages { queue } => self.queue(queue).and_then(|queue| {
+                let count = self.then_dead_letter(|| queue.purge())?;
+                Ok(Deleted::new(u32::try_from(count).unwrap_or(u32::MAX)))
+            }),
+        }
+    }
+
     pub(crate) fn declare_exchange(&self, declared: &Exchange) -> Result<QueueInfo> {
         let mut declared = declared.clone();
         declared.name = without_line_breaks(&declared.name);

@@ -10,7 +10,7 @@ use carrot_core::{Error, Result};
 
 use crate::broker::direct_reply_to::PSEUDO_QUEUE;
 use crate::broker::fault_plan::Operation;
-use crate::channel::InboxSink;
+use crate::channel::inbox_sink::InboxSink;
 use crate::driver::channel_handle::ChannelHandle;
 use crate::errors;
 use crate::queue::arguments::consumer_priority;
@@ -42,7 +42,7 @@ impl MemorySubscription {
         let queue = handle.queue(name)?;
         let rules = &handle.shared().rules().queues;
         let priority = consumer_priority(&queue.name, queue.kind(), &options.arguments, rules)?;
-        let (inbox, arrived) = handle.channel.open_inbox(Some(&queue))?;
+        let (inbox, arrived) = handle.channel.open_inbox(Some(&queue), None)?;
         let subscription = MemorySubscription {
             handle: Arc::clone(handle),
             queue: Arc::clone(&queue.name),
@@ -61,7 +61,7 @@ impl MemorySubscription {
             manual,
             exclusive: options.exclusive,
         };
-        let key = handle.then_dead_letter(|| queue.add_consumer(consumer))?;
+        let key = handle.then_dead_letter(|| queue.add_consumer(consumer, |_| ()))?;
         if let Err(error) = handle.channel.attach_consumer(inbox, key) {
             let fate = handle.then_dead_letter(|| queue.remove_consumer(key));
             handle.shared().remove_if_deleted(&queue, fate);
@@ -74,7 +74,7 @@ impl MemorySubscription {
         if manual {
             return Err(errors::precondition("reply consumer cannot acknowledge"));
         }
-        let (inbox, arrived) = handle.channel.open_inbox(None)?;
+        let (inbox, arrived) = handle.channel.open_inbox(None, None)?;
         let subscription = MemorySubscription {
             handle: Arc::clone(handle),
             queue: PSEUDO_QUEUE.into(),

@@ -105,8 +105,8 @@ impl BrokerQueue {
         lock(&self.state).acknowledge(consumer);
     }
 
-    /// Takes the message at the head out, and calls `deliver` with it and with what the consumer
-    /// sees of it.
+    /// Takes the message at the head out, and calls `deliver` with it, with what the consumer sees
+    /// of it, and with the number of ready messages that remain.
     ///
     /// # Errors
     /// The error of `deliver`, which gives the message back.
@@ -116,6 +116,7 @@ impl BrokerQueue {
         deliver: impl FnOnce(
             QueuedMessage,
             Option<Arc<Content>>,
+            usize,
         ) -> Result<T, Box<(QueuedMessage, Error)>>,
     ) -> Result<Option<T>> {
         let mut state = lock(&self.state);
@@ -126,7 +127,7 @@ impl BrokerQueue {
         }
         let Some(message) = state.ready.pop() else { return Ok(None) };
         let shown = state.shown(&message, true);
-        match deliver(message, shown) {
+        match deliver(message, shown, state.ready.len()) {
             Ok(delivery) => {
                 state.note_fetched(manual);
                 state.expire_head();
@@ -159,8 +160,12 @@ impl BrokerQueue {
         Ok(())
     }
 
-    /// Adds a consumer, and serves it.
-    pub(crate) fn add_consumer(&self, consumer: QueueConsumer) -> Result<ConsumerKey> {
+    /// Adds a consumer, calls `added` with its key, and serves it.
+    pub(crate) fn add_consumer(
+        &self,
+        consumer: QueueConsumer,
+        added: impl FnOnce(ConsumerKey),
+    ) -> Result<ConsumerKey> {
         let mut state = lock(&self.state);
         self.note_use(&mut state)?;
         // A quorum queue does not know exclusive consumers.
@@ -168,9 +173,20 @@ impl BrokerQueue {
             return Err(errors::exclusive_use(&self.name));
         }
         let key = state.consumers.add(consumer);
+        added(key);
         state.serve();
         state.note_if_idle();
         Ok(key)
+    }
+
+    /// Serves the consumers whose channel had no room, and has room again.
+    pub(crate) fn resume(&self) {
+        let mut state = lock(&self.state);
+        if !state.is_deleted {
+            state.consumers.unblock();
+            state.serve();
+            state.note_if_idle();
+        }
     }
 
     /// Removes a consumer. Its deliveries stay with its channel.

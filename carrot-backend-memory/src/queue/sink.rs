@@ -37,7 +37,8 @@ pub(crate) trait DeliverySink: Debug + Send + Sync {
     /// With `consumer`, the delivery must be settled, and is remembered under that key.
     ///
     /// # Errors
-    /// The message, if the channel or the subscription has ended.
+    /// The message, if the channel or the subscription has ended, or has no room. The channel calls
+    /// [`resume`](crate::queue::BrokerQueue::resume) once it has room again.
     fn deliver(
         &self,
         consumer: Option<ConsumerKey>,

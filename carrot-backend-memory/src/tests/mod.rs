@@ -26,6 +26,7 @@ mod quorum;
 mod release_4_3;
 mod reply_to;
 mod routing;
+mod session;
 mod settlement;
 mod threads;
 mod topology;

@@ -1,0 +1,82 @@
+//! The settlements of a channel's deliveries.
+
+use carrot_core::Result;
+use carrot_core::backend::{DeliveryTag, Extent, Rejection};
+
+use crate::broker::fault_plan::Operation;
+use crate::channel::unacked::UnackedDelivery;
+use crate::errors;
+use crate::queue::state::SettleAction;
+use crate::session::channel::SessionChannel;
+
+impl SessionChannel {
+    /// Acknowledges deliveries. Tag zero with [`Extent::UpTo`] stands for all.
+    ///
+    /// # Errors
+    /// - [`Error::PreconditionFailed`](carrot_core::Error::PreconditionFailed): the tag is unknown.
+    ///   The channel is closed.
+    /// - The error of a closed channel.
+    pub fn ack(&self, tag: DeliveryTag, extent: Extent) -> Result<()> {
+        self.settle(tag, extent, SettleAction::Ack)
+    }
+
+    /// Rejects deliveries. Tag zero with [`Extent::UpTo`] stands for all.
+    ///
+    /// # Errors
+    /// As [`ack`](SessionChannel::ack).
+    pub fn reject(&self, tag: DeliveryTag, rejection: Rejection, extent: Extent) -> Result<()> {
+        let action = match rejection {
+            Rejection::Requeue => SettleAction::Requeue { failed: false },
+            Rejection::RequeueFailed => SettleAction::Requeue { failed: true },
+            Rejection::Discard => SettleAction::Discard,
+        };
+        self.settle(tag, extent, action)
+    }
+
+    /// Requeues all unacknowledged deliveries (`basic.recover`).
+    ///
+    /// Deliveries that the current transaction settled are left out.
+    ///
+    /// # Errors
+    /// The error of a closed channel.
+    pub fn recover(&self) -> Result<()> {
+        self.handle.channel.check()?;
+        let unacked = self.handle.channel.take_unacked();
+        self.handle.settle_all(unacked, SettleAction::Requeue { failed: false });
+        self.resume();
+        Ok(())
+    }
+
+    fn settle(&self, tag: DeliveryTag, extent: Extent, action: SettleAction) -> Result<()> {
+        let is_ack = action == SettleAction::Ack;
+        self.begin(if is_ack { Operation::Ack } else { Operation::Reject })?;
+        let channel = &self.handle.channel;
+        let taken = match extent {
+            Extent::One => channel.take(tag)?.map(|unacked| vec![(tag.0, unacked)]),
+            Extent::UpTo => channel.take_up_to(tag)?,
+        };
+        let Some(taken) = taken else { return self.refuse(errors::unknown_tag(tag.0)) };
+        if self.has_transactions() {
+            channel.add_pending(action, taken);
+            return Ok(());
+        }
+        self.carry_out(action, taken);
+        self.resume();
+        Ok(())
+    }
+
+    /// Settles deliveries that were taken out of the channel.
+    pub(crate) fn carry_out(&self, action: SettleAction, taken: Vec<(u64, UnackedDelivery)>) {
+        let mut deliveries: Vec<UnackedDelivery> =
+            taken.into_iter().map(|(_, unacked)| unacked).collect();
+        // Most settlements are acknowledgements of one delivery.
+        if action == SettleAction::Ack
+            && let [_] = deliveries[..]
+            && let Some(UnackedDelivery { queue, delivery }) = deliveries.pop()
+        {
+            self.handle.then_dead_letter(|| queue.acknowledge(delivery.consumer));
+            return;
+        }
+        self.handle.settle_all(deliveries, action);
+    }
+}

@@ -1,0 +1,428 @@
+use std::mem;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+
+use carrot_core::backend::{
+    Content, Declare, Delete, DeleteIf, DeliveryTag, Event, Extent, Rejection,
+};
+use carrot_core::{Error, Overflow, Queue};
+
+use crate::broker::Broker;
+use crate::session::{
+    ChannelEvent, ChannelOutput, ConsumeSettings, Session, SessionChannel, SessionSettings,
+};
+use crate::sync::lock;
+
+/// Keeps the events of a channel.
+#[derive(Debug, Default)]
+struct Events {
+    is_full: AtomicBool,
+    events: Mutex<Vec<ChannelEvent>>,
+}
+
+impl ChannelOutput for Events {
+    fn has_room(&self) -> bool {
+        !self.is_full.load(Ordering::SeqCst)
+    }
+
+    fn send(&self, event: ChannelEvent) {
+        lock(&self.events).push(event);
+    }
+}
+
+impl Events {
+    /// Returns a short text for each event since the last call.
+    fn take(&self) -> Vec<String> {
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        let show = |event: ChannelEvent| match event {
+            ChannelEvent::Consuming { consumer_tag } => format!("{consumer_tag} consumes"),
+            ChannelEvent::Delivered { consumer_tag, delivery } => {
+                let again = if delivery.redelivered { " again" } else { "" };
+                format!("{consumer_tag} {} {}{again}", delivery.tag.0, text(&delivery.content.body))
+            }
+            ChannelEvent::Fetched { delivery, remaining } => {
+                format!("got {} {}, {remaining} left", delivery.tag.0, text(&delivery.content.body))
+            }
+            ChannelEvent::Cancelled { consumer_tag } => format!("{consumer_tag} cancelled"),
+            ChannelEvent::Returned { content } => format!("returned {}", text(&content.body)),
+            ChannelEvent::Confirmed { publish_tag, is_accepted, is_after_lost } => {
+                let answer = if is_accepted { "ack" } else { "nack" };
+                format!("{answer} {publish_tag}{}", if is_after_lost { " alone" } else { "" })
+            }
+            ChannelEvent::Failed { error } => format!("failed: {error}"),
+        };
+        mem::take(&mut *lock(&self.events)).into_iter().map(show).collect()
+    }
+}
+
+struct Peer {
+    broker: Broker,
+    session: Session,
+    channel: SessionChannel,
+    events: Arc<Events>,
+}
+
+impl Peer {
+    fn new() -> Peer {
+        Peer::of(&Broker::new())
+    }
+
+    fn of(broker: &Broker) -> Peer {
+        let session = broker.open_session(&SessionSettings::new("guest"), |_| ());
+        let events = Arc::new(Events::default());
+        let channel = session.open_channel(Arc::clone(&events) as Arc<dyn ChannelOutput>).unwrap();
+        Peer { broker: broker.clone(), session, channel, events }
+    }
+
+    fn with_queues(names: &[&str]) -> Peer {
+        let peer = Peer::new();
+        names.iter().for_each(|name| peer.declare(&Queue::new(*name)));
+        peer
+    }
+
+    fn declare(&self, queue: &Queue) {
+        self.channel.declare(Declare::Queue(queue)).unwrap();
+    }
+
+    fn publish(&self, queue: &str, body: &str) {
+        self.channel.publish(Content::new("", queue, body), false).unwrap();
+    }
+
+    fn consume(&self, queue: &str, tag: &str) {
+        self.channel.consume(queue, tag, ConsumeSettings::default()).unwrap();
+    }
+
+    fn ready(&self, queue: &str) -> usize {
+        self.broker.queue(queue).unwrap().ready.len()
+    }
+}
+
+const ALL: DeliveryTag = DeliveryTag(0);
+
+#[test]
+fn consumers_of_a_channel_receive_in_the_order_of_their_tags() {
+    let peer = Peer::with_queues(&["a", "b"]);
+    peer.publish("a", "1");
+    peer.consume("a", "one");
+    peer.consume("b", "two");
+    peer.publish("b", "2");
+    peer.publish("a", "3");
+    let expected = ["one consumes", "one 1 1", "two consumes", "two 2 2", "one 3 3"];
+    assert_eq!(peer.events.take(), expected);
+}
+
+#[test]
+fn channel_prefetch_limits_all_consumers_together() {
+    let peer = Peer::with_queues(&["a", "b"]);
+    peer.channel.set_channel_prefetch(2);
+    peer.consume("a", "one");
+    peer.consume("b", "two");
+    for (queue, body) in [("a", "1"), ("b", "2"), ("a", "3"), ("b", "4")] {
+        peer.publish(queue, body);
+    }
+    let expected = ["one consumes", "two consumes", "one 1 1", "two 2 2"];
+    assert_eq!(peer.events.take(), expected);
+    // The acknowledgement of one queue makes room for a consumer of the other.
+    peer.channel.ack(DeliveryTag(1), Extent::One).unwrap();
+    peer.channel.ack(DeliveryTag(2), Extent::One).unwrap();
+    assert_eq!(peer.events.take(), ["one 3 3", "two 4 4"]);
+    peer.publish("a", "5");
+    peer.channel.set_channel_prefetch(0);
+    assert_eq!(peer.events.take(), ["one 5 5"]);
+}
+
+#[test]
+fn channel_prefetch_lets_another_queue_use_the_room() {
+    let peer = Peer::with_queues(&["a", "b"]);
+    peer.channel.set_channel_prefetch(1);
+    peer.consume("a", "one");
+    peer.consume("b", "two");
+    peer.publish("a", "1");
+    peer.publish("b", "2");
+    peer.events.take();
+    peer.channel.ack(DeliveryTag(1), Extent::One).unwrap();
+    assert_eq!(peer.events.take(), ["two 2 2"]);
+}
+
+#[test]
+fn channel_prefetch_ignores_fetched_messages_and_automatic_consumers() {
+    let peer = Peer::with_queues(&["a", "b"]);
+    peer.channel.set_channel_prefetch(1);
+    peer.publish("a", "1");
+    assert!(peer.channel.get("a", false).unwrap());
+    peer.consume("a", "one");
+    peer.publish("a", "2");
+    peer.channel.consume("b", "two", ConsumeSettings::default().with_no_ack(true)).unwrap();
+    peer.publish("b", "3");
+    let expected = ["got 1 1, 0 left", "one consumes", "one 2 2", "two consumes", "two 3 3"];
+    assert_eq!(peer.events.take(), expected);
+}
+
+#[test]
+fn consumer_prefetch_applies_to_later_consumers() {
+    let peer = Peer::with_queues(&["a"]);
+    peer.channel.set_consumer_prefetch(1);
+    peer.consume("a", "one");
+    peer.publish("a", "1");
+    peer.publish("a", "2");
+    assert_eq!(peer.events.take(), ["one consumes", "one 1 1"]);
+    assert_eq!(peer.ready("a"), 1);
+}
+
+#[test]
+fn peer_without_room_receives_the_rest_after_resume() {
+    let peer = Peer::with_queues(&["a"]);
+    peer.channel.consume("a", "one", ConsumeSettings::default().with_no_ack(true)).unwrap();
+    peer.events.is_full.store(true, Ordering::SeqCst);
+    peer.publish("a", "1");
+    peer.publish("a", "2");
+    assert_eq!(peer.events.take(), ["one consumes"]);
+    let other = Peer::of(&peer.broker);
+    other.consume("a", "other");
+    assert_eq!(other.events.take(), ["other consumes", "other 1 1", "other 2 2"]);
+    other.channel.cancel(b"other").unwrap();
+    peer.publish("a", "3");
+    peer.session.resume();
+    assert_eq!(peer.events.take(), [""; 0]);
+    peer.events.is_full.store(false, Ordering::SeqCst);
+    peer.session.resume();
+    assert_eq!(peer.events.take(), ["one 1 3"]);
+}
+
+#[test]
+fn unroutable_message_is_returned_without_confirms() {
+    let peer = Peer::new();
+    peer.channel.publish(Content::new("", "nowhere", "lost"), false).unwrap();
+    peer.channel.publish(Content::new("", "nowhere", "back"), true).unwrap();
+    assert_eq!(peer.events.take(), ["returned back"]);
+    peer.channel.select_confirms().unwrap();
+    peer.channel.publish(Content::new("", "nowhere", "again"), true).unwrap();
+    assert_eq!(peer.events.take(), ["returned again", "ack 1"]);
+}
+
+#[test]
+fn full_queue_refuses_the_confirm() {
+    let peer = Peer::new();
+    peer.declare(&Queue::new("full").max_length(0).overflow(Overflow::RejectPublish));
+    peer.channel.select_confirms().unwrap();
+    peer.publish("full", "1");
+    assert_eq!(peer.events.take(), ["nack 1"]);
+}
+
+#[test]
+fn confirms_after_a_lost_one_stand_alone() {
+    let peer = Peer::with_queues(&["a"]);
+    peer.channel.select_confirms().unwrap();
+    peer.publish("a", "1");
+    peer.broker.faults().lose_confirms(1);
+    peer.publish("a", "2");
+    peer.publish("a", "3");
+    assert_eq!(peer.events.take(), ["ack 1", "ack 3 alone"]);
+}
+
+#[test]
+fn transaction_publishes_and_settles_at_the_commit() {
+    let peer = Peer::with_queues(&["a", "b"]);
+    peer.publish("a", "1");
+    peer.channel.select_transactions().unwrap();
+    assert!(peer.channel.get("a", false).unwrap());
+    peer.channel.ack(DeliveryTag(1), Extent::One).unwrap();
+    peer.publish("b", "2");
+    peer.channel.publish(Content::new("", "nowhere", "back"), true).unwrap();
+    assert_eq!(peer.events.take(), ["got 1 1, 0 left"]);
+    let before = peer.broker.queue("a").unwrap();
+    assert_eq!((before.is_idle(), peer.ready("b")), (false, 0));
+    peer.channel.commit().unwrap();
+    assert_eq!(peer.events.take(), ["returned back"]);
+    let after = peer.broker.queue("a").unwrap();
+    assert_eq!((after.is_idle(), peer.ready("b")), (true, 1));
+}
+
+#[test]
+fn rolled_back_transaction_leaves_deliveries_unacknowledged() {
+    let peer = Peer::with_queues(&["a"]);
+    peer.publish("a", "1");
+    peer.publish("a", "2");
+    peer.channel.select_transactions().unwrap();
+    assert!(peer.channel.get("a", false).unwrap());
+    assert!(peer.channel.get("a", false).unwrap());
+    peer.channel.ack(DeliveryTag(2), Extent::One).unwrap();
+    peer.channel.ack(DeliveryTag(1), Extent::One).unwrap();
+    peer.publish("a", "3");
+    peer.channel.roll_back().unwrap();
+    peer.channel.ack(DeliveryTag(2), Extent::UpTo).unwrap();
+    peer.channel.commit().unwrap();
+    assert!(peer.broker.queue("a").unwrap().is_idle());
+}
+
+#[test]
+fn channel_closed_before_the_commit_requeues_settled_deliveries() {
+    let peer = Peer::with_queues(&["a"]);
+    peer.publish("a", "1");
+    peer.channel.select_transactions().unwrap();
+    assert!(peer.channel.get("a", false).unwrap());
+    peer.channel.ack(DeliveryTag(1), Extent::One).unwrap();
+    peer.channel.close();
+    assert_eq!(peer.ready("a"), 1);
+}
+
+#[test]
+fn settlement_in_a_transaction_makes_room_only_at_the_commit() {
+    let peer = Peer::with_queues(&["a"]);
+    peer.channel.set_channel_prefetch(1);
+    peer.channel.select_transactions().unwrap();
+    peer.consume("a", "one");
+    peer.publish("a", "1");
+    peer.publish("a", "2");
+    peer.channel.commit().unwrap();
+    peer.channel.ack(DeliveryTag(1), Extent::One).unwrap();
+    assert_eq!(peer.events.take(), ["one consumes", "one 1 1"]);
+    peer.channel.commit().unwrap();
+    assert_eq!(peer.events.take(), ["one 2 2"]);
+}
+
+#[test]
+fn refused_message_fails_the_commit() {
+    let peer = Peer::new();
+    peer.declare(&Queue::new("full").max_length(0).overflow(Overflow::RejectPublish));
+    peer.channel.select_transactions().unwrap();
+    peer.publish("full", "1");
+    assert!(matches!(peer.channel.commit(), Err(Error::PreconditionFailed { .. })));
+}
+
+#[test]
+fn transaction_checks_a_message_when_it_is_sent() {
+    let peer = Peer::new();
+    peer.channel.select_transactions().unwrap();
+    let sent = peer.channel.publish(Content::new("nowhere", "", "1"), false);
+    assert!(matches!(sent, Err(Error::NotFound { .. })));
+}
+
+#[test]
+fn confirms_and_transactions_exclude_each_other() {
+    let (one, other) = (Peer::new(), Peer::new());
+    one.channel.select_confirms().unwrap();
+    assert!(matches!(one.channel.select_transactions(), Err(Error::PreconditionFailed { .. })));
+    other.channel.select_transactions().unwrap();
+    other.channel.select_transactions().unwrap();
+    assert!(matches!(other.channel.select_confirms(), Err(Error::PreconditionFailed { .. })));
+    for end in [SessionChannel::commit, SessionChannel::roll_back] {
+        assert!(matches!(end(&Peer::new().channel), Err(Error::PreconditionFailed { .. })));
+    }
+}
+
+#[test]
+fn recover_redelivers_all_unacknowledged_messages() {
+    let peer = Peer::with_queues(&["a", "b"]);
+    peer.consume("a", "one");
+    peer.publish("a", "1");
+    peer.publish("b", "2");
+    assert!(peer.channel.get("b", false).unwrap());
+    peer.events.take();
+    peer.channel.recover().unwrap();
+    assert_eq!(peer.events.take(), ["one 3 1 again"]);
+    assert_eq!(peer.ready("b"), 1);
+}
+
+#[test]
+fn consumer_tag_is_used_once_until_the_consumer_ends() {
+    let peer = Peer::with_queues(&["a"]);
+    peer.consume("a", "one");
+    let again = peer.channel.consume("a", "one", ConsumeSettings::default());
+    assert!(matches!(again, Err(Error::HardError { code: 530, .. })));
+    assert!(peer.channel.cancel(b"one").unwrap());
+    assert!(!peer.channel.cancel(b"one").unwrap());
+    peer.consume("a", "one");
+    peer.channel.consume("a", "", ConsumeSettings::default()).unwrap();
+    let generated = peer.events.take().pop().unwrap();
+    assert!(generated.starts_with("amq.ctag-"), "{generated}");
+}
+
+#[test]
+fn deleted_queue_cancels_its_consumers_and_frees_their_tags() {
+    let peer = Peer::with_queues(&["a"]);
+    peer.consume("a", "one");
+    let name = "a";
+    peer.channel.delete(Delete::Queue { name, condition: DeleteIf::ALWAYS }).unwrap();
+    assert_eq!(peer.events.take(), ["one consumes", "one cancelled"]);
+    peer.declare(&Queue::new("a"));
+    peer.consume("a", "one");
+}
+
+#[test]
+fn direct_replies_reach_the_channel() {
+    let peer = Peer::with_queues(&["requests"]);
+    let replies = "amq.rabbitmq.reply-to";
+    peer.channel.consume(replies, "r", ConsumeSettings::default().with_no_ack(true)).unwrap();
+    let request = Content::new("", "requests", "?")
+        .with_properties(carrot_core::Properties::new().with_reply_to(replies));
+    peer.channel.publish(request, false).unwrap();
+    let asked = peer.broker.queue("requests").unwrap().ready;
+    let address = asked[0].properties.reply_to().unwrap().to_string();
+    peer.publish(&address, "!");
+    assert_eq!(peer.events.take(), ["r consumes", "r 1 !"]);
+    assert!(peer.channel.cancel(b"r").unwrap());
+    peer.publish(&address, "late");
+    assert_eq!(peer.events.take(), [""; 0]);
+}
+
+#[test]
+fn unknown_tag_closes_the_channel_and_requeues() {
+    let peer = Peer::with_queues(&["a"]);
+    peer.publish("a", "1");
+    assert!(peer.channel.get("a", false).unwrap());
+    let refused = peer.channel.reject(DeliveryTag(9), Rejection::Discard, Extent::One);
+    assert!(matches!(refused, Err(Error::PreconditionFailed { .. })));
+    assert_eq!(peer.ready("a"), 1);
+    assert!(peer.channel.ack(ALL, Extent::UpTo).is_err());
+}
+
+#[test]
+fn message_to_an_unknown_exchange_fails_the_channel_as_an_event() {
+    let peer = Peer::new();
+    peer.channel.publish(Content::new("nowhere", "", "1"), false).unwrap();
+    let events = peer.events.take();
+    assert!(events[0].contains("NOT_FOUND - no exchange 'nowhere'"), "{events:?}");
+    assert!(peer.channel.publish(Content::new("", "", "2"), false).is_err());
+}
+
+#[test]
+fn closed_session_requeues_and_deletes_exclusive_queues() {
+    let peer = Peer::with_queues(&["a"]);
+    peer.declare(&Queue::new("mine").exclusive());
+    peer.publish("a", "1");
+    peer.consume("a", "one");
+    peer.session.close();
+    assert_eq!(peer.ready("a"), 1);
+    assert!(peer.broker.queue("mine").is_none());
+    assert!(!peer.session.is_open());
+}
+
+#[test]
+fn cut_session_reports_the_loss() {
+    let broker = Broker::new();
+    let lost = Arc::new(AtomicBool::new(false));
+    let noted = Arc::clone(&lost);
+    let session =
+        broker.open_session(&SessionSettings::new("guest").with_name("cut"), move |event| {
+            noted.fetch_or(matches!(event, Event::Disconnected { .. }), Ordering::SeqCst);
+        });
+    broker.faults().drop_connections_named("cut").unwrap();
+    assert!(lost.load(Ordering::SeqCst));
+    assert!(!session.is_open());
+}
+
+#[test]
+fn blocked_session_waits_until_its_messages_are_read() {
+    let peer = Peer::with_queues(&["a"]);
+    peer.channel.select_confirms().unwrap();
+    peer.broker.faults().block_publishers("low on memory");
+    peer.publish("a", "1");
+    assert_eq!((peer.events.take(), peer.ready("a")), (Vec::new(), 0));
+    std::thread::scope(|scope| {
+        let waiting = scope.spawn(|| peer.session.wait_until_read());
+        peer.broker.faults().unblock_publishers();
+        waiting.join().unwrap();
+    });
+    assert_eq!((peer.events.take(), peer.ready("a")), (vec!["ack 1".to_string()], 1));
+}
