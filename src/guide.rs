@@ -67,6 +67,13 @@ pub mod observing {}
 #[allow(clippy::test_attr_in_doctest, reason = "the page shows tests")]
 pub mod testing {}
 
+// The page is about the feature `server`, and its code needs the feature.
+#[cfg_attr(feature = "server", doc = include_str!("guide/links.md"))]
+#[cfg_attr(feature = "server", doc = "")]
+#[cfg_attr(feature = "server", doc = include_str!("../docs/testing-in-any-language.md"))]
+#[cfg_attr(not(feature = "server"), doc = "Testing in any language, with the feature `server`.")]
+pub mod testing_in_any_language {}
+
 #[doc = include_str!("../docs/metrics-and-traces.md")]
 pub mod metrics_and_traces {}
 

@@ -59,6 +59,7 @@
 //! | send later, or many with progress | [`guide::sending`] |
 //! | choose a format, compress bodies | [`guide::codecs`] |
 //! | test without RabbitMQ | [`guide::testing`] |
+//! | test programs in any language | [`guide::testing_in_any_language`] |
 //! | choose a type of queue | [`guide::queue_types`] |
 //! | know the cost of each failure | [`guide::guarantees`] |
 //! | see the numbers of a running program | [`guide::observing`] |
@@ -139,6 +140,7 @@
 //! | feature | adds | default |
 //! |---|---|---|
 //! | `memory` | the in-process broker | on |
+//! | `server` | the in-process broker on a port, for any AMQP client | off |
 //! | `amqp` | RabbitMQ | on |
 //! | `tls` | `amqps://`, through rustls | on |
 //! | `bincode` | the [`Codec::bincode`] codec | on |
@@ -273,6 +275,9 @@ pub mod guide;
 #[cfg(feature = "memory")]
 #[doc(inline)]
 pub use carrot_backend_memory as memory;
+#[cfg(feature = "server")]
+#[doc(inline)]
+pub use carrot_server as server;
 
 #[cfg(feature = "amqp")]
 #[doc(inline)]

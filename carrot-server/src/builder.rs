@@ -1,0 +1,217 @@
+//! Builds servers with users, virtual hosts and limits.
+
+use std::collections::BTreeMap;
+use std::net::{TcpListener, ToSocketAddrs};
+use std::time::Duration;
+
+use carrot_backend_memory::Broker;
+use carrot_core::{Error, Result, Secret};
+
+use crate::connection::handshake::FRAME_MIN;
+use crate::server::{Server, failed};
+use crate::settings::ServerSettings;
+use crate::users::Users;
+
+/// The longest name of a virtual host or a user, in bytes.
+const LONGEST_NAME: usize = 255;
+
+/// Builds a [`Server`]. [`Server::builder`] returns one.
+///
+/// ```
+/// use carrot::memory::Broker;
+/// use carrot::server::Server;
+///
+/// let (blue, green) = (Broker::new(), Broker::new());
+/// let server = Server::builder(&blue)
+///     .vhost("green", &green)
+///     .user("ann", "hush")
+///     .max_connections(100)
+///     .bind("127.0.0.1:0")?;
+/// # drop(server);
+/// # Ok::<(), carrot::Error>(())
+/// ```
+#[derive(Debug, Clone)]
+#[must_use]
+pub struct ServerBuilder {
+    settings: ServerSettings,
+    any_interface: bool,
+}
+
+impl Server {
+    /// Serves a broker as virtual host `/`, for user `guest` with password `guest`.
+    ///
+    /// `address` is a host and a port. Port 0 stands for a free port, which
+    /// [`address`](Server::address) returns. The address has to be of this machine's loopback
+    /// interface; [`builder`](Server::builder) has settings for others.
+    ///
+    /// # Errors
+    /// - [`Error::Config`]: the address is not of the loopback interface.
+    /// - [`Error::Backend`]: the address cannot be used, for example because its port is in use.
+    pub fn bind(address: impl ToSocketAddrs, broker: &Broker) -> Result<Server> {
+        Server::builder(broker).bind(address)
+    }
+
+    /// Returns a builder, for users, virtual hosts and limits.
+    pub fn builder(broker: &Broker) -> ServerBuilder {
+        ServerBuilder::new(broker)
+    }
+}
+
+impl ServerBuilder {
+    fn new(broker: &Broker) -> ServerBuilder {
+        ServerBuilder {
+            settings: ServerSettings {
+                vhosts: BTreeMap::from([("/".to_string(), broker.clone())]),
+                users: Users::default(),
+                channel_max: 2047,
+                frame_max: 131_072,
+                heartbeat: 60,
+                max_connections: 10_000,
+                max_unfinished_bytes: 256 << 20,
+                handshake_timeout: Duration::from_secs(10),
+            },
+            any_interface: false,
+        }
+    }
+
+    /// Serves another broker as a virtual host of this name, or replaces the broker of `/`.
+    ///
+    /// Defaults to the virtual host `/` only.
+    pub fn vhost(mut self, name: impl Into<String>, broker: &Broker) -> ServerBuilder {
+        self.settings.vhosts.insert(name.into(), broker.clone());
+        self
+    }
+
+    /// Adds a user, who may do everything in every virtual host. Wrong passwords are answered after
+    /// a pause of 250 milliseconds.
+    ///
+    /// Defaults to the user `guest` with the password `guest`, as long as no user is added.
+    pub fn user(mut self, name: impl Into<String>, password: impl Into<Secret>) -> ServerBuilder {
+        self.settings.users.add(name.into(), password.into());
+        self
+    }
+
+    /// Permits addresses that other machines reach. Passwords and messages cross the network
+    /// unencrypted.
+    ///
+    /// A server for other machines needs users of its own.
+    ///
+    /// Defaults to addresses of the loopback interface only.
+    pub fn allow_other_machines(mut self) -> ServerBuilder {
+        self.any_interface = true;
+        self
+    }
+
+    /// Sets the maximum number of channels of a connection; 0 for no limit. At most 65,535.
+    ///
+    /// Defaults to 2,047, as RabbitMQ does.
+    pub fn channel_max(mut self, channels: u16) -> ServerBuilder {
+        self.settings.channel_max = channels;
+        self
+    }
+
+    /// Sets the maximum size of a frame, in bytes. From 4,096 to 16,777,216.
+    ///
+    /// Defaults to 131,072, as RabbitMQ does.
+    pub fn frame_max(mut self, bytes: u32) -> ServerBuilder {
+        self.settings.frame_max = bytes;
+        self
+    }
+
+    /// Sets the heartbeat interval that the server proposes, in seconds; 0 for no heartbeats. The
+    /// client chooses the interval.
+    ///
+    /// A connection is closed after two intervals without an octet of the client.
+    ///
+    /// Defaults to 60 seconds, as RabbitMQ does.
+    pub fn heartbeat(mut self, seconds: u16) -> ServerBuilder {
+        self.settings.heartbeat = seconds;
+        self
+    }
+
+    /// Sets the maximum number of connections. The server closes further sockets at once.
+    ///
+    /// At most 256 connections at a time can be in the handshake.
+    ///
+    /// Defaults to 10,000.
+    pub fn max_connections(mut self, connections: usize) -> ServerBuilder {
+        self.settings.max_connections = connections;
+        self
+    }
+
+    /// Sets the maximum size of all messages that have not arrived completely, in bytes, of all
+    /// connections together. A connection that exceeds the limit is closed.
+    ///
+    /// Messages in queues do not count. `x-max-length-bytes` limits a queue.
+    ///
+    /// Defaults to 268,435,456 (256 MiB).
+    pub fn max_unfinished_bytes(mut self, bytes: usize) -> ServerBuilder {
+        self.settings.max_unfinished_bytes = bytes;
+        self
+    }
+
+    /// Sets the time that a client has until its connection is open.
+    ///
+    /// Defaults to 10 seconds.
+    pub fn handshake_timeout(mut self, timeout: Duration) -> ServerBuilder {
+        self.settings.handshake_timeout = timeout;
+        self
+    }
+
+    /// Starts the server at an address, which is a host and a port. Port 0 stands for a free port.
+    ///
+    /// # Errors
+    /// - [`Error::Config`]: the address is not of the loopback interface and other machines are not
+    ///   allowed, a server for other machines has no user, or a setting is out of its limits.
+    /// - [`Error::Backend`]: the address cannot be used, for example because its port is in use.
+    pub fn bind(self, address: impl ToSocketAddrs) -> Result<Server> {
+        let ServerBuilder { mut settings, any_interface } = self;
+        check(&settings)?;
+        let addresses: Vec<_> = address
+            .to_socket_addrs()
+            .map_err(|error| failed("find the address", &error))?
+            .collect();
+        let foreign = addresses.iter().find(|address| !address.ip().is_loopback());
+        match foreign {
+            Some(address) if !any_interface => {
+                let reason = format!(
+                    "{address} is reachable from other machines; call allow_other_machines"
+                );
+                return Err(Error::config("address", reason));
+            }
+            Some(_) if settings.users.is_empty() => {
+                let reason = "a server for other machines needs a user; add one with a password";
+                return Err(Error::config("user", reason));
+            }
+            _ => {}
+        }
+        if settings.users.is_empty() {
+            settings.users.add("guest".into(), "guest".into());
+        }
+        let listener =
+            TcpListener::bind(&*addresses).map_err(|error| failed("bind the address", &error))?;
+        Server::start(listener, settings)
+    }
+}
+
+/// Checks that the settings are within their limits.
+fn check(settings: &ServerSettings) -> Result<()> {
+    const FRAME_MOST: u32 = 16 << 20;
+    if !(FRAME_MIN..=FRAME_MOST).contains(&settings.frame_max) {
+        let reason = format!(
+            "is {} bytes, and has to be from {FRAME_MIN} to {FRAME_MOST}",
+            settings.frame_max
+        );
+        return Err(Error::config("frame_max", reason));
+    }
+    for (option, longest) in [
+        ("vhost", settings.vhosts.keys().map(String::len).max()),
+        ("user", settings.users.longest_name()),
+    ] {
+        if let Some(length) = longest.filter(|length| *length > LONGEST_NAME) {
+            let reason = format!("a name has {length} bytes, and the limit is {LONGEST_NAME}");
+            return Err(Error::config(option, reason));
+        }
+    }
+    Ok(())
+}

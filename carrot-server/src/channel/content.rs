@@ -1,0 +1,193 @@
+//! Assembles the messages that a peer publishes.
+
+use carrot_amqp_wire::{BasicPublish, BodyPart, ContentHeader, WireError};
+use carrot_core::Properties;
+use carrot_core::backend::{Body, Content, ShortString};
+
+use crate::close::Close;
+use crate::memory_budget::{BudgetShare, MemoryBudget};
+
+/// The number of `basic.publish`.
+const PUBLISH: (u16, u16) = (60, 40);
+
+/// A message that a peer has published completely.
+#[derive(Debug)]
+pub(crate) struct PublishedMessage {
+    pub(crate) content: Content,
+    pub(crate) mandatory: bool,
+    /// The size of a body that was too large to be kept, in bytes.
+    pub(crate) too_large: Option<u64>,
+}
+
+/// The frames of a message that may still follow.
+#[derive(Debug, Default)]
+pub(crate) enum ContentState<'b> {
+    /// A method.
+    #[default]
+    Method,
+    /// The header of this message.
+    Header(Envelope),
+    /// The body of this message.
+    Body(Box<UnfinishedMessage<'b>>),
+}
+
+/// The fields of `basic.publish`.
+#[derive(Debug)]
+pub(crate) struct Envelope {
+    exchange: ShortString,
+    routing_key: ShortString,
+    mandatory: bool,
+}
+
+/// A message whose body has not arrived completely.
+#[derive(Debug)]
+pub(crate) struct UnfinishedMessage<'b> {
+    envelope: Envelope,
+    properties: Properties,
+    body: Vec<u8>,
+    /// The size of the body, in bytes.
+    size: u64,
+    /// The number of bytes that are missing.
+    missing: u64,
+    /// Whether the body is too large to be kept.
+    is_too_large: bool,
+    memory: BudgetShare<'b>,
+}
+
+impl Envelope {
+    pub(crate) fn new(publish: &BasicPublish<'_>) -> Envelope {
+        Envelope {
+            exchange: publish.exchange.to_short_string(),
+            routing_key: publish.routing_key.to_short_string(),
+            mandatory: publish.mandatory,
+        }
+    }
+
+    fn message(self, properties: Properties, body: Body) -> PublishedMessage {
+        let Envelope { exchange, routing_key, mandatory } = self;
+        let content = Content { exchange, routing_key, properties, body };
+        PublishedMessage { content, mandatory, too_large: None }
+    }
+}
+
+impl<'b> ContentState<'b> {
+    /// Returns the close over a frame that does not follow, other than the header or body.
+    pub(crate) fn unexpected(&self) -> Close {
+        match self {
+            ContentState::Method => {
+                Close::unexpected_frame("expected method frame, got non method frame instead")
+            }
+            ContentState::Header(_) => Close::unexpected_frame(
+                "expected content header for class 60, got non content header frame instead",
+            )
+            .caused_by(PUBLISH),
+            ContentState::Body(_) => {
+                Close::unexpected_frame("expected content body, got non content body frame instead")
+                    .caused_by(PUBLISH)
+            }
+        }
+    }
+
+    /// Takes the header of a message. Returns the message if it has no body.
+    pub(crate) fn header(
+        &mut self,
+        payload: &[u8],
+        max_body: usize,
+        budget: &'b MemoryBudget,
+    ) -> Result<Option<PublishedMessage>, Close> {
+        if !matches!(self, ContentState::Header(_)) {
+            return Err(self.unexpected());
+        }
+        let header = ContentHeader::read(payload).map_err(|error| match payload {
+            [high, low, ..] if [*high, *low] != [0, 60] => Close::unexpected_frame(&format!(
+                "expected content header for class 60, got one for class {} instead",
+                u16::from_be_bytes([*high, *low])
+            ))
+            .caused_by(PUBLISH),
+            _ if matches!(error, WireError::ContentClass { .. }) => self.unexpected(),
+            _ => Close::malformed_frame(&error).caused_by(PUBLISH),
+        })?;
+        let properties = header
+            .properties()
+            .map_err(|error| {
+                Close::connection(502, format!("SYNTAX_ERROR - {error}")).caused_by(PUBLISH)
+            })?
+            .to_properties();
+        let size = header.body_size;
+        let ContentState::Header(envelope) = std::mem::take(self) else { return Ok(None) };
+        if size == 0 {
+            return Ok(Some(envelope.message(properties, Body::default())));
+        }
+        let is_too_large = usize::try_from(size).map_or(true, |size| size > max_body);
+        *self = ContentState::Body(Box::new(UnfinishedMessage {
+            envelope,
+            properties,
+            body: Vec::new(),
+            size,
+            missing: size,
+            is_too_large,
+            memory: budget.share(),
+        }));
+        Ok(None)
+    }
+
+    /// Takes a part of a body. Returns the message if its body is complete.
+    pub(crate) fn body(
+        &mut self,
+        part: &BodyPart<'_>,
+        budget: &MemoryBudget,
+    ) -> Result<Option<PublishedMessage>, Close> {
+        let ContentState::Body(message) = self else { return Err(self.unexpected()) };
+        let Some(missing) = message.missing.checked_sub(part.octets.len() as u64) else {
+            return Err(Close::connection(
+                501,
+                "FRAME_ERROR - content body frame exceeds remaining content size",
+            )
+            .caused_by(PUBLISH));
+        };
+        message.missing = missing;
+        let is_complete = missing == 0 && part.ends_frame;
+        // Most bodies arrive in one part, and are copied once.
+        if is_complete && message.body.is_empty() && !message.is_too_large {
+            let ContentState::Body(message) = std::mem::take(self) else { return Ok(None) };
+            let UnfinishedMessage { envelope, properties, .. } = *message;
+            return Ok(Some(envelope.message(properties, Body::from(part.octets))));
+        }
+        if !message.is_too_large {
+            message.append(part.octets, budget)?;
+        }
+        if !is_complete {
+            return Ok(None);
+        }
+        let ContentState::Body(message) = std::mem::take(self) else { return Ok(None) };
+        let UnfinishedMessage { envelope, properties, body, size, is_too_large, .. } = *message;
+        let message = envelope.message(properties, Body::from(body));
+        Ok(Some(PublishedMessage { too_large: is_too_large.then_some(size), ..message }))
+    }
+}
+
+impl UnfinishedMessage<'_> {
+    /// Adds octets. The memory grows with the octets that have arrived, up to the announced size.
+    fn append(&mut self, octets: &[u8], budget: &MemoryBudget) -> Result<(), Close> {
+        let needed = self.body.len() + octets.len();
+        if needed > self.body.capacity() {
+            let announced = usize::try_from(self.size).unwrap_or(usize::MAX);
+            let capacity = needed.saturating_mul(2).min(announced).max(needed);
+            if !self.memory.grow(capacity - self.body.capacity()) {
+                let limit = budget.limit();
+                let reason = format!(
+                    "RESOURCE_ERROR - the messages that have not arrived completely exceed {limit} \
+                     bytes, the limit of the server"
+                );
+                return Err(Close::connection(506, reason).caused_by(PUBLISH));
+            }
+            self.body.reserve_exact(capacity - self.body.len());
+        }
+        self.body.extend_from_slice(octets);
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+#[path = "content_tests.rs"]
+mod tests;

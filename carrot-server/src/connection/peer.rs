@@ -1,0 +1,87 @@
+//! The parts of a connection that its threads share.
+
+use std::net::{Shutdown, TcpStream};
+use std::sync::atomic::{AtomicU16, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use carrot_amqp_wire::{ConnectionBlocked, Method};
+use carrot_backend_memory::session::Session;
+use carrot_core::backend::Event;
+
+use crate::close::Close;
+use crate::outgoing::Outgoing;
+use crate::registry::ServedConnection;
+
+/// The reply code of an end that an operator requested.
+const CONNECTION_FORCED: u16 = 320;
+
+/// The parts of a connection that its threads share.
+#[derive(Debug)]
+pub(crate) struct Peer {
+    pub(crate) socket: TcpStream,
+    pub(crate) outgoing: Arc<Outgoing>,
+    /// The session, once the peer has opened a virtual host.
+    pub(crate) session: OnceLock<Session>,
+    /// The heartbeat interval, in seconds; 0 for none.
+    heartbeat: AtomicU16,
+}
+
+impl Peer {
+    pub(crate) fn new(socket: TcpStream, frame_max: u32) -> Peer {
+        Peer {
+            socket,
+            outgoing: Arc::new(Outgoing::new(frame_max)),
+            session: OnceLock::new(),
+            heartbeat: AtomicU16::new(0),
+        }
+    }
+
+    /// Returns the heartbeat interval; `None` for no heartbeats.
+    pub(crate) fn heartbeat(&self) -> Option<Duration> {
+        let seconds = self.heartbeat.load(Ordering::Relaxed);
+        (seconds > 0).then(|| Duration::from_secs(seconds.into()))
+    }
+
+    pub(crate) fn set_heartbeat(&self, seconds: u16) {
+        self.heartbeat.store(seconds, Ordering::Relaxed);
+    }
+
+    /// Reports an event of the session to the peer.
+    pub(crate) fn report(&self, event: &Event, hears_blocked: bool) {
+        match event {
+            Event::Blocked { reason, .. } if hears_blocked => {
+                let blocked = ConnectionBlocked { reason: reason.into() };
+                self.outgoing.method(0, &blocked.into());
+                self.outgoing.flush();
+            }
+            Event::Unblocked { .. } if hears_blocked => {
+                self.outgoing.method(0, &Method::ConnectionUnblocked);
+                self.outgoing.flush();
+            }
+            Event::Disconnected { .. } => self.close_socket(),
+            _ => {}
+        }
+    }
+
+    /// Closes the socket, which ends both threads.
+    pub(crate) fn close_socket(&self) {
+        self.outgoing.abandon();
+        // The socket may be closed already.
+        let _ = self.socket.shutdown(Shutdown::Both);
+    }
+}
+
+impl ServedConnection for Peer {
+    fn request_close(&self) {
+        let reason = "CONNECTION_FORCED - broker forced connection closure with reason 'shutdown'";
+        self.outgoing.close(&Close::connection(CONNECTION_FORCED, reason));
+    }
+
+    fn cut(&self) {
+        self.close_socket();
+        if let Some(session) = self.session.get() {
+            session.close();
+        }
+    }
+}

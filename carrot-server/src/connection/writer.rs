@@ -1,0 +1,61 @@
+//! The thread that writes to the socket of a connection.
+
+use std::io::{self, ErrorKind, Write};
+use std::net::TcpStream;
+use std::time::Duration;
+
+use carrot_amqp_wire::HEARTBEAT;
+use carrot_backend_memory::session::Session;
+
+use crate::connection::peer::Peer;
+use crate::encode::Encoder;
+use crate::outgoing::{Outgoing, WriterTask};
+
+/// The time after which a blocked write looks whether the connection is over.
+pub(crate) const WRITE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Writes until the connection ends.
+pub(crate) fn run(peer: &Peer) {
+    if let Err(error) = write(peer) {
+        log::debug!("writing to a peer failed: {error}");
+    }
+    peer.close_socket();
+}
+
+fn write(peer: &Peer) -> io::Result<()> {
+    let outgoing = &*peer.outgoing;
+    let mut octets = Vec::new();
+    loop {
+        // Two heartbeats in an interval, as RabbitMQ sends them.
+        match outgoing.next_task(peer.heartbeat().map(|interval| interval / 2)) {
+            WriterTask::End => return Ok(()),
+            WriterTask::Heartbeat => write_all(&peer.socket, &HEARTBEAT, outgoing)?,
+            WriterTask::Write(batch) => {
+                let write = |octets: &[u8]| write_all(&peer.socket, octets, outgoing);
+                let mut encoder = Encoder::new(octets, write);
+                let frame_max = outgoing.frame_max();
+                batch.items.iter().try_for_each(|item| encoder.encode(item, frame_max))?;
+                octets = encoder.finish()?;
+                if outgoing.note_written(&batch) {
+                    peer.session.get().inspect(|session| Session::resume(session));
+                }
+            }
+        }
+    }
+}
+
+/// Writes all octets. A peer that does not read is waited for as long as the connection is open.
+fn write_all(mut socket: &TcpStream, mut octets: &[u8], outgoing: &Outgoing) -> io::Result<()> {
+    while !octets.is_empty() {
+        match socket.write(octets) {
+            Ok(0) => return Err(ErrorKind::WriteZero.into()),
+            Ok(count) => octets = octets.get(count..).unwrap_or_default(),
+            Err(error) => match error.kind() {
+                ErrorKind::Interrupted => {}
+                ErrorKind::WouldBlock | ErrorKind::TimedOut if !outgoing.is_ending() => {}
+                _ => return Err(error),
+            },
+        }
+    }
+    Ok(())
+}

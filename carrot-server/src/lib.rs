@@ -1,0 +1,80 @@
+//! Carrot's in-process broker on a socket, for any AMQP 0-9-1 client.
+//!
+//! A [`Server`] offers a [`Broker`](carrot_backend_memory::Broker) to programs in any language. A
+//! test starts one in less than a millisecond, and each test can have its own. Because the program
+//! hosts the broker, it can also advance the clock, inject faults and look into queues, while
+//! clients in other languages are connected.
+//!
+//! ```
+//! use std::time::Duration;
+//! use carrot::memory::{Broker, ManualClock};
+//! use carrot::server::Server;
+//!
+//! let clock = ManualClock::new();
+//! let broker = Broker::with_clock(&clock);
+//! let server = Server::bind("127.0.0.1:0", &broker)?;
+//! // A client in any language connects to `server.url()`, and declares a queue with a TTL.
+//! clock.advance(Duration::from_secs(3600)); // its messages expire now
+//! broker.faults().drop_connections(); // its connection is lost
+//! server.stop(Duration::from_secs(5))?;
+//! # Ok::<(), carrot::Error>(())
+//! ```
+//!
+//! # What is served
+//!
+//! All of AMQP 0-9-1 that RabbitMQ speaks: exchanges, queues and bindings; publishing with
+//! confirms, transactions and returns; consumers with tags of the client's choice and both kinds of
+//! prefetch; `basic.get`, `basic.recover`, `basic.nack`; PLAIN and AMQPLAIN; `connection.blocked`,
+//! `connection.update-secret`. Errors have RabbitMQ's codes and words. The broker imitates a
+//! release of RabbitMQ, and the server announces its version.
+//!
+//! # Not supported yet
+//!
+//! * TLS, and the mechanism EXTERNAL.
+//! * Permissions: every user may do everything.
+//! * A memory limit for messages in queues, which blocks publishers. A test blocks them with
+//!   `Faults::block_publishers`.
+//! * The management API and the other plug-ins of RabbitMQ, streams, and AMQP 1.0.
+//! * Properties that the codec cannot read: unknown flags, and headers with more than 128 levels.
+//!   RabbitMQ forwards their octets. The server closes the connection with `SYNTAX_ERROR` (502).
+//! * A message of a transaction is routed at the commit. RabbitMQ looks its bindings up when the
+//!   message is sent.
+//! * All that the [memory broker](carrot_backend_memory) does not model.
+//!
+//! # Trust
+//!
+//! A server is for tests and for programs on one machine. It listens on the loopback interface,
+//! unless [`ServerBuilder::allow_other_machines`] permits more. Clients have a deadline for their
+//! handshake. Memory is taken for octets that have arrived, never for announced sizes. A client
+//! that does not read stops only its own connection.
+//!
+//! # Threads
+//!
+//! One thread accepts connections. Each connection has two threads: one reads and does the work,
+//! the other writes. Deliveries wait in their queues while a client does not read.
+//!
+//! # Log levels
+//!
+//! * `debug`: connections that are lost or closed, with the reason.
+//! * `info`: the address of the server.
+//! * `warn`: wrong credentials; connections that the server cannot accept.
+//!
+//! No log line contains a password or a body.
+
+#![warn(clippy::exhaustive_enums, clippy::exhaustive_structs)]
+
+mod builder;
+mod channel;
+mod close;
+mod connection;
+mod encode;
+mod memory_budget;
+mod outgoing;
+mod registry;
+mod server;
+mod settings;
+mod sync;
+mod users;
+
+pub use builder::ServerBuilder;
+pub use server::Server;

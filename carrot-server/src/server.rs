@@ -1,0 +1,219 @@
+//! The server: its socket, and the thread that accepts connections.
+
+use std::fmt;
+use std::io;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream};
+use std::sync::Arc;
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use carrot_core::{Error, Result};
+
+use crate::connection::reader::{self, STACK, ServerContext};
+use crate::memory_budget::MemoryBudget;
+use crate::registry::{ConnectionRegistry, Registration};
+use crate::settings::ServerSettings;
+
+/// The pause after a failure to accept a connection, such as too many open files.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+/// The time that threads have to end after their sockets were closed.
+const CUT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// A broker on a socket, for any AMQP 0-9-1 client.
+///
+/// The server shows the broker to its clients as RabbitMQ. The program that hosts it can use the
+/// same broker directly, inject faults and advance its clock. Dropping the server cuts its
+/// connections.
+///
+/// ```
+/// use carrot::memory::Broker;
+/// use carrot::server::Server;
+///
+/// let server = Server::bind("127.0.0.1:0", &Broker::new())?;
+/// # #[cfg(feature = "amqp")]
+/// # {
+/// let connection = carrot::connect(server.url())?;
+/// let consumer = connection.consumer("jobs").build()?;
+/// connection.publisher().routing_key("jobs").build()?.send("hello")?;
+/// let message = consumer.fetch_timeout(std::time::Duration::from_secs(5))?.expect("a message");
+/// assert_eq!(message.decode::<String>()?, "hello");
+/// message.ack()?;
+/// # }
+/// # Ok::<(), carrot::Error>(())
+/// ```
+pub struct Server {
+    shared: Arc<ServerShared>,
+    address: SocketAddr,
+    accepting: Option<JoinHandle<()>>,
+}
+
+/// The parts of a server that its threads share.
+struct ServerShared {
+    settings: ServerSettings,
+    budget: MemoryBudget,
+    registry: Arc<ConnectionRegistry>,
+}
+
+impl Server {
+    pub(crate) fn start(listener: TcpListener, settings: ServerSettings) -> Result<Server> {
+        let address = listener.local_addr().map_err(|error| failed("bind", &error))?;
+        let shared = Arc::new(ServerShared {
+            budget: MemoryBudget::new(settings.max_unfinished_bytes),
+            settings,
+            registry: Arc::default(),
+        });
+        let accepted = Arc::clone(&shared);
+        let accepting = thread::Builder::new()
+            .name("carrot-server".into())
+            .stack_size(STACK)
+            .spawn(move || accept(&listener, &accepted))
+            .map_err(|error| failed("start a thread", &error))?;
+        log::info!("serving AMQP 0-9-1 at {address}");
+        Ok(Server { shared, address, accepting: Some(accepting) })
+    }
+
+    /// Returns the address that clients connect to.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Returns the URL of virtual host `/` for user `guest`.
+    ///
+    /// ```
+    /// use carrot::memory::Broker;
+    /// use carrot::server::Server;
+    ///
+    /// let server = Server::bind("127.0.0.1:0", &Broker::new())?;
+    /// let port = server.address().port();
+    /// assert_eq!(server.url(), format!("amqp://guest:guest@127.0.0.1:{port}/%2f"));
+    /// # Ok::<(), carrot::Error>(())
+    /// ```
+    pub fn url(&self) -> String {
+        format!("amqp://guest:guest@{}/%2f", reachable(self.address))
+    }
+
+    /// Returns the number of open connections, those in the handshake included.
+    pub fn connection_count(&self) -> usize {
+        self.shared.registry.count()
+    }
+
+    /// Stops the server. Clients are asked to close, as RabbitMQ asks them before it shuts down.
+    ///
+    /// The messages of all channels return to their queues. The broker continues.
+    ///
+    /// Blocks until all connections are closed, at most for `timeout`. Connections that are open
+    /// then are cut.
+    ///
+    /// # Errors
+    /// - [`Error::Timeout`]: connections were cut.
+    pub fn stop(mut self, timeout: Duration) -> Result<()> {
+        let registry = Arc::clone(&self.shared.registry);
+        registry.stop(|connection| connection.request_close());
+        self.end_accepting();
+        let deadline = Instant::now().checked_add(timeout);
+        let closed = deadline.is_none_or(|deadline| registry.wait_until_empty(deadline));
+        self.cut();
+        if closed { Ok(()) } else { Err(Error::timeout("stopping the server", timeout)) }
+    }
+
+    /// Closes all sockets, and waits for the threads.
+    fn cut(&mut self) {
+        let registry = &self.shared.registry;
+        registry.stop(|connection| connection.cut());
+        self.end_accepting();
+        let registry = &self.shared.registry;
+        if !registry.wait_until_empty(Instant::now() + CUT_TIMEOUT) {
+            log::warn!("{} connections of a server that ends are still busy", registry.count());
+        }
+    }
+
+    /// Ends the thread that accepts connections. The registry admits no more.
+    fn end_accepting(&mut self) {
+        let Some(accepting) = self.accepting.take() else { return };
+        // The thread waits for a connection, and finds that the server stops.
+        if let Err(error) = TcpStream::connect(reachable(self.address)) {
+            log::debug!("the thread that accepts connections may not have ended: {error}");
+            return;
+        }
+        if accepting.join().is_err() {
+            log::error!("the thread that accepts connections panicked");
+        }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.cut();
+    }
+}
+
+impl fmt::Debug for Server {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("Server")
+            .field("address", &self.address)
+            .field("connections", &self.connection_count())
+            .finish_non_exhaustive()
+    }
+}
+
+/// Accepts connections until the server stops.
+fn accept(listener: &TcpListener, shared: &Arc<ServerShared>) {
+    while !shared.registry.is_stopping() {
+        let socket = match listener.accept() {
+            Ok((socket, _)) => socket,
+            Err(error) => {
+                log::warn!("a connection could not be accepted: {error}");
+                shared.registry.pause(ACCEPT_PAUSE);
+                continue;
+            }
+        };
+        let Some(registration) = shared.registry.admit(shared.settings.max_connections) else {
+            if !shared.registry.is_stopping() {
+                log::warn!("a connection was refused: the server has too many");
+            }
+            continue;
+        };
+        let served = Arc::clone(shared);
+        let started = thread::Builder::new()
+            .name("carrot-server-reader".into())
+            .stack_size(STACK)
+            .spawn(move || served.serve(socket, registration));
+        if let Err(error) = started {
+            log::warn!("a connection was refused: no thread: {error}");
+            shared.registry.pause(ACCEPT_PAUSE);
+        }
+    }
+}
+
+impl ServerShared {
+    fn serve(&self, socket: TcpStream, registration: Registration) {
+        let refused =
+            self.settings.vhosts.values().find_map(|broker| broker.admit_connection().err());
+        if let Some(error) = refused {
+            log::debug!("a connection was refused by an injected fault: {error}");
+            return;
+        }
+        let context = ServerContext {
+            settings: &self.settings,
+            budget: &self.budget,
+            registry: &self.registry,
+        };
+        reader::run(socket, registration, context);
+    }
+}
+
+/// Returns an address of this machine at which a server is reached that listens at `address`.
+fn reachable(mut address: SocketAddr) -> SocketAddr {
+    if address.ip().is_unspecified() {
+        address.set_ip(match address {
+            SocketAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
+            SocketAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
+        });
+    }
+    address
+}
+
+pub(crate) fn failed(operation: &str, error: &io::Error) -> Error {
+    Error::Backend { reason: format!("the server cannot {operation}: {error}"), source: None }
+}

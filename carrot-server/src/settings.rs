@@ -1,0 +1,23 @@
+//! The settings of a server.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use carrot_backend_memory::Broker;
+
+use crate::users::Users;
+
+/// The settings of a server, complete and valid.
+#[derive(Debug, Clone)]
+pub(crate) struct ServerSettings {
+    pub(crate) vhosts: BTreeMap<String, Broker>,
+    pub(crate) users: Users,
+    pub(crate) channel_max: u16,
+    pub(crate) frame_max: u32,
+    /// The heartbeat interval that the server proposes, in seconds; 0 for none.
+    pub(crate) heartbeat: u16,
+    pub(crate) max_connections: usize,
+    pub(crate) max_unfinished_bytes: usize,
+    /// The time that a peer has until its connection is open.
+    pub(crate) handshake_timeout: Duration,
+}
