@@ -179,6 +179,17 @@ int main(int count, char **arguments) {
     demand(amqp_channel_close(connection, 1, AMQP_REPLY_SUCCESS).reply_type == AMQP_RESPONSE_NORMAL, "closing");
     finish(messages, NULL);
   }
+  if (strcmp(work, "connect") == 0) {
+    start();
+    for (size_t opened = 0; opened < messages; opened++) {
+      amqp_connection_state_t connection = dial(port, tls, authority);
+      amqp_queue_declare(connection, 1, queue, 1, 0, 0, 0, amqp_empty_table);
+      replied(connection, "looking for the queue");
+      demand(amqp_connection_close(connection, AMQP_REPLY_SUCCESS).reply_type == AMQP_RESPONSE_NORMAL, "closing");
+      demand(amqp_destroy_connection(connection) == AMQP_STATUS_OK, "closing");
+    }
+    finish(messages, NULL);
+  }
   if (strcmp(work, "ping-pong") == 0) {
     amqp_connection_state_t to = dial(port, tls, authority), from = dial(port, tls, authority);
     double *latencies = malloc(messages * sizeof *latencies);

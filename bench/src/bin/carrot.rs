@@ -28,6 +28,7 @@ fn main() -> Result<()> {
         "memory-handle" | "memory-handle-observed" => memory_handle(&job),
         "memory-pairs" => memory_pairs(&job),
         "idle" => idle(&job),
+        "connect" => connect_and_close(&job),
         _ => job.unsupported(),
     }
 }
@@ -219,6 +220,17 @@ fn idle(job: &PeerJob) -> Result<()> {
     let consumer = connect(job)?.consumer(job.queue()).build()?;
     let _workers = consumer.workers(1).spawn_raw(drop)?;
     Meter::idle(job.messages())
+}
+
+/// Connects, declares the queue and closes the connection, once for each message of the job.
+fn connect_and_close(job: &PeerJob) -> Result<()> {
+    let meter = Meter::start();
+    for _ in 0..job.messages() {
+        let connection = connect(job)?;
+        connection.declare_queue(job.queue())?;
+        connection.close()?;
+    }
+    meter.finish(job.messages(), Vec::new())
 }
 
 /// Runs senders and as many workers on one queue. The workers acknowledge each message.

@@ -27,8 +27,16 @@ impl BenchBroker {
     pub fn from_env() -> Result<BenchBroker, Box<dyn Error>> {
         let (port, tls_port) = (port("CARROT_TEST_AMQP_URL")?, port("CARROT_TEST_AMQPS_URL")?);
         let connection = carrot::connect(std::env::var("CARROT_TEST_AMQP_URL")?.as_str())?;
-        let version = std::env::var("RABBITMQ_VERSION").unwrap_or_else(|_| "?".into());
+        let version = format!("RabbitMQ {}", std::env::var("RABBITMQ_VERSION").unwrap_or_else(|_| "?".into()));
         Ok(BenchBroker { connection, port, tls_port, authority: std::env::var("CARROT_TEST_CA_FILE")?, version })
+    }
+
+    /// Connects to Carrot's server, which has no TLS here.
+    pub fn at(url: &str) -> Result<BenchBroker, Box<dyn Error>> {
+        let options: ConnectionOptions = url.parse()?;
+        let port = options.hosts.first().and_then(|host| host.port).ok_or("the URL contains no port")?;
+        let version = "Carrot's server".to_string();
+        Ok(BenchBroker { connection: carrot::connect(url)?, port, tls_port: port, authority: String::new(), version })
     }
 
     /// Runs a workload with a peer, on a new queue.

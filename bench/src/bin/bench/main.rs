@@ -1,7 +1,9 @@
 //! Runs Carrot and its peers with the same workloads, interleaved, and prints the results.
 
 mod broker;
+mod comparison;
 mod docs;
+mod hosted;
 mod peers;
 mod plot;
 mod results;
@@ -14,6 +16,7 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use broker::BenchBroker;
+use comparison::BrokerComparison;
 use peers::{PeerClient, PeerOutcome};
 use results::{RecordedSpeeds, Results};
 use workloads::Workload;
@@ -21,13 +24,14 @@ use workloads::Workload;
 const HELP: &str = "\
 Runs Carrot and its peers with the same workloads, interleaved, in several rounds.
 
-  scripts/bench [--quick] [--check] [--record] [--write-docs] [--rounds N] [--minutes N] [--out DIR] [--peers A,B] [WORKLOAD ...]
+  scripts/bench [--quick] [--check] [--record] [--write-docs] [--server] [--rounds N] [--minutes N] [--out DIR] [--peers A,B] [WORKLOAD ...]
 
   WORKLOAD   the workloads to run, by name or by the beginning of a name; default: all
   --quick    fewer workloads, peers and rounds: about a minute
   --check    fails if Carrot, compared to raw amiquip, is less than half as fast as recorded in bench/recorded.json
   --record   writes bench/recorded.json
   --write-docs  puts the table and the plot into docs/performance.md and docs/performance.svg
+  --server   compares Carrot's server with RabbitMQ, by the clients carrot and rabbitmq-c
   --rounds   the largest number of rounds; default: 5, or 3 with --quick
   --minutes  starts no round that would end later; default: 14, or 1 with --quick
   --out      the folder for results.json, table.md and plot.svg; default: target/bench
@@ -44,6 +48,7 @@ struct BenchOptions {
     check: bool,
     record: bool,
     write_docs: bool,
+    server: bool,
     rounds: usize,
     limit: Duration,
     out: PathBuf,
@@ -52,7 +57,7 @@ struct BenchOptions {
 }
 
 fn options() -> Result<Option<BenchOptions>, Box<dyn Error>> {
-    let (mut quick, mut check, mut record, mut write_docs) = (false, false, false, false);
+    let (mut quick, mut check, mut record, mut write_docs, mut server) = (false, false, false, false, false);
     let (mut rounds, mut minutes, mut peers, mut names) = (None, None, None, Vec::new());
     let mut out = PathBuf::from("target/bench");
     let mut arguments = std::env::args().skip(1);
@@ -63,6 +68,7 @@ fn options() -> Result<Option<BenchOptions>, Box<dyn Error>> {
             "--check" => check = true,
             "--record" => record = true,
             "--write-docs" => write_docs = true,
+            "--server" => server = true,
             "--rounds" => rounds = Some(value()?.parse()?),
             "--minutes" => minutes = Some(value()?.parse::<f64>()?),
             "--out" => out = value()?.into(),
@@ -92,7 +98,7 @@ fn options() -> Result<Option<BenchOptions>, Box<dyn Error>> {
     });
     let rounds = rounds.unwrap_or(if quick { 3 } else { 5 });
     let limit = Duration::from_secs_f64(60.0 * minutes.unwrap_or(if quick { 1.0 } else { 14.0 }));
-    Ok(Some(BenchOptions { quick, check, record, write_docs, rounds, limit, out, peers, workloads }))
+    Ok(Some(BenchOptions { quick, check, record, write_docs, server, rounds, limit, out, peers, workloads }))
 }
 
 fn main() -> ExitCode {
@@ -119,10 +125,14 @@ fn run(options: &BenchOptions) -> Result<bool, Box<dyn Error>> {
     let seconds = if options.quick { 0.3 } else { 1.0 };
 
     let mut workloads = options.workloads.clone();
+    workloads.retain(|workload| !options.server || comparison::is_compared(workload));
     for workload in &mut workloads {
         if workload.kind != "idle" {
             warm_up(&broker, &peers[0], workload, seconds)?;
         }
+    }
+    if options.server {
+        return compare_brokers(&broker, &peers, &workloads, options);
     }
     let mut slowest_round = Duration::ZERO;
     for round in 0..options.rounds {
@@ -157,6 +167,22 @@ fn run(options: &BenchOptions) -> Result<bool, Box<dyn Error>> {
         RecordedSpeeds::of(&results, &workloads).save()?;
     }
     Ok(!options.check || RecordedSpeeds::load()?.holds(&results, &workloads))
+}
+
+/// Compares Carrot's server with RabbitMQ. Returns whether no run failed.
+fn compare_brokers(
+    rabbitmq: &BenchBroker,
+    peers: &[PeerClient],
+    workloads: &[Workload],
+    options: &BenchOptions,
+) -> Result<bool, Box<dyn Error>> {
+    let comparison = BrokerComparison::measure(rabbitmq, peers, workloads, options.rounds, options.limit)?;
+    let table = comparison.table();
+    println!("{table}");
+    std::fs::create_dir_all(&options.out)?;
+    std::fs::write(options.out.join("server.md"), &table)?;
+    eprintln!("server.md is in {}", options.out.display());
+    Ok(!table.contains("FAILED"))
 }
 
 /// Runs every workload once with every peer.

@@ -63,6 +63,30 @@ impl Spread {
     }
 }
 
+/// The quartiles of some values, interpolated, with the least and the greatest.
+#[derive(Debug, Clone, Copy)]
+pub struct Quartiles {
+    pub least: f64,
+    pub lower: f64,
+    pub median: f64,
+    pub upper: f64,
+    pub greatest: f64,
+}
+
+impl Quartiles {
+    pub fn of(values: impl IntoIterator<Item = f64>) -> Option<Quartiles> {
+        let mut values: Vec<f64> = values.into_iter().collect();
+        values.sort_unstable_by(f64::total_cmp);
+        let last = values.len().checked_sub(1)?;
+        let at = |quarter: usize| {
+            let position = (last * quarter) as f64 / 4.0;
+            let (below, above) = (values[position.floor() as usize], values[position.ceil() as usize]);
+            below + (above - below) * position.fract()
+        };
+        Some(Quartiles { least: at(0), lower: at(1), median: at(2), upper: at(3), greatest: at(4) })
+    }
+}
+
 fn load() -> f64 {
     let text = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
     text.split_whitespace().next().and_then(|load| load.parse().ok()).unwrap_or_default()
@@ -80,7 +104,7 @@ impl Results {
             cores: std::thread::available_parallelism().map_or(0, usize::from),
             memory_gib: memory_gib(),
             system: std::env::consts::OS,
-            broker: format!("RabbitMQ {}", broker.version),
+            broker: broker.version.clone(),
             queue: "classic, durable",
             load: (load(), 0.0),
             seconds: 0.0,

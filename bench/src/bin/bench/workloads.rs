@@ -94,6 +94,7 @@ impl Workload {
             "consume" => parts.push(format!("transient, prefetch {}, {} worker(s)", self.prefetch, self.threads)),
             "receive" => parts.push(format!("prefetch {}, {} worker(s)", self.prefetch, self.threads)),
             "ping-pong" => parts.push("transient, no confirms, no acknowledgement".into()),
+            "connect" => return self.operation.to_string(),
             "idle" => parts.push("one message stands for one second".into()),
             "memory-pairs" => parts.push(format!("transient, no confirms, {0} senders and {0} workers", self.threads)),
             _ => parts.push(format!("transient, no confirms, {} thread(s)", self.threads)),
@@ -152,6 +153,7 @@ pub fn all() -> Vec<Workload> {
         memory_handle("memory-handle-observed", "memory-handle-observed"),
         memory("memory-1").quick(),
         memory("memory-4x4").threads(4).kind("memory-pairs").quick(),
+        Workload::new("connect", "connect, declare a queue, close; one message stands for one connection", "connect", 500),
         Workload::new("idle", "wait for messages that do not come", "idle", 5),
     ]
 }
