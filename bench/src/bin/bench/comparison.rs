@@ -5,7 +5,7 @@ use std::fmt::Write;
 use std::time::{Duration, Instant};
 
 use crate::broker::BenchBroker;
-use crate::hosted::{HostedServer, IdleCost};
+use crate::hosted::{HostedServer, IdleCost, start_time};
 use crate::peers::{Measurement, PeerClient, PeerOutcome};
 use crate::results::{Quartiles, Results};
 use crate::table::rounded;
@@ -19,6 +19,8 @@ pub struct BrokerComparison {
     rabbitmq: Results,
     server: Results,
     idle: IdleCost,
+    /// The time to start a server, in microseconds.
+    start_us: f64,
     workloads: Vec<Workload>,
 }
 
@@ -44,6 +46,7 @@ impl BrokerComparison {
             rabbitmq: Results::begin(rabbitmq),
             server: Results::begin(&server),
             idle: hosted.idle_cost()?,
+            start_us: start_time()?,
             workloads: workloads.to_vec(),
         };
         let mut slowest_round = Duration::ZERO;
@@ -103,8 +106,8 @@ impl BrokerComparison {
         }
         let _ = writeln!(
             text,
-            "\nEach of {} idle connections took {:.0} KiB of the server's memory and {:.1} threads.",
-            idle.connections, idle.kib, idle.threads
+            "\nEach of {} idle connections took {:.0} KiB of the server's memory and {:.1} threads. A server started in {:.0} us.",
+            idle.connections, idle.kib, idle.threads, self.start_us
         );
         for failure in self.rabbitmq.failures.iter().chain(&self.server.failures) {
             let _ = writeln!(text, "FAILED: {failure}");

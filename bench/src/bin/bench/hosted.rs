@@ -7,10 +7,15 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use carrot::Connection;
+use carrot::memory::Broker;
+use carrot::server::Server;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
 /// The number of idle connections, each of which is a socket.
 const IDLE: usize = 500;
+
+/// The number of servers whose start is measured.
+const STARTS: usize = 101;
 
 /// The server, until it is dropped.
 pub struct HostedServer {
@@ -64,6 +69,19 @@ impl HostedServer {
         let each = |before: f64, after: f64| (after - before) / IDLE as f64;
         Ok(IdleCost { connections: IDLE, kib: each(before.0, after.0), threads: each(before.1, after.1) })
     }
+}
+
+/// Returns the median time to start a server in this process, in microseconds.
+pub fn start_time() -> Result<f64, Box<dyn Error>> {
+    let mut times = Vec::new();
+    for _ in 0..STARTS {
+        let started = Instant::now();
+        let server = Server::bind("127.0.0.1:0", &Broker::new())?;
+        times.push(started.elapsed().as_secs_f64() * 1e6);
+        server.stop(Duration::from_secs(10))?;
+    }
+    times.sort_unstable_by(f64::total_cmp);
+    times.get(STARTS / 2).copied().ok_or_else(|| "no server was started".into())
 }
 
 impl Drop for HostedServer {
