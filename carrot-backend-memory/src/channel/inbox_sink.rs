@@ -34,7 +34,7 @@ impl DeliverySink for InboxSink {
             return Err(message);
         }
         let Some(index) = state.find(self.inbox) else { return Err(message) };
-        if !state.has_room(index, consumer.is_some()) {
+        if !state.has_room(index) {
             state.lacked_room = true;
             return Err(message);
         }

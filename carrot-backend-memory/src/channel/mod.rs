@@ -61,6 +61,11 @@ struct BrokerChannelState {
     prefetch: Option<usize>,
     /// Whether a message was not delivered for lack of room.
     lacked_room: bool,
+    /// Whether deliveries wait until settlements are carried out, because the channel has a
+    /// prefetch. Otherwise the queue of the settled delivery would always take the room.
+    is_settling: bool,
+    /// How often the queues of the consumers were served again after a lack of room.
+    resumed: usize,
 }
 
 /// One thread's wait for a delivery.
@@ -420,11 +425,11 @@ impl BrokerChannelState {
         self.inboxes.binary_search_by_key(&inbox, |inbox| inbox.id).ok()
     }
 
-    /// Whether a delivery to an inbox is possible now. The prefetch of the channel counts only
-    /// deliveries that `must_be_settled`.
-    fn has_room(&self, index: usize, must_be_settled: bool) -> bool {
+    /// Whether a delivery to an inbox is possible now. A full prefetch of the channel stops all
+    /// consumers, and counts only deliveries that must be settled.
+    fn has_room(&self, index: usize) -> bool {
         let held = self.unacked.consumed() + self.pending.consumed();
-        let is_full = must_be_settled && self.prefetch.is_some_and(|most| held >= most);
+        let is_full = self.is_settling || self.prefetch.is_some_and(|most| held >= most);
         !is_full && self.inboxes[index].has_room()
     }
 

@@ -38,7 +38,14 @@ impl BrokerChannel {
         lock(&self.state).prefetch = most;
     }
 
+    /// Notes that settlements begin or end. The caller serves the queues after the end.
+    pub(crate) fn note_settling(&self, begins: bool) {
+        let mut state = lock(&self.state);
+        state.is_settling = begins && state.prefetch.is_some();
+    }
+
     /// Returns the queues of the consumers, once, if a message was not delivered for lack of room.
+    /// Each time another queue is the first, so that all queues get their turn.
     pub(crate) fn queues_to_resume(&self) -> Vec<Arc<BrokerQueue>> {
         let mut state = lock(&self.state);
         if !std::mem::take(&mut state.lacked_room) {
@@ -48,6 +55,10 @@ impl BrokerChannel {
             state.inboxes.iter().filter_map(|inbox| inbox.queue.clone()).collect();
         queues.sort_unstable_by_key(|queue| queue.id);
         queues.dedup_by_key(|queue| queue.id);
+        if let Some(first) = state.resumed.checked_rem(queues.len()) {
+            queues.rotate_left(first);
+        }
+        state.resumed = state.resumed.wrapping_add(1);
         queues
     }
 

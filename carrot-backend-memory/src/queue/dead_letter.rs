@@ -166,8 +166,7 @@ impl DeadLetter {
             name_death(headers, "x-last-death", queue, reason, exchange);
         }
         if deaths.len() > 1 && rules.counts_deaths_of_clients {
-            // RabbitMQ reverses the older records whenever it searches them for duplicates.
-            deaths.reverse();
+            deaths = grouped(deaths);
         }
         let is = |table: &Headers, name: &str, text: &str| {
             table.get(name).and_then(Value::as_str) == Some(text)
@@ -214,6 +213,33 @@ impl DeadLetter {
         }
         record
     }
+}
+
+/// Merges the records of the same queue and reason into the first of them, and adds their number if
+/// it has no count. The records are reversed, as by RabbitMQ. Records without counts are those of
+/// clients, or of brokers before RabbitMQ 3.6.
+fn grouped(deaths: Vec<Value>) -> Vec<Value> {
+    let key = |death: &Value| {
+        let table = death.as_table()?;
+        Some((table.get("queue").cloned(), table.get("reason").cloned()))
+    };
+    let keys: Vec<_> = deaths.iter().map(key).collect();
+    let mut groups = Vec::new();
+    for (index, (mut death, key)) in deaths.into_iter().zip(&keys).enumerate() {
+        let (earlier, later) = keys.split_at(index);
+        if key.is_some() && earlier.contains(key) {
+            continue;
+        }
+        if let Value::Table(table) = &mut death
+            && !table.contains("count")
+        {
+            let count = later.iter().filter(|other| *other == key).count();
+            table.insert("count", i64::try_from(count).unwrap_or(i64::MAX));
+        }
+        groups.push(death);
+    }
+    groups.reverse();
+    groups
 }
 
 /// Whether a message with these death records, latest first, was in `queue` before and was not

@@ -60,7 +60,9 @@ impl SessionChannel {
             channel.add_pending(action, taken);
             return Ok(());
         }
+        channel.note_settling(true);
         self.carry_out(action, taken);
+        channel.note_settling(false);
         self.resume();
         Ok(())
     }

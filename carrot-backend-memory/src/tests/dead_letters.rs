@@ -213,6 +213,27 @@ fn foreign_death_records_are_handled_as_on_rabbitmq() {
 }
 
 #[test]
+fn foreign_death_records_without_counts_are_merged_as_on_rabbitmq() {
+    let fixture = BrokerFixture::imitating(RabbitMqRelease::V3_10);
+    dying(Queue::new("q"), &fixture);
+    let record =
+        |queue: &str| Value::from(Headers::from([("queue", queue), ("reason", "expired")]));
+    let records = ["other", "third", "other", "other"].map(record).to_vec();
+    fixture.send_with("", "q", "m", Properties::new().with_header("x-death", records));
+    reject(&fixture, "q");
+    let properties = fixture.get("dead").content.properties.clone();
+    let deaths = properties.header("x-death").unwrap().as_array().unwrap();
+    let field = |death: &Value, name: &str| death.as_table().unwrap().get(name).cloned();
+    let merged: Vec<_> =
+        deaths.iter().map(|death| (field(death, "queue"), field(death, "count"))).collect();
+    let expected = [("q", 1), ("third", 1), ("other", 3)];
+    assert_eq!(
+        merged,
+        expected.map(|(queue, count)| (Some(Value::from(queue)), Some(Value::I64(count))))
+    );
+}
+
+#[test]
 fn messages_rejected_together_are_dead_lettered_in_order() {
     let fixture = BrokerFixture::new();
     dying(Queue::new("q"), &fixture);

@@ -145,16 +145,56 @@ fn channel_prefetch_lets_another_queue_use_the_room() {
 }
 
 #[test]
-fn channel_prefetch_ignores_fetched_messages_and_automatic_consumers() {
+fn channel_prefetch_gives_every_queue_its_turn() {
+    let names = ["a", "b", "c"];
+    let peer = Peer::with_queues(&names);
+    peer.channel.set_channel_prefetch(1);
+    for name in names {
+        peer.consume(name, name);
+    }
+    for name in names.repeat(3) {
+        peer.publish(name, "x");
+    }
+    for _ in 0..8 {
+        peer.channel.ack(ALL, Extent::UpTo).unwrap();
+    }
+    let events = peer.events.take();
+    let first: Vec<&str> = events
+        .iter()
+        .filter(|event| event.ends_with(" x"))
+        .take(6)
+        .map(|event| &event[..1])
+        .collect();
+    for name in names {
+        let turns = first.iter().filter(|delivered| **delivered == name).count();
+        assert!((1..=3).contains(&turns), "{name}: {turns} of {first:?}");
+    }
+}
+
+#[test]
+fn channel_prefetch_that_is_full_stops_automatic_consumers() {
+    let peer = Peer::with_queues(&["a", "b"]);
+    peer.channel.set_channel_prefetch(1);
+    peer.publish("a", "1");
+    peer.consume("a", "one");
+    peer.channel.consume("b", "two", ConsumeSettings::default().with_no_ack(true)).unwrap();
+    peer.publish("b", "2");
+    assert_eq!(peer.events.take(), ["one consumes", "one 1 1", "two consumes"]);
+    peer.channel.ack(DeliveryTag(1), Extent::One).unwrap();
+    assert_eq!(peer.events.take(), ["two 2 2"]);
+}
+
+#[test]
+fn channel_prefetch_counts_neither_fetched_messages_nor_automatic_consumers() {
     let peer = Peer::with_queues(&["a", "b"]);
     peer.channel.set_channel_prefetch(1);
     peer.publish("a", "1");
     assert!(peer.channel.get("a", false).unwrap());
-    peer.consume("a", "one");
-    peer.publish("a", "2");
     peer.channel.consume("b", "two", ConsumeSettings::default().with_no_ack(true)).unwrap();
-    peer.publish("b", "3");
-    let expected = ["got 1 1, 0 left", "one consumes", "one 2 2", "two consumes", "two 3 3"];
+    peer.publish("b", "2");
+    peer.consume("a", "one");
+    peer.publish("a", "3");
+    let expected = ["got 1 1, 0 left", "two consumes", "two 2 2", "one consumes", "one 3 3"];
     assert_eq!(peer.events.take(), expected);
 }
 
