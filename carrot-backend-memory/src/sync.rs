@@ -5,7 +5,7 @@
 //! From the outermost to the innermost lock. A thread that holds one takes only later ones:
 //!
 //! 1. a connector's current connection
-//! 2. the alarm, which its holder sets and clears
+//! 2. a limit on memory, which its holder enforces; then the alarms, which their holder changes
 //! 3. a channel's confirms, which keeps the order of the channel's publications
 //! 4. the sending of dead letters, which keeps their order
 //! 5. the topology; for writing, no later lock is taken
@@ -13,8 +13,8 @@
 //! 7. one channel's state: tags, unsettled deliveries, inboxes
 //! 8. a connection's publish gate: the publications that are held back
 //! 9. the innermost locks, under which no other lock is taken: the timers, the outbox, the
-//!    recordings, the direct replies, the fault plan, the connections, a connection's channels, a
-//!    connector's observers
+//!    recordings, the limits on memory and their states, the direct replies, the fault plan, the
+//!    connections, a connection's channels, a connector's observers
 //!
 //! No thread locks two queues, or two channels, at once. A queue puts dead letters for another
 //! queue into the outbox, and they are sent on after its lock is released.

@@ -68,6 +68,7 @@ impl ServerBuilder {
                 heartbeat: 60,
                 max_connections: 10_000,
                 max_unfinished_bytes: 256 << 20,
+                memory_limit: 1 << 30,
                 handshake_timeout: Duration::from_secs(10),
             },
             any_interface: false,
@@ -142,11 +143,42 @@ impl ServerBuilder {
     /// Sets the maximum size of all messages that have not arrived completely, in bytes, of all
     /// connections together. A connection that exceeds the limit is closed.
     ///
-    /// Messages in queues do not count. `x-max-length-bytes` limits a queue.
+    /// Messages that have arrived count for [`memory_limit`](ServerBuilder::memory_limit) instead.
     ///
     /// Defaults to 268,435,456 (256 MiB).
     pub fn max_unfinished_bytes(mut self, bytes: usize) -> ServerBuilder {
         self.settings.max_unfinished_bytes = bytes;
+        self
+    }
+
+    /// Sets the memory of all messages of all virtual hosts, in bytes, above which the server
+    /// blocks publishers.
+    ///
+    /// Messages count from their arrival until they are acknowledged or dropped: with their bodies,
+    /// properties and names, and about 400 bytes each. A message in several queues shares its body
+    /// and counts once; each further queue adds about 150 bytes. Messages do not count that the
+    /// broker held before its first server was bound.
+    ///
+    /// As RabbitMQ does under its memory alarm, the server sends `connection.blocked` with the
+    /// reason `low on memory`, and reads no more from connections that publish. The other
+    /// connections continue. The server unblocks publishers once the messages do not exceed the
+    /// limit any more. Connections of this program to the same broker are blocked, too.
+    ///
+    /// The message that exceeds the limit is accepted. `usize::MAX` stands for no limit.
+    ///
+    /// Defaults to 1,073,741,824 (1 GiB), on every machine. RabbitMQ takes a share of the machine's
+    /// memory, which differs from machine to machine.
+    ///
+    /// ```
+    /// use carrot::memory::Broker;
+    /// use carrot::server::Server;
+    ///
+    /// let server = Server::builder(&Broker::new()).memory_limit(64 << 20).bind("127.0.0.1:0")?;
+    /// assert_eq!(server.held_bytes(), 0);
+    /// # Ok::<(), carrot::Error>(())
+    /// ```
+    pub fn memory_limit(mut self, bytes: usize) -> ServerBuilder {
+        self.settings.memory_limit = bytes;
         self
     }
 

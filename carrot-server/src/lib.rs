@@ -32,8 +32,6 @@
 //!
 //! * TLS, and the mechanism EXTERNAL.
 //! * Permissions: every user may do everything.
-//! * A memory limit for messages in queues, which blocks publishers. A test blocks them with
-//!   `Faults::block_publishers`.
 //! * The management API and the other plug-ins of RabbitMQ, streams, and AMQP 1.0.
 //! * Properties that the codec cannot read: unknown flags, and headers with more than 128 levels.
 //!   RabbitMQ forwards their octets. The server closes the connection with `SYNTAX_ERROR` (502).
@@ -48,10 +46,16 @@
 //! handshake. Memory is taken for octets that have arrived, never for announced sizes. A client
 //! that does not read stops only its own connection.
 //!
+//! Two limits bound the memory of messages: [`ServerBuilder::max_unfinished_bytes`] those that have
+//! not arrived completely, and [`ServerBuilder::memory_limit`] those in queues. Over the first, a
+//! connection is closed. Over the second, publishers are blocked as by RabbitMQ's memory alarm. A
+//! connection itself takes up to 5 MiB.
+//!
 //! # Threads
 //!
 //! One thread accepts connections. Each connection has two threads: one reads and does the work,
-//! the other writes. Deliveries wait in their queues while a client does not read.
+//! the other writes. Deliveries wait in their queues while a client does not read. One more thread
+//! sleeps until blocked publishers can be unblocked.
 //!
 //! # Log levels
 //!

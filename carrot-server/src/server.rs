@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
+use carrot_backend_memory::session::MemoryLimit;
 use carrot_core::{Error, Result};
 
 use crate::connection::reader::{self, STACK, ServerContext};
@@ -45,12 +46,14 @@ pub struct Server {
     shared: Arc<ServerShared>,
     address: SocketAddr,
     accepting: Option<JoinHandle<()>>,
+    unblocking: Option<JoinHandle<()>>,
 }
 
 /// The parts of a server that its threads share.
 struct ServerShared {
     settings: ServerSettings,
     budget: MemoryBudget,
+    limit: MemoryLimit,
     registry: Arc<ConnectionRegistry>,
 }
 
@@ -59,17 +62,17 @@ impl Server {
         let address = listener.local_addr().map_err(|error| failed("bind", &error))?;
         let shared = Arc::new(ServerShared {
             budget: MemoryBudget::new(settings.max_unfinished_bytes),
+            limit: MemoryLimit::new(settings.memory_limit as u64, settings.vhosts.values()),
             settings,
             registry: Arc::default(),
         });
-        let accepted = Arc::clone(&shared);
-        let accepting = thread::Builder::new()
-            .name("carrot-server".into())
-            .stack_size(STACK)
-            .spawn(move || accept(&listener, &accepted))
-            .map_err(|error| failed("start a thread", &error))?;
+        let mut server = Server { shared, address, accepting: None, unblocking: None };
+        let limited = Arc::clone(&server.shared);
+        server.unblocking = Some(start("carrot-server-memory", move || limited.limit.run())?);
+        let accepted = Arc::clone(&server.shared);
+        server.accepting = Some(start("carrot-server", move || accept(&listener, &accepted))?);
         log::info!("serving AMQP 0-9-1 at {address}");
-        Ok(Server { shared, address, accepting: Some(accepting) })
+        Ok(server)
     }
 
     /// Returns the address that clients connect to.
@@ -95,6 +98,12 @@ impl Server {
     /// Returns the number of open connections, those in the handshake included.
     pub fn connection_count(&self) -> usize {
         self.shared.registry.count()
+    }
+
+    /// Returns the memory of the messages that count for
+    /// [`memory_limit`](crate::ServerBuilder::memory_limit), in bytes.
+    pub fn held_bytes(&self) -> u64 {
+        self.shared.limit.held_bytes()
     }
 
     /// Stops the server. Clients are asked to close, as RabbitMQ asks them before it shuts down.
@@ -124,6 +133,10 @@ impl Server {
         let registry = &self.shared.registry;
         if !registry.wait_until_empty(Instant::now() + CUT_TIMEOUT) {
             log::warn!("{} connections of a server that ends are still busy", registry.count());
+        }
+        self.shared.limit.end();
+        if self.unblocking.take().is_some_and(|unblocking| unblocking.join().is_err()) {
+            log::error!("the thread that unblocks publishers panicked");
         }
     }
 
@@ -155,6 +168,15 @@ impl fmt::Debug for Server {
             .field("connections", &self.connection_count())
             .finish_non_exhaustive()
     }
+}
+
+/// Starts a thread of the server.
+fn start(name: &str, run: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>> {
+    thread::Builder::new()
+        .name(name.into())
+        .stack_size(STACK)
+        .spawn(run)
+        .map_err(|error| failed("start a thread", &error))
 }
 
 /// Accepts connections until the server stops.

@@ -18,6 +18,8 @@ pub(crate) struct ServerSettings {
     pub(crate) heartbeat: u16,
     pub(crate) max_connections: usize,
     pub(crate) max_unfinished_bytes: usize,
+    /// The memory of messages above which publishers are blocked, in bytes.
+    pub(crate) memory_limit: usize,
     /// The time that a peer has until its connection is open.
     pub(crate) handshake_timeout: Duration,
 }

@@ -253,7 +253,7 @@ fn blocked_broker_tells_the_client_and_reads_on_later() {
     client.declare("q");
     broker.faults().block_publishers("low on memory");
     client.publish("q", b"x");
-    assert_eq!(client.next(), "connection.blocked");
+    assert_eq!(client.next(), "connection.blocked low on memory");
     assert_eq!(broker.queue("q").unwrap().ready.len(), 0);
     broker.faults().unblock_publishers();
     assert_eq!(client.next(), "connection.unblocked");

@@ -47,6 +47,22 @@ struct PublishGateState {
     is_closed: bool,
 }
 
+impl PublishGateState {
+    /// Notifies the connection of the alarm, the first time. Returns whether this is that time.
+    fn notify(
+        &mut self,
+        role: Role,
+        alarm: &Arc<str>,
+        observers: Option<&ConnectorObservers>,
+    ) -> bool {
+        let is_first = !std::mem::replace(&mut self.is_notified, true);
+        if let Some(observers) = observers.filter(|_| is_first) {
+            observers.add_event(Event::Blocked { role, reason: alarm.to_string() });
+        }
+        is_first
+    }
+}
+
 impl PublishGate {
     /// Creates the gate of a connection for `role`, which reads publications.
     pub(crate) fn new(role: Role) -> PublishGate {
@@ -83,13 +99,7 @@ impl PublishGate {
             return None;
         }
         let Some(alarm) = state.alarm.clone() else { return Some(held) };
-        let is_first = !state.is_notified;
-        if is_first {
-            state.is_notified = true;
-            if let Some(observers) = observers {
-                observers.add_event(Event::Blocked { role: self.role, reason: alarm.to_string() });
-            }
-        }
+        let is_first = state.notify(self.role, &alarm, observers);
         // RabbitMQ stops reading after the header of a message, which is the end of a message
         // without a body.
         if is_first && held.content.body.is_empty() {
@@ -98,6 +108,22 @@ impl PublishGate {
         state.bytes += held.content.body.len();
         state.held.push_back(held);
         None
+    }
+
+    /// Notes a publication whose body has not arrived. Returns whether the broker does not read it.
+    pub(crate) fn note_publication(&self, observers: Option<&ConnectorObservers>) -> bool {
+        let mut state = lock(&self.state);
+        let Some(alarm) = state.alarm.clone() else { return false };
+        state.notify(self.role, &alarm, observers);
+        true
+    }
+
+    /// Waits until publications are read again, if the connection was notified that they are not.
+    pub(crate) fn wait_until_unblocked(&self) {
+        let mut state = lock(&self.state);
+        while state.alarm.is_some() && state.is_notified {
+            state = Deadline::NEVER.wait(&self.read, state).0;
+        }
     }
 
     /// Waits until there is room to hold one more publication, of any size. Returns `false` if

@@ -59,16 +59,16 @@ impl BrokerConnection {
             gate: PublishGate::new(role),
             state: Mutex::default(),
         });
-        let alarm = lock(&shared.alarm);
+        let alarms = lock(&shared.alarms);
         let weak: Weak<BrokerConnection> = Arc::downgrade(&connection);
         let mut connections = lock(&shared.connections);
         connections.retain(|other| other.strong_count() > 0);
         connections.push(weak);
         drop(connections);
-        if let Some(reason) = &*alarm {
-            connection.gate.block(reason);
+        if let Some(reason) = alarms.reason() {
+            connection.gate.block(&reason);
         }
-        drop(alarm);
+        drop(alarms);
         connection
     }
 
@@ -131,6 +131,21 @@ impl BrokerConnection {
         if let Some(observers) = observers {
             observers.notify();
         }
+    }
+
+    /// Notes that a peer publishes. Returns whether publishers are blocked, of which the connection
+    /// is notified then. The caller holds no lock.
+    pub(crate) fn note_publication(&self) -> bool {
+        self.shared.context.memory.enforce_limits();
+        if !self.gate.is_blocked() {
+            return false;
+        }
+        let observers = self.observers.upgrade();
+        let is_blocked = self.gate.note_publication(observers.as_deref());
+        if let Some(observers) = observers {
+            observers.notify();
+        }
+        is_blocked
     }
 
     /// Publishes a message of a channel, or holds it back while publishers are blocked.

@@ -36,7 +36,7 @@ impl BrokerShared {
 
     fn send_dead_letter(&self, letter: &DeadLetter, losses: &mut Vec<DeadLetterLoss>) {
         let Some(exchange) = &letter.rules.dead_letter_exchange else { return };
-        let message = letter.readdress(exchange, self.clock().timestamp(), self.rules());
+        let mut message = letter.readdress(exchange, self.clock().timestamp(), self.rules());
         let topology = self.topology();
         let Ok(routes) = topology.route(&message, PublishOrigin::Broker) else {
             losses.push(DeadLetterLoss::NoExchange {
@@ -46,6 +46,7 @@ impl BrokerShared {
             return;
         };
         self.replies.deliver(&routes, &message, &self.rules().replies);
+        message.count_in(&self.context.memory, routes.iter().count());
         for queue in routes.iter() {
             if letter.may_enter(&queue.name, &message) {
                 queue.enqueue(message.clone(), None);

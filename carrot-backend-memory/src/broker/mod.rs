@@ -1,12 +1,15 @@
 //! The broker: what its connections share.
 
 pub(crate) mod alarm;
+pub(crate) mod alarms;
+pub(crate) mod blocking;
 pub(crate) mod builder;
 pub(crate) mod connection;
 pub(crate) mod dead_letters;
 pub(crate) mod direct_reply_to;
 pub(crate) mod fault_injection;
 pub(crate) mod fault_plan;
+pub(crate) mod memory_limit;
 pub(crate) mod names;
 pub(crate) mod observers;
 pub(crate) mod options;
@@ -20,6 +23,7 @@ use std::sync::{Arc, LazyLock, Mutex, RwLock, RwLockReadGuard, RwLockWriteGuard,
 
 use carrot_core::{Error, ExchangeKind, RabbitMqRelease, Result};
 
+use crate::broker::alarms::BrokerAlarms;
 use crate::broker::direct_reply_to::DirectReplies;
 use crate::broker::fault_plan::FaultPlan;
 use crate::broker::options::BrokerOptions;
@@ -186,8 +190,7 @@ pub(crate) struct BrokerShared {
     pub(crate) connections: Mutex<Vec<Weak<dyn OpenConnection>>>,
     pub(crate) replies: DirectReplies,
     pub(crate) faults: FaultPlan,
-    /// Why publishers are blocked, if they are.
-    pub(crate) alarm: Mutex<Option<Arc<str>>>,
+    pub(crate) alarms: Mutex<BrokerAlarms>,
     pub(crate) recordings: Recordings,
     last_id: AtomicU64,
 }
@@ -237,12 +240,13 @@ impl BrokerShared {
                 rules,
                 dead_letters: Outbox::default(),
                 idle: IdleSignal::default(),
+                memory: Arc::default(),
             }),
             topology: RwLock::new(BrokerTopology::new(rules)),
             connections: Mutex::default(),
             replies: DirectReplies::default(),
             faults: FaultPlan::default(),
-            alarm: Mutex::default(),
+            alarms: Mutex::default(),
             recordings: Recordings::default(),
             last_id: AtomicU64::new(0),
         })

@@ -26,7 +26,7 @@ impl BrokerShared {
         mandatory: bool,
     ) -> Result<ConfirmAnswer> {
         let expiration = self.check_publication(channel, user, published)?;
-        let message = without_blind_copies(self.as_stored(channel, published))?;
+        let mut message = without_blind_copies(self.as_stored(channel, published))?;
         self.check_last(user, &message.content)?;
         let topology = self.topology();
         let routes = topology.route(&message, PublishOrigin::Client)?;
@@ -40,6 +40,7 @@ impl BrokerShared {
                 false => ConfirmAnswer::Accepted,
             });
         };
+        message.count_in(&self.context.memory, routes.iter().count());
         let mut accepted = true;
         for queue in others {
             accepted &= queue.enqueue(message.clone(), expiration);

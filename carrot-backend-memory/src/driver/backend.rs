@@ -56,6 +56,7 @@ impl Backend for MemoryBackend {
     fn publish(&self, publication: &Publication<'_>, timeout: Duration) -> Result<PublishTag> {
         let handle = &*self.handle;
         check_publication(publication, handle.frame_max)?;
+        handle.shared().context.memory.enforce_limits();
         let Some(fault) = handle.begin_publish(publication.content, timeout)? else {
             // `confirm` reports the refusal, under a tag that is never answered.
             return Ok(PublishTag(u64::MAX));

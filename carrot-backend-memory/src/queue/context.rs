@@ -5,6 +5,7 @@ use std::sync::{Arc, Condvar, Mutex};
 
 use crate::clock::{BrokerClock, Timers};
 use crate::queue::dead_letter::Outbox;
+use crate::queue::memory::MessageMemory;
 use crate::release_rules::ReleaseRules;
 use crate::sync::lock;
 
@@ -16,6 +17,7 @@ pub(crate) struct QueueContext {
     pub(crate) timers: Arc<Timers<QueueId>>,
     pub(crate) dead_letters: Outbox,
     pub(crate) idle: IdleSignal,
+    pub(crate) memory: Arc<MessageMemory>,
 }
 
 /// Identifies a queue. A queue that is declared again under the same name has another number.

@@ -5,6 +5,8 @@ use std::sync::Arc;
 use carrot_core::Value;
 use carrot_core::backend::Content;
 
+use crate::queue::memory::{HeldBytes, MessageMemory};
+
 /// A published message inside the broker.
 #[derive(Debug, Clone)]
 pub(crate) struct RoutedMessage {
@@ -23,6 +25,8 @@ pub(crate) struct RoutedMessage {
     first_reference: Option<Arc<Content>>,
     /// The size of the body in bytes, for the same reason.
     size: u32,
+    /// The memory that the message and its copies in other queues count with.
+    held: Option<Arc<HeldBytes>>,
 }
 
 impl RoutedMessage {
@@ -44,7 +48,13 @@ impl RoutedMessage {
             failures: 0,
             first_reference,
             size,
+            held: None,
         }
+    }
+
+    /// Counts the memory of the message, which enters this number of queues.
+    pub(crate) fn count_in(&mut self, memory: &Arc<MessageMemory>, queues: usize) {
+        self.held = memory.hold(&self.content, queues * size_of::<QueuedMessage>());
     }
 
     /// Returns the routing keys in the `CC` header that count.

@@ -6,6 +6,7 @@ pub(crate) mod context;
 pub(crate) mod dead_letter;
 pub(crate) mod delayed;
 pub(crate) mod held;
+pub(crate) mod memory;
 pub(crate) mod message;
 pub(crate) mod ready;
 pub(crate) mod sink;

@@ -88,6 +88,7 @@ impl SessionChannel {
     pub fn publish(&self, content: Content, mandatory: bool) -> Result<()> {
         let handle = &*self.handle;
         handle.channel.check()?;
+        handle.shared().context.memory.enforce_limits();
         let fault = self.inject_publish_faults(&content)?;
         let Some(content) = self.keep_publication(Arc::new(content), mandatory, fault)? else {
             return Ok(());

@@ -57,6 +57,7 @@ use carrot_core::{Error, Result};
 
 use crate::broker::connection::BrokerConnection;
 use crate::broker::fault_plan::Operation;
+pub use crate::broker::memory_limit::MemoryLimit;
 use crate::broker::observers::ConnectorObservers;
 use crate::broker::{Broker, OpenConnection};
 pub use crate::channel::output::{ChannelEvent, ChannelOutput};
@@ -64,7 +65,6 @@ pub use crate::session::channel::SessionChannel;
 pub use crate::session::refusal::Refusal;
 use crate::session::settings::LONGEST_DELAY;
 pub use crate::session::settings::{ConsumeSettings, SessionSettings};
-use crate::sync::Deadline;
 
 /// One connection of a peer: its user, its channels, its exclusive queues.
 ///
@@ -142,13 +142,30 @@ impl Session {
         self.connection.is_open()
     }
 
-    /// Waits until the broker has read every publication of the session.
+    /// Notes that the peer publishes a message, whose body may not have arrived. Returns whether
+    /// the broker blocks publishers.
     ///
-    /// While the broker blocks publishers, a server must read no more from the peer. Blocks until
-    /// the broker unblocks publishers, or the session ends.
+    /// The broker has reported [`Event::Blocked`] then. As RabbitMQ does, a server calls this after
+    /// the header of a message with a body, and reads no more before [`wait_until_read`] returns.
+    ///
+    /// [`wait_until_read`]: Session::wait_until_read
+    pub fn note_publication(&self) -> bool {
+        self.connection.note_publication()
+    }
+
+    /// Returns whether the broker has reported [`Event::Blocked`], and not yet
+    /// [`Event::Unblocked`].
+    pub fn is_blocked(&self) -> bool {
+        self.connection.gate.is_blocked() && self.connection.gate.reason().is_some()
+    }
+
+    /// Waits until the broker reads the publications of the session.
+    ///
+    /// After the peer has published while the broker blocks publishers, a server must read no more
+    /// from the peer. Blocks until the broker unblocks publishers, or the session ends.
     pub fn wait_until_read(&self) {
         if self.connection.gate.is_blocked() {
-            self.connection.gate.wait_until_read(None, Deadline::NEVER);
+            self.connection.gate.wait_until_unblocked();
         }
     }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use carrot_core::backend::Content;
 
 use crate::broker::fault_plan::FaultOutcome;
+use crate::queue::memory::HeldBytes;
 
 /// Whether a channel confirms its publications, or collects them in transactions.
 #[derive(Debug, Default)]
@@ -21,4 +22,6 @@ pub(crate) struct PendingPublication {
     pub(crate) content: Arc<Content>,
     pub(crate) mandatory: bool,
     pub(crate) fault: FaultOutcome,
+    /// The memory that the publication counts with until it is routed.
+    pub(crate) held: Option<Arc<HeldBytes>>,
 }

@@ -62,9 +62,10 @@ impl SessionChannel {
     pub fn commit(&self) -> Result<()> {
         let publications = self.take_publications()?;
         let channel = &self.handle.channel;
-        for PendingPublication { content, mandatory, fault } in publications {
+        for PendingPublication { content, mandatory, fault, held } in publications {
             let confirms = lock(&channel.confirms);
             self.handle.connection.publish(channel, confirms, &content, mandatory, fault);
+            drop(held);
         }
         self.handle.connection.gate.wait_until_read(Some(channel), Deadline::NEVER);
         channel.check()?;
@@ -122,7 +123,8 @@ impl SessionChannel {
             return self.refuse(error);
         }
         if let ChannelMode::Transactions(publications) = &mut *lock(&self.mode) {
-            publications.push(PendingPublication { content, mandatory, fault });
+            let held = connection.shared.context.memory.hold(&content, 0);
+            publications.push(PendingPublication { content, mandatory, fault, held });
         }
         Ok(None)
     }

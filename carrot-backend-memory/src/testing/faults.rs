@@ -266,28 +266,16 @@ impl Faults {
     /// # Ok::<(), carrot::Error>(())
     /// ```
     pub fn block_publishers(&self, reason: &str) -> &Faults {
-        let shared = &self.broker.shared;
-        let mut alarm = lock(&shared.alarm);
-        let reason: Arc<str> = reason.into();
-        for connection in shared.connections() {
-            connection.block(&reason);
-        }
-        *alarm = Some(reason);
+        let reason = reason.into();
+        drop(self.broker.shared.change_alarms(|alarms| alarms.injected = Some(reason)));
         self
     }
 
-    /// Reads publications again. On return, those held back are published, in the order of each
-    /// connection.
+    /// Reads publications again, unless a limit on memory blocks them. On return, those held back
+    /// are published, in the order of each connection.
     pub fn unblock_publishers(&self) -> &Faults {
-        let shared = &self.broker.shared;
-        let mut alarm = lock(&shared.alarm);
-        if alarm.take().is_none() {
-            return self;
-        }
-        let connections = shared.connections();
-        connections.iter().for_each(|connection| connection.unblock());
-        drop(alarm);
-        connections.iter().for_each(|connection| connection.notify_observers());
+        let unblocked = self.broker.shared.change_alarms(|alarms| alarms.injected = None);
+        unblocked.iter().for_each(|connection| connection.notify_observers());
         self
     }
 

@@ -136,7 +136,9 @@ impl Broker {
         let found =
             self.shared.topology().queue(queue).cloned().ok_or_else(|| errors::no_queue(queue))?;
         let expiration = content.properties.expiration().map(arguments::expiration).transpose()?;
-        let accepted = found.enqueue(RoutedMessage::new(content), expiration);
+        let mut message = RoutedMessage::new(content);
+        message.count_in(&self.shared.context.memory, 1);
+        let accepted = found.enqueue(message, expiration);
         self.shared.send_dead_letters();
         if accepted { Ok(()) } else { Err(Error::Refused) }
     }

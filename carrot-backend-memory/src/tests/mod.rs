@@ -21,6 +21,7 @@ mod consumers;
 mod dead_letters;
 mod faults;
 mod limits;
+mod memory_limit;
 mod observers;
 mod quorum;
 mod release_4_3;

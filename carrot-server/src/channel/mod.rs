@@ -68,12 +68,16 @@ impl<'c> PeerChannel<'c> {
         let ChannelContext { max_body, budget, .. } = self.context;
         match self.content.header(payload, max_body, budget)? {
             Some(message) => self.publish(message),
-            None => Ok(()),
+            None => {
+                self.wait_to_publish();
+                Ok(())
+            }
         }
     }
 
     /// Handles a part of a body.
     pub(crate) fn body(&mut self, part: &BodyPart<'_>) -> Result<(), Close> {
+        self.wait_to_publish();
         match self.content.body(part, self.context.budget)? {
             Some(message) => self.publish(message),
             None => Ok(()),
@@ -93,10 +97,22 @@ impl<'c> PeerChannel<'c> {
             return Err(refused(&Error::PreconditionFailed { reason }));
         }
         self.broker.publish(content, mandatory).map_err(|error| refused(&error))?;
-        self.context.session.wait_until_read();
+        self.wait_while_blocked(self.context.session.is_blocked());
         match self.output.failure() {
             Some(error) => Err(refused(error)),
             None => Ok(()),
+        }
+    }
+
+    /// Notes that the peer publishes, and waits while the broker blocks publishers.
+    fn wait_to_publish(&self) {
+        self.wait_while_blocked(self.context.session.note_publication());
+    }
+
+    /// Waits while the connection is blocked, unless the server closes it.
+    fn wait_while_blocked(&self, is_blocked: bool) {
+        if is_blocked && !self.context.outgoing.is_sealed() {
+            self.context.session.wait_until_read();
         }
     }
 

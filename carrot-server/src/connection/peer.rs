@@ -76,6 +76,11 @@ impl ServedConnection for Peer {
     fn request_close(&self) {
         let reason = "CONNECTION_FORCED - broker forced connection closure with reason 'shutdown'";
         self.outgoing.close(&Close::connection(CONNECTION_FORCED, reason));
+        // A reader that waits because publishers are blocked would not read the answer.
+        self.session
+            .get()
+            .filter(|session| session.is_blocked())
+            .inspect(|session| session.close());
     }
 
     fn cut(&self) {

@@ -20,6 +20,8 @@ pub(crate) fn run(peer: &Peer) {
         log::debug!("writing to a peer failed: {error}");
     }
     peer.close_socket();
+    // A reader that waits because publishers are blocked does not see the socket.
+    peer.session.get().inspect(|session| Session::close(session));
 }
 
 fn write(peer: &Peer) -> io::Result<()> {

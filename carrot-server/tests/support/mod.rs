@@ -125,6 +125,11 @@ impl RawClient {
         })
     }
 
+    /// Returns the next frame that is no heartbeat.
+    pub(crate) fn next_but_heartbeats(&mut self) -> Seen {
+        std::iter::repeat_with(|| self.next()).find(|seen| seen != "heartbeat").expect("a frame")
+    }
+
     fn read(&mut self) -> io::Result<Seen> {
         let mut body = Vec::new();
         loop {
@@ -178,6 +183,7 @@ fn show(frame: &Frame<'_>) -> Seen {
         Method::ConnectionTune(tune) => {
             format!("connection.tune {} {} {}", tune.channel_max, tune.frame_max, tune.heartbeat)
         }
+        Method::ConnectionBlocked(blocked) => format!("connection.blocked {}", blocked.reason),
         Method::BasicAck(ack) => format!("basic.ack {} {}", ack.delivery_tag, ack.multiple),
         Method::BasicDeliver(deliver) => format!("basic.deliver {}", deliver.delivery_tag),
         Method::BasicReturn(returned) => format!("basic.return {}", returned.reply_code),
