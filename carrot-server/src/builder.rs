@@ -9,6 +9,7 @@ use carrot_core::{Error, Result, Secret};
 
 use crate::connection::handshake::FRAME_MIN;
 use crate::server::{Server, failed};
+use crate::server_tls::ServerTls;
 use crate::settings::ServerSettings;
 use crate::users::Users;
 
@@ -63,6 +64,7 @@ impl ServerBuilder {
             settings: ServerSettings {
                 vhosts: BTreeMap::from([("/".to_string(), broker.clone())]),
                 users: Users::default(),
+                tls: None,
                 channel_max: 2047,
                 frame_max: 131_072,
                 heartbeat: 60,
@@ -88,12 +90,37 @@ impl ServerBuilder {
     ///
     /// Defaults to the user `guest` with the password `guest`, as long as no user is added.
     pub fn user(mut self, name: impl Into<String>, password: impl Into<Secret>) -> ServerBuilder {
-        self.settings.users.add(name.into(), password.into());
+        self.settings.users.add(name.into(), Some(password.into()));
         self
     }
 
-    /// Permits addresses that other machines reach. Passwords and messages cross the network
-    /// unencrypted.
+    /// Adds a user without a password, who logs in with a client certificate (mechanism EXTERNAL).
+    ///
+    /// The user is the common name of the certificate, as on RabbitMQ with `ssl_cert_login_from =
+    /// common_name`. Several common names are joined with commas. The certificate has to be of a
+    /// [`client_authority`](ServerTls::client_authority). A user that [`user`](ServerBuilder::user)
+    /// added may log in with such a certificate, too.
+    ///
+    /// Defaults to no such user. With one, the user `guest` does not exist.
+    pub fn certificate_user(mut self, name: impl Into<String>) -> ServerBuilder {
+        self.settings.users.add(name.into(), None);
+        self
+    }
+
+    /// Serves AMQP over TLS, and nothing else, at the address of the server. Its
+    /// [`url`](Server::url) begins with `amqps://`.
+    ///
+    /// A server without TLS can serve the same broker at another address. The TLS handshake counts
+    /// for [`handshake_timeout`](ServerBuilder::handshake_timeout).
+    ///
+    /// Defaults to AMQP without TLS.
+    pub fn tls(mut self, tls: ServerTls) -> ServerBuilder {
+        self.settings.tls = Some(tls);
+        self
+    }
+
+    /// Permits addresses that other machines reach. Without [`tls`](ServerBuilder::tls), passwords
+    /// and messages cross the network unencrypted.
     ///
     /// A server for other machines needs users of its own.
     ///
@@ -194,7 +221,8 @@ impl ServerBuilder {
     ///
     /// # Errors
     /// - [`Error::Config`]: the address is not of the loopback interface and other machines are not
-    ///   allowed, a server for other machines has no user, or a setting is out of its limits.
+    ///   allowed, a server for other machines has no user, a setting is out of its limits, or a
+    ///   certificate or key cannot be used; also TLS without the feature `tls`.
     /// - [`Error::Backend`]: the address cannot be used, for example because its port is in use.
     pub fn bind(self, address: impl ToSocketAddrs) -> Result<Server> {
         let ServerBuilder { mut settings, any_interface } = self;
@@ -218,7 +246,7 @@ impl ServerBuilder {
             _ => {}
         }
         if settings.users.is_empty() {
-            settings.users.add("guest".into(), "guest".into());
+            settings.users.add("guest".into(), Some("guest".into()));
         }
         let listener =
             TcpListener::bind(&*addresses).map_err(|error| failed("bind the address", &error))?;

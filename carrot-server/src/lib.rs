@@ -24,13 +24,13 @@
 //!
 //! All of AMQP 0-9-1 that RabbitMQ speaks: exchanges, queues and bindings; publishing with
 //! confirms, transactions and returns; consumers with tags of the client's choice and both kinds of
-//! prefetch; `basic.get`, `basic.recover`, `basic.nack`; PLAIN and AMQPLAIN; `connection.blocked`,
-//! `connection.update-secret`. Errors have RabbitMQ's codes and words. The broker imitates a
-//! release of RabbitMQ, and the server announces its version.
+//! prefetch; `basic.get`, `basic.recover`, `basic.nack`; PLAIN, AMQPLAIN and EXTERNAL;
+//! `connection.blocked`, `connection.update-secret`; TLS, with the feature `tls`. Errors have
+//! RabbitMQ's codes and words. The broker imitates a release of RabbitMQ, and the server announces
+//! its version.
 //!
 //! # Not supported yet
 //!
-//! * TLS, and the mechanism EXTERNAL.
 //! * Permissions: every user may do everything.
 //! * The management API and the other plug-ins of RabbitMQ, streams, and AMQP 1.0.
 //! * Properties that the codec cannot read: unknown flags, and headers with more than 128 levels.
@@ -42,9 +42,10 @@
 //! # Trust
 //!
 //! A server is for tests and for programs on one machine. It listens on the loopback interface,
-//! unless [`ServerBuilder::allow_other_machines`] permits more. Clients have a deadline for their
-//! handshake. Memory is taken for octets that have arrived, never for announced sizes. A client
-//! that does not read stops only its own connection.
+//! unless [`ServerBuilder::allow_other_machines`] permits more. [`ServerBuilder::tls`] encrypts, by
+//! rustls. Clients have one deadline for the handshakes of TLS and AMQP. Memory is taken for octets
+//! that have arrived, never for announced sizes. A client that does not read stops only its own
+//! connection.
 //!
 //! Two limits bound the memory of messages: [`ServerBuilder::max_unfinished_bytes`] those that have
 //! not arrived completely, and [`ServerBuilder::memory_limit`] those in queues. Over the first, a
@@ -60,14 +61,18 @@
 //! # Log levels
 //!
 //! * `debug`: connections that are lost or closed, with the reason.
-//! * `info`: the address of the server.
-//! * `warn`: wrong credentials; connections that the server cannot accept.
+//! * `info`: the address of the server; publishers that are unblocked.
+//! * `warn`: wrong credentials; connections that the server cannot accept; failed TLS handshakes;
+//!   clients that speak TLS to a server without, or AMQP without TLS to a server with TLS;
+//!   publishers that are blocked.
 //!
 //! No log line contains a password or a body.
 
 #![warn(clippy::exhaustive_enums, clippy::exhaustive_structs)]
 
 mod builder;
+#[cfg(feature = "tls")]
+mod certificate;
 mod channel;
 mod close;
 mod connection;
@@ -76,9 +81,13 @@ mod memory_budget;
 mod outgoing;
 mod registry;
 mod server;
+mod server_tls;
 mod settings;
 mod sync;
+#[cfg_attr(not(feature = "tls"), path = "no_tls.rs")]
+mod tls;
 mod users;
 
 pub use builder::ServerBuilder;
 pub use server::Server;
+pub use server_tls::ServerTls;

@@ -14,6 +14,7 @@ use crate::connection::reader::{self, STACK, ServerContext};
 use crate::memory_budget::MemoryBudget;
 use crate::registry::{ConnectionRegistry, Registration};
 use crate::settings::ServerSettings;
+use crate::tls::TlsAcceptor;
 
 /// The pause after a failure to accept a connection, such as too many open files.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
@@ -31,15 +32,12 @@ const CUT_TIMEOUT: Duration = Duration::from_secs(5);
 /// use carrot::server::Server;
 ///
 /// let server = Server::bind("127.0.0.1:0", &Broker::new())?;
-/// # #[cfg(feature = "amqp")]
-/// # {
 /// let connection = carrot::connect(server.url())?;
 /// let consumer = connection.consumer("jobs").build()?;
 /// connection.publisher().routing_key("jobs").build()?.send("hello")?;
-/// let message = consumer.fetch_timeout(std::time::Duration::from_secs(5))?.expect("a message");
+/// let message = consumer.fetch()?.expect("a message");
 /// assert_eq!(message.decode::<String>()?, "hello");
 /// message.ack()?;
-/// # }
 /// # Ok::<(), carrot::Error>(())
 /// ```
 pub struct Server {
@@ -52,6 +50,7 @@ pub struct Server {
 /// The parts of a server that its threads share.
 struct ServerShared {
     settings: ServerSettings,
+    tls: Option<TlsAcceptor>,
     budget: MemoryBudget,
     limit: MemoryLimit,
     registry: Arc<ConnectionRegistry>,
@@ -59,8 +58,10 @@ struct ServerShared {
 
 impl Server {
     pub(crate) fn start(listener: TcpListener, settings: ServerSettings) -> Result<Server> {
+        let tls = settings.tls.as_ref().map(TlsAcceptor::new).transpose()?;
         let address = listener.local_addr().map_err(|error| failed("bind", &error))?;
         let shared = Arc::new(ServerShared {
+            tls,
             budget: MemoryBudget::new(settings.max_unfinished_bytes),
             limit: MemoryLimit::new(settings.memory_limit as u64, settings.vhosts.values()),
             settings,
@@ -71,7 +72,8 @@ impl Server {
         server.unblocking = Some(start("carrot-server-memory", move || limited.limit.run())?);
         let accepted = Arc::clone(&server.shared);
         server.accepting = Some(start("carrot-server", move || accept(&listener, &accepted))?);
-        log::info!("serving AMQP 0-9-1 at {address}");
+        let with = if server.shared.tls.is_some() { " with TLS" } else { "" };
+        log::info!("serving AMQP 0-9-1{with} at {address}");
         Ok(server)
     }
 
@@ -80,7 +82,8 @@ impl Server {
         self.address
     }
 
-    /// Returns the URL of virtual host `/` for user `guest`.
+    /// Returns the URL of virtual host `/` for user `guest`, with the IP address as its host. With
+    /// TLS, the certificate has to be for that address, or the client names another.
     ///
     /// ```
     /// use carrot::memory::Broker;
@@ -92,7 +95,8 @@ impl Server {
     /// # Ok::<(), carrot::Error>(())
     /// ```
     pub fn url(&self) -> String {
-        format!("amqp://guest:guest@{}/%2f", reachable(self.address))
+        let scheme = if self.shared.tls.is_some() { "amqps" } else { "amqp" };
+        format!("{scheme}://guest:guest@{}/%2f", reachable(self.address))
     }
 
     /// Returns the number of open connections, those in the handshake included.
@@ -218,6 +222,7 @@ impl ServerShared {
         }
         let context = ServerContext {
             settings: &self.settings,
+            tls: self.tls.as_ref(),
             budget: &self.budget,
             registry: &self.registry,
         };

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use carrot_backend_memory::Broker;
 
+use crate::server_tls::ServerTls;
 use crate::users::Users;
 
 /// The settings of a server, complete and valid.
@@ -12,6 +13,7 @@ use crate::users::Users;
 pub(crate) struct ServerSettings {
     pub(crate) vhosts: BTreeMap<String, Broker>,
     pub(crate) users: Users,
+    pub(crate) tls: Option<ServerTls>,
     pub(crate) channel_max: u16,
     pub(crate) frame_max: u32,
     /// The heartbeat interval that the server proposes, in seconds; 0 for none.

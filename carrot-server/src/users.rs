@@ -7,11 +7,16 @@ use carrot_core::Secret;
 
 /// The users of a server, by name.
 #[derive(Clone, Default)]
-pub(crate) struct Users(BTreeMap<String, Secret>);
+pub(crate) struct Users(BTreeMap<String, Option<Secret>>);
 
 impl Users {
-    pub(crate) fn add(&mut self, name: String, password: Secret) {
+    /// Adds a user. One without a password logs in with a certificate only.
+    pub(crate) fn add(&mut self, name: String, password: Option<Secret>) {
         self.0.insert(name, password);
+    }
+
+    pub(crate) fn contains(&self, name: &str) -> bool {
+        self.0.contains_key(name)
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -26,7 +31,7 @@ impl Users {
     /// Returns whether the password is that of the user. The time depends on the length of the
     /// given password only.
     pub(crate) fn accept(&self, name: &str, password: &[u8]) -> bool {
-        let found = self.0.get(name);
+        let found = self.0.get(name).and_then(Option::as_ref);
         let expected = found.map_or("", |secret| secret.reveal()).as_bytes();
         let mut difference = u8::from(found.is_none()) | u8::from(expected.len() != password.len());
         for (index, octet) in password.iter().enumerate() {
@@ -50,15 +55,22 @@ mod tests {
     #[test]
     fn only_the_whole_password_of_a_known_user_is_accepted() {
         let mut users = Users::default();
-        users.add("ann".into(), "hush".into());
-        users.add("bob".into(), "".into());
+        users.add("ann".into(), Some("hush".into()));
+        users.add("bob".into(), Some("".into()));
+        users.add("cat".into(), None);
         assert!(users.accept("ann", b"hush"));
         assert!(users.accept("bob", b""));
-        for (name, password) in
-            [("ann", "hus"), ("ann", "hushh"), ("ann", ""), ("bob", "x"), ("eve", ""), ("eve", "x")]
-        {
+        for (name, password) in [
+            ("ann", "hus"),
+            ("ann", "hushh"),
+            ("ann", ""),
+            ("bob", "x"),
+            ("cat", ""),
+            ("eve", ""),
+            ("eve", "x"),
+        ] {
             assert!(!users.accept(name, password.as_bytes()), "{name} {password}");
         }
-        assert_eq!(format!("{users:?}"), r#"{"ann", "bob"}"#);
+        assert_eq!(format!("{users:?}"), r#"{"ann", "bob", "cat"}"#);
     }
 }

@@ -2,8 +2,13 @@
 
 use carrot_amqp_wire::{RawValue, ShortStr, TableRef};
 
-/// The mechanisms that the server offers.
-pub(crate) const MECHANISMS: &str = "PLAIN AMQPLAIN";
+/// The mechanism of client certificates.
+pub(crate) const EXTERNAL: &str = "EXTERNAL";
+
+/// Returns the mechanisms that the server offers.
+pub(crate) fn mechanisms(has_client_certificate: bool) -> &'static str {
+    if has_client_certificate { "PLAIN AMQPLAIN EXTERNAL" } else { "PLAIN AMQPLAIN" }
+}
 
 /// User and password, as a mechanism encodes them.
 #[derive(Clone, Copy, PartialEq, Eq)]

@@ -12,10 +12,11 @@ use carrot_backend_memory::session::SessionSettings;
 use carrot_core::{Headers, RabbitMqRelease, Value};
 
 use crate::close::Close;
-use crate::connection::authentication::{MECHANISMS, PeerCredentials};
+use crate::connection::authentication::{EXTERNAL, PeerCredentials, mechanisms};
 use crate::connection::peer::Peer;
 use crate::outgoing::Outgoing;
 use crate::settings::ServerSettings;
+use crate::tls::ServerTlsSession;
 
 /// The smallest `frame_max` of AMQP 0-9-1, in bytes.
 pub(crate) const FRAME_MIN: u32 = 4096;
@@ -110,13 +111,14 @@ impl ServerHandshake {
         }
         let release = settings.vhosts.values().next().map(Broker::release).unwrap_or_default();
         let properties = server_properties(release);
+        let has_certificate = peer.tls.get().is_some_and(ServerTlsSession::has_client_certificate);
         peer.outgoing.method(
             0,
             &ConnectionStart {
                 version_major: 0,
                 version_minor: 9,
                 server_properties: Arguments::from(&properties),
-                mechanisms: MECHANISMS.into(),
+                mechanisms: mechanisms(has_certificate).into(),
                 locales: "en_US".into(),
             }
             .into(),
@@ -141,7 +143,7 @@ impl ServerHandshake {
     ) -> Result<HandshakeProgress, HandshakeFailure> {
         match (self.step, method) {
             (AwaitedMethod::StartOk, Method::ConnectionStartOk(start_ok)) => {
-                self.authenticate(start_ok, settings)?;
+                self.authenticate(start_ok, peer, settings)?;
                 peer.outgoing.method(
                     0,
                     &ConnectionTune {
@@ -175,6 +177,7 @@ impl ServerHandshake {
     fn authenticate(
         &mut self,
         start_ok: &ConnectionStartOk<'_>,
+        peer: &Peer,
         settings: &ServerSettings,
     ) -> Result<(), HandshakeFailure> {
         if let Arguments::Wire(properties) = start_ok.client_properties {
@@ -183,11 +186,19 @@ impl ServerHandshake {
                 self.name = name.as_str().unwrap_or_default().into();
             }
         }
-        let given = PeerCredentials::read(start_ok.mechanism, start_ok.response.as_bytes())
-            .filter(|given| settings.users.accept(given.user, given.password));
-        match given {
-            Some(given) => {
-                self.user = given.user.into();
+        let is_external = start_ok.mechanism.as_bytes() == EXTERNAL.as_bytes();
+        let user = if is_external {
+            // The response may name a user, which RabbitMQ ignores, too.
+            let named = peer.tls.get().and_then(ServerTlsSession::common_name);
+            named.filter(|name| settings.users.contains(name))
+        } else {
+            PeerCredentials::read(start_ok.mechanism, start_ok.response.as_bytes())
+                .filter(|given| settings.users.accept(given.user, given.password))
+                .map(|given| given.user)
+        };
+        match user {
+            Some(user) => {
+                self.user = user.into();
                 Ok(())
             }
             None => {
@@ -201,7 +212,11 @@ impl ServerHandshake {
                         ),
                     )
                 });
-                log::warn!("the login of a peer was refused: wrong user or password");
+                let reason = match is_external {
+                    true => "no user has the common name of its certificate",
+                    false => "wrong user or password",
+                };
+                log::warn!("the login of a peer was refused: {reason}");
                 Err(HandshakeFailure::Credentials(close))
             }
         }

@@ -1,5 +1,6 @@
 //! The parts of a connection that its threads share.
 
+use std::io;
 use std::net::{Shutdown, TcpStream};
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -12,14 +13,22 @@ use carrot_core::backend::Event;
 use crate::close::Close;
 use crate::outgoing::Outgoing;
 use crate::registry::ServedConnection;
+use crate::tls::ServerTlsSession;
 
 /// The reply code of an end that an operator requested.
 const CONNECTION_FORCED: u16 = 320;
+
+/// The time after which a blocked write looks whether the connection is over.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The parts of a connection that its threads share.
 #[derive(Debug)]
 pub(crate) struct Peer {
     pub(crate) socket: TcpStream,
+    /// Whether the peer begins with a TLS handshake.
+    has_tls: bool,
+    /// The TLS session, after its handshake, unless the server has no TLS.
+    pub(crate) tls: OnceLock<ServerTlsSession>,
     pub(crate) outgoing: Arc<Outgoing>,
     /// The session, once the peer has opened a virtual host.
     pub(crate) session: OnceLock<Session>,
@@ -28,13 +37,20 @@ pub(crate) struct Peer {
 }
 
 impl Peer {
-    pub(crate) fn new(socket: TcpStream, frame_max: u32) -> Peer {
+    pub(crate) fn new(socket: TcpStream, has_tls: bool, frame_max: u32) -> Peer {
         Peer {
             socket,
+            has_tls,
+            tls: OnceLock::new(),
             outgoing: Arc::new(Outgoing::new(frame_max)),
             session: OnceLock::new(),
             heartbeat: AtomicU16::new(0),
         }
+    }
+
+    /// Limits each write to the socket.
+    pub(crate) fn set_write_timeout(&self) -> io::Result<()> {
+        self.socket.set_write_timeout(Some(WRITE_TIMEOUT))
     }
 
     /// Returns the heartbeat interval; `None` for no heartbeats.
@@ -74,6 +90,10 @@ impl Peer {
 
 impl ServedConnection for Peer {
     fn request_close(&self) {
+        if self.has_tls && self.tls.get().is_none() {
+            // No method can be sent before the end of the TLS handshake.
+            return self.cut();
+        }
         let reason = "CONNECTION_FORCED - broker forced connection closure with reason 'shutdown'";
         self.outgoing.close(&Close::connection(CONNECTION_FORCED, reason));
         // A reader that waits because publishers are blocked would not read the answer.

@@ -17,14 +17,17 @@ use crate::connection::handshake::{
 };
 use crate::connection::peer::Peer;
 use crate::connection::running::RunningConnection;
-use crate::connection::writer::{self, WRITE_TIMEOUT};
+use crate::connection::writer;
 use crate::memory_budget::MemoryBudget;
 use crate::outgoing::Outgoing;
 use crate::registry::{ConnectionRegistry, Registration};
 use crate::settings::ServerSettings;
+use crate::tls::{ServerTlsSession, TlsAcceptor};
 
 /// The size of the buffer for octets of a peer, in bytes.
 const BUFFER: usize = 32 << 10;
+/// The first octets of a TLS handshake.
+const TLS_HANDSHAKE: [u8; 2] = [0x16, 0x03];
 /// The time that a peer has to answer `connection.close`.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(10);
 /// The size of the stack of each thread of a connection, in bytes.
@@ -34,6 +37,7 @@ pub(crate) const STACK: usize = 512 << 10;
 #[derive(Clone, Copy)]
 pub(crate) struct ServerContext<'s> {
     pub(crate) settings: &'s ServerSettings,
+    pub(crate) tls: Option<&'s TlsAcceptor>,
     pub(crate) budget: &'s MemoryBudget,
     pub(crate) registry: &'s ConnectionRegistry,
 }
@@ -42,13 +46,26 @@ pub(crate) struct ServerContext<'s> {
 pub(crate) fn run(socket: TcpStream, mut registration: Registration, context: ServerContext<'_>) {
     // A failure slows the connection down at most.
     let _ = socket.set_nodelay(true);
-    let peer = Arc::new(Peer::new(socket, context.settings.frame_max));
-    if peer.socket.set_write_timeout(Some(WRITE_TIMEOUT)).is_err()
-        || !registration.add(Arc::clone(&peer) as _)
-    {
+    let peer = Arc::new(Peer::new(socket, context.tls.is_some(), context.settings.frame_max));
+    if peer.set_write_timeout().is_err() || !registration.add(Arc::clone(&peer) as _) {
         return;
     }
     let ending = Ending(&peer);
+    let deadline = Instant::now().checked_add(context.settings.handshake_timeout);
+    if let Some(tls) = context.tls {
+        let accepted = tls.accept(&peer.socket, deadline);
+        match accepted.and_then(|session| Ok((session, peer.set_write_timeout()?))) {
+            Ok((session, ())) => drop(peer.tls.set(session)),
+            Err(error) => {
+                let registry = context.registry;
+                // Connections that the server itself closes, or that only look for a port.
+                if registry.is_stopping() || error.kind() == ErrorKind::UnexpectedEof {
+                    return log::debug!("a connection ended in its TLS handshake: {error}");
+                }
+                return log::warn!("a connection was closed in its TLS handshake: {error}");
+            }
+        }
+    }
     let written = Arc::clone(&peer);
     let writer = thread::Builder::new()
         .name("carrot-server-writer".into())
@@ -58,7 +75,7 @@ pub(crate) fn run(socket: TcpStream, mut registration: Registration, context: Se
         Ok(writer) => writer,
         Err(error) => return log::warn!("a connection was refused: no thread: {error}"),
     };
-    match read(&peer, &mut registration, context) {
+    match read(&peer, &mut registration, context, deadline) {
         Ok(()) => peer.outgoing.end(),
         Err(error) => {
             log::debug!("a connection was lost: {error}");
@@ -121,6 +138,7 @@ fn read(
     peer: &Arc<Peer>,
     registration: &mut Registration,
     context: ServerContext<'_>,
+    deadline: Option<Instant>,
 ) -> io::Result<()> {
     let opened = OnceCell::new();
     let mut reader = PeerReader {
@@ -130,13 +148,19 @@ fn read(
         context,
         opened: &opened,
         stage: Stage::Handshake(ServerHandshake::new()),
-        deadline: Instant::now().checked_add(context.settings.handshake_timeout),
+        deadline,
     };
     let mut frames = FrameReader::for_server(context.settings.frame_max);
     let mut buffer = vec![0; BUFFER];
+    let mut tls = peer.tls.get().map(ServerTlsSession::incoming);
+    let mut is_first = true;
     loop {
         reader.set_timeout()?;
-        let count = match (&peer.socket).read(&mut buffer) {
+        let read = match &mut tls {
+            None => (&peer.socket).read(&mut buffer),
+            Some(tls) => tls.read(&peer.socket, &mut buffer),
+        };
+        let count = match read {
             Ok(0) => return Err(ErrorKind::UnexpectedEof.into()),
             Ok(count) => count,
             Err(error) if error.kind() == ErrorKind::Interrupted => continue,
@@ -144,6 +168,9 @@ fn read(
         };
         reader.note_close_of_another_thread();
         let mut input = buffer.get(..count).unwrap_or_default();
+        if std::mem::take(&mut is_first) && tls.is_none() && input.starts_with(&TLS_HANDSHAKE) {
+            log::warn!("a connection is closed: the client speaks TLS, and the server has none");
+        }
         if let Stage::Discarding = reader.stage {
             continue;
         }

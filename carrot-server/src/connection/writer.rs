@@ -2,7 +2,6 @@
 
 use std::io::{self, ErrorKind, Write};
 use std::net::TcpStream;
-use std::time::Duration;
 
 use carrot_amqp_wire::HEARTBEAT;
 use carrot_backend_memory::session::Session;
@@ -10,9 +9,6 @@ use carrot_backend_memory::session::Session;
 use crate::connection::peer::Peer;
 use crate::encode::Encoder;
 use crate::outgoing::{Outgoing, WriterTask};
-
-/// The time after which a blocked write looks whether the connection is over.
-pub(crate) const WRITE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Writes until the connection ends.
 pub(crate) fn run(peer: &Peer) {
@@ -30,10 +26,13 @@ fn write(peer: &Peer) -> io::Result<()> {
     loop {
         // Two heartbeats in an interval, as RabbitMQ sends them.
         match outgoing.next_task(peer.heartbeat().map(|interval| interval / 2)) {
-            WriterTask::End => return Ok(()),
-            WriterTask::Heartbeat => write_all(&peer.socket, &HEARTBEAT, outgoing)?,
+            WriterTask::End => {
+                let close = |records: &[u8]| write_all(&peer.socket, records, outgoing);
+                return peer.tls.get().map_or(Ok(()), |tls| tls.close(close));
+            }
+            WriterTask::Heartbeat => seal_and_write(peer, &HEARTBEAT)?,
             WriterTask::Write(batch) => {
-                let write = |octets: &[u8]| write_all(&peer.socket, octets, outgoing);
+                let write = |octets: &[u8]| seal_and_write(peer, octets);
                 let mut encoder = Encoder::new(octets, write);
                 let frame_max = outgoing.frame_max();
                 batch.items.iter().try_for_each(|item| encoder.encode(item, frame_max))?;
@@ -43,6 +42,15 @@ fn write(peer: &Peer) -> io::Result<()> {
                 }
             }
         }
+    }
+}
+
+/// Writes all octets, as records if the connection has TLS.
+fn seal_and_write(peer: &Peer, octets: &[u8]) -> io::Result<()> {
+    let write = |octets: &[u8]| write_all(&peer.socket, octets, &peer.outgoing);
+    match peer.tls.get() {
+        None => write(octets),
+        Some(tls) => tls.write(octets, write),
     }
 }
 
