@@ -189,6 +189,14 @@ impl BrokerClock {
         (self.wall + Duration::from_micros(self.now())).as_secs()
     }
 
+    /// Returns the clock that a test advances, unless this is the real clock.
+    pub(crate) fn manual_clock(&self) -> Option<&ManualClock> {
+        match &self.source {
+            TimeSource::Real(..) => None,
+            TimeSource::Manual(clock) => Some(clock),
+        }
+    }
+
     pub(crate) fn is_real(&self) -> bool {
         matches!(self.source, TimeSource::Real(..))
     }

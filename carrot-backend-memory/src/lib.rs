@@ -6,7 +6,8 @@
 //!
 //! * advance the time by hand: [`Broker::with_clock`] and [`ManualClock::advance`];
 //! * inject faults: [`Broker::faults`];
-//! * inspect the broker: [`Broker::queue`], [`Broker::bindings`], [`Broker::record`];
+//! * inspect the broker: [`Broker::queue`], [`Broker::bindings`], [`Broker::connections`],
+//!   [`Broker::record`];
 //! * wait until every message is settled: [`Broker::wait_until_idle`].
 //!
 //! ```
@@ -122,7 +123,7 @@ pub use broker::fault_plan::Operation;
 pub use clock::ManualClock;
 pub use driver::connector::MemoryConnector;
 pub use testing::faults::Faults;
-pub use testing::inspect::{ConsumerView, QueueView, UnackedView};
+pub use testing::inspect::{ChannelView, ConnectionView, ConsumerView, QueueView, UnackedView};
 pub use testing::recording::Recording;
 
 #[cfg(test)]

@@ -97,11 +97,6 @@ impl BrokerConnection {
         self.add_channel(|id| BrokerChannel::for_peer(id, output))
     }
 
-    /// Returns the user whose id messages may have.
-    pub(crate) fn user(&self) -> &str {
-        &self.user
-    }
-
     /// Closes the connection, as [`fail`](OpenConnection::fail). `channel` fails with `cause`
     /// itself, the other channels with what follows from it.
     ///
@@ -242,6 +237,10 @@ impl BrokerConnection {
 impl OpenConnection for BrokerConnection {
     fn name(&self) -> &str {
         &self.name
+    }
+
+    fn user(&self) -> &str {
+        &self.user
     }
 
     fn is_open(&self) -> bool {

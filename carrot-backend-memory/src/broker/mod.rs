@@ -131,6 +131,21 @@ impl Broker {
         self.shared.rules().release
     }
 
+    /// Returns the clock that a test advances; `None` if the broker has the real clock.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use carrot::memory::{Broker, ManualClock};
+    ///
+    /// let broker = Broker::with_clock(&ManualClock::new());
+    /// let clock = broker.manual_clock().expect("a manual clock");
+    /// clock.advance(Duration::from_secs(60));
+    /// assert!(Broker::new().manual_clock().is_none());
+    /// ```
+    pub fn manual_clock(&self) -> Option<ManualClock> {
+        self.shared.clock().manual_clock().cloned()
+    }
+
     /// Returns the name given to [`named`](Broker::named).
     pub fn name(&self) -> Option<&str> {
         self.shared.name.as_deref()
@@ -205,6 +220,9 @@ impl fmt::Debug for BrokerShared {
 /// A connection, as far as the broker uses it.
 pub(crate) trait OpenConnection: fmt::Debug + Send + Sync {
     fn name(&self) -> &str;
+
+    /// Returns the user whose id messages may have.
+    fn user(&self) -> &str;
 
     fn is_open(&self) -> bool;
 

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use carrot_core::backend::Content;
 use carrot_core::{Error, Result};
 
+use crate::broker::OpenConnection;
 use crate::broker::fault_plan::FaultOutcome;
 use crate::errors;
 use crate::session::channel::SessionChannel;

@@ -279,6 +279,19 @@ impl Faults {
         self
     }
 
+    /// Returns why publishers are blocked; `None` if they are not.
+    ///
+    /// ```
+    /// use carrot::memory::Broker;
+    ///
+    /// let broker = Broker::new();
+    /// broker.faults().block_publishers("low on memory");
+    /// assert_eq!(broker.faults().block_reason().as_deref(), Some("low on memory"));
+    /// ```
+    pub fn block_reason(&self) -> Option<String> {
+        lock(&self.broker.shared.alarm).as_deref().map(str::to_string)
+    }
+
     /// Removes all planned faults, unblocks publishers, and ends delays.
     pub fn clear(&self) -> &Faults {
         let faults = &self.broker.shared.faults;

@@ -8,7 +8,8 @@ use std::time::Duration;
 use carrot_core::backend::{Content, DeliveryTag};
 use carrot_core::{Binding, Error, Exchange, Queue as QueueDefinition, Result, Workers};
 
-use crate::broker::{Broker, BrokerShared};
+use crate::broker::{Broker, BrokerShared, OpenConnection};
+use crate::channel::BrokerChannel;
 use crate::errors;
 use crate::queue::BrokerQueue;
 use crate::queue::arguments;
@@ -69,7 +70,54 @@ pub struct ConsumerView {
     pub active: bool,
 }
 
+/// An open connection.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ConnectionView {
+    /// The name, as in [`ConnectionOptions`](carrot_core::ConnectionOptions), or the
+    /// `connection_name` of a client of a server. Empty if the client sent none.
+    pub name: String,
+    /// The user.
+    pub user: String,
+    /// The open channels, oldest first.
+    pub channels: Vec<ChannelView>,
+}
+
+/// An open channel of a connection.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ChannelView {
+    /// The number of the channel, unique in its broker.
+    pub channel: u64,
+    /// The number of messages that are delivered on the channel and not settled.
+    pub unacked: usize,
+}
+
 impl Broker {
+    /// Returns the open connections, oldest first.
+    ///
+    /// ```
+    /// use carrot::memory::Broker;
+    /// use carrot::{Connection, ConnectionOptions};
+    ///
+    /// let broker = Broker::new();
+    /// let options = ConnectionOptions::memory().name("orders");
+    /// let connection = Connection::new(broker.connector_with(&options)?);
+    /// connection.declare_queue("jobs")?;
+    /// assert_eq!(broker.connections()[0].user, "guest");
+    /// # Ok::<(), carrot::Error>(())
+    /// ```
+    pub fn connections(&self) -> Vec<ConnectionView> {
+        let connections = self.shared.connections();
+        let open = connections.iter().filter(|connection| connection.is_open());
+        let view = |connection: &Arc<dyn OpenConnection>| ConnectionView {
+            name: connection.name().to_string(),
+            user: connection.user().to_string(),
+            channels: connection.channels().iter().map(|channel| channel_view(channel)).collect(),
+        };
+        open.map(view).collect()
+    }
+
     /// Returns the contents of a queue; `None` if it does not exist.
     pub fn queue(&self, name: &str) -> Option<QueueView> {
         let queue = self.shared.topology().queue(name).cloned()?;
@@ -296,6 +344,12 @@ impl BrokerShared {
             }
         }
     }
+}
+
+fn channel_view(channel: &BrokerChannel) -> ChannelView {
+    let mut unacked = 0;
+    channel.each_unacked(|_, _| unacked += 1);
+    ChannelView { channel: channel.id, unacked }
 }
 
 fn definition(exchange: &crate::routing::exchange::BrokerExchange) -> Exchange {

@@ -96,3 +96,21 @@ fn confirm_of_unknown_tag_times_out() {
         fixture.channel.confirm(carrot_core::backend::PublishTag(7), Duration::from_millis(10));
     assert!(matches!(lost, Err(Error::Timeout { .. })));
 }
+
+#[test]
+fn open_connections_are_listed_with_their_channels() {
+    let fixture = BrokerFixture::with_queue(&Queue::new("q"));
+    fixture.send("", "q", "held");
+    let subscription = fixture.consume("q", &ConsumeOptions::default());
+    let held = subscription.next(SOON).unwrap().unwrap();
+    let [connection] = &fixture.broker.connections()[..] else { panic!("one connection") };
+    assert_eq!((&*connection.name, &*connection.user), ("", "guest"));
+    let unacked: usize = connection.channels.iter().map(|channel| channel.unacked).sum();
+    assert_eq!(unacked, 1);
+    let holder = fixture.broker.queue("q").unwrap().unacked[0].channel;
+    assert!(connection.channels.iter().any(|channel| channel.channel == holder));
+    fixture.channel.ack(held.tag, Extent::One).unwrap();
+    assert!(fixture.broker.connections()[0].channels.iter().all(|channel| channel.unacked == 0));
+    fixture.broker.faults().drop_connections();
+    assert!(fixture.broker.connections().is_empty());
+}
