@@ -8,6 +8,7 @@ use carrot_backend_memory::Broker;
 use carrot_core::{Error, Result, Secret};
 
 use crate::connection::handshake::FRAME_MIN;
+use crate::control::ControlInterface;
 use crate::server::{Server, failed};
 use crate::server_tls::ServerTls;
 use crate::settings::ServerSettings;
@@ -36,6 +37,7 @@ const LONGEST_NAME: usize = 255;
 pub struct ServerBuilder {
     settings: ServerSettings,
     any_interface: bool,
+    control: Option<String>,
 }
 
 impl Server {
@@ -74,6 +76,7 @@ impl ServerBuilder {
                 handshake_timeout: Duration::from_secs(10),
             },
             any_interface: false,
+            control: None,
         }
     }
 
@@ -217,15 +220,38 @@ impl ServerBuilder {
         self
     }
 
+    /// Starts a control interface with the server: faults, the manual clock and inspection, for
+    /// tests in another process or language. [`Server::control`] returns the interface.
+    ///
+    /// `address` is a host and a port of the loopback interface. Port 0 stands for a free port.
+    ///
+    /// Defaults to no control interface.
+    ///
+    /// ```
+    /// use carrot::memory::Broker;
+    /// use carrot::server::Server;
+    ///
+    /// let server =
+    ///     Server::builder(&Broker::new()).control("127.0.0.1:0").bind("127.0.0.1:0")?;
+    /// let control = server.control().expect("asked for");
+    /// println!("{} {}", control.url(), control.token());
+    /// # Ok::<(), carrot::Error>(())
+    /// ```
+    pub fn control(mut self, address: impl Into<String>) -> ServerBuilder {
+        self.control = Some(address.into());
+        self
+    }
+
     /// Starts the server at an address, which is a host and a port. Port 0 stands for a free port.
     ///
     /// # Errors
     /// - [`Error::Config`]: the address is not of the loopback interface and other machines are not
     ///   allowed, a server for other machines has no user, a setting is out of its limits, or a
-    ///   certificate or key cannot be used; also TLS without the feature `tls`.
-    /// - [`Error::Backend`]: the address cannot be used, for example because its port is in use.
+    ///   certificate or key cannot be used; also TLS without the feature `tls`. The address of the
+    ///   control interface is not of the loopback interface.
+    /// - [`Error::Backend`]: an address cannot be used, for example because its port is in use.
     pub fn bind(self, address: impl ToSocketAddrs) -> Result<Server> {
-        let ServerBuilder { mut settings, any_interface } = self;
+        let ServerBuilder { mut settings, any_interface, control } = self;
         check(&settings)?;
         let addresses: Vec<_> = address
             .to_socket_addrs()
@@ -250,7 +276,9 @@ impl ServerBuilder {
         }
         let listener =
             TcpListener::bind(&*addresses).map_err(|error| failed("bind the address", &error))?;
-        Server::start(listener, settings)
+        let control =
+            control.map(|address| ControlInterface::start(&address, &settings)).transpose()?;
+        Server::start(listener, settings, control)
     }
 }
 

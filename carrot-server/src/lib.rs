@@ -20,6 +20,9 @@
 //! # Ok::<(), carrot::Error>(())
 //! ```
 //!
+//! A test in another process or another language reaches the same through the control interface, a
+//! small HTTP interface that [`ServerBuilder::control`] asks for. See [`ControlInterface`].
+//!
 //! # What is served
 //!
 //! All of AMQP 0-9-1 that RabbitMQ speaks: exchanges, queues and bindings; publishing with
@@ -56,17 +59,19 @@
 //!
 //! One thread accepts connections. Each connection has two threads: one reads and does the work,
 //! the other writes. Deliveries wait in their queues while a client does not read. One more thread
-//! sleeps until blocked publishers can be unblocked.
+//! sleeps until blocked publishers can be unblocked. A control interface has one thread, and one
+//! for each of its requests.
 //!
 //! # Log levels
 //!
-//! * `debug`: connections that are lost or closed, with the reason.
-//! * `info`: the address of the server; publishers that are unblocked.
+//! * `debug`: connections and control requests that are lost, refused or closed, with the reason.
+//! * `info`: the addresses of the server and of its control interface; publishers that are
+//!   unblocked.
 //! * `warn`: wrong credentials; connections that the server cannot accept; failed TLS handshakes;
 //!   clients that speak TLS to a server without, or AMQP without TLS to a server with TLS;
 //!   publishers that are blocked.
 //!
-//! No log line contains a password or a body.
+//! No log line contains a password, a token or a body.
 
 #![warn(clippy::exhaustive_enums, clippy::exhaustive_structs)]
 
@@ -76,6 +81,7 @@ mod certificate;
 mod channel;
 mod close;
 mod connection;
+mod control;
 mod encode;
 mod memory_budget;
 mod outgoing;
@@ -89,5 +95,6 @@ mod tls;
 mod users;
 
 pub use builder::ServerBuilder;
+pub use control::ControlInterface;
 pub use server::Server;
 pub use server_tls::ServerTls;

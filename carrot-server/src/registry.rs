@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
 
-use crate::sync::{lock, wait_until};
+use crate::sync::{lock, wait, wait_until};
 
 /// The most connections at once whose peers have not authenticated themselves.
 const MOST_UNAUTHENTICATED: usize = 256;
@@ -73,6 +73,14 @@ impl ConnectionRegistry {
         let mut passed = false;
         while !state.is_stopping && !passed {
             (state, passed) = wait_until(&self.changed, state, deadline);
+        }
+    }
+
+    /// Waits until fewer than `most` connections are open, or until the server stops.
+    pub(crate) fn wait_for_room(&self, most: usize) {
+        let mut state = lock(&self.state);
+        while state.open >= most && !state.is_stopping {
+            state = wait(&self.changed, state);
         }
     }
 
@@ -153,6 +161,21 @@ mod tests {
         assert!(registry.admit(usize::MAX).is_none());
         held[0].note_authenticated();
         assert!(registry.admit(usize::MAX).is_some());
+    }
+
+    #[test]
+    fn wait_for_room_ends_with_a_connection_or_with_the_server() {
+        let registry = Arc::new(ConnectionRegistry::default());
+        let held = registry.admit(1).unwrap();
+        std::thread::scope(|scope| {
+            let waiting = scope.spawn(|| registry.wait_for_room(1));
+            drop(held);
+            waiting.join().unwrap();
+            let _held = registry.admit(1).unwrap();
+            let waiting = scope.spawn(|| registry.wait_for_room(1));
+            registry.stop(|_| ());
+            waiting.join().unwrap();
+        });
     }
 
     #[test]

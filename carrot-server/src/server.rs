@@ -11,6 +11,7 @@ use carrot_backend_memory::session::MemoryLimit;
 use carrot_core::{Error, Result};
 
 use crate::connection::reader::{self, STACK, ServerContext};
+use crate::control::ControlInterface;
 use crate::memory_budget::MemoryBudget;
 use crate::registry::{ConnectionRegistry, Registration};
 use crate::settings::ServerSettings;
@@ -45,6 +46,7 @@ pub struct Server {
     address: SocketAddr,
     accepting: Option<JoinHandle<()>>,
     unblocking: Option<JoinHandle<()>>,
+    control: Option<ControlInterface>,
 }
 
 /// The parts of a server that its threads share.
@@ -57,7 +59,11 @@ struct ServerShared {
 }
 
 impl Server {
-    pub(crate) fn start(listener: TcpListener, settings: ServerSettings) -> Result<Server> {
+    pub(crate) fn start(
+        listener: TcpListener,
+        settings: ServerSettings,
+        control: Option<ControlInterface>,
+    ) -> Result<Server> {
         let tls = settings.tls.as_ref().map(TlsAcceptor::new).transpose()?;
         let address = listener.local_addr().map_err(|error| failed("bind", &error))?;
         let shared = Arc::new(ServerShared {
@@ -67,7 +73,7 @@ impl Server {
             settings,
             registry: Arc::default(),
         });
-        let mut server = Server { shared, address, accepting: None, unblocking: None };
+        let mut server = Server { shared, address, accepting: None, unblocking: None, control };
         let limited = Arc::clone(&server.shared);
         server.unblocking = Some(start("carrot-server-memory", move || limited.limit.run())?);
         let accepted = Arc::clone(&server.shared);
@@ -99,6 +105,22 @@ impl Server {
         format!("{scheme}://guest:guest@{}/%2f", reachable(self.address))
     }
 
+    /// Returns the control interface; `None` if [`ServerBuilder::control`] did not ask for one.
+    ///
+    /// [`ServerBuilder::control`]: crate::ServerBuilder::control
+    ///
+    /// ```
+    /// use carrot::memory::Broker;
+    /// use carrot::server::Server;
+    ///
+    /// let server = Server::bind("127.0.0.1:0", &Broker::new())?;
+    /// assert!(server.control().is_none());
+    /// # Ok::<(), carrot::Error>(())
+    /// ```
+    pub fn control(&self) -> Option<&ControlInterface> {
+        self.control.as_ref()
+    }
+
     /// Returns the number of open connections, those in the handshake included.
     pub fn connection_count(&self) -> usize {
         self.shared.registry.count()
@@ -112,7 +134,8 @@ impl Server {
 
     /// Stops the server. Clients are asked to close, as RabbitMQ asks them before it shuts down.
     ///
-    /// The messages of all channels return to their queues. The broker continues.
+    /// The messages of all channels return to their queues. The broker continues. The control
+    /// interface ends first.
     ///
     /// Blocks until all connections are closed, at most for `timeout`. Connections that are open
     /// then are cut.
@@ -120,6 +143,7 @@ impl Server {
     /// # Errors
     /// - [`Error::Timeout`]: connections were cut.
     pub fn stop(mut self, timeout: Duration) -> Result<()> {
+        self.control = None;
         let registry = Arc::clone(&self.shared.registry);
         registry.stop(|connection| connection.request_close());
         self.end_accepting();
@@ -131,6 +155,7 @@ impl Server {
 
     /// Closes all sockets, and waits for the threads.
     fn cut(&mut self) {
+        self.control = None;
         let registry = &self.shared.registry;
         registry.stop(|connection| connection.cut());
         self.end_accepting();

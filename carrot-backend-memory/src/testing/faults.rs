@@ -289,7 +289,7 @@ impl Faults {
     /// assert_eq!(broker.faults().block_reason().as_deref(), Some("low on memory"));
     /// ```
     pub fn block_reason(&self) -> Option<String> {
-        lock(&self.broker.shared.alarm).as_deref().map(str::to_string)
+        lock(&self.broker.shared.alarms).reason().as_deref().map(str::to_string)
     }
 
     /// Removes all planned faults, unblocks publishers, and ends delays.

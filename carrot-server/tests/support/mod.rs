@@ -1,5 +1,7 @@
 //! A client that sends any octets, and reads frames.
 
+pub(crate) mod control;
+
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
