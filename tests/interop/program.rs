@@ -59,7 +59,7 @@ impl Drop for Program {
     }
 }
 
-fn interpreter(variable: &str) -> String {
+pub(crate) fn interpreter(variable: &str) -> String {
     std::env::var(variable).unwrap_or_else(|_| {
         panic!(
             "{variable} has to name an interpreter with the clients; ./scripts/test installs one"

@@ -3,4 +3,5 @@
 mod celery;
 mod kombu;
 mod pika;
+mod pytest;
 mod values;
