@@ -116,6 +116,21 @@ fn retries_span_a_day_of_virtual_time() {
     }
 }
 
+#[test]
+fn remote_control_advances_the_clock_and_breaks_the_service() {
+    let printed = run("remote_control", None);
+    for line in [
+        "invoices: 1, reminders: 0",
+        "a month later: 0 and 1",
+        "the reminder is \"\\\"invoice 17\\\"\"",
+        "the broker refused invoice 18",
+        "sent after the connection was lost: 1",
+        "unknown field",
+    ] {
+        assert!(printed.contains(line), "{line}: {printed}");
+    }
+}
+
 /// Stops the work queue in the middle. Returns how many jobs were done, and how many requeued.
 fn interrupt_the_work_queue(signal: &str, jobs: u32, url: Option<&str>) -> (u32, u32) {
     let mut child = command("work_queue", url)
