@@ -29,12 +29,21 @@ use crate::sync::lock;
 /// error, [`Refusal::of`](crate::session::Refusal::of) names what is closed. The broker has closed
 /// the channel then, unless the error closes the connection: the server then calls
 /// [`Session::close`](crate::session::Session::close).
+///
+/// Dropping a channel closes it.
 pub struct SessionChannel {
     pub(crate) handle: Arc<ChannelHandle>,
     output: Arc<dyn ChannelOutput>,
     /// The prefetch of consumers that start later; 0 for no limit.
     prefetch: AtomicU16,
     pub(crate) mode: Mutex<ChannelMode>,
+}
+
+// Not left to the handle: the handle of a driver rejects its deliveries first, and a peer does not.
+impl Drop for SessionChannel {
+    fn drop(&mut self) {
+        self.close();
+    }
 }
 
 impl SessionChannel {

@@ -439,6 +439,25 @@ fn closed_session_requeues_and_deletes_exclusive_queues() {
 }
 
 #[test]
+fn deliveries_of_a_peer_that_ends_count_towards_the_delivery_limit() {
+    let ways: [(&str, fn(Peer)); 3] = [
+        ("dropped", |peer| drop(peer.channel)),
+        ("closed", |peer| peer.channel.close()),
+        ("session closed", |peer| peer.session.close()),
+    ];
+    for (name, end) in ways {
+        let peer = Peer::new();
+        peer.declare(&Queue::new("q").quorum().delivery_limit(0));
+        peer.publish("q", "poison");
+        peer.consume("q", "t");
+        let broker = peer.broker.clone();
+        assert_eq!(peer.events.take().len(), 2);
+        end(peer);
+        assert_eq!(broker.queue("q").unwrap().ready.len(), 0, "{name}");
+    }
+}
+
+#[test]
 fn cut_session_reports_the_loss() {
     let broker = Broker::new();
     let lost = Arc::new(AtomicBool::new(false));
