@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use carrot_amqp_wire::{
     BasicAck, BasicGet, BasicPublish, BasicQos, ChannelClose, ChannelOpen, ConfirmSelect,
-    FrameWriter, Method,
+    FrameWriter, Method, QueueDelete,
 };
 use carrot_backend_memory::{Broker, ManualClock};
 use carrot_core::Error;
@@ -258,6 +258,25 @@ fn blocked_broker_tells_the_client_and_reads_on_later() {
     broker.faults().unblock_publishers();
     assert_eq!(client.next(), "connection.unblocked");
     assert_eq!(client.declare("q"), "queue.declare-ok q 1");
+}
+
+#[test]
+fn answer_to_a_deletion_precedes_the_cancels_that_it_causes() {
+    let (_broker, server) = served();
+    let mut client = RawClient::open(server.address());
+    client.declare("q");
+    client.consume("q", false);
+    assert!(client.next().starts_with("basic.consume-ok"));
+    client.method(1, QueueDelete { queue: "q".into(), ..QueueDelete::default() });
+    assert!(client.next().starts_with("queue.delete-ok"));
+    assert!(client.next().starts_with("basic.cancel"));
+    // The deletion by another client is told at once.
+    client.declare("q");
+    client.consume("q", false);
+    assert!(client.next().starts_with("basic.consume-ok"));
+    let mut other = RawClient::open(server.address());
+    other.method(1, QueueDelete { queue: "q".into(), no_wait: true, ..QueueDelete::default() });
+    assert!(client.next().starts_with("basic.cancel"));
 }
 
 #[test]

@@ -1,13 +1,15 @@
 //! The events of a channel, on their way to the writer of the connection.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use carrot_amqp_wire::{BasicCancel, BasicConsumeOk};
 use carrot_backend_memory::session::{ChannelEvent, ChannelOutput};
 use carrot_core::Error;
+use carrot_core::backend::ShortString;
 
 use crate::outgoing::{ConfirmedRange, Item, Outgoing};
+use crate::sync::lock;
 
 /// Puts the events of a channel into the queue of the connection.
 #[derive(Debug)]
@@ -18,6 +20,8 @@ pub(crate) struct PeerOutput {
     hears_cancels: bool,
     /// Whether the peer asked for no answer to the `basic.consume` under way.
     is_quiet: AtomicBool,
+    /// The consumers that were cancelled during a `queue.delete` of this channel; `None` without.
+    held_cancels: Mutex<Option<Vec<ShortString>>>,
     /// The error over which the broker closed the channel.
     failure: OnceLock<Error>,
 }
@@ -29,6 +33,7 @@ impl PeerOutput {
             outgoing: Arc::clone(outgoing),
             hears_cancels,
             is_quiet: false.into(),
+            held_cancels: Mutex::default(),
             failure: OnceLock::new(),
         }
     }
@@ -36,6 +41,31 @@ impl PeerOutput {
     /// Sets whether the next consumer is added without an answer.
     pub(crate) fn set_quiet(&self, is_quiet: bool) {
         self.is_quiet.store(is_quiet, Ordering::Relaxed);
+    }
+
+    /// Holds the notices of cancelled consumers until [`release_cancels`](Self::release_cancels). A
+    /// peer that deletes a queue receives the answer first, as from RabbitMQ.
+    pub(crate) fn hold_cancels(&self) {
+        *lock(&self.held_cancels) = Some(Vec::new());
+    }
+
+    /// Sends the notices that were held.
+    pub(crate) fn release_cancels(&self) {
+        let held = lock(&self.held_cancels).take();
+        held.into_iter().flatten().for_each(|consumer_tag| self.cancelled(consumer_tag));
+    }
+
+    fn cancelled(&self, consumer_tag: ShortString) {
+        if !self.hears_cancels {
+            return;
+        }
+        if let Some(held) = &mut *lock(&self.held_cancels) {
+            held.push(consumer_tag);
+            return;
+        }
+        let cancel = BasicCancel { consumer_tag: (&consumer_tag).into(), no_wait: true };
+        self.outgoing.method(self.channel, &cancel.into());
+        self.outgoing.flush();
     }
 
     /// Returns the error over which the broker closed the channel.
@@ -61,14 +91,7 @@ impl ChannelOutput for PeerOutput {
                     self.outgoing.method(channel, &BasicConsumeOk { consumer_tag }.into());
                 }
             }
-            ChannelEvent::Cancelled { consumer_tag } => {
-                if self.hears_cancels {
-                    let consumer_tag = (&consumer_tag).into();
-                    let cancel = BasicCancel { consumer_tag, no_wait: true };
-                    self.outgoing.method(channel, &cancel.into());
-                    self.outgoing.flush();
-                }
-            }
+            ChannelEvent::Cancelled { consumer_tag } => self.cancelled(consumer_tag),
             // The reader of the connection causes the other events, and wakes the writer after it
             // has handled all that has arrived.
             ChannelEvent::Fetched { delivery, remaining } => {

@@ -67,10 +67,14 @@ impl PeerChannel<'_> {
                 condition.if_unused = delete.if_unused;
                 condition.if_empty = delete.if_empty;
                 let name = text(delete.queue)?;
-                let deleted = self.check(self.broker.delete(Delete::Queue { name, condition }))?;
-                let message_count = deleted.message_count;
-                self.reply_unless(delete.no_wait, QueueDeleteOk { message_count });
-                Ok(())
+                self.output.hold_cancels();
+                let deleted = self.check(self.broker.delete(Delete::Queue { name, condition }));
+                if let Ok(deleted) = &deleted {
+                    let message_count = deleted.message_count;
+                    self.reply_unless(delete.no_wait, QueueDeleteOk { message_count });
+                }
+                self.output.release_cancels();
+                deleted.map(drop)
             }
             _ => Err(Close::unimplemented_method()),
         }
