@@ -4,7 +4,8 @@ use carrot::memory::Broker;
 use carrot::{Connection, ConnectionOptions};
 use carrot_faults::Proxy;
 
-use crate::support::{rabbitmq_url, unique};
+use crate::amqp_broker::AmqpBroker;
+use crate::support::unique;
 
 /// A broker that can be lost.
 pub struct Breakable {
@@ -15,6 +16,8 @@ pub struct Breakable {
     /// A connection on another path, which is never broken.
     pub onlooker: Connection,
     way: Way,
+    /// The broker behind the proxy. Ends when dropped.
+    _amqp: Option<AmqpBroker>,
 }
 
 enum Way {
@@ -33,11 +36,20 @@ impl Breakable {
             options,
             onlooker,
             way: Way::Memory { broker, name },
+            _amqp: None,
         }
     }
 
+    pub fn on_server() -> Breakable {
+        Breakable::behind_proxy(AmqpBroker::on_server())
+    }
+
     pub fn on_rabbitmq() -> Breakable {
-        let direct: ConnectionOptions = rabbitmq_url().parse().unwrap();
+        Breakable::behind_proxy(AmqpBroker::on_rabbitmq())
+    }
+
+    fn behind_proxy(broker: AmqpBroker) -> Breakable {
+        let direct = broker.options();
         let (host, port) = direct.addresses().next().unwrap();
         let proxy = Proxy::new(host, port).unwrap();
         let options =
@@ -48,6 +60,7 @@ impl Breakable {
             options,
             onlooker,
             way: Way::Proxy(proxy),
+            _amqp: Some(broker),
         }
     }
 
@@ -94,7 +107,8 @@ impl Breakable {
     }
 }
 
-/// Turns each function into a test on the memory broker, and one on RabbitMQ behind a proxy.
+/// Turns each function into a test on the memory broker, and one on Carrot's server and on RabbitMQ
+/// behind a proxy.
 macro_rules! on_both_breakable {
     ($(fn $name:ident($broker:ident: Breakable) $body:block)*) => {
         $(fn $name($broker: $crate::breakable::Breakable) $body)*
@@ -103,6 +117,13 @@ macro_rules! on_both_breakable {
             $(#[test]
             fn $name() {
                 super::$name($crate::breakable::Breakable::on_memory());
+            })*
+        }
+
+        mod server {
+            $(#[test]
+            fn $name() {
+                super::$name($crate::breakable::Breakable::on_server());
             })*
         }
 

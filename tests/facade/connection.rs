@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use carrot::topology::DeleteIf;
 use carrot::{Binding, ConnectionOptions, Error, Exchange, Queue};
 
-use crate::support::{SOON, queue, rabbitmq_url, ready, unique};
+use crate::support::{SOON, queue, ready, unique};
 
 on_both_backends! {
     fn refused_call_of_one_thread_fails_no_declaration_of_another(connection: &Connection) {
@@ -146,27 +146,25 @@ fn connect_to_unreachable_address_fails_in_time() {
     }
 }
 
-#[test]
-#[ignore = "needs RabbitMQ: run ./scripts/test"]
-fn wrong_credentials_or_vhost_fail_authentication() {
-    let options: ConnectionOptions = rabbitmq_url().parse().unwrap();
-    let wrong_password = options.clone().credentials("guest", "secret-word");
-    let wrong_vhost = options.vhost("no-such-vhost");
-    for options in [wrong_password, wrong_vhost] {
-        let error = carrot::connect(options).unwrap_err();
-        assert!(matches!(error, Error::Authentication { .. }), "{error}");
-        assert!(!format!("{error} {error:?}").contains("secret-word"), "{error:?}");
+on_both_amqp_brokers! {
+    fn wrong_credentials_or_vhost_fail_authentication(broker: &AmqpBroker) {
+        let options = broker.options();
+        let wrong_password = options.clone().credentials("guest", "secret-word");
+        let wrong_vhost = options.vhost("no-such-vhost");
+        for options in [wrong_password, wrong_vhost] {
+            let error = carrot::connect(options).unwrap_err();
+            assert!(matches!(error, Error::Authentication { .. }), "{error}");
+            assert!(!format!("{error} {error:?}").contains("secret-word"), "{error:?}");
+        }
     }
-}
 
-#[test]
-#[ignore = "needs RabbitMQ: run ./scripts/test"]
-fn exclusive_queue_is_locked_for_other_connection() {
-    let (one, other) = (crate::support::rabbitmq(), crate::support::rabbitmq());
-    let queue = Queue::new(unique("queue")).exclusive();
-    let _consumer = one.consumer(&queue).build().unwrap();
-    let error = other.consumer(&queue).build().unwrap_err();
-    assert!(matches!(error, Error::ResourceLocked { .. }), "{error}");
+    fn exclusive_queue_is_locked_for_other_connection(broker: &AmqpBroker) {
+        let (one, other) = (broker.connect(), broker.connect());
+        let queue = Queue::new(unique("queue")).exclusive();
+        let _consumer = one.consumer(&queue).build().unwrap();
+        let error = other.consumer(&queue).build().unwrap_err();
+        assert!(matches!(error, Error::ResourceLocked { .. }), "{error}");
+    }
 }
 
 #[test]

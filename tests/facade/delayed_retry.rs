@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use carrot::topology::{DelayedRetry, DeleteIf};
 use carrot::{Connection, Error, Message, Queue, Settlement, consume::Retry, message::Value};
 
-use crate::support::{SOON, eventually, ready, release, unique};
+use crate::support::{SOON, eventually, ready, unique};
 
 const SHORTEST: Duration = Duration::from_millis(300);
 
@@ -88,47 +88,45 @@ on_both_backends! {
     }
 }
 
-#[test]
-#[ignore = "needs RabbitMQ: run ./scripts/test"]
-fn broker_that_delays_gets_no_copy_and_ends_at_the_delivery_limit() {
-    let connection = crate::support::rabbitmq();
-    let dead = unique("dead");
-    connection.declare_queue(Queue::new(&*dead)).unwrap();
-    let queue =
-        delaying().delivery_limit(1).dead_letter_exchange("").dead_letter_routing_key(&*dead);
-    let consumer = connection.consumer(&queue).build().unwrap();
-    let workers = consumer.workers(1).spawn(|_: String, _: &Message| Err::<(), _>("no")).unwrap();
-    connection.publisher().routing_key(&*queue.name).build().unwrap().send("x").unwrap();
-    let parking = format!("{}.failed", queue.name);
-    if release() < (4, 3) {
-        eventually("a copy waits", || waiting_queue_exists(&connection, &queue.name));
-        workers.stop(SOON).unwrap();
-        return delete(&connection, &[&queue.name, &parking, &dead]);
-    }
-    eventually("the broker dead-letters", || ready(&connection, &dead) == 1);
-    let report = workers.stop(SOON).unwrap();
-    assert_eq!((report.failed, report.retried, report.parked), (2, 2, 0));
-    assert!(!waiting_queue_exists(&connection, &queue.name));
-    let dead_consumer = connection.consumer(Queue::existing(&*dead)).build().unwrap();
-    let message = dead_consumer.fetch().unwrap().unwrap();
-    assert_eq!(message.deaths()[0].reason, "delivery_limit");
-    message.ack().unwrap();
-    delete(&connection, &[&queue.name, &parking, &dead]);
-}
-
-#[test]
-#[ignore = "needs RabbitMQ: run ./scripts/test"]
-fn queue_that_exists_without_delay_is_refused_by_a_broker_that_delays() {
-    let connection = crate::support::rabbitmq();
-    let queue = delaying();
-    let plain = Queue::new(&*queue.name).quorum().expires(Duration::from_secs(300));
-    connection.declare_queue(plain).unwrap();
-    match connection.consumer(&queue).build() {
-        Err(Error::PreconditionFailed { reason }) if release() >= (4, 3) => {
-            assert!(reason.contains("x-delayed-retry"), "{reason}");
+on_both_amqp_brokers! {
+    fn broker_that_delays_gets_no_copy_and_ends_at_the_delivery_limit(broker: &AmqpBroker) {
+        let connection = broker.connect();
+        let dead = unique("dead");
+        connection.declare_queue(Queue::new(&*dead)).unwrap();
+        let queue =
+            delaying().delivery_limit(1).dead_letter_exchange("").dead_letter_routing_key(&*dead);
+        let consumer = connection.consumer(&queue).build().unwrap();
+        let workers = consumer.workers(1).spawn(|_: String, _: &Message| Err::<(), _>("no")).unwrap();
+        connection.publisher().routing_key(&*queue.name).build().unwrap().send("x").unwrap();
+        let parking = format!("{}.failed", queue.name);
+        if broker.release() < (4, 3) {
+            eventually("a copy waits", || waiting_queue_exists(&connection, &queue.name));
+            workers.stop(SOON).unwrap();
+            return delete(&connection, &[&queue.name, &parking, &dead]);
         }
-        Ok(_) => assert!(release() < (4, 3)),
-        Err(error) => panic!("{error}"),
+        eventually("the broker dead-letters", || ready(&connection, &dead) == 1);
+        let report = workers.stop(SOON).unwrap();
+        assert_eq!((report.failed, report.retried, report.parked), (2, 2, 0));
+        assert!(!waiting_queue_exists(&connection, &queue.name));
+        let dead_consumer = connection.consumer(Queue::existing(&*dead)).build().unwrap();
+        let message = dead_consumer.fetch().unwrap().unwrap();
+        assert_eq!(message.deaths()[0].reason, "delivery_limit");
+        message.ack().unwrap();
+        delete(&connection, &[&queue.name, &parking, &dead]);
     }
-    delete(&connection, &[&queue.name]);
+
+    fn queue_that_exists_without_delay_is_refused_by_a_broker_that_delays(broker: &AmqpBroker) {
+        let connection = broker.connect();
+        let queue = delaying();
+        let plain = Queue::new(&*queue.name).quorum().expires(Duration::from_secs(300));
+        connection.declare_queue(plain).unwrap();
+        match connection.consumer(&queue).build() {
+            Err(Error::PreconditionFailed { reason }) if broker.release() >= (4, 3) => {
+                assert!(reason.contains("x-delayed-retry"), "{reason}");
+            }
+            Ok(_) => assert!(broker.release() < (4, 3)),
+            Err(error) => panic!("{error}"),
+        }
+        delete(&connection, &[&queue.name]);
+    }
 }

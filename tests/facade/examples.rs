@@ -1,4 +1,5 @@
-//! Every example runs, on the in-process broker and on RabbitMQ, and prints the expected text.
+//! Every example runs on the in-process broker, on Carrot's server and on RabbitMQ, and prints the
+//! expected text.
 
 use std::io::{BufRead, BufReader, Read};
 use std::process::{Command, Stdio};
@@ -51,6 +52,15 @@ macro_rules! examples {
             $(#[test]
             fn $name() {
                 let printed = super::run(stringify!($name), None);
+                assert!(printed.contains($expected), "{printed}");
+            })*
+        }
+
+        mod server {
+            $(#[test]
+            fn $name() {
+                let broker = crate::amqp_broker::AmqpBroker::on_server();
+                let printed = super::run(stringify!($name), Some(&broker.url));
                 assert!(printed.contains($expected), "{printed}");
             })*
         }
@@ -173,13 +183,11 @@ fn work_queue_interrupted_ends_gracefully() {
     }
 }
 
-#[test]
-#[ignore = "needs RabbitMQ: run ./scripts/test"]
-fn work_queue_interrupted_leaves_unfinished_jobs_on_rabbitmq() {
-    let connection = crate::support::rabbitmq();
-    let (done, _) = interrupt_the_work_queue("-TERM", 5000, Some(&crate::support::rabbitmq_url()));
-    assert_eq!(
-        connection.delete_queue("interrupted_work", carrot::topology::DeleteIf::ALWAYS).unwrap(),
-        5000 - done
-    );
+on_both_amqp_brokers! {
+    fn work_queue_interrupted_leaves_unfinished_jobs(broker: &AmqpBroker) {
+        let connection = broker.connect();
+        let (done, _) = interrupt_the_work_queue("-TERM", 5000, Some(&broker.url));
+        let deleted = connection.delete_queue("interrupted_work", carrot::topology::DeleteIf::ALWAYS);
+        assert_eq!(deleted.unwrap(), 5000 - done);
+    }
 }

@@ -8,7 +8,7 @@ use carrot::{
     publish::MessageBuilder,
 };
 
-use crate::support::{next, queue, rabbitmq_url, ready};
+use crate::support::{next, queue, ready};
 
 /// The most nested levels of tables and arrays.
 const DEPTH: usize = 32;
@@ -185,8 +185,8 @@ fn body_over_maximum_is_refused_on_memory_broker() {
     assert_bodies_over_maximum_are_refused(ConnectionOptions::memory());
 }
 
-#[test]
-#[ignore = "needs RabbitMQ: run ./scripts/test"]
-fn body_over_maximum_is_refused_on_rabbitmq() {
-    assert_bodies_over_maximum_are_refused(rabbitmq_url().parse().unwrap());
+on_both_amqp_brokers! {
+    fn body_over_maximum_is_refused_before_it_is_sent(broker: &AmqpBroker) {
+        assert_bodies_over_maximum_are_refused(broker.options());
+    }
 }

@@ -1,10 +1,15 @@
 //! The public API, on both backends.
 //!
-//! Every test of [`on_both_backends`] runs on the in-process broker, and on the RabbitMQ node that
-//! `CARROT_TEST_AMQP_URL` names. `./scripts/test` starts one.
+//! Every test of [`on_both_backends`] runs in three places: on the in-process broker, with the AMQP
+//! driver on a `carrot-server` of its own, and on the RabbitMQ node that `CARROT_TEST_AMQP_URL`
+//! names. `./scripts/test` starts one.
+//!
+//! A test that runs on RabbitMQ only names its reason.
 
 #![allow(clippy::unwrap_used, unreachable_pub, reason = "tests")]
 
+#[macro_use]
+mod amqp_broker;
 #[macro_use]
 mod breakable;
 #[macro_use]

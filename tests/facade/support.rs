@@ -25,6 +25,10 @@ pub fn rabbitmq_url() -> String {
 pub fn release() -> (u32, u32) {
     let version = std::env::var("CARROT_TEST_RABBITMQ_VERSION")
         .expect("CARROT_TEST_RABBITMQ_VERSION has to name the broker's release");
+    first_two_numbers(&version)
+}
+
+pub fn first_two_numbers(version: &str) -> (u32, u32) {
     let mut numbers = version.split('.').map(|number| number.parse::<u32>().unwrap_or(0));
     (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0))
 }
@@ -38,7 +42,8 @@ pub fn rabbitmqctl(arguments: &[&str]) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
-/// Turns each function into a test on the in-process broker and one on RabbitMQ.
+/// Turns each function into a test on the in-process broker, and two of the AMQP driver: on
+/// Carrot's server and on RabbitMQ.
 macro_rules! on_both_backends {
     ($(fn $name:ident($connection:ident: &Connection) $body:block)*) => {
         $(fn $name($connection: &carrot::Connection) $body)*
@@ -47,6 +52,14 @@ macro_rules! on_both_backends {
             $(#[test]
             fn $name() {
                 super::$name(&crate::support::memory());
+            })*
+        }
+
+        mod server {
+            $(#[test]
+            fn $name() {
+                let broker = crate::amqp_broker::AmqpBroker::on_server();
+                super::$name(&broker.connect());
             })*
         }
 

@@ -102,16 +102,16 @@ fn check_on_memory_finds_missing_bindings() {
     assert!(check.unchecked.is_empty());
 }
 
-#[test]
-#[ignore = "needs RabbitMQ: run ./scripts/test"]
-fn check_on_amqp_cannot_compare_bindings() {
-    let connection = crate::support::rabbitmq();
-    let topology = prices();
-    connection.declare_all(&topology).unwrap();
-    let check = connection.check(&topology).unwrap();
-    assert!(check.is_equal());
-    assert_eq!(check.unchecked.len(), 1);
-    assert!(check.to_string().ends_with("1 not compared"), "{check}");
+on_both_amqp_brokers! {
+    fn check_on_amqp_cannot_compare_bindings(broker: &AmqpBroker) {
+        let connection = broker.connect();
+        let topology = prices();
+        connection.declare_all(&topology).unwrap();
+        let check = connection.check(&topology).unwrap();
+        assert!(check.is_equal());
+        assert_eq!(check.unchecked.len(), 1);
+        assert!(check.to_string().ends_with("1 not compared"), "{check}");
+    }
 }
 
 #[test]

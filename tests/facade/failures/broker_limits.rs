@@ -1,16 +1,17 @@
-//! Delivery limits and permissions, which only a RabbitMQ node has.
+//! Delivery limits. Consumer timeouts and permissions, which only RabbitMQ has.
 
 use std::sync::mpsc;
 use std::time::Duration;
 
 use carrot::{ConnectionOptions, Message, Queue, consume::Retry};
 
+use crate::amqp_broker::AmqpBroker;
 use crate::support::{SOON, eventually, rabbitmq_url, rabbitmqctl, ready, release, unique};
 
 /// Starts a consumer at the default prefetch, waits until it holds every message, and ends it in
 /// one of four ways.
-fn start_and_stop(queue: &Queue, messages: u32, way: u32) {
-    let connection = carrot::connect(rabbitmq_url()).unwrap();
+fn start_and_stop(broker: &AmqpBroker, queue: &Queue, messages: u32, way: u32) {
+    let connection = broker.connect();
     let consumer = connection.consumer(queue).build().unwrap();
     let holds_all =
         || eventually("it holds every message", || ready(&connection, &queue.name) == 0);
@@ -54,37 +55,56 @@ fn start_and_stop(queue: &Queue, messages: u32, way: u32) {
     drop(go);
 }
 
-#[test]
-#[ignore = "needs RabbitMQ: run ./scripts/test"]
-fn consumer_restarts_count_no_failed_delivery() {
-    const MESSAGES: u32 = 3;
-    const LIMIT: u32 = 3;
-    let connection = carrot::connect(rabbitmq_url()).unwrap();
-    let queue = Queue::new(unique("quorum")).quorum().delivery_limit(LIMIT);
-    connection.declare_queue(&queue).unwrap();
-    connection
-        .publisher()
-        .routing_key(&*queue.name)
-        .build()
-        .unwrap()
-        .send_all(0..MESSAGES)
-        .unwrap();
-    let there = || ready(&connection, &queue.name);
-    if release() >= (4, 3) {
-        for round in 0..100 {
-            start_and_stop(&queue, MESSAGES, round);
-            eventually("every message is back", || there() == MESSAGES);
+on_both_amqp_brokers! {
+    fn consumer_restarts_count_no_failed_delivery(broker: &AmqpBroker) {
+        const MESSAGES: u32 = 3;
+        const LIMIT: u32 = 3;
+        let connection = broker.connect();
+        let queue = Queue::new(unique("quorum")).quorum().delivery_limit(LIMIT);
+        connection.declare_queue(&queue).unwrap();
+        connection
+            .publisher()
+            .routing_key(&*queue.name)
+            .build()
+            .unwrap()
+            .send_all(0..MESSAGES)
+            .unwrap();
+        let there = || ready(&connection, &queue.name);
+        if broker.release() >= (4, 3) {
+            for round in 0..100 {
+                start_and_stop(broker, &queue, MESSAGES, round);
+                eventually("every message is back", || there() == MESSAGES);
+            }
+        } else {
+            // RabbitMQ before 4.3 counts every delivery. docs/guarantees.md records this.
+            for round in 0..LIMIT {
+                start_and_stop(broker, &queue, MESSAGES, round);
+                eventually("every message is back", || there() == MESSAGES);
+            }
+            start_and_stop(broker, &queue, MESSAGES, 0);
+            eventually("the broker has dropped them", || there() == 0);
         }
-    } else {
-        // RabbitMQ before 4.3 counts every delivery. docs/guarantees.md records this.
-        for round in 0..LIMIT {
-            start_and_stop(&queue, MESSAGES, round);
-            eventually("every message is back", || there() == MESSAGES);
-        }
-        start_and_stop(&queue, MESSAGES, 0);
-        eventually("the broker has dropped them", || there() == 0);
+        connection.delete_queue(&queue.name, carrot::topology::DeleteIf::ALWAYS).unwrap();
     }
-    connection.delete_queue(&queue.name, carrot::topology::DeleteIf::ALWAYS).unwrap();
+
+    fn requeue_failed_counts_towards_delivery_limit(broker: &AmqpBroker) {
+        let connection = broker.connect();
+        let dead = Queue::new(unique("dead")).expires(Duration::from_secs(300));
+        connection.declare_queue(&dead).unwrap();
+        let queue = Queue::new(unique("quorum"))
+            .quorum()
+            .delivery_limit(2)
+            .dead_letter_exchange("")
+            .dead_letter_routing_key(&*dead.name);
+        let consumer = connection.consumer(&queue).requeue_failed().build().unwrap();
+        connection.publisher().routing_key(&*queue.name).build().unwrap().send("x").unwrap();
+        let workers =
+            consumer.workers(1).spawn(|_: String, _message: &Message| Err::<(), _>("no")).unwrap();
+        eventually("the broker dead-letters it", || ready(&connection, &dead.name) == 1);
+        let report = workers.stop(SOON).unwrap();
+        assert_eq!((report.failed, report.requeued), (3, 3));
+        connection.delete_queue(&queue.name, carrot::topology::DeleteIf::ALWAYS).unwrap();
+    }
 }
 
 /// RabbitMQ before 4.3 closes the channel instead, and looks for it once a minute.
@@ -174,27 +194,6 @@ fn time_out_of_consumer_keeps_order_of_keys() {
     workers.stop(SOON).unwrap();
     all.extend(handled.try_iter());
     assert_eq!(all, [(1, false), (1, true), (2, true), (3, true)]);
-    connection.delete_queue(&queue.name, carrot::topology::DeleteIf::ALWAYS).unwrap();
-}
-
-#[test]
-#[ignore = "needs RabbitMQ: run ./scripts/test"]
-fn requeue_failed_counts_towards_delivery_limit() {
-    let connection = carrot::connect(rabbitmq_url()).unwrap();
-    let dead = Queue::new(unique("dead")).expires(Duration::from_secs(300));
-    connection.declare_queue(&dead).unwrap();
-    let queue = Queue::new(unique("quorum"))
-        .quorum()
-        .delivery_limit(2)
-        .dead_letter_exchange("")
-        .dead_letter_routing_key(&*dead.name);
-    let consumer = connection.consumer(&queue).requeue_failed().build().unwrap();
-    connection.publisher().routing_key(&*queue.name).build().unwrap().send("x").unwrap();
-    let workers =
-        consumer.workers(1).spawn(|_: String, _message: &Message| Err::<(), _>("no")).unwrap();
-    eventually("the broker dead-letters it", || ready(&connection, &dead.name) == 1);
-    let report = workers.stop(SOON).unwrap();
-    assert_eq!((report.failed, report.requeued), (3, 3));
     connection.delete_queue(&queue.name, carrot::topology::DeleteIf::ALWAYS).unwrap();
 }
 

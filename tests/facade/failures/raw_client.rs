@@ -5,13 +5,12 @@ use std::net::TcpStream;
 
 use carrot::ConnectionOptions;
 
-use crate::support::{SOON, rabbitmq_url};
+use crate::support::SOON;
 
 pub(super) struct RawClient(TcpStream);
 
 impl RawClient {
-    pub(super) fn connect() -> RawClient {
-        let options: ConnectionOptions = rabbitmq_url().parse().unwrap();
+    pub(super) fn connect(options: &ConnectionOptions) -> RawClient {
         let (host, port) = options.addresses().next().unwrap();
         let stream = TcpStream::connect((host, port)).unwrap();
         stream.set_read_timeout(Some(SOON)).unwrap();
