@@ -81,20 +81,19 @@ fn message_whose_copy_is_not_confirmed_stays() {
     assert_eq!(chores::move_back(&connection, "queue.failed", usize::MAX).unwrap(), 3);
 }
 
-#[test]
-#[ignore = "needs RabbitMQ: run ./scripts/test"]
-fn program_counts_shows_and_moves_back() {
-    let url = crate::support::rabbitmq_url();
-    let connection = carrot::connect(&*url).unwrap();
-    let (queue, parking) = (unique("queue"), unique("parking"));
-    let names = vec![queue.clone(), parking.clone()];
-    let _queues = Queues { connection: connection.clone(), names };
-    park(&connection, &queue, &parking, 3);
-    let counted = run(PATH, &url, &["count", &queue, &parking]);
-    assert_eq!(counted, format!("{queue}: 0\n{parking}: 3\n"));
-    assert_eq!(run(PATH, &url, &["peek", &parking, "2"]).lines().count(), 2);
-    eventually("they return", || chores::count(&connection, &parking).unwrap() == 3);
-    assert_eq!(run(PATH, &url, &["back", &parking]), "3 moved back\n");
-    let moved = connection.declare_queue(Queue::existing(&*queue)).unwrap();
-    assert_eq!(moved.message_count, 3);
+on_both_amqp_brokers! {
+    fn program_counts_shows_and_moves_back(url: &str) {
+        let connection = carrot::connect(url).unwrap();
+        let (queue, parking) = (unique("queue"), unique("parking"));
+        let names = vec![queue.clone(), parking.clone()];
+        let _queues = Queues { connection: connection.clone(), names };
+        park(&connection, &queue, &parking, 3);
+        let counted = run(PATH, url, &["count", &queue, &parking]);
+        assert_eq!(counted, format!("{queue}: 0\n{parking}: 3\n"));
+        assert_eq!(run(PATH, url, &["peek", &parking, "2"]).lines().count(), 2);
+        eventually("they return", || chores::count(&connection, &parking).unwrap() == 3);
+        assert_eq!(run(PATH, url, &["back", &parking]), "3 moved back\n");
+        let moved = connection.declare_queue(Queue::existing(&*queue)).unwrap();
+        assert_eq!(moved.message_count, 3);
+    }
 }

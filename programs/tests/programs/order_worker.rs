@@ -9,7 +9,7 @@ use carrot_programs::order_worker::{self, Order, Shop};
 use std::time::Duration;
 use tempfile::TempDir;
 
-use crate::support::{Program, Queues, SOON, eventually, rabbitmq_url, ready, unique};
+use crate::support::{Program, Queues, SOON, eventually, ready, unique};
 
 const PATH: &str = env!("CARGO_BIN_EXE_order_worker");
 
@@ -168,18 +168,6 @@ fn order_that_ends_processes_is_dead_lettered_and_can_return() {
 }
 
 #[test]
-#[ignore = "needs RabbitMQ: run ./scripts/test"]
-fn order_that_ends_processes_is_dead_lettered_and_can_return_on_rabbitmq() {
-    let direct: ConnectionOptions = rabbitmq_url().parse().unwrap();
-    let (host, port) = direct.addresses().next().unwrap();
-    let proxy = Proxy::new(host, port).unwrap();
-    let address = proxy.address();
-    let options = direct.clone().host(address.ip().to_string()).port(address.port());
-    let onlooker = carrot::connect(&direct).unwrap();
-    order_that_ends_processes(&options, &onlooker, || proxy.reset());
-}
-
-#[test]
 fn worker_terminated_ends_gracefully() {
     let (_folder, path) = database();
     let url = format!("memory://{}", unique("broker"));
@@ -193,40 +181,50 @@ fn worker_terminated_ends_gracefully() {
     assert_eq!(last, format!("{shipments} orders handled, 0 attempts failed"));
 }
 
-#[test]
-#[ignore = "needs RabbitMQ: run ./scripts/test"]
-fn workers_killed_and_terminated_ship_each_order_once() {
-    const ORDERS: u32 = 300;
-    const KILLS: u32 = 4;
-    let connection = carrot::connect(rabbitmq_url()).unwrap();
-    let name = unique("orders");
-    let failed = format!("{name}.failed");
-    let names = vec![name.clone(), failed.clone()];
-    let _queues = Queues { connection: connection.clone(), names };
-    let (_folder, path) = database();
-    let shop = Shop::open(&path).unwrap();
-    shop.restock("kettle", ORDERS).unwrap();
-    let queue = order_worker::queue(&name);
-    // Each order twice: a second shipment would find no kettle.
-    let orders = || (0..ORDERS).map(|id| order(id, "kettle"));
-    order_worker::place(&connection, &queue, orders().chain(orders())).unwrap();
-
-    let start = || {
-        let arguments = [path.to_str().unwrap(), &name];
-        Program::start(PATH, &rabbitmq_url(), &arguments, "shipping")
-    };
-    let mut programs = vec![start(), start()];
-    for kill in 1..=KILLS {
-        let shipped = ORDERS * kill / (KILLS + 1);
-        eventually("orders ship", || shop.shipments().unwrap() >= shipped);
-        programs.remove(0).kill();
-        programs.push(start());
+on_both_amqp_brokers! {
+    fn order_that_ends_processes_is_dead_lettered_and_can_return_over_a_socket(url: &str) {
+        let direct: ConnectionOptions = url.parse().unwrap();
+        let (host, port) = direct.addresses().next().unwrap();
+        let proxy = Proxy::new(host, port).unwrap();
+        let address = proxy.address();
+        let options = direct.clone().host(address.ip().to_string()).port(address.port());
+        let onlooker = carrot::connect(&direct).unwrap();
+        order_that_ends_processes(&options, &onlooker, || proxy.reset());
     }
-    programs.remove(0).terminate();
-    eventually("all orders ship", || shop.shipments().unwrap() == ORDERS);
-    eventually("all orders are acknowledged", || ready(&connection, &name) == 0);
-    let printed = programs.remove(0).terminate();
-    assert!(printed.contains(" 0 attempts failed"), "{printed}");
-    assert_eq!(shop.shipments().unwrap(), ORDERS);
-    assert_eq!((ready(&connection, &name), ready(&connection, &failed)), (0, 0));
+
+    fn workers_killed_and_terminated_ship_each_order_once(url: &str) {
+        const ORDERS: u32 = 300;
+        const KILLS: u32 = 4;
+        let connection = carrot::connect(url).unwrap();
+        let name = unique("orders");
+        let failed = format!("{name}.failed");
+        let names = vec![name.clone(), failed.clone()];
+        let _queues = Queues { connection: connection.clone(), names };
+        let (_folder, path) = database();
+        let shop = Shop::open(&path).unwrap();
+        shop.restock("kettle", ORDERS).unwrap();
+        let queue = order_worker::queue(&name);
+        // Each order twice: a second shipment would find no kettle.
+        let orders = || (0..ORDERS).map(|id| order(id, "kettle"));
+        order_worker::place(&connection, &queue, orders().chain(orders())).unwrap();
+
+        let start = || {
+            let arguments = [path.to_str().unwrap(), &name];
+            Program::start(PATH, url, &arguments, "shipping")
+        };
+        let mut programs = vec![start(), start()];
+        for kill in 1..=KILLS {
+            let shipped = ORDERS * kill / (KILLS + 1);
+            eventually("orders ship", || shop.shipments().unwrap() >= shipped);
+            programs.remove(0).kill();
+            programs.push(start());
+        }
+        programs.remove(0).terminate();
+        eventually("all orders ship", || shop.shipments().unwrap() == ORDERS);
+        eventually("all orders are acknowledged", || ready(&connection, &name) == 0);
+        let printed = programs.remove(0).terminate();
+        assert!(printed.contains(" 0 attempts failed"), "{printed}");
+        assert_eq!(shop.shipments().unwrap(), ORDERS);
+        assert_eq!((ready(&connection, &name), ready(&connection, &failed)), (0, 0));
+    }
 }

@@ -3,7 +3,7 @@ use std::collections::BTreeSet;
 use carrot::Connection;
 use carrot::topology::{DeleteIf, Topology};
 
-use crate::support::{Program, Queues, eventually, rabbitmq_url, ready, request, unique};
+use crate::support::{Program, Queues, eventually, ready, request, unique};
 
 const PATH: &str = env!("CARGO_BIN_EXE_price_converter");
 
@@ -69,25 +69,25 @@ impl Drop for Exchanges {
     }
 }
 
-#[test]
-#[ignore = "needs RabbitMQ: run ./scripts/test"]
-fn service_declares_its_topology_and_converts_on_rabbitmq() {
-    let connection = carrot::connect(rabbitmq_url()).unwrap();
-    let topology: Topology = toml::from_str(include_str!("../../price_converter.toml")).unwrap();
-    let names = ["prices-in-eur", "prices-in-usd", "prices-in-eur.failed"].map(String::from);
-    let _queues = Queues { connection: connection.clone(), names: names.into() };
-    let _exchanges = Exchanges(connection.clone(), topology.clone());
-    operate(&rabbitmq_url());
-    let differences = connection.check(&topology).unwrap();
-    assert!(differences.is_equal(), "{differences}");
-    assert_eq!((ready(&connection, "prices-in-eur"), ready(&connection, "prices-in-usd")), (0, 3));
-    let dollars = connection.consumer(&topology.queues[1]).build().unwrap();
-    let mut prices = Vec::new();
-    for message in dollars.fetch_all() {
-        let message = message.unwrap();
-        prices.push(message.decode::<f64>().unwrap());
-        message.ack().unwrap();
+on_both_amqp_brokers! {
+    fn service_declares_its_topology_and_converts(url: &str) {
+        let connection = carrot::connect(url).unwrap();
+        let topology: Topology = toml::from_str(include_str!("../../price_converter.toml")).unwrap();
+        let names = ["prices-in-eur", "prices-in-usd", "prices-in-eur.failed"].map(String::from);
+        let _queues = Queues { connection: connection.clone(), names: names.into() };
+        let _exchanges = Exchanges(connection.clone(), topology.clone());
+        operate(url);
+        let differences = connection.check(&topology).unwrap();
+        assert!(differences.is_equal(), "{differences}");
+        assert_eq!((ready(&connection, "prices-in-eur"), ready(&connection, "prices-in-usd")), (0, 3));
+        let dollars = connection.consumer(&topology.queues[1]).build().unwrap();
+        let mut prices = Vec::new();
+        for message in dollars.fetch_all() {
+            let message = message.unwrap();
+            prices.push(message.decode::<f64>().unwrap());
+            message.ack().unwrap();
+        }
+        prices.sort_by(f64::total_cmp);
+        assert_eq!(prices, [10.0, 20.0, 30.0].map(|euros| euros * 1.08));
     }
-    prices.sort_by(f64::total_cmp);
-    assert_eq!(prices, [10.0, 20.0, 30.0].map(|euros| euros * 1.08));
 }

@@ -8,7 +8,7 @@ use carrot::memory::Broker;
 use carrot::{Connection, Error};
 use carrot_programs::rates::{self, Pair, Rate};
 
-use crate::support::{Program, Queues, SOON, eventually, rabbitmq_url, ready, run, unique};
+use crate::support::{Program, Queues, SOON, eventually, ready, run, unique};
 
 const PATH: &str = env!("CARGO_BIN_EXE_rates");
 const CALLERS: usize = 8;
@@ -78,31 +78,31 @@ fn server_lost_during_calls_costs_no_answer() {
     assert_eq!(ready(&connection, "rates"), 0);
 }
 
-#[test]
-#[ignore = "needs RabbitMQ: run ./scripts/test"]
-fn server_killed_during_calls_costs_no_answer() {
-    let connection = carrot::connect(rabbitmq_url()).unwrap();
-    let queue = unique("rates");
-    let _queues = Queues { connection: connection.clone(), names: vec![queue.clone()] };
-    let start = |number: usize| {
-        let name = format!("server {number}");
-        Program::start(PATH, &rabbitmq_url(), &["serve", &name, &queue], "serving")
-    };
-    let mut servers: Vec<Program> = (0..SERVERS).map(start).collect();
-    let killed = servers.remove(0);
-    let answers = ask_while(&connection, &queue, || killed.kill());
-    assert_eq!(answers.len(), SERVERS, "{answers:?}");
-    assert!(answers["server 0"] < answers["server 1"], "{answers:?}");
+on_both_amqp_brokers! {
+    fn server_killed_during_calls_costs_no_answer(url: &str) {
+        let connection = carrot::connect(url).unwrap();
+        let queue = unique("rates");
+        let _queues = Queues { connection: connection.clone(), names: vec![queue.clone()] };
+        let start = |number: usize| {
+            let name = format!("server {number}");
+            Program::start(PATH, url, &["serve", &name, &queue], "serving")
+        };
+        let mut servers: Vec<Program> = (0..SERVERS).map(start).collect();
+        let killed = servers.remove(0);
+        let answers = ask_while(&connection, &queue, || killed.kill());
+        assert_eq!(answers.len(), SERVERS, "{answers:?}");
+        assert!(answers["server 0"] < answers["server 1"], "{answers:?}");
 
-    let printed = run(PATH, &rabbitmq_url(), &["ask", "40", &queue]);
-    let answered: u32 =
-        printed.lines().filter_map(|line| line.split(' ').next()?.parse::<u32>().ok()).sum();
-    assert_eq!(answered, 40, "{printed}");
-    for server in servers {
-        let printed = server.terminate();
-        assert!(printed.contains("requests answered"), "{printed}");
+        let printed = run(PATH, url, &["ask", "40", &queue]);
+        let answered: u32 =
+            printed.lines().filter_map(|line| line.split(' ').next()?.parse::<u32>().ok()).sum();
+        assert_eq!(answered, 40, "{printed}");
+        for server in servers {
+            let printed = server.terminate();
+            assert!(printed.contains("requests answered"), "{printed}");
+        }
+        assert_eq!(ready(&connection, &queue), 0);
     }
-    assert_eq!(ready(&connection, &queue), 0);
 }
 
 on_both_backends! {

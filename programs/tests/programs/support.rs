@@ -6,9 +6,11 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 use std::{io, thread};
 
+use carrot::memory::Broker;
 use carrot::topology::DeleteIf;
 use carrot::{Connection, Queue};
 pub(crate) use carrot_faults::unique;
+use carrot_server::Server;
 
 /// Long enough for each expected event on a slow machine.
 pub(crate) const SOON: Duration = Duration::from_secs(30);
@@ -18,7 +20,13 @@ pub(crate) fn rabbitmq_url() -> String {
         .expect("CARROT_TEST_AMQP_URL has to name a broker; ./scripts/test starts one")
 }
 
-/// Turns each function into a test on the memory broker and one on RabbitMQ. `$broker` is a URL.
+/// Starts Carrot's server for one test. The processes of a test connect to its port.
+pub(crate) fn server() -> Server {
+    Server::bind("127.0.0.1:0", &Broker::new()).unwrap()
+}
+
+/// Turns each function into a test on the memory broker, one on Carrot's server, and one on
+/// RabbitMQ. `$broker` is a URL.
 macro_rules! on_both_backends {
     ($(fn $name:ident($broker:ident: &str) $body:block)*) => {
         $(fn $name($broker: &str) $body)*
@@ -30,12 +38,43 @@ macro_rules! on_both_backends {
             })*
         }
 
+        mod server {
+            $(#[test]
+            fn $name() {
+                super::$name(&$crate::support::server().url());
+            })*
+        }
+
         mod rabbitmq {
             $(#[test]
             #[ignore = "needs RabbitMQ: run ./scripts/test"]
             fn $name() {
                 super::$name(&$crate::support::rabbitmq_url());
             })*
+        }
+    };
+}
+
+/// Turns each function into a test on Carrot's server, and one on RabbitMQ. `$broker` is a URL.
+macro_rules! on_both_amqp_brokers {
+    ($(fn $name:ident($broker:ident: &str) $body:block)*) => {
+        $(fn $name($broker: &str) $body)*
+
+        mod amqp {
+            mod server {
+                $(#[test]
+                fn $name() {
+                    super::super::$name(&$crate::support::server().url());
+                })*
+            }
+
+            mod rabbitmq {
+                $(#[test]
+                #[ignore = "needs RabbitMQ: run ./scripts/test"]
+                fn $name() {
+                    super::super::$name(&$crate::support::rabbitmq_url());
+                })*
+            }
         }
     };
 }
