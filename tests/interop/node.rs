@@ -2,14 +2,19 @@
 
 use carrot::message::{Headers, Value};
 
-use crate::program::Program;
+use crate::support::Broker;
 use crate::values::{LATIN_1, Mailbox, array, table};
 
-#[test]
-#[ignore = "needs RabbitMQ: run ./scripts/test"]
-fn values_of_amqplib_keep_their_types() {
-    let mailbox = Mailbox::new();
-    let _amqplib = Program::node("amqplib_values", &[mailbox.name(), "send"]);
+on_both_brokers! {
+    amqplib_reads_values_of_carrot_and_rounds_large_integers,
+
+    ; only on RabbitMQ:
+    values_of_amqplib_keep_their_types,
+}
+
+fn values_of_amqplib_keep_their_types(broker: &Broker) {
+    let mailbox = Mailbox::new(broker);
+    let _amqplib = broker.node("amqplib_values", &[mailbox.name(), "send"]);
     let expected = Headers::from([
         ("boolean", Value::Bool(true)),
         ("number of 8 bits", Value::I8(-7)),
@@ -43,11 +48,9 @@ fn values_of_amqplib_keep_their_types() {
     mailbox.check(&expected, "café".as_bytes());
 }
 
-#[test]
-#[ignore = "needs RabbitMQ: run ./scripts/test"]
-fn amqplib_reads_values_of_carrot_and_rounds_large_integers() {
-    let mailbox = Mailbox::new();
-    let amqplib = Program::node("amqplib_values", &[mailbox.name(), "receive"]);
+fn amqplib_reads_values_of_carrot_and_rounds_large_integers(broker: &Broker) {
+    let mailbox = Mailbox::new(broker);
+    let amqplib = broker.node("amqplib_values", &[mailbox.name(), "receive"]);
     mailbox.send_values(
         &amqplib,
         &[

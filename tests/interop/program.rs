@@ -3,8 +3,9 @@ use std::path::Path;
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::thread;
+use std::time::Duration;
 
-use crate::support::{SOON, url};
+use crate::support::SOON;
 
 /// A running program in another language. Killed when dropped.
 pub(crate) struct Program {
@@ -13,23 +14,21 @@ pub(crate) struct Program {
 }
 
 impl Program {
-    /// Starts a program of `tests/interop/python` with the URL of the broker, and more arguments.
-    pub(crate) fn python(name: &str, arguments: &[&str]) -> Program {
+    pub(crate) fn python(name: &str, url: &str, arguments: &[&str]) -> Program {
         let mut command = Command::new(interpreter("CARROT_TEST_PYTHON"));
         command.args(["-u", "-B"]).env("PYTHONIOENCODING", "utf-8").env("PYTHONWARNINGS", "ignore");
-        Program::start(&mut command, &format!("python/{name}.py"), arguments)
+        Program::start(&mut command, &format!("python/{name}.py"), url, arguments)
     }
 
-    /// Starts a program of `tests/interop/node` with the URL of the broker, and more arguments.
-    pub(crate) fn node(name: &str, arguments: &[&str]) -> Program {
+    pub(crate) fn node(name: &str, url: &str, arguments: &[&str]) -> Program {
         let mut command = Command::new(interpreter("CARROT_TEST_NODE"));
-        Program::start(&mut command, &format!("node/{name}.js"), arguments)
+        Program::start(&mut command, &format!("node/{name}.js"), url, arguments)
     }
 
-    fn start(command: &mut Command, name: &str, arguments: &[&str]) -> Program {
+    fn start(command: &mut Command, name: &str, url: &str, arguments: &[&str]) -> Program {
         let mut child = command
             .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("interop").join(name))
-            .arg(url())
+            .arg(url)
             .args(arguments)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
@@ -42,7 +41,13 @@ impl Program {
     /// Returns the next line that the program prints.
     #[track_caller]
     pub(crate) fn line(&self) -> String {
-        self.lines.recv_timeout(SOON).expect("a line of the program")
+        self.line_within(SOON)
+    }
+
+    /// Returns the next line that the program prints within this time.
+    #[track_caller]
+    pub(crate) fn line_within(&self, timeout: Duration) -> String {
+        self.lines.recv_timeout(timeout).expect("a line of the program")
     }
 
     /// Waits until the program prints a line.

@@ -4,4 +4,5 @@ mod celery;
 mod kombu;
 mod pika;
 mod pytest;
+mod suites;
 mod values;

@@ -8,7 +8,7 @@ use carrot::topology::DeleteIf;
 use carrot::{Connection, Consumer, Exchange, Message};
 
 use crate::program::Program;
-use crate::support::{connect, receive, unique};
+use crate::support::{Broker, receive, unique};
 
 /// Octets that are not UTF-8: "café" in Latin-1.
 pub(crate) const LATIN_1: &[u8] = b"caf\xe9";
@@ -64,8 +64,8 @@ pub(crate) struct Mailbox {
 }
 
 impl Mailbox {
-    pub(crate) fn new() -> Mailbox {
-        let connection = connect();
+    pub(crate) fn new(broker: &Broker) -> Mailbox {
+        let connection = broker.connect();
         let exchange = Exchange::fanout(unique("values"));
         let consumer =
             connection.consumer(&*exchange.name).exchange(exchange.clone()).build().unwrap();

@@ -10,17 +10,20 @@ use carrot::topology::DeleteIf;
 use carrot::{Message, Queue};
 use serde_json::json;
 
-use crate::program::Program;
-use crate::support::{SOON, connect, receive, unique};
+use crate::support::{Broker, SOON, receive, unique};
 use protocol::{PythonException, TaskBody, TaskResult, TaskState, header, headers};
 
-#[test]
-#[ignore = "needs RabbitMQ: run ./scripts/test"]
-fn celery_executes_tasks_of_carrot() {
+on_both_brokers! {
+    celery_executes_tasks_of_carrot,
+    task_that_retries_sends_each_result_to_the_queue_of_its_sender,
+    carrot_executes_tasks_of_celery,
+}
+
+fn celery_executes_tasks_of_carrot(broker: &Broker) {
     let queue = unique("celery-worker");
-    let worker = Program::python("celery_worker", &[&queue]);
+    let worker = broker.python("celery_worker", &[&queue]);
     worker.expect("ready");
-    let connection = connect();
+    let connection = broker.connect();
     let celery = connection.caller(&*queue).build().unwrap();
     let execute = |task, id, body| -> TaskResult {
         celery.request().headers(headers(task, id)).call(&body, SOON).unwrap()
@@ -43,13 +46,11 @@ fn celery_executes_tasks_of_carrot() {
     connection.delete_queue(&queue, DeleteIf::ALWAYS).unwrap();
 }
 
-#[test]
-#[ignore = "needs RabbitMQ: run ./scripts/test"]
-fn task_that_retries_sends_each_result_to_the_queue_of_its_sender() {
+fn task_that_retries_sends_each_result_to_the_queue_of_its_sender(broker: &Broker) {
     let queue = unique("celery-retry");
-    let worker = Program::python("celery_worker", &[&queue]);
+    let worker = broker.python("celery_worker", &[&queue]);
     worker.expect("ready");
-    let connection = connect();
+    let connection = broker.connect();
     let results = connection.consumer(Queue::server_named().exclusive()).build().unwrap();
     let publisher = connection.publisher().routing_key(&*queue).build().unwrap();
     publisher
@@ -88,13 +89,11 @@ fn add(task: TaskBody, message: &Message) -> Result<TaskResult, serde_json::Erro
     Ok(TaskResult { task_id, state, traceback: None })
 }
 
-#[test]
-#[ignore = "needs RabbitMQ: run ./scripts/test"]
-fn carrot_executes_tasks_of_celery() {
+fn carrot_executes_tasks_of_celery(broker: &Broker) {
     let queue = unique("celery-client");
-    let connection = connect();
+    let connection = broker.connect();
     let consumer = connection.consumer(&*queue).prefetch(1).build().unwrap();
-    let client = Program::python("celery_client", &[&queue]);
+    let client = broker.python("celery_client", &[&queue]);
 
     let late = receive(&consumer, 1).remove(0);
     let TaskBody(positional, keywords, following) = late.decode().unwrap();

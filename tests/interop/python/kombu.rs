@@ -9,8 +9,14 @@ use carrot::{Codec, Connection, Exchange, Queue};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use crate::program::Program;
-use crate::support::{SOON, connect, receive, unique};
+use crate::support::{Broker, SOON, receive, unique};
+
+on_both_brokers! {
+    kombu_publishes_to_an_exchange_of_carrot,
+    carrot_publishes_to_an_exchange_and_a_queue_of_kombu,
+    message_pack_is_read_by_kombu_and_returned,
+    compressed_bodies_are_read_by_kombu_and_returned,
+}
 
 /// The exchanges of a test: their routing keys, and the keys that bind a queue.
 fn exchanges() -> [(Exchange, &'static str, &'static str); 3] {
@@ -26,10 +32,8 @@ fn delete(connection: &Connection, exchange: &Exchange) {
     connection.delete_queue(&exchange.name, DeleteIf::ALWAYS).unwrap();
 }
 
-#[test]
-#[ignore = "needs RabbitMQ: run ./scripts/test"]
-fn kombu_publishes_to_an_exchange_of_carrot() {
-    let connection = connect();
+fn kombu_publishes_to_an_exchange_of_carrot(broker: &Broker) {
+    let connection = broker.connect();
     for (exchange, key, binding_key) in exchanges() {
         let consumer = connection
             .consumer(&*exchange.name)
@@ -38,7 +42,7 @@ fn kombu_publishes_to_an_exchange_of_carrot() {
             .build()
             .unwrap();
         let _producer =
-            Program::python("kombu_producer", &[&exchange.name, exchange.kind.as_str(), key]);
+            broker.python("kombu_producer", &[&exchange.name, exchange.kind.as_str(), key]);
 
         let messages = receive(&consumer, 4);
         for message in &messages {
@@ -81,14 +85,12 @@ fn kombu_publishes_to_an_exchange_of_carrot() {
     }
 }
 
-#[test]
-#[ignore = "needs RabbitMQ: run ./scripts/test"]
-fn carrot_publishes_to_an_exchange_and_a_queue_of_kombu() {
-    let connection = connect();
+fn carrot_publishes_to_an_exchange_and_a_queue_of_kombu(broker: &Broker) {
+    let connection = broker.connect();
     for (exchange, key, binding_key) in exchanges() {
         let name = &*exchange.name;
         let kombu =
-            Program::python("kombu_consumer", &[name, exchange.kind.as_str(), binding_key, name]);
+            broker.python("kombu_consumer", &[name, exchange.kind.as_str(), binding_key, name]);
         kombu.expect("ready");
         let next = || serde_json::from_str::<serde_json::Value>(&kombu.line()).unwrap();
 
@@ -188,13 +190,11 @@ fn order() -> Order {
     Order { name: "Zoë".into(), price: -0.1, amounts, paid: None }
 }
 
-#[test]
-#[ignore = "needs RabbitMQ: run ./scripts/test"]
-fn message_pack_is_read_by_kombu_and_returned() {
+fn message_pack_is_read_by_kombu_and_returned(broker: &Broker) {
     let queue = unique("kombu-message-pack");
-    let kombu = Program::python("kombu_echo", &[&queue]);
+    let kombu = broker.python("kombu_echo", &[&queue]);
     kombu.expect("ready");
-    let connection = connect();
+    let connection = broker.connect();
     let answers = connection
         .consumer(Queue::server_named().exclusive())
         .codecs(Codecs::only(Codec::message_pack()))
@@ -212,13 +212,11 @@ fn message_pack_is_read_by_kombu_and_returned() {
     assert_eq!(answer.decode::<Order>().unwrap(), order());
 }
 
-#[test]
-#[ignore = "needs RabbitMQ: run ./scripts/test"]
-fn compressed_bodies_are_read_by_kombu_and_returned() {
+fn compressed_bodies_are_read_by_kombu_and_returned(broker: &Broker) {
     let queue = unique("kombu-compression");
-    let kombu = Program::python("kombu_echo", &[&queue]);
+    let kombu = broker.python("kombu_echo", &[&queue]);
     kombu.expect("ready");
-    let connection = connect();
+    let connection = broker.connect();
     let answers = connection
         .consumer(Queue::server_named().exclusive())
         .codecs(Codecs::default().with(Codec::message_pack()))

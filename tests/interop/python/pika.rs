@@ -5,8 +5,12 @@ use std::thread;
 use carrot::Queue;
 use carrot::call::RemoteError;
 
-use crate::program::Program;
-use crate::support::{SOON, connect, unique};
+use crate::support::{Broker, SOON, unique};
+
+on_both_brokers! {
+    carrot_calls_the_server_of_pika,
+    client_of_pika_calls_carrot,
+}
 
 fn fibonacci(number: u64) -> Result<u64, RemoteError> {
     if number > 90 {
@@ -15,14 +19,12 @@ fn fibonacci(number: u64) -> Result<u64, RemoteError> {
     Ok((0..number).fold((0, 1), |(one, next), _| (next, one + next)).0)
 }
 
-#[test]
-#[ignore = "needs RabbitMQ: run ./scripts/test"]
-fn carrot_calls_the_server_of_pika() {
+fn carrot_calls_the_server_of_pika(broker: &Broker) {
     let queue = unique("pika-server");
-    let server = Program::python("pika_rpc_server", &[&queue]);
+    let server = broker.python("pika_rpc_server", &[&queue]);
     assert_eq!(server.line(), "ready");
 
-    let connection = connect();
+    let connection = broker.connect();
     let caller = connection.caller(&*queue).build().unwrap();
     assert_eq!(caller.call::<u64, u64>(&30, SOON).unwrap(), 832_040);
     let reply = caller.call_bytes("7", SOON).unwrap();
@@ -41,17 +43,15 @@ fn carrot_calls_the_server_of_pika() {
     });
 }
 
-#[test]
-#[ignore = "needs RabbitMQ: run ./scripts/test"]
-fn client_of_pika_calls_carrot() {
-    let connection = connect();
+fn client_of_pika_calls_carrot(broker: &Broker) {
+    let connection = broker.connect();
     for reply_to in ["exclusive", "direct"] {
         let queue = Queue::new(unique("pika-client")).auto_delete();
         let consumer = connection.consumer(&queue).prefetch(1).build().unwrap();
         let server = consumer.serve(1, fibonacci).unwrap();
 
         let client =
-            Program::python("pika_rpc_client", &[&queue.name, reply_to, "30", "7", "x", "91"]);
+            broker.python("pika_rpc_client", &[&queue.name, reply_to, "30", "7", "x", "91"]);
         assert_eq!(client.line(), "832040");
         assert_eq!(client.line(), "13");
         let undecodable = client.line();

@@ -3,8 +3,17 @@
 use carrot::backend::ShortString;
 use carrot::message::{Headers, Value};
 
-use crate::program::Program;
+use crate::support::Broker;
 use crate::values::{LATIN_1, Mailbox, array, table};
+
+on_both_brokers! {
+    pika_reads_values_of_carrot_and_truncates_floats,
+    py_amqp_reads_values_of_carrot_and_ends_at_an_id_that_is_no_text,
+
+    ; only on RabbitMQ:
+    values_of_pika_keep_their_types,
+    values_of_py_amqp_keep_their_types_except_bytes_that_are_text,
+}
 
 /// The values that both clients send, and Carrot reads alike.
 fn common() -> Headers {
@@ -55,32 +64,26 @@ fn printed(own: [&'static str; 5]) -> Vec<&'static str> {
     common.into_iter().chain(own).collect()
 }
 
-#[test]
-#[ignore = "needs RabbitMQ: run ./scripts/test"]
-fn values_of_pika_keep_their_types() {
-    let mailbox = Mailbox::new();
-    let _pika = Program::python("pika_values", &[mailbox.name(), "send"]);
+fn values_of_pika_keep_their_types(broker: &Broker) {
+    let mailbox = Mailbox::new(broker);
+    let _pika = broker.python("pika_values", &[mailbox.name(), "send"]);
     let mut expected = common();
     expected.insert("bytes", b"text".to_vec());
     mailbox.check(&expected, LATIN_1);
 }
 
-#[test]
-#[ignore = "needs RabbitMQ: run ./scripts/test"]
-fn values_of_py_amqp_keep_their_types_except_bytes_that_are_text() {
-    let mailbox = Mailbox::new();
-    let _amqp = Program::python("amqp_values", &[mailbox.name(), "send"]);
+fn values_of_py_amqp_keep_their_types_except_bytes_that_are_text(broker: &Broker) {
+    let mailbox = Mailbox::new(broker);
+    let _amqp = broker.python("amqp_values", &[mailbox.name(), "send"]);
     let mut expected = common();
     expected.insert("float", -0.1);
     expected.insert("bytes", "text");
     mailbox.check(&expected, LATIN_1);
 }
 
-#[test]
-#[ignore = "needs RabbitMQ: run ./scripts/test"]
-fn pika_reads_values_of_carrot_and_truncates_floats() {
-    let mailbox = Mailbox::new();
-    let pika = Program::python("pika_values", &[mailbox.name(), "receive"]);
+fn pika_reads_values_of_carrot_and_truncates_floats(broker: &Broker) {
+    let mailbox = Mailbox::new(broker);
+    let pika = broker.python("pika_values", &[mailbox.name(), "receive"]);
     mailbox.send_values(
         &pika,
         &printed([
@@ -95,11 +98,9 @@ fn pika_reads_values_of_carrot_and_truncates_floats() {
     mailbox.send_octets(&pika, r"b'caf\xe9' b'caf\xe9' b'caf\xe9'");
 }
 
-#[test]
-#[ignore = "needs RabbitMQ: run ./scripts/test"]
-fn py_amqp_reads_values_of_carrot_and_ends_at_an_id_that_is_no_text() {
-    let mailbox = Mailbox::new();
-    let amqp = Program::python("amqp_values", &[mailbox.name(), "receive"]);
+fn py_amqp_reads_values_of_carrot_and_ends_at_an_id_that_is_no_text(broker: &Broker) {
+    let mailbox = Mailbox::new(broker);
+    let amqp = broker.python("amqp_values", &[mailbox.name(), "receive"]);
     mailbox.send_values(
         &amqp,
         &printed([
