@@ -440,7 +440,8 @@ fn closed_session_requeues_and_deletes_exclusive_queues() {
 
 #[test]
 fn deliveries_of_a_peer_that_ends_count_towards_the_delivery_limit() {
-    let ways: [(&str, fn(Peer)); 3] = [
+    type End = fn(Peer);
+    let ways: [(&str, End); 3] = [
         ("dropped", |peer| drop(peer.channel)),
         ("closed", |peer| peer.channel.close()),
         ("session closed", |peer| peer.session.close()),
