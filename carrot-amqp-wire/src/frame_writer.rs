@@ -75,6 +75,31 @@ impl<'o> FrameWriter<'o> {
         properties: &PropertiesRef<'_>,
         body_size: u64,
     ) -> Result<(), WireError> {
+        self.heads(method, body_size, |out| properties.write(out))
+    }
+
+    /// Appends the method and the content header of a message, with the octets of a property list.
+    ///
+    /// # Errors
+    /// As [`content`](FrameWriter::content).
+    pub fn content_heads_of(
+        &mut self,
+        method: &Method<'_>,
+        property_list: &[u8],
+        body_size: u64,
+    ) -> Result<(), WireError> {
+        self.heads(method, body_size, |out| {
+            out.extend_from_slice(property_list);
+            Ok(())
+        })
+    }
+
+    fn heads(
+        &mut self,
+        method: &Method<'_>,
+        body_size: u64,
+        properties: impl FnOnce(&mut Vec<u8>) -> Result<(), WireError>,
+    ) -> Result<(), WireError> {
         if !method.has_content() {
             return Err(WireError::NoContent { method: method.name() });
         }
@@ -84,7 +109,7 @@ impl<'o> FrameWriter<'o> {
                 out.extend_from_slice(&BASIC.to_be_bytes());
                 out.extend_from_slice(&[0, 0]);
                 out.extend_from_slice(&body_size.to_be_bytes());
-                properties.write(out)
+                properties(out)
             })
         })
     }

@@ -77,6 +77,25 @@ impl<'a> TableRef<'a> {
         self.iter().find(|(found, _)| found.as_bytes() == name.as_bytes()).map(|(_, value)| value)
     }
 
+    /// Returns the octets of the table with its names in ascending order, each once, with its first
+    /// value. Tables inside stay as they are. RabbitMQ 4 forwards headers in this form.
+    pub fn sorted_by_name(self) -> Vec<u8> {
+        let mut cursor = Cursor::new(self.0, "a table");
+        let mut entries = Vec::new();
+        loop {
+            let before = cursor.rest();
+            let Ok(name) = cursor.short(NAME) else { break };
+            if RawValue::read(&mut cursor).is_err() {
+                break;
+            }
+            let length = before.len() - cursor.rest().len();
+            entries.push((name, before.get(..length).unwrap_or_default()));
+        }
+        entries.sort_by_key(|(name, _)| *name);
+        entries.dedup_by_key(|(name, _)| *name);
+        entries.into_iter().flat_map(|(_, octets)| octets).copied().collect()
+    }
+
     /// Converts the table to the type that programs use.
     ///
     /// Names keep their octets and their order. Of a duplicate name, the first value is taken. The

@@ -222,3 +222,10 @@ fn an_inner_length_beyond_the_outer_end_is_refused() {
         assert!(matches!(read, Err(WireError::Truncated { .. })), "{inner:?}: {read:?}");
     }
 }
+
+#[test]
+fn sorted_table_has_each_name_once_with_its_first_value() {
+    let table = TableRef::new(b"\x01bV\x01at\x01\x01bt\0\0V").unwrap();
+    assert_eq!(table.sorted_by_name(), b"\0V\x01at\x01\x01bV");
+    assert_eq!(TableRef::default().sorted_by_name(), b"");
+}

@@ -282,6 +282,17 @@ impl ServerBuilder {
     }
 }
 
+#[cfg(any(test, fuzzing))]
+impl From<ServerBuilder> for ServerSettings {
+    fn from(builder: ServerBuilder) -> ServerSettings {
+        let mut settings = builder.settings;
+        if settings.users.is_empty() {
+            settings.users.add("guest".into(), Some("guest".into()));
+        }
+        settings
+    }
+}
+
 /// Checks that the settings are within their limits.
 fn check(settings: &ServerSettings) -> Result<()> {
     const FRAME_MOST: u32 = 16 << 20;

@@ -75,16 +75,29 @@ impl Close {
 
     /// Returns the close over octets that are no frame.
     pub(crate) fn malformed_frame(error: &WireError) -> Close {
+        // RabbitMQ does not expect an empty heartbeat on a channel, and knows none with a payload.
+        if let WireError::Heartbeat { size: 0, .. } = error {
+            return Close::unexpected_frame(&error.to_string());
+        }
         Close::connection(501, format!("FRAME_ERROR - {error}"))
+    }
+
+    /// Returns the close over octets that RabbitMQ cannot decode. A process of RabbitMQ fails, and
+    /// names no method.
+    pub(crate) fn undecodable() -> Close {
+        Close::connection(541, "INTERNAL_ERROR")
     }
 
     /// Returns the close over a method whose fields are malformed.
     pub(crate) fn malformed_method(error: &WireError, payload: &[u8]) -> Close {
-        if matches!(error, WireError::UnknownMethod { .. }) {
-            return Close::unimplemented_method().caused_by(ids(payload));
+        match error {
+            WireError::UnknownMethod { .. } => {
+                Close::unimplemented_method().caused_by(ids(payload))
+            }
+            _ if payload.len() < 4 => Close::malformed_frame(error),
+            _ => Close::connection(501, format!("FRAME_ERROR - cannot decode: {error}"))
+                .caused_by(ids(payload)),
         }
-        Close::connection(501, format!("FRAME_ERROR - cannot decode: {error}"))
-            .caused_by(ids(payload))
     }
 }
 

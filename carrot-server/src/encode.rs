@@ -9,6 +9,7 @@ use carrot_amqp_wire::{
 use carrot_core::backend::Content;
 
 use crate::outgoing::{ConfirmedRange, Item};
+use crate::properties;
 
 /// Octets are passed on once this number was encoded, in bytes.
 const CHUNK: usize = 64 << 10;
@@ -83,10 +84,13 @@ impl<W: FnMut(&[u8]) -> io::Result<()>> Encoder<W> {
         content: &Content,
         frame_max: u32,
     ) -> io::Result<()> {
-        let properties = PropertiesRef::from(&content.properties);
-        FrameWriter::new(&mut self.octets, channel, u32::MAX)
-            .content_heads(method, &properties, content.body.len() as u64)
-            .map_err(invalid)?;
+        let size = content.body.len() as u64;
+        let mut writer = FrameWriter::new(&mut self.octets, channel, u32::MAX);
+        match properties::forwarded(&content.properties) {
+            Some(property_list) => writer.content_heads_of(method, property_list, size),
+            None => writer.content_heads(method, &PropertiesRef::from(&content.properties), size),
+        }
+        .map_err(invalid)?;
         let most = FrameWriter::new(&mut self.octets, channel, frame_max).max_payload();
         for part in content.body.chunks(most) {
             let writer = FrameWriter::new(&mut self.octets, channel, frame_max);

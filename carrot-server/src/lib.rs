@@ -36,10 +36,13 @@
 //!
 //! * Permissions: every user may do everything.
 //! * The management API and the other plug-ins of RabbitMQ, streams, and AMQP 1.0.
-//! * Properties that the codec cannot read: unknown flags, and headers with more than 128 levels.
-//!   RabbitMQ forwards their octets. The server closes the connection with `SYNTAX_ERROR` (502).
 //! * A message of a transaction is routed at the commit. RabbitMQ looks its bindings up when the
 //!   message is sent.
+//! * The end of a connection without a close, after a process of RabbitMQ has crashed: over a
+//!   method without a known number, or a malformed table in a method. The server sends
+//!   `COMMAND_INVALID` (503) or `FRAME_ERROR` (501). The words about malformed octets are the
+//!   server's own.
+//! * The type `U` of values, which RabbitMQ refuses and the server reads.
 //! * All that the [memory broker](carrot_backend_memory) does not model.
 //!
 //! # Trust
@@ -83,8 +86,12 @@ mod close;
 mod connection;
 mod control;
 mod encode;
+#[cfg(any(test, fuzzing))]
+#[doc(hidden)]
+pub mod fuzzing;
 mod memory_budget;
 mod outgoing;
+mod properties;
 mod registry;
 mod server;
 mod server_tls;

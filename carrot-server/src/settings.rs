@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use carrot_backend_memory::Broker;
+use carrot_core::RabbitMqRelease;
 
 use crate::server_tls::ServerTls;
 use crate::users::Users;
@@ -24,4 +25,11 @@ pub(crate) struct ServerSettings {
     pub(crate) memory_limit: usize,
     /// The time that a peer has until its connection is open.
     pub(crate) handshake_timeout: Duration,
+}
+
+impl ServerSettings {
+    /// Returns the release that the server imitates.
+    pub(crate) fn release(&self) -> RabbitMqRelease {
+        self.vhosts.values().next().map(Broker::release).unwrap_or_default()
+    }
 }

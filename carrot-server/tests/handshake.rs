@@ -73,6 +73,17 @@ fn virtual_hosts_are_brokers_of_their_own() {
 #[test]
 fn limits_above_those_of_the_server_are_refused() {
     let server = Server::builder(&Broker::new()).channel_max(2).bind(HOST).unwrap();
+    // RabbitMQ ends such a connection without a close.
+    let tuned = |channel_max, frame_max| {
+        let mut client = RawClient::connect(server.address());
+        client.log_in("guest", "guest");
+        client.next();
+        client.tune(channel_max, frame_max, 0);
+        client.next()
+    };
+    for (channel_max, frame_max) in [(2, 131_073), (2, 8191), (2, 0), (3, 8192), (0, 8192)] {
+        assert_eq!(tuned(channel_max, frame_max), "end", "{channel_max} {frame_max}");
+    }
     let tuned = |channel_max, frame_max| {
         let mut client = RawClient::connect(server.address());
         client.log_in("guest", "guest");
@@ -80,20 +91,7 @@ fn limits_above_those_of_the_server_are_refused() {
         client.tune(channel_max, frame_max, 0);
         client.open_vhost("/")
     };
-    for (channel_max, frame_max, words) in [
-        (2, 131_073, "frame_max = 131073 is higher than the maximum allowed value (131072)"),
-        (2, 4095, "frame_max = 4095 is lower than the minimum allowed value (4096)"),
-        (2, 0, "frame_max = 0 is higher"),
-        (3, 4096, "channel_max = 3 is higher than the maximum allowed value (2)"),
-        (0, 4096, "channel_max = 0 is higher"),
-    ] {
-        let refused = tuned(channel_max, frame_max);
-        assert!(
-            refused.starts_with("connection.close 530") && refused.contains(words),
-            "{refused}"
-        );
-    }
-    assert_eq!(tuned(2, 4096), "connection.open-ok");
+    assert_eq!(tuned(2, 8192), "connection.open-ok");
 }
 
 #[test]
@@ -182,7 +180,7 @@ fn injected_hard_error_closes_the_connection_with_its_code() {
     let reason = "INTERNAL_ERROR - planned".to_string();
     broker.faults().fail_next(Operation::Declare, Error::HardError { code: 541, reason });
     let closed = client.declare("q");
-    assert_eq!(closed, "connection.close 541 INTERNAL_ERROR - planned (50, 10)");
+    assert_eq!(closed, "connection.close 541 INTERNAL_ERROR - planned (0, 0)");
 }
 
 #[test]

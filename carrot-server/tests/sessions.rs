@@ -11,7 +11,7 @@ use carrot_amqp_wire::{
     FrameWriter, Method, QueueDelete,
 };
 use carrot_backend_memory::{Broker, ManualClock};
-use carrot_core::Error;
+use carrot_core::{Error, RabbitMqRelease};
 use carrot_server::Server;
 
 use crate::support::{RawClient, SOON};
@@ -70,15 +70,24 @@ fn malformed_frames_are_answered_with_a_close_and_its_code() {
         (
             "malformed properties",
             [publish(), frame(2, 1, b"\0\x3c\0\0\0\0\0\0\0\0\0\0\x80\0\x09x")].concat(),
-            "502",
+            "541",
         ),
         ("method on a channel that is not open", method(2, 60, 110, b"\x01"), "504"),
-        ("body on a channel that is not open", frame(3, 2, b"x"), "504"),
+        ("body on a channel that is not open", frame(3, 2, b"x"), "505"),
         ("second channel.open", method(1, 20, 10, b"\0"), "504"),
         ("method of a channel on channel 0", method(0, 60, 110, b"\x01"), "504"),
         ("header on channel 0", frame(2, 0, b"x"), "505"),
         ("channel.flow that stops", method(1, 20, 20, b"\0"), "540"),
-        ("immediate", method(1, 60, 40, b"\0\0\0\0\x02"), "540"),
+        ("immediate", [method(1, 60, 40, b"\0\0\0\0\x02"), header(0)].concat(), "540"),
+        ("heartbeat on a channel", frame(8, 1, b""), "505"),
+        ("channel.close-ok on an open channel", method(1, 20, 41, b""), "503"),
+        ("channel.flow-ok", method(1, 20, 21, b"\x01"), "503"),
+        ("malformed method of the connection", method(0, 10, 50, b"\0"), "541"),
+        (
+            "content after a method of a broker",
+            [method(1, 60, 60, b"\x01t\0\0\0\0\0\0\0\x01\0\0\x01q"), header(0)].concat(),
+            "503",
+        ),
         ("prefetch in bytes", method(1, 60, 10, b"\0\0\0\x01\0\0\0"), "540"),
     ] {
         let mut client = RawClient::open(server.address());
@@ -91,6 +100,58 @@ fn malformed_frames_are_answered_with_a_close_and_its_code() {
     }
     RawClient::open(server.address()).close();
     server.stop(SOON).unwrap();
+}
+
+#[test]
+fn handshake_out_of_order_ends_the_connection() {
+    let (_, server) = served();
+    for octets in [
+        method(0, 10, 51, b""),
+        method(0, 10, 50, b"\0\xc8\0\0\0\0\0"),
+        method(1, 20, 10, b"\0"),
+        frame(3, 1, b"x"),
+        method(0, 10, 11, b"\xff"),
+    ] {
+        let mut client = RawClient::connect(server.address());
+        client.send(b"AMQP\0\0\x09\x01");
+        assert!(client.next().starts_with("connection.start"));
+        client.send(&octets);
+        assert_eq!(client.next(), "end", "{octets:?}");
+    }
+}
+
+#[test]
+fn message_on_a_channel_that_is_not_open_is_refused_when_it_is_complete() {
+    let (_, server) = served();
+    let mut client = RawClient::open(server.address());
+    client.send(&method(2, 60, 40, b"\0\0\0\0\0"));
+    client.declare("q");
+    client.send(&frame(2, 2, b"\0\x3c\0\0\0\0\0\0\0\0\0\0\0\0"));
+    let seen = client.next();
+    let expected = "connection.close 504 CHANNEL_ERROR - expected 'channel.open' (60, 40)";
+    assert_eq!(seen, expected);
+}
+
+#[test]
+fn malformed_frame_on_a_closing_channel_closes_the_connection() {
+    let (_, server) = served();
+    let mut client = RawClient::open(server.address());
+    client.method(1, BasicAck { delivery_tag: 7, multiple: false });
+    assert!(client.next().starts_with("channel.close 406"));
+    client.send(&frame(3, 1, b"x"));
+    assert!(client.next().starts_with("connection.close 505"));
+}
+
+#[test]
+fn frame_may_have_a_payload_of_frame_max() {
+    let (broker, server) = served();
+    let mut client = RawClient::open(server.address());
+    client.declare("q");
+    client.send(&method(1, 60, 40, b"\0\0\0\x01q\0"));
+    client.send(&frame(2, 1, b"\0\x3c\0\0\0\0\0\0\0\x02\0\0\0\0"));
+    client.send(&frame(3, 1, &vec![7; 131_072]));
+    assert_eq!(client.declare_passively("q"), "queue.declare-ok q 1");
+    assert_eq!(broker.queue("q").unwrap().ready[0].body.len(), 131_072);
 }
 
 #[test]
@@ -168,8 +229,14 @@ fn bodies_larger_than_a_frame_survive() {
 }
 
 #[test]
-fn body_over_the_limit_closes_the_channel() {
+fn body_over_the_limit_is_refused_as_by_the_imitated_release() {
     let (broker, server) = served();
+    let mut client = RawClient::open(server.address());
+    client.publish("q", &vec![7; broker.max_body_bytes() + 1]);
+    let seen = client.next();
+    assert!(seen.starts_with("connection.close 501 FRAME_ERROR - content body size"), "{seen}");
+    let broker = Broker::builder().imitate(RabbitMqRelease::V3_10).build();
+    let server = Server::bind("127.0.0.1:0", &broker).unwrap();
     let mut client = RawClient::open(server.address());
     client.publish("q", &vec![7; broker.max_body_bytes() + 1]);
     let seen = client.next();

@@ -98,10 +98,21 @@ impl ChannelConfirms {
     }
 }
 
+/// Returns a message as its publisher gets it back: without the header `BCC`, as RabbitMQ does.
+fn without_blind_copies(content: &Arc<Content>) -> Arc<Content> {
+    const BLIND: &str = "BCC";
+    if content.properties.header(BLIND).is_none() {
+        return Arc::clone(content);
+    }
+    let mut returned = Content::clone(content);
+    returned.properties = returned.properties.without_header(BLIND);
+    Arc::new(returned)
+}
+
 impl PeerConfirms {
     fn answer(&mut self, answer: ConfirmAnswer, content: &Arc<Content>, is_confirming: bool) {
         if answer == ConfirmAnswer::Unroutable {
-            self.output.send(ChannelEvent::Returned { content: Arc::clone(content) });
+            self.output.send(ChannelEvent::Returned { content: without_blind_copies(content) });
         }
         self.has_refused |= answer == ConfirmAnswer::Refused;
         if !is_confirming {

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use carrot_core::backend::{
     Content, Declare, Delete, DeleteIf, DeliveryTag, Event, Extent, Rejection,
 };
-use carrot_core::{Error, Overflow, Queue};
+use carrot_core::{Error, Overflow, Properties, Queue, Value};
 
 use crate::broker::Broker;
 use crate::session::{
@@ -44,7 +44,10 @@ impl Events {
                 format!("got {} {}, {remaining} left", delivery.tag.0, text(&delivery.content.body))
             }
             ChannelEvent::Cancelled { consumer_tag } => format!("{consumer_tag} cancelled"),
-            ChannelEvent::Returned { content } => format!("returned {}", text(&content.body)),
+            ChannelEvent::Returned { content } => {
+                let blind = content.properties.header("BCC").map_or("", |_| " with BCC");
+                format!("returned {}{blind}", text(&content.body))
+            }
             ChannelEvent::Confirmed { publish_tag, is_accepted, is_after_lost } => {
                 let answer = if is_accepted { "ack" } else { "nack" };
                 format!("{answer} {publish_tag}{}", if is_after_lost { " alone" } else { "" })
@@ -227,6 +230,16 @@ fn peer_without_room_receives_the_rest_after_resume() {
     peer.events.is_full.store(false, Ordering::SeqCst);
     peer.session.resume();
     assert_eq!(peer.events.take(), ["one 1 3"]);
+}
+
+#[test]
+fn returned_message_has_no_blind_copies() {
+    let peer = Peer::new();
+    let keys = Value::Array(vec!["nowhere".into()]);
+    let properties = Properties::new().with_header("BCC", keys);
+    let content = Content::new("", "q", "back").with_properties(properties);
+    peer.channel.publish(content, true).unwrap();
+    assert_eq!(peer.events.take(), ["returned back"]);
 }
 
 #[test]

@@ -1,5 +1,7 @@
 mod form;
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
 use crate::model::short_string::ShortString;
@@ -85,6 +87,7 @@ pub struct Properties {
     priority: Option<u8>,
     // Boxed because most messages set none, and the memory broker may hold millions of messages.
     rare: Option<Box<Rare>>,
+    wire_octets: WireOctets,
 }
 
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -103,6 +106,17 @@ struct Rare {
     user_id: Option<ShortString>,
     app_id: Option<ShortString>,
     cluster_id: Option<ShortString>,
+}
+
+/// The octets from which properties were read, if they hold more than the properties. They take no
+/// part in comparisons.
+#[derive(Debug, Clone, Default)]
+struct WireOctets(Option<Arc<Vec<u8>>>);
+
+impl PartialEq for WireOctets {
+    fn eq(&self, _: &WireOctets) -> bool {
+        true
+    }
 }
 
 macro_rules! strings {
@@ -311,6 +325,20 @@ impl Properties {
             rare.and_then(|rare| rare.app_id.as_ref()),
             rare.and_then(|rare| rare.cluster_id.as_ref()),
         ]
+    }
+
+    /// Keeps the octets from which these properties were read, for a server that forwards them.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn with_wire_octets(mut self, octets: Vec<u8>) -> Properties {
+        self.wire_octets = WireOctets(Some(Arc::new(octets)));
+        self
+    }
+
+    /// Returns the octets that were kept. The properties may have changed since.
+    #[doc(hidden)]
+    pub fn wire_octets(&self) -> Option<&[u8]> {
+        self.wire_octets.0.as_ref().map(|octets| &octets[..])
     }
 
     /// Returns the size of all strings as AMQP short strings, in bytes, with their length bytes.

@@ -1,20 +1,21 @@
 //! Assembles the messages that a peer publishes.
 
-use carrot_amqp_wire::{BasicPublish, BodyPart, ContentHeader, WireError};
-use carrot_core::Properties;
-use carrot_core::backend::{Body, Content, ShortString};
+use carrot_amqp_wire::{BasicPublish, BodyPart, ContentHeader, Method};
+use carrot_core::backend::{Body, ShortString};
 
 use crate::close::Close;
 use crate::memory_budget::{BudgetShare, MemoryBudget};
 
-/// The number of `basic.publish`.
-const PUBLISH: (u16, u16) = (60, 40);
+/// The class and the number of `basic.publish`.
+pub(crate) const PUBLISH: (u16, u16) = (60, 40);
 
 /// A message that a peer has published completely.
 #[derive(Debug)]
 pub(crate) struct PublishedMessage {
-    pub(crate) content: Content,
-    pub(crate) mandatory: bool,
+    pub(crate) envelope: Envelope,
+    /// The octets of the properties.
+    pub(crate) property_list: Box<[u8]>,
+    pub(crate) body: Body,
     /// The size of a body that was too large to be kept, in bytes.
     pub(crate) too_large: Option<u64>,
 }
@@ -34,16 +35,20 @@ pub(crate) enum ContentState<'b> {
 /// The fields of `basic.publish`.
 #[derive(Debug)]
 pub(crate) struct Envelope {
-    exchange: ShortString,
-    routing_key: ShortString,
-    mandatory: bool,
+    pub(crate) exchange: ShortString,
+    pub(crate) routing_key: ShortString,
+    pub(crate) mandatory: bool,
+    pub(crate) is_immediate: bool,
+    /// The class and the number of the method.
+    pub(crate) method: (u16, u16),
 }
 
 /// A message whose body has not arrived completely.
 #[derive(Debug)]
 pub(crate) struct UnfinishedMessage<'b> {
     envelope: Envelope,
-    properties: Properties,
+    /// The octets of the properties, which are read when the message is complete.
+    property_list: Box<[u8]>,
     body: Vec<u8>,
     /// The size of the body, in bytes.
     size: u64,
@@ -60,13 +65,18 @@ impl Envelope {
             exchange: publish.exchange.to_short_string(),
             routing_key: publish.routing_key.to_short_string(),
             mandatory: publish.mandatory,
+            is_immediate: publish.immediate,
+            method: PUBLISH,
         }
     }
 
-    fn message(self, properties: Properties, body: Body) -> PublishedMessage {
-        let Envelope { exchange, routing_key, mandatory } = self;
-        let content = Content { exchange, routing_key, properties, body };
-        PublishedMessage { content, mandatory, too_large: None }
+    /// Returns the envelope of a method that only brokers send.
+    fn of_broker(method: (u16, u16)) -> Envelope {
+        Envelope { method, ..Envelope::new(&BasicPublish::default()) }
+    }
+
+    fn message(self, property_list: Box<[u8]>, body: Body) -> PublishedMessage {
+        PublishedMessage { envelope: self, property_list, body, too_large: None }
     }
 }
 
@@ -77,15 +87,44 @@ impl<'b> ContentState<'b> {
             ContentState::Method => {
                 Close::unexpected_frame("expected method frame, got non method frame instead")
             }
-            ContentState::Header(_) => Close::unexpected_frame(
+            ContentState::Header(envelope) => Close::unexpected_frame(
                 "expected content header for class 60, got non content header frame instead",
             )
-            .caused_by(PUBLISH),
-            ContentState::Body(_) => {
+            .caused_by(envelope.method),
+            ContentState::Body(message) => {
                 Close::unexpected_frame("expected content body, got non content body frame instead")
-                    .caused_by(PUBLISH)
+                    .caused_by(message.envelope.method)
             }
         }
+    }
+
+    /// Takes the payload of a method frame. Returns the method, unless a message follows.
+    pub(crate) fn method<'p>(&mut self, payload: &'p [u8]) -> Result<Option<Method<'p>>, Close> {
+        const HEAD: usize = 4;
+        let method = Method::read(payload);
+        let malformed = |error| Close::malformed_method(&error, payload);
+        // RabbitMQ reads the numbers of a method before it looks for the end of a message.
+        if payload.len() < HEAD {
+            method.map_err(malformed)?;
+            return Ok(None);
+        }
+        if !matches!(self, ContentState::Method) {
+            return Err(self.unexpected());
+        }
+        let method = method.map_err(malformed)?;
+        let envelope = match &method {
+            Method::BasicPublish(publish) => {
+                publish.exchange.as_str().ok_or_else(Close::malformed_text)?;
+                Envelope::new(publish)
+            }
+            // Content follows these methods, too, before they are refused.
+            Method::BasicReturn(_) | Method::BasicDeliver(_) | Method::BasicGetOk(_) => {
+                Envelope::of_broker(method.id())
+            }
+            _ => return Ok(Some(method)),
+        };
+        *self = ContentState::Header(envelope);
+        Ok(None)
     }
 
     /// Takes the header of a message. Returns the message if it has no body.
@@ -95,33 +134,35 @@ impl<'b> ContentState<'b> {
         max_body: usize,
         budget: &'b MemoryBudget,
     ) -> Result<Option<PublishedMessage>, Close> {
+        const HEAD: usize = 12;
+        let header = ContentHeader::read(payload);
+        // RabbitMQ reads a header before it looks for its publication.
+        if payload.len() < HEAD
+            && let Err(error) = &header
+        {
+            return Err(Close::malformed_frame(error));
+        }
         if !matches!(self, ContentState::Header(_)) {
             return Err(self.unexpected());
         }
-        let header = ContentHeader::read(payload).map_err(|error| match payload {
+        let header = header.map_err(|_| match payload {
             [high, low, ..] if [*high, *low] != [0, 60] => Close::unexpected_frame(&format!(
                 "expected content header for class 60, got one for class {} instead",
                 u16::from_be_bytes([*high, *low])
             ))
             .caused_by(PUBLISH),
-            _ if matches!(error, WireError::ContentClass { .. }) => self.unexpected(),
-            _ => Close::malformed_frame(&error).caused_by(PUBLISH),
+            _ => self.unexpected(),
         })?;
-        let properties = header
-            .properties()
-            .map_err(|error| {
-                Close::connection(502, format!("SYNTAX_ERROR - {error}")).caused_by(PUBLISH)
-            })?
-            .to_properties();
+        let property_list = header.property_list.into();
         let size = header.body_size;
         let ContentState::Header(envelope) = std::mem::take(self) else { return Ok(None) };
         if size == 0 {
-            return Ok(Some(envelope.message(properties, Body::default())));
+            return Ok(Some(envelope.message(property_list, Body::default())));
         }
         let is_too_large = usize::try_from(size).map_or(true, |size| size > max_body);
         *self = ContentState::Body(Box::new(UnfinishedMessage {
             envelope,
-            properties,
+            property_list,
             body: Vec::new(),
             size,
             missing: size,
@@ -129,6 +170,20 @@ impl<'b> ContentState<'b> {
             memory: budget.share(),
         }));
         Ok(None)
+    }
+
+    /// Refuses a message under way that is too large.
+    pub(crate) fn check_size(&self, max_body: usize) -> Result<(), Close> {
+        match self {
+            ContentState::Body(message) if message.is_too_large => {
+                let size = message.size;
+                let reason = format!(
+                    "FRAME_ERROR - content body size {size} exceeds maximum allowed size {max_body}"
+                );
+                Err(Close::connection(501, reason).caused_by(PUBLISH))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Takes a part of a body. Returns the message if its body is complete.
@@ -150,8 +205,8 @@ impl<'b> ContentState<'b> {
         // Most bodies arrive in one part, and are copied once.
         if is_complete && message.body.is_empty() && !message.is_too_large {
             let ContentState::Body(message) = std::mem::take(self) else { return Ok(None) };
-            let UnfinishedMessage { envelope, properties, .. } = *message;
-            return Ok(Some(envelope.message(properties, Body::from(part.octets))));
+            let UnfinishedMessage { envelope, property_list, .. } = *message;
+            return Ok(Some(envelope.message(property_list, Body::from(part.octets))));
         }
         if !message.is_too_large {
             message.append(part.octets, budget)?;
@@ -160,8 +215,8 @@ impl<'b> ContentState<'b> {
             return Ok(None);
         }
         let ContentState::Body(message) = std::mem::take(self) else { return Ok(None) };
-        let UnfinishedMessage { envelope, properties, body, size, is_too_large, .. } = *message;
-        let message = envelope.message(properties, Body::from(body));
+        let UnfinishedMessage { envelope, property_list, body, size, is_too_large, .. } = *message;
+        let message = envelope.message(property_list, Body::from(body));
         Ok(Some(PublishedMessage { too_large: is_too_large.then_some(size), ..message }))
     }
 }

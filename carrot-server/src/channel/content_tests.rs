@@ -21,7 +21,7 @@ fn body_in_parts_is_assembled() {
     assert!(state.body(&part(b"he", true), &budget).unwrap().is_none());
     assert!(state.body(&part(b"llo", false), &budget).unwrap().is_none());
     let message = state.body(&part(b"", true), &budget).unwrap().unwrap();
-    assert_eq!(message.content.body, b"hello");
+    assert_eq!(message.body, b"hello");
     assert!(matches!(state, ContentState::Method));
 }
 
@@ -44,7 +44,7 @@ fn body_too_large_is_counted_and_not_kept() {
     state.header(&HEADER, 4, &budget).unwrap();
     state.body(&part(b"he", true), &budget).unwrap();
     let message = state.body(&part(b"llo", true), &budget).unwrap().unwrap();
-    assert_eq!((message.too_large, message.content.body.len()), (Some(5), 0));
+    assert_eq!((message.too_large, message.body.len()), (Some(5), 0));
 }
 
 #[test]

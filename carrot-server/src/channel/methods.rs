@@ -1,21 +1,19 @@
 //! The methods of a channel, except those of exchanges and queues.
 
 use carrot_amqp_wire::{
-    AccessRequestOk, BasicCancelOk, BasicConsume, BasicGet, BasicGetEmpty, BasicPublish, BasicQos,
-    ChannelFlowOk, ConfirmSelect, Method,
+    AccessRequestOk, BasicCancelOk, BasicConsume, BasicGet, BasicGetEmpty, BasicQos, ChannelFlowOk,
+    ConfirmSelect, Method,
 };
 use carrot_backend_memory::session::ConsumeSettings;
 use carrot_core::backend::{DeliveryTag, Extent, Rejection};
 
-use crate::channel::content::Envelope;
 use crate::channel::{PeerChannel, text};
 use crate::close::Close;
 
 impl PeerChannel<'_> {
     /// Handles a method.
-    pub(crate) fn handle(&mut self, method: &Method<'_>) -> Result<(), Close> {
+    pub(crate) fn handle(&self, method: &Method<'_>) -> Result<(), Close> {
         match method {
-            Method::BasicPublish(publish) => self.expect_message(publish),
             Method::BasicAck(ack) => {
                 self.check(self.broker.ack(DeliveryTag(ack.delivery_tag), extent(ack.multiple)))
             }
@@ -82,19 +80,8 @@ impl PeerChannel<'_> {
                 self.reply(AccessRequestOk { ticket: 1 });
                 Ok(())
             }
-            Method::BasicCancelOk(_) | Method::ChannelFlowOk(_) => Ok(()),
             method => self.handle_topology(method),
         }
-    }
-
-    fn expect_message(&mut self, publish: &BasicPublish<'_>) -> Result<(), Close> {
-        // The exchange is checked when the message is complete.
-        text(publish.exchange)?;
-        if publish.immediate {
-            return Err(Close::not_implemented("immediate=true"));
-        }
-        self.expect_content(Envelope::new(publish));
-        Ok(())
     }
 
     fn get(&self, get: &BasicGet<'_>) -> Result<(), Close> {

@@ -7,15 +7,17 @@ pub(crate) mod topology;
 
 use std::sync::Arc;
 
-use carrot_amqp_wire::{BodyPart, Method, ShortStr};
+use carrot_amqp_wire::{Method, ShortStr};
 use carrot_backend_memory::session::{Session, SessionChannel};
+use carrot_core::backend::Content;
 use carrot_core::{Error, Result as BrokerResult};
 
-use crate::channel::content::{ContentState, PublishedMessage};
+use crate::channel::content::{Envelope, PUBLISH, PublishedMessage};
 use crate::channel::output::PeerOutput;
 use crate::close::Close;
 use crate::memory_budget::MemoryBudget;
 use crate::outgoing::Outgoing;
+use crate::properties::PropertyForwarding;
 
 /// The parts of a connection that all its channels share.
 #[derive(Debug, Clone, Copy)]
@@ -24,6 +26,9 @@ pub(crate) struct ChannelContext<'c> {
     pub(crate) outgoing: &'c Arc<Outgoing>,
     pub(crate) budget: &'c MemoryBudget,
     pub(crate) vhost: &'c str,
+    pub(crate) forwarding: PropertyForwarding,
+    /// Whether a message that is too large is refused when its header arrives.
+    pub(crate) refuses_large_headers: bool,
     /// The largest body of a message, in bytes.
     pub(crate) max_body: usize,
     /// Whether the peer understands that the broker cancels consumers.
@@ -37,7 +42,6 @@ pub(crate) struct PeerChannel<'c> {
     pub(crate) context: ChannelContext<'c>,
     pub(crate) broker: SessionChannel,
     pub(crate) output: Arc<PeerOutput>,
-    content: ContentState<'c>,
 }
 
 impl<'c> PeerChannel<'c> {
@@ -47,46 +51,28 @@ impl<'c> PeerChannel<'c> {
             .session
             .open_channel(Arc::clone(&output) as _)
             .map_err(|error| Close::refused(&error, context.vhost))?;
-        Ok(PeerChannel { number, context, broker, output, content: ContentState::Method })
+        Ok(PeerChannel { number, context, broker, output })
     }
 
-    /// Handles the payload of a method frame.
-    pub(crate) fn method(&mut self, payload: &[u8]) -> Result<(), Close> {
-        if !matches!(self.content, ContentState::Method) {
-            return Err(self.content.unexpected());
-        }
-        let method =
-            Method::read(payload).map_err(|error| Close::malformed_method(&error, payload))?;
-        self.handle(&method).map_err(|close| match close.method {
-            (0, 0) if !close.text.starts_with("FRAME_ERROR") => close.caused_by(method.id()),
+    /// Handles a method without content.
+    pub(crate) fn method(&self, method: &Method<'_>) -> Result<(), Close> {
+        self.handle(method).map_err(|close| match close.method {
+            // The others are failures of a process of RabbitMQ, which name no method.
+            (0, 0) if !matches!(close.code, 501 | 541) => close.caused_by(method.id()),
             _ => close,
         })
     }
 
-    /// Handles the payload of a header frame.
-    pub(crate) fn header(&mut self, payload: &[u8]) -> Result<(), Close> {
-        let ChannelContext { max_body, budget, .. } = self.context;
-        match self.content.header(payload, max_body, budget)? {
-            Some(message) => self.publish(message),
-            None => {
-                self.wait_to_publish();
-                Ok(())
-            }
+    /// Publishes a message that has arrived completely.
+    pub(crate) fn publish(&self, message: PublishedMessage) -> Result<(), Close> {
+        let PublishedMessage { envelope, property_list, body, too_large } = message;
+        let Envelope { exchange, routing_key, mandatory, is_immediate, .. } = envelope;
+        if is_immediate {
+            return Err(Close::not_implemented("immediate=true").caused_by(PUBLISH));
         }
-    }
-
-    /// Handles a part of a body.
-    pub(crate) fn body(&mut self, part: &BodyPart<'_>) -> Result<(), Close> {
-        self.wait_to_publish();
-        match self.content.body(part, self.context.budget)? {
-            Some(message) => self.publish(message),
-            None => Ok(()),
-        }
-    }
-
-    fn publish(&mut self, message: PublishedMessage) -> Result<(), Close> {
-        const PUBLISH: (u16, u16) = (60, 40);
-        let PublishedMessage { content, mandatory, too_large } = message;
+        let properties = self.context.forwarding.read(&property_list);
+        let properties = properties.map_err(|_| Close::undecodable())?;
+        let content = Content { exchange, routing_key, properties, body };
         let refused = |error: &Error| Close::refused(error, self.context.vhost).caused_by(PUBLISH);
         if let Some(size) = too_large {
             let most = self.context.max_body;
@@ -105,7 +91,7 @@ impl<'c> PeerChannel<'c> {
     }
 
     /// Notes that the peer publishes, and waits while the broker blocks publishers.
-    fn wait_to_publish(&self) {
+    pub(crate) fn wait_to_publish(&self) {
         self.wait_while_blocked(self.context.session.note_publication());
     }
 
@@ -114,11 +100,6 @@ impl<'c> PeerChannel<'c> {
         if is_blocked && !self.context.outgoing.is_sealed() {
             self.context.session.wait_until_read();
         }
-    }
-
-    /// Expects the header and the body of a message.
-    pub(crate) fn expect_content(&mut self, envelope: content::Envelope) {
-        self.content = ContentState::Header(envelope);
     }
 
     /// Sends a method.

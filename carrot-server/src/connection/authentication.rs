@@ -23,8 +23,8 @@ impl<'a> PeerCredentials<'a> {
     pub(crate) fn read(mechanism: ShortStr<'_>, response: &'a [u8]) -> Option<PeerCredentials<'a>> {
         let (user, password) = match mechanism.as_bytes() {
             b"PLAIN" => {
-                // The first part is the identity to act as, which RabbitMQ ignores, too.
-                let mut parts = response.splitn(3, |octet| *octet == 0).skip(1);
+                // RabbitMQ knows no identity to act as, which would be the first part.
+                let mut parts = response.strip_prefix(&[0])?.splitn(2, |octet| *octet == 0);
                 (parts.next()?, parts.next()?)
             }
             b"AMQPLAIN" => {
@@ -62,6 +62,7 @@ mod tests {
         for (mechanism, response) in [
             ("PLAIN", &b""[..]),
             ("PLAIN", b"\0ann"),
+            ("PLAIN", b"bob\0ann\0hush"),
             ("PLAIN", b"\0\xff\0hush"),
             ("AMQPLAIN", b"\x05LOGINS\0\0\0\x03ann"),
             ("AMQPLAIN", b"\x05LOGINt\x01\x08PASSWORDS\0\0\0\x04hush"),

@@ -7,7 +7,6 @@ use carrot_amqp_wire::{
     Arguments, ConnectionOpen, ConnectionOpenOk, ConnectionStart, ConnectionStartOk,
     ConnectionTune, ConnectionTuneOk, Method, ProtocolHeader, RawValue, TableRef,
 };
-use carrot_backend_memory::Broker;
 use carrot_backend_memory::session::SessionSettings;
 use carrot_core::{Headers, RabbitMqRelease, Value};
 
@@ -15,11 +14,15 @@ use crate::close::Close;
 use crate::connection::authentication::{EXTERNAL, PeerCredentials, mechanisms};
 use crate::connection::peer::Peer;
 use crate::outgoing::Outgoing;
+use crate::properties::PropertyForwarding;
 use crate::settings::ServerSettings;
 use crate::tls::ServerTlsSession;
 
 /// The smallest `frame_max` of AMQP 0-9-1, in bytes.
 pub(crate) const FRAME_MIN: u32 = 4096;
+
+/// The header of AMQP 0-9, which RabbitMQ treats as that of AMQP 0-9-1.
+const AMQP_0_9: &[u8; 8] = b"AMQP\x01\x01\0\x09";
 
 /// The step of the handshake that the peer has to take next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -63,6 +66,9 @@ pub(crate) enum HandshakeProgress {
 #[derive(Debug)]
 pub(crate) struct OpenedConnection {
     pub(crate) vhost: String,
+    pub(crate) forwarding: PropertyForwarding,
+    /// Whether a message that is too large is refused when its header arrives.
+    pub(crate) refuses_large_headers: bool,
     pub(crate) channel_max: u16,
     pub(crate) capabilities: PeerCapabilities,
     /// The largest body of a message, in bytes.
@@ -105,12 +111,11 @@ impl ServerHandshake {
         peer: &Peer,
         settings: &ServerSettings,
     ) -> Result<(), HandshakeFailure> {
-        if header != ProtocolHeader::AMQP_0_9_1 {
+        if header != ProtocolHeader::AMQP_0_9_1 && header.octets() != *AMQP_0_9 {
             self.name_version(&peer.outgoing);
             return Err(HandshakeFailure::Silent);
         }
-        let release = settings.vhosts.values().next().map(Broker::release).unwrap_or_default();
-        let properties = server_properties(release);
+        let properties = server_properties(settings.release());
         let has_certificate = peer.tls.get().is_some_and(ServerTlsSession::has_client_certificate);
         peer.outgoing.method(
             0,
@@ -125,6 +130,11 @@ impl ServerHandshake {
         );
         self.step = AwaitedMethod::StartOk;
         Ok(())
+    }
+
+    /// Whether only the virtual host is missing. RabbitMQ answers errors from then on.
+    pub(crate) fn awaits_open(&self) -> bool {
+        self.step == AwaitedMethod::Open
     }
 
     /// Answers octets that are no protocol header with the header that the server expects.
@@ -157,7 +167,11 @@ impl ServerHandshake {
                 Ok(HandshakeProgress::Authenticated)
             }
             (AwaitedMethod::TuneOk, Method::ConnectionTuneOk(tune_ok)) => {
-                check_limits(tune_ok, settings).map_err(|close| close.caused_by(method.id()))?;
+                // RabbitMQ ends the connection without a close.
+                if let Err(reason) = check_limits(tune_ok, settings) {
+                    log::warn!("a handshake was refused: {reason}");
+                    return Err(HandshakeFailure::Silent);
+                }
                 self.channel_max = tune_ok.channel_max;
                 peer.outgoing.set_frame_max(tune_ok.frame_max);
                 peer.set_heartbeat(tune_ok.heartbeat);
@@ -168,9 +182,12 @@ impl ServerHandshake {
                 let opened = self.open(open, peer, settings)?;
                 Ok(HandshakeProgress::Open(opened))
             }
-            (_, method) => Err(Close::channel_error("unexpected method in the handshake")
-                .caused_by(method.id())
-                .into()),
+            (AwaitedMethod::Open, method) => {
+                let reason = "unexpected method in connection state opening";
+                Err(Close::channel_error(reason).caused_by(method.id()).into())
+            }
+            // RabbitMQ ends a connection whose handshake is out of order.
+            _ => Err(HandshakeFailure::Silent),
         }
     }
 
@@ -187,12 +204,13 @@ impl ServerHandshake {
             }
         }
         let is_external = start_ok.mechanism.as_bytes() == EXTERNAL.as_bytes();
+        let given = PeerCredentials::read(start_ok.mechanism, start_ok.response.as_bytes());
         let user = if is_external {
             // The response may name a user, which RabbitMQ ignores, too.
             let named = peer.tls.get().and_then(ServerTlsSession::common_name);
             named.filter(|name| settings.users.contains(name))
         } else {
-            PeerCredentials::read(start_ok.mechanism, start_ok.response.as_bytes())
+            given
                 .filter(|given| settings.users.accept(given.user, given.password))
                 .map(|given| given.user)
         };
@@ -200,6 +218,11 @@ impl ServerHandshake {
             Some(user) => {
                 self.user = user.into();
                 Ok(())
+            }
+            // RabbitMQ ends the connection without a close.
+            None if given.is_none() && !is_external => {
+                log::warn!("the login of a peer was refused: no credentials of a known mechanism");
+                Err(HandshakeFailure::Credentials(None))
             }
             None => {
                 let close = self.capabilities.authentication_failure_close.then(|| {
@@ -247,6 +270,8 @@ impl ServerHandshake {
         peer.outgoing.method(0, &ConnectionOpenOk::default().into());
         Ok(OpenedConnection {
             vhost: vhost.to_string(),
+            forwarding: PropertyForwarding::of(broker.release()),
+            refuses_large_headers: broker.release() >= RabbitMqRelease::V4_3,
             channel_max: self.channel_max,
             capabilities: self.capabilities,
             max_body: broker.max_body_bytes(),
@@ -269,7 +294,7 @@ impl PeerCapabilities {
 }
 
 /// Checks the limits that a peer has chosen, as RabbitMQ does.
-fn check_limits(chosen: &ConnectionTuneOk, settings: &ServerSettings) -> Result<(), Close> {
+fn check_limits(chosen: &ConnectionTuneOk, settings: &ServerSettings) -> Result<(), String> {
     let check = |field: &str, chosen: u32, least: u32, most: u32| {
         let (word, limit) = match chosen {
             0 if most > 0 => ("higher than the maximum", most),
@@ -278,11 +303,13 @@ fn check_limits(chosen: &ConnectionTuneOk, settings: &ServerSettings) -> Result<
             chosen if most > 0 && chosen > most => ("higher than the maximum", most),
             _ => return Ok(()),
         };
-        Err(Close::not_allowed(&format!(
-            "negotiated {field} = {chosen} is {word} allowed value ({limit})"
-        )))
+        Err(format!("negotiated {field} = {chosen} is {word} allowed value ({limit})"))
     };
-    check("frame_max", chosen.frame_max, FRAME_MIN, settings.frame_max)?;
+    let least = match settings.release() {
+        release if release >= RabbitMqRelease::V4_3 => 2 * FRAME_MIN,
+        _ => FRAME_MIN,
+    };
+    check("frame_max", chosen.frame_max, least.min(settings.frame_max), settings.frame_max)?;
     check("channel_max", chosen.channel_max.into(), 1, settings.channel_max.into())
 }
 

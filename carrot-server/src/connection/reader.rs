@@ -7,7 +7,9 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use carrot_amqp_wire::{Frame, FrameKind, FramePart, FrameReader, Method};
+use carrot_amqp_wire::{
+    FRAME_OVERHEAD, Frame, FrameKind, FramePart, FrameReader, Method, WireError,
+};
 use carrot_backend_memory::session::Session;
 
 use crate::channel::ChannelContext;
@@ -114,12 +116,13 @@ enum Stage<'c> {
 
 /// Whether a connection continues after a frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum ReadProgress {
+pub(crate) enum ReadProgress {
     Continue,
     End,
 }
 
-struct PeerReader<'c> {
+/// Does the work of a connection.
+pub(crate) struct PeerReader<'c> {
     peer: &'c Arc<Peer>,
     outgoing: &'c Arc<Outgoing>,
     registration: &'c mut Registration,
@@ -141,16 +144,8 @@ fn read(
     deadline: Option<Instant>,
 ) -> io::Result<()> {
     let opened = OnceCell::new();
-    let mut reader = PeerReader {
-        peer,
-        outgoing: &peer.outgoing,
-        registration,
-        context,
-        opened: &opened,
-        stage: Stage::Handshake(ServerHandshake::new()),
-        deadline,
-    };
-    let mut frames = FrameReader::for_server(context.settings.frame_max);
+    let mut reader = PeerReader::new(peer, registration, context, &opened, deadline);
+    let mut frames = FrameReader::for_server(frame_limit(context.settings.frame_max));
     let mut buffer = vec![0; BUFFER];
     let mut tls = peer.tls.get().map(ServerTlsSession::incoming);
     let mut is_first = true;
@@ -166,27 +161,12 @@ fn read(
             Err(error) if error.kind() == ErrorKind::Interrupted => continue,
             Err(error) => return Err(error),
         };
-        reader.note_close_of_another_thread();
-        let mut input = buffer.get(..count).unwrap_or_default();
-        if std::mem::take(&mut is_first) && tls.is_none() && input.starts_with(&TLS_HANDSHAKE) {
+        let octets = buffer.get(..count).unwrap_or_default();
+        if std::mem::take(&mut is_first) && tls.is_none() && octets.starts_with(&TLS_HANDSHAKE) {
             log::warn!("a connection is closed: the client speaks TLS, and the server has none");
         }
-        if let Stage::Discarding = reader.stage {
-            continue;
-        }
-        loop {
-            let next = match frames.read(&mut input) {
-                Ok(None) => break,
-                Ok(Some(part)) => reader.part(part),
-                Err(error) => reader.malformed(&Close::malformed_frame(&error)),
-            };
-            if next == ReadProgress::End {
-                return Ok(());
-            }
-            if let Stage::Discarding = reader.stage {
-                break;
-            }
-            frames.set_frame_max(peer.outgoing.frame_max());
+        if reader.octets(&mut frames, octets) == ReadProgress::End {
+            return Ok(());
         }
         peer.outgoing.flush();
         if !peer.outgoing.wait_for_room() {
@@ -196,6 +176,41 @@ fn read(
 }
 
 impl<'c> PeerReader<'c> {
+    pub(crate) fn new(
+        peer: &'c Arc<Peer>,
+        registration: &'c mut Registration,
+        context: ServerContext<'c>,
+        opened: &'c OnceCell<OpenedConnection>,
+        deadline: Option<Instant>,
+    ) -> PeerReader<'c> {
+        PeerReader {
+            peer,
+            outgoing: &peer.outgoing,
+            registration,
+            context,
+            opened,
+            stage: Stage::Handshake(ServerHandshake::new()),
+            deadline,
+        }
+    }
+
+    /// Handles octets of the peer.
+    pub(crate) fn octets(&mut self, frames: &mut FrameReader, mut octets: &[u8]) -> ReadProgress {
+        self.note_close_of_another_thread();
+        while !matches!(self.stage, Stage::Discarding) {
+            let next = match frames.read(&mut octets) {
+                Ok(None) => break,
+                Ok(Some(part)) => self.part(part),
+                Err(error) => self.malformed(&Close::malformed_frame(&error)),
+            };
+            if next == ReadProgress::End {
+                return ReadProgress::End;
+            }
+            frames.set_frame_max(frame_limit(self.outgoing.frame_max()));
+        }
+        ReadProgress::Continue
+    }
+
     /// Limits the next read: by the deadline, or by the heartbeats of the peer.
     fn set_timeout(&self) -> io::Result<()> {
         let timeout = match self.deadline {
@@ -245,7 +260,7 @@ impl<'c> PeerReader<'c> {
                     let handled = running.frame(&frame);
                     self.or_close(handled)
                 }
-                Stage::Handshake(_) => self.close(&unexpected_frame()),
+                Stage::Handshake(_) => self.fail_handshake(&unexpected_frame()),
                 Stage::Closing | Stage::Discarding => ReadProgress::Continue,
             },
             FramePart::Body(part) => match &mut self.stage {
@@ -253,7 +268,7 @@ impl<'c> PeerReader<'c> {
                     let handled = running.body(&part);
                     self.or_close(handled)
                 }
-                Stage::Handshake(_) => self.close(&unexpected_frame()),
+                Stage::Handshake(_) => self.fail_handshake(&unexpected_frame()),
                 Stage::Closing | Stage::Discarding => ReadProgress::Continue,
             },
         }
@@ -262,6 +277,7 @@ impl<'c> PeerReader<'c> {
     fn connection_frame(&mut self, frame: &Frame<'_>) -> ReadProgress {
         if frame.kind != FrameKind::Method {
             return match self.stage {
+                Stage::Handshake(_) => self.fail_handshake(&unexpected_frame()),
                 Stage::Closing | Stage::Discarding => ReadProgress::Continue,
                 _ => self.close(&unexpected_frame()),
             };
@@ -270,6 +286,11 @@ impl<'c> PeerReader<'c> {
             Ok(method) => method,
             Err(error) => match self.stage {
                 Stage::Closing | Stage::Discarding => return ReadProgress::Continue,
+                Stage::Handshake(_) => return ReadProgress::End,
+                // The reader of RabbitMQ decodes these methods, and fails over them.
+                _ if !matches!(error, WireError::UnknownMethod { .. }) => {
+                    return self.close(&Close::undecodable());
+                }
                 _ => return self.close(&Close::malformed_method(&error, frame.payload)),
             },
         };
@@ -278,7 +299,7 @@ impl<'c> PeerReader<'c> {
             // Both sides close the connection.
             (Stage::Closing | Stage::Discarding, Method::ConnectionClose(_)) => ReadProgress::End,
             (Stage::Closing | Stage::Discarding, _) => ReadProgress::Continue,
-            (_, Method::ConnectionClose(_)) => {
+            (Stage::Running(_), Method::ConnectionClose(_)) => {
                 // The channels return their messages before the peer learns of the end.
                 self.enter(Stage::Closing);
                 self.outgoing.seal_with(Some(&Method::ConnectionCloseOk));
@@ -310,6 +331,8 @@ impl<'c> PeerReader<'c> {
             outgoing: self.outgoing,
             budget: self.context.budget,
             vhost: &opened.vhost,
+            forwarding: opened.forwarding,
+            refuses_large_headers: opened.refuses_large_headers,
             max_body: opened.max_body,
             hears_cancels: opened.capabilities.consumer_cancel_notify,
         };
@@ -330,11 +353,22 @@ impl<'c> PeerReader<'c> {
         ReadProgress::Continue
     }
 
+    /// Ends a connection whose handshake is out of order. RabbitMQ answers only if nothing but the
+    /// virtual host is missing.
+    fn fail_handshake(&mut self, close: &Close) -> ReadProgress {
+        match &self.stage {
+            Stage::Handshake(handshake) if !handshake.awaits_open() => ReadProgress::End,
+            _ => self.close(close),
+        }
+    }
+
     /// Sends a close over octets after which no frame can be found.
     fn malformed(&mut self, close: &Close) -> ReadProgress {
         if let Stage::Handshake(handshake) = &self.stage {
             handshake.name_version(self.outgoing);
-            return self.refuse(HandshakeFailure::Silent);
+            if self.fail_handshake(close) == ReadProgress::End {
+                return ReadProgress::End;
+            }
         }
         self.close(close);
         self.enter(Stage::Discarding);
@@ -354,6 +388,12 @@ impl<'c> PeerReader<'c> {
             HandshakeFailure::Silent => ReadProgress::End,
         }
     }
+}
+
+/// Returns the size above which a frame is refused. RabbitMQ compares the payload with `frame_max`,
+/// because some clients forget the octets around it.
+pub(crate) fn frame_limit(frame_max: u32) -> u32 {
+    frame_max.saturating_add(FRAME_OVERHEAD as u32)
 }
 
 fn unexpected_frame() -> Close {

@@ -1,16 +1,29 @@
 //! An open connection: its channels, and the methods of the connection itself.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::mem;
 
 use carrot_amqp_wire::{BodyPart, ChannelClose, ChannelOpenOk, Frame, FrameKind, Method};
 
+use crate::channel::content::{ContentState, PUBLISH, PublishedMessage};
 use crate::channel::{ChannelContext, PeerChannel};
 use crate::close::{Close, CloseScope};
 
-/// A channel that exists, or waits for `channel.close-ok`.
+/// A channel that has sent a frame.
 #[derive(Debug)]
-enum PeerChannelSlot<'c> {
+struct PeerChannelSlot<'c> {
+    state: ChannelSlotState<'c>,
+    /// The message under way. RabbitMQ assembles messages of channels in every state.
+    content: ContentState<'c>,
+}
+
+#[derive(Debug)]
+enum ChannelSlotState<'c> {
+    /// The channel waits for `channel.open`.
+    Unopened,
     Open(Box<PeerChannel<'c>>),
+    /// The channel waits for `channel.close-ok`.
     Closing,
 }
 
@@ -45,87 +58,123 @@ impl<'c> RunningConnection<'c> {
 
     /// Handles a frame of a channel. An error closes the connection.
     pub(crate) fn frame(&mut self, frame: &Frame<'_>) -> Result<(), Close> {
+        let ChannelContext { max_body, budget, refuses_large_headers, .. } = self.context;
         let number = frame.channel;
-        match self.channels.get_mut(&number) {
-            None => self.first_method(frame),
-            Some(PeerChannelSlot::Closing) => self.closing_method(frame),
-            Some(PeerChannelSlot::Open(channel)) => {
-                let handled = match frame.kind {
-                    FrameKind::Header => channel.header(frame.payload),
-                    _ => match control(frame.payload) {
-                        Some(method) => return self.control_method(number, &method),
-                        None => channel.method(frame.payload),
-                    },
-                };
-                handled.or_else(|close| self.fail(number, close))
+        let content = self.content(number)?;
+        match frame.kind {
+            FrameKind::Header => {
+                let message = content.header(frame.payload, max_body, budget)?;
+                if refuses_large_headers {
+                    content.check_size(max_body)?;
+                }
+                match message {
+                    Some(message) => self.publish(number, message),
+                    None => {
+                        self.wait_to_publish(number);
+                        Ok(())
+                    }
+                }
+            }
+            _ => {
+                let method = content.method(frame.payload)?;
+                method.map_or(Ok(()), |method| self.method(number, &method))
             }
         }
     }
 
     /// Handles a part of a body. An error closes the connection.
     pub(crate) fn body(&mut self, part: &BodyPart<'_>) -> Result<(), Close> {
-        match self.channels.get_mut(&part.channel) {
-            None => Err(expected_open()),
-            Some(PeerChannelSlot::Closing) => Ok(()),
-            Some(PeerChannelSlot::Open(channel)) => {
-                channel.body(part).or_else(|close| self.fail(part.channel, close))
+        let budget = self.context.budget;
+        self.wait_to_publish(part.channel);
+        match self.content(part.channel)?.body(part, budget)? {
+            Some(message) => self.publish(part.channel, message),
+            None => Ok(()),
+        }
+    }
+
+    /// Returns the message under way of a channel. The first frame of any kind takes a place.
+    fn content(&mut self, number: u16) -> Result<&mut ContentState<'c>, Close> {
+        let (count, most) = (self.channels.len(), self.channel_max);
+        match self.channels.entry(number) {
+            Entry::Occupied(known) => Ok(&mut known.into_mut().content),
+            Entry::Vacant(_) if most > 0 && count >= usize::from(most) => {
+                Err(Close::not_allowed(&format!(
+                    "number of channels opened ({count}) has reached the negotiated channel_max \
+                     ({most})"
+                )))
+            }
+            Entry::Vacant(place) => {
+                let (state, content) = (ChannelSlotState::Unopened, ContentState::default());
+                Ok(&mut place.insert(PeerChannelSlot { state, content }).content)
             }
         }
     }
 
-    /// Handles the first frame of a channel.
-    fn first_method(&mut self, frame: &Frame<'_>) -> Result<(), Close> {
-        if frame.kind != FrameKind::Method {
-            return Err(expected_open());
+    /// Notes that an open channel publishes, and waits while the broker blocks publishers.
+    fn wait_to_publish(&self, number: u16) {
+        if let Some(PeerChannelSlot { state: ChannelSlotState::Open(channel), .. }) =
+            self.channels.get(&number)
+        {
+            channel.wait_to_publish();
         }
-        let method = Method::read(frame.payload)
-            .map_err(|error| Close::malformed_method(&error, frame.payload))?;
-        let Method::ChannelOpen(_) = method else {
-            return Err(expected_open().caused_by(method.id()));
-        };
-        let (count, most) = (self.channels.len(), self.channel_max);
-        if most > 0 && count >= usize::from(most) {
-            return Err(Close::not_allowed(&format!(
-                "number of channels opened ({count}) has reached the negotiated channel_max \
-                 ({most})"
-            )));
-        }
-        let channel = PeerChannel::open(frame.channel, self.context)?;
-        channel.reply(ChannelOpenOk::default());
-        self.channels.insert(frame.channel, PeerChannelSlot::Open(Box::new(channel)));
-        Ok(())
     }
 
-    /// Handles a frame of a channel that waits for `channel.close-ok`.
-    fn closing_method(&mut self, frame: &Frame<'_>) -> Result<(), Close> {
-        if frame.kind != FrameKind::Method {
-            return Ok(());
-        }
-        match Method::read(frame.payload) {
-            Ok(Method::ChannelCloseOk) => {
-                self.channels.remove(&frame.channel);
+    /// Handles a method without content.
+    fn method(&mut self, number: u16, method: &Method<'_>) -> Result<(), Close> {
+        let state = self.channels.get_mut(&number).map(|slot| &mut slot.state);
+        match (state, method) {
+            (None | Some(ChannelSlotState::Unopened), Method::ChannelOpen(_)) => self.open(number),
+            (None | Some(ChannelSlotState::Unopened), method) => {
+                Err(expected_open().caused_by(method.id()))
+            }
+            (Some(_), Method::ChannelOpen(_)) => {
+                Err(Close::channel_error("second 'channel.open' seen").caused_by(method.id()))
+            }
+            (Some(ChannelSlotState::Open(channel)), Method::ChannelClose(_)) => {
+                channel.broker.close();
+                self.channels.remove(&number);
+                self.context.outgoing.method(number, &Method::ChannelCloseOk);
+                Ok(())
+            }
+            (Some(ChannelSlotState::Open(channel)), method) => {
+                let handled = channel.method(method);
+                handled.or_else(|close| self.fail(number, close))
+            }
+            (Some(ChannelSlotState::Closing), Method::ChannelCloseOk) => {
+                self.channels.remove(&number);
                 Ok(())
             }
             // Both sides close the channel. The answer of the peer follows.
-            Ok(Method::ChannelClose(_)) => {
-                self.context.outgoing.method(frame.channel, &Method::ChannelCloseOk);
+            (Some(ChannelSlotState::Closing), Method::ChannelClose(_)) => {
+                self.context.outgoing.method(number, &Method::ChannelCloseOk);
                 Ok(())
             }
-            Ok(method @ Method::ChannelOpen(_)) => Err(second_open(&method)),
-            _ => Ok(()),
+            (Some(ChannelSlotState::Closing), _) => Ok(()),
         }
     }
 
-    /// Handles a method that opens or closes a channel that exists.
-    fn control_method(&mut self, number: u16, method: &Method<'_>) -> Result<(), Close> {
-        if let Method::ChannelOpen(_) = method {
-            return Err(second_open(method));
+    /// Handles a message that has arrived completely.
+    fn publish(&mut self, number: u16, message: PublishedMessage) -> Result<(), Close> {
+        match self.channels.get_mut(&number).map(|slot| &mut slot.state) {
+            None | Some(ChannelSlotState::Unopened) => {
+                Err(expected_open().caused_by(message.envelope.method))
+            }
+            Some(ChannelSlotState::Open(_)) if message.envelope.method != PUBLISH => {
+                Err(Close::unimplemented_method().caused_by(message.envelope.method))
+            }
+            Some(ChannelSlotState::Open(channel)) => {
+                let published = channel.publish(message);
+                published.or_else(|close| self.fail(number, close))
+            }
+            Some(ChannelSlotState::Closing) => Ok(()),
         }
-        if let Some(PeerChannelSlot::Open(channel)) = self.channels.remove(&number) {
-            channel.broker.close();
-        }
-        if let Method::ChannelClose(_) = method {
-            self.context.outgoing.method(number, &Method::ChannelCloseOk);
+    }
+
+    fn open(&mut self, number: u16) -> Result<(), Close> {
+        let channel = PeerChannel::open(number, self.context)?;
+        channel.reply(ChannelOpenOk::default());
+        if let Some(slot) = self.channels.get_mut(&number) {
+            slot.state = ChannelSlotState::Open(Box::new(channel));
         }
         Ok(())
     }
@@ -135,8 +184,9 @@ impl<'c> RunningConnection<'c> {
         if close.scope == CloseScope::Connection {
             return Err(close);
         }
-        if let Some(PeerChannelSlot::Open(channel)) =
-            self.channels.insert(number, PeerChannelSlot::Closing)
+        if let Some(slot) = self.channels.get_mut(&number)
+            && let ChannelSlotState::Open(channel) =
+                mem::replace(&mut slot.state, ChannelSlotState::Closing)
         {
             channel.broker.close();
         }
@@ -152,21 +202,6 @@ impl<'c> RunningConnection<'c> {
     }
 }
 
-/// Returns the method, if it opens or closes a channel.
-fn control(payload: &[u8]) -> Option<Method<'_>> {
-    const CHANNEL: [u8; 2] = [0, 20];
-    if !payload.starts_with(&CHANNEL) {
-        return None;
-    }
-    Method::read(payload).ok().filter(|method| {
-        matches!(method, Method::ChannelOpen(_) | Method::ChannelClose(_) | Method::ChannelCloseOk)
-    })
-}
-
 fn expected_open() -> Close {
     Close::channel_error("expected 'channel.open'")
-}
-
-fn second_open(method: &Method<'_>) -> Close {
-    Close::channel_error("second 'channel.open' seen").caused_by(method.id())
 }

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::model::properties::{BodyFormat, DeliveryMode, Properties, Rare};
+use crate::model::properties::{BodyFormat, DeliveryMode, Properties, Rare, WireOctets};
 use crate::model::short_string::ShortString;
 use crate::model::value::Headers;
 
@@ -96,6 +96,7 @@ impl<'de> Deserialize<'de> for Properties {
             delivery_mode: form.delivery_mode,
             priority: form.priority,
             rare: boxed_unless_default(rare),
+            wire_octets: WireOctets::default(),
         })
     }
 }
