@@ -5,6 +5,8 @@
 //! [compared](compare::Comparator). The module [`unspecified`] contains the behaviour that AMQP
 //! does not specify. A divergence is [shrunk](shrink()) to a minimal program, [printed](code) as
 //! code, and kept as a [regression].
+//!
+//! The module [`wire`] compares sessions of raw frames, on a server of the memory broker.
 
 pub mod broker;
 pub mod code;
@@ -16,10 +18,12 @@ pub mod program;
 pub mod regression;
 mod runner;
 pub mod series;
-mod shrink;
+pub(crate) mod shrink;
 pub mod specs;
 mod text;
 pub mod unspecified;
+mod virtual_hosts;
+pub mod wire;
 
 pub use runner::{CreatedEntities, RunLog, StepLog, record, run};
 pub use shrink::shrink;

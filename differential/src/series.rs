@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::process::Command;
 use std::sync::Mutex;
 use std::sync::PoisonError;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -23,6 +22,7 @@ use crate::program::Program;
 use crate::regression::Regression;
 use crate::shrink::shrink;
 use crate::unspecified::{self, Unspecified};
+use crate::virtual_hosts::virtual_hosts;
 
 /// The time for RabbitMQ while a program is shrunk. It is short, because most candidates use all of
 /// it.
@@ -265,34 +265,15 @@ impl Series {
         Regression { name, release, default_type, program: program.clone(), rabbitmq }.keep()
     }
 
+    fn virtual_hosts(&self) -> Vec<ConnectionOptions> {
+        let rabbitmqctl = self.rabbitmqctl.as_deref();
+        virtual_hosts(&self.options, rabbitmqctl, self.threads, self.default_type)
+    }
+
     /// Returns a comparator in a virtual host of its own, without a thread of the series.
     pub fn comparator(&self) -> Option<Comparator> {
         let host = self.virtual_hosts().into_iter().next()?;
         Some(Comparator::new(host, self.release, self.default_type))
-    }
-
-    /// Creates a virtual host for each thread. Threads therefore share no predeclared entities.
-    fn virtual_hosts(&self) -> Vec<ConnectionOptions> {
-        let Some(rabbitmqctl) = &self.rabbitmqctl else { return vec![self.options.clone()] };
-        let prefix = crate::compare::prefix();
-        let names: Vec<String> =
-            (0..self.threads.max(1)).map(|thread| format!("{prefix}{thread}")).collect();
-        let list: Vec<String> = names.iter().map(|name| format!("<<\"{name}\">>")).collect();
-        let settings = match self.default_type {
-            DefaultQueueType::Classic => "",
-            DefaultQueueType::Quorum => "#{default_queue_type => <<\"quorum\">>}, ",
-        };
-        let code = format!(
-            "[begin rabbit_vhost:add(V, {settings}<<\"differential\">>), rabbit_auth_backend_internal:set_permissions(<<\"guest\">>, V, <<\".*\">>, \
-             <<\".*\">>, <<\".*\">>, <<\"differential\">>) end || V <- [{}]].",
-            list.join(", ")
-        );
-        let created = Command::new(rabbitmqctl).args(["eval", &code]).output();
-        assert!(
-            created.as_ref().is_ok_and(|output| output.status.success()),
-            "cannot create virtual hosts: {created:?}"
-        );
-        names.into_iter().map(|name| self.options.clone().vhost(name)).collect()
     }
 }
 

@@ -16,15 +16,23 @@ pub fn shrink(program: &Program, mut fails: impl FnMut(&Program) -> bool) -> Pro
 }
 
 fn remove_operations(smallest: &mut Program, fails: &mut impl FnMut(&Program) -> bool) {
-    let mut size = smallest.operations.len().div_ceil(2);
+    remove_items(&mut smallest.operations, |operations| {
+        fails(&Program { operations: operations.to_vec() })
+    });
+}
+
+/// Removes items, first in large groups and then one by one, while `fails` returns `true` for the
+/// others.
+pub(crate) fn remove_items<T: Clone>(items: &mut Vec<T>, mut fails: impl FnMut(&[T]) -> bool) {
+    let mut size = items.len().div_ceil(2);
     while size > 0 {
-        let mut end = smallest.operations.len();
+        let mut end = items.len();
         while end > 0 {
             let start = end.saturating_sub(size);
-            let mut candidate = smallest.clone();
-            candidate.operations.drain(start..end);
+            let mut candidate = items.clone();
+            candidate.drain(start..end);
             if fails(&candidate) {
-                *smallest = candidate;
+                *items = candidate;
             }
             end = start;
         }
