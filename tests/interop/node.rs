@@ -7,8 +7,6 @@ use crate::values::{LATIN_1, Mailbox, array, table};
 
 on_both_brokers! {
     amqplib_reads_values_of_carrot_and_rounds_large_integers,
-
-    ; only on RabbitMQ:
     values_of_amqplib_keep_their_types,
 }
 

@@ -50,10 +50,9 @@ impl Broker {
     }
 }
 
-/// Turns each function into a test on Carrot's server, and one on RabbitMQ. Those after `only on
-/// RabbitMQ` publish properties that the server refuses.
+/// Turns each function into a test on Carrot's server, and one on RabbitMQ.
 macro_rules! on_both_brokers {
-    ($($name:ident,)* $(; only on RabbitMQ: $($alone:ident,)*)?) => {
+    ($($name:ident,)*) => {
         mod server {
             $(#[test]
             #[ignore = "needs other clients: run ./scripts/test"]
@@ -68,11 +67,6 @@ macro_rules! on_both_brokers {
             fn $name() {
                 super::$name(&$crate::support::Broker::on_rabbitmq());
             })*
-            $($(#[test]
-            #[ignore = "needs RabbitMQ: run ./scripts/test"]
-            fn $alone() {
-                super::$alone(&$crate::support::Broker::on_rabbitmq());
-            })*)?
         }
     };
 }

@@ -69,6 +69,10 @@ impl World {
         World { reason: "nested too deep", ..world }
     }
 
+    fn server() -> World {
+        World::amqp(AmqpBroker::on_server())
+    }
+
     fn rabbitmq() -> World {
         World::amqp(AmqpBroker::on_rabbitmq())
     }
@@ -151,8 +155,8 @@ impl World {
     }
 }
 
-/// Turns each function into a test on the memory broker and one on RabbitMQ. Carrot's server
-/// refuses properties that the codec cannot read.
+/// Turns each function into a test on the memory broker, one on Carrot's server, and one on
+/// RabbitMQ.
 macro_rules! in_both_worlds {
     ($(fn $name:ident($world:ident: fn() -> World) $body:block)*) => {
         $(fn $name($world: fn() -> World) $body)*
@@ -161,6 +165,13 @@ macro_rules! in_both_worlds {
             $(#[test]
             fn $name() {
                 super::$name(super::World::memory);
+            })*
+        }
+
+        mod server {
+            $(#[test]
+            fn $name() {
+                super::$name(super::World::server);
             })*
         }
 
@@ -445,34 +456,32 @@ fn unreadable_message_is_dropped_without_a_dead_letter_exchange() {
     assert_eq!(ready(&world.connection, &queue.name), 0);
 }
 
-#[test]
-#[ignore = "needs RabbitMQ: run ./scripts/test"]
-fn message_with_an_unknown_property_is_rejected() {
-    let broker = AmqpBroker::on_rabbitmq();
-    // RabbitMQ ignores the flag of a property that does not exist. From 4.0 on, and for a dead
-    // letter, it writes a property list of its own, without the flag.
-    let is_readable = broker.release() >= (4, 0);
-    for prefetch in PREFETCHES {
-        let world =
-            World { properties: vec![0, 2], reason: "0x0002", ..World::amqp(broker.clone()) };
-        let consumer = world.connection.consumer(&world.queue).prefetch(prefetch).build().unwrap();
-        world.publish();
-        if is_readable {
-            for message in consumer.fetch_all() {
-                let message = message.unwrap();
-                assert_eq!(message.unreadable(), None);
-                message.ack().unwrap();
+on_both_amqp_brokers! {
+    fn message_with_an_unknown_property_is_rejected(broker: &AmqpBroker) {
+        // RabbitMQ ignores the flag of a property that does not exist. From 4.0 on, and for a dead
+        // letter, it writes a property list of its own, without the flag.
+        let is_readable = broker.release() >= (4, 0);
+        for prefetch in PREFETCHES {
+            let world = World { properties: vec![0, 2], reason: "0x0002", ..World::amqp(broker.clone()) };
+            let consumer = world.connection.consumer(&world.queue).prefetch(prefetch).build().unwrap();
+            world.publish();
+            if is_readable {
+                for message in consumer.fetch_all() {
+                    let message = message.unwrap();
+                    assert_eq!(message.unreadable(), None);
+                    message.ack().unwrap();
+                }
+                continue;
             }
-            continue;
+            let (handled, report) = work(&world, &consumer, 7);
+            assert_eq!(handled.try_iter().collect::<Vec<_>>(), GOOD);
+            assert_eq!((report.acknowledged, report.discarded), (6, 1));
+            eventually("it is dead-lettered", || ready(&world.connection, &world.dead) == 1);
+            let dead = world.connection.consumer(Queue::existing(&*world.dead)).build().unwrap();
+            let message = dead.fetch().unwrap().unwrap();
+            assert_eq!((message.unreadable(), message.decode::<u32>().unwrap()), (None, 99));
+            message.ack().unwrap();
+            assert_eq!(world.losses.load(Ordering::SeqCst), 0);
         }
-        let (handled, report) = work(&world, &consumer, 7);
-        assert_eq!(handled.try_iter().collect::<Vec<_>>(), GOOD);
-        assert_eq!((report.acknowledged, report.discarded), (6, 1));
-        eventually("it is dead-lettered", || ready(&world.connection, &world.dead) == 1);
-        let dead = world.connection.consumer(Queue::existing(&*world.dead)).build().unwrap();
-        let message = dead.fetch().unwrap().unwrap();
-        assert_eq!((message.unreadable(), message.decode::<u32>().unwrap()), (None, 99));
-        message.ack().unwrap();
-        assert_eq!(world.losses.load(Ordering::SeqCst), 0);
     }
 }

@@ -9,8 +9,6 @@ use crate::values::{LATIN_1, Mailbox, array, table};
 on_both_brokers! {
     pika_reads_values_of_carrot_and_truncates_floats,
     py_amqp_reads_values_of_carrot_and_ends_at_an_id_that_is_no_text,
-
-    ; only on RabbitMQ:
     values_of_pika_keep_their_types,
     values_of_py_amqp_keep_their_types_except_bytes_that_are_text,
 }
