@@ -57,7 +57,10 @@ macro_rules! properties {
             }
 
             /// Appends the property list.
-            pub(crate) fn write(&self, out: &mut Vec<u8>) -> Result<(), WireError> {
+            ///
+            /// # Errors
+            /// A text or a table exceeds its limit. Octets may have been appended.
+            pub fn write(&self, out: &mut Vec<u8>) -> Result<(), WireError> {
                 let mut writer = FieldWriter::new(out, WITHIN);
                 let flags = 0 $(| self.$name.map_or(0, |_| $flag))*;
                 writer.octets(&u16::to_be_bytes(flags));

@@ -87,7 +87,7 @@ impl<W: FnMut(&[u8]) -> io::Result<()>> Encoder<W> {
         let size = content.body.len() as u64;
         let mut writer = FrameWriter::new(&mut self.octets, channel, u32::MAX);
         match properties::forwarded(&content.properties) {
-            Some(property_list) => writer.content_heads_of(method, property_list, size),
+            Some(octets) => writer.content_heads_of(method, &octets, size),
             None => writer.content_heads(method, &PropertiesRef::from(&content.properties), size),
         }
         .map_err(invalid)?;

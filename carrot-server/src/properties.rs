@@ -57,10 +57,31 @@ impl PropertyForwarding {
     }
 }
 
-/// Returns the octets from which properties were read, if they have not changed since.
-pub(crate) fn forwarded(properties: &Properties) -> Option<&[u8]> {
+/// Returns the octets from which properties were read, if they have not changed since. Headers that
+/// could not be read follow those that the broker has added.
+pub(crate) fn forwarded(properties: &Properties) -> Option<Cow<'_, [u8]>> {
     let octets = properties.wire_octets()?;
-    typed(octets).is_ok_and(|read| read == *properties).then_some(octets)
+    if typed(octets).is_ok_and(|read| read == *properties) {
+        return Some(octets.into());
+    }
+    let unread = unread_headers(octets)?;
+    let headers = properties.headers().cloned().unwrap_or_default();
+    let changed = properties.clone().with_headers(headers);
+    let mut encoded = Vec::new();
+    PropertiesRef::from(&changed).write(&mut encoded).ok()?;
+    with_headers(&encoded, |added| Some([added, &unread].concat())).map(Cow::from)
+}
+
+/// Returns the table of headers with too many levels.
+fn unread_headers(octets: &[u8]) -> Option<Vec<u8>> {
+    let known = without_unused_flag(octets);
+    let Err(WireError::TooDeep { .. }) = PropertiesRef::read(&known) else { return None };
+    let mut unread = None;
+    with_headers(&known, |table| {
+        unread = Some(table.to_vec());
+        None
+    })?;
+    unread
 }
 
 fn flags(octets: &[u8]) -> Option<u16> {
@@ -139,7 +160,19 @@ mod tests {
         assert_eq!(properties.content_type(), Some("t"));
         assert_eq!(properties.message_id(), Some("id"));
         assert!(properties.headers().is_none());
-        assert_eq!(forwarded(&properties), Some(&octets[..]));
+        assert_eq!(forwarded(&properties).as_deref(), Some(&octets[..]));
+    }
+
+    #[test]
+    fn unreadable_headers_follow_those_that_the_broker_adds() {
+        let table = deep(200);
+        let size = (table.len() as u32).to_be_bytes();
+        let octets = [b"\x20\0", &size[..], &table].concat();
+        let changed = read(&octets).unwrap().with_header("added", 1_i64);
+        let forwarded = forwarded(&changed).unwrap();
+        assert!(forwarded.ends_with(&table));
+        assert!(forwarded.windows(5).any(|window| window == b"added"));
+        assert!(matches!(PropertiesRef::read(&forwarded), Err(WireError::TooDeep { .. })));
     }
 
     #[test]
@@ -147,7 +180,7 @@ mod tests {
         // A name occurs twice, which headers cannot hold.
         let octets = b"\x20\0\0\0\0\x06\x01aV\x01aV";
         let properties = read(octets).unwrap();
-        assert_eq!(forwarded(&properties), Some(&octets[..]));
+        assert_eq!(forwarded(&properties).as_deref(), Some(&octets[..]));
         assert_eq!(forwarded(&properties.clone().with_priority(1)), None);
         assert_eq!(forwarded(&properties.without_headers()), None);
     }
@@ -157,17 +190,17 @@ mod tests {
         let octets = b"\xa0\x02\x01t\0\0\0\x09\x01bV\x01aV\x01bV";
         let properties = PropertyForwarding::Sorted.read(octets).unwrap();
         let sorted = &b"\xa0\0\x01t\0\0\0\x06\x01aV\x01bV"[..];
-        assert_eq!(forwarded(&properties), Some(sorted));
+        assert_eq!(forwarded(&properties).as_deref(), Some(sorted));
         assert!(PropertyForwarding::Sorted.read(b"\x20\0\0\0\0\x03\x01a?").is_err());
         let properties = PropertyForwarding::Sorted.read(b"\0\x02").unwrap();
-        assert_eq!(forwarded(&properties), Some(&b"\0\0"[..]));
+        assert_eq!(forwarded(&properties).as_deref(), Some(&b"\0\0"[..]));
     }
 
     #[test]
     fn unused_flag_is_forwarded_and_further_flags_are_refused() {
         let properties = read(b"\x08\x02\x07").unwrap();
         assert_eq!(properties.priority(), Some(7));
-        assert_eq!(forwarded(&properties), Some(&b"\x08\x02\x07"[..]));
+        assert_eq!(forwarded(&properties).as_deref(), Some(&b"\x08\x02\x07"[..]));
         for malformed in [&b"\0\x01\0\0"[..], b"\0\0x", b"\x80\0\x09x", b"\0", b""] {
             assert!(read(malformed).is_err(), "{malformed:?}");
         }
