@@ -54,23 +54,23 @@ use crate::settings::ServerSettings;
 ///
 /// # Operations
 ///
-/// ControlFields in brackets are optional. Times are in seconds, whole or fractional.
+/// Fields with a question mark are optional. Times are in seconds, whole or fractional.
 ///
 /// | operation | fields | effect |
 /// |---|---|---|
 /// | `clock` | | returns `manual`, and `elapsed_seconds` of a manual clock |
 /// | `advance_clock` | `seconds` | [`ManualClock::advance`]; returns `elapsed_seconds` |
 /// | `advance_clock_to_next` | | [`ManualClock::advance_to_next`]; returns `advanced_seconds`, which is null if nothing expires, and `elapsed_seconds` |
-/// | `drop_connections` | [`name`] | [`Faults::drop_connections`], or [`Faults::drop_connections_named`] |
+/// | `drop_connections` | `name?` | [`Faults::drop_connections`], or [`Faults::drop_connections_named`] |
 /// | `drop_connections_at` | `operation`, `nth` | [`Faults::drop_connections_at`] |
-/// | `close_connection_at` | `operation`, `nth`, `code`, [`text`] | [`Faults::close_connection_at`] |
+/// | `close_connection_at` | `operation`, `nth`, `code`, `text?` | [`Faults::close_connection_at`] |
 /// | `refuse_connects` | `count` | [`Faults::refuse_connects`] |
 /// | `nack_publishes` | `count` | [`Faults::nack_publishes`] |
 /// | `lose_confirms` | `count` | [`Faults::lose_confirms`] |
-/// | `delay` | `operation`, `seconds`, [`count`] | [`Faults::delay`] |
-/// | `fail_next` | `operation`, `code`, [`text`] | [`Faults::fail_next`] |
-/// | `refuse_messages` | `code`, [`text`], [`exchange`], [`routing_key`], [`body`] | [`Faults::refuse_messages`], for messages with all of these |
-/// | `block_publishers` | [`reason`] | [`Faults::block_publishers`] |
+/// | `delay` | `operation`, `seconds`, `count?` | [`Faults::delay`] |
+/// | `fail_next` | `operation`, `code`, `text?` | [`Faults::fail_next`] |
+/// | `refuse_messages` | `code`, `text?`, `exchange?`, `routing_key?`, `body?` | [`Faults::refuse_messages`], for messages with all of these |
+/// | `block_publishers` | `reason?` | [`Faults::block_publishers`] |
 /// | `unblock_publishers` | | [`Faults::unblock_publishers`] |
 /// | `clear_faults` | | [`Faults::clear`] |
 /// | `faults` | | returns `outstanding` ([`Faults::outstanding`]) and `block_reason` |
@@ -79,14 +79,14 @@ use crate::settings::ServerSettings;
 /// | `connections` | | [`Broker::connections`]: names, users, channels |
 /// | `queues` | | returns all queues: their declarations, the numbers of messages and consumers |
 /// | `queue` | `queue` | [`Broker::queue`]: the same of one queue, and its consumers |
-/// | `messages` | `queue`, [`state`], [`skip`], [`limit`] | returns the messages of a queue, which stay there; `state` is `ready`, `delayed` or `unacked` |
-/// | `put` | `queue`, [`exchange`], [`routing_key`], [`properties`], [`body`] or [`body_base64`] | [`Broker::put`] |
+/// | `messages` | `queue`, `state?`, `skip?`, `limit?` | returns the messages of a queue, which stay there; `state` is `ready`, `delayed` or `unacked` |
+/// | `put` | `queue`, `exchange?`, `routing_key?`, `properties?`, `body?` or `body_base64?` | [`Broker::put`] |
 /// | `exchanges` | | returns the declarations of all exchanges |
 /// | `bindings` | `exchange` | [`Broker::bindings`] |
 /// | `record` | `exchange` | [`Broker::record`]; returns the number of the `recording` |
-/// | `recorded` | `recording`, [`skip`], [`limit`] | returns the messages of a recording, oldest first |
+/// | `recorded` | `recording`, `skip?`, `limit?` | returns the messages of a recording, oldest first |
 /// | `stop_recording` | `recording` | ends a recording |
-/// | `wait_until_idle` | [`timeout_seconds`] | [`Broker::wait_until_idle`], for at most 60 seconds; fails with status 409. Defaults to 10 seconds |
+/// | `wait_until_idle` | `timeout_seconds?` | [`Broker::wait_until_idle`], for at most 60 seconds; fails with status 409. Defaults to 10 seconds |
 ///
 /// The values of `operation` are those of [`Operation`](carrot_backend_memory::Operation), in lower
 /// case: `connect`, `open`, `declare`, `delete`, `publish`, `get`, `consume`, `ack`, `reject`,

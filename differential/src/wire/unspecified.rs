@@ -9,7 +9,7 @@
 //! * The types `U` and `L` of values. RabbitMQ closes the connection over the first, and the server
 //!   reads it. RabbitMQ 4 forwards the second as `l`, and the server as it arrived.
 //! * Frames of a connection that the broker closes in the same step.
-//! * The order of frames of different [`StreamKind`](crate::wire::observed::StreamKind)s, and of
+//! * The order of frames of different [`StreamKind`]s, and of
 //!   different channels. Different processes of RabbitMQ send them.
 //! * AMQP 0-8, which RabbitMQ 3 speaks, too.
 //! * The use of `multiple` in confirms. Each message has to be confirmed once.
