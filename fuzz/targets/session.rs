@@ -39,6 +39,6 @@ fuzz_target!(|data: &[u8]| {
         }
     }
     for queue in QUEUES.into_iter().filter_map(|name| broker.queue(name)) {
-        assert!(queue.unacked.is_empty(), "{} messages of {} are lost", queue.unacked.len(), queue.name);
+        assert!(queue.unacked.is_empty(), "{} messages of {} are lost", queue.unacked.len(), queue.definition.name);
     }
 });

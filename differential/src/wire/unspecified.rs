@@ -30,6 +30,9 @@ pub enum WireUnspecified {
     /// A channel had several consumers. Each queue is a process, so that the tags of deliveries
     /// depend on a race.
     SeveralConsumers,
+    /// A channel had a consumer and fetched a message. Both queues are processes, so that the tags
+    /// of the delivery and of the fetched message depend on a race. Only tags differ.
+    FetchedBesideConsumer,
     /// A channel was closed over an error. What a queue sent to it at the same time, such as
     /// confirms and `basic.consume-ok`, depends on a race.
     ClosedChannel,
@@ -43,8 +46,8 @@ pub enum WireUnspecified {
     /// A method had an empty name of a queue, on a channel that is not open or waits for the answer
     /// to its close. RabbitMQ looks for the last declared queue first, and closes the channel.
     EmptyName,
-    /// Several frames or fields of one step were wrong on a channel that is not open. The reader
-    /// of RabbitMQ refuses frames out of place, and its channel refuses methods, at the same time.
+    /// Several frames or fields of one step were wrong. The reader of RabbitMQ refuses frames out
+    /// of place, and its channel refuses methods, at the same time.
     SeveralErrors,
     /// A body is longer than its header announced. The server closes the connection (501). RabbitMQ
     /// waits for octets without an end.
@@ -71,8 +74,9 @@ impl WireUnspecified {
         if first.starts_with(LONG_BODY) && (rabbitmq.is_empty() || crash.ends_with(MISSED_BODY)) {
             return Some(WireUnspecified::LongBody);
         }
-        if first.contains("expected 'channel.open'")
-            && (crash.starts_with("connection.close 505 ") || crash == MALFORMED_TEXT)
+        let is_out_of_place = crash.starts_with("connection.close 505 ");
+        if first.contains("expected 'channel.open'") && (is_out_of_place || crash == MALFORMED_TEXT)
+            || first.starts_with("connection.close 540 ") && is_out_of_place
         {
             return Some(WireUnspecified::SeveralErrors);
         }
@@ -87,16 +91,31 @@ impl WireUnspecified {
         if log.frames.keys().filter(is_consumer).count() > 1 {
             return Some(WireUnspecified::SeveralConsumers);
         }
+        let fetches = |line: &String| line.starts_with("BasicGetOk");
+        let answers = Stream { kind: StreamKind::Answers, ..stream.clone() };
+        let has_fetched = |answers: &Vec<String>| answers.iter().any(fetches);
+        if log.frames.keys().any(|other| is_consumer(&other))
+            && (log.frames.get(&answers).is_some_and(has_fetched))
+            && server.iter().map(without_tag).eq(rabbitmq.iter().map(without_tag))
+        {
+            return Some(WireUnspecified::FetchedBesideConsumer);
+        }
         let is_commit = |line: &String| line == "TxCommitOk";
         if stream.channel > 0 && log.frames.values().flatten().any(is_commit) {
             return Some(WireUnspecified::RoutedTransaction);
         }
-        let answers = Stream { kind: StreamKind::Answers, ..stream.clone() };
         let is_closed = log.frames.get(&answers).is_some_and(|answers| {
             answers.iter().any(|answer| answer.starts_with("channel.close "))
         });
         (is_closed && stream.kind != StreamKind::Answers).then_some(WireUnspecified::ClosedChannel)
     }
+}
+
+/// Returns a line without the tag of its delivery.
+fn without_tag(line: &String) -> String {
+    let Some((before, tagged)) = line.split_once("delivery_tag: ") else { return line.clone() };
+    let rest = tagged.trim_start_matches(|digit: char| digit.is_ascii_digit());
+    format!("{before}{rest}")
 }
 
 /// The close after a crash that RabbitMQ catches.
