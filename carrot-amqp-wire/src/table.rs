@@ -80,6 +80,21 @@ impl<'a> TableRef<'a> {
     /// Returns the octets of the table with its names in ascending order, each once, with its first
     /// value. Tables inside stay as they are. RabbitMQ 4 forwards headers in this form.
     pub fn sorted_by_name(self) -> Vec<u8> {
+        let mut entries = self.entries();
+        entries.sort_by_key(|(name, _)| *name);
+        entries.dedup_by_key(|(name, _)| *name);
+        entries.into_iter().flat_map(|(_, octets)| octets).copied().collect()
+    }
+
+    /// Returns the octets of the table without the values of `name`.
+    pub fn without(self, name: &str) -> Vec<u8> {
+        let mut entries = self.entries();
+        entries.retain(|(found, _)| *found != name.as_bytes());
+        entries.into_iter().flat_map(|(_, octets)| octets).copied().collect()
+    }
+
+    /// Returns each name, with the octets of the name and its value.
+    fn entries(self) -> Vec<(&'a [u8], &'a [u8])> {
         let mut cursor = Cursor::new(self.0, "a table");
         let mut entries = Vec::new();
         loop {
@@ -91,9 +106,7 @@ impl<'a> TableRef<'a> {
             let length = before.len() - cursor.rest().len();
             entries.push((name, before.get(..length).unwrap_or_default()));
         }
-        entries.sort_by_key(|(name, _)| *name);
-        entries.dedup_by_key(|(name, _)| *name);
-        entries.into_iter().flat_map(|(_, octets)| octets).copied().collect()
+        entries
     }
 
     /// Converts the table to the type that programs use.

@@ -64,12 +64,24 @@ pub(crate) fn forwarded(properties: &Properties) -> Option<Cow<'_, [u8]>> {
     if typed(octets).is_ok_and(|read| read == *properties) {
         return Some(octets.into());
     }
+    if let Some(octets) = without_blind_copies(octets)
+        && typed(&octets).is_ok_and(|read| read == *properties)
+    {
+        return Some(octets.into());
+    }
     let unread = unread_headers(octets)?;
     let headers = properties.headers().cloned().unwrap_or_default();
     let changed = properties.clone().with_headers(headers);
     let mut encoded = Vec::new();
     PropertiesRef::from(&changed).write(&mut encoded).ok()?;
     with_headers(&encoded, |added| Some([added, &unread].concat())).map(Cow::from)
+}
+
+/// Removes the header `BCC`, and keeps the octets of the others.
+fn without_blind_copies(octets: &[u8]) -> Option<Vec<u8>> {
+    with_headers(&without_unused_flag(octets), |table| {
+        Some(TableRef::new(table).map_or_else(|_| table.to_vec(), |table| table.without("BCC")))
+    })
 }
 
 /// Returns the table of headers with too many levels.
@@ -161,6 +173,15 @@ mod tests {
         assert_eq!(properties.message_id(), Some("id"));
         assert!(properties.headers().is_none());
         assert_eq!(forwarded(&properties).as_deref(), Some(&octets[..]));
+    }
+
+    #[test]
+    fn octets_are_forwarded_without_blind_copies() {
+        // A name occurs twice, which headers cannot hold.
+        let octets = b"\x20\0\0\0\0\x0b\x01aV\x03BCCV\x01aV";
+        let properties = read(octets).unwrap();
+        let visible = properties.without_header("BCC");
+        assert_eq!(forwarded(&visible).as_deref(), Some(&b"\x20\0\0\0\0\x06\x01aV\x01aV"[..]));
     }
 
     #[test]

@@ -49,6 +49,9 @@ pub enum WireUnspecified {
     /// Several frames or fields of one step were wrong. The reader of RabbitMQ refuses frames out
     /// of place, and its channel refuses methods, at the same time.
     SeveralErrors,
+    /// A method followed `tx.commit` before its answer. RabbitMQ closes the connection (504) if the
+    /// messages are not on disk yet. The server has committed then.
+    CommitInProgress,
     /// A body is longer than its header announced. The server closes the connection (501). RabbitMQ
     /// waits for octets without an end.
     LongBody,
@@ -74,6 +77,9 @@ impl WireUnspecified {
         if first.starts_with(LONG_BODY) && (rabbitmq.is_empty() || crash.ends_with(MISSED_BODY)) {
             return Some(WireUnspecified::LongBody);
         }
+        if rabbitmq.iter().any(|line| line.contains("while processing 'tx.commit'")) {
+            return Some(WireUnspecified::CommitInProgress);
+        }
         let is_out_of_place = crash.starts_with("connection.close 505 ");
         if first.contains("expected 'channel.open'") && (is_out_of_place || crash == MALFORMED_TEXT)
             || first.starts_with("connection.close 540 ") && is_out_of_place
@@ -91,12 +97,15 @@ impl WireUnspecified {
         if log.frames.keys().filter(is_consumer).count() > 1 {
             return Some(WireUnspecified::SeveralConsumers);
         }
+        let untagged = |lines: &[String]| -> Vec<String> {
+            lines.iter().map(|line| without_tag(line)).collect()
+        };
         let fetches = |line: &String| line.starts_with("BasicGetOk");
         let answers = Stream { kind: StreamKind::Answers, ..stream.clone() };
         let has_fetched = |answers: &Vec<String>| answers.iter().any(fetches);
         if log.frames.keys().any(|other| is_consumer(&other))
             && (log.frames.get(&answers).is_some_and(has_fetched))
-            && server.iter().map(without_tag).eq(rabbitmq.iter().map(without_tag))
+            && untagged(server) == untagged(rabbitmq)
         {
             return Some(WireUnspecified::FetchedBesideConsumer);
         }
@@ -112,8 +121,8 @@ impl WireUnspecified {
 }
 
 /// Returns a line without the tag of its delivery.
-fn without_tag(line: &String) -> String {
-    let Some((before, tagged)) = line.split_once("delivery_tag: ") else { return line.clone() };
+fn without_tag(line: &str) -> String {
+    let Some((before, tagged)) = line.split_once("delivery_tag: ") else { return line.to_string() };
     let rest = tagged.trim_start_matches(|digit: char| digit.is_ascii_digit());
     format!("{before}{rest}")
 }
