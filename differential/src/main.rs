@@ -85,6 +85,7 @@ fn main() -> ExitCode {
             programs,
             seed,
             first,
+            with_consumers: true,
             threads,
             max_divergences,
             time,

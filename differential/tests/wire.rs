@@ -18,6 +18,11 @@ const BUDGET: Duration = Duration::from_secs(25);
 /// The same with `scripts/test --full`.
 const FULL_BUDGET: Duration = Duration::from_secs(600);
 
+/// Whether `scripts/test --full` runs the tests.
+fn is_full() -> bool {
+    env::var_os("CARROT_TEST_FULL").is_some()
+}
+
 fn series(seed: u64, time: Duration) -> WireSeries {
     let url = env::var("CARROT_TEST_AMQP_URL").expect("CARROT_TEST_AMQP_URL is not set");
     let options: ConnectionOptions = url.parse().unwrap();
@@ -28,6 +33,7 @@ fn series(seed: u64, time: Duration) -> WireSeries {
         programs: u64::MAX,
         seed,
         first: 0,
+        with_consumers: is_full(),
         threads: 4,
         max_divergences: 3,
         time,
@@ -41,7 +47,7 @@ fn random_frames_of_a_new_seed_are_answered_as_by_rabbitmq() {
     let seed = given.unwrap_or_else(|| {
         SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
     });
-    let budget = if env::var_os("CARROT_TEST_FULL").is_some() { FULL_BUDGET } else { BUDGET };
+    let budget = if is_full() { FULL_BUDGET } else { BUDGET };
     println!("programs on the wire, seed {seed}");
     let report = series(seed, budget).run(|line| println!("{line}"));
     println!("{report}");

@@ -81,6 +81,14 @@ impl fmt::Display for WireProgram {
     }
 }
 
+impl WireProgram {
+    /// Returns whether the program starts a consumer.
+    pub fn has_consumers(&self) -> bool {
+        let mut lines = self.steps.iter().flat_map(|step| shown(&step.octets));
+        lines.any(|line| line.contains("BasicConsume"))
+    }
+}
+
 /// Returns each frame as a line.
 pub fn shown(octets: &[u8]) -> Vec<String> {
     let mut lines = Vec::new();

@@ -41,6 +41,9 @@ pub struct WireSeries {
     pub seed: u64,
     /// The number of the first program.
     pub first: u64,
+    /// Whether programs with consumers run. Their deliveries race with the methods that the client
+    /// sends behind them, so that one program in a thousand differs.
+    pub with_consumers: bool,
     /// The number of threads.
     pub threads: usize,
     /// The number of divergences after which the series stops.
@@ -101,6 +104,9 @@ impl WireSeries {
                             return;
                         }
                         let program = generate::program(self.seed, number);
+                        if !self.with_consumers && program.has_consumers() {
+                            continue;
+                        }
                         let result = examine(&comparator, &program);
                         let mut report = lock();
                         report.programs += 1;

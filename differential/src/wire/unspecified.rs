@@ -33,6 +33,9 @@ pub enum WireUnspecified {
     /// A channel had a consumer and fetched a message. Both queues are processes, so that the tags
     /// of the delivery and of the fetched message depend on a race. Only tags differ.
     FetchedBesideConsumer,
+    /// A channel with a consumer settled a delivery that is unknown on one side. The delivery
+    /// depends on a race with the method.
+    SettledBeforeDelivery,
     /// A channel was closed over an error. What a queue sent to it at the same time, such as
     /// confirms and `basic.consume-ok`, depends on a race.
     ClosedChannel,
@@ -96,6 +99,13 @@ impl WireUnspecified {
             |other: &&Stream| is_here(other) && matches!(other.kind, StreamKind::Deliveries(_));
         if log.frames.keys().filter(is_consumer).count() > 1 {
             return Some(WireUnspecified::SeveralConsumers);
+        }
+        let is_unknown =
+            |line: &String| line.contains("PRECONDITION_FAILED - unknown delivery tag");
+        if log.frames.keys().any(|other| is_consumer(&other))
+            && server.iter().chain(rabbitmq).any(is_unknown)
+        {
+            return Some(WireUnspecified::SettledBeforeDelivery);
         }
         let untagged = |lines: &[String]| -> Vec<String> {
             lines.iter().map(|line| without_tag(line)).collect()
