@@ -213,7 +213,7 @@ fn blocked_publishers_are_notified_and_unblocked() {
         bench.control.call("block_publishers", &fields);
         assert_eq!(reason(&bench.control), expected);
         bench.client.publish("q", b"x");
-        assert_eq!(bench.client.next(), "connection.blocked");
+        assert_eq!(bench.client.next(), format!("connection.blocked {expected}"));
         bench.control.call("unblock_publishers", &none());
         assert_eq!(reason(&bench.control), Value::Null);
         let mut frames = [bench.client.next(), bench.client.next()];
