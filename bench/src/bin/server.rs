@@ -8,7 +8,8 @@ use carrot::memory::Broker;
 use carrot::server::Server;
 
 fn main() -> carrot::Result<()> {
-    let server = Server::bind("127.0.0.1:0", &Broker::new())?;
+    // The works with large bodies fill their queues with more than the default limit.
+    let server = Server::builder(&Broker::new()).memory_limit(4 << 30).bind("127.0.0.1:0")?;
     println!("{}", server.url());
     let mut rest = Vec::new();
     let _ = std::io::stdin().read_to_end(&mut rest);
