@@ -132,7 +132,8 @@ fn size_of_properties(properties: &Properties) -> usize {
     let strings = strings.into_iter().flatten();
     // A string has a place of its own only if it is set.
     let strings: usize = strings.map(|text| size_of::<ShortString>() + text.len()).sum();
-    strings + properties.headers().map_or(0, size_of_headers)
+    let octets = properties.wire_octets().map_or(0, <[u8]>::len);
+    strings + octets + properties.headers().map_or(0, size_of_headers)
 }
 
 fn size_of_headers(headers: &Headers) -> usize {
@@ -177,6 +178,16 @@ mod tests {
     fn memory_without_a_limit_counts_nothing() {
         let memory = Arc::new(MessageMemory::default());
         assert!(memory.hold(&Content::new("", "q", "hello"), 0).is_none());
+        assert_eq!(memory.bytes(), 0);
+    }
+
+    #[test]
+    fn octets_that_a_message_keeps_of_its_properties_count() {
+        let memory = counted();
+        let properties = Properties::new().with_wire_octets(vec![0; 5000]);
+        let held = memory.hold(&Content::new("", "q", "m").with_properties(properties), 0);
+        assert!((5000..6000).contains(&memory.bytes()), "{}", memory.bytes());
+        drop(held);
         assert_eq!(memory.bytes(), 0);
     }
 
