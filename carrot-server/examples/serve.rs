@@ -22,7 +22,7 @@ use serde_json::json;
 const USAGE: &str = "usage: serve [OPTION]...
   --address HOST:PORT   where clients of AMQP connect to; 127.0.0.1:0, a free port, by default
   --control             opens the control interface, at a free port
-  --manual-clock        gives the broker a clock that stands still until it is advanced
+  --manual-clock        uses a manual clock: only advance_clock lets time pass
   --release 3.10|4.3    the release of RabbitMQ to imitate; 4.3 by default
   --vhost NAME          serves a second broker as this virtual host; can be repeated";
 

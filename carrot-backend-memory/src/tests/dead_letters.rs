@@ -234,6 +234,23 @@ fn foreign_death_records_without_counts_are_merged_as_on_rabbitmq() {
 }
 
 #[test]
+fn foreign_death_records_with_counts_or_without_fields_are_merged_too() {
+    let fixture = BrokerFixture::imitating(RabbitMqRelease::V3_10);
+    dying(Queue::new("q"), &fixture);
+    let counted = Headers::from([("queue", Value::from("other")), ("count", Value::I64(5))]);
+    let nameless = Headers::from([("reason", "expired")]);
+    let records: Vec<Value> =
+        [&counted, &nameless, &counted, &nameless].map(|record| record.clone().into()).to_vec();
+    fixture.send_with("", "q", "m", Properties::new().with_header("x-death", records));
+    reject(&fixture, "q");
+    let properties = fixture.get("dead").content.properties.clone();
+    let deaths = properties.header("x-death").unwrap().as_array().unwrap();
+    let counts: Vec<_> =
+        deaths.iter().map(|death| death.as_table().unwrap().get("count").cloned()).collect();
+    assert_eq!(counts, [1, 2, 5].map(|count| Some(Value::I64(count))));
+}
+
+#[test]
 fn messages_rejected_together_are_dead_lettered_in_order() {
     let fixture = BrokerFixture::new();
     dying(Queue::new("q"), &fixture);
