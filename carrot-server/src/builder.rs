@@ -7,11 +7,10 @@ use std::time::Duration;
 use carrot_backend_memory::Broker;
 use carrot_core::{Error, Result, Secret};
 
-use crate::connection::handshake::FRAME_MIN;
 use crate::control::ControlInterface;
 use crate::server::{Server, failed};
 use crate::server_tls::ServerTls;
-use crate::settings::ServerSettings;
+use crate::settings::{FRAME_MIN, ServerSettings};
 use crate::users::Users;
 
 /// The longest name of a virtual host or a user, in bytes.
@@ -142,6 +141,9 @@ impl ServerBuilder {
     }
 
     /// Sets the maximum size of a frame, in bytes. From 4,096 to 16,777,216.
+    ///
+    /// As on RabbitMQ, a client may choose a smaller one, and its frames may have 4,096 bytes before
+    /// it has chosen; 8,192 if the broker imitates RabbitMQ 4.3.
     ///
     /// Defaults to 131,072, as RabbitMQ does.
     pub fn frame_max(mut self, bytes: u32) -> ServerBuilder {

@@ -60,10 +60,10 @@ impl SocketlessServer {
         let budget = MemoryBudget::new(1 << 20);
         let context =
             ServerContext { settings: &settings, budget: &budget, registry: &registry, tls: None };
-        let peer = Arc::new(Peer::new(self.socket.try_clone()?, false, settings.frame_max));
+        let peer = Arc::new(Peer::new(self.socket.try_clone()?, false, settings.least_frame_max()));
         let opened = OnceCell::new();
         let mut reader = PeerReader::new(&peer, &mut registration, context, &opened, None);
-        let mut frames = FrameReader::for_server(frame_limit(settings.frame_max));
+        let mut frames = FrameReader::for_server(frame_limit(peer.outgoing.frame_max()));
         let mut sent = Vec::new();
         for octets in cuts {
             let progress = reader.octets(&mut frames, octets);

@@ -9,6 +9,9 @@ use carrot_core::RabbitMqRelease;
 use crate::server_tls::ServerTls;
 use crate::users::Users;
 
+/// The smallest `frame_max` of AMQP 0-9-1, in bytes.
+pub(crate) const FRAME_MIN: u32 = 4096;
+
 /// The settings of a server, complete and valid.
 #[derive(Debug, Clone)]
 pub(crate) struct ServerSettings {
@@ -31,5 +34,15 @@ impl ServerSettings {
     /// Returns the release that the server imitates.
     pub(crate) fn release(&self) -> RabbitMqRelease {
         self.vhosts.values().next().map(Broker::release).unwrap_or_default()
+    }
+
+    /// Returns the smallest `frame_max` that a peer may choose, in bytes. It is the limit until the
+    /// peer has chosen.
+    pub(crate) fn least_frame_max(&self) -> u32 {
+        let least = match self.release() {
+            release if release >= RabbitMqRelease::V4_3 => 2 * FRAME_MIN,
+            _ => FRAME_MIN,
+        };
+        least.min(self.frame_max)
     }
 }

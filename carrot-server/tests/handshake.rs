@@ -6,9 +6,9 @@ mod support;
 
 use std::time::{Duration, Instant};
 
-use carrot_amqp_wire::{ChannelOpen, Method};
+use carrot_amqp_wire::{ChannelOpen, FRAME_OVERHEAD, Method, ProtocolHeader};
 use carrot_backend_memory::{Broker, Operation};
-use carrot_core::Error;
+use carrot_core::{Error, RabbitMqRelease};
 use carrot_server::Server;
 
 use crate::support::{RawClient, SOON};
@@ -92,6 +92,27 @@ fn limits_above_those_of_the_server_are_refused() {
         client.open_vhost("/")
     };
     assert_eq!(tuned(2, 8192), "connection.open-ok");
+}
+
+#[test]
+fn frame_above_the_least_limit_ends_the_handshake() {
+    // RabbitMQ ends such a connection without a close.
+    for (release, limit) in [(RabbitMqRelease::V3_10, 4096), (RabbitMqRelease::V4_3, 8192)] {
+        let broker = Broker::builder().imitate(release).build();
+        let server = Server::bind(HOST, &broker).unwrap();
+        for (size, is_read) in [(limit, true), (limit + 1, false)] {
+            let mut client = RawClient::connect(server.address());
+            client.send(&ProtocolHeader::AMQP_0_9_1.octets());
+            client.next();
+            let empty = RawClient::start_ok(b"\0guest\0").len() - FRAME_OVERHEAD;
+            let response = format!("\0guest\0{}", "x".repeat(size - empty));
+            client.send(&RawClient::start_ok(response.as_bytes()));
+            let answer = client.next();
+            // Wrong credentials are read before they are refused.
+            let refusal = if is_read { "connection.close 403" } else { "end" };
+            assert!(answer.starts_with(refusal), "{size}: {answer}");
+        }
+    }
 }
 
 #[test]

@@ -18,9 +18,6 @@ use crate::properties::PropertyForwarding;
 use crate::settings::ServerSettings;
 use crate::tls::ServerTlsSession;
 
-/// The smallest `frame_max` of AMQP 0-9-1, in bytes.
-pub(crate) const FRAME_MIN: u32 = 4096;
-
 /// The header of AMQP 0-9, which RabbitMQ treats as that of AMQP 0-9-1.
 const AMQP_0_9: &[u8; 8] = b"AMQP\x01\x01\0\x09";
 
@@ -305,11 +302,8 @@ fn check_limits(chosen: &ConnectionTuneOk, settings: &ServerSettings) -> Result<
         };
         Err(format!("negotiated {field} = {chosen} is {word} allowed value ({limit})"))
     };
-    let least = match settings.release() {
-        release if release >= RabbitMqRelease::V4_3 => 2 * FRAME_MIN,
-        _ => FRAME_MIN,
-    };
-    check("frame_max", chosen.frame_max, least.min(settings.frame_max), settings.frame_max)?;
+    let least = settings.least_frame_max();
+    check("frame_max", chosen.frame_max, least, settings.frame_max)?;
     check("channel_max", chosen.channel_max.into(), 1, settings.channel_max.into())
 }
 

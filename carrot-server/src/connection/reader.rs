@@ -48,7 +48,8 @@ pub(crate) struct ServerContext<'s> {
 pub(crate) fn run(socket: TcpStream, mut registration: Registration, context: ServerContext<'_>) {
     // A failure slows the connection down at most.
     let _ = socket.set_nodelay(true);
-    let peer = Arc::new(Peer::new(socket, context.tls.is_some(), context.settings.frame_max));
+    let peer =
+        Arc::new(Peer::new(socket, context.tls.is_some(), context.settings.least_frame_max()));
     if peer.set_write_timeout().is_err() || !registration.add(Arc::clone(&peer) as _) {
         return;
     }
@@ -145,7 +146,7 @@ fn read(
 ) -> io::Result<()> {
     let opened = OnceCell::new();
     let mut reader = PeerReader::new(peer, registration, context, &opened, deadline);
-    let mut frames = FrameReader::for_server(frame_limit(context.settings.frame_max));
+    let mut frames = FrameReader::for_server(frame_limit(peer.outgoing.frame_max()));
     let mut buffer = vec![0; BUFFER];
     let mut tls = peer.tls.get().map(ServerTlsSession::incoming);
     let mut is_first = true;

@@ -50,22 +50,26 @@ impl RawClient {
     pub(crate) fn log_in(&mut self, user: &str, password: &str) {
         self.send(&ProtocolHeader::AMQP_0_9_1.octets());
         assert!(self.next().starts_with("connection.start"));
-        let response = format!("\0{user}\0{password}");
+        self.send(&RawClient::start_ok(format!("\0{user}\0{password}").as_bytes()));
+    }
+
+    /// Returns the frame of `connection.start-ok` with this response for `PLAIN`.
+    pub(crate) fn start_ok(response: &[u8]) -> Vec<u8> {
         let capability = b"\x1cauthentication_failure_closet\x01\x16consumer_cancel_notifyt\x01\
                            \x12connection.blockedt\x01";
         let mut properties = b"\x0ccapabilitiesF".to_vec();
         properties.extend((capability.len() as u32).to_be_bytes());
         properties.extend(capability);
         let properties = carrot_amqp_wire::TableRef::new(&properties).unwrap();
-        self.method(
-            0,
-            ConnectionStartOk {
-                client_properties: properties.into(),
-                mechanism: "PLAIN".into(),
-                response: response.as_bytes().into(),
-                locale: "en_US".into(),
-            },
-        );
+        let start_ok = ConnectionStartOk {
+            client_properties: properties.into(),
+            mechanism: "PLAIN".into(),
+            response: response.into(),
+            locale: "en_US".into(),
+        };
+        let mut octets = Vec::new();
+        FrameWriter::new(&mut octets, 0, FRAME_MAX).method(&start_ok.into()).unwrap();
+        octets
     }
 
     pub(crate) fn tune(&mut self, channel_max: u16, frame_max: u32, heartbeat: u16) {
