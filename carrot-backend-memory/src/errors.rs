@@ -68,6 +68,14 @@ pub(crate) fn conditional_delete(queue: &str, condition: DeleteIf) -> Error {
     Error::HardError { code: 540, reason }
 }
 
+/// RabbitMQ closes the connection over a consumer of a quorum queue on a channel with a prefetch of
+/// its own.
+pub(crate) fn no_channel_prefetch(queue: &str) -> Error {
+    let reason =
+        format!("NOT_IMPLEMENTED - queue '{queue}' in vhost '/' does not support global qos");
+    Error::HardError { code: 540, reason }
+}
+
 pub(crate) fn unknown_exchange_type(kind: impl Display, closes_connection: bool) -> Error {
     let kind = kind.to_string();
     let adjective = if kind.is_empty() { "invalid" } else { "unknown" };
@@ -86,6 +94,15 @@ pub(crate) fn no_get_beside_single_active_consumer(queue: &str, kind: &str) -> E
              basic.get operations are not supported by {kind} queues with single active consumer"
         ),
     }
+}
+
+/// RabbitMQ closes the connection over a transaction whose queue was deleted before the commit.
+pub(crate) fn undeliverable(queue: &str) -> Error {
+    let reason = format!(
+        "RESOURCE_ERROR - failed to deliver message: \
+         {{not_found,{{resource,<<\"/\">>,queue,<<\"{queue}\">>}}}}"
+    );
+    Error::HardError { code: 506, reason }
 }
 
 /// RabbitMQ closes the connection over an argument that it does not permit any more.

@@ -18,6 +18,9 @@ pub(crate) struct ReleaseRules {
     /// before those of an ended channel are requeued. Otherwise, it receives the requeued ones
     /// first.
     pub(crate) activates_before_requeue: bool,
+    /// Whether `basic.qos` with `global` limits all consumers of a channel together. Otherwise, the
+    /// flag has no effect.
+    pub(crate) has_channel_prefetch: bool,
     pub(crate) header_numbers: NumberMatch,
     pub(crate) messages: MessageRules,
     pub(crate) dead_letters: DeadLetterRules,
@@ -47,6 +50,9 @@ pub(crate) struct MessageRules {
     pub(crate) normalises_expiration: bool,
     /// Whether headers are delivered sorted by name.
     pub(crate) sorts_headers: bool,
+    /// Whether a message of a transaction goes to the queues that have the names at the commit.
+    /// Otherwise, the message goes to the queues that were there when it was published.
+    pub(crate) keeps_queue_names: bool,
 }
 
 /// The records of deaths, and the counts and copies that a dead letter keeps.
@@ -153,12 +159,14 @@ const V3_10: ReleaseRules = ReleaseRules {
     unknown_exchange_type_closes_connection: true,
     most_topic_hashes: None,
     activates_before_requeue: false,
+    has_channel_prefetch: true,
     header_numbers: NumberMatch::ByValue,
     messages: MessageRules {
         checks_delivery_mode: true,
         checks_user_last: false,
         normalises_expiration: false,
         sorts_headers: false,
+        keeps_queue_names: true,
     },
     dead_letters: DeadLetterRules {
         counts_deaths_of_clients: true,
@@ -261,12 +269,14 @@ const V4_3: ReleaseRules = ReleaseRules {
     unknown_exchange_type_closes_connection: false,
     most_topic_hashes: Some(2),
     activates_before_requeue: true,
+    has_channel_prefetch: false,
     header_numbers: NumberMatch::WithinKinds,
     messages: MessageRules {
         checks_delivery_mode: false,
         checks_user_last: true,
         normalises_expiration: true,
         sorts_headers: true,
+        keeps_queue_names: false,
     },
     dead_letters: DeadLetterRules {
         counts_deaths_of_clients: false,

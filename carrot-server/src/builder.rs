@@ -142,8 +142,8 @@ impl ServerBuilder {
 
     /// Sets the maximum size of a frame, in bytes. From 4,096 to 16,777,216.
     ///
-    /// As on RabbitMQ, a client may choose a smaller one, and its frames may have 4,096 bytes before
-    /// it has chosen; 8,192 if the broker imitates RabbitMQ 4.3.
+    /// As on RabbitMQ, a client may choose a smaller one. Before it has chosen, its frames may have
+    /// 4,096 bytes; 8,192 if the broker imitates RabbitMQ 4.3.
     ///
     /// Defaults to 131,072, as RabbitMQ does.
     pub fn frame_max(mut self, bytes: u32) -> ServerBuilder {

@@ -36,8 +36,6 @@
 //!
 //! * Permissions: every user may do everything.
 //! * The management API and the other plug-ins of RabbitMQ, streams, and AMQP 1.0.
-//! * A message of a transaction is routed at the commit. RabbitMQ looks its bindings up when the
-//!   message is sent.
 //! * The end of a connection without a close, after a process of RabbitMQ has crashed: over a
 //!   method without a known number, or a malformed table in a method. The server sends
 //!   `COMMAND_INVALID` (503) or `FRAME_ERROR` (501). The words about malformed octets are the

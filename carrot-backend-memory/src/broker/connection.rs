@@ -9,6 +9,7 @@ use carrot_core::{Error, Result};
 use crate::broker::alarm::{HeldPublication, PublishGate};
 use crate::broker::fault_plan::FaultOutcome;
 use crate::broker::observers::ConnectorObservers;
+use crate::broker::publish::KeptMessage;
 use crate::broker::{BrokerShared, OpenConnection};
 use crate::channel::BrokerChannel;
 use crate::channel::confirms::{ChannelConfirms, ConfirmAnswer};
@@ -173,20 +174,40 @@ impl BrokerConnection {
         }
     }
 
+    /// Publishes a message that a transaction kept.
+    pub(crate) fn publish_kept(
+        &self,
+        channel: &Arc<BrokerChannel>,
+        message: KeptMessage,
+        mandatory: bool,
+        fault: FaultOutcome,
+    ) {
+        let confirms = lock(&channel.confirms);
+        let content = Arc::clone(&message.published);
+        let answer = fault.apply(|| self.shared.publish_kept(message, mandatory));
+        self.answer(channel, confirms, &content, answer);
+    }
+
     fn read(
         &self,
         channel: &Arc<BrokerChannel>,
-        mut confirms: MutexGuard<'_, ChannelConfirms>,
+        confirms: MutexGuard<'_, ChannelConfirms>,
         content: &Arc<Content>,
         mandatory: bool,
         fault: FaultOutcome,
     ) {
         let publish = || self.shared.publish(channel, &self.user, content, mandatory);
-        let answer = match fault {
-            FaultOutcome::Nack => Ok(ConfirmAnswer::Refused),
-            FaultOutcome::LoseConfirm => publish().map(|_| ConfirmAnswer::Lost),
-            FaultOutcome::Proceed => publish(),
-        };
+        self.answer(channel, confirms, content, fault.apply(publish));
+    }
+
+    /// Answers a publication, or fails its channel.
+    fn answer(
+        &self,
+        channel: &Arc<BrokerChannel>,
+        mut confirms: MutexGuard<'_, ChannelConfirms>,
+        content: &Arc<Content>,
+        answer: Result<ConfirmAnswer>,
+    ) {
         match answer {
             Ok(answer) => {
                 confirms.answer(answer, content, channel.is_confirming());

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use carrot_core::backend::{Content, Delivery};
 use carrot_core::{Error, Properties, Result};
 
+use crate::channel::confirms::ConfirmAnswer;
 use crate::clock::BrokerClock;
 use crate::sync::lock;
 
@@ -131,6 +132,20 @@ pub(crate) enum FaultOutcome {
     Proceed,
     Nack,
     LoseConfirm,
+}
+
+impl FaultOutcome {
+    /// Publishes a message, as far as the fault lets it. Returns the answer.
+    pub(crate) fn apply(
+        self,
+        publish: impl FnOnce() -> Result<ConfirmAnswer>,
+    ) -> Result<ConfirmAnswer> {
+        match self {
+            FaultOutcome::Nack => Ok(ConfirmAnswer::Refused),
+            FaultOutcome::LoseConfirm => publish().map(|_| ConfirmAnswer::Lost),
+            FaultOutcome::Proceed => publish(),
+        }
+    }
 }
 
 impl FaultPlan {

@@ -13,8 +13,20 @@ use crate::errors;
 use crate::header_order::{is_sorted_by_name, sorted_by_name};
 use crate::queue::arguments;
 use crate::queue::message::{RoutedMessage, array_of_strings};
-use crate::routing::route::PublishOrigin;
+use crate::routing::kept_routes::{KeptRoutes, LeftRoutes};
+use crate::routing::route::{PublishOrigin, Routes};
 use crate::value_text::type_name;
+
+/// A message of a transaction that is not committed.
+#[derive(Debug)]
+pub(crate) struct KeptMessage {
+    pub(crate) published: Arc<Content>,
+    /// The message as its queues keep it. Its memory counts.
+    message: RoutedMessage,
+    /// In microseconds.
+    expiration: Option<u64>,
+    routes: KeptRoutes,
+}
 
 impl BrokerShared {
     /// Publishes a message of a client.
@@ -25,45 +37,82 @@ impl BrokerShared {
         published: &Arc<Content>,
         mandatory: bool,
     ) -> Result<ConfirmAnswer> {
-        let expiration = self.check_publication(channel, user, published)?;
-        let mut message = without_blind_copies(self.as_stored(channel, published))?;
-        self.check_last(user, &message.content)?;
+        let (message, expiration) = self.check_message(channel, user, published)?;
         let topology = self.topology();
         let routes = topology.route(&message, PublishOrigin::Client)?;
-        self.replies.deliver(&routes, &message, &self.rules().replies);
         self.recordings.record(published);
+        let answer = self.deliver(&routes, message, expiration, mandatory);
+        drop(topology);
+        self.send_dead_letters();
+        Ok(answer)
+    }
+
+    /// Routes a message of a transaction, and keeps the message until the commit.
+    pub(crate) fn keep(
+        &self,
+        channel: &BrokerChannel,
+        user: &str,
+        published: &Arc<Content>,
+    ) -> Result<KeptMessage> {
+        let (mut message, expiration) = self.check_message(channel, user, published)?;
+        let keeps_names = self.rules().messages.keeps_queue_names;
+        let routes = self.topology().route_for_commit(&message, keeps_names)?;
+        message.count_in(&self.context.memory, routes.queue_count());
+        Ok(KeptMessage { published: Arc::clone(published), message, expiration, routes })
+    }
+
+    /// Publishes a message that a transaction kept.
+    pub(crate) fn publish_kept(&self, kept: KeptMessage, mandatory: bool) -> Result<ConfirmAnswer> {
+        let KeptMessage { published, message, expiration, routes } = kept;
+        let topology = self.topology();
+        let LeftRoutes { routes, has_refused } = topology.routes_at_commit(routes)?;
+        self.recordings.record(&published);
+        let answer = self.deliver(&routes, message, expiration, mandatory && !has_refused);
+        drop(topology);
+        self.send_dead_letters();
+        Ok(if has_refused { ConfirmAnswer::Refused } else { answer })
+    }
+
+    /// Checks a message, and returns the message as its queues keep it, and its expiration in
+    /// microseconds.
+    fn check_message(
+        &self,
+        channel: &BrokerChannel,
+        user: &str,
+        published: &Arc<Content>,
+    ) -> Result<(RoutedMessage, Option<u64>)> {
+        let expiration = self.check_publication(channel, user, published)?;
+        let message = without_blind_copies(self.as_stored(channel, published))?;
+        self.check_last(user, &message.content)?;
+        Ok((message, expiration))
+    }
+
+    /// Puts a message into its queues, and hands it to its direct replies.
+    fn deliver(
+        &self,
+        routes: &Routes<'_>,
+        mut message: RoutedMessage,
+        expiration: Option<u64>,
+        mandatory: bool,
+    ) -> ConfirmAnswer {
+        self.replies.deliver(routes, &message, &self.rules().replies);
         let Some((others, last)) = routes.split_last() else {
             let is_routed = self.rules().replies.are_routed
                 && routes.replies.iter().any(|name| is_address(name));
-            return Ok(match mandatory && !is_routed {
+            return match mandatory && !is_routed {
                 true => ConfirmAnswer::Unroutable,
                 false => ConfirmAnswer::Accepted,
-            });
+            };
         };
-        message.count_in(&self.context.memory, routes.iter().count());
+        if !message.is_counted() {
+            message.count_in(&self.context.memory, routes.iter().count());
+        }
         let mut accepted = true;
         for queue in others {
             accepted &= queue.enqueue(message.clone(), expiration);
         }
         accepted &= last.enqueue(message, expiration);
-        drop(topology);
-        self.send_dead_letters();
-        Ok(if accepted { ConfirmAnswer::Accepted } else { ConfirmAnswer::Refused })
-    }
-
-    /// Checks a message of a transaction, which is routed later.
-    pub(crate) fn check_unrouted(
-        &self,
-        channel: &BrokerChannel,
-        user: &str,
-        content: &Arc<Content>,
-    ) -> Result<()> {
-        if !content.exchange.is_empty() {
-            self.topology().find_exchange(&content.exchange, PublishOrigin::Client)?;
-        }
-        self.check_publication(channel, user, content)?;
-        let message = without_blind_copies(Arc::clone(content))?;
-        self.check_last(user, &message.content)
+        if accepted { ConfirmAnswer::Accepted } else { ConfirmAnswer::Refused }
     }
 
     /// Checks the properties of a message, in RabbitMQ's order. Returns its expiration in

@@ -9,6 +9,7 @@ use carrot_core::backend::{Delivery, ShortString};
 
 use crate::channel::output::{ChannelEvent, ChannelOutput};
 use crate::queue::BrokerQueue;
+use crate::queue::arguments::QueueKind;
 use crate::queue::sink::ConsumerKey;
 
 /// The inbox of one subscription, under the lock of its channel.
@@ -72,6 +73,11 @@ impl SubscriptionInbox {
         }
         self.deliveries.push_back(delivery);
         self.waiter()
+    }
+
+    /// Whether a quorum queue fills the inbox.
+    pub(crate) fn is_of_quorum_queue(&self) -> bool {
+        self.queue.as_ref().is_some_and(|queue| matches!(queue.kind(), QueueKind::Quorum { .. }))
     }
 
     /// Whether the session's peer can take more deliveries, if the inbox is of one.

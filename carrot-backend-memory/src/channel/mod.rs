@@ -426,11 +426,12 @@ impl BrokerChannelState {
     }
 
     /// Whether a delivery to an inbox is possible now. A full prefetch of the channel stops all
-    /// consumers, and counts only deliveries that must be settled.
+    /// consumers but those of quorum queues, and counts only deliveries that must be settled.
     fn has_room(&self, index: usize) -> bool {
         let held = self.unacked.consumed() + self.pending.consumed();
         let is_full = self.is_settling || self.prefetch.is_some_and(|most| held >= most);
-        !is_full && self.inboxes[index].has_room()
+        let inbox = &self.inboxes[index];
+        (!is_full || inbox.is_of_quorum_queue()) && inbox.has_room()
     }
 
     /// Creates a delivery of a message. With `source`, the delivery must be settled.

@@ -33,9 +33,16 @@ impl BrokerChannel {
         state.find(inbox).is_some_and(|index| state.inboxes[index].queue.is_none())
     }
 
-    /// Limits the unacknowledged deliveries of all consumers together.
-    pub(crate) fn set_prefetch(&self, most: Option<usize>) {
-        lock(&self.state).prefetch = most;
+    /// Limits the unacknowledged deliveries of all consumers together. Returns whether there was or
+    /// is a limit.
+    pub(crate) fn set_prefetch(&self, most: Option<usize>) -> bool {
+        let before = std::mem::replace(&mut lock(&self.state).prefetch, most);
+        before.is_some() || most.is_some()
+    }
+
+    /// Whether the unacknowledged deliveries of all consumers together are limited.
+    pub(crate) fn has_prefetch(&self) -> bool {
+        lock(&self.state).prefetch.is_some()
     }
 
     /// Notes that settlements begin or end. The caller serves the queues after the end.

@@ -57,6 +57,11 @@ impl RoutedMessage {
         self.held = memory.hold(&self.content, queues * size_of::<QueuedMessage>());
     }
 
+    /// Whether the memory of the message counts.
+    pub(crate) fn is_counted(&self) -> bool {
+        self.held.is_some()
+    }
+
     /// Returns the routing keys in the `CC` header that count.
     pub(crate) fn copies(&self) -> Vec<&str> {
         let headers = self.content.properties.headers().filter(|_| !self.has_new_key);

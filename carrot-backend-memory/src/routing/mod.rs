@@ -2,6 +2,7 @@
 
 pub(crate) mod exchange;
 pub(crate) mod headers;
+pub(crate) mod kept_routes;
 pub(crate) mod name_map;
 pub(crate) mod route;
 pub(crate) mod topic;

@@ -33,7 +33,12 @@ pub(crate) struct Routes<'a> {
 }
 
 impl<'a> Routes<'a> {
-    fn add(&mut self, queue: &'a Arc<BrokerQueue>) {
+    /// Returns routes to direct replies alone.
+    pub(crate) fn to_replies(replies: Vec<String>) -> Routes<'a> {
+        Routes { replies, ..Routes::default() }
+    }
+
+    pub(crate) fn add(&mut self, queue: &'a Arc<BrokerQueue>) {
         if queue.is_deleted() || self.first.is_some_and(|first| Arc::ptr_eq(first, queue)) {
             return;
         }
@@ -43,7 +48,7 @@ impl<'a> Routes<'a> {
         }
     }
 
-    fn remove_duplicates(&mut self) {
+    pub(crate) fn remove_duplicates(&mut self) {
         if self.others.len() > 1 {
             self.others.sort_unstable_by_key(|queue| queue.id);
             self.others.dedup_by_key(|queue| queue.id);
@@ -163,6 +168,12 @@ impl BrokerTopology {
             Some(exchange) => Ok(exchange),
         }
     }
+}
+
+/// Returns the routing keys that name queues of the default exchange, whether or not they exist.
+pub(crate) fn direct_keys(message: &RoutedMessage) -> impl Iterator<Item = &str> {
+    let keys = std::iter::once(&*message.content.routing_key).chain(copy_keys(message));
+    keys.filter(|key| !key.starts_with(DIRECT_REPLY_PREFIX))
 }
 
 /// Returns the routing keys beside the first one: those of the `CC` and `BCC` headers.

@@ -16,7 +16,7 @@ use crate::channel::inbox_sink::InboxSink;
 use crate::channel::output::{ChannelEvent, ChannelOutput};
 use crate::driver::channel_handle::ChannelHandle;
 use crate::errors;
-use crate::queue::arguments::consumer_priority;
+use crate::queue::arguments::{QueueKind, consumer_priority};
 use crate::queue::consumers::QueueConsumer;
 use crate::session::mode::ChannelMode;
 use crate::session::settings::{ConsumeSettings, LONGEST_DELAY};
@@ -137,18 +137,29 @@ impl SessionChannel {
 
     /// Sets the prefetch of each consumer that starts later (`basic.qos`); 0 for no limit.
     ///
-    /// Defaults to 0.
+    /// The prefetch of the channel, if one was set, is no limit any more. Defaults to 0.
     pub fn set_consumer_prefetch(&self, count: u16) {
         self.prefetch.store(count, Ordering::Relaxed);
+        self.limit_channel(0);
     }
 
     /// Sets the prefetch of all consumers of the channel together (`basic.qos` with `global`); 0
     /// for no limit.
     ///
-    /// Defaults to 0.
+    /// A consumer of a quorum queue is not limited, if it has started before. Later ones are
+    /// refused. RabbitMQ 4.3 has no such prefetch: while the broker imitates it, the call does what
+    /// [`set_consumer_prefetch`](SessionChannel::set_consumer_prefetch) does. Defaults to 0.
     pub fn set_channel_prefetch(&self, count: u16) {
-        self.handle.channel.set_prefetch((count > 0).then_some(count.into()));
-        self.resume();
+        match self.handle.shared().rules().has_channel_prefetch {
+            true => self.limit_channel(count),
+            false => self.set_consumer_prefetch(count),
+        }
+    }
+
+    fn limit_channel(&self, count: u16) {
+        if self.handle.channel.set_prefetch((count > 0).then_some(count.into())) {
+            self.resume();
+        }
     }
 
     /// Starts a consumer on a queue. An empty tag stands for one that the broker generates.
@@ -193,6 +204,9 @@ impl SessionChannel {
         let queue = handle.queue(name)?;
         let rules = &handle.shared().rules().queues;
         let priority = consumer_priority(&queue.name, queue.kind(), &settings.arguments, rules)?;
+        if matches!(queue.kind(), QueueKind::Quorum { .. }) && handle.channel.has_prefetch() {
+            return Err(errors::no_channel_prefetch(&queue.name));
+        }
         let (inbox, _) = handle.channel.open_inbox(Some(&queue), Some(peer))?;
         let (channel, name) = (Arc::clone(&handle.channel), Arc::clone(&queue.name));
         let prefetch = self.prefetch.load(Ordering::Relaxed);

@@ -62,7 +62,12 @@ impl Refusal {
     #[must_use]
     pub fn in_vhost(mut self, name: &str) -> Refusal {
         if name != "/" {
-            self.text = self.text.replacen("in vhost '/'", &format!("in vhost '{name}'"), 1);
+            for (root, named) in [
+                ("in vhost '/'", format!("in vhost '{name}'")),
+                ("{resource,<<\"/\">>", format!("{{resource,<<\"{name}\">>")),
+            ] {
+                self.text = self.text.replacen(root, &named, 1);
+            }
         }
         self
     }

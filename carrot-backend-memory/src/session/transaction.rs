@@ -11,7 +11,7 @@ use crate::broker::fault_plan::FaultOutcome;
 use crate::errors;
 use crate::session::channel::SessionChannel;
 use crate::session::mode::{ChannelMode, PendingPublication};
-use crate::sync::{Deadline, lock};
+use crate::sync::lock;
 
 impl SessionChannel {
     /// Confirms the publications that follow (`confirm.select`).
@@ -53,22 +53,23 @@ impl SessionChannel {
 
     /// Publishes the messages of the transaction, then carries out its settlements (`tx.commit`).
     ///
-    /// A message is routed now. Its exchange and its properties were checked when the peer sent it.
-    /// Blocks while the broker blocks publishers.
+    /// A message was checked and routed when the peer sent it. Its queues may be gone. RabbitMQ 3.10
+    /// then delivers to the queues that have their names now. RabbitMQ 4.3 refuses the commit.
+    /// Blocks while publishers are blocked and the peer was notified.
     ///
     /// # Errors
     /// - [`Error::PreconditionFailed`]: the channel has no transactions, or a queue refused one of
     ///   the messages. The channel is closed.
+    /// - [`Error::HardError`]: RabbitMQ 4.3 is imitated, and the queue of a message was deleted.
     /// - The error of a closed channel.
     pub fn commit(&self) -> Result<()> {
         let publications = self.take_publications()?;
-        let channel = &self.handle.channel;
-        for PendingPublication { content, mandatory, fault, held } in publications {
-            let confirms = lock(&channel.confirms);
-            self.handle.connection.publish(channel, confirms, &content, mandatory, fault);
-            drop(held);
+        let (channel, connection) = (&self.handle.channel, &self.handle.connection);
+        connection.gate.wait_until_unblocked();
+        for PendingPublication { message, mandatory, fault } in publications {
+            channel.check()?;
+            connection.publish_kept(channel, message, mandatory, fault);
         }
-        self.handle.connection.gate.wait_until_read(Some(channel), Deadline::NEVER);
         channel.check()?;
         for (action, deliveries) in channel.take_pending() {
             self.carry_out(action, deliveries);
@@ -117,15 +118,14 @@ impl SessionChannel {
             return Ok(Some(content));
         }
         let connection = &self.handle.connection;
-        let checked =
-            connection.shared.check_unrouted(&self.handle.channel, connection.user(), &content);
+        let kept = connection.shared.keep(&self.handle.channel, connection.user(), &content);
         self.handle.channel.check()?;
-        if let Err(error) = checked {
-            return self.refuse(error);
-        }
+        let message = match kept {
+            Ok(message) => message,
+            Err(error) => return self.refuse(error),
+        };
         if let ChannelMode::Transactions(publications) = &mut *lock(&self.mode) {
-            let held = connection.shared.context.memory.hold(&content, 0);
-            publications.push(PendingPublication { content, mandatory, fault, held });
+            publications.push(PendingPublication { message, mandatory, fault });
         }
         Ok(None)
     }

@@ -23,6 +23,7 @@ mod faults;
 mod limits;
 mod memory_limit;
 mod observers;
+mod peer;
 mod quorum;
 mod release_4_3;
 mod reply_to;
@@ -31,6 +32,7 @@ mod session;
 mod settlement;
 mod threads;
 mod topology;
+mod transactions;
 
 pub(crate) const SOON: Duration = Duration::from_secs(10);
 

@@ -1,104 +1,12 @@
-use std::mem;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
 
-use carrot_core::backend::{
-    Content, Declare, Delete, DeleteIf, DeliveryTag, Event, Extent, Rejection,
-};
-use carrot_core::{Error, Overflow, Properties, Queue, Value};
+use carrot_core::backend::{Content, Delete, DeleteIf, DeliveryTag, Event, Extent, Rejection};
+use carrot_core::{Error, Overflow, Properties, Queue, RabbitMqRelease, Value};
 
 use crate::broker::Broker;
-use crate::session::{
-    ChannelEvent, ChannelOutput, ConsumeSettings, Session, SessionChannel, SessionSettings,
-};
-use crate::sync::lock;
-
-/// Keeps the events of a channel.
-#[derive(Debug, Default)]
-struct Events {
-    is_full: AtomicBool,
-    events: Mutex<Vec<ChannelEvent>>,
-}
-
-impl ChannelOutput for Events {
-    fn has_room(&self) -> bool {
-        !self.is_full.load(Ordering::SeqCst)
-    }
-
-    fn send(&self, event: ChannelEvent) {
-        lock(&self.events).push(event);
-    }
-}
-
-impl Events {
-    /// Returns a short text for each event since the last call.
-    fn take(&self) -> Vec<String> {
-        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-        let show = |event: ChannelEvent| match event {
-            ChannelEvent::Consuming { consumer_tag } => format!("{consumer_tag} consumes"),
-            ChannelEvent::Delivered { consumer_tag, delivery } => {
-                let again = if delivery.redelivered { " again" } else { "" };
-                format!("{consumer_tag} {} {}{again}", delivery.tag.0, text(&delivery.content.body))
-            }
-            ChannelEvent::Fetched { delivery, remaining } => {
-                format!("got {} {}, {remaining} left", delivery.tag.0, text(&delivery.content.body))
-            }
-            ChannelEvent::Cancelled { consumer_tag } => format!("{consumer_tag} cancelled"),
-            ChannelEvent::Returned { content } => {
-                let blind = content.properties.header("BCC").map_or("", |_| " with BCC");
-                format!("returned {}{blind}", text(&content.body))
-            }
-            ChannelEvent::Confirmed { publish_tag, is_accepted, is_after_lost } => {
-                let answer = if is_accepted { "ack" } else { "nack" };
-                format!("{answer} {publish_tag}{}", if is_after_lost { " alone" } else { "" })
-            }
-            ChannelEvent::Failed { error } => format!("failed: {error}"),
-        };
-        mem::take(&mut *lock(&self.events)).into_iter().map(show).collect()
-    }
-}
-
-struct Peer {
-    broker: Broker,
-    session: Session,
-    channel: SessionChannel,
-    events: Arc<Events>,
-}
-
-impl Peer {
-    fn new() -> Peer {
-        Peer::of(&Broker::new())
-    }
-
-    fn of(broker: &Broker) -> Peer {
-        let session = broker.open_session(&SessionSettings::new("guest"), |_| ());
-        let events = Arc::new(Events::default());
-        let channel = session.open_channel(Arc::clone(&events) as Arc<dyn ChannelOutput>).unwrap();
-        Peer { broker: broker.clone(), session, channel, events }
-    }
-
-    fn with_queues(names: &[&str]) -> Peer {
-        let peer = Peer::new();
-        names.iter().for_each(|name| peer.declare(&Queue::new(*name)));
-        peer
-    }
-
-    fn declare(&self, queue: &Queue) {
-        self.channel.declare(Declare::Queue(queue)).unwrap();
-    }
-
-    fn publish(&self, queue: &str, body: &str) {
-        self.channel.publish(Content::new("", queue, body), false).unwrap();
-    }
-
-    fn consume(&self, queue: &str, tag: &str) {
-        self.channel.consume(queue, tag, ConsumeSettings::default()).unwrap();
-    }
-
-    fn ready(&self, queue: &str) -> usize {
-        self.broker.queue(queue).unwrap().ready.len()
-    }
-}
+use crate::session::{ConsumeSettings, SessionSettings};
+use crate::tests::peer::Peer;
 
 const ALL: DeliveryTag = DeliveryTag(0);
 
@@ -116,7 +24,7 @@ fn consumers_of_a_channel_receive_in_the_order_of_their_tags() {
 
 #[test]
 fn channel_prefetch_limits_all_consumers_together() {
-    let peer = Peer::with_queues(&["a", "b"]);
+    let peer = Peer::of_3_10(&["a", "b"]);
     peer.channel.set_channel_prefetch(2);
     peer.consume("a", "one");
     peer.consume("b", "two");
@@ -135,8 +43,52 @@ fn channel_prefetch_limits_all_consumers_together() {
 }
 
 #[test]
+fn prefetch_of_consumers_ends_that_of_the_channel() {
+    let peer = Peer::of_3_10(&["a", "b"]);
+    for queue in ["a", "b"] {
+        (0..3).for_each(|_| peer.publish(queue, "m"));
+    }
+    peer.channel.set_channel_prefetch(1);
+    peer.consume("a", "one");
+    assert_eq!(peer.events.take(), ["one consumes", "one 1 m"]);
+    peer.channel.set_consumer_prefetch(2);
+    assert_eq!(peer.events.take(), ["one 2 m", "one 3 m"]);
+    peer.consume("b", "two");
+    assert_eq!(peer.events.take(), ["two consumes", "two 4 m", "two 5 m"]);
+}
+
+#[test]
+fn channel_prefetch_of_4_3_is_one_of_each_later_consumer() {
+    let peer = Peer::of(&Broker::builder().imitate(RabbitMqRelease::V4_3).build());
+    for queue in [Queue::new("a"), Queue::new("b").quorum()] {
+        peer.declare(&queue);
+        (0..3).for_each(|_| peer.publish(&queue.name, "m"));
+    }
+    peer.channel.set_channel_prefetch(1);
+    peer.consume("a", "one");
+    peer.channel.set_channel_prefetch(2);
+    peer.consume("b", "two");
+    let expected = ["one consumes", "one 1 m", "two consumes", "two 2 m", "two 3 m"];
+    assert_eq!(peer.events.take(), expected);
+}
+
+#[test]
+fn channel_prefetch_does_not_limit_quorum_queues() {
+    let peer = Peer::of_3_10(&[]);
+    for name in ["a", "b"] {
+        peer.declare(&Queue::new(name).quorum());
+    }
+    peer.consume("a", "one");
+    peer.channel.set_channel_prefetch(1);
+    (0..2).for_each(|_| peer.publish("a", "m"));
+    assert_eq!(peer.events.take(), ["one consumes", "one 1 m", "one 2 m"]);
+    let refused = peer.channel.consume("b", "two", ConsumeSettings::default());
+    assert!(matches!(refused, Err(Error::HardError { code: 540, .. })), "{refused:?}");
+}
+
+#[test]
 fn channel_prefetch_lets_another_queue_use_the_room() {
-    let peer = Peer::with_queues(&["a", "b"]);
+    let peer = Peer::of_3_10(&["a", "b"]);
     peer.channel.set_channel_prefetch(1);
     peer.consume("a", "one");
     peer.consume("b", "two");
@@ -150,7 +102,7 @@ fn channel_prefetch_lets_another_queue_use_the_room() {
 #[test]
 fn channel_prefetch_gives_every_queue_its_turn() {
     let names = ["a", "b", "c"];
-    let peer = Peer::with_queues(&names);
+    let peer = Peer::of_3_10(&names);
     peer.channel.set_channel_prefetch(1);
     for name in names {
         peer.consume(name, name);
@@ -176,7 +128,7 @@ fn channel_prefetch_gives_every_queue_its_turn() {
 
 #[test]
 fn channel_prefetch_that_is_full_stops_automatic_consumers() {
-    let peer = Peer::with_queues(&["a", "b"]);
+    let peer = Peer::of_3_10(&["a", "b"]);
     peer.channel.set_channel_prefetch(1);
     peer.publish("a", "1");
     peer.consume("a", "one");
@@ -189,7 +141,7 @@ fn channel_prefetch_that_is_full_stops_automatic_consumers() {
 
 #[test]
 fn channel_prefetch_counts_neither_fetched_messages_nor_automatic_consumers() {
-    let peer = Peer::with_queues(&["a", "b"]);
+    let peer = Peer::of_3_10(&["a", "b"]);
     peer.channel.set_channel_prefetch(1);
     peer.publish("a", "1");
     assert!(peer.channel.get("a", false).unwrap());
@@ -271,97 +223,6 @@ fn confirms_after_a_lost_one_stand_alone() {
     peer.publish("a", "2");
     peer.publish("a", "3");
     assert_eq!(peer.events.take(), ["ack 1", "ack 3 alone"]);
-}
-
-#[test]
-fn transaction_publishes_and_settles_at_the_commit() {
-    let peer = Peer::with_queues(&["a", "b"]);
-    peer.publish("a", "1");
-    peer.channel.select_transactions().unwrap();
-    assert!(peer.channel.get("a", false).unwrap());
-    peer.channel.ack(DeliveryTag(1), Extent::One).unwrap();
-    peer.publish("b", "2");
-    peer.channel.publish(Content::new("", "nowhere", "back"), true).unwrap();
-    assert_eq!(peer.events.take(), ["got 1 1, 0 left"]);
-    let before = peer.broker.queue("a").unwrap();
-    assert_eq!((before.is_idle(), peer.ready("b")), (false, 0));
-    peer.channel.commit().unwrap();
-    assert_eq!(peer.events.take(), ["returned back"]);
-    let after = peer.broker.queue("a").unwrap();
-    assert_eq!((after.is_idle(), peer.ready("b")), (true, 1));
-}
-
-#[test]
-fn rolled_back_transaction_leaves_deliveries_unacknowledged() {
-    let peer = Peer::with_queues(&["a"]);
-    peer.publish("a", "1");
-    peer.publish("a", "2");
-    peer.channel.select_transactions().unwrap();
-    assert!(peer.channel.get("a", false).unwrap());
-    assert!(peer.channel.get("a", false).unwrap());
-    peer.channel.ack(DeliveryTag(2), Extent::One).unwrap();
-    peer.channel.ack(DeliveryTag(1), Extent::One).unwrap();
-    peer.publish("a", "3");
-    peer.channel.roll_back().unwrap();
-    peer.channel.ack(DeliveryTag(2), Extent::UpTo).unwrap();
-    peer.channel.commit().unwrap();
-    assert!(peer.broker.queue("a").unwrap().is_idle());
-}
-
-#[test]
-fn channel_closed_before_the_commit_requeues_settled_deliveries() {
-    let peer = Peer::with_queues(&["a"]);
-    peer.publish("a", "1");
-    peer.channel.select_transactions().unwrap();
-    assert!(peer.channel.get("a", false).unwrap());
-    peer.channel.ack(DeliveryTag(1), Extent::One).unwrap();
-    peer.channel.close();
-    assert_eq!(peer.ready("a"), 1);
-}
-
-#[test]
-fn settlement_in_a_transaction_makes_room_only_at_the_commit() {
-    let peer = Peer::with_queues(&["a"]);
-    peer.channel.set_channel_prefetch(1);
-    peer.channel.select_transactions().unwrap();
-    peer.consume("a", "one");
-    peer.publish("a", "1");
-    peer.publish("a", "2");
-    peer.channel.commit().unwrap();
-    peer.channel.ack(DeliveryTag(1), Extent::One).unwrap();
-    assert_eq!(peer.events.take(), ["one consumes", "one 1 1"]);
-    peer.channel.commit().unwrap();
-    assert_eq!(peer.events.take(), ["one 2 2"]);
-}
-
-#[test]
-fn refused_message_fails_the_commit() {
-    let peer = Peer::new();
-    peer.declare(&Queue::new("full").max_length(0).overflow(Overflow::RejectPublish));
-    peer.channel.select_transactions().unwrap();
-    peer.publish("full", "1");
-    assert!(matches!(peer.channel.commit(), Err(Error::PreconditionFailed { .. })));
-}
-
-#[test]
-fn transaction_checks_a_message_when_it_is_sent() {
-    let peer = Peer::new();
-    peer.channel.select_transactions().unwrap();
-    let sent = peer.channel.publish(Content::new("nowhere", "", "1"), false);
-    assert!(matches!(sent, Err(Error::NotFound { .. })));
-}
-
-#[test]
-fn confirms_and_transactions_exclude_each_other() {
-    let (one, other) = (Peer::new(), Peer::new());
-    one.channel.select_confirms().unwrap();
-    assert!(matches!(one.channel.select_transactions(), Err(Error::PreconditionFailed { .. })));
-    other.channel.select_transactions().unwrap();
-    other.channel.select_transactions().unwrap();
-    assert!(matches!(other.channel.select_confirms(), Err(Error::PreconditionFailed { .. })));
-    for end in [SessionChannel::commit, SessionChannel::roll_back] {
-        assert!(matches!(end(&Peer::new().channel), Err(Error::PreconditionFailed { .. })));
-    }
 }
 
 #[test]

@@ -39,9 +39,6 @@ pub enum WireUnspecified {
     /// A channel was closed over an error. What a queue sent to it at the same time, such as
     /// confirms and `basic.consume-ok`, depends on a race.
     ClosedChannel,
-    /// A transaction was committed. RabbitMQ looks up the bindings of its messages when they
-    /// arrive, and the server at the commit.
-    RoutedTransaction,
     /// A process of RabbitMQ crashes: over a method without a known number, over a malformed table
     /// in a method, and RabbitMQ 4.3 over `basic.cancel-ok`. The connection ends without a close,
     /// or with `INTERNAL_ERROR` for the last. The server closes the connection (501 or 503).
@@ -118,10 +115,6 @@ impl WireUnspecified {
             && untagged(server) == untagged(rabbitmq)
         {
             return Some(WireUnspecified::FetchedBesideConsumer);
-        }
-        let is_commit = |line: &String| line == "TxCommitOk";
-        if stream.channel > 0 && log.frames.values().flatten().any(is_commit) {
-            return Some(WireUnspecified::RoutedTransaction);
         }
         let is_closed = log.frames.get(&answers).is_some_and(|answers| {
             answers.iter().any(|answer| answer.starts_with("channel.close "))
