@@ -26,11 +26,11 @@
 //! # What is served
 //!
 //! All of AMQP 0-9-1 that RabbitMQ speaks: exchanges, queues and bindings; publishing with
-//! confirms, transactions and returns; consumers with tags of the client's choice and both kinds of
-//! prefetch; `basic.get`, `basic.recover`, `basic.nack`; PLAIN, AMQPLAIN and EXTERNAL;
-//! `connection.blocked`, `connection.update-secret`; TLS, with the feature `tls`. Errors have
-//! RabbitMQ's codes and words. The broker imitates a release of RabbitMQ, and the server announces
-//! its version.
+//! confirms, transactions and returns; consumers with tags of the client's choice; a prefetch of
+//! each consumer, and of a channel where the imitated release has one (3.10); `basic.get`,
+//! `basic.recover`, `basic.nack`; PLAIN, AMQPLAIN and EXTERNAL; `connection.blocked`,
+//! `connection.update-secret`; TLS, with the feature `tls`. Errors have RabbitMQ's codes and words.
+//! The broker imitates a release of RabbitMQ, and the server announces its version.
 //!
 //! # Not supported yet
 //!

@@ -53,8 +53,8 @@ impl SessionChannel {
 
     /// Publishes the messages of the transaction, then carries out its settlements (`tx.commit`).
     ///
-    /// A message was checked and routed when the peer sent it. Its queues may be gone. RabbitMQ 3.10
-    /// then delivers to the queues that have their names now. RabbitMQ 4.3 refuses the commit.
+    /// A message was checked and routed when the peer sent it. Its queues may be gone. RabbitMQ
+    /// 3.10 then delivers to the queues that have their names now. RabbitMQ 4.3 refuses the commit.
     /// Blocks while publishers are blocked and the peer was notified.
     ///
     /// # Errors

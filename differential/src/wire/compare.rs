@@ -69,7 +69,7 @@ impl WireComparator {
         if !program.from_start {
             self.clean(server.queues.iter().chain(&rabbitmq.queues))?;
         }
-        Ok(compared(&server, &rabbitmq))
+        Ok(compared(program, &server, &rabbitmq))
     }
 
     /// Runs a program on RabbitMQ, in step with a server.
@@ -142,10 +142,10 @@ pub fn serve(program: &WireProgram, release: RabbitMqRelease, vhost: &str) -> io
     run(program, server.address(), vhost, Pace::RoundTrips)
 }
 
-/// Compares the frames of two runs.
-pub(crate) fn compared(server: &WireLog, rabbitmq: &WireLog) -> WireResult {
+/// Compares the frames of two runs of a program.
+pub(crate) fn compared(program: &WireProgram, server: &WireLog, rabbitmq: &WireLog) -> WireResult {
     let Some(difference) = difference(server, rabbitmq) else { return WireResult::Same };
-    match WireUnspecified::of(server, &difference) {
+    match WireUnspecified::of(program, server, &difference) {
         Some(freedom) => WireResult::Unspecified(freedom),
         None => WireResult::Divergence(Box::new(difference)),
     }

@@ -84,8 +84,24 @@ impl fmt::Display for WireProgram {
 impl WireProgram {
     /// Returns whether the program starts a consumer.
     pub fn has_consumers(&self) -> bool {
+        self.has_frame(|line| line.contains("BasicConsume"))
+    }
+
+    /// Returns whether the program settles a delivery.
+    pub(crate) fn has_settlements(&self) -> bool {
+        let settles = ["BasicAck", "BasicNack", "BasicReject", "BasicRecover"];
+        self.has_frame(|line| settles.iter().any(|method| line.contains(method)))
+    }
+
+    /// Returns whether the program sets the prefetch of a channel.
+    pub(crate) fn has_channel_prefetch(&self) -> bool {
+        self.has_frame(|line| line.contains("BasicQos") && line.contains("global: true"))
+    }
+
+    /// Returns whether a frame is shown as such a line.
+    fn has_frame(&self, is_such: impl Fn(&str) -> bool) -> bool {
         let mut lines = self.steps.iter().flat_map(|step| shown(&step.octets));
-        lines.any(|line| line.contains("BasicConsume"))
+        lines.any(|line| is_such(&line))
     }
 }
 

@@ -49,7 +49,7 @@ impl WireRegression {
             counts: server.counts.clone(),
             ..WireLog::default()
         };
-        Ok(compared(&server, &rabbitmq))
+        Ok(compared(&self.program, &server, &rabbitmq))
     }
 
     /// Adds regressions to the file. Replaces those of the same name and release.

@@ -22,13 +22,15 @@
 
 use crate::wire::difference::WireDifference;
 use crate::wire::observed::{Stream, StreamKind, THE_END};
+use crate::wire::program::WireProgram;
 use crate::wire::run::WireLog;
 
 /// A behaviour that AMQP does not specify.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum WireUnspecified {
     /// A channel had several consumers. Each queue is a process, so that the tags of deliveries
-    /// depend on a race.
+    /// depend on a race. So does all that depends on the tags, if the program settles deliveries,
+    /// and the choice of the deliveries, if the channel has a prefetch.
     SeveralConsumers,
     /// A channel had a consumer and fetched a message. Both queues are processes, so that the tags
     /// of the delivery and of the fetched message depend on a race. Only tags differ.
@@ -59,7 +61,11 @@ pub enum WireUnspecified {
 
 impl WireUnspecified {
     /// Returns the behaviour that explains a difference.
-    pub fn of(log: &WireLog, difference: &WireDifference) -> Option<WireUnspecified> {
+    pub fn of(
+        program: &WireProgram,
+        log: &WireLog,
+        difference: &WireDifference,
+    ) -> Option<WireUnspecified> {
         let stream = difference.stream.as_ref()?;
         let WireDifference { server, rabbitmq, .. } = difference;
         let first = server.first().map(String::as_str).unwrap_or_default();
@@ -94,7 +100,14 @@ impl WireUnspecified {
         };
         let is_consumer =
             |other: &&Stream| is_here(other) && matches!(other.kind, StreamKind::Deliveries(_));
-        if log.frames.keys().filter(is_consumer).count() > 1 {
+        let untagged = |lines: &[String]| -> Vec<String> {
+            lines.iter().map(|line| without_tag(line)).collect()
+        };
+        let differs_in_tags =
+            !rabbitmq.is_empty() && untagged(server).starts_with(&untagged(rabbitmq));
+        if log.frames.keys().filter(is_consumer).count() > 1
+            && (differs_in_tags || program.has_settlements() || program.has_channel_prefetch())
+        {
             return Some(WireUnspecified::SeveralConsumers);
         }
         let is_unknown =
@@ -104,9 +117,6 @@ impl WireUnspecified {
         {
             return Some(WireUnspecified::SettledBeforeDelivery);
         }
-        let untagged = |lines: &[String]| -> Vec<String> {
-            lines.iter().map(|line| without_tag(line)).collect()
-        };
         let fetches = |line: &String| line.starts_with("BasicGetOk");
         let answers = Stream { kind: StreamKind::Answers, ..stream.clone() };
         let has_fetched = |answers: &Vec<String>| answers.iter().any(fetches);
