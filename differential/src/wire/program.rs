@@ -98,6 +98,15 @@ impl WireProgram {
         self.has_frame(|line| line.contains("BasicQos") && line.contains("global: true"))
     }
 
+    /// Returns whether one step starts and cancels consumers.
+    pub(crate) fn cancels_at_once(&self) -> bool {
+        self.steps.iter().any(|step| {
+            let lines = shown(&step.octets);
+            let has = |method: &str| lines.iter().any(|line| line.contains(method));
+            has("BasicConsume(") && has("BasicCancel(")
+        })
+    }
+
     /// Returns whether a frame is shown as such a line.
     fn has_frame(&self, is_such: impl Fn(&str) -> bool) -> bool {
         let mut lines = self.steps.iter().flat_map(|step| shown(&step.octets));

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::net::SocketAddr;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use carrot_amqp_wire::{
@@ -23,6 +24,8 @@ const ANSWERED: Duration = Duration::from_secs(20);
 const SILENCE: Duration = Duration::from_millis(25);
 /// The time in which the server refuses wrong credentials.
 const LATE: Duration = Duration::from_millis(600);
+/// The time in which RabbitMQ handles a step that it does not answer.
+const UNANSWERED: Duration = Duration::from_millis(50);
 /// The time for frames that were not expected, at the end of a program.
 const TRAILING: Duration = Duration::from_millis(5);
 
@@ -186,6 +189,10 @@ impl WireRunner<'_> {
             }
             Pace::Expected(expected, patience) => {
                 let counts = expected.counts.get(step);
+                if self.log.synchronized.last() == Some(&false) {
+                    // Nothing shows that RabbitMQ has handled the step.
+                    thread::sleep(UNANSWERED);
+                }
                 self.wait_for(counts.unwrap_or(&BTreeMap::new()), &expected.frames, patience)?
             }
         };

@@ -45,11 +45,15 @@ pub enum WireUnspecified {
     /// in a method, and RabbitMQ 4.3 over `basic.cancel-ok`. The connection ends without a close,
     /// or with `INTERNAL_ERROR` for the last. The server closes the connection (501 or 503).
     Crash,
+    /// A consumer was cancelled before the queue had answered that it started. RabbitMQ 3.10
+    /// crashes, and RabbitMQ 4.3 does not send `basic.consume-ok`. The server answers both.
+    CancelledAtOnce,
     /// A method had an empty name of a queue, on a channel that is not open or waits for the answer
     /// to its close. RabbitMQ looks for the last declared queue first, and closes the channel.
     EmptyName,
     /// Several frames or fields of one step were wrong. The reader of RabbitMQ refuses frames out
-    /// of place, and its channel refuses methods, at the same time.
+    /// of place, and its channel refuses methods, at the same time. One of them is
+    /// `channel.close-ok` on an open channel, after which the reader expects `channel.open`.
     SeveralErrors,
     /// A method followed `tx.commit` before its answer. RabbitMQ closes the connection (504) if the
     /// messages are not on disk yet. The server has committed then.
@@ -80,6 +84,12 @@ impl WireUnspecified {
         {
             return Some(WireUnspecified::Crash);
         }
+        let is_delivery = matches!(stream.kind, StreamKind::Deliveries(_));
+        if (crash == INTERNAL_ERROR || is_delivery && rabbitmq.is_empty())
+            && program.cancels_at_once()
+        {
+            return Some(WireUnspecified::CancelledAtOnce);
+        }
         if first.starts_with(LONG_BODY) && (rabbitmq.is_empty() || crash.ends_with(MISSED_BODY)) {
             return Some(WireUnspecified::LongBody);
         }
@@ -89,6 +99,8 @@ impl WireUnspecified {
         let is_out_of_place = crash.starts_with("connection.close 505 ");
         if first.contains("expected 'channel.open'") && (is_out_of_place || crash == MALFORMED_TEXT)
             || first.starts_with("connection.close 540 ") && is_out_of_place
+            || first.ends_with("unimplemented method (20, 41)")
+                && crash.contains("expected 'channel.open'")
         {
             return Some(WireUnspecified::SeveralErrors);
         }
