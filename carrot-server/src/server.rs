@@ -15,7 +15,7 @@ use crate::control::ControlInterface;
 use crate::memory_budget::MemoryBudget;
 use crate::registry::{ConnectionRegistry, Registration};
 use crate::settings::ServerSettings;
-use crate::tls::TlsAcceptor;
+use crate::tls::ServerTlsAcceptor;
 
 /// The pause after a failure to accept a connection, such as too many open files.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
@@ -52,7 +52,7 @@ pub struct Server {
 /// The parts of a server that its threads share.
 struct ServerShared {
     settings: ServerSettings,
-    tls: Option<TlsAcceptor>,
+    tls: Option<ServerTlsAcceptor>,
     budget: MemoryBudget,
     limit: MemoryLimit,
     registry: Arc<ConnectionRegistry>,
@@ -64,7 +64,7 @@ impl Server {
         settings: ServerSettings,
         control: Option<ControlInterface>,
     ) -> Result<Server> {
-        let tls = settings.tls.as_ref().map(TlsAcceptor::new).transpose()?;
+        let tls = settings.tls.as_ref().map(ServerTlsAcceptor::new).transpose()?;
         let address = listener.local_addr().map_err(|error| failed("bind", &error))?;
         let shared = Arc::new(ServerShared {
             tls,

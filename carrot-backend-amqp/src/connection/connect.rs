@@ -258,24 +258,23 @@ impl Connecting {
     #[cfg(feature = "tls")]
     fn secure_with_tls(
         &self,
-        mut socket: TcpStream,
+        socket: TcpStream,
         outgoing: TcpStream,
         host: &str,
         endpoint: &str,
         given_up_at: Instant,
     ) -> Result<(Source, Sink), ConnectFailure> {
+        use carrot_tls::TlsConnector;
+
         use super::sink::TlsSink;
         use super::source::TlsSource;
-        use super::{tls, tls_config};
 
         self.attempt.step(format!("TLS handshake with {endpoint}"));
-        let config = tls_config::client_config(&self.options.tls).map_err(ConnectFailure::Final)?;
-        let name =
-            tls_config::server_name(&self.options.tls, host).map_err(ConnectFailure::Final)?;
-        let session =
-            tls::TlsSession::connect(&mut socket, config, name, given_up_at).map_err(|error| {
-                ConnectFailure::of_step(endpoint, "the TLS handshake failed", error)
-            })?;
+        let connector =
+            TlsConnector::new(&self.options.tls, host).map_err(ConnectFailure::Final)?;
+        let session = connector.connect(&socket, Some(given_up_at)).map_err(|error| {
+            ConnectFailure::of_step(endpoint, "the TLS handshake failed", error)
+        })?;
         let session = Arc::new(session);
         let source = Source::Tls(TlsSource::new(socket, Arc::clone(&session)));
         Ok((source, Sink::Tls(TlsSink::new(outgoing, session))))

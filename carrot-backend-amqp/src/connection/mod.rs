@@ -28,10 +28,6 @@ mod sink;
 mod source;
 mod state;
 mod supervisor;
-#[cfg(feature = "tls")]
-mod tls;
-#[cfg(feature = "tls")]
-mod tls_config;
 mod write_coalescing;
 mod writer;
 

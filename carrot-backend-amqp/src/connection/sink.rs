@@ -5,9 +5,10 @@ use std::net::TcpStream;
 #[cfg(feature = "tls")]
 use std::sync::{Arc, Mutex};
 
-use super::outgoing::OutgoingFrames;
 #[cfg(feature = "tls")]
-use super::tls::TlsSession;
+use carrot_tls::{OutgoingRecords, TlsSession};
+
+use super::outgoing::OutgoingFrames;
 #[cfg(feature = "tls")]
 use crate::sync::lock;
 
@@ -62,7 +63,7 @@ pub(crate) struct TlsSink {
     socket: TcpStream,
     session: Arc<TlsSession>,
     /// Never contended, because one thread writes at a time.
-    records: Mutex<SealedRecords>,
+    records: Mutex<OutgoingRecords>,
 }
 
 #[cfg(feature = "tls")]
@@ -74,44 +75,8 @@ impl TlsSink {
     /// Seals octets under the lock of the session, and writes the records without any lock.
     fn write(&self, octets: &[u8]) -> io::Result<usize> {
         let mut taken = std::mem::take(&mut *lock(&self.records));
-        let written = taken.write(&self.socket, &self.session, octets);
+        let written = taken.write(&self.session, &self.socket, octets);
         *lock(&self.records) = taken;
         written
-    }
-}
-
-/// The records that were sealed and have not left. Only the thread that is writing uses them.
-#[cfg(feature = "tls")]
-#[derive(Default)]
-struct SealedRecords {
-    octets: Vec<u8>,
-    /// The octets at the start that have left.
-    sent: usize,
-    /// The octets of plaintext that the records hold.
-    plaintext: usize,
-}
-
-#[cfg(feature = "tls")]
-impl SealedRecords {
-    /// Writes some octets at the start of `plaintext`, and returns their number when their last
-    /// record has left. A caller whose call fails passes the same octets again.
-    fn write(
-        &mut self,
-        mut socket: impl Write,
-        session: &TlsSession,
-        plaintext: &[u8],
-    ) -> io::Result<usize> {
-        if self.plaintext == 0 {
-            self.plaintext = session.seal(plaintext, &mut self.octets)?;
-        }
-        while let Some(rest) = self.octets.get(self.sent..).filter(|rest| !rest.is_empty()) {
-            match socket.write(rest)? {
-                0 => return Err(io::ErrorKind::WriteZero.into()),
-                written => self.sent += written,
-            }
-        }
-        self.octets.clear();
-        self.sent = 0;
-        Ok(std::mem::take(&mut self.plaintext))
     }
 }

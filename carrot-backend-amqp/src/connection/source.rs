@@ -6,7 +6,7 @@ use std::net::TcpStream;
 use std::sync::Arc;
 
 #[cfg(feature = "tls")]
-use super::tls::TlsSession;
+use carrot_tls::{IncomingRecords, TlsSession};
 
 /// The octets from the broker. Reading never blocks.
 pub(crate) enum Source {
@@ -58,7 +58,7 @@ impl Source {
         match self {
             Source::Plain(_) => false,
             #[cfg(feature = "tls")]
-            Source::Tls(source) => std::mem::take(&mut source.has_begun_record),
+            Source::Tls(source) => source.records.has_begun_record(),
         }
     }
 
@@ -73,62 +73,19 @@ impl Source {
 pub(crate) struct TlsSource {
     socket: TcpStream,
     session: Arc<TlsSession>,
-    ciphertext: Vec<u8>,
-    /// The octets of `ciphertext` that the session has not taken.
-    taken: usize,
-    filled: usize,
-    /// Whether ciphertext has arrived since plaintext was read.
-    has_begun_record: bool,
+    records: IncomingRecords,
 }
 
 #[cfg(feature = "tls")]
 impl TlsSource {
-    /// The room for ciphertext: four records of the largest size.
-    const ROOM: usize = 4 * (16_384 + 256);
-
     pub(crate) fn new(socket: TcpStream, session: Arc<TlsSession>) -> TlsSource {
-        TlsSource {
-            socket,
-            session,
-            ciphertext: vec![0; TlsSource::ROOM],
-            taken: 0,
-            filled: 0,
-            has_begun_record: false,
-        }
+        TlsSource { socket, session, records: IncomingRecords::new(4 * IncomingRecords::LONGEST) }
     }
 
-    /// Reads ciphertext without the lock of the session, and plaintext under it.
-    ///
-    /// Fails with [`Interrupted`](io::ErrorKind::Interrupted) after ciphertext that holds no
-    /// plaintext, so that the caller sees its deadline between two reads.
+    /// Reads plaintext; 0 at the end of the stream. Fails with
+    /// [`Interrupted`](io::ErrorKind::Interrupted) after octets that hold no plaintext, so that the
+    /// caller sees its deadline between two reads.
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        if let Some(read) = self.take_plaintext(buffer)? {
-            return Ok(read);
-        }
-        self.taken = 0;
-        self.filled = 0;
-        self.filled = self.socket.read(&mut self.ciphertext)?;
-        if self.filled == 0 {
-            return Ok(0);
-        }
-        self.has_begun_record = true;
-        self.take_plaintext(buffer)?.ok_or_else(|| io::ErrorKind::Interrupted.into())
-    }
-
-    /// Passes buffered ciphertext to the session. Returns the length of the plaintext in it; `None`
-    /// if more ciphertext is needed.
-    fn take_plaintext(&mut self, buffer: &mut [u8]) -> io::Result<Option<usize>> {
-        loop {
-            let waiting = self.ciphertext.get(self.taken..self.filled).unwrap_or_default();
-            let (taken, read) = self.session.receive(waiting, buffer)?;
-            self.taken += taken;
-            if read.is_some() {
-                self.has_begun_record = false;
-                return Ok(read);
-            }
-            if taken == 0 {
-                return Ok(None);
-            }
-        }
+        self.records.read(&self.session, &self.socket, buffer)
     }
 }

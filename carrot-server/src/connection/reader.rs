@@ -24,7 +24,7 @@ use crate::memory_budget::MemoryBudget;
 use crate::outgoing::Outgoing;
 use crate::registry::{ConnectionRegistry, Registration};
 use crate::settings::ServerSettings;
-use crate::tls::{ServerTlsSession, TlsAcceptor};
+use crate::tls::{ServerTlsAcceptor, ServerTlsSession};
 
 /// The size of the buffer for octets of a peer, in bytes.
 const BUFFER: usize = 32 << 10;
@@ -39,7 +39,7 @@ pub(crate) const STACK: usize = 512 << 10;
 #[derive(Clone, Copy)]
 pub(crate) struct ServerContext<'s> {
     pub(crate) settings: &'s ServerSettings,
-    pub(crate) tls: Option<&'s TlsAcceptor>,
+    pub(crate) tls: Option<&'s ServerTlsAcceptor>,
     pub(crate) budget: &'s MemoryBudget,
     pub(crate) registry: &'s ConnectionRegistry,
 }

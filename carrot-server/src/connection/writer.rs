@@ -1,14 +1,14 @@
 //! The thread that writes to the socket of a connection.
 
 use std::io::{self, ErrorKind, Write};
-use std::net::TcpStream;
 
 use carrot_amqp_wire::HEARTBEAT;
 use carrot_backend_memory::session::Session;
 
 use crate::connection::peer::Peer;
 use crate::encode::Encoder;
-use crate::outgoing::{Outgoing, WriterTask};
+use crate::outgoing::WriterTask;
+use crate::tls::TlsOutgoing;
 
 /// Writes until the connection ends.
 pub(crate) fn run(peer: &Peer) {
@@ -22,18 +22,15 @@ pub(crate) fn run(peer: &Peer) {
 
 fn write(peer: &Peer) -> io::Result<()> {
     let outgoing = &*peer.outgoing;
+    let mut sink = PeerSink { peer, records: TlsOutgoing::default() };
     let mut octets = Vec::new();
     loop {
         // Two heartbeats in an interval, as RabbitMQ sends them.
         match outgoing.next_task(peer.heartbeat().map(|interval| interval / 2)) {
-            WriterTask::End => {
-                let close = |records: &[u8]| write_all(&peer.socket, records, outgoing);
-                return peer.tls.get().map_or(Ok(()), |tls| tls.close(close));
-            }
-            WriterTask::Heartbeat => seal_and_write(peer, &HEARTBEAT)?,
+            WriterTask::End => return sink.end(),
+            WriterTask::Heartbeat => sink.write_all(&HEARTBEAT)?,
             WriterTask::Write(batch) => {
-                let write = |octets: &[u8]| seal_and_write(peer, octets);
-                let mut encoder = Encoder::new(octets, write);
+                let mut encoder = Encoder::new(octets, |octets: &[u8]| sink.write_all(octets));
                 let frame_max = outgoing.frame_max();
                 batch.items.iter().try_for_each(|item| encoder.encode(item, frame_max))?;
                 octets = encoder.finish()?;
@@ -45,27 +42,51 @@ fn write(peer: &Peer) -> io::Result<()> {
     }
 }
 
-/// Writes all octets, as records if the connection has TLS.
-fn seal_and_write(peer: &Peer, octets: &[u8]) -> io::Result<()> {
-    let write = |octets: &[u8]| write_all(&peer.socket, octets, &peer.outgoing);
-    match peer.tls.get() {
-        None => write(octets),
-        Some(tls) => tls.write(octets, write),
-    }
+/// The outgoing side of a socket, as records if the connection has TLS.
+struct PeerSink<'p> {
+    peer: &'p Peer,
+    records: TlsOutgoing,
 }
 
-/// Writes all octets. A peer that does not read is waited for as long as the connection is open.
-fn write_all(mut socket: &TcpStream, mut octets: &[u8], outgoing: &Outgoing) -> io::Result<()> {
-    while !octets.is_empty() {
-        match socket.write(octets) {
-            Ok(0) => return Err(ErrorKind::WriteZero.into()),
-            Ok(count) => octets = octets.get(count..).unwrap_or_default(),
-            Err(error) => match error.kind() {
-                ErrorKind::Interrupted => {}
-                ErrorKind::WouldBlock | ErrorKind::TimedOut if !outgoing.is_ending() => {}
-                _ => return Err(error),
-            },
+impl PeerSink<'_> {
+    /// Writes all octets. A peer that does not read is waited for as long as the connection is
+    /// open.
+    fn write_all(&mut self, mut octets: &[u8]) -> io::Result<()> {
+        while !octets.is_empty() {
+            let written = self.retry(|peer, records| match peer.tls.get() {
+                None => (&peer.socket).write(octets),
+                Some(tls) => tls.write(records, &peer.socket, octets),
+            });
+            match written? {
+                0 => return Err(ErrorKind::WriteZero.into()),
+                count => octets = octets.get(count..).unwrap_or_default(),
+            }
+        }
+        Ok(())
+    }
+
+    /// Ends the TLS session, if there is one.
+    fn end(&mut self) -> io::Result<()> {
+        self.retry(|peer, records| match peer.tls.get() {
+            None => Ok(()),
+            Some(tls) => tls.end(records, &peer.socket),
+        })
+    }
+
+    fn retry<T>(
+        &mut self,
+        mut write: impl FnMut(&Peer, &mut TlsOutgoing) -> io::Result<T>,
+    ) -> io::Result<T> {
+        loop {
+            match write(self.peer, &mut self.records) {
+                Err(error) => match error.kind() {
+                    ErrorKind::Interrupted => {}
+                    ErrorKind::WouldBlock | ErrorKind::TimedOut
+                        if !self.peer.outgoing.is_ending() => {}
+                    _ => return Err(error),
+                },
+                written => return written,
+            }
         }
     }
-    Ok(())
 }
