@@ -41,9 +41,6 @@ impl TlsSession {
         loop {
             match session.reader().read(buffer) {
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {}
-                Err(error) if error.kind() == ErrorKind::UnexpectedEof => {
-                    return Ok((whole, Some(0)));
-                }
                 Ok(read) => return Ok((whole - ciphertext.len(), Some(read))),
                 Err(error) => return Err(error),
             }

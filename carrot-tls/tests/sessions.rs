@@ -122,6 +122,7 @@ fn plaintext_through_a_sink_that_blocks_is_sealed_once() {
             Ok(count) => rest = &rest[count..],
             Err(error) => assert_eq!(error.kind(), ErrorKind::WouldBlock),
         }
+        assert!(sink.octets.len() < 2 * plaintext.len(), "records are sealed again");
     }
     while outgoing.end(&client, &mut sink).is_err() {}
     assert_eq!(sink.octets.len() - plaintext.len(), overhead(plaintext.len()));
@@ -247,10 +248,12 @@ fn silent_peer_is_left_at_the_deadline() {
     let soon = || Some(Instant::now() + Duration::from_millis(50));
     let acceptor =
         TlsAcceptor::new(&issued.certificate, &issued.key, ClientCertificates::NotAsked).unwrap();
+    let started = Instant::now();
     let is_late =
         |error: io::Error| matches!(error.kind(), ErrorKind::TimedOut | ErrorKind::WouldBlock);
     assert!(is_late(acceptor.accept(&socket, soon()).unwrap_err()));
     let (socket, _silent) = sockets();
     let connector = TlsConnector::new(&issued.options(), "host").unwrap();
     assert!(is_late(connector.connect(&socket, soon()).unwrap_err()));
+    assert!(started.elapsed() < SOON, "{:?}", started.elapsed());
 }
