@@ -3,13 +3,14 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test may fail by panicking")]
 #![allow(dead_code, reason = "each file of tests uses a part of the support")]
 
+#[path = "support/process.rs"]
+mod process;
 mod support;
 
 use std::collections::BTreeSet;
 use std::fs;
 use std::io::Write;
 use std::net::SocketAddr;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -19,29 +20,13 @@ use carrot_amqp_wire::{
 use carrot_backend_memory::Broker;
 use carrot_server::Server;
 
+use crate::process::{LONG, alone, resident_bytes, until};
 use crate::support::RawClient;
-
-/// Long enough for a machine that is busy.
-const LONG: Duration = Duration::from_secs(60);
-
-/// Runs the tests of this file one after another.
-fn alone() -> MutexGuard<'static, ()> {
-    static RUNNING: Mutex<()> = Mutex::new(());
-    RUNNING.lock().unwrap_or_else(PoisonError::into_inner)
-}
 
 fn served() -> (Broker, Server) {
     let broker = Broker::new();
     let server = Server::bind("127.0.0.1:0", &broker).unwrap();
     (broker, server)
-}
-
-fn until(what: &str, condition: impl Fn() -> bool) {
-    let deadline = Instant::now() + LONG;
-    while !condition() {
-        assert!(Instant::now() < deadline, "did not happen within {LONG:?}: {what}");
-        thread::yield_now();
-    }
 }
 
 /// Returns the number of threads of servers; 0 where the names of threads cannot be read.
@@ -54,14 +39,6 @@ fn server_threads() -> usize {
 /// Returns the number of open files; 0 where they cannot be counted.
 fn open_files() -> usize {
     fs::read_dir("/proc/self/fd").map_or(0, Iterator::count)
-}
-
-/// Returns the resident memory of the process in bytes; 0 where the memory cannot be read.
-fn resident_bytes() -> usize {
-    let Ok(status) = fs::read_to_string("/proc/self/status") else { return 0 };
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-    line.and_then(|line| line.split_whitespace().next()?.parse().ok())
-        .map_or(0, |kib: usize| kib << 10)
 }
 
 /// Returns the number of connections for which the process may open files, at most `wanted`.

@@ -17,6 +17,7 @@ use carrot::{Connection, ConnectionOptions, Error};
 use carrot_amqp_wire::ProtocolHeader;
 use carrot_backend_memory::Broker;
 use carrot_server::{Server, ServerBuilder, ServerTls};
+use carrot_tls::TlsConnector;
 
 use crate::authority::{TestAuthority, TestIdentity};
 use crate::support::{RawClient, SOON};
@@ -64,8 +65,12 @@ fn tls_of(identity: &TestIdentity) -> ServerTls {
 }
 
 fn builder(authority: &TestAuthority) -> ServerBuilder {
+    builder_of(&Broker::new(), authority)
+}
+
+fn builder_of(broker: &Broker, authority: &TestAuthority) -> ServerBuilder {
     keep_log();
-    Server::builder(&Broker::new()).tls(tls_of(&authority.server()))
+    Server::builder(broker).tls(tls_of(&authority.server()))
 }
 
 fn trusting(server: &Server, authority: &TestAuthority) -> ConnectionOptions {
@@ -109,6 +114,39 @@ fn messages_of_any_size_cross_tls() {
     }
     drop(connection);
     server.stop(SOON).unwrap();
+}
+
+#[test]
+fn tls_client_that_does_not_read_stops_only_itself() {
+    const MESSAGES: usize = 2_000;
+    let authority = TestAuthority::new();
+    let broker = Broker::new();
+    let server = builder_of(&broker, &authority).bind(HOST).unwrap();
+    let options = TlsOptions::new().authority(Pem::text(&*authority.certificate));
+    let connector = TlsConnector::new(&options, "127.0.0.1").unwrap();
+    let mut slow = RawClient::open_with_tls(server.address(), &connector);
+    slow.declare("slow");
+    slow.consume("slow", true);
+    assert_eq!(slow.next(), "basic.consume-ok");
+    let mut other = RawClient::open_with_tls(server.address(), &connector);
+    for _ in 0..MESSAGES {
+        other.publish("slow", &[0; 20_000]);
+    }
+    assert_eq!(other.declare("other"), "queue.declare-ok other 0");
+    // Apart from the buffers of the system, a connection takes less than 1 MiB here.
+    let left = broker.queue("slow").unwrap().ready.len();
+    assert!(left > MESSAGES / 2, "{left} messages wait in their queue");
+    // Once the client reads, it receives everything, in order.
+    let mut delivered = 0;
+    while delivered < MESSAGES {
+        let seen = slow.next();
+        if let Some(tag) = seen.strip_prefix("basic.deliver ") {
+            delivered += 1;
+            assert_eq!(tag, delivered.to_string());
+        }
+    }
+    slow.close();
+    other.close();
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! A client that sends any octets, and reads frames.
 
 pub(crate) mod control;
+mod secured;
 
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -11,6 +12,10 @@ use carrot_amqp_wire::{
     ConnectionTuneOk, Frame, FrameKind, FramePart, FrameReader, FrameWriter, LongStr, Method,
     PropertiesRef, ProtocolHeader, QueueDeclare,
 };
+use carrot_core::Properties;
+use carrot_tls::TlsConnector;
+
+use secured::Secured;
 
 /// Long enough for any expected answer.
 pub(crate) const SOON: Duration = Duration::from_secs(10);
@@ -22,6 +27,7 @@ pub(crate) type Seen = String;
 /// A connection to a server, at any stage.
 pub(crate) struct RawClient {
     pub(crate) socket: TcpStream,
+    tls: Option<Secured>,
     frames: FrameReader,
     input: Vec<u8>,
 }
@@ -31,19 +37,30 @@ impl RawClient {
         let socket = TcpStream::connect(address).unwrap();
         socket.set_read_timeout(Some(SOON)).unwrap();
         socket.set_nodelay(true).unwrap();
-        RawClient { socket, frames: FrameReader::for_client(FRAME_MAX), input: Vec::new() }
+        let frames = FrameReader::for_client(FRAME_MAX);
+        RawClient { socket, tls: None, frames, input: Vec::new() }
     }
 
     /// Connects as guest, and opens virtual host `/` and channel 1.
     pub(crate) fn open(address: SocketAddr) -> RawClient {
+        RawClient::connect(address).opened()
+    }
+
+    /// As [`open`](RawClient::open), over TLS.
+    pub(crate) fn open_with_tls(address: SocketAddr, connector: &TlsConnector) -> RawClient {
         let mut client = RawClient::connect(address);
-        client.log_in("guest", "guest");
-        assert!(client.next().starts_with("connection.tune"));
-        client.tune(2047, FRAME_MAX, 0);
-        assert_eq!(client.open_vhost("/"), "connection.open-ok");
-        client.method(1, ChannelOpen::default());
-        assert_eq!(client.next(), "channel.open-ok");
-        client
+        client.tls = Some(Secured::connect(connector, &client.socket));
+        client.opened()
+    }
+
+    fn opened(mut self) -> RawClient {
+        self.log_in("guest", "guest");
+        assert!(self.next().starts_with("connection.tune"));
+        self.tune(2047, FRAME_MAX, 0);
+        assert_eq!(self.open_vhost("/"), "connection.open-ok");
+        self.method(1, ChannelOpen::default());
+        assert_eq!(self.next(), "channel.open-ok");
+        self
     }
 
     /// Sends the protocol header and the credentials.
@@ -82,7 +99,10 @@ impl RawClient {
     }
 
     pub(crate) fn send(&mut self, octets: &[u8]) {
-        self.socket.write_all(octets).unwrap();
+        match &mut self.tls {
+            None => self.socket.write_all(octets).unwrap(),
+            Some(tls) => tls.write_all(&self.socket, octets).unwrap(),
+        }
     }
 
     pub(crate) fn method<'m>(&mut self, channel: u16, method: impl Into<Method<'m>>) {
@@ -103,10 +123,19 @@ impl RawClient {
     }
 
     pub(crate) fn publish(&mut self, queue: &str, body: &[u8]) {
-        let mut octets = Vec::new();
         let publish = BasicPublish { routing_key: queue.into(), ..BasicPublish::default() };
+        self.publish_with(publish, &Properties::new(), body);
+    }
+
+    pub(crate) fn publish_with(
+        &mut self,
+        publish: BasicPublish<'_>,
+        properties: &Properties,
+        body: &[u8],
+    ) {
+        let mut octets = Vec::new();
         FrameWriter::new(&mut octets, 1, FRAME_MAX)
-            .content(&publish.into(), &PropertiesRef::default(), body)
+            .content(&publish.into(), &PropertiesRef::from(properties), body)
             .unwrap();
         self.send(&octets);
     }
@@ -157,7 +186,10 @@ impl RawClient {
             }
             if self.input.is_empty() {
                 let mut octets = [0; 8192];
-                let count = self.socket.read(&mut octets)?;
+                let count = match &mut self.tls {
+                    None => self.socket.read(&mut octets)?,
+                    Some(tls) => tls.read(&self.socket, &mut octets)?,
+                };
                 if count == 0 {
                     return Err(io::ErrorKind::UnexpectedEof.into());
                 }
