@@ -63,6 +63,12 @@ impl Close {
         Close::connection(530, format!("NOT_ALLOWED - {reason}"))
     }
 
+    /// Returns the close of a peer that does not read what others send. `bytes` is the limit.
+    pub(crate) fn unread(bytes: usize) -> Close {
+        let reason = "the client does not read: direct replies that wait for it exceed";
+        Close::connection(506, format!("RESOURCE_ERROR - {reason} {bytes} bytes"))
+    }
+
     /// Returns the close over a method that a server does not expect.
     pub(crate) fn unimplemented_method() -> Close {
         Close::connection(503, "COMMAND_INVALID - unimplemented method")

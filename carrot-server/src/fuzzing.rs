@@ -65,9 +65,12 @@ impl SocketlessServer {
         let mut reader = PeerReader::new(&peer, &mut registration, context, &opened, None);
         let mut frames = FrameReader::for_server(frame_limit(peer.outgoing.frame_max()));
         let mut sent = Vec::new();
-        for octets in cuts {
-            let progress = reader.octets(&mut frames, octets);
-            write(&peer, &mut sent)?;
+        for mut octets in cuts {
+            let mut progress = ReadProgress::Full;
+            while progress == ReadProgress::Full {
+                progress = reader.octets(&mut frames, &mut octets);
+                write(&peer, &mut sent)?;
+            }
             if progress == ReadProgress::End {
                 break;
             }

@@ -48,13 +48,18 @@
 //! A server is for tests and for programs on one machine. It listens on the loopback interface,
 //! unless [`ServerBuilder::allow_other_machines`] permits more. [`ServerBuilder::tls`] encrypts, by
 //! rustls. Clients have one deadline for the handshakes of TLS and AMQP. Memory is taken for octets
-//! that have arrived, never for announced sizes. A client that does not read stops only its own
-//! connection.
+//! that have arrived, never for announced sizes.
+//!
+//! A client that does not read stops only its own connection. Its deliveries stay in their queues.
+//! The server reads no more from the client once 4 MiB of answers wait. Direct replies have no
+//! queue to stay in. RabbitMQ keeps them in memory, until its memory alarm blocks all publishers.
+//! The server closes the connection of the client instead, with `RESOURCE_ERROR` (506), once 64 MiB
+//! of direct replies wait. They are lost then, as direct replies to any lost connection are.
 //!
 //! Two limits bound the memory of messages: [`ServerBuilder::max_unfinished_bytes`] those that have
 //! not arrived completely, and [`ServerBuilder::memory_limit`] those in queues. Over the first, a
 //! connection is closed. Over the second, publishers are blocked as by RabbitMQ's memory alarm. A
-//! connection itself takes up to 5 MiB.
+//! connection itself takes up to 5 MiB and one message, and 64 MiB more for direct replies.
 //!
 //! # Threads
 //!
@@ -69,8 +74,8 @@
 //! * `info`: the addresses of the server and of its control interface; publishers that are
 //!   unblocked.
 //! * `warn`: wrong credentials; connections that the server cannot accept; failed TLS handshakes;
-//!   clients that speak TLS to a server without, or AMQP without TLS to a server with TLS;
-//!   publishers that are blocked.
+//!   clients that speak TLS to a server without, or AMQP without TLS to a server with TLS; clients
+//!   that are closed because they do not read; publishers that are blocked.
 //!
 //! No log line contains a password, a token or a body.
 

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::mem;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
 
@@ -16,7 +16,12 @@ use crate::sync::{lock, wait, wait_until};
 const ROOM: usize = 256 << 10;
 /// Above this size, in bytes, the server reads no more from the peer.
 const MOST: usize = 4 << 20;
-/// The size that an event is counted with, in addition to its body, in bytes.
+/// The size of what others may send to a peer that does not read, in bytes: direct replies, and
+/// notices of the server. Above this size, the connection is closed.
+const MOST_UNREAD: usize = 64 << 20;
+/// The time that a peer has to read the close of such a connection.
+const READ_TIMEOUT: Duration = Duration::from_secs(10);
+/// The size that an event is counted with, in addition to its message, in bytes.
 const OVERHEAD: usize = 256;
 
 /// Something to write.
@@ -74,21 +79,28 @@ impl Item {
             + match self {
                 Item::Frames(octets) => octets.len(),
                 Item::Delivered { delivery, .. } | Item::Fetched { delivery, .. } => {
-                    delivery.content.body.len()
+                    size_of_message(&delivery.content)
                 }
-                Item::Returned { content, .. } => content.body.len(),
+                Item::Returned { content, .. } => size_of_message(content),
                 Item::Confirmed(_) => 0,
             }
     }
 }
 
+fn size_of_message(content: &Content) -> usize {
+    content.body.len() + content.properties.wire_octets().map_or(0, <[u8]>::len)
+}
+
 /// The queue between the threads that have something to send, and the writer of a connection.
 ///
 /// Adding never waits for the socket. Deliveries are refused while the queue has no room. The
-/// reader of the connection waits before it reads more while the queue is full.
+/// reader of the connection waits before it does more for the peer while the queue is full. Direct
+/// replies and notices of the server are never refused: too many of them close the connection.
 #[derive(Debug)]
 pub(crate) struct Outgoing {
     frame_max: AtomicU32,
+    /// Whether the size of the items has reached [`MOST`].
+    is_full: AtomicBool,
     state: Mutex<OutgoingState>,
     /// Wakes the writer.
     added: Condvar,
@@ -101,6 +113,10 @@ struct OutgoingState {
     items: VecDeque<Item>,
     /// The size of the items, and of those that are being written.
     bytes: usize,
+    /// The size of the items that others added while there was no room, at most.
+    unread: usize,
+    /// The time until which the peer has to read its close, once too much was unread.
+    overdue_at: Option<Instant>,
     is_writer_waiting: bool,
     /// Whether a delivery was refused since the last time that there was room.
     lacked_room: bool,
@@ -131,6 +147,7 @@ impl Outgoing {
     pub(crate) fn new(frame_max: u32) -> Outgoing {
         Outgoing {
             frame_max: AtomicU32::new(frame_max),
+            is_full: false.into(),
             state: Mutex::default(),
             added: Condvar::new(),
             written: Condvar::new(),
@@ -145,16 +162,61 @@ impl Outgoing {
         self.frame_max.store(frame_max, Ordering::Relaxed);
     }
 
-    /// Adds an item, and wakes the writer.
+    /// Adds an item that the peer need not have caused, and wakes the writer.
+    ///
+    /// Closes the connection if the peer does not read what others have added. The items that the
+    /// writer has not taken are dropped then.
     pub(crate) fn send(&self, item: Item) {
-        if self.add(item) {
+        let mut state = lock(&self.state);
+        if state.bytes >= ROOM && !state.is_sealed {
+            if state.unread >= MOST_UNREAD {
+                let items = self.overflow(&mut state);
+                drop(state);
+                drop(items);
+                return self.added.notify_one();
+            }
+            state.unread += item.size();
+        }
+        let is_writer_waiting = self.add_to(&mut state, item);
+        drop(state);
+        if is_writer_waiting {
             self.added.notify_one();
         }
     }
 
+    /// Adds a method, as [`send`](Outgoing::send).
+    pub(crate) fn notify(&self, channel: u16, method: &Method<'_>) {
+        if let Some(item) = self.frames_of(channel, method) {
+            self.send(item);
+        }
+    }
+
+    /// Replaces what the writer has not taken with a close. Returns the items.
+    fn overflow(&self, state: &mut OutgoingState) -> VecDeque<Item> {
+        let items = mem::take(&mut state.items);
+        state.bytes -= items.iter().map(Item::size).sum::<usize>();
+        let close = Close::unread(MOST_UNREAD);
+        if let Some(item) = self.frames_of(0, &close_method(&close)) {
+            self.add_to(state, item);
+        }
+        state.is_sealed = true;
+        state.overdue_at = Instant::now().checked_add(READ_TIMEOUT);
+        self.is_full.store(state.bytes >= MOST, Ordering::Relaxed);
+        self.written.notify_all();
+        items
+    }
+
+    /// Whether the connection was closed because the peer does not read.
+    pub(crate) fn has_overflowed(&self) -> bool {
+        lock(&self.state).overdue_at.is_some()
+    }
+
     /// Adds an item that [`flush`](Outgoing::flush) follows soon. Returns whether the writer waits.
     pub(crate) fn add(&self, item: Item) -> bool {
-        let mut state = lock(&self.state);
+        self.add_to(&mut lock(&self.state), item)
+    }
+
+    fn add_to(&self, state: &mut OutgoingState, item: Item) -> bool {
         if state.is_sealed || state.is_over {
             return false;
         }
@@ -165,16 +227,24 @@ impl Outgoing {
             return state.is_writer_waiting;
         }
         state.bytes += item.size();
+        if state.bytes >= MOST {
+            self.is_full.store(true, Ordering::Relaxed);
+        }
         state.items.push_back(item);
         state.is_writer_waiting
     }
 
     /// Adds a method, as [`add`](Outgoing::add).
     pub(crate) fn method(&self, channel: u16, method: &Method<'_>) {
-        let mut octets = Vec::new();
-        if FrameWriter::new(&mut octets, channel, self.frame_max()).method(method).is_ok() {
-            self.add(Item::Frames(octets));
+        if let Some(item) = self.frames_of(channel, method) {
+            self.add(item);
         }
+    }
+
+    fn frames_of(&self, channel: u16, method: &Method<'_>) -> Option<Item> {
+        let mut octets = Vec::new();
+        FrameWriter::new(&mut octets, channel, self.frame_max()).method(method).ok()?;
+        Some(Item::Frames(octets))
     }
 
     /// Adds octets that are no frame, as [`add`](Outgoing::add).
@@ -193,14 +263,7 @@ impl Outgoing {
 
     /// Adds `connection.close` as the last method. Returns `false` if there was one before.
     pub(crate) fn close(&self, close: &Close) -> bool {
-        let (class_id, method_id) = close.method;
-        let method = ConnectionClose {
-            reply_code: close.code,
-            reply_text: close.text.as_str().into(),
-            class_id,
-            method_id,
-        };
-        self.seal_with(Some(&method.into()))
+        self.seal_with(Some(&close_method(close)))
     }
 
     /// Adds the last method, if any. Returns `false` if the queue was sealed before.
@@ -229,6 +292,11 @@ impl Outgoing {
         let has_room = state.bytes < ROOM && !state.is_sealed && !state.is_over;
         state.lacked_room |= !has_room;
         has_room
+    }
+
+    /// Whether [`wait_for_room`](Outgoing::wait_for_room) would wait, as far as this thread knows.
+    pub(crate) fn is_full(&self) -> bool {
+        self.is_full.load(Ordering::Relaxed)
     }
 
     /// Waits until the queue is not full. Returns `false` once the socket is lost.
@@ -260,12 +328,16 @@ impl Outgoing {
             }
             state.is_writer_waiting = true;
             let mut passed = false;
-            match due {
+            match state.overdue_at.or(due) {
                 Some(due) => (state, passed) = wait_until(&self.added, state, due),
                 None => state = wait(&self.added, state),
             }
             state.is_writer_waiting = false;
             if passed && state.items.is_empty() && !state.is_over {
+                if state.overdue_at.is_some() {
+                    state.is_over = true;
+                    return WriterTask::End;
+                }
                 return WriterTask::Heartbeat;
             }
         }
@@ -277,6 +349,8 @@ impl Outgoing {
         let was_full = state.bytes >= MOST;
         state.bytes -= batch.bytes;
         let is_full = state.bytes >= MOST;
+        self.is_full.store(is_full, Ordering::Relaxed);
+        state.unread = state.unread.min(state.bytes);
         let resumes = state.lacked_room && state.bytes < ROOM / 2;
         if resumes {
             state.lacked_room = false;
@@ -294,10 +368,12 @@ impl Outgoing {
         self.added.notify_all();
     }
 
-    /// Whether the writer ends once everything is written, or has ended.
+    /// Whether the writer gives up a peer that does not read: the writer ends once everything is
+    /// written, or has ended, or the peer has not read its close in time.
     pub(crate) fn is_ending(&self) -> bool {
         let state = lock(&self.state);
-        state.is_ending || state.is_over
+        let is_overdue = state.overdue_at.is_some_and(|overdue_at| overdue_at <= Instant::now());
+        state.is_ending || state.is_over || is_overdue
     }
 
     /// Drops everything, because the socket is lost.
@@ -311,6 +387,12 @@ impl Outgoing {
         self.added.notify_all();
         self.written.notify_all();
     }
+}
+
+fn close_method(close: &Close) -> Method<'_> {
+    let (class_id, method_id) = close.method;
+    let reply_text = close.text.as_str().into();
+    ConnectionClose { reply_code: close.code, reply_text, class_id, method_id }.into()
 }
 
 impl OutgoingState {

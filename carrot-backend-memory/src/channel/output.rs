@@ -15,7 +15,7 @@ pub trait ChannelOutput: Debug + Send + Sync {
     ///
     /// While this returns `false`, messages stay in their queues, or go to other consumers. The
     /// implementation calls [`Session::resume`](crate::session::Session::resume) once this returns
-    /// `true` again.
+    /// `true` again. Direct replies have no queue: the broker sends them without asking.
     fn has_room(&self) -> bool;
 
     /// Receives an event. The order of the calls is the order in which a peer has to see them.

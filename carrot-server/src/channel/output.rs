@@ -64,8 +64,7 @@ impl PeerOutput {
             return;
         }
         let cancel = BasicCancel { consumer_tag: (&consumer_tag).into(), no_wait: true };
-        self.outgoing.method(self.channel, &cancel.into());
-        self.outgoing.flush();
+        self.outgoing.notify(self.channel, &cancel.into());
     }
 
     /// Returns the error over which the broker closed the channel.

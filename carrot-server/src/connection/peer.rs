@@ -68,12 +68,10 @@ impl Peer {
         match event {
             Event::Blocked { reason, .. } if hears_blocked => {
                 let blocked = ConnectionBlocked { reason: reason.into() };
-                self.outgoing.method(0, &blocked.into());
-                self.outgoing.flush();
+                self.outgoing.notify(0, &blocked.into());
             }
             Event::Unblocked { .. } if hears_blocked => {
-                self.outgoing.method(0, &Method::ConnectionUnblocked);
-                self.outgoing.flush();
+                self.outgoing.notify(0, &Method::ConnectionUnblocked);
             }
             Event::Disconnected { .. } => self.close_socket(),
             _ => {}

@@ -119,6 +119,8 @@ enum Stage<'c> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum ReadProgress {
     Continue,
+    /// Too much waits for the peer. Octets may be left.
+    Full,
     End,
 }
 
@@ -162,16 +164,22 @@ fn read(
             Err(error) if error.kind() == ErrorKind::Interrupted => continue,
             Err(error) => return Err(error),
         };
-        let octets = buffer.get(..count).unwrap_or_default();
+        let mut octets = buffer.get(..count).unwrap_or_default();
         if std::mem::take(&mut is_first) && tls.is_none() && octets.starts_with(&TLS_HANDSHAKE) {
             log::warn!("a connection is closed: the client speaks TLS, and the server has none");
         }
-        if reader.octets(&mut frames, octets) == ReadProgress::End {
-            return Ok(());
-        }
-        peer.outgoing.flush();
-        if !peer.outgoing.wait_for_room() {
-            return Err(ErrorKind::BrokenPipe.into());
+        loop {
+            let progress = reader.octets(&mut frames, &mut octets);
+            if progress == ReadProgress::End {
+                return Ok(());
+            }
+            peer.outgoing.flush();
+            if !peer.outgoing.wait_for_room() {
+                return Err(ErrorKind::BrokenPipe.into());
+            }
+            if progress == ReadProgress::Continue {
+                break;
+            }
         }
     }
 }
@@ -195,11 +203,11 @@ impl<'c> PeerReader<'c> {
         }
     }
 
-    /// Handles octets of the peer.
-    pub(crate) fn octets(&mut self, frames: &mut FrameReader, mut octets: &[u8]) -> ReadProgress {
+    /// Handles octets of the peer, and removes them.
+    pub(crate) fn octets(&mut self, frames: &mut FrameReader, octets: &mut &[u8]) -> ReadProgress {
         self.note_close_of_another_thread();
         while !matches!(self.stage, Stage::Discarding) {
-            let next = match frames.read(&mut octets) {
+            let next = match frames.read(octets) {
                 Ok(None) => break,
                 Ok(Some(part)) => self.part(part),
                 Err(error) => self.malformed(&Close::malformed_frame(&error)),
@@ -208,6 +216,10 @@ impl<'c> PeerReader<'c> {
                 return ReadProgress::End;
             }
             frames.set_frame_max(frame_limit(self.outgoing.frame_max()));
+            // A few octets can ask for many large messages.
+            if self.outgoing.is_full() {
+                return ReadProgress::Full;
+            }
         }
         ReadProgress::Continue
     }

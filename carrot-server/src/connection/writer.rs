@@ -15,6 +15,9 @@ pub(crate) fn run(peer: &Peer) {
     if let Err(error) = write(peer) {
         log::debug!("writing to a peer failed: {error}");
     }
+    if peer.outgoing.has_overflowed() {
+        log::warn!("a connection was closed: its client does not read");
+    }
     peer.close_socket();
     // A reader that waits because publishers are blocked does not see the socket.
     peer.session.get().inspect(|session| Session::close(session));
