@@ -19,7 +19,7 @@ use crate::deadline;
 use crate::error::{Error, Result, Returned};
 use crate::model::{Exchange, Properties, Queue, ShortString};
 use crate::publish_layer::layer::PublishLayers;
-use crate::publish_layer::passed_layers::{Unobserved, pass_layers};
+use crate::publish_layer::passed_layers::{CallTime, Unobserved, pass_layers};
 use crate::publisher::message_builder::random_id;
 use crate::recovery::channel::{Declarations, Opened, RecoveringChannel};
 use crate::recovery::effects::ends_channel;
@@ -45,7 +45,7 @@ pub(crate) struct CallerShared {
     /// Buffers for bodies that have to be copied.
     pub(super) buffers: Arc<BufferPool>,
     channel: RecoveringChannel<Arc<Replies>>,
-    layers: Arc<PublishLayers>,
+    layers: PublishLayers,
 }
 
 impl ChannelOwner for CallerShared {
@@ -104,7 +104,7 @@ impl CallerShared {
             max_message_size: connection.max_message_size,
             buffers: Arc::default(),
             channel,
-            layers: Arc::new(layers),
+            layers,
         });
         if !connection.lazy {
             shared.channel.get_or_open()?;
@@ -133,14 +133,13 @@ impl CallerShared {
         let deadline = deadline::after(timeout);
         let id = random_id();
         request.properties.ensure_message_id(|| id.clone());
-        let started = deadline::start(deadline, timeout);
-        let mut passed = pass_layers(&self.layers, &mut request, true, started, Some(deadline))?;
-        if let Some(passed) = passed.take_if(|_| Instant::now() >= deadline) {
-            let late = late("passing a request through its layers", timeout);
-            passed.observe(&request, &Err(late.clone()), false, started);
-            return Err(late);
+        let time = CallTime { deadline, timeout };
+        let passed = pass_layers(&self.layers, &mut request, true, time, Some(deadline))?;
+        if passed.is_late() {
+            let late = Err(late("passing a request through its layers", timeout));
+            passed.observe(&request, &late, false);
+            return late;
         }
-        let passed = Unobserved::new(passed, started);
         request.properties = request.properties.with_correlation_id(&id).with_reply_to("");
         let mut request = Arc::new(request);
         let answer = self.send(&mut request, &id, &passed, deadline, timeout);
@@ -154,7 +153,7 @@ impl CallerShared {
         self: &Arc<Self>,
         request: &mut Arc<Content>,
         id: &ShortString,
-        passed: &Unobserved,
+        passed: &Unobserved<'_>,
         deadline: Instant,
         timeout: Duration,
     ) -> Result<Answer> {

@@ -104,7 +104,11 @@ impl PublishLayers {
         self.0.is_empty()
     }
 
-    pub(crate) fn get(&self, index: usize) -> Option<&dyn PublishLayer> {
+    pub(super) fn iter(&self) -> impl Iterator<Item = &dyn PublishLayer> {
+        self.0.iter().map(|layer| &**layer)
+    }
+
+    pub(super) fn get(&self, index: usize) -> Option<&dyn PublishLayer> {
         self.0.get(index).map(|layer| &**layer)
     }
 }

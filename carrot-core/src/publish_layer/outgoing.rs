@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use crate::backend::Content;
 use crate::error::{Error, Result};
 use crate::model::{Properties, ShortString, Value};
+use crate::panic_guard::drop_guarded;
 
 /// A message that is about to be sent. Passed to [`PublishLayer::before_send`](crate::PublishLayer::before_send).
 ///
@@ -27,6 +28,25 @@ pub(super) struct LayerNotes {
     pub(super) attachments: Vec<(usize, Box<dyn Any + Send>)>,
     /// The routing keys that layers have replaced.
     pub(super) former_keys: Vec<(usize, ShortString)>,
+}
+
+impl LayerNotes {
+    /// Returns the value that a layer attached.
+    pub(super) fn attached_by(&self, layer: usize) -> Option<&(dyn Any + Send)> {
+        self.attachments.iter().find(|(owner, _)| *owner == layer).map(|(_, value)| &**value)
+    }
+
+    /// Returns the routing key after a layer, if a later layer has replaced it.
+    pub(super) fn key_after(&self, layer: usize) -> Option<&ShortString> {
+        self.former_keys.iter().find(|(later, _)| *later > layer).map(|(_, key)| key)
+    }
+
+    /// Drops each value alone, because a second panic of one drop aborts the process.
+    pub(super) fn drop_guarded(self) {
+        for (_, value) in self.attachments {
+            drop_guarded(value);
+        }
+    }
 }
 
 impl OutgoingMessage<'_> {

@@ -4,9 +4,9 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::backend::{Backend, Content, Outcome, Publication, PublishTag};
-use crate::deadline;
 use crate::error::{Error, Result, Returned};
-use crate::publish_layer::passed_layers::PassedLayers;
+use crate::publish_layer::layer::PublishLayers;
+use crate::publish_layer::passed_layers::{CallTime, PassedLayers};
 use crate::publisher::delayed::Delayed;
 
 /// One message until the outcome is known. The first thread that waits for the outcome asks the
@@ -127,7 +127,7 @@ impl InFlight {
 
     /// Shows the outcome to the layers, without a lock. Returns false if another outcome was
     /// decided before. Must be called before [`resolve`](InFlight::resolve).
-    pub(crate) fn decide(&self, outcome: &Result<()>) -> bool {
+    pub(crate) fn decide(&self, outcome: &Result<()>, layers: &PublishLayers) -> bool {
         if !self.has_layers {
             return true;
         }
@@ -142,8 +142,8 @@ impl InFlight {
         let passed = state.passed.take();
         drop(state);
         if let Some(passed) = passed {
-            let started = deadline::start(self.deadline, self.timeout);
-            passed.observe(&self.content, outcome, true, started);
+            let time = CallTime { deadline: self.deadline, timeout: self.timeout };
+            passed.observe(layers, &self.content, outcome, true, time);
         }
         true
     }
@@ -192,6 +192,14 @@ impl InFlight {
     /// Returns the outcome, if known. Does not count as a report.
     pub(crate) fn known(&self) -> Option<Result<()>> {
         self.lock().outcome.clone()
+    }
+
+    /// Fails if `left` is zero because the layers of the message took all the time.
+    pub(crate) fn check_layers_in_time(&self, left: Duration) -> Result<()> {
+        if self.has_layers && left.is_zero() {
+            return Err(late_layers(self.timeout));
+        }
+        Ok(())
     }
 
     /// Returns the time until the deadline.
@@ -359,6 +367,12 @@ impl InFlight {
     fn lock(&self) -> MutexGuard<'_, InFlightState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Returns the error of a message whose layers took all the time.
+#[cold]
+pub(crate) fn late_layers(timeout: Duration) -> Error {
+    Error::timeout("passing a message through its layers", timeout)
 }
 
 /// The result of asking for a message's outcome.

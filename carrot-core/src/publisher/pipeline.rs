@@ -12,10 +12,9 @@ use crate::deadline;
 use crate::error::{Error, Result};
 use crate::model::ShortString;
 use crate::model::{Exchange, Properties, Queue};
-use crate::publish_layer::layer::PublishLayers;
-use crate::publish_layer::passed_layers::{PassedLayers, Unobserved, pass_layers};
+use crate::publish_layer::passed_layers::{CallTime, PassedLayers, Unobserved, pass_layers};
 use crate::publisher::delayed::{Delayed, SendTerms};
-use crate::publisher::in_flight::{Attempt, InFlight};
+use crate::publisher::in_flight::{Attempt, InFlight, late_layers};
 use crate::publisher::settings::PublisherSettings;
 use crate::publisher::unconfirmed::UnconfirmedMessages;
 use crate::publisher::window::Window;
@@ -39,7 +38,6 @@ pub(crate) struct PublishPipeline {
     buffers: Arc<BufferPool>,
     channel: RecoveringChannel<()>,
     unconfirmed: Arc<UnconfirmedMessages>,
-    layers: Arc<PublishLayers>,
     chains: Arc<DeclaredChains>,
     /// Ends with the pipeline.
     _figures: Registered<UnconfirmedMessages>,
@@ -72,8 +70,11 @@ impl PublishPipeline {
         let made_again = exchange.auto_delete || queue.as_ref().is_some_and(Queue::goes_by_itself);
         let name = ShortString::from(&exchange.name);
         let window = Window::new(definition.max_in_flight, definition.max_bytes_in_flight);
-        let unconfirmed =
-            Arc::new(UnconfirmedMessages::new(window, Arc::clone(&connection.shared.isolation)));
+        let unconfirmed = Arc::new(UnconfirmedMessages::new(
+            window,
+            definition.layers.clone(),
+            Arc::clone(&connection.shared.isolation),
+        ));
         let options = if definition.confirms {
             ChannelOptions::publish()
         } else {
@@ -116,7 +117,6 @@ impl PublishPipeline {
             _figures: connection.shared.figures.publishing.register(Arc::clone(&unconfirmed)),
             unconfirmed,
             channel,
-            layers: Arc::new(definition.layers.clone()),
             chains,
             definition,
         };
@@ -159,19 +159,12 @@ impl PublishPipeline {
         terms: SendTerms,
         deadline: Instant,
         may_wait: bool,
-    ) -> Result<Unobserved> {
+    ) -> Result<Unobserved<'_>> {
         let until = may_wait.then_some(deadline);
-        let started = deadline::start(deadline, terms.timeout);
         // Not copied: the message belongs to this call alone.
         let own = Arc::make_mut(content);
-        let passed = pass_layers(&self.layers, own, terms.mandatory, started, until)?;
-        let passed = Unobserved::new(passed, started);
-        if Instant::now() < deadline {
-            return Ok(passed);
-        }
-        let late = Err(Error::timeout("passing a message through its layers", terms.timeout));
-        passed.observe(content, &late, false);
-        late
+        let time = CallTime { deadline, timeout: terms.timeout };
+        pass_layers(&self.unconfirmed.layers, own, terms.mandatory, time, until)
     }
 
     /// Sends a message in a publisher without confirms. Its outcome stays unknown.
@@ -180,13 +173,17 @@ impl PublishPipeline {
         mut content: Arc<Content>,
         terms: SendTerms,
     ) -> Result<Arc<Content>> {
-        if self.layers.is_empty() {
+        if self.unconfirmed.layers.is_empty() {
             return self.publish_unconfirmed(&content, terms).map(|()| content);
         }
         let deadline = deadline::after(terms.timeout);
         let passed = self.pass_layers(&mut content, terms, deadline, true)?;
-        let left = SendTerms { timeout: deadline::left(deadline), ..terms };
-        let sent = self.publish_unconfirmed(&content, left);
+        let left = deadline::left(deadline);
+        let sent = if left.is_zero() {
+            Err(late_layers(terms.timeout))
+        } else {
+            self.publish_unconfirmed(&content, SendTerms { timeout: left, ..terms })
+        };
         passed.observe(&content, &sent, false);
         sent.map(|()| content)
     }
@@ -238,7 +235,7 @@ impl PublishPipeline {
             return Ok(resolved(content, terms));
         }
         let deadline = deadline::after(terms.timeout);
-        let message = if self.layers.is_empty() && terms.delay.is_zero() {
+        let message = if self.unconfirmed.layers.is_empty() && terms.delay.is_zero() {
             self.enter(&content, terms, deadline, || None, None)?
         } else {
             self.enter_prepared(content, terms, deadline)?
@@ -304,9 +301,12 @@ impl PublishPipeline {
         content: &Arc<Content>,
         terms: SendTerms,
         deadline: Instant,
-        passed: &Unobserved,
+        passed: &Unobserved<'_>,
     ) -> Result<Arc<InFlight>> {
         let SendTerms { mandatory, timeout, .. } = terms;
+        if passed.is_late() {
+            return Err(late_layers(timeout));
+        }
         self.validate(content, mandatory)?;
         let connection = self.channel.connection();
         if let Some(reason) = connection.blocked() {
@@ -396,13 +396,20 @@ impl PublishPipeline {
     /// Publishes on the current channel. Publishes again if that channel was replaced meanwhile,
     /// because the thread that replaced the channel may not have known of this message.
     fn publish_until_sent(&self, message: &InFlight) -> Result<()> {
-        let mut opened = self.channel.current().map_or_else(|| self.recover(message.deadline), Ok);
+        let current = self.channel.current();
+        // The time of a wait for a channel is not that of the layers.
+        let mut check_layers = current.is_some();
+        let mut opened = current.map_or_else(|| self.recover(message.deadline), Ok);
         let mut was_sent = false;
         loop {
             let channel = opened?.channel;
             message.declare_again(message.deadline)?;
             self.unconfirmed.isolation.wait(message.deadline);
-            match channel.publish(&message.publication(), message.left()) {
+            let left = message.left();
+            if std::mem::take(&mut check_layers) {
+                message.check_layers_in_time(left)?;
+            }
+            match channel.publish(&message.publication(), left) {
                 Ok(_) if !self.definition.confirms => return Ok(()),
                 Ok(tag) => {
                     let attempt = Attempt { channel: Arc::clone(&channel), tag };

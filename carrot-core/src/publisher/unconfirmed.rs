@@ -8,6 +8,7 @@ use std::time::Instant;
 use crate::backend::Backend;
 use crate::deadline;
 use crate::error::{Error, Result};
+use crate::publish_layer::layer::PublishLayers;
 use crate::publisher::in_flight::{Attempt, InFlight};
 use crate::publisher::window::{PublishFailure, Window};
 use crate::recovery::effects::has_a_cause;
@@ -19,6 +20,8 @@ use crate::statistics::registry::Figures;
 #[derive(Debug)]
 pub(crate) struct UnconfirmedMessages {
     pub(crate) window: Window,
+    /// The layers of the publisher.
+    pub(crate) layers: PublishLayers,
     /// Failures of messages whose confirmation was dropped.
     unclaimed: Mutex<Vec<Error>>,
     /// The last loss that one of the messages may have caused.
@@ -83,9 +86,14 @@ impl Loss {
 }
 
 impl UnconfirmedMessages {
-    pub(crate) fn new(window: Window, isolation: Arc<Isolation>) -> UnconfirmedMessages {
+    pub(crate) fn new(
+        window: Window,
+        layers: PublishLayers,
+        isolation: Arc<Isolation>,
+    ) -> UnconfirmedMessages {
         UnconfirmedMessages {
             window,
+            layers,
             unclaimed: Mutex::default(),
             last_loss: Mutex::default(),
             loss_examined: Condvar::new(),
@@ -105,7 +113,7 @@ impl UnconfirmedMessages {
     /// Records the outcome of a message. A thread that sees the outcome also sees the room in the
     /// window and the unclaimed failure.
     pub(crate) fn resolve(&self, message: &InFlight, outcome: Result<()>) {
-        if !message.decide(&outcome) {
+        if !message.decide(&outcome, &self.layers) {
             return;
         }
         let mut unclaimed = None;
@@ -197,7 +205,11 @@ mod tests {
     use crate::backend::Content;
 
     fn unconfirmed_messages(messages: usize, bytes: usize) -> UnconfirmedMessages {
-        UnconfirmedMessages::new(Window::new(messages, bytes), Arc::default())
+        UnconfirmedMessages::new(
+            Window::new(messages, bytes),
+            PublishLayers::default(),
+            Arc::default(),
+        )
     }
 
     fn message(bytes: usize, sequence: u64) -> InFlight {
