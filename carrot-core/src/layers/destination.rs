@@ -11,15 +11,17 @@ const DEFAULT_EXCHANGE: &str = "amq.default";
 
 /// Returns the name of the destination of a sent message: the exchange, or the queue for the
 /// default exchange, whose routing keys are names of queues.
+#[inline]
 pub(super) fn of_sent<'a>(exchange: &'a ShortString, routing_key: &'a ShortString) -> &'a str {
-    match (exchange.as_str(), routing_key.as_str()) {
-        ("", "") => DEFAULT_EXCHANGE,
-        ("", queue) => group(queue),
-        (exchange, _) => group(exchange),
+    match (exchange.is_empty(), routing_key.is_empty()) {
+        (true, true) => DEFAULT_EXCHANGE,
+        (true, false) => group(routing_key),
+        (false, _) => group(exchange),
     }
 }
 
 /// Returns the name of a queue, or one name for all queues that the broker names.
+#[inline]
 pub(super) fn group(name: &str) -> &str {
     if name.len() > LONGEST {
         return OTHER;

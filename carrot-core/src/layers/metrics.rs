@@ -163,11 +163,13 @@ impl PublishLayer for Metrics {
     fn after_send(&self, message: &SentMessage<'_>) {
         let registry = &self.shared.registry;
         let metrics = self.sent(message.exchange(), message.routing_key());
-        if message.own_routing_key() == message.routing_key() {
+        let (own, current) = (message.own_routing_key(), message.routing_key());
+        // Without a change, both are the same string.
+        if std::ptr::eq(own, current) || own == current {
             metrics.in_flight.decrement(1);
         } else {
             // A later layer has replaced the routing key after the increment.
-            self.sent(message.exchange(), message.own_routing_key()).in_flight.decrement(1);
+            self.sent(message.exchange(), own).in_flight.decrement(1);
         }
         let seconds = message.elapsed().as_secs_f64();
         match message.error() {

@@ -94,12 +94,15 @@ impl TraceParent {
 
     /// Returns the header, in version 00. The only flag is that of sampling.
     pub(super) fn header(self) -> String {
-        let mut text = [b'-'; LENGTH];
+        // Text is checked in words of the processor: fastest if it is aligned, and full of them.
+        let mut aligned = AlignedText([b'-'; 64]);
+        let text = &mut aligned.0;
         write_hex(&mut text[0..2], &[0]);
         write_hex(&mut text[3..35], &self.trace_id.to_be_bytes());
         write_hex(&mut text[36..52], &self.parent_id.to_be_bytes());
-        write_hex(&mut text[53..], &[u8::from(self.sampled)]);
-        str::from_utf8(&text).unwrap_or_default().to_owned()
+        write_hex(&mut text[53..LENGTH], &[u8::from(self.sampled)]);
+        let text = str::from_utf8(text).unwrap_or_default();
+        text.get(..LENGTH).unwrap_or_default().to_owned()
     }
 }
 
@@ -125,6 +128,10 @@ fn hex<const BYTES: usize>(digits: &[u8]) -> Option<[u8; BYTES]> {
     }
     (invalid == 0).then_some(bytes)
 }
+
+/// Text at the address of a word.
+#[repr(align(16))]
+struct AlignedText([u8; 64]);
 
 #[inline(always)]
 fn write_hex(text: &mut [u8], bytes: &[u8]) {
@@ -235,6 +242,22 @@ mod tests {
                 let parsed = TraceParent::parse(&header);
                 let may_be_valid = is_same || (is_hex && ![2, 35, 52].contains(&at));
                 assert_eq!(parsed.is_some(), may_be_valid, "{at} {byte}");
+            }
+        }
+    }
+
+    #[test]
+    fn trace_parent_writes_each_digit_at_each_place() {
+        for place in 0..32 {
+            for digit in 0..16_u64 {
+                let trace_id = u128::from(digit) << (place * 4) | 1 << 127 | 1;
+                let parent_id = digit << (place % 16 * 4) | 1 << 63 | 1;
+                for sampled in [false, true] {
+                    let parent = TraceParent { trace_id, parent_id, sampled };
+                    let flags = u8::from(sampled);
+                    let expected = format!("00-{trace_id:032x}-{parent_id:016x}-{flags:02x}");
+                    assert_eq!(parent.header(), expected);
+                }
             }
         }
     }
