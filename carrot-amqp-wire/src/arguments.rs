@@ -168,11 +168,11 @@ fn write_value(value: &Value, writer: &mut FieldWriter<'_>, depth: usize) -> Res
         }
         Value::Timestamp(seconds) => tagged(b'T', &seconds.to_be_bytes()),
         Value::String(text) => {
-            tagged(b'S', &[]);
+            writer.octets(b"S");
             writer.long(text.as_bytes(), FIELD)?;
         }
         Value::Bytes(bytes) => {
-            tagged(b'x', &[]);
+            writer.octets(b"x");
             writer.long(bytes, FIELD)?;
         }
         Value::Table(headers) => {

@@ -218,8 +218,9 @@ fn without_blind_copies(content: Arc<Content>) -> Result<RoutedMessage> {
     let Some(headers) = content.properties.headers() else {
         return Ok(RoutedMessage::new(content));
     };
-    for name in ["CC", "BCC"] {
-        if let Some(value) = headers.get(name)
+    let blind = headers.get("BCC");
+    for (name, value) in [("CC", headers.get("CC")), ("BCC", blind)] {
+        if let Some(value) = value
             && value.as_array().is_none()
         {
             let found = type_name(value);
@@ -228,7 +229,7 @@ fn without_blind_copies(content: Arc<Content>) -> Result<RoutedMessage> {
             return Err(errors::precondition(reason));
         }
     }
-    let Some(blind) = headers.get("BCC") else { return Ok(RoutedMessage::new(content)) };
+    let Some(blind) = blind else { return Ok(RoutedMessage::new(content)) };
     let keys = array_of_strings(blind).into_iter().map(String::from).collect();
     let mut headers = headers.clone();
     headers.remove("BCC");

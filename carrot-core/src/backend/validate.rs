@@ -57,7 +57,19 @@ pub fn body(body: &[u8], most: u64) -> Result<()> {
 /// # Errors
 /// - [`Error::Invalid`]: names `field` and the path of the value in it, such as
 ///   `headers.trace[2].ratio`.
+#[inline]
 pub fn table(field: &'static str, headers: &Headers) -> Result<()> {
+    if is_plain(headers) { Ok(()) } else { nested_table(field, headers) }
+}
+
+/// Returns whether a table is valid, and holds no value that could be invalid.
+#[inline]
+fn is_plain(headers: &Headers) -> bool {
+    headers.iter().all(|(name, value)| name.len() <= SHORT_STRING && is_always_valid(value))
+}
+
+#[inline(never)]
+fn nested_table(field: &'static str, headers: &Headers) -> Result<()> {
     table_at(headers, 1).map_err(|Flaw { path, value, limit }| {
         let separator = if path.is_empty() || path.starts_with('[') { "" } else { "." };
         Error::Invalid {
@@ -96,7 +108,7 @@ fn table_at(headers: &Headers, depth: usize) -> Result<(), Flaw> {
     if depth > DEPTH {
         return Err(Flaw::here("nested table", DEPTH_LIMIT));
     }
-    if headers.iter().all(|(name, value)| name.len() <= SHORT_STRING && is_always_valid(value)) {
+    if is_plain(headers) {
         return Ok(());
     }
     headers.iter().try_for_each(|(name, value)| {

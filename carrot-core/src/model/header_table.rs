@@ -20,6 +20,14 @@ pub(super) enum HeaderTable<V> {
 }
 
 impl<V> HeaderTable<V> {
+    /// Creates a table of one name.
+    #[inline]
+    pub(super) fn of_one(name: ShortString, value: V) -> HeaderTable<V> {
+        let mut entries: [Option<Entry<V>>; FEW] = Default::default();
+        entries[0] = Some((name, value));
+        HeaderTable::Few(entries)
+    }
+
     #[inline]
     pub(super) fn get(&self, name: &str) -> Option<&V> {
         match self {
@@ -82,6 +90,7 @@ impl<V> HeaderTable<V> {
         }
     }
 
+    #[inline]
     pub(super) fn iter(&self) -> TableEntries<'_, V> {
         match self {
             HeaderTable::Few(entries) => TableEntries::Few(entries.iter()),
@@ -214,6 +223,13 @@ mod tests {
                     prop_assert_eq!(table.get(&name), map.get(&*name));
                 }
                 let mut reversed = HeaderTable::default();
+                if let Some((name, value)) = map.first() {
+                    let mut first = HeaderTable::of_one(name.clone(), *value);
+                    for (name, value) in &map {
+                        first.insert(name.clone(), *value);
+                    }
+                    prop_assert!(first.iter().eq(map.iter()));
+                }
                 for (name, value) in map.iter().rev() {
                     reversed.insert(name.clone(), *value);
                 }

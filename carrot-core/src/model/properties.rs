@@ -190,6 +190,7 @@ impl Properties {
     }
 
     /// Returns the value of one header, or `None` if that header is not set.
+    #[inline]
     pub fn header(&self, name: &str) -> Option<&Value> {
         self.headers.as_ref()?.get(name)
     }
@@ -214,7 +215,10 @@ impl Properties {
 
     /// Sets one header in place, and keeps the others.
     pub(crate) fn insert_header(&mut self, name: ShortString, value: Value) {
-        self.headers.get_or_insert_default().insert(name, value);
+        match &mut self.headers {
+            Some(headers) => drop(headers.insert(name, value)),
+            headers @ None => *headers = Some(Headers::of_one(name, value)),
+        }
     }
 
     /// Returns the time of publishing, in seconds since the Unix epoch, by the clock of the

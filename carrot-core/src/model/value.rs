@@ -165,6 +165,11 @@ impl Headers {
         Headers::default()
     }
 
+    /// Creates a table of one name.
+    pub(super) fn of_one(name: ShortString, value: Value) -> Headers {
+        Headers(Box::new(HeaderTable::of_one(name, value)))
+    }
+
     /// Sets `name` to `value`, and returns the former value. A new name comes last.
     pub fn insert(
         &mut self,
@@ -175,6 +180,7 @@ impl Headers {
     }
 
     /// Returns the value of `name`, if it is set.
+    #[inline]
     pub fn get(&self, name: &str) -> Option<&Value> {
         self.0.get(name)
     }
@@ -200,6 +206,7 @@ impl Headers {
     }
 
     /// Returns an iterator over all names and values, in the order in which the names were set.
+    #[inline]
     pub fn iter(&self) -> Iter<'_> {
         Iter(self.0.iter())
     }
@@ -274,6 +281,7 @@ pub struct Iter<'a>(TableEntries<'a, Value>);
 impl<'a> Iterator for Iter<'a> {
     type Item = (&'a ShortString, &'a Value);
 
+    #[inline]
     fn next(&mut self) -> Option<(&'a ShortString, &'a Value)> {
         self.0.next()
     }
