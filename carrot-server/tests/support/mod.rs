@@ -17,8 +17,8 @@ use carrot_tls::TlsConnector;
 
 use secured::Secured;
 
-/// Long enough for any expected answer.
-pub(crate) const SOON: Duration = Duration::from_secs(10);
+/// Long enough for any expected answer, on a busy machine.
+pub(crate) const SOON: Duration = Duration::from_secs(30);
 const FRAME_MAX: u32 = 131_072;
 
 /// A frame, or the end of the connection, as a short text.
