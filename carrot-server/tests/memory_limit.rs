@@ -4,7 +4,7 @@
 
 mod support;
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use carrot_amqp_wire::{BasicAck, BasicGet, ConnectionClose, Method, QueueDeclare};
 use carrot_backend_memory::Broker;
@@ -86,7 +86,8 @@ fn stop_does_not_wait_for_a_blocked_client() {
     let (broker, server) = limited();
     let mut client = blocked(&server);
     std::thread::scope(|scope| {
-        let stopped = scope.spawn(|| server.stop(SOON));
+        // Less than the time after which the server gives up a client that answers no close.
+        let stopped = scope.spawn(|| server.stop(Duration::from_secs(8)));
         assert!(client.next().starts_with("connection.close 320"));
         client.method(0, Method::ConnectionCloseOk);
         stopped.join().unwrap().unwrap();
