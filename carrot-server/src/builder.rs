@@ -6,12 +6,12 @@ use std::time::Duration;
 
 use carrot_backend_memory::Broker;
 use carrot_core::{Error, Result, Secret};
+use carrot_listener::{Users, check_addresses};
 
 use crate::control::ControlInterface;
 use crate::server::{Server, failed};
 use crate::server_tls::ServerTls;
 use crate::settings::{FRAME_MIN, ServerSettings};
-use crate::users::Users;
 
 /// The longest name of a virtual host or a user, in bytes.
 const LONGEST_NAME: usize = 255;
@@ -259,20 +259,7 @@ impl ServerBuilder {
             .to_socket_addrs()
             .map_err(|error| failed("find the address", &error))?
             .collect();
-        let foreign = addresses.iter().find(|address| !address.ip().is_loopback());
-        match foreign {
-            Some(address) if !any_interface => {
-                let reason = format!(
-                    "{address} is reachable from other machines; call allow_other_machines"
-                );
-                return Err(Error::config("address", reason));
-            }
-            Some(_) if settings.users.is_empty() => {
-                let reason = "a server for other machines needs a user; add one with a password";
-                return Err(Error::config("user", reason));
-            }
-            _ => {}
-        }
+        check_addresses(&addresses, any_interface, !settings.users.is_empty())?;
         if settings.users.is_empty() {
             settings.users.add("guest".into(), Some("guest".into()));
         }

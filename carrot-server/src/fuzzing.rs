@@ -13,13 +13,11 @@ use carrot_amqp_wire::{
     QueueDeclare,
 };
 use carrot_backend_memory::Broker;
+use carrot_listener::{ConnectionRegistry, MemoryBudget, WriterTask};
 
 use crate::connection::peer::Peer;
 use crate::connection::reader::{PeerReader, ReadProgress, ServerContext, frame_limit};
 use crate::encode::Encoder;
-use crate::memory_budget::MemoryBudget;
-use crate::outgoing::WriterTask;
-use crate::registry::ConnectionRegistry;
 use crate::server::Server;
 use crate::settings::ServerSettings;
 

@@ -92,17 +92,14 @@ mod encode;
 #[cfg(any(test, fuzzing))]
 #[doc(hidden)]
 pub mod fuzzing;
-mod memory_budget;
 mod outgoing;
 mod properties;
-mod registry;
 mod server;
 mod server_tls;
 mod settings;
 mod sync;
 #[cfg_attr(not(feature = "tls"), path = "no_tls.rs")]
 mod tls;
-mod users;
 
 pub use builder::ServerBuilder;
 pub use control::ControlInterface;

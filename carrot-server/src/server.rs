@@ -9,16 +9,13 @@ use std::time::{Duration, Instant};
 
 use carrot_backend_memory::session::MemoryLimit;
 use carrot_core::{Error, Result};
+use carrot_listener::{AcceptSettings, ConnectionRegistry, MemoryBudget, Registration, accept_all};
 
 use crate::connection::reader::{self, STACK, ServerContext};
 use crate::control::ControlInterface;
-use crate::memory_budget::MemoryBudget;
-use crate::registry::{ConnectionRegistry, Registration};
 use crate::settings::ServerSettings;
 use crate::tls::ServerTlsAcceptor;
 
-/// The pause after a failure to accept a connection, such as too many open files.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// The time that threads have to end after their sockets were closed.
 const CUT_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -210,31 +207,15 @@ fn start(name: &str, run: impl FnOnce() + Send + 'static) -> Result<JoinHandle<(
 
 /// Accepts connections until the server stops.
 fn accept(listener: &TcpListener, shared: &Arc<ServerShared>) {
-    while !shared.registry.is_stopping() {
-        let socket = match listener.accept() {
-            Ok((socket, _)) => socket,
-            Err(error) => {
-                log::warn!("a connection could not be accepted: {error}");
-                shared.registry.pause(ACCEPT_PAUSE);
-                continue;
-            }
-        };
-        let Some(registration) = shared.registry.admit(shared.settings.max_connections) else {
-            if !shared.registry.is_stopping() {
-                log::warn!("a connection was refused: the server has too many");
-            }
-            continue;
-        };
-        let served = Arc::clone(shared);
-        let started = thread::Builder::new()
-            .name("carrot-server-reader".into())
-            .stack_size(STACK)
-            .spawn(move || served.serve(socket, registration));
-        if let Err(error) = started {
-            log::warn!("a connection was refused: no thread: {error}");
-            shared.registry.pause(ACCEPT_PAUSE);
-        }
-    }
+    let settings = AcceptSettings {
+        max_connections: shared.settings.max_connections,
+        thread_name: "carrot-server-reader",
+        stack_bytes: STACK,
+    };
+    let served = Arc::clone(shared);
+    accept_all(listener, &shared.registry, settings, move |socket, registration| {
+        served.serve(socket, registration);
+    });
 }
 
 impl ServerShared {

@@ -2,9 +2,9 @@
 
 use carrot_amqp_wire::{BasicPublish, BodyPart, ContentHeader, Method};
 use carrot_core::backend::{Body, ShortString};
+use carrot_listener::{BudgetShare, MemoryBudget};
 
 use crate::close::Close;
-use crate::memory_budget::{BudgetShare, MemoryBudget};
 
 /// The class and the number of `basic.publish`.
 pub(crate) const PUBLISH: (u16, u16) = (60, 40);

@@ -11,11 +11,11 @@ use carrot_amqp_wire::{Method, ShortStr};
 use carrot_backend_memory::session::{Session, SessionChannel};
 use carrot_core::backend::Content;
 use carrot_core::{Error, Result as BrokerResult};
+use carrot_listener::MemoryBudget;
 
 use crate::channel::content::{Envelope, PUBLISH, PublishedMessage};
 use crate::channel::output::PeerOutput;
 use crate::close::Close;
-use crate::memory_budget::MemoryBudget;
 use crate::outgoing::Outgoing;
 use crate::properties::PropertyForwarding;
 

@@ -9,10 +9,10 @@ use std::time::Duration;
 use carrot_amqp_wire::{ConnectionBlocked, Method};
 use carrot_backend_memory::session::Session;
 use carrot_core::backend::Event;
+use carrot_listener::ServedConnection;
 
 use crate::close::Close;
 use crate::outgoing::Outgoing;
-use crate::registry::ServedConnection;
 use crate::tls::ServerTlsSession;
 
 /// The reply code of an end that an operator requested.

@@ -11,6 +11,7 @@ use carrot_amqp_wire::{
     FRAME_OVERHEAD, Frame, FrameKind, FramePart, FrameReader, Method, WireError,
 };
 use carrot_backend_memory::session::Session;
+use carrot_listener::{ConnectionRegistry, MemoryBudget, Registration};
 
 use crate::channel::ChannelContext;
 use crate::close::Close;
@@ -20,9 +21,7 @@ use crate::connection::handshake::{
 use crate::connection::peer::Peer;
 use crate::connection::running::RunningConnection;
 use crate::connection::writer;
-use crate::memory_budget::MemoryBudget;
 use crate::outgoing::Outgoing;
-use crate::registry::{ConnectionRegistry, Registration};
 use crate::settings::ServerSettings;
 use crate::tls::{ServerTlsAcceptor, ServerTlsSession};
 

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use carrot_backend_memory::Broker;
 use carrot_core::{Error, Result};
+use carrot_listener::{ConnectionRegistry, Registration, ServedConnection};
 use serde_json::Value;
 
 use crate::control::access::ControlAccess;
@@ -15,7 +16,6 @@ use crate::control::error::ControlError;
 use crate::control::operations::ControlledBrokers;
 use crate::control::request::{self, ControlRequest, REQUEST_TIMEOUT, ReadFailure};
 use crate::control::response;
-use crate::registry::{ConnectionRegistry, Registration, ServedConnection};
 
 /// The most requests at a time.
 const MOST_REQUESTS: usize = 32;

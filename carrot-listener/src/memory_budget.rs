@@ -4,36 +4,38 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// The bytes of messages that have not arrived completely, of all connections.
 #[derive(Debug)]
-pub(crate) struct MemoryBudget {
+pub struct MemoryBudget {
     limit: usize,
     used: AtomicUsize,
 }
 
 /// A part of the budget, which returns when the part is dropped.
 #[derive(Debug)]
-pub(crate) struct BudgetShare<'a> {
+pub struct BudgetShare<'a> {
     budget: &'a MemoryBudget,
     bytes: usize,
 }
 
 impl MemoryBudget {
-    pub(crate) fn new(limit: usize) -> MemoryBudget {
+    /// Creates a budget of this number of bytes.
+    pub fn new(limit: usize) -> MemoryBudget {
         MemoryBudget { limit, used: AtomicUsize::new(0) }
     }
 
-    pub(crate) fn limit(&self) -> usize {
+    /// Returns the number of bytes of the whole budget.
+    pub fn limit(&self) -> usize {
         self.limit
     }
 
     /// Returns an empty part.
-    pub(crate) fn share(&self) -> BudgetShare<'_> {
+    pub fn share(&self) -> BudgetShare<'_> {
         BudgetShare { budget: self, bytes: 0 }
     }
 }
 
 impl BudgetShare<'_> {
     /// Takes more of the budget. Returns `false` if it is used up.
-    pub(crate) fn grow(&mut self, bytes: usize) -> bool {
+    pub fn grow(&mut self, bytes: usize) -> bool {
         let before = self.budget.used.fetch_add(bytes, Ordering::Relaxed);
         if before.saturating_add(bytes) > self.budget.limit {
             self.budget.used.fetch_sub(bytes, Ordering::Relaxed);

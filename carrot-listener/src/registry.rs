@@ -1,6 +1,7 @@
 //! The open connections of a server.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
 
@@ -10,7 +11,7 @@ use crate::sync::{lock, wait, wait_until};
 const MOST_UNAUTHENTICATED: usize = 256;
 
 /// A connection, as far as the server uses it.
-pub(crate) trait ServedConnection: Send + Sync {
+pub trait ServedConnection: Send + Sync {
     /// Asks the peer to close the connection.
     fn request_close(&self);
 
@@ -20,7 +21,7 @@ pub(crate) trait ServedConnection: Send + Sync {
 
 /// The open connections of a server.
 #[derive(Default)]
-pub(crate) struct ConnectionRegistry {
+pub struct ConnectionRegistry {
     state: Mutex<ConnectionRegistryState>,
     changed: Condvar,
 }
@@ -36,7 +37,7 @@ struct ConnectionRegistryState {
 }
 
 /// The place of one connection in the registry, until it is dropped.
-pub(crate) struct Registration {
+pub struct Registration {
     registry: Arc<ConnectionRegistry>,
     id: u64,
     is_authenticated: bool,
@@ -44,7 +45,7 @@ pub(crate) struct Registration {
 
 impl ConnectionRegistry {
     /// Registers a socket, unless there are too many, or the server stops.
-    pub(crate) fn admit(self: &Arc<ConnectionRegistry>, most: usize) -> Option<Registration> {
+    pub fn admit(self: &Arc<ConnectionRegistry>, most: usize) -> Option<Registration> {
         let mut state = lock(&self.state);
         if state.is_stopping || state.open >= most || state.unauthenticated >= MOST_UNAUTHENTICATED
         {
@@ -57,17 +58,18 @@ impl ConnectionRegistry {
         Some(Registration { registry: Arc::clone(self), id, is_authenticated: false })
     }
 
-    pub(crate) fn is_stopping(&self) -> bool {
+    /// Returns whether the server stops.
+    pub fn is_stopping(&self) -> bool {
         lock(&self.state).is_stopping
     }
 
     /// Returns the number of open connections.
-    pub(crate) fn count(&self) -> usize {
+    pub fn count(&self) -> usize {
         lock(&self.state).open
     }
 
     /// Waits for `pause`, or until the server stops.
-    pub(crate) fn pause(&self, pause: Duration) {
+    pub fn pause(&self, pause: Duration) {
         let Some(deadline) = Instant::now().checked_add(pause) else { return };
         let mut state = lock(&self.state);
         let mut passed = false;
@@ -77,7 +79,7 @@ impl ConnectionRegistry {
     }
 
     /// Waits until fewer than `most` connections are open, or until the server stops.
-    pub(crate) fn wait_for_room(&self, most: usize) {
+    pub fn wait_for_room(&self, most: usize) {
         let mut state = lock(&self.state);
         while state.open >= most && !state.is_stopping {
             state = wait(&self.changed, state);
@@ -85,7 +87,7 @@ impl ConnectionRegistry {
     }
 
     /// Admits no more connections, and calls `each` with the open ones.
-    pub(crate) fn stop(&self, each: impl Fn(&dyn ServedConnection)) {
+    pub fn stop(&self, each: impl Fn(&dyn ServedConnection)) {
         let mut state = lock(&self.state);
         state.is_stopping = true;
         let connections: Vec<_> = state.connections.values().cloned().collect();
@@ -95,7 +97,7 @@ impl ConnectionRegistry {
     }
 
     /// Waits until no connection is open. Returns `false` if the deadline passed first.
-    pub(crate) fn wait_until_empty(&self, deadline: Instant) -> bool {
+    pub fn wait_until_empty(&self, deadline: Instant) -> bool {
         let mut state = lock(&self.state);
         let mut passed = false;
         while state.open > 0 && !passed {
@@ -107,14 +109,14 @@ impl ConnectionRegistry {
 
 impl Registration {
     /// Adds the connection that the registration is for. Returns `false` if the server stops.
-    pub(crate) fn add(&self, connection: Arc<dyn ServedConnection>) -> bool {
+    pub fn add(&self, connection: Arc<dyn ServedConnection>) -> bool {
         let mut state = lock(&self.registry.state);
         state.connections.insert(self.id, connection);
         !state.is_stopping
     }
 
     /// Notes that the peer has authenticated itself.
-    pub(crate) fn note_authenticated(&mut self) {
+    pub fn note_authenticated(&mut self) {
         if !std::mem::replace(&mut self.is_authenticated, true) {
             lock(&self.registry.state).unauthenticated -= 1;
         }
@@ -130,6 +132,19 @@ impl Drop for Registration {
         drop(state);
         drop(connection);
         self.registry.changed.notify_all();
+    }
+}
+
+impl fmt::Debug for ConnectionRegistry {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let open = self.count();
+        formatter.debug_struct("ConnectionRegistry").field("open", &open).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Registration {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Registration").field("id", &self.id).finish_non_exhaustive()
     }
 }
 

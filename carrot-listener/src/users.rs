@@ -7,30 +7,32 @@ use carrot_core::Secret;
 
 /// The users of a server, by name.
 #[derive(Clone, Default)]
-pub(crate) struct Users(BTreeMap<String, Option<Secret>>);
+pub struct Users(BTreeMap<String, Option<Secret>>);
 
 impl Users {
     /// Adds a user. One without a password logs in with a certificate only.
-    pub(crate) fn add(&mut self, name: String, password: Option<Secret>) {
+    pub fn add(&mut self, name: String, password: Option<Secret>) {
         self.0.insert(name, password);
     }
 
-    pub(crate) fn contains(&self, name: &str) -> bool {
+    /// Returns whether there is a user of this name.
+    pub fn contains(&self, name: &str) -> bool {
         self.0.contains_key(name)
     }
 
-    pub(crate) fn is_empty(&self) -> bool {
+    /// Returns whether there is no user.
+    pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
     /// Returns the length of the longest name, in bytes.
-    pub(crate) fn longest_name(&self) -> Option<usize> {
+    pub fn longest_name(&self) -> Option<usize> {
         self.0.keys().map(String::len).max()
     }
 
     /// Returns whether the password is that of the user. The time depends on the length of the
     /// given password only.
-    pub(crate) fn accept(&self, name: &str, password: &[u8]) -> bool {
+    pub fn accept(&self, name: &str, password: &[u8]) -> bool {
         let found = self.0.get(name).and_then(Option::as_ref);
         let expected = found.map_or("", |secret| secret.reveal()).as_bytes();
         let mut difference = u8::from(found.is_none()) | u8::from(expected.len() != password.len());

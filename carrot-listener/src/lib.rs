@@ -1,0 +1,31 @@
+//! The parts that the servers of Carrot share, for any protocol.
+//!
+//! * A [`ConnectionRegistry`] admits connections up to a limit, and ends them with the server.
+//! * [`accept_all`] runs the thread that accepts connections.
+//! * [`check_addresses`] refuses addresses that other machines reach, unless the program permits
+//!   them.
+//! * [`Users`] compares passwords in a time that does not depend on them.
+//! * A [`MemoryBudget`] bounds what has not arrived completely, over all connections.
+//! * An [`OutgoingQueue`] holds what waits for the writer of a connection, and is bounded.
+//!
+//! The crate knows no protocol, and opens no socket. Programs do not use it.
+
+#![warn(clippy::exhaustive_enums, clippy::exhaustive_structs)]
+
+mod accepting;
+mod addresses;
+mod memory_budget;
+mod outgoing_queue;
+mod registry;
+mod sync;
+mod users;
+
+pub use accepting::{AcceptSettings, Acceptor, accept_all};
+pub use addresses::check_addresses;
+pub use memory_budget::{BudgetShare, MemoryBudget};
+pub use outgoing_queue::{
+    DELIVERY_ROOM, MOST_UNREAD, MOST_WAITING, OutgoingItem, OutgoingQueue, WriteBatch, WriterTask,
+};
+pub use registry::{ConnectionRegistry, Registration, ServedConnection};
+pub use sync::{lock, wait, wait_until};
+pub use users::Users;
