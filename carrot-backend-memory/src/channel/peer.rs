@@ -2,11 +2,14 @@
 
 use std::sync::Arc;
 
+use carrot_core::backend::DeliveryTag;
+
 use crate::channel::BrokerChannel;
 use crate::channel::inbox::PeerConsumer;
 use crate::channel::output::ChannelEvent;
 use crate::channel::unacked::UnackedDelivery;
 use crate::queue::BrokerQueue;
+use crate::queue::sink::ConsumerKey;
 use crate::queue::state::SettleAction;
 use crate::sync::lock;
 
@@ -72,6 +75,27 @@ impl BrokerChannel {
     /// Takes all unacknowledged deliveries, but not those that were settled in a transaction.
     pub(crate) fn take_unacked(&self) -> Vec<UnackedDelivery> {
         lock(&self.state).unacked.take_all()
+    }
+
+    /// Takes the unacknowledged deliveries of a consumer, except those that `is_seen` accepts.
+    pub(crate) fn take_unseen(
+        &self,
+        queue: &Arc<BrokerQueue>,
+        consumer: ConsumerKey,
+        mut is_seen: impl FnMut(DeliveryTag) -> bool,
+    ) -> Vec<UnackedDelivery> {
+        let mut state = lock(&self.state);
+        let is_of_consumer = |unacked: &UnackedDelivery| {
+            unacked.delivery.consumer == consumer && Arc::ptr_eq(&unacked.queue, queue)
+        };
+        let unseen: Vec<u64> = state
+            .unacked
+            .iter()
+            .filter(|(_, unacked)| is_of_consumer(unacked))
+            .map(|(tag, _)| tag)
+            .filter(|tag| !is_seen(DeliveryTag(*tag)))
+            .collect();
+        unseen.into_iter().filter_map(|tag| state.unacked.take(tag)).collect()
     }
 
     /// Keeps a settlement until its transaction ends.

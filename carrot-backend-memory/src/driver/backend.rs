@@ -126,12 +126,7 @@ impl Backend for MemoryBackend {
     }
 
     fn reject(&self, tag: DeliveryTag, rejection: Rejection, extent: Extent) -> Result<()> {
-        let settlement = match rejection {
-            Rejection::Requeue => SettleAction::Requeue { failed: false },
-            Rejection::RequeueFailed => SettleAction::Requeue { failed: true },
-            Rejection::Discard => SettleAction::Discard,
-        };
-        self.handle.settle(tag, extent, settlement)
+        self.handle.settle(tag, extent, SettleAction::of(rejection))
     }
 
     fn check(&self) -> Result<()> {

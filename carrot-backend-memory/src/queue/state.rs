@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use carrot_core::Overflow;
-use carrot_core::backend::Content;
+use carrot_core::backend::{Content, Rejection};
 
 use crate::clock::NEVER;
 use crate::header_order::sorted_by_name;
@@ -52,6 +52,16 @@ pub(crate) enum SettleAction {
     },
     /// Drops or dead-letters the messages.
     Discard,
+}
+
+impl SettleAction {
+    pub(crate) fn of(rejection: Rejection) -> SettleAction {
+        match rejection {
+            Rejection::Requeue => SettleAction::Requeue { failed: false },
+            Rejection::RequeueFailed => SettleAction::Requeue { failed: true },
+            Rejection::Discard => SettleAction::Discard,
+        }
+    }
 }
 
 /// Why messages return to a queue.

@@ -4,8 +4,10 @@ use std::fmt;
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::sync::{Arc, Mutex};
 
-use carrot_core::backend::{Content, Declare, Delete, Deleted, QueueInfo, ShortString};
-use carrot_core::{Error, Result};
+use carrot_core::backend::{
+    Content, Declare, Delete, Deleted, DeliveryTag, QueueInfo, ShortString,
+};
+use carrot_core::{Binding, Error, Result};
 
 use crate::broker::connection::BrokerConnection;
 use crate::broker::direct_reply_to::PSEUDO_QUEUE;
@@ -16,8 +18,11 @@ use crate::channel::inbox_sink::InboxSink;
 use crate::channel::output::{ChannelEvent, ChannelOutput};
 use crate::driver::channel_handle::ChannelHandle;
 use crate::errors;
+use crate::queue::BrokerQueue;
 use crate::queue::arguments::{QueueKind, consumer_priority};
 use crate::queue::consumers::QueueConsumer;
+use crate::queue::sink::ConsumerKey;
+use crate::queue::state::SettleAction;
 use crate::session::mode::ChannelMode;
 use crate::session::settings::{ConsumeSettings, LONGEST_DELAY};
 use crate::sync::lock;
@@ -82,6 +87,16 @@ impl SessionChannel {
     pub fn delete(&self, entity: Delete<'_>) -> Result<Deleted> {
         self.begin(Operation::Delete)?;
         self.close_on_error(self.handle.delete(entity))
+    }
+
+    /// Returns whether a binding exists. Changes nothing.
+    ///
+    /// # Errors
+    /// - As [`Backend::has_binding`](carrot_core::backend::Backend::has_binding).
+    pub fn has_binding(&self, binding: &Binding) -> Result<bool> {
+        self.begin(Operation::Declare)?;
+        let binding = self.close_on_error(self.handle.resolve(binding))?;
+        Ok(self.handle.shared().topology().has_binding(&binding))
     }
 
     /// Publishes a message, or adds the message to the transaction.
@@ -262,6 +277,37 @@ impl SessionChannel {
     /// # Errors
     /// The error of a closed channel.
     pub fn cancel(&self, consumer_tag: &[u8]) -> Result<bool> {
+        self.end_consumer(consumer_tag, |_, _| ())
+    }
+
+    /// Ends a consumer as [`cancel`](SessionChannel::cancel) does, and requeues its deliveries that
+    /// the program of the peer has not seen: all but those in `seen`. Returns `false` for an
+    /// unknown tag.
+    ///
+    /// The deliveries return one by one, as from a driver that receives them one by one. A queue
+    /// with a length limit then loses no message that a consumer can take.
+    ///
+    /// # Errors
+    /// The error of a closed channel.
+    pub fn drop_consumer(
+        &self,
+        consumer_tag: &[u8],
+        mut seen: impl FnMut(DeliveryTag) -> bool,
+    ) -> Result<bool> {
+        self.end_consumer(consumer_tag, |queue, key| {
+            for unacked in self.handle.channel.take_unseen(queue, key, &mut seen) {
+                let action = SettleAction::Requeue { failed: false };
+                self.handle.settle_all(vec![unacked], action);
+            }
+        })
+    }
+
+    /// Ends a consumer. Calls `ended` with its queue after that.
+    fn end_consumer(
+        &self,
+        consumer_tag: &[u8],
+        ended: impl FnOnce(&Arc<BrokerQueue>, ConsumerKey),
+    ) -> Result<bool> {
         let handle = &self.handle;
         handle.channel.check()?;
         let Some(inbox) = handle.channel.inbox_of(consumer_tag) else { return Ok(false) };
@@ -271,11 +317,13 @@ impl SessionChannel {
             handle.shared().replies.remove(&name);
             handle.channel.set_reply_to(None)?;
         }
-        let ended = handle.channel.end_subscription(inbox, "", "the peer cancelled the consumer");
+        let consumer =
+            handle.channel.end_subscription(inbox, "", "the peer cancelled the consumer");
         handle.channel.remove_inbox(inbox);
-        if let Some((queue, key)) = ended {
+        if let Some((queue, key)) = consumer {
             let fate = handle.then_dead_letter(|| queue.remove_consumer(key));
             handle.shared().remove_if_deleted(&queue, fate);
+            ended(&queue, key);
         }
         Ok(true)
     }
@@ -284,6 +332,12 @@ impl SessionChannel {
     /// nothing.
     pub fn close(&self) {
         self.handle.close(Error::disconnected("the peer closed the channel"));
+    }
+
+    /// Closes the channel as a driver does: it requeues the deliveries first, so none of them
+    /// counts as failed. A second call does nothing.
+    pub fn give_back(&self) {
+        self.handle.close(Error::closed("channel"));
     }
 
     /// Serves the consumers again if the channel lacked room for deliveries.

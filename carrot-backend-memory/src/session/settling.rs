@@ -25,12 +25,32 @@ impl SessionChannel {
     /// # Errors
     /// As [`ack`](SessionChannel::ack).
     pub fn reject(&self, tag: DeliveryTag, rejection: Rejection, extent: Extent) -> Result<()> {
-        let action = match rejection {
-            Rejection::Requeue => SettleAction::Requeue { failed: false },
-            Rejection::RequeueFailed => SettleAction::Requeue { failed: true },
-            Rejection::Discard => SettleAction::Discard,
-        };
-        self.settle(tag, extent, action)
+        self.settle(tag, extent, SettleAction::of(rejection))
+    }
+
+    /// Acknowledges these deliveries, and no others, in one step.
+    ///
+    /// # Errors
+    /// As [`ack`](SessionChannel::ack), for any of the tags. The channel is closed then, and the
+    /// deliveries before that tag are acknowledged.
+    pub fn ack_all(&self, tags: impl IntoIterator<Item = DeliveryTag>) -> Result<()> {
+        self.settle_each(tags, SettleAction::Ack)
+    }
+
+    /// Rejects these deliveries, and no others, in one step.
+    ///
+    /// Deliveries that are requeued return to their queues together, before any of them is
+    /// delivered again. Only [`Rejection::RequeueFailed`] requeues them one by one, because AMQP
+    /// has no method that fails several deliveries.
+    ///
+    /// # Errors
+    /// As [`ack_all`](SessionChannel::ack_all).
+    pub fn reject_all(
+        &self,
+        tags: impl IntoIterator<Item = DeliveryTag>,
+        rejection: Rejection,
+    ) -> Result<()> {
+        self.settle_each(tags, SettleAction::of(rejection))
     }
 
     /// Requeues all unacknowledged deliveries (`basic.recover`).
@@ -56,15 +76,51 @@ impl SessionChannel {
             Extent::UpTo => channel.take_up_to(tag)?,
         };
         let Some(taken) = taken else { return self.refuse(errors::unknown_tag(tag.0)) };
+        self.settle_taken(action, taken);
+        Ok(())
+    }
+
+    fn settle_each(
+        &self,
+        tags: impl IntoIterator<Item = DeliveryTag>,
+        action: SettleAction,
+    ) -> Result<()> {
+        let is_ack = action == SettleAction::Ack;
+        self.begin(if is_ack { Operation::Ack } else { Operation::Reject })?;
+        let mut taken = Vec::new();
+        let mut refused = None;
+        for tag in tags {
+            match self.handle.channel.take(tag) {
+                Ok(Some(unacked)) => taken.push((tag.0, unacked)),
+                Ok(None) => {
+                    refused = Some(self.refuse(errors::unknown_tag(tag.0)));
+                    break;
+                }
+                Err(closed) => {
+                    refused = Some(Err(closed));
+                    break;
+                }
+            }
+        }
+        // What was taken is settled also if the channel was closed meanwhile.
+        if action == (SettleAction::Requeue { failed: true }) {
+            taken.into_iter().for_each(|one| self.settle_taken(action, vec![one]));
+        } else if !taken.is_empty() {
+            self.settle_taken(action, taken);
+        }
+        refused.unwrap_or(Ok(()))
+    }
+
+    /// Settles deliveries that were taken out of the channel, or adds them to the transaction.
+    fn settle_taken(&self, action: SettleAction, taken: Vec<(u64, UnackedDelivery)>) {
+        let channel = &self.handle.channel;
         if self.has_transactions() {
-            channel.add_pending(action, taken);
-            return Ok(());
+            return channel.add_pending(action, taken);
         }
         channel.note_settling(true);
         self.carry_out(action, taken);
         channel.note_settling(false);
         self.resume();
-        Ok(())
     }
 
     /// Settles deliveries that were taken out of the channel.

@@ -1,7 +1,9 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use carrot_core::backend::{Content, Delete, DeleteIf, DeliveryTag, Event, Extent, Rejection};
+use carrot_core::backend::{
+    Content, Declare, Delete, DeleteIf, DeliveryTag, Event, Extent, Rejection,
+};
 use carrot_core::{Error, Overflow, Properties, Queue, RabbitMqRelease, Value};
 
 use crate::broker::Broker;
@@ -359,4 +361,65 @@ fn blocked_session_waits_until_its_messages_are_read() {
         waiting.join().unwrap();
     });
     assert_eq!((peer.events.take(), peer.ready("a")), (vec!["ack 1".to_string()], 1));
+}
+
+#[test]
+fn deliveries_are_settled_in_one_step_with_their_tags() {
+    let peer = Peer::with_queues(&["a"]);
+    (1..=4).for_each(|number| peer.publish("a", &number.to_string()));
+    peer.consume("a", "one");
+    peer.events.take();
+    peer.channel.ack_all([DeliveryTag(1), DeliveryTag(3)]).unwrap();
+    // Both are back before the first of them is delivered again.
+    peer.channel.reject_all([DeliveryTag(2), DeliveryTag(4)], Rejection::Requeue).unwrap();
+    assert_eq!(peer.events.take(), ["one 5 2 again", "one 6 4 again"]);
+    let unknown = peer.channel.ack_all([DeliveryTag(5), DeliveryTag(9)]);
+    assert!(matches!(unknown, Err(Error::PreconditionFailed { .. })), "{unknown:?}");
+    // The deliveries before the unknown one are acknowledged.
+    assert_eq!(peer.ready("a"), 1);
+}
+
+#[test]
+fn dropped_consumer_requeues_what_its_program_has_not_seen() {
+    let peer = Peer::with_queues(&["a", "b"]);
+    (1..=4).for_each(|number| peer.publish("a", &number.to_string()));
+    peer.publish("b", "other");
+    peer.consume("a", "one");
+    peer.consume("b", "two");
+    peer.channel.ack(DeliveryTag(1), Extent::One).unwrap();
+    peer.events.take();
+    assert!(peer.channel.drop_consumer(b"one", |tag| tag == DeliveryTag(3)).unwrap());
+    assert!(!peer.channel.drop_consumer(b"one", |_| false).unwrap());
+    assert_eq!((peer.ready("a"), peer.ready("b")), (2, 0));
+    assert_eq!(peer.events.take(), [""; 0]);
+    peer.channel.ack(DeliveryTag(3), Extent::One).unwrap();
+    peer.channel.ack(DeliveryTag(5), Extent::One).unwrap();
+}
+
+#[test]
+fn channel_that_is_given_back_counts_no_failed_delivery() {
+    for (gives_back, expected) in [(true, 1), (false, 0)] {
+        let broker = Broker::new();
+        let peer = Peer::of(&broker);
+        peer.declare(
+            &Queue::new("q").argument("x-queue-type", "quorum").argument("x-delivery-limit", 0),
+        );
+        peer.publish("q", "1");
+        peer.consume("q", "one");
+        if gives_back {
+            peer.channel.give_back();
+        } else {
+            peer.session.close();
+        }
+        assert_eq!(peer.ready("q"), expected, "gives back: {gives_back}");
+    }
+}
+
+#[test]
+fn binding_is_found_without_a_change() {
+    let peer = Peer::with_queues(&["a"]);
+    let binding = carrot_core::Binding::queue("amq.topic", "a", "k.#");
+    assert!(!peer.channel.has_binding(&binding).unwrap());
+    peer.channel.declare(Declare::Binding(&binding)).unwrap();
+    assert!(peer.channel.has_binding(&binding).unwrap());
 }
