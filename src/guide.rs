@@ -74,6 +74,19 @@ pub mod testing {}
 #[cfg_attr(not(feature = "server"), doc = "Testing in any language, with the feature `server`.")]
 pub mod testing_in_any_language {}
 
+// The page is about the feature `zeromq`, and its code needs the feature.
+#[cfg_attr(feature = "zeromq", doc = include_str!("guide/links.md"))]
+#[cfg_attr(feature = "zeromq", doc = "")]
+#[cfg_attr(feature = "zeromq", doc = include_str!("../docs/zeromq.md"))]
+#[cfg_attr(not(feature = "zeromq"), doc = "A broker in your program, with the feature `zeromq`.")]
+pub mod zeromq {}
+
+#[cfg_attr(feature = "zeromq", doc = include_str!("guide/links.md"))]
+#[cfg_attr(feature = "zeromq", doc = "")]
+#[cfg_attr(feature = "zeromq", doc = include_str!("../docs/zeromq-protocol.md"))]
+#[cfg_attr(not(feature = "zeromq"), doc = "A protocol, with the feature `zeromq`.")]
+pub mod zeromq_protocol {}
+
 #[doc = include_str!("../docs/metrics-and-traces.md")]
 pub mod metrics_and_traces {}
 

@@ -283,9 +283,14 @@ pub use carrot_server as server;
 #[doc(inline)]
 pub use carrot_backend_amqp as amqp;
 
+#[cfg(feature = "zeromq")]
+#[doc(inline)]
+pub use carrot_backend_zeromq as zeromq;
+
 use backend::Connector;
 
-/// Connects to a broker, by a URL (`amqp://`, `amqps://`, `memory://`) or by [`ConnectionOptions`].
+/// Connects to a broker, by a URL (`amqp://`, `amqps://`, `memory://`, `zmq://`, `zmq+ipc://`) or by
+/// [`ConnectionOptions`].
 ///
 /// Tries once. Blocks until connected, at most for the connect timeout of the options (10 s by
 /// default).
@@ -393,6 +398,11 @@ fn connector(options: &ConnectionOptions) -> Result<Arc<dyn Connector>> {
         config::Scheme::Amqp | config::Scheme::Amqps => {
             Ok(Arc::new(amqp::AmqpConnector::new(options)?))
         }
+        #[cfg(feature = "zeromq")]
+        config::Scheme::Zmq | config::Scheme::ZmqIpc => {
+            Ok(Arc::new(zeromq::ZeroMqConnector::new(options)?))
+        }
+        #[allow(unreachable_patterns, reason = "all features know all schemes")]
         scheme => Err(Error::config(
             "URL scheme",
             format!("{scheme}:// needs a feature of carrot that is not compiled in"),

@@ -1,10 +1,13 @@
 //! Brokers whose connections a test cuts, and which a test makes unreachable.
 
+use std::any::Any;
+
 use carrot::memory::Broker;
 use carrot::{Connection, ConnectionOptions};
 use carrot_faults::Proxy;
 
 use crate::amqp_broker::AmqpBroker;
+use crate::hosted_broker::HostedBroker;
 use crate::support::unique;
 
 /// A broker that can be lost.
@@ -17,7 +20,7 @@ pub struct Breakable {
     pub onlooker: Connection,
     way: Way,
     /// The broker behind the proxy. Ends when dropped.
-    _amqp: Option<AmqpBroker>,
+    _broker: Option<Box<dyn Any + Send + Sync>>,
 }
 
 enum Way {
@@ -36,20 +39,26 @@ impl Breakable {
             options,
             onlooker,
             way: Way::Memory { broker, name },
-            _amqp: None,
+            _broker: None,
         }
     }
 
     pub fn on_server() -> Breakable {
-        Breakable::behind_proxy(AmqpBroker::on_server())
+        let broker = AmqpBroker::on_server();
+        Breakable::behind_proxy(broker.options(), broker)
     }
 
     pub fn on_rabbitmq() -> Breakable {
-        Breakable::behind_proxy(AmqpBroker::on_rabbitmq())
+        let broker = AmqpBroker::on_rabbitmq();
+        Breakable::behind_proxy(broker.options(), broker)
     }
 
-    fn behind_proxy(broker: AmqpBroker) -> Breakable {
-        let direct = broker.options();
+    pub fn on_host() -> Breakable {
+        let broker = HostedBroker::start();
+        Breakable::behind_proxy(broker.host.url().parse().unwrap(), broker)
+    }
+
+    fn behind_proxy(direct: ConnectionOptions, broker: impl Any + Send + Sync) -> Breakable {
         let (host, port) = direct.addresses().next().unwrap();
         let proxy = Proxy::new(host, port).unwrap();
         let options =
@@ -60,7 +69,7 @@ impl Breakable {
             options,
             onlooker,
             way: Way::Proxy(proxy),
-            _amqp: Some(broker),
+            _broker: Some(Box::new(broker)),
         }
     }
 
@@ -107,8 +116,8 @@ impl Breakable {
     }
 }
 
-/// Turns each function into a test on the memory broker, and one on Carrot's server and on RabbitMQ
-/// behind a proxy.
+/// Turns each function into a test on the memory broker, and one on a host of ZeroMQ, on Carrot's
+/// server and on RabbitMQ behind a proxy.
 macro_rules! on_both_breakable {
     ($(fn $name:ident($broker:ident: Breakable) $body:block)*) => {
         $(fn $name($broker: $crate::breakable::Breakable) $body)*
@@ -124,6 +133,13 @@ macro_rules! on_both_breakable {
             $(#[test]
             fn $name() {
                 super::$name($crate::breakable::Breakable::on_server());
+            })*
+        }
+
+        mod zeromq {
+            $(#[test]
+            fn $name() {
+                super::$name($crate::breakable::Breakable::on_host());
             })*
         }
 

@@ -1,8 +1,8 @@
-//! The public API, on both backends.
+//! The public API, on all backends.
 //!
-//! Every test of [`on_both_backends`] runs in three places: on the in-process broker, with the AMQP
-//! driver on a `carrot-server` of its own, and on the RabbitMQ node that `CARROT_TEST_AMQP_URL`
-//! names. `./scripts/test` starts one.
+//! Every test of [`on_both_backends`] runs in four places: on the in-process broker, over ZeroMQ's
+//! wire protocol on a host, with the AMQP driver on a `carrot-server` of its own, and on the
+//! RabbitMQ node that `CARROT_TEST_AMQP_URL` names. `./scripts/test` starts one.
 //!
 //! A test that runs on RabbitMQ only names its reason.
 
@@ -12,6 +12,7 @@
 mod amqp_broker;
 #[macro_use]
 mod breakable;
+mod hosted_broker;
 #[macro_use]
 mod support;
 

@@ -42,8 +42,8 @@ pub fn rabbitmqctl(arguments: &[&str]) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
-/// Turns each function into a test on the in-process broker, and two of the AMQP driver: on
-/// Carrot's server and on RabbitMQ.
+/// Turns each function into a test on the in-process broker, one of the ZeroMQ driver on a host,
+/// and two of the AMQP driver: on Carrot's server and on RabbitMQ.
 macro_rules! on_both_backends {
     ($(fn $name:ident($connection:ident: &Connection) $body:block)*) => {
         $(fn $name($connection: &carrot::Connection) $body)*
@@ -59,6 +59,14 @@ macro_rules! on_both_backends {
             $(#[test]
             fn $name() {
                 let broker = crate::amqp_broker::AmqpBroker::on_server();
+                super::$name(&broker.connect());
+            })*
+        }
+
+        mod zeromq {
+            $(#[test]
+            fn $name() {
+                let broker = crate::hosted_broker::HostedBroker::start();
                 super::$name(&broker.connect());
             })*
         }

@@ -6,3 +6,4 @@ mod pika;
 mod pytest;
 mod suites;
 mod values;
+mod zeromq;

@@ -31,6 +31,13 @@ pub(super) fn write_url(
     {
         write!(out, "{}:{}@", escape(user), password_as(password))?;
     }
+    if options.scheme == Scheme::ZmqIpc {
+        let path = options.hosts.first().map_or("", |host| &host.name);
+        let segments: Vec<String> =
+            path.split('/').map(|segment| escape(segment).to_string()).collect();
+        write!(out, "{}", segments.join("/"))?;
+        return write_query(options, &defaults, out);
+    }
     for (index, host) in options.hosts.iter().enumerate() {
         let separator = if index == 0 { "" } else { "," };
         match host.name.split_once('%').unwrap_or((&host.name, "")) {
@@ -49,7 +56,14 @@ pub(super) fn write_url(
     if options.scheme != Scheme::Memory {
         write!(out, "/{}", escape(&options.vhost))?;
     }
+    write_query(options, &defaults, out)
+}
 
+fn write_query(
+    options: &ConnectionOptions,
+    defaults: &ConnectionOptions,
+    out: &mut impl Write,
+) -> fmt::Result {
     let mut query = Query { out, separator: '?' };
     query.write_unless("heartbeat", options.heartbeat.as_secs(), defaults.heartbeat.as_secs())?;
     query.write_unless(

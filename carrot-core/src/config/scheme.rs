@@ -7,7 +7,7 @@ use crate::error::{Error, Result};
 
 /// The backend of a connection, and its transport.
 ///
-/// Serialized as `"amqp"`, `"amqps"` or `"memory"`.
+/// Serialized as `"amqp"`, `"amqps"`, `"memory"`, `"zmq"` or `"zmq+ipc"`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase", try_from = "Given")]
 #[non_exhaustive]
@@ -19,25 +19,36 @@ pub enum Scheme {
     Amqps,
     /// The in-process broker, `memory://`.
     Memory,
+    /// A host of the in-process broker, by ZeroMQ over TCP, `zmq://`.
+    Zmq,
+    /// A host of the in-process broker, by ZeroMQ at a socket of the file system, `zmq+ipc://`.
+    #[serde(rename = "zmq+ipc")]
+    ZmqIpc,
 }
 
 impl Scheme {
+    pub(super) const ALL: [Scheme; 5] =
+        [Scheme::Amqp, Scheme::Amqps, Scheme::Memory, Scheme::Zmq, Scheme::ZmqIpc];
+
     /// Returns the scheme of a URL, without `://`.
     pub fn as_str(self) -> &'static str {
         match self {
             Scheme::Amqp => "amqp",
             Scheme::Amqps => "amqps",
             Scheme::Memory => "memory",
+            Scheme::Zmq => "zmq",
+            Scheme::ZmqIpc => "zmq+ipc",
         }
     }
 
-    /// Returns the port of an address without a port: 5672, or 5671 with TLS; 0 for the memory
-    /// broker, which has no port.
+    /// Returns the port of an address without a port: 5672, or 5671 with TLS, and 5555 for ZeroMQ.
+    /// Returns 0 for the memory broker and for sockets of the file system, which have no port.
     pub fn default_port(self) -> u16 {
         match self {
             Scheme::Amqp => 5672,
             Scheme::Amqps => 5671,
-            Scheme::Memory => 0,
+            Scheme::Memory | Scheme::ZmqIpc => 0,
+            Scheme::Zmq => 5555,
         }
     }
 }
@@ -47,10 +58,10 @@ impl TryFrom<Given> for Scheme {
 
     fn try_from(given: Given) -> Result<Scheme> {
         let scheme = given.text("scheme")?;
-        [Scheme::Amqp, Scheme::Amqps, Scheme::Memory]
+        Scheme::ALL
             .into_iter()
             .find(|known| known.as_str() == scheme)
-            .ok_or_else(|| Error::config("scheme", "must be amqp, amqps or memory"))
+            .ok_or_else(|| Error::config("scheme", "must be amqp, amqps, memory, zmq or zmq+ipc"))
     }
 }
 

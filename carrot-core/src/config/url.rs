@@ -52,7 +52,8 @@ impl FromStr for ConnectionOptions {
 
         let mut options = match scheme {
             Scheme::Memory => memory(authority, path)?,
-            Scheme::Amqp | Scheme::Amqps => network(scheme, authority, path)?,
+            Scheme::Amqp | Scheme::Amqps | Scheme::Zmq => network(scheme, authority, path)?,
+            Scheme::ZmqIpc => file_system(authority, path)?,
         };
         apply_query(&mut options, query)?;
         options.validate()?;
@@ -91,16 +92,14 @@ impl From<&ConnectionOptions> for ConnectionOptions {
 }
 
 fn split_scheme(url: &str) -> Result<(Scheme, &str)> {
-    const EXPECTED: &str = "must be amqp, amqps or memory, as in amqp://localhost";
+    const EXPECTED: &str = "must be amqp, amqps, memory, zmq or zmq+ipc, as in amqp://localhost";
     let Some((scheme, rest)) = url.split_once("://") else {
         return Err(Error::config(
             "URL",
-            "has no scheme: it must start with amqp://, amqps:// or memory://",
+            "has no scheme: it must start with amqp://, amqps://, memory://, zmq:// or zmq+ipc://",
         ));
     };
-    let known = [Scheme::Amqp, Scheme::Amqps, Scheme::Memory]
-        .into_iter()
-        .find(|known| known.as_str().eq_ignore_ascii_case(scheme));
+    let known = Scheme::ALL.into_iter().find(|known| known.as_str().eq_ignore_ascii_case(scheme));
     match known {
         Some(known) => Ok((known, rest)),
         None if is_scheme(scheme) => {
@@ -155,14 +154,7 @@ fn network(scheme: Scheme, authority: &str, path: &str) -> Result<ConnectionOpti
         None => (None, authority),
     };
     if let Some(user_info) = user_info {
-        let Some((user, password)) = user_info.split_once(':') else {
-            return Err(Error::config(
-                "password",
-                "is missing after the user name, as in user:password@host",
-            ));
-        };
-        options.credentials =
-            Credentials::plain(decode("user", user)?, &*decode("password", password)?);
+        options.credentials = credentials(user_info)?;
     }
     options.hosts = match hosts {
         "" => vec![Host::new("localhost")],
@@ -188,6 +180,36 @@ fn network(scheme: Scheme, authority: &str, path: &str) -> Result<ConnectionOpti
         Some(vhost) => decode("vhost", vhost)?.into_owned(),
     };
     Ok(options)
+}
+
+/// Parses the parts of a URL whose path is that of a socket of the file system.
+fn file_system(authority: &str, path: &str) -> Result<ConnectionOptions> {
+    let mut options = ConnectionOptions { scheme: Scheme::ZmqIpc, ..ConnectionOptions::default() };
+    let host = match authority.split_once('@') {
+        Some((user_info, host)) => {
+            options.credentials = credentials(user_info)?;
+            host
+        }
+        None => authority,
+    };
+    if !host.is_empty() {
+        return Err(Error::config(
+            "host",
+            "a socket of the file system has no host; its URL is zmq+ipc:///path",
+        ));
+    }
+    options.hosts = vec![Host::new(decode("path", path)?)];
+    Ok(options)
+}
+
+fn credentials(user_info: &str) -> Result<Credentials> {
+    let Some((user, password)) = user_info.split_once(':') else {
+        return Err(Error::config(
+            "password",
+            "is missing after the user name, as in user:password@host",
+        ));
+    };
+    Ok(Credentials::plain(decode("user", user)?, &*decode("password", password)?))
 }
 
 pub(super) fn parse_host(text: &str, several: bool) -> Result<Host> {

@@ -39,6 +39,9 @@ impl ConnectionOptions {
         if self.scheme == Scheme::Memory && self.vhost != "/" {
             return Err(Error::config("vhost", "the memory broker has no vhosts"));
         }
+        if matches!(self.scheme, Scheme::Zmq | Scheme::ZmqIpc) && self.vhost != "/" {
+            return Err(Error::config("vhost", "a host of ZeroMQ has no vhosts"));
+        }
         if self.scheme != Scheme::Memory && self.imitate.is_some() {
             return Err(Error::config("imitate", "only the memory broker imitates a release"));
         }
@@ -66,10 +69,11 @@ impl ConnectionOptions {
                 }
                 return host.map_or(Ok(()), |host| string("host", &host.name));
             }
-            Scheme::Amqp | Scheme::Amqps if self.hosts.is_empty() => {
+            Scheme::ZmqIpc => return self.validate_path(),
+            Scheme::Amqp | Scheme::Amqps | Scheme::Zmq if self.hosts.is_empty() => {
                 return Err(Error::config("host", "there is no address"));
             }
-            Scheme::Amqp | Scheme::Amqps => {}
+            Scheme::Amqp | Scheme::Amqps | Scheme::Zmq => {}
         }
         for host in &self.hosts {
             string("host", &host.name)?;
@@ -94,6 +98,20 @@ impl ConnectionOptions {
             }
         }
         Ok(())
+    }
+
+    /// Checks the path of a socket of the file system, which stands for its host.
+    fn validate_path(&self) -> Result<()> {
+        match &self.hosts[..] {
+            [host] if host.port.is_some() => {
+                Err(Error::config("port", "a socket of the file system has no port"))
+            }
+            [host] if host.name.starts_with('/') => string("path", &host.name),
+            _ => Err(Error::config(
+                "path",
+                "must be one path that begins with '/', as in zmq+ipc:///run/carrot.sock",
+            )),
+        }
     }
 
     fn validate_credentials(&self) -> Result<()> {

@@ -1,0 +1,238 @@
+//! Opens a socket to a host: addresses, handshake, hello and welcome, by one deadline.
+
+use std::io::{self, ErrorKind, Read, Write};
+use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use carrot_core::backend::Printable;
+use carrot_core::{ConnectionOptions, Credentials, Error, Result, Scheme};
+
+use crate::calls::event::{HostEvent, HostTraits};
+use crate::calls::fields::FieldReader;
+use crate::calls::request::{SessionId, put_hello};
+use crate::client::link_reader::{LIMITS, LinkInput};
+use crate::stream::ZmtpStream;
+use crate::zmtp::frame::{ZmtpFrame, ZmtpFrameReader, message};
+use crate::zmtp::handshake::{ClientHandshake, ZmtpFailure, ZmtpProgress};
+
+/// The call of the hello.
+const HELLO: u32 = 1;
+/// The longest user name or password of the mechanism PLAIN, in bytes.
+const LONGEST_CREDENTIAL: usize = 255;
+/// The longest text of a host in an error, in bytes.
+const SHOWN: usize = 1000;
+
+/// Connects, tries all addresses once, and says hello.
+pub(crate) fn connect(
+    options: &ConnectionOptions,
+    name: &str,
+    timeout: Duration,
+) -> Result<(LinkInput, HostTraits)> {
+    let started = Instant::now();
+    let deadline = started + timeout;
+    let endpoint = endpoint(options);
+    let credentials = options.credentials.resolve(&endpoint, timeout)?;
+    let (user, password) = match &credentials {
+        Credentials::Plain { user, password } => (user.as_str(), password.reveal()),
+        _ => return Err(Error::config("auth_mechanism", "a host of ZeroMQ has user and password")),
+    };
+    for (option, value) in [("user", user), ("password", password)] {
+        if value.len() > LONGEST_CREDENTIAL {
+            let reason =
+                format!("has {} bytes, and the limit is {LONGEST_CREDENTIAL}", value.len());
+            return Err(Error::config(option, reason));
+        }
+    }
+    let attempt = HostAttempt { endpoint, user, password, name, started, timeout, deadline };
+    let stream = attempt.open(options)?;
+    attempt.greet(stream)
+}
+
+/// Returns the address for errors and logs.
+pub(crate) fn endpoint(options: &ConnectionOptions) -> String {
+    let port = options.scheme.default_port();
+    let show = |host: &carrot_core::Host| match options.scheme {
+        Scheme::ZmqIpc => host.name.clone(),
+        _ if host.name.contains(':') => format!("[{}]:{}", host.name, host.port.unwrap_or(port)),
+        _ => format!("{}:{}", host.name, host.port.unwrap_or(port)),
+    };
+    options.hosts.iter().map(show).collect::<Vec<_>>().join(",")
+}
+
+struct HostAttempt<'a> {
+    endpoint: String,
+    user: &'a str,
+    password: &'a str,
+    name: &'a str,
+    started: Instant,
+    timeout: Duration,
+    deadline: Instant,
+}
+
+impl HostAttempt<'_> {
+    fn failed(&self, reason: String, source: Option<io::Error>) -> Error {
+        Error::Connect {
+            endpoint: self.endpoint.clone(),
+            reason,
+            tried: self.started.elapsed(),
+            source: source.map(|error| Arc::new(error) as _),
+        }
+    }
+
+    /// Returns the time that is left.
+    fn left(&self) -> Result<Duration> {
+        let left = self.deadline.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return Err(Error::timeout("connect", self.timeout));
+        }
+        Ok(left)
+    }
+
+    fn open(&self, options: &ConnectionOptions) -> Result<ZmtpStream> {
+        if options.scheme == Scheme::ZmqIpc {
+            let path = options.hosts.first().map_or("", |host| &host.name);
+            return self.open_path(path);
+        }
+        let mut last = None;
+        for host in &options.hosts {
+            let port = host.port.unwrap_or(options.scheme.default_port());
+            let addresses: Vec<SocketAddr> = match (&*host.name, port).to_socket_addrs() {
+                Ok(addresses) => addresses.collect(),
+                Err(error) => {
+                    last = Some((format!("resolving {:?}: {error}", host.name), Some(error)));
+                    continue;
+                }
+            };
+            for address in addresses {
+                match TcpStream::connect_timeout(&address, self.left()?) {
+                    Ok(socket) => return Ok(ZmtpStream::Tcp(socket)),
+                    Err(error) => last = Some((format!("TCP to {address}: {error}"), Some(error))),
+                }
+            }
+        }
+        let (reason, source) = last.unwrap_or_else(|| ("no address".into(), None));
+        Err(self.failed(reason, source))
+    }
+
+    #[cfg(unix)]
+    fn open_path(&self, path: &str) -> Result<ZmtpStream> {
+        std::os::unix::net::UnixStream::connect(path)
+            .map(ZmtpStream::Unix)
+            .map_err(|error| self.failed(error.to_string(), Some(error)))
+    }
+
+    #[cfg(not(unix))]
+    fn open_path(&self, _path: &str) -> Result<ZmtpStream> {
+        Err(self.failed("this system has no sockets of the file system".into(), None))
+    }
+
+    /// Runs the handshake, says hello, and waits for the welcome.
+    fn greet(&self, stream: ZmtpStream) -> Result<(LinkInput, HostTraits)> {
+        stream.set_nodelay();
+        let mut out = Vec::new();
+        let mut handshake = ClientHandshake::start(self.user, self.password, &mut out);
+        self.write(&stream, &mut out)?;
+        let mut frames = ZmtpFrameReader::new(LIMITS);
+        let session = self.session_id()?;
+        let mut is_open = false;
+        let mut buffer = [0; 4096];
+        loop {
+            let count = self.read(&stream, &mut buffer)?;
+            let mut octets = buffer.get(..count).unwrap_or_default();
+            let greeted = handshake.greeting(&mut octets, &mut out);
+            if !greeted.map_err(|failure| self.refused(failure))? {
+                continue;
+            }
+            self.write(&stream, &mut out)?;
+            let mut next =
+                |octets: &mut _| frames.read(octets).map_err(|error| self.lost(error.to_string()));
+            while let Some(frame) = next(&mut octets)? {
+                match frame {
+                    ZmtpFrame::Command(command) if !is_open => {
+                        let progress = handshake.command(&command, &mut out);
+                        let progress = progress.map_err(|failure| self.refused(failure))?;
+                        if let ZmtpProgress::Open { .. } = progress {
+                            is_open = true;
+                            message(&mut out, |out| put_hello(out, HELLO, &session, self.name));
+                        }
+                        self.write(&stream, &mut out)?;
+                    }
+                    // A PING is answered once the connection is open.
+                    ZmtpFrame::Command(_) => {}
+                    ZmtpFrame::Head { octets: head, has_body: false } if is_open => {
+                        let traits = self.welcome(&head, &session)?;
+                        let rest = octets.to_vec();
+                        return Ok((LinkInput { stream, frames, rest }, traits));
+                    }
+                    _ => return Err(self.lost("the host sent a message before its welcome".into())),
+                }
+            }
+        }
+    }
+
+    fn welcome(&self, head: &[u8], session: &SessionId) -> Result<HostTraits> {
+        let mut fields = FieldReader::new(head);
+        let read = fields.start().and_then(|start| HostEvent::read(start, fields));
+        match read.map_err(|error| self.lost(error.to_string()))? {
+            HostEvent::Welcome { session: welcomed, traits } if welcomed == *session => Ok(traits),
+            HostEvent::Failed(error) | HostEvent::End(error) => {
+                Err(self.failed(Printable::new(SHOWN, error.0).to_string(), None))
+            }
+            _ => Err(self.lost("the host did not answer the hello".into())),
+        }
+    }
+
+    fn session_id(&self) -> Result<SessionId> {
+        let mut session = SessionId::default();
+        getrandom::fill(&mut session)
+            .map_err(|error| self.failed(format!("the random source failed: {error}"), None))?;
+        Ok(session)
+    }
+
+    fn write(&self, stream: &ZmtpStream, out: &mut Vec<u8>) -> Result<()> {
+        let left = self.left()?;
+        let written = stream
+            .set_write_timeout(Some(left))
+            .and_then(|()| { &*stream }.write_all(out))
+            .map_err(|error| self.io(error));
+        out.clear();
+        written
+    }
+
+    fn read(&self, stream: &ZmtpStream, buffer: &mut [u8]) -> Result<usize> {
+        loop {
+            let left = self.left()?;
+            stream.set_read_timeout(Some(left)).map_err(|error| self.io(error))?;
+            match { stream }.read(buffer) {
+                Ok(0) => return Err(self.lost("the host closed the connection".into())),
+                Ok(count) => return Ok(count),
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => return Err(self.io(error)),
+            }
+        }
+    }
+
+    fn io(&self, error: io::Error) -> Error {
+        match error.kind() {
+            ErrorKind::WouldBlock | ErrorKind::TimedOut => Error::timeout("connect", self.timeout),
+            _ => self.lost(error.to_string()),
+        }
+    }
+
+    /// Returns the error of a connection that ended in the handshake.
+    fn lost(&self, reason: String) -> Error {
+        Error::disconnected(format!("{}: {reason}", self.endpoint))
+    }
+
+    fn refused(&self, failure: ZmtpFailure) -> Error {
+        match failure {
+            ZmtpFailure::Credentials => Error::Authentication {
+                endpoint: self.endpoint.clone(),
+                user: self.user.into(),
+                reason: "wrong user or password".into(),
+            },
+            failure => self.failed(failure.to_string(), None),
+        }
+    }
+}

@@ -1,0 +1,207 @@
+//! The thread that reads from the socket of a connection.
+
+use std::io::{self, ErrorKind, Read};
+use std::sync::Arc;
+
+use carrot_amqp_wire::PropertiesRef;
+use carrot_core::backend::{Body, Content, Delivery, DeliveryTag, Printable};
+use carrot_core::{Error, Properties};
+
+use crate::calls::event::{DeliveredHead, HostEvent};
+use crate::calls::fields::{FieldReader, MessageStart};
+use crate::client::item::ClientItem;
+use crate::client::link_shared::{CallAnswer, LinkShared};
+use crate::stream::ZmtpStream;
+use crate::zmtp::command::{self, Command};
+use crate::zmtp::frame::{MessageLimits, ZmtpFrame, ZmtpFrameReader};
+
+/// The size of the buffer for octets of the host, in bytes.
+const BUFFER: usize = 64 << 10;
+/// The longest text of a host in an error, in bytes.
+const SHOWN: usize = 1000;
+/// The largest message that a client accepts.
+pub(crate) const LIMITS: MessageLimits = MessageLimits { head: 16 << 20, body: 4 << 30 };
+
+/// The receiving end of a connection.
+#[derive(Debug)]
+pub(crate) struct LinkInput {
+    pub(crate) stream: ZmtpStream,
+    pub(crate) frames: ZmtpFrameReader,
+    /// Octets that have arrived after the welcome.
+    pub(crate) rest: Vec<u8>,
+}
+
+/// The state of an input whose socket is shared.
+#[derive(Debug)]
+pub(crate) struct LinkReadState {
+    frames: ZmtpFrameReader,
+    rest: Vec<u8>,
+}
+
+impl LinkInput {
+    pub(crate) fn split(self) -> (ZmtpStream, LinkReadState) {
+        (self.stream, LinkReadState { frames: self.frames, rest: self.rest })
+    }
+}
+
+/// Reads until the connection ends.
+pub(crate) fn run(link: &LinkShared, input: LinkReadState) {
+    let LinkReadState { mut frames, rest } = input;
+    let mut reader = LinkReader { link, head: Vec::new() };
+    let ended = reader.octets(&mut frames, &rest).and_then(|()| {
+        link.stream
+            .set_read_timeout(link.heartbeat.patience())
+            .map_err(|error| link.lost(error))?;
+        reader.read(&mut frames)
+    });
+    if let Err(error) = ended {
+        link.fail(&error);
+    }
+}
+
+struct LinkReader<'l> {
+    link: &'l LinkShared,
+    /// The head of a message whose body comes next.
+    head: Vec<u8>,
+}
+
+impl LinkReader<'_> {
+    /// Reads until the socket ends.
+    ///
+    /// # Errors
+    /// The reason of the end, as the error of the connection. Never succeeds.
+    fn read(&mut self, frames: &mut ZmtpFrameReader) -> Result<(), Error> {
+        let mut buffer = vec![0; BUFFER];
+        loop {
+            let count = match (&self.link.stream).read(&mut buffer) {
+                Ok(0) => return Err(self.link.lost("the host closed the connection")),
+                Ok(count) => count,
+                Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+                Err(error) => return Err(self.link.lost(reason(&error))),
+            };
+            self.octets(frames, buffer.get(..count).unwrap_or_default())?;
+            self.link.outgoing.flush();
+        }
+    }
+
+    fn octets(&mut self, frames: &mut ZmtpFrameReader, mut octets: &[u8]) -> Result<(), Error> {
+        while let Some(frame) = frames.read(&mut octets).map_err(|error| self.link.lost(error))? {
+            match frame {
+                ZmtpFrame::Command(octets) => self.command(&octets)?,
+                ZmtpFrame::Head { octets, has_body: true } => {
+                    self.head.clear();
+                    self.head.extend_from_slice(&octets);
+                }
+                ZmtpFrame::Head { octets, has_body: false } => self.message(&octets, None)?,
+                ZmtpFrame::Body(octets) => {
+                    let head = std::mem::take(&mut self.head);
+                    let handled = self.message(&head, Some(Body::from(octets)));
+                    self.head = head;
+                    handled?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn command(&self, octets: &[u8]) -> Result<(), Error> {
+        match Command::read(octets).map_err(|error| self.link.lost(error))? {
+            Command::Ping { context } => {
+                let mut answer = Vec::new();
+                command::pong(&mut answer, context);
+                self.link.outgoing.add_and_wake(ClientItem::Frames(answer));
+                Ok(())
+            }
+            Command::Pong => Ok(()),
+            _ => Err(self.link.lost("the host sent a command that is out of order")),
+        }
+    }
+
+    fn message(&self, head: &[u8], body: Option<Body>) -> Result<(), Error> {
+        let link = self.link;
+        let mut fields = FieldReader::new(head);
+        let read = fields.start().and_then(|start| Ok((start, HostEvent::read(start, fields)?)));
+        let (start, event) = read.map_err(|error| link.lost(error))?;
+        let MessageStart { channel: number, number: call, .. } = start;
+        match (event, body) {
+            (HostEvent::Delivered(head), Some(body)) => {
+                if let Some(channel) = link.channel(number) {
+                    channel.deliver(call, delivery(head, body));
+                }
+            }
+            (HostEvent::Fetched(head), Some(body)) => {
+                link.answer(call, Ok(CallAnswer::Fetched(delivery(head, body))));
+            }
+            (_, Some(_)) => return Err(link.lost("the host sent a body that is not expected")),
+            (HostEvent::Delivered(_) | HostEvent::Fetched(_), None) => {
+                return Err(link.lost("the host sent a message without its body"));
+            }
+            (HostEvent::Done(octets), None) => {
+                link.answer(call, Ok(CallAnswer::Done(octets.to_vec())));
+            }
+            (HostEvent::Failed(error), None) => {
+                let error = error.0;
+                if (error.is_channel_error() || matches!(error, Error::HardError { .. }))
+                    && let Some(channel) = link.channel(number)
+                {
+                    channel.fail(&error);
+                }
+                link.answer(call, Err(error));
+            }
+            (HostEvent::Confirmed { first, last, outcome }, None) => {
+                if let Some(channel) = link.channel(number) {
+                    channel.confirm(first, last, &outcome);
+                }
+            }
+            (HostEvent::Cancelled, None) => {
+                if let Some(channel) = link.channel(number) {
+                    channel.end_consumer(call, "the broker cancelled the consumer");
+                }
+            }
+            (HostEvent::ChannelClosed(error), None) => {
+                if let Some(channel) = link.channel(number) {
+                    channel.fail(&error.0);
+                }
+            }
+            (HostEvent::Blocked { reason }, None) => link.note_blocked(Some(reason.into())),
+            (HostEvent::Unblocked, None) => link.note_blocked(None),
+            (HostEvent::End(error), None) => {
+                return Err(link.lost(Printable::new(SHOWN, ended(error.0))));
+            }
+            (HostEvent::Welcome { .. }, None) => {
+                return Err(link.lost("the host sent a second welcome"));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Returns the text of the reason for which a host ends a connection.
+fn ended(error: Error) -> String {
+    match error {
+        Error::Disconnected { reason, .. } | Error::Backend { reason, .. } => reason,
+        other => other.to_string(),
+    }
+}
+
+fn reason(error: &io::Error) -> String {
+    match error.kind() {
+        ErrorKind::WouldBlock | ErrorKind::TimedOut => "the host is silent".into(),
+        _ => error.to_string(),
+    }
+}
+
+/// Returns a delivery. Malformed properties make it unreadable.
+pub(crate) fn delivery(head: DeliveredHead<'_>, body: Body) -> Delivery {
+    let DeliveredHead { tag, redelivered, exchange, routing_key, properties } = head;
+    let (properties, unreadable) = match PropertiesRef::read(properties) {
+        Ok(properties) => (properties.to_properties(), None),
+        Err(error) => (Properties::new(), Some(error)),
+    };
+    let content = Content { exchange, routing_key, properties, body };
+    let delivery = Delivery::new(DeliveryTag(tag), Arc::new(content)).with_redelivered(redelivered);
+    match unreadable {
+        None => delivery,
+        Some(error) => delivery.with_unreadable(error.to_string()),
+    }
+}

@@ -1,0 +1,138 @@
+//! The items that a host sends to one peer.
+
+use std::io;
+
+use carrot_core::Error;
+use carrot_core::backend::{Delivery, Outcome};
+use carrot_listener::OutgoingItem;
+
+use crate::calls::event::{kind, put_confirmed, put_delivered, put_end};
+use crate::calls::fields::MessageStart;
+use crate::sending::MessageWriter;
+use crate::zmtp::frame::message;
+
+/// The size that an item is counted with, in addition to its octets, in bytes.
+const OVERHEAD: usize = 256;
+
+/// Something to write to a peer.
+#[derive(Debug)]
+pub(crate) enum HostItem {
+    /// Whole frames.
+    Frames(Vec<u8>),
+    Delivered {
+        channel: u32,
+        consumer: u32,
+        delivery: Delivery,
+    },
+    Fetched {
+        channel: u32,
+        call: u32,
+        delivery: Delivery,
+    },
+    Confirmed {
+        channel: u32,
+        first: u64,
+        last: u64,
+        outcome: Outcome,
+    },
+}
+
+impl HostItem {
+    /// Creates the item of a message without a body.
+    pub(crate) fn message(write: impl FnOnce(&mut Vec<u8>)) -> HostItem {
+        let mut frames = Vec::new();
+        message(&mut frames, write);
+        HostItem::Frames(frames)
+    }
+
+    /// Writes the item.
+    pub(crate) fn write(&self, writer: &mut MessageWriter<'_>) -> io::Result<()> {
+        let delivered = |writer: &mut MessageWriter<'_>, start, delivery: &Delivery| {
+            let content = &*delivery.content;
+            let (tag, redelivered) = (delivery.tag.0, delivery.redelivered);
+            writer.content(
+                |out| {
+                    let (exchange, routing_key) = (&content.exchange, &content.routing_key);
+                    put_delivered(out, start, tag, redelivered, exchange, routing_key);
+                },
+                &content.properties,
+                &content.body,
+            )
+        };
+        match self {
+            HostItem::Frames(frames) => writer.frames(frames),
+            HostItem::Delivered { channel, consumer, delivery } => {
+                let (channel, number) = (*channel, *consumer);
+                let start = MessageStart { kind: kind::DELIVERED, channel, number };
+                delivered(writer, start, delivery)
+            }
+            HostItem::Fetched { channel, call, delivery } => {
+                let (channel, number) = (*channel, *call);
+                let start = MessageStart { kind: kind::FETCHED, channel, number };
+                delivered(writer, start, delivery)
+            }
+            HostItem::Confirmed { channel, first, last, outcome } => {
+                writer.message(|out| put_confirmed(out, *channel, *first, *last, outcome))
+            }
+        }
+    }
+}
+
+impl OutgoingItem for HostItem {
+    fn size(&self) -> usize {
+        OVERHEAD
+            + match self {
+                HostItem::Frames(octets) => octets.len(),
+                HostItem::Delivered { delivery, .. } | HostItem::Fetched { delivery, .. } => {
+                    delivery.content.body.len()
+                }
+                HostItem::Confirmed { .. } => 0,
+            }
+    }
+
+    fn end_of_unread(bytes: usize) -> Option<HostItem> {
+        let reason = format!("the client does not read: more than {bytes} bytes wait for it");
+        Some(HostItem::message(|out| put_end(out, &Error::disconnected(reason))))
+    }
+
+    /// Combines confirms of messages that follow each other.
+    fn extend(&mut self, next: &HostItem) -> bool {
+        let (
+            HostItem::Confirmed { channel, last, outcome: Outcome::Accepted, .. },
+            HostItem::Confirmed {
+                channel: next_channel,
+                first: next_first,
+                last: next_last,
+                outcome: Outcome::Accepted,
+            },
+        ) = (self, next)
+        else {
+            return false;
+        };
+        let follows = channel == next_channel && *last + 1 == *next_first;
+        if follows {
+            *last = *next_last;
+        }
+        follows
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn confirmed(channel: u32, first: u64, last: u64, outcome: Outcome) -> HostItem {
+        HostItem::Confirmed { channel, first, last, outcome }
+    }
+
+    #[test]
+    fn only_confirms_that_follow_each_other_are_combined() {
+        let mut first = confirmed(1, 1, 1, Outcome::Accepted);
+        assert!(first.extend(&confirmed(1, 2, 3, Outcome::Accepted)));
+        assert!(matches!(first, HostItem::Confirmed { first: 1, last: 3, .. }));
+        assert!(!first.extend(&confirmed(1, 5, 5, Outcome::Accepted)));
+        assert!(!first.extend(&confirmed(2, 4, 4, Outcome::Accepted)));
+        assert!(!first.extend(&confirmed(1, 4, 4, Outcome::Refused)));
+        assert!(!first.extend(&HostItem::Frames(Vec::new())));
+    }
+}

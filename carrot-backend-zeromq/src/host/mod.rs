@@ -1,0 +1,12 @@
+//! The side that has the broker.
+
+pub(crate) mod builder;
+pub(crate) mod calls;
+pub(crate) mod channel;
+pub(crate) mod item;
+pub(crate) mod output;
+pub(crate) mod peer;
+pub(crate) mod reader;
+pub(crate) mod running;
+pub(crate) mod settings;
+pub(crate) mod writer;

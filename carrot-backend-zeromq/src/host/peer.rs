@@ -1,0 +1,79 @@
+//! The parts of a connection that its threads share.
+
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use carrot_backend_memory::session::Session;
+use carrot_core::Error;
+use carrot_core::backend::Event;
+use carrot_listener::{OutgoingQueue, ServedConnection};
+
+use crate::calls::event::{put_blocked, put_end, put_unblocked};
+use crate::host::item::HostItem;
+use crate::stream::ZmtpStream;
+
+/// The time after which a blocked write looks whether the connection is over.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// The parts of a connection that its threads share.
+#[derive(Debug)]
+pub(crate) struct HostPeer {
+    pub(crate) stream: ZmtpStream,
+    pub(crate) outgoing: Arc<OutgoingQueue<HostItem>>,
+    /// The session, once the peer has said hello.
+    pub(crate) session: OnceLock<Session>,
+}
+
+impl HostPeer {
+    pub(crate) fn new(stream: ZmtpStream) -> std::io::Result<HostPeer> {
+        stream.set_nodelay();
+        stream.set_write_timeout(Some(WRITE_TIMEOUT))?;
+        Ok(HostPeer { stream, outgoing: Arc::default(), session: OnceLock::new() })
+    }
+
+    /// Reports an event of the session to the peer.
+    pub(crate) fn report(&self, event: &Event) {
+        match event {
+            Event::Blocked { reason, .. } => {
+                self.outgoing.send(HostItem::message(|out| put_blocked(out, reason)));
+            }
+            Event::Unblocked { .. } => self.outgoing.send(HostItem::message(put_unblocked)),
+            Event::Disconnected { .. } => self.close_socket(),
+            _ => {}
+        }
+    }
+
+    /// Sends the reason of the end as the last message.
+    pub(crate) fn end(&self, error: &Error) {
+        self.outgoing.seal(Some(HostItem::message(|out| put_end(out, error))));
+    }
+
+    /// Closes the socket, which ends both threads.
+    pub(crate) fn close_socket(&self) {
+        self.outgoing.abandon();
+        self.stream.shut_down();
+    }
+}
+
+impl ServedConnection for HostPeer {
+    fn request_close(&self) {
+        match self.session.get() {
+            Some(session) => {
+                self.end(&Error::disconnected("the host stops"));
+                // A reader that waits because publishers are blocked would not see the peer close.
+                if session.is_blocked() {
+                    session.close();
+                }
+            }
+            // No message can be sent before the end of the handshake.
+            None => self.close_socket(),
+        }
+    }
+
+    fn cut(&self) {
+        self.close_socket();
+        if let Some(session) = self.session.get() {
+            session.close();
+        }
+    }
+}

@@ -1,0 +1,431 @@
+//! The thread that reads from the socket of a connection, and does the work of the connection.
+
+use std::io::{self, ErrorKind, Read};
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use carrot_backend_memory::session::{Session, SessionSettings};
+use carrot_core::Error;
+use carrot_core::backend::{Body, Printable};
+use carrot_listener::{BudgetShare, ConnectionRegistry, MemoryBudget, Registration};
+
+use crate::calls::event::{HostTraits, put_failed, put_welcome};
+use crate::calls::fields::{CallError, FieldReader, MessageStart};
+use crate::calls::request::{Request, VERSION, kind};
+use crate::host::calls::{ConnectionEnd, HostCalls};
+use crate::host::item::HostItem;
+use crate::host::peer::HostPeer;
+use crate::host::settings::HostSettings;
+use crate::host::writer;
+use crate::zmtp::command::{self, Command};
+use crate::zmtp::frame::{MessageLimits, ZmtpError, ZmtpFrame, ZmtpFrameReader};
+use crate::zmtp::handshake::{HostHandshake, ZmtpFailure, ZmtpProgress};
+
+/// The size of the buffer for octets of a peer, in bytes.
+const BUFFER: usize = 32 << 10;
+/// The size of the stack of each thread of a connection, in bytes.
+pub(crate) const STACK: usize = 512 << 10;
+/// The largest head of a message, in octets. Its largest part are the headers.
+pub(crate) const LARGEST_HEAD: u64 = 1 << 20;
+/// The longest text about a peer in a log line, in bytes.
+const SHOWN: usize = 300;
+/// The pause before wrong credentials are answered, which slows guessing down.
+const REFUSAL_PAUSE: Duration = Duration::from_millis(250);
+/// The time that a peer has to close its socket after the last message.
+const END_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// The parts of a host that a connection uses.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct HostContext<'h> {
+    pub(crate) settings: &'h HostSettings,
+    pub(crate) budget: &'h MemoryBudget,
+    pub(crate) registry: &'h ConnectionRegistry,
+}
+
+/// Serves a connection until it ends. Runs on a thread of its own, and starts the writer.
+pub(crate) fn run(peer: HostPeer, registration: Registration, context: HostContext<'_>) {
+    let peer = Arc::new(peer);
+    if !registration.add(Arc::clone(&peer) as _) {
+        return;
+    }
+    let ending = PeerEnding(&peer);
+    let written = Arc::clone(&peer);
+    let heartbeat = context.settings.heartbeat;
+    let writer = thread::Builder::new()
+        .name("carrot-zmq-writer".into())
+        .stack_size(STACK)
+        .spawn(move || writer::run(&written, heartbeat));
+    let writer = match writer {
+        Ok(writer) => writer,
+        Err(error) => return log::warn!("a connection was refused: no thread: {error}"),
+    };
+    let mut reader = HostReader::new(&peer, registration, context);
+    if let Err(error) = reader.read() {
+        log::debug!("a connection was lost: {error}");
+        peer.close_socket();
+    }
+    // The messages of the peer return before it learns that the connection has ended.
+    peer.session.get().inspect(|session| Session::close(session));
+    peer.outgoing.end();
+    if writer.join().is_err() {
+        log::error!("the writer of a connection panicked");
+    }
+    drop(reader);
+    drop(ending);
+}
+
+/// Ends a connection, also after a panic.
+struct PeerEnding<'p>(&'p HostPeer);
+
+impl Drop for PeerEnding<'_> {
+    fn drop(&mut self) {
+        self.0.close_socket();
+        if let Some(session) = self.0.session.get() {
+            session.close();
+        }
+    }
+}
+
+/// The stage of a connection.
+enum HostStage<'c> {
+    Handshake(HostHandshake),
+    /// The peer has to say hello.
+    Hello {
+        user: String,
+    },
+    Calls(Box<HostCalls<'c>>),
+    /// The last message was sent. Nothing counts but the end.
+    Ended,
+}
+
+/// Does the work of a connection.
+struct HostReader<'c> {
+    peer: &'c Arc<HostPeer>,
+    registration: Registration,
+    context: HostContext<'c>,
+    stage: HostStage<'c>,
+    /// The head of a message whose body comes next.
+    head: Vec<u8>,
+    /// The time until which the handshake has to be complete, or the peer has to end.
+    deadline: Option<Instant>,
+}
+
+/// The reason why octets end a connection.
+enum ReaderStop {
+    Zmtp(ZmtpError),
+    Handshake(ZmtpFailure),
+    Call(ConnectionEnd),
+    Hello(Error),
+    /// The socket is lost.
+    Lost,
+}
+
+impl<'c> HostReader<'c> {
+    fn new(
+        peer: &'c Arc<HostPeer>,
+        registration: Registration,
+        context: HostContext<'c>,
+    ) -> HostReader<'c> {
+        let mut greeting = Vec::new();
+        let handshake = HostHandshake::start(!context.settings.users.is_empty(), &mut greeting);
+        peer.outgoing.send(HostItem::Frames(greeting));
+        HostReader {
+            peer,
+            registration,
+            context,
+            stage: HostStage::Handshake(handshake),
+            head: Vec::new(),
+            deadline: Instant::now().checked_add(context.settings.handshake_timeout),
+        }
+    }
+
+    /// Reads until the connection ends.
+    ///
+    /// # Errors
+    /// The socket is lost, or the peer is silent.
+    fn read(&mut self) -> io::Result<()> {
+        let limits = MessageLimits { head: LARGEST_HEAD, body: self.context.settings.max_body() };
+        let mut frames = ZmtpFrameReader::new(limits);
+        let mut unfinished = self.context.budget.share();
+        let mut held = 0;
+        let mut buffer = vec![0; BUFFER];
+        loop {
+            self.set_timeout()?;
+            let count = match (&self.peer.stream).read(&mut buffer) {
+                // The peer closes its socket after the last message.
+                Ok(0) if matches!(self.stage, HostStage::Ended) => return Ok(()),
+                Ok(0) => return Err(ErrorKind::UnexpectedEof.into()),
+                Ok(count) => count,
+                Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+                Err(error) => return Err(error),
+            };
+            if self.peer.outgoing.is_sealed() {
+                self.enter_end();
+            }
+            let octets = buffer.get(..count).unwrap_or_default();
+            match self.octets(&mut frames, octets) {
+                Ok(()) => {}
+                Err(ReaderStop::Lost) => return Err(ErrorKind::BrokenPipe.into()),
+                Err(end) => self.end(end),
+            }
+            self.account(&frames, &mut unfinished, &mut held)?;
+            self.peer.outgoing.flush();
+            if !self.peer.outgoing.wait_for_room() {
+                return Err(ErrorKind::BrokenPipe.into());
+            }
+        }
+    }
+
+    /// Limits the next read: by the deadline, or by the heartbeats of the peer.
+    fn set_timeout(&self) -> io::Result<()> {
+        let timeout = match self.deadline {
+            Some(deadline) => {
+                let left = deadline.saturating_duration_since(Instant::now());
+                if left.is_zero() {
+                    return Err(ErrorKind::TimedOut.into());
+                }
+                Some(left)
+            }
+            None => self.context.settings.heartbeat.patience(),
+        };
+        self.peer.stream.set_read_timeout(timeout)
+    }
+
+    /// Counts the memory of a frame that has not arrived completely.
+    fn account<'b>(
+        &self,
+        frames: &ZmtpFrameReader,
+        share: &mut BudgetShare<'b>,
+        held: &mut usize,
+    ) -> io::Result<()>
+    where
+        'c: 'b,
+    {
+        let now = frames.unfinished_bytes();
+        if now < *held {
+            *share = self.context.budget.share();
+            *held = 0;
+        }
+        if share.grow(now - *held) {
+            *held = now;
+            return Ok(());
+        }
+        let reason = format!(
+            "the messages that have not arrived completely exceed {} bytes, the limit of the host",
+            self.context.budget.limit()
+        );
+        Err(io::Error::new(ErrorKind::OutOfMemory, reason))
+    }
+
+    /// Handles octets of the peer.
+    fn octets(
+        &mut self,
+        frames: &mut ZmtpFrameReader,
+        mut octets: &[u8],
+    ) -> Result<(), ReaderStop> {
+        if let HostStage::Handshake(handshake) = &mut self.stage {
+            let mut answer = Vec::new();
+            let greeted = handshake.greeting(&mut octets, &mut answer);
+            self.send(answer);
+            if !greeted.map_err(ReaderStop::Handshake)? {
+                return Ok(());
+            }
+        }
+        while !matches!(self.stage, HostStage::Ended) {
+            match frames.read(&mut octets).map_err(ReaderStop::Zmtp)? {
+                None => return Ok(()),
+                Some(frame) => self.frame(frame)?,
+            }
+            // Small calls can have large answers.
+            if self.peer.outgoing.is_full() && !self.peer.outgoing.wait_for_room() {
+                return Err(ReaderStop::Lost);
+            }
+        }
+        Ok(())
+    }
+
+    fn send(&self, frames: Vec<u8>) {
+        if !frames.is_empty() {
+            self.peer.outgoing.add(HostItem::Frames(frames));
+        }
+    }
+
+    fn frame(&mut self, frame: ZmtpFrame<'_>) -> Result<(), ReaderStop> {
+        match frame {
+            ZmtpFrame::Command(octets) => self.command(&octets),
+            ZmtpFrame::Head { octets, has_body: true } => {
+                self.head.clear();
+                self.head.extend_from_slice(&octets);
+                Ok(())
+            }
+            ZmtpFrame::Head { octets, has_body: false } => self.message(&octets, None),
+            ZmtpFrame::Body(octets) => {
+                let head = std::mem::take(&mut self.head);
+                let handled = self.message(&head, Some(Body::from(octets)));
+                self.head = head;
+                handled
+            }
+        }
+    }
+
+    fn command(&mut self, octets: &[u8]) -> Result<(), ReaderStop> {
+        let mut answer = Vec::new();
+        let HostStage::Handshake(handshake) = &mut self.stage else {
+            return match Command::read(octets).map_err(ReaderStop::Zmtp)? {
+                Command::Ping { context } => {
+                    command::pong(&mut answer, context);
+                    self.send(answer);
+                    Ok(())
+                }
+                Command::Pong => Ok(()),
+                _ => {
+                    let problem = "a command is out of order";
+                    Err(ReaderStop::Zmtp(ZmtpError::Command { problem }))
+                }
+            };
+        };
+        let progress = handshake.command(octets, &self.context.settings.users, &mut answer);
+        if matches!(progress, Err(ZmtpFailure::Credentials)) {
+            self.context.registry.pause(REFUSAL_PAUSE);
+        }
+        self.send(answer);
+        match progress.map_err(ReaderStop::Handshake)? {
+            ZmtpProgress::Waiting => Ok(()),
+            ZmtpProgress::Open { user } => {
+                self.registration.note_authenticated();
+                self.stage = HostStage::Hello { user: user.unwrap_or_else(|| "guest".into()) };
+                Ok(())
+            }
+        }
+    }
+
+    fn message(&mut self, head: &[u8], body: Option<Body>) -> Result<(), ReaderStop> {
+        let malformed = |error| ReaderStop::Call(ConnectionEnd::Malformed(error));
+        let mut fields = FieldReader::new(head);
+        let start = fields.start().map_err(malformed)?;
+        if matches!(self.stage, HostStage::Hello { .. }) && start.kind != kind::HELLO {
+            // A socket of libzmq connects again without a word to its program.
+            return Err(ReaderStop::Hello(Error::closed(
+                "channel of a connection that was lost; the first message has to be hello",
+            )));
+        }
+        let request = Request::read(start, fields).map_err(malformed)?;
+        match (&mut self.stage, request, body) {
+            (HostStage::Calls(calls), Request::Publish(head), Some(body)) => {
+                calls.publish(start, head, body).map_err(ReaderStop::Call)
+            }
+            (_, Request::Publish(_), None) => {
+                Err(malformed(CallError { field: "body", problem: "is missing" }))
+            }
+            (_, _, Some(_)) => {
+                Err(malformed(CallError { field: "body", problem: "belongs to no publication" }))
+            }
+            (HostStage::Calls(calls), request, None) => {
+                calls.call(start, request).map_err(ReaderStop::Call)
+            }
+            (HostStage::Hello { user }, Request::Hello { version, session, name }, None) => {
+                let user = std::mem::take(user);
+                if version != VERSION {
+                    return Err(self.refuse_version(start, version));
+                }
+                self.hello(start, &user, session, name);
+                Ok(())
+            }
+            (HostStage::Handshake(_) | HostStage::Hello { .. }, _, None) => {
+                Err(malformed(CallError { field: "kind", problem: "is not expected" }))
+            }
+            (HostStage::Ended, _, None) => Ok(()),
+        }
+    }
+
+    fn refuse_version(&self, start: MessageStart, version: u8) -> ReaderStop {
+        let error = Error::invalid(
+            "version",
+            &version.to_string(),
+            "version 1, the only one that this host speaks",
+        );
+        let call = start.number;
+        self.peer.outgoing.add(HostItem::message(|out| put_failed(out, 0, call, &error)));
+        ReaderStop::Hello(error)
+    }
+
+    /// Opens the session.
+    fn hello(&mut self, start: MessageStart, user: &str, session_id: [u8; 16], name: &str) {
+        let settings = SessionSettings::new(user).with_name(name);
+        let observed = Arc::downgrade(self.peer);
+        let session = self.context.settings.broker.open_session(&settings, move |event| {
+            if let Some(peer) = observed.upgrade() {
+                peer.report(event);
+            }
+        });
+        let session = self.peer.session.get_or_init(|| session);
+        let traits = self.context.settings.traits();
+        let call = start.number;
+        self.peer
+            .outgoing
+            .add(HostItem::message(|out| put_welcome(out, call, &session_id, traits)));
+        let calls = HostCalls::new(session, self.context.settings, &self.peer.outgoing);
+        self.stage = HostStage::Calls(Box::new(calls));
+        self.deadline = None;
+    }
+
+    /// Ends the connection with a reason.
+    fn end(&mut self, end: ReaderStop) {
+        let peer = self.peer;
+        match end {
+            ReaderStop::Lost => {}
+            ReaderStop::Call(ConnectionEnd::Goodbye) => {
+                peer.outgoing.seal(None);
+            }
+            ReaderStop::Call(ConnectionEnd::Refused(error)) => {
+                log::debug!("a connection is closed: {}", Printable::new(SHOWN, &error));
+                peer.end(&Error::disconnected(error.to_string()));
+            }
+            ReaderStop::Call(ConnectionEnd::Malformed(error)) => {
+                log::debug!("a connection is closed: {error}");
+                peer.end(&Error::Backend { reason: error.to_string(), source: None });
+            }
+            ReaderStop::Hello(error) => {
+                log::debug!("a connection is refused: {}", Printable::new(SHOWN, &error));
+                peer.end(&error);
+            }
+            ReaderStop::Zmtp(error) => {
+                log::debug!("a connection is closed: {error}");
+                if matches!(self.stage, HostStage::Calls(_) | HostStage::Hello { .. }) {
+                    peer.end(&Error::Backend { reason: error.to_string(), source: None });
+                } else {
+                    peer.outgoing.seal(None);
+                }
+            }
+            ReaderStop::Handshake(failure) => {
+                log::warn!("a connection is refused: {}", Printable::new(SHOWN, &failure));
+                peer.outgoing.seal(None);
+            }
+        }
+        self.enter_end();
+    }
+
+    /// Waits for the peer to close its socket, and for nothing else.
+    fn enter_end(&mut self) {
+        if !matches!(self.stage, HostStage::Ended) {
+            // The channels end before the session.
+            self.stage = HostStage::Ended;
+            self.deadline = Instant::now().checked_add(END_TIMEOUT);
+            self.peer.session.get().inspect(|session| Session::close(session));
+            self.peer.outgoing.end();
+        }
+    }
+}
+
+impl HostSettings {
+    /// Returns the largest body of a message, in bytes.
+    fn max_body(&self) -> u64 {
+        self.broker.max_body_bytes() as u64
+    }
+
+    fn traits(&self) -> HostTraits {
+        let capabilities = self.broker.connector().capabilities();
+        HostTraits { capabilities, max_body: self.max_body() }
+    }
+}

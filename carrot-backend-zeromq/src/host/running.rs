@@ -1,0 +1,244 @@
+//! The host: its socket, and the thread that accepts connections.
+
+use std::fmt;
+use std::io;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use carrot_backend_memory::session::MemoryLimit;
+use carrot_core::{Error, Result};
+use carrot_listener::{AcceptSettings, ConnectionRegistry, MemoryBudget, Registration, accept_all};
+
+use crate::host::peer::HostPeer;
+use crate::host::reader::{self, HostContext, STACK};
+use crate::host::settings::HostSettings;
+use crate::stream::{StreamListener, ZmtpStream};
+
+/// The time that threads have to end after their sockets were closed.
+const CUT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// A broker for other processes, over ZeroMQ's wire protocol.
+///
+/// The program that hosts the broker can use it directly, too. Dropping the host cuts its
+/// connections. See the [crate](crate) for an example.
+pub struct BrokerHost {
+    shared: Arc<HostShared>,
+    address: Option<SocketAddr>,
+    path: Option<PathBuf>,
+    accepting: Option<JoinHandle<()>>,
+    unblocking: Option<JoinHandle<()>>,
+}
+
+/// The parts of a host that its threads share.
+struct HostShared {
+    settings: HostSettings,
+    budget: MemoryBudget,
+    limit: MemoryLimit,
+    registry: Arc<ConnectionRegistry>,
+}
+
+impl BrokerHost {
+    pub(crate) fn start(
+        listener: StreamListener,
+        path: Option<PathBuf>,
+        settings: HostSettings,
+    ) -> Result<BrokerHost> {
+        let address = match &listener {
+            StreamListener::Tcp(listener) => {
+                Some(listener.local_addr().map_err(|error| failed("bind", &error))?)
+            }
+            #[cfg(unix)]
+            StreamListener::Unix(_) => None,
+        };
+        let shared = Arc::new(HostShared {
+            budget: MemoryBudget::new(settings.max_unfinished_bytes),
+            limit: MemoryLimit::new(settings.memory_limit as u64, [&settings.broker]),
+            settings,
+            registry: Arc::default(),
+        });
+        let mut host = BrokerHost { shared, address, path, accepting: None, unblocking: None };
+        let limited = Arc::clone(&host.shared);
+        host.unblocking = Some(start("carrot-zmq-memory", move || limited.limit.run())?);
+        let accepted = Arc::clone(&host.shared);
+        host.accepting = Some(start("carrot-zmq-host", move || accept(&listener, &accepted))?);
+        log::info!("hosting a broker at {}", host.url());
+        Ok(host)
+    }
+
+    /// Returns the address that clients connect to; `None` for a socket of the file system.
+    pub fn address(&self) -> Option<SocketAddr> {
+        self.address
+    }
+
+    /// Returns the path of a socket of the file system; `None` for TCP.
+    pub fn path(&self) -> Option<&Path> {
+        self.path.as_deref()
+    }
+
+    /// Returns the URL that clients connect to, without user and password.
+    ///
+    /// ```
+    /// use carrot::memory::Broker;
+    /// use carrot::zeromq::BrokerHost;
+    ///
+    /// let host = BrokerHost::bind("127.0.0.1:0", &Broker::new())?;
+    /// assert!(host.url().starts_with("zmq://127.0.0.1:"));
+    /// # Ok::<(), carrot::Error>(())
+    /// ```
+    pub fn url(&self) -> String {
+        match (self.address, &self.path) {
+            (Some(address), _) => format!("zmq://{}", reachable(address)),
+            (None, path) => {
+                let path = path.as_deref().unwrap_or(Path::new(""));
+                format!("zmq+ipc://{}", path.display())
+            }
+        }
+    }
+
+    /// Returns the number of open connections, those in the handshake included.
+    pub fn connection_count(&self) -> usize {
+        self.shared.registry.count()
+    }
+
+    /// Returns the memory of the messages that count for
+    /// [`memory_limit`](crate::BrokerHostBuilder::memory_limit), in bytes.
+    pub fn held_bytes(&self) -> u64 {
+        self.shared.limit.held_bytes()
+    }
+
+    /// Stops the host. Clients are told, and close their connections.
+    ///
+    /// The messages of all channels return to their queues. The broker continues.
+    ///
+    /// Blocks until all connections are closed, at most for `timeout`. Connections that are open
+    /// then are cut.
+    ///
+    /// # Errors
+    /// - [`Error::Timeout`]: connections were cut.
+    pub fn stop(mut self, timeout: Duration) -> Result<()> {
+        let registry = Arc::clone(&self.shared.registry);
+        registry.stop(|connection| connection.request_close());
+        self.end_accepting();
+        let deadline = Instant::now().checked_add(timeout);
+        let closed = deadline.is_none_or(|deadline| registry.wait_until_empty(deadline));
+        self.cut();
+        if closed { Ok(()) } else { Err(Error::timeout("stopping the host", timeout)) }
+    }
+
+    /// Closes all sockets, and waits for the threads.
+    fn cut(&mut self) {
+        let registry = &self.shared.registry;
+        registry.stop(|connection| connection.cut());
+        self.end_accepting();
+        let registry = &self.shared.registry;
+        if !registry.wait_until_empty(Instant::now() + CUT_TIMEOUT) {
+            log::warn!("{} connections of a host that ends are still busy", registry.count());
+        }
+        self.shared.limit.end();
+        if self.unblocking.take().is_some_and(|unblocking| unblocking.join().is_err()) {
+            log::error!("the thread that unblocks publishers panicked");
+        }
+    }
+
+    /// Ends the thread that accepts connections. The registry admits no more.
+    fn end_accepting(&mut self) {
+        let Some(accepting) = self.accepting.take() else { return };
+        // The thread waits for a connection, and finds that the host stops. It has ended before if
+        // a client came first.
+        match self.wake_up() {
+            Err(error) if !accepting.is_finished() => {
+                log::debug!("the thread that accepts connections may not have ended: {error}");
+            }
+            _ if accepting.join().is_err() => {
+                log::error!("the thread that accepts connections panicked");
+            }
+            _ => {}
+        }
+        if let Some(path) = &self.path {
+            // Another program may have removed the file.
+            let _ = std::fs::remove_file(path);
+        }
+    }
+
+    fn wake_up(&self) -> io::Result<()> {
+        match (self.address, &self.path) {
+            (Some(address), _) => TcpStream::connect(reachable(address)).map(drop),
+            #[cfg(unix)]
+            (None, Some(path)) => std::os::unix::net::UnixStream::connect(path).map(drop),
+            _ => Ok(()),
+        }
+    }
+}
+
+impl Drop for BrokerHost {
+    fn drop(&mut self) {
+        self.cut();
+    }
+}
+
+impl fmt::Debug for BrokerHost {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("BrokerHost")
+            .field("url", &self.url())
+            .field("connections", &self.connection_count())
+            .finish_non_exhaustive()
+    }
+}
+
+/// Starts a thread of the host.
+fn start(name: &str, run: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>> {
+    thread::Builder::new()
+        .name(name.into())
+        .stack_size(STACK)
+        .spawn(run)
+        .map_err(|error| failed("start a thread", &error))
+}
+
+/// Accepts connections until the host stops.
+fn accept(listener: &StreamListener, shared: &Arc<HostShared>) {
+    let settings = AcceptSettings {
+        max_connections: shared.settings.max_connections,
+        thread_name: "carrot-zmq-reader",
+        stack_bytes: STACK,
+    };
+    let served = Arc::clone(shared);
+    accept_all(listener, &shared.registry, settings, move |stream, registration| {
+        served.serve(stream, registration);
+    });
+}
+
+impl HostShared {
+    fn serve(&self, stream: ZmtpStream, registration: Registration) {
+        if let Err(error) = self.settings.broker.admit_connection() {
+            return log::debug!("a connection was refused by an injected fault: {error}");
+        }
+        let context = HostContext {
+            settings: &self.settings,
+            budget: &self.budget,
+            registry: &self.registry,
+        };
+        match HostPeer::new(stream) {
+            Ok(peer) => reader::run(peer, registration, context),
+            Err(error) => log::debug!("a connection was lost: {error}"),
+        }
+    }
+}
+
+/// Returns an address of this machine at which a host is reached that listens at `address`.
+fn reachable(mut address: SocketAddr) -> SocketAddr {
+    if address.ip().is_unspecified() {
+        address.set_ip(match address {
+            SocketAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
+            SocketAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
+        });
+    }
+    address
+}
+
+pub(crate) fn failed(operation: &str, error: &io::Error) -> Error {
+    Error::Backend { reason: format!("the host cannot {operation}: {error}"), source: None }
+}

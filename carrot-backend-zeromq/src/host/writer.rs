@@ -1,0 +1,48 @@
+//! The thread that writes to the socket of a connection.
+
+use std::io;
+
+use carrot_backend_memory::session::Session;
+use carrot_listener::WriterTask;
+
+use crate::heartbeat::{Heartbeat, PingTimer};
+use crate::host::peer::HostPeer;
+use crate::sending::MessageWriter;
+use crate::zmtp::command;
+
+/// Writes until the connection ends.
+pub(crate) fn run(peer: &HostPeer, heartbeat: Heartbeat) {
+    if let Err(error) = write(peer, heartbeat) {
+        log::debug!("writing to a peer failed: {error}");
+    }
+    if peer.outgoing.has_overflowed() {
+        log::warn!("a connection was closed: its client does not read");
+    }
+    peer.close_socket();
+    // A reader that waits because publishers are blocked does not see the socket.
+    peer.session.get().inspect(|session| Session::close(session));
+}
+
+fn write(peer: &HostPeer, heartbeat: Heartbeat) -> io::Result<()> {
+    let gives_up = || peer.outgoing.is_ending();
+    let mut writer = MessageWriter::new(&peer.stream, &gives_up);
+    let mut timer = PingTimer::new(heartbeat);
+    loop {
+        let task = peer.outgoing.next_task(timer.left());
+        // Before the handshake ends, a peer answers no PING.
+        if timer.is_due() && peer.session.get().is_some() {
+            writer.append(|out| command::ping(out, heartbeat.ttl_tenths()))?;
+        }
+        match task {
+            WriterTask::End => return writer.flush(),
+            WriterTask::Heartbeat => writer.flush()?,
+            WriterTask::Write(batch) => {
+                batch.items.iter().try_for_each(|item| item.write(&mut writer))?;
+                writer.flush()?;
+                if peer.outgoing.note_written(&batch) {
+                    peer.session.get().inspect(|session| Session::resume(session));
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,97 @@
+//! Writes messages to a socket: many small ones in one write, and large bodies without a copy.
+
+use std::io::{self, ErrorKind, Write};
+
+use carrot_amqp_wire::PropertiesRef;
+use carrot_core::Properties;
+
+use crate::stream::ZmtpStream;
+use crate::zmtp::frame::{framed, message, start_message};
+
+/// Octets are written once this number has gathered. A body of this size is not copied.
+const CHUNK: usize = 64 << 10;
+
+/// Gathers messages, and writes them in chunks.
+pub(crate) struct MessageWriter<'s> {
+    stream: &'s ZmtpStream,
+    octets: Vec<u8>,
+    /// Whether a write that makes no progress is given up.
+    gives_up: &'s dyn Fn() -> bool,
+}
+
+impl<'s> MessageWriter<'s> {
+    pub(crate) fn new(stream: &'s ZmtpStream, gives_up: &'s dyn Fn() -> bool) -> MessageWriter<'s> {
+        MessageWriter { stream, octets: Vec::new(), gives_up }
+    }
+
+    /// Adds octets that are whole frames.
+    pub(crate) fn frames(&mut self, octets: &[u8]) -> io::Result<()> {
+        self.octets.extend_from_slice(octets);
+        self.flush_if(CHUNK)
+    }
+
+    /// Adds frames that `write` appends.
+    pub(crate) fn append(&mut self, write: impl FnOnce(&mut Vec<u8>)) -> io::Result<()> {
+        write(&mut self.octets);
+        self.flush_if(CHUNK)
+    }
+
+    /// Adds a message without a body.
+    pub(crate) fn message(&mut self, write: impl FnOnce(&mut Vec<u8>)) -> io::Result<()> {
+        message(&mut self.octets, write);
+        self.flush_if(CHUNK)
+    }
+
+    /// Adds a message with a body. The properties follow what `write` appends.
+    pub(crate) fn content(
+        &mut self,
+        write: impl FnOnce(&mut Vec<u8>),
+        properties: &Properties,
+        body: &[u8],
+    ) -> io::Result<()> {
+        let mut written = Ok(());
+        framed(&mut self.octets, true, |out| {
+            write(out);
+            written = PropertiesRef::from(properties).write(out);
+        });
+        written.map_err(|error| io::Error::new(ErrorKind::InvalidData, error))?;
+        start_message(&mut self.octets, body.len(), false);
+        if body.len() >= CHUNK {
+            self.flush()?;
+            return self.write_all(body);
+        }
+        self.octets.extend_from_slice(body);
+        self.flush_if(CHUNK)
+    }
+
+    fn flush_if(&mut self, least: usize) -> io::Result<()> {
+        if self.octets.len() >= least { self.flush() } else { Ok(()) }
+    }
+
+    /// Writes what has gathered.
+    pub(crate) fn flush(&mut self) -> io::Result<()> {
+        let octets = std::mem::take(&mut self.octets);
+        let written = self.write_all(&octets);
+        self.octets = octets;
+        self.octets.clear();
+        written
+    }
+
+    /// Writes all octets. A peer that does not read is waited for as long as the connection is
+    /// open.
+    fn write_all(&self, mut octets: &[u8]) -> io::Result<()> {
+        let mut stream = self.stream;
+        while !octets.is_empty() {
+            match stream.write(octets) {
+                Ok(0) => return Err(ErrorKind::WriteZero.into()),
+                Ok(count) => octets = octets.get(count..).unwrap_or_default(),
+                Err(error) => match error.kind() {
+                    ErrorKind::Interrupted => {}
+                    ErrorKind::WouldBlock | ErrorKind::TimedOut if !(self.gives_up)() => {}
+                    _ => return Err(error),
+                },
+            }
+        }
+        Ok(())
+    }
+}
