@@ -1,13 +1,13 @@
 //! Connects programs to a host.
 
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
 
 use carrot_core::backend::{
     Backend, Capabilities, ChannelOptions, Clock, Connector, Event, Role, Status,
 };
 use carrot_core::{ConnectionOptions, Error, Result, Scheme};
-use carrot_listener::lock;
+use carrot_listener::{lock, wait_until};
 
 use crate::calls::request::{put_open, put_update_secret};
 use crate::client::backend::ZeroMqBackend;
@@ -59,15 +59,58 @@ pub struct ZeroMqConnector {
 /// The current connection of one role.
 #[derive(Debug, Default)]
 struct RoleLink {
-    link: Mutex<Option<Arc<Link>>>,
-    /// Held while a connection opens, so that no second one does. Calls that only look do not wait.
-    opening: Mutex<()>,
+    place: Mutex<LinkPlace>,
+    /// Wakes threads that wait while another one opens the connection.
+    opened: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct LinkPlace {
+    link: Option<Arc<Link>>,
+    /// Whether a thread opens the connection. It holds no lock.
+    is_opening: bool,
+}
+
+/// The right of one thread to open a connection, until it is dropped.
+struct OpeningTurn<'r>(&'r RoleLink);
+
+impl Drop for OpeningTurn<'_> {
+    fn drop(&mut self) {
+        lock(&self.0.place).is_opening = false;
+        self.0.opened.notify_all();
+    }
+}
+
+impl LinkPlace {
+    fn open(&self) -> Option<Arc<Link>> {
+        self.link.as_ref().filter(|link| link.shared.is_open()).cloned()
+    }
 }
 
 impl RoleLink {
     /// Returns the connection, if it is open.
     fn open(&self) -> Option<Arc<Link>> {
-        lock(&self.link).as_ref().filter(|link| link.shared.is_open()).cloned()
+        lock(&self.place).open()
+    }
+
+    /// Returns the connection, or the right to open one, once no other thread does that. Returns
+    /// `None` if the deadline passed first.
+    fn open_or_turn(&self, deadline: Instant) -> Option<Result<Arc<Link>, OpeningTurn<'_>>> {
+        let mut place = lock(&self.place);
+        let mut passed = false;
+        loop {
+            if let Some(link) = place.open() {
+                return Some(Ok(link));
+            }
+            if !place.is_opening {
+                place.is_opening = true;
+                return Some(Err(OpeningTurn(self)));
+            }
+            if passed {
+                return None;
+            }
+            (place, passed) = wait_until(&self.opened, place, deadline);
+        }
     }
 }
 
@@ -106,14 +149,13 @@ impl ZeroMqConnector {
     /// Returns the open connection of a role, or opens one. Also returns whether it was opened now.
     fn link(&self, role: Role, deadline: Instant) -> Result<(Arc<Link>, bool)> {
         self.check_open()?;
-        let place = self.role(role);
-        if let Some(link) = place.open() {
-            return Ok((link, false));
-        }
-        let opening = lock(&place.opening);
-        if let Some(link) = place.open() {
-            return Ok((link, false));
-        }
+        let started = Instant::now();
+        let held = self.role(role);
+        let turn = match held.open_or_turn(deadline) {
+            Some(Ok(link)) => return Ok((link, false)),
+            Some(Err(turn)) => turn,
+            None => return Err(Error::timeout("connect", started.elapsed())),
+        };
         self.check_open()?;
         let name = match &*self.options.name {
             "" => String::new(),
@@ -127,8 +169,8 @@ impl ZeroMqConnector {
         let link = Link::new(shared, traits);
         *lock(&self.known) = traits.capabilities;
         let link = Arc::new(link);
-        let lost = lock(&place.link).replace(Arc::clone(&link));
-        drop(opening);
+        let lost = lock(&held.place).link.replace(Arc::clone(&link));
+        drop(turn);
         drop(lost);
         // An observer of the event finds the connection open.
         link.start(input)?;
@@ -209,7 +251,7 @@ impl Connector for ZeroMqConnector {
     fn close(&self, timeout: Duration) -> Result<()> {
         *lock(&self.is_closed) = true;
         let deadline = deadline(timeout);
-        let links = [&self.publishing, &self.consuming].map(|place| lock(&place.link).take());
+        let links = [&self.publishing, &self.consuming].map(|held| lock(&held.place).link.take());
         let mut closed = Ok(());
         for link in links.into_iter().flatten() {
             let left = deadline.saturating_duration_since(Instant::now());
