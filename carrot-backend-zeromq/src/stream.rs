@@ -43,6 +43,11 @@ impl ZmtpStream {
         each!(self, socket => socket.set_write_timeout(timeout))
     }
 
+    /// Ends the outgoing direction. The peer reads the rest, and then the end.
+    pub(crate) fn shut_down_writing(&self) {
+        let _ = each!(self, socket => socket.shutdown(Shutdown::Write));
+    }
+
     /// Ends both directions, also for threads that wait. The socket may have ended before.
     pub(crate) fn shut_down(&self) {
         let _ = each!(self, socket => socket.shutdown(Shutdown::Both));

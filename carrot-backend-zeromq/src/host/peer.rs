@@ -60,6 +60,7 @@ impl ServedConnection for HostPeer {
         match self.session.get() {
             Some(session) => {
                 self.end(&Error::disconnected("the host stops"));
+                self.outgoing.end();
                 // A reader that waits because publishers are blocked would not see the peer close.
                 if session.is_blocked() {
                     session.close();

@@ -154,7 +154,7 @@ impl<'c> HostReader<'c> {
             self.set_timeout()?;
             let count = match (&self.peer.stream).read(&mut buffer) {
                 // The peer closes its socket after the last message.
-                Ok(0) if matches!(self.stage, HostStage::Ended) => return Ok(()),
+                Ok(0) if self.peer.outgoing.is_sealed() => return Ok(()),
                 Ok(0) => return Err(ErrorKind::UnexpectedEof.into()),
                 Ok(count) => count,
                 Err(error) if error.kind() == ErrorKind::Interrupted => continue,
@@ -171,7 +171,8 @@ impl<'c> HostReader<'c> {
             }
             self.account(&frames, &mut unfinished, &mut held)?;
             self.peer.outgoing.flush();
-            if !self.peer.outgoing.wait_for_room() {
+            let has_ended = matches!(self.stage, HostStage::Ended);
+            if !has_ended && !self.peer.outgoing.wait_for_room() {
                 return Err(ErrorKind::BrokenPipe.into());
             }
         }

@@ -12,13 +12,19 @@ use crate::zmtp::command;
 
 /// Writes until the connection ends.
 pub(crate) fn run(peer: &HostPeer, heartbeat: Heartbeat) {
-    if let Err(error) = write(peer, heartbeat) {
-        log::debug!("writing to a peer failed: {error}");
-    }
+    let written = write(peer, heartbeat);
     if peer.outgoing.has_overflowed() {
         log::warn!("a connection was closed: its client does not read");
     }
-    peer.close_socket();
+    match written {
+        // The peer reads the last message, and closes its socket. A socket of libzmq does that at
+        // the end, and not over a message.
+        Ok(()) => peer.stream.shut_down_writing(),
+        Err(error) => {
+            log::debug!("writing to a peer failed: {error}");
+            peer.close_socket();
+        }
+    }
     // A reader that waits because publishers are blocked does not see the socket.
     peer.session.get().inspect(|session| Session::close(session));
 }
