@@ -75,6 +75,53 @@ fn call_before_the_hello_is_refused_with_a_reason() {
 }
 
 #[test]
+fn messages_before_the_handshake_and_the_hello_take_no_memory() {
+    let broker = Broker::new();
+    let host = BrokerHost::builder(&broker)
+        .max_unfinished_bytes(1 << 20)
+        .user("ann", "hush")
+        .bind("127.0.0.1:0")
+        .unwrap();
+    let address = host.address().unwrap();
+    let large = |flags: u8, octets: u64| {
+        let whole = vec![0; usize::try_from(octets).unwrap() - 1];
+        [&[flags | 2][..], &octets.to_be_bytes(), &whole].concat()
+    };
+    let mut plain = greeting();
+    plain[12..17].copy_from_slice(b"PLAIN");
+    // Peers that have not proved who they are: parts of heads, and heads whose body follows.
+    let held: Vec<RawClient> = (0..10)
+        .map(|number| {
+            let mut client = RawClient::new(&host);
+            client.send(&plain);
+            client.read_until(|octets| octets.len() >= 64);
+            client.send(&[large(number % 2, 900 << 10), vec![0]].concat());
+            client
+        })
+        .collect();
+    for mut client in held {
+        client.read_to_end();
+    }
+    let well = connector(&format!("zmq://ann:hush@{address}"));
+    well.open(&ChannelOptions::publish(), SOON).unwrap();
+
+    // A call that is no hello is answered at once, regardless of its size, and with the same words.
+    let (_broker, host) = self::host();
+    for early in [large(0, 900 << 10), large(1, 900 << 10), [&[1, 9][..], &[12; 9]].concat()] {
+        let mut client = RawClient::new(&host);
+        client.send(&[&greeting()[..], &ready("DEALER")].concat());
+        client.read_until(|octets| octets.windows(6).any(|part| part == b"ROUTER"));
+        // The rest would be answered with a reset.
+        client.send(&early[..early.len().min(9)]);
+        if early.len() < 20 {
+            client.send(&early[9..]);
+        }
+        let sent = client.read_to_end();
+        assert!(sent.contains("the first message has to be hello"), "{sent:?}");
+    }
+}
+
+#[test]
 fn malformed_calls_end_the_connection_with_the_name_of_the_field() {
     let (_broker, host) = host();
     let publish = [start(12, 1, 0), vec![0, 0, 1, b'q', 0, 0]].concat();

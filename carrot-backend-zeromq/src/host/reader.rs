@@ -28,6 +28,10 @@ const BUFFER: usize = 32 << 10;
 pub(crate) const STACK: usize = 512 << 10;
 /// The largest head of a message, in octets. Its largest part are the headers.
 pub(crate) const LARGEST_HEAD: u64 = 1 << 20;
+/// The limits before the hello: a head has room for a hello, and there is no body.
+const EARLY_LIMITS: MessageLimits = MessageLimits { head: 4 << 10, body: 0 };
+/// The memory of a head that is kept for the next one, in bytes.
+const KEPT_HEAD: usize = 4 << 10;
 /// The longest text about a peer in a log line, in bytes.
 const SHOWN: usize = 300;
 /// The pause before wrong credentials are answered, which slows guessing down.
@@ -105,7 +109,9 @@ struct HostReader<'c> {
     registration: Registration,
     context: HostContext<'c>,
     stage: HostStage<'c>,
-    /// The head of a message whose body comes next.
+    /// The largest frames of a message at this stage.
+    limits: MessageLimits,
+    /// The head of a message whose body comes next; empty otherwise.
     head: Vec<u8>,
     /// The time until which the handshake has to be complete, or the peer has to end.
     deadline: Option<Instant>,
@@ -135,6 +141,7 @@ impl<'c> HostReader<'c> {
             registration,
             context,
             stage: HostStage::Handshake(handshake),
+            limits: EARLY_LIMITS,
             head: Vec::new(),
             deadline: Instant::now().checked_add(context.settings.handshake_timeout),
         }
@@ -145,8 +152,7 @@ impl<'c> HostReader<'c> {
     /// # Errors
     /// The socket is lost, or the peer is silent.
     fn read(&mut self) -> io::Result<()> {
-        let limits = MessageLimits { head: LARGEST_HEAD, body: self.context.settings.max_body() };
-        let mut frames = ZmtpFrameReader::new(limits);
+        let mut frames = ZmtpFrameReader::new(self.limits);
         let mut unfinished = self.context.budget.share();
         let mut held = 0;
         let mut buffer = vec![0; BUFFER];
@@ -193,7 +199,7 @@ impl<'c> HostReader<'c> {
         self.peer.stream.set_read_timeout(timeout)
     }
 
-    /// Counts the memory of a frame that has not arrived completely.
+    /// Counts the memory of a message that has not arrived completely.
     fn account<'b>(
         &self,
         frames: &ZmtpFrameReader,
@@ -203,7 +209,8 @@ impl<'c> HostReader<'c> {
     where
         'c: 'b,
     {
-        let now = frames.unfinished_bytes();
+        let head = if self.head.is_empty() { 0 } else { self.head.capacity() };
+        let now = frames.unfinished_bytes() + head;
         if now < *held {
             *share = self.context.budget.share();
             *held = 0;
@@ -234,9 +241,17 @@ impl<'c> HostReader<'c> {
             }
         }
         while !matches!(self.stage, HostStage::Ended) {
-            match frames.read(&mut octets).map_err(ReaderStop::Zmtp)? {
-                None => return Ok(()),
-                Some(frame) => self.frame(frame)?,
+            frames.set_limits(self.limits);
+            match frames.read(&mut octets) {
+                Ok(None) => return Ok(()),
+                Ok(Some(frame)) => self.frame(frame)?,
+                // A message that is no hello has another reason to be refused than its size.
+                Err(ZmtpError::TooLarge { .. })
+                    if matches!(self.stage, HostStage::Hello { .. }) =>
+                {
+                    return Err(early_call());
+                }
+                Err(error) => return Err(ReaderStop::Zmtp(error)),
             }
             // Small calls can have large answers.
             if self.peer.outgoing.is_full() && !self.peer.outgoing.wait_for_room() {
@@ -255,8 +270,17 @@ impl<'c> HostReader<'c> {
     fn frame(&mut self, frame: ZmtpFrame<'_>) -> Result<(), ReaderStop> {
         match frame {
             ZmtpFrame::Command(octets) => self.command(&octets),
+            // Nothing is kept for a peer that has not proved who it is.
+            ZmtpFrame::Head { .. } if matches!(self.stage, HostStage::Handshake(_)) => {
+                let problem = "a message is out of order: the handshake is not complete";
+                Err(ReaderStop::Zmtp(ZmtpError::Command { problem }))
+            }
+            ZmtpFrame::Head { has_body: true, .. }
+                if matches!(self.stage, HostStage::Hello { .. }) =>
+            {
+                Err(early_call())
+            }
             ZmtpFrame::Head { octets, has_body: true } => {
-                self.head.clear();
                 self.head.extend_from_slice(&octets);
                 Ok(())
             }
@@ -264,7 +288,10 @@ impl<'c> HostReader<'c> {
             ZmtpFrame::Body(octets) => {
                 let head = std::mem::take(&mut self.head);
                 let handled = self.message(&head, Some(Body::from(octets)));
-                self.head = head;
+                if head.capacity() <= KEPT_HEAD {
+                    self.head = head;
+                    self.head.clear();
+                }
                 handled
             }
         }
@@ -306,10 +333,7 @@ impl<'c> HostReader<'c> {
         let mut fields = FieldReader::new(head);
         let start = fields.start().map_err(malformed)?;
         if matches!(self.stage, HostStage::Hello { .. }) && start.kind != kind::HELLO {
-            // A socket of libzmq connects again without a word to its program.
-            return Err(ReaderStop::Hello(Error::closed(
-                "channel of a connection that was lost; the first message has to be hello",
-            )));
+            return Err(early_call());
         }
         let request = Request::read(start, fields).map_err(malformed)?;
         match (&mut self.stage, request, body) {
@@ -368,6 +392,7 @@ impl<'c> HostReader<'c> {
             .add(HostItem::message(|out| put_welcome(out, call, &session_id, traits)));
         let calls = HostCalls::new(session, self.context.settings, &self.peer.outgoing);
         self.stage = HostStage::Calls(Box::new(calls));
+        self.limits = MessageLimits { head: LARGEST_HEAD, body: self.context.settings.max_body() };
         self.deadline = None;
     }
 
@@ -417,6 +442,14 @@ impl<'c> HostReader<'c> {
             self.peer.outgoing.end();
         }
     }
+}
+
+/// Returns the answer to a message before the hello. A socket of libzmq connects again without a
+/// word to its program.
+fn early_call() -> ReaderStop {
+    ReaderStop::Hello(Error::closed(
+        "channel of a connection that was lost; the first message has to be hello",
+    ))
 }
 
 impl HostSettings {

@@ -132,6 +132,11 @@ impl ZmtpFrameReader {
         ZmtpFrameReader { limits, start: Vec::new(), payload: Vec::new(), awaits_body: false }
     }
 
+    /// Changes the limits of the frames that follow.
+    pub(crate) fn set_limits(&mut self, limits: MessageLimits) {
+        self.limits = limits;
+    }
+
     /// Returns the memory of the frame that has not arrived completely, in octets.
     pub(crate) fn unfinished_bytes(&self) -> usize {
         self.payload.capacity()
