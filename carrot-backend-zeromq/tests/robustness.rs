@@ -4,7 +4,7 @@
 
 mod support;
 
-use std::io::Read;
+use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
@@ -355,6 +355,28 @@ fn blocked_publisher_is_parked_up_to_its_limit_and_blocks_nobody_else() {
         publishing.confirm(carrot::backend::PublishTag(tag), SOON).unwrap();
     }
     assert_eq!(broker.queue("q").unwrap().ready.len() as u64, sent);
+}
+
+#[test]
+fn heads_of_parked_publications_count() {
+    let broker = Broker::new();
+    let host =
+        BrokerHost::builder(&broker).max_parked(10_000, 1 << 20).bind("127.0.0.1:0").unwrap();
+    broker.faults().block_publishers("low on memory");
+    let mut client = RawClient::welcomed(&host);
+    client.send(&message(&[start(2, 1, 1), vec![0; 9]].concat()));
+    // A header of 900 KiB, and an empty body.
+    let text = vec![b'x'; 900 << 10];
+    let table = [&b"\x01hS"[..], &(text.len() as u32).to_be_bytes(), &text].concat();
+    let properties = [&[0x20, 0][..], &(table.len() as u32).to_be_bytes(), &table].concat();
+    let head = [&start(12, 1, 0)[..], &[0, 0, 1, b'q'], &properties].concat();
+    let publication = [&[3][..], &(head.len() as u64).to_be_bytes(), &head, &[0, 0]].concat();
+    client.socket.set_write_timeout(Some(Duration::from_secs(1))).unwrap();
+    // The buffers of the sockets are smaller than the messages together.
+    let stopped = (0..100).find_map(|_| client.socket.write_all(&publication).err());
+    let stopped = stopped.map(|error| error.kind());
+    assert!(matches!(stopped, Some(ErrorKind::WouldBlock | ErrorKind::TimedOut)), "{stopped:?}");
+    assert!(is_well(&host));
 }
 
 #[test]

@@ -116,7 +116,8 @@ fn size_of_content(content: &Content) -> usize {
     MESSAGE + exchange.len() + routing_key.len() + size_of_properties(properties) + body.len()
 }
 
-fn size_of_properties(properties: &Properties) -> usize {
+/// Returns the memory of the strings and headers of properties, in bytes, for limits of a server.
+pub fn size_of_properties(properties: &Properties) -> usize {
     let strings = [
         properties.content_type(),
         properties.content_encoding(),

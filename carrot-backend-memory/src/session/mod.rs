@@ -61,6 +61,8 @@ pub use crate::broker::memory_limit::MemoryLimit;
 use crate::broker::observers::ConnectorObservers;
 use crate::broker::{Broker, OpenConnection};
 pub use crate::channel::output::{ChannelEvent, ChannelOutput};
+#[doc(hidden)]
+pub use crate::queue::memory::size_of_properties;
 pub use crate::session::channel::SessionChannel;
 pub use crate::session::refusal::Refusal;
 use crate::session::settings::LONGEST_DELAY;

@@ -157,8 +157,13 @@ impl BrokerHostBuilder {
         self
     }
 
-    /// Sets how much a connection may publish while publishers are blocked: a number of messages,
-    /// and the bytes of their bodies. The host reads no more from the connection over either.
+    /// Sets how much each connection may publish while publishers are blocked: a number of
+    /// messages, and the bytes of their bodies and properties. The host reads no more from the
+    /// connection over either.
+    ///
+    /// All connections together may hold this much for each of them. A connection that is not read
+    /// shows no sign of life, so the host does not find out that its client is lost until
+    /// publishers are unblocked.
     ///
     /// Defaults to 10,000 messages and 4,194,304 bytes (4 MiB).
     pub fn max_parked(mut self, messages: usize, bytes: usize) -> BrokerHostBuilder {

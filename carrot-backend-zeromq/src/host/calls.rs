@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use carrot_backend_memory::session::{Refusal, Session};
+use carrot_backend_memory::session::{Refusal, Session, size_of_properties};
 use carrot_core::backend::{
     Acknowledgement, Body, Declare, Delete, Deleted, DeliveryTag, QueueInfo,
 };
@@ -75,9 +75,9 @@ impl<'c> HostCalls<'c> {
         head: PublishHead<'_>,
         body: Body,
     ) -> Result<(), ConnectionEnd> {
-        let size = body.len();
         let mandatory = head.mandatory;
         let content = channel::content(head, body)?;
+        let size = content.body.len() + size_of_properties(&content.properties);
         // The channel may have been closed while the message was on its way.
         let Some(channel) = self.channels.get(&start.channel) else { return Ok(()) };
         if let Err(error) = channel.broker.publish(content, mandatory) {

@@ -2,6 +2,7 @@
 
 use std::io;
 
+use carrot_backend_memory::session::size_of_properties;
 use carrot_core::Error;
 use carrot_core::backend::{Delivery, Outcome};
 use carrot_listener::OutgoingItem;
@@ -84,7 +85,8 @@ impl OutgoingItem for HostItem {
             + match self {
                 HostItem::Frames(octets) => octets.len(),
                 HostItem::Delivered { delivery, .. } | HostItem::Fetched { delivery, .. } => {
-                    delivery.content.body.len()
+                    let content = &delivery.content;
+                    content.body.len() + size_of_properties(&content.properties)
                 }
                 HostItem::Confirmed { .. } => 0,
             }
@@ -119,10 +121,25 @@ impl OutgoingItem for HostItem {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
+    use carrot_core::Properties;
+    use carrot_core::backend::{Content, DeliveryTag};
+
     use super::*;
 
     fn confirmed(channel: u32, first: u64, last: u64, outcome: Outcome) -> HostItem {
         HostItem::Confirmed { channel, first, last, outcome }
+    }
+
+    #[test]
+    fn headers_count_as_the_body_does() {
+        let mut content = Content::new("", "q", vec![7; 1000]);
+        let properties = Properties::new().with_header("large", "x".repeat(100_000));
+        content.properties = properties;
+        let delivery = Delivery::new(DeliveryTag(1), Arc::new(content));
+        let item = HostItem::Delivered { channel: 1, consumer: 1, delivery };
+        assert!((101_000..102_000).contains(&item.size()), "{}", item.size());
     }
 
     #[test]
