@@ -1,6 +1,7 @@
 //! Writes messages to a socket: many small ones in one write, and large bodies without a copy.
 
 use std::io::{self, ErrorKind, Write};
+use std::time::{Duration, Instant};
 
 use carrot_amqp_wire::PropertiesRef;
 use carrot_core::Properties;
@@ -17,11 +18,22 @@ pub(crate) struct MessageWriter<'s> {
     octets: Vec<u8>,
     /// Whether a write that makes no progress is given up.
     gives_up: &'s dyn Fn() -> bool,
+    /// Whether a peer is given up that has read nothing for this time.
+    is_stalled: &'s dyn Fn(Duration) -> bool,
 }
 
 impl<'s> MessageWriter<'s> {
     pub(crate) fn new(stream: &'s ZmtpStream, gives_up: &'s dyn Fn() -> bool) -> MessageWriter<'s> {
-        MessageWriter { stream, octets: Vec::new(), gives_up }
+        MessageWriter { stream, octets: Vec::new(), gives_up, is_stalled: &|_| false }
+    }
+
+    /// Ends a write to a peer that has read nothing for a time which `is_stalled` accepts.
+    pub(crate) fn with_stall(
+        mut self,
+        is_stalled: &'s dyn Fn(Duration) -> bool,
+    ) -> MessageWriter<'s> {
+        self.is_stalled = is_stalled;
+        self
     }
 
     /// Adds octets that are whole frames.
@@ -78,16 +90,26 @@ impl<'s> MessageWriter<'s> {
     }
 
     /// Writes all octets. A peer that does not read is waited for as long as the connection is
-    /// open.
+    /// open, and the peer has not stalled.
     fn write_all(&self, mut octets: &[u8]) -> io::Result<()> {
         let mut stream = self.stream;
+        let mut progress = Instant::now();
         while !octets.is_empty() {
             match stream.write(octets) {
                 Ok(0) => return Err(ErrorKind::WriteZero.into()),
-                Ok(count) => octets = octets.get(count..).unwrap_or_default(),
+                Ok(count) => {
+                    octets = octets.get(count..).unwrap_or_default();
+                    progress = Instant::now();
+                }
                 Err(error) => match error.kind() {
                     ErrorKind::Interrupted => {}
-                    ErrorKind::WouldBlock | ErrorKind::TimedOut if !(self.gives_up)() => {}
+                    ErrorKind::WouldBlock | ErrorKind::TimedOut if !(self.gives_up)() => {
+                        let stall = progress.elapsed();
+                        if (self.is_stalled)(stall) {
+                            let reason = format!("the peer has read nothing for {stall:.1?}");
+                            return Err(io::Error::new(ErrorKind::TimedOut, reason));
+                        }
+                    }
                     _ => return Err(error),
                 },
             }

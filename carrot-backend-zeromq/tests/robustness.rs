@@ -221,6 +221,28 @@ fn client_that_does_not_read_stops_nobody_else() {
 }
 
 #[test]
+fn client_that_does_not_read_its_answers_loses_the_connection() {
+    let broker = Broker::new();
+    let host =
+        BrokerHost::builder(&broker).heartbeat(Duration::from_secs(1)).bind("127.0.0.1:0").unwrap();
+    let connector = connector(&host.url());
+    let channel = connector.open(&ChannelOptions::publish(), SOON).unwrap();
+    channel.declare(Declare::Queue(&Queue::new("q")), SOON).unwrap();
+    const MESSAGES: u32 = 60;
+    for _ in 0..MESSAGES {
+        broker.put("q", Content::new("", "q", vec![7; 1 << 20])).unwrap();
+    }
+    // More than the sockets and the host hold, in answers.
+    let mut deaf = RawClient::welcomed(&host);
+    deaf.send(&message(&[start(2, 1, 1), vec![0; 9]].concat()));
+    for call in 0..MESSAGES {
+        deaf.send(&message(&[start(13, 1, call + 2), vec![1, 1, b'q']].concat()));
+    }
+    eventually("one connection is left", || host.connection_count() == 1);
+    channel.check().unwrap();
+}
+
+#[test]
 fn two_hundred_connections_are_served_at_once() {
     let (broker, host) = host();
     let connectors: Vec<_> = (0..200).map(|_| connector(&host.url())).collect();

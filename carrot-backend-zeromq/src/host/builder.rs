@@ -111,7 +111,9 @@ impl BrokerHostBuilder {
 
     /// Sets the interval at which the host sends a PING to each client; zero for none.
     ///
-    /// A connection is closed after three intervals without an octet of the client.
+    /// A connection is closed after three intervals without an octet of the client. So is one over
+    /// which 4 MiB wait for a client that reads none of it for three intervals. Without an
+    /// interval, the host keeps both until their sockets are closed.
     ///
     /// Defaults to 5 seconds.
     pub fn heartbeat(mut self, interval: Duration) -> BrokerHostBuilder {

@@ -9,10 +9,11 @@ use carrot_core::backend::Event;
 use carrot_listener::{OutgoingQueue, ServedConnection};
 
 use crate::calls::event::{put_blocked, put_end, put_unblocked};
+use crate::heartbeat::Heartbeat;
 use crate::host::item::HostItem;
 use crate::stream::ZmtpStream;
 
-/// The time after which a blocked write looks whether the connection is over.
+/// The longest time after which a blocked write looks whether the connection is over.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The parts of a connection that its threads share.
@@ -25,9 +26,10 @@ pub(crate) struct HostPeer {
 }
 
 impl HostPeer {
-    pub(crate) fn new(stream: ZmtpStream) -> std::io::Result<HostPeer> {
+    pub(crate) fn new(stream: ZmtpStream, heartbeat: Heartbeat) -> std::io::Result<HostPeer> {
         stream.set_nodelay();
-        stream.set_write_timeout(Some(WRITE_TIMEOUT))?;
+        let timeout = heartbeat.patience().unwrap_or(WRITE_TIMEOUT).min(WRITE_TIMEOUT);
+        stream.set_write_timeout(Some(timeout))?;
         Ok(HostPeer { stream, outgoing: Arc::default(), session: OnceLock::new() })
     }
 

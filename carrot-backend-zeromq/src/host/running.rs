@@ -221,7 +221,7 @@ impl HostShared {
             budget: &self.budget,
             registry: &self.registry,
         };
-        match HostPeer::new(stream) {
+        match HostPeer::new(stream, self.settings.heartbeat) {
             Ok(peer) => reader::run(peer, registration, context),
             Err(error) => log::debug!("a connection was lost: {error}"),
         }

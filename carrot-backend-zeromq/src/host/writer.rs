@@ -31,7 +31,12 @@ pub(crate) fn run(peer: &HostPeer, heartbeat: Heartbeat) {
 
 fn write(peer: &HostPeer, heartbeat: Heartbeat) -> io::Result<()> {
     let gives_up = || peer.outgoing.is_ending();
-    let mut writer = MessageWriter::new(&peer.stream, &gives_up);
+    // The reader waits for the peer to read, and sees no sign of life meanwhile.
+    let is_stalled = |stall| {
+        let patience = heartbeat.patience();
+        patience.is_some_and(|patience| stall >= patience) && peer.outgoing.is_full()
+    };
+    let mut writer = MessageWriter::new(&peer.stream, &gives_up).with_stall(&is_stalled);
     let mut timer = PingTimer::new(heartbeat);
     loop {
         let task = peer.outgoing.next_task(timer.left());
