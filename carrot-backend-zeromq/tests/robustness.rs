@@ -283,6 +283,17 @@ fn connects_and_drops_leave_nothing_behind() {
 }
 
 #[test]
+fn stop_without_a_limit_waits_for_the_clients() {
+    let (_broker, host) = host();
+    let mut client = RawClient::welcomed(&host);
+    let stopping = std::thread::spawn(move || host.stop(Duration::MAX));
+    client.read_until(|octets| octets.windows(14).any(|part| part == b"the host stops"));
+    assert!(!stopping.is_finished());
+    drop(client);
+    stopping.join().unwrap().unwrap();
+}
+
+#[test]
 fn host_that_stops_gives_its_clients_a_reason() {
     let (_broker, host) = host();
     let connector = connector(&host.url());

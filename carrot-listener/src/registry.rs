@@ -96,12 +96,19 @@ impl ConnectionRegistry {
         connections.iter().for_each(|connection| each(&**connection));
     }
 
-    /// Waits until no connection is open. Returns `false` if the deadline passed first.
-    pub fn wait_until_empty(&self, deadline: Instant) -> bool {
+    /// Waits until no connection is open, at most for `timeout`. Returns `false` if that passed
+    /// first. [`Duration::MAX`] stands for no limit.
+    pub fn wait_until_empty(&self, timeout: Duration) -> bool {
+        let deadline = Instant::now().checked_add(timeout);
         let mut state = lock(&self.state);
         let mut passed = false;
         while state.open > 0 && !passed {
-            (state, passed) = wait_until(&self.changed, state, deadline);
+            match deadline {
+                Some(deadline) => {
+                    (state, passed) = wait_until(&self.changed, state, deadline);
+                }
+                None => state = wait(&self.changed, state),
+            }
         }
         state.open == 0
     }
@@ -200,8 +207,21 @@ mod tests {
         registry.stop(|_| ());
         assert!(registry.admit(9).is_none());
         registry.pause(Duration::from_secs(3600));
-        assert!(!registry.wait_until_empty(Instant::now()));
+        assert!(!registry.wait_until_empty(Duration::ZERO));
         drop(held);
-        assert!(registry.wait_until_empty(Instant::now()));
+        assert!(registry.wait_until_empty(Duration::ZERO));
+    }
+
+    #[test]
+    fn wait_without_a_limit_ends_with_the_last_connection() {
+        let registry = Arc::new(ConnectionRegistry::default());
+        let held = registry.admit(1).unwrap();
+        std::thread::scope(|scope| {
+            let waiting = scope.spawn(|| registry.wait_until_empty(Duration::MAX));
+            assert!(!registry.wait_until_empty(Duration::from_millis(50)));
+            assert!(!waiting.is_finished());
+            drop(held);
+            assert!(waiting.join().unwrap());
+        });
     }
 }

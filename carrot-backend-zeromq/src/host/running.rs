@@ -6,7 +6,7 @@ use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use carrot_backend_memory::session::MemoryLimit;
 use carrot_core::{Error, Result};
@@ -114,7 +114,7 @@ impl BrokerHost {
     /// The messages of all channels return to their queues. The broker continues.
     ///
     /// Blocks until all connections are closed, at most for `timeout`. Connections that are open
-    /// then are cut.
+    /// then are cut. [`Duration::MAX`] stands for no limit.
     ///
     /// # Errors
     /// - [`Error::Timeout`]: connections were cut.
@@ -122,8 +122,7 @@ impl BrokerHost {
         let registry = Arc::clone(&self.shared.registry);
         registry.stop(|connection| connection.request_close());
         self.end_accepting();
-        let deadline = Instant::now().checked_add(timeout);
-        let closed = deadline.is_none_or(|deadline| registry.wait_until_empty(deadline));
+        let closed = registry.wait_until_empty(timeout);
         self.cut();
         if closed { Ok(()) } else { Err(Error::timeout("stopping the host", timeout)) }
     }
@@ -134,7 +133,7 @@ impl BrokerHost {
         registry.stop(|connection| connection.cut());
         self.end_accepting();
         let registry = &self.shared.registry;
-        if !registry.wait_until_empty(Instant::now() + CUT_TIMEOUT) {
+        if !registry.wait_until_empty(CUT_TIMEOUT) {
             log::warn!("{} connections of a host that ends are still busy", registry.count());
         }
         self.shared.limit.end();

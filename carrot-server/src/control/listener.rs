@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream, ToSocketAddrs};
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use carrot_backend_memory::Broker;
 use carrot_core::{Error, Result};
@@ -100,7 +100,7 @@ impl Drop for ControlListener {
                 }
             }
         }
-        if !registry.wait_until_empty(Instant::now() + CUT_TIMEOUT) {
+        if !registry.wait_until_empty(CUT_TIMEOUT) {
             log::warn!("{} requests of a control interface that ends are busy", registry.count());
         }
     }
