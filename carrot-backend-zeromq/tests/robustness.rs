@@ -358,6 +358,47 @@ fn socket_of_the_file_system_serves_and_is_removed() {
     assert!(!path.exists());
 }
 
+#[cfg(unix)]
+#[test]
+fn host_whose_file_was_replaced_stops_and_leaves_the_other_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("carrot.sock");
+    let (first, second) = (Broker::new(), Broker::new());
+    let replaced = BrokerHost::builder(&first).bind_path(&path).unwrap();
+    let early = connector(&replaced.url()).open(&ChannelOptions::publish(), SOON).unwrap();
+    std::fs::remove_file(&path).unwrap();
+    let host = BrokerHost::builder(&second).bind_path(&path).unwrap();
+    let started = Instant::now();
+    replaced.stop(SOON).unwrap();
+    assert!(started.elapsed() < SOON / 2, "{:?}", started.elapsed());
+    eventually("the early client is told", || early.check().is_err());
+    assert!(is_well(&host));
+    assert_eq!(second.queues().len(), 1);
+
+    // A host whose file no longer exists stops, too.
+    std::fs::remove_file(&path).unwrap();
+    host.stop(SOON).unwrap();
+    assert!(std::fs::read_dir(folder.path()).unwrap().next().is_none());
+}
+
+#[cfg(unix)]
+#[test]
+fn socket_of_a_killed_host_is_replaced_and_other_files_are_not() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("carrot.sock");
+    let broker = Broker::new();
+    // Dropping a listener leaves the file, as a killed process does.
+    drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
+    let host = BrokerHost::builder(&broker).bind_path(&path).unwrap();
+    assert!(is_well(&host));
+    assert!(BrokerHost::builder(&broker).bind_path(&path).is_err());
+    assert!(is_well(&host));
+    drop(host);
+    std::fs::write(&path, "a file of someone else").unwrap();
+    assert!(BrokerHost::builder(&broker).bind_path(&path).is_err());
+    assert_eq!(std::fs::read_to_string(&path).unwrap(), "a file of someone else");
+}
+
 #[test]
 fn blocked_publisher_is_parked_up_to_its_limit_and_blocks_nobody_else() {
     let broker = Broker::new();

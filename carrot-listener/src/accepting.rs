@@ -45,7 +45,8 @@ pub struct AcceptSettings {
 
 /// Accepts connections until the server stops, and calls `serve` with each on a thread of its own.
 ///
-/// A server that stops connects to itself once, because the thread waits for a connection.
+/// A server that stops connects to itself once, or shuts its socket down, because the thread waits
+/// for a connection.
 pub fn accept_all<A: Acceptor>(
     acceptor: &A,
     registry: &Arc<ConnectionRegistry>,
@@ -55,6 +56,8 @@ pub fn accept_all<A: Acceptor>(
     while !registry.is_stopping() {
         let socket = match acceptor.accept() {
             Ok(socket) => socket,
+            // The socket was shut down to wake the thread.
+            Err(_) if registry.is_stopping() => return,
             Err(error) => {
                 log::warn!("a connection could not be accepted: {error}");
                 registry.pause(ACCEPT_PAUSE);

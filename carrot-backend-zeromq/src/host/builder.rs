@@ -10,9 +10,10 @@ use carrot_core::{Error, Result, Secret};
 use carrot_listener::{Users, check_addresses};
 
 use crate::heartbeat::Heartbeat;
-use crate::host::running::{BrokerHost, failed};
+use crate::host::running::{BrokerHost, HostSocket, failed};
 use crate::host::settings::HostSettings;
-use crate::stream::StreamListener;
+#[cfg(unix)]
+use crate::host::socket_file::SocketFile;
 
 /// The longest name or password of a user, in bytes.
 const LONGEST_NAME: usize = 255;
@@ -198,22 +199,26 @@ impl BrokerHostBuilder {
         check_addresses(&addresses, self.any_interface, !self.settings.users.is_empty())?;
         let listener =
             TcpListener::bind(&*addresses).map_err(|error| failed("bind the address", &error))?;
-        BrokerHost::start(StreamListener::Tcp(listener), None, self.settings)
+        BrokerHost::start(HostSocket::Tcp(listener), self.settings)
     }
 
-    /// Starts the host at a socket of the file system, for clients on the same machine. The
-    /// permissions of its folder decide who connects. [`BrokerHost`] removes the file when it ends.
+    /// Starts the host at a socket of the file system, for clients on the same machine.
+    ///
+    /// The permissions of the folder and those of the file decide who connects. The file is created
+    /// with the umask of the process. [`BrokerHost`] removes the file when it ends, unless another
+    /// has its place. A socket at which no program listens, such as that of a host that was killed,
+    /// is replaced. Two hosts must not be started at the same path at once.
     ///
     /// # Errors
     /// - [`Error::Config`]: a name or password of a user is too long.
-    /// - [`Error::Backend`]: the path cannot be used, for example because a file is there.
+    /// - [`Error::Backend`]: the path cannot be used, for example because another file is there, or
+    ///   another program listens there.
     #[cfg(unix)]
     pub fn bind_path(self, path: impl AsRef<Path>) -> Result<BrokerHost> {
         self.check()?;
-        let path = path.as_ref();
-        let listener = std::os::unix::net::UnixListener::bind(path)
-            .map_err(|error| failed("bind the path", &error))?;
-        BrokerHost::start(StreamListener::Unix(listener), Some(path.into()), self.settings)
+        let (listener, file) =
+            SocketFile::bind(path.as_ref()).map_err(|error| failed("bind the path", &error))?;
+        BrokerHost::start(HostSocket::Unix(listener, file), self.settings)
     }
 
     fn check(&self) -> Result<()> {

@@ -9,4 +9,6 @@ pub(crate) mod peer;
 pub(crate) mod reader;
 pub(crate) mod running;
 pub(crate) mod settings;
+#[cfg(unix)]
+pub(crate) mod socket_file;
 pub(crate) mod writer;

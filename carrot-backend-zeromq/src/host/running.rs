@@ -2,8 +2,10 @@
 
 use std::fmt;
 use std::io;
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
-use std::path::{Path, PathBuf};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream};
+#[cfg(unix)]
+use std::os::unix::net::UnixListener;
+use std::path::Path;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
@@ -15,6 +17,8 @@ use carrot_listener::{AcceptSettings, ConnectionRegistry, MemoryBudget, Registra
 use crate::host::peer::HostPeer;
 use crate::host::reader::{self, HostContext, STACK};
 use crate::host::settings::HostSettings;
+#[cfg(unix)]
+use crate::host::socket_file::SocketFile;
 use crate::stream::{StreamListener, ZmtpStream};
 
 /// The time that threads have to end after their sockets were closed.
@@ -26,10 +30,23 @@ const CUT_TIMEOUT: Duration = Duration::from_secs(5);
 /// connections. See the [crate](crate) for an example.
 pub struct BrokerHost {
     shared: Arc<HostShared>,
-    address: Option<SocketAddr>,
-    path: Option<PathBuf>,
+    place: HostPlace,
     accepting: Option<JoinHandle<()>>,
     unblocking: Option<JoinHandle<()>>,
+}
+
+/// A socket to listen at.
+pub(crate) enum HostSocket {
+    Tcp(TcpListener),
+    #[cfg(unix)]
+    Unix(UnixListener, SocketFile),
+}
+
+/// The place where clients find a host.
+enum HostPlace {
+    Tcp(SocketAddr),
+    #[cfg(unix)]
+    Unix(SocketFile),
 }
 
 /// The parts of a host that its threads share.
@@ -41,17 +58,16 @@ struct HostShared {
 }
 
 impl BrokerHost {
-    pub(crate) fn start(
-        listener: StreamListener,
-        path: Option<PathBuf>,
-        settings: HostSettings,
-    ) -> Result<BrokerHost> {
-        let address = match &listener {
-            StreamListener::Tcp(listener) => {
-                Some(listener.local_addr().map_err(|error| failed("bind", &error))?)
+    pub(crate) fn start(socket: HostSocket, settings: HostSettings) -> Result<BrokerHost> {
+        let (listener, place) = match socket {
+            HostSocket::Tcp(listener) => {
+                let address = listener.local_addr().map_err(|error| failed("bind", &error))?;
+                (StreamListener::Tcp(listener), HostPlace::Tcp(address))
             }
             #[cfg(unix)]
-            StreamListener::Unix(_) => None,
+            HostSocket::Unix(listener, file) => {
+                (StreamListener::Unix(listener), HostPlace::Unix(file))
+            }
         };
         let shared = Arc::new(HostShared {
             budget: MemoryBudget::new(settings.max_unfinished_bytes),
@@ -59,7 +75,7 @@ impl BrokerHost {
             settings,
             registry: Arc::default(),
         });
-        let mut host = BrokerHost { shared, address, path, accepting: None, unblocking: None };
+        let mut host = BrokerHost { shared, place, accepting: None, unblocking: None };
         let limited = Arc::clone(&host.shared);
         host.unblocking = Some(start("carrot-zmq-memory", move || limited.limit.run())?);
         let accepted = Arc::clone(&host.shared);
@@ -70,12 +86,20 @@ impl BrokerHost {
 
     /// Returns the address that clients connect to; `None` for a socket of the file system.
     pub fn address(&self) -> Option<SocketAddr> {
-        self.address
+        match &self.place {
+            HostPlace::Tcp(address) => Some(*address),
+            #[cfg(unix)]
+            HostPlace::Unix(_) => None,
+        }
     }
 
-    /// Returns the path of a socket of the file system; `None` for TCP.
+    /// Returns the path of a socket of the file system, from the root; `None` for TCP.
     pub fn path(&self) -> Option<&Path> {
-        self.path.as_deref()
+        match &self.place {
+            HostPlace::Tcp(_) => None,
+            #[cfg(unix)]
+            HostPlace::Unix(file) => Some(file.path()),
+        }
     }
 
     /// Returns the URL that clients connect to, without user and password.
@@ -89,12 +113,10 @@ impl BrokerHost {
     /// # Ok::<(), carrot::Error>(())
     /// ```
     pub fn url(&self) -> String {
-        match (self.address, &self.path) {
-            (Some(address), _) => format!("zmq://{}", reachable(address)),
-            (None, path) => {
-                let path = path.as_deref().unwrap_or(Path::new(""));
-                format!("zmq+ipc://{}", path.display())
-            }
+        match &self.place {
+            HostPlace::Tcp(address) => format!("zmq://{}", reachable(*address)),
+            #[cfg(unix)]
+            HostPlace::Unix(file) => format!("zmq+ipc://{}", file.path().display()),
         }
     }
 
@@ -156,18 +178,13 @@ impl BrokerHost {
             }
             _ => {}
         }
-        if let Some(path) = &self.path {
-            // Another program may have removed the file.
-            let _ = std::fs::remove_file(path);
-        }
     }
 
     fn wake_up(&self) -> io::Result<()> {
-        match (self.address, &self.path) {
-            (Some(address), _) => TcpStream::connect(reachable(address)).map(drop),
+        match &self.place {
+            HostPlace::Tcp(address) => TcpStream::connect(reachable(*address)).map(drop),
             #[cfg(unix)]
-            (None, Some(path)) => std::os::unix::net::UnixStream::connect(path).map(drop),
-            _ => Ok(()),
+            HostPlace::Unix(file) => file.wake_up(),
         }
     }
 }
