@@ -45,6 +45,12 @@ impl PingTimer {
         PingTimer { interval, next: interval.and_then(|pause| Instant::now().checked_add(pause)) }
     }
 
+    /// Begins an interval of at most `pause`, unless the next PING is due before.
+    pub(crate) fn hasten(&mut self, pause: Duration) {
+        let soon = Instant::now().checked_add(pause);
+        self.next = [self.next, soon].into_iter().flatten().min();
+    }
+
     /// Returns the time until the next PING; `None` for none.
     pub(crate) fn left(&self) -> Option<Duration> {
         self.next.map(|next| next.saturating_duration_since(Instant::now()))

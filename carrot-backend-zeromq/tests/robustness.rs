@@ -432,6 +432,24 @@ fn blocked_publisher_is_parked_up_to_its_limit_and_blocks_nobody_else() {
 }
 
 #[test]
+fn blocked_client_sees_signs_of_life_without_heartbeats_of_the_host() {
+    let broker = Broker::new();
+    let host = BrokerHost::builder(&broker)
+        .heartbeat(Duration::ZERO)
+        .max_parked(1, 1 << 20)
+        .bind("127.0.0.1:0")
+        .unwrap();
+    let mut client = RawClient::welcomed(&host);
+    client.send(&message(&[start(2, 1, 1), vec![0; 9]].concat()));
+    broker.faults().block_publishers("low on memory");
+    let head = [start(12, 1, 0), vec![0, 0, 1, b'q', 0, 0]].concat();
+    client.send(&[&[1, head.len() as u8][..], &head, &[0, 1, b'x']].concat());
+    let pings = |octets: &[u8]| octets.windows(4).filter(|part| *part == b"PING").count();
+    client.read_until(|octets| pings(octets) == 3);
+    broker.faults().unblock_publishers();
+}
+
+#[test]
 fn heads_of_parked_publications_count() {
     let broker = Broker::new();
     let host =

@@ -1,6 +1,7 @@
 //! The thread that writes to the socket of a connection.
 
 use std::io;
+use std::time::Duration;
 
 use carrot_backend_memory::session::Session;
 use carrot_listener::WriterTask;
@@ -9,6 +10,11 @@ use crate::heartbeat::{Heartbeat, PingTimer};
 use crate::host::peer::HostPeer;
 use crate::sending::MessageWriter;
 use crate::zmtp::command;
+
+/// The interval of the signs of life to a client whose publications wait. The client sees no other,
+/// because its own PINGs wait behind the publications. Carrot's client waits for at least
+/// 1.5 seconds for one.
+const BLOCKED_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Writes until the connection ends.
 pub(crate) fn run(peer: &HostPeer, heartbeat: Heartbeat) {
@@ -39,6 +45,9 @@ fn write(peer: &HostPeer, heartbeat: Heartbeat) -> io::Result<()> {
     let mut writer = MessageWriter::new(&peer.stream, &gives_up).with_stall(&is_stalled);
     let mut timer = PingTimer::new(heartbeat);
     loop {
+        if peer.session.get().is_some_and(Session::is_blocked) {
+            timer.hasten(BLOCKED_INTERVAL);
+        }
         let task = peer.outgoing.next_task(timer.left());
         // Before the handshake ends, a peer answers no PING.
         if timer.is_due() && peer.session.get().is_some() {
