@@ -4,9 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use carrot_backend_memory::session::{Refusal, Session, size_of_properties};
-use carrot_core::backend::{
-    Acknowledgement, Body, Declare, Delete, Deleted, DeliveryTag, QueueInfo,
-};
+use carrot_core::backend::{Acknowledgement, Body, Declare, Delete, Deleted, QueueInfo};
 use carrot_core::{Error, Result};
 use carrot_listener::OutgoingQueue;
 
@@ -16,6 +14,7 @@ use crate::calls::request::{PublishHead, Request};
 use crate::host::channel::{self, HostChannel};
 use crate::host::item::HostItem;
 use crate::host::output::tag_of;
+use crate::host::seen_tags::SeenTags;
 use crate::host::settings::HostSettings;
 
 /// The reason why a connection ends after a call.
@@ -248,11 +247,9 @@ impl<'c> HostCalls<'c> {
                 }
             }
             Request::DropConsumer { consumer, seen } => {
-                let is_seen = |tag: DeliveryTag| {
-                    seen.iter().any(|range| (range.first..=range.last).contains(&tag.0))
-                };
+                let seen = SeenTags::new(seen);
                 // The consumer, or the channel, may have ended meanwhile.
-                let _ = broker.drop_consumer(tag_of(consumer).as_bytes(), is_seen);
+                let _ = broker.drop_consumer(tag_of(consumer).as_bytes(), |tag| seen.contains(tag));
                 Ok(())
             }
             Request::Cancel { consumer } => {

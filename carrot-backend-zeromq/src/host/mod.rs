@@ -8,6 +8,7 @@ pub(crate) mod output;
 pub(crate) mod peer;
 pub(crate) mod reader;
 pub(crate) mod running;
+pub(crate) mod seen_tags;
 pub(crate) mod settings;
 #[cfg(unix)]
 pub(crate) mod socket_file;
