@@ -196,6 +196,25 @@ fn half_open_connection_ends_without_a_sign_of_life() {
 }
 
 #[test]
+fn client_of_zmtp_3_0_receives_no_ping_and_may_be_silent() {
+    let broker = Broker::new();
+    let host = BrokerHost::builder(&broker)
+        .heartbeat(Duration::from_millis(50))
+        .bind("127.0.0.1:0")
+        .unwrap();
+    let mut old = greeting();
+    old[11] = 0;
+    let mut client = RawClient::new(&host);
+    client.send(&[&old[..], &ready("DEALER"), &hello(1)].concat());
+    client.read_until(|octets| octets.windows(5).any(|part| part == [65, 0, 0, 0, 0]));
+    // Another client is lost meanwhile.
+    RawClient::welcomed(&host).read_to_end();
+    client.send(&message(&[start(2, 1, 5), vec![0; 9]].concat()));
+    let sent = client.read_until(|octets| octets.ends_with(&[66, 0, 0, 0, 1, 0, 0, 0, 5]));
+    assert!(!sent.windows(4).any(|part| part == b"PING"), "{}", sent.escape_ascii());
+}
+
+#[test]
 fn client_that_does_not_read_stops_nobody_else() {
     let (broker, host) = host();
     let connector = connector(&host.url());

@@ -116,6 +116,8 @@ impl BrokerHostBuilder {
     /// which 4 MiB wait for a client that reads none of it for three intervals. Without an
     /// interval, the host keeps both until their sockets are closed.
     ///
+    /// A client of ZMTP 3.0 answers no PING. It receives none, and may be silent for any time.
+    ///
     /// Defaults to 5 seconds.
     pub fn heartbeat(mut self, interval: Duration) -> BrokerHostBuilder {
         self.settings.heartbeat = Heartbeat::every(interval);

@@ -1,5 +1,6 @@
 //! The parts of a connection that its threads share.
 
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -21,6 +22,8 @@ const WRITE_TIMEOUT: Duration = Duration::from_secs(5);
 pub(crate) struct HostPeer {
     pub(crate) stream: ZmtpStream,
     pub(crate) outgoing: Arc<OutgoingQueue<HostItem>>,
+    /// Whether the peer answers PING. Before ZMTP 3.1 none does.
+    pub(crate) has_heartbeats: AtomicBool,
     /// The session, once the peer has said hello.
     pub(crate) session: OnceLock<Session>,
 }
@@ -30,7 +33,12 @@ impl HostPeer {
         stream.set_nodelay();
         let timeout = heartbeat.patience().unwrap_or(WRITE_TIMEOUT).min(WRITE_TIMEOUT);
         stream.set_write_timeout(Some(timeout))?;
-        Ok(HostPeer { stream, outgoing: Arc::default(), session: OnceLock::new() })
+        Ok(HostPeer {
+            stream,
+            outgoing: Arc::default(),
+            has_heartbeats: AtomicBool::new(false),
+            session: OnceLock::new(),
+        })
     }
 
     /// Reports an event of the session to the peer.

@@ -2,6 +2,7 @@
 
 use std::io::{self, ErrorKind, Read};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -194,7 +195,10 @@ impl<'c> HostReader<'c> {
                 }
                 Some(left)
             }
-            None => self.context.settings.heartbeat.patience(),
+            None if self.peer.has_heartbeats.load(Ordering::Relaxed) => {
+                self.context.settings.heartbeat.patience()
+            }
+            None => None,
         };
         self.peer.stream.set_read_timeout(timeout)
     }
@@ -314,6 +318,7 @@ impl<'c> HostReader<'c> {
             };
         };
         let progress = handshake.command(octets, &self.context.settings.users, &mut answer);
+        self.peer.has_heartbeats.store(handshake.has_heartbeats(), Ordering::Relaxed);
         if matches!(progress, Err(ZmtpFailure::Credentials)) {
             self.context.registry.pause(REFUSAL_PAUSE);
         }

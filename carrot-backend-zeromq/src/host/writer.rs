@@ -1,6 +1,7 @@
 //! The thread that writes to the socket of a connection.
 
 use std::io;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use carrot_backend_memory::session::Session;
@@ -50,7 +51,8 @@ fn write(peer: &HostPeer, heartbeat: Heartbeat) -> io::Result<()> {
         }
         let task = peer.outgoing.next_task(timer.left());
         // Before the handshake ends, a peer answers no PING.
-        if timer.is_due() && peer.session.get().is_some() {
+        let is_due = timer.is_due() && peer.session.get().is_some();
+        if is_due && peer.has_heartbeats.load(Ordering::Relaxed) {
             writer.append(|out| command::ping(out, heartbeat.ttl_tenths()))?;
         }
         match task {

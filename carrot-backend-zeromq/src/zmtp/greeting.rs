@@ -48,6 +48,12 @@ pub(crate) struct GreetingReader {
 }
 
 impl GreetingReader {
+    /// Returns whether the peer answers PING, which ZMTP 3.0 lacks. The greeting is complete.
+    pub(crate) fn has_heartbeats(&self) -> bool {
+        let version = self.octets.get(10..12).unwrap_or_default();
+        version >= &[3, 1][..]
+    }
+
     /// Takes octets of the peer. Returns the mechanism that it names, once the greeting is
     /// complete.
     ///

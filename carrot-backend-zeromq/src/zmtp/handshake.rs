@@ -57,6 +57,8 @@ pub(crate) enum ZmtpProgress {
 #[derive(Debug)]
 pub(crate) struct HostHandshake {
     mechanism: Mechanism,
+    /// Whether the peer answers PING.
+    has_heartbeats: bool,
     step: HostStep,
 }
 
@@ -78,7 +80,13 @@ impl HostHandshake {
     pub(crate) fn start(has_users: bool, out: &mut Vec<u8>) -> HostHandshake {
         let mechanism = if has_users { Mechanism::Plain } else { Mechanism::Null };
         out.extend_from_slice(&greeting(mechanism, true));
-        HostHandshake { mechanism, step: HostStep::Greeting(GreetingReader::default()) }
+        let step = HostStep::Greeting(GreetingReader::default());
+        HostHandshake { mechanism, has_heartbeats: false, step }
+    }
+
+    /// Returns whether the peer answers PING. Its greeting is complete.
+    pub(crate) fn has_heartbeats(&self) -> bool {
+        self.has_heartbeats
     }
 
     /// Takes octets of the greeting. Returns whether commands follow.
@@ -92,6 +100,7 @@ impl HostHandshake {
     ) -> Result<bool, ZmtpFailure> {
         let HostStep::Greeting(reader) = &mut self.step else { return Ok(true) };
         let Some(mechanism) = reader.read(octets)? else { return Ok(false) };
+        self.has_heartbeats = reader.has_heartbeats();
         if mechanism != self.mechanism {
             let (wanted, reason) = match self.mechanism {
                 Mechanism::Plain => ("PLAIN", "this host wants a user and a password (PLAIN)"),
