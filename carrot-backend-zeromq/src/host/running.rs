@@ -116,7 +116,7 @@ impl BrokerHost {
         match &self.place {
             HostPlace::Tcp(address) => format!("zmq://{}", reachable(*address)),
             #[cfg(unix)]
-            HostPlace::Unix(file) => format!("zmq+ipc://{}", file.path().display()),
+            HostPlace::Unix(file) => format!("zmq+ipc://{}", file.escaped()),
         }
     }
 

@@ -4,6 +4,7 @@ use std::fs::{self, Metadata};
 use std::io::{self, ErrorKind};
 use std::net::Shutdown;
 use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
@@ -32,14 +33,14 @@ impl SocketFile {
     /// The path cannot be used, for example because another file is there, or another program
     /// listens there.
     pub(crate) fn bind(path: &Path) -> io::Result<(UnixListener, SocketFile)> {
-        let path = std::path::absolute(path)?;
-        let listener = match UnixListener::bind(&path) {
-            Err(error) if error.kind() == ErrorKind::AddrInUse && is_abandoned(&path) => {
-                fs::remove_file(&path)?;
-                UnixListener::bind(&path)?
+        let listener = match UnixListener::bind(path) {
+            Err(error) if error.kind() == ErrorKind::AddrInUse && is_abandoned(path) => {
+                fs::remove_file(path)?;
+                UnixListener::bind(path)?
             }
             bound => bound?,
         };
+        let path = std::path::absolute(path)?;
         let identity = identity(&fs::symlink_metadata(&path)?);
         let listening = UnixStream::from(OwnedFd::from(listener.try_clone()?));
         Ok((listener, SocketFile { path, identity, listening }))
@@ -47,6 +48,19 @@ impl SocketFile {
 
     pub(crate) fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// Returns the path as a URL has it.
+    pub(crate) fn escaped(&self) -> String {
+        let mut escaped = String::new();
+        for octet in self.path.as_os_str().as_bytes() {
+            match octet {
+                b'/' | b'-' | b'.' | b'_' | b'~' => escaped.push(char::from(*octet)),
+                octet if octet.is_ascii_alphanumeric() => escaped.push(char::from(*octet)),
+                octet => escaped.push_str(&format!("%{octet:02X}")),
+            }
+        }
+        escaped
     }
 
     /// Wakes the thread that accepts connections, which gets an error.
