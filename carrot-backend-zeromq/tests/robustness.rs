@@ -143,6 +143,25 @@ fn malformed_calls_end_the_connection_with_the_name_of_the_field() {
 }
 
 #[test]
+fn calls_without_a_number_have_no_answer_and_lost_publications_have_one() {
+    let (broker, host) = host();
+    let mut client = RawClient::welcomed(&host);
+    let declare = [start(5, 1, 0), vec![0, 1, b'q', 0, 0, 0, 0]].concat();
+    let consume = [start(14, 1, 0), vec![0, 0, 0, 1, 1, 0, 0, 1, b'q', 0, 0, 0, 0]].concat();
+    let publish = [start(12, 9, 0), vec![0, 0, 1, b'q', 0, 0]].concat();
+    client.send(&message(&[start(2, 1, 0), vec![0; 9]].concat()));
+    client.send(&[message(&declare), message(&consume)].concat());
+    client.send(&[&[1, publish.len() as u8][..], &publish, &[0, 1, b'x']].concat());
+    let closed = start(72, 9, 0);
+    let sent = client.read_until(|octets| octets.windows(9).any(|part| part == closed));
+    assert_eq!(sent[2..11], closed, "{}", sent.escape_ascii());
+    assert_eq!(broker.queue("q").unwrap().consumers.len(), 1);
+    client.send(&message(&[start(13, 1, 0), vec![1, 1, b'q']].concat()));
+    let sent = client.read_to_end();
+    assert!(sent.contains("the field \"number\""), "{sent:?}");
+}
+
+#[test]
 fn announced_sizes_take_no_memory_and_exceed_no_limit() {
     let (_broker, host) = host();
     // A head of 2 MiB, and a body of an exabyte.
@@ -375,6 +394,25 @@ fn socket_of_the_file_system_serves_and_is_removed() {
     assert!(BrokerHost::builder(&broker).bind_path(&path).is_err());
     host.stop(SOON).unwrap();
     assert!(!path.exists());
+}
+
+#[cfg(unix)]
+#[test]
+fn url_of_any_path_is_that_of_the_socket() {
+    let folder = tempfile::tempdir().unwrap();
+    let broker = Broker::new();
+    let path = folder.path().join("50% of a path? no # it\u{e9}");
+    let host = BrokerHost::builder(&broker).bind_path(&path).unwrap();
+    assert!(host.url().ends_with("/50%25%20of%20a%20path%3F%20no%20%23%20it%C3%A9"), "{host:?}");
+    assert!(is_well(&host));
+
+    let depth = std::env::current_dir().unwrap().components().count() - 1;
+    let relative = format!("{}{}/r", "../".repeat(depth), &folder.path().to_str().unwrap()[1..]);
+    let host = BrokerHost::builder(&broker).bind_path(&relative).unwrap();
+    assert!(host.url().starts_with("zmq+ipc:///"), "{host:?}");
+    assert!(host.path().unwrap().is_absolute());
+    host.stop(SOON).unwrap();
+    assert!(!folder.path().join("r").exists());
 }
 
 #[cfg(unix)]

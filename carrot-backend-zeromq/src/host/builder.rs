@@ -134,7 +134,8 @@ impl BrokerHostBuilder {
         self
     }
 
-    /// Sets the maximum number of channels of a connection.
+    /// Sets the maximum number of channels of a connection. A channel that failed counts until the
+    /// client closes it.
     ///
     /// Defaults to 2,047.
     pub fn max_channels(mut self, channels: usize) -> BrokerHostBuilder {

@@ -8,7 +8,7 @@ use carrot_core::backend::{Acknowledgement, Body, Declare, Delete, Deleted, Queu
 use carrot_core::{Error, Result};
 use carrot_listener::OutgoingQueue;
 
-use crate::calls::event::{put_done, put_failed, put_queue_info};
+use crate::calls::event::{put_channel_closed, put_done, put_failed, put_queue_info};
 use crate::calls::fields::{CallError, MessageStart};
 use crate::calls::request::{PublishHead, Request};
 use crate::host::channel::{self, HostChannel};
@@ -77,8 +77,12 @@ impl<'c> HostCalls<'c> {
         let mandatory = head.mandatory;
         let content = channel::content(head, body)?;
         let size = content.body.len() + size_of_properties(&content.properties);
-        // The channel may have been closed while the message was on its way.
-        let Some(channel) = self.channels.get(&start.channel) else { return Ok(()) };
+        let number = start.channel;
+        let Some(channel) = self.channels.get(&number) else {
+            let error = Error::closed("channel");
+            self.outgoing.add(HostItem::message(|out| put_channel_closed(out, number, &error)));
+            return Ok(());
+        };
         if let Err(error) = channel.broker.publish(content, mandatory) {
             channel.output.close(&error);
             return closing(error);
@@ -229,6 +233,10 @@ impl<'c> HostCalls<'c> {
             Request::HasBinding(binding) => {
                 let found = broker.has_binding(&binding);
                 self.answer(start, found.map(|has| move |out: &mut Vec<u8>| out.push(has.into())))
+            }
+            Request::Get { .. } if start.number == 0 => {
+                Err(CallError { field: "number", problem: "is 0, and a get needs its answer" }
+                    .into())
             }
             Request::Get { queue, acknowledgement } => {
                 let no_ack = acknowledgement == Acknowledgement::Automatic;

@@ -108,7 +108,9 @@ impl ChannelOutput for HostOutput {
             // has handled all that has arrived.
             ChannelEvent::Consuming { .. } => {
                 let call = self.call.load(Ordering::Relaxed);
-                self.outgoing.add(HostItem::message(|out| put_done(out, channel, call)));
+                if call != 0 {
+                    self.outgoing.add(HostItem::message(|out| put_done(out, channel, call)));
+                }
             }
             ChannelEvent::Fetched { delivery, .. } => {
                 let call = self.call.load(Ordering::Relaxed);
