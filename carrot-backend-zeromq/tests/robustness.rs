@@ -281,6 +281,27 @@ fn client_that_does_not_read_its_answers_loses_the_connection() {
 }
 
 #[test]
+fn publications_of_a_client_that_reads_no_confirms_and_leaves_arrive() {
+    let (broker, host) = host();
+    const CLIENTS: usize = 20;
+    const MESSAGES: usize = 2500;
+    let publish = [start(12, 1, 0), vec![0, 0, 1, b'q', 0, 0]].concat();
+    let publish = [&[1, publish.len() as u8][..], &publish, &[0, 1, b'x']].concat();
+    let declare = [start(5, 1, 0), vec![0, 1, b'q', 0, 0, 0, 0]].concat();
+    // A channel for publishing, with confirms.
+    let open = message(&[start(2, 1, 0), vec![3; 1], vec![0; 8]].concat());
+    for number in 1..=CLIENTS {
+        let mut client = RawClient::welcomed(&host);
+        client.send(&[open.clone(), message(&declare), publish.repeat(MESSAGES)].concat());
+        drop(client);
+        eventually("the messages are there", || {
+            broker.queue("q").is_some_and(|queue| queue.ready.len() == number * MESSAGES)
+        });
+    }
+    eventually("all connections end", || host.connection_count() == 0);
+}
+
+#[test]
 fn two_hundred_connections_are_served_at_once() {
     let (broker, host) = host();
     let connectors: Vec<_> = (0..200).map(|_| connector(&host.url())).collect();

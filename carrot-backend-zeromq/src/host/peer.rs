@@ -24,6 +24,8 @@ pub(crate) struct HostPeer {
     pub(crate) outgoing: Arc<OutgoingQueue<HostItem>>,
     /// Whether the peer answers PING. Before ZMTP 3.1 none does.
     pub(crate) has_heartbeats: AtomicBool,
+    /// Whether nothing more reaches the peer, and what has arrived from it is still handled.
+    pub(crate) is_draining: AtomicBool,
     /// The session, once the peer has said hello.
     pub(crate) session: OnceLock<Session>,
 }
@@ -37,6 +39,7 @@ impl HostPeer {
             stream,
             outgoing: Arc::default(),
             has_heartbeats: AtomicBool::new(false),
+            is_draining: AtomicBool::new(false),
             session: OnceLock::new(),
         })
     }

@@ -1,8 +1,8 @@
 //! The thread that reads from the socket of a connection, and does the work of the connection.
 
 use std::io::{self, ErrorKind, Read};
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -57,10 +57,11 @@ pub(crate) fn run(peer: HostPeer, registration: Registration, context: HostConte
     let ending = PeerEnding(&peer);
     let written = Arc::clone(&peer);
     let heartbeat = context.settings.heartbeat;
+    let (reading, is_read) = mpsc::channel::<()>();
     let writer = thread::Builder::new()
         .name("carrot-zmq-writer".into())
         .stack_size(STACK)
-        .spawn(move || writer::run(&written, heartbeat));
+        .spawn(move || writer::run(&written, heartbeat, &is_read));
     let writer = match writer {
         Ok(writer) => writer,
         Err(error) => return log::warn!("a connection was refused: no thread: {error}"),
@@ -73,6 +74,7 @@ pub(crate) fn run(peer: HostPeer, registration: Registration, context: HostConte
     // The messages of the peer return before it learns that the connection has ended.
     peer.session.get().inspect(|session| Session::close(session));
     peer.outgoing.end();
+    drop(reading);
     if writer.join().is_err() {
         log::error!("the writer of a connection panicked");
     }
@@ -167,7 +169,7 @@ impl<'c> HostReader<'c> {
                 Err(error) if error.kind() == ErrorKind::Interrupted => continue,
                 Err(error) => return Err(error),
             };
-            if self.peer.outgoing.is_sealed() {
+            if self.peer.outgoing.is_sealed() && !self.is_draining() {
                 self.enter_end();
             }
             let octets = buffer.get(..count).unwrap_or_default();
@@ -178,11 +180,21 @@ impl<'c> HostReader<'c> {
             }
             self.account(&frames, &mut unfinished, &mut held)?;
             self.peer.outgoing.flush();
-            let has_ended = matches!(self.stage, HostStage::Ended);
-            if !has_ended && !self.peer.outgoing.wait_for_room() {
+            if !self.wait_for_room() {
                 return Err(ErrorKind::BrokenPipe.into());
             }
         }
+    }
+
+    /// Waits until the peer has read enough. Returns `false` once the socket is lost.
+    fn wait_for_room(&self) -> bool {
+        let is_ended = matches!(self.stage, HostStage::Ended);
+        self.peer.outgoing.wait_for_room() || is_ended || self.is_draining()
+    }
+
+    /// Whether nothing more reaches the peer, and what has arrived from it is still handled.
+    fn is_draining(&self) -> bool {
+        self.peer.is_draining.load(Ordering::Acquire)
     }
 
     /// Limits the next read: by the deadline, or by the heartbeats of the peer.
@@ -258,7 +270,7 @@ impl<'c> HostReader<'c> {
                 Err(error) => return Err(ReaderStop::Zmtp(error)),
             }
             // Small calls can have large answers.
-            if self.peer.outgoing.is_full() && !self.peer.outgoing.wait_for_room() {
+            if self.peer.outgoing.is_full() && !self.wait_for_room() {
                 return Err(ReaderStop::Lost);
             }
         }

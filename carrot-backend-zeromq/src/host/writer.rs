@@ -1,7 +1,8 @@
 //! The thread that writes to the socket of a connection.
 
-use std::io;
+use std::io::{self, ErrorKind};
 use std::sync::atomic::Ordering;
+use std::sync::mpsc::Receiver;
 use std::time::Duration;
 
 use carrot_backend_memory::session::Session;
@@ -17,21 +18,34 @@ use crate::zmtp::command;
 /// 1.5 seconds for one.
 const BLOCKED_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Writes until the connection ends.
-pub(crate) fn run(peer: &HostPeer, heartbeat: Heartbeat) {
+/// The time in which the reader handles what has arrived, after nothing more reaches the peer.
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Writes until the connection ends. `reading` is open while the connection is read.
+pub(crate) fn run(peer: &HostPeer, heartbeat: Heartbeat, reading: &Receiver<()>) {
     let written = write(peer, heartbeat);
-    if peer.outgoing.has_overflowed() {
-        log::warn!("a connection was closed: its client does not read");
+    if let Err(error) = &written {
+        log::debug!("writing to a peer failed: {error}");
     }
-    match written {
-        // The peer reads the last message, and closes its socket. A socket of libzmq does that at
-        // the end, and not over a message.
-        Ok(()) => peer.stream.shut_down_writing(),
-        Err(error) => {
-            log::debug!("writing to a peer failed: {error}");
-            peer.close_socket();
+    let drains = match written {
+        _ if peer.outgoing.has_overflowed() => {
+            log::warn!("a connection was closed: its client does not read");
+            false
         }
+        // Octets of the peer that are not read would reset the connection, and the last message
+        // would be lost. A socket of libzmq closes at the end, and not over a message.
+        Ok(()) => true,
+        // A peer that has gone may have settled and published before.
+        Err(error) => matches!(error.kind(), ErrorKind::BrokenPipe | ErrorKind::ConnectionReset),
+    };
+    if drains {
+        peer.is_draining.store(true, Ordering::Release);
+        peer.outgoing.abandon();
+        peer.stream.shut_down_writing();
+        // Nothing is sent: the end of the reader ends the wait.
+        let _ = reading.recv_timeout(DRAIN_TIMEOUT);
     }
+    peer.close_socket();
     // A reader that waits because publishers are blocked does not see the socket.
     peer.session.get().inspect(|session| Session::close(session));
 }
