@@ -20,7 +20,7 @@ use crate::calls::request::{
 };
 use crate::client::channel_handle::ZeroMqChannel;
 use crate::client::channel_state::HeldTags;
-use crate::client::item::{ClientItem, ranges_of};
+use crate::client::item::ClientItem;
 use crate::client::link_shared::CallAnswer;
 use crate::client::subscription::ZeroMqSubscription;
 
@@ -164,7 +164,7 @@ impl Backend for ZeroMqBackend {
             put_consume(out, channel, call, consumer, queue, options);
         });
         if let Err(error) = started {
-            handle.channel.close_inbox(consumer);
+            handle.report_taken(handle.channel.close_inbox(consumer).report);
             return Err(error);
         }
         Ok(Box::new(ZeroMqSubscription::new(Arc::clone(handle), consumer, arrived)))
@@ -188,10 +188,8 @@ impl Backend for ZeroMqBackend {
             chosen.sort_unstable();
             Some(chosen)
         };
-        let number = self.handle.channel.number;
         let settled = self.handle.channel.settle(choose, |tags| {
-            let (kind, ranges) = (SettleKind::Ack, ranges_of(tags));
-            self.handle.send(ClientItem::Settle { channel: number, kind, ranges });
+            self.handle.send_settlement(SettleKind::Ack, tags);
         });
         match settled {
             Ok(true) => Ok(()),

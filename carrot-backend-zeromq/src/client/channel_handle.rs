@@ -9,7 +9,7 @@ use carrot_core::{Error, Result};
 use crate::calls::fields::CallError;
 use crate::calls::request::{SettleKind, kind, put_bare, put_taken};
 use crate::client::channel_state::{HeldTags, LinkChannel};
-use crate::client::item::{ClientItem, ranges_of};
+use crate::client::item::ClientItem;
 use crate::client::link::Link;
 use crate::client::link_shared::CallAnswer;
 
@@ -31,6 +31,17 @@ impl Drop for ZeroMqChannel {
 impl ZeroMqChannel {
     pub(crate) fn send(&self, item: ClientItem) {
         self.link.shared.outgoing.add_and_wake(item);
+    }
+
+    /// Sends a settlement of tags, which are in ascending order.
+    pub(crate) fn send_settlement(
+        &self,
+        settlement: SettleKind,
+        tags: impl IntoIterator<Item = u64>,
+    ) {
+        for item in ClientItem::settlement(self.channel.number, settlement, tags) {
+            self.send(item);
+        }
     }
 
     /// Ends the channel with an error, and closes it at the host without waiting.
@@ -123,10 +134,8 @@ impl ZeroMqChannel {
         tag: DeliveryTag,
         choose: impl FnOnce(&mut HeldTags) -> Option<Vec<u64>>,
     ) -> Result<()> {
-        let number = self.channel.number;
         let settled = self.channel.settle(choose, |tags| {
-            let ranges = ranges_of(tags);
-            self.send(ClientItem::Settle { channel: number, kind: settlement, ranges });
+            self.send_settlement(settlement, tags);
         });
         match settled {
             Ok(true) => Ok(()),

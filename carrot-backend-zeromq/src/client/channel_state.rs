@@ -8,6 +8,7 @@ use carrot_core::backend::{Content, Delivery, DeliveryTag, Outcome};
 use carrot_core::{Error, Result};
 use carrot_listener::{lock, wait_until};
 
+use crate::calls::request::TagRange;
 use crate::client::confirm_window::ConfirmWindow;
 
 /// The size that a delivery counts with towards the waiting bytes, in addition to its body. The
@@ -63,8 +64,10 @@ pub(crate) struct TakenDelivery {
 pub(crate) struct Unseen {
     /// The tags to requeue, in order.
     pub(crate) tags: Vec<u64>,
-    /// The tags that callers have received, and not settled, in order.
-    pub(crate) seen: Vec<u64>,
+    /// The tags from the first to the last that callers have received, and not settled. Callers
+    /// receive the deliveries of a consumer in order, so that no tag to requeue lies between.
+    pub(crate) seen: Option<TagRange>,
+    /// The bytes to report as taken, if enough have gathered.
     pub(crate) report: Option<u64>,
 }
 
@@ -161,17 +164,18 @@ impl LinkChannel {
     }
 
     /// Adds a delivery, unless its consumer was dropped: the host then requeues what is under way.
-    pub(crate) fn deliver(&self, consumer: u32, delivery: Delivery) {
+    /// Returns the bytes to report as taken, if enough have gathered.
+    pub(crate) fn deliver(&self, consumer: u32, delivery: Delivery) -> Option<u64> {
         let mut state = self.lock();
         if state.failure.is_some() {
-            return;
+            return None;
         }
-        if let Some(inbox) = state.inboxes.get_mut(&consumer) {
-            inbox.deliveries.push_back(delivery);
-            inbox.arrived.notify_one();
-        } else {
-            state.taken_unseen(self.max_waiting, &delivery.content);
-        }
+        let Some(inbox) = state.inboxes.get_mut(&consumer) else {
+            return state.note_taken(self.max_waiting, &delivery.content);
+        };
+        inbox.deliveries.push_back(delivery);
+        inbox.arrived.notify_one();
+        None
     }
 
     /// Ends a consumer. Its deliveries can still be taken. Returns `false` if it had ended before.
@@ -242,12 +246,17 @@ impl LinkChannel {
         let mut guard = self.lock();
         let state = &mut *guard;
         let Some(inbox) = state.inboxes.remove(&consumer) else { return Unseen::default() };
-        let mut report = None;
+        let mut report = 0;
         for delivery in &inbox.deliveries {
-            report = state.note_taken(self.max_waiting, &delivery.content).or(report);
+            report += state.note_taken(self.max_waiting, &delivery.content).unwrap_or_default();
         }
+        let report = (report > 0).then_some(report);
         let is_seen = |(_, of): &(&u64, &u32)| **of == consumer;
-        let seen = state.held.iter().filter(is_seen).map(|(tag, _)| *tag).collect();
+        let mut seen = state.held.iter().filter(is_seen).map(|(tag, _)| *tag);
+        let seen = seen.next().map(|first| {
+            let last = seen.next_back().unwrap_or(first);
+            TagRange { first, last }
+        });
         drop(guard);
         let tags = match inbox.is_manual {
             true => inbox.deliveries.iter().map(|delivery| delivery.tag.0).collect(),
@@ -290,13 +299,6 @@ impl LinkChannelState {
         self.failure.clone().map_or(Ok(()), Err)
     }
 
-    /// Counts a delivery that no caller takes. A later call reports its bytes.
-    fn taken_unseen(&mut self, max_waiting: u64, content: &Content) {
-        if max_waiting > 0 {
-            self.taken += content.body.len() as u64 + WAITING_OVERHEAD;
-        }
-    }
-
     /// Counts a delivery as taken. Returns the bytes to report, once they are a quarter of the
     /// limit: the host never stops while nothing waits.
     fn note_taken(&mut self, max_waiting: u64, content: &Content) -> Option<u64> {
@@ -313,3 +315,7 @@ fn far() -> Instant {
     const YEAR: Duration = Duration::from_secs(365 * 24 * 60 * 60);
     Instant::now() + YEAR
 }
+
+#[cfg(test)]
+#[path = "channel_state_tests.rs"]
+mod tests;

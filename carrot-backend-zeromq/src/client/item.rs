@@ -1,7 +1,7 @@
 //! The items that a client sends to its host.
 
-use std::io;
 use std::sync::Arc;
+use std::{fmt, io};
 
 use carrot_core::backend::Content;
 use carrot_listener::OutgoingItem;
@@ -12,11 +12,12 @@ use crate::zmtp::frame::message;
 
 /// The size that an item is counted with, in addition to its octets, in bytes.
 const OVERHEAD: usize = 256;
-/// The most ranges of one settlement.
+/// The most ranges that are combined to one settlement.
 const MOST_RANGES: usize = 1000;
+/// The most ranges of one message. A host accepts a head of 1 MiB, and a range has 16 octets.
+const RANGES_OF_MESSAGE: usize = 60_000;
 
 /// Something to write to a host.
-#[derive(Debug)]
 pub(crate) enum ClientItem {
     /// Whole frames.
     Frames(Vec<u8>),
@@ -40,6 +41,21 @@ impl ClientItem {
         ClientItem::Frames(frames)
     }
 
+    /// Creates the settlement of tags, which are in ascending order: one item, or several if one
+    /// would exceed what a host accepts.
+    pub(crate) fn settlement(
+        channel: u32,
+        kind: SettleKind,
+        tags: impl IntoIterator<Item = u64>,
+    ) -> Vec<ClientItem> {
+        let ranges = ranges_of(tags);
+        let of_chunk = |chunk: &[TagRange]| {
+            let ranges = chunk.to_vec();
+            ClientItem::Settle { channel, kind, ranges }
+        };
+        ranges.chunks(RANGES_OF_MESSAGE).map(of_chunk).collect()
+    }
+
     /// Writes the item.
     pub(crate) fn write(&self, writer: &mut MessageWriter<'_>) -> io::Result<()> {
         match self {
@@ -54,6 +70,21 @@ impl ClientItem {
             ),
             ClientItem::Settle { channel, kind, ranges } => {
                 writer.message(|out| put_settle(out, *channel, *kind, ranges))
+            }
+        }
+    }
+}
+
+/// Shows sizes, and no octets: they may be secret.
+impl fmt::Debug for ClientItem {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            ClientItem::Frames(octets) => write!(formatter, "Frames({} bytes)", octets.len()),
+            ClientItem::Publish { channel, content, .. } => {
+                write!(formatter, "Publish(channel {channel}, {} bytes)", content.body.len())
+            }
+            ClientItem::Settle { channel, kind, ranges } => {
+                write!(formatter, "Settle(channel {channel}, {kind:?}, {} ranges)", ranges.len())
             }
         }
     }
@@ -99,7 +130,7 @@ impl OutgoingItem for ClientItem {
 }
 
 /// Returns the ranges of tags, which are in ascending order.
-pub(crate) fn ranges_of(tags: impl IntoIterator<Item = u64>) -> Vec<TagRange> {
+fn ranges_of(tags: impl IntoIterator<Item = u64>) -> Vec<TagRange> {
     let mut ranges: Vec<TagRange> = Vec::new();
     for tag in tags {
         match ranges.last_mut() {
@@ -129,6 +160,29 @@ mod tests {
         let expected = [TagRange { first: 1, last: 3 }, TagRange { first: 7, last: 7 }];
         assert_eq!(ranges[..], expected);
         assert!(!first.extend(&settle(2, SettleKind::Ack, &[8])));
+    }
+
+    #[test]
+    fn settlement_of_many_ranges_has_several_messages() {
+        let tags = (0..150_000_u64).map(|number| number * 2);
+        let items = ClientItem::settlement(1, SettleKind::Ack, tags);
+        let lengths: Vec<usize> = items
+            .iter()
+            .map(|item| match item {
+                ClientItem::Settle { ranges, .. } => ranges.len(),
+                _ => 0,
+            })
+            .collect();
+        assert_eq!(lengths, [60_000, 60_000, 30_000]);
+    }
+
+    #[test]
+    fn shown_items_have_no_octets() {
+        let frames = ClientItem::message(|out| out.extend_from_slice(b"hush"));
+        assert_eq!(format!("{frames:?}"), "Frames(6 bytes)");
+        let content = Arc::new(Content::new("", "q", b"hush".to_vec()));
+        let publish = ClientItem::Publish { channel: 3, content, mandatory: false };
+        assert_eq!(format!("{publish:?}"), "Publish(channel 3, 4 bytes)");
     }
 
     #[test]

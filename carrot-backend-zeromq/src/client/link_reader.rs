@@ -9,6 +9,7 @@ use carrot_core::{Error, Properties};
 
 use crate::calls::event::{DeliveredHead, HostEvent};
 use crate::calls::fields::{FieldReader, MessageStart};
+use crate::calls::request::put_taken;
 use crate::client::item::ClientItem;
 use crate::client::link_shared::{CallAnswer, LinkShared};
 use crate::stream::ZmtpStream;
@@ -107,9 +108,12 @@ impl LinkReader<'_> {
     fn command(&self, octets: &[u8]) -> Result<(), Error> {
         match Command::read(octets).map_err(|error| self.link.lost(error))? {
             Command::Ping { context } => {
-                let mut answer = Vec::new();
-                command::pong(&mut answer, context);
-                self.link.outgoing.add_and_wake(ClientItem::Frames(answer));
+                // A host that does not read the answers needs none.
+                if !self.link.outgoing.is_full() {
+                    let mut answer = Vec::new();
+                    command::pong(&mut answer, context);
+                    self.link.outgoing.add_and_wake(ClientItem::Frames(answer));
+                }
                 Ok(())
             }
             Command::Pong => Ok(()),
@@ -125,8 +129,10 @@ impl LinkReader<'_> {
         let MessageStart { channel: number, number: call, .. } = start;
         match (event, body) {
             (HostEvent::Delivered(head), Some(body)) => {
-                if let Some(channel) = link.channel(number) {
-                    channel.deliver(call, delivery(head, body));
+                if let Some(channel) = link.channel(number)
+                    && let Some(bytes) = channel.deliver(call, delivery(head, body))
+                {
+                    link.outgoing.add(ClientItem::message(|out| put_taken(out, number, bytes)));
                 }
             }
             (HostEvent::Fetched(head), Some(body)) => {
@@ -203,5 +209,41 @@ pub(crate) fn delivery(head: DeliveredHead<'_>, body: Body) -> Delivery {
     match unreadable {
         None => delivery,
         Some(error) => delivery.with_unreadable(error.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+
+    use std::net::{TcpListener, TcpStream};
+    use std::time::Duration;
+
+    use carrot_core::backend::Role;
+    use carrot_listener::{MOST_WAITING, OutgoingItem, WriterTask};
+
+    use super::*;
+    use crate::heartbeat::Heartbeat;
+
+    #[test]
+    fn pings_of_a_host_that_does_not_read_take_no_memory_without_bound() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let socket = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let heartbeat = Heartbeat::every(Duration::ZERO);
+        let stream = ZmtpStream::Tcp(socket);
+        // No thread writes what is added.
+        let link =
+            LinkShared::new(Role::Publish, "host".into(), stream, heartbeat, &Arc::default());
+        let mut reader = LinkReader { link: &link, head: Vec::new() };
+        let mut pings = Vec::new();
+        (0..50_000).for_each(|_| command::ping(&mut pings, 9));
+        reader.octets(&mut ZmtpFrameReader::new(LIMITS), &pings).unwrap();
+        link.outgoing.end();
+        let mut bytes = 0;
+        while let WriterTask::Write(batch) = link.outgoing.next_task(None) {
+            bytes += batch.items.iter().map(OutgoingItem::size).sum::<usize>();
+        }
+        assert!(bytes > MOST_WAITING / 2, "{bytes}");
+        assert!(bytes < MOST_WAITING + 1024, "{bytes}");
     }
 }

@@ -8,7 +8,7 @@ use carrot_core::backend::{ArrivedDeliveries, Delivery, Rejection, Subscription}
 
 use crate::calls::request::{SettleKind, put_cancel, put_drop_consumer};
 use crate::client::channel_handle::ZeroMqChannel;
-use crate::client::item::{ClientItem, ranges_of};
+use crate::client::item::ClientItem;
 
 /// The deliveries of one consumer of a host.
 #[derive(Debug)]
@@ -67,9 +67,8 @@ impl Drop for ZeroMqSubscription {
         handle.report_taken(unseen.report);
         if !has_ended {
             // The host knows what is under way.
-            let seen = ranges_of(unseen.seen);
             handle.send(ClientItem::message(|out| {
-                put_drop_consumer(out, number, consumer, &seen);
+                put_drop_consumer(out, number, consumer, unseen.seen.as_slice());
             }));
             return;
         }
@@ -77,7 +76,7 @@ impl Drop for ZeroMqSubscription {
         // then loses no message that a consumer can take.
         for tag in unseen.tags {
             let kind = SettleKind::Reject(Rejection::Requeue);
-            handle.send(ClientItem::Settle { channel: number, kind, ranges: ranges_of([tag]) });
+            handle.send_settlement(kind, [tag]);
         }
     }
 }
