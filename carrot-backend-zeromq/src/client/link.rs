@@ -1,5 +1,6 @@
 //! One connection to a host.
 
+use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
@@ -12,6 +13,9 @@ use crate::calls::request::{kind, put_bare};
 use crate::client::item::ClientItem;
 use crate::client::link_reader::{self, LinkReadState};
 use crate::client::link_shared::{CallAnswer, LinkShared};
+
+/// The time after which a blocked write looks whether the connection is over.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// A connection. Ends when the last handle is dropped.
 #[derive(Debug)]
@@ -39,6 +43,10 @@ impl Link {
     /// written now.
     pub(crate) fn start(&self, input: LinkReadState) -> Result<()> {
         self.shared.report_open();
+        // The socket has the timeout of the hello, which may be any.
+        if let Err(error) = self.shared.stream.set_write_timeout(Some(WRITE_TIMEOUT)) {
+            return Err(self.not_started(error));
+        }
         let (written, read) = (Arc::clone(&self.shared), Arc::clone(&self.shared));
         let started = thread::Builder::new()
             .name("carrot-zmq-writer".into())
@@ -48,11 +56,13 @@ impl Link {
                     .name("carrot-zmq-reader".into())
                     .spawn(move || link_reader::run(&read, input))
             });
-        started.map(drop).map_err(|error| {
-            let error = self.shared.lost(format!("no thread: {error}"));
-            self.shared.fail(&error);
-            error
-        })
+        started.map(drop).map_err(|error| self.not_started(format!("no thread: {error}")))
+    }
+
+    fn not_started(&self, reason: impl fmt::Display) -> Error {
+        let error = self.shared.lost(reason);
+        self.shared.fail(&error);
+        error
     }
 
     /// Returns the number of the next channel.
@@ -99,7 +109,8 @@ impl Link {
 }
 
 impl Drop for Link {
-    /// Sends a goodbye without waiting. The writer ends after that, and the reader with the socket.
+    /// Sends a goodbye without waiting. The writer ends once the host has read everything and
+    /// closed the socket, or at a deadline.
     fn drop(&mut self) {
         self.shared.note_closing();
         let goodbye = ClientItem::message(|out| put_bare(out, kind::GOODBYE, 0, 0));
@@ -115,5 +126,37 @@ fn next(last: &AtomicU32) -> u32 {
         if number != 0 {
             return number;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+
+    use std::net::{TcpListener, TcpStream};
+
+    use carrot_core::backend::{Capabilities, Role};
+
+    use super::*;
+    use crate::client::link_reader::{LIMITS, LinkInput};
+    use crate::heartbeat::Heartbeat;
+    use crate::stream::ZmtpStream;
+    use crate::zmtp::frame::ZmtpFrameReader;
+
+    #[test]
+    fn started_link_has_a_write_timeout_of_its_own() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let socket = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let same = socket.try_clone().unwrap();
+        socket.set_write_timeout(Some(Duration::from_millis(1))).unwrap();
+        let (stream, frames) = (ZmtpStream::Tcp(socket), ZmtpFrameReader::new(LIMITS));
+        let (stream, input) = LinkInput { stream, frames, rest: Vec::new() }.split();
+        let heartbeat = Heartbeat::every(Duration::ZERO);
+        let shared =
+            LinkShared::new(Role::Publish, "host".into(), stream, heartbeat, &Arc::default());
+        let traits = HostTraits { capabilities: Capabilities::default(), max_body: 1 };
+        let link = Link::new(shared, traits);
+        link.start(input).unwrap();
+        assert_eq!(same.write_timeout().unwrap(), Some(WRITE_TIMEOUT));
     }
 }

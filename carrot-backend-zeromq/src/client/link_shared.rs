@@ -17,6 +17,9 @@ use crate::sending::MessageWriter;
 use crate::stream::ZmtpStream;
 use crate::zmtp::command;
 
+/// The time that a host has to read the last messages, and to close the socket.
+const END_TIMEOUT: Duration = Duration::from_secs(10);
+
 /// The answer of the host to a call.
 #[derive(Debug)]
 pub(crate) enum CallAnswer {
@@ -43,6 +46,8 @@ pub(crate) struct LinkShared {
     pub(crate) heartbeat: Heartbeat,
     observers: Arc<LinkObservers>,
     state: Mutex<LinkState>,
+    /// Wakes the writer, which waits for the end of the connection.
+    ended: Condvar,
 }
 
 #[derive(Debug, Default)]
@@ -97,6 +102,7 @@ impl LinkShared {
             heartbeat,
             observers: Arc::clone(observers),
             state: Mutex::default(),
+            ended: Condvar::new(),
         }
     }
 
@@ -198,6 +204,7 @@ impl LinkShared {
         let calls = std::mem::take(&mut state.calls);
         let channels = std::mem::take(&mut state.channels);
         drop(state);
+        self.ended.notify_all();
         self.outgoing.abandon();
         self.stream.shut_down();
         for channel in channels.values().filter_map(Weak::upgrade) {
@@ -213,9 +220,23 @@ impl LinkShared {
     /// Writes until the connection ends.
     pub(crate) fn run_writer(&self) {
         match self.write() {
-            Ok(()) => self.stream.shut_down(),
+            Ok(()) => self.finish(),
             Err(error) => self.fail(&self.lost(error)),
         }
+    }
+
+    /// Ends the socket after the last message. The reader continues: if octets of the host reached
+    /// a socket that is closed, the system would discard what is still on its way to the host.
+    fn finish(&self) {
+        self.stream.shut_down_writing();
+        let deadline = Instant::now() + END_TIMEOUT;
+        let mut state = lock(&self.state);
+        let mut passed = false;
+        while state.failure.is_none() && !passed {
+            (state, passed) = wait_until(&self.ended, state, deadline);
+        }
+        drop(state);
+        self.stream.shut_down();
     }
 
     fn write(&self) -> io::Result<()> {
