@@ -1,4 +1,4 @@
-//! Opens a socket to a host: addresses, handshake, hello and welcome, by one deadline.
+//! Opens a socket to a host: addresses, handshake, hello and welcome, within one deadline.
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
@@ -23,12 +23,14 @@ const LONGEST_CREDENTIAL: usize = 255;
 /// The longest text of a host in an error, in bytes.
 const SHOWN: usize = 1000;
 
-/// Connects, tries all addresses once, and says hello.
+/// Connects to the first address whose host welcomes the hello. Tries each address once. Blocks at
+/// most for the connect timeout of the options.
 pub(crate) fn connect(
     options: &ConnectionOptions,
     name: &str,
     timeout: Duration,
 ) -> Result<(LinkInput, HostTraits)> {
+    let timeout = timeout.min(options.connect_timeout);
     let started = Instant::now();
     let deadline = started + timeout;
     let endpoint = endpoint(options);
@@ -44,22 +46,35 @@ pub(crate) fn connect(
             return Err(Error::config(option, reason));
         }
     }
-    let attempt = HostAttempt { endpoint, user, password, name, started, timeout, deadline };
-    let stream = attempt.open(options)?;
-    attempt.greet(stream)
+    HostAttempt { endpoint, user, password, name, started, timeout, deadline }.run(options)
 }
 
 /// Returns the address for errors and logs.
 pub(crate) fn endpoint(options: &ConnectionOptions) -> String {
-    let port = options.scheme.default_port();
-    let show = |host: &carrot_core::Host| match options.scheme {
-        Scheme::ZmqIpc => host.name.clone(),
-        _ if host.name.contains(':') => format!("[{}]:{}", host.name, host.port.unwrap_or(port)),
-        _ => format!("{}:{}", host.name, host.port.unwrap_or(port)),
-    };
-    options.hosts.iter().map(show).collect::<Vec<_>>().join(",")
+    let show = |(name, port)| address_text(options.scheme, name, port);
+    options.addresses().map(show).collect::<Vec<_>>().join(",")
 }
 
+fn address_text(scheme: Scheme, name: &str, port: u16) -> String {
+    match scheme {
+        Scheme::ZmqIpc => name.into(),
+        _ if name.contains(':') => format!("[{name}]:{port}"),
+        _ => format!("{name}:{port}"),
+    }
+}
+
+/// An address of a host.
+#[derive(Clone, Copy)]
+enum HostAddress<'a> {
+    Tcp(SocketAddr),
+    Path(&'a str),
+}
+
+/// The text of an address, and the reason why it was left.
+type FailedAttempt = (String, Error);
+
+/// The attempt to connect to all addresses, or to one of them, until a deadline.
+#[derive(Clone)]
 struct HostAttempt<'a> {
     endpoint: String,
     user: &'a str,
@@ -89,41 +104,113 @@ impl HostAttempt<'_> {
         Ok(left)
     }
 
-    fn open(&self, options: &ConnectionOptions) -> Result<ZmtpStream> {
-        if options.scheme == Scheme::ZmqIpc {
-            let path = options.hosts.first().map_or("", |host| &host.name);
-            return self.open_path(path);
-        }
-        let mut last = None;
-        for host in &options.hosts {
-            let port = host.port.unwrap_or(options.scheme.default_port());
-            let addresses: Vec<SocketAddr> = match (&*host.name, port).to_socket_addrs() {
-                Ok(addresses) => addresses.collect(),
+    /// Tries each address once. The addresses share the time that is left, so that one without an
+    /// answer leaves time for the others.
+    fn run(&self, options: &ConnectionOptions) -> Result<(LinkInput, HostTraits)> {
+        let (addresses, mut failures) = self.resolve(options);
+        let count = addresses.len();
+        for (index, (endpoint, address)) in addresses.into_iter().enumerate() {
+            let left = self.deadline.saturating_duration_since(Instant::now());
+            let share = left / u32::try_from(count - index).unwrap_or(u32::MAX);
+            let deadline = Instant::now() + share;
+            let attempt = HostAttempt { endpoint, deadline, ..self.clone() };
+            match attempt.open(address).and_then(|stream| attempt.greet(stream)) {
+                Ok(opened) => return Ok(opened),
+                // The other hosts of one application have the same users.
+                Err(error @ Error::Authentication { .. }) => return Err(error),
                 Err(error) => {
-                    last = Some((format!("resolving {:?}: {error}", host.name), Some(error)));
-                    continue;
-                }
-            };
-            for address in addresses {
-                match TcpStream::connect_timeout(&address, self.left()?) {
-                    Ok(socket) => return Ok(ZmtpStream::Tcp(socket)),
-                    Err(error) => last = Some((format!("TCP to {address}: {error}"), Some(error))),
+                    log::debug!("connecting to {} failed: {error}", attempt.endpoint);
+                    failures.push((attempt.endpoint, error));
                 }
             }
         }
-        let (reason, source) = last.unwrap_or_else(|| ("no address".into(), None));
-        Err(self.failed(reason, source))
+        Err(self.summary(failures))
     }
 
+    /// Returns the addresses with their texts for errors, and the failures to find some.
+    fn resolve<'o>(
+        &self,
+        options: &'o ConnectionOptions,
+    ) -> (Vec<(String, HostAddress<'o>)>, Vec<FailedAttempt>) {
+        let (mut addresses, mut failures) = (Vec::new(), Vec::new());
+        for (name, port) in options.addresses() {
+            let endpoint = address_text(options.scheme, name, port);
+            if options.scheme == Scheme::ZmqIpc {
+                addresses.push((endpoint, HostAddress::Path(name)));
+                continue;
+            }
+            match (name, port).to_socket_addrs() {
+                Ok(found) => addresses
+                    .extend(found.map(|address| (endpoint.clone(), HostAddress::Tcp(address)))),
+                Err(error) => {
+                    let reason = format!("resolving {name:?}: {error}");
+                    failures.push((endpoint, self.failed(reason, Some(error))));
+                }
+            }
+        }
+        (addresses, failures)
+    }
+
+    /// Returns the error of an attempt at all addresses.
+    fn summary(&self, mut failures: Vec<FailedAttempt>) -> Error {
+        match failures.pop() {
+            None => self.failed("no address".into(), None),
+            Some((_, last)) if failures.is_empty() => last,
+            // The last address had all the time that was left.
+            Some((_, last @ Error::Timeout { .. })) => last,
+            Some(last) => {
+                let reasons = failures.into_iter().chain([last]).map(|failure| match failure {
+                    (endpoint, Error::Connect { reason, .. }) => format!("{endpoint}: {reason}"),
+                    (endpoint, Error::Timeout { .. }) => format!("{endpoint}: no answer in time"),
+                    // The text has the address.
+                    (_, Error::Disconnected { reason, .. }) => reason,
+                    (endpoint, other) => format!("{endpoint}: {other}"),
+                });
+                self.failed(reasons.collect::<Vec<_>>().join("; "), None)
+            }
+        }
+    }
+
+    fn open(&self, address: HostAddress<'_>) -> Result<ZmtpStream> {
+        let left = self.left()?;
+        match address {
+            HostAddress::Path(path) => self.open_path(path, left),
+            HostAddress::Tcp(address) => TcpStream::connect_timeout(&address, left)
+                .map(ZmtpStream::Tcp)
+                .map_err(|error| self.not_open(&format!("TCP to {address}"), error)),
+        }
+    }
+
+    fn not_open(&self, step: &str, error: io::Error) -> Error {
+        match error.kind() {
+            ErrorKind::WouldBlock | ErrorKind::TimedOut => Error::timeout("connect", self.timeout),
+            _ => self.failed(format!("{step}: {error}"), Some(error)),
+        }
+    }
+
+    /// Connects to a socket of the file system. The timeout also ends the wait for a host that
+    /// accepts nothing.
     #[cfg(unix)]
-    fn open_path(&self, path: &str) -> Result<ZmtpStream> {
-        std::os::unix::net::UnixStream::connect(path)
-            .map(ZmtpStream::Unix)
-            .map_err(|error| self.failed(error.to_string(), Some(error)))
+    fn open_path(&self, path: &str, left: Duration) -> Result<ZmtpStream> {
+        use socket2::{Domain, SockAddr, Socket, Type};
+
+        let open = || {
+            let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
+            socket.set_write_timeout(Some(left))?;
+            let address = SockAddr::unix(path)?;
+            loop {
+                match socket.connect(&address) {
+                    Ok(()) => return Ok(ZmtpStream::Unix(socket.into())),
+                    Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                    Err(error) => return Err(error),
+                }
+            }
+        };
+        open().map_err(|error| self.not_open(&format!("the socket {path:?}"), error))
     }
 
     #[cfg(not(unix))]
-    fn open_path(&self, _path: &str) -> Result<ZmtpStream> {
+    fn open_path(&self, _path: &str, _left: Duration) -> Result<ZmtpStream> {
         Err(self.failed("this system has no sockets of the file system".into(), None))
     }
 

@@ -225,14 +225,15 @@ impl Connector for ZeroMqConnector {
         self.link(role, deadline(timeout)).map(drop)
     }
 
-    /// Accepts every secret, because a host asks for a password only when a client connects.
-    fn update_secret(&self, secret: &str, reason: &str, timeout: Duration) -> Result<()> {
+    /// Accepts every secret, because a host asks for a password only when a client connects. The
+    /// secret itself stays here: a host keeps none.
+    fn update_secret(&self, _secret: &str, reason: &str, timeout: Duration) -> Result<()> {
         self.check_open()?;
         let deadline = deadline(timeout);
         for link in [self.publishing.open(), self.consuming.open()].into_iter().flatten() {
             let left = deadline.saturating_duration_since(Instant::now());
             let updated = link.call("updating the secret", left, |out, call| {
-                put_update_secret(out, call, secret, reason);
+                put_update_secret(out, call, "", reason);
             });
             match (updated, link.shared.blocked()) {
                 (Err(Error::Timeout { .. }), Some(reason)) => {

@@ -1,10 +1,10 @@
-//! A client that sends any octets to a host.
+//! A client that sends any octets to a host, and a host that sends any to a client.
 
 #![allow(dead_code, reason = "each test uses a part")]
 #![allow(clippy::unwrap_used, unreachable_pub, reason = "tests")]
 
 use std::io::{ErrorKind, Read, Write};
-use std::net::TcpStream;
+use std::net::{TcpListener, TcpStream};
 use std::time::{Duration, Instant};
 
 use carrot::memory::Broker;
@@ -106,6 +106,50 @@ impl RawClient {
             }
         }
         String::from_utf8_lossy(&all).into_owned()
+    }
+}
+
+/// A host that accepts connections of one client, and does nothing else by itself.
+pub struct FakeHost {
+    listener: TcpListener,
+}
+
+impl FakeHost {
+    pub fn new() -> FakeHost {
+        FakeHost { listener: TcpListener::bind("127.0.0.1:0").unwrap() }
+    }
+
+    /// The host and the port.
+    pub fn address(&self) -> String {
+        self.listener.local_addr().unwrap().to_string()
+    }
+
+    pub fn url(&self) -> String {
+        format!("zmq://{}", self.address())
+    }
+
+    /// Accepts a connection, and says nothing.
+    pub fn accept(&self) -> RawClient {
+        let (socket, _) = self.listener.accept().unwrap();
+        socket.set_read_timeout(Some(SOON)).unwrap();
+        RawClient { socket }
+    }
+
+    /// Accepts a connection, and welcomes its hello and its first channel.
+    pub fn welcome(&self) -> RawClient {
+        let mut client = self.accept();
+        client.send(&[&greeting()[..], &ready("ROUTER")].concat());
+        let found = |octets: &[u8]| octets.windows(6).position(|part| part == b"CARROT");
+        let hello = client
+            .read_until(|octets| found(octets).is_some_and(|place| octets.len() >= place + 24));
+        let place = found(&hello).unwrap();
+        let session = &hello[place + 7..place + 23];
+        let traits = [&[0; 6][..], &(64_u64 << 20).to_be_bytes()].concat();
+        client.send(&message(&[&start(65, 0, 1)[..], &[1], session, &traits].concat()));
+        let open = start(2, 1, 2);
+        client.read_until(|octets| octets.windows(9).any(|part| part == open));
+        client.send(&message(&start(66, 1, 2)));
+        client
     }
 }
 
