@@ -141,6 +141,7 @@
 //! |---|---|---|
 //! | `memory` | the in-process broker | on |
 //! | `server` | the in-process broker on a port, for any AMQP client | off |
+//! | `zeromq` | the in-process broker for other processes, over ZeroMQ's wire protocol | off |
 //! | `amqp` | RabbitMQ | on |
 //! | `tls` | `amqps://`, through rustls | on |
 //! | `bincode` | the [`Codec::bincode`] codec | on |
