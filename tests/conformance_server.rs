@@ -1,86 +1,34 @@
 //! Every conformance case with Carrot's AMQP driver on Carrot's server, for each release that the
-//! broker imitates. The tests advance the clock of the broker.
+//! broker imitates.
+
+mod hosted_harness;
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use carrot_backend_amqp::AmqpConnector;
-use carrot_backend_memory::{Broker, ManualClock};
-use carrot_conformance::{Breakable, Feature, Features, Harness, Release};
-use carrot_core::backend::Connector;
-use carrot_core::{ConnectionOptions, RabbitMqRelease};
+use carrot_core::RabbitMqRelease;
 use carrot_server::Server;
 
-struct Served {
-    clock: ManualClock,
-    broker: Broker,
-    server: Server,
+use crate::hosted_harness::HostedHarness;
+
+fn hosted(release: RabbitMqRelease) -> HostedHarness<Server> {
+    HostedHarness::new(
+        "server",
+        release,
+        |broker| {
+            Server::bind("127.0.0.1:0", broker).map(|server| {
+                let url = server.url();
+                (server, url)
+            })
+        },
+        |options| Ok(Arc::new(AmqpConnector::new(&options)?)),
+    )
 }
 
-impl Served {
-    fn new(release: RabbitMqRelease) -> Served {
-        let clock = ManualClock::new();
-        let broker = Broker::builder().clock(&clock).imitate(release).build();
-        let server = Server::bind("127.0.0.1:0", &broker).expect("a free local port");
-        Served { clock, broker, server }
-    }
-
-    fn connector(&self, name: &str) -> Arc<dyn Connector> {
-        let url: ConnectionOptions = self.server.url().parse().expect("the URL is valid");
-        Arc::new(AmqpConnector::new(&url.name(name)).expect("the options are valid"))
-    }
-}
-
-impl Harness for Served {
-    fn name(&self) -> &str {
-        "server"
-    }
-
-    fn features(&self) -> Features {
-        Features::rabbitmq()
-            .with(Feature::ManualClock)
-            .with(Feature::CutConnection)
-            .with(Feature::BlockBroker)
-    }
-
-    fn release(&self) -> Release {
-        self.broker.release().into()
-    }
-
-    fn connect(&self) -> Arc<dyn Connector> {
-        self.connector("")
-    }
-
-    fn pass(&self, duration: Duration) {
-        self.clock.advance(duration);
-    }
-
-    fn breakable(&self) -> Option<Breakable> {
-        let broker = self.broker.clone();
-        let cut = move || {
-            // The driver opens a connection for each role, and may have opened one.
-            for role in ["publish", "consume"] {
-                let _ = broker.faults().drop_connections_named(&format!("breakable ({role})"));
-            }
-        };
-        Some(Breakable { connector: self.connector("breakable"), cut: Box::new(cut) })
-    }
-
-    fn block(&self, blocked: bool) -> bool {
-        let faults = self.broker.faults();
-        if blocked {
-            faults.block_publishers("low on memory")
-        } else {
-            faults.unblock_publishers()
-        };
-        true
-    }
-}
-
-carrot_conformance::conformance_tests!(Served::new(RabbitMqRelease::default()));
+carrot_conformance::conformance_tests!(hosted(RabbitMqRelease::default()));
 
 mod release_3_10 {
     use super::*;
 
-    carrot_conformance::conformance_tests!(Served::new(RabbitMqRelease::V3_10));
+    carrot_conformance::conformance_tests!(hosted(RabbitMqRelease::V3_10));
 }
