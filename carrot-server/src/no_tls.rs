@@ -18,7 +18,7 @@ pub(crate) enum ServerTlsSession {}
 pub(crate) enum TlsIncoming {}
 
 #[derive(Debug, Default)]
-pub(crate) struct TlsOutgoing;
+pub(crate) struct TlsOutgoing(());
 
 impl ServerTlsAcceptor {
     pub(crate) fn new(_options: &ServerTls) -> Result<ServerTlsAcceptor> {
