@@ -79,6 +79,9 @@ impl PeerJob {
 
     /// Returns the URL of the broker.
     pub fn url(&self) -> String {
+        if !self.text("url").is_empty() {
+            return self.text("url").to_string();
+        }
         let scheme = if self.is_tls() { "amqps" } else { "amqp" };
         format!("{scheme}://guest:guest@localhost:{}/%2f", self.port())
     }

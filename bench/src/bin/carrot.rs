@@ -18,6 +18,7 @@ fn main() -> Result<()> {
     match job.work() {
         "publish" => publish(&job),
         "window" | "window-observed" => window(&job),
+        "window-header" => window_with_header(&job),
         "each" | "full-window" => each(&job),
         "consume" => consume(&job),
         "ping-pong" => ping_pong(&job),
@@ -76,6 +77,19 @@ fn window(job: &PeerJob) -> Result<()> {
     let meter = Meter::start();
     for _ in 0..job.messages() {
         drop(publisher.message().publish_bytes(body.as_slice())?);
+    }
+    publisher.flush()?;
+    meter.finish(job.messages(), Vec::new())
+}
+
+/// The same with a header of the length of `traceparent`, which the program sets without layers.
+fn window_with_header(job: &PeerJob) -> Result<()> {
+    let publisher = confirmed(job, &connect(job)?)?;
+    let body = job.body();
+    let trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+    let meter = Meter::start();
+    for _ in 0..job.messages() {
+        drop(publisher.message().header("traceparent", trace).publish_bytes(body.as_slice())?);
     }
     publisher.flush()?;
     meter.finish(job.messages(), Vec::new())

@@ -11,6 +11,8 @@ use crate::workloads::{Preload, Workload};
 
 pub struct BenchBroker {
     connection: Connection,
+    /// The URL for Carrot, if it is not `amqp://` with the port.
+    url: String,
     port: u16,
     tls_port: u16,
     authority: String,
@@ -28,15 +30,17 @@ impl BenchBroker {
         let (port, tls_port) = (port("CARROT_TEST_AMQP_URL")?, port("CARROT_TEST_AMQPS_URL")?);
         let connection = carrot::connect(std::env::var("CARROT_TEST_AMQP_URL")?.as_str())?;
         let version = format!("RabbitMQ {}", std::env::var("RABBITMQ_VERSION").unwrap_or_else(|_| "?".into()));
-        Ok(BenchBroker { connection, port, tls_port, authority: std::env::var("CARROT_TEST_CA_FILE")?, version })
+        let authority = std::env::var("CARROT_TEST_CA_FILE")?;
+        Ok(BenchBroker { connection, url: String::new(), port, tls_port, authority, version })
     }
 
-    /// Connects to Carrot's server, which has no TLS here.
-    pub fn at(url: &str) -> Result<BenchBroker, Box<dyn Error>> {
+    /// Connects to a broker that is called `version`, and has no TLS here.
+    pub fn at(url: &str, version: &str) -> Result<BenchBroker, Box<dyn Error>> {
         let options: ConnectionOptions = url.parse()?;
         let port = options.hosts.first().and_then(|host| host.port).ok_or("the URL contains no port")?;
-        let version = "Carrot's server".to_string();
-        Ok(BenchBroker { connection: carrot::connect(url)?, port, tls_port: port, authority: String::new(), version })
+        let (connection, version) = (carrot::connect(url)?, version.to_string());
+        let url = if url.starts_with("amqp:") { String::new() } else { url.to_string() };
+        Ok(BenchBroker { connection, url, port, tls_port: port, authority: String::new(), version })
     }
 
     /// Runs a workload with a peer, on a new queue.
@@ -48,20 +52,15 @@ impl BenchBroker {
             self.preload(&queue, workload, messages)?;
         }
         let port = if workload.tls { self.tls_port } else { self.port };
-        let arguments = [
-            ("work", workload.kind.to_string()),
-            ("messages", messages.to_string()),
-            ("size", workload.size.to_string()),
-            ("threads", workload.threads.to_string()),
-            ("prefetch", workload.prefetch.to_string()),
-            ("window", workload.window.to_string()),
-            ("codec", workload.codec.to_string()),
-            ("tls", u8::from(workload.tls).to_string()),
-            ("ca", self.authority.clone()),
-            ("port", port.to_string()),
-            ("queue", queue.clone()),
-        ];
-        let ran = peer.run(&arguments.map(|(name, value)| format!("{name}={value}")));
+        let mut arguments = workload.arguments(messages);
+        arguments.extend([
+            format!("tls={}", u8::from(workload.tls)),
+            format!("ca={}", self.authority),
+            format!("port={port}"),
+            format!("url={}", self.url),
+            format!("queue={queue}"),
+        ]);
+        let ran = peer.run(&arguments);
         if in_broker {
             self.connection.delete_queue(&queue, DeleteIf::ALWAYS)?;
         }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use crate::broker::BenchBroker;
 use crate::hosted::{HostedServer, IdleCost, start_time};
 use crate::peers::{Measurement, PeerClient, PeerOutcome};
-use crate::results::{Quartiles, Results};
+use crate::results::{Results, ratio_with_quartiles};
 use crate::table::rounded;
 use crate::workloads::Workload;
 
@@ -26,7 +26,11 @@ pub struct BrokerComparison {
 
 /// Whether a workload says something about a broker.
 pub fn is_compared(workload: &Workload) -> bool {
-    !workload.tls && workload.kind != "idle" && !workload.kind.starts_with("memory") && !workload.kind.ends_with("-observed")
+    !workload.tls
+        && workload.kind != "idle"
+        && !workload.kind.starts_with("memory")
+        && !workload.kind.ends_with("-observed")
+        && workload.kind != "window-header"
 }
 
 impl BrokerComparison {
@@ -39,8 +43,8 @@ impl BrokerComparison {
         limit: Duration,
     ) -> Result<BrokerComparison, Box<dyn Error>> {
         let started = Instant::now();
-        let hosted = HostedServer::start()?;
-        let server = BenchBroker::at(&hosted.url)?;
+        let hosted = HostedServer::start("server")?;
+        let server = BenchBroker::at(&hosted.url, "Carrot's server")?;
         let clients: Vec<&PeerClient> = peers.iter().filter(|peer| CLIENTS.contains(&peer.name)).collect();
         let mut comparison = BrokerComparison {
             rabbitmq: Results::begin(rabbitmq),
@@ -93,14 +97,17 @@ impl BrokerComparison {
             for client in CLIENTS {
                 let speed = |results: &Results| results.spread(workload, client, |run| Some(run.rate()));
                 let (Some(rabbitmq), Some(server)) = (speed(&self.rabbitmq), speed(&self.server)) else { continue };
+                let ratio = |value: fn(&Measurement) -> f64| {
+                    ratio_with_quartiles(workload, (&self.server, client), (&self.rabbitmq, client), value)
+                };
                 let _ = writeln!(
                     text,
                     "| {} | {client} | {} | {} | {} | {} |",
                     workload.title(),
                     rounded(rabbitmq.median),
                     rounded(server.median),
-                    self.ratio(workload, client, Measurement::rate),
-                    self.ratio(workload, client, Measurement::cpu),
+                    ratio(Measurement::rate),
+                    ratio(Measurement::cpu),
                 );
             }
         }
@@ -113,18 +120,5 @@ impl BrokerComparison {
             let _ = writeln!(text, "FAILED: {failure}");
         }
         text
-    }
-
-    /// Returns the server's value divided by RabbitMQ's: the median of the rounds, the quartiles,
-    /// the least and the greatest.
-    fn ratio(&self, workload: &Workload, client: &str, value: impl Fn(&Measurement) -> f64) -> String {
-        let ratios = self.server.of(workload, client).filter_map(|server| {
-            let rabbitmq = self.rabbitmq.of(workload, client).find(|run| run.round == server.round)?;
-            Some(value(&server.measurement) / value(&rabbitmq.measurement)).filter(|ratio| ratio.is_finite())
-        });
-        Quartiles::of(ratios).map_or_else(String::new, |ratio| {
-            let Quartiles { least, lower, median, upper, greatest } = ratio;
-            format!("{median:.2} ({lower:.2}-{upper:.2}; {least:.2}-{greatest:.2})")
-        })
     }
 }

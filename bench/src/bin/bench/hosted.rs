@@ -1,4 +1,4 @@
-//! Carrot's server in a process of its own, and the cost of its idle connections.
+//! A hosted broker in a process of its own, and the cost of its idle connections.
 
 use std::error::Error;
 use std::io::{BufRead, BufReader};
@@ -17,7 +17,7 @@ const IDLE: usize = 500;
 /// The number of servers whose start is measured.
 const STARTS: usize = 101;
 
-/// The server, until it is dropped.
+/// A program of this package that hosts a broker, until this value is dropped.
 pub struct HostedServer {
     process: Child,
     pub url: String,
@@ -35,8 +35,9 @@ pub struct IdleCost {
 struct ProcessSize(f64, f64);
 
 impl HostedServer {
-    pub fn start() -> Result<HostedServer, Box<dyn Error>> {
-        let program = std::env::current_exe()?.parent().map(|folder| folder.join("server")).unwrap_or_default();
+    /// Starts a program, which prints the URL of its broker.
+    pub fn start(program: &str) -> Result<HostedServer, Box<dyn Error>> {
+        let program = std::env::current_exe()?.parent().map(|folder| folder.join(program)).unwrap_or_default();
         let mut process = Command::new(&program).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
         let mut url = String::new();
         let output = process.stdout.take().ok_or("the server has no output")?;

@@ -9,6 +9,7 @@ mod plot;
 mod results;
 mod table;
 mod workloads;
+mod zeromq;
 
 use std::error::Error;
 use std::path::PathBuf;
@@ -24,7 +25,7 @@ use workloads::Workload;
 const HELP: &str = "\
 Runs Carrot and its peers with the same workloads, interleaved, in several rounds.
 
-  scripts/bench [--quick] [--check] [--record] [--write-docs] [--server] [--rounds N] [--minutes N] [--out DIR] [--peers A,B] [WORKLOAD ...]
+  scripts/bench [--quick] [--check] [--record] [--write-docs] [--server] [--zeromq] [--rounds N] [--minutes N] [--out DIR] [--peers A,B] [WORKLOAD ...]
 
   WORKLOAD   the workloads to run, by name or by the beginning of a name; default: all
   --quick    fewer workloads, peers and rounds: about a minute
@@ -32,6 +33,7 @@ Runs Carrot and its peers with the same workloads, interleaved, in several round
   --record   writes bench/recorded.json
   --write-docs  puts the table and the plot into docs/performance.md and docs/performance.svg
   --server   compares Carrot's server with RabbitMQ, by the clients carrot and rabbitmq-c
+  --zeromq   compares Carrot and a host of zmq:// with libzmq's sockets
   --rounds   the largest number of rounds; default: 5, or 3 with --quick
   --minutes  starts no round that would end later; default: 14, or 1 with --quick
   --out      the folder for results.json, table.md and plot.svg; default: target/bench
@@ -49,6 +51,7 @@ struct BenchOptions {
     record: bool,
     write_docs: bool,
     server: bool,
+    zeromq: bool,
     rounds: usize,
     limit: Duration,
     out: PathBuf,
@@ -57,7 +60,8 @@ struct BenchOptions {
 }
 
 fn options() -> Result<Option<BenchOptions>, Box<dyn Error>> {
-    let (mut quick, mut check, mut record, mut write_docs, mut server) = (false, false, false, false, false);
+    let (mut quick, mut check, mut record, mut write_docs) = (false, false, false, false);
+    let (mut server, mut zeromq) = (false, false);
     let (mut rounds, mut minutes, mut peers, mut names) = (None, None, None, Vec::new());
     let mut out = PathBuf::from("target/bench");
     let mut arguments = std::env::args().skip(1);
@@ -69,6 +73,7 @@ fn options() -> Result<Option<BenchOptions>, Box<dyn Error>> {
             "--record" => record = true,
             "--write-docs" => write_docs = true,
             "--server" => server = true,
+            "--zeromq" => zeromq = true,
             "--rounds" => rounds = Some(value()?.parse()?),
             "--minutes" => minutes = Some(value()?.parse::<f64>()?),
             "--out" => out = value()?.into(),
@@ -98,7 +103,7 @@ fn options() -> Result<Option<BenchOptions>, Box<dyn Error>> {
     });
     let rounds = rounds.unwrap_or(if quick { 3 } else { 5 });
     let limit = Duration::from_secs_f64(60.0 * minutes.unwrap_or(if quick { 1.0 } else { 14.0 }));
-    Ok(Some(BenchOptions { quick, check, record, write_docs, server, rounds, limit, out, peers, workloads }))
+    Ok(Some(BenchOptions { quick, check, record, write_docs, server, zeromq, rounds, limit, out, peers, workloads }))
 }
 
 fn main() -> ExitCode {
@@ -114,6 +119,9 @@ fn main() -> ExitCode {
 }
 
 fn run(options: &BenchOptions) -> Result<bool, Box<dyn Error>> {
+    if options.zeromq {
+        return compare_zeromq(options);
+    }
     let started = Instant::now();
     let broker = BenchBroker::from_env()?;
     let mut results = Results::begin(&broker);
@@ -183,6 +191,17 @@ fn compare_brokers(
     std::fs::write(options.out.join("server.md"), &table)?;
     eprintln!("server.md is in {}", options.out.display());
     Ok(!table.contains("FAILED"))
+}
+
+/// Compares Carrot and its host for ZeroMQ with libzmq. Returns whether no run failed.
+fn compare_zeromq(options: &BenchOptions) -> Result<bool, Box<dyn Error>> {
+    let results = zeromq::measure(&options.workloads, options.rounds, options.limit)?;
+    let table = zeromq::table(&results, &options.workloads);
+    println!("{table}");
+    std::fs::create_dir_all(&options.out)?;
+    std::fs::write(options.out.join("zeromq.md"), &table)?;
+    eprintln!("zeromq.md is in {}", options.out.display());
+    Ok(results.failures.is_empty())
 }
 
 /// Runs every workload once with every peer.

@@ -102,9 +102,23 @@ impl PeerClient {
     }
 }
 
+/// Returns libzmq, which has no broker: its program is both sides of a pair of sockets.
+pub fn libzmq() -> Result<PeerClient, Box<dyn Error>> {
+    let program = folder()?.join("libzmq");
+    if !program.exists() {
+        return Err("libzmq was not built: libzmq3-dev and a C compiler are needed".into());
+    }
+    let version = std::env::var("LIBZMQ_VERSION").unwrap_or_default();
+    Ok(PeerClient { name: "libzmq", version, quick: true, program, arguments: Vec::new(), divisor: 1 })
+}
+
+fn folder() -> Result<PathBuf, Box<dyn Error>> {
+    Ok(std::env::current_exe()?.parent().map(Path::to_path_buf).unwrap_or_default())
+}
+
 /// Returns the peers that are available. The first is Carrot.
 pub fn all() -> Result<Vec<PeerClient>, Box<dyn Error>> {
-    let folder = std::env::current_exe()?.parent().map(Path::to_path_buf).unwrap_or_default();
+    let folder = folder()?;
     let lock = include_str!("../../../Cargo.lock");
     let rust = |name, quick| {
         Ok::<_, Box<dyn Error>>(PeerClient {

@@ -147,6 +147,24 @@ impl Results {
     }
 }
 
+/// Divides the values of one client by those of another, or of the same client on another broker:
+/// the median of the rounds that both finished, the quartiles, the least and the greatest.
+pub fn ratio_with_quartiles(
+    workload: &Workload,
+    (results, client): (&Results, &str),
+    (base, base_client): (&Results, &str),
+    value: impl Fn(&Measurement) -> f64,
+) -> String {
+    let ratios = results.of(workload, client).filter_map(|run| {
+        let other = base.of(workload, base_client).find(|other| other.round == run.round)?;
+        Some(value(&run.measurement) / value(&other.measurement)).filter(|ratio| ratio.is_finite())
+    });
+    Quartiles::of(ratios).map_or_else(String::new, |ratio| {
+        let Quartiles { least, lower, median, upper, greatest } = ratio;
+        format!("{median:.2} ({lower:.2}-{upper:.2}; {least:.2}-{greatest:.2})")
+    })
+}
+
 /// Returns the speed of Carrot divided by the speed of raw amiquip, each in its best round. The
 /// best rounds vary least on a busy machine.
 fn best(results: &Results, workload: &Workload) -> Option<f64> {

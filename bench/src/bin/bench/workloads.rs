@@ -78,12 +78,26 @@ impl Workload {
         }
     }
 
+    /// Returns the arguments of a peer's program, without those that say where the broker is.
+    pub fn arguments(&self, messages: usize) -> Vec<String> {
+        vec![
+            format!("work={}", self.kind),
+            format!("messages={messages}"),
+            format!("size={}", self.size),
+            format!("threads={}", self.threads),
+            format!("prefetch={}", self.prefetch),
+            format!("window={}", self.window),
+            format!("codec={}", self.codec),
+        ]
+    }
+
     /// Returns a description with all parameters that differ between workloads.
     pub fn title(&self) -> String {
         let mut parts = vec![self.operation.to_string(), self.body()];
         match self.kind {
             "publish" => parts.push("transient, no confirms".into()),
             "window-observed" => parts.push(format!("persistent, confirms, window {}, metrics and trace context", self.window)),
+            "window-header" => parts.push(format!("persistent, confirms, window {}, the header traceparent by hand", self.window)),
             "handle" => parts.push(format!("prefetch {}, {} worker(s)", self.prefetch, self.threads)),
             "handle-observed" => parts.push(format!("prefetch {}, {} worker(s), metrics and trace context", self.prefetch, self.threads)),
             "memory-handle" => parts.push("persistent, confirms".into()),
@@ -147,6 +161,7 @@ pub fn all() -> Vec<Workload> {
         receive("json-receive", "json"),
         receive("bincode-receive", "bincode"),
         Workload::new("window-observed", "publish", "window-observed", 50_000),
+        Workload::new("window-header", "publish", "window-header", 50_000),
         handle("handle", "handle"),
         handle("handle-observed", "handle-observed"),
         memory_handle("memory-handle", "memory-handle"),
