@@ -143,7 +143,7 @@
 //! | `server` | the in-process broker on a port, for any AMQP client | off |
 //! | `zeromq` | the in-process broker for other processes, over ZeroMQ's wire protocol | off |
 //! | `amqp` | RabbitMQ | on |
-//! | `tls` | `amqps://`, through rustls | on |
+//! | `tls` | `amqps://` and `zmqs://`, through rustls | on |
 //! | `bincode` | the [`Codec::bincode`] codec | on |
 //! | `message-pack` | the `Codec::message_pack` codec | off |
 //! | `gzip`, `zstd`, `bzip2`, `brotli` | one kind of [`codec::Compression`] each | off |
@@ -290,8 +290,8 @@ pub use carrot_backend_zeromq as zeromq;
 
 use backend::Connector;
 
-/// Connects to a broker, by a URL (`amqp://`, `amqps://`, `memory://`, `zmq://`, `zmq+ipc://`) or by
-/// [`ConnectionOptions`].
+/// Connects to a broker, by a URL (`amqp://`, `amqps://`, `memory://`, `zmq://`, `zmqs://`,
+/// `zmq+ipc://`) or by [`ConnectionOptions`].
 ///
 /// Tries once. Blocks until connected, at most for the connect timeout of the options (10 s by
 /// default).
@@ -400,7 +400,7 @@ fn connector(options: &ConnectionOptions) -> Result<Arc<dyn Connector>> {
             Ok(Arc::new(amqp::AmqpConnector::new(options)?))
         }
         #[cfg(feature = "zeromq")]
-        config::Scheme::Zmq | config::Scheme::ZmqIpc => {
+        config::Scheme::Zmq | config::Scheme::Zmqs | config::Scheme::ZmqIpc => {
             Ok(Arc::new(zeromq::ZeroMqConnector::new(options)?))
         }
         #[allow(unreachable_patterns, reason = "all features know all schemes")]

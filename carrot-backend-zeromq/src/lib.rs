@@ -36,13 +36,16 @@
 //!
 //! A host listens on the loopback interface, or at a socket of the file system, unless
 //! [`BrokerHostBuilder::allow_other_machines`] permits more. Users log in with the mechanism PLAIN.
-//! The connection is not encrypted: CURVE is not offered, and TLS not yet. Memory is taken for
-//! octets that have arrived, never for announced sizes. A client that does not read stops only its
-//! own connection.
+//! [`BrokerHostBuilder::tls`] encrypts the connections of Carrot's clients, which then begin with
+//! `zmqs://`. Such a client always verifies the certificate of the host, for the name in its URL.
+//! Libraries of ZeroMQ have no TLS, and CURVE is not offered: their connections are not encrypted.
+//! Memory is taken for octets that have arrived, never for announced sizes. A client that does not
+//! read stops only its own connection.
 //!
 //! # Not supported yet
 //!
-//! * TLS, and passwords that leave a machine unencrypted otherwise.
+//! * Encryption for clients other than Carrot's, and logins with a certificate in place of a
+//!   password.
 //! * Several virtual hosts: a host has one broker.
 //! * Octets of properties that are malformed for the client, or headers of more than 128 levels:
 //!   the host forwards properties as it has read them.
@@ -57,8 +60,8 @@
 //!
 //! * `debug`: connections that are lost, refused or closed, with the reason.
 //! * `info`: the address of a host.
-//! * `warn`: wrong credentials; connections that the host cannot accept; clients that speak another
-//!   protocol.
+//! * `warn`: wrong credentials; connections that the host cannot accept; failed TLS handshakes;
+//!   clients that speak another protocol.
 //!
 //! No log line contains a password or a body.
 
@@ -73,6 +76,8 @@ mod sending;
 mod stream;
 mod zmtp;
 
+#[doc(inline)]
+pub use carrot_listener::ServerTls;
 pub use client::connector::ZeroMqConnector;
 pub use host::builder::BrokerHostBuilder;
 pub use host::running::BrokerHost;

@@ -1,10 +1,11 @@
 //! Writes messages to a socket: many small ones in one write, and large bodies without a copy.
 
-use std::io::{self, ErrorKind, Write};
+use std::io::{self, ErrorKind};
 use std::time::{Duration, Instant};
 
 use carrot_amqp_wire::PropertiesRef;
 use carrot_core::Properties;
+use carrot_listener::TlsOutgoing;
 
 use crate::stream::ZmtpStream;
 use crate::zmtp::frame::{framed, message, start_message};
@@ -15,6 +16,7 @@ const CHUNK: usize = 64 << 10;
 /// Gathers messages, and writes them in chunks.
 pub(crate) struct MessageWriter<'s> {
     stream: &'s ZmtpStream,
+    records: TlsOutgoing,
     octets: Vec<u8>,
     /// Whether a write that makes no progress is given up.
     gives_up: &'s dyn Fn() -> bool,
@@ -24,7 +26,8 @@ pub(crate) struct MessageWriter<'s> {
 
 impl<'s> MessageWriter<'s> {
     pub(crate) fn new(stream: &'s ZmtpStream, gives_up: &'s dyn Fn() -> bool) -> MessageWriter<'s> {
-        MessageWriter { stream, octets: Vec::new(), gives_up, is_stalled: &|_| false }
+        let (records, octets) = (TlsOutgoing::default(), Vec::new());
+        MessageWriter { stream, records, octets, gives_up, is_stalled: &|_| false }
     }
 
     /// Ends a write to a peer that has read nothing for a time which `is_stalled` accepts.
@@ -89,22 +92,35 @@ impl<'s> MessageWriter<'s> {
         written
     }
 
-    /// Writes all octets. A peer that does not read is waited for as long as the connection is
-    /// open, and the peer has not stalled.
-    fn write_all(&self, mut octets: &[u8]) -> io::Result<()> {
-        let mut stream = self.stream;
-        let mut progress = Instant::now();
+    /// Writes what has gathered, and ends the TLS session, if there is one.
+    pub(crate) fn end(&mut self) -> io::Result<()> {
+        self.flush()?;
+        self.retry(|stream, records| stream.end_tls(records))
+    }
+
+    fn write_all(&mut self, mut octets: &[u8]) -> io::Result<()> {
         while !octets.is_empty() {
-            match stream.write(octets) {
-                Ok(0) => return Err(ErrorKind::WriteZero.into()),
-                Ok(count) => {
-                    octets = octets.get(count..).unwrap_or_default();
-                    progress = Instant::now();
-                }
+            match self.retry(|stream, records| stream.write(records, octets))? {
+                0 => return Err(ErrorKind::WriteZero.into()),
+                count => octets = octets.get(count..).unwrap_or_default(),
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes until that succeeds. A peer that does not read is waited for as long as the
+    /// connection is open, and the peer has not stalled.
+    fn retry<T>(
+        &mut self,
+        mut write: impl FnMut(&ZmtpStream, &mut TlsOutgoing) -> io::Result<T>,
+    ) -> io::Result<T> {
+        let started = Instant::now();
+        loop {
+            match write(self.stream, &mut self.records) {
                 Err(error) => match error.kind() {
                     ErrorKind::Interrupted => {}
                     ErrorKind::WouldBlock | ErrorKind::TimedOut if !(self.gives_up)() => {
-                        let stall = progress.elapsed();
+                        let stall = started.elapsed();
                         if (self.is_stalled)(stall) {
                             let reason = format!("the peer has read nothing for {stall:.1?}");
                             return Err(io::Error::new(ErrorKind::TimedOut, reason));
@@ -112,8 +128,8 @@ impl<'s> MessageWriter<'s> {
                     }
                     _ => return Err(error),
                 },
+                written => return written,
             }
         }
-        Ok(())
     }
 }

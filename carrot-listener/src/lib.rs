@@ -6,6 +6,7 @@
 //!   them.
 //! * [`Users`] compares passwords in a time that does not depend on them.
 //! * A [`MemoryBudget`] bounds what has not arrived completely, over all connections.
+//! * [`ServerTls`] are the TLS options of a server, and [`PeerTls`] is the session of a connection.
 //! * An [`OutgoingQueue`] holds what waits for the writer of a connection, and is bounded.
 //!
 //! The crate knows no protocol, and opens no socket. Programs do not use it.
@@ -17,7 +18,10 @@ mod addresses;
 mod memory_budget;
 mod outgoing_queue;
 mod registry;
+mod server_tls;
 mod sync;
+#[cfg_attr(not(feature = "tls"), path = "no_tls.rs")]
+mod tls;
 mod users;
 
 pub use accepting::{AcceptSettings, Acceptor, accept_all};
@@ -27,5 +31,7 @@ pub use outgoing_queue::{
     DELIVERY_ROOM, MOST_UNREAD, MOST_WAITING, OutgoingItem, OutgoingQueue, WriteBatch, WriterTask,
 };
 pub use registry::{ConnectionRegistry, Registration, ServedConnection};
+pub use server_tls::ServerTls;
 pub use sync::{lock, wait, wait_until};
+pub use tls::{PeerTls, ServerTlsAcceptor, TlsIncoming, TlsOutgoing};
 pub use users::Users;

@@ -6,11 +6,10 @@ use std::time::Duration;
 
 use carrot_backend_memory::Broker;
 use carrot_core::{Error, Result, Secret};
-use carrot_listener::{Users, check_addresses};
+use carrot_listener::{ServerTls, Users, check_addresses};
 
 use crate::control::ControlInterface;
 use crate::server::{Server, failed};
-use crate::server_tls::ServerTls;
 use crate::settings::{FRAME_MIN, ServerSettings};
 
 /// The longest name of a virtual host or a user, in bytes.

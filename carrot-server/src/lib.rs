@@ -82,7 +82,6 @@
 #![warn(clippy::exhaustive_enums, clippy::exhaustive_structs)]
 
 mod builder;
-#[cfg(feature = "tls")]
 mod certificate;
 mod channel;
 mod close;
@@ -95,13 +94,12 @@ pub mod fuzzing;
 mod outgoing;
 mod properties;
 mod server;
-mod server_tls;
 mod settings;
 mod sync;
-#[cfg_attr(not(feature = "tls"), path = "no_tls.rs")]
 mod tls;
 
 pub use builder::ServerBuilder;
+#[doc(inline)]
+pub use carrot_listener::ServerTls;
 pub use control::ControlInterface;
 pub use server::Server;
-pub use server_tls::ServerTls;

@@ -9,12 +9,13 @@ use std::time::Duration;
 
 use carrot_backend_memory::session::MemoryLimit;
 use carrot_core::{Error, Result};
-use carrot_listener::{AcceptSettings, ConnectionRegistry, MemoryBudget, Registration, accept_all};
+use carrot_listener::{
+    AcceptSettings, ConnectionRegistry, MemoryBudget, Registration, ServerTlsAcceptor, accept_all,
+};
 
 use crate::connection::reader::{self, STACK, ServerContext};
 use crate::control::ControlInterface;
 use crate::settings::ServerSettings;
-use crate::tls::ServerTlsAcceptor;
 
 /// The time that threads have to end after their sockets were closed.
 const CUT_TIMEOUT: Duration = Duration::from_secs(5);

@@ -5,9 +5,7 @@ use std::time::Duration;
 
 use carrot_backend_memory::Broker;
 use carrot_core::RabbitMqRelease;
-use carrot_listener::Users;
-
-use crate::server_tls::ServerTls;
+use carrot_listener::{ServerTls, Users};
 
 /// The smallest `frame_max` of AMQP 0-9-1, in bytes.
 pub(crate) const FRAME_MIN: u32 = 4096;

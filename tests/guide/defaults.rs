@@ -84,6 +84,10 @@ fn guide_defaults_of_connection_are_those_of_options() {
     let url = format!("amqp://{user}:guest@{host}:{port}/%2F");
     assert_eq!(ConnectionOptions::try_from(url.as_str()).unwrap(), options.clone().port(port));
     let with_tls = ConnectionOptions::default().tls(Default::default());
+    let port_of = |scheme: &str| {
+        let options: ConnectionOptions = format!("{scheme}://h").parse().unwrap();
+        options.addresses().next().unwrap().1
+    };
     let imitated = Broker::new().release();
     assert_eq!((options.imitate, options.channel_max), (None, 0));
     assert_rows(
@@ -91,6 +95,7 @@ fn guide_defaults_of_connection_are_those_of_options() {
         &[
             ("URL", code(url)),
             ("port of `amqps`", with_tls.addresses().next().unwrap().1.to_string()),
+            ("port of `zmq`, and of `zmqs`", format!("{}, {}", port_of("zmq"), port_of("zmqs"))),
             ("`heartbeat`", seconds(options.heartbeat)),
             ("`connect_timeout`", seconds(options.connect_timeout)),
             ("`call_timeout`", seconds(options.call_timeout)),

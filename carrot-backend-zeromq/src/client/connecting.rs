@@ -1,17 +1,19 @@
 //! Opens a socket to a host: addresses, handshake, hello and welcome, within one deadline.
 
-use std::io::{self, ErrorKind, Read, Write};
+use std::io::{self, ErrorKind};
 use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use carrot_core::backend::Printable;
 use carrot_core::{ConnectionOptions, Credentials, Error, Result, Scheme};
+use carrot_listener::{TlsIncoming, TlsOutgoing};
 
 use crate::calls::event::{HostEvent, HostTraits};
 use crate::calls::fields::FieldReader;
 use crate::calls::request::{SessionId, put_hello};
 use crate::client::link_reader::{LIMITS, LinkInput};
+use crate::client::tls::ClientTls;
 use crate::stream::ZmtpStream;
 use crate::zmtp::frame::{ZmtpFrame, ZmtpFrameReader, message};
 use crate::zmtp::handshake::{ClientHandshake, ZmtpFailure, ZmtpProgress};
@@ -66,7 +68,11 @@ fn address_text(scheme: Scheme, name: &str, port: u16) -> String {
 /// An address of a host.
 #[derive(Clone, Copy)]
 enum HostAddress<'a> {
-    Tcp(SocketAddr),
+    Tcp {
+        address: SocketAddr,
+        /// The name in the options.
+        name: &'a str,
+    },
     Path(&'a str),
 }
 
@@ -114,10 +120,16 @@ impl HostAttempt<'_> {
             let share = left / u32::try_from(count - index).unwrap_or(u32::MAX);
             let deadline = Instant::now() + share;
             let attempt = HostAttempt { endpoint, deadline, ..self.clone() };
-            match attempt.open(address).and_then(|stream| attempt.greet(stream)) {
+            let opened = attempt.open(address).and_then(|stream| {
+                attempt.secure(options, address, &stream)?;
+                attempt.greet(stream)
+            });
+            match opened {
                 Ok(opened) => return Ok(opened),
-                // The other hosts of one application have the same users.
-                Err(error @ Error::Authentication { .. }) => return Err(error),
+                // The other hosts of one application have the same users, and the same options.
+                Err(error @ (Error::Authentication { .. } | Error::Config { .. })) => {
+                    return Err(error);
+                }
                 Err(error) => {
                     log::debug!("connecting to {} failed: {error}", attempt.endpoint);
                     failures.push((attempt.endpoint, error));
@@ -140,8 +152,9 @@ impl HostAttempt<'_> {
                 continue;
             }
             match (name, port).to_socket_addrs() {
-                Ok(found) => addresses
-                    .extend(found.map(|address| (endpoint.clone(), HostAddress::Tcp(address)))),
+                Ok(found) => addresses.extend(
+                    found.map(|address| (endpoint.clone(), HostAddress::Tcp { address, name })),
+                ),
                 Err(error) => {
                     let reason = format!("resolving {name:?}: {error}");
                     failures.push((endpoint, self.failed(reason, Some(error))));
@@ -175,8 +188,8 @@ impl HostAttempt<'_> {
         let left = self.left()?;
         match address {
             HostAddress::Path(path) => self.open_path(path, left),
-            HostAddress::Tcp(address) => TcpStream::connect_timeout(&address, left)
-                .map(ZmtpStream::Tcp)
+            HostAddress::Tcp { address, .. } => TcpStream::connect_timeout(&address, left)
+                .map(ZmtpStream::from)
                 .map_err(|error| self.not_open(&format!("TCP to {address}"), error)),
         }
     }
@@ -186,6 +199,27 @@ impl HostAttempt<'_> {
             ErrorKind::WouldBlock | ErrorKind::TimedOut => Error::timeout("connect", self.timeout),
             _ => self.failed(format!("{step}: {error}"), Some(error)),
         }
+    }
+
+    /// Performs the TLS handshake, if the options have TLS. The certificate of the host has to be
+    /// for the name in the URL.
+    fn secure(
+        &self,
+        options: &ConnectionOptions,
+        address: HostAddress<'_>,
+        stream: &ZmtpStream,
+    ) -> Result<()> {
+        let HostAddress::Tcp { name, .. } = address else { return Ok(()) };
+        if options.scheme != Scheme::Zmqs {
+            return Ok(());
+        }
+        let tls = ClientTls::new(&options.tls, name)?;
+        tls.secure(stream, self.deadline).map_err(|error| match error.kind() {
+            ErrorKind::UnexpectedEof => {
+                self.failed("the TLS handshake failed: the host closed the connection".into(), None)
+            }
+            _ => self.not_open("the TLS handshake failed", error),
+        })
     }
 
     /// Connects to a socket of the file system. The timeout also ends the wait for a host that
@@ -200,7 +234,7 @@ impl HostAttempt<'_> {
             let address = SockAddr::unix(path)?;
             loop {
                 match socket.connect(&address) {
-                    Ok(()) => return Ok(ZmtpStream::Unix(socket.into())),
+                    Ok(()) => return Ok(std::os::unix::net::UnixStream::from(socket).into()),
                     Err(error) if error.kind() == ErrorKind::Interrupted => {}
                     Err(error) => return Err(error),
                 }
@@ -217,21 +251,22 @@ impl HostAttempt<'_> {
     /// Runs the handshake, says hello, and waits for the welcome.
     fn greet(&self, stream: ZmtpStream) -> Result<(LinkInput, HostTraits)> {
         stream.set_nodelay();
+        let (mut records, mut outgoing) = (TlsIncoming::default(), TlsOutgoing::default());
         let mut out = Vec::new();
         let mut handshake = ClientHandshake::start(self.user, self.password, &mut out);
-        self.write(&stream, &mut out)?;
+        self.write(&stream, &mut outgoing, &mut out)?;
         let mut frames = ZmtpFrameReader::new(LIMITS);
         let session = self.session_id()?;
         let mut is_open = false;
         let mut buffer = [0; 4096];
         loop {
-            let count = self.read(&stream, &mut buffer)?;
+            let count = self.read(&stream, &mut records, &mut buffer)?;
             let mut octets = buffer.get(..count).unwrap_or_default();
             let greeted = handshake.greeting(&mut octets, &mut out);
             if !greeted.map_err(|failure| self.refused(failure))? {
                 continue;
             }
-            self.write(&stream, &mut out)?;
+            self.write(&stream, &mut outgoing, &mut out)?;
             let mut next =
                 |octets: &mut _| frames.read(octets).map_err(|error| self.lost(error.to_string()));
             while let Some(frame) = next(&mut octets)? {
@@ -243,14 +278,14 @@ impl HostAttempt<'_> {
                             is_open = true;
                             message(&mut out, |out| put_hello(out, HELLO, &session, self.name));
                         }
-                        self.write(&stream, &mut out)?;
+                        self.write(&stream, &mut outgoing, &mut out)?;
                     }
                     // A PING is answered once the connection is open.
                     ZmtpFrame::Command(_) => {}
                     ZmtpFrame::Head { octets: head, has_body: false } if is_open => {
                         let traits = self.welcome(&head, &session)?;
                         let rest = octets.to_vec();
-                        return Ok((LinkInput { stream, frames, rest }, traits));
+                        return Ok((LinkInput { stream, records, frames, rest }, traits));
                     }
                     _ => return Err(self.lost("the host sent a message before its welcome".into())),
                 }
@@ -277,21 +312,38 @@ impl HostAttempt<'_> {
         Ok(session)
     }
 
-    fn write(&self, stream: &ZmtpStream, out: &mut Vec<u8>) -> Result<()> {
-        let left = self.left()?;
-        let written = stream
-            .set_write_timeout(Some(left))
-            .and_then(|()| { &*stream }.write_all(out))
-            .map_err(|error| self.io(error));
+    /// Writes all octets of `out`, and empties it.
+    fn write(
+        &self,
+        stream: &ZmtpStream,
+        records: &mut TlsOutgoing,
+        out: &mut Vec<u8>,
+    ) -> Result<()> {
+        let mut octets = &**out;
+        while !octets.is_empty() {
+            let left = self.left()?;
+            stream.set_write_timeout(Some(left)).map_err(|error| self.io(error))?;
+            match stream.write(records, octets) {
+                Ok(0) => return Err(self.io(ErrorKind::WriteZero.into())),
+                Ok(count) => octets = octets.get(count..).unwrap_or_default(),
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => return Err(self.io(error)),
+            }
+        }
         out.clear();
-        written
+        Ok(())
     }
 
-    fn read(&self, stream: &ZmtpStream, buffer: &mut [u8]) -> Result<usize> {
+    fn read(
+        &self,
+        stream: &ZmtpStream,
+        records: &mut TlsIncoming,
+        buffer: &mut [u8],
+    ) -> Result<usize> {
         loop {
             let left = self.left()?;
             stream.set_read_timeout(Some(left)).map_err(|error| self.io(error))?;
-            match { stream }.read(buffer) {
+            match stream.read(records, buffer) {
                 Ok(0) => return Err(self.lost("the host closed the connection".into())),
                 Ok(count) => return Ok(count),
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
@@ -303,6 +355,10 @@ impl HostAttempt<'_> {
     fn io(&self, error: io::Error) -> Error {
         match error.kind() {
             ErrorKind::WouldBlock | ErrorKind::TimedOut => Error::timeout("connect", self.timeout),
+            // The host has refused the TLS session, for example because it wants a certificate.
+            ErrorKind::InvalidData => {
+                self.failed(format!("the TLS session failed: {error}"), Some(error))
+            }
             _ => self.lost(error.to_string()),
         }
     }

@@ -27,7 +27,7 @@ const FRAME_MIN: usize = 4096;
 ///
 /// A connector has one connection at a time for each role, as a driver of RabbitMQ has. Exclusive
 /// queues belong to the connection, and are deleted with it. Programs use a connector through
-/// `carrot::connect`, which creates one for each `zmq://` and `zmq+ipc://` URL.
+/// `carrot::connect`, which creates one for each `zmq://`, `zmqs://` and `zmq+ipc://` URL.
 ///
 /// Dropping the connector leaves its channels open.
 ///
@@ -119,11 +119,15 @@ impl ZeroMqConnector {
     ///
     /// # Errors
     /// - [`Error::Config`]: an option is out of its limits, is not for this scheme, or the virtual
-    ///   host is not `/`.
+    ///   host is not `/`; also `zmqs` without the feature `tls`.
     pub fn new(options: &ConnectionOptions) -> Result<ZeroMqConnector> {
         options.validate()?;
-        if !matches!(options.scheme, Scheme::Zmq | Scheme::ZmqIpc) {
-            let reason = format!("must be zmq or zmq+ipc, and is {}", options.scheme);
+        if !matches!(options.scheme, Scheme::Zmq | Scheme::Zmqs | Scheme::ZmqIpc) {
+            let reason = format!("must be zmq, zmqs or zmq+ipc, and is {}", options.scheme);
+            return Err(Error::config("scheme", reason));
+        }
+        if options.scheme == Scheme::Zmqs && !cfg!(feature = "tls") {
+            let reason = "zmqs needs the feature `tls` of carrot-backend-zeromq";
             return Err(Error::config("scheme", reason));
         }
         let frame_max = usize::try_from(options.frame_max).unwrap_or(FRAME_MAX);

@@ -136,6 +136,7 @@ mod tests {
     use std::net::{TcpListener, TcpStream};
 
     use carrot_core::backend::{Capabilities, Role};
+    use carrot_listener::TlsIncoming;
 
     use super::*;
     use crate::client::link_reader::{LIMITS, LinkInput};
@@ -149,8 +150,9 @@ mod tests {
         let socket = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
         let same = socket.try_clone().unwrap();
         socket.set_write_timeout(Some(Duration::from_millis(1))).unwrap();
-        let (stream, frames) = (ZmtpStream::Tcp(socket), ZmtpFrameReader::new(LIMITS));
-        let (stream, input) = LinkInput { stream, frames, rest: Vec::new() }.split();
+        let (stream, frames) = (ZmtpStream::from(socket), ZmtpFrameReader::new(LIMITS));
+        let records = TlsIncoming::default();
+        let (stream, input) = LinkInput { stream, records, frames, rest: Vec::new() }.split();
         let heartbeat = Heartbeat::every(Duration::ZERO);
         let shared =
             LinkShared::new(Role::Publish, "host".into(), stream, heartbeat, &Arc::default());

@@ -1,11 +1,12 @@
 //! The thread that reads from the socket of a connection.
 
-use std::io::{self, ErrorKind, Read};
+use std::io::{self, ErrorKind};
 use std::sync::Arc;
 
 use carrot_amqp_wire::PropertiesRef;
 use carrot_core::backend::{Body, Content, Delivery, DeliveryTag, Printable};
 use carrot_core::{Error, Properties};
+use carrot_listener::TlsIncoming;
 
 use crate::calls::event::{DeliveredHead, HostEvent};
 use crate::calls::fields::{FieldReader, MessageStart};
@@ -27,6 +28,8 @@ pub(crate) const LIMITS: MessageLimits = MessageLimits { head: 16 << 20, body: 4
 #[derive(Debug)]
 pub(crate) struct LinkInput {
     pub(crate) stream: ZmtpStream,
+    /// Records that have arrived after the welcome.
+    pub(crate) records: TlsIncoming,
     pub(crate) frames: ZmtpFrameReader,
     /// Octets that have arrived after the welcome.
     pub(crate) rest: Vec<u8>,
@@ -35,25 +38,27 @@ pub(crate) struct LinkInput {
 /// The state of an input whose socket is shared.
 #[derive(Debug)]
 pub(crate) struct LinkReadState {
+    records: TlsIncoming,
     frames: ZmtpFrameReader,
     rest: Vec<u8>,
 }
 
 impl LinkInput {
     pub(crate) fn split(self) -> (ZmtpStream, LinkReadState) {
-        (self.stream, LinkReadState { frames: self.frames, rest: self.rest })
+        let LinkInput { stream, records, frames, rest } = self;
+        (stream, LinkReadState { records, frames, rest })
     }
 }
 
 /// Reads until the connection ends.
 pub(crate) fn run(link: &LinkShared, input: LinkReadState) {
-    let LinkReadState { mut frames, rest } = input;
+    let LinkReadState { mut records, mut frames, rest } = input;
     let mut reader = LinkReader { link, head: Vec::new() };
     let ended = reader.octets(&mut frames, &rest).and_then(|()| {
         link.stream
             .set_read_timeout(link.heartbeat.patience())
             .map_err(|error| link.lost(error))?;
-        reader.read(&mut frames)
+        reader.read(&mut records, &mut frames)
     });
     if let Err(error) = ended {
         link.fail(&error);
@@ -71,10 +76,14 @@ impl LinkReader<'_> {
     ///
     /// # Errors
     /// The reason of the end, as the error of the connection. Never succeeds.
-    fn read(&mut self, frames: &mut ZmtpFrameReader) -> Result<(), Error> {
+    fn read(
+        &mut self,
+        records: &mut TlsIncoming,
+        frames: &mut ZmtpFrameReader,
+    ) -> Result<(), Error> {
         let mut buffer = vec![0; BUFFER];
         loop {
-            let count = match (&self.link.stream).read(&mut buffer) {
+            let count = match self.link.stream.read(records, &mut buffer) {
                 Ok(0) => return Err(self.link.lost("the host closed the connection")),
                 Ok(count) => count,
                 Err(error) if error.kind() == ErrorKind::Interrupted => continue,
@@ -230,7 +239,7 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let socket = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
         let heartbeat = Heartbeat::every(Duration::ZERO);
-        let stream = ZmtpStream::Tcp(socket);
+        let stream = ZmtpStream::from(socket);
         // No thread writes what is added.
         let link =
             LinkShared::new(Role::Publish, "host".into(), stream, heartbeat, &Arc::default());

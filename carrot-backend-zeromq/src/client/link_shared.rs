@@ -249,7 +249,7 @@ impl LinkShared {
                 writer.append(|out| command::ping(out, self.heartbeat.ttl_tenths()))?;
             }
             match task {
-                WriterTask::End => return writer.flush(),
+                WriterTask::End => return writer.end(),
                 WriterTask::Heartbeat => writer.flush()?,
                 WriterTask::Write(batch) => {
                     batch.items.iter().try_for_each(|item| item.write(&mut writer))?;

@@ -12,3 +12,4 @@ pub(crate) mod link_reader;
 pub(crate) mod link_shared;
 pub(crate) mod observers;
 pub(crate) mod subscription;
+pub(crate) mod tls;

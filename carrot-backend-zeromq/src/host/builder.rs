@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use carrot_backend_memory::Broker;
 use carrot_core::{Error, Result, Secret};
-use carrot_listener::{Users, check_addresses};
+use carrot_listener::{ServerTls, Users, check_addresses};
 
 use crate::heartbeat::Heartbeat;
 use crate::host::running::{BrokerHost, HostSocket, failed};
@@ -68,6 +68,7 @@ impl BrokerHostBuilder {
             settings: HostSettings {
                 broker: broker.clone(),
                 users: Users::default(),
+                tls: None,
                 heartbeat: Heartbeat::every(Duration::from_secs(5)),
                 max_connections: 10_000,
                 max_channels: 2047,
@@ -85,7 +86,7 @@ impl BrokerHostBuilder {
     /// Adds a user, who may do everything. Wrong passwords are answered after a pause of 250
     /// milliseconds. Name and password have at most 255 bytes each.
     ///
-    /// The connection is not encrypted: the password is readable on the network.
+    /// Without [`tls`](BrokerHostBuilder::tls), the password is readable on the network.
     ///
     /// Defaults to no user, and every client may connect.
     pub fn user(
@@ -99,8 +100,38 @@ impl BrokerHostBuilder {
         self
     }
 
-    /// Permits addresses that other machines reach. Passwords and messages cross the network
-    /// unencrypted.
+    /// Serves ZMTP over TLS, and nothing else, at the address of the host. Its
+    /// [`url`](BrokerHost::url) begins with `zmqs://`.
+    ///
+    /// Carrot's clients connect with `zmqs://`. Libraries of ZeroMQ have no TLS: a second host
+    /// without TLS can offer the same broker to them at another address. The TLS handshake counts
+    /// for [`handshake_timeout`](BrokerHostBuilder::handshake_timeout).
+    ///
+    /// Defaults to ZMTP without TLS.
+    ///
+    /// ```no_run
+    /// use carrot::config::Pem;
+    /// use carrot::memory::Broker;
+    /// use carrot::zeromq::{BrokerHost, ServerTls};
+    ///
+    /// let host = BrokerHost::builder(&Broker::new())
+    ///     .tls(ServerTls::new(Pem::file("host.pem"), Pem::file("host.key")))
+    ///     .user("ann", "hush")
+    ///     .allow_other_machines()
+    ///     .bind("0.0.0.0:5556")?;
+    ///
+    /// // On another machine:
+    /// let connection = carrot::connect("zmqs://ann:hush@mq.example?cacertfile=ca.pem")?;
+    /// # drop((host, connection));
+    /// # Ok::<(), carrot::Error>(())
+    /// ```
+    pub fn tls(mut self, tls: ServerTls) -> BrokerHostBuilder {
+        self.settings.tls = Some(tls);
+        self
+    }
+
+    /// Permits addresses that other machines reach. Without [`tls`](BrokerHostBuilder::tls),
+    /// passwords and messages cross the network unencrypted.
     ///
     /// A host for other machines needs users.
     ///
@@ -191,7 +222,8 @@ impl BrokerHostBuilder {
     ///
     /// # Errors
     /// - [`Error::Config`]: the address is not of the loopback interface and other machines are not
-    ///   allowed, a host for other machines has no user, or a name or password is too long.
+    ///   allowed, a host for other machines has no user, a name or password is too long, or a
+    ///   certificate or key cannot be used; also TLS without the feature `tls`.
     /// - [`Error::Backend`]: the address cannot be used, for example because its port is in use.
     pub fn bind(self, address: impl ToSocketAddrs) -> Result<BrokerHost> {
         self.check()?;
@@ -213,12 +245,16 @@ impl BrokerHostBuilder {
     /// is replaced. Two hosts must not be started at the same path at once.
     ///
     /// # Errors
-    /// - [`Error::Config`]: a name or password of a user is too long.
+    /// - [`Error::Config`]: a name or password of a user is too long, or the host has TLS.
     /// - [`Error::Backend`]: the path cannot be used, for example because another file is there, or
     ///   another program listens there.
     #[cfg(unix)]
     pub fn bind_path(self, path: impl AsRef<Path>) -> Result<BrokerHost> {
         self.check()?;
+        if self.settings.tls.is_some() {
+            let reason = "a socket of the file system has no TLS; its permissions protect it";
+            return Err(Error::config("tls", reason));
+        }
         let (listener, file) =
             SocketFile::bind(path.as_ref()).map_err(|error| failed("bind the path", &error))?;
         BrokerHost::start(HostSocket::Unix(listener, file), self.settings)

@@ -1,13 +1,14 @@
 //! The parts of a connection that its threads share.
 
+use std::io;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, OnceLock};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use carrot_backend_memory::session::Session;
 use carrot_core::Error;
 use carrot_core::backend::Event;
-use carrot_listener::{OutgoingQueue, ServedConnection};
+use carrot_listener::{OutgoingQueue, ServedConnection, ServerTlsAcceptor};
 
 use crate::calls::event::{put_blocked, put_end, put_unblocked};
 use crate::heartbeat::Heartbeat;
@@ -28,20 +29,34 @@ pub(crate) struct HostPeer {
     pub(crate) is_draining: AtomicBool,
     /// The session, once the peer has said hello.
     pub(crate) session: OnceLock<Session>,
+    write_timeout: Duration,
 }
 
 impl HostPeer {
-    pub(crate) fn new(stream: ZmtpStream, heartbeat: Heartbeat) -> std::io::Result<HostPeer> {
+    pub(crate) fn new(stream: ZmtpStream, heartbeat: Heartbeat) -> io::Result<HostPeer> {
         stream.set_nodelay();
-        let timeout = heartbeat.patience().unwrap_or(WRITE_TIMEOUT).min(WRITE_TIMEOUT);
-        stream.set_write_timeout(Some(timeout))?;
+        let write_timeout = heartbeat.patience().unwrap_or(WRITE_TIMEOUT).min(WRITE_TIMEOUT);
+        stream.set_write_timeout(Some(write_timeout))?;
         Ok(HostPeer {
             stream,
             outgoing: Arc::default(),
             has_heartbeats: AtomicBool::new(false),
             is_draining: AtomicBool::new(false),
             session: OnceLock::new(),
+            write_timeout,
         })
+    }
+
+    /// Performs the TLS handshake.
+    ///
+    /// Blocks at most until `deadline`.
+    pub(crate) fn secure(
+        &self,
+        acceptor: &ServerTlsAcceptor,
+        deadline: Option<Instant>,
+    ) -> io::Result<()> {
+        self.stream.accept_tls(acceptor, deadline)?;
+        self.stream.set_write_timeout(Some(self.write_timeout))
     }
 
     /// Reports an event of the session to the peer.

@@ -1,6 +1,6 @@
 //! The thread that reads from the socket of a connection, and does the work of the connection.
 
-use std::io::{self, ErrorKind, Read};
+use std::io::{self, ErrorKind};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, mpsc};
 use std::thread;
@@ -9,7 +9,9 @@ use std::time::{Duration, Instant};
 use carrot_backend_memory::session::{Session, SessionSettings};
 use carrot_core::Error;
 use carrot_core::backend::{Body, Printable};
-use carrot_listener::{BudgetShare, ConnectionRegistry, MemoryBudget, Registration};
+use carrot_listener::{
+    BudgetShare, ConnectionRegistry, MemoryBudget, Registration, ServerTlsAcceptor, TlsIncoming,
+};
 
 use crate::calls::event::{HostTraits, put_failed, put_welcome};
 use crate::calls::fields::{CallError, FieldReader, MessageStart};
@@ -44,6 +46,7 @@ const END_TIMEOUT: Duration = Duration::from_secs(5);
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct HostContext<'h> {
     pub(crate) settings: &'h HostSettings,
+    pub(crate) tls: Option<&'h ServerTlsAcceptor>,
     pub(crate) budget: &'h MemoryBudget,
     pub(crate) registry: &'h ConnectionRegistry,
 }
@@ -55,6 +58,10 @@ pub(crate) fn run(peer: HostPeer, registration: Registration, context: HostConte
         return;
     }
     let ending = PeerEnding(&peer);
+    let deadline = Instant::now().checked_add(context.settings.handshake_timeout);
+    if !secure(&peer, context, deadline) {
+        return;
+    }
     let written = Arc::clone(&peer);
     let heartbeat = context.settings.heartbeat;
     let (reading, is_read) = mpsc::channel::<()>();
@@ -66,7 +73,7 @@ pub(crate) fn run(peer: HostPeer, registration: Registration, context: HostConte
         Ok(writer) => writer,
         Err(error) => return log::warn!("a connection was refused: no thread: {error}"),
     };
-    let mut reader = HostReader::new(&peer, registration, context);
+    let mut reader = HostReader::new(&peer, registration, context, deadline);
     if let Err(error) = reader.read() {
         log::debug!("a connection was lost: {error}");
         peer.close_socket();
@@ -80,6 +87,23 @@ pub(crate) fn run(peer: HostPeer, registration: Registration, context: HostConte
     }
     drop(reader);
     drop(ending);
+}
+
+/// Performs the TLS handshake, if the host has TLS. Returns whether the connection continues.
+fn secure(peer: &HostPeer, context: HostContext<'_>, deadline: Option<Instant>) -> bool {
+    let Some(acceptor) = context.tls else { return true };
+    let Err(error) = peer.secure(acceptor, deadline) else { return true };
+    // Connections that the host itself closes, or that only look for a port.
+    if context.registry.is_stopping() || error.kind() == ErrorKind::UnexpectedEof {
+        log::debug!("a connection ended in its TLS handshake: {error}");
+    } else {
+        log::warn!("a connection was closed in its TLS handshake: {error}");
+    }
+    if error.kind() == ErrorKind::InvalidData {
+        // An alert with the reason is on its way.
+        peer.stream.linger(Instant::now() + END_TIMEOUT);
+    }
+    false
 }
 
 /// Ends a connection, also after a panic.
@@ -135,6 +159,7 @@ impl<'c> HostReader<'c> {
         peer: &'c Arc<HostPeer>,
         registration: Registration,
         context: HostContext<'c>,
+        deadline: Option<Instant>,
     ) -> HostReader<'c> {
         let mut greeting = Vec::new();
         let handshake = HostHandshake::start(!context.settings.users.is_empty(), &mut greeting);
@@ -146,7 +171,7 @@ impl<'c> HostReader<'c> {
             stage: HostStage::Handshake(handshake),
             limits: EARLY_LIMITS,
             head: Vec::new(),
-            deadline: Instant::now().checked_add(context.settings.handshake_timeout),
+            deadline,
         }
     }
 
@@ -158,10 +183,11 @@ impl<'c> HostReader<'c> {
         let mut frames = ZmtpFrameReader::new(self.limits);
         let mut unfinished = self.context.budget.share();
         let mut held = 0;
+        let mut records = TlsIncoming::default();
         let mut buffer = vec![0; BUFFER];
         loop {
             self.set_timeout()?;
-            let count = match (&self.peer.stream).read(&mut buffer) {
+            let count = match self.peer.stream.read(&mut records, &mut buffer) {
                 // The peer closes its socket after the last message.
                 Ok(0) if self.peer.outgoing.is_sealed() => return Ok(()),
                 Ok(0) => return Err(ErrorKind::UnexpectedEof.into()),

@@ -12,7 +12,9 @@ use std::time::Duration;
 
 use carrot_backend_memory::session::MemoryLimit;
 use carrot_core::{Error, Result};
-use carrot_listener::{AcceptSettings, ConnectionRegistry, MemoryBudget, Registration, accept_all};
+use carrot_listener::{
+    AcceptSettings, ConnectionRegistry, MemoryBudget, Registration, ServerTlsAcceptor, accept_all,
+};
 
 use crate::host::peer::HostPeer;
 use crate::host::reader::{self, HostContext, STACK};
@@ -52,6 +54,7 @@ enum HostPlace {
 /// The parts of a host that its threads share.
 struct HostShared {
     settings: HostSettings,
+    tls: Option<ServerTlsAcceptor>,
     budget: MemoryBudget,
     limit: MemoryLimit,
     registry: Arc<ConnectionRegistry>,
@@ -59,6 +62,7 @@ struct HostShared {
 
 impl BrokerHost {
     pub(crate) fn start(socket: HostSocket, settings: HostSettings) -> Result<BrokerHost> {
+        let tls = settings.tls.as_ref().map(ServerTlsAcceptor::new).transpose()?;
         let (listener, place) = match socket {
             HostSocket::Tcp(listener) => {
                 let address = listener.local_addr().map_err(|error| failed("bind", &error))?;
@@ -70,6 +74,7 @@ impl BrokerHost {
             }
         };
         let shared = Arc::new(HostShared {
+            tls,
             budget: MemoryBudget::new(settings.max_unfinished_bytes),
             limit: MemoryLimit::new(settings.memory_limit as u64, [&settings.broker]),
             settings,
@@ -102,7 +107,9 @@ impl BrokerHost {
         }
     }
 
-    /// Returns the URL that clients connect to, without user and password.
+    /// Returns the URL that clients connect to, without user and password, and with the IP address
+    /// as its host. With TLS, the certificate has to be for that address, or the client names
+    /// another.
     ///
     /// ```
     /// use carrot::memory::Broker;
@@ -114,7 +121,10 @@ impl BrokerHost {
     /// ```
     pub fn url(&self) -> String {
         match &self.place {
-            HostPlace::Tcp(address) => format!("zmq://{}", reachable(*address)),
+            HostPlace::Tcp(address) => {
+                let scheme = if self.shared.tls.is_some() { "zmqs" } else { "zmq" };
+                format!("{scheme}://{}", reachable(*address))
+            }
             #[cfg(unix)]
             HostPlace::Unix(file) => format!("zmq+ipc://{}", file.escaped()),
         }
@@ -234,6 +244,7 @@ impl HostShared {
         }
         let context = HostContext {
             settings: &self.settings,
+            tls: self.tls.as_ref(),
             budget: &self.budget,
             registry: &self.registry,
         };

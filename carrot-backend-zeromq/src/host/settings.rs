@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use carrot_backend_memory::Broker;
-use carrot_listener::Users;
+use carrot_listener::{ServerTls, Users};
 
 use crate::heartbeat::Heartbeat;
 
@@ -12,6 +12,7 @@ use crate::heartbeat::Heartbeat;
 pub(crate) struct HostSettings {
     pub(crate) broker: Broker,
     pub(crate) users: Users,
+    pub(crate) tls: Option<ServerTls>,
     pub(crate) heartbeat: Heartbeat,
     pub(crate) max_connections: usize,
     pub(crate) max_channels: usize,

@@ -70,7 +70,7 @@ fn write(peer: &HostPeer, heartbeat: Heartbeat) -> io::Result<()> {
             writer.append(|out| command::ping(out, heartbeat.ttl_tenths()))?;
         }
         match task {
-            WriterTask::End => return writer.flush(),
+            WriterTask::End => return writer.end(),
             WriterTask::Heartbeat => writer.flush()?,
             WriterTask::Write(batch) => {
                 batch.items.iter().try_for_each(|item| item.write(&mut writer))?;

@@ -7,8 +7,14 @@ pub(crate) const GREETING: usize = 64;
 /// The size of the part of a greeting that names no mechanism, in octets.
 pub(crate) const GREETING_START: usize = 11;
 /// The octets that protocols of other servers begin with, and their names.
-const OTHERS: [(&[u8], &str); 4] =
-    [(b"AMQP", "AMQP"), (b"\x16\x03", "TLS"), (b"GET ", "HTTP"), (b"POST", "HTTP")];
+const OTHERS: [(&[u8], &str); 5] = [
+    (b"AMQP", "AMQP"),
+    // A handshake, and an alert.
+    (b"\x16\x03", "TLS"),
+    (b"\x15\x03", "TLS"),
+    (b"GET ", "HTTP"),
+    (b"POST", "HTTP"),
+];
 
 /// How a peer proves who it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -127,6 +133,7 @@ mod tests {
             (&b"AMQP\0\0\x09\x01"[..], Some("AMQP")),
             (b"GET / HTTP/1.1", Some("HTTP")),
             (b"\x16\x03\x01", Some("TLS")),
+            (b"\x15\x03\x03\0\x02\x02\x0a", Some("TLS")),
             (b"\0", None),
         ] {
             let refused = GreetingReader::default().read(&mut &octets[..]);

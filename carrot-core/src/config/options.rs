@@ -50,6 +50,9 @@ use crate::config::tls::TlsOptions;
 ///   clients disagree. Only [`vhost`](Self::vhost) selects the empty name.)
 /// * `memory://` is a private broker in this process, and `memory://name` the broker of that name.
 ///   The memory broker has no users, no vhosts and no TLS. URLs that set one of them are refused.
+/// * `zmq://host:port` is a host of ZeroMQ over TCP, and `zmqs://host:port` the same over TLS. The
+///   default port is 5555, and 5556 with TLS. `zmq+ipc:///path` is a host at a socket of the file
+///   system. A host of ZeroMQ has no vhosts.
 ///
 /// | option | meaning |
 /// |---|---|
@@ -122,7 +125,7 @@ pub struct ConnectionOptions {
     pub credentials: Credentials,
     /// The virtual host.
     pub vhost: String,
-    /// The TLS options, for [`Scheme::Amqps`].
+    /// The TLS options, for [`Scheme::Amqps`] and [`Scheme::Zmqs`].
     #[serde(skip_serializing_if = "is_default")]
     pub tls: TlsOptions,
     /// The interval of heartbeats, in whole seconds; zero for none.
@@ -213,7 +216,7 @@ impl ConnectionOptions {
 
     /// Sets the port of the first, or only, address.
     ///
-    /// Defaults to 5672, and to 5671 with TLS.
+    /// Defaults to the [port of the scheme](Scheme::default_port): 5672, and 5671 with TLS.
     #[must_use]
     pub fn port(mut self, port: u16) -> ConnectionOptions {
         self.first_host().port = Some(port);
@@ -328,12 +331,12 @@ impl ConnectionOptions {
         self
     }
 
-    /// Connects with TLS.
+    /// Connects with TLS. The scheme becomes `zmqs` if it was `zmq`, and otherwise `amqps`.
     ///
     /// Defaults to no TLS.
     #[must_use]
     pub fn tls(mut self, tls: TlsOptions) -> ConnectionOptions {
-        self.scheme = Scheme::Amqps;
+        self.scheme = self.scheme.with_tls();
         self.tls = tls;
         self
     }

@@ -7,6 +7,7 @@ use crate::config::options::ConnectionOptions;
 use crate::config::rabbitmq_release::RabbitMqRelease;
 use crate::config::scheme::Scheme;
 use crate::config::tls::TlsOptions;
+use crate::config::validate::without_tls;
 use crate::error::{Error, Result};
 
 const FIELDS: &[&str] = &[
@@ -45,18 +46,13 @@ impl TryFrom<Given> for ConnectionOptions {
             Some(Scheme::Memory) => ConnectionOptions::memory(),
             _ => ConnectionOptions::new(),
         };
-        if let Some(tls) = tls {
-            options = options.tls(tls);
+        match (tls, scheme) {
+            (Some(_), Some(scheme)) if !scheme.has_tls() => return Err(without_tls(scheme)),
+            (Some(tls), _) => options = options.tls(tls),
+            (None, _) => {}
         }
-        match scheme {
-            Some(scheme) if scheme != Scheme::Amqps && options.scheme == Scheme::Amqps => {
-                return Err(Error::config(
-                    "tls",
-                    format!("the scheme {scheme} has no TLS; amqps has"),
-                ));
-            }
-            Some(scheme) => options.scheme = scheme,
-            None => {}
+        if let Some(scheme) = scheme {
+            options.scheme = scheme;
         }
 
         let host = fields.read("host", |given, _| Host::try_from(given))?;

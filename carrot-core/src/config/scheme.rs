@@ -7,7 +7,7 @@ use crate::error::{Error, Result};
 
 /// The backend of a connection, and its transport.
 ///
-/// Serialized as `"amqp"`, `"amqps"`, `"memory"`, `"zmq"` or `"zmq+ipc"`.
+/// Serialized as `"amqp"`, `"amqps"`, `"memory"`, `"zmq"`, `"zmqs"` or `"zmq+ipc"`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase", try_from = "Given")]
 #[non_exhaustive]
@@ -21,14 +21,16 @@ pub enum Scheme {
     Memory,
     /// A host of the in-process broker, by ZeroMQ over TCP, `zmq://`.
     Zmq,
+    /// A host of the in-process broker, by ZeroMQ over TLS, `zmqs://`.
+    Zmqs,
     /// A host of the in-process broker, by ZeroMQ at a socket of the file system, `zmq+ipc://`.
     #[serde(rename = "zmq+ipc")]
     ZmqIpc,
 }
 
 impl Scheme {
-    pub(super) const ALL: [Scheme; 5] =
-        [Scheme::Amqp, Scheme::Amqps, Scheme::Memory, Scheme::Zmq, Scheme::ZmqIpc];
+    pub(super) const ALL: [Scheme; 6] =
+        [Scheme::Amqp, Scheme::Amqps, Scheme::Memory, Scheme::Zmq, Scheme::Zmqs, Scheme::ZmqIpc];
 
     /// Returns the scheme of a URL, without `://`.
     pub fn as_str(self) -> &'static str {
@@ -37,18 +39,34 @@ impl Scheme {
             Scheme::Amqps => "amqps",
             Scheme::Memory => "memory",
             Scheme::Zmq => "zmq",
+            Scheme::Zmqs => "zmqs",
             Scheme::ZmqIpc => "zmq+ipc",
         }
     }
 
-    /// Returns the port of an address without a port: 5672, or 5671 with TLS, and 5555 for ZeroMQ.
-    /// Returns 0 for the memory broker and for sockets of the file system, which have no port.
+    /// Returns the port of an address without a port: 5672, or 5671 with TLS; for ZeroMQ 5555, or
+    /// 5556 with TLS. Returns 0 for the memory broker and for sockets of the file system, which
+    /// have no port.
     pub fn default_port(self) -> u16 {
         match self {
             Scheme::Amqp => 5672,
             Scheme::Amqps => 5671,
             Scheme::Memory | Scheme::ZmqIpc => 0,
             Scheme::Zmq => 5555,
+            Scheme::Zmqs => 5556,
+        }
+    }
+
+    /// Returns whether the transport is TLS.
+    pub(super) fn has_tls(self) -> bool {
+        matches!(self, Scheme::Amqps | Scheme::Zmqs)
+    }
+
+    /// Returns the scheme of the same backend with TLS; `amqps` if the backend has none.
+    pub(super) fn with_tls(self) -> Scheme {
+        match self {
+            Scheme::Zmq | Scheme::Zmqs => Scheme::Zmqs,
+            Scheme::Amqp | Scheme::Amqps | Scheme::Memory | Scheme::ZmqIpc => Scheme::Amqps,
         }
     }
 }
@@ -58,10 +76,9 @@ impl TryFrom<Given> for Scheme {
 
     fn try_from(given: Given) -> Result<Scheme> {
         let scheme = given.text("scheme")?;
-        Scheme::ALL
-            .into_iter()
-            .find(|known| known.as_str() == scheme)
-            .ok_or_else(|| Error::config("scheme", "must be amqp, amqps, memory, zmq or zmq+ipc"))
+        Scheme::ALL.into_iter().find(|known| known.as_str() == scheme).ok_or_else(|| {
+            Error::config("scheme", "must be amqp, amqps, memory, zmq, zmqs or zmq+ipc")
+        })
     }
 }
 

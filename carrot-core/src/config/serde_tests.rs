@@ -96,6 +96,7 @@ fn options_without_a_secret_survive_json_and_toml() {
         ConnectionOptions::memory_named("a:b/c"),
         ConnectionOptions::memory().imitate(RabbitMqRelease::V3_10),
         ConnectionOptions::new().tls(TlsOptions::new()),
+        ConnectionOptions::try_from("zmqs://h?cacertfile=ca.pem").unwrap(),
         ConnectionOptions::new()
             .tls(identity.authority(Pem::file("ca.pem")).server_name("mq"))
             .external_credentials(),
@@ -207,6 +208,8 @@ fn an_error_names_the_wrong_field() {
         (r#""scheme": "http""#, "scheme"),
         (r#""scheme": "amqp", "tls": {}"#, "tls"),
         (r#""scheme": "memory", "tls": {}"#, "tls"),
+        (r#""scheme": "zmq", "tls": {}"#, "tls"),
+        (r#""scheme": "zmqs", "vhost": "v""#, "vhost"),
         (r#""scheme": "memory", "vhost": "v""#, "vhost"),
         (r#""scheme": "memory", "imitate": 4.3"#, "imitate"),
         (r#""imitate": "4.3""#, "imitate"),

@@ -52,7 +52,9 @@ impl FromStr for ConnectionOptions {
 
         let mut options = match scheme {
             Scheme::Memory => memory(authority, path)?,
-            Scheme::Amqp | Scheme::Amqps | Scheme::Zmq => network(scheme, authority, path)?,
+            Scheme::Amqp | Scheme::Amqps | Scheme::Zmq | Scheme::Zmqs => {
+                network(scheme, authority, path)?
+            }
             Scheme::ZmqIpc => file_system(authority, path)?,
         };
         apply_query(&mut options, query)?;
@@ -92,11 +94,13 @@ impl From<&ConnectionOptions> for ConnectionOptions {
 }
 
 fn split_scheme(url: &str) -> Result<(Scheme, &str)> {
-    const EXPECTED: &str = "must be amqp, amqps, memory, zmq or zmq+ipc, as in amqp://localhost";
+    const EXPECTED: &str =
+        "must be amqp, amqps, memory, zmq, zmqs or zmq+ipc, as in amqp://localhost";
     let Some((scheme, rest)) = url.split_once("://") else {
         return Err(Error::config(
             "URL",
-            "has no scheme: it must start with amqp://, amqps://, memory://, zmq:// or zmq+ipc://",
+            "has no scheme: it must start with amqp://, amqps://, memory://, zmq://, zmqs:// or \
+             zmq+ipc://",
         ));
     };
     let known = Scheme::ALL.into_iter().find(|known| known.as_str().eq_ignore_ascii_case(scheme));
@@ -297,10 +301,14 @@ fn apply_query(options: &mut ConnectionOptions, query: &str) -> Result<()> {
         if value.is_empty() {
             return Err(Error::config(option, "has no value"));
         }
-        if TLS_OPTIONS.contains(&option) && options.scheme != Scheme::Amqps {
+        if TLS_OPTIONS.contains(&option) && !options.scheme.has_tls() {
             return Err(Error::config(
                 option,
-                format!("needs TLS: use amqps:// in place of {}://", options.scheme),
+                format!(
+                    "needs TLS: use {}:// in place of {}://",
+                    options.scheme.with_tls(),
+                    options.scheme
+                ),
             ));
         }
         match option {

@@ -153,7 +153,28 @@ fn an_error_names_the_wrong_option() {
     }
     for option in TLS_OPTIONS {
         assert_eq!(wrong_option(&format!("amqp://h?{option}=verify_peer")), option);
+        assert_eq!(wrong_option(&format!("zmq://h?{option}=verify_peer")), option);
+        assert_eq!(wrong_option(&format!("zmq+ipc:///h?{option}=verify_peer")), option);
     }
+}
+
+#[test]
+fn hosts_of_zeromq_have_tls_by_their_scheme() {
+    let url = "zmqs://ann:hush@h?cacertfile=ca.pem&certfile=c&keyfile=k&server_name_indication=n";
+    let read: ConnectionOptions = url.parse().unwrap();
+    let plain: ConnectionOptions = "zmq://ann:hush@h".parse().unwrap();
+    let tls = TlsOptions::new()
+        .authority(Pem::file("ca.pem"))
+        .identity(Pem::file("c"), Pem::file("k"))
+        .server_name("n");
+    assert_eq!(plain.clone().tls(tls), read);
+    assert_eq!(read.scheme, Scheme::Zmqs);
+    assert_eq!(read.addresses().collect::<Vec<_>>(), [("h", 5556)]);
+    assert_eq!(plain.addresses().collect::<Vec<_>>(), [("h", 5555)]);
+    let shown = read.to_string();
+    assert_eq!(shown.replace("***", "hush").parse::<ConnectionOptions>().unwrap(), read);
+    let refused = "zmq://h?cacertfile=ca.pem".parse::<ConnectionOptions>().unwrap_err();
+    assert!(refused.to_string().contains("use zmqs:// in place of zmq://"), "{refused}");
 }
 
 #[test]
@@ -177,6 +198,8 @@ fn options_of_a_builder_have_the_same_limits() {
         (new().external_credentials(), "auth_mechanism"),
         (ConnectionOptions { hosts: Vec::new(), ..new() }, "host"),
         (ConnectionOptions { tls: TlsOptions::new().server_name("x"), ..new() }, "tls"),
+        ("zmqs://h".parse::<ConnectionOptions>().unwrap().vhost("v"), "vhost"),
+        ("zmqs://h".parse::<ConnectionOptions>().unwrap().external_credentials(), "auth_mechanism"),
         (ConnectionOptions::memory().vhost("v"), "vhost"),
         (ConnectionOptions::memory_named("a").port(1), "port"),
         (ConnectionOptions::memory_named("a").add_host("b"), "host"),

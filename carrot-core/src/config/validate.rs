@@ -39,17 +39,14 @@ impl ConnectionOptions {
         if self.scheme == Scheme::Memory && self.vhost != "/" {
             return Err(Error::config("vhost", "the memory broker has no vhosts"));
         }
-        if matches!(self.scheme, Scheme::Zmq | Scheme::ZmqIpc) && self.vhost != "/" {
+        if matches!(self.scheme, Scheme::Zmq | Scheme::Zmqs | Scheme::ZmqIpc) && self.vhost != "/" {
             return Err(Error::config("vhost", "a host of ZeroMQ has no vhosts"));
         }
         if self.scheme != Scheme::Memory && self.imitate.is_some() {
             return Err(Error::config("imitate", "only the memory broker imitates a release"));
         }
-        if self.scheme != Scheme::Amqps && self.tls != TlsOptions::default() {
-            return Err(Error::config(
-                "tls",
-                format!("the scheme {} has no TLS; amqps has", self.scheme),
-            ));
+        if !self.scheme.has_tls() && self.tls != TlsOptions::default() {
+            return Err(without_tls(self.scheme));
         }
         Ok(())
     }
@@ -70,10 +67,10 @@ impl ConnectionOptions {
                 return host.map_or(Ok(()), |host| string("host", &host.name));
             }
             Scheme::ZmqIpc => return self.validate_path(),
-            Scheme::Amqp | Scheme::Amqps | Scheme::Zmq if self.hosts.is_empty() => {
+            Scheme::Amqp | Scheme::Amqps | Scheme::Zmq | Scheme::Zmqs if self.hosts.is_empty() => {
                 return Err(Error::config("host", "there is no address"));
             }
-            Scheme::Amqp | Scheme::Amqps | Scheme::Zmq => {}
+            Scheme::Amqp | Scheme::Amqps | Scheme::Zmq | Scheme::Zmqs => {}
         }
         for host in &self.hosts {
             string("host", &host.name)?;
@@ -134,6 +131,11 @@ impl ConnectionOptions {
             Credentials::External => Ok(()),
         }
     }
+}
+
+/// Returns the error of TLS options for a scheme without TLS.
+pub(super) fn without_tls(scheme: Scheme) -> Error {
+    Error::config("tls", format!("the scheme {scheme} has no TLS; {} has", scheme.with_tls()))
 }
 
 fn is_of_a_name(character: char) -> bool {

@@ -9,14 +9,15 @@ use carrot_amqp_wire::{
 };
 use carrot_backend_memory::session::SessionSettings;
 use carrot_core::{Headers, RabbitMqRelease, Value};
+use carrot_listener::PeerTls;
 
+use crate::certificate::common_name;
 use crate::close::Close;
 use crate::connection::authentication::{EXTERNAL, PeerCredentials, mechanisms};
 use crate::connection::peer::Peer;
 use crate::outgoing::Outgoing;
 use crate::properties::PropertyForwarding;
 use crate::settings::ServerSettings;
-use crate::tls::ServerTlsSession;
 
 /// The header of AMQP 0-9, which RabbitMQ treats as that of AMQP 0-9-1.
 const AMQP_0_9: &[u8; 8] = b"AMQP\x01\x01\0\x09";
@@ -113,7 +114,7 @@ impl ServerHandshake {
             return Err(HandshakeFailure::Silent);
         }
         let properties = server_properties(settings.release());
-        let has_certificate = peer.tls.get().is_some_and(ServerTlsSession::has_client_certificate);
+        let has_certificate = certificate_of(peer).is_some();
         peer.outgoing.method(
             0,
             &ConnectionStart {
@@ -204,12 +205,12 @@ impl ServerHandshake {
         let given = PeerCredentials::read(start_ok.mechanism, start_ok.response.as_bytes());
         let user = if is_external {
             // The response may name a user, which RabbitMQ ignores, too.
-            let named = peer.tls.get().and_then(ServerTlsSession::common_name);
+            let named = certificate_of(peer).and_then(common_name);
             named.filter(|name| settings.users.contains(name))
         } else {
             given
                 .filter(|given| settings.users.accept(given.user, given.password))
-                .map(|given| given.user)
+                .map(|given| given.user.to_string())
         };
         match user {
             Some(user) => {
@@ -334,3 +335,7 @@ fn server_properties(release: RabbitMqRelease) -> Headers {
 
 /// The pause before wrong credentials are answered, which slows guessing down.
 pub(crate) const REFUSAL_PAUSE: Duration = Duration::from_millis(250);
+/// Returns the certificate of the peer, in DER, which an authority has signed.
+fn certificate_of(peer: &Peer) -> Option<&[u8]> {
+    peer.tls.get().and_then(PeerTls::peer_certificate)
+}

@@ -9,11 +9,10 @@ use std::time::Duration;
 use carrot_amqp_wire::{ConnectionBlocked, Method};
 use carrot_backend_memory::session::Session;
 use carrot_core::backend::Event;
-use carrot_listener::ServedConnection;
+use carrot_listener::{PeerTls, ServedConnection};
 
 use crate::close::Close;
 use crate::outgoing::Outgoing;
-use crate::tls::ServerTlsSession;
 
 /// The reply code of an end that an operator requested.
 const CONNECTION_FORCED: u16 = 320;
@@ -28,7 +27,7 @@ pub(crate) struct Peer {
     /// Whether the peer begins with a TLS handshake.
     has_tls: bool,
     /// The TLS session, after its handshake, unless the server has no TLS.
-    pub(crate) tls: OnceLock<ServerTlsSession>,
+    pub(crate) tls: OnceLock<PeerTls>,
     pub(crate) outgoing: Arc<Outgoing>,
     /// The session, once the peer has opened a virtual host.
     pub(crate) session: OnceLock<Session>,

@@ -11,7 +11,9 @@ use carrot_amqp_wire::{
     FRAME_OVERHEAD, Frame, FrameKind, FramePart, FrameReader, Method, WireError,
 };
 use carrot_backend_memory::session::Session;
-use carrot_listener::{ConnectionRegistry, MemoryBudget, Registration};
+use carrot_listener::{
+    ConnectionRegistry, MemoryBudget, Registration, ServerTlsAcceptor, TlsIncoming,
+};
 
 use crate::channel::ChannelContext;
 use crate::close::Close;
@@ -23,7 +25,7 @@ use crate::connection::running::RunningConnection;
 use crate::connection::writer;
 use crate::outgoing::Outgoing;
 use crate::settings::ServerSettings;
-use crate::tls::{ServerTlsAcceptor, ServerTlsSession};
+use crate::tls;
 
 /// The size of the buffer for octets of a peer, in bytes.
 const BUFFER: usize = 32 << 10;
@@ -54,8 +56,8 @@ pub(crate) fn run(socket: TcpStream, mut registration: Registration, context: Se
     }
     let ending = Ending(&peer);
     let deadline = Instant::now().checked_add(context.settings.handshake_timeout);
-    if let Some(tls) = context.tls {
-        let accepted = tls.accept(&peer.socket, deadline);
+    if let Some(acceptor) = context.tls {
+        let accepted = tls::accept(acceptor, &peer.socket, deadline);
         match accepted.and_then(|session| Ok((session, peer.set_write_timeout()?))) {
             Ok((session, ())) => drop(peer.tls.set(session)),
             Err(error) => {
@@ -149,13 +151,14 @@ fn read(
     let mut reader = PeerReader::new(peer, registration, context, &opened, deadline);
     let mut frames = FrameReader::for_server(frame_limit(peer.outgoing.frame_max()));
     let mut buffer = vec![0; BUFFER];
-    let mut tls = peer.tls.get().map(ServerTlsSession::incoming);
+    let tls = peer.tls.get();
+    let mut records = TlsIncoming::default();
     let mut is_first = true;
     loop {
         reader.set_timeout()?;
-        let read = match &mut tls {
+        let read = match tls {
             None => (&peer.socket).read(&mut buffer),
-            Some(tls) => tls.read(&peer.socket, &mut buffer),
+            Some(tls) => tls.read(&mut records, &peer.socket, &mut buffer),
         };
         let count = match read {
             Ok(0) => return Err(ErrorKind::UnexpectedEof.into()),

@@ -4,11 +4,10 @@ use std::io::{self, ErrorKind, Write};
 
 use carrot_amqp_wire::HEARTBEAT;
 use carrot_backend_memory::session::Session;
-use carrot_listener::WriterTask;
+use carrot_listener::{TlsOutgoing, WriterTask};
 
 use crate::connection::peer::Peer;
 use crate::encode::Encoder;
-use crate::tls::TlsOutgoing;
 
 /// Writes until the connection ends.
 pub(crate) fn run(peer: &Peer) {

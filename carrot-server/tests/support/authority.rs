@@ -2,7 +2,7 @@
 
 use rcgen::{
     BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
-    KeyUsagePurpose,
+    KeyUsagePurpose, date_time_ymd,
 };
 
 /// An authority that signs certificates.
@@ -30,7 +30,20 @@ impl TestAuthority {
 
     /// Issues the certificate of a server at 127.0.0.1.
     pub(crate) fn server(&self) -> TestIdentity {
-        let params = CertificateParams::new(vec!["127.0.0.1".to_string()]).unwrap();
+        self.server_named("127.0.0.1")
+    }
+
+    /// Issues the certificate of a server at 127.0.0.1 that has expired.
+    pub(crate) fn expired_server(&self) -> TestIdentity {
+        let mut params = CertificateParams::new(vec!["127.0.0.1".to_string()]).unwrap();
+        (params.not_before, params.not_after) =
+            (date_time_ymd(2001, 1, 1), date_time_ymd(2002, 1, 1));
+        self.issue(params, ExtendedKeyUsagePurpose::ServerAuth)
+    }
+
+    /// Issues the certificate of a server of this name.
+    pub(crate) fn server_named(&self, name: &str) -> TestIdentity {
+        let params = CertificateParams::new(vec![name.to_string()]).unwrap();
         self.issue(params, ExtendedKeyUsagePurpose::ServerAuth)
     }
 

@@ -2,7 +2,8 @@
 
 use carrot_core::Pem;
 
-/// The TLS options of a server: its certificate, and the authorities of client certificates.
+/// The TLS options of a server or of a host of ZeroMQ: its certificate, and the authorities of
+/// client certificates.
 ///
 /// The names are those of the client's [`TlsOptions`](carrot_core::TlsOptions).
 ///
@@ -45,9 +46,9 @@ impl ServerTls {
     /// Asks clients for a certificate, and accepts those of the authorities in `certificates` and
     /// of the authorities added before.
     ///
-    /// A client may show none. A client that shows one may log in with the mechanism EXTERNAL, as
-    /// the user that the common name of its certificate names; see
-    /// [`certificate_user`](crate::ServerBuilder::certificate_user).
+    /// A client may show none. A client of `carrot::server` that shows one may log in with the
+    /// mechanism EXTERNAL, as the user that the common name of its certificate names; see
+    /// `ServerBuilder::certificate_user`. A client of a host of ZeroMQ logs in as without one.
     ///
     /// Defaults to no authority. The server then asks for no certificate, and offers no EXTERNAL.
     #[must_use]
@@ -58,7 +59,7 @@ impl ServerTls {
 
     /// Refuses clients without a certificate in the TLS handshake.
     ///
-    /// Defaults to `false`: they log in with a password.
+    /// Defaults to `false`: clients without a certificate log in with a password.
     #[must_use]
     pub fn require_client_certificate(mut self) -> ServerTls {
         self.needs_client_certificate = true;
