@@ -13,14 +13,10 @@ use carrot::backend::{ChannelOptions, Connector, Content, Publication};
 use carrot::zeromq::ZeroMqConnector;
 use carrot::{ConnectionOptions, Error};
 
-use support::{FakeHost, RawClient, SOON, host, message, start};
+use support::{FakeHost, RawClient, SOON, connector, host, message, start};
 
 /// A PING of a host.
 const PING: &[u8] = b"\x04\x07\x04PING\0\0";
-
-fn connector(url: &str) -> ZeroMqConnector {
-    ZeroMqConnector::new(&url.parse::<ConnectionOptions>().unwrap()).unwrap()
-}
 
 /// Publishes a message of this size, and drops the connection.
 fn publish_and_drop(connector: &ZeroMqConnector, bytes: usize) {

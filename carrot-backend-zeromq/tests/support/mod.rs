@@ -7,8 +7,10 @@ use std::io::{ErrorKind, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::time::{Duration, Instant};
 
+use carrot::backend::{ChannelOptions, Connector, Declare};
 use carrot::memory::Broker;
-use carrot::zeromq::BrokerHost;
+use carrot::zeromq::{BrokerHost, ZeroMqConnector};
+use carrot::{ConnectionOptions, Queue};
 
 /// Long enough for any expected event.
 pub const SOON: Duration = Duration::from_secs(20);
@@ -51,6 +53,17 @@ pub fn host() -> (Broker, BrokerHost) {
     let broker = Broker::new();
     let host = BrokerHost::bind("127.0.0.1:0", &broker).unwrap();
     (broker, host)
+}
+
+pub fn connector(url: &str) -> ZeroMqConnector {
+    ZeroMqConnector::new(&url.parse::<ConnectionOptions>().unwrap()).unwrap()
+}
+
+/// Returns whether a host still serves a client.
+pub fn is_well(host: &BrokerHost) -> bool {
+    let channel = connector(&host.url()).open(&ChannelOptions::publish(), SOON).unwrap();
+    let queue = Queue::new("a queue of a client that behaves");
+    channel.declare(Declare::Queue(&queue), SOON).is_ok()
 }
 
 /// A socket to a host.
