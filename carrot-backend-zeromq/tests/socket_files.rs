@@ -4,6 +4,10 @@
 
 mod support;
 
+use std::os::unix::net::UnixListener;
+use std::path::Path;
+use std::sync::Barrier;
+use std::thread;
 use std::time::Instant;
 
 use carrot::backend::{ChannelOptions, Connector};
@@ -82,4 +86,35 @@ fn socket_of_a_killed_host_is_replaced_and_other_files_are_not() {
     std::fs::write(&path, "a file of someone else").unwrap();
     assert!(BrokerHost::builder(&broker).bind_path(&path).is_err());
     assert_eq!(std::fs::read_to_string(&path).unwrap(), "a file of someone else");
+}
+
+#[test]
+fn one_of_several_hosts_that_start_at_one_path_at_once_starts() {
+    const HOSTS: usize = 6;
+    const ROUNDS: usize = 60;
+    let folder = tempfile::tempdir().unwrap();
+    for round in 0..ROUNDS {
+        let path = folder.path().join(format!("{round}.sock"));
+        if round % 3 > 0 {
+            // The file of a host that was killed.
+            drop(UnixListener::bind(&path).unwrap());
+        }
+        let together = Barrier::new(HOSTS);
+        let bind = |path: &Path| {
+            together.wait();
+            BrokerHost::builder(&Broker::new()).bind_path(path)
+        };
+        let bound: Vec<_> = thread::scope(|scope| {
+            let starting: Vec<_> = (0..HOSTS).map(|_| scope.spawn(|| bind(&path))).collect();
+            starting.into_iter().map(|host| host.join().unwrap()).collect()
+        });
+        let (started, refused): (Vec<_>, Vec<_>) = bound.into_iter().partition(Result::is_ok);
+        assert_eq!(started.len(), 1, "round {round}");
+        assert!(is_well(started[0].as_ref().unwrap()), "round {round}");
+        for error in refused.into_iter().map(Result::unwrap_err) {
+            assert!(error.to_string().to_lowercase().contains("address already in use"), "{error}");
+        }
+        drop(started);
+        assert!(!path.exists(), "round {round}");
+    }
 }

@@ -242,12 +242,15 @@ impl BrokerHostBuilder {
     /// The permissions of the folder and those of the file decide who connects. The file is created
     /// with the umask of the process. [`BrokerHost`] removes the file when it ends, unless another
     /// has its place. A socket at which no program listens, such as that of a host that was killed,
-    /// is replaced. Two hosts must not be started at the same path at once.
+    /// is replaced. Of several hosts that are started at one path at once, one starts: each locks
+    /// the folder meanwhile. NFS has no such lock.
+    ///
+    /// Blocks while other hosts start or end in the same folder, at most for 10 seconds.
     ///
     /// # Errors
     /// - [`Error::Config`]: a name or password of a user is too long, or the host has TLS.
     /// - [`Error::Backend`]: the path cannot be used, for example because another file is there, or
-    ///   another program listens there.
+    ///   another program listens there, or another program holds the lock of the folder.
     #[cfg(unix)]
     pub fn bind_path(self, path: impl AsRef<Path>) -> Result<BrokerHost> {
         self.check()?;

@@ -3,6 +3,8 @@
 pub(crate) mod builder;
 pub(crate) mod calls;
 pub(crate) mod channel;
+#[cfg(unix)]
+pub(crate) mod folder_lock;
 pub(crate) mod item;
 pub(crate) mod output;
 pub(crate) mod peer;

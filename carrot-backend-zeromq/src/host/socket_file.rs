@@ -12,6 +12,8 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
+use crate::host::folder_lock::FolderLock;
+
 /// The time in which a socket at which no program listens refuses a connection.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(1);
 
@@ -33,6 +35,9 @@ impl SocketFile {
     /// The path cannot be used, for example because another file is there, or another program
     /// listens there.
     pub(crate) fn bind(path: &Path) -> io::Result<(UnixListener, SocketFile)> {
+        // A host that has bound the socket, and does not listen yet, looks abandoned. Of two that
+        // replace an abandoned file at once, one would remove that of the other.
+        let _alone = FolderLock::of(&std::path::absolute(path)?)?;
         let listener = match UnixListener::bind(path) {
             Err(error) if error.kind() == ErrorKind::AddrInUse && is_abandoned(path) => {
                 fs::remove_file(path)?;
@@ -84,6 +89,9 @@ impl SocketFile {
 
 impl Drop for SocketFile {
     fn drop(&mut self) {
+        // No host takes the path between the comparison and the removal. A file that stays is
+        // replaced by the next host.
+        let Ok(_alone) = FolderLock::of(&self.path) else { return };
         if self.is_own() {
             // Another program may have removed the file.
             let _ = fs::remove_file(&self.path);
