@@ -47,7 +47,7 @@ pub struct AcceptSettings {
 ///
 /// A server that stops connects to itself once, or shuts its socket down, because the thread waits
 /// for a connection.
-pub fn accept_all<A: Acceptor>(
+pub(crate) fn accept_all<A: Acceptor>(
     acceptor: &A,
     registry: &Arc<ConnectionRegistry>,
     settings: AcceptSettings,

@@ -1,6 +1,6 @@
 //! The addresses that a server may listen at.
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use carrot_core::{Error, Result};
 
@@ -28,6 +28,17 @@ pub fn check_addresses(
         return Err(Error::config("user", reason));
     }
     Ok(())
+}
+
+/// Returns an address of this machine at which a server is reached that listens at `address`.
+pub fn reachable(mut address: SocketAddr) -> SocketAddr {
+    if address.ip().is_unspecified() {
+        address.set_ip(match address {
+            SocketAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
+            SocketAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
+        });
+    }
+    address
 }
 
 #[cfg(test)]

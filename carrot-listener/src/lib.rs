@@ -1,7 +1,7 @@
 //! The parts that the servers of Carrot share, for any protocol.
 //!
 //! * A [`ConnectionRegistry`] admits connections up to a limit, and ends them with the server.
-//! * [`accept_all`] runs the thread that accepts connections.
+//! * [`ServerThreads`] starts and ends the threads of a server. One of them accepts connections.
 //! * [`check_addresses`] refuses addresses that other machines reach, unless the program permits
 //!   them.
 //! * [`Users`] compares passwords in a time that does not depend on them.
@@ -18,19 +18,21 @@ mod addresses;
 mod memory_budget;
 mod outgoing_queue;
 mod registry;
+mod server_threads;
 mod server_tls;
 mod sync;
 #[cfg_attr(not(feature = "tls"), path = "no_tls.rs")]
 mod tls;
 mod users;
 
-pub use accepting::{AcceptSettings, Acceptor, accept_all};
-pub use addresses::check_addresses;
+pub use accepting::{AcceptSettings, Acceptor};
+pub use addresses::{check_addresses, reachable};
 pub use memory_budget::{BudgetShare, MemoryBudget};
 pub use outgoing_queue::{
     DELIVERY_ROOM, MOST_UNREAD, MOST_WAITING, OutgoingItem, OutgoingQueue, WriteBatch, WriterTask,
 };
 pub use registry::{ConnectionRegistry, Registration, ServedConnection};
+pub use server_threads::{ServedBroker, ServerThreads, ThreadSettings};
 pub use server_tls::ServerTls;
 pub use sync::{lock, wait, wait_until};
 pub use tls::{PeerTls, ServerTlsAcceptor, TlsIncoming, TlsOutgoing};

@@ -1,24 +1,21 @@
-//! The server: its socket, and the thread that accepts connections.
+//! The server: its socket, and the parts that its threads share.
 
 use std::fmt;
 use std::io;
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
-use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use carrot_backend_memory::session::MemoryLimit;
 use carrot_core::{Error, Result};
 use carrot_listener::{
-    AcceptSettings, ConnectionRegistry, MemoryBudget, Registration, ServerTlsAcceptor, accept_all,
+    AcceptSettings, ConnectionRegistry, MemoryBudget, Registration, ServedBroker, ServerThreads,
+    ServerTlsAcceptor, ThreadSettings, reachable,
 };
 
 use crate::connection::reader::{self, STACK, ServerContext};
 use crate::control::ControlInterface;
 use crate::settings::ServerSettings;
-
-/// The time that threads have to end after their sockets were closed.
-const CUT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// A broker on a socket, for any AMQP 0-9-1 client.
 ///
@@ -41,14 +38,13 @@ const CUT_TIMEOUT: Duration = Duration::from_secs(5);
 /// ```
 pub struct Server {
     shared: Arc<ServerShared>,
-    address: SocketAddr,
-    accepting: Option<JoinHandle<()>>,
-    unblocking: Option<JoinHandle<()>>,
+    threads: ServerThreads<ServerShared>,
     control: Option<ControlInterface>,
 }
 
 /// The parts of a server that its threads share.
 struct ServerShared {
+    address: SocketAddr,
     settings: ServerSettings,
     tls: Option<ServerTlsAcceptor>,
     budget: MemoryBudget,
@@ -65,17 +61,26 @@ impl Server {
         let tls = settings.tls.as_ref().map(ServerTlsAcceptor::new).transpose()?;
         let address = listener.local_addr().map_err(|error| failed("bind", &error))?;
         let shared = Arc::new(ServerShared {
+            address,
             tls,
             budget: MemoryBudget::new(settings.max_unfinished_bytes),
             limit: MemoryLimit::new(settings.memory_limit as u64, settings.vhosts.values()),
             settings,
             registry: Arc::default(),
         });
-        let mut server = Server { shared, address, accepting: None, unblocking: None, control };
-        let limited = Arc::clone(&server.shared);
-        server.unblocking = Some(start("carrot-server-memory", move || limited.limit.run())?);
-        let accepted = Arc::clone(&server.shared);
-        server.accepting = Some(start("carrot-server", move || accept(&listener, &accepted))?);
+        let connections = AcceptSettings {
+            max_connections: shared.settings.max_connections,
+            thread_name: "carrot-server-reader",
+            stack_bytes: STACK,
+        };
+        let threads = ThreadSettings {
+            accepting: "carrot-server",
+            unblocking: "carrot-server-memory",
+            connections,
+        };
+        let threads = ServerThreads::start(&shared, listener, threads)
+            .map_err(|error| failed("start a thread", &error))?;
+        let server = Server { shared, threads, control };
         let with = if server.shared.tls.is_some() { " with TLS" } else { "" };
         log::info!("serving AMQP 0-9-1{with} at {address}");
         Ok(server)
@@ -83,7 +88,7 @@ impl Server {
 
     /// Returns the address that clients connect to.
     pub fn address(&self) -> SocketAddr {
-        self.address
+        self.shared.address
     }
 
     /// Returns the URL of virtual host `/` for user `guest`, with the IP address as its host. With
@@ -100,7 +105,7 @@ impl Server {
     /// ```
     pub fn url(&self) -> String {
         let scheme = if self.shared.tls.is_some() { "amqps" } else { "amqp" };
-        format!("{scheme}://guest:guest@{}/%2f", reachable(self.address))
+        format!("{scheme}://guest:guest@{}/%2f", reachable(self.shared.address))
     }
 
     /// Returns the control interface; `None` if [`ServerBuilder::control`] did not ask for one.
@@ -142,47 +147,17 @@ impl Server {
     /// - [`Error::Timeout`]: connections were cut.
     pub fn stop(mut self, timeout: Duration) -> Result<()> {
         self.control = None;
-        let registry = Arc::clone(&self.shared.registry);
-        registry.stop(|connection| connection.request_close());
-        self.end_accepting();
-        let closed = registry.wait_until_empty(timeout);
-        self.cut();
-        if closed { Ok(()) } else { Err(Error::timeout("stopping the server", timeout)) }
-    }
-
-    /// Closes all sockets, and waits for the threads.
-    fn cut(&mut self) {
-        self.control = None;
-        let registry = &self.shared.registry;
-        registry.stop(|connection| connection.cut());
-        self.end_accepting();
-        let registry = &self.shared.registry;
-        if !registry.wait_until_empty(CUT_TIMEOUT) {
-            log::warn!("{} connections of a server that ends are still busy", registry.count());
+        if self.threads.stop(timeout) {
+            return Ok(());
         }
-        self.shared.limit.end();
-        if self.unblocking.take().is_some_and(|unblocking| unblocking.join().is_err()) {
-            log::error!("the thread that unblocks publishers panicked");
-        }
-    }
-
-    /// Ends the thread that accepts connections. The registry admits no more.
-    fn end_accepting(&mut self) {
-        let Some(accepting) = self.accepting.take() else { return };
-        // The thread waits for a connection, and finds that the server stops.
-        if let Err(error) = TcpStream::connect(reachable(self.address)) {
-            log::debug!("the thread that accepts connections may not have ended: {error}");
-            return;
-        }
-        if accepting.join().is_err() {
-            log::error!("the thread that accepts connections panicked");
-        }
+        Err(Error::timeout("stopping the server", timeout))
     }
 }
 
 impl Drop for Server {
     fn drop(&mut self) {
-        self.cut();
+        self.control = None;
+        self.threads.cut();
     }
 }
 
@@ -190,35 +165,19 @@ impl fmt::Debug for Server {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter
             .debug_struct("Server")
-            .field("address", &self.address)
+            .field("address", &self.shared.address)
             .field("connections", &self.connection_count())
             .finish_non_exhaustive()
     }
 }
 
-/// Starts a thread of the server.
-fn start(name: &str, run: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>> {
-    thread::Builder::new()
-        .name(name.into())
-        .stack_size(STACK)
-        .spawn(run)
-        .map_err(|error| failed("start a thread", &error))
-}
+impl ServedBroker for ServerShared {
+    type Socket = TcpStream;
 
-/// Accepts connections until the server stops.
-fn accept(listener: &TcpListener, shared: &Arc<ServerShared>) {
-    let settings = AcceptSettings {
-        max_connections: shared.settings.max_connections,
-        thread_name: "carrot-server-reader",
-        stack_bytes: STACK,
-    };
-    let served = Arc::clone(shared);
-    accept_all(listener, &shared.registry, settings, move |socket, registration| {
-        served.serve(socket, registration);
-    });
-}
+    fn registry(&self) -> &Arc<ConnectionRegistry> {
+        &self.registry
+    }
 
-impl ServerShared {
     fn serve(&self, socket: TcpStream, registration: Registration) {
         let refused =
             self.settings.vhosts.values().find_map(|broker| broker.admit_connection().err());
@@ -234,17 +193,18 @@ impl ServerShared {
         };
         reader::run(socket, registration, context);
     }
-}
 
-/// Returns an address of this machine at which a server is reached that listens at `address`.
-fn reachable(mut address: SocketAddr) -> SocketAddr {
-    if address.ip().is_unspecified() {
-        address.set_ip(match address {
-            SocketAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
-            SocketAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
-        });
+    fn wake_up(&self) -> io::Result<()> {
+        TcpStream::connect(reachable(self.address)).map(drop)
     }
-    address
+
+    fn unblock_publishers(&self) {
+        self.limit.run();
+    }
+
+    fn end_unblocking(&self) {
+        self.limit.end();
+    }
 }
 
 pub(crate) fn failed(operation: &str, error: &io::Error) -> Error {

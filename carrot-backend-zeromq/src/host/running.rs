@@ -1,19 +1,19 @@
-//! The host: its socket, and the thread that accepts connections.
+//! The host: its socket, and the parts that its threads share.
 
 use std::fmt;
 use std::io;
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 #[cfg(unix)]
 use std::os::unix::net::UnixListener;
 use std::path::Path;
 use std::sync::Arc;
-use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use carrot_backend_memory::session::MemoryLimit;
 use carrot_core::{Error, Result};
 use carrot_listener::{
-    AcceptSettings, ConnectionRegistry, MemoryBudget, Registration, ServerTlsAcceptor, accept_all,
+    AcceptSettings, ConnectionRegistry, MemoryBudget, Registration, ServedBroker, ServerThreads,
+    ServerTlsAcceptor, ThreadSettings, reachable,
 };
 
 use crate::host::peer::HostPeer;
@@ -23,18 +23,13 @@ use crate::host::settings::HostSettings;
 use crate::host::socket_file::SocketFile;
 use crate::stream::{StreamListener, ZmtpStream};
 
-/// The time that threads have to end after their sockets were closed.
-const CUT_TIMEOUT: Duration = Duration::from_secs(5);
-
 /// A broker for other processes, over ZeroMQ's wire protocol.
 ///
 /// The program that hosts the broker can use it directly, too. Dropping the host cuts its
 /// connections. See the [crate](crate) for an example.
 pub struct BrokerHost {
     shared: Arc<HostShared>,
-    place: HostPlace,
-    accepting: Option<JoinHandle<()>>,
-    unblocking: Option<JoinHandle<()>>,
+    threads: ServerThreads<HostShared>,
 }
 
 /// A socket to listen at.
@@ -53,6 +48,7 @@ enum HostPlace {
 
 /// The parts of a host that its threads share.
 struct HostShared {
+    place: HostPlace,
     settings: HostSettings,
     tls: Option<ServerTlsAcceptor>,
     budget: MemoryBudget,
@@ -74,24 +70,33 @@ impl BrokerHost {
             }
         };
         let shared = Arc::new(HostShared {
+            place,
             tls,
             budget: MemoryBudget::new(settings.max_unfinished_bytes),
             limit: MemoryLimit::new(settings.memory_limit as u64, [&settings.broker]),
             settings,
             registry: Arc::default(),
         });
-        let mut host = BrokerHost { shared, place, accepting: None, unblocking: None };
-        let limited = Arc::clone(&host.shared);
-        host.unblocking = Some(start("carrot-zmq-memory", move || limited.limit.run())?);
-        let accepted = Arc::clone(&host.shared);
-        host.accepting = Some(start("carrot-zmq-host", move || accept(&listener, &accepted))?);
+        let connections = AcceptSettings {
+            max_connections: shared.settings.max_connections,
+            thread_name: "carrot-zmq-reader",
+            stack_bytes: STACK,
+        };
+        let threads = ThreadSettings {
+            accepting: "carrot-zmq-host",
+            unblocking: "carrot-zmq-memory",
+            connections,
+        };
+        let threads = ServerThreads::start(&shared, listener, threads)
+            .map_err(|error| failed("start a thread", &error))?;
+        let host = BrokerHost { shared, threads };
         log::info!("hosting a broker at {}", host.url());
         Ok(host)
     }
 
     /// Returns the address that clients connect to; `None` for a socket of the file system.
     pub fn address(&self) -> Option<SocketAddr> {
-        match &self.place {
+        match &self.shared.place {
             HostPlace::Tcp(address) => Some(*address),
             #[cfg(unix)]
             HostPlace::Unix(_) => None,
@@ -100,7 +105,7 @@ impl BrokerHost {
 
     /// Returns the path of a socket of the file system, from the root; `None` for TCP.
     pub fn path(&self) -> Option<&Path> {
-        match &self.place {
+        match &self.shared.place {
             HostPlace::Tcp(_) => None,
             #[cfg(unix)]
             HostPlace::Unix(file) => Some(file.path()),
@@ -120,7 +125,7 @@ impl BrokerHost {
     /// # Ok::<(), carrot::Error>(())
     /// ```
     pub fn url(&self) -> String {
-        match &self.place {
+        match &self.shared.place {
             HostPlace::Tcp(address) => {
                 let scheme = if self.shared.tls.is_some() { "zmqs" } else { "zmq" };
                 format!("{scheme}://{}", reachable(*address))
@@ -151,57 +156,21 @@ impl BrokerHost {
     /// # Errors
     /// - [`Error::Timeout`]: connections were cut.
     pub fn stop(mut self, timeout: Duration) -> Result<()> {
-        let registry = Arc::clone(&self.shared.registry);
-        registry.stop(|connection| connection.request_close());
-        self.end_accepting();
-        let closed = registry.wait_until_empty(timeout);
-        self.cut();
-        if closed { Ok(()) } else { Err(Error::timeout("stopping the host", timeout)) }
-    }
-
-    /// Closes all sockets, and waits for the threads.
-    fn cut(&mut self) {
-        let registry = &self.shared.registry;
-        registry.stop(|connection| connection.cut());
-        self.end_accepting();
-        let registry = &self.shared.registry;
-        if !registry.wait_until_empty(CUT_TIMEOUT) {
-            log::warn!("{} connections of a host that ends are still busy", registry.count());
+        if self.threads.stop(timeout) {
+            return Ok(());
         }
-        self.shared.limit.end();
-        if self.unblocking.take().is_some_and(|unblocking| unblocking.join().is_err()) {
-            log::error!("the thread that unblocks publishers panicked");
-        }
-    }
-
-    /// Ends the thread that accepts connections. The registry admits no more.
-    fn end_accepting(&mut self) {
-        let Some(accepting) = self.accepting.take() else { return };
-        // The thread waits for a connection, and finds that the host stops. It has ended before if
-        // a client came first.
-        match self.wake_up() {
-            Err(error) if !accepting.is_finished() => {
-                log::debug!("the thread that accepts connections may not have ended: {error}");
-            }
-            _ if accepting.join().is_err() => {
-                log::error!("the thread that accepts connections panicked");
-            }
-            _ => {}
-        }
-    }
-
-    fn wake_up(&self) -> io::Result<()> {
-        match &self.place {
-            HostPlace::Tcp(address) => TcpStream::connect(reachable(*address)).map(drop),
-            #[cfg(unix)]
-            HostPlace::Unix(file) => file.wake_up(),
-        }
+        Err(Error::timeout("stopping the host", timeout))
     }
 }
 
 impl Drop for BrokerHost {
     fn drop(&mut self) {
-        self.cut();
+        self.threads.cut();
+        // A thread that ends at this moment may still share the place.
+        #[cfg(unix)]
+        if let HostPlace::Unix(file) = &self.shared.place {
+            file.remove();
+        }
     }
 }
 
@@ -215,29 +184,13 @@ impl fmt::Debug for BrokerHost {
     }
 }
 
-/// Starts a thread of the host.
-fn start(name: &str, run: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>> {
-    thread::Builder::new()
-        .name(name.into())
-        .stack_size(STACK)
-        .spawn(run)
-        .map_err(|error| failed("start a thread", &error))
-}
+impl ServedBroker for HostShared {
+    type Socket = ZmtpStream;
 
-/// Accepts connections until the host stops.
-fn accept(listener: &StreamListener, shared: &Arc<HostShared>) {
-    let settings = AcceptSettings {
-        max_connections: shared.settings.max_connections,
-        thread_name: "carrot-zmq-reader",
-        stack_bytes: STACK,
-    };
-    let served = Arc::clone(shared);
-    accept_all(listener, &shared.registry, settings, move |stream, registration| {
-        served.serve(stream, registration);
-    });
-}
+    fn registry(&self) -> &Arc<ConnectionRegistry> {
+        &self.registry
+    }
 
-impl HostShared {
     fn serve(&self, stream: ZmtpStream, registration: Registration) {
         if let Err(error) = self.settings.broker.admit_connection() {
             return log::debug!("a connection was refused by an injected fault: {error}");
@@ -253,17 +206,22 @@ impl HostShared {
             Err(error) => log::debug!("a connection was lost: {error}"),
         }
     }
-}
 
-/// Returns an address of this machine at which a host is reached that listens at `address`.
-fn reachable(mut address: SocketAddr) -> SocketAddr {
-    if address.ip().is_unspecified() {
-        address.set_ip(match address {
-            SocketAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
-            SocketAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
-        });
+    fn wake_up(&self) -> io::Result<()> {
+        match &self.place {
+            HostPlace::Tcp(address) => TcpStream::connect(reachable(*address)).map(drop),
+            #[cfg(unix)]
+            HostPlace::Unix(file) => file.wake_up(),
+        }
     }
-    address
+
+    fn unblock_publishers(&self) {
+        self.limit.run();
+    }
+
+    fn end_unblocking(&self) {
+        self.limit.end();
+    }
 }
 
 pub(crate) fn failed(operation: &str, error: &io::Error) -> Error {

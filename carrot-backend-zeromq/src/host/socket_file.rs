@@ -8,6 +8,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
@@ -26,6 +27,7 @@ pub(crate) struct SocketFile {
     identity: (u64, u64),
     /// A second handle of the listening socket.
     listening: UnixStream,
+    is_removed: AtomicBool,
 }
 
 impl SocketFile {
@@ -48,7 +50,7 @@ impl SocketFile {
         let path = std::path::absolute(path)?;
         let identity = identity(&fs::symlink_metadata(&path)?);
         let listening = UnixStream::from(OwnedFd::from(listener.try_clone()?));
-        Ok((listener, SocketFile { path, identity, listening }))
+        Ok((listener, SocketFile { path, identity, listening, is_removed: AtomicBool::new(false) }))
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -82,13 +84,11 @@ impl SocketFile {
         }
     }
 
-    fn is_own(&self) -> bool {
-        fs::symlink_metadata(&self.path).is_ok_and(|file| identity(&file) == self.identity)
-    }
-}
-
-impl Drop for SocketFile {
-    fn drop(&mut self) {
+    /// Removes the file, unless another has its place.
+    pub(crate) fn remove(&self) {
+        if self.is_removed.swap(true, Ordering::Relaxed) {
+            return;
+        }
         // No host takes the path between the comparison and the removal. A file that stays is
         // replaced by the next host.
         let Ok(_alone) = FolderLock::of(&self.path) else { return };
@@ -96,6 +96,16 @@ impl Drop for SocketFile {
             // Another program may have removed the file.
             let _ = fs::remove_file(&self.path);
         }
+    }
+
+    fn is_own(&self) -> bool {
+        fs::symlink_metadata(&self.path).is_ok_and(|file| identity(&file) == self.identity)
+    }
+}
+
+impl Drop for SocketFile {
+    fn drop(&mut self) {
+        self.remove();
     }
 }
 
