@@ -6,4 +6,5 @@ pub(crate) mod entity;
 pub(crate) mod error_code;
 pub(crate) mod event;
 pub(crate) mod fields;
+pub(crate) mod put_request;
 pub(crate) mod request;

@@ -6,6 +6,7 @@
 )]
 
 use super::*;
+use crate::calls::put_request::*;
 
 /// Reads the message that `write` writes.
 fn read<'o>(

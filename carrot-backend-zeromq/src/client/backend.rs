@@ -14,10 +14,11 @@ use carrot_core::{Binding, Error, Result};
 
 use crate::calls::event::read_queue_info;
 use crate::calls::fields::{CallError, FieldReader};
-use crate::calls::request::{
-    SettleKind, kind, put_bare, put_consume, put_declare_exchange, put_declare_queue, put_delete,
-    put_get, put_of_binding, put_purge,
+use crate::calls::put_request::{
+    put_bare, put_consume, put_declare_exchange, put_declare_queue, put_delete, put_get,
+    put_of_binding, put_purge,
 };
+use crate::calls::request::{SettleKind, kind};
 use crate::client::channel_handle::ZeroMqChannel;
 use crate::client::channel_state::HeldTags;
 use crate::client::item::ClientItem;

@@ -7,7 +7,8 @@ use carrot_core::backend::{DeliveryTag, Extent};
 use carrot_core::{Error, Result};
 
 use crate::calls::fields::CallError;
-use crate::calls::request::{SettleKind, kind, put_bare, put_taken};
+use crate::calls::put_request::{put_bare, put_taken};
+use crate::calls::request::{SettleKind, kind};
 use crate::client::channel_state::{HeldTags, LinkChannel};
 use crate::client::item::ClientItem;
 use crate::client::link::Link;

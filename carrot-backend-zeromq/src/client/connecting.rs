@@ -11,7 +11,8 @@ use carrot_listener::{TlsIncoming, TlsOutgoing};
 
 use crate::calls::event::{HostEvent, HostTraits};
 use crate::calls::fields::FieldReader;
-use crate::calls::request::{SessionId, put_hello};
+use crate::calls::put_request::put_hello;
+use crate::calls::request::SessionId;
 use crate::client::link_reader::{LIMITS, LinkInput};
 use crate::client::tls::ClientTls;
 use crate::stream::ZmtpStream;

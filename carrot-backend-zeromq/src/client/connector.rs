@@ -9,7 +9,7 @@ use carrot_core::backend::{
 use carrot_core::{ConnectionOptions, Error, Result, Scheme};
 use carrot_listener::{lock, wait_until};
 
-use crate::calls::request::{put_open, put_update_secret};
+use crate::calls::put_request::{put_open, put_update_secret};
 use crate::client::backend::ZeroMqBackend;
 use crate::client::channel_handle::ZeroMqChannel;
 use crate::client::channel_state::LinkChannel;

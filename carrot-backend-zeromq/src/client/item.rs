@@ -6,7 +6,8 @@ use std::{fmt, io};
 use carrot_core::backend::Content;
 use carrot_listener::OutgoingItem;
 
-use crate::calls::request::{SettleKind, TagRange, put_publish, put_settle};
+use crate::calls::put_request::{put_publish, put_settle};
+use crate::calls::request::{SettleKind, TagRange};
 use crate::sending::MessageWriter;
 use crate::zmtp::frame::message;
 

@@ -9,7 +9,8 @@ use std::time::Duration;
 use carrot_core::{Error, Result};
 
 use crate::calls::event::HostTraits;
-use crate::calls::request::{kind, put_bare};
+use crate::calls::put_request::put_bare;
+use crate::calls::request::kind;
 use crate::client::item::ClientItem;
 use crate::client::link_reader::{self, LinkReadState};
 use crate::client::link_shared::{CallAnswer, LinkShared};

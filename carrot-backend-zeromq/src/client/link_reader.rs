@@ -10,7 +10,7 @@ use carrot_listener::TlsIncoming;
 
 use crate::calls::event::{DeliveredHead, HostEvent};
 use crate::calls::fields::{FieldReader, MessageStart};
-use crate::calls::request::put_taken;
+use crate::calls::put_request::put_taken;
 use crate::client::item::ClientItem;
 use crate::client::link_shared::{CallAnswer, LinkShared};
 use crate::stream::ZmtpStream;

@@ -6,7 +6,8 @@ use std::time::Duration;
 use carrot_core::Result;
 use carrot_core::backend::{ArrivedDeliveries, Delivery, Rejection, Subscription};
 
-use crate::calls::request::{SettleKind, put_cancel, put_drop_consumer};
+use crate::calls::put_request::{put_cancel, put_drop_consumer};
+use crate::calls::request::SettleKind;
 use crate::client::channel_handle::ZeroMqChannel;
 use crate::client::item::ClientItem;
 

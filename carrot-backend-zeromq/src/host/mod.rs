@@ -3,6 +3,7 @@
 pub(crate) mod builder;
 pub(crate) mod calls;
 pub(crate) mod channel;
+pub(crate) mod connection;
 #[cfg(unix)]
 pub(crate) mod folder_lock;
 pub(crate) mod item;

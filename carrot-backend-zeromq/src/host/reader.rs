@@ -1,34 +1,28 @@
-//! The thread that reads from the socket of a connection, and does the work of the connection.
+//! Reads from the socket of a connection, and does the work of the connection.
 
 use std::io::{self, ErrorKind};
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, mpsc};
-use std::thread;
 use std::time::{Duration, Instant};
 
 use carrot_backend_memory::session::{Session, SessionSettings};
 use carrot_core::Error;
 use carrot_core::backend::{Body, Printable};
-use carrot_listener::{
-    BudgetShare, ConnectionRegistry, MemoryBudget, Registration, ServerTlsAcceptor, TlsIncoming,
-};
+use carrot_listener::{BudgetShare, Registration, TlsIncoming};
 
-use crate::calls::event::{HostTraits, put_failed, put_welcome};
+use crate::calls::event::{put_failed, put_welcome};
 use crate::calls::fields::{CallError, FieldReader, MessageStart};
 use crate::calls::request::{Request, VERSION, kind};
 use crate::host::calls::{ConnectionEnd, HostCalls};
 use crate::host::item::HostItem;
 use crate::host::peer::HostPeer;
-use crate::host::settings::HostSettings;
-use crate::host::writer;
+use crate::host::settings::HostContext;
 use crate::zmtp::command::{self, Command};
 use crate::zmtp::frame::{MessageLimits, ZmtpError, ZmtpFrame, ZmtpFrameReader};
 use crate::zmtp::handshake::{HostHandshake, ZmtpFailure, ZmtpProgress};
 
 /// The size of the buffer for octets of a peer, in bytes.
 const BUFFER: usize = 32 << 10;
-/// The size of the stack of each thread of a connection, in bytes.
-pub(crate) const STACK: usize = 512 << 10;
 /// The largest head of a message, in octets. Its largest part are the headers.
 pub(crate) const LARGEST_HEAD: u64 = 1 << 20;
 /// The limits before the hello: a head has room for a hello, and there is no body.
@@ -40,83 +34,7 @@ const SHOWN: usize = 300;
 /// The pause before wrong credentials are answered, which slows guessing down.
 const REFUSAL_PAUSE: Duration = Duration::from_millis(250);
 /// The time that a peer has to close its socket after the last message.
-const END_TIMEOUT: Duration = Duration::from_secs(5);
-
-/// The parts of a host that a connection uses.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct HostContext<'h> {
-    pub(crate) settings: &'h HostSettings,
-    pub(crate) tls: Option<&'h ServerTlsAcceptor>,
-    pub(crate) budget: &'h MemoryBudget,
-    pub(crate) registry: &'h ConnectionRegistry,
-}
-
-/// Serves a connection until it ends. Runs on a thread of its own, and starts the writer.
-pub(crate) fn run(peer: HostPeer, registration: Registration, context: HostContext<'_>) {
-    let peer = Arc::new(peer);
-    if !registration.add(Arc::clone(&peer) as _) {
-        return;
-    }
-    let ending = PeerEnding(&peer);
-    let deadline = Instant::now().checked_add(context.settings.handshake_timeout);
-    if !secure(&peer, context, deadline) {
-        return;
-    }
-    let written = Arc::clone(&peer);
-    let heartbeat = context.settings.heartbeat;
-    let (reading, is_read) = mpsc::channel::<()>();
-    let writer = thread::Builder::new()
-        .name("carrot-zmq-writer".into())
-        .stack_size(STACK)
-        .spawn(move || writer::run(&written, heartbeat, &is_read));
-    let writer = match writer {
-        Ok(writer) => writer,
-        Err(error) => return log::warn!("a connection was refused: no thread: {error}"),
-    };
-    let mut reader = HostReader::new(&peer, registration, context, deadline);
-    if let Err(error) = reader.read() {
-        log::debug!("a connection was lost: {error}");
-        peer.close_socket();
-    }
-    // The messages of the peer return before it learns that the connection has ended.
-    peer.session.get().inspect(|session| Session::close(session));
-    peer.outgoing.end();
-    drop(reading);
-    if writer.join().is_err() {
-        log::error!("the writer of a connection panicked");
-    }
-    drop(reader);
-    drop(ending);
-}
-
-/// Performs the TLS handshake, if the host has TLS. Returns whether the connection continues.
-fn secure(peer: &HostPeer, context: HostContext<'_>, deadline: Option<Instant>) -> bool {
-    let Some(acceptor) = context.tls else { return true };
-    let Err(error) = peer.secure(acceptor, deadline) else { return true };
-    // Connections that the host itself closes, or that only look for a port.
-    if context.registry.is_stopping() || error.kind() == ErrorKind::UnexpectedEof {
-        log::debug!("a connection ended in its TLS handshake: {error}");
-    } else {
-        log::warn!("a connection was closed in its TLS handshake: {error}");
-    }
-    if error.kind() == ErrorKind::InvalidData {
-        // An alert with the reason is on its way.
-        peer.stream.linger(Instant::now() + END_TIMEOUT);
-    }
-    false
-}
-
-/// Ends a connection, also after a panic.
-struct PeerEnding<'p>(&'p HostPeer);
-
-impl Drop for PeerEnding<'_> {
-    fn drop(&mut self) {
-        self.0.close_socket();
-        if let Some(session) = self.0.session.get() {
-            session.close();
-        }
-    }
-}
+pub(crate) const END_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The stage of a connection.
 enum HostStage<'c> {
@@ -131,7 +49,7 @@ enum HostStage<'c> {
 }
 
 /// Does the work of a connection.
-struct HostReader<'c> {
+pub(crate) struct HostReader<'c> {
     peer: &'c Arc<HostPeer>,
     registration: Registration,
     context: HostContext<'c>,
@@ -155,7 +73,7 @@ enum ReaderStop {
 }
 
 impl<'c> HostReader<'c> {
-    fn new(
+    pub(crate) fn new(
         peer: &'c Arc<HostPeer>,
         registration: Registration,
         context: HostContext<'c>,
@@ -179,7 +97,7 @@ impl<'c> HostReader<'c> {
     ///
     /// # Errors
     /// The socket is lost, or the peer is silent.
-    fn read(&mut self) -> io::Result<()> {
+    pub(crate) fn read(&mut self) -> io::Result<()> {
         let mut frames = ZmtpFrameReader::new(self.limits);
         let mut unfinished = self.context.budget.share();
         let mut held = 0;
@@ -493,16 +411,4 @@ fn early_call() -> ReaderStop {
     ReaderStop::Hello(Error::closed(
         "channel of a connection that was lost; the first message has to be hello",
     ))
-}
-
-impl HostSettings {
-    /// Returns the largest body of a message, in bytes.
-    fn max_body(&self) -> u64 {
-        self.broker.max_body_bytes() as u64
-    }
-
-    fn traits(&self) -> HostTraits {
-        let capabilities = self.broker.connector().capabilities();
-        HostTraits { capabilities, max_body: self.max_body() }
-    }
 }

@@ -16,9 +16,10 @@ use carrot_listener::{
     ServerTlsAcceptor, ThreadSettings, reachable,
 };
 
+use crate::host::connection::{self, STACK};
 use crate::host::peer::HostPeer;
-use crate::host::reader::{self, HostContext, STACK};
-use crate::host::settings::HostSettings;
+
+use crate::host::settings::{HostContext, HostSettings};
 #[cfg(unix)]
 use crate::host::socket_file::SocketFile;
 use crate::stream::{StreamListener, ZmtpStream};
@@ -202,7 +203,7 @@ impl ServedBroker for HostShared {
             registry: &self.registry,
         };
         match HostPeer::new(stream, self.settings.heartbeat) {
-            Ok(peer) => reader::run(peer, registration, context),
+            Ok(peer) => connection::run(peer, registration, context),
             Err(error) => log::debug!("a connection was lost: {error}"),
         }
     }
