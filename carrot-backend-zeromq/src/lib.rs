@@ -47,8 +47,9 @@
 //! * Encryption for clients other than Carrot's, and logins with a certificate in place of a
 //!   password.
 //! * Several virtual hosts: a host has one broker.
-//! * Octets of properties that are malformed for the client, or headers of more than 128 levels:
-//!   the host forwards properties as it has read them.
+//! * Headers of more than 128 levels: a host closes the channel that publishes them. A message that
+//!   has them, of a server of the same broker, is unreadable for clients.
+//! * A header whose name occurs twice: the host forwards the first one only.
 //!
 //! # Threads
 //!

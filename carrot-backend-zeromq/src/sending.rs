@@ -3,7 +3,7 @@
 use std::io::{self, ErrorKind};
 use std::time::{Duration, Instant};
 
-use carrot_amqp_wire::PropertiesRef;
+use carrot_amqp_wire::{PropertiesRef, WireError};
 use carrot_core::Properties;
 use carrot_listener::TlsOutgoing;
 
@@ -12,6 +12,13 @@ use crate::zmtp::frame::{framed, message, start_message};
 
 /// Octets are written once this number has gathered. A body of this size is not copied.
 const CHUNK: usize = 64 << 10;
+
+/// Returns the octets of properties whose headers have too many levels. A server of AMQP 0-9-1
+/// keeps them, and shows no headers. The peer reports the message as unreadable.
+fn unread_octets(properties: &Properties) -> Option<&[u8]> {
+    let octets = properties.wire_octets()?;
+    matches!(PropertiesRef::read(octets), Err(WireError::TooDeep { .. })).then_some(octets)
+}
 
 /// Gathers messages, and writes them in chunks.
 pub(crate) struct MessageWriter<'s> {
@@ -67,7 +74,13 @@ impl<'s> MessageWriter<'s> {
         let mut written = Ok(());
         framed(&mut self.octets, true, |out| {
             write(out);
-            written = PropertiesRef::from(properties).write(out);
+            written = match unread_octets(properties) {
+                Some(octets) => {
+                    out.extend_from_slice(octets);
+                    Ok(())
+                }
+                None => PropertiesRef::from(properties).write(out),
+            };
         });
         written.map_err(|error| io::Error::new(ErrorKind::InvalidData, error))?;
         start_message(&mut self.octets, body.len(), false);

@@ -6,11 +6,16 @@ use carrot_core::backend::ShortString;
 
 use crate::broker::BrokerShared;
 use crate::queue::dead_letter::DeadLetter;
+use crate::queue::memory::size_of_properties;
 use crate::routing::route::PublishOrigin;
 
 /// How many dead letters may follow from one another before one of them is dropped. RabbitMQ misses
 /// some cycles, and then never stops.
 const MOST_GENERATIONS: u32 = 5000;
+
+/// The largest properties of a dead letter, in bytes. Each queue adds a record to `x-death`, with
+/// all routing keys. Clients lose their connection over larger properties.
+const LARGEST_PROPERTIES: usize = 8 << 20;
 
 impl BrokerShared {
     /// Sends all dead letters on, with those that follow from them. On return, all have arrived.
@@ -37,6 +42,11 @@ impl BrokerShared {
     fn send_dead_letter(&self, letter: &DeadLetter, losses: &mut Vec<DeadLetterLoss>) {
         let Some(exchange) = &letter.rules.dead_letter_exchange else { return };
         let mut message = letter.readdress(exchange, self.clock().timestamp(), self.rules());
+        let bytes = size_of_properties(&message.content.properties);
+        if bytes > LARGEST_PROPERTIES {
+            losses.push(DeadLetterLoss::TooLarge { queue: Arc::clone(&letter.queue), bytes });
+            return;
+        }
         let topology = self.topology();
         let Ok(routes) = topology.route(&message, PublishOrigin::Broker) else {
             losses.push(DeadLetterLoss::NoExchange {
@@ -62,6 +72,7 @@ enum DeadLetterLoss {
     NoExchange { queue: Arc<str>, exchange: ShortString },
     Cycle { queue: Arc<str> },
     EndlessCycle { queue: Arc<str> },
+    TooLarge { queue: Arc<str>, bytes: usize },
 }
 
 impl DeadLetterLoss {
@@ -78,6 +89,10 @@ impl DeadLetterLoss {
             DeadLetterLoss::EndlessCycle { queue } => log::warn!(
                 "dead-lettering failed: queue={queue:?} is part of an endless cycle, the message \
                  is dropped"
+            ),
+            DeadLetterLoss::TooLarge { queue, bytes } => log::warn!(
+                "dead-lettering failed: queue={queue:?} properties have {bytes} bytes, and the \
+                 limit is {LARGEST_PROPERTIES}, the message is dropped"
             ),
         }
     }

@@ -18,7 +18,7 @@ use crate::sync::{Deadline, lock};
 
 const CALL_TIMEOUT: Duration = Duration::from_secs(30);
 /// The largest frame that RabbitMQ accepts, and the smallest that AMQP allows, in bytes.
-const FRAME_MAX: usize = 131_072;
+pub(crate) const FRAME_MAX: usize = 131_072;
 const FRAME_MIN: usize = 4096;
 
 /// Returns the user whose id messages may have.

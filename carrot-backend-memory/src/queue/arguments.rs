@@ -12,6 +12,9 @@ use crate::value_text::{AsText, type_name};
 /// The longest time that RabbitMQ accepts, in milliseconds: ten years.
 pub(crate) const LONGEST_MILLISECONDS: i64 = 315_360_000_000;
 
+/// The longest routing key, in bytes.
+const LONGEST_KEY: usize = 255;
+
 /// The modelled types of queues.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum QueueKind {
@@ -74,6 +77,12 @@ impl QueueRules {
             return Err(
                 reader.invalid("x-dead-letter-routing-key", "routing_key_but_no_dlx_defined")
             );
+        }
+        if let Some(key) = dead_letter_key.as_ref().filter(|key| key.len() > LONGEST_KEY) {
+            // RabbitMQ accepts the queue, and closes the connection of each consumer later.
+            let length = key.len();
+            let why = format_args!("{length} bytes, and a routing key has at most {LONGEST_KEY}");
+            return Err(reader.invalid("x-dead-letter-routing-key", why));
         }
         reader.check_dead_letter_strategy()?;
         let max_length = reader.count("x-max-length")?;

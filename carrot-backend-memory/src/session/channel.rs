@@ -4,8 +4,9 @@ use std::fmt;
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::sync::{Arc, Mutex};
 
+use carrot_core::backend::frame_limits::check_publication;
 use carrot_core::backend::{
-    Content, Declare, Delete, Deleted, DeliveryTag, QueueInfo, ShortString,
+    Content, Declare, Delete, Deleted, DeliveryTag, Publication, QueueInfo, ShortString,
 };
 use carrot_core::{Binding, Error, Result};
 
@@ -17,6 +18,7 @@ use crate::channel::inbox::PeerConsumer;
 use crate::channel::inbox_sink::InboxSink;
 use crate::channel::output::{ChannelEvent, ChannelOutput};
 use crate::driver::channel_handle::ChannelHandle;
+use crate::driver::connector::FRAME_MAX;
 use crate::errors;
 use crate::queue::BrokerQueue;
 use crate::queue::arguments::{QueueKind, consumer_priority};
@@ -107,14 +109,33 @@ impl SessionChannel {
     /// [`Session::wait_until_read`](crate::session::Session::wait_until_read) before it reads on.
     ///
     /// # Errors
+    /// - [`Error::Invalid`]: the message exceeds a limit of
+    ///   [`check_publication`](carrot_core::backend::frame_limits::check_publication) with frames
+    ///   of 131,072 bytes. The peers of other servers could not receive it. The channel stays open.
     /// - A refusal, if the channel has transactions, or a test injected one.
     /// - The error of a closed channel.
     pub fn publish(&self, content: Content, mandatory: bool) -> Result<()> {
+        let content = Arc::new(content);
+        check_publication(&Publication::new(&content), FRAME_MAX)?;
+        self.publish_shared(content, mandatory)
+    }
+
+    /// As [`publish`](SessionChannel::publish), for a message that was read from octets of AMQP
+    /// 0-9-1, and can therefore be written. The server has bounded its size.
+    ///
+    /// # Errors
+    /// As [`publish`](SessionChannel::publish), without the limits.
+    #[doc(hidden)]
+    pub fn publish_as_read(&self, content: Content, mandatory: bool) -> Result<()> {
+        self.publish_shared(Arc::new(content), mandatory)
+    }
+
+    fn publish_shared(&self, content: Arc<Content>, mandatory: bool) -> Result<()> {
         let handle = &*self.handle;
         handle.channel.check()?;
         handle.shared().context.memory.enforce_limits();
         let fault = self.inject_publish_faults(&content)?;
-        let Some(content) = self.keep_publication(Arc::new(content), mandatory, fault)? else {
+        let Some(content) = self.keep_publication(content, mandatory, fault)? else {
             return Ok(());
         };
         let confirms = lock(&handle.channel.confirms);

@@ -423,3 +423,50 @@ fn binding_is_found_without_a_change() {
     peer.channel.declare(Declare::Binding(&binding)).unwrap();
     assert!(peer.channel.has_binding(&binding).unwrap());
 }
+
+#[test]
+fn message_that_no_protocol_carries_is_refused_and_leaves_the_channel_open() {
+    let peer = Peer::with_queues(&["q"]);
+    let content = |properties| Content::new("", "q", "m").with_properties(properties);
+    let nested = (0..40).fold(Value::from(1), |inner, _| Value::Array(vec![inner]));
+    for (field, content) in [
+        ("message-id", content(Properties::new().with_message_id("i".repeat(256)))),
+        ("headers", content(Properties::new().with_header("large", "x".repeat(200_000)))),
+        ("headers.deep", content(Properties::new().with_header("deep", nested))),
+        ("routing key", Content::new("amq.fanout", "k".repeat(256), "m")),
+    ] {
+        let refused = peer.channel.publish(content, false);
+        let Err(Error::Invalid { field: named, .. }) = &refused else { panic!("{refused:?}") };
+        assert!(named.starts_with(field.split('.').next().unwrap_or(field)), "{field}: {named}");
+    }
+    peer.publish("q", "fine");
+    assert!(peer.channel.get("q", true).unwrap());
+}
+
+#[test]
+fn routing_key_of_dead_letters_that_no_protocol_carries_is_refused() {
+    let peer = Peer::with_queues(&[]);
+    let queue = Queue::new("q")
+        .argument("x-dead-letter-exchange", "amq.fanout")
+        .dead_letter_routing_key("k".repeat(256));
+    let refused = peer.channel.declare(Declare::Queue(&queue));
+    let Err(Error::PreconditionFailed { reason }) = &refused else { panic!("{refused:?}") };
+    assert!(reason.contains("x-dead-letter-routing-key"), "{reason}");
+    assert!(reason.contains("256 bytes"), "{reason}");
+}
+
+#[test]
+fn dead_letter_whose_properties_no_client_reads_is_dropped() {
+    let peer = Peer::with_queues(&["dead"]);
+    let dying = Queue::new("q").dead_letter_exchange("").dead_letter_routing_key("dead");
+    peer.channel.declare(Declare::Queue(&dying)).unwrap();
+    for bytes in [9 << 20, 7 << 20] {
+        let properties = Properties::new().with_header("large", "x".repeat(bytes));
+        let content = Content::new("", "q", "m").with_properties(properties);
+        peer.channel.publish_as_read(content, false).unwrap();
+        assert!(peer.channel.get("q", false).unwrap());
+        peer.channel.reject(ALL, Rejection::Discard, Extent::UpTo).unwrap();
+    }
+    assert!(peer.channel.get("dead", true).unwrap());
+    assert!(!peer.channel.get("dead", true).unwrap());
+}

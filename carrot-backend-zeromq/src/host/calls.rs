@@ -11,7 +11,7 @@ use carrot_listener::OutgoingQueue;
 use crate::calls::event::{put_channel_closed, put_done, put_failed, put_queue_info};
 use crate::calls::fields::{CallError, MessageStart};
 use crate::calls::request::{PublishHead, Request};
-use crate::host::channel::{self, HostChannel};
+use crate::host::channel::{self, HostChannel, PublicationFault};
 use crate::host::item::HostItem;
 use crate::host::output::tag_of;
 use crate::host::seen_tags::SeenTags;
@@ -75,15 +75,24 @@ impl<'c> HostCalls<'c> {
         body: Body,
     ) -> Result<(), ConnectionEnd> {
         let mandatory = head.mandatory;
-        let content = channel::content(head, body)?;
-        let size = content.body.len() + size_of_properties(&content.properties);
+        let content = channel::content(head, body);
         let number = start.channel;
         let Some(channel) = self.channels.get(&number) else {
             let error = Error::closed("channel");
             self.outgoing.add(HostItem::message(|out| put_channel_closed(out, number, &error)));
             return Ok(());
         };
-        if let Err(error) = channel.broker.publish(content, mandatory) {
+        let content = match content {
+            Ok(content) => content,
+            Err(PublicationFault::Malformed(error)) => return Err(error.into()),
+            Err(PublicationFault::TooDeep(error)) => {
+                channel.output.close(&error);
+                channel.close();
+                return Ok(());
+            }
+        };
+        let size = content.body.len() + size_of_properties(&content.properties);
+        if let Err(error) = channel.broker.publish_as_read(content, mandatory) {
             channel.output.close(&error);
             return closing(error);
         }

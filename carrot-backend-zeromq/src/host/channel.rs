@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use carrot_amqp_wire::PropertiesRef;
+use carrot_amqp_wire::{PropertiesRef, WireError};
 use carrot_backend_memory::session::{ConsumeSettings, Session, SessionChannel};
-use carrot_core::Result;
 use carrot_core::backend::{Acknowledgement, Body, ConsumeOptions, Content, DeliveryTag, Extent};
+use carrot_core::{Error, Result};
 use carrot_listener::OutgoingQueue;
 
 use crate::calls::fields::CallError;
@@ -76,14 +76,33 @@ impl HostChannel {
     }
 }
 
+/// The reason why a publication is refused.
+#[derive(Debug)]
+pub(crate) enum PublicationFault {
+    /// The message cannot be read.
+    Malformed(CallError),
+    /// The headers have more levels than clients can read.
+    TooDeep(Error),
+}
+
 /// Returns the message of a publication.
-pub(crate) fn content(head: PublishHead<'_>, body: Body) -> Result<Content, CallError> {
-    let properties = PropertiesRef::read(head.properties)
-        .map_err(|_| CallError {
-            field: "properties",
-            problem: "are no property list of AMQP 0-9-1",
-        })?
-        .to_properties();
+pub(crate) fn content(head: PublishHead<'_>, body: Body) -> Result<Content, PublicationFault> {
+    let properties = match PropertiesRef::read(head.properties) {
+        Ok(properties) => properties.to_properties(),
+        Err(WireError::TooDeep { limit, .. }) => {
+            return Err(PublicationFault::TooDeep(Error::Invalid {
+                field: "headers".into(),
+                value: format!("more than {limit} levels"),
+                limit: format!("at most {limit} levels of nested tables and arrays").into(),
+            }));
+        }
+        Err(_) => {
+            return Err(PublicationFault::Malformed(CallError {
+                field: "properties",
+                problem: "are no property list of AMQP 0-9-1",
+            }));
+        }
+    };
     let PublishHead { exchange, routing_key, .. } = head;
     Ok(Content { exchange, routing_key, properties, body })
 }

@@ -10,6 +10,8 @@ use crate::model::{
 
 const SHORT_STRING: usize = 255;
 const SHORT_STRING_LIMIT: &str = "at most 255 bytes";
+/// The argument of a queue that becomes the routing key of messages.
+const DEAD_LETTER_KEY: &str = "x-dead-letter-routing-key";
 /// Deeper tables overflow the stack of naive decoders, and indicate a mistake.
 const DEPTH: usize = 32;
 const DEPTH_LIMIT: &str = "at most 32 levels of nesting";
@@ -210,8 +212,8 @@ impl Declare<'_> {
     /// Checks every limit that holds for all brokers.
     ///
     /// # Errors
-    /// - [`Error::Invalid`]: a name or routing key is longer than 255 bytes, or [`table`] refuses
-    ///   the arguments.
+    /// - [`Error::Invalid`]: a name or routing key is longer than 255 bytes, that of dead letters
+    ///   included, or [`table`] refuses the arguments.
     pub fn validate(&self) -> Result<()> {
         match self {
             Declare::Exchange(Exchange { name, kind, arguments, .. }) => {
@@ -223,6 +225,10 @@ impl Declare<'_> {
             }
             Declare::Queue(Queue { name, arguments, .. }) => {
                 short_string("queue", name)?;
+                // RabbitMQ closes the connection of each consumer that the dead letter reaches.
+                if let Some(Value::String(key)) = arguments.get(DEAD_LETTER_KEY) {
+                    short_string("queue arguments.x-dead-letter-routing-key", key)?;
+                }
                 table("queue arguments", arguments)
             }
             Declare::Binding(binding) => validate_binding(binding),
@@ -299,6 +305,16 @@ mod tests {
             None
         );
         assert_eq!(flaw(&[("most", f32::MAX), ("least", f32::MIN)].into()), None);
+    }
+
+    #[test]
+    fn routing_key_of_dead_letters_has_the_limit_of_routing_keys() {
+        let with_key = |length| Queue::new("q").dead_letter_routing_key("k".repeat(length));
+        assert!(Declare::Queue(&with_key(255)).validate().is_ok());
+        let refused = Declare::Queue(&with_key(256)).validate();
+        let Err(Error::Invalid { field, value, limit }) = refused else { panic!("{refused:?}") };
+        assert_eq!(field, "queue arguments.x-dead-letter-routing-key");
+        assert!(value.contains("kkk") && limit.contains("255"), "{value} {limit}");
     }
 
     #[test]

@@ -187,7 +187,8 @@ impl Queue {
         self.argument("x-dead-letter-exchange", exchange.into())
     }
 
-    /// Sets the routing key of dead-lettered messages (`x-dead-letter-routing-key`).
+    /// Sets the routing key of dead-lettered messages, at most 255 bytes
+    /// (`x-dead-letter-routing-key`).
     ///
     /// Defaults to the routing key of the message.
     #[must_use]

@@ -82,7 +82,7 @@ impl<'c> PeerChannel<'c> {
             self.broker.close();
             return Err(refused(&Error::PreconditionFailed { reason }));
         }
-        self.broker.publish(content, mandatory).map_err(|error| refused(&error))?;
+        self.broker.publish_as_read(content, mandatory).map_err(|error| refused(&error))?;
         self.wait_while_blocked(self.context.session.is_blocked());
         match self.output.failure() {
             Some(error) => Err(refused(error)),
