@@ -59,6 +59,10 @@ impl MemoryBroker {
         }
         MemoryBroker { clock, broker: builder.build(), default_type }
     }
+
+    pub(crate) fn broker(&self) -> &Broker {
+        &self.broker
+    }
 }
 
 impl TestBroker for MemoryBroker {

@@ -6,13 +6,15 @@
 //! does not specify. A divergence is [shrunk](shrink()) to a minimal program, [printed](code) as
 //! code, and kept as a [regression].
 //!
-//! The module [`wire`] compares sessions of raw frames, on a server of the memory broker.
+//! The module [`hosted`] compares programs on a memory broker with those over ZeroMQ, and needs no
+//! RabbitMQ. The module [`wire`] compares sessions of raw frames, on a server of the memory broker.
 
 pub mod broker;
 pub mod code;
 pub mod compare;
 pub mod coverage;
 pub mod generate;
+pub mod hosted;
 pub mod names;
 pub mod program;
 pub mod regression;

@@ -9,8 +9,9 @@ use std::process::ExitCode;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use carrot_conformance::Release;
-use carrot_core::ConnectionOptions;
+use carrot_core::{ConnectionOptions, RabbitMqRelease};
 use carrot_differential::broker::{DefaultQueueType, imitated, release_of};
+use carrot_differential::hosted::HostedSeries;
 use carrot_differential::program::Program;
 use carrot_differential::series::Series;
 use carrot_differential::wire::compare::{SETTLE, SETTLE_HANDSHAKE, WireComparator};
@@ -21,6 +22,9 @@ use carrot_differential::wire::series::WireSeries;
 
 fn main() -> ExitCode {
     let mut arguments = env::args().skip(1).peekable();
+    if arguments.next_if(|argument| argument == "zeromq").is_some() {
+        return on_hosts(arguments);
+    }
     let is_wire = arguments.next_if(|argument| argument == "wire").is_some();
     if is_wire && arguments.next_if(|argument| argument == "keep").is_some() {
         return match (arguments.next(), arguments.next()) {
@@ -123,6 +127,39 @@ fn main() -> ExitCode {
     let report = series.run(|line| println!("{line}"));
     println!("{report}");
     if report.is_clean() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// Runs programs on hosts, for each release and each default type of queues: as many as the first
+/// argument says, of the seed of the second. Or runs one program.
+fn on_hosts(mut arguments: impl Iterator<Item = String>) -> ExitCode {
+    let given = arguments.next().unwrap_or_else(|| "300".into());
+    let fresh = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+    let seed = arguments.next().map_or(Ok(fresh), |seed| seed.parse());
+    let first = arguments.next().map_or(Ok(0), |first| first.parse());
+    let program = serde_json::from_str::<Program>(&given);
+    let (Ok(seed), Ok(first)) = (seed, first) else {
+        eprintln!("usage: differential zeromq [programs] [seed] [first program] | zeromq PROGRAM");
+        return ExitCode::from(2);
+    };
+    let mut is_clean = true;
+    for (release, default_type) in [
+        (RabbitMqRelease::V3_10, DefaultQueueType::Classic),
+        (RabbitMqRelease::V4_3, DefaultQueueType::Classic),
+        (RabbitMqRelease::V4_3, DefaultQueueType::Quorum),
+    ] {
+        let programs = given.parse().unwrap_or_default();
+        let (threads, max_divergences) = (4, 10);
+        let series =
+            HostedSeries { release, default_type, programs, seed, first, threads, max_divergences };
+        if let Ok(program) = &program {
+            println!("{}", series.replay(program));
+            continue;
+        }
+        let report = series.run(|line| println!("{line}"));
+        println!("as {release:?}, queues {default_type:?}, seed {seed}: {report}");
+        is_clean &= report.is_clean() && report.programs > 0;
+    }
+    if is_clean { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
 /// Returns the broker of the environment and its release, or says what is missing.

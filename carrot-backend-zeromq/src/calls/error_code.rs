@@ -1,8 +1,10 @@
 //! Errors in messages.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use carrot_core::Error;
+use carrot_core::backend::HardClose;
 
 use crate::calls::fields::{CallError, FieldReader, put_long, put_short};
 
@@ -25,11 +27,10 @@ pub(crate) fn put_error(out: &mut Vec<u8>, error: &Error) {
         Error::Invalid { field, value, limit } => {
             (7, 0, value.clone(), field.to_string(), limit.to_string())
         }
-        // The host knows which operation it was.
         Error::Disconnected { reason, .. } => match error.hard_close() {
             Some(close) => {
                 let text = close.text.clone();
-                (6, u32::from(close.code), text, String::new(), String::new())
+                (8, u32::from(close.code), text, String::new(), String::new())
             }
             None => plain(8, reason),
         },
@@ -64,13 +65,25 @@ pub(crate) fn read_error(fields: &mut FieldReader<'_>) -> Result<Error, CallErro
         5 => Error::Unavailable { reason },
         6 => Error::HardError { code: u16::try_from(number).unwrap_or_default(), reason },
         7 => Error::Invalid { field: field.into(), value: reason, limit: limit.into() },
-        8 => Error::disconnected(reason),
+        8 => match u16::try_from(number) {
+            Ok(0) | Err(_) => Error::disconnected(reason),
+            Ok(reply_code) => failed_internally(reply_code, reason),
+        },
         9 => Error::closed(reason),
         10 => Error::timeout(reason, Duration::from_millis(number.into())),
         11 => Error::Blocked { reason },
         12 => Error::Refused,
         _ => Error::Backend { reason, source: None },
     })
+}
+
+/// Returns the error of a call over which the broker closed the connection without naming it.
+fn failed_internally(reply_code: u16, text: String) -> Error {
+    Error::Disconnected {
+        reason: format!("the broker closed the connection: {reply_code} {text}"),
+        // The host answers the call that is the cause.
+        source: Some(Arc::new(HardClose::new(reply_code, text, 0, 0).with_suspects(0, 1))),
+    }
 }
 
 #[cfg(test)]
@@ -96,6 +109,7 @@ mod tests {
             Error::HardError { code: 503, reason: reason() },
             Error::invalid("queue", "value", "limit"),
             Error::disconnected("lost"),
+            failed_internally(541, "INTERNAL_ERROR".into()),
             Error::closed("channel"),
             Error::timeout("declare", Duration::from_millis(1500)),
             Error::Blocked { reason: "low on memory".into() },

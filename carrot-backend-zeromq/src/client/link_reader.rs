@@ -156,9 +156,10 @@ impl LinkReader<'_> {
             }
             (HostEvent::Failed(error), None) => {
                 let error = error.0;
-                if (error.is_channel_error() || matches!(error, Error::HardError { .. }))
-                    && let Some(channel) = link.channel(number)
-                {
+                let ends_channel = error.is_channel_error()
+                    || error.hard_close().is_some()
+                    || matches!(error, Error::HardError { .. });
+                if ends_channel && let Some(channel) = link.channel(number) {
                     channel.fail(&error);
                 }
                 link.answer(call, Err(error));
