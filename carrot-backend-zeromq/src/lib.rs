@@ -71,6 +71,9 @@
 
 mod calls;
 mod client;
+#[cfg(any(test, fuzzing))]
+#[doc(hidden)]
+pub mod fuzzing;
 mod heartbeat;
 mod host;
 mod sending;

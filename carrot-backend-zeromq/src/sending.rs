@@ -96,6 +96,12 @@ impl<'s> MessageWriter<'s> {
         if self.octets.len() >= least { self.flush() } else { Ok(()) }
     }
 
+    /// Returns what has gathered, instead of writing it.
+    #[cfg(any(test, fuzzing))]
+    pub(crate) fn take(&mut self) -> Vec<u8> {
+        std::mem::take(&mut self.octets)
+    }
+
     /// Writes what has gathered.
     pub(crate) fn flush(&mut self) -> io::Result<()> {
         let octets = std::mem::take(&mut self.octets);

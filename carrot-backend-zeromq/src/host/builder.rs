@@ -62,6 +62,13 @@ impl BrokerHost {
     }
 }
 
+#[cfg(any(test, fuzzing))]
+impl From<BrokerHostBuilder> for HostSettings {
+    fn from(builder: BrokerHostBuilder) -> HostSettings {
+        builder.settings
+    }
+}
+
 impl BrokerHostBuilder {
     fn new(broker: &Broker) -> BrokerHostBuilder {
         BrokerHostBuilder {

@@ -117,15 +117,26 @@ impl<'c> HostReader<'c> {
                 self.enter_end();
             }
             let octets = buffer.get(..count).unwrap_or_default();
-            match self.octets(&mut frames, octets) {
-                Ok(()) => {}
-                Err(ReaderStop::Lost) => return Err(ErrorKind::BrokenPipe.into()),
-                Err(end) => self.end(end),
-            }
+            self.handle(&mut frames, octets)?;
             self.account(&frames, &mut unfinished, &mut held)?;
             self.peer.outgoing.flush();
             if !self.wait_for_room() {
                 return Err(ErrorKind::BrokenPipe.into());
+            }
+        }
+    }
+
+    /// Handles octets of the peer. Ends the connection over those that it refuses.
+    ///
+    /// # Errors
+    /// The socket is lost.
+    pub(crate) fn handle(&mut self, frames: &mut ZmtpFrameReader, octets: &[u8]) -> io::Result<()> {
+        match self.octets(frames, octets) {
+            Ok(()) => Ok(()),
+            Err(ReaderStop::Lost) => Err(ErrorKind::BrokenPipe.into()),
+            Err(end) => {
+                self.end(end);
+                Ok(())
             }
         }
     }

@@ -142,6 +142,12 @@ impl ZmtpFrameReader {
         self.payload.capacity()
     }
 
+    /// Returns whether the octets have ended with a whole message.
+    #[cfg(any(test, fuzzing))]
+    pub(crate) fn is_idle(&self) -> bool {
+        self.start.is_empty() && !self.awaits_body
+    }
+
     /// Takes octets of the peer. Returns a frame, or `None` once all octets are taken.
     ///
     /// # Errors
