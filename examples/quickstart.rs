@@ -23,7 +23,11 @@ fn main() -> Result<(), Box<dyn Error>> {
     let connection = carrot::connect(&url)?;
     println!(
         "connected to {}",
-        if url.starts_with("memory") { "the in-process broker" } else { "RabbitMQ" }
+        match url.split(':').next() {
+            Some("memory") => "the in-process broker",
+            Some("zmq" | "zmq+ipc") => "the broker of a ZeroMQ host",
+            _ => "RabbitMQ",
+        }
     );
 
     let consumer =

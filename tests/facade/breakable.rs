@@ -6,8 +6,7 @@ use carrot::memory::Broker;
 use carrot::{Connection, ConnectionOptions};
 use carrot_faults::Proxy;
 
-use crate::amqp_broker::AmqpBroker;
-use crate::hosted_broker::HostedBroker;
+use crate::remote_broker::RemoteBroker;
 use crate::support::unique;
 
 /// A broker that can be lost.
@@ -44,18 +43,18 @@ impl Breakable {
     }
 
     pub fn on_server() -> Breakable {
-        let broker = AmqpBroker::on_server();
+        let broker = RemoteBroker::on_server();
         Breakable::behind_proxy(broker.options(), broker)
     }
 
     pub fn on_rabbitmq() -> Breakable {
-        let broker = AmqpBroker::on_rabbitmq();
+        let broker = RemoteBroker::on_rabbitmq();
         Breakable::behind_proxy(broker.options(), broker)
     }
 
     pub fn on_host() -> Breakable {
-        let broker = HostedBroker::start();
-        Breakable::behind_proxy(broker.host.url().parse().unwrap(), broker)
+        let broker = RemoteBroker::on_host();
+        Breakable::behind_proxy(broker.options(), broker)
     }
 
     fn behind_proxy(direct: ConnectionOptions, broker: impl Any + Send + Sync) -> Breakable {

@@ -147,7 +147,7 @@ fn connect_to_unreachable_address_fails_in_time() {
 }
 
 on_both_amqp_brokers! {
-    fn wrong_credentials_or_vhost_fail_authentication(broker: &AmqpBroker) {
+    fn wrong_credentials_or_vhost_fail_authentication(broker: &RemoteBroker) {
         let options = broker.options();
         let wrong_password = options.clone().credentials("guest", "secret-word");
         let wrong_vhost = options.vhost("no-such-vhost");
@@ -158,7 +158,10 @@ on_both_amqp_brokers! {
         }
     }
 
-    fn exclusive_queue_is_locked_for_other_connection(broker: &AmqpBroker) {
+}
+
+on_remote_brokers! {
+    fn exclusive_queue_is_locked_for_other_connection(broker: &RemoteBroker) {
         let (one, other) = (broker.connect(), broker.connect());
         let queue = Queue::new(unique("queue")).exclusive();
         let _consumer = one.consumer(&queue).build().unwrap();

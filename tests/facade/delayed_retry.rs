@@ -88,8 +88,8 @@ on_both_backends! {
     }
 }
 
-on_both_amqp_brokers! {
-    fn broker_that_delays_gets_no_copy_and_ends_at_the_delivery_limit(broker: &AmqpBroker) {
+on_remote_brokers! {
+    fn broker_that_delays_gets_no_copy_and_ends_at_the_delivery_limit(broker: &RemoteBroker) {
         let connection = broker.connect();
         let dead = unique("dead");
         connection.declare_queue(Queue::new(&*dead)).unwrap();
@@ -115,7 +115,7 @@ on_both_amqp_brokers! {
         delete(&connection, &[&queue.name, &parking, &dead]);
     }
 
-    fn queue_that_exists_without_delay_is_refused_by_a_broker_that_delays(broker: &AmqpBroker) {
+    fn queue_that_exists_without_delay_is_refused_by_a_broker_that_delays(broker: &RemoteBroker) {
         let connection = broker.connect();
         let queue = delaying();
         let plain = Queue::new(&*queue.name).quorum().expires(Duration::from_secs(300));

@@ -1,5 +1,5 @@
-//! Every example runs on the in-process broker, on Carrot's server and on RabbitMQ, and prints the
-//! expected text.
+//! Every example runs on the in-process broker, on Carrot's server, on a ZeroMQ host and on
+//! RabbitMQ, and prints the expected text.
 
 use std::io::{BufRead, BufReader, Read};
 use std::process::{Command, Stdio};
@@ -46,57 +46,96 @@ fn run(name: &str, url: Option<&str>) -> String {
     printed
 }
 
+/// Runs an example, which has to print the expected text.
+#[track_caller]
+fn expect(name: &str, url: Option<&str>, expected: &str) {
+    let printed = run(name, url);
+    assert!(printed.contains(expected), "{printed}");
+}
+
+/// Turns each example into a test on the in-process broker, one on Carrot's server, one on a ZeroMQ
+/// host and one on RabbitMQ. Those of `amqp_only` use the AMQP driver itself, and no host.
 macro_rules! examples {
-    ($($name:ident: $expected:expr;)*) => {
+    (
+        everywhere { $($name:ident: $expected:expr;)* }
+        amqp_only { $($amqp:ident: $amqp_expected:expr;)* }
+    ) => {
         mod memory {
             $(#[test]
             fn $name() {
-                let printed = super::run(stringify!($name), None);
-                assert!(printed.contains($expected), "{printed}");
+                super::expect(stringify!($name), None, $expected);
+            })*
+            $(#[test]
+            fn $amqp() {
+                super::expect(stringify!($amqp), None, $amqp_expected);
             })*
         }
 
         mod server {
+            use crate::remote_broker::RemoteBroker;
+
             $(#[test]
             fn $name() {
-                let broker = crate::amqp_broker::AmqpBroker::on_server();
-                let printed = super::run(stringify!($name), Some(&broker.url));
-                assert!(printed.contains($expected), "{printed}");
+                let broker = RemoteBroker::on_server();
+                super::expect(stringify!($name), Some(&broker.url), $expected);
+            })*
+            $(#[test]
+            fn $amqp() {
+                let broker = RemoteBroker::on_server();
+                super::expect(stringify!($amqp), Some(&broker.url), $amqp_expected);
+            })*
+        }
+
+        mod zeromq {
+            $(#[test]
+            fn $name() {
+                let broker = crate::remote_broker::RemoteBroker::on_host();
+                super::expect(stringify!($name), Some(&broker.url), $expected);
             })*
         }
 
         mod rabbitmq {
+            use crate::support::rabbitmq_url;
+
             $(#[test]
             #[ignore = "needs RabbitMQ: run ./scripts/test"]
             fn $name() {
-                let printed = super::run(stringify!($name), Some(&crate::support::rabbitmq_url()));
-                assert!(printed.contains($expected), "{printed}");
+                super::expect(stringify!($name), Some(&rabbitmq_url()), $expected);
+            })*
+            $(#[test]
+            #[ignore = "needs RabbitMQ: run ./scripts/test"]
+            fn $amqp() {
+                super::expect(stringify!($amqp), Some(&rabbitmq_url()), $amqp_expected);
             })*
         }
     };
 }
 
 examples! {
-    quickstart: "5 messages imported, 0 failed";
-    feed: "  1 acknowledged, 1 rejected";
-    work_queue: "20 jobs done, 0 requeued";
-    fanout: "received \"all listeners receive this\"";
-    topics: "*.stock.#  matches eur.stock.db\n#";
-    topology: "example-usd-prices holds 0 of 1 message\nexample-all-prices holds 1";
-    headers: "PDF or urgent  \"an urgent note\"";
-    codecs: "refused: content type \"application/x-bincode\"";
-    batches: "249 messages acknowledged, 2 parked, 1 of them undecodable";
-    ordered: "200 changes of 10 accounts applied in order\n1 change failed";
-    compression: "received: the worker goes on\nparked";
-    router: "2 messages acknowledged, 1 rejected";
-    unit_test: "1 order acknowledged, 1 rejected";
-    custom_backend: "all cases passed";
-    web_service: "/order: HTTP/1.1 202 Accepted";
-    dedup: "20 messages acknowledged, 10 orders shipped, 10 ids remembered";
-    delayed: "after 0 s: welcome\nafter 1 s: confirm your address\nafter 2 s: pay the invoice";
-    rpc: "100 calls from 4 threads answered\n102 requests acknowledged";
-    celery: "task 2: ValueError[\"-1 < 0\"]\ntask 3: TypeError";
-    conformance_matrix: "passed, 0 failed";
+    everywhere {
+        quickstart: "5 messages imported, 0 failed";
+        feed: "  1 acknowledged, 1 rejected";
+        work_queue: "20 jobs done, 0 requeued";
+        fanout: "received \"all listeners receive this\"";
+        topics: "*.stock.#  matches eur.stock.db\n#";
+        topology: "example-usd-prices holds 0 of 1 message\nexample-all-prices holds 1";
+        headers: "PDF or urgent  \"an urgent note\"";
+        codecs: "refused: content type \"application/x-bincode\"";
+        batches: "249 messages acknowledged, 2 parked, 1 of them undecodable";
+        ordered: "200 changes of 10 accounts applied in order\n1 change failed";
+        compression: "received: the worker goes on\nparked";
+        router: "2 messages acknowledged, 1 rejected";
+        unit_test: "1 order acknowledged, 1 rejected";
+        custom_backend: "all cases passed";
+        web_service: "/order: HTTP/1.1 202 Accepted";
+        dedup: "20 messages acknowledged, 10 orders shipped, 10 ids remembered";
+        delayed: "s: pay the invoice";
+        rpc: "100 calls from 4 threads answered\n102 requests acknowledged";
+        celery: "task 2: ValueError[\"-1 < 0\"]\ntask 3: TypeError";
+    }
+    amqp_only {
+        conformance_matrix: "passed, 0 failed";
+    }
 }
 
 #[test]
@@ -141,6 +180,36 @@ fn remote_control_advances_the_clock_and_breaks_the_service() {
     }
 }
 
+/// A process that ends with the test, also if that fails.
+struct Ended(std::process::Child);
+
+impl Drop for Ended {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[test]
+fn zeromq_host_serves_other_examples_and_ends_gracefully() {
+    let mut command = command("zeromq_host", None);
+    let mut host = Ended(command.arg("127.0.0.1:0").stdout(Stdio::piped()).spawn().unwrap());
+    let mut printed = BufReader::new(host.0.stdout.take().unwrap());
+    let mut line = String::new();
+    printed.read_line(&mut line).unwrap();
+    let url = line.split([' ', ';']).find(|word| word.starts_with("zmq://")).unwrap();
+    assert!(run("quickstart", Some(url)).contains("5 messages imported, 0 failed"));
+    let connection = carrot::connect(url).unwrap();
+    connection.publisher().queue("left").build().unwrap().send_all(0..3).unwrap();
+    drop(connection);
+    let status = Command::new("kill").args(["-TERM", &host.0.id().to_string()]).status();
+    assert!(status.unwrap().success());
+    let mut rest = String::new();
+    printed.read_to_string(&mut rest).unwrap();
+    assert!(host.0.wait().unwrap().success(), "{rest}");
+    assert!(rest.contains("stopped; 3 messages end with this process"), "{rest}");
+}
+
 /// Stops the work queue in the middle. Returns how many jobs were done, and how many requeued.
 fn interrupt_the_work_queue(signal: &str, jobs: u32, url: Option<&str>) -> (u32, u32) {
     let mut child = command("work_queue", url)
@@ -183,8 +252,8 @@ fn work_queue_interrupted_ends_gracefully() {
     }
 }
 
-on_both_amqp_brokers! {
-    fn work_queue_interrupted_leaves_unfinished_jobs(broker: &AmqpBroker) {
+on_remote_brokers! {
+    fn work_queue_interrupted_leaves_unfinished_jobs(broker: &RemoteBroker) {
         let connection = broker.connect();
         let (done, _) = interrupt_the_work_queue("-TERM", 5000, Some(&broker.url));
         let deleted = connection.delete_queue("interrupted_work", carrot::topology::DeleteIf::ALWAYS);

@@ -11,8 +11,8 @@ use crate::support::{SOON, eventually, queue, rabbitmq_url, unique};
 
 const THREADS: usize = 4;
 
-/// Turns each function into a test on a named in-process broker, one on Carrot's server and one on
-/// RabbitMQ. The function opens connections of its own.
+/// Turns each function into a test on a named in-process broker, one on Carrot's server, one on a
+/// ZeroMQ host and one on RabbitMQ. The function opens connections of its own.
 macro_rules! on_both_urls {
     ($(fn $name:ident($options:ident: &ConnectionOptions) $body:block)*) => {
         $(fn $name($options: &ConnectionOptions) $body)*
@@ -27,7 +27,15 @@ macro_rules! on_both_urls {
         mod server {
             $(#[test]
             fn $name() {
-                let broker = crate::amqp_broker::AmqpBroker::on_server();
+                let broker = crate::remote_broker::RemoteBroker::on_server();
+                super::$name(&broker.options());
+            })*
+        }
+
+        mod zeromq {
+            $(#[test]
+            fn $name() {
+                let broker = crate::remote_broker::RemoteBroker::on_host();
                 super::$name(&broker.options());
             })*
         }

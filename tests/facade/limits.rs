@@ -185,8 +185,8 @@ fn body_over_maximum_is_refused_on_memory_broker() {
     assert_bodies_over_maximum_are_refused(ConnectionOptions::memory());
 }
 
-on_both_amqp_brokers! {
-    fn body_over_maximum_is_refused_before_it_is_sent(broker: &AmqpBroker) {
+on_remote_brokers! {
+    fn body_over_maximum_is_refused_before_it_is_sent(broker: &RemoteBroker) {
         assert_bodies_over_maximum_are_refused(broker.options());
     }
 }

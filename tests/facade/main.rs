@@ -9,10 +9,9 @@
 #![allow(clippy::unwrap_used, unreachable_pub, reason = "tests")]
 
 #[macro_use]
-mod amqp_broker;
-#[macro_use]
 mod breakable;
-mod hosted_broker;
+#[macro_use]
+mod remote_broker;
 #[macro_use]
 mod support;
 

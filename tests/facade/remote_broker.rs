@@ -1,47 +1,66 @@
-//! Brokers that a test uses with the AMQP driver: Carrot's server, and RabbitMQ.
+//! Brokers that a test reaches over a socket: Carrot's server and RabbitMQ with the AMQP driver,
+//! and a ZeroMQ host.
 
+use std::any::Any;
 use std::sync::Arc;
 
 use carrot::config::RabbitMqRelease;
 use carrot::memory::Broker;
 use carrot::{Connection, ConnectionOptions};
+use carrot_backend_zeromq::BrokerHost;
 use carrot_server::Server;
 
 use crate::support::{first_two_numbers, rabbitmq_url, release};
 
-/// A broker with a port.
+/// A broker with a URL.
 #[derive(Clone)]
-pub struct AmqpBroker {
+pub struct RemoteBroker {
     pub url: String,
-    /// A server, which ends when dropped, and its broker. `None` for RabbitMQ.
-    server: Option<Arc<(Server, Broker)>>,
+    /// The release that the broker imitates. `None` for RabbitMQ.
+    imitated: Option<RabbitMqRelease>,
+    /// The server or the host, which ends when dropped. `None` for RabbitMQ.
+    _server: Option<Arc<dyn Any + Send + Sync>>,
 }
 
-impl AmqpBroker {
-    /// Starts a server for one test. The server imitates RabbitMQ 3.10 if that is the release of
-    /// the environment, and the default release otherwise.
-    pub fn on_server() -> AmqpBroker {
+impl RemoteBroker {
+    /// Starts a server for one test.
+    pub fn on_server() -> RemoteBroker {
+        RemoteBroker::imitating(|broker| {
+            let server = Server::bind("127.0.0.1:0", broker).unwrap();
+            (server.url(), Arc::new(server))
+        })
+    }
+
+    /// Starts a ZeroMQ host for one test.
+    pub fn on_host() -> RemoteBroker {
+        RemoteBroker::imitating(|broker| {
+            let host = BrokerHost::bind("127.0.0.1:0", broker).unwrap();
+            (host.url(), Arc::new(host))
+        })
+    }
+
+    /// Starts a broker that imitates RabbitMQ 3.10 if that is the release of the environment, and
+    /// the default release otherwise.
+    fn imitating(
+        start: impl FnOnce(&Broker) -> (String, Arc<dyn Any + Send + Sync>),
+    ) -> RemoteBroker {
         let version = std::env::var("CARROT_TEST_RABBITMQ_VERSION").unwrap_or_default();
         let release = match version.starts_with("3.") {
             true => RabbitMqRelease::V3_10,
             false => RabbitMqRelease::default(),
         };
-        let broker = Broker::builder().imitate(release).build();
-        let server = Server::bind("127.0.0.1:0", &broker).unwrap();
-        AmqpBroker { url: server.url(), server: Some(Arc::new((server, broker))) }
+        let (url, server) = start(&Broker::builder().imitate(release).build());
+        RemoteBroker { url, imitated: Some(release), _server: Some(server) }
     }
 
     /// The node of the environment, which all tests share.
-    pub fn on_rabbitmq() -> AmqpBroker {
-        AmqpBroker { url: rabbitmq_url(), server: None }
+    pub fn on_rabbitmq() -> RemoteBroker {
+        RemoteBroker { url: rabbitmq_url(), imitated: None, _server: None }
     }
 
-    /// The first two numbers of the release, or of the release that the server imitates.
+    /// The first two numbers of the release, or of the release that the broker imitates.
     pub fn release(&self) -> (u32, u32) {
-        match &self.server {
-            Some(server) => first_two_numbers(server.1.release().as_str()),
-            None => release(),
-        }
+        self.imitated.map_or_else(release, |imitated| first_two_numbers(imitated.as_str()))
     }
 
     pub fn options(&self) -> ConnectionOptions {
@@ -55,14 +74,14 @@ impl AmqpBroker {
 
 /// Turns each function into a test on Carrot's server, and one on RabbitMQ.
 macro_rules! on_both_amqp_brokers {
-    ($(fn $name:ident($broker:ident: &AmqpBroker) $body:block)*) => {
-        $(fn $name($broker: &$crate::amqp_broker::AmqpBroker) $body)*
+    ($(fn $name:ident($broker:ident: &RemoteBroker) $body:block)*) => {
+        $(fn $name($broker: &$crate::remote_broker::RemoteBroker) $body)*
 
         mod amqp {
             mod server {
                 $(#[test]
                 fn $name() {
-                    super::super::$name(&$crate::amqp_broker::AmqpBroker::on_server());
+                    super::super::$name(&$crate::remote_broker::RemoteBroker::on_server());
                 })*
             }
 
@@ -70,7 +89,38 @@ macro_rules! on_both_amqp_brokers {
                 $(#[test]
                 #[ignore = "needs RabbitMQ: run ./scripts/test"]
                 fn $name() {
-                    super::super::$name(&$crate::amqp_broker::AmqpBroker::on_rabbitmq());
+                    super::super::$name(&$crate::remote_broker::RemoteBroker::on_rabbitmq());
+                })*
+            }
+        }
+    };
+}
+
+/// Turns each function into a test on Carrot's server, one on a ZeroMQ host, and one on RabbitMQ.
+macro_rules! on_remote_brokers {
+    ($(fn $name:ident($broker:ident: &RemoteBroker) $body:block)*) => {
+        $(fn $name($broker: &$crate::remote_broker::RemoteBroker) $body)*
+
+        mod remote {
+            mod server {
+                $(#[test]
+                fn $name() {
+                    super::super::$name(&$crate::remote_broker::RemoteBroker::on_server());
+                })*
+            }
+
+            mod zeromq {
+                $(#[test]
+                fn $name() {
+                    super::super::$name(&$crate::remote_broker::RemoteBroker::on_host());
+                })*
+            }
+
+            mod rabbitmq {
+                $(#[test]
+                #[ignore = "needs RabbitMQ: run ./scripts/test"]
+                fn $name() {
+                    super::super::$name(&$crate::remote_broker::RemoteBroker::on_rabbitmq());
                 })*
             }
         }

@@ -58,7 +58,7 @@ macro_rules! on_both_backends {
         mod server {
             $(#[test]
             fn $name() {
-                let broker = crate::amqp_broker::AmqpBroker::on_server();
+                let broker = crate::remote_broker::RemoteBroker::on_server();
                 super::$name(&broker.connect());
             })*
         }
@@ -66,7 +66,7 @@ macro_rules! on_both_backends {
         mod zeromq {
             $(#[test]
             fn $name() {
-                let broker = crate::hosted_broker::HostedBroker::start();
+                let broker = crate::remote_broker::RemoteBroker::on_host();
                 super::$name(&broker.connect());
             })*
         }

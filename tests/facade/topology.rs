@@ -103,7 +103,7 @@ fn check_on_memory_finds_missing_bindings() {
 }
 
 on_both_amqp_brokers! {
-    fn check_on_amqp_cannot_compare_bindings(broker: &AmqpBroker) {
+    fn check_on_amqp_cannot_compare_bindings(broker: &RemoteBroker) {
         let connection = broker.connect();
         let topology = prices();
         connection.declare_all(&topology).unwrap();

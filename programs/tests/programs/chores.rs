@@ -81,7 +81,7 @@ fn message_whose_copy_is_not_confirmed_stays() {
     assert_eq!(chores::move_back(&connection, "queue.failed", usize::MAX).unwrap(), 3);
 }
 
-on_both_amqp_brokers! {
+on_remote_brokers! {
     fn program_counts_shows_and_moves_back(url: &str) {
         let connection = carrot::connect(url).unwrap();
         let (queue, parking) = (unique("queue"), unique("parking"));

@@ -1,4 +1,4 @@
-//! The five programs, on the memory broker, on Carrot's server and on RabbitMQ.
+//! The five programs, on the memory broker, on Carrot's server, on a ZeroMQ host and on RabbitMQ.
 
 #![allow(clippy::unwrap_used, reason = "a test may fail by panicking")]
 

@@ -78,7 +78,7 @@ fn server_lost_during_calls_costs_no_answer() {
     assert_eq!(ready(&connection, "rates"), 0);
 }
 
-on_both_amqp_brokers! {
+on_remote_brokers! {
     fn server_killed_during_calls_costs_no_answer(url: &str) {
         let connection = carrot::connect(url).unwrap();
         let queue = unique("rates");

@@ -8,6 +8,7 @@ use std::{io, thread};
 
 use carrot::memory::Broker;
 use carrot::topology::DeleteIf;
+use carrot::zeromq::BrokerHost;
 use carrot::{Connection, Queue};
 pub(crate) use carrot_faults::unique;
 use carrot_server::Server;
@@ -25,8 +26,13 @@ pub(crate) fn server() -> Server {
     Server::bind("127.0.0.1:0", &Broker::new()).unwrap()
 }
 
-/// Turns each function into a test on the memory broker, one on Carrot's server, and one on
-/// RabbitMQ. `$broker` is a URL.
+/// Starts a ZeroMQ host for one test. The processes of a test connect to its port.
+pub(crate) fn host() -> BrokerHost {
+    BrokerHost::bind("127.0.0.1:0", &Broker::new()).unwrap()
+}
+
+/// Turns each function into a test on the memory broker, one on Carrot's server, one on a ZeroMQ
+/// host, and one on RabbitMQ. `$broker` is a URL.
 macro_rules! on_both_backends {
     ($(fn $name:ident($broker:ident: &str) $body:block)*) => {
         $(fn $name($broker: &str) $body)*
@@ -45,6 +51,13 @@ macro_rules! on_both_backends {
             })*
         }
 
+        mod zeromq {
+            $(#[test]
+            fn $name() {
+                super::$name(&$crate::support::host().url());
+            })*
+        }
+
         mod rabbitmq {
             $(#[test]
             #[ignore = "needs RabbitMQ: run ./scripts/test"]
@@ -55,16 +68,24 @@ macro_rules! on_both_backends {
     };
 }
 
-/// Turns each function into a test on Carrot's server, and one on RabbitMQ. `$broker` is a URL.
-macro_rules! on_both_amqp_brokers {
+/// Turns each function into a test on Carrot's server, one on a ZeroMQ host, and one on RabbitMQ.
+/// `$broker` is a URL.
+macro_rules! on_remote_brokers {
     ($(fn $name:ident($broker:ident: &str) $body:block)*) => {
         $(fn $name($broker: &str) $body)*
 
-        mod amqp {
+        mod remote {
             mod server {
                 $(#[test]
                 fn $name() {
                     super::super::$name(&$crate::support::server().url());
+                })*
+            }
+
+            mod zeromq {
+                $(#[test]
+                fn $name() {
+                    super::super::$name(&$crate::support::host().url());
                 })*
             }
 

@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use carrot::{ConnectionOptions, Message, Queue, consume::Retry};
 
-use crate::amqp_broker::AmqpBroker;
+use crate::remote_broker::RemoteBroker;
 use crate::support::{SOON, eventually, rabbitmq_url, rabbitmqctl, ready, release, unique};
 
 /// Starts a consumer at the default prefetch, waits until it holds every message, and ends it in
 /// one of four ways.
-fn start_and_stop(broker: &AmqpBroker, queue: &Queue, messages: u32, way: u32) {
+fn start_and_stop(broker: &RemoteBroker, queue: &Queue, messages: u32, way: u32) {
     let connection = broker.connect();
     let consumer = connection.consumer(queue).build().unwrap();
     let holds_all =
@@ -55,8 +55,8 @@ fn start_and_stop(broker: &AmqpBroker, queue: &Queue, messages: u32, way: u32) {
     drop(go);
 }
 
-on_both_amqp_brokers! {
-    fn consumer_restarts_count_no_failed_delivery(broker: &AmqpBroker) {
+on_remote_brokers! {
+    fn consumer_restarts_count_no_failed_delivery(broker: &RemoteBroker) {
         const MESSAGES: u32 = 3;
         const LIMIT: u32 = 3;
         let connection = broker.connect();
@@ -87,7 +87,7 @@ on_both_amqp_brokers! {
         connection.delete_queue(&queue.name, carrot::topology::DeleteIf::ALWAYS).unwrap();
     }
 
-    fn requeue_failed_counts_towards_delivery_limit(broker: &AmqpBroker) {
+    fn requeue_failed_counts_towards_delivery_limit(broker: &RemoteBroker) {
         let connection = broker.connect();
         let dead = Queue::new(unique("dead")).expires(Duration::from_secs(300));
         connection.declare_queue(&dead).unwrap();

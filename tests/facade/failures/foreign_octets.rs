@@ -76,7 +76,7 @@ fn foreign() -> Vec<Foreign> {
 }
 
 on_both_amqp_brokers! {
-    fn message_with_text_that_is_not_utf8_is_handled_like_any_other(broker: &AmqpBroker) {
+    fn message_with_text_that_is_not_utf8_is_handled_like_any_other(broker: &RemoteBroker) {
         let connection = broker.connect();
         let losses = Arc::<AtomicUsize>::default();
         let counted = Arc::clone(&losses);
@@ -115,7 +115,7 @@ on_both_amqp_brokers! {
         assert_eq!(losses.load(Ordering::SeqCst), 0, "a connection was lost");
     }
 
-    fn message_with_text_that_is_not_utf8_is_retried_and_parked(broker: &AmqpBroker) {
+    fn message_with_text_that_is_not_utf8_is_retried_and_parked(broker: &RemoteBroker) {
         let connection = broker.connect();
         let (queue, parking) = with_parking();
         let consumer =

@@ -12,7 +12,7 @@ use carrot::{
 
 use super::raw_client::{RawClient, headers, nested};
 use super::{SHORTEST, with_parking};
-use crate::amqp_broker::AmqpBroker;
+use crate::remote_broker::RemoteBroker;
 use crate::support::{SOON, eventually, ready, unique};
 
 /// The prefetch: less than the messages, all of them, and more.
@@ -41,7 +41,7 @@ enum Way {
     /// The broker makes messages unreadable.
     Memory(Broker),
     /// Another client publishes them.
-    Amqp(AmqpBroker),
+    Amqp(RemoteBroker),
 }
 
 impl World {
@@ -70,14 +70,14 @@ impl World {
     }
 
     fn server() -> World {
-        World::amqp(AmqpBroker::on_server())
+        World::amqp(RemoteBroker::on_server())
     }
 
     fn rabbitmq() -> World {
-        World::amqp(AmqpBroker::on_rabbitmq())
+        World::amqp(RemoteBroker::on_rabbitmq())
     }
 
-    fn amqp(broker: AmqpBroker) -> World {
+    fn amqp(broker: RemoteBroker) -> World {
         World::new(broker.connect(), Way::Amqp(broker))
     }
 
@@ -457,7 +457,7 @@ fn unreadable_message_is_dropped_without_a_dead_letter_exchange() {
 }
 
 on_both_amqp_brokers! {
-    fn message_with_an_unknown_property_is_rejected(broker: &AmqpBroker) {
+    fn message_with_an_unknown_property_is_rejected(broker: &RemoteBroker) {
         // RabbitMQ ignores the flag of a property that does not exist. From 4.0 on, and for a dead
         // letter, it writes a property list of its own, without the flag.
         let is_readable = broker.release() >= (4, 0);
