@@ -1,7 +1,7 @@
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Child, ChildStdout, Command, Stdio};
-use std::sync::mpsc::{Receiver, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::thread;
 use std::time::Duration;
 
@@ -14,20 +14,25 @@ pub(crate) struct Program {
 }
 
 impl Program {
+    /// Starts a program of `tests/interop/python`.
     pub(crate) fn python(name: &str, url: &str, arguments: &[&str]) -> Program {
-        let mut command = Command::new(interpreter("CARROT_TEST_PYTHON"));
-        command.args(["-u", "-B"]).env("PYTHONIOENCODING", "utf-8").env("PYTHONWARNINGS", "ignore");
-        Program::start(&mut command, &format!("python/{name}.py"), url, arguments)
+        Program::start(&mut python(), &format!("interop/python/{name}.py"), url, arguments)
+    }
+
+    /// Starts a program of `examples/zeromq_python`.
+    pub(crate) fn zeromq_example(name: &str, url: &str, arguments: &[&str]) -> Program {
+        let file = format!("../examples/zeromq_python/{name}.py");
+        Program::start(&mut python(), &file, url, arguments)
     }
 
     pub(crate) fn node(name: &str, url: &str, arguments: &[&str]) -> Program {
         let mut command = Command::new(interpreter("CARROT_TEST_NODE"));
-        Program::start(&mut command, &format!("node/{name}.js"), url, arguments)
+        Program::start(&mut command, &format!("interop/node/{name}.js"), url, arguments)
     }
 
     fn start(command: &mut Command, name: &str, url: &str, arguments: &[&str]) -> Program {
         let mut child = command
-            .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("interop").join(name))
+            .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join(name))
             .arg(url)
             .args(arguments)
             .stdin(Stdio::null())
@@ -50,6 +55,12 @@ impl Program {
         self.lines.recv_timeout(timeout).expect("a line of the program")
     }
 
+    /// Waits until the program has ended, and prints nothing more.
+    #[track_caller]
+    pub(crate) fn expect_end(&self) {
+        assert_eq!(self.lines.recv_timeout(SOON), Err(RecvTimeoutError::Disconnected));
+    }
+
     /// Waits until the program prints a line.
     #[track_caller]
     pub(crate) fn expect(&self, line: &str) {
@@ -62,6 +73,12 @@ impl Drop for Program {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+fn python() -> Command {
+    let mut command = Command::new(interpreter("CARROT_TEST_PYTHON"));
+    command.args(["-u", "-B"]).env("PYTHONIOENCODING", "utf-8").env("PYTHONWARNINGS", "ignore");
+    command
 }
 
 pub(crate) fn interpreter(variable: &str) -> String {

@@ -1,4 +1,4 @@
-//! pyzmq, as a client of a host.
+//! The programs of `examples/zeromq_python`, with pyzmq, as clients of a host.
 
 use std::time::Duration;
 
@@ -15,57 +15,94 @@ fn host() -> (memory::Broker, BrokerHost, Connection) {
     (broker, host, connection)
 }
 
-fn python(host: &BrokerHost, arguments: &[&str]) -> Program {
-    Program::python("zeromq_client", &host.url(), arguments)
+fn start(name: &str, host: &BrokerHost, arguments: &[&str]) -> Program {
+    Program::zeromq_example(name, &host.url(), arguments)
+}
+
+/// Starts a program that runs into an error.
+fn fail(url: &str, task: &str, queue: &str) -> Program {
+    Program::python("zeromq_errors", url, &[task, queue])
 }
 
 #[test]
 #[ignore = "needs other clients: run ./scripts/test"]
-fn messages_of_pyzmq_are_confirmed_and_returned() {
+fn messages_of_pyzmq_are_confirmed() {
     let (_broker, host, connection) = host();
     let consumer = connection.consumer("jobs").build().unwrap();
-    let client = python(&host, &["publish", "jobs", "one", "two"]);
-    let bodies: Vec<_> =
-        receive(&consumer, 2).iter().map(|message| message.text().unwrap().to_owned()).collect();
-    assert_eq!(bodies, ["one", "two"]);
-    let mut line = client.line();
-    while line.starts_with("confirmed") {
-        assert!(line.ends_with("outcome 0"), "{line}");
-        line = client.line();
+    let client = start("publish", &host, &["jobs", "one", "zw\u{f6}lf"]);
+    for (message, body) in receive(&consumer, 2).into_iter().zip(["one", "zw\u{f6}lf"]) {
+        assert_eq!(message.text(), Some(body));
+        assert_eq!(message.properties().content_type(), Some("text/plain"));
+        message.ack().unwrap();
     }
-    assert_eq!(line, "closed");
-    // No queue has this name, and the message is mandatory.
-    let client = python(&host, &["publish", "nobody", "lost"]);
-    client.expect("confirmed 1 to 1 outcome 2");
-    client.expect("closed");
+    client.expect("2 confirmed");
 }
 
 #[test]
 #[ignore = "needs other clients: run ./scripts/test"]
 fn pyzmq_consumes_and_acknowledges() {
     let (broker, host, connection) = host();
-    let client = python(&host, &["consume", "numbers", "8"]);
+    let client = start("consume", &host, &["numbers", "25"]);
     client.expect("ready");
     let publisher = connection.publisher().routing_key("numbers").build().unwrap();
-    publisher.send_all(1..=8).unwrap();
-    for number in 1..=8 {
-        client.expect(&format!("{number} {number}"));
+    publisher.send_all(1..=25).unwrap();
+    for number in 1..=25 {
+        client.expect(&number.to_string());
     }
-    client.expect("closed");
+    client.expect_end();
     let queue = broker.queue("numbers").unwrap();
     assert_eq!((queue.ready.len(), queue.unacked.len()), (0, 0));
 }
 
 #[test]
 #[ignore = "needs other clients: run ./scripts/test"]
-fn carrot_calls_a_server_of_pyzmq() {
+fn killed_program_of_pyzmq_leaves_its_messages() {
+    let (broker, host, connection) = host();
+    connection.publisher().queue("jobs").build().unwrap().send_all(1..=20).unwrap();
+    let client = fail(&host.url(), "keep", "jobs");
+    client.expect("received");
+    drop(client);
+    let consumer = connection.consumer("jobs").build().unwrap();
+    assert!(receive(&consumer, 20).iter().any(carrot::Message::is_redelivered));
+    drop(broker);
+}
+
+#[test]
+#[ignore = "needs other clients: run ./scripts/test"]
+fn callers_and_servers_of_pyzmq_and_carrot_answer_each_other() {
     let (_broker, host, connection) = host();
-    let server = python(&host, &["serve", "double"]);
+    let server = start("rpc_server", &host, &["double"]);
     server.expect("ready");
     let caller = connection.caller("double").build().unwrap();
     for number in 1..=20_u64 {
         assert_eq!(caller.call::<u64, u64>(&number, SOON).unwrap(), 2 * number);
     }
+    let client = start("rpc_client", &host, &["double", "4", "21"]);
+    client.expect("4 doubled is 8");
+    client.expect("21 doubled is 42");
+
+    let consumer = connection.consumer("triple").build().unwrap();
+    let _workers = consumer.serve(1, |number: u64| Ok::<_, String>(3 * number)).unwrap();
+    start("rpc_client", &host, &["triple", "5"]).expect("5 doubled is 15");
+}
+
+#[test]
+#[ignore = "needs other clients: run ./scripts/test"]
+fn errors_of_pyzmq_name_their_reason() {
+    let (broker, host, _connection) = host();
+    let line = |task: &str| fail(&host.url(), task, "nobody").line();
+    assert_eq!(line("publish"), "HostError messages 1 to 1 were returned: 312 NO_ROUTE");
+    assert_eq!(line("request"), "HostError messages 1 to 1 were returned: 312 NO_ROUTE");
+    let missing = line("consume");
+    assert!(missing.starts_with("HostError NOT_FOUND - no queue 'nobody'"), "{missing}");
+
+    let secured = BrokerHost::builder(&broker).user("ann", "hush").bind("127.0.0.1:0").unwrap();
+    let address = secured.address().unwrap();
+    let url = |user: &str| format!("zmq://{user}@{address}");
+    let client = Program::zeromq_example("publish", &url("ann:hush"), &["jobs", "x"]);
+    client.expect("1 confirmed");
+    let refused = fail(&url("ann:wrong"), "publish", "jobs").line();
+    assert!(refused.starts_with("TimeoutError") && refused.contains("password"), "{refused}");
 }
 
 #[test]
@@ -74,9 +111,10 @@ fn socket_that_connects_again_is_refused_with_a_reason() {
     let broker = memory::Broker::new();
     let host = BrokerHost::bind("127.0.0.1:0", &broker).unwrap();
     let address = host.address().unwrap();
-    let client = python(&host, &["reconnect"]);
+    let client = fail(&host.url(), "reconnect", "jobs");
     client.expect("ready");
     host.stop(Duration::from_secs(10)).unwrap();
     let _host = BrokerHost::bind(address, &broker).unwrap();
-    client.expect("end code 9");
+    let reason = client.line();
+    assert!(reason.starts_with("HostError") && reason.contains("hello"), "{reason}");
 }

@@ -1,0 +1,49 @@
+"""A client of a ZeroMQ host that does what fails: zeromq_errors.py URL TASK QUEUE"""
+
+import pathlib
+import sys
+
+sys.path.insert(0, str(pathlib.Path(__file__).parents[3] / "examples" / "zeromq_python"))
+
+from carrot_zeromq import Client, HostError  # noqa: E402
+
+
+def keep(client, queue):
+    client.consume(queue, prefetch=5)
+    client.receive()
+    print("received")
+    # Until the program is killed.
+    client.receive()
+
+
+def reconnect(client, queue):
+    print("ready")
+    try:
+        client.receive()
+    except HostError as error:
+        assert "the host stops" in str(error), error
+    # The socket connects again on its own, and the next host knows no channel.
+    while True:
+        client.publish(queue, b"lost")
+        if client.receive(timeout=0.1):
+            return
+
+
+def main():
+    url, task, queue = sys.argv[1:]
+    try:
+        with Client(url, timeout=5 if "wrong" in url else 30) as client:
+            if task == "publish":
+                client.publish(queue, b"x")
+                client.flush()
+            elif task == "request":
+                client.request(queue, b"x")
+            elif task == "consume":
+                client.consume(queue)
+            else:
+                {"keep": keep, "reconnect": reconnect}[task](client, queue)
+    except (HostError, TimeoutError) as error:
+        print(type(error).__name__, error)
+
+
+main()
