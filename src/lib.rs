@@ -60,6 +60,7 @@
 //! | choose a format, compress bodies | [`guide::codecs`] |
 //! | test without RabbitMQ | [`guide::testing`] |
 //! | test programs in any language | [`guide::testing_in_any_language`] |
+//! | connect several processes without a server | [`guide::zeromq`] |
 //! | choose a type of queue | [`guide::queue_types`] |
 //! | know the cost of each failure | [`guide::guarantees`] |
 //! | see the numbers of a running program | [`guide::observing`] |

@@ -1,6 +1,6 @@
 //! Builds hosts with users and limits.
 
-use std::net::{TcpListener, ToSocketAddrs};
+use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
 #[cfg(unix)]
 use std::path::Path;
 use std::time::Duration;
@@ -239,8 +239,8 @@ impl BrokerHostBuilder {
             .map_err(|error| failed("find the address", &error))?
             .collect();
         check_addresses(&addresses, self.any_interface, !self.settings.users.is_empty())?;
-        let listener =
-            TcpListener::bind(&*addresses).map_err(|error| failed("bind the address", &error))?;
+        let listener = TcpListener::bind(&*addresses)
+            .map_err(|error| failed(&format!("bind {}", listed(&addresses)), &error))?;
         BrokerHost::start(HostSocket::Tcp(listener), self.settings)
     }
 
@@ -265,8 +265,9 @@ impl BrokerHostBuilder {
             let reason = "a socket of the file system has no TLS; its permissions protect it";
             return Err(Error::config("tls", reason));
         }
+        let path = path.as_ref();
         let (listener, file) =
-            SocketFile::bind(path.as_ref()).map_err(|error| failed("bind the path", &error))?;
+            SocketFile::bind(path).map_err(|error| failed(&format!("bind {path:?}"), &error))?;
         BrokerHost::start(HostSocket::Unix(listener, file), self.settings)
     }
 
@@ -280,4 +281,10 @@ impl BrokerHostBuilder {
         }
         Ok(())
     }
+}
+
+/// Returns the addresses for an error.
+fn listed(addresses: &[SocketAddr]) -> String {
+    let texts: Vec<_> = addresses.iter().map(SocketAddr::to_string).collect();
+    texts.join(", ")
 }
