@@ -1,0 +1,112 @@
+//! Which broker, as whom, and for how long.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use carrot::config::Credentials;
+use carrot::{Connection, ConnectionOptions};
+use clap::Args;
+
+use crate::exit::{CommandFailure, Result};
+
+/// The arguments that every command on a broker has.
+#[derive(Debug, Args)]
+pub(crate) struct BrokerArguments {
+    /// URL of the broker. Defaults to CARROT_URL, and else to amqp://guest:guest@localhost.
+    /// A password in this argument is seen by other users of the machine: use --password-file or
+    /// CARROT_URL
+    #[arg(long, global = true, value_name = "URL", hide_env_values = true)]
+    url: Option<String>,
+    /// Name of the user. Defaults to that of the URL
+    #[arg(long, global = true, value_name = "NAME", requires = "password_file")]
+    user: Option<String>,
+    /// File whose first line is the password of the user
+    #[arg(long, global = true, value_name = "FILE")]
+    password_file: Option<PathBuf>,
+    /// Seconds for connecting, and for each answer of the broker
+    #[arg(long, global = true, value_name = "SECONDS", default_value = "10", value_parser = seconds)]
+    timeout: Duration,
+    /// Print one line of JSON for each entry
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+}
+
+/// Parses seconds, with a fraction.
+pub(crate) fn seconds(text: &str) -> std::result::Result<Duration, String> {
+    let number: f64 = text.parse().map_err(|_| "is not a number of seconds".to_string())?;
+    match Duration::try_from_secs_f64(number) {
+        Ok(duration) if duration <= Duration::from_secs(365 * 24 * 60 * 60) => Ok(duration),
+        _ => Err("is not between 0 and 31536000 seconds".into()),
+    }
+}
+
+impl BrokerArguments {
+    /// Connects to the broker.
+    pub(crate) fn connect(&self) -> Result<Connection> {
+        Ok(carrot::connect(self.options()?)?)
+    }
+
+    pub(crate) fn options(&self) -> Result<ConnectionOptions> {
+        let mut options = match &self.url {
+            Some(url) => {
+                let options: ConnectionOptions = url.parse()?;
+                if has_password(url) {
+                    eprintln!(
+                        "carrot: other users of this machine can read the password of --url; \
+                         --password-file and CARROT_URL hide it"
+                    );
+                }
+                options
+            }
+            None => ConnectionOptions::from_env()?,
+        };
+        if let Some(path) = &self.password_file {
+            let password = first_line("--password-file", path)?;
+            let user = match (&self.user, &options.credentials) {
+                (Some(user), _) | (None, Credentials::Plain { user, .. }) => user.clone(),
+                _ => return Err(CommandFailure::input("--password-file needs --user")),
+            };
+            options = options.credentials(user, password);
+        }
+        Ok(options.connect_timeout(self.timeout).call_timeout(self.timeout).name("carrot command"))
+    }
+}
+
+/// Reads a password from the first line of a file that an argument names.
+pub(crate) fn first_line(argument: &str, path: &Path) -> Result<String> {
+    let failed =
+        |reason: &str| CommandFailure::input(format!("{argument} {}: {reason}", path.display()));
+    let text = std::fs::read_to_string(path).map_err(|error| failed(&error.to_string()))?;
+    match text.lines().next() {
+        Some(line) if !line.is_empty() => Ok(line.into()),
+        _ => Err(failed("the first line is empty")),
+    }
+}
+
+/// Whether the user information of a URL has a password.
+fn has_password(url: &str) -> bool {
+    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    authority.rsplit_once('@').is_some_and(|(user, _)| user.contains(':'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn password_in_a_url_is_noticed() {
+        assert!(has_password("amqp://ann:hush@host:5672/shop"));
+        assert!(has_password("zmq://ann:@host:5555"));
+        assert!(!has_password("amqp://ann@host:5672/shop"));
+        assert!(!has_password("amqp://host:5672/a:b@c"));
+    }
+
+    #[test]
+    fn seconds_are_bounded() {
+        assert_eq!(seconds("0.25"), Ok(Duration::from_millis(250)));
+        for wrong in ["-1", "nan", "1e99", "soon", ""] {
+            assert!(seconds(wrong).is_err(), "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,15 @@
+//! The commands, one in each module.
+
+pub(crate) mod bind;
+pub(crate) mod completions;
+pub(crate) mod consume;
+pub(crate) mod count;
+pub(crate) mod declare;
+pub(crate) mod delete;
+pub(crate) mod move_messages;
+pub(crate) mod peek;
+pub(crate) mod publish;
+pub(crate) mod purge;
+pub(crate) mod rpc;
+pub(crate) mod serve;
+pub(crate) mod topology;

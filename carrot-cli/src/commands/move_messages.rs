@@ -1,0 +1,213 @@
+//! `carrot move`.
+
+use std::collections::BTreeMap;
+use std::io::IsTerminal;
+
+use carrot::{Consumer, Message, Publisher, Queue};
+use clap::Args;
+use indicatif::{ProgressBar, ProgressStyle};
+use serde_json::json;
+
+use crate::broker_arguments::BrokerArguments;
+use crate::exit::{CommandFailure, Result};
+use crate::interrupt::Interrupt;
+use crate::message_arguments::{NamedValue, named_value};
+use crate::printing::{print_entries, print_line};
+
+/// The messages that are looked at, to show where they came from.
+const SHOWN: u64 = 1000;
+
+/// Moves messages to another queue, or dead letters back to the queues where they came from.
+///
+/// Each message is confirmed by the broker in its new queue before it is acknowledged in the old
+/// one. A move that was ended can be run again; a message can be doubled then, and none is lost.
+#[derive(Debug, Args)]
+pub(crate) struct MoveArguments {
+    /// Queue that has the messages
+    from: String,
+    /// Queue that gets them
+    #[arg(long, value_name = "QUEUE", required_unless_present_any = ["back"])]
+    to: Option<String>,
+    /// Move dead letters and parked messages back. Their headers name the queues: the command
+    /// shows them, and moves nothing without --trust-headers
+    #[arg(long, conflicts_with = "to")]
+    back: bool,
+    /// Move to the queues that the headers name. Every publisher can write such headers
+    #[arg(long, requires = "back", conflicts_with = "to")]
+    trust_headers: bool,
+    /// Show the messages that would be moved, and move none
+    #[arg(long)]
+    dry_run: bool,
+    /// The most messages to move. Defaults to those that are in the queue at the beginning
+    #[arg(long, short = 'n')]
+    count: Option<u64>,
+    /// Only messages with this routing key
+    #[arg(long, value_name = "KEY")]
+    if_routing_key: Option<String>,
+    /// Only messages with this header: NAME=TEXT, or NAME:=JSON. Can be repeated
+    #[arg(long, value_name = "NAME=VALUE", value_parser = named_value)]
+    if_header: Vec<NamedValue>,
+    /// Only dead letters of this queue
+    #[arg(long, value_name = "QUEUE")]
+    if_died_in: Option<String>,
+}
+
+/// The result of a move.
+#[derive(Default)]
+struct Moved {
+    by_queue: BTreeMap<String, u64>,
+    skipped: Vec<Message>,
+}
+
+impl MoveArguments {
+    pub(crate) fn run(&self, broker: &BrokerArguments) -> Result<()> {
+        if self.to.as_ref() == Some(&self.from) {
+            return Err(CommandFailure::input("--to is the queue that has the messages"));
+        }
+        let interrupt = Interrupt::install()?;
+        let connection = broker.connect()?;
+        let ready = connection.declare_queue(Queue::existing(&self.from))?.message_count;
+        let consumer = connection.consumer(Queue::existing(&self.from)).build()?;
+        // Messages that come meanwhile, or come back, do not make the move endless.
+        let most = self.count.unwrap_or(u64::MAX).min(u64::from(ready));
+        let only_shows = self.dry_run || (self.back && !self.trust_headers);
+        let mut moved = Moved::default();
+        let done = if only_shows {
+            self.show(&consumer, most.min(SHOWN), &mut moved)
+        } else {
+            let publisher = match &self.to {
+                Some(queue) => {
+                    connection.declare_queue(Queue::existing(queue))?;
+                    Some(connection.publisher().routing_key(queue).mandatory().build()?)
+                }
+                None => None,
+            };
+            self.move_all(&consumer, publisher.as_ref(), most, &interrupt, &mut moved)
+        };
+        let skipped = moved.skipped.len();
+        for message in moved.skipped.into_iter().rev() {
+            message.requeue()?;
+        }
+        consumer.close()?;
+        connection.close()?;
+        report(broker.json, only_shows, &moved.by_queue, skipped)?;
+        done?;
+        if only_shows && !self.dry_run {
+            return Err(CommandFailure::input(
+                "nothing was moved: the queues are those that headers name, which every publisher \
+                 can write; --trust-headers moves the messages there, --to to a queue of your choice",
+            ));
+        }
+        if interrupt.is_wanted() {
+            return Err(CommandFailure::interrupted("interrupted: the rest stays in its queue"));
+        }
+        Ok(())
+    }
+
+    /// Counts where the messages would go, and holds them.
+    fn show(&self, consumer: &Consumer, most: u64, moved: &mut Moved) -> Result<()> {
+        while (moved.skipped.len() as u64) < most {
+            let Some(message) = consumer.fetch()? else { break };
+            if self.is_meant(&message) {
+                let queue = match &self.to {
+                    Some(queue) => queue.clone(),
+                    None => origin(&message).unwrap_or_else(|| "(unknown)".into()),
+                };
+                *moved.by_queue.entry(queue).or_default() += 1;
+            }
+            moved.skipped.push(message);
+        }
+        Ok(())
+    }
+
+    fn move_all(
+        &self,
+        consumer: &Consumer,
+        publisher: Option<&Publisher>,
+        most: u64,
+        interrupt: &Interrupt,
+        moved: &mut Moved,
+    ) -> Result<()> {
+        let progress = progress(most);
+        for _ in 0..most {
+            if interrupt.is_wanted() {
+                break;
+            }
+            let Some(message) = consumer.fetch()? else { break };
+            progress.inc(1);
+            if !self.is_meant(&message) {
+                moved.skipped.push(message);
+                continue;
+            }
+            let queue = match (publisher, &self.to) {
+                (Some(publisher), Some(queue)) => {
+                    copy(publisher, &message)?;
+                    message.ack()?;
+                    queue.clone()
+                }
+                _ => {
+                    let Some(queue) = origin(&message) else {
+                        moved.skipped.push(message);
+                        continue;
+                    };
+                    message.forward()?;
+                    queue
+                }
+            };
+            *moved.by_queue.entry(queue).or_default() += 1;
+        }
+        progress.finish_and_clear();
+        Ok(())
+    }
+
+    fn is_meant(&self, message: &Message) -> bool {
+        let has_key = self.if_routing_key.as_ref().is_none_or(|key| message.routing_key() == key);
+        let mut headers = self.if_header.iter();
+        let died_in = |queue: &String| message.deaths().iter().any(|death| death.queue == *queue);
+        has_key
+            && headers.all(|header| message.header(&header.name) == Some(&header.value))
+            && self.if_died_in.as_ref().is_none_or(died_in)
+    }
+}
+
+/// Returns the queue that the headers name: that of a parked message, or of the latest death.
+fn origin(message: &Message) -> Option<String> {
+    let parked = message.header("carrot-queue").and_then(|queue| queue.as_str());
+    let dead = || message.deaths().first().map(|death| death.queue.clone());
+    parked.map(str::to_string).or_else(dead)
+}
+
+/// Sends the same message to the queue of the publisher, and waits for the confirm.
+fn copy(publisher: &Publisher, message: &Message) -> Result<()> {
+    // RabbitMQ refuses the name of another user, and the expiration would end the message again.
+    let properties = message.properties().clone().without_user_id().without_expiration();
+    Ok(publisher.message().properties(|_| properties).send_bytes(message.body())?)
+}
+
+fn progress(most: u64) -> ProgressBar {
+    if !std::io::stderr().is_terminal() {
+        return ProgressBar::hidden();
+    }
+    let style = ProgressStyle::with_template("{wide_bar} {pos}/{len} {per_sec}, {eta} left");
+    ProgressBar::new(most).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
+}
+
+fn report(json: bool, would: bool, by_queue: &BTreeMap<String, u64>, kept: usize) -> Result<()> {
+    if json {
+        let done = if would { "would_move" } else { "moved" };
+        return print_line(&json!({ done: by_queue, "kept": kept }).to_string());
+    }
+    let name = if would { "would_move" } else { "moved" };
+    let entries: Vec<_> = by_queue
+        .iter()
+        .map(|(queue, number)| vec![queue.as_str().into(), (*number).into()])
+        .collect();
+    if entries.is_empty() {
+        return print_line("no message was meant");
+    }
+    print_entries(false, &["to_queue", name], &entries)?;
+    if !would && kept > 0 {
+        eprintln!("carrot: {kept} messages stay in their queue");
+    }
+    Ok(())
+}

@@ -1,0 +1,55 @@
+//! `carrot rpc`.
+
+use std::time::Duration;
+
+use carrot::Error;
+use clap::Args;
+
+use crate::broker_arguments::{BrokerArguments, seconds};
+use crate::escaping;
+use crate::exit::{CommandFailure, Result};
+use crate::message_arguments::{BodyArguments, PropertyArguments};
+use crate::printing::print_line;
+
+/// Sends a request, and prints the answer.
+#[derive(Debug, Args)]
+pub(crate) struct RpcArguments {
+    /// Queue of the servers
+    queue: String,
+    #[command(flatten)]
+    body: BodyArguments,
+    #[command(flatten)]
+    properties: PropertyArguments,
+    /// Seconds to wait for the answer
+    #[arg(long, value_name = "SECONDS", default_value = "30", value_parser = seconds)]
+    wait: Duration,
+}
+
+impl RpcArguments {
+    pub(crate) fn run(&self, broker: &BrokerArguments) -> Result<()> {
+        let body = self.body.read()?;
+        let caller = broker.connect()?.caller(&self.queue).build()?;
+        let properties = |properties| self.properties.apply(properties);
+        let answer = caller.request().properties(properties).call_bytes(body, self.wait);
+        match answer {
+            Ok(answer) => print_line(&match answer.text() {
+                Some(text) if !broker.json => escaping_but_lines(text),
+                _ if !broker.json => escaping::octets(answer.body()),
+                _ => serde_json::json!({
+                    "properties": answer.properties(),
+                    "body": String::from_utf8_lossy(answer.body()),
+                })
+                .to_string(),
+            }),
+            Err(Error::Timeout { .. }) => {
+                Err(CommandFailure::late(format!("no answer came within {:?}", self.wait)))
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+/// Escapes a text of several lines.
+fn escaping_but_lines(text: &str) -> String {
+    text.split('\n').map(escaping::line).collect::<Vec<_>>().join("\n")
+}

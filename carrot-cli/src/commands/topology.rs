@@ -1,0 +1,102 @@
+//! `carrot topology`.
+
+use std::path::{Path, PathBuf};
+
+use carrot::topology::Topology;
+use clap::{Args, Subcommand};
+
+use crate::broker_arguments::BrokerArguments;
+use crate::escaping;
+use crate::exit::{CommandFailure, Result};
+use crate::printing::{print_entries, print_line};
+
+/// Declares or compares the exchanges, queues and bindings of a file.
+///
+/// The file is TOML or JSON with the lists exchanges, queues and bindings, or the definitions that
+/// RabbitMQ exports.
+#[derive(Debug, Args)]
+pub(crate) struct TopologyArguments {
+    #[command(subcommand)]
+    work: Work,
+}
+
+#[derive(Debug, Subcommand)]
+enum Work {
+    /// Declares everything of the file. Deletes nothing
+    Apply(FileArguments),
+    /// Prints what differs between the file and the broker. Exit code 5 if anything differs
+    Check(FileArguments),
+}
+
+#[derive(Debug, Args)]
+struct FileArguments {
+    /// File of the topology; its name ends in .toml or .json
+    file: PathBuf,
+}
+
+impl TopologyArguments {
+    pub(crate) fn run(&self, broker: &BrokerArguments) -> Result<()> {
+        let (Work::Apply(FileArguments { file }) | Work::Check(FileArguments { file })) =
+            &self.work;
+        let options = broker.options()?;
+        let topology = read(file, &options.vhost)?;
+        let connection = carrot::connect(options)?;
+        if matches!(self.work, Work::Apply(_)) {
+            return Ok(connection.declare_all(&topology)?);
+        }
+        let check = connection.check(&topology)?;
+        let entries: Vec<_> = check
+            .differences
+            .iter()
+            .map(|difference| {
+                let kind = difference.kind.to_string();
+                vec![
+                    difference.entity.as_str().into(),
+                    kind.into(),
+                    difference.reason.as_str().into(),
+                ]
+            })
+            .collect();
+        if !entries.is_empty() {
+            print_entries(broker.json, &["entity", "difference", "reason"], &entries)?;
+        }
+        if !check.unchecked.is_empty() {
+            eprintln!(
+                "carrot: the broker cannot compare {} bindings: AMQP does not list them",
+                check.unchecked.len()
+            );
+        }
+        match entries.len() {
+            0 if broker.json => Ok(()),
+            0 => print_line("no differences"),
+            number => Err(CommandFailure::different(format!("{number} differences"))),
+        }
+    }
+}
+
+/// Reads a topology from a file of any of the three forms.
+fn read(path: &Path, vhost: &str) -> Result<Topology> {
+    let failed = |reason: String| {
+        CommandFailure::input(format!("{}: {}", path.display(), escaping::line(&reason)))
+    };
+    let text = std::fs::read_to_string(path).map_err(|error| failed(error.to_string()))?;
+    match path.extension().and_then(|extension| extension.to_str()) {
+        Some("toml") => toml::from_str(&text).map_err(|error| failed(error.to_string())),
+        Some("json") if is_export(&text) => {
+            Topology::from_definitions(&text, vhost).map_err(|error| failed(error.to_string()))
+        }
+        Some("json") => serde_json::from_str(&text).map_err(|error| failed(error.to_string())),
+        _ => Err(failed("the name ends neither in .toml nor in .json".into())),
+    }
+}
+
+/// Whether a JSON file is what RabbitMQ exports: its bindings name the type of the destination, and
+/// it names releases or virtual hosts.
+fn is_export(text: &str) -> bool {
+    let Ok(serde_json::Value::Object(file)) = serde_json::from_str(text) else { return false };
+    let own = ["exchanges", "queues", "bindings"];
+    let entries = own.iter().filter_map(|list| file.get(*list)?.as_array()).flatten();
+    let names_vhost = entries.clone().any(|entry| entry.get("vhost").is_some());
+    let names_type = entries.clone().any(|entry| entry.get("destination_type").is_some());
+    file.keys().any(|key| !own.contains(&key.as_str())) || names_vhost || names_type
+}

@@ -1,0 +1,82 @@
+//! Failures, and the exit codes that they end with.
+
+use std::fmt;
+use std::process::ExitCode;
+
+use carrot::Error;
+
+pub(crate) type Result<T> = std::result::Result<T, CommandFailure>;
+
+/// Why a command did not do everything.
+#[derive(Debug)]
+pub(crate) struct CommandFailure {
+    code: u8,
+    text: String,
+}
+
+impl CommandFailure {
+    /// An error of the arguments or of the input.
+    pub(crate) fn input(text: impl Into<String>) -> CommandFailure {
+        CommandFailure { code: 2, text: text.into() }
+    }
+
+    /// A queue, an exchange or a binding is missing or differs.
+    pub(crate) fn different(text: impl Into<String>) -> CommandFailure {
+        CommandFailure { code: 5, text: text.into() }
+    }
+
+    /// Some messages were not done.
+    pub(crate) fn not_all(text: impl Into<String>) -> CommandFailure {
+        CommandFailure { code: 6, text: text.into() }
+    }
+
+    /// A time limit of the user passed.
+    pub(crate) fn late(text: impl Into<String>) -> CommandFailure {
+        CommandFailure { code: 7, text: text.into() }
+    }
+
+    /// The user ended the command.
+    pub(crate) fn interrupted(text: impl Into<String>) -> CommandFailure {
+        CommandFailure { code: 130, text: text.into() }
+    }
+
+    pub(crate) fn other(text: impl Into<String>) -> CommandFailure {
+        CommandFailure { code: 1, text: text.into() }
+    }
+
+    pub(crate) fn code(&self) -> ExitCode {
+        ExitCode::from(self.code)
+    }
+
+    /// Prints the failure to the standard error output.
+    pub(crate) fn print(&self) {
+        eprintln!("carrot: {self}");
+    }
+}
+
+impl fmt::Display for CommandFailure {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.text)
+    }
+}
+
+impl From<Error> for CommandFailure {
+    fn from(error: Error) -> CommandFailure {
+        let code = match &error {
+            Error::Config { .. } | Error::Invalid { .. } => 2,
+            Error::Connect { .. } | Error::Disconnected { .. } => 3,
+            Error::Authentication { .. } | Error::AccessRefused { .. } => 4,
+            Error::NotFound { .. } | Error::PreconditionFailed { .. } => 5,
+            Error::Unroutable { .. } | Error::Refused | Error::Batch { .. } => 6,
+            Error::Timeout { .. } => 7,
+            _ => 1,
+        };
+        CommandFailure { code, text: crate::escaping::line(&error.to_string()) }
+    }
+}
+
+impl From<std::io::Error> for CommandFailure {
+    fn from(error: std::io::Error) -> CommandFailure {
+        CommandFailure::other(error.to_string())
+    }
+}

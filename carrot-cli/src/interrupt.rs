@@ -1,0 +1,68 @@
+//! Ctrl-C and SIGTERM: each message that was taken is settled or requeued.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use carrot::consume::StopHandle;
+
+use crate::exit::{CommandFailure, Result};
+
+/// Whether the user wants the command to end.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Interrupt {
+    wanted: Arc<AtomicBool>,
+    consumer: Arc<Mutex<Option<StopHandle>>>,
+}
+
+impl Interrupt {
+    /// Notices the signals from now on. A second signal ends the process at once.
+    pub(crate) fn install() -> Result<Interrupt> {
+        let interrupt = Interrupt::default();
+        let noticed = interrupt.clone();
+        ctrlc::set_handler(move || {
+            if noticed.wanted.swap(true, Ordering::SeqCst) {
+                std::process::exit(130);
+            }
+            let consumer = noticed.consumer.lock().unwrap_or_else(PoisonError::into_inner).take();
+            if let Some(consumer) = consumer {
+                let _ = consumer.stop();
+            }
+        })
+        .map_err(|error| CommandFailure::other(format!("signals cannot be handled: {error}")))?;
+        Ok(interrupt)
+    }
+
+    /// Stops this consumer when the signal comes.
+    pub(crate) fn stops(&self, consumer: StopHandle) {
+        let mut place = self.consumer.lock().unwrap_or_else(PoisonError::into_inner);
+        *place = Some(consumer);
+        drop(place);
+        if self.is_wanted() {
+            let consumer = self.consumer.lock().unwrap_or_else(PoisonError::into_inner).take();
+            if let Some(consumer) = consumer {
+                let _ = consumer.stop();
+            }
+        }
+    }
+
+    pub(crate) fn is_wanted(&self) -> bool {
+        self.wanted.load(Ordering::SeqCst)
+    }
+
+    /// Waits, until the time has passed or the signal comes. Returns whether the time has passed.
+    pub(crate) fn wait(&self, time: Duration) -> bool {
+        const STEP: Duration = Duration::from_millis(50);
+        let ends = std::time::Instant::now() + time;
+        loop {
+            if self.is_wanted() {
+                return false;
+            }
+            let left = ends.saturating_duration_since(std::time::Instant::now());
+            if left.is_zero() {
+                return true;
+            }
+            std::thread::sleep(left.min(STEP));
+        }
+    }
+}

@@ -1,0 +1,28 @@
+//! The command `carrot`, for operators of a broker.
+
+mod arguments;
+mod broker_arguments;
+mod commands;
+mod escaping;
+mod exit;
+mod interrupt;
+mod message_arguments;
+mod message_record;
+mod printing;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::arguments::CommandLine;
+
+fn main() -> ExitCode {
+    let arguments = CommandLine::parse();
+    match arguments.run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            failure.print();
+            failure.code()
+        }
+    }
+}

@@ -1,0 +1,88 @@
+//! A message as one line of JSON, which keeps everything that a publisher can set.
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use carrot::Message;
+use carrot::message::Properties;
+use serde::{Deserialize, Serialize};
+
+use crate::exit::{CommandFailure, Result};
+
+/// A message that `consume --json` prints, and `publish --json-lines` reads.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct MessageRecord {
+    #[serde(default)]
+    pub(crate) exchange: String,
+    #[serde(default)]
+    pub(crate) routing_key: String,
+    /// Whether the message may have been delivered before. Not published.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) redelivered: bool,
+    #[serde(default)]
+    pub(crate) properties: Properties,
+    /// A body that is UTF-8.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    body: Option<String>,
+    /// Any other body.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    body_base64: Option<String>,
+}
+
+impl MessageRecord {
+    pub(crate) fn of(message: &Message) -> MessageRecord {
+        let text = str::from_utf8(message.body()).ok().map(str::to_string);
+        MessageRecord {
+            exchange: message.exchange().into(),
+            routing_key: message.routing_key().into(),
+            redelivered: message.is_redelivered(),
+            properties: message.properties().clone(),
+            body_base64: text.is_none().then(|| STANDARD.encode(message.body())),
+            body: text,
+        }
+    }
+
+    pub(crate) fn body(&self) -> Result<Vec<u8>> {
+        match (&self.body, &self.body_base64) {
+            (Some(text), None) => Ok(text.as_bytes().to_vec()),
+            (None, Some(text)) => STANDARD.decode(text).map_err(|error| {
+                CommandFailure::input(format!("body_base64 is not Base64: {error}"))
+            }),
+            (None, None) => Ok(Vec::new()),
+            (Some(_), Some(_)) => {
+                Err(CommandFailure::input("body and body_base64 exclude each other"))
+            }
+        }
+    }
+
+    /// Returns the line of JSON.
+    pub(crate) fn line(&self) -> Result<String> {
+        serde_json::to_string(self).map_err(|error| {
+            CommandFailure::other(format!("a message cannot be written as JSON: {error}"))
+        })
+    }
+
+    /// Reads a line of JSON, which has this number in the input.
+    pub(crate) fn read(line: &str, number: u64) -> Result<MessageRecord> {
+        serde_json::from_str(line)
+            .map_err(|error| CommandFailure::input(format!("line {number} of the input: {error}")))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test may fail by panicking")]
+
+    use super::*;
+
+    #[test]
+    fn record_of_octets_that_are_no_text_is_base64() {
+        let record = MessageRecord::read(r#"{"body_base64":"/wA="}"#, 1).unwrap();
+        assert_eq!(record.body().unwrap(), b"\xff\0");
+        assert_eq!(MessageRecord::read(r#"{"body":"a"}"#, 1).unwrap().body().unwrap(), b"a");
+        let both = MessageRecord::read(r#"{"body":"a","body_base64":"YQ=="}"#, 1).unwrap();
+        assert!(both.body().is_err());
+        let error = MessageRecord::read(r#"{"bodi":"a"}"#, 7).unwrap_err().to_string();
+        assert!(error.starts_with("line 7 of the input: unknown field `bodi`"), "{error}");
+    }
+}

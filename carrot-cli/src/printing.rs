@@ -1,0 +1,44 @@
+//! Listings: a table, or a line of JSON for each entry.
+
+use std::io::Write;
+
+use comfy_table::{Table, presets};
+use serde_json::Value;
+
+use crate::escaping;
+use crate::exit::{CommandFailure, Result};
+
+/// Prints entries, each with the same fields.
+pub(crate) fn print_entries(json: bool, names: &[&str], entries: &[Vec<Value>]) -> Result<()> {
+    if json {
+        for entry in entries {
+            let object = names.iter().map(|name| (*name).to_string()).zip(entry.iter().cloned());
+            print_line(&Value::Object(object.collect()).to_string())?;
+        }
+        return Ok(());
+    }
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING);
+    table.set_header(names.iter().map(|name| name.replace('_', " ")));
+    for entry in entries {
+        table.add_row(entry.iter().map(|value| match value {
+            Value::String(text) => escaping::line(text),
+            Value::Null => "-".into(),
+            other => other.to_string(),
+        }));
+    }
+    print_line(&table.to_string())
+}
+
+/// Prints a line to the standard output. A reader that has gone ends the command without a word, as
+/// other commands of a pipe do.
+pub(crate) fn print_line(line: &str) -> Result<()> {
+    let mut output = std::io::stdout().lock();
+    let printed = writeln!(output, "{line}").and_then(|()| output.flush());
+    match printed {
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => {
+            Err(CommandFailure::other("nobody reads the output"))
+        }
+        printed => Ok(printed?),
+    }
+}

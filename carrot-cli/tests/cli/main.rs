@@ -1,0 +1,14 @@
+//! Runs the command on hosted brokers, over AMQP and over ZeroMQ, and on RabbitMQ.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may fail by panicking")]
+
+mod support;
+
+mod calls;
+mod consume;
+mod failures;
+mod moves;
+mod output;
+mod publish;
+mod serve;
+mod topology;

@@ -1,0 +1,99 @@
+//! `carrot publish`.
+
+use crate::support::{TestBroker, finish, interrupt, next_line, on_each_broker, start};
+
+on_each_broker! {
+    publish_of_an_argument_a_file_and_the_input
+    publish_to_no_queue_is_reported
+    publish_of_lines_with_count_and_properties
+    publish_of_broken_lines_says_which
+    publish_copies_what_consume_printed
+    publish_is_ended_by_ctrl_c
+}
+
+fn publish_of_an_argument_a_file_and_the_input(broker: &TestBroker) {
+    let queue = broker.queue(&[]);
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), b"\x00\xff").unwrap();
+    broker.ok(&["publish", "-q", &queue, "argument"]);
+    broker.ok(&["publish", "-q", &queue, "--file", file.path().to_str().unwrap()]);
+    let ran = broker.run(&["publish", "-k", &queue], "input");
+    assert_eq!((ran.code, ran.errors.as_str()), (0, ""));
+    let printed = broker.ok(&["consume", &queue, "--json", "-n", "3"]);
+    let bodies: Vec<&str> =
+        printed.lines().map(|line| line.split_once(r#""body"#).unwrap().1).collect();
+    assert_eq!(bodies, [r#"":"argument"}"#, r#"_base64":"AP8="}"#, r#"":"input"}"#]);
+}
+
+fn publish_to_no_queue_is_reported(broker: &TestBroker) {
+    let ran = broker.run(&["publish", "-q", &broker.name(), "lost", "--count", "3"], "");
+    assert_eq!(ran.code, 6, "{ran:?}");
+    assert!(ran.errors.contains("message 3: ") && ran.errors.contains("NO_ROUTE"), "{ran:?}");
+    assert!(ran.errors.contains("3 sent: 0 confirmed, 3 unroutable"), "{ran:?}");
+    let ran = broker.run(&["publish", "-e", &broker.name(), "lost"], "");
+    assert_eq!(ran.code, 5, "{ran:?}");
+}
+
+fn publish_of_lines_with_count_and_properties(broker: &TestBroker) {
+    let queue = broker.queue(&[]);
+    let arguments = ["publish", "-q", &queue, "--lines", "--count", "2", "--json"];
+    let properties = ["-H", "a=1", "-H", "b:=[1,true]", "--type", "t", "--transient"];
+    let ran = broker.run(&[&arguments[..], &properties].concat(), "one\ntwo\n");
+    assert_eq!(ran.code, 0, "{ran:?}");
+    assert!(ran.output.contains(r#""confirmed":4"#), "{ran:?}");
+    let printed = broker.ok(&["consume", &queue, "--json", "-n", "4"]);
+    let lines: Vec<serde_json::Value> =
+        printed.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let bodies: Vec<_> = lines.iter().map(|line| line["body"].as_str().unwrap()).collect();
+    assert_eq!(bodies, ["one", "one", "two", "two"]);
+    let properties = &lines[0]["properties"];
+    assert_eq!(properties["headers"], serde_json::json!({"a": "1", "b": [1, true]}));
+    assert_eq!((&properties["type"], &properties["delivery_mode"]), (&"t".into(), &1.into()));
+}
+
+fn publish_of_broken_lines_says_which(broker: &TestBroker) {
+    let queue = broker.queue(&[]);
+    let arguments = ["publish", "-q", &queue, "--json-lines"];
+    for (input, said) in [
+        ("{\"body\":\"good\"}\n{\"body\":7}\n", "line 2 of the input"),
+        ("{\"body\":\"good\"}\n{\"bdy\":\"x\"}\n", "line 2 of the input: unknown field `bdy`"),
+        ("{\"body\":\"good\"}\n{\"body_base64\":\"*\"}\n", "body_base64 is not Base64"),
+    ] {
+        let ran = broker.run(&arguments, input);
+        assert_eq!(ran.code, 2, "{ran:?}");
+        assert!(ran.errors.contains(said), "{ran:?}");
+    }
+    // What came before the broken line was published and confirmed.
+    assert_eq!(broker.ready(&queue), 3);
+}
+
+fn publish_copies_what_consume_printed(broker: &TestBroker) {
+    let (from, to) = (broker.queue(&[]), broker.queue(&[]));
+    let record = r#"{"exchange":"","routing_key":"KEY","properties":{"content_type":"text/plain","content_encoding":"identity","message_id":"m1","correlation_id":"c1","reply_to":"r1","expiration":"3600000","type":"t1","app_id":"a1","cluster_id":"x1","timestamp":1700000000,"delivery_mode":2,"priority":3,"headers":{"void":null,"bool":true,"i8":{"!i8":-8},"i16":{"!i16":-16},"i32":-32,"i64":{"!i64":64},"f32":{"!f32":0.5},"f64":0.25,"decimal":{"!decimal":[2,314]},"text":"line\nbreak","bytes":{"!bytes":[0,255]},"time":{"!timestamp":1700000000},"list":[1,"two",[3]],"table":{"inner":{"!u8":8}}}},"body":"caf\u00e9"}"#;
+    let record = record.replace("KEY", &from);
+    let ran = broker.run(&["publish", "--json-lines"], &record);
+    assert_eq!(ran.code, 0, "{ran:?}");
+    let printed = broker.ok(&["consume", &from, "--json", "-n", "1"]);
+    let published: serde_json::Value = serde_json::from_str(&record).unwrap();
+    assert_eq!(serde_json::from_str::<serde_json::Value>(&printed).unwrap(), published);
+    let ran = broker.run(&["publish", "--json-lines", "-q", &to], &printed);
+    assert_eq!(ran.code, 0, "{ran:?}");
+    let copied = broker.ok(&["consume", &to, "--json", "-n", "1"]);
+    assert_eq!(copied, printed.replace(&from, &to));
+}
+
+fn publish_is_ended_by_ctrl_c(broker: &TestBroker) {
+    let queue = broker.queue(&[]);
+    let arguments =
+        ["publish", "-q", &queue, "again", "--count", "1000000", "--rate", "20", "--json"];
+    let (child, mut output) = start(broker.command(&arguments));
+    while broker.ready(&queue) == 0 {
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+    interrupt(&child);
+    let report: serde_json::Value = serde_json::from_str(&next_line(&mut output)).unwrap();
+    let ran = finish(child);
+    assert_eq!((ran.code, ran.errors.as_str()), (130, "carrot: interrupted\n"));
+    assert_eq!(report["sent"], report["confirmed"]);
+    assert_eq!(report["sent"].as_u64(), Some(broker.ready(&queue)));
+}
