@@ -7,6 +7,7 @@ pub(crate) mod delayed;
 mod in_flight;
 pub(crate) mod message_builder;
 mod pipeline;
+mod recovery_waits;
 pub(crate) mod send_all;
 pub(crate) mod settings;
 mod suspects;

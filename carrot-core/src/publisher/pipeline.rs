@@ -15,12 +15,14 @@ use crate::model::{Exchange, Properties, Queue};
 use crate::publish_layer::passed_layers::{CallTime, PassedLayers, Unobserved, pass_layers};
 use crate::publisher::delayed::{Delayed, SendTerms};
 use crate::publisher::in_flight::{Attempt, InFlight, late_layers};
+use crate::publisher::recovery_waits::WakeRecoveries;
 use crate::publisher::settings::PublisherSettings;
 use crate::publisher::unconfirmed::UnconfirmedMessages;
 use crate::publisher::window::Window;
 use crate::recovery::channel::{Declarations, Opened, RecoveringChannel};
 use crate::recovery::effects::is_worth_another;
 use crate::recovery::handle::ConnectionHandle;
+use crate::recovery::hard_closes::HardCloses;
 use crate::recovery::isolation::TakeAnswers;
 use crate::recovery::reconnecting::ChannelOwner;
 use crate::statistics::registry::Registered;
@@ -57,6 +59,12 @@ impl ChannelOwner for PublishPipeline {
 
     fn take_arrived_answers(&self) {
         self.take_answers_of_oldest();
+    }
+}
+
+impl WakeRecoveries for PublishPipeline {
+    fn wake_recoveries(&self) {
+        self.channel.wake();
     }
 }
 
@@ -124,6 +132,8 @@ impl PublishPipeline {
             pipeline.channel.get_or_open()?;
         }
         let pipeline = Arc::new(pipeline);
+        let woken: Arc<dyn WakeRecoveries> = Arc::clone(&pipeline) as Arc<dyn WakeRecoveries>;
+        pipeline.unconfirmed.recoveries.belong_to(Arc::downgrade(&woken));
         let reopened: Arc<dyn ChannelOwner> = Arc::clone(&pipeline) as Arc<dyn ChannelOwner>;
         pipeline.channel.connection().reopen_after_loss(Role::Publish, &reopened);
         if connection.lazy {
@@ -432,11 +442,16 @@ impl PublishPipeline {
                 }
                 Err(error) => return Err(error),
             }
-            opened = self.recover(message.deadline);
-            if opened
-                .as_ref()
-                .is_ok_and(|opened| message.is_decided() || message.is_on(&opened.channel))
-            {
+            opened = if was_sent {
+                self.recover_for(message, message.deadline)
+            } else {
+                self.recover(message.deadline)
+            };
+            let needs_no_more = match &opened {
+                Ok(opened) => message.is_decided() || message.is_on(&opened.channel),
+                Err(_) => was_sent && message.is_decided(),
+            };
+            if needs_no_more {
                 return Ok(());
             }
         }
@@ -459,7 +474,20 @@ impl PublishPipeline {
     /// set-up, no message can be sent. All messages in flight then fail at once, because each
     /// further attempt would cost the connection.
     fn recover(&self, until: Instant) -> Result<Opened<()>> {
-        let recovered = self.channel.recover(until);
+        self.recover_unless(until, &|| false)
+    }
+
+    /// Recovers as [`recover`](PublishPipeline::recover) does, for a message whose channel was
+    /// lost. Fails once the outcome of the message is decided: another thread may have taken an
+    /// answer of the broker.
+    fn recover_for(&self, message: &InFlight, until: Instant) -> Result<Opened<()>> {
+        let _waiting = self.unconfirmed.recoveries.begin();
+        self.recover_unless(until, &|| message.is_decided())
+    }
+
+    fn recover_unless(&self, until: Instant, given_up: &dyn Fn() -> bool) -> Result<Opened<()>> {
+        let losses = &mut HardCloses::default();
+        let recovered = self.channel.recover_unless(until, given_up, losses);
         if let Err(error @ Error::HardError { .. }) = &recovered
             && self.channel.current().is_none()
         {
@@ -509,3 +537,7 @@ fn resolved(content: Arc<Content>, terms: SendTerms) -> Arc<InFlight> {
 pub(super) fn is_of_the_channel(error: &Error) -> bool {
     error.is_disconnected() || error.is_channel_error() || matches!(error, Error::HardError { .. })
 }
+
+#[cfg(test)]
+#[path = "pipeline/recovery_tests.rs"]
+mod recovery_tests;

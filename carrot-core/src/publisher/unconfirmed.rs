@@ -10,6 +10,7 @@ use crate::deadline;
 use crate::error::{Error, Result};
 use crate::publish_layer::layer::PublishLayers;
 use crate::publisher::in_flight::{Attempt, InFlight};
+use crate::publisher::recovery_waits::RecoveryWaits;
 use crate::publisher::window::{PublishFailure, Window};
 use crate::recovery::effects::has_a_cause;
 use crate::recovery::isolation::Isolation;
@@ -29,6 +30,8 @@ pub(crate) struct UnconfirmedMessages {
     /// Notified when the last loss has been examined.
     pub(crate) loss_examined: Condvar,
     pub(crate) isolation: Arc<Isolation>,
+    /// The threads that wait for a channel.
+    pub(crate) recoveries: RecoveryWaits,
     /// The number of times that a message was sent again.
     resent: AtomicU64,
     pub(crate) without_confirm: SentWithoutConfirm,
@@ -98,6 +101,7 @@ impl UnconfirmedMessages {
             last_loss: Mutex::default(),
             loss_examined: Condvar::new(),
             isolation,
+            recoveries: RecoveryWaits::default(),
             resent: AtomicU64::new(0),
             without_confirm: SentWithoutConfirm::default(),
         }
@@ -125,6 +129,7 @@ impl UnconfirmedMessages {
             self.unclaimed().extend(unclaimed.clone());
             self.window.leave(message, failure_kind);
         });
+        self.recoveries.wake();
         if let Some(error) = unclaimed {
             warn(&error);
         }

@@ -270,6 +270,13 @@ impl<S: Clone> RecoveringChannel<S> {
         self.shut().map_or(Ok(()), |opened| opened.channel.close(timeout))
     }
 
+    /// Wakes every thread that waits for a channel, to check again whether to give up.
+    pub(crate) fn wake(&self) {
+        drop(self.lock());
+        self.changed.notify_all();
+        self.backoff().wake();
+    }
+
     /// Refuses further calls, and returns the channel, if any.
     pub(crate) fn shut(&self) -> Option<Opened<S>> {
         let before = std::mem::replace(&mut *self.lock(), ChannelSlot::Closed);

@@ -151,14 +151,17 @@ impl PublishPipeline {
     }
 
     /// Ensures that a message is sent on another channel. Opening a channel has sent it, unless the
-    /// channel was open before, as `is_left` returns.
+    /// channel was open before, as `is_left` returns. Does nothing once the outcome is decided.
     fn send_again(
         &self,
         message: &InFlight,
         is_left: impl Fn() -> bool,
         until: Instant,
     ) -> Result<()> {
-        let channel = self.recover(until)?.channel;
+        let channel = match self.recover_for(message, until) {
+            Err(_) if message.is_decided() => return Ok(()),
+            recovered => recovered?.channel,
+        };
         if is_left() {
             message.declare_again(until)?;
             match channel

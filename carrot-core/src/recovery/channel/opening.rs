@@ -47,7 +47,7 @@ impl<S: Clone> RecoveringChannel<S> {
 
     /// Behaves as [`recover`](RecoveringChannel::recover), until `given_up` returns true or
     /// `losses` shows that the set-up makes the broker close the connection. Calls `given_up` after
-    /// each [`Backoff::wake`].
+    /// each [`wake`](RecoveringChannel::wake), also with locks held. An attempt under way continues.
     pub(crate) fn recover_unless(
         &self,
         deadline: Instant,
@@ -108,6 +108,9 @@ impl<S: Clone> RecoveringChannel<S> {
                 ChannelSlot::Closed => return Err(Error::closed(self.owner)),
                 ChannelSlot::Empty => break,
                 ChannelSlot::Opening => {
+                    if given_up() {
+                        return Err(Error::closed(self.owner));
+                    }
                     let left = deadline.saturating_duration_since(Instant::now());
                     if left.is_zero() {
                         drop(slot);
