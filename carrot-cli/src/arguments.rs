@@ -4,8 +4,8 @@ use clap::{Parser, Subcommand};
 
 use crate::broker_arguments::BrokerArguments;
 use crate::commands::{
-    bind, completions, consume, count, declare, delete, move_messages, peek, publish, purge, rpc,
-    serve, topology,
+    bind, completions, consume, count, declare, delete, doctor, move_messages, peek, publish,
+    purge, rpc, serve, topology,
 };
 use crate::exit::Result;
 
@@ -48,6 +48,7 @@ enum CarrotCommand {
     Unbind(bind::UnbindArguments),
     Topology(topology::TopologyArguments),
     Rpc(rpc::RpcArguments),
+    Doctor(doctor::DoctorArguments),
     Serve(serve::ServeArguments),
     Completions(completions::CompletionsArguments),
     /// Prints the manual page, for man(1).
@@ -70,6 +71,7 @@ impl CommandLine {
             CarrotCommand::Unbind(arguments) => arguments.run(broker),
             CarrotCommand::Topology(arguments) => arguments.run(broker),
             CarrotCommand::Rpc(arguments) => arguments.run(broker),
+            CarrotCommand::Doctor(arguments) => arguments.run(broker),
             CarrotCommand::Serve(arguments) => arguments.run(),
             CarrotCommand::Completions(arguments) => arguments.run::<CommandLine>(),
             CarrotCommand::Man => completions::print_manual::<CommandLine>(),

@@ -11,6 +11,7 @@ use crate::exit::{CommandFailure, Result};
 
 /// The arguments that every command on a broker has.
 #[derive(Debug, Args)]
+#[command(next_help_heading = "Broker and output")]
 pub(crate) struct BrokerArguments {
     /// URL of the broker. Defaults to CARROT_URL, and else to amqp://guest:guest@localhost.
     /// A password in this argument is seen by other users of the machine: use --password-file or

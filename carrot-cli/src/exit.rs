@@ -20,6 +20,11 @@ impl CommandFailure {
         CommandFailure { code: 2, text: text.into() }
     }
 
+    /// The broker cannot be reached.
+    pub(crate) fn unreachable(text: impl Into<String>) -> CommandFailure {
+        CommandFailure { code: 3, text: text.into() }
+    }
+
     /// A queue, an exchange or a binding is missing or differs.
     pub(crate) fn different(text: impl Into<String>) -> CommandFailure {
         CommandFailure { code: 5, text: text.into() }
@@ -42,6 +47,11 @@ impl CommandFailure {
 
     pub(crate) fn other(text: impl Into<String>) -> CommandFailure {
         CommandFailure { code: 1, text: text.into() }
+    }
+
+    /// Returns the failure with another text.
+    pub(crate) fn with_text(self, text: impl Into<String>) -> CommandFailure {
+        CommandFailure { text: text.into(), ..self }
     }
 
     pub(crate) fn code(&self) -> ExitCode {

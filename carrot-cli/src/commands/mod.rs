@@ -6,6 +6,7 @@ pub(crate) mod consume;
 pub(crate) mod count;
 pub(crate) mod declare;
 pub(crate) mod delete;
+pub(crate) mod doctor;
 pub(crate) mod move_messages;
 pub(crate) mod peek;
 pub(crate) mod publish;

@@ -6,6 +6,7 @@ mod support;
 
 mod calls;
 mod consume;
+mod doctor;
 mod failures;
 mod moves;
 mod output;
