@@ -4,8 +4,8 @@ use clap::{Parser, Subcommand};
 
 use crate::broker_arguments::BrokerArguments;
 use crate::commands::{
-    bind, completions, consume, count, declare, delete, doctor, move_messages, peek, publish,
-    purge, rpc, serve, topology,
+    bench, bind, completions, consume, count, declare, delete, doctor, move_messages, peek,
+    publish, purge, rpc, serve, topology,
 };
 use crate::exit::Result;
 
@@ -49,6 +49,7 @@ enum CarrotCommand {
     Topology(topology::TopologyArguments),
     Rpc(rpc::RpcArguments),
     Doctor(doctor::DoctorArguments),
+    Bench(bench::BenchArguments),
     Serve(serve::ServeArguments),
     Completions(completions::CompletionsArguments),
     /// Prints the manual page, for man(1).
@@ -72,6 +73,7 @@ impl CommandLine {
             CarrotCommand::Topology(arguments) => arguments.run(broker),
             CarrotCommand::Rpc(arguments) => arguments.run(broker),
             CarrotCommand::Doctor(arguments) => arguments.run(broker),
+            CarrotCommand::Bench(arguments) => arguments.run(broker),
             CarrotCommand::Serve(arguments) => arguments.run(),
             CarrotCommand::Completions(arguments) => arguments.run::<CommandLine>(),
             CarrotCommand::Man => completions::print_manual::<CommandLine>(),

@@ -1,5 +1,6 @@
 //! The commands, one in each module.
 
+pub(crate) mod bench;
 pub(crate) mod bind;
 pub(crate) mod completions;
 pub(crate) mod consume;

@@ -4,6 +4,7 @@
 
 mod support;
 
+mod bench;
 mod calls;
 mod consume;
 mod doctor;

@@ -1,0 +1,60 @@
+//! `carrot bench`.
+
+mod bench_arguments;
+mod bench_connections;
+mod histogram;
+mod plot;
+mod results;
+mod running;
+
+use carrot::topology::DeleteIf;
+
+pub(crate) use bench_arguments::BenchArguments;
+use bench_connections::BenchConnections;
+
+use crate::broker_arguments::BrokerArguments;
+use crate::exit::{CommandFailure, Result};
+use crate::interrupt::Interrupt;
+
+impl BenchArguments {
+    pub(crate) fn run(&self, broker: &BrokerArguments) -> Result<()> {
+        if self.rate.is_some_and(|rate| !(rate.is_finite() && rate > 0.0)) {
+            return Err(CommandFailure::input("--rate must be above 0"));
+        }
+        if let Some(path) = &self.svg {
+            // A path that cannot be written is noticed before the time is spent.
+            std::fs::File::create(path).map_err(|error| {
+                CommandFailure::input(format!("--svg {}: {error}", path.display()))
+            })?;
+        }
+        let interrupt = Interrupt::install()?;
+        let options = broker.options()?;
+        let connections = BenchConnections { first: carrot::connect(options.clone())?, options };
+        let queue = self.queue();
+        connections.first.declare_queue(queue.clone())?;
+        eprintln!("carrot: the queue is {}", queue.name);
+        let ran = running::run(self, &connections, &queue.name, &interrupt);
+        let deleted = connections.first.delete_queue(&queue.name, DeleteIf::ALWAYS);
+        let ran = ran?;
+        deleted?;
+        results::print(&ran, broker.json)?;
+        if let Some(path) = &self.svg {
+            std::fs::write(path, plot::svg(&ran)).map_err(|error| {
+                CommandFailure::input(format!("--svg {}: {error}", path.display()))
+            })?;
+        }
+        if interrupt.is_wanted() {
+            return Err(CommandFailure::interrupted("interrupted: the queue was deleted"));
+        }
+        let missing = ran.published - ran.refused.min(ran.published);
+        if self.consumers > 0 && ran.received < missing {
+            let text = format!("{} messages did not arrive", missing - ran.received);
+            return Err(CommandFailure::not_all(text));
+        }
+        if ran.refused > 0 {
+            let text = format!("the broker refused {} messages", ran.refused);
+            return Err(CommandFailure::not_all(text));
+        }
+        Ok(())
+    }
+}
