@@ -14,7 +14,7 @@ use crate::exit::Result;
 /// The URL of the broker comes from --url or from CARROT_URL. amqp:// and amqps:// reach RabbitMQ,
 /// zmq:// and zmq+ipc:// a hosted broker of carrot.
 #[derive(Debug, Parser)]
-#[command(name = "carrot", version, max_term_width = 100, after_help = EXIT_CODES)]
+#[command(name = "carrot", version, max_term_width = 100, after_help = AFTER_HELP)]
 pub(crate) struct CommandLine {
     #[command(flatten)]
     broker: BrokerArguments,
@@ -22,7 +22,14 @@ pub(crate) struct CommandLine {
     command: CarrotCommand,
 }
 
-const EXIT_CODES: &str = "\
+const AFTER_HELP: &str = "\
+First steps:
+  carrot doctor                          can the broker be used?
+  carrot declare queue jobs
+  carrot publish -q jobs 'resize 7.png'
+  carrot consume jobs
+Without a broker: carrot serve --amqp 127.0.0.1:5672
+
 Exit codes:
     0  everything was done
     1  another error

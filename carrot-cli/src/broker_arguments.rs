@@ -13,7 +13,8 @@ use crate::exit::{CommandFailure, Result};
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Broker and output")]
 pub(crate) struct BrokerArguments {
-    /// URL of the broker. Defaults to CARROT_URL, and else to amqp://guest:guest@localhost.
+    /// URL of the broker, such as amqps://ann@mq.example/shop for the user ann and the virtual host
+    /// shop. Defaults to CARROT_URL, and else to amqp://guest:guest@localhost.
     /// A password in this argument is seen by other users of the machine: use --password-file or
     /// CARROT_URL
     #[arg(long, global = true, value_name = "URL", hide_env_values = true)]

@@ -30,6 +30,11 @@ pub(crate) fn print_entries(json: bool, names: &[&str], entries: &[Vec<Value>]) 
     print_line(&table.to_string())
 }
 
+/// Returns a number with its noun, such as `1 message` or `2 messages`.
+pub(crate) fn counted(number: u64, noun: &str) -> String {
+    if number == 1 { format!("1 {noun}") } else { format!("{number} {noun}s") }
+}
+
 /// Prints a line to the standard output. A reader that has gone ends the command without a word, as
 /// other commands of a pipe do.
 pub(crate) fn print_line(line: &str) -> Result<()> {

@@ -12,16 +12,23 @@ use crate::escaping;
 use crate::exit::{CommandFailure, Result};
 use crate::interrupt::Interrupt;
 use crate::message_record::MessageRecord;
-use crate::printing::print_line;
+use crate::printing::{counted, print_line};
 
 /// The most messages that --requeue holds without a --count.
 const HELD: u64 = 1000;
+
+const EXAMPLES: &str = "\
+Examples:
+  carrot consume jobs                     print all messages, and acknowledge them
+  carrot consume jobs --requeue -n 5      print the first five, and keep them
+  carrot consume jobs --follow -- ./job   pass each body to a program as its input";
 
 /// Consumes messages of a queue: prints each, or passes it to a command.
 ///
 /// Ends when the queue has been empty for --wait, or after --count messages. A message is
 /// acknowledged after it was printed.
 #[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
 pub(crate) struct ConsumeArguments {
     /// Name of the queue
     queue: String,
@@ -113,14 +120,16 @@ impl ConsumeArguments {
         consumer.close()?;
         connection.close()?;
         if failed > 0 {
-            let text = format!("the command failed for {failed} of {taken} messages");
+            let text = format!("the command failed for {failed} of {}", counted(taken, "message"));
             return Err(CommandFailure::not_all(text));
         }
         if interrupt.is_wanted() {
-            return Err(CommandFailure::interrupted(format!("interrupted after {taken} messages")));
+            let taken = counted(taken, "message");
+            return Err(CommandFailure::interrupted(format!("interrupted after {taken}")));
         }
-        if self.count.is_some_and(|count| taken < count) {
-            return Err(CommandFailure::late(format!("the queue had {taken} messages")));
+        if let Some(count) = self.count.filter(|count| taken < *count) {
+            let text = format!("{taken} of {} came", counted(count, "message"));
+            return Err(CommandFailure::late(text));
         }
         Ok(())
     }

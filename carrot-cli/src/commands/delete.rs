@@ -5,6 +5,7 @@ use clap::{Args, Subcommand};
 
 use crate::broker_arguments::BrokerArguments;
 use crate::exit::Result;
+use crate::printing::counted;
 
 /// Deletes a queue with its messages, or an exchange.
 #[derive(Debug, Args)]
@@ -48,7 +49,8 @@ impl DeleteArguments {
                     (true, true) => DeleteIf::UNUSED_AND_EMPTY,
                 };
                 let messages = connection.delete_queue(name, condition)?;
-                eprintln!("carrot: the queue held {messages} ready messages");
+                let messages = counted(messages.into(), "ready message");
+                eprintln!("carrot: the queue held {messages}");
             }
             DeletedEntity::Exchange { name, if_unused } => {
                 let condition = if *if_unused { DeleteIf::UNUSED } else { DeleteIf::ALWAYS };

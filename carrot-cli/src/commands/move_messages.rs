@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::io::IsTerminal;
 
 use carrot::{Consumer, Message, Publisher, Queue};
-use clap::Args;
+use clap::{ArgGroup, Args};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
 
@@ -17,20 +17,30 @@ use crate::printing::{print_entries, print_line};
 /// The messages that are looked at, to show where they came from.
 const SHOWN: u64 = 1000;
 
+const EXAMPLES: &str = "\
+Examples:
+  carrot move jobs.failed --back                   show where the messages came from
+  carrot move jobs.failed --back --trust-headers   move them there
+  carrot move jobs.failed --to jobs -n 10          move ten to a queue of your choice";
+
 /// Moves messages to another queue, or dead letters back to the queues where they came from.
 ///
 /// Each message is confirmed by the broker in its new queue before it is acknowledged in the old
 /// one. A move that was ended can be run again; a message can be doubled then, and none is lost.
 #[derive(Debug, Args)]
+#[command(
+    group = ArgGroup::new("destination").required(true).args(["to", "back"]),
+    after_help = EXAMPLES
+)]
 pub(crate) struct MoveArguments {
     /// Queue that has the messages
     from: String,
     /// Queue that gets them
-    #[arg(long, value_name = "QUEUE", required_unless_present_any = ["back"])]
+    #[arg(long, value_name = "QUEUE")]
     to: Option<String>,
     /// Move dead letters and parked messages back. Their headers name the queues: the command
     /// shows them, and moves nothing without --trust-headers
-    #[arg(long, conflicts_with = "to")]
+    #[arg(long)]
     back: bool,
     /// Move to the queues that the headers name. Every publisher can write such headers
     #[arg(long, requires = "back", conflicts_with = "to")]

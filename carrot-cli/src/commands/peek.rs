@@ -7,6 +7,7 @@ use crate::broker_arguments::BrokerArguments;
 use crate::commands::consume::print_message;
 use crate::exit::Result;
 use crate::interrupt::Interrupt;
+use crate::printing::counted;
 
 /// Prints the messages at the head of a queue, and requeues them.
 ///
@@ -38,7 +39,7 @@ impl PeekArguments {
                 break;
             }
         }
-        let number = held.len();
+        let number = held.len() as u64;
         // The last one first, so that a queue that puts them at its head keeps their order.
         for message in held.into_iter().rev() {
             message.requeue()?;
@@ -46,7 +47,8 @@ impl PeekArguments {
         consumer.close()?;
         connection.close()?;
         if number > 0 {
-            eprintln!("carrot: {number} messages were requeued, and are marked as redelivered");
+            let requeued = counted(number, "message");
+            eprintln!("carrot: requeued {requeued}, now marked as redelivered");
         }
         printed
     }

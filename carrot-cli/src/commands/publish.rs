@@ -16,16 +16,24 @@ use crate::exit::{CommandFailure, Result};
 use crate::interrupt::Interrupt;
 use crate::message_arguments::{BodyArguments, PropertyArguments};
 use crate::message_record::MessageRecord;
-use crate::printing::print_line;
+use crate::printing::{counted, print_line};
 
 /// The most messages whose confirms are outstanding.
 const WINDOW: usize = 1000;
 /// The most messages that are reported one by one.
 const REPORTED: u64 = 20;
 
+const EXAMPLES: &str = "\
+Examples:
+  carrot publish -q jobs 'resize 7.png'           to a queue
+  carrot publish -e orders -k orders.new < order  to an exchange, the body from a file
+  carrot publish -q jobs --lines < jobs.txt       a message for each line
+  carrot consume jobs --json | carrot publish --json-lines --url URL   to another broker";
+
 /// Publishes messages, waits for the broker's confirm of each, and reports those that reached no
 /// queue.
 #[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
 pub(crate) struct PublishArguments {
     #[command(flatten)]
     body: BodyArguments,
@@ -64,6 +72,9 @@ impl PublishArguments {
             Some(queue) => (Some(String::new()), Some(queue.clone())),
             None => (self.exchange.clone(), self.routing_key.clone()),
         };
+        if exchange.is_none() && key.is_none() && !self.json_lines {
+            return Err(CommandFailure::input("publish needs --queue, or --exchange with its key"));
+        }
         let interrupt = Interrupt::install()?;
         let mut publishing = Publishing::new(broker.connect()?, self.rate, interrupt);
         let read = self.publish(&mut publishing, exchange.as_deref(), key.as_deref());
@@ -107,6 +118,20 @@ impl PublishArguments {
         }
         Ok(())
     }
+}
+
+/// Describes a message that no queue has taken.
+fn failure_text(error: &Error) -> String {
+    let text = match error {
+        Error::Unroutable { returned } if returned.exchange.is_empty() => {
+            format!(
+                "no queue is named {:?} ({} {})",
+                returned.routing_key, returned.code, returned.text
+            )
+        }
+        other => other.to_string(),
+    };
+    escaping::line(&text)
 }
 
 fn persistent() -> Properties {
@@ -191,7 +216,7 @@ impl Publishing {
             Ok(()) => self.confirmed += 1,
             Err(error @ (Error::Unroutable { .. } | Error::Refused)) => {
                 if refused < REPORTED {
-                    eprintln!("carrot: message {number}: {}", escaping::line(&error.to_string()));
+                    eprintln!("carrot: message {number}: {}", failure_text(&error));
                 }
                 match error {
                     Error::Refused => self.refused += 1,
@@ -229,10 +254,8 @@ impl Publishing {
             return Err(error);
         }
         if unroutable + refused > 0 {
-            return Err(CommandFailure::not_all(format!(
-                "{} messages failed",
-                unroutable + refused
-            )));
+            let failed = counted(unroutable + refused, "message");
+            return Err(CommandFailure::not_all(format!("{failed} failed")));
         }
         if self.interrupt.is_wanted() {
             return Err(CommandFailure::interrupted("interrupted"));

@@ -108,7 +108,7 @@ fn peek_keeps_messages_and_their_order(broker: &TestBroker) {
     let printed = broker.run(&["peek", &queue, "-n", "2", "--json"], "");
     assert_eq!(printed.code, 0, "{printed:?}");
     assert_eq!(printed.output.lines().count(), 2, "{printed:?}");
-    assert!(printed.errors.contains("2 messages were requeued, and are marked as redelivered"));
+    assert!(printed.errors.contains("requeued 2 messages, now marked as redelivered"));
     assert_eq!(broker.ok(&["consume", &queue, "--body"]), "one\ntwo\nthree\n");
     let mut child = broker.command(&["peek", &queue]);
     assert_eq!(child.stdout(Stdio::null()).status().unwrap().code(), Some(0));

@@ -58,6 +58,7 @@ fn arguments_that_cannot_be_used_are_exit_code_2() {
     for arguments in [
         &["publish", "--url", "gopher://x", "-q", "q", "a"][..],
         &["publish", "--url", "amqp://x:99999", "-q", "q", "a"],
+        &["publish", "a"],
         &["publish", "-q", "q", "-H", "novalue", "a"],
         &["publish", "-q", "q", "-H", "a:=soon", "a"],
         &["publish", "-q", "q", "--rate", "-1", "a"],
@@ -65,6 +66,7 @@ fn arguments_that_cannot_be_used_are_exit_code_2() {
         &["consume"],
         &["consume", "q", "--timeout", "soon"],
         &["move", "q"],
+        &["move", "q", "--to", "r", "--back"],
         &["move", "q", "--to", "r", "--trust-headers"],
         &["serve"],
         &["serve", "--amqp", "0.0.0.0:0"],

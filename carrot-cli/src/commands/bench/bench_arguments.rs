@@ -48,7 +48,7 @@ pub(crate) struct BenchArguments {
     #[arg(long, value_name = "SECONDS", value_parser = seconds)]
     time: Option<Duration>,
     /// Messages to publish, of all producers
-    #[arg(long, short = 'n')]
+    #[arg(long, short = 'n', value_parser = clap::value_parser!(u64).range(1..))]
     pub(super) messages: Option<u64>,
     /// Publish at most this number of messages in a second, of all producers
     #[arg(long, value_name = "MESSAGES")]
