@@ -57,6 +57,11 @@ pub mod codecs {}
 #[doc = include_str!("../docs/layers.md")]
 pub mod layers {}
 
+#[doc = include_str!("guide/links.md")]
+#[doc = ""]
+#[doc = include_str!("../docs/command.md")]
+pub mod command {}
+
 #[doc = include_str!("../docs/observing.md")]
 pub mod observing {}
 
