@@ -4,15 +4,16 @@ use clap::{Parser, Subcommand};
 
 use crate::broker_arguments::BrokerArguments;
 use crate::commands::{
-    bench, bind, completions, consume, count, declare, delete, doctor, move_messages, peek,
-    publish, purge, rpc, serve, topology,
+    bench, bind, completions, consume, count, declare, delete, doctor, list, move_messages, peek,
+    publish, purge, rpc, serve, top, topology,
 };
 use crate::exit::Result;
 
 /// Publishes, consumes, looks at and moves the messages of a broker.
 ///
 /// The URL of the broker comes from --url or from CARROT_URL. amqp:// and amqps:// reach RabbitMQ,
-/// zmq:// and zmq+ipc:// a hosted broker of carrot.
+/// zmq:// and zmq+ipc:// a hosted broker of carrot. Listings come from RabbitMQ's management API,
+/// whose URL --management or CARROT_MANAGEMENT names.
 #[derive(Debug, Parser)]
 #[command(name = "carrot", version, max_term_width = 100, after_help = AFTER_HELP)]
 pub(crate) struct CommandLine {
@@ -49,6 +50,8 @@ enum CarrotCommand {
     Move(move_messages::MoveArguments),
     Purge(purge::PurgeArguments),
     Count(count::CountArguments),
+    List(list::ListArguments),
+    Top(top::TopArguments),
     Declare(declare::DeclareArguments),
     Delete(delete::DeleteArguments),
     Bind(bind::BindArguments),
@@ -73,6 +76,8 @@ impl CommandLine {
             CarrotCommand::Move(arguments) => arguments.run(broker),
             CarrotCommand::Purge(arguments) => arguments.run(broker),
             CarrotCommand::Count(arguments) => arguments.run(broker),
+            CarrotCommand::List(arguments) => arguments.run(broker),
+            CarrotCommand::Top(arguments) => arguments.run(broker),
             CarrotCommand::Declare(arguments) => arguments.run(broker),
             CarrotCommand::Delete(arguments) => arguments.run(broker),
             CarrotCommand::Bind(arguments) => arguments.run(broker),

@@ -8,6 +8,7 @@ use carrot::{Connection, ConnectionOptions};
 use clap::Args;
 
 use crate::exit::{CommandFailure, Result};
+use crate::management::{ManagementClient, ManagementUrl};
 
 /// The arguments that every command on a broker has.
 #[derive(Debug, Args)]
@@ -22,6 +23,11 @@ pub(crate) struct BrokerArguments {
     /// Name of the user. Defaults to that of the URL
     #[arg(long, global = true, value_name = "NAME", requires = "password_file")]
     user: Option<String>,
+    /// URL of RabbitMQ's management API, such as http://guest@localhost:15672, for listings.
+    /// Defaults to CARROT_MANAGEMENT. The virtual host is that of --url. The user and the password
+    /// default to guest; --user and --password-file replace them
+    #[arg(long, global = true, value_name = "URL")]
+    management: Option<String>,
     /// File whose first line is the password of the user
     #[arg(long, global = true, value_name = "FILE")]
     password_file: Option<PathBuf>,
@@ -49,21 +55,11 @@ impl BrokerArguments {
     }
 
     pub(crate) fn options(&self) -> Result<ConnectionOptions> {
-        let mut options = match &self.url {
-            Some(url) => {
-                let options: ConnectionOptions = url.parse()?;
-                if has_password(url) {
-                    eprintln!(
-                        "carrot: other users of this machine can read the password of --url; \
-                         --password-file and CARROT_URL hide it"
-                    );
-                }
-                options
-            }
-            None => ConnectionOptions::from_env()?,
-        };
-        if let Some(path) = &self.password_file {
-            let password = first_line("--password-file", path)?;
+        let mut options = self.given_options()?;
+        if self.url.as_deref().is_some_and(has_password) {
+            warn_of_password("--url", "CARROT_URL");
+        }
+        if let Some(password) = self.password()? {
             let user = match (&self.user, &options.credentials) {
                 (Some(user), _) | (None, Credentials::Plain { user, .. }) => user.clone(),
                 _ => return Err(CommandFailure::input("--password-file needs --user")),
@@ -72,6 +68,49 @@ impl BrokerArguments {
         }
         Ok(options.connect_timeout(self.timeout).call_timeout(self.timeout).name("carrot command"))
     }
+
+    /// The options without those of other arguments than --url.
+    fn given_options(&self) -> Result<ConnectionOptions> {
+        Ok(match &self.url {
+            Some(url) => url.parse()?,
+            None => ConnectionOptions::from_env()?,
+        })
+    }
+
+    fn password(&self) -> Result<Option<String>> {
+        let path = self.password_file.as_ref();
+        path.map(|path| first_line("--password-file", path)).transpose()
+    }
+
+    /// Returns the client of the management API, if an argument or the environment names one.
+    pub(crate) fn management(&self) -> Result<Option<ManagementClient>> {
+        let variable = "CARROT_MANAGEMENT";
+        let (name, url) = match (&self.management, std::env::var(variable)) {
+            (Some(url), _) => ("--management", url.clone()),
+            (None, Ok(url)) if !url.is_empty() => (variable, url),
+            _ => return Ok(None),
+        };
+        let mut url = ManagementUrl::parse(&url)
+            .map_err(|reason| CommandFailure::input(format!("{name}: {reason}")))?;
+        if url.has_password && self.management.is_some() {
+            warn_of_password("--management", variable);
+        }
+        if let Some(user) = &self.user {
+            url.user.clone_from(user);
+        }
+        if let Some(password) = self.password()? {
+            url.password = password.into();
+        }
+        let vhost = self.given_options()?.vhost;
+        Ok(Some(ManagementClient::new(url, &vhost, self.timeout)?))
+    }
+}
+
+fn warn_of_password(argument: &str, variable: &str) {
+    eprintln!(
+        "carrot: other users of this machine can read the password of {argument}; \
+         --password-file and {variable} hide it"
+    );
 }
 
 /// Reads a password from the first line of a file that an argument names.

@@ -21,8 +21,15 @@ impl CommandFailure {
     }
 
     /// The broker cannot be reached.
+    #[cfg_attr(not(feature = "management"), expect(dead_code, reason = "only HTTP needs it"))]
     pub(crate) fn unreachable(text: impl Into<String>) -> CommandFailure {
         CommandFailure { code: 3, text: text.into() }
+    }
+
+    /// The broker refuses the credentials, or a permission is missing.
+    #[cfg_attr(not(feature = "management"), expect(dead_code, reason = "only HTTP needs it"))]
+    pub(crate) fn refused(text: impl Into<String>) -> CommandFailure {
+        CommandFailure { code: 4, text: text.into() }
     }
 
     /// A queue, an exchange or a binding is missing or differs.

@@ -46,6 +46,11 @@ impl Interrupt {
         }
     }
 
+    /// Ends the command as the signal does.
+    pub(crate) fn end(&self) {
+        self.wanted.store(true, Ordering::SeqCst);
+    }
+
     pub(crate) fn is_wanted(&self) -> bool {
         self.wanted.load(Ordering::SeqCst)
     }

@@ -6,9 +6,12 @@ mod commands;
 mod escaping;
 mod exit;
 mod interrupt;
+mod management;
 mod message_arguments;
 mod message_record;
+mod name_pattern;
 mod printing;
+mod queue_listing;
 
 use std::process::ExitCode;
 

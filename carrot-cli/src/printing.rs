@@ -17,6 +17,11 @@ pub(crate) fn print_entries(json: bool, names: &[&str], entries: &[Vec<Value>]) 
         }
         return Ok(());
     }
+    print_line(&table_of(names, entries).to_string())
+}
+
+/// Returns a table of entries.
+pub(crate) fn table_of(names: &[&str], entries: &[Vec<Value>]) -> Table {
     let mut table = Table::new();
     table.load_style(presets::NOTHING);
     table.set_header(names.iter().map(|name| name.replace('_', " ")));
@@ -27,7 +32,7 @@ pub(crate) fn print_entries(json: bool, names: &[&str], entries: &[Vec<Value>]) 
             other => other.to_string(),
         }));
     }
-    print_line(&table.to_string())
+    table
 }
 
 /// Returns a number with its noun, such as `1 message` or `2 messages`.

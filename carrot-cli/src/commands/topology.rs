@@ -6,11 +6,12 @@ use carrot::topology::Topology;
 use clap::{Args, Subcommand};
 
 use crate::broker_arguments::BrokerArguments;
+use crate::commands::topology_export::ExportArguments;
 use crate::escaping;
 use crate::exit::{CommandFailure, Result};
 use crate::printing::{print_entries, print_line};
 
-/// Declares or compares the exchanges, queues and bindings of a file.
+/// Declares, compares or exports exchanges, queues and bindings.
 ///
 /// The file is TOML or JSON with the lists exchanges, queues and bindings, or the definitions that
 /// RabbitMQ exports.
@@ -26,6 +27,10 @@ enum Work {
     Apply(FileArguments),
     /// Prints what differs between the file and the broker. Exit code 5 if anything differs
     Check(FileArguments),
+    /// Prints the exchanges, queues and bindings of the virtual host. Needs --management. Without
+    /// the exchanges that every virtual host has, exclusive queues, and the bindings to the default
+    /// exchange
+    Export(ExportArguments),
 }
 
 #[derive(Debug, Args)]
@@ -36,8 +41,10 @@ struct FileArguments {
 
 impl TopologyArguments {
     pub(crate) fn run(&self, broker: &BrokerArguments) -> Result<()> {
-        let (Work::Apply(FileArguments { file }) | Work::Check(FileArguments { file })) =
-            &self.work;
+        let file = match &self.work {
+            Work::Apply(FileArguments { file }) | Work::Check(FileArguments { file }) => file,
+            Work::Export(arguments) => return arguments.run(broker),
+        };
         let options = broker.options()?;
         let topology = read(file, &options.vhost)?;
         let connection = carrot::connect(options)?;

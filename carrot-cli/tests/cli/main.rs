@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may fail by panicking")]
 
+#[cfg(feature = "management")]
+mod http_stub;
 mod support;
 
 mod bench;
@@ -9,8 +11,13 @@ mod calls;
 mod consume;
 mod doctor;
 mod failures;
+mod listings;
+#[cfg(feature = "management")]
+mod management;
 mod moves;
 mod output;
 mod publish;
 mod serve;
 mod topology;
+#[cfg(feature = "management")]
+mod virtual_hosts;
