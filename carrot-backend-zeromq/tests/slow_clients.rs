@@ -140,15 +140,15 @@ fn heads_of_parked_publications_count() {
     broker.faults().block_publishers("low on memory");
     let mut client = RawClient::welcomed(&host);
     client.send(&message(&[start(2, 1, 1), vec![0; 9]].concat()));
-    // A header of 900 KiB, and an empty body.
-    let text = vec![b'x'; 900 << 10];
+    // A header of 120 KiB, and an empty body.
+    let text = vec![b'x'; 120 << 10];
     let table = [&b"\x01hS"[..], &(text.len() as u32).to_be_bytes(), &text].concat();
     let properties = [&[0x20, 0][..], &(table.len() as u32).to_be_bytes(), &table].concat();
     let head = [&start(12, 1, 0)[..], &[0, 0, 1, b'q'], &properties].concat();
     let publication = [&[3][..], &(head.len() as u64).to_be_bytes(), &head, &[0, 0]].concat();
     client.socket.set_write_timeout(Some(Duration::from_secs(1))).unwrap();
     // The buffers of the sockets are smaller than the messages together.
-    let stopped = (0..100).find_map(|_| client.socket.write_all(&publication).err());
+    let stopped = (0..1000).find_map(|_| client.socket.write_all(&publication).err());
     let stopped = stopped.map(|error| error.kind());
     assert!(matches!(stopped, Some(ErrorKind::WouldBlock | ErrorKind::TimedOut)), "{stopped:?}");
     assert!(is_well(&host));

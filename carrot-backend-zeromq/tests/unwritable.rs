@@ -100,6 +100,32 @@ fn headers_of_too_many_levels_close_only_the_channel_and_name_the_limit() {
     assert_eq!(queue.ready.len(), 1);
 }
 
+/// Returns a property list of this number of octets.
+fn properties_of(octets: usize) -> Vec<u8> {
+    let text = vec![b'x'; octets - 13];
+    let table = [&b"\x01hS"[..], &(text.len() as u32).to_be_bytes(), &text].concat();
+    [b"\x20\0", &(table.len() as u32).to_be_bytes()[..], &table].concat()
+}
+
+#[test]
+fn properties_over_a_frame_of_amqp_close_only_the_channel_and_name_the_limit() {
+    let (broker, host) = host();
+    let (_session, channel) = local(&broker);
+    channel.declare(Declare::Queue(&Queue::new("q"))).unwrap();
+    let mut client = publishing(&host);
+    client.send(&publication(1, &properties_of(131_053), b"large"));
+    let limit = b"at most 131064 bytes";
+    let closed = client.read_until(|octets| octets.windows(limit.len()).any(|part| part == limit));
+    let text = String::from_utf8_lossy(&closed).into_owned();
+    assert!(text.contains("headers"), "{text}");
+    // The connection is open.
+    client.send(&message(&[&start(2, 2, 3)[..], &[3], &[0; 8]].concat()));
+    client.send(&publication(2, &properties_of(131_052), b"fits"));
+    client.read_until(|octets| octets.windows(5).any(|part| part == [70, 0, 0, 0, 2]));
+    let queue = broker.queue("q").unwrap();
+    assert_eq!(queue.ready.len(), 1);
+}
+
 #[test]
 fn deep_headers_of_another_protocol_make_a_message_unreadable_and_lose_no_connection() {
     let (broker, host) = host();

@@ -85,7 +85,7 @@ impl<'c> HostCalls<'c> {
         let content = match content {
             Ok(content) => content,
             Err(PublicationFault::Malformed(error)) => return Err(error.into()),
-            Err(PublicationFault::TooDeep(error)) => {
+            Err(PublicationFault::Unreadable(error)) => {
                 channel.output.close(&error);
                 channel.close();
                 return Ok(());

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use carrot_amqp_wire::{PropertiesRef, WireError};
 use carrot_backend_memory::session::{ConsumeSettings, Session, SessionChannel};
+use carrot_core::backend::frame_limits::check_encoded_properties;
 use carrot_core::backend::{Acknowledgement, Body, ConsumeOptions, Content, DeliveryTag, Extent};
 use carrot_core::{Error, Result};
 use carrot_listener::OutgoingQueue;
@@ -12,6 +13,10 @@ use crate::calls::fields::CallError;
 use crate::calls::request::{PublishHead, SettleKind, TagRange};
 use crate::host::item::HostItem;
 use crate::host::output::{HostOutput, tag_of};
+
+/// The frame that the properties of a message have to fit, in bytes. Clients of AMQP 0-9-1, which
+/// may consume from the same broker, refuse larger ones.
+const FRAME_MAX: usize = 131_072;
 
 /// One open channel of a peer.
 #[derive(Debug)]
@@ -81,16 +86,18 @@ impl HostChannel {
 pub(crate) enum PublicationFault {
     /// The message cannot be read.
     Malformed(CallError),
-    /// The headers have more levels than clients can read.
-    TooDeep(Error),
+    /// The properties have more levels, or more octets, than clients can read.
+    Unreadable(Error),
 }
 
 /// Returns the message of a publication.
 pub(crate) fn content(head: PublishHead<'_>, body: Body) -> Result<Content, PublicationFault> {
+    check_encoded_properties(head.properties.len(), FRAME_MAX)
+        .map_err(PublicationFault::Unreadable)?;
     let properties = match PropertiesRef::read(head.properties) {
         Ok(properties) => properties.to_properties(),
         Err(WireError::TooDeep { limit, .. }) => {
-            return Err(PublicationFault::TooDeep(Error::Invalid {
+            return Err(PublicationFault::Unreadable(Error::Invalid {
                 field: "headers".into(),
                 value: format!("more than {limit} levels"),
                 limit: format!("at most {limit} levels of nested tables and arrays").into(),

@@ -16,7 +16,9 @@ const METHOD: usize = 4 + 2 + 2;
 /// The same for a publication, which has one octet of flags.
 const PUBLISH: usize = METHOD - 1;
 /// Class, weight, body size and property flags.
-const HEADER: usize = 2 + 2 + 8 + 2;
+const HEADER: usize = 2 + 2 + 8 + FLAGS;
+/// The flags of properties.
+const FLAGS: usize = 2;
 
 /// Returns the size of a short string of `length` octets.
 fn short(length: usize) -> usize {
@@ -78,6 +80,15 @@ pub fn check_publication(publication: &Publication<'_>, frame_max: usize) -> Res
     let method = PUBLISH + short(content.exchange.len()) + short(content.routing_key.len());
     let body_frames = content.body.len().div_ceil(frame_max - FRAME_OVERHEAD);
     Ok(method + header + content.body.len() + FRAME_OVERHEAD * (2 + body_frames))
+}
+
+/// Checks that encoded properties fit the header of a message, in a frame of `frame_max` bytes.
+/// `octets` is their size with their flags, as AMQP 0-9-1 encodes them.
+///
+/// # Errors
+/// - [`Error::Invalid`]: names `headers`, which are the largest part.
+pub fn check_encoded_properties(octets: usize, frame_max: usize) -> Result<()> {
+    fits("headers", HEADER - FLAGS + octets, frame_max)
 }
 
 /// Checks a declaration as [`Declare::validate`] does, and the size of its arguments.
@@ -170,6 +181,14 @@ mod tests {
         let Error::Invalid { field, value, limit } = &error else { panic!("{error}") };
         assert_eq!(field, "headers");
         assert!(value.contains("4089") && limit.contains("4088"), "{error}");
+    }
+
+    #[test]
+    fn encoded_properties_may_fill_a_frame_exactly() {
+        let most = FRAME_MAX - FRAME_OVERHEAD - 12;
+        check_encoded_properties(most, FRAME_MAX).unwrap();
+        let error = check_encoded_properties(most + 1, FRAME_MAX).unwrap_err();
+        assert!(matches!(&error, Error::Invalid { field, .. } if field == "headers"), "{error}");
     }
 
     #[test]
