@@ -4,11 +4,15 @@
 
 mod support;
 
+use std::time::Duration;
+
 use carrot::backend::{ChannelOptions, Connector};
 use carrot::memory::Broker;
 use carrot::zeromq::BrokerHost;
 
-use support::{RawClient, SOON, connector, greeting, hello, host, is_well, message, ready, start};
+use support::{
+    RawClient, SOON, connector, eventually, greeting, hello, host, is_well, message, ready, start,
+};
 
 #[test]
 fn malformed_greetings_and_handshakes_end_the_connection() {
@@ -56,6 +60,21 @@ fn call_before_the_hello_is_refused_with_a_reason() {
     client.send(&[&greeting()[..], &ready("DEALER"), &open].concat());
     let sent = client.read_to_end();
     assert!(sent.contains("the first message has to be hello"), "{sent:?}");
+}
+
+#[test]
+fn client_that_says_no_hello_is_told_so_at_the_deadline() {
+    let host = BrokerHost::builder(&Broker::new())
+        .handshake_timeout(Duration::from_secs(1))
+        .bind("127.0.0.1:0")
+        .unwrap();
+    // A socket of libzmq that has connected again, and whose program only receives.
+    let mut client = RawClient::new(&host);
+    client.send(&[&greeting()[..], &ready("DEALER")].concat());
+    let words = b"the first message has to be hello";
+    client.read_until(|octets| octets.windows(words.len()).any(|part| part == words));
+    drop(client);
+    eventually("the connection ends", || host.connection_count() == 0);
 }
 
 #[test]

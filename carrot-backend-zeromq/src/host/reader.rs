@@ -104,13 +104,24 @@ impl<'c> HostReader<'c> {
         let mut records = TlsIncoming::default();
         let mut buffer = vec![0; BUFFER];
         loop {
-            self.set_timeout()?;
-            let count = match self.peer.stream.read(&mut records, &mut buffer) {
+            let read =
+                self.set_timeout().and_then(|()| self.peer.stream.read(&mut records, &mut buffer));
+            let count = match read {
                 // The peer closes its socket after the last message.
                 Ok(0) if self.peer.outgoing.is_sealed() => return Ok(()),
                 Ok(0) => return Err(ErrorKind::UnexpectedEof.into()),
                 Ok(count) => count,
                 Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+                // A program that only receives does not learn otherwise that its socket has
+                // connected again.
+                Err(error)
+                    if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut)
+                        && matches!(self.stage, HostStage::Hello { .. }) =>
+                {
+                    self.end(early_call());
+                    self.peer.outgoing.flush();
+                    continue;
+                }
                 Err(error) => return Err(error),
             };
             if self.peer.outgoing.is_sealed() && !self.is_draining() {
@@ -416,8 +427,8 @@ impl<'c> HostReader<'c> {
     }
 }
 
-/// Returns the answer to a message before the hello. A socket of libzmq connects again without a
-/// word to its program.
+/// Returns the answer to a message before the hello, or to none in time. A socket of libzmq
+/// connects again without a word to its program.
 fn early_call() -> ReaderStop {
     ReaderStop::Hello(Error::closed(
         "channel of a connection that was lost; the first message has to be hello",
