@@ -1,7 +1,7 @@
 //! Opens a socket to a host: addresses, handshake, hello and welcome, within one deadline.
 
 use std::io::{self, ErrorKind};
-use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
+use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -14,6 +14,7 @@ use crate::calls::fields::FieldReader;
 use crate::calls::put_request::put_hello;
 use crate::calls::request::SessionId;
 use crate::client::link_reader::{LIMITS, LinkInput};
+use crate::client::lookup::look_up;
 use crate::client::tls::ClientTls;
 use crate::stream::ZmtpStream;
 use crate::zmtp::frame::{ZmtpFrame, ZmtpFrameReader, message};
@@ -49,7 +50,7 @@ pub(crate) fn connect(
             return Err(Error::config(option, reason));
         }
     }
-    HostAttempt { endpoint, user, password, name, started, timeout, deadline }.run(options)
+    HostAttempt { endpoint, user, password, name, started, timeout, deadline }.run(options, look_up)
 }
 
 /// Returns the address for errors and logs.
@@ -111,22 +112,65 @@ impl HostAttempt<'_> {
         Ok(left)
     }
 
-    /// Tries each address once. The addresses share the time that is left, so that one without an
-    /// answer leaves time for the others.
-    fn run(&self, options: &ConnectionOptions) -> Result<(LinkInput, HostTraits)> {
-        let (addresses, mut failures) = self.resolve(options);
-        let count = addresses.len();
-        for (index, (endpoint, address)) in addresses.into_iter().enumerate() {
-            let left = self.deadline.saturating_duration_since(Instant::now());
-            let share = left / u32::try_from(count - index).unwrap_or(u32::MAX);
-            let deadline = Instant::now() + share;
-            let attempt = HostAttempt { endpoint, deadline, ..self.clone() };
+    /// Returns the attempt at one of `count` addresses, which share the time that is left.
+    fn part(&self, endpoint: String, count: usize) -> HostAttempt<'_> {
+        let left = self.deadline.saturating_duration_since(Instant::now());
+        let share = left / u32::try_from(count).unwrap_or(u32::MAX);
+        HostAttempt { endpoint, deadline: Instant::now() + share, ..self.clone() }
+    }
+
+    /// Tries each name once, and each of its addresses. They share the time that is left, so that
+    /// one without an answer leaves time for the others. A name is looked up before it is tried.
+    fn run(
+        &self,
+        options: &ConnectionOptions,
+        look_up: impl Fn(&str, u16, Duration) -> io::Result<Vec<SocketAddr>>,
+    ) -> Result<(LinkInput, HostTraits)> {
+        let mut failures = Vec::new();
+        let names: Vec<(&str, u16)> = options.addresses().collect();
+        for (index, (name, port)) in names.iter().copied().enumerate() {
+            let text = address_text(options.scheme, name, port);
+            let attempt = self.part(text, names.len() - index);
+            let addresses = if options.scheme == Scheme::ZmqIpc {
+                vec![HostAddress::Path(name)]
+            } else {
+                let found = attempt.left().and_then(|left| {
+                    look_up(name, port, left).map_err(|error| attempt.not_found(name, error))
+                });
+                match found {
+                    Ok(found) => found
+                        .into_iter()
+                        .map(|address| HostAddress::Tcp { address, name })
+                        .collect(),
+                    Err(error) => {
+                        log::debug!("connecting to {} failed: {error}", attempt.endpoint);
+                        failures.push((attempt.endpoint, error));
+                        continue;
+                    }
+                }
+            };
+            if let Some(opened) = attempt.try_each(options, &addresses, &mut failures)? {
+                return Ok(opened);
+            }
+        }
+        Err(self.summary(failures))
+    }
+
+    /// Tries each address of a name. Returns the first host that welcomes the hello.
+    fn try_each(
+        &self,
+        options: &ConnectionOptions,
+        addresses: &[HostAddress<'_>],
+        failures: &mut Vec<FailedAttempt>,
+    ) -> Result<Option<(LinkInput, HostTraits)>> {
+        for (index, address) in addresses.iter().copied().enumerate() {
+            let attempt = self.part(self.endpoint.clone(), addresses.len() - index);
             let opened = attempt.open(address).and_then(|stream| {
                 attempt.secure(options, address, &stream)?;
                 attempt.greet(stream)
             });
             match opened {
-                Ok(opened) => return Ok(opened),
+                Ok(opened) => return Ok(Some(opened)),
                 // The other hosts of one application have the same users, and the same options.
                 Err(error @ (Error::Authentication { .. } | Error::Config { .. })) => {
                     return Err(error);
@@ -137,32 +181,16 @@ impl HostAttempt<'_> {
                 }
             }
         }
-        Err(self.summary(failures))
+        Ok(None)
     }
 
-    /// Returns the addresses with their texts for errors, and the failures to find some.
-    fn resolve<'o>(
-        &self,
-        options: &'o ConnectionOptions,
-    ) -> (Vec<(String, HostAddress<'o>)>, Vec<FailedAttempt>) {
-        let (mut addresses, mut failures) = (Vec::new(), Vec::new());
-        for (name, port) in options.addresses() {
-            let endpoint = address_text(options.scheme, name, port);
-            if options.scheme == Scheme::ZmqIpc {
-                addresses.push((endpoint, HostAddress::Path(name)));
-                continue;
+    fn not_found(&self, name: &str, error: io::Error) -> Error {
+        match error.kind() {
+            ErrorKind::TimedOut => {
+                Error::timeout(format!("connect (resolving {name:?})"), self.timeout)
             }
-            match (name, port).to_socket_addrs() {
-                Ok(found) => addresses.extend(
-                    found.map(|address| (endpoint.clone(), HostAddress::Tcp { address, name })),
-                ),
-                Err(error) => {
-                    let reason = format!("resolving {name:?}: {error}");
-                    failures.push((endpoint, self.failed(reason, Some(error))));
-                }
-            }
+            _ => self.failed(format!("resolving {name:?}: {error}"), Some(error)),
         }
-        (addresses, failures)
     }
 
     /// Returns the error of an attempt at all addresses.
@@ -380,3 +408,7 @@ impl HostAttempt<'_> {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "connecting_tests.rs"]
+mod tests;
