@@ -5,11 +5,13 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use carrot_core::backend::{Content, DeliveryTag};
+use carrot_core::backend::frame_limits::check_publication;
+use carrot_core::backend::{Content, DeliveryTag, Publication};
 use carrot_core::{Binding, Error, Exchange, Queue as QueueDefinition, Result, Workers};
 
 use crate::broker::{Broker, BrokerShared, OpenConnection};
 use crate::channel::BrokerChannel;
+use crate::driver::connector::FRAME_MAX;
 use crate::errors;
 use crate::queue::BrokerQueue;
 use crate::queue::arguments;
@@ -176,11 +178,14 @@ impl Broker {
     /// the queue apply.
     ///
     /// # Errors
+    /// - [`Error::Invalid`]: the message exceeds a limit of AMQP 0-9-1, so that no client could
+    ///   receive it. The properties have to fit a frame of 131,072 bytes.
     /// - [`Error::NotFound`]: the queue does not exist.
     /// - [`Error::PreconditionFailed`]: the expiration is no number.
     /// - [`Error::Refused`]: the message exceeds the limits of a queue that rejects.
     pub fn put(&self, queue: &str, content: impl Into<Arc<Content>>) -> Result<()> {
         let content = content.into();
+        check_publication(&Publication::new(&content), FRAME_MAX)?;
         let found =
             self.shared.topology().queue(queue).cloned().ok_or_else(|| errors::no_queue(queue))?;
         let expiration = content.properties.expiration().map(arguments::expiration).transpose()?;

@@ -135,3 +135,14 @@ fn missing_entities_are_reported_as_missing() {
     assert!(fixture.broker.bindings("missing").is_empty());
     assert!(fixture.broker.record("missing").messages().is_empty());
 }
+
+#[test]
+fn put_refuses_a_message_that_no_client_could_receive() {
+    let fixture = BrokerFixture::with_queue(&Queue::new("q"));
+    let put = |properties| {
+        fixture.broker.put("q", Content::new("", "q", "m").with_properties(properties))
+    };
+    assert!(is_invalid(put(Properties::new().with_message_id("i".repeat(256))), "message-id"));
+    assert!(is_invalid(put(large(131_072)), "headers"));
+    assert!(fixture.broker.queue("q").unwrap().is_idle());
+}

@@ -1,10 +1,10 @@
 //! The items that a host sends to one peer.
 
-use std::io;
+use std::io::{self, ErrorKind};
 
 use carrot_backend_memory::session::size_of_properties;
 use carrot_core::Error;
-use carrot_core::backend::{Delivery, Outcome};
+use carrot_core::backend::{Delivery, Outcome, Printable};
 use carrot_listener::OutgoingItem;
 
 use crate::calls::event::{kind, put_confirmed, put_delivered, put_end};
@@ -14,6 +14,8 @@ use crate::zmtp::frame::message;
 
 /// The size that an item is counted with, in addition to its octets, in bytes.
 const OVERHEAD: usize = 256;
+/// The longest name in an error, in bytes.
+const SHOWN: usize = 300;
 
 /// Something to write to a peer.
 #[derive(Debug)]
@@ -50,15 +52,25 @@ impl HostItem {
     pub(crate) fn write(&self, writer: &mut MessageWriter<'_>) -> io::Result<()> {
         let delivered = |writer: &mut MessageWriter<'_>, start, delivery: &Delivery| {
             let content = &*delivery.content;
+            let (exchange, routing_key) = (&content.exchange, &content.routing_key);
             let (tag, redelivered) = (delivery.tag.0, delivery.redelivered);
-            writer.content(
-                |out| {
-                    let (exchange, routing_key) = (&content.exchange, &content.routing_key);
-                    put_delivered(out, start, tag, redelivered, exchange, routing_key);
-                },
+            let written = writer.content(
+                |out| put_delivered(out, start, tag, redelivered, exchange, routing_key),
                 &content.properties,
                 &content.body,
-            )
+            );
+            written.map_err(|error| match error.kind() {
+                ErrorKind::InvalidData => {
+                    let (exchange, key) =
+                        (Printable::new(SHOWN, exchange), Printable::new(SHOWN, routing_key));
+                    let reason = format!(
+                        "a message of the exchange \"{exchange}\" with the routing key \"{key}\" \
+                         cannot be written: {error}"
+                    );
+                    io::Error::new(ErrorKind::InvalidData, reason)
+                }
+                _ => error,
+            })
         };
         match self {
             HostItem::Frames(frames) => writer.frames(frames),
@@ -121,6 +133,8 @@ impl OutgoingItem for HostItem {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test may fail by panicking")]
+
     use std::sync::Arc;
 
     use carrot_core::Properties;
@@ -140,6 +154,21 @@ mod tests {
         let delivery = Delivery::new(DeliveryTag(1), Arc::new(content));
         let item = HostItem::Delivered { channel: 1, consumer: 1, delivery };
         assert!((101_000..102_000).contains(&item.size()), "{}", item.size());
+    }
+
+    #[test]
+    fn message_that_cannot_be_written_is_named() {
+        let client = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let socket = std::net::TcpStream::connect(client.local_addr().unwrap()).unwrap();
+        let stream = crate::stream::ZmtpStream::from(socket);
+        let mut content = Content::new("orders", "paid", "m");
+        content.properties = Properties::new().with_message_id("i".repeat(300));
+        let delivery = Delivery::new(DeliveryTag(1), Arc::new(content));
+        let item = HostItem::Fetched { channel: 1, call: 1, delivery };
+        let error = item.write(&mut MessageWriter::new(&stream, &|| false)).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::InvalidData);
+        let text = error.to_string();
+        assert!(text.contains("orders") && text.contains("paid"), "{text}");
     }
 
     #[test]

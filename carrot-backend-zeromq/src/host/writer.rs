@@ -24,8 +24,13 @@ const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
 /// Writes until the connection ends. `reading` is open while the connection is read.
 pub(crate) fn run(peer: &HostPeer, heartbeat: Heartbeat, reading: &Receiver<()>) {
     let written = write(peer, heartbeat);
-    if let Err(error) = &written {
-        log::debug!("writing to a peer failed: {error}");
+    match &written {
+        // The message returns to its queue, and the next consumer meets it.
+        Err(error) if error.kind() == ErrorKind::InvalidData => {
+            log::warn!("a connection is closed: {error}");
+        }
+        Err(error) => log::debug!("writing to a peer failed: {error}"),
+        Ok(()) => {}
     }
     let drains = match written {
         _ if peer.outgoing.has_overflowed() => {
