@@ -331,7 +331,9 @@ impl ConnectionOptions {
         self
     }
 
-    /// Connects with TLS. The scheme becomes `zmqs` if it was `zmq`, and otherwise `amqps`.
+    /// Connects with TLS. The scheme becomes `zmqs` if it was one of ZeroMQ, and otherwise `amqps`.
+    /// A socket of the file system has no TLS: connecting to one then fails with
+    /// [`Error::Config`](crate::Error::Config).
     ///
     /// Defaults to no TLS.
     #[must_use]

@@ -62,11 +62,12 @@ impl Scheme {
         matches!(self, Scheme::Amqps | Scheme::Zmqs)
     }
 
-    /// Returns the scheme of the same backend with TLS; `amqps` if the backend has none.
+    /// Returns the scheme of the same backend with TLS; `amqps` if the backend has none. A path is
+    /// no address of that scheme.
     pub(super) fn with_tls(self) -> Scheme {
         match self {
-            Scheme::Zmq | Scheme::Zmqs => Scheme::Zmqs,
-            Scheme::Amqp | Scheme::Amqps | Scheme::Memory | Scheme::ZmqIpc => Scheme::Amqps,
+            Scheme::Zmq | Scheme::Zmqs | Scheme::ZmqIpc => Scheme::Zmqs,
+            Scheme::Amqp | Scheme::Amqps | Scheme::Memory => Scheme::Amqps,
         }
     }
 }

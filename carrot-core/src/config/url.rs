@@ -17,6 +17,7 @@ use crate::config::options::ConnectionOptions;
 use crate::config::scheme::Scheme;
 use crate::config::secret::Pem;
 use crate::config::tls::TlsIdentity;
+use crate::config::validate::PATH_WITHOUT_TLS;
 use crate::error::{Error, Result};
 
 const OPTIONS: &str = "auth_mechanism, cacertfile, call_timeout, certfile, channel_max, \
@@ -302,14 +303,13 @@ fn apply_query(options: &mut ConnectionOptions, query: &str) -> Result<()> {
             return Err(Error::config(option, "has no value"));
         }
         if TLS_OPTIONS.contains(&option) && !options.scheme.has_tls() {
-            return Err(Error::config(
-                option,
-                format!(
-                    "needs TLS: use {}:// in place of {}://",
-                    options.scheme.with_tls(),
-                    options.scheme
-                ),
-            ));
+            let reason = match options.scheme {
+                Scheme::ZmqIpc => format!("needs TLS, and {PATH_WITHOUT_TLS}"),
+                scheme => {
+                    format!("needs TLS: use {}:// in place of {scheme}://", scheme.with_tls())
+                }
+            };
+            return Err(Error::config(option, reason));
         }
         match option {
             "heartbeat" => {

@@ -159,6 +159,22 @@ fn an_error_names_the_wrong_option() {
 }
 
 #[test]
+fn path_with_tls_is_refused_with_a_reason_that_fits() {
+    let words = "a socket of the file system has no TLS";
+    let error = "zmq+ipc:///h?cacertfile=ca.pem".parse::<ConnectionOptions>().unwrap_err();
+    assert!(error.to_string().contains(words), "{error}");
+    let path: ConnectionOptions = "zmq+ipc:///run/carrot.sock".parse().unwrap();
+    for tls in [TlsOptions::new(), TlsOptions::new().server_name("n")] {
+        let error = path.clone().tls(tls).validate().unwrap_err();
+        assert!(error.to_string().contains(words), "{error}");
+    }
+    let mut given = path;
+    given.tls = TlsOptions::new().server_name("n");
+    let error = given.validate().unwrap_err();
+    assert!(error.to_string().contains(words), "{error}");
+}
+
+#[test]
 fn hosts_of_zeromq_have_tls_by_their_scheme() {
     let url = "zmqs://ann:hush@h?cacertfile=ca.pem&certfile=c&keyfile=k&server_name_indication=n";
     let read: ConnectionOptions = url.parse().unwrap();

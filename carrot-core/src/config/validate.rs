@@ -12,6 +12,9 @@ const SMALLEST_FRAME: u32 = 4096;
 /// Far below the limit of adding to an instant.
 const LONGEST_TIMEOUT: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
+/// The reason why TLS options are refused beside a path.
+pub(super) const PATH_WITHOUT_TLS: &str = "a socket of the file system has no TLS";
+
 impl ConnectionOptions {
     /// Checks every limit. Connecting does the same; an early call finds a mistake early.
     ///
@@ -74,6 +77,10 @@ impl ConnectionOptions {
         }
         for host in &self.hosts {
             string("host", &host.name)?;
+            // `tls` after a path.
+            if self.scheme == Scheme::Zmqs && host.name.starts_with('/') {
+                return Err(without_tls(Scheme::ZmqIpc));
+            }
             let bare = host.name.split_once('%').map_or(&*host.name, |(bare, _zone)| bare);
             if host.name.split_once('%').is_some_and(|(_, zone)| zone.is_empty()) {
                 return Err(Error::config(
@@ -135,7 +142,13 @@ impl ConnectionOptions {
 
 /// Returns the error of TLS options for a scheme without TLS.
 pub(super) fn without_tls(scheme: Scheme) -> Error {
-    Error::config("tls", format!("the scheme {scheme} has no TLS; {} has", scheme.with_tls()))
+    match scheme {
+        Scheme::ZmqIpc => Error::config("tls", PATH_WITHOUT_TLS),
+        _ => {
+            let reason = format!("the scheme {scheme} has no TLS; {} has", scheme.with_tls());
+            Error::config("tls", reason)
+        }
+    }
 }
 
 fn is_of_a_name(character: char) -> bool {
