@@ -2,6 +2,7 @@
 //!
 //! * A [`ConnectionRegistry`] admits connections up to a limit, and ends them with the server.
 //! * [`ServerThreads`] starts and ends the threads of a server. One of them accepts connections.
+//! * A [`ListenerWaker`] wakes the thread that accepts connections.
 //! * [`check_addresses`] refuses addresses that other machines reach, unless the program permits
 //!   them.
 //! * [`Users`] compares passwords in a time that does not depend on them.
@@ -15,6 +16,7 @@
 
 mod accepting;
 mod addresses;
+mod listener_waker;
 mod memory_budget;
 mod outgoing_queue;
 mod registry;
@@ -27,6 +29,7 @@ mod users;
 
 pub use accepting::{AcceptSettings, Acceptor};
 pub use addresses::{check_addresses, reachable};
+pub use listener_waker::ListenerWaker;
 pub use memory_budget::{BudgetShare, MemoryBudget};
 pub use outgoing_queue::{
     DELIVERY_ROOM, MOST_UNREAD, MOST_WAITING, OutgoingItem, OutgoingQueue, WriteBatch, WriterTask,

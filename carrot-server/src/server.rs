@@ -9,8 +9,8 @@ use std::time::Duration;
 use carrot_backend_memory::session::MemoryLimit;
 use carrot_core::{Error, Result};
 use carrot_listener::{
-    AcceptSettings, ConnectionRegistry, MemoryBudget, Registration, ServedBroker, ServerThreads,
-    ServerTlsAcceptor, ThreadSettings, reachable,
+    AcceptSettings, ConnectionRegistry, ListenerWaker, MemoryBudget, Registration, ServedBroker,
+    ServerThreads, ServerTlsAcceptor, ThreadSettings, reachable,
 };
 
 use crate::connection::reader::{self, STACK, ServerContext};
@@ -44,7 +44,7 @@ pub struct Server {
 
 /// The parts of a server that its threads share.
 struct ServerShared {
-    address: SocketAddr,
+    waker: ListenerWaker,
     settings: ServerSettings,
     tls: Option<ServerTlsAcceptor>,
     budget: MemoryBudget,
@@ -59,9 +59,10 @@ impl Server {
         control: Option<ControlInterface>,
     ) -> Result<Server> {
         let tls = settings.tls.as_ref().map(ServerTlsAcceptor::new).transpose()?;
-        let address = listener.local_addr().map_err(|error| failed("bind", &error))?;
+        let waker = ListenerWaker::new(&listener).map_err(|error| failed("bind", &error))?;
+        let address = waker.address();
         let shared = Arc::new(ServerShared {
-            address,
+            waker,
             tls,
             budget: MemoryBudget::new(settings.max_unfinished_bytes),
             limit: MemoryLimit::new(settings.memory_limit as u64, settings.vhosts.values()),
@@ -88,7 +89,7 @@ impl Server {
 
     /// Returns the address that clients connect to.
     pub fn address(&self) -> SocketAddr {
-        self.shared.address
+        self.shared.waker.address()
     }
 
     /// Returns the URL of virtual host `/` for user `guest`, with the IP address as its host. With
@@ -105,7 +106,7 @@ impl Server {
     /// ```
     pub fn url(&self) -> String {
         let scheme = if self.shared.tls.is_some() { "amqps" } else { "amqp" };
-        format!("{scheme}://guest:guest@{}/%2f", reachable(self.shared.address))
+        format!("{scheme}://guest:guest@{}/%2f", reachable(self.address()))
     }
 
     /// Returns the control interface; `None` if [`ServerBuilder::control`] did not ask for one.
@@ -165,7 +166,7 @@ impl fmt::Debug for Server {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter
             .debug_struct("Server")
-            .field("address", &self.shared.address)
+            .field("address", &self.address())
             .field("connections", &self.connection_count())
             .finish_non_exhaustive()
     }
@@ -195,7 +196,7 @@ impl ServedBroker for ServerShared {
     }
 
     fn wake_up(&self) -> io::Result<()> {
-        TcpStream::connect(reachable(self.address)).map(drop)
+        self.waker.wake_up()
     }
 
     fn unblock_publishers(&self) {

@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::io;
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpListener};
 #[cfg(unix)]
 use std::os::unix::net::UnixListener;
 use std::path::Path;
@@ -12,8 +12,8 @@ use std::time::Duration;
 use carrot_backend_memory::session::MemoryLimit;
 use carrot_core::{Error, Result};
 use carrot_listener::{
-    AcceptSettings, ConnectionRegistry, MemoryBudget, Registration, ServedBroker, ServerThreads,
-    ServerTlsAcceptor, ThreadSettings, reachable,
+    AcceptSettings, ConnectionRegistry, ListenerWaker, MemoryBudget, Registration, ServedBroker,
+    ServerThreads, ServerTlsAcceptor, ThreadSettings, reachable,
 };
 
 use crate::host::connection::{self, STACK};
@@ -42,7 +42,7 @@ pub(crate) enum HostSocket {
 
 /// The place where clients find a host.
 enum HostPlace {
-    Tcp(SocketAddr),
+    Tcp(ListenerWaker),
     #[cfg(unix)]
     Unix(SocketFile),
 }
@@ -62,8 +62,9 @@ impl BrokerHost {
         let tls = settings.tls.as_ref().map(ServerTlsAcceptor::new).transpose()?;
         let (listener, place) = match socket {
             HostSocket::Tcp(listener) => {
-                let address = listener.local_addr().map_err(|error| failed("bind", &error))?;
-                (StreamListener::Tcp(listener), HostPlace::Tcp(address))
+                let waker =
+                    ListenerWaker::new(&listener).map_err(|error| failed("bind", &error))?;
+                (StreamListener::Tcp(listener), HostPlace::Tcp(waker))
             }
             #[cfg(unix)]
             HostSocket::Unix(listener, file) => {
@@ -98,7 +99,7 @@ impl BrokerHost {
     /// Returns the address that clients connect to; `None` for a socket of the file system.
     pub fn address(&self) -> Option<SocketAddr> {
         match &self.shared.place {
-            HostPlace::Tcp(address) => Some(*address),
+            HostPlace::Tcp(waker) => Some(waker.address()),
             #[cfg(unix)]
             HostPlace::Unix(_) => None,
         }
@@ -127,9 +128,9 @@ impl BrokerHost {
     /// ```
     pub fn url(&self) -> String {
         match &self.shared.place {
-            HostPlace::Tcp(address) => {
+            HostPlace::Tcp(waker) => {
                 let scheme = if self.shared.tls.is_some() { "zmqs" } else { "zmq" };
-                format!("{scheme}://{}", reachable(*address))
+                format!("{scheme}://{}", reachable(waker.address()))
             }
             #[cfg(unix)]
             HostPlace::Unix(file) => format!("zmq+ipc://{}", file.escaped()),
@@ -210,7 +211,7 @@ impl ServedBroker for HostShared {
 
     fn wake_up(&self) -> io::Result<()> {
         match &self.place {
-            HostPlace::Tcp(address) => TcpStream::connect(reachable(*address)).map(drop),
+            HostPlace::Tcp(waker) => waker.wake_up(),
             #[cfg(unix)]
             HostPlace::Unix(file) => file.wake_up(),
         }

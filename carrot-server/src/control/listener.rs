@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use carrot_backend_memory::Broker;
 use carrot_core::{Error, Result};
-use carrot_listener::{ConnectionRegistry, Registration, ServedConnection};
+use carrot_listener::{ConnectionRegistry, ListenerWaker, Registration, ServedConnection};
 use serde_json::Value;
 
 use crate::control::access::ControlAccess;
@@ -29,7 +29,7 @@ const VERSION: &str = "v1/";
 /// The socket of the control interface. Dropping it ends the interface.
 pub(crate) struct ControlListener {
     shared: Arc<SharedControl>,
-    address: SocketAddr,
+    waker: ListenerWaker,
     accepting: Option<JoinHandle<()>>,
 }
 
@@ -58,7 +58,9 @@ impl ControlListener {
         }
         let listener =
             TcpListener::bind(&*addresses).map_err(|error| failed("bind its address", &error))?;
-        let address = listener.local_addr().map_err(|error| failed("bind its address", &error))?;
+        let waker =
+            ListenerWaker::new(&listener).map_err(|error| failed("bind its address", &error))?;
+        let address = waker.address();
         let access = ControlAccess::new(address)
             .map_err(|error| failed("read the random source of the system", &error))?;
         let shared = Arc::new(SharedControl {
@@ -72,11 +74,11 @@ impl ControlListener {
             .spawn(move || accept(&listener, &accepted))
             .map_err(|error| failed("start a thread", &error))?;
         log::info!("the control interface is at {address}");
-        Ok(ControlListener { shared, address, accepting: Some(accepting) })
+        Ok(ControlListener { shared, waker, accepting: Some(accepting) })
     }
 
     pub(crate) fn address(&self) -> SocketAddr {
-        self.address
+        self.waker.address()
     }
 
     pub(crate) fn token(&self) -> &str {
@@ -90,11 +92,11 @@ impl Drop for ControlListener {
         registry.stop(|connection| connection.cut());
         if let Some(accepting) = self.accepting.take() {
             // The thread waits for a connection, and finds that the interface ends.
-            match TcpStream::connect(self.address) {
-                Ok(_) if accepting.join().is_err() => {
+            match self.waker.wake_up() {
+                Ok(()) if accepting.join().is_err() => {
                     log::error!("the thread of the control interface panicked");
                 }
-                Ok(_) => {}
+                Ok(()) => {}
                 Err(error) => {
                     log::debug!("the thread of the control interface may not have ended: {error}");
                 }
@@ -113,6 +115,8 @@ fn accept(listener: &TcpListener, shared: &Arc<SharedControl>) {
         shared.registry.wait_for_room(MOST_REQUESTS);
         let socket = match listener.accept() {
             Ok((socket, _)) => socket,
+            // The socket was shut down to wake the thread.
+            Err(_) if shared.registry.is_stopping() => return,
             Err(error) => {
                 log::warn!("a control request could not be accepted: {error}");
                 shared.registry.pause(ACCEPT_PAUSE);
