@@ -54,6 +54,7 @@ pub struct ServerThreads<S: ServedBroker> {
     server: Arc<S>,
     accepting: Option<JoinHandle<()>>,
     unblocking: Option<JoinHandle<()>>,
+    is_cut: bool,
 }
 
 impl<S: ServedBroker> ServerThreads<S> {
@@ -69,8 +70,12 @@ impl<S: ServedBroker> ServerThreads<S> {
     where
         A: Acceptor<Socket = S::Socket> + Send + 'static,
     {
-        let mut threads =
-            ServerThreads { server: Arc::clone(server), accepting: None, unblocking: None };
+        let mut threads = ServerThreads {
+            server: Arc::clone(server),
+            accepting: None,
+            unblocking: None,
+            is_cut: false,
+        };
         let stack_bytes = settings.connections.stack_bytes;
         let start = |name: &str, run: Box<dyn FnOnce() + Send>| {
             thread::Builder::new().name(name.into()).stack_size(stack_bytes).spawn(run)
@@ -92,7 +97,8 @@ impl<S: ServedBroker> ServerThreads<S> {
     /// Asks the peers to close their connections. Returns whether all did within `timeout`;
     /// [`Duration::MAX`] stands for no limit. The others are cut.
     ///
-    /// Blocks until all connections are closed.
+    /// Blocks until all connections are closed, at most for `timeout` and the time of
+    /// [`cut`](ServerThreads::cut).
     pub fn stop(&mut self, timeout: Duration) -> bool {
         let registry = Arc::clone(self.server.registry());
         registry.stop(|connection| connection.request_close());
@@ -102,8 +108,13 @@ impl<S: ServedBroker> ServerThreads<S> {
         is_closed
     }
 
-    /// Closes all sockets, and waits for the threads.
+    /// Closes all sockets, and waits for the threads. Does nothing the second time.
+    ///
+    /// Blocks at most for 5 seconds for connections whose threads are busy. They end later.
     pub fn cut(&mut self) {
+        if std::mem::replace(&mut self.is_cut, true) {
+            return;
+        }
         let registry = Arc::clone(self.server.registry());
         registry.stop(|connection| connection.cut());
         self.end_accepting();
@@ -145,6 +156,7 @@ mod tests {
 
     use std::io::{Read, Write};
     use std::net::{SocketAddr, TcpListener, TcpStream};
+    use std::sync::atomic::{AtomicUsize, Ordering};
     use std::sync::{Condvar, Mutex};
     use std::time::Instant;
 
@@ -156,17 +168,21 @@ mod tests {
     struct Stubborn {
         registry: Arc<ConnectionRegistry>,
         address: SocketAddr,
+        cuts: Arc<AtomicUsize>,
+        /// A connection that is held does not end.
+        held: Mutex<()>,
         has_ended: Mutex<bool>,
         ended: Condvar,
     }
 
-    struct StubbornPeer(TcpStream);
+    struct StubbornPeer(TcpStream, Arc<AtomicUsize>);
 
     impl ServedConnection for StubbornPeer {
         fn request_close(&self) {}
 
         fn cut(&self) {
             let _ = self.0.shutdown(std::net::Shutdown::Both);
+            self.1.fetch_add(1, Ordering::Relaxed);
         }
     }
 
@@ -178,10 +194,11 @@ mod tests {
         }
 
         fn serve(&self, mut socket: TcpStream, registration: Registration) {
-            let peer = StubbornPeer(socket.try_clone().unwrap());
+            let peer = StubbornPeer(socket.try_clone().unwrap(), Arc::clone(&self.cuts));
             if registration.add(Arc::new(peer)) {
                 socket.write_all(b"+").unwrap();
                 let _ = socket.read(&mut [0]);
+                drop(lock(&self.held));
             }
         }
 
@@ -207,6 +224,8 @@ mod tests {
         let server = Arc::new(Stubborn {
             registry: Arc::default(),
             address: listener.local_addr().unwrap(),
+            cuts: Arc::default(),
+            held: Mutex::default(),
             has_ended: Mutex::default(),
             ended: Condvar::new(),
         });
@@ -247,6 +266,20 @@ mod tests {
             assert!(Instant::now() < deadline, "a thread holds the server");
             thread::yield_now();
         }
+    }
+
+    #[test]
+    fn busy_connection_is_cut_and_waited_for_once() {
+        let (server, mut threads) = started();
+        let _socket = connected(&server);
+        let held = lock(&server.held);
+        assert!(!threads.stop(Duration::from_millis(10)));
+        threads.cut();
+        drop(threads);
+        assert_eq!(server.cuts.load(Ordering::Relaxed), 1);
+        assert_eq!(server.registry.count(), 1);
+        drop(held);
+        assert!(server.registry.wait_until_empty(Duration::from_secs(20)));
     }
 
     #[test]

@@ -142,7 +142,7 @@ impl Server {
     /// interface ends first.
     ///
     /// Blocks until all connections are closed, at most for `timeout`. Connections that are open
-    /// then are cut. [`Duration::MAX`] stands for no limit.
+    /// then are cut, which takes up to 5 seconds more. [`Duration::MAX`] stands for no limit.
     ///
     /// # Errors
     /// - [`Error::Timeout`]: connections were cut.

@@ -27,7 +27,8 @@ use crate::stream::{StreamListener, ZmtpStream};
 /// A broker for other processes, over ZeroMQ's wire protocol.
 ///
 /// The program that hosts the broker can use it directly, too. Dropping the host cuts its
-/// connections. See the [crate](crate) for an example.
+/// connections, which takes as long as in [`stop`](BrokerHost::stop) after its timeout. See the
+/// [crate](crate) for an example.
 pub struct BrokerHost {
     shared: Arc<HostShared>,
     threads: ServerThreads<HostShared>,
@@ -153,7 +154,9 @@ impl BrokerHost {
     /// The messages of all channels return to their queues. The broker continues.
     ///
     /// Blocks until all connections are closed, at most for `timeout`. Connections that are open
-    /// then are cut. [`Duration::MAX`] stands for no limit.
+    /// then are cut, which takes up to 5 seconds more. [`Duration::MAX`] stands for no limit.
+    /// Removing a socket of the file system takes up to 10 seconds more while another program holds
+    /// the lock of its folder.
     ///
     /// # Errors
     /// - [`Error::Timeout`]: connections were cut.
