@@ -1,6 +1,6 @@
 //! A connection from its socket to its end: the thread that reads, and the one that writes.
 
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind};
 use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::Instant;
@@ -58,6 +58,7 @@ pub(crate) fn run(peer: HostPeer, registration: Registration, context: HostConte
 fn secure(peer: &HostPeer, context: HostContext<'_>, deadline: Option<Instant>) -> bool {
     let Some(acceptor) = context.tls else { return true };
     let Err(error) = peer.secure(acceptor, deadline) else { return true };
+    let error = in_words(error);
     // Connections that the host itself closes, or that only look for a port.
     if context.registry.is_stopping() || error.kind() == ErrorKind::UnexpectedEof {
         log::debug!("a connection ended in its TLS handshake: {error}");
@@ -71,6 +72,16 @@ fn secure(peer: &HostPeer, context: HostContext<'_>, deadline: Option<Instant>) 
     false
 }
 
+/// Returns the error of a handshake, with the meaning of a deadline that has passed.
+fn in_words(error: io::Error) -> io::Error {
+    match error.kind() {
+        ErrorKind::WouldBlock | ErrorKind::TimedOut => {
+            io::Error::new(ErrorKind::TimedOut, "the client did not finish it in time")
+        }
+        _ => error,
+    }
+}
+
 /// Ends a connection, also after a panic.
 struct PeerEnding<'p>(&'p HostPeer);
 
@@ -80,5 +91,19 @@ impl Drop for PeerEnding<'_> {
         if let Some(session) = self.0.session.get() {
             session.close();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn handshake_past_its_deadline_is_named_so() {
+        for kind in [ErrorKind::WouldBlock, ErrorKind::TimedOut] {
+            let text = in_words(kind.into()).to_string();
+            assert_eq!(text, "the client did not finish it in time");
+        }
+        assert_eq!(in_words(ErrorKind::InvalidData.into()).kind(), ErrorKind::InvalidData);
     }
 }
