@@ -133,12 +133,18 @@ impl<'s> MessageWriter<'s> {
         &mut self,
         mut write: impl FnMut(&ZmtpStream, &mut TlsOutgoing) -> io::Result<T>,
     ) -> io::Result<T> {
-        let started = Instant::now();
+        let mut started = Instant::now();
+        let mut sent = self.records.octets_sent();
         loop {
             match write(self.stream, &mut self.records) {
                 Err(error) => match error.kind() {
                     ErrorKind::Interrupted => {}
                     ErrorKind::WouldBlock | ErrorKind::TimedOut if !(self.gives_up)() => {
+                        // A part of a record has left.
+                        if self.records.octets_sent() != sent {
+                            sent = self.records.octets_sent();
+                            started = Instant::now();
+                        }
                         let stall = started.elapsed();
                         if (self.is_stalled)(stall) {
                             let reason = format!("the peer has read nothing for {stall:.1?}");

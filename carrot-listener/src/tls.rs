@@ -35,6 +35,14 @@ impl Default for TlsIncoming {
     }
 }
 
+impl TlsOutgoing {
+    /// Returns the number of octets that have left through TLS. It also grows in calls that fail,
+    /// when a part of a record has left.
+    pub fn octets_sent(&self) -> u64 {
+        self.0.octets_sent()
+    }
+}
+
 impl ServerTlsAcceptor {
     /// Reads certificates and keys.
     ///

@@ -14,6 +14,8 @@ pub struct OutgoingRecords {
     sent: usize,
     /// The octets of plaintext that the records hold.
     plaintext: usize,
+    /// The octets that have left since the start.
+    total: u64,
 }
 
 impl OutgoingRecords {
@@ -54,11 +56,20 @@ impl OutgoingRecords {
         self.flush(sink)
     }
 
+    /// Returns the number of octets of records that have left since the start. It also grows in
+    /// calls that fail, when a part of a record has left.
+    pub fn octets_sent(&self) -> u64 {
+        self.total
+    }
+
     fn flush(&mut self, mut sink: impl Write) -> io::Result<()> {
         while let Some(rest) = self.octets.get(self.sent..).filter(|rest| !rest.is_empty()) {
             match sink.write(rest)? {
                 0 => return Err(ErrorKind::WriteZero.into()),
-                written => self.sent += written,
+                written => {
+                    self.sent += written;
+                    self.total = self.total.wrapping_add(written as u64);
+                }
             }
         }
         self.octets.clear();

@@ -122,6 +122,7 @@ fn plaintext_through_a_sink_that_blocks_is_sealed_once() {
             Ok(count) => rest = &rest[count..],
             Err(error) => assert_eq!(error.kind(), ErrorKind::WouldBlock),
         }
+        assert_eq!(outgoing.octets_sent(), sink.octets.len() as u64);
         assert!(sink.octets.len() < 2 * plaintext.len(), "records are sealed again");
     }
     while outgoing.end(&client, &mut sink).is_err() {}
