@@ -5,6 +5,7 @@
 //! * A [`FrameReader`] splits octets from a peer into frames, in any cut.
 //! * [`Method::read`] and [`ContentHeader::read`] read the payload of a frame.
 //! * A [`FrameWriter`] appends methods and messages to a buffer.
+//! * [`PropertyForwarding`] keeps the octets of properties, and [`forwarded`] returns them.
 //!
 //! ```
 //! use carrot_amqp_wire::{BasicGet, FramePart, FrameReader, FrameWriter, Method};
@@ -48,6 +49,7 @@ mod cursor;
 mod error;
 mod field;
 mod field_writer;
+mod forwarding;
 mod frame;
 mod frame_reader;
 mod frame_writer;
@@ -62,6 +64,7 @@ mod testing;
 pub use arguments::Arguments;
 pub use content_header::ContentHeader;
 pub use error::WireError;
+pub use forwarding::{PropertyForwarding, forwarded};
 pub use frame::{
     FRAME_END, FRAME_HEAD, FRAME_OVERHEAD, FrameHead, FrameKind, HEARTBEAT, ProtocolHeader,
 };

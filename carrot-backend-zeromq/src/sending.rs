@@ -1,9 +1,10 @@
 //! Writes messages to a socket: many small ones in one write, and large bodies without a copy.
 
+use std::borrow::Cow;
 use std::io::{self, ErrorKind};
 use std::time::{Duration, Instant};
 
-use carrot_amqp_wire::{PropertiesRef, WireError};
+use carrot_amqp_wire::{PropertiesRef, WireError, forwarded};
 use carrot_core::Properties;
 use carrot_listener::TlsOutgoing;
 
@@ -13,11 +14,15 @@ use crate::zmtp::frame::{framed, message, start_message};
 /// Octets are written once this number has gathered. A body of this size is not copied.
 const CHUNK: usize = 64 << 10;
 
-/// Returns the octets of properties whose headers have too many levels. A server of AMQP 0-9-1
-/// keeps them, and shows no headers. The peer reports the message as unreadable.
-fn unread_octets(properties: &Properties) -> Option<&[u8]> {
+/// Returns the octets of properties whose headers have too many levels, with what the broker has
+/// changed since. A server of AMQP 0-9-1 keeps them, and shows no headers. The peer reports the
+/// message as unreadable.
+fn unread_octets(properties: &Properties) -> Option<Cow<'_, [u8]>> {
     let octets = properties.wire_octets()?;
-    matches!(PropertiesRef::read(octets), Err(WireError::TooDeep { .. })).then_some(octets)
+    match PropertiesRef::read(octets) {
+        Err(WireError::TooDeep { .. }) => forwarded(properties),
+        _ => None,
+    }
 }
 
 /// Gathers messages, and writes them in chunks.
@@ -76,7 +81,7 @@ impl<'s> MessageWriter<'s> {
             write(out);
             written = match unread_octets(properties) {
                 Some(octets) => {
-                    out.extend_from_slice(octets);
+                    out.extend_from_slice(&octets);
                     Ok(())
                 }
                 None => PropertiesRef::from(properties).write(out),

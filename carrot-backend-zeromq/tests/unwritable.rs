@@ -15,7 +15,7 @@ use carrot::message::Properties;
 use carrot::zeromq::BrokerHost;
 use carrot::{Connection, Error, Queue};
 
-use support::{RawClient, host, message, start};
+use support::{RawClient, eventually, host, message, start};
 
 #[derive(Debug, Default)]
 struct Events(Mutex<Vec<ChannelEvent>>);
@@ -98,6 +98,37 @@ fn headers_of_too_many_levels_close_only_the_channel_and_name_the_limit() {
     client.read_until(|octets| octets.windows(5).any(|part| part == [70, 0, 0, 0, 2]));
     let queue = broker.queue("q").unwrap();
     assert_eq!(queue.ready.len(), 1);
+}
+
+#[test]
+fn dead_letter_with_deep_headers_has_its_record_and_no_expiration() {
+    let (broker, host) = host();
+    let (_session, channel) = local(&broker);
+    let dead_lettering = Queue::new("q")
+        .argument("x-dead-letter-exchange", "")
+        .argument("x-dead-letter-routing-key", "dead");
+    channel.declare(Declare::Queue(&dead_lettering)).unwrap();
+    channel.declare(Declare::Queue(&Queue::new("dead"))).unwrap();
+    // The same headers, and an expiration.
+    let mut octets = nested(200);
+    octets[0] = 0x21;
+    octets.extend(b"\x09123456789");
+    let properties = Properties::new().with_expiration("123456789").with_wire_octets(octets);
+    channel.publish(Content::new("", "q", "deep").with_properties(properties), false).unwrap();
+    let connection = carrot::connect(host.url()).unwrap();
+    let consumer = connection.consumer(dead_lettering).build().unwrap();
+    consumer.fetch().unwrap().unwrap().reject().unwrap();
+    eventually("the dead letter arrives", || {
+        broker.queue("dead").is_some_and(|queue| queue.ready.len() == 1)
+    });
+    let mut client = publishing(&host);
+    client.send(&message(&[&start(13, 1, 3)[..], &[1, 4], b"dead"].concat()));
+    let fetched = client.read_until(|octets| octets.ends_with(b"\x04deep"));
+    let has = |part: &[u8]| fetched.windows(part.len()).any(|found| found == part);
+    assert!(has(b"x-death") && has(&nested(200)[6..]), "{}", fetched.escape_ascii());
+    // The record of the dead letter holds the expiration, and the properties do not.
+    let count = fetched.windows(9).filter(|found| found == b"123456789").count();
+    assert_eq!(count, 1, "{}", fetched.escape_ascii());
 }
 
 /// Returns a property list of this number of octets.

@@ -4,12 +4,11 @@ use std::io;
 
 use carrot_amqp_wire::{
     BasicAck, BasicDeliver, BasicGetOk, BasicNack, BasicReturn, FRAME_END, FrameWriter, Method,
-    PropertiesRef, WireError,
+    PropertiesRef, WireError, forwarded,
 };
 use carrot_core::backend::Content;
 
 use crate::outgoing::{ConfirmedRange, Item};
-use crate::properties;
 
 /// Octets are passed on once this number was encoded, in bytes.
 const CHUNK: usize = 64 << 10;
@@ -86,7 +85,7 @@ impl<W: FnMut(&[u8]) -> io::Result<()>> Encoder<W> {
     ) -> io::Result<()> {
         let size = content.body.len() as u64;
         let mut writer = FrameWriter::new(&mut self.octets, channel, u32::MAX);
-        match properties::forwarded(&content.properties) {
+        match forwarded(&content.properties) {
             Some(octets) => writer.content_heads_of(method, &octets, size),
             None => writer.content_heads(method, &PropertiesRef::from(&content.properties), size),
         }

@@ -92,7 +92,6 @@ mod encode;
 #[doc(hidden)]
 pub mod fuzzing;
 mod outgoing;
-mod properties;
 mod server;
 mod settings;
 mod sync;

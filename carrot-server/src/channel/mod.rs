@@ -17,7 +17,7 @@ use crate::channel::content::{Envelope, PUBLISH, PublishedMessage};
 use crate::channel::output::PeerOutput;
 use crate::close::Close;
 use crate::outgoing::Outgoing;
-use crate::properties::PropertyForwarding;
+use carrot_amqp_wire::PropertyForwarding;
 
 /// The parts of a connection that all its channels share.
 #[derive(Debug, Clone, Copy)]

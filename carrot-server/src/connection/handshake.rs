@@ -16,8 +16,8 @@ use crate::close::Close;
 use crate::connection::authentication::{EXTERNAL, PeerCredentials, mechanisms};
 use crate::connection::peer::Peer;
 use crate::outgoing::Outgoing;
-use crate::properties::PropertyForwarding;
 use crate::settings::ServerSettings;
+use carrot_amqp_wire::PropertyForwarding;
 
 /// The header of AMQP 0-9, which RabbitMQ treats as that of AMQP 0-9-1.
 const AMQP_0_9: &[u8; 8] = b"AMQP\x01\x01\0\x09";

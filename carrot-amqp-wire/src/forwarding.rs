@@ -1,12 +1,15 @@
 //! The properties of messages, as their peers have encoded them.
 //!
-//! RabbitMQ forwards the octets of properties, and reads them for its own use only. The server
+//! RabbitMQ forwards the octets of properties, and reads them for its own use only. Carrot's server
 //! keeps the octets of properties that would be other octets if they were encoded again.
 
 use std::borrow::Cow;
 
-use carrot_amqp_wire::{PropertiesRef, TableRef, WireError};
 use carrot_core::{Properties, RabbitMqRelease};
+
+use crate::error::WireError;
+use crate::properties::PropertiesRef;
+use crate::table::TableRef;
 
 /// Means that more flags follow.
 const FURTHER_FLAGS: u16 = 1;
@@ -19,7 +22,8 @@ const BEFORE_HEADERS: u16 = 0xC000;
 
 /// How a release of RabbitMQ forwards properties.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum PropertyForwarding {
+#[non_exhaustive]
+pub enum PropertyForwarding {
     /// As they arrived.
     AsTheyArrived,
     /// Without unused flags, and with the headers in the order of their names.
@@ -28,7 +32,7 @@ pub(crate) enum PropertyForwarding {
 
 impl PropertyForwarding {
     /// Returns how a release forwards properties.
-    pub(crate) fn of(release: RabbitMqRelease) -> PropertyForwarding {
+    pub fn of(release: RabbitMqRelease) -> PropertyForwarding {
         if release >= RabbitMqRelease::V4_3 {
             PropertyForwarding::Sorted
         } else {
@@ -37,7 +41,10 @@ impl PropertyForwarding {
     }
 
     /// Reads the octets of properties. Keeps octets that encoding does not restore.
-    pub(crate) fn read(self, octets: &[u8]) -> Result<Properties, WireError> {
+    ///
+    /// # Errors
+    /// The octets are no property list. Headers with too many levels are kept as octets only.
+    pub fn read(self, octets: &[u8]) -> Result<Properties, WireError> {
         let flags = flags(octets).unwrap_or_default();
         if flags & (UNUSED_FLAG | HEADERS) == 0 {
             return typed(octets);
@@ -58,8 +65,9 @@ impl PropertyForwarding {
 }
 
 /// Returns the octets from which properties were read, if they have not changed since. Headers that
-/// could not be read follow those that the broker has added.
-pub(crate) fn forwarded(properties: &Properties) -> Option<Cow<'_, [u8]>> {
+/// could not be read follow those that the broker has added. Returns `None` if the properties have
+/// no such octets, or encoding them loses nothing.
+pub fn forwarded(properties: &Properties) -> Option<Cow<'_, [u8]>> {
     let octets = properties.wire_octets()?;
     if typed(octets).is_ok_and(|read| read == *properties) {
         return Some(octets.into());
