@@ -252,7 +252,8 @@ impl BrokerHostBuilder {
     /// is replaced. Of several hosts that are started at one path at once, one starts: each locks
     /// the folder meanwhile. NFS has no such lock.
     ///
-    /// Blocks while other hosts start or end in the same folder, at most for 10 seconds.
+    /// Blocks while other hosts start or end in the same folder, at most for 10 seconds. Any user
+    /// can hold the lock of a folder that others can read, such as `/tmp`: use one of your own.
     ///
     /// # Errors
     /// - [`Error::Config`]: a name or password of a user is too long, or the host has TLS.
