@@ -129,13 +129,42 @@ examples! {
         custom_backend: "all cases passed";
         web_service: "/order: HTTP/1.1 202 Accepted";
         dedup: "20 messages acknowledged, 10 orders shipped, 10 ids remembered";
-        delayed: "s: pay the invoice";
         rpc: "100 calls from 4 threads answered\n102 requests acknowledged";
         celery: "task 2: ValueError[\"-1 < 0\"]\ntask 3: TypeError";
     }
     amqp_only {
         conformance_matrix: "passed, 0 failed";
     }
+}
+
+/// Runs the example of delayed messages. Checks that no message comes before its time, and that the
+/// order is that of the delays.
+#[track_caller]
+fn expect_reminders(url: Option<&str>) {
+    const REMINDERS: [(&str, u64); 3] =
+        [("welcome", 0), ("confirm your address", 1), ("pay the invoice", 2)];
+    // The example sends the longest delay first. If it is stopped for a second between two sends,
+    // another order is right. An order that ignores the delays is wrong each time.
+    let in_order = (0..5).any(|_| {
+        let printed = run("delayed", url);
+        let reminders: Vec<(&str, u64)> = printed
+            .lines()
+            .filter_map(|line| line.strip_prefix("after ")?.split_once(" s: "))
+            .map(|(seconds, text)| (text, seconds.parse().unwrap()))
+            .collect();
+        assert_eq!(reminders.len(), REMINDERS.len(), "{printed}");
+        for (text, delay) in REMINDERS {
+            let of_text = reminders.iter().find(|reminder| reminder.0 == text);
+            assert!(of_text.is_some_and(|reminder| reminder.1 >= delay), "{printed}");
+        }
+        reminders.iter().map(|reminder| reminder.0).eq(REMINDERS.map(|reminder| reminder.0))
+    });
+    assert!(in_order, "the messages came in another order, five times");
+}
+
+#[test]
+fn delayed_prints_reminders_in_order_without_broker() {
+    expect_reminders(None);
 }
 
 #[test]
@@ -253,6 +282,10 @@ fn work_queue_interrupted_ends_gracefully() {
 }
 
 on_remote_brokers! {
+    fn delayed_prints_its_reminders_in_order_and_not_early(broker: &RemoteBroker) {
+        expect_reminders(Some(&broker.url));
+    }
+
     fn work_queue_interrupted_leaves_unfinished_jobs(broker: &RemoteBroker) {
         let connection = broker.connect();
         let (done, _) = interrupt_the_work_queue("-TERM", 5000, Some(&broker.url));
