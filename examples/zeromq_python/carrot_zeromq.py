@@ -18,7 +18,7 @@ import zmq
 # Calls of a client, and messages of a host.
 HELLO, OPEN, DECLARE_QUEUE, PUBLISH, CONSUME, SETTLE, GOODBYE = 1, 2, 5, 12, 14, 16, 19
 WELCOME, DONE, FAILED, DELIVERED, CONFIRMED, CANCELLED = 65, 66, 67, 68, 70, 71
-CHANNEL_CLOSED, END = 72, 75
+CHANNEL_CLOSED, BLOCKED, UNBLOCKED, END = 72, 73, 74, 75
 
 CHANNEL = 1
 QUEUE_CONSUMER, REPLY_CONSUMER = 1, 2
@@ -69,14 +69,17 @@ class Client:
     """A connection to a host, with one channel."""
 
     def __init__(self, url, name="python", timeout=10):
-        """Connects. `timeout` bounds this and each call that waits for an answer, in seconds."""
+        """Connects. `timeout` bounds this and each call that waits for the host, in seconds."""
         self.timeout = timeout
         self.calls = self.published = 0
         self.answers, self.deliveries, self.replies = {}, deque(), {}
         self.unconfirmed, self.failures = set(), []
         self.consumes_replies = False
+        # Why the host accepts no messages at present.
+        self.blocked = None
         parts = urlsplit(url)
         self.socket = zmq.Context.instance().socket(zmq.DEALER)
+        self.socket.sndtimeo = int(timeout * 1000)
         if parts.username is not None:
             self.socket.plain_username = unquote(parts.username).encode()
             self.socket.plain_password = unquote(parts.password or "").encode()
@@ -95,7 +98,9 @@ class Client:
         self.call(DECLARE_QUEUE, durable + short(queue) + no_arguments)
 
     def publish(self, queue, body, **properties):
-        """Sends a message to a queue. `flush` waits for the confirm."""
+        """Sends a message to a queue. `flush` waits for the confirm.
+
+        Waits, up to `timeout`, while the host does not read."""
         mandatory, exchange = b"\x01", ""
         head = mandatory + short(exchange) + short(queue) + encode_properties(properties)
         self.send(PUBLISH, head, body=[body])
@@ -157,7 +162,13 @@ class Client:
         self.socket.close(linger=0)
 
     def send(self, kind, fields=b"", channel=CHANNEL, number=0, body=()):
-        self.socket.send_multipart([struct.pack(">BII", kind, channel, number) + fields, *body])
+        try:
+            self.socket.send_multipart([struct.pack(">BII", kind, channel, number) + fields, *body])
+        except zmq.Again:
+            # The host may have said why.
+            while self.read(time.monotonic()):
+                pass
+            raise self.late("room for more messages") from None
 
     def call(self, kind, fields=b"", channel=CHANNEL):
         self.calls += 1
@@ -172,8 +183,14 @@ class Client:
         deadline = time.monotonic() + self.timeout
         while not is_there():
             if not self.read(deadline):
-                reason = "is a host there, and does it accept the user and the password?"
-                raise TimeoutError(f"no {what} of {self.address} in {self.timeout} s: {reason}")
+                raise self.late(what)
+
+    def late(self, what):
+        if self.blocked is None:
+            reason = "is a host there, and does it accept the user and the password?"
+        else:
+            reason = f"the host blocks publishers: {self.blocked}"
+        return TimeoutError(f"no {what} of {self.address} in {self.timeout} s: {reason}")
 
     def read(self, deadline):
         """Handles one message of the host. Returns False if none arrives before the deadline."""
@@ -196,6 +213,10 @@ class Client:
                 self.deliveries.append(delivery)
         elif kind == CANCELLED:
             raise HostError("the consumer was cancelled: its queue is gone")
+        elif kind == BLOCKED:
+            self.blocked = take_long(fields)[0].decode(errors="replace")
+        elif kind == UNBLOCKED:
+            self.blocked = None
         elif kind in (CHANNEL_CLOSED, END):
             raise decode_error(fields)
         return True
@@ -216,6 +237,11 @@ def short(text):
 def take_short(octets):
     end = 1 + octets[0]
     return octets[1:end], octets[end:]
+
+
+def take_long(octets):
+    end = 4 + struct.unpack(">I", octets[:4])[0]
+    return octets[4:end], octets[end:]
 
 
 def encode_properties(properties):
@@ -246,8 +272,7 @@ def decode_properties(octets):
             value, rest = take_short(rest)
             value = value.decode(errors="replace")
         elif kind == "table":
-            end = 4 + struct.unpack(">I", rest[:4])[0]
-            value, rest = rest[4:end], rest[end:]
+            value, rest = take_long(rest)
         else:
             size = 1 if kind == "octet" else 8
             value, rest = int.from_bytes(rest[:size], "big"), rest[size:]

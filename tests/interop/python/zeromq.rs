@@ -118,3 +118,19 @@ fn socket_that_connects_again_is_refused_with_a_reason() {
     let reason = client.line();
     assert!(reason.starts_with("HostError") && reason.contains("hello"), "{reason}");
 }
+
+#[test]
+#[ignore = "needs other clients: run ./scripts/test"]
+fn pyzmq_waits_for_a_host_that_blocks_publishers_no_longer_than_its_timeout() {
+    let (broker, host, connection) = host();
+    connection.declare_queue("jobs").unwrap();
+    broker.faults().block_publishers("low on disk");
+    let client = fail(&host.url(), "blocked", "jobs");
+    let late = client.line();
+    assert!(late.starts_with("no confirm of tcp://"), "{late}");
+    assert!(late.ends_with("the host blocks publishers: low on disk"), "{late}");
+    let full = client.line();
+    assert!(full.starts_with("TimeoutError no room for more messages of tcp://"), "{full}");
+    assert!(full.ends_with("the host blocks publishers: low on disk"), "{full}");
+    client.expect_end();
+}

@@ -2,6 +2,7 @@
 
 import pathlib
 import sys
+import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).parents[3] / "examples" / "zeromq_python"))
 
@@ -29,6 +30,24 @@ def reconnect(client, queue):
             return
 
 
+def blocked(client, queue):
+    """Publishes while the host blocks publishers, without a confirm, and until nothing fits."""
+    client.publish(queue, b"x")
+    while client.blocked is None:
+        assert client.read(time.monotonic() + 30), "the host has not said that it blocks"
+    client.timeout = 0.5
+    client.socket.sndtimeo = 500
+    try:
+        client.flush()
+    except TimeoutError as error:
+        print(error)
+    while True:
+        client.publish(queue, bytes(1 << 16))
+
+
+TASKS = {"blocked": blocked, "keep": keep, "reconnect": reconnect}
+
+
 def main():
     url, task, queue = sys.argv[1:]
     try:
@@ -41,7 +60,7 @@ def main():
             elif task == "consume":
                 client.consume(queue)
             else:
-                {"keep": keep, "reconnect": reconnect}[task](client, queue)
+                TASKS[task](client, queue)
     except (HostError, TimeoutError) as error:
         print(type(error).__name__, error)
 
