@@ -87,10 +87,15 @@ class Client:
             self.address = f"ipc://{unquote(parts.path)}"
         else:
             self.address = f"tcp://{parts.hostname}:{parts.port or 5555}"
-        self.socket.connect(self.address)
-        self.call(HELLO, b"CARROT\x01" + os.urandom(16) + short(name), channel=0)
-        confirms, no_limit = b"\x02", bytes(8)
-        self.call(OPEN, confirms + no_limit)
+        try:
+            self.socket.connect(self.address)
+            self.call(HELLO, b"CARROT\x01" + os.urandom(16) + short(name), channel=0)
+            confirms, no_limit = b"\x02", bytes(8)
+            self.call(OPEN, confirms + no_limit)
+        except BaseException:
+            # An open socket would try the password again and again.
+            self.socket.close(linger=0)
+            raise
 
     def declare(self, queue):
         """Creates a durable queue, unless it exists."""
@@ -289,5 +294,9 @@ def decode_delivery(fields, body):
 
 
 def decode_error(fields):
-    code, _number, size = struct.unpack(">BII", fields[:9])
-    return HostError(fields[9 : 9 + size].decode(errors="replace"), code)
+    code, _number = struct.unpack(">BI", fields[:5])
+    reason, rest = take_long(fields[5:])
+    field, rest = take_short(rest)
+    limit, _rest = take_long(rest)
+    reason, field, limit = (text.decode(errors="replace") for text in (reason, field, limit))
+    return HostError(f"invalid {field}: {reason}: {limit}" if field else reason, code)

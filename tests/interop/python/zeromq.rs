@@ -134,3 +134,30 @@ fn pyzmq_waits_for_a_host_that_blocks_publishers_no_longer_than_its_timeout() {
     assert!(full.ends_with("the host blocks publishers: low on disk"), "{full}");
     client.expect_end();
 }
+
+#[test]
+#[ignore = "needs other clients: run ./scripts/test"]
+fn refused_value_of_pyzmq_is_named_with_field_and_limit() {
+    let (_broker, host, _connection) = host();
+    let error = fail(&host.url(), "nest", "jobs").line();
+    assert!(error.starts_with("HostError invalid headers: more than "), "{error}");
+    assert!(error.ends_with(" levels of nested tables and arrays"), "{error}");
+}
+
+#[test]
+#[ignore = "needs other clients: run ./scripts/test"]
+fn server_of_pyzmq_discards_what_it_cannot_answer() {
+    let (broker, host, connection) = host();
+    let server = start("rpc_server", &host, &["double"]);
+    server.expect("ready");
+    let publisher = connection.publisher().routing_key("double").build().unwrap();
+    publisher.send(&1_u64).unwrap();
+    server.expect("discarded: KeyError");
+    publisher.message().send_bytes("no number").unwrap();
+    server.expect("discarded: JSONDecodeError");
+    let caller = connection.caller("double").build().unwrap();
+    assert_eq!(caller.call::<u64, u64>(&21, SOON).unwrap(), 42);
+    drop(server);
+    let queue = broker.queue("double").unwrap();
+    assert!(queue.ready.is_empty(), "{}", queue.ready.len());
+}

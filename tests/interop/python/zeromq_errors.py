@@ -45,7 +45,16 @@ def blocked(client, queue):
         client.publish(queue, bytes(1 << 16))
 
 
-TASKS = {"blocked": blocked, "keep": keep, "reconnect": reconnect}
+def nest(client, queue):
+    """Publishes headers with 200 levels of tables."""
+    table = b""
+    for _ in range(200):
+        table = b"\x01aF" + len(table).to_bytes(4, "big") + table
+    client.publish(queue, b"x", headers=table)
+    client.flush()
+
+
+TASKS = {"blocked": blocked, "nest": nest, "keep": keep, "reconnect": reconnect}
 
 
 def main():
