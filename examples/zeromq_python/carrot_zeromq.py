@@ -68,8 +68,11 @@ class Delivery:
 class Client:
     """A connection to a host, with one channel."""
 
-    def __init__(self, url, name="python", timeout=10):
-        """Connects. `timeout` bounds this and each call that waits for the host, in seconds."""
+    def __init__(self, url, name="python", timeout=10, heartbeat=5):
+        """Connects. `timeout` bounds this and each call that waits for the host, in seconds.
+
+        The socket connects again after three times `heartbeat` seconds without a host. A host
+        that is back then ends the connection, so that `receive` raises HostError."""
         self.timeout = timeout
         self.calls = self.published = 0
         self.answers, self.deliveries, self.replies = {}, deque(), {}
@@ -80,6 +83,8 @@ class Client:
         parts = urlsplit(url)
         self.socket = zmq.Context.instance().socket(zmq.DEALER)
         self.socket.sndtimeo = int(timeout * 1000)
+        self.socket.heartbeat_ivl = int(heartbeat * 1000)
+        self.socket.heartbeat_timeout = int(heartbeat * 3000)
         if parts.username is not None:
             self.socket.plain_username = unquote(parts.username).encode()
             self.socket.plain_password = unquote(parts.password or "").encode()
@@ -222,8 +227,10 @@ class Client:
             self.blocked = take_long(fields)[0].decode(errors="replace")
         elif kind == UNBLOCKED:
             self.blocked = None
-        elif kind in (CHANNEL_CLOSED, END):
-            raise decode_error(fields)
+        elif kind == CHANNEL_CLOSED:
+            raise decode_error(fields, "the host closed the channel: ")
+        elif kind == END:
+            raise decode_error(fields, "the host ended the connection: ")
         return True
 
     def confirm(self, first, last, outcome, rest):
@@ -293,10 +300,11 @@ def decode_delivery(fields, body):
     return Delivery(tag, bool(redelivered), *names, decode_properties(rest), body)
 
 
-def decode_error(fields):
+def decode_error(fields, prefix=""):
     code, _number = struct.unpack(">BI", fields[:5])
     reason, rest = take_long(fields[5:])
     field, rest = take_short(rest)
     limit, _rest = take_long(rest)
     reason, field, limit = (text.decode(errors="replace") for text in (reason, field, limit))
-    return HostError(f"invalid {field}: {reason}: {limit}" if field else reason, code)
+    text = f"invalid {field}: {reason}: {limit}" if field else reason
+    return HostError(prefix + text, code)

@@ -24,6 +24,8 @@ def reconnect(client, queue):
     except HostError as error:
         assert "the host stops" in str(error), error
     # The socket connects again on its own, and the next host knows no channel.
+    if queue == "idle":
+        client.receive()
     while True:
         client.publish(queue, b"lost")
         if client.receive(timeout=0.1):
@@ -59,8 +61,9 @@ TASKS = {"blocked": blocked, "nest": nest, "keep": keep, "reconnect": reconnect}
 
 def main():
     url, task, queue = sys.argv[1:]
+    heartbeat = 0.2 if task == "silent" else 5
     try:
-        with Client(url, timeout=5 if "wrong" in url else 30) as client:
+        with Client(url, timeout=5 if "wrong" in url else 30, heartbeat=heartbeat) as client:
             if task == "publish":
                 client.publish(queue, b"x")
                 client.flush()
