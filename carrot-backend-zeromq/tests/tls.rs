@@ -7,6 +7,8 @@
 mod authority;
 mod support;
 
+use std::io::{ErrorKind, Read, Write};
+use std::net::TcpStream;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -54,6 +56,24 @@ fn refused(options: &ConnectionOptions) -> String {
     assert!(matches!(error, Error::Connect { .. }), "{error:?}");
     assert!(started.elapsed() < SOON, "{:?}", started.elapsed());
     error.to_string()
+}
+
+/// Sends all but the last octet of a TLS record, one in each pause. Ends when the peer closes the
+/// socket.
+fn drip(socket: &mut TcpStream, pause: Duration) {
+    socket.set_read_timeout(Some(pause)).unwrap();
+    let record = [&[0x16, 3, 1, 1, 0, 1, 0, 0, 252][..], &[0; 251]].concat();
+    for octet in &record {
+        if socket.write_all(&[*octet]).is_err() {
+            return;
+        }
+        match socket.read(&mut [0; 100]) {
+            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {}
+            // An end, an alert before it, or a reset.
+            _ => return,
+        }
+    }
+    panic!("the handshake went on for {} octets", record.len());
 }
 
 /// Sends a message of this size through the host, and receives it.
@@ -214,15 +234,15 @@ fn silent_host_ends_a_tls_handshake_at_the_deadline_of_the_connect() {
 
 #[test]
 fn slow_tls_handshake_ends_at_its_deadline() {
-    let host = builder(&TestAuthority::new())
-        .handshake_timeout(Duration::from_millis(200))
-        .bind(HOST)
-        .unwrap();
+    const DEADLINE: Duration = Duration::from_millis(200);
+    let host = builder(&TestAuthority::new()).handshake_timeout(DEADLINE).bind(HOST).unwrap();
     for octets in [&b""[..], &[0x16, 3, 1, 1, 0]] {
         let mut client = RawClient::new(&host);
         client.send(octets);
         client.read_to_end();
     }
+    // Each octet arrives in time. Together, they do not.
+    drip(&mut RawClient::new(&host).socket, DEADLINE / 4);
     eventually("the connections end", || host.connection_count() == 0);
 }
 
