@@ -35,6 +35,18 @@ on_both_backends! {
         eventually("all are confirmed", || connection.statistics().publishing.confirmed == 20);
     }
 
+    fn answers_become_known_to_a_thread_that_only_looks(connection: &Connection) {
+        let publisher = connection.publisher().queue(queue()).build().unwrap();
+        let confirmation = publisher.publish("x").unwrap();
+        eventually("it is confirmed", || confirmation.is_resolved());
+        confirmation.wait().unwrap();
+        let publisher =
+            connection.publisher().routing_key(unique("nowhere")).mandatory().build().unwrap();
+        let confirmation = publisher.publish("x").unwrap();
+        eventually("it is returned", || confirmation.is_resolved());
+        assert!(matches!(confirmation.wait(), Err(Error::Unroutable { .. })));
+    }
+
     fn returned_message_is_counted_without_a_wait(connection: &Connection) {
         let publisher =
             connection.publisher().routing_key(unique("nowhere")).mandatory().build().unwrap();

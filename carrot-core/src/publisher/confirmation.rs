@@ -54,17 +54,19 @@ impl Confirmation {
         self.wait_until(deadline::after(timeout))
     }
 
-    /// Returns whether the result is known. Does not block, and does not ask the broker.
+    /// Returns whether the result is known: the broker's answer has arrived, or the time of the
+    /// message is over. Takes the answer if it is here, and does not block. A program that asks
+    /// again and again learns the result without waiting.
     pub fn is_resolved(&self) -> bool {
-        self.message.is_resolved()
+        self.is_known() || {
+            self.pipeline.take_answer(&self.message);
+            self.is_known()
+        }
     }
 
-    /// Returns whether the result is known, or the broker's answer is here. Does not block.
-    pub(crate) fn is_answered(&self) -> bool {
-        self.is_resolved() || {
-            self.pipeline.take_answer(&self.message);
-            self.is_resolved()
-        }
+    /// Returns whether an answer was taken.
+    pub(crate) fn is_known(&self) -> bool {
+        self.message.is_resolved()
     }
 
     /// Returns the id that the message was sent with.

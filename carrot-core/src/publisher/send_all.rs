@@ -82,10 +82,10 @@ pub(super) fn send_all<T: Serialize>(
                 batch.failed(index, error);
             }
         }
-        add_while(&mut waiting, &mut batch, Confirmation::is_resolved);
+        add_while(&mut waiting, &mut batch, Confirmation::is_known);
         if reporter.is_due() {
             // Once in an interval, and until the first answer that is not here.
-            add_while(&mut waiting, &mut batch, Confirmation::is_answered);
+            add_while(&mut waiting, &mut batch, Confirmation::is_resolved);
             if reporter.report_now(&batch, sent) {
                 break;
             }
