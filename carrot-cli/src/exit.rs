@@ -61,6 +61,14 @@ impl CommandFailure {
         CommandFailure { text: text.into(), ..self }
     }
 
+    /// Returns the failure with the number of the line that it is about, if the line is wrong.
+    pub(crate) fn in_line(self, number: u64) -> CommandFailure {
+        match self.code {
+            2 => CommandFailure { text: format!("line {number} of the input: {self}"), ..self },
+            _ => self,
+        }
+    }
+
     pub(crate) fn code(&self) -> ExitCode {
         ExitCode::from(self.code)
     }

@@ -5,6 +5,7 @@ mod broker_arguments;
 mod commands;
 mod escaping;
 mod exit;
+mod input_lines;
 mod interrupt;
 mod management;
 mod message_arguments;

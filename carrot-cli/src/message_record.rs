@@ -3,9 +3,11 @@
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use carrot::Message;
+use carrot::backend::Content;
 use carrot::message::Properties;
 use serde::{Deserialize, Serialize};
 
+use crate::escaping;
 use crate::exit::{CommandFailure, Result};
 
 /// A message that `consume --json` prints, and `publish --json-lines` reads.
@@ -31,13 +33,20 @@ pub(crate) struct MessageRecord {
 
 impl MessageRecord {
     pub(crate) fn of(message: &Message) -> MessageRecord {
-        let text = str::from_utf8(message.body()).ok().map(str::to_string);
         MessageRecord {
-            exchange: message.exchange().into(),
-            routing_key: message.routing_key().into(),
             redelivered: message.is_redelivered(),
-            properties: message.properties().clone(),
-            body_base64: text.is_none().then(|| STANDARD.encode(message.body())),
+            ..MessageRecord::of_content(message.content())
+        }
+    }
+
+    pub(crate) fn of_content(content: &Content) -> MessageRecord {
+        let text = str::from_utf8(&content.body).ok().map(str::to_string);
+        MessageRecord {
+            exchange: content.exchange.to_string(),
+            routing_key: content.routing_key.to_string(),
+            redelivered: false,
+            properties: content.properties.clone(),
+            body_base64: text.is_none().then(|| STANDARD.encode(&content.body)),
             body: text,
         }
     }
@@ -62,10 +71,10 @@ impl MessageRecord {
         })
     }
 
-    /// Reads a line of JSON, which has this number in the input.
-    pub(crate) fn read(line: &str, number: u64) -> Result<MessageRecord> {
+    /// Reads a line of JSON.
+    pub(crate) fn read(line: &str) -> Result<MessageRecord> {
         serde_json::from_str(line)
-            .map_err(|error| CommandFailure::input(format!("line {number} of the input: {error}")))
+            .map_err(|error| CommandFailure::input(escaping::line(&error.to_string())))
     }
 }
 
@@ -77,12 +86,12 @@ mod tests {
 
     #[test]
     fn record_of_octets_that_are_no_text_is_base64() {
-        let record = MessageRecord::read(r#"{"body_base64":"/wA="}"#, 1).unwrap();
+        let record = MessageRecord::read(r#"{"body_base64":"/wA="}"#).unwrap();
         assert_eq!(record.body().unwrap(), b"\xff\0");
-        assert_eq!(MessageRecord::read(r#"{"body":"a"}"#, 1).unwrap().body().unwrap(), b"a");
-        let both = MessageRecord::read(r#"{"body":"a","body_base64":"YQ=="}"#, 1).unwrap();
+        assert_eq!(MessageRecord::read(r#"{"body":"a"}"#).unwrap().body().unwrap(), b"a");
+        let both = MessageRecord::read(r#"{"body":"a","body_base64":"YQ=="}"#).unwrap();
         assert!(both.body().is_err());
-        let error = MessageRecord::read(r#"{"bodi":"a"}"#, 7).unwrap_err().to_string();
-        assert!(error.starts_with("line 7 of the input: unknown field `bodi`"), "{error}");
+        let error = MessageRecord::read(r#"{"bodi":"a"}"#).unwrap_err().to_string();
+        assert!(error.starts_with("unknown field `bodi`"), "{error}");
     }
 }

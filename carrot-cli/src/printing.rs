@@ -40,8 +40,8 @@ pub(crate) fn counted(number: u64, noun: &str) -> String {
     if number == 1 { format!("1 {noun}") } else { format!("{number} {noun}s") }
 }
 
-/// Prints a line to the standard output. A reader that has gone ends the command without a word, as
-/// other commands of a pipe do.
+/// Prints a line to the standard output. Fails if nothing reads it any more: the messages that the
+/// command has taken and not printed are requeued then.
 pub(crate) fn print_line(line: &str) -> Result<()> {
     let mut output = std::io::stdout().lock();
     let printed = writeln!(output, "{line}").and_then(|()| output.flush());

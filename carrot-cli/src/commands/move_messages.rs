@@ -48,7 +48,7 @@ pub(crate) struct MoveArguments {
     /// Show the messages that would be moved, and move none
     #[arg(long)]
     dry_run: bool,
-    /// The most messages to move. Defaults to those that are in the queue at the beginning
+    /// The most messages to move. Looks at those that are in the queue at the beginning
     #[arg(long, short = 'n')]
     count: Option<u64>,
     /// Only messages with this routing key
@@ -79,11 +79,11 @@ impl MoveArguments {
         let ready = connection.declare_queue(Queue::existing(&self.from))?.message_count;
         let consumer = connection.consumer(Queue::existing(&self.from)).build()?;
         // Messages that come meanwhile, or come back, do not make the move endless.
-        let most = self.count.unwrap_or(u64::MAX).min(u64::from(ready));
+        let looks = u64::from(ready);
         let only_shows = self.dry_run || (self.back && !self.trust_headers);
         let mut moved = Moved::default();
         let done = if only_shows {
-            self.show(&consumer, most.min(SHOWN), &mut moved)
+            self.show(&consumer, looks.min(SHOWN), &mut moved)
         } else {
             let publisher = match &self.to {
                 Some(queue) => {
@@ -92,7 +92,7 @@ impl MoveArguments {
                 }
                 None => None,
             };
-            self.move_all(&consumer, publisher.as_ref(), most, &interrupt, &mut moved)
+            self.move_all(&consumer, publisher.as_ref(), looks, &interrupt, &mut moved)
         };
         let skipped = moved.skipped.len();
         for message in moved.skipped.into_iter().rev() {
@@ -115,8 +115,11 @@ impl MoveArguments {
     }
 
     /// Counts where the messages would go, and holds them.
-    fn show(&self, consumer: &Consumer, most: u64, moved: &mut Moved) -> Result<()> {
-        while (moved.skipped.len() as u64) < most {
+    fn show(&self, consumer: &Consumer, looks: u64, moved: &mut Moved) -> Result<()> {
+        for _ in 0..looks {
+            if self.is_enough(moved) {
+                break;
+            }
             let Some(message) = consumer.fetch()? else { break };
             if self.is_meant(&message) {
                 let queue = match &self.to {
@@ -134,13 +137,13 @@ impl MoveArguments {
         &self,
         consumer: &Consumer,
         publisher: Option<&Publisher>,
-        most: u64,
+        looks: u64,
         interrupt: &Interrupt,
         moved: &mut Moved,
     ) -> Result<()> {
-        let progress = progress(most);
-        for _ in 0..most {
-            if interrupt.is_wanted() {
+        let progress = progress(looks);
+        for _ in 0..looks {
+            if interrupt.is_wanted() || self.is_enough(moved) {
                 break;
             }
             let Some(message) = consumer.fetch()? else { break };
@@ -170,6 +173,11 @@ impl MoveArguments {
         Ok(())
     }
 
+    /// Whether --count messages were moved, or would be.
+    fn is_enough(&self, moved: &Moved) -> bool {
+        self.count.is_some_and(|count| moved.by_queue.values().sum::<u64>() >= count)
+    }
+
     fn is_meant(&self, message: &Message) -> bool {
         let has_key = self.if_routing_key.as_ref().is_none_or(|key| message.routing_key() == key);
         let mut headers = self.if_header.iter();
@@ -194,12 +202,12 @@ fn copy(publisher: &Publisher, message: &Message) -> Result<()> {
     Ok(publisher.message().properties(|_| properties).send_bytes(message.body())?)
 }
 
-fn progress(most: u64) -> ProgressBar {
+fn progress(looks: u64) -> ProgressBar {
     if !std::io::stderr().is_terminal() {
         return ProgressBar::hidden();
     }
     let style = ProgressStyle::with_template("{wide_bar} {pos}/{len} {per_sec}, {eta} left");
-    ProgressBar::new(most).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
+    ProgressBar::new(looks).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
 }
 
 fn report(json: bool, would: bool, by_queue: &BTreeMap<String, u64>, kept: usize) -> Result<()> {

@@ -1,7 +1,6 @@
 //! `carrot publish`.
 
 use std::collections::{HashMap, VecDeque};
-use std::io::BufRead;
 use std::time::{Duration, Instant};
 
 use carrot::message::{DeliveryMode, Properties};
@@ -13,6 +12,7 @@ use serde_json::json;
 use crate::broker_arguments::BrokerArguments;
 use crate::escaping;
 use crate::exit::{CommandFailure, Result};
+use crate::input_lines::InputLines;
 use crate::interrupt::Interrupt;
 use crate::message_arguments::{BodyArguments, PropertyArguments};
 use crate::message_record::MessageRecord;
@@ -95,28 +95,36 @@ impl PublishArguments {
             let (exchange, key) = (exchange.unwrap_or_default(), key.unwrap_or_default());
             return publishing.repeat(self.count, exchange, key, &properties, &body);
         }
-        let mut number = 0;
-        for line in std::io::stdin().lock().lines() {
-            if publishing.interrupt.is_wanted() {
-                return Ok(());
+        let mut lines = InputLines::start()?;
+        let interrupt = publishing.interrupt.clone();
+        while let Some((number, line)) = lines.next(&interrupt, || publishing.take_answers())? {
+            if !self.lines && line.trim().is_empty() {
+                continue;
             }
-            number += 1;
-            let line = line.map_err(|error| {
-                CommandFailure::input(format!("line {number} of the input: {error}"))
-            })?;
-            if self.lines {
-                let properties = self.properties.apply(persistent());
-                let (exchange, key) = (exchange.unwrap_or_default(), key.unwrap_or_default());
-                publishing.repeat(self.count, exchange, key, &properties, line.as_bytes())?;
-            } else if !line.trim().is_empty() {
-                let record = MessageRecord::read(&line, number)?;
-                let exchange = exchange.unwrap_or(&record.exchange);
-                let key = key.unwrap_or(&record.routing_key);
-                let properties = self.properties.apply(record.properties.clone());
-                publishing.repeat(self.count, exchange, key, &properties, &record.body()?)?;
-            }
+            self.publish_line(publishing, exchange, key, &line)
+                .map_err(|failure| failure.in_line(number))?;
         }
         Ok(())
+    }
+
+    /// Publishes a line of the input, the body or the whole message.
+    fn publish_line(
+        &self,
+        publishing: &mut Publishing,
+        exchange: Option<&str>,
+        key: Option<&str>,
+        line: &str,
+    ) -> Result<()> {
+        if self.lines {
+            let properties = self.properties.apply(persistent());
+            let (exchange, key) = (exchange.unwrap_or_default(), key.unwrap_or_default());
+            return publishing.repeat(self.count, exchange, key, &properties, line.as_bytes());
+        }
+        let record = MessageRecord::read(line)?;
+        let exchange = exchange.unwrap_or(&record.exchange);
+        let key = key.unwrap_or(&record.routing_key);
+        let properties = self.properties.apply(record.properties.clone());
+        publishing.repeat(self.count, exchange, key, &properties, &record.body()?)
     }
 }
 
@@ -184,8 +192,9 @@ impl Publishing {
             };
             self.publishers.insert(exchange.into(), publisher);
         }
-        for _ in 0..times {
-            if self.interrupt.is_wanted() || !self.keep_rate() {
+        for time in 0..times {
+            // A line that was read is published at least once.
+            if !self.keep_rate() && time > 0 {
                 return Ok(());
             }
             while self.waiting.len() >= WINDOW {
@@ -203,9 +212,17 @@ impl Publishing {
 
     /// Waits until the next message may be sent. Returns false if the user ends the command.
     fn keep_rate(&self) -> bool {
-        let Some(rate) = self.rate else { return true };
+        let Some(rate) = self.rate else { return !self.interrupt.is_wanted() };
         let due = Duration::try_from_secs_f64(self.sent as f64 / rate).unwrap_or(Duration::MAX);
         self.interrupt.wait(due.saturating_sub(self.started.elapsed()))
+    }
+
+    /// Takes the answers that are here.
+    fn take_answers(&mut self) -> Result<()> {
+        while self.waiting.front().is_some_and(|(_, confirmation)| confirmation.is_resolved()) {
+            self.take_answer()?;
+        }
+        Ok(())
     }
 
     /// Waits for the oldest answer.

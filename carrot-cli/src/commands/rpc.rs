@@ -9,6 +9,7 @@ use crate::broker_arguments::{BrokerArguments, seconds};
 use crate::escaping;
 use crate::exit::{CommandFailure, Result};
 use crate::message_arguments::{BodyArguments, PropertyArguments};
+use crate::message_record::MessageRecord;
 use crate::printing::print_line;
 
 /// Sends a request, and prints the answer.
@@ -32,14 +33,12 @@ impl RpcArguments {
         let properties = |properties| self.properties.apply(properties);
         let answer = caller.request().properties(properties).call_bytes(body, self.wait);
         match answer {
+            Ok(answer) if broker.json => {
+                print_line(&MessageRecord::of_content(answer.content()).line()?)
+            }
             Ok(answer) => print_line(&match answer.text() {
-                Some(text) if !broker.json => escaping_but_lines(text),
-                _ if !broker.json => escaping::octets(answer.body()),
-                _ => serde_json::json!({
-                    "properties": answer.properties(),
-                    "body": String::from_utf8_lossy(answer.body()),
-                })
-                .to_string(),
+                Some(text) => escaping_but_lines(text),
+                None => escaping::octets(answer.body()),
             }),
             Err(Error::Timeout { .. }) => {
                 Err(CommandFailure::late(format!("no answer came within {:?}", self.wait)))

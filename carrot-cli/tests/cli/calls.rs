@@ -21,6 +21,9 @@ fn call_prints_the_answer(broker: &TestBroker) {
         .unwrap();
     let printed = broker.ok(&["rpc", &queue, "\"word\"", "--content-type", "application/json"]);
     assert_eq!(printed, "\"WORD\"\n");
+    let arguments = ["rpc", &queue, "\"word\"", "--content-type", "application/json", "--json"];
+    let record: serde_json::Value = serde_json::from_str(&broker.ok(&arguments)).unwrap();
+    assert_eq!(record["body"], "\"WORD\"");
     let ran = broker.run(&["rpc", &queue, "\"bad\"", "--content-type", "application/json"], "");
     assert_eq!(ran.code, 1, "{ran:?}");
     assert!(ran.errors.contains("unknown-word"), "{ran:?}");

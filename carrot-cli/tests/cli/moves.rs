@@ -5,6 +5,7 @@ use crate::support::{TestBroker, on_each_broker};
 on_each_broker! {
     move_to_a_queue_keeps_properties_and_order
     move_of_chosen_messages_leaves_the_others
+    move_of_a_number_of_chosen_messages_moves_that_number
     move_back_needs_trust_in_headers
     move_that_cannot_deliver_loses_nothing
     purge_needs_a_yes
@@ -43,6 +44,18 @@ fn move_of_chosen_messages_leaves_the_others(broker: &TestBroker) {
     assert_eq!((broker.ready(&from), broker.ready(&to)), (2, 1));
     let ran = broker.run(&["move", &from, "--to", &from], "");
     assert_eq!(ran.code, 2, "{ran:?}");
+}
+
+fn move_of_a_number_of_chosen_messages_moves_that_number(broker: &TestBroker) {
+    let (from, to) = (broker.queue(&[]), broker.queue(&[]));
+    for kind in ["bad", "bad", "good", "good"] {
+        broker.ok(&["publish", "-q", &from, kind, "-H", &format!("kind={kind}")]);
+    }
+    let arguments = ["move", &from, "--to", &to, "--if-header", "kind=good", "-n", "1", "--json"];
+    let printed = broker.ok(&[&arguments[..], &["--dry-run"]].concat());
+    assert!(printed.contains(&format!("{{\"{to}\":1}}")), "{printed}");
+    broker.ok(&arguments);
+    assert_eq!((broker.ready(&from), broker.ready(&to)), (3, 1));
 }
 
 fn move_back_needs_trust_in_headers(broker: &TestBroker) {

@@ -1,5 +1,9 @@
 //! `carrot publish`.
 
+use std::io::{BufRead, BufReader, Write};
+use std::process::Stdio;
+use std::time::Duration;
+
 use crate::support::{TestBroker, finish, interrupt, next_line, on_each_broker, start};
 
 on_each_broker! {
@@ -9,6 +13,9 @@ on_each_broker! {
     publish_of_broken_lines_says_which
     publish_copies_what_consume_printed
     publish_is_ended_by_ctrl_c
+    publish_at_ctrl_c_sends_the_lines_that_have_come
+    publish_at_ctrl_c_waits_for_no_input
+    publish_to_no_queue_is_reported_before_the_input_ends
 }
 
 fn publish_of_an_argument_a_file_and_the_input(broker: &TestBroker) {
@@ -58,14 +65,18 @@ fn publish_of_broken_lines_says_which(broker: &TestBroker) {
     for (input, said) in [
         ("{\"body\":\"good\"}\n{\"body\":7}\n", "line 2 of the input"),
         ("{\"body\":\"good\"}\n{\"bdy\":\"x\"}\n", "line 2 of the input: unknown field `bdy`"),
-        ("{\"body\":\"good\"}\n{\"body_base64\":\"*\"}\n", "body_base64 is not Base64"),
+        (
+            "{\"body\":\"good\"}\n{\"body_base64\":\"*\"}\n",
+            "line 2 of the input: body_base64 is not Base64",
+        ),
+        ("{\"body\":\"good\"}\n{\"properties\":{\"type\":\"LONG\"}}\n", "line 2 of the input: "),
     ] {
-        let ran = broker.run(&arguments, input);
+        let ran = broker.run(&arguments, &input.replace("LONG", &"k".repeat(256)));
         assert_eq!(ran.code, 2, "{ran:?}");
         assert!(ran.errors.contains(said), "{ran:?}");
     }
     // What came before the broken line was published and confirmed.
-    assert_eq!(broker.ready(&queue), 3);
+    assert_eq!(broker.ready(&queue), 4);
 }
 
 fn publish_copies_what_consume_printed(broker: &TestBroker) {
@@ -97,4 +108,51 @@ fn publish_is_ended_by_ctrl_c(broker: &TestBroker) {
     assert_eq!((ran.code, ran.errors.as_str()), (130, "carrot: interrupted\n"));
     assert_eq!(report["sent"], report["confirmed"]);
     assert_eq!(report["sent"].as_u64(), Some(broker.ready(&queue)));
+}
+
+fn publish_at_ctrl_c_sends_the_lines_that_have_come(broker: &TestBroker) {
+    const LINES: usize = 2000;
+    let queue = broker.queue(&[]);
+    let mut command = broker.command(&["publish", "-q", &queue, "--lines", "--rate", "50"]);
+    command.stdin(Stdio::piped());
+    let (mut child, _output) = start(command);
+    // All of it fits in the pipe.
+    child.stdin.take().unwrap().write_all("x\n".repeat(LINES).as_bytes()).unwrap();
+    while broker.ready(&queue) == 0 {
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    interrupt(&child);
+    let ran = finish(child);
+    assert_eq!(ran.code, 130, "{ran:?}");
+    assert!(ran.errors.contains("2000 sent: 2000 confirmed"), "{ran:?}");
+    assert_eq!(broker.ready(&queue), LINES as u64);
+}
+
+fn publish_at_ctrl_c_waits_for_no_input(broker: &TestBroker) {
+    let queue = broker.queue(&[]);
+    let mut command = broker.command(&["publish", "-q", &queue, "--lines", "--json"]);
+    command.stdin(Stdio::piped());
+    let (mut child, mut output) = start(command);
+    let mut input = child.stdin.take().unwrap();
+    input.write_all(b"x\n").unwrap();
+    broker.wait_for_ready(&queue, 1);
+    interrupt(&child);
+    let ran = finish(child);
+    assert_eq!((ran.code, ran.errors.as_str()), (130, "carrot: interrupted\n"));
+    assert!(next_line(&mut output).contains(r#""confirmed":1"#));
+    drop(input);
+}
+
+fn publish_to_no_queue_is_reported_before_the_input_ends(broker: &TestBroker) {
+    let mut command = broker.command(&["publish", "-q", &broker.name(), "--lines"]);
+    command.stdin(Stdio::piped());
+    let (mut child, _output) = start(command);
+    let mut input = child.stdin.take().unwrap();
+    input.write_all(b"x\n").unwrap();
+    let mut errors = BufReader::new(child.stderr.take().unwrap());
+    let mut error = String::new();
+    errors.read_line(&mut error).unwrap();
+    assert!(error.contains("message 1: no queue is named"), "{error}");
+    drop(input);
+    assert_eq!(finish(child).code, 6);
 }
