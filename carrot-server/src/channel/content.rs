@@ -1,6 +1,6 @@
 //! Assembles the messages that a peer publishes.
 
-use carrot_amqp_wire::{BasicPublish, BodyPart, ContentHeader, Method};
+use carrot_amqp_wire::{BasicPublish, BodyPart, ContentHeader, Method, WireError};
 use carrot_core::backend::{Body, ShortString};
 use carrot_listener::{BudgetShare, MemoryBudget};
 
@@ -104,7 +104,7 @@ impl<'b> ContentState<'b> {
         let method = Method::read(payload);
         let malformed = |error| Close::malformed_method(&error, payload);
         // RabbitMQ reads the numbers of a method before it looks for the end of a message.
-        if payload.len() < HEAD {
+        if payload.len() < HEAD || matches!(method, Err(WireError::UnknownMethod { .. })) {
             method.map_err(malformed)?;
             return Ok(None);
         }
