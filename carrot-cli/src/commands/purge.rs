@@ -8,6 +8,7 @@ use clap::Args;
 use crate::broker_arguments::BrokerArguments;
 use crate::escaping;
 use crate::exit::{CommandFailure, Result};
+use crate::interrupt::Interrupt;
 use crate::printing::print_entries;
 
 /// Deletes the ready messages of queues.
@@ -31,12 +32,27 @@ impl PurgeArguments {
         if !self.yes {
             self.ask(&ready)?;
         }
+        let interrupt = Interrupt::install()?;
         let mut entries = Vec::new();
+        let mut done = Ok(());
         for queue in &self.queues {
-            let purged = connection.purge_queue(queue)?;
-            entries.push(vec![queue.as_str().into(), purged.into()]);
+            if interrupt.is_wanted() {
+                done =
+                    Err(CommandFailure::interrupted("interrupted: the other queues are as before"));
+                break;
+            }
+            match connection.purge_queue(queue) {
+                Ok(purged) => entries.push(vec![queue.as_str().into(), purged.into()]),
+                Err(error) => {
+                    done = Err(error.into());
+                    break;
+                }
+            }
         }
-        print_entries(broker.json, &["queue", "purged"], &entries)
+        if !entries.is_empty() {
+            print_entries(broker.json, &["queue", "purged"], &entries)?;
+        }
+        done
     }
 
     fn ask(&self, ready: &[u32]) -> Result<()> {
