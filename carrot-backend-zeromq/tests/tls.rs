@@ -8,11 +8,14 @@ mod authority;
 mod support;
 
 use std::io::{ErrorKind, Read, Write};
-use std::net::TcpStream;
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use carrot::backend::{Backend, ChannelOptions, Connector, Content, Declare};
+use carrot::backend::{
+    Backend, ChannelOptions, Connector, ConsumeOptions, Content, Declare, Delivery,
+};
 use carrot::config::{Pem, TlsOptions};
 use carrot::memory::Broker;
 use carrot::zeromq::{BrokerHost, BrokerHostBuilder, ServerTls, ZeroMqConnector};
@@ -305,6 +308,83 @@ fn unusable_certificates_and_places_are_named_without_secrets() {
         let folder = tempfile::tempdir().unwrap();
         assert_eq!(option(builder(&authority).bind_path(folder.path().join("s"))), "tls");
     }
+}
+
+/// Forwards the octets of one client to a host, and those of the host until it is told to stop.
+fn relay(host: &BrokerHost, is_paused: &Arc<AtomicBool>) -> SocketAddr {
+    let (address, is_paused) = (host.address().unwrap(), Arc::clone(is_paused));
+    let listener = TcpListener::bind(HOST).unwrap();
+    let relayed = listener.local_addr().unwrap();
+    std::thread::spawn(move || {
+        let (mut client, _) = listener.accept().unwrap();
+        let mut host = TcpStream::connect(address).unwrap();
+        let (mut from_client, mut to_host) =
+            (client.try_clone().unwrap(), host.try_clone().unwrap());
+        std::thread::spawn(move || {
+            let _ = std::io::copy(&mut from_client, &mut to_host);
+        });
+        let mut buffer = [0; 16 << 10];
+        loop {
+            while is_paused.load(Ordering::SeqCst) {
+                std::thread::sleep(Duration::from_millis(2));
+            }
+            match host.read(&mut buffer) {
+                Ok(count) if count > 0 && client.write_all(&buffer[..count]).is_ok() => {}
+                _ => return,
+            }
+        }
+    });
+    relayed
+}
+
+#[test]
+fn tls_client_that_does_not_read_stops_only_itself() {
+    const MESSAGES: usize = 400;
+    let authority = TestAuthority::new();
+    let broker = Broker::new();
+    let host = BrokerHost::builder(&broker).tls(tls_of(&authority.server())).bind(HOST).unwrap();
+    let is_paused = Arc::new(AtomicBool::new(false));
+    let mut options = trusting(&host, &authority);
+    let consumer = ConsumeOptions::with_prefetch(0).automatic();
+    let open = |options: &ConnectionOptions| {
+        let channel = ZeroMqConnector::new(options)?.open(&ChannelOptions::consume(), SOON)?;
+        channel.declare(Declare::Queue(&Queue::new("q")), SOON)?;
+        Ok::<_, Error>((channel.consume("q", &consumer, SOON)?, channel))
+    };
+    options.hosts[0].port = Some(relay(&host, &is_paused).port());
+    let (slow, _channel) = open(&options).unwrap();
+    is_paused.store(true, Ordering::SeqCst);
+    for number in 0..MESSAGES {
+        let body = [&(number as u32).to_be_bytes()[..], &[7; 64 << 10]].concat();
+        broker.put("q", Content::new("", "q", body)).unwrap();
+    }
+    // Apart from the buffers of the system, a connection takes about 1 MiB.
+    let ready = || broker.queue("q").unwrap().ready.len();
+    assert!(ready() > MESSAGES / 3, "{}", ready());
+    let (other, _other_channel) = open(&trusting(&host, &authority)).unwrap();
+    let number_of = |delivery: Option<Delivery>| {
+        u32::from_be_bytes(*delivery.unwrap().content.body.first_chunk().unwrap())
+    };
+    let mut taken_by_other = Vec::new();
+    while ready() > 0 {
+        taken_by_other.push(number_of(other.next(SOON).unwrap()));
+    }
+    // Once the client reads, it receives what was sent to it, in order.
+    is_paused.store(false, Ordering::SeqCst);
+    let mut taken = vec![number_of(slow.next(SOON).unwrap())];
+    let deadline = Instant::now() + SOON;
+    while taken.len() + taken_by_other.len() < MESSAGES {
+        assert!(Instant::now() < deadline, "{} messages", taken.len() + taken_by_other.len());
+        let (delivery, numbers) = match other.next(Duration::ZERO).unwrap() {
+            Some(delivery) => (Some(delivery), &mut taken_by_other),
+            None => (slow.next(Duration::from_millis(10)).unwrap(), &mut taken),
+        };
+        numbers.extend(delivery.map(|delivery| number_of(Some(delivery))));
+    }
+    assert!(taken.is_sorted() && taken_by_other.is_sorted());
+    let mut all = [taken, taken_by_other].concat();
+    all.sort_unstable();
+    assert_eq!(all, (0..MESSAGES as u32).collect::<Vec<_>>());
 }
 
 #[test]
