@@ -1,10 +1,12 @@
 //! From options to an open connection, within one deadline.
 
-use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
+use std::io;
+use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use carrot_core::backend::look_up;
 use carrot_core::{ConnectionOptions, Credentials, Error, Result, Scheme};
 use crossbeam_channel::{RecvTimeoutError, bounded};
 use log::debug;
@@ -25,11 +27,13 @@ use super::writer::SocketWriter;
 
 /// A timeout that ends this close to the deadline is the deadline's.
 const SLACK: Duration = Duration::from_millis(20);
+/// Why a name without addresses cannot be connected to.
+const NO_ADDRESS: &str = "the name has no address";
 /// The longest interval between probes of an idle socket that every platform takes, in seconds.
 const MAX_KEEP_ALIVE: Duration = Duration::from_secs(3600);
 
-/// Connects to the first address that answers, on a separate thread, because resolving a name
-/// cannot be bounded.
+/// Connects to the first address that answers, on a separate thread, because the credentials
+/// provider cannot be bounded.
 pub(crate) fn connect(
     options: &Arc<ConnectionOptions>,
     role_context: RoleContext,
@@ -47,7 +51,7 @@ pub(crate) fn connect(
         let connected = credentials.and_then(|credentials| {
             let name = format!("{} ({})", options.name, role_context.role);
             Connecting { options, credentials, name, role_context, attempt, timeout, deadline }
-                .run()
+                .run(look_up)
         });
         if let Err(unwanted) = done.send(connected)
             && let Ok(state) = unwanted.0
@@ -76,6 +80,13 @@ pub(crate) fn connect(
     })
 }
 
+/// Returns the end of the first of `count` equal parts of the time until `deadline`.
+fn part(deadline: Instant, count: usize) -> Instant {
+    let now = Instant::now();
+    let left = deadline.saturating_duration_since(now);
+    now + left / u32::try_from(count).unwrap_or(u32::MAX)
+}
+
 struct Connecting {
     options: Arc<ConnectionOptions>,
     credentials: Credentials,
@@ -87,18 +98,53 @@ struct Connecting {
 }
 
 impl Connecting {
-    fn run(&self) -> Result<Arc<ConnectionState>> {
-        let (addresses, mut failures) = self.resolve();
-        let count = addresses.len();
-        for (index, (name, address)) in addresses.into_iter().enumerate() {
+    /// Tries each name once, and each of its addresses. They share the time that is left, so that
+    /// one without an answer leaves time for the others. A name is looked up before it is tried.
+    fn run(
+        &self,
+        look_up: impl Fn(&str, u16, Duration) -> io::Result<Vec<SocketAddr>>,
+    ) -> Result<Arc<ConnectionState>> {
+        let mut failures = Vec::new();
+        let names: Vec<(&str, u16)> = self.options.addresses().collect();
+        for (index, (name, port)) in names.iter().copied().enumerate() {
+            let until = part(self.deadline, names.len() - index);
+            self.attempt.step(format!("resolving {name}"));
+            let left = until.saturating_duration_since(Instant::now());
+            match look_up(name, port, left) {
+                Ok(addresses) if addresses.is_empty() => {
+                    failures.push(connect_error(&endpoint(name, port), NO_ADDRESS, None));
+                }
+                Ok(addresses) => {
+                    if let Some(state) = self.try_each(name, &addresses, until, &mut failures)? {
+                        return Ok(state);
+                    }
+                }
+                Err(error) => failures.push(self.not_found(name, port, error)?),
+            }
             if self.attempt.is_abandoned() {
                 break;
             }
-            let left = self.deadline.saturating_duration_since(Instant::now());
-            let share = left / u32::try_from(count - index).unwrap_or(u32::MAX);
-            let endpoint = endpoint(&name, address.port());
-            match self.connect(&name, address, share.max(Duration::from_millis(1))) {
-                Ok(state) => return Ok(state),
+        }
+        Err(self.summary(failures))
+    }
+
+    /// Tries each address of a name. Returns the first connection.
+    fn try_each(
+        &self,
+        name: &str,
+        addresses: &[SocketAddr],
+        until: Instant,
+        failures: &mut Vec<Error>,
+    ) -> Result<Option<Arc<ConnectionState>>> {
+        for (index, address) in addresses.iter().enumerate() {
+            if self.attempt.is_abandoned() {
+                break;
+            }
+            let share = part(until, addresses.len() - index);
+            let share = share.saturating_duration_since(Instant::now());
+            let endpoint = endpoint(name, address.port());
+            match self.connect(name, *address, share.max(Duration::from_millis(1))) {
+                Ok(state) => return Ok(Some(state)),
                 Err(ConnectFailure::Final(error)) => return Err(error),
                 Err(ConnectFailure::Failed(error)) => {
                     debug!("connecting to {endpoint} ({address}) failed: {error}");
@@ -106,38 +152,37 @@ impl Connecting {
                 }
                 Err(ConnectFailure::Slow) => {
                     debug!("connecting to {endpoint} ({address}) took too long");
-                    let step = self.attempt.current_step();
-                    if Instant::now() + SLACK >= self.deadline {
-                        return Err(overdue(&step, self.timeout));
-                    }
+                    let step = self.step_in_time()?;
                     let reason = format!("no answer in time ({step})");
                     failures.push(connect_error(&endpoint, &reason, None));
                 }
             }
         }
-        Err(self.summary(failures))
+        Ok(None)
     }
 
-    fn resolve(&self) -> (Vec<(String, SocketAddr)>, Vec<Error>) {
-        let mut addresses = Vec::new();
-        let mut failures = Vec::new();
-        for (name, port) in self.options.addresses() {
-            self.attempt.step(format!("resolving {name}"));
-            match (name, port).to_socket_addrs() {
-                Ok(found) => addresses.extend(found.map(|address| (name.to_string(), address))),
-                Err(error) => failures.push(connect_error(
-                    &endpoint(name, port),
-                    "the name does not resolve",
-                    Some(error),
-                )),
-            }
+    /// Returns the failure of a lookup.
+    fn not_found(&self, name: &str, port: u16, error: io::Error) -> Result<Error> {
+        let endpoint = endpoint(name, port);
+        if error.kind() == io::ErrorKind::TimedOut {
+            let step = self.step_in_time()?;
+            return Ok(connect_error(&endpoint, &format!("no answer in time ({step})"), None));
         }
-        (addresses, failures)
+        Ok(connect_error(&endpoint, "the name does not resolve", Some(error)))
+    }
+
+    /// Returns the step that took too long. Fails if the whole attempt did.
+    fn step_in_time(&self) -> Result<String> {
+        let step = self.attempt.current_step();
+        if Instant::now() + SLACK >= self.deadline {
+            return Err(overdue(&step, self.timeout));
+        }
+        Ok(step)
     }
 
     fn summary(&self, mut failures: Vec<Error>) -> Error {
         match failures.len() {
-            0 => connect_error(&endpoints(&self.options), "the name has no address", None),
+            0 => connect_error(&endpoints(&self.options), NO_ADDRESS, None),
             1 => failures.remove(0),
             _ => {
                 let reasons: Vec<String> = failures
@@ -295,3 +340,7 @@ impl Connecting {
         )))
     }
 }
+
+#[cfg(test)]
+#[path = "connect_tests.rs"]
+mod tests;

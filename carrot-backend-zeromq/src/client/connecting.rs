@@ -5,7 +5,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use carrot_core::backend::Printable;
+use carrot_core::backend::{Printable, look_up};
 use carrot_core::{ConnectionOptions, Credentials, Error, Result, Scheme};
 use carrot_listener::{TlsIncoming, TlsOutgoing};
 
@@ -14,7 +14,6 @@ use crate::calls::fields::FieldReader;
 use crate::calls::put_request::put_hello;
 use crate::calls::request::SessionId;
 use crate::client::link_reader::{LIMITS, LinkInput};
-use crate::client::lookup::look_up;
 use crate::client::tls::ClientTls;
 use crate::stream::ZmtpStream;
 use crate::zmtp::frame::{ZmtpFrame, ZmtpFrameReader, message};

@@ -10,7 +10,6 @@ pub(crate) mod item;
 pub(crate) mod link;
 pub(crate) mod link_reader;
 pub(crate) mod link_shared;
-pub(crate) mod lookup;
 pub(crate) mod observers;
 pub(crate) mod subscription;
 pub(crate) mod tls;

@@ -122,6 +122,7 @@ mod connector;
 mod content;
 mod delivery;
 mod entities;
+mod lookup;
 mod subscription;
 
 pub mod frame_limits;
@@ -136,6 +137,7 @@ pub use connector::{Capabilities, Connector, Event, Status, refuse_secret_update
 pub use content::{Content, Outcome, Publication, PublishTag};
 pub use delivery::{Acknowledgement, ConsumeOptions, Delivery, DeliveryTag, Extent, Rejection};
 pub use entities::{Declare, Delete, Deleted};
+pub use lookup::look_up;
 pub use subscription::{ArrivedDeliveries, Subscription};
 
 pub use crate::error::HardClose;

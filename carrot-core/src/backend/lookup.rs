@@ -1,4 +1,4 @@
-//! Looks the names of hosts up, within a time.
+//! Looks the names of hosts up within a time.
 
 use std::io::{self, ErrorKind};
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
@@ -6,13 +6,25 @@ use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
 use std::time::Duration;
 
-/// Returns the addresses of a name. The system bounds no lookup, so that of a name runs on a
-/// thread of its own, which ends with the lookup.
+/// Returns the addresses of the name of a host, for drivers.
+///
+/// Blocks at most for `timeout`. The system bounds no lookup, so that of a name runs on a thread of
+/// its own, which ends with the lookup. A numeric address is returned at once.
 ///
 /// # Errors
 /// - [`TimedOut`](ErrorKind::TimedOut): the system has not answered within `timeout`.
 /// - The errors of the system.
-pub(crate) fn look_up(name: &str, port: u16, timeout: Duration) -> io::Result<Vec<SocketAddr>> {
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use carrot::backend::look_up;
+///
+/// let addresses = look_up("127.0.0.1", 5672, Duration::from_secs(5))?;
+/// assert_eq!(addresses, ["127.0.0.1:5672".parse().expect("an address")]);
+/// # Ok::<(), std::io::Error>(())
+/// ```
+pub fn look_up(name: &str, port: u16, timeout: Duration) -> io::Result<Vec<SocketAddr>> {
     if let Ok(address) = name.parse::<IpAddr>() {
         return Ok(vec![SocketAddr::new(address, port)]);
     }
@@ -26,7 +38,7 @@ fn within<T: Send + 'static>(
     run: impl FnOnce() -> io::Result<T> + Send + 'static,
 ) -> io::Result<T> {
     let (sender, receiver) = mpsc::channel();
-    thread::Builder::new().name("carrot-zmq-lookup".into()).spawn(move || {
+    thread::Builder::new().name("carrot-lookup".into()).spawn(move || {
         // The caller may have given up.
         let _ = sender.send(run());
     })?;
