@@ -14,7 +14,7 @@ const AHEAD: usize = 16;
 const STEP: Duration = Duration::from_millis(50);
 /// The time after the signal in which a line has to come, for the lines of a pipe to go on.
 const PAUSE: Duration = Duration::from_millis(500);
-/// The time after the signal at which the lines end, whatever comes.
+/// The time after the signal at which the lines end in any case.
 const REST: Duration = Duration::from_secs(5);
 
 /// The lines of the standard input.
