@@ -2,6 +2,7 @@
 //! the same in all of them.
 
 use carrot_core::RabbitMqRelease;
+use carrot_routing::NumberMatch;
 
 /// The rules of one release.
 #[derive(Debug)]
@@ -27,16 +28,6 @@ pub(crate) struct ReleaseRules {
     pub(crate) replies: ReplyRules,
     pub(crate) queues: QueueArgumentRules,
     pub(crate) quorum: QuorumRules,
-}
-
-/// How a headers exchange compares numbers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum NumberMatch {
-    /// By value, regardless of their types.
-    ByValue,
-    /// Integers with integers, and floats with floats. A timestamp of a binding is an integer, and
-    /// one of a message matches nothing.
-    WithinKinds,
 }
 
 /// The checks of a published message, and the changes of its properties.

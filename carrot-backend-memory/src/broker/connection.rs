@@ -241,8 +241,7 @@ impl BrokerConnection {
         let owned: Vec<_> = self
             .shared
             .topology()
-            .queues
-            .values()
+            .queues()
             .filter(|queue| queue.owner == Some(self.id))
             .cloned()
             .collect();

@@ -22,6 +22,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock, Mutex, RwLock, RwLockReadGuard, RwLockWriteGuard, Weak};
 
 use carrot_core::{Error, ExchangeKind, RabbitMqRelease, Result};
+use carrot_routing::ExchangeBehaviour;
 
 use crate::broker::alarms::BrokerAlarms;
 use crate::broker::direct_reply_to::DirectReplies;
@@ -159,13 +160,13 @@ impl Broker {
     /// # Errors
     /// [`Error::Invalid`]: `behaviour` is not one of the standard types, or `name` is one.
     pub fn register_exchange_type(&self, name: &str, behaviour: ExchangeKind) -> Result<()> {
-        if let ExchangeKind::Custom(other) = &behaviour {
+        let Some(behaviour) = ExchangeBehaviour::of(&behaviour) else {
             return Err(Error::invalid(
                 "behaviour",
-                other,
+                behaviour.as_str(),
                 "one of the four standard exchange types",
             ));
-        }
+        };
         if !matches!(ExchangeKind::from(name), ExchangeKind::Custom(_)) {
             return Err(Error::invalid("exchange type", name, "a name that no standard type has"));
         }
@@ -361,8 +362,7 @@ impl TimerOwner for BrokerShared {
 
     fn handle_due(&self, now: u64) {
         let Some((due, id)) = self.context.timers.take_due(now) else { return };
-        let queue =
-            self.topology().queues.get(&id.name).filter(|queue| queue.id == id.number).cloned();
+        let queue = self.topology().queue(&id.name).filter(|queue| queue.id == id.number).cloned();
         if let Some(queue) = queue {
             let fate = queue.handle_timer(due);
             self.remove_if_deleted(&queue, fate);

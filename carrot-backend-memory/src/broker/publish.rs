@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use carrot_core::backend::Content;
 use carrot_core::{Properties, Result};
+use carrot_routing::{BCC, CC, copy_keys};
 
 use crate::broker::BrokerShared;
 use crate::broker::direct_reply_to::{PSEUDO_QUEUE, is_address};
@@ -12,7 +13,7 @@ use crate::channel::confirms::ConfirmAnswer;
 use crate::errors;
 use crate::header_order::{is_sorted_by_name, sorted_by_name};
 use crate::queue::arguments;
-use crate::queue::message::{RoutedMessage, array_of_strings};
+use crate::queue::message::RoutedMessage;
 use crate::routing::kept_routes::{KeptRoutes, LeftRoutes};
 use crate::routing::route::{PublishOrigin, Routes};
 use crate::value_text::type_name;
@@ -96,7 +97,7 @@ impl BrokerShared {
         mandatory: bool,
     ) -> ConfirmAnswer {
         self.replies.deliver(routes, &message, &self.rules().replies);
-        let Some((others, last)) = routes.split_last() else {
+        let Some((others, last)) = routes.queues.split_last() else {
             let is_routed = self.rules().replies.are_routed
                 && routes.replies.iter().any(|name| is_address(name));
             return match mandatory && !is_routed {
@@ -218,8 +219,8 @@ fn without_blind_copies(content: Arc<Content>) -> Result<RoutedMessage> {
     let Some(headers) = content.properties.headers() else {
         return Ok(RoutedMessage::new(content));
     };
-    let blind = headers.get("BCC");
-    for (name, value) in [("CC", headers.get("CC")), ("BCC", blind)] {
+    let blind = headers.get(BCC);
+    for (name, value) in [(CC, headers.get(CC)), (BCC, blind)] {
         if let Some(value) = value
             && value.as_array().is_none()
         {
@@ -229,10 +230,12 @@ fn without_blind_copies(content: Arc<Content>) -> Result<RoutedMessage> {
             return Err(errors::precondition(reason));
         }
     }
-    let Some(blind) = blind else { return Ok(RoutedMessage::new(content)) };
-    let keys = array_of_strings(blind).into_iter().map(String::from).collect();
+    if blind.is_none() {
+        return Ok(RoutedMessage::new(content));
+    }
+    let keys = copy_keys(headers, BCC).into_iter().map(String::from).collect();
     let mut headers = headers.clone();
-    headers.remove("BCC");
+    headers.remove(BCC);
     let content = with_properties(&content, content.properties.clone().with_headers(headers));
     Ok(RoutedMessage::with_blind_keys(Arc::new(content), Some(keys)))
 }

@@ -59,12 +59,12 @@ impl ChannelHandle {
             return Err(errors::default_exchange());
         }
         if declared.passive {
-            return match self.shared().topology().exchanges.contains_key(name.as_str()) {
-                true => Ok(QueueInfo::new(name, 0, 0)),
-                false => Err(errors::no_exchange(name)),
+            return match self.shared().topology().exchange(name) {
+                Some(_) => Ok(QueueInfo::new(name, 0, 0)),
+                None => Err(errors::no_exchange(name)),
             };
         }
-        self.shared().topology_mut().declare_exchange(&declared, &behaviour.unwrap_or_default())?;
+        self.shared().topology_mut().declare_exchange(&declared, behaviour.unwrap_or_default())?;
         Ok(QueueInfo::new(name, 0, 0))
     }
 
@@ -138,10 +138,6 @@ impl ChannelHandle {
             &self.shared().rules().queues,
         )?;
         let mut topology = self.shared().topology_mut();
-        if let Some(deleted) = topology.queues.get(name).filter(|queue| queue.is_deleted()).cloned()
-        {
-            topology.remove_queue(&deleted);
-        }
         if let Some(queue) = topology.queue(name).cloned() {
             drop(topology);
             self.assert_equal(&queue, declared)?;
@@ -149,7 +145,7 @@ impl ChannelHandle {
         }
         let id = QueueId { name: name.into(), number: topology.next_id() };
         let queue = Arc::new(BrokerQueue::new(id, declared, owner, rules, &self.shared().context));
-        topology.queues.insert(Arc::clone(&queue.name), Arc::clone(&queue));
+        topology.add_queue(Arc::clone(&queue));
         drop(topology);
         queue.start();
         if owner.is_some() {

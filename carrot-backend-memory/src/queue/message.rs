@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use carrot_core::Value;
 use carrot_core::backend::Content;
+use carrot_routing::{CC, copy_keys};
 
 use crate::queue::memory::{HeldBytes, MessageMemory};
 
@@ -65,7 +65,7 @@ impl RoutedMessage {
     /// Returns the routing keys in the `CC` header that count.
     pub(crate) fn copies(&self) -> Vec<&str> {
         let headers = self.content.properties.headers().filter(|_| !self.has_new_key);
-        headers.and_then(|headers| headers.get("CC")).map(array_of_strings).unwrap_or_default()
+        headers.map(|headers| copy_keys(headers, CC)).unwrap_or_default()
     }
 
     /// Returns a reference to the content for a delivery.
@@ -123,9 +123,4 @@ impl QueuedMessage {
         self.has_returned = true;
         self.failures = self.failures.saturating_add(u32::from(has_failed));
     }
-}
-
-/// Returns the strings in an array. Other values have none.
-pub(crate) fn array_of_strings(value: &Value) -> Vec<&str> {
-    value.as_array().unwrap_or_default().iter().filter_map(Value::as_str).collect()
 }

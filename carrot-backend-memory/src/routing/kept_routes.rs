@@ -69,19 +69,20 @@ impl BrokerTopology {
     /// - [`Error::HardError`](carrot_core::Error::HardError): a queue that was kept itself is
     ///   deleted.
     pub(crate) fn routes_at_commit(&self, kept: KeptRoutes) -> Result<LeftRoutes<'_>> {
-        let mut left = LeftRoutes { routes: Routes::to_replies(kept.replies), has_refused: false };
+        let mut left = Vec::new();
+        let mut has_refused = false;
         for KeptQueue { name, id } in kept.queues {
             match (self.queue(&name), id) {
                 (None, None) => {}
                 (None, Some(_)) => return Err(errors::undeliverable(&name)),
                 (Some(queue), Some(id)) if queue.id != id && queue.kind() == QueueKind::Classic => {
-                    left.has_refused = true;
+                    has_refused = true;
                 }
-                (Some(queue), _) => left.routes.add(queue),
+                (Some(queue), _) => left.push(queue),
             }
         }
-        left.routes.remove_duplicates();
-        Ok(left)
+        let routes = Routes { queues: left.into_iter().collect(), replies: kept.replies };
+        Ok(LeftRoutes { routes, has_refused })
     }
 }
 

@@ -1,9 +1,6 @@
-//! Where a message goes: exchanges, bindings, and the queues that they lead to.
+//! Where a message goes, with RabbitMQ's rules and errors. The crate `carrot-routing` searches the
+//! bindings.
 
-pub(crate) mod exchange;
-pub(crate) mod headers;
 pub(crate) mod kept_routes;
-pub(crate) mod name_map;
 pub(crate) mod route;
-pub(crate) mod topic;
 pub(crate) mod topology;

@@ -1,186 +1,124 @@
-//! The exchanges, queues and bindings of one broker.
+//! The exchanges, queues and bindings of one broker, with RabbitMQ's checks and errors.
 
 use std::collections::HashMap;
+use std::fmt::Display;
+use std::ops::Deref;
 use std::sync::Arc;
 
-use carrot_core::backend::{DeleteIf, ShortString};
-use carrot_core::{Binding, Destination, ExchangeKind, Result};
+use carrot_core::backend::DeleteIf;
+use carrot_core::{Binding, Exchange, ExchangeKind, Result, Value};
+use carrot_routing::{
+    BindingTarget, ExchangeBehaviour, InvalidMatch, RoutedQueue, RoutingError, RoutingExchange,
+    RoutingTable, standard_exchanges,
+};
 
 use crate::errors;
 use crate::queue::BrokerQueue;
 use crate::queue::arguments::{compare, exchange_argument};
 use crate::release_rules::ReleaseRules;
-use crate::routing::exchange::{BindingTarget, BrokerExchange};
-use crate::routing::name_map::NameMap;
+use crate::value_text::{AsTerm, type_name};
 
-const PREDECLARED: [(&str, ExchangeKind); 6] = [
-    ("amq.direct", ExchangeKind::Direct),
-    ("amq.fanout", ExchangeKind::Fanout),
-    ("amq.topic", ExchangeKind::Topic),
-    ("amq.headers", ExchangeKind::Headers),
-    ("amq.match", ExchangeKind::Headers),
-    ("amq.rabbitmq.trace", ExchangeKind::Topic),
-];
+/// An exchange of the broker.
+pub(crate) type BrokerExchange = RoutingExchange<BrokerQueue>;
+
+impl RoutedQueue for BrokerQueue {
+    fn id(&self) -> u64 {
+        self.id
+    }
+
+    fn name(&self) -> &Arc<str> {
+        &self.name
+    }
+
+    fn is_deleted(&self) -> bool {
+        BrokerQueue::is_deleted(self)
+    }
+}
 
 /// The exchanges, queues and bindings of one broker.
-///
-/// Deleting an exchange or a queue also deletes the bindings from and to it.
 #[derive(Debug)]
 pub(crate) struct BrokerTopology {
-    pub(crate) exchanges: NameMap<BrokerExchange>,
-    pub(crate) queues: NameMap<Arc<BrokerQueue>>,
-    /// The exchanges with a binding to a target, by the number of the target.
-    sources: HashMap<u64, Vec<Arc<str>>>,
+    table: RoutingTable<BrokerQueue>,
     /// Added exchange types, each with the standard type that it behaves as.
-    kinds: HashMap<String, ExchangeKind>,
-    last_id: u64,
+    kinds: HashMap<String, ExchangeBehaviour>,
     rules: &'static ReleaseRules,
+}
+
+/// The table is read without checks, and changed only by the methods of the topology.
+impl Deref for BrokerTopology {
+    type Target = RoutingTable<BrokerQueue>;
+
+    fn deref(&self) -> &RoutingTable<BrokerQueue> {
+        &self.table
+    }
 }
 
 impl BrokerTopology {
     pub(crate) fn new(rules: &'static ReleaseRules) -> BrokerTopology {
         let mut topology = BrokerTopology {
-            exchanges: NameMap::default(),
-            queues: NameMap::default(),
-            sources: HashMap::new(),
+            table: RoutingTable::new(rules.header_numbers),
             kinds: HashMap::new(),
-            last_id: 0,
             rules,
         };
-        for (name, kind) in PREDECLARED {
-            let mut declared = carrot_core::Exchange::new(name, kind);
-            declared.internal = name == "amq.rabbitmq.trace";
-            topology.add_exchange(&declared, &declared.kind, None);
+        let trace = Exchange::topic("amq.rabbitmq.trace").internal();
+        for declared in standard_exchanges().into_iter().chain([trace]) {
+            let behaviour = ExchangeBehaviour::of(&declared.kind).unwrap_or_default();
+            topology.table.add_exchange(declared, behaviour);
         }
         topology
     }
 
-    pub(crate) fn register_kind(&mut self, name: &str, behaviour: ExchangeKind) {
+    pub(crate) fn register_kind(&mut self, name: &str, behaviour: ExchangeBehaviour) {
         self.kinds.insert(name.to_string(), behaviour);
     }
 
     pub(crate) fn next_id(&mut self) -> u64 {
-        self.last_id += 1;
-        self.last_id
+        self.table.next_id()
     }
 
-    pub(crate) fn queue(&self, name: &str) -> Option<&Arc<BrokerQueue>> {
-        self.queues.get(name).filter(|queue| !queue.is_deleted())
-    }
-
-    /// Returns the standard type that an exchange type behaves as; `None` for an unknown type.
-    pub(crate) fn behaviour(&self, kind: &ExchangeKind) -> Option<ExchangeKind> {
-        match kind {
-            ExchangeKind::Direct
-            | ExchangeKind::Fanout
-            | ExchangeKind::Topic
-            | ExchangeKind::Headers => Some(kind.clone()),
-            other => self.kinds.get(other.as_str()).cloned(),
-        }
+    /// Returns how an exchange type routes; `None` for an unknown type.
+    pub(crate) fn behaviour(&self, kind: &ExchangeKind) -> Option<ExchangeBehaviour> {
+        ExchangeBehaviour::of(kind).or_else(|| self.kinds.get(kind.as_str()).copied())
     }
 
     /// Declares an exchange of a known type.
     pub(crate) fn declare_exchange(
         &mut self,
-        declared: &carrot_core::Exchange,
-        behaviour: &ExchangeKind,
+        declared: &Exchange,
+        behaviour: ExchangeBehaviour,
     ) -> Result<()> {
         let name = &declared.name;
-        if let Some(current) = self.exchanges.get(name.as_str()) {
-            return assert_equal(current, declared);
+        if let Some(current) = self.exchange(name) {
+            return assert_equal(current.definition(), declared);
         }
         if name.starts_with("amq.") {
             return Err(errors::reserved("exchange", name));
         }
-        let alternate =
-            exchange_argument(&declared.arguments, "alternate-exchange", "exchange", name)?;
-        self.add_exchange(declared, behaviour, alternate);
+        exchange_argument(&declared.arguments, "alternate-exchange", "exchange", name)?;
+        self.table.add_exchange(declared.clone(), behaviour);
         Ok(())
     }
 
-    fn add_exchange(
-        &mut self,
-        declared: &carrot_core::Exchange,
-        behaviour: &ExchangeKind,
-        alternate: Option<ShortString>,
-    ) {
-        let exchange =
-            BrokerExchange::new(self.next_id(), declared, behaviour, alternate, self.rules);
-        self.exchanges.insert(Arc::clone(&exchange.name), exchange);
-    }
-
     pub(crate) fn delete_exchange(&mut self, name: &str, condition: DeleteIf) -> Result<()> {
-        let Some(exchange) = self.exchanges.get(name) else { return Ok(()) };
+        let Some(exchange) = self.exchange(name) else { return Ok(()) };
         if condition.if_unused && exchange.has_bindings() {
             return Err(errors::precondition(format_args!(
                 "exchange '{name}' in vhost '/' in use"
             )));
         }
-        self.remove_exchange(name);
+        self.table.remove_exchange(name);
         Ok(())
     }
 
-    /// Removes an exchange with its bindings, and the exchanges that delete themselves because of
-    /// that.
-    fn remove_exchange(&mut self, name: &str) {
-        let mut doomed = vec![Arc::<str>::from(name)];
-        while let Some(name) = doomed.pop() {
-            let Some(exchange) = self.exchanges.remove(&name) else { continue };
-            for target in exchange.targets() {
-                self.forget_source(target.id(), &name);
-            }
-            self.unbind_everywhere(exchange.id, &mut doomed);
-        }
+    /// Adds a queue in place of a deleted one of the same name.
+    pub(crate) fn add_queue(&mut self, queue: Arc<BrokerQueue>) {
+        self.table.add_queue(queue);
     }
 
     /// Removes a deleted queue with its bindings, and the exchanges that delete themselves because
     /// of that.
     pub(crate) fn remove_queue(&mut self, queue: &Arc<BrokerQueue>) {
-        if self.queues.get(&queue.name).is_some_and(|current| Arc::ptr_eq(current, queue)) {
-            self.queues.remove(&queue.name);
-        }
-        let mut doomed = Vec::new();
-        self.unbind_everywhere(queue.id, &mut doomed);
-        for name in doomed {
-            self.remove_exchange(&name);
-        }
-    }
-
-    fn unbind_everywhere(&mut self, target: u64, doomed: &mut Vec<Arc<str>>) {
-        for source in self.sources.remove(&target).unwrap_or_default() {
-            if let Some(exchange) = self.exchanges.get_mut(&source) {
-                exchange.unbind_all(target);
-                if exchange.auto_delete && !exchange.has_bindings() {
-                    doomed.push(source);
-                }
-            }
-        }
-    }
-
-    fn forget_source(&mut self, target: u64, source: &str) {
-        if let Some(sources) = self.sources.get_mut(&target) {
-            sources.retain(|other| **other != *source);
-            if sources.is_empty() {
-                self.sources.remove(&target);
-            }
-        }
-    }
-
-    fn target(&self, destination: &Destination) -> Result<BindingTarget> {
-        match destination {
-            Destination::Queue(name) => self
-                .queue(name)
-                .map(|queue| BindingTarget::Queue(Arc::clone(queue)))
-                .ok_or_else(|| errors::no_queue(name)),
-            Destination::Exchange(name) => self
-                .exchanges
-                .get(name.as_str())
-                .map(|exchange| BindingTarget::Exchange {
-                    id: exchange.id,
-                    name: Arc::clone(&exchange.name),
-                })
-                .ok_or_else(|| errors::no_exchange(name)),
-        }
+        self.table.remove_queue(queue);
     }
 
     /// Adds a binding for a connection.
@@ -188,54 +126,63 @@ impl BrokerTopology {
     /// Reports a missing entity and invalid arguments before an exclusive queue of another
     /// connection, as RabbitMQ does.
     pub(crate) fn bind(&mut self, binding: &Binding, connection: u64) -> Result<()> {
-        if !self.exchanges.contains_key(binding.source.as_str()) {
-            return Err(errors::no_exchange(&binding.source));
-        }
-        let target = self.target(&binding.destination)?;
-        let id = target.id();
-        let Some(source) = self.exchanges.get_mut(binding.source.as_str()) else {
-            return Err(errors::no_exchange(&binding.source));
-        };
-        source.check_binding(&binding.routing_key, &binding.arguments)?;
+        let (source, target) = self.table.check_binding(binding).map_err(refusal)?;
+        self.check_key(source, &binding.routing_key)?;
         check_owner(&target, connection)?;
-        let known = source.leads_to(id);
-        source.bind(target, &binding.routing_key, &binding.arguments)?;
-        if !known {
-            let name = Arc::clone(&source.name);
-            self.sources.entry(id).or_default().push(name);
-        }
-        Ok(())
+        self.table.bind(binding).map_err(refusal)
     }
 
-    pub(crate) fn has_binding(&self, binding: &Binding) -> bool {
-        let source = self.exchanges.get(binding.source.as_str());
-        source.zip(self.target(&binding.destination).ok()).is_some_and(|(source, target)| {
-            source.has_binding(target.id(), &binding.routing_key, &binding.arguments)
-        })
+    /// Fails if this is a topic exchange, and the key of a binding has too many `#`.
+    fn check_key(&self, source: &BrokerExchange, key: &str) -> Result<()> {
+        let Some(most) = self.rules.most_topic_hashes else { return Ok(()) };
+        let hashes = key.split('.').filter(|word| *word == "#").count();
+        if source.behaviour() != ExchangeBehaviour::Topic || hashes <= most {
+            return Ok(());
+        }
+        Err(errors::precondition(format_args!(
+            "Topic binding key '{key}' uses {hashes} '#' wildcards, at most {most} are allowed"
+        )))
     }
 
     /// Removes a binding for a connection, and its source if that deletes itself. Succeeds if the
     /// binding does not exist.
     pub(crate) fn unbind(&mut self, binding: &Binding, connection: u64) -> Result<()> {
-        let Ok(target) = self.target(&binding.destination) else { return Ok(()) };
-        let Some(source) = self.exchanges.get_mut(binding.source.as_str()) else { return Ok(()) };
-        if !source.has_binding(target.id(), &binding.routing_key, &binding.arguments) {
+        if !self.has_binding(binding) {
             return Ok(());
         }
-        check_owner(&target, connection)?;
-        source.unbind(target.id(), &binding.routing_key, &binding.arguments);
-        if !source.leads_to(target.id()) {
-            let doomed = source.auto_delete && !source.has_bindings();
-            self.forget_source(target.id(), &binding.source);
-            if doomed {
-                self.remove_exchange(&binding.source);
-            }
+        if let Ok(target) = self.target(&binding.destination) {
+            check_owner(&target, connection)?;
         }
+        self.table.unbind(binding);
         Ok(())
     }
 }
 
-fn check_owner(target: &BindingTarget, connection: u64) -> Result<()> {
+/// Returns the error of a binding that the table refuses.
+fn refusal(error: RoutingError) -> carrot_core::Error {
+    match error {
+        RoutingError::NoExchange(name) => errors::no_exchange(&name),
+        RoutingError::NoQueue(name) => errors::no_queue(&name),
+        RoutingError::InvalidMatch(error) => invalid_match(&error),
+        error => errors::precondition(error),
+    }
+}
+
+fn invalid_match(error: &InvalidMatch) -> carrot_core::Error {
+    match error.value() {
+        value @ Value::String(_) => errors::precondition(format_args!(
+            "Invalid x-match field value {}; expected all, any, all-with-x, or any-with-x",
+            AsTerm(value)
+        )),
+        value => errors::precondition(format_args!(
+            "Invalid x-match field type {} (value {}); expected longstr",
+            type_name(value),
+            AsTerm(value)
+        )),
+    }
+}
+
+fn check_owner(target: &BindingTarget<BrokerQueue>, connection: u64) -> Result<()> {
     match target {
         BindingTarget::Queue(queue) if queue.owner.is_some_and(|owner| owner != connection) => {
             Err(errors::locked(&queue.name))
@@ -244,9 +191,9 @@ fn check_owner(target: &BindingTarget, connection: u64) -> Result<()> {
     }
 }
 
-fn assert_equal(current: &BrokerExchange, declared: &carrot_core::Exchange) -> Result<()> {
+fn assert_equal(current: &Exchange, declared: &Exchange) -> Result<()> {
     let name = &declared.name;
-    let different = |field: &str, wanted: &dyn std::fmt::Display, found: &dyn std::fmt::Display| {
+    let different = |field: &str, wanted: &dyn Display, found: &dyn Display| {
         Err(errors::different(field, "exchange", name, wanted, found))
     };
     if current.kind != declared.kind {

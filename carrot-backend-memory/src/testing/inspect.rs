@@ -131,8 +131,7 @@ impl Broker {
         let mut names: Vec<String> = self
             .shared
             .topology()
-            .queues
-            .values()
+            .queues()
             .filter(|queue| !queue.is_deleted())
             .map(|queue| queue.name.to_string())
             .collect();
@@ -142,13 +141,17 @@ impl Broker {
 
     /// Returns the declaration of an exchange; `None` if it does not exist.
     pub fn exchange(&self, name: &str) -> Option<Exchange> {
-        self.shared.topology().exchanges.get(name).map(definition)
+        self.shared.topology().exchange(name).map(|exchange| exchange.definition().clone())
     }
 
     /// Returns the names of all exchanges, with the predeclared ones, in alphabetical order.
     pub fn exchanges(&self) -> Vec<String> {
-        let mut names: Vec<String> =
-            self.shared.topology().exchanges.keys().map(|name| name.to_string()).collect();
+        let mut names: Vec<String> = self
+            .shared
+            .topology()
+            .exchanges()
+            .map(|exchange| exchange.name().to_string())
+            .collect();
         names.sort_unstable();
         names
     }
@@ -158,8 +161,7 @@ impl Broker {
         let mut bindings: Vec<Binding> = self
             .shared
             .topology()
-            .exchanges
-            .get(exchange)
+            .exchange(exchange)
             .into_iter()
             .flat_map(|exchange| exchange.bindings())
             .collect();
@@ -267,8 +269,7 @@ impl Broker {
     }
 
     fn busy(&self) -> Vec<String> {
-        let queues: Vec<Arc<BrokerQueue>> =
-            self.shared.topology().queues.values().cloned().collect();
+        let queues: Vec<Arc<BrokerQueue>> = self.shared.topology().queues().cloned().collect();
         let mut busy: Vec<String> = queues
             .iter()
             .filter_map(|queue| {
@@ -355,13 +356,4 @@ fn channel_view(channel: &BrokerChannel) -> ChannelView {
     let mut unacked = 0;
     channel.each_unacked(|_, _| unacked += 1);
     ChannelView { channel: channel.id, unacked }
-}
-
-fn definition(exchange: &crate::routing::exchange::BrokerExchange) -> Exchange {
-    let mut definition = Exchange::new(&*exchange.name, exchange.kind.clone());
-    definition.durable = exchange.durable;
-    definition.auto_delete = exchange.auto_delete;
-    definition.internal = exchange.internal;
-    definition.arguments = exchange.arguments.clone();
-    definition
 }

@@ -14,8 +14,18 @@ const ROOT: usize = 0;
 ///
 /// The empty pattern and the empty key have no words. So `*` does not match the empty key, and `#`
 /// does.
+///
+/// ```
+/// use carrot_routing::PatternTrie;
+///
+/// let mut trie = PatternTrie::<Vec<&str>>::default();
+/// trie.entry("usd.#").push("dollars");
+/// let mut found: Vec<&str> = Vec::new();
+/// trie.matches("usd.stock.nyse", |values| found.extend(values));
+/// assert_eq!(found, ["dollars"]);
+/// ```
 #[derive(Debug)]
-pub(crate) struct PatternTrie<T> {
+pub struct PatternTrie<T> {
     nodes: Vec<PatternNode<T>>,
     free: Vec<usize>,
 }
@@ -60,7 +70,7 @@ impl<T: Default> Default for PatternTrie<T> {
 
 impl<T: Default> PatternTrie<T> {
     /// Returns the value of exactly this pattern, which is added if it is missing.
-    pub(crate) fn entry(&mut self, pattern: &str) -> &mut T {
+    pub fn entry(&mut self, pattern: &str) -> &mut T {
         let mut node = ROOT;
         for word in words(pattern) {
             node = match self.nodes[node].child(word) {
@@ -95,7 +105,7 @@ impl<T: Default> PatternTrie<T> {
 
     /// Changes the value of exactly this pattern, if it exists. Removes the value if `update`
     /// returns that it is now empty.
-    pub(crate) fn update(&mut self, pattern: &str, update: impl FnOnce(&mut T) -> bool) {
+    pub fn update(&mut self, pattern: &str, update: impl FnOnce(&mut T) -> bool) {
         let mut node = ROOT;
         let mut path = Vec::new();
         for word in words(pattern) {
@@ -123,7 +133,7 @@ impl<T: Default> PatternTrie<T> {
     }
 
     /// Calls `found` once with each value whose pattern matches `key`.
-    pub(crate) fn matches<'a>(&'a self, key: &str, found: impl FnMut(&'a T)) {
+    pub fn matches<'a>(&'a self, key: &str, found: impl FnMut(&'a T)) {
         let mut current = Vec::with_capacity(8);
         let mut following = Vec::with_capacity(8);
         self.enter(&mut current, ROOT);
