@@ -29,6 +29,29 @@ on_both_backends! {
         message.ack().unwrap();
     }
 
+    fn message_without_an_id_arrives_without_one(connection: &Connection) {
+        let queue = queue();
+        let consumer = connection.consumer(&queue).build().unwrap();
+        let publisher = connection.publisher().routing_key(&*queue.name);
+        let publisher = publisher.properties(Properties::new().with_message_id("default"));
+        let publisher = publisher.mandatory().build().unwrap();
+        let confirmation = publisher.message().without_message_id().publish_bytes("none").unwrap();
+        assert_eq!(confirmation.message_id(), None);
+        confirmation.wait().unwrap();
+        publisher.message().without_message_id().message_id("later").send_bytes("later").unwrap();
+        publisher.message().send_bytes("default").unwrap();
+        for (body, id) in [("none", None), ("later", Some("later")), ("default", Some("default"))] {
+            let message = consumer.fetch().unwrap().unwrap();
+            assert_eq!((message.body(), message.id()), (body.as_bytes(), id));
+            message.ack().unwrap();
+        }
+        let lost = publisher.message().without_message_id().routing_key(unique("missing"));
+        match lost.send_bytes("lost") {
+            Err(Error::Unroutable { returned }) => assert_eq!(returned.message_id, None),
+            other => panic!("{other:?}"),
+        }
+    }
+
     fn every_property_and_header_survives(connection: &Connection) {
         let queue = queue();
         let consumer = connection.consumer(&queue).build().unwrap();

@@ -283,6 +283,17 @@ impl Properties {
         self
     }
 
+    /// Removes the [`message_id`](Properties::message_id).
+    ///
+    /// Publishers send a random id instead, unless
+    /// [`MessageBuilder::without_message_id`](crate::MessageBuilder::without_message_id)
+    /// asks for none.
+    #[must_use]
+    pub fn without_message_id(mut self) -> Properties {
+        self.message_id = None;
+        self
+    }
+
     /// Removes one header, and keeps the others in their order.
     #[must_use]
     pub fn without_header(mut self, name: &str) -> Properties {

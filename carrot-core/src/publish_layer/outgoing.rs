@@ -66,7 +66,8 @@ impl OutgoingMessage<'_> {
         self.notes.get_or_insert_default().former_keys.push((self.layer, former));
     }
 
-    /// Returns the properties. The message id is set.
+    /// Returns the properties. The message id is set, unless the message was built
+    /// [`without_message_id`](crate::MessageBuilder::without_message_id).
     pub fn properties(&self) -> &Properties {
         &self.content.properties
     }

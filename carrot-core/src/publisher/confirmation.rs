@@ -69,7 +69,8 @@ impl Confirmation {
         self.message.is_resolved()
     }
 
-    /// Returns the id that the message was sent with.
+    /// Returns the id that the message was sent with. `None` after
+    /// [`MessageBuilder::without_message_id`](crate::MessageBuilder::without_message_id).
     pub fn message_id(&self) -> Option<&str> {
         self.message.content.properties.message_id()
     }

@@ -37,6 +37,7 @@ pub struct MessageBuilder<'a> {
     pipeline: &'a Arc<PublishPipeline>,
     routing_key: ShortString,
     properties: Properties,
+    makes_message_id: bool,
     compress: Option<Compression>,
     terms: SendTerms,
 }
@@ -47,6 +48,7 @@ impl<'a> MessageBuilder<'a> {
             pipeline,
             routing_key: pipeline.routing_key().clone(),
             properties: pipeline.properties().clone(),
+            makes_message_id: true,
             compress: pipeline.definition().compress,
             terms: SendTerms {
                 mandatory: pipeline.definition().is_mandatory(),
@@ -116,11 +118,40 @@ impl<'a> MessageBuilder<'a> {
         self.properties(|properties| properties.with_kind(kind))
     }
 
-    /// Sets the message id, at most 255 bytes.
+    /// Sets the message id, at most 255 bytes. [`without_message_id`] sends none.
     ///
     /// Defaults to a random id.
+    ///
+    /// [`without_message_id`]: MessageBuilder::without_message_id
     pub fn message_id(self, id: impl Into<ShortString>) -> Self {
         self.properties(|properties| properties.with_message_id(id))
+    }
+
+    /// Sends the message without a message id, unless a later call sets one. For copies of messages
+    /// that have none, and for consumers that refuse the property.
+    ///
+    /// A message without an id loses what depends on the id:
+    /// - A publisher that reconnects can send a message twice. Consumers cannot recognize the
+    ///   second one, neither by [`Deduplicate`](crate::Deduplicate) nor by other means.
+    /// - [`Message::attempt`](crate::Message::attempt) does not count a failed attempt of which no
+    ///   copy could be sent, or whose channel was lost.
+    /// - [`Confirmation::message_id`] and the errors, logs and traces of the message name no id.
+    ///
+    /// Defaults to a random id.
+    ///
+    /// ```
+    /// # use carrot::{Message, Publisher};
+    /// # fn example(publisher: &Publisher, original: &Message) -> carrot::Result<()> {
+    /// // A copy that has an id only if the original has one.
+    /// let properties = original.properties().clone();
+    /// let copy = publisher.message().without_message_id().properties(|_| properties);
+    /// copy.send_bytes(original.body())?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn without_message_id(mut self) -> Self {
+        self.makes_message_id = false;
+        self.properties(Properties::without_message_id)
     }
 
     /// Sets the time of creation: a `SystemTime`, or seconds from the Unix epoch.
@@ -375,7 +406,9 @@ impl<'a> MessageBuilder<'a> {
     }
 
     fn into_content(mut self, body: impl IntoBody) -> Result<Arc<Content>> {
-        self.properties.ensure_message_id(random_id);
+        if self.makes_message_id {
+            self.properties.ensure_message_id(random_id);
+        }
         let mut body = body.into_body(self.pipeline.buffers());
         if let Some(compression) = &self.compress {
             compression.compress_content(&mut self.properties, &mut body)?;
