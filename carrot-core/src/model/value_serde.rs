@@ -1,8 +1,9 @@
 //! Serializes values, with the name of the type where the format would lose the type.
 
 use std::fmt;
+use std::str::FromStr;
 
-use serde::de::{Error, MapAccess, SeqAccess, Visitor};
+use serde::de::{Error, MapAccess, SeqAccess, Unexpected, Visitor};
 use serde::ser::SerializeMap;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
@@ -16,9 +17,15 @@ const U16: &str = "!u16";
 const U32: &str = "!u32";
 const I64: &str = "!i64";
 const F32: &str = "!f32";
+const F32_TEXT: &str = "!f32_text";
+const F64_TEXT: &str = "!f64_text";
 const DECIMAL: &str = "!decimal";
 const BYTES: &str = "!bytes";
 const TIMESTAMP: &str = "!timestamp";
+const TABLE: &str = "!table";
+/// The names that a map has instead of those of a table.
+const TAGS: [&str; 13] =
+    [I8, U8, I16, U16, U32, I64, F32, F32_TEXT, F64_TEXT, DECIMAL, BYTES, TIMESTAMP, TABLE];
 
 fn tagged<S: Serializer, T: Serialize + ?Sized>(
     serializer: S,
@@ -35,7 +42,9 @@ fn tagged<S: Serializer, T: Serialize + ?Sized>(
 /// Writes void, booleans, strings, lists and tables directly. Writes as a number a 32-bit integer,
 /// a 64-bit integer beyond 32 bits, and a 64-bit floating point number. Writes any other value as a
 /// map with one name: `!i8`, `!u8`, `!i16`, `!u16`, `!u32`, `!i64`, `!f32`, `!decimal` (scale and
-/// value), `!bytes` or `!timestamp`.
+/// value), `!bytes` or `!timestamp`. Writes a table whose first name is one of these in a map with
+/// the name `!table`. Writes a floating point number that JSON does not have as text, such as
+/// `{"!f64_text": "inf"}` and `{"!f32_text": "NaN"}`.
 impl Serialize for Value {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self {
@@ -45,9 +54,11 @@ impl Serialize for Value {
             Value::I64(number) if i32::try_from(*number).is_err() => {
                 serializer.serialize_i64(*number)
             }
-            Value::F64(number) => serializer.serialize_f64(*number),
+            Value::F64(number) if number.is_finite() => serializer.serialize_f64(*number),
+            Value::F64(number) => tagged(serializer, F64_TEXT, &number.to_string()),
             Value::String(text) => serializer.serialize_str(text),
             Value::Array(values) => values.serialize(serializer),
+            Value::Table(table) if has_name_of_type(table) => tagged(serializer, TABLE, table),
             Value::Table(table) => table.serialize(serializer),
             Value::I8(number) => tagged(serializer, I8, number),
             Value::U8(number) => tagged(serializer, U8, number),
@@ -55,7 +66,8 @@ impl Serialize for Value {
             Value::U16(number) => tagged(serializer, U16, number),
             Value::U32(number) => tagged(serializer, U32, number),
             Value::I64(number) => tagged(serializer, I64, number),
-            Value::F32(number) => tagged(serializer, F32, number),
+            Value::F32(number) if number.is_finite() => tagged(serializer, F32, number),
+            Value::F32(number) => tagged(serializer, F32_TEXT, &number.to_string()),
             Value::Decimal { scale, value } => tagged(serializer, DECIMAL, &(scale, value)),
             Value::Bytes(bytes) => tagged(serializer, BYTES, bytes),
             Value::Timestamp(seconds) => tagged(serializer, TIMESTAMP, seconds),
@@ -152,6 +164,9 @@ fn typed_value<'de, A: MapAccess<'de>>(name: &str, map: &mut A) -> Result<Option
         U32 => Value::U32(map.next_value()?),
         I64 => Value::I64(map.next_value()?),
         F32 => Value::F32(map.next_value()?),
+        F32_TEXT => Value::F32(number_of(&map.next_value::<String>()?)?),
+        F64_TEXT => Value::F64(number_of(&map.next_value::<String>()?)?),
+        TABLE => Value::Table(map.next_value()?),
         BYTES => Value::Bytes(map.next_value()?),
         TIMESTAMP => Value::Timestamp(map.next_value()?),
         DECIMAL => {
@@ -160,6 +175,15 @@ fn typed_value<'de, A: MapAccess<'de>>(name: &str, map: &mut A) -> Result<Option
         }
         _ => return Ok(None),
     }))
+}
+
+/// Returns whether a reader would take the table for a value with the name of its type.
+fn has_name_of_type(table: &Headers) -> bool {
+    table.iter().next().is_some_and(|(name, _)| TAGS.iter().any(|tag| **name == **tag))
+}
+
+fn number_of<N: FromStr, E: Error>(text: &str) -> Result<N, E> {
+    text.parse().map_err(|_| E::invalid_value(Unexpected::Str(text), &"a number"))
 }
 
 #[cfg(test)]
@@ -194,6 +218,32 @@ mod tests {
         let written = serde_json::to_string(&values).unwrap();
         assert_eq!(serde_json::from_str::<Value>(&written).unwrap(), values);
         assert!(written.starts_with(r#"[null,false,{"!i8":-8}"#), "{written}");
+    }
+
+    #[test]
+    fn numbers_that_json_does_not_have_survive() {
+        for number in [f64::INFINITY, f64::NEG_INFINITY, f64::NAN] {
+            for value in [Value::F64(number), Value::F32(number as f32)] {
+                let written = serde_json::to_string(&value).unwrap();
+                let read: Value = serde_json::from_str(&written).unwrap();
+                assert_eq!(format!("{read:?}"), format!("{value:?}"), "{written}");
+            }
+        }
+        assert_eq!(serde_json::from_str::<Value>(r#"{"!f32": 0.1}"#).unwrap(), Value::F32(0.1));
+        for wrong in [r#"{"!f64_text": "much"}"#, r#"{"!f32": null}"#] {
+            assert!(serde_json::from_str::<Value>(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn table_with_the_name_of_a_type_survives() {
+        for name in TAGS {
+            let table = Headers::from([(name, Value::I32(1)), ("other", Value::Void)]);
+            let table = Headers::from([(name, Value::Table(table))]);
+            let value = Value::Array(vec![Value::Table(table)]);
+            let written = serde_json::to_string(&value).unwrap();
+            assert_eq!(serde_json::from_str::<Value>(&written).unwrap(), value, "{written}");
+        }
     }
 
     #[test]
