@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 use std::io::IsTerminal;
 
-use carrot::{Consumer, Message, Publisher, Queue};
+use carrot::config::Credentials;
+use carrot::{ConnectionOptions, Consumer, Message, Publisher, Queue};
 use clap::{ArgGroup, Args};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
@@ -27,6 +28,7 @@ Examples:
 ///
 /// Each message is confirmed by the broker in its new queue before it is acknowledged in the old
 /// one. A move that was ended can be run again; a message can be doubled then, and none is lost.
+/// --to keeps body and properties, except the name of another user, which brokers refuse.
 #[derive(Debug, Args)]
 #[command(
     group = ArgGroup::new("destination").required(true).args(["to", "back"]),
@@ -75,7 +77,9 @@ impl MoveArguments {
             return Err(CommandFailure::input("--to is the queue that has the messages"));
         }
         let interrupt = Interrupt::install()?;
-        let connection = broker.connect()?;
+        let options = broker.options()?;
+        let user = user_of(&options);
+        let connection = carrot::connect(options)?;
         let ready = connection.declare_queue(Queue::existing(&self.from))?.message_count;
         let consumer = connection.consumer(Queue::existing(&self.from)).build()?;
         // Messages that come meanwhile, or come back, do not make the move endless.
@@ -92,7 +96,8 @@ impl MoveArguments {
                 }
                 None => None,
             };
-            self.move_all(&consumer, publisher.as_ref(), looks, &interrupt, &mut moved)
+            let copies = publisher.as_ref().map(|publisher| Copying { publisher, user });
+            self.move_all(&consumer, copies.as_ref(), looks, &interrupt, &mut moved)
         };
         let skipped = moved.skipped.len();
         for message in moved.skipped.into_iter().rev() {
@@ -136,7 +141,7 @@ impl MoveArguments {
     fn move_all(
         &self,
         consumer: &Consumer,
-        publisher: Option<&Publisher>,
+        copies: Option<&Copying<'_>>,
         looks: u64,
         interrupt: &Interrupt,
         moved: &mut Moved,
@@ -152,9 +157,9 @@ impl MoveArguments {
                 moved.skipped.push(message);
                 continue;
             }
-            let queue = match (publisher, &self.to) {
-                (Some(publisher), Some(queue)) => {
-                    copy(publisher, &message)?;
+            let queue = match (copies, &self.to) {
+                (Some(copies), Some(queue)) => {
+                    copies.send(&message)?;
                     message.ack()?;
                     queue.clone()
                 }
@@ -195,11 +200,31 @@ fn origin(message: &Message) -> Option<String> {
     parked.map(str::to_string).or_else(dead)
 }
 
-/// Sends the same message to the queue of the publisher, and waits for the confirm.
-fn copy(publisher: &Publisher, message: &Message) -> Result<()> {
-    // RabbitMQ refuses the name of another user, and the expiration would end the message again.
-    let properties = message.properties().clone().without_user_id().without_expiration();
-    Ok(publisher.message().properties(|_| properties).send_bytes(message.body())?)
+/// Copies of messages for the queue of a publisher.
+struct Copying<'a> {
+    publisher: &'a Publisher,
+    user: Option<String>,
+}
+
+impl Copying<'_> {
+    /// Sends the same message, and waits for the confirm.
+    fn send(&self, message: &Message) -> Result<()> {
+        let mut properties = message.properties().clone();
+        // RabbitMQ refuses the name of another user.
+        if properties.user_id() != self.user.as_deref() {
+            properties = properties.without_user_id();
+        }
+        let copy = self.publisher.message().without_message_id().properties(|_| properties);
+        Ok(copy.send_bytes(message.body())?)
+    }
+}
+
+/// Returns the user who sends the copies, if known.
+fn user_of(options: &ConnectionOptions) -> Option<String> {
+    match &options.credentials {
+        Credentials::Plain { user, .. } => Some(user.clone()),
+        _ => None,
+    }
 }
 
 fn progress(looks: u64) -> ProgressBar {

@@ -77,6 +77,8 @@ impl PublishArguments {
         }
         let interrupt = Interrupt::install()?;
         let mut publishing = Publishing::new(broker.connect()?, self.rate, interrupt);
+        // A copy has an id only if its original has one.
+        publishing.makes_ids = !self.json_lines;
         let read = self.publish(&mut publishing, exchange.as_deref(), key.as_deref());
         // Answers of what was sent before an error of the input count, too.
         publishing.finish(broker.json)?;
@@ -152,6 +154,7 @@ struct Publishing {
     publishers: HashMap<String, Publisher>,
     waiting: VecDeque<(u64, Confirmation)>,
     rate: Option<f64>,
+    makes_ids: bool,
     started: Instant,
     sent: u64,
     confirmed: u64,
@@ -167,6 +170,7 @@ impl Publishing {
             publishers: HashMap::new(),
             waiting: VecDeque::new(),
             rate,
+            makes_ids: true,
             started: Instant::now(),
             sent: 0,
             confirmed: 0,
@@ -202,6 +206,7 @@ impl Publishing {
             }
             let Some(publisher) = self.publishers.get(exchange) else { return Ok(()) };
             let message = publisher.message().routing_key(routing_key).mandatory();
+            let message = if self.makes_ids { message } else { message.without_message_id() };
             let message = message.properties(|_| properties.clone());
             let confirmation = message.publish_bytes(body)?;
             self.sent += 1;

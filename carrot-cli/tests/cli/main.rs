@@ -9,6 +9,7 @@ mod support;
 mod bench;
 mod calls;
 mod consume;
+mod copies;
 mod doctor;
 mod failures;
 mod listings;
