@@ -47,6 +47,23 @@ pub(crate) struct ServeArguments {
     memory_limit: Option<usize>,
 }
 
+/// Sets what the builders of a `Server` and of a `BrokerHost` have in common.
+macro_rules! configured {
+    ($arguments:expr, $user:expr, $builder:expr) => {{
+        let mut builder = $builder;
+        if let Some((name, password)) = $user {
+            builder = builder.user(name, password.clone());
+        }
+        if $arguments.allow_other_machines {
+            builder = builder.allow_other_machines();
+        }
+        if let Some(bytes) = $arguments.memory_limit {
+            builder = builder.memory_limit(bytes);
+        }
+        builder
+    }};
+}
+
 impl ServeArguments {
     pub(crate) fn run(&self) -> Result<()> {
         if self.amqp.is_none() && self.zeromq.is_none() {
@@ -61,17 +78,7 @@ impl ServeArguments {
         let server = match self.amqp {
             None => None,
             Some(address) => {
-                let mut builder = Server::builder(&broker);
-                if let Some((name, password)) = &user {
-                    builder = builder.user(name, password.clone());
-                }
-                if self.allow_other_machines {
-                    builder = builder.allow_other_machines();
-                }
-                if let Some(bytes) = self.memory_limit {
-                    builder = builder.memory_limit(bytes);
-                }
-                let server = builder.bind(address)?;
+                let server = configured!(self, &user, Server::builder(&broker)).bind(address)?;
                 print_line(&format!("amqp://{}", server.address()))?;
                 Some(server)
             }
@@ -79,17 +86,7 @@ impl ServeArguments {
         let host = match self.zeromq {
             None => None,
             Some(address) => {
-                let mut builder = BrokerHost::builder(&broker);
-                if let Some((name, password)) = &user {
-                    builder = builder.user(name, password.clone());
-                }
-                if self.allow_other_machines {
-                    builder = builder.allow_other_machines();
-                }
-                if let Some(bytes) = self.memory_limit {
-                    builder = builder.memory_limit(bytes);
-                }
-                let host = builder.bind(address)?;
+                let host = configured!(self, &user, BrokerHost::builder(&broker)).bind(address)?;
                 print_line(&host.url())?;
                 Some(host)
             }
