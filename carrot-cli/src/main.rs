@@ -12,6 +12,7 @@ mod message_arguments;
 mod message_record;
 mod name_pattern;
 mod printing;
+mod progress;
 mod queue_listing;
 
 use std::process::ExitCode;

@@ -1,12 +1,10 @@
 //! `carrot move`.
 
 use std::collections::BTreeMap;
-use std::io::IsTerminal;
 
 use carrot::config::Credentials;
 use carrot::{ConnectionOptions, Consumer, Message, Publisher, Queue};
 use clap::{ArgGroup, Args};
-use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
 
 use crate::broker_arguments::BrokerArguments;
@@ -14,6 +12,7 @@ use crate::exit::{CommandFailure, Result};
 use crate::interrupt::Interrupt;
 use crate::message_arguments::{NamedValue, named_value};
 use crate::printing::{print_entries, print_line};
+use crate::progress;
 
 /// The messages that are looked at, to show where they came from.
 const SHOWN: u64 = 1000;
@@ -146,7 +145,7 @@ impl MoveArguments {
         interrupt: &Interrupt,
         moved: &mut Moved,
     ) -> Result<()> {
-        let progress = progress(looks);
+        let progress = progress::bar(self.bar_length(looks));
         for _ in 0..looks {
             if interrupt.is_wanted() || self.is_enough(moved) {
                 break;
@@ -181,6 +180,14 @@ impl MoveArguments {
     /// Whether --count messages were moved, or would be.
     fn is_enough(&self, moved: &Moved) -> bool {
         self.count.is_some_and(|count| moved.by_queue.values().sum::<u64>() >= count)
+    }
+
+    /// The messages that the progress counts: those that are looked at.
+    fn bar_length(&self, looks: u64) -> u64 {
+        let chooses = self.if_routing_key.is_some()
+            || self.if_died_in.is_some()
+            || !self.if_header.is_empty();
+        if chooses { looks } else { self.count.unwrap_or(u64::MAX).min(looks) }
     }
 
     fn is_meant(&self, message: &Message) -> bool {
@@ -225,14 +232,6 @@ fn user_of(options: &ConnectionOptions) -> Option<String> {
         Credentials::Plain { user, .. } => Some(user.clone()),
         _ => None,
     }
-}
-
-fn progress(looks: u64) -> ProgressBar {
-    if !std::io::stderr().is_terminal() {
-        return ProgressBar::hidden();
-    }
-    let style = ProgressStyle::with_template("{wide_bar} {pos}/{len} {per_sec}, {eta} left");
-    ProgressBar::new(looks).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
 }
 
 fn report(json: bool, would: bool, by_queue: &BTreeMap<String, u64>, kept: usize) -> Result<()> {

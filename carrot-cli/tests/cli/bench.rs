@@ -4,6 +4,10 @@ use std::io::{BufRead, BufReader, Read};
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
+use carrot::memory::Broker;
+use carrot::server::Server;
+use carrot::zeromq::BrokerHost;
+
 use crate::support::{LONG, TestBroker, command, finish, interrupt, on_each_broker, run};
 
 on_each_broker! {
@@ -76,6 +80,59 @@ fn bench_ended_by_ctrl_c_reports_and_deletes_its_queue(broker: &TestBroker) {
     assert_eq!(rest, "carrot: interrupted: the queue was deleted\n");
     assert!(results(&ran.output)["published"].is_u64(), "{ran:?}");
     assert_eq!(broker.run(&["count", &queue], "").code, 5);
+}
+
+#[test]
+fn bench_ended_while_publishing_is_blocked_does_not_wait() {
+    let broker = Broker::new();
+    let server = Server::builder(&broker).memory_limit(50_000).bind("127.0.0.1:0").unwrap();
+    let host = BrokerHost::builder(&broker).memory_limit(50_000).bind("127.0.0.1:0").unwrap();
+    for url in [format!("amqp://{}", server.address()), host.url()] {
+        for arguments in [&[][..], &["--no-confirm"], &["--window", "10", "-p", "3"]] {
+            ends_while_blocked(&url, arguments);
+        }
+    }
+    host.stop(LONG).unwrap();
+    server.stop(LONG).unwrap();
+}
+
+/// Ends a bench whose messages stay in the queue, once the broker takes no more of them.
+fn ends_while_blocked(url: &str, arguments: &[&str]) {
+    let on = |arguments: &[&str]| {
+        let mut command = command(arguments);
+        command.env("CARROT_URL", url);
+        command
+    };
+    let always = ["bench", "--time", "3600", "-c", "0", "--json", "--size", "1000"];
+    let mut bench = on(&[&always, arguments].concat());
+    let mut child = bench.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut errors = BufReader::new(child.stderr.take().unwrap());
+    let mut line = String::new();
+    errors.read_line(&mut line).unwrap();
+    let queue = line.trim().strip_prefix("carrot: the queue is ").unwrap().to_string();
+    let deadline = Instant::now() + LONG;
+    let (mut before, mut same) = (String::new(), 0);
+    // The number of messages no longer changes.
+    while same < 5 {
+        let now = run(on(&["count", &queue, "--json"]), "").output;
+        same = if now == before && !now.contains(r#""ready":0"#) { same + 1 } else { 0 };
+        before = now;
+        assert!(Instant::now() < deadline, "publishing is not blocked: {before}");
+    }
+    let started = Instant::now();
+    interrupt(&child);
+    let ran = finish(child);
+    // A blocked publisher waits for 30 seconds.
+    assert!(started.elapsed() < Duration::from_secs(15), "{:?}", started.elapsed());
+    let mut rest = String::new();
+    errors.read_to_string(&mut rest).unwrap();
+    assert_eq!(ran.code, 130, "{ran:?}: {rest}");
+    let results = results(&ran.output);
+    assert!(results["published"].as_u64() > Some(0), "{results}");
+    let unconfirmed = results["published"].as_u64() > results["confirmed"].as_u64();
+    assert_eq!(rest.contains(" unconfirmed, "), unconfirmed && results["confirmed"].is_u64());
+    assert!(rest.ends_with("the queue was deleted\n"), "{rest}");
+    assert_eq!(run(on(&["count", &queue]), "").code, 5);
 }
 
 #[test]

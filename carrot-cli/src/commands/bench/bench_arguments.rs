@@ -18,7 +18,7 @@ const DEFAULT_TIME: Duration = Duration::from_secs(10);
 /// Producers publish to a queue of the bench, and consumers acknowledge its messages. The queue is
 /// deleted at the end, at Ctrl-C too. A latency is the time from the publish call to the consumer:
 /// without --rate, producers can be faster than consumers, and it contains the time in the queue.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub(crate) struct BenchArguments {
     /// Producers, each with a connection of its own
     #[arg(long, short, default_value = "1", value_parser = clap::value_parser!(u16).range(1..=1000))]

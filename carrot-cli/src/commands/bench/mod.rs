@@ -6,15 +6,18 @@ mod histogram;
 mod plot;
 mod results;
 mod running;
+mod watching;
 
 use carrot::topology::DeleteIf;
 
 pub(crate) use bench_arguments::BenchArguments;
 use bench_connections::BenchConnections;
+use running::Measured;
 
 use crate::broker_arguments::BrokerArguments;
 use crate::exit::{CommandFailure, Result};
 use crate::interrupt::Interrupt;
+use crate::printing::counted;
 
 impl BenchArguments {
     pub(crate) fn run(&self, broker: &BrokerArguments) -> Result<()> {
@@ -44,7 +47,7 @@ impl BenchArguments {
             })?;
         }
         if interrupt.is_wanted() {
-            return Err(CommandFailure::interrupted("interrupted: the queue was deleted"));
+            return Err(CommandFailure::interrupted(interrupted_text(&ran)));
         }
         let missing = ran.published - ran.refused.min(ran.published);
         if self.consumers > 0 && ran.received < missing {
@@ -57,4 +60,14 @@ impl BenchArguments {
         }
         Ok(())
     }
+}
+
+fn interrupted_text(ran: &Measured) -> String {
+    let confirmed = ran.confirmed.unwrap_or(ran.published);
+    let unknown = ran.published.saturating_sub(confirmed).saturating_sub(ran.refused);
+    let unconfirmed = match unknown {
+        0 => String::new(),
+        number => format!("{} unconfirmed, ", counted(number, "message")),
+    };
+    format!("interrupted: {unconfirmed}the queue was deleted")
 }

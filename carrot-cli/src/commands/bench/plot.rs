@@ -3,7 +3,8 @@
 use std::fmt::Write;
 
 use super::results::{QUANTILES, milliseconds};
-use super::running::{BenchSample, Measured};
+use super::running::Measured;
+use super::watching::BenchSample;
 
 const WIDTH: f64 = 640.0;
 const LEFT: f64 = 80.0;

@@ -1,35 +1,24 @@
 //! The producers, the consumers, and their measurements.
 
 use std::collections::VecDeque;
-use std::io::IsTerminal;
-use std::sync::Mutex;
-use std::sync::PoisonError;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::thread;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::{Builder, JoinHandle};
 use std::time::{Duration, Instant};
 
 use carrot::publish::Confirmation;
 use carrot::{Consumer, Error, Publisher, Queue};
-use indicatif::{ProgressBar, ProgressStyle};
 
 use super::bench_arguments::BenchArguments;
 use super::bench_connections::BenchConnections;
 use super::histogram::Histogram;
+use super::watching::{BenchSample, Watching};
 use crate::exit::{CommandFailure, Result};
 use crate::interrupt::Interrupt;
 
-/// The first interval between two samples of the rates.
-const INTERVAL: Duration = Duration::from_millis(100);
-/// The most samples. Twice as many are merged in pairs.
-const SAMPLES: usize = 200;
-
-/// The numbers at one time.
-#[derive(Debug, Clone, Copy, Default)]
-pub(super) struct BenchSample {
-    pub(super) time: Duration,
-    pub(super) published: u64,
-    pub(super) received: u64,
-}
+/// How long the threads have after Ctrl-C, before the report goes without them. Publishing can be
+/// blocked for longer.
+const LEAVE: Duration = Duration::from_secs(1);
 
 /// The measurements of a bench.
 #[derive(Debug, Default)]
@@ -48,9 +37,9 @@ pub(super) struct Measured {
 }
 
 /// The state that the threads share.
-struct BenchRun<'a> {
-    arguments: &'a BenchArguments,
-    interrupt: &'a Interrupt,
+struct BenchRun {
+    arguments: BenchArguments,
+    interrupt: Interrupt,
     started: Instant,
     ends: Option<Instant>,
     /// The messages that were claimed by a producer.
@@ -82,9 +71,9 @@ pub(super) fn run(
         publishers.push(publisher(arguments, connections, queue)?);
     }
     let started = Instant::now();
-    let shared = BenchRun {
-        arguments,
-        interrupt,
+    let shared = Arc::new(BenchRun {
+        arguments: arguments.clone(),
+        interrupt: interrupt.clone(),
         started,
         ends: arguments.limit().map(|limit| started + limit),
         claimed: AtomicU64::new(0),
@@ -95,8 +84,8 @@ pub(super) fn run(
         last_arrival: AtomicU64::new(0),
         has_failed: AtomicBool::new(false),
         failure: Mutex::new(None),
-    };
-    shared.run(&publishers, &consumers, connections.options.call_timeout)
+    });
+    shared.run(publishers, consumers, connections.options.call_timeout)
 }
 
 fn publisher(
@@ -114,50 +103,84 @@ fn publisher(
     Ok(publisher.build()?)
 }
 
-impl BenchRun<'_> {
+impl BenchRun {
     fn run(
-        &self,
-        publishers: &[Publisher],
-        consumers: &[Consumer],
+        self: &Arc<Self>,
+        publishers: Vec<Publisher>,
+        consumers: Vec<Consumer>,
         patience: Duration,
     ) -> Result<Measured> {
         let mut measured = Measured::default();
-        thread::scope(|scope| {
-            let receiving: Vec<_> =
-                consumers.iter().map(|consumer| scope.spawn(|| self.consume(consumer))).collect();
-            let sending: Vec<_> = publishers
-                .iter()
-                .map(|publisher| scope.spawn(|| self.keep(self.produce(publisher))))
-                .collect();
-            let mut watching = Watching::new(self);
-            while sending.iter().any(|thread| !thread.is_finished()) {
-                watching.step();
+        let stops: Vec<_> = consumers.iter().map(Consumer::stop_handle).collect();
+        let mut receiving = Vec::new();
+        for consumer in consumers {
+            receiving.push(self.spawn(move |run| run.consume(&consumer))?);
+        }
+        let mut sending = Vec::new();
+        for publisher in publishers {
+            sending.push(self.spawn(move |run| run.keep(run.produce(&publisher)))?);
+        }
+        let mut watching = Watching::new();
+        self.wait_for(&sending, &mut watching);
+        measured.publishing = self.started.elapsed();
+        if !stops.is_empty() {
+            self.wait_for_the_rest(patience, &mut watching);
+        }
+        for consumer in stops {
+            let _ = consumer.stop();
+        }
+        self.wait_for(&receiving, &mut watching);
+        for thread in receiving.into_iter().filter(JoinHandle::is_finished) {
+            if let Ok(latencies) = thread.join() {
+                measured.latencies.merge(&latencies);
             }
-            measured.publishing = self.started.elapsed();
-            // The rest of the queue, as long as messages come.
-            let mut last = (self.received.load(Ordering::Acquire), Instant::now());
-            while !consumers.is_empty() && !self.is_over() {
-                let expected =
-                    self.published.load(Ordering::Acquire) - self.refused.load(Ordering::Acquire);
-                let received = self.received.load(Ordering::Acquire);
-                if received != last.0 {
-                    last = (received, Instant::now());
+        }
+        measured.samples = watching.end(self.sample());
+        self.numbers(measured)
+    }
+
+    /// Runs work on a thread that can outlive the bench: a blocked publisher waits for long.
+    fn spawn<T: Send + 'static>(
+        self: &Arc<Self>,
+        work: impl FnOnce(&BenchRun) -> T + Send + 'static,
+    ) -> Result<JoinHandle<T>> {
+        let run = Arc::clone(self);
+        Ok(Builder::new().name("carrot-bench".into()).spawn(move || work(&run))?)
+    }
+
+    /// Waits for the end of the threads, after Ctrl-C at most for [`LEAVE`].
+    fn wait_for<T>(&self, threads: &[JoinHandle<T>], watching: &mut Watching) {
+        let mut leaves = None;
+        while threads.iter().any(|thread| !thread.is_finished()) {
+            if self.interrupt.is_wanted() {
+                let since = *leaves.get_or_insert_with(Instant::now);
+                if since.elapsed() > LEAVE {
+                    return;
                 }
-                if received >= expected || last.1.elapsed() > patience {
-                    break;
-                }
-                watching.step();
             }
-            for consumer in consumers {
-                let _ = consumer.stop();
+            watching.step(|| self.sample());
+        }
+    }
+
+    /// Waits for the rest of the queue, as long as messages come.
+    fn wait_for_the_rest(&self, patience: Duration, watching: &mut Watching) {
+        let mut last = (self.received.load(Ordering::Acquire), Instant::now());
+        while !self.is_over() {
+            let expected =
+                self.published.load(Ordering::Acquire) - self.refused.load(Ordering::Acquire);
+            let received = self.received.load(Ordering::Acquire);
+            if received != last.0 {
+                last = (received, Instant::now());
             }
-            for thread in receiving {
-                if let Ok(latencies) = thread.join() {
-                    measured.latencies.merge(&latencies);
-                }
+            if received >= expected || last.1.elapsed() > patience {
+                return;
             }
-            measured.samples = watching.end();
-        });
+            watching.step(|| self.sample());
+        }
+    }
+
+    /// Adds what the threads have counted, unless one has failed.
+    fn numbers(&self, mut measured: Measured) -> Result<Measured> {
         if let Some(failure) = self.failure.lock().unwrap_or_else(PoisonError::into_inner).take() {
             return Err(failure);
         }
@@ -168,6 +191,15 @@ impl BenchRun<'_> {
         measured.received = number(&self.received);
         measured.receiving = Duration::from_nanos(number(&self.last_arrival));
         Ok(measured)
+    }
+
+    /// Returns the numbers now.
+    fn sample(&self) -> BenchSample {
+        BenchSample {
+            time: self.started.elapsed(),
+            published: self.published.load(Ordering::Acquire),
+            received: self.received.load(Ordering::Acquire),
+        }
     }
 
     /// Whether the user or a failure ends the bench.
@@ -272,73 +304,4 @@ impl BenchRun<'_> {
 
 fn nanoseconds(time: Duration) -> u64 {
     u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
-}
-
-/// Samples of the rates, and progress on a terminal.
-struct Watching<'a> {
-    shared: &'a BenchRun<'a>,
-    progress: ProgressBar,
-    interval: Duration,
-    samples: Vec<BenchSample>,
-}
-
-impl<'a> Watching<'a> {
-    fn new(shared: &'a BenchRun<'a>) -> Watching<'a> {
-        let progress = if std::io::stderr().is_terminal() {
-            let style = ProgressStyle::with_template("{spinner} {elapsed} {msg}");
-            let bar = ProgressBar::new_spinner();
-            bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_spinner()));
-            bar
-        } else {
-            ProgressBar::hidden()
-        };
-        Watching { shared, progress, interval: INTERVAL, samples: vec![BenchSample::default()] }
-    }
-
-    /// Waits for a short time, and takes a sample when one is due.
-    fn step(&mut self) {
-        const STEP: Duration = Duration::from_millis(5);
-        thread::sleep(STEP);
-        let last = self.samples.last().copied().unwrap_or_default();
-        let now = self.now();
-        if now.time.saturating_sub(last.time) < self.interval {
-            return;
-        }
-        let seconds = (now.time - last.time).as_secs_f64();
-        let rate = |now: u64, last: u64| (now.saturating_sub(last) as f64 / seconds).round();
-        self.progress.set_message(format!(
-            "{} published/s, {} received/s, {} in the queue or on their way",
-            rate(now.published, last.published),
-            rate(now.received, last.received),
-            now.published.saturating_sub(now.received)
-        ));
-        self.progress.tick();
-        self.samples.push(now);
-        if self.samples.len() > 2 * SAMPLES {
-            let mut is_kept = false;
-            self.samples.retain(|_| {
-                is_kept = !is_kept;
-                is_kept
-            });
-            self.interval *= 2;
-        }
-    }
-
-    fn now(&self) -> BenchSample {
-        BenchSample {
-            time: self.shared.started.elapsed(),
-            published: self.shared.published.load(Ordering::Acquire),
-            received: self.shared.received.load(Ordering::Acquire),
-        }
-    }
-
-    fn end(mut self) -> Vec<BenchSample> {
-        self.progress.finish_and_clear();
-        let now = self.now();
-        let last = self.samples.last().copied().unwrap_or_default();
-        if self.samples.len() < 2 || now.time.saturating_sub(last.time) > self.interval / 2 {
-            self.samples.push(now);
-        }
-        self.samples
-    }
 }
