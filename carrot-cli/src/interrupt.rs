@@ -1,6 +1,7 @@
 //! Ctrl-C and SIGTERM: each message that was taken is settled or requeued.
 
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::channel;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -8,11 +9,18 @@ use carrot::consume::StopHandle;
 
 use crate::exit::{CommandFailure, Result};
 
+/// How long restoring the terminal may take, before the process ends without it.
+const RESTORE: Duration = Duration::from_millis(500);
+
+/// Restores what the command has changed.
+type Restore = Arc<dyn Fn() + Send + Sync>;
+
 /// Whether the user wants the command to end.
-#[derive(Debug, Clone, Default)]
+#[derive(Clone, Default)]
 pub(crate) struct Interrupt {
     wanted: Arc<AtomicBool>,
     consumer: Arc<Mutex<Option<StopHandle>>>,
+    restore: Arc<Mutex<Option<Restore>>>,
 }
 
 impl Interrupt {
@@ -22,7 +30,7 @@ impl Interrupt {
         let noticed = interrupt.clone();
         ctrlc::set_handler(move || {
             if noticed.wanted.swap(true, Ordering::SeqCst) {
-                std::process::exit(130);
+                noticed.end_now();
             }
             let consumer = noticed.consumer.lock().unwrap_or_else(PoisonError::into_inner).take();
             if let Some(consumer) = consumer {
@@ -46,9 +54,35 @@ impl Interrupt {
         }
     }
 
+    /// Calls a function before a second signal ends the process.
+    pub(crate) fn restores(&self, restore: impl Fn() + Send + Sync + 'static) {
+        let mut place = self.restore.lock().unwrap_or_else(PoisonError::into_inner);
+        *place = Some(Arc::new(restore));
+    }
+
     /// Ends the command as the signal does.
     pub(crate) fn end(&self) {
-        self.wanted.store(true, Ordering::SeqCst);
+        if self.wanted.swap(true, Ordering::SeqCst) {
+            self.end_now();
+        }
+    }
+
+    /// Ends the process with the terminal restored. Waits for a terminal that takes no output at
+    /// most for [`RESTORE`].
+    fn end_now(&self) -> ! {
+        let restore = self.restore.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(restore) = restore {
+            let (done, restored) = channel();
+            let restoring = std::thread::Builder::new().name("carrot-restore".into());
+            let started = restoring.spawn(move || {
+                restore();
+                done.send(())
+            });
+            if started.is_ok() {
+                let _ = restored.recv_timeout(RESTORE);
+            }
+        }
+        std::process::exit(130);
     }
 
     pub(crate) fn is_wanted(&self) -> bool {

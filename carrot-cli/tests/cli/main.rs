@@ -19,6 +19,8 @@ mod moves;
 mod output;
 mod publish;
 mod serve;
+#[cfg(unix)]
+mod terminal;
 mod topology;
 #[cfg(feature = "management")]
 mod virtual_hosts;

@@ -35,6 +35,32 @@ impl TestBroker {
         TestBroker { host: None, url, queues: AtomicU32::new(0) }
     }
 
+    /// Hosts a broker with `carrot serve` at the address of one that has ended.
+    pub(crate) fn hosted_again(&mut self) {
+        let (protocol, address) = self.url.split_once("://").unwrap();
+        let mut host = command(&["serve", &format!("--{protocol}"), address])
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut url = String::new();
+        BufReader::new(host.stdout.take().unwrap()).read_line(&mut url).unwrap();
+        assert_eq!(url.trim(), self.url);
+        self.host = Some(host);
+    }
+
+    /// Sends a signal to a broker that the test has started.
+    pub(crate) fn signal(&self, name: &str) {
+        let host = self.host.as_ref().unwrap().id().to_string();
+        assert!(Command::new("kill").args([name, &host]).status().unwrap().success());
+    }
+
+    /// Kills a broker that the test has started.
+    pub(crate) fn kill(&mut self) {
+        let mut host = self.host.take().unwrap();
+        host.kill().unwrap();
+        host.wait().unwrap();
+    }
+
     /// Returns a new name.
     pub(crate) fn name(&self) -> String {
         let number = self.queues.fetch_add(1, Ordering::Relaxed);

@@ -8,6 +8,7 @@ use serde_json::Value;
 use crate::broker_arguments::BrokerArguments;
 use crate::exit::{CommandFailure, Result};
 use crate::management::ManagementClient;
+use crate::printing::counted;
 use crate::queue_listing::{ListedQueue, matching_queues, named_queues};
 
 /// Where the numbers come from.
@@ -27,6 +28,18 @@ impl QueueSource {
             None => Ok(QueueSource::Amqp(broker.connect()?, queues.to_vec())),
         }
     }
+
+    /// Asks the broker.
+    pub(super) fn ask(&self) -> Result<Vec<ListedQueue>> {
+        match self {
+            QueueSource::Management(client, patterns) => matching_queues(client, patterns),
+            QueueSource::Amqp(connection, names) => named_queues(connection, names),
+        }
+    }
+
+    pub(super) fn has_rates(&self) -> bool {
+        matches!(self, QueueSource::Management(..))
+    }
 }
 
 /// The queues at one time, those with the most messages first.
@@ -43,15 +56,6 @@ pub(super) struct SampledQueue {
 }
 
 impl Sample {
-    /// Asks the broker. The changes are those after `last`.
-    pub(super) fn take(source: &QueueSource, last: Option<&Sample>) -> Result<Sample> {
-        let (has_rates, listed) = match source {
-            QueueSource::Management(client, patterns) => (true, matching_queues(client, patterns)?),
-            QueueSource::Amqp(connection, names) => (false, named_queues(connection, names)?),
-        };
-        Ok(Sample::of(listed, has_rates, Instant::now(), last))
-    }
-
     pub(super) fn of(
         listed: Vec<ListedQueue>,
         has_rates: bool,
@@ -83,27 +87,26 @@ impl Sample {
         self.queues.iter().map(|queue| messages_of(&queue.listed)).sum()
     }
 
-    /// One line about all queues.
-    pub(super) fn summary(&self) -> String {
+    /// The numbers of all queues, the most important first.
+    pub(super) fn summary(&self) -> Vec<String> {
         let sum = |number: fn(&ListedQueue) -> Option<u64>| -> u64 {
             self.queues.iter().filter_map(|queue| number(&queue.listed)).sum()
         };
         let rate = |rate: fn(&SampledQueue) -> Option<f64>| -> f64 {
             self.queues.iter().filter_map(rate).sum()
         };
-        let ready = sum(|queue| queue.ready);
-        let queues = self.queues.len();
+        let queues = counted(self.queues.len() as u64, "queue");
+        let ready = format!("{} ready", sum(|queue| queue.ready));
         if !self.has_rates {
-            let change = rate(|queue| queue.change);
-            return format!("{queues} queues   {ready} ready   {change:+.1}/s");
+            return vec![queues, ready, format!("{:+.1}/s", rate(|queue| queue.change))];
         }
-        format!(
-            "{queues} queues   {ready} ready   {} unacknowledged   {:.1}/s published   \
-             {:.1}/s delivered",
-            sum(|queue| queue.unacknowledged),
-            rate(|queue| queue.listed.publish_rate),
-            rate(|queue| queue.listed.deliver_rate)
-        )
+        vec![
+            queues,
+            ready,
+            format!("{} unacknowledged", sum(|queue| queue.unacknowledged)),
+            format!("{:.1}/s published", rate(|queue| queue.listed.publish_rate)),
+            format!("{:.1}/s delivered", rate(|queue| queue.listed.deliver_rate)),
+        ]
     }
 
     /// The fields of the entries. Lines of JSON have the time in Unix seconds, too.
@@ -168,7 +171,7 @@ mod tests {
             later.entries(false).into_iter().map(|entry| entry[3].clone()).collect();
         assert_eq!(rates, [Value::from(5.0), Value::Null, Value::from(-2.5)]);
         assert_eq!(later.total(), 26);
-        assert_eq!(later.summary(), "3 queues   26 ready   +2.5/s");
+        assert_eq!(later.summary(), ["3 queues", "26 ready", "+2.5/s"]);
     }
 
     #[test]

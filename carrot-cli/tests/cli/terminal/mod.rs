@@ -1,0 +1,5 @@
+//! The command in a terminal.
+
+mod progress;
+mod tmux;
+mod top;
