@@ -1,5 +1,6 @@
 //! Copies of messages, which are equal to their originals.
 
+use carrot::backend::ShortString;
 use carrot::message::{DeliveryMode, Headers, Properties, Value};
 use carrot::{Connection, Queue};
 
@@ -65,6 +66,10 @@ fn originals(user: &str) -> Vec<(Properties, Vec<u8>)> {
         (Properties::new(), vec![0xff]),
         (transient, b"{}".to_vec()),
         (Properties::new().with_headers(Headers::new()), b"x".to_vec()),
+        (
+            Properties::new().with_app_id(ShortString::from_octets(b"not UTF-8: \xff")),
+            b"x".to_vec(),
+        ),
         (Properties::new().with_message_id("").with_content_type(""), b"x".to_vec()),
     ];
     for (name, value) in headers() {
