@@ -28,7 +28,7 @@ fn results(ran: &Ran) -> Vec<(String, String)> {
 }
 
 /// Asserts that exactly this check fails, that those before were done, and those after skipped.
-fn fails(ran: &Ran, code: i32, check: &str) {
+pub(crate) fn fails(ran: &Ran, code: i32, check: &str) {
     assert_eq!(ran.code, code, "{ran:?}");
     let results = results(ran);
     assert_eq!(results.len(), 10, "{ran:?}");
@@ -43,8 +43,13 @@ fn fails(ran: &Ran, code: i32, check: &str) {
     assert_eq!(ran.errors, format!("carrot: the check {check} failed\n"));
 }
 
-fn doctor(url: &str) -> Ran {
-    let mut doctor = command(&["doctor", "--json", "--timeout", "20"]);
+pub(crate) fn doctor(url: &str) -> Ran {
+    doctor_within("20", url)
+}
+
+/// Runs the doctor with this number of seconds for each check.
+pub(crate) fn doctor_within(seconds: &str, url: &str) -> Ran {
+    let mut doctor = command(&["doctor", "--json", "--timeout", seconds]);
     doctor.env("CARROT_URL", url);
     run(doctor, "")
 }

@@ -11,6 +11,7 @@ mod calls;
 mod consume;
 mod copies;
 mod doctor;
+mod doctor_advice;
 mod failures;
 mod listings;
 #[cfg(feature = "management")]

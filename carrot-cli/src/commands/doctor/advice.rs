@@ -7,8 +7,50 @@ use carrot::config::Scheme;
 use crate::escaping;
 
 pub(super) const SAYS_NOTHING: &str = "check the port, and what stands between: a load balancer without a broker, a broker that hangs";
-pub(super) const CLOSES: &str =
-    "check the port; a TLS port needs amqps://, and a proxy may have no broker behind it";
+
+/// Advice about a peer that ends the connection without an answer.
+pub(super) fn closes(scheme: Scheme) -> String {
+    match tls_of(scheme) {
+        Some(tls) if tls != scheme => format!(
+            "check the port; a TLS port needs {tls}://, and a proxy may have no broker behind it"
+        ),
+        _ => "check the address; a proxy may have no broker behind it".into(),
+    }
+}
+
+/// Advice about a socket of the file system that does not accept connections.
+pub(super) fn path(kind: ErrorKind) -> &'static str {
+    match kind {
+        ErrorKind::NotFound => {
+            "no socket is there: start the host of the broker, or correct the path"
+        }
+        ErrorKind::ConnectionRefused => {
+            "nothing listens at the socket: its host has ended, start it again"
+        }
+        ErrorKind::PermissionDenied => {
+            "the user of this process may not use the socket: the host has to permit it"
+        }
+        _ => "check that the host of the broker runs, and the path of its socket",
+    }
+}
+
+/// Returns the scheme of the same protocol with TLS. A socket of the file system has none.
+fn tls_of(scheme: Scheme) -> Option<Scheme> {
+    match scheme {
+        Scheme::Amqp | Scheme::Amqps => Some(Scheme::Amqps),
+        Scheme::Zmq | Scheme::Zmqs => Some(Scheme::Zmqs),
+        _ => None,
+    }
+}
+
+/// Returns the scheme of the same protocol without TLS.
+fn plain_of(scheme: Scheme) -> Scheme {
+    match scheme {
+        Scheme::Zmqs => Scheme::Zmq,
+        Scheme::Amqps => Scheme::Amqp,
+        other => other,
+    }
+}
 
 /// Advice about a port that does not accept connections.
 pub(super) fn tcp(kind: Option<ErrorKind>, scheme: Scheme, port: u16) -> String {
@@ -29,45 +71,54 @@ pub(super) fn tcp(kind: Option<ErrorKind>, scheme: Scheme, port: u16) -> String 
 }
 
 /// Advice about a TLS handshake that failed, by the text of the error.
-pub(super) fn tls(text: &str) -> &'static str {
+pub(super) fn tls(text: &str, scheme: Scheme) -> String {
     let has = |words: &[&str]| words.iter().any(|word| text.contains(word));
-    if has(&["UnknownIssuer", "BadSignature"]) {
+    let advice = if has(&["UnknownIssuer", "BadSignature"]) {
         "name the authority of the certificate in the URL: ?cacertfile=FILE"
     } else if has(&["not valid for name", "NotValidForName"]) {
         "connect by a name of the certificate, or add ?server_name_indication=NAME to the URL"
     } else if has(&["Expired", "expired", "NotValidYet", "not valid yet"]) {
         "renew the certificate of the broker; check the clock of this machine"
     } else if has(&["InvalidContentType", "corrupt message", "InvalidMessage"]) {
-        "the port has no TLS: use amqp:// or zmq://, or the port of TLS"
+        let plain = plain_of(scheme);
+        return format!("the port has no TLS: use {plain}://, or the port of TLS");
     } else if has(&["CertificateRequired", "HandshakeFailure", "BadCertificate", "AccessDenied"]) {
         "the broker may want a certificate of the client: ?certfile=FILE&keyfile=FILE"
     } else {
-        "check that the port has TLS: 5671 by default for amqps://, 5556 for zmqs://"
-    }
+        let port = scheme.default_port();
+        return format!("check that the port has TLS: {port} by default for {scheme}://");
+    };
+    advice.into()
 }
 
 /// Names the protocol that begins with these octets, and what to do.
-pub(super) fn of_other_protocol(first: &[u8]) -> (String, &'static str) {
-    let known: [(&[u8], &str, &str); 6] = [
-        (
-            b"HTTP/",
-            "HTTP",
-            "name the port of the broker: AMQP is at 5672, RabbitMQ's management at 15672",
+pub(super) fn of_other_protocol(first: &[u8], scheme: Scheme) -> (String, String) {
+    let has_tls = tls_of(scheme) == Some(scheme);
+    let named = |protocol: &str, advice: String| (protocol.to_string(), advice);
+    let port = match scheme {
+        Scheme::ZmqIpc => "name the socket of the broker".to_string(),
+        _ => format!(
+            "name the port of the broker: {scheme}:// has {} by default",
+            scheme.default_port()
         ),
-        (b"\x15\x03", "TLS", "the port has TLS: use amqps://, or the port without TLS"),
-        (b"\xff", "ZeroMQ", "use zmq:// for a hosted broker of carrot"),
-        (b"AMQP", "AMQP", "use amqp://, or name the port of the ZeroMQ host"),
-        (b"SSH-", "SSH", "name the port of the broker: AMQP is at 5672"),
-        (b"ERROR", "STOMP", "name the port of the broker: AMQP is at 5672"),
-    ];
-    match known.iter().find(|(start, _, _)| first.starts_with(start)) {
-        Some((_, protocol, advice)) => ((*protocol).to_string(), advice),
-        None => {
-            let shown = escaping::octets(first);
-            (
-                format!("another protocol, which begins with {shown:?}"),
-                "check the port: amqp:// has 5672, amqps:// 5671 and zmq:// 5555 by default",
-            )
-        }
+    };
+    if first.starts_with(b"HTTP/") {
+        named("HTTP", format!("{port}, RabbitMQ's management 15672"))
+    } else if first.starts_with(b"\x15\x03") {
+        let tls = tls_of(scheme).unwrap_or(Scheme::Zmqs);
+        named("TLS", format!("the port has TLS: use {tls}://, or the port without TLS"))
+    } else if first.starts_with(b"\xff") {
+        let other = if has_tls { Scheme::Zmqs } else { Scheme::Zmq };
+        named("ZeroMQ", format!("use {other}:// for a hosted broker of carrot"))
+    } else if first.starts_with(b"AMQP") {
+        let other = if has_tls { Scheme::Amqps } else { Scheme::Amqp };
+        named("AMQP", format!("use {other}://, or name the port of the ZeroMQ host"))
+    } else if first.starts_with(b"SSH-") {
+        named("SSH", port)
+    } else if first.starts_with(b"ERROR") {
+        named("STOMP", port)
+    } else {
+        let shown = escaping::octets(first);
+        (format!("another protocol, which begins with {shown:?}"), port)
     }
 }

@@ -3,6 +3,7 @@
 use std::io;
 use std::time::Instant;
 
+use carrot::config::Scheme;
 use carrot_amqp_wire::{
     Arguments, ConnectionStart, FramePart, FrameReader, Method, ProtocolHeader, RawValue,
 };
@@ -30,14 +31,18 @@ pub(super) struct NotGreeted {
 }
 
 /// Begins a connection of AMQP 0-9-1, and reads what the broker says about itself.
-pub(super) fn amqp(peer: &mut CheckedPeer, deadline: Instant) -> Result<Greeted, NotGreeted> {
+pub(super) fn amqp(
+    peer: &mut CheckedPeer,
+    scheme: Scheme,
+    deadline: Instant,
+) -> Result<Greeted, NotGreeted> {
     let sent = peer.send(&ProtocolHeader::AMQP_0_9_1.octets(), deadline);
     let mut reader = FrameReader::for_client(FRAME_MAX);
     let mut first = Vec::new();
     let mut buffer = [0; 4096];
     loop {
         // A peer that has closed the connection may have said why.
-        let mut octets = received(peer, &mut buffer, deadline, &mut first, &sent)?;
+        let mut octets = received(peer, &mut buffer, scheme, deadline, &mut first, &sent)?;
         match reader.read(&mut octets) {
             Ok(None) => {}
             Ok(Some(FramePart::ProtocolHeader(header))) => {
@@ -49,9 +54,9 @@ pub(super) fn amqp(peer: &mut CheckedPeer, deadline: Instant) -> Result<Greeted,
             }
             Ok(Some(FramePart::Frame(frame))) => match Method::read(frame.payload) {
                 Ok(Method::ConnectionStart(start)) => return Ok(greeted(&start)),
-                _ => return Err(unknown(&first)),
+                _ => return Err(unknown(&first, scheme)),
             },
-            Ok(Some(_)) | Err(_) => return Err(unknown(&first)),
+            Ok(Some(_)) | Err(_) => return Err(unknown(&first, scheme)),
         }
     }
 }
@@ -72,7 +77,11 @@ fn greeted(start: &ConnectionStart<'_>) -> Greeted {
 }
 
 /// Sends the greeting of ZMTP 3.1, and reads the start of the other one.
-pub(super) fn zeromq(peer: &mut CheckedPeer, deadline: Instant) -> Result<Greeted, NotGreeted> {
+pub(super) fn zeromq(
+    peer: &mut CheckedPeer,
+    scheme: Scheme,
+    deadline: Instant,
+) -> Result<Greeted, NotGreeted> {
     let mut greeting = [0; 64];
     greeting[0] = 0xFF;
     greeting[9] = 0x7F;
@@ -83,16 +92,16 @@ pub(super) fn zeromq(peer: &mut CheckedPeer, deadline: Instant) -> Result<Greete
     let mut first = Vec::new();
     let mut buffer = [0; 64];
     while first.len() < ZMTP_START {
-        received(peer, &mut buffer, deadline, &mut first, &sent)?;
+        received(peer, &mut buffer, scheme, deadline, &mut first, &sent)?;
         if first.first() != Some(&0xFF) {
-            return Err(unknown(&first));
+            return Err(unknown(&first, scheme));
         }
     }
     match (first.get(9), first.get(10), first.get(11)) {
         (Some(end), Some(major), Some(minor)) if end & 1 == 1 && *major >= 3 => {
             Ok(Greeted { protocol: format!("ZMTP {major}.{minor}"), release: None })
         }
-        _ => Err(unknown(&first)),
+        _ => Err(unknown(&first, scheme)),
     }
 }
 
@@ -100,6 +109,7 @@ pub(super) fn zeromq(peer: &mut CheckedPeer, deadline: Instant) -> Result<Greete
 fn received<'b>(
     peer: &mut CheckedPeer,
     buffer: &'b mut [u8],
+    scheme: Scheme,
     deadline: Instant,
     first: &mut Vec<u8>,
     sent: &io::Result<()>,
@@ -116,22 +126,22 @@ fn received<'b>(
             first.extend(octets.iter().take(room));
             Ok(octets)
         }
-        Err(_) if !first.is_empty() => Err(unknown(first)),
-        Err(error) => Err(silent(&error)),
+        Err(_) if !first.is_empty() => Err(unknown(first, scheme)),
+        Err(error) => Err(silent(&error, scheme)),
     }
 }
 
-fn silent(error: &io::Error) -> NotGreeted {
+fn silent(error: &io::Error, scheme: Scheme) -> NotGreeted {
     let is_late = matches!(error.kind(), io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock);
     let (text, advice) = if is_late {
-        ("it accepted the connection and said nothing in time", advice::SAYS_NOTHING)
+        ("it accepted the connection and said nothing in time", advice::SAYS_NOTHING.into())
     } else {
-        ("it closed the connection without an answer", advice::CLOSES)
+        ("it closed the connection without an answer", advice::closes(scheme))
     };
-    NotGreeted { text: text.into(), advice: advice.into() }
+    NotGreeted { text: text.into(), advice }
 }
 
-fn unknown(first: &[u8]) -> NotGreeted {
-    let (protocol, advice) = advice::of_other_protocol(first);
-    NotGreeted { text: format!("it speaks {protocol}"), advice: advice.into() }
+fn unknown(first: &[u8], scheme: Scheme) -> NotGreeted {
+    let (protocol, advice) = advice::of_other_protocol(first, scheme);
+    NotGreeted { text: format!("it speaks {protocol}"), advice }
 }

@@ -48,9 +48,12 @@ impl Reaching<'_> {
         let Some(mut peer) = self.secure(socket, report)? else { return Ok(None) };
         let started = Instant::now();
         let deadline = started + self.options.connect_timeout;
-        let greeted = match self.options.scheme {
-            Scheme::Zmq | Scheme::Zmqs | Scheme::ZmqIpc => greeting::zeromq(&mut peer, deadline),
-            _ => greeting::amqp(&mut peer, deadline),
+        let scheme = self.options.scheme;
+        let greeted = match scheme {
+            Scheme::Zmq | Scheme::Zmqs | Scheme::ZmqIpc => {
+                greeting::zeromq(&mut peer, scheme, deadline)
+            }
+            _ => greeting::amqp(&mut peer, scheme, deadline),
         };
         let took = Some(started.elapsed());
         match greeted {
@@ -136,8 +139,7 @@ impl Reaching<'_> {
             }
             Err(error) => {
                 let failure = CommandFailure::unreachable(format!("{}: {error}", self.name));
-                let advice = "check that the host of the broker runs, and the path of its socket";
-                report.failed(Check::Tcp, took, failure, advice)?;
+                report.failed(Check::Tcp, took, failure, advice::path(error.kind()))?;
                 Ok(None)
             }
         }
@@ -175,9 +177,9 @@ impl Reaching<'_> {
             }
             Err(error) => {
                 let text = error.to_string();
-                let advice = advice::tls(&text);
+                let advice = advice::tls(&text, self.options.scheme);
                 let failure = CommandFailure::unreachable(text);
-                report.failed(Check::Tls, Some(started.elapsed()), failure, advice)?;
+                report.failed(Check::Tls, Some(started.elapsed()), failure, &advice)?;
                 Ok(None)
             }
         }
