@@ -71,8 +71,7 @@ pub(crate) struct PropertyArguments {
     /// MIME type of the body
     #[arg(long, value_name = "TYPE")]
     content_type: Option<String>,
-    /// Identifier of the message. Defaults to a random one, and with --json-lines to that of the
-    /// record, or none
+    /// Identifier of the message. Defaults to a random one
     #[arg(long, value_name = "ID")]
     message_id: Option<String>,
     /// Identifier that an answer repeats

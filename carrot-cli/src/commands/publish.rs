@@ -50,7 +50,8 @@ pub(crate) struct PublishArguments {
     #[arg(long, conflicts_with_all = ["body", "file", "json_lines"])]
     lines: bool,
     /// Each line of the standard input is a message as consume --json prints it. The exchange and
-    /// the routing key of the arguments go before those of the message
+    /// the routing key of the arguments go before those of the message. A message without an
+    /// identifier gets none
     #[arg(long, conflicts_with_all = ["body", "file"])]
     json_lines: bool,
     /// Publish each message this number of times

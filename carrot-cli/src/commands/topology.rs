@@ -9,7 +9,7 @@ use crate::broker_arguments::BrokerArguments;
 use crate::commands::topology_export::ExportArguments;
 use crate::escaping;
 use crate::exit::{CommandFailure, Result};
-use crate::printing::{print_entries, print_line};
+use crate::printing::{counted, print_entries, print_line};
 
 /// Declares, compares or exports exchanges, queues and bindings.
 ///
@@ -76,7 +76,7 @@ impl TopologyArguments {
         match entries.len() {
             0 if broker.json => Ok(()),
             0 => print_line("no differences"),
-            number => Err(CommandFailure::different(format!("{number} differences"))),
+            number => Err(CommandFailure::different(counted(number as u64, "difference"))),
         }
     }
 }

@@ -18,6 +18,8 @@ mod listings;
 mod management;
 mod moves;
 mod output;
+#[cfg(unix)]
+mod page;
 mod publish;
 mod serve;
 #[cfg(unix)]
