@@ -21,7 +21,6 @@ impl CommandFailure {
     }
 
     /// The broker cannot be reached.
-    #[cfg_attr(not(feature = "management"), expect(dead_code, reason = "only HTTP needs it"))]
     pub(crate) fn unreachable(text: impl Into<String>) -> CommandFailure {
         CommandFailure { code: 3, text: text.into() }
     }
