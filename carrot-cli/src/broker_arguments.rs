@@ -33,7 +33,7 @@ pub(crate) struct BrokerArguments {
     password_file: Option<PathBuf>,
     /// Seconds for connecting, and for each answer of the broker
     #[arg(long, global = true, value_name = "SECONDS", default_value = "10", value_parser = seconds)]
-    timeout: Duration,
+    pub(crate) timeout: Duration,
     /// Print one line of JSON for each entry
     #[arg(long, global = true)]
     pub(crate) json: bool,

@@ -34,7 +34,7 @@ pub(crate) fn named_value(text: &str) -> std::result::Result<NamedValue, String>
 }
 
 /// The body of one message.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub(crate) struct BodyArguments {
     /// Body of the message. Defaults to the standard input
     pub(crate) body: Option<String>,
@@ -62,7 +62,7 @@ impl BodyArguments {
 }
 
 /// The properties of each message.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Properties")]
 pub(crate) struct PropertyArguments {
     /// Header: NAME=TEXT, or NAME:=JSON. Can be repeated

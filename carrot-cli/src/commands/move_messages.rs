@@ -91,7 +91,8 @@ impl MoveArguments {
             let publisher = match &self.to {
                 Some(queue) => {
                     connection.declare_queue(Queue::existing(queue))?;
-                    Some(connection.publisher().routing_key(queue).mandatory().build()?)
+                    let publisher = connection.publisher().send_timeout(broker.timeout);
+                    Some(publisher.routing_key(queue).mandatory().build()?)
                 }
                 None => None,
             };

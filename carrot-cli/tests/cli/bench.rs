@@ -8,7 +8,9 @@ use carrot::memory::Broker;
 use carrot::server::Server;
 use carrot::zeromq::BrokerHost;
 
-use crate::support::{LONG, TestBroker, command, finish, interrupt, on_each_broker, run};
+use crate::support::{
+    LONG, TestBroker, command, finish, interrupt, on_each_broker, run, until_blocked,
+};
 
 on_each_broker! {
     bench_of_some_messages_counts_all
@@ -110,15 +112,7 @@ fn ends_while_blocked(url: &str, arguments: &[&str]) {
     let mut line = String::new();
     errors.read_line(&mut line).unwrap();
     let queue = line.trim().strip_prefix("carrot: the queue is ").unwrap().to_string();
-    let deadline = Instant::now() + LONG;
-    let (mut before, mut same) = (String::new(), 0);
-    // The number of messages no longer changes.
-    while same < 5 {
-        let now = run(on(&["count", &queue, "--json"]), "").output;
-        same = if now == before && !now.contains(r#""ready":0"#) { same + 1 } else { 0 };
-        before = now;
-        assert!(Instant::now() < deadline, "publishing is not blocked: {before}");
-    }
+    until_blocked(url, &queue);
     let started = Instant::now();
     interrupt(&child);
     let ran = finish(child);

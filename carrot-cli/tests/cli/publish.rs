@@ -2,9 +2,12 @@
 
 use std::io::{BufRead, BufReader, Write};
 use std::process::Stdio;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use crate::support::{TestBroker, finish, interrupt, next_line, on_each_broker, start};
+use crate::support::{
+    LONG, TestBroker, command, finish, interrupt, next_line, on_each_broker, run, start,
+    until_blocked,
+};
 
 on_each_broker! {
     publish_of_an_argument_a_file_and_the_input
@@ -155,4 +158,27 @@ fn publish_to_no_queue_is_reported_before_the_input_ends(broker: &TestBroker) {
     assert!(error.contains("message 1: no queue is named"), "{error}");
     drop(input);
     assert_eq!(finish(child).code, 6);
+}
+
+#[test]
+fn publish_ended_while_the_broker_blocks_it_does_not_wait() {
+    let broker = carrot::memory::Broker::new();
+    let server =
+        carrot::server::Server::builder(&broker).memory_limit(50_000).bind("127.0.0.1:0").unwrap();
+    let url = server.url();
+    let mut declare = command(&["declare", "queue", "q"]);
+    declare.env("CARROT_URL", &url);
+    assert_eq!(run(declare, "").code, 0);
+    let mut publish = command(&["publish", "-q", "q", &"x".repeat(1000), "--count", "500"]);
+    publish.env("CARROT_URL", &url).args(["--timeout", "300"]);
+    let (child, _output) = start(publish);
+    until_blocked(&url, "q");
+    let started = Instant::now();
+    interrupt(&child);
+    let ran = finish(child);
+    assert!(started.elapsed() < LONG / 2, "{:?}", started.elapsed());
+    assert_eq!(ran.code, 130, "{ran:?}");
+    assert!(ran.errors.contains(" unknown\n"), "{ran:?}");
+    assert!(!ran.errors.contains(" 0 unknown\n"), "{ran:?}");
+    server.stop(LONG).unwrap();
 }

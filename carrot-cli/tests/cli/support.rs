@@ -201,6 +201,20 @@ pub(crate) fn next_line(output: &mut BufReader<ChildStdout>) -> String {
     line.trim_end().to_string()
 }
 
+/// Waits until the number of ready messages of a queue no longer changes.
+pub(crate) fn until_blocked(url: &str, queue: &str) {
+    let deadline = Instant::now() + LONG;
+    let (mut before, mut same) = (String::new(), 0);
+    while same < 5 {
+        let mut count = command(&["count", queue, "--json"]);
+        count.env("CARROT_URL", url);
+        let now = run(count, "").output;
+        same = if now == before && !now.contains(r#""ready":0"#) { same + 1 } else { 0 };
+        before = now;
+        assert!(Instant::now() < deadline, "publishing is not blocked: {before}");
+    }
+}
+
 /// Sends the signal of Ctrl-C.
 pub(crate) fn interrupt(child: &Child) {
     let killed = Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();

@@ -1,0 +1,171 @@
+//! `carrot publish`.
+
+mod publish_counts;
+mod publishing;
+
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use carrot::message::{DeliveryMode, Properties};
+use clap::Args;
+
+use self::publish_counts::PublishCounts;
+use self::publishing::Publishing;
+use crate::broker_arguments::BrokerArguments;
+use crate::exit::{CommandFailure, Result};
+use crate::input_lines::InputLines;
+use crate::interrupt::Interrupt;
+use crate::message_arguments::{BodyArguments, PropertyArguments};
+use crate::message_record::MessageRecord;
+
+/// The time after which a wait looks at the thread that publishes.
+const STEP: Duration = Duration::from_millis(5);
+/// The time without progress, after Ctrl-C, after which the report goes without the answers.
+const LEAVE: Duration = Duration::from_secs(1);
+
+const EXAMPLES: &str = "\
+Examples:
+  carrot publish -q jobs 'resize 7.png'           to a queue
+  carrot publish -e orders -k orders.new < order  to an exchange, the body from a file
+  carrot publish -q jobs --lines < jobs.txt       a message for each line
+  carrot consume jobs --json | carrot publish --json-lines --url URL   to another broker";
+
+/// Publishes messages, waits for the broker's confirm of each, and reports those that reached no
+/// queue.
+#[derive(Debug, Clone, Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct PublishArguments {
+    #[command(flatten)]
+    body: BodyArguments,
+    /// Exchange. Defaults to the default exchange, whose routing key is the name of a queue
+    #[arg(long, short)]
+    exchange: Option<String>,
+    /// Routing key
+    #[arg(long, short = 'k', value_name = "KEY")]
+    routing_key: Option<String>,
+    /// Queue, by the default exchange
+    #[arg(long, short, conflicts_with_all = ["exchange", "routing_key"])]
+    queue: Option<String>,
+    /// Each line of the standard input is a body
+    #[arg(long, conflicts_with_all = ["body", "file", "json_lines"])]
+    lines: bool,
+    /// Each line of the standard input is a message as consume --json prints it. The exchange and
+    /// the routing key of the arguments go before those of the message. A message without an
+    /// identifier gets none
+    #[arg(long, conflicts_with_all = ["body", "file"])]
+    json_lines: bool,
+    /// Publish each message this number of times
+    #[arg(long, default_value = "1")]
+    count: u64,
+    /// Publish at most this number of messages in a second
+    #[arg(long, value_name = "MESSAGES")]
+    rate: Option<f64>,
+    #[command(flatten)]
+    properties: PropertyArguments,
+}
+
+impl PublishArguments {
+    pub(crate) fn run(&self, broker: &BrokerArguments) -> Result<()> {
+        if self.rate.is_some_and(|rate| !(rate.is_finite() && rate > 0.0)) {
+            return Err(CommandFailure::input("--rate must be above 0"));
+        }
+        let (exchange, key) = match &self.queue {
+            Some(queue) => (Some(String::new()), Some(queue.clone())),
+            None => (self.exchange.clone(), self.routing_key.clone()),
+        };
+        if exchange.is_none() && key.is_none() && !self.json_lines {
+            return Err(CommandFailure::input("publish needs --queue, or --exchange with its key"));
+        }
+        let interrupt = Interrupt::install()?;
+        // A copy has an id only if its original has one.
+        let makes_ids = !self.json_lines;
+        let mut publishing = Publishing::new(broker, self.rate, makes_ids, &interrupt)?;
+        let counts = publishing.counts();
+        let arguments = self.clone();
+        let thread = thread::Builder::new().name("carrot-publish".into()).spawn(move || {
+            let read = arguments.publish(&mut publishing, exchange.as_deref(), key.as_deref());
+            // Answers of what was sent before an error of the input count, too.
+            (publishing.finish(), read)
+        })?;
+        let ended = wait_for(thread, &counts, &interrupt);
+        let reported = counts.report(broker.json);
+        let Some((answered, read)) = ended else {
+            return Err(CommandFailure::interrupted("interrupted: the broker does not answer"));
+        };
+        answered?;
+        reported?;
+        read?;
+        if interrupt.is_wanted() {
+            return Err(CommandFailure::interrupted("interrupted"));
+        }
+        Ok(())
+    }
+
+    fn publish(
+        &self,
+        publishing: &mut Publishing,
+        exchange: Option<&str>,
+        key: Option<&str>,
+    ) -> Result<()> {
+        if !self.lines && !self.json_lines {
+            let body = self.body.read()?;
+            let properties = self.properties.apply(persistent());
+            let (exchange, key) = (exchange.unwrap_or_default(), key.unwrap_or_default());
+            return publishing.repeat(self.count, exchange, key, &properties, &body);
+        }
+        let mut lines = InputLines::start()?;
+        let interrupt = publishing.interrupt.clone();
+        while let Some((number, line)) = lines.next(&interrupt, || publishing.take_answers())? {
+            if !self.lines && line.trim().is_empty() {
+                continue;
+            }
+            self.publish_line(publishing, exchange, key, &line)
+                .map_err(|failure| failure.in_line(number))?;
+        }
+        Ok(())
+    }
+
+    /// Publishes a line of the input, the body or the whole message.
+    fn publish_line(
+        &self,
+        publishing: &mut Publishing,
+        exchange: Option<&str>,
+        key: Option<&str>,
+        line: &str,
+    ) -> Result<()> {
+        if self.lines {
+            let properties = self.properties.apply(persistent());
+            let (exchange, key) = (exchange.unwrap_or_default(), key.unwrap_or_default());
+            return publishing.repeat(self.count, exchange, key, &properties, line.as_bytes());
+        }
+        let record = MessageRecord::read(line)?;
+        let exchange = exchange.unwrap_or(&record.exchange);
+        let key = key.unwrap_or(&record.routing_key);
+        let properties = self.properties.apply(record.properties.clone());
+        publishing.repeat(self.count, exchange, key, &properties, &record.body()?)
+    }
+}
+
+fn persistent() -> Properties {
+    Properties::new().with_delivery_mode(DeliveryMode::Persistent)
+}
+
+/// Waits for the thread that publishes. Returns `None` if the user ends the command while the
+/// broker takes no messages and answers none.
+fn wait_for<T>(thread: JoinHandle<T>, counts: &PublishCounts, interrupt: &Interrupt) -> Option<T> {
+    let mut progress = (counts.progress(), Instant::now());
+    while !thread.is_finished() {
+        thread::sleep(STEP);
+        let now = counts.progress();
+        if now != progress.0 || !interrupt.is_wanted() {
+            progress = (now, Instant::now());
+        }
+        if progress.1.elapsed() > LEAVE {
+            return None;
+        }
+    }
+    match thread.join() {
+        Ok(result) => Some(result),
+        Err(panic) => std::panic::resume_unwind(panic),
+    }
+}
