@@ -122,6 +122,7 @@ pub use broker::builder::BrokerBuilder;
 pub use broker::fault_plan::Operation;
 pub use clock::ManualClock;
 pub use driver::connector::MemoryConnector;
+pub use testing::counts::QueueCounts;
 pub use testing::faults::Faults;
 pub use testing::inspect::{ChannelView, ConnectionView, ConsumerView, QueueView, UnackedView};
 pub use testing::recording::Recording;

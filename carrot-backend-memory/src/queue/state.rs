@@ -34,6 +34,10 @@ pub(crate) struct QueueState {
     /// The other ones, in a quorum queue.
     held: HeldDeliveries,
     last_number: u64,
+    /// The number of messages that the queue has accepted.
+    pub(crate) published: u64,
+    /// The number of messages that it has delivered, again or for the first time.
+    pub(crate) delivered: u64,
     pub(crate) consumers: QueueConsumers,
     /// The time of the last use that keeps the queue from expiring.
     pub(crate) last_used: u64,
@@ -94,6 +98,8 @@ impl QueueState {
             fetched: 0,
             held: HeldDeliveries::default(),
             last_number: 0,
+            published: 0,
+            delivered: 0,
             consumers: QueueConsumers::new(rules.single_active),
             last_used: context.clock.now(),
             timer: NEVER,
@@ -117,6 +123,7 @@ impl QueueState {
             return false;
         }
         self.last_number += 1;
+        self.published += 1;
         let expires = self.expiry(expiration);
         let mut message = QueuedMessage::new(message, expires, self.last_number);
         let is_classic = self.rules.kind == QueueKind::Classic;
@@ -179,6 +186,7 @@ impl QueueState {
             let manual = consumer.manual;
             match consumer.sink.deliver(manual.then_some(key), message, shown) {
                 Ok(()) => {
+                    self.delivered += 1;
                     self.unacked += usize::from(manual);
                     if manual && self.rules.kind != QueueKind::Classic {
                         self.held.add(key);
@@ -395,6 +403,7 @@ impl QueueState {
 
     /// Notes the delivery of a message that was fetched with `get`.
     pub(crate) fn note_fetched(&mut self, manual: bool) {
+        self.delivered += 1;
         self.unacked += usize::from(manual);
         self.fetched += usize::from(manual);
     }

@@ -326,11 +326,7 @@ impl BrokerShared {
         self.send_dead_letters();
         let mut unacked = Vec::new();
         self.each_unacked(queue, |view| unacked.push(view));
-        let mut definition = QueueDefinition::new(&*queue.name);
-        definition.durable = queue.durable;
-        definition.exclusive = queue.owner.is_some();
-        definition.auto_delete = queue.auto_delete;
-        definition.arguments = queue.arguments.clone();
+        let definition = definition_of(queue);
         QueueView { definition, ready, delayed, unacked, consumers }
     }
 
@@ -350,6 +346,16 @@ impl BrokerShared {
             }
         }
     }
+}
+
+/// Returns the declaration of a queue.
+pub(super) fn definition_of(queue: &BrokerQueue) -> QueueDefinition {
+    let mut definition = QueueDefinition::new(&*queue.name);
+    definition.durable = queue.durable;
+    definition.exclusive = queue.owner.is_some();
+    definition.auto_delete = queue.auto_delete;
+    definition.arguments = queue.arguments.clone();
+    definition
 }
 
 fn channel_view(channel: &BrokerChannel) -> ChannelView {

@@ -18,6 +18,7 @@ mod alarms;
 mod bad_input;
 mod basics;
 mod consumers;
+mod counts;
 mod dead_letters;
 mod faults;
 mod limits;
