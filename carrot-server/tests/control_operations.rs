@@ -7,7 +7,7 @@ mod support;
 use carrot_amqp_wire::{ConfirmSelect, ExchangeDeclare, Method, QueueBind};
 use carrot_backend_memory::{Broker, ManualClock};
 use carrot_core::{Connection, Queue};
-use carrot_server::Server;
+use carrot_server::{ControlInterface, Server};
 use serde_json::{Value, json};
 
 use crate::support::control::{ControlClient, serve};
@@ -253,6 +253,7 @@ fn connections_queues_and_consumers_are_listed() {
         assert_eq!(queue["name"], "q");
         assert_eq!((&queue["ready"], &queue["unacked"]), (&json!(1), &json!(2)));
         assert_eq!((&queue["delayed"], &queue["consumers"]), (&json!(0), &json!(1)));
+        assert_eq!((&queue["published"], &queue["delivered"]), (&json!(3), &json!(2)));
         assert_eq!(queue["durable"], false);
     }
     let consumer = &queue["consumer_details"][0];
@@ -350,6 +351,8 @@ fn exchanges_and_bindings_are_listed() {
     let binding = &bindings["bindings"][0];
     assert_eq!(binding["destination"], json!({ "queue": "q" }));
     assert_eq!(binding["routing_key"], "usd.#");
+    let all = bench.control.call("bindings", &none());
+    assert_eq!(all["bindings"], bindings["bindings"]);
     let (status, error) = bench.control.refused("bindings", &json!({ "exchange": "none" }));
     assert_eq!((status, &*error), (404, "no exchange \"none\""));
 }
@@ -394,6 +397,23 @@ fn wait_until_idle_returns_once_the_messages_are_acknowledged() {
     assert_eq!(bench.client.next(), "basic.deliver 1");
     bench.client.method(1, carrot_amqp_wire::BasicAck { delivery_tag: 1, multiple: false });
     assert_eq!(waiting.join().unwrap(), none());
+}
+
+#[test]
+fn interface_without_a_server_controls_its_broker() {
+    let broker = Broker::new();
+    let interface = ControlInterface::bind("127.0.0.1:0", &broker).unwrap();
+    let control = ControlClient::of(&interface);
+    Connection::new(broker.connector()).declare_queue("q").unwrap();
+    assert_eq!(control.call("vhosts", &none()), json!({ "vhosts": ["/"] }));
+    assert_eq!(control.call("queues", &none())["queues"][0]["name"], "q");
+    let refused = ControlInterface::bind("0.0.0.0:0", &broker).unwrap_err();
+    assert!(refused.to_string().contains("loopback"), "{refused}");
+    let address = interface.address();
+    let in_use = ControlInterface::bind(&address.to_string(), &broker).unwrap_err();
+    assert!(in_use.to_string().contains("control interface"), "{in_use}");
+    drop(interface);
+    assert!(std::net::TcpStream::connect(address).is_err());
 }
 
 #[test]

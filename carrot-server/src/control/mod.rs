@@ -9,12 +9,15 @@ mod operations;
 mod request;
 mod response;
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::net::SocketAddr;
 
+use carrot_backend_memory::Broker;
 use carrot_core::Result;
 
 use crate::control::listener::ControlListener;
+use crate::control::operations::DEFAULT_VHOST;
 use crate::settings::ServerSettings;
 
 /// The control interface of a [`Server`](crate::Server): faults, the manual clock and inspection,
@@ -22,6 +25,7 @@ use crate::settings::ServerSettings;
 ///
 /// [`ServerBuilder::control`](crate::ServerBuilder::control) asks for the interface, and
 /// [`Server::control`](crate::Server::control) returns it. The interface ends with its server.
+/// [`bind`](ControlInterface::bind) starts an interface without a server.
 ///
 /// ```
 /// use carrot::memory::{Broker, ManualClock};
@@ -77,12 +81,12 @@ use crate::settings::ServerSettings;
 /// | `vhosts` | | returns the names of the virtual hosts |
 /// | `statistics` | | returns the release, and the numbers of connections, channels, exchanges, queues, messages and consumers |
 /// | `connections` | | [`Broker::connections`]: names, users, channels |
-/// | `queues` | | returns all queues: their declarations, the numbers of messages and consumers |
+/// | `queues` | | returns all queues: their declarations, and the numbers of [`QueueCounts`] |
 /// | `queue` | `queue` | [`Broker::queue`]: the same of one queue, and its consumers |
 /// | `messages` | `queue`, `state?`, `skip?`, `limit?` | returns the messages of a queue, which stay there; `state` is `ready`, `delayed` or `unacked` |
 /// | `put` | `queue`, `exchange?`, `routing_key?`, `properties?`, `body?` or `body_base64?` | [`Broker::put`] |
 /// | `exchanges` | | returns the declarations of all exchanges |
-/// | `bindings` | `exchange` | [`Broker::bindings`] |
+/// | `bindings` | `exchange?` | [`Broker::bindings`]; those of all exchanges without the field |
 /// | `record` | `exchange` | [`Broker::record`]; returns the number of the `recording` |
 /// | `recorded` | `recording`, `skip?`, `limit?` | returns the messages of a recording, oldest first |
 /// | `stop_recording` | `recording` | ends a recording |
@@ -132,6 +136,7 @@ use crate::settings::ServerSettings;
 /// [`Faults::clear`]: carrot_backend_memory::Faults::clear
 /// [`Faults::outstanding`]: carrot_backend_memory::Faults::outstanding
 /// [`Broker::connections`]: carrot_backend_memory::Broker::connections
+/// [`QueueCounts`]: carrot_backend_memory::QueueCounts
 /// [`Broker::queue`]: carrot_backend_memory::Broker::queue
 /// [`Broker::put`]: carrot_backend_memory::Broker::put
 /// [`Broker::bindings`]: carrot_backend_memory::Broker::bindings
@@ -142,6 +147,32 @@ pub struct ControlInterface {
 }
 
 impl ControlInterface {
+    /// Starts an interface of a broker without a server. The broker is its virtual host `/`, also
+    /// if a ZeroMQ host serves the same broker. Dropping the interface ends it.
+    ///
+    /// `address` is a host and a port of the loopback interface. Port 0 stands for a free port,
+    /// which [`address`](ControlInterface::address) returns.
+    ///
+    /// # Errors
+    /// - [`Error::Config`]: the address is not of the loopback interface.
+    /// - [`Error::Backend`]: the address cannot be used, for example because its port is in use.
+    ///
+    /// ```
+    /// use carrot::memory::Broker;
+    /// use carrot::server::ControlInterface;
+    ///
+    /// let control = ControlInterface::bind("127.0.0.1:0", &Broker::new())?;
+    /// assert!(control.address().ip().is_loopback());
+    /// # Ok::<(), carrot::Error>(())
+    /// ```
+    ///
+    /// [`Error::Config`]: carrot_core::Error::Config
+    /// [`Error::Backend`]: carrot_core::Error::Backend
+    pub fn bind(address: &str, broker: &Broker) -> Result<ControlInterface> {
+        let vhosts = BTreeMap::from([(DEFAULT_VHOST.to_string(), broker.clone())]);
+        Ok(ControlInterface { listener: ControlListener::start(address, vhosts)? })
+    }
+
     /// Starts the interface at an address, which is a host and a port.
     pub(crate) fn start(address: &str, settings: &ServerSettings) -> Result<ControlInterface> {
         Ok(ControlInterface { listener: ControlListener::start(address, settings.vhosts.clone())? })

@@ -35,8 +35,8 @@ pub(super) fn connections(call: OperationCall<'_>) -> Result<Value, ControlError
 pub(super) fn queues(call: OperationCall<'_>) -> Result<Value, ControlError> {
     call.fields.finish()?;
     let names = call.broker.queues();
-    let views = names.iter().filter_map(|name| call.broker.queue(name));
-    let queues = views.map(|view| shown::queue(&view)).collect::<Result<Vec<_>, _>>()?;
+    let counts = names.iter().filter_map(|name| call.broker.queue_counts(name));
+    let queues = counts.map(|counts| shown::queue(&counts)).collect::<Result<Vec<_>, _>>()?;
     Ok(json!({ "queues": queues }))
 }
 
@@ -44,7 +44,8 @@ pub(super) fn queue(mut call: OperationCall<'_>) -> Result<Value, ControlError> 
     let name = call.fields.text("queue", LONGEST_NAME)?;
     call.fields.finish()?;
     let view = call.broker.queue(&name).ok_or_else(|| no_queue(&name))?;
-    let mut queue = shown::queue(&view)?;
+    let counts = call.broker.queue_counts(&name).ok_or_else(|| no_queue(&name))?;
+    let mut queue = shown::queue(&counts)?;
     let consumers: Vec<Value> = view
         .consumers
         .iter()
@@ -79,12 +80,19 @@ pub(super) fn exchanges(call: OperationCall<'_>) -> Result<Value, ControlError> 
 }
 
 pub(super) fn bindings(mut call: OperationCall<'_>) -> Result<Value, ControlError> {
-    let exchange = call.fields.text("exchange", LONGEST_NAME)?;
+    let exchange = call.fields.optional_text("exchange", LONGEST_NAME)?;
     call.fields.finish()?;
-    if call.broker.exchange(&exchange).is_none() {
-        return Err(ControlError::new(404, format!("no exchange {exchange:?}")));
-    }
-    Ok(json!({ "bindings": shown::value(&call.broker.bindings(&exchange))? }))
+    let bindings = match exchange {
+        Some(exchange) if call.broker.exchange(&exchange).is_none() => {
+            return Err(ControlError::new(404, format!("no exchange {exchange:?}")));
+        }
+        Some(exchange) => call.broker.bindings(&exchange),
+        None => {
+            let exchanges = call.broker.exchanges();
+            exchanges.iter().flat_map(|exchange| call.broker.bindings(exchange)).collect()
+        }
+    };
+    Ok(json!({ "bindings": shown::value(&bindings)? }))
 }
 
 pub(super) fn statistics(call: OperationCall<'_>) -> Result<Value, ControlError> {
@@ -94,11 +102,11 @@ pub(super) fn statistics(call: OperationCall<'_>) -> Result<Value, ControlError>
     let channels: usize = connections.iter().map(|connection| connection.channels.len()).sum();
     let names = broker.queues();
     let (mut ready, mut delayed, mut unacked, mut consumers) = (0, 0, 0, 0);
-    for view in names.iter().filter_map(|name| broker.queue(name)) {
-        ready += view.ready.len();
-        delayed += view.delayed.len();
-        unacked += view.unacked.len();
-        consumers += view.consumers.len();
+    for counts in names.iter().filter_map(|name| broker.queue_counts(name)) {
+        ready += counts.ready;
+        delayed += counts.delayed;
+        unacked += counts.unacked;
+        consumers += counts.consumers;
     }
     Ok(json!({
         "release": broker.release().to_string(),

@@ -22,7 +22,7 @@ use crate::control::operations::call::{LONGEST_NAME, OperationCall};
 use crate::control::operations::kept_recordings::KeptRecordings;
 
 /// The virtual host of an operation that names none.
-const DEFAULT_VHOST: &str = "/";
+pub(super) const DEFAULT_VHOST: &str = "/";
 
 /// The brokers that a control interface controls.
 pub(crate) struct ControlledBrokers {

@@ -1,6 +1,6 @@
 //! Messages and declarations as JSON.
 
-use carrot_backend_memory::QueueView;
+use carrot_backend_memory::QueueCounts;
 use carrot_core::Error;
 use carrot_core::backend::Content;
 use serde::Serialize;
@@ -95,16 +95,18 @@ fn messages_within(
     Ok(json!({ "total": total, "messages": shown }))
 }
 
-/// Returns the declaration of a queue, and the numbers of its messages and consumers.
-pub(super) fn queue(view: &QueueView) -> Result<Map<String, Value>, ControlError> {
-    let Value::Object(mut queue) = value(&view.definition)? else {
+/// Returns the declaration of a queue, and its numbers.
+pub(super) fn queue(counts: &QueueCounts) -> Result<Map<String, Value>, ControlError> {
+    let Value::Object(mut queue) = value(&counts.definition)? else {
         return Err(Error::Backend { reason: "a queue is not a table".into(), source: None }.into());
     };
     queue.remove("passive");
-    queue.insert("ready".into(), view.ready.len().into());
-    queue.insert("delayed".into(), view.delayed.len().into());
-    queue.insert("unacked".into(), view.unacked.len().into());
-    queue.insert("consumers".into(), view.consumers.len().into());
+    queue.insert("ready".into(), counts.ready.into());
+    queue.insert("delayed".into(), counts.delayed.into());
+    queue.insert("unacked".into(), counts.unacked.into());
+    queue.insert("consumers".into(), counts.consumers.into());
+    queue.insert("published".into(), counts.published.into());
+    queue.insert("delivered".into(), counts.delivered.into());
     Ok(queue)
 }
 
