@@ -13,7 +13,8 @@ use crate::exit::Result;
 ///
 /// The URL of the broker comes from --url or from CARROT_URL. amqp:// and amqps:// reach RabbitMQ,
 /// zmq:// and zmq+ipc:// a hosted broker of carrot. Listings come from RabbitMQ's management API,
-/// whose URL --management or CARROT_MANAGEMENT names.
+/// whose URL --management or CARROT_MANAGEMENT names, or from the control interface of a hosted
+/// broker, whose URL --control or CARROT_CONTROL names.
 #[derive(Debug, Parser)]
 #[command(name = "carrot", version, max_term_width = 100, after_help = AFTER_HELP)]
 pub(crate) struct CommandLine {

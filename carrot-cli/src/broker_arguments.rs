@@ -1,6 +1,6 @@
 //! Which broker, as whom, and for how long.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use carrot::config::Credentials;
@@ -8,7 +8,9 @@ use carrot::{Connection, ConnectionOptions};
 use clap::Args;
 
 use crate::exit::{CommandFailure, Result};
-use crate::management::{ManagementClient, ManagementUrl};
+use crate::inspection::{Inspection, VhostScope};
+use crate::inspection_arguments::{GivenUser, InspectionArguments, warn_of_password};
+use crate::secret_file::first_line;
 
 /// The arguments that every command on a broker has.
 #[derive(Debug, Args)]
@@ -23,11 +25,8 @@ pub(crate) struct BrokerArguments {
     /// Name of the user. Defaults to that of the URL
     #[arg(long, global = true, value_name = "NAME", requires = "password_file")]
     user: Option<String>,
-    /// URL of RabbitMQ's management API, such as http://guest@localhost:15672, for listings.
-    /// Defaults to CARROT_MANAGEMENT. The virtual host is that of --url. The user and the password
-    /// default to guest; --user and --password-file replace them
-    #[arg(long, global = true, value_name = "URL")]
-    management: Option<String>,
+    #[command(flatten)]
+    inspection: InspectionArguments,
     /// File whose first line is the password of the user
     #[arg(long, global = true, value_name = "FILE")]
     password_file: Option<PathBuf>,
@@ -82,45 +81,21 @@ impl BrokerArguments {
         path.map(|path| first_line("--password-file", path)).transpose()
     }
 
-    /// Returns the client of the management API, if an argument or the environment names one.
-    pub(crate) fn management(&self) -> Result<Option<ManagementClient>> {
-        let variable = "CARROT_MANAGEMENT";
-        let (name, url) = match (&self.management, std::env::var(variable)) {
-            (Some(url), _) => ("--management", url.clone()),
-            (None, Ok(url)) if !url.is_empty() => (variable, url),
-            _ => return Ok(None),
-        };
-        let mut url = ManagementUrl::parse(&url)
-            .map_err(|reason| CommandFailure::input(format!("{name}: {reason}")))?;
-        if url.has_password && self.management.is_some() {
-            warn_of_password("--management", variable);
-        }
-        if let Some(user) = &self.user {
-            url.user.clone_from(user);
-        }
-        if let Some(password) = self.password()? {
-            url.password = password.into();
-        }
-        let vhost = self.given_options()?.vhost;
-        Ok(Some(ManagementClient::new(url, &vhost, self.timeout)?))
+    /// Returns the interface for listings, if an argument or the environment names one.
+    pub(crate) fn inspection(&self) -> Result<Option<Box<dyn Inspection>>> {
+        self.inspection.inspection(self.given_user()?, self.timeout)
     }
-}
 
-fn warn_of_password(argument: &str, variable: &str) {
-    eprintln!(
-        "carrot: other users of this machine can read the password of {argument}; \
-         --password-file and {variable} hide it"
-    );
-}
+    fn given_user(&self) -> Result<GivenUser> {
+        Ok(GivenUser { name: self.user.clone(), password: self.password()? })
+    }
 
-/// Reads a password from the first line of a file that an argument names.
-pub(crate) fn first_line(argument: &str, path: &Path) -> Result<String> {
-    let failed =
-        |reason: &str| CommandFailure::input(format!("{argument} {}: {reason}", path.display()));
-    let text = std::fs::read_to_string(path).map_err(|error| failed(&error.to_string()))?;
-    match text.lines().next() {
-        Some(line) if !line.is_empty() => Ok(line.into()),
-        _ => Err(failed("the first line is empty")),
+    /// Returns the virtual host of the URL, or all.
+    pub(crate) fn vhosts(&self, all: bool) -> Result<VhostScope> {
+        match all {
+            true => Ok(VhostScope::All),
+            false => Ok(VhostScope::One(self.given_options()?.vhost)),
+        }
     }
 }
 

@@ -26,7 +26,6 @@ impl CommandFailure {
     }
 
     /// The broker refuses the credentials, or a permission is missing.
-    #[cfg_attr(not(feature = "management"), expect(dead_code, reason = "only HTTP needs it"))]
     pub(crate) fn refused(text: impl Into<String>) -> CommandFailure {
         CommandFailure { code: 4, text: text.into() }
     }

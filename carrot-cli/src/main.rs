@@ -3,17 +3,23 @@
 mod arguments;
 mod broker_arguments;
 mod commands;
+mod control;
 mod escaping;
 mod exit;
+mod http;
 mod input_lines;
+mod inspection;
+mod inspection_arguments;
 mod interrupt;
 mod management;
 mod message_arguments;
 mod message_record;
 mod name_pattern;
+mod plain_json;
 mod printing;
 mod progress;
 mod queue_listing;
+mod secret_file;
 
 use std::process::ExitCode;
 

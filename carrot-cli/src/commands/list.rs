@@ -5,23 +5,30 @@ use serde_json::Value;
 
 use crate::broker_arguments::BrokerArguments;
 use crate::exit::{CommandFailure, Result};
-use crate::management::ManagementClient;
+use crate::inspection::{EntityKind, Inspection, VhostScope, text_of};
+use crate::inspection_arguments::NEEDS_INSPECTION;
 use crate::name_pattern::matches_any;
 use crate::printing::print_entries;
 use crate::queue_listing::{ListedQueue, matching_queues, named_queues};
 
 /// Lists the queues, exchanges, bindings or connections of a virtual host.
 ///
-/// AMQP lists nothing, so --management has to name RabbitMQ's management API. Without it, the
-/// command lists the named queues only, without their types and unacknowledged messages.
+/// AMQP lists nothing, so --management has to name RabbitMQ's management API, or --control the
+/// control interface of a hosted broker. Without either, the command lists the named queues only,
+/// without their types and unacknowledged messages.
 #[derive(Debug, Args)]
 pub(crate) struct ListArguments {
     /// Kind of the entries
     #[arg(default_value = "queues", value_name = "KIND")]
     what: Listing,
     /// Patterns of names: * stands for any text, ? for one character. A binding is listed if its
-    /// source or its destination matches. Without --management: names of queues
+    /// source or its destination matches, a connection if its name or its client does. Without
+    /// --management or --control: names of queues
     names: Vec<String>,
+    /// List all virtual hosts that the user sees, and name that of each entry. Needs --management
+    /// or --control
+    #[arg(long)]
+    all_vhosts: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, ValueEnum)]
@@ -32,43 +39,63 @@ enum Listing {
     Connections,
 }
 
+/// The entities of a listing: their printed fields, and those that a pattern can match.
+struct EntityFields {
+    kind: EntityKind,
+    printed: &'static [&'static str],
+    matched: &'static [&'static str],
+}
+
+const EXCHANGES: EntityFields = EntityFields {
+    kind: EntityKind::Exchanges,
+    printed: &["name", "type", "durable", "auto_delete", "internal"],
+    matched: &["name"],
+};
+const BINDINGS: EntityFields = EntityFields {
+    kind: EntityKind::Bindings,
+    printed: &["source", "destination", "destination_type", "routing_key", "arguments"],
+    matched: &["source", "destination"],
+};
+const CONNECTIONS: EntityFields = EntityFields {
+    kind: EntityKind::Connections,
+    printed: &["name", "client", "user", "state", "channels"],
+    matched: &["name", "client"],
+};
+
 impl ListArguments {
     pub(crate) fn run(&self, broker: &BrokerArguments) -> Result<()> {
-        let management = broker.management()?;
-        match (self.what, management) {
-            (Listing::Queues, Some(management)) => {
-                print_queues(broker, &matching_queues(&management, &self.names)?)
+        let Some(inspection) = broker.inspection()? else { return self.by_amqp(broker) };
+        let scope = broker.vhosts(self.all_vhosts)?;
+        let fields = match self.what {
+            Listing::Queues => {
+                let queues = matching_queues(&*inspection, &scope, &self.names)?;
+                return print_queues(broker, &scope, &queues);
             }
-            (Listing::Queues, None) if !self.names.is_empty() => {
+            Listing::Exchanges => &EXCHANGES,
+            Listing::Bindings => &BINDINGS,
+            Listing::Connections => &CONNECTIONS,
+        };
+        self.print(broker, &*inspection, &scope, fields)
+    }
+
+    /// Lists the queues that are named.
+    fn by_amqp(&self, broker: &BrokerArguments) -> Result<()> {
+        let refused = |what: &str| Err(CommandFailure::input(format!("{what}{NEEDS_INSPECTION}")));
+        match self.what {
+            _ if self.all_vhosts => refused("AMQP lists no virtual hosts: "),
+            Listing::Queues if self.names.is_empty() => {
+                refused("AMQP cannot list queues: name them, or ")
+            }
+            Listing::Queues => {
                 let queues = named_queues(&broker.connect()?, &self.names)?;
-                print_queues(broker, &queues)?;
+                print_queues(broker, &broker.vhosts(false)?, &queues)?;
                 eprintln!(
-                    "carrot: AMQP has neither types nor unacknowledged messages: --management has"
+                    "carrot: AMQP has neither types nor unacknowledged messages: --management and \
+                     --control have"
                 );
                 Ok(())
             }
-            (Listing::Queues, None) => Err(CommandFailure::input(
-                "AMQP cannot list queues: name them, or give the URL of RabbitMQ's management API \
-                 with --management",
-            )),
-            (_, None) => Err(CommandFailure::input(
-                "AMQP cannot list exchanges, bindings or connections: give the URL of RabbitMQ's \
-                 management API with --management",
-            )),
-            (Listing::Exchanges, Some(management)) => {
-                let fields = ["name", "type", "durable", "auto_delete", "internal"];
-                self.print(broker, &management, "exchanges", &fields, &["name"])
-            }
-            (Listing::Bindings, Some(management)) => {
-                let fields =
-                    ["source", "destination", "destination_type", "routing_key", "arguments"];
-                let matched = ["source", "destination"];
-                self.print(broker, &management, "bindings", &fields, &matched)
-            }
-            (Listing::Connections, Some(management)) => {
-                let fields = ["name", "client", "user", "state", "channels"];
-                self.print(broker, &management, "connections", &fields, &["name"])
-            }
+            _ => refused("AMQP cannot list exchanges, bindings or connections: "),
         }
     }
 
@@ -76,27 +103,32 @@ impl ListArguments {
     fn print(
         &self,
         broker: &BrokerArguments,
-        management: &ManagementClient,
-        listing: &str,
-        fields: &[&str],
-        matched: &[&str],
+        inspection: &dyn Inspection,
+        scope: &VhostScope,
+        fields: &EntityFields,
     ) -> Result<()> {
-        let text = |entry: &Value, field: &str| {
-            entry.get(field).and_then(Value::as_str).unwrap_or_default().to_string()
-        };
-        let columns: Vec<_> = fields.iter().map(|field| column_of(field)).collect();
-        let mut entries = management.list(listing, &columns)?;
+        let EntityFields { kind, printed, matched } = fields;
+        let columns: Vec<_> = printed.iter().map(|field| column_of(field)).collect();
+        let mut entries = inspection.list(scope, *kind, &columns)?;
         // Every queue has a binding to the default exchange, which AMQP can neither add nor delete.
-        entries.retain(|entry| listing != "bindings" || !text(entry, "source").is_empty());
+        entries
+            .retain(|entry| *kind != EntityKind::Bindings || !text_of(entry, "source").is_empty());
         entries.retain(|entry| {
-            matched.iter().any(|field| matches_any(&self.names, &text(entry, field)))
+            let mut texts = matched.iter().map(|field| text_of(entry, column_of(field)));
+            texts.any(|text| matches_any(&self.names, text))
         });
+        let printed: Vec<_> = vhost_column(scope).chain(printed.iter().copied()).collect();
         let entries: Vec<_> = entries
             .iter()
-            .map(|entry| fields.iter().map(|field| field_of(entry, field)).collect())
+            .map(|entry| printed.iter().map(|field| field_of(entry, field)).collect())
             .collect();
-        print_entries(broker.json, fields, &entries)
+        print_entries(broker.json, &printed, &entries)
     }
+}
+
+/// The column of the virtual host, if all are listed.
+fn vhost_column(scope: &VhostScope) -> impl Iterator<Item = &'static str> {
+    matches!(scope, VhostScope::All).then_some("vhost").into_iter()
 }
 
 /// The name of a field in the management API.
@@ -109,19 +141,26 @@ fn field_of(entry: &Value, field: &str) -> Value {
     entry.get(column_of(field)).cloned().unwrap_or_default()
 }
 
-fn print_queues(broker: &BrokerArguments, queues: &[ListedQueue]) -> Result<()> {
+fn print_queues(
+    broker: &BrokerArguments,
+    scope: &VhostScope,
+    queues: &[ListedQueue],
+) -> Result<()> {
+    let fields = ["name", "type", "ready", "unacknowledged", "consumers"];
+    let fields: Vec<_> = vhost_column(scope).chain(fields).collect();
     let entries: Vec<_> = queues
         .iter()
         .map(|queue| {
-            vec![
+            let vhost = vhost_column(scope).map(|_| queue.vhost.as_deref().into());
+            let own = [
                 queue.name.as_str().into(),
                 queue.kind.as_deref().into(),
                 queue.ready.into(),
                 queue.unacknowledged.into(),
                 queue.consumers.into(),
-            ]
+            ];
+            vhost.chain(own).collect()
         })
         .collect();
-    let fields = ["name", "type", "ready", "unacknowledged", "consumers"];
     print_entries(broker.json, &fields, &entries)
 }

@@ -15,6 +15,8 @@ pub(crate) mod publish;
 pub(crate) mod purge;
 pub(crate) mod rpc;
 pub(crate) mod serve;
+mod served_control;
 pub(crate) mod top;
 pub(crate) mod topology;
 mod topology_export;
+mod topology_lists;

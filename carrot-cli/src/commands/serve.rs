@@ -1,7 +1,7 @@
 //! `carrot serve`.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use carrot::config::{RabbitMqRelease, Secret};
@@ -10,10 +10,11 @@ use carrot::server::Server;
 use carrot::zeromq::BrokerHost;
 use clap::Args;
 
-use crate::broker_arguments::first_line;
+use crate::commands::served_control::ServedControl;
 use crate::exit::{CommandFailure, Result};
 use crate::interrupt::Interrupt;
 use crate::printing::print_line;
+use crate::secret_file::first_line;
 
 /// How long clients have to leave after Ctrl-C.
 const LEAVE: Duration = Duration::from_secs(5);
@@ -45,6 +46,14 @@ pub(crate) struct ServeArguments {
     /// Bytes of messages above which publishers are blocked
     #[arg(long, value_name = "BYTES")]
     memory_limit: Option<usize>,
+    /// Address of a control interface, such as 127.0.0.1:4711, on the loopback interface. list,
+    /// top and topology ask it with --control. Port 0 chooses a free one
+    #[arg(long, value_name = "ADDRESS", requires = "control_token_file")]
+    control: Option<String>,
+    /// File for the token of the control interface, which no other user can read. It is removed at
+    /// the end
+    #[arg(long, value_name = "FILE", requires = "control")]
+    control_token_file: Option<PathBuf>,
 }
 
 /// Sets what the builders of a `Server` and of a `BrokerHost` have in common.
@@ -75,6 +84,7 @@ impl ServeArguments {
             None => Broker::new(),
         };
         let user = self.user()?;
+        let control = self.start_control(&broker)?;
         let server = match self.amqp {
             None => None,
             Some(address) => {
@@ -91,7 +101,12 @@ impl ServeArguments {
                 Some(host)
             }
         };
+        if let Some((control, file)) = &control {
+            print_line(&control.url())?;
+            eprintln!("carrot: the token of the control interface is in {}", file.display());
+        }
         while interrupt.wait(Duration::from_secs(3600)) {}
+        drop(control);
         if let Some(server) = server {
             server.stop(LEAVE)?;
         }
@@ -99,6 +114,13 @@ impl ServeArguments {
             host.stop(LEAVE)?;
         }
         Ok(())
+    }
+
+    fn start_control(&self, broker: &Broker) -> Result<Option<(ServedControl, &Path)>> {
+        let (Some(address), Some(file)) = (&self.control, &self.control_token_file) else {
+            return Ok(None);
+        };
+        Ok(Some((ServedControl::start(address, file, broker)?, file)))
     }
 
     fn user(&self) -> Result<Option<(String, Secret)>> {

@@ -1,18 +1,17 @@
 //! `carrot topology export`.
 
-use std::collections::HashSet;
-
 use carrot::message::Headers;
 use carrot::topology::{Destination, Topology};
 use carrot::{Binding, Exchange, Queue};
 use clap::{Args, ValueEnum};
 use serde::Serialize;
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use crate::broker_arguments::BrokerArguments;
+use crate::commands::topology_lists::listed;
 use crate::escaping;
 use crate::exit::{CommandFailure, Result};
-use crate::management::ManagementClient;
+use crate::inspection_arguments::NEEDS_INSPECTION;
 use crate::printing::print_line;
 
 #[derive(Debug, Args)]
@@ -21,9 +20,13 @@ pub(super) struct ExportArguments {
     /// policies, and without users, permissions and parameters
     #[arg(long, default_value = "toml")]
     format: ExportFormat,
+    /// Export all virtual hosts that the user sees. Needs --format definitions, the only form that
+    /// names virtual hosts
+    #[arg(long)]
+    all_vhosts: bool,
 }
 
-#[derive(Debug, Clone, Copy, ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, ValueEnum)]
 enum ExportFormat {
     Toml,
     Json,
@@ -32,19 +35,21 @@ enum ExportFormat {
 
 impl ExportArguments {
     pub(super) fn run(&self, broker: &BrokerArguments) -> Result<()> {
-        let management = broker.management()?.ok_or_else(|| {
-            CommandFailure::input(
-                "AMQP cannot list a topology: give the URL of RabbitMQ's management API with \
-                 --management",
-            )
+        let is_definitions = self.format == ExportFormat::Definitions;
+        if self.all_vhosts && !is_definitions {
+            return Err(CommandFailure::input(
+                "--all-vhosts: neither toml nor json names virtual hosts: --format definitions does",
+            ));
+        }
+        let inspection = broker.inspection()?.ok_or_else(|| {
+            CommandFailure::input(format!("AMQP cannot list a topology: {NEEDS_INSPECTION}"))
         })?;
-        let lists = listed(&management)?;
-        if matches!(self.format, ExportFormat::Definitions) {
-            let definitions = management.definitions()?;
-            let kept = ["rabbit_version", "policies"]
-                .map(|name| (name.to_string(), definitions.get(name).cloned().unwrap_or_default()));
-            let lists: Map<_, _> = kept.into_iter().chain(lists).collect();
-            return print_line(&format!("{:#}", Value::Object(lists)));
+        let scope = broker.vhosts(self.all_vhosts)?;
+        let lists = listed(&*inspection, &scope)?;
+        if is_definitions {
+            let mut definitions = inspection.definitions(&scope)?;
+            definitions.extend(lists);
+            return print_line(&format!("{:#}", Value::Object(definitions)));
         }
         // The lists do not name their virtual host.
         let topology = Topology::from_definitions(&Value::Object(lists).to_string(), "")?;
@@ -54,56 +59,6 @@ impl ExportArguments {
         };
         print_line(text.trim_end())
     }
-}
-
-/// Returns the lists of definitions with everything that AMQP can declare.
-///
-/// RabbitMQ's own definitions lack internal exchanges, from 4.0 on.
-fn listed(management: &ManagementClient) -> Result<Map<String, Value>> {
-    let exchanges = ["name", "type", "durable", "auto_delete", "internal", "arguments"];
-    let queues = ["name", "durable", "auto_delete", "exclusive", "arguments"];
-    let bindings = ["source", "destination", "destination_type", "routing_key", "arguments"];
-    Ok(declarable(
-        management.list("exchanges", &exchanges)?,
-        management.list("queues", &queues)?,
-        management.list("bindings", &bindings)?,
-    ))
-}
-
-/// Leaves out entities of the broker and of single connections, and their bindings.
-fn declarable(
-    mut exchanges: Vec<Value>,
-    mut queues: Vec<Value>,
-    mut bindings: Vec<Value>,
-) -> Map<String, Value> {
-    let text = |entry: &Value, field: &str| {
-        entry.get(field).and_then(Value::as_str).unwrap_or_default().to_string()
-    };
-    let name = |entry: &Value| text(entry, "name");
-    let is_own = |name: &str| name.starts_with("amq.") || name.is_empty();
-    // Those of the broker are in every virtual host, so bindings can name them.
-    let all_exchanges: HashSet<_> = exchanges.iter().map(name).collect();
-    exchanges.retain(|exchange| !is_own(&name(exchange)));
-    queues.retain(|queue| {
-        let is_exclusive = queue.get("exclusive").and_then(Value::as_bool).unwrap_or(false);
-        !is_exclusive && !is_own(&name(queue))
-    });
-    for queue in &mut queues {
-        if let Value::Object(fields) = queue {
-            fields.remove("exclusive");
-        }
-    }
-    let kept_queues: HashSet<_> = queues.iter().map(name).collect();
-    bindings.retain(|binding| {
-        let (source, destination) = (text(binding, "source"), text(binding, "destination"));
-        let has_destination = match text(binding, "destination_type").as_str() {
-            "queue" => kept_queues.contains(&destination),
-            _ => all_exchanges.contains(&destination),
-        };
-        !source.is_empty() && all_exchanges.contains(&source) && has_destination
-    });
-    let lists = [("exchanges", exchanges), ("queues", queues), ("bindings", bindings)];
-    lists.into_iter().map(|(name, entries)| (name.to_string(), entries.into())).collect()
 }
 
 /// The fields of a [`Topology`], without those that have their defaults.
@@ -229,7 +184,6 @@ mod tests {
     #![allow(clippy::unwrap_used, reason = "a test may fail by panicking")]
 
     use carrot::message::Value as Argument;
-    use serde_json::json;
 
     use super::*;
 
@@ -265,31 +219,5 @@ mod tests {
     fn exported_topology_has_no_defaults() {
         let topology = Topology::new().queue("plain");
         assert_eq!(as_toml(&topology).unwrap(), "[[queues]]\nname = \"plain\"\n");
-    }
-
-    #[test]
-    fn entities_of_the_broker_and_of_connections_are_left_out() {
-        let binding = |source: &str, destination: &str, kind: &str| json!({"source": source, "destination": destination, "destination_type": kind});
-        let lists = declarable(
-            vec![json!({"name": ""}), json!({"name": "amq.topic"}), json!({"name": "own"})],
-            vec![
-                json!({"name": "jobs", "exclusive": false}),
-                json!({"name": "private", "exclusive": true}),
-                json!({"name": "amq.gen-x"}),
-            ],
-            vec![
-                binding("", "jobs", "queue"),
-                binding("amq.topic", "jobs", "queue"),
-                binding("own", "amq.topic", "exchange"),
-                binding("own", "private", "queue"),
-                binding("own", "amq.gen-x", "queue"),
-                binding("own", "gone", "exchange"),
-                binding("gone", "jobs", "queue"),
-            ],
-        );
-        assert_eq!(lists["exchanges"], json!([{"name": "own"}]));
-        assert_eq!(lists["queues"], json!([{"name": "jobs"}]));
-        let kept = [binding("amq.topic", "jobs", "queue"), binding("own", "amq.topic", "exchange")];
-        assert_eq!(lists["bindings"], json!(kept));
     }
 }

@@ -3,6 +3,8 @@
 use carrot::config::Secret;
 use percent_encoding::percent_decode_str;
 
+use crate::http::is_address;
+
 /// Where a management API is, and as whom to ask it.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct ManagementUrl {
@@ -56,23 +58,6 @@ impl ManagementUrl {
             user,
         })
     }
-}
-
-/// Whether text is a host, or an IPv6 address in brackets, with or without a port.
-fn is_address(text: &str) -> bool {
-    let (host, port) = match text.strip_prefix('[').and_then(|text| text.split_once(']')) {
-        Some((host, port)) if host.parse::<std::net::Ipv6Addr>().is_ok() => (host, port),
-        Some(_) => return false,
-        None => text.split_at(text.find(':').unwrap_or(text.len())),
-    };
-    let is_plain = |octet: u8| octet.is_ascii_alphanumeric() || b"-._:".contains(&octet);
-    let is_port = |port: &str| port.bytes().all(|octet| octet.is_ascii_digit());
-    !host.is_empty()
-        && host.bytes().all(is_plain)
-        && (port.is_empty()
-            || port
-                .strip_prefix(':')
-                .is_some_and(|port| is_port(port) && port.parse::<u16>().is_ok()))
 }
 
 #[cfg(test)]

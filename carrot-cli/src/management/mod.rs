@@ -1,9 +1,5 @@
-//! RabbitMQ's management API, which lists what AMQP cannot.
+//! RabbitMQ's management API.
 
-#[cfg(feature = "management")]
-mod client;
-#[cfg(not(feature = "management"))]
-#[path = "no_client.rs"]
 mod client;
 mod management_url;
 

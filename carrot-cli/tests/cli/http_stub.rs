@@ -1,6 +1,6 @@
 //! A small HTTP server, which answers as a test wants.
 
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 
@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex};
 pub(crate) struct StubRequest {
     pub(crate) path: String,
     pub(crate) authorization: String,
+    pub(crate) body: String,
 }
 
 /// The server, and what it was asked.
@@ -68,19 +69,28 @@ impl HttpStub {
 }
 
 fn read(stream: &TcpStream) -> Option<StubRequest> {
-    let mut lines = BufReader::new(stream).lines();
-    let first = lines.next()?.ok()?;
-    let path = first.split(' ').nth(1)?.to_string();
-    let mut authorization = String::new();
-    for line in lines {
-        let line = line.ok()?;
+    let mut reader = BufReader::new(stream);
+    let mut next = || {
+        let mut line = String::new();
+        reader.read_line(&mut line).ok()?;
+        Some(line.trim_end().to_string())
+    };
+    let path = next()?.split(' ').nth(1)?.to_string();
+    let (mut authorization, mut size) = (String::new(), 0);
+    loop {
+        let line = next()?;
         if line.is_empty() {
             break;
         }
         let (name, value) = line.split_once(':')?;
-        if name.eq_ignore_ascii_case("authorization") {
-            authorization = value.trim().into();
+        match &*name.to_ascii_lowercase() {
+            "authorization" => authorization = value.trim().into(),
+            "content-length" => size = value.trim().parse().ok()?,
+            _ => {}
         }
     }
-    Some(StubRequest { path, authorization })
+    // An answer before the end of the request could be lost.
+    let mut body = vec![0; size];
+    reader.read_exact(&mut body).ok()?;
+    Some(StubRequest { path, authorization, body: String::from_utf8(body).ok()? })
 }

@@ -6,13 +6,21 @@
 mod http_stub;
 mod support;
 
+#[cfg(feature = "management")]
+mod all_vhosts;
 mod bench;
 mod calls;
 mod consume;
+#[cfg(feature = "management")]
+mod control_failures;
+#[cfg(feature = "management")]
+mod controlled_broker;
 mod copies;
 mod doctor;
 mod doctor_advice;
 mod failures;
+#[cfg(feature = "management")]
+mod hosted_control;
 mod listings;
 #[cfg(feature = "management")]
 mod management;
@@ -22,6 +30,8 @@ mod output;
 mod page;
 mod publish;
 mod serve;
+#[cfg(all(unix, feature = "management"))]
+mod served_control;
 #[cfg(unix)]
 mod terminal;
 mod topology;

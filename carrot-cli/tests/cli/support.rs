@@ -142,9 +142,16 @@ impl From<Output> for Ran {
 
 pub(crate) fn command(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_carrot"));
-    for variable in
-        ["CARROT_URL", "CARROT_MANAGEMENT", "AMQP_SERVER", "AMQP_HOST", "AMQP_PORT", "AMQP_VHOST"]
-    {
+    for variable in [
+        "CARROT_URL",
+        "CARROT_MANAGEMENT",
+        "CARROT_CONTROL",
+        "CARROT_CONTROL_TOKEN",
+        "AMQP_SERVER",
+        "AMQP_HOST",
+        "AMQP_PORT",
+        "AMQP_VHOST",
+    ] {
         command.env_remove(variable);
     }
     command.args(arguments).stdin(Stdio::null());

@@ -100,14 +100,14 @@ fn lines(text: &str) -> Vec<&str> {
 }
 
 /// A new virtual host of RabbitMQ, which is deleted with this value.
-struct TestVhost {
-    name: String,
-    broker: TestBroker,
+pub(crate) struct TestVhost {
+    pub(crate) name: String,
+    pub(crate) broker: TestBroker,
     management: String,
 }
 
 impl TestVhost {
-    fn new() -> TestVhost {
+    pub(crate) fn new() -> TestVhost {
         let mut broker = TestBroker::rabbitmq();
         let management = std::env::var("CARROT_TEST_MANAGEMENT_URL").expect(
             "CARROT_TEST_MANAGEMENT_URL has to name a management API; ./scripts/test starts one",
@@ -122,24 +122,28 @@ impl TestVhost {
         vhost
     }
 
-    fn command(&self, arguments: &[&str]) -> std::process::Command {
+    pub(crate) fn command(&self, arguments: &[&str]) -> std::process::Command {
         let mut command = self.broker.command(arguments);
         command.env("CARROT_MANAGEMENT", &self.management);
         command
     }
 
-    fn run(&self, arguments: &[&str]) -> crate::support::Ran {
+    pub(crate) fn run(&self, arguments: &[&str]) -> crate::support::Ran {
         run(self.command(arguments), "")
     }
 
-    fn ok(&self, arguments: &[&str]) -> String {
+    pub(crate) fn ok(&self, arguments: &[&str]) -> String {
         let ran = self.run(arguments);
         assert_eq!(ran.code, 0, "{arguments:?}: {ran:?}");
         ran.output
     }
 
     /// Waits for a listing.
-    fn wait_for(&self, arguments: &[&str], wanted: impl Fn(&[serde_json::Value]) -> bool) {
+    pub(crate) fn wait_for(
+        &self,
+        arguments: &[&str],
+        wanted: impl Fn(&[serde_json::Value]) -> bool,
+    ) {
         let deadline = Instant::now() + LONG;
         loop {
             let listed = entries(&self.ok(&[arguments, &["--json"]].concat()));
@@ -152,7 +156,7 @@ impl TestVhost {
     }
 
     /// Changes something with the management API.
-    fn ask(&self, method: &str, path: &str, body: &str) {
+    pub(crate) fn ask(&self, method: &str, path: &str, body: &str) {
         let (login, address) =
             self.management.trim_start_matches("http://").rsplit_once('@').unwrap();
         let mut stream = TcpStream::connect(address).unwrap();

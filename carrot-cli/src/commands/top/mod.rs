@@ -26,13 +26,14 @@ const STEP: Duration = Duration::from_millis(50);
 
 /// Shows the messages, consumers and rates of queues, again and again, until q or Ctrl-C.
 ///
-/// The rates come from RabbitMQ's management API, which counts every 5 seconds. Without
-/// --management, the command shows the named queues only, and how fast their ready messages change.
-/// Prints one table after the other if the output is no terminal.
+/// The rates come from RabbitMQ's management API, which counts every 5 seconds, or from the counts
+/// of a hosted broker (--control), from the second look on. Without either, the command shows the
+/// named queues only, and how fast their ready messages change. Prints one table after the other if
+/// the output is no terminal.
 #[derive(Debug, Args)]
 pub(crate) struct TopArguments {
-    /// Patterns of names: * stands for any text, ? for one character. Without --management: names
-    /// of queues
+    /// Patterns of names: * stands for any text, ? for one character. Without --management or
+    /// --control: names of queues
     queues: Vec<String>,
     /// Seconds between two looks, at least 0.1
     #[arg(long, value_name = "SECONDS", default_value = "2", value_parser = interval)]

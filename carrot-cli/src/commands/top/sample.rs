@@ -1,5 +1,6 @@
 //! One look at the queues.
 
+use std::collections::HashMap;
 use std::time::{Duration, Instant, SystemTime};
 
 use carrot::Connection;
@@ -7,24 +8,26 @@ use serde_json::Value;
 
 use crate::broker_arguments::BrokerArguments;
 use crate::exit::{CommandFailure, Result};
-use crate::management::ManagementClient;
+use crate::inspection::{Inspection, VhostScope};
+use crate::inspection_arguments::NEEDS_INSPECTION;
 use crate::printing::counted;
 use crate::queue_listing::{ListedQueue, matching_queues, named_queues};
 
 /// Where the numbers come from.
 pub(super) enum QueueSource {
-    Management(ManagementClient, Vec<String>),
+    Listed(Box<dyn Inspection>, VhostScope, Vec<String>),
     Amqp(Connection, Vec<String>),
 }
 
 impl QueueSource {
     pub(super) fn open(broker: &BrokerArguments, queues: &[String]) -> Result<QueueSource> {
-        match broker.management()? {
-            Some(management) => Ok(QueueSource::Management(management, queues.to_vec())),
-            None if queues.is_empty() => Err(CommandFailure::input(
-                "AMQP cannot list queues: name them, or give the URL of RabbitMQ's management API \
-                 with --management",
-            )),
+        match broker.inspection()? {
+            Some(inspection) => {
+                Ok(QueueSource::Listed(inspection, broker.vhosts(false)?, queues.to_vec()))
+            }
+            None if queues.is_empty() => Err(CommandFailure::input(format!(
+                "AMQP cannot list queues: name them, or {NEEDS_INSPECTION}"
+            ))),
             None => Ok(QueueSource::Amqp(broker.connect()?, queues.to_vec())),
         }
     }
@@ -32,13 +35,15 @@ impl QueueSource {
     /// Asks the broker.
     pub(super) fn ask(&self) -> Result<Vec<ListedQueue>> {
         match self {
-            QueueSource::Management(client, patterns) => matching_queues(client, patterns),
+            QueueSource::Listed(inspection, scope, patterns) => {
+                matching_queues(&**inspection, scope, patterns)
+            }
             QueueSource::Amqp(connection, names) => named_queues(connection, names),
         }
     }
 
     pub(super) fn has_rates(&self) -> bool {
-        matches!(self, QueueSource::Management(..))
+        matches!(self, QueueSource::Listed(..))
     }
 }
 
@@ -62,8 +67,19 @@ impl Sample {
         taken: Instant,
         last: Option<&Sample>,
     ) -> Sample {
-        let queues = listed.into_iter().map(|listed| {
-            let change = last.and_then(|last| last.change_to(&listed, taken));
+        let passed =
+            last.map_or(Duration::ZERO, |last| taken.saturating_duration_since(last.taken));
+        let before: HashMap<&str, &ListedQueue> = last
+            .into_iter()
+            .flat_map(|last| &last.queues)
+            .map(|queue| (&*queue.listed.name, &queue.listed))
+            .collect();
+        let queues = listed.into_iter().map(|mut listed| {
+            let before = before.get(&*listed.name).copied();
+            let change = before.and_then(|before| change_of(before, &listed, passed));
+            if let Some(before) = before {
+                listed.add_rates(before, passed);
+            }
             SampledQueue { listed, change }
         });
         let mut queues: Vec<_> = queues.collect();
@@ -72,14 +88,6 @@ impl Sample {
             order.then_with(|| a.listed.name.cmp(&b.listed.name))
         });
         Sample { queues, taken, has_rates }
-    }
-
-    fn change_to(&self, now: &ListedQueue, taken: Instant) -> Option<f64> {
-        let before = self.queues.iter().find(|queue| queue.listed.name == now.name)?;
-        let (before, now) = (before.listed.ready?, now.ready?);
-        let passed = taken.saturating_duration_since(self.taken);
-        let passed = passed.max(Duration::from_millis(1)).as_secs_f64();
-        Some((now as f64 - before as f64) / passed)
     }
 
     /// The messages of all queues.
@@ -92,20 +100,27 @@ impl Sample {
         let sum = |number: fn(&ListedQueue) -> Option<u64>| -> u64 {
             self.queues.iter().filter_map(|queue| number(&queue.listed)).sum()
         };
-        let rate = |rate: fn(&SampledQueue) -> Option<f64>| -> f64 {
+        let sum_of_rates = |rate: fn(&SampledQueue) -> Option<f64>| -> f64 {
             self.queues.iter().filter_map(rate).sum()
+        };
+        // At the first look, a broker that counts has no rates.
+        let rate = |rate: fn(&SampledQueue) -> Option<f64>| -> String {
+            match self.queues.is_empty() || self.queues.iter().any(|queue| rate(queue).is_some()) {
+                true => format!("{:.1}", sum_of_rates(rate)),
+                false => "-".into(),
+            }
         };
         let queues = counted(self.queues.len() as u64, "queue");
         let ready = format!("{} ready", sum(|queue| queue.ready));
         if !self.has_rates {
-            return vec![queues, ready, format!("{:+.1}/s", rate(|queue| queue.change))];
+            return vec![queues, ready, format!("{:+.1}/s", sum_of_rates(|queue| queue.change))];
         }
         vec![
             queues,
             ready,
             format!("{} unacknowledged", sum(|queue| queue.unacknowledged)),
-            format!("{:.1}/s published", rate(|queue| queue.listed.publish_rate)),
-            format!("{:.1}/s delivered", rate(|queue| queue.listed.deliver_rate)),
+            format!("{}/s published", rate(|queue| queue.listed.publish_rate)),
+            format!("{}/s delivered", rate(|queue| queue.listed.deliver_rate)),
         ]
     }
 
@@ -144,6 +159,28 @@ impl Sample {
     }
 }
 
+/// By how many ready messages a queue grew in a second.
+fn change_of(before: &ListedQueue, now: &ListedQueue, passed: Duration) -> Option<f64> {
+    let (before, now) = (before.ready?, now.ready?);
+    Some((now as f64 - before as f64) / seconds_of(passed))
+}
+
+impl ListedQueue {
+    /// Adds the rates that follow from the counts of an earlier look.
+    fn add_rates(&mut self, before: &ListedQueue, passed: Duration) {
+        // A queue that was declared again counts from zero.
+        let rate = |before: Option<u64>, now: Option<u64>| {
+            Some(now?.checked_sub(before?)? as f64 / seconds_of(passed))
+        };
+        self.publish_rate = self.publish_rate.or(rate(before.published, self.published));
+        self.deliver_rate = self.deliver_rate.or(rate(before.delivered, self.delivered));
+    }
+}
+
+fn seconds_of(passed: Duration) -> f64 {
+    passed.max(Duration::from_millis(1)).as_secs_f64()
+}
+
 fn rounded(rate: Option<f64>) -> Value {
     rate.map(|rate| (rate * 10.0).round() / 10.0).into()
 }
@@ -172,6 +209,33 @@ mod tests {
         assert_eq!(rates, [Value::from(5.0), Value::Null, Value::from(-2.5)]);
         assert_eq!(later.total(), 26);
         assert_eq!(later.summary(), ["3 queues", "26 ready", "+2.5/s"]);
+    }
+
+    #[test]
+    fn counts_become_rates_at_the_second_look() {
+        let queue = |published, delivered| ListedQueue {
+            published: Some(published),
+            delivered: Some(delivered),
+            ..queue("a", 0)
+        };
+        let start = Instant::now();
+        let first = Sample::of(vec![queue(10, 5)], true, start, None);
+        assert_eq!(first.entries(false)[0][4..], [Value::Null, Value::Null]);
+        assert_eq!(first.summary()[3..], ["-/s published", "-/s delivered"]);
+        let later = start + Duration::from_secs(2);
+        let second = Sample::of(vec![queue(30, 6)], true, later, Some(&first));
+        assert_eq!(second.entries(false)[0][4..], [Value::from(10.0), Value::from(0.5)]);
+        // The queue was deleted and declared again.
+        let third = Sample::of(vec![queue(1, 9)], true, later + (later - start), Some(&second));
+        assert_eq!(third.entries(false)[0][4..], [Value::Null, Value::from(1.5)]);
+    }
+
+    #[test]
+    fn rate_of_the_broker_is_kept() {
+        let queue = ListedQueue { publish_rate: Some(7.0), published: Some(9), ..queue("a", 0) };
+        let first = Sample::of(vec![queue.clone()], true, Instant::now(), None);
+        let second = Sample::of(vec![queue], true, Instant::now(), Some(&first));
+        assert_eq!(second.entries(false)[0][4], Value::from(7.0));
     }
 
     #[test]
