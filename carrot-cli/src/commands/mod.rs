@@ -18,5 +18,6 @@ pub(crate) mod serve;
 mod served_control;
 pub(crate) mod top;
 pub(crate) mod topology;
+mod topology_check;
 mod topology_export;
 mod topology_lists;

@@ -6,10 +6,10 @@ use carrot::topology::Topology;
 use clap::{Args, Subcommand};
 
 use crate::broker_arguments::BrokerArguments;
+use crate::commands::topology_check;
 use crate::commands::topology_export::ExportArguments;
 use crate::escaping;
 use crate::exit::{CommandFailure, Result};
-use crate::printing::{counted, print_entries, print_line};
 
 /// Declares, compares or exports exchanges, queues and bindings.
 ///
@@ -25,11 +25,13 @@ pub(crate) struct TopologyArguments {
 enum Work {
     /// Declares everything of the file. Deletes nothing
     Apply(FileArguments),
-    /// Prints what differs between the file and the broker. Exit code 5 if anything differs
+    /// Prints what differs between the file and the broker. Exit code 5 if anything differs. AMQP
+    /// lists no bindings, so they are compared with --management or --control only, and so are
+    /// arguments that the broker ignores
     Check(FileArguments),
-    /// Prints the exchanges, queues and bindings of the virtual host. Needs --management. Without
-    /// the exchanges that every virtual host has, exclusive queues, and the bindings to the default
-    /// exchange
+    /// Prints the exchanges, queues and bindings of the virtual host. Needs --management or
+    /// --control. Without the exchanges that every virtual host has, exclusive queues, and the
+    /// bindings to the default exchange
     Export(ExportArguments),
 }
 
@@ -51,33 +53,7 @@ impl TopologyArguments {
         if matches!(self.work, Work::Apply(_)) {
             return Ok(connection.declare_all(&topology)?);
         }
-        let check = connection.check(&topology)?;
-        let entries: Vec<_> = check
-            .differences
-            .iter()
-            .map(|difference| {
-                let kind = difference.kind.to_string();
-                vec![
-                    difference.entity.as_str().into(),
-                    kind.into(),
-                    difference.reason.as_str().into(),
-                ]
-            })
-            .collect();
-        if !entries.is_empty() {
-            print_entries(broker.json, &["entity", "difference", "reason"], &entries)?;
-        }
-        if !check.unchecked.is_empty() {
-            eprintln!(
-                "carrot: the broker cannot compare {} bindings: AMQP does not list them",
-                check.unchecked.len()
-            );
-        }
-        match entries.len() {
-            0 if broker.json => Ok(()),
-            0 => print_line("no differences"),
-            number => Err(CommandFailure::different(counted(number as u64, "difference"))),
-        }
+        topology_check::run(broker, &connection, &topology)
     }
 }
 

@@ -47,6 +47,45 @@ fn virtual_hosts_are_listed_and_exported_together() {
     assert_eq!(other.run(&["topology", "check", path]).code, 5);
 }
 
+#[test]
+#[ignore = "needs RabbitMQ: run ./scripts/test"]
+fn bindings_and_arguments_are_checked() {
+    let vhost = TestVhost::new();
+    vhost.ok(&["declare", "queue", "jobs", "--argument", "x-own=here"]);
+    vhost.ok(&["declare", "exchange", "prices", "--type", "topic"]);
+    vhost.ok(&["bind", "prices", "jobs", "-k", "a", "--argument", "n:=1"]);
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("t.toml");
+    let write = |argument: &str, number: u8, key: &str| {
+        let text = format!(
+            "[[exchanges]]\nname = \"prices\"\ntype = \"topic\"\n\
+             [[queues]]\nname = \"jobs\"\narguments = {{ x-own = \"{argument}\" }}\n\
+             [[bindings]]\nsource = \"prices\"\ndestination = {{ queue = \"jobs\" }}\n\
+             routing_key = \"{key}\"\narguments = {{ n = {number} }}\n"
+        );
+        std::fs::write(&path, text).unwrap();
+    };
+    let check = || vhost.run(&["topology", "check", path.to_str().unwrap(), "--json"]);
+    write("here", 1, "a");
+    let ran = check();
+    assert_eq!((ran.code, &*ran.output, &*ran.errors), (0, "", ""), "{ran:?}");
+    for (argument, number, key, reason) in [
+        ("there", 1, "a", "argument \"x-own\": the broker has \"here\", the file \"there\""),
+        ("here", 1, "b", "the broker has no such binding"),
+        (
+            "here",
+            2,
+            "a",
+            "the broker has the binding with other arguments: {\"n\":1}, the file has {\"n\":2}",
+        ),
+    ] {
+        write(argument, number, key);
+        let ran = check();
+        assert_eq!(ran.code, 5, "{reason}: {ran:?}");
+        assert_eq!(entries(&ran.output)[0]["reason"], reason, "{ran:?}");
+    }
+}
+
 fn ask(url: &str, arguments: &[&str]) -> Ran {
     let mut command = command(arguments);
     command.env("CARROT_MANAGEMENT", url);

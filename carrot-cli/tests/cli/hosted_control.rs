@@ -28,6 +28,7 @@ macro_rules! on_each_host {
 on_each_host! {
     everything_of_a_hosted_broker_is_listed
     top_of_a_hosted_broker_computes_rates
+    topology_of_a_hosted_broker_is_exported_and_checked
 }
 
 fn everything_of_a_hosted_broker_is_listed(broker: &ControlledBroker) {
@@ -103,6 +104,65 @@ fn top_of_a_hosted_broker_computes_rates(broker: &ControlledBroker) {
     interrupt(&child);
     let ran = finish(child);
     assert_eq!((ran.code, ran.errors.as_str()), (0, ""), "{ran:?}");
+}
+
+fn topology_of_a_hosted_broker_is_exported_and_checked(broker: &ControlledBroker) {
+    broker.ok(&["declare", "exchange", "prices", "--type", "topic"]);
+    broker.ok(&["declare", "exchange", "rest", "--type", "fanout"]);
+    broker.ok(&["declare", "queue", "jobs", "--type", "quorum", "--argument", "x-max-length:=9"]);
+    broker.ok(&["bind", "prices", "jobs", "-k", "a.#", "--argument", "n:=1"]);
+    broker.ok(&["bind", "prices", "rest", "--to-exchange", "-k", "b"]);
+    let folder = tempfile::tempdir().unwrap();
+    let other = ControlledBroker::hosted("amqp");
+    for (format, file) in
+        [("toml", "t.toml"), ("json", "t.json"), ("definitions", "definitions.json")]
+    {
+        let path = folder.path().join(file);
+        let exported = broker.ok(&["topology", "export", "--format", format]);
+        std::fs::write(&path, &exported).unwrap();
+        let path = path.to_str().unwrap();
+        assert_eq!(broker.run(&["topology", "check", path]).errors, "", "{format}");
+        other.ok(&["topology", "apply", path]);
+        let ran = other.run(&["topology", "check", path]);
+        assert_eq!((&*ran.output, &*ran.errors), ("no differences\n", ""), "{format}: {ran:?}");
+        assert_eq!(other.ok(&["topology", "export", "--format", format]), exported, "{format}");
+    }
+    let path = folder.path().join("t.toml");
+    let path = path.to_str().unwrap();
+    // The bindings are not compared without an interface.
+    broker.ok(&["unbind", "prices", "jobs", "-k", "a.#", "--argument", "n:=1"]);
+    broker.ok(&["bind", "prices", "jobs", "-k", "a.#", "--argument", "n:=2"]);
+    other.ok(&["delete", "exchange", "rest"]);
+    other.ok(&["declare", "exchange", "rest", "--type", "fanout"]);
+    let ran = broker.run(&["topology", "check", path]);
+    assert_eq!(ran.code, 5, "{ran:?}");
+    assert!(ran.output.contains("routing key \"a.#\"") && ran.errors.contains("1 difference"));
+    let ran = other.run(&["topology", "check", path, "--json"]);
+    let found = entries(&ran.output);
+    assert_eq!(found.len(), 1, "{ran:?}");
+    assert_eq!(found[0]["difference"], "is missing", "{ran:?}");
+    assert_eq!(found[0]["reason"], "the broker has no such binding", "{ran:?}");
+    let mut check = command(&["topology", "check", path]);
+    check.env("CARROT_URL", &other.url);
+    let ran = run(check, "");
+    assert_eq!((ran.code, &*ran.output), (0, "no differences\n"), "{ran:?}");
+    assert!(ran.errors.contains("2 bindings were not checked"), "{ran:?}");
+}
+
+#[test]
+fn arguments_that_a_broker_ignores_are_checked() {
+    let broker = ControlledBroker::hosted("amqp");
+    broker.ok(&["declare", "queue", "jobs", "--argument", "x-own=here"]);
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("t.toml");
+    std::fs::write(&path, "[[queues]]\nname = \"jobs\"\narguments = { x-own = \"there\" }\n")
+        .unwrap();
+    let ran = broker.run(&["topology", "check", path.to_str().unwrap(), "--json"]);
+    assert_eq!(ran.code, 5, "{ran:?}");
+    let found = entries(&ran.output);
+    assert_eq!((found.len(), &found[0]["entity"]), (1, &json!("queue \"jobs\"")), "{ran:?}");
+    let reason = "argument \"x-own\": the broker has \"here\", the file \"there\"";
+    assert_eq!(found[0]["reason"], reason, "{ran:?}");
 }
 
 #[test]
