@@ -10,6 +10,7 @@ use clap::Args;
 use crate::exit::{CommandFailure, Result};
 use crate::inspection::{Inspection, VhostScope};
 use crate::inspection_arguments::{GivenUser, InspectionArguments, warn_of_password};
+use crate::management::ManagementClient;
 use crate::secret_file::first_line;
 
 /// The arguments that every command on a broker has.
@@ -84,6 +85,11 @@ impl BrokerArguments {
     /// Returns the interface for listings, if an argument or the environment names one.
     pub(crate) fn inspection(&self) -> Result<Option<Box<dyn Inspection>>> {
         self.inspection.inspection(self.given_user()?, self.timeout)
+    }
+
+    /// Returns the client of the management API, if an argument or the environment names one.
+    pub(crate) fn management(&self) -> Result<Option<ManagementClient>> {
+        self.inspection.management(self.given_user()?, self.timeout)
     }
 
     fn given_user(&self) -> Result<GivenUser> {

@@ -70,6 +70,20 @@ impl InspectionArguments {
         })
     }
 
+    /// Returns the management API that an argument or the environment names.
+    pub(crate) fn management(
+        &self,
+        user: GivenUser,
+        timeout: Duration,
+    ) -> Result<Option<ManagementClient>> {
+        match self.interface()? {
+            Some(NamedInterface::Management(name, url)) => {
+                management(name, &url, user, timeout).map(Some)
+            }
+            Some(NamedInterface::Control(..)) | None => Ok(None),
+        }
+    }
+
     /// An argument takes the place of both variables.
     fn interface(&self) -> Result<Option<NamedInterface>> {
         let variable = |name| std::env::var(name).ok().filter(|value| !value.is_empty());

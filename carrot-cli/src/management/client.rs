@@ -163,6 +163,6 @@ impl Inspection for ManagementClient {
 }
 
 /// Returns a name as a part of a path.
-fn in_path(name: &str) -> String {
+pub(crate) fn in_path(name: &str) -> String {
     utf8_percent_encode(name, NON_ALPHANUMERIC).to_string()
 }

@@ -31,7 +31,7 @@ fn results(ran: &Ran) -> Vec<(String, String)> {
 pub(crate) fn fails(ran: &Ran, code: i32, check: &str) {
     assert_eq!(ran.code, code, "{ran:?}");
     let results = results(ran);
-    assert_eq!(results.len(), 10, "{ran:?}");
+    assert_eq!(results.len(), 14, "{ran:?}");
     let at = results.iter().position(|(name, _)| name == check).unwrap();
     for (index, (name, result)) in results.iter().enumerate() {
         match index.cmp(&at) {
@@ -58,7 +58,7 @@ fn doctor_finds_nothing_wrong(broker: &TestBroker) {
     let ran = broker.run(&["doctor", "--json"], "");
     assert_eq!((ran.code, ran.errors.as_str()), (0, ""), "{ran:?}");
     let results = results(&ran);
-    assert_eq!(results.len(), 10, "{ran:?}");
+    assert_eq!(results.len(), 14, "{ran:?}");
     for check in ["url", "dns", "tcp", "greeting", "credentials", "permissions", "alarms"] {
         assert!(results.contains(&(check.into(), "ok".into())), "{check}: {ran:?}");
     }

@@ -18,6 +18,8 @@ mod controlled_broker;
 mod copies;
 mod doctor;
 mod doctor_advice;
+#[cfg(feature = "management")]
+mod doctor_management;
 mod failures;
 #[cfg(feature = "management")]
 mod hosted_control;

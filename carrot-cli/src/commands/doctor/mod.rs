@@ -2,6 +2,8 @@
 
 mod advice;
 mod greeting;
+mod managed;
+mod managing;
 mod peer;
 mod reaching;
 mod report;
@@ -20,9 +22,10 @@ use report::{Check, CheckReport};
 /// Checks step by step whether a broker can be used, and says what to do about a failure.
 ///
 /// The checks are: URL, DNS, TCP, TLS, greeting of the protocol, credentials, virtual host,
-/// release, permissions, alarms. A check that needs a failed one is skipped. Each takes at most
-/// --timeout. The permissions are tried on an exclusive queue, which is deleted. The exit code is
-/// that of the first failure.
+/// release, permissions, alarms. With --management, further ones follow: the management API, the
+/// patterns of the user's permissions, the nodes with their alarms, the queues of the virtual host.
+/// A check that needs a failed one is skipped. Each takes at most --timeout. The permissions are
+/// tried on an exclusive queue, which is deleted. The exit code is that of the first failure.
 #[derive(Debug, Args)]
 pub(crate) struct DoctorArguments {}
 
@@ -33,11 +36,13 @@ impl DoctorArguments {
             Ok(options) => {
                 report.ok(Check::Url, None, &url_of(&options))?;
                 check(&options, &mut report)?;
+                managing::check(broker, &options, &mut report)?;
             }
             Err(failure) => {
                 let advice = "correct --url or CARROT_URL: amqp://USER@HOST:PORT/VHOST";
                 report.failed(Check::Url, None, failure, advice)?;
                 report.skip_the_rest("the URL cannot be used")?;
+                managing::skip(&mut report, "the URL cannot be used")?;
             }
         }
         report.end()

@@ -21,10 +21,15 @@ pub(super) enum Check {
     Release,
     Permissions,
     Alarms,
+    // The management API knows the following.
+    Management,
+    Patterns,
+    Nodes,
+    Queues,
 }
 
 impl Check {
-    const ALL: [Check; 10] = [
+    const ALL: [Check; 14] = [
         Check::Url,
         Check::Dns,
         Check::Tcp,
@@ -35,6 +40,10 @@ impl Check {
         Check::Release,
         Check::Permissions,
         Check::Alarms,
+        Check::Management,
+        Check::Patterns,
+        Check::Nodes,
+        Check::Queues,
     ];
 
     fn name(self) -> &'static str {
@@ -49,7 +58,16 @@ impl Check {
             Check::Release => "release",
             Check::Permissions => "permissions",
             Check::Alarms => "alarms",
+            Check::Management => "management",
+            Check::Patterns => "patterns",
+            Check::Nodes => "nodes",
+            Check::Queues => "queues",
         }
+    }
+
+    /// Whether the check asks the management API, and not the broker itself.
+    fn is_of_management(self) -> bool {
+        matches!(self, Check::Management | Check::Patterns | Check::Nodes | Check::Queues)
     }
 }
 
@@ -89,13 +107,15 @@ impl CheckReport {
         self.print(check, "skipped", None, reason, None)
     }
 
-    /// Skips the checks that follow the last one.
+    /// Skips the checks that follow the last one and ask the same interface.
     pub(super) fn skip_the_rest(&mut self, reason: &str) -> Result<()> {
         let last = self.last.and_then(|last| Check::ALL.iter().position(|check| *check == last));
-        for check in Check::ALL.iter().skip(last.map_or(0, |last| last + 1)) {
-            self.skipped(*check, reason)?;
-        }
-        Ok(())
+        let is_of_management = self.last.is_some_and(Check::is_of_management);
+        Check::ALL
+            .into_iter()
+            .skip(last.map_or(0, |last| last + 1))
+            .take_while(|check| check.is_of_management() == is_of_management)
+            .try_for_each(|check| self.skipped(check, reason))
     }
 
     pub(super) fn end(self) -> Result<()> {
