@@ -8,14 +8,19 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::broker_arguments::BrokerArguments;
-use crate::commands::topology_lists::listed;
+use crate::commands::topology_lists::{leading_to, listed};
 use crate::escaping;
 use crate::exit::{CommandFailure, Result};
 use crate::inspection_arguments::NEEDS_INSPECTION;
 use crate::printing::print_line;
+use crate::queue_listing::named_queues;
 
 #[derive(Debug, Args)]
 pub(super) struct ExportArguments {
+    /// Patterns of queues: * stands for any text, ? for one character. Exports only these, the
+    /// bindings that lead to them, and the exchanges of these bindings. Without --management and
+    /// --control: names of queues, which are exported without their arguments and bindings
+    queues: Vec<String>,
     /// Form of the output. The definitions are those of RabbitMQ, which imports them, with its
     /// policies, and without users, permissions and parameters
     #[arg(long, default_value = "toml")]
@@ -41,11 +46,9 @@ impl ExportArguments {
                 "--all-vhosts: neither toml nor json names virtual hosts: --format definitions does",
             ));
         }
-        let inspection = broker.inspection()?.ok_or_else(|| {
-            CommandFailure::input(format!("AMQP cannot list a topology: {NEEDS_INSPECTION}"))
-        })?;
+        let Some(inspection) = broker.inspection()? else { return self.export_named(broker) };
         let scope = broker.vhosts(self.all_vhosts)?;
-        let lists = listed(&*inspection, &scope)?;
+        let lists = leading_to(listed(&*inspection, &scope)?, &self.queues);
         if is_definitions {
             let mut definitions = inspection.definitions(&scope)?;
             definitions.extend(lists);
@@ -53,9 +56,26 @@ impl ExportArguments {
         }
         // The lists do not name their virtual host.
         let topology = Topology::from_definitions(&Value::Object(lists).to_string(), "")?;
+        self.print(&topology)
+    }
+
+    /// Exports the named queues without an interface for listings.
+    fn export_named(&self, broker: &BrokerArguments) -> Result<()> {
+        if self.queues.is_empty() || self.format == ExportFormat::Definitions {
+            let text = format!("AMQP cannot list a topology: {NEEDS_INSPECTION}");
+            return Err(CommandFailure::input(text));
+        }
+        named_queues(&broker.connect()?, &self.queues)?;
+        let queues = self.queues.iter().map(Queue::new);
+        self.print(&queues.fold(Topology::new(), Topology::queue))?;
+        eprintln!("carrot: only names, because AMQP lists no arguments and no bindings");
+        Ok(())
+    }
+
+    fn print(&self, topology: &Topology) -> Result<()> {
         let text = match self.format {
-            ExportFormat::Toml => as_toml(&topology)?,
-            _ => as_json(&topology)?,
+            ExportFormat::Toml => as_toml(topology)?,
+            _ => as_json(topology)?,
         };
         print_line(text.trim_end())
     }

@@ -6,6 +6,7 @@ use serde_json::{Map, Value};
 
 use crate::exit::Result;
 use crate::inspection::{EntityKind, Inspection, VhostScope, text_of};
+use crate::name_pattern::matches_any;
 
 /// Returns the lists of definitions with everything that AMQP can declare.
 ///
@@ -72,6 +73,41 @@ fn declarable(
     lists.into_iter().map(|(name, entries)| (name.to_string(), entries.into())).collect()
 }
 
+/// Keeps the queues whose names match, the bindings that lead to them, also through other
+/// exchanges, and the exchanges of these bindings. Keeps everything without patterns.
+pub(super) fn leading_to(mut lists: Map<String, Value>, patterns: &[String]) -> Map<String, Value> {
+    if patterns.is_empty() {
+        return lists;
+    }
+    let mut entries = |name: &str| match lists.remove(name) {
+        Some(Value::Array(entries)) => entries,
+        _ => Vec::new(),
+    };
+    let (mut exchanges, mut queues) = (entries("exchanges"), entries("queues"));
+    let mut bindings = entries("bindings");
+    queues.retain(|queue| matches_any(patterns, text_of(queue, "name")));
+    let id = |entry: &Value, kind: &str, field: &str| {
+        (kind.to_string(), text_of(entry, "vhost").to_string(), text_of(entry, field).to_string())
+    };
+    let mut reached: HashSet<_> = queues.iter().map(|queue| id(queue, "queue", "name")).collect();
+    let mut kept = Vec::new();
+    loop {
+        let is_reached = |binding: &Value| {
+            reached.contains(&id(binding, text_of(binding, "destination_type"), "destination"))
+        };
+        let (new, others): (Vec<_>, Vec<_>) = bindings.into_iter().partition(is_reached);
+        bindings = others;
+        if new.is_empty() {
+            break;
+        }
+        reached.extend(new.iter().map(|binding| id(binding, "exchange", "source")));
+        kept.extend(new);
+    }
+    exchanges.retain(|exchange| reached.contains(&id(exchange, "exchange", "name")));
+    let lists = [("exchanges", exchanges), ("queues", queues), ("bindings", kept)];
+    lists.into_iter().map(|(name, entries)| (name.to_string(), entries.into())).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::json;
@@ -114,5 +150,30 @@ mod tests {
         );
         assert_eq!(lists["bindings"], json!([binding("b")]));
         assert_eq!(lists["queues"], json!([{"vhost": "b", "name": "jobs"}]));
+    }
+
+    #[test]
+    fn queues_are_kept_with_what_leads_to_them() {
+        let named = |names: &[&str]| -> Value {
+            names.iter().map(|name| json!({"name": name})).collect::<Vec<_>>().into()
+        };
+        let binding = |source: &str, destination: &str, kind: &str| json!({"source": source, "destination": destination, "destination_type": kind});
+        let all = json!({
+            "exchanges": named(&["first", "inner", "other", "jobs"]),
+            "queues": named(&["jobs", "jobs.dead", "mail"]),
+            "bindings": [
+                binding("first", "inner", "exchange"), binding("inner", "first", "exchange"),
+                binding("inner", "jobs", "queue"), binding("other", "mail", "queue"),
+                binding("other", "jobs", "exchange"),
+            ],
+        });
+        let Value::Object(all) = all else { return };
+        let kept = leading_to(all.clone(), &["jobs".into()]);
+        assert_eq!(kept["exchanges"], named(&["first", "inner"]));
+        assert_eq!(kept["queues"], named(&["jobs"]));
+        assert_eq!(kept["bindings"].as_array().map(Vec::len), Some(3));
+        let kept = leading_to(all.clone(), &["jobs*".into()]);
+        assert_eq!(kept["queues"], named(&["jobs", "jobs.dead"]));
+        assert_eq!(leading_to(all.clone(), &[]), all);
     }
 }

@@ -12,6 +12,7 @@ use crate::support::{LONG, Ran, TestBroker, command, on_each_broker, run};
 
 on_each_broker! {
     doctor_finds_nothing_wrong
+    doctor_checks_named_queues
 }
 
 /// The results by the name of their check.
@@ -52,6 +53,17 @@ pub(crate) fn doctor_within(seconds: &str, url: &str) -> Ran {
     let mut doctor = command(&["doctor", "--json", "--timeout", seconds]);
     doctor.env("CARROT_URL", url);
     run(doctor, "")
+}
+
+fn doctor_checks_named_queues(broker: &TestBroker) {
+    let queue = broker.queue(&[]);
+    broker.ok(&["publish", "-q", &queue, "a"]);
+    let printed = broker.ok(&["doctor", &queue]);
+    assert!(printed.contains(&format!("{queue}: 1 ready, 0 consumers")), "{printed}");
+    let ran = broker.run(&["doctor", "--json", &queue, &broker.name()], "");
+    assert_eq!(ran.code, 5, "{ran:?}");
+    assert_eq!(ran.errors, "carrot: the check queues failed\n");
+    assert!(ran.output.contains("declare the queue"), "{ran:?}");
 }
 
 fn doctor_finds_nothing_wrong(broker: &TestBroker) {

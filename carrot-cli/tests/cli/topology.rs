@@ -4,6 +4,7 @@ use crate::support::{TestBroker, on_each_broker};
 
 on_each_broker! {
     topology_of_each_form_is_applied_and_checked
+    named_queues_are_exported_by_name
     bindings_are_added_and_deleted
     deletion_can_have_conditions
 }
@@ -52,6 +53,17 @@ fn topology_of_each_form_is_applied_and_checked(broker: &TestBroker) {
     let ran = broker.run(&["topology", "apply", broken.to_str().unwrap()], "");
     assert_eq!(ran.code, 2, "{ran:?}");
     assert!(ran.errors.contains("broken.toml") && ran.errors.contains("nam"), "{ran:?}");
+}
+
+fn named_queues_are_exported_by_name(broker: &TestBroker) {
+    let queue = broker.queue(&[]);
+    let ran = broker.run(&["topology", "export", &queue], "");
+    assert_eq!(ran.code, 0, "{ran:?}");
+    assert_eq!(ran.output, format!("[[queues]]\nname = \"{queue}\"\n"));
+    assert!(ran.errors.contains("no arguments and no bindings"), "{ran:?}");
+    assert_eq!(broker.run(&["topology", "export", &broker.name()], "").code, 5);
+    let ran = broker.run(&["topology", "export", &queue, "--format", "definitions"], "");
+    assert_eq!(ran.code, 2, "{ran:?}");
 }
 
 fn bindings_are_added_and_deleted(broker: &TestBroker) {

@@ -94,6 +94,7 @@ fn publisher(
     queue: &str,
 ) -> Result<Publisher> {
     let publisher = connections.open()?.publisher().routing_key(queue);
+    let publisher = publisher.send_timeout(connections.options.call_timeout);
     let publisher = if arguments.persistent { publisher } else { publisher.transient() };
     let publisher = if arguments.no_confirm {
         publisher.without_confirms()

@@ -14,6 +14,7 @@ use crate::http::HttpAnswer;
 use crate::inspection::{EntityKind, Inspection, VhostScope, text_of};
 use crate::management::{ManagementClient, in_path};
 use crate::printing::counted;
+use crate::queue_listing::named_queues;
 
 /// The checks, in their order.
 const CHECKS: [Check; 4] = [Check::Management, Check::Patterns, Check::Nodes, Check::Queues];
@@ -21,14 +22,20 @@ const CHECKS: [Check; 4] = [Check::Management, Check::Patterns, Check::Nodes, Ch
 pub(super) fn check(
     broker: &BrokerArguments,
     options: &ConnectionOptions,
+    queues: &[String],
     report: &mut CheckReport,
 ) -> Result<()> {
     match broker.management() {
         Ok(Some(client)) => {
             let scope = VhostScope::One(options.vhost.clone());
-            ManagementChecks { client, options, scope }.run(report)
+            ManagementChecks { client, options, queues, scope }.run(report)
         }
-        Ok(None) => skip(report, "--management names no management API"),
+        Ok(None) if queues.is_empty() || report.has_failure() => skip(report, NO_MANAGEMENT),
+        Ok(None) => {
+            let others = CHECKS.iter().filter(|check| **check != Check::Queues);
+            others.copied().try_for_each(|check| report.skipped(check, NO_MANAGEMENT))?;
+            check_named(options, queues, report)
+        }
         Err(failure) => {
             let advice = "correct --management or CARROT_MANAGEMENT: http://USER@HOST:15672";
             report.failed(Check::Management, None, failure, advice)?;
@@ -42,9 +49,35 @@ pub(super) fn skip(report: &mut CheckReport, reason: &str) -> Result<()> {
     CHECKS.iter().try_for_each(|check| report.skipped(*check, reason))
 }
 
+/// Checks that the named queues exist, by AMQP.
+fn check_named(
+    options: &ConnectionOptions,
+    queues: &[String],
+    report: &mut CheckReport,
+) -> Result<()> {
+    let started = Instant::now();
+    let found = carrot::connect(options.clone())
+        .map_err(CommandFailure::from)
+        .and_then(|connection| named_queues(&connection, queues));
+    let took = Some(started.elapsed());
+    match found {
+        Ok(found) => {
+            let number = |number: Option<u64>| number.unwrap_or(0);
+            let texts = found.iter().map(|queue| {
+                let (ready, consumers) = (number(queue.ready), number(queue.consumers));
+                format!("{}: {ready} ready, {}", queue.name, counted(consumers, "consumer"))
+            });
+            report.ok(Check::Queues, took, &texts.collect::<Vec<_>>().join("; "))
+        }
+        Err(failure) => report.failed(Check::Queues, took, failure, MISSING_QUEUE),
+    }
+}
+
 struct ManagementChecks<'o> {
     client: ManagementClient,
     options: &'o ConnectionOptions,
+    /// The names of queues that have to exist.
+    queues: &'o [String],
     scope: VhostScope,
 }
 
@@ -141,6 +174,14 @@ impl ManagementChecks<'_> {
             }
         };
         let took = Some(started.elapsed());
+        let exists = |name: &String| queues.iter().any(|queue| text_of(queue, "name") == name);
+        let missing: Vec<_> = self.queues.iter().filter(|name| !exists(name)).collect();
+        if !missing.is_empty() {
+            let missing = missing.iter().map(|name| format!("no queue is named {name:?}"));
+            let missing = named(missing.collect::<Vec<_>>().iter());
+            let failure = CommandFailure::different(missing);
+            return report.failed(Check::Queues, took, failure, MISSING_QUEUE);
+        }
         let unavailable: Vec<_> = queues.iter().filter_map(problem_of_queue).collect();
         if !unavailable.is_empty() {
             let failure = CommandFailure::other(named(unavailable.iter()));
@@ -193,6 +234,8 @@ impl ManagementChecks<'_> {
     }
 }
 
+const NO_MANAGEMENT: &str = "--management names no management API";
+const MISSING_QUEUE: &str = "declare the queue, or correct its name and the vhost of the URL";
 const UNEXPECTED: &str = "the management API does not answer as one of RabbitMQ: see its log";
 const OVERVIEW: &str = "overview?columns=rabbitmq_version";
 const NODES: &str = "nodes?columns=name,running,mem_alarm,mem_used,mem_limit,disk_free_alarm,\

@@ -25,9 +25,13 @@ use report::{Check, CheckReport};
 /// release, permissions, alarms. With --management, further ones follow: the management API, the
 /// patterns of the user's permissions, the nodes with their alarms, the queues of the virtual host.
 /// A check that needs a failed one is skipped. Each takes at most --timeout. The permissions are
-/// tried on an exclusive queue, which is deleted. The exit code is that of the first failure.
+/// tried on an exclusive queue, which is deleted. Without --management, only the named queues are
+/// checked. The exit code is that of the first failure.
 #[derive(Debug, Args)]
-pub(crate) struct DoctorArguments {}
+pub(crate) struct DoctorArguments {
+    /// Names of queues that have to exist
+    queues: Vec<String>,
+}
 
 impl DoctorArguments {
     pub(crate) fn run(&self, broker: &BrokerArguments) -> Result<()> {
@@ -36,7 +40,7 @@ impl DoctorArguments {
             Ok(options) => {
                 report.ok(Check::Url, None, &url_of(&options))?;
                 check(&options, &mut report)?;
-                managing::check(broker, &options, &mut report)?;
+                managing::check(broker, &options, &self.queues, &mut report)?;
             }
             Err(failure) => {
                 let advice = "correct --url or CARROT_URL: amqp://USER@HOST:PORT/VHOST";

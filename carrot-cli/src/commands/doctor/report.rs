@@ -118,6 +118,10 @@ impl CheckReport {
             .try_for_each(|check| self.skipped(check, reason))
     }
 
+    pub(super) fn has_failure(&self) -> bool {
+        self.first_failure.is_some()
+    }
+
     pub(super) fn end(self) -> Result<()> {
         match self.first_failure {
             Some(failure) => Err(failure),
