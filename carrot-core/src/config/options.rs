@@ -53,6 +53,9 @@ use crate::config::tls::TlsOptions;
 /// * `zmq://host:port` is a host of ZeroMQ over TCP, and `zmqs://host:port` the same over TLS. The
 ///   default port is 5555, and 5556 with TLS. `zmq+ipc:///path` is a host at a socket of the file
 ///   system. A host of ZeroMQ has no vhosts.
+/// * `activemq://host:port` is a broker of Apache ActiveMQ Classic over TCP, and
+///   `activemq+ssl://host:port` the same over TLS. The default port is 61616, and 61617 with TLS.
+///   ActiveMQ has no vhosts.
 ///
 /// | option | meaning |
 /// |---|---|
@@ -125,7 +128,7 @@ pub struct ConnectionOptions {
     pub credentials: Credentials,
     /// The virtual host.
     pub vhost: String,
-    /// The TLS options, for [`Scheme::Amqps`] and [`Scheme::Zmqs`].
+    /// The TLS options, for [`Scheme::Amqps`], [`Scheme::Zmqs`] and [`Scheme::ActiveMqSsl`].
     #[serde(skip_serializing_if = "is_default")]
     pub tls: TlsOptions,
     /// The interval of heartbeats, in whole seconds; zero for none.
@@ -331,7 +334,8 @@ impl ConnectionOptions {
         self
     }
 
-    /// Connects with TLS. The scheme becomes `zmqs` if it was one of ZeroMQ, and otherwise `amqps`.
+    /// Connects with TLS. The scheme becomes `zmqs` if it was one of ZeroMQ, `activemq+ssl` if it
+    /// was one of ActiveMQ, and otherwise `amqps`.
     /// A socket of the file system has no TLS: connecting to one then fails with
     /// [`Error::Config`](crate::Error::Config).
     ///

@@ -7,7 +7,8 @@ use crate::error::{Error, Result};
 
 /// The backend of a connection, and its transport.
 ///
-/// Serialized as `"amqp"`, `"amqps"`, `"memory"`, `"zmq"`, `"zmqs"` or `"zmq+ipc"`.
+/// Serialized as `"amqp"`, `"amqps"`, `"memory"`, `"zmq"`, `"zmqs"`, `"zmq+ipc"`, `"activemq"` or
+/// `"activemq+ssl"`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase", try_from = "Given")]
 #[non_exhaustive]
@@ -26,11 +27,24 @@ pub enum Scheme {
     /// A host of the in-process broker, by ZeroMQ at a socket of the file system, `zmq+ipc://`.
     #[serde(rename = "zmq+ipc")]
     ZmqIpc,
+    /// Apache ActiveMQ Classic, by OpenWire over TCP, `activemq://`.
+    ActiveMq,
+    /// Apache ActiveMQ Classic, by OpenWire over TLS, `activemq+ssl://`.
+    #[serde(rename = "activemq+ssl")]
+    ActiveMqSsl,
 }
 
 impl Scheme {
-    pub(super) const ALL: [Scheme; 6] =
-        [Scheme::Amqp, Scheme::Amqps, Scheme::Memory, Scheme::Zmq, Scheme::Zmqs, Scheme::ZmqIpc];
+    pub(super) const ALL: [Scheme; 8] = [
+        Scheme::Amqp,
+        Scheme::Amqps,
+        Scheme::Memory,
+        Scheme::Zmq,
+        Scheme::Zmqs,
+        Scheme::ZmqIpc,
+        Scheme::ActiveMq,
+        Scheme::ActiveMqSsl,
+    ];
 
     /// Returns the scheme of a URL, without `://`.
     pub fn as_str(self) -> &'static str {
@@ -41,12 +55,14 @@ impl Scheme {
             Scheme::Zmq => "zmq",
             Scheme::Zmqs => "zmqs",
             Scheme::ZmqIpc => "zmq+ipc",
+            Scheme::ActiveMq => "activemq",
+            Scheme::ActiveMqSsl => "activemq+ssl",
         }
     }
 
     /// Returns the port of an address without a port: 5672, or 5671 with TLS; for ZeroMQ 5555, or
-    /// 5556 with TLS. Returns 0 for the memory broker and for sockets of the file system, which
-    /// have no port.
+    /// 5556 with TLS; for ActiveMQ 61616, or 61617 with TLS. Returns 0 for the memory broker and
+    /// for sockets of the file system, which have no port.
     pub fn default_port(self) -> u16 {
         match self {
             Scheme::Amqp => 5672,
@@ -54,12 +70,14 @@ impl Scheme {
             Scheme::Memory | Scheme::ZmqIpc => 0,
             Scheme::Zmq => 5555,
             Scheme::Zmqs => 5556,
+            Scheme::ActiveMq => 61616,
+            Scheme::ActiveMqSsl => 61617,
         }
     }
 
     /// Returns whether the transport is TLS.
     pub(super) fn has_tls(self) -> bool {
-        matches!(self, Scheme::Amqps | Scheme::Zmqs)
+        matches!(self, Scheme::Amqps | Scheme::Zmqs | Scheme::ActiveMqSsl)
     }
 
     /// Returns the scheme of the same backend with TLS; `amqps` if the backend has none. A path is
@@ -67,6 +85,7 @@ impl Scheme {
     pub(super) fn with_tls(self) -> Scheme {
         match self {
             Scheme::Zmq | Scheme::Zmqs | Scheme::ZmqIpc => Scheme::Zmqs,
+            Scheme::ActiveMq | Scheme::ActiveMqSsl => Scheme::ActiveMqSsl,
             Scheme::Amqp | Scheme::Amqps | Scheme::Memory => Scheme::Amqps,
         }
     }
@@ -78,7 +97,10 @@ impl TryFrom<Given> for Scheme {
     fn try_from(given: Given) -> Result<Scheme> {
         let scheme = given.text("scheme")?;
         Scheme::ALL.into_iter().find(|known| known.as_str() == scheme).ok_or_else(|| {
-            Error::config("scheme", "must be amqp, amqps, memory, zmq, zmqs or zmq+ipc")
+            Error::config(
+                "scheme",
+                "must be amqp, amqps, memory, zmq, zmqs, zmq+ipc, activemq or activemq+ssl",
+            )
         })
     }
 }

@@ -53,10 +53,8 @@ impl FromStr for ConnectionOptions {
 
         let mut options = match scheme {
             Scheme::Memory => memory(authority, path)?,
-            Scheme::Amqp | Scheme::Amqps | Scheme::Zmq | Scheme::Zmqs => {
-                network(scheme, authority, path)?
-            }
             Scheme::ZmqIpc => file_system(authority, path)?,
+            _ => network(scheme, authority, path)?,
         };
         apply_query(&mut options, query)?;
         options.validate()?;
@@ -95,13 +93,13 @@ impl From<&ConnectionOptions> for ConnectionOptions {
 }
 
 fn split_scheme(url: &str) -> Result<(Scheme, &str)> {
-    const EXPECTED: &str =
-        "must be amqp, amqps, memory, zmq, zmqs or zmq+ipc, as in amqp://localhost";
+    const EXPECTED: &str = "must be amqp, amqps, memory, zmq, zmqs, zmq+ipc, activemq or \
+         activemq+ssl, as in amqp://localhost";
     let Some((scheme, rest)) = url.split_once("://") else {
         return Err(Error::config(
             "URL",
-            "has no scheme: it must start with amqp://, amqps://, memory://, zmq://, zmqs:// or \
-             zmq+ipc://",
+            "has no scheme: it must start with amqp://, amqps://, memory://, zmq://, zmqs://, \
+             zmq+ipc://, activemq:// or activemq+ssl://",
         ));
     };
     let known = Scheme::ALL.into_iter().find(|known| known.as_str().eq_ignore_ascii_case(scheme));

@@ -45,6 +45,9 @@ impl ConnectionOptions {
         if matches!(self.scheme, Scheme::Zmq | Scheme::Zmqs | Scheme::ZmqIpc) && self.vhost != "/" {
             return Err(Error::config("vhost", "a host of ZeroMQ has no vhosts"));
         }
+        if matches!(self.scheme, Scheme::ActiveMq | Scheme::ActiveMqSsl) && self.vhost != "/" {
+            return Err(Error::config("vhost", "ActiveMQ has no vhosts"));
+        }
         if self.scheme != Scheme::Memory && self.imitate.is_some() {
             return Err(Error::config("imitate", "only the memory broker imitates a release"));
         }
@@ -70,10 +73,10 @@ impl ConnectionOptions {
                 return host.map_or(Ok(()), |host| string("host", &host.name));
             }
             Scheme::ZmqIpc => return self.validate_path(),
-            Scheme::Amqp | Scheme::Amqps | Scheme::Zmq | Scheme::Zmqs if self.hosts.is_empty() => {
+            _ if self.hosts.is_empty() => {
                 return Err(Error::config("host", "there is no address"));
             }
-            Scheme::Amqp | Scheme::Amqps | Scheme::Zmq | Scheme::Zmqs => {}
+            _ => {}
         }
         for host in &self.hosts {
             string("host", &host.name)?;
