@@ -45,6 +45,13 @@ features! {
     ReservedNames => "reserved names",
     /// Returns of mandatory messages that cannot be routed.
     Returns => "returns",
+    /// Queues that are declared transient, which differ from durable ones.
+    TransientQueues => "transient queues",
+    /// The number of consumers of a queue, in its declaration.
+    ConsumerCounts => "consumer counts",
+    /// The return of a requeued message to its old place, behind earlier messages. Without it, the
+    /// message returns to the head of its queue.
+    OldPlaceAfterRequeue => "old place after a requeue",
     /// Queues with a name from the broker.
     ServerNamedQueues => "server-named queues",
     /// Queues that only one connection can use.

@@ -28,7 +28,11 @@ impl Harness for ShelfHarness {
     }
 
     fn features(&self) -> Features {
-        Features::none().with(Feature::Returns)
+        Features::none()
+            .with(Feature::ConsumerCounts)
+            .with(Feature::OldPlaceAfterRequeue)
+            .with(Feature::Returns)
+            .with(Feature::TransientQueues)
     }
 
     fn connect(&self) -> Arc<dyn Connector> {

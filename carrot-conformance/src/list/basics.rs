@@ -78,14 +78,14 @@ macro_rules! __basics {
                 next_with_timeout_zero_returns_a_delivery_that_has_arrived;
                 an_automatic_consumer_leaves_no_unsettled_message;
                 a_consumed_message_that_is_requeued_is_redelivered;
-                consumers_are_counted;
+                consumers_are_counted needs ConsumerCounts;
                 next_on_a_cancelled_subscription_fails_with_cancelled;
                 cancelling_twice_does_nothing;
                 a_cancelled_consumer_gets_no_more;
                 deliveries_before_a_cancel_can_be_received_and_settled_after_it;
                 a_cancel_wakes_every_waiting_thread;
                 each_delivery_is_returned_to_one_waiting_thread;
-                a_dropped_subscription_requeues_the_deliveries_it_did_not_return;
+                a_dropped_subscription_requeues_the_deliveries_it_did_not_return needs ConsumerCounts;
                 a_dropped_automatic_subscription_loses_the_deliveries_it_did_not_return;
                 a_subscription_keeps_its_channel_alive;
                 subscriptions_of_one_channel_are_independent;

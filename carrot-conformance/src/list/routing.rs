@@ -140,7 +140,7 @@ macro_rules! __routing {
                 an_auto_delete_queue_is_deleted_with_its_last_consumer needs AutoDelete;
                 an_auto_delete_queue_is_deleted_with_the_channel_of_its_consumer needs AutoDelete;
                 an_auto_delete_queue_without_a_consumer_is_kept needs AutoDelete;
-                a_transient_queue_delivers_its_messages;
+                a_transient_queue_delivers_its_messages needs TransientQueues;
             }
             queues {
                 declarations_and_deletions_ignore_line_breaks_in_names needs Exchanges, ReservedNames;

@@ -43,14 +43,14 @@ macro_rules! __settlement {
             }
             order {
                 a_requeued_message_returns_to_the_head;
-                a_requeued_message_returns_to_its_old_place;
-                messages_requeued_out_of_order_are_redelivered_in_order;
+                a_requeued_message_returns_to_its_old_place needs OldPlaceAfterRequeue;
+                messages_requeued_out_of_order_are_redelivered_in_order needs OldPlaceAfterRequeue;
                 messages_of_gets_are_requeued_individually_in_the_order_of_their_tags;
                 messages_of_gets_are_requeued_before_messages_of_consumers;
                 a_requeued_message_is_delivered_before_later_messages;
                 only_delivered_messages_are_marked_as_redelivered;
                 a_closed_channel_requeues_its_messages_in_order_and_marked_as_redelivered;
-                two_closed_channels_requeue_their_messages_in_order;
+                two_closed_channels_requeue_their_messages_in_order needs OldPlaceAfterRequeue;
                 a_cancel_requeues_no_message;
                 unsettled_messages_are_not_counted_as_ready;
                 a_purge_keeps_unsettled_messages;
@@ -112,7 +112,7 @@ macro_rules! __settlement {
                 a_confirm_received_before_a_close_is_returned;
             }
             queue_life {
-                declaring_a_queue_with_other_properties_is_refused;
+                declaring_a_queue_with_other_properties_is_refused needs TransientQueues;
                 a_queue_in_use_is_not_deleted_if_that_was_asked;
                 a_queue_that_is_not_empty_is_not_deleted_if_empty_is_required;
                 a_queue_with_only_unsettled_messages_is_empty;
