@@ -144,7 +144,8 @@
 //! | `server` | the in-process broker on a port, for any AMQP client | off |
 //! | `zeromq` | the in-process broker for other processes, over ZeroMQ's wire protocol | off |
 //! | `amqp` | RabbitMQ | on |
-//! | `tls` | `amqps://` and `zmqs://`, through rustls | on |
+//! | `activemq` | Apache ActiveMQ Classic | off |
+//! | `tls` | `amqps://`, `zmqs://` and `activemq+ssl://`, through rustls | on |
 //! | `bincode` | the [`Codec::bincode`] codec | on |
 //! | `message-pack` | the `Codec::message_pack` codec | off |
 //! | `gzip`, `zstd`, `bzip2`, `brotli` | one kind of [`codec::Compression`] each | off |
@@ -289,10 +290,14 @@ pub use carrot_backend_amqp as amqp;
 #[doc(inline)]
 pub use carrot_backend_zeromq as zeromq;
 
+#[cfg(feature = "activemq")]
+#[doc(inline)]
+pub use carrot_backend_activemq as activemq;
+
 use backend::Connector;
 
 /// Connects to a broker, by a URL (`amqp://`, `amqps://`, `memory://`, `zmq://`, `zmqs://`,
-/// `zmq+ipc://`) or by [`ConnectionOptions`].
+/// `zmq+ipc://`, `activemq://`, `activemq+ssl://`) or by [`ConnectionOptions`].
 ///
 /// Tries once. Blocks until connected, at most for the connect timeout of the options (10 s by
 /// default).
@@ -403,6 +408,10 @@ fn connector(options: &ConnectionOptions) -> Result<Arc<dyn Connector>> {
         #[cfg(feature = "zeromq")]
         config::Scheme::Zmq | config::Scheme::Zmqs | config::Scheme::ZmqIpc => {
             Ok(Arc::new(zeromq::ZeroMqConnector::new(options)?))
+        }
+        #[cfg(feature = "activemq")]
+        config::Scheme::ActiveMq | config::Scheme::ActiveMqSsl => {
+            Ok(Arc::new(activemq::ActiveMqConnector::new(options)?))
         }
         #[allow(unreachable_patterns, reason = "all features know all schemes")]
         scheme => Err(Error::config(

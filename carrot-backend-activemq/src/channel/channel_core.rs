@@ -1,0 +1,267 @@
+//! One open channel, as its connection and its handles share it.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, Weak};
+
+use carrot_core::backend::Outcome;
+use carrot_core::{Error, Result};
+use carrot_listener::lock;
+
+use crate::channel::inbox::{SlotArrival, SlotInbox};
+use crate::channel::link_family::LinkFamily;
+use crate::channel::publish_answers::PublishAnswers;
+use crate::connection::link_handle::LinkHandle;
+use crate::connection::link_reader::refusal;
+use crate::connection::linked_channel::{Arrival, BrokerAnswer, LinkedChannel};
+use crate::wire::destination::WireDestination;
+use crate::wire::ids::MessageId;
+use crate::wire::setup_commands::RemoveInfo;
+
+/// A channel: its first error, its publications, and its deliveries.
+#[derive(Debug)]
+pub(crate) struct ChannelCore {
+    pub(crate) link: Arc<LinkHandle>,
+    pub(crate) family: Arc<LinkFamily>,
+    /// The number of the session.
+    pub(crate) session: i64,
+    pub(crate) confirms: bool,
+    /// The number of bytes that may wait for `next` before the broker stops; `None` for no limit.
+    pub(crate) max_waiting: Option<u64>,
+    this: Weak<ChannelCore>,
+    state: Mutex<SessionState>,
+    /// Wakes threads that wait for a confirm or for a pulled message.
+    pub(crate) changed: Condvar,
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct SessionState {
+    failure: Option<Error>,
+    pub(crate) answers: PublishAnswers,
+    /// The tag of the last delivery.
+    pub(crate) delivered: u64,
+    /// The deliveries that a caller has received, and not settled, by their tags.
+    pub(crate) held: BTreeMap<u64, UnsettledMessage>,
+    pub(crate) inboxes: HashMap<i64, SlotInbox>,
+    /// The consumers at the broker.
+    pub(crate) slots: HashMap<i64, SlotOwner>,
+}
+
+/// The purpose of a consumer at the broker.
+#[derive(Debug)]
+pub(crate) enum SlotOwner {
+    /// A subscription, which may have several.
+    Subscription(SlotPlace),
+    /// A call that pulls messages, and the answers that it has not taken.
+    Pull(Vec<Option<Arrival>>),
+}
+
+/// The place of a slot in its subscription.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct SlotPlace {
+    pub(crate) subscription: i64,
+    /// The number of the slot, from 0. The broker fills a slot of a lower number first, and so
+    /// gives each of several subscriptions a first message before any of them has a second one.
+    pub(crate) rank: u16,
+}
+
+impl SlotPlace {
+    /// Returns the priority at the broker. That of the first slot is that of other clients.
+    pub(crate) fn priority(self) -> i8 {
+        i8::try_from(self.rank).map_or(i8::MIN, |rank| -rank)
+    }
+}
+
+/// A delivery that is not settled.
+#[derive(Debug, Clone)]
+pub(crate) struct UnsettledMessage {
+    pub(crate) slot: i64,
+    /// The subscription; `None` for a message that was fetched.
+    pub(crate) subscription: Option<i64>,
+    pub(crate) destination: Arc<WireDestination>,
+    pub(crate) message: MessageId,
+    /// Whether the queue was deleted.
+    pub(crate) is_gone: bool,
+}
+
+impl SessionState {
+    /// Fails with the first error of a channel that has ended.
+    pub(crate) fn check(&self) -> Result<()> {
+        self.failure.clone().map_or(Ok(()), Err)
+    }
+
+    /// Takes the next tag for a delivery.
+    pub(crate) fn next_tag(&mut self) -> u64 {
+        self.delivered += 1;
+        self.delivered
+    }
+}
+
+impl ChannelCore {
+    pub(crate) fn new(
+        link: Arc<LinkHandle>,
+        family: Arc<LinkFamily>,
+        confirms: bool,
+        max_waiting: Option<u64>,
+    ) -> Arc<ChannelCore> {
+        let session = link.next_number();
+        Arc::new_cyclic(|this| ChannelCore {
+            link,
+            family,
+            session,
+            confirms,
+            max_waiting,
+            this: Weak::clone(this),
+            state: Mutex::default(),
+            changed: Condvar::new(),
+        })
+    }
+
+    /// Returns the channel for its connection.
+    pub(crate) fn linked(&self) -> Weak<dyn LinkedChannel> {
+        Weak::clone(&self.this) as Weak<dyn LinkedChannel>
+    }
+
+    pub(crate) fn lock(&self) -> MutexGuard<'_, SessionState> {
+        lock(&self.state)
+    }
+
+    /// Fails with the first error of a channel that has ended.
+    pub(crate) fn check(&self) -> Result<()> {
+        self.lock().check()
+    }
+
+    /// Ends the channel with its first error, without commands for the broker. Returns what it
+    /// held; `None` if it had ended before.
+    pub(crate) fn end(&self, error: &Error) -> Option<EndedChannel> {
+        let mut guard = self.lock();
+        let state = &mut *guard;
+        if state.failure.is_some() {
+            return None;
+        }
+        state.failure = Some(error.clone());
+        let held: Vec<_> = std::mem::take(&mut state.held).into_values().collect();
+        let slots: Vec<i64> = std::mem::take(&mut state.slots).into_keys().collect();
+        let mut unseen = Vec::new();
+        for inbox in state.inboxes.values_mut() {
+            let arrivals = std::mem::take(&mut inbox.arrivals);
+            unseen.extend(arrivals.iter().map(|arrival| arrival.slot));
+            inbox.waiting_bytes = 0;
+            inbox.slots.clear();
+            inbox.changed.notify_all();
+        }
+        drop(guard);
+        self.changed.notify_all();
+        self.link.remove_channel(self.session, &slots);
+        let filled: HashSet<i64> =
+            held.iter().map(|held| held.slot).chain(unseen.iter().copied()).collect();
+        let empty = slots.into_iter().filter(|slot| !filled.contains(slot)).collect();
+        Some(EndedChannel { empty, held, unseen })
+    }
+
+    /// Ends the channel over an error, and returns its messages to their queues without waiting.
+    pub(crate) fn fail(&self, error: &Error) {
+        let Some(ended) = self.end(error) else { return };
+        self.return_messages(&ended);
+        self.link.send(self.remove_session());
+    }
+
+    /// Ends the channel over an error, and returns the error.
+    pub(crate) fn failed(&self, error: Error) -> Error {
+        self.fail(&error);
+        error
+    }
+
+    /// Returns the messages of an ended channel to their queues: first those that callers have
+    /// received. The empty slots go before, or they would receive what returns.
+    pub(crate) fn return_messages(&self, ended: &EndedChannel) {
+        for slot in &ended.empty {
+            self.link.send(self.remove_slot(*slot, RemoveInfo::NOT_DELIVERED));
+        }
+        for held in ended.held.iter().filter(|held| !held.is_gone) {
+            self.link.send(self.remove_slot(held.slot, RemoveInfo::DELIVERED));
+        }
+        for slot in &ended.unseen {
+            self.link.send(self.remove_slot(*slot, RemoveInfo::NOT_DELIVERED));
+        }
+    }
+}
+
+/// The messages and consumers of a channel at its end.
+#[derive(Debug)]
+pub(crate) struct EndedChannel {
+    /// The consumers without a message.
+    pub(crate) empty: Vec<i64>,
+    /// The deliveries that were not settled, in the order of their tags.
+    pub(crate) held: Vec<UnsettledMessage>,
+    /// The consumers whose message no caller has received.
+    pub(crate) unseen: Vec<i64>,
+}
+
+impl LinkedChannel for ChannelCore {
+    fn confirmed(&self, tag: u64, answer: BrokerAnswer) {
+        let outcome = match &answer {
+            Ok(()) => Outcome::Accepted,
+            Err(exception) if exception.is_security() => {
+                return self.fail(&refusal(exception));
+            }
+            Err(exception) => {
+                log::debug!("the broker refused a message: {exception}");
+                Outcome::Refused
+            }
+        };
+        self.lock().answers.answer(tag, outcome);
+        self.changed.notify_all();
+    }
+
+    fn arrived(&self, slot: i64, arrival: Option<Arrival>) {
+        let mut guard = self.lock();
+        let state = &mut *guard;
+        match state.slots.get_mut(&slot) {
+            Some(SlotOwner::Pull(answers)) => {
+                answers.push(arrival);
+                self.changed.notify_all();
+            }
+            Some(SlotOwner::Subscription(place)) => {
+                let inbox = state.inboxes.get_mut(&place.subscription);
+                if let (Some(inbox), Some(arrival)) = (inbox, arrival) {
+                    let acknowledges_now = self.acknowledges_now(inbox);
+                    let message = arrival.message.id.clone();
+                    if acknowledges_now && let Some(message) = &message {
+                        self.link.send(self.acknowledge(slot, &inbox.destination, message));
+                    }
+                    let is_owed = !inbox.is_manual && !acknowledges_now;
+                    inbox.push(SlotArrival { slot, arrival, is_owed });
+                }
+            }
+            // The consumer was removed, and the broker returns the message.
+            None => {}
+        }
+    }
+
+    fn consumer_removed(&self, slot: i64) {
+        let mut guard = self.lock();
+        let state = &mut *guard;
+        if let Some(SlotOwner::Subscription(place)) = state.slots.remove(&slot)
+            && let Some(inbox) = state.inboxes.get_mut(&place.subscription)
+        {
+            inbox.slots.remove(&slot);
+            inbox.end("the broker cancelled the consumer");
+        }
+    }
+
+    fn queue_deleted(&self, queue: &WireDestination) {
+        self.leave_queue(queue);
+    }
+
+    fn lost(&self, error: &Error) {
+        self.end(error);
+    }
+}
+
+impl ChannelCore {
+    /// Returns whether a message is acknowledged when it arrives. While too much waits, `next`
+    /// acknowledges, and the broker stops in the meantime.
+    fn acknowledges_now(&self, inbox: &SlotInbox) -> bool {
+        !inbox.is_manual && self.max_waiting.is_none_or(|limit| inbox.waiting_bytes < limit)
+    }
+}

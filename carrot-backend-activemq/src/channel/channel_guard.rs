@@ -1,0 +1,66 @@
+use std::ops::Deref;
+use std::sync::Arc;
+use std::time::Duration;
+
+use carrot_core::{Error, Result};
+
+use crate::channel::channel_core::ChannelCore;
+use crate::channel::link_family::LinkFamily;
+use crate::connection::deadline::CallDeadline;
+use crate::connection::link_handle::LinkHandle;
+use crate::connection::link_reader::refusal;
+
+/// Keeps a channel open. The channel closes when its backend and its subscriptions are dropped.
+#[derive(Debug)]
+pub(crate) struct ChannelGuard(Arc<ChannelCore>);
+
+impl Deref for ChannelGuard {
+    type Target = ChannelCore;
+
+    fn deref(&self) -> &ChannelCore {
+        &self.0
+    }
+}
+
+impl Drop for ChannelGuard {
+    fn drop(&mut self) {
+        self.fail(&Error::closed("channel"));
+    }
+}
+
+impl ChannelGuard {
+    /// Opens a session with a producer.
+    ///
+    /// # Errors
+    /// - [`Error::Timeout`]: the broker did not answer.
+    /// - The error of the connection.
+    pub(crate) fn open(
+        link: Arc<LinkHandle>,
+        family: Arc<LinkFamily>,
+        confirms: bool,
+        max_waiting: Option<u64>,
+        deadline: CallDeadline,
+    ) -> Result<ChannelGuard> {
+        let core = ChannelCore::new(link, family, confirms, max_waiting);
+        let guard = ChannelGuard(Arc::clone(&core));
+        core.link.add_channel(core.session, core.linked())?;
+        core.link.send(core.add_session());
+        let answer = core.link.call("open", core.add_producer(), deadline)?;
+        answer.map_err(|exception| refusal(&exception))?;
+        Ok(guard)
+    }
+
+    /// Closes the channel: sends what was published before, and returns its messages.
+    ///
+    /// # Errors
+    /// - [`Error::Timeout`]: the broker did not answer.
+    pub(crate) fn close(&self, timeout: Duration) -> Result<()> {
+        let deadline = CallDeadline::after(timeout);
+        let Some(ended) = self.end(&Error::closed("channel")) else { return Ok(()) };
+        self.return_messages(&ended);
+        match self.link.call("close", self.remove_session(), deadline) {
+            Err(error @ Error::Timeout { .. }) => Err(error),
+            _ => Ok(()),
+        }
+    }
+}

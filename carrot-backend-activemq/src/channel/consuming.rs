@@ -1,0 +1,88 @@
+use std::sync::{Arc, Condvar};
+
+use carrot_core::Result;
+use carrot_core::backend::{Acknowledgement, ConsumeOptions};
+
+use crate::channel::channel_core::{ChannelCore, SlotOwner, SlotPlace};
+use crate::channel::inbox::SlotInbox;
+use crate::channel::settling::SLOT_PREFETCH;
+use crate::channel::supported::check_consumer;
+use crate::connection::deadline::CallDeadline;
+use crate::wire::destination::WireDestination;
+
+/// The most slots of a subscription. A higher prefetch, or none, has as many.
+const MOST_SLOTS: u16 = 256;
+/// The messages that a consumer with automatic acknowledgement has under way.
+const AUTOMATIC_PREFETCH: i32 = 200;
+
+/// A subscription that was started.
+#[derive(Debug)]
+pub(crate) struct StartedSubscription {
+    pub(crate) number: i64,
+    pub(crate) changed: Arc<Condvar>,
+}
+
+impl ChannelCore {
+    /// Starts a subscription. The broker returns a message only when it removes its consumer, so
+    /// that a subscription has one consumer, a slot, for each message of its prefetch.
+    pub(crate) fn consume(
+        &self,
+        queue: &str,
+        options: &ConsumeOptions,
+        deadline: CallDeadline,
+    ) -> Result<StartedSubscription> {
+        options.validate()?;
+        check_consumer(options)?;
+        let destination = self.existing("consume", queue, deadline)?;
+        let is_manual = options.acknowledgement == Acknowledgement::Manual;
+        let inbox = SlotInbox::new(queue, destination.clone(), is_manual);
+        let started = StartedSubscription {
+            number: self.link.next_number(),
+            changed: Arc::clone(&inbox.changed),
+        };
+        {
+            let mut state = self.lock();
+            state.check()?;
+            state.inboxes.insert(started.number, inbox);
+        }
+        let (slots, prefetch) = match (is_manual, options.prefetch) {
+            (false, _) => (1, AUTOMATIC_PREFETCH),
+            (true, 0) => (MOST_SLOTS, SLOT_PREFETCH),
+            (true, most) => (most.min(MOST_SLOTS), SLOT_PREFETCH),
+        };
+        self.open_slots(started.number, &destination, slots, prefetch, deadline)
+            .inspect_err(|_| self.drop_subscription(started.number))?;
+        Ok(started)
+    }
+
+    /// Opens the slots of a subscription. The first and the last are answered.
+    fn open_slots(
+        &self,
+        subscription: i64,
+        destination: &WireDestination,
+        slots: u16,
+        prefetch: i32,
+        deadline: CallDeadline,
+    ) -> Result<()> {
+        for rank in 0..slots {
+            let place = SlotPlace { subscription, rank };
+            let slot = self.link.next_number();
+            {
+                let mut state = self.lock();
+                state.check()?;
+                state.slots.insert(slot, SlotOwner::Subscription(place));
+                if let Some(inbox) = state.inboxes.get_mut(&subscription) {
+                    inbox.slots.insert(slot);
+                }
+            }
+            self.link.add_consumer(slot, self.linked());
+            let added = self.add_slot(slot, destination, prefetch, place.priority());
+            if rank == 0 || rank + 1 == slots {
+                self.command("consume", added, deadline)?;
+            } else {
+                self.link.send(added);
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,17 @@
+//! Channels, as the contract of backends requires them. A channel is a session of a connection.
+
+pub(crate) mod backend;
+mod channel_core;
+mod channel_guard;
+mod commands;
+pub(crate) mod connector;
+mod consuming;
+mod fetching;
+mod inbox;
+mod link_family;
+mod publish_answers;
+mod publishing;
+mod queues;
+mod settling;
+mod subscription;
+mod supported;

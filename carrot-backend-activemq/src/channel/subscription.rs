@@ -1,0 +1,209 @@
+//! The deliveries of one subscription, as the contract requires them.
+
+use std::collections::HashSet;
+use std::sync::{Arc, Condvar};
+use std::time::Duration;
+
+use carrot_core::backend::{ArrivedDeliveries, Delivery, Subscription};
+use carrot_core::{Error, Result};
+use carrot_listener::wait_until;
+
+use crate::channel::channel_core::{ChannelCore, SessionState};
+use crate::channel::channel_guard::ChannelGuard;
+use crate::channel::consuming::StartedSubscription;
+use crate::channel::fetching::DeliveryOrigin;
+use crate::channel::inbox::{SlotArrival, SlotInbox, body_bytes};
+use crate::connection::deadline::CallDeadline;
+use crate::wire::destination::WireDestination;
+use crate::wire::setup_commands::RemoveInfo;
+
+/// The deliveries of one subscription.
+#[derive(Debug)]
+pub(crate) struct ActiveMqSubscription {
+    channel: Arc<ChannelGuard>,
+    number: i64,
+    changed: Arc<Condvar>,
+}
+
+impl ActiveMqSubscription {
+    pub(crate) fn new(
+        channel: Arc<ChannelGuard>,
+        started: StartedSubscription,
+    ) -> ActiveMqSubscription {
+        ActiveMqSubscription { channel, number: started.number, changed: started.changed }
+    }
+
+    /// Waits for the next message.
+    fn wait(&self, timeout: Duration) -> Result<Option<TakenArrival>> {
+        let deadline = CallDeadline::after(timeout);
+        let mut state = self.channel.lock();
+        loop {
+            state.check()?;
+            let Some(inbox) = state.inboxes.get_mut(&self.number) else {
+                return Err(Error::closed("subscription"));
+            };
+            if let Some(arrival) = inbox.pop() {
+                return Ok(Some(TakenArrival {
+                    arrival,
+                    destination: Arc::clone(&inbox.destination),
+                    is_manual: inbox.is_manual,
+                    is_gone: inbox.is_gone,
+                }));
+            }
+            if let Some(ended) = &inbox.ended {
+                return Err(ended.clone());
+            }
+            if timeout.is_zero() {
+                return Ok(None);
+            }
+            let passed;
+            (state, passed) = wait_until(&self.changed, state, deadline.at());
+            if passed {
+                return Ok(None);
+            }
+        }
+    }
+}
+
+/// A message that `next` returns.
+struct TakenArrival {
+    arrival: SlotArrival,
+    destination: Arc<WireDestination>,
+    is_manual: bool,
+    is_gone: bool,
+}
+
+impl Subscription for ActiveMqSubscription {
+    fn next(&self, timeout: Duration) -> Result<Option<Delivery>> {
+        let Some(taken) = self.wait(timeout)? else { return Ok(None) };
+        let TakenArrival { arrival, destination, is_manual, is_gone } = taken;
+        let SlotArrival { slot, arrival, is_owed } = arrival;
+        let channel = &self.channel;
+        if is_owed && let Some(message) = &arrival.message.id {
+            channel.link.send(channel.acknowledge(slot, &destination, message));
+        }
+        let origin = DeliveryOrigin { slot, subscription: Some(self.number), destination, is_gone };
+        channel.hand_out(origin, arrival, is_manual).map(Some)
+    }
+
+    fn arrived(&self) -> ArrivedDeliveries {
+        let state = self.channel.lock();
+        let arrivals =
+            state.inboxes.get(&self.number).into_iter().flat_map(|inbox| &inbox.arrivals);
+        let sizes = arrivals.map(|arrival| usize::try_from(body_bytes(arrival)).unwrap_or(0));
+        ArrivedDeliveries::of_sizes(sizes)
+    }
+
+    fn cancel(&self, timeout: Duration) -> Result<()> {
+        self.channel.cancel(self.number, CallDeadline::after(timeout))
+    }
+}
+
+impl Drop for ActiveMqSubscription {
+    fn drop(&mut self) {
+        self.channel.drop_subscription(self.number);
+    }
+}
+
+impl SessionState {
+    /// Takes the slots of a subscription that will be removed: all but those whose message a caller
+    /// has, and, unless `all`, those whose message waits.
+    fn take_slots(&mut self, subscription: i64, all: bool) -> Vec<i64> {
+        let SessionState { held, inboxes, slots, .. } = self;
+        let Some(inbox) = inboxes.get_mut(&subscription) else { return Vec::new() };
+        let mut kept: HashSet<i64> = held.values().map(|held| held.slot).collect();
+        if !all && inbox.is_manual {
+            kept.extend(inbox.arrivals.iter().map(|arrival| arrival.slot));
+        }
+        // The empty ones go first, or they would receive what returns. Messages return in order.
+        let filled: Vec<i64> = inbox.arrivals.iter().map(|arrival| arrival.slot).collect();
+        let is_empty = |slot: &&i64| !filled.contains(slot);
+        let mut taken: Vec<i64> = inbox.slots.iter().filter(is_empty).copied().collect();
+        taken.extend(&filled);
+        let mut seen = HashSet::new();
+        taken.retain(|slot| !kept.contains(slot) && seen.insert(*slot));
+        for slot in &taken {
+            inbox.slots.remove(slot);
+            slots.remove(slot);
+        }
+        taken
+    }
+}
+
+impl ChannelCore {
+    /// Ends a subscription, and removes its empty slots at the broker.
+    fn cancel(&self, subscription: i64, deadline: CallDeadline) -> Result<()> {
+        let slots = {
+            let mut state = self.lock();
+            state.check()?;
+            let inbox = state.inboxes.get_mut(&subscription);
+            let Some(inbox) = inbox.filter(|inbox| inbox.ended.is_none()) else { return Ok(()) };
+            inbox.end("the program stopped the consumer");
+            self.pay_owed(inbox);
+            state.take_slots(subscription, false)
+        };
+        self.remove_slots(&slots, Some(deadline))
+    }
+
+    /// Acknowledges what has arrived for a subscription with automatic acknowledgement.
+    fn pay_owed(&self, inbox: &mut SlotInbox) {
+        for arrival in inbox.arrivals.iter_mut().filter(|arrival| arrival.is_owed) {
+            arrival.is_owed = false;
+            if let Some(message) = &arrival.arrival.message.id {
+                self.link.send(self.acknowledge(arrival.slot, &inbox.destination, message));
+            }
+        }
+    }
+
+    /// Removes the consumers of a queue that is about to be deleted. What has arrived stays.
+    pub(crate) fn leave_queue(&self, queue: &WireDestination) {
+        let mut guard = self.lock();
+        let state = &mut *guard;
+        let mut left = Vec::new();
+        for inbox in state.inboxes.values_mut().filter(|inbox| *inbox.destination == *queue) {
+            inbox.end("the queue was deleted");
+            inbox.is_gone = true;
+            inbox.arrivals.iter_mut().for_each(|arrival| arrival.is_owed = false);
+            left.extend(inbox.slots.drain());
+        }
+        for held in state.held.values_mut().filter(|held| *held.destination == *queue) {
+            held.is_gone = true;
+            left.push(held.slot);
+        }
+        left.sort_unstable();
+        left.dedup();
+        for slot in left {
+            state.slots.remove(&slot);
+            self.link.forget_consumer(slot);
+            self.link.send(self.remove_slot(slot, RemoveInfo::DELIVERED));
+        }
+    }
+
+    /// Removes slots. With a deadline, waits for the answer to the last one.
+    fn remove_slots(&self, slots: &[i64], deadline: Option<CallDeadline>) -> Result<()> {
+        for (index, slot) in slots.iter().enumerate() {
+            self.link.forget_consumer(*slot);
+            let removal = self.remove_slot(*slot, RemoveInfo::NOT_DELIVERED);
+            match deadline {
+                Some(deadline) if index + 1 == slots.len() => {
+                    self.command("cancel", removal, deadline)?;
+                }
+                _ => self.link.send(removal),
+            }
+        }
+        Ok(())
+    }
+
+    /// Removes a subscription. What no caller has received returns to the queue, unless it was
+    /// acknowledged automatically.
+    pub(crate) fn drop_subscription(&self, subscription: i64) {
+        let slots = {
+            let mut state = self.lock();
+            let slots = state.take_slots(subscription, true);
+            state.inboxes.remove(&subscription);
+            slots
+        };
+        // Without an answer, nothing can fail.
+        let _ = self.remove_slots(&slots, None);
+    }
+}

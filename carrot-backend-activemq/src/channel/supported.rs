@@ -1,0 +1,122 @@
+//! Refuses what the broker does not have, by name and with the reason.
+
+use carrot_core::backend::ConsumeOptions;
+use carrot_core::{Error, Headers, Queue, Result, Value};
+
+/// The arguments of queues that RabbitMQ knows, and ActiveMQ does not have by queue.
+const OF_QUEUES: [(&str, &str); 14] = [
+    ("x-message-ttl", "no time to live of a queue; set the expiration of each message"),
+    ("x-expires", "no expiry of queues; the broker deletes unused queues by its own policy"),
+    ("x-max-length", "no length limit; the broker limits queues by its own policy"),
+    ("x-max-length-bytes", "no length limit; the broker limits queues by its own policy"),
+    ("x-overflow", "no length limit; the broker limits queues by its own policy"),
+    ("x-dead-letter-exchange", "no dead-letter exchange yet"),
+    ("x-dead-letter-routing-key", "no dead-letter exchange yet"),
+    ("x-dead-letter-strategy", "no dead-letter exchange yet"),
+    ("x-max-priority", "no priorities of a queue; the broker has them by its own policy"),
+    ("x-single-active-consumer", "no single active consumer yet"),
+    ("x-delivery-limit", "no delivery limit of a queue"),
+    ("x-max-age", "no streams"),
+    ("x-consumer-timeout", "no timeout of consumers"),
+    ("x-delayed-retry-type", "no delayed retries"),
+];
+
+/// The arguments of consumers that RabbitMQ knows.
+const OF_CONSUMERS: [(&str, &str); 3] = [
+    ("x-priority", "no priorities of consumers yet"),
+    ("x-stream-offset", "no streams"),
+    ("x-cancel-on-ha-failover", "no mirrored queues"),
+];
+
+/// Refuses a queue that the broker would treat otherwise than the program expects.
+///
+/// # Errors
+/// - [`Error::Invalid`]: names the property or the argument.
+pub(crate) fn check_queue(queue: &Queue) -> Result<()> {
+    if queue.name.is_empty() {
+        return Err(refused(
+            "queue",
+            "\"\"",
+            "a name, because queues named by the broker come later",
+        ));
+    }
+    if queue.passive {
+        return Ok(());
+    }
+    if queue.exclusive {
+        return Err(refused(
+            "exclusive",
+            "true",
+            "false, because ActiveMQ shares every named queue",
+        ));
+    }
+    if queue.auto_delete {
+        let limit = "false, because ActiveMQ deletes no queue with its last consumer";
+        return Err(refused("auto_delete", "true", limit));
+    }
+    if !queue.durable {
+        return Err(refused(
+            "durable",
+            "false",
+            "true, because ActiveMQ keeps every queue on disk",
+        ));
+    }
+    if let Some(kind) = queue.arguments.get("x-queue-type")
+        && *kind != Value::from("classic")
+    {
+        return Err(refused("x-queue-type", &format!("{kind:?}"), "classic"));
+    }
+    check_arguments(&queue.arguments, &OF_QUEUES)
+}
+
+/// Refuses a consumer that the broker would treat otherwise than the program expects.
+///
+/// # Errors
+/// - [`Error::Invalid`]: names the option or the argument.
+pub(crate) fn check_consumer(options: &ConsumeOptions) -> Result<()> {
+    if options.exclusive {
+        return Err(refused("exclusive", "true", "false; exclusive consumers come later"));
+    }
+    check_arguments(&options.arguments, &OF_CONSUMERS)
+}
+
+fn check_arguments(
+    arguments: &Headers,
+    refused_ones: &[(&'static str, &'static str)],
+) -> Result<()> {
+    for (name, limit) in refused_ones {
+        if let Some(value) = arguments.get(name) {
+            return Err(refused(name, &format!("{value:?}"), limit));
+        }
+    }
+    Ok(())
+}
+
+fn refused(field: &'static str, value: &str, limit: &'static str) -> Error {
+    Error::invalid(field, value, limit)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+
+    use super::*;
+
+    #[test]
+    fn refusals_name_the_argument_and_the_reason() {
+        let queue = Queue::new("q").argument("x-message-ttl", 5);
+        let text = check_queue(&queue).unwrap_err().to_string();
+        assert!(text.contains("x-message-ttl") && text.contains("expiration"), "{text}");
+        let consumer = ConsumeOptions::default().argument("x-priority", 1);
+        assert!(check_consumer(&consumer).unwrap_err().to_string().contains("x-priority"));
+        for queue in [Queue::new("q").exclusive(), Queue::new("q").transient(), Queue::new("")] {
+            assert!(check_queue(&queue).is_err(), "{queue:?}");
+        }
+    }
+
+    #[test]
+    fn arguments_that_nobody_knows_have_no_effect() {
+        check_queue(&Queue::new("q").argument("x-note", "mine").classic()).unwrap();
+        check_consumer(&ConsumeOptions::default().argument("x-note", "mine")).unwrap();
+    }
+}

@@ -1,0 +1,321 @@
+//! The parts of a connection that its threads and its channels share.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicI32, AtomicI64, Ordering};
+use std::sync::{Arc, Condvar, Mutex, Weak};
+use std::time::Instant;
+
+use carrot_core::backend::{Event, Role};
+use carrot_core::{Error, Result};
+use carrot_listener::{OutgoingQueue, lock, wait_until};
+
+use crate::connection::broker_call::BrokerCall;
+use crate::connection::deadline::CallDeadline;
+use crate::connection::handshake::{BrokerTraits, LOGIN};
+use crate::connection::linked_channel::{BrokerAnswer, LinkedChannel};
+use crate::connection::observers::BrokerObservers;
+use crate::connection::outgoing_frame::OutgoingFrame;
+use crate::connection::queue_directory::QueueDirectory;
+use crate::connection::stream::BrokerStream;
+use crate::wire::command::{CommandBody, CommandHead, OpenWireCommand};
+use crate::wire::destination::WireDestination;
+use crate::wire::ids::{ConnectionId, ConsumerId, ProducerId, SessionId};
+use crate::wire::message::WireMessage;
+
+/// The session of the consumers that belong to no channel. Every connection has it.
+pub(crate) const OWN_SESSION: i64 = -1;
+
+/// The parts of a connection that its threads and its channels share.
+#[derive(Debug)]
+pub(crate) struct BrokerLink {
+    pub(crate) role: Role,
+    endpoint: String,
+    /// The name of the connection at the broker.
+    pub(crate) name: String,
+    pub(crate) stream: BrokerStream,
+    pub(crate) traits: BrokerTraits,
+    pub(crate) outgoing: OutgoingQueue<OutgoingFrame>,
+    pub(crate) queues: Mutex<QueueDirectory>,
+    observers: Arc<BrokerObservers>,
+    last_command: AtomicI32,
+    last_number: AtomicI64,
+    state: Mutex<BrokerLinkState>,
+    /// Wakes the writer, which waits for the end of the connection.
+    ended: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct BrokerLinkState {
+    failure: Option<Error>,
+    /// Whether this program closes the connection, whose end is no event then.
+    is_closing: bool,
+    answers: HashMap<i32, AwaitedAnswer>,
+    consumers: HashMap<i64, Weak<dyn LinkedChannel>>,
+    channels: HashMap<i64, Weak<dyn LinkedChannel>>,
+}
+
+/// The receiver of an answer.
+#[derive(Debug)]
+enum AwaitedAnswer {
+    Call(Arc<BrokerCall>),
+    Publication { channel: Weak<dyn LinkedChannel>, tag: u64 },
+}
+
+/// A call whose answer may be waited for.
+#[derive(Debug)]
+pub(crate) struct StartedCall {
+    number: i32,
+    call: Arc<BrokerCall>,
+}
+
+impl BrokerLink {
+    pub(crate) fn new(
+        role: Role,
+        name: String,
+        endpoint: String,
+        stream: BrokerStream,
+        traits: BrokerTraits,
+        observers: &Arc<BrokerObservers>,
+    ) -> BrokerLink {
+        BrokerLink {
+            role,
+            endpoint,
+            name,
+            stream,
+            traits,
+            outgoing: OutgoingQueue::default(),
+            queues: Mutex::default(),
+            observers: Arc::clone(observers),
+            last_command: AtomicI32::new(LOGIN),
+            last_number: AtomicI64::new(0),
+            state: Mutex::default(),
+            ended: Condvar::new(),
+        }
+    }
+
+    /// Returns a number that the connection has not used.
+    pub(crate) fn next_number(&self) -> i64 {
+        self.last_number.fetch_add(1, Ordering::Relaxed) + 1
+    }
+
+    /// Returns the number of the next command. No answer has the number zero.
+    fn next_command(&self) -> i32 {
+        loop {
+            let number = self.last_command.fetch_add(1, Ordering::Relaxed).wrapping_add(1);
+            if number != 0 {
+                return number;
+            }
+        }
+    }
+
+    pub(crate) fn connection_id(&self) -> ConnectionId {
+        ConnectionId { value: Some(self.name.clone()) }
+    }
+
+    pub(crate) fn session_id(&self, session: i64) -> SessionId {
+        SessionId { connection: Some(self.name.clone()), value: session }
+    }
+
+    pub(crate) fn consumer_id(&self, session: i64, value: i64) -> ConsumerId {
+        ConsumerId { connection: Some(self.name.clone()), session, value }
+    }
+
+    pub(crate) fn producer_id(&self, session: i64) -> ProducerId {
+        ProducerId { connection: Some(self.name.clone()), value: 1, session }
+    }
+
+    /// Sends a command that the broker does not answer.
+    pub(crate) fn send(&self, body: CommandBody) {
+        let head = CommandHead { id: self.next_command(), needs_answer: false };
+        let command = OpenWireCommand::Command(head, body);
+        self.outgoing.add_and_wake(OutgoingFrame::new(&command));
+    }
+
+    /// Sends a command that the broker answers.
+    pub(crate) fn start(&self, body: CommandBody) -> Result<StartedCall> {
+        let number = self.next_command();
+        let call = Arc::new(BrokerCall::default());
+        self.await_answer(number, AwaitedAnswer::Call(Arc::clone(&call)))?;
+        let head = CommandHead { id: number, needs_answer: true };
+        let command = OpenWireCommand::Command(head, body);
+        self.outgoing.add_and_wake(OutgoingFrame::new(&command));
+        Ok(StartedCall { number, call })
+    }
+
+    /// Waits for the answer to a call.
+    ///
+    /// # Errors
+    /// - [`Error::Timeout`]: no answer arrived in time.
+    /// - The error of the connection.
+    pub(crate) fn finish(
+        &self,
+        operation: &'static str,
+        started: &StartedCall,
+        deadline: CallDeadline,
+    ) -> Result<BrokerAnswer> {
+        started.call.wait(deadline.left()).unwrap_or_else(|| {
+            lock(&self.state).answers.remove(&started.number);
+            Err(deadline.late(operation))
+        })
+    }
+
+    /// Sends a command, and waits for its answer.
+    ///
+    /// # Errors
+    /// As [`finish`](BrokerLink::finish).
+    pub(crate) fn call(
+        &self,
+        operation: &'static str,
+        body: CommandBody,
+        deadline: CallDeadline,
+    ) -> Result<BrokerAnswer> {
+        let started = self.start(body)?;
+        self.finish(operation, &started, deadline)
+    }
+
+    /// Returns a message as a frame. The channel then gets its answer under a tag, if there is one.
+    pub(crate) fn message_frame(&self, message: WireMessage) -> (i32, OutgoingFrame) {
+        let command = self.next_command();
+        let message = WireMessage { command, ..message };
+        (command, OutgoingFrame::new(&OpenWireCommand::Message(Box::new(message))))
+    }
+
+    /// Sends the frame of a message. With a tag, the channel gets the answer.
+    pub(crate) fn send_message(
+        &self,
+        (command, frame): (i32, OutgoingFrame),
+        awaited: Option<(Weak<dyn LinkedChannel>, u64)>,
+    ) -> Result<()> {
+        if let Some((channel, tag)) = awaited {
+            self.await_answer(command, AwaitedAnswer::Publication { channel, tag })?;
+        }
+        self.outgoing.add_and_wake(frame);
+        Ok(())
+    }
+
+    fn await_answer(&self, number: i32, awaited: AwaitedAnswer) -> Result<()> {
+        let mut state = lock(&self.state);
+        state.failure.clone().map_or(Ok(()), Err)?;
+        state.answers.insert(number, awaited);
+        Ok(())
+    }
+
+    /// Passes an answer on.
+    pub(crate) fn answer(&self, number: i32, answer: BrokerAnswer) {
+        let awaited = lock(&self.state).answers.remove(&number);
+        match awaited {
+            Some(AwaitedAnswer::Call(call)) => call.answer(Ok(answer)),
+            Some(AwaitedAnswer::Publication { channel, tag }) => {
+                if let Some(channel) = channel.upgrade() {
+                    channel.confirmed(tag, answer);
+                }
+            }
+            None => {}
+        }
+    }
+
+    /// Adds a channel, which learns of the end of the connection.
+    pub(crate) fn add_channel(&self, session: i64, channel: Weak<dyn LinkedChannel>) -> Result<()> {
+        let mut state = lock(&self.state);
+        state.failure.clone().map_or(Ok(()), Err)?;
+        state.channels.insert(session, channel);
+        Ok(())
+    }
+
+    /// Removes a channel, with its consumers.
+    pub(crate) fn remove_channel(&self, session: i64, consumers: &[i64]) {
+        let mut state = lock(&self.state);
+        state.channels.remove(&session);
+        for consumer in consumers {
+            state.consumers.remove(consumer);
+        }
+    }
+
+    /// Adds a consumer, whose messages follow.
+    pub(crate) fn add_consumer(&self, consumer: i64, channel: Weak<dyn LinkedChannel>) {
+        lock(&self.state).consumers.insert(consumer, channel);
+    }
+
+    pub(crate) fn forget_consumer(&self, consumer: i64) {
+        lock(&self.state).consumers.remove(&consumer);
+    }
+
+    /// Returns what receives the messages of a consumer.
+    pub(crate) fn receiver(&self, consumer: i64) -> Option<Arc<dyn LinkedChannel>> {
+        lock(&self.state).consumers.get(&consumer).and_then(Weak::upgrade)
+    }
+
+    /// Notifies all channels that a queue is about to be deleted.
+    pub(crate) fn note_deletion(&self, queue: &WireDestination) {
+        let channels: Vec<_> = lock(&self.state).channels.values().cloned().collect();
+        for channel in channels.iter().filter_map(Weak::upgrade) {
+            channel.queue_deleted(queue);
+        }
+    }
+
+    /// Reports that the connection is open.
+    pub(crate) fn report_open(&self) {
+        self.observers.report(Event::Connected { role: self.role });
+    }
+
+    /// Notes that this program closes the connection, whose end is no event then.
+    pub(crate) fn note_closing(&self) {
+        lock(&self.state).is_closing = true;
+    }
+
+    /// Returns the error over which the connection has ended, if it has.
+    pub(crate) fn failure(&self) -> Option<Error> {
+        lock(&self.state).failure.clone()
+    }
+
+    pub(crate) fn is_open(&self) -> bool {
+        lock(&self.state).failure.is_none()
+    }
+
+    /// Returns the error of a connection that was lost for this reason.
+    pub(crate) fn loss(&self, reason: impl std::fmt::Display) -> Error {
+        Error::disconnected(format!("{}: {reason}", self.endpoint))
+    }
+
+    /// Ends the connection, its calls and its channels.
+    pub(crate) fn fail(&self, error: &Error) {
+        let mut state = lock(&self.state);
+        if state.failure.is_some() {
+            return;
+        }
+        let is_closing = state.is_closing;
+        // The broker may close the socket before the thread that closes has its answer.
+        let closed = Error::closed("connection");
+        let error = if is_closing { &closed } else { error };
+        state.failure = Some(error.clone());
+        let answers = std::mem::take(&mut state.answers);
+        let channels = std::mem::take(&mut state.channels);
+        let consumers = std::mem::take(&mut state.consumers);
+        drop(state);
+        self.ended.notify_all();
+        self.outgoing.abandon();
+        self.stream.shut_down();
+        for channel in channels.values().filter_map(Weak::upgrade) {
+            channel.lost(error);
+        }
+        drop(consumers);
+        for awaited in answers.into_values() {
+            if let AwaitedAnswer::Call(call) = awaited {
+                call.answer(Err(error.clone()));
+            }
+        }
+        if !is_closing {
+            log::debug!("a connection to a broker was lost: {error}");
+            self.observers.report(Event::Disconnected { role: self.role, error: error.clone() });
+        }
+    }
+
+    /// Waits until the connection has ended, at most until `deadline`.
+    pub(crate) fn wait_for_end(&self, deadline: Instant) {
+        let mut state = lock(&self.state);
+        let mut passed = false;
+        while state.failure.is_none() && !passed {
+            (state, passed) = wait_until(&self.ended, state, deadline);
+        }
+    }
+}

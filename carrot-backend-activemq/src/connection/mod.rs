@@ -1,0 +1,21 @@
+//! Connections to brokers: sockets, logins, threads, and answers to commands.
+
+mod attempt;
+mod broker_call;
+pub(crate) mod broker_link;
+pub(crate) mod connecting;
+pub(crate) mod deadline;
+mod foreign_peer;
+mod handshake;
+mod keep_alive;
+pub(crate) mod link_handle;
+pub(crate) mod link_reader;
+mod link_writer;
+pub(crate) mod linked_channel;
+mod lookup;
+pub(crate) mod observers;
+mod outgoing_frame;
+pub(crate) mod queue_directory;
+pub(crate) mod statistics;
+mod stream;
+mod tls;

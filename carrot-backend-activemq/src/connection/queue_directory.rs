@@ -1,0 +1,95 @@
+//! The queues of the broker, from its advisories.
+
+use std::collections::HashSet;
+
+use crate::wire::destination::{DestinationKind, WireDestination};
+use crate::wire::ids::MessageId;
+use crate::wire::message::{DataStructure, WireMessage};
+use crate::wire::setup_commands::DestinationInfo;
+
+/// The number of advisories that are acknowledged at once.
+const ACKNOWLEDGED: i32 = 500;
+
+/// The names of all queues. The broker first sends all queues, and then each change.
+#[derive(Debug, Default)]
+pub(crate) struct QueueDirectory {
+    names: HashSet<String>,
+    /// The number of advisories that are not acknowledged.
+    unacknowledged: i32,
+}
+
+/// An acknowledgement of advisories.
+#[derive(Debug, PartialEq)]
+pub(crate) struct AdvisoryAck {
+    pub(crate) last: MessageId,
+    pub(crate) count: i32,
+}
+
+impl QueueDirectory {
+    /// Returns the topic of the advisories about queues.
+    pub(crate) fn topic() -> WireDestination {
+        WireDestination::topic("ActiveMQ.Advisory.Queue")
+    }
+
+    pub(crate) fn contains(&self, name: &str) -> bool {
+        self.names.contains(name)
+    }
+
+    /// Notes an advisory. Returns an acknowledgement to send once enough have gathered.
+    pub(crate) fn note(&mut self, advisory: WireMessage) -> Option<AdvisoryAck> {
+        if let Some(DataStructure::Destination(info)) = advisory.data {
+            self.apply(info);
+        }
+        self.unacknowledged += 1;
+        if self.unacknowledged < ACKNOWLEDGED {
+            return None;
+        }
+        let count = std::mem::take(&mut self.unacknowledged);
+        advisory.id.map(|last| AdvisoryAck { last, count })
+    }
+
+    fn apply(&mut self, info: DestinationInfo) {
+        let Some(WireDestination { kind: DestinationKind::Queue, name }) = info.destination else {
+            return;
+        };
+        if info.operation == DestinationInfo::REMOVE {
+            self.names.remove(&name);
+        } else {
+            self.names.insert(name);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn advisory(name: &str, operation: u8) -> WireMessage {
+        let destination = Some(WireDestination::queue(name));
+        let info = DestinationInfo { destination, operation, ..DestinationInfo::default() };
+        WireMessage {
+            id: Some(MessageId::default()),
+            data: Some(DataStructure::Destination(info)),
+            ..WireMessage::default()
+        }
+    }
+
+    #[test]
+    fn queues_come_and_go() {
+        let mut directory = QueueDirectory::default();
+        directory.note(advisory("a", DestinationInfo::ADD));
+        directory.note(advisory("b", DestinationInfo::ADD));
+        directory.note(advisory("a", DestinationInfo::REMOVE));
+        assert!(!directory.contains("a") && directory.contains("b"));
+    }
+
+    #[test]
+    fn every_advisory_is_acknowledged_in_the_end() {
+        let mut directory = QueueDirectory::default();
+        let acks: Vec<i32> = (0..2 * ACKNOWLEDGED)
+            .filter_map(|_| directory.note(advisory("a", DestinationInfo::ADD)))
+            .map(|ack| ack.count)
+            .collect();
+        assert_eq!(acks, [ACKNOWLEDGED, ACKNOWLEDGED]);
+    }
+}

@@ -1,0 +1,221 @@
+//! The counts of queues, from the statistics plug-in of the broker.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Condvar, Mutex, Weak};
+use std::time::{Duration, Instant};
+
+use carrot_core::{Error, Result};
+use carrot_listener::{lock, wait_until};
+
+use crate::connection::broker_link::{BrokerLink, OWN_SESSION};
+use crate::connection::deadline::CallDeadline;
+use crate::connection::linked_channel::{Arrival, BrokerAnswer, LinkedChannel};
+use crate::wire::command::CommandBody;
+use crate::wire::delivery_commands::MessageAck;
+use crate::wire::destination::WireDestination;
+use crate::wire::ids::MessageId;
+use crate::wire::message::{MessageKind, WireMessage};
+use crate::wire::property_map::PropertyMap;
+use crate::wire::setup_commands::{ConsumerInfo, DestinationInfo, ProducerInfo};
+
+/// The consumer of the answers.
+const STATISTICS: i64 = -1;
+/// The time that a broker with the plug-in has for an answer.
+const PATIENCE: Duration = Duration::from_secs(1);
+/// The most answers that are not acknowledged.
+const PREFETCH: i32 = 1000;
+/// The name of the answer that shows that the plug-in is there.
+const PROBE: &str = "probe";
+
+/// The counts of a queue.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct QueueCounts {
+    pub(crate) ready: u32,
+    /// The consumers at the broker: a subscription has one for each message of its prefetch.
+    pub(crate) consumers: u32,
+}
+
+/// The place where answers of the plug-in arrive.
+#[derive(Debug)]
+pub(crate) struct StatisticsPort {
+    link: Arc<BrokerLink>,
+    /// The temporary queue for answers.
+    queue: WireDestination,
+    probed_at: Instant,
+    state: Mutex<StatisticsState>,
+    answered: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct StatisticsState {
+    is_present: bool,
+    is_over: bool,
+    answers: HashMap<String, Option<QueueCounts>>,
+}
+
+impl StatisticsPort {
+    fn new(link: Arc<BrokerLink>) -> StatisticsPort {
+        let queue = WireDestination::temporary_queue(format!("{}:statistics", link.name));
+        StatisticsPort {
+            link,
+            queue,
+            probed_at: Instant::now(),
+            state: Mutex::default(),
+            answered: Condvar::new(),
+        }
+    }
+
+    /// Opens the temporary queue, and asks the plug-in for a first answer. Does not wait. A broker
+    /// without the plug-in drops the question, which goes to a topic.
+    ///
+    /// # Errors
+    /// The error of the connection.
+    pub(crate) fn open(link: &Arc<BrokerLink>) -> Result<Arc<StatisticsPort>> {
+        let port = Arc::new(StatisticsPort::new(Arc::clone(link)));
+        let weak = Arc::downgrade(&port) as Weak<dyn LinkedChannel>;
+        link.add_channel(OWN_SESSION, Weak::clone(&weak))?;
+        link.add_consumer(STATISTICS, weak);
+        port.probe();
+        Ok(port)
+    }
+
+    fn probe(&self) {
+        let link = &self.link;
+        link.send(CommandBody::Destination(DestinationInfo {
+            connection: Some(link.connection_id()),
+            destination: Some(self.queue.clone()),
+            operation: DestinationInfo::ADD,
+            ..DestinationInfo::default()
+        }));
+        link.send(CommandBody::Consumer(ConsumerInfo {
+            consumer: Some(link.consumer_id(OWN_SESSION, STATISTICS)),
+            destination: Some(self.queue.clone()),
+            prefetch: PREFETCH,
+            ..ConsumerInfo::default()
+        }));
+        let producer = Some(link.producer_id(OWN_SESSION));
+        link.send(CommandBody::Producer(ProducerInfo { producer, ..ProducerInfo::default() }));
+        self.ask(WireDestination::topic("ActiveMQ.Statistics.Broker"), PROBE);
+    }
+
+    fn ask(&self, destination: WireDestination, correlation: &str) {
+        let link = &self.link;
+        let producer = link.producer_id(OWN_SESSION);
+        let id = MessageId {
+            producer: Some(producer.clone()),
+            producer_sequence: link.next_number(),
+            ..MessageId::default()
+        };
+        let message = WireMessage {
+            kind: MessageKind::Plain,
+            producer: Some(producer),
+            id: Some(id),
+            destination: Some(destination),
+            correlation_id: Some(correlation.into()),
+            reply_to: Some(self.queue.clone()),
+            ..WireMessage::default()
+        };
+        // A connection that is lost fails the next call.
+        let _ = link.send_message(link.message_frame(message), None);
+    }
+
+    /// Returns the counts of a queue; `None` for a broker without the plug-in.
+    ///
+    /// Waits for the plug-in, and at most for a second if there is none. The next calls do not wait
+    /// then.
+    ///
+    /// # Errors
+    /// - [`Error::Timeout`]: the deadline has passed.
+    pub(crate) fn counts(
+        &self,
+        queue: &str,
+        deadline: CallDeadline,
+    ) -> Result<Option<QueueCounts>> {
+        if !self.is_present(deadline) {
+            return Ok(None);
+        }
+        let correlation = self.link.next_number().to_string();
+        lock(&self.state).answers.insert(correlation.clone(), None);
+        let question = format!("ActiveMQ.Statistics.Destination.{queue}");
+        self.ask(WireDestination::queue(question), &correlation);
+        let end = deadline.at().min(Instant::now() + PATIENCE);
+        let mut state = lock(&self.state);
+        let mut passed = false;
+        loop {
+            if let Some(Some(counts)) = state.answers.get(&correlation).copied() {
+                state.answers.remove(&correlation);
+                return Ok(Some(counts));
+            }
+            if passed || state.is_over {
+                state.answers.remove(&correlation);
+                let is_late = deadline.left().is_zero();
+                return if is_late { Err(deadline.late("declare")) } else { Ok(None) };
+            }
+            (state, passed) = wait_until(&self.answered, state, end);
+        }
+    }
+
+    /// Waits until it is known whether the broker has the plug-in.
+    fn is_present(&self, deadline: CallDeadline) -> bool {
+        let end = deadline.at().min(self.probed_at + PATIENCE);
+        let mut state = lock(&self.state);
+        let mut passed = false;
+        while !state.is_present && !state.is_over && !passed {
+            (state, passed) = wait_until(&self.answered, state, end);
+        }
+        state.is_present
+    }
+
+    fn acknowledgement(&self, message: MessageId) -> CommandBody {
+        CommandBody::Ack(MessageAck {
+            destination: Some(self.queue.clone()),
+            consumer: Some(self.link.consumer_id(OWN_SESSION, STATISTICS)),
+            kind: MessageAck::INDIVIDUAL,
+            first: Some(message.clone()),
+            last: Some(message),
+            count: 1,
+            ..MessageAck::default()
+        })
+    }
+}
+
+impl LinkedChannel for StatisticsPort {
+    fn confirmed(&self, _: u64, _: BrokerAnswer) {}
+
+    fn arrived(&self, _: i64, arrival: Option<Arrival>) {
+        let Some(Arrival { message, .. }) = arrival else { return };
+        let correlation = message.correlation_id.clone().unwrap_or_default();
+        {
+            let mut state = lock(&self.state);
+            state.is_present = true;
+            if let Some(answer) = state.answers.get_mut(&correlation) {
+                *answer = Some(counts_of(&message));
+            }
+        }
+        self.answered.notify_all();
+        if let Some(id) = message.id {
+            self.link.send(self.acknowledgement(id));
+        }
+    }
+
+    fn consumer_removed(&self, _: i64) {}
+
+    fn queue_deleted(&self, _: &WireDestination) {}
+
+    fn lost(&self, _: &Error) {
+        lock(&self.state).is_over = true;
+        self.answered.notify_all();
+    }
+}
+
+/// Returns the counts in an answer, which is a map.
+fn counts_of(message: &WireMessage) -> QueueCounts {
+    let octets = message.content.as_deref().unwrap_or_default();
+    let map = PropertyMap::read(octets, "statistics").unwrap_or_default();
+    let number = |name| map.integer(name).unwrap_or_default();
+    let count = |number: i64| u32::try_from(number.max(0)).unwrap_or(u32::MAX);
+    QueueCounts {
+        ready: count(number("size") - number("inflightCount")),
+        consumers: count(number("consumerCount")),
+    }
+}

@@ -1,0 +1,10 @@
+//! Messages of Carrot as messages of JMS, and back.
+
+mod from_message;
+mod jms_headers;
+mod kept_properties;
+pub(crate) mod queue_name;
+mod to_message;
+
+pub(crate) use from_message::{ReceivedContent, from_message};
+pub(crate) use to_message::{check_content, to_message};
