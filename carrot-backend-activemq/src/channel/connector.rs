@@ -6,7 +6,7 @@ use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
 
 use carrot_core::backend::{
-    Backend, Capabilities, ChannelOptions, Clock, Connector, Event, Role, Status,
+    Backend, Capabilities, ChannelOptions, Clock, Connector, Event, EventObservers, Role, Status,
 };
 use carrot_core::{ConnectionOptions, Error, Result, Scheme};
 use carrot_listener::{lock, wait_until};
@@ -17,7 +17,6 @@ use crate::channel::link_family::LinkFamily;
 use crate::connection::connecting::{connect, endpoint};
 use crate::connection::deadline::CallDeadline;
 use crate::connection::link_handle::LinkHandle;
-use crate::connection::observers::BrokerObservers;
 
 /// Opens channels to one broker of Apache ActiveMQ Classic.
 ///
@@ -41,7 +40,7 @@ use crate::connection::observers::BrokerObservers;
 #[derive(Debug)]
 pub struct ActiveMqConnector {
     options: ConnectionOptions,
-    observers: Arc<BrokerObservers>,
+    observers: Arc<EventObservers>,
     publishing: BrokerRole,
     consuming: BrokerRole,
     family: Arc<LinkFamily>,

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicI32, AtomicI64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, Weak};
 use std::time::Instant;
 
-use carrot_core::backend::{Event, Role};
+use carrot_core::backend::{Event, EventObservers, Role};
 use carrot_core::{Error, Result};
 use carrot_listener::{OutgoingQueue, lock, wait_until};
 
@@ -13,7 +13,6 @@ use crate::connection::broker_call::BrokerCall;
 use crate::connection::deadline::CallDeadline;
 use crate::connection::handshake::{BrokerTraits, LOGIN};
 use crate::connection::linked_channel::{BrokerAnswer, LinkedChannel};
-use crate::connection::observers::BrokerObservers;
 use crate::connection::outgoing_frame::OutgoingFrame;
 use crate::connection::queue_directory::QueueDirectory;
 use crate::connection::stream::BrokerStream;
@@ -36,7 +35,7 @@ pub(crate) struct BrokerLink {
     pub(crate) traits: BrokerTraits,
     pub(crate) outgoing: OutgoingQueue<OutgoingFrame>,
     pub(crate) queues: Mutex<QueueDirectory>,
-    observers: Arc<BrokerObservers>,
+    observers: Arc<EventObservers>,
     last_command: AtomicI32,
     last_number: AtomicI64,
     state: Mutex<BrokerLinkState>,
@@ -75,7 +74,7 @@ impl BrokerLink {
         endpoint: String,
         stream: BrokerStream,
         traits: BrokerTraits,
-        observers: &Arc<BrokerObservers>,
+        observers: &Arc<EventObservers>,
     ) -> BrokerLink {
         BrokerLink {
             role,

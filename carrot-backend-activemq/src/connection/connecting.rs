@@ -4,11 +4,11 @@ use std::io::{self, ErrorKind};
 use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
+use carrot_core::backend::look_up;
 use carrot_core::{ConnectionOptions, Credentials, Error, Result, Scheme};
 
 use crate::connection::attempt::BrokerAttempt;
 use crate::connection::handshake::{BrokerLogin, LoggedIn};
-use crate::connection::lookup::look_up;
 use crate::connection::stream::BrokerStream;
 use crate::connection::tls::BrokerTls;
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
-use carrot_core::backend::Role;
+use carrot_core::backend::{EventObservers, Role};
 use carrot_core::{Error, Result};
 use carrot_listener::TlsOutgoing;
 
@@ -15,7 +15,6 @@ use crate::connection::deadline::CallDeadline;
 use crate::connection::handshake::LoggedIn;
 use crate::connection::link_reader::{self, ADVISORIES, LinkIncoming, refusal};
 use crate::connection::link_writer;
-use crate::connection::observers::BrokerObservers;
 use crate::connection::outgoing_frame::OutgoingFrame;
 use crate::connection::queue_directory::QueueDirectory;
 use crate::connection::statistics::StatisticsPort;
@@ -49,7 +48,7 @@ impl LinkHandle {
         role: Role,
         name: String,
         greeted: LoggedIn,
-        observers: &Arc<BrokerObservers>,
+        observers: &Arc<EventObservers>,
         deadline: CallDeadline,
     ) -> Result<LinkHandle> {
         let LoggedIn { stream, records, outgoing, frames, rest, endpoint, traits } = greeted;

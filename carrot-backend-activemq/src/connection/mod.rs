@@ -12,8 +12,6 @@ pub(crate) mod link_handle;
 pub(crate) mod link_reader;
 mod link_writer;
 pub(crate) mod linked_channel;
-mod lookup;
-pub(crate) mod observers;
 mod outgoing_frame;
 pub(crate) mod queue_directory;
 pub(crate) mod statistics;

@@ -4,7 +4,7 @@ use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
 
 use carrot_core::backend::{
-    Backend, Capabilities, ChannelOptions, Clock, Connector, Event, Role, Status,
+    Backend, Capabilities, ChannelOptions, Clock, Connector, Event, EventObservers, Role, Status,
 };
 use carrot_core::{ConnectionOptions, Error, Result, Scheme};
 use carrot_listener::{lock, wait_until};
@@ -16,7 +16,6 @@ use crate::client::channel_state::LinkChannel;
 use crate::client::connecting::{connect, endpoint};
 use crate::client::link::Link;
 use crate::client::link_shared::LinkShared;
-use crate::client::observers::LinkObservers;
 use crate::heartbeat::Heartbeat;
 
 /// The largest frame that RabbitMQ accepts, and the smallest that AMQP allows, in bytes.
@@ -49,7 +48,7 @@ const FRAME_MIN: usize = 4096;
 pub struct ZeroMqConnector {
     options: ConnectionOptions,
     frame_max: usize,
-    observers: Arc<LinkObservers>,
+    observers: Arc<EventObservers>,
     publishing: RoleLink,
     consuming: RoleLink,
     known: Mutex<Capabilities>,

@@ -5,13 +5,12 @@ use std::io;
 use std::sync::{Arc, Condvar, Mutex, Weak};
 use std::time::{Duration, Instant};
 
-use carrot_core::backend::{Delivery, Event, Role};
+use carrot_core::backend::{Delivery, Event, EventObservers, Role};
 use carrot_core::{Error, Result};
 use carrot_listener::{OutgoingQueue, WriterTask, lock, wait, wait_until};
 
 use crate::client::channel_state::LinkChannel;
 use crate::client::item::ClientItem;
-use crate::client::observers::LinkObservers;
 use crate::heartbeat::{Heartbeat, PingTimer};
 use crate::sending::MessageWriter;
 use crate::stream::ZmtpStream;
@@ -44,7 +43,7 @@ pub(crate) struct LinkShared {
     pub(crate) stream: ZmtpStream,
     pub(crate) outgoing: OutgoingQueue<ClientItem>,
     pub(crate) heartbeat: Heartbeat,
-    observers: Arc<LinkObservers>,
+    observers: Arc<EventObservers>,
     state: Mutex<LinkState>,
     /// Wakes the writer, which waits for the end of the connection.
     ended: Condvar,
@@ -92,7 +91,7 @@ impl LinkShared {
         endpoint: String,
         stream: ZmtpStream,
         heartbeat: Heartbeat,
-        observers: &Arc<LinkObservers>,
+        observers: &Arc<EventObservers>,
     ) -> LinkShared {
         LinkShared {
             role,

@@ -10,6 +10,5 @@ pub(crate) mod item;
 pub(crate) mod link;
 pub(crate) mod link_reader;
 pub(crate) mod link_shared;
-pub(crate) mod observers;
 pub(crate) mod subscription;
 pub(crate) mod tls;

@@ -122,6 +122,7 @@ mod connector;
 mod content;
 mod delivery;
 mod entities;
+mod event_observers;
 mod lookup;
 mod subscription;
 
@@ -137,6 +138,7 @@ pub use connector::{Capabilities, Connector, Event, Status, refuse_secret_update
 pub use content::{Content, Outcome, Publication, PublishTag};
 pub use delivery::{Acknowledgement, ConsumeOptions, Delivery, DeliveryTag, Extent, Rejection};
 pub use entities::{Declare, Delete, Deleted};
+pub use event_observers::EventObservers;
 pub use lookup::look_up;
 pub use subscription::{ArrivedDeliveries, Subscription};
 

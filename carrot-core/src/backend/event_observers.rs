@@ -3,40 +3,54 @@
 use std::collections::VecDeque;
 use std::fmt;
 use std::panic::{self, AssertUnwindSafe};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
-use carrot_core::backend::Event;
-use carrot_listener::lock;
+use crate::backend::Event;
 
 type EventObserver = Arc<dyn Fn(&Event) + Send + Sync>;
 
-/// The observers of one connector.
+/// The observers of one connector, for drivers.
 ///
 /// A short-lived thread calls them, in order. An observer may block, or call the connector; it
-/// delays only later events.
+/// delays only later events. The panic of an observer is logged.
+///
+/// ```
+/// use std::sync::{Arc, mpsc};
+///
+/// use carrot::backend::{Event, EventObservers, Role};
+///
+/// let observers = Arc::new(EventObservers::default());
+/// let (sender, seen) = mpsc::channel();
+/// observers.add(Arc::new(move |event: &Event| {
+///     let _ = sender.send(format!("{event:?}"));
+/// }));
+/// observers.report(Event::Connected { role: Role::Publish });
+/// assert!(seen.recv().is_ok_and(|event| event.contains("Connected")));
+/// ```
 #[derive(Default)]
-pub(crate) struct LinkObservers {
-    state: Mutex<LinkObserverState>,
+pub struct EventObservers {
+    state: Mutex<EventObserverState>,
 }
 
 #[derive(Default)]
-struct LinkObserverState {
+struct EventObserverState {
     observers: Arc<[EventObserver]>,
     /// The events, each with the observers of its time.
     waiting: VecDeque<(Event, Arc<[EventObserver]>)>,
     is_reporting: bool,
 }
 
-impl LinkObservers {
-    pub(crate) fn add(&self, observer: EventObserver) {
-        let mut state = lock(&self.state);
+impl EventObservers {
+    /// Adds an observer, which learns of later events.
+    pub fn add(&self, observer: EventObserver) {
+        let mut state = self.lock();
         state.observers = state.observers.iter().cloned().chain([observer]).collect();
     }
 
-    /// Reports an event on another thread, after the earlier ones.
-    pub(crate) fn report(self: &Arc<LinkObservers>, event: Event) {
-        let mut state = lock(&self.state);
+    /// Reports an event on another thread, after the earlier ones. Does not block.
+    pub fn report(self: &Arc<EventObservers>, event: Event) {
+        let mut state = self.lock();
         if state.observers.is_empty() {
             return;
         }
@@ -51,7 +65,7 @@ impl LinkObservers {
             thread::Builder::new().name("carrot-events".into()).spawn(move || reporting.run());
         if let Err(error) = started {
             log::warn!("an event of a connection is lost, because no thread starts: {error}");
-            let mut state = lock(&self.state);
+            let mut state = self.lock();
             state.is_reporting = false;
             state.waiting.clear();
         }
@@ -67,16 +81,20 @@ impl LinkObservers {
         }
     }
 
+    fn lock(&self) -> MutexGuard<'_, EventObserverState> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn next(&self) -> Option<(Event, Arc<[EventObserver]>)> {
-        let mut state = lock(&self.state);
+        let mut state = self.lock();
         let next = state.waiting.pop_front();
         state.is_reporting = next.is_some();
         next
     }
 }
 
-impl fmt::Debug for LinkObservers {
+impl fmt::Debug for EventObservers {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("LinkObservers")
+        formatter.write_str("EventObservers")
     }
 }
