@@ -29,7 +29,7 @@ const PROBE: &str = "probe";
 
 /// The counts of a queue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) struct QueueCounts {
+pub(crate) struct BrokerCounts {
     pub(crate) ready: u32,
     /// The consumers at the broker: a subscription has one for each message of its prefetch.
     pub(crate) consumers: u32,
@@ -50,7 +50,7 @@ pub(crate) struct StatisticsPort {
 struct StatisticsState {
     is_present: bool,
     is_over: bool,
-    answers: HashMap<String, Option<QueueCounts>>,
+    answers: HashMap<String, Option<BrokerCounts>>,
 }
 
 impl StatisticsPort {
@@ -130,7 +130,7 @@ impl StatisticsPort {
         &self,
         queue: &str,
         deadline: CallDeadline,
-    ) -> Result<Option<QueueCounts>> {
+    ) -> Result<Option<BrokerCounts>> {
         if !self.is_present(deadline) {
             return Ok(None);
         }
@@ -209,12 +209,12 @@ impl LinkedChannel for StatisticsPort {
 }
 
 /// Returns the counts in an answer, which is a map.
-fn counts_of(message: &WireMessage) -> QueueCounts {
+fn counts_of(message: &WireMessage) -> BrokerCounts {
     let octets = message.content.as_deref().unwrap_or_default();
     let map = PropertyMap::read(octets, "statistics").unwrap_or_default();
     let number = |name| map.integer(name).unwrap_or_default();
     let count = |number: i64| u32::try_from(number.max(0)).unwrap_or(u32::MAX);
-    QueueCounts {
+    BrokerCounts {
         ready: count(number("size") - number("inflightCount")),
         consumers: count(number("consumerCount")),
     }
