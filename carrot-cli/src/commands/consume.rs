@@ -112,11 +112,12 @@ impl ConsumeArguments {
                 }
             }
         }
-        for message in held.into_iter().rev() {
+        // Requeues the messages that were sent ahead, and sends the last acknowledgements. The
+        // broker delivers no message again here that is requeued then.
+        drop(messages);
+        for message in held {
             message.requeue()?;
         }
-        // Requeues the messages that were sent ahead, and sends the last acknowledgements.
-        drop(messages);
         consumer.close()?;
         connection.close()?;
         if failed > 0 {

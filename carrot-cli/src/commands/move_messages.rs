@@ -100,7 +100,7 @@ impl MoveArguments {
             self.move_all(&consumer, copies.as_ref(), looks, &interrupt, &mut moved)
         };
         let skipped = moved.skipped.len();
-        for message in moved.skipped.into_iter().rev() {
+        for message in moved.skipped {
             message.requeue()?;
         }
         consumer.close()?;

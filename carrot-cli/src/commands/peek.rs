@@ -40,8 +40,8 @@ impl PeekArguments {
             }
         }
         let number = held.len() as u64;
-        // The last one first, so that a queue that puts them at its head keeps their order.
-        for message in held.into_iter().rev() {
+        // In their order, which quorum queues and ActiveMQ keep then.
+        for message in held {
             message.requeue()?;
         }
         consumer.close()?;

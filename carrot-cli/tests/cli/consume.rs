@@ -5,6 +5,7 @@ use std::process::Stdio;
 use crate::support::{TestBroker, finish, interrupt, next_line, on_each_broker, start};
 
 on_each_broker! {
+    requeued_messages_of_a_quorum_queue_keep_their_order
     consume_acknowledges_what_it_printed
     consume_with_too_few_messages_says_so
     consume_requeues_messages
@@ -112,4 +113,19 @@ fn peek_keeps_messages_and_their_order(broker: &TestBroker) {
     assert_eq!(broker.ok(&["consume", &queue, "--body"]), "one\ntwo\nthree\n");
     let mut child = broker.command(&["peek", &queue]);
     assert_eq!(child.stdout(Stdio::null()).status().unwrap().code(), Some(0));
+}
+
+fn requeued_messages_of_a_quorum_queue_keep_their_order(broker: &TestBroker) {
+    for look in [&["peek", "-n", "3"][..], &["consume", "--requeue", "-n", "3"]] {
+        let queue = broker.name();
+        broker.ok(&["declare", "queue", &queue, "--type", "quorum"]);
+        let ran = broker.run(&["publish", "-q", &queue, "--lines"], "a\nb\nc\nd\n");
+        assert_eq!(ran.code, 0, "{ran:?}");
+        broker.ok(&[look, &[&queue]].concat());
+        let printed = broker.ok(&["consume", &queue, "--body", "-n", "4"]);
+        // RabbitMQ 3.10 puts them behind the others.
+        let looked_at: Vec<&str> = printed.lines().filter(|body| *body != "d").collect();
+        assert_eq!(looked_at, ["a", "b", "c"], "{look:?}");
+        broker.ok(&["delete", "queue", &queue]);
+    }
 }

@@ -6,6 +6,7 @@
 mod http_stub;
 mod support;
 
+mod activemq;
 #[cfg(feature = "management")]
 mod all_vhosts;
 mod bench;

@@ -32,6 +32,11 @@ impl TestBroker {
     pub(crate) fn rabbitmq() -> TestBroker {
         let url = std::env::var("CARROT_TEST_AMQP_URL")
             .expect("CARROT_TEST_AMQP_URL has to name a broker; ./scripts/test starts one");
+        TestBroker::at(url)
+    }
+
+    /// A broker that the test has not started.
+    pub(crate) fn at(url: String) -> TestBroker {
         TestBroker { host: None, url, queues: AtomicU32::new(0) }
     }
 

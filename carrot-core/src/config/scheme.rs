@@ -76,13 +76,13 @@ impl Scheme {
     }
 
     /// Returns whether the transport is TLS.
-    pub(super) fn has_tls(self) -> bool {
+    pub fn has_tls(self) -> bool {
         matches!(self, Scheme::Amqps | Scheme::Zmqs | Scheme::ActiveMqSsl)
     }
 
     /// Returns the scheme of the same backend with TLS; `amqps` if the backend has none. A path is
     /// no address of that scheme.
-    pub(super) fn with_tls(self) -> Scheme {
+    pub fn with_tls(self) -> Scheme {
         match self {
             Scheme::Zmq | Scheme::Zmqs | Scheme::ZmqIpc => Scheme::Zmqs,
             Scheme::ActiveMq | Scheme::ActiveMqSsl => Scheme::ActiveMqSsl,

@@ -4,6 +4,7 @@ use std::io::ErrorKind;
 
 use carrot::config::Scheme;
 
+use super::openwire::is_openwire;
 use crate::escaping;
 
 pub(super) const SAYS_NOTHING: &str = "check the port, and what stands between: a load balancer without a broker, a broker that hangs";
@@ -37,9 +38,8 @@ pub(super) fn path(kind: ErrorKind) -> &'static str {
 /// Returns the scheme of the same protocol with TLS. A socket of the file system has none.
 fn tls_of(scheme: Scheme) -> Option<Scheme> {
     match scheme {
-        Scheme::Amqp | Scheme::Amqps => Some(Scheme::Amqps),
-        Scheme::Zmq | Scheme::Zmqs => Some(Scheme::Zmqs),
-        _ => None,
+        Scheme::Memory | Scheme::ZmqIpc => None,
+        scheme => Some(scheme.with_tls()),
     }
 }
 
@@ -48,6 +48,7 @@ fn plain_of(scheme: Scheme) -> Scheme {
     match scheme {
         Scheme::Zmqs => Scheme::Zmq,
         Scheme::Amqps => Scheme::Amqp,
+        Scheme::ActiveMqSsl => Scheme::ActiveMq,
         other => other,
     }
 }
@@ -112,7 +113,10 @@ pub(super) fn of_other_protocol(first: &[u8], scheme: Scheme) -> (String, String
         named("ZeroMQ", format!("use {other}:// for a hosted broker of carrot"))
     } else if first.starts_with(b"AMQP") {
         let other = if has_tls { Scheme::Amqps } else { Scheme::Amqp };
-        named("AMQP", format!("use {other}://, or name the port of the ZeroMQ host"))
+        named("AMQP", format!("use {other}://, or name the port of the other broker"))
+    } else if is_openwire(first) {
+        let other = if has_tls { Scheme::ActiveMqSsl } else { Scheme::ActiveMq };
+        named("OpenWire", format!("use {other}:// for ActiveMQ"))
     } else if first.starts_with(b"SSH-") {
         named("SSH", port)
     } else if first.starts_with(b"ERROR") {

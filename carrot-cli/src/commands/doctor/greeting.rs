@@ -1,4 +1,4 @@
-//! The first octets of a broker, of AMQP 0-9-1 or of ZeroMQ.
+//! The first octets of a broker, of AMQP 0-9-1, ZeroMQ or OpenWire.
 
 use std::io;
 use std::time::Instant;
@@ -9,6 +9,7 @@ use carrot_amqp_wire::{
 };
 
 use super::advice;
+use super::openwire::{OPENWIRE_MAGIC, is_openwire};
 use super::peer::CheckedPeer;
 
 /// The largest frame of a broker before tuning, in bytes.
@@ -17,6 +18,8 @@ const FRAME_MAX: u32 = 131_072;
 const SHOWN: usize = 40;
 /// The first part of a greeting of ZMTP: signature and version.
 const ZMTP_START: usize = 12;
+/// The first part of that command, up to its version.
+const OPENWIRE_START: usize = 17;
 
 /// A broker that speaks the protocol.
 pub(super) struct Greeted {
@@ -102,6 +105,33 @@ pub(super) fn zeromq(
             Ok(Greeted { protocol: format!("ZMTP {major}.{minor}"), release: None })
         }
         _ => Err(unknown(&first, scheme)),
+    }
+}
+
+/// Sends the first command of OpenWire 12, and reads the start of the other one.
+pub(super) fn activemq(
+    peer: &mut CheckedPeer,
+    scheme: Scheme,
+    deadline: Instant,
+) -> Result<Greeted, NotGreeted> {
+    // The size, the type, the magic, the version, and no properties.
+    let format = [&[0, 0, 0, 14, 1][..], OPENWIRE_MAGIC, &[0, 0, 0, 12, 0]].concat();
+    let sent = peer.send(&format, deadline);
+    let mut first = Vec::new();
+    let mut buffer = [0; 64];
+    while first.len() < OPENWIRE_START {
+        received(peer, &mut buffer, scheme, deadline, &mut first, &sent)?;
+        if first.first() != Some(&0) {
+            return Err(unknown(&first, scheme));
+        }
+    }
+    let version = first.get(13..OPENWIRE_START).and_then(<[u8]>::first_chunk);
+    match version.filter(|_| is_openwire(&first)) {
+        Some(version) => {
+            let version = u32::from_be_bytes(*version);
+            Ok(Greeted { protocol: format!("OpenWire {version}"), release: None })
+        }
+        None => Err(unknown(&first, scheme)),
     }
 }
 

@@ -4,6 +4,7 @@ mod advice;
 mod greeting;
 mod managed;
 mod managing;
+mod openwire;
 mod peer;
 mod reaching;
 mod report;

@@ -53,6 +53,9 @@ impl Reaching<'_> {
             Scheme::Zmq | Scheme::Zmqs | Scheme::ZmqIpc => {
                 greeting::zeromq(&mut peer, scheme, deadline)
             }
+            Scheme::ActiveMq | Scheme::ActiveMqSsl => {
+                greeting::activemq(&mut peer, scheme, deadline)
+            }
             _ => greeting::amqp(&mut peer, scheme, deadline),
         };
         let took = Some(started.elapsed());
@@ -153,7 +156,7 @@ impl Reaching<'_> {
     }
 
     fn secure(&self, socket: PeerSocket, report: &mut CheckReport) -> Result<Option<CheckedPeer>> {
-        let has_tls = matches!(self.options.scheme, Scheme::Amqps | Scheme::Zmqs);
+        let has_tls = self.options.scheme.has_tls();
         let (true, PeerSocket::Tcp(tcp)) = (has_tls, &socket) else {
             report.skipped(Check::Tls, &format!("{}:// has no TLS", self.options.scheme))?;
             return Ok(Some(CheckedPeer::new(socket, None)));

@@ -3,6 +3,7 @@
 use std::time::{Instant, SystemTime};
 
 use carrot::config::{Credentials, Scheme};
+use carrot::topology::DeleteIf;
 use carrot::{Connection, ConnectionOptions, Error, Queue};
 
 use super::reaching::Reached;
@@ -21,7 +22,7 @@ pub(super) fn check(
             report.skipped(Check::Release, "the broker names no product")?;
         }
         (None, _) => {
-            report.skipped(Check::Release, "a broker of carrot names none by this protocol")?;
+            report.skipped(Check::Release, "a broker names none by this protocol")?;
         }
     }
     let blocked = try_permissions(options, &connection, report)?;
@@ -34,7 +35,7 @@ pub(super) fn check(
         Some(reason) => {
             let failure = CommandFailure::other(format!("publishing is blocked: {reason}"));
             let advice = "free memory or disk space on the broker, or have the messages consumed; \
-                          see rabbitmqctl status";
+                          RabbitMQ shows more with rabbitmqctl status";
             report.failed(Check::Alarms, None, failure, advice)
         }
     }
@@ -73,8 +74,13 @@ fn log_in(options: &ConnectionOptions, report: &mut CheckReport) -> Result<Optio
             report.failed(Check::Vhost, None, error.into(), advice)?;
         }
         Error::Authentication { .. } => {
-            let advice = "check user and password; guest may only connect from the machine of the \
-                          broker; rabbitmqctl authenticate_user";
+            let advice = match is_activemq(options) {
+                true => "check user and password; see the users in conf/activemq.xml",
+                false => {
+                    "check user and password; guest may only connect from the machine of the \
+                     broker; rabbitmqctl authenticate_user"
+                }
+            };
             report.failed(Check::Credentials, took, error.into(), advice)?;
         }
         _ => {
@@ -117,10 +123,16 @@ fn try_permissions(
         Err((step, error)) => {
             let failure = CommandFailure::from(error);
             let text = format!("{}: {failure}", step.text);
-            let advice = format!(
-                "the user needs {}: rabbitmqctl set_permissions -p VHOST USER CONFIGURE WRITE READ",
-                step.needs
-            );
+            let advice = match is_activemq(options) {
+                true => "the user needs the rights read, write and admin for queues: see the \
+                         authorization plug-in in conf/activemq.xml"
+                    .to_string(),
+                false => format!(
+                    "the user needs {}: rabbitmqctl set_permissions -p VHOST USER CONFIGURE WRITE \
+                     READ",
+                    step.needs
+                ),
+            };
             report.failed(Check::Permissions, took, failure.with_text(text), &advice)?;
             Ok(None)
         }
@@ -141,15 +153,16 @@ const PUBLISHING: UseStep =
 const GETTING: UseStep =
     UseStep { text: "getting a message", needs: "the permission read for carrot-doctor-.*" };
 
-/// Declares an exclusive queue, publishes to it and gets from it. Names the step that failed.
+/// Declares a queue, publishes to it and gets from it. Names the step that failed.
 fn use_queue(
     options: &ConnectionOptions,
     connection: &Connection,
     name: &str,
 ) -> std::result::Result<(), (UseStep, Error)> {
     let during = |step: UseStep| move |error| (step, error);
-    let definition = connection.consumer(Queue::new(name).exclusive());
-    let consumer = definition.build().map_err(during(DECLARING))?;
+    // ActiveMQ has no exclusive queues with a name.
+    let queue = if is_activemq(options) { Queue::new(name) } else { Queue::new(name).exclusive() };
+    let consumer = connection.consumer(queue).build().map_err(during(DECLARING))?;
     let publisher = connection
         .publisher()
         .routing_key(name)
@@ -162,5 +175,13 @@ fn use_queue(
     if let Some(message) = consumer.fetch().map_err(during(GETTING))? {
         message.ack().map_err(during(GETTING))?;
     }
-    consumer.close().map_err(during(GETTING))
+    consumer.close().map_err(during(GETTING))?;
+    if is_activemq(options) {
+        connection.delete_queue(name, DeleteIf::ALWAYS).map_err(during(DECLARING))?;
+    }
+    Ok(())
+}
+
+fn is_activemq(options: &ConnectionOptions) -> bool {
+    matches!(options.scheme, Scheme::ActiveMq | Scheme::ActiveMqSsl)
 }
