@@ -70,6 +70,12 @@ features! {
     MessagePriorities => "message priorities",
     /// The `x-message-ttl` argument, and the `expiration` property of messages.
     MessageTtl => "message time-to-live",
+    /// Exact expiry: an expired message leaves the count of ready messages at once, and a message
+    /// that expires at once reaches a waiting consumer. Without it, a broker may count an expired
+    /// message until it looks for such, and drops a message that expires at once.
+    PromptExpiry => "prompt expiry",
+    /// The dead-letter exchange of messages that expire in a queue with one.
+    ExpiredDeadLetters => "dead letters of expired messages",
     /// The `x-expires` argument.
     QueueExpiry => "queue expiry",
     /// The `x-max-length` and `x-max-length-bytes` arguments, which drop messages from the head.

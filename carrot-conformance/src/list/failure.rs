@@ -26,7 +26,7 @@ macro_rules! __failure {
                 a_secret_update_of_a_closed_connector_fails needs SecretUpdates;
             }
             dead_letters {
-                a_lost_connection_marks_the_dead_letter_as_redelivered_or_not needs CutConnection, Exchanges, DeadLetters, MessageTtl;
+                a_lost_connection_marks_the_dead_letter_as_redelivered_or_not needs CutConnection, Exchanges, DeadLetters, ExpiredDeadLetters;
             }
             alarms {
                 a_confirm_of_a_blocked_broker_is_late needs BlockBroker;

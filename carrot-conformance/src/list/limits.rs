@@ -6,18 +6,18 @@ macro_rules! __limits {
     ($callback:ident $($arguments:tt)*) => {
         $crate::$callback! { $($arguments)*;
             time_to_live {
-                a_queue_drops_messages_older_than_its_ttl needs MessageTtl;
+                a_queue_drops_messages_older_than_its_ttl needs MessageTtl, PromptExpiry;
                 a_message_within_its_ttl_is_kept needs MessageTtl;
                 a_message_is_dropped_after_its_own_expiration needs MessageTtl;
-                an_expiration_shorter_than_the_queue_ttl_applies needs MessageTtl;
-                a_queue_ttl_shorter_than_the_expiration_applies needs MessageTtl;
+                an_expiration_shorter_than_the_queue_ttl_applies needs MessageTtl, PromptExpiry;
+                a_queue_ttl_shorter_than_the_expiration_applies needs MessageTtl, PromptExpiry;
                 a_message_expires_only_at_the_head_of_its_queue needs MessageTtl;
                 an_expiration_of_zero_drops_a_message_without_a_waiting_consumer needs MessageTtl;
-                an_expiration_of_zero_reaches_a_waiting_consumer needs MessageTtl;
-                a_queue_ttl_of_zero_serves_waiting_consumers_only needs MessageTtl;
+                an_expiration_of_zero_reaches_a_waiting_consumer needs MessageTtl, PromptExpiry;
+                a_queue_ttl_of_zero_serves_waiting_consumers_only needs MessageTtl, PromptExpiry;
                 an_expiration_that_is_not_a_number_is_refused needs MessageTtl;
                 an_unsettled_message_does_not_expire needs MessageTtl;
-                a_requeue_does_not_extend_the_ttl needs MessageTtl;
+                a_requeue_does_not_extend_the_ttl needs MessageTtl, PromptExpiry;
                 the_expiration_is_delivered_as_it_was_published needs MessageTtl;
                 messages_of_one_ttl_expire_one_after_the_other needs MessageTtl;
                 an_unused_queue_expires needs QueueExpiry;
@@ -59,7 +59,7 @@ macro_rules! __limits {
             }
             dead_letters {
                 a_discarded_message_is_dead_lettered needs Exchanges, DeadLetters;
-                an_expired_message_is_dead_lettered needs Exchanges, DeadLetters, MessageTtl;
+                an_expired_message_is_dead_lettered needs Exchanges, DeadLetters, ExpiredDeadLetters;
                 a_message_dropped_from_a_full_queue_is_dead_lettered needs Exchanges, DeadLetters, LengthLimits;
                 a_rejected_publication_is_dead_lettered_with_reject_publish_dlx needs Exchanges, DeadLetters, RejectPublish;
                 an_acknowledged_message_is_not_dead_lettered needs Exchanges, DeadLetters;
@@ -69,23 +69,23 @@ macro_rules! __limits {
                 several_messages_discarded_at_once_are_all_dead_lettered needs Exchanges, DeadLetters;
                 a_dead_letter_keeps_its_content needs Exchanges, DeadLetters;
                 a_dead_letter_is_not_marked_as_redelivered needs Exchanges, DeadLetters;
-                a_dead_letter_without_a_failed_delivery_is_not_marked_as_redelivered needs Exchanges, DeadLetters, MessageTtl;
-                a_failed_delivery_marks_the_dead_letter_as_redelivered_or_not needs Exchanges, DeadLetters, MessageTtl;
+                a_dead_letter_without_a_failed_delivery_is_not_marked_as_redelivered needs Exchanges, DeadLetters, ExpiredDeadLetters;
+                a_failed_delivery_marks_the_dead_letter_as_redelivered_or_not needs Exchanges, DeadLetters, ExpiredDeadLetters;
                 a_dead_letter_keeps_its_routing_key needs Exchanges, DeadLetters;
                 a_dead_letter_has_the_dead_letter_routing_key_of_its_queue needs Exchanges, DeadLetters;
                 the_default_exchange_routes_dead_letters needs DeadLetters;
                 a_missing_dead_letter_exchange_drops_the_message needs DeadLetters;
-                a_retry_queue_dead_letters_its_messages_without_the_redelivered_flag needs DeadLetters, MessageTtl;
+                a_retry_queue_dead_letters_its_messages_without_the_redelivered_flag needs DeadLetters, ExpiredDeadLetters;
                 a_retry_queue_of_the_quorum_type_dead_letters_its_messages needs QuorumQueues;
                 the_x_death_header_records_a_rejection needs DeadLetters, TopicExchange;
                 the_x_first_death_headers_record_the_first_death needs Exchanges, DeadLetters;
                 the_x_last_death_headers_record_the_last_death needs DeadLetters, LengthLimits;
-                the_x_death_header_records_an_expiry needs Exchanges, DeadLetters, MessageTtl;
+                the_x_death_header_records_an_expiry needs Exchanges, DeadLetters, ExpiredDeadLetters;
                 the_x_death_header_records_a_full_queue needs Exchanges, DeadLetters, LengthLimits;
-                a_dead_letter_has_its_expiration_in_the_x_death_header_only needs Exchanges, DeadLetters, MessageTtl;
+                a_dead_letter_has_its_expiration_in_the_x_death_header_only needs Exchanges, DeadLetters, ExpiredDeadLetters;
                 the_x_death_header_counts_equal_deaths needs Exchanges, DeadLetters;
                 the_x_death_header_starts_with_the_latest_death needs DeadLetters, LengthLimits;
-                a_dead_letter_cycle_without_a_rejection_drops_the_message needs DeadLetters, MessageTtl;
+                a_dead_letter_cycle_without_a_rejection_drops_the_message needs DeadLetters, ExpiredDeadLetters;
                 a_dead_letter_cycle_with_a_rejection_continues needs DeadLetters;
                 a_dead_letter_with_a_replaced_routing_key_is_not_copied_again needs Exchanges, DeadLetters, SenderSelectedRouting;
             }

@@ -164,7 +164,7 @@ macro_rules! __routing {
                 the_keys_in_bcc_are_routed_and_removed needs SenderSelectedRouting;
                 a_queue_named_in_cc_and_key_receives_one_copy needs SenderSelectedRouting;
                 cc_works_on_topic_exchanges needs SenderSelectedRouting, TopicExchange;
-                the_keys_in_bcc_still_route_after_two_waits_in_queues needs SenderSelectedRouting, Exchanges, TopicExchange, DeadLetters, MessageTtl;
+                the_keys_in_bcc_still_route_after_two_waits_in_queues needs SenderSelectedRouting, Exchanges, TopicExchange, DeadLetters, ExpiredDeadLetters;
                 a_mandatory_message_routed_only_by_cc_is_accepted needs SenderSelectedRouting, Returns;
                 a_cc_that_is_not_a_list_is_refused needs SenderSelectedRouting;
                 a_message_of_another_user_is_refused needs UserIdCheck;
